@@ -1,0 +1,26 @@
+# make test is the one command that passes the tests; it brings what it needs.
+
+GO ?= go
+GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK ?= $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0
+FUZZTIME ?= 30s
+
+.PHONY: test build lint vuln bench fuzz docs
+
+test:
+	.ci/postgresql
+	$(GO) vet ./...
+	test -z "$$(gofmt -l .)"
+	$(GO) test -race -timeout 20m ./...
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/latchkey ./cmd/latchkey
+
+lint:
+	$(GOLANGCI_LINT) run
+
+vuln:
+	$(GOVULNCHECK) ./...
+
+docs:
+	$(GO) test ./config -run TestReference -update
