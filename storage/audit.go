@@ -1,0 +1,30 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// AuditEvent is something that somebody who answers for the server wants to
+// know of later. It holds no secret.
+type AuditEvent struct {
+	Time     time.Time
+	Action   string // "sign_in", "refresh", "code.requested", …
+	Outcome  string // "success" or the reason of the refusal
+	ClientID string
+	UserUID  string
+	Username string // as presented
+	Factor   string // "otp", "pwd" or empty
+	TraceID  string // correlation id of the HTTP request
+}
+
+// Recorder takes audit events. It must not block.
+type Recorder interface {
+	Record(context.Context, AuditEvent)
+}
+
+// DiscardEvents is a Recorder that keeps nothing.
+type DiscardEvents struct{}
+
+// Record implements Recorder.
+func (DiscardEvents) Record(context.Context, AuditEvent) {}

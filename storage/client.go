@@ -1,0 +1,103 @@
+package storage
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Client is an OAuth client (OrderCloud: API client; Elastic Path: application
+// key).
+type Client struct {
+	ID        string // as registered; matched ignoring letter case
+	Name      string
+	Active    bool
+	Public    bool   // has no secret and authenticates by its ID alone
+	ProfileID string // the password profile whose logins sign in through it
+
+	GrantTypes  []string // RFC 6749 grant types it may use
+	Credentials Credentials
+	Roles       []string // its own, granted by client credentials without a context user
+
+	MinimumRoles []string // a user who lacks one of them may not sign in
+	MaximumRoles []string // ceiling of what a token may carry; empty: no ceiling
+
+	AllowAnyBuyer    bool // users of every buyer may sign in, else only of AccountUIDs
+	AllowAnySupplier bool
+	AllowSeller      bool     // admin users may sign in
+	AccountUIDs      []string // assigned buyers and suppliers
+
+	DefaultContextUser  string // username that client credentials act as
+	RequiresContextUser bool   // client credentials are refused without one (OrderCloud)
+	AnonymousBuyer      bool
+
+	AccessTokenTTL     time.Duration
+	RefreshTokenTTL    time.Duration // absolute life from the sign-in; 0: no refresh tokens
+	RefreshIdleTTL     time.Duration // a refresh token unused for so long dies; 0: no such limit
+	AnonymousTokenTTL  time.Duration
+	ReuseRefreshTokens bool   // no rotation: the same refresh token stays valid
+	SigningAlg         string // JWS algorithm of its access tokens; "": the server's default
+
+	Secrets []ClientSecret
+	XP      json.RawMessage // the administrator's own data
+
+	Version              int64 // rises with each change
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Credentials says which credentials a client's users may present in the
+// password grant.
+type Credentials struct {
+	OTP      bool
+	Password bool
+}
+
+// ClientSecret is one of a client's secrets. The secret itself is not kept.
+type ClientSecret struct {
+	ID        string
+	Name      string
+	Digest    Digest
+	ExpiresAt time.Time // zero: never
+	CreatedAt time.Time
+}
+
+// Digest is a keyed digest of a secret: HMAC-SHA-256 under the pepper of that
+// id.
+type Digest struct {
+	PepperID string
+	Sum      []byte
+}
+
+// HasGrant tells whether the client may use the grant type.
+func (c *Client) HasGrant(grantType string) bool {
+	for _, g := range c.GrantTypes {
+		if g == grantType {
+			return true
+		}
+	}
+	return false
+}
+
+// Admits tells whether the user is one of those who may sign in through the
+// client: an admin user if the client serves the seller, a user of a buyer or
+// supplier if the client serves all of that kind or is assigned to that one.
+// Whether user, account and client are active is decided elsewhere.
+func (c *Client) Admits(u User) bool {
+	switch u.Kind {
+	case Admin:
+		return c.AllowSeller
+	case Buyer:
+		return c.AllowAnyBuyer || c.assignedTo(u.AccountUID)
+	case Supplier:
+		return c.AllowAnySupplier || c.assignedTo(u.AccountUID)
+	}
+	return false
+}
+
+func (c *Client) assignedTo(accountUID string) bool {
+	for _, uid := range c.AccountUIDs {
+		if uid == accountUID {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,148 @@
+package storage
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// CodeRequest is somebody's wish for one-time passwords, written down before
+// anybody looks whether the user exists, so that asking costs the same for
+// everyone. A worker resolves it into codes and messages.
+type CodeRequest struct {
+	ID        string
+	ClientID  string
+	ProfileID string
+	Username  string // as asked; may be empty
+	Email     string // as asked; may be empty
+	Purpose   Purpose
+	TraceID   string // correlation id of the HTTP request
+	CreatedAt time.Time
+	ExpiresAt time.Time // of the codes it yields
+}
+
+// Issuance is what a request was resolved into: all of it takes effect in one
+// transaction, together with the end of the request, or nothing does.
+type Issuance struct {
+	RequestID string
+	Now       time.Time
+	Codes     []IssuedCode
+}
+
+// IssuedCode replaces a login's code and queues the messages that carry it.
+type IssuedCode struct {
+	LoginID  string
+	Code     Code
+	Messages []Message
+}
+
+// MessageType names what a message tells, in OrderCloud's words.
+type MessageType string
+
+// The message types that exist here.
+const (
+	MessageOneTimePassword MessageType = "OneTimePassword"
+)
+
+// SenderKind is how a sender delivers.
+type SenderKind string
+
+// The kinds of sender.
+const (
+	WebhookSender SenderKind = "webhook"
+	ConsoleSender SenderKind = "console"
+)
+
+// Sender says where messages of which types go.
+type Sender struct {
+	ID             string
+	RealmID        string
+	Name           string
+	Description    string
+	Kind           SenderKind
+	Types          []MessageType
+	URL            string
+	SharedKey      Sealed
+	ElevatedRoles  []string
+	AllowAllBuyers bool // no assignment needed for users of buyers
+	AllowSeller    bool // assigned to admin users
+	AccountUIDs    []string
+	XP             json.RawMessage
+	Version        int64
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+}
+
+// Serves tells whether the sender is to deliver messages of type t to users of
+// the account (or, for an empty account, to admin users).
+func (s *Sender) Serves(t MessageType, u User) bool {
+	return s.handles(t) && s.assigned(u)
+}
+
+func (s *Sender) handles(t MessageType) bool {
+	for _, own := range s.Types {
+		if own == t {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Sender) assigned(u User) bool {
+	if u.Kind == Admin {
+		return s.AllowSeller
+	}
+	if u.Kind == Buyer && s.AllowAllBuyers {
+		return true
+	}
+	for _, uid := range s.AccountUIDs {
+		if uid == u.AccountUID {
+			return true
+		}
+	}
+	return false
+}
+
+// Sealed is a secret encrypted under the key-encryption key of that id.
+type Sealed struct {
+	KeyID string
+	Data  []byte
+}
+
+// MessageState is where a message is on its way.
+type MessageState string
+
+// The states of a message. Only a queued message has a payload.
+const (
+	MessageQueued    MessageState = "queued"
+	MessageDelivered MessageState = "delivered"
+	MessageExpired   MessageState = "expired"
+	MessageDead      MessageState = "dead"
+)
+
+// Message is one durable delivery to one sender.
+type Message struct {
+	ID        string // also the idempotency id that every attempt carries
+	RequestID string
+	SenderID  string
+	Type      MessageType
+	UserUID   string
+	TraceID   string
+	Payload   Sealed // wiped when the message leaves the state queued
+	State     MessageState
+	Attempts  int
+	LastError string
+	RunAt     time.Time // not before
+	ExpiresAt time.Time // not after
+	CreatedAt time.Time
+	EndedAt   time.Time
+}
+
+// Attempt is how one try to deliver a message ended.
+type Attempt struct {
+	MessageID string
+	Number    int          // Message.Attempts of the claim; a lost lease makes it stale
+	State     MessageState // MessageQueued: try again at RunAt
+	RunAt     time.Time
+	Error     string
+	Now       time.Time
+}

@@ -1,0 +1,20 @@
+package storage
+
+import "errors"
+
+// What a store answers when it does not do what it was asked. Wrapped errors
+// carry the detail; callers compare with errors.Is.
+var (
+	// ErrNotFound says that there is no such record.
+	ErrNotFound = errors.New("no such record")
+	// ErrConflict says that a record with that identity exists already.
+	ErrConflict = errors.New("record exists already")
+	// ErrStale says that the record changed since the caller read it.
+	ErrStale = errors.New("record changed meanwhile")
+	// ErrRefused says that a settlement found the login locked or disabled, or
+	// the code no longer live, at the moment it was to take effect.
+	ErrRefused = errors.New("refused at settlement")
+	// ErrUnavailable says that the database cannot be asked now. Nothing was
+	// decided and nothing was written, so the caller may try again.
+	ErrUnavailable = errors.New("storage unavailable")
+)

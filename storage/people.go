@@ -1,0 +1,188 @@
+package storage
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// DefaultRealmID and DefaultProfileID name the realm and the password profile
+// that every new database has.
+const (
+	DefaultRealmID   = "default"
+	DefaultProfileID = "default"
+)
+
+// Realm is a namespace of users (OrderCloud: marketplace; Elastic Path:
+// authentication realm).
+type Realm struct {
+	ID                   string
+	Name                 string
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// PasswordProfile says how a login of a realm works.
+type PasswordProfile struct {
+	ID             string
+	RealmID        string
+	Name           string
+	OneTimeCodes   bool   // users may ask for one-time passwords
+	UsernameFormat string // "any" or "email"
+	Code           CodeFormat
+	CodeTTL        time.Duration // at most ten minutes
+	Lockout        LockoutPolicy
+	Rules          PasswordRules
+
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// CodeFormat is the shape of a one-time password.
+type CodeFormat struct {
+	Alphabet string // "crockford" or "digits"
+	Length   int    // characters
+}
+
+// LockoutPolicy limits the guesses a login allows.
+type LockoutPolicy struct {
+	Threshold    int           // failures in a row before the first lock
+	Duration     time.Duration // of the first lock; each further failure doubles it. 0: until an administrator unlocks
+	MaxDuration  time.Duration // ceiling of the doubling
+	ForgetsAfter time.Duration // quiet time after which failures no longer count
+}
+
+// PasswordRules are what a new permanent password must satisfy.
+type PasswordRules struct {
+	MinLength        int
+	UpperCase        bool
+	LowerCase        bool
+	Digit            bool
+	Special          bool
+	MaxRepeatedChars int // 0: no limit
+}
+
+// UserKind says which of the three parties a user belongs to.
+type UserKind string
+
+// The kinds of user, by their OrderCloud names.
+const (
+	Buyer    UserKind = "buyer"
+	Supplier UserKind = "supplier"
+	Admin    UserKind = "admin"
+)
+
+// User is a person.
+type User struct {
+	UID        string // internal, generated, stable, never reused: the subject of tokens
+	RealmID    string
+	Kind       UserKind
+	AccountUID string // the buyer or supplier it belongs to; empty for admin users
+	ID         string // in the dialects; unique in its account
+	FirstName  string
+	LastName   string
+	Email      string
+	EmailKey   string // otp.NormalizeUsername(Email)
+	Phone      string
+	Active     bool
+	Locale     string
+	XP         json.RawMessage
+
+	TokensValidFrom time.Time // access tokens issued earlier are revoked
+
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Login is a name in a password profile with which a user signs in. It carries
+// its lockout state and its current one-time code, so that one conditional
+// update can decide an attempt.
+type Login struct {
+	ID                string
+	ProfileID         string
+	Username          string // as typed when it was created
+	UsernameKey       string // otp.NormalizeUsername(Username); unique in the profile
+	UserUID           string
+	Active            bool
+	PasswordHash      string // PHC or crypt format; empty: no permanent password
+	PasswordSetAt     time.Time
+	SessionsValidFrom time.Time // refresh families begun earlier are dead
+	Lockout           Lockout
+	Code              Code
+
+	Version              int64 // of the administrator's view; attempts do not change it
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Lockout is the failure state of a login. Names that nobody has carry one
+// too, so that they answer alike.
+type Lockout struct {
+	Failures      int
+	LastFailureAt time.Time
+	LockedUntil   time.Time
+	Version       int64 // rises with each change; a failure settles against the version it saw
+}
+
+// Locked tells whether no attempt may succeed at the time now.
+func (l Lockout) Locked(now time.Time) bool { return now.Before(l.LockedUntil) }
+
+// Account is an organisation: a buyer or a supplier.
+type Account struct {
+	UID     string // internal, generated
+	RealmID string
+	Kind    UserKind // Buyer or Supplier
+	ID      string   // in the dialects; unique for its kind
+	Name    string
+	Active  bool
+	XP      json.RawMessage
+
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Membership makes a user a member of an account, with roles there.
+type Membership struct {
+	AccountUID string
+	UserUID    string
+	Roles      []string
+	CreatedAt  time.Time
+}
+
+// SecurityProfile is a named set of roles with the password policy of those
+// who hold it.
+type SecurityProfile struct {
+	ID       string
+	RealmID  string
+	Name     string
+	Roles    []string // standard and custom together
+	Password PasswordPolicy
+
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// PasswordPolicy tightens the profile's lockout and password rules for the
+// holders of a security profile; of several the strictest value of each field
+// counts. A nil field leaves the profile's value.
+type PasswordPolicy struct {
+	AllowedFailedAttempts *int           `json:",omitempty"`
+	LockoutDuration       *time.Duration `json:",omitempty"` // 0: until an administrator unlocks
+	MinimumCharacterCount *int           `json:",omitempty"`
+	MaxConsecutiveDupes   *int           `json:",omitempty"`
+	UpperCaseRequired     bool           `json:",omitempty"`
+	LowerCaseRequired     bool           `json:",omitempty"`
+	SpecialRequired       bool           `json:",omitempty"`
+	NumericRequired       bool           `json:",omitempty"`
+}
+
+// Party is who a security profile is assigned to: a user, an account with all
+// its users, or all users of a kind. Build one with the functions below.
+type Party string
+
+// UserParty is one user.
+func UserParty(uid string) Party { return Party("user:" + uid) }
+
+// AccountParty is all users of an account.
+func AccountParty(uid string) Party { return Party("account:" + uid) }
+
+// KindParty is all users of a kind.
+func KindParty(kind UserKind) Party { return Party("kind:" + string(kind)) }

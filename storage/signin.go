@@ -1,0 +1,97 @@
+package storage
+
+import "time"
+
+// LoginKey names a login by what a caller presents, whether or not it exists.
+type LoginKey struct {
+	ProfileID   string
+	UsernameKey string // otp.NormalizeUsername of what was typed
+}
+
+// Principal is all that a decision about a user needs, read in one statement:
+// the login, whose it is, where the user belongs and what it may do.
+type Principal struct {
+	Key     LoginKey
+	Known   bool // false: no such login; then only Key, Lockout and Policy are set
+	Lockout Lockout
+	Policy  LockoutPolicy // the profile's, tightened by the user's security profiles
+
+	Login   Login
+	User    User
+	Account Account  // zero for admin users
+	Roles   []string // granted by security profiles and the account membership
+}
+
+// Code is one one-time password of a login. A login has at most one; issuing
+// another replaces it.
+type Code struct {
+	ID        string
+	RequestID string
+	ClientID  string // the client it was issued for; empty: any of the profile
+	Purpose   Purpose
+	Digest    Digest
+	ExpiresAt time.Time
+	UsedAt    time.Time
+}
+
+// Live tells whether the code can still be redeemed at the time now.
+func (c *Code) Live(now time.Time) bool {
+	return c.ID != "" && c.UsedAt.IsZero() && now.Before(c.ExpiresAt)
+}
+
+// Purpose is what a code was asked for.
+type Purpose string
+
+// The purposes of a code.
+const (
+	PurposeSignIn        Purpose = "sign_in"
+	PurposeResetPassword Purpose = "reset_password"
+)
+
+// Settlement is a successful attempt that is to take effect. It does so only
+// if, at that moment, the login is active and not locked and, when CodeID is
+// set, that code is still live; then the code is used, the failures are
+// cleared, the better hash is stored and the family begins, all or nothing.
+type Settlement struct {
+	LoginID     string
+	CodeID      string       // empty: the permanent password was presented
+	NewHash     string       // empty: keep the stored hash
+	OldHash     string       // what NewHash replaces
+	BeginFamily *TokenFamily // nil: no refresh token
+	Now         time.Time
+}
+
+// TokenFamily is the lineage of refresh tokens that one sign-in began. Its
+// tokens are not stored: each is a MAC over the family, its seed and its
+// generation (see grants.RefreshTokens).
+type TokenFamily struct {
+	ID         string
+	ClientID   string
+	UserUID    string
+	LoginID    string
+	AccountUID string // of an account-member token
+	Scope      []string
+	AMR        []string // RFC 8176: "otp" or "pwd"
+	AuthTime   time.Time
+
+	SeedDigest []byte // SHA-256 of the 128-bit seed in the token
+	Generation int64  // of the current token
+	RotatedAt  time.Time
+	ExpiresAt  time.Time // absolute end; never moves
+	IdleUntil  time.Time // zero: no idle limit
+	RevokedAt  time.Time
+	CreatedAt  time.Time
+}
+
+// FamilyState is a family with the user it belongs to, as they are now.
+type FamilyState struct {
+	Family    TokenFamily
+	Principal Principal
+}
+
+// TokenStanding is what can end an access token before its time.
+type TokenStanding struct {
+	Revoked       bool // the token itself was revoked
+	FamilyRevoked bool // its refresh family was, or is gone
+	Principal     Principal
+}
