@@ -1,0 +1,80 @@
+package gormstore_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+	"latchkey/storage/storetest/pgtest"
+)
+
+// durable is a server that keeps its word, for measurements.
+var durable = pgtest.Shared(pgtest.Config{Migrate: migrate})
+
+// onEach runs a benchmark on both databases, as a server uses them.
+func onEach(b *testing.B, bench func(b *testing.B, s *gormstore.Store, key storage.LoginKey)) {
+	for dialect, url := range map[string]func() string{
+		"sqlite":   func() string { return sqliteFile(b) },
+		"postgres": func() string { return durable(b).Database(b) },
+	} {
+		b.Run(dialect, func(b *testing.B) {
+			s := open(b, gormstore.Config{URL: url()})
+			key := seed(b, s)
+			listening(b, s)
+			b.SetParallelism(4)
+			b.ResetTimer()
+			bench(b, s, key)
+		})
+	}
+}
+
+func BenchmarkPrincipal(b *testing.B) {
+	onEach(b, func(b *testing.B, s *gormstore.Store, key storage.LoginKey) {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := s.Principal(context.Background(), key); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}
+
+// BenchmarkSettleLogin has different users sign in, so that it measures the
+// statement and not the queue for one row.
+func BenchmarkSettleLogin(b *testing.B) {
+	const users = 64
+	onEach(b, func(b *testing.B, s *gormstore.Store, _ storage.LoginKey) {
+		for i := range users {
+			name := fmt.Sprint("u", i)
+			_, err := s.PutLogin(context.Background(), storage.Login{
+				ID: name, ProfileID: "default", UsernameKey: name, UserUID: "usr", Active: true,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		var n atomic.Int64
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				i := n.Add(1)
+				login := fmt.Sprint("u", i%users)
+				err := s.SettleLogin(context.Background(), storage.Settlement{
+					LoginID: login, Now: noon,
+					BeginFamily: &storage.TokenFamily{
+						ID: fmt.Sprintf("%s-%d", b.Name(), i), UserUID: "usr", LoginID: login, Scope: []string{"Shopper"},
+						SeedDigest: make([]byte, 32), ExpiresAt: noon.Add(time.Hour), CreatedAt: noon,
+					},
+				})
+				if err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
+}

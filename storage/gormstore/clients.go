@@ -1,0 +1,177 @@
+package gormstore
+
+import (
+	"context"
+	"strings"
+
+	"latchkey/storage"
+)
+
+type clientRow struct {
+	ID                 string `gorm:"column:id;primaryKey"`
+	Key                string `gorm:"column:id_key"`
+	Name               string `gorm:"column:name"`
+	Active             bool   `gorm:"column:active"`
+	Public             bool   `gorm:"column:public"`
+	ProfileID          string `gorm:"column:profile_id"`
+	GrantTypes         string `gorm:"column:grant_types"`
+	CredentialOTP      bool   `gorm:"column:credential_otp"`
+	CredentialPassword bool   `gorm:"column:credential_password"`
+	Roles              string `gorm:"column:roles"`
+	MinimumRoles       string `gorm:"column:minimum_roles"`
+	MaximumRoles       string `gorm:"column:maximum_roles"`
+	AllowAnyBuyer      bool   `gorm:"column:allow_any_buyer"`
+	AllowAnySupplier   bool   `gorm:"column:allow_any_supplier"`
+	AllowSeller        bool   `gorm:"column:allow_seller"`
+	AccountUIDs        string `gorm:"column:account_uids"`
+	DefaultContextUser string `gorm:"column:default_context_user"`
+	AnonymousBuyer     bool   `gorm:"column:anonymous_buyer"`
+	AccessTokenTTL     int64  `gorm:"column:access_token_ttl"`
+	RefreshTokenTTL    int64  `gorm:"column:refresh_token_ttl"`
+	RefreshIdleTTL     int64  `gorm:"column:refresh_idle_ttl"`
+	AnonymousTokenTTL  int64  `gorm:"column:anonymous_token_ttl"`
+	ReuseRefreshTokens bool   `gorm:"column:reuse_refresh_tokens"`
+	SigningAlg         string `gorm:"column:signing_alg"`
+	XP                 string `gorm:"column:xp"`
+	Meta               stamps `gorm:"embedded"`
+}
+
+func (*clientRow) TableName() string                  { return "clients" }
+func (r *clientRow) stamp() *stamps                   { return &r.Meta }
+func (r *clientRow) identity() (column, value string) { return "id", r.ID }
+func (*clientRow) settable() columns {
+	return `id_key name active public profile_id grant_types credential_otp credential_password roles
+		minimum_roles maximum_roles allow_any_buyer allow_any_supplier allow_seller account_uids
+		default_context_user anonymous_buyer access_token_ttl refresh_token_ttl refresh_idle_ttl
+		anonymous_token_ttl reuse_refresh_tokens signing_alg xp`
+}
+
+type secretRow struct {
+	ID        string `gorm:"column:id"`
+	ClientKey string `gorm:"column:client_key"`
+	Name      string `gorm:"column:name"`
+	PepperID  string `gorm:"column:pepper_id"`
+	Digest    []byte `gorm:"column:digest"`
+	ExpiresAt int64  `gorm:"column:expires_at"`
+	CreatedAt int64  `gorm:"column:created_at"`
+}
+
+const secretColumns columns = "id client_key name pepper_id digest expires_at created_at"
+
+// clientKey is the form in which client ids are compared.
+func clientKey(id string) string { return strings.ToLower(id) }
+
+func clientRowOf(c storage.Client) clientRow {
+	return clientRow{
+		ID: c.ID, Key: clientKey(c.ID), Name: c.Name, Active: c.Active, Public: c.Public, ProfileID: c.ProfileID,
+		GrantTypes: words(c.GrantTypes), CredentialOTP: c.Credentials.OTP, CredentialPassword: c.Credentials.Password,
+		Roles: words(c.Roles), MinimumRoles: words(c.MinimumRoles), MaximumRoles: words(c.MaximumRoles),
+		AllowAnyBuyer: c.AllowAnyBuyer, AllowAnySupplier: c.AllowAnySupplier, AllowSeller: c.AllowSeller,
+		AccountUIDs: words(c.AccountUIDs), DefaultContextUser: c.DefaultContextUser, AnonymousBuyer: c.AnonymousBuyer,
+		AccessTokenTTL: c.AccessTokenTTL.Microseconds(), RefreshTokenTTL: c.RefreshTokenTTL.Microseconds(),
+		RefreshIdleTTL: c.RefreshIdleTTL.Microseconds(), AnonymousTokenTTL: c.AnonymousTokenTTL.Microseconds(),
+		ReuseRefreshTokens: c.ReuseRefreshTokens, SigningAlg: c.SigningAlg, XP: string(c.XP),
+		Meta: stamps{Version: c.Version, Created: micros(c.CreatedAt)},
+	}
+}
+
+func (r *clientRow) record() storage.Client {
+	return storage.Client{
+		ID: r.ID, Name: r.Name, Active: r.Active, Public: r.Public, ProfileID: r.ProfileID,
+		GrantTypes:  list(r.GrantTypes),
+		Credentials: storage.Credentials{OTP: r.CredentialOTP, Password: r.CredentialPassword},
+		Roles:       list(r.Roles), MinimumRoles: list(r.MinimumRoles), MaximumRoles: list(r.MaximumRoles),
+		AllowAnyBuyer: r.AllowAnyBuyer, AllowAnySupplier: r.AllowAnySupplier, AllowSeller: r.AllowSeller,
+		AccountUIDs: list(r.AccountUIDs), DefaultContextUser: r.DefaultContextUser, AnonymousBuyer: r.AnonymousBuyer,
+		AccessTokenTTL: span(r.AccessTokenTTL), RefreshTokenTTL: span(r.RefreshTokenTTL),
+		RefreshIdleTTL: span(r.RefreshIdleTTL), AnonymousTokenTTL: span(r.AnonymousTokenTTL),
+		ReuseRefreshTokens: r.ReuseRefreshTokens, SigningAlg: r.SigningAlg, XP: raw(r.XP),
+		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
+	}
+}
+
+func (r *secretRow) record() storage.ClientSecret {
+	return storage.ClientSecret{
+		ID: r.ID, Name: r.Name, Digest: storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
+		ExpiresAt: instant(r.ExpiresAt), CreatedAt: instant(r.CreatedAt),
+	}
+}
+
+// Client reads a client with its secrets, ignoring the letter case of id, from
+// memory where possible, or answers storage.ErrNotFound. The lists in it are
+// shared: callers must not write to them.
+func (s *Store) Client(ctx context.Context, id string) (storage.Client, error) {
+	key := clientKey(id)
+	return cached(ctx, s, &s.cache.clients, key, func() (storage.Client, error) {
+		row, err := get[clientRow](ctx, s, "client", selecting[clientRow]()+" WHERE id_key = ?", key)
+		if err != nil {
+			return storage.Client{}, err
+		}
+		secrets, err := query[secretRow](ctx, s, "client secrets",
+			"SELECT "+secretColumns.list()+" FROM client_secrets WHERE client_key = ? ORDER BY created_at, id", key)
+		return row.with(secrets), err
+	})
+}
+
+func (r *clientRow) with(secrets []secretRow) storage.Client {
+	c := r.record()
+	for i := range secrets {
+		c.Secrets = append(c.Secrets, secrets[i].record())
+	}
+	return c
+}
+
+// Clients lists all clients with their secrets, by id.
+func (s *Store) Clients(ctx context.Context) ([]storage.Client, error) {
+	rows, err := query[clientRow](ctx, s, "clients", selecting[clientRow]()+" ORDER BY id_key")
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := query[secretRow](ctx, s, "client secrets",
+		"SELECT "+secretColumns.list()+" FROM client_secrets ORDER BY created_at, id")
+	if err != nil {
+		return nil, err
+	}
+	of := make(map[string][]secretRow)
+	for _, secret := range secrets {
+		of[secret.ClientKey] = append(of[secret.ClientKey], secret)
+	}
+	clients := make([]storage.Client, 0, len(rows))
+	for i := range rows {
+		clients = append(clients, rows[i].with(of[rows[i].Key]))
+	}
+	return clients, nil
+}
+
+// PutClient inserts or updates a client, but not its secrets, and returns it
+// as stored, without them. An id that differs from another client's in letter
+// case only is storage.ErrConflict, an outdated Version storage.ErrStale, an
+// unknown password profile storage.ErrNotFound.
+func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client, error) {
+	row := clientRowOf(c)
+	if err := s.changed(ctx, put(ctx, s, "put client", &row)); err != nil {
+		return storage.Client{}, err
+	}
+	return row.record(), nil
+}
+
+// AddClientSecret adds a secret to a client. An unknown client is
+// storage.ErrNotFound, a secret ID in use storage.ErrConflict.
+func (s *Store) AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret) error {
+	if secret.CreatedAt.IsZero() {
+		secret.CreatedAt = s.now()
+	}
+	_, err := s.exec(ctx, "add client secret",
+		"INSERT INTO client_secrets ("+secretColumns.list()+") VALUES ("+secretColumns.marks()+")",
+		secret.ID, clientKey(clientID), secret.Name, secret.Digest.PepperID, blob(secret.Digest.Sum),
+		micros(secret.ExpiresAt), micros(secret.CreatedAt))
+	return s.changed(ctx, err)
+}
+
+// DeleteClientSecret deletes a secret of a client or answers
+// storage.ErrNotFound.
+func (s *Store) DeleteClientSecret(ctx context.Context, clientID, secretID string) error {
+	n, err := s.exec(ctx, "delete client secret",
+		"DELETE FROM client_secrets WHERE client_key = ? AND id = ?", clientKey(clientID), secretID)
+	return s.changed(ctx, affected(n, err, s.wrap(ctx, "delete client secret", storage.ErrNotFound)))
+}

@@ -1,0 +1,96 @@
+package gormstore
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"latchkey/storage"
+)
+
+// micros is how a time is kept: microseconds since 1970, 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func instant(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+func span(us int64) time.Duration { return time.Duration(us) * time.Microsecond }
+
+// words is how a list of names without spaces is kept.
+func words(list []string) string { return strings.Join(list, " ") }
+
+func list(words string) []string {
+	if words == "" {
+		return nil
+	}
+	return strings.Fields(words)
+}
+
+func raw(xp string) json.RawMessage {
+	if xp == "" {
+		return nil
+	}
+	return json.RawMessage(xp)
+}
+
+// blob is bytes on their way into hand-written SQL, where GORM would take a
+// slice behind a parenthesis for a list of values. It is never NULL.
+type blob []byte
+
+// Value implements driver.Valuer.
+func (b blob) Value() (driver.Value, error) {
+	if b == nil {
+		return []byte{}, nil
+	}
+	return []byte(b), nil
+}
+
+// bytes is what a row to insert holds; it is never nil, hence never NULL.
+func bytes(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// content gives back what blob kept.
+func content(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+func sealed(keyID string, data []byte) storage.Sealed {
+	return storage.Sealed{KeyID: keyID, Data: content(data)}
+}
+
+// columns is a list of column names, in SQL's notation without the commas.
+type columns string
+
+// of qualifies the columns with the table's alias and renames them to
+// alias_column, so that rows of several tables fit into one.
+func (c columns) of(alias string) string {
+	out := make([]string, 0, 32)
+	for _, name := range strings.Fields(string(c)) {
+		out = append(out, alias+"."+name+" AS "+alias+"_"+name)
+	}
+	return strings.Join(out, ", ")
+}
+
+func (c columns) list() string { return strings.Join(strings.Fields(string(c)), ", ") }
+
+// marks is one "?" for each column.
+func (c columns) marks() string {
+	return strings.TrimSuffix(strings.Repeat("?, ", len(strings.Fields(string(c)))), ", ")
+}

@@ -1,0 +1,83 @@
+package gormstore_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"latchkey/storage/gormstore"
+	"latchkey/storage/storetest"
+	"latchkey/storage/storetest/pgtest"
+)
+
+// postgres is shared by the tests of this package, none of which crashes the
+// machine.
+var postgres = pgtest.Shared(pgtest.Config{Migrate: migrate, Relaxed: true})
+
+func migrate(url string) error {
+	ctx := context.Background()
+	s, err := gormstore.Open(ctx, gormstore.Config{URL: url})
+	if err != nil {
+		return err
+	}
+	defer s.Close() //nolint:errcheck // the schema is there
+	return s.Migrate(ctx)
+}
+
+// open opens a store that closes with the test.
+func open(tb testing.TB, cfg gormstore.Config) *gormstore.Store {
+	tb.Helper()
+	s, err := gormstore.Open(context.Background(), cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+// sqliteFile is the URL of a new, migrated database.
+func sqliteFile(tb testing.TB) string {
+	tb.Helper()
+	url := "sqlite:" + filepath.Join(tb.TempDir(), "latchkey.db")
+	if err := migrate(url); err != nil {
+		tb.Fatal(err)
+	}
+	return url
+}
+
+// onBoth runs a test on both databases, each time with the URL of a new,
+// migrated one.
+func onBoth(t *testing.T, test func(t *testing.T, url string)) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, sqliteFile(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, postgres(t).Database(t))
+	})
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for dialect, fresh := range map[string]func(*testing.T) string{
+		"sqlite":   func(t *testing.T) string { return sqliteFile(t) },
+		"postgres": func(t *testing.T) string { return postgres(t).Database(t) },
+	} {
+		t.Run(dialect, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, func(t *testing.T) storetest.Database {
+				url := fresh(t)
+				return func(t *testing.T) storetest.Store {
+					// Two connections: a method that took a second one inside a
+					// transaction would hang.
+					return open(t, gormstore.Config{URL: url, MaxConns: 2, Relaxed: true})
+				}
+			})
+		})
+	}
+}

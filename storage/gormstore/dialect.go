@@ -1,0 +1,97 @@
+package gormstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	"gorm.io/gorm"
+
+	"latchkey/storage"
+)
+
+// dialect is what the two databases do differently, beyond opening.
+type dialect interface {
+	opener
+	// classify gives the sentinel that a driver's error stands for, or nil.
+	classify(err error) error
+	// settle lets a success that begins a family take effect: the update of
+	// the login and the insert of the family, both or neither.
+	settle(ctx context.Context, s *Store, update, insert statement) (bool, error)
+	// claims is appended to the selection of rows that a worker claims, so that
+	// two workers do not wait for each other.
+	claims() string
+	// watch calls heard at once when it can hear of changes and then after each
+	// change of configuration, until it can no longer hear or ctx ends.
+	watch(ctx context.Context, s *Store, heard func()) error
+}
+
+// opener makes the connections of a dialect.
+type opener interface {
+	name() string
+	open(ctx context.Context) (pools, error)
+	gorm(p gorm.ConnPool) gorm.Dialector
+	// migrations gives goose's settings, and a lock that the caller holds while
+	// it migrates.
+	migrations(ctx context.Context) (migrations, error)
+}
+
+// migrations is how a dialect migrates. unlock must be called.
+type migrations struct {
+	dialect goose.Dialect
+	dir     string
+	options []goose.ProviderOption
+	unlock  func() error
+}
+
+// statement is SQL with its arguments, "?" for each.
+type statement struct {
+	sql  string
+	args []any
+}
+
+// dialectOf chooses the database by the scheme of its URL.
+func dialectOf(cfg Config) (dialect, error) {
+	scheme, rest, _ := strings.Cut(cfg.URL, ":")
+	switch scheme {
+	case "postgres", "postgresql":
+		return newPostgres(cfg)
+	case "sqlite":
+		return newSQLite(rest, cfg.Relaxed)
+	}
+	return nil, errors.New(`database URL must begin with "sqlite:" or "postgres://"`)
+}
+
+// wrap names the operation and, if a driver said it, the sentinel that its
+// error stands for. Errors that carry a sentinel already pass.
+func (s *Store) wrap(ctx context.Context, what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) && s.dialect.classify(err) == storage.ErrUnavailable {
+		err = fmt.Errorf("%w (%w)", ended, err) // the driver reports the interruption only
+	}
+	if kind := s.kindOf(err); kind != nil {
+		return fmt.Errorf("%s: %w: %w", what, kind, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func (s *Store) kindOf(err error) error {
+	for _, known := range sentinels() {
+		if errors.Is(err, known) {
+			return nil
+		}
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return nil
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return storage.ErrNotFound
+	case disconnected(err):
+		return storage.ErrUnavailable
+	}
+	return s.dialect.classify(err)
+}

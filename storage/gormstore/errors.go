@@ -1,0 +1,45 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"latchkey/storage"
+)
+
+func sentinels() []error {
+	return []error{
+		storage.ErrNotFound, storage.ErrConflict, storage.ErrStale,
+		storage.ErrRefused, storage.ErrUnavailable,
+	}
+}
+
+// disconnected tells whether the error says that there was nobody to ask, or
+// no answer in time, whatever the database.
+func disconnected(err error) bool {
+	for _, known := range []error{
+		context.DeadlineExceeded, os.ErrDeadlineExceeded, driver.ErrBadConn,
+		sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+	} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	var network net.Error
+	// database/sql has no sentinel for the pool that was closed.
+	return errors.As(err, &network) || strings.Contains(err.Error(), "sql: database is closed")
+}
+
+// affected turns the count of a conditional write into its verdict.
+func affected(n int64, err, otherwise error) error {
+	if err == nil && n == 0 {
+		return otherwise
+	}
+	return err
+}

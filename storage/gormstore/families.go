@@ -1,0 +1,121 @@
+package gormstore
+
+import (
+	"context"
+	"time"
+
+	"latchkey/storage"
+)
+
+type familyRow struct {
+	ID         string `gorm:"column:id"`
+	ClientID   string `gorm:"column:client_id"`
+	UserUID    string `gorm:"column:user_uid"`
+	LoginID    string `gorm:"column:login_id"`
+	AccountUID string `gorm:"column:account_uid"`
+	Scope      string `gorm:"column:scope"`
+	AMR        string `gorm:"column:amr"`
+	AuthTime   int64  `gorm:"column:auth_time"`
+	SeedDigest []byte `gorm:"column:seed_digest"`
+	Generation int64  `gorm:"column:generation"`
+	RotatedAt  int64  `gorm:"column:rotated_at"`
+	ExpiresAt  int64  `gorm:"column:expires_at"`
+	IdleUntil  int64  `gorm:"column:idle_until"`
+	RevokedAt  int64  `gorm:"column:revoked_at"`
+	CreatedAt  int64  `gorm:"column:created_at"`
+}
+
+const familyColumns columns = `id client_id user_uid login_id account_uid scope amr auth_time seed_digest
+	generation rotated_at expires_at idle_until revoked_at created_at`
+
+func (r *familyRow) record() storage.TokenFamily {
+	return storage.TokenFamily{
+		ID: r.ID, ClientID: r.ClientID, UserUID: r.UserUID, LoginID: r.LoginID, AccountUID: r.AccountUID,
+		Scope: list(r.Scope), AMR: list(r.AMR), AuthTime: instant(r.AuthTime),
+		SeedDigest: content(r.SeedDigest), Generation: r.Generation, RotatedAt: instant(r.RotatedAt),
+		ExpiresAt: instant(r.ExpiresAt), IdleUntil: instant(r.IdleUntil),
+		RevokedAt: instant(r.RevokedAt), CreatedAt: instant(r.CreatedAt),
+	}
+}
+
+// insertFamily selects its values rather than listing them, so that PostgreSQL
+// can take them from a settlement that took effect.
+func insertFamily(f storage.TokenFamily) statement {
+	return statement{
+		sql: "INSERT INTO families (" + familyColumns.list() + ") SELECT " + familyColumns.marks(),
+		args: []any{
+			f.ID, f.ClientID, f.UserUID, f.LoginID, f.AccountUID, words(f.Scope), words(f.AMR), micros(f.AuthTime),
+			blob(f.SeedDigest), f.Generation, micros(f.RotatedAt), micros(f.ExpiresAt), micros(f.IdleUntil),
+			micros(f.RevokedAt), micros(f.CreatedAt),
+		},
+	}
+}
+
+type familyStateRow struct {
+	Who    principalRow `gorm:"embedded"`
+	Family familyRow    `gorm:"embedded;embeddedPrefix:t_"`
+}
+
+// Family reads a family with its user as they are now, or answers
+// storage.ErrNotFound. The principal is unknown if user or login are gone; its
+// account is the user's own, whatever the family's AccountUID.
+func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, error) {
+	row, err := get[familyStateRow](ctx, s, "token family", s.texts.family, id)
+	if err != nil {
+		return storage.FamilyState{}, err
+	}
+	state := storage.FamilyState{Family: row.Family.record()}
+	state.Principal, err = s.principal(ctx, &row.Who, row.Family.LoginID != "")
+	return state, err
+}
+
+// AdvanceFamily moves a family from one generation to the next at the time
+// now, with a new idle limit (zero: none). If its generation is another one
+// already, or it was revoked or never existed, it answers storage.ErrStale.
+func (s *Store) AdvanceFamily(ctx context.Context, id string, from int64, now, idleUntil time.Time) error {
+	n, err := s.exec(ctx, "advance token family",
+		`UPDATE families SET generation = generation + 1, rotated_at = ?, idle_until = ?
+		WHERE id = ? AND generation = ? AND revoked_at = 0`,
+		micros(now), micros(idleUntil), id, from)
+	return affected(n, err, s.wrap(ctx, "advance token family", storage.ErrStale))
+}
+
+// RevokeFamily ends a family for good. One that ended before, or never
+// existed, is no error.
+func (s *Store) RevokeFamily(ctx context.Context, id string, now time.Time) error {
+	_, err := s.exec(ctx, "revoke token family",
+		"UPDATE families SET revoked_at = ? WHERE id = ? AND revoked_at = 0", micros(now), id)
+	return err
+}
+
+// RevokeToken ends an access token, which is remembered until it would have
+// expired. Doing so again changes nothing.
+func (s *Store) RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error {
+	_, err := s.exec(ctx, "revoke token",
+		"INSERT INTO revoked_tokens (jti, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING", jti, micros(expiresAt))
+	return err
+}
+
+type standingRow struct {
+	Who             principalRow `gorm:"embedded"`
+	RevokedJTI      string       `gorm:"column:revoked_jti"`
+	FamilyID        string       `gorm:"column:family_id"`
+	FamilyRevokedAt int64        `gorm:"column:family_revoked_at"`
+}
+
+// TokenStanding reads what can end an access token before its time, in one
+// statement. Empty ids are left out: a token without family has none revoked,
+// one without user has an unknown principal. A login that is given but is not
+// the user's makes the principal unknown.
+func (s *Store) TokenStanding(ctx context.Context, jti, familyID, userUID, loginID string) (storage.TokenStanding, error) {
+	row, err := get[standingRow](ctx, s, "token standing", s.texts.standing, userUID, loginID, familyID, jti)
+	if err != nil {
+		return storage.TokenStanding{}, err
+	}
+	standing := storage.TokenStanding{
+		Revoked:       row.RevokedJTI != "",
+		FamilyRevoked: familyID != "" && (row.FamilyID == "" || row.FamilyRevokedAt != 0),
+	}
+	standing.Principal, err = s.principal(ctx, &row.Who, loginID != "")
+	return standing, err
+}

@@ -1,0 +1,158 @@
+package gormstore
+
+import (
+	"context"
+	"time"
+
+	"latchkey/storage"
+)
+
+type loginRow struct {
+	ID                string     `gorm:"column:id;primaryKey"`
+	ProfileID         string     `gorm:"column:profile_id"`
+	Username          string     `gorm:"column:username"`
+	UsernameKey       string     `gorm:"column:username_key"`
+	UserUID           string     `gorm:"column:user_uid"`
+	Active            bool       `gorm:"column:active"`
+	PasswordHash      string     `gorm:"column:password_hash"`
+	PasswordSetAt     int64      `gorm:"column:password_set_at"`
+	SessionsValidFrom int64      `gorm:"column:sessions_valid_from"`
+	Lockout           lockoutRow `gorm:"embedded"`
+	Code              codeRow    `gorm:"embedded;embeddedPrefix:code_"`
+	Meta              stamps     `gorm:"embedded"`
+}
+
+// lockoutRow is the failure state in logins and phantoms.
+type lockoutRow struct {
+	Failures      int   `gorm:"column:failures"`
+	LastFailureAt int64 `gorm:"column:last_failure_at"`
+	LockedUntil   int64 `gorm:"column:locked_until"`
+	Version       int64 `gorm:"column:lockout_version"`
+}
+
+type codeRow struct {
+	ID        string `gorm:"column:id"`
+	RequestID string `gorm:"column:request_id"`
+	ClientID  string `gorm:"column:client_id"`
+	Purpose   string `gorm:"column:purpose"`
+	PepperID  string `gorm:"column:pepper_id"`
+	Digest    []byte `gorm:"column:digest"`
+	ExpiresAt int64  `gorm:"column:expires_at"`
+	UsedAt    int64  `gorm:"column:used_at"`
+}
+
+const (
+	lockoutColumns columns = "failures last_failure_at locked_until lockout_version"
+	loginSettable  columns = "profile_id username username_key user_uid active"
+	loginColumns           = "id " + loginSettable + " password_hash password_set_at sessions_valid_from " +
+		lockoutColumns + ` code_id code_request_id code_client_id code_purpose code_pepper_id code_digest
+		code_expires_at code_used_at version created_at updated_at`
+)
+
+func (*loginRow) TableName() string                  { return "logins" }
+func (r *loginRow) stamp() *stamps                   { return &r.Meta }
+func (r *loginRow) identity() (column, value string) { return "id", r.ID }
+
+// settable leaves out what attempts and passwords change.
+func (*loginRow) settable() columns { return loginSettable }
+
+func (r *lockoutRow) record() storage.Lockout {
+	return storage.Lockout{
+		Failures: r.Failures, LastFailureAt: instant(r.LastFailureAt),
+		LockedUntil: instant(r.LockedUntil), Version: r.Version,
+	}
+}
+
+func (r *codeRow) record() storage.Code {
+	return storage.Code{
+		ID: r.ID, RequestID: r.RequestID, ClientID: r.ClientID, Purpose: storage.Purpose(r.Purpose),
+		Digest:    storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
+		ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
+	}
+}
+
+func (r *loginRow) record() storage.Login {
+	return storage.Login{
+		ID: r.ID, ProfileID: r.ProfileID, Username: r.Username, UsernameKey: r.UsernameKey,
+		UserUID: r.UserUID, Active: r.Active,
+		PasswordHash: r.PasswordHash, PasswordSetAt: instant(r.PasswordSetAt),
+		SessionsValidFrom: instant(r.SessionsValidFrom),
+		Lockout:           r.Lockout.record(), Code: r.Code.record(),
+		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
+	}
+}
+
+func loginRowOf(l storage.Login) loginRow {
+	return loginRow{
+		ID: l.ID, ProfileID: l.ProfileID, Username: l.Username, UsernameKey: l.UsernameKey,
+		UserUID: l.UserUID, Active: l.Active,
+		PasswordHash: l.PasswordHash, PasswordSetAt: micros(l.PasswordSetAt),
+		SessionsValidFrom: micros(l.SessionsValidFrom),
+		Lockout: lockoutRow{
+			Failures: l.Lockout.Failures, LastFailureAt: micros(l.Lockout.LastFailureAt),
+			LockedUntil: micros(l.Lockout.LockedUntil), Version: l.Lockout.Version,
+		},
+		Code: codeRow{
+			ID: l.Code.ID, RequestID: l.Code.RequestID, ClientID: l.Code.ClientID, Purpose: string(l.Code.Purpose),
+			PepperID: l.Code.Digest.PepperID, Digest: bytes(l.Code.Digest.Sum),
+			ExpiresAt: micros(l.Code.ExpiresAt), UsedAt: micros(l.Code.UsedAt),
+		},
+		Meta: stamps{Version: l.Version, Created: micros(l.CreatedAt)},
+	}
+}
+
+// Login reads a login by profile and normalised username, or answers
+// storage.ErrNotFound.
+func (s *Store) Login(ctx context.Context, profileID, usernameKey string) (storage.Login, error) {
+	row, err := get[loginRow](ctx, s, "login",
+		"SELECT "+loginColumns.list()+" FROM logins WHERE profile_id = ? AND username_key = ?", profileID, usernameKey)
+	return row.record(), err
+}
+
+// LoginsOfUser lists the logins of a user by profile.
+func (s *Store) LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error) {
+	rows, err := query[loginRow](ctx, s, "logins of user",
+		"SELECT "+loginColumns.list()+" FROM logins WHERE user_uid = ? ORDER BY profile_id, username_key", uid)
+	logins := make([]storage.Login, 0, len(rows))
+	for i := range rows {
+		logins = append(logins, rows[i].record())
+	}
+	return logins, err
+}
+
+// PutLogin inserts the login as it is, or updates the administrator's view of
+// the one with that ID: profile, username, user and whether it is active. The
+// lockout state, the code and the password of an existing login stay. It
+// returns the login as stored. An outdated Version is storage.ErrStale, a
+// username another login of the profile has storage.ErrConflict, an unknown
+// profile or user storage.ErrNotFound.
+func (s *Store) PutLogin(ctx context.Context, l storage.Login) (storage.Login, error) {
+	row := loginRowOf(l)
+	if err := put(ctx, s, "put login", &row); err != nil {
+		return storage.Login{}, err
+	}
+	return row.record(), nil
+}
+
+// SetPassword stores the hash of a permanent password, or none when hash is
+// empty. With endSessions every refresh family begun before now is dead and
+// the outstanding code with it. An unknown login is storage.ErrNotFound.
+func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.Time, endSessions bool) error {
+	set := "password_hash = ?, password_set_at = ?"
+	args := []any{hash, micros(now)}
+	if endSessions {
+		set += ", sessions_valid_from = ?, code_id = '', code_expires_at = 0"
+		args = append(args, micros(now))
+	}
+	n, err := s.exec(ctx, "set password", "UPDATE logins SET "+set+" WHERE id = ?", append(args, loginID)...)
+	return affected(n, err, s.wrap(ctx, "set password", storage.ErrNotFound))
+}
+
+// Unlock clears the failures and the lock of a login. An unknown login is
+// storage.ErrNotFound.
+func (s *Store) Unlock(ctx context.Context, loginID string, now time.Time) error {
+	n, err := s.exec(ctx, "unlock login",
+		`UPDATE logins SET failures = 0, last_failure_at = 0, locked_until = 0,
+		lockout_version = lockout_version + 1, updated_at = ? WHERE id = ?`, micros(now), loginID)
+	return affected(n, err, s.wrap(ctx, "unlock login", storage.ErrNotFound))
+}

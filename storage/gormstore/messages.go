@@ -1,0 +1,107 @@
+package gormstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"latchkey/storage"
+)
+
+type messageRow struct {
+	ID           string `gorm:"column:id"`
+	RequestID    string `gorm:"column:request_id"`
+	SenderID     string `gorm:"column:sender_id"`
+	Type         string `gorm:"column:type"`
+	UserUID      string `gorm:"column:user_uid"`
+	TraceID      string `gorm:"column:trace_id"`
+	PayloadKeyID string `gorm:"column:payload_key_id"`
+	Payload      []byte `gorm:"column:payload"`
+	State        string `gorm:"column:state"`
+	Attempts     int    `gorm:"column:attempts"`
+	LastError    string `gorm:"column:last_error"`
+	RunAt        int64  `gorm:"column:run_at"`
+	ExpiresAt    int64  `gorm:"column:expires_at"`
+	CreatedAt    int64  `gorm:"column:created_at"`
+	EndedAt      int64  `gorm:"column:ended_at"`
+}
+
+const messageColumns columns = `id request_id sender_id type user_uid trace_id payload_key_id payload state
+	attempts last_error run_at expires_at created_at ended_at`
+
+func (r *messageRow) record() storage.Message {
+	return storage.Message{
+		ID: r.ID, RequestID: r.RequestID, SenderID: r.SenderID, Type: storage.MessageType(r.Type),
+		UserUID: r.UserUID, TraceID: r.TraceID, Payload: sealed(r.PayloadKeyID, r.Payload),
+		State: storage.MessageState(r.State), Attempts: r.Attempts, LastError: r.LastError,
+		RunAt: instant(r.RunAt), ExpiresAt: instant(r.ExpiresAt),
+		CreatedAt: instant(r.CreatedAt), EndedAt: instant(r.EndedAt),
+	}
+}
+
+func (s *Store) addMessage(ctx context.Context, m storage.Message) error {
+	_, err := s.exec(ctx, "queue message",
+		"INSERT INTO messages ("+messageColumns.list()+", lease_until) VALUES ("+messageColumns.marks()+", 0)",
+		m.ID, m.RequestID, m.SenderID, string(m.Type), m.UserUID, m.TraceID,
+		m.Payload.KeyID, blob(m.Payload.Data), string(m.State), m.Attempts, m.LastError,
+		micros(m.RunAt), micros(m.ExpiresAt), micros(m.CreatedAt), micros(m.EndedAt))
+	return err
+}
+
+// Message reads a message or answers storage.ErrNotFound.
+func (s *Store) Message(ctx context.Context, id string) (storage.Message, error) {
+	row, err := get[messageRow](ctx, s, "message", "SELECT "+messageColumns.list()+" FROM messages WHERE id = ?", id)
+	return row.record(), err
+}
+
+// ClaimMessages leases up to limit queued messages that are due, unexpired and
+// not leased, the longest due first, and counts the attempt that is to follow.
+// No two callers get the same message before its lease is over.
+func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.Message, error) {
+	rows, err := returning[messageRow](ctx, s, "claim messages",
+		`WITH due AS MATERIALIZED (SELECT id FROM messages
+			WHERE state = 'queued' AND run_at <= ? AND lease_until <= ? AND expires_at > ?
+			ORDER BY run_at LIMIT ?`+s.dialect.claims()+`)
+		UPDATE messages SET lease_until = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
+		RETURNING `+messageColumns.list(),
+		micros(now), micros(now), micros(now), limit, micros(leaseUntil))
+	slices.SortFunc(rows, func(a, b messageRow) int { return cmp.Compare(a.RunAt, b.RunAt) })
+	messages := make([]storage.Message, 0, len(rows))
+	for i := range rows {
+		messages = append(messages, rows[i].record())
+	}
+	return messages, err
+}
+
+// FinishAttempt writes down how an attempt ended and gives up its lease. If
+// the message is no longer queued, or was claimed again since, it answers
+// storage.ErrStale. A message that is not queued again loses its payload.
+func (s *Store) FinishAttempt(ctx context.Context, a storage.Attempt) error {
+	set := "state = ?, last_error = ?, lease_until = 0"
+	args := []any{string(a.State), a.Error}
+	if a.State == storage.MessageQueued {
+		set, args = set+", run_at = ?", append(args, micros(a.RunAt))
+	} else {
+		set, args = set+", "+ended, append(args, micros(a.Now), blob(nil))
+	}
+	n, err := s.exec(ctx, "finish attempt",
+		"UPDATE messages SET "+set+" WHERE id = ? AND attempts = ? AND state = 'queued'",
+		append(args, a.MessageID, a.Number)...)
+	return affected(n, err, s.wrap(ctx, "finish attempt", storage.ErrStale))
+}
+
+// ended wipes what only a queued message may hold.
+const ended = "ended_at = ?, payload = ?, payload_key_id = ''"
+
+// ExpireMessages ends up to limit queued messages whose time is over and which
+// nobody is delivering just now, and wipes their payload. It returns how many.
+func (s *Store) ExpireMessages(ctx context.Context, now time.Time, limit int) (int, error) {
+	n, err := s.exec(ctx, "expire messages",
+		`WITH due AS MATERIALIZED (SELECT id FROM messages
+			WHERE state = 'queued' AND expires_at <= ? AND lease_until <= ?
+			ORDER BY expires_at LIMIT ?`+s.dialect.claims()+`)
+		UPDATE messages SET state = 'expired', `+ended+` WHERE id IN (SELECT id FROM due)`,
+		micros(now), micros(now), limit, micros(now), blob(nil))
+	return int(n), err
+}

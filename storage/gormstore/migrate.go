@@ -1,0 +1,106 @@
+package gormstore
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"latchkey/storage"
+)
+
+//go:embed migrations
+var migrationFiles embed.FS
+
+// Migration is one step of the schema.
+type Migration struct {
+	Version   int64
+	Name      string
+	AppliedAt time.Time // zero: not yet
+}
+
+// Migrate brings the schema up to date and sees that the default realm and the
+// default password profile exist. Several replicas may do it at once: one
+// works, the others wait for it.
+func (s *Store) Migrate(ctx context.Context) error {
+	err := s.migrating(ctx, func(p *goose.Provider) error {
+		if pending, err := p.HasPending(ctx); err != nil || !pending {
+			return err
+		}
+		_, err := p.Up(ctx)
+		return err
+	})
+	if err == nil {
+		err = s.addDefaults(ctx)
+	}
+	return s.wrap(ctx, "migrate", err)
+}
+
+// MigrationStatus lists the steps of the schema, oldest first.
+func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
+	var list []Migration
+	err := s.migrating(ctx, func(p *goose.Provider) error {
+		status, err := p.Status(ctx)
+		for _, m := range status {
+			name := strings.TrimSuffix(path.Base(m.Source.Path), ".sql")
+			list = append(list, Migration{Version: m.Source.Version, Name: name, AppliedAt: m.AppliedAt.UTC()})
+		}
+		return err
+	})
+	return list, s.wrap(ctx, "migration status", err)
+}
+
+func (s *Store) migrating(ctx context.Context, do func(*goose.Provider) error) (err error) {
+	m, err := s.dialect.migrations(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.unlock()) }()
+	files, err := fs.Sub(migrationFiles, m.dir)
+	if err != nil {
+		return err
+	}
+	options := append(m.options, goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+	provider, err := goose.NewProvider(m.dialect, s.pools.write, files, options...)
+	if err != nil {
+		return err
+	}
+	return do(provider) // the provider's Close would close the store's pool
+}
+
+// addDefaults leaves records that exist alone, so that an administrator's
+// changes survive the next start.
+func (s *Store) addDefaults(ctx context.Context) error {
+	now := micros(s.now())
+	_, err := s.exec(ctx, "default realm",
+		"INSERT INTO realms (id, name, version, created_at, updated_at) VALUES (?, 'Default', 1, ?, ?) ON CONFLICT DO NOTHING",
+		storage.DefaultRealmID, now, now)
+	if err != nil {
+		return err
+	}
+	row := passwordProfileRowOf(defaultProfile())
+	row.Meta = stamps{Version: 1, Created: now, Updated: now}
+	return s.create(ctx, "default password profile", &row, true)
+}
+
+// defaultProfile repeats otp.DefaultFormat and lockout.DefaultPolicy, which
+// this package may not import: eight characters of Crockford's alphabet, ten
+// failures, then two minutes and doubling.
+func defaultProfile() storage.PasswordProfile {
+	return storage.PasswordProfile{
+		ID: storage.DefaultProfileID, RealmID: storage.DefaultRealmID, Name: "Default",
+		OneTimeCodes: true, UsernameFormat: "any",
+		Code:    storage.CodeFormat{Alphabet: "crockford", Length: 8},
+		CodeTTL: 10 * time.Minute,
+		Lockout: storage.LockoutPolicy{
+			Threshold: 10, Duration: 2 * time.Minute,
+			MaxDuration: 24 * time.Hour, ForgetsAfter: 24 * time.Hour,
+		},
+		Rules: storage.PasswordRules{MinLength: 8},
+	}
+}

@@ -1,0 +1,180 @@
+package gormstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// TestMigrateAtOnce starts replicas on an empty database.
+func TestMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	for dialect, empty := range map[string]func(t *testing.T) string{
+		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "new.db") },
+		"postgres": func(t *testing.T) string { return postgres(t).Empty(t) },
+	} {
+		t.Run(dialect, func(t *testing.T) {
+			t.Parallel()
+			url := empty(t)
+			errs := make([]error, 6)
+			var group sync.WaitGroup
+			for i := range errs {
+				group.Go(func() { errs[i] = migrate(url) })
+			}
+			group.Wait()
+			if err := errors.Join(errs...); err != nil {
+				t.Fatal(err)
+			}
+			s := open(t, gormstore.Config{URL: url})
+			status, err := s.MigrationStatus(context.Background())
+			if err != nil || len(status) == 0 {
+				t.Fatalf("status %v, error %v", status, err)
+			}
+			for _, m := range status {
+				if m.AppliedAt.IsZero() {
+					t.Errorf("%s is not applied", m.Name)
+				}
+			}
+		})
+	}
+}
+
+func TestStatusBeforeMigration(t *testing.T) {
+	t.Parallel()
+	s := open(t, gormstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "new.db")})
+	status, err := s.MigrationStatus(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []gormstore.Migration{{Version: 1, Name: "0001_init"}}
+	if diff := cmp.Diff(want, status); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+}
+
+// TestMigrateKeepsDefaults sees that a restart does not undo what an
+// administrator changed.
+func TestMigrateKeepsDefaults(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		s, ctx := open(t, gormstore.Config{URL: url}), context.Background()
+		p, err := s.PasswordProfile(ctx, storage.DefaultProfileID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Code.Length = 12
+		want, err := s.PutPasswordProfile(ctx, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Migrate(ctx); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.PasswordProfile(ctx, storage.DefaultProfileID)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("error %v, profile (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+// TestSchemasAgree compares the tables and columns of the two dialects. Only
+// SQLite, which cannot notify, has a table to watch.
+func TestSchemasAgree(t *testing.T) {
+	t.Parallel()
+	onSQLite := schema(t, "sqlite", "file:"+strings.TrimPrefix(sqliteFile(t), "sqlite:"),
+		`SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
+		WHERE m.type = 'table' AND m.name NOT LIKE 'goose%' AND m.name NOT LIKE 'sqlite%' AND m.name <> 'config_revision'
+		ORDER BY m.name, c.cid`)
+	onPostgres := schema(t, "pgx", postgres(t).Database(t),
+		`SELECT table_name || '.' || column_name FROM information_schema.columns
+		WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%'
+		ORDER BY table_name COLLATE "C", ordinal_position`)
+	if diff := cmp.Diff(onPostgres, onSQLite); diff != "" || len(onSQLite) < 100 {
+		t.Errorf("%d columns, SQLite differs from PostgreSQL (-postgres +sqlite):\n%s", len(onSQLite), diff)
+	}
+}
+
+func schema(t *testing.T, driver, dsn, query string) (columns []string) {
+	t.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // read only
+	rows, err := db.Query(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // see rows.Err
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		columns = append(columns, name)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return columns
+}
+
+func TestSQLiteFileIsPrivate(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a file?name#with%20marks.db")
+	if err := migrate("sqlite:" + path); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+}
+
+// TestOpenAtOnce switches a new file to WAL from many connections.
+func TestOpenAtOnce(t *testing.T) {
+	t.Parallel()
+	url := "sqlite:" + filepath.Join(t.TempDir(), "new.db")
+	errs := make([]error, 20)
+	var group sync.WaitGroup
+	for i := range errs {
+		group.Go(func() {
+			s, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
+			if err == nil {
+				err = s.Close()
+			}
+			errs[i] = err
+		})
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"", "mysql://x", "sqlite:", "sqlite::memory:", "postgres://[", "latchkey.db"} {
+		if _, err := gormstore.Open(context.Background(), gormstore.Config{URL: url}); err == nil {
+			t.Errorf("opened %q", url)
+		}
+	}
+	_, err := gormstore.Open(context.Background(), gormstore.Config{URL: "postgres://u:geheim@127.0.0.1:1/x?connect_timeout=1"})
+	if !errors.Is(err, storage.ErrUnavailable) || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("error %v", err)
+	}
+}

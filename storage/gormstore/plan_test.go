@@ -1,0 +1,72 @@
+package gormstore_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// TestPrincipalUsesIndexes explains the statement as the server gets it. The
+// tables of a test are so small that PostgreSQL would rather read them whole,
+// so that is forbidden: a plan that does it nevertheless has no index to use.
+func TestPrincipalUsesIndexes(t *testing.T) {
+	t.Parallel()
+	url := postgres(t).Database(t)
+	var c counter
+	s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+	key := seed(t, s)
+	ctx := context.Background()
+	statement := func(call func() error) string {
+		t.Helper()
+		return c.during(t, call)[0]
+	}
+	for name, sql := range map[string]string{
+		"Principal": statement(func() error { _, err := s.Principal(ctx, key); return err }),
+		"Recipients by e-mail": statement(func() error {
+			_, err := s.Recipients(ctx, storage.CodeRequest{ProfileID: "default"}, "", "bob@example.com")
+			return err
+		}),
+		"TokenStanding":     statement(func() error { _, err := s.TokenStanding(ctx, "j", "f", "usr", "lgn"); return err }),
+		"ClaimMessages":     statement(func() error { _, err := s.ClaimMessages(ctx, noon, noon, 1); return err }),
+		"ClaimCodeRequests": statement(func() error { _, err := s.ClaimCodeRequests(ctx, noon, noon, 1); return err }),
+		"ExpireMessages":    statement(func() error { _, err := s.ExpireMessages(ctx, noon, 1); return err }),
+	} {
+		plan := explain(t, url, sql)
+		if strings.Contains(plan, "Seq Scan") {
+			t.Errorf("%s reads a whole table:\n%s", name, plan)
+		}
+	}
+}
+
+// explain gives the generic plan, which is the one that a prepared statement
+// ends up with.
+func explain(t *testing.T, url, sql string) string {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx) //nolint:errcheck // read only
+	for _, set := range []string{"SET enable_seqscan = off", "SET plan_cache_mode = force_generic_plan", "PREPARE x AS " + sql} {
+		if _, err := conn.Exec(ctx, set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := "NULL" + strings.Repeat(", NULL", strings.Count(sql, "$")-1)
+	rows, err := conn.Query(ctx, fmt.Sprintf("EXPLAIN EXECUTE x (%s)", args))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}

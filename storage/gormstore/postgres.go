@@ -1,0 +1,157 @@
+package gormstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+	gormpostgres "gorm.io/driver/postgres"
+	"gorm.io/gorm"
+
+	"latchkey/storage"
+)
+
+const (
+	defaultMaxConns = 16
+	connectTimeout  = 5 * time.Second
+	// heartbeat is how long the change listener waits for a notice before it
+	// asks whether the connection still lives: a replica cut off from the
+	// database serves stale configuration no longer than this plus its timeout.
+	heartbeat        = 5 * time.Second
+	heartbeatTimeout = 3 * time.Second
+	// patience of a replica that waits for another one's migration.
+	migrationRetries = 600
+)
+
+type postgres struct {
+	conn     *pgx.ConnConfig
+	maxConns int
+}
+
+func newPostgres(cfg Config) (dialect, error) {
+	conn, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("database URL: %w", err) // pgx leaves the password out
+	}
+	if conn.ConnectTimeout == 0 {
+		conn.ConnectTimeout = connectTimeout
+	}
+	if conn.RuntimeParams["application_name"] == "" {
+		conn.RuntimeParams["application_name"] = "latchkey"
+	}
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = defaultMaxConns
+	}
+	return &postgres{conn: conn, maxConns: cfg.MaxConns}, nil
+}
+
+func (p *postgres) name() string { return "postgres" }
+
+func (p *postgres) open(context.Context) (pools, error) {
+	db := stdlib.OpenDB(*p.conn)
+	db.SetMaxOpenConns(p.maxConns)
+	db.SetMaxIdleConns(p.maxConns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	return pools{write: db, read: db}, nil
+}
+
+func (p *postgres) gorm(pool gorm.ConnPool) gorm.Dialector {
+	return gormpostgres.New(gormpostgres.Config{Conn: pool})
+}
+
+func (p *postgres) migrations(context.Context) (migrations, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, migrationRetries))
+	if err != nil {
+		return migrations{}, err
+	}
+	return migrations{
+		dialect: goose.DialectPostgres,
+		dir:     "migrations/postgres",
+		options: []goose.ProviderOption{goose.WithSessionLocker(locker)},
+		unlock:  func() error { return nil },
+	}, nil
+}
+
+// settle is one statement, so that PostgreSQL commits it without being asked.
+func (p *postgres) settle(ctx context.Context, s *Store, update, insert statement) (bool, error) {
+	sql := "WITH settled AS (" + update.sql + " RETURNING id) " + insert.sql + " FROM settled"
+	n, err := s.exec(ctx, "settle sign-in", sql, append(update.args, insert.args...)...)
+	return n == 1, err
+}
+
+func (p *postgres) claims() string { return " FOR UPDATE SKIP LOCKED" }
+
+// watch listens for the notices that the triggers of 0001_init.sql send.
+func (p *postgres) watch(ctx context.Context, _ *Store, heard func()) error {
+	conn, err := pgx.ConnectConfig(ctx, p.conn.Copy())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatTimeout)
+		defer cancel()
+		_ = conn.Close(ended) // nothing depends on a polite goodbye
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN latchkey_config"); err != nil {
+		return err
+	}
+	heard()
+	for {
+		changed, err := p.await(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if changed {
+			heard()
+		}
+	}
+}
+
+// await waits for one notice or sees that the connection still lives.
+func (p *postgres) await(ctx context.Context, conn *pgx.Conn) (changed bool, err error) {
+	beat, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
+	if _, err = conn.WaitForNotification(beat); err == nil {
+		return true, nil
+	}
+	if ctx.Err() != nil || beat.Err() == nil {
+		return false, err
+	}
+	alive, cancelAlive := context.WithTimeout(ctx, heartbeatTimeout)
+	defer cancelAlive()
+	return false, conn.Ping(alive)
+}
+
+// classify goes by SQLSTATE (PostgreSQL manual, appendix A).
+func (p *postgres) classify(err error) error {
+	var said *pgconn.PgError
+	if !errors.As(err, &said) {
+		var unreachable *pgconn.ConnectError
+		if errors.As(err, &unreachable) || pgconn.SafeToRetry(err) {
+			return storage.ErrUnavailable
+		}
+		return nil
+	}
+	switch said.Code {
+	case "23505": // unique_violation
+		return storage.ErrConflict
+	case "23503": // foreign_key_violation
+		return storage.ErrNotFound
+	case "40001", "40P01", // serialization_failure, deadlock_detected
+		"55P03", "57014", // lock_not_available, query_canceled
+		"57P01", "57P02", "57P03", "57P05", // shutting down, starting up
+		"25006": // read_only_sql_transaction: a primary that became a standby
+		return storage.ErrUnavailable
+	}
+	switch said.Code[:2] {
+	case "08", "53", "58": // connection, resources, system
+		return storage.ErrUnavailable
+	}
+	return nil
+}

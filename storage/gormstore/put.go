@@ -1,0 +1,95 @@
+package gormstore
+
+import (
+	"context"
+	"strings"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"latchkey/storage"
+)
+
+// stamps are the columns every configuration record ends with. (Named
+// otherwise than GORM's own, which it would fill by itself.)
+type stamps struct {
+	Version int64 `gorm:"column:version"`
+	Created int64 `gorm:"column:created_at"`
+	Updated int64 `gorm:"column:updated_at"`
+}
+
+// record is a pointer to the row of a configuration record.
+type record[R any] interface {
+	*R
+	TableName() string
+	stamp() *stamps
+	identity() (column, value string)
+	// settable are the columns that an update sets.
+	settable() columns
+}
+
+// put inserts the row or overwrites the settable columns of the one with its
+// identity, in one statement, and reads back what is stored. With a version
+// other than 0 it overwrites that version only, or answers storage.ErrStale.
+func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
+	row.stamp().Updated = micros(s.now())
+	if row.stamp().Version != 0 {
+		return overwrite(ctx, s, what, row)
+	}
+	if row.stamp().Created == 0 {
+		row.stamp().Created = row.stamp().Updated
+	}
+	row.stamp().Version = 1
+	id, _ := row.identity()
+	set := append(clause.AssignmentColumns(strings.Fields(string(row.settable()))),
+		clause.AssignmentColumns([]string{"updated_at"})...)
+	set = append(set, clause.Assignment{
+		Column: clause.Column{Name: "version"},
+		Value:  gorm.Expr(row.TableName() + ".version + 1"),
+	})
+	err := s.writing(ctx).Clauses(
+		clause.OnConflict{Columns: []clause.Column{{Name: id}}, DoUpdates: set},
+		clause.Returning{},
+	).Create(row).Error
+	return s.wrap(ctx, what, err)
+}
+
+func overwrite[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
+	column, id := row.identity()
+	seen := row.stamp().Version
+	row.stamp().Version++
+	cols := append(strings.Fields(string(row.settable())), "version", "updated_at")
+	stored := new(R)
+	res := s.writing(ctx).Model(stored).Clauses(clause.Returning{}).
+		Where(column+" = ? AND version = ?", id, seen).
+		Select(cols).Updates(*row)
+	if err := affected(res.RowsAffected, res.Error, storage.ErrStale); err != nil {
+		return s.wrap(ctx, what, err)
+	}
+	*row = *stored
+	return nil
+}
+
+// create inserts a row that must be new, or that may exist already.
+func (s *Store) create(ctx context.Context, what string, row any, mayExist bool) error {
+	db := s.writing(ctx)
+	if mayExist {
+		db = db.Clauses(clause.OnConflict{DoNothing: true})
+	}
+	return s.wrap(ctx, what, db.Create(row).Error)
+}
+
+// selecting reads all columns of a configuration record.
+func selecting[R any, P record[R]]() string {
+	row := P(new(R))
+	id, _ := row.identity()
+	all := columns(id) + " " + row.settable() + " version created_at updated_at"
+	return "SELECT " + all.list() + " FROM " + row.TableName()
+}
+
+// find reads the configuration record of that identity or answers
+// storage.ErrNotFound.
+func find[R any, P record[R]](ctx context.Context, s *Store, what, id string) (R, error) {
+	column, _ := P(new(R)).identity()
+	return get[R](ctx, s, what, selecting[R, P]()+" WHERE "+column+" = ?", id)
+}

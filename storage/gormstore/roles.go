@@ -1,0 +1,167 @@
+package gormstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"latchkey/storage"
+)
+
+type securityProfileRow struct {
+	ID       string `gorm:"column:id;primaryKey"`
+	RealmID  string `gorm:"column:realm_id"`
+	Name     string `gorm:"column:name"`
+	Roles    string `gorm:"column:roles"`
+	Password string `gorm:"column:password"` // JSON
+	Meta     stamps `gorm:"embedded"`
+}
+
+func (*securityProfileRow) TableName() string                  { return "security_profiles" }
+func (r *securityProfileRow) stamp() *stamps                   { return &r.Meta }
+func (r *securityProfileRow) identity() (column, value string) { return "id", r.ID }
+func (*securityProfileRow) settable() columns                  { return "realm_id name roles password" }
+
+func (r *securityProfileRow) record() (storage.SecurityProfile, error) {
+	p := storage.SecurityProfile{
+		ID: r.ID, RealmID: r.RealmID, Name: r.Name, Roles: list(r.Roles),
+		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
+	}
+	if err := json.Unmarshal([]byte(r.Password), &p.Password); err != nil {
+		return p, fmt.Errorf("password policy of security profile %q: %w", r.ID, err)
+	}
+	return p, nil
+}
+
+// SecurityProfile reads a security profile or answers storage.ErrNotFound.
+func (s *Store) SecurityProfile(ctx context.Context, id string) (storage.SecurityProfile, error) {
+	row, err := find[securityProfileRow](ctx, s, "security profile", id)
+	if err != nil {
+		return storage.SecurityProfile{}, err
+	}
+	return row.record()
+}
+
+// PutSecurityProfile inserts or updates a security profile and returns it as
+// stored. An outdated Version is storage.ErrStale, an unknown realm
+// storage.ErrNotFound.
+func (s *Store) PutSecurityProfile(ctx context.Context, p storage.SecurityProfile) (storage.SecurityProfile, error) {
+	policy, err := json.Marshal(p.Password)
+	if err != nil {
+		return storage.SecurityProfile{}, fmt.Errorf("put security profile: %w", err)
+	}
+	row := securityProfileRow{
+		ID: p.ID, RealmID: p.RealmID, Name: p.Name, Roles: words(p.Roles), Password: string(policy),
+		Meta: stamps{Version: p.Version, Created: micros(p.CreatedAt)},
+	}
+	if err := s.changed(ctx, put(ctx, s, "put security profile", &row)); err != nil {
+		return storage.SecurityProfile{}, err
+	}
+	return row.record()
+}
+
+// SecurityProfileParties lists to whom a security profile is assigned.
+func (s *Store) SecurityProfileParties(ctx context.Context, id string) ([]storage.Party, error) {
+	return query[storage.Party](ctx, s, "parties of security profile",
+		"SELECT party FROM security_profile_assignments WHERE security_profile_id = ? ORDER BY party", id)
+}
+
+// AssignSecurityProfile gives a security profile to a party; doing so again
+// changes nothing. An unknown profile is storage.ErrNotFound.
+func (s *Store) AssignSecurityProfile(ctx context.Context, id string, to storage.Party) error {
+	_, err := s.exec(ctx, "assign security profile",
+		"INSERT INTO security_profile_assignments (party, security_profile_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+		string(to), id)
+	return err
+}
+
+// UnassignSecurityProfile takes a security profile from a party, or answers
+// storage.ErrNotFound if the party does not have it.
+func (s *Store) UnassignSecurityProfile(ctx context.Context, id string, from storage.Party) error {
+	n, err := s.exec(ctx, "unassign security profile",
+		"DELETE FROM security_profile_assignments WHERE party = ? AND security_profile_id = ?", string(from), id)
+	return affected(n, err, s.wrap(ctx, "unassign security profile", storage.ErrNotFound))
+}
+
+// securityProfiles is all of them by id, from memory where possible.
+func (s *Store) securityProfiles(ctx context.Context) (map[string]storage.SecurityProfile, error) {
+	return cached(ctx, s, &s.cache.security, "", func() (map[string]storage.SecurityProfile, error) {
+		return s.loadSecurityProfiles(ctx)
+	})
+}
+
+func (s *Store) loadSecurityProfiles(ctx context.Context) (map[string]storage.SecurityProfile, error) {
+	rows, err := query[securityProfileRow](ctx, s, "security profiles", selecting[securityProfileRow]())
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]storage.SecurityProfile, len(rows))
+	for i := range rows {
+		if all[rows[i].ID], err = rows[i].record(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// separator stands between the ids that a statement aggregates; no id has it.
+const separator = "\n"
+
+func splitIDs(aggregated string) []string {
+	if aggregated == "" {
+		return nil
+	}
+	return strings.Split(aggregated, separator)
+}
+
+// empower gives a principal the roles of the assigned security profiles and of
+// its membership, and tightens its lockout policy by theirs.
+func (s *Store) empower(ctx context.Context, p *storage.Principal, assigned, membership string) error {
+	p.Roles = list(membership)
+	ids := splitIDs(assigned)
+	if len(ids) > 0 {
+		profiles, err := s.profilesWith(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			profile := profiles[id]
+			p.Roles = append(p.Roles, profile.Roles...)
+			tighten(&p.Policy, profile.Password)
+		}
+	}
+	slices.Sort(p.Roles)
+	p.Roles = slices.Compact(p.Roles)
+	return nil
+}
+
+// profilesWith asks the database when memory lacks one of the ids: another
+// replica may have made and assigned it just now.
+func (s *Store) profilesWith(ctx context.Context, ids []string) (map[string]storage.SecurityProfile, error) {
+	profiles, err := s.securityProfiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if _, ok := profiles[id]; !ok {
+			return s.loadSecurityProfiles(ctx)
+		}
+	}
+	return profiles, nil
+}
+
+// tighten takes the stricter value of each field: fewer failures, a longer
+// lock, where 0 means until an administrator unlocks.
+func tighten(l *storage.LockoutPolicy, by storage.PasswordPolicy) {
+	if n := by.AllowedFailedAttempts; n != nil && *n < l.Threshold {
+		l.Threshold = max(*n, 1)
+	}
+	if d := by.LockoutDuration; d != nil && l.Duration != 0 && (*d == 0 || *d > l.Duration) {
+		l.Duration = *d
+		if l.MaxDuration != 0 {
+			l.MaxDuration = max(l.MaxDuration, l.Duration)
+		}
+	}
+}

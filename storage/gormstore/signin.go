@@ -1,0 +1,209 @@
+package gormstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"latchkey/storage"
+)
+
+// texts are the long statements of the hot paths, put together once.
+type texts struct {
+	principal, recipients, family, standing string
+}
+
+// assigned is the ids of the security profiles that a user has by itself, by
+// its account and by its kind; see storage.Party.
+const assigned = `(SELECT string_agg(s.security_profile_id, '` + separator + `')
+	FROM security_profile_assignments s
+	WHERE s.party IN ('user:' || u.uid, 'account:' || u.account_uid, 'kind:' || u.kind)) AS assigned`
+
+// belongings joins what belongs to the user u.
+const belongings = `
+	LEFT JOIN accounts a ON a.uid = u.account_uid
+	LEFT JOIN memberships m ON m.account_uid = u.account_uid AND m.user_uid = u.uid`
+
+func newTexts() texts {
+	who := policyColumns.of("p") + ", " + loginColumns.of("l") + ", " + userColumns.of("u") + ", " +
+		accountColumns.of("a") + ", m.roles AS m_roles, " + assigned
+	return texts{
+		principal: "SELECT " + who + ", " + lockoutColumns.of("f") + ` FROM password_profiles p
+			LEFT JOIN logins l ON l.profile_id = p.id AND l.username_key = ?
+			LEFT JOIN users u ON u.uid = l.user_uid` + belongings + `
+			LEFT JOIN phantoms f ON f.name_digest = ?
+			WHERE p.id = ?`,
+		recipients: "SELECT " + who + ` FROM password_profiles p
+			JOIN logins l ON l.profile_id = p.id
+			JOIN users u ON u.uid = l.user_uid` + belongings + `
+			WHERE p.id = ?`,
+		family: "SELECT " + who + ", " + familyColumns.of("t") + ` FROM families t
+			LEFT JOIN logins l ON l.id = t.login_id
+			LEFT JOIN password_profiles p ON p.id = l.profile_id
+			LEFT JOIN users u ON u.uid = t.user_uid` + belongings + `
+			WHERE t.id = ?`,
+		standing: "SELECT " + who + `, r.jti AS revoked_jti, t.id AS family_id, t.revoked_at AS family_revoked_at
+			FROM (SELECT 1 AS one) here
+			LEFT JOIN users u ON u.uid = ?
+			LEFT JOIN logins l ON l.id = ? AND l.user_uid = u.uid
+			LEFT JOIN password_profiles p ON p.id = l.profile_id` + belongings + `
+			LEFT JOIN families t ON t.id = ?
+			LEFT JOIN revoked_tokens r ON r.jti = ?`,
+	}
+}
+
+// principalRow is a login with its surroundings; what the joins did not find
+// is zero.
+type principalRow struct {
+	Policy   policyRow  `gorm:"embedded;embeddedPrefix:p_"`
+	Login    loginRow   `gorm:"embedded;embeddedPrefix:l_"`
+	User     userRow    `gorm:"embedded;embeddedPrefix:u_"`
+	Account  accountRow `gorm:"embedded;embeddedPrefix:a_"`
+	Roles    string     `gorm:"column:m_roles"`
+	Assigned string     `gorm:"column:assigned"`
+}
+
+// principal makes the record of a known user; login tells whether one was
+// looked for.
+func (s *Store) principal(ctx context.Context, r *principalRow, login bool) (storage.Principal, error) {
+	p := storage.Principal{
+		Key:     storage.LoginKey{ProfileID: r.Login.ProfileID, UsernameKey: r.Login.UsernameKey},
+		Known:   r.User.UID != "" && (r.Login.ID != "" || !login),
+		Policy:  r.Policy.policy(),
+		Lockout: r.Login.Lockout.record(),
+	}
+	if !p.Known {
+		return p, nil
+	}
+	p.Login, p.User, p.Account = r.Login.record(), r.User.record(), r.Account.record()
+	return p, s.empower(ctx, &p, r.Assigned, r.Roles)
+}
+
+type signInRow struct {
+	Who     principalRow `gorm:"embedded"`
+	Phantom lockoutRow   `gorm:"embedded;embeddedPrefix:f_"`
+}
+
+// Principal reads all that a sign-in needs, in one statement. A name that
+// nobody has is no error: Known is false then and Lockout the name's own. An
+// unknown profile is storage.ErrNotFound.
+func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error) {
+	row, err := get[signInRow](ctx, s, "principal", s.texts.principal,
+		key.UsernameKey, phantomOf(key), key.ProfileID)
+	if err != nil {
+		return storage.Principal{}, err
+	}
+	p, err := s.principal(ctx, &row.Who, true)
+	p.Key = key
+	if !p.Known {
+		p.Lockout = row.Phantom.record()
+	}
+	return p, err
+}
+
+// Recipients reads the known logins of a request's profile that have the
+// username and belong to the e-mail address, where an empty key (in the form
+// of otp.NormalizeUsername) leaves its condition out. Both empty is nobody.
+func (s *Store) Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error) {
+	sql, args := s.texts.recipients, []any{r.ProfileID}
+	if usernameKey != "" {
+		sql, args = sql+" AND l.username_key = ?", append(args, usernameKey)
+	}
+	if emailKey != "" { // the second condition is the index's
+		sql, args = sql+" AND u.email_key = ? AND u.email_key <> ''", append(args, emailKey)
+	}
+	if len(args) == 1 {
+		return nil, nil
+	}
+	rows, err := query[principalRow](ctx, s, "recipients", sql+" ORDER BY l.username_key", args...)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]storage.Principal, 0, len(rows))
+	for i := range rows {
+		p, err := s.principal(ctx, &rows[i], true)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, p)
+	}
+	return found, nil
+}
+
+// RecordFailure writes the next lockout state of a login, or of a name that
+// nobody has, unless the state in p is outdated: then storage.ErrStale, and the
+// caller is to read again. The store counts the versions itself. Known and
+// unknown cost one durable write of one row each.
+func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout) error {
+	const set = `failures = ?, last_failure_at = ?, locked_until = ?, lockout_version = ?`
+	failed, locked := micros(next.LastFailureAt), micros(next.LockedUntil)
+	seen := p.Lockout.Version
+	sql := "UPDATE logins SET " + set + " WHERE id = ? AND lockout_version = ?"
+	args := []any{next.Failures, failed, locked, seen + 1, p.Login.ID, seen}
+	if !p.Known {
+		day := next.LastFailureAt.Unix() / secondsPerDay
+		sql = `INSERT INTO phantoms (name_digest, ` + lockoutColumns.list() + `, quiet_day) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (name_digest) DO UPDATE SET failures = excluded.failures,
+			last_failure_at = excluded.last_failure_at, locked_until = excluded.locked_until,
+			lockout_version = excluded.lockout_version, quiet_day = excluded.quiet_day
+			WHERE phantoms.lockout_version = ?`
+		args = []any{phantomOf(p.Key), next.Failures, failed, locked, seen + 1, day, seen}
+	}
+	n, err := s.exec(ctx, "record failure", sql, args...)
+	return affected(n, err, s.wrap(ctx, "record failure", storage.ErrStale))
+}
+
+const secondsPerDay = 24 * 60 * 60
+
+// phantomOf is the key under which the failures of a name are kept that nobody
+// has. It has one length whatever was typed.
+func phantomOf(key storage.LoginKey) blob {
+	text := binary.AppendUvarint(nil, uint64(len(key.ProfileID)))
+	text = append(append(text, key.ProfileID...), key.UsernameKey...)
+	sum := sha256.Sum256(text)
+	return sum[:]
+}
+
+// SettleLogin lets a successful attempt take effect if, at this moment, the
+// login is active and not locked and the presented code, if any, is live;
+// otherwise it answers storage.ErrRefused and changes nothing.
+func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
+	settled, err := s.settle(ctx, settlement(x), x.BeginFamily)
+	if err == nil && !settled {
+		err = storage.ErrRefused
+	}
+	return s.wrap(ctx, fmt.Sprintf("settle sign-in of login %s", x.LoginID), err)
+}
+
+func (s *Store) settle(ctx context.Context, update statement, begin *storage.TokenFamily) (bool, error) {
+	if begin != nil {
+		return s.dialect.settle(ctx, s, update, insertFamily(*begin))
+	}
+	n, err := s.exec(ctx, "settle sign-in", update.sql, update.args...)
+	return n == 1, err
+}
+
+// settlement is the conditional update that decides. The version moves when
+// there were failures to clear, so that a failure settled against them does not
+// put them back.
+func settlement(x storage.Settlement) statement {
+	now := micros(x.Now)
+	sql := `UPDATE logins SET lockout_version = lockout_version +
+			CASE WHEN failures <> 0 OR locked_until <> 0 THEN 1 ELSE 0 END,
+		failures = 0, last_failure_at = 0, locked_until = 0`
+	var args []any
+	if x.NewHash != "" {
+		sql += ", password_hash = CASE WHEN password_hash = ? THEN ? ELSE password_hash END"
+		args = append(args, x.OldHash, x.NewHash)
+	}
+	where := " WHERE id = ? AND active AND locked_until <= ?"
+	conditions := []any{x.LoginID, now}
+	if x.CodeID != "" {
+		sql += ", code_used_at = ?"
+		args = append(args, now)
+		where += " AND code_id = ? AND code_used_at = 0 AND code_expires_at > ?"
+		conditions = append(conditions, x.CodeID, now)
+	}
+	return statement{sql: sql + where, args: append(args, conditions...)}
+}

@@ -1,0 +1,186 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+	"os"
+	"time"
+
+	gormsqlite "github.com/glebarez/sqlite"
+	"github.com/pressly/goose/v3"
+	"gorm.io/gorm"
+
+	"latchkey/storage"
+)
+
+const (
+	sqliteReaders = 4
+	// watchInterval is how often a process looks whether another one changed
+	// the configuration in the file they share.
+	watchInterval = 250 * time.Millisecond
+)
+
+// Result codes of SQLite (sqlite.org/rescode.html); the extended code keeps
+// the primary one in its low byte.
+const (
+	sqliteBusy       = 5
+	sqliteLocked     = 6
+	sqliteReadOnly   = 8
+	sqliteInterrupt  = 9
+	sqliteIOErr      = 10
+	sqliteFull       = 13
+	sqliteCantOpen   = 14
+	sqliteProtocol   = 15
+	sqliteForeignKey = 787
+	sqlitePrimaryKey = 1555
+	sqliteUnique     = 2067
+)
+
+type sqlite struct {
+	path        string
+	synchronous string
+}
+
+func newSQLite(path string, relaxed bool) (dialect, error) {
+	if path == "" || path == ":memory:" {
+		return nil, errors.New("database URL: sqlite: needs the path of a file")
+	}
+	d := &sqlite{path: path, synchronous: "FULL"}
+	if relaxed {
+		d.synchronous = "NORMAL"
+	}
+	return d, nil
+}
+
+func (d *sqlite) name() string { return "sqlite" }
+
+// open makes one connection that writes and some that read. The lock is for
+// the switch to WAL: SQLite answers SQLITE_BUSY there at once, whatever the
+// busy timeout, when two connections try it together.
+func (d *sqlite) open(ctx context.Context) (_ pools, err error) {
+	unlock, err := lockFile(ctx, d.path+".lock")
+	if err != nil {
+		return pools{}, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	// SQLite would create the file by the umask; its -wal and -shm follow the
+	// mode of the file.
+	file, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return pools{}, err
+	}
+	if err := file.Close(); err != nil {
+		return pools{}, err
+	}
+	writer, err := d.pool(1, "journal_mode(WAL)")
+	if err != nil {
+		return pools{}, err
+	}
+	if err := writer.PingContext(ctx); err != nil {
+		return pools{}, errors.Join(err, writer.Close())
+	}
+	reader, err := d.pool(sqliteReaders+1, "query_only(1)") // one is for watch
+	if err != nil {
+		return pools{}, errors.Join(err, writer.Close())
+	}
+	return pools{write: writer, read: reader}, nil
+}
+
+func (d *sqlite) pool(conns int, pragma string) (*sql.DB, error) {
+	q := url.Values{
+		"_txlock": {"immediate"},
+		"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "synchronous(" + d.synchronous + ")", pragma},
+	}
+	path := url.URL{Path: d.path}
+	db, err := sql.Open(gormsqlite.DriverName, "file:"+path.EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+func (d *sqlite) gorm(pool gorm.ConnPool) gorm.Dialector {
+	return &gormsqlite.Dialector{Conn: pool}
+}
+
+func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
+	unlock, err := lockFile(ctx, d.path+".lock")
+	return migrations{dialect: goose.DialectSQLite3, dir: "migrations/sqlite", unlock: unlock}, err
+}
+
+// settle is an immediate transaction: from BEGIN on nobody else writes.
+func (d *sqlite) settle(ctx context.Context, s *Store, update, insert statement) (settled bool, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		n, err := s.exec(ctx, "settle sign-in", update.sql, update.args...)
+		if err != nil || n == 0 {
+			return err
+		}
+		settled = true
+		_, err = s.exec(ctx, "begin family", insert.sql, insert.args...)
+		return err
+	})
+	return settled, err
+}
+
+// claims is empty: there is one writer at a time.
+func (d *sqlite) claims() string { return "" }
+
+// watch polls the counter that every commit of another connection moves
+// (PRAGMA data_version costs no I/O) and, when it moved, the revision of the
+// configuration, because most commits are attempts.
+func (d *sqlite) watch(ctx context.Context, s *Store, heard func()) error {
+	conn, err := s.pools.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // it only goes back to its pool
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	var seen struct{ commits, revision int64 }
+	for first := true; ; first = false {
+		before := seen
+		if err := conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&seen.commits); err != nil {
+			return err
+		}
+		if seen.commits != before.commits {
+			if err := conn.QueryRowContext(ctx, "SELECT revision FROM config_revision").Scan(&seen.revision); err != nil {
+				return err
+			}
+		}
+		if first || seen.revision != before.revision {
+			heard()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		case <-s.cache.dropped:
+		}
+	}
+}
+
+func (d *sqlite) classify(err error) error {
+	var said interface {
+		error
+		Code() int
+	}
+	if !errors.As(err, &said) {
+		return nil
+	}
+	switch said.Code() {
+	case sqliteUnique, sqlitePrimaryKey:
+		return storage.ErrConflict
+	case sqliteForeignKey:
+		return storage.ErrNotFound
+	}
+	switch said.Code() & 0xff {
+	case sqliteBusy, sqliteLocked, sqliteReadOnly, sqliteInterrupt, sqliteIOErr,
+		sqliteFull, sqliteCantOpen, sqliteProtocol:
+		return storage.ErrUnavailable
+	}
+	return nil
+}

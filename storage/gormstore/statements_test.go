@@ -1,0 +1,205 @@
+package gormstore_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// counter is told of every round trip.
+type counter struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (c *counter) add(sql string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = append(c.seen, sql)
+}
+
+// during gives the statements of a call.
+func (c *counter) during(t *testing.T, call func() error) []string {
+	t.Helper()
+	c.mu.Lock()
+	c.seen = nil
+	c.mu.Unlock()
+	if err := call(); err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen
+}
+
+var noon = time.Date(2031, 5, 17, 12, 0, 0, 0, time.UTC)
+
+// seed makes the user bob with a code, and a security profile for buyers.
+func seed(tb testing.TB, s *gormstore.Store) storage.LoginKey {
+	tb.Helper()
+	ctx := context.Background()
+	fatal := func(err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	_, err := s.PutAccount(ctx, storage.Account{UID: "acc", RealmID: "default", Kind: storage.Buyer, ID: "acc", Active: true})
+	fatal(err)
+	_, err = s.PutUser(ctx, storage.User{
+		UID: "usr", RealmID: "default", Kind: storage.Buyer, AccountUID: "acc", ID: "bob",
+		Email: "bob@example.com", EmailKey: "bob@example.com", Active: true,
+	})
+	fatal(err)
+	_, err = s.PutLogin(ctx, storage.Login{
+		ID: "lgn", ProfileID: "default", Username: "bob", UsernameKey: "bob", UserUID: "usr", Active: true,
+		Code: storage.Code{ID: "code", ExpiresAt: noon.Add(time.Hour)},
+	})
+	fatal(err)
+	_, err = s.PutSecurityProfile(ctx, storage.SecurityProfile{ID: "sp", RealmID: "default", Roles: []string{"Shopper"}})
+	fatal(err)
+	fatal(s.AssignSecurityProfile(ctx, "sp", storage.KindParty(storage.Buyer)))
+	_, err = s.PutClient(ctx, storage.Client{ID: "web", ProfileID: "default", Active: true})
+	fatal(err)
+	return storage.LoginKey{ProfileID: "default", UsernameKey: "bob"}
+}
+
+// listening runs the store and returns when it serves from memory.
+func listening(tb testing.TB, s *gormstore.Store) {
+	tb.Helper()
+	told := make(chan struct{}, 1)
+	s.OnChange(func() {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	tb.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			tb.Error(err)
+		}
+	})
+	<-told
+}
+
+// warm reads until memory answers: a notice of a change that was made just
+// before may still be on its way.
+func warm(t *testing.T, c *counter, call func() error) {
+	t.Helper()
+	for len(c.during(t, call)) > 1 {
+	}
+	for len(c.during(t, func() error { return call() })) > 1 {
+	}
+}
+
+func TestStatements(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		var c counter
+		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+		key := seed(t, s)
+		listening(t, s)
+		ctx := context.Background()
+		var p storage.Principal
+		principal := func() (err error) { p, err = s.Principal(ctx, key); return err }
+		warm(t, &c, principal)
+
+		settle := 1
+		if s.Dialect() == "sqlite" {
+			settle = 4 // BEGIN, UPDATE, INSERT, COMMIT
+		}
+		nobody := storage.Principal{Key: storage.LoginKey{ProfileID: "default", UsernameKey: "nobody"}}
+		failure := storage.Lockout{Failures: 1, LastFailureAt: noon}
+		family := &storage.TokenFamily{ID: "fam", LoginID: "lgn", UserUID: "usr", Generation: 1, ExpiresAt: noon.Add(time.Hour)}
+		for _, step := range []struct {
+			name string
+			want int
+			call func() error
+		}{
+			{"Principal", 1, principal},
+			{"Principal of nobody", 1, func() error { _, err := s.Principal(ctx, nobody.Key); return err }},
+			{"RecordFailure", 1, func() error { return s.RecordFailure(ctx, p, failure) }},
+			{"RecordFailure of nobody", 1, func() error { return s.RecordFailure(ctx, nobody, failure) }},
+			{"SettleLogin", 1, func() error {
+				return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", Now: noon})
+			}},
+			{"SettleLogin with code and family", settle, func() error {
+				return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", CodeID: "code", BeginFamily: family, Now: noon})
+			}},
+			{"Family", 1, func() error { _, err := s.Family(ctx, "fam"); return err }},
+			{"AdvanceFamily", 1, func() error { return s.AdvanceFamily(ctx, "fam", 1, noon, noon) }},
+			{"TokenStanding", 1, func() error { _, err := s.TokenStanding(ctx, "jti", "fam", "usr", "lgn"); return err }},
+			{"AddCodeRequest", 1, func() error { return s.AddCodeRequest(ctx, storage.CodeRequest{ID: "r", ExpiresAt: noon}) }},
+		} {
+			if got := c.during(t, step.call); len(got) != step.want {
+				t.Errorf("%s took %d statements, want %d:\n%s", step.name, len(got), step.want, strings.Join(got, "\n"))
+			}
+		}
+	})
+}
+
+func TestCachedReadsTakeNoStatement(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		var c counter
+		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+		seed(t, s)
+		ctx := context.Background()
+		read := map[string]func() error{
+			"Client":          func() error { _, err := s.Client(ctx, "WEB"); return err },
+			"PasswordProfile": func() error { _, err := s.PasswordProfile(ctx, "default"); return err },
+			"Senders":         func() error { _, err := s.Senders(ctx); return err },
+		}
+		for name, call := range read {
+			for range 2 {
+				if len(c.during(t, call)) == 0 {
+					t.Errorf("%s was served from memory while nobody listened for changes", name)
+				}
+			}
+		}
+		listening(t, s)
+		for name, call := range read {
+			for len(c.during(t, call)) > 0 {
+				// The notice of seed's last change empties the memory once more.
+			}
+			if got := c.during(t, call); len(got) > 0 {
+				t.Errorf("%s took %q", name, got)
+			}
+		}
+	})
+}
+
+// TestTransactionStatements sees that BEGIN, COMMIT and ROLLBACK count.
+func TestTransactionStatements(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		var c counter
+		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+		ctx := context.Background()
+		got := c.during(t, func() error {
+			err := s.InTx(ctx, s.Ping)
+			if err != nil {
+				return err
+			}
+			if err := s.InTx(ctx, func(context.Context) error { return storage.ErrStale }); err == nil {
+				t.Error("the error was lost")
+			}
+			return nil
+		})
+		want := []string{"BEGIN", "SELECT 1", "COMMIT", "BEGIN", "ROLLBACK"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("statements (-want +got):\n%s", diff)
+		}
+	})
+}

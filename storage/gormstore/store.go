@@ -1,0 +1,124 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// Config configures a Store. URL is required.
+type Config struct {
+	// URL is "sqlite:PATH" or "postgres://…" (also "postgresql://…").
+	URL string
+	// Relaxed lets SQLite acknowledge a commit before it is on disk
+	// (synchronous=NORMAL). For throwaway databases only.
+	Relaxed bool
+	// MaxConns bounds the connections to PostgreSQL; 0 means 16. Run takes one
+	// more.
+	MaxConns int
+	// Now stamps records and outdates nothing by itself; nil means time.Now.
+	Now func() time.Time
+	// Rand is the source of the store's own identifiers. The store makes none
+	// at present; nil is fine.
+	Rand io.Reader
+	// Logger hears of a lost change listener and of nothing else.
+	Logger zerolog.Logger
+	// OnStatement is called before every round trip to the database on behalf
+	// of a caller, BEGIN, COMMIT and ROLLBACK included, with the SQL but never
+	// with its arguments. It may be called concurrently. Migrations and Run are
+	// not reported.
+	OnStatement func(sql string)
+}
+
+// Store keeps records in one database. It is safe for concurrent use; make one
+// with Open.
+type Store struct {
+	dialect dialect
+	pools   pools
+	writer  *gorm.DB
+	reader  *gorm.DB
+	texts   texts
+	cache   *cache
+	now     func() time.Time
+	log     zerolog.Logger
+
+	mu       sync.Mutex
+	onChange []func()
+}
+
+// Open connects to the database of cfg.URL. It does not migrate; see Migrate.
+// A new SQLite file is created with mode 0600. The caller must Close the store.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	d, err := dialectOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Store{dialect: d, cache: newCache(), now: cfg.Now, log: cfg.Logger, texts: newTexts()}
+	if s.pools, err = d.open(ctx); err != nil {
+		return nil, s.wrap(ctx, "open", err)
+	}
+	if err := s.attach(ctx, cfg.OnStatement); err != nil {
+		return nil, errors.Join(s.wrap(ctx, "open", err), s.Close())
+	}
+	return s, nil
+}
+
+// attach puts GORM on the pools and sees that the database answers.
+func (s *Store) attach(ctx context.Context, seen func(string)) (err error) {
+	if err = s.pools.write.PingContext(ctx); err != nil {
+		return err
+	}
+	if s.writer, err = s.over(s.pools.write, seen); err != nil {
+		return err
+	}
+	s.reader = s.writer
+	if s.pools.read != s.pools.write {
+		s.reader, err = s.over(s.pools.read, seen)
+	}
+	return err
+}
+
+func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
+	p := &pool{db: db}
+	g, err := gorm.Open(s.dialect.gorm(p), &gorm.Config{
+		SkipDefaultTransaction: true, // every method is one statement or says InTx
+		DisableAutomaticPing:   true,
+		Logger:                 logger.Discard, // its slow-query log would print arguments
+		NowFunc:                func() time.Time { return s.now().UTC() },
+	})
+	p.seen = seen // GORM's own question for the version is not a caller's
+	return g, err
+}
+
+// Close closes the connections. Calls that run fail with
+// storage.ErrUnavailable.
+func (s *Store) Close() error {
+	err := s.pools.write.Close()
+	if s.pools.read != s.pools.write {
+		err = errors.Join(err, s.pools.read.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return nil
+}
+
+// Ping asks the database for a sign of life.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := get[int](ctx, s, "ping", "SELECT 1")
+	return err
+}
+
+// Dialect is "sqlite" or "postgres".
+func (s *Store) Dialect() string { return s.dialect.name() }

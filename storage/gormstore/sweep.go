@@ -1,0 +1,61 @@
+package gormstore
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// keepEnded is how long what has ended stays to be looked at.
+	keepEnded = 24 * time.Hour
+	// keepQuiet is how long a name that nobody has stays known for its failures.
+	keepQuiet = 48 * time.Hour
+)
+
+// refuse is a kind of row that ends.
+type refuse struct {
+	table, key string
+	where      string
+	args       []any
+}
+
+// Sweep deletes up to limit rows that have ended and returns how many: requests
+// and messages a day after their end, families a day after their expiry or
+// revocation, marks of revoked tokens after the token's expiry, and the
+// failures of names that nobody has after two quiet days, unless they are
+// locked. Call it again while it returns limit.
+func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
+	total := 0
+	for _, r := range sweepable(now) {
+		if total >= limit {
+			break
+		}
+		n, err := s.exec(ctx, "sweep "+r.table,
+			"DELETE FROM "+r.table+" WHERE "+r.key+" IN (SELECT "+r.key+" FROM "+r.table+" WHERE "+r.where+" LIMIT ?)",
+			append(r.args, limit-total)...)
+		total += int(n)
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// sweepable lists conditions that each have an index.
+func sweepable(now time.Time) []refuse {
+	ended := micros(now.Add(-keepEnded))
+	quiet := now.Add(-keepQuiet)
+	return []refuse{
+		// A request ends at its expiry at the latest.
+		{table: "code_requests", key: "id", where: "expires_at < ?", args: []any{ended}},
+		{table: "messages", key: "id", where: "ended_at > 0 AND ended_at < ?", args: []any{ended}},
+		{table: "families", key: "id", where: "expires_at < ?", args: []any{ended}},
+		{table: "families", key: "id", where: "revoked_at > 0 AND revoked_at < ?", args: []any{ended}},
+		{table: "revoked_tokens", key: "jti", where: "expires_at < ?", args: []any{micros(now)}},
+		{
+			table: "phantoms", key: "name_digest",
+			where: "quiet_day <= ? AND last_failure_at < ? AND locked_until <= ?",
+			args:  []any{quiet.Unix() / secondsPerDay, micros(quiet), micros(now)},
+		},
+	}
+}

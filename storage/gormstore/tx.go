@@ -1,0 +1,95 @@
+package gormstore
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"latchkey/storage"
+)
+
+type txKey struct{ store *Store }
+
+// txState is the transaction that a context carries.
+type txState struct {
+	db      *gorm.DB
+	changed bool // configuration changed in it
+}
+
+// InTx runs fn in one transaction, which commits when fn returns nil and rolls
+// back otherwise. Every method of the store that is called with fn's context
+// takes part; none of them takes a second connection. Within another InTx it
+// joins: then the error must be handed on, since nothing rolls back before the
+// outer one ends. On PostgreSQL the first error dooms the transaction.
+//
+// It is for declarative imports; sign-ins never hold a transaction.
+func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	if s.tx(ctx) != nil {
+		return fn(ctx)
+	}
+	state := &txState{}
+	err := s.writer.WithContext(ctx).Transaction(func(db *gorm.DB) error {
+		state.db = db
+		return fn(context.WithValue(ctx, txKey{s}, state))
+	})
+	if state.changed {
+		s.cache.drop()
+	}
+	return s.wrap(ctx, "transaction", err)
+}
+
+func (s *Store) tx(ctx context.Context) *txState {
+	state, _ := ctx.Value(txKey{s}).(*txState)
+	return state
+}
+
+func (s *Store) writing(ctx context.Context) *gorm.DB {
+	if tx := s.tx(ctx); tx != nil {
+		return tx.db.WithContext(ctx)
+	}
+	return s.writer.WithContext(ctx)
+}
+
+func (s *Store) reading(ctx context.Context) *gorm.DB {
+	if tx := s.tx(ctx); tx != nil {
+		return tx.db.WithContext(ctx)
+	}
+	return s.reader.WithContext(ctx)
+}
+
+// exec writes with hand-written SQL and counts the rows.
+func (s *Store) exec(ctx context.Context, what, sql string, args ...any) (int64, error) {
+	res := s.writing(ctx).Exec(sql, args...)
+	return res.RowsAffected, s.wrap(ctx, what, res.Error)
+}
+
+// query reads rows with hand-written SQL.
+func query[R any](ctx context.Context, s *Store, what, sql string, args ...any) ([]R, error) {
+	return scan[R](ctx, s, what, s.reading(ctx).Raw(sql, args...))
+}
+
+// returning writes with hand-written SQL and reads what it returns.
+func returning[R any](ctx context.Context, s *Store, what, sql string, args ...any) ([]R, error) {
+	return scan[R](ctx, s, what, s.writing(ctx).Raw(sql, args...))
+}
+
+func scan[R any](ctx context.Context, s *Store, what string, db *gorm.DB) ([]R, error) {
+	var rows []R
+	if err := db.Scan(&rows).Error; err != nil {
+		return nil, s.wrap(ctx, what, err)
+	}
+	return rows, nil
+}
+
+// get reads the one row or answers storage.ErrNotFound.
+func get[R any](ctx context.Context, s *Store, what, sql string, args ...any) (R, error) {
+	rows, err := query[R](ctx, s, what, sql, args...)
+	if err == nil && len(rows) == 0 {
+		err = s.wrap(ctx, what, storage.ErrNotFound)
+	}
+	if err != nil {
+		var none R
+		return none, err
+	}
+	return rows[0], nil
+}

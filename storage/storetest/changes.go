@@ -1,0 +1,130 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+
+	"latchkey/storage"
+)
+
+func testChanges(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a client disabled elsewhere is seen":     testDisabledElsewhere,
+		"every kind of configuration is told":     testToldKinds,
+		"a transaction tells at its commit":       testToldAtCommit,
+		"own changes are seen at once":            testOwnChanges,
+		"Run ends with its context without error": testRunEnds,
+	}.run(t, fresh)
+}
+
+// listen runs the store until the test ends and returns a channel of changes,
+// of which at least one has been told when listen returns.
+func (w *world) listen(s Store) <-chan struct{} {
+	w.t.Helper()
+	changes := make(chan struct{}, 1)
+	s.OnChange(func() {
+		select {
+		case changes <- struct{}{}:
+		default:
+		}
+	})
+	ctx, stop := context.WithCancel(w.ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	w.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			w.t.Errorf("Run: %v", err)
+		}
+	})
+	<-changes // it listens now
+	return changes
+}
+
+// until waits for changes until the condition holds; the test's deadline is
+// the limit.
+func until(changes <-chan struct{}, holds func() bool) {
+	for !holds() {
+		<-changes
+	}
+}
+
+func testDisabledElsewhere(t *testing.T, w *world) {
+	other := w.open(t)
+	changes := w.listen(other)
+	c := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
+	until(changes, func() bool {
+		got, err := other.Client(w.ctx, "web")
+		return err == nil && got.Active
+	})
+	c.Active = false
+	must(w.store.PutClient(w.ctx, c))(t)
+	until(changes, func() bool { return !must(other.Client(w.ctx, "web"))(t).Active })
+	check(t, w.store.AddClientSecret(w.ctx, "web", storage.ClientSecret{ID: "s1"}))
+	until(changes, func() bool { return len(must(other.Client(w.ctx, "web"))(t).Secrets) == 1 })
+}
+
+func testToldKinds(t *testing.T, w *world) {
+	changes := w.listen(w.open(t))
+	key := storage.SigningKey{KID: "k"}
+	for _, change := range []func() error{
+		func() error { return putRealm(w.store, "r")(w.ctx) },
+		func() error {
+			_, err := w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "r"})
+			return err
+		},
+		func() error {
+			_, err := w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{ID: "p", RealmID: "r"})
+			return err
+		},
+		func() error { _, err := w.store.PutClient(w.ctx, fullClient("web")); return err },
+		func() error { return w.store.AddClientSecret(w.ctx, "web", storage.ClientSecret{ID: "s"}) },
+		func() error { return w.store.DeleteClientSecret(w.ctx, "web", "s") },
+		func() error {
+			_, err := w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "r"})
+			return err
+		},
+		func() error { return w.store.AddSigningKey(w.ctx, key) },
+		func() error { return w.store.UpdateSigningKey(w.ctx, key) },
+		func() error { return w.store.AddFirstPepper(w.ctx, storage.Pepper{ID: "p"}) },
+	} {
+		check(t, change())
+		<-changes
+	}
+}
+
+func testToldAtCommit(t *testing.T, w *world) {
+	other := w.open(t)
+	changes := w.listen(other)
+	check(t, w.store.InTx(w.ctx, func(ctx context.Context) error {
+		if err := putRealm(w.store, "r")(ctx); err != nil {
+			return err
+		}
+		_, err := w.store.PutPasswordProfile(ctx, storage.PasswordProfile{ID: "p", RealmID: "r", Name: "new"})
+		return err
+	}))
+	until(changes, func() bool {
+		p, err := other.PasswordProfile(w.ctx, "p")
+		return err == nil && p.Name == "new"
+	})
+}
+
+func testOwnChanges(t *testing.T, w *world) {
+	w.listen(w.store)
+	for range 20 {
+		c := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
+		equal(t, must(w.store.Client(w.ctx, "web"))(t), c)
+		s := must(w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "default"}))(t)
+		equal(t, must(w.store.Sender(w.ctx, "s"))(t), s)
+		p := must(w.store.PasswordProfile(w.ctx, "default"))(t)
+		p.CodeTTL /= 2
+		p = must(w.store.PutPasswordProfile(w.ctx, p))(t)
+		equal(t, must(w.store.PasswordProfile(w.ctx, "default"))(t), p)
+	}
+}
+
+func testRunEnds(t *testing.T, w *world) {
+	ctx, stop := context.WithCancel(w.ctx)
+	stop()
+	check(t, w.store.Run(ctx))
+}

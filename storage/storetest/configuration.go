@@ -1,0 +1,192 @@
+package storetest
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testConfiguration(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"the defaults exist":               testDefaults,
+		"a realm is kept":                  testRealm,
+		"a password profile is kept":       testPasswordProfile,
+		"a client is kept":                 testClient,
+		"client ids ignore letter case":    testClientCase,
+		"client secrets come and go":       testClientSecrets,
+		"a sender is kept":                 testSender,
+		"an outdated version is stale":     testStale,
+		"version 0 overwrites":             testOverwrite,
+		"unknown references are not found": testReferences,
+		"absent records are not found":     testAbsentConfiguration,
+		"the store answers":                func(t *testing.T, w *world) { check(t, w.store.Ping(w.ctx)) },
+	}.run(t, fresh)
+}
+
+func testDefaults(t *testing.T, w *world) {
+	must(w.store.Realm(w.ctx, storage.DefaultRealmID))(t)
+	p := must(w.store.PasswordProfile(w.ctx, storage.DefaultProfileID))(t)
+	equal(t, p.Lockout, storage.LockoutPolicy{
+		Threshold: 10, Duration: 2 * time.Minute, MaxDuration: day, ForgetsAfter: day,
+	})
+	if !p.OneTimeCodes || p.RealmID != storage.DefaultRealmID || p.CodeTTL > 10*time.Minute {
+		t.Fatalf("default profile %+v", p)
+	}
+}
+
+// stamped checks the fields that a store sets and gives want them.
+func stamped(t *testing.T, version int64, created, updated time.Time) {
+	t.Helper()
+	if version != 1 || created.IsZero() || !created.Equal(updated) {
+		t.Fatalf("new record has version %d, created %v, updated %v", version, created, updated)
+	}
+}
+
+func testRealm(t *testing.T, w *world) {
+	want := storage.Realm{ID: "r2", Name: "Second"}
+	got := must(w.store.PutRealm(w.ctx, want))(t)
+	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
+	want.Version, want.CreatedAt, want.UpdatedAt = got.Version, got.CreatedAt, got.UpdatedAt
+	equal(t, got, want)
+	equal(t, must(w.store.Realm(w.ctx, "r2"))(t), want)
+}
+
+func testPasswordProfile(t *testing.T, w *world) {
+	want := storage.PasswordProfile{
+		ID: "strict", RealmID: storage.DefaultRealmID, Name: "Strict", OneTimeCodes: true, UsernameFormat: "email",
+		Code: storage.CodeFormat{Alphabet: "digits", Length: 6}, CodeTTL: 5 * time.Minute,
+		Lockout: storage.LockoutPolicy{Threshold: 3, Duration: time.Minute, MaxDuration: time.Hour, ForgetsAfter: 2 * day},
+		Rules: storage.PasswordRules{
+			MinLength: 10, UpperCase: true, LowerCase: true, Digit: true, Special: true, MaxRepeatedChars: 2,
+		},
+	}
+	got := must(w.store.PutPasswordProfile(w.ctx, want))(t)
+	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
+	want.Version, want.CreatedAt, want.UpdatedAt = got.Version, got.CreatedAt, got.UpdatedAt
+	equal(t, got, want)
+	equal(t, must(w.store.PasswordProfile(w.ctx, "strict"))(t), want)
+}
+
+func fullClient(id string) storage.Client {
+	return storage.Client{
+		ID: id, Name: "Web", Active: true, Public: true, ProfileID: storage.DefaultProfileID,
+		GrantTypes: []string{"password", "refresh_token"}, Credentials: storage.Credentials{OTP: true, Password: true},
+		Roles: []string{"A", "B"}, MinimumRoles: []string{"C"}, MaximumRoles: []string{"D", "E"},
+		AllowAnyBuyer: true, AllowAnySupplier: true, AllowSeller: true, AccountUIDs: []string{"acc_1", "acc_2"},
+		DefaultContextUser: "bob", AnonymousBuyer: true,
+		AccessTokenTTL: 10 * time.Minute, RefreshTokenTTL: day, RefreshIdleTTL: time.Hour, AnonymousTokenTTL: time.Minute,
+		ReuseRefreshTokens: true, SigningAlg: "RS256", XP: json.RawMessage(`{"x": "ü"}`),
+	}
+}
+
+func testClient(t *testing.T, w *world) {
+	want := fullClient("Web-1")
+	got := must(w.store.PutClient(w.ctx, want))(t)
+	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
+	want.Version, want.CreatedAt, want.UpdatedAt = got.Version, got.CreatedAt, got.UpdatedAt
+	equal(t, got, want)
+	equal(t, must(w.store.Client(w.ctx, "Web-1"))(t), want)
+
+	bare := must(w.store.PutClient(w.ctx, storage.Client{ID: "bare", ProfileID: storage.DefaultProfileID}))(t)
+	equal(t, bare, storage.Client{
+		ID: "bare", ProfileID: storage.DefaultProfileID,
+		Version: 1, CreatedAt: bare.CreatedAt, UpdatedAt: bare.UpdatedAt,
+	})
+	equal(t, must(w.store.Clients(w.ctx))(t), []storage.Client{bare, want})
+}
+
+func testClientCase(t *testing.T, w *world) {
+	want := must(w.store.PutClient(w.ctx, fullClient("Web-1")))(t)
+	equal(t, must(w.store.Client(w.ctx, "wEB-1"))(t), want)
+	fails(w.store.PutClient(w.ctx, fullClient("web-1")))(t, storage.ErrConflict)
+	fails(w.store.Client(w.ctx, "web\x00-1"))(t, storage.ErrNotFound)
+	fails(w.store.Client(w.ctx, "web\xff-1"))(t, storage.ErrNotFound)
+}
+
+func testClientSecrets(t *testing.T, w *world) {
+	must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
+	first := storage.ClientSecret{
+		ID: "s1", Name: "first", Digest: storage.Digest{PepperID: "p", Sum: []byte{0, 255, 1}},
+		ExpiresAt: w.now.Add(day), CreatedAt: w.now,
+	}
+	second := storage.ClientSecret{
+		ID: "s2", Digest: storage.Digest{PepperID: "p", Sum: []byte{2}}, CreatedAt: w.now.Add(time.Second),
+	}
+	check(t, w.store.AddClientSecret(w.ctx, "Web", second))
+	check(t, w.store.AddClientSecret(w.ctx, "WEB", first))
+	wantErr(t, w.store.AddClientSecret(w.ctx, "Web", first), storage.ErrConflict)
+	wantErr(t, w.store.AddClientSecret(w.ctx, "nobody", storage.ClientSecret{ID: "s3"}), storage.ErrNotFound)
+	equal(t, must(w.store.Client(w.ctx, "web"))(t).Secrets, []storage.ClientSecret{first, second})
+
+	must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
+	equal(t, must(w.store.Clients(w.ctx))(t)[0].Secrets, []storage.ClientSecret{first, second})
+
+	wantErr(t, w.store.DeleteClientSecret(w.ctx, "nobody", "s1"), storage.ErrNotFound)
+	check(t, w.store.DeleteClientSecret(w.ctx, "wEB", "s1"))
+	wantErr(t, w.store.DeleteClientSecret(w.ctx, "Web", "s1"), storage.ErrNotFound)
+	equal(t, must(w.store.Client(w.ctx, "web"))(t).Secrets, []storage.ClientSecret{second})
+}
+
+func testSender(t *testing.T, w *world) {
+	want := storage.Sender{
+		ID: "hook", RealmID: storage.DefaultRealmID, Name: "Hook", Description: "for tests", Kind: storage.WebhookSender,
+		Types: []storage.MessageType{storage.MessageOneTimePassword, "Other"}, URL: "https://example.com/x?y=z",
+		SharedKey: storage.Sealed{KeyID: "k", Data: []byte{1, 0, 2}}, ElevatedRoles: []string{"Admin"},
+		AllowAllBuyers: true, AllowSeller: true, AccountUIDs: []string{"acc_1"}, XP: json.RawMessage(`{}`),
+	}
+	got := must(w.store.PutSender(w.ctx, want))(t)
+	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
+	want.Version, want.CreatedAt, want.UpdatedAt = got.Version, got.CreatedAt, got.UpdatedAt
+	equal(t, got, want)
+	equal(t, must(w.store.Sender(w.ctx, "hook"))(t), want)
+
+	bare := must(w.store.PutSender(w.ctx, storage.Sender{
+		ID: "console", RealmID: storage.DefaultRealmID, Kind: storage.ConsoleSender,
+	}))(t)
+	equal(t, must(w.store.Senders(w.ctx))(t), []storage.Sender{bare, want})
+}
+
+func testStale(t *testing.T, w *world) {
+	c := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
+	c.Name = "Changed"
+	second := must(w.store.PutClient(w.ctx, c))(t)
+	if second.Version != 2 || !second.CreatedAt.Equal(c.CreatedAt) || second.Name != "Changed" {
+		t.Fatalf("after the update: %+v", second)
+	}
+	fails(w.store.PutClient(w.ctx, c))(t, storage.ErrStale)
+	equal(t, must(w.store.Client(w.ctx, "web"))(t), second)
+	gone := fullClient("never-there")
+	gone.Version = 3
+	fails(w.store.PutClient(w.ctx, gone))(t, storage.ErrStale)
+
+	fails(w.store.PutUser(w.ctx, storage.User{UID: w.user.UID, RealmID: "default", Version: 9}))(t, storage.ErrStale)
+	fails(w.store.PutLogin(w.ctx, storage.Login{ID: w.login.ID, Version: 9}))(t, storage.ErrStale)
+	fails(w.store.PutRealm(w.ctx, storage.Realm{ID: "default", Version: 9}))(t, storage.ErrStale)
+}
+
+func testOverwrite(t *testing.T, w *world) {
+	first := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
+	got := must(w.store.PutClient(w.ctx, storage.Client{ID: "web", ProfileID: storage.DefaultProfileID}))(t)
+	equal(t, got, storage.Client{
+		ID: "web", ProfileID: storage.DefaultProfileID,
+		Version: 2, CreatedAt: first.CreatedAt, UpdatedAt: got.UpdatedAt,
+	})
+}
+
+func testReferences(t *testing.T, w *world) {
+	fails(w.store.PutClient(w.ctx, storage.Client{ID: "c", ProfileID: "nowhere"}))(t, storage.ErrNotFound)
+	fails(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "nowhere"}))(t, storage.ErrNotFound)
+	fails(w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "nowhere"}))(t, storage.ErrNotFound)
+	fails(w.store.PutUser(w.ctx, storage.User{UID: "u", RealmID: "nowhere"}))(t, storage.ErrNotFound)
+	fails(w.store.PutLogin(w.ctx, storage.Login{ID: "l", ProfileID: "default", UserUID: "nobody"}))(t, storage.ErrNotFound)
+}
+
+func testAbsentConfiguration(t *testing.T, w *world) {
+	fails(w.store.Realm(w.ctx, "x"))(t, storage.ErrNotFound)
+	fails(w.store.PasswordProfile(w.ctx, "x"))(t, storage.ErrNotFound)
+	fails(w.store.SecurityProfile(w.ctx, "x"))(t, storage.ErrNotFound)
+	fails(w.store.Client(w.ctx, "x"))(t, storage.ErrNotFound)
+	fails(w.store.Sender(w.ctx, "x"))(t, storage.ErrNotFound)
+}

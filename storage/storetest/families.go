@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testFamilies(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a family advances one generation at a time": testAdvance,
+		"a revoked family is dead":                   testRevoke,
+		"a family shows its user as it is now":       testFamilyUser,
+		"a token can be revoked":                     testRevokeToken,
+		"a standing tells of the family":             testStandingFamily,
+		"a standing tells of the user":               testStandingUser,
+	}.run(t, fresh)
+}
+
+func testAdvance(t *testing.T, w *world) {
+	f := w.begin("f1")
+	later := w.now.Add(time.Hour)
+	check(t, w.store.AdvanceFamily(w.ctx, "f1", 1, later, later.Add(day)))
+	wantErr(t, w.store.AdvanceFamily(w.ctx, "f1", 1, later, later), storage.ErrStale)
+	wantErr(t, w.store.AdvanceFamily(w.ctx, "f1", 3, later, later), storage.ErrStale)
+	wantErr(t, w.store.AdvanceFamily(w.ctx, "none", 1, later, later), storage.ErrStale)
+	f.Generation, f.RotatedAt, f.IdleUntil = 2, later, later.Add(day)
+	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Family, f)
+
+	check(t, w.store.AdvanceFamily(w.ctx, "f1", 2, later, time.Time{}))
+	f.Generation, f.IdleUntil = 3, time.Time{}
+	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Family, f)
+}
+
+func testRevoke(t *testing.T, w *world) {
+	f := w.begin("f1")
+	check(t, w.store.RevokeFamily(w.ctx, "f1", w.now.Add(time.Minute)))
+	check(t, w.store.RevokeFamily(w.ctx, "f1", w.now.Add(time.Hour))) // the first time counts
+	check(t, w.store.RevokeFamily(w.ctx, "none", w.now))
+	f.RevokedAt = w.now.Add(time.Minute)
+	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Family, f)
+	wantErr(t, w.store.AdvanceFamily(w.ctx, "f1", 1, w.now, w.now), storage.ErrStale)
+	fails(w.store.Family(w.ctx, "none"))(t, storage.ErrNotFound)
+}
+
+func testFamilyUser(t *testing.T, w *world) {
+	w.begin("f1")
+	w.user.Active = false
+	user := must(w.store.PutUser(w.ctx, w.user))(t)
+	got := must(w.store.Family(w.ctx, "f1"))(t).Principal
+	equal(t, got.User, user)
+	equal(t, got.Login, w.login)
+	equal(t, got.Account, w.account)
+
+	f := w.family("orphan")
+	f.UserUID = "usr_gone"
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, BeginFamily: &f, Now: w.now}))
+	if must(w.store.Family(w.ctx, "orphan"))(t).Principal.Known {
+		t.Fatal("a family without its user knows one")
+	}
+}
+
+func testRevokeToken(t *testing.T, w *world) {
+	standing := func(jti string) bool {
+		return must(w.store.TokenStanding(w.ctx, jti, "", "", ""))(t).Revoked
+	}
+	check(t, w.store.RevokeToken(w.ctx, "j1", w.now))
+	check(t, w.store.RevokeToken(w.ctx, "j1", w.now))
+	if !standing("j1") || standing("j2") || standing("") {
+		t.Fatalf("revoked: j1 %v, j2 %v, none %v", standing("j1"), standing("j2"), standing(""))
+	}
+}
+
+func testStandingFamily(t *testing.T, w *world) {
+	w.begin("live")
+	w.begin("dead")
+	check(t, w.store.RevokeFamily(w.ctx, "dead", w.now))
+	for family, want := range map[string]bool{"live": false, "dead": true, "gone": true, "": false} {
+		got := must(w.store.TokenStanding(w.ctx, "j", family, w.user.UID, w.login.ID))(t)
+		if got.FamilyRevoked != want || got.Revoked {
+			t.Errorf("family %q: %v, want %v", family, got.FamilyRevoked, want)
+		}
+	}
+}
+
+func testStandingUser(t *testing.T, w *world) {
+	standing := func(user, login string) storage.Principal {
+		return must(w.store.TokenStanding(w.ctx, "j", "", user, login))(t).Principal
+	}
+	equal(t, standing(w.user.UID, w.login.ID), w.principal())
+	alone := standing(w.user.UID, "")
+	equal(t, alone, storage.Principal{Known: true, User: w.user, Account: w.account})
+
+	_, other := w.addUser("eve", "eve@example.com")
+	for name, p := range map[string]storage.Principal{
+		"absent user":         standing("usr_x", w.login.ID),
+		"no user":             standing("", ""),
+		"absent login":        standing(w.user.UID, "lgn_x"),
+		"login of other user": standing(w.user.UID, other.ID),
+	} {
+		if p.Known {
+			t.Errorf("%s: known", name)
+		}
+	}
+}

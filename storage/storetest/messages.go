@@ -1,0 +1,110 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testMessages(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a claim counts the attempt":              testClaimMessage,
+		"a message is claimed when due":           testClaimDue,
+		"a delivered message loses its payload":   testDelivered,
+		"a failed attempt is tried again":         testTryAgain,
+		"an attempt whose lease was lost is late": testLateAttempt,
+		"expired messages lose their payload":     testExpire,
+	}.run(t, fresh)
+}
+
+func (w *world) claim(at time.Time) []storage.Message {
+	w.t.Helper()
+	return must(w.store.ClaimMessages(w.ctx, at, at.Add(30*time.Second), 10))(w.t)
+}
+
+func testClaimMessage(t *testing.T, w *world) {
+	w.code("r1")
+	want := w.message("msg-r1", "r1")
+	want.Attempts = 1
+	equal(t, w.claim(w.now), []storage.Message{want})
+	equal(t, len(w.claim(w.now.Add(29*time.Second))), 0)
+	want.Attempts = 2
+	equal(t, w.claim(w.now.Add(30*time.Second)), []storage.Message{want})
+	equal(t, len(w.claim(want.ExpiresAt)), 0)
+}
+
+func testClaimDue(t *testing.T, w *world) {
+	w.request("r1")
+	x := w.issuance("r1")
+	x.Codes[0].Messages = nil
+	for i := range 3 {
+		m := w.message(fmt.Sprintf("m%d", i), "r1")
+		m.RunAt = w.now.Add(time.Duration(3-i) * time.Second)
+		x.Codes[0].Messages = append(x.Codes[0].Messages, m)
+	}
+	check(t, w.store.IssueCodes(w.ctx, x))
+	equal(t, len(w.claim(w.now)), 0)
+	got := must(w.store.ClaimMessages(w.ctx, w.now.Add(3*time.Second), w.now.Add(time.Minute), 2))(t)
+	equal(t, []string{got[0].ID, got[1].ID}, []string{"m2", "m1"})
+}
+
+func testDelivered(t *testing.T, w *world) {
+	for _, state := range []storage.MessageState{storage.MessageDelivered, storage.MessageDead, storage.MessageExpired} {
+		id := string(state)
+		w.code(id)
+		w.claim(w.now)
+		done := storage.Attempt{
+			MessageID: "msg-" + id, Number: 1, State: state, Error: "because", Now: w.now.Add(time.Second),
+		}
+		check(t, w.store.FinishAttempt(w.ctx, done))
+		want := w.message("msg-"+id, id)
+		want.Payload, want.State, want.Attempts = storage.Sealed{}, state, 1
+		want.LastError, want.EndedAt = "because", done.Now
+		equal(t, must(w.store.Message(w.ctx, "msg-"+id))(t), want)
+		wantErr(t, w.store.FinishAttempt(w.ctx, done), storage.ErrStale)
+	}
+	equal(t, len(w.claim(w.now.Add(time.Minute))), 0)
+}
+
+func testTryAgain(t *testing.T, w *world) {
+	w.code("r1")
+	w.claim(w.now)
+	again := w.now.Add(4 * time.Second)
+	check(t, w.store.FinishAttempt(w.ctx, storage.Attempt{
+		MessageID: "msg-r1", Number: 1, State: storage.MessageQueued, RunAt: again, Error: "503", Now: w.now,
+	}))
+	equal(t, len(w.claim(again.Add(-time.Microsecond))), 0)
+	want := w.message("msg-r1", "r1")
+	want.RunAt, want.Attempts, want.LastError = again, 2, "503"
+	equal(t, w.claim(again), []storage.Message{want}) // before the first lease is over
+}
+
+func testLateAttempt(t *testing.T, w *world) {
+	w.code("r1")
+	w.claim(w.now)
+	w.claim(w.now.Add(time.Minute)) // somebody else's
+	late := storage.Attempt{MessageID: "msg-r1", Number: 1, State: storage.MessageDelivered, Now: w.now}
+	wantErr(t, w.store.FinishAttempt(w.ctx, late), storage.ErrStale)
+	late.MessageID = "none"
+	wantErr(t, w.store.FinishAttempt(w.ctx, late), storage.ErrStale)
+}
+
+func testExpire(t *testing.T, w *world) {
+	w.code("r1")
+	w.code("r2")
+	end := w.now.Add(10 * time.Minute)
+	got := must(w.store.ClaimMessages(w.ctx, end.Add(-time.Second), end.Add(time.Second), 1))(t) // one is under way at its end
+	equal(t, must(w.store.ExpireMessages(w.ctx, end.Add(-time.Second), 10))(t), 0)
+	equal(t, must(w.store.ExpireMessages(w.ctx, end, 10))(t), 1)
+	equal(t, must(w.store.Message(w.ctx, got[0].ID))(t).State, storage.MessageQueued)
+	equal(t, must(w.store.ExpireMessages(w.ctx, end.Add(time.Second), 0))(t), 0)
+	equal(t, must(w.store.ExpireMessages(w.ctx, end.Add(time.Second), 10))(t), 1)
+	for _, id := range []string{"r1", "r2"} {
+		m := must(w.store.Message(w.ctx, "msg-"+id))(t)
+		if m.State != storage.MessageExpired || m.Payload.Data != nil || m.EndedAt.Before(end) {
+			t.Errorf("expired message %+v", m)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testPeople(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"an account is kept":                   testAccount,
+		"a user is kept":                       testUser,
+		"a login is kept":                      testLogin,
+		"identities are unique":                testUnique,
+		"PutLogin leaves attempts alone":       testPutLoginLeaves,
+		"a password can be set":                testSetPassword,
+		"a new password can end the sessions":  testEndSessions,
+		"a locked login can be unlocked":       testUnlock,
+		"a membership comes and goes":          testMembership,
+		"absent people are not found":          testAbsentPeople,
+		"an administrator's user has no buyer": testAdmin,
+	}.run(t, fresh)
+}
+
+func testAccount(t *testing.T, w *world) {
+	stamped(t, w.account.Version, w.account.CreatedAt, w.account.UpdatedAt)
+	equal(t, must(w.store.Account(w.ctx, "default", storage.Buyer, "acme"))(t), w.account)
+	w.account.Name, w.account.Active = "Acme Ltd", false
+	got := must(w.store.PutAccount(w.ctx, w.account))(t)
+	if got.Version != 2 || got.Name != "Acme Ltd" || got.Active {
+		t.Fatalf("after the update: %+v", got)
+	}
+	equal(t, must(w.store.Account(w.ctx, "default", storage.Buyer, "acme"))(t), got)
+}
+
+func testUser(t *testing.T, w *world) {
+	stamped(t, w.user.Version, w.user.CreatedAt, w.user.UpdatedAt)
+	if w.user.Email == "" || w.user.XP == nil || !w.user.TokensValidFrom.Equal(w.now.Add(-day)) {
+		t.Fatalf("user lost something: %+v", w.user)
+	}
+	equal(t, must(w.store.User(w.ctx, "default", storage.Buyer, "acc_1", "bob"))(t), w.user)
+	equal(t, must(w.store.UserByUID(w.ctx, w.user.UID))(t), w.user)
+}
+
+func testLogin(t *testing.T, w *world) {
+	want := storage.Login{
+		ID: "l9", ProfileID: "default", Username: " Bob2", UsernameKey: "bob2", UserUID: w.user.UID, Active: true,
+		PasswordHash: "h", PasswordSetAt: w.now, SessionsValidFrom: w.now.Add(time.Second),
+		Lockout: storage.Lockout{Failures: 4, LastFailureAt: w.now, LockedUntil: w.now.Add(day), Version: 7},
+		Code: storage.Code{
+			ID: "c", RequestID: "r", ClientID: "web", Purpose: storage.PurposeResetPassword,
+			Digest:    storage.Digest{PepperID: "p", Sum: []byte{3}},
+			ExpiresAt: w.now.Add(time.Minute), UsedAt: w.now,
+		},
+	}
+	got := must(w.store.PutLogin(w.ctx, want))(t)
+	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
+	want.Version, want.CreatedAt, want.UpdatedAt = got.Version, got.CreatedAt, got.UpdatedAt
+	equal(t, got, want)
+	equal(t, must(w.store.Login(w.ctx, "default", "bob2"))(t), want)
+	equal(t, must(w.store.LoginsOfUser(w.ctx, w.user.UID))(t), []storage.Login{w.login, want})
+}
+
+func testUnique(t *testing.T, w *world) {
+	fails(w.store.PutLogin(w.ctx, storage.Login{
+		ID: "other", ProfileID: "default", UsernameKey: "bob", UserUID: w.user.UID,
+	}))(t, storage.ErrConflict)
+	fails(w.store.PutUser(w.ctx, storage.User{
+		UID: "other", RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1", ID: "bob",
+	}))(t, storage.ErrConflict)
+	fails(w.store.PutAccount(w.ctx, storage.Account{
+		UID: "other", RealmID: "default", Kind: storage.Buyer, ID: "acme",
+	}))(t, storage.ErrConflict)
+	// The same id is free for another kind.
+	must(w.store.PutAccount(w.ctx, storage.Account{UID: "acc_s", RealmID: "default", Kind: storage.Supplier, ID: "acme"}))(t)
+}
+
+func testPutLoginLeaves(t *testing.T, w *world) {
+	code := w.code("r1")
+	failed := storage.Lockout{Failures: 2, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Minute)}
+	check(t, w.store.RecordFailure(w.ctx, w.principal(), failed))
+	for _, version := range []int64{0, 2} { // both ways to update
+		got := must(w.store.PutLogin(w.ctx, storage.Login{
+			ID: w.login.ID, ProfileID: "default", Username: "B", UsernameKey: "b", UserUID: w.user.UID, Version: version,
+		}))(t)
+		want := w.login
+		want.Username, want.UsernameKey, want.Active = "B", "b", false
+		want.Code, want.Lockout, want.Lockout.Version = code, failed, 1
+		want.Version, want.UpdatedAt = got.Version, got.UpdatedAt
+		equal(t, got, want)
+		equal(t, must(w.store.Login(w.ctx, "default", "b"))(t), want)
+	}
+}
+
+func testSetPassword(t *testing.T, w *world) {
+	code := w.code("r1")
+	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash-2", w.now, false))
+	want := w.login
+	want.PasswordHash, want.PasswordSetAt, want.Code = "hash-2", w.now, code
+	equal(t, must(w.store.Login(w.ctx, "default", "bob"))(t), want)
+	wantErr(t, w.store.SetPassword(w.ctx, "nobody", "h", w.now, false), storage.ErrNotFound)
+}
+
+func testEndSessions(t *testing.T, w *world) {
+	code := w.code("r1")
+	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash-2", w.now, true))
+	got := must(w.store.Login(w.ctx, "default", "bob"))(t)
+	if !got.SessionsValidFrom.Equal(w.now) || got.Code.Live(w.now) {
+		t.Fatalf("sessions valid from %v, code %+v", got.SessionsValidFrom, got.Code)
+	}
+	err := w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: code.ID, Now: w.now})
+	wantErr(t, err, storage.ErrRefused)
+}
+
+func testUnlock(t *testing.T, w *world) {
+	seen := w.principal()
+	locked := storage.Lockout{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(day)}
+	check(t, w.store.RecordFailure(w.ctx, seen, locked))
+	check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
+	equal(t, w.principal().Lockout, storage.Lockout{Version: 2})
+	seen.Lockout.Version = 1 // a failure that was computed before the unlock
+	wantErr(t, w.store.RecordFailure(w.ctx, seen, locked), storage.ErrStale)
+	wantErr(t, w.store.Unlock(w.ctx, "nobody", w.now), storage.ErrNotFound)
+}
+
+func testMembership(t *testing.T, w *world) {
+	want := storage.Membership{AccountUID: "acc_1", UserUID: w.user.UID, Roles: []string{"A", "B"}, CreatedAt: w.now}
+	check(t, w.store.PutMembership(w.ctx, want))
+	equal(t, must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t), want)
+	want.Roles = nil
+	check(t, w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_1", UserUID: w.user.UID}))
+	equal(t, must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t), want)
+	check(t, w.store.DeleteMembership(w.ctx, "acc_1", w.user.UID))
+	wantErr(t, w.store.DeleteMembership(w.ctx, "acc_1", w.user.UID), storage.ErrNotFound)
+	fails(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t, storage.ErrNotFound)
+	err := w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "nowhere", UserUID: w.user.UID})
+	wantErr(t, err, storage.ErrNotFound)
+}
+
+func testAbsentPeople(t *testing.T, w *world) {
+	fails(w.store.Account(w.ctx, "default", storage.Supplier, "acme"))(t, storage.ErrNotFound)
+	fails(w.store.User(w.ctx, "default", storage.Buyer, "acc_2", "bob"))(t, storage.ErrNotFound)
+	fails(w.store.UserByUID(w.ctx, "usr_x"))(t, storage.ErrNotFound)
+	fails(w.store.Login(w.ctx, "default", "x"))(t, storage.ErrNotFound)
+	if got := must(w.store.LoginsOfUser(w.ctx, "usr_x"))(t); len(got) != 0 {
+		t.Fatalf("logins of nobody: %v", got)
+	}
+}
+
+func testAdmin(t *testing.T, w *world) {
+	admin := must(w.store.PutUser(w.ctx, storage.User{
+		UID: "usr_admin", RealmID: "default", Kind: storage.Admin, ID: "root", Active: true,
+	}))(t)
+	must(w.store.PutLogin(w.ctx, storage.Login{
+		ID: "lgn_admin", ProfileID: "default", UsernameKey: "root", UserUID: admin.UID, Active: true,
+	}))(t)
+	p := must(w.store.Principal(w.ctx, storage.LoginKey{ProfileID: "default", UsernameKey: "root"}))(t)
+	equal(t, p.User, admin)
+	equal(t, p.Account, storage.Account{})
+}

@@ -1,0 +1,231 @@
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	startTimeout = 60 * time.Second
+	superuser    = "postgres"
+)
+
+// guard runs the server until its standard input closes or says to keep the
+// directory. It is a shell, so that it outlives a test process that is killed.
+const guard = `
+trap '' INT HUP
+"$1/postgres" -D "$2/data" >>"$2/log" 2>&1 &
+server=$!
+read -r keep
+kill -QUIT "$server" 2>/dev/null
+wait "$server"
+[ "$keep" = keep ] || rm -rf "$2"
+`
+
+// Config configures a Server. The zero value is an empty, durable one.
+type Config struct {
+	// Migrate brings the schema into the database at url; it must have closed
+	// its connections when it returns. Nil leaves databases empty.
+	Migrate func(url string) error
+	// Relaxed turns fsync off, for tests to which durability does not matter.
+	Relaxed bool
+}
+
+// Server is a PostgreSQL server for tests. It is safe for concurrent use,
+// except for Stop, Start and Close.
+type Server struct {
+	cfg      Config
+	external *url.URL // a server that is not ours
+	bin, dir string
+	guard    *exec.Cmd
+	pipe     io.WriteCloser
+}
+
+// Start starts a server with a migrated template database. The caller should
+// Close it; if the process ends first, it stops by itself.
+func Start(cfg Config) (*Server, error) {
+	if admin := os.Getenv("LATCHKEY_TEST_POSTGRES"); admin != "" {
+		u, err := url.Parse(admin)
+		if err != nil {
+			return nil, fmt.Errorf("LATCHKEY_TEST_POSTGRES: %w", err)
+		}
+		return &Server{cfg: cfg, external: u}, nil
+	}
+	return start(cfg)
+}
+
+func start(cfg Config) (_ *Server, err error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, bin: bin}
+	if s.dir, err = os.MkdirTemp("", "latchkey-pg-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := s.initialise(); err != nil {
+		return nil, err
+	}
+	if err := s.Start(); err != nil {
+		return nil, err
+	}
+	return s, s.makeTemplate()
+}
+
+// binaries finds the directory of initdb and postgres.
+func binaries() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			return filepath.Dir(path), nil
+		}
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian keeps them out of PATH
+	if err != nil || len(found) == 0 {
+		return "", errors.New("no PostgreSQL server is installed, and these tests need one: " +
+			"install Debian's package postgresql, or set LATCHKEY_TEST_POSTGRES to the URL of an administrator of a running server")
+	}
+	slices.SortFunc(found, func(a, b string) int { return version(b) - version(a) })
+	return filepath.Dir(found[0]), nil
+}
+
+// version is the major version in Debian's path.
+func version(initdb string) (n int) {
+	_, _ = fmt.Sscanf(initdb, "/usr/lib/postgresql/%d/", &n) // another name counts as oldest
+	return n
+}
+
+// settings make the server small, and reachable through a socket in its own
+// directory only, so that servers of parallel test processes do not meet.
+func (s *Server) settings() string {
+	lines := []string{
+		"listen_addresses = ''",
+		"unix_socket_directories = '" + s.dir + "'",
+		"max_connections = 300",
+		"shared_buffers = 64MB",
+		"wal_level = minimal",
+		"max_wal_senders = 0",
+		"logging_collector = off",
+	}
+	if s.cfg.Relaxed {
+		lines = append(lines, "fsync = off", "synchronous_commit = off", "full_page_writes = off")
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func (s *Server) initialise() error {
+	if err := s.handOver(); err != nil {
+		return err
+	}
+	data := filepath.Join(s.dir, "data")
+	cmd := s.command(filepath.Join(s.bin, "initdb"),
+		"-D", data, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	conf, err := os.OpenFile(filepath.Join(data, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = conf.WriteString(s.settings())
+	return errors.Join(err, conf.Close())
+}
+
+// Start starts the server again after Stop, on the same data.
+func (s *Server) Start() error {
+	if s.external != nil {
+		return errors.New("the server of LATCHKEY_TEST_POSTGRES is not ours to start")
+	}
+	s.guard = s.command("/bin/sh", "-c", guard, "guard", s.bin, s.dir)
+	pipe, err := s.guard.StdinPipe()
+	if err != nil {
+		return err
+	}
+	if err := s.guard.Start(); err != nil {
+		return err
+	}
+	s.pipe = pipe
+	return s.await()
+}
+
+// await connects until the server answers.
+func (s *Server) await() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for {
+		err := admin(ctx, s.url("postgres"), "SELECT 1")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log")) // only to explain
+			return fmt.Errorf("PostgreSQL does not answer: %w: %s", err, log)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Stop stops the server at once, as a crash would, and keeps its data for
+// Start.
+func (s *Server) Stop() error {
+	if s.external != nil {
+		return errors.New("the server of LATCHKEY_TEST_POSTGRES is not ours to stop")
+	}
+	_, err := io.WriteString(s.pipe, "keep\n")
+	return errors.Join(err, s.end())
+}
+
+// Close stops the server and deletes its data.
+func (s *Server) Close() error {
+	if s.external != nil {
+		return nil
+	}
+	err := s.end()
+	return errors.Join(err, os.RemoveAll(s.dir))
+}
+
+func (s *Server) end() error {
+	if s.pipe == nil {
+		return nil
+	}
+	err := errors.Join(s.pipe.Close(), s.guard.Wait())
+	s.pipe = nil
+	return err
+}
+
+// url is how to reach a database of the server as its administrator.
+func (s *Server) url(database string) string {
+	if s.external != nil {
+		u := *s.external
+		u.Path = "/" + database
+		return u.String()
+	}
+	q := url.Values{"host": {s.dir}, "user": {superuser}}
+	return "postgres:///" + database + "?" + q.Encode()
+}
+
+// admin runs one statement on a connection of its own.
+func admin(ctx context.Context, url, sql string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, sql)
+	return errors.Join(err, conn.Close(ctx))
+}

@@ -1,0 +1,198 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+// testRaces play callers on two replicas against each other.
+func testRaces(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a code is redeemed once":          raceRedeem,
+		"a lock that landed first refuses": raceLock,
+		"no failure is lost":               raceFailures,
+		"no phantom failure is lost":       racePhantoms,
+		"one refresh advances a family":    raceAdvance,
+		"no message is claimed twice":      raceClaims,
+		"one worker ends a request":        raceIssue,
+		"valid logins all pass":            raceLogins,
+		"versions are not overwritten":     raceVersions,
+	}.run(t, fresh)
+}
+
+// replicas are two stores on the world's database.
+func (w *world) replicas() func(i int) Store {
+	two := []Store{w.store, w.open(w.t)}
+	return func(i int) Store { return two[i%2] }
+}
+
+func raceRedeem(t *testing.T, w *world) {
+	replica := w.replicas()
+	for round := range 20 {
+		code := w.code(fmt.Sprint("r", round))
+		errs := together(200, func(i int) error {
+			f := w.family(fmt.Sprintf("f-%d-%d", round, i))
+			return replica(i).SettleLogin(w.ctx, storage.Settlement{
+				LoginID: w.login.ID, CodeID: code.ID, BeginFamily: &f, Now: w.now,
+			})
+		})
+		equal(t, tally(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 199})
+		for i, err := range errs {
+			if err != nil && i%20 != round {
+				continue // a sample of the losers will do
+			}
+			_, missing := w.store.Family(w.ctx, fmt.Sprintf("f-%d-%d", round, i))
+			if (err == nil) != (missing == nil) {
+				t.Fatalf("attempt %d: %v, but its family: %v", i, err, missing)
+			}
+		}
+	}
+}
+
+// raceLock has the right code race wrong ones, of which the one that locks is
+// the last. Whatever the order: either the success came first and the lock had
+// to be computed anew, or the lock came first and the code is still there.
+func raceLock(t *testing.T, w *world) {
+	replica := w.replicas()
+	for round := range 40 {
+		code := w.code(fmt.Sprint("r", round))
+		check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 9, LastFailureAt: w.now}))
+		seen := w.principal()
+		locked := storage.Lockout{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Hour)}
+		errs := together(2, func(i int) error {
+			if i == round%2 {
+				return replica(i).RecordFailure(w.ctx, seen, locked)
+			}
+			return replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: code.ID, Now: w.now})
+		})
+		failure, success := errs[round%2], errs[1-round%2]
+		after := w.principal()
+		switch {
+		case failure == nil && errors.Is(success, storage.ErrRefused):
+			if !after.Login.Code.Live(w.now) || !after.Lockout.Locked(w.now) {
+				t.Fatalf("locked first: %+v", after.Login)
+			}
+		case success == nil && errors.Is(failure, storage.ErrStale):
+			if after.Login.Code.Live(w.now) || after.Lockout.Failures != 0 {
+				t.Fatalf("succeeded first: %+v", after.Login)
+			}
+		default:
+			t.Fatalf("failure: %v, success: %v", failure, success)
+		}
+		check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
+	}
+}
+
+// failUntilCounted is what a caller does with a failure.
+func failUntilCounted(w *world, s Store, key storage.LoginKey) error {
+	for {
+		p, err := s.Principal(w.ctx, key)
+		if err != nil {
+			return err
+		}
+		next := storage.Lockout{Failures: p.Lockout.Failures + 1, LastFailureAt: w.now}
+		if err := s.RecordFailure(w.ctx, p, next); !errors.Is(err, storage.ErrStale) {
+			return err
+		}
+	}
+}
+
+func raceFailures(t *testing.T, w *world) { w.loseNoFailure(w.key()) }
+
+func racePhantoms(t *testing.T, w *world) {
+	w.loseNoFailure(storage.LoginKey{ProfileID: "default", UsernameKey: "nobody"})
+}
+
+func (w *world) loseNoFailure(key storage.LoginKey) {
+	replica := w.replicas()
+	errs := together(300, func(i int) error { return failUntilCounted(w, replica(i), key) })
+	equal(w.t, tally(errs), map[string]int{"": 300})
+	got := must(w.store.Principal(w.ctx, key))(w.t).Lockout
+	equal(w.t, got, storage.Lockout{Failures: 300, LastFailureAt: w.now, Version: 300})
+}
+
+func raceAdvance(t *testing.T, w *world) {
+	replica := w.replicas()
+	w.begin("f")
+	for generation := int64(1); generation <= 10; generation++ {
+		errs := together(100, func(i int) error {
+			return replica(i).AdvanceFamily(w.ctx, "f", generation, w.now, time.Time{})
+		})
+		equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
+	}
+	equal(t, must(w.store.Family(w.ctx, "f"))(t).Family.Generation, 11)
+}
+
+func raceClaims(t *testing.T, w *world) {
+	replica := w.replicas()
+	w.request("r")
+	x := w.issuance("r")
+	x.Codes[0].Messages = nil
+	for i := range 400 {
+		x.Codes[0].Messages = append(x.Codes[0].Messages, w.message(fmt.Sprint("m", i), "r"))
+	}
+	check(t, w.store.IssueCodes(w.ctx, x))
+	var mu sync.Mutex
+	claims := make(map[string]int)
+	errs := together(8, func(i int) error {
+		for {
+			got, err := replica(i).ClaimMessages(w.ctx, w.now, w.now.Add(time.Minute), 7)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			for _, m := range got {
+				claims[m.ID]++
+			}
+			all := len(claims) == 400
+			mu.Unlock()
+			// A claim may come back short while others hold rows; it is over
+			// when everything is claimed.
+			if all {
+				return nil
+			}
+		}
+	})
+	equal(t, tally(errs), map[string]int{"": 8})
+	for id, n := range claims {
+		if n != 1 {
+			t.Errorf("%s was claimed %d times", id, n)
+		}
+	}
+}
+
+func raceIssue(t *testing.T, w *world) {
+	replica := w.replicas()
+	w.request("r")
+	errs := together(100, func(i int) error {
+		x := w.issuance("r")
+		x.Codes[0].Messages[0].ID = fmt.Sprint("m", i)
+		return replica(i).IssueCodes(w.ctx, x)
+	})
+	equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
+	equal(t, len(must(w.store.ClaimMessages(w.ctx, w.now, w.now.Add(time.Minute), 200))(t)), 1)
+}
+
+func raceLogins(t *testing.T, w *world) {
+	replica := w.replicas()
+	errs := together(200, func(i int) error {
+		f := w.family(fmt.Sprint("f", i))
+		return replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, BeginFamily: &f, Now: w.now})
+	})
+	equal(t, tally(errs), map[string]int{"": 200})
+}
+
+func raceVersions(t *testing.T, w *world) {
+	replica := w.replicas()
+	c := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
+	errs := together(100, func(i int) error {
+		_, err := replica(i).PutClient(w.ctx, c)
+		return err
+	})
+	equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
+}

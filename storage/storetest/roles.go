@@ -1,0 +1,132 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testRoles(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a security profile is kept":               testSecurityProfile,
+		"it is assigned and taken away":            testAssign,
+		"roles come from every assignment":         testRoleSources,
+		"roles come from the membership":           testMembershipRoles,
+		"the strictest password policy counts":     testTightened,
+		"a profile made meanwhile is not missed":   testNewProfileSeen,
+		"a security profile of nobody is no error": testNoParties,
+	}.run(t, fresh)
+}
+
+func (w *world) profile(id string, policy storage.PasswordPolicy, roles ...string) storage.SecurityProfile {
+	w.t.Helper()
+	return must(w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{
+		ID: id, RealmID: storage.DefaultRealmID, Name: id, Roles: roles, Password: policy,
+	}))(w.t)
+}
+
+func testSecurityProfile(t *testing.T, w *world) {
+	attempts, lock := 5, 10*time.Minute
+	policy := storage.PasswordPolicy{AllowedFailedAttempts: &attempts, LockoutDuration: &lock, SpecialRequired: true}
+	want := storage.SecurityProfile{
+		ID: "sp", RealmID: storage.DefaultRealmID, Name: "sp", Roles: []string{"A", "B"}, Password: policy, Version: 1,
+	}
+	got := w.profile("sp", policy, "A", "B")
+	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
+	want.CreatedAt, want.UpdatedAt = got.CreatedAt, got.UpdatedAt
+	equal(t, got, want)
+	equal(t, must(w.store.SecurityProfile(w.ctx, "sp"))(t), want)
+}
+
+func testAssign(t *testing.T, w *world) {
+	w.profile("sp", storage.PasswordPolicy{})
+	bob, buyers := storage.UserParty(w.user.UID), storage.KindParty(storage.Buyer)
+	for range 2 { // the second time changes nothing
+		check(t, w.store.AssignSecurityProfile(w.ctx, "sp", bob))
+		check(t, w.store.AssignSecurityProfile(w.ctx, "sp", buyers))
+	}
+	equal(t, must(w.store.SecurityProfileParties(w.ctx, "sp"))(t), []storage.Party{buyers, bob})
+	check(t, w.store.UnassignSecurityProfile(w.ctx, "sp", buyers))
+	wantErr(t, w.store.UnassignSecurityProfile(w.ctx, "sp", buyers), storage.ErrNotFound)
+	wantErr(t, w.store.AssignSecurityProfile(w.ctx, "nothing", bob), storage.ErrNotFound)
+	equal(t, must(w.store.SecurityProfileParties(w.ctx, "sp"))(t), []storage.Party{bob})
+}
+
+func testRoleSources(t *testing.T, w *world) {
+	for id, party := range map[string]storage.Party{
+		"of-user":    storage.UserParty(w.user.UID),
+		"of-account": storage.AccountParty("acc_1"),
+		"of-kind":    storage.KindParty(storage.Buyer),
+		"elsewhere":  storage.AccountParty("acc_2"),
+		"of-other":   storage.KindParty(storage.Supplier),
+	} {
+		w.profile(id, storage.PasswordPolicy{}, id, "Shared")
+		check(t, w.store.AssignSecurityProfile(w.ctx, id, party))
+	}
+	want := []string{"Shared", "of-account", "of-kind", "of-user"}
+	equal(t, w.principal().Roles, want)
+	w.begin("f1")
+	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Principal.Roles, want)
+	equal(t, must(w.store.TokenStanding(w.ctx, "", "", w.user.UID, ""))(t).Principal.Roles, want)
+	found := must(w.store.Recipients(w.ctx, storage.CodeRequest{ProfileID: "default"}, "bob", ""))(t)
+	equal(t, found[0].Roles, want)
+}
+
+func testMembershipRoles(t *testing.T, w *world) {
+	w.profile("sp", storage.PasswordPolicy{}, "B")
+	check(t, w.store.AssignSecurityProfile(w.ctx, "sp", storage.UserParty(w.user.UID)))
+	check(t, w.store.PutMembership(w.ctx, storage.Membership{
+		AccountUID: "acc_1", UserUID: w.user.UID, Roles: []string{"A", "B", "C"},
+	}))
+	equal(t, w.principal().Roles, []string{"A", "B", "C"})
+}
+
+func testTightened(t *testing.T, w *world) {
+	few, many := 3, 50
+	short, long, forever := time.Minute, 48*time.Hour, time.Duration(0)
+	profile := must(w.store.PasswordProfile(w.ctx, storage.DefaultProfileID))(t).Lockout
+	steps := []struct {
+		policy storage.PasswordPolicy
+		want   storage.LockoutPolicy
+	}{
+		{storage.PasswordPolicy{AllowedFailedAttempts: &many, LockoutDuration: &short}, profile},
+		{
+			storage.PasswordPolicy{AllowedFailedAttempts: &few, LockoutDuration: &long},
+			storage.LockoutPolicy{Threshold: 3, Duration: long, MaxDuration: long, ForgetsAfter: profile.ForgetsAfter},
+		},
+		{
+			storage.PasswordPolicy{LockoutDuration: &forever},
+			storage.LockoutPolicy{Threshold: 3, Duration: 0, MaxDuration: long, ForgetsAfter: profile.ForgetsAfter},
+		},
+	}
+	for i, step := range steps {
+		id := string(rune('a' + i)) // earlier assignments stay
+		w.profile(id, step.policy)
+		check(t, w.store.AssignSecurityProfile(w.ctx, id, storage.UserParty(w.user.UID)))
+		got := w.principal().Policy
+		if got.Duration == 0 {
+			got.MaxDuration = step.want.MaxDuration // means nothing then
+		}
+		equal(t, got, step.want)
+	}
+}
+
+func testNewProfileSeen(t *testing.T, w *world) {
+	w.listen(w.store)
+	w.profile("old", storage.PasswordPolicy{}, "Old")
+	check(t, w.store.AssignSecurityProfile(w.ctx, "old", storage.UserParty(w.user.UID)))
+	w.principal() // now in memory
+	other := w.open(t)
+	must(other.PutSecurityProfile(w.ctx, storage.SecurityProfile{
+		ID: "new", RealmID: storage.DefaultRealmID, Roles: []string{"New"},
+	}))(t)
+	check(t, other.AssignSecurityProfile(w.ctx, "new", storage.UserParty(w.user.UID)))
+	equal(t, w.principal().Roles, []string{"New", "Old"})
+}
+
+func testNoParties(t *testing.T, w *world) {
+	if got := must(w.store.SecurityProfileParties(w.ctx, "x"))(t); len(got) != 0 {
+		t.Fatalf("parties of nothing: %v", got)
+	}
+}

@@ -1,0 +1,138 @@
+package storetest
+
+import (
+	"context"
+	"time"
+
+	"latchkey/storage"
+)
+
+// Store is all that the packages above need from storage, in parts.
+type Store interface {
+	Lifecycle
+	Realms
+	Roles
+	Clients
+	People
+	Memberships
+	Logins
+	Senders
+	SignIn
+	Families
+	Revocations
+	Requests
+	Messages
+	Keys
+}
+
+// Lifecycle is about the store as a whole.
+type Lifecycle interface {
+	Run(ctx context.Context) error
+	OnChange(f func())
+	Ping(ctx context.Context) error
+	InTx(ctx context.Context, fn func(ctx context.Context) error) error
+	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// Realms keeps realms and their password profiles.
+type Realms interface {
+	Realm(ctx context.Context, id string) (storage.Realm, error)
+	PutRealm(ctx context.Context, r storage.Realm) (storage.Realm, error)
+	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
+	PutPasswordProfile(ctx context.Context, p storage.PasswordProfile) (storage.PasswordProfile, error)
+}
+
+// Roles keeps security profiles and who holds them.
+type Roles interface {
+	SecurityProfile(ctx context.Context, id string) (storage.SecurityProfile, error)
+	PutSecurityProfile(ctx context.Context, p storage.SecurityProfile) (storage.SecurityProfile, error)
+	SecurityProfileParties(ctx context.Context, id string) ([]storage.Party, error)
+	AssignSecurityProfile(ctx context.Context, id string, to storage.Party) error
+	UnassignSecurityProfile(ctx context.Context, id string, from storage.Party) error
+}
+
+// Clients keeps clients and their secrets.
+type Clients interface {
+	Client(ctx context.Context, id string) (storage.Client, error)
+	Clients(ctx context.Context) ([]storage.Client, error)
+	PutClient(ctx context.Context, c storage.Client) (storage.Client, error)
+	AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret) error
+	DeleteClientSecret(ctx context.Context, clientID, secretID string) error
+}
+
+// People keeps users and accounts.
+type People interface {
+	Account(ctx context.Context, realmID string, kind storage.UserKind, id string) (storage.Account, error)
+	PutAccount(ctx context.Context, a storage.Account) (storage.Account, error)
+	User(ctx context.Context, realmID string, kind storage.UserKind, accountUID, id string) (storage.User, error)
+	UserByUID(ctx context.Context, uid string) (storage.User, error)
+	PutUser(ctx context.Context, u storage.User) (storage.User, error)
+}
+
+// Memberships keeps who belongs to which account.
+type Memberships interface {
+	Membership(ctx context.Context, accountUID, userUID string) (storage.Membership, error)
+	PutMembership(ctx context.Context, m storage.Membership) error
+	DeleteMembership(ctx context.Context, accountUID, userUID string) error
+}
+
+// Logins keeps logins, as an administrator sees them.
+type Logins interface {
+	Login(ctx context.Context, profileID, usernameKey string) (storage.Login, error)
+	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
+	PutLogin(ctx context.Context, l storage.Login) (storage.Login, error)
+	SetPassword(ctx context.Context, loginID, hash string, now time.Time, endSessions bool) error
+	Unlock(ctx context.Context, loginID string, now time.Time) error
+}
+
+// Senders keeps where messages go.
+type Senders interface {
+	Sender(ctx context.Context, id string) (storage.Sender, error)
+	Senders(ctx context.Context) ([]storage.Sender, error)
+	PutSender(ctx context.Context, m storage.Sender) (storage.Sender, error)
+}
+
+// SignIn settles attempts.
+type SignIn interface {
+	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
+	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout) error
+	SettleLogin(ctx context.Context, x storage.Settlement) error
+}
+
+// Families keeps refresh families.
+type Families interface {
+	Family(ctx context.Context, id string) (storage.FamilyState, error)
+	AdvanceFamily(ctx context.Context, id string, from int64, now, idleUntil time.Time) error
+	RevokeFamily(ctx context.Context, id string, now time.Time) error
+}
+
+// Revocations tells what ended an access token.
+type Revocations interface {
+	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
+	TokenStanding(ctx context.Context, jti, familyID, userUID, loginID string) (storage.TokenStanding, error)
+}
+
+// Requests turns wishes for codes into codes.
+type Requests interface {
+	AddCodeRequest(ctx context.Context, r storage.CodeRequest) error
+	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
+	Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error)
+	IssueCodes(ctx context.Context, x storage.Issuance) error
+}
+
+// Messages is the queue of deliveries.
+type Messages interface {
+	Message(ctx context.Context, id string) (storage.Message, error)
+	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.Message, error)
+	FinishAttempt(ctx context.Context, a storage.Attempt) error
+	ExpireMessages(ctx context.Context, now time.Time, limit int) (int, error)
+}
+
+// Keys keeps signing keys and peppers.
+type Keys interface {
+	SigningKeys(ctx context.Context) ([]storage.SigningKey, error)
+	AddSigningKey(ctx context.Context, k storage.SigningKey) error
+	UpdateSigningKey(ctx context.Context, k storage.SigningKey) error
+	Peppers(ctx context.Context) ([]storage.Pepper, error)
+	AddFirstPepper(ctx context.Context, p storage.Pepper) error
+}

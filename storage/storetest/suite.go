@@ -1,0 +1,42 @@
+package storetest
+
+import "testing"
+
+// Database opens one database; each call gives another store on it, which the
+// test closes at its end.
+type Database func(t *testing.T) Store
+
+// Run runs the whole suite. fresh makes a new, migrated database for a test.
+func Run(t *testing.T, fresh func(t *testing.T) Database) {
+	for name, part := range map[string]func(*testing.T, func(*testing.T) Database){
+		"Configuration": testConfiguration,
+		"People":        testPeople,
+		"Roles":         testRoles,
+		"SignIn":        testSignIn,
+		"Families":      testFamilies,
+		"Codes":         testCodes,
+		"Messages":      testMessages,
+		"Keys":          testKeys,
+		"Transactions":  testTransactions,
+		"Changes":       testChanges,
+		"Sweep":         testSweep,
+		"Races":         testRaces,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			part(t, fresh)
+		})
+	}
+}
+
+// cases are tests that each want a database of their own.
+type cases map[string]func(t *testing.T, w *world)
+
+func (c cases) run(t *testing.T, fresh func(*testing.T) Database) {
+	for name, test := range c {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t, fresh(t)))
+		})
+	}
+}

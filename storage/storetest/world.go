@@ -1,0 +1,198 @@
+package storetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+)
+
+// world is a database with one buyer account and its user bob.
+type world struct {
+	t       *testing.T
+	ctx     context.Context
+	open    Database
+	store   Store
+	now     time.Time
+	account storage.Account
+	user    storage.User
+	login   storage.Login
+}
+
+const day = 24 * time.Hour
+
+func newWorld(t *testing.T, open Database) *world {
+	w := &world{
+		t: t, ctx: t.Context(), open: open, store: open(t),
+		now: time.Date(2031, 5, 17, 10, 20, 30, 123456000, time.UTC),
+	}
+	w.account = must(w.store.PutAccount(w.ctx, storage.Account{
+		UID: "acc_1", RealmID: storage.DefaultRealmID, Kind: storage.Buyer, ID: "acme", Name: "Acme", Active: true,
+		XP: json.RawMessage(`{"tier":1}`),
+	}))(t)
+	w.user, w.login = w.addUser("bob", "bob@example.com")
+	return w
+}
+
+// addUser makes a buyer's user with a login of that name.
+func (w *world) addUser(name, email string) (storage.User, storage.Login) {
+	w.t.Helper()
+	u := must(w.store.PutUser(w.ctx, storage.User{
+		UID: "usr_" + name, RealmID: storage.DefaultRealmID, Kind: storage.Buyer, AccountUID: "acc_1", ID: name,
+		FirstName: "First", LastName: "Last", Email: email, EmailKey: email, Phone: "+41 1", Active: true,
+		Locale: "de-CH", XP: json.RawMessage(`{"a":[1]}`), TokensValidFrom: w.now.Add(-day),
+	}))(w.t)
+	l := must(w.store.PutLogin(w.ctx, storage.Login{
+		ID: "lgn_" + name, ProfileID: storage.DefaultProfileID, Username: name + " ", UsernameKey: name,
+		UserUID: u.UID, Active: true, PasswordHash: "hash-1", PasswordSetAt: w.now.Add(-day),
+	}))(w.t)
+	return u, l
+}
+
+func (w *world) key() storage.LoginKey {
+	return storage.LoginKey{ProfileID: w.login.ProfileID, UsernameKey: w.login.UsernameKey}
+}
+
+func (w *world) principal() storage.Principal {
+	w.t.Helper()
+	return must(w.store.Principal(w.ctx, w.key()))(w.t)
+}
+
+// code issues a code for bob, with a message, through a request of that id.
+func (w *world) code(id string) storage.Code {
+	w.t.Helper()
+	w.request(id)
+	x := w.issuance(id)
+	check(w.t, w.store.IssueCodes(w.ctx, x))
+	return x.Codes[0].Code
+}
+
+func (w *world) request(id string) storage.CodeRequest {
+	w.t.Helper()
+	r := storage.CodeRequest{
+		ID: id, ClientID: "web", ProfileID: storage.DefaultProfileID, Username: "bob", Email: "bob@example.com",
+		Purpose: storage.PurposeSignIn, TraceID: "trace", CreatedAt: w.now, ExpiresAt: w.now.Add(10 * time.Minute),
+	}
+	check(w.t, w.store.AddCodeRequest(w.ctx, r))
+	return r
+}
+
+func (w *world) issuance(requestID string) storage.Issuance {
+	code := storage.Code{
+		ID: "code-" + requestID, RequestID: requestID, ClientID: "web", Purpose: storage.PurposeSignIn,
+		Digest:    storage.Digest{PepperID: "p1", Sum: []byte{1, 2, 3}},
+		ExpiresAt: w.now.Add(10 * time.Minute),
+	}
+	return storage.Issuance{RequestID: requestID, Now: w.now, Codes: []storage.IssuedCode{{
+		LoginID: w.login.ID, Code: code, Messages: []storage.Message{w.message("msg-"+requestID, requestID)},
+	}}}
+}
+
+func (w *world) message(id, requestID string) storage.Message {
+	return storage.Message{
+		ID: id, RequestID: requestID, SenderID: "hook", Type: storage.MessageOneTimePassword, UserUID: w.user.UID,
+		TraceID: "trace", Payload: storage.Sealed{KeyID: "k1", Data: []byte("secret")}, State: storage.MessageQueued,
+		RunAt: w.now, ExpiresAt: w.now.Add(10 * time.Minute), CreatedAt: w.now,
+	}
+}
+
+func (w *world) family(id string) storage.TokenFamily {
+	return storage.TokenFamily{
+		ID: id, ClientID: "web", UserUID: w.user.UID, LoginID: w.login.ID, AccountUID: "acc_1",
+		Scope: []string{"Shopper", "Reader"}, AMR: []string{"otp"}, AuthTime: w.now.Truncate(time.Second),
+		SeedDigest: []byte{9, 8, 7}, Generation: 1, RotatedAt: w.now,
+		ExpiresAt: w.now.Add(30 * day), IdleUntil: w.now.Add(day), CreatedAt: w.now,
+	}
+}
+
+// begin signs bob in and so begins a family.
+func (w *world) begin(id string) storage.TokenFamily {
+	w.t.Helper()
+	f := w.family(id)
+	check(w.t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, BeginFamily: &f, Now: w.now}))
+	return f
+}
+
+// must gives the value of a call that has to succeed.
+func must[V any](v V, err error) func(*testing.T) V {
+	return func(t *testing.T) V {
+		t.Helper()
+		check(t, err)
+		return v
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantErr(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+}
+
+// fails is wantErr for a call that also returns a value.
+func fails[V any](_ V, err error) func(t *testing.T, want error) {
+	return func(t *testing.T, want error) {
+		t.Helper()
+		wantErr(t, err, want)
+	}
+}
+
+func equal[V any](t *testing.T, got, want V) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("got other than wanted (-want +got):\n%s", diff)
+	}
+}
+
+// together calls f n times at once and gives the errors.
+func together(n int, f func(i int) error) []error {
+	errs := make([]error, n)
+	start := make(chan struct{})
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() {
+			<-start
+			errs[i] = f(i)
+		})
+	}
+	close(start)
+	group.Wait()
+	return errs
+}
+
+// tally counts the errors by sentinel, with nil as "".
+func tally(errs []error) map[string]int {
+	n := make(map[string]int)
+	for _, err := range errs {
+		n[kind(err)]++
+	}
+	return n
+}
+
+func kind(err error) string {
+	if err == nil {
+		return ""
+	}
+	for _, known := range []error{
+		storage.ErrNotFound, storage.ErrConflict, storage.ErrStale, storage.ErrRefused, storage.ErrUnavailable,
+	} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return fmt.Sprintf("unknown: %v", err)
+}
