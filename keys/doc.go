@@ -1,0 +1,18 @@
+// Package keys owns the server's cryptographic keys: the ring of signing keys
+// with its rotation, the signing and the strict verification of JSON Web
+// Tokens, the published key set, the sealing of secrets at rest and the
+// peppers of keyed digests.
+//
+// Rotation needs no leader. A key's state follows from the times in its record
+// and from the clock (see [StateAt]), so every replica that has read the same
+// records draws the same conclusion: a key is announced before it signs, signs
+// until its successor activates, and stays published until no token it signed
+// can still be valid. The arithmetic is in ring_state.go and touches nothing.
+//
+// The package does not own how records are kept (it asks a [KeyStore] and a
+// [PepperStore]), what claims a token carries, how long it lives, who may have
+// one, or whether it was revoked before its end. It makes no background
+// activity of its own: whoever learns that records changed calls [Ring.Reload].
+//
+// signer.go is the only file that knows fosite.
+package keys

@@ -1,0 +1,49 @@
+package keys
+
+import (
+	"crypto"
+	"encoding/base64"
+	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// publicJWK describes a public key (RFC 7517 §4). Its kid is the thumbprint of
+// RFC 7638, so two keys never share one.
+func publicJWK(alg string, public crypto.PublicKey) (jose.JSONWebKey, error) {
+	jwk := jose.JSONWebKey{Key: public, Algorithm: alg, Use: "sig"}
+	sum, err := jwk.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return jose.JSONWebKey{}, fmt.Errorf("thumbprint: %w", err)
+	}
+	jwk.KeyID = base64.RawURLEncoding.EncodeToString(sum)
+	return jwk, nil
+}
+
+// PublicSet returns the key set to publish: the public half of each announced,
+// active and retired key, by algorithm in the order of RingConfig.Algs (others
+// last) and oldest first within one. A cache that keeps it for no longer than
+// PublishAhead, less the time a replica takes to reload, never meets a token
+// whose key it does not know.
+func (r *Ring) PublicSet() jose.JSONWebKeySet {
+	s, now := r.current.Load(), r.now()
+	set := jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, 0, len(s.entries))}
+	for _, alg := range supportedAlgs(r.algs) {
+		for _, e := range s.groups[alg] {
+			if StateAt(e.record, s.records[alg], now).Published() {
+				set.Keys = append(set.Keys, e.jwk)
+			}
+		}
+	}
+	return set
+}
+
+// Public returns the JSON Web Key with exactly that kid if it is published.
+// The caller must not change the bytes.
+func (r *Ring) Public(kid string) ([]byte, bool) {
+	e := r.current.Load().published(kid, r.now())
+	if e == nil {
+		return nil, false
+	}
+	return e.jwkJSON, true
+}

@@ -1,0 +1,160 @@
+package keys
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"io"
+	"math/big"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+	"pgregory.net/rapid"
+
+	"latchkey/storage"
+)
+
+// remote signs elsewhere, as a key management service does: nothing but the
+// interface is to be seen of it.
+type remote struct {
+	inner crypto.Signer
+	err   error
+}
+
+func (r remote) Public() crypto.PublicKey { return r.inner.Public() }
+
+func (r remote) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.inner.Sign(random, digest, opts)
+}
+
+func TestAnySignerSigns(t *testing.T) {
+	t.Parallel()
+	for _, alg := range supportedAlgs(nil) {
+		private, err := generatePrivate(alg, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := newEntry(storage.SigningKey{Alg: alg}, remote{inner: private})
+		if err != nil {
+			t.Fatalf("%s: newEntry: %v", alg, err)
+		}
+		token, err := e.sign(e.headers[TypeAccessToken], map[string]any{"sub": "u"})
+		if err != nil {
+			t.Fatalf("%s: sign: %v", alg, err)
+		}
+		// Checked by another library than the one that signs.
+		parsed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+		if err != nil {
+			t.Fatalf("%s: %v", alg, err)
+		}
+		if payload, err := parsed.Verify(private.Public()); err != nil || string(payload) != `{"sub":"u"}` {
+			t.Errorf("%s: Verify = %s, %v", alg, payload, err)
+		}
+	}
+}
+
+func TestSignerFailureIsReported(t *testing.T) {
+	t.Parallel()
+	down := errors.New("key service down")
+	for _, alg := range supportedAlgs(nil) {
+		private, err := generatePrivate(alg, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := newEntry(storage.SigningKey{Alg: alg}, remote{private, down})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.sign("x", map[string]any{}); !errors.Is(err, down) {
+			t.Errorf("%s: sign = %v, want the signer's error", alg, err)
+		}
+	}
+}
+
+func TestKeysThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p256, err := generatePrivate(ES256, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		alg string
+		key crypto.Signer
+	}{
+		"P-384 for ES256": {ES256, p384},
+		"P-256 for EdDSA": {EdDSA, p256},
+		"P-256 for RS256": {RS256, p256},
+		"unknown alg":     {"HS256", p256},
+	} {
+		if _, err := newEntry(storage.SigningKey{Alg: c.alg}, c.key); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	method := ecdsaMethod{jwt.SigningMethodES256}
+	for name, key := range map[string]any{"P-384": p384, "bytes": []byte("secret"), "nil": nil} {
+		if _, err := method.Sign("x", key); !errors.Is(err, jwt.ErrInvalidKeyType) {
+			t.Errorf("ES256 with %s: %v, want ErrInvalidKeyType", name, err)
+		}
+	}
+	if _, err := (rsaMethod{jwt.SigningMethodRS256}).Sign("x", []byte("secret")); !errors.Is(err, jwt.ErrInvalidKeyType) {
+		t.Errorf("RS256 with bytes: %v, want ErrInvalidKeyType", err)
+	}
+}
+
+func encodeASN1(r, s *big.Int) []byte {
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(r)
+		b.AddASN1BigInt(s)
+	})
+	return b.BytesOrPanic()
+}
+
+func TestFixedWidth(t *testing.T) {
+	t.Parallel()
+	half := rapid.SliceOfN(rapid.Byte(), 0, 32)
+	rapid.Check(t, func(t *rapid.T) {
+		r, s := half.Draw(t, "r"), half.Draw(t, "s")
+		got, err := fixedWidth(encodeASN1(new(big.Int).SetBytes(r), new(big.Int).SetBytes(s)), 32)
+		want := make([]byte, 64)
+		copy(want[32-len(r):], r)
+		copy(want[64-len(s):], s)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("fixedWidth = %x, %v; want %x", got, err, want)
+		}
+	})
+}
+
+func TestFixedWidthRefuses(t *testing.T) {
+	t.Parallel()
+	one := big.NewInt(1)
+	wide := new(big.Int).Lsh(one, 256)
+	good := encodeASN1(one, one)
+	for name, der := range map[string][]byte{
+		"empty":         nil,
+		"raw":           make([]byte, 64),
+		"wide r":        encodeASN1(wide, one),
+		"wide s":        encodeASN1(one, wide),
+		"negative":      encodeASN1(big.NewInt(-1), one),
+		"trailing":      append(bytes.Clone(good), 0),
+		"cut short":     good[:len(good)-1],
+		"three numbers": {0x30, 9, 2, 1, 1, 2, 1, 1, 2, 1, 1},
+	} {
+		if out, err := fixedWidth(der, 32); err == nil {
+			t.Errorf("%s: fixedWidth = %x, no error", name, out)
+		}
+	}
+}

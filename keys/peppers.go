@@ -1,0 +1,158 @@
+package keys
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"latchkey/storage"
+)
+
+const (
+	pepperSize   = 32
+	pepperPrefix = "pep_"
+)
+
+// The first element of every MAC input. It keeps digests of secrets and MACs
+// over tokens apart even if somebody gives both the same purpose.
+const (
+	digestDomain = "latchkey/digest/v1"
+	macDomain    = "latchkey/mac/v1"
+)
+
+// PepperStore keeps peppers.
+type PepperStore interface {
+	// Peppers returns all of them, oldest first.
+	Peppers(context.Context) ([]storage.Pepper, error)
+	// AddFirstPepper stores the pepper if there is none yet, decided by the
+	// store and not by the caller; else storage.ErrConflict.
+	AddFirstPepper(context.Context, storage.Pepper) error
+}
+
+// Peppers computes digests and MACs under secrets that are not in the same
+// place as what they protect: a stolen table of digests cannot be tried
+// against guesses. It never changes once loaded and is safe for concurrent
+// use.
+type Peppers struct {
+	currentID string
+	secrets   map[string][]byte
+}
+
+// LoadPeppers reads the peppers and opens them with the sealer. When there is
+// none it makes the first from the random source (nil: crypto/rand) with the
+// creation time now; of several processes that do so at once one prevails and
+// all of them end with the same pepper. It returns the errors of the store and
+// of Sealer.Open.
+func LoadPeppers(ctx context.Context, store PepperStore, sealer *Sealer, random io.Reader, now time.Time) (*Peppers, error) {
+	records, err := store.Peppers(ctx)
+	if err == nil && len(records) == 0 {
+		records, err = createFirstPepper(ctx, store, sealer, random, now)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load peppers: %w", err)
+	}
+	p := &Peppers{secrets: make(map[string][]byte, len(records))}
+	for _, record := range records {
+		secret, err := sealer.Open(record.Secret, pepperContext(record.ID))
+		if err != nil {
+			return nil, fmt.Errorf("load pepper %q: %w", record.ID, err)
+		}
+		if len(secret) != pepperSize {
+			return nil, fmt.Errorf("load pepper %q: has %d bytes, want %d", record.ID, len(secret), pepperSize)
+		}
+		p.secrets[record.ID] = secret
+		p.currentID = record.ID
+	}
+	return p, nil
+}
+
+func createFirstPepper(ctx context.Context, store PepperStore, sealer *Sealer, random io.Reader, now time.Time) ([]storage.Pepper, error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	id, err := storage.NewID(random, pepperPrefix)
+	if err != nil {
+		return nil, err
+	}
+	secret := make([]byte, pepperSize)
+	if _, err := io.ReadFull(random, secret); err != nil {
+		return nil, fmt.Errorf("new pepper: %w", err)
+	}
+	sealed, err := sealer.Seal(secret, pepperContext(id))
+	if err != nil {
+		return nil, fmt.Errorf("seal new pepper: %w", err)
+	}
+	first := storage.Pepper{ID: id, Secret: sealed, CreatedAt: now.UTC().Truncate(time.Microsecond)}
+	if err := store.AddFirstPepper(ctx, first); err != nil && !errors.Is(err, storage.ErrConflict) {
+		return nil, fmt.Errorf("add first pepper: %w", err)
+	}
+	// Read again rather than use our own: another process may have been first.
+	records, err := store.Peppers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(records) == 0 {
+		return nil, errors.New("the pepper just added is not there")
+	}
+	return records, nil
+}
+
+func pepperContext(id string) string { return "pepper:" + id }
+
+// Digest returns the keyed digest (HMAC-SHA-256) of the parts for the purpose
+// under the newest pepper. Purposes separate domains, and the parts are
+// prefixed with their lengths, so ("ab","c") and ("a","bc") differ.
+func (p *Peppers) Digest(purpose string, parts ...string) storage.Digest {
+	return storage.Digest{
+		PepperID: p.currentID,
+		Sum:      keyedSum(p.secrets[p.currentID], digestDomain, purpose, parts...),
+	}
+}
+
+// Matches tells whether d is the digest of the parts for the purpose. The
+// comparison takes the same time wherever they differ. A digest under a pepper
+// that is not loaded matches nothing.
+func (p *Peppers) Matches(d storage.Digest, purpose string, parts ...string) bool {
+	secret, ok := p.secrets[d.PepperID]
+	if !ok {
+		return false
+	}
+	return hmac.Equal(d.Sum, keyedSum(secret, digestDomain, purpose, parts...))
+}
+
+// MAC returns the 32-byte HMAC-SHA-256 of data for the purpose under the
+// pepper of that id, and false when there is no such pepper. Its domain is
+// apart from that of Digest.
+func (p *Peppers) MAC(pepperID, purpose string, data []byte) ([]byte, bool) {
+	secret, ok := p.secrets[pepperID]
+	if !ok {
+		return nil, false
+	}
+	return keyedSum(secret, macDomain, purpose, string(data)), true
+}
+
+// CurrentID is the id of the newest pepper, the one that Digest uses.
+func (p *Peppers) CurrentID() string { return p.currentID }
+
+func keyedSum(secret []byte, domain, purpose string, parts ...string) []byte {
+	input := make([]byte, 0, 256)
+	input = appendPrefixed(input, domain)
+	input = appendPrefixed(input, purpose)
+	for _, part := range parts {
+		input = appendPrefixed(input, part)
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write(input)
+	return mac.Sum(nil)
+}
+
+func appendPrefixed(b []byte, s string) []byte {
+	b = binary.BigEndian.AppendUint64(b, uint64(len(s)))
+	return append(b, s...)
+}

@@ -1,0 +1,163 @@
+package keys
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+)
+
+// at is a time so many minutes after the start; 0 is the zero time.
+func at(minutes int) time.Time {
+	if minutes == 0 {
+		return time.Time{}
+	}
+	return time.Date(2030, 1, 1, 0, minutes, 0, 0, time.UTC)
+}
+
+func record(kid string, created, activates, retires, gone, revoked int) storage.SigningKey {
+	return storage.SigningKey{
+		KID: kid, Alg: ES256, CreatedAt: at(created), ActivatesAt: at(activates),
+		RetiresAt: at(retires), GoneAt: at(gone), RevokedAt: at(revoked),
+	}
+}
+
+func TestStateAt(t *testing.T) {
+	t.Parallel()
+	rotation := []storage.SigningKey{record("a", 10, 10, 80, 200, 0), record("b", 20, 80, 0, 0, 0)}
+	foreign := record("z", 1, 1, 0, 0, 0)
+	foreign.Alg = RS256
+	for _, c := range []struct {
+		name string
+		keys []storage.SigningKey
+		now  int
+		want []State
+	}{
+		{"successor announced", rotation, 20, []State{StateActive, StateAnnounced}},
+		{"just before", rotation, 79, []State{StateActive, StateAnnounced}},
+		{"succession", rotation, 80, []State{StateRetired, StateActive}},
+		{"last moment published", rotation, 199, []State{StateRetired, StateActive}},
+		{"gone", rotation, 200, []State{StateGone, StateActive}},
+		{
+			"other algorithms do not matter",
+			append([]storage.SigningKey{foreign}, rotation...), 20,
+			[]State{StateActive, StateActive, StateAnnounced},
+		},
+		{
+			"of two first keys the older",
+			[]storage.SigningKey{record("a", 12, 12, 0, 0, 0), record("b", 11, 11, 0, 0, 0)}, 30,
+			[]State{StateAnnounced, StateActive},
+		},
+		{
+			"of two of one age the smaller kid",
+			[]storage.SigningKey{record("b", 10, 10, 0, 0, 0), record("a", 10, 10, 0, 0, 0)}, 30,
+			[]State{StateAnnounced, StateActive},
+		},
+		{
+			"rotation cut short after the insert",
+			[]storage.SigningKey{record("a", 10, 10, 0, 0, 0), record("b", 20, 80, 0, 0, 0)}, 300,
+			[]State{StateActive, StateAnnounced},
+		},
+		{
+			"a key that replaced a revoked one during a rotation",
+			[]storage.SigningKey{record("a", 10, 70, 0, 0, 0), record("b", 20, 20, 0, 0, 0)}, 100,
+			[]State{StateAnnounced, StateActive},
+		},
+		{
+			"no retirement without an heir",
+			[]storage.SigningKey{record("a", 10, 10, 80, 200, 0), record("b", 20, 80, 0, 0, 90)}, 300,
+			[]State{StateActive, StateRevoked},
+		},
+		{
+			"of overdue keys the one due last",
+			[]storage.SigningKey{record("a", 10, 10, 80, 200, 0), record("b", 20, 80, 90, 210, 0)}, 100,
+			[]State{StateRetired, StateActive},
+		},
+		{
+			"a clock that is behind",
+			[]storage.SigningKey{record("a", 50, 50, 0, 0, 0), record("b", 60, 60, 0, 0, 0)}, 40,
+			[]State{StateActive, StateAnnounced},
+		},
+		{
+			"revocation counts although its time is ahead",
+			[]storage.SigningKey{record("a", 10, 10, 0, 0, 500), record("b", 20, 20, 0, 0, 0)}, 100,
+			[]State{StateRevoked, StateActive},
+		},
+		{
+			"retired without an end stays published",
+			[]storage.SigningKey{record("a", 10, 10, 80, 0, 0), record("b", 20, 80, 0, 0, 0)}, 10_000,
+			[]State{StateRetired, StateActive},
+		},
+	} {
+		var got []State
+		for _, k := range c.keys {
+			got = append(got, StateAt(k, c.keys, at(c.now)))
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+func TestPublishedStates(t *testing.T) {
+	t.Parallel()
+	want := map[State]bool{
+		StateAnnounced: true, StateActive: true, StateRetired: true,
+		StateGone: false, StateRevoked: false, "": false,
+	}
+	for state, published := range want {
+		if state.Published() != published {
+			t.Errorf("%q published = %v", state, !published)
+		}
+	}
+}
+
+func TestHeirAt(t *testing.T) {
+	t.Parallel()
+	all := []storage.SigningKey{
+		record("signer", 10, 10, 80, 200, 0),
+		record("later", 21, 81, 0, 0, 0),
+		record("heir", 20, 80, 0, 0, 0),
+		record("passed over", 15, 75, 75, 195, 0),
+		record("revoked", 14, 74, 0, 0, 30),
+	}
+	if i := heirAt(all, ES256, at(40)); i < 0 || all[i].KID != "heir" {
+		t.Errorf("heirAt = %d, want the key that activates first", i)
+	}
+	if i := heirAt(all, ES256, at(80)); i < 0 || all[i].KID != "later" {
+		t.Errorf("heirAt after the succession = %d, want the later one", i)
+	}
+	if i := heirAt(all, RS256, at(40)); i >= 0 {
+		t.Errorf("heirAt of another algorithm = %d", i)
+	}
+}
+
+func TestRetirements(t *testing.T) {
+	t.Parallel()
+	heir := record("heir", 20, 80, 0, 0, 0)
+	all := []storage.SigningKey{
+		heir,
+		record("signer", 10, 10, 0, 0, 0),
+		record("rival heir", 21, 81, 0, 0, 0),
+		record("retired", 1, 1, 10, 130, 0),
+		record("revoked", 2, 2, 0, 0, 5),
+	}
+	want := []storage.SigningKey{
+		record("signer", 10, 10, 80, 200, 0),
+		record("rival heir", 21, 81, 80, 200, 0),
+	}
+	if diff := cmp.Diff(want, retirements(all, heir, "signer", 120*time.Minute)); diff != "" {
+		t.Errorf("retirements (-want +got):\n%s", diff)
+	}
+	// A key that signs past its time retires anew; done twice it changes nothing.
+	overdue := []storage.SigningKey{heir, record("old", 1, 1, 10, 130, 0)}
+	want = []storage.SigningKey{record("old", 1, 1, 80, 200, 0)}
+	if diff := cmp.Diff(want, retirements(overdue, heir, "old", 120*time.Minute)); diff != "" {
+		t.Errorf("overdue signer (-want +got):\n%s", diff)
+	}
+	if again := retirements(append(want, heir), heir, "old", 120*time.Minute); again != nil {
+		t.Errorf("repeated: %v", again)
+	}
+}

@@ -1,0 +1,244 @@
+package keys_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"pgregory.net/rapid"
+
+	"latchkey/keys"
+)
+
+const (
+	ahead   = time.Hour
+	maxLife = 10 * time.Hour
+	// maxLag is how long a replica may take to learn of a rotation; the rest
+	// of ahead is what caches of the key set may take.
+	maxLag = 10 * time.Minute
+)
+
+type issued struct {
+	kid string
+	exp time.Time
+}
+
+// rotations are two replicas over one store, with what a resource server that
+// caches key sets knows and the tokens that are still valid.
+type rotations struct {
+	store   *memory
+	clock   *clock
+	rings   [2]*keys.Ring
+	stale   time.Duration        // how long a replica may have missed a change
+	seen    map[string]time.Time // kid -> published by both replicas since
+	exempt  map[string]bool      // may sign without having been announced
+	revoked map[string]bool
+	tokens  []issued
+}
+
+var rotatedAlgs = []string{keys.ES256, keys.EdDSA}
+
+func newRotations(t *rapid.T) *rotations {
+	m := &rotations{
+		store: &memory{}, clock: newClock(),
+		seen: map[string]time.Time{}, exempt: map[string]bool{}, revoked: map[string]bool{},
+	}
+	sealer, err := keys.NewSealer(masterKey(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range m.rings {
+		m.rings[i], err = keys.NewRing(context.Background(), keys.RingConfig{
+			Store: m.store, Sealer: sealer, Algs: rotatedAlgs, Now: m.clock.Now,
+			PublishAhead: ahead, MaxTokenLife: maxLife,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.exemptSigners(t) // the very first
+	return m
+}
+
+func (m *rotations) ring(t *rapid.T) *keys.Ring {
+	return m.rings[rapid.IntRange(0, 1).Draw(t, "replica")]
+}
+
+func (m *rotations) exemptSigners(t *rapid.T) {
+	for _, alg := range rotatedAlgs {
+		m.exempt[m.signer(t, m.rings[0], alg)] = true
+	}
+}
+
+func (m *rotations) signer(t *rapid.T, r *keys.Ring, alg string) string {
+	k, err := r.SigningKey(alg)
+	if err != nil {
+		t.Fatalf("nothing signs %s: %v", alg, err)
+	}
+	return k.KID
+}
+
+func (m *rotations) list(t *rapid.T) []keys.KeyInfo {
+	infos, err := m.rings[0].List(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return infos
+}
+
+// Rotate happens on one replica; the other learns of it later.
+func (m *rotations) Rotate(t *rapid.T) {
+	if _, err := m.ring(t).Rotate(context.Background(), rapid.SampledFrom(rotatedAlgs).Draw(t, "alg")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Revoke hits any key in any state; both replicas learn of it at once.
+func (m *rotations) Revoke(t *rapid.T) {
+	infos := m.list(t)
+	kid := infos[rapid.IntRange(0, len(infos)-1).Draw(t, "key")].KID
+	before := map[string]string{}
+	for _, alg := range rotatedAlgs {
+		before[alg] = m.signer(t, m.rings[0], alg)
+	}
+	if err := m.ring(t).Revoke(context.Background(), kid); err != nil {
+		t.Fatal(err)
+	}
+	m.revoked[kid] = true
+	m.Reload(t)
+	for _, alg := range rotatedAlgs {
+		if before[alg] == kid {
+			m.exempt[m.signer(t, m.rings[0], alg)] = true
+		} else if now := m.signer(t, m.rings[0], alg); now != before[alg] {
+			t.Fatalf("revoking %s, which did not sign, made %s sign", kid, now)
+		}
+	}
+}
+
+func (m *rotations) Reload(t *rapid.T) {
+	for _, r := range m.rings {
+		if err := r.Reload(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.stale = 0
+	m.watchPublication()
+}
+
+func (m *rotations) Wait(t *rapid.T) {
+	d := rapid.SampledFrom([]time.Duration{
+		time.Second, maxLag / 2, ahead / 2, ahead, ahead + time.Minute, maxLife - ahead, maxLife, 3 * maxLife,
+	}).Draw(t, "time")
+	if m.stale += d; m.stale >= maxLag {
+		m.Reload(t)
+	}
+	m.clock.Advance(d)
+}
+
+// Restart replaces a replica by one that knows only the store.
+func (m *rotations) Restart(t *rapid.T) {
+	sealer, err := keys.NewSealer(masterKey(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := rapid.IntRange(0, 1).Draw(t, "replica")
+	count := len(m.store.keys)
+	m.rings[i], err = keys.NewRing(context.Background(), keys.RingConfig{
+		Store: m.store, Sealer: sealer, Algs: rotatedAlgs, Now: m.clock.Now,
+		PublishAhead: ahead, MaxTokenLife: maxLife,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.store.keys) != count {
+		t.Fatal("a restart made a key")
+	}
+}
+
+// Check is what must hold at every moment.
+func (m *rotations) Check(t *rapid.T) {
+	m.checkOneActive(t)
+	m.watchPublication()
+	now := m.clock.Now()
+	life := time.Duration(rapid.IntRange(1, int(maxLife/time.Second)).Draw(t, "life")) * time.Second
+	for _, r := range m.rings {
+		for _, alg := range rotatedAlgs {
+			kid := m.signer(t, r, alg)
+			if m.revoked[kid] {
+				t.Fatalf("the revoked key %s signs", kid)
+			}
+			if since, ok := m.seen[kid]; !m.exempt[kid] && (!ok || now.Sub(since) < ahead-maxLag) {
+				t.Fatalf("%s signs, published since %v, now %v", kid, since, now)
+			}
+			m.tokens = append(m.tokens, issued{kid, now.Truncate(time.Second).Add(life)})
+		}
+	}
+	m.checkTokens(t)
+}
+
+// Sign checks that what one replica signs now the other verifies.
+func (m *rotations) Sign(t *rapid.T) {
+	now := m.clock.Now().Unix()
+	claims := map[string]any{"iss": issuer, "iat": now, "exp": now + 1}
+	token, err := m.rings[0].Sign(rapid.SampledFrom(rotatedAlgs).Draw(t, "alg"), keys.TypeAccessToken, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.rings[1].Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
+		t.Fatalf("a fresh token of the other replica: %v", err)
+	}
+}
+
+func (m *rotations) checkOneActive(t *rapid.T) {
+	active := map[string]int{}
+	for _, info := range m.list(t) {
+		if info.State == keys.StateActive {
+			active[info.Alg]++
+		}
+	}
+	for _, alg := range rotatedAlgs {
+		if active[alg] != 1 {
+			t.Fatalf("%d active %s keys, want 1: %+v", active[alg], alg, m.list(t))
+		}
+	}
+}
+
+// watchPublication keeps since when both replicas publish a key.
+func (m *rotations) watchPublication() {
+	other := publishedKIDs(m.rings[1])
+	current := map[string]time.Time{}
+	for _, kid := range publishedKIDs(m.rings[0]) {
+		if !slices.Contains(other, kid) {
+			continue
+		}
+		current[kid] = m.clock.Now()
+		if since, ok := m.seen[kid]; ok {
+			current[kid] = since
+		}
+	}
+	m.seen = current
+}
+
+// checkTokens looks up the keys of the valid tokens; Sign checks that a key
+// which is found also verifies.
+func (m *rotations) checkTokens(t *rapid.T) {
+	now := m.clock.Now()
+	m.tokens = slices.DeleteFunc(m.tokens, func(i issued) bool { return !now.Before(i.exp) })
+	for _, token := range m.tokens {
+		for _, r := range m.rings {
+			if _, err := r.VerificationKey(token.kid); (err == nil) == m.revoked[token.kid] {
+				t.Fatalf("key %s of a token valid until %v: %v (revoked: %v)", token.kid, token.exp, err, m.revoked[token.kid])
+			}
+		}
+	}
+}
+
+func TestRotationProperties(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		m := newRotations(t)
+		t.Repeat(rapid.StateMachineActions(m))
+	})
+}

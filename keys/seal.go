@@ -1,0 +1,109 @@
+package keys
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"latchkey/storage"
+)
+
+// MasterKeySize is the length of a master key in bytes.
+const MasterKeySize = 32
+
+// Info strings of HKDF (RFC 5869 §3.2): they keep the key that encrypts apart
+// from the bytes that its public name is made of.
+const (
+	sealInfo   = "latchkey/seal/v1"
+	sealIDInfo = "latchkey/seal/id/v1"
+)
+
+// Why a sealed secret does not open.
+var (
+	// ErrUnknownMasterKey says that the secret was sealed under a master key
+	// that this process was not given.
+	ErrUnknownMasterKey = errors.New("sealed under an unknown master key")
+	// ErrTampered says that the sealed bytes are damaged, or were sealed for
+	// another context.
+	ErrTampered = errors.New("sealed secret is damaged or belongs elsewhere")
+)
+
+// Sealer encrypts secrets for storage under a master key. It is safe for
+// concurrent use.
+type Sealer struct {
+	currentID string
+	aeads     map[string]cipher.AEAD
+}
+
+// NewSealer makes a Sealer from master keys of MasterKeySize bytes each. The
+// first one seals; all of them open, so a master key is replaced by putting
+// the new one in front. It fails without a key and with one of another length.
+func NewSealer(masterKeys ...[]byte) (*Sealer, error) {
+	if len(masterKeys) == 0 {
+		return nil, errors.New("new sealer: no master key")
+	}
+	s := &Sealer{aeads: make(map[string]cipher.AEAD, len(masterKeys))}
+	for i, master := range masterKeys {
+		id, aead, err := deriveSealKey(master)
+		if err != nil {
+			return nil, fmt.Errorf("new sealer: master key %d: %w", i+1, err)
+		}
+		if i == 0 {
+			s.currentID = id
+		}
+		s.aeads[id] = aead
+	}
+	return s, nil
+}
+
+func deriveSealKey(master []byte) (id string, aead cipher.AEAD, err error) {
+	if len(master) != MasterKeySize {
+		return "", nil, fmt.Errorf("has %d bytes, want %d", len(master), MasterKeySize)
+	}
+	key, err := hkdf.Key(sha256.New, master, nil, sealInfo, 32)
+	if err != nil {
+		return "", nil, fmt.Errorf("derive key: %w", err)
+	}
+	label, err := hkdf.Key(sha256.New, master, nil, sealIDInfo, 32)
+	if err != nil {
+		return "", nil, fmt.Errorf("derive key id: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return "", nil, fmt.Errorf("cipher: %w", err)
+	}
+	// The standard library draws the nonce itself, from its own source: a
+	// nonce that repeats under one key would give the key away, so no caller
+	// may choose it (NIST SP 800-38D §8.2.2).
+	if aead, err = cipher.NewGCMWithRandomNonce(block); err != nil {
+		return "", nil, fmt.Errorf("cipher mode: %w", err)
+	}
+	sum := sha256.Sum256(label)
+	return hex.EncodeToString(sum[:8]), aead, nil
+}
+
+// Seal encrypts plain under the first master key. The context names what the
+// secret is and which record it belongs to; Open demands the same one, so a
+// sealed secret that was copied into another record does not open.
+func (s *Sealer) Seal(plain []byte, context string) (storage.Sealed, error) {
+	data := s.aeads[s.currentID].Seal(nil, nil, plain, []byte(context))
+	return storage.Sealed{KeyID: s.currentID, Data: data}, nil
+}
+
+// Open decrypts what Seal made under any of the master keys. It returns
+// ErrUnknownMasterKey or ErrTampered.
+func (s *Sealer) Open(sealed storage.Sealed, context string) ([]byte, error) {
+	aead, ok := s.aeads[sealed.KeyID]
+	if !ok {
+		return nil, fmt.Errorf("%w (key id %q)", ErrUnknownMasterKey, sealed.KeyID)
+	}
+	plain, err := aead.Open(nil, nil, sealed.Data, []byte(context))
+	if err != nil {
+		return nil, ErrTampered
+	}
+	return plain, nil
+}

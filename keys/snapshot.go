@@ -1,0 +1,203 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+
+	"latchkey/storage"
+)
+
+// rsaBits is the size of RSA keys (RFC 7518 §3.3: at least 2048).
+const rsaBits = 2048
+
+// snapshot is the ring at one reading of the store. It never changes; what it
+// answers depends on the time it is asked for.
+type snapshot struct {
+	entries map[string]*entry   // by kid; keys that can still be published
+	groups  map[string][]*entry // by algorithm, oldest first
+	records map[string][]storage.SigningKey
+}
+
+// entry is an opened key with what signing with it needs each time.
+type entry struct {
+	record  storage.SigningKey
+	key     Key
+	method  jwt.SigningMethod
+	jwk     jose.JSONWebKey
+	jwkJSON []byte
+	headers map[string]string // encoded protected header by typ
+}
+
+// newSnapshot opens the records that are neither gone nor revoked. Keys that
+// the previous snapshot (which may be nil) has opened are taken from there.
+func newSnapshot(records []storage.SigningKey, previous *snapshot, sealer *Sealer, now time.Time) (*snapshot, error) {
+	s := &snapshot{
+		entries: make(map[string]*entry, len(records)),
+		groups:  map[string][]*entry{},
+		records: map[string][]storage.SigningKey{},
+	}
+	records = slices.SortedFunc(slices.Values(records), byAge)
+	for _, record := range records {
+		if !StateAt(record, records, now).Published() {
+			continue
+		}
+		e, err := previous.open(record, sealer)
+		if err != nil {
+			return nil, fmt.Errorf("signing key %q: %w", record.KID, err)
+		}
+		s.entries[record.KID] = e
+		s.groups[record.Alg] = append(s.groups[record.Alg], e)
+		s.records[record.Alg] = append(s.records[record.Alg], record)
+	}
+	return s, nil
+}
+
+// open makes the entry of a record. A kid is the digest of its public key, so
+// an entry of the same kid, opened earlier, holds the same key.
+func (s *snapshot) open(record storage.SigningKey, sealer *Sealer) (*entry, error) {
+	if s != nil {
+		if known, ok := s.entries[record.KID]; ok && known.record.Alg == record.Alg {
+			e := *known
+			e.record = record
+			return &e, nil
+		}
+	}
+	pkcs8, err := sealer.Open(record.Private, keyContext(record.KID))
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(pkcs8)
+	if err != nil {
+		return nil, fmt.Errorf("parse private key: %w", err)
+	}
+	private, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%T cannot sign", parsed)
+	}
+	// The public half is derived, not read: whoever can write to the database
+	// but does not know the master key cannot plant a key that verifies.
+	e, err := newEntry(record, private)
+	if err != nil {
+		return nil, err
+	}
+	if e.key.KID != record.KID {
+		return nil, errors.New("kid is not the thumbprint of the key")
+	}
+	return e, nil
+}
+
+func keyContext(kid string) string { return "signing-key:" + kid }
+
+// newEntry prepares a signer for use with the record's algorithm. The kid of
+// its key is the thumbprint of the public key.
+func newEntry(record storage.SigningKey, private crypto.Signer) (*entry, error) {
+	method, err := signingMethod(record.Alg)
+	if err != nil {
+		return nil, err
+	}
+	if !fits(record.Alg, private.Public()) {
+		return nil, fmt.Errorf("%w: %T for %s", jwt.ErrInvalidKeyType, private.Public(), record.Alg)
+	}
+	jwk, err := publicJWK(record.Alg, private.Public())
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(jwk)
+	if err != nil {
+		return nil, fmt.Errorf("encode public key: %w", err)
+	}
+	e := &entry{
+		record: record, method: method, jwk: jwk, jwkJSON: encoded,
+		key:     Key{KID: jwk.KeyID, Alg: record.Alg, Private: private, Public: private.Public()},
+		headers: map[string]string{},
+	}
+	for _, typ := range []string{TypeAccessToken, TypeJWT} {
+		if e.headers[typ], err = encodeHeader(header{Alg: record.Alg, KID: jwk.KeyID, Typ: typ}); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// fits tells whether the public key is one that alg works with (RFC 7518 §3.1,
+// RFC 8037 §3.1).
+func fits(alg string, public crypto.PublicKey) bool {
+	switch key := public.(type) {
+	case *ecdsa.PublicKey:
+		return alg == ES256 && key.Curve == elliptic.P256()
+	case *rsa.PublicKey:
+		return alg == RS256 && key.N.BitLen() >= rsaBits
+	case ed25519.PublicKey:
+		return alg == EdDSA
+	}
+	return false
+}
+
+// signer returns the entry that signs with alg at the time now, or nil.
+func (s *snapshot) signer(alg string, now time.Time) *entry {
+	if i := signerAt(s.records[alg], alg, now); i >= 0 {
+		return s.groups[alg][i]
+	}
+	return nil
+}
+
+// published returns the entry with that kid if it is in the key set at the
+// time now, else nil.
+func (s *snapshot) published(kid string, now time.Time) *entry {
+	e, ok := s.entries[kid]
+	if !ok || !StateAt(e.record, s.records[e.key.Alg], now).Published() {
+		return nil
+	}
+	return e
+}
+
+// generate makes a key with its private half sealed; its times are unset.
+func generate(alg string, random io.Reader, sealer *Sealer) (storage.SigningKey, error) {
+	private, err := generatePrivate(alg, random)
+	if err != nil {
+		return storage.SigningKey{}, fmt.Errorf("generate %s key: %w", alg, err)
+	}
+	jwk, err := publicJWK(alg, private.Public())
+	if err != nil {
+		return storage.SigningKey{}, err
+	}
+	public, err := json.Marshal(jwk)
+	if err != nil {
+		return storage.SigningKey{}, fmt.Errorf("encode public key: %w", err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return storage.SigningKey{}, fmt.Errorf("encode private key: %w", err)
+	}
+	sealed, err := sealer.Seal(pkcs8, keyContext(jwk.KeyID))
+	if err != nil {
+		return storage.SigningKey{}, fmt.Errorf("seal private key: %w", err)
+	}
+	return storage.SigningKey{KID: jwk.KeyID, Alg: alg, Public: public, Private: sealed}, nil
+}
+
+func generatePrivate(alg string, random io.Reader) (crypto.Signer, error) {
+	switch alg {
+	case ES256:
+		return ecdsa.GenerateKey(elliptic.P256(), random)
+	case RS256:
+		return rsa.GenerateKey(random, rsaBits)
+	case EdDSA:
+		_, private, err := ed25519.GenerateKey(random)
+		return private, err
+	}
+	return nil, ErrUnsupportedAlg
+}
