@@ -1,0 +1,199 @@
+package otp_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unicode"
+
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// seeded is a source of random bytes that is the same in every run.
+func seeded() io.Reader { return rand.NewChaCha8([32]byte{7}) }
+
+func TestCheckFormat(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		format storage.CodeFormat
+		ok     bool
+	}{
+		{otp.DefaultFormat(), true},
+		{storage.CodeFormat{Alphabet: "crockford", Length: 4}, true},
+		{storage.CodeFormat{Alphabet: "crockford", Length: 3}, false},
+		{storage.CodeFormat{Alphabet: "crockford", Length: 64}, true},
+		{storage.CodeFormat{Alphabet: "crockford", Length: 65}, false},
+		{storage.CodeFormat{Alphabet: "digits", Length: 6}, true},
+		{storage.CodeFormat{Alphabet: "digits", Length: 5}, false},
+		{storage.CodeFormat{Alphabet: "digits", Length: -1}, false},
+		{storage.CodeFormat{Alphabet: "runes", Length: 8}, false},
+		{storage.CodeFormat{}, false},
+	}
+	for _, test := range tests {
+		err := otp.CheckFormat(test.format)
+		if (err == nil) != test.ok || err != nil && !errors.Is(err, otp.ErrFormat) {
+			t.Errorf("CheckFormat(%+v) = %v, want acceptance %v", test.format, err, test.ok)
+		}
+		if code, err := otp.Generate(test.format, seeded()); (err == nil) != test.ok || test.ok && len(code) != test.format.Length {
+			t.Errorf("Generate(%+v) = %q, %v", test.format, code, err)
+		}
+	}
+}
+
+// Every symbol is equally likely at every place: chi-square over 20,000 codes,
+// at a significance of one in a thousand.
+func TestCodesAreUniform(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		alphabet, symbols string
+		critical          float64 // of chi-square with len(symbols)-1 degrees of freedom
+	}{
+		{otp.AlphabetCrockford, "0123456789ABCDEFGHJKMNPQRSTVWXYZ", 61.10},
+		{otp.AlphabetDigits, "0123456789", 27.88},
+	}
+	for _, test := range tests {
+		t.Run(test.alphabet, func(t *testing.T) {
+			t.Parallel()
+			const codes, length = 20_000, 8
+			random := seeded()
+			var at [length]map[rune]int
+			all := map[rune]int{}
+			for i := range at {
+				at[i] = map[rune]int{}
+			}
+			for range codes {
+				code, err := otp.Generate(storage.CodeFormat{Alphabet: test.alphabet, Length: length}, random)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, r := range code {
+					at[i][r]++
+					all[r]++
+				}
+			}
+			for i := range at {
+				if x := chiSquare(at[i], test.symbols, codes); x > test.critical {
+					t.Errorf("place %d: chi-square %.1f above %.1f", i, x, test.critical)
+				}
+			}
+			if x := chiSquare(all, test.symbols, codes*length); x > test.critical {
+				t.Errorf("all places: chi-square %.1f above %.1f", x, test.critical)
+			}
+			if len(all) != len(test.symbols) {
+				t.Errorf("%d different symbols, want %d", len(all), len(test.symbols))
+			}
+		})
+	}
+}
+
+func chiSquare(seen map[rune]int, symbols string, n int) float64 {
+	expected := float64(n) / float64(len(symbols))
+	sum := 0.0
+	for _, r := range symbols {
+		d := float64(seen[r]) - expected
+		sum += d * d / expected
+	}
+	return sum
+}
+
+func TestCodesDoNotRepeat(t *testing.T) {
+	t.Parallel()
+	random, seen := seeded(), map[string]bool{}
+	for range 20_000 {
+		code, err := otp.Generate(otp.DefaultFormat(), random)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[code] {
+			t.Fatalf("%s came twice", code)
+		}
+		seen[code] = true
+	}
+}
+
+// A byte that would favour some digits is thrown away.
+func TestGenerateRejectsBias(t *testing.T) {
+	t.Parallel()
+	random := bytes.NewReader([]byte{250, 251, 252, 253, 254, 255, 249, 0, 1, 2, 13, 24, 35, 46})
+	code, err := otp.Generate(storage.CodeFormat{Alphabet: otp.AlphabetDigits, Length: 7}, random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code != "9012345" {
+		t.Errorf("code %s, want 9012345", code)
+	}
+}
+
+func TestGenerateFailsWithItsSource(t *testing.T) {
+	t.Parallel()
+	if code, err := otp.Generate(otp.DefaultFormat(), strings.NewReader("short")); !errors.Is(err, io.ErrUnexpectedEOF) || code != "" {
+		t.Errorf("Generate = %q, %v", code, err)
+	}
+}
+
+func TestNormalize(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ typed, want string }{
+		{"", ""},
+		{"ABC123", "ABC123"},
+		{"abc-123", "ABC123"},
+		{" abc 123\r\n", "ABC123"},
+		{"a\u00a0b\u2009c", "ABC"},
+		{"12\u201034\u201156\u2212", "123456"},
+		{"oOiIlL", "001111"},
+		{"0123456789", "0123456789"},
+		{"u", "U"},
+		{"pässword", "PäSSW0RD"},
+		{"abc_123", "ABC_123"},
+		{"\xff", "\ufffd"},
+	}
+	for _, test := range tests {
+		if got := otp.Normalize(test.typed); got != test.want {
+			t.Errorf("Normalize(%q) = %q, want %q", test.typed, got, test.want)
+		}
+	}
+}
+
+// However a code is spaced and cased, it is read as it was generated.
+func TestGeneratedCodesAreTheirOwnNormalForm(t *testing.T) {
+	t.Parallel()
+	random := seeded()
+	for _, alphabet := range []string{otp.AlphabetCrockford, otp.AlphabetDigits} {
+		for range 1000 {
+			code, err := otp.Generate(storage.CodeFormat{Alphabet: alphabet, Length: 12}, random)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoken := strings.NewReplacer("0", "o", "1", "l").Replace(strings.ToLower(code))
+			for _, typed := range []string{code, spoken, code[:6] + "-" + code[6:], " " + strings.Join(strings.Split(spoken, ""), " ")} {
+				if got := otp.Normalize(typed); got != code {
+					t.Fatalf("Normalize(%q) = %q, want %q", typed, got, code)
+				}
+			}
+		}
+	}
+}
+
+func FuzzNormalize(f *testing.F) {
+	for _, seed := range []string{"", "ABC-123", "o0 iIlL1", "\u2011\u00a0x", "\xff\xfe", "ſK", "ab\x00cd"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, typed string) {
+		got := otp.Normalize(typed)
+		if again := otp.Normalize(got); again != got {
+			t.Errorf("Normalize(%q) = %q, and of that %q", typed, got, again)
+		}
+		if got != otp.Normalize(" "+strings.Join(strings.Split(typed, ""), "-")) {
+			t.Errorf("separators change the reading of %q", typed)
+		}
+		for _, r := range got {
+			if unicode.IsSpace(r) || strings.ContainsRune("-abcdefghijklmnopqrstuvwxyzOIL", r) {
+				t.Errorf("Normalize(%q) = %q keeps %q", typed, got, r)
+			}
+		}
+	})
+}

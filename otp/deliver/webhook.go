@@ -1,0 +1,168 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"code.dny.dev/ssrf"
+
+	"latchkey/storage"
+)
+
+const (
+	defaultTimeout = 10 * time.Second
+	maxResponse    = 64 << 10 // bytes that are read of a response's body
+)
+
+// Call is one HTTP POST.
+type Call struct {
+	URL    string // http or https
+	Header http.Header
+	Body   []byte
+}
+
+// WebhookConfig is what a Webhook needs.
+type WebhookConfig struct {
+	// Encode writes an envelope in the words of the receiver. Required. It is
+	// called for each attempt; an error is tried again unless it is Permanent.
+	Encode func(context.Context, storage.Sender, Envelope) (Call, error)
+	// Allow lists the private, loopback and other special-purpose addresses
+	// that may be called nevertheless.
+	Allow []netip.Prefix
+	// Timeout limits a whole attempt; 0 means 10 s. A Worker allows an attempt
+	// 15 s at most.
+	Timeout time.Duration
+}
+
+// Webhook delivers by HTTP POST. It follows no redirect, uses no proxy, and
+// calls no address of a special-purpose network unless allowed; addresses are
+// checked when the connection is made, after the name was resolved, so a name
+// that changes its mind gains nothing.
+type Webhook struct {
+	cfg    WebhookConfig
+	client http.Client
+}
+
+// NewWebhook returns a Webhook. It fails if Encode is missing or a prefix of
+// Allow is invalid.
+func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
+	if cfg.Encode == nil {
+		return nil, errors.New("deliver: a webhook needs Encode")
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	guard, err := newGuard(cfg.Allow)
+	if err != nil {
+		return nil, err
+	}
+	dialer := &net.Dialer{Timeout: cfg.Timeout, Control: guard.Safe}
+	return &Webhook{cfg: cfg, client: http.Client{
+		Transport: &http.Transport{
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			DisableCompression:     true,
+			MaxIdleConns:           256,
+			MaxIdleConnsPerHost:    16,
+			IdleConnTimeout:        30 * time.Second,
+			MaxResponseHeaderBytes: maxResponse,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// newGuard returns what refuses addresses of special-purpose networks, on any
+// port, but for those allowed.
+func newGuard(allow []netip.Prefix) (*ssrf.Guardian, error) {
+	var v4, v6 []netip.Prefix
+	for _, p := range allow {
+		switch {
+		case !p.IsValid():
+			return nil, errors.New("deliver: invalid prefix among the allowed ones")
+		case p.Addr().Is4():
+			v4 = append(v4, p)
+		default:
+			v6 = append(v6, p)
+		}
+	}
+	return ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...)), nil
+}
+
+// Close closes idle connections. Send may not be called any more.
+func (w *Webhook) Close() { w.client.CloseIdleConnections() }
+
+// Send implements Transport. Every attempt for a message carries its id as
+// Idempotency-Key. An answer of 2xx is a delivery; 4xx ends the message, but
+// for 408, 425 and 429, which ask for patience (RFC 9110 §15.5.9, RFC 8470
+// §5.2, RFC 6585 §4); everything else is tried again. A forbidden address or
+// an impossible URL ends the message too.
+func (w *Webhook) Send(ctx context.Context, sender storage.Sender, e Envelope) error {
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
+	defer cancel()
+	call, err := w.cfg.Encode(ctx, sender, e)
+	if err != nil {
+		return fmt.Errorf("encode: %w", err)
+	}
+	request, err := newRequest(ctx, call, e.Message.ID)
+	if err != nil {
+		return Permanent(err)
+	}
+	response, err := w.client.Do(request)
+	if err != nil {
+		return callError(err)
+	}
+	defer response.Body.Close()
+	// Read what is there, so that the connection can serve again. The status
+	// has decided already, so it does not matter if this fails.
+	_, _ = io.CopyN(io.Discard, response.Body, maxResponse)
+	return judge(response.StatusCode)
+}
+
+func newRequest(ctx context.Context, call Call, messageID string) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, call.URL, bytes.NewReader(call.Body))
+	if err != nil {
+		return nil, errors.New("not a URL") // the cause quotes the URL, which may hold a secret
+	}
+	if u := request.URL; u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("not an http or https URL")
+	}
+	if call.Header != nil {
+		request.Header = call.Header.Clone()
+	}
+	request.Header.Set("Idempotency-Key", messageID)
+	return request, nil
+}
+
+// callError judges a call that got no answer. The URL is cut from the text
+// because it may hold a secret.
+func callError(err error) error {
+	var wrapper *url.Error
+	if errors.As(err, &wrapper) {
+		err = wrapper.Err
+	}
+	if errors.Is(err, ssrf.ErrProhibitedIP) {
+		return Permanent(err)
+	}
+	return err
+}
+
+func judge(status int) error {
+	err := fmt.Errorf("receiver answered %d", status)
+	switch {
+	case status >= 200 && status < 300:
+		return nil
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests:
+		return err
+	case status >= 400 && status < 500:
+		return Permanent(err)
+	}
+	return err
+}

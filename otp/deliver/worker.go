@@ -1,0 +1,230 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"latchkey/otp"
+	"latchkey/otp/internal/poll"
+	"latchkey/storage"
+)
+
+const (
+	lease              = 30 * time.Second // of a claimed message
+	workTime           = 25 * time.Second // attempt and settlement, within the lease
+	attemptTime        = 15 * time.Second // for the attempt alone
+	defaultConcurrency = 64
+	sweepEvery         = time.Second
+	sweepLimit         = 500
+	maxErrorText       = 300 // bytes kept of an error
+)
+
+// Store is the queue; *gormstore.Store is one.
+type Store interface {
+	// ClaimMessages leases at most limit messages that are queued, due,
+	// unexpired and leased by nobody, and counts the attempt.
+	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.Message, error)
+	// FinishAttempt settles an attempt; ErrStale if its lease was lost.
+	FinishAttempt(context.Context, storage.Attempt) error
+	// ExpireMessages ends messages whose time is over and returns how many.
+	ExpireMessages(ctx context.Context, now time.Time, limit int) (int, error)
+	// Sender returns the sender of that ID, or ErrNotFound.
+	Sender(ctx context.Context, id string) (storage.Sender, error)
+}
+
+// Config is what a Worker needs.
+type Config struct {
+	Store       Store
+	Sealer      otp.Opener // opens the payloads
+	Transports  map[storage.SenderKind]Transport
+	Now         func() time.Time // nil: time.Now
+	Rand        io.Reader        // safe for concurrent use, as crypto/rand.Reader
+	Logger      zerolog.Logger
+	Recorder    storage.Recorder // nil: events are discarded
+	Concurrency int              // attempts at a time; 0: 64
+}
+
+// Worker delivers messages.
+type Worker struct {
+	cfg   Config
+	loop  *poll.Loop[storage.Message]
+	swept time.Time // of the loop's goroutine
+}
+
+// New returns a Worker. It fails if a field that has no default is missing.
+func New(cfg Config) (*Worker, error) {
+	if cfg.Store == nil || cfg.Sealer == nil || cfg.Rand == nil {
+		return nil, errors.New("deliver: Store, Sealer and Rand are required")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Recorder == nil {
+		cfg.Recorder = storage.DiscardEvents{}
+	}
+	if cfg.Concurrency <= 0 {
+		cfg.Concurrency = defaultConcurrency
+	}
+	w := &Worker{cfg: cfg}
+	w.loop = poll.New(poll.Config[storage.Message]{
+		Name:        "message delivery",
+		Claim:       w.claim,
+		Work:        w.deliver,
+		WorkLimit:   workTime,
+		Concurrency: cfg.Concurrency,
+		Logger:      cfg.Logger,
+	})
+	return w, nil
+}
+
+// Wake makes the worker look for messages at once. It never blocks.
+func (w *Worker) Wake() { w.loop.Wake() }
+
+// Run delivers until ctx ends, then finishes the attempts that are under way
+// and returns nil.
+func (w *Worker) Run(ctx context.Context) error {
+	w.loop.Run(ctx)
+	return nil
+}
+
+func (w *Worker) claim(ctx context.Context, limit int) ([]storage.Message, error) {
+	now := w.cfg.Now().UTC()
+	if now.Sub(w.swept) >= sweepEvery {
+		if err := w.expire(ctx, now); err != nil {
+			return nil, err
+		}
+		w.swept = now
+	}
+	return w.cfg.Store.ClaimMessages(ctx, now, now.Add(lease), limit)
+}
+
+// expire ends messages whose code expired while nobody was trying, as after a
+// long standstill.
+func (w *Worker) expire(ctx context.Context, now time.Time) error {
+	n, err := w.cfg.Store.ExpireMessages(ctx, now, sweepLimit)
+	if err != nil || n == 0 {
+		return err
+	}
+	w.cfg.Logger.Warn().Int("messages", n).Msg("messages expired undelivered")
+	w.cfg.Recorder.Record(ctx, storage.AuditEvent{
+		Time: now, Action: "message.expired", Outcome: fmt.Sprintf("%d unsent in time", n), Factor: "otp",
+	})
+	return nil
+}
+
+// deliver makes one attempt and settles it. Only the settlement is repeated
+// while the storage is away: the receiver shall not get a second copy for it.
+func (w *Worker) deliver(ctx context.Context, m storage.Message) error {
+	e, err := w.attempt(ctx, m)
+	attempt := w.outcome(e, err)
+	err = poll.Retry(ctx, func(ctx context.Context) error { return w.cfg.Store.FinishAttempt(ctx, attempt) })
+	if errors.Is(err, storage.ErrStale) {
+		return nil // the lease was lost; whoever has the message settles it
+	}
+	if err != nil {
+		return fmt.Errorf("settle message %s: %w", m.ID, err)
+	}
+	w.report(ctx, e, attempt)
+	return nil
+}
+
+// attempt opens the message and hands it to the transport of its sender.
+func (w *Worker) attempt(ctx context.Context, m storage.Message) (Envelope, error) {
+	e := Envelope{Message: m, UserUID: m.UserUID}
+	sender, err := w.cfg.Store.Sender(ctx, m.SenderID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return e, Permanent(err)
+	}
+	if err != nil {
+		return e, err
+	}
+	transport, ok := w.cfg.Transports[sender.Kind]
+	if !ok {
+		return e, Permanent(fmt.Errorf("no transport for senders of kind %q", sender.Kind))
+	}
+	payload, err := otp.OpenPayload(w.cfg.Sealer, m)
+	if err != nil {
+		return e, err
+	}
+	e.Username, e.Code, e.ClientID = payload.Username, payload.Code, payload.ClientID
+	e.UserUID, e.ExpiresAt = payload.UserUID, payload.ExpiresAt
+	return e, w.send(ctx, transport, sender, e)
+}
+
+// errTooLate says that the code expired before it could be sent.
+var errTooLate = errors.New("code expired")
+
+// send makes the call, within the code's life.
+func (w *Worker) send(ctx context.Context, t Transport, sender storage.Sender, e Envelope) error {
+	left := e.Message.ExpiresAt.Sub(w.cfg.Now())
+	if left <= 0 {
+		return errTooLate
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(left, attemptTime))
+	defer cancel()
+	return t.Send(ctx, sender, e)
+}
+
+// outcome says what becomes of the message after an attempt that ended so.
+func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
+	m, now := e.Message, w.cfg.Now().UTC()
+	a := storage.Attempt{MessageID: m.ID, Number: m.Attempts, State: storage.MessageDelivered, Now: now}
+	if err == nil {
+		return a
+	}
+	a.Error = keepable(err.Error(), e.Code)
+	next := now.Add(pauseAfter(m.Attempts, w.cfg.Rand))
+	switch {
+	case IsPermanent(err):
+		a.State = storage.MessageDead
+	case next.Before(m.ExpiresAt):
+		a.State, a.RunAt = storage.MessageQueued, next
+	default:
+		a.State = storage.MessageExpired
+	}
+	return a
+}
+
+// report tells the log and the Recorder how a settled attempt ended. Of the
+// attempts that fail for now only a message's first is more than a detail.
+func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt) {
+	level, action, outcome := zerolog.WarnLevel, "", a.Error
+	switch a.State {
+	case storage.MessageDelivered:
+		level, action, outcome = zerolog.DebugLevel, "message.delivered", "success"
+	case storage.MessageDead:
+		action = "message.failed"
+	case storage.MessageExpired:
+		action = "message.expired"
+	case storage.MessageQueued:
+		if a.Number > 1 {
+			level = zerolog.DebugLevel
+		}
+	}
+	w.cfg.Logger.WithLevel(level).Str("message", a.MessageID).Str("sender", e.Message.SenderID).
+		Str("trace", e.Message.TraceID).Int("attempt", a.Number).Str("state", string(a.State)).
+		Str("reason", a.Error).Msg("delivery attempt")
+	if action == "" {
+		return
+	}
+	w.cfg.Recorder.Record(ctx, storage.AuditEvent{
+		Time: a.Now, Action: action, Outcome: outcome, ClientID: e.ClientID, UserUID: e.UserUID,
+		Username: e.Username, Factor: "otp", TraceID: e.Message.TraceID,
+	})
+}
+
+// keepable returns an error's text as the database may keep it: short, valid,
+// and without the code, which a receiver may have echoed into its answer.
+func keepable(text, code string) string {
+	if code != "" {
+		text = strings.ReplaceAll(text, code, "[code]")
+	}
+	text = text[:min(len(text), maxErrorText)]
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
+}

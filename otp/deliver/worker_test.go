@@ -1,0 +1,372 @@
+package deliver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/otp/deliver"
+	"latchkey/storage"
+)
+
+func TestNewWantsWhatHasNoDefault(t *testing.T) {
+	t.Parallel()
+	if w, err := deliver.New(deliver.Config{}); err == nil || w != nil {
+		t.Errorf("New of nothing = %v, %v", w, err)
+	}
+}
+
+func TestDelivery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		w, stop := p.start(t, 0)
+		time.Sleep(300 * time.Millisecond) // between two polls
+		began := time.Now()
+		p.put(t, "m1", time.Minute)
+		queued := p.message("m1")
+		w.Wake()
+		synctest.Wait()
+		if !time.Now().Equal(began) {
+			t.Error("the worker did not wake at once")
+		}
+		stop()
+		queued.Attempts = 1
+		want := deliver.Envelope{
+			Message: queued, Username: "bob", Code: "CODE-m1", ClientID: "shop", UserUID: "usr_bob",
+			ExpiresAt: queued.ExpiresAt,
+		}
+		if diff := cmp.Diff([]deliver.Envelope{want}, p.receiver.got); diff != "" {
+			t.Errorf("received (-want +got):\n%s", diff)
+		}
+		m := p.message("m1")
+		if m.State != storage.MessageDelivered || m.Payload.Data != nil || !m.EndedAt.Equal(began) {
+			t.Errorf("message %+v", m)
+		}
+		event := storage.AuditEvent{
+			Time: began.UTC(), Action: "message.delivered", Outcome: "success", ClientID: "shop", UserUID: "usr_bob",
+			Username: "bob", Factor: "otp", TraceID: "t1",
+		}
+		if diff := cmp.Diff([]storage.AuditEvent{event}, p.diary.events); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The pauses double up to a minute, give or take a fifth, and nothing is sent
+// any more when the code has expired.
+func TestTriesUntilTheCodeExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.random = rand.NewChaCha8([32]byte{1}) // always the same jitter
+		p.receiver.answer = func(context.Context, deliver.Envelope) error { return errors.New("no room") }
+		p.put(t, "m1", 10*time.Minute)
+		_, stop := p.start(t, 0)
+		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		stop()
+		at := p.receiver.at
+		for i := range len(at) - 1 {
+			want := min(time.Second<<i, time.Minute)
+			pause := at[i+1].Sub(at[i])
+			if pause < want*4/5 || pause > want*6/5+time.Second { // the poll may come a second late
+				t.Errorf("pause %d: %v, want about %v", i+1, pause, want)
+			}
+		}
+		m := p.message("m1")
+		if len(at) < 12 || !at[len(at)-1].Before(m.ExpiresAt) {
+			t.Errorf("%d attempts, the last at %v; code expired at %v", len(at), at[len(at)-1], m.ExpiresAt)
+		}
+		if m.State != storage.MessageExpired || m.Payload.Data != nil || m.LastError != "no room" {
+			t.Errorf("message %+v", m)
+		}
+		if diff := cmp.Diff([]string{"message.expired no room bob"}, p.diary.lines()); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		if n := strings.Count(p.log.String(), `"warn"`); n != 2 {
+			t.Errorf("%d warnings, want one for the first failure and one for the end:\n%s", n, p.log)
+		}
+	})
+}
+
+func TestReceiverThatComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		back := time.Now().Add(3 * time.Minute)
+		p.receiver.answer = func(context.Context, deliver.Envelope) error {
+			if time.Now().Before(back) {
+				return errors.New("down")
+			}
+			return nil
+		}
+		p.put(t, "m1", 10*time.Minute)
+		_, stop := p.start(t, 0)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		stop()
+		if m := p.message("m1"); m.State != storage.MessageDelivered || m.LastError != "" {
+			t.Errorf("message %+v", m)
+		}
+		if diff := cmp.Diff([]string{"message.delivered success bob"}, p.diary.lines()); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestPermanentFailures(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		arrange func(*post)
+		tries   int
+		reason  string
+	}{
+		{"says the transport", func(p *post) {
+			p.receiver.answer = func(context.Context, deliver.Envelope) error {
+				return fmt.Errorf("wrapped: %w", deliver.Permanent(errors.New("no such address")))
+			}
+		}, 1, "wrapped: no such address"},
+		{"no sender", func(p *post) { p.senders = nil }, 0, "no such record"},
+		{"no transport", func(p *post) { p.senders["mail"] = storage.Sender{Kind: "pigeon"} }, 0, `no transport for senders of kind "pigeon"`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := newPost()
+				test.arrange(p)
+				p.put(t, "m1", time.Minute)
+				_, stop := p.start(t, 0)
+				time.Sleep(30 * time.Second)
+				synctest.Wait()
+				stop()
+				m := p.message("m1")
+				if m.State != storage.MessageDead || m.LastError != test.reason || m.Payload.Data != nil || p.receiver.count() != test.tries {
+					t.Errorf("%d attempts, message %+v", p.receiver.count(), m)
+				}
+				if len(p.diary.events) != 1 || p.diary.events[0].Action != "message.failed" || p.diary.events[0].Outcome != test.reason {
+					t.Errorf("events %v", p.diary.lines())
+				}
+			})
+		})
+	}
+}
+
+// A payload under a key that this replica does not know yet is no lost one.
+func TestUnknownKeyIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.put(t, "m1", time.Minute)
+		p.messages[0].Payload.KeyID = "unknown"
+		_, stop := p.start(t, 0)
+		synctest.Wait()
+		p.change(func(q *queue) { q.messages[0].Payload.KeyID = "message:m1" })
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		stop()
+		if m := p.message("m1"); m.State != storage.MessageDelivered || m.Attempts != 2 {
+			t.Errorf("message %+v", m)
+		}
+	})
+}
+
+// One receiver hangs; as long as it does not fill every slot, the others wait
+// for nothing, and an attempt ends with its time.
+func TestHangingReceiverDelaysNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.receiver.answer = func(ctx context.Context, e deliver.Envelope) error {
+			if strings.HasPrefix(e.Message.ID, "slow") {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}
+		for i := range 3 {
+			p.put(t, fmt.Sprint("slow", i), time.Minute)
+		}
+		for i := range 50 {
+			p.put(t, fmt.Sprint("fast", i), time.Minute)
+		}
+		began := time.Now()
+		_, stop := p.start(t, 4)
+		synctest.Wait()
+		if n := p.receiver.count(); n != 53 || !time.Now().Equal(began) {
+			t.Errorf("%d of 53 messages sent", n)
+		}
+		for i := range 50 {
+			if m := p.message(fmt.Sprint("fast", i)); m.State != storage.MessageDelivered {
+				t.Errorf("%s is %s", m.ID, m.State)
+			}
+		}
+		stop()
+		if m := p.message("slow0"); m.LastError != context.DeadlineExceeded.Error() || m.State != storage.MessageQueued {
+			t.Errorf("message %+v", m)
+		}
+		if took := time.Since(began); took != 15*time.Second {
+			t.Errorf("the attempts ended after %v", took)
+		}
+	})
+}
+
+// Every slot is taken by a receiver that hangs: the others wait until the
+// attempts end, no longer.
+func TestFullHouseOpensAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.receiver.answer = func(ctx context.Context, e deliver.Envelope) error {
+			if strings.HasPrefix(e.Message.ID, "slow") {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}
+		for i := range 4 {
+			p.put(t, fmt.Sprint("slow", i), time.Minute)
+		}
+		p.put(t, "fast", time.Minute)
+		_, stop := p.start(t, 4)
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		if m := p.message("fast"); m.State != storage.MessageDelivered || m.Attempts != 1 {
+			t.Errorf("message %+v", m)
+		}
+		stop()
+	})
+}
+
+// An attempt does not outlive the code.
+func TestAttemptEndsWithTheCode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error { <-ctx.Done(); return ctx.Err() }
+		p.put(t, "m1", 2*time.Second)
+		began := time.Now()
+		_, stop := p.start(t, 0)
+		synctest.Wait()
+		stop()
+		if m := p.message("m1"); m.State != storage.MessageExpired || !m.EndedAt.Equal(began.Add(2*time.Second)) {
+			t.Errorf("message %+v", m)
+		}
+	})
+}
+
+// The database is slow to name the sender, and meanwhile the code expires.
+func TestNothingIsSentLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.put(t, "m1", 2*time.Second)
+		late := &slowSenders{queue: p.queue, delay: 2 * time.Second}
+		w, err := deliver.New(deliver.Config{
+			Store: late, Sealer: envelopePaper{}, Rand: strings.NewReader(""),
+			Transports: map[storage.SenderKind]deliver.Transport{storage.WebhookSender: p.receiver},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		returned := make(chan error)
+		go func() { returned <- w.Run(ctx) }()
+		synctest.Wait()
+		cancel()
+		<-returned
+		if m := p.message("m1"); m.State != storage.MessageExpired || m.LastError != "code expired" || p.receiver.count() != 0 {
+			t.Errorf("%d attempts, message %+v", p.receiver.count(), m)
+		}
+	})
+}
+
+type slowSenders struct {
+	*queue
+	delay time.Duration
+}
+
+func (s *slowSenders) Sender(ctx context.Context, id string) (storage.Sender, error) {
+	time.Sleep(s.delay)
+	return s.queue.Sender(ctx, id)
+}
+
+// What expired while nobody was there is swept up and told.
+func TestExpiredWhileNobodyWasThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		for i := range 3 {
+			p.put(t, fmt.Sprint("m", i), time.Second)
+		}
+		time.Sleep(time.Minute)
+		_, stop := p.start(t, 0)
+		synctest.Wait()
+		stop()
+		if m := p.message("m1"); m.State != storage.MessageExpired || p.receiver.count() != 0 {
+			t.Errorf("%d attempts, message %+v", p.receiver.count(), m)
+		}
+		if diff := cmp.Diff([]string{"message.expired 3 unsent in time"}, p.diary.lines()); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestStopFinishesAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
+			time.Sleep(5 * time.Second)
+			return ctx.Err()
+		}
+		p.put(t, "m1", time.Minute)
+		_, stop := p.start(t, 0)
+		synctest.Wait()
+		stop()
+		if m := p.message("m1"); m.State != storage.MessageDelivered {
+			t.Errorf("message %+v", m)
+		}
+	})
+}
+
+// A receiver may echo the code into whatever it answers.
+func TestNothingTellsTheCode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.receiver.answer = func(_ context.Context, e deliver.Envelope) error {
+			return fmt.Errorf("garbage: \x00\xff%s %s", strings.Repeat(".", 283), e.Code)
+		}
+		p.put(t, "m1", time.Second)
+		p.put(t, "m2", time.Minute)
+		_, stop := p.start(t, 0)
+		synctest.Wait()
+		stop()
+		if told := p.told(t); strings.Contains(told, "CODE-") || !strings.Contains(told, "garbage") {
+			t.Errorf("told: %s", told)
+		}
+		if text := p.message("m2").LastError; len(text) > 300 || strings.ContainsAny(text, "\x00\xff") {
+			t.Errorf("kept %q", text)
+		}
+	})
+}
+
+func TestPermanent(t *testing.T) {
+	t.Parallel()
+	if err := deliver.Permanent(nil); err != nil {
+		t.Errorf("Permanent(nil) = %v", err)
+	}
+	cause := errors.New("cause")
+	err := fmt.Errorf("wrapped: %w", deliver.Permanent(cause))
+	if !deliver.IsPermanent(err) || !errors.Is(err, cause) || deliver.IsPermanent(cause) || deliver.IsPermanent(nil) {
+		t.Errorf("%v: permanent %v", err, deliver.IsPermanent(err))
+	}
+}

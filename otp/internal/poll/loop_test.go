@@ -1,0 +1,236 @@
+package poll_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"latchkey/otp/internal/poll"
+	"latchkey/storage"
+)
+
+// queue hands out numbers and notes what happens when.
+type queue struct {
+	mu      sync.Mutex
+	began   time.Time
+	waiting []int
+	err     error           // of claims
+	claims  []time.Duration // since began
+	worked  []int
+	most    int // at one time
+	busy    int
+	work    func(context.Context, int) error
+}
+
+func newQueue(items ...int) *queue {
+	return &queue{began: time.Now(), waiting: items, work: func(context.Context, int) error { return nil }}
+}
+
+func (q *queue) claim(_ context.Context, limit int) ([]int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.claims = append(q.claims, time.Since(q.began))
+	if q.err != nil {
+		return nil, q.err
+	}
+	n := min(limit, len(q.waiting))
+	claimed := q.waiting[:n]
+	q.waiting = q.waiting[n:]
+	return claimed, nil
+}
+
+func (q *queue) do(ctx context.Context, item int) error {
+	q.mu.Lock()
+	q.busy++
+	q.most = max(q.most, q.busy)
+	q.mu.Unlock()
+	err := q.work(ctx, item)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.busy--
+	q.worked = append(q.worked, item)
+	return err
+}
+
+func (q *queue) done() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.worked)
+}
+
+func (q *queue) fail(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.err = err
+}
+
+// start runs a loop over q; stop ends it and waits until it has returned.
+func start(t *testing.T, q *queue, concurrency int, log *bytes.Buffer) (loop *poll.Loop[int], stop func()) {
+	t.Helper()
+	loop = poll.New(poll.Config[int]{
+		Name: "numbers", Claim: q.claim, Work: q.do,
+		WorkLimit: time.Minute, Concurrency: concurrency, Logger: zerolog.New(zerolog.SyncWriter(log)),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	returned := make(chan struct{})
+	go func() {
+		loop.Run(ctx)
+		close(returned)
+	}()
+	return loop, func() { cancel(); <-returned }
+}
+
+func TestClaimsAtOnceThenEverySecondAndWhenWoken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		loop, stop := start(t, q, 4, &bytes.Buffer{})
+		time.Sleep(1500 * time.Millisecond)
+		loop.Wake()
+		time.Sleep(2 * time.Second)
+		stop()
+		want := []time.Duration{0, time.Second, 1500 * time.Millisecond, 2500 * time.Millisecond}
+		if diff := cmp.Diff(want, q.claims[:len(want)]); diff != "" {
+			t.Errorf("claims (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestNeverMoreAtATimeAndAFullBatchIsFollowedUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1, 2, 3, 4, 5, 6, 7, 8, 9)
+		q.work = func(context.Context, int) error { time.Sleep(100 * time.Millisecond); return nil }
+		_, stop := start(t, q, 3, &bytes.Buffer{})
+		time.Sleep(350 * time.Millisecond)
+		stop()
+		if q.most != 3 || len(q.worked) != 9 {
+			t.Errorf("%d at a time, %d done within 350 ms; want 3 and 9", q.most, len(q.worked))
+		}
+	})
+}
+
+func TestSlowItemsHoldUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(0, 1, 2, 3, 4, 5)
+		q.work = func(ctx context.Context, item int) error {
+			if item < 2 {
+				<-ctx.Done() // hangs for the whole limit
+			}
+			return nil
+		}
+		_, stop := start(t, q, 3, &bytes.Buffer{})
+		synctest.Wait()
+		if n := q.done(); n != 4 {
+			t.Errorf("%d done while two hang, want 4", n)
+		}
+		stop()
+		if len(q.worked) != 6 {
+			t.Errorf("%d done after the limit, want 6", len(q.worked))
+		}
+	})
+}
+
+func TestBacksOffWhileClaimsFailAndLogsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		q := newQueue()
+		q.fail(errors.New("gone"))
+		loop, stop := start(t, q, 1, &log)
+		synctest.Wait()
+		loop.Wake() // must not shorten the pause
+		time.Sleep(31 * time.Second)
+		q.fail(nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		stop()
+		seconds := []int{0, 2, 6, 14, 22, 30, 38, 38, 39, 40} // at 38 the pending wake counts
+		var want []time.Duration
+		for _, s := range seconds {
+			want = append(want, time.Duration(s)*time.Second)
+		}
+		if diff := cmp.Diff(want, q.claims[:len(want)]); diff != "" {
+			t.Errorf("claims (-want +got):\n%s", diff)
+		}
+		failed, again := strings.Count(log.String(), "fails"), strings.Count(log.String(), "succeeds again")
+		if failed != 1 || again != 1 {
+			t.Errorf("logged %d failures and %d recoveries, want one each:\n%s", failed, again, log.String())
+		}
+	})
+}
+
+func TestWorkThatFailsIsLoggedOnceAndDoesNotStopTheLoop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		q := newQueue(1, 2, 3, 4)
+		q.work = func(context.Context, int) error { return errors.New("broken") }
+		_, stop := start(t, q, 1, &log)
+		synctest.Wait()
+		stop()
+		if len(q.worked) != 4 || strings.Count(log.String(), "broken") != 1 {
+			t.Errorf("worked on %v, log:\n%s", q.worked, log.String())
+		}
+	})
+}
+
+func TestStopFinishesWhatWasBegun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(1, 2, 3)
+		q.work = func(ctx context.Context, _ int) error { time.Sleep(5 * time.Second); return ctx.Err() }
+		var log bytes.Buffer
+		_, stop := start(t, q, 2, &log)
+		synctest.Wait()
+		stop()
+		if len(q.worked) != 2 || len(q.waiting) != 1 || log.Len() > 0 {
+			t.Errorf("worked on %v, left %v, log %q; want two done without a word and one left", q.worked, q.waiting, log.String())
+		}
+	})
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	away := fmt.Errorf("no route: %w", storage.ErrUnavailable)
+	tests := []struct {
+		name    string
+		answers []error
+		want    error
+		took    time.Duration
+	}{
+		{"success", []error{nil}, nil, 0},
+		{"another error", []error{storage.ErrStale}, storage.ErrStale, 0},
+		{"comes back", []error{away, away, nil}, nil, 300 * time.Millisecond},
+		{"comes back with another error", []error{away, storage.ErrStale}, storage.ErrStale, 100 * time.Millisecond},
+		{"stays away", []error{away}, storage.ErrUnavailable, 10 * time.Second},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				began, calls := time.Now(), 0
+				err := poll.Retry(ctx, func(context.Context) error {
+					answer := test.answers[min(calls, len(test.answers)-1)]
+					calls++
+					return answer
+				})
+				if !errors.Is(err, test.want) || time.Since(began) != test.took {
+					t.Errorf("answered %v after %v, want %v after %v", err, time.Since(began), test.want, test.took)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,301 @@
+package lockout_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"latchkey/otp/lockout"
+	"latchkey/storage"
+)
+
+func start() time.Time { return time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC) }
+
+func TestFail(t *testing.T) {
+	t.Parallel()
+	now := start()
+	forever := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	usual := lockout.DefaultPolicy()
+	tests := []struct {
+		name   string
+		policy storage.LockoutPolicy
+		state  storage.Lockout
+		want   storage.Lockout
+	}{
+		{
+			"first failure", usual, storage.Lockout{},
+			storage.Lockout{Failures: 1, LastFailureAt: now, Version: 1},
+		},
+		{
+			"one before the threshold", usual,
+			storage.Lockout{Failures: 8, LastFailureAt: now.Add(-time.Hour), Version: 8},
+			storage.Lockout{Failures: 9, LastFailureAt: now, Version: 9},
+		},
+		{
+			"the threshold locks", usual,
+			storage.Lockout{Failures: 9, LastFailureAt: now.Add(-time.Hour), Version: 9},
+			storage.Lockout{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(2 * time.Minute), Version: 10},
+		},
+		{
+			"one after a lock doubles it", usual,
+			storage.Lockout{Failures: 10, LastFailureAt: now.Add(-time.Hour), LockedUntil: now, Version: 10},
+			storage.Lockout{Failures: 11, LastFailureAt: now, LockedUntil: now.Add(4 * time.Minute), Version: 11},
+		},
+		{
+			"doubling ends at the ceiling", usual,
+			storage.Lockout{Failures: 5000, LastFailureAt: now.Add(-time.Hour), Version: 1},
+			storage.Lockout{Failures: 5001, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour), Version: 2},
+		},
+		{
+			"while locked only the time of the failure moves", usual,
+			storage.Lockout{Failures: 12, LastFailureAt: now.Add(-time.Minute), LockedUntil: now.Add(time.Second), Version: 3},
+			storage.Lockout{Failures: 12, LastFailureAt: now, LockedUntil: now.Add(time.Second), Version: 4},
+		},
+		{
+			"a quiet day forgets", usual,
+			storage.Lockout{Failures: 15, LastFailureAt: now.Add(-26 * time.Hour), LockedUntil: now.Add(-24 * time.Hour), Version: 7},
+			storage.Lockout{Failures: 1, LastFailureAt: now, LockedUntil: now.Add(-24 * time.Hour), Version: 8},
+		},
+		{
+			"a day under lock does not", usual,
+			storage.Lockout{Failures: 19, LastFailureAt: now.Add(-24 * time.Hour), LockedUntil: now, Version: 7},
+			storage.Lockout{Failures: 20, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour), Version: 8},
+		},
+		{
+			"almost a day does not", usual,
+			storage.Lockout{Failures: 15, LastFailureAt: now.Add(-24*time.Hour + 1), Version: 7},
+			storage.Lockout{Failures: 16, LastFailureAt: now, LockedUntil: now.Add(128 * time.Minute), Version: 8},
+		},
+		{
+			"duration 0 locks for good", storage.LockoutPolicy{Threshold: 1},
+			storage.Lockout{},
+			storage.Lockout{Failures: 1, LastFailureAt: now, LockedUntil: forever, Version: 1},
+		},
+		{
+			"no threshold means the first failure locks", storage.LockoutPolicy{Duration: time.Minute},
+			storage.Lockout{},
+			storage.Lockout{Failures: 1, LastFailureAt: now, LockedUntil: now.Add(time.Minute), Version: 1},
+		},
+		{
+			"no ceiling means a day", storage.LockoutPolicy{Threshold: 1, Duration: 13 * time.Hour},
+			storage.Lockout{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
+			storage.Lockout{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour), Version: 1},
+		},
+		{
+			"a duration above the ceiling is not cut", storage.LockoutPolicy{Threshold: 1, Duration: time.Hour, MaxDuration: time.Minute},
+			storage.Lockout{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
+			storage.Lockout{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(time.Hour), Version: 1},
+		},
+		{
+			"doubling does not overflow", storage.LockoutPolicy{Threshold: 1, Duration: 1 << 61, MaxDuration: math.MaxInt64},
+			storage.Lockout{Failures: 3, LastFailureAt: now},
+			storage.Lockout{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(math.MaxInt64), Version: 1},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(test.want, lockout.Fail(test.policy, test.state, now)); diff != "" {
+				t.Errorf("Fail (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRemaining(t *testing.T) {
+	t.Parallel()
+	now := start()
+	tests := []struct {
+		name  string
+		state storage.Lockout
+		want  int
+	}{
+		{"untouched", storage.Lockout{}, 10},
+		{"some failures", storage.Lockout{Failures: 4, LastFailureAt: now.Add(-time.Hour)}, 6},
+		{"locked", storage.Lockout{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(1)}, 0},
+		{"lock over", storage.Lockout{Failures: 10, LastFailureAt: now.Add(-time.Hour), LockedUntil: now}, 1},
+		{"far beyond the threshold", storage.Lockout{Failures: 40, LastFailureAt: now.Add(-time.Hour)}, 1},
+		{"forgotten", storage.Lockout{Failures: 40, LastFailureAt: now.Add(-24 * time.Hour)}, 10},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if got := lockout.Remaining(lockout.DefaultPolicy(), test.state, now); got != test.want {
+				t.Errorf("Remaining = %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTighten(t *testing.T) {
+	t.Parallel()
+	with := func(attempts int, d time.Duration) storage.PasswordPolicy {
+		return storage.PasswordPolicy{AllowedFailedAttempts: &attempts, LockoutDuration: &d}
+	}
+	profile := storage.LockoutPolicy{Threshold: 10, Duration: 2 * time.Minute, MaxDuration: time.Hour, ForgetsAfter: time.Hour}
+	tests := []struct {
+		name      string
+		policies  []storage.PasswordPolicy
+		threshold int
+		duration  time.Duration
+	}{
+		{"none", nil, 10, 2 * time.Minute},
+		{"says nothing", []storage.PasswordPolicy{{}}, 10, 2 * time.Minute},
+		{"stricter", []storage.PasswordPolicy{with(5, time.Hour)}, 5, time.Hour},
+		{"laxer", []storage.PasswordPolicy{with(50, time.Second)}, 10, 2 * time.Minute},
+		{"strictest of each field", []storage.PasswordPolicy{with(3, time.Minute), with(7, 24*time.Hour)}, 3, 24 * time.Hour},
+		{"0 is the longest", []storage.PasswordPolicy{with(5, 0), with(5, time.Hour)}, 5, 0},
+		{"no attempts is no limit", []storage.PasswordPolicy{with(0, time.Hour)}, 10, time.Hour},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			want := profile
+			want.Threshold, want.Duration = test.threshold, test.duration
+			if diff := cmp.Diff(want, lockout.Tighten(profile, test.policies)); diff != "" {
+				t.Errorf("Tighten (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func policies() *rapid.Generator[storage.LockoutPolicy] {
+	return rapid.Custom(func(t *rapid.T) storage.LockoutPolicy {
+		return storage.LockoutPolicy{
+			Threshold:    rapid.IntRange(1, 20).Draw(t, "threshold"),
+			Duration:     time.Duration(rapid.Int64Range(1, int64(time.Hour)).Draw(t, "duration")),
+			MaxDuration:  time.Duration(rapid.Int64Range(1, int64(48*time.Hour)).Draw(t, "ceiling")),
+			ForgetsAfter: time.Duration(rapid.Int64Range(int64(24*time.Hour), int64(72*time.Hour)).Draw(t, "memory")),
+		}
+	})
+}
+
+// Between two moments of forgetting nobody gets more guesses than the
+// threshold and one for each lock that was waited out.
+func TestGuessesAreBoundedByElapsedLocks(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		policy := policies().Draw(t, "policy")
+		now := start()
+		var state storage.Lockout
+		guesses, locks := 0, 0
+		for _, wait := range rapid.SliceOfN(rapid.Int64Range(0, int64(3*time.Hour)), 1, 200).Draw(t, "waits") {
+			now = now.Add(time.Duration(wait))
+			before := state
+			left := lockout.Remaining(policy, before, now)
+			state = lockout.Fail(policy, before, now)
+			if state.Version != before.Version+1 || !state.LastFailureAt.Equal(now) {
+				t.Fatalf("every failure must be written: %+v after %+v", state, before)
+			}
+			if before.Locked(now) {
+				if left != 0 {
+					t.Fatalf("%d guesses remain while locked", left)
+				}
+				if state.Failures != before.Failures || !state.LockedUntil.Equal(before.LockedUntil) {
+					t.Fatalf("a failure while locked changed %+v into %+v", before, state)
+				}
+				continue
+			}
+			guesses++
+			if guesses > policy.Threshold+locks {
+				t.Fatalf("guess %d after %d elapsed locks with threshold %d", guesses, locks, policy.Threshold)
+			}
+			if state.Locked(now) != (left == 1) {
+				t.Fatalf("%d guesses remained, locked after one: %v", left, state.Locked(now))
+			}
+			if state.Locked(now) {
+				locks++ // it has to elapse before the next guess
+			}
+		}
+	})
+}
+
+// Locks never get shorter while failures go on.
+func TestLocksGrow(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		policy := policies().Draw(t, "policy")
+		now := start()
+		var state storage.Lockout
+		var last time.Duration
+		for range policy.Threshold + 15 {
+			state = lockout.Fail(policy, state, now)
+			if !state.Locked(now) {
+				continue
+			}
+			d := state.LockedUntil.Sub(now)
+			if d < last || d > max(policy.Duration, policy.MaxDuration) {
+				t.Fatalf("lock of %v after one of %v, policy %+v", d, last, policy)
+			}
+			last = d
+			now = state.LockedUntil
+		}
+	})
+}
+
+// However an attacker spreads its guesses over a week, no 24 hours hold more
+// than 25 of them.
+func TestMostPatientAttacker(t *testing.T) {
+	t.Parallel()
+	policy := lockout.DefaultPolicy()
+	tests := []struct {
+		name string
+		rest func(storage.Lockout, time.Time) time.Time // when to guess next
+	}{
+		{"guesses as soon as it may", func(l storage.Lockout, now time.Time) time.Time {
+			return now.Add(max(time.Second, l.LockedUntil.Sub(now)))
+		}},
+		{"rests until all is forgotten before the lock", func(l storage.Lockout, now time.Time) time.Time {
+			if lockout.Remaining(policy, l, now) == 1 {
+				return now.Add(policy.ForgetsAfter)
+			}
+			return now.Add(time.Second)
+		}},
+		{"rests until all is forgotten after every lock", func(l storage.Lockout, now time.Time) time.Time {
+			if l.Locked(now) {
+				return l.LockedUntil.Add(policy.ForgetsAfter)
+			}
+			return now.Add(time.Second)
+		}},
+		{"rests after the longest lock that fits a day", func(l storage.Lockout, now time.Time) time.Time {
+			if l.LockedUntil.Sub(now) > 12*time.Hour {
+				return l.LockedUntil.Add(policy.ForgetsAfter)
+			}
+			return now.Add(max(time.Second, l.LockedUntil.Sub(now)))
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var state storage.Lockout
+			var guesses []time.Time
+			for now := start(); now.Before(start().Add(7 * 24 * time.Hour)); now = test.rest(state, now) {
+				if !state.Locked(now) {
+					guesses = append(guesses, now)
+				}
+				state = lockout.Fail(policy, state, now)
+			}
+			if most := busiestDay(guesses); most < policy.Threshold-1 || most > 25 {
+				t.Errorf("%d guesses within 24 hours, want at most 25", most)
+			}
+		})
+	}
+}
+
+// busiestDay returns the most guesses that any 24 hours hold.
+func busiestDay(guesses []time.Time) int {
+	most := 0
+	for i, first := range guesses {
+		n := 0
+		for _, g := range guesses[i:] {
+			if g.Sub(first) <= 24*time.Hour {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}

@@ -1,0 +1,465 @@
+package otp_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+func TestNewWantsWhatHasNoDefault(t *testing.T) {
+	t.Parallel()
+	if s, err := otp.New(otp.Config{}); err == nil || s != nil {
+		t.Errorf("New of nothing = %v, %v", s, err)
+	}
+}
+
+func TestRequestIsOnlyWrittenDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		now := time.Now().UTC()
+		err := w.service.Request(t.Context(), w.client, otp.Request{
+			Username: " B\x00b", Email: "Bob@Example.com", Purpose: storage.PurposeResetPassword, TraceID: "t1",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := storage.CodeRequest{
+			ID: w.requests[0].ID, ClientID: "shop", ProfileID: "default", Username: " B\ufffdb", Email: "Bob@Example.com",
+			Purpose: storage.PurposeResetPassword, TraceID: "t1", CreatedAt: now, ExpiresAt: now.Add(5 * time.Minute),
+		}
+		if diff := cmp.Diff(want, w.requests[0].CodeRequest); diff != "" || len(w.requests) != 1 {
+			t.Errorf("%d requests; the first (-want +got):\n%s", len(w.requests), diff)
+		}
+		if w.lookups != 0 {
+			t.Error("somebody looked for users while the caller waited")
+		}
+		event := storage.AuditEvent{
+			Time: now, Action: "code.requested", Outcome: "success", ClientID: "shop",
+			Username: " B\ufffdb", Factor: "otp", TraceID: "t1",
+		}
+		if diff := cmp.Diff([]storage.AuditEvent{event}, w.diary.events); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRequestIsRefused(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		request otp.Request
+		arrange func(*memory)
+		want    error
+	}{
+		{"nobody named", otp.Request{Username: "", Email: ""}, func(*memory) {}, otp.ErrNobodyNamed},
+		{"blank names", otp.Request{Username: " ", Email: "\t"}, func(*memory) {}, otp.ErrNobodyNamed},
+		{"storage away", otp.Request{Username: "bob"}, func(m *memory) { m.away = true }, storage.ErrUnavailable},
+		{"profile gone", otp.Request{Username: "bob"}, func(m *memory) { m.profile.ID = "other" }, storage.ErrNotFound},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.change(test.arrange)
+			err := w.service.Request(t.Context(), w.client, test.request)
+			if !errors.Is(err, test.want) {
+				t.Errorf("Request = %v, want %v", err, test.want)
+			}
+			if len(w.requests) != 0 || len(w.diary.events) != 0 {
+				t.Errorf("left %d requests and %v", len(w.requests), w.diary.lines())
+			}
+		})
+	}
+}
+
+func TestCodesLiveTenMinutesAtMost(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ ttl, want time.Duration }{
+		{0, 10 * time.Minute},
+		{-time.Second, 10 * time.Minute},
+		{time.Second, time.Second},
+		{10 * time.Minute, 10 * time.Minute},
+		{time.Hour, 10 * time.Minute},
+	}
+	for _, test := range tests {
+		w := newWorld(t)
+		w.profile.CodeTTL = test.ttl
+		w.ask(t, otp.Request{Username: "bob"})
+		if got := w.requests[0].ExpiresAt.Sub(w.requests[0].CreatedAt); got != test.want {
+			t.Errorf("codes of a profile with %v live %v, want %v", test.ttl, got, test.want)
+		}
+	}
+}
+
+func TestRequestIsResolvedAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop := w.run(t, w.service)
+		defer stop()
+		time.Sleep(300 * time.Millisecond) // between two polls
+		began := time.Now()
+		w.ask(t, otp.Request{Username: "BOB", TraceID: "t1"})
+		synctest.Wait()
+		if w.ended() != 1 || !time.Now().Equal(began) {
+			t.Fatalf("%d requests ended after %v", w.ended(), time.Since(began))
+		}
+		r, m, bob := w.requests[0], w.messages[0], *w.logins[0]
+		want := storage.Message{
+			ID: m.ID, RequestID: r.ID, SenderID: "mail", Type: storage.MessageOneTimePassword, UserUID: "usr_bob",
+			TraceID: "t1", Payload: m.Payload, State: storage.MessageQueued,
+			RunAt: began.UTC(), ExpiresAt: r.ExpiresAt, CreatedAt: began.UTC(),
+		}
+		if diff := cmp.Diff(want, m); diff != "" {
+			t.Errorf("message (-want +got):\n%s", diff)
+		}
+		p := w.opened(t, m)
+		payload := otp.Payload{Username: "bob", Code: p.Code, ClientID: "shop", UserUID: "usr_bob", ExpiresAt: r.ExpiresAt}
+		if diff := cmp.Diff(payload, p); diff != "" {
+			t.Errorf("payload (-want +got):\n%s", diff)
+		}
+		code := bob.Login.Code
+		if code.RequestID != r.ID || code.ClientID != "shop" || code.Purpose != storage.PurposeSignIn || !code.ExpiresAt.Equal(r.ExpiresAt) {
+			t.Errorf("code %+v", code)
+		}
+		if !w.codes.Match(bob, "shop", storage.PurposeSignIn, p.Code, time.Now()) {
+			t.Error("the code that was sent does not match")
+		}
+		if w.wakes.Load() != 1 {
+			t.Errorf("delivery was woken %d times, want once", w.wakes.Load())
+		}
+	})
+}
+
+func TestWhoGetsCodes(t *testing.T) {
+	t.Parallel()
+	bob := otp.Request{Username: "bob"}
+	tests := []struct {
+		name    string
+		request otp.Request
+		arrange func(*memory)
+		want    []string // events but for code.requested
+		sent    int
+	}{
+		{"by username", otp.Request{Username: "Bob "}, func(*memory) {}, []string{"code.issued success bob"}, 1},
+		{"by e-mail, each login its own", otp.Request{Email: "BOB@example.com"}, func(*memory) {}, []string{"code.issued success bob", "code.issued success bobby"}, 2},
+		{"by both", otp.Request{Username: "bobby", Email: "bob@example.com"}, func(*memory) {}, []string{"code.issued success bobby"}, 1},
+		{"both do not belong together", otp.Request{Username: "ann", Email: "bob@example.com"}, func(*memory) {}, []string{"code.not_sent no_such_login ann"}, 0},
+		{"unknown", otp.Request{Username: "eve"}, func(*memory) {}, []string{"code.not_sent no_such_login eve"}, 0},
+		{"unknown e-mail", otp.Request{Email: "eve@example.com"}, func(*memory) {}, []string{"code.not_sent no_such_login eve@example.com"}, 0},
+		{"no e-mail on file", bob, func(m *memory) { m.logins[0].User.Email, m.logins[0].User.EmailKey = "", "" }, []string{"code.issued success bob"}, 1},
+		{"several senders", bob, func(m *memory) { m.senders = append(m.senders, m.senders[0]) }, []string{"code.issued success bob"}, 2},
+		{"one of two inactive", otp.Request{Email: "bob@example.com"}, func(m *memory) { m.logins[0].Login.Active = false }, []string{"code.issued success bobby", "code.not_sent login_inactive bob"}, 1},
+		{"inactive user", bob, func(m *memory) { m.logins[0].User.Active = false }, []string{"code.not_sent user_inactive bob"}, 0},
+		{"inactive account", bob, func(m *memory) { m.logins[0].Account.Active = false }, []string{"code.not_sent account_inactive bob"}, 0},
+		{"locked", bob, func(m *memory) { m.logins[0].Lockout.LockedUntil = time.Now().Add(time.Hour) }, []string{"code.not_sent locked bob"}, 0},
+		{"locked once", bob, func(m *memory) { m.logins[0].Lockout.LockedUntil = time.Now() }, []string{"code.issued success bob"}, 1},
+		{"not admitted", bob, func(m *memory) { m.client.AllowAnyBuyer = false }, []string{"code.not_sent client_does_not_admit bob"}, 0},
+		{"admin user without account", bob, func(m *memory) {
+			m.client.AllowSeller, m.senders[0].AllowSeller = true, true
+			m.logins[0].User.Kind, m.logins[0].User.AccountUID, m.logins[0].Account = storage.Admin, "", storage.Account{}
+		}, []string{"code.issued success bob"}, 1},
+		{"no sender", bob, func(m *memory) { m.senders[0].AllowAllBuyers = false }, []string{"code.not_sent no_sender bob"}, 0},
+		{"sender of another type", bob, func(m *memory) { m.senders[0].Types = []storage.MessageType{"OrderSubmitted"} }, []string{"code.not_sent no_sender bob"}, 0},
+		{"sender of another realm", bob, func(m *memory) { m.senders[0].RealmID = "elsewhere" }, []string{"code.not_sent no_sender bob"}, 0},
+		{"client gone", bob, func(m *memory) { m.client.ID = "other" }, []string{"code.not_sent client_unusable bob"}, 0},
+		{"client inactive", bob, func(m *memory) { m.client.Active = false }, []string{"code.not_sent client_unusable bob"}, 0},
+		{"client without codes", bob, func(m *memory) { m.client.Credentials.OTP = false }, []string{"code.not_sent client_unusable bob"}, 0},
+		{"client without the grant", bob, func(m *memory) { m.client.GrantTypes = []string{"client_credentials"} }, []string{"code.not_sent client_unusable bob"}, 0},
+		{"profile without codes", bob, func(m *memory) { m.profile.OneTimeCodes = false }, []string{"code.not_sent codes_off bob"}, 0},
+		{"profile gone", bob, func(m *memory) { m.profile.ID = "other" }, []string{"code.not_sent codes_off bob"}, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.ask(t, test.request)
+				w.diary.events = nil
+				w.change(test.arrange)
+				stop := w.run(t, w.service)
+				synctest.Wait()
+				stop()
+				if diff := cmp.Diff(test.want, w.diary.lines()); diff != "" {
+					t.Errorf("events (-want +got):\n%s", diff)
+				}
+				if w.ended() != 1 {
+					t.Error("the request has not ended")
+				}
+				if len(w.messages) != test.sent || (w.wakes.Load() == 1) != (test.sent > 0) {
+					t.Errorf("%d messages, delivery woken %d times; want %d messages", len(w.messages), w.wakes.Load(), test.sent)
+				}
+			})
+		})
+	}
+}
+
+// Two empty keys would be everybody's.
+func TestRequestThatNamesNobodyFindsNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := storage.CodeRequest{ID: "otr_1", ClientID: "shop", ProfileID: "default", Username: " ", ExpiresAt: time.Now().Add(time.Minute)}
+		if err := w.AddCodeRequest(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		stop := w.run(t, w.service)
+		synctest.Wait()
+		stop()
+		if w.ended() != 1 || len(w.messages) != 0 {
+			t.Errorf("%d requests ended, %d messages; want 1 and none", w.ended(), len(w.messages))
+		}
+	})
+}
+
+func TestEachLoginOfAnAddressHasItsOwnCode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop := w.run(t, w.service)
+		w.ask(t, otp.Request{Email: "bob@example.com"})
+		synctest.Wait()
+		stop()
+		bob, bobby := w.opened(t, w.messages[0]), w.opened(t, w.messages[1])
+		for _, test := range []struct {
+			who  *storage.Principal
+			code string
+			want bool
+		}{
+			{w.logins[0], bob.Code, true},
+			{w.logins[1], bobby.Code, true},
+			{w.logins[0], bobby.Code, false},
+			{w.logins[1], bob.Code, false},
+		} {
+			if got := w.codes.Match(*test.who, "shop", storage.PurposeSignIn, test.code, time.Now()); got != test.want {
+				t.Errorf("match of a code at %s: %v, want %v", test.who.Login.Username, got, test.want)
+			}
+		}
+	})
+}
+
+func TestANewCodeReplacesTheOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stop := w.run(t, w.service)
+		for range 2 {
+			w.ask(t, otp.Request{Username: "bob"})
+			synctest.Wait()
+		}
+		stop()
+		for i, want := range []bool{false, true} {
+			code := w.opened(t, w.messages[i]).Code
+			if got := w.codes.Match(*w.logins[0], "shop", storage.PurposeSignIn, code, time.Now()); got != want {
+				t.Errorf("code %d matches: %v, want %v", i+1, got, want)
+			}
+		}
+	})
+}
+
+func TestStorageAwayDelaysButLosesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.ask(t, otp.Request{Username: "bob"})
+		w.change(func(m *memory) { m.away = true })
+		stop := w.run(t, w.service)
+		time.Sleep(time.Minute)
+		w.change(func(m *memory) { m.away = false })
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		stop()
+		if w.ended() != 1 || len(w.messages) != 1 {
+			t.Errorf("%d requests ended, %d messages", w.ended(), len(w.messages))
+		}
+		if n := strings.Count(w.log.String(), "claiming fails"); n != 1 {
+			t.Errorf("the outage was logged %d times:\n%s", n, w.log)
+		}
+	})
+}
+
+func TestStorageAwayWithinTheLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.slowLookups = true
+		stop := w.run(t, w.service)
+		w.ask(t, otp.Request{Username: "bob"})
+		time.Sleep(5 * time.Second)
+		w.change(func(m *memory) { m.slowLookups = false })
+		time.Sleep(3 * time.Second) // the lease has long to go
+		synctest.Wait()
+		stop()
+		if len(w.messages) != 1 {
+			t.Errorf("%d messages, want one before the lease is over", len(w.messages))
+		}
+	})
+}
+
+func TestNoCodeAfterItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.profile.CodeTTL = 2 * time.Second
+		w.slowLookups = true
+		stop := w.run(t, w.service)
+		w.ask(t, otp.Request{Username: "bob"})
+		time.Sleep(3 * time.Second)
+		w.change(func(m *memory) { m.slowLookups = false })
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		stop()
+		want := []string{"code.not_sent expired bob", "code.requested success bob"}
+		if diff := cmp.Diff(want, w.diary.lines()); diff != "" || len(w.messages) != 0 {
+			t.Errorf("%d messages, events (-want +got):\n%s", len(w.messages), diff)
+		}
+	})
+}
+
+// A process that dies over a request leaves it to the others.
+func TestLostLeaseIsTakenOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.ask(t, otp.Request{Username: "bob"})
+		now := time.Now()
+		if dead, err := w.ClaimCodeRequests(t.Context(), now, now.Add(30*time.Second), 8); err != nil || len(dead) != 1 {
+			t.Fatal(dead, err)
+		}
+		stop := w.run(t, w.service)
+		defer stop()
+		time.Sleep(29 * time.Second)
+		synctest.Wait()
+		if n := w.ended(); n != 0 {
+			t.Error("resolved under somebody else's lease")
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := w.ended(); n != 1 {
+			t.Error("nobody took the request over")
+		}
+	})
+}
+
+func TestSomebodyElseWasFaster(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.beforeIssue = func() { w.change(func(m *memory) { m.requests[0].ended = true }) }
+		stop := w.run(t, w.service)
+		w.ask(t, otp.Request{Username: "bob"})
+		synctest.Wait()
+		stop()
+		if diff := cmp.Diff([]string{"code.requested success bob"}, w.diary.lines()); diff != "" || w.wakes.Load() != 0 || w.log.Len() != 0 {
+			t.Errorf("%d wakes, log %q, events (-want +got):\n%s", w.wakes.Load(), w.log, diff)
+		}
+	})
+}
+
+func TestTwoReplicasResolveEachRequestOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 100 {
+			w.ask(t, otp.Request{Username: "bob"})
+		}
+		stop1, stop2 := w.run(t, w.service), w.run(t, w.newService(t))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		stop1()
+		stop2()
+		if w.ended() != 100 || len(w.messages) != 100 {
+			t.Errorf("%d requests ended, %d messages; want 100 and 100", w.ended(), len(w.messages))
+		}
+	})
+}
+
+// A profile that cannot make codes holds up nobody else.
+func TestFaultyFormatIsLoggedAndPassed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.profile.Code.Length = 1
+		w.ask(t, otp.Request{Username: "bob"})
+		stop := w.run(t, w.service)
+		synctest.Wait()
+		w.change(func(m *memory) { m.profile.Code.Length = 8 })
+		w.ask(t, otp.Request{Username: "ann"})
+		synctest.Wait()
+		if got := w.ended(); got != 1 {
+			t.Errorf("%d requests ended, want ann's", got)
+		}
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		stop()
+		if w.ended() != 2 || strings.Count(w.log.String(), "unusable code format") != 1 {
+			t.Errorf("%d requests ended, log:\n%s", w.ended(), w.log)
+		}
+	})
+}
+
+func TestNothingTellsTheCode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.logins[1].User.Active = false // something to log
+		stop := w.run(t, w.service)
+		w.ask(t, otp.Request{Email: "bob@example.com"})
+		synctest.Wait()
+		stop()
+		code := w.opened(t, w.messages[0]).Code
+		if w.log.Len() == 0 {
+			t.Error("nothing was logged")
+		}
+		for what, text := range map[string]string{
+			"log":     w.log.String(),
+			"events":  strings.Join(w.diary.lines(), "\n"),
+			"payload": string(w.messages[0].Payload.Data),
+			"digest":  string(w.logins[0].Login.Code.Digest.Sum),
+		} {
+			if strings.Contains(text, code) {
+				t.Errorf("%s holds the code", what)
+			}
+		}
+	})
+}
+
+func TestPayloadBelongsToItsMessage(t *testing.T) {
+	t.Parallel()
+	v := newVault(t)
+	sealed, err := otp.Payload{Username: "bob", Code: "ABC"}.Seal(v, "msg_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := otp.OpenPayload(v, storage.Message{ID: "msg_1", Payload: sealed}); err != nil || p.Code != "ABC" {
+		t.Errorf("OpenPayload = %+v, %v", p, err)
+	}
+	if p, err := otp.OpenPayload(v, storage.Message{ID: "msg_2", Payload: sealed}); err == nil {
+		t.Errorf("another message opened it: %+v", p)
+	}
+	garbage, err := v.Seal([]byte("ABC no JSON"), "message:msg_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := otp.OpenPayload(v, storage.Message{ID: "msg_1", Payload: garbage}); err == nil || strings.Contains(err.Error(), "ABC") {
+		t.Errorf("garbage: %v", err)
+	}
+	if _, err := (otp.Payload{}).Seal(brokenSealer{}, "msg_1"); !errors.Is(err, context.Canceled) {
+		t.Errorf("broken sealer: %v", err)
+	}
+}
+
+type brokenSealer struct{}
+
+func (brokenSealer) Seal([]byte, string) (storage.Sealed, error) {
+	return storage.Sealed{}, context.Canceled
+}

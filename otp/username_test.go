@@ -1,0 +1,51 @@
+package otp_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"latchkey/otp"
+)
+
+func TestNormalizeUsername(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ typed, want string }{
+		{"", ""},
+		{" \t\u00a0", ""},
+		{"bob", "bob"},
+		{"Bob", "bob"},
+		{"bob ", "bob"},
+		{"\uff22\uff4f\uff42", "bob"}, // full width
+		{"Bob.O'Neil@Example.com", "bob.o'neil@example.com"},
+		{"STRASSE", "strasse"},
+		{"Straße", "strasse"},
+		{"ΣΊΣΥΦΟΣ", "σίσυφοσ"},
+		{"e\u0301", "\u00e9"}, // composed
+		{"\u00c9", "\u00e9"},
+		{"ﬁ", "fi"},
+		{"bob smith", "bob smith"},
+		{"a\x00b", "a\ufffdb"},
+		{"a\xffb", "a\ufffdb"},
+	}
+	for _, test := range tests {
+		if got := otp.NormalizeUsername(test.typed); got != test.want {
+			t.Errorf("NormalizeUsername(%q) = %q, want %q", test.typed, got, test.want)
+		}
+	}
+}
+
+func FuzzNormalizeUsername(f *testing.F) {
+	for _, seed := range []string{"", "Bob ", "\uff22ob", "ǰ\u0345", "\u1fb4", "İ", "\u00b4x", "\xff\x00", "ᾼ\u0301", "Ꭰꭰ"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, typed string) {
+		got := otp.NormalizeUsername(typed)
+		if again := otp.NormalizeUsername(got); again != got {
+			t.Errorf("NormalizeUsername(%q) = %q, and of that %q", typed, got, again)
+		}
+		if !utf8.ValidString(got) || strings.ContainsRune(got, 0) || strings.TrimSpace(got) != got {
+			t.Errorf("NormalizeUsername(%q) = %q", typed, got)
+		}
+	})
+}
