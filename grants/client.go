@@ -1,0 +1,69 @@
+package grants
+
+import (
+	"fmt"
+
+	"github.com/ory/fosite"
+
+	"latchkey/storage"
+)
+
+// GrantTypes of RFC 6749 that this package handles.
+const (
+	GrantPassword          = "password"
+	GrantClientCredentials = "client_credentials"
+	GrantRefreshToken      = "refresh_token"
+)
+
+// Client presents a storage.Client to fosite. The handlers of this package
+// need one: its policy decides who may sign in and what a token may carry.
+type Client struct{ *storage.Client }
+
+var _ fosite.Client = Client{}
+
+// GetID implements fosite.Client.
+func (c Client) GetID() string { return c.ID }
+
+// GetHashedSecret implements fosite.Client. Secrets are matched by
+// MatchClientSecret, never by fosite's hasher.
+func (c Client) GetHashedSecret() []byte { return nil }
+
+// GetRedirectURIs implements fosite.Client.
+func (c Client) GetRedirectURIs() []string { return nil }
+
+// GetGrantTypes implements fosite.Client.
+func (c Client) GetGrantTypes() fosite.Arguments { return c.GrantTypes }
+
+// GetResponseTypes implements fosite.Client.
+func (c Client) GetResponseTypes() fosite.Arguments { return nil }
+
+// GetScopes implements fosite.Client.
+func (c Client) GetScopes() fosite.Arguments { return c.MaximumRoles }
+
+// IsPublic implements fosite.Client. A client that was registered as public
+// and was given a secret later must present it.
+func (c Client) IsPublic() bool { return c.Public && len(c.Secrets) == 0 }
+
+// GetAudience implements fosite.Client.
+func (c Client) GetAudience() fosite.Arguments { return nil }
+
+// clientOf returns the policy of the request's client.
+func clientOf(r fosite.Requester) (*storage.Client, error) {
+	c, ok := r.GetClient().(Client)
+	if !ok || c.Client == nil {
+		return nil, fosite.ErrServerError.WithWrap(fmt.Errorf("client of type %T carries no policy", r.GetClient()))
+	}
+	return c.Client, nil
+}
+
+// permitted returns the request's client if it may use the grant type.
+func permitted(r fosite.Requester, grantType string) (*storage.Client, error) {
+	c, err := clientOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if !c.HasGrant(grantType) {
+		return nil, fosite.ErrUnauthorizedClient.WithHintf("The client may not use the grant type '%s'.", grantType)
+	}
+	return c, nil
+}

@@ -1,0 +1,147 @@
+package grants
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/sync/semaphore"
+)
+
+// HasherConfig says how much hashing a Hasher does at once.
+type HasherConfig struct {
+	// Concurrency is how many hashes of the house's own cost (19 MiB each) are
+	// computed at a time; a costlier imported hash counts for several. Default:
+	// one for each processor.
+	Concurrency int
+	// Queue is how many callers may wait for a turn. Default 1000.
+	Queue int
+	// MaxWait is how long a caller waits for a turn. Default 5 s.
+	MaxWait time.Duration
+	// Rand gives the salts. Default crypto/rand.
+	Rand io.Reader
+}
+
+// Hasher makes and verifies password hashes, with bounded memory and a bounded
+// queue, so that a flood of passwords can neither exhaust the machine nor
+// starve other work.
+type Hasher struct {
+	turns   *semaphore.Weighted
+	size    int64
+	waiting atomic.Int64
+	queue   int64
+	maxWait time.Duration
+	rand    io.Reader
+	dummy   argon2Hash
+}
+
+// NewHasher fails on a negative limit, or if Rand does.
+func NewHasher(cfg HasherConfig) (*Hasher, error) {
+	if cfg.Concurrency < 0 || cfg.Queue < 0 || cfg.MaxWait < 0 {
+		return nil, errors.New("password hasher: a limit is negative")
+	}
+	h := &Hasher{size: int64(cfg.Concurrency), queue: int64(cfg.Queue), maxWait: cfg.MaxWait, rand: cfg.Rand}
+	if h.size == 0 {
+		h.size = int64(runtime.GOMAXPROCS(0))
+	}
+	if h.queue == 0 {
+		h.queue = 1000
+	}
+	if h.maxWait == 0 {
+		h.maxWait = 5 * time.Second
+	}
+	if h.rand == nil {
+		h.rand = rand.Reader
+	}
+	h.turns = semaphore.NewWeighted(h.size)
+	var err error
+	h.dummy, err = h.newArgon2()
+	return h, err
+}
+
+// Hash returns the argon2id hash of the password, byte for byte as given, as a
+// PHC string. It fails with ErrBusy if it finds no turn in time, and with ctx's
+// error if that ends first.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	fresh, err := h.newArgon2()
+	if err != nil {
+		return "", err
+	}
+	if err := h.acquire(ctx, 1); err != nil {
+		return "", err
+	}
+	defer h.turns.Release(1)
+	fresh.tag = fresh.compute(password)
+	return fresh.String(), nil
+}
+
+// Verify tells whether password, byte for byte as given, is the one of the
+// encoded hash, and if so whether the hash should be replaced by one from Hash
+// because it is not made the way Hash makes them. An empty encoded never
+// matches and costs as much as a hash of the house's own. It fails with
+// ErrHashRefused for a hash that CheckEncoded refuses, at that same cost, with
+// ErrBusy if it finds no turn in time, and with ctx's error if that ends first.
+func (h *Hasher) Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error) {
+	var stored passwordHash = h.dummy
+	var refused error
+	if encoded != "" {
+		if stored, refused = parseHash(encoded); refused != nil {
+			stored = h.dummy
+		}
+	}
+	weight := min(stored.weight(), h.size)
+	if err := h.acquire(ctx, weight); err != nil {
+		return false, false, err
+	}
+	defer h.turns.Release(weight)
+	ok, err = stored.matches(password)
+	switch {
+	case refused != nil:
+		return false, false, refused
+	case err != nil:
+		return false, false, fmt.Errorf("verify password: %w", err)
+	case encoded == "" || !ok:
+		return false, false, nil
+	}
+	return true, !isCurrent(stored), nil
+}
+
+// acquire waits for a turn of that weight.
+func (h *Hasher) acquire(ctx context.Context, weight int64) error {
+	if h.turns.TryAcquire(weight) {
+		return nil
+	}
+	defer h.waiting.Add(-1)
+	if h.waiting.Add(1) > h.queue {
+		return fmt.Errorf("password hashing: %w", ErrBusy)
+	}
+	turn, cancel := context.WithTimeout(ctx, h.maxWait)
+	defer cancel()
+	if err := h.turns.Acquire(turn, weight); err != nil {
+		if ctx.Err() == nil {
+			err = ErrBusy
+		}
+		return fmt.Errorf("password hashing: %w", err)
+	}
+	return nil
+}
+
+// newArgon2 returns a hash of today's parameters, with a new salt and no tag.
+func (h *Hasher) newArgon2() (argon2Hash, error) {
+	a := argon2Hash{memory: currentMemory, passes: currentPasses, lanes: currentLanes, salt: make([]byte, currentSalt), tagLen: currentTag}
+	if _, err := io.ReadFull(h.rand, a.salt); err != nil {
+		return argon2Hash{}, fmt.Errorf("salt of a password hash: %w", err)
+	}
+	return a, nil
+}
+
+// compute derives the tag of the password.
+func (a argon2Hash) compute(password string) []byte {
+	return argon2.IDKey([]byte(password), a.salt, a.passes, a.memory, a.lanes, a.tagLen)
+}

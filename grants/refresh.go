@@ -1,0 +1,247 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"latchkey/storage"
+)
+
+// FamilyStore is what the refresh grant asks of a store.
+type FamilyStore interface {
+	// Family reads a family and its user, or answers storage.ErrNotFound.
+	Family(ctx context.Context, id string) (storage.FamilyState, error)
+	// AdvanceFamily moves a live family from one generation to the next, or
+	// answers storage.ErrStale.
+	AdvanceFamily(ctx context.Context, id string, from int64, now, idleUntil time.Time) error
+	// RevokeFamily ends a family for good.
+	RevokeFamily(ctx context.Context, id string, now time.Time) error
+}
+
+// Refresh is the refresh token grant (RFC 6749 §6) with rotation and reuse
+// detection (RFC 9700 §4.14.2). The token before the current one is answered
+// with the current one for a grace period, so parallel refreshes and lost
+// answers never end a session; after it, or for any older token, its use ends
+// the family.
+type Refresh struct {
+	Families      FamilyStore
+	AccessTokens  AccessTokens
+	RefreshTokens *RefreshTokens
+	Grace         time.Duration
+	Recorder      storage.Recorder
+	Now           func() time.Time
+}
+
+var _ fosite.TokenEndpointHandler = (*Refresh)(nil)
+
+// refresh is a verified refresh token on its way to an answer.
+type refresh struct {
+	token  RefreshToken
+	family storage.TokenFamily
+}
+
+// CanSkipClientAuth implements fosite.TokenEndpointHandler: never.
+func (h *Refresh) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
+
+// CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
+func (h *Refresh) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(GrantRefreshToken)
+}
+
+// HandleTokenEndpointRequest verifies the refresh token.
+func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest
+	}
+	client, err := permitted(r, GrantRefreshToken)
+	if err != nil {
+		return err
+	}
+	session, err := sessionOf(r)
+	if err != nil {
+		return err
+	}
+	form := r.GetRequestForm()
+	presented := form.Get("refresh_token")
+	form.Del("refresh_token")
+	if presented == "" {
+		return fosite.ErrInvalidRequest.WithHint("The parameter 'refresh_token' is missing.")
+	}
+	token, err := h.RefreshTokens.Parse(presented)
+	if err != nil {
+		return asGrantError(err)
+	}
+	state, err := h.live(ctx, client, token)
+	if err != nil {
+		return asGrantError(err)
+	}
+	session.refresh = &refresh{token: token, family: state.Family}
+	session.Principal = state.Principal
+	session.AMR = state.Family.AMR
+	session.AuthTime = state.Family.AuthTime
+	return nil
+}
+
+// live reads the token's family and answers ErrRefreshToken unless the token
+// may be used by the client now. Only a token that is authentic and the
+// client's own can end its family by being used again.
+func (h *Refresh) live(ctx context.Context, c *storage.Client, token RefreshToken) (storage.FamilyState, error) {
+	state, err := h.Families.Family(ctx, token.FamilyID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return state, ErrRefreshToken
+	}
+	if err != nil {
+		return state, fmt.Errorf("read refresh family: %w", err)
+	}
+	now := h.Now()
+	switch {
+	case !token.Of(&state.Family) || state.Family.ClientID != c.ID:
+		return state, ErrRefreshToken
+	case !h.current(c, &state.Family, token, now):
+		return state, h.end(ctx, &state, now)
+	case Standing(c, &state, now) != nil:
+		return state, ErrRefreshToken
+	}
+	return state, nil
+}
+
+// current tells whether the token's generation may be used.
+func (h *Refresh) current(c *storage.Client, f *storage.TokenFamily, token RefreshToken, now time.Time) bool {
+	if token.Generation == f.Generation || c.ReuseRefreshTokens {
+		return true
+	}
+	return token.Generation == f.Generation-1 && now.Before(f.RotatedAt.Add(h.Grace))
+}
+
+// end revokes the family of a token that was used again too late.
+func (h *Refresh) end(ctx context.Context, state *storage.FamilyState, now time.Time) error {
+	if err := h.Families.RevokeFamily(ctx, state.Family.ID, now); err != nil {
+		return fmt.Errorf("revoke refresh family: %w", err)
+	}
+	h.record(ctx, state.Family.ClientID, &state.Principal, "reused token, family revoked")
+	return ErrRefreshToken
+}
+
+// Standing tells whether a refresh family still stands: not revoked, not
+// expired, not older than a password change or a revocation of the user's
+// tokens, and its user admitted by the gate.
+func Standing(c *storage.Client, state *storage.FamilyState, now time.Time) error {
+	f, p := &state.Family, &state.Principal
+	switch {
+	case !f.RevokedAt.IsZero():
+		return errors.New("family is revoked")
+	case !now.Before(f.ExpiresAt):
+		return errors.New("family has expired")
+	case !f.IdleUntil.IsZero() && !now.Before(f.IdleUntil):
+		return errors.New("family was idle too long")
+	case f.CreatedAt.Before(p.Login.SessionsValidFrom) || f.CreatedAt.Before(p.User.TokensValidFrom):
+		return errors.New("family began before the sessions were ended")
+	}
+	return Admit(c, p, now)
+}
+
+// PopulateTokenEndpointResponse signs the access token, advances the family
+// and answers (RFC 6749 §6).
+func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest
+	}
+	client, err := permitted(r, GrantRefreshToken)
+	if err != nil {
+		return err
+	}
+	session, err := sessionOf(r)
+	if err != nil {
+		return err
+	}
+	scope, err := narrowed(client, session, r.GetRequestedScopes())
+	if err != nil {
+		return err
+	}
+	now := h.Now().UTC()
+	token := tokenFor(client, session, scope, now)
+	token.FamilyID = session.refresh.family.ID
+	signed, err := h.AccessTokens.Mint(ctx, token)
+	if err != nil {
+		return err
+	}
+	next, err := h.advance(ctx, client, session.refresh, now)
+	if err != nil {
+		return asGrantError(err)
+	}
+	h.record(ctx, client.ID, &session.Principal, "success")
+	w.SetExtra("refresh_token", next)
+	respond(r, w, token, signed, now)
+	return nil
+}
+
+// narrowed returns the roles of a refreshed token: what the sign-in was
+// granted and the user still has, or the requested part of it. The refresh
+// token itself keeps its scope (RFC 6749 §6).
+func narrowed(c *storage.Client, s *Session, requested []string) ([]string, error) {
+	granted := s.refresh.family.Scope
+	if len(intersect(requested, granted)) < len(requested) {
+		return nil, fosite.ErrInvalidScope.WithWrap(ErrScopeExceeded)
+	}
+	return GrantRoles(c, intersect(granted, s.Principal.Roles), requested)
+}
+
+// advance rotates the family, if this use rotates it, and returns the refresh
+// token to answer with.
+func (h *Refresh) advance(ctx context.Context, c *storage.Client, r *refresh, now time.Time) (string, error) {
+	if c.ReuseRefreshTokens {
+		return h.reuse(ctx, c, r, now)
+	}
+	if r.token.Generation < r.family.Generation {
+		return h.RefreshTokens.At(r.token, r.family.Generation)
+	}
+	err := h.Families.AdvanceFamily(ctx, r.family.ID, r.family.Generation, now, idleUntil(c, now))
+	if errors.Is(err, storage.ErrStale) {
+		return h.overtaken(ctx, c, r)
+	}
+	if err != nil {
+		return "", fmt.Errorf("rotate refresh token: %w", err)
+	}
+	return h.RefreshTokens.At(r.token, r.family.Generation+1)
+}
+
+// overtaken answers a refresh that lost the race to rotate: it gets what the
+// winner got, if the family still stands.
+func (h *Refresh) overtaken(ctx context.Context, c *storage.Client, r *refresh) (string, error) {
+	state, err := h.live(ctx, c, r.token)
+	if err != nil {
+		return "", err
+	}
+	return h.RefreshTokens.At(r.token, state.Family.Generation)
+}
+
+// reuse answers with the token that was presented. With an idle limit the use
+// is written down; losing the race to write it is as good as winning.
+func (h *Refresh) reuse(ctx context.Context, c *storage.Client, r *refresh, now time.Time) (string, error) {
+	if c.RefreshIdleTTL > 0 {
+		err := h.Families.AdvanceFamily(ctx, r.family.ID, r.family.Generation, now, idleUntil(c, now))
+		if err != nil && !errors.Is(err, storage.ErrStale) {
+			return "", fmt.Errorf("extend refresh family: %w", err)
+		}
+	}
+	return h.RefreshTokens.At(r.token, r.token.Generation)
+}
+
+func (h *Refresh) record(ctx context.Context, clientID string, p *storage.Principal, outcome string) {
+	h.Recorder.Record(ctx, storage.AuditEvent{
+		Time: h.Now().UTC(), Action: "refresh", Outcome: outcome, ClientID: clientID,
+		UserUID: p.User.UID, Username: p.Login.Username,
+	})
+}
+
+// idleUntil is when a refresh token used now dies of disuse; zero: never.
+func idleUntil(c *storage.Client, now time.Time) time.Time {
+	if c.RefreshIdleTTL <= 0 {
+		return time.Time{}
+	}
+	return now.Add(c.RefreshIdleTTL)
+}

@@ -1,0 +1,126 @@
+package grants
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"latchkey/storage"
+)
+
+// refreshPrefix marks our refresh tokens, so that a scanner for leaked secrets
+// can know them.
+const refreshPrefix = "lkr_"
+
+// MACer authenticates refresh tokens under a pepper; see keys.Peppers.
+type MACer interface {
+	// MAC returns the HMAC-SHA-256 of data under the named pepper, or false
+	// if there is no such pepper.
+	MAC(pepperID, purpose string, data []byte) ([]byte, bool)
+	// CurrentID names the pepper for new tokens.
+	CurrentID() string
+}
+
+// RefreshTokens writes and reads refresh tokens. A token is its family's id,
+// its generation, the family's random seed of 128 bits, and a MAC of all that
+// under a pepper:
+//
+//	lkr_FAMILY.GENERATION.PEPPER.SEED.MAC
+//
+// The database knows the digest of the seed only and the pepper is sealed
+// there, so neither the one nor the other forges a token. The successor of a
+// token can be computed, so a retry gets the same one, and a family is one row
+// however often it is refreshed.
+type RefreshTokens struct {
+	Peppers MACer
+	Rand    io.Reader
+}
+
+// RefreshToken is an authentic refresh token, taken apart.
+type RefreshToken struct {
+	FamilyID   string
+	Generation int64
+	seed       string
+	pepperID   string
+}
+
+// Begin completes a new family with its id, its seed and its first token.
+func (t *RefreshTokens) Begin(family storage.TokenFamily) (*storage.TokenFamily, string, error) {
+	id, err := storage.NewID(t.Rand, "")
+	if err != nil {
+		return nil, "", err
+	}
+	var seed [16]byte
+	if _, err := io.ReadFull(t.Rand, seed[:]); err != nil {
+		return nil, "", fmt.Errorf("new refresh token: %w", err)
+	}
+	first := RefreshToken{FamilyID: id, Generation: 1, seed: base64.RawURLEncoding.EncodeToString(seed[:]), pepperID: t.Peppers.CurrentID()}
+	family.ID, family.Generation, family.SeedDigest = id, 1, first.seedDigest()
+	token, err := t.write(first)
+	return &family, token, err
+}
+
+// At returns the token of the same family at another generation.
+func (t *RefreshTokens) At(token RefreshToken, generation int64) (string, error) {
+	token.Generation = generation
+	return t.write(token)
+}
+
+func (t *RefreshTokens) write(token RefreshToken) (string, error) {
+	body := token.body()
+	mac, ok := t.mac(token.pepperID, body)
+	if !ok {
+		return "", fmt.Errorf("no pepper %q for a refresh token", token.pepperID)
+	}
+	return body + "." + mac, nil
+}
+
+// Parse returns the token if it is authentic: written by us, whatever became
+// of its family. It answers ErrRefreshToken otherwise.
+func (t *RefreshTokens) Parse(token string) (RefreshToken, error) {
+	cut := strings.LastIndexByte(token, '.')
+	if cut < 0 || !IsRefreshToken(token) {
+		return RefreshToken{}, ErrRefreshToken
+	}
+	parts := strings.Split(token[len(refreshPrefix):cut], ".")
+	if len(parts) != 4 {
+		return RefreshToken{}, ErrRefreshToken
+	}
+	generation, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil {
+		return RefreshToken{}, ErrRefreshToken
+	}
+	want, ok := t.mac(parts[2], token[:cut])
+	if !ok || !hmac.Equal([]byte(want), []byte(token[cut+1:])) {
+		return RefreshToken{}, ErrRefreshToken
+	}
+	return RefreshToken{FamilyID: parts[0], Generation: generation, pepperID: parts[2], seed: parts[3]}, nil
+}
+
+// IsRefreshToken tells by its form whether a token is one of our refresh
+// tokens; it need not be authentic.
+func IsRefreshToken(token string) bool { return strings.HasPrefix(token, refreshPrefix) }
+
+// Of tells whether the token belongs to the family.
+func (r RefreshToken) Of(f *storage.TokenFamily) bool {
+	return r.FamilyID == f.ID && subtle.ConstantTimeCompare(r.seedDigest(), f.SeedDigest) == 1
+}
+
+func (r RefreshToken) body() string {
+	return refreshPrefix + r.FamilyID + "." + strconv.FormatInt(r.Generation, 10) + "." + r.pepperID + "." + r.seed
+}
+
+func (r RefreshToken) seedDigest() []byte {
+	sum := sha256.Sum256([]byte(r.seed))
+	return sum[:]
+}
+
+func (t *RefreshTokens) mac(pepperID, body string) (string, bool) {
+	mac, ok := t.Peppers.MAC(pepperID, "refresh_token", []byte(body))
+	return base64.RawURLEncoding.EncodeToString(mac), ok
+}

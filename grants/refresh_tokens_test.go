@@ -1,0 +1,113 @@
+package grants
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"testing"
+
+	"latchkey/storage"
+)
+
+// peppers is a MACer with two peppers.
+type peppers map[string]string
+
+func (p peppers) CurrentID() string { return "new" }
+
+func (p peppers) MAC(id, purpose string, data []byte) ([]byte, bool) {
+	secret, ok := p[id]
+	mac := hmac.New(sha256.New, []byte(secret+purpose))
+	mac.Write(data)
+	return mac.Sum(nil), ok
+}
+
+func refreshTokens() *RefreshTokens {
+	return &RefreshTokens{Peppers: peppers{"new": "n", "old": "o"}, Rand: rand.Reader}
+}
+
+func TestRefreshTokenRoundTrip(t *testing.T) {
+	t.Parallel()
+	tokens := refreshTokens()
+	family, first, err := tokens.Begin(storage.TokenFamily{ClientID: "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := tokens.Parse(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parsed.FamilyID != family.ID || parsed.Generation != 1 || !parsed.Of(family) {
+		t.Errorf("parsed %+v of family %+v", parsed, family)
+	}
+	second, err := tokens.At(parsed, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := tokens.At(parsed, 2)
+	if err != nil || again != second {
+		t.Errorf("a retry got another successor: %v", err)
+	}
+	other, _, err := tokens.Begin(storage.TokenFamily{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parsed.Of(other) {
+		t.Error("token belongs to a foreign family")
+	}
+}
+
+// TestRefreshTokenForgeries changes every part of a token in turn.
+func TestRefreshTokenForgeries(t *testing.T) {
+	t.Parallel()
+	tokens := refreshTokens()
+	_, token, err := tokens.Begin(storage.TokenFamily{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(strings.TrimPrefix(token, refreshPrefix), ".")
+	replace := func(i int, part string) string {
+		changed := append([]string(nil), parts...)
+		changed[i] = part
+		return refreshPrefix + strings.Join(changed, ".")
+	}
+	forgeries := map[string]string{
+		"empty":              "",
+		"prefix only":        refreshPrefix,
+		"no prefix":          strings.TrimPrefix(token, refreshPrefix),
+		"other family":       replace(0, strings.Repeat("0", 26)),
+		"next generation":    replace(1, "2"),
+		"generation text":    replace(1, "one"),
+		"other pepper":       replace(2, "old"),
+		"unknown pepper":     replace(2, "none"),
+		"other seed":         replace(3, strings.Repeat("A", 22)),
+		"empty mac":          replace(4, ""),
+		"truncated mac":      replace(4, parts[4][:20]),
+		"extended":           token + "A",
+		"one part more":      token + ".A",
+		"one part less":      refreshPrefix + strings.Join(parts[1:], "."),
+		"generation leading": replace(1, "01"),
+	}
+	for name, forged := range forgeries {
+		if _, err := tokens.Parse(forged); !errors.Is(err, ErrRefreshToken) {
+			t.Errorf("%s: %q was taken as authentic (%v)", name, forged, err)
+		}
+	}
+}
+
+func FuzzRefreshTokenParse(f *testing.F) {
+	tokens := refreshTokens()
+	_, token, err := tokens.Begin(storage.TokenFamily{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(token)
+	f.Add("lkr_a.1.new.s.")
+	f.Add("lkr_....")
+	f.Fuzz(func(t *testing.T, s string) {
+		if _, err := tokens.Parse(s); err == nil && s != token {
+			t.Errorf("%q was taken as authentic", s)
+		}
+	})
+}

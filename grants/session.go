@@ -1,0 +1,60 @@
+package grants
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"latchkey/storage"
+)
+
+// Session carries a decision from a handler's first phase to its second. A new
+// one is needed for each token request.
+type Session struct {
+	Principal storage.Principal // zero when a client acts for itself
+	AMR       []string          // RFC 8176
+	AuthTime  time.Time         // of the sign-in; zero when a client acts for itself
+
+	expires map[fosite.TokenType]time.Time
+	signIn  *SignIn  // the password grant's verified attempt
+	refresh *refresh // the refresh grant's verified token
+}
+
+var _ fosite.Session = (*Session)(nil)
+
+// SetExpiresAt implements fosite.Session.
+func (s *Session) SetExpiresAt(t fosite.TokenType, at time.Time) {
+	if s.expires == nil {
+		s.expires = map[fosite.TokenType]time.Time{}
+	}
+	s.expires[t] = at
+}
+
+// GetExpiresAt implements fosite.Session.
+func (s *Session) GetExpiresAt(t fosite.TokenType) time.Time { return s.expires[t] }
+
+// GetUsername implements fosite.Session.
+func (s *Session) GetUsername() string { return s.Principal.Login.Username }
+
+// GetSubject implements fosite.Session.
+func (s *Session) GetSubject() string { return s.Principal.User.UID }
+
+// Clone implements fosite.Session.
+func (s *Session) Clone() fosite.Session {
+	c := *s
+	c.AMR = slices.Clone(s.AMR)
+	c.expires = maps.Clone(s.expires)
+	return &c
+}
+
+// sessionOf returns the request's session, or a server error if the server
+// passed one of another type.
+func sessionOf(r fosite.Requester) (*Session, error) {
+	s, ok := r.GetSession().(*Session)
+	if !ok || s == nil {
+		return nil, fosite.ErrServerError.WithDebugf("session of type %T instead of *grants.Session", r.GetSession())
+	}
+	return s, nil
+}
