@@ -1,0 +1,97 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Config is every setting of the server. Its tags are the one place where a
+// setting is described:
+//
+//   - env: the variable, without the prefix LATCHKEY_; in lower case it is the
+//     key in the YAML file;
+//   - default: the value when nothing else is given, as text; derived describes
+//     a default that follows from something else;
+//   - meaning: the text in docs/CONFIG.md;
+//   - secret: the value is never shown, and may also be given as the name of a
+//     file that holds it (variable with _FILE, key with _file); secret:"only"
+//     has no flag, because the arguments of a process are for all to read.
+type Config struct {
+	Listen    string `env:"LISTEN" default:"127.0.0.1:8080" meaning:"Address that serves the API, as host:port. Port 0 takes any free port."`
+	OpsListen string `env:"OPS_LISTEN" default:"127.0.0.1:8081" meaning:"Address that serves /healthz, /readyz and /metrics, as host:port. Not for the public."`
+	Issuer    string `env:"ISSUER" derived:"http://LISTEN" meaning:"URL by which clients reach the server: the iss of every token and the base of the metadata. No trailing slash."`
+	Audience  string `env:"AUDIENCE" derived:"the issuer" meaning:"The aud of access tokens."`
+
+	DatabaseURL      DatabaseURL `env:"DATABASE_URL" default:"sqlite:latchkey.db" secret:"true" meaning:"sqlite:PATH or postgres://…"`
+	DatabaseMaxConns int         `env:"DATABASE_MAX_CONNS" default:"16" meaning:"Largest number of PostgreSQL connections, 1 to 1000. SQLite does not use it."`
+	MasterKey        MasterKey   `env:"MASTER_KEY" derived:"with SQLite, the file PATH.key beside the database, created when absent" secret:"only" meaning:"Key that seals secrets at rest: 32 bytes in base64. Of a comma-separated list the first seals, the rest still open. Required with PostgreSQL."`
+
+	LogLevel     zerolog.Level `env:"LOG_LEVEL" default:"info" meaning:"Least level that is logged: trace, debug, info, warn, error or disabled."`
+	SigningAlg   string        `env:"SIGNING_ALG" default:"ES256" meaning:"JWS algorithm of access tokens unless the client names another: ES256, RS256 or EdDSA."`
+	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
+	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"10s" meaning:"How long the previous refresh token still works after a rotation, for clients that repeat a request. 0s to 60s."`
+
+	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks that webhooks may reach although they are private or loopback."`
+	ConsoleSenderForced bool           `env:"CONSOLE_SENDER_FORCED" default:"false" meaning:"Allows a sender that prints one-time passwords to the terminal although the database is PostgreSQL."`
+
+	HashConcurrency int           `env:"HASH_CONCURRENCY" derived:"number of CPUs" meaning:"How many password hashes are computed at once, 1 to 1024; each takes about 19 MiB."`
+	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" meaning:"How long one request may take. 100ms to 5m."`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"15s" meaning:"How long a stop waits for the requests in flight. 100ms to 10m."`
+}
+
+// Default returns the configuration of a server that was told nothing.
+func Default() Config {
+	var c Config
+	defaultLayer().apply(&c) // a test shows that this has no faults
+	c.derive()
+	return c
+}
+
+// derive fills what follows from other settings.
+func (c *Config) derive() {
+	if c.Issuer == "" {
+		c.Issuer = "http://" + dialable(c.Listen)
+	}
+	if c.Audience == "" {
+		c.Audience = c.Issuer
+	}
+}
+
+// dialable turns an address that listens everywhere into one that a client on
+// the same machine can call.
+func dialable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return listen
+}
+
+// String renders the settings as key=value pairs, secrets redacted.
+func (c Config) String() string {
+	var b strings.Builder
+	for i, s := range Settings() {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(s.Key + "=" + c.Show(s))
+	}
+	return b.String()
+}
+
+// GoString keeps %#v from printing what String hides.
+func (c Config) GoString() string { return "config.Config{" + c.String() + "}" }
+
+// MarshalZerologObject adds the settings to a log event, secrets redacted.
+func (c Config) MarshalZerologObject(e *zerolog.Event) {
+	for _, s := range Settings() {
+		e.Str(s.Key, c.Show(s))
+	}
+}

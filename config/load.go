@@ -1,0 +1,162 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// configVariable names the YAML file.
+const configVariable = prefix + "CONFIG"
+
+// maxFileSize bounds what is read from a configuration or secret file, in
+// bytes.
+const maxFileSize = 1 << 20
+
+// Sources is where settings come from, strongest first: flags, environment,
+// file.
+type Sources struct {
+	Flags    map[string]string                 // text by flag name, only those that were given
+	Environ  []string                          // NAME=value, as os.Environ gives them
+	File     string                            // YAML file; empty: the one that LATCHKEY_CONFIG names, if any
+	ReadFile func(name string) ([]byte, error) // default: reads the file system
+}
+
+// Load reads the sources over the defaults and validates the result. The error
+// is a Faults with every fault of every source, those of values included that a
+// stronger source replaces; the Config is then of no use.
+func Load(src Sources) (Config, error) {
+	if src.ReadFile == nil {
+		src.ReadFile = readFile
+	}
+	var c Config
+	var faults Faults
+	layers := []layer{defaultLayer(), src.fileLayer(&faults), src.environLayer(&faults), src.flagLayer(&faults)}
+	for _, l := range layers {
+		l.readSecrets(src.ReadFile, &faults)
+		faults = append(faults, l.apply(&c)...)
+	}
+	c.derive()
+	faults = append(faults, c.faults().without(faults)...)
+	if len(faults) > 0 {
+		return Config{}, faults
+	}
+	return c, nil
+}
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err == nil && len(text) > maxFileSize {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxFileSize)
+	}
+	return text, err
+}
+
+func defaultLayer() layer {
+	l := newLayer()
+	for _, s := range Settings() {
+		l.put(s.Variable, s.Default, "default")
+	}
+	l.put(prefix+"HASH_CONCURRENCY", strconv.Itoa(runtime.NumCPU()), "default")
+	return l
+}
+
+func (src Sources) flagLayer(faults *Faults) layer {
+	l := newLayer()
+	variables := map[string]string{}
+	for _, s := range Settings() {
+		if s.Flag != "" {
+			variables[s.Flag] = s.Variable
+		}
+		if s.FileFlag != "" {
+			variables[s.FileFlag] = s.fileVariable()
+		}
+	}
+	for flag, text := range src.Flags {
+		if variable, ok := variables[flag]; ok {
+			l.put(variable, text, "--"+flag)
+		} else {
+			*faults = append(*faults, Fault{Setting: "--" + flag, Problem: "unknown flag"})
+		}
+	}
+	return l
+}
+
+func (src Sources) environLayer(faults *Faults) layer {
+	l := newLayer()
+	known := map[string]bool{configVariable: true}
+	for _, s := range Settings() {
+		known[s.Variable] = true
+		known[s.fileVariable()] = s.Secret
+	}
+	for _, entry := range slices.Sorted(slices.Values(src.Environ)) {
+		name, text, _ := strings.Cut(entry, "=")
+		switch {
+		case !strings.HasPrefix(name, prefix) || name == configVariable:
+		case known[name]:
+			l.put(name, text, name)
+		default:
+			*faults = append(*faults, Fault{Setting: printable(name), Problem: unknownVariable(name)})
+		}
+	}
+	return l
+}
+
+// serviceLink matches the variables that Kubernetes gives every container of a
+// namespace that has a service called "latchkey".
+var serviceLink = regexp.MustCompile(`^LATCHKEY_(SERVICE_(HOST|PORT.*)|PORT(_\d+_(TCP|UDP).*)?)$`)
+
+func unknownVariable(name string) string {
+	if serviceLink.MatchString(name) {
+		return "unknown variable; it looks like a Kubernetes service link, which enableServiceLinks: false turns off"
+	}
+	return "unknown variable"
+}
+
+func (src Sources) fileLayer(faults *Faults) layer {
+	name := src.File
+	for _, entry := range src.Environ {
+		if text, ok := strings.CutPrefix(entry, configVariable+"="); ok && name == "" {
+			name = text
+		}
+	}
+	if name == "" {
+		return newLayer()
+	}
+	text, err := src.ReadFile(name)
+	if err != nil {
+		*faults = append(*faults, Fault{Setting: "config", Source: printable(name), Problem: "cannot be read: " + cause(err)})
+		return newLayer()
+	}
+	l, found := parseYAML(text, printable(name))
+	*faults = append(*faults, found...)
+	return l
+}
+
+// cause tells why a file cannot be read without repeating its name.
+func cause(err error) string {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
+		return path.Err.Error()
+	}
+	return printable(err.Error())
+}
+
+// printable quotes what somebody else wrote when it could disturb a line of
+// output.
+func printable(s string) string {
+	if quoted := fmt.Sprintf("%q", s); quoted != `"`+s+`"` {
+		return quoted
+	}
+	return s
+}

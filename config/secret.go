@@ -1,0 +1,119 @@
+package config
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+)
+
+// KeySize is the length of a master key in bytes.
+const KeySize = 32
+
+const redacted = "[redacted]"
+
+// DatabaseURL names the database. It may hold a password, so that everything
+// but Reveal shows a redacted form.
+type DatabaseURL struct{ text string }
+
+// NewDatabaseURL returns the URL with the given text, unchecked: Validate tells
+// whether it is one.
+func NewDatabaseURL(text string) DatabaseURL { return DatabaseURL{text} }
+
+// Reveal returns the URL as it was given.
+func (u DatabaseURL) Reveal() string { return u.text }
+
+// SQLitePath returns the path of the SQLite database file and whether the URL
+// names one.
+func (u DatabaseURL) SQLitePath() (string, bool) {
+	path, ok := strings.CutPrefix(u.text, "sqlite:")
+	return path, ok && path != ""
+}
+
+// Postgres tells whether the URL names a PostgreSQL database.
+func (u DatabaseURL) Postgres() bool {
+	return strings.HasPrefix(u.text, "postgres://") || strings.HasPrefix(u.text, "postgresql://")
+}
+
+// String returns the URL without its password and query.
+func (u DatabaseURL) String() string {
+	if _, ok := u.SQLitePath(); ok || u.text == "" {
+		return u.text
+	}
+	parsed, err := url.Parse(u.text)
+	if err != nil || !u.Postgres() {
+		return redacted
+	}
+	shown := url.URL{Scheme: parsed.Scheme, Host: parsed.Host, Path: parsed.Path}
+	if parsed.User != nil {
+		shown.User = url.User(parsed.User.Username())
+	}
+	return shown.String()
+}
+
+// Format prints the redacted form whatever the verb.
+func (u DatabaseURL) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, u.String()) }
+
+// MarshalText encodes the redacted form.
+func (u DatabaseURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// UnmarshalText takes any text; Validate tells whether it is a database URL.
+func (u *DatabaseURL) UnmarshalText(text []byte) error {
+	u.text = string(text)
+	return nil
+}
+
+// MasterKey is the list of keys that seal secrets at rest: the first seals, all
+// open.
+type MasterKey struct{ keys [][]byte }
+
+// NewMasterKey returns a list of the given keys. Each must have KeySize bytes.
+func NewMasterKey(keys ...[]byte) (MasterKey, error) {
+	for _, k := range keys {
+		if len(k) != KeySize {
+			return MasterKey{}, errMasterKey
+		}
+	}
+	return MasterKey{keys}, nil
+}
+
+var errMasterKey = errors.New("must be 32 bytes in base64, or a comma-separated list of such keys")
+
+// Reveal returns the keys, the sealing one first; none when none was given.
+func (k MasterKey) Reveal() [][]byte { return k.keys }
+
+// String tells how many keys there are, and nothing else of them.
+func (k MasterKey) String() string {
+	if len(k.keys) == 0 {
+		return ""
+	}
+	return redacted
+}
+
+// Format prints the redacted form whatever the verb.
+func (k MasterKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
+// MarshalText encodes the redacted form.
+func (k MasterKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads a comma-separated list of keys in base64, padded or not,
+// in the standard or the URL alphabet. Its error does not repeat the text.
+func (k *MasterKey) UnmarshalText(text []byte) error {
+	var keys [][]byte
+	for part := range strings.SplitSeq(string(text), ",") {
+		key, err := decodeBase64(strings.TrimSpace(part))
+		if err != nil || len(key) != KeySize {
+			return errMasterKey
+		}
+		keys = append(keys, key)
+	}
+	k.keys = keys
+	return nil
+}
+
+func decodeBase64(s string) ([]byte, error) {
+	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
+	return base64.RawStdEncoding.DecodeString(s)
+}

@@ -1,0 +1,82 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+const prefix = "LATCHKEY_"
+
+// Setting describes one setting, as read from the tags of Config.
+type Setting struct {
+	Key      string // in the YAML file, for instance "ops_listen"
+	Variable string // in the environment, for instance "LATCHKEY_OPS_LISTEN"
+	Flag     string // on the command line, without dashes, for instance "ops-listen"; empty: none
+	FileFlag string // flag that names the file which holds a secret; empty: not a secret
+	Default  string // as text; empty: see Derived, or none
+	Derived  string // what the default follows from
+	Meaning  string
+	Secret   bool
+
+	field int // index in Config
+	wants string
+}
+
+// Settings returns all settings in the order of Config's fields.
+func Settings() []Setting {
+	t := reflect.TypeFor[Config]()
+	all := make([]Setting, 0, t.NumField())
+	for i := range t.NumField() {
+		all = append(all, newSetting(i, t.Field(i)))
+	}
+	return all
+}
+
+func newSetting(i int, f reflect.StructField) Setting {
+	name, secret := f.Tag.Get("env"), f.Tag.Get("secret")
+	s := Setting{
+		Key:      strings.ToLower(name),
+		Variable: prefix + name,
+		Default:  f.Tag.Get("default"),
+		Derived:  f.Tag.Get("derived"),
+		Meaning:  f.Tag.Get("meaning"),
+		Secret:   secret != "",
+		field:    i,
+		wants:    wants[f.Type.String()],
+	}
+	flag := strings.ReplaceAll(s.Key, "_", "-")
+	if secret != "only" {
+		s.Flag = flag
+	}
+	if s.Secret {
+		s.FileFlag = flag + "-file"
+	}
+	return s
+}
+
+// wants says, for each type of a field, what its text must be.
+var wants = map[string]string{
+	"int":            "must be a whole number",
+	"bool":           "must be true or false",
+	"time.Duration":  "must be a duration such as 10s or 1h",
+	"zerolog.Level":  "must be trace, debug, info, warn, error or disabled",
+	"[]netip.Prefix": "must be a comma-separated list of CIDR blocks such as 10.0.0.0/8",
+	// Its error never repeats the text that was given.
+	"config.MasterKey": errMasterKey.Error(),
+}
+
+func (s Setting) fileVariable() string { return s.Variable + "_FILE" }
+
+// Show returns the value of the setting as text, redacted when it is secret.
+func (c Config) Show(s Setting) string {
+	v := reflect.ValueOf(c).Field(s.field)
+	if v.Kind() != reflect.Slice {
+		return fmt.Sprint(v.Interface())
+	}
+	parts := make([]string, v.Len())
+	for i := range parts {
+		parts[i] = fmt.Sprint(v.Index(i).Interface())
+	}
+	return strings.Join(parts, ",")
+}

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Validate returns a Faults with every setting whose value cannot be used, or
+// nil.
+func (c Config) Validate() error { return c.faults().orNil() }
+
+func (c Config) faults() Faults {
+	var v validator
+	v.address("listen", c.Listen)
+	v.address("ops_listen", c.OpsListen)
+	v.check("ops_listen", c.OpsListen != c.Listen || strings.HasSuffix(c.Listen, ":0"), "must differ from listen")
+	v.problem("issuer", issuerProblem(c.Issuer))
+	v.check("audience", c.Audience != "" && !strings.ContainsFunc(c.Audience, isSpaceOrControl), "must be a name without spaces")
+	v.problem("database_url", databaseProblem(c.DatabaseURL))
+	v.between("database_max_conns", c.DatabaseMaxConns, 1, 1000)
+	v.problem("master_key", c.masterKeyProblem())
+	v.check("log_level", validLevel(c.LogLevel), wants["zerolog.Level"])
+	v.check("signing_alg", slices.Contains(signingAlgs, c.SigningAlg), "must be one of "+strings.Join(signingAlgs, ", "))
+	v.duration("jwks_max_age", c.JWKSMaxAge, time.Second, 24*time.Hour)
+	v.duration("refresh_grace", c.RefreshGrace, 0, time.Minute)
+	for _, p := range c.OutboundAllow {
+		v.check("outbound_allow", p.IsValid() && p == p.Masked(), fmt.Sprintf("%s has bits set behind its prefix length", p))
+	}
+	v.between("hash_concurrency", c.HashConcurrency, 1, 1024)
+	v.duration("request_timeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
+	v.duration("shutdown_timeout", c.ShutdownTimeout, 100*time.Millisecond, 10*time.Minute)
+	return Faults(v)
+}
+
+// validator collects faults.
+type validator Faults
+
+func (v *validator) problem(key, problem string) {
+	if problem != "" {
+		*v = append(*v, Fault{Setting: key, Problem: problem})
+	}
+}
+
+func (v *validator) check(key string, ok bool, problem string) {
+	if !ok {
+		v.problem(key, problem)
+	}
+}
+
+func (v *validator) between(key string, n, least, most int) {
+	v.check(key, least <= n && n <= most, fmt.Sprintf("must be from %d to %d", least, most))
+}
+
+func (v *validator) duration(key string, d, least, most time.Duration) {
+	v.check(key, least <= d && d <= most, fmt.Sprintf("must be from %s to %s", least, most))
+}
+
+func (v *validator) address(key, address string) {
+	host, port, err := net.SplitHostPort(address)
+	n, numErr := strconv.ParseUint(port, 10, 16)
+	ok := err == nil && numErr == nil && n <= 65535 && !strings.ContainsFunc(host, isSpaceOrControl)
+	v.check(key, ok, "must be host:port with a port from 0 to 65535")
+}
+
+func isSpaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
+
+func validLevel(l zerolog.Level) bool {
+	return zerolog.TraceLevel <= l && l <= zerolog.ErrorLevel || l == zerolog.Disabled
+}
+
+// signingAlgs are the JWS algorithms of access tokens (RFC 7518 §3.1, RFC 8037).
+var signingAlgs = []string{"ES256", "RS256", "EdDSA"}
+
+// issuerProblem checks an issuer identifier: RFC 8414 §2 wants a URL without
+// query and fragment. Plain http is let pass, for development and for networks
+// where something else protects the connection.
+func issuerProblem(issuer string) string {
+	u, err := url.Parse(issuer)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return "must be an http or https URL"
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || strings.Contains(issuer, "#"):
+		return "must have no user, query or fragment"
+	case strings.HasSuffix(issuer, "/"):
+		return "must not end in a slash"
+	}
+	return ""
+}
+
+func databaseProblem(u DatabaseURL) string {
+	if path, ok := u.SQLitePath(); ok {
+		if path == ":memory:" {
+			return "must name a file: what is in memory is gone after a restart"
+		}
+		return ""
+	}
+	if parsed, err := url.Parse(u.Reveal()); !u.Postgres() || err != nil || parsed.Path == "" && parsed.Host == "" {
+		return "must be sqlite:PATH or postgres://…"
+	}
+	return ""
+}
+
+func (c Config) masterKeyProblem() string {
+	if len(c.MasterKey.keys) == 0 && c.DatabaseURL.Postgres() {
+		return "is required with PostgreSQL (32 random bytes in base64)"
+	}
+	return ""
+}

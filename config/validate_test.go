@@ -1,0 +1,66 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+)
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(*Config)
+		want   []string // settings with a fault
+	}{
+		{"port 0 for both", func(c *Config) { c.Listen, c.OpsListen = "127.0.0.1:0", "127.0.0.1:0" }, nil},
+		{"IPv6", func(c *Config) { c.Listen = "[::1]:8080" }, nil},
+		{"no port", func(c *Config) { c.Listen = "localhost" }, []string{"listen"}},
+		{"port out of range", func(c *Config) { c.OpsListen = ":65536" }, []string{"ops_listen"}},
+		{"same address twice", func(c *Config) { c.OpsListen = c.Listen }, []string{"ops_listen"}},
+		{"issuer with path", func(c *Config) { c.Issuer = "https://id.example/tenant" }, nil},
+		{"issuer with slash", func(c *Config) { c.Issuer = "https://id.example/" }, []string{"issuer"}},
+		{"issuer with query", func(c *Config) { c.Issuer = "https://id.example?" }, []string{"issuer"}},
+		{"issuer with fragment", func(c *Config) { c.Issuer = "https://id.example#a" }, []string{"issuer"}},
+		{"issuer with user", func(c *Config) { c.Issuer = "https://me@id.example" }, []string{"issuer"}},
+		{"issuer of another scheme", func(c *Config) { c.Issuer = "ftp://id.example" }, []string{"issuer"}},
+		{"issuer without host", func(c *Config) { c.Issuer = "https:///a" }, []string{"issuer"}},
+		{"audience with a space", func(c *Config) { c.Audience = "a b" }, []string{"audience"}},
+		{"database of another kind", func(c *Config) { c.DatabaseURL = NewDatabaseURL("host=db") }, []string{"database_url"}},
+		{"sqlite without a path", func(c *Config) { c.DatabaseURL = NewDatabaseURL("sqlite:") }, []string{"database_url"}},
+		{"sqlite in memory", func(c *Config) { c.DatabaseURL = NewDatabaseURL("sqlite::memory:") }, []string{"database_url"}},
+		{"postgres by socket", func(c *Config) { c.DatabaseURL = NewDatabaseURL("postgresql:///x?host=/run") }, []string{"master_key"}},
+		{"level", func(c *Config) { c.LogLevel = zerolog.FatalLevel }, []string{"log_level"}},
+		{"level disabled", func(c *Config) { c.LogLevel = zerolog.Disabled }, nil},
+		{"algorithm none", func(c *Config) { c.SigningAlg = "none" }, []string{"signing_alg"}},
+		{"algorithm EdDSA", func(c *Config) { c.SigningAlg = "EdDSA" }, nil},
+		{"no grace", func(c *Config) { c.RefreshGrace = 0 }, nil},
+		{"longest grace", func(c *Config) { c.RefreshGrace = time.Minute }, nil},
+		{"grace too long", func(c *Config) { c.RefreshGrace = time.Minute + 1 }, []string{"refresh_grace"}},
+		{"negative grace", func(c *Config) { c.RefreshGrace = -1 }, []string{"refresh_grace"}},
+		{"host bits", func(c *Config) { c.OutboundAllow = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")} }, []string{"outbound_allow"}},
+		{"numbers and times", func(c *Config) {
+			c.DatabaseMaxConns, c.HashConcurrency, c.JWKSMaxAge, c.RequestTimeout, c.ShutdownTimeout = 0, 0, 0, 0, 0
+		}, []string{"database_max_conns", "jwks_max_age", "hash_concurrency", "request_timeout", "shutdown_timeout"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := Default()
+			tt.change(&c)
+			var got []string
+			err := c.Validate()
+			faults, _ := errors.AsType[Faults](err)
+			for _, f := range faults {
+				got = append(got, f.Setting)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%v\n%s", err, diff)
+			}
+		})
+	}
+}
