@@ -1,0 +1,155 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/ory/fosite"
+
+	"latchkey/grants"
+	"latchkey/storage"
+)
+
+// refusal is what the endpoints below /oauth answer instead of what was asked:
+// the members of RFC 6749 §5.2 and, for OrderCloud's clients, an entry of the
+// Errors array in the same body.
+type refusal struct {
+	status      int
+	code        string // RFC 6749
+	description string
+	vendorCode  string // OrderCloud
+}
+
+// Refusals of the pipeline itself. They are errors, so that a step can return
+// one; what a body looks like is decided in writeError only.
+var (
+	errMethod                   = errors.New("method is not POST")
+	errContentType              = errors.New("content type is not a form")
+	errTooLarge                 = errors.New("body is too large")
+	errTooManyParameters        = errors.New("too many parameters")
+	errMalformedForm            = errors.New("form is malformed")
+	errRepeatedParameter        = errors.New("parameter is repeated")
+	errMalformedName            = errors.New("username or client_id is malformed")
+	errMalformedScope           = errors.New("scope is malformed")
+	errGrantTypeMissing         = errors.New("grant_type is missing")
+	errUnsupportedGrantType     = errors.New("grant type is not supported")
+	errInvalidClient            = errors.New("client authentication failed")
+	errInvalidClientHeader      = errors.New("client authentication by header failed")
+	errTwoClientAuthentications = errors.New("two client authentications")
+	errTokenMissing             = errors.New("token is missing")
+	errForeignToken             = errors.New("token belongs to another client")
+)
+
+const (
+	codeOAuth         = "Auth.OauthError"
+	codeInvalidClient = "ApiClient.InvalidClientID"
+)
+
+// refusals maps what can go wrong to the wire. The first match counts; what
+// none matches is a server error, and its text goes to the log only.
+var refusals = []struct {
+	err error
+	refusal
+}{
+	{errMethod, refusal{http.StatusMethodNotAllowed, "invalid_request", "The method must be POST.", codeOAuth}},
+	{errContentType, refusal{http.StatusUnsupportedMediaType, "invalid_request", "Invalid content type. Please use x-www-form-urlencoded.", "Request.InvalidContentType"}},
+	{errTooLarge, refusal{http.StatusRequestEntityTooLarge, "invalid_request", "The request body is too large.", codeOAuth}},
+	{errTooManyParameters, refusal{http.StatusBadRequest, "invalid_request", "There are too many parameters.", codeOAuth}},
+	{errMalformedForm, refusal{http.StatusBadRequest, "invalid_request", "The request body is not a well-formed form.", codeOAuth}},
+	{errRepeatedParameter, refusal{http.StatusBadRequest, "invalid_request", "A parameter is repeated.", codeOAuth}},
+	{errMalformedName, refusal{http.StatusBadRequest, "invalid_request", "A username or client_id has unsupported characters or is too long.", codeOAuth}},
+	{errMalformedScope, refusal{http.StatusBadRequest, "invalid_scope", "The scope has unsupported characters.", codeOAuth}},
+	{errGrantTypeMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter grant_type is missing.", codeOAuth}},
+	{errUnsupportedGrantType, refusal{http.StatusBadRequest, "unsupported_grant_type", "The grant type is not supported.", codeOAuth}},
+	{errInvalidClient, refusal{http.StatusBadRequest, "invalid_client", "Invalid Client ID.", codeInvalidClient}},
+	{errInvalidClientHeader, refusal{http.StatusUnauthorized, "invalid_client", "Invalid Client ID.", codeInvalidClient}},
+	{errTwoClientAuthentications, refusal{http.StatusBadRequest, "invalid_request", "The client authenticated itself in two ways.", codeOAuth}},
+	{errTokenMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter token is missing.", codeOAuth}},
+	{errForeignToken, refusal{http.StatusBadRequest, "unauthorized_client", "The token was issued to another client.", codeOAuth}},
+
+	{storage.ErrUnavailable, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot answer now. Try again.", codeOAuth}},
+	{context.DeadlineExceeded, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot answer now. Try again.", codeOAuth}},
+	{grants.ErrBusy, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server is busy. Try again.", codeOAuth}},
+
+	{grants.ErrCredentialsMissing, refusal{http.StatusBadRequest, "invalid_request", "Both username and password are required.", "Auth.UsernameAndPasswordRequired"}},
+	{grants.ErrCredentials, refusal{http.StatusBadRequest, "invalid_grant", "Invalid username or password.", "Auth.InvalidUsernameOrPassword"}},
+	{grants.ErrContextUserRequired, refusal{http.StatusBadRequest, "invalid_grant", "Default context user required for client credentials grant", codeOAuth}},
+	{grants.ErrRefreshToken, refusal{http.StatusBadRequest, "invalid_grant", "The refresh token is invalid, expired or revoked.", codeOAuth}},
+	{grants.ErrScopeExceeded, refusal{http.StatusBadRequest, "invalid_scope", "The requested scope exceeds the scope granted.", codeOAuth}},
+	{fosite.ErrUnauthorizedClient, refusal{http.StatusBadRequest, "unauthorized_client", "The client may not use this grant type.", codeOAuth}},
+}
+
+var serverError = refusal{http.StatusInternalServerError, "server_error", "The server could not answer.", codeOAuth}
+
+// classify finds the refusal that an error means.
+func classify(err error) (r refusal, known bool) {
+	for _, m := range refusals {
+		if errors.Is(err, m.err) {
+			return m.refusal, true
+		}
+	}
+	var e *fosite.RFC6749Error
+	if !errors.As(err, &e) || e.CodeField >= http.StatusInternalServerError {
+		return serverError, false
+	}
+	r = refusal{http.StatusBadRequest, e.ErrorField, printable(e.DescriptionField), codeOAuth}
+	if e.HintField != "" {
+		r.description = printable(e.HintField)
+	}
+	if errors.Is(err, grants.ErrInsufficientRoles) {
+		r.vendorCode, r.description = "Auth.InsufficientRoles", "User does not have role(s) required to perform this action."
+	}
+	return r, true
+}
+
+// printable keeps a text within what error_description may hold (RFC 6749
+// §5.2).
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return '?'
+		}
+		return c
+	}, s)
+}
+
+// writeError answers a refusal.
+func (p *Provider) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	answer, known := classify(err)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return // nobody is there to read an answer
+	case !known || answer.status >= http.StatusInternalServerError:
+		p.cfg.Logger.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Int("status", answer.status).Msg("request failed")
+	}
+	switch answer.status {
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", http.MethodPost)
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Basic realm="latchkey"`)
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, answer.status, map[string]any{
+		"error":             answer.code,
+		"error_description": answer.description,
+		"Errors":            []any{map[string]any{"ErrorCode": answer.vendorCode, "Message": answer.description, "Data": nil}},
+	})
+}
+
+// writeJSON answers what no cache may keep (RFC 6749 §5.1).
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	encoded, err := json.Marshal(body)
+	if err != nil { // only possible for a body that is not made of plain values
+		panic(err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json;charset=UTF-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	w.WriteHeader(status)
+	_, _ = w.Write(encoded) // a client that has gone gets nothing
+}

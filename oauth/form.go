@@ -1,0 +1,99 @@
+package oauth
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"latchkey/otp"
+)
+
+// Limits of a form that a client may send.
+const (
+	maxFormBytes      = 64 << 10
+	maxFormParameters = 64
+)
+
+const formType = "application/x-www-form-urlencoded"
+
+// readForm reads the parameters of a POST request and makes them the only ones
+// that anybody sees: the query is not read (RFC 6749 §3.2), empty values are
+// dropped and repeated parameters refused (RFC 6749 §3.1), but for resource
+// and audience (RFC 8707 §2, RFC 8693 §2.1).
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	if r.Method != http.MethodPost {
+		return nil, errMethod
+	}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) || media != formType {
+		return nil, errContentType
+	}
+	body, err := readBody(w, r, maxFormBytes)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Count(body, "&") >= maxFormParameters {
+		return nil, errTooManyParameters
+	}
+	form, err := url.ParseQuery(body)
+	if err != nil {
+		return nil, errMalformedForm
+	}
+	if err := checkForm(form); err != nil {
+		return nil, err
+	}
+	r.Form, r.PostForm = form, form
+	return form, nil
+}
+
+// readBody reads at most limit bytes.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, error) {
+	if r.ContentLength > limit {
+		return "", errTooLarge
+	}
+	var body strings.Builder
+	if r.ContentLength > 0 {
+		body.Grow(int(r.ContentLength))
+	}
+	if _, err := io.Copy(&body, http.MaxBytesReader(w, r.Body, limit)); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return "", errTooLarge
+		}
+		return "", errMalformedForm
+	}
+	return body.String(), nil
+}
+
+func checkForm(form url.Values) error {
+	for name, values := range form {
+		if len(values) > 1 && name != "resource" && name != "audience" {
+			return errRepeatedParameter
+		}
+		if len(values) == 1 && values[0] == "" {
+			delete(form, name)
+		}
+	}
+	for _, name := range []string{"username", "client_id"} {
+		if !otp.IsName(form.Get(name)) {
+			return errMalformedName
+		}
+	}
+	if !isScope(form.Get("scope")) {
+		return errMalformedScope
+	}
+	return nil
+}
+
+// isScope tells whether s is a list of scope tokens (RFC 6749 §3.3) or empty.
+func isScope(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}

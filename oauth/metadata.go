@@ -1,0 +1,91 @@
+package oauth
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// metadata is what RFC 8414 §2 lets a server say of itself. Only what is
+// served is said.
+type metadata struct {
+	Issuer                                    string   `json:"issuer"`
+	TokenEndpoint                             string   `json:"token_endpoint"`
+	JWKSURI                                   string   `json:"jwks_uri"`
+	RevocationEndpoint                        string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
+	GrantTypesSupported                       []string `json:"grant_types_supported"`
+	ResponseTypesSupported                    []string `json:"response_types_supported"`
+	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+}
+
+func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) {
+	confidential := []string{"client_secret_basic", "client_secret_post"}
+	all := append([]string{"none"}, confidential...)
+	p.writeCacheable(w, metadata{
+		Issuer:                                    p.cfg.Issuer,
+		TokenEndpoint:                             p.base + "/oauth/token",
+		JWKSURI:                                   p.base + "/oauth/jwks",
+		RevocationEndpoint:                        p.base + "/oauth/revoke",
+		IntrospectionEndpoint:                     p.base + "/oauth/introspect",
+		GrantTypesSupported:                       p.grantTypes,
+		ResponseTypesSupported:                    []string{},
+		TokenEndpointAuthMethodsSupported:         all,
+		RevocationEndpointAuthMethodsSupported:    all,
+		IntrospectionEndpointAuthMethodsSupported: confidential,
+	})
+}
+
+// serveKeys publishes the keys that verify our tokens (RFC 7517 §5).
+func (p *Provider) serveKeys(w http.ResponseWriter, _ *http.Request) {
+	p.writeCacheable(w, p.cfg.Ring.PublicSet())
+}
+
+// serveKey publishes one key by its kid, as OrderCloud's libraries ask for it.
+func (p *Provider) serveKey(w http.ResponseWriter, r *http.Request) {
+	key, ok := p.cfg.Ring.Public(r.PathValue("kid"))
+	if !ok {
+		writeJSON(w, http.StatusNotFound, map[string]any{"Errors": []any{map[string]any{
+			"ErrorCode": "NotFound", "Message": "Object not found.",
+			"Data": map[string]string{"ObjectType": "Cert", "ObjectID": printable(r.PathValue("kid"))},
+		}}})
+		return
+	}
+	p.writeCacheable(w, json.RawMessage(key))
+}
+
+// writeCacheable answers what resource servers may keep for the ring's
+// publication time: no key signs before it was visible for so long.
+func (p *Provider) writeCacheable(w http.ResponseWriter, body any) {
+	encoded, err := json.Marshal(body)
+	if err != nil { // only possible for a body that is not made of plain values
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(p.cfg.JWKSMaxAge.Seconds())))
+	_, _ = w.Write(encoded) // a client that has gone gets nothing
+}
+
+// wellKnown is where RFC 8414 §3.1 puts an issuer's metadata: the well-known
+// name comes before the issuer's own path.
+func wellKnown(name, issuer string) string {
+	return "/.well-known/" + name + strings.TrimSuffix(issuerPath(issuer), "/")
+}
+
+// wellKnownSuffix is where OpenID Connect Discovery 1.0 §4 looks: after the
+// issuer's path.
+func wellKnownSuffix(name, issuer string) string {
+	return strings.TrimSuffix(issuerPath(issuer), "/") + "/.well-known/" + name
+}
+
+func issuerPath(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil { // New has parsed it already
+		return ""
+	}
+	return u.Path
+}

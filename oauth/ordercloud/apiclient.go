@@ -1,0 +1,215 @@
+package ordercloud
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"latchkey/storage"
+)
+
+// Durations in minutes that an API client has unless it says otherwise.
+const (
+	defaultAccessTokenDuration    = 600
+	defaultAnonymousTokenDuration = 7 * 24 * 60
+	maxTokenDuration              = 524160
+)
+
+// The values that the extra members of an API client may take.
+const (
+	credentialOTP      = "otp"
+	credentialPassword = "password"
+)
+
+// ApiClient is OrderCloud's API client, with Latchkey's extra members at the
+// end. Without any of those it behaves like OrderCloud's: password, client
+// credentials and refresh, both credentials, and a refresh token that stays.
+type ApiClient struct { //nolint:revive // OrderCloud's spelling
+	ID                         string
+	ClientSecret               *string // write only
+	AccessTokenDuration        *int    // minutes, 10 to 600; default 600
+	Active                     *bool   // default true
+	AppName                    string
+	RefreshTokenDuration       *int // minutes, 0 to 524160; default 0: no refresh tokens
+	AnonymousTokenDuration     *int // minutes; default a week
+	DefaultContextUserName     *string
+	XP                         json.RawMessage `json:"xp"`
+	AllowAnyBuyer              bool
+	AllowAnySupplier           bool
+	AllowSeller                bool
+	IsAnonBuyer                bool
+	AssignedBuyerCount         int // read only; for the caller of ApiClientFromRecord to count
+	AssignedSupplierCount      int // likewise
+	MinimumRequiredRoles       []string
+	MinimumRequiredCustomRoles []string
+	MaximumGrantedRoles        []string
+	MaximumGrantedCustomRoles  []string
+
+	// Of orders, which do not exist here: taken and not kept.
+	OrderCheckoutIntegrationEventID   *string
+	OrderCheckoutIntegrationEventName *string
+	OrderReturnIntegrationEventID     *string
+	OrderReturnIntegrationEventName   *string
+	AddToCartIntegrationEventID       *string
+	AddToCartIntegrationEventName     *string
+
+	GrantTypes               []string // default password, client_credentials, refresh_token
+	AllowedCredentials       []string // "otp", "password"; default both
+	RefreshTokenRotation     *bool    // default: true if one of the two above is given
+	RefreshTokenIdleDuration *int     // minutes that a refresh token may lie unused; default 0: no limit
+	SigningAlg               *string  // ES256, RS256 or EdDSA; default the server's
+	PasswordProfileID        *string  // whose logins sign in; default "default"
+}
+
+// ApiClientAssignment admits the users of a buyer or of a supplier.
+type ApiClientAssignment struct { //nolint:revive // OrderCloud's spelling
+	ApiClientID string //nolint:revive // OrderCloud's spelling
+	BuyerID     *string
+	SupplierID  *string
+}
+
+// Validate returns the faults of the assignment, as found at path.
+func (a ApiClientAssignment) Validate(path string) Faults {
+	c := check{path: path}
+	c.id("ApiClientID", a.ApiClientID)
+	c.party(a.BuyerID, a.SupplierID)
+	if a.BuyerID == nil && a.SupplierID == nil {
+		c.fail("BuyerID", "BuyerID or SupplierID is required; for admin users set AllowSeller on the client")
+	}
+	return c.faults
+}
+
+// Validate returns every fault of the client, as found at path.
+func (a ApiClient) Validate(path string) Faults {
+	c := check{path: path}
+	c.id("ID", a.ID)
+	for _, prefix := range []string{storage.UserPrefix, storage.AccountPrefix} {
+		if strings.HasPrefix(strings.ToLower(a.ID), prefix) {
+			c.fail("ID", "must not begin with %s, which marks generated identifiers", prefix)
+		}
+	}
+	c.required("AppName", a.AppName)
+	c.secret("ClientSecret", a.ClientSecret, "leave it out for a public client")
+	c.between("AccessTokenDuration", a.AccessTokenDuration, 10, 600)
+	c.between("RefreshTokenDuration", a.RefreshTokenDuration, 0, maxTokenDuration)
+	c.between("AnonymousTokenDuration", a.AnonymousTokenDuration, 10, maxTokenDuration)
+	c.between("RefreshTokenIdleDuration", a.RefreshTokenIdleDuration, 0, maxTokenDuration)
+	c.text("DefaultContextUserName", orDefault(a.DefaultContextUserName, ""))
+	if a.IsAnonBuyer && orDefault(a.DefaultContextUserName, "") == "" {
+		c.fail("IsAnonBuyer", "needs a DefaultContextUserName")
+	}
+	c.xp(a.XP)
+	c.roles("MinimumRequiredRoles", a.MinimumRequiredRoles)
+	c.roles("MinimumRequiredCustomRoles", a.MinimumRequiredCustomRoles)
+	c.roles("MaximumGrantedRoles", a.MaximumGrantedRoles)
+	c.roles("MaximumGrantedCustomRoles", a.MaximumGrantedCustomRoles)
+	c.eachOneOf("GrantTypes", a.GrantTypes, grantTypes()...)
+	c.eachOneOf("AllowedCredentials", a.AllowedCredentials, credentialOTP, credentialPassword)
+	if a.SigningAlg != nil {
+		c.oneOf("SigningAlg", *a.SigningAlg, "ES256", "RS256", "EdDSA")
+	}
+	c.reference("PasswordProfileID", a.PasswordProfileID)
+	return c.faults
+}
+
+// ordinaryGrants are those of a client that names none (OrderCloud).
+func ordinaryGrants() []string {
+	return []string{"client_credentials", "password", "refresh_token"}
+}
+
+func grantTypes() []string {
+	return append(ordinaryGrants(),
+		"urn:latchkey:params:oauth:grant-type:account-member",
+		"urn:ietf:params:oauth:grant-type:token-exchange")
+}
+
+// ToRecord returns base with everything the client says. What the wire does
+// not carry stays: secrets, assignments, own roles, version and times. An ID
+// that differs from the stored one only in letter case does not replace it. A
+// client without any secret is public; ClientSecret is not looked at, since
+// its digest is the caller's to make.
+func (a ApiClient) ToRecord(base storage.Client) storage.Client {
+	r := base
+	if !strings.EqualFold(r.ID, a.ID) {
+		r.ID = a.ID
+	}
+	r.Name = a.AppName
+	r.Active = orDefault(a.Active, true)
+	r.Public = len(base.Secrets) == 0
+	r.ProfileID = orDefault(a.PasswordProfileID, storage.DefaultProfileID)
+	r.MinimumRoles = set(a.MinimumRequiredRoles, a.MinimumRequiredCustomRoles)
+	r.MaximumRoles = set(a.MaximumGrantedRoles, a.MaximumGrantedCustomRoles)
+	r.AllowAnyBuyer, r.AllowAnySupplier, r.AllowSeller = a.AllowAnyBuyer, a.AllowAnySupplier, a.AllowSeller
+	r.DefaultContextUser = orDefault(a.DefaultContextUserName, "")
+	r.AnonymousBuyer = a.IsAnonBuyer
+	r.AccessTokenTTL = minutes(orDefault(a.AccessTokenDuration, defaultAccessTokenDuration))
+	r.RefreshTokenTTL = minutes(orDefault(a.RefreshTokenDuration, 0))
+	r.RefreshIdleTTL = minutes(orDefault(a.RefreshTokenIdleDuration, 0))
+	r.AnonymousTokenTTL = minutes(orDefault(a.AnonymousTokenDuration, defaultAnonymousTokenDuration))
+	r.SigningAlg = orDefault(a.SigningAlg, "")
+	r.XP = a.XP
+	a.extrasToRecord(&r)
+	return r
+}
+
+func (a ApiClient) extrasToRecord(r *storage.Client) {
+	r.GrantTypes = ordinaryGrants()
+	if a.GrantTypes != nil {
+		r.GrantTypes = set(a.GrantTypes)
+	}
+	r.Credentials = storage.Credentials{OTP: true, Password: true}
+	if a.AllowedCredentials != nil {
+		r.Credentials.OTP = slices.Contains(a.AllowedCredentials, credentialOTP)
+		r.Credentials.Password = slices.Contains(a.AllowedCredentials, credentialPassword)
+	}
+	rotates := orDefault(a.RefreshTokenRotation, a.GrantTypes != nil || a.AllowedCredentials != nil)
+	r.ReuseRefreshTokens = !rotates
+}
+
+// ApiClientFromRecord returns the client as the wire shows it. It says every
+// extra member that has a value, so that sending it back changes nothing.
+func ApiClientFromRecord(r storage.Client) ApiClient { //nolint:revive // OrderCloud's spelling
+	a := ApiClient{
+		ID:                       r.ID,
+		AppName:                  r.Name,
+		Active:                   &r.Active,
+		AccessTokenDuration:      inMinutes(r.AccessTokenTTL),
+		RefreshTokenDuration:     inMinutes(r.RefreshTokenTTL),
+		AnonymousTokenDuration:   inMinutes(r.AnonymousTokenTTL),
+		RefreshTokenIdleDuration: inMinutes(r.RefreshIdleTTL),
+		DefaultContextUserName:   optional(r.DefaultContextUser),
+		XP:                       present(r.XP),
+		AllowAnyBuyer:            r.AllowAnyBuyer,
+		AllowAnySupplier:         r.AllowAnySupplier,
+		AllowSeller:              r.AllowSeller,
+		IsAnonBuyer:              r.AnonymousBuyer,
+		GrantTypes:               listed(set(r.GrantTypes)),
+		AllowedCredentials:       credentials(r.Credentials),
+		SigningAlg:               optional(r.SigningAlg),
+		PasswordProfileID:        optional(r.ProfileID),
+	}
+	rotates := !r.ReuseRefreshTokens
+	a.RefreshTokenRotation = &rotates
+	a.MinimumRequiredRoles, a.MinimumRequiredCustomRoles = splitRoles(r.MinimumRoles)
+	a.MaximumGrantedRoles, a.MaximumGrantedCustomRoles = splitRoles(r.MaximumRoles)
+	return a
+}
+
+func credentials(c storage.Credentials) []string {
+	list := []string{}
+	if c.OTP {
+		list = append(list, credentialOTP)
+	}
+	if c.Password {
+		list = append(list, credentialPassword)
+	}
+	return list
+}
+
+func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
+
+func inMinutes(d time.Duration) *int {
+	n := int(d / time.Minute)
+	return &n
+}

@@ -1,0 +1,189 @@
+package ordercloud
+
+import (
+	"encoding/json"
+	"net/mail"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"latchkey/otp"
+)
+
+// Sizes, in bytes, beyond which a member is refused.
+const (
+	maxID     = 100
+	maxText   = otp.MaxNameBytes // so that every name that is stored can be asked for
+	maxSecret = 1024
+	maxXP     = 64 << 10
+)
+
+// check collects the faults of one resource.
+type check struct {
+	path   string
+	faults Faults
+}
+
+func (c *check) fail(field, format string, args ...any) {
+	c.faults.Add(Join(c.path, field), format, args...)
+}
+
+// id checks an identifier unless it is empty: whoever stores the resource
+// chooses one then.
+func (c *check) id(field, value string) {
+	if len(value) > maxID || strings.ContainsFunc(value, func(r rune) bool { return !idRune(r) }) {
+		c.fail(field, "must be 1 to %d of the characters A-Z, a-z, 0-9, - and _", maxID)
+	}
+}
+
+func idRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
+}
+
+// text checks a line of plain text.
+func (c *check) text(field, value string) {
+	switch {
+	case len(value) > maxText:
+		c.fail(field, "longer than %d bytes", maxText)
+	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
+		c.fail(field, "must not contain control characters")
+	}
+}
+
+func (c *check) required(field, value string) {
+	if strings.TrimSpace(value) == "" {
+		c.fail(field, "is required")
+		return
+	}
+	c.text(field, value)
+}
+
+func (c *check) between(field string, value *int, low, high int) {
+	if value != nil && (*value < low || *value > high) {
+		c.fail(field, "must be between %d and %d", low, high)
+	}
+}
+
+// roles checks that each role is a scope-token of RFC 6749 §3.3.
+func (c *check) roles(field string, roles []string) {
+	for i, role := range roles {
+		if role == "" || len(role) > maxID || strings.ContainsFunc(role, func(r rune) bool { return !scopeRune(r) }) {
+			c.fail(Index(field, i), `must be 1 to %d printable ASCII characters without space, " and \`, maxID)
+		}
+	}
+}
+
+func scopeRune(r rune) bool { return r > ' ' && r <= '~' && r != '"' && r != '\\' }
+
+func (c *check) oneOf(field, value string, choices ...string) {
+	if !slices.Contains(choices, value) {
+		c.fail(field, "must be one of %s", strings.Join(choices, ", "))
+	}
+}
+
+func (c *check) eachOneOf(field string, values []string, choices ...string) {
+	for i, value := range values {
+		c.oneOf(Index(field, i), value, choices...)
+	}
+}
+
+// url checks an absolute URL. It may not carry a user's name or password: URLs
+// are shown and logged.
+func (c *check) url(field, value string) {
+	u, err := url.Parse(strings.ReplaceAll(value, messageTypePlaceholder, "type"))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		c.fail(field, "must be an absolute http or https URL")
+		return
+	}
+	if u.User != nil {
+		c.fail(field, "must not contain a user name or password")
+	}
+	c.text(field, value)
+}
+
+func (c *check) email(field, value string) {
+	if a, err := mail.ParseAddress(value); err != nil || a.Address != value {
+		c.fail(field, "must be an e-mail address")
+		return
+	}
+	c.text(field, value)
+}
+
+// xp checks the administrator's own data: an object, as OrderCloud has it.
+func (c *check) xp(value json.RawMessage) {
+	switch {
+	case len(value) > maxXP:
+		c.fail("xp", "longer than %d bytes", maxXP)
+	case len(value) > 0 && value[0] != '{':
+		c.fail("xp", "must be an object")
+	}
+}
+
+// secret checks a password or key, whose value no fault may tell.
+func (c *check) secret(field string, value *string, ifEmpty string) {
+	switch {
+	case value == nil:
+	case *value == "":
+		c.fail(field, "must not be empty; %s", ifEmpty)
+	case len(*value) > maxSecret:
+		c.fail(field, "longer than %d bytes", maxSecret)
+	}
+}
+
+// CheckID returns the faults of an identifier at path, which must be there.
+func CheckID(path, id string) Faults {
+	var c check
+	c.reference(path, &id)
+	return c.faults
+}
+
+// CheckRoles returns the faults of the list of roles at path.
+func CheckRoles(path string, roles []string) Faults {
+	var c check
+	c.roles(path, roles)
+	return c.faults
+}
+
+// Helpers between optional members and the values they stand for.
+
+func orDefault[T any](p *T, value T) T {
+	if p == nil {
+		return value
+	}
+	return *p
+}
+
+// optional returns nil for the zero value, which the wire shows as null.
+func optional[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
+// set returns the members of all lists, sorted and without duplicates.
+func set(lists ...[]string) []string {
+	all := slices.Concat(lists...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// listed returns list, or an empty one for nil, so that JSON shows [].
+func listed(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// present returns nil for a document that is not there, however the store has
+// it, so that JSON shows null.
+func present(doc json.RawMessage) json.RawMessage {
+	if len(doc) == 0 {
+		return nil
+	}
+	return doc
+}

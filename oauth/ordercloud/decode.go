@@ -1,0 +1,131 @@
+package ordercloud
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Decode reads a JSON document into the struct that into points to, and
+// returns every fault with its path below path. It is stricter than
+// encoding/json: a member that the struct does not have, or that occurs twice,
+// is a fault, and names are compared exactly. A null is the same as an absent
+// member. json.RawMessage fields take any value.
+func Decode(data []byte, path string, into any) Faults {
+	var d decoder
+	if !json.Valid(data) {
+		d.faults.Add(path, "not a JSON document")
+		return d.faults
+	}
+	d.value(data, path, reflect.ValueOf(into).Elem())
+	return d.faults
+}
+
+type decoder struct{ faults Faults }
+
+func (d *decoder) value(raw json.RawMessage, path string, v reflect.Value) {
+	raw = bytes.TrimSpace(raw)
+	switch own, ok := v.Addr().Interface().(json.Unmarshaler); {
+	case string(raw) == "null":
+		return
+	case ok: // json.RawMessage, which takes anything, and time.Time
+		if own.UnmarshalJSON(raw) != nil {
+			d.faults.Add(path, "must be a time of RFC 3339")
+		}
+	case v.Kind() == reflect.Pointer:
+		target := reflect.New(v.Type().Elem())
+		d.value(raw, path, target.Elem())
+		v.Set(target)
+	case v.Kind() == reflect.Struct:
+		d.object(raw, path, v)
+	case v.Kind() == reflect.Slice:
+		d.list(raw, path, v)
+	default:
+		if json.Unmarshal(raw, v.Addr().Interface()) != nil {
+			d.faults.Add(path, "must be %s", describe(v.Kind()))
+		}
+	}
+}
+
+func (d *decoder) list(raw json.RawMessage, path string, v reflect.Value) {
+	var elements []json.RawMessage
+	if json.Unmarshal(raw, &elements) != nil {
+		d.faults.Add(path, "must be a list")
+		return
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(elements), len(elements)))
+	for i, e := range elements {
+		if string(bytes.TrimSpace(e)) == "null" {
+			d.faults.Add(Index(path, i), "must not be null")
+			continue
+		}
+		d.value(e, Index(path, i), v.Index(i))
+	}
+}
+
+func (d *decoder) object(raw json.RawMessage, path string, v reflect.Value) {
+	if raw[0] != '{' {
+		d.faults.Add(path, "must be an object")
+		return
+	}
+	known := members(v.Type())
+	seen := map[string]bool{}
+	in := json.NewDecoder(bytes.NewReader(raw))
+	_, _ = in.Token() // the brace; Decode has checked the syntax
+	for in.More() {
+		token, _ := in.Token()
+		name, _ := token.(string)
+		var value json.RawMessage
+		_ = in.Decode(&value)
+		field, ok := known[name]
+		switch {
+		case seen[name]:
+			d.faults.Add(Join(path, name), "occurs twice")
+		case !ok:
+			d.faults.Add(Join(path, name), "unknown member%s", suggestion(name, known))
+		default:
+			d.value(value, Join(path, name), v.FieldByIndex(field))
+		}
+		seen[name] = true
+	}
+}
+
+// members maps the JSON names of a struct's fields, those of embedded structs
+// included, to their indexes.
+func members(t reflect.Type) map[string][]int {
+	byName := map[string][]int{}
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous || !f.IsExported() {
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" {
+			name = f.Name
+		}
+		byName[name] = f.Index
+	}
+	return byName
+}
+
+func suggestion(name string, known map[string][]int) string {
+	for _, k := range slices.Sorted(maps.Keys(known)) {
+		if strings.EqualFold(k, name) {
+			return "; did you mean " + k + "?"
+		}
+	}
+	return ""
+}
+
+func describe(k reflect.Kind) string {
+	switch k {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a string (in YAML, quote what looks like a number)"
+	default:
+		return "a whole number"
+	}
+}

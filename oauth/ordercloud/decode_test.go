@@ -1,0 +1,97 @@
+package ordercloud
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+type testInner struct {
+	Count int
+	Names []string
+}
+
+type TestEmbedded struct{ ID string }
+
+type testOuter struct {
+	TestEmbedded
+	Name   *string
+	Active *bool
+	Inner  []testInner
+	XP     json.RawMessage `json:"xp"`
+}
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	const doc = `{"ID":"a","Name":"n","Active":false,"Inner":[{"Count":2,"Names":["x","y"]},{}],"xp":{"any":["thing",1]}}`
+	var got testOuter
+	if faults := Decode([]byte(doc), "", &got); faults != nil {
+		t.Fatal(faults)
+	}
+	want := testOuter{
+		TestEmbedded: TestEmbedded{ID: "a"}, Name: new("n"), Active: new(false),
+		Inner: []testInner{{Count: 2, Names: []string{"x", "y"}}, {}}, XP: json.RawMessage(`{"any":["thing",1]}`),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDecodeAbsentNullAndEmpty(t *testing.T) {
+	t.Parallel()
+	var got testOuter
+	if faults := Decode([]byte(`{"ID":null,"Active":null,"Inner":[],"xp":null}`), "", &got); faults != nil {
+		t.Fatal(faults)
+	}
+	if got.Inner == nil || got.Active != nil || got.XP != nil {
+		t.Errorf("got %+v; want an empty list and nothing else", got)
+	}
+}
+
+func TestDecodeFaults(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, doc string
+		want      Faults
+	}{
+		{"no document", `{"ID":`, Faults{{"Items[1]", "not a JSON document"}}},
+		{"two documents", `{} {}`, Faults{{"Items[1]", "not a JSON document"}}},
+		{"not an object", `[]`, Faults{{"Items[1]", "must be an object"}}},
+		{"unknown members, nested too", `{"Nmae":1,"Inner":[{},{"count":1}]}`, Faults{
+			{"Items[1].Nmae", "unknown member"},
+			{"Items[1].Inner[1].count", "unknown member; did you mean Count?"},
+		}},
+		{"twice", `{"ID":"a","ID":"b"}`, Faults{{"Items[1].ID", "occurs twice"}}},
+		{"wrong types, all of them", `{"ID":1,"Active":"yes","Inner":[{"Count":1.5,"Names":"x"},null],"Name":true}`, Faults{
+			{"Items[1].ID", "must be a string (in YAML, quote what looks like a number)"},
+			{"Items[1].Active", "must be true or false"},
+			{"Items[1].Inner[0].Count", "must be a whole number"},
+			{"Items[1].Inner[0].Names", "must be a list"},
+			{"Items[1].Inner[1]", "must not be null"},
+			{"Items[1].Name", "must be a string (in YAML, quote what looks like a number)"},
+		}},
+		{"number too large", `{"Inner":[{"Count":1e400}]}`, Faults{{"Items[1].Inner[0].Count", "must be a whole number"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var into testOuter
+			if diff := cmp.Diff(tt.want, Decode([]byte(tt.doc), "Items[1]", &into)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"ID":"a","GrantTypes":["password"],"xp":{"a":1}}`))
+	f.Add([]byte(`{"ID":{},"ID":[null]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var c ApiClient
+		if Decode(data, "", &c) == nil && !json.Valid(data) {
+			t.Errorf("took %q, which is not JSON", data)
+		}
+		c.Validate("") // must not panic
+	})
+}

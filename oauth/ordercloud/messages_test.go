@@ -1,0 +1,140 @@
+package ordercloud
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/otp/deliver"
+	"latchkey/storage"
+)
+
+func testEncoder() MessageEncoder {
+	return MessageEncoder{
+		Recipient: func(_ context.Context, clientID, username string, elevated []string) (storage.Principal, string, error) {
+			p := storage.Principal{
+				Login:   storage.Login{Username: username, ProfileID: "default", Lockout: storage.Lockout{Failures: 1}},
+				User:    storage.User{UID: "usr_1", Kind: storage.Buyer, ID: "jane", FirstName: "Jane", Email: "jane@x.org", Active: true},
+				Account: storage.Account{ID: "b1"},
+				Roles:   []string{"Shopper"},
+			}
+			return p, "token of " + username + " at " + clientID + " with " + elevated[0], nil
+		},
+		SharedKey:   func(storage.Sealed) (string, error) { return "key", nil },
+		Environment: "Sandbox",
+	}
+}
+
+func testEnvelope() (storage.Sender, deliver.Envelope) {
+	sender := storage.Sender{ID: "m", URL: "https://x.org/{messagetype}?t={messagetype}", ElevatedRoles: []string{"MeAdmin"}, XP: json.RawMessage(`{"template":7}`)}
+	return sender, deliver.Envelope{
+		Message:  storage.Message{Type: storage.MessageOneTimePassword, TraceID: "trace"},
+		Username: "Jane", Code: "ABCD1234", ClientID: "shop", UserUID: "usr_1",
+	}
+}
+
+func TestEncodeMessage(t *testing.T) {
+	t.Parallel()
+	sender, envelope := testEnvelope()
+	call, err := testEncoder().Encode(t.Context(), sender, envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const body = `{"OcLogIdHeader":"trace","Environment":"Sandbox","BuyerID":"b1","UserToken":"token of Jane at shop with MeAdmin",` +
+		`"Recipient":{"ID":"jane","Username":"Jane","FirstName":"Jane","LastName":"","Email":"jane@x.org","Phone":null,"TermsAccepted":null,"Active":true,"xp":null,` +
+		`"CompanyID":"b1","AvailableRoles":["Shopper"],"Locale":null,"DateCreated":null,"LastActive":null,"PasswordLastSetDate":null,"FailedLoginAttempts":1},` +
+		`"CCList":null,"MessageType":"OneTimePassword","ConfigData":{"template":7},` +
+		`"EventBody":{"Username":"Jane","ClientID":"shop","OneTimePassword":"ABCD1234"}}`
+	if diff := cmp.Diff(body, string(call.Body)); diff != "" {
+		t.Error(diff)
+	}
+	if want := "https://x.org/onetimepassword?t=onetimepassword"; call.URL != want {
+		t.Errorf("URL %q, want %q", call.URL, want)
+	}
+	want := http.Header{"Content-Type": {"application/json"}, "X-Oc-Hash": {sign("key", []byte(body))}}
+	if diff := cmp.Diff(want, call.Header); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The value was computed with OpenSSL.
+func TestSign(t *testing.T) {
+	t.Parallel()
+	const want = "97yD9DBThCSxMpjmqm+xQ+9NWaFJRhdZl0edvC0aPNg="
+	if got := sign("key", []byte("The quick brown fox jumps over the lazy dog")); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestEncodeMessageToAdmin(t *testing.T) {
+	t.Parallel()
+	e := testEncoder()
+	e.Recipient = func(context.Context, string, string, []string) (storage.Principal, string, error) {
+		return storage.Principal{User: storage.User{UID: "usr_1", Kind: storage.Admin, ID: "root"}}, "token", nil
+	}
+	sender, envelope := testEnvelope()
+	call, err := e.Encode(t.Context(), sender, envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		BuyerID   *string
+		Recipient struct{ CompanyID *string }
+	}
+	if err := json.Unmarshal(call.Body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.BuyerID != nil || got.Recipient.CompanyID != nil {
+		t.Errorf("got %+v; want nulls", got)
+	}
+}
+
+func TestEncodeMessageFails(t *testing.T) {
+	t.Parallel()
+	fault := errors.New("fault")
+	tests := []struct {
+		name      string
+		spoil     func(*MessageEncoder)
+		permanent bool
+	}{
+		{"user gone", func(e *MessageEncoder) {
+			e.Recipient = func(context.Context, string, string, []string) (storage.Principal, string, error) {
+				return storage.Principal{}, "", errors.Join(fault, storage.ErrNotFound)
+			}
+		}, true},
+		{"database away", func(e *MessageEncoder) {
+			e.Recipient = func(context.Context, string, string, []string) (storage.Principal, string, error) {
+				return storage.Principal{}, "", fault
+			}
+		}, false},
+		{"no key", func(e *MessageEncoder) {
+			e.SharedKey = func(storage.Sealed) (string, error) { return "", fault }
+		}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			e := testEncoder()
+			tt.spoil(&e)
+			sender, envelope := testEnvelope()
+			_, err := e.Encode(t.Context(), sender, envelope)
+			if !errors.Is(err, fault) || deliver.IsPermanent(err) != tt.permanent {
+				t.Errorf("error %v, permanent %v; want permanent %v", err, deliver.IsPermanent(err), tt.permanent)
+			}
+		})
+	}
+}
+
+// A code must not reach whoever has the name by now.
+func TestEncodeMessageToRenamedUser(t *testing.T) {
+	t.Parallel()
+	sender, envelope := testEnvelope()
+	envelope.UserUID = "usr_2"
+	if _, err := testEncoder().Encode(t.Context(), sender, envelope); !deliver.IsPermanent(err) {
+		t.Errorf("error %v; want a permanent one", err)
+	}
+}

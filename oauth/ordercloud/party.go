@@ -1,0 +1,151 @@
+package ordercloud
+
+import (
+	"encoding/json"
+	"time"
+
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// Buyer is an organisation that buys.
+type Buyer struct {
+	ID               string
+	Name             string
+	Active           *bool           // default true
+	DefaultCatalogID *string         // of catalogs, which do not exist here: taken and not kept
+	DateCreated      *time.Time      // read only
+	XP               json.RawMessage `json:"xp"`
+}
+
+// Supplier is an organisation that sells through the marketplace.
+type Supplier struct {
+	ID                string
+	Name              string
+	Active            *bool           // default true
+	AllBuyersCanOrder bool            // of orders, which do not exist here: taken and not kept
+	DateCreated       *time.Time      // read only
+	XP                json.RawMessage `json:"xp"`
+}
+
+// Validate returns every fault of the buyer, as found at path.
+func (b Buyer) Validate(path string) Faults { return validateAccount(path, b.ID, b.Name, b.XP) }
+
+// Validate returns every fault of the supplier, as found at path.
+func (s Supplier) Validate(path string) Faults { return validateAccount(path, s.ID, s.Name, s.XP) }
+
+func validateAccount(path, id, name string, xp json.RawMessage) Faults {
+	c := check{path: path}
+	c.id("ID", id)
+	c.required("Name", name)
+	c.xp(xp)
+	return c.faults
+}
+
+// ToRecord returns base with everything the buyer says.
+func (b Buyer) ToRecord(base storage.Account) storage.Account {
+	r := base
+	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Buyer, b.ID, b.Name, orDefault(b.Active, true), b.XP
+	return r
+}
+
+// ToRecord returns base with everything the supplier says.
+func (s Supplier) ToRecord(base storage.Account) storage.Account {
+	r := base
+	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Supplier, s.ID, s.Name, orDefault(s.Active, true), s.XP
+	return r
+}
+
+// BuyerFromRecord returns the account as the wire shows a buyer.
+func BuyerFromRecord(r storage.Account) Buyer {
+	return Buyer{ID: r.ID, Name: r.Name, Active: &r.Active, DateCreated: optional(r.CreatedAt), XP: present(r.XP)}
+}
+
+// SupplierFromRecord returns the account as the wire shows a supplier.
+func SupplierFromRecord(r storage.Account) Supplier {
+	return Supplier{ID: r.ID, Name: r.Name, Active: &r.Active, DateCreated: optional(r.CreatedAt), XP: present(r.XP)}
+}
+
+// User is a buyer's, supplier's or admin user. Unlike OrderCloud's it needs
+// neither a name nor an e-mail address.
+type User struct {
+	ID            string
+	Username      string
+	Password      *string `json:",omitempty"` // write only
+	FirstName     string
+	LastName      string
+	Email         string
+	Phone         *string
+	TermsAccepted *string         // taken and not kept
+	Active        *bool           // default true
+	XP            json.RawMessage `json:"xp"`
+
+	CompanyID           *string         // read only, as are those that follow
+	AvailableRoles      []string        // for the caller of UserFromRecord to fill in
+	Locale              json.RawMessage // likewise
+	DateCreated         *time.Time
+	LastActive          *time.Time // not known here
+	PasswordLastSetDate *time.Time
+	FailedLoginAttempts int
+
+	PasswordProfileID *string `json:",omitempty"` // extra: where the Username is a login; default "default"
+}
+
+// Validate returns every fault of the user, as found at path.
+func (u User) Validate(path string) Faults {
+	c := check{path: path}
+	c.id("ID", u.ID)
+	c.required("Username", u.Username)
+	c.secret("Password", u.Password, "leave it out for a user without a permanent password")
+	c.text("FirstName", u.FirstName)
+	c.text("LastName", u.LastName)
+	if u.Email != "" {
+		c.email("Email", u.Email)
+	}
+	c.text("Phone", orDefault(u.Phone, ""))
+	c.xp(u.XP)
+	c.reference("PasswordProfileID", u.PasswordProfileID)
+	return c.faults
+}
+
+// ToRecord returns base with everything the user says about the person.
+func (u User) ToRecord(base storage.User) storage.User {
+	r := base
+	r.ID, r.FirstName, r.LastName = u.ID, u.FirstName, u.LastName
+	r.Email, r.EmailKey = u.Email, otp.NormalizeUsername(u.Email)
+	r.Phone = orDefault(u.Phone, "")
+	r.Active = orDefault(u.Active, true)
+	r.XP = u.XP
+	return r
+}
+
+// ToLogin returns base with the name under which the user signs in.
+func (u User) ToLogin(base storage.Login) storage.Login {
+	r := base
+	r.ProfileID = orDefault(u.PasswordProfileID, storage.DefaultProfileID)
+	r.Username, r.UsernameKey = u.Username, otp.NormalizeUsername(u.Username)
+	return r
+}
+
+// UserFromRecord returns the user as the wire shows it. companyID is the ID of
+// its buyer or supplier, empty for an admin user.
+func UserFromRecord(r storage.User, l storage.Login, companyID string) User {
+	u := User{
+		ID:                  r.ID,
+		Username:            l.Username,
+		FirstName:           r.FirstName,
+		LastName:            r.LastName,
+		Email:               r.Email,
+		Phone:               optional(r.Phone),
+		Active:              &r.Active,
+		XP:                  present(r.XP),
+		CompanyID:           optional(companyID),
+		DateCreated:         optional(r.CreatedAt),
+		PasswordLastSetDate: optional(l.PasswordSetAt),
+		FailedLoginAttempts: l.Lockout.Failures,
+	}
+	if l.ProfileID != storage.DefaultProfileID {
+		u.PasswordProfileID = optional(l.ProfileID)
+	}
+	return u
+}

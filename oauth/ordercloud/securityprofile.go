@@ -1,0 +1,165 @@
+package ordercloud
+
+import (
+	"time"
+
+	"latchkey/storage"
+)
+
+// SecurityProfile is OrderCloud's named set of roles.
+type SecurityProfile struct {
+	ID                  string
+	Name                string
+	Roles               []string
+	CustomRoles         []string
+	PasswordConfig      *PasswordConfig
+	IsExternalRoleGroup bool // read only
+}
+
+// PasswordConfig tightens the rules for logins of those who hold the profile.
+// An absent member leaves the password profile's value.
+type PasswordConfig struct {
+	LimitPasswordReuse       *int // not supported, refused
+	MaxConsecutiveDupeChars  *int
+	MaximumPasswordAge       *int // not supported, refused
+	MinimumPasswordAge       *int // not supported, refused
+	AllowedFailedAttempts    *int // failures in a row before the first lock, 1 to 100
+	LockoutDuration          *int // minutes of the first lock; 0: until an administrator unlocks
+	UpperCaseRequired        bool
+	LowerCaseRequired        bool
+	SpecialCharacterRequired bool
+	NumericRequired          bool
+	MinimumCharacterCount    *int
+}
+
+// SecurityProfileAssignment gives the profile to a user, to the users of a
+// buyer or supplier or, without any party, to all admin users.
+type SecurityProfileAssignment struct {
+	SecurityProfileID string
+	BuyerID           *string
+	SupplierID        *string
+	UserID            *string // of that buyer or supplier; else an admin user
+	UserGroupID       *string // not supported, refused
+}
+
+// Validate returns the faults of the assignment, as found at path.
+func (a SecurityProfileAssignment) Validate(path string) Faults {
+	c := check{path: path}
+	c.id("SecurityProfileID", a.SecurityProfileID)
+	c.party(a.BuyerID, a.SupplierID)
+	c.reference("UserID", a.UserID)
+	c.noGroups(a.UserGroupID)
+	return c.faults
+}
+
+// party checks the buyer or supplier of an assignment.
+func (c *check) party(buyer, supplier *string) {
+	c.reference("BuyerID", buyer)
+	c.reference("SupplierID", supplier)
+	if buyer != nil && supplier != nil {
+		c.fail("SupplierID", "cannot stand beside BuyerID; make two assignments")
+	}
+}
+
+// reference checks the ID of another resource. An empty one is refused: it
+// would otherwise assign to everybody what was meant for somebody.
+func (c *check) reference(field string, id *string) {
+	if id == nil {
+		return
+	}
+	if *id == "" {
+		c.fail(field, "must not be empty")
+		return
+	}
+	c.id(field, *id)
+}
+
+func (c *check) noGroups(group *string) {
+	if orDefault(group, "") != "" {
+		c.fail("UserGroupID", "user groups are not supported")
+	}
+}
+
+// Validate returns every fault of the profile, as found at path.
+func (p SecurityProfile) Validate(path string) Faults {
+	c := check{path: path}
+	c.id("ID", p.ID)
+	c.required("Name", p.Name)
+	c.roles("Roles", p.Roles)
+	c.roles("CustomRoles", p.CustomRoles)
+	if p.PasswordConfig != nil {
+		c.faults = append(c.faults, p.PasswordConfig.validate(Join(path, "PasswordConfig"))...)
+	}
+	return c.faults
+}
+
+func (p PasswordConfig) validate(path string) Faults {
+	c := check{path: path}
+	c.between("AllowedFailedAttempts", p.AllowedFailedAttempts, 1, 100)
+	c.between("LockoutDuration", p.LockoutDuration, 0, 525600)
+	c.between("MinimumCharacterCount", p.MinimumCharacterCount, 0, 250)
+	c.between("MaxConsecutiveDupeChars", p.MaxConsecutiveDupeChars, 0, 250)
+	c.unsupported("LimitPasswordReuse", p.LimitPasswordReuse)
+	c.unsupported("MaximumPasswordAge", p.MaximumPasswordAge)
+	c.unsupported("MinimumPasswordAge", p.MinimumPasswordAge)
+	return c.faults
+}
+
+// unsupported refuses a rule unless it is switched off: to take it and not
+// enforce it would be worse.
+func (c *check) unsupported(field string, value *int) {
+	if orDefault(value, 0) != 0 {
+		c.fail(field, "is not supported")
+	}
+}
+
+// ToRecord returns base with everything the profile says.
+func (p SecurityProfile) ToRecord(base storage.SecurityProfile) storage.SecurityProfile {
+	r := base
+	r.ID, r.Name = p.ID, p.Name
+	r.Roles = set(p.Roles, p.CustomRoles)
+	r.Password = storage.PasswordPolicy{}
+	if p.PasswordConfig != nil {
+		r.Password = p.PasswordConfig.toRecord()
+	}
+	return r
+}
+
+func (p PasswordConfig) toRecord() storage.PasswordPolicy {
+	r := storage.PasswordPolicy{
+		AllowedFailedAttempts: p.AllowedFailedAttempts,
+		MinimumCharacterCount: p.MinimumCharacterCount,
+		MaxConsecutiveDupes:   p.MaxConsecutiveDupeChars,
+		UpperCaseRequired:     p.UpperCaseRequired,
+		LowerCaseRequired:     p.LowerCaseRequired,
+		SpecialRequired:       p.SpecialCharacterRequired,
+		NumericRequired:       p.NumericRequired,
+	}
+	if p.LockoutDuration != nil {
+		d := minutes(*p.LockoutDuration)
+		r.LockoutDuration = &d
+	}
+	return r
+}
+
+// SecurityProfileFromRecord returns the profile as the wire shows it.
+func SecurityProfileFromRecord(r storage.SecurityProfile) SecurityProfile {
+	p := SecurityProfile{ID: r.ID, Name: r.Name}
+	p.Roles, p.CustomRoles = splitRoles(r.Roles)
+	if r.Password == (storage.PasswordPolicy{}) {
+		return p
+	}
+	p.PasswordConfig = &PasswordConfig{
+		AllowedFailedAttempts:    r.Password.AllowedFailedAttempts,
+		MinimumCharacterCount:    r.Password.MinimumCharacterCount,
+		MaxConsecutiveDupeChars:  r.Password.MaxConsecutiveDupes,
+		UpperCaseRequired:        r.Password.UpperCaseRequired,
+		LowerCaseRequired:        r.Password.LowerCaseRequired,
+		SpecialCharacterRequired: r.Password.SpecialRequired,
+		NumericRequired:          r.Password.NumericRequired,
+	}
+	if d := r.Password.LockoutDuration; d != nil {
+		p.PasswordConfig.LockoutDuration = new(int(*d / time.Minute))
+	}
+	return p
+}

@@ -1,0 +1,187 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/rs/zerolog"
+
+	"latchkey/grants"
+	"latchkey/keys"
+	"latchkey/storage"
+)
+
+// ClientStore finds clients.
+type ClientStore interface {
+	// Client returns the client of that id, ignoring letter case, or
+	// storage.ErrNotFound. The caller must not change what it points to.
+	Client(ctx context.Context, id string) (storage.Client, error)
+}
+
+// TokenStore knows what ends an access token before its time.
+type TokenStore interface {
+	// TokenStanding reads, in one statement, what may have ended a token. An
+	// empty id is not looked up.
+	TokenStanding(ctx context.Context, jti, familyID, userUID, loginID string) (storage.TokenStanding, error)
+	// RevokeToken ends one access token; it may be forgotten after expiresAt.
+	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
+}
+
+// Config configures a Provider. The stores, Ring, Peppers and Passwords are
+// required.
+type Config struct {
+	Issuer      string        // the server's identifier, an absolute URL without query or fragment (RFC 8414 §2)
+	Audience    string        // of access tokens; default: Issuer
+	SigningAlg  string        // of access tokens; default: the ring's
+	Grace       time.Duration // of a rotated refresh token
+	JWKSMaxAge  time.Duration // how long resource servers may cache our keys
+	Clients     ClientStore
+	SignIns     grants.SignInStore
+	Families    grants.FamilyStore
+	Tokens      TokenStore
+	Codes       grants.CodeMatcher
+	Passwords   grants.PasswordVerifier
+	Ring        *keys.Ring
+	Peppers     *keys.Peppers
+	Recorder    storage.Recorder // default: discards
+	Now         func() time.Time // default: time.Now
+	Rand        io.Reader
+	Logger      zerolog.Logger
+	ExtraGrants []Grant // further token endpoint handlers
+}
+
+// Grant is a token endpoint handler with the grant type it serves.
+type Grant struct {
+	Type    string
+	Handler fosite.TokenEndpointHandler
+}
+
+// Provider serves the OAuth endpoints.
+type Provider struct {
+	cfg           Config
+	base          string // Issuer without a trailing slash
+	fosite        fosite.OAuth2Provider
+	grantTypes    []string
+	refreshTokens *grants.RefreshTokens
+}
+
+// New assembles a Provider, or says what is wrong with its configuration: a
+// missing part, an issuer that RFC 8414 does not allow, two grants of one type.
+func New(cfg Config) (*Provider, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	p := &Provider{
+		cfg: cfg, base: strings.TrimSuffix(cfg.Issuer, "/"),
+		refreshTokens: &grants.RefreshTokens{Peppers: cfg.Peppers, Rand: cfg.Rand},
+	}
+	own, err := p.ownGrants()
+	if err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	if err := p.assemble(append(own, cfg.ExtraGrants...)); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	return p, nil
+}
+
+// complete fills in the defaults and checks the rest.
+func (c *Config) complete() error {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Scheme == "" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("issuer %q is not an absolute URL without query and fragment", c.Issuer)
+	}
+	if c.Clients == nil || c.SignIns == nil || c.Families == nil || c.Tokens == nil {
+		return errors.New("a store is missing")
+	}
+	if c.Ring == nil || c.Peppers == nil || c.Codes == nil || c.Passwords == nil || c.Rand == nil {
+		return errors.New("Ring, Peppers, Codes, Passwords or Rand is missing")
+	}
+	if c.Audience == "" {
+		c.Audience = c.Issuer
+	}
+	if c.Recorder == nil {
+		c.Recorder = storage.DiscardEvents{}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}
+
+func (p *Provider) ownGrants() ([]Grant, error) {
+	authenticator, err := grants.NewAuthenticator(grants.AuthenticatorConfig{
+		Store: p.cfg.SignIns, Codes: p.cfg.Codes, Passwords: p.cfg.Passwords,
+		Recorder: p.cfg.Recorder, Now: p.cfg.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []Grant{
+		{grants.GrantPassword, &grants.Password{
+			Authenticator: authenticator, AccessTokens: p, RefreshTokens: p.refreshTokens, Now: p.cfg.Now,
+		}},
+		{grants.GrantClientCredentials, &grants.ClientCredentials{
+			Users: p.cfg.SignIns, AccessTokens: p, Now: p.cfg.Now,
+		}},
+		{grants.GrantRefreshToken, &grants.Refresh{
+			Families: p.cfg.Families, AccessTokens: p, RefreshTokens: p.refreshTokens,
+			Grace: p.cfg.Grace, Recorder: p.cfg.Recorder, Now: p.cfg.Now,
+		}},
+	}, nil
+}
+
+// assemble hands the grants to fosite. It fills the list itself, because
+// fosite's Append drops a second handler of one Go type without a word.
+func (p *Provider) assemble(all []Grant) error {
+	var handlers fosite.TokenEndpointHandlers
+	for _, g := range all {
+		if p.serves(g.Type) {
+			return fmt.Errorf("two grants of type %q", g.Type)
+		}
+		p.grantTypes = append(p.grantTypes, g.Type)
+		handlers = append(handlers, g.Handler)
+	}
+	p.fosite = fosite.NewOAuth2Provider(nil, &fosite.Config{
+		TokenEndpointHandlers:        handlers,
+		ClientAuthenticationStrategy: authenticatedClient,
+	})
+	return nil
+}
+
+func (p *Provider) serves(grantType string) bool {
+	for _, g := range p.grantTypes {
+		if g == grantType {
+			return true
+		}
+	}
+	return false
+}
+
+// Mount registers the endpoints.
+func (p *Provider) Mount(mux *http.ServeMux) {
+	mux.HandleFunc("/oauth/token", p.endpoint(p.serveToken))
+	mux.HandleFunc("/oauth/revoke", p.endpoint(p.serveRevocation))
+	mux.HandleFunc("/oauth/introspect", p.endpoint(p.serveIntrospection))
+	mux.HandleFunc("GET /oauth/jwks", p.serveKeys)
+	mux.HandleFunc("GET /.well-known/jwks.json", p.serveKeys)
+	mux.HandleFunc("GET /oauth/certs/{kid}", p.serveKey)
+	mux.HandleFunc("GET "+wellKnown("oauth-authorization-server", p.cfg.Issuer), p.serveMetadata)
+	mux.HandleFunc("GET "+wellKnownSuffix("openid-configuration", p.cfg.Issuer), p.serveMetadata)
+}
+
+// endpoint adapts a handler that reports its failure to one that writes it.
+func (p *Provider) endpoint(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := serve(w, r); err != nil {
+			p.writeError(w, r, err)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// internalError is the answer to a panic. What went wrong is in the log.
+const internalError = `{"error":"server_error"}` + "\n"
+
+// ServeHTTP implements http.Handler: what surrounds every request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := s.cfg.Now()
+	id, err := requestID(r.Header[requestIDHeader], s.cfg.Rand)
+	if err != nil {
+		s.cfg.Logger.Error().Err(err).Msg("request id")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)
+	defer cancel()
+	rec := &recorder{ResponseWriter: w, stopping: &s.stopping}
+	s.setHeaders(w.Header(), id, r.TLS != nil)
+	body := r.Body
+	r = r.WithContext(&requestContext{ctx, id})
+	if body != nil && body != http.NoBody {
+		r.Body = http.MaxBytesReader(w, body, s.cfg.MaxBodyBytes)
+	}
+	s.metrics.inFlight.Inc()
+	defer s.finish(rec, r, id, start)
+	s.cfg.Handler.ServeHTTP(rec, r)
+}
+
+func (s *Server) setHeaders(h http.Header, id string, tls bool) {
+	h.Set(requestIDHeader, id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	if tls || s.cfg.HTTPS {
+		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
+}
+
+// finish is deferred: it recovers from a panic of the handler, logs the request
+// and counts it.
+func (s *Server) finish(rec *recorder, r *http.Request, id string, start time.Time) {
+	cause := recover()
+	if cause != nil && cause != http.ErrAbortHandler {
+		s.metrics.panics.Inc()
+		s.cfg.Logger.Error().Str("request_id", id).Str("panic", describe(cause)).
+			Bytes("stack", debug.Stack()).Msg("handler panicked")
+		if !rec.wroteHeader {
+			answerPanic(rec)
+			cause = nil
+		}
+	}
+	if cause == nil && !rec.wroteHeader {
+		rec.WriteHeader(http.StatusOK) // as net/http would for a handler that says nothing
+	}
+	duration := s.cfg.Now().Sub(start)
+	pattern := r.Pattern
+	if pattern == "" {
+		pattern = "unmatched"
+	}
+	s.metrics.inFlight.Dec()
+	s.metrics.observe(pattern, rec.status, duration)
+	s.cfg.Logger.Info().
+		Str("method", method(r.Method)).Str("pattern", pattern).
+		Int("status", rec.status).Int64("bytes", rec.bytes).
+		Float64("duration_ms", float64(duration.Microseconds())/1000).
+		Str("request_id", id).Str("remote", host(r.RemoteAddr)).
+		Msg("request")
+	if cause != nil {
+		// The answer has begun: only a broken connection tells the client
+		// that it is incomplete.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func answerPanic(w http.ResponseWriter) {
+	h := w.Header()
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Location", "Set-Cookie", "WWW-Authenticate", "Etag"} {
+		h.Del(name)
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusInternalServerError)
+	_, _ = io.WriteString(w, internalError)
+}
+
+// describe tells what a handler panicked with. Only the texts of the runtime
+// are known to hold nothing of the request, so others are told by their type;
+// the stack says where.
+func describe(cause any) string {
+	if err, ok := cause.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", cause)
+}
+
+// method keeps callers from writing words of their own into the log.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodOptions, http.MethodConnect, http.MethodTrace:
+		return m
+	}
+	return "OTHER"
+}
+
+func host(remoteAddr string) string {
+	h, _, err := net.SplitHostPort(remoteAddr)
+	if err != nil {
+		return remoteAddr
+	}
+	return h
+}

@@ -1,0 +1,41 @@
+package server
+
+import (
+	"net/http"
+	"sync/atomic"
+)
+
+// recorder notes the status and the size of an answer, and asks the client to
+// close the connection once the server is stopping.
+type recorder struct {
+	http.ResponseWriter
+	stopping    *atomic.Bool
+	status      int
+	bytes       int64
+	wroteHeader bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *recorder) WriteHeader(status int) {
+	// An informational answer precedes the real one (RFC 9110 §15.2).
+	if !r.wroteHeader && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		r.status, r.wroteHeader = status, true
+		if r.stopping.Load() {
+			r.Header().Set("Connection", "close")
+		}
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (r *recorder) Write(p []byte) (int, error) {
+	if !r.wroteHeader {
+		r.WriteHeader(http.StatusOK)
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the original.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

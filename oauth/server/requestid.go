@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+)
+
+const requestIDHeader = "X-Request-Id"
+
+// RequestID returns the id of the request that ctx belongs to; empty outside of
+// one.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+type requestIDKey struct{}
+
+// requestContext carries the id with one allocation.
+type requestContext struct {
+	context.Context
+	id string
+}
+
+// Value implements context.Context.
+func (c *requestContext) Value(key any) any {
+	if key == (requestIDKey{}) {
+		return c.id
+	}
+	return c.Context.Value(key)
+}
+
+// requestID returns the id that the caller sent if it is harmless wherever it
+// may be written, else a new one of 128 random bits.
+func requestID(sent []string, random io.Reader) (string, error) {
+	if len(sent) == 1 && harmless(sent[0]) {
+		return sent[0], nil
+	}
+	var b [16]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(b[:]), nil
+}
+
+func harmless(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return 1 <= len(id) && len(id) <= 64
+}

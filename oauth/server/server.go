@@ -1,0 +1,209 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+)
+
+// Limits that no setting changes.
+const (
+	maxHeaderBytes    = 32 << 10
+	readHeaderTimeout = 5 * time.Second
+	idleTimeout       = 2 * time.Minute
+	opsTimeout        = 5 * time.Second
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	Handler   http.Handler // serves Listen; an *http.ServeMux, or sets r.Pattern itself
+	Listen    string       // host:port; port 0 takes a free one
+	OpsListen string       // host:port of health, readiness and metrics
+
+	Logger          zerolog.Logger
+	RequestTimeout  time.Duration // deadline of one request; default 10 s
+	ShutdownTimeout time.Duration // how long a stop waits for requests in flight; default 15 s
+	DrainTimeout    time.Duration // how long a stop still answers on idle connections before it closes them; default 1 s, part of ShutdownTimeout
+	MaxConns        int           // connections open at once, further ones wait; default 4096
+	MaxBodyBytes    int64         // of a request; default 1 MiB
+	HTTPS           bool          // clients come by TLS, which something in front of the server ends
+
+	Ready    func(context.Context) error // nil: always ready
+	Registry *prometheus.Registry        // default: a new one; the server adds its own metrics
+	Now      func() time.Time            // default time.Now
+	Rand     io.Reader                   // of request ids, used by many at once; default crypto/rand
+}
+
+// Server serves one handler and its health.
+type Server struct {
+	cfg      Config
+	metrics  metrics
+	stopping atomic.Bool
+
+	api, ops           *http.Server
+	apiLimit, opsLimit *limiter
+	failed             chan error
+	serving            sync.WaitGroup
+}
+
+// New returns a server that does not listen yet. It fails when Handler is
+// missing or Registry has metrics of these names already.
+func New(cfg Config) (*Server, error) {
+	if cfg.Handler == nil {
+		return nil, errors.New("server: no handler")
+	}
+	cfg.setDefaults()
+	m, err := newMetrics(cfg.Registry)
+	if err != nil {
+		return nil, fmt.Errorf("server: metrics: %w", err)
+	}
+	s := &Server{cfg: cfg, metrics: m, failed: make(chan error, 2)}
+	errorLog := log.New(cfg.Logger.With().Str("from", "net/http").Logger(), "", 0)
+	s.api = &http.Server{
+		Handler:           s,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readHeaderTimeout + cfg.RequestTimeout,
+		WriteTimeout:      readHeaderTimeout + 2*cfg.RequestTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          errorLog,
+	}
+	s.ops = &http.Server{
+		Handler:           s.opsHandler(),
+		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readHeaderTimeout,
+		WriteTimeout:      2 * opsTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          errorLog,
+	}
+	return s, nil
+}
+
+func (c *Config) setDefaults() {
+	c.RequestTimeout = orDefault(c.RequestTimeout, 10*time.Second)
+	c.ShutdownTimeout = orDefault(c.ShutdownTimeout, 15*time.Second)
+	c.DrainTimeout = orDefault(c.DrainTimeout, time.Second)
+	c.MaxConns = orDefault(c.MaxConns, 4096)
+	c.MaxBodyBytes = orDefault(c.MaxBodyBytes, 1<<20)
+	if c.Ready == nil {
+		c.Ready = func(context.Context) error { return nil }
+	}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+}
+
+func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
+	if v > 0 {
+		return v
+	}
+	return otherwise
+}
+
+// Run serves until ctx ends, then stops; see Start and Wait.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	return s.Wait(ctx)
+}
+
+// Start listens on both addresses and begins to serve. When it returns nil,
+// Addr and OpsAddr are known and connections are taken. Call it once, and Wait
+// after it. The end of ctx does not cancel requests.
+func (s *Server) Start(ctx context.Context) error {
+	var lc net.ListenConfig
+	api, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	ops, err := lc.Listen(ctx, "tcp", s.cfg.OpsListen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("server: %w", err), api.Close())
+	}
+	s.apiLimit = newLimiter(api, s.cfg.MaxConns, s.metrics.connections)
+	s.opsLimit = newLimiter(ops, opsMaxConns, nil)
+	base := context.WithoutCancel(ctx)
+	s.serve(base, s.api, s.apiLimit)
+	s.serve(base, s.ops, s.opsLimit)
+	return nil
+}
+
+func (s *Server) serve(base context.Context, srv *http.Server, l net.Listener) {
+	srv.BaseContext = func(net.Listener) context.Context { return base }
+	s.serving.Go(func() {
+		err := srv.Serve(l)
+		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			s.failed <- fmt.Errorf("server: %w", err)
+		}
+	})
+}
+
+// Addr returns the address of the API, once started.
+func (s *Server) Addr() net.Addr { return s.apiLimit.Addr() }
+
+// OpsAddr returns the address of health, readiness and metrics, once started.
+func (s *Server) OpsAddr() net.Addr { return s.opsLimit.Addr() }
+
+// Wait serves until ctx ends or a listener fails, and then stops: readiness
+// turns 503, the API's listener closes, requests in flight finish, and those
+// that still come on open connections are answered and told to close. The
+// error is that of a listener, or context.DeadlineExceeded when requests were
+// still running after Config.ShutdownTimeout and were cut off.
+func (s *Server) Wait(ctx context.Context) error {
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-s.failed:
+	}
+	return errors.Join(failed, s.stop(context.WithoutCancel(ctx)))
+}
+
+func (s *Server) stop(ctx context.Context) error {
+	s.cfg.Logger.Info().Msg("stopping")
+	s.stopping.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
+	defer cancel()
+	_ = s.apiLimit.Close()
+	s.drain(ctx)
+	err := s.api.Shutdown(ctx)
+	if err != nil {
+		_ = s.api.Close()
+		err = fmt.Errorf("server: requests were still running after %s: %w", s.cfg.ShutdownTimeout, err)
+	}
+	// Readiness has been told for as long as it mattered; a slow scrape may
+	// not hold up the stop.
+	_ = s.ops.Close()
+	s.serving.Wait()
+	return err
+}
+
+// drain waits until the clients have closed their connections, which every
+// answer now asks them to do, or DrainTimeout has passed. Closing an idle
+// connection at once could cut off a request that is already on its way.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
+	defer cancel()
+	select {
+	case <-s.apiLimit.empty:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,233 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	if _, err := New(Config{}); err == nil {
+		t.Error("New without a handler succeeded")
+	}
+	shared := prometheus.NewRegistry()
+	cfg := Config{Handler: http.NotFoundHandler(), Registry: shared}
+	if _, err := New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(cfg); err == nil {
+		t.Error("two servers share one registry")
+	}
+}
+
+func TestStartFailsWhenAnAddressIsTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	for _, cfg := range []Config{
+		{Listen: taken.Addr().String(), OpsListen: "127.0.0.1:0"},
+		{Listen: "127.0.0.1:0", OpsListen: taken.Addr().String()},
+	} {
+		cfg.Handler = http.NotFoundHandler()
+		s, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Run(t.Context()); err == nil {
+			t.Error("Run listened on an address that was taken")
+		}
+	}
+}
+
+// TestStopUnderLoad stops while many clients send on connections they keep:
+// every request that reached the server must be answered, in full.
+func TestStopUnderLoad(t *testing.T) {
+	t.Parallel()
+	const clients, before = 16, 2000
+	served := new(atomic.Int64)
+	enough := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(w, r.Body)
+		if served.Add(1) == before {
+			close(enough)
+		}
+	})
+	s := start(t, mux, nil)
+	answered := new(atomic.Int64)
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			for {
+				err := echo(t.Context(), s.client, s.url("/"))
+				var dial *net.OpError
+				if errors.As(err, &dial) && dial.Op == "dial" {
+					return // the listener is closed: nothing was sent
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	<-enough
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	if served.Load() != answered.Load() {
+		t.Errorf("%d requests were served and %d answers received", served.Load(), answered.Load())
+	}
+}
+
+// echo sends a body and wants it back. net/http repeats no POST by itself, so
+// an answer means that this very request was served.
+func echo(ctx context.Context, client *http.Client, url string) error {
+	const text = "grant_type=client_credentials"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, io.NopCloser(strings.NewReader(text)))
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || string(body) != text {
+		return fmt.Errorf("answer %q: %w", body, err)
+	}
+	return nil
+}
+
+// TestStopOrder looks at a stop while a request is in flight: readiness says
+// so, new connections are refused, and the request still gets its answer.
+func TestStopOrder(t *testing.T) {
+	t.Parallel()
+	entered, release := make(chan struct{}), make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-release
+		_, _ = fmt.Fprintf(w, "done, context: %v", r.Context().Err())
+	})
+	s := start(t, mux, func(c *Config) { c.ShutdownTimeout = time.Minute })
+	slow := make(chan string, 1)
+	go func() {
+		resp, body := s.get(t, s.url("/slow"), nil)
+		slow <- fmt.Sprintf("%d %s, close: %v", resp.StatusCode, body, resp.Close)
+	}()
+	<-entered
+	s.begin()
+	<-s.apiLimit.done
+	if resp, body := s.get(t, s.opsURL("/readyz"), nil); resp.StatusCode != 503 || body != "{\"status\":\"stopping\"}\n" {
+		t.Errorf("readiness during the stop: %d %q", resp.StatusCode, body)
+	}
+	// The descriptor closes right after done does, so the first try may still
+	// find it open; soon none does.
+	for {
+		conn, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			break
+		}
+		_ = conn.Close()
+	}
+	close(release)
+	if got, want := <-slow, "200 done, context: <nil>, close: true"; got != want {
+		t.Errorf("request in flight: %q, want %q", got, want)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	entered, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {
+		close(entered)
+		<-release
+	})
+	s := start(t, mux, func(c *Config) { c.ShutdownTimeout = 20 * time.Millisecond })
+	failed := make(chan error, 1)
+	go func() {
+		failed <- echo(t.Context(), s.client, s.url("/"))
+	}()
+	<-entered
+	if err := s.stop(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the deadline exceeded", err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("the request that was cut off looked answered")
+	}
+}
+
+// pipes is a listener that has a connection at hand whenever it is asked.
+type pipes struct{ net.Listener }
+
+func (pipes) Accept() (net.Conn, error) {
+	server, client := net.Pipe()
+	_ = client.Close()
+	return server, nil
+}
+
+func (pipes) Close() error { return nil }
+
+func TestLimiter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(pipes{}, 2, nil)
+		accepted := make(chan net.Conn, 8)
+		go func() {
+			defer close(accepted)
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				accepted <- conn
+			}
+		}()
+		synctest.Wait()
+		if len(accepted) != 2 {
+			t.Fatalf("%d connections open, want 2", len(accepted))
+		}
+		first := <-accepted
+		_ = first.Close()
+		_ = first.Close() // a second close must not give a second slot
+		synctest.Wait()
+		if len(accepted) != 2 {
+			t.Fatalf("%d connections after one closed, want 2", len(accepted))
+		}
+		_ = l.Close()
+		_ = l.Close()
+		select {
+		case <-l.empty:
+			t.Error("empty with two connections open")
+		default:
+		}
+		for conn := range accepted {
+			_ = conn.Close()
+		}
+		<-l.empty
+	})
+}
