@@ -1,0 +1,450 @@
+package apply_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/cmd/latchkey/apply"
+	"latchkey/grants"
+	"latchkey/keys"
+	"latchkey/oauth/ordercloud"
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+//go:embed testdata/shop.yaml
+var shop string
+
+// bench is a database to apply documents to.
+type bench struct {
+	t      *testing.T
+	store  *gormstore.Store
+	cfg    apply.Config
+	hasher *grants.Hasher
+
+	mu     sync.Mutex
+	writes []string // statements that write
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t}
+	var err error
+	b.store, err = gormstore.Open(t.Context(), gormstore.Config{
+		URL: "sqlite:" + filepath.Join(t.TempDir(), "test.db"), Relaxed: true, OnStatement: b.noteStatement,
+	})
+	fatal(t, err)
+	t.Cleanup(func() { _ = b.store.Close() })
+	fatal(t, b.store.Migrate(t.Context()))
+	sealer, err := keys.NewSealer(bytes.Repeat([]byte{1}, keys.MasterKeySize))
+	fatal(t, err)
+	peppers, err := keys.LoadPeppers(t.Context(), b.store, sealer, rand.Reader, time.Now())
+	fatal(t, err)
+	b.hasher, err = grants.NewHasher(grants.HasherConfig{})
+	fatal(t, err)
+	b.cfg = apply.Config{
+		Tx: b.store, Realms: b.store, SecurityProfiles: b.store, People: b.store, Logins: b.store,
+		Clients: b.store, Senders: b.store, Hasher: b.hasher, Peppers: peppers, Sealer: sealer,
+	}
+	return b
+}
+
+func fatal(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bench) noteStatement(sql string) {
+	verb := strings.ToUpper(strings.TrimSpace(sql))
+	for _, writing := range []string{"INSERT", "UPDATE", "DELETE", "BEGIN"} {
+		if strings.HasPrefix(verb, writing) {
+			b.mu.Lock()
+			b.writes = append(b.writes, sql)
+			b.mu.Unlock()
+		}
+	}
+}
+
+// written returns the writing statements since it was last called.
+func (b *bench) written() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.writes
+	b.writes = nil
+	return was
+}
+
+func (b *bench) try(doc string, dryRun bool) (apply.Result, error) {
+	b.t.Helper()
+	parsed, err := apply.Decode([]byte(doc))
+	fatal(b.t, err)
+	applier, err := apply.New(b.cfg)
+	fatal(b.t, err)
+	return applier.Apply(b.t.Context(), parsed, dryRun)
+}
+
+// apply applies the document and returns the lines of the result.
+func (b *bench) apply(doc string) []string {
+	b.t.Helper()
+	result, err := b.try(doc, false)
+	fatal(b.t, err)
+	return lines(result)
+}
+
+func lines(r apply.Result) []string {
+	var list []string
+	for _, c := range r.Changes {
+		list = append(list, c.String())
+	}
+	return list
+}
+
+func (b *bench) principal(username string) storage.Principal {
+	b.t.Helper()
+	p, err := b.store.Principal(b.t.Context(), storage.LoginKey{ProfileID: "default", UsernameKey: username})
+	fatal(b.t, err)
+	if !p.Known {
+		b.t.Fatalf("no login %q", username)
+	}
+	return p
+}
+
+var shopChanges = []string{
+	"update password_profile default: code_length",
+	"create authentication_realm partners",
+	"create password_profile partners-otp",
+	"create Buyer b1",
+	"create User b1/jane",
+	"create User b1/joe-example-org",
+	"create Supplier s1",
+	"create User s1/sam",
+	"create AdminUser root",
+	"create SecurityProfile shopper",
+	"create SecurityProfile All-admins",
+	"create ApiClient storefront",
+	"create ApiClient Back-office",
+	"create MessageSender console",
+	"create MessageSender hook",
+	"create account_membership s1/jane",
+}
+
+func TestApplyIsIdempotent(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if diff := cmp.Diff(shopChanges, b.apply(shop)); diff != "" {
+		t.Error(diff)
+	}
+	b.written()
+	if again := b.apply(shop); len(again) > 0 {
+		t.Errorf("a second run changes %q", again)
+	}
+	if sql := b.written(); len(sql) > 0 {
+		t.Errorf("a second run writes %q", sql)
+	}
+	if c, err := b.store.Client(t.Context(), "storefront"); err != nil || c.Version != 1 {
+		t.Errorf("version %d, error %v; want 1", c.Version, err)
+	}
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.written()
+	result, err := b.try(shop, true)
+	fatal(t, err)
+	if diff := cmp.Diff(shopChanges, lines(result)); diff != "" || !result.DryRun {
+		t.Errorf("dry run %v: %s", result.DryRun, diff)
+	}
+	if sql := b.written(); len(sql) > 0 {
+		t.Errorf("a dry run writes %q", sql)
+	}
+}
+
+// What was applied is what a sign-in sees.
+func TestApplyTakesEffect(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.apply(shop)
+	jane := b.principal("jane")
+	if diff := cmp.Diff([]string{"MeAdmin", "Shopper", "vip"}, jane.Roles); diff != "" {
+		t.Errorf("roles of jane: %s", diff)
+	}
+	if jane.Policy.Threshold != 5 || jane.Account.ID != "b1" || jane.Login.Username != "Jane" || jane.User.EmailKey != "jane@example.org" {
+		t.Errorf("got %+v", jane)
+	}
+	if diff := cmp.Diff([]string{"FullAccess"}, b.principal("root").Roles); diff != "" {
+		t.Errorf("roles of root: %s", diff)
+	}
+	if diff := cmp.Diff([]string{"MeAdmin", "Shopper", "vip"}, b.principal("sam").Roles); diff != "" {
+		t.Errorf("roles of sam: %s", diff)
+	}
+	supplier, err := b.store.Account(t.Context(), "default", storage.Supplier, "s1")
+	fatal(t, err)
+	m, err := b.store.Membership(t.Context(), supplier.UID, jane.User.UID)
+	if err != nil || !slices.Equal(m.Roles, []string{"buyer-admin"}) {
+		t.Errorf("membership %+v, error %v", m, err)
+	}
+	hook, err := b.store.Sender(t.Context(), "hook")
+	fatal(t, err)
+	if !hook.AllowSeller || !slices.Equal(hook.AccountUIDs, []string{supplier.UID}) {
+		t.Errorf("sender %+v", hook)
+	}
+	key, err := b.cfg.Sealer.Open(hook.SharedKey, ordercloud.SharedKeyContext)
+	if err != nil || string(key) != "key of the hook" {
+		t.Errorf("shared key %q, error %v", key, err)
+	}
+	c, err := b.store.Client(t.Context(), "Back-OFFICE")
+	fatal(t, err)
+	if !c.Public || c.ReuseRefreshTokens || c.Credentials != (storage.Credentials{OTP: true}) {
+		t.Errorf("client %+v", c)
+	}
+}
+
+func TestApplyUpdates(t *testing.T) {
+	t.Parallel()
+	const before = `
+SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], Assignments: [{BuyerID: b}, {}]}]
+Buyers: [{ID: b, Name: B, xp: {a: 1, b: 2}, Users: [{ID: u, Username: u, Email: u@x.org}]}]
+ApiClients: [{ID: c, AppName: C, AllowSeller: true, Assignments: [{BuyerID: b}]}]
+MessageSenders: [{ID: m, Name: M, MessageTypes: [OneTimePassword], URL: "https://x.org", SharedKey: k, AllowAllBuyers: true}]
+authentication_realms: [{id: default, password_profiles: [{id: default, lockout_threshold: 3}]}]
+account_memberships: [{account_id: b, account_member_id: u, roles: [x]}]
+`
+	tests := []struct {
+		name, from, to string
+		want           []string
+	}{
+		{"order of members in xp", "{a: 1, b: 2}", "{b: 2, a: 1}", nil},
+		{"left out default", "Name: B,", "Name: B, Active: true,", nil},
+		{"xp", "{a: 1, b: 2}", "{a: 1}", []string{"update Buyer b: xp"}},
+		{"name", "Name: B,", "Name: New,", []string{"update Buyer b: Name"}},
+		{"user", "Email: u@x.org", "Email: v@x.org, Active: false", []string{"update User b/u: Email, Active"}},
+		{"rename", "Username: u,", "Username: V,", []string{"update User b/u: Username"}},
+		{"spelling of the name", "Username: u,", "Username: U,", []string{"update User b/u: Username"}},
+		{"profile", "[MeAdmin]", "[MeAdmin, Shopper]", []string{"update SecurityProfile p: Roles"}},
+		{"one assignment less", "[{BuyerID: b}, {}]", "[{}]", []string{"update SecurityProfile p: Assignments"}},
+		{"no assignments given", ", Assignments: [{BuyerID: b}, {}]", "", nil},
+		{"client", "AllowSeller: true", "RefreshTokenDuration: 5", []string{"update ApiClient c: RefreshTokenDuration, AllowSeller"}},
+		{"client's assignments", "AllowSeller: true, Assignments: [{BuyerID: b}]", "AllowSeller: true, Assignments: []", []string{"update ApiClient c: Assignments"}},
+		{"client's assignments not given", ", Assignments: [{BuyerID: b}]", "", nil},
+		{"sender", "AllowAllBuyers: true", "ElevatedRoles: [MeAdmin]", []string{"update MessageSender m: ElevatedRoles, AllowAllBuyers"}},
+		{"sender without its key", "SharedKey: k, ", "", nil},
+		{"sender's key", "SharedKey: k", "SharedKey: l", []string{"update MessageSender m: SharedKey"}},
+		{"password profile keeps what is left out", "lockout_threshold: 3", "code_length: 9", []string{"update password_profile default: code_length"}},
+		{"membership", "roles: [x]", "roles: [y, x]", []string{"update account_membership b/u: roles"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.apply(before)
+			after := strings.Replace(before, tt.from, tt.to, 1)
+			if after == before {
+				t.Fatalf("%q is not in the document", tt.from)
+			}
+			if diff := cmp.Diff(tt.want, b.apply(after)); diff != "" {
+				t.Error(diff)
+			}
+			if again := b.apply(after); again != nil {
+				t.Errorf("a second run changes %q", again)
+			}
+		})
+	}
+}
+
+func TestApplyUnassigns(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.apply(`
+SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], Assignments: [{BuyerID: b}]}]
+Buyers: [{ID: b, Name: B, Users: [{ID: u, Username: u}]}]`)
+	if got := b.principal("u").Roles; !slices.Equal(got, []string{"MeAdmin"}) {
+		t.Fatalf("roles %q", got)
+	}
+	b.apply(`SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], Assignments: []}]`)
+	if got := b.principal("u").Roles; len(got) > 0 {
+		t.Errorf("roles %q after the assignment is gone", got)
+	}
+}
+
+func TestApplyFaults(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.apply(shop)
+	b.written()
+	_, err := b.try(`
+authentication_realms:
+- {id: default, password_profiles: [{id: partners-otp}, {id: short, code_length: 3}, {id: mail, username_format: email}]}
+SecurityProfiles:
+- {ID: p, Name: P, Assignments: [{BuyerID: none}, {BuyerID: b1, UserID: none}, {UserID: jane}]}
+Buyers:
+- ID: b2
+  Name: B2
+  Users:
+  - {ID: a, Username: " JANE "}
+  - {ID: b, Username: ann}
+  - {ID: c, Username: Ann}
+  - {ID: d, Username: dan, PasswordProfileID: none}
+  - {ID: e, Username: eve, PasswordProfileID: partners-otp}
+  - {ID: f, Username: fay, PasswordProfileID: mail}
+ApiClients:
+- {AppName: A, AllowSeller: true, PasswordProfileID: none}
+MessageSenders:
+- {Name: M, MessageTypes: [OneTimePassword], URL: "https://x.org", Assignments: [{SupplierID: none}]}
+account_memberships:
+- {account_id: none, account_member_id: jane}
+- {account_id: b1, account_member_id: none}
+`, false)
+	wantFaults(t, err, []string{
+		"authentication_realms[0].password_profiles[0].id: belongs to realm partners",
+		"authentication_realms[0].password_profiles[1].code_length: unusable code format",
+		"Buyers[0].Users[0].Username: belongs to another user",
+		"Buyers[0].Users[2].Username: is that of Buyers[0].Users[1]",
+		"Buyers[0].Users[3].PasswordProfileID: there is no password profile none",
+		"Buyers[0].Users[4].PasswordProfileID: belongs to realm partners",
+		"Buyers[0].Users[5].Username: must be an e-mail address",
+		"SecurityProfiles[0].Assignments[0].BuyerID: there is no buyer none",
+		"SecurityProfiles[0].Assignments[1].UserID: there is no such user",
+		"SecurityProfiles[0].Assignments[2].UserID: there is no such user",
+		"ApiClients[0].PasswordProfileID: there is no password profile none",
+		"MessageSenders[0].SharedKey: is required",
+		"MessageSenders[0].Assignments[0].SupplierID: there is no supplier none",
+		"account_memberships[0].account_id: there is no account none",
+		"account_memberships[1].account_member_id: there is no user none",
+	})
+	if sql := b.written(); len(sql) > 0 {
+		t.Errorf("a document with faults writes %q", sql)
+	}
+}
+
+type failingClients struct {
+	apply.ClientStore
+	err error
+}
+
+func (f failingClients) PutClient(context.Context, storage.Client) (storage.Client, error) {
+	return storage.Client{}, f.err
+}
+
+func TestApplyAllOrNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	fault := errors.New("fault")
+	b.cfg.Clients = failingClients{b.store, fault}
+	if _, err := b.try(shop, false); !errors.Is(err, fault) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := b.store.Account(t.Context(), "default", storage.Buyer, "b1"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("the buyer before the fault: %v; want none", err)
+	}
+}
+
+// A change by somebody else between reading and writing is not overwritten.
+func TestApplyStale(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.apply(shop)
+	b.cfg.Tx = meanwhile{b.store, func(ctx context.Context) {
+		c, err := b.store.Client(ctx, "storefront")
+		fatal(t, err)
+		c.Active = false
+		_, err = b.store.PutClient(ctx, c)
+		fatal(t, err)
+	}}
+	_, err := b.try(strings.Replace(shop, "AppName: Storefront", "AppName: New", 1), false)
+	if !errors.Is(err, storage.ErrStale) {
+		t.Errorf("got %v; want storage.ErrStale", err)
+	}
+}
+
+type meanwhile struct {
+	apply.Transactor
+	do func(ctx context.Context)
+}
+
+func (m meanwhile) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	m.do(ctx)
+	return m.Transactor.InTx(ctx, fn)
+}
+
+func TestApplyWarnings(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	result, err := b.try(`
+ApiClients: [{ID: c, AppName: C, ClientSecret: short, DefaultContextUserName: nobody}]
+MessageSenders: [{ID: m, Name: M, MessageTypes: [OneTimePassword], Kind: console}]
+`, false)
+	fatal(t, err)
+	if len(result.Warnings) != 4 {
+		t.Fatalf("got %q", result.Warnings)
+	}
+	for i, want := range []string{
+		"ApiClients[0]: nobody may sign in",
+		"ApiClients[0].ClientSecret: is shorter",
+		"ApiClients[0].DefaultContextUserName: there is no such user",
+		"MessageSenders[0]: MessageSender m serves nobody",
+	} {
+		if !strings.HasPrefix(result.Warnings[i], want) {
+			t.Errorf("warning %q; want it to begin %q", result.Warnings[i], want)
+		}
+	}
+}
+
+func TestMembers(t *testing.T) {
+	t.Parallel()
+	const people = `
+Buyers:
+- {ID: b1, Name: B1, Users: [{ID: ann, Username: ann1}, {ID: bob, Username: bob}]}
+- {ID: b2, Name: B2, Users: [{ID: ann, Username: ann2}]}
+Suppliers: [{ID: s1, Name: S1}, {ID: b2, Name: both}]
+`
+	tests := []struct{ account, member, username, fault string }{
+		{"b1", "ann", "ann1", ""},
+		{"s1", "bob", "bob", ""},
+		{"s1", "b1/ann", "ann1", ""},
+		{"s1", "ann", "", "account_memberships[0].account_member_id: there is no user ann"},
+		{"s1", "b1/bo", "", "account_memberships[0].account_member_id: there is no user bo"},
+		{"b2", "ann", "", "account_memberships[0].account_id: b2 is both"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.account+" "+tt.member, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			_, err := b.try(people+"account_memberships: [{account_id: "+tt.account+", account_member_id: "+tt.member+"}]", false)
+			if tt.fault != "" {
+				wantFaults(t, err, []string{tt.fault})
+				return
+			}
+			fatal(t, err)
+			account, err := b.store.Account(t.Context(), "default", storage.Buyer, tt.account)
+			if errors.Is(err, storage.ErrNotFound) {
+				account, err = b.store.Account(t.Context(), "default", storage.Supplier, tt.account)
+			}
+			fatal(t, err)
+			_, err = b.store.Membership(t.Context(), account.UID, b.principal(tt.username).User.UID)
+			fatal(t, err)
+		})
+	}
+}
+
+func TestNewNeedsEverything(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.cfg.Hasher = nil
+	if _, err := apply.New(b.cfg); err == nil {
+		t.Error("no error without a hasher")
+	}
+}

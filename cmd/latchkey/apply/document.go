@@ -1,0 +1,181 @@
+package apply
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"latchkey/oauth/ordercloud"
+)
+
+// Document is what a file says.
+type Document struct {
+	Realms           []Realm `json:"authentication_realms"`
+	SecurityProfiles []SecurityProfile
+	Buyers           []Buyer
+	Suppliers        []Supplier
+	AdminUsers       []User
+	ApiClients       []ApiClient //nolint:revive // OrderCloud's spelling
+	MessageSenders   []MessageSender
+	Memberships      []Membership `json:"account_memberships"`
+}
+
+// SecurityProfile is a security profile with its assignments.
+type SecurityProfile struct {
+	ordercloud.SecurityProfile
+	Assignments []ordercloud.SecurityProfileAssignment
+}
+
+// Buyer is a buyer with its users.
+type Buyer struct {
+	ordercloud.Buyer
+	Users []User
+}
+
+// Supplier is a supplier with its users.
+type Supplier struct {
+	ordercloud.Supplier
+	Users []User
+}
+
+// User is a user with its password, in the clear or as a hash that
+// grants.CheckEncoded takes.
+type User struct {
+	ordercloud.User
+	PasswordHash *string
+}
+
+// ApiClient is an API client with its assignments.
+type ApiClient struct { //nolint:revive // OrderCloud's spelling
+	ordercloud.ApiClient
+	Assignments []ordercloud.ApiClientAssignment
+}
+
+// MessageSender is a message sender with its assignments.
+type MessageSender struct {
+	ordercloud.MessageSender
+	Assignments []ordercloud.MessageSenderAssignment
+}
+
+// Decode reads a document, YAML or JSON, and checks everything that can be
+// checked without the database. The error is ordercloud.Faults: all of them.
+func Decode(data []byte) (Document, error) {
+	var doc Document
+	asJSON, err := toJSON(data)
+	if err != nil {
+		return Document{}, ordercloud.Faults{{Problem: err.Error()}}
+	}
+	if faults := ordercloud.Decode(asJSON, "", &doc); faults != nil {
+		return Document{}, faults
+	}
+	doc.nameItems()
+	if err := doc.validate().Err(); err != nil {
+		return Document{}, err
+	}
+	return doc, nil
+}
+
+// toJSON returns a JSON document as it is, so that repeated members are still
+// seen, and a YAML one converted.
+func toJSON(data []byte) ([]byte, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("the document is not UTF-8")
+	}
+	if json.Valid(data) {
+		return data, nil
+	}
+	var root yaml.Node
+	in := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := in.Decode(&root); {
+	case errors.Is(err, io.EOF):
+		return nil, errors.New("the document is empty")
+	case err != nil:
+		return nil, err
+	}
+	if !errors.Is(in.Decode(new(yaml.Node)), io.EOF) {
+		return nil, errors.New("there is more than one document")
+	}
+	timesToText(&root)
+	var tree any
+	if err := root.Decode(&tree); err != nil { // refuses repeated keys and alias bombs
+		return nil, err
+	}
+	asJSON, err := json.Marshal(tree)
+	if err != nil {
+		return nil, errors.New("the document has a key that is no string, or a number that is not finite")
+	}
+	return asJSON, nil
+}
+
+// timesToText keeps what YAML takes for a time as it was written: rewritten, a
+// password like 2001-01-01 would become another one without a word.
+func timesToText(n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!timestamp" {
+		n.Tag = "!!str"
+	}
+	for _, child := range n.Content {
+		timesToText(child)
+	}
+}
+
+// nameItems gives an ID to every item that has none.
+func (d *Document) nameItems() {
+	for i := range d.Realms {
+		r := &d.Realms[i]
+		name(&r.ID, deref(r.Name))
+		for j := range r.PasswordProfiles {
+			name(&r.PasswordProfiles[j].ID, deref(r.PasswordProfiles[j].Name))
+		}
+	}
+	for i := range d.SecurityProfiles {
+		name(&d.SecurityProfiles[i].ID, d.SecurityProfiles[i].Name)
+	}
+	for i := range d.Buyers {
+		name(&d.Buyers[i].ID, d.Buyers[i].Name)
+		nameUsers(d.Buyers[i].Users)
+	}
+	for i := range d.Suppliers {
+		name(&d.Suppliers[i].ID, d.Suppliers[i].Name)
+		nameUsers(d.Suppliers[i].Users)
+	}
+	nameUsers(d.AdminUsers)
+	for i := range d.ApiClients {
+		name(&d.ApiClients[i].ID, d.ApiClients[i].AppName)
+	}
+	for i := range d.MessageSenders {
+		name(&d.MessageSenders[i].ID, d.MessageSenders[i].Name)
+	}
+}
+
+func nameUsers(users []User) {
+	for i := range users {
+		name(&users[i].ID, users[i].Username)
+	}
+}
+
+// name derives an absent ID from the item's name.
+func name(id *string, from string) {
+	if *id != "" {
+		return
+	}
+	*id = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '-'
+	}, strings.TrimSpace(from))
+	*id = (*id)[:min(len(*id), 100)]
+}
+
+func deref[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}

@@ -1,0 +1,111 @@
+package apply
+
+import (
+	"strings"
+
+	"latchkey/grants"
+	"latchkey/oauth/ordercloud"
+)
+
+// validate returns the faults of all items, as far as they show without the
+// database.
+func (d *Document) validate() ordercloud.Faults {
+	v := validator{seen: map[string]string{}}
+	for i, r := range d.Realms {
+		path := ordercloud.Index("authentication_realms", i)
+		v.add(r.validate(path))
+		v.once("realm "+r.ID, path)
+		for j, p := range r.PasswordProfiles {
+			v.once("password profile "+p.ID, ordercloud.Index(path+".password_profiles", j))
+		}
+	}
+	for i, p := range d.SecurityProfiles {
+		path := ordercloud.Index("SecurityProfiles", i)
+		v.add(p.Validate(path))
+		v.once("security profile "+p.ID, path)
+		for j, a := range p.Assignments {
+			v.assignment(ordercloud.Index(path+".Assignments", j), "SecurityProfileID", a.SecurityProfileID, p.ID, a.Validate)
+		}
+	}
+	for i, b := range d.Buyers {
+		path := ordercloud.Index("Buyers", i)
+		v.add(b.Validate(path))
+		v.once("buyer "+b.ID, path)
+		v.users(path+".Users", "user "+b.ID+"/", b.Users)
+	}
+	for i, s := range d.Suppliers {
+		path := ordercloud.Index("Suppliers", i)
+		v.add(s.Validate(path))
+		v.once("supplier "+s.ID, path)
+		v.users(path+".Users", "supplier user "+s.ID+"/", s.Users)
+	}
+	v.users("AdminUsers", "admin user ", d.AdminUsers)
+	d.validateClientsAndSenders(&v)
+	for i, m := range d.Memberships {
+		path := ordercloud.Index("account_memberships", i)
+		v.add(m.validate(path))
+		v.once("membership "+m.AccountID+" "+m.MemberID, path)
+	}
+	return v.faults
+}
+
+func (d *Document) validateClientsAndSenders(v *validator) {
+	for i, c := range d.ApiClients {
+		path := ordercloud.Index("ApiClients", i)
+		v.add(c.Validate(path))
+		v.once("client "+strings.ToLower(c.ID), path)
+		for j, a := range c.Assignments {
+			v.assignment(ordercloud.Index(path+".Assignments", j), "ApiClientID", a.ApiClientID, c.ID, a.Validate)
+		}
+	}
+	for i, s := range d.MessageSenders {
+		path := ordercloud.Index("MessageSenders", i)
+		v.add(s.Validate(path, true)) // whether a key is missing depends on the stored one
+		v.once("sender "+s.ID, path)
+		for j, a := range s.Assignments {
+			v.assignment(ordercloud.Index(path+".Assignments", j), "MessageSenderID", a.MessageSenderID, s.ID, a.Validate)
+		}
+	}
+}
+
+type validator struct {
+	faults ordercloud.Faults
+	seen   map[string]string // what an item stands for: its path
+}
+
+func (v *validator) add(f ordercloud.Faults) { v.faults = append(v.faults, f...) }
+
+// once refuses a second item for the same record.
+func (v *validator) once(what, path string) {
+	if first, ok := v.seen[what]; ok {
+		v.faults.Add(path, "has the ID of %s", first)
+		return
+	}
+	v.seen[what] = path
+}
+
+// assignment checks one that stands inside its resource, whose ID it may
+// repeat.
+func (v *validator) assignment(path, field, id, parent string, validate func(string) ordercloud.Faults) {
+	v.add(validate(path))
+	if id != "" && !strings.EqualFold(id, parent) {
+		v.faults.Add(ordercloud.Join(path, field), "must be that of the item around it, or absent")
+	}
+}
+
+func (v *validator) users(path, what string, users []User) {
+	for i, u := range users {
+		path := ordercloud.Index(path, i)
+		v.add(u.Validate(path))
+		v.once(what+u.ID, path)
+		if u.PasswordHash == nil {
+			continue
+		}
+		if err := grants.CheckEncoded(*u.PasswordHash); err != nil {
+			v.faults.Add(ordercloud.Join(path, "PasswordHash"), "%v", err)
+		}
+		if u.Password != nil {
+			v.faults.Add(ordercloud.Join(path, "PasswordHash"), "cannot stand beside Password")
+		}
+	}
+}

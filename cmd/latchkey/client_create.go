@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"latchkey/grants"
+	"latchkey/storage"
+)
+
+const (
+	credentialOTP      = "otp"
+	credentialPassword = "password"
+
+	defaultRefreshDuration = 720 * time.Hour
+	maxRefreshDuration     = 10 * 365 * 24 * time.Hour
+)
+
+// knownGrants are the grant types that a client may be given here.
+var knownGrants = []string{grants.GrantPassword, grants.GrantClientCredentials, grants.GrantRefreshToken}
+
+var signingAlgs = []string{"ES256", "RS256", "EdDSA"}
+
+func isSigningAlg(alg string) bool { return slices.Contains(signingAlgs, alg) }
+
+// newClient is what the flags of "client create" say.
+type newClient struct {
+	name, id, profile, signingAlg string
+	public, noRotation            bool
+	grants, roles, credentials    []string
+	accessDuration                time.Duration
+	refreshDuration               time.Duration // 0: not given
+}
+
+// createdClient is printed once; nothing can show the secret again.
+type createdClient struct {
+	ID     string `json:"client_id"`
+	Secret string `json:"client_secret,omitempty"`
+}
+
+func (c *cli) clientCreateCommand() *cobra.Command {
+	var n newClient
+	cmd := &cobra.Command{
+		Use:   "create --name NAME",
+		Short: "Create a client and print its id and secret, once, as JSON",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return c.createClient(cmd, n) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&n.name, "name", "", "name of the client, for people")
+	f.StringVar(&n.id, "id", "", "client id (default: a new UUID)")
+	f.BoolVar(&n.public, "public", false, "the client has no secret")
+	f.StringArrayVar(&n.grants, "grant", nil, "grant type it may use, repeatable: "+strings.Join(knownGrants, ", "))
+	f.StringArrayVar(&n.roles, "role", nil, "role it has and its users may get, repeatable")
+	f.StringArrayVar(&n.credentials, "credential", nil, "what its users sign in with, repeatable: otp, password (default: both)")
+	f.DurationVar(&n.accessDuration, "access-token-duration", 15*time.Minute, "life of its access tokens, 1s to 24h")
+	f.DurationVar(&n.refreshDuration, "refresh-token-duration", 0, "life of its refresh tokens, counted from the sign-in (default 720h with the grant refresh_token)")
+	f.BoolVar(&n.noRotation, "no-rotation", false, "a refresh token stays valid when it was used")
+	f.StringVar(&n.signingAlg, "signing-alg", "", "algorithm of its access tokens: ES256, RS256, EdDSA (default: the server's)")
+	f.StringVar(&n.profile, "profile", storage.DefaultProfileID, "password profile of its users")
+	return cmd
+}
+
+func (c *cli) createClient(cmd *cobra.Command, n newClient) error {
+	if err := n.check(); err != nil {
+		return err
+	}
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+		created, err := a.createClient(cmd.Context(), n)
+		if err != nil {
+			return err
+		}
+		return writeJSON(c.stdout, created)
+	})
+}
+
+// clientID matches the ids a client may have.
+var clientID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
+
+// scopeToken matches a role: it is granted as a scope (RFC 6749 §3.3).
+var scopeToken = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]{1,100}$`)
+
+// check returns a usageError for what the flags may not say.
+func (n *newClient) check() error {
+	switch id := strings.ToLower(n.id); {
+	case strings.TrimSpace(n.name) == "" || len(n.name) > 200 || strings.ContainsFunc(n.name, unicode.IsControl):
+		return usagef("--name is required: one line of at most 200 bytes")
+	case id != "" && !clientID.MatchString(id):
+		return usagef("--id must be 1 to 100 letters, digits, hyphens and underscores")
+	case strings.HasPrefix(id, storage.UserPrefix), strings.HasPrefix(id, storage.AccountPrefix):
+		return usagef("--id must not begin with %s or %s, like the ids of users and accounts", storage.UserPrefix, storage.AccountPrefix)
+	case n.signingAlg != "" && !isSigningAlg(n.signingAlg):
+		return usagef("unknown algorithm %q: the known are %s", n.signingAlg, strings.Join(signingAlgs, ", "))
+	case n.accessDuration < time.Second || n.accessDuration > maxTokenLife:
+		return usagef("--access-token-duration must be from 1s to %s", maxTokenLife)
+	}
+	for _, role := range n.roles {
+		if !scopeToken.MatchString(role) {
+			return usagef("role %q must be 1 to 100 visible ASCII characters other than \" and \\", role)
+		}
+	}
+	for _, cr := range n.credentials {
+		if cr != credentialOTP && cr != credentialPassword {
+			return usagef("unknown credential %q: the known are %s, %s", cr, credentialOTP, credentialPassword)
+		}
+	}
+	return n.checkGrants()
+}
+
+func (n *newClient) checkGrants() error {
+	for _, g := range n.grants {
+		if !slices.Contains(knownGrants, g) {
+			return usagef("unknown grant %q: the known are %s", g, strings.Join(knownGrants, ", "))
+		}
+	}
+	refreshes := slices.Contains(n.grants, grants.GrantRefreshToken)
+	switch {
+	case n.public && slices.Contains(n.grants, grants.GrantClientCredentials):
+		// RFC 6749 §4.4: only confidential clients may use it.
+		return usagef("a public client cannot have the grant %s", grants.GrantClientCredentials)
+	case !refreshes && (n.refreshDuration != 0 || n.noRotation):
+		return usagef("--refresh-token-duration and --no-rotation need --grant %s", grants.GrantRefreshToken)
+	case n.refreshDuration != 0 && (n.refreshDuration < time.Second || n.refreshDuration > maxRefreshDuration):
+		return usagef("--refresh-token-duration must be from 1s to %s", maxRefreshDuration)
+	}
+	return nil
+}
+
+// record returns the client that the flags describe. It serves users of every
+// kind; /v1 narrows that.
+func (n *newClient) record() storage.Client {
+	roles := sorted(n.roles)
+	k := storage.Client{
+		ID: n.id, Name: n.name, Active: true, Public: n.public, ProfileID: n.profile,
+		GrantTypes: sorted(n.grants),
+		Credentials: storage.Credentials{
+			OTP:      len(n.credentials) == 0 || slices.Contains(n.credentials, credentialOTP),
+			Password: len(n.credentials) == 0 || slices.Contains(n.credentials, credentialPassword),
+		},
+		Roles: roles, MaximumRoles: roles,
+		AllowAnyBuyer: true, AllowAnySupplier: true, AllowSeller: true,
+		AccessTokenTTL: n.accessDuration, RefreshTokenTTL: n.refreshDuration,
+		ReuseRefreshTokens: n.noRotation, SigningAlg: n.signingAlg,
+	}
+	if k.HasGrant(grants.GrantRefreshToken) && k.RefreshTokenTTL == 0 {
+		k.RefreshTokenTTL = defaultRefreshDuration
+	}
+	return k
+}
+
+func sorted(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
+
+// createClient stores the client and its secret, both or neither.
+func (a *app) createClient(ctx context.Context, n newClient) (createdClient, error) {
+	if n.id == "" {
+		id, err := uuid.NewRandomFromReader(a.random)
+		if err != nil {
+			return createdClient{}, fmt.Errorf("new client id: %w", err)
+		}
+		n.id = id.String()
+	}
+	if _, err := a.store.PasswordProfile(ctx, n.profile); errors.Is(err, storage.ErrNotFound) {
+		return createdClient{}, fmt.Errorf("no password profile %q", n.profile)
+	} else if err != nil {
+		return createdClient{}, err
+	}
+	if n.signingAlg != "" {
+		// The first key of an algorithm is made here, not by the first request.
+		if err := a.openRing(ctx, n.signingAlg); err != nil {
+			return createdClient{}, err
+		}
+	}
+	created := createdClient{ID: n.id}
+	err := a.store.InTx(ctx, func(ctx context.Context) error {
+		if old, err := a.store.Client(ctx, n.id); err == nil {
+			return clientExists{old.ID}
+		} else if !errors.Is(err, storage.ErrNotFound) {
+			return err
+		}
+		stored, err := a.store.PutClient(ctx, n.record())
+		if err == nil && stored.Version != 1 {
+			// Somebody else created it since; this transaction is undone.
+			err = clientExists{stored.ID}
+		}
+		if err != nil || n.public {
+			return err
+		}
+		issued, err := a.addSecret(ctx, n.id, "first", time.Time{})
+		created.Secret = issued.Secret
+		return err
+	})
+	if exists, ok := errors.AsType[clientExists](err); ok {
+		return createdClient{}, exists // without what the store wraps around it
+	}
+	return created, err
+}
+
+// clientExists says that the id is taken, by a client whose id may differ in
+// letter case.
+type clientExists struct{ id string }
+
+func (e clientExists) Error() string { return fmt.Sprintf("client %s exists already", e.id) }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"latchkey/grants"
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// secretBytes is the length of a generated client secret: with 256 random bits
+// a fast keyed digest is enough to keep it.
+const secretBytes = 32
+
+// issuedSecret is printed once; nothing can show the secret again.
+type issuedSecret struct {
+	ClientID  string     `json:"client_id"`
+	ID        string     `json:"secret_id"`
+	Secret    string     `json:"client_secret"`
+	ExpiresAt *time.Time `json:"expires_at"` // null: never
+}
+
+func (c *cli) clientSecretCommand() *cobra.Command {
+	var name string
+	var expiresIn time.Duration
+	add := &cobra.Command{
+		Use:   "add ID",
+		Short: "Give a client another secret and print it, once, as JSON",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.addSecret(cmd, args[0], name, expiresIn)
+		},
+	}
+	add.Flags().StringVar(&name, "name", "", "name of the secret, for people")
+	add.Flags().DurationVar(&expiresIn, "expires-in", 0, "how long it works (default: without end)")
+	remove := &cobra.Command{
+		Use:   "delete ID SECRET_ID",
+		Short: "Delete a secret of a client",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.deleteSecret(cmd, args[0], args[1])
+		},
+	}
+	return group("secret", "Secrets of a client", add, remove)
+}
+
+func (c *cli) addSecret(cmd *cobra.Command, id, name string, expiresIn time.Duration) error {
+	if len(name) > 200 || strings.ContainsFunc(name, unicode.IsControl) {
+		return usagef("--name must be one line of at most 200 bytes")
+	}
+	if expiresIn < 0 || cmd.Flags().Changed("expires-in") && expiresIn < time.Second {
+		return usagef("--expires-in must be at least 1s")
+	}
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+		client, err := findClient(cmd.Context(), a.store, id)
+		if err != nil {
+			return err
+		}
+		var expires time.Time
+		if expiresIn > 0 {
+			expires = c.now().UTC().Add(expiresIn).Truncate(time.Second)
+		}
+		issued, err := a.addSecret(cmd.Context(), client.ID, name, expires)
+		if err != nil {
+			return err
+		}
+		return writeJSON(c.stdout, issued)
+	})
+}
+
+// addSecret makes a secret, keeps its digest and returns it.
+func (a *app) addSecret(ctx context.Context, clientID, name string, expires time.Time) (issuedSecret, error) {
+	id, err := storage.NewID(a.random, "")
+	if err != nil {
+		return issuedSecret{}, err
+	}
+	random := make([]byte, secretBytes)
+	if _, err := io.ReadFull(a.random, random); err != nil {
+		return issuedSecret{}, fmt.Errorf("new client secret: %w", err)
+	}
+	secret := base64.RawURLEncoding.EncodeToString(random)
+	err = a.store.AddClientSecret(ctx, clientID, storage.ClientSecret{
+		ID: id, Name: name, Digest: grants.DigestClientSecret(a.peppers, clientID, secret),
+		ExpiresAt: expires, CreatedAt: a.now().UTC(),
+	})
+	return issuedSecret{clientID, id, secret, optionalTime(expires)}, err
+}
+
+func (c *cli) deleteSecret(cmd *cobra.Command, clientID, secretID string) error {
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	return c.withStore(cmd.Context(), cfg, func(store *gormstore.Store) error {
+		client, err := findClient(cmd.Context(), store, clientID)
+		if err != nil {
+			return err
+		}
+		err = store.DeleteClientSecret(cmd.Context(), client.ID, secretID)
+		if errors.Is(err, storage.ErrNotFound) {
+			return fmt.Errorf("client %s has no secret %q", client.ID, secretID)
+		}
+		if err != nil {
+			return err
+		}
+		return c.done("secret %s of client %s is deleted", secretID, client.ID)
+	})
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"latchkey/cmd/latchkey/apply"
+	"latchkey/config"
+	"latchkey/storage/gormstore"
+)
+
+//go:embed demo.yaml
+var demoDocument []byte
+
+func (c *cli) demoCommand() *cobra.Command {
+	return withAllSettings(&cobra.Command{
+		Use:   "demo",
+		Short: "Run a server on a throwaway database with a user and a client to try out",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := c.load(cmd)
+			if err != nil {
+				return err
+			}
+			return c.demo(cmd.Context(), cfg)
+		},
+	})
+}
+
+// demo serves from a database in a temporary directory, whatever database the
+// configuration names, and removes it at the end.
+func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
+	dir, err := os.MkdirTemp("", "latchkey-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	cfg.DatabaseURL = config.NewDatabaseURL("sqlite:" + filepath.Join(dir, "demo.db"))
+	store, err := gormstore.Open(ctx, gormstore.Config{
+		URL: cfg.DatabaseURL.Reveal(), Relaxed: true, Now: c.now, Rand: c.random, Logger: c.logger(cfg),
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.fillDemo(ctx, cfg, store); err != nil {
+		return errors.Join(err, store.Close())
+	}
+	c.explainDemo(cfg)
+	return errors.Join(c.serveStore(ctx, cfg, store), store.Close())
+}
+
+// fillDemo applies the demo's document.
+func (c *cli) fillDemo(ctx context.Context, cfg config.Config, store *gormstore.Store) error {
+	if err := store.Migrate(ctx); err != nil {
+		return err
+	}
+	a, err := c.newApp(ctx, cfg, store)
+	if err != nil {
+		return err
+	}
+	applier, err := a.newApplier(false)
+	if err != nil {
+		return err
+	}
+	doc, err := apply.Decode(demoDocument)
+	if err != nil {
+		return fmt.Errorf("demo document: %w", err)
+	}
+	_, err = applier.Apply(ctx, doc, false)
+	return err
+}
+
+// explainDemo prints what to type. The server answers by then or moments
+// later; curl retries.
+func (c *cli) explainDemo(cfg config.Config) {
+	_, _ = fmt.Fprintf(c.stdout, `Latchkey demo on %[1]s: user "jane", password "correct-Horse-7-battery".
+Everything is gone when it stops (Ctrl-C). In another terminal:
+
+# ask for a one-time password; it appears here
+curl -i %[1]s/v1/password/onetimepassword \
+  -H 'Content-Type: application/json' -d '{"ClientID":"storefront","Username":"jane"}'
+
+# sign in with it, once (put the code in place of CODE)
+curl -s %[1]s/oauth/token -u storefront:demo-secret-demo-secret-demo-secret \
+  -d grant_type=password -d username=jane -d password=CODE
+
+# refresh, and look at a token (put yours in place of TOKEN)
+curl -s %[1]s/oauth/token -u storefront:demo-secret-demo-secret-demo-secret \
+  -d grant_type=refresh_token -d refresh_token=TOKEN
+curl -s %[1]s/oauth/introspect -u storefront:demo-secret-demo-secret-demo-secret -d token=TOKEN
+
+`, cfg.Issuer)
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// floorPlan says which of our packages each package may import. A pattern that
+// ends in /... covers what is below. cmd may import everything.
+var floorPlan = map[string][]string{
+	"storage":                  {},
+	"config":                   {},
+	"storage/gormstore":        {"storage"},
+	"storage/storetest":        {"storage"},
+	"storage/storetest/pgtest": {},
+	"keys":                     {"storage"},
+	"otp/lockout":              {"storage"},
+	"otp/internal/poll":        {"storage"},
+	"otp":                      {"keys", "otp/lockout", "otp/internal/poll", "storage"},
+	"otp/deliver":              {"otp", "otp/internal/poll", "storage"},
+	"grants":                   {"keys", "otp", "otp/lockout", "storage"},
+	"oauth":                    {"grants", "keys", "otp", "storage"},
+	"oauth/ordercloud":         {"grants", "keys", "oauth", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/server":             {},
+}
+
+// strangers says which of our packages may import a foreign module.
+var strangers = map[string][]string{
+	"gorm.io/":                   {"storage/gormstore"},
+	"github.com/jackc/":          {"storage/gormstore", "storage/storetest/pgtest"},
+	"github.com/glebarez/":       {"storage/gormstore"},
+	"modernc.org/":               {"storage/gormstore"},
+	"database/sql":               {"storage/gormstore", "storage/storetest/pgtest"},
+	"github.com/pressly/":        {"storage/gormstore"},
+	"github.com/ory/fosite":      {"grants", "oauth"},
+	"github.com/ory/fosite/":     {"keys"},
+	"github.com/spf13/cobra":     {},
+	"github.com/golang-jwt/jwt/": {"keys", "oauth"},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-deps=false", "-json=ImportPath,Imports,Deps", "latchkey/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// TestFloorPlan holds every package to the floor plan of docs/decisions/0001.
+func TestFloorPlan(t *testing.T) {
+	t.Parallel()
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "latchkey/")
+		if strings.HasPrefix(name, "cmd/") {
+			continue
+		}
+		allowed, ok := floorPlan[name]
+		if !ok {
+			t.Errorf("package %s has no place in the floor plan", name)
+		}
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, "latchkey/"); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s", name, ours)
+			}
+			checkStranger(t, name, imported)
+		}
+		if name == "storage" {
+			checkStandardOnly(t, p.Imports)
+		}
+	}
+}
+
+func checkStranger(t *testing.T, name, imported string) {
+	t.Helper()
+	for prefix, allowed := range strangers {
+		matches := strings.HasPrefix(imported, prefix)
+		if !strings.HasSuffix(prefix, "/") {
+			matches = imported == prefix
+		}
+		if matches && !slices.Contains(allowed, name) {
+			t.Errorf("%s imports %s", name, imported)
+		}
+	}
+}
+
+func checkStandardOnly(t *testing.T, imports []string) {
+	t.Helper()
+	for _, imported := range imports {
+		if strings.Contains(strings.SplitN(imported, "/", 2)[0], ".") {
+			t.Errorf("storage imports %s, which is not of the standard library", imported)
+		}
+	}
+}
+
+// TestGrantsArePluggable holds the packages that other fosite servers import
+// free of our database, configuration and HTTP server, however indirectly.
+func TestGrantsArePluggable(t *testing.T) {
+	t.Parallel()
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "latchkey/")
+		if !slices.Contains([]string{"grants", "otp", "keys"}, name) {
+			continue
+		}
+		for _, dep := range p.Deps {
+			for _, unwanted := range []string{"gorm.io/", "latchkey/config", "latchkey/oauth", "latchkey/storage/", "github.com/spf13/"} {
+				if strings.HasPrefix(dep, unwanted) {
+					t.Errorf("%s depends on %s", name, dep)
+				}
+			}
+		}
+	}
+}

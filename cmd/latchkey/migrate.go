@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *cli) migrateCommand() *cobra.Command {
+	up := &cobra.Command{
+		Use:   "up",
+		Short: "Bring the schema up to date; safe when several start at once",
+		Args:  cobra.NoArgs,
+		RunE:  c.migrateUp,
+	}
+	status := &cobra.Command{
+		Use:   "status",
+		Short: "List the steps of the schema and when each was applied",
+		Args:  cobra.NoArgs,
+		RunE:  c.migrateStatus,
+	}
+	return group("migrate", "Versioned schema of the database", up, status)
+}
+
+// migrationView is a step of the schema in the output.
+type migrationView struct {
+	Version   int64      `json:"version"`
+	Name      string     `json:"name"`
+	AppliedAt *time.Time `json:"applied_at"` // null: pending
+}
+
+func (c *cli) migrateUp(cmd *cobra.Command, _ []string) (err error) {
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	store, err := c.openStore(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer closing(store, &err)
+	if err := store.Migrate(cmd.Context()); err != nil {
+		return err
+	}
+	return c.done("schema is up to date")
+}
+
+func (c *cli) migrateStatus(cmd *cobra.Command, _ []string) (err error) {
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	store, err := c.openStore(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer closing(store, &err)
+	steps, err := store.MigrationStatus(cmd.Context())
+	if err != nil {
+		return err
+	}
+	views := make([]migrationView, len(steps))
+	for i, m := range steps {
+		views[i] = migrationView{m.Version, m.Name, optionalTime(m.AppliedAt)}
+	}
+	return c.print(views, func(w io.Writer) error {
+		return table(w, "VERSION\tNAME\tAPPLIED", len(views), func(i int) string {
+			return fmt.Sprintf("%d\t%s\t%s", views[i].Version, views[i].Name, showTime(steps[i].AppliedAt, "pending"))
+		})
+	})
+}
+
+// closing closes a store at the end of a function and keeps the error.
+func closing(store io.Closer, err *error) {
+	if closeErr := store.Close(); *err == nil {
+		*err = closeErr
+	}
+}
+
+// table writes rows of cells separated by tabs in aligned columns.
+func table(w io.Writer, head string, rows int, row func(int) string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, head)
+	for i := range rows {
+		_, _ = fmt.Fprintln(t, row(i))
+	}
+	return t.Flush()
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func showTime(t time.Time, zero string) string {
+	if t.IsZero() {
+		return zero
+	}
+	return t.UTC().Format(time.RFC3339)
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/config"
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// postgresArgs adds the flags for a PostgreSQL database to a command line.
+func postgresArgs(url string, args ...string) []string {
+	return append(args, "--database-url", url, "--master-key-file", "testdata/masterkey")
+}
+
+// TestEmptyPostgres lets several commands meet on a database without a schema:
+// one brings it, all work.
+func TestEmptyPostgres(t *testing.T) {
+	t.Parallel()
+	url := postgres(t).Empty(t)
+	var wg sync.WaitGroup
+	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "up"}, {"client", "create", "--name", "a"}, {"client", "create", "--name", "b"}} {
+		wg.Go(func() {
+			if code, _, errs := call(t, postgresArgs(url, args...)...); code != 0 {
+				t.Errorf("%q: %d %q", args, code, errs)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestOneClientOfAnID lets several create a client of one id at once.
+func TestOneClientOfAnID(t *testing.T) {
+	t.Parallel()
+	url := postgres(t).Database(t)
+	// Peppers and keys first, so that the creations themselves meet.
+	if code, _, errs := call(t, postgresArgs(url, "client", "create", "--name", "first")...); code != 0 {
+		t.Fatal(errs)
+	}
+	const tries = 6
+	codes := make([]int, tries)
+	var wg sync.WaitGroup
+	for i := range tries {
+		wg.Go(func() {
+			id := []string{"shop", "SHOP"}[i%2]
+			codes[i], _, _ = call(t, postgresArgs(url, "client", "create", "--name", fmt.Sprint(i), "--id", id)...)
+		})
+	}
+	wg.Wait()
+	slices.Sort(codes)
+	if diff := cmp.Diff([]int{0, 1, 1, 1, 1, 1}, codes); diff != "" {
+		t.Error(diff)
+	}
+	_, out, _ := call(t, postgresArgs(url, "client", "list", "--output", "json")...)
+	var clients []clientView
+	if err := json.Unmarshal([]byte(out), &clients); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range clients {
+		if len(k.Secrets) != 1 {
+			t.Errorf("client %s has %d secrets, want 1", k.ID, len(k.Secrets))
+		}
+	}
+	if len(clients) != 2 {
+		t.Errorf("%d clients, want 2", len(clients))
+	}
+}
+
+// TestClientCreatedMeanwhile lets somebody else commit a client of that id
+// between the look whether there is one and the insert.
+func TestClientCreatedMeanwhile(t *testing.T) {
+	t.Parallel()
+	ctx, url := t.Context(), postgres(t).Database(t)
+	open := func(seen func(string)) *gormstore.Store {
+		store, err := gormstore.Open(ctx, gormstore.Config{URL: url, OnStatement: seen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close() })
+		return store
+	}
+	other := open(nil)
+	theirs := storage.Client{ID: "shop", Name: "theirs", Active: true, ProfileID: storage.DefaultProfileID}
+	store := open(func(sql string) {
+		if strings.HasPrefix(sql, "INSERT INTO \"clients\"") {
+			if _, err := other.PutClient(ctx, theirs); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	key, err := config.NewMasterKey(make([]byte, config.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cli{stderr: io.Discard, now: time.Now, random: rand.Reader}
+	a, err := c.newApp(ctx, config.Config{DatabaseURL: config.NewDatabaseURL(url), MasterKey: key}, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.createClient(ctx, newClient{name: "ours", id: "shop", profile: storage.DefaultProfileID, accessDuration: time.Minute})
+	if err == nil || err.Error() != "client shop exists already" {
+		t.Errorf("got %v, want that the client exists", err)
+	}
+	got, err := other.Client(ctx, "shop")
+	if err != nil || got.Name != "theirs" || len(got.Secrets) != 0 {
+		t.Errorf("got %q with %d secrets, %v, want theirs untouched", got.Name, len(got.Secrets), err)
+	}
+}
+
+func TestConfigCheckRefusesConsoleSender(t *testing.T) {
+	t.Parallel()
+	url := postgres(t).Database(t)
+	check := postgresArgs(url, "config", "check")
+	if code, out, errs := call(t, check...); code != 0 || !strings.HasPrefix(out, "configuration is valid; senders: checked\n") {
+		t.Fatalf("without senders: %d %q %q", code, out, errs)
+	}
+	store, err := gormstore.Open(t.Context(), gormstore.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	sender := storage.Sender{ID: "tty", RealmID: storage.DefaultRealmID, Name: "Terminal", Kind: storage.ConsoleSender}
+	if _, err := store.PutSender(t.Context(), sender); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := call(t, check...)
+	want := "latchkey: configuration: console_sender_forced: must be true for the console sender \"tty\" with PostgreSQL\n"
+	if code != 2 || out != "" || errs != want {
+		t.Errorf("got %d %q %q, want 2 and %q", code, out, errs, want)
+	}
+	if code, _, errs := call(t, append(check, "--console-sender-forced")...); code != 0 {
+		t.Errorf("forced: %d %q", code, errs)
+	}
+}
+
+func TestCheckSenders(t *testing.T) {
+	t.Parallel()
+	senders := []storage.Sender{{ID: "a", Kind: storage.WebhookSender}, {ID: "b", Kind: storage.ConsoleSender}}
+	tests := []struct {
+		url     string
+		forced  bool
+		senders []storage.Sender
+		ok      bool
+	}{
+		{"sqlite:x", false, senders, true},
+		{"postgres://db/x", false, senders, false},
+		{"postgresql://db/x", false, senders, false},
+		{"postgres://db/x", true, senders, true},
+		{"postgres://db/x", false, senders[:1], true},
+	}
+	for _, tt := range tests {
+		cfg := config.Config{DatabaseURL: config.NewDatabaseURL(tt.url), ConsoleSenderForced: tt.forced}
+		if err := checkSenders(cfg, tt.senders); (err == nil) != tt.ok {
+			t.Errorf("%s, forced %v, %d senders: %v", tt.url, tt.forced, len(tt.senders), err)
+		}
+	}
+}

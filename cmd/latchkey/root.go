@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"latchkey/config"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1 // what was asked for could not be done
+	exitUsage  = 2 // the command line or the configuration is wrong
+)
+
+// cli is one call of the program.
+type cli struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	environ        []string
+	now            func() time.Time
+	random         io.Reader
+
+	configFile string
+	output     string // "text" or "json"
+	begun      bool   // the command line was understood
+}
+
+// run executes the command line args, without the program's name, and returns
+// the exit code. The end of ctx stops a server in order.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c := &cli{
+		stdin: stdin, stdout: stdout, stderr: stderr, environ: os.Environ(),
+		now: time.Now, random: rand.Reader,
+	}
+	return c.run(ctx, args)
+}
+
+func (c *cli) run(ctx context.Context, args []string) int {
+	root := c.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(c.stdin)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	c.report(err)
+	_, badConfig := errors.AsType[config.Faults](err)
+	_, badUsage := errors.AsType[usageError](err)
+	if !c.begun || badConfig || badUsage {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is a command line that cannot be carried out.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// report writes an error as one line, or as one JSON object.
+func (c *cli) report(err error) {
+	text := oneLine(err.Error())
+	if c.output != "json" {
+		_, _ = fmt.Fprintf(c.stderr, "latchkey: %s\n", text)
+		return
+	}
+	faults, _ := errors.AsType[config.Faults](err)
+	_ = writeJSON(c.stderr, struct {
+		Error  string        `json:"error"`
+		Faults config.Faults `json:"faults,omitempty"`
+	}{text, faults})
+}
+
+// oneLine joins the lines of a text, and drops what could drive a terminal.
+func oneLine(text string) string {
+	var parts []string
+	for line := range strings.Lines(text) {
+		line = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, line)
+		if line = strings.TrimSpace(line); line != "" {
+			parts = append(parts, line)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// print writes a result: v as one line of JSON when that was asked for, else
+// what text writes.
+func (c *cli) print(v any, text func(w io.Writer) error) error {
+	if c.output == "json" {
+		return writeJSON(c.stdout, v)
+	}
+	return text(c.stdout)
+}
+
+// done reports that something was done that has no other result.
+func (c *cli) done(format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	return c.print(struct {
+		Result string `json:"result"`
+	}{text}, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, text)
+		return err
+	})
+}
+
+func (c *cli) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "latchkey",
+		Short:         "OAuth 2.0 authorization server for signing in with one-time passwords",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          needsSubcommand,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if c.output != "text" && c.output != "json" {
+				return usagef("--output must be text or json, not %q", c.output)
+			}
+			c.begun = true
+			return nil
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.configFile, "config", "", "YAML file with settings (LATCHKEY_CONFIG)")
+	flags.StringVar(&c.output, "output", "text", "how to print results and errors: text or json")
+	for _, f := range settingFlags(everywhere) {
+		flags.String(f.name, "", f.usage)
+	}
+	root.AddCommand(c.applyCommand(), c.clientCommand(), c.configCommand(), c.demoCommand(), c.keysCommand(),
+		c.migrateCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
+	return root
+}
+
+// group is a command that only has subcommands.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: needsSubcommand}
+	g.AddCommand(commands...)
+	return g
+}
+
+func needsSubcommand(cmd *cobra.Command, _ []string) error {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return usagef("%s needs a command: %s", cmd.CommandPath(), strings.Join(names, ", "))
+}
+
+// settingFlag is a flag that stands for a setting.
+type settingFlag struct {
+	name, usage string
+	boolean     bool
+}
+
+// everywhere picks the settings that every command has flags for.
+func everywhere(s config.Setting) bool {
+	return slices.Contains([]string{"database_url", "master_key", "log_level"}, s.Key)
+}
+
+// elsewhere picks the others; see withAllSettings.
+func elsewhere(s config.Setting) bool { return !everywhere(s) }
+
+func settingFlags(pick func(config.Setting) bool) []settingFlag {
+	var flags []settingFlag
+	for _, s := range config.Settings() {
+		if !pick(s) {
+			continue
+		}
+		usage := fmt.Sprintf("%s (%s)", strings.TrimSuffix(s.Meaning, "."), s.Variable)
+		if s.Flag != "" {
+			flags = append(flags, settingFlag{s.Flag, usage, s.Default == "false"})
+		}
+		if s.FileFlag != "" {
+			flags = append(flags, settingFlag{s.FileFlag, fmt.Sprintf("file that holds %s (%s_FILE)", s.Key, s.Variable), false})
+		}
+	}
+	return flags
+}
+
+// allSettings marks a command that has flags for all settings.
+const allSettings = "all-settings"
+
+// withAllSettings gives cmd flags for all settings, and returns it.
+func withAllSettings(cmd *cobra.Command) *cobra.Command {
+	cmd.Annotations = map[string]string{allSettings: "yes"}
+	for _, f := range settingFlags(elsewhere) {
+		cmd.Flags().String(f.name, "", f.usage)
+		if f.boolean {
+			cmd.Flags().Lookup(f.name).NoOptDefVal = "true"
+		}
+	}
+	return cmd
+}
+
+// load reads the configuration for cmd from flags, environment and file.
+func (c *cli) load(cmd *cobra.Command) (config.Config, error) {
+	flags := settingFlags(everywhere)
+	if cmd.Annotations[allSettings] != "" {
+		flags = append(flags, settingFlags(elsewhere)...)
+	}
+	given := map[string]string{}
+	for _, f := range flags {
+		if flag := cmd.Flags().Lookup(f.name); flag != nil && flag.Changed {
+			given[f.name] = flag.Value.String()
+		}
+	}
+	return config.Load(config.Sources{Flags: given, Environ: c.environ, File: c.configFile})
+}
