@@ -23,6 +23,19 @@ type refusal struct {
 	vendorCode  string // OrderCloud
 }
 
+// errorBody is a refusal on the wire: RFC 6749 §5.2 and OrderCloud in one.
+type errorBody struct {
+	Error            string        `json:"error"`
+	ErrorDescription string        `json:"error_description"`
+	Errors           []vendorError `json:"Errors"`
+}
+
+type vendorError struct {
+	ErrorCode string `json:"ErrorCode"`
+	Message   string `json:"Message"`
+	Data      any    `json:"Data"`
+}
+
 // Refusals of the pipeline itself. They are errors, so that a step can return
 // one; what a body looks like is decided in writeError only.
 var (
@@ -133,10 +146,9 @@ func (p *Provider) writeError(w http.ResponseWriter, r *http.Request, err error)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, answer.status, map[string]any{
-		"error":             answer.code,
-		"error_description": answer.description,
-		"Errors":            []any{map[string]any{"ErrorCode": answer.vendorCode, "Message": answer.description, "Data": nil}},
+	writeJSON(w, answer.status, errorBody{
+		Error: answer.code, ErrorDescription: answer.description,
+		Errors: []vendorError{{ErrorCode: answer.vendorCode, Message: answer.description}},
 	})
 }
 

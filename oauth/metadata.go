@@ -49,9 +49,9 @@ func (p *Provider) serveKeys(w http.ResponseWriter, _ *http.Request) {
 func (p *Provider) serveKey(w http.ResponseWriter, r *http.Request) {
 	key, ok := p.cfg.Ring.Public(r.PathValue("kid"))
 	if !ok {
-		writeJSON(w, http.StatusNotFound, map[string]any{"Errors": []any{map[string]any{
-			"ErrorCode": "NotFound", "Message": "Object not found.",
-			"Data": map[string]string{"ObjectType": "Cert", "ObjectID": printable(r.PathValue("kid"))},
+		writeJSON(w, http.StatusNotFound, map[string][]vendorError{"Errors": {{
+			ErrorCode: "NotFound", Message: "Object not found.",
+			Data: map[string]string{"ObjectType": "Cert", "ObjectID": printable(r.PathValue("kid"))},
 		}}})
 		return
 	}

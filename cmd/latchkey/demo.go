@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"latchkey/cmd/latchkey/apply"
@@ -41,6 +42,9 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if cfg.LogLevel == zerolog.InfoLevel {
+		cfg.LogLevel = zerolog.WarnLevel // the terminal belongs to the codes
+	}
 	cfg.DatabaseURL = config.NewDatabaseURL("sqlite:" + filepath.Join(dir, "demo.db"))
 	store, err := gormstore.Open(ctx, gormstore.Config{
 		URL: cfg.DatabaseURL.Reveal(), Relaxed: true, Now: c.now, Rand: c.random, Logger: c.logger(cfg),
