@@ -56,14 +56,20 @@ func clientOf(r fosite.Requester) (*storage.Client, error) {
 	return c.Client, nil
 }
 
-// permitted returns the request's client if it may use the grant type.
-func permitted(r fosite.Requester, grantType string) (*storage.Client, error) {
+// requestOf returns the client and the session of a request of the grant type,
+// if the client may use that. Both phases of a handler begin with it; for a
+// request of another type it answers fosite.ErrUnknownRequest.
+func requestOf(r fosite.AccessRequester, grantType string) (*storage.Client, *Session, error) {
+	if !r.GetGrantTypes().ExactOne(grantType) {
+		return nil, nil, fosite.ErrUnknownRequest
+	}
 	c, err := clientOf(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !c.HasGrant(grantType) {
-		return nil, fosite.ErrUnauthorizedClient.WithHintf("The client may not use the grant type '%s'.", grantType)
+		return nil, nil, fosite.ErrUnauthorizedClient
 	}
-	return c, nil
+	s, err := sessionOf(r)
+	return c, s, err
 }

@@ -39,14 +39,7 @@ func (h *ClientCredentials) CanHandleTokenEndpointRequest(_ context.Context, r f
 
 // HandleTokenEndpointRequest finds out whom the client acts for.
 func (h *ClientCredentials) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, r) {
-		return fosite.ErrUnknownRequest
-	}
-	client, err := permitted(r, GrantClientCredentials)
-	if err != nil {
-		return err
-	}
-	session, err := sessionOf(r)
+	client, session, err := requestOf(r, GrantClientCredentials)
 	if err != nil {
 		return err
 	}
@@ -78,14 +71,7 @@ func (h *ClientCredentials) actAs(ctx context.Context, c *storage.Client, s *Ses
 // PopulateTokenEndpointResponse signs the token and answers. There is no
 // refresh token (RFC 6749 §4.4.3).
 func (h *ClientCredentials) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, r) {
-		return fosite.ErrUnknownRequest
-	}
-	client, err := permitted(r, GrantClientCredentials)
-	if err != nil {
-		return err
-	}
-	session, err := sessionOf(r)
+	client, session, err := requestOf(r, GrantClientCredentials)
 	if err != nil {
 		return err
 	}

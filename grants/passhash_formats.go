@@ -114,7 +114,10 @@ func parseArgon2(parts []string) (passwordHash, error) {
 	if err := errors.Join(errM, errT, errP, err); err != nil {
 		return nil, err
 	}
-	return argon2Hash{memory: uint32(memory), passes: uint32(passes), lanes: uint8(lanes), salt: salt, tag: tag, tagLen: uint32(len(tag))}, nil
+	return argon2Hash{
+		memory: uint32(memory), passes: uint32(passes), lanes: uint8(lanes), //nolint:gosec // bounded above
+		salt: salt, tag: tag, tagLen: uint32(len(tag)), //nolint:gosec // likewise
+	}, nil
 }
 
 func (a argon2Hash) matches(password string) (bool, error) {

@@ -33,14 +33,7 @@ func (h *Password) CanHandleTokenEndpointRequest(_ context.Context, r fosite.Acc
 
 // HandleTokenEndpointRequest verifies the credentials (RFC 6749 §4.3.2).
 func (h *Password) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, r) {
-		return fosite.ErrUnknownRequest
-	}
-	client, err := permitted(r, GrantPassword)
-	if err != nil {
-		return err
-	}
-	session, err := sessionOf(r)
+	client, session, err := requestOf(r, GrantPassword)
 	if err != nil {
 		return err
 	}
@@ -64,14 +57,7 @@ func (h *Password) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acce
 // PopulateTokenEndpointResponse signs the token, settles the attempt and
 // answers (RFC 6749 §5.1).
 func (h *Password) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, r) {
-		return fosite.ErrUnknownRequest
-	}
-	client, err := permitted(r, GrantPassword)
-	if err != nil {
-		return err
-	}
-	session, err := sessionOf(r)
+	client, session, err := requestOf(r, GrantPassword)
 	if err != nil {
 		return err
 	}

@@ -54,14 +54,7 @@ func (h *Refresh) CanHandleTokenEndpointRequest(_ context.Context, r fosite.Acce
 
 // HandleTokenEndpointRequest verifies the refresh token.
 func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, r) {
-		return fosite.ErrUnknownRequest
-	}
-	client, err := permitted(r, GrantRefreshToken)
-	if err != nil {
-		return err
-	}
-	session, err := sessionOf(r)
+	client, session, err := requestOf(r, GrantRefreshToken)
 	if err != nil {
 		return err
 	}
@@ -147,14 +140,7 @@ func Standing(c *storage.Client, state *storage.FamilyState, now time.Time) erro
 // PopulateTokenEndpointResponse signs the access token, advances the family
 // and answers (RFC 6749 §6).
 func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, r) {
-		return fosite.ErrUnknownRequest
-	}
-	client, err := permitted(r, GrantRefreshToken)
-	if err != nil {
-		return err
-	}
-	session, err := sessionOf(r)
+	client, session, err := requestOf(r, GrantRefreshToken)
 	if err != nil {
 		return err
 	}
