@@ -51,6 +51,8 @@ func (c *cli) openStore(ctx context.Context, cfg config.Config) (*gormstore.Stor
 		Now:      c.now,
 		Rand:     c.random,
 		Logger:   c.logger(cfg),
+
+		OnStatement: c.onStatement,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", cfg.DatabaseURL, err)

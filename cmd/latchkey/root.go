@@ -32,6 +32,7 @@ type cli struct {
 	environ        []string
 	now            func() time.Time
 	random         io.Reader
+	onStatement    func(sql string) // see gormstore.Config; may be nil
 
 	configFile string
 	output     string // "text" or "json"

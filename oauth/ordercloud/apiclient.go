@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/grants"
 	"latchkey/storage"
 )
 
@@ -25,7 +26,7 @@ const (
 // ApiClient is OrderCloud's API client, with Latchkey's extra members at the
 // end. Without any of those it behaves like OrderCloud's: password, client
 // credentials and refresh, both credentials, and a refresh token that stays.
-type ApiClient struct { //nolint:revive // OrderCloud's spelling
+type ApiClient struct {
 	ID                         string
 	ClientSecret               *string // write only
 	AccessTokenDuration        *int    // minutes, 10 to 600; default 600
@@ -63,8 +64,8 @@ type ApiClient struct { //nolint:revive // OrderCloud's spelling
 }
 
 // ApiClientAssignment admits the users of a buyer or of a supplier.
-type ApiClientAssignment struct { //nolint:revive // OrderCloud's spelling
-	ApiClientID string //nolint:revive // OrderCloud's spelling
+type ApiClientAssignment struct {
+	ApiClientID string
 	BuyerID     *string
 	SupplierID  *string
 }
@@ -113,15 +114,10 @@ func (a ApiClient) Validate(path string) Faults {
 	return c.faults
 }
 
-// ordinaryGrants are those of a client that names none (OrderCloud).
-func ordinaryGrants() []string {
-	return []string{"client_credentials", "password", "refresh_token"}
-}
-
+// grantTypes are those that exist, and those of a client that names none
+// (OrderCloud).
 func grantTypes() []string {
-	return append(ordinaryGrants(),
-		"urn:latchkey:params:oauth:grant-type:account-member",
-		"urn:ietf:params:oauth:grant-type:token-exchange")
+	return []string{grants.GrantClientCredentials, grants.GrantPassword, grants.GrantRefreshToken}
 }
 
 // ToRecord returns base with everything the client says. What the wire does
@@ -142,6 +138,7 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 	r.MaximumRoles = set(a.MaximumGrantedRoles, a.MaximumGrantedCustomRoles)
 	r.AllowAnyBuyer, r.AllowAnySupplier, r.AllowSeller = a.AllowAnyBuyer, a.AllowAnySupplier, a.AllowSeller
 	r.DefaultContextUser = orDefault(a.DefaultContextUserName, "")
+	r.RequiresContextUser = len(r.Roles) == 0
 	r.AnonymousBuyer = a.IsAnonBuyer
 	r.AccessTokenTTL = minutes(orDefault(a.AccessTokenDuration, defaultAccessTokenDuration))
 	r.RefreshTokenTTL = minutes(orDefault(a.RefreshTokenDuration, 0))
@@ -154,7 +151,7 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 }
 
 func (a ApiClient) extrasToRecord(r *storage.Client) {
-	r.GrantTypes = ordinaryGrants()
+	r.GrantTypes = grantTypes()
 	if a.GrantTypes != nil {
 		r.GrantTypes = set(a.GrantTypes)
 	}
@@ -169,7 +166,7 @@ func (a ApiClient) extrasToRecord(r *storage.Client) {
 
 // ApiClientFromRecord returns the client as the wire shows it. It says every
 // extra member that has a value, so that sending it back changes nothing.
-func ApiClientFromRecord(r storage.Client) ApiClient { //nolint:revive // OrderCloud's spelling
+func ApiClientFromRecord(r storage.Client) ApiClient {
 	a := ApiClient{
 		ID:                       r.ID,
 		AppName:                  r.Name,

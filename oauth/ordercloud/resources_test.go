@@ -227,12 +227,14 @@ func drawClient(t *rapid.T) storage.Client {
 		MaximumRoles:       drawRoles(t),
 		AllowAnyBuyer:      yes.Draw(t, "buyers"),
 		DefaultContextUser: rapid.SampledFrom([]string{"", "bob"}).Draw(t, "context user"),
-		AccessTokenTTL:     time.Duration(rapid.IntRange(10, 600).Draw(t, "access")) * time.Minute,
-		RefreshTokenTTL:    time.Duration(rapid.IntRange(0, 524160).Draw(t, "refresh")) * time.Minute,
-		AnonymousTokenTTL:  time.Hour,
-		ReuseRefreshTokens: yes.Draw(t, "reuse"),
-		SigningAlg:         rapid.SampledFrom([]string{"", "RS256"}).Draw(t, "alg"),
-		Version:            3,
+
+		RequiresContextUser: true,
+		AccessTokenTTL:      time.Duration(rapid.IntRange(10, 600).Draw(t, "access")) * time.Minute,
+		RefreshTokenTTL:     time.Duration(rapid.IntRange(0, 524160).Draw(t, "refresh")) * time.Minute,
+		AnonymousTokenTTL:   time.Hour,
+		ReuseRefreshTokens:  yes.Draw(t, "reuse"),
+		SigningAlg:          rapid.SampledFrom([]string{"", "RS256"}).Draw(t, "alg"),
+		Version:             3,
 	}
 }
 

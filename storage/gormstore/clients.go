@@ -25,6 +25,7 @@ type clientRow struct {
 	AllowSeller        bool   `gorm:"column:allow_seller"`
 	AccountUIDs        string `gorm:"column:account_uids"`
 	DefaultContextUser string `gorm:"column:default_context_user"`
+	NeedsContextUser   bool   `gorm:"column:requires_context_user"`
 	AnonymousBuyer     bool   `gorm:"column:anonymous_buyer"`
 	AccessTokenTTL     int64  `gorm:"column:access_token_ttl"`
 	RefreshTokenTTL    int64  `gorm:"column:refresh_token_ttl"`
@@ -42,7 +43,7 @@ func (r *clientRow) identity() (column, value string) { return "id", r.ID }
 func (*clientRow) settable() columns {
 	return `id_key name active public profile_id grant_types credential_otp credential_password roles
 		minimum_roles maximum_roles allow_any_buyer allow_any_supplier allow_seller account_uids
-		default_context_user anonymous_buyer access_token_ttl refresh_token_ttl refresh_idle_ttl
+		default_context_user requires_context_user anonymous_buyer access_token_ttl refresh_token_ttl refresh_idle_ttl
 		anonymous_token_ttl reuse_refresh_tokens signing_alg xp`
 }
 
@@ -67,7 +68,8 @@ func clientRowOf(c storage.Client) clientRow {
 		GrantTypes: words(c.GrantTypes), CredentialOTP: c.Credentials.OTP, CredentialPassword: c.Credentials.Password,
 		Roles: words(c.Roles), MinimumRoles: words(c.MinimumRoles), MaximumRoles: words(c.MaximumRoles),
 		AllowAnyBuyer: c.AllowAnyBuyer, AllowAnySupplier: c.AllowAnySupplier, AllowSeller: c.AllowSeller,
-		AccountUIDs: words(c.AccountUIDs), DefaultContextUser: c.DefaultContextUser, AnonymousBuyer: c.AnonymousBuyer,
+		AccountUIDs: words(c.AccountUIDs), DefaultContextUser: c.DefaultContextUser,
+		NeedsContextUser: c.RequiresContextUser, AnonymousBuyer: c.AnonymousBuyer,
 		AccessTokenTTL: c.AccessTokenTTL.Microseconds(), RefreshTokenTTL: c.RefreshTokenTTL.Microseconds(),
 		RefreshIdleTTL: c.RefreshIdleTTL.Microseconds(), AnonymousTokenTTL: c.AnonymousTokenTTL.Microseconds(),
 		ReuseRefreshTokens: c.ReuseRefreshTokens, SigningAlg: c.SigningAlg, XP: string(c.XP),
@@ -82,7 +84,8 @@ func (r *clientRow) record() storage.Client {
 		Credentials: storage.Credentials{OTP: r.CredentialOTP, Password: r.CredentialPassword},
 		Roles:       list(r.Roles), MinimumRoles: list(r.MinimumRoles), MaximumRoles: list(r.MaximumRoles),
 		AllowAnyBuyer: r.AllowAnyBuyer, AllowAnySupplier: r.AllowAnySupplier, AllowSeller: r.AllowSeller,
-		AccountUIDs: list(r.AccountUIDs), DefaultContextUser: r.DefaultContextUser, AnonymousBuyer: r.AnonymousBuyer,
+		AccountUIDs: list(r.AccountUIDs), DefaultContextUser: r.DefaultContextUser,
+		RequiresContextUser: r.NeedsContextUser, AnonymousBuyer: r.AnonymousBuyer,
 		AccessTokenTTL: span(r.AccessTokenTTL), RefreshTokenTTL: span(r.RefreshTokenTTL),
 		RefreshIdleTTL: span(r.RefreshIdleTTL), AnonymousTokenTTL: span(r.AnonymousTokenTTL),
 		ReuseRefreshTokens: r.ReuseRefreshTokens, SigningAlg: r.SigningAlg, XP: raw(r.XP),

@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"errors"
 
 	"gorm.io/gorm"
 
@@ -73,12 +74,23 @@ func returning[R any](ctx context.Context, s *Store, what, sql string, args ...a
 	return scan[R](ctx, s, what, s.writing(ctx).Raw(sql, args...))
 }
 
-func scan[R any](ctx context.Context, s *Store, what string, db *gorm.DB) ([]R, error) {
-	var rows []R
-	if err := db.Scan(&rows).Error; err != nil {
+// scan reads the rows itself, because GORM's Scan renders the statement with
+// its arguments each time, for a log that nobody reads.
+func scan[R any](ctx context.Context, s *Store, what string, db *gorm.DB) (list []R, err error) {
+	rows, err := db.Rows()
+	if err != nil {
 		return nil, s.wrap(ctx, what, err)
 	}
-	return rows, nil
+	for rows.Next() && err == nil {
+		var row R
+		if err = db.ScanRows(rows, &row); err == nil {
+			list = append(list, row)
+		}
+	}
+	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		return nil, s.wrap(ctx, what, err)
+	}
+	return list, nil
 }
 
 // get reads the one row or answers storage.ErrNotFound.

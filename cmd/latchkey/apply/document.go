@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -20,7 +21,7 @@ type Document struct {
 	Buyers           []Buyer
 	Suppliers        []Supplier
 	AdminUsers       []User
-	ApiClients       []ApiClient //nolint:revive // OrderCloud's spelling
+	ApiClients       []ApiClient
 	MessageSenders   []MessageSender
 	Memberships      []Membership `json:"account_memberships"`
 }
@@ -51,7 +52,7 @@ type User struct {
 }
 
 // ApiClient is an API client with its assignments.
-type ApiClient struct { //nolint:revive // OrderCloud's spelling
+type ApiClient struct {
 	ordercloud.ApiClient
 	Assignments []ordercloud.ApiClientAssignment
 }
@@ -70,11 +71,13 @@ func Decode(data []byte) (Document, error) {
 	if err != nil {
 		return Document{}, ordercloud.Faults{{Problem: err.Error()}}
 	}
-	if faults := ordercloud.Decode(asJSON, "", &doc); faults != nil {
-		return Document{}, faults
-	}
+	faults := ordercloud.Decode(asJSON, "", &doc)
 	doc.nameItems()
-	if err := doc.validate().Err(); err != nil {
+	invalid := slices.DeleteFunc(doc.validate(), func(f ordercloud.Fault) bool {
+		unread := func(known ordercloud.Fault) bool { return known.Path == f.Path }
+		return slices.ContainsFunc(faults, unread) // told already
+	})
+	if err := append(faults, invalid...).Err(); err != nil {
 		return Document{}, err
 	}
 	return doc, nil

@@ -38,6 +38,7 @@ ApiClients:
 			"Buyers[0].Users[0].Email: must be a string",
 			"Buyers[0].name: unknown member; did you mean Name?",
 			"Byers: unknown member",
+			"Buyers[0].Name: is required",
 		}},
 		{"many invalid values at once", `
 authentication_realms:

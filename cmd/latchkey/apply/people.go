@@ -65,14 +65,12 @@ func (p *plan) account(ctx context.Context, kind storage.UserKind, id string) (s
 // party finds the buyer or supplier of an assignment; with neither it answers
 // a zero account of the kind Admin. What does not exist is a fault.
 func (p *plan) party(ctx context.Context, path string, buyer, supplier *string) (storage.Account, bool, error) {
-	kind, field, id := storage.Admin, "", ""
-	switch {
-	case buyer != nil:
-		kind, field, id = storage.Buyer, "BuyerID", *buyer
-	case supplier != nil:
-		kind, field, id = storage.Supplier, "SupplierID", *supplier
-	default:
+	if buyer == nil && supplier == nil {
 		return storage.Account{Kind: storage.Admin}, true, nil
+	}
+	kind, field, id := storage.Buyer, "BuyerID", deref(buyer)
+	if supplier != nil {
+		kind, field, id = storage.Supplier, "SupplierID", *supplier
 	}
 	a, ok, err := p.account(ctx, kind, id)
 	if !ok && err == nil {

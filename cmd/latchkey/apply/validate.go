@@ -14,15 +14,15 @@ func (d *Document) validate() ordercloud.Faults {
 	for i, r := range d.Realms {
 		path := ordercloud.Index("authentication_realms", i)
 		v.add(r.validate(path))
-		v.once("realm "+r.ID, path)
+		v.once("realm ", r.ID, path)
 		for j, p := range r.PasswordProfiles {
-			v.once("password profile "+p.ID, ordercloud.Index(path+".password_profiles", j))
+			v.once("password profile ", p.ID, ordercloud.Index(path+".password_profiles", j))
 		}
 	}
 	for i, p := range d.SecurityProfiles {
 		path := ordercloud.Index("SecurityProfiles", i)
 		v.add(p.Validate(path))
-		v.once("security profile "+p.ID, path)
+		v.once("security profile ", p.ID, path)
 		for j, a := range p.Assignments {
 			v.assignment(ordercloud.Index(path+".Assignments", j), "SecurityProfileID", a.SecurityProfileID, p.ID, a.Validate)
 		}
@@ -30,13 +30,13 @@ func (d *Document) validate() ordercloud.Faults {
 	for i, b := range d.Buyers {
 		path := ordercloud.Index("Buyers", i)
 		v.add(b.Validate(path))
-		v.once("buyer "+b.ID, path)
+		v.once("buyer ", b.ID, path)
 		v.users(path+".Users", "user "+b.ID+"/", b.Users)
 	}
 	for i, s := range d.Suppliers {
 		path := ordercloud.Index("Suppliers", i)
 		v.add(s.Validate(path))
-		v.once("supplier "+s.ID, path)
+		v.once("supplier ", s.ID, path)
 		v.users(path+".Users", "supplier user "+s.ID+"/", s.Users)
 	}
 	v.users("AdminUsers", "admin user ", d.AdminUsers)
@@ -44,7 +44,7 @@ func (d *Document) validate() ordercloud.Faults {
 	for i, m := range d.Memberships {
 		path := ordercloud.Index("account_memberships", i)
 		v.add(m.validate(path))
-		v.once("membership "+m.AccountID+" "+m.MemberID, path)
+		v.once("membership "+m.AccountID+" ", m.MemberID, path)
 	}
 	return v.faults
 }
@@ -53,7 +53,7 @@ func (d *Document) validateClientsAndSenders(v *validator) {
 	for i, c := range d.ApiClients {
 		path := ordercloud.Index("ApiClients", i)
 		v.add(c.Validate(path))
-		v.once("client "+strings.ToLower(c.ID), path)
+		v.once("client ", strings.ToLower(c.ID), path)
 		for j, a := range c.Assignments {
 			v.assignment(ordercloud.Index(path+".Assignments", j), "ApiClientID", a.ApiClientID, c.ID, a.Validate)
 		}
@@ -61,7 +61,7 @@ func (d *Document) validateClientsAndSenders(v *validator) {
 	for i, s := range d.MessageSenders {
 		path := ordercloud.Index("MessageSenders", i)
 		v.add(s.Validate(path, true)) // whether a key is missing depends on the stored one
-		v.once("sender "+s.ID, path)
+		v.once("sender ", s.ID, path)
 		for j, a := range s.Assignments {
 			v.assignment(ordercloud.Index(path+".Assignments", j), "MessageSenderID", a.MessageSenderID, s.ID, a.Validate)
 		}
@@ -75,8 +75,13 @@ type validator struct {
 
 func (v *validator) add(f ordercloud.Faults) { v.faults = append(v.faults, f...) }
 
-// once refuses a second item for the same record.
-func (v *validator) once(what, path string) {
+// once refuses a second item for the same record. What has no ID has a fault
+// already.
+func (v *validator) once(what, id, path string) {
+	if id == "" {
+		return
+	}
+	what += id
 	if first, ok := v.seen[what]; ok {
 		v.faults.Add(path, "has the ID of %s", first)
 		return
@@ -97,7 +102,7 @@ func (v *validator) users(path, what string, users []User) {
 	for i, u := range users {
 		path := ordercloud.Index(path, i)
 		v.add(u.Validate(path))
-		v.once(what+u.ID, path)
+		v.once(what, u.ID, path)
 		if u.PasswordHash == nil {
 			continue
 		}
