@@ -17,9 +17,9 @@ func TestApiClientDefaults(t *testing.T) {
 	got := decodeValid[ApiClient](t, `{"AppName":"Shop"}`).ToRecord(storage.Client{})
 	want := storage.Client{
 		Name: "Shop", Active: true, Public: true, ProfileID: "default",
-		GrantTypes:     []string{"client_credentials", "password", "refresh_token"},
-		Credentials:    storage.Credentials{OTP: true, Password: true},
-		AccessTokenTTL: 10 * time.Hour, AnonymousTokenTTL: 7 * 24 * time.Hour,
+		GrantTypes:          []string{"client_credentials", "password", "refresh_token"},
+		Credentials:         storage.Credentials{OTP: true, Password: true},
+		RequiresContextUser: true, AccessTokenTTL: 10 * time.Hour, AnonymousTokenTTL: 7 * 24 * time.Hour,
 		ReuseRefreshTokens: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
