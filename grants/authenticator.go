@@ -201,7 +201,7 @@ func (a *Authenticator) refuse(ctx context.Context, c *storage.Client, p storage
 func (a *Authenticator) Settle(ctx context.Context, s *SignIn, family *storage.TokenFamily) error {
 	settlement := storage.Settlement{
 		LoginID: s.Principal.Login.ID, NewHash: s.newHash, OldHash: s.Principal.Login.PasswordHash,
-		BeginFamily: family, Now: a.now(),
+		PasswordSetAt: s.Principal.Login.PasswordSetAt, BeginFamily: family, Now: a.now(),
 	}
 	if s.AMR == "otp" {
 		settlement.CodeID = s.Principal.Login.Code.ID

@@ -51,6 +51,19 @@ type LockoutPolicy struct {
 	ForgetsAfter time.Duration // quiet time after which failures no longer count
 }
 
+// Tightened returns the stricter of the policy and a security profile's, field
+// by field: fewer failures and the longer lock, where 0 (until somebody
+// unlocks) is the longest. A limit of less than one attempt is ignored.
+func (p LockoutPolicy) Tightened(by PasswordPolicy) LockoutPolicy {
+	if n := by.AllowedFailedAttempts; n != nil && *n >= 1 {
+		p.Threshold = min(max(p.Threshold, 1), *n)
+	}
+	if d := by.LockoutDuration; d != nil && p.Duration > 0 && (*d <= 0 || *d > p.Duration) {
+		p.Duration = *d
+	}
+	return p
+}
+
 // PasswordRules are what a new permanent password must satisfy.
 type PasswordRules struct {
 	MinLength        int

@@ -49,14 +49,20 @@ const (
 )
 
 // Settlement is a successful attempt that is to take effect. It does so only
-// if, at that moment, the login is active and not locked and, when CodeID is
-// set, that code is still live; then the code is used, the failures are
+// if, at that moment, the login is active and not locked and what was presented
+// is still worth something: the code is live, or the password unchanged; then the code is used, the failures are
 // cleared, the better hash is stored and the family begins, all or nothing.
 type Settlement struct {
-	LoginID     string
-	CodeID      string       // empty: the permanent password was presented
-	NewHash     string       // empty: keep the stored hash
-	OldHash     string       // what NewHash replaces
+	LoginID string
+	CodeID  string // empty: the permanent password was presented
+	NewHash string // empty: keep the stored hash
+	OldHash string // what NewHash replaces
+
+	// PasswordSetAt is the login's, as it was when the permanent password was
+	// verified. Without CodeID the settlement is refused if the password was
+	// changed since.
+	PasswordSetAt time.Time
+
 	BeginFamily *TokenFamily // nil: no refresh token
 	Now         time.Time
 }

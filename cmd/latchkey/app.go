@@ -49,7 +49,6 @@ func (c *cli) openStore(ctx context.Context, cfg config.Config) (*gormstore.Stor
 		URL:      cfg.DatabaseURL.Reveal(),
 		MaxConns: cfg.DatabaseMaxConns,
 		Now:      c.now,
-		Rand:     c.random,
 		Logger:   c.logger(cfg),
 
 		OnStatement: c.onStatement,

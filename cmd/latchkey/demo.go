@@ -47,7 +47,7 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	}
 	cfg.DatabaseURL = config.NewDatabaseURL("sqlite:" + filepath.Join(dir, "demo.db"))
 	store, err := gormstore.Open(ctx, gormstore.Config{
-		URL: cfg.DatabaseURL.Reveal(), Relaxed: true, Now: c.now, Rand: c.random, Logger: c.logger(cfg),
+		URL: cfg.DatabaseURL.Reveal(), Relaxed: true, Now: c.now, Logger: c.logger(cfg),
 	})
 	if err != nil {
 		return err

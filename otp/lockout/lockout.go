@@ -53,27 +53,6 @@ func Remaining(p storage.LockoutPolicy, l storage.Lockout, now time.Time) int {
 	return max(1, threshold(p)-counted(p, l, now))
 }
 
-// Tighten returns the strictest of the profile's policy and the password
-// policies of a user's security profiles, field by field: the fewest failures
-// and the longest lock, where 0 (until somebody unlocks) is the longest.
-// A limit of less than one attempt is ignored.
-func Tighten(p storage.LockoutPolicy, policies []storage.PasswordPolicy) storage.LockoutPolicy {
-	for _, own := range policies {
-		if n := own.AllowedFailedAttempts; n != nil && *n >= 1 {
-			p.Threshold = min(threshold(p), *n)
-		}
-		if d := own.LockoutDuration; d != nil && longer(*d, p.Duration) {
-			p.Duration = *d
-		}
-	}
-	return p
-}
-
-// longer tells whether a lock of a outlasts one of b; 0 and less is endless.
-func longer(a, b time.Duration) bool {
-	return b > 0 && (a <= 0 || a > b)
-}
-
 func threshold(p storage.LockoutPolicy) int { return max(1, p.Threshold) }
 
 // counted returns the failures that still count at the time now. The time of a

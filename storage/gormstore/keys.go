@@ -47,11 +47,12 @@ func (s *Store) AddSigningKey(ctx context.Context, k storage.SigningKey) error {
 }
 
 // UpdateSigningKey overwrites the sealed private key and the times of a signing
-// key, except when it was created. An unknown KID is storage.ErrNotFound.
+// key, except when it was created or, if it was, revoked: a rotation cannot undo
+// a revocation. An unknown KID is storage.ErrNotFound.
 func (s *Store) UpdateSigningKey(ctx context.Context, k storage.SigningKey) error {
 	n, err := s.exec(ctx, "update signing key",
 		`UPDATE signing_keys SET private_key_id = ?, private = ?, activates_at = ?, retires_at = ?, gone_at = ?,
-		revoked_at = ? WHERE kid = ?`,
+		revoked_at = CASE WHEN revoked_at = 0 THEN ? ELSE revoked_at END WHERE kid = ?`,
 		k.Private.KeyID, blob(k.Private.Data), micros(k.ActivatesAt), micros(k.RetiresAt), micros(k.GoneAt),
 		micros(k.RevokedAt), k.KID)
 	return s.changed(ctx, affected(n, err, s.wrap(ctx, "update signing key", storage.ErrNotFound)))

@@ -149,7 +149,7 @@ func (p *postgres) classify(err error) error {
 		"25006": // read_only_sql_transaction: a primary that became a standby
 		return storage.ErrUnavailable
 	}
-	switch said.Code[:2] {
+	switch said.Code[:min(2, len(said.Code))] {
 	case "08", "53", "58": // connection, resources, system
 		return storage.ErrUnavailable
 	}

@@ -129,7 +129,7 @@ func (s *Store) empower(ctx context.Context, p *storage.Principal, assigned, mem
 		for _, id := range ids {
 			profile := profiles[id]
 			p.Roles = append(p.Roles, profile.Roles...)
-			tighten(&p.Policy, profile.Password)
+			p.Policy = p.Policy.Tightened(profile.Password)
 		}
 	}
 	slices.Sort(p.Roles)
@@ -150,18 +150,4 @@ func (s *Store) profilesWith(ctx context.Context, ids []string) (map[string]stor
 		}
 	}
 	return profiles, nil
-}
-
-// tighten takes the stricter value of each field: fewer failures, a longer
-// lock, where 0 means until an administrator unlocks.
-func tighten(l *storage.LockoutPolicy, by storage.PasswordPolicy) {
-	if n := by.AllowedFailedAttempts; n != nil && *n < l.Threshold {
-		l.Threshold = max(*n, 1)
-	}
-	if d := by.LockoutDuration; d != nil && l.Duration != 0 && (*d == 0 || *d > l.Duration) {
-		l.Duration = *d
-		if l.MaxDuration != 0 {
-			l.MaxDuration = max(l.MaxDuration, l.Duration)
-		}
-	}
 }

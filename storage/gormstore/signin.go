@@ -166,7 +166,8 @@ func phantomOf(key storage.LoginKey) blob {
 }
 
 // SettleLogin lets a successful attempt take effect if, at this moment, the
-// login is active and not locked and the presented code, if any, is live;
+// login is active and not locked and the presented code is live or, without
+// one, the password unchanged;
 // otherwise it answers storage.ErrRefused and changes nothing.
 func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
 	settled, err := s.settle(ctx, settlement(x), x.BeginFamily)
@@ -204,6 +205,9 @@ func settlement(x storage.Settlement) statement {
 		args = append(args, now)
 		where += " AND code_id = ? AND code_used_at = 0 AND code_expires_at > ?"
 		conditions = append(conditions, x.CodeID, now)
+	} else {
+		where += " AND password_set_at = ?"
+		conditions = append(conditions, micros(x.PasswordSetAt))
 	}
 	return statement{sql: sql + where, args: append(args, conditions...)}
 }

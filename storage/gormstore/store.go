@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -26,9 +25,6 @@ type Config struct {
 	MaxConns int
 	// Now stamps records and outdates nothing by itself; nil means time.Now.
 	Now func() time.Time
-	// Rand is the source of the store's own identifiers. The store makes none
-	// at present; nil is fine.
-	Rand io.Reader
 	// Logger hears of a lost change listener and of nothing else.
 	Logger zerolog.Logger
 	// OnStatement is called before every round trip to the database on behalf

@@ -75,7 +75,7 @@ func fullClient(id string) storage.Client {
 		GrantTypes: []string{"password", "refresh_token"}, Credentials: storage.Credentials{OTP: true, Password: true},
 		Roles: []string{"A", "B"}, MinimumRoles: []string{"C"}, MaximumRoles: []string{"D", "E"},
 		AllowAnyBuyer: true, AllowAnySupplier: true, AllowSeller: true, AccountUIDs: []string{"acc_1", "acc_2"},
-		DefaultContextUser: "bob", AnonymousBuyer: true,
+		DefaultContextUser: "bob", RequiresContextUser: true, AnonymousBuyer: true,
 		AccessTokenTTL: 10 * time.Minute, RefreshTokenTTL: day, RefreshIdleTTL: time.Hour, AnonymousTokenTTL: time.Minute,
 		ReuseRefreshTokens: true, SigningAlg: "RS256", XP: json.RawMessage(`{"x": "ü"}`),
 	}

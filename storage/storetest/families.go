@@ -55,7 +55,7 @@ func testFamilyUser(t *testing.T, w *world) {
 
 	f := w.family("orphan")
 	f.UserUID = "usr_gone"
-	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, BeginFamily: &f, Now: w.now}))
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now}))
 	if must(w.store.Family(w.ctx, "orphan"))(t).Principal.Known {
 		t.Fatal("a family without its user knows one")
 	}

@@ -28,11 +28,16 @@ func testSigningKeys(t *testing.T, w *world) {
 	wantErr(t, w.store.AddSigningKey(w.ctx, older), storage.ErrConflict)
 	equal(t, must(w.store.SigningKeys(w.ctx))(t), []storage.SigningKey{older, newer})
 
-	older.RetiresAt, older.GoneAt, older.RevokedAt = time.Time{}, w.now, w.now
+	older.RetiresAt, older.GoneAt = time.Time{}, w.now
 	older.Private = storage.Sealed{KeyID: "k2", Data: []byte{5}}
 	check(t, w.store.UpdateSigningKey(w.ctx, older))
 	equal(t, must(w.store.SigningKeys(w.ctx))(t), []storage.SigningKey{older, newer})
 	wantErr(t, w.store.UpdateSigningKey(w.ctx, storage.SigningKey{KID: "none"}), storage.ErrNotFound)
+
+	restored := older // as seen by somebody who read it before it was revoked
+	restored.RevokedAt = time.Time{}
+	check(t, w.store.UpdateSigningKey(w.ctx, restored))
+	equal(t, must(w.store.SigningKeys(w.ctx))(t), []storage.SigningKey{older, newer})
 }
 
 func testPeppers(t *testing.T, w *world) {

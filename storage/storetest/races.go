@@ -182,7 +182,7 @@ func raceLogins(t *testing.T, w *world) {
 	replica := w.replicas()
 	errs := together(200, func(i int) error {
 		f := w.family(fmt.Sprint("f", i))
-		return replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, BeginFamily: &f, Now: w.now})
+		return replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now})
 	})
 	equal(t, tally(errs), map[string]int{"": 200})
 }

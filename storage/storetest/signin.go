@@ -16,6 +16,7 @@ func testSignIn(t *testing.T, fresh func(*testing.T) Database) {
 		"failures of an unknown name are counted": testPhantomFailure,
 		"unstorable names are names of nobody":    testUnstorable,
 		"a settlement clears the failures":        testSettleClears,
+		"a changed password refuses":              testSettleChangedPassword,
 		"a settlement uses the code":              testSettleCode,
 		"a settlement stores the better hash":     testSettleHash,
 		"a settlement begins a family":            testSettleFamily,
@@ -93,12 +94,19 @@ func testUnstorable(t *testing.T, w *world) {
 	}
 }
 
+func testSettleChangedPassword(t *testing.T, w *world) {
+	x := storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now.Add(time.Minute)}
+	check(t, w.store.SettleLogin(w.ctx, x))
+	check(t, w.store.SetPassword(w.ctx, w.login.ID, "another", w.now.Add(time.Minute), true))
+	wantErr(t, w.store.SettleLogin(w.ctx, x), storage.ErrRefused)
+}
+
 func testSettleClears(t *testing.T, w *world) {
 	lapsed := storage.Lockout{Failures: 12, LastFailureAt: w.now.Add(-time.Hour), LockedUntil: w.now}
 	check(t, w.store.RecordFailure(w.ctx, w.principal(), lapsed))
-	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, Now: w.now}))
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}))
 	equal(t, w.principal().Lockout, storage.Lockout{Version: 2})
-	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, Now: w.now}))
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}))
 	equal(t, w.principal().Lockout, storage.Lockout{Version: 2})
 }
 
@@ -116,7 +124,7 @@ func testSettleCode(t *testing.T, w *world) {
 func testSettleHash(t *testing.T, w *world) {
 	settle := func(from, to string) {
 		check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
-			LoginID: w.login.ID, OldHash: from, NewHash: to, Now: w.now,
+			LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, OldHash: from, NewHash: to, Now: w.now,
 		}))
 	}
 	settle("hash-0", "lost") // the password was changed meanwhile
@@ -175,7 +183,7 @@ func testSettleFails(t *testing.T, w *world) {
 func testFailureThenSuccess(t *testing.T, w *world) {
 	check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 1, LastFailureAt: w.now}))
 	seen := w.principal()
-	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, Now: w.now}))
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}))
 	err := w.store.RecordFailure(w.ctx, seen, storage.Lockout{Failures: 2, LastFailureAt: w.now})
 	wantErr(t, err, storage.ErrStale)
 }

@@ -116,7 +116,7 @@ func (w *world) family(id string) storage.TokenFamily {
 func (w *world) begin(id string) storage.TokenFamily {
 	w.t.Helper()
 	f := w.family(id)
-	check(w.t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, BeginFamily: &f, Now: w.now}))
+	check(w.t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now}))
 	return f
 }
 
