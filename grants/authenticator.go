@@ -144,7 +144,7 @@ func (a *Authenticator) budget(p *storage.Principal) int {
 // at a closed gate goes on to the password hash like any wrong one, so that
 // time does not tell that it was right.
 func (a *Authenticator) check(ctx context.Context, c *storage.Client, p storage.Principal, secret string) (*SignIn, error) {
-	open := Admit(c, &p, a.now()) == nil
+	open := c.Refusal(&p, a.now()) == ""
 	isCode := a.codes.Match(p, c.ID, storage.PurposeSignIn, secret, a.now())
 	if isCode && open && c.Credentials.OTP {
 		return &SignIn{Principal: p, AMR: "otp", clientID: c.ID}, nil
@@ -172,9 +172,9 @@ func (a *Authenticator) check(ctx context.Context, c *storage.Client, p storage.
 func (a *Authenticator) refuse(ctx context.Context, c *storage.Client, p storage.Principal, username string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	outcome := "wrong credentials"
-	if reason := Admit(c, &p, a.now()); reason != nil {
-		outcome = reason.Error()
+	outcome := "wrong_credentials"
+	if reason := c.Refusal(&p, a.now()); reason != "" {
+		outcome = reason
 	}
 	for {
 		next := lockout.Fail(p.Policy, p.Lockout, a.now())

@@ -61,8 +61,8 @@ func (h *ClientCredentials) actAs(ctx context.Context, c *storage.Client, s *Ses
 	if err != nil {
 		return fmt.Errorf("read context user: %w", err)
 	}
-	if err := Admit(c, &p, h.Now()); err != nil {
-		return fosite.ErrInvalidGrant.WithWrap(fmt.Errorf("%w: %w", ErrContextUserRequired, err))
+	if reason := c.Refusal(&p, h.Now()); reason != "" {
+		return fosite.ErrInvalidGrant.WithWrap(fmt.Errorf("%w: %s", ErrContextUserRequired, reason))
 	}
 	s.Principal = p
 	return nil

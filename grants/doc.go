@@ -5,7 +5,7 @@
 // configuration or database.
 //
 // It owns what makes a sign-in: verifying a credential, the one gate that
-// every path asks (Admit), the turns that bound parallel guessing, and the
+// every path asks (storage.Client.Refusal), the turns that bound parallel guessing, and the
 // settlement by outcome. It does not own client authentication, parsing of
 // requests, or how an access token is written: those arrive as a fosite.Client
 // that carries a storage.Client (see Client) and as AccessTokens.

@@ -96,7 +96,7 @@ func (h *Refresh) live(ctx context.Context, c *storage.Client, token RefreshToke
 		return state, ErrRefreshToken
 	case !h.current(c, &state.Family, token, now):
 		return state, h.end(ctx, &state, now)
-	case Standing(c, &state, now) != nil:
+	case !Stands(c, &state, now):
 		return state, ErrRefreshToken
 	}
 	return state, nil
@@ -119,22 +119,20 @@ func (h *Refresh) end(ctx context.Context, state *storage.FamilyState, now time.
 	return ErrRefreshToken
 }
 
-// Standing tells whether a refresh family still stands: not revoked, not
-// expired, not older than a password change or a revocation of the user's
-// tokens, and its user admitted by the gate.
-func Standing(c *storage.Client, state *storage.FamilyState, now time.Time) error {
+// Stands tells whether a refresh family still stands: not revoked, not expired,
+// not older than a password change or a revocation of the user's tokens, and
+// its user admitted by the gate.
+func Stands(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 	f, p := &state.Family, &state.Principal
 	switch {
-	case !f.RevokedAt.IsZero():
-		return errors.New("family is revoked")
-	case !now.Before(f.ExpiresAt):
-		return errors.New("family has expired")
+	case !f.RevokedAt.IsZero(), !now.Before(f.ExpiresAt):
+		return false
 	case !f.IdleUntil.IsZero() && !now.Before(f.IdleUntil):
-		return errors.New("family was idle too long")
-	case f.CreatedAt.Before(p.Login.SessionsValidFrom) || f.CreatedAt.Before(p.User.TokensValidFrom):
-		return errors.New("family began before the sessions were ended")
+		return false
+	case f.CreatedAt.Before(p.Login.SessionsValidFrom), f.CreatedAt.Before(p.User.TokensValidFrom):
+		return false
 	}
-	return Admit(c, p, now)
+	return c.Refusal(p, now) == ""
 }
 
 // PopulateTokenEndpointResponse signs the access token, advances the family

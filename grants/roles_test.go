@@ -3,7 +3,6 @@ package grants
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/ory/fosite"
@@ -42,51 +41,6 @@ func TestGrantRoles(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
-			}
-		})
-	}
-}
-
-func TestAdmit(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	open := func() (storage.Client, storage.Principal) {
-		return storage.Client{Active: true, AllowAnyBuyer: true}, storage.Principal{
-			Known:   true,
-			Login:   storage.Login{Active: true},
-			User:    storage.User{Active: true, Kind: storage.Buyer, AccountUID: "acc_1"},
-			Account: storage.Account{UID: "acc_1", Active: true},
-		}
-	}
-	tests := map[string]struct {
-		change func(*storage.Client, *storage.Principal)
-		want   error
-	}{
-		"open":                {func(*storage.Client, *storage.Principal) {}, nil},
-		"unknown":             {func(_ *storage.Client, p *storage.Principal) { p.Known = false }, errUnknownLogin},
-		"client inactive":     {func(c *storage.Client, _ *storage.Principal) { c.Active = false }, errClientInactive},
-		"user inactive":       {func(_ *storage.Client, p *storage.Principal) { p.User.Active = false }, errUserInactive},
-		"login inactive":      {func(_ *storage.Client, p *storage.Principal) { p.Login.Active = false }, errUserInactive},
-		"account inactive":    {func(_ *storage.Client, p *storage.Principal) { p.Account.Active = false }, errAccountInactive},
-		"locked":              {func(_ *storage.Client, p *storage.Principal) { p.Lockout.LockedUntil = now.Add(time.Microsecond) }, errLocked},
-		"lock just over":      {func(_ *storage.Client, p *storage.Principal) { p.Lockout.LockedUntil = now }, nil},
-		"buyers not admitted": {func(c *storage.Client, _ *storage.Principal) { c.AllowAnyBuyer = false }, errNotAdmitted},
-		"buyer assigned": {func(c *storage.Client, _ *storage.Principal) {
-			c.AllowAnyBuyer, c.AccountUIDs = false, []string{"acc_1"}
-		}, nil},
-		"admin not admitted": {func(_ *storage.Client, p *storage.Principal) { p.User.Kind = storage.Admin }, errNotAdmitted},
-		"admin needs no account": {func(c *storage.Client, p *storage.Principal) {
-			c.AllowSeller, p.User.Kind, p.Account = true, storage.Admin, storage.Account{}
-		}, nil},
-		"supplier is not a buyer": {func(_ *storage.Client, p *storage.Principal) { p.User.Kind = storage.Supplier }, errNotAdmitted},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c, p := open()
-			tt.change(&c, &p)
-			if got := Admit(&c, &p, now); !errors.Is(got, tt.want) {
-				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -128,8 +128,8 @@ func (p *Provider) Recipient(ctx context.Context, clientID, username string, ele
 		return user, "", fmt.Errorf("read user: %w", err)
 	}
 	now := p.cfg.Now().UTC().Truncate(time.Second)
-	if err := grants.Admit(&client, &user, now); err != nil {
-		return user, "", fmt.Errorf("recipient: %w: %w", storage.ErrNotFound, err)
+	if reason := client.Refusal(&user, now); reason != "" {
+		return user, "", fmt.Errorf("recipient: %w: %s", storage.ErrNotFound, reason)
 	}
 	token, err := p.Mint(ctx, grants.AccessToken{
 		Client: &client, Principal: &user,

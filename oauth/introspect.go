@@ -42,7 +42,7 @@ func (p *Provider) serveIntrospection(w http.ResponseWriter, r *http.Request) er
 		return err
 	}
 	if (grants.Client{Client: caller}).IsPublic() {
-		return errInvalidClient
+		return errInvalidClientHeader
 	}
 	answer, err := p.introspect(r.Context(), caller, token)
 	if err != nil {
@@ -59,6 +59,11 @@ func (p *Provider) tokenRequest(w http.ResponseWriter, r *http.Request) (*storag
 		return nil, "", err
 	}
 	client, err := p.authenticateClient(r, form)
+	if errors.Is(err, errInvalidClient) {
+		// 401 whichever way it tried (RFC 7662 §2.3); 400 is for OrderCloud's
+		// clients, who know the token endpoint only.
+		err = errInvalidClientHeader
+	}
 	if err != nil {
 		return nil, "", err
 	}
@@ -122,7 +127,7 @@ func (p *Provider) active(ctx context.Context, t *accessClaims) (bool, error) {
 		return true, nil
 	}
 	user := &standing.Principal
-	return grants.Admit(&client, user, p.cfg.Now()) == nil && t.IssuedAt >= user.User.TokensValidFrom.Unix(), nil
+	return client.Refusal(user, p.cfg.Now()) == "" && t.IssuedAt >= user.User.TokensValidFrom.Unix(), nil
 }
 
 // introspectRefreshToken answers about a refresh token, to its own client only.
@@ -133,7 +138,7 @@ func (p *Provider) introspectRefreshToken(ctx context.Context, caller *storage.C
 	}
 	f := &state.Family
 	usable := parsed.Generation == f.Generation || caller.ReuseRefreshTokens
-	if !usable || grants.Standing(caller, state, p.cfg.Now()) != nil {
+	if !usable || !grants.Stands(caller, state, p.cfg.Now()) {
 		return introspection{}, nil
 	}
 	return introspection{

@@ -10,18 +10,13 @@ import (
 	"latchkey/storage"
 )
 
-// Why somebody who was named gets no code: the Outcome of code.not_sent.
+// Why somebody who was named gets no code, besides storage.Client.Refusal: the
+// Outcome of code.not_sent.
 const (
-	reasonClient        = "client_unusable"
-	reasonCodesOff      = "codes_off"
-	reasonExpired       = "expired"
-	reasonNoLogin       = "no_such_login"
-	reasonLoginInactive = "login_inactive"
-	reasonUserInactive  = "user_inactive"
-	reasonAccount       = "account_inactive"
-	reasonLocked        = "locked"
-	reasonNotAdmitted   = "client_does_not_admit"
-	reasonNoSender      = "no_sender"
+	reasonClient   = "client_unusable"
+	reasonCodesOff = "codes_off"
+	reasonExpired  = "expired"
+	reasonNoSender = "no_sender"
 )
 
 // setting is the configuration that a request is resolved under.
@@ -97,7 +92,7 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 		return nil, nil, err
 	}
 	if len(found) == 0 {
-		return nil, []verdict{{reason: reasonNoLogin}}, nil
+		return nil, []verdict{{reason: storage.RefusedUnknown}}, nil
 	}
 	var codes []storage.IssuedCode
 	var verdicts []verdict
@@ -167,18 +162,10 @@ func (with *setting) sendersFor(p *storage.Principal) []storage.Sender {
 
 // refusal says why the login gets no code, empty if it gets one.
 func (with *setting) refusal(p *storage.Principal, senders []storage.Sender, now time.Time) string {
-	switch {
-	case !p.Login.Active:
-		return reasonLoginInactive
-	case !p.User.Active:
-		return reasonUserInactive
-	case p.User.Kind != storage.Admin && !p.Account.Active:
-		return reasonAccount
-	case p.Lockout.Locked(now):
-		return reasonLocked
-	case !with.client.Admits(p.User):
-		return reasonNotAdmitted
-	case len(senders) == 0:
+	if reason := with.client.Refusal(p, now); reason != "" {
+		return reason
+	}
+	if len(senders) == 0 {
 		return reasonNoSender
 	}
 	return ""

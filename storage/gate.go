@@ -1,0 +1,39 @@
+package storage
+
+import "time"
+
+// Why a user is kept out; see Client.Refusal. They are outcomes of audit
+// events, and never shown to the caller.
+const (
+	RefusedUnknown         = "no_such_login"
+	RefusedClientInactive  = "client_inactive"
+	RefusedUserInactive    = "user_inactive"
+	RefusedLoginInactive   = "login_inactive"
+	RefusedLocked          = "locked"
+	RefusedAccountInactive = "account_inactive"
+	RefusedNotAdmitted     = "client_does_not_admit"
+)
+
+// Refusal is the one gate that every path asks: password, one-time password
+// and the request for one, refresh and introspection. It answers "" if the
+// user may be served through the client at the time now, and otherwise why
+// not.
+func (c *Client) Refusal(p *Principal, now time.Time) string {
+	switch {
+	case !p.Known:
+		return RefusedUnknown
+	case !c.Active:
+		return RefusedClientInactive
+	case !p.User.Active:
+		return RefusedUserInactive
+	case !p.Login.Active:
+		return RefusedLoginInactive
+	case p.Lockout.Locked(now):
+		return RefusedLocked
+	case p.User.Kind != Admin && !p.Account.Active:
+		return RefusedAccountInactive
+	case !c.Admits(p.User):
+		return RefusedNotAdmitted
+	}
+	return ""
+}
