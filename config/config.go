@@ -33,7 +33,7 @@ type Config struct {
 	LogLevel     zerolog.Level `env:"LOG_LEVEL" default:"info" meaning:"Least level that is logged: trace, debug, info, warn, error or disabled."`
 	SigningAlg   string        `env:"SIGNING_ALG" default:"ES256" meaning:"JWS algorithm of access tokens unless the client names another: ES256, RS256 or EdDSA."`
 	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
-	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"10s" meaning:"How long the previous refresh token still works after a rotation, for clients that repeat a request. 0s to 60s."`
+	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"10s" meaning:"How long the previous refresh token still works after a rotation, for clients that repeat a request; the clocks of replicas must agree better than that. 0s to 60s."`
 
 	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks that webhooks may reach although they are private or loopback."`
 	ConsoleSenderForced bool           `env:"CONSOLE_SENDER_FORCED" default:"false" meaning:"Allows a sender that prints one-time passwords to the terminal although the database is PostgreSQL."`

@@ -14,7 +14,8 @@ import (
 // ResolveMasterKeys returns the keys that seal secrets at rest, the sealing one
 // first. When none was given and the database is SQLite, they are those in the
 // file beside it (PATH.key), which is created with 32 bytes from random when
-// there is none; processes that start at once agree on one key.
+// there is none; processes that start at once agree on one key. With random nil
+// nothing is created: a new key does not open what another one sealed.
 func (c Config) ResolveMasterKeys(random io.Reader) ([][]byte, error) {
 	if keys := c.MasterKey.Reveal(); len(keys) > 0 {
 		return keys, nil
@@ -24,7 +25,7 @@ func (c Config) ResolveMasterKeys(random io.Reader) ([][]byte, error) {
 		return nil, Faults{{Setting: "master_key", Problem: c.masterKeyProblem()}}
 	}
 	keys, err := readKeyFile(path + ".key")
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && random != nil {
 		if err = createKeyFile(path+".key", random); err == nil {
 			keys, err = readKeyFile(path + ".key")
 		}

@@ -93,8 +93,9 @@ type SignIn struct {
 // Settle. Every refusal costs the same: the same reads, one hash if the client
 // allows passwords, one write.
 //
-// Other errors are ErrBusy and storage.ErrUnavailable; then nothing was
-// decided and nothing counted.
+// Other errors, among them ErrBusy and storage.ErrUnavailable, mean that nothing
+// was decided. They count as a failure only for a login that has a live code:
+// see undecided.
 func (a *Authenticator) Verify(ctx context.Context, c *storage.Client, username, secret string) (*SignIn, error) {
 	key := storage.LoginKey{ProfileID: c.ProfileID, UsernameKey: otp.NormalizeUsername(username)}
 	turn, p, err := a.takeTurn(ctx, key)
@@ -104,12 +105,32 @@ func (a *Authenticator) Verify(ctx context.Context, c *storage.Client, username,
 	defer turn.leave()
 	s, err := a.check(ctx, c, p, secret)
 	if err != nil {
-		return nil, err
+		return nil, a.undecided(ctx, c, p, err)
 	}
 	if s != nil {
 		return s, nil
 	}
-	return nil, a.refuse(ctx, c, p, username)
+	return nil, a.refuse(ctx, c, p)
+}
+
+// undecided settles an attempt whose password could not be checked for that
+// cause, and returns the cause. As a guess at a one-time password it has been
+// answered, for the right one would have been taken by then. So with a live code
+// it counts, or whoever keeps the hasher busy, or hangs up while it is, could
+// guess without end. Without one nothing was learned and nothing counts, but it
+// costs the same write.
+func (a *Authenticator) undecided(ctx context.Context, c *storage.Client, p storage.Principal, cause error) error {
+	if !c.Credentials.OTP {
+		return cause
+	}
+	next := func(p storage.Principal) storage.Lockout { return p.Lockout }
+	if p.Login.Code.Live(a.now()) {
+		next = a.failure
+	}
+	if err := a.write(ctx, c, p, "undecided", next); err != nil {
+		return errors.Join(cause, err)
+	}
+	return cause
 }
 
 // takeTurn waits for a turn and reads the login once it has one.
@@ -153,7 +174,7 @@ func (a *Authenticator) check(ctx context.Context, c *storage.Client, p storage.
 		return nil, nil
 	}
 	ok, upgrade, err := a.passwords.Verify(ctx, p.Login.PasswordHash, secret)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrHashRefused) { // a hash that is refused matches nothing
 		return nil, fmt.Errorf("verify password: %w", err)
 	}
 	if !ok || !open {
@@ -161,7 +182,8 @@ func (a *Authenticator) check(ctx context.Context, c *storage.Client, p storage.
 	}
 	s := &SignIn{Principal: p, AMR: "pwd", clientID: c.ID}
 	if upgrade {
-		if s.newHash, err = a.passwords.Hash(ctx, secret); err != nil {
+		// A better hash that finds no turn now can wait for the next sign-in.
+		if s.newHash, err = a.passwords.Hash(ctx, secret); err != nil && !errors.Is(err, ErrBusy) {
 			return nil, fmt.Errorf("upgrade password hash: %w", err)
 		}
 	}
@@ -169,22 +191,36 @@ func (a *Authenticator) check(ctx context.Context, c *storage.Client, p storage.
 }
 
 // refuse counts a failure and returns ErrCredentials.
-func (a *Authenticator) refuse(ctx context.Context, c *storage.Client, p storage.Principal, username string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
+func (a *Authenticator) refuse(ctx context.Context, c *storage.Client, p storage.Principal) error {
 	outcome := "wrong_credentials"
 	if reason := c.Refusal(&p, a.now()); reason != "" {
 		outcome = reason
 	}
+	if err := a.write(ctx, c, p, outcome, a.failure); err != nil {
+		return err
+	}
+	return ErrCredentials
+}
+
+// failure is the lockout state after one more failure now.
+func (a *Authenticator) failure(p storage.Principal) storage.Lockout {
+	return lockout.Fail(p.Policy, p.Lockout, a.now())
+}
+
+// write settles an attempt that did not succeed: it stores the state that next
+// makes of the latest one and records the outcome.
+func (a *Authenticator) write(ctx context.Context, c *storage.Client, p storage.Principal, outcome string, next func(storage.Principal) storage.Lockout) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
 	for {
-		next := lockout.Fail(p.Policy, p.Lockout, a.now())
-		err := a.store.RecordFailure(ctx, p, next)
+		state := next(p)
+		err := a.store.RecordFailure(ctx, p, state)
 		if err == nil {
-			a.record(ctx, "sign_in", outcome, c.ID, &p, username, "")
-			if next.LockedUntil.After(p.Lockout.LockedUntil) {
-				a.record(ctx, "login.locked", "success", c.ID, &p, username, "")
+			a.record(ctx, "sign_in", outcome, c.ID, &p, "")
+			if state.LockedUntil.After(p.Lockout.LockedUntil) {
+				a.record(ctx, "login.locked", "success", c.ID, &p, "")
 			}
-			return ErrCredentials
+			return nil
 		}
 		if !errors.Is(err, storage.ErrStale) {
 			return fmt.Errorf("count failure: %w", err)
@@ -212,13 +248,21 @@ func (a *Authenticator) Settle(ctx context.Context, s *SignIn, family *storage.T
 	} else if err != nil {
 		return fmt.Errorf("settle sign-in: %w", err)
 	}
-	a.record(ctx, "sign_in", outcome, s.clientID, &s.Principal, s.Principal.Login.Username, s.AMR)
+	a.record(ctx, "sign_in", outcome, s.clientID, &s.Principal, s.AMR)
 	return err
 }
 
-func (a *Authenticator) record(ctx context.Context, action, outcome, clientID string, p *storage.Principal, username, factor string) {
+// recordUnused records a verified sign-in that the roles asked for or demanded
+// did not allow; the code, if it was one, stays unused.
+func (a *Authenticator) recordUnused(ctx context.Context, s *SignIn) {
+	a.record(ctx, "sign_in", "insufficient_roles", s.clientID, &s.Principal, s.AMR)
+}
+
+// record records an event of a login. A name that nobody has is left out:
+// people type passwords into the wrong field.
+func (a *Authenticator) record(ctx context.Context, action, outcome, clientID string, p *storage.Principal, factor string) {
 	a.recorder.Record(ctx, storage.AuditEvent{
 		Time: a.now().UTC(), Action: action, Outcome: outcome, ClientID: clientID,
-		UserUID: p.User.UID, Username: username, Factor: factor,
+		UserUID: p.User.UID, Username: p.Login.Username, Factor: factor,
 	})
 }

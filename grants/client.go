@@ -40,9 +40,9 @@ func (c Client) GetResponseTypes() fosite.Arguments { return nil }
 // GetScopes implements fosite.Client.
 func (c Client) GetScopes() fosite.Arguments { return c.MaximumRoles }
 
-// IsPublic implements fosite.Client. A client that was registered as public
-// and was given a secret later must present it.
-func (c Client) IsPublic() bool { return c.Public && len(c.Secrets) == 0 }
+// IsPublic implements fosite.Client. A client that has a secret is not public,
+// and does not become so again by losing it.
+func (c Client) IsPublic() bool { return c.Public }
 
 // GetAudience implements fosite.Client.
 func (c Client) GetAudience() fosite.Arguments { return nil }

@@ -4,9 +4,9 @@
 // package imports fosite's root package and nothing of our HTTP server,
 // configuration or database.
 //
-// It owns what makes a sign-in: verifying a credential, the one gate that
-// every path asks (storage.Client.Refusal), the turns that bound parallel guessing, and the
-// settlement by outcome. It does not own client authentication, parsing of
+// It owns what makes a sign-in: verifying a credential, the turns that bound
+// parallel guessing, and the settlement by outcome. It asks the one gate of all
+// paths, storage.Client.Refusal. It does not own client authentication, parsing of
 // requests, or how an access token is written: those arrive as a fosite.Client
 // that carries a storage.Client (see Client) and as AccessTokens.
 //

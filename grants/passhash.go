@@ -101,6 +101,9 @@ func (h *Hasher) Verify(ctx context.Context, encoded, password string) (ok, upgr
 	}
 	defer h.turns.Release(weight)
 	ok, err = stored.matches(password)
+	if _, ours := stored.(argon2Hash); !ok && !ours {
+		_, _ = h.dummy.matches(password) // a cheap foreign hash would tell that the user exists
+	}
 	switch {
 	case refused != nil:
 		return false, false, refused

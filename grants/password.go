@@ -63,6 +63,7 @@ func (h *Password) PopulateTokenEndpointResponse(ctx context.Context, r fosite.A
 	}
 	scope, err := GrantRoles(client, session.Principal.Roles, r.GetRequestedScopes())
 	if err != nil {
+		h.Authenticator.recordUnused(ctx, session.signIn)
 		return err
 	}
 	now := h.Now().UTC()

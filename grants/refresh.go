@@ -165,13 +165,17 @@ func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 
 // narrowed returns the roles of a refreshed token: what the sign-in was
 // granted and the user still has, or the requested part of it. The refresh
-// token itself keeps its scope (RFC 6749 §6).
+// token itself keeps its scope (RFC 6749 §6). The client's minimum is about what
+// the user has, not about what the sign-in asked for.
 func narrowed(c *storage.Client, s *Session, requested []string) ([]string, error) {
 	granted := s.refresh.family.Scope
 	if len(intersect(requested, granted)) < len(requested) {
 		return nil, fosite.ErrInvalidScope.WithWrap(ErrScopeExceeded)
 	}
-	return GrantRoles(c, intersect(granted, s.Principal.Roles), requested)
+	if _, err := GrantRoles(c, s.Principal.Roles, nil); err != nil {
+		return nil, err
+	}
+	return selectRoles(c, intersect(granted, s.Principal.Roles), requested)
 }
 
 // advance rotates the family, if this use rotates it, and returns the refresh

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"latchkey/grants"
+	"latchkey/keys"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -52,8 +54,10 @@ func (c *accessClaims) GetExpirationTime() (*jwt.NumericDate, error) { return da
 // GetIssuedAt implements jwt.Claims.
 func (c *accessClaims) GetIssuedAt() (*jwt.NumericDate, error) { return date(c.IssuedAt), nil }
 
-// GetNotBefore implements jwt.Claims.
-func (c *accessClaims) GetNotBefore() (*jwt.NumericDate, error) { return date(c.NotBefore), nil }
+// GetNotBefore implements jwt.Claims. It is nil, so that a replica whose clock
+// is behind knows a fresh token of another one: else it would call it inactive,
+// and take its revocation for that of an unknown token.
+func (c *accessClaims) GetNotBefore() (*jwt.NumericDate, error) { return nil, nil }
 
 // GetIssuer implements jwt.Claims.
 func (c *accessClaims) GetIssuer() (string, error) { return c.Issuer, nil }
@@ -75,7 +79,7 @@ func date(seconds int64) *jwt.NumericDate {
 
 // Mint implements grants.AccessTokens: it signs the token and does nothing
 // else.
-func (p *Provider) Mint(_ context.Context, t grants.AccessToken) (string, error) {
+func (p *Provider) Mint(ctx context.Context, t grants.AccessToken) (string, error) {
 	id, err := storage.NewID(p.cfg.Rand, "")
 	if err != nil {
 		return "", err
@@ -94,11 +98,24 @@ func (p *Provider) Mint(_ context.Context, t grants.AccessToken) (string, error)
 		claims.Subject, claims.UserID = u.User.UID, u.User.UID
 		claims.LoginID, claims.Username, claims.UserType = u.Login.ID, u.Login.Username, string(u.User.Kind)
 	}
-	token, err := p.cfg.Ring.Sign(p.signingAlg(t.Client), accessTokenType, &claims)
+	token, err := p.sign(ctx, p.signingAlg(t.Client), &claims)
 	if err != nil {
 		return "", fmt.Errorf("sign access token: %w", err)
 	}
 	return token, nil
+}
+
+// sign signs the claims. A client may be heard of before the first key of its
+// algorithm is, which was stored earlier; then the keys are read again.
+func (p *Provider) sign(ctx context.Context, alg string, claims *accessClaims) (string, error) {
+	token, err := p.cfg.Ring.Sign(alg, accessTokenType, claims)
+	if !errors.Is(err, keys.ErrNoKey) {
+		return token, err
+	}
+	if err := p.cfg.Ring.Reload(ctx); err != nil {
+		return "", err
+	}
+	return p.cfg.Ring.Sign(alg, accessTokenType, claims)
 }
 
 func (p *Provider) signingAlg(c *storage.Client) string {

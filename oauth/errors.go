@@ -84,6 +84,7 @@ var refusals = []struct {
 	{errForeignToken, refusal{http.StatusBadRequest, "unauthorized_client", "The token was issued to another client.", codeOAuth}},
 
 	{storage.ErrUnavailable, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot answer now. Try again.", codeOAuth}},
+	{context.Canceled, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The request was cut off. Try again.", codeOAuth}},
 	{context.DeadlineExceeded, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot answer now. Try again.", codeOAuth}},
 	{grants.ErrBusy, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server is busy. Try again.", codeOAuth}},
 
@@ -132,10 +133,7 @@ func printable(s string) string {
 // writeError answers a refusal.
 func (p *Provider) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	answer, known := classify(err)
-	switch {
-	case errors.Is(err, context.Canceled):
-		return // nobody is there to read an answer
-	case !known || answer.status >= http.StatusInternalServerError:
+	if !known || answer.status >= http.StatusInternalServerError {
 		p.cfg.Logger.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Int("status", answer.status).Msg("request failed")
 	}
 	switch answer.status {

@@ -1,8 +1,8 @@
 package oauth
 
 import (
+	"bytes"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -54,11 +54,11 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, erro
 	if r.ContentLength > limit {
 		return "", errTooLarge
 	}
-	var body strings.Builder
+	var body bytes.Buffer
 	if r.ContentLength > 0 {
-		body.Grow(int(r.ContentLength))
+		body.Grow(int(r.ContentLength) + bytes.MinRead) // ReadFrom wants room even to find the end
 	}
-	if _, err := io.Copy(&body, http.MaxBytesReader(w, r.Body, limit)); err != nil {
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
 			return "", errTooLarge

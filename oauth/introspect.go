@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"latchkey/grants"
 	"latchkey/storage"
@@ -15,6 +16,10 @@ import (
 // RoleIntrospect is the role that lets a client introspect tokens that were
 // issued to others, as a resource server must.
 const RoleIntrospect = "TokenIntrospection"
+
+// clockSkew is how far the clocks of replicas may be apart before a token of
+// one is too early for another (RFC 7519 §4.1.5: no more than a few minutes).
+const clockSkew = 5 * time.Minute
 
 // introspection is the answer about an active token (RFC 7662 §2.2).
 type introspection struct {
@@ -109,6 +114,9 @@ func (p *Provider) parse(token string) (*accessClaims, bool) {
 // its family were revoked, its client is active, and its user, if it has one,
 // passes the gate.
 func (p *Provider) active(ctx context.Context, t *accessClaims) (bool, error) {
+	if t.NotBefore > p.cfg.Now().Add(clockSkew).Unix() {
+		return false, nil
+	}
 	client, err := p.cfg.Clients.Client(ctx, t.ClientID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return false, nil
@@ -127,7 +135,18 @@ func (p *Provider) active(ctx context.Context, t *accessClaims) (bool, error) {
 		return true, nil
 	}
 	user := &standing.Principal
-	return client.Refusal(user, p.cfg.Now()) == "" && t.IssuedAt >= user.User.TokensValidFrom.Unix(), nil
+	return client.Refusal(user, p.cfg.Now()) == "" && !t.outdated(user), nil
+}
+
+// outdated tells whether the token is older than a revocation of the user's
+// tokens, or its sign-in older than the end of the login's sessions. Tokens know
+// the time by the second. A token without a sign-in counts from its issue.
+func (c *accessClaims) outdated(u *storage.Principal) bool {
+	signedIn := c.AuthTime
+	if signedIn == 0 {
+		signedIn = c.IssuedAt
+	}
+	return c.IssuedAt < u.User.TokensValidFrom.Unix() || signedIn < u.Login.SessionsValidFrom.Unix()
 }
 
 // introspectRefreshToken answers about a refresh token, to its own client only.

@@ -165,16 +165,25 @@ func (p *Provider) serves(grantType string) bool {
 	return false
 }
 
-// Mount registers the endpoints.
+// Mount registers the endpoints, at the root and, if the issuer has a path,
+// below it as well: the metadata names them there, and only some proxies take
+// the path away.
 func (p *Provider) Mount(mux *http.ServeMux) {
-	mux.HandleFunc("/oauth/token", p.endpoint(p.serveToken))
-	mux.HandleFunc("/oauth/revoke", p.endpoint(p.serveRevocation))
-	mux.HandleFunc("/oauth/introspect", p.endpoint(p.serveIntrospection))
-	mux.HandleFunc("GET /oauth/jwks", p.serveKeys)
+	p.mountBelow(mux, "")
+	if path := strings.TrimSuffix(issuerPath(p.cfg.Issuer), "/"); path != "" {
+		p.mountBelow(mux, path)
+	}
 	mux.HandleFunc("GET /.well-known/jwks.json", p.serveKeys)
-	mux.HandleFunc("GET /oauth/certs/{kid}", p.serveKey)
 	mux.HandleFunc("GET "+wellKnown("oauth-authorization-server", p.cfg.Issuer), p.serveMetadata)
 	mux.HandleFunc("GET "+wellKnownSuffix("openid-configuration", p.cfg.Issuer), p.serveMetadata)
+}
+
+func (p *Provider) mountBelow(mux *http.ServeMux, path string) {
+	mux.HandleFunc(path+"/oauth/token", p.endpoint(p.serveToken))
+	mux.HandleFunc(path+"/oauth/revoke", p.endpoint(p.serveRevocation))
+	mux.HandleFunc(path+"/oauth/introspect", p.endpoint(p.serveIntrospection))
+	mux.HandleFunc("GET "+path+"/oauth/jwks", p.serveKeys)
+	mux.HandleFunc("GET "+path+"/oauth/certs/{kid}", p.serveKey)
 }
 
 // endpoint adapts a handler that reports its failure to one that writes it.

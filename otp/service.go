@@ -153,19 +153,16 @@ func (s *Service) claim(ctx context.Context, limit int) ([]storage.CodeRequest, 
 }
 
 // record tells the Recorder what became of a request; p is the login
-// concerned, nil for the request as a whole.
+// concerned, nil for the request as a whole. What was typed is left out: it may
+// be a password in the wrong field.
 func (s *Service) record(ctx context.Context, r storage.CodeRequest, action, outcome string, p *storage.Principal) {
 	event := storage.AuditEvent{
 		Time:     s.cfg.Now().UTC(),
 		Action:   action,
 		Outcome:  outcome,
 		ClientID: r.ClientID,
-		Username: r.Username,
 		Factor:   "otp",
 		TraceID:  r.TraceID,
-	}
-	if event.Username == "" {
-		event.Username = r.Email
 	}
 	if p != nil {
 		event.UserUID, event.Username = p.User.UID, p.Login.Username

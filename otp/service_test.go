@@ -44,7 +44,7 @@ func TestRequestIsOnlyWrittenDown(t *testing.T) {
 		}
 		event := storage.AuditEvent{
 			Time: now, Action: "code.requested", Outcome: "success", ClientID: "shop",
-			Username: " B\ufffdb", Factor: "otp", TraceID: "t1",
+			Factor: "otp", TraceID: "t1",
 		}
 		if diff := cmp.Diff([]storage.AuditEvent{event}, w.diary.events); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
@@ -153,9 +153,9 @@ func TestWhoGetsCodes(t *testing.T) {
 		{"by username", otp.Request{Username: "Bob "}, func(*memory) {}, []string{"code.issued success bob"}, 1},
 		{"by e-mail, each login its own", otp.Request{Email: "BOB@example.com"}, func(*memory) {}, []string{"code.issued success bob", "code.issued success bobby"}, 2},
 		{"by both", otp.Request{Username: "bobby", Email: "bob@example.com"}, func(*memory) {}, []string{"code.issued success bobby"}, 1},
-		{"both do not belong together", otp.Request{Username: "ann", Email: "bob@example.com"}, func(*memory) {}, []string{"code.not_sent no_such_login ann"}, 0},
-		{"unknown", otp.Request{Username: "eve"}, func(*memory) {}, []string{"code.not_sent no_such_login eve"}, 0},
-		{"unknown e-mail", otp.Request{Email: "eve@example.com"}, func(*memory) {}, []string{"code.not_sent no_such_login eve@example.com"}, 0},
+		{"both do not belong together", otp.Request{Username: "ann", Email: "bob@example.com"}, func(*memory) {}, []string{"code.not_sent no_such_login"}, 0},
+		{"unknown", otp.Request{Username: "eve"}, func(*memory) {}, []string{"code.not_sent no_such_login"}, 0},
+		{"unknown e-mail", otp.Request{Email: "eve@example.com"}, func(*memory) {}, []string{"code.not_sent no_such_login"}, 0},
 		{"no e-mail on file", bob, func(m *memory) { m.logins[0].User.Email, m.logins[0].User.EmailKey = "", "" }, []string{"code.issued success bob"}, 1},
 		{"several senders", bob, func(m *memory) { m.senders = append(m.senders, m.senders[0]) }, []string{"code.issued success bob"}, 2},
 		{"one of two inactive", otp.Request{Email: "bob@example.com"}, func(m *memory) { m.logins[0].Login.Active = false }, []string{"code.issued success bobby", "code.not_sent login_inactive bob"}, 1},
@@ -171,12 +171,12 @@ func TestWhoGetsCodes(t *testing.T) {
 		{"no sender", bob, func(m *memory) { m.senders[0].AllowAllBuyers = false }, []string{"code.not_sent no_sender bob"}, 0},
 		{"sender of another type", bob, func(m *memory) { m.senders[0].Types = []storage.MessageType{"OrderSubmitted"} }, []string{"code.not_sent no_sender bob"}, 0},
 		{"sender of another realm", bob, func(m *memory) { m.senders[0].RealmID = "elsewhere" }, []string{"code.not_sent no_sender bob"}, 0},
-		{"client gone", bob, func(m *memory) { m.client.ID = "other" }, []string{"code.not_sent client_unusable bob"}, 0},
-		{"client inactive", bob, func(m *memory) { m.client.Active = false }, []string{"code.not_sent client_unusable bob"}, 0},
-		{"client without codes", bob, func(m *memory) { m.client.Credentials.OTP = false }, []string{"code.not_sent client_unusable bob"}, 0},
-		{"client without the grant", bob, func(m *memory) { m.client.GrantTypes = []string{"client_credentials"} }, []string{"code.not_sent client_unusable bob"}, 0},
-		{"profile without codes", bob, func(m *memory) { m.profile.OneTimeCodes = false }, []string{"code.not_sent codes_off bob"}, 0},
-		{"profile gone", bob, func(m *memory) { m.profile.ID = "other" }, []string{"code.not_sent codes_off bob"}, 0},
+		{"client gone", bob, func(m *memory) { m.client.ID = "other" }, []string{"code.not_sent client_unusable"}, 0},
+		{"client inactive", bob, func(m *memory) { m.client.Active = false }, []string{"code.not_sent client_unusable"}, 0},
+		{"client without codes", bob, func(m *memory) { m.client.Credentials.OTP = false }, []string{"code.not_sent client_unusable"}, 0},
+		{"client without the grant", bob, func(m *memory) { m.client.GrantTypes = []string{"client_credentials"} }, []string{"code.not_sent client_unusable"}, 0},
+		{"profile without codes", bob, func(m *memory) { m.profile.OneTimeCodes = false }, []string{"code.not_sent codes_off"}, 0},
+		{"profile gone", bob, func(m *memory) { m.profile.ID = "other" }, []string{"code.not_sent codes_off"}, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -318,7 +318,7 @@ func TestNoCodeAfterItsTime(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		stop()
-		want := []string{"code.not_sent expired bob", "code.requested success bob"}
+		want := []string{"code.not_sent expired", "code.requested success"}
 		if diff := cmp.Diff(want, w.diary.lines()); diff != "" || len(w.messages) != 0 {
 			t.Errorf("%d messages, events (-want +got):\n%s", len(w.messages), diff)
 		}
@@ -359,7 +359,7 @@ func TestSomebodyElseWasFaster(t *testing.T) {
 		w.ask(t, otp.Request{Username: "bob"})
 		synctest.Wait()
 		stop()
-		if diff := cmp.Diff([]string{"code.requested success bob"}, w.diary.lines()); diff != "" || w.wakes.Load() != 0 || w.log.Len() != 0 {
+		if diff := cmp.Diff([]string{"code.requested success"}, w.diary.lines()); diff != "" || w.wakes.Load() != 0 || w.log.Len() != 0 {
 			t.Errorf("%d wakes, log %q, events (-want +got):\n%s", w.wakes.Load(), w.log, diff)
 		}
 	})

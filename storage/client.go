@@ -11,7 +11,7 @@ type Client struct {
 	ID        string // as registered; matched ignoring letter case
 	Name      string
 	Active    bool
-	Public    bool   // has no secret and authenticates by its ID alone
+	Public    bool   // authenticates by its ID alone; a first secret ends that for good
 	ProfileID string // the password profile whose logins sign in through it
 
 	GrantTypes  []string // RFC 6749 grant types it may use

@@ -107,7 +107,15 @@ func (c *cli) openApp(ctx context.Context, cfg config.Config) (*app, error) {
 
 // newApp puts an app on an open and migrated store.
 func (c *cli) newApp(ctx context.Context, cfg config.Config, store *gormstore.Store) (*app, error) {
-	masterKeys, err := cfg.ResolveMasterKeys(c.random)
+	sealed, err := store.Peppers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	random := c.random
+	if len(sealed) > 0 {
+		random = nil // the database has secrets already, under a key that must be found
+	}
+	masterKeys, err := cfg.ResolveMasterKeys(random)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func (c *cli) keysCommand() *cobra.Command {
 			return c.withRing(cmd, func(cmd *cobra.Command, a *app) error { return c.revokeKey(cmd, a, args[0]) })
 		},
 	}
-	return group("keys", "Signing keys", list, rotate, revoke)
+	return group("keys", "Signing keys", list, withAllSettings(rotate), withAllSettings(revoke))
 }
 
 // keyView is a signing key in the output.

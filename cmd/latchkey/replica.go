@@ -21,10 +21,11 @@ import (
 )
 
 const (
-	reloadKeysEvery = 30 * time.Second
-	sweepEvery      = time.Minute
-	sweepLimit      = 500
-	sweepPause      = 50 * time.Millisecond // between batches, so that serving goes first
+	backgroundTimeout = 10 * time.Second
+	reloadKeysEvery   = 30 * time.Second
+	sweepEvery        = time.Minute
+	sweepLimit        = 500
+	sweepPause        = 50 * time.Millisecond // between batches, so that serving goes first
 )
 
 // replica is one server with the work that goes on behind it. Any number of
@@ -164,7 +165,7 @@ func (r *replica) reloadKeys(ctx context.Context) error {
 		case <-ticker.C:
 		case <-r.changed:
 		}
-		if err := r.app.ring.Reload(ctx); err != nil && ctx.Err() == nil {
+		if err := within(ctx, r.app.ring.Reload); err != nil && ctx.Err() == nil {
 			r.app.log.Warn().Err(err).Msg("reload of signing keys failed")
 		}
 	}
@@ -180,7 +181,11 @@ func (r *replica) sweep(ctx context.Context) error {
 			return nil
 		case <-pause.C:
 		}
-		n, err := r.app.store.Sweep(ctx, r.app.now().UTC(), sweepLimit)
+		var n int
+		err := within(ctx, func(ctx context.Context) (err error) {
+			n, err = r.app.store.Sweep(ctx, r.app.now().UTC(), sweepLimit)
+			return err
+		})
 		if err != nil && ctx.Err() == nil {
 			r.app.log.Warn().Err(err).Msg("sweep failed")
 		}
@@ -190,6 +195,14 @@ func (r *replica) sweep(ctx context.Context) error {
 			pause.Reset(sweepEvery)
 		}
 	}
+}
+
+// within bounds a piece of background work, so that a connection that froze
+// does not end it for good.
+func within(ctx context.Context, work func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, backgroundTimeout)
+	defer cancel()
+	return work(ctx)
 }
 
 // recorder writes audit events to the log, each with the request that caused

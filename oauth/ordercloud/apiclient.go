@@ -123,8 +123,8 @@ func grantTypes() []string {
 // ToRecord returns base with everything the client says. What the wire does
 // not carry stays: secrets, assignments, own roles, version and times. An ID
 // that differs from the stored one only in letter case does not replace it. A
-// client without any secret is public; ClientSecret is not looked at, since
-// its digest is the caller's to make.
+// new client is public until it is given a secret; ClientSecret is not looked
+// at, since its digest is the caller's to make.
 func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 	r := base
 	if !strings.EqualFold(r.ID, a.ID) {
@@ -132,7 +132,9 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 	}
 	r.Name = a.AppName
 	r.Active = orDefault(a.Active, true)
-	r.Public = len(base.Secrets) == 0
+	if base.ID == "" {
+		r.Public = true // until it is given a secret
+	}
 	r.ProfileID = orDefault(a.PasswordProfileID, storage.DefaultProfileID)
 	r.MinimumRoles = set(a.MinimumRequiredRoles, a.MinimumRequiredCustomRoles)
 	r.MaximumRoles = set(a.MaximumGrantedRoles, a.MaximumGrantedCustomRoles)

@@ -35,7 +35,7 @@ func answerTo(err error) (answer *refusal, known bool) {
 	if errors.As(err, &answer) {
 		return answer, true
 	}
-	if errors.Is(err, storage.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, storage.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return &refusal{http.StatusServiceUnavailable, Error{ErrorCode: "ServiceUnavailable", Message: "The server cannot answer now. Try again."}}, true
 	}
 	return &refusal{http.StatusInternalServerError, Error{ErrorCode: "InternalServerError", Message: "The server could not answer."}}, false

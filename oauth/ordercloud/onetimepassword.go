@@ -62,9 +62,6 @@ func (h *OneTimePasswords) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	if errors.Is(err, context.Canceled) {
-		return // nobody is there to read an answer
-	}
 	answer, known := answerTo(err)
 	if !known || answer.status >= http.StatusInternalServerError {
 		h.Logger.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Int("status", answer.status).Msg("request failed")

@@ -158,17 +158,25 @@ func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client
 	return row.record(), nil
 }
 
-// AddClientSecret adds a secret to a client. An unknown client is
-// storage.ErrNotFound, a secret ID in use storage.ErrConflict.
+// AddClientSecret adds a secret to a client, which is not public from then on.
+// An unknown client is storage.ErrNotFound, a secret ID in use
+// storage.ErrConflict.
 func (s *Store) AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret) error {
 	if secret.CreatedAt.IsZero() {
 		secret.CreatedAt = s.now()
 	}
-	_, err := s.exec(ctx, "add client secret",
-		"INSERT INTO client_secrets ("+secretColumns.list()+") VALUES ("+secretColumns.marks()+")",
-		secret.ID, clientKey(clientID), secret.Name, secret.Digest.PepperID, blob(secret.Digest.Sum),
-		micros(secret.ExpiresAt), micros(secret.CreatedAt))
-	return s.changed(ctx, err)
+	return s.InTx(ctx, func(ctx context.Context) error {
+		_, err := s.exec(ctx, "add client secret",
+			"INSERT INTO client_secrets ("+secretColumns.list()+") VALUES ("+secretColumns.marks()+")",
+			secret.ID, clientKey(clientID), secret.Name, secret.Digest.PepperID, blob(secret.Digest.Sum),
+			micros(secret.ExpiresAt), micros(secret.CreatedAt))
+		if err != nil {
+			return err
+		}
+		_, err = s.exec(ctx, "end public client",
+			"UPDATE clients SET public = FALSE WHERE id_key = ? AND public", clientKey(clientID))
+		return s.changed(ctx, err)
+	})
 }
 
 // DeleteClientSecret deletes a secret of a client or answers
