@@ -38,6 +38,11 @@ type Config struct {
 	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks that webhooks may reach although they are private or loopback."`
 	ConsoleSenderForced bool           `env:"CONSOLE_SENDER_FORCED" default:"false" meaning:"Allows a sender that prints one-time passwords to the terminal although the database is PostgreSQL."`
 
+	OTPLimitRecipient Rate           `env:"OTP_LIMIT_RECIPIENT" default:"5/10m" meaning:"How many one-time passwords may be asked for one username or e-mail address of a password profile, whether or not anybody has it: 5/10m is 5 at once and one more every 2 minutes. 0: no limit."`
+	OTPLimitClient    Rate           `env:"OTP_LIMIT_CLIENT" default:"600/1m" meaning:"How many one-time passwords may be asked for through one API client. 0: no limit."`
+	OTPLimitAddress   Rate           `env:"OTP_LIMIT_ADDRESS" default:"30/1m" meaning:"How many one-time passwords one IPv4 address, or one /64 of IPv6, may ask for. A storefront that asks on behalf of its users has one address; see trusted_proxies. 0: no limit."`
+	TrustedProxies    []netip.Prefix `env:"TRUSTED_PROXIES" derived:"none" meaning:"Comma-separated CIDR blocks of the proxies in front of the server. From them, and from nobody else, X-Forwarded-For is believed."`
+
 	HashConcurrency int           `env:"HASH_CONCURRENCY" derived:"number of CPUs" meaning:"How many password hashes are computed at once, 1 to 1024; each takes about 19 MiB."`
 	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" meaning:"How long one request may take. 100ms to 5m."`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"15s" meaning:"How long a stop waits for the requests in flight. 100ms to 10m."`

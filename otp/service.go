@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -26,9 +27,10 @@ var ErrNobodyNamed = errors.New("neither username nor e-mail address given")
 
 // Store keeps the requests and what they yield; *gormstore.Store is one.
 type Store interface {
-	// AddCodeRequest writes the request down. Once it answers nil, the
-	// request survives the process.
-	AddCodeRequest(context.Context, storage.CodeRequest) error
+	// AddCodeRequest writes the request down if all budgets it is charged to
+	// have room, else it answers a *storage.LimitError. Once it answers nil,
+	// the request survives the process.
+	AddCodeRequest(context.Context, storage.CodeRequest, ...storage.Charge) error
 	// ClaimCodeRequests leases at most limit requests that are unfinished,
 	// unexpired and leased by nobody.
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
@@ -58,6 +60,7 @@ type Config struct {
 	Sealer    Sealer           // for the payloads of messages
 	Now       func() time.Time // nil: time.Now
 	Rand      io.Reader        // safe for concurrent use, as crypto/rand.Reader
+	Limits    Limits           // zero: none
 	Recorder  storage.Recorder // nil: events are discarded
 	Logger    zerolog.Logger
 	Wake      func() // called when messages are queued; nil: nobody
@@ -101,13 +104,14 @@ type Request struct {
 	Username string
 	Email    string
 	Purpose  storage.Purpose
-	TraceID  string // correlation id of the HTTP request
+	Address  netip.Addr // of who asks; the zero value is not limited
+	TraceID  string     // correlation id of the HTTP request
 }
 
 // Request writes down that somebody wants codes through the client. A nil
 // error means that the wish is durable, not that anybody will get a code: what
 // it does and how long it takes depends on nobody's existence. It fails with
-// ErrNobodyNamed, or as the store does.
+// ErrNobodyNamed, with a *storage.LimitError, or as the store does.
 func (s *Service) Request(ctx context.Context, client storage.Client, r Request) error {
 	if NormalizeUsername(r.Username) == "" && NormalizeUsername(r.Email) == "" {
 		return ErrNobodyNamed
@@ -132,7 +136,12 @@ func (s *Service) Request(ctx context.Context, client storage.Client, r Request)
 		CreatedAt: now,
 		ExpiresAt: now.Add(codeTTL(profile)),
 	}
-	if err := s.cfg.Store.AddCodeRequest(ctx, request); err != nil {
+	err = s.cfg.Store.AddCodeRequest(ctx, request, s.charges(request, r.Address)...)
+	var limit *storage.LimitError
+	if errors.As(err, &limit) {
+		s.record(ctx, request, "code.limited", limit.Budget, nil)
+	}
+	if err != nil {
 		return fmt.Errorf("request code: %w", err)
 	}
 	s.record(ctx, request, "code.requested", "success", nil)

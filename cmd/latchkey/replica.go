@@ -55,6 +55,9 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 	}
 	r.codes, err = otp.New(otp.Config{
 		Store: a.store, Directory: a.store, Codes: codes, Sealer: a.sealer,
+		Limits: otp.Limits{
+			Recipient: otp.Limit(a.cfg.OTPLimitRecipient), Client: otp.Limit(a.cfg.OTPLimitClient), Address: otp.Limit(a.cfg.OTPLimitAddress),
+		},
 		Now: a.now, Rand: a.random, Recorder: a.recorder(), Logger: a.log, Wake: r.worker.Wake,
 	})
 	if err != nil {
@@ -64,8 +67,9 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 		Handler: a.routes(provider, r.codes),
 		Listen:  a.cfg.Listen, OpsListen: a.cfg.OpsListen,
 		Logger: a.log, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
-		HTTPS: strings.HasPrefix(a.cfg.Issuer, "https://"),
-		Ready: a.store.Ping, Now: a.now, Rand: a.random,
+		HTTPS:          strings.HasPrefix(a.cfg.Issuer, "https://"),
+		TrustedProxies: a.cfg.TrustedProxies,
+		Ready:          a.store.Ping, Now: a.now, Rand: a.random,
 	})
 	return r, err
 }
@@ -107,7 +111,7 @@ func (a *app) routes(provider *oauth.Provider, codes *otp.Service) *http.ServeMu
 	mux := http.NewServeMux()
 	provider.Mount(mux)
 	(&ordercloud.OneTimePasswords{
-		Clients: a.store, Codes: codes, TraceID: server.RequestID, Logger: a.log,
+		Clients: a.store, Codes: codes, TraceID: server.RequestID, Address: server.ClientAddr, Now: a.now, Logger: a.log,
 	}).Mount(mux)
 	mux.HandleFunc("/v1/", ordercloud.NotFound)
 	return mux

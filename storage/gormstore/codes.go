@@ -33,13 +33,26 @@ func (r *requestRow) record() storage.CodeRequest {
 }
 
 // AddCodeRequest writes a request down for ClaimCodeRequests, in one statement
-// that looks at nobody. An ID in use is storage.ErrConflict.
-func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest) error {
-	_, err := s.exec(ctx, "add code request",
-		"INSERT INTO code_requests ("+requestColumns.list()+", lease_until, ended_at) VALUES ("+requestColumns.marks()+", 0, 0)",
-		r.ID, r.ClientID, r.ProfileID, r.Username, r.Email, string(r.Purpose), r.TraceID,
-		micros(r.CreatedAt), micros(r.ExpiresAt))
-	return err
+// that looks at nobody, if every budget that it is charged to has room at its
+// CreatedAt; else the error is a *storage.LimitError. Keys of charges differ
+// from each other. An ID in use is storage.ErrConflict.
+func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
+	insert := statement{
+		sql: "INSERT INTO code_requests (" + requestColumns.list() + ", lease_until, ended_at) SELECT " + requestColumns.marks() + ", 0, 0",
+		args: []any{
+			r.ID, r.ClientID, r.ProfileID, r.Username, r.Email, string(r.Purpose), r.TraceID,
+			micros(r.CreatedAt), micros(r.ExpiresAt),
+		},
+	}
+	if len(charges) == 0 {
+		_, err := s.exec(ctx, "add code request", insert.sql, insert.args...)
+		return err
+	}
+	taken, err := s.dialect.both(ctx, s, "add code request", charge(r.CreatedAt, charges), len(charges), insert)
+	if err != nil || taken {
+		return err
+	}
+	return s.exhausted(ctx, r.CreatedAt, charges)
 }
 
 // ClaimCodeRequests leases up to limit requests that are neither ended nor

@@ -17,9 +17,10 @@ type dialect interface {
 	opener
 	// classify gives the sentinel that a driver's error stands for, or nil.
 	classify(err error) error
-	// settle lets a success that begins a family take effect: the update of
-	// the login and the insert of the family, both or neither.
-	settle(ctx context.Context, s *Store, update, insert statement) (bool, error)
+	// both lets two statements take effect, both or neither: the second, an
+	// INSERT … SELECT without FROM, follows if the first wrote n rows. (What
+	// the first wrote when it wrote fewer may stay.)
+	both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (bool, error)
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.
 	claims() string

@@ -78,11 +78,11 @@ func (p *postgres) migrations(context.Context) (migrations, error) {
 	}, nil
 }
 
-// settle is one statement, so that PostgreSQL commits it without being asked.
-func (p *postgres) settle(ctx context.Context, s *Store, update, insert statement) (bool, error) {
-	sql := "WITH settled AS (" + update.sql + " RETURNING id) " + insert.sql + " FROM settled"
-	n, err := s.exec(ctx, "settle sign-in", sql, append(update.args, insert.args...)...)
-	return n == 1, err
+// both is one statement, so that PostgreSQL commits it without being asked.
+func (p *postgres) both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (bool, error) {
+	sql := "WITH done AS (" + first.sql + " RETURNING 1) " + second.sql + " WHERE (SELECT count(*) FROM done) = ?"
+	rows, err := s.exec(ctx, what, sql, append(append(first.args, second.args...), n)...)
+	return rows == 1, err
 }
 
 func (p *postgres) claims() string { return " FOR UPDATE SKIP LOCKED" }

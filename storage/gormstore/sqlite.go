@@ -112,18 +112,18 @@ func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	return migrations{dialect: goose.DialectSQLite3, dir: "migrations/sqlite", unlock: unlock}, err
 }
 
-// settle is an immediate transaction: from BEGIN on nobody else writes.
-func (d *sqlite) settle(ctx context.Context, s *Store, update, insert statement) (settled bool, err error) {
+// both is an immediate transaction: from BEGIN on nobody else writes.
+func (d *sqlite) both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (done bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, "settle sign-in", update.sql, update.args...)
-		if err != nil || n == 0 {
+		rows, err := s.exec(ctx, what, first.sql, first.args...)
+		if err != nil || rows != int64(n) {
 			return err
 		}
-		settled = true
-		_, err = s.exec(ctx, "begin family", insert.sql, insert.args...)
+		done = true
+		_, err = s.exec(ctx, what, second.sql, second.args...)
 		return err
 	})
-	return settled, err
+	return done && err == nil, err
 }
 
 // claims is empty: there is one writer at a time.

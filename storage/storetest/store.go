@@ -114,7 +114,7 @@ type Revocations interface {
 
 // Requests turns wishes for codes into codes.
 type Requests interface {
-	AddCodeRequest(ctx context.Context, r storage.CodeRequest) error
+	AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
 	Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error)
 	IssueCodes(ctx context.Context, x storage.Issuance) error

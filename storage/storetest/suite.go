@@ -15,6 +15,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"SignIn":        testSignIn,
 		"Families":      testFamilies,
 		"Codes":         testCodes,
+		"Limits":        testLimits,
 		"Messages":      testMessages,
 		"Keys":          testKeys,
 		"Transactions":  testTransactions,
