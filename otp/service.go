@@ -64,6 +64,7 @@ type Config struct {
 	Recorder  storage.Recorder // nil: events are discarded
 	Logger    zerolog.Logger
 	Wake      func() // called when messages are queued; nil: nobody
+	Overflow  func() // called when requests wait that this process has no room for; nil: nobody
 }
 
 // Service takes requests for codes and resolves them.
@@ -85,6 +86,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}
+	}
+	if cfg.Overflow == nil {
+		cfg.Overflow = func() {}
 	}
 	s := &Service{cfg: cfg}
 	s.loop = poll.New(poll.Config[storage.CodeRequest]{
@@ -156,9 +160,18 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) claim(ctx context.Context, limit int) ([]storage.CodeRequest, error) {
+// Wake makes the service look for requests at once. It never blocks.
+func (s *Service) Wake() { s.loop.Wake() }
+
+// claim leases as many as can be resolved. If they are that many, more may
+// wait, and others may have room for them.
+func (s *Service) claim(ctx context.Context, limit int) (requests []storage.CodeRequest, more bool, err error) {
 	now := s.cfg.Now().UTC()
-	return s.cfg.Store.ClaimCodeRequests(ctx, now, now.Add(lease), limit)
+	requests, err = s.cfg.Store.ClaimCodeRequests(ctx, now, now.Add(lease), limit)
+	if more = len(requests) == limit; more {
+		s.cfg.Overflow()
+	}
+	return requests, more, err
 }
 
 // record tells the Recorder what became of a request; p is the login

@@ -24,10 +24,16 @@ type dialect interface {
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.
 	claims() string
-	// watch calls heard at once when it can hear of changes and then after each
-	// change of configuration, until it can no longer hear or ctx ends.
-	watch(ctx context.Context, s *Store, heard func()) error
+	// watch calls hear.changes at once when it can hear of changes and then
+	// after each change of configuration, and hear.work when another store says
+	// that there is work, until it can no longer hear or ctx ends.
+	watch(ctx context.Context, s *Store, hear hearing) error
+	// tell makes the watches of other stores hear that there is work.
+	tell(ctx context.Context, s *Store) error
 }
+
+// hearing is what a watch calls.
+type hearing struct{ changes, work func() }
 
 // opener makes the connections of a dialect.
 type opener interface {

@@ -132,7 +132,7 @@ func (d *sqlite) claims() string { return "" }
 // watch polls the counter that every commit of another connection moves
 // (PRAGMA data_version costs no I/O) and, when it moved, the revision of the
 // configuration, because most commits are attempts.
-func (d *sqlite) watch(ctx context.Context, s *Store, heard func()) error {
+func (d *sqlite) watch(ctx context.Context, s *Store, hear hearing) error {
 	conn, err := s.pools.read.Conn(ctx)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (d *sqlite) watch(ctx context.Context, s *Store, heard func()) error {
 			}
 		}
 		if first || seen.revision != before.revision {
-			heard()
+			hear.changes()
 		}
 		select {
 		case <-ctx.Done():
@@ -162,6 +162,9 @@ func (d *sqlite) watch(ctx context.Context, s *Store, heard func()) error {
 		}
 	}
 }
+
+// tell does nothing: whoever shares the file looks for work every second.
+func (d *sqlite) tell(context.Context, *Store) error { return nil }
 
 func (d *sqlite) classify(err error) error {
 	var said interface {

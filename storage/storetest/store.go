@@ -123,7 +123,7 @@ type Requests interface {
 // Messages is the queue of deliveries.
 type Messages interface {
 	Message(ctx context.Context, id string) (storage.Message, error)
-	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.Message, error)
+	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error)
 	FinishAttempt(ctx context.Context, a storage.Attempt) error
 	ExpireMessages(ctx context.Context, now time.Time, limit int) (int, error)
 }
