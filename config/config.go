@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -35,8 +36,11 @@ type Config struct {
 	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
 	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"10s" meaning:"How long the previous refresh token still works after a rotation, for clients that repeat a request. 0s to 60s."`
 
-	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks that webhooks may reach although they are private or loopback."`
+	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks that webhooks and mail may reach although they are private or loopback."`
 	ConsoleSenderForced bool           `env:"CONSOLE_SENDER_FORCED" default:"false" meaning:"Allows a sender that prints one-time passwords to the terminal although the database is PostgreSQL."`
+	SMTPPlaintext       bool           `env:"SMTP_PLAINTEXT" default:"false" meaning:"Allows senders with TLS none, whose mails, codes included, anybody on the way can read."`
+	MailTemplates       string         `env:"MAIL_TEMPLATES" derived:"the embedded templates" meaning:"Directory of the templates of mails."`
+	SiteName            string         `env:"SITE_NAME" derived:"the host of the issuer" meaning:"What mails call the site, unless the sender has a name of its own."`
 
 	OTPLimitRecipient Rate           `env:"OTP_LIMIT_RECIPIENT" default:"5/10m" meaning:"How many one-time passwords may be asked for one username or e-mail address of a password profile, whether or not anybody has it: 5/10m is 5 at once and one more every 2 minutes. 0: no limit."`
 	OTPLimitClient    Rate           `env:"OTP_LIMIT_CLIENT" default:"600/1m" meaning:"How many one-time passwords may be asked for through one API client. 0: no limit."`
@@ -63,6 +67,9 @@ func (c *Config) derive() {
 	}
 	if c.Audience == "" {
 		c.Audience = c.Issuer
+	}
+	if u, err := url.Parse(c.Issuer); err == nil && c.SiteName == "" {
+		c.SiteName = u.Hostname()
 	}
 }
 

@@ -58,7 +58,7 @@ func TestDefaults(t *testing.T) {
 		"listen=127.0.0.1:8080", "ops_listen=127.0.0.1:8081", "issuer=http://127.0.0.1:8080",
 		"audience=http://127.0.0.1:8080", "database_url=sqlite:latchkey.db", "database_max_conns=16",
 		"master_key=", "log_level=info", "signing_alg=ES256", "jwks_max_age=1h0m0s", "refresh_grace=10s",
-		"outbound_allow=", "console_sender_forced=false",
+		"outbound_allow=", "console_sender_forced=false", "smtp_plaintext=false", "mail_templates=", "site_name=127.0.0.1",
 		"otp_limit_recipient=5/10m", "otp_limit_client=600/1m", "otp_limit_address=30/1m", "trusted_proxies=",
 		fmt.Sprintf("hash_concurrency=%d", runtime.NumCPU()), "request_timeout=10s", "shutdown_timeout=15s",
 	}, " ")
@@ -111,7 +111,7 @@ func TestLoadPrecedence(t *testing.T) {
 		{
 			name: "audience follows the issuer",
 			src:  Sources{Environ: []string{"LATCHKEY_ISSUER=https://id.example"}},
-			want: map[string]string{"issuer": "https://id.example", "audience": "https://id.example"},
+			want: map[string]string{"issuer": "https://id.example", "audience": "https://id.example", "site_name": "id.example"},
 		},
 	}
 	for _, tt := range tests {

@@ -219,6 +219,13 @@ func (s *Service) message(r storage.CodeRequest, sender storage.Sender, payload 
 	if err != nil {
 		return storage.Message{}, err
 	}
+	if len(sender.PublicJWK) > 0 {
+		// Here and not at delivery, so that the code is not even in the database
+		// for whoever has the master key.
+		if payload.Code, err = payload.SealCode(sender.PublicJWK, id); err != nil {
+			return storage.Message{}, fmt.Errorf("message sender %s: %w", sender.ID, err)
+		}
+	}
 	sealed, err := payload.Seal(s.cfg.Sealer, id)
 	if err != nil {
 		return storage.Message{}, err

@@ -85,25 +85,14 @@ func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provi
 }
 
 func (a *app) newWorker(provider *oauth.Provider, console io.Writer) (*deliver.Worker, error) {
-	encoder := ordercloud.MessageEncoder{
-		Recipient: provider.Recipient,
-		SharedKey: func(sealed storage.Sealed) (string, error) {
-			key, err := a.sealer.Open(sealed, ordercloud.SharedKeyContext)
-			return string(key), err
-		},
-		Environment: "Production",
-	}
-	webhook, err := deliver.NewWebhook(deliver.WebhookConfig{Encode: encoder.Encode, Allow: a.cfg.OutboundAllow})
+	transports, err := a.newTransports(provider.Recipient, a.store.UserByUID, console)
 	if err != nil {
 		return nil, err
 	}
 	return deliver.New(deliver.Config{
 		Store: a.store, Sealer: a.sealer,
-		Transports: map[storage.SenderKind]deliver.Transport{
-			storage.WebhookSender: webhook,
-			storage.ConsoleSender: deliver.NewConsole(console),
-		},
-		Now: a.now, Rand: a.random, Logger: a.log, Recorder: a.recorder(),
+		Transports: transports,
+		Now:        a.now, Rand: a.random, Logger: a.log, Recorder: a.recorder(),
 	})
 }
 

@@ -155,7 +155,7 @@ func (c *cli) rootCommand() *cobra.Command {
 		flags.String(f.name, "", f.usage)
 	}
 	root.AddCommand(c.applyCommand(), c.clientCommand(), c.configCommand(), c.demoCommand(), c.keysCommand(),
-		c.migrateCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
+		c.migrateCommand(), c.senderCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
 	return root
 }
 

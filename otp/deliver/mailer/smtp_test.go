@@ -77,6 +77,7 @@ func startServer(t *testing.T, o serverOptions) *mailServer {
 	}()
 	t.Cleanup(func() {
 		_ = server.Close()
+		_ = listener.Close() // which Serve may not have told the server yet
 		<-done
 	})
 	return m

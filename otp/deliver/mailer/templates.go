@@ -164,10 +164,14 @@ func parse(kind, locale string, parts map[string]string) (letter, error) {
 	if locale != "" {
 		name += "." + locale
 	}
+	var missing []error
 	for _, part := range []string{subjectPart, plainPart, htmlPart} {
 		if strings.TrimSpace(parts[part]) == "" {
-			return letter{}, fmt.Errorf("mail templates: %s.%s is missing or empty", name, part)
+			missing = append(missing, fmt.Errorf("mail templates: %s.%s is missing or empty", name, part))
 		}
+	}
+	if missing != nil {
+		return letter{}, errors.Join(missing...)
 	}
 	var l letter
 	var err [3]error
