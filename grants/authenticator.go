@@ -172,15 +172,17 @@ func (a *Authenticator) check(ctx context.Context, c *storage.Client, p storage.
 func (a *Authenticator) refuse(ctx context.Context, c *storage.Client, p storage.Principal, username string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	outcome := "wrong credentials"
+	outcome, factor := "wrong credentials", ""
 	if reason := Admit(c, &p, a.now()); reason != nil {
 		outcome = reason.Error()
+	} else if p.Login.Code.Live(a.now()) {
+		factor = "otp" // with a code on its way, it is the likelier thing to have been mistyped or guessed
 	}
 	for {
 		next := lockout.Fail(p.Policy, p.Lockout, a.now())
 		err := a.store.RecordFailure(ctx, p, next)
 		if err == nil {
-			a.record(ctx, "sign_in", outcome, c.ID, &p, username, "")
+			a.record(ctx, "sign_in", outcome, c.ID, &p, username, factor)
 			if next.LockedUntil.After(p.Lockout.LockedUntil) {
 				a.record(ctx, "login.locked", "success", c.ID, &p, username, "")
 			}

@@ -36,6 +36,8 @@ type setting struct {
 type verdict struct {
 	who    *storage.Principal
 	reason string // empty: a code was issued
+
+	messages []storage.Message // that carry the code
 }
 
 // work resolves one request and settles it. While the storage is away it tries
@@ -68,7 +70,7 @@ func (s *Service) report(ctx context.Context, r storage.CodeRequest, verdicts []
 	for _, v := range verdicts {
 		if v.reason == "" {
 			issued++
-			s.record(ctx, r, "code.issued", "success", v.who)
+			s.recordIssue(ctx, r, v)
 			continue
 		}
 		s.record(ctx, r, "code.not_sent", v.reason, v.who)
@@ -77,6 +79,18 @@ func (s *Service) report(ctx context.Context, r storage.CodeRequest, verdicts []
 	}
 	if issued > 0 {
 		s.cfg.Wake()
+	}
+}
+
+// recordIssue tells the Recorder of a code, of the one that it replaced, and of
+// the messages that carry it.
+func (s *Service) recordIssue(ctx context.Context, r storage.CodeRequest, v verdict) {
+	if v.who.Login.Code.Live(s.cfg.Now()) {
+		s.record(ctx, r, "code.retired", "replaced", v.who)
+	}
+	s.record(ctx, r, "code.issued", "success", v.who)
+	for _, m := range v.messages {
+		s.record(ctx, r, "message.queued", m.SenderID, v.who)
 	}
 }
 
@@ -105,8 +119,8 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 		p := &found[i]
 		senders := with.sendersFor(p)
 		reason := with.refusal(p, senders, now)
-		verdicts = append(verdicts, verdict{who: p, reason: reason})
 		if reason != "" {
+			verdicts = append(verdicts, verdict{who: p, reason: reason})
 			continue
 		}
 		code, err := s.issue(r, with.profile.Code, p, senders, now)
@@ -114,6 +128,7 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 			return nil, nil, err
 		}
 		codes = append(codes, code)
+		verdicts = append(verdicts, verdict{who: p, messages: code.Messages})
 	}
 	return codes, verdicts, nil
 }

@@ -19,6 +19,8 @@ const (
 	lease       = 30 * time.Second // of a claimed request
 	resolveTime = 20 * time.Second // well within the lease
 	resolvers   = 8                // requests resolved at a time
+
+	requestPrefix = "otr_" // of identifiers
 )
 
 // ErrNobodyNamed says that a request names neither a username nor an e-mail
@@ -124,7 +126,7 @@ func (s *Service) Request(ctx context.Context, client storage.Client, r Request)
 	if err != nil {
 		return fmt.Errorf("request code: password profile of client %s: %w", client.ID, err)
 	}
-	id, err := storage.NewID(s.cfg.Rand, "otr_")
+	id, err := storage.NewID(s.cfg.Rand, requestPrefix)
 	if err != nil {
 		return fmt.Errorf("request code: %w", err)
 	}

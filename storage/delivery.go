@@ -159,6 +159,7 @@ const (
 type Message struct {
 	ID        string // also the idempotency id that every attempt carries
 	RequestID string
+	CodeID    string // of the code it carries; the store sets it
 	SenderID  string
 	Type      MessageType
 	UserUID   string
@@ -180,5 +181,6 @@ type Attempt struct {
 	State     MessageState // MessageQueued: try again at RunAt
 	RunAt     time.Time
 	Error     string
+	BeganAt   time.Time
 	Now       time.Time
 }

@@ -35,6 +35,7 @@ type app struct {
 	sealer  *keys.Sealer
 	peppers *keys.Peppers
 	ring    *keys.Ring // nil until openRing
+	funnel  *funnel    // nil outside of a server
 }
 
 // logger writes JSON lines to the standard error stream.

@@ -154,7 +154,7 @@ func (c *cli) rootCommand() *cobra.Command {
 	for _, f := range settingFlags(everywhere) {
 		flags.String(f.name, "", f.usage)
 	}
-	root.AddCommand(c.applyCommand(), c.clientCommand(), c.configCommand(), c.demoCommand(), c.keysCommand(),
+	root.AddCommand(c.applyCommand(), c.clientCommand(), c.configCommand(), c.demoCommand(), c.keysCommand(), c.messageCommand(),
 		c.migrateCommand(), c.senderCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
 	return root
 }

@@ -103,20 +103,19 @@ func (q *queue) FinishAttempt(_ context.Context, a storage.Attempt) error {
 	return nil
 }
 
-func (q *queue) ExpireMessages(_ context.Context, now time.Time, limit int) (int, error) {
+func (q *queue) ExpireMessages(_ context.Context, now time.Time, limit int) (expired []storage.Message, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.away {
-		return 0, storage.ErrUnavailable
+		return nil, storage.ErrUnavailable
 	}
-	n := 0
 	for _, m := range q.messages {
-		if n < limit && m.State == storage.MessageQueued && !now.Before(m.ExpiresAt) && !now.Before(m.leaseUntil) {
+		if len(expired) < limit && m.State == storage.MessageQueued && !now.Before(m.ExpiresAt) && !now.Before(m.leaseUntil) {
 			m.State, m.Payload, m.EndedAt = storage.MessageExpired, storage.Sealed{}, now
-			n++
+			expired = append(expired, m.Message)
 		}
 	}
-	return n, nil
+	return expired, nil
 }
 
 func (q *queue) Sender(_ context.Context, id string) (storage.Sender, error) {

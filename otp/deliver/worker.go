@@ -33,8 +33,8 @@ type Store interface {
 	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error)
 	// FinishAttempt settles an attempt; ErrStale if its lease was lost.
 	FinishAttempt(context.Context, storage.Attempt) error
-	// ExpireMessages ends messages whose time is over and returns how many.
-	ExpireMessages(ctx context.Context, now time.Time, limit int) (int, error)
+	// ExpireMessages ends messages whose time is over and returns them.
+	ExpireMessages(ctx context.Context, now time.Time, limit int) ([]storage.Message, error)
 	// Sender returns the sender of that ID, or ErrNotFound.
 	Sender(ctx context.Context, id string) (storage.Sender, error)
 }
@@ -124,22 +124,27 @@ func (w *Worker) claim(ctx context.Context, _ int) (messages []storage.Message, 
 // expire ends messages whose code expired while nobody was trying, as after a
 // long standstill.
 func (w *Worker) expire(ctx context.Context, now time.Time) error {
-	n, err := w.cfg.Store.ExpireMessages(ctx, now, sweepLimit)
-	if err != nil || n == 0 {
+	expired, err := w.cfg.Store.ExpireMessages(ctx, now, sweepLimit)
+	if err != nil || len(expired) == 0 {
 		return err
 	}
-	w.cfg.Logger.Warn().Int("messages", n).Msg("messages expired undelivered")
-	w.cfg.Recorder.Record(ctx, storage.AuditEvent{
-		Time: now, Action: "message.expired", Outcome: fmt.Sprintf("%d unsent in time", n), Factor: "otp",
-	})
+	w.cfg.Logger.Warn().Int("messages", len(expired)).Msg("messages expired undelivered")
+	for _, m := range expired {
+		w.cfg.Recorder.Record(ctx, storage.AuditEvent{
+			Time: now, Action: "message.expired", Outcome: "unsent in time", UserUID: m.UserUID,
+			Factor: "otp", TraceID: m.TraceID, Took: now.Sub(m.CreatedAt),
+		})
+	}
 	return nil
 }
 
 // deliver makes one attempt and settles it. Only the settlement is repeated
 // while the storage is away: the receiver shall not get a second copy for it.
 func (w *Worker) deliver(ctx context.Context, m storage.Message) error {
+	began := w.cfg.Now().UTC()
 	e, err := w.attempt(ctx, m)
 	attempt := w.outcome(e, err)
+	attempt.BeganAt = began
 	err = poll.Retry(ctx, func(ctx context.Context) error { return w.cfg.Store.FinishAttempt(ctx, attempt) })
 	if errors.Is(err, storage.ErrStale) {
 		return nil // the lease was lost; whoever has the message settles it
@@ -222,6 +227,8 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt) {
 	case storage.MessageQueued:
 		if a.Number > 1 {
 			level = zerolog.DebugLevel
+		} else {
+			action = "message.delayed"
 		}
 	}
 	w.cfg.Logger.WithLevel(level).Str("message", a.MessageID).Str("sender", e.Message.SenderID).
@@ -232,7 +239,7 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt) {
 	}
 	w.cfg.Recorder.Record(ctx, storage.AuditEvent{
 		Time: a.Now, Action: action, Outcome: outcome, ClientID: e.ClientID, UserUID: e.UserUID,
-		Username: e.Username, Factor: "otp", TraceID: e.Message.TraceID,
+		Username: e.Username, Factor: "otp", TraceID: e.Message.TraceID, Took: a.Now.Sub(e.Message.CreatedAt),
 	})
 }
 

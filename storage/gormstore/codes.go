@@ -86,7 +86,7 @@ func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) error {
 			return err
 		}
 		for _, issued := range sorted(x.Codes) {
-			if err := s.issue(ctx, issued); err != nil {
+			if err := s.issue(ctx, issued, x.Now); err != nil {
 				return err
 			}
 		}
@@ -101,8 +101,11 @@ func sorted(codes []storage.IssuedCode) []storage.IssuedCode {
 	})
 }
 
-func (s *Store) issue(ctx context.Context, x storage.IssuedCode) error {
+func (s *Store) issue(ctx context.Context, x storage.IssuedCode, now time.Time) error {
 	c := x.Code
+	if err := s.retire(ctx, x.LoginID, now); err != nil {
+		return err
+	}
 	n, err := s.exec(ctx, "store code",
 		`UPDATE logins SET code_id = ?, code_request_id = ?, code_client_id = ?, code_purpose = ?,
 		code_pepper_id = ?, code_digest = ?, code_expires_at = ?, code_used_at = ? WHERE id = ?`,
@@ -111,7 +114,14 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode) error {
 	if err := affected(n, err, fmt.Errorf("store code of login %s: %w", x.LoginID, storage.ErrNotFound)); err != nil {
 		return err
 	}
+	_, err = s.exec(ctx, "note code",
+		`INSERT INTO issued_codes (id, request_id, login_id, issued_at, expires_at, redeemed_at, retired_at)
+		VALUES (?, ?, ?, ?, ?, 0, 0)`, c.ID, c.RequestID, x.LoginID, micros(now), micros(c.ExpiresAt))
+	if err != nil {
+		return err
+	}
 	for _, m := range x.Messages {
+		m.CodeID = c.ID
 		if err := s.addMessage(ctx, m); err != nil {
 			return err
 		}

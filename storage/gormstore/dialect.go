@@ -24,6 +24,9 @@ type dialect interface {
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.
 	claims() string
+	// locks is appended to a selection of rows that nobody may change before
+	// the transaction ends.
+	locks() string
 	// watch calls hear.changes at once when it can hear of changes and then
 	// after each change of configuration, and hear.work when another store says
 	// that there is work, until it can no longer hear or ctx ends.

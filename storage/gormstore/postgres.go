@@ -88,6 +88,8 @@ func (p *postgres) both(ctx context.Context, s *Store, what string, first statem
 	return rows == 1, err
 }
 
+func (p *postgres) locks() string { return " FOR UPDATE" }
+
 func (p *postgres) claims() string { return " FOR UPDATE SKIP LOCKED" }
 
 // The channels of NOTIFY: configuration changed (see the triggers of

@@ -129,6 +129,9 @@ func (d *sqlite) both(ctx context.Context, s *Store, what string, first statemen
 // claims is empty: there is one writer at a time.
 func (d *sqlite) claims() string { return "" }
 
+// locks is empty: a transaction that writes is alone from its beginning.
+func (d *sqlite) locks() string { return "" }
+
 // watch polls the counter that every commit of another connection moves
 // (PRAGMA data_version costs no I/O) and, when it moved, the revision of the
 // configuration, because most commits are attempts.

@@ -22,6 +22,7 @@ type Store interface {
 	Revocations
 	Requests
 	Messages
+	Timelines
 	Keys
 }
 
@@ -125,7 +126,14 @@ type Messages interface {
 	Message(ctx context.Context, id string) (storage.Message, error)
 	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error)
 	FinishAttempt(ctx context.Context, a storage.Attempt) error
-	ExpireMessages(ctx context.Context, now time.Time, limit int) (int, error)
+	ExpireMessages(ctx context.Context, now time.Time, limit int) ([]storage.Message, error)
+}
+
+// Timelines shows what became of requests and messages.
+type Timelines interface {
+	Timeline(ctx context.Context, requestID string) (storage.Timeline, error)
+	Messages(ctx context.Context, f storage.MessageFilter) ([]storage.Message, error)
+	HurryMessage(ctx context.Context, id string, now time.Time) error
 }
 
 // Keys keeps signing keys and peppers.

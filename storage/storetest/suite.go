@@ -17,6 +17,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"Codes":         testCodes,
 		"Limits":        testLimits,
 		"Messages":      testMessages,
+		"Timelines":     testTimelines,
 		"Keys":          testKeys,
 		"Transactions":  testTransactions,
 		"Changes":       testChanges,
