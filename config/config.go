@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -35,8 +36,16 @@ type Config struct {
 	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
 	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"10s" meaning:"How long the previous refresh token still works after a rotation, for clients that repeat a request; the clocks of replicas must agree better than that. 0s to 60s."`
 
-	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks that webhooks may reach although they are private or loopback."`
+	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks that webhooks and mail may reach although they are private or loopback."`
 	ConsoleSenderForced bool           `env:"CONSOLE_SENDER_FORCED" default:"false" meaning:"Allows a sender that prints one-time passwords to the terminal although the database is PostgreSQL."`
+	SMTPPlaintext       bool           `env:"SMTP_PLAINTEXT" default:"false" meaning:"Allows senders with TLS none, whose mails, codes included, anybody on the way can read."`
+	MailTemplates       string         `env:"MAIL_TEMPLATES" derived:"the embedded templates" meaning:"Directory of the templates of mails."`
+	SiteName            string         `env:"SITE_NAME" derived:"the host of the issuer" meaning:"What mails call the site, unless the sender has a name of its own."`
+
+	OTPLimitRecipient Rate           `env:"OTP_LIMIT_RECIPIENT" default:"5/10m" meaning:"How many one-time passwords may be asked for one username or e-mail address of a password profile, whether or not anybody has it: 5/10m is 5 at once and one more every 2 minutes. 0: no limit."`
+	OTPLimitClient    Rate           `env:"OTP_LIMIT_CLIENT" default:"600/1m" meaning:"How many one-time passwords may be asked for through one API client. 0: no limit."`
+	OTPLimitAddress   Rate           `env:"OTP_LIMIT_ADDRESS" default:"30/1m" meaning:"How many one-time passwords one IPv4 address, or one /64 of IPv6, may ask for. A storefront that asks on behalf of its users has one address; see trusted_proxies. 0: no limit."`
+	TrustedProxies    []netip.Prefix `env:"TRUSTED_PROXIES" derived:"none" meaning:"Comma-separated CIDR blocks of the proxies in front of the server. From them, and from nobody else, X-Forwarded-For is believed."`
 
 	HashConcurrency int           `env:"HASH_CONCURRENCY" derived:"number of CPUs" meaning:"How many password hashes are computed at once, 1 to 1024; each takes about 19 MiB."`
 	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" meaning:"How long one request may take. 100ms to 5m."`
@@ -58,6 +67,9 @@ func (c *Config) derive() {
 	}
 	if c.Audience == "" {
 		c.Audience = c.Issuer
+	}
+	if u, err := url.Parse(c.Issuer); err == nil && c.SiteName == "" {
+		c.SiteName = u.Hostname()
 	}
 }
 

@@ -58,7 +58,8 @@ func TestDefaults(t *testing.T) {
 		"listen=127.0.0.1:8080", "ops_listen=127.0.0.1:8081", "issuer=http://127.0.0.1:8080",
 		"audience=http://127.0.0.1:8080", "database_url=sqlite:latchkey.db", "database_max_conns=16",
 		"master_key=", "log_level=info", "signing_alg=ES256", "jwks_max_age=1h0m0s", "refresh_grace=10s",
-		"outbound_allow=", "console_sender_forced=false",
+		"outbound_allow=", "console_sender_forced=false", "smtp_plaintext=false", "mail_templates=", "site_name=127.0.0.1",
+		"otp_limit_recipient=5/10m", "otp_limit_client=600/1m", "otp_limit_address=30/1m", "trusted_proxies=",
 		fmt.Sprintf("hash_concurrency=%d", runtime.NumCPU()), "request_timeout=10s", "shutdown_timeout=15s",
 	}, " ")
 	if diff := cmp.Diff(want, c.String()); diff != "" {
@@ -110,7 +111,7 @@ func TestLoadPrecedence(t *testing.T) {
 		{
 			name: "audience follows the issuer",
 			src:  Sources{Environ: []string{"LATCHKEY_ISSUER=https://id.example"}},
-			want: map[string]string{"issuer": "https://id.example", "audience": "https://id.example"},
+			want: map[string]string{"issuer": "https://id.example", "audience": "https://id.example", "site_name": "id.example"},
 		},
 	}
 	for _, tt := range tests {
@@ -168,7 +169,7 @@ func TestLoadFaults(t *testing.T) {
 			name: "several sources at once",
 			src: Sources{
 				Environ: []string{
-					"LATCHKEY_LISTE=:1", "LATCHKEY_REFRESH_GRACE=soon", "LATCHKEY_DATABASE_MAX_CONNS=0",
+					"LATCHKEY_LISTE=:1", "LATCHKEY_OTP_LIMIT_CLIENT=often", "LATCHKEY_REFRESH_GRACE=soon", "LATCHKEY_DATABASE_MAX_CONNS=0",
 					"LATCHKEY_PORT_8080_TCP_ADDR=10.0.0.1", "LATCHKEY_LISTEN_FILE=x",
 				},
 				Flags: map[string]string{"hash-concurrency": "many", "master-key": keyA},
@@ -185,6 +186,7 @@ func TestLoadFaults(t *testing.T) {
 				`--master-key: unknown flag`,
 				`jwks_max_age (bad:2): must be a duration such as 10s or 1h, not "fortnight"`,
 				`refresh_grace (LATCHKEY_REFRESH_GRACE): must be a duration such as 10s or 1h, not "soon"`,
+				`otp_limit_client (LATCHKEY_OTP_LIMIT_CLIENT): must be a number from 1 to 1000000 and a time from 1s to 24h, such as 5/10m, or 0 for no limit, not "often"`,
 				`hash_concurrency (--hash-concurrency): must be a whole number, not "many"`,
 				`database_max_conns: must be from 1 to 1000`,
 			},

@@ -61,6 +61,7 @@ var wants = map[string]string{
 	"bool":           "must be true or false",
 	"time.Duration":  "must be a duration such as 10s or 1h",
 	"zerolog.Level":  "must be trace, debug, info, warn, error or disabled",
+	"config.Rate":    errRate.Error(),
 	"[]netip.Prefix": "must be a comma-separated list of CIDR blocks such as 10.0.0.0/8",
 	// Its error never repeats the text that was given.
 	"config.MasterKey": errMasterKey.Error(),

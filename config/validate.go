@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/rs/zerolog"
 )
@@ -33,6 +34,10 @@ func (c Config) faults() Faults {
 	for _, p := range c.OutboundAllow {
 		v.check("outbound_allow", p.IsValid() && p == p.Masked(), fmt.Sprintf("%s has bits set behind its prefix length", p))
 	}
+	for _, p := range c.TrustedProxies {
+		v.check("trusted_proxies", p.IsValid() && p == p.Masked(), fmt.Sprintf("%s has bits set behind its prefix length", p))
+	}
+	v.check("site_name", len(c.SiteName) <= 200 && !strings.ContainsFunc(c.SiteName, unicode.IsControl), "must be one line of at most 200 bytes")
 	v.between("hash_concurrency", c.HashConcurrency, 1, 1024)
 	v.duration("request_timeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
 	v.duration("shutdown_timeout", c.ShutdownTimeout, 100*time.Millisecond, 10*time.Minute)

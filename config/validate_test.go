@@ -43,6 +43,7 @@ func TestValidate(t *testing.T) {
 		{"grace too long", func(c *Config) { c.RefreshGrace = time.Minute + 1 }, []string{"refresh_grace"}},
 		{"negative grace", func(c *Config) { c.RefreshGrace = -1 }, []string{"refresh_grace"}},
 		{"host bits", func(c *Config) { c.OutboundAllow = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")} }, []string{"outbound_allow"}},
+		{"host bits of a proxy", func(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("fd00::1/64")} }, []string{"trusted_proxies"}},
 		{"numbers and times", func(c *Config) {
 			c.DatabaseMaxConns, c.HashConcurrency, c.JWKSMaxAge, c.RequestTimeout, c.ShutdownTimeout = 0, 0, 0, 0, 0
 		}, []string{"database_max_conns", "jwks_max_age", "hash_concurrency", "request_timeout", "shutdown_timeout"}},

@@ -212,11 +212,15 @@ func (a *Authenticator) failure(p storage.Principal) storage.Lockout {
 func (a *Authenticator) write(ctx context.Context, c *storage.Client, p storage.Principal, outcome string, next func(storage.Principal) storage.Lockout) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
+	factor := ""
+	if p.Login.Code.Live(a.now()) {
+		factor = "otp" // with a code on its way, it is the likelier thing to have been mistyped or guessed
+	}
 	for {
 		state := next(p)
 		err := a.store.RecordFailure(ctx, p, state)
 		if err == nil {
-			a.record(ctx, "sign_in", outcome, c.ID, &p, "")
+			a.record(ctx, "sign_in", outcome, c.ID, &p, factor)
 			if state.LockedUntil.After(p.Lockout.LockedUntil) {
 				a.record(ctx, "login.locked", "success", c.ID, &p, "")
 			}

@@ -104,6 +104,8 @@ type memory struct {
 	logins   []*storage.Principal
 	requests []*held
 	messages []storage.Message
+	charges  [][]storage.Charge // of each request
+	limit    error              // answer to requests
 
 	away        bool // the database is
 	slowLookups bool // reading recipients fails until the database is back
@@ -111,11 +113,15 @@ type memory struct {
 	beforeIssue func() // called without the lock
 }
 
-func (m *memory) AddCodeRequest(_ context.Context, r storage.CodeRequest) error {
+func (m *memory) AddCodeRequest(_ context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {
 		return storage.ErrUnavailable
+	}
+	m.charges = append(m.charges, charges)
+	if m.limit != nil {
+		return m.limit
 	}
 	m.requests = append(m.requests, &held{CodeRequest: r})
 	return nil
@@ -230,6 +236,7 @@ type world struct {
 	service *otp.Service
 	codes   *otp.Codes
 	vault   vault
+	limits  otp.Limits
 	diary   *diary
 	log     *bytes.Buffer
 	logger  zerolog.Logger // writes to log
@@ -257,7 +264,7 @@ func (w *world) newService(t *testing.T) *otp.Service {
 	t.Helper()
 	s, err := otp.New(otp.Config{
 		Store: w.memory, Directory: w.memory, Codes: w.codes, Sealer: w.vault, Rand: rand.Reader,
-		Recorder: w.diary, Logger: w.logger, Wake: func() { w.wakes.Add(1) },
+		Limits: w.limits, Recorder: w.diary, Logger: w.logger, Wake: func() { w.wakes.Add(1) },
 	})
 	if err != nil {
 		t.Fatal(err)

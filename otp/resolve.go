@@ -31,6 +31,8 @@ type setting struct {
 type verdict struct {
 	who    *storage.Principal
 	reason string // empty: a code was issued
+
+	messages []storage.Message // that carry the code
 }
 
 // work resolves one request and settles it. While the storage is away it tries
@@ -63,7 +65,7 @@ func (s *Service) report(ctx context.Context, r storage.CodeRequest, verdicts []
 	for _, v := range verdicts {
 		if v.reason == "" {
 			issued++
-			s.record(ctx, r, "code.issued", "success", v.who)
+			s.recordIssue(ctx, r, v)
 			continue
 		}
 		s.record(ctx, r, "code.not_sent", v.reason, v.who)
@@ -72,6 +74,18 @@ func (s *Service) report(ctx context.Context, r storage.CodeRequest, verdicts []
 	}
 	if issued > 0 {
 		s.cfg.Wake()
+	}
+}
+
+// recordIssue tells the Recorder of a code, of the one that it replaced, and of
+// the messages that carry it.
+func (s *Service) recordIssue(ctx context.Context, r storage.CodeRequest, v verdict) {
+	if v.who.Login.Code.Live(s.cfg.Now()) {
+		s.record(ctx, r, "code.retired", "replaced", v.who)
+	}
+	s.record(ctx, r, "code.issued", "success", v.who)
+	for _, m := range v.messages {
+		s.record(ctx, r, "message.queued", m.SenderID, v.who)
 	}
 }
 
@@ -100,8 +114,8 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 		p := &found[i]
 		senders := with.sendersFor(p)
 		reason := with.refusal(p, senders, now)
-		verdicts = append(verdicts, verdict{who: p, reason: reason})
 		if reason != "" {
+			verdicts = append(verdicts, verdict{who: p, reason: reason})
 			continue
 		}
 		code, err := s.issue(r, with.profile.Code, p, senders, now)
@@ -109,6 +123,7 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 			return nil, nil, err
 		}
 		codes = append(codes, code)
+		verdicts = append(verdicts, verdict{who: p, messages: code.Messages})
 	}
 	return codes, verdicts, nil
 }
@@ -205,6 +220,13 @@ func (s *Service) message(r storage.CodeRequest, sender storage.Sender, payload 
 	id, err := storage.NewID(s.cfg.Rand, "msg_")
 	if err != nil {
 		return storage.Message{}, err
+	}
+	if len(sender.PublicJWK) > 0 {
+		// Here and not at delivery, so that the code is not even in the database
+		// for whoever has the master key.
+		if payload.Code, err = payload.SealCode(sender.PublicJWK, id); err != nil {
+			return storage.Message{}, fmt.Errorf("message sender %s: %w", sender.ID, err)
+		}
 	}
 	sealed, err := payload.Seal(s.cfg.Sealer, id)
 	if err != nil {

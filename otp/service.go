@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,6 +19,8 @@ const (
 	lease       = 30 * time.Second // of a claimed request
 	resolveTime = 20 * time.Second // well within the lease
 	resolvers   = 8                // requests resolved at a time
+
+	requestPrefix = "otr_" // of identifiers
 )
 
 // ErrNobodyNamed says that a request names neither a username nor an e-mail
@@ -26,9 +29,10 @@ var ErrNobodyNamed = errors.New("neither username nor e-mail address given")
 
 // Store keeps the requests and what they yield; *gormstore.Store is one.
 type Store interface {
-	// AddCodeRequest writes the request down. Once it answers nil, the
-	// request survives the process.
-	AddCodeRequest(context.Context, storage.CodeRequest) error
+	// AddCodeRequest writes the request down if all budgets it is charged to
+	// have room, else it answers a *storage.LimitError. Once it answers nil,
+	// the request survives the process.
+	AddCodeRequest(context.Context, storage.CodeRequest, ...storage.Charge) error
 	// ClaimCodeRequests leases at most limit requests that are unfinished,
 	// unexpired and leased by nobody.
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
@@ -58,9 +62,11 @@ type Config struct {
 	Sealer    Sealer           // for the payloads of messages
 	Now       func() time.Time // nil: time.Now
 	Rand      io.Reader        // safe for concurrent use, as crypto/rand.Reader
+	Limits    Limits           // zero: none
 	Recorder  storage.Recorder // nil: events are discarded
 	Logger    zerolog.Logger
 	Wake      func() // called when messages are queued; nil: nobody
+	Overflow  func() // called when requests wait that this process has no room for; nil: nobody
 }
 
 // Service takes requests for codes and resolves them.
@@ -83,6 +89,9 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}
 	}
+	if cfg.Overflow == nil {
+		cfg.Overflow = func() {}
+	}
 	s := &Service{cfg: cfg}
 	s.loop = poll.New(poll.Config[storage.CodeRequest]{
 		Name:        "code requests",
@@ -101,13 +110,14 @@ type Request struct {
 	Username string
 	Email    string
 	Purpose  storage.Purpose
-	TraceID  string // correlation id of the HTTP request
+	Address  netip.Addr // of who asks; the zero value is not limited
+	TraceID  string     // correlation id of the HTTP request
 }
 
 // Request writes down that somebody wants codes through the client. A nil
 // error means that the wish is durable, not that anybody will get a code: what
 // it does and how long it takes depends on nobody's existence. It fails with
-// ErrNobodyNamed, or as the store does.
+// ErrNobodyNamed, with a *storage.LimitError, or as the store does.
 func (s *Service) Request(ctx context.Context, client storage.Client, r Request) error {
 	if NormalizeUsername(r.Username) == "" && NormalizeUsername(r.Email) == "" {
 		return ErrNobodyNamed
@@ -116,7 +126,7 @@ func (s *Service) Request(ctx context.Context, client storage.Client, r Request)
 	if err != nil {
 		return fmt.Errorf("request code: password profile of client %s: %w", client.ID, err)
 	}
-	id, err := storage.NewID(s.cfg.Rand, "otr_")
+	id, err := storage.NewID(s.cfg.Rand, requestPrefix)
 	if err != nil {
 		return fmt.Errorf("request code: %w", err)
 	}
@@ -132,7 +142,12 @@ func (s *Service) Request(ctx context.Context, client storage.Client, r Request)
 		CreatedAt: now,
 		ExpiresAt: now.Add(codeTTL(profile)),
 	}
-	if err := s.cfg.Store.AddCodeRequest(ctx, request); err != nil {
+	err = s.cfg.Store.AddCodeRequest(ctx, request, s.charges(request, r.Address)...)
+	var limit *storage.LimitError
+	if errors.As(err, &limit) {
+		s.record(ctx, request, "code.limited", limit.Budget, nil)
+	}
+	if err != nil {
 		return fmt.Errorf("request code: %w", err)
 	}
 	s.record(ctx, request, "code.requested", "success", nil)
@@ -147,9 +162,18 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) claim(ctx context.Context, limit int) ([]storage.CodeRequest, error) {
+// Wake makes the service look for requests at once. It never blocks.
+func (s *Service) Wake() { s.loop.Wake() }
+
+// claim leases as many as can be resolved. If they are that many, more may
+// wait, and others may have room for them.
+func (s *Service) claim(ctx context.Context, limit int) (requests []storage.CodeRequest, more bool, err error) {
 	now := s.cfg.Now().UTC()
-	return s.cfg.Store.ClaimCodeRequests(ctx, now, now.Add(lease), limit)
+	requests, err = s.cfg.Store.ClaimCodeRequests(ctx, now, now.Add(lease), limit)
+	if more = len(requests) == limit; more {
+		s.cfg.Overflow()
+	}
+	return requests, more, err
 }
 
 // record tells the Recorder what became of a request; p is the login

@@ -9,13 +9,14 @@ import (
 // know of later. It holds no secret.
 type AuditEvent struct {
 	Time     time.Time
-	Action   string // "sign_in", "refresh", "code.requested", …
+	Action   string // "sign_in", "refresh", "code.requested", "message.delivered", …
 	Outcome  string // "success" or the reason of the refusal
 	ClientID string
 	UserUID  string
-	Username string // as presented
-	Factor   string // "otp", "pwd" or empty
-	TraceID  string // correlation id of the HTTP request
+	Username string        // as presented
+	Factor   string        // "otp", "pwd" or empty
+	TraceID  string        // correlation id of the HTTP request
+	Took     time.Duration // from the message's queueing to its end
 }
 
 // Recorder takes audit events. It must not block.

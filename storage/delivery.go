@@ -50,7 +50,39 @@ type SenderKind string
 const (
 	WebhookSender SenderKind = "webhook"
 	ConsoleSender SenderKind = "console"
+	SMTPSender    SenderKind = "smtp"
 )
+
+// SignatureScheme is how a webhook's calls are signed.
+type SignatureScheme string
+
+// The schemes of signature. The empty one is that of the sender's dialect.
+const (
+	DialectSignature         SignatureScheme = ""
+	StandardWebhookSignature SignatureScheme = "standard-webhooks"
+)
+
+// TLSMode is how a connection to a mail server is protected.
+type TLSMode string
+
+// The modes of TLS. All but PlainSMTP refuse to send without it.
+const (
+	RequiredTLS TLSMode = "required" // implicit on port 465, by STARTTLS on any other
+	StartTLS    TLSMode = "starttls"
+	ImplicitTLS TLSMode = "implicit"
+	PlainSMTP   TLSMode = "none"
+)
+
+// SMTPSettings say how a sender of kind smtp sends mail.
+type SMTPSettings struct {
+	Host     string
+	Port     int
+	TLS      TLSMode
+	Username string // empty: no authentication
+	Password Sealed
+	From     string // an address, with or without a name in front
+	SiteName string // as mails name the site; empty: the server's own
+}
 
 // Sender says where messages of which types go.
 type Sender struct {
@@ -62,6 +94,10 @@ type Sender struct {
 	Types          []MessageType
 	URL            string
 	SharedKey      Sealed
+	Signature      SignatureScheme
+	SigningSecrets Sealed          // of Standard Webhooks: a JSON list of one or two, newest first
+	PublicJWK      json.RawMessage // the receiver's; codes are encrypted to it. Empty: they are not
+	SMTP           SMTPSettings    // of kind smtp
 	ElevatedRoles  []string
 	AllowAllBuyers bool // no assignment needed for users of buyers
 	AllowSeller    bool // assigned to admin users
@@ -123,6 +159,7 @@ const (
 type Message struct {
 	ID        string // also the idempotency id that every attempt carries
 	RequestID string
+	CodeID    string // of the code it carries; the store sets it
 	SenderID  string
 	Type      MessageType
 	UserUID   string
@@ -144,5 +181,6 @@ type Attempt struct {
 	State     MessageState // MessageQueued: try again at RunAt
 	RunAt     time.Time
 	Error     string
+	BeganAt   time.Time
 	Now       time.Time
 }

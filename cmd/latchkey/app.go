@@ -35,6 +35,7 @@ type app struct {
 	sealer  *keys.Sealer
 	peppers *keys.Peppers
 	ring    *keys.Ring // nil until openRing
+	funnel  *funnel    // nil outside of a server
 }
 
 // logger writes JSON lines to the standard error stream.
@@ -171,20 +172,21 @@ func (a *app) openRing(ctx context.Context, also ...string) error {
 // Close closes the database.
 func (a *app) Close() error { return a.store.Close() }
 
-// checkSenders refuses a sender that prints one-time passwords to a terminal
-// when the database is one that several servers share, unless the
-// configuration insists on it.
+// checkSenders refuses what the configuration does not allow: a sender that
+// prints one-time passwords to a terminal when the database is one that several
+// servers share, and one that sends mail without TLS.
 func checkSenders(cfg config.Config, senders []storage.Sender) error {
-	if !cfg.DatabaseURL.Postgres() || cfg.ConsoleSenderForced {
-		return nil
-	}
 	var faults config.Faults
+	add := func(setting, problem, id string) {
+		faults = append(faults, config.Fault{Setting: setting, Problem: fmt.Sprintf(problem, id)})
+	}
 	for i := range senders {
-		if s := &senders[i]; s.Kind == storage.ConsoleSender {
-			faults = append(faults, config.Fault{
-				Setting: "console_sender_forced",
-				Problem: fmt.Sprintf("must be true for the console sender %q with PostgreSQL", s.ID),
-			})
+		s := &senders[i]
+		switch {
+		case s.Kind == storage.ConsoleSender && cfg.DatabaseURL.Postgres() && !cfg.ConsoleSenderForced:
+			add("console_sender_forced", "must be true for the console sender %q with PostgreSQL", s.ID)
+		case s.Kind == storage.SMTPSender && s.SMTP.TLS == storage.PlainSMTP && !cfg.SMTPPlaintext:
+			add("smtp_plaintext", "must be true for the sender %q, which has TLS none", s.ID)
 		}
 	}
 	if faults == nil {

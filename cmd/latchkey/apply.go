@@ -59,7 +59,7 @@ func (c *cli) apply(cmd *cobra.Command, flags applyFlags) error {
 	if err != nil {
 		return c.faulty(flags.file, err)
 	}
-	if err := checkSenders(cfg, consoleSenders(doc)); err != nil {
+	if err := checkSenders(cfg, sendersOf(doc)); err != nil {
 		return err
 	}
 	var result apply.Result
@@ -102,13 +102,11 @@ func (c *cli) readDocument(file string) ([]byte, error) {
 	return data, nil
 }
 
-// consoleSenders returns the document's senders that print to the terminal.
-func consoleSenders(doc apply.Document) []storage.Sender {
+// sendersOf returns the document's senders as records.
+func sendersOf(doc apply.Document) []storage.Sender {
 	var senders []storage.Sender
 	for _, s := range doc.MessageSenders {
-		if r := s.ToRecord(storage.Sender{}); r.Kind == storage.ConsoleSender {
-			senders = append(senders, r)
-		}
+		senders = append(senders, s.ToRecord(storage.Sender{}))
 	}
 	return senders
 }

@@ -35,6 +35,9 @@ func (c *cli) checkConfig(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := loadTemplates(cfg); err != nil {
+		return err
+	}
 	senders, err := c.checkStoredSenders(cmd.Context(), cfg)
 	if err != nil {
 		return err

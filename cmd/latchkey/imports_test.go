@@ -23,6 +23,7 @@ var floorPlan = map[string][]string{
 	"otp/internal/poll":        {"storage"},
 	"otp":                      {"keys", "otp/lockout", "otp/internal/poll", "storage"},
 	"otp/deliver":              {"otp", "otp/internal/poll", "storage"},
+	"otp/deliver/mailer":       {"otp/deliver", "storage"},
 	"grants":                   {"keys", "otp", "otp/lockout", "storage"},
 	"oauth":                    {"grants", "keys", "otp", "storage"},
 	"oauth/ordercloud":         {"grants", "keys", "oauth", "otp", "otp/deliver", "otp/lockout", "storage"},

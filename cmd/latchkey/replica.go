@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"latchkey/grants"
 	"latchkey/oauth"
@@ -17,7 +17,6 @@ import (
 	"latchkey/oauth/server"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
-	"latchkey/storage"
 )
 
 const (
@@ -25,7 +24,8 @@ const (
 	reloadKeysEvery   = 30 * time.Second
 	sweepEvery        = time.Minute
 	sweepLimit        = 500
-	sweepPause        = 50 * time.Millisecond // between batches, so that serving goes first
+	sweepPause        = 50 * time.Millisecond  // between batches, so that serving goes first
+	tellPause         = 100 * time.Millisecond // between calls for help
 )
 
 // replica is one server with the work that goes on behind it. Any number of
@@ -36,6 +36,7 @@ type replica struct {
 	codes   *otp.Service
 	worker  *deliver.Worker
 	changed chan struct{} // configuration or keys changed in the database
+	crowded chan struct{} // there is more work than this replica has room for
 }
 
 // newReplica assembles a server from an app whose ring is open. Codes of
@@ -45,18 +46,25 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics := prometheus.NewRegistry()
+	if a.funnel, err = newFunnel(metrics); err != nil {
+		return nil, err
+	}
 	codes := otp.NewCodes(a.peppers)
 	provider, err := a.newProvider(codes, hasher)
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{app: a, changed: make(chan struct{}, 1)}
-	if r.worker, err = a.newWorker(provider, console); err != nil {
+	r := &replica{app: a, changed: make(chan struct{}, 1), crowded: make(chan struct{}, 1)}
+	if r.worker, err = a.newWorker(provider, console, r.noteCrowd); err != nil {
 		return nil, err
 	}
 	r.codes, err = otp.New(otp.Config{
 		Store: a.store, Directory: a.store, Codes: codes, Sealer: a.sealer,
-		Now: a.now, Rand: a.random, Recorder: a.recorder(), Logger: a.log, Wake: r.worker.Wake,
+		Limits: otp.Limits{
+			Recipient: otp.Limit(a.cfg.OTPLimitRecipient), Client: otp.Limit(a.cfg.OTPLimitClient), Address: otp.Limit(a.cfg.OTPLimitAddress),
+		},
+		Now: a.now, Rand: a.random, Recorder: a.recorder(), Logger: a.log, Wake: r.worker.Wake, Overflow: r.noteCrowd,
 	})
 	if err != nil {
 		return nil, err
@@ -65,8 +73,10 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 		Handler: a.routes(provider, r.codes),
 		Listen:  a.cfg.Listen, OpsListen: a.cfg.OpsListen,
 		Logger: a.log, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
-		HTTPS: strings.HasPrefix(a.cfg.Issuer, "https://"),
-		Ready: a.store.Ping, Now: a.now, Rand: a.random,
+		HTTPS:          strings.HasPrefix(a.cfg.Issuer, "https://"),
+		TrustedProxies: a.cfg.TrustedProxies,
+		Registry:       metrics,
+		Ready:          a.store.Ping, Now: a.now, Rand: a.random,
 	})
 	return r, err
 }
@@ -81,26 +91,15 @@ func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provi
 	})
 }
 
-func (a *app) newWorker(provider *oauth.Provider, console io.Writer) (*deliver.Worker, error) {
-	encoder := ordercloud.MessageEncoder{
-		Recipient: provider.Recipient,
-		SharedKey: func(sealed storage.Sealed) (string, error) {
-			key, err := a.sealer.Open(sealed, ordercloud.SharedKeyContext)
-			return string(key), err
-		},
-		Environment: "Production",
-	}
-	webhook, err := deliver.NewWebhook(deliver.WebhookConfig{Encode: encoder.Encode, Allow: a.cfg.OutboundAllow})
+func (a *app) newWorker(provider *oauth.Provider, console io.Writer, overflow func()) (*deliver.Worker, error) {
+	transports, err := a.newTransports(provider.Recipient, a.store.UserByUID, console)
 	if err != nil {
 		return nil, err
 	}
 	return deliver.New(deliver.Config{
 		Store: a.store, Sealer: a.sealer,
-		Transports: map[storage.SenderKind]deliver.Transport{
-			storage.WebhookSender: webhook,
-			storage.ConsoleSender: deliver.NewConsole(console),
-		},
-		Now: a.now, Rand: a.random, Logger: a.log, Recorder: a.recorder(),
+		Transports: transports,
+		Now:        a.now, Rand: a.random, Logger: a.log, Recorder: a.recorder(), Overflow: overflow,
 	})
 }
 
@@ -108,7 +107,7 @@ func (a *app) routes(provider *oauth.Provider, codes *otp.Service) *http.ServeMu
 	mux := http.NewServeMux()
 	provider.Mount(mux)
 	(&ordercloud.OneTimePasswords{
-		Clients: a.store, Codes: codes, TraceID: server.RequestID, Logger: a.log,
+		Clients: a.store, Codes: codes, TraceID: server.RequestID, Address: server.ClientAddr, Now: a.now, Logger: a.log,
 	}).Mount(mux)
 	mux.HandleFunc("/v1/", ordercloud.NotFound)
 	return mux
@@ -118,15 +117,17 @@ func (a *app) routes(provider *oauth.Provider, codes *otp.Service) *http.ServeMu
 // request has been answered, and then finishes what it has begun.
 func (r *replica) run(ctx context.Context) error {
 	r.app.store.OnChange(r.noteChange)
+	r.app.store.OnWork(r.codes.Wake)
+	r.app.store.OnWork(r.worker.Wake)
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	if err := r.server.Start(background); err != nil {
 		return err
 	}
 	var group sync.WaitGroup
-	failed := make(chan error, 5)
+	failed := make(chan error, 6)
 	for _, work := range []func(context.Context) error{
-		r.app.store.Run, r.codes.Run, r.worker.Run, r.reloadKeys, r.sweep,
+		r.app.store.Run, r.codes.Run, r.worker.Run, r.reloadKeys, r.sweep, r.callForHelp,
 	} {
 		group.Go(func() {
 			if err := work(background); err != nil && !errors.Is(err, context.Canceled) {
@@ -147,10 +148,35 @@ func (r *replica) run(ctx context.Context) error {
 	return err
 }
 
-func (r *replica) noteChange() {
+func (r *replica) noteChange() { note(r.changed) }
+
+func (r *replica) noteCrowd() { note(r.crowded) }
+
+func note(happened chan<- struct{}) {
 	select {
-	case r.changed <- struct{}{}:
+	case happened <- struct{}{}:
 	default:
+	}
+}
+
+// callForHelp tells the other replicas when this one has more work than it has
+// room for, a few times a second at most. They would find it within a second
+// themselves.
+func (r *replica) callForHelp(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.crowded:
+		}
+		if err := r.app.store.TellOthers(ctx); err != nil && ctx.Err() == nil {
+			r.app.log.Debug().Err(err).Msg("call for help failed")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(tellPause):
+		}
 	}
 }
 
@@ -203,27 +229,4 @@ func within(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, backgroundTimeout)
 	defer cancel()
 	return work(ctx)
-}
-
-// recorder writes audit events to the log, each with the request that caused
-// it.
-func (a *app) recorder() storage.Recorder { return logRecorder{a.log} }
-
-type logRecorder struct{ log zerolog.Logger }
-
-// Record implements storage.Recorder.
-func (r logRecorder) Record(ctx context.Context, e storage.AuditEvent) {
-	line := r.log.Info().Str("audit", e.Action).Str("outcome", e.Outcome)
-	trace := e.TraceID
-	if trace == "" {
-		trace = server.RequestID(ctx)
-	}
-	for _, field := range []struct{ key, value string }{
-		{"client_id", e.ClientID}, {"user", e.UserUID}, {"username", e.Username}, {"factor", e.Factor}, {"request_id", trace},
-	} {
-		if field.value != "" {
-			line.Str(field.key, field.value)
-		}
-	}
-	line.Send()
 }

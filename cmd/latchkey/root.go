@@ -154,8 +154,8 @@ func (c *cli) rootCommand() *cobra.Command {
 	for _, f := range settingFlags(everywhere) {
 		flags.String(f.name, "", f.usage)
 	}
-	root.AddCommand(c.applyCommand(), c.clientCommand(), c.configCommand(), c.demoCommand(), c.keysCommand(),
-		c.migrateCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
+	root.AddCommand(c.applyCommand(), c.clientCommand(), c.configCommand(), c.demoCommand(), c.keysCommand(), c.messageCommand(),
+		c.migrateCommand(), c.senderCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
 	return root
 }
 

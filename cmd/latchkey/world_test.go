@@ -131,6 +131,7 @@ func (w *world) config(changes ...string) config.Config {
 	settings := map[string]string{
 		"LATCHKEY_DATABASE_URL": w.databaseURL, "LATCHKEY_MASTER_KEY": testMasterKey,
 		"LATCHKEY_OUTBOUND_ALLOW": "127.0.0.0/8", "LATCHKEY_LOG_LEVEL": "info",
+		"LATCHKEY_OTP_LIMIT_RECIPIENT": "0", "LATCHKEY_OTP_LIMIT_CLIENT": "0", "LATCHKEY_OTP_LIMIT_ADDRESS": "0",
 		"LATCHKEY_LISTEN": freeAddress(w.t), "LATCHKEY_OPS_LISTEN": freeAddress(w.t),
 	}
 	for _, change := range changes {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"latchkey/storage"
 )
@@ -19,14 +21,24 @@ type Error struct {
 
 // refusal is an error that a handler of this package answers with.
 type refusal struct {
-	status int
-	entry  Error
+	status     int
+	entry      Error
+	retryAfter time.Duration // zero: none is told
 }
 
 func (r *refusal) Error() string { return r.entry.ErrorCode + ": " + r.entry.Message }
 
 func refuse(status int, code, message string) error {
-	return &refusal{status, Error{ErrorCode: code, Message: message}}
+	return &refusal{status: status, entry: Error{ErrorCode: code, Message: message}}
+}
+
+// tooMany refuses a request that a limit does not allow before wait is over. It
+// does not tell which limit.
+func tooMany(wait time.Duration) error {
+	return &refusal{
+		status: http.StatusTooManyRequests, retryAfter: wait,
+		entry: Error{ErrorCode: "TooManyRequests", Message: "Too many requests. Try again later."},
+	}
 }
 
 // answerTo maps an error to the wire. What is not known here is a server
@@ -36,9 +48,15 @@ func answerTo(err error) (answer *refusal, known bool) {
 		return answer, true
 	}
 	if errors.Is(err, storage.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return &refusal{http.StatusServiceUnavailable, Error{ErrorCode: "ServiceUnavailable", Message: "The server cannot answer now. Try again."}}, true
+		return &refusal{
+			status: http.StatusServiceUnavailable, retryAfter: time.Second,
+			entry: Error{ErrorCode: "ServiceUnavailable", Message: "The server cannot answer now. Try again."},
+		}, true
 	}
-	return &refusal{http.StatusInternalServerError, Error{ErrorCode: "InternalServerError", Message: "The server could not answer."}}, false
+	return &refusal{
+		status: http.StatusInternalServerError,
+		entry:  Error{ErrorCode: "InternalServerError", Message: "The server could not answer."},
+	}, false
 }
 
 // writeErrors answers a refusal (contract section 8).
@@ -50,8 +68,9 @@ func writeErrors(w http.ResponseWriter, r *refusal) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json;charset=UTF-8")
 	h.Set("Cache-Control", "no-store")
-	if r.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "1")
+	if r.retryAfter != 0 {
+		seconds := int64((r.retryAfter + time.Second - 1) / time.Second) // RFC 9110 §10.2.3 has no fractions
+		h.Set("Retry-After", strconv.FormatInt(max(seconds, 1), 10))
 	}
 	w.WriteHeader(r.status)
 	_, _ = w.Write(encoded) // a client that has gone gets nothing
@@ -59,7 +78,7 @@ func writeErrors(w http.ResponseWriter, r *refusal) {
 
 // NotFound answers for a path below /v1 that does not exist.
 func NotFound(w http.ResponseWriter, r *http.Request) {
-	writeErrors(w, &refusal{http.StatusNotFound, Error{
+	writeErrors(w, &refusal{status: http.StatusNotFound, entry: Error{
 		ErrorCode: "NotFound", Message: "Object not found.",
 		Data: map[string]string{"ObjectType": "Route", "ObjectID": r.URL.Path},
 	}})

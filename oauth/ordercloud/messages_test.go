@@ -1,13 +1,21 @@
 package ordercloud
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"latchkey/otp/deliver"
 	"latchkey/storage"
@@ -24,8 +32,10 @@ func testEncoder() MessageEncoder {
 			}
 			return p, "token of " + username + " at " + clientID + " with " + elevated[0], nil
 		},
-		SharedKey:   func(storage.Sealed) (string, error) { return "key", nil },
-		Environment: "Sandbox",
+		SharedKey:      func(storage.Sealed) (string, error) { return "key", nil },
+		SigningSecrets: func(s storage.Sealed) ([]string, error) { return strings.Fields(string(s.Data)), nil },
+		Now:            time.Now,
+		Environment:    "Sandbox",
 	}
 }
 
@@ -58,6 +68,72 @@ func TestEncodeMessage(t *testing.T) {
 	want := http.Header{"Content-Type": {"application/json"}, "X-Oc-Hash": {sign("key", []byte(body))}}
 	if diff := cmp.Diff(want, call.Header); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The receiver verifies with the library of Standard Webhooks.
+func TestEncodeMessageStandard(t *testing.T) {
+	t.Parallel()
+	const newer = "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4"
+	sender, envelope := testEnvelope()
+	envelope.Message.ID = "msg_7"
+	sender.Signature = storage.StandardWebhookSignature
+	sender.SigningSecrets.Data = []byte(newer + " " + secret)
+	for _, shared := range []string{"", "sealed"} {
+		sender.SharedKey.Data = []byte(shared)
+		call, err := testEncoder().Encode(t.Context(), sender, envelope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, known := range []string{newer, secret} {
+			receiver, err := standardwebhooks.NewWebhook(known)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := receiver.Verify(call.Body, call.Header); err != nil {
+				t.Error(err)
+			}
+		}
+		if id := call.Header.Get("webhook-id"); id != "msg_7" {
+			t.Errorf("webhook-id %q", id)
+		}
+		if has := call.Header.Get("X-oc-hash") != ""; has != (shared != "") {
+			t.Errorf("X-oc-hash %v with shared key %q", has, shared)
+		}
+	}
+	for _, poor := range []string{"", "whsec_"} {
+		sender.SigningSecrets.Data = []byte(poor)
+		if call, err := testEncoder().Encode(t.Context(), sender, envelope); err == nil {
+			t.Errorf("signed with %q: %v", poor, call.Header)
+		}
+	}
+}
+
+// To a receiver with a key neither code nor token travels in the clear.
+func TestEncodeMessageEncrypted(t *testing.T) {
+	t.Parallel()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender, envelope := testEnvelope()
+	if sender.PublicJWK, err = (jose.JSONWebKey{Key: private.Public()}).MarshalJSON(); err != nil {
+		t.Fatal(err)
+	}
+	call, err := testEncoder().Encode(t.Context(), sender, envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ UserToken string }
+	if err := json.Unmarshal(call.Body, &got); err != nil || bytes.Contains(call.Body, []byte("token of")) {
+		t.Fatalf("%v: %s", err, call.Body)
+	}
+	object, err := jose.ParseEncryptedCompact(got.UserToken, []jose.KeyAlgorithm{jose.ECDH_ES_A256KW}, []jose.ContentEncryption{jose.A256GCM})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token, err := object.Decrypt(private); err != nil || string(token) != "token of Jane at shop with MeAdmin" {
+		t.Errorf("token %q, %v", token, err)
 	}
 }
 

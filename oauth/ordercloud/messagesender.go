@@ -4,12 +4,29 @@ import (
 	"encoding/json"
 	"strings"
 
+	"latchkey/otp"
+	"latchkey/otp/deliver"
 	"latchkey/storage"
 )
 
 // SharedKeyContext is what a sender's shared key is sealed with as additional
 // data, so that no other sealed secret can pass for one.
 const SharedKeyContext = "message_sender.shared_key"
+
+// SigningSecretsContext and SMTPPasswordContext are what a sender's other
+// secrets are sealed with.
+const (
+	SigningSecretsContext = "message_sender.signing_secrets"
+	SMTPPasswordContext   = "message_sender.smtp_password"
+)
+
+// The words of Signature.
+const (
+	signatureOrderCloud = "oc-hash"
+	signatureStandard   = string(storage.StandardWebhookSignature)
+)
+
+const maxSigningSecrets = 2 // the new and the old one while they are exchanged
 
 // messageTypes are those of OrderCloud. Only OneTimePassword is ever sent.
 const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPassword ForgottenUsername" +
@@ -35,7 +52,24 @@ type MessageSender struct {
 	DeliveryConfigID *string         // not supported, refused
 	AllowAllBuyers   bool
 
-	Kind *string `json:",omitempty"` // extra: "webhook" (default) or "console"
+	Kind           *string         `json:",omitempty"` // extra: "webhook" (default), "smtp" or "console"
+	Signature      *string         `json:",omitempty"` // extra: "oc-hash" (default) or "standard-webhooks"
+	SigningSecrets []string        `json:",omitempty"` // extra, write only: one or two, newest first
+	PublicJWK      json.RawMessage `json:",omitempty"` // extra: codes and tokens are encrypted to it
+	SMTP           *SMTP           `json:",omitempty"` // extra: of kind "smtp"
+}
+
+// Kept tells which secrets of a sender are stored already, so that none need be
+// sent.
+type Kept struct{ SharedKey, SigningSecrets, SMTPPassword bool }
+
+// KeptIn returns what is kept in a record that ToRecord returned.
+func KeptIn(r storage.Sender) Kept {
+	return Kept{
+		SharedKey:      len(r.SharedKey.Data) > 0,
+		SigningSecrets: len(r.SigningSecrets.Data) > 0,
+		SMTPPassword:   len(r.SMTP.Password.Data) > 0,
+	}
 }
 
 // MessageSenderAssignment lets the sender serve the users of a buyer or
@@ -58,9 +92,8 @@ func (a MessageSenderAssignment) Validate(path string) Faults {
 	return c.faults
 }
 
-// Validate returns every fault of the sender, as found at path. hasKey tells
-// that a shared key is stored already, so none need be sent.
-func (s MessageSender) Validate(path string, hasKey bool) Faults {
+// Validate returns every fault of the sender, as found at path.
+func (s MessageSender) Validate(path string, kept Kept) Faults {
 	c := check{path: path}
 	c.id("ID", s.ID)
 	c.required("Name", s.Name)
@@ -79,27 +112,70 @@ func (s MessageSender) Validate(path string, hasKey bool) Faults {
 	if orDefault(s.DeliveryConfigID, "") != "" {
 		c.fail("DeliveryConfigID", "is not supported; give URL and SharedKey")
 	}
-	s.validateKind(&c, hasKey)
+	s.validateKind(&c, kept)
 	return c.faults
 }
 
-func (s MessageSender) validateKind(c *check, hasKey bool) {
+func (s MessageSender) validateKind(c *check, kept Kept) {
 	switch s.kind() {
 	case storage.ConsoleSender:
-		if orDefault(s.URL, "") != "" || s.SharedKey != nil {
-			c.fail("Kind", "a console sender has neither URL nor SharedKey")
+		if s.hasWebhook() {
+			c.fail("Kind", "a console sender has neither URL nor SharedKey nor other settings of a webhook")
 		}
+	case storage.SMTPSender:
+		if s.hasWebhook() {
+			c.fail("Kind", "an smtp sender has neither URL nor SharedKey nor other settings of a webhook")
+		}
+		if s.SMTP == nil {
+			c.fail("SMTP", "is required")
+			return
+		}
+		s.SMTP.validate(c, kept.SMTPPassword)
+		return
 	case storage.WebhookSender:
-		if orDefault(s.URL, "") == "" {
-			c.fail("URL", "is required")
-		} else {
-			c.url("URL", *s.URL)
-		}
-		if s.SharedKey == nil && !hasKey {
+		s.validateWebhook(c, kept)
+	default:
+		c.fail("Kind", "must be one of webhook, smtp, console")
+	}
+	if s.SMTP != nil {
+		c.fail("SMTP", "is for senders of kind smtp")
+	}
+}
+
+func (s MessageSender) hasWebhook() bool {
+	return orDefault(s.URL, "") != "" || s.SharedKey != nil || s.Signature != nil || s.SigningSecrets != nil || present(s.PublicJWK) != nil
+}
+
+func (s MessageSender) validateWebhook(c *check, kept Kept) {
+	if orDefault(s.URL, "") == "" {
+		c.fail("URL", "is required")
+	} else {
+		c.url("URL", *s.URL)
+	}
+	signature := orDefault(s.Signature, signatureOrderCloud)
+	c.oneOf("Signature", signature, signatureOrderCloud, signatureStandard)
+	switch {
+	case signature != signatureStandard:
+		if s.SharedKey == nil && !kept.SharedKey {
 			c.fail("SharedKey", "is required")
 		}
-	default:
-		c.fail("Kind", "must be one of webhook, console")
+		if s.SigningSecrets != nil {
+			c.fail("SigningSecrets", "is for Signature %s", signatureStandard)
+		}
+	case len(s.SigningSecrets) > maxSigningSecrets:
+		c.fail("SigningSecrets", "has more than %d secrets", maxSigningSecrets)
+	case len(s.SigningSecrets) == 0 && (s.SigningSecrets != nil || !kept.SigningSecrets):
+		c.fail("SigningSecrets", "is required")
+	}
+	for i, secret := range s.SigningSecrets {
+		if _, err := deliver.ParseSigningSecret(secret); err != nil {
+			c.fail(Index("SigningSecrets", i), "%v", err)
+		}
+	}
+	if jwk := present(s.PublicJWK); jwk != nil {
+		if _, err := otp.ParseReceiverKey(jwk); err != nil {
+			c.fail("PublicJWK", "%v", err)
+		}
 	}
 }
 
@@ -107,15 +183,25 @@ func (s MessageSender) kind() storage.SenderKind {
 	return storage.SenderKind(orDefault(s.Kind, string(storage.WebhookSender)))
 }
 
-// ToRecord returns base with everything the sender says except the shared key,
-// which the caller seals (see SharedKeyContext), and the assignments.
+// ToRecord returns base with everything the sender says except the secrets,
+// which the caller seals (see SharedKeyContext), and the assignments. Of the
+// secrets in base it keeps those that the sender may still use.
 func (s MessageSender) ToRecord(base storage.Sender) storage.Sender {
 	r := base
 	r.ID, r.Name, r.Description = s.ID, s.Name, orDefault(s.Description, "")
 	r.Kind, r.URL = s.kind(), orDefault(s.URL, "")
+	r.Signature = storage.DialectSignature
+	if orDefault(s.Signature, "") == signatureStandard {
+		r.Signature = storage.StandardWebhookSignature
+	}
 	if r.Kind != storage.WebhookSender {
 		r.SharedKey = storage.Sealed{}
 	}
+	if r.Signature != storage.StandardWebhookSignature {
+		r.SigningSecrets = storage.Sealed{}
+	}
+	r.PublicJWK = present(s.PublicJWK)
+	r.SMTP = s.SMTP.toRecord(base.SMTP)
 	r.Types = nil
 	for _, t := range set(s.MessageTypes) {
 		r.Types = append(r.Types, storage.MessageType(t))
@@ -145,5 +231,8 @@ func MessageSenderFromRecord(r storage.Sender) MessageSender {
 	if r.Kind != storage.WebhookSender {
 		s.Kind = optional(string(r.Kind))
 	}
+	s.Signature = optional(string(r.Signature))
+	s.PublicJWK = present(r.PublicJWK)
+	s.SMTP = smtpFromRecord(r)
 	return s
 }

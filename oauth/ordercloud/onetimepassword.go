@@ -7,7 +7,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rs/zerolog"
@@ -36,7 +38,9 @@ type CodeRequester interface {
 type OneTimePasswords struct {
 	Clients ClientStore
 	Codes   CodeRequester
-	TraceID func(context.Context) string // correlation id of a request
+	TraceID func(context.Context) string     // correlation id of a request
+	Address func(context.Context) netip.Addr // of who sent a request
+	Now     func() time.Time
 	Logger  zerolog.Logger
 }
 
@@ -62,6 +66,10 @@ func (h *OneTimePasswords) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	var limit *storage.LimitError
+	if errors.As(err, &limit) {
+		err = tooMany(limit.Until.Sub(h.Now()))
+	}
 	answer, known := answerTo(err)
 	if !known || answer.status >= http.StatusInternalServerError {
 		h.Logger.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Int("status", answer.status).Msg("request failed")
@@ -86,7 +94,7 @@ func (h *OneTimePasswords) request(w http.ResponseWriter, r *http.Request) error
 	}
 	return h.Codes.Request(r.Context(), client, otp.Request{
 		Username: body.Username, Email: body.Email,
-		Purpose: storage.PurposeSignIn, TraceID: h.TraceID(r.Context()),
+		Purpose: storage.PurposeSignIn, TraceID: h.TraceID(r.Context()), Address: h.Address(r.Context()),
 	})
 }
 

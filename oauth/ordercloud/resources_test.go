@@ -110,14 +110,31 @@ func TestValidate(t *testing.T) {
 		{"supplier", Supplier{Name: "a\x00b"}.Validate("ApiClients[0]"), []string{"Name"}},
 		{"user", User{Username: " ", Email: "Bob <b@x.org>", Password: new(""), Phone: new("1\n2"), PasswordProfileID: new("")}.Validate("ApiClients[0]"), []string{"Username", "Password", "Email", "Phone", "PasswordProfileID"}},
 		{"user without a name", User{Username: "bob"}.Validate(""), nil},
-		{"sender", MessageSender{MessageTypes: []string{"SMS", "OneTimePassword"}, URL: new("ftp://x"), DeliveryConfigID: new("d")}.Validate("ApiClients[0]", false), []string{
+		{"sender", MessageSender{MessageTypes: []string{"SMS", "OneTimePassword"}, URL: new("ftp://x"), DeliveryConfigID: new("d")}.Validate("ApiClients[0]", Kept{}), []string{
 			"Name", "MessageTypes[0]", "DeliveryConfigID", "URL", "SharedKey",
 		}},
-		{"sender with a stored key", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://x.org/{messagetype}")}.Validate("", true), nil},
-		{"sender with credentials in the URL", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://u:p@x.org/")}.Validate("ApiClients[0]", true), []string{"URL"}},
-		{"console", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("console")}.Validate("", false), nil},
-		{"console with a URL", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("console"), URL: new("https://x.org")}.Validate("ApiClients[0]", false), []string{"Kind"}},
-		{"other kind", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("pigeon")}.Validate("ApiClients[0]", false), []string{"Kind"}},
+		{"sender with a stored key", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://x.org/{messagetype}")}.Validate("", Kept{SharedKey: true}), nil},
+		{"sender with credentials in the URL", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://u:p@x.org/")}.Validate("ApiClients[0]", Kept{SharedKey: true}), []string{"URL"}},
+		{"console", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("console")}.Validate("", Kept{}), nil},
+		{"console with a URL", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("console"), URL: new("https://x.org")}.Validate("ApiClients[0]", Kept{}), []string{"Kind"}},
+		{"standard webhooks", standardSender(secret, secret), nil},
+		{"standard webhooks without secrets", standardSender(), []string{"SigningSecrets"}},
+		{"standard webhooks with poor secrets", standardSender("whsec_", "key"), []string{"SigningSecrets[0]", "SigningSecrets[1]"}},
+		{"standard webhooks with three secrets", standardSender(secret, secret, secret), []string{"SigningSecrets"}},
+		{"another signature", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://x.org"), Signature: new("none")}.Validate("ApiClients[0]", Kept{SharedKey: true}), []string{"Signature"}},
+		{"secrets without their signature", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://x.org"), SigningSecrets: []string{secret}}.Validate("ApiClients[0]", Kept{SharedKey: true}), []string{"SigningSecrets"}},
+		{"private JWK", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://x.org"), PublicJWK: json.RawMessage(`{"kty":"EC","d":"x"}`)}.Validate("ApiClients[0]", Kept{SharedKey: true}), []string{"PublicJWK"}},
+		{"smtp of a webhook", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://x.org"), SMTP: new(SMTP)}.Validate("ApiClients[0]", Kept{SharedKey: true}), []string{"SMTP"}},
+		{"smtp", smtpSender(SMTP{Host: "mail.example.com", From: "Shop <a@x.org>", Username: new("u"), Password: new("p")}), nil},
+		{"smtp at an address", smtpSender(SMTP{Host: "::1", Port: new(25), From: "a@x.org", TLS: new("none")}), nil},
+		{"smtp without settings", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("smtp"), URL: new("x")}.Validate("ApiClients[0]", Kept{}), []string{"Kind", "SMTP"}},
+		{"smtp with faults", smtpSender(SMTP{Host: "mail.example.com:25", Port: new(0), TLS: new("maybe"), Password: new(""), From: "a@x.org\r\nBcc: b@x.org", SiteName: new("a\nb")}), []string{
+			"SMTP.Host", "SMTP.Port", "SMTP.TLS", "SMTP.Password", "SMTP.Password", "SMTP.From", "SMTP.From", "SMTP.SiteName",
+		}},
+		{"smtp with a name and no password", smtpSender(SMTP{Host: "h", From: "a@x.org", Username: new("u")}), []string{"SMTP.Password"}},
+		{"smtp with a name in the clear", smtpSender(SMTP{Host: "h", From: "a@x.org", TLS: new("none"), Username: new("u"), Password: new("p")}), []string{"SMTP.Username"}},
+		{"smtp with a foreign From", smtpSender(SMTP{Host: "h", From: "a@müller.example"}), []string{"SMTP.From"}},
+		{"other kind", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("pigeon")}.Validate("ApiClients[0]", Kept{}), []string{"Kind"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -134,6 +151,48 @@ func TestValidate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A password goes to the server it was given for, and to no other.
+func TestStoredPasswordStays(t *testing.T) {
+	t.Parallel()
+	stored := storage.Sender{Kind: storage.SMTPSender, SMTP: storage.SMTPSettings{
+		Host: "h", Port: 587, TLS: storage.RequiredTLS, Username: "u", Password: storage.Sealed{Data: []byte("x")}, From: "a@x.org",
+	}}
+	for name, tt := range map[string]struct {
+		change func(*SMTP)
+		kept   bool
+	}{
+		"nothing":  {func(*SMTP) {}, true},
+		"From":     {func(s *SMTP) { s.From = "b@x.org" }, true},
+		"Host":     {func(s *SMTP) { s.Host = "evil.example" }, false},
+		"Port":     {func(s *SMTP) { s.Port = new(26) }, false},
+		"TLS":      {func(s *SMTP) { s.TLS = new("starttls") }, false},
+		"Username": {func(s *SMTP) { s.Username = new("v") }, false},
+		"no name":  {func(s *SMTP) { s.Username = nil }, false},
+	} {
+		wire := MessageSenderFromRecord(stored)
+		tt.change(wire.SMTP)
+		if got := KeptIn(wire.ToRecord(stored)).SMTPPassword; got != tt.kept {
+			t.Errorf("%s changes: kept %v, want %v", name, got, tt.kept)
+		}
+	}
+	if KeptIn(MessageSender{}.ToRecord(stored)).SMTPPassword {
+		t.Error("a webhook keeps the password of a mail server")
+	}
+}
+
+const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+
+func standardSender(secrets ...string) Faults {
+	return MessageSender{
+		Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://x.org"),
+		Signature: new("standard-webhooks"), SigningSecrets: secrets,
+	}.Validate("ApiClients[0]", Kept{})
+}
+
+func smtpSender(s SMTP) Faults {
+	return MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("smtp"), SMTP: &s}.Validate("ApiClients[0]", Kept{})
 }
 
 // Sending back what was read changes nothing.
@@ -175,6 +234,8 @@ func TestPeopleAndSendersWriteBack(t *testing.T) {
 	}
 	for _, sender := range []storage.Sender{
 		{ID: "w", Name: "W", Kind: storage.WebhookSender, Types: []storage.MessageType{"OneTimePassword"}, URL: "https://x.org", SharedKey: storage.Sealed{KeyID: "k"}, ElevatedRoles: []string{"MeAdmin"}, AllowSeller: true, AccountUIDs: []string{"acc_1"}},
+		{ID: "s", Name: "S", Kind: storage.WebhookSender, Types: []storage.MessageType{"OneTimePassword"}, URL: "https://x.org", Signature: storage.StandardWebhookSignature, SigningSecrets: storage.Sealed{KeyID: "k"}, PublicJWK: json.RawMessage(`{"kty":"EC"}`)},
+		{ID: "m", Name: "M", Kind: storage.SMTPSender, Types: []storage.MessageType{"OneTimePassword"}, SMTP: storage.SMTPSettings{Host: "h", Port: 25, TLS: storage.StartTLS, Username: "u", Password: storage.Sealed{KeyID: "k"}, From: "a@x.org", SiteName: "Shop"}},
 		{ID: "c", Name: "C", Kind: storage.ConsoleSender, Types: []storage.MessageType{"OneTimePassword"}, AllowAllBuyers: true},
 	} {
 		var again MessageSender

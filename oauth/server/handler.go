@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -26,12 +26,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w, stopping: &s.stopping}
 	s.setHeaders(w.Header(), id, r.TLS != nil)
 	body := r.Body
-	r = r.WithContext(&requestContext{ctx, id})
+	client := clientAddr(r, s.cfg.TrustedProxies)
+	r = r.WithContext(&requestContext{ctx, id, client})
 	if body != nil && body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, body, s.cfg.MaxBodyBytes)
 	}
 	s.metrics.inFlight.Inc()
-	defer s.finish(rec, r, id, start)
+	defer s.finish(rec, r, id, client, start)
 	s.cfg.Handler.ServeHTTP(rec, r)
 }
 
@@ -46,7 +47,7 @@ func (s *Server) setHeaders(h http.Header, id string, tls bool) {
 
 // finish is deferred: it recovers from a panic of the handler, logs the request
 // and counts it.
-func (s *Server) finish(rec *recorder, r *http.Request, id string, start time.Time) {
+func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.Addr, start time.Time) {
 	cause := recover()
 	if cause != nil && cause != http.ErrAbortHandler {
 		s.metrics.panics.Inc()
@@ -71,7 +72,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, id string, start time.Ti
 		Str("method", method(r.Method)).Str("pattern", pattern).
 		Int("status", rec.status).Int64("bytes", rec.bytes).
 		Float64("duration_ms", float64(duration.Microseconds())/1000).
-		Str("request_id", id).Str("remote", host(r.RemoteAddr)).
+		Str("request_id", id).Str("remote", shown(client)).
 		Msg("request")
 	if cause != nil {
 		// The answer has begun: only a broken connection tells the client
@@ -109,12 +110,4 @@ func method(m string) string {
 		return m
 	}
 	return "OTHER"
-}
-
-func host(remoteAddr string) string {
-	h, _, err := net.SplitHostPort(remoteAddr)
-	if err != nil {
-		return remoteAddr
-	}
-	return h
 }

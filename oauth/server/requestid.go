@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"net/netip"
 )
 
 const requestIDHeader = "X-Request-Id"
@@ -17,16 +18,21 @@ func RequestID(ctx context.Context) string {
 
 type requestIDKey struct{}
 
-// requestContext carries the id with one allocation.
+// requestContext carries what the server found out about a request, with one
+// allocation.
 type requestContext struct {
 	context.Context
-	id string
+	id     string
+	client netip.Addr
 }
 
 // Value implements context.Context.
 func (c *requestContext) Value(key any) any {
-	if key == (requestIDKey{}) {
+	switch key.(type) {
+	case requestIDKey:
 		return c.id
+	case clientAddrKey:
+		return c.client
 	}
 	return c.Context.Value(key)
 }

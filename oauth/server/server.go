@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,12 +33,13 @@ type Config struct {
 	OpsListen string       // host:port of health, readiness and metrics
 
 	Logger          zerolog.Logger
-	RequestTimeout  time.Duration // deadline of one request; default 10 s
-	ShutdownTimeout time.Duration // how long a stop waits for requests in flight; default 15 s
-	DrainTimeout    time.Duration // how long a stop still answers on idle connections before it closes them; default 1 s, part of ShutdownTimeout
-	MaxConns        int           // connections open at once, further ones wait; default 4096
-	MaxBodyBytes    int64         // of a request; default 1 MiB
-	HTTPS           bool          // clients come by TLS, which something in front of the server ends
+	RequestTimeout  time.Duration  // deadline of one request; default 10 s
+	ShutdownTimeout time.Duration  // how long a stop waits for requests in flight; default 15 s
+	DrainTimeout    time.Duration  // how long a stop still answers on idle connections before it closes them; default 1 s, part of ShutdownTimeout
+	MaxConns        int            // connections open at once, further ones wait; default 4096
+	MaxBodyBytes    int64          // of a request; default 1 MiB
+	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is believed
+	HTTPS           bool           // clients come by TLS, which something in front of the server ends
 
 	Ready    func(context.Context) error // nil: always ready
 	Registry *prometheus.Registry        // default: a new one; the server adds its own metrics

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,6 +56,7 @@ type queue struct {
 
 	away        bool // the database is
 	finishAway  bool // only for settlements
+	claims      int
 	finished    []storage.Attempt
 	settleStale int
 }
@@ -63,16 +65,17 @@ func newQueue() *queue {
 	return &queue{senders: map[string]storage.Sender{"mail": {ID: "mail", Kind: storage.WebhookSender}}}
 }
 
-func (q *queue) ClaimMessages(_ context.Context, now, leaseUntil time.Time, limit int) ([]storage.Message, error) {
+func (q *queue) ClaimMessages(_ context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.away {
 		return nil, storage.ErrUnavailable
 	}
+	q.claims++
 	var claimed []storage.Message
 	for _, m := range q.messages {
 		due := m.State == storage.MessageQueued && !now.Before(m.RunAt) && now.Before(m.ExpiresAt) && !now.Before(m.leaseUntil)
-		if due && len(claimed) < limit {
+		if due && len(claimed) < limit && !slices.Contains(except, m.SenderID) {
 			m.leaseUntil = leaseUntil
 			m.Attempts++
 			claimed = append(claimed, m.Message)
@@ -100,20 +103,19 @@ func (q *queue) FinishAttempt(_ context.Context, a storage.Attempt) error {
 	return nil
 }
 
-func (q *queue) ExpireMessages(_ context.Context, now time.Time, limit int) (int, error) {
+func (q *queue) ExpireMessages(_ context.Context, now time.Time, limit int) (expired []storage.Message, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.away {
-		return 0, storage.ErrUnavailable
+		return nil, storage.ErrUnavailable
 	}
-	n := 0
 	for _, m := range q.messages {
-		if n < limit && m.State == storage.MessageQueued && !now.Before(m.ExpiresAt) && !now.Before(m.leaseUntil) {
+		if len(expired) < limit && m.State == storage.MessageQueued && !now.Before(m.ExpiresAt) && !now.Before(m.leaseUntil) {
 			m.State, m.Payload, m.EndedAt = storage.MessageExpired, storage.Sealed{}, now
-			n++
+			expired = append(expired, m.Message)
 		}
 	}
-	return n, nil
+	return expired, nil
 }
 
 func (q *queue) Sender(_ context.Context, id string) (storage.Sender, error) {
@@ -150,6 +152,12 @@ func (q *queue) change(f func(*queue)) {
 // put queues a message to bob with that id; the code is CODE-id.
 func (q *queue) put(t *testing.T, id string, life time.Duration) {
 	t.Helper()
+	q.putTo(t, "mail", id, life)
+}
+
+// putTo is put for a sender.
+func (q *queue) putTo(t *testing.T, sender, id string, life time.Duration) {
+	t.Helper()
 	now := time.Now().UTC()
 	payload := otp.Payload{Username: "bob", Code: "CODE-" + id, ClientID: "shop", UserUID: "usr_bob", ExpiresAt: now.Add(life)}
 	sealed, err := payload.Seal(envelopePaper{}, id)
@@ -158,7 +166,7 @@ func (q *queue) put(t *testing.T, id string, life time.Duration) {
 	}
 	q.change(func(q *queue) {
 		q.messages = append(q.messages, &held{Message: storage.Message{
-			ID: id, RequestID: "otr_1", SenderID: "mail", Type: storage.MessageOneTimePassword, UserUID: "usr_bob", TraceID: "t1",
+			ID: id, RequestID: "otr_1", SenderID: sender, Type: storage.MessageOneTimePassword, UserUID: "usr_bob", TraceID: "t1",
 			Payload: sealed, State: storage.MessageQueued, RunAt: now, CreatedAt: now, ExpiresAt: now.Add(life),
 		}})
 	})
@@ -220,6 +228,8 @@ type post struct {
 	diary    *diary
 	log      *bytes.Buffer
 	logger   zerolog.Logger // writes to log
+
+	overflows atomic.Int64
 }
 
 func newPost() *post {
@@ -235,6 +245,7 @@ func (p *post) start(t *testing.T, concurrency int) (w *deliver.Worker, stop fun
 	t.Helper()
 	w, err := deliver.New(deliver.Config{
 		Store: p.queue, Sealer: envelopePaper{}, Rand: p.random, Recorder: p.diary, Concurrency: concurrency,
+		Overflow:   func() { p.overflows.Add(1) },
 		Transports: map[storage.SenderKind]deliver.Transport{storage.WebhookSender: p.receiver},
 		Logger:     p.logger,
 	})

@@ -12,8 +12,6 @@ import (
 	"net/url"
 	"time"
 
-	"code.dny.dev/ssrf"
-
 	"latchkey/storage"
 )
 
@@ -40,6 +38,8 @@ type WebhookConfig struct {
 	// Timeout limits a whole attempt; 0 means 10 s. A Worker allows an attempt
 	// 15 s at most.
 	Timeout time.Duration
+	// Resolver looks names up; nil means the system's.
+	Resolver *net.Resolver
 }
 
 // Webhook delivers by HTTP POST. It follows no redirect, uses no proxy, and
@@ -60,11 +60,11 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
 	}
-	guard, err := newGuard(cfg.Allow)
+	dialer, err := GuardedDialer(cfg.Allow, cfg.Timeout)
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: cfg.Timeout, Control: guard.Safe}
+	dialer.Resolver = cfg.Resolver
 	return &Webhook{cfg: cfg, client: http.Client{
 		Transport: &http.Transport{
 			DialContext:            dialer.DialContext,
@@ -77,23 +77,6 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
-}
-
-// newGuard returns what refuses addresses of special-purpose networks, on any
-// port, but for those allowed.
-func newGuard(allow []netip.Prefix) (*ssrf.Guardian, error) {
-	var v4, v6 []netip.Prefix
-	for _, p := range allow {
-		switch {
-		case !p.IsValid():
-			return nil, errors.New("deliver: invalid prefix among the allowed ones")
-		case p.Addr().Is4():
-			v4 = append(v4, p)
-		default:
-			v6 = append(v6, p)
-		}
-	}
-	return ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...)), nil
 }
 
 // Close closes idle connections. Send may not be called any more.
@@ -148,7 +131,7 @@ func callError(err error) error {
 	if errors.As(err, &wrapper) {
 		err = wrapper.Err
 	}
-	if errors.Is(err, ssrf.ErrProhibitedIP) {
+	if Forbidden(err) {
 		return Permanent(err)
 	}
 	return err

@@ -19,7 +19,7 @@ const (
 	lease              = 30 * time.Second // of a claimed message
 	workTime           = 25 * time.Second // attempt and settlement, within the lease
 	attemptTime        = 15 * time.Second // for the attempt alone
-	defaultConcurrency = 64
+	defaultConcurrency = 128
 	sweepEvery         = time.Second
 	sweepLimit         = 500
 	maxErrorText       = 300 // bytes kept of an error
@@ -28,12 +28,13 @@ const (
 // Store is the queue; *gormstore.Store is one.
 type Store interface {
 	// ClaimMessages leases at most limit messages that are queued, due,
-	// unexpired and leased by nobody, and counts the attempt.
-	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.Message, error)
+	// unexpired, leased by nobody and not of the senders except, and counts
+	// the attempt.
+	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error)
 	// FinishAttempt settles an attempt; ErrStale if its lease was lost.
 	FinishAttempt(context.Context, storage.Attempt) error
-	// ExpireMessages ends messages whose time is over and returns how many.
-	ExpireMessages(ctx context.Context, now time.Time, limit int) (int, error)
+	// ExpireMessages ends messages whose time is over and returns them.
+	ExpireMessages(ctx context.Context, now time.Time, limit int) ([]storage.Message, error)
 	// Sender returns the sender of that ID, or ErrNotFound.
 	Sender(ctx context.Context, id string) (storage.Sender, error)
 }
@@ -47,14 +48,16 @@ type Config struct {
 	Rand        io.Reader        // safe for concurrent use, as crypto/rand.Reader
 	Logger      zerolog.Logger
 	Recorder    storage.Recorder // nil: events are discarded
-	Concurrency int              // attempts at a time; 0: 64
+	Concurrency int              // attempts at a time; 0: 128
+	Overflow    func()           // called when messages wait that this process has no room for; nil: nobody
 }
 
 // Worker delivers messages.
 type Worker struct {
 	cfg   Config
 	loop  *poll.Loop[storage.Message]
-	swept time.Time // of the loop's goroutine
+	share share     // as swept, of the loop's goroutine
+	swept time.Time // when messages were last expired
 }
 
 // New returns a Worker. It fails if a field that has no default is missing.
@@ -71,10 +74,14 @@ func New(cfg Config) (*Worker, error) {
 	if cfg.Concurrency <= 0 {
 		cfg.Concurrency = defaultConcurrency
 	}
-	w := &Worker{cfg: cfg}
+	if cfg.Overflow == nil {
+		cfg.Overflow = func() {}
+	}
+	w := &Worker{cfg: cfg, share: newShare(cfg.Concurrency)}
 	w.loop = poll.New(poll.Config[storage.Message]{
 		Name:        "message delivery",
 		Claim:       w.claim,
+		Freed:       func(m storage.Message) bool { return w.share.release(m.SenderID) },
 		Work:        w.deliver,
 		WorkLimit:   workTime,
 		Concurrency: cfg.Concurrency,
@@ -93,36 +100,51 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-func (w *Worker) claim(ctx context.Context, limit int) ([]storage.Message, error) {
+// claim leases what the senders' shares leave room for, which is less than
+// limit: see share.
+func (w *Worker) claim(ctx context.Context, _ int) (messages []storage.Message, more bool, err error) {
 	now := w.cfg.Now().UTC()
 	if now.Sub(w.swept) >= sweepEvery {
 		if err := w.expire(ctx, now); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		w.swept = now
 	}
-	return w.cfg.Store.ClaimMessages(ctx, now, now.Add(lease), limit)
+	room, busy := w.share.room()
+	messages, err = w.cfg.Store.ClaimMessages(ctx, now, now.Add(lease), room, busy...)
+	for _, m := range messages {
+		w.share.take(m.SenderID)
+	}
+	if more = len(messages) == room; more && w.share.full() {
+		w.cfg.Overflow()
+	}
+	return messages, more, err
 }
 
 // expire ends messages whose code expired while nobody was trying, as after a
 // long standstill.
 func (w *Worker) expire(ctx context.Context, now time.Time) error {
-	n, err := w.cfg.Store.ExpireMessages(ctx, now, sweepLimit)
-	if err != nil || n == 0 {
+	expired, err := w.cfg.Store.ExpireMessages(ctx, now, sweepLimit)
+	if err != nil || len(expired) == 0 {
 		return err
 	}
-	w.cfg.Logger.Warn().Int("messages", n).Msg("messages expired undelivered")
-	w.cfg.Recorder.Record(ctx, storage.AuditEvent{
-		Time: now, Action: "message.expired", Outcome: fmt.Sprintf("%d unsent in time", n), Factor: "otp",
-	})
+	w.cfg.Logger.Warn().Int("messages", len(expired)).Msg("messages expired undelivered")
+	for _, m := range expired {
+		w.cfg.Recorder.Record(ctx, storage.AuditEvent{
+			Time: now, Action: "message.expired", Outcome: "unsent in time", UserUID: m.UserUID,
+			Factor: "otp", TraceID: m.TraceID, Took: now.Sub(m.CreatedAt),
+		})
+	}
 	return nil
 }
 
 // deliver makes one attempt and settles it. Only the settlement is repeated
 // while the storage is away: the receiver shall not get a second copy for it.
 func (w *Worker) deliver(ctx context.Context, m storage.Message) error {
+	began := w.cfg.Now().UTC()
 	e, err := w.attempt(ctx, m)
 	attempt := w.outcome(e, err)
+	attempt.BeganAt = began
 	err = poll.Retry(ctx, func(ctx context.Context) error { return w.cfg.Store.FinishAttempt(ctx, attempt) })
 	if errors.Is(err, storage.ErrStale) {
 		return nil // the lease was lost; whoever has the message settles it
@@ -205,6 +227,8 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt) {
 	case storage.MessageQueued:
 		if a.Number > 1 {
 			level = zerolog.DebugLevel
+		} else {
+			action = "message.delayed"
 		}
 	}
 	w.cfg.Logger.WithLevel(level).Str("message", a.MessageID).Str("sender", e.Message.SenderID).
@@ -215,7 +239,7 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt) {
 	}
 	w.cfg.Recorder.Record(ctx, storage.AuditEvent{
 		Time: a.Now, Action: action, Outcome: outcome, ClientID: e.ClientID, UserUID: e.UserUID,
-		Username: e.Username, Factor: "otp", TraceID: e.Message.TraceID,
+		Username: e.Username, Factor: "otp", TraceID: e.Message.TraceID, Took: a.Now.Sub(e.Message.CreatedAt),
 	})
 }
 

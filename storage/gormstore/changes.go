@@ -23,7 +23,7 @@ func (s *Store) OnChange(f func()) {
 // its commit, SQLite is asked four times a second.
 func (s *Store) Run(ctx context.Context) error {
 	for {
-		err := s.dialect.watch(ctx, s, s.heard)
+		err := s.dialect.watch(ctx, s, hearing{changes: s.heard, work: s.work})
 		s.cache.deafen()
 		if ctx.Err() != nil {
 			return nil
@@ -37,10 +37,31 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
+// OnWork registers what is to be called when another process says that there
+// are requests or messages it cannot take (see TellOthers). Calls come one at a
+// time from Run, which waits for them. Register before Run. With SQLite there
+// are none.
+func (s *Store) OnWork(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onWork = append(s.onWork, f)
+}
+
+// TellOthers lets the stores of other processes call what their OnWork
+// registered. Nobody may rely on it: who does not hear looks for work every
+// second. With SQLite it does nothing.
+func (s *Store) TellOthers(ctx context.Context) error { return s.dialect.tell(ctx, s) }
+
 func (s *Store) heard() {
 	s.cache.listen()
+	s.call(&s.onChange)
+}
+
+func (s *Store) work() { s.call(&s.onWork) }
+
+func (s *Store) call(registered *[]func()) {
 	s.mu.Lock()
-	calls := s.onChange
+	calls := *registered
 	s.mu.Unlock()
 	for _, f := range calls {
 		f()

@@ -33,13 +33,26 @@ func (r *requestRow) record() storage.CodeRequest {
 }
 
 // AddCodeRequest writes a request down for ClaimCodeRequests, in one statement
-// that looks at nobody. An ID in use is storage.ErrConflict.
-func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest) error {
-	_, err := s.exec(ctx, "add code request",
-		"INSERT INTO code_requests ("+requestColumns.list()+", lease_until, ended_at) VALUES ("+requestColumns.marks()+", 0, 0)",
-		r.ID, r.ClientID, r.ProfileID, r.Username, r.Email, string(r.Purpose), r.TraceID,
-		micros(r.CreatedAt), micros(r.ExpiresAt))
-	return err
+// that looks at nobody, if every budget that it is charged to has room at its
+// CreatedAt; else the error is a *storage.LimitError. Keys of charges differ
+// from each other. An ID in use is storage.ErrConflict.
+func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
+	insert := statement{
+		sql: "INSERT INTO code_requests (" + requestColumns.list() + ", lease_until, ended_at) SELECT " + requestColumns.marks() + ", 0, 0",
+		args: []any{
+			r.ID, r.ClientID, r.ProfileID, r.Username, r.Email, string(r.Purpose), r.TraceID,
+			micros(r.CreatedAt), micros(r.ExpiresAt),
+		},
+	}
+	if len(charges) == 0 {
+		_, err := s.exec(ctx, "add code request", insert.sql, insert.args...)
+		return err
+	}
+	taken, err := s.dialect.both(ctx, s, "add code request", charge(r.CreatedAt, charges), len(charges), insert)
+	if err != nil || taken {
+		return err
+	}
+	return s.exhausted(ctx, r.CreatedAt, charges)
 }
 
 // ClaimCodeRequests leases up to limit requests that are neither ended nor
@@ -73,7 +86,7 @@ func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) error {
 			return err
 		}
 		for _, issued := range sorted(x.Codes) {
-			if err := s.issue(ctx, issued); err != nil {
+			if err := s.issue(ctx, issued, x.Now); err != nil {
 				return err
 			}
 		}
@@ -88,8 +101,11 @@ func sorted(codes []storage.IssuedCode) []storage.IssuedCode {
 	})
 }
 
-func (s *Store) issue(ctx context.Context, x storage.IssuedCode) error {
+func (s *Store) issue(ctx context.Context, x storage.IssuedCode, now time.Time) error {
 	c := x.Code
+	if err := s.retire(ctx, x.LoginID, now); err != nil {
+		return err
+	}
 	n, err := s.exec(ctx, "store code",
 		`UPDATE logins SET code_id = ?, code_request_id = ?, code_client_id = ?, code_purpose = ?,
 		code_pepper_id = ?, code_digest = ?, code_expires_at = ?, code_used_at = ? WHERE id = ?`,
@@ -98,7 +114,14 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode) error {
 	if err := affected(n, err, fmt.Errorf("store code of login %s: %w", x.LoginID, storage.ErrNotFound)); err != nil {
 		return err
 	}
+	_, err = s.exec(ctx, "note code",
+		`INSERT INTO issued_codes (id, request_id, login_id, issued_at, expires_at, redeemed_at, retired_at)
+		VALUES (?, ?, ?, ?, ?, 0, 0)`, c.ID, c.RequestID, x.LoginID, micros(now), micros(c.ExpiresAt))
+	if err != nil {
+		return err
+	}
 	for _, m := range x.Messages {
+		m.CodeID = c.ID
 		if err := s.addMessage(ctx, m); err != nil {
 			return err
 		}

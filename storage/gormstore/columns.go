@@ -91,6 +91,7 @@ func (c columns) of(alias string) string {
 func (c columns) list() string { return strings.Join(strings.Fields(string(c)), ", ") }
 
 // marks is one "?" for each column.
-func (c columns) marks() string {
-	return strings.TrimSuffix(strings.Repeat("?, ", len(strings.Fields(string(c)))), ", ")
-}
+func (c columns) marks() string { return marks(len(strings.Fields(string(c)))) }
+
+// marks is n times "?".
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }

@@ -17,16 +17,26 @@ type dialect interface {
 	opener
 	// classify gives the sentinel that a driver's error stands for, or nil.
 	classify(err error) error
-	// settle lets a success that begins a family take effect: the update of
-	// the login and the insert of the family, both or neither.
-	settle(ctx context.Context, s *Store, update, insert statement) (bool, error)
+	// both lets two statements take effect, both or neither: the second, an
+	// INSERT … SELECT without FROM, follows if the first wrote n rows. (What
+	// the first wrote when it wrote fewer may stay.)
+	both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (bool, error)
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.
 	claims() string
-	// watch calls heard at once when it can hear of changes and then after each
-	// change of configuration, until it can no longer hear or ctx ends.
-	watch(ctx context.Context, s *Store, heard func()) error
+	// locks is appended to a selection of rows that nobody may change before
+	// the transaction ends.
+	locks() string
+	// watch calls hear.changes at once when it can hear of changes and then
+	// after each change of configuration, and hear.work when another store says
+	// that there is work, until it can no longer hear or ctx ends.
+	watch(ctx context.Context, s *Store, hear hearing) error
+	// tell makes the watches of other stores hear that there is work.
+	tell(ctx context.Context, s *Store) error
 }
+
+// hearing is what a watch calls.
+type hearing struct{ changes, work func() }
 
 // opener makes the connections of a dialect.
 type opener interface {

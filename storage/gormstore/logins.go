@@ -144,8 +144,19 @@ func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.
 		set += ", sessions_valid_from = ?, code_id = '', code_expires_at = 0"
 		args = append(args, micros(now))
 	}
-	n, err := s.exec(ctx, "set password", "UPDATE logins SET "+set+" WHERE id = ?", append(args, loginID)...)
-	return affected(n, err, s.wrap(ctx, "set password", storage.ErrNotFound))
+	update := func(ctx context.Context) error {
+		n, err := s.exec(ctx, "set password", "UPDATE logins SET "+set+" WHERE id = ?", append(args, loginID)...)
+		return affected(n, err, s.wrap(ctx, "set password", storage.ErrNotFound))
+	}
+	if !endSessions {
+		return update(ctx)
+	}
+	return s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.retire(ctx, loginID, now); err != nil {
+			return err
+		}
+		return update(ctx)
+	})
 }
 
 // Unlock clears the failures and the lock of a login. An unknown login is

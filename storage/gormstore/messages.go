@@ -12,6 +12,7 @@ import (
 type messageRow struct {
 	ID           string `gorm:"column:id"`
 	RequestID    string `gorm:"column:request_id"`
+	CodeID       string `gorm:"column:code_id"`
 	SenderID     string `gorm:"column:sender_id"`
 	Type         string `gorm:"column:type"`
 	UserUID      string `gorm:"column:user_uid"`
@@ -27,12 +28,12 @@ type messageRow struct {
 	EndedAt      int64  `gorm:"column:ended_at"`
 }
 
-const messageColumns columns = `id request_id sender_id type user_uid trace_id payload_key_id payload state
+const messageColumns columns = `id request_id code_id sender_id type user_uid trace_id payload_key_id payload state
 	attempts last_error run_at expires_at created_at ended_at`
 
 func (r *messageRow) record() storage.Message {
 	return storage.Message{
-		ID: r.ID, RequestID: r.RequestID, SenderID: r.SenderID, Type: storage.MessageType(r.Type),
+		ID: r.ID, RequestID: r.RequestID, CodeID: r.CodeID, SenderID: r.SenderID, Type: storage.MessageType(r.Type),
 		UserUID: r.UserUID, TraceID: r.TraceID, Payload: sealed(r.PayloadKeyID, r.Payload),
 		State: storage.MessageState(r.State), Attempts: r.Attempts, LastError: r.LastError,
 		RunAt: instant(r.RunAt), ExpiresAt: instant(r.ExpiresAt),
@@ -43,7 +44,7 @@ func (r *messageRow) record() storage.Message {
 func (s *Store) addMessage(ctx context.Context, m storage.Message) error {
 	_, err := s.exec(ctx, "queue message",
 		"INSERT INTO messages ("+messageColumns.list()+", lease_until) VALUES ("+messageColumns.marks()+", 0)",
-		m.ID, m.RequestID, m.SenderID, string(m.Type), m.UserUID, m.TraceID,
+		m.ID, m.RequestID, m.CodeID, m.SenderID, string(m.Type), m.UserUID, m.TraceID,
 		m.Payload.KeyID, blob(m.Payload.Data), string(m.State), m.Attempts, m.LastError,
 		micros(m.RunAt), micros(m.ExpiresAt), micros(m.CreatedAt), micros(m.EndedAt))
 	return err
@@ -55,17 +56,25 @@ func (s *Store) Message(ctx context.Context, id string) (storage.Message, error)
 	return row.record(), err
 }
 
-// ClaimMessages leases up to limit queued messages that are due, unexpired and
-// not leased, the longest due first, and counts the attempt that is to follow.
-// No two callers get the same message before its lease is over.
-func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.Message, error) {
+// ClaimMessages leases up to limit queued messages that are due, unexpired, not
+// leased and not of the senders except, the longest due first, and counts the
+// attempt that is to follow. No two callers get the same message before its
+// lease is over.
+func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error) {
+	others, args := "", []any{micros(now), micros(now), micros(now)}
+	if len(except) > 0 {
+		others = " AND sender_id NOT IN (" + marks(len(except)) + ")"
+	}
+	for _, sender := range except {
+		args = append(args, sender)
+	}
 	rows, err := returning[messageRow](ctx, s, "claim messages",
 		`WITH due AS MATERIALIZED (SELECT id FROM messages
-			WHERE state = 'queued' AND run_at <= ? AND lease_until <= ? AND expires_at > ?
+			WHERE state = 'queued' AND run_at <= ? AND lease_until <= ? AND expires_at > ?`+others+`
 			ORDER BY run_at LIMIT ?`+s.dialect.claims()+`)
 		UPDATE messages SET lease_until = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
 		RETURNING `+messageColumns.list(),
-		micros(now), micros(now), micros(now), limit, micros(leaseUntil))
+		append(args, limit, micros(leaseUntil))...)
 	slices.SortFunc(rows, func(a, b messageRow) int { return cmp.Compare(a.RunAt, b.RunAt) })
 	messages := make([]storage.Message, 0, len(rows))
 	for i := range rows {
@@ -74,7 +83,8 @@ func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, li
 	return messages, err
 }
 
-// FinishAttempt writes down how an attempt ended and gives up its lease. If
+// FinishAttempt writes down how an attempt ended, in the message and in a record
+// of its own, and gives up its lease. If
 // the message is no longer queued, or was claimed again since, it answers
 // storage.ErrStale. A message that is not queued again loses its payload.
 func (s *Store) FinishAttempt(ctx context.Context, a storage.Attempt) error {
@@ -85,23 +95,33 @@ func (s *Store) FinishAttempt(ctx context.Context, a storage.Attempt) error {
 	} else {
 		set, args = set+", "+ended, append(args, micros(a.Now), blob(nil))
 	}
-	n, err := s.exec(ctx, "finish attempt",
-		"UPDATE messages SET "+set+" WHERE id = ? AND attempts = ? AND state = 'queued'",
-		append(args, a.MessageID, a.Number)...)
-	return affected(n, err, s.wrap(ctx, "finish attempt", storage.ErrStale))
+	update := statement{
+		sql:  "UPDATE messages SET " + set + " WHERE id = ? AND attempts = ? AND state = 'queued'",
+		args: append(args, a.MessageID, a.Number),
+	}
+	done, err := s.dialect.both(ctx, s, "finish attempt", update, 1, insertAttempt(a))
+	if err == nil && !done {
+		err = s.wrap(ctx, "finish attempt", storage.ErrStale)
+	}
+	return err
 }
 
 // ended wipes what only a queued message may hold.
 const ended = "ended_at = ?, payload = ?, payload_key_id = ''"
 
 // ExpireMessages ends up to limit queued messages whose time is over and which
-// nobody is delivering just now, and wipes their payload. It returns how many.
-func (s *Store) ExpireMessages(ctx context.Context, now time.Time, limit int) (int, error) {
-	n, err := s.exec(ctx, "expire messages",
+// nobody is delivering just now, and wipes their payload. It returns them.
+func (s *Store) ExpireMessages(ctx context.Context, now time.Time, limit int) ([]storage.Message, error) {
+	rows, err := returning[messageRow](ctx, s, "expire messages",
 		`WITH due AS MATERIALIZED (SELECT id FROM messages
 			WHERE state = 'queued' AND expires_at <= ? AND lease_until <= ?
 			ORDER BY expires_at LIMIT ?`+s.dialect.claims()+`)
-		UPDATE messages SET state = 'expired', `+ended+` WHERE id IN (SELECT id FROM due)`,
+		UPDATE messages SET state = 'expired', `+ended+` WHERE id IN (SELECT id FROM due)
+		RETURNING `+messageColumns.list(),
 		micros(now), micros(now), limit, micros(now), blob(nil))
-	return int(n), err
+	var expired []storage.Message
+	for i := range rows {
+		expired = append(expired, rows[i].record())
+	}
+	return expired, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,8 +32,9 @@ const (
 )
 
 type postgres struct {
-	conn     *pgx.ConnConfig
-	maxConns int
+	conn      *pgx.ConnConfig
+	maxConns  int
+	listening atomic.Uint32 // the server's process of the listening connection; 0: none
 }
 
 func newPostgres(cfg Config) (dialect, error) {
@@ -78,17 +81,26 @@ func (p *postgres) migrations(context.Context) (migrations, error) {
 	}, nil
 }
 
-// settle is one statement, so that PostgreSQL commits it without being asked.
-func (p *postgres) settle(ctx context.Context, s *Store, update, insert statement) (bool, error) {
-	sql := "WITH settled AS (" + update.sql + " RETURNING id) " + insert.sql + " FROM settled"
-	n, err := s.exec(ctx, "settle sign-in", sql, append(update.args, insert.args...)...)
-	return n == 1, err
+// both is one statement, so that PostgreSQL commits it without being asked.
+func (p *postgres) both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (bool, error) {
+	sql := "WITH done AS (" + first.sql + " RETURNING 1) " + second.sql + " WHERE (SELECT count(*) FROM done) = ?"
+	rows, err := s.exec(ctx, what, sql, append(append(first.args, second.args...), n)...)
+	return rows == 1, err
 }
+
+func (p *postgres) locks() string { return " FOR UPDATE" }
 
 func (p *postgres) claims() string { return " FOR UPDATE SKIP LOCKED" }
 
-// watch listens for the notices that the triggers of 0001_init.sql send.
-func (p *postgres) watch(ctx context.Context, _ *Store, heard func()) error {
+// The channels of NOTIFY: configuration changed (see the triggers of
+// 0001_init.sql), and there is work.
+const (
+	configChannel = "latchkey_config"
+	workChannel   = "latchkey_work"
+)
+
+// watch listens for notices.
+func (p *postgres) watch(ctx context.Context, _ *Store, hear hearing) error {
 	conn, err := pgx.ConnectConfig(ctx, p.conn.Copy())
 	if err != nil {
 		return err
@@ -98,34 +110,53 @@ func (p *postgres) watch(ctx context.Context, _ *Store, heard func()) error {
 		defer cancel()
 		_ = conn.Close(ended) // nothing depends on a polite goodbye
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN latchkey_config"); err != nil {
-		return err
+	for _, channel := range []string{configChannel, workChannel} {
+		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+			return err
+		}
 	}
-	heard()
+	p.listening.Store(conn.PgConn().PID())
+	defer p.listening.Store(0)
+	hear.changes()
 	for {
-		changed, err := p.await(ctx, conn)
+		notice, err := p.await(ctx, conn)
 		if err != nil {
 			return err
 		}
-		if changed {
-			heard()
+		switch {
+		case notice == nil:
+		case notice.Channel != workChannel:
+			hear.changes()
+		case notice.Payload != p.signature():
+			hear.work()
 		}
 	}
 }
 
+// signature marks this store's notices of work, which it need not hear itself.
+func (p *postgres) signature() string { return strconv.FormatUint(uint64(p.listening.Load()), 10) }
+
+// tell notifies in a transaction of its own: a commit that notifies takes a lock
+// of the whole server, and no other commit shall wait for it.
+func (p *postgres) tell(ctx context.Context, s *Store) error {
+	_, err := s.exec(ctx, "tell of work", "SELECT pg_notify(?, ?)", workChannel, p.signature())
+	return err
+}
+
 // await waits for one notice or sees that the connection still lives.
-func (p *postgres) await(ctx context.Context, conn *pgx.Conn) (changed bool, err error) {
+func (p *postgres) await(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
 	beat, cancel := context.WithTimeout(ctx, heartbeat)
 	defer cancel()
-	if _, err = conn.WaitForNotification(beat); err == nil {
-		return true, nil
+	notice, err := conn.WaitForNotification(beat)
+	if err == nil {
+		return notice, nil
 	}
 	if ctx.Err() != nil || beat.Err() == nil {
-		return false, err
+		return nil, err
 	}
 	alive, cancelAlive := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancelAlive()
-	return false, conn.Ping(alive)
+	return nil, conn.Ping(alive)
 }
 
 // classify goes by SQLSTATE (PostgreSQL manual, appendix A).

@@ -17,6 +17,18 @@ type senderRow struct {
 	URL            string `gorm:"column:url"`
 	SharedKeyKeyID string `gorm:"column:shared_key_key_id"`
 	SharedKey      []byte `gorm:"column:shared_key"`
+	Signature      string `gorm:"column:signature"`
+	SigningKeyID   string `gorm:"column:signing_secrets_key_id"`
+	SigningSecrets []byte `gorm:"column:signing_secrets"`
+	PublicJWK      string `gorm:"column:public_jwk"`
+	SMTPHost       string `gorm:"column:smtp_host"`
+	SMTPPort       int    `gorm:"column:smtp_port"`
+	SMTPTLS        string `gorm:"column:smtp_tls"`
+	SMTPUsername   string `gorm:"column:smtp_username"`
+	SMTPKeyID      string `gorm:"column:smtp_password_key_id"`
+	SMTPPassword   []byte `gorm:"column:smtp_password"`
+	SMTPFrom       string `gorm:"column:smtp_from"`
+	SMTPSiteName   string `gorm:"column:smtp_site_name"`
 	ElevatedRoles  string `gorm:"column:elevated_roles"`
 	AllowAllBuyers bool   `gorm:"column:allow_all_buyers"`
 	AllowSeller    bool   `gorm:"column:allow_seller"`
@@ -29,8 +41,10 @@ func (*senderRow) TableName() string                  { return "senders" }
 func (r *senderRow) stamp() *stamps                   { return &r.Meta }
 func (r *senderRow) identity() (column, value string) { return "id", r.ID }
 func (*senderRow) settable() columns {
-	return `realm_id name description kind types url shared_key_key_id shared_key elevated_roles
-		allow_all_buyers allow_seller account_uids xp`
+	return `realm_id name description kind types url shared_key_key_id shared_key
+		signature signing_secrets_key_id signing_secrets public_jwk
+		smtp_host smtp_port smtp_tls smtp_username smtp_password_key_id smtp_password smtp_from smtp_site_name
+		elevated_roles allow_all_buyers allow_seller account_uids xp`
 }
 
 func senderRowOf(m storage.Sender) senderRow {
@@ -42,6 +56,10 @@ func senderRowOf(m storage.Sender) senderRow {
 		ID: m.ID, RealmID: m.RealmID, Name: m.Name, Description: m.Description, Kind: string(m.Kind),
 		Types: strings.Join(types, " "), URL: m.URL,
 		SharedKeyKeyID: m.SharedKey.KeyID, SharedKey: bytes(m.SharedKey.Data),
+		Signature: string(m.Signature), SigningKeyID: m.SigningSecrets.KeyID, SigningSecrets: bytes(m.SigningSecrets.Data),
+		PublicJWK: string(m.PublicJWK), SMTPHost: m.SMTP.Host, SMTPPort: m.SMTP.Port, SMTPTLS: string(m.SMTP.TLS),
+		SMTPUsername: m.SMTP.Username, SMTPKeyID: m.SMTP.Password.KeyID, SMTPPassword: bytes(m.SMTP.Password.Data),
+		SMTPFrom: m.SMTP.From, SMTPSiteName: m.SMTP.SiteName,
 		ElevatedRoles: words(m.ElevatedRoles), AllowAllBuyers: m.AllowAllBuyers, AllowSeller: m.AllowSeller,
 		AccountUIDs: words(m.AccountUIDs), XP: string(m.XP),
 		Meta: stamps{Version: m.Version, Created: micros(m.CreatedAt)},
@@ -52,6 +70,12 @@ func (r *senderRow) record() storage.Sender {
 	m := storage.Sender{
 		ID: r.ID, RealmID: r.RealmID, Name: r.Name, Description: r.Description,
 		Kind: storage.SenderKind(r.Kind), URL: r.URL, SharedKey: sealed(r.SharedKeyKeyID, r.SharedKey),
+		Signature: storage.SignatureScheme(r.Signature), SigningSecrets: sealed(r.SigningKeyID, r.SigningSecrets),
+		PublicJWK: raw(r.PublicJWK),
+		SMTP: storage.SMTPSettings{
+			Host: r.SMTPHost, Port: r.SMTPPort, TLS: storage.TLSMode(r.SMTPTLS), Username: r.SMTPUsername,
+			Password: sealed(r.SMTPKeyID, r.SMTPPassword), From: r.SMTPFrom, SiteName: r.SMTPSiteName,
+		},
 		ElevatedRoles: list(r.ElevatedRoles), AllowAllBuyers: r.AllowAllBuyers, AllowSeller: r.AllowSeller,
 		AccountUIDs: list(r.AccountUIDs), XP: raw(r.XP),
 		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),

@@ -179,7 +179,7 @@ func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
 
 func (s *Store) settle(ctx context.Context, update statement, begin *storage.TokenFamily) (bool, error) {
 	if begin != nil {
-		return s.dialect.settle(ctx, s, update, insertFamily(*begin))
+		return s.dialect.both(ctx, s, "settle sign-in", update, 1, insertFamily(*begin))
 	}
 	n, err := s.exec(ctx, "settle sign-in", update.sql, update.args...)
 	return n == 1, err

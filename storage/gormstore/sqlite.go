@@ -112,27 +112,30 @@ func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	return migrations{dialect: goose.DialectSQLite3, dir: "migrations/sqlite", unlock: unlock}, err
 }
 
-// settle is an immediate transaction: from BEGIN on nobody else writes.
-func (d *sqlite) settle(ctx context.Context, s *Store, update, insert statement) (settled bool, err error) {
+// both is an immediate transaction: from BEGIN on nobody else writes.
+func (d *sqlite) both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (done bool, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, "settle sign-in", update.sql, update.args...)
-		if err != nil || n == 0 {
+		rows, err := s.exec(ctx, what, first.sql, first.args...)
+		if err != nil || rows != int64(n) {
 			return err
 		}
-		settled = true
-		_, err = s.exec(ctx, "begin family", insert.sql, insert.args...)
+		done = true
+		_, err = s.exec(ctx, what, second.sql, second.args...)
 		return err
 	})
-	return settled, err
+	return done && err == nil, err
 }
 
 // claims is empty: there is one writer at a time.
 func (d *sqlite) claims() string { return "" }
 
+// locks is empty: a transaction that writes is alone from its beginning.
+func (d *sqlite) locks() string { return "" }
+
 // watch polls the counter that every commit of another connection moves
 // (PRAGMA data_version costs no I/O) and, when it moved, the revision of the
 // configuration, because most commits are attempts.
-func (d *sqlite) watch(ctx context.Context, s *Store, heard func()) error {
+func (d *sqlite) watch(ctx context.Context, s *Store, hear hearing) error {
 	conn, err := s.pools.read.Conn(ctx)
 	if err != nil {
 		return err
@@ -152,7 +155,7 @@ func (d *sqlite) watch(ctx context.Context, s *Store, heard func()) error {
 			}
 		}
 		if first || seen.revision != before.revision {
-			heard()
+			hear.changes()
 		}
 		select {
 		case <-ctx.Done():
@@ -162,6 +165,9 @@ func (d *sqlite) watch(ctx context.Context, s *Store, heard func()) error {
 		}
 	}
 }
+
+// tell does nothing: whoever shares the file looks for work every second.
+func (d *sqlite) tell(context.Context, *Store) error { return nil }
 
 func (d *sqlite) classify(err error) error {
 	var said interface {

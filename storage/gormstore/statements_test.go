@@ -131,6 +131,10 @@ func TestStatements(t *testing.T) {
 			{"AdvanceFamily", 1, func() error { return s.AdvanceFamily(ctx, "fam", 1, noon, noon) }},
 			{"TokenStanding", 1, func() error { _, err := s.TokenStanding(ctx, "jti", "fam", "usr", "lgn"); return err }},
 			{"AddCodeRequest", 1, func() error { return s.AddCodeRequest(ctx, storage.CodeRequest{ID: "r", ExpiresAt: noon}) }},
+			{"AddCodeRequest with limits", settle, func() error {
+				return s.AddCodeRequest(ctx, storage.CodeRequest{ID: "r2", CreatedAt: noon, ExpiresAt: noon},
+					storage.Charge{Key: "a", Gap: time.Second, Burst: 1}, storage.Charge{Key: "b", Gap: time.Second, Burst: 1})
+			}},
 		} {
 			if got := c.during(t, step.call); len(got) != step.want {
 				t.Errorf("%s took %d statements, want %d:\n%s", step.name, len(got), step.want, strings.Join(got, "\n"))

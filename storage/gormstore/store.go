@@ -48,6 +48,7 @@ type Store struct {
 
 	mu       sync.Mutex
 	onChange []func()
+	onWork   []func()
 }
 
 // Open connects to the database of cfg.URL. It does not migrate; see Migrate.

@@ -48,7 +48,14 @@ func sweepable(now time.Time) []refuse {
 	return []refuse{
 		// A request ends at its expiry at the latest.
 		{table: "code_requests", key: "id", where: "expires_at < ?", args: []any{ended}},
+		{
+			table: "message_attempts", key: "message_id",
+			where: "message_id IN (SELECT id FROM messages WHERE ended_at > 0 AND ended_at < ?)", args: []any{ended},
+		},
 		{table: "messages", key: "id", where: "ended_at > 0 AND ended_at < ?", args: []any{ended}},
+		{table: "issued_codes", key: "id", where: "expires_at < ?", args: []any{ended}},
+		// A budget that is whole again is as good as none.
+		{table: "send_limits", key: "id", where: "hour < ? AND tat <= ?", args: []any{now.Unix() / secondsPerHour, micros(now)}},
 		{table: "families", key: "id", where: "expires_at < ?", args: []any{ended}},
 		{table: "families", key: "id", where: "revoked_at > 0 AND revoked_at < ?", args: []any{ended}},
 		{table: "revoked_tokens", key: "jti", where: "expires_at < ?", args: []any{micros(now)}},

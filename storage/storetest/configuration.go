@@ -135,6 +135,12 @@ func testSender(t *testing.T, w *world) {
 		Types: []storage.MessageType{storage.MessageOneTimePassword, "Other"}, URL: "https://example.com/x?y=z",
 		SharedKey: storage.Sealed{KeyID: "k", Data: []byte{1, 0, 2}}, ElevatedRoles: []string{"Admin"},
 		AllowAllBuyers: true, AllowSeller: true, AccountUIDs: []string{"acc_1"}, XP: json.RawMessage(`{}`),
+		Signature: storage.StandardWebhookSignature, SigningSecrets: storage.Sealed{KeyID: "k2", Data: []byte{3, 0, 4}},
+		PublicJWK: json.RawMessage(`{"kty":"EC"}`),
+		SMTP: storage.SMTPSettings{
+			Host: "mail.example.com", Port: 587, TLS: storage.RequiredTLS, Username: "u",
+			Password: storage.Sealed{KeyID: "k3", Data: []byte{5, 0, 6}}, From: "Shop <shop@example.com>", SiteName: "Shop",
+		},
 	}
 	got := must(w.store.PutSender(w.ctx, want))(t)
 	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)

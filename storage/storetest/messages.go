@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ func testMessages(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
 		"a claim counts the attempt":              testClaimMessage,
 		"a message is claimed when due":           testClaimDue,
+		"busy senders are passed over":            testClaimExcept,
 		"a delivered message loses its payload":   testDelivered,
 		"a failed attempt is tried again":         testTryAgain,
 		"an attempt whose lease was lost is late": testLateAttempt,
@@ -48,6 +50,28 @@ func testClaimDue(t *testing.T, w *world) {
 	equal(t, len(w.claim(w.now)), 0)
 	got := must(w.store.ClaimMessages(w.ctx, w.now.Add(3*time.Second), w.now.Add(time.Minute), 2))(t)
 	equal(t, []string{got[0].ID, got[1].ID}, []string{"m2", "m1"})
+}
+
+func testClaimExcept(t *testing.T, w *world) {
+	w.request("r1")
+	x := w.issuance("r1")
+	x.Codes[0].Messages = nil
+	for i, sender := range []string{"slow", "slow", "dead", "mail", "slow", "text"} {
+		m := w.message(fmt.Sprintf("m%d", i), "r1")
+		m.SenderID = sender
+		x.Codes[0].Messages = append(x.Codes[0].Messages, m)
+	}
+	check(t, w.store.IssueCodes(w.ctx, x))
+	claim := func(limit int, except ...string) (ids []string) {
+		for _, m := range must(w.store.ClaimMessages(w.ctx, w.now, w.now.Add(time.Minute), limit, except...))(t) {
+			ids = append(ids, m.ID)
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	equal(t, claim(2, "slow", "dead"), []string{"m3", "m5"})
+	equal(t, claim(10, "slow", "nobody"), []string{"m2"})
+	equal(t, claim(10), []string{"m0", "m1", "m4"})
 }
 
 func testDelivered(t *testing.T, w *world) {
@@ -96,11 +120,11 @@ func testExpire(t *testing.T, w *world) {
 	w.code("r2")
 	end := w.now.Add(10 * time.Minute)
 	got := must(w.store.ClaimMessages(w.ctx, end.Add(-time.Second), end.Add(time.Second), 1))(t) // one is under way at its end
-	equal(t, must(w.store.ExpireMessages(w.ctx, end.Add(-time.Second), 10))(t), 0)
-	equal(t, must(w.store.ExpireMessages(w.ctx, end, 10))(t), 1)
+	equal(t, len(must(w.store.ExpireMessages(w.ctx, end.Add(-time.Second), 10))(t)), 0)
+	equal(t, len(must(w.store.ExpireMessages(w.ctx, end, 10))(t)), 1)
 	equal(t, must(w.store.Message(w.ctx, got[0].ID))(t).State, storage.MessageQueued)
-	equal(t, must(w.store.ExpireMessages(w.ctx, end.Add(time.Second), 0))(t), 0)
-	equal(t, must(w.store.ExpireMessages(w.ctx, end.Add(time.Second), 10))(t), 1)
+	equal(t, len(must(w.store.ExpireMessages(w.ctx, end.Add(time.Second), 0))(t)), 0)
+	equal(t, len(must(w.store.ExpireMessages(w.ctx, end.Add(time.Second), 10))(t)), 1)
 	for _, id := range []string{"r1", "r2"} {
 		m := must(w.store.Message(w.ctx, "msg-"+id))(t)
 		if m.State != storage.MessageExpired || m.Payload.Data != nil || m.EndedAt.Before(end) {

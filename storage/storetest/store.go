@@ -22,6 +22,7 @@ type Store interface {
 	Revocations
 	Requests
 	Messages
+	Timelines
 	Keys
 }
 
@@ -114,7 +115,7 @@ type Revocations interface {
 
 // Requests turns wishes for codes into codes.
 type Requests interface {
-	AddCodeRequest(ctx context.Context, r storage.CodeRequest) error
+	AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
 	Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error)
 	IssueCodes(ctx context.Context, x storage.Issuance) error
@@ -123,9 +124,16 @@ type Requests interface {
 // Messages is the queue of deliveries.
 type Messages interface {
 	Message(ctx context.Context, id string) (storage.Message, error)
-	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.Message, error)
+	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error)
 	FinishAttempt(ctx context.Context, a storage.Attempt) error
-	ExpireMessages(ctx context.Context, now time.Time, limit int) (int, error)
+	ExpireMessages(ctx context.Context, now time.Time, limit int) ([]storage.Message, error)
+}
+
+// Timelines shows what became of requests and messages.
+type Timelines interface {
+	Timeline(ctx context.Context, requestID string) (storage.Timeline, error)
+	Messages(ctx context.Context, f storage.MessageFilter) ([]storage.Message, error)
+	HurryMessage(ctx context.Context, id string, now time.Time) error
 }
 
 // Keys keeps signing keys and peppers.

@@ -30,9 +30,10 @@ func testSwept(t *testing.T, w *world) {
 
 	soon := w.now.Add(59 * time.Minute)
 	equal(t, must(w.store.Sweep(w.ctx, soon, 100))(t), 0)
-	// Message, revoked family, mark of the token; then request; then family.
-	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day+time.Second), 100))(t), 3)
-	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day+time.Hour), 100))(t), 1)
+	// Message and its attempt, revoked family, mark of the token; then request
+	// and what became of its code; then family.
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day+time.Second), 100))(t), 4)
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day+time.Hour), 100))(t), 2)
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(31*day+time.Second), 100))(t), 1)
 	for _, id := range []string{"revoked", "expired"} {
 		fails(w.store.Family(w.ctx, id))(t, storage.ErrNotFound)

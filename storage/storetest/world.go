@@ -97,7 +97,7 @@ func (w *world) issuance(requestID string) storage.Issuance {
 
 func (w *world) message(id, requestID string) storage.Message {
 	return storage.Message{
-		ID: id, RequestID: requestID, SenderID: "hook", Type: storage.MessageOneTimePassword, UserUID: w.user.UID,
+		ID: id, RequestID: requestID, CodeID: "code-" + requestID, SenderID: "hook", Type: storage.MessageOneTimePassword, UserUID: w.user.UID,
 		TraceID: "trace", Payload: storage.Sealed{KeyID: "k1", Data: []byte("secret")}, State: storage.MessageQueued,
 		RunAt: w.now, ExpiresAt: w.now.Add(10 * time.Minute), CreatedAt: w.now,
 	}

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 
 	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
@@ -15,18 +16,16 @@ func (p *plan) sender(ctx context.Context, path string, item MessageSender) erro
 		return err
 	}
 	want := item.ToRecord(base)
-	p.faults = append(p.faults, item.Validate(path, len(want.SharedKey.Data) > 0)...)
+	p.faults = append(p.faults, item.Validate(path, ordercloud.KeptIn(want))...)
 	if err := p.served(ctx, path, item, &want); err != nil {
 		return err
 	}
-	newKey, err := p.sharedKey(item, &want)
+	fields := differences(ordercloud.MessageSenderFromRecord(base), ordercloud.MessageSenderFromRecord(want))
+	secrets, err := p.secrets(item, &want)
 	if err != nil {
 		return err
 	}
-	fields := differences(ordercloud.MessageSenderFromRecord(base), ordercloud.MessageSenderFromRecord(want))
-	if newKey {
-		fields = append(fields, "SharedKey")
-	}
+	fields = append(fields, secrets...)
 	if base.AllowSeller != want.AllowSeller || !sameSet(base.AccountUIDs, want.AccountUIDs) {
 		fields = append(fields, "Assignments")
 	}
@@ -61,17 +60,57 @@ func (p *plan) served(ctx context.Context, path string, item MessageSender, want
 	return err
 }
 
-// sharedKey seals the item's key unless the stored one is the same.
-func (p *plan) sharedKey(item MessageSender, want *storage.Sender) (changed bool, err error) {
-	if item.SharedKey == nil {
-		return false, nil
-	}
-	if len(want.SharedKey.Data) > 0 {
-		stored, err := p.Sealer.Open(want.SharedKey, ordercloud.SharedKeyContext)
-		if err == nil && subtle.ConstantTimeCompare(stored, []byte(*item.SharedKey)) == 1 {
-			return false, nil
+// secrets seals those of the item that are new and names their members.
+func (p *plan) secrets(item MessageSender, want *storage.Sender) (changed []string, err error) {
+	for _, s := range []struct {
+		member, context string
+		given           []byte // nil: keep the stored one
+		into            *storage.Sealed
+	}{
+		{"SharedKey", ordercloud.SharedKeyContext, text(item.SharedKey), &want.SharedKey},
+		{"SigningSecrets", ordercloud.SigningSecretsContext, textList(item.SigningSecrets), &want.SigningSecrets},
+		{"SMTP.Password", ordercloud.SMTPPasswordContext, text(smtpPassword(item)), &want.SMTP.Password},
+	} {
+		if s.given == nil || p.sealedAs(*s.into, s.context, s.given) {
+			continue
 		}
+		if *s.into, err = p.Sealer.Seal(s.given, s.context); err != nil {
+			return nil, err
+		}
+		changed = append(changed, s.member)
 	}
-	want.SharedKey, err = p.Sealer.Seal([]byte(*item.SharedKey), ordercloud.SharedKeyContext)
-	return true, err
+	return changed, nil
+}
+
+// sealedAs tells whether what is stored is the secret that was given.
+func (p *plan) sealedAs(stored storage.Sealed, context string, given []byte) bool {
+	if len(stored.Data) == 0 {
+		return false
+	}
+	opened, err := p.Sealer.Open(stored, context)
+	return err == nil && subtle.ConstantTimeCompare(opened, given) == 1
+}
+
+func smtpPassword(item MessageSender) *string {
+	if item.SMTP == nil {
+		return nil
+	}
+	return item.SMTP.Password
+}
+
+func text(s *string) []byte {
+	if s == nil {
+		return nil
+	}
+	return []byte(*s)
+}
+
+// textList is how several secrets are kept in one (see
+// storage.Sender.SigningSecrets).
+func textList(list []string) []byte {
+	if len(list) == 0 {
+		return nil
+	}
+	encoded, _ := json.Marshal(list) // cannot fail on strings
+	return encoded
 }

@@ -60,7 +60,8 @@ func (d *Document) validateClientsAndSenders(v *validator) {
 	}
 	for i, s := range d.MessageSenders {
 		path := ordercloud.Index("MessageSenders", i)
-		v.add(s.Validate(path, true)) // whether a key is missing depends on the stored one
+		// Whether a secret is missing depends on the stored ones.
+		v.add(s.Validate(path, ordercloud.Kept{SharedKey: true, SigningSecrets: true, SMTPPassword: true}))
 		v.once("sender ", s.ID, path)
 		for j, a := range s.Assignments {
 			v.assignment(ordercloud.Index(path+".Assignments", j), "MessageSenderID", a.MessageSenderID, s.ID, a.Validate)

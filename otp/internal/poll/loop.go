@@ -16,12 +16,17 @@ const (
 	claimLimit   = 10 * time.Second // for one claim
 )
 
-// Config is what a Loop needs. All fields are required.
+// Config is what a Loop needs. All fields but Freed are required.
 type Config[T any] struct {
 	// Name says in the log whose loop it is.
 	Name string
-	// Claim leases at most limit items that are due.
-	Claim func(ctx context.Context, limit int) ([]T, error)
+	// Claim leases at most limit items that are due; more says that it may
+	// have left some that could be begun at once. The loop calls it and Freed
+	// one at a time.
+	Claim func(ctx context.Context, limit int) (items []T, more bool, err error)
+	// Freed is told of each item that is done, and says whether that makes
+	// room for items which Claim had to leave. Nil: never.
+	Freed func(T) bool
 	// Work finishes one item. An error is logged; the item comes back when
 	// its lease is over.
 	Work func(context.Context, T) error
@@ -41,6 +46,9 @@ type Loop[T any] struct {
 
 // New returns a loop that Run starts.
 func New[T any](cfg Config[T]) *Loop[T] {
+	if cfg.Freed == nil {
+		cfg.Freed = func(T) bool { return false }
+	}
 	return &Loop[T]{Config: cfg, wake: make(chan struct{}, 1)}
 }
 
@@ -57,21 +65,24 @@ func (l *Loop[T]) Wake() {
 // does not see the end of ctx, only its own limit.
 func (l *Loop[T]) Run(ctx context.Context) {
 	var claims, works outage
-	done := make(chan error, l.Concurrency)
+	ended := make(chan done[T], l.Concurrency)
 	busy, due, pause := 0, true, interval
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		if free := l.Concurrency - busy; due && free > 0 {
-			items, err := l.claim(ctx, free)
+			items, more, err := l.claim(ctx, free)
 			if ctx.Err() == nil { // stopping is no failure
 				claims.note(l.Logger, l.Name+": claiming", err)
 			}
-			l.begin(ctx, items, done)
+			l.begin(ctx, items, ended)
 			busy += len(items)
-			due = len(items) == free
+			due = more
 			pause = nextPause(pause, err)
 			timer.Reset(pause)
+			if due && busy < l.Concurrency {
+				continue // Claim took less than the loop has room for, and wants to take more
+			}
 		}
 		wake := l.wake
 		if claims.on {
@@ -83,28 +94,35 @@ func (l *Loop[T]) Run(ctx context.Context) {
 			due = true
 		case <-timer.C:
 			due = true
-		case err := <-done:
+		case d := <-ended:
 			busy--
-			works.note(l.Logger, l.Name+": work", err)
+			due = l.Freed(d.item) || due
+			works.note(l.Logger, l.Name+": work", d.err)
 		}
 	}
 	for ; busy > 0; busy-- {
-		works.note(l.Logger, l.Name+": work", <-done)
+		works.note(l.Logger, l.Name+": work", (<-ended).err)
 	}
 }
 
-func (l *Loop[T]) claim(ctx context.Context, limit int) ([]T, error) {
+// done is an item with the answer of its work.
+type done[T any] struct {
+	item T
+	err  error
+}
+
+func (l *Loop[T]) claim(ctx context.Context, limit int) ([]T, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, claimLimit)
 	defer cancel()
 	return l.Claim(ctx, limit)
 }
 
-func (l *Loop[T]) begin(ctx context.Context, items []T, done chan<- error) {
+func (l *Loop[T]) begin(ctx context.Context, items []T, ended chan<- done[T]) {
 	for _, item := range items {
 		go func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.WorkLimit)
 			defer cancel()
-			done <- l.Work(ctx, item)
+			ended <- done[T]{item, l.Work(ctx, item)}
 		}()
 	}
 }

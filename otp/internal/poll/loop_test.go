@@ -29,23 +29,24 @@ type queue struct {
 	most    int // at one time
 	busy    int
 	work    func(context.Context, int) error
+	freed   func(int) bool // nil: as if it said no
 }
 
 func newQueue(items ...int) *queue {
 	return &queue{began: time.Now(), waiting: items, work: func(context.Context, int) error { return nil }}
 }
 
-func (q *queue) claim(_ context.Context, limit int) ([]int, error) {
+func (q *queue) claim(_ context.Context, limit int) ([]int, bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.claims = append(q.claims, time.Since(q.began))
 	if q.err != nil {
-		return nil, q.err
+		return nil, false, q.err
 	}
 	n := min(limit, len(q.waiting))
 	claimed := q.waiting[:n]
 	q.waiting = q.waiting[n:]
-	return claimed, nil
+	return claimed, n == limit, nil
 }
 
 func (q *queue) do(ctx context.Context, item int) error {
@@ -77,7 +78,7 @@ func (q *queue) fail(err error) {
 func start(t *testing.T, q *queue, concurrency int, log *bytes.Buffer) (loop *poll.Loop[int], stop func()) {
 	t.Helper()
 	loop = poll.New(poll.Config[int]{
-		Name: "numbers", Claim: q.claim, Work: q.do,
+		Name: "numbers", Claim: q.claim, Work: q.do, Freed: q.freed,
 		WorkLimit: time.Minute, Concurrency: concurrency, Logger: zerolog.New(zerolog.SyncWriter(log)),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -196,6 +197,30 @@ func TestStopFinishesWhatWasBegun(t *testing.T) {
 		stop()
 		if len(q.worked) != 2 || len(q.waiting) != 1 || log.Len() > 0 {
 			t.Errorf("worked on %v, left %v, log %q; want two done without a word and one left", q.worked, q.waiting, log.String())
+		}
+	})
+}
+
+func TestFreedItemsMakeRoomForOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		q.work = func(context.Context, int) error { time.Sleep(100 * time.Millisecond); return nil }
+		q.freed = func(item int) bool {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			if item == 1 {
+				q.waiting = []int{2}
+			}
+			return item == 1
+		}
+		q.waiting = []int{1}
+		_, stop := start(t, q, 4, &bytes.Buffer{})
+		time.Sleep(250 * time.Millisecond)
+		stop()
+		want := []time.Duration{0, 100 * time.Millisecond}
+		if diff := cmp.Diff(want, q.claims); diff != "" || len(q.worked) != 2 {
+			t.Errorf("worked on %v; claims (-want +got):\n%s", q.worked, diff)
 		}
 	})
 }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"latchkey/oauth/server"
+	"latchkey/storage"
+)
+
+// recorder writes audit events to the log, each with the request that caused
+// it, and counts those that the funnel is about.
+func (a *app) recorder() storage.Recorder { return eventRecorder{a.log, a.funnel} }
+
+type eventRecorder struct {
+	log    zerolog.Logger
+	funnel *funnel // nil outside of a server
+}
+
+// Record implements storage.Recorder.
+func (r eventRecorder) Record(ctx context.Context, e storage.AuditEvent) {
+	if r.funnel != nil {
+		r.funnel.count(e)
+	}
+	line := r.log.Info().Str("audit", e.Action).Str("outcome", e.Outcome)
+	trace := e.TraceID
+	if trace == "" {
+		trace = server.RequestID(ctx)
+	}
+	for _, field := range []struct{ key, value string }{
+		{"client_id", e.ClientID}, {"user", e.UserUID}, {"username", e.Username}, {"factor", e.Factor}, {"request_id", trace},
+	} {
+		if field.value != "" {
+			line.Str(field.key, field.value)
+		}
+	}
+	line.Send()
+}
+
+// funnel counts how far one-time passwords get on their way from the request to
+// the sign-in. Each replica counts what it does itself.
+type funnel struct {
+	steps    *prometheus.CounterVec
+	delivery prometheus.Histogram
+}
+
+func newFunnel(reg prometheus.Registerer) (*funnel, error) {
+	f := &funnel{
+		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "latchkey_otp_steps_total",
+			Help: "One-time passwords by how far they got: requested or limited; queued, delivered, expired or dead (messages); redeemed, guessed_wrong.",
+		}, []string{"step"}),
+		delivery: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "latchkey_otp_delivery_seconds",
+			Help:    "Time from the queueing of a message to its acceptance by the receiver.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600},
+		}),
+	}
+	for _, step := range []string{"requested", "limited", "queued", "delivered", "expired", "dead", "redeemed", "guessed_wrong"} {
+		f.steps.WithLabelValues(step) // so that a step nobody has taken is 0, not absent
+	}
+	return f, errors.Join(reg.Register(f.steps), reg.Register(f.delivery))
+}
+
+func (f *funnel) count(e storage.AuditEvent) {
+	if step := stepOf(e); step != "" {
+		f.steps.WithLabelValues(step).Inc()
+	}
+	if e.Action == "message.delivered" {
+		f.delivery.Observe(e.Took.Seconds())
+	}
+}
+
+// stepOf names the step of the funnel that an event stands for; empty: none.
+func stepOf(e storage.AuditEvent) string {
+	switch e.Action {
+	case "code.requested":
+		return "requested"
+	case "code.limited":
+		return "limited"
+	case "message.queued":
+		return "queued"
+	case "message.delivered":
+		return "delivered"
+	case "message.expired":
+		return "expired"
+	case "message.failed":
+		return "dead"
+	case "sign_in":
+		switch {
+		case e.Factor != "otp":
+		case e.Outcome == "success":
+			return "redeemed"
+		case e.Outcome == "wrong_credentials":
+			return "guessed_wrong"
+		}
+	}
+	return ""
+}

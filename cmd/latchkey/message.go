@@ -1,0 +1,257 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"latchkey/otp"
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+func (c *cli) messageCommand() *cobra.Command {
+	filter := storage.MessageFilter{}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List messages, the newest first",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withMessages(cmd, func(store *gormstore.Store) error { return c.listMessages(cmd, store, filter) })
+		},
+	}
+	list.Flags().StringVar((*string)(&filter.State), "state", "", "only those that are queued, delivered, expired or dead")
+	list.Flags().StringVar(&filter.SenderID, "sender", "", "only those of the message sender with this ID")
+	list.Flags().IntVar(&filter.Limit, "limit", 50, "how many at most")
+	show := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show the way of a message, or of a whole code request, step by step",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withMessages(cmd, func(store *gormstore.Store) error { return c.showMessage(cmd, store, args[0]) })
+		},
+	}
+	retry := &cobra.Command{
+		Use:   "retry ID",
+		Short: "Deliver a message now that waits or has failed, while its code lives",
+		Long: `Deliver a message now, while its code lives.
+
+One that waits for its next attempt is tried at once. One that has ended without
+being delivered has lost its code, so that a new one is issued for the same
+login, to all senders that serve it; it expires when the old one would have.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.withMessages(cmd, func(store *gormstore.Store) error { return c.retryMessage(cmd, store, args[0]) })
+		},
+	}
+	return group("message", "Messages that carry one-time passwords", list, show, retry)
+}
+
+func (c *cli) withMessages(cmd *cobra.Command, do func(*gormstore.Store) error) error {
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	return c.withStore(cmd.Context(), cfg, do)
+}
+
+// messageView is a message in the output.
+type messageView struct {
+	ID        string               `json:"id"`
+	RequestID string               `json:"request_id"`
+	Sender    string               `json:"sender"`
+	Type      storage.MessageType  `json:"type"`
+	User      string               `json:"user"`
+	Trace     string               `json:"trace_id"`
+	State     storage.MessageState `json:"state"`
+	Attempts  int                  `json:"attempts"`
+	Reason    string               `json:"reason"` // of the last failure
+	CreatedAt *time.Time           `json:"created_at"`
+	DueAt     *time.Time           `json:"due_at"` // null: not queued
+	ExpiresAt *time.Time           `json:"expires_at"`
+	EndedAt   *time.Time           `json:"ended_at"`
+}
+
+func viewMessage(m storage.Message) messageView {
+	v := messageView{
+		ID: m.ID, RequestID: m.RequestID, Sender: m.SenderID, Type: m.Type, User: m.UserUID, Trace: m.TraceID,
+		State: m.State, Attempts: m.Attempts, Reason: m.LastError,
+		CreatedAt: optionalTime(m.CreatedAt), ExpiresAt: optionalTime(m.ExpiresAt), EndedAt: optionalTime(m.EndedAt),
+	}
+	if m.State == storage.MessageQueued {
+		v.DueAt = optionalTime(m.RunAt)
+	}
+	return v
+}
+
+func (c *cli) listMessages(cmd *cobra.Command, store *gormstore.Store, f storage.MessageFilter) error {
+	states := []storage.MessageState{"", storage.MessageQueued, storage.MessageDelivered, storage.MessageExpired, storage.MessageDead}
+	if !slices.Contains(states, f.State) {
+		return usagef("--state must be queued, delivered, expired or dead, not %q", f.State)
+	}
+	if f.Limit < 1 || f.Limit > 10_000 {
+		return usagef("--limit must be from 1 to 10000")
+	}
+	messages, err := store.Messages(cmd.Context(), f)
+	if err != nil {
+		return err
+	}
+	views := make([]messageView, len(messages))
+	for i, m := range messages {
+		views[i] = viewMessage(m)
+	}
+	return c.print(views, func(w io.Writer) error {
+		return table(w, "ID\tSENDER\tSTATE\tATTEMPTS\tCREATED\tENDED\tREASON", len(messages), func(i int) string {
+			m := messages[i]
+			return fmt.Sprintf("%s\t%s\t%s\t%d\t%s\t%s\t%s", m.ID, m.SenderID, m.State, m.Attempts,
+				showTime(m.CreatedAt, "-"), showTime(m.EndedAt, "-"), cmp.Or(oneLine(m.LastError), "-"))
+		})
+	})
+}
+
+// step is one entry of a timeline.
+type step struct {
+	At      time.Time `json:"at"`
+	Step    string    `json:"step"`
+	Message string    `json:"message,omitempty"`
+	Code    string    `json:"code_id,omitempty"` // not the code
+	Attempt int       `json:"attempt,omitempty"`
+	Millis  *int64    `json:"milliseconds,omitempty"`
+	Detail  string    `json:"detail,omitempty"`
+}
+
+// showMessage takes the ID of a message or of a request; of a message it shows
+// the request's timeline without the other messages.
+func (c *cli) showMessage(cmd *cobra.Command, store *gormstore.Store, id string) error {
+	requestID, only := id, ""
+	m, err := store.Message(cmd.Context(), id)
+	if err == nil {
+		requestID, only = m.RequestID, m.ID
+	} else if !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	t, err := store.Timeline(cmd.Context(), requestID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("no message or code request %q; what has ended is kept for a day", id)
+	}
+	if err != nil {
+		return err
+	}
+	if only != "" {
+		t = narrowed(t, m)
+	}
+	steps := stepsOf(t, c.now())
+	return c.print(map[string]any{"request_id": t.Request.ID, "client_id": t.Request.ClientID, "steps": steps}, func(w io.Writer) error {
+		return table(w, "AT\tSTEP\tWHAT\tDETAIL", len(steps), func(i int) string {
+			s := steps[i]
+			return fmt.Sprintf("%s\t%s\t%s\t%s", s.At.UTC().Format("2006-01-02T15:04:05.000Z"), s.Step,
+				cmp.Or(s.Message, s.Code, "-"), cmp.Or(s.text(), "-"))
+		})
+	})
+}
+
+func (s step) text() string {
+	var parts []string
+	if s.Attempt > 0 {
+		parts = append(parts, fmt.Sprintf("attempt %d", s.Attempt))
+	}
+	if s.Millis != nil {
+		parts = append(parts, fmt.Sprintf("%d ms", *s.Millis))
+	}
+	if s.Detail != "" {
+		parts = append(parts, oneLine(s.Detail))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// narrowed leaves of a timeline what concerns the message.
+func narrowed(t storage.Timeline, m storage.Message) storage.Timeline {
+	t.Codes = slices.DeleteFunc(t.Codes, func(c storage.CodeFate) bool { return c.ID != m.CodeID })
+	t.Messages = slices.DeleteFunc(t.Messages, func(o storage.Message) bool { return o.ID != m.ID })
+	t.Attempts = slices.DeleteFunc(t.Attempts, func(a storage.AttemptRecord) bool { return a.MessageID != m.ID })
+	return t
+}
+
+// stepsOf tells the timeline in order, as far as now.
+func stepsOf(t storage.Timeline, now time.Time) []step {
+	steps := []step{{At: t.Request.CreatedAt, Step: "asked"}}
+	if !t.ResolvedAt.IsZero() && len(t.Codes) == 0 {
+		steps = append(steps, step{At: t.ResolvedAt, Step: "nobody_served", Detail: "the log has the reason"})
+	}
+	for _, code := range t.Codes {
+		steps = append(steps, codeSteps(code, now)...)
+	}
+	for _, m := range t.Messages {
+		steps = append(steps, step{At: m.CreatedAt, Step: "queued", Message: m.ID, Detail: "sender " + m.SenderID})
+	}
+	for _, a := range t.Attempts {
+		took := a.EndedAt.Sub(a.BeganAt).Milliseconds()
+		steps = append(steps, step{At: a.EndedAt, Step: attemptStep(a), Message: a.MessageID, Attempt: a.Number, Millis: &took, Detail: a.Error})
+	}
+	for _, m := range t.Messages {
+		if m.State == storage.MessageExpired && !endedByAttempt(t, m) {
+			steps = append(steps, step{At: m.EndedAt, Step: "expired", Message: m.ID, Detail: "unsent in time"})
+		}
+	}
+	slices.SortStableFunc(steps, func(a, b step) int { return a.At.Compare(b.At) })
+	return steps
+}
+
+func codeSteps(code storage.CodeFate, now time.Time) []step {
+	steps := []step{{At: code.IssuedAt, Step: "issued", Code: code.ID}}
+	switch {
+	case !code.RedeemedAt.IsZero():
+		steps = append(steps, step{At: code.RedeemedAt, Step: "redeemed", Code: code.ID})
+	case !code.RetiredAt.IsZero():
+		steps = append(steps, step{At: code.RetiredAt, Step: "retired", Code: code.ID})
+	case !now.Before(code.ExpiresAt):
+		steps = append(steps, step{At: code.ExpiresAt, Step: "expired", Code: code.ID})
+	}
+	return steps
+}
+
+// attemptStep names what an attempt led to.
+func attemptStep(a storage.AttemptRecord) string {
+	switch a.State {
+	case storage.MessageDelivered:
+		return "accepted"
+	case storage.MessageQueued:
+		return "failed"
+	}
+	return string(a.State)
+}
+
+func endedByAttempt(t storage.Timeline, m storage.Message) bool {
+	return slices.ContainsFunc(t.Attempts, func(a storage.AttemptRecord) bool { return a.MessageID == m.ID && a.State == m.State })
+}
+
+func (c *cli) retryMessage(cmd *cobra.Command, store *gormstore.Store, id string) error {
+	request, err := otp.Retry(cmd.Context(), store, c.random, id, c.now())
+	if errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("no message %q; what has ended is kept for a day", id)
+	}
+	if err != nil {
+		return err
+	}
+	if err := store.TellOthers(cmd.Context()); err != nil {
+		return err
+	}
+	result := struct {
+		Message string `json:"message"`
+		Request string `json:"new_request,omitempty"`
+	}{id, request}
+	return c.print(result, func(w io.Writer) error {
+		text := "message " + id + " is due now\n"
+		if request != "" {
+			text = "message " + id + " has ended; another code is on its way: " + request + "\n"
+		}
+		_, err := io.WriteString(w, text)
+		return err
+	})
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	netmail "net/mail"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"latchkey/otp"
+	"latchkey/otp/deliver"
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// What a test message says. The code belongs to no login.
+const (
+	testCode     = "TEST"
+	testUsername = "test"
+	testLife     = 10 * time.Minute
+	testTimeout  = 15 * time.Second // as a worker allows
+)
+
+func (c *cli) senderCommand() *cobra.Command {
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List the message senders, without their secrets",
+		Args:  cobra.NoArgs,
+		RunE:  c.listSenders,
+	}
+	return group("sender", "Message senders", list, c.senderTestCommand())
+}
+
+func (c *cli) senderTestCommand() *cobra.Command {
+	var to, locale string
+	cmd := withAllSettings(&cobra.Command{
+		Use:   "test ID --to ADDRESS",
+		Short: "Send a harmless test message through a sender at once",
+		Long: `Send a message through a sender at once, and print what became of it.
+
+It looks like any message with a one-time password; the code is TEST and signs
+nobody in. A webhook gets no user token. Nothing is queued and nothing is tried
+again.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if a, err := netmail.ParseAddress(to); err != nil || a.Address != to {
+				return usagef("--to must be an e-mail address")
+			}
+			return c.testSender(cmd, args[0], storage.User{
+				UID: "usr_test", RealmID: storage.DefaultRealmID, Kind: storage.Admin, ID: testUsername,
+				Email: to, Locale: locale, Active: true,
+			})
+		},
+	})
+	cmd.Flags().StringVar(&to, "to", "", "e-mail address of the recipient")
+	cmd.Flags().StringVar(&locale, "locale", "", "language of the mail, for instance de-AT")
+	return cmd
+}
+
+// senderView is a sender in the output.
+type senderView struct {
+	ID        string   `json:"sender_id"`
+	Name      string   `json:"sender_name"`
+	Kind      string   `json:"kind"`
+	Types     []string `json:"message_types"`
+	Target    string   `json:"target"`               // URL, or host and port
+	Signature string   `json:"signature,omitempty"`  // of a webhook
+	Encrypted bool     `json:"encrypted"`            // codes are, to the receiver's key
+	Buyers    bool     `json:"serves_all_buyers"`    // without an assignment
+	Admins    bool     `json:"serves_admin_users"`   // by assignment
+	Accounts  int      `json:"serves_accounts"`      // number of buyers and suppliers assigned
+	TLS       string   `json:"tls,omitempty"`        // of mail
+	From      string   `json:"from,omitempty"`       // of mail
+	UpdatedAt string   `json:"updated_at,omitempty"` // RFC 3339
+}
+
+func viewSender(s storage.Sender) senderView {
+	v := senderView{
+		ID: s.ID, Name: s.Name, Kind: string(s.Kind), Types: []string{}, Target: s.URL, Encrypted: len(s.PublicJWK) > 0,
+		Buyers: s.AllowAllBuyers, Admins: s.AllowSeller, Accounts: len(s.AccountUIDs),
+		TLS: string(s.SMTP.TLS), From: s.SMTP.From, UpdatedAt: s.UpdatedAt.Format(time.RFC3339),
+	}
+	for _, t := range s.Types {
+		v.Types = append(v.Types, string(t))
+	}
+	switch s.Kind {
+	case storage.SMTPSender:
+		v.Target = net.JoinHostPort(s.SMTP.Host, strconv.Itoa(s.SMTP.Port))
+	case storage.WebhookSender:
+		v.Signature = "oc-hash"
+		if s.Signature != storage.DialectSignature {
+			v.Signature = string(s.Signature)
+		}
+	case storage.ConsoleSender:
+		v.Target = "the terminal"
+	}
+	return v
+}
+
+// serves is whom the sender serves, for people.
+func (v senderView) serves() string {
+	var parties []string
+	if v.Buyers {
+		parties = append(parties, "all buyers")
+	}
+	if v.Admins {
+		parties = append(parties, "admin users")
+	}
+	if v.Accounts > 0 {
+		parties = append(parties, fmt.Sprintf("%d accounts", v.Accounts))
+	}
+	if parties == nil {
+		return "nobody"
+	}
+	return strings.Join(parties, ", ")
+}
+
+func (c *cli) listSenders(cmd *cobra.Command, _ []string) error {
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	return c.withStore(cmd.Context(), cfg, func(store *gormstore.Store) error {
+		senders, err := store.Senders(cmd.Context())
+		if err != nil {
+			return err
+		}
+		views := make([]senderView, len(senders))
+		for i, s := range senders {
+			views[i] = viewSender(s)
+		}
+		return c.print(views, func(w io.Writer) error {
+			return table(w, "ID\tKIND\tTARGET\tSERVES\tSIGNATURE\tENCRYPTED\tTYPES", len(views), func(i int) string {
+				v := views[i]
+				return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%t\t%s", v.ID, v.Kind, v.Target, v.serves(), v.Signature, v.Encrypted,
+					strings.Join(v.Types, ","))
+			})
+		})
+	})
+}
+
+func (c *cli) testSender(cmd *cobra.Command, id string, to storage.User) error {
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+		sender, err := a.store.Sender(cmd.Context(), id)
+		if errors.Is(err, storage.ErrNotFound) {
+			return fmt.Errorf("no message sender %q", id)
+		}
+		if err != nil {
+			return err
+		}
+		if err := checkSenders(cfg, []storage.Sender{sender}); err != nil {
+			return err
+		}
+		return c.sendTest(cmd.Context(), a, sender, to)
+	})
+}
+
+// sendTest sends a test message to the user, who need not exist, and prints
+// the outcome.
+func (c *cli) sendTest(ctx context.Context, a *app, sender storage.Sender, to storage.User) error {
+	transport, err := a.testTransport(sender.Kind, to, c.stderr)
+	if err != nil {
+		return err
+	}
+	e, err := a.testEnvelope(sender, to)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, testTimeout)
+	defer cancel()
+	begun := c.now()
+	if err := transport.Send(ctx, sender, e); err != nil {
+		return fmt.Errorf("message sender %s did not deliver: %w (%s)", sender.ID, err, outlook(err))
+	}
+	return c.printTest(sender.ID, e.Message.ID, c.now().Sub(begun))
+}
+
+// outlook says what a worker would make of the error.
+func outlook(err error) string {
+	if deliver.IsPermanent(err) {
+		return "it would not be tried again"
+	}
+	return "it would be tried again"
+}
+
+func (c *cli) printTest(sender, message string, took time.Duration) error {
+	return c.print(struct {
+		Sender       string `json:"sender_id"`
+		Message      string `json:"message_id"`
+		Outcome      string `json:"outcome"`
+		Milliseconds int64  `json:"milliseconds"`
+	}{sender, message, "delivered", took.Milliseconds()}, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "message sender %s delivered test message %s in %d ms\n", sender, message, took.Milliseconds())
+		return err
+	})
+}
+
+// testTransport returns one that takes the user for every recipient.
+func (a *app) testTransport(kind storage.SenderKind, to storage.User, console io.Writer) (deliver.Transport, error) {
+	recipient := func(context.Context, string, string, []string) (storage.Principal, string, error) {
+		return storage.Principal{User: to, Login: storage.Login{Username: testUsername}}, "", nil
+	}
+	user := func(context.Context, string) (storage.User, error) { return to, nil }
+	transports, err := a.newTransports(recipient, user, console)
+	if err != nil {
+		return nil, err
+	}
+	transport, ok := transports[kind]
+	if !ok {
+		return nil, fmt.Errorf("no transport for senders of kind %q", kind)
+	}
+	return transport, nil
+}
+
+func (a *app) testEnvelope(sender storage.Sender, to storage.User) (deliver.Envelope, error) {
+	id, err := storage.NewID(a.random, "msg_")
+	if err != nil {
+		return deliver.Envelope{}, err
+	}
+	p := otp.Payload{Username: testUsername, Code: testCode, UserUID: to.UID, ExpiresAt: a.now().UTC().Add(testLife)}
+	if len(sender.PublicJWK) > 0 {
+		if p.Code, err = p.SealCode(sender.PublicJWK, id); err != nil {
+			return deliver.Envelope{}, err
+		}
+	}
+	return deliver.Envelope{
+		Message:  storage.Message{ID: id, SenderID: sender.ID, Type: storage.MessageOneTimePassword, UserUID: to.UID, TraceID: id},
+		Username: p.Username, Code: p.Code, UserUID: p.UserUID, ExpiresAt: p.ExpiresAt,
+	}, nil
+}

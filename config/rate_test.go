@@ -1,0 +1,40 @@
+package config
+
+import (
+	"testing"
+	"time"
+)
+
+func TestRate(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		text string
+		want Rate
+		back string // as String gives it; empty: as text
+	}{
+		{"0", Rate{}, ""},
+		{"5/10m", Rate{5, 10 * time.Minute}, ""},
+		{"1/24h", Rate{1, 24 * time.Hour}, ""},
+		{"1000000/1s", Rate{1_000_000, time.Second}, ""},
+		{" 30 / 90s", Rate{30, 90 * time.Second}, "30/1m30s"},
+		{"2/1h20m", Rate{2, 80 * time.Minute}, "2/1h20m"},
+	}
+	for _, tt := range tests {
+		var got Rate
+		if err := got.UnmarshalText([]byte(tt.text)); err != nil || got != tt.want {
+			t.Errorf("%q: %+v, %v, want %+v", tt.text, got, err, tt.want)
+		}
+		if tt.back == "" {
+			tt.back = tt.text
+		}
+		if got.String() != tt.back {
+			t.Errorf("%q is shown as %q, want %q", tt.text, got, tt.back)
+		}
+	}
+	for _, text := range []string{"", "5", "5/", "/10m", "0/10m", "-1/10m", "5/0s", "5/25h", "1000001/1m", "5/10", "5/10m/1"} {
+		var got Rate
+		if err := got.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is taken as %+v", text, got)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package mailer
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/netip"
+	"time"
+
+	"latchkey/otp/deliver"
+	"latchkey/storage"
+)
+
+const defaultTimeout = 12 * time.Second
+
+// Config is what a Mailer needs. User, Password and Templates are required.
+type Config struct {
+	// User returns the user of that UID, or storage.ErrNotFound.
+	User func(ctx context.Context, uid string) (storage.User, error)
+	// Password opens a sender's password.
+	Password  func(storage.Sealed) (string, error)
+	Templates *Templates
+	// SiteName is what mails call the site unless the sender has a name of its
+	// own.
+	SiteName string
+	// Allow lists the private, loopback and other special-purpose addresses
+	// that may be called nevertheless.
+	Allow []netip.Prefix
+	// AllowPlaintext lets senders that ask for it send without TLS.
+	AllowPlaintext bool
+	// RootCAs verify the servers' certificates; nil means the system's.
+	RootCAs *x509.CertPool
+	// Timeout limits a whole attempt; 0 means 12 s. A Worker allows an attempt
+	// 15 s at most.
+	Timeout time.Duration
+	// Resolver looks names up; nil means the system's.
+	Resolver *net.Resolver
+	Now      func() time.Time // nil: time.Now
+}
+
+// Mailer is the deliver.Transport of senders of kind smtp.
+type Mailer struct {
+	cfg    Config
+	dialer *net.Dialer
+}
+
+// New returns a Mailer. It fails if a required field is missing or a prefix of
+// Allow is invalid.
+func New(cfg Config) (*Mailer, error) {
+	if cfg.User == nil || cfg.Password == nil || cfg.Templates == nil {
+		return nil, errors.New("mailer: User, Password and Templates are required")
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	dialer, err := deliver.GuardedDialer(cfg.Allow, cfg.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	dialer.Resolver = cfg.Resolver
+	return &Mailer{cfg: cfg, dialer: dialer}, nil
+}
+
+// Send implements deliver.Transport. Every attempt for a message has the same
+// Message-ID, which is made of the message's id. A reply of the class 5yz ends
+// the message, and so does a recipient without an address, a forbidden server
+// and plain text where it is not allowed; all else is tried again.
+func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Envelope) error {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
+	defer cancel()
+	if sender.SMTP.TLS == storage.PlainSMTP && !m.cfg.AllowPlaintext {
+		return deliver.Permanent(errors.New("mail without TLS is not allowed on this server"))
+	}
+	from, err := mail.ParseAddress(sender.SMTP.From)
+	if err != nil {
+		return deliver.Permanent(errors.New("the sender's From is not an e-mail address"))
+	}
+	to, locale, err := m.recipient(ctx, e.UserUID)
+	if err != nil {
+		return err
+	}
+	text, err := m.cfg.Templates.Render(e.Message.Type, locale, m.data(sender, e))
+	if err != nil {
+		return deliver.Permanent(err)
+	}
+	password := ""
+	if sender.SMTP.Username != "" {
+		if password, err = m.cfg.Password(sender.SMTP.Password); err != nil {
+			return fmt.Errorf("password of message sender %s: %w", sender.ID, err)
+		}
+	}
+	message := compose(from, to, e.Message.ID, m.cfg.Now(), text)
+	err = m.session(sender.SMTP, password, from).send(ctx, message)
+	return judge(err, to.Address, e.Username)
+}
+
+// recipient returns the user's address and locale. Errors name no address:
+// they are kept.
+func (m *Mailer) recipient(ctx context.Context, uid string) (*mail.Address, string, error) {
+	user, err := m.cfg.User(ctx, uid)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, "", deliver.Permanent(fmt.Errorf("recipient of a message: %w", err))
+	case err != nil:
+		return nil, "", fmt.Errorf("recipient of a message: %w", err)
+	case !user.Active:
+		return nil, "", deliver.Permanent(errors.New("the recipient is disabled"))
+	case user.Email == "":
+		return nil, "", deliver.Permanent(errors.New("the recipient has no e-mail address"))
+	}
+	// A name or a comment in the address, or a second one, is no address.
+	to, err := mail.ParseAddress(user.Email)
+	if err != nil || to.Address != user.Email {
+		return nil, "", deliver.Permanent(errors.New("what is on file for the recipient is not an e-mail address"))
+	}
+	return to, user.Locale, nil
+}
+
+func (m *Mailer) data(sender storage.Sender, e deliver.Envelope) Data {
+	site := sender.SMTP.SiteName
+	if site == "" {
+		site = m.cfg.SiteName
+	}
+	return Data{
+		Site: site, Username: e.Username, Code: e.Code,
+		Minutes: max(1, int(e.ExpiresAt.Sub(m.cfg.Now())/time.Minute)),
+	}
+}

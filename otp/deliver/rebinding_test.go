@@ -1,0 +1,132 @@
+package deliver_test
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"latchkey/otp/deliver"
+	"latchkey/storage"
+)
+
+// fickle is a DNS server that answers every question with the addresses it has
+// at the moment.
+type fickle struct {
+	mu    sync.Mutex
+	addrs []netip.Addr
+}
+
+func (f *fickle) becomes(addrs ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.addrs = nil
+	for _, a := range addrs {
+		f.addrs = append(f.addrs, netip.MustParseAddr(a))
+	}
+}
+
+// resolver starts the server and returns a resolver that asks it.
+func (f *fickle) resolver(t *testing.T) *net.Resolver {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = conn.WriteTo(f.answer(buf[:n]), from)
+		}
+	}()
+	t.Cleanup(func() {
+		_ = conn.Close()
+		<-done
+	})
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
+	}}
+}
+
+// answer writes a response to a query with one question (RFC 1035 §4).
+func (f *fickle) answer(query []byte) []byte {
+	const header = 12
+	end := header
+	for end < len(query) && query[end] != 0 {
+		end += int(query[end]) + 1
+	}
+	end += 5 // the root label, type and class
+	kind := binary.BigEndian.Uint16(query[end-4:])
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var records []byte
+	count := uint16(0)
+	for _, a := range f.addrs {
+		if kind != 1 { // A; there are no AAAA
+			break
+		}
+		count++
+		records = append(records, 0xC0, header, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4) // the name, A, IN, TTL 0, length 4
+		records = append(records, a.AsSlice()...)
+	}
+	response := append([]byte{query[0], query[1], 0x84, 0, 0, 1}, binary.BigEndian.AppendUint16(nil, count)...)
+	response = append(response, 0, 0, 0, 0)
+	return append(append(response, query[header:end]...), records...)
+}
+
+// A name that pointed to an allowed address once is not trusted ever after, and
+// neither is one that points to a forbidden address among others.
+func TestWebhookWithFickleNames(t *testing.T) {
+	t.Parallel()
+	var visits atomic.Int64
+	server := serve(t, func(rw http.ResponseWriter, _ *http.Request) {
+		visits.Add(1)
+		rw.Header().Set("Connection", "close") // so that each call looks the name up
+	})
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := &fickle{}
+	w := webhook(t, deliver.WebhookConfig{
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Resolver: names.resolver(t),
+		Encode: func(context.Context, storage.Sender, deliver.Envelope) (deliver.Call, error) {
+			return deliver.Call{URL: "http://receiver.example.:" + port + "/"}, nil
+		},
+	})
+	tests := []struct {
+		addrs     []string
+		delivered bool
+	}{
+		{[]string{"127.0.0.1"}, true},
+		{[]string{"127.0.0.2"}, false},
+		{[]string{"169.254.169.254"}, false},
+		{[]string{"10.0.0.1", "192.168.0.1"}, false},
+		{[]string{"0.0.0.0"}, false},
+		{[]string{"127.0.0.1"}, true},
+	}
+	want := int64(0)
+	for _, tt := range tests {
+		names.becomes(tt.addrs...)
+		err := w.Send(t.Context(), storage.Sender{}, message("msg_1"))
+		if tt.delivered {
+			want++
+		}
+		if (err == nil) != tt.delivered || !tt.delivered && !deliver.IsPermanent(err) {
+			t.Errorf("%v: %v", tt.addrs, err)
+		}
+		if n := visits.Load(); n != want {
+			t.Fatalf("%v: %d visits, want %d", tt.addrs, n, want)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package otp
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const minRSABits = 2048 // RFC 7518 §4.3
+
+// ReceiverKey is the public key of whoever is to read codes, and nobody
+// between.
+type ReceiverKey struct{ encrypter jose.Encrypter }
+
+// ParseReceiverKey reads a public JWK (RFC 7517): of type EC, for
+// ECDH-ES+A256KW, or RSA of at least 2048 bits, for RSA-OAEP-256. It refuses a
+// private or symmetric key, which the receiver should not have shown anybody,
+// and a key that says it is for something else. Errors do not quote the key.
+func ParseReceiverKey(jwk []byte) (*ReceiverKey, error) {
+	var key jose.JSONWebKey
+	// Private and symmetric keys are told by their members, so that the answer
+	// does not depend on whether the rest of the key makes sense.
+	var members map[string]json.RawMessage
+	if json.Unmarshal(jwk, &members) != nil {
+		return nil, errors.New("must be a JWK, a JSON object")
+	}
+	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		if _, ok := members[private]; ok {
+			return nil, errors.New("must be a public key; this one has private members and is compromised now")
+		}
+	}
+	if err := key.UnmarshalJSON(jwk); err != nil || !key.Valid() {
+		return nil, errors.New("is not a usable JWK")
+	}
+	if key.Use != "" && key.Use != "enc" {
+		return nil, errors.New(`has a "use" other than "enc"`)
+	}
+	alg, err := algorithmFor(key.Key)
+	if err != nil {
+		return nil, err
+	}
+	if key.Algorithm != "" && key.Algorithm != string(alg) {
+		return nil, fmt.Errorf(`has an "alg" other than %q`, alg)
+	}
+	return newReceiverKey(key, alg)
+}
+
+func algorithmFor(key any) (jose.KeyAlgorithm, error) {
+	switch k := key.(type) {
+	case *ecdsa.PublicKey:
+		return jose.ECDH_ES_A256KW, nil
+	case *rsa.PublicKey:
+		if k.N.BitLen() < minRSABits {
+			return "", fmt.Errorf("is an RSA key of less than %d bits", minRSABits)
+		}
+		return jose.RSA_OAEP_256, nil
+	}
+	return "", errors.New("must be of type EC or RSA")
+}
+
+// newReceiverKey names the key by its thumbprint (RFC 7638) unless it has a
+// name.
+func newReceiverKey(key jose.JSONWebKey, alg jose.KeyAlgorithm) (*ReceiverKey, error) {
+	if key.KeyID == "" {
+		sum, err := key.Thumbprint(crypto.SHA256)
+		if err != nil {
+			return nil, errors.New("is not a usable JWK")
+		}
+		key.KeyID = base64.RawURLEncoding.EncodeToString(sum)
+	}
+	recipient := jose.Recipient{Algorithm: alg, Key: key.Key, KeyID: key.KeyID}
+	encrypter, err := jose.NewEncrypter(jose.A256GCM, recipient, nil)
+	if err != nil {
+		return nil, errors.New("is not a usable JWK")
+	}
+	return &ReceiverKey{encrypter}, nil
+}
+
+// Encrypt returns plain as a JWE in the compact form (RFC 7516 §7.1).
+func (k *ReceiverKey) Encrypt(plain []byte) (string, error) {
+	object, err := k.encrypter.Encrypt(plain)
+	if err != nil {
+		return "", fmt.Errorf("encrypt to the receiver: %w", err)
+	}
+	return object.CompactSerialize()
+}
+
+// SealedCode is what a receiver finds in the JWE that stands for a code. It
+// says whom the code is for, because whoever carries messages could otherwise
+// swap the codes of two of them without reading either.
+type SealedCode struct {
+	MessageID string    `json:"message_id"`
+	Username  string    `json:"username"`
+	ClientID  string    `json:"client_id"`
+	Code      string    `json:"code"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// SealCode returns the payload's code as the message with that id carries it to
+// a receiver with a public JWK.
+func (p Payload) SealCode(jwk []byte, messageID string) (string, error) {
+	key, err := ParseReceiverKey(jwk)
+	if err != nil {
+		return "", fmt.Errorf("the receiver's key %w", err)
+	}
+	plain, err := json.Marshal(SealedCode{messageID, p.Username, p.ClientID, p.Code, p.ExpiresAt})
+	if err != nil {
+		return "", fmt.Errorf("encode code: %w", err)
+	}
+	return key.Encrypt(plain)
+}

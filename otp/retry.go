@@ -1,0 +1,86 @@
+package otp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"latchkey/storage"
+)
+
+// RetryStore is what Retry needs of the storage; *gormstore.Store is one.
+type RetryStore interface {
+	// Message returns the message of that ID, or ErrNotFound.
+	Message(ctx context.Context, id string) (storage.Message, error)
+	// Timeline returns what became of a request, or ErrNotFound.
+	Timeline(ctx context.Context, requestID string) (storage.Timeline, error)
+	// HurryMessage makes a queued message due now; ErrStale if it is not
+	// queued, has expired or is being delivered.
+	HurryMessage(ctx context.Context, id string, now time.Time) error
+	// AddCodeRequest writes a request down.
+	AddCodeRequest(context.Context, storage.CodeRequest, ...storage.Charge) error
+}
+
+// ErrNoRetry is wrapped by the errors that say why a message cannot be brought
+// on its way again.
+var ErrNoRetry = errors.New("no retry")
+
+// Retry brings a message on its way again while its code lives. A message that
+// is queued becomes due at once. One that ended undelivered has lost its code
+// with its payload, so a new code is asked for the same login, which expires
+// when the old one would have; then the answer is the ID of that request.
+func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID string, now time.Time) (requestID string, err error) {
+	m, err := store.Message(ctx, messageID)
+	if err != nil {
+		return "", err
+	}
+	t, err := store.Timeline(ctx, m.RequestID)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(t.Codes, func(c storage.CodeFate) bool { return c.ID == m.CodeID })
+	if reason := whyNot(m, t, i, now); reason != "" {
+		return "", fmt.Errorf("%w: %s", ErrNoRetry, reason)
+	}
+	if m.State != storage.MessageQueued {
+		return again(ctx, store, random, t, t.Codes[i], now)
+	}
+	err = store.HurryMessage(ctx, m.ID, now)
+	if errors.Is(err, storage.ErrStale) {
+		err = fmt.Errorf("%w: it is being delivered just now", ErrNoRetry)
+	}
+	return "", err
+}
+
+// whyNot says why a message, whose code is number i of the timeline, cannot be
+// sent again; empty if it can.
+func whyNot(m storage.Message, t storage.Timeline, i int, now time.Time) string {
+	at := func(t time.Time) string { return t.Format(time.RFC3339) }
+	switch {
+	case m.State == storage.MessageDelivered:
+		return "it was delivered at " + at(m.EndedAt)
+	case !now.Before(m.ExpiresAt):
+		return "its code expired at " + at(m.ExpiresAt) + "; the user has to ask for another one"
+	case i < 0 || t.Codes[i].Username == "":
+		return "nothing is known of its code any more"
+	case !t.Codes[i].RedeemedAt.IsZero():
+		return "its code was redeemed at " + at(t.Codes[i].RedeemedAt)
+	case !t.Codes[i].RetiredAt.IsZero():
+		return "its code was replaced or withdrawn at " + at(t.Codes[i].RetiredAt)
+	}
+	return ""
+}
+
+// again asks for another code in place of one that was never delivered.
+func again(ctx context.Context, store RetryStore, random io.Reader, t storage.Timeline, code storage.CodeFate, now time.Time) (string, error) {
+	id, err := storage.NewID(random, requestPrefix)
+	if err != nil {
+		return "", err
+	}
+	r := t.Request
+	r.ID, r.Username, r.CreatedAt = id, code.Username, now.UTC()
+	return id, store.AddCodeRequest(ctx, r)
+}

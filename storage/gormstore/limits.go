@@ -1,0 +1,77 @@
+package gormstore
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"latchkey/storage"
+)
+
+const secondsPerHour = 60 * 60
+
+// charge is GCRA for several budgets in one statement, the same on both
+// databases. A budget's tat moves ahead by its gap, from now or from where it
+// is, but never further ahead of now than the budget's depth.
+//
+// The condition on the conflict is what decides, under the row's lock, so that
+// no number of callers gets more than the burst. The one in the selection looks
+// first whether any budget is used up already: then no row is touched, a request
+// that is refused by one budget takes nothing from the others, and a flood of
+// refusals costs no commit. Only callers that race for the last place can lose
+// one in another budget.
+//
+// Rows are locked in the order of the charges, which is one for all callers.
+func charge(now time.Time, charges []storage.Charge) statement {
+	rows := make([]string, len(charges))
+	args := make([]any, 0, 3*len(charges)+3)
+	for i, c := range charges {
+		rows[i] = "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT))"
+		args = append(args, c.Key, c.Gap.Microseconds(), c.Depth().Microseconds())
+	}
+	args = append(args, micros(now), now.Unix()/secondsPerHour, micros(now))
+	return statement{args: args, sql: `WITH charges (id, gap, depth) AS (VALUES ` + strings.Join(rows, ", ") + `)
+		INSERT INTO send_limits (id, tat, gap, depth, hour)
+		SELECT id, CAST(? AS BIGINT) + gap, gap, depth, CAST(? AS BIGINT) FROM charges
+		WHERE NOT EXISTS (SELECT 1 FROM charges c JOIN send_limits l ON l.id = c.id
+			WHERE l.tat + c.gap - c.depth > CAST(? AS BIGINT))
+		ON CONFLICT (id) DO UPDATE SET gap = excluded.gap, depth = excluded.depth, hour = excluded.hour,
+			tat = excluded.gap + CASE WHEN send_limits.tat > excluded.tat - excluded.gap
+				THEN send_limits.tat ELSE excluded.tat - excluded.gap END
+		WHERE send_limits.tat + excluded.gap - excluded.depth <= excluded.tat - excluded.gap`}
+}
+
+// exhausted says which of the budgets recovers last, and when.
+func (s *Store) exhausted(ctx context.Context, now time.Time, charges []storage.Charge) error {
+	keys := make([]any, len(charges))
+	for i, c := range charges {
+		keys[i] = c.Key
+	}
+	type row struct {
+		ID  string `gorm:"column:id"`
+		TAT int64  `gorm:"column:tat"`
+	}
+	rows, err := query[row](ctx, s, "send limits", "SELECT id, tat FROM send_limits WHERE id IN ("+marks(len(keys))+")", keys...)
+	if err != nil {
+		return err
+	}
+	worst := &storage.LimitError{}
+	for _, r := range rows {
+		c := charges[slices.IndexFunc(charges, func(c storage.Charge) bool { return c.Key == r.ID })]
+		until := instant(r.TAT).Add(c.Gap - c.Depth())
+		if until.After(worst.Until) {
+			worst.Budget, worst.Until = c.Budget, until
+		}
+	}
+	// Whoever lost a race for a place may find another by now.
+	worst.Until = later(worst.Until, now.Add(time.Second))
+	return worst
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,138 @@
+package gormstore
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"latchkey/storage"
+)
+
+type fateRow struct {
+	ID         string `gorm:"column:id"`
+	RequestID  string `gorm:"column:request_id"`
+	LoginID    string `gorm:"column:login_id"`
+	Username   string `gorm:"column:username"`
+	IssuedAt   int64  `gorm:"column:issued_at"`
+	ExpiresAt  int64  `gorm:"column:expires_at"`
+	RedeemedAt int64  `gorm:"column:redeemed_at"`
+	RetiredAt  int64  `gorm:"column:retired_at"`
+}
+
+func (r *fateRow) record() storage.CodeFate {
+	return storage.CodeFate{
+		ID: r.ID, RequestID: r.RequestID, LoginID: r.LoginID, Username: r.Username,
+		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt),
+		RedeemedAt: instant(r.RedeemedAt), RetiredAt: instant(r.RetiredAt),
+	}
+}
+
+type attemptRow struct {
+	MessageID string `gorm:"column:message_id"`
+	Number    int    `gorm:"column:number"`
+	State     string `gorm:"column:state"`
+	Error     string `gorm:"column:error"`
+	BeganAt   int64  `gorm:"column:began_at"`
+	EndedAt   int64  `gorm:"column:ended_at"`
+}
+
+const attemptColumns columns = "message_id number state error began_at ended_at"
+
+func (r *attemptRow) record() storage.AttemptRecord {
+	return storage.AttemptRecord{
+		MessageID: r.MessageID, Number: r.Number, State: storage.MessageState(r.State), Error: r.Error,
+		BeganAt: instant(r.BeganAt), EndedAt: instant(r.EndedAt),
+	}
+}
+
+// insertAttempt selects its values, for dialect.both.
+func insertAttempt(a storage.Attempt) statement {
+	return statement{
+		sql:  "INSERT INTO message_attempts (" + attemptColumns.list() + ") SELECT " + attemptColumns.marks(),
+		args: []any{a.MessageID, a.Number, string(a.State), a.Error, micros(a.BeganAt), micros(a.Now)},
+	}
+}
+
+type resolvedRow struct {
+	Request requestRow `gorm:"embedded"`
+	EndedAt int64      `gorm:"column:ended_at"`
+}
+
+// Timeline reads what became of a request, or answers storage.ErrNotFound. It
+// is for people to look at, and is not read in one instant.
+func (s *Store) Timeline(ctx context.Context, requestID string) (storage.Timeline, error) {
+	request, err := get[resolvedRow](ctx, s, "code request",
+		"SELECT "+requestColumns.list()+", ended_at FROM code_requests WHERE id = ?", requestID)
+	if err != nil {
+		return storage.Timeline{}, err
+	}
+	t := storage.Timeline{Request: request.Request.record(), ResolvedAt: instant(request.EndedAt)}
+	fates, err := query[fateRow](ctx, s, "codes of request",
+		`SELECT c.id, c.request_id, c.login_id, l.username, c.issued_at, c.expires_at, c.retired_at,
+		CASE WHEN l.code_id = c.id THEN l.code_used_at ELSE c.redeemed_at END AS redeemed_at
+		FROM issued_codes c LEFT JOIN logins l ON l.id = c.login_id WHERE c.request_id = ? ORDER BY c.id`, requestID)
+	if err != nil {
+		return t, err
+	}
+	for i := range fates {
+		t.Codes = append(t.Codes, fates[i].record())
+	}
+	if t.Messages, err = s.messages(ctx, " WHERE request_id = ? ORDER BY created_at, id", requestID); err != nil {
+		return t, err
+	}
+	attempts, err := query[attemptRow](ctx, s, "attempts of request",
+		"SELECT "+attemptColumns.list()+` FROM message_attempts
+		WHERE message_id IN (SELECT id FROM messages WHERE request_id = ?) ORDER BY ended_at, message_id, number`, requestID)
+	for i := range attempts {
+		t.Attempts = append(t.Attempts, attempts[i].record())
+	}
+	return t, err
+}
+
+// Messages lists messages, without their payload, the newest first.
+func (s *Store) Messages(ctx context.Context, f storage.MessageFilter) ([]storage.Message, error) {
+	var where []string
+	var args []any
+	if f.State != "" {
+		where, args = append(where, "state = ?"), append(args, string(f.State))
+	}
+	if f.SenderID != "" {
+		where, args = append(where, "sender_id = ?"), append(args, f.SenderID)
+	}
+	rest := " ORDER BY created_at DESC, id LIMIT ?"
+	if len(where) > 0 {
+		rest = " WHERE " + strings.Join(where, " AND ") + rest
+	}
+	return s.messages(ctx, rest, append(args, f.Limit)...)
+}
+
+func (s *Store) messages(ctx context.Context, rest string, args ...any) ([]storage.Message, error) {
+	rows, err := query[messageRow](ctx, s, "messages", "SELECT "+messageColumns.list()+" FROM messages"+rest, args...)
+	var found []storage.Message
+	for i := range rows {
+		m := rows[i].record()
+		m.Payload = storage.Sealed{}
+		found = append(found, m)
+	}
+	return found, err
+}
+
+// HurryMessage makes a queued message due now. One that is not queued, has
+// expired or is being delivered just now is storage.ErrStale.
+func (s *Store) HurryMessage(ctx context.Context, id string, now time.Time) error {
+	n, err := s.exec(ctx, "hurry message",
+		"UPDATE messages SET run_at = ? WHERE id = ? AND state = 'queued' AND expires_at > ? AND lease_until <= ?",
+		micros(now), id, micros(now), micros(now))
+	return affected(n, err, s.wrap(ctx, "hurry message", storage.ErrStale))
+}
+
+// retire writes down what became of the login's current code before it goes. It
+// locks the login, so that no sign-in redeems the code in between.
+func (s *Store) retire(ctx context.Context, loginID string, now time.Time) error {
+	_, err := s.exec(ctx, "retire code",
+		`UPDATE issued_codes SET redeemed_at = l.code_used_at,
+		retired_at = CASE WHEN l.code_used_at = 0 AND l.code_expires_at > ? THEN CAST(? AS BIGINT) ELSE 0 END
+		FROM (SELECT code_id, code_used_at, code_expires_at FROM logins WHERE id = ?`+s.dialect.locks()+`) l
+		WHERE issued_codes.id = l.code_id`, micros(now), micros(now), loginID)
+	return err
+}

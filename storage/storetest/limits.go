@@ -1,0 +1,163 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testLimits(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a burst passes, then one after each gap":    testBurst,
+		"a refused request charges nothing":          testRefusalIsFree,
+		"the budget that recovers last is named":     testWorstBudget,
+		"another limit applies from the next charge": testLimitChanges,
+		"whole budgets are swept":                    testSweptLimits,
+		"a burst is exact for any number of callers": raceLimit,
+		"one of many gets the last place":            raceLastPlace,
+		"callers with other budgets do not deadlock": raceBudgets,
+	}.run(t, fresh)
+}
+
+// budget allows five requests, and one more every two minutes.
+func budget(key string) storage.Charge {
+	return storage.Charge{Budget: "of " + key, Key: key, Gap: 2 * time.Minute, Burst: 5}
+}
+
+// ask writes a request down, at a time.
+func (w *world) ask(s Store, id string, at time.Time, charges ...storage.Charge) error {
+	return s.AddCodeRequest(w.ctx, storage.CodeRequest{ID: id, CreatedAt: at, ExpiresAt: at.Add(10 * time.Minute)}, charges...)
+}
+
+// limited is the LimitError of an answer; nil if it passed.
+func limited(t *testing.T, err error) *storage.LimitError {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var limit *storage.LimitError
+	if !errors.As(err, &limit) {
+		t.Fatalf("error %v, want a LimitError", err)
+	}
+	return limit
+}
+
+// requests counts those that were written.
+func (w *world) requests(at time.Time) int {
+	w.t.Helper()
+	return len(must(w.store.ClaimCodeRequests(w.ctx, at, at.Add(time.Second), 10_000))(w.t))
+}
+
+func testBurst(t *testing.T, w *world) {
+	for i := range 5 {
+		check(t, w.ask(w.store, fmt.Sprint("r", i), w.now, budget("bob")))
+	}
+	refused := limited(t, w.ask(w.store, "r5", w.now, budget("bob")))
+	equal(t, *refused, storage.LimitError{Budget: "of bob", Until: w.now.Add(2 * time.Minute)})
+	again := refused.Until
+	limited(t, w.ask(w.store, "r5", again.Add(-time.Microsecond), budget("bob")))
+	equal(t, w.requests(w.now), 5)
+	check(t, w.ask(w.store, "r5", again, budget("bob")))
+	equal(t, limited(t, w.ask(w.store, "r6", again, budget("bob"))).Until, again.Add(2*time.Minute))
+	check(t, w.ask(w.store, "r6", again, budget("eve")))
+	check(t, w.ask(w.store, "r7", again))
+
+	quiet := again.Add(day) // a budget does not grow beyond its burst
+	for i := range 5 {
+		check(t, w.ask(w.store, fmt.Sprint("q", i), quiet, budget("bob")))
+	}
+	if limited(t, w.ask(w.store, "q5", quiet, budget("bob"))) == nil {
+		t.Error("a sixth request passed")
+	}
+}
+
+func testRefusalIsFree(t *testing.T, w *world) {
+	for i := range 5 {
+		check(t, w.ask(w.store, fmt.Sprint("a", i), w.now, budget("bob")))
+	}
+	for i := range 20 {
+		refused := limited(t, w.ask(w.store, fmt.Sprint("b", i), w.now, budget("shop"), budget("bob"), budget("here")))
+		equal(t, refused.Budget, "of bob")
+	}
+	for i := range 5 {
+		check(t, w.ask(w.store, fmt.Sprint("c", i), w.now, budget("shop"), budget("here")))
+	}
+	equal(t, limited(t, w.ask(w.store, "d", w.now, budget("shop"))).Budget, "of shop")
+}
+
+func testWorstBudget(t *testing.T, w *world) {
+	slow := storage.Charge{Budget: "slow", Key: "slow", Gap: time.Hour, Burst: 1}
+	quick := storage.Charge{Budget: "quick", Key: "quick", Gap: time.Minute, Burst: 1}
+	check(t, w.ask(w.store, "r0", w.now, quick, slow))
+	want := storage.LimitError{Budget: "slow", Until: w.now.Add(time.Hour)}
+	equal(t, *limited(t, w.ask(w.store, "r1", w.now, quick, slow)), want)
+	equal(t, *limited(t, w.ask(w.store, "r1", w.now, slow, quick)), want)
+}
+
+func testLimitChanges(t *testing.T, w *world) {
+	wide, tight := budget("bob"), budget("bob")
+	tight.Burst = 2
+	for i := range 3 {
+		check(t, w.ask(w.store, fmt.Sprint("r", i), w.now, wide))
+	}
+	equal(t, limited(t, w.ask(w.store, "r3", w.now, tight)).Until, w.now.Add(4*time.Minute))
+	check(t, w.ask(w.store, "r3", w.now, wide))
+}
+
+func testSweptLimits(t *testing.T, w *world) {
+	w.now = w.now.Truncate(time.Hour)
+	check(t, w.ask(w.store, "r0", w.now, budget("bob")))
+	check(t, w.ask(w.store, "r1", w.now, storage.Charge{Key: "slow", Gap: 5 * time.Hour, Burst: 1}))
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(59*time.Minute), 100))(t), 0)
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(time.Hour), 100))(t), 1)
+	limited(t, w.ask(w.store, "r2", w.now.Add(time.Hour), storage.Charge{Key: "slow", Gap: 5 * time.Hour, Burst: 1}))
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(5*time.Hour), 100))(t), 1)
+}
+
+func raceLimit(t *testing.T, w *world) {
+	replica := w.replicas()
+	errs := together(300, func(i int) error {
+		return w.ask(replica(i), fmt.Sprint("r", i), w.now, budget("bob"), storage.Charge{Key: "wide", Gap: 1000, Burst: 1000})
+	})
+	passed := 0
+	for _, err := range errs {
+		if limited(t, err) == nil {
+			passed++
+		}
+	}
+	equal(t, passed, 5)
+	equal(t, w.requests(w.now), 5)
+}
+
+// raceLastPlace has a few callers meet on a place, over and over.
+func raceLastPlace(t *testing.T, w *world) {
+	replica := w.replicas()
+	for round := range 150 {
+		one := storage.Charge{Budget: "one", Key: fmt.Sprint("k", round), Gap: time.Hour, Burst: 1}
+		passed := 0
+		for _, err := range together(8, func(i int) error { return w.ask(replica(i), fmt.Sprintf("r-%d-%d", round, i), w.now, one) }) {
+			if limited(t, err) == nil {
+				passed++
+			}
+		}
+		if passed != 1 {
+			t.Fatalf("%d callers got the one place, in round %d", passed, round)
+		}
+	}
+}
+
+// raceBudgets has callers meet on budgets that they name in the same order.
+func raceBudgets(t *testing.T, w *world) {
+	replica := w.replicas()
+	wide := func(key string) storage.Charge {
+		return storage.Charge{Budget: key, Key: key, Gap: time.Microsecond, Burst: 1000}
+	}
+	errs := together(200, func(i int) error {
+		return w.ask(replica(i), fmt.Sprint("r", i), w.now, wide(fmt.Sprint("1-", i%3)), wide("2"), wide(fmt.Sprint("3-", i%5)))
+	})
+	equal(t, tally(errs), map[string]int{"": 200})
+	equal(t, w.requests(w.now), 200)
+}
