@@ -5,7 +5,7 @@ GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lin
 GOVULNCHECK ?= $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0
 FUZZTIME ?= 30s
 
-.PHONY: test build lint vuln bench fuzz docs
+.PHONY: test build lint vuln bench bench-delivery fuzz docs
 
 test:
 	.ci/postgresql
@@ -24,3 +24,8 @@ vuln:
 
 docs:
 	$(GO) test ./config -run TestReference -update
+
+# A backlog to a slow receiver, and everybody else while one hangs.
+bench-delivery:
+	.ci/postgresql
+	$(GO) test ./cmd/latchkey -run '^$$' -bench '^BenchmarkDelivery$$' -benchtime 1x

@@ -97,14 +97,14 @@ func eachDatabase(t *testing.T, test func(t *testing.T, w *world)) {
 // world is one database with the people of worldDocument, a clock, a receiver
 // of messages, and as many servers as a test wants.
 type world struct {
-	t           *testing.T
+	t           testing.TB
 	databaseURL string
 	clock       clock
 	inbox       *inbox
 	log         syncBuffer
 }
 
-func newWorld(t *testing.T, databaseURL string) *world {
+func newWorld(t testing.TB, databaseURL string) *world {
 	t.Helper()
 	w := &world{t: t, databaseURL: databaseURL, inbox: newInbox(t)}
 	w.apply(strings.ReplaceAll(worldDocument, "SINK", w.inbox.url))
@@ -149,7 +149,7 @@ func (w *world) config(changes ...string) config.Config {
 	return cfg
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -211,7 +211,7 @@ func (w *world) serveAt(c *clock, settings ...string) *node {
 
 // node is one server, as seen by its clients.
 type node struct {
-	t        *testing.T
+	t        testing.TB
 	url, ops string
 	stop     func()
 }
@@ -358,7 +358,7 @@ type inbox struct {
 	answer atomic.Int64 // the status it answers with
 }
 
-func newInbox(t *testing.T) *inbox {
+func newInbox(t testing.TB) *inbox {
 	t.Helper()
 	b := &inbox{mails: make(chan mail, 1000)}
 	b.answer.Store(http.StatusOK)
@@ -385,7 +385,7 @@ func newInbox(t *testing.T) *inbox {
 }
 
 // next waits for a message.
-func (b *inbox) next(t *testing.T) mail {
+func (b *inbox) next(t testing.TB) mail {
 	t.Helper()
 	select {
 	case m := <-b.mails:

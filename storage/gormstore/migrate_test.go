@@ -57,7 +57,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []gormstore.Migration{{Version: 1, Name: "0001_init"}, {Version: 2, Name: "0002_senders"}}
+	want := []gormstore.Migration{{Version: 1, Name: "0001_init"}, {Version: 2, Name: "0002_senders"}, {Version: 3, Name: "0003_delivery"}}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
