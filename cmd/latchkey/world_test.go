@@ -148,7 +148,7 @@ func (w *world) config(changes ...string) config.Config {
 	return cfg
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
