@@ -145,7 +145,7 @@ func (a *Authenticator) takeTurn(ctx context.Context, key storage.LoginKey) (*tu
 			turn.leave()
 			return nil, storage.Principal{}, fmt.Errorf("read login: %w", err)
 		}
-		if turn.within(a.budget(&p)) {
+		if turn.within(a.budget(&p)) || p.Lockout.Locked(a.now()) {
 			return turn, p, nil
 		}
 		turn.leave()
@@ -219,7 +219,9 @@ func (a *Authenticator) write(ctx context.Context, c *storage.Client, p storage.
 	for {
 		state := next(p)
 		err := a.store.RecordFailure(ctx, p, state)
-		if err == nil {
+		// While the login is locked nothing is counted, so there is nothing to
+		// write again when somebody else's attempt has just been noted.
+		if err == nil || errors.Is(err, storage.ErrStale) && p.Lockout.Locked(a.now()) {
 			a.record(ctx, "sign_in", outcome, c.ID, &p, factor)
 			if state.LockedUntil.After(p.Lockout.LockedUntil) {
 				a.record(ctx, "login.locked", "success", c.ID, &p, "")

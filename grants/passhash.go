@@ -22,7 +22,8 @@ type HasherConfig struct {
 	Concurrency int
 	// Queue is how many callers may wait for a turn. Default 1000.
 	Queue int
-	// MaxWait is how long a caller waits for a turn. Default 5 s.
+	// MaxWait is how long a caller waits for a turn. Default: half of the time
+	// that its context has left, or 5 s if that has no end.
 	MaxWait time.Duration
 	// Rand gives the salts. Default crypto/rand.
 	Rand io.Reader
@@ -52,9 +53,6 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 	}
 	if h.queue == 0 {
 		h.queue = 1000
-	}
-	if h.maxWait == 0 {
-		h.maxWait = 5 * time.Second
 	}
 	if h.rand == nil {
 		h.rand = rand.Reader
@@ -124,7 +122,11 @@ func (h *Hasher) acquire(ctx context.Context, weight int64) error {
 	if h.waiting.Add(1) > h.queue {
 		return fmt.Errorf("password hashing: %w", ErrBusy)
 	}
-	turn, cancel := context.WithTimeout(ctx, h.maxWait)
+	wait := h.maxWait
+	if wait == 0 {
+		wait = patience(ctx)
+	}
+	turn, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err := h.turns.Acquire(turn, weight); err != nil {
 		if ctx.Err() == nil {

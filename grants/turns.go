@@ -28,6 +28,7 @@ type turns struct {
 type queue struct {
 	inFlight int
 	budget   int
+	ended    int             // attempts within the budget that have ended
 	waiting  []chan struct{} // closed when it is the waiter's turn
 }
 
@@ -37,14 +38,17 @@ func newTurns() *turns { return &turns{queues: map[storage.LoginKey]*queue{}} }
 // when too many wait or it took too long, or the context's error.
 func (t *turns) enter(ctx context.Context, key storage.LoginKey) (*turn, error) {
 	mine, err := t.join(key)
-	if err != nil || mine == nil {
-		return &turn{turns: t, key: key}, err
+	if err != nil {
+		return nil, err
 	}
-	timeout := time.NewTimer(maxWait)
+	if mine == nil {
+		return t.begin(key), nil
+	}
+	timeout := time.NewTimer(patience(ctx))
 	defer timeout.Stop()
 	select {
 	case <-mine:
-		return &turn{turns: t, key: key}, nil
+		return t.begin(key), nil
 	case <-timeout.C:
 		err = ErrBusy
 	case <-ctx.Done():
@@ -52,6 +56,23 @@ func (t *turns) enter(ctx context.Context, key storage.LoginKey) (*turn, error) 
 	}
 	t.abandon(key, mine)
 	return nil, err
+}
+
+// patience is how long to wait for a turn: half of the time that the request
+// has left, so that the other half is there for the work, and maxWait for a
+// request without an end.
+func patience(ctx context.Context) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return time.Until(end) / 2
+	}
+	return maxWait
+}
+
+// begin returns the turn of an attempt that is in flight now.
+func (t *turns) begin(key storage.LoginKey) *turn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return &turn{turns: t, key: key, endedBefore: t.queues[key].ended}
 }
 
 // join takes a place: at once (nil channel) or at the end of the queue.
@@ -109,25 +130,33 @@ func (q *queue) admit() {
 
 // turn is one attempt in flight.
 type turn struct {
-	turns *turns
-	key   storage.LoginKey
+	turns       *turns
+	key         storage.LoginKey
+	endedBefore int // the queue's ended when the turn began
+	counts      bool
 }
 
-// within tells the budget that the login was seen to have and answers whether
-// the attempts in flight respect it. If not, this attempt was let in on an
-// older, larger budget and must leave and enter again.
+// within tells the budget that the login was seen to have since the turn began
+// and answers whether the attempts in flight respect it. Those that ended since
+// then count as well, because the budget may have been read before they were
+// counted. If the answer is no, this attempt must leave and enter again.
 func (t *turn) within(budget int) bool {
 	t.turns.mu.Lock()
 	defer t.turns.mu.Unlock()
 	q := t.turns.queues[t.key]
 	q.budget = max(budget, 1)
+	t.counts = q.inFlight+q.ended-t.endedBefore <= q.budget
 	q.admit()
-	return q.inFlight <= q.budget
+	return t.counts
 }
 
 // leave ends the attempt.
 func (t *turn) leave() {
 	t.turns.mu.Lock()
 	defer t.turns.mu.Unlock()
-	t.turns.release(t.key, t.turns.queues[t.key])
+	q := t.turns.queues[t.key]
+	if t.counts {
+		q.ended++
+	}
+	t.turns.release(t.key, q)
 }

@@ -61,6 +61,33 @@ func TestTurnsKeepWithinBudget(t *testing.T) {
 	}
 }
 
+// TestTurnsCountWhatJustEnded: an attempt that read the login before another
+// one's failure was counted, and asks after it, does not pass on the old count.
+func TestTurnsCountWhatJustEnded(t *testing.T) {
+	t.Parallel()
+	turns := newTurns()
+	enter := func() *turn {
+		turn, err := turns.enter(t.Context(), bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return turn
+	}
+	first := enter()
+	if !first.within(2) {
+		t.Fatal("refused within the budget")
+	}
+	second := enter() // and reads that one guess is left
+	first.leave()     // whose failure was the last
+	if second.within(1) {
+		t.Error("passed on a budget that was read before the last failure")
+	}
+	second.leave()
+	if again := enter(); !again.within(1) {
+		t.Error("refused although nothing else is in flight")
+	}
+}
+
 func TestTurnsLetManyRunWithinBudget(t *testing.T) {
 	t.Parallel()
 	turns := newTurns()

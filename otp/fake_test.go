@@ -135,7 +135,7 @@ func (m *memory) ClaimCodeRequests(_ context.Context, now, leaseUntil time.Time,
 	}
 	var claimed []storage.CodeRequest
 	for _, r := range m.requests {
-		if len(claimed) < limit && !r.ended && now.Before(r.ExpiresAt) && !now.Before(r.leaseUntil) {
+		if len(claimed) < limit && !r.ended && !now.Before(r.leaseUntil) {
 			r.leaseUntil = leaseUntil
 			claimed = append(claimed, r.CodeRequest)
 		}

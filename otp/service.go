@@ -33,8 +33,8 @@ type Store interface {
 	// have room, else it answers a *storage.LimitError. Once it answers nil,
 	// the request survives the process.
 	AddCodeRequest(context.Context, storage.CodeRequest, ...storage.Charge) error
-	// ClaimCodeRequests leases at most limit requests that are unfinished,
-	// unexpired and leased by nobody.
+	// ClaimCodeRequests leases at most limit requests that are unfinished and
+	// leased by nobody, expired ones included.
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
 	// Recipients returns the logins of the request's profile that have the
 	// username key and the e-mail key; an empty key is not asked for.

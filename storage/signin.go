@@ -9,7 +9,9 @@ type LoginKey struct {
 }
 
 // Principal is all that a decision about a user needs, read in one statement:
-// the login, whose it is, where the user belongs and what it may do.
+// the login, whose it is, where the user belongs and what it may do. Of the
+// records in it the XP, the Version and the times of creation and change are
+// not read.
 type Principal struct {
 	Key     LoginKey
 	Known   bool // false: no such login; then only Key, Lockout and Policy are set

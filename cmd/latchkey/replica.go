@@ -17,6 +17,7 @@ import (
 	"latchkey/oauth/server"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
+	"latchkey/storage"
 )
 
 const (
@@ -92,7 +93,14 @@ func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provi
 }
 
 func (a *app) newWorker(provider *oauth.Provider, console io.Writer, overflow func()) (*deliver.Worker, error) {
-	transports, err := a.newTransports(provider.Recipient, a.store.UserByUID, console)
+	recipient := func(ctx context.Context, clientID, username string, elevated []string) (storage.Principal, string, error) {
+		p, token, err := provider.Recipient(ctx, clientID, username, elevated)
+		if err == nil { // receivers are shown the XP as well, which no sign-in reads
+			p.User, err = a.store.UserByUID(ctx, p.User.UID)
+		}
+		return p, token, err
+	}
+	transports, err := a.newTransports(recipient, a.store.UserByUID, console)
 	if err != nil {
 		return nil, err
 	}

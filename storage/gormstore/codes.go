@@ -56,16 +56,17 @@ func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charg
 }
 
 // ClaimCodeRequests leases up to limit requests that are neither ended nor
-// expired nor leased, oldest first, until leaseUntil. No two callers get the
-// same request before its lease is over.
+// leased, oldest first, until leaseUntil. Expired ones are among them: somebody
+// has to end them and say so. No two callers get the same request before its
+// lease is over.
 func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error) {
 	rows, err := returning[requestRow](ctx, s, "claim code requests",
 		`WITH due AS MATERIALIZED (SELECT id FROM code_requests
-			WHERE ended_at = 0 AND lease_until <= ? AND expires_at > ?
+			WHERE ended_at = 0 AND lease_until <= ?
 			ORDER BY created_at LIMIT ?`+s.dialect.claims()+`)
 		UPDATE code_requests SET lease_until = ? WHERE id IN (SELECT id FROM due)
 		RETURNING `+requestColumns.list(),
-		micros(now), micros(now), limit, micros(leaseUntil))
+		micros(now), limit, micros(leaseUntil))
 	slices.SortFunc(rows, func(a, b requestRow) int { return cmp.Compare(a.CreatedAt, b.CreatedAt) })
 	requests := make([]storage.CodeRequest, 0, len(rows))
 	for i := range rows {

@@ -43,8 +43,7 @@ func raw(xp string) json.RawMessage {
 	return json.RawMessage(xp)
 }
 
-// blob is bytes on their way into hand-written SQL, where GORM would take a
-// slice behind a parenthesis for a list of values. It is never NULL.
+// blob is bytes on their way into hand-written SQL. It is never NULL.
 type blob []byte
 
 // Value implements driver.Valuer.

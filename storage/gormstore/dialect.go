@@ -43,6 +43,9 @@ type opener interface {
 	name() string
 	open(ctx context.Context) (pools, error)
 	gorm(p gorm.ConnPool) gorm.Dialector
+	// bind writes the parameters of hand-written SQL, each a "?", in the
+	// database's way. No "?" may mean anything else.
+	bind(sql string) string
 	// migrations gives goose's settings, and a lock that the caller holds while
 	// it migrates.
 	migrations(ctx context.Context) (migrations, error)

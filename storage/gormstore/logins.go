@@ -44,9 +44,10 @@ type codeRow struct {
 const (
 	lockoutColumns columns = "failures last_failure_at locked_until lockout_version"
 	loginSettable  columns = "profile_id username username_key user_uid active"
-	loginColumns           = "id " + loginSettable + " password_hash password_set_at sessions_valid_from " +
+	loginState             = "id " + loginSettable + " password_hash password_set_at sessions_valid_from " +
 		lockoutColumns + ` code_id code_request_id code_client_id code_purpose code_pepper_id code_digest
-		code_expires_at code_used_at version created_at updated_at`
+		code_expires_at code_used_at`
+	loginColumns = loginState + " version created_at updated_at"
 )
 
 func (*loginRow) TableName() string                  { return "logins" }

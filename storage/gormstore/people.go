@@ -25,9 +25,11 @@ type userRow struct {
 }
 
 const (
-	userSettable columns = `realm_id kind account_uid id first_name last_name email email_key phone active
-		locale xp tokens_valid_from`
-	userColumns = "uid " + userSettable + " version created_at updated_at"
+	userFacts columns = `realm_id kind account_uid id first_name last_name email email_key phone active
+		locale tokens_valid_from`
+	userState    = "uid " + userFacts
+	userSettable = userFacts + " xp"
+	userColumns  = "uid " + userSettable + " version created_at updated_at"
 )
 
 func (*userRow) TableName() string                  { return "users" }
@@ -56,7 +58,9 @@ type accountRow struct {
 }
 
 const (
-	accountSettable columns = "realm_id kind id name active xp"
+	accountFacts    columns = "realm_id kind id name active"
+	accountState            = "uid " + accountFacts
+	accountSettable         = accountFacts + " xp"
 	accountColumns          = "uid " + accountSettable + " version created_at updated_at"
 )
 

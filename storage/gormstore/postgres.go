@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,23 @@ func (p *postgres) open(context.Context) (pools, error) {
 
 func (p *postgres) gorm(pool gorm.ConnPool) gorm.Dialector {
 	return gormpostgres.New(gormpostgres.Config{Conn: pool})
+}
+
+// bind numbers the parameters.
+func (p *postgres) bind(sql string) string {
+	if !strings.Contains(sql, "?") {
+		return sql
+	}
+	bound := make([]byte, 0, len(sql)+32)
+	for n := 1; ; n++ {
+		before, after, found := strings.Cut(sql, "?")
+		bound = append(bound, before...)
+		if !found {
+			return string(bound)
+		}
+		bound = strconv.AppendInt(append(bound, '$'), int64(n), 10)
+		sql = after
+	}
 }
 
 func (p *postgres) migrations(context.Context) (migrations, error) {

@@ -64,8 +64,13 @@ func (s *Store) PutSecurityProfile(ctx context.Context, p storage.SecurityProfil
 
 // SecurityProfileParties lists to whom a security profile is assigned.
 func (s *Store) SecurityProfileParties(ctx context.Context, id string) ([]storage.Party, error) {
-	return query[storage.Party](ctx, s, "parties of security profile",
+	names, err := query[string](ctx, s, "parties of security profile",
 		"SELECT party FROM security_profile_assignments WHERE security_profile_id = ? ORDER BY party", id)
+	var parties []storage.Party
+	for _, name := range names {
+		parties = append(parties, storage.Party(name))
+	}
+	return parties, err
 }
 
 // AssignSecurityProfile gives a security profile to a party; doing so again

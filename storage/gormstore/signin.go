@@ -9,7 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-// texts are the long statements of the hot paths, put together once.
+// texts are the long statements of the hot paths, put together once. All but
+// recipients, which gets conditions, are bound already.
 type texts struct {
 	principal, recipients, family, standing string
 }
@@ -20,43 +21,38 @@ const assigned = `(SELECT string_agg(s.security_profile_id, '` + separator + `')
 	FROM security_profile_assignments s
 	WHERE s.party IN ('user:' || u.uid, 'account:' || u.account_uid, 'kind:' || u.kind)) AS assigned`
 
-// belongings joins what belongs to the user u.
-const belongings = `
-	LEFT JOIN accounts a ON a.uid = u.account_uid
-	LEFT JOIN memberships m ON m.account_uid = u.account_uid AND m.user_uid = u.uid`
+// membership is the roles of a user's membership in its account. As a join it
+// would be dearer: every further join carries all the columns.
+const membership = `(SELECT m.roles FROM memberships m
+	WHERE m.account_uid = u.account_uid AND m.user_uid = u.uid) AS m_roles`
 
-func newTexts() texts {
-	who := policyColumns.of("p") + ", " + loginColumns.of("l") + ", " + userColumns.of("u") + ", " +
-		accountColumns.of("a") + ", m.roles AS m_roles, " + assigned
+func newTexts(d dialect) texts {
+	who := loginState.of("l") + ", " + userState.of("u") + ", " + accountState.of("a") + ", " + membership + ", " + assigned
+	const account = "\n LEFT JOIN accounts a ON a.uid = u.account_uid"
 	return texts{
-		principal: "SELECT " + who + ", " + lockoutColumns.of("f") + ` FROM password_profiles p
-			LEFT JOIN logins l ON l.profile_id = p.id AND l.username_key = ?
-			LEFT JOIN users u ON u.uid = l.user_uid` + belongings + `
-			LEFT JOIN phantoms f ON f.name_digest = ?
-			WHERE p.id = ?`,
-		recipients: "SELECT " + who + ` FROM password_profiles p
-			JOIN logins l ON l.profile_id = p.id
-			JOIN users u ON u.uid = l.user_uid` + belongings + `
-			WHERE p.id = ?`,
-		family: "SELECT " + who + ", " + familyColumns.of("t") + ` FROM families t
+		principal: d.bind("SELECT " + who + ", " + lockoutColumns.of("f") + ` FROM (SELECT 1 AS one) here
+			LEFT JOIN logins l ON l.profile_id = ? AND l.username_key = ?
+			LEFT JOIN users u ON u.uid = l.user_uid` + account + `
+			LEFT JOIN phantoms f ON f.name_digest = ?`),
+		recipients: "SELECT " + who + ` FROM logins l
+			JOIN users u ON u.uid = l.user_uid` + account + `
+			WHERE l.profile_id = ?`,
+		family: d.bind("SELECT " + who + ", " + familyColumns.of("t") + ` FROM families t
 			LEFT JOIN logins l ON l.id = t.login_id
-			LEFT JOIN password_profiles p ON p.id = l.profile_id
-			LEFT JOIN users u ON u.uid = t.user_uid` + belongings + `
-			WHERE t.id = ?`,
-		standing: "SELECT " + who + `, r.jti AS revoked_jti, t.id AS family_id, t.revoked_at AS family_revoked_at
+			LEFT JOIN users u ON u.uid = t.user_uid` + account + `
+			WHERE t.id = ?`),
+		standing: d.bind("SELECT " + who + `, r.jti AS revoked_jti, t.id AS family_id, t.revoked_at AS family_revoked_at
 			FROM (SELECT 1 AS one) here
 			LEFT JOIN users u ON u.uid = ?
-			LEFT JOIN logins l ON l.id = ? AND l.user_uid = u.uid
-			LEFT JOIN password_profiles p ON p.id = l.profile_id` + belongings + `
+			LEFT JOIN logins l ON l.id = ? AND l.user_uid = u.uid` + account + `
 			LEFT JOIN families t ON t.id = ?
-			LEFT JOIN revoked_tokens r ON r.jti = ?`,
+			LEFT JOIN revoked_tokens r ON r.jti = ?`),
 	}
 }
 
 // principalRow is a login with its surroundings; what the joins did not find
 // is zero.
 type principalRow struct {
-	Policy   policyRow  `gorm:"embedded;embeddedPrefix:p_"`
 	Login    loginRow   `gorm:"embedded;embeddedPrefix:l_"`
 	User     userRow    `gorm:"embedded;embeddedPrefix:u_"`
 	Account  accountRow `gorm:"embedded;embeddedPrefix:a_"`
@@ -64,19 +60,25 @@ type principalRow struct {
 	Assigned string     `gorm:"column:assigned"`
 }
 
-// principal makes the record of a known user; login tells whether one was
-// looked for.
+// principal makes the record of a known user, with the policy of the login's
+// profile from memory where possible; login tells whether one was looked for.
 func (s *Store) principal(ctx context.Context, r *principalRow, login bool) (storage.Principal, error) {
 	p := storage.Principal{
 		Key:     storage.LoginKey{ProfileID: r.Login.ProfileID, UsernameKey: r.Login.UsernameKey},
 		Known:   r.User.UID != "" && (r.Login.ID != "" || !login),
-		Policy:  r.Policy.policy(),
 		Lockout: r.Login.Lockout.record(),
 	}
 	if !p.Known {
 		return p, nil
 	}
 	p.Login, p.User, p.Account = r.Login.record(), r.User.record(), r.Account.record()
+	if p.Login.ID != "" {
+		profile, err := s.PasswordProfile(ctx, p.Login.ProfileID)
+		if err != nil {
+			return p, err
+		}
+		p.Policy = profile.Lockout
+	}
 	return p, s.empower(ctx, &p, r.Assigned, r.Roles)
 }
 
@@ -85,20 +87,23 @@ type signInRow struct {
 	Phantom lockoutRow   `gorm:"embedded;embeddedPrefix:f_"`
 }
 
-// Principal reads all that a sign-in needs, in one statement. A name that
+// Principal reads all that a sign-in needs, in one statement while the profiles
+// are in memory. A name that
 // nobody has is no error: Known is false then and Lockout the name's own. An
 // unknown profile is storage.ErrNotFound.
 func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error) {
 	row, err := get[signInRow](ctx, s, "principal", s.texts.principal,
-		key.UsernameKey, phantomOf(key), key.ProfileID)
+		key.ProfileID, key.UsernameKey, phantomOf(key))
 	if err != nil {
 		return storage.Principal{}, err
 	}
 	p, err := s.principal(ctx, &row.Who, true)
 	p.Key = key
-	if !p.Known {
-		p.Lockout = row.Phantom.record()
+	if err != nil || p.Known {
+		return p, err
 	}
+	profile, err := s.PasswordProfile(ctx, key.ProfileID)
+	p.Policy, p.Lockout = profile.Lockout, row.Phantom.record()
 	return p, err
 }
 

@@ -107,6 +107,8 @@ func (d *sqlite) gorm(pool gorm.ConnPool) gorm.Dialector {
 	return &gormsqlite.Dialector{Conn: pool}
 }
 
+func (d *sqlite) bind(sql string) string { return sql }
+
 func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	unlock, err := lockFile(ctx, d.path+".lock")
 	return migrations{dialect: goose.DialectSQLite3, dir: "migrations/sqlite", unlock: unlock}, err

@@ -42,6 +42,7 @@ type Store struct {
 	writer  *gorm.DB
 	reader  *gorm.DB
 	texts   texts
+	shapes  shapes
 	cache   *cache
 	now     func() time.Time
 	log     zerolog.Logger
@@ -61,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Store{dialect: d, cache: newCache(), now: cfg.Now, log: cfg.Logger, texts: newTexts()}
+	s := &Store{dialect: d, cache: newCache(), now: cfg.Now, log: cfg.Logger, texts: newTexts(d)}
 	if s.pools, err = d.open(ctx); err != nil {
 		return nil, s.wrap(ctx, "open", err)
 	}

@@ -2,7 +2,6 @@ package gormstore
 
 import (
 	"context"
-	"errors"
 
 	"gorm.io/gorm"
 
@@ -51,46 +50,43 @@ func (s *Store) writing(ctx context.Context) *gorm.DB {
 	return s.writer.WithContext(ctx)
 }
 
-func (s *Store) reading(ctx context.Context) *gorm.DB {
+// conn is a connection of the context's transaction or, without one, of db.
+func (s *Store) conn(ctx context.Context, db *gorm.DB) gorm.ConnPool {
 	if tx := s.tx(ctx); tx != nil {
-		return tx.db.WithContext(ctx)
+		db = tx.db
 	}
-	return s.reader.WithContext(ctx)
+	return db.Statement.ConnPool
 }
 
-// exec writes with hand-written SQL and counts the rows.
+// exec writes with hand-written SQL and counts the rows. Hand-written SQL goes
+// to GORM's connections, and takes part in its transactions, but is bound and
+// scanned without GORM, which would cost about as much as the database.
 func (s *Store) exec(ctx context.Context, what, sql string, args ...any) (int64, error) {
-	res := s.writing(ctx).Exec(sql, args...)
-	return res.RowsAffected, s.wrap(ctx, what, res.Error)
+	res, err := s.conn(ctx, s.writer).ExecContext(ctx, s.dialect.bind(sql), args...)
+	if err != nil {
+		return 0, s.wrap(ctx, what, err)
+	}
+	n, err := res.RowsAffected()
+	return n, s.wrap(ctx, what, err)
 }
 
 // query reads rows with hand-written SQL.
 func query[R any](ctx context.Context, s *Store, what, sql string, args ...any) ([]R, error) {
-	return scan[R](ctx, s, what, s.reading(ctx).Raw(sql, args...))
+	return read[R](ctx, s, what, s.reader, sql, args)
 }
 
 // returning writes with hand-written SQL and reads what it returns.
 func returning[R any](ctx context.Context, s *Store, what, sql string, args ...any) ([]R, error) {
-	return scan[R](ctx, s, what, s.writing(ctx).Raw(sql, args...))
+	return read[R](ctx, s, what, s.writer, sql, args)
 }
 
-// scan reads the rows itself, because GORM's Scan renders the statement with
-// its arguments each time, for a log that nobody reads.
-func scan[R any](ctx context.Context, s *Store, what string, db *gorm.DB) (list []R, err error) {
-	rows, err := db.Rows()
+func read[R any](ctx context.Context, s *Store, what string, db *gorm.DB, sql string, args []any) ([]R, error) {
+	rows, err := s.conn(ctx, db).QueryContext(ctx, s.dialect.bind(sql), args...)
 	if err != nil {
 		return nil, s.wrap(ctx, what, err)
 	}
-	for rows.Next() && err == nil {
-		var row R
-		if err = db.ScanRows(rows, &row); err == nil {
-			list = append(list, row)
-		}
-	}
-	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
-		return nil, s.wrap(ctx, what, err)
-	}
-	return list, nil
+	all, err := scan[R](&s.shapes, rows)
+	return all, s.wrap(ctx, what, err)
 }
 
 // get reads the one row or answers storage.ErrNotFound.

@@ -9,13 +9,13 @@ import (
 
 func testCodes(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a request is claimed as it was asked":      testClaimRequest,
-		"claims are oldest first and bounded":       testClaimOrder,
-		"a lease is exclusive until it is over":     testLease,
-		"ended and expired requests are left alone": testClaimEnded,
-		"codes are issued once":                     testIssue,
-		"an issuance is all or nothing":             testIssueRollsBack,
-		"recipients are found by either key":        testRecipients,
+		"a request is claimed as it was asked":       testClaimRequest,
+		"claims are oldest first and bounded":        testClaimOrder,
+		"a lease is exclusive until it is over":      testLease,
+		"ended requests are left alone, expired not": testClaimEnded,
+		"codes are issued once":                      testIssue,
+		"an issuance is all or nothing":              testIssueRollsBack,
+		"recipients are found by either key":         testRecipients,
 	}.run(t, fresh)
 }
 
@@ -55,7 +55,8 @@ func testLease(t *testing.T, w *world) {
 func testClaimEnded(t *testing.T, w *world) {
 	w.code("ended")
 	r := w.request("expired")
-	equal(t, len(must(w.store.ClaimCodeRequests(w.ctx, r.ExpiresAt, r.ExpiresAt.Add(day), 10))(t)), 0)
+	claimed := must(w.store.ClaimCodeRequests(w.ctx, r.ExpiresAt, r.ExpiresAt.Add(day), 10))(t)
+	equal(t, claimed, []storage.CodeRequest{r})
 }
 
 func testIssue(t *testing.T, w *world) {

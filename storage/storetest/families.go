@@ -49,9 +49,10 @@ func testFamilyUser(t *testing.T, w *world) {
 	w.user.Active = false
 	user := must(w.store.PutUser(w.ctx, w.user))(t)
 	got := must(w.store.Family(w.ctx, "f1"))(t).Principal
-	equal(t, got.User, user)
-	equal(t, got.Login, w.login)
-	equal(t, got.Account, w.account)
+	want := shown(storage.Principal{User: user, Login: w.login, Account: w.account})
+	equal(t, got.User, want.User)
+	equal(t, got.Login, want.Login)
+	equal(t, got.Account, want.Account)
 
 	f := w.family("orphan")
 	f.UserUID = "usr_gone"
@@ -90,7 +91,7 @@ func testStandingUser(t *testing.T, w *world) {
 	}
 	equal(t, standing(w.user.UID, w.login.ID), w.principal())
 	alone := standing(w.user.UID, "")
-	equal(t, alone, storage.Principal{Known: true, User: w.user, Account: w.account})
+	equal(t, alone, shown(storage.Principal{Known: true, User: w.user, Account: w.account}))
 
 	_, other := w.addUser("eve", "eve@example.com")
 	for name, p := range map[string]storage.Principal{

@@ -156,6 +156,6 @@ func testAdmin(t *testing.T, w *world) {
 		ID: "lgn_admin", ProfileID: "default", UsernameKey: "root", UserUID: admin.UID, Active: true,
 	}))(t)
 	p := must(w.store.Principal(w.ctx, storage.LoginKey{ProfileID: "default", UsernameKey: "root"}))(t)
-	equal(t, p.User, admin)
+	equal(t, p.User, shown(storage.Principal{User: admin}).User)
 	equal(t, p.Account, storage.Account{})
 }

@@ -30,9 +30,9 @@ func testPrincipal(t *testing.T, w *world) {
 	code := w.code("r1")
 	profile := must(w.store.PasswordProfile(w.ctx, "default"))(t)
 	w.login.Code = code
-	equal(t, w.principal(), storage.Principal{
+	equal(t, w.principal(), shown(storage.Principal{
 		Key: w.key(), Known: true, Policy: profile.Lockout, Login: w.login, User: w.user, Account: w.account,
-	})
+	}))
 }
 
 func testUnknownName(t *testing.T, w *world) {

@@ -65,6 +65,14 @@ func (w *world) principal() storage.Principal {
 	return must(w.store.Principal(w.ctx, w.key()))(w.t)
 }
 
+// shown is a principal without what is not read of its records.
+func shown(p storage.Principal) storage.Principal {
+	p.Login.Version, p.Login.CreatedAt, p.Login.UpdatedAt = 0, time.Time{}, time.Time{}
+	p.User.XP, p.User.Version, p.User.CreatedAt, p.User.UpdatedAt = nil, 0, time.Time{}, time.Time{}
+	p.Account.XP, p.Account.Version, p.Account.CreatedAt, p.Account.UpdatedAt = nil, 0, time.Time{}, time.Time{}
+	return p
+}
+
 // code issues a code for bob, with a message, through a request of that id.
 func (w *world) code(id string) storage.Code {
 	w.t.Helper()

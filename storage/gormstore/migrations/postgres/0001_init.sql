@@ -205,8 +205,6 @@ CREATE TABLE families (
     revoked_at  BIGINT NOT NULL,
     created_at  BIGINT NOT NULL
 ) WITH (fillfactor = 80);
-CREATE INDEX families_user ON families (user_uid);
-CREATE INDEX families_login ON families (login_id);
 CREATE INDEX families_expiry ON families (expires_at);
 CREATE INDEX families_revoked ON families (revoked_at) WHERE revoked_at > 0;
 

@@ -1,0 +1,106 @@
+package gormstore
+
+import (
+	"database/sql"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+type scanned struct {
+	Text   string `gorm:"column:id;primaryKey"`
+	Number int    `gorm:"column:n"`
+	Inner  struct {
+		Big  int64  `gorm:"column:big"`
+		Flag bool   `gorm:"column:flag"`
+		Raw  []byte `gorm:"column:raw"`
+	} `gorm:"embedded;embeddedPrefix:x_"`
+}
+
+// TestShape finds the place of each column, prefixed as GORM does it.
+func TestShape(t *testing.T) {
+	t.Parallel()
+	want := shape{"id": {0}, "n": {1}, "x_big": {2, 0}, "x_flag": {2, 1}, "x_raw": {2, 2}}
+	var s shapes
+	for range 2 {
+		if diff := cmp.Diff(want, s.of(reflect.TypeFor[scanned]())); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if _, err := s.fields(reflect.ValueOf(&scanned{}).Elem(), []string{"id", "other"}); err == nil || !strings.Contains(err.Error(), `"other"`) {
+		t.Errorf("got %v, want an error about the column other", err)
+	}
+}
+
+func TestFieldScan(t *testing.T) {
+	t.Parallel()
+	type values struct {
+		S string
+		N int
+		I int64
+		B bool
+		R []byte
+	}
+	var v values
+	s, n, i, b, r := &v.S, &v.N, &v.I, &v.B, &v.R
+	tests := []struct {
+		at, value any
+		want      values // the zero one: refused, or NULL
+		refused   bool
+	}{
+		{at: s, value: "a", want: values{S: "a"}},
+		{at: s, value: []byte("a"), want: values{S: "a"}},
+		{at: n, value: int64(7), want: values{N: 7}},
+		{at: i, value: int64(7), want: values{I: 7}},
+		{at: b, value: true, want: values{B: true}},
+		{at: b, value: int64(1), want: values{B: true}},
+		{at: r, value: []byte("a"), want: values{R: []byte("a")}},
+		{at: r, value: "a", want: values{R: []byte("a")}},
+		{at: s, value: nil},
+		{at: r, value: nil},
+		{at: s, value: int64(7), refused: true},
+		{at: s, value: true, refused: true},
+		{at: n, value: "7", refused: true},
+		{at: b, value: []byte("t"), refused: true},
+		{at: n, value: 7.5, refused: true},
+	}
+	for _, tt := range tests {
+		v = values{}
+		var scanner sql.Scanner = &field{tt.at}
+		if err := scanner.Scan(tt.value); (err != nil) != tt.refused {
+			t.Errorf("%T into %T: error %v", tt.value, tt.at, err)
+		}
+		if diff := cmp.Diff(tt.want, v); diff != "" {
+			t.Errorf("%T into %T: %s", tt.value, tt.at, diff)
+		}
+	}
+}
+
+// TestFieldKeepsItsOwnBytes: the driver reuses its buffer.
+func TestFieldKeepsItsOwnBytes(t *testing.T) {
+	t.Parallel()
+	var got []byte
+	buffer := []byte("abc")
+	if err := (&field{&got}).Scan(buffer); err != nil {
+		t.Fatal(err)
+	}
+	buffer[0] = 'X'
+	if string(got) != "abc" {
+		t.Errorf("got %q, want a copy", got)
+	}
+}
+
+func TestPostgresBind(t *testing.T) {
+	t.Parallel()
+	for sql, want := range map[string]string{
+		"SELECT 1":                       "SELECT 1",
+		"a = ? AND b = ?":                "a = $1 AND b = $2",
+		strings.Repeat("?", 10) + " end": "$1$2$3$4$5$6$7$8$9$10 end",
+	} {
+		if got := (&postgres{}).bind(sql); got != want {
+			t.Errorf("%q: got %q, want %q", sql, got, want)
+		}
+	}
+}
