@@ -55,7 +55,7 @@ type Config struct {
 // Default returns the configuration of a server that was told nothing.
 func Default() Config {
 	var c Config
-	defaultLayer().apply(&c) // a test shows that this has no faults
+	_ = defaultLayer().apply(&c) // a test shows that this has no faults
 	c.derive()
 	return c
 }

@@ -11,8 +11,9 @@ import (
 	"latchkey/storage"
 )
 
-// settleTimeout bounds the writing of an outcome. It is not the request's own
-// limit: a caller who hangs up does not escape the count.
+// settleTimeout is the least time that the writing of an outcome has, and what
+// it has when the request has none: a caller who hangs up does not escape the
+// count.
 const settleTimeout = 5 * time.Second
 
 // SignInStore is what an Authenticator asks of a store.
@@ -210,7 +211,11 @@ func (a *Authenticator) failure(p storage.Principal) storage.Lockout {
 // write settles an attempt that did not succeed: it stores the state that next
 // makes of the latest one and records the outcome.
 func (a *Authenticator) write(ctx context.Context, c *storage.Client, p storage.Principal, outcome string, next func(storage.Principal) storage.Lockout) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	limit := settleTimeout
+	if end, ok := ctx.Deadline(); ok {
+		limit = max(limit, time.Until(end))
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	factor := ""
 	if p.Login.Code.Live(a.now()) {

@@ -27,15 +27,17 @@ func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	confidential := []string{"client_secret_basic", "client_secret_post"}
 	all := append([]string{"none"}, confidential...)
 	p.writeCacheable(w, metadata{
-		Issuer:                                    p.cfg.Issuer,
-		TokenEndpoint:                             p.base + "/oauth/token",
-		JWKSURI:                                   p.base + "/oauth/jwks",
-		RevocationEndpoint:                        p.base + "/oauth/revoke",
-		IntrospectionEndpoint:                     p.base + "/oauth/introspect",
-		GrantTypesSupported:                       p.grantTypes,
-		ResponseTypesSupported:                    []string{},
-		TokenEndpointAuthMethodsSupported:         all,
-		RevocationEndpointAuthMethodsSupported:    all,
+		Issuer:                                 p.cfg.Issuer,
+		TokenEndpoint:                          p.base + "/oauth/token",
+		JWKSURI:                                p.base + "/oauth/jwks",
+		RevocationEndpoint:                     p.base + "/oauth/revoke",
+		IntrospectionEndpoint:                  p.base + "/oauth/introspect",
+		GrantTypesSupported:                    p.grantTypes,
+		ResponseTypesSupported:                 []string{},
+		TokenEndpointAuthMethodsSupported:      all,
+		RevocationEndpointAuthMethodsSupported: all,
+
+		// A public client cannot prove who asks.
 		IntrospectionEndpointAuthMethodsSupported: confidential,
 	})
 }

@@ -102,7 +102,7 @@ func (c *Config) complete() error {
 		return errors.New("a store is missing")
 	}
 	if c.Ring == nil || c.Peppers == nil || c.Codes == nil || c.Passwords == nil || c.Rand == nil {
-		return errors.New("Ring, Peppers, Codes, Passwords or Rand is missing")
+		return errors.New("one of Ring, Peppers, Codes, Passwords and Rand is missing")
 	}
 	if c.Audience == "" {
 		c.Audience = c.Issuer

@@ -223,8 +223,9 @@ func attemptStep(a storage.AttemptRecord) string {
 		return "accepted"
 	case storage.MessageQueued:
 		return "failed"
+	default:
+		return string(a.State)
 	}
-	return string(a.State)
 }
 
 func endedByAttempt(t storage.Timeline, m storage.Message) bool {

@@ -15,8 +15,9 @@ import (
 	"latchkey/storage/storetest/pgtest"
 )
 
-// besieged is an arena before the outage of its database: a login with nine
-// failures, one short of the lock, with a code and a session.
+// besieged is an arena before the outage of its database: logins with nine
+// failures, one short of the lock. One of them has a code, one a session. Each
+// is for requests of one kind, since those of one login wait for each other.
 type besieged struct {
 	*arena
 	code    string
@@ -26,11 +27,14 @@ type besieged struct {
 
 func besiege(a *arena) *besieged {
 	a.t.Helper()
-	b := &besieged{arena: a, session: a.session("shop", "siege")}
-	for range 9 {
-		refused(a.t, "wrong", a.n.signInTo("codes-only", "siege", wrongCode), refusedSignIn)
+	b := &besieged{arena: a, session: a.session("shop", "siege-session")}
+	a.enrol("siege-code", "siege-password", "siege-wrong")
+	for _, name := range []string{"siege-code", "siege-password", "siege-wrong"} {
+		for range 9 {
+			refused(a.t, "wrong", a.n.signInTo("codes-only", name, wrongCode), refusedSignIn)
+		}
 	}
-	b.code = a.codeThrough(a.n, "shop", "siege")
+	b.code = a.codeThrough(a.n, "shop", "siege-code")
 	var robot struct {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
@@ -51,15 +55,15 @@ func (n *node) revokeFor(clientID, token string) answer {
 // that need only look.
 func (b *besieged) writes() map[string]func() answer {
 	return map[string]func() answer{
-		"right password":         func() answer { return b.n.signIn("siege", janesPassword) },
-		"wrong password":         func() answer { return b.n.signIn("siege", "wrong") },
-		"right code":             func() answer { return b.n.signIn("siege", b.code) },
-		"wrong code":             func() answer { return b.n.signInTo("codes-only", "siege", wrongCode) },
+		"right password":         func() answer { return b.n.signIn("siege-password", janesPassword) },
+		"wrong password":         func() answer { return b.n.signIn("siege-wrong", "wrong") },
+		"right code":             func() answer { return b.n.signIn("siege-code", b.code) },
+		"wrong code":             func() answer { return b.n.signInTo("codes-only", "siege-wrong", wrongCode) },
 		"unknown user":           func() answer { return b.n.signIn("nobody", "wrong") },
 		"refresh":                func() answer { return b.n.refresh(b.session.refresh) },
 		"revoke a refresh token": func() answer { return b.n.revokeFor("shop", b.session.refresh) },
 		"revoke an access token": func() answer { return b.n.revokeFor("shop", b.session.access) },
-		"ask for a code":         func() answer { return b.n.askForCode("siege", "") },
+		"ask for a code":         func() answer { return b.n.askForCode("siege-wrong", "") },
 		"ask for nobody's code":  func() answer { return b.n.askForCode("nobody", "") },
 	}
 }
@@ -115,25 +119,30 @@ func (b *besieged) nothingHappened(t *testing.T) {
 		_ = got.Body.Close()
 		return got.StatusCode == http.StatusOK
 	})
-	if l := b.login("siege"); l.Lockout.Failures != 9 || !l.Code.UsedAt.IsZero() {
-		t.Errorf("%d failures, code used at %v; want 9 and a fresh code", l.Lockout.Failures, l.Code.UsedAt)
+	for _, name := range []string{"siege-code", "siege-password", "siege-wrong"} {
+		if l := b.login(name); l.Lockout.Failures != 9 || !l.Code.UsedAt.IsZero() {
+			t.Errorf("%s: %d failures, code used at %v; want 9 and no used code", name, l.Lockout.Failures, l.Code.UsedAt)
+		}
 	}
 	isActive(t, "access token", b.n.introspect(b.session.access))
 	isActive(t, "refresh token", b.n.introspect(b.session.refresh))
 	if mails := b.settled(); len(mails) != 0 {
 		t.Errorf("%d messages of requests that were refused", len(mails))
 	}
-	if got := b.one("SELECT count(*) FROM families WHERE login_id = '" + b.login("siege").ID + "'"); got != "1" {
-		t.Errorf("%s refresh families, want the one from before", got)
+	for name, want := range map[string]string{"siege-code": "0", "siege-password": "0", "siege-session": "1"} {
+		if got := b.one("SELECT count(*) FROM families WHERE login_id = '" + b.login(name).ID + "'"); got != want {
+			t.Errorf("%s has %s refresh families, want %s", name, got, want)
+		}
 	}
-	granted(t, "the code", b.n.signIn("siege", b.code))
-	refused(t, "the code again", b.n.signIn("siege", b.code), refusedSignIn)
+	granted(t, "the code", b.n.signIn("siege-code", b.code))
+	refused(t, "the code again", b.n.signIn("siege-code", b.code), refusedSignIn)
 	next := pairOf(t, "refresh", b.n.refresh(b.session.refresh))
 	if got := b.n.revokeFor("shop", next.refresh); got.status != http.StatusOK {
 		t.Errorf("revocation: %d %s", got.status, got.body)
 	}
 	isInactive(t, "access token after the revocation", b.n.introspect(b.session.access))
-	granted(t, "the password", b.n.signIn("siege", janesPassword))
+	granted(t, "the password", b.n.signIn("siege-password", janesPassword))
+	granted(t, "the other password", b.n.signIn("siege-wrong", janesPassword))
 	granted(t, "client credentials", b.robot())
 }
 

@@ -49,7 +49,7 @@ func (s *Server) setHeaders(h http.Header, id string, tls bool) {
 // and counts it.
 func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.Addr, start time.Time) {
 	cause := recover()
-	if cause != nil && cause != http.ErrAbortHandler {
+	if cause != nil && cause != http.ErrAbortHandler { //nolint:errorlint // the value of a panic, not an error
 		s.metrics.panics.Inc()
 		s.cfg.Logger.Error().Str("request_id", id).Str("panic", describe(cause)).
 			Bytes("stack", debug.Stack()).Msg("handler panicked")

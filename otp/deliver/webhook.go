@@ -102,7 +102,7 @@ func (w *Webhook) Send(ctx context.Context, sender storage.Sender, e Envelope) e
 	if err != nil {
 		return callError(err)
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // only read
 	// Read what is there, so that the connection can serve again. The status
 	// has decided already, so it does not matter if this fails.
 	_, _ = io.CopyN(io.Discard, response.Body, maxResponse)

@@ -26,7 +26,8 @@ func TestFail(t *testing.T) {
 		want   storage.Lockout
 	}{
 		{
-			"first failure", usual, storage.Lockout{},
+			"first failure", usual,
+			storage.Lockout{},
 			storage.Lockout{Failures: 1, LastFailureAt: now, Version: 1},
 		},
 		{
@@ -70,27 +71,32 @@ func TestFail(t *testing.T) {
 			storage.Lockout{Failures: 16, LastFailureAt: now, LockedUntil: now.Add(128 * time.Minute), Version: 8},
 		},
 		{
-			"duration 0 locks for good", storage.LockoutPolicy{Threshold: 1},
+			"duration 0 locks for good",
+			storage.LockoutPolicy{Threshold: 1},
 			storage.Lockout{},
 			storage.Lockout{Failures: 1, LastFailureAt: now, LockedUntil: forever, Version: 1},
 		},
 		{
-			"no threshold means the first failure locks", storage.LockoutPolicy{Duration: time.Minute},
+			"no threshold means the first failure locks",
+			storage.LockoutPolicy{Duration: time.Minute},
 			storage.Lockout{},
 			storage.Lockout{Failures: 1, LastFailureAt: now, LockedUntil: now.Add(time.Minute), Version: 1},
 		},
 		{
-			"no ceiling means a day", storage.LockoutPolicy{Threshold: 1, Duration: 13 * time.Hour},
+			"no ceiling means a day",
+			storage.LockoutPolicy{Threshold: 1, Duration: 13 * time.Hour},
 			storage.Lockout{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
 			storage.Lockout{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour), Version: 1},
 		},
 		{
-			"a duration above the ceiling is not cut", storage.LockoutPolicy{Threshold: 1, Duration: time.Hour, MaxDuration: time.Minute},
+			"a duration above the ceiling is not cut",
+			storage.LockoutPolicy{Threshold: 1, Duration: time.Hour, MaxDuration: time.Minute},
 			storage.Lockout{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
 			storage.Lockout{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(time.Hour), Version: 1},
 		},
 		{
-			"doubling does not overflow", storage.LockoutPolicy{Threshold: 1, Duration: 1 << 61, MaxDuration: math.MaxInt64},
+			"doubling does not overflow",
+			storage.LockoutPolicy{Threshold: 1, Duration: 1 << 61, MaxDuration: math.MaxInt64},
 			storage.Lockout{Failures: 3, LastFailureAt: now},
 			storage.Lockout{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(math.MaxInt64), Version: 1},
 		},

@@ -26,7 +26,7 @@ func (s *Store) Run(ctx context.Context) error {
 		err := s.dialect.watch(ctx, s, hearing{changes: s.heard, work: s.work})
 		s.cache.deafen()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		}
 		s.log.Warn().Err(err).Msg("not listening for changes of configuration; reading it from the database")
 		select {

@@ -83,7 +83,7 @@ func (s *Store) wrap(ctx context.Context, what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) && s.dialect.classify(err) == storage.ErrUnavailable {
+	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) && errors.Is(s.dialect.classify(err), storage.ErrUnavailable) {
 		err = fmt.Errorf("%w (%w)", ended, err) // the driver reports the interruption only
 	}
 	if kind := s.kindOf(err); kind != nil {

@@ -233,10 +233,14 @@ func TestRefusals(t *testing.T) {
 		code      int
 		permanent bool
 	}{
-		{"greeting", 421, false}, {"greeting", 554, true},
-		{"mail", 451, false}, {"mail", 550, true},
-		{"rcpt", 450, false}, {"rcpt", 550, true},
-		{"data", 452, false}, {"data", 554, true},
+		{"greeting", 421, false},
+		{"greeting", 554, true},
+		{"mail", 451, false},
+		{"mail", 550, true},
+		{"rcpt", 450, false},
+		{"rcpt", 550, true},
+		{"data", 452, false},
+		{"data", 554, true},
 	}
 	for _, tt := range tests {
 		server := startServer(t, serverOptions{refuse: at(tt.stage, tt.code, "no jane@home.example today")})
