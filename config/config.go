@@ -44,7 +44,7 @@ type Config struct {
 
 	OTPLimitRecipient Rate           `env:"OTP_LIMIT_RECIPIENT" default:"60/10m" meaning:"How many one-time passwords may be asked for one username or e-mail address of a password profile, whether or not anybody has it: 60/10m is 60 at once and one more every 10 seconds. 0: no limit."`
 	OTPLimitClient    Rate           `env:"OTP_LIMIT_CLIENT" default:"0" meaning:"How many one-time passwords may be asked for through one API client, such as 600/1m. 0: no limit."`
-	OTPLimitAddress   Rate           `env:"OTP_LIMIT_ADDRESS" default:"30/1m" meaning:"How many one-time passwords one IPv4 address, or one /64 of IPv6, may ask for. Loopback is not counted: what asks from there is a proxy or a person at the machine. A storefront that asks on behalf of its users has one address; see trusted_proxies. 0: no limit."`
+	OTPLimitAddress   Rate           `env:"OTP_LIMIT_ADDRESS" default:"0" meaning:"How many one-time passwords one IPv4 address, or one /64 of IPv6, may ask for, such as 30/1m. Behind a proxy name it in trusted_proxies first, or everybody shares its address; a storefront that asks on behalf of its users has one, too. 0: no limit."`
 	TrustedProxies    []netip.Prefix `env:"TRUSTED_PROXIES" derived:"none" meaning:"Comma-separated CIDR blocks of the proxies in front of the server. From them, and from nobody else, X-Forwarded-For is believed."`
 
 	HashConcurrency int           `env:"HASH_CONCURRENCY" derived:"number of CPUs" meaning:"How many password hashes are computed at once, 1 to 1024; each takes about 19 MiB."`

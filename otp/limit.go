@@ -49,7 +49,7 @@ func (s *Service) charges(r storage.CodeRequest, from netip.Addr) []storage.Char
 		add(limits.Recipient, "recipient", r.ProfileID, key)
 	}
 	add(limits.Client, "client", r.ClientID)
-	if from.IsValid() && !from.Unmap().IsLoopback() {
+	if from.IsValid() {
 		add(limits.Address, "address", network(from).String())
 	}
 	return charges
