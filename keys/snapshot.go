@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -164,7 +165,8 @@ func (s *snapshot) published(kid string, now time.Time) *entry {
 	return e
 }
 
-// generate makes a key with its private half sealed; its times are unset.
+// generate makes a key with its private half sealed; its times are unset. A key
+// whose KID would look like a flag on a command line is thrown away.
 func generate(alg string, random io.Reader, sealer *Sealer) (storage.SigningKey, error) {
 	private, err := generatePrivate(alg, random)
 	if err != nil {
@@ -173,6 +175,9 @@ func generate(alg string, random io.Reader, sealer *Sealer) (storage.SigningKey,
 	jwk, err := publicJWK(alg, private.Public())
 	if err != nil {
 		return storage.SigningKey{}, err
+	}
+	if strings.HasPrefix(jwk.KeyID, "-") {
+		return generate(alg, random, sealer)
 	}
 	public, err := json.Marshal(jwk)
 	if err != nil {

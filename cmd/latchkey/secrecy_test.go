@@ -160,7 +160,7 @@ func TestNoSecretAtRest(t *testing.T) {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
 		awaitThat(t, "delivery was tried", func() bool {
-			return a.one("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts > 0") == "1"
+			return a.one("SELECT count(*) FROM messages WHERE state = 'queued' AND last_error <> ''") == "1"
 		})
 		waiting := a.remains()
 		a.inbox.answer.Store(http.StatusOK)
