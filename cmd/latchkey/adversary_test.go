@@ -51,17 +51,17 @@ ApiClients:
 // into the database past the server, and people for one test each.
 type arena struct {
 	*world
-	n    *node
-	app  *app
-	db   *sql.DB
-	came map[string]bool // messages by their idempotency id
+	n     *node
+	app   *app
+	db    *sql.DB
+	taken map[string]bool // messages that codeThrough has returned, by id
 }
 
 // enterArena serves the world; see world.serve for the settings.
 func enterArena(w *world, settings ...string) *arena {
 	w.t.Helper()
 	w.apply(arenaDocument)
-	a := &arena{world: w, came: map[string]bool{}}
+	a := &arena{world: w, taken: map[string]bool{}}
 	var err error
 	if a.app, err = w.cli(&w.clock).openApp(w.t.Context(), w.config()); err != nil {
 		w.t.Fatal(err)
@@ -212,17 +212,19 @@ func (a *arena) must(err error) {
 	}
 }
 
-// codeThrough asks for a code through a client and waits for it.
+// codeThrough asks for a code through a client and waits for it. A second copy
+// of an earlier message is passed over: a server whose clock is ahead takes a
+// message over before its time.
 func (a *arena) codeThrough(n *node, clientID, name string) string {
 	a.t.Helper()
 	if got := n.askForCodeThrough(clientID, name, ""); got.status != http.StatusNoContent {
 		a.t.Fatalf("asked for a code: %d %s", got.status, got.body)
 	}
 	m := a.inbox.next(a.t)
-	for a.came[m.header.Get("Idempotency-Key")] { // replicas with skewed clocks send a message twice
+	for a.taken[m.header.Get("Idempotency-Key")] {
 		m = a.inbox.next(a.t)
 	}
-	a.came[m.header.Get("Idempotency-Key")] = true
+	a.taken[m.header.Get("Idempotency-Key")] = true
 	if m.EventBody.Username != name || m.EventBody.ClientID != clientID {
 		a.t.Fatalf("a message for %q of client %q came, want %q of %q", m.EventBody.Username, m.EventBody.ClientID, name, clientID)
 	}
