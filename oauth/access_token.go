@@ -15,9 +15,6 @@ import (
 	"latchkey/storage"
 )
 
-// accessTokenType is the typ of an access token's header (RFC 9068 §2.1).
-const accessTokenType = "at+jwt"
-
 // messageTokenTTL is how long the token lives that a message carries for its
 // recipient.
 const messageTokenTTL = 10 * time.Minute
@@ -108,14 +105,14 @@ func (p *Provider) Mint(ctx context.Context, t grants.AccessToken) (string, erro
 // sign signs the claims. A client may be heard of before the first key of its
 // algorithm is, which was stored earlier; then the keys are read again.
 func (p *Provider) sign(ctx context.Context, alg string, claims *accessClaims) (string, error) {
-	token, err := p.cfg.Ring.Sign(alg, accessTokenType, claims)
+	token, err := p.cfg.Ring.Sign(alg, keys.TypeAccessToken, claims)
 	if !errors.Is(err, keys.ErrNoKey) {
 		return token, err
 	}
 	if err := p.cfg.Ring.Reload(ctx); err != nil {
 		return "", err
 	}
-	return p.cfg.Ring.Sign(alg, accessTokenType, claims)
+	return p.cfg.Ring.Sign(alg, keys.TypeAccessToken, claims)
 }
 
 func (p *Provider) signingAlg(c *storage.Client) string {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"latchkey/grants"
+	"latchkey/keys"
 	"latchkey/storage"
 )
 
@@ -106,7 +107,7 @@ func sees(caller *storage.Client, clientID string) bool {
 // parse returns the claims of one of our unexpired access tokens.
 func (p *Provider) parse(token string) (*accessClaims, bool) {
 	claims := new(accessClaims)
-	err := p.cfg.Ring.Parse(token, accessTokenType, claims, p.cfg.Issuer)
+	err := p.cfg.Ring.Parse(token, keys.TypeAccessToken, claims, p.cfg.Issuer)
 	return claims, err == nil
 }
 
