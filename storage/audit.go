@@ -8,6 +8,7 @@ import (
 // AuditEvent is something that somebody who answers for the server wants to
 // know of later. It holds no secret.
 type AuditEvent struct {
+	ID       string // the store gives one, rising with time
 	Time     time.Time
 	Action   string // "sign_in", "refresh", "code.requested", "message.delivered", …
 	Outcome  string // "success" or the reason of the refusal
@@ -16,6 +17,8 @@ type AuditEvent struct {
 	Username string        // as presented
 	Factor   string        // "otp", "pwd" or empty
 	TraceID  string        // correlation id of the HTTP request
+	Source   string        // address of who sent that request
+	Object   string        // what an administrator changed, "ApiClient/shop"; the others are then who did it
 	Took     time.Duration // from the message's queueing to its end
 }
 

@@ -5,16 +5,20 @@ import (
 	"time"
 )
 
-// CodeRequest is somebody's wish for one-time passwords, written down before
-// anybody looks whether the user exists, so that asking costs the same for
-// everyone. A worker resolves it into codes and messages.
+// CodeRequest is somebody's wish for one-time passwords, for codes to renew a
+// password or for forgotten usernames, written down before anybody looks
+// whether the user exists, so that asking costs the same for everyone. A worker
+// resolves it into codes and messages.
 type CodeRequest struct {
 	ID        string
-	ClientID  string
+	Type      MessageType // what is to be sent
+	ClientID  string      // through which it was asked for; empty: none in particular
 	ProfileID string
 	Username  string // as asked; may be empty
 	Email     string // as asked; may be empty
+	UserUID   string // whom an invitation is for; else empty
 	Purpose   Purpose
+	URL       string // where a password is renewed, for the message to tell
 	TraceID   string // correlation id of the HTTP request
 	CreatedAt time.Time
 	ExpiresAt time.Time // of the codes it yields
@@ -23,9 +27,11 @@ type CodeRequest struct {
 // Issuance is what a request was resolved into: all of it takes effect in one
 // transaction, together with the end of the request, or nothing does.
 type Issuance struct {
-	RequestID string
-	Now       time.Time
-	Codes     []IssuedCode
+	RequestID     string
+	Now           time.Time
+	Codes         []IssuedCode
+	Verifications []IssuedVerification
+	Messages      []Message // that carry no code
 }
 
 // IssuedCode replaces a login's code and queues the messages that carry it.
@@ -35,12 +41,22 @@ type IssuedCode struct {
 	Messages []Message
 }
 
+// IssuedVerification replaces a login's verification code and queues the
+// messages that carry it.
+type IssuedVerification struct {
+	Code     VerificationCode
+	Messages []Message
+}
+
 // MessageType names what a message tells, in OrderCloud's words.
 type MessageType string
 
 // The message types that exist here.
 const (
-	MessageOneTimePassword MessageType = "OneTimePassword"
+	MessageOneTimePassword   MessageType = "OneTimePassword"
+	MessageForgottenPassword MessageType = "ForgottenPassword"
+	MessageForgottenUsername MessageType = "ForgottenUsername"
+	MessageNewUserInvitation MessageType = "NewUserInvitation"
 )
 
 // SenderKind is how a sender delivers.
@@ -60,6 +76,15 @@ type SignatureScheme string
 const (
 	DialectSignature         SignatureScheme = ""
 	StandardWebhookSignature SignatureScheme = "standard-webhooks"
+)
+
+// Dialect is in whose words a webhook is told.
+type Dialect string
+
+// The dialects of webhooks.
+const (
+	OrderCloudDialect  Dialect = "" // message sender
+	ElasticPathDialect Dialect = "elasticpath"
 )
 
 // TLSMode is how a connection to a mail server is protected.
@@ -90,8 +115,11 @@ type Sender struct {
 	RealmID        string
 	Name           string
 	Description    string
+	Active         bool // messages go to it; an inactive one serves nobody
+	Dialect        Dialect
 	Kind           SenderKind
 	Types          []MessageType
+	DeliveryConfig string // id of the DeliveryConfig whose endpoint and secret it uses; empty: its own
 	URL            string
 	SharedKey      Sealed
 	Signature      SignatureScheme
@@ -111,7 +139,7 @@ type Sender struct {
 // Serves tells whether the sender is to deliver messages of type t to users of
 // the account (or, for an empty account, to admin users).
 func (s *Sender) Serves(t MessageType, u User) bool {
-	return s.handles(t) && s.assigned(u)
+	return s.Active && s.handles(t) && s.assigned(u)
 }
 
 func (s *Sender) handles(t MessageType) bool {
@@ -137,6 +165,33 @@ func (s *Sender) assigned(u User) bool {
 	}
 	return false
 }
+
+// DeliveryConfig is an endpoint with its secret that message senders share
+// (OrderCloud: integrations/deliveryconfig).
+type DeliveryConfig struct {
+	ID                   string
+	RealmID              string
+	Name                 string
+	Enabled              bool // else its senders serve nobody
+	Target               DeliveryTarget
+	URL                  string
+	Secret               Sealed
+	CustomAuthHeaderName string
+	CustomAuthHeader     Sealed // its value
+
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// DeliveryTarget is which of OrderCloud's two kinds of target a DeliveryConfig
+// has.
+type DeliveryTarget string
+
+// The delivery targets.
+const (
+	MessageSenderTarget DeliveryTarget = "MessageSender"
+	HTTPTarget          DeliveryTarget = "Http"
+)
 
 // Sealed is a secret encrypted under the key-encryption key of that id.
 type Sealed struct {

@@ -1,6 +1,9 @@
 package storage
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What a store answers when it does not do what it was asked. Wrapped errors
 // carry the detail; callers compare with errors.Is.
@@ -9,6 +12,9 @@ var (
 	ErrNotFound = errors.New("no such record")
 	// ErrConflict says that a record with that identity exists already.
 	ErrConflict = errors.New("record exists already")
+	// ErrUsernameTaken is the ErrConflict of a login whose name another login of
+	// the profile has.
+	ErrUsernameTaken = fmt.Errorf("username taken: %w", ErrConflict)
 	// ErrStale says that the record changed since the caller read it.
 	ErrStale = errors.New("record changed meanwhile")
 	// ErrRefused says that a settlement found the login locked or disabled, or

@@ -30,7 +30,7 @@ func (c *Client) Refusal(p *Principal, now time.Time) string {
 		return RefusedLoginInactive
 	case p.Lockout.Locked(now):
 		return RefusedLocked
-	case p.User.Kind != Admin && !p.Account.Active:
+	case p.User.AccountUID != "" && !p.Account.Active:
 		return RefusedAccountInactive
 	case !c.Admits(p.User):
 		return RefusedNotAdmitted

@@ -15,11 +15,32 @@ const (
 // Realm is a namespace of users (OrderCloud: marketplace; Elastic Path:
 // authentication realm).
 type Realm struct {
-	ID                   string
-	Name                 string
+	ID   string
+	Name string
+
+	// The settings of sign-ins by account members (Elastic Path: account
+	// authentication settings).
+	SelfSignup        bool           // whoever comes may make a login
+	AutoCreateAccount bool           // each new member gets an account of its own
+	SelfManagement    SelfManagement // what a member may change about itself
+	AccountTokenTTL   time.Duration  // of account-member tokens; 0: a day
+
+	RedirectURIs         []string
+	DuplicateEmailPolicy string // "allowed", "api_only" or "disallowed"; kept for the dialect
+
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
 }
+
+// SelfManagement is what an account member may change about itself with an
+// account-member token.
+type SelfManagement string
+
+// The settings of SelfManagement, by their Elastic Path names.
+const (
+	SelfManagementDisabled SelfManagement = "disabled"
+	SelfManagementUpdate   SelfManagement = "update_only"
+)
 
 // PasswordProfile says how a login of a realm works.
 type PasswordProfile struct {
@@ -72,6 +93,41 @@ type PasswordRules struct {
 	Digit            bool
 	Special          bool
 	MaxRepeatedChars int // 0: no limit
+
+	// These come from security profiles only; see Tightened.
+	MaxAge  time.Duration // after which a password must be changed; 0: never
+	MinAge  time.Duration // before which it may not be changed again; 0: at any time
+	History int           // how many former passwords may not come back
+}
+
+// Tightened returns the stricter of the rules and a security profile's, field
+// by field.
+func (r PasswordRules) Tightened(by PasswordPolicy) PasswordRules {
+	r.MinLength = max(r.MinLength, number(by.MinimumCharacterCount))
+	r.UpperCase = r.UpperCase || by.UpperCaseRequired
+	r.LowerCase = r.LowerCase || by.LowerCaseRequired
+	r.Digit = r.Digit || by.NumericRequired
+	r.Special = r.Special || by.SpecialRequired
+	r.MaxRepeatedChars = lower(r.MaxRepeatedChars, number(by.MaxConsecutiveDupes))
+	r.MaxAge = lower(r.MaxAge, number(by.MaximumPasswordAge))
+	r.MinAge = max(r.MinAge, number(by.MinimumPasswordAge))
+	r.History = max(r.History, number(by.LimitPasswordReuse))
+	return r
+}
+
+// lower returns the smaller of two limits, where 0 is no limit.
+func lower[N int | time.Duration](a, b N) N {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+func number[N int | time.Duration](p *N) N {
+	if p == nil {
+		return 0
+	}
+	return *p
 }
 
 // UserKind says which of the three parties a user belongs to.
@@ -91,7 +147,9 @@ type User struct {
 	Kind       UserKind
 	AccountUID string // the buyer or supplier it belongs to; empty for admin users
 	ID         string // in the dialects; unique in its account
+	Name       string // in full; empty: FirstName and LastName
 	FirstName  string
+	MiddleName string
 	LastName   string
 	Email      string
 	EmailKey   string // otp.NormalizeUsername(Email)
@@ -104,6 +162,15 @@ type User struct {
 
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
+}
+
+// NewUser is a user who comes into being together with what goes with it, all
+// of it or nothing. A user of an account becomes a member of it as well.
+type NewUser struct {
+	User       User
+	Login      *Login       // with the hash of its password, if it has one
+	Account    *Account     // of its own, which it becomes a member of
+	Invitation *CodeRequest // of type MessageNewUserInvitation; nil: nobody is told
 }
 
 // Login is a name in a password profile with which a user signs in. It carries
@@ -148,16 +215,32 @@ type Account struct {
 	Active  bool
 	XP      json.RawMessage
 
+	LegalName      string
+	RegistrationID string
+	ExternalRef    string
+	ParentUID      string // of the account it is part of; empty: none
+
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Membership makes a user a member of an account, with roles there.
+// Membership makes a user a member of an account, with roles there. A user who
+// belongs to an account is a member of it from the start.
 type Membership struct {
+	ID         string // in the dialects
 	AccountUID string
 	UserUID    string
 	Roles      []string
-	CreatedAt  time.Time
+
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Member is a membership with its account: what an account-member token is
+// scoped to.
+type Member struct {
+	Membership Membership
+	Account    Account
 }
 
 // SecurityProfile is a named set of roles with the password policy of those
@@ -181,6 +264,9 @@ type PasswordPolicy struct {
 	LockoutDuration       *time.Duration `json:",omitempty"` // 0: until an administrator unlocks
 	MinimumCharacterCount *int           `json:",omitempty"`
 	MaxConsecutiveDupes   *int           `json:",omitempty"`
+	LimitPasswordReuse    *int           `json:",omitempty"`
+	MaximumPasswordAge    *time.Duration `json:",omitempty"`
+	MinimumPasswordAge    *time.Duration `json:",omitempty"`
 	UpperCaseRequired     bool           `json:",omitempty"`
 	LowerCaseRequired     bool           `json:",omitempty"`
 	SpecialRequired       bool           `json:",omitempty"`

@@ -17,6 +17,7 @@ type Principal struct {
 	Known   bool // false: no such login; then only Key, Lockout and Policy are set
 	Lockout Lockout
 	Policy  LockoutPolicy // the profile's, tightened by the user's security profiles
+	Rules   PasswordRules // for a new permanent password; likewise
 
 	Login   Login
 	User    User
@@ -77,7 +78,7 @@ type TokenFamily struct {
 	ClientID   string
 	UserUID    string
 	LoginID    string
-	AccountUID string // of an account-member token
+	AccountUID string // the account its tokens are scoped to; empty: none
 	Scope      []string
 	AMR        []string // RFC 8176: "otp" or "pwd"
 	AuthTime   time.Time
@@ -95,11 +96,54 @@ type TokenFamily struct {
 type FamilyState struct {
 	Family    TokenFamily
 	Principal Principal
+	Member    *Member // of the family's account; nil: none, or a member no longer
 }
 
-// TokenStanding is what can end an access token before its time.
+// TokenRef is what a token says about itself; empty fields are not looked up.
+type TokenRef struct {
+	JTI        string
+	FamilyID   string
+	UserUID    string
+	LoginID    string
+	AccountUID string // the account it is scoped to
+}
+
+// TokenStanding is what can end a token before its time.
 type TokenStanding struct {
-	Revoked       bool // the token itself was revoked
-	FamilyRevoked bool // its refresh family was, or is gone
+	Revoked       bool      // the token itself was revoked
+	FamilyRevoked bool      // its refresh family was, or is gone
+	FamilyBegan   time.Time // when the refresh family began; zero: it has none
 	Principal     Principal
+	Member        *Member // of the account it is scoped to; nil: none, or a member no longer
+}
+
+// VerificationCode lets a login set a new permanent password (OrderCloud:
+// password renewal). A login has at most one; issuing another replaces it. It
+// is no one-time password: nobody signs in with it.
+type VerificationCode struct {
+	ID        string
+	LoginID   string
+	RequestID string
+	ClientID  string // the client it was asked for through; empty: any of the profile
+	Digest    Digest
+	ExpiresAt time.Time
+	UsedAt    time.Time
+}
+
+// Live tells whether the code can still be used at the time now.
+func (c *VerificationCode) Live(now time.Time) bool {
+	return c.ID != "" && c.UsedAt.IsZero() && now.Before(c.ExpiresAt)
+}
+
+// PasswordChange is a new permanent password that is to take effect. It does
+// so only if the login is active and, with Code, not locked and the code live;
+// then older refresh families and access tokens of the login are dead, its
+// one-time password and its verification code are used up, and its failures
+// are cleared, all or nothing.
+type PasswordChange struct {
+	LoginID string
+	Hash    string
+	Keep    int    // former hashes to remember, the replaced one included
+	CodeID  string // the verification code that allows it; empty: somebody else did
+	Now     time.Time
 }
