@@ -67,6 +67,16 @@ type Digest struct {
 	Sum      []byte
 }
 
+// creationSkew is how far the clocks of two replicas may be apart before what
+// one issues through a client that the other has just made is taken for an older
+// client's.
+const creationSkew = time.Minute
+
+// Issued tells whether something that was issued at that time through a client
+// of this ID was issued through this one, and not through one that was deleted
+// before this one was made.
+func (c *Client) Issued(at time.Time) bool { return !at.Before(c.CreatedAt.Add(-creationSkew)) }
+
 // HasGrant tells whether the client may use the grant type.
 func (c *Client) HasGrant(grantType string) bool {
 	for _, g := range c.GrantTypes {

@@ -15,6 +15,9 @@ var (
 	// ErrUsernameTaken is the ErrConflict of a login whose name another login of
 	// the profile has.
 	ErrUsernameTaken = fmt.Errorf("username taken: %w", ErrConflict)
+	// ErrTooMany says that there are as many records of that kind as there may
+	// be.
+	ErrTooMany = errors.New("no room for another record")
 	// ErrStale says that the record changed since the caller read it.
 	ErrStale = errors.New("record changed meanwhile")
 	// ErrRefused says that a settlement found the login locked or disabled, or
@@ -24,3 +27,7 @@ var (
 	// decided and nothing was written, so the caller may try again.
 	ErrUnavailable = errors.New("storage unavailable")
 )
+
+// MustBeNew is the Version of a record that is to be written only if there is
+// none of its identity yet; else the store answers ErrConflict.
+const MustBeNew int64 = -1

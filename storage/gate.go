@@ -19,11 +19,25 @@ const (
 // user may be served through the client at the time now, and otherwise why
 // not.
 func (c *Client) Refusal(p *Principal, now time.Time) string {
+	if p.Known && !c.Active {
+		return RefusedClientInactive
+	}
+	if reason := p.Refusal(now); reason != "" {
+		return reason
+	}
+	if !c.Admits(p.User) {
+		return RefusedNotAdmitted
+	}
+	return ""
+}
+
+// Refusal is the part of the gate that does not depend on a client, for what
+// no client in particular was asked for. It answers "" if the user may be
+// served at the time now, and otherwise why not.
+func (p *Principal) Refusal(now time.Time) string {
 	switch {
 	case !p.Known:
 		return RefusedUnknown
-	case !c.Active:
-		return RefusedClientInactive
 	case !p.User.Active:
 		return RefusedUserInactive
 	case !p.Login.Active:
@@ -32,8 +46,6 @@ func (c *Client) Refusal(p *Principal, now time.Time) string {
 		return RefusedLocked
 	case p.User.AccountUID != "" && !p.Account.Active:
 		return RefusedAccountInactive
-	case !c.Admits(p.User):
-		return RefusedNotAdmitted
 	}
 	return ""
 }

@@ -36,7 +36,7 @@ func TestRefusal(t *testing.T) {
 		}, ""},
 		"admin not admitted": {func(_ *storage.Client, p *storage.Principal) { p.User.Kind = storage.Admin }, storage.RefusedNotAdmitted},
 		"admin needs no account": {func(c *storage.Client, p *storage.Principal) {
-			c.AllowSeller, p.User.Kind, p.Account = true, storage.Admin, storage.Account{}
+			c.AllowSeller, p.User.Kind, p.User.AccountUID, p.Account = true, storage.Admin, "", storage.Account{}
 		}, ""},
 		"supplier is not a buyer": {func(_ *storage.Client, p *storage.Principal) { p.User.Kind = storage.Supplier }, storage.RefusedNotAdmitted},
 	}
@@ -47,6 +47,13 @@ func TestRefusal(t *testing.T) {
 			tt.change(&c, &p)
 			if got := c.Refusal(&p, now); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
+			}
+			want := tt.want
+			if want == storage.RefusedClientInactive || want == storage.RefusedNotAdmitted {
+				want = ""
+			}
+			if got := p.Refusal(now); got != want {
+				t.Errorf("without a client: got %q, want %q", got, want)
 			}
 		})
 	}

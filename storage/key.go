@@ -10,6 +10,7 @@ type SigningKey struct {
 	Alg         string // JWS algorithm
 	Public      []byte // JWK
 	Private     Sealed // PKCS #8
+	Predecessor string // KID of the key that it was made to succeed; empty: the first of its algorithm
 	CreatedAt   time.Time
 	ActivatesAt time.Time
 	RetiresAt   time.Time // zero: when its successor activates
@@ -17,9 +18,59 @@ type SigningKey struct {
 	RevokedAt   time.Time
 }
 
+// SigningKeyChange is a change of the signing keys, of which everything takes
+// effect or nothing.
+type SigningKeyChange struct {
+	// Add are new keys.
+	Add []SigningKey
+	// Update are keys whose times are overwritten, except when they were created
+	// and, if they were, revoked.
+	Update []SigningKey
+	// Remove are the KIDs of keys to delete; unknown ones do not matter.
+	Remove []string
+}
+
 // Pepper is a secret that keys digests.
 type Pepper struct {
 	ID        string
 	Secret    Sealed // 32 bytes
 	CreatedAt time.Time
+}
+
+// SealedKind is a kind of secret that is kept sealed.
+type SealedKind string
+
+// The kinds of sealed secrets.
+const (
+	SealedSigningKey     SealedKind = "signing key"
+	SealedPepper         SealedKind = "pepper"
+	SealedSharedKey      SealedKind = "sender shared key"
+	SealedSigningSecrets SealedKind = "sender signing secrets"
+	SealedSMTPPassword   SealedKind = "sender SMTP password"
+	SealedDeliverySecret SealedKind = "delivery config secret"
+	SealedDeliveryHeader SealedKind = "delivery config header"
+	SealedMessage        SealedKind = "queued message"
+)
+
+// SealedKinds lists all kinds of sealed secrets.
+func SealedKinds() []SealedKind {
+	return []SealedKind{
+		SealedSigningKey, SealedPepper, SealedSharedKey, SealedSigningSecrets, SealedSMTPPassword,
+		SealedDeliverySecret, SealedDeliveryHeader, SealedMessage,
+	}
+}
+
+// SealedSecret is a sealed secret of the record with that ID.
+type SealedSecret struct {
+	Kind   SealedKind
+	ID     string
+	Sealed Sealed
+}
+
+// SealedCount is how many secrets of a kind are sealed under the master key of
+// that id.
+type SealedCount struct {
+	Kind  SealedKind
+	KeyID string
+	Count int
 }

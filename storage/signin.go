@@ -66,6 +66,10 @@ type Settlement struct {
 	// changed since.
 	PasswordSetAt time.Time
 
+	// Resumed says that nothing was verified anew, but that a sign-in which
+	// took effect before goes on: then the failures since stay counted.
+	Resumed bool
+
 	BeginFamily *TokenFamily // nil: no refresh token
 	Now         time.Time
 }

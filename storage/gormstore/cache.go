@@ -22,6 +22,7 @@ type cache struct {
 	profiles shelf[storage.PasswordProfile]
 	security shelf[map[string]storage.SecurityProfile]
 	senders  shelf[[]storage.Sender]
+	delivery shelf[storage.DeliveryConfig]
 
 	dropped chan struct{} // wakes the watcher
 }
@@ -36,6 +37,7 @@ func newCache() *cache {
 	c := &cache{dropped: make(chan struct{}, 1)}
 	c.clients.max = maxCachedClients
 	c.profiles.max = maxCachedClients
+	c.delivery.max = maxCachedClients
 	c.security.max, c.senders.max = 1, 1
 	c.clear()
 	return c
@@ -47,6 +49,7 @@ func (c *cache) clear() {
 	c.profiles.items = make(map[string]storage.PasswordProfile)
 	c.security.items = make(map[string]map[string]storage.SecurityProfile)
 	c.senders.items = make(map[string][]storage.Sender)
+	c.delivery.items = make(map[string]storage.DeliveryConfig)
 }
 
 // drop forgets everything, because this process changed something.

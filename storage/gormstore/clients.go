@@ -160,23 +160,66 @@ func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client
 
 // AddClientSecret adds a secret to a client, which is not public from then on.
 // An unknown client is storage.ErrNotFound, a secret ID in use
-// storage.ErrConflict.
-func (s *Store) AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret) error {
+// storage.ErrConflict; one that has limit secrets already, however many are
+// added at the same time, is storage.ErrTooMany. 0 is no limit.
+func (s *Store) AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret, limit int) error {
 	if secret.CreatedAt.IsZero() {
 		secret.CreatedAt = s.now()
 	}
+	key := clientKey(clientID)
 	return s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.roomForSecret(ctx, key, limit); err != nil {
+			return err
+		}
 		_, err := s.exec(ctx, "add client secret",
 			"INSERT INTO client_secrets ("+secretColumns.list()+") VALUES ("+secretColumns.marks()+")",
-			secret.ID, clientKey(clientID), secret.Name, secret.Digest.PepperID, blob(secret.Digest.Sum),
+			secret.ID, key, secret.Name, secret.Digest.PepperID, blob(secret.Digest.Sum),
 			micros(secret.ExpiresAt), micros(secret.CreatedAt))
 		if err != nil {
 			return err
 		}
 		_, err = s.exec(ctx, "end public client",
-			"UPDATE clients SET public = FALSE WHERE id_key = ? AND public", clientKey(clientID))
+			"UPDATE clients SET public = FALSE WHERE id_key = ? AND public", key)
 		return s.changed(ctx, err)
 	})
+}
+
+// roomForSecret locks the client, so that those who count take turns.
+func (s *Store) roomForSecret(ctx context.Context, key string, limit int) error {
+	if limit == 0 {
+		return nil
+	}
+	if _, err := get[string](ctx, s, "client", "SELECT id FROM clients WHERE id_key = ?"+s.dialect.locks(), key); err != nil {
+		return err
+	}
+	n, err := get[int](ctx, s, "count client secrets", "SELECT count(*) FROM client_secrets WHERE client_key = ?", key)
+	if err == nil && n >= limit {
+		err = s.wrap(ctx, "add client secret", storage.ErrTooMany)
+	}
+	return err
+}
+
+// ChangeClientSecret stores what change makes of a secret's name and expiry,
+// and returns the secret. Nobody else changes it meanwhile. An unknown secret
+// is storage.ErrNotFound; an error of change is handed on.
+func (s *Store) ChangeClientSecret(
+	ctx context.Context, clientID, secretID string, change func(*storage.ClientSecret) error,
+) (secret storage.ClientSecret, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		row, err := get[secretRow](ctx, s, "client secret", "SELECT "+secretColumns.list()+
+			" FROM client_secrets WHERE client_key = ? AND id = ?"+s.dialect.locks(), clientKey(clientID), secretID)
+		if err != nil {
+			return err
+		}
+		secret = row.record()
+		if err := change(&secret); err != nil {
+			return err
+		}
+		_, err = s.exec(ctx, "change client secret", "UPDATE client_secrets SET name = ?, expires_at = ? WHERE id = ?",
+			secret.Name, micros(secret.ExpiresAt), row.ID)
+		return s.changed(ctx, err)
+	})
+	return secret, err
 }
 
 // DeleteClientSecret deletes a secret of a client or answers

@@ -12,22 +12,27 @@ import (
 
 type requestRow struct {
 	ID        string `gorm:"column:id"`
+	Type      string `gorm:"column:type"`
 	ClientID  string `gorm:"column:client_id"`
 	ProfileID string `gorm:"column:profile_id"`
 	Username  string `gorm:"column:username"`
 	Email     string `gorm:"column:email"`
+	UserUID   string `gorm:"column:user_uid"`
 	Purpose   string `gorm:"column:purpose"`
+	URL       string `gorm:"column:url"`
 	TraceID   string `gorm:"column:trace_id"`
 	CreatedAt int64  `gorm:"column:created_at"`
 	ExpiresAt int64  `gorm:"column:expires_at"`
 }
 
-const requestColumns columns = "id client_id profile_id username email purpose trace_id created_at expires_at"
+const requestColumns columns = `id type client_id profile_id username email user_uid purpose url trace_id
+	created_at expires_at`
 
 func (r *requestRow) record() storage.CodeRequest {
 	return storage.CodeRequest{
-		ID: r.ID, ClientID: r.ClientID, ProfileID: r.ProfileID, Username: r.Username, Email: r.Email,
-		Purpose: storage.Purpose(r.Purpose), TraceID: r.TraceID,
+		ID: r.ID, Type: storage.MessageType(r.Type), ClientID: r.ClientID, ProfileID: r.ProfileID,
+		Username: r.Username, Email: r.Email, UserUID: r.UserUID,
+		Purpose: storage.Purpose(r.Purpose), URL: r.URL, TraceID: r.TraceID,
 		CreatedAt: instant(r.CreatedAt), ExpiresAt: instant(r.ExpiresAt),
 	}
 }
@@ -40,7 +45,7 @@ func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charg
 	insert := statement{
 		sql: "INSERT INTO code_requests (" + requestColumns.list() + ", lease_until, ended_at) SELECT " + requestColumns.marks() + ", 0, 0",
 		args: []any{
-			r.ID, r.ClientID, r.ProfileID, r.Username, r.Email, string(r.Purpose), r.TraceID,
+			r.ID, string(r.Type), r.ClientID, r.ProfileID, r.Username, r.Email, r.UserUID, string(r.Purpose), r.URL, r.TraceID,
 			micros(r.CreatedAt), micros(r.ExpiresAt),
 		},
 	}
@@ -76,9 +81,10 @@ func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time
 }
 
 // IssueCodes ends a request and, in the same transaction, gives each login its
-// new code in place of the older one and queues the messages. A request that
-// was ended already, or never existed, is storage.ErrStale, an unknown login
-// storage.ErrNotFound; then nothing takes effect.
+// new one-time password or verification code in place of the older one and
+// queues the messages. A request that was ended already, or never existed, is
+// storage.ErrStale, an unknown login storage.ErrNotFound; then nothing takes
+// effect.
 func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
 		n, err := s.exec(ctx, "end code request",
@@ -91,7 +97,12 @@ func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) error {
 				return err
 			}
 		}
-		return nil
+		for _, issued := range byLogin(x.Verifications) {
+			if err := s.issueVerification(ctx, issued, x.Now); err != nil {
+				return err
+			}
+		}
+		return s.addMessages(ctx, "", x.Messages)
 	})
 }
 
@@ -115,17 +126,6 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode, now time.Time) 
 	if err := affected(n, err, fmt.Errorf("store code of login %s: %w", x.LoginID, storage.ErrNotFound)); err != nil {
 		return err
 	}
-	_, err = s.exec(ctx, "note code",
-		`INSERT INTO issued_codes (id, request_id, login_id, issued_at, expires_at, redeemed_at, retired_at)
-		VALUES (?, ?, ?, ?, ?, 0, 0)`, c.ID, c.RequestID, x.LoginID, micros(now), micros(c.ExpiresAt))
-	if err != nil {
-		return err
-	}
-	for _, m := range x.Messages {
-		m.CodeID = c.ID
-		if err := s.addMessage(ctx, m); err != nil {
-			return err
-		}
-	}
-	return nil
+	fate := storage.CodeFate{ID: c.ID, RequestID: c.RequestID, LoginID: x.LoginID, IssuedAt: now, ExpiresAt: c.ExpiresAt}
+	return s.noteCode(ctx, fate, x.Messages)
 }

@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,6 +16,7 @@ import (
 // dialect is what the two databases do differently, beyond opening.
 type dialect interface {
 	opener
+	expressions
 	// classify gives the sentinel that a driver's error stands for, or nil.
 	classify(err error) error
 	// both lets two statements take effect, both or neither: the second, an
@@ -33,6 +35,22 @@ type dialect interface {
 	watch(ctx context.Context, s *Store, hear hearing) error
 	// tell makes the watches of other stores hear that there is work.
 	tell(ctx context.Context, s *Store) error
+}
+
+// expressions are what lists are filtered and sorted by.
+type expressions interface {
+	// bytewise makes text compare and sort by bytes, and lower() change ASCII
+	// letters only.
+	bytewise(text string) string
+	// like compares text with a pattern in which an asterisk is any text, and
+	// nothing else is special.
+	like(text statement, pattern string) statement
+	// member reads what a path leads to in a column of JSON: the text of a string
+	// or a boolean, and a number, each NULL if it is something else. A column
+	// that is no JSON has no members.
+	member(column string, path []string) (text, number statement)
+	// number is a value to compare a member's number with.
+	number(value json.Number) statement
 }
 
 // hearing is what a watch calls.

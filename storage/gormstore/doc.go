@@ -20,14 +20,27 @@
 // changes; while it does not run or has lost its connection, every read goes
 // to the database. Within [Store.InTx] nothing is read from the cache.
 //
+// # Lists
+//
+// Each List method documents its fields and the order without a Sort. Text is
+// compared and sorted by its bytes, and a Fold ignores the case of ASCII letters
+// only, on both databases alike. Numbers, booleans, times (RFC 3339) and
+// durations (in Go's notation) have no patterns. A path into XP has names of
+// ASCII letters, digits, hyphens and underscores; a number there is compared as
+// one, true and false as these words, and null, lists, objects and what is
+// missing are empty. Anything else, a Limit outside of 1 to 10,000, more than
+// 500 comparisons and values that are no text are storage.ErrQuery. Items and
+// Total are not read in one instant. The last page is read from the other end
+// of an index and costs what the first one costs.
+//
 // # Errors
 //
-// Methods answer storage.ErrNotFound, ErrConflict, ErrStale, ErrRefused and
-// ErrUnavailable, wrapped with the operation's name. An unknown reference (a
-// foreign key) is ErrNotFound too. A cancelled context stays context.Canceled,
-// an exceeded deadline is ErrUnavailable. An error that arrives instead of the
-// answer to a commit leaves open whether the write took effect, as with any
-// database.
+// Methods answer storage.ErrNotFound, ErrConflict, ErrStale, ErrRefused,
+// ErrQuery and ErrUnavailable, wrapped with the operation's name. An unknown
+// reference (a foreign key) is ErrNotFound too. A cancelled context stays
+// context.Canceled, an exceeded deadline is ErrUnavailable. An error that
+// arrives instead of the answer to a commit leaves open whether the write took
+// effect, as with any database.
 //
 // Only dialect.go tells one database from the other; postgres.go and sqlite.go
 // hold what differs.

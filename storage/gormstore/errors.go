@@ -15,7 +15,7 @@ import (
 
 func sentinels() []error {
 	return []error{
-		storage.ErrNotFound, storage.ErrConflict, storage.ErrStale,
+		storage.ErrNotFound, storage.ErrConflict, storage.ErrTooMany, storage.ErrStale,
 		storage.ErrRefused, storage.ErrUnavailable,
 	}
 }

@@ -53,18 +53,20 @@ func insertFamily(f storage.TokenFamily) statement {
 
 type familyStateRow struct {
 	Who    principalRow `gorm:"embedded"`
+	Scope  scopeRow     `gorm:"embedded"`
 	Family familyRow    `gorm:"embedded;embeddedPrefix:t_"`
 }
 
 // Family reads a family with its user as they are now, or answers
 // storage.ErrNotFound. The principal is unknown if user or login are gone; its
-// account is the user's own, whatever the family's AccountUID.
+// account is the user's own, whatever the family's AccountUID, which shows in
+// Member: the membership in an active account.
 func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, error) {
 	row, err := get[familyStateRow](ctx, s, "token family", s.texts.family, id)
 	if err != nil {
 		return storage.FamilyState{}, err
 	}
-	state := storage.FamilyState{Family: row.Family.record()}
+	state := storage.FamilyState{Family: row.Family.record(), Member: row.Scope.record()}
 	state.Principal, err = s.principal(ctx, &row.Who, row.Family.LoginID != "")
 	return state, err
 }
@@ -98,24 +100,30 @@ func (s *Store) RevokeToken(ctx context.Context, jti string, expiresAt time.Time
 
 type standingRow struct {
 	Who             principalRow `gorm:"embedded"`
+	Scope           scopeRow     `gorm:"embedded"`
 	RevokedJTI      string       `gorm:"column:revoked_jti"`
 	FamilyID        string       `gorm:"column:family_id"`
 	FamilyRevokedAt int64        `gorm:"column:family_revoked_at"`
+	FamilyCreatedAt int64        `gorm:"column:family_created_at"`
 }
 
 // TokenStanding reads what can end an access token before its time, in one
 // statement. Empty ids are left out: a token without family has none revoked,
-// one without user has an unknown principal. A login that is given but is not
-// the user's makes the principal unknown.
-func (s *Store) TokenStanding(ctx context.Context, jti, familyID, userUID, loginID string) (storage.TokenStanding, error) {
-	row, err := get[standingRow](ctx, s, "token standing", s.texts.standing, userUID, loginID, familyID, jti)
+// one without user has an unknown principal, one without account no member. A
+// login that is given but is not the user's makes the principal unknown. Member
+// is the user's membership in an active account.
+func (s *Store) TokenStanding(ctx context.Context, of storage.TokenRef) (storage.TokenStanding, error) {
+	row, err := get[standingRow](ctx, s, "token standing", s.texts.standing,
+		of.UserUID, of.LoginID, of.AccountUID, of.FamilyID, of.JTI)
 	if err != nil {
 		return storage.TokenStanding{}, err
 	}
 	standing := storage.TokenStanding{
 		Revoked:       row.RevokedJTI != "",
-		FamilyRevoked: familyID != "" && (row.FamilyID == "" || row.FamilyRevokedAt != 0),
+		FamilyRevoked: of.FamilyID != "" && (row.FamilyID == "" || row.FamilyRevokedAt != 0),
+		FamilyBegan:   instant(row.FamilyCreatedAt),
+		Member:        row.Scope.record(),
 	}
-	standing.Principal, err = s.principal(ctx, &row.Who, loginID != "")
+	standing.Principal, err = s.principal(ctx, &row.Who, of.LoginID != "")
 	return standing, err
 }

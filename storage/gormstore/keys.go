@@ -2,6 +2,8 @@ package gormstore
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"latchkey/storage"
 )
@@ -12,6 +14,7 @@ type signingKeyRow struct {
 	Public       []byte `gorm:"column:public"`
 	PrivateKeyID string `gorm:"column:private_key_id"`
 	Private      []byte `gorm:"column:private"`
+	Predecessor  string `gorm:"column:predecessor"`
 	CreatedAt    int64  `gorm:"column:created_at"`
 	ActivatesAt  int64  `gorm:"column:activates_at"`
 	RetiresAt    int64  `gorm:"column:retires_at"`
@@ -19,7 +22,7 @@ type signingKeyRow struct {
 	RevokedAt    int64  `gorm:"column:revoked_at"`
 }
 
-const signingKeyColumns columns = `kid alg public private_key_id private created_at activates_at retires_at
+const signingKeyColumns columns = `kid alg public private_key_id private predecessor created_at activates_at retires_at
 	gone_at revoked_at`
 
 // SigningKeys lists all signing keys, oldest first.
@@ -30,32 +33,65 @@ func (s *Store) SigningKeys(ctx context.Context) ([]storage.SigningKey, error) {
 	for _, r := range rows {
 		keys = append(keys, storage.SigningKey{
 			KID: r.KID, Alg: r.Alg, Public: content(r.Public), Private: sealed(r.PrivateKeyID, r.Private),
-			CreatedAt: instant(r.CreatedAt), ActivatesAt: instant(r.ActivatesAt), RetiresAt: instant(r.RetiresAt),
-			GoneAt: instant(r.GoneAt), RevokedAt: instant(r.RevokedAt),
+			Predecessor: r.Predecessor, CreatedAt: instant(r.CreatedAt), ActivatesAt: instant(r.ActivatesAt),
+			RetiresAt: instant(r.RetiresAt), GoneAt: instant(r.GoneAt), RevokedAt: instant(r.RevokedAt),
 		})
 	}
 	return keys, err
 }
 
-// AddSigningKey adds a signing key. A KID in use is storage.ErrConflict.
-func (s *Store) AddSigningKey(ctx context.Context, k storage.SigningKey) error {
-	_, err := s.exec(ctx, "add signing key",
-		"INSERT INTO signing_keys ("+signingKeyColumns.list()+") VALUES ("+signingKeyColumns.marks()+")",
-		k.KID, k.Alg, blob(k.Public), k.Private.KeyID, blob(k.Private.Data), micros(k.CreatedAt),
-		micros(k.ActivatesAt), micros(k.RetiresAt), micros(k.GoneAt), micros(k.RevokedAt))
+// ChangeSigningKeys makes the change as a whole or not at all. When a KID is in
+// use, or a key of the algorithm that is not revoked succeeds the same
+// predecessor already, it answers storage.ErrConflict: of many replicas that
+// announce a successor at once, one succeeds. An unknown KID to update is
+// storage.ErrNotFound. A revocation is never undone.
+func (s *Store) ChangeSigningKeys(ctx context.Context, c storage.SigningKeyChange) error {
+	// In the order of their names, so that two changes wait for each other
+	// instead of both; the updates first, for they make room for the additions.
+	update := slices.SortedFunc(slices.Values(c.Update), func(a, b storage.SigningKey) int { return strings.Compare(a.KID, b.KID) })
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		for _, k := range update {
+			if err := s.updateSigningKey(ctx, k); err != nil {
+				return err
+			}
+		}
+		for _, k := range c.Add {
+			if err := s.addSigningKey(ctx, k); err != nil {
+				return err
+			}
+		}
+		for _, kid := range slices.Sorted(slices.Values(c.Remove)) {
+			if _, err := s.exec(ctx, "remove signing key", "DELETE FROM signing_keys WHERE kid = ?", kid); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	return s.changed(ctx, err)
 }
 
-// UpdateSigningKey overwrites the sealed private key and the times of a signing
-// key, except when it was created or, if it was, revoked: a rotation cannot undo
-// a revocation. An unknown KID is storage.ErrNotFound.
-func (s *Store) UpdateSigningKey(ctx context.Context, k storage.SigningKey) error {
+func (s *Store) addSigningKey(ctx context.Context, k storage.SigningKey) error {
+	_, err := s.exec(ctx, "add signing key",
+		"INSERT INTO signing_keys ("+signingKeyColumns.list()+") VALUES ("+signingKeyColumns.marks()+")",
+		k.KID, k.Alg, blob(k.Public), k.Private.KeyID, blob(k.Private.Data), k.Predecessor, micros(k.CreatedAt),
+		micros(k.ActivatesAt), micros(k.RetiresAt), micros(k.GoneAt), micros(k.RevokedAt))
+	return err
+}
+
+// updateSigningKey leaves the private half alone, which Reseal may be changing.
+func (s *Store) updateSigningKey(ctx context.Context, k storage.SigningKey) error {
 	n, err := s.exec(ctx, "update signing key",
-		`UPDATE signing_keys SET private_key_id = ?, private = ?, activates_at = ?, retires_at = ?, gone_at = ?,
+		`UPDATE signing_keys SET activates_at = ?, retires_at = ?, gone_at = ?,
 		revoked_at = CASE WHEN revoked_at = 0 THEN ? ELSE revoked_at END WHERE kid = ?`,
-		k.Private.KeyID, blob(k.Private.Data), micros(k.ActivatesAt), micros(k.RetiresAt), micros(k.GoneAt),
-		micros(k.RevokedAt), k.KID)
-	return s.changed(ctx, affected(n, err, s.wrap(ctx, "update signing key", storage.ErrNotFound)))
+		micros(k.ActivatesAt), micros(k.RetiresAt), micros(k.GoneAt), micros(k.RevokedAt), k.KID)
+	return affected(n, err, s.wrap(ctx, "update signing key", storage.ErrNotFound))
+}
+
+// ClientSigningAlgs lists the JWS algorithms that clients name for their
+// tokens, each once.
+func (s *Store) ClientSigningAlgs(ctx context.Context) ([]string, error) {
+	return query[string](ctx, s, "signing algorithms of clients",
+		"SELECT DISTINCT signing_alg FROM clients WHERE signing_alg <> '' ORDER BY signing_alg")
 }
 
 type pepperRow struct {

@@ -110,6 +110,12 @@ func (s *Store) Login(ctx context.Context, profileID, usernameKey string) (stora
 	return row.record(), err
 }
 
+// LoginByID reads a login or answers storage.ErrNotFound.
+func (s *Store) LoginByID(ctx context.Context, id string) (storage.Login, error) {
+	row, err := get[loginRow](ctx, s, "login", "SELECT "+loginColumns.list()+" FROM logins WHERE id = ?", id)
+	return row.record(), err
+}
+
 // LoginsOfUser lists the logins of a user by profile.
 func (s *Store) LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error) {
 	rows, err := query[loginRow](ctx, s, "logins of user",
@@ -125,11 +131,11 @@ func (s *Store) LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, 
 // the one with that ID: profile, username, user and whether it is active. The
 // lockout state, the code and the password of an existing login stay. It
 // returns the login as stored. An outdated Version is storage.ErrStale, a
-// username another login of the profile has storage.ErrConflict, an unknown
+// username another login of the profile has storage.ErrUsernameTaken, an unknown
 // profile or user storage.ErrNotFound.
 func (s *Store) PutLogin(ctx context.Context, l storage.Login) (storage.Login, error) {
 	row := loginRowOf(l)
-	if err := put(ctx, s, "put login", &row); err != nil {
+	if err := taken(put(ctx, s, "put login", &row)); err != nil {
 		return storage.Login{}, err
 	}
 	return row.record(), nil
@@ -137,7 +143,7 @@ func (s *Store) PutLogin(ctx context.Context, l storage.Login) (storage.Login, e
 
 // SetPassword stores the hash of a permanent password, or none when hash is
 // empty. With endSessions every refresh family begun before now is dead and
-// the outstanding code with it. An unknown login is storage.ErrNotFound.
+// the outstanding codes with it. An unknown login is storage.ErrNotFound.
 func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.Time, endSessions bool) error {
 	set := "password_hash = ?, password_set_at = ?"
 	args := []any{hash, micros(now)}
@@ -156,7 +162,10 @@ func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.
 		if err := s.retire(ctx, loginID, now); err != nil {
 			return err
 		}
-		return update(ctx)
+		if err := update(ctx); err != nil {
+			return err
+		}
+		return s.endVerification(ctx, loginID, now)
 	})
 }
 

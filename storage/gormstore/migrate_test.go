@@ -57,7 +57,14 @@ func TestStatusBeforeMigration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []gormstore.Migration{{Version: 1, Name: "0001_init"}, {Version: 2, Name: "0002_senders"}, {Version: 3, Name: "0003_delivery"}}
+	want := []gormstore.Migration{
+		{Version: 1, Name: "0001_init"},
+		{Version: 2, Name: "0002_senders"},
+		{Version: 3, Name: "0003_delivery"},
+		{Version: 4, Name: "0004_resources"},
+		{Version: 5, Name: "0005_members"},
+		{Version: 6, Name: "0006_keys"},
+	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}

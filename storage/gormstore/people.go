@@ -12,7 +12,9 @@ type userRow struct {
 	Kind            string `gorm:"column:kind"`
 	AccountUID      string `gorm:"column:account_uid"`
 	ID              string `gorm:"column:id"`
+	Name            string `gorm:"column:name"`
 	FirstName       string `gorm:"column:first_name"`
+	MiddleName      string `gorm:"column:middle_name"`
 	LastName        string `gorm:"column:last_name"`
 	Email           string `gorm:"column:email"`
 	EmailKey        string `gorm:"column:email_key"`
@@ -25,42 +27,60 @@ type userRow struct {
 }
 
 const (
-	userFacts columns = `realm_id kind account_uid id first_name last_name email email_key phone active
-		locale tokens_valid_from`
-	userState    = "uid " + userFacts
+	userFacts columns = `realm_id kind account_uid id name first_name middle_name last_name email email_key phone
+		active locale`
+	userState    = "uid " + userFacts + " tokens_valid_from"
 	userSettable = userFacts + " xp"
-	userColumns  = "uid " + userSettable + " version created_at updated_at"
+	userColumns  = userState + " xp version created_at updated_at"
 )
 
 func (*userRow) TableName() string                  { return "users" }
 func (r *userRow) stamp() *stamps                   { return &r.Meta }
 func (r *userRow) identity() (column, value string) { return "uid", r.UID }
-func (*userRow) settable() columns                  { return userSettable }
+
+// settable leaves out from when on tokens are valid: whoever changes a user that
+// was read earlier does not bring revoked tokens back.
+func (*userRow) settable() columns { return userSettable }
+
+func userRowOf(u storage.User) userRow {
+	return userRow{
+		UID: u.UID, RealmID: u.RealmID, Kind: string(u.Kind), AccountUID: u.AccountUID, ID: u.ID,
+		Name: u.Name, FirstName: u.FirstName, MiddleName: u.MiddleName, LastName: u.LastName,
+		Email: u.Email, EmailKey: u.EmailKey, Phone: u.Phone,
+		Active: u.Active, Locale: u.Locale, XP: string(u.XP), TokensValidFrom: micros(u.TokensValidFrom),
+		Meta: stamps{Version: u.Version, Created: micros(u.CreatedAt)},
+	}
+}
 
 func (r *userRow) record() storage.User {
 	return storage.User{
 		UID: r.UID, RealmID: r.RealmID, Kind: storage.UserKind(r.Kind), AccountUID: r.AccountUID, ID: r.ID,
-		FirstName: r.FirstName, LastName: r.LastName, Email: r.Email, EmailKey: r.EmailKey, Phone: r.Phone,
+		Name: r.Name, FirstName: r.FirstName, MiddleName: r.MiddleName, LastName: r.LastName,
+		Email: r.Email, EmailKey: r.EmailKey, Phone: r.Phone,
 		Active: r.Active, Locale: r.Locale, XP: raw(r.XP), TokensValidFrom: instant(r.TokensValidFrom),
 		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
 }
 
 type accountRow struct {
-	UID     string `gorm:"column:uid;primaryKey"`
-	RealmID string `gorm:"column:realm_id"`
-	Kind    string `gorm:"column:kind"`
-	ID      string `gorm:"column:id"`
-	Name    string `gorm:"column:name"`
-	Active  bool   `gorm:"column:active"`
-	XP      string `gorm:"column:xp"`
-	Meta    stamps `gorm:"embedded"`
+	UID            string `gorm:"column:uid;primaryKey"`
+	RealmID        string `gorm:"column:realm_id"`
+	Kind           string `gorm:"column:kind"`
+	ID             string `gorm:"column:id"`
+	Name           string `gorm:"column:name"`
+	Active         bool   `gorm:"column:active"`
+	XP             string `gorm:"column:xp"`
+	LegalName      string `gorm:"column:legal_name"`
+	RegistrationID string `gorm:"column:registration_id"`
+	ExternalRef    string `gorm:"column:external_ref"`
+	ParentUID      string `gorm:"column:parent_uid"`
+	Meta           stamps `gorm:"embedded"`
 }
 
 const (
 	accountFacts    columns = "realm_id kind id name active"
 	accountState            = "uid " + accountFacts
-	accountSettable         = accountFacts + " xp"
+	accountSettable         = accountFacts + " xp legal_name registration_id external_ref parent_uid"
 	accountColumns          = "uid " + accountSettable + " version created_at updated_at"
 )
 
@@ -69,19 +89,21 @@ func (r *accountRow) stamp() *stamps                   { return &r.Meta }
 func (r *accountRow) identity() (column, value string) { return "uid", r.UID }
 func (*accountRow) settable() columns                  { return accountSettable }
 
-func (r *accountRow) record() storage.Account {
-	return storage.Account{
-		UID: r.UID, RealmID: r.RealmID, Kind: storage.UserKind(r.Kind), ID: r.ID,
-		Name: r.Name, Active: r.Active, XP: raw(r.XP),
-		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
+func accountRowOf(a storage.Account) accountRow {
+	return accountRow{
+		UID: a.UID, RealmID: a.RealmID, Kind: string(a.Kind), ID: a.ID, Name: a.Name, Active: a.Active,
+		XP: string(a.XP), LegalName: a.LegalName, RegistrationID: a.RegistrationID, ExternalRef: a.ExternalRef,
+		ParentUID: a.ParentUID, Meta: stamps{Version: a.Version, Created: micros(a.CreatedAt)},
 	}
 }
 
-type membershipRow struct {
-	AccountUID string `gorm:"column:account_uid"`
-	UserUID    string `gorm:"column:user_uid"`
-	Roles      string `gorm:"column:roles"`
-	CreatedAt  int64  `gorm:"column:created_at"`
+func (r *accountRow) record() storage.Account {
+	return storage.Account{
+		UID: r.UID, RealmID: r.RealmID, Kind: storage.UserKind(r.Kind), ID: r.ID,
+		Name: r.Name, Active: r.Active, XP: raw(r.XP), LegalName: r.LegalName,
+		RegistrationID: r.RegistrationID, ExternalRef: r.ExternalRef, ParentUID: r.ParentUID,
+		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
+	}
 }
 
 // Account reads an account by its identity in the dialects, or answers
@@ -96,10 +118,7 @@ func (s *Store) Account(ctx context.Context, realmID string, kind storage.UserKi
 // stored. An outdated Version is storage.ErrStale, an ID another account has
 // storage.ErrConflict.
 func (s *Store) PutAccount(ctx context.Context, a storage.Account) (storage.Account, error) {
-	row := accountRow{
-		UID: a.UID, RealmID: a.RealmID, Kind: string(a.Kind), ID: a.ID, Name: a.Name, Active: a.Active,
-		XP: string(a.XP), Meta: stamps{Version: a.Version, Created: micros(a.CreatedAt)},
-	}
+	row := accountRowOf(a)
 	if err := put(ctx, s, "put account", &row); err != nil {
 		return storage.Account{}, err
 	}
@@ -110,61 +129,38 @@ func (s *Store) PutAccount(ctx context.Context, a storage.Account) (storage.Acco
 // admin users), or answers storage.ErrNotFound.
 func (s *Store) User(ctx context.Context, realmID string, kind storage.UserKind, accountUID, id string) (storage.User, error) {
 	row, err := get[userRow](ctx, s, "user",
-		selecting[userRow]()+" WHERE realm_id = ? AND kind = ? AND account_uid = ? AND id = ?",
+		"SELECT "+userColumns.list()+" FROM users WHERE realm_id = ? AND kind = ? AND account_uid = ? AND id = ?",
 		realmID, string(kind), accountUID, id)
 	return row.record(), err
 }
 
 // UserByUID reads a user or answers storage.ErrNotFound.
 func (s *Store) UserByUID(ctx context.Context, uid string) (storage.User, error) {
-	row, err := find[userRow](ctx, s, "user", uid)
+	row, err := get[userRow](ctx, s, "user", "SELECT "+userColumns.list()+" FROM users WHERE uid = ?", uid)
 	return row.record(), err
 }
 
-// PutUser inserts or updates the user with that UID and returns it as stored.
-// An outdated Version is storage.ErrStale, an ID another user of the account
-// has storage.ErrConflict.
+// AccountByUID reads an account or answers storage.ErrNotFound.
+func (s *Store) AccountByUID(ctx context.Context, uid string) (storage.Account, error) {
+	row, err := find[accountRow](ctx, s, "account", uid)
+	return row.record(), err
+}
+
+// PutUser inserts or updates the user with that UID and returns it as stored. A
+// new user of an account becomes a member of it, without roles there.
+// TokensValidFrom counts for a new user only (see RevokeUserTokens). An
+// outdated Version is storage.ErrStale, an ID another user of the account has
+// storage.ErrConflict, a new user's unknown account storage.ErrNotFound.
 func (s *Store) PutUser(ctx context.Context, u storage.User) (storage.User, error) {
-	row := userRow{
-		UID: u.UID, RealmID: u.RealmID, Kind: string(u.Kind), AccountUID: u.AccountUID, ID: u.ID,
-		FirstName: u.FirstName, LastName: u.LastName, Email: u.Email, EmailKey: u.EmailKey, Phone: u.Phone,
-		Active: u.Active, Locale: u.Locale, XP: string(u.XP), TokensValidFrom: micros(u.TokensValidFrom),
-		Meta: stamps{Version: u.Version, Created: micros(u.CreatedAt)},
-	}
-	if err := put(ctx, s, "put user", &row); err != nil {
+	row := userRowOf(u)
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		if err := put(ctx, s, "put user", &row); err != nil || row.Meta.Version != 1 {
+			return err
+		}
+		return s.join(ctx, row.AccountUID, &row)
+	})
+	if err != nil {
 		return storage.User{}, err
 	}
 	return row.record(), nil
-}
-
-// Membership reads a user's membership in an account or answers
-// storage.ErrNotFound.
-func (s *Store) Membership(ctx context.Context, accountUID, userUID string) (storage.Membership, error) {
-	row, err := get[membershipRow](ctx, s, "membership",
-		"SELECT account_uid, user_uid, roles, created_at FROM memberships WHERE account_uid = ? AND user_uid = ?",
-		accountUID, userUID)
-	return storage.Membership{
-		AccountUID: row.AccountUID, UserUID: row.UserUID, Roles: list(row.Roles), CreatedAt: instant(row.CreatedAt),
-	}, err
-}
-
-// PutMembership makes a user a member of an account or replaces its roles
-// there; CreatedAt counts for a new membership only. An unknown account or
-// user is storage.ErrNotFound.
-func (s *Store) PutMembership(ctx context.Context, m storage.Membership) error {
-	if m.CreatedAt.IsZero() {
-		m.CreatedAt = s.now()
-	}
-	_, err := s.exec(ctx, "put membership",
-		`INSERT INTO memberships (account_uid, user_uid, roles, created_at) VALUES (?, ?, ?, ?)
-		ON CONFLICT (account_uid, user_uid) DO UPDATE SET roles = excluded.roles`,
-		m.AccountUID, m.UserUID, words(m.Roles), micros(m.CreatedAt))
-	return err
-}
-
-// DeleteMembership ends a membership or answers storage.ErrNotFound.
-func (s *Store) DeleteMembership(ctx context.Context, accountUID, userUID string) error {
-	n, err := s.exec(ctx, "delete membership",
-		"DELETE FROM memberships WHERE account_uid = ? AND user_uid = ?", accountUID, userUID)
-	return affected(n, err, s.wrap(ctx, "delete membership", storage.ErrNotFound))
 }

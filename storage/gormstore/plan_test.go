@@ -26,13 +26,21 @@ func TestPrincipalUsesIndexes(t *testing.T) {
 		t.Helper()
 		return c.during(t, call)[0]
 	}
+	statement(func() error {
+		return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", BeginFamily: &storage.TokenFamily{ID: "fam"}, Now: noon})
+	})
 	for name, sql := range map[string]string{
 		"Principal": statement(func() error { _, err := s.Principal(ctx, key); return err }),
 		"Recipients by e-mail": statement(func() error {
 			_, err := s.Recipients(ctx, storage.CodeRequest{ProfileID: "default"}, "", "bob@example.com")
 			return err
 		}),
-		"TokenStanding":     statement(func() error { _, err := s.TokenStanding(ctx, "j", "f", "usr", "lgn"); return err }),
+		"TokenStanding":     statement(func() error { _, err := s.TokenStanding(ctx, storage.TokenRef{JTI: "j", FamilyID: "f"}); return err }),
+		"PrincipalOf":       statement(func() error { _, err := s.PrincipalOf(ctx, "lgn"); return err }),
+		"Family":            statement(func() error { _, err := s.Family(ctx, "fam"); return err }),
+		"RevokeUserTokens":  c.during(t, func() error { return s.RevokeUserTokens(ctx, "usr", noon) })[2],
+		"Members":           statement(func() error { _, err := s.Members(ctx, "usr", 0, 25); return err }),
+		"Member":            statement(func() error { _, err := s.Member(ctx, "usr", "acc"); return err }),
 		"ClaimMessages":     statement(func() error { _, err := s.ClaimMessages(ctx, noon, noon, 1); return err }),
 		"ClaimCodeRequests": statement(func() error { _, err := s.ClaimCodeRequests(ctx, noon, noon, 1); return err }),
 		"ExpireMessages":    statement(func() error { _, err := s.ExpireMessages(ctx, noon, 1); return err }),

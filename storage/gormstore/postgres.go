@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -109,6 +110,24 @@ func (p *postgres) both(ctx context.Context, s *Store, what string, first statem
 func (p *postgres) locks() string { return " FOR UPDATE" }
 
 func (p *postgres) claims() string { return " FOR UPDATE SKIP LOCKED" }
+
+func (p *postgres) bytewise(text string) string { return text + ` COLLATE "C"` }
+
+func (p *postgres) like(text statement, pattern string) statement {
+	escaped := strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`, "*", "%").Replace(pattern)
+	return text.with(" LIKE ?", escaped)
+}
+
+// member calls functions of 0004_resources.sql.
+func (p *postgres) member(column string, path []string) (text, number statement) {
+	args := []any{strings.Join(path, ".")}
+	text = statement{sql: p.bytewise("latchkey_text(" + column + ", ?)"), args: args}
+	return text, statement{sql: "latchkey_number(" + column + ", ?)", args: args}
+}
+
+func (p *postgres) number(value json.Number) statement {
+	return statement{sql: "CAST(CAST(? AS TEXT) AS NUMERIC)", args: []any{string(value)}}
+}
 
 // The channels of NOTIFY: configuration changed (see the triggers of
 // 0001_init.sql), and there is work.

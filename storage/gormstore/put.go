@@ -30,16 +30,21 @@ type record[R any] interface {
 
 // put inserts the row or overwrites the settable columns of the one with its
 // identity, in one statement, and reads back what is stored. With a version
-// other than 0 it overwrites that version only, or answers storage.ErrStale.
+// other than 0 it overwrites that version only, or answers storage.ErrStale;
+// with storage.MustBeNew it overwrites nothing, or answers storage.ErrConflict.
 func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
 	row.stamp().Updated = micros(s.now())
-	if row.stamp().Version != 0 {
+	if row.stamp().Version > 0 {
 		return overwrite(ctx, s, what, row)
 	}
 	if row.stamp().Created == 0 {
 		row.stamp().Created = row.stamp().Updated
 	}
+	mustBeNew := row.stamp().Version == storage.MustBeNew
 	row.stamp().Version = 1
+	if mustBeNew {
+		return s.create(ctx, what, row, false)
+	}
 	id, _ := row.identity()
 	set := append(clause.AssignmentColumns(strings.Fields(string(row.settable()))),
 		clause.AssignmentColumns([]string{"updated_at"})...)
@@ -52,6 +57,29 @@ func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) 
 		clause.Returning{},
 	).Create(row).Error
 	return s.wrap(ctx, what, err)
+}
+
+// add inserts a row that must be new.
+func add[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
+	row.stamp().Version = storage.MustBeNew
+	return put(ctx, s, what, row)
+}
+
+// update overwrites the settable columns of the row with its identity within a
+// transaction: with version 0 whatever its version, or it answers
+// storage.ErrNotFound.
+func update[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
+	if row.stamp().Version == 0 {
+		column, id := row.identity()
+		version, err := get[int64](ctx, s, what,
+			"SELECT version FROM "+row.TableName()+" WHERE "+column+" = ?"+s.dialect.locks(), id)
+		if err != nil {
+			return err
+		}
+		row.stamp().Version = version
+	}
+	row.stamp().Updated = micros(s.now())
+	return overwrite(ctx, s, what, row)
 }
 
 func overwrite[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
@@ -79,12 +107,16 @@ func (s *Store) create(ctx context.Context, what string, row any, mayExist bool)
 	return s.wrap(ctx, what, db.Create(row).Error)
 }
 
-// selecting reads all columns of a configuration record.
-func selecting[R any, P record[R]]() string {
+// every is all columns of a configuration record.
+func every[R any, P record[R]]() string {
 	row := P(new(R))
 	id, _ := row.identity()
-	all := columns(id) + " " + row.settable() + " version created_at updated_at"
-	return "SELECT " + all.list() + " FROM " + row.TableName()
+	return (columns(id) + " " + row.settable() + " version created_at updated_at").list()
+}
+
+// selecting reads them.
+func selecting[R any, P record[R]]() string {
+	return "SELECT " + every[R, P]() + " FROM " + P(new(R)).TableName()
 }
 
 // find reads the configuration record of that identity or answers

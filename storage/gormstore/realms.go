@@ -1,26 +1,49 @@
 package gormstore
 
 import (
+	"cmp"
 	"context"
 
 	"latchkey/storage"
 )
 
 type realmRow struct {
-	ID   string `gorm:"column:id;primaryKey"`
-	Name string `gorm:"column:name"`
-	Meta stamps `gorm:"embedded"`
+	ID                string `gorm:"column:id;primaryKey"`
+	Name              string `gorm:"column:name"`
+	SelfSignup        bool   `gorm:"column:self_signup"`
+	AutoCreateAccount bool   `gorm:"column:auto_create_account"`
+	SelfManagement    string `gorm:"column:self_management"`
+	AccountTokenTTL   int64  `gorm:"column:account_token_ttl"`
+	RedirectURIs      string `gorm:"column:redirect_uris"`
+	DuplicateEmails   string `gorm:"column:duplicate_email_policy"`
+	Meta              stamps `gorm:"embedded"`
 }
 
 func (*realmRow) TableName() string                  { return "realms" }
 func (r *realmRow) stamp() *stamps                   { return &r.Meta }
 func (r *realmRow) identity() (column, value string) { return "id", r.ID }
-func (*realmRow) settable() columns                  { return "name" }
+func (*realmRow) settable() columns {
+	return "name self_signup auto_create_account self_management account_token_ttl redirect_uris duplicate_email_policy"
+}
+
+// realmRowOf gives what is empty the value that a new realm has.
+func realmRowOf(r storage.Realm) realmRow {
+	return realmRow{
+		ID: r.ID, Name: r.Name, SelfSignup: r.SelfSignup, AutoCreateAccount: r.AutoCreateAccount,
+		SelfManagement:  string(cmp.Or(r.SelfManagement, storage.SelfManagementDisabled)),
+		AccountTokenTTL: r.AccountTokenTTL.Microseconds(), RedirectURIs: words(r.RedirectURIs),
+		DuplicateEmails: cmp.Or(r.DuplicateEmailPolicy, "allowed"),
+		Meta:            stamps{Version: r.Version, Created: micros(r.CreatedAt)},
+	}
+}
 
 func (r *realmRow) record() storage.Realm {
 	return storage.Realm{
-		ID: r.ID, Name: r.Name,
-		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
+		ID: r.ID, Name: r.Name, SelfSignup: r.SelfSignup, AutoCreateAccount: r.AutoCreateAccount,
+		SelfManagement:  storage.SelfManagement(r.SelfManagement),
+		AccountTokenTTL: span(r.AccountTokenTTL), RedirectURIs: list(r.RedirectURIs),
+		DuplicateEmailPolicy: r.DuplicateEmails,
+		Version:              r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
 }
 
@@ -105,10 +128,12 @@ func (s *Store) Realm(ctx context.Context, id string) (storage.Realm, error) {
 	return row.record(), err
 }
 
-// PutRealm inserts or updates a realm and returns it as stored. With a Version
-// other than 0 and than the stored one it answers storage.ErrStale.
+// PutRealm inserts or updates a realm and returns it as stored, with an empty
+// SelfManagement as storage.SelfManagementDisabled and an empty
+// DuplicateEmailPolicy as "allowed". With a Version other than 0 and than the
+// stored one it answers storage.ErrStale.
 func (s *Store) PutRealm(ctx context.Context, r storage.Realm) (storage.Realm, error) {
-	row := realmRow{ID: r.ID, Name: r.Name, Meta: stamps{Version: r.Version, Created: micros(r.CreatedAt)}}
+	row := realmRowOf(r)
 	if err := s.changed(ctx, put(ctx, s, "put realm", &row)); err != nil {
 		return storage.Realm{}, err
 	}

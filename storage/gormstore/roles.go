@@ -122,7 +122,8 @@ func splitIDs(aggregated string) []string {
 }
 
 // empower gives a principal the roles of the assigned security profiles and of
-// its membership, and tightens its lockout policy by theirs.
+// its membership, and tightens its lockout policy and its password rules by
+// theirs.
 func (s *Store) empower(ctx context.Context, p *storage.Principal, assigned, membership string) error {
 	p.Roles = list(membership)
 	ids := splitIDs(assigned)
@@ -134,12 +135,38 @@ func (s *Store) empower(ctx context.Context, p *storage.Principal, assigned, mem
 		for _, id := range ids {
 			profile := profiles[id]
 			p.Roles = append(p.Roles, profile.Roles...)
-			p.Policy = p.Policy.Tightened(profile.Password)
+			p.Policy, p.Rules = p.Policy.Tightened(profile.Password), p.Rules.Tightened(profile.Password)
 		}
 	}
 	slices.Sort(p.Roles)
 	p.Roles = slices.Compact(p.Roles)
 	return nil
+}
+
+// Rules gives what a new permanent password must satisfy in a password profile,
+// tightened by the security profiles of the user's kind, of its account and, if
+// it has a UID, of itself. The user need not be stored. An unknown password
+// profile is storage.ErrNotFound.
+func (s *Store) Rules(ctx context.Context, profileID string, u storage.User) (storage.PasswordRules, error) {
+	profile, err := s.PasswordProfile(ctx, profileID)
+	if err != nil {
+		return storage.PasswordRules{}, err
+	}
+	parties := []any{string(storage.KindParty(u.Kind))}
+	if u.AccountUID != "" {
+		parties = append(parties, string(storage.AccountParty(u.AccountUID)))
+	}
+	if u.UID != "" {
+		parties = append(parties, string(storage.UserParty(u.UID)))
+	}
+	ids, err := query[string](ctx, s, "password rules",
+		"SELECT security_profile_id FROM security_profile_assignments WHERE party IN ("+marks(len(parties))+")", parties...)
+	if err != nil {
+		return storage.PasswordRules{}, err
+	}
+	p := storage.Principal{Rules: profile.Rules}
+	err = s.empower(ctx, &p, strings.Join(ids, separator), "")
+	return p.Rules, err
 }
 
 // profilesWith asks the database when memory lacks one of the ids: another

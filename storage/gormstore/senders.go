@@ -12,8 +12,11 @@ type senderRow struct {
 	RealmID        string `gorm:"column:realm_id"`
 	Name           string `gorm:"column:name"`
 	Description    string `gorm:"column:description"`
+	Active         bool   `gorm:"column:active"`
+	Dialect        string `gorm:"column:dialect"`
 	Kind           string `gorm:"column:kind"`
 	Types          string `gorm:"column:types"`
+	DeliveryConfig string `gorm:"column:delivery_config"`
 	URL            string `gorm:"column:url"`
 	SharedKeyKeyID string `gorm:"column:shared_key_key_id"`
 	SharedKey      []byte `gorm:"column:shared_key"`
@@ -41,7 +44,7 @@ func (*senderRow) TableName() string                  { return "senders" }
 func (r *senderRow) stamp() *stamps                   { return &r.Meta }
 func (r *senderRow) identity() (column, value string) { return "id", r.ID }
 func (*senderRow) settable() columns {
-	return `realm_id name description kind types url shared_key_key_id shared_key
+	return `realm_id name description active dialect kind types delivery_config url shared_key_key_id shared_key
 		signature signing_secrets_key_id signing_secrets public_jwk
 		smtp_host smtp_port smtp_tls smtp_username smtp_password_key_id smtp_password smtp_from smtp_site_name
 		elevated_roles allow_all_buyers allow_seller account_uids xp`
@@ -53,8 +56,9 @@ func senderRowOf(m storage.Sender) senderRow {
 		types = append(types, string(t))
 	}
 	return senderRow{
-		ID: m.ID, RealmID: m.RealmID, Name: m.Name, Description: m.Description, Kind: string(m.Kind),
-		Types: strings.Join(types, " "), URL: m.URL,
+		ID: m.ID, RealmID: m.RealmID, Name: m.Name, Description: m.Description,
+		Active: m.Active, Dialect: string(m.Dialect), Kind: string(m.Kind),
+		Types: strings.Join(types, " "), DeliveryConfig: m.DeliveryConfig, URL: m.URL,
 		SharedKeyKeyID: m.SharedKey.KeyID, SharedKey: bytes(m.SharedKey.Data),
 		Signature: string(m.Signature), SigningKeyID: m.SigningSecrets.KeyID, SigningSecrets: bytes(m.SigningSecrets.Data),
 		PublicJWK: string(m.PublicJWK), SMTPHost: m.SMTP.Host, SMTPPort: m.SMTP.Port, SMTPTLS: string(m.SMTP.TLS),
@@ -69,7 +73,8 @@ func senderRowOf(m storage.Sender) senderRow {
 func (r *senderRow) record() storage.Sender {
 	m := storage.Sender{
 		ID: r.ID, RealmID: r.RealmID, Name: r.Name, Description: r.Description,
-		Kind: storage.SenderKind(r.Kind), URL: r.URL, SharedKey: sealed(r.SharedKeyKeyID, r.SharedKey),
+		Active: r.Active, Dialect: storage.Dialect(r.Dialect), Kind: storage.SenderKind(r.Kind),
+		DeliveryConfig: r.DeliveryConfig, URL: r.URL, SharedKey: sealed(r.SharedKeyKeyID, r.SharedKey),
 		Signature: storage.SignatureScheme(r.Signature), SigningSecrets: sealed(r.SigningKeyID, r.SigningSecrets),
 		PublicJWK: raw(r.PublicJWK),
 		SMTP: storage.SMTPSettings{

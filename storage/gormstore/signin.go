@@ -12,7 +12,7 @@ import (
 // texts are the long statements of the hot paths, put together once. All but
 // recipients, which gets conditions, are bound already.
 type texts struct {
-	principal, recipients, family, standing string
+	principal, principalOf, recipients, family, standing string
 }
 
 // assigned is the ids of the security profiles that a user has by itself, by
@@ -29,22 +29,31 @@ const membership = `(SELECT m.roles FROM memberships m
 func newTexts(d dialect) texts {
 	who := loginState.of("l") + ", " + userState.of("u") + ", " + accountState.of("a") + ", " + membership + ", " + assigned
 	const account = "\n LEFT JOIN accounts a ON a.uid = u.account_uid"
+	scoped := membershipColumns.of("sm") + ", " + accountState.of("sa")
 	return texts{
 		principal: d.bind("SELECT " + who + ", " + lockoutColumns.of("f") + ` FROM (SELECT 1 AS one) here
 			LEFT JOIN logins l ON l.profile_id = ? AND l.username_key = ?
 			LEFT JOIN users u ON u.uid = l.user_uid` + account + `
 			LEFT JOIN phantoms f ON f.name_digest = ?`),
+		principalOf: d.bind("SELECT " + who + ` FROM logins l
+			JOIN users u ON u.uid = l.user_uid` + account + `
+			WHERE l.id = ?`),
 		recipients: "SELECT " + who + ` FROM logins l
 			JOIN users u ON u.uid = l.user_uid` + account + `
 			WHERE l.profile_id = ?`,
-		family: d.bind("SELECT " + who + ", " + familyColumns.of("t") + ` FROM families t
+		family: d.bind("SELECT " + who + ", " + scoped + ", " + familyColumns.of("t") + ` FROM families t
 			LEFT JOIN logins l ON l.id = t.login_id
 			LEFT JOIN users u ON u.uid = t.user_uid` + account + `
+			LEFT JOIN memberships sm ON sm.account_uid = t.account_uid AND sm.user_uid = t.user_uid
+			LEFT JOIN accounts sa ON sa.uid = sm.account_uid AND sa.active
 			WHERE t.id = ?`),
-		standing: d.bind("SELECT " + who + `, r.jti AS revoked_jti, t.id AS family_id, t.revoked_at AS family_revoked_at
+		standing: d.bind("SELECT " + who + ", " + scoped + `, r.jti AS revoked_jti,
+			t.id AS family_id, t.revoked_at AS family_revoked_at, t.created_at AS family_created_at
 			FROM (SELECT 1 AS one) here
 			LEFT JOIN users u ON u.uid = ?
 			LEFT JOIN logins l ON l.id = ? AND l.user_uid = u.uid` + account + `
+			LEFT JOIN memberships sm ON sm.account_uid = ? AND sm.user_uid = u.uid
+			LEFT JOIN accounts sa ON sa.uid = sm.account_uid AND sa.active
 			LEFT JOIN families t ON t.id = ?
 			LEFT JOIN revoked_tokens r ON r.jti = ?`),
 	}
@@ -60,8 +69,23 @@ type principalRow struct {
 	Assigned string     `gorm:"column:assigned"`
 }
 
-// principal makes the record of a known user, with the policy of the login's
-// profile from memory where possible; login tells whether one was looked for.
+// scopeRow is the membership in the account that a token is scoped to. What the
+// join of an inactive account did not find is zero.
+type scopeRow struct {
+	Membership membershipRow `gorm:"embedded;embeddedPrefix:sm_"`
+	Account    accountRow    `gorm:"embedded;embeddedPrefix:sa_"`
+}
+
+func (r *scopeRow) record() *storage.Member {
+	if r.Account.UID == "" {
+		return nil
+	}
+	return &storage.Member{Membership: r.Membership.record(), Account: r.Account.record()}
+}
+
+// principal makes the record of a known user, with the policy and the rules of
+// the login's profile from memory where possible; login tells whether one was
+// looked for.
 func (s *Store) principal(ctx context.Context, r *principalRow, login bool) (storage.Principal, error) {
 	p := storage.Principal{
 		Key:     storage.LoginKey{ProfileID: r.Login.ProfileID, UsernameKey: r.Login.UsernameKey},
@@ -77,7 +101,7 @@ func (s *Store) principal(ctx context.Context, r *principalRow, login bool) (sto
 		if err != nil {
 			return p, err
 		}
-		p.Policy = profile.Lockout
+		p.Policy, p.Rules = profile.Lockout, profile.Rules
 	}
 	return p, s.empower(ctx, &p, r.Assigned, r.Roles)
 }
@@ -88,9 +112,10 @@ type signInRow struct {
 }
 
 // Principal reads all that a sign-in needs, in one statement while the profiles
-// are in memory. A name that
-// nobody has is no error: Known is false then and Lockout the name's own. An
-// unknown profile is storage.ErrNotFound.
+// are in memory. Of accounts it reads what a decision needs, here and in
+// storage.Member: UID, realm, kind, ID, name and whether it is active. A name
+// that nobody has is no error: Known is false then and Lockout the name's own.
+// An unknown profile is storage.ErrNotFound.
 func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error) {
 	row, err := get[signInRow](ctx, s, "principal", s.texts.principal,
 		key.ProfileID, key.UsernameKey, phantomOf(key))
@@ -105,6 +130,15 @@ func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Pr
 	profile, err := s.PasswordProfile(ctx, key.ProfileID)
 	p.Policy, p.Lockout = profile.Lockout, row.Phantom.record()
 	return p, err
+}
+
+// PrincipalOf is Principal for a login's ID, or answers storage.ErrNotFound.
+func (s *Store) PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error) {
+	row, err := get[principalRow](ctx, s, "principal", s.texts.principalOf, loginID)
+	if err != nil {
+		return storage.Principal{}, err
+	}
+	return s.principal(ctx, &row, true)
 }
 
 // Recipients reads the known logins of a request's profile that have the
@@ -198,6 +232,9 @@ func settlement(x storage.Settlement) statement {
 	sql := `UPDATE logins SET lockout_version = lockout_version +
 			CASE WHEN failures <> 0 OR locked_until <> 0 THEN 1 ELSE 0 END,
 		failures = 0, last_failure_at = 0, locked_until = 0`
+	if x.Resumed {
+		sql = "UPDATE logins SET failures = failures" // the condition decides, and nothing changes
+	}
 	var args []any
 	if x.NewHash != "" {
 		sql += ", password_hash = CASE WHEN password_hash = ? THEN ? ELSE password_hash END"

@@ -3,9 +3,11 @@ package gormstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	gormsqlite "github.com/glebarez/sqlite"
@@ -41,6 +43,7 @@ const (
 type sqlite struct {
 	path        string
 	synchronous string
+	group       group
 }
 
 func newSQLite(path string, relaxed bool) (dialect, error) {
@@ -114,18 +117,14 @@ func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	return migrations{dialect: goose.DialectSQLite3, dir: "migrations/sqlite", unlock: unlock}, err
 }
 
-// both is an immediate transaction: from BEGIN on nobody else writes.
-func (d *sqlite) both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (done bool, err error) {
-	err = s.InTx(ctx, func(ctx context.Context) error {
-		rows, err := s.exec(ctx, what, first.sql, first.args...)
-		if err != nil || rows != int64(n) {
-			return err
-		}
-		done = true
-		_, err = s.exec(ctx, what, second.sql, second.args...)
-		return err
-	})
-	return done && err == nil, err
+// both is an immediate transaction, perhaps with others': from BEGIN on nobody
+// else writes.
+func (d *sqlite) both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (bool, error) {
+	p := pair{what: what, first: first, second: second, n: n}
+	if s.tx(ctx) != nil {
+		return p.run(ctx, s)
+	}
+	return d.group.do(ctx, s, p)
 }
 
 // claims is empty: there is one writer at a time.
@@ -133,6 +132,35 @@ func (d *sqlite) claims() string { return "" }
 
 // locks is empty: a transaction that writes is alone from its beginning.
 func (d *sqlite) locks() string { return "" }
+
+func (d *sqlite) bytewise(text string) string { return text }
+
+// like is GLOB: SQLite's LIKE ignores case.
+func (d *sqlite) like(text statement, pattern string) statement {
+	return text.with(" GLOB ?", strings.NewReplacer("?", "[?]", "[", "[[]").Replace(pattern))
+}
+
+func (d *sqlite) member(column string, path []string) (text, number statement) {
+	at := `$."` + strings.Join(path, `"."`) + `"`
+	of := func(cases string) statement {
+		sql := "CASE WHEN json_valid(" + column + ") THEN CASE json_type(" + column + ", ?) " + cases + " END END"
+		return statement{sql: "(" + sql + ")", args: []any{at}}
+	}
+	extract := "json_extract(" + column + ", ?)"
+	text = of("WHEN 'text' THEN " + extract + " WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'")
+	number = of("WHEN 'integer' THEN " + extract + " WHEN 'real' THEN " + extract)
+	return text.with("", at), number.with("", at, at)
+}
+
+// number stays whole if it is: SQLite compares whole numbers and floats by
+// value.
+func (d *sqlite) number(value json.Number) statement {
+	if whole, err := value.Int64(); err == nil {
+		return statement{sql: "?", args: []any{whole}}
+	}
+	f, _ := value.Float64() // parseNumber made it
+	return statement{sql: "?", args: []any{f}}
+}
 
 // watch polls the counter that every commit of another connection moves
 // (PRAGMA data_version costs no I/O) and, when it moved, the revision of the

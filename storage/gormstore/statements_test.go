@@ -68,6 +68,8 @@ func seed(tb testing.TB, s *gormstore.Store) storage.LoginKey {
 	fatal(s.AssignSecurityProfile(ctx, "sp", storage.KindParty(storage.Buyer)))
 	_, err = s.PutClient(ctx, storage.Client{ID: "web", ProfileID: "default", Active: true})
 	fatal(err)
+	_, err = s.PutDeliveryConfig(ctx, storage.DeliveryConfig{ID: "dc", RealmID: "default", Enabled: true})
+	fatal(err)
 	return storage.LoginKey{ProfileID: "default", UsernameKey: "bob"}
 }
 
@@ -111,7 +113,8 @@ func TestStatements(t *testing.T) {
 		}
 		nobody := storage.Principal{Key: storage.LoginKey{ProfileID: "default", UsernameKey: "nobody"}}
 		failure := storage.Lockout{Failures: 1, LastFailureAt: noon}
-		family := &storage.TokenFamily{ID: "fam", LoginID: "lgn", UserUID: "usr", Generation: 1, ExpiresAt: noon.Add(time.Hour)}
+		family := &storage.TokenFamily{ID: "fam", LoginID: "lgn", UserUID: "usr", AccountUID: "acc", Generation: 1, ExpiresAt: noon.Add(time.Hour)}
+		ref := storage.TokenRef{JTI: "jti", FamilyID: "fam", UserUID: "usr", LoginID: "lgn", AccountUID: "acc"}
 		for _, step := range []struct {
 			name string
 			want int
@@ -129,7 +132,11 @@ func TestStatements(t *testing.T) {
 			}},
 			{"Family", 1, func() error { _, err := s.Family(ctx, "fam"); return err }},
 			{"AdvanceFamily", 1, func() error { return s.AdvanceFamily(ctx, "fam", 1, noon, noon) }},
-			{"TokenStanding", 1, func() error { _, err := s.TokenStanding(ctx, "jti", "fam", "usr", "lgn"); return err }},
+			{"TokenStanding", 1, func() error { _, err := s.TokenStanding(ctx, ref); return err }},
+			{"PrincipalOf", 1, func() error { _, err := s.PrincipalOf(ctx, "lgn"); return err }},
+			{"Members", 1, func() error { _, err := s.Members(ctx, "usr", 0, 25); return err }},
+			{"Members of nobody", 2, func() error { _, err := s.Members(ctx, "nobody", 0, 25); return err }},
+			{"Member", 1, func() error { _, err := s.Member(ctx, "usr", "acc"); return err }},
 			{"AddCodeRequest", 1, func() error { return s.AddCodeRequest(ctx, storage.CodeRequest{ID: "r", ExpiresAt: noon}) }},
 			{"AddCodeRequest with limits", settle, func() error {
 				return s.AddCodeRequest(ctx, storage.CodeRequest{ID: "r2", CreatedAt: noon, ExpiresAt: noon},
@@ -154,6 +161,7 @@ func TestCachedReadsTakeNoStatement(t *testing.T) {
 			"Client":          func() error { _, err := s.Client(ctx, "WEB"); return err },
 			"PasswordProfile": func() error { _, err := s.PasswordProfile(ctx, "default"); return err },
 			"Senders":         func() error { _, err := s.Senders(ctx); return err },
+			"DeliveryConfig":  func() error { _, err := s.DeliveryConfig(ctx, "dc"); return err },
 		}
 		for name, call := range read {
 			for range 2 {

@@ -2,9 +2,11 @@ package gormstore
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -25,6 +27,10 @@ type Config struct {
 	MaxConns int
 	// Now stamps records and outdates nothing by itself; nil means time.Now.
 	Now func() time.Time
+	// Rand makes the ids of audit events and memberships; nil means crypto/rand.
+	Rand io.Reader
+	// AuditRetention is how long Sweep leaves audit events; 0 means 90 days.
+	AuditRetention time.Duration
 	// Logger hears of a lost change listener and of nothing else.
 	Logger zerolog.Logger
 	// OnStatement is called before every round trip to the database on behalf
@@ -45,7 +51,10 @@ type Store struct {
 	shapes  shapes
 	cache   *cache
 	now     func() time.Time
+	rand    io.Reader
 	log     zerolog.Logger
+
+	auditRetention time.Duration
 
 	mu       sync.Mutex
 	onChange []func()
@@ -62,7 +71,16 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Store{dialect: d, cache: newCache(), now: cfg.Now, log: cfg.Logger, texts: newTexts(d)}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	if cfg.AuditRetention == 0 {
+		cfg.AuditRetention = defaultAuditRetention
+	}
+	s := &Store{
+		dialect: d, cache: newCache(), now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, texts: newTexts(d),
+		auditRetention: cfg.AuditRetention,
+	}
 	if s.pools, err = d.open(ctx); err != nil {
 		return nil, s.wrap(ctx, "open", err)
 	}

@@ -21,12 +21,12 @@ type refuse struct {
 
 // Sweep deletes up to limit rows that have ended and returns how many: requests
 // and messages a day after their end, families a day after their expiry or
-// revocation, marks of revoked tokens after the token's expiry, and the
-// failures of names that nobody has after two quiet days, unless they are
-// locked. Call it again while it returns limit.
+// revocation, marks of revoked tokens after the token's expiry, audit events
+// after Config.AuditRetention, and the failures of names that nobody has after
+// two quiet days, unless they are locked. Call it again while it returns limit.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
 	total := 0
-	for _, r := range sweepable(now) {
+	for _, r := range s.sweepable(now) {
 		if total >= limit {
 			break
 		}
@@ -42,7 +42,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error
 }
 
 // sweepable lists conditions that each have an index.
-func sweepable(now time.Time) []refuse {
+func (s *Store) sweepable(now time.Time) []refuse {
 	ended := micros(now.Add(-keepEnded))
 	quiet := now.Add(-keepQuiet)
 	return []refuse{
@@ -54,11 +54,13 @@ func sweepable(now time.Time) []refuse {
 		},
 		{table: "messages", key: "id", where: "ended_at > 0 AND ended_at < ?", args: []any{ended}},
 		{table: "issued_codes", key: "id", where: "expires_at < ?", args: []any{ended}},
+		{table: "verification_codes", key: "login_id", where: "expires_at < ?", args: []any{ended}},
 		// A budget that is whole again is as good as none.
 		{table: "send_limits", key: "id", where: "hour < ? AND tat <= ?", args: []any{now.Unix() / secondsPerHour, micros(now)}},
 		{table: "families", key: "id", where: "expires_at < ?", args: []any{ended}},
 		{table: "families", key: "id", where: "revoked_at > 0 AND revoked_at < ?", args: []any{ended}},
 		{table: "revoked_tokens", key: "jti", where: "expires_at < ?", args: []any{micros(now)}},
+		{table: "audit_events", key: "id", where: "time < ?", args: []any{micros(now.Add(-s.auditRetention))}},
 		{
 			table: "phantoms", key: "name_digest",
 			where: "quiet_day <= ? AND last_failure_at < ? AND locked_until <= ?",

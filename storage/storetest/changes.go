@@ -60,7 +60,7 @@ func testDisabledElsewhere(t *testing.T, w *world) {
 	c.Active = false
 	must(w.store.PutClient(w.ctx, c))(t)
 	until(changes, func() bool { return !must(other.Client(w.ctx, "web"))(t).Active })
-	check(t, w.store.AddClientSecret(w.ctx, "web", storage.ClientSecret{ID: "s1"}))
+	check(t, w.store.AddClientSecret(w.ctx, "web", storage.ClientSecret{ID: "s1"}, 0))
 	until(changes, func() bool { return len(must(other.Client(w.ctx, "web"))(t).Secrets) == 1 })
 }
 
@@ -78,14 +78,21 @@ func testToldKinds(t *testing.T, w *world) {
 			return err
 		},
 		func() error { _, err := w.store.PutClient(w.ctx, fullClient("web")); return err },
-		func() error { return w.store.AddClientSecret(w.ctx, "web", storage.ClientSecret{ID: "s"}) },
+		func() error { return w.store.AddClientSecret(w.ctx, "web", storage.ClientSecret{ID: "s"}, 0) },
 		func() error { return w.store.DeleteClientSecret(w.ctx, "web", "s") },
 		func() error {
 			_, err := w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "r"})
 			return err
 		},
-		func() error { return w.store.AddSigningKey(w.ctx, key) },
-		func() error { return w.store.UpdateSigningKey(w.ctx, key) },
+		func() error {
+			_, err := w.store.PutDeliveryConfig(w.ctx, storage.DeliveryConfig{ID: "d", RealmID: "r"})
+			return err
+		},
+		func() error { return w.store.ChangeSigningKeys(w.ctx, adding(key)) },
+		func() error { return w.store.ChangeSigningKeys(w.ctx, updating(key)) },
+		func() error {
+			return w.store.ChangeSigningKeys(w.ctx, storage.SigningKeyChange{Remove: []string{"k"}})
+		},
 		func() error { return w.store.AddFirstPepper(w.ctx, storage.Pepper{ID: "p"}) },
 	} {
 		check(t, change())

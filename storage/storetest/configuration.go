@@ -16,6 +16,7 @@ func testConfiguration(t *testing.T, fresh func(*testing.T) Database) {
 		"a client is kept":                 testClient,
 		"client ids ignore letter case":    testClientCase,
 		"client secrets come and go":       testClientSecrets,
+		"client secrets change":            testChangeClientSecret,
 		"a sender is kept":                 testSender,
 		"an outdated version is stale":     testStale,
 		"version 0 overwrites":             testOverwrite,
@@ -26,7 +27,10 @@ func testConfiguration(t *testing.T, fresh func(*testing.T) Database) {
 }
 
 func testDefaults(t *testing.T, w *world) {
-	must(w.store.Realm(w.ctx, storage.DefaultRealmID))(t)
+	r := must(w.store.Realm(w.ctx, storage.DefaultRealmID))(t)
+	if r.SelfManagement != storage.SelfManagementDisabled || r.DuplicateEmailPolicy != "allowed" || r.SelfSignup {
+		t.Fatalf("default realm %+v", r)
+	}
 	p := must(w.store.PasswordProfile(w.ctx, storage.DefaultProfileID))(t)
 	equal(t, p.Lockout, storage.LockoutPolicy{
 		Threshold: 10, Duration: 2 * time.Minute, MaxDuration: day, ForgetsAfter: day,
@@ -45,7 +49,15 @@ func stamped(t *testing.T, version int64, created, updated time.Time) {
 }
 
 func testRealm(t *testing.T, w *world) {
-	want := storage.Realm{ID: "r2", Name: "Second"}
+	bare := must(w.store.PutRealm(w.ctx, storage.Realm{ID: "bare"}))(t)
+	equal(t, bare, storage.Realm{
+		ID: "bare", SelfManagement: storage.SelfManagementDisabled, DuplicateEmailPolicy: "allowed",
+		Version: 1, CreatedAt: bare.CreatedAt, UpdatedAt: bare.UpdatedAt,
+	})
+	want := storage.Realm{
+		ID: "r2", Name: "Second", SelfSignup: true, AutoCreateAccount: true, SelfManagement: storage.SelfManagementUpdate,
+		AccountTokenTTL: time.Hour, RedirectURIs: []string{"https://a.example/x", "https://b.example"}, DuplicateEmailPolicy: "api_only",
+	}
 	got := must(w.store.PutRealm(w.ctx, want))(t)
 	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
 	want.Version, want.CreatedAt, want.UpdatedAt = got.Version, got.CreatedAt, got.UpdatedAt
@@ -114,10 +126,10 @@ func testClientSecrets(t *testing.T, w *world) {
 	second := storage.ClientSecret{
 		ID: "s2", Digest: storage.Digest{PepperID: "p", Sum: []byte{2}}, CreatedAt: w.now.Add(time.Second),
 	}
-	check(t, w.store.AddClientSecret(w.ctx, "Web", second))
-	check(t, w.store.AddClientSecret(w.ctx, "WEB", first))
-	wantErr(t, w.store.AddClientSecret(w.ctx, "Web", first), storage.ErrConflict)
-	wantErr(t, w.store.AddClientSecret(w.ctx, "nobody", storage.ClientSecret{ID: "s3"}), storage.ErrNotFound)
+	check(t, w.store.AddClientSecret(w.ctx, "Web", second, 0))
+	check(t, w.store.AddClientSecret(w.ctx, "WEB", first, 2))
+	wantErr(t, w.store.AddClientSecret(w.ctx, "Web", first, 0), storage.ErrConflict)
+	wantErr(t, w.store.AddClientSecret(w.ctx, "nobody", storage.ClientSecret{ID: "s3"}, 0), storage.ErrNotFound)
 	equal(t, must(w.store.Client(w.ctx, "web"))(t).Secrets, []storage.ClientSecret{first, second})
 
 	must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
@@ -131,7 +143,8 @@ func testClientSecrets(t *testing.T, w *world) {
 
 func testSender(t *testing.T, w *world) {
 	want := storage.Sender{
-		ID: "hook", RealmID: storage.DefaultRealmID, Name: "Hook", Description: "for tests", Kind: storage.WebhookSender,
+		ID: "hook", RealmID: storage.DefaultRealmID, Name: "Hook", Description: "for tests",
+		Active: true, Dialect: storage.ElasticPathDialect, DeliveryConfig: "dc-1", Kind: storage.WebhookSender,
 		Types: []storage.MessageType{storage.MessageOneTimePassword, "Other"}, URL: "https://example.com/x?y=z",
 		SharedKey: storage.Sealed{KeyID: "k", Data: []byte{1, 0, 2}}, ElevatedRoles: []string{"Admin"},
 		AllowAllBuyers: true, AllowSeller: true, AccountUIDs: []string{"acc_1"}, XP: json.RawMessage(`{}`),

@@ -64,7 +64,7 @@ func testFamilyUser(t *testing.T, w *world) {
 
 func testRevokeToken(t *testing.T, w *world) {
 	standing := func(jti string) bool {
-		return must(w.store.TokenStanding(w.ctx, jti, "", "", ""))(t).Revoked
+		return must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: jti}))(t).Revoked
 	}
 	check(t, w.store.RevokeToken(w.ctx, "j1", w.now))
 	check(t, w.store.RevokeToken(w.ctx, "j1", w.now))
@@ -78,7 +78,9 @@ func testStandingFamily(t *testing.T, w *world) {
 	w.begin("dead")
 	check(t, w.store.RevokeFamily(w.ctx, "dead", w.now))
 	for family, want := range map[string]bool{"live": false, "dead": true, "gone": true, "": false} {
-		got := must(w.store.TokenStanding(w.ctx, "j", family, w.user.UID, w.login.ID))(t)
+		got := must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j", FamilyID: family, UserUID: w.user.UID, LoginID: w.login.ID}))(t)
+		began := map[string]time.Time{"live": w.now, "dead": w.now}[family]
+		equal(t, got.FamilyBegan, began)
 		if got.FamilyRevoked != want || got.Revoked {
 			t.Errorf("family %q: %v, want %v", family, got.FamilyRevoked, want)
 		}
@@ -87,7 +89,7 @@ func testStandingFamily(t *testing.T, w *world) {
 
 func testStandingUser(t *testing.T, w *world) {
 	standing := func(user, login string) storage.Principal {
-		return must(w.store.TokenStanding(w.ctx, "j", "", user, login))(t).Principal
+		return must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j", UserUID: user, LoginID: login}))(t).Principal
 	}
 	equal(t, standing(w.user.UID, w.login.ID), w.principal())
 	alone := standing(w.user.UID, "")

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ func testPeople(t *testing.T, fresh func(*testing.T) Database) {
 		"a new password can end the sessions":  testEndSessions,
 		"a locked login can be unlocked":       testUnlock,
 		"a membership comes and goes":          testMembership,
+		"a membership is not overwritten":      testMembershipRefused,
+		"a user is a member of its account":    testHomeMembership,
 		"absent people are not found":          testAbsentPeople,
 		"an administrator's user has no buyer": testAdmin,
 	}.run(t, fresh)
@@ -25,7 +28,11 @@ func testPeople(t *testing.T, fresh func(*testing.T) Database) {
 
 func testAccount(t *testing.T, w *world) {
 	stamped(t, w.account.Version, w.account.CreatedAt, w.account.UpdatedAt)
+	if w.account.LegalName == "" || w.account.RegistrationID == "" || w.account.ExternalRef == "" || w.account.ParentUID == "" {
+		t.Fatalf("account lost something: %+v", w.account)
+	}
 	equal(t, must(w.store.Account(w.ctx, "default", storage.Buyer, "acme"))(t), w.account)
+	equal(t, must(w.store.AccountByUID(w.ctx, w.account.UID))(t), w.account)
 	w.account.Name, w.account.Active = "Acme Ltd", false
 	got := must(w.store.PutAccount(w.ctx, w.account))(t)
 	if got.Version != 2 || got.Name != "Acme Ltd" || got.Active {
@@ -36,7 +43,7 @@ func testAccount(t *testing.T, w *world) {
 
 func testUser(t *testing.T, w *world) {
 	stamped(t, w.user.Version, w.user.CreatedAt, w.user.UpdatedAt)
-	if w.user.Email == "" || w.user.XP == nil || !w.user.TokensValidFrom.Equal(w.now.Add(-day)) {
+	if w.user.Name == "" || w.user.MiddleName == "" || w.user.Email == "" || w.user.XP == nil || !w.user.TokensValidFrom.Equal(w.now.Add(-day)) {
 		t.Fatalf("user lost something: %+v", w.user)
 	}
 	equal(t, must(w.store.User(w.ctx, "default", storage.Buyer, "acc_1", "bob"))(t), w.user)
@@ -59,13 +66,14 @@ func testLogin(t *testing.T, w *world) {
 	want.Version, want.CreatedAt, want.UpdatedAt = got.Version, got.CreatedAt, got.UpdatedAt
 	equal(t, got, want)
 	equal(t, must(w.store.Login(w.ctx, "default", "bob2"))(t), want)
+	equal(t, must(w.store.LoginByID(w.ctx, "l9"))(t), want)
 	equal(t, must(w.store.LoginsOfUser(w.ctx, w.user.UID))(t), []storage.Login{w.login, want})
 }
 
 func testUnique(t *testing.T, w *world) {
 	fails(w.store.PutLogin(w.ctx, storage.Login{
 		ID: "other", ProfileID: "default", UsernameKey: "bob", UserUID: w.user.UID,
-	}))(t, storage.ErrConflict)
+	}))(t, storage.ErrUsernameTaken)
 	fails(w.store.PutUser(w.ctx, storage.User{
 		UID: "other", RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1", ID: "bob",
 	}))(t, storage.ErrConflict)
@@ -111,6 +119,10 @@ func testEndSessions(t *testing.T, w *world) {
 	}
 	err := w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: code.ID, Now: w.now})
 	wantErr(t, err, storage.ErrRefused)
+
+	w.verification("v1")
+	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash-3", w.now, true))
+	fails(w.store.VerificationCode(w.ctx, w.login.ID))(t, storage.ErrNotFound)
 }
 
 func testUnlock(t *testing.T, w *world) {
@@ -125,23 +137,80 @@ func testUnlock(t *testing.T, w *world) {
 }
 
 func testMembership(t *testing.T, w *world) {
-	want := storage.Membership{AccountUID: "acc_1", UserUID: w.user.UID, Roles: []string{"A", "B"}, CreatedAt: w.now}
-	check(t, w.store.PutMembership(w.ctx, want))
-	equal(t, must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t), want)
-	want.Roles = nil
-	check(t, w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_1", UserUID: w.user.UID}))
-	equal(t, must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t), want)
+	w.addAccount("acc_2", "second")
+	want := storage.Membership{
+		ID: "m2", AccountUID: "acc_2", UserUID: w.user.UID, Roles: []string{"A", "B"}, Version: storage.MustBeNew, CreatedAt: w.now,
+	}
+	got := must(w.store.PutMembership(w.ctx, want))(t)
+	want.Version, want.UpdatedAt = 1, got.UpdatedAt
+	equal(t, got, want)
+	equal(t, must(w.store.Membership(w.ctx, "acc_2", w.user.UID))(t), want)
+
+	got = must(w.store.PutMembership(w.ctx, storage.Membership{ID: "other", AccountUID: "acc_2", UserUID: w.user.UID}))(t)
+	want.Roles, want.Version, want.UpdatedAt = nil, 2, got.UpdatedAt
+	equal(t, got, want)
+	want.Roles = []string{"C"}
+	got = must(w.store.PutMembership(w.ctx, want))(t)
+	want.Version, want.UpdatedAt = 3, got.UpdatedAt
+	equal(t, got, want)
+	equal(t, must(w.store.Membership(w.ctx, "acc_2", w.user.UID))(t), want)
+
+	check(t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID))
+	wantErr(t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID), storage.ErrNotFound)
+	fails(w.store.Membership(w.ctx, "acc_2", w.user.UID))(t, storage.ErrNotFound)
+	fails(w.store.PutMembership(w.ctx, want))(t, storage.ErrStale)
+	again := must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_2", UserUID: w.user.UID}))(t)
+	if len(again.ID) != 36 || again.ID == want.ID || again.Version != 1 {
+		t.Fatalf("a new membership is %+v", again)
+	}
+}
+
+func testMembershipRefused(t *testing.T, w *world) {
+	home := must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t)
+	w.addAccount("acc_2", "second")
+	for name, refused := range map[string]struct {
+		m    storage.Membership
+		want error
+	}{
+		"unknown account": {storage.Membership{AccountUID: "nowhere", UserUID: w.user.UID}, storage.ErrNotFound},
+		"unknown user":    {storage.Membership{AccountUID: "acc_1", UserUID: "nobody"}, storage.ErrNotFound},
+		"ID in use":       {storage.Membership{ID: home.ID, AccountUID: "acc_2", UserUID: w.user.UID}, storage.ErrConflict},
+		"member already":  {storage.Membership{AccountUID: "acc_1", UserUID: w.user.UID, Version: storage.MustBeNew}, storage.ErrConflict},
+		"outdated":        {storage.Membership{AccountUID: "acc_1", UserUID: w.user.UID, Version: 9}, storage.ErrStale},
+		"never there":     {storage.Membership{AccountUID: "acc_2", UserUID: w.user.UID, Version: 1}, storage.ErrStale},
+	} {
+		if _, err := w.store.PutMembership(w.ctx, refused.m); !errors.Is(err, refused.want) {
+			t.Errorf("%s: %v, want %v", name, err, refused.want)
+		}
+	}
+	equal(t, must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t), home)
+}
+
+// testHomeMembership sees that it exists from the start, and not again once it
+// was taken away.
+func testHomeMembership(t *testing.T, w *world) {
+	got := must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t)
+	if len(got.ID) != 36 || got.Version != 1 || !got.CreatedAt.Equal(w.user.CreatedAt) || got.Roles != nil {
+		t.Fatalf("membership %+v of %+v", got, w.user)
+	}
 	check(t, w.store.DeleteMembership(w.ctx, "acc_1", w.user.UID))
-	wantErr(t, w.store.DeleteMembership(w.ctx, "acc_1", w.user.UID), storage.ErrNotFound)
+	for _, version := range []int64{0, 2} { // both ways to update
+		w.user.Version = version
+		must(w.store.PutUser(w.ctx, w.user))(t)
+	}
 	fails(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t, storage.ErrNotFound)
-	err := w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "nowhere", UserUID: w.user.UID})
-	wantErr(t, err, storage.ErrNotFound)
+	fails(w.store.PutUser(w.ctx, storage.User{
+		UID: "usr_x", RealmID: "default", Kind: storage.Buyer, AccountUID: "nowhere", ID: "x",
+	}))(t, storage.ErrNotFound)
+	fails(w.store.UserByUID(w.ctx, "usr_x"))(t, storage.ErrNotFound)
 }
 
 func testAbsentPeople(t *testing.T, w *world) {
 	fails(w.store.Account(w.ctx, "default", storage.Supplier, "acme"))(t, storage.ErrNotFound)
 	fails(w.store.User(w.ctx, "default", storage.Buyer, "acc_2", "bob"))(t, storage.ErrNotFound)
 	fails(w.store.UserByUID(w.ctx, "usr_x"))(t, storage.ErrNotFound)
+	fails(w.store.AccountByUID(w.ctx, "acc_x"))(t, storage.ErrNotFound)
+	fails(w.store.LoginByID(w.ctx, "lgn_x"))(t, storage.ErrNotFound)
 	fails(w.store.Login(w.ctx, "default", "x"))(t, storage.ErrNotFound)
 	if got := must(w.store.LoginsOfUser(w.ctx, "usr_x"))(t); len(got) != 0 {
 		t.Fatalf("logins of nobody: %v", got)

@@ -22,6 +22,8 @@ func testRaces(t *testing.T, fresh func(*testing.T) Database) {
 		"one worker ends a request":        raceIssue,
 		"valid logins all pass":            raceLogins,
 		"versions are not overwritten":     raceVersions,
+		"a client has ten secrets at most": raceSecrets,
+		"changes of a secret take turns":   raceSecretChanges,
 	}.run(t, fresh)
 }
 

@@ -68,7 +68,7 @@ func testRoleSources(t *testing.T, w *world) {
 	equal(t, w.principal().Roles, want)
 	w.begin("f1")
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Principal.Roles, want)
-	equal(t, must(w.store.TokenStanding(w.ctx, "", "", w.user.UID, ""))(t).Principal.Roles, want)
+	equal(t, must(w.store.TokenStanding(w.ctx, storage.TokenRef{UserUID: w.user.UID}))(t).Principal.Roles, want)
 	found := must(w.store.Recipients(w.ctx, storage.CodeRequest{ProfileID: "default"}, "bob", ""))(t)
 	equal(t, found[0].Roles, want)
 }
@@ -76,9 +76,9 @@ func testRoleSources(t *testing.T, w *world) {
 func testMembershipRoles(t *testing.T, w *world) {
 	w.profile("sp", storage.PasswordPolicy{}, "B")
 	check(t, w.store.AssignSecurityProfile(w.ctx, "sp", storage.UserParty(w.user.UID)))
-	check(t, w.store.PutMembership(w.ctx, storage.Membership{
+	must(w.store.PutMembership(w.ctx, storage.Membership{
 		AccountUID: "acc_1", UserUID: w.user.UID, Roles: []string{"A", "B", "C"},
-	}))
+	}))(t)
 	equal(t, w.principal().Roles, []string{"A", "B", "C"})
 }
 

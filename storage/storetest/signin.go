@@ -31,7 +31,7 @@ func testPrincipal(t *testing.T, w *world) {
 	profile := must(w.store.PasswordProfile(w.ctx, "default"))(t)
 	w.login.Code = code
 	equal(t, w.principal(), shown(storage.Principal{
-		Key: w.key(), Known: true, Policy: profile.Lockout, Login: w.login, User: w.user, Account: w.account,
+		Key: w.key(), Known: true, Policy: profile.Lockout, Rules: profile.Rules, Login: w.login, User: w.user, Account: w.account,
 	}))
 }
 
@@ -104,6 +104,11 @@ func testSettleChangedPassword(t *testing.T, w *world) {
 func testSettleClears(t *testing.T, w *world) {
 	lapsed := storage.Lockout{Failures: 12, LastFailureAt: w.now.Add(-time.Hour), LockedUntil: w.now}
 	check(t, w.store.RecordFailure(w.ctx, w.principal(), lapsed))
+	before, family := w.principal().Lockout, w.family("resumed")
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
+		LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Resumed: true, BeginFamily: &family, Now: w.now,
+	}))
+	equal(t, w.principal().Lockout, before) // whoever goes on with a sign-in has proven nothing again
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}))
 	equal(t, w.principal().Lockout, storage.Lockout{Version: 2})
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}))

@@ -24,6 +24,8 @@ type Store interface {
 	Messages
 	Timelines
 	Keys
+	MembersAndPasswords
+	Resources
 }
 
 // Lifecycle is about the store as a whole.
@@ -57,7 +59,8 @@ type Clients interface {
 	Client(ctx context.Context, id string) (storage.Client, error)
 	Clients(ctx context.Context) ([]storage.Client, error)
 	PutClient(ctx context.Context, c storage.Client) (storage.Client, error)
-	AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret) error
+	AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret, limit int) error
+	ChangeClientSecret(ctx context.Context, clientID, secretID string, change func(*storage.ClientSecret) error) (storage.ClientSecret, error)
 	DeleteClientSecret(ctx context.Context, clientID, secretID string) error
 }
 
@@ -73,7 +76,7 @@ type People interface {
 // Memberships keeps who belongs to which account.
 type Memberships interface {
 	Membership(ctx context.Context, accountUID, userUID string) (storage.Membership, error)
-	PutMembership(ctx context.Context, m storage.Membership) error
+	PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error)
 	DeleteMembership(ctx context.Context, accountUID, userUID string) error
 }
 
@@ -110,7 +113,7 @@ type Families interface {
 // Revocations tells what ended an access token.
 type Revocations interface {
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
-	TokenStanding(ctx context.Context, jti, familyID, userUID, loginID string) (storage.TokenStanding, error)
+	TokenStanding(ctx context.Context, of storage.TokenRef) (storage.TokenStanding, error)
 }
 
 // Requests turns wishes for codes into codes.
@@ -139,8 +142,11 @@ type Timelines interface {
 // Keys keeps signing keys and peppers.
 type Keys interface {
 	SigningKeys(ctx context.Context) ([]storage.SigningKey, error)
-	AddSigningKey(ctx context.Context, k storage.SigningKey) error
-	UpdateSigningKey(ctx context.Context, k storage.SigningKey) error
+	ChangeSigningKeys(ctx context.Context, c storage.SigningKeyChange) error
+	ClientSigningAlgs(ctx context.Context) ([]string, error)
 	Peppers(ctx context.Context) ([]storage.Pepper, error)
 	AddFirstPepper(ctx context.Context, p storage.Pepper) error
+	CountSealed(ctx context.Context) ([]storage.SealedCount, error)
+	SealedOtherwise(ctx context.Context, kind storage.SealedKind, keyID, after string, limit int) ([]storage.SealedSecret, error)
+	Reseal(ctx context.Context, was storage.SealedSecret, now storage.Sealed) (bool, error)
 }

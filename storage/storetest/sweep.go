@@ -39,7 +39,7 @@ func testSwept(t *testing.T, w *world) {
 		fails(w.store.Family(w.ctx, id))(t, storage.ErrNotFound)
 	}
 	fails(w.store.Message(w.ctx, "msg-r1"))(t, storage.ErrNotFound)
-	if must(w.store.TokenStanding(w.ctx, "j", "", "", ""))(t).Revoked {
+	if must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j"}))(t).Revoked {
 		t.Error("the mark of an expired token is still there")
 	}
 }
@@ -53,7 +53,7 @@ func testKept(t *testing.T, w *world) {
 	must(w.store.Sweep(w.ctx, w.now.Add(29*day), 100))(t)
 	must(w.store.Message(w.ctx, "msg-r1"))(t)
 	must(w.store.Family(w.ctx, "live"))(t)
-	if !must(w.store.TokenStanding(w.ctx, "j", "", "", ""))(t).Revoked {
+	if !must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j"}))(t).Revoked {
 		t.Error("the mark of a live token is gone")
 	}
 	w.principal()

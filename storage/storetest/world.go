@@ -35,7 +35,7 @@ func newWorld(t *testing.T, open Database) *world {
 	}
 	w.account = must(w.store.PutAccount(w.ctx, storage.Account{
 		UID: "acc_1", RealmID: storage.DefaultRealmID, Kind: storage.Buyer, ID: "acme", Name: "Acme", Active: true,
-		XP: json.RawMessage(`{"tier":1}`),
+		XP: json.RawMessage(`{"tier":1}`), LegalName: "Acme AG", RegistrationID: "CHE-1", ExternalRef: "crm-7", ParentUID: "acc_0",
 	}))(t)
 	w.user, w.login = w.addUser("bob", "bob@example.com")
 	return w
@@ -46,7 +46,7 @@ func (w *world) addUser(name, email string) (storage.User, storage.Login) {
 	w.t.Helper()
 	u := must(w.store.PutUser(w.ctx, storage.User{
 		UID: "usr_" + name, RealmID: storage.DefaultRealmID, Kind: storage.Buyer, AccountUID: "acc_1", ID: name,
-		FirstName: "First", LastName: "Last", Email: email, EmailKey: email, Phone: "+41 1", Active: true,
+		Name: "First M. Last", FirstName: "First", MiddleName: "Middle", LastName: "Last", Email: email, EmailKey: email, Phone: "+41 1", Active: true,
 		Locale: "de-CH", XP: json.RawMessage(`{"a":[1]}`), TokensValidFrom: w.now.Add(-day),
 	}))(w.t)
 	l := must(w.store.PutLogin(w.ctx, storage.Login{
@@ -65,12 +65,24 @@ func (w *world) principal() storage.Principal {
 	return must(w.store.Principal(w.ctx, w.key()))(w.t)
 }
 
+// addAccount makes another active account, of a buyer.
+func (w *world) addAccount(uid, id string) storage.Account {
+	w.t.Helper()
+	return must(w.store.PutAccount(w.ctx, storage.Account{
+		UID: uid, RealmID: storage.DefaultRealmID, Kind: storage.Buyer, ID: id, Name: id, Active: true,
+	}))(w.t)
+}
+
 // shown is a principal without what is not read of its records.
 func shown(p storage.Principal) storage.Principal {
 	p.Login.Version, p.Login.CreatedAt, p.Login.UpdatedAt = 0, time.Time{}, time.Time{}
 	p.User.XP, p.User.Version, p.User.CreatedAt, p.User.UpdatedAt = nil, 0, time.Time{}, time.Time{}
-	p.Account.XP, p.Account.Version, p.Account.CreatedAt, p.Account.UpdatedAt = nil, 0, time.Time{}, time.Time{}
+	p.Account = shownAccount(p.Account)
 	return p
+}
+
+func shownAccount(a storage.Account) storage.Account {
+	return storage.Account{UID: a.UID, RealmID: a.RealmID, Kind: a.Kind, ID: a.ID, Name: a.Name, Active: a.Active}
 }
 
 // code issues a code for bob, with a message, through a request of that id.
@@ -85,7 +97,8 @@ func (w *world) code(id string) storage.Code {
 func (w *world) request(id string) storage.CodeRequest {
 	w.t.Helper()
 	r := storage.CodeRequest{
-		ID: id, ClientID: "web", ProfileID: storage.DefaultProfileID, Username: "bob", Email: "bob@example.com",
+		ID: id, Type: storage.MessageOneTimePassword, ClientID: "web", ProfileID: storage.DefaultProfileID,
+		Username: "bob", Email: "bob@example.com", UserUID: "usr_bob", URL: "https://shop.example/reset",
 		Purpose: storage.PurposeSignIn, TraceID: "trace", CreatedAt: w.now, ExpiresAt: w.now.Add(10 * time.Minute),
 	}
 	check(w.t, w.store.AddCodeRequest(w.ctx, r))
@@ -196,7 +209,7 @@ func kind(err error) string {
 		return ""
 	}
 	for _, known := range []error{
-		storage.ErrNotFound, storage.ErrConflict, storage.ErrStale, storage.ErrRefused, storage.ErrUnavailable,
+		storage.ErrNotFound, storage.ErrConflict, storage.ErrTooMany, storage.ErrStale, storage.ErrRefused, storage.ErrUnavailable,
 	} {
 		if errors.Is(err, known) {
 			return known.Error()

@@ -1,0 +1,39 @@
+package gormstore
+
+import (
+	"context"
+
+	"github.com/pressly/goose/v3"
+)
+
+// MigrateTo stops at a version, as a server of that age would.
+func (s *Store) MigrateTo(ctx context.Context, version int64) error {
+	return s.migrating(ctx, func(p *goose.Provider) error {
+		_, err := p.UpTo(ctx, version)
+		return err
+	})
+}
+
+// Exec writes with hand-written SQL.
+func (s *Store) Exec(ctx context.Context, sql string, args ...any) error {
+	_, err := s.exec(ctx, "test", sql, args...)
+	return err
+}
+
+// Grouped tells how many wait for SQLite's next group, and whether one runs.
+func (s *Store) Grouped() (waiting int, running bool) {
+	g := &s.dialect.(*sqlite).group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting), g.running
+}
+
+// SealedColumns names the columns, as "table.column", that tell under which
+// master key the secrets are sealed that Reseal knows.
+func SealedColumns() []string {
+	var names []string
+	for _, p := range sealedPlaces() {
+		names = append(names, p.table+"."+p.keyID)
+	}
+	return names
+}

@@ -1,0 +1,121 @@
+package gormstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+
+	"latchkey/storage"
+)
+
+// maxGroup bounds how long other writers wait for a group.
+const maxGroup = 256
+
+// pair is two statements that take effect both or neither; see dialect.both.
+type pair struct {
+	what          string
+	first, second statement
+	n             int // rows that the first must write
+}
+
+// run executes the pair in the context's transaction.
+func (p pair) run(ctx context.Context, s *Store) (done bool, err error) {
+	rows, err := s.exec(ctx, p.what, p.first.sql, p.first.args...)
+	if err != nil || rows != int64(p.n) {
+		return false, err
+	}
+	_, err = s.exec(ctx, p.what, p.second.sql, p.second.args...)
+	return err == nil, err
+}
+
+// group commits pairs together: what is asked for while one transaction runs
+// makes up the next one, so that a database with one writer syncs its file once
+// for all of them. A pair that is alone waits for nobody.
+type group struct {
+	mu      sync.Mutex
+	running bool
+	waiting []*member
+}
+
+// member is a pair in a group.
+type member struct {
+	pair
+	ctx     context.Context //nolint:containedctx // its end is looked at before the pair begins
+	done    bool
+	gone    error      // ctx ended before the pair began
+	outcome chan error // takes one without a reader
+}
+
+// do runs a pair and answers when it is committed. If ctx ends before, the pair
+// may still take effect, unless it has not begun; the others do not notice.
+func (g *group) do(ctx context.Context, s *Store, p pair) (bool, error) {
+	m := &member{pair: p, ctx: ctx, outcome: make(chan error, 1)}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, m)
+	if !g.running {
+		g.running = true
+		go g.run(context.WithoutCancel(ctx), s)
+	}
+	g.mu.Unlock()
+	select {
+	case err := <-m.outcome:
+		return m.done && err == nil, err
+	case <-ctx.Done():
+		return false, s.wrap(ctx, p.what, ctx.Err())
+	}
+}
+
+// run commits until nobody waits.
+func (g *group) run(ctx context.Context, s *Store) {
+	for members := g.next(); members != nil; members = g.next() {
+		commit(ctx, s, members)
+	}
+}
+
+// next takes those who wait, or nil when there are none: then run ends.
+func (g *group) next() []*member {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(len(g.waiting), maxGroup)
+	if n == 0 {
+		g.running, g.waiting = false, nil
+		return nil
+	}
+	members := g.waiting[:n:n]
+	g.waiting = g.waiting[n:]
+	return members
+}
+
+// commit runs the pairs in one transaction. If a statement of one fails for a
+// reason of its own, each gets a transaction of its own; what says that the
+// database is away, and what the commit says, goes to all.
+func commit(ctx context.Context, s *Store, members []*member) {
+	failed := false
+	err := s.InTx(ctx, func(ctx context.Context) (err error) {
+		for _, m := range members {
+			if err = m.begin(ctx, s); err != nil {
+				failed = true
+				return err
+			}
+		}
+		return nil
+	})
+	if failed && len(members) > 1 && !errors.Is(err, storage.ErrUnavailable) {
+		for i := range members {
+			commit(ctx, s, members[i:i+1])
+		}
+		return
+	}
+	for _, m := range members {
+		m.outcome <- cmp.Or(m.gone, err)
+	}
+}
+
+// begin runs the member's pair unless who asked for it has gone.
+func (m *member) begin(ctx context.Context, s *Store) (err error) {
+	if m.done, m.gone = false, s.wrap(m.ctx, m.what, m.ctx.Err()); m.gone == nil {
+		m.done, err = m.run(ctx, s)
+	}
+	return err
+}

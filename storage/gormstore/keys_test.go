@@ -1,0 +1,66 @@
+package gormstore_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// TestEverySealedColumnIsKnown keeps a new kind of secret from being forgotten
+// when the master key changes.
+func TestEverySealedColumnIsKnown(t *testing.T) {
+	t.Parallel()
+	columns := schema(t, "sqlite", "file:"+strings.TrimPrefix(sqliteFile(t), "sqlite:"),
+		`SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
+		WHERE m.type = 'table' AND c.name LIKE '%\_key\_id' ESCAPE '\' ORDER BY 1`)
+	known := gormstore.SealedColumns()
+	slices.Sort(known)
+	if diff := cmp.Diff(columns, known); diff != "" {
+		t.Errorf("sealed columns (-schema +known):\n%s", diff)
+	}
+	if got := storage.SealedKinds(); len(got) != len(known) {
+		t.Errorf("%d kinds of secrets for %d columns", len(got), len(known))
+	}
+}
+
+// TestUpgradeToSuccessors migrates a database in which two replicas made a first
+// key of one algorithm each, and in which a rotation was under way.
+func TestUpgradeToSuccessors(t *testing.T) {
+	t.Parallel()
+	for dialect, empty := range map[string]func(t *testing.T) string{
+		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "old.db") },
+		"postgres": func(t *testing.T) string { return postgres(t).Empty(t) },
+	} {
+		t.Run(dialect, func(t *testing.T) {
+			t.Parallel()
+			ctx, s := t.Context(), open(t, gormstore.Config{URL: empty(t)})
+			if err := s.MigrateTo(ctx, 5); err != nil {
+				t.Fatal(err)
+			}
+			for _, kid := range []string{"a", "b", "c"} {
+				err := s.Exec(ctx, `INSERT INTO signing_keys (kid, alg, public, private_key_id, private, created_at, activates_at,
+					retires_at, gone_at, revoked_at) VALUES (?, 'ES256', '', 'k', '', 1, 2, 0, 0, 0)`, kid)
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Migrate(ctx); err != nil {
+				t.Fatal(err)
+			}
+			keys, err := s.SigningKeys(ctx)
+			if err != nil || len(keys) != 3 {
+				t.Fatalf("%d keys, error %v", len(keys), err)
+			}
+			next := storage.SigningKey{KID: "d", Alg: "ES256", Predecessor: "a"}
+			if err := s.ChangeSigningKeys(ctx, storage.SigningKeyChange{Add: []storage.SigningKey{next}}); err != nil {
+				t.Errorf("an old key gets no successor: %v", err)
+			}
+		})
+	}
+}

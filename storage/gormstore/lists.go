@@ -1,0 +1,156 @@
+package gormstore
+
+import (
+	"context"
+
+	"latchkey/storage"
+)
+
+func byField(name string) []storage.Order { return []storage.Order{{Field: name}} }
+
+// recorded makes a page of rows.
+func recorded[W, R any](rows []W, total int, record func(*W) R) storage.Page[R] {
+	p := storage.Page[R]{Items: make([]R, 0, len(rows)), Total: total}
+	for i := range rows {
+		p.Items = append(p.Items, record(&rows[i]))
+	}
+	return p
+}
+
+// byID is a list of configuration records in the order of their ids.
+func byID(what, table string, f fields) listing {
+	return listing{what: what, table: table, fields: f, key: byField("ID"), tie: "id"}
+}
+
+// ListRealms lists realms, without a Sort by ID. Fields are ID, Name, the
+// settings, Version, CreatedAt and UpdatedAt.
+func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[storage.Realm], error) {
+	rows, total, err := page[realmRow](ctx, s, byID("realms", "realms", realmFields()), every[realmRow](), q)
+	return recorded(rows, total, (*realmRow).record), err
+}
+
+// ListPasswordProfiles lists the password profiles of a realm, without a Sort
+// by ID. Fields are those of storage.PasswordProfile but Code, Lockout and
+// Rules.
+func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error) {
+	l := byID("password profiles", "password_profiles", passwordProfileFields())
+	l.scope = statement{sql: "realm_id = ?", args: []any{realmID}}
+	rows, total, err := page[passwordProfileRow](ctx, s, l, every[passwordProfileRow](), q)
+	return recorded(rows, total, (*passwordProfileRow).record), err
+}
+
+// ListSecurityProfiles lists security profiles, without a Sort by ID. Fields
+// are ID, RealmID, Name, Version, CreatedAt and UpdatedAt.
+func (s *Store) ListSecurityProfiles(ctx context.Context, q storage.Query) (storage.Page[storage.SecurityProfile], error) {
+	l := byID("security profiles", "security_profiles", securityProfileFields())
+	rows, total, err := page[securityProfileRow](ctx, s, l, every[securityProfileRow](), q)
+	found := storage.Page[storage.SecurityProfile]{Total: total}
+	for i := range rows {
+		profile, broken := rows[i].record()
+		if broken != nil {
+			return found, broken
+		}
+		found.Items = append(found.Items, profile)
+	}
+	return found, err
+}
+
+type profileAssignmentRow struct {
+	ProfileID string `gorm:"column:security_profile_id"`
+	Party     string `gorm:"column:party"`
+}
+
+func (r *profileAssignmentRow) record() storage.ProfileAssignment {
+	return storage.ProfileAssignment{ProfileID: r.ProfileID, Party: storage.Party(r.Party)}
+}
+
+// ListProfileAssignments lists who holds which security profile, without a Sort
+// by ProfileID and Party, which are the fields. Party begins with "user:",
+// "account:" or "kind:"; see storage.Party.
+func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (storage.Page[storage.ProfileAssignment], error) {
+	l := listing{
+		what: "profile assignments", table: "security_profile_assignments",
+		fields: fields{"ProfileID": {sql: "security_profile_id"}, "Party": {sql: "party"}},
+		tie:    "security_profile_id party",
+	}
+	rows, total, err := page[profileAssignmentRow](ctx, s, l, "security_profile_id, party", q)
+	return recorded(rows, total, (*profileAssignmentRow).record), err
+}
+
+// ListClients lists clients with their secrets, without a Sort by ID. Fields
+// are those of storage.Client but its lists and secrets; the credentials are
+// "Credentials.OTP" and "Credentials.Password".
+func (s *Store) ListClients(ctx context.Context, q storage.Query) (storage.Page[storage.Client], error) {
+	rows, total, err := page[clientRow](ctx, s, byID("clients", "clients", clientFields()), every[clientRow](), q)
+	if err != nil || len(rows) == 0 {
+		return storage.Page[storage.Client]{Total: total}, err
+	}
+	keys := make([]any, len(rows))
+	for i := range rows {
+		keys[i] = rows[i].Key
+	}
+	secrets, err := query[secretRow](ctx, s, "client secrets",
+		"SELECT "+secretColumns.list()+" FROM client_secrets WHERE client_key IN ("+marks(len(keys))+") ORDER BY created_at, id", keys...)
+	of := make(map[string][]secretRow)
+	for _, secret := range secrets {
+		of[secret.ClientKey] = append(of[secret.ClientKey], secret)
+	}
+	return recorded(rows, total, func(r *clientRow) storage.Client { return r.with(of[r.Key]) }), err
+}
+
+// ListSenders lists senders, without a Sort by ID. Fields are those of
+// storage.Sender but its lists, its secrets and SMTP.
+func (s *Store) ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error) {
+	rows, total, err := page[senderRow](ctx, s, byID("senders", "senders", senderFields()), every[senderRow](), q)
+	return recorded(rows, total, (*senderRow).record), err
+}
+
+// ListDeliveryConfigs lists delivery configs, without a Sort by ID. Fields are
+// those of storage.DeliveryConfig but its secrets.
+func (s *Store) ListDeliveryConfigs(ctx context.Context, q storage.Query) (storage.Page[storage.DeliveryConfig], error) {
+	l := byID("delivery configs", "delivery_configs", deliveryConfigFields())
+	rows, total, err := page[deliveryConfigRow](ctx, s, l, every[deliveryConfigRow](), q)
+	return recorded(rows, total, (*deliveryConfigRow).record), err
+}
+
+func (r *resolvedRow) record() storage.RequestSummary {
+	return storage.RequestSummary{Request: r.Request.record(), ResolvedAt: instant(r.EndedAt)}
+}
+
+// ListRequests lists the code requests that have not been swept yet, without a
+// Sort the oldest first. Fields are those of storage.CodeRequest but URL, and
+// ResolvedAt.
+func (s *Store) ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error) {
+	l := byID("code requests", "code_requests", requestFields())
+	l.key = byField("CreatedAt")
+	rows, total, err := page[resolvedRow](ctx, s, l, requestColumns.list()+", ended_at", q)
+	return recorded(rows, total, (*resolvedRow).record), err
+}
+
+type deliveryRow struct {
+	Attempt attemptRow `gorm:"embedded;embeddedPrefix:t_"`
+	Message messageRow `gorm:"embedded;embeddedPrefix:m_"`
+}
+
+func (r *deliveryRow) record() storage.DeliveryRecord {
+	m := r.Message.record()
+	m.Payload = storage.Sealed{}
+	return storage.DeliveryRecord{Attempt: r.Attempt.record(), Message: m}
+}
+
+// ListDeliveries lists attempts to deliver, with their messages, that have not
+// been swept yet, of one sender or, with an empty senderID, of all; without a
+// Sort in the order of their end. Fields are those of storage.AttemptRecord,
+// and with "Message." in front those of storage.Message but its payload.
+func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.DeliveryRecord], error) {
+	l := listing{
+		what: "deliveries", table: "message_attempts t JOIN messages m ON m.id = t.message_id",
+		fields: attemptFields("t.").and(messageFields("m.").under("Message.")),
+		key:    byField("EndedAt"), tie: "t.message_id t.number",
+	}
+	if senderID != "" {
+		l.scope = statement{sql: "m.sender_id = ?", args: []any{senderID}}
+	}
+	rows, total, err := page[deliveryRow](ctx, s, l, attemptColumns.of("t")+", "+messageColumns.of("m"), q)
+	return recorded(rows, total, (*deliveryRow).record), err
+}

@@ -1,0 +1,148 @@
+package gormstore
+
+import (
+	"context"
+
+	"latchkey/storage"
+)
+
+// ListAccounts lists the accounts of a realm, of one kind or, with an empty
+// one, of both; without a Sort by ID. Fields are those of storage.Account, with
+// paths into XP.
+func (s *Store) ListAccounts(ctx context.Context, realmID string, kind storage.UserKind, q storage.Query) (storage.Page[storage.Account], error) {
+	l := listing{
+		what: "accounts", table: "accounts", fields: accountFields(""), key: byField("ID"), tie: "uid",
+		scope: statement{sql: "realm_id = ?", args: []any{realmID}},
+	}
+	if kind != "" {
+		l.scope = l.scope.with(" AND kind = ?", string(kind))
+		l.fields.makeUnique("ID")
+	}
+	rows, total, err := page[accountRow](ctx, s, l, accountColumns.list(), q)
+	return recorded(rows, total, (*accountRow).record), err
+}
+
+// makeUnique says that the scope of a list leaves no two records with the same
+// value of the field.
+func (f fields) makeUnique(name string) {
+	a := f[name]
+	a.unique = true
+	f[name] = a
+}
+
+// ListUsers lists users, each with its first login by profile; without a Sort
+// by ID. Admin users have no account, whatever the scope says. Fields are those
+// of storage.User but EmailKey, with paths into XP, and Username, the login's.
+// Name is the first and the last name of a user who has no name in full. Email
+// and Username are compared as typed, not as otp.NormalizeUsername has them;
+// an index finds equal ones whatever their case.
+func (s *Store) ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error) {
+	l := usersIn(scope)
+	l.fields["Username"] = usernameField()
+	rows, total, err := page[userRow](ctx, s, l, userColumns.list(), q)
+	found := storage.Page[storage.UserLogin]{Items: make([]storage.UserLogin, 0, len(rows)), Total: total}
+	if err != nil || len(rows) == 0 {
+		return found, err
+	}
+	first, err := s.firstLogins(ctx, rows)
+	for i := range rows {
+		found.Items = append(found.Items, storage.UserLogin{User: rows[i].record(), Login: first[rows[i].UID]})
+	}
+	return found, err
+}
+
+func usersIn(scope storage.UserScope) listing {
+	l := listing{what: "users", table: "users", fields: userFields("users."), key: byField("ID"), tie: "users.uid"}
+	restrict := func(column, value string) {
+		if l.scope.sql != "" {
+			l.scope.sql += " AND "
+		}
+		l.scope = l.scope.with("users."+column+" = ?", value)
+	}
+	if scope.RealmID != "" {
+		restrict("realm_id", scope.RealmID)
+	}
+	if scope.Kind != "" {
+		restrict("kind", string(scope.Kind))
+	}
+	if scope.AccountUID != "" || scope.Kind == storage.Admin {
+		if scope.Kind == storage.Admin {
+			scope.AccountUID = "" // said nevertheless: it is what the index begins with
+		}
+		restrict("account_uid", scope.AccountUID)
+		if scope.RealmID != "" && scope.Kind != "" {
+			l.fields.makeUnique("ID")
+		}
+	}
+	return l
+}
+
+// firstLogins reads the login that stands for each user, by the user's UID.
+func (s *Store) firstLogins(ctx context.Context, users []userRow) (map[string]storage.Login, error) {
+	uids := make([]any, len(users))
+	for i := range users {
+		uids[i] = users[i].UID
+	}
+	rows, err := query[loginRow](ctx, s, "logins of users",
+		"SELECT "+loginColumns.list()+" FROM logins WHERE user_uid IN ("+marks(len(uids))+") ORDER BY profile_id, username_key", uids...)
+	first := make(map[string]storage.Login, len(users))
+	for i := range rows {
+		if _, known := first[rows[i].UserUID]; !known {
+			first[rows[i].UserUID] = rows[i].record()
+		}
+	}
+	return first, err
+}
+
+// ListLogins lists the logins of a user, without a Sort by profile and name.
+// Fields are those of storage.Login but the password and the code; the lockout
+// state is "Lockout.Failures", "Lockout.LastFailureAt" and
+// "Lockout.LockedUntil".
+func (s *Store) ListLogins(ctx context.Context, userUID string, q storage.Query) (storage.Page[storage.Login], error) {
+	l := byID("logins", "logins", loginFields())
+	l.key = []storage.Order{{Field: "ProfileID"}, {Field: "UsernameKey"}}
+	l.scope = statement{sql: "user_uid = ?", args: []any{userUID}}
+	rows, total, err := page[loginRow](ctx, s, l, loginColumns.list(), q)
+	return recorded(rows, total, (*loginRow).record), err
+}
+
+func (r *membershipDetailRow) record() storage.MembershipDetail {
+	return storage.MembershipDetail{
+		Membership: r.Member.Membership.record(), Account: r.Member.Account.record(), User: r.User.record(),
+	}
+}
+
+// ListMemberships lists the memberships of an account or of a user, with their
+// two ends, whether or not these are active; without a Sort the oldest first.
+// Fields are those of storage.Membership but Roles, and with "Account." or
+// "User." in front those of ListAccounts and ListUsers but Username.
+func (s *Store) ListMemberships(ctx context.Context, scope storage.MembershipScope, q storage.Query) (storage.Page[storage.MembershipDetail], error) {
+	l := listing{
+		what: "memberships", table: "memberships m",
+		joins: " JOIN accounts a ON a.uid = m.account_uid JOIN users u ON u.uid = m.user_uid",
+		fields: membershipFields("m.").and(accountFields("a.").under("Account.")).
+			and(userFields("u.").under("User.")),
+		key: byField("CreatedAt"), tie: "m.account_uid m.user_uid",
+	}
+	switch {
+	case scope.AccountUID != "" && scope.UserUID != "":
+		l.scope = statement{sql: "m.account_uid = ? AND m.user_uid = ?", args: []any{scope.AccountUID, scope.UserUID}}
+	case scope.AccountUID != "":
+		l.scope, l.tie = statement{sql: "m.account_uid = ?", args: []any{scope.AccountUID}}, "m.user_uid"
+	case scope.UserUID != "":
+		l.scope, l.tie = statement{sql: "m.user_uid = ?", args: []any{scope.UserUID}}, "m.account_uid"
+	}
+	rows, total, err := page[membershipDetailRow](ctx, s, l, memberColumns()+", "+userColumns.of("u"), q)
+	return recorded(rows, total, (*membershipDetailRow).record), err
+}
+
+// ListNonMembers lists the users of kind storage.Buyer of a realm who are no
+// members of the account, without a Sort by ID. Fields are those of ListUsers
+// but Username.
+func (s *Store) ListNonMembers(ctx context.Context, realmID, accountUID string, q storage.Query) (storage.Page[storage.User], error) {
+	l := usersIn(storage.UserScope{RealmID: realmID, Kind: storage.Buyer})
+	l.scope = l.scope.with(` AND NOT EXISTS (SELECT 1 FROM memberships m
+		WHERE m.account_uid = ? AND m.user_uid = users.uid)`, accountUID)
+	rows, total, err := page[userRow](ctx, s, l, userColumns.list(), q)
+	return recorded(rows, total, (*userRow).record), err
+}

@@ -1,0 +1,139 @@
+package gormstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"latchkey/storage"
+)
+
+// ChangePassword gives a login a new permanent password if, at this moment, the
+// login is active and, with a CodeID, not locked and that verification code
+// live; otherwise it answers storage.ErrRefused and changes nothing. Older
+// refresh families and access tokens of the login are dead then, and so are its
+// one-time password and its verification code. A code clears the failures;
+// anybody else's change leaves them and the lock as they are.
+func (s *Store) ChangePassword(ctx context.Context, x storage.PasswordChange) error {
+	return s.InTx(ctx, func(ctx context.Context) error { return s.changePassword(ctx, x, " AND active") })
+}
+
+// changePassword does so within a transaction, on a further condition. It locks
+// the login first: of many changes with one code each finds what the one before
+// it left.
+func (s *Store) changePassword(ctx context.Context, x storage.PasswordChange, condition string) error {
+	err := s.lockLogin(ctx, x.LoginID)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = s.wrap(ctx, "change password", storage.ErrRefused)
+	}
+	if err == nil {
+		err = s.spendVerification(ctx, x)
+	}
+	if err == nil {
+		err = s.retire(ctx, x.LoginID, x.Now)
+	}
+	if err == nil {
+		err = s.remember(ctx, x)
+	}
+	if err != nil {
+		return err
+	}
+	change := passwordUpdate(x, condition)
+	n, err := s.exec(ctx, "change password", change.sql, change.args...)
+	return affected(n, err, s.wrap(ctx, "change password of login "+x.LoginID, storage.ErrRefused))
+}
+
+// passwordUpdate wipes the one-time password. As in settlement, the lockout's
+// version moves when there were failures to clear.
+func passwordUpdate(x storage.PasswordChange, condition string) statement {
+	now := micros(x.Now)
+	set := `password_hash = ?, password_set_at = ?, sessions_valid_from = ?, code_id = '', code_request_id = '',
+		code_client_id = '', code_purpose = '', code_pepper_id = '', code_digest = ?, code_expires_at = 0, code_used_at = 0`
+	where := " WHERE id = ?" + condition
+	args := []any{x.Hash, now, now, blob(nil), x.LoginID}
+	if x.CodeID != "" {
+		set += `, lockout_version = lockout_version + CASE WHEN failures <> 0 OR locked_until <> 0 THEN 1 ELSE 0 END,
+			failures = 0, last_failure_at = 0, locked_until = 0`
+		where += " AND locked_until <= ?"
+		args = append(args, now)
+	}
+	return statement{sql: "UPDATE logins SET " + set + where, args: args}
+}
+
+// lockLogin keeps everybody else from deciding over a login until the
+// transaction ends, or answers storage.ErrNotFound.
+func (s *Store) lockLogin(ctx context.Context, id string) error {
+	_, err := get[string](ctx, s, "lock login", "SELECT id FROM logins WHERE id = ?"+s.dialect.locks(), id)
+	return err
+}
+
+// spendVerification uses up the verification code that allows the change, if it
+// is live, or ends the one that nobody used.
+func (s *Store) spendVerification(ctx context.Context, x storage.PasswordChange) error {
+	if x.CodeID == "" {
+		return s.endVerification(ctx, x.LoginID, x.Now)
+	}
+	n, err := s.exec(ctx, "use verification code",
+		"UPDATE verification_codes SET used_at = ? WHERE login_id = ? AND id = ? AND used_at = 0 AND expires_at > ?",
+		micros(x.Now), x.LoginID, x.CodeID, micros(x.Now))
+	if err := affected(n, err, s.wrap(ctx, "use verification code", storage.ErrRefused)); err != nil {
+		return err
+	}
+	_, err = s.exec(ctx, "note use of code", "UPDATE issued_codes SET redeemed_at = ? WHERE id = ?", micros(x.Now), x.CodeID)
+	return err
+}
+
+// endVerification deletes a login's verification code and, if it was live,
+// writes that down.
+func (s *Store) endVerification(ctx context.Context, loginID string, now time.Time) error {
+	_, err := s.exec(ctx, "retire verification code",
+		`UPDATE issued_codes SET retired_at = ? WHERE id IN
+		(SELECT id FROM verification_codes WHERE login_id = ? AND used_at = 0 AND expires_at > ?)`,
+		micros(now), loginID, micros(now))
+	if err == nil {
+		_, err = s.exec(ctx, "end verification code", "DELETE FROM verification_codes WHERE login_id = ?", loginID)
+	}
+	return err
+}
+
+// remember keeps the hash that is to be replaced, and forgets the oldest ones.
+func (s *Store) remember(ctx context.Context, x storage.PasswordChange) error {
+	if x.Keep > 0 {
+		_, err := s.exec(ctx, "remember password",
+			`INSERT INTO password_history (login_id, hash, set_at) SELECT id, password_hash, password_set_at
+			FROM logins WHERE id = ? AND password_hash <> '' ON CONFLICT DO NOTHING`, x.LoginID)
+		if err != nil {
+			return err
+		}
+	}
+	_, err := s.exec(ctx, "forget passwords",
+		`DELETE FROM password_history WHERE login_id = ? AND (set_at, hash) NOT IN
+		(SELECT set_at, hash FROM password_history WHERE login_id = ? ORDER BY set_at DESC, hash LIMIT ?)`,
+		x.LoginID, x.LoginID, max(x.Keep, 0))
+	return err
+}
+
+// FormerPasswords lists the hashes of a login's last n permanent passwords,
+// newest first, the current one included.
+func (s *Store) FormerPasswords(ctx context.Context, loginID string, n int) ([]string, error) {
+	return query[string](ctx, s, "former passwords",
+		`SELECT hash FROM (
+			SELECT password_hash AS hash, 0 AS former, password_set_at AS set_at FROM logins WHERE id = ? AND password_hash <> ''
+			UNION ALL SELECT hash, 1, set_at FROM password_history WHERE login_id = ?
+		) known ORDER BY former, set_at DESC, hash LIMIT ?`, loginID, loginID, max(n, 0))
+}
+
+// RevokeUserTokens ends all that a user holds: access tokens issued before now,
+// and every refresh family. An unknown user is storage.ErrNotFound.
+func (s *Store) RevokeUserTokens(ctx context.Context, userUID string, now time.Time) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		n, err := s.exec(ctx, "revoke tokens of user",
+			"UPDATE users SET tokens_valid_from = ? WHERE uid = ?", micros(now), userUID)
+		if err := affected(n, err, s.wrap(ctx, "revoke tokens of user", storage.ErrNotFound)); err != nil {
+			return err
+		}
+		_, err = s.exec(ctx, "revoke families of user",
+			"UPDATE families SET revoked_at = ? WHERE user_uid = ? AND revoked_at = 0", micros(now), userUID)
+		return err
+	})
+}

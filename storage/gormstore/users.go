@@ -1,0 +1,175 @@
+package gormstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"latchkey/storage"
+)
+
+// AddUser makes a user with what goes with it, all or nothing: its login, its
+// own account, its memberships in that and in the account it belongs to, and
+// the request for its invitation. It returns user and login as stored. Each of
+// them must be new: the error is a storage.ErrConflict that names what was not,
+// for a username another login of the profile has a storage.ErrUsernameTaken. An
+// unknown realm, account or profile is storage.ErrNotFound. The login belongs to
+// the user, whatever its UserUID.
+func (s *Store) AddUser(ctx context.Context, n storage.NewUser) (storage.UserLogin, error) {
+	var added storage.UserLogin
+	err := s.InTx(ctx, func(ctx context.Context) (err error) {
+		added, err = s.addUser(ctx, n)
+		return err
+	})
+	if err != nil {
+		return storage.UserLogin{}, err
+	}
+	return added, nil
+}
+
+func (s *Store) addUser(ctx context.Context, n storage.NewUser) (added storage.UserLogin, err error) {
+	user := userRowOf(n.User)
+	if err := add(ctx, s, "add user", &user); err != nil {
+		return added, err
+	}
+	added.User = user.record()
+	if added.Login, err = s.addLogin(ctx, n); err != nil {
+		return added, err
+	}
+	if err := s.join(ctx, user.AccountUID, &user); err != nil {
+		return added, err
+	}
+	if n.Account != nil {
+		account := accountRowOf(*n.Account)
+		if err := add(ctx, s, "add account", &account); err != nil {
+			return added, err
+		}
+		if err := s.join(ctx, account.UID, &user); err != nil {
+			return added, err
+		}
+	}
+	if n.Invitation != nil {
+		return added, s.AddCodeRequest(ctx, *n.Invitation)
+	}
+	return added, nil
+}
+
+func (s *Store) addLogin(ctx context.Context, n storage.NewUser) (storage.Login, error) {
+	if n.Login == nil {
+		return storage.Login{}, nil
+	}
+	row := loginRowOf(*n.Login)
+	row.UserUID = n.User.UID
+	if err := taken(add(ctx, s, "add login", &row)); err != nil {
+		return storage.Login{}, err
+	}
+	return row.record(), nil
+}
+
+// taken tells that a login's conflict is about its name: its ID is random.
+func taken(err error) error {
+	if errors.Is(err, storage.ErrConflict) {
+		return fmt.Errorf("%w: %w", storage.ErrUsernameTaken, err)
+	}
+	return err
+}
+
+// ChangeUser changes a user, and where they are given the administrator's view
+// of one of its logins (see PutLogin) and its permanent password, all or
+// nothing. A change of password without LoginID is that of the login; where a
+// login is given its password changes even if it is not active. ChangeUser
+// returns the user and the login as stored, without either the user's first by
+// profile. Versions other than 0 are compared: an outdated one is
+// storage.ErrStale. An unknown user or login is storage.ErrNotFound, an ID
+// another user of the account has storage.ErrConflict, a username another login
+// of the profile has storage.ErrUsernameTaken; and see ChangePassword. When the
+// e-mail address or the phone number changes, the codes that were sent to the
+// former one end.
+func (s *Store) ChangeUser(
+	ctx context.Context, u storage.User, l *storage.Login, p *storage.PasswordChange,
+) (storage.UserLogin, error) {
+	var changed storage.UserLogin
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.endCodesElsewhere(ctx, u); err != nil {
+			return err
+		}
+		row := userRowOf(u)
+		if err := update(ctx, s, "change user", &row); err != nil {
+			return err
+		}
+		id, err := s.changeLogin(ctx, l, p)
+		if err != nil {
+			return err
+		}
+		changed.User = row.record()
+		changed.Login, err = s.loginOf(ctx, u.UID, id)
+		return err
+	})
+	if err != nil {
+		return storage.UserLogin{}, err
+	}
+	return changed, nil
+}
+
+// endCodesElsewhere ends the codes of a user who is about to be reached
+// elsewhere than before: whoever reads what comes to the former address must not
+// be let in by it.
+func (s *Store) endCodesElsewhere(ctx context.Context, u storage.User) error {
+	const what = "end codes of user"
+	moved, err := query[string](ctx, s, what,
+		`SELECT uid FROM users WHERE uid = ? AND (email <> '' AND email_key <> ? OR phone <> '' AND phone <> ?)`+s.dialect.locks(),
+		u.UID, u.EmailKey, u.Phone)
+	if err != nil || len(moved) == 0 {
+		return err
+	}
+	logins, err := query[string](ctx, s, what, "SELECT id FROM logins WHERE user_uid = ? ORDER BY id"+s.dialect.locks(), u.UID)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	for _, id := range logins {
+		if err := s.endVerification(ctx, id, now); err != nil {
+			return err
+		}
+		if err := s.retire(ctx, id, now); err != nil {
+			return err
+		}
+	}
+	return s.each(ctx, what, statement{
+		sql: `UPDATE logins SET code_id = '', code_request_id = '', code_client_id = '', code_purpose = '',
+			code_pepper_id = '', code_digest = ?, code_expires_at = 0, code_used_at = 0 WHERE user_uid = ?`,
+		args: []any{blob(nil), u.UID},
+	})
+}
+
+// changeLogin returns the ID of the login that was changed, or none.
+func (s *Store) changeLogin(ctx context.Context, l *storage.Login, p *storage.PasswordChange) (id string, err error) {
+	condition := " AND active"
+	if l != nil {
+		row := loginRowOf(*l)
+		if err := taken(update(ctx, s, "change login", &row)); err != nil {
+			return "", err
+		}
+		id, condition = l.ID, ""
+	}
+	if p == nil {
+		return id, nil
+	}
+	change := *p
+	if change.LoginID == "" {
+		change.LoginID = id
+	}
+	return change.LoginID, s.changePassword(ctx, change, condition)
+}
+
+// loginOf reads a login or, without an ID, the user's first one, if it has any.
+func (s *Store) loginOf(ctx context.Context, userUID, id string) (storage.Login, error) {
+	if id != "" {
+		return s.LoginByID(ctx, id)
+	}
+	logins, err := s.LoginsOfUser(ctx, userUID)
+	if err != nil || len(logins) == 0 {
+		return storage.Login{}, err
+	}
+	return logins[0], nil
+}

@@ -1,0 +1,87 @@
+package gormstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"latchkey/storage"
+)
+
+type verificationRow struct {
+	LoginID   string `gorm:"column:login_id"`
+	ID        string `gorm:"column:id"`
+	RequestID string `gorm:"column:request_id"`
+	ClientID  string `gorm:"column:client_id"`
+	PepperID  string `gorm:"column:pepper_id"`
+	Digest    []byte `gorm:"column:digest"`
+	ExpiresAt int64  `gorm:"column:expires_at"`
+	UsedAt    int64  `gorm:"column:used_at"`
+}
+
+const verificationColumns columns = "login_id id request_id client_id pepper_id digest expires_at used_at"
+
+func (r *verificationRow) record() storage.VerificationCode {
+	return storage.VerificationCode{
+		ID: r.ID, LoginID: r.LoginID, RequestID: r.RequestID, ClientID: r.ClientID,
+		Digest:    storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
+		ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
+	}
+}
+
+// VerificationCode reads the verification code that a login got last, used or
+// not, or answers storage.ErrNotFound.
+func (s *Store) VerificationCode(ctx context.Context, loginID string) (storage.VerificationCode, error) {
+	row, err := get[verificationRow](ctx, s, "verification code",
+		"SELECT "+verificationColumns.list()+" FROM verification_codes WHERE login_id = ?", loginID)
+	return row.record(), err
+}
+
+// byLogin keeps two issuances for the same logins from waiting for each other.
+func byLogin(codes []storage.IssuedVerification) []storage.IssuedVerification {
+	return slices.SortedFunc(slices.Values(codes), func(a, b storage.IssuedVerification) int {
+		return cmp.Compare(a.Code.LoginID, b.Code.LoginID)
+	})
+}
+
+func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerification, now time.Time) error {
+	c := x.Code
+	if err := s.lockLogin(ctx, c.LoginID); err != nil {
+		return fmt.Errorf("store verification code of login %s: %w", c.LoginID, err)
+	}
+	if err := s.endVerification(ctx, c.LoginID, now); err != nil {
+		return err
+	}
+	_, err := s.exec(ctx, "store verification code",
+		"INSERT INTO verification_codes ("+verificationColumns.list()+") VALUES ("+verificationColumns.marks()+")",
+		c.LoginID, c.ID, c.RequestID, c.ClientID, c.Digest.PepperID, blob(c.Digest.Sum), micros(c.ExpiresAt), micros(c.UsedAt))
+	if err != nil {
+		return err
+	}
+	fate := storage.CodeFate{ID: c.ID, RequestID: c.RequestID, LoginID: c.LoginID, IssuedAt: now, ExpiresAt: c.ExpiresAt}
+	return s.noteCode(ctx, fate, x.Messages)
+}
+
+// noteCode writes down that a code was issued, and queues the messages that
+// carry it.
+func (s *Store) noteCode(ctx context.Context, c storage.CodeFate, messages []storage.Message) error {
+	_, err := s.exec(ctx, "note code",
+		`INSERT INTO issued_codes (id, request_id, login_id, issued_at, expires_at, redeemed_at, retired_at)
+		VALUES (?, ?, ?, ?, ?, 0, 0)`, c.ID, c.RequestID, c.LoginID, micros(c.IssuedAt), micros(c.ExpiresAt))
+	if err != nil {
+		return err
+	}
+	return s.addMessages(ctx, c.ID, messages)
+}
+
+func (s *Store) addMessages(ctx context.Context, codeID string, messages []storage.Message) error {
+	for _, m := range messages {
+		m.CodeID = codeID
+		if err := s.addMessage(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,349 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testDeletes(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a client goes with its secrets":               testDeleteClient,
+		"a security profile goes from all who hold it": testDeleteSecurityProfile,
+		"a password profile goes with its logins":      testDeletePasswordProfile,
+		"a password profile in use stays":              testDeleteUsedProfile,
+		"a sender goes":                                testDeleteSender,
+		"a login goes with what it holds":              testDeleteLogin,
+		"a user goes with what it holds":               testDeleteUser,
+		"an account goes with its users":               testDeleteAccount,
+		"what is deleted here is forgotten at once":    testDeletedHere,
+		"what is deleted elsewhere is forgotten":       testDeletedElsewhere,
+		"a deletion can be undone":                     testDeleteRollsBack,
+		"absent records and other versions":            testDeleteRefused,
+		"a sign-in meanwhile leaves no live family":    raceDelete,
+		"so it is with a profile's logins":             raceDeleteProfile,
+	}.run(t, fresh)
+}
+
+func testDeleteClient(t *testing.T, w *world) {
+	c := must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
+	must(w.store.PutClient(w.ctx, fullClient("other")))(t)
+	for _, id := range []string{"s1", "s2"} {
+		check(t, w.store.AddClientSecret(w.ctx, "web", storage.ClientSecret{ID: id}, 0))
+	}
+	check(t, w.store.AddClientSecret(w.ctx, "other", storage.ClientSecret{ID: "s3"}, 0))
+	check(t, w.store.DeleteClient(w.ctx, "wEB", c.Version))
+	fails(w.store.Client(w.ctx, "Web"))(t, storage.ErrNotFound)
+	equal(t, len(must(w.store.Client(w.ctx, "other"))(t).Secrets), 1)
+	must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
+	equal(t, len(must(w.store.Client(w.ctx, "web"))(t).Secrets), 0)
+}
+
+func testDeleteSecurityProfile(t *testing.T, w *world) {
+	for _, id := range []string{"p1", "p2"} {
+		must(w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{ID: id, RealmID: "default", Roles: []string{"Role" + id}}))(t)
+		for _, party := range []storage.Party{storage.UserParty(w.user.UID), storage.KindParty(storage.Buyer)} {
+			check(t, w.store.AssignSecurityProfile(w.ctx, id, party))
+		}
+	}
+	equal(t, w.principal().Roles, []string{"Rolep1", "Rolep2"})
+	check(t, w.store.DeleteSecurityProfile(w.ctx, "p1", 1))
+	equal(t, w.principal().Roles, []string{"Rolep2"})
+	fails(w.store.SecurityProfile(w.ctx, "p1"))(t, storage.ErrNotFound)
+	equal(t, len(must(w.store.SecurityProfileParties(w.ctx, "p1"))(t)), 0)
+	equal(t, len(must(w.store.SecurityProfileParties(w.ctx, "p2"))(t)), 2)
+}
+
+// laden gives bob's login all that a login can hold.
+func (w *world) laden() {
+	w.t.Helper()
+	check(w.t, w.store.ChangePassword(w.ctx, storage.PasswordChange{LoginID: w.login.ID, Hash: "hash-2", Keep: 5, Now: w.now}))
+	w.login = must(w.store.LoginByID(w.ctx, w.login.ID))(w.t)
+	w.code("r1")
+	w.verification("v1")
+	w.begin("fam")
+}
+
+// gone sees that bob's login is gone, its families ended and its name free.
+func (w *world) gone() {
+	w.t.Helper()
+	fails(w.store.LoginByID(w.ctx, w.login.ID))(w.t, storage.ErrNotFound)
+	fails(w.store.VerificationCode(w.ctx, w.login.ID))(w.t, storage.ErrNotFound)
+	if former, _ := w.store.FormerPasswords(w.ctx, w.login.ID, 9); len(former) != 0 {
+		w.t.Errorf("former passwords %q", former)
+	}
+	state := must(w.store.Family(w.ctx, "fam"))(w.t)
+	if state.Principal.Known || state.Family.RevokedAt.IsZero() {
+		w.t.Errorf("the family lives: %+v", state.Family)
+	}
+	if w.principal().Known {
+		w.t.Error("the name is still known")
+	}
+	must(w.store.Message(w.ctx, "msg-r1"))(w.t)
+	equal(w.t, len(w.timeline("r1").Codes), 1)
+}
+
+func testDeletePasswordProfile(t *testing.T, w *world) {
+	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
+	w.login.ProfileID, w.login.Version = "p", 0
+	must(w.store.PutLogin(w.ctx, w.login))(t)
+	other, _ := w.addUser("eve", "")
+	w.laden()
+	check(t, w.store.DeletePasswordProfile(w.ctx, "p", 1))
+	fails(w.store.PasswordProfile(w.ctx, "p"))(t, storage.ErrNotFound)
+	w.login.ProfileID = "default" // a principal of the profile that is gone cannot be asked for
+	w.gone()
+	must(w.store.UserByUID(w.ctx, w.user.UID))(t)
+	equal(t, len(must(w.store.LoginsOfUser(w.ctx, other.UID))(t)), 1)
+}
+
+func testDeleteUsedProfile(t *testing.T, w *world) {
+	wantErr(t, w.store.DeletePasswordProfile(w.ctx, storage.DefaultProfileID, 0), storage.ErrConflict)
+	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
+	c := fullClient("web")
+	c.ProfileID = "p"
+	must(w.store.PutClient(w.ctx, c))(t)
+	wantErr(t, w.store.DeletePasswordProfile(w.ctx, "p", 0), storage.ErrConflict)
+	must(w.store.PasswordProfile(w.ctx, "p"))(t)
+	check(t, w.store.DeleteClient(w.ctx, "web", 0))
+	check(t, w.store.DeletePasswordProfile(w.ctx, "p", 0))
+}
+
+func testDeleteSender(t *testing.T, w *world) {
+	must(w.store.PutSender(w.ctx, storage.Sender{ID: "hook", RealmID: "default"}))(t)
+	must(w.store.PutSender(w.ctx, storage.Sender{ID: "mail", RealmID: "default"}))(t)
+	w.code("r1") // a message is queued for it
+	check(t, w.store.DeleteSender(w.ctx, "hook", 1))
+	fails(w.store.Sender(w.ctx, "hook"))(t, storage.ErrNotFound)
+	equal(t, len(must(w.store.Senders(w.ctx))(t)), 1)
+	must(w.store.Message(w.ctx, "msg-r1"))(t)
+}
+
+func testDeleteLogin(t *testing.T, w *world) {
+	w.laden()
+	second := must(w.store.PutLogin(w.ctx, storage.Login{
+		ID: "l2", ProfileID: "default", UsernameKey: "bob2", UserUID: w.user.UID, Active: true,
+	}))(t)
+	kept := w.family("kept")
+	kept.LoginID = second.ID
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: second.ID, BeginFamily: &kept, Now: w.now}))
+	at := w.now.Add(time.Minute)
+	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, at, w.login.Version))
+	w.gone()
+	equal(t, must(w.store.Family(w.ctx, "fam"))(t).Family.RevokedAt, at)
+	equal(t, must(w.store.Family(w.ctx, "kept"))(t).Family, kept)
+	equal(t, must(w.store.LoginsOfUser(w.ctx, w.user.UID))(t), []storage.Login{second})
+}
+
+func testDeleteUser(t *testing.T, w *world) {
+	must(w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{ID: "p", RealmID: "default"}))(t)
+	eve, _ := w.addUser("bobby", "")
+	for _, uid := range []string{w.user.UID, eve.UID} {
+		check(t, w.store.AssignSecurityProfile(w.ctx, "p", storage.UserParty(uid)))
+	}
+	other := w.addAccount("acc_2", "other")
+	must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: other.UID, UserUID: w.user.UID}))(t)
+	w.laden()
+	loginless := w.family("loginless")
+	loginless.LoginID = ""
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
+		LoginID: w.login.ID, PasswordSetAt: w.now, BeginFamily: &loginless, Now: w.now,
+	}))
+	at := w.now.Add(time.Minute)
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, at, w.user.Version))
+	w.gone()
+	fails(w.store.UserByUID(w.ctx, w.user.UID))(t, storage.ErrNotFound)
+	equal(t, must(w.store.Family(w.ctx, "loginless"))(t).Family.RevokedAt, at)
+	for _, account := range []string{"acc_1", "acc_2"} {
+		fails(w.store.Membership(w.ctx, account, w.user.UID))(t, storage.ErrNotFound)
+	}
+	equal(t, must(w.store.SecurityProfileParties(w.ctx, "p"))(t), []storage.Party{storage.UserParty(eve.UID)})
+	must(w.store.Membership(w.ctx, "acc_1", eve.UID))(t)
+	equal(t, len(must(w.store.LoginsOfUser(w.ctx, eve.UID))(t)), 1)
+}
+
+func testDeleteAccount(t *testing.T, w *world) {
+	w.addAccount("acc_2", "other")
+	w.addAccount("acc_11", "longer")
+	child := w.addAccount("acc_3", "child")
+	child.ParentUID = "acc_1"
+	child = must(w.store.PutAccount(w.ctx, child))(t)
+	guest := must(w.store.PutUser(w.ctx, storage.User{
+		UID: "usr_guest", RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_2", ID: "guest",
+	}))(t)
+	must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_1", UserUID: guest.UID}))(t)
+	must(w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{ID: "p", RealmID: "default"}))(t)
+	for _, party := range []storage.Party{
+		storage.AccountParty("acc_1"), storage.UserParty(w.user.UID), storage.AccountParty("acc_11"),
+	} {
+		check(t, w.store.AssignSecurityProfile(w.ctx, "p", party))
+	}
+	for id, assigned := range map[string][]string{
+		"first": {"acc_1", "acc_11"}, "middle": {"acc_11", "acc_1", "acc_2"}, "only": {"acc_1"}, "none": {"acc_11"},
+	} {
+		c := fullClient(id)
+		c.AccountUIDs = assigned
+		must(w.store.PutClient(w.ctx, c))(t)
+		must(w.store.PutSender(w.ctx, storage.Sender{ID: id, RealmID: "default", AccountUIDs: assigned}))(t)
+	}
+	w.listen(w.store)
+	must(w.store.Client(w.ctx, "only"))(t)
+	must(w.store.Senders(w.ctx))(t)
+	w.laden()
+
+	check(t, w.store.DeleteAccount(w.ctx, "acc_1", w.account.Version))
+	w.gone()
+	fails(w.store.AccountByUID(w.ctx, "acc_1"))(t, storage.ErrNotFound)
+	fails(w.store.UserByUID(w.ctx, w.user.UID))(t, storage.ErrNotFound)
+	fails(w.store.Membership(w.ctx, "acc_1", guest.UID))(t, storage.ErrNotFound)
+	equal(t, must(w.store.UserByUID(w.ctx, guest.UID))(t), guest)
+	equal(t, must(w.store.SecurityProfileParties(w.ctx, "p"))(t), []storage.Party{storage.AccountParty("acc_11")})
+	for id, want := range map[string][]string{
+		"first": {"acc_11"}, "middle": {"acc_11", "acc_2"}, "only": nil, "none": {"acc_11"},
+	} {
+		client, sender := must(w.store.Client(w.ctx, id))(t), must(w.store.Sender(w.ctx, id))(t)
+		equal(t, client.AccountUIDs, want)
+		equal(t, sender.AccountUIDs, want)
+		changed := int64(2)
+		if id == "none" {
+			changed = 1
+		}
+		equal(t, []int64{client.Version, sender.Version}, []int64{changed, changed})
+	}
+	orphan := must(w.store.AccountByUID(w.ctx, child.UID))(t)
+	equal(t, orphan.ParentUID, "")
+	equal(t, orphan.Version, child.Version+1)
+}
+
+func testDeletedHere(t *testing.T, w *world) {
+	w.listen(w.store)
+	for range 20 {
+		must(w.store.PutClient(w.ctx, fullClient("web")))(t)
+		must(w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "default"}))(t)
+		must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
+		must(w.store.Client(w.ctx, "web"))(t)
+		must(w.store.Sender(w.ctx, "s"))(t)
+		must(w.store.PasswordProfile(w.ctx, "p"))(t)
+		check(t, w.store.DeleteClient(w.ctx, "web", 0))
+		fails(w.store.Client(w.ctx, "web"))(t, storage.ErrNotFound)
+		must(w.store.Sender(w.ctx, "s"))(t)
+		check(t, w.store.DeleteSender(w.ctx, "s", 0))
+		fails(w.store.Sender(w.ctx, "s"))(t, storage.ErrNotFound)
+		must(w.store.PasswordProfile(w.ctx, "p"))(t)
+		check(t, w.store.DeletePasswordProfile(w.ctx, "p", 0))
+		fails(w.store.PasswordProfile(w.ctx, "p"))(t, storage.ErrNotFound)
+	}
+}
+
+func testDeletedElsewhere(t *testing.T, w *world) {
+	other := w.open(t)
+	changes := w.listen(other)
+	must(w.store.PutClient(w.ctx, fullClient("web")))(t)
+	must(w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "default"}))(t)
+	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
+	seen := func() (n int) {
+		_, err1 := other.Client(w.ctx, "web")
+		_, err2 := other.Sender(w.ctx, "s")
+		_, err3 := other.PasswordProfile(w.ctx, "p")
+		for _, err := range []error{err1, err2, err3} {
+			if err == nil {
+				n++
+			}
+		}
+		return n
+	}
+	until(changes, func() bool { return seen() == 3 })
+	check(t, w.store.DeleteClient(w.ctx, "web", 0))
+	until(changes, func() bool { return seen() == 2 })
+	check(t, w.store.DeleteSender(w.ctx, "s", 0))
+	until(changes, func() bool { return seen() == 1 })
+	check(t, w.store.DeletePasswordProfile(w.ctx, "p", 0))
+	until(changes, func() bool { return seen() == 0 })
+}
+
+func testDeleteRollsBack(t *testing.T, w *world) {
+	w.laden()
+	before := must(w.store.LoginByID(w.ctx, w.login.ID))(t)
+	wantErr(t, w.store.InTx(w.ctx, func(ctx context.Context) error {
+		if err := w.store.DeleteAccount(ctx, "acc_1", 0); err != nil {
+			return err
+		}
+		return storage.ErrRefused
+	}), storage.ErrRefused)
+	equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), before)
+	equal(t, must(w.store.Family(w.ctx, "fam"))(t).Family.RevokedAt, time.Time{})
+	must(w.store.AccountByUID(w.ctx, "acc_1"))(t)
+}
+
+func testDeleteRefused(t *testing.T, w *world) {
+	must(w.store.PutClient(w.ctx, fullClient("web")))(t)
+	must(w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "default"}))(t)
+	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
+	must(w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{ID: "sp", RealmID: "default"}))(t)
+	for name, remove := range map[string]func(id string, version int64) error{
+		"web":     func(id string, v int64) error { return w.store.DeleteClient(w.ctx, id, v) },
+		"s":       func(id string, v int64) error { return w.store.DeleteSender(w.ctx, id, v) },
+		"p":       func(id string, v int64) error { return w.store.DeletePasswordProfile(w.ctx, id, v) },
+		"sp":      func(id string, v int64) error { return w.store.DeleteSecurityProfile(w.ctx, id, v) },
+		"lgn_bob": func(id string, v int64) error { return w.store.DeleteLogin(w.ctx, id, w.now, v) },
+		"usr_bob": func(id string, v int64) error { return w.store.DeleteUser(w.ctx, id, w.now, v) },
+		"acc_1":   func(id string, v int64) error { return w.store.DeleteAccount(w.ctx, id, v) },
+	} {
+		wantErr(t, remove(name+"-absent", 0), storage.ErrNotFound)
+		wantErr(t, remove(name+"' OR ''='", 0), storage.ErrNotFound)
+		wantErr(t, remove(name, 7), storage.ErrStale)
+	}
+	must(w.store.AccountByUID(w.ctx, "acc_1"))(t)
+	equal(t, w.principal().Known, true)
+}
+
+// raceDelete deletes users while they sign in: whether or not a sign-in
+// settled, no family of theirs lives afterwards.
+func raceDelete(t *testing.T, w *world) {
+	replica := w.replicas()
+	for round := range 30 {
+		user, login := w.addUser(fmt.Sprint("user", round), "")
+		w.raceSignIn(t, replica, round, login, func(i int) error {
+			return replica(i).DeleteUser(w.ctx, user.UID, w.now, 0)
+		})
+	}
+}
+
+func raceDeleteProfile(t *testing.T, w *world) {
+	replica := w.replicas()
+	for round := range 30 {
+		must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
+		login := must(w.store.PutLogin(w.ctx, storage.Login{
+			ID: fmt.Sprint("login", round), ProfileID: "p", UsernameKey: "bob", UserUID: w.user.UID, Active: true,
+		}))(t)
+		w.raceSignIn(t, replica, round, login, func(i int) error {
+			return replica(i).DeletePasswordProfile(w.ctx, "p", 0)
+		})
+	}
+}
+
+// raceSignIn lets a login sign in while it is deleted.
+func (w *world) raceSignIn(t *testing.T, replica func(int) Store, round int, login storage.Login, remove func(i int) error) {
+	t.Helper()
+	f := w.family("fam-" + login.ID)
+	f.UserUID, f.LoginID = login.UserUID, login.ID
+	errs := together(2, func(i int) error {
+		if i == round%2 {
+			return remove(i)
+		}
+		return replica(i).SettleLogin(w.ctx, storage.Settlement{
+			LoginID: login.ID, PasswordSetAt: login.PasswordSetAt, BeginFamily: &f, Now: w.now,
+		})
+	})
+	check(t, errs[round%2])
+	state, err := w.store.Family(w.ctx, f.ID)
+	if settled := errs[1-round%2] == nil; settled != (err == nil) {
+		t.Fatalf("settled %v, but its family: %v", settled, err)
+	}
+	if err == nil && state.Family.RevokedAt.IsZero() {
+		t.Fatal("a family outlived its login")
+	}
+}

@@ -1,0 +1,330 @@
+package storetest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"latchkey/storage"
+)
+
+func testLists(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"filters select what they say":         testFilters,
+		"every field sorts, in pages and not":  testSorts,
+		"scopes keep others out":               testScopes,
+		"records are shown whole":              testListed,
+		"conditions combine":                   testConditions,
+		"XP is looked into":                    testXP,
+		"XP that is hard to read harms nobody": testHostileXP,
+		"XP sorts":                             testXPSort,
+		"what cannot be asked":                 testBadQueries,
+		"the largest question":                 testLargeQuery,
+		"a transaction lists its own writes":   testListInTx,
+		"an empty list":                        testEmptyList,
+	}.run(t, fresh)
+}
+
+func testFilters(t *testing.T, w *world) {
+	w.fill()
+	for _, l := range w.lists() {
+		l.filters(t)
+		if l.name == "users" {
+			for _, field := range []string{"Name", "Username"} {
+				l.battery(t, field)
+			}
+		}
+	}
+}
+
+func testSorts(t *testing.T, w *world) {
+	w.fill()
+	for _, l := range w.lists() {
+		l.sorts(t)
+	}
+}
+
+func testScopes(t *testing.T, w *world) {
+	w.fill()
+	must(w.store.PutAccount(w.ctx, storage.Account{UID: "elsewhere", RealmID: "A-0", Kind: storage.Buyer, ID: "e"}))(t)
+	must(w.store.PutUser(w.ctx, storage.User{UID: "stranger", RealmID: "A-0", Kind: storage.Buyer, AccountUID: "elsewhere", ID: "s"}))(t)
+	q := storage.Query{Limit: 1000}
+	everyone := must(w.store.ListUsers(w.ctx, storage.UserScope{}, q))(t).Items
+	for _, scope := range []storage.UserScope{
+		{},
+		{RealmID: "default"},
+		{RealmID: "A-0"},
+		{RealmID: "default", Kind: storage.Admin},
+		{Kind: storage.Supplier},
+		{RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1"},
+		{AccountUID: "acc_10"},
+		{RealmID: "none"},
+	} {
+		var want []storage.UserLogin
+		for _, u := range everyone {
+			if (scope.RealmID == "" || scope.RealmID == u.User.RealmID) && (scope.Kind == "" || scope.Kind == u.User.Kind) &&
+				(scope.AccountUID == "" || scope.AccountUID == u.User.AccountUID) {
+				want = append(want, u)
+			}
+		}
+		got := must(w.store.ListUsers(w.ctx, scope, q))(t)
+		equal(t, got.Total, len(want))
+		equal(t, append([]storage.UserLogin(nil), got.Items...), want)
+	}
+	for _, u := range must(w.store.ListNonMembers(w.ctx, "default", "acc_1", q))(t).Items {
+		if _, err := w.store.Membership(w.ctx, "acc_1", u.UID); !errors.Is(err, storage.ErrNotFound) || u.Kind != storage.Buyer {
+			t.Errorf("%s, a %s, is listed: %v", u.UID, u.Kind, err)
+		}
+	}
+	for _, a := range must(w.store.ListAccounts(w.ctx, "default", storage.Supplier, q))(t).Items {
+		equal(t, a.Kind, storage.Supplier)
+	}
+	for _, sender := range []string{"mail", "text"} {
+		got := must(w.store.ListDeliveries(w.ctx, sender, q))(t)
+		for _, d := range got.Items {
+			equal(t, d.Message.SenderID, sender)
+			equal(t, d.Message.Payload, storage.Sealed{})
+		}
+		if got.Total == 0 || got.Total != len(got.Items) {
+			t.Errorf("%d deliveries of %s, and %d items", got.Total, sender, len(got.Items))
+		}
+	}
+}
+
+// testListed compares lists with the methods that read one record.
+func testListed(t *testing.T, w *world) {
+	w.fill()
+	q := storage.Query{Limit: 1000}
+	equal(t, must(w.store.ListClients(w.ctx, q))(t).Items, must(w.store.Clients(w.ctx))(t))
+	equal(t, must(w.store.ListSenders(w.ctx, q))(t).Items, must(w.store.Senders(w.ctx))(t))
+	for _, r := range must(w.store.ListRealms(w.ctx, q))(t).Items {
+		equal(t, r, must(w.store.Realm(w.ctx, r.ID))(t))
+	}
+	for _, p := range must(w.store.ListSecurityProfiles(w.ctx, q))(t).Items {
+		equal(t, p, must(w.store.SecurityProfile(w.ctx, p.ID))(t))
+	}
+	for _, a := range must(w.store.ListAccounts(w.ctx, "default", "", q))(t).Items {
+		equal(t, a, must(w.store.AccountByUID(w.ctx, a.UID))(t))
+	}
+	for _, u := range must(w.store.ListUsers(w.ctx, storage.UserScope{}, q))(t).Items {
+		equal(t, u.User, must(w.store.UserByUID(w.ctx, u.User.UID))(t))
+		logins := append(must(w.store.LoginsOfUser(w.ctx, u.User.UID))(t), storage.Login{})
+		equal(t, u.Login, logins[0])
+	}
+	for _, m := range must(w.store.ListMemberships(w.ctx, storage.MembershipScope{UserUID: w.user.UID}, q))(t).Items {
+		equal(t, m, must(w.store.MembershipByID(w.ctx, m.Membership.ID))(t))
+	}
+	one := must(w.store.ListMemberships(w.ctx, storage.MembershipScope{AccountUID: "acc_1", UserUID: w.user.UID}, q))(t)
+	equal(t, one.Total, 1)
+}
+
+func where(field string, op storage.Op, value string) storage.Condition {
+	return storage.Condition{Fields: []string{field}, Tests: []storage.Test{{Op: op, Value: value}}}
+}
+
+// found lists the ids of the users of acc_1 that meet the conditions.
+func (w *world) found(t *testing.T, conditions ...storage.Condition) []string {
+	t.Helper()
+	page := must(w.store.ListUsers(w.ctx, storage.UserScope{RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1"},
+		storage.Query{Where: conditions, Limit: 100}))(t)
+	equal(t, page.Total, len(page.Items))
+	ids := []string{}
+	for _, u := range page.Items {
+		ids = append(ids, u.User.ID)
+	}
+	return ids
+}
+
+func testConditions(t *testing.T, w *world) {
+	w.addUser("ann", "ann@example.com")
+	w.addUser("eve", "bob@example.com")
+	either := storage.Condition{
+		Fields: []string{"ID", "Email"},
+		Tests:  []storage.Test{{Op: storage.OpLike, Value: "bob*"}, {Op: storage.OpEqual, Value: "ann"}},
+	}
+	equal(t, w.found(t), []string{"ann", "bob", "eve"})
+	equal(t, w.found(t, either), []string{"ann", "bob", "eve"})
+	equal(t, w.found(t, either, where("Username", storage.OpLess, "b")), []string{"ann"})
+	either.Fields = []string{"ID"}
+	equal(t, w.found(t, either), []string{"ann", "bob"})
+	equal(t, w.found(t, where("Active", storage.OpEqual, "TRUE")), []string{"ann", "bob", "eve"})
+	equal(t, w.found(t, storage.Condition{Fields: []string{"ID"}}), []string{})
+	equal(t, w.found(t, storage.Condition{Tests: either.Tests}), []string{})
+}
+
+func testXP(t *testing.T, w *world) {
+	for id, xp := range map[string]string{
+		"a": `{"n": 5, "s": "x", "b": true, "o": {"p-1": {"q_2": "deep"}}, "z": null, "l": [1], "quote": "it's"}`,
+		"b": `{"n": 10.5, "s": "X", "b": false, "0": "zero"}`,
+		"c": `{"n": "5", "s": "a%_\\*b", "b": "true", "o": "flat"}`,
+		"d": ``,
+		"e": `[{"s": "x"}]`,
+		"f": `{"n": 1e1, "s": "", "l": {"0": 1}}`,
+	} {
+		must(w.store.PutUser(w.ctx, storage.User{
+			UID: "usr_" + id, RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1", ID: id, XP: json.RawMessage(xp),
+		}))(t)
+	}
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.now, 0))
+	is := func(field string, op storage.Op, value string, want ...string) {
+		t.Helper()
+		got := w.found(t, where(field, op, value))
+		equal(t, strings.Join(got, " "), strings.Join(want, " "))
+		negated := where(field, op, value)
+		negated.Tests[0].Not = true
+		others := slices.DeleteFunc([]string{"a", "b", "c", "d", "e", "f"}, func(id string) bool { return slices.Contains(want, id) })
+		equal(t, strings.Join(w.found(t, negated), " "), strings.Join(others, " "))
+	}
+	is("XP.s", storage.OpEqual, "x", "a")
+	is("XP.s", storage.OpEqualFold, "x", "a", "b")
+	is("XP.s", storage.OpLike, `a%_\**`, "c")
+	is("XP.s", storage.OpLike, `*`, "a", "b", "c", "f")
+	is("XP.s", storage.OpLikeFold, `A*B`, "c")
+	is("XP.s", storage.OpEmpty, "", "d", "e", "f")
+	is("XP.quote", storage.OpEqual, "it's", "a")
+	is("XP.n", storage.OpEqual, "5", "a", "c")
+	is("XP.n", storage.OpEqual, "5.0", "a")
+	is("XP.n", storage.OpEqual, "10", "f")
+	is("XP.n", storage.OpGreater, "5", "b", "f")
+	is("XP.n", storage.OpLessOrEqual, "10", "a", "f")
+	is("XP.n", storage.OpEmpty, "", "d", "e")
+	is("XP.n", storage.OpLike, "5", "c")
+	is("XP.b", storage.OpEqual, "true", "a", "c")
+	is("XP.b", storage.OpEqual, "false", "b")
+	is("XP.b", storage.OpEqual, "1")
+	is("XP.o.p-1.q_2", storage.OpEqual, "deep", "a")
+	is("XP.o.p-1", storage.OpEmpty, "", "a", "b", "c", "d", "e", "f")
+	is("XP.o", storage.OpGreater, "a", "c")
+	is("XP.l.0", storage.OpEqual, "1", "f")
+	is("XP.0", storage.OpEqual, "zero", "b")
+	is("XP.z", storage.OpEmpty, "", "a", "b", "c", "d", "e", "f")
+}
+
+// testHostileXP keeps what one of the databases cannot read as JSON.
+func testHostileXP(t *testing.T, w *world) {
+	for i, xp := range []string{
+		`{"s": "\u0000"}`, `{"s": "\ud800"}`, `{"s": ` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`,
+		`{"n": 1e400}`, `{"n": -1e-400}`, `"text"`, `7`, `null`, `{"s": "x"}`, `not JSON`,
+		`{"n": 1` + strings.Repeat("0", 1000) + `}`,
+	} {
+		must(w.store.PutUser(w.ctx, storage.User{
+			UID: fmt.Sprint("usr_", i), RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1", ID: fmt.Sprint(i), XP: json.RawMessage(xp),
+		}))(t)
+	}
+	equal(t, w.found(t, where("XP.s", storage.OpEqual, "x")), []string{"8"})
+	equal(t, w.found(t, where("XP.n", storage.OpEqual, "7")), []string{})
+	must(w.store.ListUsers(w.ctx, storage.UserScope{}, storage.Query{Limit: 100, Sort: []storage.Order{{Field: "XP.n"}, {Field: "XP.s"}}}))(t)
+}
+
+func testXPSort(t *testing.T, w *world) {
+	for id, xp := range map[string]string{
+		"a": `{"k": "b"}`, "b": `{"k": "B"}`, "c": `{"k": 10}`, "d": `{"k": 9.5}`, "e": ``, "f": `{"k": true}`, "g": `{"k": -1}`,
+	} {
+		must(w.store.PutAccount(w.ctx, storage.Account{
+			UID: "acc_" + id, RealmID: "default", Kind: storage.Supplier, ID: id, XP: json.RawMessage(xp),
+		}))(t)
+	}
+	list := func(descending bool) (ids string) {
+		for offset := 0; offset < 7; offset += 2 { // from both ends
+			page := must(w.store.ListAccounts(w.ctx, "default", storage.Supplier, storage.Query{
+				Sort: []storage.Order{{Field: "XP.k", Descending: descending}}, Offset: offset, Limit: 2,
+			}))(t)
+			for _, a := range page.Items {
+				ids += a.ID
+			}
+		}
+		return ids
+	}
+	equal(t, list(false), "egdcbaf")
+	equal(t, list(true), "fabcdge")
+}
+
+func testBadQueries(t *testing.T, w *world) {
+	ask := func(q storage.Query) error {
+		_, err := w.store.ListUsers(w.ctx, storage.UserScope{}, q)
+		return err
+	}
+	check(t, ask(storage.Query{Limit: 1}))
+	for _, field := range []string{
+		"", "Nothing", "id", "PasswordHash", "EmailKey", "users.id", "Name; DROP TABLE users", "XP", "XP.", "XP..a", "XP.a..b",
+		"XP.a b", "XP.a'", `XP.a"`, "XP.ä", "XP.a?", "XP.$", "XP." + strings.Repeat("a", 200), "XP" + strings.Repeat(".a", 11),
+		"User.XP.a", "XP.XP.", "\x00", strings.Repeat("x", 5000),
+	} {
+		for _, q := range []storage.Query{
+			{Limit: 1, Where: []storage.Condition{where(field, storage.OpEqual, "x")}},
+			{Limit: 1, Sort: []storage.Order{{Field: field}}},
+		} {
+			if err := ask(q); !errors.Is(err, storage.ErrQuery) || len(err.Error()) > 1000 {
+				t.Errorf("field %.100q: %v", field, err)
+			}
+		}
+	}
+	for _, c := range []storage.Condition{
+		where("Active", storage.OpEqual, "maybe"), where("Active", storage.OpEqual, ""), where("Active", storage.OpLess, "true"),
+		where("Active", storage.OpLike, "true"), where("CreatedAt", storage.OpEqual, "yesterday"),
+		where("CreatedAt", storage.OpLess, "2031-05-17"), where("CreatedAt", storage.OpLikeFold, "2031-05-17T00:00:00Z"),
+		where("Version", storage.OpEqual, "1.5"), where("Version", storage.OpEqual, "9223372036854775808"),
+		where("Version", storage.OpLike, "1"), where("Version", storage.OpEqual, ""),
+		where("ID", 99, "x"), where("ID", -1, "x"), where("Version", 99, "1"), where("XP.a", 99, "x"), where("XP.a", 99, "1"),
+		where("ID", storage.OpEqual, "a\x00b"), where("ID", storage.OpEqual, "a\xff"), where("XP.a", storage.OpEqual, "\x00"),
+		where("Email", storage.OpLikeFold, "*\x00"), where("ID", storage.OpEqual, strings.Repeat("x", 2001)),
+	} {
+		if err := ask(storage.Query{Limit: 1, Where: []storage.Condition{c}}); !errors.Is(err, storage.ErrQuery) || !strings.Contains(err.Error(), c.Fields[0]) {
+			t.Errorf("%.100v: %.1000v", c, err)
+		}
+	}
+	for _, q := range []storage.Query{
+		{},
+		{Limit: -1},
+		{Limit: 10_001},
+		{Limit: 1, Offset: -1},
+		{Limit: 1, Sort: slices.Repeat([]storage.Order{{Field: "Name"}}, 21)},
+		{Limit: 1, Where: slices.Repeat([]storage.Condition{where("ID", storage.OpEqual, "x")}, 501)},
+		{Limit: 1, Where: []storage.Condition{{Fields: slices.Repeat([]string{"ID"}, 251), Tests: make([]storage.Test, 2)}}},
+	} {
+		if err := ask(q); !errors.Is(err, storage.ErrQuery) {
+			t.Errorf("%.100v: %v", q, err)
+		}
+	}
+}
+
+// testLargeQuery asks for as much as may be asked.
+func testLargeQuery(t *testing.T, w *world) {
+	q := storage.Query{Limit: 10_000, Sort: slices.Repeat([]storage.Order{{Field: "XP.a"}}, 20)}
+	q.Where = []storage.Condition{{
+		Fields: []string{"XP.a"}, Tests: slices.Repeat([]storage.Test{{Op: storage.OpEqual, Value: "12"}}, 500),
+	}}
+	equal(t, must(w.store.ListUsers(w.ctx, storage.UserScope{}, q))(t).Total, 0)
+	one := where("XP.a", storage.OpEqual, "12")
+	one.Tests[0].Not = true
+	q.Where = slices.Repeat([]storage.Condition{one}, 500)
+	equal(t, must(w.store.ListUsers(w.ctx, storage.UserScope{}, q))(t).Total, 1)
+	q.Where = []storage.Condition{where("ID", storage.OpLike, strings.Repeat("*a", 1000))}
+	equal(t, must(w.store.ListUsers(w.ctx, storage.UserScope{}, q))(t).Total, 0)
+}
+
+func testListInTx(t *testing.T, w *world) {
+	wantErr(t, w.store.InTx(w.ctx, func(ctx context.Context) error {
+		if _, err := w.store.PutRealm(ctx, storage.Realm{ID: "new"}); err != nil {
+			return err
+		}
+		equal(t, must(w.store.ListRealms(ctx, storage.Query{Limit: 10}))(t).Total, 2)
+		return storage.ErrRefused
+	}), storage.ErrRefused)
+	equal(t, must(w.store.ListRealms(w.ctx, storage.Query{Limit: 10}))(t).Total, 1)
+}
+
+func testEmptyList(t *testing.T, w *world) {
+	equal(t, w.found(t, where("ID", storage.OpEqual, "nobody")), []string{})
+	for _, offset := range []int{0, 1, 1 << 40} {
+		got := must(w.store.ListClients(w.ctx, storage.Query{Offset: offset, Limit: 10}))(t)
+		equal(t, got.Total+len(got.Items), 0)
+	}
+	past := must(w.store.ListUsers(w.ctx, storage.UserScope{}, storage.Query{Offset: 1 << 40, Limit: 10}))(t)
+	equal(t, past.Total, 1)
+	equal(t, len(past.Items), 0)
+}

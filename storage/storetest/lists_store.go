@@ -1,0 +1,73 @@
+package storetest
+
+import (
+	"context"
+	"time"
+
+	"latchkey/storage"
+)
+
+// Resources is what administrators list and delete.
+type Resources interface {
+	ConfigurationLists
+	PeopleLists
+	RecordLists
+	ConfigurationDeletes
+	PeopleDeletes
+	DeliveryConfigs
+	Audit
+}
+
+// ConfigurationLists lists configuration.
+type ConfigurationLists interface {
+	ListRealms(ctx context.Context, q storage.Query) (storage.Page[storage.Realm], error)
+	ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error)
+	ListSecurityProfiles(ctx context.Context, q storage.Query) (storage.Page[storage.SecurityProfile], error)
+	ListProfileAssignments(ctx context.Context, q storage.Query) (storage.Page[storage.ProfileAssignment], error)
+	ListClients(ctx context.Context, q storage.Query) (storage.Page[storage.Client], error)
+	ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error)
+}
+
+// PeopleLists lists people.
+type PeopleLists interface {
+	ListAccounts(ctx context.Context, realmID string, kind storage.UserKind, q storage.Query) (storage.Page[storage.Account], error)
+	ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error)
+	ListLogins(ctx context.Context, userUID string, q storage.Query) (storage.Page[storage.Login], error)
+	ListMemberships(ctx context.Context, scope storage.MembershipScope, q storage.Query) (storage.Page[storage.MembershipDetail], error)
+	ListNonMembers(ctx context.Context, realmID, accountUID string, q storage.Query) (storage.Page[storage.User], error)
+}
+
+// RecordLists lists what happened.
+type RecordLists interface {
+	ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error)
+	ListDeliveries(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.DeliveryRecord], error)
+}
+
+// ConfigurationDeletes deletes configuration.
+type ConfigurationDeletes interface {
+	DeleteClient(ctx context.Context, id string, version int64) error
+	DeletePasswordProfile(ctx context.Context, id string, version int64) error
+	DeleteSecurityProfile(ctx context.Context, id string, version int64) error
+	DeleteSender(ctx context.Context, id string, version int64) error
+}
+
+// PeopleDeletes deletes people.
+type PeopleDeletes interface {
+	DeleteAccount(ctx context.Context, uid string, version int64) error
+	DeleteUser(ctx context.Context, uid string, now time.Time, version int64) error
+	DeleteLogin(ctx context.Context, id string, now time.Time, version int64) error
+}
+
+// DeliveryConfigs keeps the endpoints that senders share.
+type DeliveryConfigs interface {
+	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
+	PutDeliveryConfig(ctx context.Context, c storage.DeliveryConfig) (storage.DeliveryConfig, error)
+	DeleteDeliveryConfig(ctx context.Context, id string, version int64) error
+	ListDeliveryConfigs(ctx context.Context, q storage.Query) (storage.Page[storage.DeliveryConfig], error)
+}
+
+// Audit keeps audit events.
+type Audit interface {
+	AddAuditEvents(ctx context.Context, events []storage.AuditEvent) error
+	ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error)
+}

@@ -1,0 +1,161 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testMembers(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"members are listed page by page":            testMembersPages,
+		"an account is entered by its ID":            testMember,
+		"a membership is found by its ID":            testMembershipByID,
+		"a family shows the membership in its scope": testScopeOfFamily,
+		"a standing shows the membership":            testScopeOfStanding,
+		"whoever is no member is told so":            testNoMember,
+	}.run(t, fresh)
+}
+
+// memberOf makes bob a member of a new account, some seconds after the world
+// began.
+func (w *world) memberOf(uid, id string, after int, roles ...string) storage.Member {
+	w.t.Helper()
+	a := w.addAccount(uid, id)
+	m := must(w.store.PutMembership(w.ctx, storage.Membership{
+		ID: "m-" + uid, AccountUID: uid, UserUID: w.user.UID, Roles: roles, CreatedAt: w.now.Add(time.Duration(after) * time.Second),
+	}))(w.t)
+	return storage.Member{Membership: m, Account: a}
+}
+
+// scoped is a member as a token's standing shows it.
+func scoped(m storage.Member) *storage.Member {
+	return &storage.Member{Membership: m.Membership, Account: shownAccount(m.Account)}
+}
+
+// leaveHome ends bob's membership in its own account.
+func (w *world) leaveHome() {
+	w.t.Helper()
+	check(w.t, w.store.DeleteMembership(w.ctx, w.account.UID, w.user.UID))
+}
+
+func testMembersPages(t *testing.T, w *world) {
+	w.leaveHome()
+	third := w.memberOf("acc_a", "three", 3, "Buyer")
+	first := w.memberOf("acc_z", "one", 1)
+	second := w.memberOf("acc_c", "two", 1) // as old as another one
+	first, second = second, first
+	asleep := w.memberOf("acc_b", "asleep", 2).Account
+	asleep.Active = false
+	must(w.store.PutAccount(w.ctx, asleep))(t)
+	w.addAccount("acc_n", "of-nobody")
+	all := []storage.Member{first, second, third}
+	for _, page := range []struct {
+		offset, limit int
+		want          []storage.Member
+	}{{0, 10, all}, {0, 2, all[:2]}, {2, 2, all[2:]}, {1, 1, all[1:2]}, {3, 5, nil}, {99, 1, nil}, {0, 0, nil}} {
+		got := must(w.store.Members(w.ctx, w.user.UID, page.offset, page.limit))(t)
+		equal(t, got, storage.Page[storage.Member]{Items: page.want, Total: 3})
+	}
+	equal(t, must(w.store.Members(w.ctx, "usr_x", 0, 5))(t), storage.Page[storage.Member]{})
+}
+
+func testMember(t *testing.T, w *world) {
+	want := w.memberOf("acc_2", "second", 1, "Approver", "Buyer")
+	equal(t, must(w.store.Member(w.ctx, w.user.UID, "second"))(t), want)
+
+	// A supplier may have the ID of a buyer.
+	supplier := must(w.store.PutAccount(w.ctx, storage.Account{
+		UID: "acc_0", RealmID: "default", Kind: storage.Supplier, ID: "second", Active: true,
+	}))(t)
+	m := must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_0", UserUID: w.user.UID}))(t)
+	equal(t, must(w.store.Member(w.ctx, w.user.UID, "second"))(t), want)
+	check(t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID))
+	equal(t, must(w.store.Member(w.ctx, w.user.UID, "second"))(t), storage.Member{Membership: m, Account: supplier})
+}
+
+func testNoMember(t *testing.T, w *world) {
+	w.addAccount("acc_2", "second")
+	asleep := w.memberOf("acc_3", "asleep", 1).Account
+	asleep.Active = false
+	must(w.store.PutAccount(w.ctx, asleep))(t)
+	for _, account := range []string{"second", "asleep", "acc_1", "", "unknown"} {
+		fails(w.store.Member(w.ctx, w.user.UID, account))(t, storage.ErrNotFound)
+	}
+	fails(w.store.Member(w.ctx, "usr_x", "acme"))(t, storage.ErrNotFound)
+	must(w.store.Member(w.ctx, w.user.UID, "acme"))(t)
+	w.leaveHome()
+	fails(w.store.Member(w.ctx, w.user.UID, "acme"))(t, storage.ErrNotFound)
+}
+
+func testMembershipByID(t *testing.T, w *world) {
+	member := w.memberOf("acc_2", "second", 1, "Buyer")
+	member.Account.Active = false
+	member.Account = must(w.store.PutAccount(w.ctx, member.Account))(t)
+	equal(t, must(w.store.MembershipByID(w.ctx, "m-acc_2"))(t), storage.MembershipDetail{
+		Membership: member.Membership, Account: member.Account, User: w.user,
+	})
+	check(t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID))
+	fails(w.store.MembershipByID(w.ctx, "m-acc_2"))(t, storage.ErrNotFound)
+	fails(w.store.MembershipByID(w.ctx, ""))(t, storage.ErrNotFound)
+}
+
+// scopes checks what a call tells of bob's membership in the account acc_2: as
+// it is, while the account sleeps, and when it was taken away.
+func (w *world) scopes(read func() *storage.Member) {
+	w.t.Helper()
+	member := w.memberOf("acc_2", "second", 1, "Approver", "Buyer")
+	equal(w.t, read(), scoped(member))
+	changed := must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_2", UserUID: w.user.UID, Roles: []string{"Z"}}))(w.t)
+	equal(w.t, read(), scoped(storage.Member{Membership: changed, Account: member.Account}))
+	for _, active := range []bool{false, true} {
+		member.Account.Active = active
+		member.Account = must(w.store.PutAccount(w.ctx, member.Account))(w.t)
+		if got := read(); (got != nil) != active {
+			w.t.Fatalf("active %v: %+v", active, got)
+		}
+	}
+	check(w.t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID))
+	equal(w.t, read(), nil)
+}
+
+func testScopeOfFamily(t *testing.T, w *world) {
+	for i, account := range []string{"acc_2", ""} {
+		f := w.family(fmt.Sprint("f", i))
+		f.AccountUID = account
+		check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
+			LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now,
+		}))
+	}
+	w.scopes(func() *storage.Member {
+		state := must(w.store.Family(w.ctx, "f0"))(t)
+		equal(t, state.Principal, w.principal()) // the account of the scope is not the user's
+		return state.Member
+	})
+	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Member, nil)
+}
+
+func testScopeOfStanding(t *testing.T, w *world) {
+	ref := storage.TokenRef{JTI: "j", UserUID: w.user.UID, LoginID: w.login.ID, AccountUID: "acc_2"}
+	w.scopes(func() *storage.Member {
+		standing := must(w.store.TokenStanding(w.ctx, ref))(t)
+		equal(t, standing.Principal, w.principal())
+		return standing.Member
+	})
+	ref.AccountUID = ""
+	equal(t, must(w.store.TokenStanding(w.ctx, ref))(t).Member, nil)
+
+	eve, _ := w.addUser("eve", "")
+	w.memberOf("acc_3", "third", 1)
+	for name, ref := range map[string]storage.TokenRef{
+		"account of another user": {UserUID: eve.UID, AccountUID: "acc_3"},
+		"account without user":    {AccountUID: "acc_3"},
+		"unknown account":         {UserUID: w.user.UID, AccountUID: "acc_x"},
+	} {
+		if got := must(w.store.TokenStanding(w.ctx, ref))(t).Member; got != nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

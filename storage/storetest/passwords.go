@@ -1,0 +1,269 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testPasswords(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a changed password ends what was before":        testChangePassword,
+		"a lock outlives a change without a code":        testChangeKeepsLock,
+		"a code clears the failures":                     testRenew,
+		"what may not be renewed stays":                  testRenewRefused,
+		"a code that expired or was used allows nothing": testRenewDeadCode,
+		"former passwords are remembered":                testHistory,
+		"rules are tightened":                            testRules,
+		"one of many renewals succeeds":                  raceRenew,
+		"a lock that landed first refuses a renewal":     raceRenewLock,
+		"a code that was replaced allows nothing":        raceRenewIssue,
+	}.run(t, fresh)
+}
+
+// renewal changes bob's password with a verification code.
+func (w *world) renewal(codeID string) storage.PasswordChange {
+	return storage.PasswordChange{LoginID: w.login.ID, Hash: "hash-2", CodeID: codeID, Now: w.now.Add(time.Minute)}
+}
+
+// lock lets bob fail until the time.
+func (w *world) lock(until time.Time) storage.Lockout {
+	w.t.Helper()
+	next := storage.Lockout{Failures: 10, LastFailureAt: w.now, LockedUntil: until}
+	check(w.t, w.store.RecordFailure(w.ctx, w.principal(), next))
+	return w.principal().Lockout
+}
+
+func testChangePassword(t *testing.T, w *world) {
+	w.code("r1")
+	w.verification("v1")
+	x := w.renewal("")
+	check(t, w.store.ChangePassword(w.ctx, x))
+	want := w.login
+	want.PasswordHash, want.PasswordSetAt, want.SessionsValidFrom = "hash-2", x.Now, x.Now
+	equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), want)
+	fails(w.store.VerificationCode(w.ctx, w.login.ID))(t, storage.ErrNotFound)
+	for _, request := range []string{"r1", "v1"} {
+		equal(t, w.fate(request).RetiredAt, x.Now)
+		equal(t, w.fate(request).RedeemedAt, time.Time{})
+	}
+
+	x.LoginID = "nobody"
+	wantErr(t, w.store.ChangePassword(w.ctx, x), storage.ErrRefused)
+	w.login.Active, w.login.Version = false, 0
+	must(w.store.PutLogin(w.ctx, w.login))(t)
+	wantErr(t, w.store.ChangePassword(w.ctx, w.renewal("")), storage.ErrRefused)
+}
+
+func testChangeKeepsLock(t *testing.T, w *world) {
+	locked := w.lock(w.now.Add(time.Hour))
+	check(t, w.store.ChangePassword(w.ctx, w.renewal("")))
+	equal(t, w.principal().Lockout, locked)
+}
+
+func testRenew(t *testing.T, w *world) {
+	w.code("r1")
+	w.lock(w.now.Add(time.Minute)) // over when the code is used
+	c := w.verification("v1")
+	x := w.renewal(c.ID)
+	check(t, w.store.ChangePassword(w.ctx, x))
+	want := w.login
+	want.PasswordHash, want.PasswordSetAt, want.SessionsValidFrom = "hash-2", x.Now, x.Now
+	want.Lockout = storage.Lockout{Version: 2}
+	equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), want)
+	c.UsedAt = x.Now
+	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), c)
+	fate := w.fate("v1")
+	equal(t, fate.RedeemedAt, x.Now)
+	equal(t, fate.RetiredAt, time.Time{})
+	equal(t, w.fate("r1").RetiredAt, x.Now)
+
+	w.verification("v2") // what became of the first one is not forgotten
+	equal(t, w.fate("v1"), fate)
+	check(t, w.store.ChangePassword(w.ctx, w.renewal("code-v2")))
+	equal(t, w.principal().Lockout, storage.Lockout{Version: 2}) // nothing to clear
+}
+
+func testRenewRefused(t *testing.T, w *world) {
+	w.code("r1")
+	c := w.verification("v1")
+	_, eve := w.addUser("eve", "")
+	refuse := func(what string, x storage.PasswordChange) {
+		t.Helper()
+		before := must(w.store.LoginByID(w.ctx, w.login.ID))(t)
+		if err := w.store.ChangePassword(w.ctx, x); !is(err, storage.ErrRefused) {
+			t.Errorf("%s: %v", what, err)
+		}
+		equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), before)
+		equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), c)
+		equal(t, must(w.store.FormerPasswords(w.ctx, w.login.ID, 9))(t), []string{"hash-1"})
+		if fate := w.fate("v1"); !fate.Live(w.now) {
+			t.Errorf("%s ended the code: %+v", what, fate)
+		}
+	}
+	x := w.renewal(c.ID)
+	x.Keep = 5
+	foreign, unknown, onetime := x, x, x
+	foreign.LoginID, unknown.CodeID, onetime.CodeID = eve.ID, "other", "code-r1"
+	refuse("a code of another login", foreign)
+	refuse("an unknown code", unknown)
+	refuse("a one-time password", onetime)
+	w.lock(x.Now.Add(time.Microsecond))
+	refuse("a locked login", x)
+	check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
+	w.login.Active, w.login.Version = false, 0
+	must(w.store.PutLogin(w.ctx, w.login))(t)
+	refuse("an inactive login", x)
+}
+
+func testRenewDeadCode(t *testing.T, w *world) {
+	c := w.verification("v1")
+	late := w.renewal(c.ID)
+	late.Now = c.ExpiresAt
+	wantErr(t, w.store.ChangePassword(w.ctx, late), storage.ErrRefused)
+	check(t, w.store.ChangePassword(w.ctx, w.renewal(c.ID)))
+	wantErr(t, w.store.ChangePassword(w.ctx, w.renewal(c.ID)), storage.ErrRefused)
+	w.verification("v2") // another code does not bring the first one back
+	wantErr(t, w.store.ChangePassword(w.ctx, w.renewal(c.ID)), storage.ErrRefused)
+}
+
+func testHistory(t *testing.T, w *world) {
+	change := func(n, keep int) {
+		t.Helper()
+		check(t, w.store.ChangePassword(w.ctx, storage.PasswordChange{
+			LoginID: w.login.ID, Hash: fmt.Sprint("hash-", n), Keep: keep, Now: w.now.Add(time.Duration(n) * time.Second),
+		}))
+	}
+	former := func(n int, want ...string) {
+		t.Helper()
+		equal(t, must(w.store.FormerPasswords(w.ctx, w.login.ID, n))(t), want)
+	}
+	former(5, "hash-1")
+	change(2, 3)
+	change(3, 3)
+	change(4, 3)
+	former(9, "hash-4", "hash-3", "hash-2", "hash-1")
+	former(2, "hash-4", "hash-3")
+	former(0)
+	change(5, 3)
+	former(9, "hash-5", "hash-4", "hash-3", "hash-2")
+	change(6, 1)
+	former(9, "hash-6", "hash-5")
+	change(7, 0) // nothing is to be remembered any more
+	former(9, "hash-7")
+
+	check(t, w.store.SetPassword(w.ctx, w.login.ID, "", w.now, false))
+	former(9)
+	change(8, 3) // there was no password to remember
+	former(9, "hash-8")
+	equal(t, must(w.store.FormerPasswords(w.ctx, "nobody", 9))(t), nil)
+}
+
+func testRules(t *testing.T, w *world) {
+	length, reuse, age := 12, 4, 90*day
+	w.profile("of-user", storage.PasswordPolicy{MinimumCharacterCount: &length})
+	w.profile("of-account", storage.PasswordPolicy{LimitPasswordReuse: &reuse, UpperCaseRequired: true})
+	w.profile("of-kind", storage.PasswordPolicy{MaximumPasswordAge: &age})
+	check(t, w.store.AssignSecurityProfile(w.ctx, "of-user", storage.UserParty(w.user.UID)))
+	check(t, w.store.AssignSecurityProfile(w.ctx, "of-account", storage.AccountParty("acc_1")))
+	check(t, w.store.AssignSecurityProfile(w.ctx, "of-kind", storage.KindParty(storage.Buyer)))
+	rules := func(u storage.User) storage.PasswordRules {
+		return must(w.store.Rules(w.ctx, storage.DefaultProfileID, u))(t)
+	}
+	plain := must(w.store.PasswordProfile(w.ctx, storage.DefaultProfileID))(t).Rules
+	want := plain
+	equal(t, rules(storage.User{Kind: storage.Admin}), want)
+	want.MaxAge = age
+	equal(t, rules(storage.User{Kind: storage.Buyer}), want)
+	want.History, want.UpperCase = reuse, true
+	equal(t, rules(storage.User{Kind: storage.Buyer, AccountUID: "acc_1"}), want)
+	want.MinLength = length
+	equal(t, rules(w.user), want)
+	equal(t, w.principal().Rules, want)
+	equal(t, must(w.store.TokenStanding(w.ctx, storage.TokenRef{UserUID: w.user.UID, LoginID: w.login.ID}))(t).Principal.Rules, want)
+	fails(w.store.Rules(w.ctx, "nowhere", w.user))(t, storage.ErrNotFound)
+}
+
+func raceRenew(t *testing.T, w *world) {
+	replica := w.replicas()
+	for round := range 10 {
+		c := w.verification(fmt.Sprint("v", round))
+		errs := together(100, func(i int) error {
+			x := w.renewal(c.ID)
+			x.Hash, x.Keep = fmt.Sprintf("hash-%d-%d", round, i), 100
+			return replica(i).ChangePassword(w.ctx, x)
+		})
+		equal(t, tally(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 99})
+		won := ""
+		for i, err := range errs {
+			if err == nil {
+				won = fmt.Sprintf("hash-%d-%d", round, i)
+			}
+		}
+		equal(t, w.principal().Login.PasswordHash, won)
+	}
+}
+
+// raceRenewLock has a renewal race the failure that locks. Whatever the order:
+// either the password was set and the failure had to be computed anew, or the
+// lock came first, and the code is still there.
+func raceRenewLock(t *testing.T, w *world) {
+	replica := w.replicas()
+	for round := range 40 {
+		c := w.verification(fmt.Sprint("v", round))
+		check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 9, LastFailureAt: w.now}))
+		seen := w.principal()
+		locked := storage.Lockout{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Hour)}
+		x := w.renewal(c.ID)
+		x.Hash = fmt.Sprint("renewed-", round)
+		errs := together(2, func(i int) error {
+			if i == round%2 {
+				return replica(i).RecordFailure(w.ctx, seen, locked)
+			}
+			return replica(i).ChangePassword(w.ctx, x)
+		})
+		failure, change := errs[round%2], errs[1-round%2]
+		after, code := w.principal(), must(w.store.VerificationCode(w.ctx, w.login.ID))(t)
+		switch {
+		case failure == nil && errors.Is(change, storage.ErrRefused):
+			if !code.Live(w.now) || !after.Lockout.Locked(w.now) || after.Login.PasswordHash == x.Hash {
+				t.Fatalf("locked first: %+v, code %+v", after.Login, code)
+			}
+		case change == nil && errors.Is(failure, storage.ErrStale):
+			if code.Live(w.now) || after.Lockout.Failures != 0 || after.Login.PasswordHash != x.Hash {
+				t.Fatalf("changed first: %+v, code %+v", after.Login, code)
+			}
+		default:
+			t.Fatalf("failure: %v, change: %v", failure, change)
+		}
+		check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
+	}
+}
+
+// raceRenewIssue has a code be used while another takes its place: it was either
+// used or retired, and the timeline knows which.
+func raceRenewIssue(t *testing.T, w *world) {
+	replica := w.replicas()
+	code := w.verification("v")
+	for round := range 40 {
+		next := fmt.Sprint("v", round)
+		w.request(next)
+		x := w.verificationIssuance(next)
+		errs := together(2, func(i int) error {
+			if i == round%2 {
+				return replica(i).IssueCodes(w.ctx, x)
+			}
+			return replica(i).ChangePassword(w.ctx, w.renewal(code.ID))
+		})
+		check(t, errs[round%2])
+		fate, used := w.fate(code.RequestID), errs[1-round%2] == nil
+		if used == fate.RedeemedAt.IsZero() || used != fate.RetiredAt.IsZero() {
+			t.Fatalf("used: %v, but the timeline tells %+v", used, fate)
+		}
+		code = x.Verifications[0].Code
+		equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), code)
+	}
+}

@@ -1,0 +1,263 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testUsers(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a user is added with all that goes with it": testAddUser,
+		"a user is added alone":                      testAddUserAlone,
+		"what is not new adds nothing":               testAddUserConflicts,
+		"user, login and password change together":   testChangeUser,
+		"codes end with the address":                 testChangeAddress,
+		"parts that are not given stay":              testChangeParts,
+		"a change that fails changes nothing":        testChangeRollsBack,
+		"a principal is found by its login's ID":     testPrincipalOf,
+		"revoked tokens stay revoked":                testRevokeTokens,
+		"one of many gets a name":                    raceAddUser,
+		"one of many changes of a version counts":    raceChangeUser,
+	}.run(t, fresh)
+}
+
+// newcomer is a user to be added with a login and an invitation.
+func (w *world) newcomer(name string) storage.NewUser {
+	return storage.NewUser{
+		User: storage.User{
+			UID: "usr_" + name, RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1", ID: name,
+			Email: name + "@example.com", EmailKey: name + "@example.com", Active: true,
+		},
+		Login: &storage.Login{
+			ID: "lgn_" + name, ProfileID: "default", Username: name, UsernameKey: name, Active: true,
+			PasswordHash: "hash-1", PasswordSetAt: w.now,
+		},
+		Invitation: &storage.CodeRequest{
+			ID: "r-" + name, Type: storage.MessageNewUserInvitation, UserUID: "usr_" + name,
+			CreatedAt: w.now, ExpiresAt: w.now.Add(7 * day),
+		},
+	}
+}
+
+func testAddUser(t *testing.T, w *world) {
+	n := w.newcomer("ann")
+	n.Account = &storage.Account{UID: "acc_ann", RealmID: "default", Kind: storage.Buyer, ID: "own", Name: "Ann's", Active: true}
+	got := must(w.store.AddUser(w.ctx, n))(t)
+	stamped(t, got.User.Version, got.User.CreatedAt, got.User.UpdatedAt)
+	stamped(t, got.Login.Version, got.Login.CreatedAt, got.Login.UpdatedAt)
+	want := storage.UserLogin{User: n.User, Login: *n.Login}
+	want.User.Version, want.User.CreatedAt, want.User.UpdatedAt = 1, got.User.CreatedAt, got.User.UpdatedAt
+	want.Login.UserUID = "usr_ann"
+	want.Login.Version, want.Login.CreatedAt, want.Login.UpdatedAt = 1, got.Login.CreatedAt, got.Login.UpdatedAt
+	equal(t, got, want)
+	equal(t, must(w.store.UserByUID(w.ctx, "usr_ann"))(t), want.User)
+	equal(t, must(w.store.LoginByID(w.ctx, "lgn_ann"))(t), want.Login)
+	for _, account := range []string{"acc_1", "acc_ann"} {
+		must(w.store.Membership(w.ctx, account, "usr_ann"))(t)
+	}
+	equal(t, must(w.store.Member(w.ctx, "usr_ann", "own"))(t).Account.Name, "Ann's")
+	equal(t, must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now, 5))(t), []storage.CodeRequest{*n.Invitation})
+}
+
+func testAddUserAlone(t *testing.T, w *world) {
+	u := storage.User{UID: "usr_ann", RealmID: "default", Kind: storage.Buyer, ID: "0a"}
+	got := must(w.store.AddUser(w.ctx, storage.NewUser{User: u}))(t)
+	equal(t, got.Login, storage.Login{})
+	equal(t, must(w.store.UserByUID(w.ctx, "usr_ann"))(t), got.User)
+	equal(t, must(w.store.Members(w.ctx, "usr_ann", 0, 5))(t).Total, 0)
+	equal(t, len(must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now, 5))(t)), 0)
+}
+
+func testAddUserConflicts(t *testing.T, w *world) {
+	w.request("taken")
+	own := storage.Account{UID: "acc_own", RealmID: "default", Kind: storage.Buyer, ID: "own"}
+	for name, refused := range map[string]struct {
+		want   error
+		change func(*storage.NewUser)
+	}{
+		"uid":          {storage.ErrConflict, func(n *storage.NewUser) { n.User.UID = w.user.UID }},
+		"user id":      {storage.ErrConflict, func(n *storage.NewUser) { n.User.ID = w.user.ID }},
+		"username":     {storage.ErrUsernameTaken, func(n *storage.NewUser) { n.Login.UsernameKey = "bob" }},
+		"account id":   {storage.ErrConflict, func(n *storage.NewUser) { n.Account.ID = w.account.ID }},
+		"invitation":   {storage.ErrConflict, func(n *storage.NewUser) { n.Invitation.ID = "taken" }},
+		"no realm":     {storage.ErrNotFound, func(n *storage.NewUser) { n.User.RealmID = "nowhere" }},
+		"no account":   {storage.ErrNotFound, func(n *storage.NewUser) { n.User.AccountUID = "nowhere" }},
+		"no profile":   {storage.ErrNotFound, func(n *storage.NewUser) { n.Login.ProfileID = "nowhere" }},
+		"account uid":  {storage.ErrConflict, func(n *storage.NewUser) { n.Account.UID = "acc_1" }},
+		"account home": {storage.ErrNotFound, func(n *storage.NewUser) { n.Account.RealmID = "nowhere" }},
+	} {
+		n, account := w.newcomer("ann"), own
+		n.Account = &account
+		refused.change(&n)
+		_, err := w.store.AddUser(w.ctx, n)
+		if !is(err, refused.want) || is(err, storage.ErrUsernameTaken) != (name == "username") {
+			t.Errorf("%s: %v, want %v", name, err, refused.want)
+		}
+		fails(w.store.UserByUID(w.ctx, "usr_ann"))(t, storage.ErrNotFound)
+		fails(w.store.LoginByID(w.ctx, "lgn_ann"))(t, storage.ErrNotFound)
+		fails(w.store.AccountByUID(w.ctx, "acc_own"))(t, storage.ErrNotFound)
+		fails(w.store.Timeline(w.ctx, "r-ann"))(t, storage.ErrNotFound)
+	}
+	must(w.store.AddUser(w.ctx, w.newcomer("ann")))(t)
+}
+
+func testChangeUser(t *testing.T, w *world) {
+	code := w.code("r1")
+	u, l := w.user, w.login
+	u.FirstName, u.Active, l.Username, l.UsernameKey = "Robert", false, "Rob", "rob"
+	got := must(w.store.ChangeUser(w.ctx, u, &l, &storage.PasswordChange{Hash: "hash-2", Now: w.now}))(t)
+	u.Version, u.UpdatedAt = 2, got.User.UpdatedAt
+	l.Version, l.UpdatedAt = 2, got.Login.UpdatedAt
+	l.PasswordHash, l.PasswordSetAt, l.SessionsValidFrom = "hash-2", w.now, w.now
+	equal(t, got, storage.UserLogin{User: u, Login: l})
+	equal(t, must(w.store.UserByUID(w.ctx, u.UID))(t), u)
+	equal(t, must(w.store.LoginByID(w.ctx, l.ID))(t), l)
+	if got.Login.Code.Live(w.now) || w.fate(code.RequestID).RetiredAt.IsZero() {
+		t.Error("the code survived")
+	}
+
+	l.Active = false // an administrator disables a login and gives it another password
+	l = must(w.store.ChangeUser(w.ctx, u, &l, &storage.PasswordChange{Hash: "hash-3", Now: w.now}))(t).Login
+	equal(t, l.PasswordHash, "hash-3")
+}
+
+// testChangeAddress: codes that were sent to a former address are worth nothing.
+func testChangeAddress(t *testing.T, w *world) {
+	u := w.user
+	u.Email, u.EmailKey, u.Version = "first@example.com", "first@example.com", 0
+	must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
+	code := w.code("r1")
+	u.LastName, u.Email = "Other", "First@example.com"
+	got := must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
+	if !got.Login.Code.Live(w.now) {
+		t.Error("a code ended although the address is the same")
+	}
+	u.Email, u.EmailKey = "second@example.com", "second@example.com"
+	got = must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
+	if got.Login.Code.Live(w.now) || w.fate(code.RequestID).RetiredAt.IsZero() {
+		t.Error("the code survived")
+	}
+}
+
+func testChangeParts(t *testing.T, w *world) {
+	u := w.user
+	u.LastName, u.Version = "Other", 0
+	got := must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
+	u.Version, u.UpdatedAt = 2, got.User.UpdatedAt
+	equal(t, got, storage.UserLogin{User: u, Login: w.login})
+
+	got = must(w.store.ChangeUser(w.ctx, u, nil, &storage.PasswordChange{LoginID: w.login.ID, Hash: "h", Now: w.now}))(t)
+	equal(t, got.Login, must(w.store.LoginByID(w.ctx, w.login.ID))(t))
+	equal(t, got.Login.PasswordHash, "h")
+
+	l := w.login
+	l.Active, l.Version = false, 0
+	got = must(w.store.ChangeUser(w.ctx, got.User, &l, nil))(t)
+	if got.Login.Active || got.Login.PasswordHash != "h" || got.Login.Version != 2 {
+		t.Fatalf("after the change: %+v", got.Login)
+	}
+	alone := must(w.store.AddUser(w.ctx, storage.NewUser{User: storage.User{UID: "u9", RealmID: "default", Kind: storage.Admin, ID: "9"}}))(t)
+	equal(t, must(w.store.ChangeUser(w.ctx, alone.User, nil, nil))(t).Login, storage.Login{})
+}
+
+func testChangeRollsBack(t *testing.T, w *world) {
+	w.addUser("eve", "")
+	for name, refused := range map[string]struct {
+		want   error
+		change func(u *storage.User, l *storage.Login, p *storage.PasswordChange)
+	}{
+		"outdated user":      {storage.ErrStale, func(u *storage.User, _ *storage.Login, _ *storage.PasswordChange) { u.Version = 9 }},
+		"outdated login":     {storage.ErrStale, func(_ *storage.User, l *storage.Login, _ *storage.PasswordChange) { l.Version = 9 }},
+		"no user":            {storage.ErrNotFound, func(u *storage.User, _ *storage.Login, _ *storage.PasswordChange) { u.UID, u.Version = "x", 0 }},
+		"no login":           {storage.ErrNotFound, func(_ *storage.User, l *storage.Login, _ *storage.PasswordChange) { l.ID, l.Version = "x", 0 }},
+		"user id taken":      {storage.ErrConflict, func(u *storage.User, _ *storage.Login, _ *storage.PasswordChange) { u.ID = "eve" }},
+		"username taken":     {storage.ErrUsernameTaken, func(_ *storage.User, l *storage.Login, _ *storage.PasswordChange) { l.UsernameKey = "eve" }},
+		"password of no-one": {storage.ErrRefused, func(_ *storage.User, _ *storage.Login, p *storage.PasswordChange) { p.LoginID = "x" }},
+		"no live code":       {storage.ErrRefused, func(_ *storage.User, _ *storage.Login, p *storage.PasswordChange) { p.CodeID = "x" }},
+	} {
+		u, l, p := w.user, w.login, storage.PasswordChange{Hash: "h", Now: w.now}
+		u.FirstName, l.Username = "Changed", "Changed"
+		refused.change(&u, &l, &p)
+		if _, err := w.store.ChangeUser(w.ctx, u, &l, &p); !is(err, refused.want) {
+			t.Errorf("%s: %v, want %v", name, err, refused.want)
+		}
+		equal(t, must(w.store.UserByUID(w.ctx, w.user.UID))(t), w.user)
+		equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), w.login)
+	}
+}
+
+func testPrincipalOf(t *testing.T, w *world) {
+	w.profile("sp", storage.PasswordPolicy{NumericRequired: true}, "Shopper")
+	check(t, w.store.AssignSecurityProfile(w.ctx, "sp", storage.KindParty(storage.Buyer)))
+	w.code("r1")
+	equal(t, must(w.store.PrincipalOf(w.ctx, w.login.ID))(t), w.principal())
+	fails(w.store.PrincipalOf(w.ctx, "lgn_x"))(t, storage.ErrNotFound)
+}
+
+func testRevokeTokens(t *testing.T, w *world) {
+	ended := w.begin("ended")
+	check(t, w.store.RevokeFamily(w.ctx, ended.ID, w.now.Add(-time.Minute)))
+	w.begin("live")
+	eve, _ := w.addUser("eve", "")
+	f := w.family("of-eve")
+	f.UserUID, f.LoginID = eve.UID, "lgn_eve"
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: "lgn_eve", PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now}))
+
+	check(t, w.store.RevokeUserTokens(w.ctx, w.user.UID, w.now))
+	for family, want := range map[string]time.Time{"ended": w.now.Add(-time.Minute), "live": w.now, "of-eve": {}} {
+		equal(t, must(w.store.Family(w.ctx, family))(t).Family.RevokedAt, want)
+	}
+	equal(t, must(w.store.UserByUID(w.ctx, w.user.UID))(t).TokensValidFrom, w.now)
+	equal(t, must(w.store.UserByUID(w.ctx, eve.UID))(t), eve)
+	wantErr(t, w.store.RevokeUserTokens(w.ctx, "usr_x", w.now), storage.ErrNotFound)
+
+	// Whoever read the user earlier does not bring its tokens back.
+	must(w.store.PutUser(w.ctx, w.user))(t)
+	w.user.Version = 0
+	must(w.store.PutUser(w.ctx, w.user))(t)
+	got := must(w.store.ChangeUser(w.ctx, w.user, nil, nil))(t).User
+	equal(t, got.TokensValidFrom, w.now)
+	equal(t, w.principal().User.TokensValidFrom, w.now)
+}
+
+func raceAddUser(t *testing.T, w *world) {
+	replica := w.replicas()
+	errs := together(50, func(i int) error {
+		n := w.newcomer(fmt.Sprint("n", i))
+		n.Login.Username, n.Login.UsernameKey = "Wanted", "wanted"
+		_, err := replica(i).AddUser(w.ctx, n)
+		return err
+	})
+	equal(t, tally(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 49})
+	for i, err := range errs {
+		_, missing := w.store.UserByUID(w.ctx, fmt.Sprint("usr_n", i))
+		if (err == nil) != (missing == nil) || err != nil && !is(err, storage.ErrUsernameTaken) {
+			t.Errorf("user %d: %v, and reading it: %v", i, err, missing)
+		}
+	}
+	equal(t, len(must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now, 100))(t)), 1)
+}
+
+func raceChangeUser(t *testing.T, w *world) {
+	replica := w.replicas()
+	errs := together(60, func(i int) error {
+		u, l := w.user, w.login
+		u.FirstName, l.Username = fmt.Sprint(i), fmt.Sprint(i)
+		_, err := replica(i).ChangeUser(w.ctx, u, &l, nil)
+		return err
+	})
+	equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 59})
+	got := must(w.store.ChangeUser(w.ctx, must(w.store.UserByUID(w.ctx, w.user.UID))(t), nil, nil))(t)
+	equal(t, got.Login.Username, got.User.FirstName)
+
+	errs = together(60, func(i int) error { // without a version nobody is refused
+		u := w.user
+		u.Version = 0
+		_, err := replica(i).ChangeUser(w.ctx, u, nil, nil)
+		return err
+	})
+	equal(t, tally(errs), map[string]int{"": 60})
+}
