@@ -7,12 +7,16 @@
 // and from the clock (see [StateAt]), so every replica that has read the same
 // records draws the same conclusion: a key is announced before it signs, signs
 // until its successor activates, and stays published until no token it signed
-// can still be valid. The arithmetic is in ring_state.go and touches nothing.
+// can still be valid. The arithmetic is in ring_state.go and ring_plan.go and
+// touches nothing. [Ring.Maintain] announces the successors that are due; that
+// there is one, however many replicas announce at once, is for the store to
+// decide (see [KeyStore]). A key may also be somewhere else (see [ExternalKey]).
 //
 // The package does not own how records are kept (it asks a [KeyStore] and a
 // [PepperStore]), what claims a token carries, how long it lives, who may have
 // one, or whether it was revoked before its end. It makes no background
-// activity of its own: whoever learns that records changed calls [Ring.Reload].
+// activity of its own: whoever learns that records changed calls [Ring.Reload],
+// and every now and then [Ring.Maintain].
 //
 // signer.go is the only file that knows fosite.
 package keys

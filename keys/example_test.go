@@ -2,7 +2,12 @@ package keys_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -49,4 +54,59 @@ func ExampleRing() {
 	// successor: announced
 	// old token: <nil> usr_1
 	// published: 2
+}
+
+// keyService stands for a key management service or a hardware security module:
+// it signs, counts how often, and never shows its private key.
+type keyService struct {
+	private *ecdsa.PrivateKey
+	calls   int
+}
+
+func (s *keyService) Public() crypto.PublicKey { return s.private.Public() }
+
+// Sign gets the SHA-256 digest of a token and answers in ASN.1, as such services
+// do.
+func (s *keyService) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	s.calls++
+	return s.private.Sign(random, digest, opts)
+}
+
+// A crypto.Signer takes the place of the stored keys of its algorithm. Its key
+// is published and verifies, and nothing of it is stored.
+func ExampleExternalKey() {
+	ctx := context.Background()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	service := &keyService{private: private}
+	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // 32 secret random bytes
+	if err != nil {
+		panic(err)
+	}
+	store := &memory{} // where the signing keys are kept
+	ring, err := keys.NewRing(ctx, keys.RingConfig{
+		Store: store, Sealer: sealer, Algs: []string{keys.ES256},
+		External: []keys.ExternalKey{{KID: "kms-2030", Alg: keys.ES256, Public: service.Public(), Signer: service}},
+	})
+	if err != nil {
+		panic(err)
+	}
+
+	now := time.Now()
+	token, err := ring.Sign(keys.ES256, keys.TypeAccessToken, map[string]any{
+		"iss": "https://id.example", "sub": "usr_1", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	var claims jwt.RegisteredClaims
+	fmt.Println("verifies:", ring.Parse(token, keys.TypeAccessToken, &claims, "https://id.example") == nil)
+	fmt.Println("published:", ring.PublicSet().Keys[0].KeyID)
+	fmt.Println("calls of the service:", service.calls, "stored keys:", len(store.keys))
+	// Output:
+	// verifies: true
+	// published: kms-2030
+	// calls of the service: 1 stored keys: 0
 }

@@ -22,7 +22,7 @@ func publicJWK(alg string, public crypto.PublicKey) (jose.JSONWebKey, error) {
 
 // PublicSet returns the key set to publish: the public half of each announced,
 // active and retired key, by algorithm in the order of RingConfig.Algs (others
-// last) and oldest first within one. A cache that keeps it for no longer than
+// last) and oldest first within one, external keys behind the others. A cache that keeps it for no longer than
 // PublishAhead, less the time a replica takes to reload, never meets a token
 // whose key it does not know.
 func (r *Ring) PublicSet() jose.JSONWebKeySet {
@@ -33,6 +33,9 @@ func (r *Ring) PublicSet() jose.JSONWebKeySet {
 			if StateAt(e.record, s.records[alg], now).Published() {
 				set.Keys = append(set.Keys, e.jwk)
 			}
+		}
+		for _, e := range s.external[alg] {
+			set.Keys = append(set.Keys, e.jwk)
 		}
 	}
 	return set

@@ -43,7 +43,7 @@ func TestAnySignerSigns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := newEntry(storage.SigningKey{Alg: alg}, remote{inner: private})
+		e, err := newEntry(storage.SigningKey{Alg: alg}, "", private.Public(), remote{inner: private})
 		if err != nil {
 			t.Fatalf("%s: newEntry: %v", alg, err)
 		}
@@ -70,7 +70,7 @@ func TestSignerFailureIsReported(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := newEntry(storage.SigningKey{Alg: alg}, remote{private, down})
+		e, err := newEntry(storage.SigningKey{Alg: alg}, "", private.Public(), remote{private, down})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestKeysThatDoNotFit(t *testing.T) {
 		"P-256 for RS256": {RS256, p256},
 		"unknown alg":     {"HS256", p256},
 	} {
-		if _, err := newEntry(storage.SigningKey{Alg: c.alg}, c.key); err == nil {
+		if _, err := newEntry(storage.SigningKey{Alg: c.alg}, "", c.key.Public(), c.key); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

@@ -59,7 +59,7 @@ func LoadPeppers(ctx context.Context, store PepperStore, sealer *Sealer, random 
 	}
 	p := &Peppers{secrets: make(map[string][]byte, len(records))}
 	for _, record := range records {
-		secret, err := sealer.Open(record.Secret, pepperContext(record.ID))
+		secret, err := sealer.Open(record.Secret, PepperContext(record.ID))
 		if err != nil {
 			return nil, fmt.Errorf("load pepper %q: %w", record.ID, err)
 		}
@@ -84,7 +84,7 @@ func createFirstPepper(ctx context.Context, store PepperStore, sealer *Sealer, r
 	if _, err := io.ReadFull(random, secret); err != nil {
 		return nil, fmt.Errorf("new pepper: %w", err)
 	}
-	sealed, err := sealer.Seal(secret, pepperContext(id))
+	sealed, err := sealer.Seal(secret, PepperContext(id))
 	if err != nil {
 		return nil, fmt.Errorf("seal new pepper: %w", err)
 	}
@@ -103,7 +103,9 @@ func createFirstPepper(ctx context.Context, store PepperStore, sealer *Sealer, r
 	return records, nil
 }
 
-func pepperContext(id string) string { return "pepper:" + id }
+// PepperContext is what the pepper of that id is sealed with as additional data;
+// see Sealer.Seal.
+func PepperContext(id string) string { return "pepper:" + id }
 
 // Digest returns the keyed digest (HMAC-SHA-256) of the parts for the purpose
 // under the newest pepper. Purposes separate domains, and the parts are

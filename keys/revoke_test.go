@@ -112,32 +112,38 @@ func TestRevokeRetiredLeavesTheRest(t *testing.T) {
 	}
 }
 
-func TestInterruptedChangesKeepSigning(t *testing.T) {
+// TestInterruptedChanges kills a process before and after the store has made
+// its change. Nothing lies in between.
+func TestInterruptedChanges(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for name, act := range map[string]func(*keys.Ring, string) error{
-		"rotate": func(r *keys.Ring, _ string) error { _, err := r.Rotate(ctx, ""); return err },
-		"revoke": func(r *keys.Ring, kid string) error { return r.Revoke(ctx, kid) },
+		"rotate":   func(r *keys.Ring, _ string) error { _, err := r.Rotate(ctx, ""); return err },
+		"maintain": func(r *keys.Ring, _ string) error { _, err := r.Maintain(ctx); return err },
+		"revoke":   func(r *keys.Ring, kid string) error { return r.Revoke(ctx, kid) },
 	} {
-		store, c := &memory{}, newClock()
-		r := replica(t, store, c, keys.ES256)
-		first := signingKID(t, r, "")
-		c.Advance(time.Minute)
-		store.fail, store.failOn = storage.ErrUnavailable, "update"
-		if err := act(r, first); !errors.Is(err, storage.ErrUnavailable) {
-			t.Fatalf("%s: %v, want ErrUnavailable", name, err)
-		}
-		store.fail = nil
-		c.Advance(2 * keys.DefaultPublishAhead)
-		if got := signingKID(t, replica(t, store, c, keys.ES256), ""); got != first {
-			t.Errorf("%s cut short: %s signs after a restart, want %s", name, got, first)
-		}
-		if err := act(r, first); err != nil {
-			t.Fatalf("%s again: %v", name, err)
-		}
-		c.Advance(keys.DefaultPublishAhead)
-		if got := signingKID(t, r, ""); got == first {
-			t.Errorf("%s again: the old key still signs", name)
+		for _, at := range []string{"change", "answer"} {
+			store, c := &memory{}, newClock()
+			r := turning(t, store, c.Now)
+			first := signingKID(t, r, "")
+			c.Advance(turn)
+			store.fail, store.failOn = storage.ErrUnavailable, at
+			if err := act(r, first); !errors.Is(err, storage.ErrUnavailable) {
+				t.Fatalf("%s, cut short at the %s: %v, want ErrUnavailable", name, at, err)
+			}
+			store.fail = nil
+			c.Advance(2 * keys.DefaultPublishAhead)
+			other := turning(t, store, c.Now)
+			if got := signingKID(t, other, ""); (got == first) != (at == "change") {
+				t.Errorf("%s, cut short at the %s: %s signs after a restart; the first is %s", name, at, got, first)
+			}
+			if err := act(other, first); err != nil {
+				t.Fatalf("%s again: %v", name, err)
+			}
+			c.Advance(keys.DefaultPublishAhead)
+			if got := signingKID(t, other, ""); got == first {
+				t.Errorf("%s again: the old key still signs", name)
+			}
 		}
 	}
 }

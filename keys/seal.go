@@ -86,6 +86,15 @@ func deriveSealKey(master []byte) (id string, aead cipher.AEAD, err error) {
 	return hex.EncodeToString(sum[:8]), aead, nil
 }
 
+// CurrentID is the id of the first master key, the one that Seal uses.
+func (s *Sealer) CurrentID() string { return s.currentID }
+
+// Knows tells whether the sealer has the master key of that id.
+func (s *Sealer) Knows(keyID string) bool {
+	_, ok := s.aeads[keyID]
+	return ok
+}
+
 // Seal encrypts plain under the first master key. The context names what the
 // secret is and which record it belongs to; Open demands the same one, so a
 // sealed secret that was copied into another record does not open.

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -30,6 +31,8 @@ type snapshot struct {
 	entries map[string]*entry   // by kid; keys that can still be published
 	groups  map[string][]*entry // by algorithm, oldest first
 	records map[string][]storage.SigningKey
+	// external are the ring's; they are among the entries, too.
+	external externalKeys
 }
 
 // entry is an opened key with what signing with it needs each time.
@@ -40,18 +43,29 @@ type entry struct {
 	jwk     jose.JSONWebKey
 	jwkJSON []byte
 	headers map[string]string // encoded protected header by typ
+
+	external bool
 }
 
 // newSnapshot opens the records that are neither gone nor revoked. Keys that
 // the previous snapshot (which may be nil) has opened are taken from there.
-func newSnapshot(records []storage.SigningKey, previous *snapshot, sealer *Sealer, now time.Time) (*snapshot, error) {
+func newSnapshot(records []storage.SigningKey, previous *snapshot, sealer *Sealer, external externalKeys, now time.Time) (*snapshot, error) {
 	s := &snapshot{
-		entries: make(map[string]*entry, len(records)),
-		groups:  map[string][]*entry{},
-		records: map[string][]storage.SigningKey{},
+		entries:  make(map[string]*entry, len(records)),
+		groups:   map[string][]*entry{},
+		records:  map[string][]storage.SigningKey{},
+		external: external,
+	}
+	for _, group := range external {
+		for _, e := range group {
+			s.entries[e.key.KID] = e
+		}
 	}
 	records = slices.SortedFunc(slices.Values(records), byAge)
 	for _, record := range records {
+		if e, ok := s.entries[record.KID]; ok && e.external {
+			return nil, fmt.Errorf("signing key %q: an external key has its kid", record.KID)
+		}
 		if !StateAt(record, records, now).Published() {
 			continue
 		}
@@ -70,13 +84,13 @@ func newSnapshot(records []storage.SigningKey, previous *snapshot, sealer *Seale
 // an entry of the same kid, opened earlier, holds the same key.
 func (s *snapshot) open(record storage.SigningKey, sealer *Sealer) (*entry, error) {
 	if s != nil {
-		if known, ok := s.entries[record.KID]; ok && known.record.Alg == record.Alg {
+		if known, ok := s.entries[record.KID]; ok && known.record.Alg == record.Alg && !known.external {
 			e := *known
 			e.record = record
 			return &e, nil
 		}
 	}
-	pkcs8, err := sealer.Open(record.Private, keyContext(record.KID))
+	pkcs8, err := sealer.Open(record.Private, SigningKeyContext(record.KID))
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +104,7 @@ func (s *snapshot) open(record storage.SigningKey, sealer *Sealer) (*entry, erro
 	}
 	// The public half is derived, not read: whoever can write to the database
 	// but does not know the master key cannot plant a key that verifies.
-	e, err := newEntry(record, private)
+	e, err := newEntry(record, "", private.Public(), private)
 	if err != nil {
 		return nil, err
 	}
@@ -100,29 +114,32 @@ func (s *snapshot) open(record storage.SigningKey, sealer *Sealer) (*entry, erro
 	return e, nil
 }
 
-func keyContext(kid string) string { return "signing-key:" + kid }
+// SigningKeyContext is what the private half of the key with that kid is sealed
+// with as additional data; see Sealer.Seal.
+func SigningKeyContext(kid string) string { return "signing-key:" + kid }
 
-// newEntry prepares a signer for use with the record's algorithm. The kid of
-// its key is the thumbprint of the public key.
-func newEntry(record storage.SigningKey, private crypto.Signer) (*entry, error) {
+// newEntry prepares a key for use with the record's algorithm. Without a kid it
+// gets the thumbprint of the public key; private may be nil.
+func newEntry(record storage.SigningKey, kid string, public crypto.PublicKey, private crypto.Signer) (*entry, error) {
 	method, err := signingMethod(record.Alg)
 	if err != nil {
 		return nil, err
 	}
-	if !fits(record.Alg, private.Public()) {
-		return nil, fmt.Errorf("%w: %T for %s", jwt.ErrInvalidKeyType, private.Public(), record.Alg)
+	if !fits(record.Alg, public) {
+		return nil, fmt.Errorf("%w: %T for %s", jwt.ErrInvalidKeyType, public, record.Alg)
 	}
-	jwk, err := publicJWK(record.Alg, private.Public())
+	jwk, err := publicJWK(record.Alg, public)
 	if err != nil {
 		return nil, err
 	}
+	jwk.KeyID = cmp.Or(kid, jwk.KeyID)
 	encoded, err := json.Marshal(jwk)
 	if err != nil {
 		return nil, fmt.Errorf("encode public key: %w", err)
 	}
 	e := &entry{
 		record: record, method: method, jwk: jwk, jwkJSON: encoded,
-		key:     Key{KID: jwk.KeyID, Alg: record.Alg, Private: private, Public: private.Public()},
+		key:     Key{KID: jwk.KeyID, Alg: record.Alg, Private: private, Public: public},
 		headers: map[string]string{},
 	}
 	for _, typ := range []string{TypeAccessToken, TypeJWT} {
@@ -149,6 +166,9 @@ func fits(alg string, public crypto.PublicKey) bool {
 
 // signer returns the entry that signs with alg at the time now, or nil.
 func (s *snapshot) signer(alg string, now time.Time) *entry {
+	if e := s.external.signer(alg, now); e != nil {
+		return e
+	}
 	if i := signerAt(s.records[alg], alg, now); i >= 0 {
 		return s.groups[alg][i]
 	}
@@ -159,6 +179,9 @@ func (s *snapshot) signer(alg string, now time.Time) *entry {
 // time now, else nil.
 func (s *snapshot) published(kid string, now time.Time) *entry {
 	e, ok := s.entries[kid]
+	if ok && e.external {
+		return e
+	}
 	if !ok || !StateAt(e.record, s.records[e.key.Alg], now).Published() {
 		return nil
 	}
@@ -187,7 +210,7 @@ func generate(alg string, random io.Reader, sealer *Sealer) (storage.SigningKey,
 	if err != nil {
 		return storage.SigningKey{}, fmt.Errorf("encode private key: %w", err)
 	}
-	sealed, err := sealer.Seal(pkcs8, keyContext(jwk.KeyID))
+	sealed, err := sealer.Seal(pkcs8, SigningKeyContext(jwk.KeyID))
 	if err != nil {
 		return storage.SigningKey{}, fmt.Errorf("seal private key: %w", err)
 	}

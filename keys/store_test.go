@@ -21,10 +21,11 @@ type memory struct {
 	fail     error // what every call answers when set
 	failOn   string
 	afterGet func()
+	naive    bool // lets a key have any number of successors
 }
 
 func (m *memory) failure(call string) error {
-	if m.failOn == "" || m.failOn == call {
+	if m.failOn == "" && call != "answer" || m.failOn == call {
 		return m.fail
 	}
 	return nil
@@ -40,36 +41,39 @@ func (m *memory) SigningKeys(context.Context) ([]storage.SigningKey, error) {
 	return found, err
 }
 
-func (m *memory) AddSigningKey(_ context.Context, k storage.SigningKey) error {
+// ChangeSigningKeys fails before it does anything when failOn is "change", and
+// after it has done everything when that is "answer".
+func (m *memory) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.failure("add"); err != nil {
+	if err := m.failure("change"); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(m.keys, func(other storage.SigningKey) bool { return other.KID == k.KID }) {
-		return storage.ErrConflict
+	after := slices.Clone(m.keys)
+	for _, k := range c.Update {
+		i := slices.IndexFunc(after, func(other storage.SigningKey) bool { return other.KID == k.KID })
+		if i < 0 {
+			return storage.ErrNotFound
+		}
+		old := after[i]
+		after[i].ActivatesAt, after[i].RetiresAt, after[i].GoneAt = k.ActivatesAt, k.RetiresAt, k.GoneAt
+		if old.RevokedAt.IsZero() {
+			after[i].RevokedAt = k.RevokedAt
+		}
 	}
-	m.keys = append(m.keys, k)
-	return nil
+	for _, k := range c.Add {
+		if !m.naive && slices.ContainsFunc(after, func(other storage.SigningKey) bool { return excludes(other, k) }) {
+			return storage.ErrConflict
+		}
+		after = append(after, k)
+	}
+	m.keys = slices.DeleteFunc(after, func(k storage.SigningKey) bool { return slices.Contains(c.Remove, k.KID) })
+	return m.failure("answer")
 }
 
-func (m *memory) UpdateSigningKey(_ context.Context, k storage.SigningKey) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.failure("update"); err != nil {
-		return err
-	}
-	for i := range m.keys {
-		if m.keys[i].KID != k.KID {
-			continue
-		}
-		if !m.keys[i].RevokedAt.IsZero() {
-			k.RevokedAt = m.keys[i].RevokedAt
-		}
-		m.keys[i] = k
-		return nil
-	}
-	return storage.ErrNotFound
+// excludes tells whether there cannot be the key k because of another one.
+func excludes(other, k storage.SigningKey) bool {
+	return other.KID == k.KID || other.Alg == k.Alg && other.Predecessor == k.Predecessor && other.RevokedAt.IsZero()
 }
 
 func (m *memory) Peppers(context.Context) ([]storage.Pepper, error) {
