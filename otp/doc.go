@@ -1,12 +1,13 @@
 // Package otp makes one-time passwords: their shape, the keyed digest that
 // stands for them at rest, and the way from somebody's wish for a code to the
-// codes and sealed messages it yields.
+// codes and sealed messages it yields. Codes that renew a password, invitations
+// and forgotten usernames go the same way.
 //
 // A wish is only written down (Service.Request); nobody looks at users while
 // the caller waits, so the answer and its time cannot tell who exists. A loop
 // in the same process (Service.Run) resolves it a moment later.
 //
-// The package does not own redemption: grants asks Codes.Match and lets the
-// store settle. It does not count guesses (see lockout), does not deliver (see
-// deliver), and does not know the wire.
+// The package does not own redemption: grants asks Codes.Match or
+// Codes.MatchVerification and lets the store settle. It does not count guesses
+// (see lockout), does not deliver (see deliver), and does not know the wire.
 package otp

@@ -21,9 +21,9 @@ func ExampleCodes_Match() {
 	}}
 	bob := storage.Principal{Known: true, Login: login}
 
-	fmt.Println(codes.Match(bob, "shop", storage.PurposeSignIn, "7kom-lxqz", now))
-	fmt.Println(codes.Match(bob, "shop", storage.PurposeSignIn, "7K0M1XQZ", now.Add(10*time.Minute)))
-	fmt.Println(codes.Match(bob, "other", storage.PurposeSignIn, "7K0M1XQZ", now))
+	fmt.Println(codes.Match(bob, "shop", []storage.Purpose{storage.PurposeSignIn}, "7kom-lxqz", now))
+	fmt.Println(codes.Match(bob, "shop", []storage.Purpose{storage.PurposeSignIn}, "7K0M1XQZ", now.Add(10*time.Minute)))
+	fmt.Println(codes.Match(bob, "other", []storage.Purpose{storage.PurposeSignIn}, "7K0M1XQZ", now))
 	// Output:
 	// true
 	// false

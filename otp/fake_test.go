@@ -104,8 +104,10 @@ type memory struct {
 	logins   []*storage.Principal
 	requests []*held
 	messages []storage.Message
-	charges  [][]storage.Charge // of each request
-	limit    error              // answer to requests
+	configs  []storage.DeliveryConfig
+	verified map[string]storage.VerificationCode // by login
+	charges  [][]storage.Charge                  // of each request
+	limit    error                               // answer to requests
 
 	away        bool // the database is
 	slowLookups bool // reading recipients fails until the database is back
@@ -182,7 +184,56 @@ func (m *memory) IssueCodes(_ context.Context, i storage.Issuance) error {
 		}
 		m.messages = append(m.messages, issued.Messages...)
 	}
+	for _, issued := range i.Verifications {
+		if m.verified == nil {
+			m.verified = map[string]storage.VerificationCode{}
+		}
+		m.verified[issued.Code.LoginID] = issued.Code
+		m.messages = append(m.messages, issued.Messages...)
+	}
+	m.messages = append(m.messages, i.Messages...)
 	return nil
+}
+
+func (m *memory) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away {
+		return nil, storage.ErrUnavailable
+	}
+	m.lookups++
+	var logins []storage.Login
+	for _, p := range m.logins {
+		if p.User.UID == uid {
+			logins = append(logins, p.Login)
+		}
+	}
+	return logins, nil
+}
+
+func (m *memory) PrincipalOf(_ context.Context, loginID string) (storage.Principal, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away {
+		return storage.Principal{}, storage.ErrUnavailable
+	}
+	for _, p := range m.logins {
+		if p.Login.ID == loginID {
+			return *p, nil
+		}
+	}
+	return storage.Principal{}, storage.ErrNotFound
+}
+
+func (m *memory) DeliveryConfig(_ context.Context, id string) (storage.DeliveryConfig, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.configs {
+		if c.ID == id {
+			return c, nil
+		}
+	}
+	return storage.DeliveryConfig{}, storage.ErrNotFound
 }
 
 func (m *memory) Client(_ context.Context, id string) (storage.Client, error) {
@@ -253,7 +304,7 @@ func newWorld(t *testing.T) *world {
 			Credentials: storage.Credentials{OTP: true}, AllowAnyBuyer: true,
 		},
 		profile: storage.PasswordProfile{ID: "default", OneTimeCodes: true, Code: otp.DefaultFormat(), CodeTTL: 5 * time.Minute},
-		senders: []storage.Sender{{ID: "mail", Types: []storage.MessageType{storage.MessageOneTimePassword}, AllowAllBuyers: true}},
+		senders: []storage.Sender{{ID: "mail", Active: true, Types: allTypes(), AllowAllBuyers: true}},
 		logins:  []*storage.Principal{person("bob", "bob@example.com"), person("bobby", "bob@example.com"), person("ann", "ann@example.com")},
 	}
 	w.service = w.newService(t)
@@ -270,6 +321,13 @@ func (w *world) newService(t *testing.T) *otp.Service {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func allTypes() []storage.MessageType {
+	return []storage.MessageType{
+		storage.MessageOneTimePassword, storage.MessageForgottenPassword,
+		storage.MessageForgottenUsername, storage.MessageNewUserInvitation,
+	}
 }
 
 func person(username, email string) *storage.Principal {
@@ -301,7 +359,6 @@ func (w *world) run(t *testing.T, s *otp.Service) (stop func()) {
 // ask requests codes and fails the test if that does not succeed.
 func (w *world) ask(t *testing.T, r otp.Request) {
 	t.Helper()
-	r.Purpose = storage.PurposeSignIn
 	if err := w.service.Request(t.Context(), w.client, r); err != nil {
 		t.Fatal(err)
 	}

@@ -16,12 +16,12 @@ type Limit struct {
 	Per   time.Duration
 }
 
-// Limits bounds the requests for codes. They count what is asked, before
+// Limits bounds the requests, of all types together. They count what is asked, before
 // anybody looks whom it concerns, so that they are the same for names that
 // nobody has.
 type Limits struct {
-	Recipient Limit // each username and each e-mail address of a password profile
-	Client    Limit
+	Recipient Limit // each username and each e-mail address of a password profile, and each user who is invited
+	Client    Limit // what is asked through none is not charged to one
 	Address   Limit // each IPv4 address, each /64 of IPv6
 }
 
@@ -48,7 +48,9 @@ func (s *Service) charges(r storage.CodeRequest, from netip.Addr) []storage.Char
 	for _, key := range recipientKeys(r) {
 		add(limits.Recipient, "recipient", r.ProfileID, key)
 	}
-	add(limits.Client, "client", r.ClientID)
+	if r.ClientID != "" {
+		add(limits.Client, "client", r.ClientID)
+	}
 	if from.IsValid() {
 		add(limits.Address, "address", network(from).String())
 	}
@@ -59,7 +61,7 @@ func (s *Service) charges(r storage.CodeRequest, from netip.Addr) []storage.Char
 // an e-mail address of one spelling are one name: for many users they are the
 // same thing.
 func recipientKeys(r storage.CodeRequest) []string {
-	keys := []string{NormalizeUsername(r.Username), NormalizeUsername(r.Email)}
+	keys := []string{NormalizeUsername(r.Username), NormalizeUsername(r.Email), r.UserUID}
 	keys = slices.DeleteFunc(keys, func(key string) bool { return key == "" })
 	slices.Sort(keys)
 	return slices.Compact(keys)

@@ -10,11 +10,17 @@ import (
 
 // Payload is the secret part of a message, sealed while it is queued.
 type Payload struct {
-	Username  string // of the login, as it was created
-	Code      string
-	ClientID  string
-	UserUID   string
-	ExpiresAt time.Time // of the code
+	Username    string // of the login, as it was created
+	Code        string // a one-time password or a verification code; empty: the message has none
+	ClientID    string // empty: asked for through no client in particular
+	UserUID     string
+	ExpiresAt   time.Time       // of the code
+	RequestedAt time.Time       // when somebody asked for the message
+	Purpose     storage.Purpose // of a one-time password
+	URL         string          // where a password is renewed, as the request says
+	RealmID     string          // of the user
+	ProfileID   string          // of the login
+	LoginID     string
 }
 
 // Sealer encrypts with additional data; *keys.Sealer is one.
@@ -34,7 +40,7 @@ func (p Payload) Seal(s Sealer, messageID string) (storage.Sealed, error) {
 	if err != nil {
 		return storage.Sealed{}, fmt.Errorf("encode payload: %w", err)
 	}
-	sealed, err := s.Seal(plain, payloadContext(messageID))
+	sealed, err := s.Seal(plain, PayloadContext(messageID))
 	if err != nil {
 		return storage.Sealed{}, fmt.Errorf("seal payload: %w", err)
 	}
@@ -43,7 +49,7 @@ func (p Payload) Seal(s Sealer, messageID string) (storage.Sealed, error) {
 
 // OpenPayload returns the payload of a queued message.
 func OpenPayload(o Opener, m storage.Message) (Payload, error) {
-	plain, err := o.Open(m.Payload, payloadContext(m.ID))
+	plain, err := o.Open(m.Payload, PayloadContext(m.ID))
 	if err != nil {
 		return Payload{}, fmt.Errorf("open payload: %w", err)
 	}
@@ -54,4 +60,6 @@ func OpenPayload(o Opener, m storage.Message) (Payload, error) {
 	return p, nil
 }
 
-func payloadContext(messageID string) string { return "message:" + messageID }
+// PayloadContext is what the payload of the message with that id is sealed with
+// as additional data.
+func PayloadContext(messageID string) string { return "message:" + messageID }

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"latchkey/otp/internal/poll"
 	"latchkey/storage"
 )
 
-// Why somebody who was named gets no code, besides storage.Client.Refusal: the
-// Outcome of code.not_sent.
+// Why somebody who was named gets nothing, besides storage.Client.Refusal: the
+// Outcome of code.not_sent and its likes.
 const (
 	reasonClient   = "client_unusable"
 	reasonCodesOff = "codes_off"
@@ -19,20 +20,24 @@ const (
 	reasonNoSender = "no_sender"
 )
 
+// codeGrants are the grant types that take one-time passwords. The handlers of
+// package grants know them too.
+var codeGrants = [...]string{"password", "urn:latchkey:params:oauth:grant-type:account-member"}
+
 // setting is the configuration that a request is resolved under.
 type setting struct {
-	client  storage.Client
+	client  *storage.Client // nil: asked through none in particular
 	profile storage.PasswordProfile
-	senders []storage.Sender
+	senders []storage.Sender // for messages of the request's type
 }
 
 // verdict says what became of the request for one login, or for the request
 // as a whole.
 type verdict struct {
 	who    *storage.Principal
-	reason string // empty: a code was issued
+	reason string // empty: the messages were sent
 
-	messages []storage.Message // that carry the code
+	messages []storage.Message
 }
 
 // work resolves one request and settles it. While the storage is away it tries
@@ -41,12 +46,12 @@ func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
 	var verdicts []verdict
 	err := poll.Retry(ctx, func(ctx context.Context) error {
 		now := s.cfg.Now().UTC()
-		codes, v, err := s.resolve(ctx, r, now)
+		issuance, v, err := s.resolve(ctx, r, now)
 		if err != nil {
 			return fmt.Errorf("resolve request %s: %w", r.ID, err)
 		}
 		verdicts = v
-		return s.cfg.Store.IssueCodes(ctx, storage.Issuance{RequestID: r.ID, Now: now, Codes: codes})
+		return s.cfg.Store.IssueCodes(ctx, issuance)
 	})
 	if errors.Is(err, storage.ErrStale) {
 		return nil // the lease was lost and somebody else ended the request
@@ -68,9 +73,9 @@ func (s *Service) report(ctx context.Context, r storage.CodeRequest, verdicts []
 			s.recordIssue(ctx, r, v)
 			continue
 		}
-		s.record(ctx, r, "code.not_sent", v.reason, v.who)
-		s.cfg.Logger.Info().Str("request", r.ID).Str("client", r.ClientID).Str("trace", r.TraceID).
-			Str("reason", v.reason).Msg("no one-time password sent")
+		s.record(ctx, r, ".not_sent", v.reason, v.who)
+		s.cfg.Logger.Info().Str("request", r.ID).Str("type", string(r.Type)).Str("client", r.ClientID).
+			Str("trace", r.TraceID).Str("reason", v.reason).Msg("no message sent")
 	}
 	if issued > 0 {
 		s.cfg.Wake()
@@ -80,83 +85,125 @@ func (s *Service) report(ctx context.Context, r storage.CodeRequest, verdicts []
 // recordIssue tells the Recorder of a code, of the one that it replaced, and of
 // the messages that carry it.
 func (s *Service) recordIssue(ctx context.Context, r storage.CodeRequest, v verdict) {
-	if v.who.Login.Code.Live(s.cfg.Now()) {
-		s.record(ctx, r, "code.retired", "replaced", v.who)
+	if r.Type == storage.MessageOneTimePassword && v.who.Login.Code.Live(s.cfg.Now()) {
+		s.record(ctx, r, ".retired", "replaced", v.who)
 	}
-	s.record(ctx, r, "code.issued", "success", v.who)
+	s.record(ctx, r, ".issued", "success", v.who)
 	for _, m := range v.messages {
 		s.record(ctx, r, "message.queued", m.SenderID, v.who)
 	}
 }
 
-// resolve finds out who gets which code. It has no effect.
-func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.Time) ([]storage.IssuedCode, []verdict, error) {
+// resolve finds out who gets what. It has no effect.
+func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.Time) (storage.Issuance, []verdict, error) {
+	issuance := storage.Issuance{RequestID: r.ID, Now: now}
 	if !now.Before(r.ExpiresAt) {
-		return nil, []verdict{{reason: reasonExpired}}, nil
+		return issuance, []verdict{{reason: reasonExpired}}, nil
 	}
 	with, refusal, err := s.setting(ctx, r)
 	if err != nil {
-		return nil, nil, err
+		return issuance, nil, err
 	}
 	if refusal != "" {
-		return nil, []verdict{{reason: refusal}}, nil
+		return issuance, []verdict{{reason: refusal}}, nil
 	}
 	found, err := s.addressees(ctx, r)
 	if err != nil {
-		return nil, nil, err
+		return issuance, nil, err
 	}
 	if len(found) == 0 {
-		return nil, []verdict{{reason: storage.RefusedUnknown}}, nil
+		return issuance, []verdict{{reason: storage.RefusedUnknown}}, nil
 	}
-	var codes []storage.IssuedCode
 	var verdicts []verdict
 	for i := range found {
-		p := &found[i]
-		senders := with.sendersFor(p)
-		reason := with.refusal(p, senders, now)
-		if reason != "" {
-			verdicts = append(verdicts, verdict{who: p, reason: reason})
-			continue
+		v := verdict{who: &found[i]}
+		senders := with.sendersFor(r.Type, v.who)
+		if v.reason = with.refusal(v.who, senders, now); v.reason == "" {
+			if v.messages, err = s.issue(&issuance, letter{r, with.profile.Code, v.who, senders}); err != nil {
+				return issuance, nil, err
+			}
 		}
-		code, err := s.issue(r, with.profile.Code, p, senders, now)
-		if err != nil {
-			return nil, nil, err
-		}
-		codes = append(codes, code)
-		verdicts = append(verdicts, verdict{who: p, messages: code.Messages})
+		verdicts = append(verdicts, v)
 	}
-	return codes, verdicts, nil
+	return issuance, verdicts, nil
 }
 
-// setting reads the configuration, and says why it allows nobody a code if
+// setting reads the configuration, and says why it allows nobody anything if
 // that is so.
 func (s *Service) setting(ctx context.Context, r storage.CodeRequest) (with setting, refusal string, err error) {
-	with.client, err = s.cfg.Directory.Client(ctx, r.ClientID)
-	if errors.Is(err, storage.ErrNotFound) {
-		return with, reasonClient, nil
+	if refusal, err = s.client(ctx, r, &with); refusal != "" || err != nil {
+		return with, refusal, err
 	}
-	if err != nil {
-		return with, "", err
+	if r.Type == storage.MessageOneTimePassword {
+		with.profile, err = s.cfg.Directory.PasswordProfile(ctx, r.ProfileID)
+		if errors.Is(err, storage.ErrNotFound) || err == nil && !with.profile.OneTimeCodes {
+			return with, reasonCodesOff, nil
+		}
+		if err != nil {
+			return with, "", err
+		}
 	}
-	if !with.client.Active || !with.client.Credentials.OTP || !with.client.HasGrant("password") {
-		return with, reasonClient, nil
-	}
-	with.profile, err = s.cfg.Directory.PasswordProfile(ctx, r.ProfileID)
-	if errors.Is(err, storage.ErrNotFound) {
-		return with, reasonCodesOff, nil
-	}
-	if err != nil {
-		return with, "", err
-	}
-	if !with.profile.OneTimeCodes {
-		return with, reasonCodesOff, nil
-	}
-	with.senders, err = s.cfg.Directory.Senders(ctx)
+	with.senders, err = s.senders(ctx, r.Type)
 	return with, "", err
+}
+
+// client reads the client of the request, if it has one, and says why it may
+// not be used if that is so.
+func (s *Service) client(ctx context.Context, r storage.CodeRequest, with *setting) (refusal string, err error) {
+	if r.ClientID == "" {
+		return "", nil
+	}
+	client, err := s.cfg.Directory.Client(ctx, r.ClientID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return reasonClient, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if !client.Active || r.Type == storage.MessageOneTimePassword && !takesCodes(&client) {
+		return reasonClient, nil
+	}
+	with.client = &client
+	return "", nil
+}
+
+// takesCodes tells whether a one-time password could be redeemed through the
+// client.
+func takesCodes(c *storage.Client) bool {
+	return c.Credentials.OTP && slices.ContainsFunc(codeGrants[:], c.HasGrant)
+}
+
+// senders returns the senders that deliver messages of the type. One whose
+// delivery config is disabled, or gone, is silent.
+func (s *Service) senders(ctx context.Context, t storage.MessageType) ([]storage.Sender, error) {
+	all, err := s.cfg.Directory.Senders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var senders []storage.Sender
+	for _, sender := range all {
+		if !sender.Active || !slices.Contains(sender.Types, t) {
+			continue
+		}
+		if sender.DeliveryConfig != "" {
+			config, err := s.cfg.Directory.DeliveryConfig(ctx, sender.DeliveryConfig)
+			if errors.Is(err, storage.ErrNotFound) || err == nil && !config.Enabled {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		senders = append(senders, sender)
+	}
+	return senders, nil
 }
 
 // addressees returns the logins that the request names.
 func (s *Service) addressees(ctx context.Context, r storage.CodeRequest) ([]storage.Principal, error) {
+	if r.Type == storage.MessageNewUserInvitation {
+		return s.invited(ctx, r)
+	}
 	usernameKey, emailKey := NormalizeUsername(r.Username), NormalizeUsername(r.Email)
 	if usernameKey == "" && emailKey == "" {
 		return nil, nil
@@ -164,85 +211,43 @@ func (s *Service) addressees(ctx context.Context, r storage.CodeRequest) ([]stor
 	return s.cfg.Store.Recipients(ctx, r, usernameKey, emailKey)
 }
 
+// invited returns the first login of the user whom the invitation is for, in
+// the profile that it names, if it names one.
+func (s *Service) invited(ctx context.Context, r storage.CodeRequest) ([]storage.Principal, error) {
+	logins, err := s.cfg.Store.LoginsOfUser(ctx, r.UserUID)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(logins, func(l storage.Login) bool { return r.ProfileID == "" || l.ProfileID == r.ProfileID })
+	if i < 0 {
+		return nil, nil
+	}
+	p, err := s.cfg.Store.PrincipalOf(ctx, logins[i].ID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	return []storage.Principal{p}, err
+}
+
 // sendersFor returns the senders of the user's realm that serve the user.
-func (with *setting) sendersFor(p *storage.Principal) []storage.Sender {
+func (with *setting) sendersFor(t storage.MessageType, p *storage.Principal) []storage.Sender {
 	var serving []storage.Sender
 	for _, sender := range with.senders {
-		if sender.RealmID == p.User.RealmID && sender.Serves(storage.MessageOneTimePassword, p.User) {
+		if sender.RealmID == p.User.RealmID && sender.Serves(t, p.User) {
 			serving = append(serving, sender)
 		}
 	}
 	return serving
 }
 
-// refusal says why the login gets no code, empty if it gets one.
+// refusal says why the login gets nothing, empty if it does.
 func (with *setting) refusal(p *storage.Principal, senders []storage.Sender, now time.Time) string {
-	if reason := with.client.Refusal(p, now); reason != "" {
-		return reason
+	reason := p.Refusal(now)
+	if with.client != nil {
+		reason = with.client.Refusal(p, now)
 	}
-	if len(senders) == 0 {
+	if reason == "" && len(senders) == 0 {
 		return reasonNoSender
 	}
-	return ""
-}
-
-// issue makes a login's code and the messages that carry it.
-func (s *Service) issue(r storage.CodeRequest, format storage.CodeFormat, p *storage.Principal, senders []storage.Sender, now time.Time) (storage.IssuedCode, error) {
-	text, err := Generate(format, s.cfg.Rand)
-	if err != nil {
-		return storage.IssuedCode{}, err
-	}
-	id, err := storage.NewID(s.cfg.Rand, "otc_")
-	if err != nil {
-		return storage.IssuedCode{}, err
-	}
-	issued := storage.IssuedCode{LoginID: p.Login.ID, Code: storage.Code{
-		ID:        id,
-		RequestID: r.ID,
-		ClientID:  r.ClientID,
-		Purpose:   r.Purpose,
-		Digest:    s.cfg.Codes.Digest(p.Login.ID, text),
-		ExpiresAt: r.ExpiresAt,
-	}}
-	payload := Payload{Username: p.Login.Username, Code: text, ClientID: r.ClientID, UserUID: p.User.UID, ExpiresAt: r.ExpiresAt}
-	for _, sender := range senders {
-		m, err := s.message(r, sender, payload, now)
-		if err != nil {
-			return storage.IssuedCode{}, err
-		}
-		issued.Messages = append(issued.Messages, m)
-	}
-	return issued, nil
-}
-
-// message seals the payload into a message that is due at once.
-func (s *Service) message(r storage.CodeRequest, sender storage.Sender, payload Payload, now time.Time) (storage.Message, error) {
-	id, err := storage.NewID(s.cfg.Rand, "msg_")
-	if err != nil {
-		return storage.Message{}, err
-	}
-	if len(sender.PublicJWK) > 0 {
-		// Here and not at delivery, so that the code is not even in the database
-		// for whoever has the master key.
-		if payload.Code, err = payload.SealCode(sender.PublicJWK, id); err != nil {
-			return storage.Message{}, fmt.Errorf("message sender %s: %w", sender.ID, err)
-		}
-	}
-	sealed, err := payload.Seal(s.cfg.Sealer, id)
-	if err != nil {
-		return storage.Message{}, err
-	}
-	return storage.Message{
-		ID:        id,
-		RequestID: r.ID,
-		SenderID:  sender.ID,
-		Type:      storage.MessageOneTimePassword,
-		UserUID:   payload.UserUID,
-		TraceID:   r.TraceID,
-		Payload:   sealed,
-		State:     storage.MessageQueued,
-		RunAt:     now,
-		ExpiresAt: r.ExpiresAt,
-		CreatedAt: now,
-	}, nil
+	return reason
 }

@@ -31,7 +31,9 @@ var ErrNoRetry = errors.New("no retry")
 // Retry brings a message on its way again while its code lives. A message that
 // is queued becomes due at once. One that ended undelivered has lost its code
 // with its payload, so a new code is asked for the same login, which expires
-// when the old one would have; then the answer is the ID of that request.
+// when the old one would have; then the answer is the ID of that request. A
+// forgotten username is asked for as it was before, for all logins of the
+// address.
 func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID string, now time.Time) (requestID string, err error) {
 	m, err := store.Message(ctx, messageID)
 	if err != nil {
@@ -46,7 +48,11 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 		return "", fmt.Errorf("%w: %s", ErrNoRetry, reason)
 	}
 	if m.State != storage.MessageQueued {
-		return again(ctx, store, random, t, t.Codes[i], now)
+		r := t.Request
+		if i >= 0 {
+			r.Username = t.Codes[i].Username
+		}
+		return again(ctx, store, random, r, now)
 	}
 	err = store.HurryMessage(ctx, m.ID, now)
 	if errors.Is(err, storage.ErrStale) {
@@ -59,11 +65,16 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 // sent again; empty if it can.
 func whyNot(m storage.Message, t storage.Timeline, i int, now time.Time) string {
 	at := func(t time.Time) string { return t.Format(time.RFC3339) }
+	reminder := m.Type == storage.MessageForgottenUsername // has no code
 	switch {
 	case m.State == storage.MessageDelivered:
 		return "it was delivered at " + at(m.EndedAt)
+	case !now.Before(m.ExpiresAt) && reminder:
+		return "it expired at " + at(m.ExpiresAt) + "; the user has to ask again"
 	case !now.Before(m.ExpiresAt):
 		return "its code expired at " + at(m.ExpiresAt) + "; the user has to ask for another one"
+	case reminder:
+		return ""
 	case i < 0 || t.Codes[i].Username == "":
 		return "nothing is known of its code any more"
 	case !t.Codes[i].RedeemedAt.IsZero():
@@ -74,13 +85,12 @@ func whyNot(m storage.Message, t storage.Timeline, i int, now time.Time) string 
 	return ""
 }
 
-// again asks for another code in place of one that was never delivered.
-func again(ctx context.Context, store RetryStore, random io.Reader, t storage.Timeline, code storage.CodeFate, now time.Time) (string, error) {
+// again asks once more for what was never delivered.
+func again(ctx context.Context, store RetryStore, random io.Reader, r storage.CodeRequest, now time.Time) (string, error) {
 	id, err := storage.NewID(random, requestPrefix)
 	if err != nil {
 		return "", err
 	}
-	r := t.Request
-	r.ID, r.Username, r.CreatedAt = id, code.Username, now.UTC()
+	r.ID, r.CreatedAt = id, now.UTC()
 	return id, store.AddCodeRequest(ctx, r)
 }

@@ -1,11 +1,13 @@
 package otp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,7 +17,11 @@ import (
 )
 
 const (
-	maxCodeTTL  = 10 * time.Minute // OrderCloud, one-time passwords
+	maxCodeTTL    = 10 * time.Minute   // OrderCloud, one-time passwords
+	renewalTTL    = 120 * time.Minute  // OrderCloud, verification codes
+	reminderTTL   = 120 * time.Minute  // of a message without a code
+	invitationTTL = 7 * 24 * time.Hour // of the verification code in it
+
 	lease       = 30 * time.Second // of a claimed request
 	resolveTime = 20 * time.Second // well within the lease
 	resolvers   = 8                // requests resolved at a time
@@ -23,9 +29,12 @@ const (
 	requestPrefix = "otr_" // of identifiers
 )
 
-// ErrNobodyNamed says that a request names neither a username nor an e-mail
-// address.
+// ErrNobodyNamed says that a request does not name whom it is about: neither by
+// username nor by e-mail address, or not in the way that its type demands.
 var ErrNobodyNamed = errors.New("neither username nor e-mail address given")
+
+// ErrType says that there are no requests of that type.
+var ErrType = errors.New("no such type of request")
 
 // Store keeps the requests and what they yield; *gormstore.Store is one.
 type Store interface {
@@ -39,6 +48,11 @@ type Store interface {
 	// Recipients returns the logins of the request's profile that have the
 	// username key and the e-mail key; an empty key is not asked for.
 	Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error)
+	// LoginsOfUser returns the logins of a user, in an order that does not
+	// change.
+	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
+	// PrincipalOf returns all that there is to know of a login, or ErrNotFound.
+	PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error)
 	// IssueCodes replaces the logins' codes, queues the messages and ends the
 	// request, all or nothing; ErrStale if the request has ended already.
 	IssueCodes(context.Context, storage.Issuance) error
@@ -52,6 +66,8 @@ type Directory interface {
 	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
 	// Senders returns all senders of all realms.
 	Senders(context.Context) ([]storage.Sender, error)
+	// DeliveryConfig returns the delivery config of that ID, or ErrNotFound.
+	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
 }
 
 // Config is what a Service needs.
@@ -104,55 +120,114 @@ func New(cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// Request says who wants codes. Username, Email or both are set; with both,
-// only a login that has both is meant.
+// Request says who wants what. With Username and Email only a login that has
+// both is meant.
 type Request struct {
+	// Type is what is to be sent; empty: a one-time password. A forgotten
+	// username is asked for by Email, an invitation is for UserUID, everything
+	// else goes by Username, Email or both.
+	Type     storage.MessageType
 	Username string
 	Email    string
-	Purpose  storage.Purpose
-	Address  netip.Addr // of who asks; the zero value is not limited
-	TraceID  string     // correlation id of the HTTP request
+	UserUID  string
+	// ProfileID is the password profile that the logins are in, and makes the
+	// request one through no client in particular: anybody's client may redeem
+	// the codes, and none decides who gets them. Empty: that of the client,
+	// whose codes they are.
+	ProfileID string
+	Purpose   storage.Purpose // of one-time passwords; empty: to sign in
+	URL       string          // for the message to tell: where a password is renewed
+	Address   netip.Addr      // of who asks; the zero value is not limited
+	TraceID   string          // correlation id of the HTTP request
 }
 
-// Request writes down that somebody wants codes through the client. A nil
-// error means that the wish is durable, not that anybody will get a code: what
-// it does and how long it takes depends on nobody's existence. It fails with
-// ErrNobodyNamed, with a *storage.LimitError, or as the store does.
+// Request writes down that somebody wants codes or messages through the client,
+// which may be the zero Client if r names a profile or is an invitation. A nil
+// error means that the wish is durable, not that anybody will get anything:
+// what it does and how long it takes depends on nobody's existence. It fails
+// with ErrNobodyNamed, ErrType, a *storage.LimitError, storage.ErrNotFound if
+// there is no such profile, or as the store does.
 func (s *Service) Request(ctx context.Context, client storage.Client, r Request) error {
-	if NormalizeUsername(r.Username) == "" && NormalizeUsername(r.Email) == "" {
-		return ErrNobodyNamed
-	}
-	profile, err := s.cfg.Directory.PasswordProfile(ctx, client.ProfileID)
+	request, err := s.written(ctx, client, r)
 	if err != nil {
-		return fmt.Errorf("request code: password profile of client %s: %w", client.ID, err)
-	}
-	id, err := storage.NewID(s.cfg.Rand, requestPrefix)
-	if err != nil {
-		return fmt.Errorf("request code: %w", err)
-	}
-	now := s.cfg.Now().UTC()
-	request := storage.CodeRequest{
-		ID:        id,
-		ClientID:  client.ID,
-		ProfileID: profile.ID,
-		Username:  storable(r.Username),
-		Email:     storable(r.Email),
-		Purpose:   r.Purpose,
-		TraceID:   r.TraceID,
-		CreatedAt: now,
-		ExpiresAt: now.Add(codeTTL(profile)),
+		return err
 	}
 	err = s.cfg.Store.AddCodeRequest(ctx, request, s.charges(request, r.Address)...)
 	var limit *storage.LimitError
 	if errors.As(err, &limit) {
-		s.record(ctx, request, "code.limited", limit.Budget, nil)
+		s.record(ctx, request, ".limited", limit.Budget, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("request code: %w", err)
 	}
-	s.record(ctx, request, "code.requested", "success", nil)
+	s.record(ctx, request, ".requested", "success", nil)
 	s.loop.Wake()
 	return nil
+}
+
+// Invitation returns the request that invites the user to choose a password at
+// the URL, for a store to write down together with the user itself. Wake the
+// service afterwards. It fails if the random source does.
+//
+// Parameters: the user's UID; the password profile of the login that is meant,
+// empty for the first; the URL for the message to tell; the correlation id of
+// the HTTP request.
+func (s *Service) Invitation(userUID, profileID, url, traceID string) (storage.CodeRequest, error) {
+	return s.stamped(storage.CodeRequest{
+		Type: storage.MessageNewUserInvitation, ProfileID: profileID, UserUID: userUID, URL: storable(url), TraceID: traceID,
+	}, invitationTTL)
+}
+
+// written returns what is to be written down of a request.
+func (s *Service) written(ctx context.Context, client storage.Client, r Request) (storage.CodeRequest, error) {
+	request, err := named(r)
+	if err != nil {
+		return request, err
+	}
+	if r.ProfileID == "" && request.Type != storage.MessageNewUserInvitation {
+		request.ClientID, request.ProfileID = client.ID, client.ProfileID
+	}
+	var profile storage.PasswordProfile
+	if request.ProfileID != "" || request.UserUID == "" {
+		if profile, err = s.cfg.Directory.PasswordProfile(ctx, request.ProfileID); err != nil {
+			return request, fmt.Errorf("request code: password profile %s: %w", request.ProfileID, err)
+		}
+	}
+	return s.stamped(request, life(request.Type, profile))
+}
+
+// named returns the part of a request that says what is wanted for whom.
+func named(r Request) (storage.CodeRequest, error) {
+	request := storage.CodeRequest{
+		Type: r.Type, ProfileID: r.ProfileID, Username: storable(r.Username), Email: storable(r.Email),
+		URL: storable(r.URL), TraceID: r.TraceID,
+	}
+	switch r.Type {
+	case "", storage.MessageOneTimePassword:
+		request.Type, request.Purpose = storage.MessageOneTimePassword, cmp.Or(r.Purpose, storage.PurposeSignIn)
+	case storage.MessageForgottenPassword:
+	case storage.MessageForgottenUsername:
+		request.Username = ""
+	case storage.MessageNewUserInvitation:
+		request.Username, request.Email, request.UserUID = "", "", r.UserUID
+	default:
+		return request, fmt.Errorf("request code: %w: %s", ErrType, r.Type)
+	}
+	if NormalizeUsername(request.Username) == "" && NormalizeUsername(request.Email) == "" && request.UserUID == "" {
+		return request, ErrNobodyNamed
+	}
+	return request, nil
+}
+
+// stamped gives the request an identity and a life.
+func (s *Service) stamped(r storage.CodeRequest, ttl time.Duration) (storage.CodeRequest, error) {
+	id, err := storage.NewID(s.cfg.Rand, requestPrefix)
+	if err != nil {
+		return r, fmt.Errorf("request code: %w", err)
+	}
+	r.ID, r.CreatedAt = id, s.cfg.Now().UTC()
+	r.ExpiresAt = r.CreatedAt.Add(ttl)
+	return r, nil
 }
 
 // Run resolves requests until ctx ends, of this process and of others that
@@ -170,6 +245,9 @@ func (s *Service) Wake() { s.loop.Wake() }
 func (s *Service) claim(ctx context.Context, limit int) (requests []storage.CodeRequest, more bool, err error) {
 	now := s.cfg.Now().UTC()
 	requests, err = s.cfg.Store.ClaimCodeRequests(ctx, now, now.Add(lease), limit)
+	for i := range requests {
+		requests[i].Type = cmp.Or(requests[i].Type, storage.MessageOneTimePassword)
+	}
 	if more = len(requests) == limit; more {
 		s.cfg.Overflow()
 	}
@@ -178,14 +256,18 @@ func (s *Service) claim(ctx context.Context, limit int) (requests []storage.Code
 
 // record tells the Recorder what became of a request; p is the login
 // concerned, nil for the request as a whole. What was typed is left out: it may
-// be a password in the wrong field.
+// be a password in the wrong field. An action that begins with a dot is one of
+// the request's kind.
 func (s *Service) record(ctx context.Context, r storage.CodeRequest, action, outcome string, p *storage.Principal) {
+	if strings.HasPrefix(action, ".") {
+		action = subject(r.Type) + action
+	}
 	event := storage.AuditEvent{
 		Time:     s.cfg.Now().UTC(),
 		Action:   action,
 		Outcome:  outcome,
 		ClientID: r.ClientID,
-		Factor:   "otp",
+		Factor:   Factor(r.Type),
 		TraceID:  r.TraceID,
 	}
 	if p != nil {
@@ -194,8 +276,45 @@ func (s *Service) record(ctx context.Context, r storage.CodeRequest, action, out
 	s.cfg.Recorder.Record(ctx, event)
 }
 
-// codeTTL returns the life of the profile's codes: never above ten minutes,
-// and ten minutes if the profile does not say.
+// Factor is what audit events about messages of the type name as the factor:
+// "otp" for one-time passwords, nothing for the others, which sign nobody in.
+func Factor(t storage.MessageType) string {
+	if t == storage.MessageOneTimePassword {
+		return "otp"
+	}
+	return ""
+}
+
+// subject is how the actions of audit events about requests of the type begin.
+func subject(t storage.MessageType) string {
+	switch t {
+	case storage.MessageForgottenPassword:
+		return "renewal"
+	case storage.MessageForgottenUsername:
+		return "reminder"
+	case storage.MessageNewUserInvitation:
+		return "invitation"
+	case storage.MessageOneTimePassword:
+	}
+	return "code"
+}
+
+// life returns how long what a request of the type yields is good for.
+func life(t storage.MessageType, p storage.PasswordProfile) time.Duration {
+	switch t {
+	case storage.MessageForgottenPassword:
+		return renewalTTL
+	case storage.MessageForgottenUsername:
+		return reminderTTL
+	case storage.MessageNewUserInvitation:
+		return invitationTTL
+	case storage.MessageOneTimePassword:
+	}
+	return codeTTL(p)
+}
+
+// codeTTL returns the life of the profile's one-time passwords: never above ten
+// minutes, and ten minutes if the profile does not say.
 func codeTTL(p storage.PasswordProfile) time.Duration {
 	if p.CodeTTL <= 0 {
 		return maxCodeTTL

@@ -28,6 +28,24 @@ func TestConsole(t *testing.T) {
 	}
 }
 
+func TestConsoleTellsEachType(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[storage.MessageType]string{
+		storage.MessageOneTimePassword:   "one-time password for bob: ABC123\n",
+		storage.MessageForgottenPassword: "code to renew the password of bob: ABC123 at https://x.example/\ufffdone-time password\n",
+		storage.MessageForgottenUsername: "username: bob\n",
+		storage.MessageNewUserInvitation: "invitation for bob: ABC123 at https://x.example/\ufffdone-time password\n",
+	} {
+		var out strings.Builder
+		e := deliver.Envelope{
+			Message: storage.Message{Type: kind}, Username: "bob", Code: "ABC123", URL: "https://x.example/\none-time password",
+		}
+		if err := deliver.NewConsole(&out).Send(t.Context(), storage.Sender{}, e); err != nil || out.String() != want {
+			t.Errorf("%s: wrote %q, %v; want %q", kind, out.String(), err, want)
+		}
+	}
+}
+
 func TestConsoleLinesStayWhole(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder // not safe for concurrent use

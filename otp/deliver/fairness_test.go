@@ -17,7 +17,7 @@ import (
 func (p *post) hang(prefix string, senders int) {
 	for i := range senders {
 		id := fmt.Sprint(prefix, i)
-		p.senders[id] = storage.Sender{ID: id, Kind: storage.WebhookSender}
+		p.senders[id] = storage.Sender{ID: id, Kind: storage.WebhookSender, Active: true}
 	}
 	p.receiver.answer = func(ctx context.Context, e deliver.Envelope) error {
 		if strings.HasPrefix(e.Message.SenderID, prefix) {

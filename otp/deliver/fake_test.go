@@ -62,7 +62,7 @@ type queue struct {
 }
 
 func newQueue() *queue {
-	return &queue{senders: map[string]storage.Sender{"mail": {ID: "mail", Kind: storage.WebhookSender}}}
+	return &queue{senders: map[string]storage.Sender{"mail": {ID: "mail", Kind: storage.WebhookSender, Active: true}}}
 }
 
 func (q *queue) ClaimMessages(_ context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"latchkey/otp"
 	"latchkey/storage"
 )
 
@@ -17,14 +18,30 @@ type Transport interface {
 	Send(ctx context.Context, sender storage.Sender, e Envelope) error
 }
 
-// Envelope is an opened message.
+// Envelope is an opened message. What a message has not, like the code of one
+// that tells a forgotten username, is empty.
 type Envelope struct {
-	Message   storage.Message
-	Username  string // of the login, as it was created
-	Code      string
-	ClientID  string
-	UserUID   string
-	ExpiresAt time.Time // of the code
+	Message     storage.Message
+	Username    string // of the login, as it was created
+	Code        string // a one-time password or a verification code, by the type of the message
+	ClientID    string // through which it was asked for; empty: none in particular
+	UserUID     string
+	ExpiresAt   time.Time       // of the code
+	RequestedAt time.Time       // when somebody asked for the message
+	Purpose     storage.Purpose // of a one-time password
+	URL         string          // where a password is renewed, as whoever asked says
+	RealmID     string          // of the user
+	ProfileID   string          // of the login
+	LoginID     string
+}
+
+// Enclose returns the message with its opened payload.
+func Enclose(m storage.Message, p otp.Payload) Envelope {
+	return Envelope{
+		Message: m, Username: p.Username, Code: p.Code, ClientID: p.ClientID, UserUID: p.UserUID,
+		ExpiresAt: p.ExpiresAt, RequestedAt: p.RequestedAt, Purpose: p.Purpose, URL: p.URL,
+		RealmID: p.RealmID, ProfileID: p.ProfileID, LoginID: p.LoginID,
+	}
 }
 
 type permanentError struct{ error }

@@ -132,7 +132,7 @@ func (w *Worker) expire(ctx context.Context, now time.Time) error {
 	for _, m := range expired {
 		w.cfg.Recorder.Record(ctx, storage.AuditEvent{
 			Time: now, Action: "message.expired", Outcome: "unsent in time", UserUID: m.UserUID,
-			Factor: "otp", TraceID: m.TraceID, Took: now.Sub(m.CreatedAt),
+			Factor: otp.Factor(m.Type), TraceID: m.TraceID, Took: now.Sub(m.CreatedAt),
 		})
 	}
 	return nil
@@ -166,6 +166,9 @@ func (w *Worker) attempt(ctx context.Context, m storage.Message) (Envelope, erro
 	if err != nil {
 		return e, err
 	}
+	if !sender.Active {
+		return e, Permanent(errors.New("the message sender is disabled"))
+	}
 	transport, ok := w.cfg.Transports[sender.Kind]
 	if !ok {
 		return e, Permanent(fmt.Errorf("no transport for senders of kind %q", sender.Kind))
@@ -174,8 +177,7 @@ func (w *Worker) attempt(ctx context.Context, m storage.Message) (Envelope, erro
 	if err != nil {
 		return e, err
 	}
-	e.Username, e.Code, e.ClientID = payload.Username, payload.Code, payload.ClientID
-	e.UserUID, e.ExpiresAt = payload.UserUID, payload.ExpiresAt
+	e = Enclose(m, payload)
 	return e, w.send(ctx, transport, sender, e)
 }
 
@@ -201,7 +203,7 @@ func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 		return a
 	}
 	a.Error = keepable(err.Error(), e.Code)
-	next := now.Add(pauseAfter(m.Attempts, w.cfg.Rand))
+	next := now.Add(pauseAfter(m.Attempts, m.ExpiresAt.Sub(m.CreatedAt), w.cfg.Rand))
 	switch {
 	case IsPermanent(err):
 		a.State = storage.MessageDead
@@ -239,7 +241,7 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt) {
 	}
 	w.cfg.Recorder.Record(ctx, storage.AuditEvent{
 		Time: a.Now, Action: action, Outcome: outcome, ClientID: e.ClientID, UserUID: e.UserUID,
-		Username: e.Username, Factor: "otp", TraceID: e.Message.TraceID, Took: a.Now.Sub(e.Message.CreatedAt),
+		Username: e.Username, Factor: otp.Factor(e.Message.Type), TraceID: e.Message.TraceID, Took: a.Now.Sub(e.Message.CreatedAt),
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/otp"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
 )
@@ -98,6 +99,66 @@ func TestTriesUntilTheCodeExpires(t *testing.T) {
 	})
 }
 
+// What lives long is not tried every minute of a week.
+func TestPausesGrowWithTheLife(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ life, longest time.Duration }{
+		{10 * time.Minute, time.Minute},
+		{2 * time.Hour, 5 * time.Minute},
+		{7 * 24 * time.Hour, time.Hour},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPost()
+			p.receiver.answer = func(context.Context, deliver.Envelope) error { return errors.New("no room") }
+			p.put(t, "m1", test.life)
+			_, stop := p.start(t, 0)
+			time.Sleep(min(test.life, 5*time.Hour)) // idle polls cost real time
+			synctest.Wait()
+			stop()
+			most := time.Duration(0)
+			for i := range len(p.receiver.at) - 1 {
+				most = max(most, p.receiver.at[i+1].Sub(p.receiver.at[i]))
+			}
+			if most < test.longest*4/5 || most > test.longest*6/5+time.Second {
+				t.Errorf("with a life of %v the longest pause is %v, want about %v", test.life, most, test.longest)
+			}
+		})
+	}
+}
+
+// Nothing of the payload is lost on its way, and only what signs in is a factor.
+func TestEnvelopeOfAnotherType(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		now := time.Now().UTC()
+		payload := otp.Payload{
+			Username: "bob", Code: "CODE", ClientID: "shop", UserUID: "usr_bob", ExpiresAt: now.Add(time.Hour), RequestedAt: now,
+			Purpose: storage.PurposeResetPassword, URL: "https://x.example", RealmID: "r", ProfileID: "p", LoginID: "lgn_bob",
+		}
+		sealed, err := payload.Seal(envelopePaper{}, "m1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.put(t, "m1", time.Hour)
+		p.messages[0].Payload, p.messages[0].Type = sealed, storage.MessageForgottenPassword
+		_, stop := p.start(t, 0)
+		synctest.Wait()
+		stop()
+		want := deliver.Envelope{
+			Message: p.receiver.got[0].Message, Username: "bob", Code: "CODE", ClientID: "shop", UserUID: "usr_bob",
+			ExpiresAt: now.Add(time.Hour), RequestedAt: now, Purpose: storage.PurposeResetPassword,
+			URL: "https://x.example", RealmID: "r", ProfileID: "p", LoginID: "lgn_bob",
+		}
+		if diff := cmp.Diff([]deliver.Envelope{want}, p.receiver.got); diff != "" {
+			t.Errorf("received (-want +got):\n%s", diff)
+		}
+		if len(p.diary.events) != 1 || p.diary.events[0].Factor != "" {
+			t.Errorf("events %+v", p.diary.events)
+		}
+	})
+}
+
 func TestReceiverThatComesBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -137,7 +198,8 @@ func TestPermanentFailures(t *testing.T) {
 			}
 		}, 1, "wrapped: no such address"},
 		{"no sender", func(p *post) { p.senders = nil }, 0, "no such record"},
-		{"no transport", func(p *post) { p.senders["mail"] = storage.Sender{Kind: "pigeon"} }, 0, `no transport for senders of kind "pigeon"`},
+		{"sender disabled", func(p *post) { p.senders["mail"] = storage.Sender{Kind: storage.WebhookSender} }, 0, "the message sender is disabled"},
+		{"no transport", func(p *post) { p.senders["mail"] = storage.Sender{Kind: "pigeon", Active: true} }, 0, `no transport for senders of kind "pigeon"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -8,13 +8,18 @@ import (
 	"net"
 	"net/mail"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 
 	"latchkey/otp/deliver"
 	"latchkey/storage"
 )
 
-const defaultTimeout = 12 * time.Second
+const (
+	defaultTimeout = 12 * time.Second
+	maxURL         = 2000 // bytes
+)
 
 // Config is what a Mailer needs. User, Password and Templates are required.
 type Config struct {
@@ -23,6 +28,12 @@ type Config struct {
 	// Password opens a sender's password.
 	Password  func(storage.Sealed) (string, error)
 	Templates *Templates
+	// TrustURL tells whether users of the realm may be sent to a URL that
+	// whoever forgot a password gave. Anybody can ask for such a mail, and with
+	// a URL of theirs beside a real code it would be a perfect trap; a mail does
+	// without a URL that is not trusted. Nil: none is. The URLs of invitations
+	// are the administrators' and are always shown.
+	TrustURL func(ctx context.Context, realmID, url string) (bool, error)
 	// SiteName is what mails call the site unless the sender has a name of its
 	// own.
 	SiteName string
@@ -85,7 +96,11 @@ func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Enve
 	if err != nil {
 		return err
 	}
-	text, err := m.cfg.Templates.Render(e.Message.Type, locale, m.data(sender, e))
+	data, err := m.data(ctx, sender, e)
+	if err != nil {
+		return err
+	}
+	text, err := m.cfg.Templates.Render(e.Message.Type, locale, data)
 	if err != nil {
 		return deliver.Permanent(err)
 	}
@@ -122,13 +137,55 @@ func (m *Mailer) recipient(ctx context.Context, uid string) (*mail.Address, stri
 	return to, user.Locale, nil
 }
 
-func (m *Mailer) data(sender storage.Sender, e deliver.Envelope) Data {
+func (m *Mailer) data(ctx context.Context, sender storage.Sender, e deliver.Envelope) (Data, error) {
 	site := sender.SMTP.SiteName
 	if site == "" {
 		site = m.cfg.SiteName
 	}
+	link, err := m.link(ctx, e)
+	left := e.ExpiresAt.Sub(m.cfg.Now())
 	return Data{
-		Site: site, Username: e.Username, Code: e.Code,
-		Minutes: max(1, int(e.ExpiresAt.Sub(m.cfg.Now())/time.Minute)),
+		Site: site, Username: e.Username, Code: e.Code, URL: link,
+		Minutes: atLeastOne(left+minuteMargin, time.Minute), Days: atLeastOne(left+dayMargin, 24*time.Hour),
+	}, err
+}
+
+// What a mail takes on its way is no reason to speak of 9 minutes or 6 days.
+const (
+	minuteMargin = 5 * time.Second
+	dayMargin    = time.Hour
+)
+
+func atLeastOne(left, unit time.Duration) int { return max(1, int(left/unit)) }
+
+// link returns the URL that the mail may show, if any.
+func (m *Mailer) link(ctx context.Context, e deliver.Envelope) (string, error) {
+	if !presentableURL(e.URL) {
+		return "", nil
 	}
+	if e.Message.Type == storage.MessageNewUserInvitation {
+		return e.URL, nil
+	}
+	if m.cfg.TrustURL == nil {
+		return "", nil
+	}
+	trusted, err := m.cfg.TrustURL(ctx, e.RealmID, e.URL)
+	if err != nil {
+		return "", fmt.Errorf("trust in a URL: %w", err)
+	}
+	if !trusted {
+		return "", nil
+	}
+	return e.URL, nil
+}
+
+// presentableURL tells whether the text is a URL of the web and nothing besides:
+// neither a sentence behind it nor a name in front of the host.
+func presentableURL(text string) bool {
+	strange := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'<>\\^`|", r) }
+	if len(text) > maxURL || strings.ContainsFunc(text, strange) {
+		return false
+	}
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http")
 }

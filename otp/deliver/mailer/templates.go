@@ -23,9 +23,11 @@ var embedded embed.FS
 // Data is what a template can use.
 type Data struct {
 	Site     string // the site's name
-	Username string // of the login the code is for
-	Code     string
-	Minutes  int // until the code expires, at least 1
+	Username string // of the login that the message is about
+	Code     string // empty for ForgottenUsername
+	URL      string // where the code is to be entered; empty: the message does not say
+	Minutes  int    // until the code expires, at least 1
+	Days     int    // the same, at least 1
 }
 
 // Text is a filled template.
@@ -43,6 +45,12 @@ const (
 	plainPart   = "txt"
 	htmlPart    = "html"
 )
+
+// kinds are the types of message that there are mails of.
+var kinds = [...]storage.MessageType{
+	storage.MessageOneTimePassword, storage.MessageForgottenPassword,
+	storage.MessageForgottenUsername, storage.MessageNewUserInvitation,
+}
 
 // fileName matches TYPE.PART and TYPE.LOCALE.PART.
 var fileName = regexp.MustCompile(`^([A-Za-z]+)(?:\.([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*))?\.(subject|txt|html)$`)
@@ -89,7 +97,7 @@ func (t *Templates) read(dir fs.FS) error {
 	var faults []error
 	for _, kind := range slices.Sorted(maps.Keys(files)) {
 		locales := files[kind]
-		if _, known := t.letters[kind]; !known && kind != storage.MessageOneTimePassword {
+		if !slices.Contains(kinds[:], kind) {
 			faults = append(faults, fmt.Errorf("mail templates: there are no messages of type %s", kind))
 			continue
 		}
@@ -98,7 +106,7 @@ func (t *Templates) read(dir fs.FS) error {
 			faults = append(faults, fmt.Errorf("mail templates: %s has no default language: %s.subject, %[1]s.txt and %[1]s.html are needed", kind, kind))
 		}
 		for _, locale := range slices.Sorted(maps.Keys(locales)) {
-			l, err := parse(string(kind), locale, locales[locale])
+			l, err := parse(kind, locale, locales[locale])
 			if err != nil {
 				faults = append(faults, err)
 			}
@@ -159,8 +167,8 @@ func readFile(dir fs.FS, name string) (string, error) {
 }
 
 // parse makes a letter of its parts and fills it once.
-func parse(kind, locale string, parts map[string]string) (letter, error) {
-	name := kind
+func parse(kind storage.MessageType, locale string, parts map[string]string) (letter, error) {
+	name := string(kind)
 	if locale != "" {
 		name += "." + locale
 	}
@@ -181,22 +189,29 @@ func parse(kind, locale string, parts map[string]string) (letter, error) {
 	if err := errors.Join(err[:]...); err != nil {
 		return letter{}, fmt.Errorf("mail templates: %w", err)
 	}
-	return l, l.try(name)
+	return l, l.try(kind, name)
 }
 
-// try fills the letter with a sample, whose code must be in both bodies.
-func (l letter) try(name string) error {
-	sample := Data{Site: "Example", Username: "jane", Code: "8BM3SYBG", Minutes: 10}
-	text, err := l.fill(sample)
-	switch {
-	case err != nil:
-		return fmt.Errorf("mail templates: %w", err)
-	case strings.ContainsAny(text.Subject, "\r\n"):
-		return fmt.Errorf("mail templates: %s.subject has more than one line", name)
-	case !strings.Contains(text.Plain, sample.Code):
-		return fmt.Errorf("mail templates: %s.txt does not show {{.Code}}", name)
-	case !strings.Contains(text.HTML, sample.Code):
-		return fmt.Errorf("mail templates: %s.html does not show {{.Code}}", name)
+// try fills the letter with samples, once with a URL and once without. What
+// the message is about must be in both bodies: the code, or the username.
+func (l letter) try(kind storage.MessageType, name string) error {
+	sample := Data{Site: "Example", Username: "jane", Code: "8BM3SYBG", Minutes: 10, Days: 1}
+	field, wanted := "Code", sample.Code
+	if kind == storage.MessageForgottenUsername {
+		sample.Code, field, wanted = "", "Username", sample.Username
+	}
+	for _, sample.URL = range []string{"https://example.com/renew", ""} {
+		text, err := l.fill(sample)
+		switch {
+		case err != nil:
+			return fmt.Errorf("mail templates: %w", err)
+		case strings.ContainsAny(text.Subject, "\r\n"):
+			return fmt.Errorf("mail templates: %s.subject has more than one line", name)
+		case !strings.Contains(text.Plain, wanted):
+			return fmt.Errorf("mail templates: %s.txt does not show {{.%s}}", name, field)
+		case !strings.Contains(text.HTML, wanted):
+			return fmt.Errorf("mail templates: %s.html does not show {{.%s}}", name, field)
+		}
 	}
 	return nil
 }
@@ -210,7 +225,7 @@ func (t *Templates) Render(kind storage.MessageType, locale string, d Data) (Tex
 	if !ok {
 		return Text{}, fmt.Errorf("there is no mail template for messages of type %s", kind)
 	}
-	d.Site, d.Username, d.Code = line(d.Site), line(d.Username), line(d.Code)
+	d.Site, d.Username, d.Code, d.URL = line(d.Site), line(d.Username), line(d.Code), line(d.URL)
 	text, err := pick(letters, locale).fill(d)
 	if err != nil {
 		return Text{}, err
@@ -248,10 +263,18 @@ func (l letter) blame(d Data) error {
 		Name() string
 	}{l.subject, l.plain, l.html} {
 		if err := part.Execute(&limited{}, d); err != nil {
-			return fmt.Errorf("template %s: %s", part.Name(), strings.ReplaceAll(err.Error(), d.Code, "[code]"))
+			return fmt.Errorf("template %s: %s", part.Name(), without(err.Error(), d.Code))
 		}
 	}
 	return errors.New("a mail template failed")
+}
+
+// without returns the text without the code.
+func without(text, code string) string {
+	if code == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, code, "[code]")
 }
 
 // limited is a buffer that refuses to grow beyond maxText.

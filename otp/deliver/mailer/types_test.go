@@ -1,0 +1,160 @@
+package mailer_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"latchkey/otp/deliver"
+	"latchkey/otp/deliver/mailer"
+	"latchkey/storage"
+)
+
+const renewURL = "https://shop.example/renew"
+
+// mailTo sends the envelope and returns its mail: subject and both bodies.
+func mailTo(t *testing.T, m *mailer.Mailer, server *mailServer, e deliver.Envelope) []string {
+	t.Helper()
+	before := len(server.taken())
+	if err := m.Send(t.Context(), server.sender(storage.RequiredTLS), e); err != nil {
+		t.Fatal(err)
+	}
+	header, plain, html := parts(t, server.taken()[before].data)
+	return []string{decoded(t, header.Get("Subject")), plain, html}
+}
+
+func trust(answer bool) func(*mailer.Config) {
+	return func(c *mailer.Config) {
+		c.TrustURL = func(context.Context, string, string) (bool, error) { return answer, nil }
+	}
+}
+
+// Every type says in both languages what to do and what it was not asked for.
+func TestTypes(t *testing.T) {
+	t.Parallel()
+	server := startServer(t, serverOptions{})
+	tests := []struct {
+		kind    storage.MessageType
+		locale  string
+		life    time.Duration
+		subject string
+		wanted  []string
+	}{
+		{storage.MessageOneTimePassword, "en", 10 * time.Minute, "Your one-time password for shop.example", []string{theCode, "10 minutes", "ignore this mail"}},
+		{storage.MessageOneTimePassword, "de", time.Minute, "Ihr Einmalkennwort für shop.example", []string{theCode, "1 Minute lang", "nichts zu tun"}},
+		{storage.MessageForgottenPassword, "en", 2 * time.Hour, "Renew your password for shop.example", []string{theCode, renewURL, "120 minutes", "ignore this mail"}},
+		{storage.MessageForgottenPassword, "de", 2 * time.Hour, "Neues Passwort für shop.example", []string{theCode, renewURL, "120 Minuten", "nichts zu tun"}},
+		{storage.MessageForgottenUsername, "en", 2 * time.Hour, "Your username for shop.example", []string{"ignore this mail"}},
+		{storage.MessageForgottenUsername, "de", 2 * time.Hour, "Ihr Benutzername für shop.example", []string{"nichts zu tun"}},
+		{storage.MessageNewUserInvitation, "en", 7 * 24 * time.Hour, "Welcome to shop.example", []string{theCode, renewURL, "7 days", "ignore this mail"}},
+		{storage.MessageNewUserInvitation, "de", 24 * time.Hour, "Willkommen bei shop.example", []string{theCode, renewURL, "1 Tag lang", "nichts zu tun"}},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.kind)+"/"+tt.locale, func(t *testing.T) {
+			user := jane()
+			user.Locale = tt.locale
+			e := envelope()
+			e.Message.Type, e.URL, e.ExpiresAt = tt.kind, renewURL, noon.Add(tt.life-time.Second)
+			if tt.kind == storage.MessageForgottenUsername {
+				e.Code = ""
+			}
+			got := mailTo(t, newMailer(t, server, user, trust(true)), server, e)
+			if got[0] != tt.subject {
+				t.Errorf("subject %q, want %q", got[0], tt.subject)
+			}
+			for _, body := range got[1:] {
+				for _, wanted := range append(tt.wanted, "shop.example", "jane") {
+					if !strings.Contains(strings.ReplaceAll(body, "\n", " "), wanted) {
+						t.Errorf("no %q in %s", wanted, body)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Whoever asks for a renewal chooses the URL, and anybody can. What is not
+// trusted does not get beside a code that is real.
+func TestURLsOfStrangers(t *testing.T) {
+	t.Parallel()
+	server := startServer(t, serverOptions{})
+	tests := []struct {
+		name, url string
+		kind      storage.MessageType
+		trust     func(*mailer.Config)
+		shown     bool
+	}{
+		{"trusted", renewURL, storage.MessageForgottenPassword, trust(true), true},
+		{"with a placeholder", renewURL + "?c={code}", storage.MessageForgottenPassword, trust(true), true},
+		{"not trusted", renewURL, storage.MessageForgottenPassword, trust(false), false},
+		{"nobody to ask", renewURL, storage.MessageForgottenPassword, func(*mailer.Config) {}, false},
+		{"an administrator's", renewURL, storage.MessageNewUserInvitation, trust(false), true},
+		{"with words behind it", renewURL + " or call 0900", storage.MessageForgottenPassword, trust(true), false},
+		{"with lines behind it", renewURL + "\r\n\r\ncall 0900", storage.MessageNewUserInvitation, trust(true), false},
+		{"with a name in front", "https://shop.example@evil.example/", storage.MessageForgottenPassword, trust(true), false},
+		{"script", "javascript:alert(1)", storage.MessageNewUserInvitation, trust(true), false},
+		{"markup", `https://shop.example/"><script>`, storage.MessageNewUserInvitation, trust(true), false},
+		{"no host", "https:///renew", storage.MessageForgottenPassword, trust(true), false},
+		{"endless", renewURL + "?" + strings.Repeat("x", 3000), storage.MessageForgottenPassword, trust(true), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := envelope()
+			e.Message.Type, e.URL = tt.kind, tt.url
+			for _, body := range mailTo(t, newMailer(t, server, jane(), tt.trust), server, e)[1:] {
+				if strings.Contains(body, tt.url) != tt.shown || !tt.shown && strings.Contains(body, "://") {
+					t.Errorf("shown is not %v in %s", tt.shown, body)
+				}
+				if !strings.Contains(body, theCode) {
+					t.Errorf("no code in %s", body)
+				}
+			}
+		})
+	}
+	fault := errors.New("fault")
+	m := newMailer(t, server, jane(), func(c *mailer.Config) {
+		c.TrustURL = func(context.Context, string, string) (bool, error) { return false, fault }
+	})
+	e := envelope()
+	e.Message.Type, e.URL = storage.MessageForgottenPassword, renewURL
+	if err := m.Send(t.Context(), server.sender(storage.RequiredTLS), e); !errors.Is(err, fault) || deliver.IsPermanent(err) {
+		t.Errorf("database away: %v", err)
+	}
+}
+
+// The templates of one type can be replaced without those of the others.
+func TestReplaceOneType(t *testing.T) {
+	t.Parallel()
+	templates, err := mailer.LoadTemplates(fstest.MapFS{
+		"ForgottenUsername.subject": {Data: []byte("It is you")}, "ForgottenUsername.txt": {Data: []byte("{{.Username}}")},
+		"ForgottenUsername.html": {Data: []byte("<b>{{.Username}}</b>")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[storage.MessageType]string{
+		storage.MessageForgottenUsername: "It is you", storage.MessageForgottenPassword: "Neues Passwort für S",
+	} {
+		if text, err := templates.Render(kind, "de", mailer.Data{Site: "S"}); err != nil || text.Subject != want {
+			t.Errorf("%s: subject %q, %v; want %q", kind, text.Subject, err, want)
+		}
+	}
+	for field, dir := range map[string]fstest.MapFS{
+		"{{.Username}}": {
+			"ForgottenUsername.subject": {Data: []byte("s")}, "ForgottenUsername.txt": {Data: []byte("hello")}, "ForgottenUsername.html": {Data: []byte("{{.Username}}")},
+		},
+		"{{.Code}}": {
+			"ForgottenPassword.subject": {Data: []byte("s")}, "ForgottenPassword.txt": {Data: []byte("{{.URL}}")}, "ForgottenPassword.html": {Data: []byte("{{.Code}}")},
+		},
+		"slice": { // fails only without a URL
+			"NewUserInvitation.subject": {Data: []byte("s")}, "NewUserInvitation.txt": {Data: []byte("{{slice .URL 8}}{{.Code}}")}, "NewUserInvitation.html": {Data: []byte("{{.Code}}")},
+		},
+	} {
+		if _, err := mailer.LoadTemplates(dir); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("without %s: %v", field, err)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package otp
+
+import (
+	"slices"
+	"time"
+
+	"latchkey/storage"
+)
+
+// Step is something that happened to a request, to one of its codes or to one
+// of its messages.
+type Step struct {
+	At        time.Time
+	Name      string // "asked", "issued", "queued", …
+	MessageID string
+	CodeID    string        // not the code
+	Attempt   int           // number of the attempt to deliver; 0: it is none
+	Took      time.Duration // that attempt
+	Detail    string
+}
+
+// Steps tells a timeline in order, as far as now.
+func Steps(t storage.Timeline, now time.Time) []Step {
+	steps := []Step{{At: t.Request.CreatedAt, Name: "asked"}}
+	if !t.ResolvedAt.IsZero() && len(t.Codes) == 0 && len(t.Messages) == 0 {
+		steps = append(steps, Step{At: t.ResolvedAt, Name: "nobody_served", Detail: "the log has the reason"})
+	}
+	for _, code := range t.Codes {
+		steps = append(steps, codeSteps(code, now)...)
+	}
+	for _, m := range t.Messages {
+		steps = append(steps, Step{At: m.CreatedAt, Name: "queued", MessageID: m.ID, Detail: "sender " + m.SenderID})
+	}
+	for _, a := range t.Attempts {
+		steps = append(steps, Step{
+			At: a.EndedAt, Name: attemptStep(a), MessageID: a.MessageID, Attempt: a.Number,
+			Took: a.EndedAt.Sub(a.BeganAt), Detail: a.Error,
+		})
+	}
+	for _, m := range t.Messages {
+		if m.State == storage.MessageExpired && !endedByAttempt(t, m) {
+			steps = append(steps, Step{At: m.EndedAt, Name: "expired", MessageID: m.ID, Detail: "unsent in time"})
+		}
+	}
+	slices.SortStableFunc(steps, func(a, b Step) int { return a.At.Compare(b.At) })
+	return steps
+}
+
+func codeSteps(code storage.CodeFate, now time.Time) []Step {
+	steps := []Step{{At: code.IssuedAt, Name: "issued", CodeID: code.ID}}
+	switch {
+	case !code.RedeemedAt.IsZero():
+		steps = append(steps, Step{At: code.RedeemedAt, Name: "redeemed", CodeID: code.ID})
+	case !code.RetiredAt.IsZero():
+		steps = append(steps, Step{At: code.RetiredAt, Name: "retired", CodeID: code.ID})
+	case !now.Before(code.ExpiresAt):
+		steps = append(steps, Step{At: code.ExpiresAt, Name: "expired", CodeID: code.ID})
+	}
+	return steps
+}
+
+// attemptStep names what an attempt led to.
+func attemptStep(a storage.AttemptRecord) string {
+	switch a.State {
+	case storage.MessageDelivered:
+		return "accepted"
+	case storage.MessageQueued:
+		return "failed"
+	default:
+		return string(a.State)
+	}
+}
+
+func endedByAttempt(t storage.Timeline, m storage.Message) bool {
+	return slices.ContainsFunc(t.Attempts, func(a storage.AttemptRecord) bool { return a.MessageID == m.ID && a.State == m.State })
+}
