@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -13,11 +14,13 @@ import (
 type AccessToken struct {
 	Client    *storage.Client
 	Principal *storage.Principal // nil when the client acts for itself
+	Member    *storage.Member    // of the account that the token is scoped to; nil: none
 	Scope     []string
 	AMR       []string
 	AuthTime  time.Time // zero when the client acts for itself
 	FamilyID  string    // of the refresh token issued with it; may be empty
-	IssuedAt  time.Time // whole seconds, UTC
+	Narrowed  bool      // somebody asked for less than the user could have: what is made of it has no more
+	IssuedAt  time.Time // UTC, as exact as the clock
 	ExpiresAt time.Time // whole seconds, UTC
 }
 
@@ -27,28 +30,84 @@ type AccessTokens interface {
 	Mint(ctx context.Context, t AccessToken) (string, error)
 }
 
-// tokenFor fills in what every grant says alike.
+// tokenFor fills in what every grant says alike. A token counts as issued when
+// what it is made from was read, so that a revocation in between ends it. One
+// made from a held token keeps its family and ends with it at the latest: else
+// whoever gets hold of one token could renew it for ever.
 func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) AccessToken {
-	t := AccessToken{Client: c, Scope: scope, AMR: s.AMR, AuthTime: s.AuthTime, IssuedAt: now.Truncate(time.Second)}
-	t.ExpiresAt = t.IssuedAt.Add(c.AccessTokenTTL)
+	t := AccessToken{Client: c, Member: s.Member, Scope: scope, AMR: s.AMR, AuthTime: s.AuthTime, IssuedAt: now}
+	if !s.issued.IsZero() {
+		t.IssuedAt = s.issued
+	}
+	t.ExpiresAt = t.IssuedAt.Truncate(time.Second).Add(cmp.Or(s.life, c.AccessTokenTTL))
+	t.Narrowed = len(scope) < len(entitled(c, rolesHere(s)))
+	if s.held != nil {
+		t.FamilyID, t.Narrowed = s.held.FamilyID, t.Narrowed || s.held.Narrowed
+		if end := s.held.ExpiresAt; end.Before(t.ExpiresAt) {
+			t.ExpiresAt = end
+		}
+	}
 	if s.Principal.Known {
 		t.Principal = &s.Principal
 	}
 	return t
 }
 
+// issuer turns verified sign-ins into tokens.
+type issuer struct {
+	authenticator *Authenticator
+	accessTokens  AccessTokens
+	refreshTokens *RefreshTokens
+}
+
+// signIn signs the token of the session's sign-in, begins its refresh family, if
+// the client gets one, lets the sign-in take effect and answers.
+func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
+	family, refreshToken, err := i.refreshTokens.forSignIn(t)
+	if err != nil {
+		return err
+	}
+	if family != nil {
+		t.FamilyID = family.ID
+		w.SetExtra("refresh_token", refreshToken)
+	}
+	signed, err := i.accessTokens.Mint(ctx, t)
+	if err != nil {
+		return err
+	}
+	if err := i.authenticator.Settle(ctx, s.signIn, family); err != nil {
+		return asGrantError(err)
+	}
+	respond(r, w, t, signed)
+	return nil
+}
+
+// answer signs a token that needs nothing else and answers.
+func answer(ctx context.Context, tokens AccessTokens, r fosite.AccessRequester, w fosite.AccessResponder, t AccessToken) error {
+	signed, err := tokens.Mint(ctx, t)
+	if err != nil {
+		return err
+	}
+	respond(r, w, t, signed)
+	return nil
+}
+
 // respond writes a minted token into fosite's answer. expires_in counts from
-// the unrounded now, so a client never believes in a token longer than the
-// token itself says (RFC 6749 §5.1).
-func respond(r fosite.AccessRequester, w fosite.AccessResponder, t AccessToken, token string, now time.Time) {
+// the unrounded time of issue, so a client never believes in a token longer than
+// the token itself says (RFC 6749 §5.1).
+func respond(r fosite.AccessRequester, w fosite.AccessResponder, t AccessToken, token string) {
 	for _, role := range t.Scope {
 		r.GrantScope(role)
 	}
 	w.SetAccessToken(token)
 	w.SetTokenType("bearer")
-	w.SetExpiresIn(t.ExpiresAt.Sub(now))
+	w.SetExpiresIn(t.ExpiresAt.Sub(t.IssuedAt))
 	if !sameSet(t.Scope, r.GetRequestedScopes()) {
 		w.SetScopes(t.Scope)
+	}
+	if t.Member != nil {
+		w.SetExtra("account_id", t.Member.Account.ID)
+		w.SetExtra("account_name", t.Member.Account.Name)
 	}
 }
 

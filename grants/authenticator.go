@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"latchkey/otp"
-	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
-
-// settleTimeout is the least time that the writing of an outcome has, and what
-// it has when the request has none: a caller who hangs up does not escape the
-// count.
-const settleTimeout = 5 * time.Second
 
 // SignInStore is what an Authenticator asks of a store.
 type SignInStore interface {
@@ -30,9 +25,10 @@ type SignInStore interface {
 }
 
 // CodeMatcher tells whether what was presented is the login's live code for
-// that client and purpose. It must take the same time with and without a code.
+// that client and one of the purposes. It must take the same time with and
+// without a code.
 type CodeMatcher interface {
-	Match(p storage.Principal, clientID string, purpose storage.Purpose, presented string, now time.Time) bool
+	Match(p storage.Principal, clientID string, purposes []storage.Purpose, presented string, now time.Time) bool
 }
 
 // PasswordVerifier checks permanent passwords; see Hasher.
@@ -54,12 +50,10 @@ type AuthenticatorConfig struct {
 // Authenticator decides sign-ins: it verifies a credential without touching
 // state and settles the attempt by its outcome.
 type Authenticator struct {
-	store     SignInStore
+	attempts
+	settle    func(ctx context.Context, s storage.Settlement) error
 	codes     CodeMatcher
 	passwords PasswordVerifier
-	recorder  storage.Recorder
-	now       func() time.Time
-	turns     *turns
 }
 
 // NewAuthenticator returns an Authenticator, or an error that names what is
@@ -68,50 +62,67 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	if cfg.Store == nil || cfg.Codes == nil || cfg.Passwords == nil {
 		return nil, errors.New("grants: an Authenticator needs Store, Codes and Passwords")
 	}
-	if cfg.Recorder == nil {
-		cfg.Recorder = storage.DiscardEvents{}
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
 	return &Authenticator{
-		store: cfg.Store, codes: cfg.Codes, passwords: cfg.Passwords,
-		recorder: cfg.Recorder, now: cfg.Now, turns: newTurns(),
+		attempts: newAttempts(cfg.Store, cfg.Recorder, cfg.Now),
+		settle:   cfg.Store.SettleLogin, codes: cfg.Codes, passwords: cfg.Passwords,
 	}, nil
+}
+
+// Attempt is what somebody presents to sign in.
+type Attempt struct {
+	ProfileID string // the password profile of the login
+	Username  string // as typed
+	Secret    string
+	OTP       bool              // the secret may be a one-time password
+	Password  bool              // the secret may be the permanent password
+	Purposes  []storage.Purpose // what the one-time password may have been asked for; none: no code will do
 }
 
 // SignIn is a verified attempt that has not taken effect yet; see Settle.
 type SignIn struct {
 	Principal storage.Principal
 	AMR       string // RFC 8176: "otp" or "pwd"
+	action    string // of the audit event
 	clientID  string
+	refusal   error  // if it is overtaken
+	codeID    string // empty: no code was presented
 	newHash   string
+	resumed   bool // no credential was presented
 }
 
 // Verify checks the secret, a one-time password first and then the permanent
-// password, as far as the client allows each. A wrong attempt is counted
-// before Verify returns ErrCredentials; a right one changes nothing until
-// Settle. Every refusal costs the same: the same reads, one hash if the client
-// allows passwords, one write.
+// password, as far as both the attempt and the client allow each. A wrong
+// attempt is counted before Verify returns ErrCredentials; a right one changes
+// nothing until Settle. Every refusal costs the same: the same reads, one hash
+// if passwords are allowed, one write.
+//
+// The right permanent password may be too old, or have become too weak for the
+// rules: then nothing is counted and nothing can be settled, and the error is
+// ErrPasswordExpired or a *RuleError. Nobody else sees those.
 //
 // Other errors, among them ErrBusy and storage.ErrUnavailable, mean that nothing
 // was decided. They count as a failure only for a login that has a live code:
 // see undecided.
-func (a *Authenticator) Verify(ctx context.Context, c *storage.Client, username, secret string) (*SignIn, error) {
-	key := storage.LoginKey{ProfileID: c.ProfileID, UsernameKey: otp.NormalizeUsername(username)}
+func (a *Authenticator) Verify(ctx context.Context, c *storage.Client, at Attempt) (*SignIn, error) {
+	at.OTP = at.OTP && c.Credentials.OTP
+	at.Password = at.Password && c.Credentials.Password
+	key := storage.LoginKey{ProfileID: at.ProfileID, UsernameKey: otp.NormalizeUsername(at.Username)}
 	turn, p, err := a.takeTurn(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	defer turn.leave()
-	s, err := a.check(ctx, c, p, secret)
+	s, err := a.check(ctx, c, p, at)
 	if err != nil {
-		return nil, a.undecided(ctx, c, p, err)
+		return nil, a.undecided(ctx, c, p, at, err)
 	}
-	if s != nil {
-		return s, nil
+	if s == nil {
+		return nil, a.refused(ctx, c, p)
 	}
-	return nil, a.refuse(ctx, c, p)
+	if err := a.usable(ctx, s, at.Secret); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // undecided settles an attempt whose password could not be checked for that
@@ -120,160 +131,132 @@ func (a *Authenticator) Verify(ctx context.Context, c *storage.Client, username,
 // it counts, or whoever keeps the hasher busy, or hangs up while it is, could
 // guess without end. Without one nothing was learned and nothing counts, but it
 // costs the same write.
-func (a *Authenticator) undecided(ctx context.Context, c *storage.Client, p storage.Principal, cause error) error {
-	if !c.Credentials.OTP {
+func (a *Authenticator) undecided(ctx context.Context, c *storage.Client, p storage.Principal, at Attempt, cause error) error {
+	if !at.OTP {
 		return cause
 	}
 	next := func(p storage.Principal) storage.Lockout { return p.Lockout }
 	if p.Login.Code.Live(a.now()) {
 		next = a.failure
 	}
-	if err := a.write(ctx, c, p, "undecided", next); err != nil {
+	n := note{action: actionSignIn, outcome: "undecided", clientID: c.ID, factor: a.likelyFactor(&p)}
+	if err := a.write(ctx, p, n, next); err != nil {
 		return errors.Join(cause, err)
 	}
 	return cause
 }
 
-// takeTurn waits for a turn and reads the login once it has one.
-func (a *Authenticator) takeTurn(ctx context.Context, key storage.LoginKey) (*turn, storage.Principal, error) {
-	for {
-		turn, err := a.turns.enter(ctx, key)
-		if err != nil {
-			return nil, storage.Principal{}, err
-		}
-		p, err := a.store.Principal(ctx, key)
-		if err != nil {
-			turn.leave()
-			return nil, storage.Principal{}, fmt.Errorf("read login: %w", err)
-		}
-		if turn.within(a.budget(&p)) || p.Lockout.Locked(a.now()) {
-			return turn, p, nil
-		}
-		turn.leave()
+// What audit events say of sign-ins.
+const (
+	actionSignIn      = "sign_in"
+	insufficientRoles = "insufficient_roles"
+	notAMember        = "not_a_member"
+)
+
+// likelyFactor is what a wrong secret was probably meant to be: with a code on
+// its way, that is the likelier thing to have been mistyped or guessed.
+func (a *Authenticator) likelyFactor(p *storage.Principal) string {
+	if p.Login.Code.Live(a.now()) {
+		return amrOTP
 	}
+	return ""
 }
 
-// budget is how many attempts of a login may run at a time. While it is locked
-// none can win, and as many may run as after an unlock.
-func (a *Authenticator) budget(p *storage.Principal) int {
-	if now := a.now(); !p.Lockout.Locked(now) {
-		return lockout.Remaining(p.Policy, p.Lockout, now)
-	}
-	return p.Policy.Threshold
-}
+// The authentication methods of RFC 8176 §2.
+const (
+	amrOTP      = "otp"
+	amrPassword = "pwd"
+)
 
 // check verifies the secret and asks the gate; nil means refused. A right code
 // at a closed gate goes on to the password hash like any wrong one, so that
 // time does not tell that it was right.
-func (a *Authenticator) check(ctx context.Context, c *storage.Client, p storage.Principal, secret string) (*SignIn, error) {
+func (a *Authenticator) check(ctx context.Context, c *storage.Client, p storage.Principal, at Attempt) (*SignIn, error) {
 	open := c.Refusal(&p, a.now()) == ""
-	isCode := a.codes.Match(p, c.ID, storage.PurposeSignIn, secret, a.now())
-	if isCode && open && c.Credentials.OTP {
-		return &SignIn{Principal: p, AMR: "otp", clientID: c.ID}, nil
+	isCode := a.codes.Match(p, c.ID, at.Purposes, at.Secret, a.now())
+	if isCode && open && at.OTP {
+		s := newSignIn(c, p, amrOTP)
+		s.codeID = p.Login.Code.ID
+		return s, nil
 	}
-	if !c.Credentials.Password {
+	if !at.Password {
 		return nil, nil
 	}
-	ok, upgrade, err := a.passwords.Verify(ctx, p.Login.PasswordHash, secret)
+	ok, upgrade, err := a.passwords.Verify(ctx, p.Login.PasswordHash, at.Secret)
 	if err != nil && !errors.Is(err, ErrHashRefused) { // a hash that is refused matches nothing
 		return nil, fmt.Errorf("verify password: %w", err)
 	}
 	if !ok || !open {
 		return nil, nil
 	}
-	s := &SignIn{Principal: p, AMR: "pwd", clientID: c.ID}
+	s := newSignIn(c, p, amrPassword)
 	if upgrade {
 		// A better hash that finds no turn now can wait for the next sign-in.
-		if s.newHash, err = a.passwords.Hash(ctx, secret); err != nil && !errors.Is(err, ErrBusy) {
+		if s.newHash, err = a.passwords.Hash(ctx, at.Secret); err != nil && !errors.Is(err, ErrBusy) {
 			return nil, fmt.Errorf("upgrade password hash: %w", err)
 		}
 	}
 	return s, nil
 }
 
-// refuse counts a failure and returns ErrCredentials.
-func (a *Authenticator) refuse(ctx context.Context, c *storage.Client, p storage.Principal) error {
-	outcome := "wrong_credentials"
-	if reason := c.Refusal(&p, a.now()); reason != "" {
-		outcome = reason
-	}
-	if err := a.write(ctx, c, p, outcome, a.failure); err != nil {
+func newSignIn(c *storage.Client, p storage.Principal, amr string) *SignIn {
+	return &SignIn{Principal: p, AMR: amr, action: actionSignIn, refusal: ErrCredentials, clientID: c.ID}
+}
+
+// refused counts a failure and returns ErrCredentials.
+func (a *Authenticator) refused(ctx context.Context, c *storage.Client, p storage.Principal) error {
+	n := note{action: actionSignIn, outcome: "wrong_credentials", clientID: c.ID, factor: a.likelyFactor(&p)}
+	if err := a.refuse(ctx, c, p, n); err != nil {
 		return err
 	}
 	return ErrCredentials
 }
 
-// failure is the lockout state after one more failure now.
-func (a *Authenticator) failure(p storage.Principal) storage.Lockout {
-	return lockout.Fail(p.Policy, p.Lockout, a.now())
-}
-
-// write settles an attempt that did not succeed: it stores the state that next
-// makes of the latest one and records the outcome.
-func (a *Authenticator) write(ctx context.Context, c *storage.Client, p storage.Principal, outcome string, next func(storage.Principal) storage.Lockout) error {
-	limit := settleTimeout
-	if end, ok := ctx.Deadline(); ok {
-		limit = max(limit, time.Until(end))
+// usable tells why a right permanent password is not good enough any more.
+func (a *Authenticator) usable(ctx context.Context, s *SignIn, password string) error {
+	if s.AMR != amrPassword {
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-	defer cancel()
-	factor := ""
-	if p.Login.Code.Live(a.now()) {
-		factor = "otp" // with a code on its way, it is the likelier thing to have been mistyped or guessed
+	rules := s.Principal.Rules
+	if rules.MaxAge > 0 && !a.now().Before(s.Principal.Login.PasswordSetAt.Add(rules.MaxAge)) {
+		a.recordOutcome(ctx, s, "password_expired")
+		return ErrPasswordExpired
 	}
-	for {
-		state := next(p)
-		err := a.store.RecordFailure(ctx, p, state)
-		// While the login is locked nothing is counted, so there is nothing to
-		// write again when somebody else's attempt has just been noted.
-		if err == nil || errors.Is(err, storage.ErrStale) && p.Lockout.Locked(a.now()) {
-			a.record(ctx, "sign_in", outcome, c.ID, &p, factor)
-			if state.LockedUntil.After(p.Lockout.LockedUntil) {
-				a.record(ctx, "login.locked", "success", c.ID, &p, "")
-			}
-			return nil
-		}
-		if !errors.Is(err, storage.ErrStale) {
-			return fmt.Errorf("count failure: %w", err)
-		}
-		if p, err = a.store.Principal(ctx, p.Key); err != nil {
-			return fmt.Errorf("read login again: %w", err)
-		}
+	if err := CheckPassword(rules, password); err != nil {
+		a.recordOutcome(ctx, s, "insecure_password")
+		return err
 	}
+	return nil
 }
 
 // Settle lets a verified sign-in take effect and begins the refresh family, if
 // any. If the login was locked or disabled or the code used meanwhile, nothing
 // takes effect and Settle returns ErrCredentials.
 func (a *Authenticator) Settle(ctx context.Context, s *SignIn, family *storage.TokenFamily) error {
-	settlement := storage.Settlement{
-		LoginID: s.Principal.Login.ID, NewHash: s.newHash, OldHash: s.Principal.Login.PasswordHash,
-		PasswordSetAt: s.Principal.Login.PasswordSetAt, BeginFamily: family, Now: a.now(),
-	}
-	if s.AMR == "otp" {
-		settlement.CodeID = s.Principal.Login.Code.ID
-	}
-	outcome, err := "success", a.store.SettleLogin(ctx, settlement)
+	outcome, err := "success", a.settle(ctx, storage.Settlement{
+		LoginID: s.Principal.Login.ID, CodeID: s.codeID,
+		NewHash: s.newHash, OldHash: s.Principal.Login.PasswordHash,
+		PasswordSetAt: s.Principal.Login.PasswordSetAt, Resumed: s.resumed, BeginFamily: family, Now: a.now(),
+	})
 	if errors.Is(err, storage.ErrRefused) {
-		outcome, err = "overtaken", ErrCredentials
+		outcome, err = "overtaken", s.refusal
 	} else if err != nil {
 		return fmt.Errorf("settle sign-in: %w", err)
 	}
-	a.record(ctx, "sign_in", outcome, s.clientID, &s.Principal, s.AMR)
+	a.recordOutcome(ctx, s, outcome)
 	return err
 }
 
-// recordUnused records a verified sign-in that the roles asked for or demanded
-// did not allow; the code, if it was one, stays unused.
-func (a *Authenticator) recordUnused(ctx context.Context, s *SignIn) {
-	a.record(ctx, "sign_in", "insufficient_roles", s.clientID, &s.Principal, s.AMR)
+// recordOutcome records how a verified sign-in ended.
+func (a *Authenticator) recordOutcome(ctx context.Context, s *SignIn, outcome string) {
+	a.record(ctx, &s.Principal, note{action: s.action, outcome: outcome, clientID: s.clientID, factor: s.AMR})
 }
 
-// record records an event of a login. A name that nobody has is left out:
-// people type passwords into the wrong field.
-func (a *Authenticator) record(ctx context.Context, action, outcome, clientID string, p *storage.Principal, factor string) {
-	a.recorder.Record(ctx, storage.AuditEvent{
-		Time: a.now().UTC(), Action: action, Outcome: outcome, ClientID: clientID,
-		UserUID: p.User.UID, Username: p.Login.Username, Factor: factor,
-	})
+// resume is a sign-in that took effect before and is to begin a refresh family
+// now. Settle refuses it if the login was locked or disabled meanwhile, or its
+// password changed; it forgives no failures, for nothing was proven again.
+func resume(c *storage.Client, h *Held) *SignIn {
+	s := newSignIn(c, h.Principal, strings.Join(h.AMR, " "))
+	s.action, s.refusal, s.resumed = "account.chosen", ErrHeldToken, true
+	return s
 }

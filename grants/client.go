@@ -8,12 +8,26 @@ import (
 	"latchkey/storage"
 )
 
-// GrantTypes of RFC 6749 that this package handles.
+// The grant types that this package handles: those of RFC 6749, our own and
+// that of RFC 8693.
 const (
 	GrantPassword          = "password"
 	GrantClientCredentials = "client_credentials"
 	GrantRefreshToken      = "refresh_token"
+	GrantAccountMember     = "urn:latchkey:params:oauth:grant-type:account-member"
+	GrantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
+
+// GrantImplicit lets a client have tokens of its own by its id alone (Elastic
+// Path's implicit tokens, which have nothing in common with RFC 6749 §4.2).
+const GrantImplicit = "implicit"
+
+// GrantTypes returns all grant types that a client may be given.
+func GrantTypes() []string {
+	return []string{
+		GrantPassword, GrantClientCredentials, GrantRefreshToken, GrantAccountMember, GrantTokenExchange, GrantImplicit,
+	}
+}
 
 // Client presents a storage.Client to fosite. The handlers of this package
 // need one: its policy decides who may sign in and what a token may carry.

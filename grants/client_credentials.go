@@ -2,6 +2,7 @@ package grants
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,10 @@ type ContextUsers interface {
 // ClientCredentials is the client credentials grant (RFC 6749 §4.4). A client
 // with a default context user acts as that user (OrderCloud); any other acts
 // for itself with its own roles, which costs no statement.
+//
+// A public client that allows it acts as its context user without a secret
+// (OrderCloud: anonymous shopping). Anybody can be that user then, so it must be
+// a buyer, and why it is refused is not told.
 type ClientCredentials struct {
 	Users        ContextUsers
 	AccessTokens AccessTokens
@@ -45,7 +50,7 @@ func (h *ClientCredentials) HandleTokenEndpointRequest(ctx context.Context, r fo
 	}
 	switch {
 	case r.GetClient().IsPublic():
-		return fosite.ErrUnauthorizedClient.WithHint("Only a client with a secret may use client credentials.")
+		return h.anonymous(ctx, client, session)
 	case client.DefaultContextUser != "":
 		return h.actAs(ctx, client, session)
 	case client.RequiresContextUser:
@@ -62,10 +67,36 @@ func (h *ClientCredentials) actAs(ctx context.Context, c *storage.Client, s *Ses
 		return fmt.Errorf("read context user: %w", err)
 	}
 	if reason := c.Refusal(&p, h.Now()); reason != "" {
-		return fosite.ErrInvalidGrant.WithWrap(fmt.Errorf("%w: %s", ErrContextUserRequired, reason))
+		return fosite.ErrInvalidGrant.WithWrap(fmt.Errorf("%w: %s", contextUserError(reason), reason))
 	}
 	s.Principal = p
 	return nil
+}
+
+// contextUserError tells a client why its context user is kept out.
+func contextUserError(reason string) error {
+	switch reason {
+	case storage.RefusedUserInactive, storage.RefusedLoginInactive:
+		return ErrUserInactive
+	case storage.RefusedAccountInactive:
+		return ErrCompanyInactive
+	case storage.RefusedLocked:
+		return ErrLockedOut
+	}
+	return ErrContextUserRequired
+}
+
+// anonymous lets a public client act as its context user.
+func (h *ClientCredentials) anonymous(ctx context.Context, c *storage.Client, s *Session) error {
+	if !c.AnonymousBuyer || c.DefaultContextUser == "" {
+		return fosite.ErrUnauthorizedClient.WithHint("Only a client with a secret may use client credentials.")
+	}
+	err := h.actAs(ctx, c, s)
+	if errors.Is(err, fosite.ErrInvalidGrant) || err == nil && s.Principal.User.Kind != storage.Buyer {
+		return fosite.ErrInvalidGrant.WithWrap(ErrContextUserRequired)
+	}
+	s.life = c.AnonymousTokenTTL
+	return err
 }
 
 // PopulateTokenEndpointResponse signs the token and answers. There is no
@@ -79,14 +110,7 @@ func (h *ClientCredentials) PopulateTokenEndpointResponse(ctx context.Context, r
 	if err != nil {
 		return err
 	}
-	now := h.Now().UTC()
-	token := tokenFor(client, session, scope, now)
-	signed, err := h.AccessTokens.Mint(ctx, token)
-	if err != nil {
-		return err
-	}
-	respond(r, w, token, signed, now)
-	return nil
+	return answer(ctx, h.AccessTokens, r, w, tokenFor(client, session, scope, h.Now().UTC()))
 }
 
 func rolesOf(c *storage.Client, s *Session) []string {

@@ -2,7 +2,6 @@ package grants
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/ory/fosite"
@@ -43,14 +42,14 @@ func (h *Password) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acce
 	if username == "" || secret == "" {
 		return fosite.ErrInvalidRequest.WithWrap(ErrCredentialsMissing)
 	}
-	signIn, err := h.Authenticator.Verify(ctx, client, username, secret)
+	signIn, err := h.Authenticator.Verify(ctx, client, Attempt{
+		ProfileID: client.ProfileID, Username: username, Secret: secret,
+		OTP: true, Password: true, Purposes: []storage.Purpose{storage.PurposeSignIn},
+	})
 	if err != nil {
 		return asGrantError(err)
 	}
-	session.signIn = signIn
-	session.Principal = signIn.Principal
-	session.AMR = []string{signIn.AMR}
-	session.AuthTime = h.Now().UTC()
+	session.begin(signIn, h.Now().UTC())
 	return nil
 }
 
@@ -63,48 +62,9 @@ func (h *Password) PopulateTokenEndpointResponse(ctx context.Context, r fosite.A
 	}
 	scope, err := GrantRoles(client, session.Principal.Roles, r.GetRequestedScopes())
 	if err != nil {
-		h.Authenticator.recordUnused(ctx, session.signIn)
+		h.Authenticator.recordOutcome(ctx, session.signIn, insufficientRoles)
 		return err
 	}
-	now := h.Now().UTC()
-	family, refreshToken, err := h.begin(client, session, scope, now)
-	if err != nil {
-		return err
-	}
-	token := tokenFor(client, session, scope, now)
-	if family != nil {
-		token.FamilyID = family.ID
-		w.SetExtra("refresh_token", refreshToken)
-	}
-	signed, err := h.AccessTokens.Mint(ctx, token)
-	if err != nil {
-		return err
-	}
-	if err := h.Authenticator.Settle(ctx, session.signIn, family); err != nil {
-		return asGrantError(err)
-	}
-	respond(r, w, token, signed, now)
-	return nil
-}
-
-// begin makes the refresh family of a sign-in, if the client gets one.
-func (h *Password) begin(c *storage.Client, s *Session, scope []string, now time.Time) (*storage.TokenFamily, string, error) {
-	if c.RefreshTokenTTL <= 0 || !c.HasGrant(GrantRefreshToken) {
-		return nil, "", nil
-	}
-	return h.RefreshTokens.Begin(storage.TokenFamily{
-		ClientID: c.ID, UserUID: s.Principal.User.UID, LoginID: s.Principal.Login.ID,
-		Scope: scope, AMR: s.AMR, AuthTime: s.AuthTime,
-		RotatedAt: now, CreatedAt: now,
-		ExpiresAt: now.Add(c.RefreshTokenTTL), IdleUntil: idleUntil(c, now),
-	})
-}
-
-// asGrantError dresses a refusal in its RFC 6749 §5.2 code; what is not a
-// refusal passes unchanged.
-func asGrantError(err error) error {
-	if errors.Is(err, ErrCredentials) || errors.Is(err, ErrRefreshToken) {
-		return fosite.ErrInvalidGrant.WithWrap(err)
-	}
-	return err
+	issue := issuer{h.Authenticator, h.AccessTokens, h.RefreshTokens}
+	return issue.signIn(ctx, r, w, session, tokenFor(client, session, scope, h.Now().UTC()))
 }

@@ -74,6 +74,7 @@ func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	}
 	session.refresh = &refresh{token: token, family: state.Family}
 	session.Principal = state.Principal
+	session.Member = state.Member
 	session.AMR = state.Family.AMR
 	session.AuthTime = state.Family.AuthTime
 	return nil
@@ -120,8 +121,8 @@ func (h *Refresh) end(ctx context.Context, state *storage.FamilyState, now time.
 }
 
 // Stands tells whether a refresh family still stands: not revoked, not expired,
-// not older than a password change or a revocation of the user's tokens, and
-// its user admitted by the gate.
+// not older than a password change or a revocation of the user's tokens, its
+// user admitted by the gate and, if it is scoped to an account, a member of that.
 func Stands(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 	f, p := &state.Family, &state.Principal
 	switch {
@@ -130,6 +131,10 @@ func Stands(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 	case !f.IdleUntil.IsZero() && !now.Before(f.IdleUntil):
 		return false
 	case f.CreatedAt.Before(p.Login.SessionsValidFrom), f.CreatedAt.Before(p.User.TokensValidFrom):
+		return false
+	case f.AccountUID != "" && (state.Member == nil || !state.Member.Account.Active):
+		return false
+	case !c.Issued(f.CreatedAt):
 		return false
 	}
 	return c.Refusal(p, now) == ""
@@ -142,7 +147,7 @@ func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 	if err != nil {
 		return err
 	}
-	scope, err := narrowed(client, session, r.GetRequestedScopes())
+	scope, err := narrowRoles(client, session, session.refresh.family.Scope, r.GetRequestedScopes())
 	if err != nil {
 		return err
 	}
@@ -159,23 +164,8 @@ func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 	}
 	h.record(ctx, client.ID, &session.Principal, "success")
 	w.SetExtra("refresh_token", next)
-	respond(r, w, token, signed, now)
+	respond(r, w, token, signed)
 	return nil
-}
-
-// narrowed returns the roles of a refreshed token: what the sign-in was
-// granted and the user still has, or the requested part of it. The refresh
-// token itself keeps its scope (RFC 6749 §6). The client's minimum is about what
-// the user has, not about what the sign-in asked for.
-func narrowed(c *storage.Client, s *Session, requested []string) ([]string, error) {
-	granted := s.refresh.family.Scope
-	if len(intersect(requested, granted)) < len(requested) {
-		return nil, fosite.ErrInvalidScope.WithWrap(ErrScopeExceeded)
-	}
-	if _, err := GrantRoles(c, s.Principal.Roles, nil); err != nil {
-		return nil, err
-	}
-	return selectRoles(c, intersect(granted, s.Principal.Roles), requested)
 }
 
 // advance rotates the family, if this use rotates it, and returns the refresh

@@ -65,6 +65,25 @@ func (t *RefreshTokens) Begin(family storage.TokenFamily) (*storage.TokenFamily,
 	return &family, token, err
 }
 
+// forSignIn makes the refresh family of a sign-in with its first access token,
+// if the client gets one.
+func (t *RefreshTokens) forSignIn(first AccessToken) (*storage.TokenFamily, string, error) {
+	c, u, now := first.Client, first.Principal, first.IssuedAt
+	if c.RefreshTokenTTL <= 0 || !c.HasGrant(GrantRefreshToken) {
+		return nil, "", nil
+	}
+	family := storage.TokenFamily{
+		ClientID: c.ID, UserUID: u.User.UID, LoginID: u.Login.ID,
+		Scope: first.Scope, AMR: first.AMR, AuthTime: first.AuthTime,
+		RotatedAt: now, CreatedAt: now,
+		ExpiresAt: now.Add(c.RefreshTokenTTL), IdleUntil: idleUntil(c, now),
+	}
+	if first.Member != nil {
+		family.AccountUID = first.Member.Account.UID
+	}
+	return t.Begin(family)
+}
+
 // At returns the token of the same family at another generation.
 func (t *RefreshTokens) At(token RefreshToken, generation int64) (string, error) {
 	token.Generation = generation

@@ -14,12 +14,22 @@ import (
 // one is needed for each token request.
 type Session struct {
 	Principal storage.Principal // zero when a client acts for itself
+	Member    *storage.Member   // of the account that the token is scoped to; nil: none
 	AMR       []string          // RFC 8176
 	AuthTime  time.Time         // of the sign-in; zero when a client acts for itself
 
 	expires map[fosite.TokenType]time.Time
-	signIn  *SignIn  // the password grant's verified attempt
-	refresh *refresh // the refresh grant's verified token
+	signIn  *SignIn       // a verified attempt that has yet to take effect
+	refresh *refresh      // the refresh grant's verified token
+	held    *Held         // the token presented instead of credentials
+	issued  time.Time     // when what the token is made from was read; zero: when it is written
+	life    time.Duration // of the token; 0: the client's AccessTokenTTL
+}
+
+// begin puts a verified attempt into the session.
+func (s *Session) begin(signIn *SignIn, now time.Time) {
+	s.signIn = signIn
+	s.Principal, s.AMR, s.AuthTime = signIn.Principal, []string{signIn.AMR}, now
 }
 
 var _ fosite.Session = (*Session)(nil)

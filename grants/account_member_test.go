@@ -1,0 +1,302 @@
+package grants
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+)
+
+// TestAccountMemberGrant: who gets a token for which account.
+func TestAccountMemberGrant(t *testing.T) {
+	t.Parallel()
+	again := func(w *world) { w.join("usr_bob", "beta", "Sell") }
+	tests := map[string]struct {
+		form    string
+		change  func(*world, *storage.Client)
+		code    string
+		wantErr error
+		account string
+		scope   []string
+		amr     string
+		settled int
+		refresh bool
+	}{
+		"code, only account":        {form: "username=bob one_time_password=12345678", account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"password, only account":    {form: "username=bob password=Tr0ub4dor&3", account: "acme", scope: []string{"Buy", "Approve"}, amr: "pwd", settled: 1, refresh: true},
+		"code as password":          {form: "username=bob password=12345678", code: "invalid_grant", wantErr: ErrCredentials},
+		"password as code":          {form: "username=bob one_time_password=Tr0ub4dor&3", code: "invalid_grant", wantErr: ErrCredentials},
+		"code for a password reset": {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.bob().Login.Code.Purpose = storage.PurposeResetPassword }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"named account":             {form: "username=bob one_time_password=12345678 account_id=beta", change: func(w *world, _ *storage.Client) { again(w) }, account: "beta", scope: []string{"Sell"}, amr: "otp", settled: 1, refresh: true},
+		"no such account":           {form: "username=bob one_time_password=12345678 account_id=nowhere", code: "invalid_grant", wantErr: ErrCredentials},
+		"account of others":         {form: "username=bob one_time_password=12345678 account_id=beta", change: func(w *world, _ *storage.Client) { w.join("usr_eve", "beta", "Sell") }, code: "invalid_grant", wantErr: ErrCredentials},
+		"other letter case":         {form: "username=bob one_time_password=12345678 account_id=ACME", code: "invalid_grant", wantErr: ErrCredentials},
+		"no account at all":         {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.members = nil }, code: "invalid_grant", wantErr: ErrCredentials},
+		"part of the roles":         {form: "username=bob one_time_password=12345678 scope=Approve+Shopper", account: "acme", scope: []string{"Approve"}, amr: "otp", settled: 1, refresh: true},
+		"only roles it has elsewhere": {
+			form: "username=bob one_time_password=12345678 scope=Shopper", code: "invalid_scope", wantErr: ErrInsufficientRoles,
+		},
+		"the client's ceiling":     {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.MaximumRoles = []string{"Buy", "Shopper"} }, account: "acme", scope: []string{"Buy"}, amr: "otp", settled: 1, refresh: true},
+		"minimum met by both":      {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.MinimumRoles = []string{"Buy", "Shopper"} }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"minimum missed":           {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.MinimumRoles = []string{"Sell"} }, code: "invalid_grant", wantErr: ErrInsufficientRoles},
+		"no roles":                 {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.members["usr_bob"][0].Membership.Roles = nil }, account: "acme", amr: "otp", settled: 1, refresh: true},
+		"client without refresh":   {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.RefreshTokenTTL = 0 }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1},
+		"client without the grant": {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.GrantTypes = []string{GrantPassword} }, code: "unauthorized_client"},
+		"locked":                   {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.bob().Lockout.LockedUntil = start.Add(1) }, code: "invalid_grant", wantErr: ErrCredentials},
+		"profile of the realm":     {form: "username=bob one_time_password=12345678 password_profile_id=second", change: func(w *world, _ *storage.Client) { w.addUser("second", "bob"); w.bob().Login.Code.UsedAt = start }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"code of another profile":  {form: "username=bob one_time_password=12345678 password_profile_id=second", code: "invalid_grant", wantErr: ErrCredentials},
+		"profile of another realm": {form: "username=bob one_time_password=12345678 password_profile_id=foreign", change: func(w *world, _ *storage.Client) { w.addUser("foreign", "bob") }, code: "invalid_grant", wantErr: ErrCredentials},
+		"no such profile":          {form: "username=bob one_time_password=12345678 password_profile_id=none", code: "invalid_grant", wantErr: ErrCredentials},
+		"expired password":         {form: "username=bob password=Tr0ub4dor&3", change: func(w *world, _ *storage.Client) { w.bob().Rules.MaxAge = 1 }, code: "invalid_grant", wantErr: ErrPasswordExpired},
+		"locked at the last moment": {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) {
+			w.beforeSettle = func(p *storage.Principal) { p.Login.Active = false }
+		}, code: "invalid_grant", wantErr: ErrCredentials},
+		"nothing presented":          {form: "username=bob", code: "invalid_request"},
+		"two things presented":       {form: "username=bob password=x one_time_password=y", code: "invalid_request"},
+		"a password and a token":     {form: "username=bob password=x member_token=held", code: "invalid_request"},
+		"no username":                {form: "one_time_password=12345678", code: "invalid_request"},
+		"a username with a token":    {form: "username=bob member_token=held", code: "invalid_request"},
+		"a profile with a token":     {form: "password_profile_id=main member_token=held", code: "invalid_request"},
+		"a selection without choice": {form: "selection_token=choice", code: "invalid_request"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, client := newWorld(t)
+			if tt.change != nil {
+				tt.change(w, client)
+			}
+			v := form(tt.form)
+			answer, err := ask(w.accountMember(t), client, GrantAccountMember, v)
+			if code(err) != tt.code || tt.wantErr != nil && !errors.Is(err, tt.wantErr) {
+				t.Fatalf("error %v, want %s, %v", err, tt.code, tt.wantErr)
+			}
+			if w.settled != tt.settled {
+				t.Errorf("%d sign-ins took effect, want %d", w.settled, tt.settled)
+			}
+			for _, secret := range []string{"one_time_password", "password", "member_token", "selection_token"} {
+				if v.Has(secret) && tt.code != "unauthorized_client" {
+					t.Errorf("%s stays in the form", secret)
+				}
+			}
+			if err != nil {
+				return
+			}
+			token := w.minted[0]
+			if token.Member == nil || token.Member.Account.ID != tt.account || token.Principal.User.UID != "usr_bob" {
+				t.Errorf("token %+v is not for %s", token, tt.account)
+			}
+			if diff := cmp.Diff(tt.scope, token.Scope); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff([]string{tt.amr}, token.AMR); diff != "" {
+				t.Error(diff)
+			}
+			if answer.GetExtra("account_id") != tt.account || answer.GetExtra("account_name") != "The "+tt.account {
+				t.Errorf("answered %v", answer.ToMap())
+			}
+			family := w.families[token.FamilyID]
+			if (answer.GetExtra("refresh_token") != nil) != tt.refresh || (family != nil) != tt.refresh {
+				t.Errorf("refresh token %v", answer.GetExtra("refresh_token"))
+			}
+			if family != nil && family.Family.AccountUID != "acc_"+tt.account {
+				t.Errorf("the family is for account %q", family.Family.AccountUID)
+			}
+		})
+	}
+}
+
+// TestAccountMemberRefusalsAreAlike: a right code with a foreign account answers
+// as a wrong code does, to the letter.
+func TestAccountMemberRefusalsAreAlike(t *testing.T) {
+	t.Parallel()
+	w, client := newWorld(t)
+	h := w.accountMember(t)
+	_, wrong := ask(h, client, GrantAccountMember, form("username=bob one_time_password=00000000 account_id=acme"))
+	_, foreign := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta"))
+	_, unknown := ask(h, client, GrantAccountMember, form("username=eve one_time_password=12345678 account_id=beta"))
+	if wrong.Error() != foreign.Error() || wrong.Error() != unknown.Error() {
+		t.Errorf("answers differ: %v, %v, %v", wrong, foreign, unknown)
+	}
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); err != nil {
+		t.Errorf("the code was burnt: %v", err)
+	}
+}
+
+// TestAccountSelection: with several accounts the code is used, and the choice
+// needs no second one.
+func TestAccountSelection(t *testing.T) {
+	t.Parallel()
+	w, client := newWorld(t)
+	w.join("usr_bob", "beta", "Sell")
+	h := w.accountMember(t)
+
+	w.mintErr = errors.New("no key")
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); !errors.Is(err, w.mintErr) || w.settled != 0 {
+		t.Fatalf("error %v, %d settled; want that of the signer and none", err, w.settled)
+	}
+	w.mintErr = nil
+	_, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678"))
+	var required *SelectionRequired
+	if !errors.As(err, &required) || code(err) != "account_selection_required" {
+		t.Fatalf("error %v, want a selection", err)
+	}
+	if required.Token != "choice" || required.ExpiresIn != 5*time.Minute || required.Total != 2 || required.Accounts[1].Account.ID != "beta" {
+		t.Errorf("selection %+v", required)
+	}
+	if w.settled != 1 || len(w.families) != 0 || len(w.minted) != 0 {
+		t.Errorf("%d settled, %d families, %d tokens; want 1, 0, 0", w.settled, len(w.families), len(w.minted))
+	}
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta")); !errors.Is(err, ErrCredentials) {
+		t.Errorf("the code is good a second time: %v", err)
+	}
+
+	w.now = w.now.Add(time.Minute)
+	if _, err := ask(h, client, GrantAccountMember, form("selection_token=choice account_id=nowhere")); !errors.Is(err, ErrHeldToken) || code(err) != "invalid_grant" {
+		t.Errorf("no such account: %v", err)
+	}
+	if _, err := ask(h, client, GrantAccountMember, form("selection_token=forged account_id=beta")); !errors.Is(err, ErrHeldToken) {
+		t.Errorf("forged: %v", err)
+	}
+	answer, err := ask(h, client, GrantAccountMember, form("selection_token=choice account_id=beta"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := w.minted[0]
+	if !token.AuthTime.Equal(start) || !token.ExpiresAt.Equal(w.now.Truncate(time.Second).Add(10*time.Minute)) || token.AMR[0] != "otp" {
+		t.Errorf("the token does not continue the sign-in: %+v", token)
+	}
+	if answer.GetExtra("refresh_token") == nil || w.families[token.FamilyID].Family.AccountUID != "acc_beta" {
+		t.Errorf("answered %v", answer.ToMap())
+	}
+	want := []string{"sign_in success", "sign_in wrong_credentials", "account.chosen not_a_member", "account.chosen success"}
+	if diff := cmp.Diff(want, w.outcomes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestAccountSelectionEnds: what ends a session between the sign-in and the
+// choice leaves the selection token without effect, however late it happens.
+func TestAccountSelectionEnds(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		before, meanwhile func(*storage.Principal)
+	}{
+		"locked":                     {before: func(p *storage.Principal) { p.Lockout.LockedUntil = start.Add(time.Hour) }},
+		"inactive":                   {before: func(p *storage.Principal) { p.User.Active = false }},
+		"locked meanwhile":           {meanwhile: func(p *storage.Principal) { p.Lockout.LockedUntil = start.Add(time.Hour) }},
+		"disabled meanwhile":         {meanwhile: func(p *storage.Principal) { p.Login.Active = false }},
+		"password changed meanwhile": {meanwhile: func(p *storage.Principal) { p.Login.PasswordSetAt = start }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, client := newWorld(t)
+			w.choices["choice"] = Selection{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
+			if tt.before != nil {
+				tt.before(w.bob())
+			}
+			w.beforeSettle = tt.meanwhile
+			_, err := ask(w.accountMember(t), client, GrantAccountMember, form("selection_token=choice account_id=acme"))
+			if !errors.Is(err, ErrHeldToken) || len(w.families) != 0 {
+				t.Errorf("error %v, %d families; want ErrHeldToken and none", err, len(w.families))
+			}
+		})
+	}
+}
+
+// TestAccountMemberByHeldToken: a held token gives another account's token, but
+// nothing that outlives it, and no wider one in the same account.
+func TestAccountMemberByHeldToken(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		form    string
+		account string // of the held token
+		change  func(*world, *Held)
+		wantErr error
+		want    string
+		scope   []string
+	}{
+		"same account":                  {form: "member_token=held", account: "acme", want: "acme", scope: []string{"Buy"}},
+		"same account by name":          {form: "member_token=held account_id=acme", account: "acme", want: "acme", scope: []string{"Buy"}},
+		"same account, wider":           {form: "member_token=held scope=Approve", account: "acme", wantErr: ErrScopeExceeded},
+		"another account":               {form: "member_token=held account_id=beta", account: "acme", want: "beta", scope: []string{"Sell", "Buy"}},
+		"another account, part":         {form: "member_token=held account_id=beta scope=Sell", account: "acme", want: "beta", scope: []string{"Sell"}},
+		"first account":                 {form: "member_token=held account_id=beta", want: "beta", scope: []string{"Sell", "Buy"}},
+		"account management token":      {form: "member_token=held account_id=acme", account: "acme", change: func(_ *world, h *Held) { h.Access, h.Scope = false, nil }, want: "acme", scope: []string{"Buy", "Approve"}},
+		"foreign account":               {form: "member_token=held account_id=nowhere", account: "acme", wantErr: ErrHeldToken},
+		"forged":                        {form: "member_token=forged account_id=acme", account: "acme", wantErr: ErrHeldToken},
+		"locked":                        {form: "member_token=held", account: "acme", change: func(_ *world, h *Held) { h.Principal.Lockout.LockedUntil = start.Add(1) }, wantErr: ErrHeldToken},
+		"of no sign-in":                 {form: "member_token=held", account: "acme", change: func(_ *world, h *Held) { h.AuthTime = time.Time{} }, wantErr: ErrHeldToken},
+		"of no user":                    {form: "member_token=held", change: func(_ *world, h *Held) { h.Principal = storage.Principal{} }, wantErr: ErrHeldToken},
+		"role lost meanwhile, same":     {form: "member_token=held", account: "acme", change: func(_ *world, h *Held) { h.Member.Membership.Roles = []string{"Approve"} }, want: "acme"},
+		"no account, several to choose": {form: "member_token=held", wantErr: &SelectionRequired{}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, client := newWorld(t)
+			w.join("usr_bob", "beta", "Sell", "Buy")
+			held := w.hold(tt.account, "Buy")
+			if tt.change != nil {
+				tt.change(w, held)
+				w.held["held"] = *held
+			}
+			answer, err := ask(w.accountMember(t), client, GrantAccountMember, form(tt.form))
+			var choose *SelectionRequired
+			if errors.As(tt.wantErr, &choose) {
+				if !errors.As(err, &choose) || choose.Token != "" || len(choose.Accounts) != 2 {
+					t.Errorf("error %+v, want a selection without a token", err)
+				}
+				return
+			}
+			if tt.wantErr != nil {
+				if !errors.Is(err, tt.wantErr) || len(w.minted) != 0 {
+					t.Errorf("error %v, want %v", err, tt.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			token := w.minted[0]
+			if token.Member.Account.ID != tt.want || answer.GetExtra("account_id") != tt.want {
+				t.Errorf("for account %s, want %s", token.Member.Account.ID, tt.want)
+			}
+			if diff := cmp.Diff(tt.scope, token.Scope); diff != "" {
+				t.Error(diff)
+			}
+			if answer.GetExtra("refresh_token") != nil || token.FamilyID != "fam" || !token.ExpiresAt.Equal(held.ExpiresAt) || !token.AuthTime.Equal(held.AuthTime) {
+				t.Errorf("the token is more than a continuation: %+v", token)
+			}
+		})
+	}
+}
+
+// TestAccountMemberWithoutTokens: a server that has no tokens to hold refuses
+// them, and tells what there is to choose without using the code.
+func TestAccountMemberWithoutTokens(t *testing.T) {
+	t.Parallel()
+	w, client := newWorld(t)
+	w.join("usr_bob", "beta", "Sell")
+	h := w.accountMember(t)
+	h.Held, h.Profiles = nil, nil
+	for _, presented := range []string{"member_token=held", "selection_token=choice account_id=acme"} {
+		if _, err := ask(h, client, GrantAccountMember, form(presented)); !errors.Is(err, ErrHeldToken) {
+			t.Errorf("%s: %v", presented, err)
+		}
+	}
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 password_profile_id=second")); !errors.Is(err, ErrCredentials) {
+		t.Errorf("another profile: %v", err)
+	}
+	var required *SelectionRequired
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); !errors.As(err, &required) || required.Token != "" {
+		t.Errorf("several accounts: %v", err)
+	}
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta")); err != nil {
+		t.Errorf("the code was used: %v", err)
+	}
+}

@@ -1,0 +1,80 @@
+package grants
+
+import (
+	"context"
+	"time"
+
+	"latchkey/storage"
+)
+
+// Held is a token that its holder got by signing in, verified: what may stand
+// for a new sign-in.
+type Held struct {
+	Principal storage.Principal // as it is now
+	Member    *storage.Member   // of the account that the token is scoped to, as it is now; nil: none
+	AMR       []string          // RFC 8176, of the sign-in
+	AuthTime  time.Time         // of the sign-in; zero: the token came of none
+	Access    bool              // an access token; false: an account management token, which carries no roles
+	Scope     []string          // of an access token
+	Narrowed  bool              // it carries less than its user could have had; see AccessToken
+	FamilyID  string            // of the refresh token issued with it; may be empty
+	ExpiresAt time.Time         // of the token
+}
+
+// HeldTokens verifies held tokens and writes the ones for choosing an account.
+// Held and Selection answer ErrHeldToken unless the token is ours, of that
+// kind and that client's, has not expired, and neither it nor its family nor
+// the sessions of its user or login were ended since it was issued.
+type HeldTokens interface {
+	// Held reads an access token, or an account management token.
+	Held(ctx context.Context, c *storage.Client, token string) (Held, error)
+	// Selection reads a selection token.
+	Selection(ctx context.Context, c *storage.Client, token string) (Held, error)
+	// MintSelection writes a short-lived token with which a user who has just
+	// signed in chooses an account, and tells how long it lives. It must have
+	// no effect but its result.
+	MintSelection(ctx context.Context, s Selection) (token string, life time.Duration, err error)
+}
+
+// Selection is what a selection token is to say.
+type Selection struct {
+	Client    *storage.Client
+	Principal *storage.Principal
+	AMR       []string
+	AuthTime  time.Time
+	IssuedAt  time.Time // UTC, as exact as the clock
+}
+
+// MemberStore reads the memberships of a user in active accounts.
+type MemberStore interface {
+	// Members lists them, the oldest first.
+	Members(ctx context.Context, userUID string, offset, limit int) (storage.Page[storage.Member], error)
+	// Member reads the one in the account of that ID, or answers
+	// storage.ErrNotFound.
+	Member(ctx context.Context, userUID, accountID string) (storage.Member, error)
+}
+
+// ProfileStore reads password profiles.
+type ProfileStore interface {
+	// PasswordProfile reads one, or answers storage.ErrNotFound.
+	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
+}
+
+// present reads a token that is presented instead of credentials and puts it
+// into the session. It must come of a sign-in: a token that a message carries,
+// or that a client got for its context user, is good for no other. The gate is
+// asked here as well, whoever verifies the tokens.
+func present(ctx context.Context, c *storage.Client, s *Session, token string, now time.Time,
+	read func(context.Context, *storage.Client, string) (Held, error),
+) error {
+	held, err := read(ctx, c, token)
+	if err != nil {
+		return err
+	}
+	if held.AuthTime.IsZero() || c.Refusal(&held.Principal, now) != "" {
+		return ErrHeldToken
+	}
+	s.held, s.issued = &held, now
+	s.Principal, s.AMR, s.AuthTime = held.Principal, held.AMR, held.AuthTime
+	return nil
+}

@@ -1,0 +1,267 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+)
+
+func TestCheckPassword(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		rules    storage.PasswordRules
+		password string
+		good     bool
+	}{
+		"no rules":                          {password: "x", good: true},
+		"no rules, nothing":                 {password: ""},
+		"long enough":                       {storage.PasswordRules{MinLength: 4}, "abcd", true},
+		"too short":                         {storage.PasswordRules{MinLength: 4}, "abc", false},
+		"characters, not bytes":             {storage.PasswordRules{MinLength: 4}, "äöü", false},
+		"as many characters of many bytes":  {storage.PasswordRules{MinLength: 4}, "äöü€", true},
+		"upper case":                        {storage.PasswordRules{UpperCase: true}, "aBc", true},
+		"upper case of another script":      {storage.PasswordRules{UpperCase: true}, "Ж", true},
+		"no upper case":                     {storage.PasswordRules{UpperCase: true}, "abc1!", false},
+		"lower case":                        {storage.PasswordRules{LowerCase: true}, "ABc", true},
+		"no lower case":                     {storage.PasswordRules{LowerCase: true}, "ABC1!", false},
+		"digit":                             {storage.PasswordRules{Digit: true}, "a1", true},
+		"no digit":                          {storage.PasswordRules{Digit: true}, "aB!", false},
+		"special":                           {storage.PasswordRules{Special: true}, "a!", true},
+		"a space is special":                {storage.PasswordRules{Special: true}, "a b", true},
+		"a symbol is special":               {storage.PasswordRules{Special: true}, "a€", true},
+		"an accented letter is not special": {storage.PasswordRules{Special: true}, "aé1", false},
+		"run allowed":                       {storage.PasswordRules{MaxRepeatedChars: 2}, "aabbaa", true},
+		"run too long":                      {storage.PasswordRules{MaxRepeatedChars: 2}, "abbb", false},
+		"run at the start":                  {storage.PasswordRules{MaxRepeatedChars: 1}, "aab", false},
+		"run of a long character":           {storage.PasswordRules{MaxRepeatedChars: 1}, "a€€", false},
+		"no run of one kind":                {storage.PasswordRules{MaxRepeatedChars: 1}, "aAaA", true},
+		"beyond what bcrypt reads":          {storage.PasswordRules{Digit: true}, strings.Repeat("ab", 50) + "1", true},
+		"ages and history do not matter":    {storage.PasswordRules{MinAge: 1, MaxAge: 1, History: 9}, "x", true},
+	}
+	for name, tt := range tests {
+		err := CheckPassword(tt.rules, tt.password)
+		var weak *RuleError
+		if (err == nil) != tt.good || err != nil && (!errors.As(err, &weak) || weak.Rules != tt.rules) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func (w *world) passwords(t *testing.T) *Passwords {
+	t.Helper()
+	s, err := NewPasswords(PasswordsConfig{Store: w, Hasher: w, Codes: w, Recorder: w, Now: w.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestNewPasswordsNeedsItsParts(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t)
+	whole := PasswordsConfig{Store: w, Hasher: w, Codes: w}
+	for name, remove := range map[string]func(*PasswordsConfig){
+		"store":  func(c *PasswordsConfig) { c.Store = nil },
+		"hasher": func(c *PasswordsConfig) { c.Hasher = nil },
+		"codes":  func(c *PasswordsConfig) { c.Codes = nil },
+	} {
+		cfg := whole
+		remove(&cfg)
+		if _, err := NewPasswords(cfg); err == nil {
+			t.Errorf("made without %s", name)
+		}
+	}
+}
+
+// TestChangePassword: what a user may change its own password to, and what
+// somebody else may set.
+func TestChangePassword(t *testing.T) {
+	t.Parallel()
+	var weak *RuleError
+	tests := map[string]struct {
+		rules    storage.PasswordRules
+		password string
+		own, any error // of Change and of Prepare
+	}{
+		"good":                {storage.PasswordRules{MinLength: 5}, "fresh", nil, nil},
+		"weak":                {storage.PasswordRules{MinLength: 9}, "fresh", weak, weak},
+		"too soon":            {storage.PasswordRules{MinAge: 24*time.Hour + 1}, "fresh", ErrPasswordTooSoon, nil},
+		"old enough":          {storage.PasswordRules{MinAge: 24 * time.Hour}, "fresh", nil, nil},
+		"the present one":     {storage.PasswordRules{History: 1}, rightPassword, ErrPasswordReused, ErrPasswordReused},
+		"the one before":      {storage.PasswordRules{History: 2}, "older", ErrPasswordReused, ErrPasswordReused},
+		"forgotten by now":    {storage.PasswordRules{History: 1}, "older", nil, nil},
+		"no history is kept":  {storage.PasswordRules{}, rightPassword, nil, nil},
+		"weak, and too soon":  {storage.PasswordRules{MinLength: 9, MinAge: 1000 * time.Hour}, "fresh", ErrPasswordTooSoon, weak},
+		"reused and too weak": {storage.PasswordRules{MinLength: 9, History: 2}, "older", weak, weak},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			same := func(got, want error) bool {
+				var rule *RuleError
+				if errors.As(want, &rule) {
+					return errors.As(got, &rule) && rule.Rules == tt.rules
+				}
+				return errors.Is(got, want)
+			}
+			w, _ := newWorld(t)
+			p := w.bob()
+			p.Rules = tt.rules
+			w.former[p.Login.ID] = []string{p.Login.PasswordHash, "hash:older"}
+			change, err := w.passwords(t).Prepare(t.Context(), p, tt.password)
+			if !same(err, tt.any) {
+				t.Errorf("Prepare: %v, want %v", err, tt.any)
+			}
+			want := storage.PasswordChange{LoginID: p.Login.ID, Hash: "hash:" + tt.password, Keep: tt.rules.History, Now: start}
+			if tt.any != nil {
+				want = storage.PasswordChange{}
+			}
+			if diff := cmp.Diff(want, change); diff != "" {
+				t.Error(diff)
+			}
+			if p.Login.PasswordHash != "hash:"+rightPassword {
+				t.Error("Prepare changed something")
+			}
+			before := *p
+			if err := w.passwords(t).Change(t.Context(), &before, tt.password); !same(err, tt.own) {
+				t.Errorf("Change: %v, want %v", err, tt.own)
+			}
+			if changed := !p.Login.SessionsValidFrom.IsZero(); changed != (tt.own == nil) {
+				t.Errorf("changed: %v", changed)
+			}
+		})
+	}
+}
+
+// TestPrepareForNewLogin: a login that is yet to be made has no history.
+func TestPrepareForNewLogin(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t)
+	p := &storage.Principal{Rules: storage.PasswordRules{MinLength: 5, History: 3, MinAge: time.Hour}}
+	change, err := w.passwords(t).PrepareOwn(t.Context(), p, "fresh")
+	if err != nil || change.Hash != "hash:fresh" || w.hashes != 1 {
+		t.Errorf("%+v, %v after %d hashes", change, err, w.hashes)
+	}
+}
+
+// withRenewal gives bob the verification code "AbC-123".
+func withRenewal(t *testing.T) (*world, *storage.Client) {
+	t.Helper()
+	w, client := newWorld(t)
+	w.renewals[w.bob().Login.ID] = storage.VerificationCode{
+		ID: "vrc_1", LoginID: w.bob().Login.ID, ClientID: "shop",
+		Digest: storage.Digest{Sum: []byte("AbC-123")}, ExpiresAt: start.Add(2 * time.Hour),
+	}
+	return w, client
+}
+
+// TestRenewRefusalsAreAlike: whatever is wrong with user or code, the answer is
+// one, the new password is neither judged nor hashed, and one failure is written.
+func TestRenewRefusalsAreAlike(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*world, *storage.VerificationCode){
+		"unknown user":   func(w *world, _ *storage.VerificationCode) { delete(w.logins, w.bob().Key) },
+		"locked":         func(w *world, _ *storage.VerificationCode) { w.bob().Lockout.LockedUntil = start.Add(1) },
+		"user inactive":  func(w *world, _ *storage.VerificationCode) { w.bob().User.Active = false },
+		"login inactive": func(w *world, _ *storage.VerificationCode) { w.bob().Login.Active = false },
+		"other user's":   func(_ *world, c *storage.VerificationCode) { *c = storage.VerificationCode{} },
+		"wrong":          func(_ *world, c *storage.VerificationCode) { c.Digest.Sum = []byte("abc-123") },
+		"used":           func(_ *world, c *storage.VerificationCode) { c.UsedAt = start },
+		"expired":        func(_ *world, c *storage.VerificationCode) { c.ExpiresAt = start },
+		"another client": func(_ *world, c *storage.VerificationCode) { c.ClientID = "other" },
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, client := withRenewal(t)
+			p := w.bob()
+			p.Rules.MinLength = 1000
+			kept := w.renewals[p.Login.ID]
+			change(w, &kept)
+			w.renewals[p.Login.ID] = kept
+			err := w.passwords(t).Renew(t.Context(), client, "bob", "AbC-123", "too weak")
+			if err == nil || err.Error() != ErrVerification.Error() {
+				t.Errorf("error %v, want ErrVerification", err)
+			}
+			if w.writes != 1 || w.hashes != 0 {
+				t.Errorf("%d writes and %d hashes, want 1 and 0", w.writes, w.hashes)
+			}
+			if failures := p.Lockout.Failures; name != "locked" && name != "unknown user" && failures != 1 {
+				t.Errorf("%d failures, want 1", failures)
+			}
+		})
+	}
+}
+
+// TestRenew: the right code sets the password once, and only with it one learns
+// what is wrong with the password.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	w, client := withRenewal(t)
+	s, p := w.passwords(t), w.bob()
+	p.Rules = storage.PasswordRules{MinLength: 8, History: 2, MinAge: 1000 * time.Hour}
+	w.former[p.Login.ID] = []string{"hash:" + rightPassword}
+	var weak *RuleError
+	if err := s.Renew(t.Context(), client, "bob", "AbC-123", "short"); !errors.As(err, &weak) {
+		t.Errorf("weak: %v", err)
+	}
+	if err := s.Renew(t.Context(), client, "bob", "AbC-123", rightPassword); !errors.Is(err, ErrPasswordReused) {
+		t.Errorf("reused: %v", err)
+	}
+	if w.writes != 0 {
+		t.Error("the right code was counted as a failure")
+	}
+	if err := s.Renew(t.Context(), client, " Bob", "AbC-123", "correct horse"); err != nil {
+		t.Fatal(err)
+	}
+	if p.Login.PasswordHash != "hash:correct horse" {
+		t.Errorf("password is %q", p.Login.PasswordHash)
+	}
+	if err := s.Renew(t.Context(), client, "bob", "AbC-123", "battery staple"); !errors.Is(err, ErrVerification) {
+		t.Errorf("second use: %v", err)
+	}
+	want := []string{"password.renewed success", "password.renewed wrong_code"}
+	if diff := cmp.Diff(want, w.outcomes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestRenewIsDecidedByTheStore: a code that was right when it was read and is
+// not when the change takes effect changes nothing.
+func TestRenewIsDecidedByTheStore(t *testing.T) {
+	t.Parallel()
+	w, client := withRenewal(t)
+	w.beforeSettle = func(p *storage.Principal) { delete(w.renewals, p.Login.ID) }
+	if err := w.passwords(t).Renew(t.Context(), client, "bob", "AbC-123", "correct horse"); !errors.Is(err, ErrVerification) {
+		t.Errorf("error %v, want ErrVerification", err)
+	}
+	if w.bob().Login.PasswordHash != "hash:"+rightPassword {
+		t.Error("the password was changed")
+	}
+}
+
+// brokenStore cannot read verification codes.
+type brokenStore struct{ *world }
+
+func (brokenStore) VerificationCode(context.Context, string) (storage.VerificationCode, error) {
+	return storage.VerificationCode{}, storage.ErrUnavailable
+}
+
+// TestRenewOutage: an outage is no failure.
+func TestRenewOutage(t *testing.T) {
+	t.Parallel()
+	w, client := withRenewal(t)
+	s, err := NewPasswords(PasswordsConfig{Store: brokenStore{w}, Hasher: w, Codes: w, Now: w.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Renew(t.Context(), client, "bob", "AbC-123", "correct horse"); !errors.Is(err, storage.ErrUnavailable) || w.writes != 0 {
+		t.Errorf("error %v after %d writes", err, w.writes)
+	}
+}

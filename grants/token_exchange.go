@@ -1,0 +1,146 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"latchkey/storage"
+)
+
+// The token types of RFC 8693 §3 that are known here.
+const (
+	TokenTypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+	TokenTypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
+)
+
+// actionExchange is the audit action of a token made from a held one.
+const actionExchange = "token.exchanged"
+
+// TokenExchange is token exchange (RFC 8693) for what can be had without a new
+// sign-in: a token for another account of the same user, or one with fewer
+// roles. The subject token is an access token of the same client that came of a
+// sign-in. Parameters beside those of RFC 8693: account_id; without it the
+// account stays, if there is one. Delegation, other targets and other kinds of
+// tokens are refused.
+//
+// In the same account the new token carries no role that the subject token does
+// not, in another what the membership there gives, unless the subject token was
+// made with less than its user could have had. It keeps auth_time, amr and
+// the refresh family of the subject token, so it ends with that family, and it
+// never outlives the subject token. There is no refresh token with it.
+//
+// A subject token that cannot be used is invalid_request (RFC 8693 §2.2.2)
+// whatever the reason; an account that the user is no member of, or that does
+// not exist, is invalid_target.
+type TokenExchange struct {
+	Held         HeldTokens
+	Members      MemberStore
+	AccessTokens AccessTokens
+	Recorder     storage.Recorder
+	Now          func() time.Time
+}
+
+var _ fosite.TokenEndpointHandler = (*TokenExchange)(nil)
+
+// CanSkipClientAuth implements fosite.TokenEndpointHandler: never.
+func (h *TokenExchange) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
+
+// CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
+func (h *TokenExchange) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(GrantTokenExchange)
+}
+
+// HandleTokenEndpointRequest verifies the subject token and finds the account
+// (RFC 8693 §2.1).
+func (h *TokenExchange) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	client, session, err := requestOf(r, GrantTokenExchange)
+	if err != nil {
+		return err
+	}
+	form := r.GetRequestForm()
+	subject := form.Get("subject_token")
+	form.Del("subject_token")
+	if err := checkExchange(form, subject); err != nil {
+		return err
+	}
+	err = present(ctx, client, session, subject, h.Now().UTC(), h.Held.Held)
+	if errors.Is(err, ErrHeldToken) || err == nil && !session.held.Access {
+		return malformed("The subject token is not valid.")
+	}
+	if err != nil {
+		return err
+	}
+	return h.target(ctx, client, session, form.Get("account_id"))
+}
+
+// checkExchange checks all parameters but scope and account_id.
+func checkExchange(form url.Values, subject string) error {
+	kind, wanted := form.Get("subject_token_type"), form.Get("requested_token_type")
+	switch {
+	case subject == "":
+		return malformed("The parameter subject_token is missing.")
+	case kind == "":
+		return malformed("The parameter subject_token_type is missing.")
+	case kind != TokenTypeAccessToken && kind != TokenTypeJWT:
+		return malformed("The subject_token_type is not supported.")
+	case wanted != "" && wanted != TokenTypeAccessToken:
+		return malformed("The requested_token_type is not supported.")
+	case form.Has("actor_token"), form.Has("actor_token_type"):
+		form.Del("actor_token")
+		return malformed("Delegation is not supported.")
+	case form.Has("resource"), form.Has("audience"):
+		return invalidTarget("The parameters resource and audience are not supported.")
+	}
+	return nil
+}
+
+// invalidTarget is an error of RFC 8693 §2.2.2 that fosite has not.
+func invalidTarget(description string) error {
+	return &fosite.RFC6749Error{ErrorField: "invalid_target", CodeField: http.StatusBadRequest, DescriptionField: description}
+}
+
+// target puts the account of the new token into the session.
+func (h *TokenExchange) target(ctx context.Context, c *storage.Client, s *Session, accountID string) error {
+	if accountID == "" {
+		s.Member = s.held.Member
+		return nil
+	}
+	member, err := h.Members.Member(ctx, s.Principal.User.UID, accountID)
+	if errors.Is(err, storage.ErrNotFound) {
+		h.record(ctx, c, s, notAMember)
+		return invalidTarget("The account is not one of the user's.")
+	}
+	s.Member = &member
+	return wrap("read membership", err)
+}
+
+// PopulateTokenEndpointResponse signs the token and answers (RFC 8693 §2.2.1).
+func (h *TokenExchange) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
+	client, session, err := requestOf(r, GrantTokenExchange)
+	if err != nil {
+		return err
+	}
+	scope, err := heldRoles(client, session, r.GetRequestedScopes())
+	if err != nil {
+		h.record(ctx, client, session, insufficientRoles)
+		return err
+	}
+	if err := answer(ctx, h.AccessTokens, r, w, tokenFor(client, session, scope, h.Now().UTC())); err != nil {
+		return err
+	}
+	w.SetExtra("issued_token_type", TokenTypeAccessToken)
+	h.record(ctx, client, session, "success")
+	return nil
+}
+
+func (h *TokenExchange) record(ctx context.Context, c *storage.Client, s *Session, outcome string) {
+	h.Recorder.Record(ctx, storage.AuditEvent{
+		Time: h.Now().UTC(), Action: actionExchange, Outcome: outcome, ClientID: c.ID,
+		UserUID: s.Principal.User.UID, Username: s.Principal.Login.Username,
+	})
+}

@@ -1,0 +1,158 @@
+package grants
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+)
+
+// TestTokenExchange: a token for another account or with fewer roles, and what
+// RFC 8693 says to everything else.
+func TestTokenExchange(t *testing.T) {
+	t.Parallel()
+	const good = "subject_token=held subject_token_type=" + TokenTypeAccessToken
+	tests := map[string]struct {
+		form    string
+		account string // of the held token
+		change  func(*world, *Held)
+		code    string
+		want    string
+		scope   []string
+	}{
+		"same":                           {form: good, account: "acme", want: "acme", scope: []string{"Buy", "Approve"}},
+		"as a JWT":                       {form: strings.Replace(good, TokenTypeAccessToken, TokenTypeJWT, 1), account: "acme", want: "acme", scope: []string{"Buy", "Approve"}},
+		"narrower":                       {form: good + " scope=Approve", account: "acme", want: "acme", scope: []string{"Approve"}},
+		"wider":                          {form: good + " scope=Approve+Shopper", account: "acme", code: "invalid_scope"},
+		"another account":                {form: good + " account_id=beta requested_token_type=" + TokenTypeAccessToken, account: "acme", want: "beta", scope: []string{"Sell"}},
+		"another account, its role":      {form: good + " account_id=beta scope=Sell+Buy", account: "acme", want: "beta", scope: []string{"Sell"}},
+		"another account, no such role":  {form: good + " account_id=beta scope=Buy", account: "acme", code: "invalid_scope"},
+		"into an account":                {form: good + " account_id=beta", want: "beta", scope: []string{"Sell"}},
+		"without account":                {form: good, change: func(_ *world, h *Held) { h.Scope = []string{"Shopper"} }, scope: []string{"Shopper"}},
+		"without account, role lost":     {form: good, scope: nil},
+		"no such account":                {form: good + " account_id=nowhere", account: "acme", code: "invalid_target"},
+		"account of others":              {form: good + " account_id=gamma", account: "acme", code: "invalid_target"},
+		"role lost, same account":        {form: good, account: "acme", change: func(_ *world, h *Held) { h.Member.Membership.Roles = []string{"Buy"} }, want: "acme", scope: []string{"Buy"}},
+		"forged":                         {form: strings.Replace(good, "held", "forged", 1), code: "invalid_request"},
+		"locked":                         {form: good, change: func(_ *world, h *Held) { h.Principal.Lockout.LockedUntil = start.Add(1) }, code: "invalid_request"},
+		"of no sign-in":                  {form: good, change: func(_ *world, h *Held) { h.AuthTime = time.Time{} }, code: "invalid_request"},
+		"of no user":                     {form: good, change: func(_ *world, h *Held) { h.Principal = storage.Principal{} }, code: "invalid_request"},
+		"account management token":       {form: good, account: "acme", change: func(_ *world, h *Held) { h.Access = false }, code: "invalid_request"},
+		"no token":                       {form: "subject_token_type=" + TokenTypeAccessToken, code: "invalid_request"},
+		"no type":                        {form: "subject_token=held", code: "invalid_request"},
+		"unknown type":                   {form: "subject_token=held subject_token_type=urn:ietf:params:oauth:token-type:saml2", code: "invalid_request"},
+		"another kind wanted":            {form: good + " requested_token_type=urn:ietf:params:oauth:token-type:refresh_token", code: "invalid_request"},
+		"delegation":                     {form: good + " actor_token=held actor_token_type=" + TokenTypeAccessToken, code: "invalid_request"},
+		"actor type alone":               {form: good + " actor_token_type=" + TokenTypeAccessToken, code: "invalid_request"},
+		"another audience":               {form: good + " audience=other", code: "invalid_target"},
+		"another resource":               {form: good + " resource=https://other.example", code: "invalid_target"},
+		"store down":                     {form: strings.Replace(good, "held", "down", 1), code: "server_error"},
+		"client does not admit any more": {form: good, change: func(_ *world, h *Held) { h.Principal.User.Kind = storage.Admin }, code: "invalid_request"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, client := newWorld(t)
+			w.join("usr_bob", "beta", "Sell")
+			w.join("usr_eve", "gamma", "Sell")
+			held := w.hold(tt.account, "Buy", "Approve")
+			if tt.change != nil {
+				tt.change(w, held)
+				w.held["held"] = *held
+			}
+			v := form(tt.form)
+			answer, err := ask(w.exchange(), client, GrantTokenExchange, v)
+			if code(err) != tt.code {
+				t.Fatalf("error %v, want %s", err, tt.code)
+			}
+			if v.Has("subject_token") || v.Has("actor_token") {
+				t.Error("a token stays in the form")
+			}
+			if err != nil {
+				if len(w.minted) != 0 {
+					t.Error("a token was signed all the same")
+				}
+				return
+			}
+			token, account := w.minted[0], ""
+			if token.Member != nil {
+				account = token.Member.Account.ID
+			}
+			if diff := cmp.Diff(tt.want, account); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(tt.scope, token.Scope); diff != "" {
+				t.Error(diff)
+			}
+			if answer.GetExtra("issued_token_type") != TokenTypeAccessToken || answer.GetExtra("refresh_token") != nil {
+				t.Errorf("answered %v", answer.ToMap())
+			}
+			if token.FamilyID != "fam" || !token.AuthTime.Equal(held.AuthTime) || token.AMR[0] != "otp" || !token.ExpiresAt.Equal(held.ExpiresAt) {
+				t.Errorf("the token is more than a continuation: %+v", token)
+			}
+		})
+	}
+}
+
+// TestTokenExchangeLife: the client's life counts where it ends sooner.
+func TestTokenExchangeLife(t *testing.T) {
+	t.Parallel()
+	w, client := newWorld(t)
+	w.hold("acme", "Buy")
+	client.AccessTokenTTL = time.Minute
+	if _, err := ask(w.exchange(), client, GrantTokenExchange, form("subject_token=held subject_token_type="+TokenTypeAccessToken)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.minted[0].ExpiresAt, start.Truncate(time.Second).Add(time.Minute); !got.Equal(want) {
+		t.Errorf("ends %v, want %v", got, want)
+	}
+}
+
+// TestTokenExchangeReason: why a subject token is refused is in no error text.
+func TestTokenExchangeReason(t *testing.T) {
+	t.Parallel()
+	w, client := newWorld(t)
+	w.hold("", "Shopper")
+	locked := *w.hold("", "Shopper")
+	locked.Principal.Lockout.LockedUntil = start.Add(time.Hour)
+	w.held["locked"] = locked
+	texts := map[string]bool{}
+	for _, token := range []string{"forged", "locked"} {
+		_, err := ask(w.exchange(), client, GrantTokenExchange, form("subject_token="+token+" subject_token_type="+TokenTypeJWT))
+		if err == nil {
+			t.Fatalf("%s was taken", token)
+		}
+		texts[err.Error()] = true
+		if errors.Is(err, ErrHeldToken) {
+			t.Error("a mapping of ErrHeldToken to invalid_grant would take this error")
+		}
+	}
+	if len(texts) != 1 {
+		t.Errorf("%d different answers", len(texts))
+	}
+}
+
+// TestTokenExchangeIssueTime: a revocation between the reading of the subject
+// token and the writing of the new one ends the new one, because it counts as
+// issued when the other was read.
+func TestTokenExchangeIssueTime(t *testing.T) {
+	t.Parallel()
+	w, client := newWorld(t)
+	w.hold("acme", "Buy")
+	h := w.exchange()
+	h.Now = func() time.Time {
+		now := w.now
+		w.now = w.now.Add(time.Millisecond)
+		return now
+	}
+	if _, err := ask(h, client, GrantTokenExchange, form("subject_token=held subject_token_type="+TokenTypeJWT)); err != nil {
+		t.Fatal(err)
+	}
+	if issued := w.minted[0].IssuedAt; !issued.Equal(start) {
+		t.Errorf("issued %v after the subject token was read", issued.Sub(start))
+	}
+}
