@@ -35,34 +35,42 @@ func authenticatedClient(ctx context.Context, _ *http.Request, _ url.Values) (fo
 	return grants.Client{Client: c}, nil
 }
 
-// authenticateClient identifies the client of a request (RFC 6749 §2.3). An
-// unknown client, a wrong secret, an inactive client and a secret sent for a
-// public client answer alike, after the same work.
+// authenticateClient identifies the client of a request (RFC 6749 §2.3).
 func (p *Provider) authenticateClient(r *http.Request, form url.Values) (*storage.Client, error) {
 	presented, err := clientCredentials(r, form)
 	if err != nil {
 		return nil, err
 	}
 	form.Del("client_secret")
-	invalid := errInvalidClient
-	if presented.header {
-		invalid = errInvalidClientHeader
+	client, err := p.authenticate(r.Context(), presented)
+	if err != nil && presented.header {
+		err = fmt.Errorf("%w: %w", errUnauthorized, err)
 	}
+	return client, err
+}
+
+// authenticate returns the client of the credentials. An unknown client, a
+// wrong secret and a secret sent for a public client answer alike, after the
+// same work. Only who has shown to be the client learns that it is inactive.
+func (p *Provider) authenticate(ctx context.Context, presented credentials) (*storage.Client, error) {
 	if presented.id == "" || !otp.IsName(presented.id) {
-		return nil, invalid
+		return nil, ErrInvalidClient
 	}
-	client, err := p.cfg.Clients.Client(r.Context(), presented.id)
+	client, err := p.cfg.Clients.Client(ctx, presented.id)
 	if errors.Is(err, storage.ErrNotFound) {
 		client = storage.Client{ID: presented.id}
 	} else if err != nil {
 		return nil, fmt.Errorf("read client: %w", err)
 	}
 	matches := grants.MatchClientSecret(p.cfg.Peppers, &client, presented.secret, p.cfg.Now())
-	if public := (grants.Client{Client: &client}).IsPublic(); public {
+	if client.Public {
 		matches = presented.secret == ""
 	}
-	if !matches || !client.Active {
-		return nil, invalid
+	switch {
+	case !matches:
+		return nil, ErrInvalidClient
+	case !client.Active:
+		return nil, ErrClientInactive
 	}
 	return &client, nil
 }
@@ -77,7 +85,7 @@ func clientCredentials(r *http.Request, form url.Values) (credentials, error) {
 	}
 	basic, ok := basicCredentials(headers)
 	if !ok {
-		return credentials{}, errInvalidClientHeader
+		return credentials{}, fmt.Errorf("%w: %w", errUnauthorized, ErrInvalidClient)
 	}
 	if inForm.secret != "" || inForm.id != "" && !strings.EqualFold(inForm.id, basic.id) {
 		return credentials{}, errTwoClientAuthentications

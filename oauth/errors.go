@@ -36,6 +36,19 @@ type vendorError struct {
 	Data      any    `json:"Data"`
 }
 
+// Why a client is refused.
+var (
+	// ErrInvalidClient covers every reason that must look alike from outside.
+	ErrInvalidClient = errors.New("client authentication failed")
+	// ErrClientInactive says that the right client was deactivated.
+	ErrClientInactive = errors.New("client is not active")
+
+	// errUnauthorized with one of them asks for the status 401 instead of 400:
+	// the client used the Authorization header (RFC 6749 §5.2), or the endpoint
+	// has no other answer.
+	errUnauthorized = errors.New("unauthorized")
+)
+
 // Refusals of the pipeline itself. They are errors, so that a step can return
 // one; what a body looks like is decided in writeError only.
 var (
@@ -49,17 +62,12 @@ var (
 	errMalformedScope           = errors.New("scope is malformed")
 	errGrantTypeMissing         = errors.New("grant_type is missing")
 	errUnsupportedGrantType     = errors.New("grant type is not supported")
-	errInvalidClient            = errors.New("client authentication failed")
-	errInvalidClientHeader      = errors.New("client authentication by header failed")
 	errTwoClientAuthentications = errors.New("two client authentications")
 	errTokenMissing             = errors.New("token is missing")
 	errForeignToken             = errors.New("token belongs to another client")
 )
 
-const (
-	codeOAuth         = "Auth.OauthError"
-	codeInvalidClient = "ApiClient.InvalidClientID"
-)
+const codeOAuth = "Auth.OauthError"
 
 // refusals maps what can go wrong to the wire. The first match counts; what
 // none matches is a server error, and its text goes to the log only.
@@ -77,8 +85,8 @@ var refusals = []struct {
 	{errMalformedScope, refusal{http.StatusBadRequest, "invalid_scope", "The scope has unsupported characters.", codeOAuth}},
 	{errGrantTypeMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter grant_type is missing.", codeOAuth}},
 	{errUnsupportedGrantType, refusal{http.StatusBadRequest, "unsupported_grant_type", "The grant type is not supported.", codeOAuth}},
-	{errInvalidClient, refusal{http.StatusBadRequest, "invalid_client", "Invalid Client ID.", codeInvalidClient}},
-	{errInvalidClientHeader, refusal{http.StatusUnauthorized, "invalid_client", "Invalid Client ID.", codeInvalidClient}},
+	{ErrInvalidClient, refusal{http.StatusBadRequest, "invalid_client", "Invalid Client ID.", "ApiClient.InvalidClientID"}},
+	{ErrClientInactive, refusal{http.StatusBadRequest, "invalid_client", "Client ID is not active.", "Auth.ClientNotActive"}},
 	{errTwoClientAuthentications, refusal{http.StatusBadRequest, "invalid_request", "The client authenticated itself in two ways.", codeOAuth}},
 	{errTokenMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter token is missing.", codeOAuth}},
 	{errForeignToken, refusal{http.StatusBadRequest, "unauthorized_client", "The token was issued to another client.", codeOAuth}},
@@ -90,7 +98,13 @@ var refusals = []struct {
 
 	{grants.ErrCredentialsMissing, refusal{http.StatusBadRequest, "invalid_request", "Both username and password are required.", "Auth.UsernameAndPasswordRequired"}},
 	{grants.ErrCredentials, refusal{http.StatusBadRequest, "invalid_grant", "Invalid username or password.", "Auth.InvalidUsernameOrPassword"}},
+	{grants.ErrPasswordExpired, refusal{http.StatusBadRequest, "invalid_grant", "Expired Password.", "Auth.PasswordExpired"}},
 	{grants.ErrContextUserRequired, refusal{http.StatusBadRequest, "invalid_grant", "Default context user required for client credentials grant", codeOAuth}},
+	{grants.ErrUserInactive, refusal{http.StatusBadRequest, "invalid_grant", "User is not active.", "Auth.UserNotActive"}},
+	{grants.ErrCompanyInactive, refusal{http.StatusBadRequest, "invalid_grant", "User's organization is not active.", "Auth.CompanyNotActive"}},
+	// Only a client that has shown its secret hears of its own context user.
+	{grants.ErrLockedOut, refusal{http.StatusBadRequest, "invalid_grant", "Due to excessive login failures, this account has been locked.", "Auth.LockedOut"}},
+	{grants.ErrHeldToken, refusal{http.StatusBadRequest, "invalid_grant", "The token is not valid, or not for that account.", codeOAuth}},
 	{grants.ErrRefreshToken, refusal{http.StatusBadRequest, "invalid_grant", "The refresh token is invalid, expired or revoked.", codeOAuth}},
 	{grants.ErrScopeExceeded, refusal{http.StatusBadRequest, "invalid_scope", "The requested scope exceeds the scope granted.", codeOAuth}},
 	{fosite.ErrUnauthorizedClient, refusal{http.StatusBadRequest, "unauthorized_client", "The client may not use this grant type.", codeOAuth}},
@@ -100,10 +114,22 @@ var serverError = refusal{http.StatusInternalServerError, "server_error", "The s
 
 // classify finds the refusal that an error means.
 func classify(err error) (r refusal, known bool) {
+	r, known = refusalOf(err)
+	if known && errors.Is(err, errUnauthorized) {
+		r.status = http.StatusUnauthorized
+	}
+	return r, known
+}
+
+func refusalOf(err error) (r refusal, known bool) {
 	for _, m := range refusals {
 		if errors.Is(err, m.err) {
 			return m.refusal, true
 		}
+	}
+	var rules *grants.RuleError
+	if errors.As(err, &rules) {
+		return refusal{http.StatusBadRequest, "invalid_grant", "Password does not meet security requirements.", "Auth.InsecurePassword"}, true
 	}
 	var e *fosite.RFC6749Error
 	if !errors.As(err, &e) || e.CodeField >= http.StatusInternalServerError {
@@ -117,6 +143,14 @@ func classify(err error) (r refusal, known bool) {
 		r.vendorCode, r.description = "Auth.InsufficientRoles", "User does not have role(s) required to perform this action."
 	}
 	return r, true
+}
+
+// Explain tells a surface in another dialect what the OAuth endpoints would
+// answer an error of theirs: an HTTP status and a sentence. What is not known
+// is 500, and its text is for the log only.
+func Explain(err error) (status int, description string, known bool) {
+	r, known := classify(err)
+	return r.status, r.description, known
 }
 
 // printable keeps a text within what error_description may hold (RFC 6749
@@ -144,10 +178,16 @@ func (p *Provider) writeError(w http.ResponseWriter, r *http.Request, err error)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, answer.status, errorBody{
+	body := errorBody{
 		Error: answer.code, ErrorDescription: answer.description,
-		Errors: []vendorError{{ErrorCode: answer.vendorCode, Message: answer.description}},
-	})
+		Errors: []vendorError{{ErrorCode: answer.vendorCode, Message: answer.description, Data: dataOf(err)}},
+	}
+	var choice *grants.SelectionRequired
+	if errors.As(err, &choice) {
+		writeJSON(w, answer.status, selection(body, choice))
+		return
+	}
+	writeJSON(w, answer.status, body)
 }
 
 // writeJSON answers what no cache may keep (RFC 6749 §5.1).

@@ -31,6 +31,13 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) || media != formType {
 		return nil, errContentType
 	}
+	return ReadForm(w, r)
+}
+
+// ReadForm reads the form in a request's body the way the token endpoint does,
+// whatever the content type says: Elastic Path's examples send forms as JSON.
+// Explain tells its errors.
+func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	body, err := readBody(w, r, maxFormBytes)
 	if err != nil {
 		return nil, err

@@ -7,20 +7,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"latchkey/grants"
-	"latchkey/keys"
 	"latchkey/storage"
 )
 
 // RoleIntrospect is the role that lets a client introspect tokens that were
 // issued to others, as a resource server must.
 const RoleIntrospect = "TokenIntrospection"
-
-// clockSkew is how far the clocks of replicas may be apart before a token of
-// one is too early for another (RFC 7519 §4.1.5: no more than a few minutes).
-const clockSkew = 5 * time.Minute
 
 // introspection is the answer about an active token (RFC 7662 §2.2).
 type introspection struct {
@@ -38,17 +32,24 @@ type introspection struct {
 	Jti       string   `json:"jti,omitempty"`
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
+
+	AccountID       string   `json:"account_id,omitempty"`
+	AccountName     string   `json:"account_name,omitempty"`
+	AccountRoles    []string `json:"account_roles,omitempty"`
+	AccountMemberID string   `json:"account_member_id,omitempty"`
 }
 
 // serveIntrospection is the introspection endpoint (RFC 7662). A token that
-// the caller may not see looks like one that does not exist.
+// the caller may not see looks like one that does not exist, and so does one
+// that is no access token or refresh token: whoever asks is a resource server,
+// which must not take it.
 func (p *Provider) serveIntrospection(w http.ResponseWriter, r *http.Request) error {
 	caller, token, err := p.tokenRequest(w, r)
 	if err != nil {
 		return err
 	}
 	if (grants.Client{Client: caller}).IsPublic() {
-		return errInvalidClientHeader
+		return fmt.Errorf("%w: %w", errUnauthorized, ErrInvalidClient)
 	}
 	answer, err := p.introspect(r.Context(), caller, token)
 	if err != nil {
@@ -65,10 +66,10 @@ func (p *Provider) tokenRequest(w http.ResponseWriter, r *http.Request) (*storag
 		return nil, "", err
 	}
 	client, err := p.authenticateClient(r, form)
-	if errors.Is(err, errInvalidClient) {
+	if errors.Is(err, ErrInvalidClient) || errors.Is(err, ErrClientInactive) {
 		// 401 whichever way it tried (RFC 7662 §2.3); 400 is for OrderCloud's
 		// clients, who know the token endpoint only.
-		err = errInvalidClientHeader
+		err = fmt.Errorf("%w: %w", errUnauthorized, err)
 	}
 	if err != nil {
 		return nil, "", err
@@ -96,6 +97,8 @@ func (p *Provider) introspect(ctx context.Context, caller *storage.Client, token
 		TokenType: "bearer", Exp: claims.ExpiresAt, Iat: claims.IssuedAt, Nbf: claims.NotBefore,
 		Sub: claims.Subject, Aud: claims.Audience, Iss: claims.Issuer, Jti: claims.ID,
 		AuthTime: claims.AuthTime, AMR: claims.AMR,
+		AccountID: claims.AccountID, AccountName: claims.AccountName,
+		AccountRoles: claims.AccountRoles, AccountMemberID: claims.AccountMemberID,
 	}, nil
 }
 
@@ -104,50 +107,13 @@ func sees(caller *storage.Client, clientID string) bool {
 	return strings.EqualFold(caller.ID, clientID) || slices.Contains(caller.Roles, RoleIntrospect)
 }
 
-// parse returns the claims of one of our unexpired access tokens.
-func (p *Provider) parse(token string) (*accessClaims, bool) {
-	claims := new(accessClaims)
-	err := p.cfg.Ring.Parse(token, keys.TypeAccessToken, claims, p.cfg.Issuer)
-	return claims, err == nil
-}
-
-// active tells whether nothing ended the token before its time: neither it nor
-// its family were revoked, its client is active, and its user, if it has one,
-// passes the gate.
+// active tells whether nothing ended the token before its time.
 func (p *Provider) active(ctx context.Context, t *accessClaims) (bool, error) {
-	if t.NotBefore > p.cfg.Now().Add(clockSkew).Unix() {
+	_, err := p.holder(ctx, t.ref(), &t.tokenClaims)
+	if errors.Is(err, ErrInvalidToken) {
 		return false, nil
 	}
-	client, err := p.cfg.Clients.Client(ctx, t.ClientID)
-	if errors.Is(err, storage.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read client: %w", err)
-	}
-	standing, err := p.cfg.Tokens.TokenStanding(ctx, t.ID, t.SessionID, t.UserID, t.LoginID)
-	if err != nil {
-		return false, fmt.Errorf("read token standing: %w", err)
-	}
-	if standing.Revoked || standing.FamilyRevoked || !client.Active {
-		return false, nil
-	}
-	if t.UserID == "" {
-		return true, nil
-	}
-	user := &standing.Principal
-	return client.Refusal(user, p.cfg.Now()) == "" && !t.outdated(user), nil
-}
-
-// outdated tells whether the token is older than a revocation of the user's
-// tokens, or its sign-in older than the end of the login's sessions. Tokens know
-// the time by the second. A token without a sign-in counts from its issue.
-func (c *accessClaims) outdated(u *storage.Principal) bool {
-	signedIn := c.AuthTime
-	if signedIn == 0 {
-		signedIn = c.IssuedAt
-	}
-	return c.IssuedAt < u.User.TokensValidFrom.Unix() || signedIn < u.Login.SessionsValidFrom.Unix()
+	return err == nil, err
 }
 
 // introspectRefreshToken answers about a refresh token, to its own client only.
@@ -161,11 +127,16 @@ func (p *Provider) introspectRefreshToken(ctx context.Context, caller *storage.C
 	if !usable || !grants.Stands(caller, state, p.cfg.Now()) {
 		return introspection{}, nil
 	}
-	return introspection{
+	answer := introspection{
 		Active: true, Scope: strings.Join(f.Scope, " "), ClientID: f.ClientID, TokenType: "refresh_token",
 		Username: state.Principal.Login.Username, Exp: f.ExpiresAt.Unix(), Iat: f.RotatedAt.Unix(),
 		Sub: f.UserUID, Iss: p.cfg.Issuer, AuthTime: f.AuthTime.Unix(), AMR: f.AMR,
-	}, nil
+	}
+	if m := state.Member; m != nil {
+		answer.AccountID, answer.AccountName = m.Account.ID, m.Account.Name
+		answer.AccountRoles, answer.AccountMemberID = m.Membership.Roles, m.Membership.UserUID
+	}
+	return answer, nil
 }
 
 // family returns the family of an authentic refresh token, or nil.

@@ -51,7 +51,7 @@ func (p *Provider) serveKeys(w http.ResponseWriter, _ *http.Request) {
 func (p *Provider) serveKey(w http.ResponseWriter, r *http.Request) {
 	key, ok := p.cfg.Ring.Public(r.PathValue("kid"))
 	if !ok {
-		writeJSON(w, http.StatusNotFound, map[string][]vendorError{"Errors": {{
+		writeJSON(w, http.StatusNotFound, missingCert{[]vendorError{{
 			ErrorCode: "NotFound", Message: "Object not found.",
 			Data: map[string]string{"ObjectType": "Cert", "ObjectID": printable(r.PathValue("kid"))},
 		}}})

@@ -27,9 +27,8 @@ type ClientStore interface {
 
 // TokenStore knows what ends an access token before its time.
 type TokenStore interface {
-	// TokenStanding reads, in one statement, what may have ended a token. An
-	// empty id is not looked up.
-	TokenStanding(ctx context.Context, jti, familyID, userUID, loginID string) (storage.TokenStanding, error)
+	// TokenStanding reads, in one statement, what may have ended a token.
+	TokenStanding(ctx context.Context, ref storage.TokenRef) (storage.TokenStanding, error)
 	// RevokeToken ends one access token; it may be forgotten after expiresAt.
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
 }
@@ -46,6 +45,8 @@ type Config struct {
 	SignIns     grants.SignInStore
 	Families    grants.FamilyStore
 	Tokens      TokenStore
+	Members     grants.MemberStore
+	Profiles    grants.ProfileStore
 	Codes       grants.CodeMatcher
 	Passwords   grants.PasswordVerifier
 	Ring        *keys.Ring
@@ -69,6 +70,7 @@ type Provider struct {
 	base          string // Issuer without a trailing slash
 	fosite        fosite.OAuth2Provider
 	grantTypes    []string
+	authenticator *grants.Authenticator
 	refreshTokens *grants.RefreshTokens
 }
 
@@ -98,7 +100,7 @@ func (c *Config) complete() error {
 	if err != nil || u.Scheme == "" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("issuer %q is not an absolute URL without query and fragment", c.Issuer)
 	}
-	if c.Clients == nil || c.SignIns == nil || c.Families == nil || c.Tokens == nil {
+	if c.Clients == nil || c.SignIns == nil || c.Families == nil || c.Tokens == nil || c.Members == nil || c.Profiles == nil {
 		return errors.New("a store is missing")
 	}
 	if c.Ring == nil || c.Peppers == nil || c.Codes == nil || c.Passwords == nil || c.Rand == nil {
@@ -117,7 +119,8 @@ func (c *Config) complete() error {
 }
 
 func (p *Provider) ownGrants() ([]Grant, error) {
-	authenticator, err := grants.NewAuthenticator(grants.AuthenticatorConfig{
+	var err error
+	p.authenticator, err = grants.NewAuthenticator(grants.AuthenticatorConfig{
 		Store: p.cfg.SignIns, Codes: p.cfg.Codes, Passwords: p.cfg.Passwords,
 		Recorder: p.cfg.Recorder, Now: p.cfg.Now,
 	})
@@ -126,7 +129,7 @@ func (p *Provider) ownGrants() ([]Grant, error) {
 	}
 	return []Grant{
 		{grants.GrantPassword, &grants.Password{
-			Authenticator: authenticator, AccessTokens: p, RefreshTokens: p.refreshTokens, Now: p.cfg.Now,
+			Authenticator: p.authenticator, AccessTokens: p, RefreshTokens: p.refreshTokens, Now: p.cfg.Now,
 		}},
 		{grants.GrantClientCredentials, &grants.ClientCredentials{
 			Users: p.cfg.SignIns, AccessTokens: p, Now: p.cfg.Now,
@@ -135,8 +138,20 @@ func (p *Provider) ownGrants() ([]Grant, error) {
 			Families: p.cfg.Families, AccessTokens: p, RefreshTokens: p.refreshTokens,
 			Grace: p.cfg.Grace, Recorder: p.cfg.Recorder, Now: p.cfg.Now,
 		}},
+		{grants.GrantAccountMember, &grants.AccountMember{
+			Authenticator: p.authenticator, Profiles: p.cfg.Profiles, Members: p.cfg.Members, Held: p,
+			AccessTokens: p, RefreshTokens: p.refreshTokens, Now: p.cfg.Now,
+		}},
+		{grants.GrantTokenExchange, &grants.TokenExchange{
+			Held: p, Members: p.cfg.Members, AccessTokens: p, Recorder: p.cfg.Recorder, Now: p.cfg.Now,
+		}},
 	}, nil
 }
+
+// Authenticator returns what decides the sign-ins of the grants. Whoever else
+// signs users in must take the same one: it lets no more attempts of a login run
+// at a time than the login has guesses left.
+func (p *Provider) Authenticator() *grants.Authenticator { return p.authenticator }
 
 // assemble hands the grants to fosite. It fills the list itself, because
 // fosite's Append drops a second handler of one Go type without a word.

@@ -34,17 +34,34 @@ func (p *Provider) revoke(ctx context.Context, caller *storage.Client, token str
 	if grants.IsRefreshToken(token) {
 		return p.revokeRefreshToken(ctx, caller, token)
 	}
-	claims, ok := p.parse(token)
-	if !ok {
+	claims := p.claimsOf(token)
+	if claims == nil {
 		return nil
 	}
 	if !strings.EqualFold(claims.ClientID, caller.ID) {
 		return errForeignToken
 	}
 	if err := p.cfg.Tokens.RevokeToken(ctx, claims.ID, time.Unix(claims.ExpiresAt, 0).UTC()); err != nil {
-		return fmt.Errorf("revoke access token: %w", err)
+		return fmt.Errorf("revoke token: %w", err)
 	}
-	p.recordRevocation(ctx, caller, claims.UserID)
+	p.recordRevocation(ctx, caller, claims.user())
+	return nil
+}
+
+// claimsOf returns the claims of an unexpired token of ours of any kind; nil: it
+// is none.
+func (p *Provider) claimsOf(token string) *tokenClaims {
+	if claims, ok := p.parse(token); ok {
+		return &claims.tokenClaims
+	}
+	account := new(accountClaims)
+	if p.parseFor(token, typeAccountToken, p.accountAudience(), account, &account.tokenClaims) == nil {
+		return &account.tokenClaims
+	}
+	choice := new(selectionClaims)
+	if p.parseFor(token, typeSelectionToken, p.selectionAudience(), choice, &choice.tokenClaims) == nil {
+		return &choice.tokenClaims
+	}
 	return nil
 }
 

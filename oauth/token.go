@@ -1,21 +1,21 @@
 package oauth
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/ory/fosite"
-
-	"latchkey/grants"
 )
 
-// tokenResponse is a successful answer (RFC 6749 §5.1).
+// tokenResponse is a successful answer (RFC 6749 §5.1, RFC 8693 §2.2.1).
 type tokenResponse struct {
-	AccessToken  string `json:"access_token"`
-	TokenType    string `json:"token_type"`
-	ExpiresIn    any    `json:"expires_in"`
-	RefreshToken any    `json:"refresh_token,omitempty"`
-	Scope        any    `json:"scope,omitempty"`
+	AccessToken     string `json:"access_token"`
+	IssuedTokenType string `json:"issued_token_type,omitempty"` // of token exchange
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int64  `json:"expires_in"`
+	RefreshToken    string `json:"refresh_token,omitempty"`
+	Scope           string `json:"scope,omitempty"`
+	AccountID       string `json:"account_id,omitempty"` // of a token scoped to an account
+	AccountName     string `json:"account_name,omitempty"`
 }
 
 // serveToken is the token endpoint (RFC 6749 §3.2).
@@ -34,12 +34,7 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx := context.WithValue(r.Context(), clientKey{}, client)
-	request, err := p.fosite.NewAccessRequest(ctx, r, &grants.Session{})
-	if err != nil {
-		return err
-	}
-	response, err := p.fosite.NewAccessResponse(ctx, request)
+	response, err := p.grant(r.Context(), client, r)
 	if err != nil {
 		return err
 	}
@@ -48,11 +43,21 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 }
 
 func tokenBody(r fosite.AccessResponder) tokenResponse {
+	seconds, _ := r.GetExtra("expires_in").(int64)
 	return tokenResponse{
-		AccessToken:  r.GetAccessToken(),
-		TokenType:    r.GetTokenType(),
-		ExpiresIn:    r.GetExtra("expires_in"),
-		RefreshToken: r.GetExtra("refresh_token"),
-		Scope:        r.GetExtra("scope"),
+		AccessToken:     r.GetAccessToken(),
+		IssuedTokenType: extra(r, "issued_token_type"),
+		TokenType:       r.GetTokenType(),
+		ExpiresIn:       seconds,
+		RefreshToken:    extra(r, "refresh_token"),
+		Scope:           extra(r, "scope"),
+		AccountID:       extra(r, "account_id"),
+		AccountName:     extra(r, "account_name"),
 	}
+}
+
+// extra returns a further member of an answer, or "".
+func extra(r fosite.AccessResponder, name string) string {
+	text, _ := r.GetExtra(name).(string)
+	return text
 }

@@ -13,6 +13,9 @@ type Operation struct {
 	// Roles of which a caller's token has one; with Open set it needs no token
 	// at all.
 	Open bool
+	// ClientAuth says that the caller is a client that authenticates itself
+	// instead of presenting a token: by HTTP Basic or in the form.
+	ClientAuth bool
 
 	Query   []Parameter // of the URL
 	Headers []Parameter // of the request, Authorization left out

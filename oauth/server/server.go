@@ -39,6 +39,7 @@ type Config struct {
 	MaxConns        int            // connections open at once, further ones wait; default 4096
 	MaxBodyBytes    int64          // of a request; default 1 MiB
 	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is believed
+	Origins         []string       // web origins whose pages may call /oauth, /v1 and /v2 from a browser; default: none
 	HTTPS           bool           // clients come by TLS, which something in front of the server ends
 
 	Ready    func(context.Context) error // nil: always ready
@@ -66,6 +67,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("server: no handler")
 	}
 	cfg.setDefaults()
+	cfg.Handler = crossOrigin(cfg.Origins, cfg.Handler)
 	m, err := newMetrics(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("server: metrics: %w", err)

@@ -1,0 +1,150 @@
+package oauth
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"latchkey/storage"
+)
+
+// Values of the header parameter typ of our tokens that are no access tokens.
+// Each kind is read in one place only, which demands its own type and audience.
+const (
+	typeAccountToken   = "account+jwt"
+	typeSelectionToken = "selection+jwt"
+)
+
+// tokenClaims are the claims that all our kinds of token have: those of
+// RFC 9068 §2.2, the precise time of issue, and the account that the token is
+// scoped to.
+type tokenClaims struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  string   `json:"aud"`
+	ExpiresAt int64    `json:"exp"`
+	IssuedAt  int64    `json:"iat"`
+	NotBefore int64    `json:"nbf"`
+	ID        string   `json:"jti"`
+	ClientID  string   `json:"client_id"`
+	Scope     string   `json:"scope,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	LoginID   string   `json:"login_id,omitempty"`
+
+	// IssuedMicros is iat in microseconds: a password change and the sign-in
+	// with the new password can be in one second.
+	IssuedMicros int64 `json:"iat_us"`
+
+	AccountID       string   `json:"account_id,omitempty"`
+	AccountName     string   `json:"account_name,omitempty"`
+	AccountRoles    []string `json:"account_roles,omitempty"`
+	AccountMemberID string   `json:"account_member_id,omitempty"`
+	// AccountUID is the account's internal id. AccountID is unique for its kind
+	// only, and an administrator may change it.
+	AccountUID string `json:"account_uid,omitempty"`
+}
+
+var _ jwt.Claims = (*tokenClaims)(nil)
+
+// issuance is what newClaims fills in alike for every kind of token.
+type issuance struct {
+	client              *storage.Client
+	principal           *storage.Principal // nil: the client acts for itself
+	member              *storage.Member    // nil: no account
+	amr                 []string
+	authTime            time.Time
+	issuedAt, expiresAt time.Time
+}
+
+// newClaims returns the claims of a new token for that audience.
+func (p *Provider) newClaims(audience string, i issuance) (tokenClaims, error) {
+	id, err := storage.NewID(p.cfg.Rand, "")
+	if err != nil {
+		return tokenClaims{}, err
+	}
+	c := tokenClaims{
+		Issuer: p.cfg.Issuer, Audience: audience, ID: id,
+		Subject: i.client.ID, ClientID: i.client.ID,
+		IssuedAt: i.issuedAt.Unix(), NotBefore: i.issuedAt.Unix(), ExpiresAt: i.expiresAt.Unix(),
+		IssuedMicros: i.issuedAt.UnixMicro(), AMR: i.amr,
+	}
+	if !i.authTime.IsZero() {
+		c.AuthTime = i.authTime.Unix()
+	}
+	if i.principal != nil {
+		c.Subject, c.LoginID = i.principal.User.UID, i.principal.Login.ID
+	}
+	if m := i.member; m != nil {
+		c.AccountID, c.AccountName, c.AccountUID = m.Account.ID, m.Account.Name, m.Account.UID
+		c.AccountRoles, c.AccountMemberID = m.Membership.Roles, m.Membership.UserUID
+	}
+	return c, nil
+}
+
+// parseFor verifies a token of that typ and audience and decodes its claims
+// into claims, of which common is the part that all kinds have.
+func (p *Provider) parseFor(token, typ, audience string, claims jwt.Claims, common *tokenClaims) error {
+	if err := p.cfg.Ring.Parse(token, typ, claims, p.cfg.Issuer); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidToken, err)
+	}
+	if common.Audience != audience {
+		return fmt.Errorf("%w: %w", ErrInvalidToken, jwt.ErrTokenInvalidAudience)
+	}
+	return nil
+}
+
+// user returns the internal id of the token's user; empty: the client itself.
+func (c *tokenClaims) user() string {
+	if c.LoginID == "" {
+		return ""
+	}
+	return c.Subject
+}
+
+func (c *tokenClaims) issued() time.Time {
+	if c.IssuedMicros == 0 { // written before the claim existed
+		return moment(c.IssuedAt)
+	}
+	return time.UnixMicro(c.IssuedMicros).UTC()
+}
+
+func (c *tokenClaims) expires() time.Time       { return moment(c.ExpiresAt) }
+func (c *tokenClaims) authenticated() time.Time { return moment(c.AuthTime) }
+
+func moment(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// GetExpirationTime implements jwt.Claims.
+func (c *tokenClaims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.ExpiresAt), nil }
+
+// GetIssuedAt implements jwt.Claims.
+func (c *tokenClaims) GetIssuedAt() (*jwt.NumericDate, error) { return date(c.IssuedAt), nil }
+
+// GetNotBefore implements jwt.Claims. It is nil, so that a replica whose clock
+// is behind knows a fresh token of another one: else it would call it inactive,
+// and take its revocation for that of an unknown token. See holder.
+func (c *tokenClaims) GetNotBefore() (*jwt.NumericDate, error) { return nil, nil }
+
+// GetIssuer implements jwt.Claims.
+func (c *tokenClaims) GetIssuer() (string, error) { return c.Issuer, nil }
+
+// GetSubject implements jwt.Claims.
+func (c *tokenClaims) GetSubject() (string, error) { return c.Subject, nil }
+
+// GetAudience implements jwt.Claims.
+func (c *tokenClaims) GetAudience() (jwt.ClaimStrings, error) {
+	return jwt.ClaimStrings{c.Audience}, nil
+}
+
+func date(seconds int64) *jwt.NumericDate {
+	if seconds == 0 {
+		return nil
+	}
+	return jwt.NewNumericDate(time.Unix(seconds, 0))
+}

@@ -1,0 +1,103 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"latchkey/grants"
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// maxClientTokenTTL bounds the tokens that clients get outside the token
+// endpoint (Elastic Path: 3600 s).
+const maxClientTokenTTL = time.Hour
+
+// ClientToken is an access token that a client got for itself.
+type ClientToken struct {
+	AccessToken string
+	ExpiresAt   time.Time // whole seconds, UTC
+	ExpiresIn   time.Duration
+	Identifier  string // the grant it came by
+}
+
+// ClientToken grants a client that authenticates by the parameters client_id
+// and client_secret a token by the client credentials grant, the same as the
+// token endpoint's, for an hour at most. The form is one that ReadForm gave.
+//
+// Errors are those of the token endpoint; Explain tells them.
+func (p *Provider) ClientToken(ctx context.Context, form url.Values) (ClientToken, error) {
+	client, err := p.authenticate(ctx, credentials{id: form.Get("client_id"), secret: form.Get("client_secret")})
+	if err != nil {
+		return ClientToken{}, err
+	}
+	bounded := *client
+	bounded.AccessTokenTTL = min(client.AccessTokenTTL, maxClientTokenTTL)
+	bounded.AnonymousTokenTTL = min(client.AnonymousTokenTTL, maxClientTokenTTL)
+	request := url.Values{"grant_type": {grants.GrantClientCredentials}}
+	if scope := form.Get("scope"); scope != "" {
+		request.Set("scope", scope)
+	}
+	before := p.cfg.Now().UTC()
+	response, err := p.grant(ctx, &bounded, formRequest(request))
+	if err != nil {
+		return ClientToken{}, err
+	}
+	seconds, ok := response.GetExtra("expires_in").(int64)
+	if !ok {
+		return ClientToken{}, errors.New("the answer of the client credentials grant has no expires_in")
+	}
+	life := time.Duration(seconds) * time.Second
+	return ClientToken{
+		AccessToken: response.GetAccessToken(), Identifier: grants.GrantClientCredentials,
+		ExpiresAt: before.Add(life).Truncate(time.Second), ExpiresIn: life,
+	}, nil
+}
+
+// formRequest is the request of a form that somebody has read already.
+func formRequest(form url.Values) *http.Request {
+	return &http.Request{Method: http.MethodPost, Header: http.Header{}, Form: form, PostForm: form}
+}
+
+// grant runs the grant of a request whose client is authenticated.
+func (p *Provider) grant(ctx context.Context, client *storage.Client, r *http.Request) (fosite.AccessResponder, error) {
+	ctx = context.WithValue(ctx, clientKey{}, client)
+	request, err := p.fosite.NewAccessRequest(ctx, r, &grants.Session{})
+	if err != nil {
+		return nil, err
+	}
+	return p.fosite.NewAccessResponse(ctx, request)
+}
+
+// ImplicitToken grants a client a token by its id alone, if it may use
+// grants.GrantImplicit. As anybody can know the id, the token carries no roles;
+// it says who asks and nothing else. It lives an hour at most.
+//
+// Errors are ErrInvalidClient, ErrClientInactive, fosite.ErrUnauthorizedClient
+// and those of the stores.
+func (p *Provider) ImplicitToken(ctx context.Context, clientID string) (token string, expires time.Time, err error) {
+	if clientID == "" || !otp.IsName(clientID) {
+		return "", time.Time{}, ErrInvalidClient
+	}
+	client, err := p.cfg.Clients.Client(ctx, clientID)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return "", time.Time{}, ErrInvalidClient
+	case err != nil:
+		return "", time.Time{}, fmt.Errorf("read client: %w", err)
+	case !client.Active:
+		return "", time.Time{}, ErrClientInactive
+	case !client.HasGrant(grants.GrantImplicit):
+		return "", time.Time{}, fosite.ErrUnauthorizedClient.WithHint("The client may not use implicit tokens.")
+	}
+	now := p.cfg.Now().UTC()
+	expires = now.Truncate(time.Second).Add(min(client.AccessTokenTTL, maxClientTokenTTL))
+	token, err = p.Mint(ctx, grants.AccessToken{Client: &client, IssuedAt: now, ExpiresAt: expires})
+	return token, expires, err
+}

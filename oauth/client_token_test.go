@@ -1,0 +1,157 @@
+package oauth
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/ory/fosite"
+
+	"latchkey/grants"
+	"latchkey/storage"
+)
+
+// newStore is a world with a confidential client that is an Elastic Path
+// application key.
+func newStore(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.addClient("key", func(c *storage.Client) {
+		c.GrantTypes = []string{grants.GrantClientCredentials, grants.GrantImplicit}
+		c.Roles, c.AccessTokenTTL = []string{"FullAccess"}, 10*time.Hour
+	})
+	w.addSecret(w.clients["key"], "secret")
+	return w
+}
+
+func TestClientToken(t *testing.T) {
+	t.Parallel()
+	w := newStore(t)
+	got, err := w.provider.ClientToken(t.Context(), url.Values{"client_id": {"KEY"}, "client_secret": {"secret"}, "grant_type": {"client_credentials"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ClientToken{ExpiresAt: start.Truncate(time.Second).Add(time.Hour - time.Second), ExpiresIn: time.Hour - time.Second, Identifier: "client_credentials"}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ClientToken{}, "AccessToken")); diff != "" {
+		t.Error(diff)
+	}
+	caller, err := w.provider.Bearer(t.Context(), got.AccessToken)
+	if err != nil || !caller.SellerSide() || !caller.Has("ApiClientAdmin") || caller.ExpiresAt.Before(got.ExpiresAt) {
+		t.Errorf("got %+v, %v", caller, err)
+	}
+}
+
+func TestClientTokenRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name       string
+		id, secret string
+		change     func(*storage.Client)
+		want       error
+		status     int
+	}{
+		{"wrong secret", "key", "x", nil, ErrInvalidClient, 400},
+		{"no secret", "key", "", nil, ErrInvalidClient, 400},
+		{"unknown client", "nobody", "secret", nil, ErrInvalidClient, 400},
+		{"no client", "", "", nil, ErrInvalidClient, 400},
+		{"public client", "shop", "", nil, fosite.ErrUnauthorizedClient, 400},
+		{"inactive client", "key", "secret", func(c *storage.Client) { c.Active = false }, ErrClientInactive, 400},
+		{"grant not allowed", "key", "secret", func(c *storage.Client) { c.GrantTypes = nil }, fosite.ErrUnauthorizedClient, 400},
+	}
+	for _, test := range tests {
+		w := newStore(t)
+		if test.change != nil {
+			test.change(w.clients["key"])
+		}
+		_, err := w.provider.ClientToken(t.Context(), url.Values{"client_id": {test.id}, "client_secret": {test.secret}})
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, err, test.want)
+		}
+		if status, description, known := Explain(err); status != test.status || description == "" || !known {
+			t.Errorf("%s: explained as %d %q %v", test.name, status, description, known)
+		}
+	}
+	w := newStore(t)
+	w.fail = storage.ErrUnavailable
+	_, err := w.provider.ClientToken(t.Context(), url.Values{"client_id": {"key"}, "client_secret": {"secret"}})
+	if status, _, _ := Explain(err); status != http.StatusServiceUnavailable {
+		t.Errorf("the database is away: %d %v", status, err)
+	}
+}
+
+func TestImplicitToken(t *testing.T) {
+	t.Parallel()
+	w := newStore(t)
+	token, expires, err := w.provider.ImplicitToken(t.Context(), "Key")
+	if want := start.Truncate(time.Second).Add(time.Hour); err != nil || !expires.Equal(want) {
+		t.Fatalf("%s, %v", expires, err)
+	}
+	caller, err := w.provider.Bearer(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if caller.Principal != nil || caller.Client.ID != "key" || len(caller.Roles) > 0 || caller.SellerSide() || caller.Has("MeAdmin") {
+		t.Errorf("got %+v", caller)
+	}
+	w.clients["key"].AccessTokenTTL = 10 * time.Minute
+	if _, expires, err = w.provider.ImplicitToken(t.Context(), "key"); err != nil || expires.After(start.Add(10*time.Minute)) {
+		t.Errorf("a client with a shorter life: %s, %v", expires, err)
+	}
+}
+
+func TestImplicitTokenRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, id string
+		change   func(*storage.Client)
+		want     error
+	}{
+		{"unknown client", "nobody", nil, ErrInvalidClient},
+		{"no client", "", nil, ErrInvalidClient},
+		{"malformed", "a\x00b", nil, ErrInvalidClient},
+		{"inactive client", "key", func(c *storage.Client) { c.Active = false }, ErrClientInactive},
+		{"grant not allowed", "shop", nil, fosite.ErrUnauthorizedClient},
+	}
+	for _, test := range tests {
+		w := newStore(t)
+		if test.change != nil {
+			test.change(w.clients["key"])
+		}
+		if _, _, err := w.provider.ImplicitToken(t.Context(), test.id); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, err, test.want)
+		}
+	}
+	if got := newStore(t).post("/oauth/token", nil, "grant_type", "implicit", "client_id", "key", "client_secret", "secret"); !strings.Contains(got.Body.String(), "unsupported_grant_type") {
+		t.Errorf("the token endpoint: %s", got.Body)
+	}
+}
+
+// TestReadForm is liberal about the content type and about nothing else.
+func TestReadForm(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, body string
+		want       url.Values
+		err        error
+	}{
+		{"form", "grant_type=implicit&client_id=key&empty=", url.Values{"grant_type": {"implicit"}, "client_id": {"key"}}, nil},
+		{"repeated", "client_id=a&client_id=b", nil, errRepeatedParameter},
+		{"malformed", "client_id=%zz", nil, errMalformedForm},
+		{"too large", "a=" + strings.Repeat("x", maxFormBytes), nil, errTooLarge},
+		{"too many", strings.Repeat("a&", maxFormParameters), nil, errTooManyParameters},
+	}
+	for _, test := range tests {
+		r := httptest.NewRequest(http.MethodPost, "/oauth/access_token?grant_type=query", strings.NewReader(test.body))
+		r.Header.Set("Content-Type", "application/json")
+		got, err := ReadForm(httptest.NewRecorder(), r)
+		if diff := cmp.Diff(test.want, got); diff != "" || !errors.Is(err, test.err) {
+			t.Errorf("%s: %v %s", test.name, err, diff)
+		}
+	}
+}

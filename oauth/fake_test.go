@@ -1,0 +1,261 @@
+package oauth
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"latchkey/grants"
+	"latchkey/keys"
+	"latchkey/storage"
+)
+
+const testIssuer = "https://id.example/auth"
+
+// start is when every test begins: some microseconds into a second.
+var start = time.Date(2026, 5, 4, 12, 0, 0, 250_007_000, time.UTC)
+
+// world is a database with one client, one user and two accounts, and the
+// server on it.
+type world struct {
+	mu       sync.Mutex
+	now      time.Time
+	fail     error // what every look-up answers when set
+	clients  map[string]*storage.Client
+	login    storage.Principal
+	members  []storage.Member
+	revoked  map[string]bool
+	families map[string]*storage.TokenFamily
+	refs     []storage.TokenRef // that were looked up
+
+	ring     *keys.Ring
+	provider *Provider
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{
+		now: start, revoked: map[string]bool{}, families: map[string]*storage.TokenFamily{},
+		login: storage.Principal{
+			Key: storage.LoginKey{ProfileID: "default", UsernameKey: "jane"}, Known: true,
+			Policy: storage.LockoutPolicy{Threshold: 10, Duration: time.Minute, MaxDuration: time.Hour, ForgetsAfter: time.Hour},
+			User:   storage.User{UID: "usr_jane", Kind: storage.Buyer, AccountUID: "acc_home", ID: "jane", Active: true},
+			Login: storage.Login{
+				ID: "lgn_jane", ProfileID: "default", Username: "Jane", UsernameKey: "jane", UserUID: "usr_jane", Active: true,
+				PasswordHash: "right",
+			},
+			Account: storage.Account{UID: "acc_home", Kind: storage.Buyer, ID: "home", Active: true},
+			Roles:   []string{"Shopper", "MeAdmin"},
+		},
+		members: []storage.Member{
+			{
+				Membership: storage.Membership{ID: "m1", AccountUID: "acc_one", UserUID: "usr_jane", Roles: []string{"BuyerAdmin"}},
+				Account:    storage.Account{UID: "acc_one", Kind: storage.Buyer, ID: "one", Name: "One", Active: true},
+			},
+			{
+				Membership: storage.Membership{ID: "m2", AccountUID: "acc_two", UserUID: "usr_jane"},
+				Account:    storage.Account{UID: "acc_two", Kind: storage.Buyer, ID: "two", Name: "Two", Active: true},
+			},
+		},
+		clients: map[string]*storage.Client{},
+	}
+	w.addClient("shop", func(c *storage.Client) { c.Public = true })
+	sealer, err := keys.NewSealer(bytes.Repeat([]byte{1}, keys.MasterKeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &keyStore{}
+	peppers, err := keys.LoadPeppers(t.Context(), store, sealer, nil, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.ring, err = keys.NewRing(t.Context(), keys.RingConfig{Store: store, Sealer: sealer, Algs: []string{keys.ES256}, Now: w.clock}); err != nil {
+		t.Fatal(err)
+	}
+	w.provider, err = New(Config{
+		Issuer: testIssuer, Clients: w, SignIns: w, Families: w, Tokens: w, Members: w, Profiles: w,
+		Codes: w, Passwords: w, Ring: w.ring, Peppers: peppers, Grace: time.Minute, JWKSMaxAge: time.Hour,
+		Now: w.clock, Rand: rand.Reader, Logger: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) addClient(id string, change func(*storage.Client)) {
+	c := &storage.Client{
+		ID: id, Active: true, ProfileID: "default", AllowAnyBuyer: true,
+		GrantTypes:  []string{grants.GrantPassword, grants.GrantRefreshToken, grants.GrantClientCredentials, grants.GrantAccountMember, grants.GrantTokenExchange},
+		Credentials: storage.Credentials{OTP: true, Password: true}, AccessTokenTTL: 10 * time.Minute, RefreshTokenTTL: time.Hour,
+	}
+	change(c)
+	w.clients[strings.ToLower(id)] = c
+}
+
+// addSecret gives a client the secret.
+func (w *world) addSecret(c *storage.Client, secret string) {
+	c.Secrets = []storage.ClientSecret{{Digest: grants.DigestClientSecret(w.provider.cfg.Peppers, c.ID, secret)}}
+}
+
+func (w *world) Client(_ context.Context, id string) (storage.Client, error) {
+	if c, ok := w.clients[strings.ToLower(id)]; ok {
+		return *c, w.fail
+	}
+	return storage.Client{}, storage.ErrNotFound
+}
+
+func (w *world) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {
+	if key == w.login.Key {
+		return w.login, w.fail
+	}
+	return storage.Principal{Key: key, Policy: w.login.Policy}, w.fail
+}
+
+func (w *world) RecordFailure(context.Context, storage.Principal, storage.Lockout) error {
+	return w.fail
+}
+
+func (w *world) SettleLogin(_ context.Context, s storage.Settlement) error {
+	if s.BeginFamily != nil {
+		w.families[s.BeginFamily.ID] = s.BeginFamily
+	}
+	return w.fail
+}
+
+func (w *world) Family(_ context.Context, id string) (storage.FamilyState, error) {
+	f, ok := w.families[id]
+	if !ok {
+		return storage.FamilyState{}, storage.ErrNotFound
+	}
+	return storage.FamilyState{Family: *f, Principal: w.login, Member: w.memberByUID(f.AccountUID)}, w.fail
+}
+
+func (w *world) AdvanceFamily(_ context.Context, id string, _ int64, now, _ time.Time) error {
+	w.families[id].Generation++
+	w.families[id].RotatedAt = now
+	return w.fail
+}
+
+func (w *world) RevokeFamily(_ context.Context, id string, now time.Time) error {
+	w.families[id].RevokedAt = now
+	return w.fail
+}
+
+func (w *world) TokenStanding(_ context.Context, ref storage.TokenRef) (storage.TokenStanding, error) {
+	w.refs = append(w.refs, ref)
+	s := storage.TokenStanding{Revoked: w.revoked[ref.JTI], Member: w.memberByUID(ref.AccountUID)}
+	if ref.FamilyID != "" {
+		f, ok := w.families[ref.FamilyID]
+		s.FamilyRevoked = !ok || !f.RevokedAt.IsZero()
+		if ok {
+			s.FamilyBegan = f.CreatedAt
+		}
+	}
+	if ref.UserUID == w.login.User.UID && ref.LoginID == w.login.Login.ID {
+		s.Principal = w.login
+	}
+	return s, w.fail
+}
+
+func (w *world) RevokeToken(_ context.Context, jti string, _ time.Time) error {
+	w.revoked[jti] = true
+	return w.fail
+}
+
+func (w *world) memberByUID(uid string) *storage.Member {
+	for _, m := range w.members {
+		if m.Account.UID == uid {
+			return &m
+		}
+	}
+	return nil
+}
+
+func (w *world) Members(context.Context, string, int, int) (storage.Page[storage.Member], error) {
+	return storage.Page[storage.Member]{Items: w.members, Total: len(w.members)}, w.fail
+}
+
+func (w *world) Member(_ context.Context, _, accountID string) (storage.Member, error) {
+	for _, m := range w.members {
+		if m.Account.ID == accountID {
+			return m, w.fail
+		}
+	}
+	return storage.Member{}, storage.ErrNotFound
+}
+
+func (w *world) PasswordProfile(_ context.Context, id string) (storage.PasswordProfile, error) {
+	return storage.PasswordProfile{ID: id}, w.fail
+}
+
+func (w *world) Match(_ storage.Principal, _ string, _ []storage.Purpose, presented string, _ time.Time) bool {
+	return presented == "code"
+}
+
+func (w *world) Verify(_ context.Context, encoded, password string) (ok, upgrade bool, err error) {
+	return encoded == password, false, w.fail
+}
+
+func (w *world) Hash(_ context.Context, password string) (string, error) { return password, w.fail }
+
+// keyStore keeps keys and peppers in memory.
+type keyStore struct {
+	keys    []storage.SigningKey
+	peppers []storage.Pepper
+}
+
+func (s *keyStore) SigningKeys(context.Context) ([]storage.SigningKey, error) { return s.keys, nil }
+
+func (s *keyStore) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange) error {
+	s.keys = append(s.keys, c.Add...)
+	return nil
+}
+
+func (s *keyStore) Peppers(context.Context) ([]storage.Pepper, error) { return s.peppers, nil }
+
+func (s *keyStore) AddFirstPepper(_ context.Context, p storage.Pepper) error {
+	s.peppers = append(s.peppers, p)
+	return nil
+}
+
+// post sends a form to an endpoint of the server.
+func (w *world) post(path string, header http.Header, form ...string) *httptest.ResponseRecorder {
+	values := url.Values{}
+	for i := 0; i+1 < len(form); i += 2 {
+		values.Set(form[i], form[i+1])
+	}
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(values.Encode()))
+	r.Header.Set("Content-Type", formType)
+	for name, value := range header {
+		r.Header[name] = value
+	}
+	mux := http.NewServeMux()
+	w.provider.Mount(mux)
+	rec := httptest.NewRecorder()
+	mux.ServeHTTP(rec, r)
+	return rec
+}
+
+func (w *world) held(c *storage.Client, token string) (grants.Held, error) {
+	return w.provider.Held(context.Background(), c, token)
+}
+
+func (w *world) selection(c *storage.Client, token string) (grants.Held, error) {
+	return w.provider.Selection(context.Background(), c, token)
+}

@@ -1,0 +1,99 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"latchkey/grants"
+	"latchkey/storage"
+)
+
+// selectionTokenTTL is how long a user may take to choose an account.
+const selectionTokenTTL = 5 * time.Minute
+
+var _ grants.HeldTokens = (*Provider)(nil)
+
+// selectionClaims are the claims of a token with which a user chooses an
+// account. It is worth something at the token endpoint only.
+type selectionClaims struct{ tokenClaims }
+
+func (c *selectionClaims) ref() storage.TokenRef {
+	return storage.TokenRef{JTI: c.ID, UserUID: c.Subject, LoginID: c.LoginID}
+}
+
+// MintSelection implements grants.HeldTokens. Tokens know the time by the
+// second, so this one gets the rest of a second on top.
+func (p *Provider) MintSelection(ctx context.Context, s grants.Selection) (string, time.Duration, error) {
+	common, err := p.newClaims(p.selectionAudience(), issuance{
+		client: s.Client, principal: s.Principal, amr: s.AMR, authTime: s.AuthTime,
+		issuedAt: s.IssuedAt, expiresAt: s.IssuedAt.Truncate(time.Second).Add(selectionTokenTTL + time.Second),
+	})
+	if err != nil {
+		return "", 0, err
+	}
+	token, err := p.sign(ctx, p.signingAlg(s.Client), typeSelectionToken, &selectionClaims{common})
+	if err != nil {
+		return "", 0, fmt.Errorf("sign selection token: %w", err)
+	}
+	return token, selectionTokenTTL, nil
+}
+
+// Selection implements grants.HeldTokens.
+func (p *Provider) Selection(ctx context.Context, c *storage.Client, token string) (grants.Held, error) {
+	claims := new(selectionClaims)
+	if err := p.parseFor(token, typeSelectionToken, p.selectionAudience(), claims, &claims.tokenClaims); err != nil {
+		return grants.Held{}, asHeldTokenError(err)
+	}
+	return p.held(ctx, c, claims.ref(), &claims.tokenClaims)
+}
+
+// Held implements grants.HeldTokens.
+func (p *Provider) Held(ctx context.Context, c *storage.Client, token string) (grants.Held, error) {
+	if access, ok := p.parse(token); ok {
+		held, err := p.held(ctx, c, access.ref(), &access.tokenClaims)
+		held.Access, held.Scope, held.FamilyID = true, access.Role, access.SessionID
+		held.Narrowed = access.Narrowed
+		return held, err
+	}
+	claims := new(accountClaims)
+	if err := p.parseFor(token, typeAccountToken, p.accountAudience(), claims, &claims.tokenClaims); err != nil {
+		return grants.Held{}, asHeldTokenError(err)
+	}
+	if claims.AccountUID == "" {
+		return grants.Held{}, fmt.Errorf("%w: it is of no account", grants.ErrHeldToken)
+	}
+	return p.held(ctx, c, claims.ref(), &claims.tokenClaims)
+}
+
+// held returns what a verified token of the client's stands for. A token of no
+// user stands for no sign-in.
+func (p *Provider) held(ctx context.Context, c *storage.Client, ref storage.TokenRef, t *tokenClaims) (grants.Held, error) {
+	if !strings.EqualFold(t.ClientID, c.ID) {
+		return grants.Held{}, fmt.Errorf("%w: issued to another client", grants.ErrHeldToken)
+	}
+	if ref.UserUID == "" || ref.LoginID == "" {
+		return grants.Held{}, fmt.Errorf("%w: it is of no user", grants.ErrHeldToken)
+	}
+	h, err := p.holder(ctx, ref, t)
+	if err != nil {
+		return grants.Held{}, asHeldTokenError(err)
+	}
+	return grants.Held{
+		Principal: *h.principal, Member: h.member,
+		AMR: t.AMR, AuthTime: t.authenticated(), ExpiresAt: t.expires(),
+	}, nil
+}
+
+// asHeldTokenError turns a refusal into the grants' word for it; what is not a
+// refusal passes unchanged.
+func asHeldTokenError(err error) error {
+	if errors.Is(err, ErrInvalidToken) {
+		return fmt.Errorf("%w: %w", grants.ErrHeldToken, err)
+	}
+	return err
+}
+
+func (p *Provider) selectionAudience() string { return p.base + "/oauth/token" }

@@ -1,0 +1,82 @@
+package oauth
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"latchkey/oauth/openapi"
+)
+
+// Operations returns what the Provider serves, for a document of the server.
+func (p *Provider) Operations() []openapi.Operation {
+	return []openapi.Operation{
+		tokenOperation(),
+		clientOperation("/oauth/revoke", "OAuth.Revoke", "Revoke a token (RFC 7009)", nil, tokenForm()),
+		clientOperation("/oauth/introspect", "OAuth.Introspect", "Tell whether a token is active and what it says (RFC 7662)", introspection{}, tokenForm()),
+		openOperation("/oauth/jwks", "OAuth.Keys", "List the keys that verify tokens (RFC 7517)", keySet{}),
+		openOperation("/.well-known/jwks.json", "OAuth.WellKnownKeys", "List the keys that verify tokens, at another place", keySet{}),
+		certOperation(),
+		openOperation(wellKnown("oauth-authorization-server", p.cfg.Issuer), "OAuth.Metadata", "Describe the authorization server (RFC 8414)", metadata{}),
+		openOperation(wellKnownSuffix("openid-configuration", p.cfg.Issuer), "OAuth.OpenIDMetadata", "Describe the authorization server where OpenID Connect clients look", metadata{}),
+	}
+}
+
+// keySet is what the key endpoints answer, for the document.
+type keySet struct {
+	Keys []json.RawMessage `json:"keys"`
+}
+
+// missingCert is the answer about a key that does not exist.
+type missingCert struct{ Errors []vendorError }
+
+func tokenOperation() openapi.Operation {
+	o := clientOperation("/oauth/token", "OAuth.Token", "Get an access token (RFC 6749)", tokenResponse{}, []openapi.Parameter{
+		{Name: "grant_type", Required: true, About: "What the token is asked for by"},
+		{Name: "scope", About: "Roles, separated by spaces; all that can be granted if left out"},
+		{Name: "username", About: "Of the password and account-member grants"},
+		{Name: "password", About: "A one-time password or a permanent one"},
+		{Name: "one_time_password", About: "Of the account-member grant"},
+		{Name: "password_profile_id", About: "Of the account-member grant: where the username is looked for; the client's if left out"},
+		{Name: "account_id", About: "Of the account-member grant and token exchange: the account that the token is for"},
+		{Name: "member_token", About: "Of the account-member grant: an account token in place of a sign-in"},
+		{Name: "selection_token", About: "Of the account-member grant: from the answer account_selection_required"},
+		{Name: "refresh_token", About: "Of the refresh grant"},
+		{Name: "subject_token", About: "Of token exchange (RFC 8693)"},
+		{Name: "subject_token_type", About: "Of token exchange"},
+		{Name: "requested_token_type", About: "Of token exchange"},
+	})
+	o.Error = selectionBody{}
+	return o
+}
+
+func tokenForm() []openapi.Parameter {
+	return []openapi.Parameter{
+		{Name: "token", Required: true, About: "The token that is asked about"},
+		{Name: "token_type_hint", About: "Not needed: tokens tell their type"},
+	}
+}
+
+// clientOperation is an operation for clients that authenticate themselves.
+func clientOperation(path, id, summary string, answer any, form []openapi.Parameter) openapi.Operation {
+	form = append(form,
+		openapi.Parameter{Name: "client_id", About: "Of a client that does not use HTTP Basic"},
+		openapi.Parameter{Name: "client_secret", About: "Of a client that does not use HTTP Basic; none of a public one"})
+	return openapi.Operation{
+		Method: http.MethodPost, Path: path, ID: id, Tag: "OAuth", Summary: summary, Open: true, ClientAuth: true,
+		Form: form, Answers: map[int]any{http.StatusOK: answer}, Error: errorBody{},
+		Refuses: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+	}
+}
+
+func openOperation(path, id, summary string, answer any) openapi.Operation {
+	return openapi.Operation{
+		Method: http.MethodGet, Path: path, ID: id, Tag: "OAuth", Summary: summary, Open: true,
+		Answers: map[int]any{http.StatusOK: answer}, Error: errorBody{},
+	}
+}
+
+func certOperation() openapi.Operation {
+	o := openOperation("/oauth/certs/{kid}", "OAuth.Cert", "Get one of the keys that verify tokens", json.RawMessage(nil))
+	o.Refuses, o.Error = []int{http.StatusNotFound}, missingCert{}
+	return o
+}

@@ -1,0 +1,101 @@
+package oauth
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"latchkey/grants"
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// messageTokenTTL is how long the token lives that a message carries for its
+// recipient.
+const messageTokenTTL = 10 * time.Minute
+
+// RecipientRequest says for whom a message is.
+type RecipientRequest struct {
+	ClientID  string   // through which the message was asked for; empty: none, and no token
+	Username  string   // of the recipient
+	ProfileID string   // of the recipient's login; empty: the client's
+	Elevated  []string // roles that the token has besides the recipient's own
+	OnlyRoles []string // if any, the token has these alone
+}
+
+// Recipient reads the user that a message is for and returns it with a
+// short-lived access token (OrderCloud: UserToken, PasswordRenewalAccessToken),
+// or without one if the message was asked for through no client. The token is
+// no sign-in: it has neither amr nor auth_time.
+//
+// Errors: storage.ErrNotFound if the client is gone or the user is, or the gate
+// does not let it in any more, and those of the stores.
+func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.Principal, string, error) {
+	client, err := p.messageClient(ctx, &r)
+	if err != nil {
+		return storage.Principal{}, "", err
+	}
+	user, err := p.cfg.SignIns.Principal(ctx, storage.LoginKey{
+		ProfileID: r.ProfileID, UsernameKey: otp.NormalizeUsername(r.Username),
+	})
+	if err != nil {
+		return user, "", fmt.Errorf("read user: %w", err)
+	}
+	now := p.cfg.Now().UTC()
+	if client == nil {
+		return user, "", admitted(user.Refusal(now))
+	}
+	if err := admitted(client.Refusal(&user, now)); err != nil {
+		return user, "", err
+	}
+	scope := r.OnlyRoles
+	if len(scope) == 0 {
+		scope = union(user.Roles, r.Elevated)
+	}
+	token, err := p.Mint(ctx, grants.AccessToken{
+		Client: client, Principal: &user, Scope: scope,
+		IssuedAt: now, ExpiresAt: now.Truncate(time.Second).Add(messageTokenTTL),
+	})
+	return user, token, err
+}
+
+func admitted(refusal string) error {
+	if refusal != "" {
+		return fmt.Errorf("recipient: %w: %s", storage.ErrNotFound, refusal)
+	}
+	return nil
+}
+
+// messageClient returns the client of a message, if it has one, and completes
+// the request with its profile.
+func (p *Provider) messageClient(ctx context.Context, r *RecipientRequest) (*storage.Client, error) {
+	if r.ClientID == "" {
+		return nil, nil
+	}
+	client, err := p.cfg.Clients.Client(ctx, r.ClientID)
+	if err != nil {
+		return nil, fmt.Errorf("read client: %w", err)
+	}
+	if r.ProfileID == "" {
+		r.ProfileID = client.ProfileID
+	}
+	if r.ProfileID != client.ProfileID {
+		return nil, fmt.Errorf("recipient: %w: the client serves another profile", storage.ErrNotFound)
+	}
+	return &client, nil
+}
+
+// union returns the members of a, then those of b that are not in a.
+func union(a, b []string) []string {
+	all := append([]string(nil), a...)
+	seen := make(map[string]bool, len(a))
+	for _, s := range a {
+		seen[s] = true
+	}
+	for _, s := range b {
+		if !seen[s] {
+			all = append(all, s)
+		}
+	}
+	return all
+}

@@ -1,0 +1,84 @@
+package oauth
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+)
+
+func TestRecipient(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		request RecipientRequest
+		want    []string // roles of the token; nil: there is none
+	}{
+		{"through a client", RecipientRequest{ClientID: "shop", Username: " JANE", Elevated: []string{"Elevated", "Shopper"}}, []string{"Shopper", "MeAdmin", "Elevated"}},
+		{"of the client's profile", RecipientRequest{ClientID: "shop", ProfileID: "default", Username: "jane"}, []string{"Shopper", "MeAdmin"}},
+		{"only some roles", RecipientRequest{ClientID: "shop", Username: "jane", Elevated: []string{"Elevated"}, OnlyRoles: []string{"PasswordReset"}}, []string{"PasswordReset"}},
+		{"through no client", RecipientRequest{ProfileID: "default", Username: "jane", Elevated: []string{"Elevated"}}, nil},
+	}
+	for _, test := range tests {
+		w := newWorld(t)
+		got, token, err := w.provider.Recipient(t.Context(), test.request)
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if diff := cmp.Diff(w.login, got); diff != "" {
+			t.Errorf("%s: %s", test.name, diff)
+		}
+		if test.want == nil {
+			if token != "" {
+				t.Errorf("%s: a token", test.name)
+			}
+			continue
+		}
+		caller, err := w.provider.Bearer(t.Context(), token)
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if diff := cmp.Diff(test.want, caller.Roles); diff != "" || len(caller.AMR) > 0 || !caller.AuthTime.IsZero() || caller.FamilyID != "" {
+			t.Errorf("%s: %s, or a sign-in: %+v", test.name, diff, caller)
+		}
+		if life := caller.ExpiresAt.Sub(start.Truncate(time.Second)); life != messageTokenTTL {
+			t.Errorf("%s: lives for %s", test.name, life)
+		}
+	}
+}
+
+func TestRecipientRefuses(t *testing.T) {
+	t.Parallel()
+	through := RecipientRequest{ClientID: "shop", Username: "jane"}
+	without := RecipientRequest{ProfileID: "default", Username: "jane"}
+	tests := []struct {
+		name    string
+		request RecipientRequest
+		change  func(*world)
+		want    error
+	}{
+		{"client gone", RecipientRequest{ClientID: "nobody", Username: "jane"}, nil, storage.ErrNotFound},
+		{"client inactive", through, func(w *world) { w.clients["shop"].Active = false }, storage.ErrNotFound},
+		{"client admits no buyers", through, func(w *world) { w.clients["shop"].AllowAnyBuyer = false }, storage.ErrNotFound},
+		{"another profile", RecipientRequest{ClientID: "shop", ProfileID: "other", Username: "jane"}, nil, storage.ErrNotFound},
+		{"user gone", RecipientRequest{ClientID: "shop", Username: "joe"}, nil, storage.ErrNotFound},
+		{"user inactive", without, func(w *world) { w.login.User.Active = false }, storage.ErrNotFound},
+		{"company inactive", without, func(w *world) { w.login.Account.Active = false }, storage.ErrNotFound},
+		{"user gone, no client", RecipientRequest{ProfileID: "default", Username: "joe"}, nil, storage.ErrNotFound},
+		{"the database is away", through, func(w *world) { w.fail = storage.ErrUnavailable }, storage.ErrUnavailable},
+	}
+	for _, test := range tests {
+		w := newWorld(t)
+		if test.change != nil {
+			test.change(w)
+		}
+		if _, token, err := w.provider.Recipient(t.Context(), test.request); !errors.Is(err, test.want) || token != "" {
+			t.Errorf("%s: %q %v, want %v", test.name, token, err, test.want)
+		}
+	}
+}
