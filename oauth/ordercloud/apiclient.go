@@ -1,6 +1,7 @@
 package ordercloud
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 const (
 	defaultAccessTokenDuration    = 600
 	defaultAnonymousTokenDuration = 7 * 24 * 60
+	maxAnonymousTokenDuration     = 31 * 24 * 60 // as long as the keys that verify them are published
 	maxTokenDuration              = 524160
 )
 
@@ -94,7 +96,7 @@ func (a ApiClient) Validate(path string) Faults {
 	c.secret("ClientSecret", a.ClientSecret, "leave it out for a public client")
 	c.between("AccessTokenDuration", a.AccessTokenDuration, 10, 600)
 	c.between("RefreshTokenDuration", a.RefreshTokenDuration, 0, maxTokenDuration)
-	c.between("AnonymousTokenDuration", a.AnonymousTokenDuration, 10, maxTokenDuration)
+	c.between("AnonymousTokenDuration", a.AnonymousTokenDuration, 10, maxAnonymousTokenDuration)
 	c.between("RefreshTokenIdleDuration", a.RefreshTokenIdleDuration, 0, maxTokenDuration)
 	c.text("DefaultContextUserName", orDefault(a.DefaultContextUserName, ""))
 	if a.IsAnonBuyer && orDefault(a.DefaultContextUserName, "") == "" {
@@ -105,17 +107,18 @@ func (a ApiClient) Validate(path string) Faults {
 	c.roles("MinimumRequiredCustomRoles", a.MinimumRequiredCustomRoles)
 	c.roles("MaximumGrantedRoles", a.MaximumGrantedRoles)
 	c.roles("MaximumGrantedCustomRoles", a.MaximumGrantedCustomRoles)
-	c.eachOneOf("GrantTypes", a.GrantTypes, grantTypes()...)
+	c.eachOneOf("GrantTypes", a.GrantTypes, grants.GrantTypes()...)
 	c.eachOneOf("AllowedCredentials", a.AllowedCredentials, credentialOTP, credentialPassword)
 	if a.SigningAlg != nil {
-		c.oneOf("SigningAlg", *a.SigningAlg, "ES256", "RS256", "EdDSA")
+		c.oneOf("SigningAlg", *a.SigningAlg, signingAlgs()...)
 	}
 	c.reference("PasswordProfileID", a.PasswordProfileID)
 	return c.faults
 }
 
-// grantTypes are those that exist, and those of a client that names none
-// (OrderCloud).
+func signingAlgs() []string { return []string{"ES256", "RS256", "EdDSA"} }
+
+// grantTypes are those of a client that names none (OrderCloud).
 func grantTypes() []string {
 	return []string{grants.GrantClientCredentials, grants.GrantPassword, grants.GrantRefreshToken}
 }
@@ -175,7 +178,7 @@ func ApiClientFromRecord(r storage.Client) ApiClient {
 		Active:                   &r.Active,
 		AccessTokenDuration:      inMinutes(r.AccessTokenTTL),
 		RefreshTokenDuration:     inMinutes(r.RefreshTokenTTL),
-		AnonymousTokenDuration:   inMinutes(r.AnonymousTokenTTL),
+		AnonymousTokenDuration:   inMinutes(cmp.Or(r.AnonymousTokenTTL, minutes(defaultAnonymousTokenDuration))),
 		RefreshTokenIdleDuration: inMinutes(r.RefreshIdleTTL),
 		DefaultContextUserName:   optional(r.DefaultContextUser),
 		XP:                       present(r.XP),

@@ -1,7 +1,10 @@
 package ordercloud
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/mail"
 	"net/url"
 	"slices"
@@ -18,6 +21,8 @@ const (
 	maxText   = otp.MaxNameBytes // so that every name that is stored can be asked for
 	maxSecret = 1024
 	maxXP     = 64 << 10
+
+	maxXPDepth = 32
 )
 
 // check collects the faults of one resource.
@@ -28,6 +33,11 @@ type check struct {
 
 func (c *check) fail(field, format string, args ...any) {
 	c.faults.Add(Join(c.path, field), format, args...)
+}
+
+// failAs adds a fault that OrderCloud has a code and a message of its own for.
+func (c *check) failAs(code, field, message string) {
+	c.faults = append(c.faults, Fault{Path: Join(c.path, field), Problem: message, Code: code})
 }
 
 // id checks an identifier unless it is empty: whoever stores the resource
@@ -111,13 +121,49 @@ func (c *check) email(field, value string) {
 	c.text(field, value)
 }
 
-// xp checks the administrator's own data: an object, as OrderCloud has it.
+// xp checks the administrator's own data: an object, as OrderCloud has it, that
+// both databases can look into.
 func (c *check) xp(value json.RawMessage) {
 	switch {
 	case len(value) > maxXP:
 		c.fail("xp", "longer than %d bytes", maxXP)
 	case len(value) > 0 && value[0] != '{':
 		c.fail("xp", "must be an object")
+	case !searchable(value):
+		c.fail("xp", "is nested more than %d deep, or has a number or a character that cannot be kept", maxXPDepth)
+	}
+}
+
+// searchable tells whether a document has nothing that PostgreSQL's jsonb or
+// SQLite's functions fail on: one such record would make every list that is
+// filtered by xp fail.
+func searchable(document json.RawMessage) bool {
+	in := json.NewDecoder(bytes.NewReader(document))
+	in.UseNumber()
+	for depth := 0; ; {
+		token, err := in.Token()
+		if err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		switch token := token.(type) {
+		case json.Delim:
+			if token == '{' || token == '[' {
+				depth++
+			} else {
+				depth--
+			}
+		case json.Number:
+			if _, err := token.Float64(); err != nil {
+				return false
+			}
+		case string: // half a surrogate pair decodes to a replacement character
+			if strings.ContainsAny(token, "\x00\uFFFD") {
+				return false
+			}
+		}
+		if depth > maxXPDepth {
+			return false
+		}
 	}
 }
 

@@ -55,23 +55,23 @@ func TestDecodeFaults(t *testing.T) {
 		name, doc string
 		want      Faults
 	}{
-		{"no document", `{"ID":`, Faults{{"Items[1]", "not a JSON document"}}},
-		{"two documents", `{} {}`, Faults{{"Items[1]", "not a JSON document"}}},
-		{"not an object", `[]`, Faults{{"Items[1]", "must be an object"}}},
+		{"no document", `{"ID":`, Faults{{Path: "Items[1]", Problem: "not a JSON document"}}},
+		{"two documents", `{} {}`, Faults{{Path: "Items[1]", Problem: "not a JSON document"}}},
+		{"not an object", `[]`, Faults{{Path: "Items[1]", Problem: "must be an object"}}},
 		{"unknown members, nested too", `{"Nmae":1,"Inner":[{},{"count":1}]}`, Faults{
-			{"Items[1].Nmae", "unknown member"},
-			{"Items[1].Inner[1].count", "unknown member; did you mean Count?"},
+			{Path: "Items[1].Nmae", Problem: "unknown member"},
+			{Path: "Items[1].Inner[1].count", Problem: "unknown member; did you mean Count?"},
 		}},
-		{"twice", `{"ID":"a","ID":"b"}`, Faults{{"Items[1].ID", "occurs twice"}}},
+		{"twice", `{"ID":"a","ID":"b"}`, Faults{{Path: "Items[1].ID", Problem: "occurs twice"}}},
 		{"wrong types, all of them", `{"ID":1,"Active":"yes","Inner":[{"Count":1.5,"Names":"x"},null],"Name":true}`, Faults{
-			{"Items[1].ID", "must be a string (in YAML, quote what looks like a number)"},
-			{"Items[1].Active", "must be true or false"},
-			{"Items[1].Inner[0].Count", "must be a whole number"},
-			{"Items[1].Inner[0].Names", "must be a list"},
-			{"Items[1].Inner[1]", "must not be null"},
-			{"Items[1].Name", "must be a string (in YAML, quote what looks like a number)"},
+			{Path: "Items[1].ID", Problem: "must be a string (in YAML, quote what looks like a number)"},
+			{Path: "Items[1].Active", Problem: "must be true or false"},
+			{Path: "Items[1].Inner[0].Count", Problem: "must be a whole number"},
+			{Path: "Items[1].Inner[0].Names", Problem: "must be a list"},
+			{Path: "Items[1].Inner[1]", Problem: "must not be null"},
+			{Path: "Items[1].Name", Problem: "must be a string (in YAML, quote what looks like a number)"},
 		}},
-		{"number too large", `{"Inner":[{"Count":1e400}]}`, Faults{{"Items[1].Inner[0].Count", "must be a whole number"}}},
+		{"number too large", `{"Inner":[{"Count":1e400}]}`, Faults{{Path: "Items[1].Inner[0].Count", Problem: "must be a whole number"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

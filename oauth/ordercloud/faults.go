@@ -9,6 +9,7 @@ import (
 type Fault struct {
 	Path    string // "ApiClients[2].AccessTokenDuration"
 	Problem string // never holds a secret
+	Code    string // OrderCloud's for it; empty: that of any fault
 }
 
 // String returns "path: problem".

@@ -8,10 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
+	"latchkey/oauth"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
@@ -21,20 +21,24 @@ import (
 // the message.
 const messageTypePlaceholder = "{messagetype}"
 
+// What a delivery config's secrets are sealed with as additional data.
+const (
+	DeliverySecretContext = "delivery_config.secret"
+	DeliveryHeaderContext = "delivery_config.custom_auth_header"
+)
+
 // MessageEncoder writes messages as OrderCloud posts them to message senders.
 // All fields but Environment are required.
 type MessageEncoder struct {
-	// Recipient returns the user of that name in the client's password profile,
-	// with an access token that has its roles and the elevated ones;
-	// storage.ErrNotFound when the client or the user is gone or may no longer
-	// sign in.
-	Recipient func(ctx context.Context, clientID, username string, elevated []string) (storage.Principal, string, error)
-	// SharedKey opens a sender's shared key (see SharedKeyContext).
-	SharedKey func(storage.Sealed) (string, error)
-	// SigningSecrets opens a sender's secrets of Standard Webhooks (see
-	// SigningSecretsContext).
-	SigningSecrets func(storage.Sealed) ([]string, error)
-	Now            func() time.Time
+	// Recipient returns the user of that name with an access token, empty for a
+	// message that was asked for through no client; storage.ErrNotFound when
+	// the client or the user is gone or may no longer sign in.
+	// *oauth.Provider's does.
+	Recipient func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error)
+	// Endpoint returns where the sender delivers, with its secrets;
+	// deliver.Endpoints.Of does.
+	Endpoint func(context.Context, storage.Sender) (deliver.Endpoint, error)
+	Now      func() time.Time
 	// Environment is told to the receiver: "Sandbox", "Staging", "Production".
 	Environment string
 }
@@ -48,7 +52,7 @@ type message struct {
 	CCList        []string // always null: there are no listeners
 	MessageType   storage.MessageType
 	ConfigData    json.RawMessage
-	EventBody     oneTimePassword
+	EventBody     any // oneTimePassword, passwordRenewal or forgottenUsername
 }
 
 type oneTimePassword struct {
@@ -57,22 +61,32 @@ type oneTimePassword struct {
 	OneTimePassword string
 }
 
-// Encode returns the call that brings the message to the sender, signed with
-// its shared key, with its signing secrets or with both. A message to a user who is gone, or whose name is another
-// user's by now, fails for good; any other failure may pass.
+type passwordRenewal struct {
+	Username                        string
+	PasswordRenewalURL              string `json:"PasswordRenewalUrl"`
+	PasswordRenewalVerificationCode string
+	PasswordRenewalAccessToken      string
+}
+
+type forgottenUsername struct{ Username string }
+
+// Encode returns the call that brings the message to the sender's endpoint,
+// signed with the shared key, with the signing secrets or with both. A message
+// to a user who is gone, or whose name is another user's by now, fails for good,
+// and so does one of a sender whose delivery config is off; any other failure
+// may pass.
 func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env deliver.Envelope) (deliver.Call, error) {
-	p, token, err := e.Recipient(ctx, env.ClientID, env.Username, s.ElevatedRoles)
-	if err == nil && p.User.UID != env.UserUID {
-		err = storage.ErrNotFound
-	}
-	if errors.Is(err, storage.ErrNotFound) {
-		return deliver.Call{}, deliver.Permanent(fmt.Errorf("recipient of a message: %w", err))
-	}
+	endpoint, err := e.Endpoint(ctx, s)
 	if err != nil {
-		return deliver.Call{}, fmt.Errorf("recipient of a message: %w", err)
+		return deliver.Call{}, err
 	}
-	if token, err = sealToken(s.PublicJWK, token); err != nil {
-		return deliver.Call{}, fmt.Errorf("message sender %s: %w", s.ID, err)
+	p, token, err := e.recipient(ctx, s, env, oauth.RecipientRequest{Elevated: s.ElevatedRoles})
+	if err != nil {
+		return deliver.Call{}, err
+	}
+	event, err := e.eventBody(ctx, s, env)
+	if err != nil {
+		return deliver.Call{}, err
 	}
 	m := message{
 		OcLogIDHeader: env.Message.TraceID,
@@ -81,13 +95,49 @@ func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 		Recipient:     UserFromRecord(p.User, p.Login, p.Account.ID),
 		MessageType:   env.Message.Type,
 		ConfigData:    present(s.XP),
-		EventBody:     oneTimePassword{Username: env.Username, ClientID: env.ClientID, OneTimePassword: env.Code},
+		EventBody:     event,
 	}
 	m.Recipient.AvailableRoles = listed(p.Roles)
 	if p.User.Kind == storage.Buyer {
 		m.BuyerID = &p.Account.ID
 	}
-	return e.call(s, env.Message.ID, m)
+	return e.call(s, endpoint, env.Message.ID, m)
+}
+
+// recipient returns whom the message is for, with a token for the receiver.
+func (e MessageEncoder) recipient(ctx context.Context, s storage.Sender, env deliver.Envelope, r oauth.RecipientRequest) (storage.Principal, string, error) {
+	r.ClientID, r.Username, r.ProfileID = env.ClientID, env.Username, env.ProfileID
+	p, token, err := e.Recipient(ctx, r)
+	if err == nil && p.User.UID != env.UserUID {
+		err = storage.ErrNotFound
+	}
+	if errors.Is(err, storage.ErrNotFound) {
+		return p, "", deliver.Permanent(fmt.Errorf("recipient of a message: %w", err))
+	}
+	if err != nil {
+		return p, "", fmt.Errorf("recipient of a message: %w", err)
+	}
+	if token, err = sealToken(s.PublicJWK, token); err != nil {
+		return p, "", fmt.Errorf("message sender %s: %w", s.ID, err)
+	}
+	return p, token, nil
+}
+
+// eventBody returns what messages of the type say of their own.
+func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env deliver.Envelope) (any, error) {
+	switch env.Message.Type {
+	case storage.MessageOneTimePassword:
+		return oneTimePassword{Username: env.Username, ClientID: env.ClientID, OneTimePassword: env.Code}, nil
+	case storage.MessageForgottenUsername:
+		return forgottenUsername{Username: env.Username}, nil
+	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
+		_, token, err := e.recipient(ctx, s, env, oauth.RecipientRequest{OnlyRoles: []string{rolePasswordReset}})
+		return passwordRenewal{
+			Username: env.Username, PasswordRenewalURL: env.URL,
+			PasswordRenewalVerificationCode: env.Code, PasswordRenewalAccessToken: token,
+		}, err
+	}
+	return nil, deliver.Permanent(fmt.Errorf("message senders know no messages of type %q", env.Message.Type))
 }
 
 // sealToken encrypts a user's token to the receiver if that has a key: whoever
@@ -104,41 +154,24 @@ func sealToken(jwk json.RawMessage, token string) (string, error) {
 }
 
 // call encodes the message and signs it the way the sender wants it.
-func (e MessageEncoder) call(s storage.Sender, id string, m message) (deliver.Call, error) {
+func (e MessageEncoder) call(s storage.Sender, to deliver.Endpoint, id string, m message) (deliver.Call, error) {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return deliver.Call{}, fmt.Errorf("body of a message: %w", err)
 	}
-	header := http.Header{}
-	header.Set("Content-Type", "application/json")
-	if s.Signature == storage.DialectSignature || len(s.SharedKey.Data) > 0 {
-		key, err := e.SharedKey(s.SharedKey)
-		if err != nil {
-			return deliver.Call{}, fmt.Errorf("shared key of message sender %s: %w", s.ID, err)
-		}
-		header.Set("X-oc-hash", sign(key, body))
+	header := to.Header()
+	if to.Key != "" {
+		header.Set("X-oc-hash", sign(to.Key, body))
+	} else if s.Signature == storage.DialectSignature {
+		return deliver.Call{}, fmt.Errorf("message sender %s has no key to sign with", s.ID)
 	}
 	if s.Signature == storage.StandardWebhookSignature {
-		if err := e.signStandard(header, s, id, body); err != nil {
+		if err := to.SignStandard(header, id, e.Now(), body); err != nil {
 			return deliver.Call{}, fmt.Errorf("signing secrets of message sender %s: %w", s.ID, err)
 		}
 	}
-	url := strings.ReplaceAll(s.URL, messageTypePlaceholder, strings.ToLower(string(m.MessageType)))
+	url := strings.ReplaceAll(to.URL, messageTypePlaceholder, strings.ToLower(string(m.MessageType)))
 	return deliver.Call{URL: url, Header: header, Body: body}, nil
-}
-
-func (e MessageEncoder) signStandard(header http.Header, s storage.Sender, id string, body []byte) error {
-	texts, err := e.SigningSecrets(s.SigningSecrets)
-	if err != nil {
-		return err
-	}
-	secrets := make([]deliver.SigningSecret, len(texts))
-	for i, text := range texts {
-		if secrets[i], err = deliver.ParseSigningSecret(text); err != nil {
-			return err
-		}
-	}
-	return deliver.SignStandard(header, id, e.Now(), body, secrets...)
 }
 
 // sign returns what OrderCloud sends as X-oc-hash.

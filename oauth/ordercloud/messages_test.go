@@ -17,33 +17,47 @@ import (
 	"github.com/google/go-cmp/cmp"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"latchkey/oauth"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
 )
 
 func testEncoder() MessageEncoder {
 	return MessageEncoder{
-		Recipient: func(_ context.Context, clientID, username string, elevated []string) (storage.Principal, string, error) {
+		Recipient: func(_ context.Context, r oauth.RecipientRequest) (storage.Principal, string, error) {
 			p := storage.Principal{
-				Login:   storage.Login{Username: username, ProfileID: "default", Lockout: storage.Lockout{Failures: 1}},
+				Login:   storage.Login{Username: r.Username, ProfileID: "default", Lockout: storage.Lockout{Failures: 1}},
 				User:    storage.User{UID: "usr_1", Kind: storage.Buyer, ID: "jane", FirstName: "Jane", Email: "jane@x.org", Active: true},
 				Account: storage.Account{ID: "b1"},
 				Roles:   []string{"Shopper"},
 			}
-			return p, "token of " + username + " at " + clientID + " with " + elevated[0], nil
+			if r.ClientID == "" {
+				return p, "", nil
+			}
+			token := "token of " + r.Username + " of " + r.ProfileID + " at " + r.ClientID + " with " + strings.Join(r.Elevated, " ")
+			if len(r.OnlyRoles) > 0 {
+				token += "only " + strings.Join(r.OnlyRoles, " ")
+			}
+			return p, token, nil
 		},
-		SharedKey:      func(storage.Sealed) (string, error) { return "key", nil },
-		SigningSecrets: func(s storage.Sealed) ([]string, error) { return strings.Fields(string(s.Data)), nil },
-		Now:            time.Now,
-		Environment:    "Sandbox",
+		Endpoint: func(_ context.Context, s storage.Sender) (deliver.Endpoint, error) {
+			return deliver.Endpoint{
+				URL: s.URL, Key: string(s.SharedKey.Data), SigningSecrets: strings.Fields(string(s.SigningSecrets.Data)),
+			}, nil
+		},
+		Now:         time.Now,
+		Environment: "Sandbox",
 	}
 }
 
 func testEnvelope() (storage.Sender, deliver.Envelope) {
-	sender := storage.Sender{ID: "m", URL: "https://x.org/{messagetype}?t={messagetype}", ElevatedRoles: []string{"MeAdmin"}, XP: json.RawMessage(`{"template":7}`)}
+	sender := storage.Sender{
+		ID: "m", URL: "https://x.org/{messagetype}?t={messagetype}", SharedKey: storage.Sealed{Data: []byte("key")},
+		ElevatedRoles: []string{"MeAdmin"}, XP: json.RawMessage(`{"template":7}`),
+	}
 	return sender, deliver.Envelope{
 		Message:  storage.Message{Type: storage.MessageOneTimePassword, TraceID: "trace"},
-		Username: "Jane", Code: "ABCD1234", ClientID: "shop", UserUID: "usr_1",
+		Username: "Jane", Code: "ABCD1234", ClientID: "shop", UserUID: "usr_1", ProfileID: "default",
 	}
 }
 
@@ -54,7 +68,7 @@ func TestEncodeMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const body = `{"OcLogIdHeader":"trace","Environment":"Sandbox","BuyerID":"b1","UserToken":"token of Jane at shop with MeAdmin",` +
+	const body = `{"OcLogIdHeader":"trace","Environment":"Sandbox","BuyerID":"b1","UserToken":"token of Jane of default at shop with MeAdmin",` +
 		`"Recipient":{"ID":"jane","Username":"Jane","FirstName":"Jane","LastName":"","Email":"jane@x.org","Phone":null,"TermsAccepted":null,"Active":true,"xp":null,` +
 		`"CompanyID":"b1","AvailableRoles":["Shopper"],"Locale":null,"DateCreated":null,"LastActive":null,"PasswordLastSetDate":null,"FailedLoginAttempts":1},` +
 		`"CCList":null,"MessageType":"OneTimePassword","ConfigData":{"template":7},` +
@@ -132,8 +146,89 @@ func TestEncodeMessageEncrypted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token, err := object.Decrypt(private); err != nil || string(token) != "token of Jane at shop with MeAdmin" {
+	envelope.Message.Type = storage.MessageForgottenPassword
+	if call, err := testEncoder().Encode(t.Context(), sender, envelope); err != nil || bytes.Contains(call.Body, []byte("token of")) {
+		t.Errorf("the token for a renewal is in the clear: %v, %s", err, call.Body)
+	}
+	if token, err := object.Decrypt(private); err != nil || string(token) != "token of Jane of default at shop with MeAdmin" {
 		t.Errorf("token %q, %v", token, err)
+	}
+}
+
+// The body of each type, and what it lacks when it was asked for through no
+// client.
+func TestEncodeMessageTypes(t *testing.T) {
+	t.Parallel()
+	const renewal = `{"Username":"Jane","PasswordRenewalUrl":"https://shop.example/renew","PasswordRenewalVerificationCode":"ABCD1234",` +
+		`"PasswordRenewalAccessToken":"`
+	tests := []struct {
+		kind              storage.MessageType
+		clientID          string
+		path, token, want string
+	}{
+		{storage.MessageOneTimePassword, "shop", "onetimepassword", "with MeAdmin", `{"Username":"Jane","ClientID":"shop","OneTimePassword":"ABCD1234"}`},
+		{storage.MessageOneTimePassword, "", "onetimepassword", "", `{"Username":"Jane","ClientID":"","OneTimePassword":"ABCD1234"}`},
+		{storage.MessageForgottenPassword, "shop", "forgottenpassword", "with MeAdmin", renewal + `token of Jane of default at shop with only PasswordReset"}`},
+		{storage.MessageForgottenUsername, "shop", "forgottenusername", "with MeAdmin", `{"Username":"Jane"}`},
+		{storage.MessageNewUserInvitation, "", "newuserinvitation", "", renewal + `"}`},
+	}
+	for _, test := range tests {
+		sender, envelope := testEnvelope()
+		envelope.Message.Type, envelope.ClientID, envelope.URL = test.kind, test.clientID, "https://shop.example/renew"
+		call, err := testEncoder().Encode(t.Context(), sender, envelope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			MessageType, UserToken string
+			EventBody              json.RawMessage
+		}
+		if err := json.Unmarshal(call.Body, &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, string(got.EventBody)); diff != "" || got.MessageType != string(test.kind) {
+			t.Errorf("%s: type %s (-want +got):\n%s", test.kind, got.MessageType, diff)
+		}
+		if !strings.HasSuffix(got.UserToken, test.token) || test.token == "" && got.UserToken != "" {
+			t.Errorf("%s: UserToken %q", test.kind, got.UserToken)
+		}
+		if want := "https://x.org/" + test.path + "?t=" + test.path; call.URL != want {
+			t.Errorf("%s: URL %s, want %s", test.kind, call.URL, want)
+		}
+	}
+	sender, envelope := testEnvelope()
+	envelope.Message.Type = "OrderSubmitted"
+	if _, err := testEncoder().Encode(t.Context(), sender, envelope); !deliver.IsPermanent(err) {
+		t.Errorf("a type that is never sent: %v", err)
+	}
+}
+
+// A message is never signed with nothing, and the endpoint's own header goes
+// along without standing in for ours.
+func TestEncodeMessageToEndpoint(t *testing.T) {
+	t.Parallel()
+	sender, envelope := testEnvelope()
+	e := testEncoder()
+	e.Endpoint = func(context.Context, storage.Sender) (deliver.Endpoint, error) {
+		return deliver.Endpoint{URL: "https://config.example/{messagetype}"}, nil
+	}
+	if call, err := e.Encode(t.Context(), sender, envelope); err == nil {
+		t.Errorf("signed without a key: %v", call.Header)
+	}
+	for name, value := range map[string]string{"X-Api-Key": "value", "x-oc-hash": ""} {
+		e.Endpoint = func(context.Context, storage.Sender) (deliver.Endpoint, error) {
+			return deliver.Endpoint{URL: "https://config.example/{messagetype}", Key: "secret", HeaderName: name, HeaderValue: "value"}, nil
+		}
+		call, err := e.Encode(t.Context(), sender, envelope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := call.Header.Get("X-oc-hash"); got != sign("secret", call.Body) {
+			t.Errorf("%s: signed %q", name, got)
+		}
+		if got := call.Header.Get("X-Api-Key"); got != value || call.URL != "https://config.example/onetimepassword" {
+			t.Errorf("%s: header %q, URL %s", name, got, call.URL)
+		}
 	}
 }
 
@@ -149,7 +244,7 @@ func TestSign(t *testing.T) {
 func TestEncodeMessageToAdmin(t *testing.T) {
 	t.Parallel()
 	e := testEncoder()
-	e.Recipient = func(context.Context, string, string, []string) (storage.Principal, string, error) {
+	e.Recipient = func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
 		return storage.Principal{User: storage.User{UID: "usr_1", Kind: storage.Admin, ID: "root"}}, "token", nil
 	}
 	sender, envelope := testEnvelope()
@@ -178,18 +273,23 @@ func TestEncodeMessageFails(t *testing.T) {
 		permanent bool
 	}{
 		{"user gone", func(e *MessageEncoder) {
-			e.Recipient = func(context.Context, string, string, []string) (storage.Principal, string, error) {
+			e.Recipient = func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
 				return storage.Principal{}, "", errors.Join(fault, storage.ErrNotFound)
 			}
 		}, true},
 		{"database away", func(e *MessageEncoder) {
-			e.Recipient = func(context.Context, string, string, []string) (storage.Principal, string, error) {
+			e.Recipient = func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
 				return storage.Principal{}, "", fault
 			}
 		}, false},
-		{"no key", func(e *MessageEncoder) {
-			e.SharedKey = func(storage.Sealed) (string, error) { return "", fault }
+		{"no endpoint now", func(e *MessageEncoder) {
+			e.Endpoint = func(context.Context, storage.Sender) (deliver.Endpoint, error) { return deliver.Endpoint{}, fault }
 		}, false},
+		{"no endpoint any more", func(e *MessageEncoder) {
+			e.Endpoint = func(context.Context, storage.Sender) (deliver.Endpoint, error) {
+				return deliver.Endpoint{}, deliver.Permanent(fault)
+			}
+		}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,17 +9,6 @@ import (
 	"latchkey/storage"
 )
 
-// SharedKeyContext is what a sender's shared key is sealed with as additional
-// data, so that no other sealed secret can pass for one.
-const SharedKeyContext = "message_sender.shared_key"
-
-// SigningSecretsContext and SMTPPasswordContext are what a sender's other
-// secrets are sealed with.
-const (
-	SigningSecretsContext = "message_sender.signing_secrets"
-	SMTPPasswordContext   = "message_sender.smtp_password"
-)
-
 // The words of Signature.
 const (
 	signatureOrderCloud = "oc-hash"
@@ -28,7 +17,8 @@ const (
 
 const maxSigningSecrets = 2 // the new and the old one while they are exchanged
 
-// messageTypes are those of OrderCloud. Only OneTimePassword is ever sent.
+// messageTypes are those of OrderCloud. Only OneTimePassword, ForgottenPassword,
+// ForgottenUsername and NewUserInvitation are ever sent.
 const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPassword ForgottenUsername" +
 	" OrderSubmittedForYourApproval OrderSubmittedForApproval OrderApproved" +
 	" OrderSubmittedForYourApprovalHasBeenApproved OrderSubmittedForYourApprovalHasBeenDeclined" +
@@ -38,8 +28,9 @@ const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPass
 	" OrderReturnCompleted SubscriptionReminder ProductCollectionInvitationAccepted" +
 	" ProductCollectionInvitationDeclined OneTimePassword"
 
-// MessageSender is OrderCloud's message sender in the form that carries URL
-// and SharedKey itself.
+// MessageSender is OrderCloud's message sender. Where its calls go and how they
+// are signed is said by URL and SharedKey or, where DeliveryConfigID is given,
+// by that delivery config.
 type MessageSender struct {
 	ID               string
 	Name             string
@@ -49,9 +40,10 @@ type MessageSender struct {
 	ElevatedRoles    []string        // added to the recipient's in the token that a message carries
 	SharedKey        *string         // write only
 	XP               json.RawMessage `json:"xp"`
-	DeliveryConfigID *string         // not supported, refused
+	DeliveryConfigID *string
 	AllowAllBuyers   bool
 
+	Active         *bool           `json:",omitempty"` // extra: default true; else it serves nobody
 	Kind           *string         `json:",omitempty"` // extra: "webhook" (default), "smtp" or "console"
 	Signature      *string         `json:",omitempty"` // extra: "oc-hash" (default) or "standard-webhooks"
 	SigningSecrets []string        `json:",omitempty"` // extra, write only: one or two, newest first
@@ -109,9 +101,7 @@ func (s MessageSender) Validate(path string, kept Kept) Faults {
 	c.roles("ElevatedRoles", s.ElevatedRoles)
 	c.xp(s.XP)
 	c.secret("SharedKey", s.SharedKey, "leave it out to keep the stored one")
-	if orDefault(s.DeliveryConfigID, "") != "" {
-		c.fail("DeliveryConfigID", "is not supported; give URL and SharedKey")
-	}
+	c.reference("DeliveryConfigID", s.DeliveryConfigID)
 	s.validateKind(&c, kept)
 	return c.faults
 }
@@ -143,21 +133,22 @@ func (s MessageSender) validateKind(c *check, kept Kept) {
 }
 
 func (s MessageSender) hasWebhook() bool {
-	return orDefault(s.URL, "") != "" || s.SharedKey != nil || s.Signature != nil || s.SigningSecrets != nil || present(s.PublicJWK) != nil
+	return orDefault(s.URL, "") != "" || s.SharedKey != nil || s.DeliveryConfigID != nil || s.Signature != nil || s.SigningSecrets != nil || present(s.PublicJWK) != nil
 }
 
 func (s MessageSender) validateWebhook(c *check, kept Kept) {
-	if orDefault(s.URL, "") == "" {
-		c.fail("URL", "is required")
-	} else {
+	switch {
+	case orDefault(s.URL, "") != "":
 		c.url("URL", *s.URL)
+	case s.DeliveryConfigID == nil:
+		c.failAs("MessageSenders.UrlRequired", "URL", "Url is required when no delivery configuration is specified.")
 	}
 	signature := orDefault(s.Signature, signatureOrderCloud)
 	c.oneOf("Signature", signature, signatureOrderCloud, signatureStandard)
 	switch {
 	case signature != signatureStandard:
-		if s.SharedKey == nil && !kept.SharedKey {
-			c.fail("SharedKey", "is required")
+		if s.SharedKey == nil && !kept.SharedKey && s.DeliveryConfigID == nil {
+			c.failAs("MessageSenders.SharedKeyRequired", "SharedKey", "SharedKey is required when no delivery configuration is specified.")
 		}
 		if s.SigningSecrets != nil {
 			c.fail("SigningSecrets", "is for Signature %s", signatureStandard)
@@ -184,12 +175,13 @@ func (s MessageSender) kind() storage.SenderKind {
 }
 
 // ToRecord returns base with everything the sender says except the secrets,
-// which the caller seals (see SharedKeyContext), and the assignments. Of the
+// which SealSecrets adds, and the assignments. Of the
 // secrets in base it keeps those that the sender may still use.
 func (s MessageSender) ToRecord(base storage.Sender) storage.Sender {
 	r := base
 	r.ID, r.Name, r.Description = s.ID, s.Name, orDefault(s.Description, "")
-	r.Kind, r.URL = s.kind(), orDefault(s.URL, "")
+	r.Active = orDefault(s.Active, true)
+	r.Kind, r.URL, r.DeliveryConfig = s.kind(), orDefault(s.URL, ""), orDefault(s.DeliveryConfigID, "")
 	r.Signature = storage.DialectSignature
 	if orDefault(s.Signature, "") == signatureStandard {
 		r.Signature = storage.StandardWebhookSignature
@@ -224,7 +216,9 @@ func MessageSenderFromRecord(r storage.Sender) MessageSender {
 		ElevatedRoles:  listed(set(r.ElevatedRoles)),
 		XP:             present(r.XP),
 		AllowAllBuyers: r.AllowAllBuyers,
+		Active:         &r.Active,
 	}
+	s.DeliveryConfigID = optional(r.DeliveryConfig)
 	for _, t := range r.Types {
 		s.MessageTypes = append(s.MessageTypes, string(t))
 	}

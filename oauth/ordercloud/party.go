@@ -81,7 +81,7 @@ type User struct {
 	XP            json.RawMessage `json:"xp"`
 
 	CompanyID           *string         // read only, as are those that follow
-	AvailableRoles      []string        // for the caller of UserFromRecord to fill in
+	AvailableRoles      []string        `openapi:"nullable"` // for the caller of UserFromRecord to fill in
 	Locale              json.RawMessage // likewise
 	DateCreated         *time.Time
 	LastActive          *time.Time // not known here
@@ -108,9 +108,13 @@ func (u User) Validate(path string) Faults {
 	return c.faults
 }
 
-// ToRecord returns base with everything the user says about the person.
+// ToRecord returns base with everything the user says about the person. The
+// name in full, which the wire does not carry, goes when the other names change.
 func (u User) ToRecord(base storage.User) storage.User {
 	r := base
+	if u.FirstName != r.FirstName || u.LastName != r.LastName {
+		r.Name = ""
+	}
 	r.ID, r.FirstName, r.LastName = u.ID, u.FirstName, u.LastName
 	r.Email, r.EmailKey = u.Email, otp.NormalizeUsername(u.Email)
 	r.Phone = orDefault(u.Phone, "")

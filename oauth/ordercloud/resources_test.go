@@ -94,7 +94,7 @@ func TestValidate(t *testing.T) {
 		faults Faults
 		want   []string // paths
 	}{
-		{"client", ApiClient{ID: "a b", AccessTokenDuration: new(9), RefreshTokenDuration: new(524161), GrantTypes: []string{"password", "implicit"}, AllowedCredentials: []string{"sms"}, SigningAlg: new("none"), MinimumRequiredRoles: []string{"a b"}, MaximumGrantedCustomRoles: []string{"ok", `"`}, ClientSecret: new(""), IsAnonBuyer: true, XP: json.RawMessage("1")}.Validate("ApiClients[0]"), []string{
+		{"client", ApiClient{ID: "a b", AccessTokenDuration: new(9), RefreshTokenDuration: new(524161), GrantTypes: []string{"password", "device"}, AllowedCredentials: []string{"sms"}, SigningAlg: new("none"), MinimumRequiredRoles: []string{"a b"}, MaximumGrantedCustomRoles: []string{"ok", `"`}, ClientSecret: new(""), IsAnonBuyer: true, XP: json.RawMessage("1")}.Validate("ApiClients[0]"), []string{
 			"ID", "AppName", "ClientSecret", "AccessTokenDuration", "RefreshTokenDuration", "IsAnonBuyer", "xp",
 			"MinimumRequiredRoles[0]", "MaximumGrantedCustomRoles[1]", "GrantTypes[1]", "AllowedCredentials[0]", "SigningAlg",
 		}},
@@ -102,17 +102,21 @@ func TestValidate(t *testing.T) {
 		{"long client id", ApiClient{ID: long, AppName: "a"}.Validate("ApiClients[0]"), []string{"ID"}},
 		{"client assignment", ApiClientAssignment{}.Validate("ApiClients[0]"), []string{"BuyerID"}},
 		{"client assignment to two", ApiClientAssignment{BuyerID: new("b"), SupplierID: new("s")}.Validate("ApiClients[0]"), []string{"SupplierID"}},
-		{"profile", SecurityProfile{Roles: []string{""}, PasswordConfig: &PasswordConfig{AllowedFailedAttempts: new(0), LockoutDuration: new(-1), MaximumPasswordAge: new(30), LimitPasswordReuse: new(0)}}.Validate("ApiClients[0]"), []string{
-			"Name", "Roles[0]", "PasswordConfig.AllowedFailedAttempts", "PasswordConfig.LockoutDuration", "PasswordConfig.MaximumPasswordAge",
+		{"profile", SecurityProfile{Roles: []string{""}, PasswordConfig: &PasswordConfig{AllowedFailedAttempts: new(0), LockoutDuration: new(-1), MaximumPasswordAge: new(3651), MinimumPasswordAge: new(-1), LimitPasswordReuse: new(25)}}.Validate("ApiClients[0]"), []string{
+			"Name", "Roles[0]", "PasswordConfig.AllowedFailedAttempts", "PasswordConfig.LockoutDuration",
+			"PasswordConfig.LimitPasswordReuse", "PasswordConfig.MaximumPasswordAge", "PasswordConfig.MinimumPasswordAge",
 		}},
 		{"profile assignment", SecurityProfileAssignment{BuyerID: new(""), UserGroupID: new("g")}.Validate("ApiClients[0]"), []string{"BuyerID", "UserGroupID"}},
 		{"buyer", Buyer{ID: "ä"}.Validate("ApiClients[0]"), []string{"ID", "Name"}},
 		{"supplier", Supplier{Name: "a\x00b"}.Validate("ApiClients[0]"), []string{"Name"}},
 		{"user", User{Username: " ", Email: "Bob <b@x.org>", Password: new(""), Phone: new("1\n2"), PasswordProfileID: new("")}.Validate("ApiClients[0]"), []string{"Username", "Password", "Email", "Phone", "PasswordProfileID"}},
 		{"user without a name", User{Username: "bob"}.Validate(""), nil},
-		{"sender", MessageSender{MessageTypes: []string{"SMS", "OneTimePassword"}, URL: new("ftp://x"), DeliveryConfigID: new("d")}.Validate("ApiClients[0]", Kept{}), []string{
-			"Name", "MessageTypes[0]", "DeliveryConfigID", "URL", "SharedKey",
+		{"sender", MessageSender{MessageTypes: []string{"SMS", "OneTimePassword"}, URL: new("ftp://x"), DeliveryConfigID: new("")}.Validate("ApiClients[0]", Kept{}), []string{
+			"Name", "MessageTypes[0]", "DeliveryConfigID", "URL",
 		}},
+		{"sender without an endpoint", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}}.Validate("ApiClients[0]", Kept{}), []string{"URL", "SharedKey"}},
+		{"sender with a delivery config", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, DeliveryConfigID: new("d")}.Validate("", Kept{}), nil},
+		{"console with a delivery config", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("console"), DeliveryConfigID: new("d")}.Validate("ApiClients[0]", Kept{}), []string{"Kind"}},
 		{"sender with a stored key", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://x.org/{messagetype}")}.Validate("", Kept{SharedKey: true}), nil},
 		{"sender with credentials in the URL", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, URL: new("https://u:p@x.org/")}.Validate("ApiClients[0]", Kept{SharedKey: true}), []string{"URL"}},
 		{"console", MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("console")}.Validate("", Kept{}), nil},
@@ -304,6 +308,9 @@ func drawPolicy(t *rapid.T) storage.PasswordPolicy {
 	if rapid.Bool().Draw(t, "locks") {
 		p.AllowedFailedAttempts = new(rapid.IntRange(1, 100).Draw(t, "attempts"))
 		p.LockoutDuration = new(time.Duration(rapid.IntRange(0, 1440).Draw(t, "lockout")) * time.Minute)
+		p.MaximumPasswordAge = new(time.Duration(rapid.IntRange(0, 3650).Draw(t, "age")) * day)
+		p.MinimumPasswordAge = new(time.Duration(rapid.IntRange(0, 1440).Draw(t, "youth")) * time.Minute)
+		p.LimitPasswordReuse = new(rapid.IntRange(0, 24).Draw(t, "reuse"))
 	}
 	return p
 }

@@ -1,6 +1,18 @@
 package ordercloud
 
-import "strings"
+import (
+	"strings"
+
+	"latchkey/oauth"
+)
+
+const (
+	// roleFullAccess stands for every role.
+	roleFullAccess = oauth.RoleFullAccess
+	// rolePasswordReset lets its holder choose a new password. It is all that the
+	// token in a message about a password is good for.
+	rolePasswordReset = "PasswordReset"
+)
 
 // standardRoles are the roles that OrderCloud defines. Other roles are custom;
 // only the member in which the wire shows a role depends on that.

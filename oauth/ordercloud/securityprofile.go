@@ -6,6 +6,8 @@ import (
 	"latchkey/storage"
 )
 
+const day = 24 * time.Hour
+
 // SecurityProfile is OrderCloud's named set of roles.
 type SecurityProfile struct {
 	ID                  string
@@ -19,10 +21,10 @@ type SecurityProfile struct {
 // PasswordConfig tightens the rules for logins of those who hold the profile.
 // An absent member leaves the password profile's value.
 type PasswordConfig struct {
-	LimitPasswordReuse       *int // not supported, refused
+	LimitPasswordReuse       *int // how many former passwords may not come back, 0 to 24
 	MaxConsecutiveDupeChars  *int
-	MaximumPasswordAge       *int // not supported, refused
-	MinimumPasswordAge       *int // not supported, refused
+	MaximumPasswordAge       *int // days after which a password must be changed; 0: never
+	MinimumPasswordAge       *int // minutes before which it may not be changed again
 	AllowedFailedAttempts    *int // failures in a row before the first lock, 1 to 100
 	LockoutDuration          *int // minutes of the first lock; 0: until an administrator unlocks
 	UpperCaseRequired        bool
@@ -99,18 +101,10 @@ func (p PasswordConfig) validate(path string) Faults {
 	c.between("LockoutDuration", p.LockoutDuration, 0, 525600)
 	c.between("MinimumCharacterCount", p.MinimumCharacterCount, 0, 250)
 	c.between("MaxConsecutiveDupeChars", p.MaxConsecutiveDupeChars, 0, 250)
-	c.unsupported("LimitPasswordReuse", p.LimitPasswordReuse)
-	c.unsupported("MaximumPasswordAge", p.MaximumPasswordAge)
-	c.unsupported("MinimumPasswordAge", p.MinimumPasswordAge)
+	c.between("LimitPasswordReuse", p.LimitPasswordReuse, 0, 24)
+	c.between("MaximumPasswordAge", p.MaximumPasswordAge, 0, 3650)
+	c.between("MinimumPasswordAge", p.MinimumPasswordAge, 0, 525600)
 	return c.faults
-}
-
-// unsupported refuses a rule unless it is switched off: to take it and not
-// enforce it would be worse.
-func (c *check) unsupported(field string, value *int) {
-	if orDefault(value, 0) != 0 {
-		c.fail(field, "is not supported")
-	}
 }
 
 // ToRecord returns base with everything the profile says.
@@ -134,12 +128,27 @@ func (p PasswordConfig) toRecord() storage.PasswordPolicy {
 		LowerCaseRequired:     p.LowerCaseRequired,
 		SpecialRequired:       p.SpecialCharacterRequired,
 		NumericRequired:       p.NumericRequired,
-	}
-	if p.LockoutDuration != nil {
-		d := minutes(*p.LockoutDuration)
-		r.LockoutDuration = &d
+		LimitPasswordReuse:    p.LimitPasswordReuse,
+		LockoutDuration:       times(p.LockoutDuration, time.Minute),
+		MaximumPasswordAge:    times(p.MaximumPasswordAge, day),
+		MinimumPasswordAge:    times(p.MinimumPasswordAge, time.Minute),
 	}
 	return r
+}
+
+// times is a number of units as a duration, and in undoes it.
+func times(n *int, unit time.Duration) *time.Duration {
+	if n == nil {
+		return nil
+	}
+	return new(time.Duration(*n) * unit)
+}
+
+func in(d *time.Duration, unit time.Duration) *int {
+	if d == nil {
+		return nil
+	}
+	return new(int(*d / unit))
 }
 
 // SecurityProfileFromRecord returns the profile as the wire shows it.
@@ -157,9 +166,10 @@ func SecurityProfileFromRecord(r storage.SecurityProfile) SecurityProfile {
 		LowerCaseRequired:        r.Password.LowerCaseRequired,
 		SpecialCharacterRequired: r.Password.SpecialRequired,
 		NumericRequired:          r.Password.NumericRequired,
-	}
-	if d := r.Password.LockoutDuration; d != nil {
-		p.PasswordConfig.LockoutDuration = new(int(*d / time.Minute))
+		LimitPasswordReuse:       r.Password.LimitPasswordReuse,
+		LockoutDuration:          in(r.Password.LockoutDuration, time.Minute),
+		MaximumPasswordAge:       in(r.Password.MaximumPasswordAge, day),
+		MinimumPasswordAge:       in(r.Password.MinimumPasswordAge, time.Minute),
 	}
 	return p
 }

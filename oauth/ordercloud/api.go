@@ -1,0 +1,273 @@
+package ordercloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rs/zerolog"
+
+	"latchkey/grants"
+	"latchkey/oauth"
+	"latchkey/oauth/openapi"
+	"latchkey/storage"
+)
+
+// Transactor runs fn in one transaction; *gormstore.Store is one.
+type Transactor interface {
+	InTx(ctx context.Context, fn func(ctx context.Context) error) error
+}
+
+// Bearer tells who presents an access token; *oauth.Provider is one.
+type Bearer interface {
+	Bearer(ctx context.Context, token string) (*oauth.Caller, error)
+}
+
+// Config is what the resources below /v1 need. All fields but RenewalOrigins,
+// Wake, Recorder and Logger are required.
+type Config struct {
+	Bearer    Bearer
+	Stores    Stores
+	Tx        Transactor
+	Passwords Passwords
+	Codes     Codes
+
+	// RenewalOrigins are those that the URL of a request to renew a password may
+	// have ("https://shop.example.com"). Without any it may have every one, and
+	// whoever receives the message must not trust it.
+	RenewalOrigins []string
+
+	Sealer  Sealer          // of what senders and delivery configs must not show
+	Peppers grants.Digester // of client secrets
+	Wake    func()          // called when a message is to be sent again; default: nobody
+
+	TraceID  func(context.Context) string     // correlation id of a request
+	Address  func(context.Context) netip.Addr // of who sent a request
+	Recorder storage.Recorder                 // of what administrators change; default: discards
+	Now      func() time.Time
+	Rand     io.Reader
+	Logger   zerolog.Logger
+}
+
+// API serves the resources below /v1.
+type API struct {
+	cfg    Config
+	routes []route
+}
+
+// route is one operation with what serves it.
+type route struct {
+	openapi.Operation
+	who   audience
+	serve func(*call) (reply, error)
+	alias bool // another spelling of a path that the document tells
+}
+
+// audience is which callers an operation is for, before their roles are looked
+// at.
+type audience int
+
+const (
+	sellers      audience = iota // clients that act for themselves and admin users
+	companyUsers                 // those, and users of the buyer or supplier that the path names
+	everyUser                    // whoever is somebody
+	anybody                      // no token is asked for
+)
+
+// reply is what an operation answers when it does what was asked.
+type reply struct {
+	status  int
+	body    any   // nil: none
+	version int64 // of the record shown; 0: no ETag
+}
+
+// New returns the API, or says which field is missing.
+func New(cfg Config) (*API, error) {
+	if cfg.Bearer == nil || cfg.TraceID == nil || cfg.Address == nil || cfg.Now == nil || cfg.Rand == nil {
+		return nil, errors.New("ordercloud: Bearer, TraceID, Address, Now and Rand are required")
+	}
+	if cfg.Tx == nil || cfg.Sealer == nil || cfg.Peppers == nil {
+		return nil, errors.New("ordercloud: Tx, Sealer and Peppers are required")
+	}
+	if cfg.Passwords == nil || cfg.Codes == nil {
+		return nil, errors.New("ordercloud: Passwords and Codes are required")
+	}
+	if err := checkOrigins(cfg.RenewalOrigins); err != nil {
+		return nil, fmt.Errorf("ordercloud: RenewalOrigins: %w", err)
+	}
+	if err := cfg.Stores.complete(); err != nil {
+		return nil, fmt.Errorf("ordercloud: %w", err)
+	}
+	if cfg.Recorder == nil {
+		cfg.Recorder = storage.DiscardEvents{}
+	}
+	if cfg.Wake == nil {
+		cfg.Wake = func() {}
+	}
+	a := &API{cfg: cfg}
+	a.routes = a.allRoutes()
+	for i := range a.routes {
+		r := &a.routes[i]
+		r.Error, r.Open = errorBody{}, r.who == anybody
+		if r.Body != nil {
+			r.Refuses = append(slices.Clip(r.Refuses), http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		}
+	}
+	return a, nil
+}
+
+// Mount registers every route, and an answer for paths that are none.
+func (a *API) Mount(mux *http.ServeMux) {
+	for _, r := range a.routes {
+		mux.HandleFunc(r.Method+" "+r.Path, a.handler(r))
+	}
+	mux.HandleFunc("/v1/", NotFound)
+}
+
+// Operations returns what the API serves, for its document.
+func (a *API) Operations() []openapi.Operation {
+	all := make([]openapi.Operation, 0, len(a.routes))
+	for _, r := range a.routes {
+		if !r.alias {
+			all = append(all, r.Operation)
+		}
+	}
+	return all
+}
+
+// handler admits the caller, serves the route and writes what comes of it.
+func (a *API) handler(r route) http.HandlerFunc {
+	return func(w http.ResponseWriter, request *http.Request) {
+		c := &call{Request: request, w: w, api: a}
+		err := a.admit(c, r)
+		var done reply
+		if err == nil {
+			err = c.plainPath(r.Path)
+		}
+		if err == nil {
+			done, err = r.serve(c)
+		}
+		if err != nil {
+			a.refuse(c, err)
+			return
+		}
+		writeReply(w, done)
+	}
+}
+
+// errNoToken is for a request without a token, or with something else in its
+// place.
+var errNoToken = fmt.Errorf("%w: none is given", oauth.ErrInvalidToken)
+
+// plainPath refuses parameters of the path that nothing can be called, and that
+// PostgreSQL cannot even be asked for.
+func (c *call) plainPath(pattern string) error {
+	for part := range strings.SplitSeq(pattern, "/") {
+		name, ok := strings.CutPrefix(strings.TrimSuffix(part, "}"), "{")
+		value := c.PathValue(name)
+		if ok && (!utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl)) {
+			object := strings.TrimSuffix(name, "ID")
+			return notFound(strings.ToUpper(object[:1])+object[1:], value)
+		}
+	}
+	return nil
+}
+
+// admit finds out who calls and whether the route is for them. What is none of
+// a company's users' business looks as if it did not exist.
+func (a *API) admit(c *call, r route) (err error) {
+	if r.who == anybody {
+		return nil
+	}
+	token, ok := oauth.BearerToken(c.Header)
+	if !ok {
+		return errNoToken
+	}
+	if c.caller, err = a.cfg.Bearer.Bearer(c.Context(), token); err != nil {
+		return err
+	}
+	if !c.caller.SellerSide() {
+		switch r.who {
+		case sellers:
+			return insufficientRoles(r.Roles, c.caller.Roles)
+		case companyUsers:
+			if err := c.ownCompany(r.Path); err != nil {
+				return err
+			}
+		case everyUser, anybody:
+		}
+	}
+	if !c.caller.Has(r.Roles...) {
+		return insufficientRoles(r.Roles, c.caller.Roles)
+	}
+	return nil
+}
+
+// ownCompany refuses a user of another company than the one the path names, and
+// a token that is scoped to another account: what roles it carries are for that.
+func (c *call) ownCompany(path string) error {
+	kind, parameter := storage.Buyer, "buyerID"
+	if strings.Contains(path, "{supplierID}") {
+		kind, parameter = storage.Supplier, "supplierID"
+	}
+	id := c.PathValue(parameter)
+	p := c.caller.Principal
+	if p == nil || p.User.Kind != kind || p.Account.ID != id {
+		return notFound(objectType(kind), id)
+	}
+	if m := c.caller.Member; m != nil && m.Account.UID != p.User.AccountUID {
+		return notFound(objectType(kind), id)
+	}
+	return nil
+}
+
+// objectType names the resource that stands for accounts of the kind.
+func objectType(kind storage.UserKind) string {
+	if kind == storage.Supplier {
+		return "Supplier"
+	}
+	return "Buyer"
+}
+
+// refuse writes an error the dialect's way.
+func (a *API) refuse(c *call, err error) {
+	answer, known := answerTo(err, a.cfg.Now())
+	if !known || answer.status >= http.StatusInternalServerError {
+		a.cfg.Logger.Error().Ctx(c.Context()).Err(err).Str("path", c.Pattern).
+			Str("request_id", a.cfg.TraceID(c.Context())).Int("status", answer.status).Msg("request failed")
+	}
+	if answer.status == http.StatusUnauthorized {
+		if errors.Is(err, errNoToken) {
+			err = nil // RFC 6750 §3.1: no error is told to who presented nothing
+		}
+		c.w.Header().Set("WWW-Authenticate", oauth.Challenge(err))
+	}
+	writeErrors(c.w, answer)
+}
+
+// record tells the Recorder that the caller changed something.
+func (a *API) record(c *call, action, object string) {
+	event := storage.AuditEvent{
+		Time: a.cfg.Now().UTC(), Action: action, Outcome: "success", Object: object,
+		ClientID: c.caller.Client.ID, TraceID: a.cfg.TraceID(c.Context()), Source: source(a.cfg.Address(c.Context())),
+	}
+	if p := c.caller.Principal; p != nil {
+		event.UserUID, event.Username = p.User.UID, p.Login.Username
+	}
+	a.cfg.Recorder.Record(c.Context(), event)
+}
+
+func source(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}

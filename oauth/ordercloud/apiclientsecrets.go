@@ -1,0 +1,220 @@
+package ordercloud
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"latchkey/oauth/openapi"
+	"latchkey/storage"
+)
+
+var (
+	errTooManySecrets = refuse(http.StatusBadRequest, "ApiClientSecret.MaximumClientSecretsReached",
+		"The maximum number of client secrets has been reached.")
+	errExpiration = refuse(http.StatusBadRequest, "ApiClientSecret.InvalidExpirationDate",
+		"The expiration date must be in the future.")
+)
+
+// ApiClientSecret is one of a client's secrets.
+type ApiClientSecret struct {
+	ID           string     // read only
+	Name         string     // for people
+	Expiration   *time.Time // null: never
+	ClientSecret *string    `json:",omitempty"` // read only; shown once, in the answer to the request that made it
+}
+
+func apiClientSecretFromRecord(r storage.ClientSecret) ApiClientSecret {
+	return ApiClientSecret{ID: r.ID, Name: r.Name, Expiration: optional(r.ExpiresAt)}
+}
+
+func (a *API) secretRoutes() []route {
+	const all, one = "/v1/apiclients/{apiClientID}/secrets", "/v1/apiclients/{apiClientID}/secrets/{secretID}"
+	admin := []string{"ApiClientAdmin"}
+	read := []string{"ApiClientAdmin", "ApiClientReader"}
+	shown := ApiClientSecret{}
+	operation := func(method, path, verb, summary string, roles []string, status int, answer any, refuses ...int) openapi.Operation {
+		return openapi.Operation{
+			Method: method, Path: path, ID: "apiclients.secrets." + verb, Tag: "ApiClientSecret", Summary: summary, Roles: roles,
+			Answers: map[int]any{status: answer}, Refuses: refuses,
+		}
+	}
+	list := operation(http.MethodGet, all, "List", "List the secrets of a client, without their values", read, http.StatusOK, List[ApiClientSecret]{}, 400, 404)
+	list.Query = listParameters()
+	create := operation(http.MethodPost, all, "Create", "Make a secret of a client; its value is in this answer only", admin, http.StatusCreated, shown, 400, 404)
+	create.Body = shown
+	patch := operation(http.MethodPatch, one, "Patch", "Change the name or the expiration of a secret", admin, http.StatusOK, shown, 400, 404)
+	patch.Body, patch.Partial = shown, true
+	return []route{
+		{Operation: list, serve: a.listSecrets},
+		{Operation: create, serve: a.createSecret},
+		{Operation: operation(http.MethodGet, one, "Get", "Get a secret of a client, without its value", read, http.StatusOK, shown, 404), serve: a.getSecret},
+		{Operation: patch, serve: a.patchSecret},
+		{Operation: operation(http.MethodDelete, one, "Delete", "Delete a secret of a client", admin, http.StatusNoContent, nil, 404), serve: a.deleteSecret},
+	}
+}
+
+// client finds the client in the path.
+func (a *API) client(c *call) (storage.Client, error) {
+	return a.clientOf(c, c.PathValue("apiClientID"))
+}
+
+func (a *API) clientOf(c *call, id string) (storage.Client, error) {
+	found, err := a.cfg.Stores.Clients.Client(c.Context(), id)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = notFound("ApiClient", id)
+	}
+	return found, err
+}
+
+func (a *API) listSecrets(c *call) (reply, error) {
+	client, err := a.client(c)
+	if err != nil {
+		return reply{}, err
+	}
+	f := text("ID", "Name").with("Expiration", "Expiration", timeField)
+	q, page, err := c.query(f, []string{"ID", "Name"})
+	if err != nil {
+		return reply{}, err
+	}
+	found := ask(q, client.Secrets, func(s storage.ClientSecret, field string) string {
+		return map[string]string{"ID": s.ID, "Name": s.Name, "Expiration": timeText(s.ExpiresAt)}[field]
+	})
+	return listOf(page, q, found, apiClientSecretFromRecord), nil
+}
+
+func (a *API) getSecret(c *call) (reply, error) {
+	client, err := a.client(c)
+	if err != nil {
+		return reply{}, err
+	}
+	for _, s := range client.Secrets {
+		if s.ID == c.PathValue("secretID") {
+			return reply{status: http.StatusOK, body: apiClientSecretFromRecord(s)}, nil
+		}
+	}
+	return reply{}, c.noSecret()
+}
+
+func (c *call) noSecret() error { return notFound("ApiClientSecret", c.PathValue("secretID")) }
+
+// createSecret answers with the only copy of the value there will ever be.
+func (a *API) createSecret(c *call) (reply, error) {
+	var w ApiClientSecret
+	if err := c.read(&w); err != nil {
+		return reply{}, err
+	}
+	if err := a.checkSecret(w); err != nil {
+		return reply{}, err
+	}
+	client, err := a.client(c)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := a.mayActAs(c, client); err != nil {
+		return reply{}, err
+	}
+	expires := orDefault(w.Expiration, time.Time{}).UTC()
+	value, kept, err := GenerateClientSecret(a.cfg.Peppers, a.cfg.Rand, client.ID, w.Name, expires, a.cfg.Now())
+	if err != nil {
+		return reply{}, err
+	}
+	if err := a.addSecret(c, client.ID, kept); err != nil {
+		return reply{}, err
+	}
+	a.record(c, "apiclientsecret.created", "ApiClient/"+client.ID+"/"+kept.ID)
+	shown := apiClientSecretFromRecord(kept)
+	shown.ClientSecret = &value
+	return reply{status: http.StatusCreated, body: shown}, nil
+}
+
+func (a *API) checkSecret(w ApiClientSecret) error {
+	var faults check
+	faults.text("Name", w.Name)
+	if w.ClientSecret != nil {
+		faults.fail("ClientSecret", "is made by the server; to choose one, set ClientSecret of the client")
+	}
+	if err := faults.faults.Err(); err != nil {
+		return err
+	}
+	if w.Expiration != nil && !w.Expiration.After(a.cfg.Now()) {
+		return errExpiration
+	}
+	return nil
+}
+
+func (a *API) addSecret(c *call, clientID string, s storage.ClientSecret) error {
+	err := a.cfg.Stores.Secrets.AddClientSecret(c.Context(), clientID, s, MaxClientSecrets)
+	switch {
+	case errors.Is(err, storage.ErrTooMany):
+		return errTooManySecrets
+	case errors.Is(err, storage.ErrNotFound):
+		return notFound("ApiClient", clientID)
+	}
+	return err
+}
+
+// patchSecret changes the members that the body names; a null expiration takes
+// it away. A secret that has expired can be brought back that way.
+func (a *API) patchSecret(c *call) (reply, error) {
+	raw, err := c.rawBody()
+	if err != nil {
+		return reply{}, err
+	}
+	var named ApiClientSecret
+	if err := Decode(raw, "", &named).Err(); err != nil {
+		return reply{}, err
+	}
+	client, err := a.client(c)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := a.mayActAs(c, client); err != nil {
+		return reply{}, err
+	}
+	stored, err := a.cfg.Stores.Secrets.ChangeClientSecret(c.Context(), client.ID, c.PathValue("secretID"), func(s *storage.ClientSecret) error {
+		return a.changeSecret(s, raw)
+	})
+	if errors.Is(err, storage.ErrNotFound) {
+		return reply{}, c.noSecret()
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	a.record(c, "apiclientsecret.updated", "ApiClient/"+client.ID+"/"+stored.ID)
+	return reply{status: http.StatusOK, body: apiClientSecretFromRecord(stored)}, nil
+}
+
+func (a *API) changeSecret(s *storage.ClientSecret, patch []byte) error {
+	w, err := patchedShape(apiClientSecretFromRecord(*s), patch)
+	if err != nil {
+		return err
+	}
+	if w.ID != "" && w.ID != s.ID {
+		return Faults{{Path: "ID", Problem: "cannot be changed"}}
+	}
+	if expires := orDefault(w.Expiration, time.Time{}); expires.Equal(s.ExpiresAt) {
+		w.Expiration = nil // an expiration in the past may stay
+	} else {
+		s.ExpiresAt = expires.UTC()
+	}
+	s.Name = w.Name
+	return a.checkSecret(w)
+}
+
+func (a *API) deleteSecret(c *call) (reply, error) {
+	client, err := a.client(c)
+	if err != nil {
+		return reply{}, err
+	}
+	id := c.PathValue("secretID")
+	err = a.cfg.Stores.Secrets.DeleteClientSecret(c.Context(), client.ID, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return reply{}, c.noSecret()
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	a.record(c, "apiclientsecret.deleted", "ApiClient/"+client.ID+"/"+id)
+	return reply{status: http.StatusNoContent}, nil
+}

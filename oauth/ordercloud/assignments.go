@@ -1,0 +1,205 @@
+package ordercloud
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"latchkey/oauth/openapi"
+	"latchkey/storage"
+)
+
+// maxLookup is how many accounts or users are looked for at once.
+const maxLookup = 400
+
+// accountsByUID finds those of the accounts that exist.
+func (a *API) accountsByUID(c *call, uids []string) (map[string]storage.Account, error) {
+	accounts := map[string]storage.Account{}
+	for some := range slices.Chunk(set(uids), maxLookup) {
+		found, err := a.cfg.Stores.Accounts.ListAccounts(c.Context(), storage.DefaultRealmID, "", withUIDs(some))
+		if err != nil {
+			return nil, err
+		}
+		for _, account := range found.Items {
+			accounts[account.UID] = account
+		}
+	}
+	return accounts, nil
+}
+
+func withUIDs(uids []string) storage.Query {
+	condition := storage.Condition{Fields: []string{"UID"}}
+	for _, uid := range uids {
+		condition.Tests = append(condition.Tests, storage.Test{Op: storage.OpEqual, Value: uid})
+	}
+	return storage.Query{Where: []storage.Condition{condition}, Limit: len(uids)}
+}
+
+// party finds the buyer or supplier of an assignment; without either the
+// account is zero.
+func (a *API) party(c *call, buyerID, supplierID *string) (storage.Account, error) {
+	kind, id := storage.Buyer, buyerID
+	if supplierID != nil {
+		kind, id = storage.Supplier, supplierID
+	}
+	if id == nil {
+		return storage.Account{}, nil
+	}
+	found, err := a.cfg.Stores.Accounts.Account(c.Context(), storage.DefaultRealmID, kind, *id)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = notFound(objectType(kind), *id)
+	}
+	return found, err
+}
+
+// partyIDs are an account's ID as an assignment shows it.
+func partyIDs(account storage.Account) (buyerID, supplierID *string) {
+	switch account.Kind {
+	case storage.Buyer:
+		buyerID = &account.ID
+	case storage.Supplier:
+		supplierID = &account.ID
+	case storage.Admin: // no account is
+	}
+	return buyerID, supplierID
+}
+
+// queryParty reads the parties that a DELETE names in its URL.
+func (c *call) queryParty() (buyerID, supplierID, userID, groupID *string) {
+	values := c.URL.Query()
+	return optional(values.Get("buyerID")), optional(values.Get("supplierID")), optional(values.Get("userID")), optional(values.Get("userGroupID"))
+}
+
+func partyParameters() []openapi.Parameter {
+	return []openapi.Parameter{
+		{Name: "buyerID", About: "Buyer whose assignment is meant"},
+		{Name: "supplierID", About: "Supplier whose assignment is meant"},
+	}
+}
+
+// clientAssignmentRoutes admit users of buyers and suppliers to clients.
+func (a *API) clientAssignmentRoutes() []route {
+	const path = "/v1/apiclients/assignments"
+	admin := []string{"ApiClientAdmin"}
+	list := openapi.Operation{
+		Method: http.MethodGet, Path: path, ID: "apiclients.assignments.List", Tag: "ApiClientAssignment",
+		Summary: "List the assignments of clients to buyers and suppliers", Roles: []string{"ApiClientAdmin", "ApiClientReader"},
+		Query: listParameters(), Answers: map[int]any{http.StatusOK: List[ApiClientAssignment]{}}, Refuses: []int{400},
+	}
+	create := openapi.Operation{
+		Method: http.MethodPost, Path: path, ID: "apiclients.assignments.Save", Tag: "ApiClientAssignment",
+		Summary: "Admit the users of a buyer or supplier to a client", Roles: admin,
+		Body: ApiClientAssignment{}, Answers: map[int]any{http.StatusNoContent: nil}, Refuses: []int{400, 404},
+	}
+	all := []route{{Operation: list, serve: a.listClientAssignments}, {Operation: create, serve: a.assignClient}}
+	for _, of := range []struct {
+		company, parameter string
+		kind               storage.UserKind
+	}{{"buyers", "buyerID", storage.Buyer}, {"suppliers", "supplierID", storage.Supplier}} {
+		for i, under := range []string{"/ApiClients/Assignments/", "/apiclients/assignments/"} { // the vendor's spelling, and the sane one
+			all = append(all, route{alias: i > 0, serve: a.unassignClient, Operation: openapi.Operation{
+				Method: http.MethodDelete, Path: "/v1/" + of.company + "/{" + of.parameter + "}" + under + "{apiClientID}",
+				ID: "apiclients.assignments.Delete" + objectType(of.kind), Tag: "ApiClientAssignment",
+				Summary: "Withdraw a client from a " + string(of.kind), Roles: admin,
+				Answers: map[int]any{http.StatusNoContent: nil}, Refuses: []int{404},
+			}})
+		}
+	}
+	return all
+}
+
+func (a *API) listClientAssignments(c *call) (reply, error) {
+	f := text("ApiClientID", "BuyerID", "SupplierID")
+	q, page, err := c.query(f, []string{"ApiClientID", "BuyerID", "SupplierID"})
+	if err != nil {
+		return reply{}, err
+	}
+	clients, err := a.cfg.Stores.Clients.Clients(c.Context())
+	if err != nil {
+		return reply{}, err
+	}
+	var uids []string
+	for i := range clients {
+		uids = append(uids, clients[i].AccountUIDs...)
+	}
+	accounts, err := a.accountsByUID(c, uids)
+	if err != nil {
+		return reply{}, err
+	}
+	var all []ApiClientAssignment
+	for i := range clients {
+		for _, uid := range clients[i].AccountUIDs {
+			if account, ok := accounts[uid]; ok {
+				w := ApiClientAssignment{ApiClientID: clients[i].ID}
+				w.BuyerID, w.SupplierID = partyIDs(account)
+				all = append(all, w)
+			}
+		}
+	}
+	if len(q.Sort) == 0 {
+		q.Sort = []storage.Order{{Field: "ApiClientID"}, {Field: "BuyerID"}, {Field: "SupplierID"}}
+	}
+	found := ask(q, all, func(w ApiClientAssignment, field string) string {
+		return map[string]string{
+			"ApiClientID": w.ApiClientID, "BuyerID": orDefault(w.BuyerID, ""), "SupplierID": orDefault(w.SupplierID, ""),
+		}[field]
+	})
+	return listOf(page, q, found, func(w ApiClientAssignment) ApiClientAssignment { return w }), nil
+}
+
+func (a *API) assignClient(c *call) (reply, error) {
+	var w ApiClientAssignment
+	if err := c.read(&w); err != nil {
+		return reply{}, err
+	}
+	faults := w.Validate("")
+	if w.ApiClientID == "" {
+		faults.Add("ApiClientID", "is required")
+	}
+	if err := faults.Err(); err != nil {
+		return reply{}, err
+	}
+	return a.changeClientAccounts(c, w, "created", func(have []string, uid string) ([]string, error) {
+		return set(have, []string{uid}), nil
+	})
+}
+
+func (a *API) unassignClient(c *call) (reply, error) {
+	w := ApiClientAssignment{
+		ApiClientID: c.PathValue("apiClientID"), BuyerID: optional(c.PathValue("buyerID")), SupplierID: optional(c.PathValue("supplierID")),
+	}
+	return a.changeClientAccounts(c, w, "deleted", func(have []string, uid string) ([]string, error) {
+		if !slices.Contains(have, uid) {
+			return nil, notFound("ApiClientAssignment", w.ApiClientID)
+		}
+		return without(have, uid), nil
+	})
+}
+
+// without returns a copy of the list, which may be shared.
+func without(list []string, one string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(other string) bool { return other == one })
+}
+
+func (a *API) changeClientAccounts(c *call, w ApiClientAssignment, verb string, change func(have []string, uid string) ([]string, error)) (reply, error) {
+	var company storage.Account
+	err := c.revise(func(c *call) (err error) {
+		if company, err = a.party(c, w.BuyerID, w.SupplierID); err != nil {
+			return err
+		}
+		client, err := a.clientOf(c, w.ApiClientID)
+		if err != nil {
+			return err
+		}
+		if client.AccountUIDs, err = change(client.AccountUIDs, company.UID); err != nil {
+			return err
+		}
+		_, err = a.cfg.Stores.Clients.PutClient(c.Context(), client)
+		return err
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	a.record(c, "apiclientassignment."+verb, "ApiClient/"+w.ApiClientID+"/"+objectType(company.Kind)+"/"+company.ID)
+	return reply{status: http.StatusNoContent}, nil
+}

@@ -1,0 +1,162 @@
+package ordercloud
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"latchkey/oauth/openapi"
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// CodeRequest is somebody's wish for one-time passwords or another
+// message, with what became of it. It never has a code. The resource is
+// Latchkey's own.
+type CodeRequest struct {
+	ID         string
+	Type       string     // of the messages: "OneTimePassword", …
+	ClientID   *string    // through which it was asked for
+	Username   *string    // as asked
+	Email      *string    // as asked
+	TraceID    *string    // of the HTTP request
+	CreatedAt  time.Time  // when it was asked for
+	ExpiresAt  time.Time  // when its codes do
+	ResolvedAt *time.Time // when it was found out whom it is for; null: not yet
+
+	Timeline []TimelineStep `json:",omitempty"` // of a single request only
+}
+
+// TimelineStep is something that happened to a request, to a code or to a
+// message.
+type TimelineStep struct {
+	At           time.Time
+	Step         string // "asked", "nobody_served", "issued", "queued", "failed", "accepted", "dead", "redeemed", "retired", "expired"
+	MessageID    *string
+	CodeID       *string // not the code
+	Attempt      *int
+	Milliseconds *int64  // that the attempt took
+	Detail       *string // what went wrong
+}
+
+// MessageRetry says which request brings a message on its way again.
+type MessageRetry struct {
+	RequestID string // another one than before if the code was lost and a new one is made
+	MessageID string
+}
+
+func codeRequestOf(r storage.RequestSummary) CodeRequest {
+	return CodeRequest{
+		ID: r.Request.ID, Type: string(r.Request.Type), ClientID: optional(r.Request.ClientID),
+		Username: optional(r.Request.Username), Email: optional(r.Request.Email), TraceID: optional(r.Request.TraceID),
+		CreatedAt: r.Request.CreatedAt, ExpiresAt: r.Request.ExpiresAt, ResolvedAt: optional(r.ResolvedAt),
+	}
+}
+
+func timelineStepOf(s otp.Step) TimelineStep {
+	w := TimelineStep{
+		At: s.At, Step: s.Name, MessageID: optional(s.MessageID), CodeID: optional(s.CodeID),
+		Attempt: optional(s.Attempt), Detail: optional(s.Detail),
+	}
+	if s.Attempt > 0 {
+		w.Milliseconds = new(s.Took.Milliseconds())
+	}
+	return w
+}
+
+func (a *API) requestRoutes() []route {
+	const path = "/v1/onetimepasswordrequests"
+	admin, read := []string{"OneTimePasswordAdmin"}, []string{"OneTimePasswordAdmin", "OneTimePasswordReader"}
+	tag := "OneTimePasswordRequest"
+	return []route{
+		{serve: a.listRequests, Operation: openapi.Operation{
+			Method: http.MethodGet, Path: path, ID: "onetimepasswordrequests.List", Tag: tag, Roles: read,
+			Summary: "List the requests for one-time passwords and other messages, the newest first",
+			Query:   listParameters(), Answers: map[int]any{http.StatusOK: List[CodeRequest]{}}, Refuses: []int{400},
+		}},
+		{serve: a.getRequest, Operation: openapi.Operation{
+			Method: http.MethodGet, Path: path + "/{requestID}", ID: "onetimepasswordrequests.Get", Tag: tag, Roles: read,
+			Summary: "Get a request with what became of its codes and messages",
+			Answers: map[int]any{http.StatusOK: CodeRequest{}}, Refuses: []int{404},
+		}},
+		{serve: a.retryMessage, Operation: openapi.Operation{
+			Method: http.MethodPost, Path: path + "/{requestID}/messages/{messageID}/retry", ID: "onetimepasswordrequests.messages.Retry",
+			Tag: tag, Summary: "Bring a message on its way again while its code lives", Roles: admin,
+			Answers: map[int]any{http.StatusOK: MessageRetry{}}, Refuses: []int{404, 409},
+		}},
+	}
+}
+
+func (a *API) listRequests(c *call) (reply, error) {
+	f := text("ID", "Type", "ClientID", "Username", "Email", "TraceID").with("CreatedAt", "CreatedAt", timeField).
+		with("ExpiresAt", "ExpiresAt", timeField).with("ResolvedAt", "ResolvedAt", timeField)
+	q, page, err := c.query(f, []string{"Username", "Email", "ClientID"})
+	if err != nil {
+		return reply{}, err
+	}
+	if len(q.Sort) == 0 {
+		q.Sort = []storage.Order{{Field: "CreatedAt", Descending: true}}
+	}
+	found, err := a.cfg.Stores.Records.ListRequests(c.Context(), q)
+	if err != nil {
+		return reply{}, err
+	}
+	return listOf(page, q, found, codeRequestOf), nil
+}
+
+func (a *API) timeline(c *call) (storage.Timeline, error) {
+	t, err := a.cfg.Stores.Records.Timeline(c.Context(), c.PathValue("requestID"))
+	if errors.Is(err, storage.ErrNotFound) {
+		err = notFound("OneTimePasswordRequest", c.PathValue("requestID"))
+	}
+	return t, err
+}
+
+func (a *API) getRequest(c *call) (reply, error) {
+	t, err := a.timeline(c)
+	if err != nil {
+		return reply{}, err
+	}
+	w := codeRequestOf(storage.RequestSummary{Request: t.Request, ResolvedAt: t.ResolvedAt})
+	for _, step := range otp.Steps(t, a.cfg.Now()) {
+		w.Timeline = append(w.Timeline, timelineStepOf(step))
+	}
+	return reply{status: http.StatusOK, body: w}, nil
+}
+
+func (a *API) retryMessage(c *call) (reply, error) {
+	t, err := a.timeline(c)
+	if err != nil {
+		return reply{}, err
+	}
+	w := MessageRetry{RequestID: t.Request.ID, MessageID: c.PathValue("messageID")}
+	if !hasMessage(t, w.MessageID) {
+		return reply{}, notFound("Message", w.MessageID)
+	}
+	another, err := otp.Retry(c.Context(), a.cfg.Stores.Messages, a.cfg.Rand, w.MessageID, a.cfg.Now().UTC())
+	switch {
+	case errors.Is(err, otp.ErrNoRetry):
+		_, reason, _ := strings.Cut(err.Error(), ": ")
+		return reply{}, refuse(http.StatusConflict, "Message.NoRetry", "The message cannot be sent again: "+reason+".")
+	case errors.Is(err, storage.ErrNotFound):
+		return reply{}, notFound("Message", w.MessageID)
+	case err != nil:
+		return reply{}, err
+	}
+	if another != "" {
+		w.RequestID = another
+	}
+	a.cfg.Wake()
+	a.record(c, "message.retried", "Message/"+w.MessageID)
+	return reply{status: http.StatusOK, body: w}, nil
+}
+
+func hasMessage(t storage.Timeline, id string) bool {
+	for _, m := range t.Messages {
+		if m.ID == id {
+			return true
+		}
+	}
+	return false
+}

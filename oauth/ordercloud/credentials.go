@@ -1,0 +1,238 @@
+package ordercloud
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"latchkey/grants"
+	"latchkey/oauth/openapi"
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// maxRequestBytes bounds a request that anybody may send.
+const maxRequestBytes = 16 << 10
+
+// OneTimePasswordRequest asks for one-time passwords.
+type OneTimePasswordRequest struct {
+	ClientID string
+	Username string
+	Email    string
+}
+
+// PasswordResetRequest asks for codes to renew forgotten passwords.
+type PasswordResetRequest struct {
+	ClientID string
+	Username string
+	Email    string
+	URL      *string // where a password is renewed, for the message to tell
+}
+
+// PasswordReset renews a forgotten password.
+type PasswordReset struct {
+	ClientID string
+	Username string
+	Password string
+}
+
+var (
+	errNotNamed    = refuse(http.StatusBadRequest, "PasswordReset.MissingUsernameOrEmail", "Username or Email is required.")
+	errNoUsername  = refuse(http.StatusBadRequest, "PasswordReset.MissingUsername", "Username is required.")
+	errNoEmail     = refuse(http.StatusBadRequest, "PasswordReset.MissingEmail", "Email is required.")
+	errNobodyAsked = refuse(http.StatusBadRequest, "OneTimePasswordRequest.UsernameOrEmailRequired", "Username or email is required.")
+	errClientID    = refuse(http.StatusBadRequest, "PasswordReset.MissingOrInvalidClientID", "ClientID is missing or invalid.")
+	errCharacters  = refuse(http.StatusBadRequest, "ValidationFailure", "Username or Email has unsupported characters or is too long.")
+	errNoCodes     = refuse(http.StatusBadRequest, "OneTimePasswordRequest.NotEnabled", "One-time passwords are not enabled for this API client.")
+	errNoPasswords = refuse(http.StatusBadRequest, "PasswordReset.NotEnabled", "Passwords are not enabled for this API client.")
+)
+
+// credentialRoutes are what somebody asks who cannot sign in. Whatever a request
+// asks for whom, it is answered before anybody looks whether that user exists;
+// see otp.Service.Request and grants.Passwords.Renew.
+func (a *API) credentialRoutes() []route {
+	operation := func(method, path, id, summary string, body any) openapi.Operation {
+		return openapi.Operation{
+			Method: method, Path: path, ID: id, Tag: "ForgottenCredentials", Summary: summary, Body: body,
+			Answers: map[int]any{http.StatusNoContent: nil}, Refuses: []int{400, 429},
+		}
+	}
+	retrieve := operation(http.MethodPost, "/v1/username/retrieve", "username.Retrieve", "Send forgotten usernames", nil)
+	retrieve.Query = []openapi.Parameter{
+		{Name: "clientID", About: "ID of the API client that the user signs in through", Required: true},
+		{Name: "email", About: "E-mail address of the user", Required: true},
+	}
+	return []route{
+		{
+			Operation: operation(http.MethodPost, "/v1/password/onetimepassword", "password.SendOneTimePassword", "Send one-time passwords", OneTimePasswordRequest{}),
+			who:       anybody, serve: a.serveOneTimePassword,
+		},
+		{
+			Operation: operation(http.MethodPost, "/v1/password/reset", "password.SendVerificationCode", "Send codes to renew forgotten passwords", PasswordResetRequest{}),
+			who:       anybody, serve: a.serveForgottenPassword,
+		},
+		{
+			Operation: operation(http.MethodPut, "/v1/password/reset/{code}", "password.ResetByVerificationCode", "Renew a forgotten password", PasswordReset{}),
+			who:       anybody, serve: a.serveRenewal,
+		},
+		{Operation: retrieve, who: anybody, serve: a.serveForgottenUsername},
+	}
+}
+
+// readSmall decodes the body of a request that anybody may send.
+func (c *call) readSmall(into any) error {
+	c.Body = http.MaxBytesReader(c.w, c.Body, maxRequestBytes)
+	return c.read(into)
+}
+
+// clientNamed returns the client through which somebody asks. Clients are no
+// secret: one that does not exist, or no more, is told.
+func (a *API) clientNamed(c *call, id string) (storage.Client, error) {
+	if id == "" || !otp.IsName(id) {
+		return storage.Client{}, errClientID
+	}
+	client, err := a.cfg.Stores.Clients.Client(c.Context(), id)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !client.Active {
+		return client, errClientID
+	}
+	return client, err
+}
+
+func (a *API) serveOneTimePassword(c *call) (reply, error) {
+	var w OneTimePasswordRequest
+	if err := c.readSmall(&w); err != nil {
+		return reply{}, err
+	}
+	asked := otp.Request{Type: storage.MessageOneTimePassword, Username: w.Username, Email: w.Email, Purpose: storage.PurposeSignIn}
+	return a.ask(c, w.ClientID, asked, errNobodyAsked, func(client *storage.Client) error {
+		if !client.Credentials.OTP || !client.HasGrant(grants.GrantPassword) {
+			return errNoCodes
+		}
+		return nil
+	})
+}
+
+func (a *API) serveForgottenPassword(c *call) (reply, error) {
+	var w PasswordResetRequest
+	if err := c.readSmall(&w); err != nil {
+		return reply{}, err
+	}
+	asked := otp.Request{Type: storage.MessageForgottenPassword, Username: w.Username, Email: w.Email, URL: orDefault(w.URL, "")}
+	if err := a.checkRenewalURL(asked.URL); err != nil {
+		return reply{}, err
+	}
+	return a.ask(c, w.ClientID, asked, errNotNamed, takesPasswords)
+}
+
+func (a *API) serveForgottenUsername(c *call) (reply, error) {
+	values := c.URL.Query()
+	asked := otp.Request{Type: storage.MessageForgottenUsername, Email: values.Get("email")}
+	return a.ask(c, values.Get("clientID"), asked, errNoEmail, func(*storage.Client) error { return nil })
+}
+
+// takesPasswords refuses to renew what nobody could sign in with.
+func takesPasswords(client *storage.Client) error {
+	if !client.Credentials.Password || !client.HasGrant(grants.GrantPassword) {
+		return errNoPasswords
+	}
+	return nil
+}
+
+// ask writes a request down that the client allows. Without a name it is
+// refused as unnamed.
+func (a *API) ask(c *call, clientID string, asked otp.Request, unnamed error, allows func(*storage.Client) error) (reply, error) {
+	asked.Username, asked.Email = strings.TrimSpace(asked.Username), strings.TrimSpace(asked.Email)
+	asked.TraceID, asked.Address = a.cfg.TraceID(c.Context()), a.cfg.Address(c.Context())
+	client, err := a.clientNamed(c, clientID)
+	switch {
+	case err != nil:
+	case asked.Username == "" && asked.Email == "":
+		err = unnamed
+	case !otp.IsName(asked.Username) || !otp.IsName(asked.Email):
+		err = errCharacters
+	default:
+		err = allows(&client)
+	}
+	if err == nil {
+		err = a.cfg.Codes.Request(c.Context(), client, asked)
+	}
+	if errors.Is(err, otp.ErrNobodyNamed) {
+		err = unnamed
+	}
+	return reply{status: http.StatusNoContent}, err
+}
+
+func (a *API) serveRenewal(c *call) (reply, error) {
+	var w PasswordReset
+	if err := c.readSmall(&w); err != nil {
+		return reply{}, err
+	}
+	client, err := a.clientNamed(c, w.ClientID)
+	if err == nil {
+		err = takesPasswords(&client)
+	}
+	if err == nil {
+		err = checkRenewal(w)
+	}
+	if err == nil {
+		err = a.cfg.Passwords.Renew(c.Context(), &client, w.Username, c.PathValue("code"), w.Password)
+	}
+	return reply{status: http.StatusNoContent}, passwordRefusal(err)
+}
+
+func checkRenewal(w PasswordReset) error {
+	switch {
+	case strings.TrimSpace(w.Username) == "":
+		return errNoUsername
+	case !otp.IsName(w.Username):
+		return errCharacters
+	}
+	var c check
+	c.newPassword("Password", w.Password)
+	return c.faults.Err()
+}
+
+// newPassword checks a password as far as that depends on nobody's rules.
+func (c *check) newPassword(field, value string) {
+	if value == "" {
+		c.fail(field, "is required")
+		return
+	}
+	c.secret(field, &value, "")
+}
+
+// checkRenewalURL refuses what nobody should be sent to.
+func (a *API) checkRenewalURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	var c check
+	if c.url("URL", text); c.faults != nil {
+		return c.faults
+	}
+	if len(a.cfg.RenewalOrigins) == 0 {
+		return nil
+	}
+	asked := originOf(text)
+	for _, allowed := range a.cfg.RenewalOrigins {
+		if originOf(allowed) == asked {
+			return nil
+		}
+	}
+	c.fail("URL", "is of a site where passwords of this server are not renewed")
+	return c.faults
+}
+
+// originOf returns the origin of a URL that was checked (RFC 6454 §4).
+func originOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+}

@@ -1,0 +1,206 @@
+package ordercloud
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// requests lists what was written down, the oldest first.
+func (w *town) requests() []storage.CodeRequest {
+	w.t.Helper()
+	found, err := w.store.ListRequests(w.ctx, storage.Query{Limit: 100, Sort: []storage.Order{{Field: "CreatedAt"}}})
+	w.must(err)
+	var all []storage.CodeRequest
+	for _, r := range found.Items {
+		all = append(all, r.Request)
+	}
+	return all
+}
+
+func TestRequestsForMessages(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.settle()
+	w.client("phone", func(c *storage.Client) { c.Credentials.Password = false })
+	w.client("desk", func(c *storage.Client) { c.Credentials.OTP = false })
+	w.client("old", func(c *storage.Client) { c.Active = false })
+	const otpPath, resetPath, namePath = "/v1/password/onetimepassword", "/v1/password/reset", "/v1/username/retrieve"
+	for _, test := range []struct {
+		path, body string
+		life       time.Duration
+		want       storage.CodeRequest
+	}{
+		{otpPath, `{"ClientID":"SHOP","Username":" ann "}`, 10 * time.Minute, storage.CodeRequest{Type: storage.MessageOneTimePassword, Username: "ann", Purpose: storage.PurposeSignIn}},
+		{otpPath, `{"ClientID":"shop","Email":"no@example.com","Username":null}`, 10 * time.Minute, storage.CodeRequest{Type: storage.MessageOneTimePassword, Email: "no@example.com", Purpose: storage.PurposeSignIn}},
+		{resetPath, `{"ClientID":"shop","Username":"ann","URL":"https://shop.example/renew?x=1"}`, 2 * time.Hour, storage.CodeRequest{Type: storage.MessageForgottenPassword, Username: "ann", URL: "https://shop.example/renew?x=1"}},
+		{resetPath, `{"ClientID":"shop","Email":"nobody@example.com"}`, 2 * time.Hour, storage.CodeRequest{Type: storage.MessageForgottenPassword, Email: "nobody@example.com"}},
+		{namePath + "?clientID=shop&email=ann@example.com", "", 0, storage.CodeRequest{Type: storage.MessageForgottenUsername, Email: "ann@example.com"}},
+		{namePath + "?clientID=shop&email=nobody@example.com", "", 0, storage.CodeRequest{Type: storage.MessageForgottenUsername, Email: "nobody@example.com"}},
+	} {
+		for _, token := range []string{"", "nonsense", "root"} {
+			w.advance(time.Second)
+			a := w.expect(204, token, "POST", test.path, test.body)
+			if a.body != "" || a.header.Get("Cache-Control") != "no-store" || len(a.header) != 1 {
+				t.Errorf("%s: %v %s", test.path, a.header, a.body)
+			}
+			want := test.want
+			want.ClientID, want.ProfileID, want.TraceID, want.CreatedAt = "shop", storage.DefaultProfileID, "trace-1", w.now()
+			all := w.requests()
+			got := all[len(all)-1]
+			if test.life == 0 {
+				test.life = got.ExpiresAt.Sub(got.CreatedAt) // of a message without a code
+			}
+			want.ID, want.ExpiresAt = got.ID, w.now().Add(test.life)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s %s: %s", test.path, test.body, diff)
+			}
+		}
+	}
+	before := len(w.requests())
+	for _, test := range []struct{ code, path, body string }{
+		{"PasswordReset.MissingOrInvalidClientID", otpPath, `{"Username":"ann"}`},
+		{"PasswordReset.MissingOrInvalidClientID", otpPath, `{"ClientID":"none","Username":"ann"}`},
+		{"PasswordReset.MissingOrInvalidClientID", otpPath, `{"ClientID":"old","Username":"ann"}`},
+		{"PasswordReset.MissingOrInvalidClientID", otpPath, `{"ClientID":"a\u0000b","Username":"ann"}`},
+		{"OneTimePasswordRequest.UsernameOrEmailRequired", otpPath, `{"ClientID":"shop"}`},
+		{"OneTimePasswordRequest.UsernameOrEmailRequired", otpPath, `{"ClientID":"shop","Username":" ","Email":""}`},
+		{"OneTimePasswordRequest.NotEnabled", otpPath, `{"ClientID":"desk","Username":"ann"}`},
+		{"ValidationFailure", otpPath, `{"ClientID":"shop","Username":"a\nb"}`},
+		{"ValidationFailure", otpPath, `{"ClientID":"shop","Username":"ann","Extra":1}`},
+		{"Request.InvalidRequestBody", otpPath, `"shop"`},
+		{"PasswordReset.MissingOrInvalidClientID", resetPath, `{"Username":"ann"}`},
+		{"PasswordReset.MissingUsernameOrEmail", resetPath, `{"ClientID":"shop"}`},
+		{"PasswordReset.NotEnabled", resetPath, `{"ClientID":"phone","Username":"ann"}`},
+		{"ValidationFailure", resetPath, `{"ClientID":"shop","Username":"ann","URL":"javascript:alert(1)"}`},
+		{"ValidationFailure", resetPath, `{"ClientID":"shop","Username":"ann","URL":"https://shop.example@evil.example/"}`},
+		{"ValidationFailure", resetPath, `{"ClientID":"shop","Username":"ann","URL":"/renew"}`},
+		{"ValidationFailure", resetPath, `{"ClientID":"shop","Username":"ann","URL":"https://shop.example/\r\nBcc: x"}`},
+		{"PasswordReset.MissingOrInvalidClientID", namePath + "?email=ann@example.com", ""},
+		{"PasswordReset.MissingEmail", namePath + "?clientID=shop", ""},
+		{"ValidationFailure", namePath + "?clientID=shop&email=a%0Ab", ""},
+	} {
+		w.refuses(400, test.code, "", "POST", test.path, test.body)
+	}
+	w.refuses(413, "Request.InvalidRequestBody", "", "POST", otpPath, `{"ClientID":"shop","Username":"`+strings.Repeat("x", maxRequestBytes)+`"}`)
+	w.refuses(415, "Request.InvalidContentType", "", "POST", otpPath, `ClientID=shop&Username=ann`, "Content-Type", "application/x-www-form-urlencoded")
+	if got := len(w.requests()); got != before {
+		t.Errorf("%d refused requests were written down", got-before)
+	}
+}
+
+func TestRenewalOrigins(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, func(c *Config) { c.RenewalOrigins = []string{"https://Shop.example", "http://127.0.0.1:3000"} })
+	w.settle()
+	for url, status := range map[string]int{
+		"": 204, "https://shop.example/renew": 204, "https://SHOP.example:443/x": 204, "http://127.0.0.1:3000/#/reset": 204,
+		"http://shop.example/renew": 400, "https://shop.example.evil.example/": 400, "https://shop.example:8443/": 400,
+		"https://evil.example/?https://shop.example": 400, "http://127.0.0.1:3001/": 400, `https://evil.example\\@shop.example/`: 400,
+	} {
+		w.expect(status, "", "POST", "/v1/password/reset", `{"ClientID":"shop","Username":"ann","URL":"`+url+`"}`)
+	}
+	for _, origin := range []string{"shop.example", "https://shop.example/", "https://shop.example/path", "ftp://shop.example", "https://u@shop.example", ""} {
+		cfg := w.config
+		cfg.RenewalOrigins = []string{origin}
+		if _, err := New(cfg); err == nil {
+			t.Errorf("origin %q was taken", origin)
+		}
+	}
+}
+
+// verification gives a login a code as the worker would.
+func (w *town) verification(username, clientID, text string) {
+	w.t.Helper()
+	l := w.login(username)
+	w.must(w.store.AddCodeRequest(w.ctx, storage.CodeRequest{
+		ID: "otr_" + text, Type: storage.MessageForgottenPassword, ClientID: clientID, ProfileID: l.ProfileID,
+		Username: username, CreatedAt: w.now(), ExpiresAt: w.now().Add(2 * time.Hour),
+	}))
+	w.must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "otr_" + text, Now: w.now(), Verifications: []storage.IssuedVerification{{
+		Code: storage.VerificationCode{
+			ID: "vfc_" + text, LoginID: l.ID, RequestID: "otr_" + text, ClientID: clientID,
+			Digest: w.codes.DigestVerification(l.ID, text), ExpiresAt: w.now().Add(2 * time.Hour),
+		},
+	}}}))
+}
+
+func TestRenewal(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.settle()
+	w.client("phone", func(c *storage.Client) { c.Credentials.Password = false })
+	w.client("other", nil)
+	w.verification("ann", "shop", "code-of-ann")
+	w.verification("gus", "shop", "code-of-gus")
+	const path = "/v1/password/reset/code-of-ann"
+	body := func(client, username, password string) string {
+		return `{"ClientID":"` + client + `","Username":"` + username + `","Password":"` + password + `"}`
+	}
+	for _, test := range []struct{ code, path, body string }{
+		{"PasswordReset.MissingOrInvalidClientID", path, body("none", "ann", "Another-Horse-8")},
+		{"PasswordReset.NotEnabled", path, body("phone", "ann", "Another-Horse-8")},
+		{"PasswordReset.MissingUsername", path, body("shop", " ", "Another-Horse-8")},
+		{"ValidationFailure", path, body("shop", "ann", "")},
+		{"ValidationFailure", path, `{"ClientID":"shop","Username":"ann","Password":"Another-Horse-8","Code":"x"}`},
+		{"PasswordReset.InsecurePassword", path, body("shop", "ann", "short")},
+	} {
+		w.refuses(400, test.code, "", "PUT", test.path, test.body)
+	}
+	// However it is wrong, and whoever is meant, the answer is one.
+	const wrong = `{"Errors":[{"ErrorCode":"PasswordReset.InvalidVerification","Message":"Incorrect verification code or username.","Data":null}]}`
+	for _, test := range []struct{ path, body string }{
+		{path + "x", body("shop", "ann", "Another-Horse-8")},
+		{path + "x", body("shop", "ann", "short")},
+		{path, body("shop", "gus", "Another-Horse-8")},
+		{path, body("shop", "nobody", "Another-Horse-8")},
+		{path, body("other", "ann", "Another-Horse-8")},
+		{"/v1/password/reset/" + strings.Repeat("x", 400), body("shop", "ann", "Another-Horse-8")},
+		{"/v1/password/reset/%20%F0%9F%94%91", body("shop", "ann", "Another-Horse-8")},
+	} {
+		a := w.expect(400, "", "PUT", test.path, test.body)
+		if a.body != wrong || len(a.header) != 2 {
+			t.Errorf("%s %s: %v %s", test.path, test.body, a.header, a.body)
+		}
+	}
+	w.userToken("ann", "shop", "ann")
+	w.advance(time.Second)
+	if a := w.expect(204, "nonsense", "PUT", path, body("SHOP", "ANN", "Another-Horse-8")); a.body != "" {
+		t.Errorf("body %s", a.body)
+	}
+	if !w.hasPassword("ann", "Another-Horse-8") || !w.hasPassword("gus", testPassword) {
+		t.Error("the passwords are others")
+	}
+	w.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
+	w.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", path, body("shop", "ann", "Yet-Another-9"))
+	w.advance(3 * time.Hour)
+	w.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", "/v1/password/reset/code-of-gus", body("shop", "gus", "Another-Horse-8"))
+}
+
+type limitedCodes struct {
+	Codes
+	until time.Time
+}
+
+func (l limitedCodes) Request(context.Context, storage.Client, otp.Request) error {
+	return &storage.LimitError{Budget: "recipient", Until: l.until}
+}
+
+// Who asks too often is told to wait, whoever it asks for.
+func TestLimitedRequests(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, func(c *Config) { c.Codes = limitedCodes{c.Codes, c.Now().Add(90 * time.Second)} })
+	w.settle()
+	for _, name := range []string{"ann", "nobody"} {
+		a := w.refuses(429, "TooManyRequests", "", "POST", "/v1/password/reset", `{"ClientID":"shop","Username":"`+name+`"}`)
+		if a.header.Get("Retry-After") != "90" {
+			t.Errorf("headers %v", a.header)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package ordercloud
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"latchkey/storage"
+)
+
+// maxDeliverySecret is in characters (OrderCloud).
+const maxDeliverySecret = 50
+
+// DeliveryConfig is OrderCloud's delivery config: an endpoint with its secret
+// that message senders share.
+type DeliveryConfig struct {
+	ID              string
+	Name            string
+	Enabled         *bool // default true
+	DeliveryTargets DeliveryTargets
+}
+
+// DeliveryTargets says where messages go: one of the two is given.
+type DeliveryTargets struct {
+	MessageSender *MessageSenderTarget
+	Http          *HttpTarget
+}
+
+// MessageSenderTarget is an endpoint that is called as message senders are.
+type MessageSenderTarget struct {
+	Endpoint string
+	Secret   *string `json:",omitempty"` // write only
+}
+
+// HttpTarget is such an endpoint that wants to see a header besides.
+type HttpTarget struct {
+	Endpoint              string
+	Secret                *string `json:",omitempty"` // write only
+	CustomAuthHeaderName  *string
+	CustomAuthHeaderValue *string `json:",omitempty"` // write only
+}
+
+// KeptDelivery tells which secrets of a delivery config are stored already.
+type KeptDelivery struct{ Secret, Header bool }
+
+// KeptOf returns what is kept in a record that ToRecord returned.
+func KeptOf(r storage.DeliveryConfig) KeptDelivery {
+	return KeptDelivery{Secret: len(r.Secret.Data) > 0, Header: len(r.CustomAuthHeader.Data) > 0}
+}
+
+// fieldName matches what RFC 9110 §5.1 lets a header be called.
+var fieldName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")
+
+// ownHeaders are those of a call that are not an administrator's to set.
+var ownHeaders = []string{
+	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Host", "Keep-Alive",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Oc-Hash",
+}
+
+// Validate returns every fault of the delivery config, as found at path.
+func (d DeliveryConfig) Validate(path string, kept KeptDelivery) Faults {
+	c := check{path: path}
+	c.id("ID", d.ID)
+	c.required("Name", d.Name)
+	in := check{path: Join(path, "DeliveryTargets")}
+	switch t := d.DeliveryTargets; {
+	case (t.MessageSender == nil) == (t.Http == nil):
+		c.fail("DeliveryTargets", "must have one of MessageSender and Http")
+	case t.Http != nil:
+		in.path = Join(in.path, "Http")
+		t.Http.validate(&in, kept)
+	default:
+		in.path = Join(in.path, "MessageSender")
+		in.endpoint(t.MessageSender.Endpoint)
+		in.deliverySecret(t.MessageSender.Secret)
+		if t.MessageSender.Secret == nil && !kept.Secret {
+			in.fail("Secret", "is required")
+		}
+	}
+	return append(c.faults, in.faults...)
+}
+
+func (c *check) endpoint(value string) {
+	if value == "" {
+		c.fail("Endpoint", "is required")
+		return
+	}
+	c.url("Endpoint", value)
+}
+
+func (c *check) deliverySecret(value *string) {
+	c.secret("Secret", value, "leave it out to keep the stored one")
+	if value != nil && utf8.RuneCountInString(*value) > maxDeliverySecret {
+		c.fail("Secret", "longer than %d characters", maxDeliverySecret)
+	}
+}
+
+func (t HttpTarget) validate(c *check, kept KeptDelivery) {
+	c.endpoint(t.Endpoint)
+	c.deliverySecret(t.Secret)
+	c.secret("CustomAuthHeaderValue", t.CustomAuthHeaderValue, "leave it out to keep the stored one")
+	if v := orDefault(t.CustomAuthHeaderValue, ""); strings.TrimSpace(v) != v || strings.ContainsFunc(v, func(r rune) bool { return r > unicode.MaxASCII || unicode.IsControl(r) }) {
+		c.fail("CustomAuthHeaderValue", "must be printable ASCII without space at its ends")
+	}
+	name := orDefault(t.CustomAuthHeaderName, "")
+	switch {
+	case name == "" && t.CustomAuthHeaderValue != nil:
+		c.fail("CustomAuthHeaderValue", "needs a CustomAuthHeaderName")
+	case name == "":
+	case !fieldName.MatchString(name) || slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)) || strings.HasPrefix(strings.ToLower(name), "webhook-"):
+		c.fail("CustomAuthHeaderName", "must be the name of a header that calls do not have anyway")
+	case t.CustomAuthHeaderValue == nil && !kept.Header:
+		c.fail("CustomAuthHeaderValue", "is required with CustomAuthHeaderName; a stored one is dropped when that or Endpoint changes")
+	}
+}
+
+// ToRecord returns base with everything the delivery config says except the
+// secrets, which SealSecrets adds. The stored value of the custom header stays
+// for the same header of the same endpoint only: whoever may change a config
+// but not read its secrets shall not get them by naming an endpoint of their
+// own.
+func (d DeliveryConfig) ToRecord(base storage.DeliveryConfig) storage.DeliveryConfig {
+	r := base
+	r.ID, r.Name, r.Enabled = d.ID, d.Name, orDefault(d.Enabled, true)
+	r.Target, r.URL, r.CustomAuthHeaderName = storage.MessageSenderTarget, "", ""
+	if t := d.DeliveryTargets.MessageSender; t != nil {
+		r.URL = t.Endpoint
+	}
+	if t := d.DeliveryTargets.Http; t != nil {
+		r.Target, r.URL, r.CustomAuthHeaderName = storage.HTTPTarget, t.Endpoint, orDefault(t.CustomAuthHeaderName, "")
+	}
+	if r.CustomAuthHeaderName == "" || r.CustomAuthHeaderName != base.CustomAuthHeaderName || r.URL != base.URL {
+		r.CustomAuthHeader = storage.Sealed{}
+	}
+	return r
+}
+
+// SealSecrets seals the secrets that the delivery config says into the record,
+// which ToRecord returned. Errors are those of the sealer.
+func (d DeliveryConfig) SealSecrets(with Sealer, into *storage.DeliveryConfig) error {
+	var secret, header *string
+	if t := d.DeliveryTargets.MessageSender; t != nil {
+		secret = t.Secret
+	}
+	if t := d.DeliveryTargets.Http; t != nil {
+		secret, header = t.Secret, t.CustomAuthHeaderValue
+	}
+	_, err := sealAll(with, []secretMember{
+		{"Secret", DeliverySecretContext, bytesOf(secret), &into.Secret},
+		{"CustomAuthHeaderValue", DeliveryHeaderContext, bytesOf(header), &into.CustomAuthHeader},
+	})
+	return err
+}
+
+// DeliveryConfigFromRecord returns the delivery config as the wire shows it:
+// without its secrets.
+func DeliveryConfigFromRecord(r storage.DeliveryConfig) DeliveryConfig {
+	d := DeliveryConfig{ID: r.ID, Name: r.Name, Enabled: &r.Enabled}
+	if r.Target == storage.HTTPTarget {
+		d.DeliveryTargets.Http = &HttpTarget{Endpoint: r.URL, CustomAuthHeaderName: optional(r.CustomAuthHeaderName)}
+	} else {
+		d.DeliveryTargets.MessageSender = &MessageSenderTarget{Endpoint: r.URL}
+	}
+	return d
+}

@@ -1,0 +1,61 @@
+package ordercloud
+
+import "latchkey/storage"
+
+func (a *API) deliveryConfigRoutes() []route {
+	store := a.cfg.Stores.DeliveryConfigs
+	return collection[DeliveryConfig, storage.DeliveryConfig]{
+		object: "DeliveryConfig", path: "/v1/integrations/deliveryconfig", param: "deliveryConfigID",
+		admin:  []string{"DeliveryConfigAdmin"},
+		fields: text("ID", "Name").with("Enabled", "Enabled", otherField),
+		search: []string{"ID", "Name"},
+		list: func(c *call, q storage.Query) (storage.Page[storage.DeliveryConfig], error) {
+			return store.ListDeliveryConfigs(c.Context(), q)
+		},
+		get: func(c *call, id string) (storage.DeliveryConfig, error) { return store.DeliveryConfig(c.Context(), id) },
+		fresh: func(*call) (storage.DeliveryConfig, error) {
+			return storage.DeliveryConfig{RealmID: storage.DefaultRealmID}, nil
+		},
+		check: a.checkDeliveryConfig,
+		merge: func(_ *call, w DeliveryConfig, r storage.DeliveryConfig) (storage.DeliveryConfig, error) {
+			r = w.ToRecord(r)
+			return r, w.SealSecrets(a.cfg.Sealer, &r)
+		},
+		save: func(c *call, _ DeliveryConfig, r storage.DeliveryConfig) (storage.DeliveryConfig, error) {
+			return store.PutDeliveryConfig(c.Context(), r)
+		},
+		remove: func(c *call, r storage.DeliveryConfig, version int64) error {
+			return store.DeleteDeliveryConfig(c.Context(), r.ID, version)
+		},
+		show:  func(_ *call, r storage.DeliveryConfig) DeliveryConfig { return DeliveryConfigFromRecord(r) },
+		id:    func(w *DeliveryConfig) *string { return &w.ID },
+		newID: a.newID,
+		stamp: func(r *storage.DeliveryConfig) *int64 { return &r.Version },
+		fixed: true, atomic: true,
+	}.routes()
+}
+
+// checkDeliveryConfig finds the faults of what a delivery config is to become.
+// Whoever moves the endpoint gets the tokens that its senders' messages carry.
+func (a *API) checkDeliveryConfig(c *call, w DeliveryConfig, base storage.DeliveryConfig) error {
+	want := w.ToRecord(base)
+	if err := w.Validate("", KeptOf(want)).Err(); err != nil {
+		return err
+	}
+	if want.URL == base.URL {
+		return nil
+	}
+	senders, err := a.cfg.Stores.Senders.Senders(c.Context())
+	if err != nil {
+		return err
+	}
+	for _, s := range senders {
+		if s.DeliveryConfig != want.ID {
+			continue
+		}
+		if err := c.mayServe(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

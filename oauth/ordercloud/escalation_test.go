@@ -1,0 +1,125 @@
+package ordercloud
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+// Whoever receives the messages of admin users can become each of them.
+func TestOnlyFullAccessLetsSendersServeAdmins(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.clientToken("messenger", "back-office", "MessageSenderAdmin", "MessageConfigAssignmentAdmin", "DeliveryConfigAdmin")
+	w.expect(201, "messenger", "POST", senderPath, `{"ID":"own","Name":"n","MessageTypes":["OneTimePassword"],"URL":"https://mine.example","SharedKey":"k"}`)
+	w.refuses(403, "Auth.InsufficientRoles", "messenger", "POST", senderPath+"/assignments", `{"MessageSenderID":"own"}`)
+	if w.sender("own").AllowSeller {
+		t.Error("assigned nevertheless")
+	}
+
+	w.expect(201, "root", "POST", configPath, `{"ID":"d","Name":"D","DeliveryTargets":{"MessageSender":{"Endpoint":"https://d.example","Secret":"s"}}}`)
+	w.expect(201, "root", "POST", senderPath, `{"ID":"theirs","Name":"n","MessageTypes":["OneTimePassword"],"DeliveryConfigID":"d"}`)
+	w.expect(204, "root", "POST", senderPath+"/assignments", `{"MessageSenderID":"theirs"}`)
+	for path, body := range map[string]string{
+		senderPath + "/theirs": `{"URL":"https://mine.example"}`,
+		configPath + "/d":      `{"DeliveryTargets":{"MessageSender":{"Endpoint":"https://mine.example"}}}`,
+	} {
+		w.refuses(403, "Auth.InsufficientRoles", "messenger", "PATCH", path, body)
+		w.expect(200, "root", "PATCH", path, body)
+	}
+	w.expect(204, "messenger", "DELETE", senderPath+"/theirs/assignments", "")
+	w.expect(200, "messenger", "PATCH", senderPath+"/theirs", `{"Name":"m"}`)
+}
+
+// What nobody may change nobody may delete and make anew under its name.
+func TestClientsBeyondTheCallerCannotBeDeleted(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.client("boss", func(c *storage.Client) { c.Roles = []string{roleFullAccess} })
+	w.client("lesser", func(c *storage.Client) { c.Roles = []string{"ApiClientAdmin"} })
+	w.clientToken("registrar", "lesser", "ApiClientAdmin")
+	w.refuses(403, "Auth.InsufficientRoles", "registrar", "DELETE", "/v1/apiclients/BOSS", "")
+	w.expect(200, "root", "GET", "/v1/apiclients/boss", "")
+	w.expect(204, "registrar", "DELETE", "/v1/apiclients/lesser", "")
+	w.expect(204, "root", "DELETE", "/v1/apiclients/boss", "")
+}
+
+// A client that the command line made says no duration for anonymous tokens.
+// Somebody in a hurry must be able to switch it off.
+func TestEveryClientCanBePatched(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	_, err := w.store.PutClient(w.ctx, storage.Client{
+		ID: "cli", Name: "cli", Active: true, ProfileID: storage.DefaultProfileID, Roles: []string{roleFullAccess},
+		GrantTypes: []string{"client_credentials"}, AccessTokenTTL: 10 * time.Minute,
+	})
+	w.must(err)
+	w.expect(200, "root", "PATCH", "/v1/apiclients/cli", `{"Active":false}`)
+	if c, err := w.store.Client(w.ctx, "cli"); err != nil || c.Active {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// A merge patch of many levels would cost the square of their number.
+func TestDeepBodiesAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.settle()
+	w.userToken("ann", "shop", "ann", "MeAdmin")
+	nested := func(n int) string { return `{"xp":` + strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) + "}" }
+	began := time.Now()
+	w.refuses(400, "Request.InvalidRequestBody", "ann", "PATCH", "/v1/me", nested(9_000))
+	w.refuses(400, "Request.InvalidRequestBody", "ann", "PATCH", "/v1/me", `{"xp":`+strings.Repeat("[", 200_000))
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("took %v", took)
+	}
+	w.refuses(400, "ValidationFailure", "ann", "PATCH", "/v1/me", nested(maxXPDepth+1))
+	w.expect(200, "ann", "PATCH", "/v1/me", nested(maxXPDepth))
+	w.expect(200, "ann", "PATCH", "/v1/me", `{"FirstName":"\"[[[[{{{{\\","xp":{"a":"`+strings.Repeat("[{", 100)+`"}}`)
+}
+
+// Whoever reads what came to the former address is not let in by it.
+func TestCodesEndWithTheAddress(t *testing.T) {
+	t.Parallel()
+	const path, ann = "/v1/password/reset/", "/v1/buyers/acme/users/ann"
+	w := newTown(t)
+	w.settle()
+	body := `{"ClientID":"shop","Username":"ann","Password":"Another-Horse-8"}`
+	issue := func(text string) {
+		t.Helper()
+		w.verification("ann", "shop", text)
+		l, id := w.login("ann"), "otr_otp_"+text
+		w.must(w.store.AddCodeRequest(w.ctx, storage.CodeRequest{
+			ID: id, Type: storage.MessageOneTimePassword, ClientID: "shop", ProfileID: l.ProfileID, Username: "ann",
+			CreatedAt: w.now(), ExpiresAt: w.now().Add(time.Minute),
+		}))
+		w.must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: id, Now: w.now(), Codes: []storage.IssuedCode{{
+			LoginID: l.ID, Code: storage.Code{
+				ID: "otc_" + text, RequestID: id, ClientID: "shop", Purpose: storage.PurposeSignIn,
+				Digest: w.codes.Digest(l.ID, "12345678"), ExpiresAt: w.now().Add(time.Minute),
+			},
+		}}}))
+	}
+	has := func(want bool) {
+		t.Helper()
+		code := w.login("ann").Code
+		if live := code.Live(w.now()); live != want {
+			t.Errorf("one-time password lives: %v, want %v", live, want)
+		}
+	}
+
+	issue("first")
+	w.expect(200, "root", "PATCH", ann, `{"LastName":"Other","Email":"ANN@example.com"}`)
+	has(true)
+	w.expect(200, "root", "PATCH", ann, `{"Email":"ann@elsewhere.example"}`)
+	has(false)
+	w.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", path+"first", body)
+
+	w.expect(200, "root", "PATCH", ann, `{"Phone":"+491"}`) // nothing was ever sent to none
+	issue("second")
+	w.expect(200, "root", "PATCH", ann, `{"Phone":"+492"}`)
+	has(false)
+	w.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", path+"second", body)
+}

@@ -1,0 +1,109 @@
+package ordercloud
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// No route tells or changes anything of another party's, whatever the roles.
+func TestPeopleAreIsolated(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.settle()
+	w.expect(201, "root", "POST", "/v1/suppliers", `{"ID":"jones","Name":"jones Ltd"}`)
+	w.expect(201, "root", "POST", "/v1/suppliers/jones/users", `{"ID":"joe","Username":"joe"}`)
+	for token, name := range map[string]string{"gus": "gus", "sue": "sue", "joe": "joe", "ann": "ann"} {
+		w.userToken(token, "shop", name, roleFullAccess)
+	}
+	w.userToken("ann-without-roles", "shop", "ann")
+	w.userToken("sue-without-roles", "shop", "sue")
+	w.clientToken("public-client", "shop")
+
+	api, err := New(w.config)
+	w.must(err)
+	targets := strings.NewReplacer("{buyerID}", "acme", "{supplierID}", "smith")
+	foreign := []string{"First-", "@example.com", " Ltd", `"acme"`, `"smith"`, "ada"}
+	before := w.everybody()
+	tried := 0
+	for _, of := range [][]route{api.buyerRoutes(), api.supplierRoutes(), api.userRoutes()} {
+		for _, r := range of {
+			intruders := []string{"gus", "joe", "public-client"}
+			victim := "ada"
+			switch {
+			case strings.Contains(r.Path, "/buyers"):
+				intruders, victim = append(intruders, "sue", "ann-without-roles"), "ann"
+			case strings.Contains(r.Path, "/suppliers"):
+				intruders, victim = append(intruders, "ann", "sue-without-roles"), "sue"
+			default:
+				intruders = append(intruders, "ann", "sue")
+			}
+			path := strings.ReplaceAll(targets.Replace(r.Path), "{userID}", victim)
+			for _, token := range intruders {
+				tried++
+				a := w.call(token, r.Method, path, `{"ID":"evil","Name":"evil"}`)
+				if a.status != http.StatusForbidden && a.status != http.StatusNotFound {
+					t.Errorf("%s: %s %s: %d %s", token, r.Method, path, a.status, a.body)
+				}
+				shown := strings.ReplaceAll(a.body, `"ObjectID":"`+targets.Replace("{buyerID}")+`"`, "") // as in the path
+				shown = strings.ReplaceAll(shown, `"ObjectID":"`+targets.Replace("{supplierID}")+`"`, "")
+				for _, text := range foreign {
+					if strings.Contains(shown, text) {
+						t.Errorf("%s: %s %s tells %q: %s", token, r.Method, path, text, a.body)
+					}
+				}
+			}
+			for _, token := range []string{"", "nonsense"} {
+				if a := w.call(token, r.Method, path, "{}"); a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") == "" {
+					t.Errorf("token %q: %s %s: %d %v", token, r.Method, path, a.status, a.header)
+				}
+			}
+		}
+	}
+	if tried < 100 {
+		t.Errorf("only %d attempts", tried)
+	}
+	if after := w.everybody(); after != before {
+		t.Errorf("before %s\nafter %s", before, after)
+	}
+}
+
+// everybody is what an administrator sees.
+func (w *town) everybody() string {
+	w.t.Helper()
+	var all strings.Builder
+	for _, path := range []string{
+		"/v1/buyers", "/v1/suppliers", "/v1/adminusers", "/v1/buyers/acme/users", "/v1/buyers/globex/users", "/v1/suppliers/smith/users",
+	} {
+		all.WriteString(w.expect(200, "root", "GET", path, "").body)
+	}
+	return all.String()
+}
+
+// A user of one company does not reach another's by its own company's paths, nor
+// by lists.
+func TestOwnPathsStayOwn(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.settle()
+	w.userToken("gus", "shop", "gus", roleFullAccess)
+	for _, path := range []string{"/v1/buyers/globex/users/ann", "/v1/buyers/globex/users/sue", "/v1/buyers/globex/users/ada"} {
+		w.refuses(404, "NotFound", "gus", "GET", path, "")
+		w.refuses(404, "NotFound", "gus", "DELETE", path, "")
+		w.refuses(404, "NotFound", "gus", "DELETE", path+"/tokens", "")
+	}
+	for _, query := range []string{"", "?search=ann", "?sortBy=Email", "?ID=ann|gus|sue"} {
+		a := w.expect(200, "gus", "GET", "/v1/buyers/globex/users"+query, "")
+		if strings.Contains(a.body, "ann") || strings.Contains(a.body, "sue") || strings.Contains(a.body, "ada") {
+			t.Errorf("%s: %s", query, a.body)
+		}
+	}
+	for _, query := range []string{"?AccountUID=x", "?UID=x", "?PasswordHash=x", "?sortBy=AccountUID", "?search=x&searchOn=PasswordHash"} {
+		w.refuses(400, "ValidationFailure", "gus", "GET", "/v1/buyers/globex/users"+query, "")
+	}
+	w.expect(200, "gus", "GET", "/v1/buyers/globex", "")
+	w.refuses(404, "NotFound", "gus", "GET", "/v1/buyers/acme", "")
+	w.refuses(404, "NotFound", "gus", "GET", "/v1/suppliers/globex", "")
+	w.refuses(403, "Auth.InsufficientRoles", "gus", "PATCH", "/v1/buyers/globex", `{"Name":"x"}`)
+	w.refuses(403, "Auth.InsufficientRoles", "gus", "GET", "/v1/buyers", "")
+}

@@ -1,0 +1,327 @@
+package ordercloud
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"latchkey/oauth/openapi"
+	"latchkey/storage"
+)
+
+const (
+	defaultPageSize = 20
+	maxPageSize     = 100
+	maxPage         = 1_000_000
+	maxFilters      = 20
+	maxAlternatives = 50 // of one filter
+)
+
+// List is a page of a collection.
+type List[W any] struct {
+	Meta  Meta
+	Items []W
+}
+
+// Meta says which part of the collection a page is. ItemRange counts from 1.
+type Meta struct {
+	Page        int
+	PageSize    int
+	TotalCount  int
+	TotalPages  int
+	ItemRange   [2]int
+	NextPageKey *string // always null: pages are asked for by number
+}
+
+// field is a member by which a collection is filtered and sorted.
+type field struct {
+	record string // name in the storage.Query
+	kind   fieldKind
+}
+
+type fieldKind int
+
+const (
+	textField fieldKind = iota
+	otherField
+	timeField
+	minutesField // a duration, on the wire a number
+)
+
+// fields maps the members of a shape to what the store calls them.
+type fields map[string]field
+
+// text and others return fields whose record names are the wire's.
+func text(names ...string) fields { return namedFields(textField, names) }
+
+func namedFields(kind fieldKind, names []string) fields {
+	f := fields{}
+	for _, n := range names {
+		f[n] = field{record: n, kind: kind}
+	}
+	return f
+}
+
+// with returns f with a further field.
+func (f fields) with(name, record string, kind fieldKind) fields {
+	f[name] = field{record: record, kind: kind}
+	return f
+}
+
+// names are the fields in order, for messages.
+func (f fields) names() []string {
+	names := make([]string, 0, len(f))
+	for n := range f {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// find returns the field that the wire calls name, without regard to the case
+// of its letters; xp.… names a member of the administrator's own data.
+func (f fields) find(name string) (field, bool) {
+	if path, ok := strings.CutPrefix(name, "xp."); ok {
+		_, has := f["xp"]
+		return field{record: "XP." + path, kind: textField}, has && path != ""
+	}
+	for n, found := range f {
+		if strings.EqualFold(n, name) && n != "xp" {
+			return found, true
+		}
+	}
+	return field{}, false
+}
+
+// listParameters are those that every list takes besides filters.
+func listParameters() []openapi.Parameter {
+	return []openapi.Parameter{
+		{Name: "search", About: "Text that one of the fields of searchOn contains"},
+		{Name: "searchOn", About: "Fields to search, separated by commas"},
+		{Name: "sortBy", About: "Fields to sort by, separated by commas; ! before one sorts downwards"},
+		{Name: "page", About: "Number of the page, from 1", Type: "integer"},
+		{Name: "pageSize", About: "Items on a page, 1 to 100", Type: "integer"},
+	}
+}
+
+// query translates the parameters of a list (contract section 8). Every
+// parameter that is none of the documented ones filters by the field of that
+// name.
+func (c *call) query(f fields, searched []string) (storage.Query, int, error) {
+	values, err := url.ParseQuery(c.URL.RawQuery)
+	if err != nil {
+		return storage.Query{}, 0, Faults{{Problem: "the query of the URL is malformed"}}
+	}
+	return queryOf(values, f, searched)
+}
+
+func queryOf(values url.Values, f fields, searched []string) (storage.Query, int, error) {
+	if !plain(values) {
+		return storage.Query{}, 0, Faults{{Problem: "the query of the URL has control characters"}}
+	}
+	page, err := number(values.Get("page"), "page", 1, maxPage, 1)
+	if err != nil {
+		return storage.Query{}, 0, err
+	}
+	size, err := number(values.Get("pageSize"), "pageSize", 1, maxPageSize, defaultPageSize)
+	if err != nil {
+		return storage.Query{}, 0, err
+	}
+	q := storage.Query{Offset: (page - 1) * size, Limit: size}
+	if q.Sort, err = order(values.Get("sortBy"), f); err != nil {
+		return q, 0, err
+	}
+	if search := values.Get("search"); search != "" {
+		condition, err := searchFor(search, values.Get("searchOn"), f, searched)
+		if err != nil {
+			return q, 0, err
+		}
+		q.Where = append(q.Where, condition)
+	}
+	for _, name := range []string{"page", "pageSize", "sortBy", "search", "searchOn", "searchType"} {
+		values.Del(name)
+	}
+	filters, err := filter(values, f)
+	q.Where = append(q.Where, filters...)
+	return q, page, err
+}
+
+// plain tells whether the parameters are text that records can have.
+func plain(values url.Values) bool {
+	for name, texts := range values {
+		for _, text := range append([]string{name}, texts...) {
+			if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func number(text, name string, low, high, otherwise int) (int, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < low || n > high {
+		return 0, Faults{{Path: name, Problem: "must be a whole number between " + strconv.Itoa(low) + " and " + strconv.Itoa(high)}}
+	}
+	return n, nil
+}
+
+// order reads sortBy: names separated by commas, "!" before one for descending.
+func order(sortBy string, f fields) ([]storage.Order, error) {
+	var sorted []storage.Order
+	for name := range strings.SplitSeq(sortBy, ",") {
+		name, descending := strings.CutPrefix(strings.TrimSpace(name), "!")
+		if name == "" {
+			continue
+		}
+		found, ok := f.find(name)
+		if !ok {
+			return nil, unknownField("sortBy", name, f)
+		}
+		sorted = append(sorted, storage.Order{Field: found.record, Descending: descending})
+	}
+	return sorted, nil
+}
+
+func unknownField(parameter, name string, f fields) error {
+	return Faults{{Path: parameter, Problem: strconv.Quote(printable(name)) + " is none of " + strings.Join(f.names(), ", ")}}
+}
+
+// searchFor looks for text in the fields of on, or in those that the collection
+// is searched by.
+func searchFor(text, on string, f fields, searched []string) (storage.Condition, error) {
+	if on != "" {
+		searched = strings.Split(on, ",")
+	}
+	condition := storage.Condition{Tests: []storage.Test{{Op: storage.OpLikeFold, Value: "*" + strings.Trim(text, "*") + "*"}}}
+	for _, name := range searched {
+		found, ok := f.find(strings.TrimSpace(name))
+		if !ok || found.kind != textField {
+			return condition, unknownField("searchOn", name, f)
+		}
+		condition.Fields = append(condition.Fields, found.record)
+	}
+	return condition, nil
+}
+
+// filter reads the remaining parameters.
+func filter(values map[string][]string, f fields) ([]storage.Condition, error) {
+	if len(values) > maxFilters {
+		return nil, Faults{{Path: "", Problem: "at most " + strconv.Itoa(maxFilters) + " filters"}}
+	}
+	var all []storage.Condition
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		found, ok := f.find(name)
+		if !ok {
+			return nil, unknownField(printable(name), name, f)
+		}
+		for _, text := range values[name] {
+			conditions, err := found.conditions(name, text)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, conditions...)
+		}
+	}
+	return all, nil
+}
+
+// conditions reads one filter: alternatives separated by "|", each with an
+// operator before and asterisks for any text. Negated alternatives all hold
+// together: a value other than a and other than b.
+func (f field) conditions(name, text string) ([]storage.Condition, error) {
+	alternatives := strings.Split(text, "|")
+	if len(alternatives) > maxAlternatives {
+		return nil, Faults{{Path: printable(name), Problem: "at most " + strconv.Itoa(maxAlternatives) + " alternatives"}}
+	}
+	var all []storage.Condition
+	either := storage.Condition{Fields: []string{f.record}}
+	for _, alternative := range alternatives {
+		test, err := f.test(name, alternative)
+		switch {
+		case err != nil:
+			return nil, err
+		case test.Not:
+			all = append(all, storage.Condition{Fields: []string{f.record}, Tests: []storage.Test{test}})
+		default:
+			either.Tests = append(either.Tests, test)
+		}
+	}
+	if len(either.Tests) > 0 {
+		all = append(all, either)
+	}
+	return all, nil
+}
+
+func (f field) test(name, text string) (storage.Test, error) {
+	test := storage.Test{Op: storage.OpEqual}
+	text, test.Not = strings.CutPrefix(text, "!")
+	if text == "*" { // any value at all
+		return storage.Test{Op: storage.OpEmpty, Not: !test.Not}, nil
+	}
+	for _, operator := range []struct {
+		sign string
+		op   storage.Op
+	}{
+		{">=", storage.OpGreaterOrEqual}, {"<=", storage.OpLessOrEqual}, {">", storage.OpGreater}, {"<", storage.OpLess},
+	} {
+		if rest, ok := strings.CutPrefix(text, operator.sign); ok && test.Op == storage.OpEqual {
+			text, test.Op = rest, operator.op
+		}
+	}
+	if test.Op == storage.OpEqual && f.kind == textField {
+		test.Op = storage.OpEqualFold
+		if strings.Contains(text, "*") {
+			test.Op = storage.OpLikeFold
+		}
+	}
+	var err error
+	switch f.kind {
+	case timeField:
+		if text, err = parseTime(text); err != nil {
+			return test, Faults{{Path: printable(name), Problem: "must be a date or a time of RFC 3339"}}
+		}
+	case minutesField:
+		if _, err := strconv.ParseUint(text, 10, 31); err != nil {
+			return test, Faults{{Path: printable(name), Problem: "must be a whole number"}}
+		}
+		text += "m"
+	case textField, otherField:
+	}
+	test.Value = text
+	return test, nil
+}
+
+// parseTime takes a time of RFC 3339, or a day for its first moment in UTC.
+func parseTime(text string) (string, error) {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		at, err = time.Parse(time.DateOnly, text)
+	}
+	return at.UTC().Format(time.RFC3339Nano), err
+}
+
+// listOf answers a page.
+func listOf[R, W any](page int, q storage.Query, found storage.Page[R], show func(R) W) reply {
+	items := make([]W, 0, len(found.Items))
+	for _, r := range found.Items {
+		items = append(items, show(r))
+	}
+	meta := Meta{
+		Page: page, PageSize: q.Limit, TotalCount: found.Total,
+		TotalPages: (found.Total + q.Limit - 1) / q.Limit,
+	}
+	if len(items) > 0 {
+		meta.ItemRange = [2]int{q.Offset + 1, q.Offset + len(items)}
+	}
+	return reply{status: http.StatusOK, body: List[W]{Meta: meta, Items: items}}
+}

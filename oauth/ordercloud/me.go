@@ -1,0 +1,270 @@
+package ordercloud
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"latchkey/oauth"
+	"latchkey/oauth/openapi"
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// MeUser is a user as it sees itself. All but its names, its e-mail address,
+// its phone number, its password and its own data is read only.
+type MeUser struct {
+	ID            string
+	Username      string
+	Password      *string `json:",omitempty"` // write only
+	FirstName     string
+	LastName      string
+	Email         string
+	Phone         *string
+	TermsAccepted *string // taken and not kept
+	Active        *bool
+	XP            json.RawMessage `json:"xp"`
+
+	CompanyID           *string
+	AvailableRoles      []string
+	Locale              json.RawMessage // not known here
+	DateCreated         *time.Time
+	LastActive          *time.Time // not known here
+	PasswordLastSetDate *time.Time
+
+	Buyer    *MeBuyer // of a buyer's user, as the following of others
+	Supplier *MeSupplier
+	Seller   *MeSeller
+
+	PasswordProfileID *string `json:",omitempty"` // extra
+}
+
+// MeBuyer is the buyer that a user belongs to.
+type MeBuyer struct {
+	ID               string
+	DefaultCatalogID *string // of catalogs, which do not exist here
+}
+
+// MeSupplier is the supplier that a user belongs to.
+type MeSupplier struct{ ID string }
+
+// MeSeller is the marketplace that an admin user belongs to.
+type MeSeller struct{ ID string }
+
+// TokenPasswordReset is the new password of whoever holds the token.
+type TokenPasswordReset struct{ NewPassword string }
+
+var (
+	errNoUser    = refuse(http.StatusForbidden, "Auth.UserRequired", "The access token stands for an API client, not for a user.")
+	errAnonymous = refuse(http.StatusForbidden, "Auth.AnonymousUser", "The user that everybody may be can only be changed by an administrator.")
+)
+
+func (a *API) meRoutes() []route {
+	operation := func(method, path, verb, summary string, roles ...string) openapi.Operation {
+		return openapi.Operation{
+			Method: method, Path: path, ID: "me." + verb, Tag: "Me", Summary: summary, Roles: roles,
+			Answers: map[int]any{http.StatusNoContent: nil}, Refuses: []int{http.StatusForbidden},
+		}
+	}
+	get := operation(http.MethodGet, "/v1/me", "Get", "Get the user that the token stands for")
+	get.Answers = map[int]any{http.StatusOK: MeUser{}}
+	put := operation(http.MethodPut, "/v1/me", "Save", "Replace what the user may change about itself", "MeAdmin")
+	put.Body, put.Answers, put.Refuses = MeUser{}, get.Answers, []int{400, 403, 409, 412}
+	put.Headers = []openapi.Parameter{{Name: "If-Match", About: "Entity tag that the object must still have"}}
+	patch := put
+	patch.Method, patch.ID, patch.Summary, patch.Partial = http.MethodPatch, "me.Patch", "Change what the user may change about itself", true
+	password := operation(http.MethodPost, "/v1/me/password", "ResetPassword", "Set the user's password, which ends its other sessions", rolePasswordReset)
+	password.Body, password.Refuses = TokenPasswordReset{}, []int{400, 403}
+	tokens := operation(http.MethodDelete, "/v1/me/tokens", "RevokeTokens", "Revoke all tokens of the user, this one included")
+	return []route{
+		{Operation: get, who: everyUser, serve: a.asMe(func(k me, c *call) (reply, error) { return k.serveGet(c) })},
+		{Operation: put, who: everyUser, serve: a.asOneself(func(k me, c *call) (reply, error) { return k.servePut(c) })},
+		{Operation: patch, who: everyUser, serve: a.asOneself(func(k me, c *call) (reply, error) { return k.servePatch(c) })},
+		{Operation: password, who: everyUser, serve: a.asOneself(a.serveOwnPassword)},
+		{Operation: tokens, who: everyUser, serve: a.asOneself(a.serveOwnTokens)},
+	}
+}
+
+// me is the collection of one: the user who calls.
+type me = collection[MeUser, person]
+
+// asMe serves a user what is its own. A client that acts for itself has nothing
+// there.
+func (a *API) asMe(serve func(me, *call) (reply, error)) func(*call) (reply, error) {
+	return func(c *call) (reply, error) {
+		if c.caller.Principal == nil {
+			return reply{}, errNoUser
+		}
+		return serve(a.meOf(c), c)
+	}
+}
+
+// asOneself is asMe for what only the user itself may do: not everybody who
+// shops as the user of a client that asks nobody who he is.
+func (a *API) asOneself(serve func(me, *call) (reply, error)) func(*call) (reply, error) {
+	return a.asMe(func(k me, c *call) (reply, error) {
+		client, user := c.caller.Client, c.caller.Principal
+		shared := client.AnonymousBuyer && otp.NormalizeUsername(client.DefaultContextUser) == user.Login.UsernameKey
+		if shared && len(c.caller.AMR) == 0 {
+			return reply{}, errAnonymous
+		}
+		return serve(k, c)
+	})
+}
+
+func (a *API) meOf(c *call) me {
+	u := c.caller.Principal.User
+	return me{
+		object: userObject(u.Kind),
+		get:    func(c *call, _ string) (person, error) { return a.self(c) },
+		check:  a.checkMe,
+		merge:  a.mergeMe,
+		save:   a.saveMe,
+		show:   func(_ *call, p person) MeUser { return p.asMe() },
+		id:     func(w *MeUser) *string { return &w.ID },
+		stamp:  func(p *person) *int64 { return &p.version },
+		named:  func(c *call, _ string) string { return ownName(c) },
+		fixed:  true,
+	}
+}
+
+// userObject is what errors and audit events call a user of the kind.
+func userObject(kind storage.UserKind) string {
+	switch kind {
+	case storage.Supplier:
+		return "SupplierUser"
+	case storage.Admin:
+		return "AdminUser"
+	case storage.Buyer:
+	}
+	return "User"
+}
+
+// ownName is how audit events call the caller.
+func ownName(c *call) string {
+	p := c.caller.Principal
+	if p.Account.ID == "" {
+		return p.User.ID
+	}
+	return p.Account.ID + "/" + p.User.ID
+}
+
+// self reads the caller, with the login that it has signed in with.
+func (a *API) self(c *call) (person, error) {
+	p := c.caller.Principal
+	user, err := a.cfg.Stores.Users.UserByUID(c.Context(), p.User.UID)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = oauth.ErrInvalidToken // deleted since the token was looked at
+	}
+	if err != nil {
+		return person{}, err
+	}
+	logins, err := a.cfg.Stores.Logins.LoginsOfUser(c.Context(), user.UID)
+	if err != nil {
+		return person{}, err
+	}
+	for _, l := range logins {
+		if l.ID == p.Login.ID {
+			of := storage.UserLogin{User: user, Login: l}
+			return person{UserLogin: of, company: p.Account, principal: p, version: versionOf(of)}, nil
+		}
+	}
+	return person{}, oauth.ErrInvalidToken
+}
+
+// asMe returns the person as the wire shows itself.
+func (p person) asMe() MeUser {
+	u := p.shown()
+	m := MeUser{
+		ID: u.ID, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, Email: u.Email,
+		Phone: u.Phone, Active: u.Active, XP: u.XP, CompanyID: u.CompanyID, AvailableRoles: u.AvailableRoles,
+		DateCreated: u.DateCreated, PasswordLastSetDate: u.PasswordLastSetDate, PasswordProfileID: u.PasswordProfileID,
+	}
+	switch {
+	case p.User.Kind == storage.Admin:
+		m.Seller = &MeSeller{ID: p.User.RealmID}
+	case p.company.ID == "": // a member of accounts, but of none in particular
+	case p.User.Kind == storage.Supplier:
+		m.Supplier = &MeSupplier{ID: p.company.ID}
+	default:
+		m.Buyer = &MeBuyer{ID: p.company.ID}
+	}
+	return m
+}
+
+// user returns what the shape says as an administrator would say it.
+func (m MeUser) user(active bool) User {
+	return User{
+		ID: m.ID, Username: m.Username, Password: m.Password, FirstName: m.FirstName, LastName: m.LastName,
+		Email: m.Email, Phone: m.Phone, Active: &active, XP: m.XP, PasswordProfileID: m.PasswordProfileID,
+	}
+}
+
+func (a *API) checkMe(c *call, w MeUser, p person) error {
+	if w.Active != nil && *w.Active != p.User.Active {
+		return Faults{{Path: "Active", Problem: "cannot be changed by the user"}}
+	}
+	return a.checkUser(c, w.user(p.User.Active), p)
+}
+
+func (a *API) mergeMe(c *call, w MeUser, p person) (person, error) {
+	given := w.user(p.User.Active)
+	profile := p.Login.ProfileID
+	p.User, p.Login = given.ToRecord(p.User), given.ToLogin(p.Login)
+	p.Login.ProfileID = profile
+	if w.Password == nil {
+		return p, nil
+	}
+	if !mayChoosePassword(c.caller) {
+		return p, insufficientRoles([]string{rolePasswordReset}, c.caller.Roles)
+	}
+	change, err := a.cfg.Passwords.PrepareOwn(c.Context(), p.principal, *w.Password)
+	p.password = &change
+	return p, passwordRefusal(err)
+}
+
+// mayChoosePassword tells whether the user signed in with the permanent password
+// or was let renew it. A one-time password alone does neither.
+func mayChoosePassword(c *oauth.Caller) bool {
+	return slices.Contains(c.AMR, "pwd") || c.Has(rolePasswordReset)
+}
+
+func (a *API) saveMe(c *call, w MeUser, p person) (person, error) {
+	stored, err := a.changeUser(c, p)
+	if err != nil {
+		return p, err
+	}
+	if w.Password != nil {
+		a.record(c, "password.changed", userObject(p.User.Kind)+"/"+ownName(c))
+	}
+	p.UserLogin, p.version, p.password = stored, versionOf(stored), nil
+	return p, nil
+}
+
+func (a *API) serveOwnPassword(_ me, c *call) (reply, error) {
+	var w TokenPasswordReset
+	if err := c.read(&w); err != nil {
+		return reply{}, err
+	}
+	var faults check
+	faults.newPassword("NewPassword", w.NewPassword)
+	err := faults.faults.Err()
+	if err == nil {
+		err = a.cfg.Passwords.Change(c.Context(), c.caller.Principal, w.NewPassword)
+	}
+	if errors.Is(err, storage.ErrRefused) {
+		err = oauth.ErrInvalidToken // the login was disabled since the token was looked at
+	}
+	return reply{status: http.StatusNoContent}, passwordRefusal(err)
+}
+
+func (a *API) serveOwnTokens(k me, c *call) (reply, error) {
+	err := a.cfg.Stores.Logins.RevokeUserTokens(c.Context(), c.caller.Principal.User.UID, a.cfg.Now().UTC())
+	if err == nil {
+		a.record(c, strings.ToLower(k.object)+".tokens_revoked", k.object+"/"+ownName(c))
+	}
+	return reply{status: http.StatusNoContent}, err
+}

@@ -1,0 +1,253 @@
+package ordercloud
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"latchkey/oauth/openapi"
+	"latchkey/storage"
+)
+
+var errListeners = refuse(http.StatusBadRequest, "NotSupported", "Messages are copied to nobody here: CC listeners are not supported.")
+
+func (a *API) senderRoutes() []route {
+	store := a.cfg.Stores.Senders
+	return append(collection[MessageSender, storage.Sender]{
+		object: "MessageSender", path: "/v1/messagesenders", param: "messageSenderID",
+		admin: []string{"MessageSenderAdmin"}, reader: []string{"MessageSenderReader"},
+		fields: text("ID", "Name", "Description", "URL", "Kind").
+			with("DeliveryConfigID", "DeliveryConfig", textField).with("xp", "XP", textField).
+			with("Active", "Active", otherField).with("AllowAllBuyers", "AllowAllBuyers", otherField),
+		search: []string{"ID", "Name", "Description"},
+		list: func(c *call, q storage.Query) (storage.Page[storage.Sender], error) {
+			ours := storage.Test{Op: storage.OpEqual, Value: string(storage.ElasticPathDialect), Not: true}
+			q.Where = append(q.Where, storage.Condition{Fields: []string{"Dialect"}, Tests: []storage.Test{ours}})
+			return store.ListSenders(c.Context(), q)
+		},
+		get: a.sender,
+		fresh: func(*call) (storage.Sender, error) {
+			return storage.Sender{RealmID: storage.DefaultRealmID}, nil
+		},
+		check: a.checkSender,
+		merge: func(_ *call, w MessageSender, r storage.Sender) (storage.Sender, error) {
+			r = w.ToRecord(r)
+			_, err := w.SealSecrets(a.cfg.Sealer, &r)
+			return r, err
+		},
+		save: func(c *call, _ MessageSender, r storage.Sender) (storage.Sender, error) {
+			return store.PutSender(c.Context(), r)
+		},
+		remove: func(c *call, r storage.Sender, version int64) error {
+			return store.DeleteSender(c.Context(), r.ID, version)
+		},
+		show:  func(_ *call, r storage.Sender) MessageSender { return MessageSenderFromRecord(r) },
+		id:    func(w *MessageSender) *string { return &w.ID },
+		newID: a.newID,
+		stamp: func(r *storage.Sender) *int64 { return &r.Version },
+		fixed: true, atomic: true,
+	}.routes(), a.senderAssignmentRoutes()...)
+}
+
+// sender finds a sender of this dialect.
+func (a *API) sender(c *call, id string) (storage.Sender, error) {
+	found, err := a.cfg.Stores.Senders.Sender(c.Context(), id)
+	if err == nil && found.Dialect != storage.OrderCloudDialect {
+		return storage.Sender{}, storage.ErrNotFound
+	}
+	return found, err
+}
+
+// checkSender finds the faults of what a sender is to become. Whoever says where
+// its messages go gets the tokens in them.
+func (a *API) checkSender(c *call, w MessageSender, base storage.Sender) error {
+	want := w.ToRecord(base)
+	if err := w.Validate("", KeptIn(want)).Err(); err != nil {
+		return err
+	}
+	if want.DeliveryConfig != "" {
+		_, err := a.cfg.Stores.DeliveryConfigs.DeliveryConfig(c.Context(), want.DeliveryConfig)
+		if errors.Is(err, storage.ErrNotFound) {
+			return notFound("DeliveryConfig", want.DeliveryConfig)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return c.mayServe(want)
+}
+
+// mayServe refuses a caller who would send the codes and tokens of people
+// somewhere that have roles which the caller does not have: those that the
+// sender adds and, of one that serves the seller's side, any.
+func (c *call) mayServe(s storage.Sender) error {
+	if s.AllowSeller {
+		return c.mayGrant([]string{roleFullAccess})
+	}
+	return c.mayGrant(s.ElevatedRoles)
+}
+
+// senderAssignmentRoutes say whom a sender serves.
+func (a *API) senderAssignmentRoutes() []route {
+	const path, listeners = "/v1/messagesenders/assignments", "/v1/messagesenders/CCListenerAssignments"
+	admin := []string{"MessageSenderAdmin", "MessageConfigAssignmentAdmin"}
+	read := []string{"MessageSenderAdmin", "MessageConfigAssignmentAdmin", "MessageSenderReader"}
+	operation := func(method, path, id, summary string, roles []string, refuses ...int) openapi.Operation {
+		return openapi.Operation{
+			Method: method, Path: path, ID: "messagesenders." + id, Tag: "MessageSenderAssignment",
+			Summary: summary, Roles: roles, Refuses: refuses, Answers: map[int]any{http.StatusNoContent: nil},
+		}
+	}
+	list := operation(http.MethodGet, path, "assignments.List", "List whom senders serve", read, 400)
+	list.Query, list.Answers = listParameters(), map[int]any{http.StatusOK: List[MessageSenderAssignment]{}}
+	create := operation(http.MethodPost, path, "assignments.Save", "Let a sender serve the users of a company or the admin users", admin, 400, 404)
+	create.Body = MessageSenderAssignment{}
+	remove := operation(http.MethodDelete, "/v1/messagesenders/{messageSenderID}/assignments", "assignments.Delete", "Let a sender no longer serve a party", admin, 400, 404)
+	remove.Query = partyParameters()
+	copies := operation(http.MethodGet, listeners, "CCListenerAssignments.List", "List who gets copies of messages: nobody", read, 400)
+	copies.Query, copies.Answers = listParameters(), map[int]any{http.StatusOK: List[MessageSenderAssignment]{}}
+	copyTo := operation(http.MethodPost, listeners, "CCListenerAssignments.Save", "Not supported", admin, 400)
+	copyTo.Answers = nil
+	return []route{
+		{Operation: list, serve: a.listSenderAssignments},
+		{Operation: create, serve: a.assignSender},
+		{Operation: remove, serve: a.unassignSender},
+		{Operation: copies, serve: listListeners},
+		{Operation: copyTo, serve: func(*call) (reply, error) { return reply{}, errListeners }},
+	}
+}
+
+func listListeners(c *call) (reply, error) {
+	q, page, err := c.query(senderAssignmentFields(), nil)
+	return listOf(page, q, storage.Page[MessageSenderAssignment]{}, func(w MessageSenderAssignment) MessageSenderAssignment { return w }), err
+}
+
+func senderAssignmentFields() fields { return text("MessageSenderID", "BuyerID", "SupplierID") }
+
+func (a *API) listSenderAssignments(c *call) (reply, error) {
+	q, page, err := c.query(senderAssignmentFields(), []string{"MessageSenderID", "BuyerID", "SupplierID"})
+	if err != nil {
+		return reply{}, err
+	}
+	senders, err := a.cfg.Stores.Senders.Senders(c.Context())
+	if err != nil {
+		return reply{}, err
+	}
+	var uids []string
+	for i := range senders {
+		uids = append(uids, senders[i].AccountUIDs...)
+	}
+	accounts, err := a.accountsByUID(c, uids)
+	if err != nil {
+		return reply{}, err
+	}
+	if len(q.Sort) == 0 {
+		q.Sort = []storage.Order{{Field: "MessageSenderID"}, {Field: "BuyerID"}, {Field: "SupplierID"}}
+	}
+	found := ask(q, senderAssignments(senders, accounts), func(w MessageSenderAssignment, field string) string {
+		return map[string]string{
+			"MessageSenderID": w.MessageSenderID, "BuyerID": orDefault(w.BuyerID, ""), "SupplierID": orDefault(w.SupplierID, ""),
+		}[field]
+	})
+	return listOf(page, q, found, func(w MessageSenderAssignment) MessageSenderAssignment { return w }), nil
+}
+
+func senderAssignments(senders []storage.Sender, accounts map[string]storage.Account) []MessageSenderAssignment {
+	var all []MessageSenderAssignment
+	for _, s := range senders {
+		if s.Dialect != storage.OrderCloudDialect {
+			continue
+		}
+		if s.AllowSeller {
+			all = append(all, MessageSenderAssignment{MessageSenderID: s.ID})
+		}
+		for _, uid := range s.AccountUIDs {
+			if account, ok := accounts[uid]; ok {
+				w := MessageSenderAssignment{MessageSenderID: s.ID}
+				w.BuyerID, w.SupplierID = partyIDs(account)
+				all = append(all, w)
+			}
+		}
+	}
+	return all
+}
+
+func (a *API) assignSender(c *call) (reply, error) {
+	var w MessageSenderAssignment
+	if err := c.read(&w); err != nil {
+		return reply{}, err
+	}
+	faults := w.Validate("")
+	if w.MessageSenderID == "" {
+		faults.Add("MessageSenderID", "is required")
+	}
+	if err := faults.Err(); err != nil {
+		return reply{}, err
+	}
+	return a.changeServed(c, w, "created", func(s *storage.Sender, accountUID string) error {
+		if accountUID == "" {
+			s.AllowSeller = true
+			return c.mayServe(*s)
+		}
+		s.AccountUIDs = set(s.AccountUIDs, []string{accountUID})
+		return nil
+	})
+}
+
+func (a *API) unassignSender(c *call) (reply, error) {
+	w := MessageSenderAssignment{MessageSenderID: c.PathValue("messageSenderID")}
+	var userID *string
+	w.BuyerID, w.SupplierID, userID, w.UserGroupID = c.queryParty()
+	faults := w.Validate("")
+	if userID != nil {
+		faults.Add("userID", "senders are not assigned to single users")
+	}
+	if err := faults.Err(); err != nil {
+		return reply{}, err
+	}
+	return a.changeServed(c, w, "deleted", func(s *storage.Sender, accountUID string) error {
+		assigned := s.AllowSeller
+		if accountUID != "" {
+			assigned = slices.Contains(s.AccountUIDs, accountUID)
+		}
+		if !assigned {
+			return notFound("MessageSenderAssignment", w.MessageSenderID)
+		}
+		if accountUID == "" {
+			s.AllowSeller = false
+		} else {
+			s.AccountUIDs = without(s.AccountUIDs, accountUID)
+		}
+		return nil
+	})
+}
+
+func (a *API) changeServed(c *call, w MessageSenderAssignment, verb string, change func(s *storage.Sender, accountUID string) error) (reply, error) {
+	object := "MessageSender/" + w.MessageSenderID
+	var company storage.Account
+	err := c.revise(func(c *call) (err error) {
+		if company, err = a.party(c, w.BuyerID, w.SupplierID); err != nil {
+			return err
+		}
+		s, err := a.sender(c, w.MessageSenderID)
+		if errors.Is(err, storage.ErrNotFound) {
+			return notFound("MessageSender", w.MessageSenderID)
+		}
+		if err != nil {
+			return err
+		}
+		if err := change(&s, company.UID); err != nil {
+			return err
+		}
+		_, err = a.cfg.Stores.Senders.PutSender(c.Context(), s)
+		return err
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	if company.UID != "" {
+		object += "/" + objectType(company.Kind) + "/" + company.ID
+	}
+	a.record(c, "messagesenderassignment."+verb, object)
+	return reply{status: http.StatusNoContent}, nil
+}

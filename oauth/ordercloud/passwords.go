@@ -1,0 +1,85 @@
+package ordercloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"latchkey/grants"
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// Passwords sets permanent passwords; *grants.Passwords is one.
+type Passwords interface {
+	// Prepare checks a password that an administrator sets and returns the
+	// change that sets it; nothing is written.
+	Prepare(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error)
+	// PrepareOwn is Prepare for users who change their own.
+	PrepareOwn(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error)
+	// Change sets the password of a signed-in user.
+	Change(ctx context.Context, p *storage.Principal, password string) error
+	// Renew sets a forgotten password by a verification code.
+	Renew(ctx context.Context, c *storage.Client, username, code, password string) error
+}
+
+// Codes takes requests for codes and messages; *otp.Service is one.
+type Codes interface {
+	// Request writes down that somebody wants codes or messages through the
+	// client.
+	Request(ctx context.Context, client storage.Client, r otp.Request) error
+	// Invitation returns the request that invites a user, to be written down
+	// together with it.
+	Invitation(userUID, profileID, url, traceID string) (storage.CodeRequest, error)
+	// Wake makes it look for requests at once.
+	Wake()
+}
+
+var (
+	errVerification = refuse(http.StatusBadRequest, "PasswordReset.InvalidVerification", "Incorrect verification code or username.")
+	errReused       = refuse(http.StatusBadRequest, "PasswordReset.CannotReusePassword", "The password was used before.")
+	errTooSoon      = refuse(http.StatusBadRequest, "PasswordReset.TooSoonToChange", "The password was changed too recently.")
+)
+
+// passwordRequirements is the Data of a refusal of a password: all rules,
+// whichever it breaks.
+type passwordRequirements struct {
+	MinimumCharacterCount    int
+	UpperCaseRequired        bool
+	LowerCaseRequired        bool
+	SpecialCharacterRequired bool
+	NumericRequired          bool
+	MaxConsecutiveDupeChars  *int // null: no limit
+}
+
+// passwordRefusal says in the dialect's words why a password was not set; what
+// is no refusal passes unchanged.
+func passwordRefusal(err error) error {
+	var broken *grants.RuleError
+	switch {
+	case errors.As(err, &broken):
+		r := broken.Rules
+		return refuseWith(http.StatusBadRequest, "PasswordReset.InsecurePassword", "Password does not meet security requirements.",
+			passwordRequirements{r.MinLength, r.UpperCase, r.LowerCase, r.Special, r.Digit, optional(r.MaxRepeatedChars)})
+	case errors.Is(err, grants.ErrVerification):
+		return errVerification
+	case errors.Is(err, grants.ErrPasswordReused):
+		return errReused
+	case errors.Is(err, grants.ErrPasswordTooSoon):
+		return errTooSoon
+	}
+	return err
+}
+
+// checkOrigins finds fault with what is no origin of a site (RFC 6454 §4).
+func checkOrigins(origins []string) error {
+	for _, o := range origins {
+		u, err := url.Parse(o)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || o != u.Scheme+"://"+u.Host {
+			return fmt.Errorf("%q is not like https://shop.example.com", o)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,14 @@
+package ordercloud
+
+// allRoutes are the operations of the dialect, resource by resource.
+func (a *API) allRoutes() []route {
+	var all []route
+	for _, of := range [][]route{
+		a.clientRoutes(), a.secretRoutes(), a.securityProfileRoutes(), a.senderRoutes(), a.deliveryConfigRoutes(),
+		a.keyRoutes(), a.auditRoutes(), a.requestRoutes(),
+		a.buyerRoutes(), a.supplierRoutes(), a.userRoutes(), a.meRoutes(), a.credentialRoutes(),
+	} {
+		all = append(all, of...)
+	}
+	return all
+}

@@ -1,0 +1,289 @@
+package ordercloud
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"latchkey/oauth/openapi"
+	"latchkey/storage"
+)
+
+func (a *API) securityProfileRoutes() []route {
+	store := a.cfg.Stores.Profiles
+	return append(collection[SecurityProfile, storage.SecurityProfile]{
+		object: "SecurityProfile", path: "/v1/securityprofiles", param: "securityProfileID",
+		admin: []string{"SecurityProfileAdmin"}, reader: []string{"SecurityProfileReader"},
+		fields: text("ID", "Name"), search: []string{"ID", "Name"},
+		list: func(c *call, q storage.Query) (storage.Page[storage.SecurityProfile], error) {
+			return store.ListSecurityProfiles(c.Context(), q)
+		},
+		get: func(c *call, id string) (storage.SecurityProfile, error) {
+			return store.SecurityProfile(c.Context(), id)
+		},
+		fresh: func(*call) (storage.SecurityProfile, error) {
+			return storage.SecurityProfile{RealmID: storage.DefaultRealmID}, nil
+		},
+		check: func(c *call, w SecurityProfile, base storage.SecurityProfile) error {
+			if err := w.Validate("").Err(); err != nil {
+				return err
+			}
+			return c.mayGrant(slices.DeleteFunc(w.ToRecord(base).Roles, func(role string) bool { return slices.Contains(base.Roles, role) }))
+		},
+		merge: func(_ *call, w SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
+			return w.ToRecord(r), nil
+		},
+		save: func(c *call, _ SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
+			return store.PutSecurityProfile(c.Context(), r)
+		},
+		remove: func(c *call, r storage.SecurityProfile, version int64) error {
+			return store.DeleteSecurityProfile(c.Context(), r.ID, version)
+		},
+		show:  func(_ *call, r storage.SecurityProfile) SecurityProfile { return SecurityProfileFromRecord(r) },
+		id:    func(w *SecurityProfile) *string { return &w.ID },
+		newID: a.newID,
+		stamp: func(r *storage.SecurityProfile) *int64 { return &r.Version },
+		fixed: true, atomic: true,
+	}.routes(), a.profileAssignmentRoutes()...)
+}
+
+// profileAssignmentRoutes give security profiles to users, companies and all
+// admin users.
+func (a *API) profileAssignmentRoutes() []route {
+	const path = "/v1/securityprofiles/assignments"
+	admin := []string{"SecurityProfileAdmin"}
+	operation := func(method, path, verb, summary string, roles []string) openapi.Operation {
+		return openapi.Operation{
+			Method: method, Path: path, ID: "securityprofiles.assignments." + verb, Tag: "SecurityProfileAssignment",
+			Summary: summary, Roles: roles, Refuses: []int{400, 404}, Answers: map[int]any{http.StatusNoContent: nil},
+		}
+	}
+	list := operation(http.MethodGet, path, "List", "List who holds which security profile", []string{"SecurityProfileAdmin", "SecurityProfileReader"})
+	list.Answers = map[int]any{http.StatusOK: List[SecurityProfileAssignment]{}}
+	list.Query = append(append(listParameters(), partyParameters()...),
+		openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, else an admin user"},
+		openapi.Parameter{Name: "level", About: "User for assignments to single users, Company for those to all users of a company or all admin users"})
+	create := operation(http.MethodPost, path, "Save", "Give a security profile to a user, the users of a company or all admin users", admin)
+	create.Body = SecurityProfileAssignment{}
+	remove := operation(http.MethodDelete, "/v1/securityprofiles/{securityProfileID}/assignments", "Delete", "Take a security profile away", admin)
+	remove.Query = append(partyParameters(), openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, else an admin user"})
+	return []route{
+		{Operation: list, serve: a.listProfileAssignments},
+		{Operation: create, serve: a.assignProfile},
+		{Operation: remove, serve: a.unassignProfile},
+	}
+}
+
+// holder finds the party of an assignment.
+func (a *API) holder(c *call, w SecurityProfileAssignment) (storage.Party, error) {
+	company, err := a.party(c, w.BuyerID, w.SupplierID)
+	switch {
+	case err != nil:
+		return "", err
+	case w.UserID == nil && company.UID == "":
+		return storage.KindParty(storage.Admin), nil
+	case w.UserID == nil:
+		return storage.AccountParty(company.UID), nil
+	}
+	kind := storage.Admin
+	if company.UID != "" {
+		kind = company.Kind
+	}
+	user, err := a.cfg.Stores.Users.User(c.Context(), storage.DefaultRealmID, kind, company.UID, *w.UserID)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = notFound("User", *w.UserID)
+	}
+	return storage.UserParty(user.UID), err
+}
+
+// assignProfile gives a profile to a party. The profile is read in the same
+// transaction, so that it cannot get roles meanwhile that the caller must not
+// give.
+func (a *API) assignProfile(c *call) (reply, error) {
+	var w SecurityProfileAssignment
+	if err := c.read(&w); err != nil {
+		return reply{}, err
+	}
+	faults := w.Validate("")
+	if w.SecurityProfileID == "" {
+		faults.Add("SecurityProfileID", "is required")
+	}
+	if err := faults.Err(); err != nil {
+		return reply{}, err
+	}
+	err := c.inTx(func(c *call) error {
+		profile, err := a.cfg.Stores.Profiles.SecurityProfile(c.Context(), w.SecurityProfileID)
+		if errors.Is(err, storage.ErrNotFound) {
+			return notFound("SecurityProfile", w.SecurityProfileID)
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.mayGrant(profile.Roles); err != nil {
+			return err
+		}
+		party, err := a.holder(c, w)
+		if err != nil {
+			return err
+		}
+		return a.cfg.Stores.Assignments.AssignSecurityProfile(c.Context(), profile.ID, party)
+	})
+	if err != nil {
+		return reply{}, err
+	}
+	a.record(c, "securityprofileassignment.created", w.object())
+	return reply{status: http.StatusNoContent}, nil
+}
+
+func (a *API) unassignProfile(c *call) (reply, error) {
+	w := SecurityProfileAssignment{SecurityProfileID: c.PathValue("securityProfileID")}
+	w.BuyerID, w.SupplierID, w.UserID, w.UserGroupID = c.queryParty()
+	if err := w.Validate("").Err(); err != nil {
+		return reply{}, err
+	}
+	party, err := a.holder(c, w)
+	if err != nil {
+		return reply{}, err
+	}
+	err = a.cfg.Stores.Assignments.UnassignSecurityProfile(c.Context(), w.SecurityProfileID, party)
+	if errors.Is(err, storage.ErrNotFound) {
+		return reply{}, notFound("SecurityProfileAssignment", w.SecurityProfileID)
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	a.record(c, "securityprofileassignment.deleted", w.object())
+	return reply{status: http.StatusNoContent}, nil
+}
+
+// object is how audit events call the assignment.
+func (a SecurityProfileAssignment) object() string {
+	name := "SecurityProfile/" + a.SecurityProfileID
+	for _, part := range []struct {
+		object string
+		id     *string
+	}{{"Buyer", a.BuyerID}, {"Supplier", a.SupplierID}, {"User", a.UserID}} {
+		if part.id != nil {
+			name += "/" + part.object + "/" + *part.id
+		}
+	}
+	return name
+}
+
+// listProfileAssignments is filtered by the IDs of parties as well, which are
+// looked up first: a buyer without a user is for the assignments to that buyer
+// itself.
+func (a *API) listProfileAssignments(c *call) (reply, error) {
+	var w SecurityProfileAssignment
+	rest := c.URL.Query()
+	w.BuyerID, w.SupplierID, w.UserID, w.UserGroupID = c.queryParty()
+	level := rest.Get("level")
+	for _, name := range []string{"buyerID", "supplierID", "userID", "userGroupID", "level"} {
+		rest.Del(name)
+	}
+	q, page, err := queryOf(rest, fields{"SecurityProfileID": {record: "ProfileID"}}, []string{"SecurityProfileID"})
+	if err != nil {
+		return reply{}, err
+	}
+	condition, err := a.partyCondition(c, w, level)
+	if err != nil {
+		return reply{}, err
+	}
+	q.Where = append(q.Where, condition...)
+	if len(q.Sort) == 0 {
+		q.Sort = []storage.Order{{Field: "ProfileID"}, {Field: "Party"}}
+	}
+	found, err := a.cfg.Stores.Assignments.ListProfileAssignments(c.Context(), q)
+	if err != nil {
+		return reply{}, err
+	}
+	shown, err := a.shownAssignments(c, found.Items)
+	if err != nil {
+		return reply{}, err
+	}
+	return listOf(page, q, storage.Page[SecurityProfileAssignment]{Items: shown, Total: found.Total},
+		func(w SecurityProfileAssignment) SecurityProfileAssignment { return w }), nil
+}
+
+func (a *API) partyCondition(c *call, w SecurityProfileAssignment, level string) ([]storage.Condition, error) {
+	if err := w.Validate("").Err(); err != nil {
+		return nil, err
+	}
+	onParty := func(t storage.Test) storage.Condition {
+		return storage.Condition{Fields: []string{"Party"}, Tests: []storage.Test{t}}
+	}
+	var all []storage.Condition
+	switch strings.ToLower(level) {
+	case "":
+	case "user", "company":
+		all = append(all, onParty(storage.Test{Op: storage.OpLike, Value: string(storage.UserParty("*")), Not: !strings.EqualFold(level, "user")}))
+	default:
+		return nil, Faults{{Path: "level", Problem: "must be User or Company"}}
+	}
+	if w.BuyerID == nil && w.SupplierID == nil && w.UserID == nil {
+		return all, nil
+	}
+	party, err := a.holder(c, w)
+	if isMissing(err) {
+		party, err = "", nil // nobody holds anything
+	}
+	return append(all, onParty(storage.Test{Op: storage.OpEqual, Value: string(party)})), err
+}
+
+func isMissing(err error) bool {
+	var refused *refusal
+	return errors.As(err, &refused) && refused.status == http.StatusNotFound
+}
+
+// shownAssignments finds the IDs of the parties. One who is gone has nothing to
+// show.
+func (a *API) shownAssignments(c *call, assigned []storage.ProfileAssignment) ([]SecurityProfileAssignment, error) {
+	var userUIDs, accountUIDs []string
+	for _, one := range assigned {
+		switch kind, uid, _ := strings.Cut(string(one.Party), ":"); kind {
+		case "user":
+			userUIDs = append(userUIDs, uid)
+		case "account":
+			accountUIDs = append(accountUIDs, uid)
+		}
+	}
+	users := map[string]storage.User{}
+	for some := range slices.Chunk(set(userUIDs), maxLookup) {
+		found, err := a.cfg.Stores.Users.ListUsers(c.Context(), storage.UserScope{RealmID: storage.DefaultRealmID}, withUIDs(some))
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range found.Items {
+			users[u.User.UID] = u.User
+			if u.User.AccountUID != "" {
+				accountUIDs = append(accountUIDs, u.User.AccountUID)
+			}
+		}
+	}
+	accounts, err := a.accountsByUID(c, accountUIDs)
+	if err != nil {
+		return nil, err
+	}
+	return shownParties(assigned, users, accounts), nil
+}
+
+func shownParties(assigned []storage.ProfileAssignment, users map[string]storage.User, accounts map[string]storage.Account) []SecurityProfileAssignment {
+	all := []SecurityProfileAssignment{}
+	for _, one := range assigned {
+		w := SecurityProfileAssignment{SecurityProfileID: one.ProfileID}
+		kind, uid, _ := strings.Cut(string(one.Party), ":")
+		account, known := accounts[uid]
+		if kind == "user" {
+			user, ok := users[uid]
+			w.UserID = &user.ID
+			account = accounts[user.AccountUID]
+			known = ok && (user.AccountUID == "" || account.UID != "")
+		}
+		w.BuyerID, w.SupplierID = partyIDs(account)
+		if known || one.Party == storage.KindParty(storage.Admin) {
+			all = append(all, w)
+		}
+	}
+	return all
+}

@@ -1,0 +1,187 @@
+package ordercloud
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+)
+
+const profilePath = "/v1/securityprofiles"
+
+func TestSecurityProfiles(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	created := w.expect(201, "root", "POST", profilePath, `{"ID":"p","Name":"P","Roles":["Shopper","MeAdmin"],"CustomRoles":["vip"],
+		"PasswordConfig":{"LimitPasswordReuse":5,"MaximumPasswordAge":90,"MinimumPasswordAge":30,"AllowedFailedAttempts":3,"LockoutDuration":0,"NumericRequired":true}}`)
+	want := `{"ID":"p","Name":"P","Roles":["MeAdmin","Shopper"],"CustomRoles":["vip"],"PasswordConfig":{"LimitPasswordReuse":5,` +
+		`"MaxConsecutiveDupeChars":null,"MaximumPasswordAge":90,"MinimumPasswordAge":30,"AllowedFailedAttempts":3,"LockoutDuration":0,` +
+		`"UpperCaseRequired":false,"LowerCaseRequired":false,"SpecialCharacterRequired":false,"NumericRequired":true,` +
+		`"MinimumCharacterCount":null},"IsExternalRoleGroup":false}`
+	if diff := cmp.Diff(want, created.body); diff != "" {
+		t.Error(diff)
+	}
+	stored, err := w.store.SecurityProfile(w.ctx, "p")
+	w.must(err)
+	wantPolicy := storage.PasswordPolicy{
+		LimitPasswordReuse: new(5), MaximumPasswordAge: new(90 * 24 * time.Hour), MinimumPasswordAge: new(30 * time.Minute),
+		AllowedFailedAttempts: new(3), LockoutDuration: new(time.Duration(0)), NumericRequired: true,
+	}
+	if diff := cmp.Diff(wantPolicy, stored.Password); diff != "" || stored.RealmID != storage.DefaultRealmID {
+		t.Error(diff)
+	}
+	patched := w.expect(200, "root", "PATCH", profilePath+"/p", `{"PasswordConfig":{"MaximumPasswordAge":null},"Roles":[]}`)
+	if patched.get(t, "PasswordConfig.MaximumPasswordAge") != nil || fmt.Sprint(patched.get(t, "PasswordConfig.LimitPasswordReuse")) != "5" || fmt.Sprint(patched.get(t, "CustomRoles")) != "[vip]" {
+		t.Errorf("patched %s", patched.body)
+	}
+	if got := w.expect(200, "root", "PATCH", profilePath+"/p", `{"PasswordConfig":null}`).get(t, "PasswordConfig"); got != nil {
+		t.Errorf("policy %v", got)
+	}
+	for body, paths := range map[string]string{
+		`{"Name":"n","PasswordConfig":{"MaximumPasswordAge":-1,"LimitPasswordReuse":25,"MinimumPasswordAge":525601}}`: "PasswordConfig.LimitPasswordReuse PasswordConfig.MaximumPasswordAge PasswordConfig.MinimumPasswordAge",
+		`{"Name":"","Roles":["a b"],"CustomRoles":[""],"PasswordConfig":{"MaxAge":1}}`:                                "PasswordConfig.MaxAge",
+		`{"Name":"","Roles":["a b"],"CustomRoles":[""]}`:                                                              "Name Roles[0] CustomRoles[0]",
+	} {
+		if diff := cmp.Diff(paths, strings.Join(w.refuses(400, "ValidationFailure", "root", "POST", profilePath, body).paths(), " ")); diff != "" {
+			t.Errorf("%s: %s", body, diff)
+		}
+	}
+	w.expect(204, "root", "DELETE", profilePath+"/p", "")
+	w.refuses(404, "NotFound", "root", "DELETE", profilePath+"/p", "")
+}
+
+func TestProfileAssignments(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.settle()
+	w.expect(201, "root", "POST", profilePath, `{"ID":"p","Name":"P","Roles":["Shopper"]}`)
+	w.expect(201, "root", "POST", profilePath, `{"ID":"q","Name":"Q"}`)
+	const path = profilePath + "/assignments"
+	for _, body := range []string{
+		`{"SecurityProfileID":"p"}`, `{"SecurityProfileID":"p","BuyerID":"acme"}`, `{"SecurityProfileID":"p","BuyerID":"acme","UserID":"ann"}`,
+		`{"SecurityProfileID":"p","SupplierID":"smith"}`, `{"SecurityProfileID":"q","UserID":"ada"}`, `{"SecurityProfileID":"q","UserID":"ada"}`,
+	} {
+		w.expect(204, "root", "POST", path, body)
+	}
+	p, err := w.store.Principal(w.ctx, storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "ann"})
+	if err != nil || fmt.Sprint(p.Roles) != "[Shopper]" {
+		t.Errorf("roles %v, error %v", p.Roles, err)
+	}
+	list := func(query string) string {
+		_, items, _ := strings.Cut(w.expect(200, "root", "GET", path+query, "").body, `"Items":`)
+		return strings.NewReplacer(`"SecurityProfileID":`, "", `,"BuyerID":`, "/", `,"SupplierID":`, "/", `,"UserID":`, "/",
+			`,"UserGroupID":null`, "", `"`, "", "{", "", "}", "", "null", "-").Replace(items)
+	}
+	for query, want := range map[string]string{
+		"?securityProfileID=q": "[q/-/-/ada]", "?buyerID=acme": "[p/acme/-/-]", "?buyerID=acme&userID=ann": "[p/acme/-/ann]",
+		"?supplierID=smith": "[p/-/smith/-]", "?userID=ada": "[q/-/-/ada]", "?userID=ann": "[]", "?buyerID=none": "[]", "?buyerID=globex&userID=ann": "[]",
+		"?level=user&sortBy=!SecurityProfileID": "[q/-/-/ada,p/acme/-/ann]", "?level=company&supplierID=smith": "[p/-/smith/-]", "?level=User&supplierID=smith": "[]",
+	} {
+		if got := list(query); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	all := strings.Split(strings.Trim(list(""), "[]"), ",")
+	if len(all) != 5 || !strings.Contains(list(""), "p/-/-/-") {
+		t.Errorf("listed %v", all)
+	}
+	w.refuses(400, "ValidationFailure", "root", "GET", path+"?level=Galaxy", "")
+	for body, want := range map[string]string{
+		`{"SecurityProfileID":"none"}`: "404 SecurityProfile", `{"SecurityProfileID":"p","BuyerID":"none"}`: "404 Buyer",
+		`{"SecurityProfileID":"p","BuyerID":"globex","UserID":"ann"}`: "404 User", `{"SecurityProfileID":"p","UserID":"ann"}`: "404 User",
+		`{}`: "400 ", `{"SecurityProfileID":"p","UserID":""}`: "400 ", `{"SecurityProfileID":"p","UserGroupID":"g"}`: "400 ",
+	} {
+		a := w.call("root", "POST", path, body)
+		_, object, _ := strings.Cut(a.body, `"ObjectType":"`)
+		object, _, _ = strings.Cut(object, `"`)
+		if got := fmt.Sprintf("%d %s", a.status, object); got != want {
+			t.Errorf("%s: %s, want %s", body, got, want)
+		}
+	}
+	w.expect(204, "root", "DELETE", profilePath+"/p/assignments?buyerID=acme&userID=ann", "")
+	w.refuses(404, "NotFound", "root", "DELETE", profilePath+"/p/assignments?buyerID=acme&userID=ann", "")
+	w.refuses(404, "NotFound", "root", "DELETE", profilePath+"/q/assignments", "")
+	w.expect(204, "root", "DELETE", profilePath+"/p/assignments", "")
+	w.expect(204, "root", "DELETE", profilePath+"/p", "") // with its other assignments
+	if got := list(""); got != "[q/-/-/ada]" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+// Whoever has not FullAccess gives nobody a role that it has not itself, and
+// opens no way to one.
+func TestNobodyRisesAboveTheirRoles(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.settle()
+	w.grant("top", storage.UserParty(w.user("ada").UID), roleFullAccess)
+	w.client("limited", nil)
+	w.client("powerful", func(c *storage.Client) { c.Roles = []string{roleFullAccess} })
+	w.clientToken("limited", "limited", "SecurityProfileAdmin", "ApiClientAdmin", "MessageSenderAdmin", "DeliveryConfigAdmin", "Shopper")
+	for _, setUp := range [][2]string{
+		{profilePath, `{"ID":"high","Name":"H","Roles":["FullAccess"]}`},
+		{profilePath, `{"ID":"low","Name":"L","Roles":["Shopper"]}`},
+		{"/v1/apiclients", `{"ID":"as-ada","AppName":"n","DefaultContextUserName":"ada","ClientSecret":"s"}`},
+		{"/v1/apiclients", `{"ID":"capped","AppName":"n","AllowSeller":true,"MaximumGrantedRoles":["Shopper"]}`},
+		{senderPath, `{"ID":"elevated","Name":"E","MessageTypes":["OneTimePassword"],"URL":"https://x.example","SharedKey":"k","ElevatedRoles":["FullAccess"]}`},
+		{configPath, `{"ID":"d","Name":"D","DeliveryTargets":{"MessageSender":{"Endpoint":"https://d.example","Secret":"s"}}}`},
+		{senderPath, `{"ID":"shared","Name":"E","MessageTypes":["OneTimePassword"],"DeliveryConfigID":"d","ElevatedRoles":["OrderAdmin"]}`},
+	} {
+		w.expect(201, "root", "POST", setUp[0], setUp[1])
+	}
+	for _, tt := range []struct {
+		method, path, body string
+		may                int // status if allowed, 0 if not
+	}{
+		{"POST", profilePath, `{"ID":"x1","Name":"n","Roles":["FullAccess"]}`, 0},
+		{"POST", profilePath, `{"ID":"x2","Name":"n","Roles":["Shopper"],"CustomRoles":["vip"]}`, 0},
+		{"PUT", profilePath + "/x3", `{"Name":"n","Roles":["OrderAdmin"]}`, 0},
+		{"PATCH", profilePath + "/low", `{"CustomRoles":["FullAccess"]}`, 0},
+		{"POST", profilePath, `{"ID":"x4","Name":"n","Roles":["Shopper"]}`, 201},
+		{"PATCH", profilePath + "/high", `{"Name":"its roles stay"}`, 200},
+		{"POST", profilePath + "/assignments", `{"SecurityProfileID":"high","UserID":"ada"}`, 0},
+		{"POST", profilePath + "/assignments", `{"SecurityProfileID":"high"}`, 0},
+		{"POST", profilePath + "/assignments", `{"SecurityProfileID":"low"}`, 204},
+
+		// Who may set a client's secrets, or whom it acts as, can be that.
+		{"POST", "/v1/apiclients/powerful/secrets", `{}`, 0},
+		{"PATCH", "/v1/apiclients/powerful", `{"ClientSecret":"mine"}`, 0},
+		{"POST", "/v1/apiclients/as-ada/secrets", `{}`, 0},
+		{"PATCH", "/v1/apiclients/as-ada", `{"ClientSecret":"mine"}`, 0},
+		{"POST", "/v1/apiclients", `{"ID":"y1","AppName":"n","DefaultContextUserName":"ada","ClientSecret":"mine"}`, 0},
+		{"PATCH", "/v1/apiclients/limited", `{"DefaultContextUserName":"Ada"}`, 0},
+		{"POST", "/v1/apiclients", `{"ID":"y2","AppName":"n","DefaultContextUserName":"ann","IsAnonBuyer":true}`, 201},
+		{"POST", "/v1/apiclients", `{"ID":"y3","AppName":"n","AllowSeller":true}`, 0},
+		{"POST", "/v1/apiclients", `{"ID":"y4","AppName":"n","AllowSeller":true,"MaximumGrantedRoles":["OrderAdmin"]}`, 0},
+		{"POST", "/v1/apiclients", `{"ID":"y5","AppName":"n","AllowSeller":true,"MaximumGrantedRoles":["Shopper"]}`, 201},
+		{"POST", "/v1/apiclients", `{"ID":"y6","AppName":"n","AllowAnyBuyer":true,"MaximumGrantedRoles":["MeAdmin"]}`, 201},
+		{"PATCH", "/v1/apiclients/capped", `{"MaximumGrantedRoles":[]}`, 0},
+		{"PATCH", "/v1/apiclients/capped", `{"MaximumGrantedCustomRoles":["FullAccess"]}`, 0},
+		{"PATCH", "/v1/apiclients/capped", `{"MaximumGrantedRoles":["ApiClientAdmin"]}`, 200},
+		{"POST", "/v1/apiclients/capped/secrets", `{}`, 201},
+
+		// The roles of a sender are in the tokens that it gets.
+		{"POST", senderPath, `{"ID":"z1","Name":"n","MessageTypes":["OneTimePassword"],"URL":"https://x.example","SharedKey":"k","ElevatedRoles":["OrderAdmin"]}`, 0},
+		{"PATCH", senderPath + "/elevated", `{"URL":"https://mine.example"}`, 0},
+		{"PATCH", senderPath + "/elevated", `{"Active":false}`, 0},
+		{"POST", senderPath, `{"ID":"z2","Name":"n","MessageTypes":["OneTimePassword"],"URL":"https://x.example","SharedKey":"k","ElevatedRoles":["Shopper"]}`, 201},
+		{"PATCH", configPath + "/d", `{"DeliveryTargets":{"MessageSender":{"Endpoint":"https://mine.example"}}}`, 0},
+		{"PATCH", configPath + "/d", `{"Name":"its endpoint stays"}`, 200},
+	} {
+		if tt.may == 0 {
+			w.refuses(403, "Auth.InsufficientRoles", "limited", tt.method, tt.path, tt.body)
+			continue
+		}
+		w.expect(tt.may, "limited", tt.method, tt.path, tt.body)
+	}
+	for _, id := range []string{"x1", "x2", "x3"} {
+		w.refuses(404, "NotFound", "root", "GET", profilePath+"/"+id, "")
+	}
+	if w.secretMatches("powerful", "mine") || w.secretMatches("as-ada", "mine") {
+		t.Error("a secret was set that must not be")
+	}
+}

@@ -1,0 +1,77 @@
+package ordercloud
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+
+	"latchkey/storage"
+)
+
+// What the secrets of senders are sealed with as additional data, so that no
+// other sealed secret can pass for one.
+const (
+	SharedKeyContext      = "message_sender.shared_key"
+	SigningSecretsContext = "message_sender.signing_secrets"
+	SMTPPasswordContext   = "message_sender.smtp_password"
+)
+
+// SealSecrets seals the secrets that the sender says and the record has not
+// into the record, which ToRecord returned, and names their members. Errors are
+// those of the sealer.
+func (s MessageSender) SealSecrets(with Sealer, into *storage.Sender) (changed []string, err error) {
+	var password *string
+	if s.SMTP != nil {
+		password = s.SMTP.Password
+	}
+	return sealAll(with, []secretMember{
+		{"SharedKey", SharedKeyContext, bytesOf(s.SharedKey), &into.SharedKey},
+		{"SigningSecrets", SigningSecretsContext, listOfSecrets(s.SigningSecrets), &into.SigningSecrets},
+		{"SMTP.Password", SMTPPasswordContext, bytesOf(password), &into.SMTP.Password},
+	})
+}
+
+// secretMember is a member that is kept sealed.
+type secretMember struct {
+	member, context string
+	given           []byte // nil: the stored one stays
+	into            *storage.Sealed
+}
+
+func sealAll(with Sealer, members []secretMember) (changed []string, err error) {
+	for _, m := range members {
+		if m.given == nil || sealedAs(with, *m.into, m.context, m.given) {
+			continue
+		}
+		if *m.into, err = with.Seal(m.given, m.context); err != nil {
+			return nil, err
+		}
+		changed = append(changed, m.member)
+	}
+	return changed, nil
+}
+
+// sealedAs tells whether what is stored is the secret that was given.
+func sealedAs(with Sealer, stored storage.Sealed, context string, given []byte) bool {
+	if len(stored.Data) == 0 {
+		return false
+	}
+	opened, err := with.Open(stored, context)
+	return err == nil && subtle.ConstantTimeCompare(opened, given) == 1
+}
+
+func bytesOf(s *string) []byte {
+	if s == nil {
+		return nil
+	}
+	return []byte(*s)
+}
+
+// listOfSecrets is how several secrets are kept in one (see
+// storage.Sender.SigningSecrets).
+func listOfSecrets(list []string) []byte {
+	if len(list) == 0 {
+		return nil
+	}
+	encoded, _ := json.Marshal(list) // cannot fail on strings
+	return encoded
+}

@@ -1,0 +1,134 @@
+package ordercloud
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"latchkey/keys"
+	"latchkey/oauth/openapi"
+	"latchkey/storage"
+)
+
+// SigningKey is a key that signs tokens; there is nothing secret in it. The
+// resource is Latchkey's own.
+type SigningKey struct {
+	ID          string // kid
+	Alg         string // JWS algorithm
+	State       string // announced, active, retired, gone or revoked
+	CreatedAt   time.Time
+	ActivatesAt time.Time
+	RetiresAt   *time.Time // null: no successor is announced
+	GoneAt      *time.Time // null: no successor is announced
+	RevokedAt   *time.Time
+}
+
+// KeyRotation asks for a successor of a signing key.
+type KeyRotation struct {
+	Alg *string // JWS algorithm; default the server's
+}
+
+func signingKeyOf(k keys.KeyInfo) SigningKey {
+	return SigningKey{
+		ID: k.KID, Alg: k.Alg, State: string(k.State), CreatedAt: k.CreatedAt, ActivatesAt: k.ActivatesAt,
+		RetiresAt: optional(k.RetiresAt), GoneAt: optional(k.GoneAt), RevokedAt: optional(k.RevokedAt),
+	}
+}
+
+func (a *API) keyRoutes() []route {
+	const path = "/v1/signingkeys"
+	admin, read := []string{"SigningKeyAdmin"}, []string{"SigningKeyAdmin", "SigningKeyReader"}
+	operation := func(method, under, verb, summary string, roles []string, answers map[int]any, refuses ...int) openapi.Operation {
+		return openapi.Operation{
+			Method: method, Path: path + under, ID: "signingkeys." + verb, Tag: "SigningKey", Summary: summary,
+			Roles: roles, Answers: answers, Refuses: refuses,
+		}
+	}
+	shown := map[int]any{http.StatusOK: SigningKey{}}
+	list := operation(http.MethodGet, "", "List", "List the signing keys", read, map[int]any{http.StatusOK: List[SigningKey]{}}, 400)
+	list.Query = listParameters()
+	rotate := operation(http.MethodPost, "/rotate", "Rotate", "Announce a successor of a signing key", admin, shown, 400)
+	rotate.Body = KeyRotation{}
+	return []route{
+		{Operation: list, serve: a.listKeys},
+		{Operation: operation(http.MethodGet, "/{kid}", "Get", "Get a signing key", read, shown, 404), serve: a.getKey},
+		{Operation: rotate, serve: a.rotateKey},
+		{
+			Operation: operation(http.MethodPost, "/{kid}/revoke", "Revoke", "End a signing key at once", admin, map[int]any{http.StatusNoContent: nil}, 404),
+			serve:     a.revokeKey,
+		},
+	}
+}
+
+func (a *API) listKeys(c *call) (reply, error) {
+	f := text("ID", "Alg", "State")
+	for _, name := range []string{"CreatedAt", "ActivatesAt", "RetiresAt", "GoneAt", "RevokedAt"} {
+		f.with(name, name, timeField)
+	}
+	q, page, err := c.query(f, []string{"ID", "Alg", "State"})
+	if err != nil {
+		return reply{}, err
+	}
+	all, err := a.cfg.Stores.Keys.List(c.Context()) // oldest first, and so they stay unless sortBy says otherwise
+	if err != nil {
+		return reply{}, err
+	}
+	found := ask(q, all, func(k keys.KeyInfo, field string) string {
+		return map[string]string{
+			"ID": k.KID, "Alg": k.Alg, "State": string(k.State), "CreatedAt": timeText(k.CreatedAt),
+			"ActivatesAt": timeText(k.ActivatesAt), "RetiresAt": timeText(k.RetiresAt),
+			"GoneAt": timeText(k.GoneAt), "RevokedAt": timeText(k.RevokedAt),
+		}[field]
+	})
+	return listOf(page, q, found, signingKeyOf), nil
+}
+
+func (a *API) getKey(c *call) (reply, error) {
+	all, err := a.cfg.Stores.Keys.List(c.Context())
+	if err != nil {
+		return reply{}, err
+	}
+	for _, k := range all {
+		if k.KID == c.PathValue("kid") {
+			return reply{status: http.StatusOK, body: signingKeyOf(k)}, nil
+		}
+	}
+	return reply{}, notFound("SigningKey", c.PathValue("kid"))
+}
+
+// rotateKey answers with the successor. While one is announced already, that
+// is it, so that asking twice does no harm.
+func (a *API) rotateKey(c *call) (reply, error) {
+	var w KeyRotation
+	if c.ContentLength != 0 {
+		if err := c.read(&w); err != nil {
+			return reply{}, err
+		}
+	}
+	if w.Alg != nil {
+		var faults check
+		faults.oneOf("Alg", *w.Alg, signingAlgs()...)
+		if err := faults.faults.Err(); err != nil {
+			return reply{}, err
+		}
+	}
+	successor, err := a.cfg.Stores.Keys.Rotate(c.Context(), orDefault(w.Alg, ""))
+	if err != nil {
+		return reply{}, err
+	}
+	a.record(c, "signingkey.rotated", "SigningKey/"+successor.KID)
+	return reply{status: http.StatusOK, body: signingKeyOf(successor)}, nil
+}
+
+func (a *API) revokeKey(c *call) (reply, error) {
+	kid := c.PathValue("kid")
+	err := a.cfg.Stores.Keys.Revoke(c.Context(), kid)
+	if errors.Is(err, storage.ErrNotFound) {
+		return reply{}, notFound("SigningKey", kid)
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	a.record(c, "signingkey.revoked", "SigningKey/"+kid)
+	return reply{status: http.StatusNoContent}, nil
+}

@@ -1,0 +1,217 @@
+package ordercloud
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"latchkey/oauth/openapi"
+	"latchkey/storage"
+)
+
+// person is a user with what the wire shows and asks besides.
+type person struct {
+	storage.UserLogin
+	company   storage.Account    // zero for an admin user
+	principal *storage.Principal // whom the login stands for; nil: none, or not looked up, as in lists
+	version   int64              // of user and login together; see versionOf
+
+	password *storage.PasswordChange // to take effect with the rest; nil: none
+}
+
+// users is the collection of the users of one kind.
+type users struct {
+	api    *API
+	kind   storage.UserKind
+	object string
+	path   string
+	who    audience
+	admin  []string
+	reader []string
+}
+
+func (a *API) userRoutes() []route {
+	var all []route
+	for _, of := range []users{
+		{a, storage.Buyer, "User", "/v1/buyers/{buyerID}/users", companyUsers, []string{"BuyerUserAdmin"}, []string{"BuyerUserReader"}},
+		{a, storage.Supplier, "SupplierUser", "/v1/suppliers/{supplierID}/users", companyUsers, []string{"SupplierUserAdmin"}, []string{"SupplierUserReader"}},
+		{a, storage.Admin, "AdminUser", "/v1/adminusers", sellers, []string{"AdminUserAdmin"}, []string{"AdminUserReader"}},
+	} {
+		all = append(all, of.routes()...)
+	}
+	return all
+}
+
+func (u users) routes() []route {
+	return append(collection[User, person]{
+		object: u.object, path: u.path, param: "userID", who: u.who, admin: u.admin, reader: u.reader,
+		fields: text("ID", "Username", "FirstName", "LastName", "Email", "Phone").
+			with("Active", "Active", otherField).with("DateCreated", "CreatedAt", timeField).with("xp", "XP", textField),
+		search: []string{"Username", "FirstName", "LastName", "Email"},
+		list:   u.list, get: u.get, fresh: u.fresh, check: u.check, merge: u.merge, save: u.save, remove: u.remove,
+		show:  func(_ *call, p person) User { return p.shown() },
+		id:    func(w *User) *string { return &w.ID },
+		newID: u.api.newID,
+		stamp: func(p *person) *int64 { return &p.version },
+		named: u.named,
+	}.routes(), u.unlockRoute(), u.tokensRoute())
+}
+
+// unlockRoute forgets a user's failed sign-ins. Whatever the body is, the
+// vendor's clients send one or none.
+func (u users) unlockRoute() route {
+	o := u.action(http.MethodPost, "/unlock", "Unlock", "Forget a user's failed sign-ins")
+	return route{Operation: o, who: u.who, serve: u.act("unlocked", func(c *call, p person) error {
+		logins, err := u.api.cfg.Stores.Logins.LoginsOfUser(c.Context(), p.User.UID)
+		for _, l := range logins {
+			err = errors.Join(err, u.api.cfg.Stores.Logins.Unlock(c.Context(), l.ID, u.api.cfg.Now().UTC()))
+		}
+		return err
+	})}
+}
+
+// tokensRoute ends every token a user holds.
+func (u users) tokensRoute() route {
+	o := u.action(http.MethodDelete, "/tokens", "RevokeTokens", "Revoke all tokens of a user")
+	return route{Operation: o, who: u.who, serve: u.act("tokens_revoked", func(c *call, p person) error {
+		return u.api.cfg.Stores.Logins.RevokeUserTokens(c.Context(), p.User.UID, u.api.cfg.Now().UTC())
+	})}
+}
+
+func (u users) action(method, under, verb, summary string) openapi.Operation {
+	return openapi.Operation{
+		Method: method, Path: u.path + "/{userID}" + under, ID: operationID(u.path[len("/v1/"):], verb), Tag: u.object,
+		Summary: summary, Roles: u.admin, Answers: map[int]any{http.StatusNoContent: nil}, Refuses: []int{http.StatusNotFound},
+	}
+}
+
+// act serves what an administrator does to a user besides changing the record.
+func (u users) act(verb string, do func(*call, person) error) func(*call) (reply, error) {
+	return func(c *call) (reply, error) {
+		p, err := u.get(c, c.PathValue("userID"))
+		if errors.Is(err, storage.ErrNotFound) {
+			err = notFound(u.object, c.PathValue("userID"))
+		}
+		if err == nil {
+			err = u.mayManage(c, p)
+		}
+		if err == nil {
+			err = do(c, p)
+		}
+		if err != nil {
+			return reply{}, err
+		}
+		u.api.record(c, strings.ToLower(u.object)+"."+verb, u.object+"/"+u.named(c, p.User.ID))
+		return reply{status: http.StatusNoContent}, nil
+	}
+}
+
+// named is how audit events call a user of that ID.
+func (u users) named(c *call, id string) string {
+	if u.kind == storage.Admin {
+		return id
+	}
+	return c.PathValue(u.companyParameter()) + "/" + id
+}
+
+func (u users) companyParameter() string {
+	if u.kind == storage.Supplier {
+		return "supplierID"
+	}
+	return "buyerID"
+}
+
+// company finds the buyer or supplier in the path; admin users have none.
+func (u users) company(c *call) (storage.Account, error) {
+	if u.kind == storage.Admin {
+		return storage.Account{}, nil
+	}
+	id := c.PathValue(u.companyParameter())
+	found, err := u.api.account(c, u.kind, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		err = notFound(objectType(u.kind), id)
+	}
+	return found, err
+}
+
+func (u users) list(c *call, q storage.Query) (storage.Page[person], error) {
+	company, err := u.company(c)
+	if err != nil {
+		return storage.Page[person]{}, err
+	}
+	found, err := u.api.cfg.Stores.Users.ListUsers(c.Context(),
+		storage.UserScope{RealmID: storage.DefaultRealmID, Kind: u.kind, AccountUID: company.UID}, q)
+	page := storage.Page[person]{Total: found.Total}
+	for _, of := range found.Items {
+		page.Items = append(page.Items, person{UserLogin: of, company: company, version: versionOf(of)})
+	}
+	return page, err
+}
+
+func (u users) get(c *call, id string) (person, error) {
+	company, err := u.company(c)
+	if err != nil {
+		return person{}, err
+	}
+	user, err := u.api.cfg.Stores.Users.User(c.Context(), storage.DefaultRealmID, u.kind, company.UID, id)
+	if err != nil {
+		return person{}, err
+	}
+	logins, err := u.api.cfg.Stores.Logins.LoginsOfUser(c.Context(), user.UID)
+	if err != nil {
+		return person{}, err
+	}
+	p := person{UserLogin: storage.UserLogin{User: user}, company: company}
+	if len(logins) > 0 {
+		p.Login = logins[0] // by profile, as in lists
+	}
+	return u.api.complete(c, p)
+}
+
+// complete adds what the user's login gives it.
+func (a *API) complete(c *call, p person) (person, error) {
+	p.version = versionOf(p.UserLogin)
+	if p.Login.ID == "" {
+		return p, nil
+	}
+	principal, err := a.cfg.Stores.Logins.PrincipalOf(c.Context(), p.Login.ID)
+	p.principal = &principal
+	return p, err
+}
+
+// versionOf is the version of what the wire shows as one object. Each part's
+// version rises with each of its changes, so no two states of both have one in
+// common, unless a login is changed 16 million times.
+func versionOf(u storage.UserLogin) int64 { return u.User.Version<<24 + u.Login.Version }
+
+func (p person) shown() User {
+	u := UserFromRecord(p.User, p.Login, p.company.ID)
+	if p.principal != nil {
+		u.AvailableRoles = listed(p.principal.Roles)
+	}
+	return u
+}
+
+func (u users) fresh(c *call) (person, error) {
+	company, err := u.company(c)
+	if err != nil {
+		return person{}, err
+	}
+	uid, err := storage.NewID(u.api.cfg.Rand, storage.UserPrefix)
+	return person{company: company, UserLogin: storage.UserLogin{User: storage.User{
+		UID: uid, RealmID: storage.DefaultRealmID, Kind: u.kind, AccountUID: company.UID,
+	}}}, err
+}
+
+func (u users) remove(c *call, p person, version int64) error {
+	if err := u.mayManage(c, p); err != nil {
+		return err
+	}
+	if version == 0 {
+		return u.api.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, u.api.cfg.Now().UTC(), 0)
+	}
+	if version != p.version {
+		return storage.ErrStale
+	}
+	return u.api.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, u.api.cfg.Now().UTC(), p.User.Version)
+}

@@ -1,0 +1,234 @@
+package ordercloud
+
+import (
+	"errors"
+	"net/http"
+	"net/mail"
+	"slices"
+
+	"latchkey/storage"
+)
+
+const loginPrefix = "lgn_"
+
+var errUsername = refuse(http.StatusConflict, "User.UsernameMustBeUnique", "Username must be unique.")
+
+// mayManage refuses a caller who would get at roles that it has not: whoever
+// sets a password or an e-mail address can become that user. A caller from the
+// seller's side manages the users of all companies, and admin users within the
+// roles of its token; a company's user manages its like within its own.
+func (u users) mayManage(c *call, p person) error {
+	if c.caller.Has(roleFullAccess) || c.caller.SellerSide() && u.kind != storage.Admin {
+		return nil
+	}
+	own := c.caller.Roles
+	if !c.caller.SellerSide() {
+		own = set(own, c.caller.Principal.Roles)
+	}
+	theirs, known, err := u.rolesOf(c, p)
+	if err != nil {
+		return err
+	}
+	for _, role := range theirs {
+		known = known && slices.Contains(own, role)
+	}
+	if !known {
+		return insufficientRoles(nil, own)
+	}
+	return nil
+}
+
+// rolesOf returns the roles that the user has, or will have once it is made. A
+// company's user who makes another has what that will have.
+func (u users) rolesOf(c *call, p person) (roles []string, known bool, err error) {
+	switch {
+	case p.principal != nil:
+		return p.principal.Roles, true, nil
+	case p.version != storage.MustBeNew:
+		return nil, false, nil
+	case u.kind == storage.Admin:
+		roles, err = u.api.rolesOfAll(c, storage.KindParty(storage.Admin))
+	}
+	return roles, true, err
+}
+
+// rolesOfAll returns the roles of the security profiles that the party holds.
+func (a *API) rolesOfAll(c *call, party storage.Party) ([]string, error) {
+	var roles []string
+	q := storage.Query{Limit: maxPageSize, Where: []storage.Condition{{
+		Fields: []string{"Party"}, Tests: []storage.Test{{Op: storage.OpEqual, Value: string(party)}},
+	}}}
+	for {
+		page, err := a.cfg.Stores.Assignments.ListProfileAssignments(c.Context(), q)
+		if err != nil {
+			return nil, err
+		}
+		for _, assigned := range page.Items {
+			profile, err := a.cfg.Stores.Profiles.SecurityProfile(c.Context(), assigned.ProfileID)
+			if err != nil && !errors.Is(err, storage.ErrNotFound) {
+				return nil, err
+			}
+			roles = append(roles, profile.Roles...)
+		}
+		if q.Offset += len(page.Items); len(page.Items) == 0 || q.Offset >= page.Total {
+			return roles, nil
+		}
+	}
+}
+
+func (u users) check(c *call, w User, p person) error {
+	if err := u.mayManage(c, p); err != nil {
+		return err
+	}
+	return u.api.checkUser(c, w, p)
+}
+
+// checkUser finds the faults of what a user is to become.
+func (a *API) checkUser(c *call, w User, p person) error {
+	if p.Login.ID == "" && p.version != storage.MustBeNew {
+		return nameless(w)
+	}
+	faults := w.Validate("")
+	id := p.profileID(w)
+	if w.PasswordProfileID != nil && *w.PasswordProfileID != id {
+		faults.Add("PasswordProfileID", "cannot be changed")
+	}
+	profile, err := a.cfg.Stores.Clients.PasswordProfile(c.Context(), id)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	if err != nil || profile.RealmID != storage.DefaultRealmID {
+		faults.Add("PasswordProfileID", "there is no such password profile")
+	}
+	if a, err := mail.ParseAddress(w.Username); profile.UsernameFormat == "email" && (err != nil || a.Address != w.Username) {
+		faults.Add("Username", "must be an e-mail address")
+	}
+	return faults.Err()
+}
+
+// nameless checks a user whom another surface has taken its only login. It does
+// not get one here: a login has a life of its own there.
+func nameless(w User) error {
+	var faults Faults
+	if w.Username != "" || w.Password != nil {
+		faults.Add("Username", "cannot be given to a user who has none any more")
+	}
+	w.Username, w.Password = "-", nil
+	return append(faults, w.Validate("")...).Err()
+}
+
+// profileID is where the user's login is, or is to be.
+func (p person) profileID(w User) string {
+	if p.Login.ID != "" {
+		return p.Login.ProfileID
+	}
+	return orDefault(w.PasswordProfileID, storage.DefaultProfileID)
+}
+
+// merge returns the person with what the shape says, a new password prepared.
+func (u users) merge(c *call, w User, p person) (person, error) {
+	user, login := w.ToRecord(p.User), w.ToLogin(p.Login)
+	login.ProfileID = p.profileID(w)
+	if p.version == storage.MustBeNew {
+		return u.newPerson(c, w, p, user, login)
+	}
+	p.User, p.Login = user, withName(p.Login, login)
+	if w.Password == nil {
+		return p, nil
+	}
+	change, err := u.api.cfg.Passwords.Prepare(c.Context(), p.principal, *w.Password)
+	p.password = &change
+	return p, passwordRefusal(err)
+}
+
+// withName returns the login with its new name, or as it is if it is none.
+func withName(base, named storage.Login) storage.Login {
+	if base.ID == "" {
+		return base
+	}
+	return named
+}
+
+// newPerson completes a user and its login, which are not stored yet.
+func (u users) newPerson(c *call, w User, p person, user storage.User, login storage.Login) (person, error) {
+	var err error
+	login.UserUID, login.Active = user.UID, true
+	if login.ID, err = storage.NewID(u.api.cfg.Rand, loginPrefix); err != nil {
+		return p, err
+	}
+	p.User, p.Login = user, login
+	if w.Password == nil {
+		return p, nil
+	}
+	rules, err := u.api.cfg.Stores.Logins.Rules(c.Context(), login.ProfileID, user)
+	if err != nil {
+		return p, err
+	}
+	change, err := u.api.cfg.Passwords.Prepare(c.Context(), &storage.Principal{Rules: rules}, *w.Password)
+	p.Login.PasswordHash, p.Login.PasswordSetAt = change.Hash, change.Now
+	return p, passwordRefusal(err)
+}
+
+// save stores user, login and password, all or nothing.
+func (u users) save(c *call, w User, p person) (person, error) {
+	stored, err := u.store(c, p)
+	if err != nil {
+		return p, err
+	}
+	if w.Password != nil {
+		u.api.record(c, "password.set", u.object+"/"+u.named(c, stored.User.ID))
+	}
+	return u.api.complete(c, person{UserLogin: stored, company: p.company})
+}
+
+func (u users) store(c *call, p person) (storage.UserLogin, error) {
+	if p.version != storage.MustBeNew {
+		return u.api.changeUser(c, p)
+	}
+	invitation, err := u.invitation(c, p)
+	if err != nil {
+		return storage.UserLogin{}, err
+	}
+	added, err := u.api.cfg.Stores.Users.AddUser(c.Context(), storage.NewUser{User: p.User, Login: &p.Login, Invitation: invitation})
+	switch {
+	case errors.Is(err, storage.ErrUsernameTaken):
+		err = errUsername
+	case errors.Is(err, storage.ErrNotFound):
+		err = notFound(objectType(u.kind), p.company.ID) // deleted meanwhile
+	}
+	if err == nil && invitation != nil {
+		u.api.cfg.Codes.Wake()
+	}
+	return added, err
+}
+
+// changeUser stores what became of a user unless it, or its login, was changed
+// meanwhile.
+func (a *API) changeUser(c *call, p person) (storage.UserLogin, error) {
+	var login *storage.Login
+	if p.Login.ID != "" {
+		login = &p.Login
+	}
+	changed, err := a.cfg.Stores.Users.ChangeUser(c.Context(), p.User, login, p.password)
+	switch {
+	case errors.Is(err, storage.ErrUsernameTaken):
+		err = errUsername
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrRefused):
+		err = storage.ErrStale // user or login were deleted meanwhile
+	}
+	return changed, err
+}
+
+// invitation returns the request that tells a new user of itself, if there is
+// anybody to bring the message.
+func (u users) invitation(c *call, p person) (*storage.CodeRequest, error) {
+	senders, err := u.api.cfg.Stores.Senders.Senders(c.Context())
+	serving := slices.ContainsFunc(senders, func(s storage.Sender) bool {
+		return s.RealmID == p.User.RealmID && s.Serves(storage.MessageNewUserInvitation, p.User)
+	})
+	if err != nil || !serving || !p.User.Active {
+		return nil, err
+	}
+	request, err := u.api.cfg.Codes.Invitation(p.User.UID, p.Login.ProfileID, "", u.api.cfg.TraceID(c.Context()))
+	return &request, err
+}
