@@ -1,0 +1,77 @@
+package elasticpath
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"latchkey/oauth"
+	"latchkey/storage"
+)
+
+// Bearer tells who presents a token, and makes tokens; *oauth.Provider is one.
+type Bearer interface {
+	// Bearer returns who presents an access token.
+	Bearer(ctx context.Context, token string) (*oauth.Caller, error)
+	// AccountHolder returns who presents an account management authentication
+	// token.
+	AccountHolder(ctx context.Context, token string) (*oauth.AccountHolder, error)
+}
+
+var errUnauthorized = errors.New("no access token") // a challenge without an error: RFC 6750 §3.1
+
+// admit finds out who calls and whether the route is for them.
+func (a *API) admit(c *call, r route) (err error) {
+	if r.who == anybody {
+		return nil
+	}
+	token, ok := oauth.BearerToken(c.Header)
+	if !ok {
+		return &refusal{status: http.StatusUnauthorized, cause: errUnauthorized}
+	}
+	if c.caller, err = a.cfg.Bearer.Bearer(c.Context(), token); err != nil {
+		return err
+	}
+	switch r.who {
+	case anybody, storefronts:
+		return nil
+	case sellersAndMembers:
+		if given := c.Header.Values(accountTokenHeader); len(given) > 0 {
+			return c.admitMember(given)
+		}
+	case sellers:
+		if len(c.Header.Values(accountTokenHeader)) > 0 { // who calls for a member may do what that may
+			return errForbidden
+		}
+	}
+	if !c.caller.SellerSide() || !c.caller.Has(r.Roles...) {
+		return errForbidden
+	}
+	return nil
+}
+
+// admitMember finds out which account member calls. A header with another token
+// than an account member's is refused rather than ignored, since whoever sends
+// it wants less than the access token allows.
+func (c *call) admitMember(given []string) (err error) {
+	if len(given) > 1 {
+		return oauth.ErrInvalidToken
+	}
+	c.holder, err = c.api.cfg.Bearer.AccountHolder(c.Context(), given[0])
+	return err
+}
+
+// isOwn tells whether the caller may reach what belongs to the user: members
+// only reach what is their own.
+func (c *call) isOwn(userUID string) bool {
+	return c.holder == nil || c.holder.Principal.User.UID == userUID
+}
+
+// mayManageItself refuses a member whose realm does not let members change
+// themselves. Others are let through.
+func (c *call) mayManageItself(realm storage.Realm) error {
+	if c.holder != nil && realm.SelfManagement != storage.SelfManagementUpdate {
+		return errForbidden
+	}
+	return nil
+}
