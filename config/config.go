@@ -34,6 +34,7 @@ type Config struct {
 	LogLevel     zerolog.Level `env:"LOG_LEVEL" default:"info" meaning:"Least level that is logged: trace, debug, info, warn, error or disabled."`
 	SigningAlg   string        `env:"SIGNING_ALG" default:"ES256" meaning:"JWS algorithm of access tokens unless the client names another: ES256, RS256 or EdDSA."`
 	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
+	KeyRotation  time.Duration `env:"KEY_ROTATION" default:"2160h" meaning:"How long a key signs before its successor takes over by itself. A retired key stays published for a month, so short times make a long key set. 0: keys rotate only when told to; else 1h to 87600h, and at least twice jwks_max_age."`
 	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"10s" meaning:"How long the previous refresh token still works after a rotation, for clients that repeat a request; the clocks of replicas must agree better than that. 0s to 60s."`
 
 	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks that webhooks and mail may reach although they are private or loopback."`
@@ -46,6 +47,11 @@ type Config struct {
 	OTPLimitClient    Rate           `env:"OTP_LIMIT_CLIENT" default:"0" meaning:"How many one-time passwords may be asked for through one API client, such as 600/1m. 0: no limit."`
 	OTPLimitAddress   Rate           `env:"OTP_LIMIT_ADDRESS" default:"0" meaning:"How many one-time passwords one IPv4 address, or one /64 of IPv6, may ask for, such as 30/1m. Behind a proxy name it in trusted_proxies first, or everybody shares its address; a storefront that asks on behalf of its users has one, too. 0: no limit."`
 	TrustedProxies    []netip.Prefix `env:"TRUSTED_PROXIES" derived:"none" meaning:"Comma-separated CIDR blocks of the proxies in front of the server. From them, and from nobody else, X-Forwarded-For is believed."`
+
+	CORSOrigins    []Origin `env:"CORS_ORIGINS" derived:"none" meaning:"Comma-separated origins of the storefronts whose pages may call the server from a browser, such as https://shop.example."`
+	RenewalOrigins []Origin `env:"RENEWAL_ORIGINS" derived:"none" meaning:"Comma-separated origins of the pages where users renew their password. With any, a request that names a page elsewhere is refused; without, such a page is told to webhooks alone. Mails link to no other but where a realm redirects to."`
+
+	AuditRetention time.Duration `env:"AUDIT_RETENTION" default:"2160h" meaning:"How long audit events are kept in the database. 1h to 87600h."`
 
 	HashConcurrency int           `env:"HASH_CONCURRENCY" derived:"number of CPUs" meaning:"How many password hashes are computed at once, 1 to 1024; each takes about 19 MiB."`
 	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" meaning:"How long one request may take. 100ms to 5m."`

@@ -30,6 +30,7 @@ func (c Config) faults() Faults {
 	v.check("log_level", validLevel(c.LogLevel), wants["zerolog.Level"])
 	v.check("signing_alg", slices.Contains(signingAlgs, c.SigningAlg), "must be one of "+strings.Join(signingAlgs, ", "))
 	v.duration("jwks_max_age", c.JWKSMaxAge, time.Second, 24*time.Hour)
+	v.problem("key_rotation", c.keyRotationProblem())
 	v.duration("refresh_grace", c.RefreshGrace, 0, time.Minute)
 	for _, p := range c.OutboundAllow {
 		v.check("outbound_allow", p.IsValid() && p == p.Masked(), fmt.Sprintf("%s has bits set behind its prefix length", p))
@@ -38,6 +39,7 @@ func (c Config) faults() Faults {
 		v.check("trusted_proxies", p.IsValid() && p == p.Masked(), fmt.Sprintf("%s has bits set behind its prefix length", p))
 	}
 	v.check("site_name", len(c.SiteName) <= 200 && !strings.ContainsFunc(c.SiteName, unicode.IsControl), "must be one line of at most 200 bytes")
+	v.duration("audit_retention", c.AuditRetention, time.Hour, 87600*time.Hour)
 	v.between("hash_concurrency", c.HashConcurrency, 1, 1024)
 	v.duration("request_timeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
 	v.duration("shutdown_timeout", c.ShutdownTimeout, 100*time.Millisecond, 10*time.Minute)
@@ -108,6 +110,20 @@ func databaseProblem(u DatabaseURL) string {
 	}
 	if parsed, err := url.Parse(u.Reveal()); !u.Postgres() || err != nil || parsed.Path == "" && parsed.Host == "" {
 		return "must be sqlite:PATH or postgres://…"
+	}
+	return ""
+}
+
+// keyRotationProblem wants a key to sign for longer than its successor is
+// announced.
+func (c Config) keyRotationProblem() string {
+	switch {
+	case c.KeyRotation == 0:
+		return ""
+	case c.KeyRotation < time.Hour || c.KeyRotation > 87600*time.Hour:
+		return "must be 0, or from 1h to 87600h"
+	case c.KeyRotation < 2*c.JWKSMaxAge:
+		return "must be 0, or at least twice jwks_max_age"
 	}
 	return ""
 }
