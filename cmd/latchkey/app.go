@@ -17,12 +17,17 @@ import (
 )
 
 const (
-	// maxTokenLife is the longest life of an access token. A retired signing
-	// key stays published for as long.
-	maxTokenLife = 24 * time.Hour
-	// announceMargin is added to the time that others may cache the key set,
-	// for replicas that learn of a new key a little later.
-	announceMargin = time.Minute
+	// maxAccessTokenLife is the longest life of an access token that a client may
+	// be given.
+	maxAccessTokenLife = 24 * time.Hour
+	// maxTokenLife is the longest life of any token: anonymous shoppers and
+	// account members may keep theirs for so long. A retired signing key stays
+	// published for as long.
+	maxTokenLife = 31 * 24 * time.Hour
+	// keyMargin is added to the time that others may cache the key set, and to
+	// that for which a retired key stays published: a replica learns of a new key
+	// up to reloadKeysEvery later, and clocks may be a minute apart.
+	keyMargin = 2 * time.Minute
 )
 
 // app is what commands work with, opened from one configuration.
@@ -36,6 +41,7 @@ type app struct {
 	peppers *keys.Peppers
 	ring    *keys.Ring // nil until openRing
 	funnel  *funnel    // nil outside of a server
+	auditor *auditor   // likewise
 }
 
 // logger writes JSON lines to the standard error stream.
@@ -51,6 +57,8 @@ func (c *cli) openStore(ctx context.Context, cfg config.Config) (*gormstore.Stor
 		MaxConns: cfg.DatabaseMaxConns,
 		Now:      c.now,
 		Logger:   c.logger(cfg),
+
+		AuditRetention: cfg.AuditRetention,
 
 		OnStatement: c.onStatement,
 	})
@@ -157,8 +165,9 @@ func (a *app) openRing(ctx context.Context, also ...string) error {
 		Store:        a.store,
 		Sealer:       a.sealer,
 		Algs:         algs,
-		PublishAhead: a.cfg.JWKSMaxAge + announceMargin,
-		MaxTokenLife: maxTokenLife,
+		PublishAhead: a.cfg.JWKSMaxAge + keyMargin,
+		MaxTokenLife: maxTokenLife + keyMargin,
+		RotateAfter:  a.cfg.KeyRotation,
 		Now:          a.now,
 		Rand:         a.random,
 	})

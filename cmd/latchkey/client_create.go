@@ -25,9 +25,6 @@ const (
 	maxRefreshDuration     = 10 * 365 * 24 * time.Hour
 )
 
-// knownGrants are the grant types that a client may be given here.
-var knownGrants = []string{grants.GrantPassword, grants.GrantClientCredentials, grants.GrantRefreshToken}
-
 var signingAlgs = []string{"ES256", "RS256", "EdDSA"}
 
 func isSigningAlg(alg string) bool { return slices.Contains(signingAlgs, alg) }
@@ -59,7 +56,7 @@ func (c *cli) clientCreateCommand() *cobra.Command {
 	f.StringVar(&n.name, "name", "", "name of the client, for people")
 	f.StringVar(&n.id, "id", "", "client id (default: a new UUID)")
 	f.BoolVar(&n.public, "public", false, "the client has no secret")
-	f.StringArrayVar(&n.grants, "grant", nil, "grant type it may use, repeatable: "+strings.Join(knownGrants, ", "))
+	f.StringArrayVar(&n.grants, "grant", nil, "grant type it may use, repeatable: "+strings.Join(grants.GrantTypes(), ", "))
 	f.StringArrayVar(&n.roles, "role", nil, "role it has and its users may get, repeatable")
 	f.StringArrayVar(&n.credentials, "credential", nil, "what its users sign in with, repeatable: otp, password (default: both)")
 	f.DurationVar(&n.accessDuration, "access-token-duration", 15*time.Minute, "life of its access tokens, 1s to 24h")
@@ -104,8 +101,8 @@ func (n *newClient) check() error {
 		return usagef("--id must not begin with %s or %s, like the ids of users and accounts", storage.UserPrefix, storage.AccountPrefix)
 	case n.signingAlg != "" && !isSigningAlg(n.signingAlg):
 		return usagef("unknown algorithm %q: the known are %s", n.signingAlg, strings.Join(signingAlgs, ", "))
-	case n.accessDuration < time.Second || n.accessDuration > maxTokenLife:
-		return usagef("--access-token-duration must be from 1s to %s", maxTokenLife)
+	case n.accessDuration < time.Second || n.accessDuration > maxAccessTokenLife:
+		return usagef("--access-token-duration must be from 1s to %s", maxAccessTokenLife)
 	}
 	for _, role := range n.roles {
 		if !scopeToken.MatchString(role) {
@@ -122,8 +119,8 @@ func (n *newClient) check() error {
 
 func (n *newClient) checkGrants() error {
 	for _, g := range n.grants {
-		if !slices.Contains(knownGrants, g) {
-			return usagef("unknown grant %q: the known are %s", g, strings.Join(knownGrants, ", "))
+		if !slices.Contains(grants.GrantTypes(), g) {
+			return usagef("unknown grant %q: the known are %s", g, strings.Join(grants.GrantTypes(), ", "))
 		}
 	}
 	refreshes := slices.Contains(n.grants, grants.GrantRefreshToken)

@@ -2,24 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
 
-	"latchkey/grants"
+	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
-
-// secretBytes is the length of a generated client secret: with 256 random bits
-// a fast keyed digest is enough to keep it.
-const secretBytes = 32
 
 // issuedSecret is printed once; nothing can show the secret again.
 type issuedSecret struct {
@@ -83,20 +77,15 @@ func (c *cli) addSecret(cmd *cobra.Command, id, name string, expiresIn time.Dura
 
 // addSecret makes a secret, keeps its digest and returns it.
 func (a *app) addSecret(ctx context.Context, clientID, name string, expires time.Time) (issuedSecret, error) {
-	id, err := storage.NewID(a.random, "")
+	value, kept, err := ordercloud.GenerateClientSecret(a.peppers, a.random, clientID, name, expires, a.now())
 	if err != nil {
 		return issuedSecret{}, err
 	}
-	random := make([]byte, secretBytes)
-	if _, err := io.ReadFull(a.random, random); err != nil {
-		return issuedSecret{}, fmt.Errorf("new client secret: %w", err)
+	err = a.store.AddClientSecret(ctx, clientID, kept, ordercloud.MaxClientSecrets)
+	if errors.Is(err, storage.ErrTooMany) {
+		err = fmt.Errorf("client %s has %d secrets already; delete one first", clientID, ordercloud.MaxClientSecrets)
 	}
-	secret := base64.RawURLEncoding.EncodeToString(random)
-	err = a.store.AddClientSecret(ctx, clientID, storage.ClientSecret{
-		ID: id, Name: name, Digest: grants.DigestClientSecret(a.peppers, clientID, secret),
-		ExpiresAt: expires, CreatedAt: a.now().UTC(),
-	})
-	return issuedSecret{clientID, id, secret, optionalTime(expires)}, err
+	return issuedSecret{clientID, kept.ID, value, optionalTime(expires)}, err
 }
 
 func (c *cli) deleteSecret(cmd *cobra.Command, clientID, secretID string) error {

@@ -11,13 +11,14 @@ import (
 	"latchkey/storage"
 )
 
-// recorder writes audit events to the log, each with the request that caused
-// it, and counts those that the funnel is about.
-func (a *app) recorder() storage.Recorder { return eventRecorder{a.log, a.funnel} }
+// recorder writes audit events to the log and to the database, each with the
+// request that caused it, and counts those that the funnel is about.
+func (a *app) recorder() storage.Recorder { return eventRecorder{a.log, a.funnel, a.auditor} }
 
 type eventRecorder struct {
-	log    zerolog.Logger
-	funnel *funnel // nil outside of a server
+	log     zerolog.Logger
+	funnel  *funnel  // nil outside of a server
+	auditor *auditor // likewise
 }
 
 // Record implements storage.Recorder.
@@ -25,13 +26,19 @@ func (r eventRecorder) Record(ctx context.Context, e storage.AuditEvent) {
 	if r.funnel != nil {
 		r.funnel.count(e)
 	}
-	line := r.log.Info().Str("audit", e.Action).Str("outcome", e.Outcome)
-	trace := e.TraceID
-	if trace == "" {
-		trace = server.RequestID(ctx)
+	if e.TraceID == "" {
+		e.TraceID = server.RequestID(ctx)
 	}
+	if from := server.ClientAddr(ctx); e.Source == "" && from.IsValid() {
+		e.Source = from.String()
+	}
+	if r.auditor != nil {
+		r.auditor.add(e)
+	}
+	line := r.log.Info().Str("audit", e.Action).Str("outcome", e.Outcome)
 	for _, field := range []struct{ key, value string }{
-		{"client_id", e.ClientID}, {"user", e.UserUID}, {"username", e.Username}, {"factor", e.Factor}, {"request_id", trace},
+		{"client_id", e.ClientID}, {"user", e.UserUID}, {"username", e.Username}, {"factor", e.Factor},
+		{"object", e.Object}, {"source", e.Source}, {"request_id", e.TraceID},
 	} {
 		if field.value != "" {
 			line.Str(field.key, field.value)
@@ -69,13 +76,17 @@ func (f *funnel) count(e storage.AuditEvent) {
 	if step := stepOf(e); step != "" {
 		f.steps.WithLabelValues(step).Inc()
 	}
-	if e.Action == "message.delivered" {
+	if e.Action == "message.delivered" && e.Factor == "otp" {
 		f.delivery.Observe(e.Took.Seconds())
 	}
 }
 
 // stepOf names the step of the funnel that an event stands for; empty: none.
+// The funnel is about one-time passwords, not about the other messages.
 func stepOf(e storage.AuditEvent) string {
+	if e.Factor != "otp" {
+		return ""
+	}
 	switch e.Action {
 	case "code.requested":
 		return "requested"
@@ -90,11 +101,10 @@ func stepOf(e storage.AuditEvent) string {
 	case "message.failed":
 		return "dead"
 	case "sign_in":
-		switch {
-		case e.Factor != "otp":
-		case e.Outcome == "success":
+		switch e.Outcome {
+		case "success":
 			return "redeemed"
-		case e.Outcome == "wrong_credentials":
+		case "wrong_credentials":
 			return "guessed_wrong"
 		}
 	}

@@ -25,8 +25,10 @@ var floorPlan = map[string][]string{
 	"otp/deliver":              {"otp", "otp/internal/poll", "storage"},
 	"otp/deliver/mailer":       {"otp/deliver", "storage"},
 	"grants":                   {"keys", "otp", "otp/lockout", "storage"},
-	"oauth":                    {"grants", "keys", "otp", "storage"},
-	"oauth/ordercloud":         {"grants", "keys", "oauth", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth":                    {"grants", "keys", "oauth/openapi", "otp", "storage"},
+	"oauth/openapi":            {},
+	"oauth/ordercloud":         {"grants", "keys", "oauth", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/elasticpath":        {"grants", "keys", "oauth", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/server":             {},
 }
 

@@ -27,7 +27,7 @@ func TestMetadata(t *testing.T) {
 				"jwks_uri":                                      issuer + "/oauth/jwks",
 				"revocation_endpoint":                           issuer + "/oauth/revoke",
 				"introspection_endpoint":                        issuer + "/oauth/introspect",
-				"grant_types_supported":                         []any{"password", "client_credentials", "refresh_token"},
+				"grant_types_supported":                         []any{"password", "client_credentials", "refresh_token", "urn:latchkey:params:oauth:grant-type:account-member", "urn:ietf:params:oauth:grant-type:token-exchange"},
 				"response_types_supported":                      []any{},
 				"token_endpoint_auth_methods_supported":         []any{"none", "client_secret_basic", "client_secret_post"},
 				"revocation_endpoint_auth_methods_supported":    []any{"none", "client_secret_basic", "client_secret_post"},

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,25 +21,57 @@ func (c *cli) keysCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return c.withRing(cmd, c.listKeys) },
 	}
+	return group("keys", "Signing keys, and the master key that seals secrets",
+		list, c.rotateCommand(), c.revokeCommand(), c.rewrapCommand())
+}
+
+func (c *cli) rotateCommand() *cobra.Command {
 	var alg string
+	var plan bool
 	rotate := &cobra.Command{
 		Use:   "rotate",
 		Short: "Announce a new signing key, which takes over when no cached key set can lack it",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.withRing(cmd, func(cmd *cobra.Command, a *app) error { return c.rotateKey(cmd, a, alg) })
+			if alg != "" && !isSigningAlg(alg) {
+				return usagef("unknown algorithm %q: the known are ES256, RS256, EdDSA", alg)
+			}
+			return c.withRing(cmd, func(cmd *cobra.Command, a *app) error {
+				if plan {
+					return c.planRotation(cmd, a, alg)
+				}
+				return c.rotateKey(cmd, a, alg)
+			})
 		},
 	}
 	rotate.Flags().StringVar(&alg, "alg", "", "JWS algorithm: ES256, RS256 or EdDSA (default: the server's)")
+	addPlanFlag(rotate, &plan)
+	return withAllSettings(rotate)
+}
+
+func (c *cli) revokeCommand() *cobra.Command {
+	var plan bool
 	revoke := &cobra.Command{
 		Use:   "revoke KID",
 		Short: "Withdraw a signing key that others know, at once; every token it signed is refused",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withRing(cmd, func(cmd *cobra.Command, a *app) error { return c.revokeKey(cmd, a, args[0]) })
+			return c.withRing(cmd, func(cmd *cobra.Command, a *app) error {
+				if plan {
+					return c.planRevocation(cmd, a, args[0])
+				}
+				return c.revokeKey(cmd, a, args[0])
+			})
 		},
 	}
-	return group("keys", "Signing keys", list, withAllSettings(rotate), withAllSettings(revoke))
+	addPlanFlag(revoke, &plan)
+	return withAllSettings(revoke)
+}
+
+// addPlanFlag gives cmd the flag that has two names.
+func addPlanFlag(cmd *cobra.Command, plan *bool) {
+	cmd.Flags().BoolVar(plan, "plan", false, "say what would happen, and do nothing")
+	cmd.Flags().BoolVar(plan, "dry-run", false, "the same as --plan")
 }
 
 // keyView is a signing key in the output.
@@ -92,9 +126,6 @@ func (c *cli) listKeys(cmd *cobra.Command, a *app) error {
 }
 
 func (c *cli) rotateKey(cmd *cobra.Command, a *app, alg string) error {
-	if alg != "" && !isSigningAlg(alg) {
-		return usagef("unknown algorithm %q: the known are ES256, RS256, EdDSA", alg)
-	}
 	k, err := a.ring.Rotate(cmd.Context(), alg)
 	if err != nil {
 		return err
@@ -114,4 +145,83 @@ func (c *cli) revokeKey(cmd *cobra.Command, a *app, kid string) error {
 		return err
 	}
 	return c.done("key %s is revoked", kid)
+}
+
+// planView is a plan in the output.
+type planView struct {
+	Alg     string    `json:"alg"`
+	New     bool      `json:"new"`     // the heir would be made; it has no kid
+	Heir    keyView   `json:"heir"`    // signs afterwards
+	Changed []keyView `json:"changed"` // as they would be
+}
+
+func (c *cli) planRotation(cmd *cobra.Command, a *app, alg string) error {
+	plan, err := a.ring.PlanRotate(cmd.Context(), alg)
+	if err != nil {
+		return err
+	}
+	return c.printPlan(plan)
+}
+
+func (c *cli) planRevocation(cmd *cobra.Command, a *app, kid string) error {
+	plan, err := a.ring.PlanRevoke(cmd.Context(), kid)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return fmt.Errorf("no signing key %q", kid)
+	case err != nil:
+		return err
+	case plan.Alg == "":
+		return c.done("nothing would change: key %s is revoked", kid)
+	}
+	return c.printPlan(plan)
+}
+
+func (c *cli) printPlan(plan keys.Plan) error {
+	view := planView{Alg: plan.Alg, New: plan.Made, Heir: viewKey(plan.Heir), Changed: []keyView{}}
+	for _, k := range plan.Changed {
+		view.Changed = append(view.Changed, viewKey(k))
+	}
+	return c.print(view, func(w io.Writer) error {
+		_, err := io.WriteString(w, planText(plan))
+		return err
+	})
+}
+
+// planText says a plan in sentences, one to a line.
+func planText(plan keys.Plan) string {
+	var b strings.Builder
+	name := "key " + plan.Heir.KID
+	if plan.Made {
+		name = "a new key"
+	}
+	fmt.Fprintf(&b, "%s: %s would sign from %s on\n", plan.Alg, name, showTime(plan.Heir.ActivatesAt, "now"))
+	for _, k := range plan.Changed {
+		switch {
+		case k.State == keys.StateRevoked:
+			fmt.Fprintf(&b, "%s: key %s would be revoked, and every token it signed refused, at once\n", k.Alg, k.KID)
+		case k.RetiresAt.IsZero():
+			fmt.Fprintf(&b, "%s: key %s would sign on until its next successor\n", k.Alg, k.KID)
+		default:
+			fmt.Fprintf(&b, "%s: key %s would sign no more from %s on, and be published until %s\n",
+				k.Alg, k.KID, showTime(k.RetiresAt, "-"), showTime(k.GoneAt, "-"))
+		}
+	}
+	return b.String()
+}
+
+// maintainKeys announces the successors that are due, of the algorithms of the
+// server and of its clients, and records each.
+func (a *app) maintainKeys(ctx context.Context) error {
+	algs, err := a.store.ClientSigningAlgs(ctx)
+	if err != nil {
+		return err
+	}
+	announced, err := a.ring.Maintain(ctx, algs...)
+	for _, k := range announced {
+		a.recorder().Record(ctx, storage.AuditEvent{
+			Time: a.now().UTC(), Action: "signingkey.announced", Outcome: "success", Object: "SigningKey/" + k.KID,
+		})
+		a.log.Info().Str("kid", k.KID).Str("alg", k.Alg).Time("activates_at", k.ActivatesAt).Msg("signing key announced")
+	}
+	return err
 }

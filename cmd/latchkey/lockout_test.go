@@ -188,6 +188,14 @@ func (h outOfBreath) Verify(context.Context, string, string) (ok, upgrade bool, 
 
 func (h outOfBreath) Hash(context.Context, string) (string, error) { return "", h.err }
 
+// eitherFactor is an attempt with what may be a code or a password.
+func eitherFactor(username, secret string) grants.Attempt {
+	return grants.Attempt{
+		ProfileID: storage.DefaultProfileID, Username: username, Secret: secret,
+		OTP: true, Password: true, Purposes: []storage.Purpose{storage.PurposeSignIn},
+	}
+}
+
 // busyHasher: a wrong code is known to be wrong before the password is hashed.
 // If that guess did not count when the hasher has no turn to give, or the caller
 // hangs up while waiting for one, codes could be guessed without end by whoever
@@ -210,7 +218,7 @@ func busyHasher(t *testing.T, a *arena) {
 			if i == 5 && name == "canceled" {
 				hangUp()
 			}
-			if _, err := auth.Verify(hungUp, &shop, "busy-"+name, wrongCode); err == nil {
+			if _, err := auth.Verify(hungUp, &shop, eitherFactor("busy-"+name, wrongCode)); err == nil {
 				t.Fatalf("%s: a wrong code was taken", name)
 			}
 			if hungUp.Err() != nil {
@@ -223,7 +231,7 @@ func busyHasher(t *testing.T, a *arena) {
 		// Without a code to guess nothing was learned, so nothing counts.
 		a.enrol("idle-" + name)
 		for range 12 {
-			if _, err := auth.Verify(ctx, &shop, "idle-"+name, janesPassword); !errors.Is(err, failure) {
+			if _, err := auth.Verify(ctx, &shop, eitherFactor("idle-"+name, janesPassword)); !errors.Is(err, failure) {
 				t.Errorf("%s: got %v", name, err)
 			}
 		}

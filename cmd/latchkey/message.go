@@ -178,58 +178,16 @@ func narrowed(t storage.Timeline, m storage.Message) storage.Timeline {
 	return t
 }
 
-// stepsOf tells the timeline in order, as far as now.
 func stepsOf(t storage.Timeline, now time.Time) []step {
-	steps := []step{{At: t.Request.CreatedAt, Step: "asked"}}
-	if !t.ResolvedAt.IsZero() && len(t.Codes) == 0 {
-		steps = append(steps, step{At: t.ResolvedAt, Step: "nobody_served", Detail: "the log has the reason"})
-	}
-	for _, code := range t.Codes {
-		steps = append(steps, codeSteps(code, now)...)
-	}
-	for _, m := range t.Messages {
-		steps = append(steps, step{At: m.CreatedAt, Step: "queued", Message: m.ID, Detail: "sender " + m.SenderID})
-	}
-	for _, a := range t.Attempts {
-		took := a.EndedAt.Sub(a.BeganAt).Milliseconds()
-		steps = append(steps, step{At: a.EndedAt, Step: attemptStep(a), Message: a.MessageID, Attempt: a.Number, Millis: &took, Detail: a.Error})
-	}
-	for _, m := range t.Messages {
-		if m.State == storage.MessageExpired && !endedByAttempt(t, m) {
-			steps = append(steps, step{At: m.EndedAt, Step: "expired", Message: m.ID, Detail: "unsent in time"})
+	var steps []step
+	for _, s := range otp.Steps(t, now) {
+		shown := step{At: s.At, Step: s.Name, Message: s.MessageID, Code: s.CodeID, Attempt: s.Attempt, Detail: s.Detail}
+		if s.Attempt > 0 {
+			shown.Millis = new(s.Took.Milliseconds())
 		}
-	}
-	slices.SortStableFunc(steps, func(a, b step) int { return a.At.Compare(b.At) })
-	return steps
-}
-
-func codeSteps(code storage.CodeFate, now time.Time) []step {
-	steps := []step{{At: code.IssuedAt, Step: "issued", Code: code.ID}}
-	switch {
-	case !code.RedeemedAt.IsZero():
-		steps = append(steps, step{At: code.RedeemedAt, Step: "redeemed", Code: code.ID})
-	case !code.RetiredAt.IsZero():
-		steps = append(steps, step{At: code.RetiredAt, Step: "retired", Code: code.ID})
-	case !now.Before(code.ExpiresAt):
-		steps = append(steps, step{At: code.ExpiresAt, Step: "expired", Code: code.ID})
+		steps = append(steps, shown)
 	}
 	return steps
-}
-
-// attemptStep names what an attempt led to.
-func attemptStep(a storage.AttemptRecord) string {
-	switch a.State {
-	case storage.MessageDelivered:
-		return "accepted"
-	case storage.MessageQueued:
-		return "failed"
-	default:
-		return string(a.State)
-	}
-}
-
-func endedByAttempt(t storage.Timeline, m storage.Message) bool {
-	return slices.ContainsFunc(t.Attempts, func(a storage.AttemptRecord) bool { return a.MessageID == m.ID && a.State == m.State })
 }
 
 func (c *cli) retryMessage(cmd *cobra.Command, store *gormstore.Store, id string) error {

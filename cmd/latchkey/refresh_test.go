@@ -333,7 +333,7 @@ func lostRoles(t *testing.T, a *arena) {
 	account, err := a.app.store.Account(ctx, storage.DefaultRealmID, storage.Buyer, "e7-guild")
 	a.must(err)
 	uid := a.login("e7-member").UserUID
-	err = a.app.store.PutMembership(ctx, storage.Membership{AccountUID: account.UID, UserUID: uid, Roles: []string{"Approver", "Shopper"}})
+	_, err = a.app.store.PutMembership(ctx, storage.Membership{AccountUID: account.UID, UserUID: uid, Roles: []string{"Approver", "Shopper"}})
 	a.must(err)
 	token := granted(t, "sign-in", a.n.signIn("e7-member", janesPassword))
 	if got := claimsOf(t, token.field("access_token")).Scope; got != "Approver Shopper" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -13,7 +12,6 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth"
-	"latchkey/oauth/ordercloud"
 	"latchkey/oauth/server"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
@@ -51,6 +49,9 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 	if a.funnel, err = newFunnel(metrics); err != nil {
 		return nil, err
 	}
+	if a.auditor, err = newAuditor(a.store, a.log, metrics); err != nil {
+		return nil, err
+	}
 	codes := otp.NewCodes(a.peppers)
 	provider, err := a.newProvider(codes, hasher)
 	if err != nil {
@@ -70,14 +71,24 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	passwords, err := grants.NewPasswords(grants.PasswordsConfig{
+		Store: a.store, Hasher: hasher, Codes: codes, Recorder: a.recorder(), Now: a.now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	routes, err := a.routes(surfaces{provider: provider, codes: r.codes, passwords: passwords, wake: r.worker.Wake})
+	if err != nil {
+		return nil, err
+	}
 	r.server, err = server.New(server.Config{
-		Handler: a.routes(provider, r.codes),
+		Handler: routes,
 		Listen:  a.cfg.Listen, OpsListen: a.cfg.OpsListen,
 		Logger: a.log, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
 		HTTPS:          strings.HasPrefix(a.cfg.Issuer, "https://"),
-		TrustedProxies: a.cfg.TrustedProxies,
-		Registry:       metrics,
-		Ready:          a.store.Ping, Now: a.now, Rand: a.random,
+		TrustedProxies: a.cfg.TrustedProxies, Origins: texts(a.cfg.CORSOrigins),
+		Registry: metrics,
+		Ready:    a.store.Ping, Now: a.now, Rand: a.random,
 	})
 	return r, err
 }
@@ -86,15 +97,15 @@ func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provi
 	return oauth.New(oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, SigningAlg: a.cfg.SigningAlg,
 		Grace: a.cfg.RefreshGrace, JWKSMaxAge: a.cfg.JWKSMaxAge,
-		Clients: a.store, SignIns: a.store, Families: a.store, Tokens: a.store,
+		Clients: a.store, SignIns: a.store, Families: a.store, Tokens: a.store, Members: a.store, Profiles: a.store,
 		Codes: codes, Passwords: hasher, Ring: a.ring, Peppers: a.peppers,
 		Recorder: a.recorder(), Now: a.now, Rand: a.random, Logger: a.log,
 	})
 }
 
 func (a *app) newWorker(provider *oauth.Provider, console io.Writer, overflow func()) (*deliver.Worker, error) {
-	recipient := func(ctx context.Context, clientID, username string, elevated []string) (storage.Principal, string, error) {
-		p, token, err := provider.Recipient(ctx, clientID, username, elevated)
+	recipient := func(ctx context.Context, r oauth.RecipientRequest) (storage.Principal, string, error) {
+		p, token, err := provider.Recipient(ctx, r)
 		if err == nil { // receivers are shown the XP as well, which no sign-in reads
 			p.User, err = a.store.UserByUID(ctx, p.User.UID)
 		}
@@ -111,22 +122,14 @@ func (a *app) newWorker(provider *oauth.Provider, console io.Writer, overflow fu
 	})
 }
 
-func (a *app) routes(provider *oauth.Provider, codes *otp.Service) *http.ServeMux {
-	mux := http.NewServeMux()
-	provider.Mount(mux)
-	(&ordercloud.OneTimePasswords{
-		Clients: a.store, Codes: codes, TraceID: server.RequestID, Address: server.ClientAddr, Now: a.now, Logger: a.log,
-	}).Mount(mux)
-	mux.HandleFunc("/v1/", ordercloud.NotFound)
-	return mux
-}
-
 // run serves until ctx ends. The work behind the server goes on until the last
 // request has been answered, and then finishes what it has begun.
 func (r *replica) run(ctx context.Context) error {
 	r.app.store.OnChange(r.noteChange)
 	r.app.store.OnWork(r.codes.Wake)
 	r.app.store.OnWork(r.worker.Wake)
+	endAudit := r.keepAudit(ctx)
+	defer endAudit()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	if err := r.server.Start(background); err != nil {
@@ -154,6 +157,18 @@ func (r *replica) run(ctx context.Context) error {
 	}
 	r.app.log.Info().Msg("stopped")
 	return err
+}
+
+// keepAudit stores audit events until the function that it returns is called,
+// which is when nobody records any more.
+func (r *replica) keepAudit(ctx context.Context) (end func()) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { r.app.auditor.run(ctx) })
+	return func() {
+		stop()
+		running.Wait()
+	}
 }
 
 func (r *replica) noteChange() { note(r.changed) }
@@ -188,7 +203,8 @@ func (r *replica) callForHelp(ctx context.Context) error {
 	}
 }
 
-// reloadKeys takes over the signing keys that others make or revoke.
+// reloadKeys takes over the signing keys that others make or revoke, and
+// announces the successors that are due.
 func (r *replica) reloadKeys(ctx context.Context) error {
 	ticker := time.NewTicker(reloadKeysEvery)
 	defer ticker.Stop()
@@ -201,6 +217,8 @@ func (r *replica) reloadKeys(ctx context.Context) error {
 		}
 		if err := within(ctx, r.app.ring.Reload); err != nil && ctx.Err() == nil {
 			r.app.log.Warn().Err(err).Msg("reload of signing keys failed")
+		} else if err := within(ctx, r.app.maintainKeys); err != nil && ctx.Err() == nil {
+			r.app.log.Warn().Err(err).Msg("rotation of signing keys failed")
 		}
 	}
 }

@@ -154,19 +154,29 @@ func twoNames(t *testing.T, a *arena) {
 // everything has been used.
 func TestNoSecretAtRest(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, w *world) {
+		w.apply(strings.ReplaceAll(everyTypeDocument, "SINK", w.inbox.url))
 		a := enterArena(w, "LATCHKEY_LOG_LEVEL=trace")
 		a.inbox.answer.Store(http.StatusServiceUnavailable)
-		if got := a.n.askForCode("jane", ""); got.status != http.StatusNoContent {
-			t.Fatalf("%d %s", got.status, got.body)
+		for _, got := range []answer{a.n.askForCode("jane", ""), a.n.askForRenewal("john")} {
+			if got.status != http.StatusNoContent {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
 		}
 		awaitThat(t, "delivery was tried", func() bool {
-			return a.one("SELECT count(*) FROM messages WHERE state = 'queued' AND last_error <> ''") == "1"
+			return a.one("SELECT count(*) FROM messages WHERE state = 'queued' AND last_error <> ''") == "2"
 		})
 		waiting := a.remains()
 		a.inbox.answer.Store(http.StatusOK)
 		a.clock.advance(time.Minute)
-		m := a.inbox.next(t)
-		code := m.EventBody.OneTimePassword
+		m, renewal := a.inbox.next(t), a.inbox.next(t)
+		if m.MessageType != "OneTimePassword" {
+			m, renewal = renewal, m
+		}
+		code, verification := m.EventBody.OneTimePassword, renewal.EventBody.PasswordRenewalVerificationCode
+		if got := a.n.renew(verification, "john", nextPassword); got.status != http.StatusNoContent {
+			t.Fatalf("renewal: %d %s", got.status, got.body)
+		}
+		granted(t, "new password", a.n.signIn("john", nextPassword))
 		first := granted(t, "code", a.n.signIn("jane", code))
 		second := granted(t, "refresh", a.n.refresh(first.field("refresh_token")))
 		granted(t, "password", a.n.signIn("jane", janesPassword))
@@ -179,6 +189,8 @@ func TestNoSecretAtRest(t *testing.T) {
 			"master key": testMasterKey, "user token": m.UserToken,
 			"access token": first.field("access_token"), "second access token": second.field("access_token"),
 		}
+		secrets["verification code"], secrets["renewal token"] = verification, renewal.EventBody.PasswordRenewalAccessToken
+		secrets["new password"] = nextPassword
 		for i, token := range []string{first.field("refresh_token"), second.field("refresh_token")} {
 			secrets[fmt.Sprint("refresh token ", i)] = token
 			parts := strings.Split(token, ".")
@@ -213,7 +225,7 @@ func searchFor(t *testing.T, place string, content []byte, what, secret string) 
 	if raw, err := base64.RawURLEncoding.DecodeString(secret); err == nil && len(raw) >= 16 {
 		disguises = append(disguises, string(raw), hex.EncodeToString(raw))
 	}
-	if what == "code" {
+	if what == "code" || what == "verification code" {
 		disguises = append(disguises, strings.ToLower(secret))
 	}
 	for _, disguise := range disguises {

@@ -7,12 +7,14 @@ import (
 	"io"
 	"net"
 	netmail "net/mail"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"latchkey/oauth"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
@@ -23,6 +25,8 @@ import (
 const (
 	testCode     = "TEST"
 	testUsername = "test"
+	testLogin    = "lgn_test"
+	testURL      = "https://example.com/"
 	testLife     = 10 * time.Minute
 	testTimeout  = 15 * time.Second // as a worker allows
 )
@@ -38,21 +42,22 @@ func (c *cli) senderCommand() *cobra.Command {
 }
 
 func (c *cli) senderTestCommand() *cobra.Command {
-	var to, locale string
+	var to, locale, kind string
 	cmd := withAllSettings(&cobra.Command{
 		Use:   "test ID --to ADDRESS",
 		Short: "Send a harmless test message through a sender at once",
 		Long: `Send a message through a sender at once, and print what became of it.
 
-It looks like any message with a one-time password; the code is TEST and signs
-nobody in. A webhook gets no user token. Nothing is queued and nothing is tried
-again.`,
+It looks like any message with a one-time password, or with --type like one of
+another type; the code is TEST and good for nothing. A webhook gets no user
+token. Nothing is queued and nothing is tried again. It does not matter whether
+the sender is active.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a, err := netmail.ParseAddress(to); err != nil || a.Address != to {
 				return usagef("--to must be an e-mail address")
 			}
-			return c.testSender(cmd, args[0], storage.User{
+			return c.testSender(cmd, args[0], kind, storage.User{
 				UID: "usr_test", RealmID: storage.DefaultRealmID, Kind: storage.Admin, ID: testUsername,
 				Email: to, Locale: locale, Active: true,
 			})
@@ -60,6 +65,7 @@ again.`,
 	})
 	cmd.Flags().StringVar(&to, "to", "", "e-mail address of the recipient")
 	cmd.Flags().StringVar(&locale, "locale", "", "language of the mail, for instance de-AT")
+	cmd.Flags().StringVar(&kind, "type", "", "type of the message, for instance ForgottenPassword")
 	return cmd
 }
 
@@ -69,7 +75,8 @@ type senderView struct {
 	Name      string   `json:"sender_name"`
 	Kind      string   `json:"kind"`
 	Types     []string `json:"message_types"`
-	Target    string   `json:"target"`               // URL, or host and port
+	Target    string   `json:"target"`               // URL, delivery config, or host and port
+	Active    bool     `json:"active"`               // else it serves nobody
 	Signature string   `json:"signature,omitempty"`  // of a webhook
 	Encrypted bool     `json:"encrypted"`            // codes are, to the receiver's key
 	Buyers    bool     `json:"serves_all_buyers"`    // without an assignment
@@ -82,7 +89,7 @@ type senderView struct {
 
 func viewSender(s storage.Sender) senderView {
 	v := senderView{
-		ID: s.ID, Name: s.Name, Kind: string(s.Kind), Types: []string{}, Target: s.URL, Encrypted: len(s.PublicJWK) > 0,
+		ID: s.ID, Name: s.Name, Kind: string(s.Kind), Types: []string{}, Target: s.URL, Active: s.Active, Encrypted: len(s.PublicJWK) > 0,
 		Buyers: s.AllowAllBuyers, Admins: s.AllowSeller, Accounts: len(s.AccountUIDs),
 		TLS: string(s.SMTP.TLS), From: s.SMTP.From, UpdatedAt: s.UpdatedAt.Format(time.RFC3339),
 	}
@@ -93,9 +100,9 @@ func viewSender(s storage.Sender) senderView {
 	case storage.SMTPSender:
 		v.Target = net.JoinHostPort(s.SMTP.Host, strconv.Itoa(s.SMTP.Port))
 	case storage.WebhookSender:
-		v.Signature = "oc-hash"
-		if s.Signature != storage.DialectSignature {
-			v.Signature = string(s.Signature)
+		v.Signature = signatureOf(s)
+		if s.DeliveryConfig != "" {
+			v.Target = "delivery config " + s.DeliveryConfig
 		}
 	case storage.ConsoleSender:
 		v.Target = "the terminal"
@@ -103,9 +110,23 @@ func viewSender(s storage.Sender) senderView {
 	return v
 }
 
+// signatureOf names how the webhook's calls are signed.
+func signatureOf(s storage.Sender) string {
+	switch {
+	case s.Signature != storage.DialectSignature:
+		return string(s.Signature)
+	case s.Dialect == storage.ElasticPathDialect:
+		return "secret-key"
+	}
+	return "oc-hash"
+}
+
 // serves is whom the sender serves, for people.
 func (v senderView) serves() string {
 	var parties []string
+	if !v.Active {
+		return "nobody (inactive)"
+	}
 	if v.Buyers {
 		parties = append(parties, "all buyers")
 	}
@@ -145,7 +166,7 @@ func (c *cli) listSenders(cmd *cobra.Command, _ []string) error {
 	})
 }
 
-func (c *cli) testSender(cmd *cobra.Command, id string, to storage.User) error {
+func (c *cli) testSender(cmd *cobra.Command, id, kind string, to storage.User) error {
 	cfg, err := c.load(cmd)
 	if err != nil {
 		return err
@@ -161,18 +182,22 @@ func (c *cli) testSender(cmd *cobra.Command, id string, to storage.User) error {
 		if err := checkSenders(cfg, []storage.Sender{sender}); err != nil {
 			return err
 		}
-		return c.sendTest(cmd.Context(), a, sender, to)
+		of, err := testType(sender, kind)
+		if err != nil {
+			return usagef("%v", err)
+		}
+		return c.sendTest(cmd.Context(), a, sender, of, to)
 	})
 }
 
 // sendTest sends a test message to the user, who need not exist, and prints
 // the outcome.
-func (c *cli) sendTest(ctx context.Context, a *app, sender storage.Sender, to storage.User) error {
+func (c *cli) sendTest(ctx context.Context, a *app, sender storage.Sender, kind storage.MessageType, to storage.User) error {
 	transport, err := a.testTransport(sender.Kind, to, c.stderr)
 	if err != nil {
 		return err
 	}
-	e, err := a.testEnvelope(sender, to)
+	e, err := a.testEnvelope(sender, kind, to)
 	if err != nil {
 		return err
 	}
@@ -207,7 +232,7 @@ func (c *cli) printTest(sender, message string, took time.Duration) error {
 
 // testTransport returns one that takes the user for every recipient.
 func (a *app) testTransport(kind storage.SenderKind, to storage.User, console io.Writer) (deliver.Transport, error) {
-	recipient := func(context.Context, string, string, []string) (storage.Principal, string, error) {
+	recipient := func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
 		return storage.Principal{User: to, Login: storage.Login{Username: testUsername}}, "", nil
 	}
 	user := func(context.Context, string) (storage.User, error) { return to, nil }
@@ -222,19 +247,48 @@ func (a *app) testTransport(kind storage.SenderKind, to storage.User, console io
 	return transport, nil
 }
 
-func (a *app) testEnvelope(sender storage.Sender, to storage.User) (deliver.Envelope, error) {
+// testEnvelope returns a message of the type to the user, as a worker would
+// have it.
+func (a *app) testEnvelope(sender storage.Sender, kind storage.MessageType, to storage.User) (deliver.Envelope, error) {
 	id, err := storage.NewID(a.random, "msg_")
 	if err != nil {
 		return deliver.Envelope{}, err
 	}
-	p := otp.Payload{Username: testUsername, Code: testCode, UserUID: to.UID, ExpiresAt: a.now().UTC().Add(testLife)}
-	if len(sender.PublicJWK) > 0 {
+	now := a.now().UTC()
+	p := otp.Payload{
+		Username: testUsername, Code: testCode, UserUID: to.UID, RequestedAt: now, ExpiresAt: now.Add(testLife),
+		Purpose: storage.PurposeSignIn, RealmID: to.RealmID, ProfileID: storage.DefaultProfileID, LoginID: testLogin,
+	}
+	switch kind {
+	case storage.MessageForgottenUsername:
+		p.Code = ""
+	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
+		p.URL, p.Purpose = testURL, ""
+	default:
+	}
+	if len(sender.PublicJWK) > 0 && p.Code != "" {
 		if p.Code, err = p.SealCode(sender.PublicJWK, id); err != nil {
 			return deliver.Envelope{}, err
 		}
 	}
-	return deliver.Envelope{
-		Message:  storage.Message{ID: id, SenderID: sender.ID, Type: storage.MessageOneTimePassword, UserUID: to.UID, TraceID: id},
-		Username: p.Username, Code: p.Code, UserUID: p.UserUID, ExpiresAt: p.ExpiresAt,
-	}, nil
+	return deliver.Enclose(storage.Message{
+		ID: id, SenderID: sender.ID, Type: kind, UserUID: to.UID, TraceID: id,
+	}, p), nil
+}
+
+// testType returns the type of a test message: the wanted one, or else a
+// one-time password if the sender is for these, or its first.
+func testType(sender storage.Sender, wanted string) (storage.MessageType, error) {
+	kind := storage.MessageType(wanted)
+	if wanted == "" {
+		kind = storage.MessageOneTimePassword
+		if !slices.Contains(sender.Types, kind) && len(sender.Types) > 0 {
+			kind = sender.Types[0]
+		}
+	}
+	switch kind {
+	case storage.MessageOneTimePassword, storage.MessageForgottenPassword, storage.MessageForgottenUsername, storage.MessageNewUserInvitation:
+		return kind, nil
+	}
+	return "", fmt.Errorf("no messages of type %s are ever sent", kind)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rsa"
 	"encoding/json"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -122,6 +123,15 @@ func wireTake[T any](t *testing.T, claims map[string]any, name string) T {
 	return value
 }
 
+// wireTakeMicros removes the issue time in microseconds, which is the other one
+// but for the part of a second.
+func wireTakeMicros(t *testing.T, claims map[string]any, issued float64) {
+	t.Helper()
+	if micros := wireTake[float64](t, claims, "iat_us"); math.Floor(micros/1e6) != issued {
+		t.Errorf("iat_us %v, iat %v", micros, issued)
+	}
+}
+
 // claims is F1, F2 and F3: RFC 9068 §2.1, §2.2.
 func (c *tokenTest) claims(t *testing.T) {
 	header, claims := c.node.verifyEverywhere(t, c.node.signIn("jane", janesPassword).mustIssue(t), jose.ES256)
@@ -132,6 +142,7 @@ func (c *tokenTest) claims(t *testing.T) {
 	if age := float64(c.clock.now().Unix()) - issued; age < 0 || age > 60 {
 		t.Errorf("issued %v s ago", age)
 	}
+	wireTakeMicros(t, claims, issued)
 	for name, ahead := range map[string]float64{"exp": 3600, "nbf": 0, "auth_time": 0} {
 		// The sign-in is timed before the password was verified.
 		if got := wireTake[float64](t, claims, name) - issued; got > ahead || got < ahead-10 || name != "auth_time" && got != ahead {
@@ -168,6 +179,7 @@ func (c *tokenTest) ownClaims(t *testing.T) {
 		}
 		ids[wireTake[string](t, claims, "jti")] = true
 		issued := wireTake[float64](t, claims, "iat")
+		wireTakeMicros(t, claims, issued)
 		if got := wireTake[float64](t, claims, "exp") - issued; got != 90 {
 			t.Errorf("lives for %v s, want 90", got)
 		}
@@ -342,7 +354,7 @@ func (c *tokenTest) rotation(t *testing.T) {
 		wireVerify(t, n.signedIn(t, "vendor"), jose.ES256, cached)
 	}
 	fresh := n.fetchKeys(t, "/oauth/jwks")
-	c.clock.advance(2*time.Minute + 30*time.Second)
+	c.clock.advance(3*time.Minute + 30*time.Second)
 	token := n.signedIn(t, "vendor")
 	if header, _ := wireVerify(t, token, jose.ES256, fresh); header.KeyID != successor {
 		t.Errorf("signed by %s, want the successor %s", header.KeyID, successor)
@@ -355,9 +367,9 @@ func (c *tokenTest) rotation(t *testing.T) {
 	}
 	mine := n.signIn("jane", janesPassword).mustIssue(t)
 	// The retired key stays for the longest life of a token.
-	c.clock.advance(23 * time.Hour)
+	c.clock.advance(maxTokenLife - time.Hour)
 	wireVerify(t, old, jose.ES256, n.fetchKeys(t, "/oauth/jwks"))
-	c.clock.advance(2 * time.Hour)
+	c.clock.advance(time.Hour + keyMargin)
 	if set := n.fetchKeys(t, "/oauth/jwks"); len(set.Key(wireKID(t, old))) != 0 {
 		t.Error("the retired key is published longer than any token lives")
 	}

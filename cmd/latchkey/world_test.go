@@ -345,7 +345,11 @@ type mail struct {
 	UserToken     string
 	MessageType   string
 	Recipient     struct{ ID, Username, Email string }
-	EventBody     struct{ Username, ClientID, OneTimePassword string }
+	EventBody     struct {
+		Username, ClientID, OneTimePassword string
+
+		PasswordRenewalVerificationCode, PasswordRenewalAccessToken string
+	}
 
 	header http.Header
 	path   string

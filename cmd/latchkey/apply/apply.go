@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"latchkey/grants"
+	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
 )
 
@@ -42,7 +43,7 @@ type PeopleStore interface {
 	User(ctx context.Context, realmID string, kind storage.UserKind, accountUID, id string) (storage.User, error)
 	PutUser(ctx context.Context, u storage.User) (storage.User, error)
 	Membership(ctx context.Context, accountUID, userUID string) (storage.Membership, error)
-	PutMembership(ctx context.Context, m storage.Membership) error
+	PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error)
 }
 
 // LoginStore keeps logins.
@@ -57,26 +58,21 @@ type LoginStore interface {
 type ClientStore interface {
 	Client(ctx context.Context, id string) (storage.Client, error)
 	PutClient(ctx context.Context, c storage.Client) (storage.Client, error)
-	AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret) error
+	AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret, limit int) error
 	DeleteClientSecret(ctx context.Context, clientID, secretID string) error
 }
 
-// SenderStore keeps message senders.
+// SenderStore keeps message senders and knows delivery configs.
 type SenderStore interface {
 	Sender(ctx context.Context, id string) (storage.Sender, error)
 	PutSender(ctx context.Context, s storage.Sender) (storage.Sender, error)
+	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
 }
 
 // Hasher makes and verifies password hashes: *grants.Hasher.
 type Hasher interface {
 	Hash(ctx context.Context, password string) (string, error)
 	Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error)
-}
-
-// Sealer encrypts what must be read back: *keys.Sealer.
-type Sealer interface {
-	Seal(plain []byte, context string) (storage.Sealed, error)
-	Open(sealed storage.Sealed, context string) ([]byte, error)
 }
 
 // Config is what an Applier needs. All stores, Hasher, Peppers and Sealer are
@@ -91,7 +87,7 @@ type Config struct {
 	Senders          SenderStore
 	Hasher           Hasher
 	Peppers          grants.Digester
-	Sealer           Sealer
+	Sealer           ordercloud.Sealer
 
 	// ForcePasswords stores the PasswordHash of users who have a password
 	// already.

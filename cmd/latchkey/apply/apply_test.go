@@ -320,7 +320,7 @@ account_memberships:
 		"SecurityProfiles[0].Assignments[1].UserID: there is no such user",
 		"SecurityProfiles[0].Assignments[2].UserID: there is no such user",
 		"ApiClients[0].PasswordProfileID: there is no password profile none",
-		"MessageSenders[0].SharedKey: is required",
+		"MessageSenders[0].SharedKey: SharedKey is required",
 		"MessageSenders[0].Assignments[0].SupplierID: there is no supplier none",
 		"account_memberships[0].account_id: there is no account none",
 		"account_memberships[1].account_member_id: there is no user none",

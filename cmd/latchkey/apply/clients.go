@@ -2,20 +2,13 @@ package apply
 
 import (
 	"context"
-	"slices"
 
-	"latchkey/grants"
 	"latchkey/oauth/ordercloud"
 	"latchkey/otp"
 	"latchkey/storage"
 )
 
-const (
-	secretName   = "apply" // of the secret that a document gives a client
-	secretPrefix = "sec_"
-	maxSecrets   = 10 // of a client (OrderCloud)
-	goodSecret   = 32 // characters
-)
+const goodSecret = 32 // characters
 
 func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 	stored, err := p.Clients.Client(ctx, item.ID)
@@ -32,29 +25,23 @@ func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 			return err
 		}
 	}
-	newSecret := item.ClientSecret != nil && !grants.MatchClientSecret(p.Peppers, &want, *item.ClientSecret, p.Now())
 	want.Public = want.Public && item.ClientSecret == nil
 	fields := differences(ordercloud.ApiClientFromRecord(base), ordercloud.ApiClientFromRecord(want))
 	if !sameSet(base.AccountUIDs, want.AccountUIDs) {
 		fields = append(fields, "Assignments")
 	}
-	record := isNew || len(fields) > 0 || base.Public != want.Public
+	if isNew || len(fields) > 0 || base.Public != want.Public {
+		put(p, want, p.Clients.PutClient)
+	}
+	newSecret, err := p.clientSecret(path, want, item.ClientSecret)
+	if err != nil {
+		return err
+	}
 	if newSecret || base.Public != want.Public {
 		fields = append(fields, "ClientSecret")
 	}
-	if err := p.warnOfClient(ctx, path, item, want); err != nil {
-		return err
-	}
-	if !p.change("ApiClient", want.ID, isNew, fields) {
-		return nil
-	}
-	if record {
-		put(p, want, p.Clients.PutClient)
-	}
-	if newSecret {
-		return p.clientSecret(path, base.Secrets, want.ID, *item.ClientSecret)
-	}
-	return nil
+	p.change("ApiClient", want.ID, isNew, fields)
+	return p.warnOfClient(ctx, path, item, want)
 }
 
 // admitted returns the UIDs of the assigned buyers and suppliers.
@@ -70,24 +57,26 @@ func (p *plan) admitted(ctx context.Context, path string, assignments []orderclo
 	return sorted(uids), err
 }
 
-// clientSecret plans the secret in place of an older one of that name.
-func (p *plan) clientSecret(path string, stored []storage.ClientSecret, clientID, secret string) error {
-	kept := slices.DeleteFunc(slices.Clone(stored), func(s storage.ClientSecret) bool { return s.Name == secretName })
-	if len(kept) >= maxSecrets {
-		p.faults.Add(ordercloud.Join(path, "ClientSecret"), "the client has %d secrets of other names already", len(kept))
+// clientSecret plans the secret in place of an older one that a ClientSecret
+// gave, unless the client has it already.
+func (p *plan) clientSecret(path string, client storage.Client, secret *string) (changed bool, err error) {
+	if secret == nil {
+		return false, nil
 	}
-	id, err := storage.NewID(p.Rand, secretPrefix)
-	if err != nil {
-		return err
+	fresh, replaced, err := ordercloud.InlineClientSecret(p.Peppers, p.Rand, client, *secret, p.Now())
+	if err != nil || fresh == nil {
+		return false, err
 	}
-	fresh := storage.ClientSecret{ID: id, Name: secretName, Digest: grants.DigestClientSecret(p.Peppers, clientID, secret), CreatedAt: p.Now()}
-	for _, old := range stored {
-		if old.Name == secretName {
-			p.write(func(ctx context.Context) error { return p.Clients.DeleteClientSecret(ctx, clientID, old.ID) })
-		}
+	if others := len(client.Secrets) - len(replaced); others >= ordercloud.MaxClientSecrets {
+		p.faults.Add(ordercloud.Join(path, "ClientSecret"), "the client has %d secrets of other names already", others)
 	}
-	p.write(func(ctx context.Context) error { return p.Clients.AddClientSecret(ctx, clientID, fresh) })
-	return nil
+	for _, old := range replaced {
+		p.write(func(ctx context.Context) error { return p.Clients.DeleteClientSecret(ctx, client.ID, old) })
+	}
+	p.write(func(ctx context.Context) error {
+		return p.Clients.AddClientSecret(ctx, client.ID, *fresh, ordercloud.MaxClientSecrets)
+	})
+	return true, nil
 }
 
 func (p *plan) warnOfClient(ctx context.Context, path string, item ApiClient, want storage.Client) error {

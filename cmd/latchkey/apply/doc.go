@@ -24,7 +24,7 @@
 //     PasswordHash is stored only for a login that has no password yet, since
 //     the stored one may be its own upgrade or may have been changed by the
 //     user; Config.ForcePasswords overrides that.
-//   - A ClientSecret is kept as the secret named "apply" unless one of the
+//   - A ClientSecret is kept as the secret named "ClientSecret" unless one of the
 //     client's secrets matches already; secrets of other names stay.
 //
 // It does not open the database, read files or print.

@@ -45,10 +45,11 @@ type Supplier struct {
 }
 
 // User is a user with its password, in the clear or as a hash that
-// grants.CheckEncoded takes.
+// grants.CheckEncoded takes, and the language of its mail.
 type User struct {
 	ordercloud.User
 	PasswordHash *string
+	Locale       string // such as "de-AT"; empty: the default
 }
 
 // ApiClient is an API client with its assignments.

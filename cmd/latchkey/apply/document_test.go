@@ -46,7 +46,7 @@ authentication_realms:
 SecurityProfiles:
 - {ID: s, Name: S, Roles: ["a b"], Assignments: [{SecurityProfileID: other}, {BuyerID: b, SupplierID: s}]}
 Buyers:
-- {ID: "b 1", Name: B, Users: [{ID: u, Username: "", Password: a, PasswordHash: b}]}
+- {ID: "b 1", Name: B, Users: [{ID: u, Username: "", Password: a, PasswordHash: b, Locale: German please}]}
 AdminUsers:
 - {ID: root, Username: root, PasswordHash: "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"}
 ApiClients:
@@ -65,6 +65,7 @@ account_memberships:
 			"SecurityProfiles[0].Assignments[1].SupplierID: cannot stand beside",
 			"Buyers[0].ID: must be",
 			"Buyers[0].Users[0].Username: is required",
+			"Buyers[0].Users[0].Locale: must be a language such as de",
 			"Buyers[0].Users[0].PasswordHash: password hash refused",
 			"Buyers[0].Users[0].PasswordHash: cannot stand beside Password",
 			"AdminUsers[0].PasswordHash: password hash refused",

@@ -110,7 +110,7 @@ func (p *plan) membership(ctx context.Context, path string, item Membership) err
 	}
 	want.Roles = sorted(item.Roles)
 	if p.change("account_membership", item.AccountID+"/"+item.MemberID, isNew, fields) {
-		p.write(func(ctx context.Context) error { return p.People.PutMembership(ctx, want) })
+		put(p, want, p.People.PutMembership)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"latchkey/grants"
+	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
 )
 
@@ -119,12 +120,12 @@ func TestClientSecret(t *testing.T) {
 		t.Errorf("a secret: changes %q", got)
 	}
 	c, err := b.store.Client(t.Context(), "shop")
-	if err != nil || c.Public || len(c.Secrets) != 1 || c.Secrets[0].Name != "apply" {
+	if err != nil || c.Public || len(c.Secrets) != 1 || c.Secrets[0].Name != ordercloud.InlineSecretName {
 		t.Errorf("client %+v, error %v", c, err)
 	}
 	fatal(t, b.store.AddClientSecret(t.Context(), "Shop", storage.ClientSecret{
 		ID: "other", Name: "other", Digest: grants.DigestClientSecret(b.cfg.Peppers, "Shop", "three"), CreatedAt: time.Now(),
-	}))
+	}, 0))
 	if got := b.apply(client("ClientSecret: three")); got != nil {
 		t.Errorf("a secret of another name: changes %q", got)
 	}
@@ -141,7 +142,7 @@ func TestTooManyClientSecrets(t *testing.T) {
 	b := newBench(t)
 	b.apply("ApiClients: [{ID: c, AppName: C}]")
 	for i := range 10 {
-		fatal(t, b.store.AddClientSecret(t.Context(), "c", storage.ClientSecret{ID: fmt.Sprint(i), Name: fmt.Sprint(i), CreatedAt: time.Now()}))
+		fatal(t, b.store.AddClientSecret(t.Context(), "c", storage.ClientSecret{ID: fmt.Sprint(i), Name: fmt.Sprint(i), CreatedAt: time.Now()}, 0))
 	}
 	_, err := b.try("ApiClients: [{ID: c, AppName: C, ClientSecret: one-more}]", false)
 	wantFaults(t, err, []string{"ApiClients[0].ClientSecret: the client has 10 secrets"})

@@ -97,3 +97,20 @@ func TestSenderPasswordDoesNotMove(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A sender may deliver by a delivery config, which must be there.
+func TestSenderDeliveryConfig(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	if _, err := b.try(sender("DeliveryConfigID: shared"), false); err == nil || !strings.Contains(err.Error(), "MessageSenders[0].DeliveryConfigID: there is no delivery config shared") {
+		t.Errorf("error %v", err)
+	}
+	_, err := b.store.PutDeliveryConfig(t.Context(), storage.DeliveryConfig{ID: "shared", RealmID: storage.DefaultRealmID, Target: storage.MessageSenderTarget})
+	fatal(t, err)
+	if got := b.apply(sender("DeliveryConfigID: shared")); !slices.Equal(got, []string{"create MessageSender s"}) || b.stored().DeliveryConfig != "shared" {
+		t.Errorf("changes %q, stored %+v", got, b.stored())
+	}
+	if got := b.apply(sender("DeliveryConfigID: shared, Active: false")); !slices.Equal(got, []string{"update MessageSender s: Active"}) || b.stored().Active {
+		t.Errorf("changes %q, stored %+v", got, b.stored())
+	}
+}

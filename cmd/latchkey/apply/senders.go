@@ -2,8 +2,6 @@ package apply
 
 import (
 	"context"
-	"crypto/subtle"
-	"encoding/json"
 
 	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
@@ -17,11 +15,14 @@ func (p *plan) sender(ctx context.Context, path string, item MessageSender) erro
 	}
 	want := item.ToRecord(base)
 	p.faults = append(p.faults, item.Validate(path, ordercloud.KeptIn(want))...)
+	if err := p.deliveryConfig(ctx, path, want.DeliveryConfig); err != nil {
+		return err
+	}
 	if err := p.served(ctx, path, item, &want); err != nil {
 		return err
 	}
 	fields := differences(ordercloud.MessageSenderFromRecord(base), ordercloud.MessageSenderFromRecord(want))
-	secrets, err := p.secrets(item, &want)
+	secrets, err := item.SealSecrets(p.Sealer, &want)
 	if err != nil {
 		return err
 	}
@@ -60,57 +61,15 @@ func (p *plan) served(ctx context.Context, path string, item MessageSender, want
 	return err
 }
 
-// secrets seals those of the item that are new and names their members.
-func (p *plan) secrets(item MessageSender, want *storage.Sender) (changed []string, err error) {
-	for _, s := range []struct {
-		member, context string
-		given           []byte // nil: keep the stored one
-		into            *storage.Sealed
-	}{
-		{"SharedKey", ordercloud.SharedKeyContext, text(item.SharedKey), &want.SharedKey},
-		{"SigningSecrets", ordercloud.SigningSecretsContext, textList(item.SigningSecrets), &want.SigningSecrets},
-		{"SMTP.Password", ordercloud.SMTPPasswordContext, text(smtpPassword(item)), &want.SMTP.Password},
-	} {
-		if s.given == nil || p.sealedAs(*s.into, s.context, s.given) {
-			continue
-		}
-		if *s.into, err = p.Sealer.Seal(s.given, s.context); err != nil {
-			return nil, err
-		}
-		changed = append(changed, s.member)
-	}
-	return changed, nil
-}
-
-// sealedAs tells whether what is stored is the secret that was given.
-func (p *plan) sealedAs(stored storage.Sealed, context string, given []byte) bool {
-	if len(stored.Data) == 0 {
-		return false
-	}
-	opened, err := p.Sealer.Open(stored, context)
-	return err == nil && subtle.ConstantTimeCompare(opened, given) == 1
-}
-
-func smtpPassword(item MessageSender) *string {
-	if item.SMTP == nil {
+// deliveryConfig sees that there is the delivery config of that ID.
+func (p *plan) deliveryConfig(ctx context.Context, path, id string) error {
+	if id == "" {
 		return nil
 	}
-	return item.SMTP.Password
-}
-
-func text(s *string) []byte {
-	if s == nil {
-		return nil
+	_, err := p.Senders.DeliveryConfig(ctx, id)
+	ok, err := found(err)
+	if !ok && err == nil {
+		p.faults.Add(ordercloud.Join(path, "DeliveryConfigID"), "there is no delivery config %s", id)
 	}
-	return []byte(*s)
-}
-
-// textList is how several secrets are kept in one (see
-// storage.Sender.SigningSecrets).
-func textList(list []string) []byte {
-	if len(list) == 0 {
-		return nil
-	}
-	encoded, _ := json.Marshal(list) // cannot fail on strings
-	return encoded
+	return err
 }

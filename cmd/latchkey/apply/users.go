@@ -28,6 +28,7 @@ func (p *plan) user(ctx context.Context, path string, item User, account storage
 		return err
 	}
 	want := item.ToRecord(base)
+	want.Locale = item.Locale
 	p.users[userKey(account.UID, item.ID)] = want
 	p.byID[item.ID] = append(p.byID[item.ID], want)
 
@@ -43,7 +44,7 @@ func (p *plan) user(ctx context.Context, path string, item User, account storage
 	if !p.change(kind, id, isNew, fields) {
 		return nil
 	}
-	if isNew || differences(ordercloud.UserFromRecord(base, storage.Login{}, ""), ordercloud.UserFromRecord(want, storage.Login{}, "")) != nil {
+	if isNew || userFields(base, storage.Login{}, want, storage.Login{}) != nil {
 		put(p, want, p.People.PutUser)
 	}
 	p.writeLogin(login)
@@ -61,9 +62,17 @@ type loginPlan struct {
 func (l loginPlan) fields(base, want storage.User) []string {
 	shown := l.want
 	shown.PasswordSetAt = l.base.PasswordSetAt // "Password" says it
-	fields := differences(ordercloud.UserFromRecord(base, l.base, ""), ordercloud.UserFromRecord(want, shown, ""))
+	fields := userFields(base, l.base, want, shown)
 	if l.newHash {
 		fields = append(fields, "Password")
+	}
+	return fields
+}
+
+func userFields(base storage.User, login storage.Login, want storage.User, wanted storage.Login) []string {
+	fields := differences(ordercloud.UserFromRecord(base, login, ""), ordercloud.UserFromRecord(want, wanted, ""))
+	if base.Locale != want.Locale {
+		fields = append(fields, "Locale")
 	}
 	return fields
 }

@@ -104,6 +104,9 @@ func (v *validator) users(path, what string, users []User) {
 		path := ordercloud.Index(path, i)
 		v.add(u.Validate(path))
 		v.once(what, u.ID, path)
+		if u.Locale != "" && !isLocale(u.Locale) {
+			v.faults.Add(ordercloud.Join(path, "Locale"), "must be a language such as de or de-AT")
+		}
 		if u.PasswordHash == nil {
 			continue
 		}
@@ -114,4 +117,19 @@ func (v *validator) users(path, what string, users []User) {
 			v.faults.Add(ordercloud.Join(path, "PasswordHash"), "cannot stand beside Password")
 		}
 	}
+}
+
+// isLocale tells whether the text looks like a language tag (RFC 5646), or like
+// the name of a POSIX locale.
+func isLocale(text string) bool {
+	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '-' || r == '_' }) {
+		if len(part) > 8 {
+			return false
+		}
+	}
+	first, _, _ := strings.Cut(strings.ReplaceAll(text, "_", "-"), "-")
+	strange := func(r rune) bool {
+		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}
+	return len(text) <= 35 && len(first) >= 2 && !strings.ContainsFunc(text, strange)
 }
