@@ -75,11 +75,12 @@ func (n *node) self(id, secret string, more ...string) answer {
 }
 
 // alike is H6: no answer tells an unknown client from one whose secret was
-// guessed wrong, whichever endpoint is asked.
+// guessed wrong, whichever endpoint is asked. (That a client is inactive is told
+// to whoever has its secret; see disabled.)
 func (c *clientTest) alike(t *testing.T) {
 	clients := map[string][2]string{
 		"unknown": {"nobody", shopSecret}, "wrong secret": {"shop", "wrong"}, "no secret": {"shop", ""},
-		"inactive": {"dormant", shopSecret}, "inactive, wrong": {"dormant", "wrong"},
+		"inactive, wrong": {"dormant", "wrong"}, "inactive, no secret": {"dormant", ""},
 		"public with a secret": {"codes-only", shopSecret}, "public that never was": {"nobody-else", ""},
 	}
 	request := []string{"grant_type", "password", "username", "jane", "password", janesPassword, "token", "x"}
@@ -212,10 +213,10 @@ func (c *clientTest) disabled(t *testing.T) {
 	c.admin(t, "client", "disable", "FLEETING")
 	for name, n := range c.replicas() {
 		wireSoon(t, name+" replica has its tokens inactive", func() bool { return !c.active(t, n, token) })
-		n.form("/oauth/token", user...).mustRefuse(t, 400, wireInvalidClient)
-		n.form("/oauth/token", refresh...).mustRefuse(t, 400, wireInvalidClient)
-		n.do(http.MethodPost, "/oauth/token", formMedia, "grant_type=client_credentials", wireBasic("fleeting", shopSecret)...).mustRefuse(t, 401, wireInvalidClient)
-		n.form("/oauth/introspect", "client_id", "fleeting", "client_secret", shopSecret, "token", token).mustRefuse(t, 401, wireInvalidClient)
+		n.form("/oauth/token", user...).mustRefuse(t, 400, wireInactiveClient)
+		n.form("/oauth/token", refresh...).mustRefuse(t, 400, wireInactiveClient)
+		n.do(http.MethodPost, "/oauth/token", formMedia, "grant_type=client_credentials", wireBasic("fleeting", shopSecret)...).mustRefuse(t, 401, wireInactiveClient)
+		n.form("/oauth/introspect", "client_id", "fleeting", "client_secret", shopSecret, "token", token).mustRefuse(t, 401, wireInactiveClient)
 		mustRefuseCode(t, n.askForCodeThrough("fleeting", "jane", ""), "PasswordReset.MissingOrInvalidClientID", "ClientID is missing or invalid.")
 	}
 	c.admin(t, "client", "enable", "fleeting")

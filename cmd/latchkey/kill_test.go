@@ -28,10 +28,11 @@ type program struct {
 // exit code 66.
 func (a *arena) launch(settings ...string) *program {
 	a.t.Helper()
+	listen, ops := freeAddresses(a.t)
 	cfg := map[string]string{
 		"LATCHKEY_DATABASE_URL": a.databaseURL, "LATCHKEY_MASTER_KEY": testMasterKey,
 		"LATCHKEY_OUTBOUND_ALLOW": "127.0.0.0/8", "LATCHKEY_ISSUER": "http://latchkey.test",
-		"LATCHKEY_LISTEN": freeAddress(a.t), "LATCHKEY_OPS_LISTEN": freeAddress(a.t),
+		"LATCHKEY_LISTEN": listen, "LATCHKEY_OPS_LISTEN": ops,
 	}
 	for _, setting := range settings {
 		key, value, _ := strings.Cut(setting, "=")
@@ -162,7 +163,7 @@ func TestReceiverDown(t *testing.T) {
 		a := enterArena(w)
 		names := numbered("down-", 5)
 		a.enrolWithout(names...)
-		address := freeAddress(t)
+		address, _ := freeAddresses(t)
 		a.applyObject(jsonObject{"MessageSenders": []jsonObject{{
 			"ID": "sink", "Name": "Sink", "MessageTypes": []string{"OneTimePassword"}, "AllowAllBuyers": true,
 			"URL": "http://" + address + "/{messagetype}", "SharedKey": sharedKey,

@@ -1,5 +1,3 @@
-//go:build kin
-
 package main
 
 import (

@@ -39,7 +39,7 @@ func buildServer(tb testing.TB) string {
 // startServer runs "latchkey serve" with its defaults and throws its log away.
 func startServer(tb testing.TB, binary, databaseURL string) *process {
 	tb.Helper()
-	listen, ops := freeAddress(tb), freeAddress(tb)
+	listen, ops := freeAddresses(tb)
 	cmd := exec.Command(binary, "serve")
 	cmd.Env = append(os.Environ(), "LATCHKEY_DATABASE_URL="+databaseURL, "LATCHKEY_MASTER_KEY="+testMasterKey,
 		"LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN="+ops)
@@ -49,7 +49,7 @@ func startServer(tb testing.TB, binary, databaseURL string) *process {
 // startBare runs the bare server.
 func startBare(tb testing.TB, databaseURL string) *process {
 	tb.Helper()
-	listen := freeAddress(tb)
+	listen, _ := freeAddresses(tb)
 	return startProcess(tb, exec.Command("bare-server", listen, databaseURL), listen, "http://"+listen+"/")
 }
 

@@ -36,6 +36,7 @@ func wireRefusal(code, vendorCode, message string) map[string]any {
 // Refusals that many rows have in common.
 var (
 	wireInvalidClient      = wireRefusal("invalid_client", "ApiClient.InvalidClientID", "Invalid Client ID.")
+	wireInactiveClient     = wireRefusal("invalid_client", "Auth.ClientNotActive", "Client ID is not active.")
 	wireWrongCredentials   = wireRefusal("invalid_grant", "Auth.InvalidUsernameOrPassword", "Invalid username or password.")
 	wireCredentialsMissing = wireRefusal("invalid_request", "Auth.UsernameAndPasswordRequired", "Both username and password are required.")
 	wireGrantMissing       = wireRefusal("invalid_request", "Auth.OauthError", "The parameter grant_type is missing.")

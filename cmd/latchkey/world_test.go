@@ -128,11 +128,12 @@ func (w *world) cli(c *clock) *cli {
 // config is the configuration of the world's servers, with changes.
 func (w *world) config(changes ...string) config.Config {
 	w.t.Helper()
+	listen, ops := freeAddresses(w.t)
 	settings := map[string]string{
 		"LATCHKEY_DATABASE_URL": w.databaseURL, "LATCHKEY_MASTER_KEY": testMasterKey,
 		"LATCHKEY_OUTBOUND_ALLOW": "127.0.0.0/8", "LATCHKEY_LOG_LEVEL": "info",
 		"LATCHKEY_OTP_LIMIT_RECIPIENT": "0", "LATCHKEY_OTP_LIMIT_CLIENT": "0", "LATCHKEY_OTP_LIMIT_ADDRESS": "0",
-		"LATCHKEY_LISTEN": freeAddress(w.t), "LATCHKEY_OPS_LISTEN": freeAddress(w.t),
+		"LATCHKEY_LISTEN": listen, "LATCHKEY_OPS_LISTEN": ops,
 	}
 	for _, change := range changes {
 		key, value, _ := strings.Cut(change, "=")
@@ -149,14 +150,19 @@ func (w *world) config(changes ...string) config.Config {
 	return cfg
 }
 
-func freeAddress(t testing.TB) string {
+// freeAddresses returns two addresses that nobody listens on.
+func freeAddresses(t testing.TB) (one, other string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var addresses [2]string
+	for i := range addresses {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() //nolint:errcheck // only its port is wanted, and the other must differ from it
+		addresses[i] = l.Addr().String()
 	}
-	defer l.Close() //nolint:errcheck // only its port is wanted
-	return l.Addr().String()
+	return addresses[0], addresses[1]
 }
 
 // withApp runs do with the world's database and secrets opened, as a command
