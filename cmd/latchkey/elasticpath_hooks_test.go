@@ -119,7 +119,7 @@ func failingReceiver(t *testing.T, m *mall) {
 	}
 	newest := func() paper { return admin.send(t, 200, http.MethodGet, path+"?page[limit]=1", nil) }
 	awaitThat(t, "it was tried", func() bool {
-		return m.one("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts > 0") == "1"
+		return m.one("SELECT count(*) FROM messages WHERE state = 'queued' AND last_error <> ''") == "1"
 	})
 	if newest().at("data", 0, "succeeded") != false {
 		t.Errorf("logs %v", newest().value)
