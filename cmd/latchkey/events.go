@@ -37,8 +37,13 @@ func (r eventRecorder) Record(ctx context.Context, e storage.AuditEvent) {
 	}
 	line := r.log.Info().Str("audit", e.Action).Str("outcome", e.Outcome)
 	for _, field := range []struct{ key, value string }{
-		{"client_id", e.ClientID}, {"user", e.UserUID}, {"username", e.Username}, {"factor", e.Factor},
-		{"object", e.Object}, {"source", e.Source}, {"request_id", e.TraceID},
+		{"client_id", e.ClientID},
+		{"user", e.UserUID},
+		{"username", e.Username},
+		{"factor", e.Factor},
+		{"object", e.Object},
+		{"source", e.Source},
+		{"request_id", e.TraceID},
 	} {
 		if field.value != "" {
 			line.Str(field.key, field.value)
