@@ -22,6 +22,7 @@ import (
 const (
 	maxHeaderBytes    = 32 << 10
 	readHeaderTimeout = 5 * time.Second
+	settleMargin      = 10 * time.Second // handlers write outcomes down after a request's deadline; that too is answered
 	idleTimeout       = 2 * time.Minute
 	opsTimeout        = 5 * time.Second
 )
@@ -79,7 +80,7 @@ func New(cfg Config) (*Server, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readHeaderTimeout + cfg.RequestTimeout,
-		WriteTimeout:      readHeaderTimeout + 2*cfg.RequestTimeout,
+		WriteTimeout:      readHeaderTimeout + 2*cfg.RequestTimeout + settleMargin,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          errorLog,
 	}
