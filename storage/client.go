@@ -37,12 +37,23 @@ type Client struct {
 	ReuseRefreshTokens bool   // no rotation: the same refresh token stays valid
 	SigningAlg         string // JWS algorithm of its access tokens; "": the server's default
 
+	AuthMethod   string          // how it authenticates (RFC 7591 §2): AuthMethodPrivateKeyJWT; "": by a secret, or not at all
+	JWKS         json.RawMessage // its public keys, a JWK Set (RFC 7517), for AuthMethodPrivateKeyJWT
+	Resources    []string        // which resources its tokens may be for (RFC 8707); empty: all of the server's
+	DPoPBound    bool            // its access tokens are bound to a key, always (RFC 9449 §5.2)
+	TrustAddress bool            // the address that it says its user has is believed, if it is confidential
+	Registration Digest          // of its registration access token (RFC 7592); zero: none
+
 	Secrets []ClientSecret
 	XP      json.RawMessage // the administrator's own data
 
 	Version              int64 // rises with each change
 	CreatedAt, UpdatedAt time.Time
 }
+
+// AuthMethodPrivateKeyJWT is authentication by an assertion that the client has
+// signed (RFC 7523 §2.2).
+const AuthMethodPrivateKeyJWT = "private_key_jwt"
 
 // Credentials says which credentials a client's users may present in the
 // password grant.

@@ -57,6 +57,7 @@ const (
 	MessageForgottenPassword MessageType = "ForgottenPassword"
 	MessageForgottenUsername MessageType = "ForgottenUsername"
 	MessageNewUserInvitation MessageType = "NewUserInvitation"
+	MessageAccountLocked     MessageType = "AccountLocked"
 )
 
 // SenderKind is how a sender delivers.

@@ -193,17 +193,32 @@ type Login struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Lockout is the failure state of a login. Names that nobody has carry one
-// too, so that they answer alike.
+// Lockout is the failure state of a login, as an attempt sees it. Names that
+// nobody has carry one too, so that they answer alike.
 type Lockout struct {
+	Failures      int // of all guesses, wherever they came from
+	LastFailureAt time.Time
+	LockedUntil   time.Time
+	Codes         Counter   // of those that were made while a one-time password was live
+	Source        Counter   // of those from Principal.Source; zero where that is not known
+	NotifiedAt    time.Time // when the user was last told of a lock
+	Version       int64     // rises with each change; a failure settles against the version it saw
+}
+
+// Locked tells whether the login is locked at the time now, for all who try
+// from a source that is not known.
+func (l Lockout) Locked(now time.Time) bool { return now.Before(l.LockedUntil) }
+
+// Counter counts failures, and says what they lead to.
+type Counter struct {
 	Failures      int
 	LastFailureAt time.Time
 	LockedUntil   time.Time
-	Version       int64 // rises with each change; a failure settles against the version it saw
 }
 
-// Locked tells whether no attempt may succeed at the time now.
-func (l Lockout) Locked(now time.Time) bool { return now.Before(l.LockedUntil) }
+// Locked tells whether no attempt that the counter is about may succeed at the
+// time now.
+func (c Counter) Locked(now time.Time) bool { return now.Before(c.LockedUntil) }
 
 // Account is an organisation: a buyer or a supplier.
 type Account struct {

@@ -2,11 +2,26 @@ package storage
 
 import "time"
 
-// LoginKey names a login by what a caller presents, whether or not it exists.
+// LoginKey names a login by what a caller presents, whether or not it exists,
+// and where the caller is.
 type LoginKey struct {
 	ProfileID   string
 	UsernameKey string // otp.NormalizeUsername of what was typed
+	Source      string // network address of whoever tries; empty: none in particular
 }
+
+// Source is a network address from which a login has signed in. It has failures
+// of its own: a login that is locked because of guesses made elsewhere is not
+// locked for it. A login has at most MaxSources; the one that was quiet longest
+// makes room.
+type Source struct {
+	ID      string // in tokens and families; empty: an address that is not known
+	Address string // LoginKey.Source
+	SeenAt  time.Time
+}
+
+// MaxSources is how many addresses are known of one login.
+const MaxSources = 5
 
 // Principal is all that a decision about a user needs, read in one statement:
 // the login, whose it is, where the user belongs and what it may do. Of the
@@ -14,7 +29,8 @@ type LoginKey struct {
 // not read.
 type Principal struct {
 	Key     LoginKey
-	Known   bool // false: no such login; then only Key, Lockout and Policy are set
+	Known   bool   // false: no such login; then only Key, Lockout and Policy are set
+	Source  Source // known for the login: LoginKey.Source, or what a token or family says; zero: unknown
 	Lockout Lockout
 	Policy  LockoutPolicy // the profile's, tightened by the user's security profiles
 	Rules   PasswordRules // for a new permanent password; likewise
@@ -53,13 +69,20 @@ const (
 
 // Settlement is a successful attempt that is to take effect. It does so only
 // if, at that moment, the login is active and not locked and what was presented
-// is still worth something: the code is live, or the password unchanged; then the code is used, the failures are
-// cleared, the better hash is stored and the family begins, all or nothing.
+// is still worth something: the code is live, or the password unchanged; then the
+// code is used, the failures are cleared, the better hash is stored, the source
+// is known and the family begins, all or nothing.
+//
+// Which lock counts: of an attempt from a known source the source's own, else
+// for a code the one that guesses at codes made, and for a password the login's.
+// A lock that did not count stays, with its failures.
 type Settlement struct {
-	LoginID string
-	CodeID  string // empty: the permanent password was presented
-	NewHash string // empty: keep the stored hash
-	OldHash string // what NewHash replaces
+	LoginID  string
+	SourceID string  // of the known source that the attempt came from; empty: unknown
+	Remember *Source // is known from now on, without failures; nil: nothing is written of sources
+	CodeID   string  // empty: the permanent password was presented
+	NewHash  string  // empty: keep the stored hash
+	OldHash  string  // what NewHash replaces
 
 	// PasswordSetAt is the login's, as it was when the permanent password was
 	// verified. Without CodeID the settlement is refused if the password was
@@ -83,7 +106,10 @@ type TokenFamily struct {
 	UserUID    string
 	LoginID    string
 	AccountUID string // the account its tokens are scoped to; empty: none
+	SourceID   string // where the sign-in came from; empty: not known
 	Scope      []string
+	Resources  []string // the audience of its access tokens (RFC 8707); empty: the server's default
+	JKT        string   // thumbprint of the key that its tokens are bound to (RFC 9449); empty: none
 	AMR        []string // RFC 8176: "otp" or "pwd"
 	AuthTime   time.Time
 
@@ -110,6 +136,7 @@ type TokenRef struct {
 	UserUID    string
 	LoginID    string
 	AccountUID string // the account it is scoped to
+	SourceID   string // where its sign-in came from
 }
 
 // TokenStanding is what can end a token before its time.
@@ -150,4 +177,8 @@ type PasswordChange struct {
 	Keep    int    // former hashes to remember, the replaced one included
 	CodeID  string // the verification code that allows it; empty: somebody else did
 	Now     time.Time
+
+	// SourceID is of the known source that the code was presented from, whose own
+	// lock counts then (see Settlement); empty: unknown.
+	SourceID string
 }

@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/base32"
 	"encoding/binary"
-	"fmt"
-	"io"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -32,9 +31,12 @@ type auditRow struct {
 	Source   string `gorm:"column:source"`
 	Object   string `gorm:"column:object"`
 	Took     int64  `gorm:"column:took"`
+	Seq      int64  `gorm:"column:seq"` // 0: outside of the chain
+	KeyID    string `gorm:"column:key_id"`
+	MAC      []byte `gorm:"column:mac"`
 }
 
-const auditColumns columns = "id time action outcome client_id user_uid username factor trace_id source object took"
+const auditColumns columns = "id time action outcome client_id user_uid username factor trace_id source object took seq key_id mac"
 
 func (r *auditRow) record() storage.AuditEvent {
 	return storage.AuditEvent{
@@ -44,59 +46,91 @@ func (r *auditRow) record() storage.AuditEvent {
 	}
 }
 
-// AddAuditEvents writes events down in one statement, or in one transaction
-// when they are more than a thousand. An event without an ID gets one that
-// rises with its Time, one without a Time the present. An ID in use is
-// storage.ErrConflict, and then none of them is written.
+// AddAuditEvents writes events down, at the end of the chain that the secrets
+// of ChainAuditEvents make of them: in one transaction of three statements up to
+// a thousand events, all of them or none. An event without a Time gets the
+// present. The store gives the ids, which rise with the chain and, but for what
+// several servers write within one second, with time.
 func (s *Store) AddAuditEvents(ctx context.Context, events []storage.AuditEvent) error {
-	if len(events) <= auditBatch {
-		return s.insertAuditEvents(ctx, events)
+	if len(events) == 0 {
+		return nil
 	}
-	return s.InTx(ctx, func(ctx context.Context) error {
-		for batch := range slices.Chunk(events, auditBatch) {
+	if s.auditKeys == nil {
+		return errors.New("add audit events: no secrets to chain them with")
+	}
+	rows := make([]auditRow, len(events))
+	for i := range events {
+		rows[i] = s.auditRowOf(&events[i])
+	}
+	var end chainRow
+	err := s.InTx(ctx, func(ctx context.Context) (err error) {
+		if rows, end, err = s.extendChain(ctx, rows); err != nil {
+			return err
+		}
+		for batch := range slices.Chunk(rows, auditBatch) {
 			if err := s.insertAuditEvents(ctx, batch); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.putChain(ctx, end)
 	})
+	if err == nil && s.tx(ctx) == nil {
+		s.auditSeen.Store(end.Seq) // of writers at once another may be ahead; that is made up for by the next
+	}
+	return err
 }
 
-func (s *Store) insertAuditEvents(ctx context.Context, events []storage.AuditEvent) error {
-	if len(events) == 0 {
-		return nil
+// auditRowOf keeps of texts what the database can; see storable.
+func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
+	at := e.Time
+	if at.IsZero() {
+		at = s.now()
 	}
-	var args []any
-	for _, e := range events {
-		if e.Time.IsZero() {
-			e.Time = s.now()
-		}
-		if e.ID == "" {
-			id, err := auditID(s.rand, e.Time)
-			if err != nil {
-				return err
-			}
-			e.ID = id
-		}
-		args = append(args, e.ID, micros(e.Time), e.Action, e.Outcome, e.ClientID, e.UserUID, e.Username, e.Factor,
-			e.TraceID, e.Source, e.Object, e.Took.Microseconds())
+	r := auditRow{Time: micros(at), Took: e.Took.Microseconds()}
+	for _, field := range []struct {
+		to   *string
+		text string
+	}{
+		{&r.Action, e.Action},
+		{&r.Outcome, e.Outcome},
+		{&r.ClientID, e.ClientID},
+		{&r.UserUID, e.UserUID},
+		{&r.Username, e.Username},
+		{&r.Factor, e.Factor},
+		{&r.TraceID, e.TraceID},
+		{&r.Source, e.Source},
+		{&r.Object, e.Object},
+	} {
+		*field.to = storableText(field.text)
 	}
-	rows := strings.TrimSuffix(strings.Repeat("("+auditColumns.marks()+"), ", len(events)), ", ")
+	return r
+}
+
+func (s *Store) insertAuditEvents(ctx context.Context, batch []auditRow) error {
+	args := make([]any, 0, 15*len(batch))
+	for i := range batch {
+		r := &batch[i]
+		args = append(args, r.ID, r.Time, r.Action, r.Outcome, r.ClientID, r.UserUID, r.Username, r.Factor,
+			r.TraceID, r.Source, r.Object, r.Took, r.Seq, r.KeyID, blob(r.MAC))
+	}
+	rows := strings.TrimSuffix(strings.Repeat("("+auditColumns.marks()+"), ", len(batch)), ", ")
 	_, err := s.exec(ctx, "add audit events",
 		"INSERT INTO audit_events ("+auditColumns.list()+") VALUES "+rows, args...)
 	return err
 }
 
-// auditID is the time in microseconds and 80 random bits. The alphabet is in
-// the order of its bytes, so ids sort as their times do.
-func auditID(random io.Reader, at time.Time) (string, error) {
-	var b [18]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(max(0, at.UnixMicro()))) //nolint:gosec // not negative
-	if _, err := io.ReadFull(random, b[8:]); err != nil {
-		return "", fmt.Errorf("new audit event: %w", err)
-	}
-	encoding := base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-	return "aud_" + encoding.EncodeToString(b[:]), nil
+const auditPrefix = "aud_"
+
+func auditAlphabet() *base32.Encoding {
+	return base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+}
+
+// auditIDFrom is less than the id of every event of that time or later.
+func auditIDFrom(at time.Time) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(max(0, micros(at)))) //nolint:gosec // not negative
+	id := auditAlphabet().EncodeToString(b[:])
+	return auditPrefix + id[:len(id)-1] // the last letter holds bits of what follows
 }
 
 func auditFields() fields {

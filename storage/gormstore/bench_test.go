@@ -46,7 +46,14 @@ func BenchmarkPrincipal(b *testing.B) {
 
 // BenchmarkSettleLogin has different users sign in, so that it measures the
 // statement and not the queue for one row.
-func BenchmarkSettleLogin(b *testing.B) {
+func BenchmarkSettleLogin(b *testing.B) { benchSettleLogin(b, nil) }
+
+// BenchmarkSettleFromSource does so from an address that is known.
+func BenchmarkSettleFromSource(b *testing.B) {
+	benchSettleLogin(b, &storage.Source{Address: "203.0.113.7", SeenAt: noon})
+}
+
+func benchSettleLogin(b *testing.B, from *storage.Source) {
 	const users = 64
 	onEach(b, func(b *testing.B, s *gormstore.Store, _ storage.LoginKey) {
 		for i := range users {
@@ -57,6 +64,14 @@ func BenchmarkSettleLogin(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			if from == nil {
+				continue
+			}
+			known := *from
+			known.ID = name
+			if err := s.SettleLogin(context.Background(), storage.Settlement{LoginID: name, Remember: &known, Now: noon}); err != nil {
+				b.Fatal(err)
+			}
 		}
 		var n atomic.Int64
 		b.ResetTimer()
@@ -64,8 +79,12 @@ func BenchmarkSettleLogin(b *testing.B) {
 			for pb.Next() {
 				i := n.Add(1)
 				login := fmt.Sprint("u", i%users)
+				sourceID := ""
+				if from != nil {
+					sourceID = login
+				}
 				err := s.SettleLogin(context.Background(), storage.Settlement{
-					LoginID: login, Now: noon,
+					LoginID: login, SourceID: sourceID, Now: noon,
 					BeginFamily: &storage.TokenFamily{
 						ID: fmt.Sprintf("%s-%d", b.Name(), i), UserUID: "usr", LoginID: login, Scope: []string{"Shopper"},
 						SeedDigest: make([]byte, 32), ExpiresAt: noon.Add(time.Hour), CreatedAt: noon,

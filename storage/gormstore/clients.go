@@ -33,6 +33,13 @@ type clientRow struct {
 	AnonymousTokenTTL  int64  `gorm:"column:anonymous_token_ttl"`
 	ReuseRefreshTokens bool   `gorm:"column:reuse_refresh_tokens"`
 	SigningAlg         string `gorm:"column:signing_alg"`
+	AuthMethod         string `gorm:"column:auth_method"`
+	JWKS               string `gorm:"column:jwks"`
+	Resources          string `gorm:"column:resources"`
+	DPoPBound          bool   `gorm:"column:dpop_bound"`
+	TrustAddress       bool   `gorm:"column:trust_address"`
+	RegistrationPepper string `gorm:"column:registration_pepper_id"`
+	RegistrationDigest []byte `gorm:"column:registration_digest"`
 	XP                 string `gorm:"column:xp"`
 	Meta               stamps `gorm:"embedded"`
 }
@@ -44,7 +51,8 @@ func (*clientRow) settable() columns {
 	return `id_key name active public profile_id grant_types credential_otp credential_password roles
 		minimum_roles maximum_roles allow_any_buyer allow_any_supplier allow_seller account_uids
 		default_context_user requires_context_user anonymous_buyer access_token_ttl refresh_token_ttl refresh_idle_ttl
-		anonymous_token_ttl reuse_refresh_tokens signing_alg xp`
+		anonymous_token_ttl reuse_refresh_tokens signing_alg auth_method jwks resources dpop_bound trust_address
+		registration_pepper_id registration_digest xp`
 }
 
 type secretRow struct {
@@ -72,7 +80,10 @@ func clientRowOf(c storage.Client) clientRow {
 		NeedsContextUser: c.RequiresContextUser, AnonymousBuyer: c.AnonymousBuyer,
 		AccessTokenTTL: c.AccessTokenTTL.Microseconds(), RefreshTokenTTL: c.RefreshTokenTTL.Microseconds(),
 		RefreshIdleTTL: c.RefreshIdleTTL.Microseconds(), AnonymousTokenTTL: c.AnonymousTokenTTL.Microseconds(),
-		ReuseRefreshTokens: c.ReuseRefreshTokens, SigningAlg: c.SigningAlg, XP: string(c.XP),
+		ReuseRefreshTokens: c.ReuseRefreshTokens, SigningAlg: c.SigningAlg,
+		AuthMethod: c.AuthMethod, JWKS: string(c.JWKS), Resources: words(c.Resources),
+		DPoPBound: c.DPoPBound, TrustAddress: c.TrustAddress,
+		RegistrationPepper: c.Registration.PepperID, RegistrationDigest: bytes(c.Registration.Sum), XP: string(c.XP),
 		Meta: stamps{Version: c.Version, Created: micros(c.CreatedAt)},
 	}
 }
@@ -88,7 +99,10 @@ func (r *clientRow) record() storage.Client {
 		RequiresContextUser: r.NeedsContextUser, AnonymousBuyer: r.AnonymousBuyer,
 		AccessTokenTTL: span(r.AccessTokenTTL), RefreshTokenTTL: span(r.RefreshTokenTTL),
 		RefreshIdleTTL: span(r.RefreshIdleTTL), AnonymousTokenTTL: span(r.AnonymousTokenTTL),
-		ReuseRefreshTokens: r.ReuseRefreshTokens, SigningAlg: r.SigningAlg, XP: raw(r.XP),
+		ReuseRefreshTokens: r.ReuseRefreshTokens, SigningAlg: r.SigningAlg,
+		AuthMethod: r.AuthMethod, JWKS: raw(r.JWKS), Resources: list(r.Resources),
+		DPoPBound: r.DPoPBound, TrustAddress: r.TrustAddress,
+		Registration: storage.Digest{PepperID: r.RegistrationPepper, Sum: content(r.RegistrationDigest)}, XP: raw(r.XP),
 		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
 }

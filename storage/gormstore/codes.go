@@ -37,23 +37,31 @@ func (r *requestRow) record() storage.CodeRequest {
 	}
 }
 
-// AddCodeRequest writes a request down for ClaimCodeRequests, in one statement
-// that looks at nobody, if every budget that it is charged to has room at its
-// CreatedAt; else the error is a *storage.LimitError. Keys of charges differ
-// from each other. An ID in use is storage.ErrConflict.
-func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
-	insert := statement{
-		sql: "INSERT INTO code_requests (" + requestColumns.list() + ", lease_until, ended_at) SELECT " + requestColumns.marks() + ", 0, 0",
+// insertRequest writes a request down after a settlement that took effect.
+func insertRequest(r storage.CodeRequest) statement {
+	return statement{
+		sql: "INSERT INTO code_requests (" + requestColumns.list() + ", lease_until, ended_at) SELECT " +
+			requestColumns.marks() + ", 0, 0 WHERE " + ifSettled,
 		args: []any{
 			r.ID, string(r.Type), r.ClientID, r.ProfileID, r.Username, r.Email, r.UserUID, string(r.Purpose), r.URL, r.TraceID,
 			micros(r.CreatedAt), micros(r.ExpiresAt),
 		},
 	}
+}
+
+// AddCodeRequest writes a request down for ClaimCodeRequests, in one statement
+// that looks at nobody, if every budget that it is charged to has room at its
+// CreatedAt; else the error is a *storage.LimitError. Keys of charges differ
+// from each other. An ID in use is storage.ErrConflict.
+func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
+	insert := insertRequest(r)
 	if len(charges) == 0 {
-		_, err := s.exec(ctx, "add code request", insert.sql, insert.args...)
+		_, err := s.exec(ctx, "add code request", insert.alone(), insert.args...)
 		return err
 	}
-	taken, err := s.dialect.both(ctx, s, "add code request", charge(r.CreatedAt, charges), len(charges), insert)
+	taken, err := s.dialect.settle(ctx, s, settlement{
+		what: "add code request", first: charge(r.CreatedAt, charges), rows: len(charges), then: []statement{insert},
+	})
 	if err != nil || taken {
 		return err
 	}

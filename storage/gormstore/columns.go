@@ -89,6 +89,19 @@ func (c columns) of(alias string) string {
 
 func (c columns) list() string { return strings.Join(strings.Fields(string(c)), ", ") }
 
+// set assigns each column: "?", or the column of that name under a prefix.
+func (c columns) set(to string) string {
+	out := make([]string, 0, 16)
+	for _, name := range strings.Fields(string(c)) {
+		value := to
+		if to != "?" {
+			value += name
+		}
+		out = append(out, name+" = "+value)
+	}
+	return strings.Join(out, ", ")
+}
+
 // marks is one "?" for each column.
 func (c columns) marks() string { return marks(len(strings.Fields(string(c)))) }
 

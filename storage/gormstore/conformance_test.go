@@ -2,7 +2,10 @@ package gormstore_test
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"latchkey/storage/gormstore"
@@ -31,6 +34,7 @@ func open(tb testing.TB, cfg gormstore.Config) *gormstore.Store {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	s.ChainAuditEvents(auditKeys{"k1": "secret"})
 	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			tb.Error(err)
@@ -39,14 +43,33 @@ func open(tb testing.TB, cfg gormstore.Config) *gormstore.Store {
 	return s
 }
 
+// template is the file of a new, migrated SQLite database. To migrate one costs
+// more than most tests do with it.
+var template = sync.OnceValues(func() (file []byte, err error) {
+	dir, err := os.MkdirTemp("", "latchkey-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "latchkey.db")
+	if err := migrate("sqlite:" + path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path) // complete: whoever closes the last connection empties the WAL
+})
+
 // sqliteFile is the URL of a new, migrated database.
 func sqliteFile(tb testing.TB) string {
 	tb.Helper()
-	url := "sqlite:" + filepath.Join(tb.TempDir(), "latchkey.db")
-	if err := migrate(url); err != nil {
+	path := filepath.Join(tb.TempDir(), "latchkey.db")
+	file, err := template()
+	if err == nil {
+		err = os.WriteFile(path, file, 0o600)
+	}
+	if err != nil {
 		tb.Fatal(err)
 	}
-	return url
+	return "sqlite:" + path
 }
 
 // onBoth runs a test on both databases, each time with the URL of a new,

@@ -84,56 +84,48 @@ func (s *Store) DeletePasswordProfile(ctx context.Context, id string, version in
 		if err := s.unused(ctx, what, "clients", "profile_id", id); err != nil {
 			return err
 		}
-		return s.deleteLogins(ctx, s.now(), "profile_id = ?", id)
+		return s.deleteLogins(ctx, "profile_id = ?", id)
 	}))
 }
 
-// deleteLogins ends the families of the logins that the condition selects, and
-// deletes them with their verification codes and former passwords, by their
-// foreign keys. It locks them first: a sign-in that settles meanwhile has begun
-// its family by then, and a later one finds no login.
-func (s *Store) deleteLogins(ctx context.Context, now time.Time, where string, args ...any) error {
+// deleteLogins deletes the logins that the condition selects, with their
+// verification codes, former passwords and sources, by their foreign keys. It
+// locks them first, in one order for all: a sign-in that settles meanwhile comes
+// before, and a later one finds no login. Their families stay until Sweep takes
+// them; without the login nobody is behind them, and no identifier comes back.
+func (s *Store) deleteLogins(ctx context.Context, where string, args ...any) error {
 	const what = "delete logins"
-	of := func(column string) string { return "(SELECT " + column + " FROM logins WHERE " + where + ")" }
 	_, err := query[string](ctx, s, what, "SELECT id FROM logins WHERE "+where+" ORDER BY id"+s.dialect.locks(), args...)
 	if err != nil {
 		return err
 	}
-	ended := append(append([]any{micros(now)}, args...), args...)
-	return s.each(ctx, what,
-		statement{sql: `UPDATE families SET revoked_at = ? WHERE revoked_at = 0
-			AND user_uid IN ` + of("user_uid") + " AND login_id IN " + of("id"), args: ended},
-		statement{sql: "DELETE FROM logins WHERE " + where, args: args})
+	return s.each(ctx, what, statement{sql: "DELETE FROM logins WHERE " + where, args: args})
 }
 
-// DeleteLogin deletes a login with its verification code and former passwords,
-// and ends its families at the time now.
-func (s *Store) DeleteLogin(ctx context.Context, id string, now time.Time, version int64) error {
+// DeleteLogin deletes a login with its verification code, former passwords and
+// sources. Its families are those of nobody then. Its ID is never used again.
+func (s *Store) DeleteLogin(ctx context.Context, id string, _ time.Time, version int64) error {
 	return s.deleting(ctx, "login", "logins", "id", id, version, func(ctx context.Context) error {
-		return s.deleteLogins(ctx, now, "id = ?", id)
+		return s.deleteLogins(ctx, "id = ?", id)
 	})
 }
 
 // DeleteUser deletes a user with its logins, memberships and security profile
-// assignments, and ends its families at the time now. Its UID is never used
+// assignments. Its families are those of nobody then. Its UID is never used
 // again.
-func (s *Store) DeleteUser(ctx context.Context, uid string, now time.Time, version int64) error {
+func (s *Store) DeleteUser(ctx context.Context, uid string, _ time.Time, version int64) error {
 	return s.deleting(ctx, "user", "users", "uid", uid, version, func(ctx context.Context) error {
-		return s.clearUsers(ctx, now, "uid = ?", uid)
+		return s.clearUsers(ctx, "uid = ?", uid)
 	})
 }
 
 // clearUsers deletes what refers to the users that the condition selects.
-func (s *Store) clearUsers(ctx context.Context, now time.Time, where string, arg any) error {
+func (s *Store) clearUsers(ctx context.Context, where string, arg any) error {
 	users := "(SELECT uid FROM users WHERE " + where + ")"
-	if err := s.deleteLogins(ctx, now, "user_uid IN "+users, arg); err != nil {
+	if err := s.deleteLogins(ctx, "user_uid IN "+users, arg); err != nil {
 		return err
 	}
 	return s.each(ctx, "delete users",
-		statement{
-			sql:  "UPDATE families SET revoked_at = ? WHERE revoked_at = 0 AND user_uid IN " + users,
-			args: []any{micros(now), arg},
-		},
 		statement{sql: "DELETE FROM memberships WHERE user_uid IN " + users, args: []any{arg}},
 		statement{
 			sql: `DELETE FROM security_profile_assignments
@@ -151,7 +143,7 @@ func (s *Store) DeleteAccount(ctx context.Context, uid string, version int64) er
 		_, err := query[string](ctx, s, "delete account",
 			"SELECT uid FROM users WHERE account_uid = ? ORDER BY uid"+s.dialect.locks(), uid)
 		if err == nil {
-			err = s.clearUsers(ctx, now, "account_uid = ?", uid)
+			err = s.clearUsers(ctx, "account_uid = ?", uid)
 		}
 		if err != nil {
 			return err
@@ -190,8 +182,8 @@ func (s *Store) DeleteSender(ctx context.Context, id string, version int64) erro
 func nothing(context.Context) error { return nil }
 
 // DeleteDeliveryConfig deletes a delivery config. One that a sender uses is
-// storage.ErrConflict; a sender that is given it at the same moment may keep
-// it, and then serves nobody.
+// storage.ErrConflict. PutSender locks the row as well: of a sender that is
+// given it at the same moment either comes first.
 func (s *Store) DeleteDeliveryConfig(ctx context.Context, id string, version int64) error {
 	return s.changed(ctx, s.deleting(ctx, "delivery config", "delivery_configs", "id", id, version, func(ctx context.Context) error {
 		return s.unused(ctx, "delete delivery config", "senders", "delivery_config", id)

@@ -19,10 +19,8 @@ type dialect interface {
 	expressions
 	// classify gives the sentinel that a driver's error stands for, or nil.
 	classify(err error) error
-	// both lets two statements take effect, both or neither: the second, an
-	// INSERT … SELECT without FROM, follows if the first wrote n rows. (What
-	// the first wrote when it wrote fewer may stay.)
-	both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (bool, error)
+	// settle executes a settlement and tells whether it took effect.
+	settle(ctx context.Context, s *Store, x settlement) (bool, error)
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.
 	claims() string
@@ -82,6 +80,24 @@ type statement struct {
 	sql  string
 	args []any
 }
+
+// settlement is statements that take effect all or none: the first one decides,
+// and the others follow if it wrote that many rows. (What it wrote when it wrote
+// fewer may stay.) Those that follow do not see what the ones before them wrote,
+// and each says ifSettled in its condition.
+type settlement struct {
+	what  string
+	first statement
+	rows  int
+	then  []statement
+}
+
+// ifSettled is what a dialect replaces by the condition that the first statement
+// of a settlement wrote what it had to.
+const ifSettled = "{settled}"
+
+// alone is the SQL of a statement that follows nothing.
+func (x statement) alone() string { return strings.ReplaceAll(x.sql, ifSettled, "TRUE") }
 
 // dialectOf chooses the database by the scheme of its URL.
 func dialectOf(cfg Config) (dialect, error) {

@@ -14,6 +14,10 @@
 // lock therefore orders a success against the failure that locks, and one
 // redemption of a code against another, without any lock of ours.
 //
+// The failures of a login's sources are rows of their own. Whoever writes to one
+// updates the login's row first, and moves its lockout version: a settlement that
+// reads sources takes effect only if that version is the one it saw.
+//
 // # Reading
 //
 // Clients, profiles and senders are cached as long as [Store.Run] hears of

@@ -13,7 +13,10 @@ type familyRow struct {
 	UserUID    string `gorm:"column:user_uid"`
 	LoginID    string `gorm:"column:login_id"`
 	AccountUID string `gorm:"column:account_uid"`
+	SourceID   string `gorm:"column:source_id"`
 	Scope      string `gorm:"column:scope"`
+	Resources  string `gorm:"column:resources"`
+	JKT        string `gorm:"column:jkt"`
 	AMR        string `gorm:"column:amr"`
 	AuthTime   int64  `gorm:"column:auth_time"`
 	SeedDigest []byte `gorm:"column:seed_digest"`
@@ -25,26 +28,26 @@ type familyRow struct {
 	CreatedAt  int64  `gorm:"column:created_at"`
 }
 
-const familyColumns columns = `id client_id user_uid login_id account_uid scope amr auth_time seed_digest
-	generation rotated_at expires_at idle_until revoked_at created_at`
+const familyColumns columns = `id client_id user_uid login_id account_uid source_id scope resources jkt amr auth_time
+	seed_digest generation rotated_at expires_at idle_until revoked_at created_at`
 
 func (r *familyRow) record() storage.TokenFamily {
 	return storage.TokenFamily{
 		ID: r.ID, ClientID: r.ClientID, UserUID: r.UserUID, LoginID: r.LoginID, AccountUID: r.AccountUID,
-		Scope: list(r.Scope), AMR: list(r.AMR), AuthTime: instant(r.AuthTime),
+		SourceID: r.SourceID, Scope: list(r.Scope), Resources: list(r.Resources), JKT: r.JKT, AMR: list(r.AMR), AuthTime: instant(r.AuthTime),
 		SeedDigest: content(r.SeedDigest), Generation: r.Generation, RotatedAt: instant(r.RotatedAt),
 		ExpiresAt: instant(r.ExpiresAt), IdleUntil: instant(r.IdleUntil),
 		RevokedAt: instant(r.RevokedAt), CreatedAt: instant(r.CreatedAt),
 	}
 }
 
-// insertFamily selects its values rather than listing them, so that PostgreSQL
-// can take them from a settlement that took effect.
+// insertFamily begins a family after a settlement that took effect.
 func insertFamily(f storage.TokenFamily) statement {
 	return statement{
-		sql: "INSERT INTO families (" + familyColumns.list() + ") SELECT " + familyColumns.marks(),
+		sql: "INSERT INTO families (" + familyColumns.list() + ") SELECT " + familyColumns.marks() + " WHERE " + ifSettled,
 		args: []any{
-			f.ID, f.ClientID, f.UserUID, f.LoginID, f.AccountUID, words(f.Scope), words(f.AMR), micros(f.AuthTime),
+			f.ID, f.ClientID, f.UserUID, f.LoginID, f.AccountUID, f.SourceID, words(f.Scope),
+			words(f.Resources), f.JKT, words(f.AMR), micros(f.AuthTime),
 			blob(f.SeedDigest), f.Generation, micros(f.RotatedAt), micros(f.ExpiresAt), micros(f.IdleUntil),
 			micros(f.RevokedAt), micros(f.CreatedAt),
 		},
@@ -60,7 +63,8 @@ type familyStateRow struct {
 // Family reads a family with its user as they are now, or answers
 // storage.ErrNotFound. The principal is unknown if user or login are gone; its
 // account is the user's own, whatever the family's AccountUID, which shows in
-// Member: the membership in an active account.
+// Member: the membership in an active account. Its source is the family's, if
+// that is still known for the login.
 func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, error) {
 	row, err := get[familyStateRow](ctx, s, "token family", s.texts.family, id)
 	if err != nil {
@@ -110,11 +114,12 @@ type standingRow struct {
 // TokenStanding reads what can end an access token before its time, in one
 // statement. Empty ids are left out: a token without family has none revoked,
 // one without user has an unknown principal, one without account no member. A
-// login that is given but is not the user's makes the principal unknown. Member
+// login that is given but is not the user's makes the principal unknown, and a
+// source that is not the login's, or no longer, is not known. Member
 // is the user's membership in an active account.
 func (s *Store) TokenStanding(ctx context.Context, of storage.TokenRef) (storage.TokenStanding, error) {
 	row, err := get[standingRow](ctx, s, "token standing", s.texts.standing,
-		of.UserUID, of.LoginID, of.AccountUID, of.FamilyID, of.JTI)
+		of.UserUID, of.LoginID, of.SourceID, of.AccountUID, of.FamilyID, of.JTI)
 	if err != nil {
 		return storage.TokenStanding{}, err
 	}

@@ -12,45 +12,42 @@ import (
 // maxGroup bounds how long other writers wait for a group.
 const maxGroup = 256
 
-// pair is two statements that take effect both or neither; see dialect.both.
-type pair struct {
-	what          string
-	first, second statement
-	n             int // rows that the first must write
-}
-
-// run executes the pair in the context's transaction.
-func (p pair) run(ctx context.Context, s *Store) (done bool, err error) {
-	rows, err := s.exec(ctx, p.what, p.first.sql, p.first.args...)
-	if err != nil || rows != int64(p.n) {
+// run executes the settlement in the context's transaction.
+func (x settlement) run(ctx context.Context, s *Store) (done bool, err error) {
+	rows, err := s.exec(ctx, x.what, x.first.sql, x.first.args...)
+	if err != nil || rows != int64(x.rows) {
 		return false, err
 	}
-	_, err = s.exec(ctx, p.what, p.second.sql, p.second.args...)
-	return err == nil, err
+	for _, then := range x.then {
+		if _, err := s.exec(ctx, x.what, then.alone(), then.args...); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
-// group commits pairs together: what is asked for while one transaction runs
+// group commits settlements together: what is asked for while one transaction runs
 // makes up the next one, so that a database with one writer syncs its file once
-// for all of them. A pair that is alone waits for nobody.
+// for all of them. One that is alone waits for nobody.
 type group struct {
 	mu      sync.Mutex
 	running bool
 	waiting []*member
 }
 
-// member is a pair in a group.
+// member is a settlement in a group.
 type member struct {
-	pair
-	ctx     context.Context //nolint:containedctx // its end is looked at before the pair begins
+	settlement
+	ctx     context.Context //nolint:containedctx // its end is looked at before it begins
 	done    bool
-	gone    error      // ctx ended before the pair began
+	gone    error      // ctx ended before it began
 	outcome chan error // takes one without a reader
 }
 
-// do runs a pair and answers when it is committed. If ctx ends before, the pair
+// do runs a settlement and answers when it is committed. If ctx ends before, it
 // may still take effect, unless it has not begun; the others do not notice.
-func (g *group) do(ctx context.Context, s *Store, p pair) (bool, error) {
-	m := &member{pair: p, ctx: ctx, outcome: make(chan error, 1)}
+func (g *group) do(ctx context.Context, s *Store, x settlement) (bool, error) {
+	m := &member{settlement: x, ctx: ctx, outcome: make(chan error, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, m)
 	if !g.running {
@@ -62,7 +59,7 @@ func (g *group) do(ctx context.Context, s *Store, p pair) (bool, error) {
 	case err := <-m.outcome:
 		return m.done && err == nil, err
 	case <-ctx.Done():
-		return false, s.wrap(ctx, p.what, ctx.Err())
+		return false, s.wrap(ctx, x.what, ctx.Err())
 	}
 }
 
@@ -87,7 +84,7 @@ func (g *group) next() []*member {
 	return members
 }
 
-// commit runs the pairs in one transaction. If a statement of one fails for a
+// commit runs the settlements in one transaction. If a statement of one fails for a
 // reason of its own, each gets a transaction of its own; what says that the
 // database is away, and what the commit says, goes to all.
 func commit(ctx context.Context, s *Store, members []*member) {
@@ -112,7 +109,7 @@ func commit(ctx context.Context, s *Store, members []*member) {
 	}
 }
 
-// begin runs the member's pair unless who asked for it has gone.
+// begin runs the member's settlement unless who asked for it has gone.
 func (m *member) begin(ctx context.Context, s *Store) (err error) {
 	if m.done, m.gone = false, s.wrap(m.ctx, m.what, m.ctx.Err()); m.gone == nil {
 		m.done, err = m.run(ctx, s)

@@ -132,7 +132,7 @@ func longLists() map[string]longList {
 		"requests, newest":       {list: requests, sort: newest("CreatedAt")},
 		"deliveries, newest":     {list: deliveries, sort: newest("EndedAt")},
 		"audit events":           {list: audit},
-		"audit events, newest":   {list: audit, sort: newest("Time")},
+		"audit events, newest":   {list: audit, sort: newest("ID")},
 		"assignments":            {list: assignments},
 		"assignments of parties": {list: assignments, sort: []storage.Order{{Field: "Party"}, {Field: "ProfileID"}}},
 	}

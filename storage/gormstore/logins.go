@@ -24,10 +24,19 @@ type loginRow struct {
 
 // lockoutRow is the failure state in logins and phantoms.
 type lockoutRow struct {
+	Failures      int        `gorm:"column:failures"`
+	LastFailureAt int64      `gorm:"column:last_failure_at"`
+	LockedUntil   int64      `gorm:"column:locked_until"`
+	Codes         counterRow `gorm:"embedded;embeddedPrefix:codes_"`
+	NotifiedAt    int64      `gorm:"column:notified_at"`
+	Version       int64      `gorm:"column:lockout_version"`
+}
+
+// counterRow is one of the counters beside the first one.
+type counterRow struct {
 	Failures      int   `gorm:"column:failures"`
 	LastFailureAt int64 `gorm:"column:last_failure_at"`
 	LockedUntil   int64 `gorm:"column:locked_until"`
-	Version       int64 `gorm:"column:lockout_version"`
 }
 
 type codeRow struct {
@@ -42,9 +51,10 @@ type codeRow struct {
 }
 
 const (
-	lockoutColumns columns = "failures last_failure_at locked_until lockout_version"
-	loginSettable  columns = "profile_id username username_key user_uid active"
-	loginState             = "id " + loginSettable + " password_hash password_set_at sessions_valid_from " +
+	lockoutColumns columns = `failures last_failure_at locked_until codes_failures codes_last_failure_at
+		codes_locked_until notified_at lockout_version`
+	loginSettable columns = "profile_id username username_key user_uid active"
+	loginState            = "id " + loginSettable + " password_hash password_set_at sessions_valid_from " +
 		lockoutColumns + ` code_id code_request_id code_client_id code_purpose code_pepper_id code_digest
 		code_expires_at code_used_at`
 	loginColumns = loginState + " version created_at updated_at"
@@ -59,10 +69,36 @@ func (*loginRow) settable() columns { return loginSettable }
 
 func (r *lockoutRow) record() storage.Lockout {
 	return storage.Lockout{
-		Failures: r.Failures, LastFailureAt: instant(r.LastFailureAt),
-		LockedUntil: instant(r.LockedUntil), Version: r.Version,
+		Failures: r.Failures, LastFailureAt: instant(r.LastFailureAt), LockedUntil: instant(r.LockedUntil),
+		Codes: r.Codes.record(), NotifiedAt: instant(r.NotifiedAt), Version: r.Version,
 	}
 }
+
+func lockoutRowOf(l storage.Lockout) lockoutRow {
+	return lockoutRow{
+		Failures: l.Failures, LastFailureAt: micros(l.LastFailureAt), LockedUntil: micros(l.LockedUntil),
+		Codes: counterRowOf(l.Codes), NotifiedAt: micros(l.NotifiedAt), Version: l.Version,
+	}
+}
+
+// values are those of lockoutColumns.
+func (r *lockoutRow) values() []any {
+	return append(append([]any{r.Failures, r.LastFailureAt, r.LockedUntil}, r.Codes.values()...), r.NotifiedAt, r.Version)
+}
+
+func (r *counterRow) record() storage.Counter {
+	return storage.Counter{
+		Failures: r.Failures, LastFailureAt: instant(r.LastFailureAt), LockedUntil: instant(r.LockedUntil),
+	}
+}
+
+func counterRowOf(c storage.Counter) counterRow {
+	return counterRow{
+		Failures: c.Failures, LastFailureAt: micros(c.LastFailureAt), LockedUntil: micros(c.LockedUntil),
+	}
+}
+
+func (r *counterRow) values() []any { return []any{r.Failures, r.LastFailureAt, r.LockedUntil} }
 
 func (r *codeRow) record() storage.Code {
 	return storage.Code{
@@ -89,10 +125,7 @@ func loginRowOf(l storage.Login) loginRow {
 		UserUID: l.UserUID, Active: l.Active,
 		PasswordHash: l.PasswordHash, PasswordSetAt: micros(l.PasswordSetAt),
 		SessionsValidFrom: micros(l.SessionsValidFrom),
-		Lockout: lockoutRow{
-			Failures: l.Lockout.Failures, LastFailureAt: micros(l.Lockout.LastFailureAt),
-			LockedUntil: micros(l.Lockout.LockedUntil), Version: l.Lockout.Version,
-		},
+		Lockout:           lockoutRowOf(l.Lockout),
 		Code: codeRow{
 			ID: l.Code.ID, RequestID: l.Code.RequestID, ClientID: l.Code.ClientID, Purpose: string(l.Code.Purpose),
 			PepperID: l.Code.Digest.PepperID, Digest: bytes(l.Code.Digest.Sum),
@@ -169,11 +202,20 @@ func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.
 	})
 }
 
-// Unlock clears the failures and the lock of a login. An unknown login is
-// storage.ErrNotFound.
+// Unlock clears the failures and the locks of a login and of its sources. An
+// unknown login is storage.ErrNotFound.
 func (s *Store) Unlock(ctx context.Context, loginID string, now time.Time) error {
-	n, err := s.exec(ctx, "unlock login",
-		`UPDATE logins SET failures = 0, last_failure_at = 0, locked_until = 0,
-		lockout_version = lockout_version + 1, updated_at = ? WHERE id = ?`, micros(now), loginID)
-	return affected(n, err, s.wrap(ctx, "unlock login", storage.ErrNotFound))
+	update := statement{
+		sql:  "UPDATE logins SET " + clearAll + ", lockout_version = lockout_version + 1, updated_at = ? WHERE id = ?",
+		args: []any{micros(now), loginID},
+	}
+	unlocked, err := s.settle(ctx, "unlock login", update, forgive("", loginID))
+	if err == nil && !unlocked {
+		err = s.wrap(ctx, "unlock login", storage.ErrNotFound)
+	}
+	return err
 }
+
+// clearAll is no failure and no lock of a login.
+const clearAll = `failures = 0, last_failure_at = 0, locked_until = 0,
+	codes_failures = 0, codes_last_failure_at = 0, codes_locked_until = 0`

@@ -99,7 +99,7 @@ func (s *Store) FinishAttempt(ctx context.Context, a storage.Attempt) error {
 		sql:  "UPDATE messages SET " + set + " WHERE id = ? AND attempts = ? AND state = 'queued'",
 		args: append(args, a.MessageID, a.Number),
 	}
-	done, err := s.dialect.both(ctx, s, "finish attempt", update, 1, insertAttempt(a))
+	done, err := s.settle(ctx, "finish attempt", update, insertAttempt(a))
 	if err == nil && !done {
 		err = s.wrap(ctx, "finish attempt", storage.ErrStale)
 	}

@@ -64,6 +64,8 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 4, Name: "0004_resources"},
 		{Version: 5, Name: "0005_members"},
 		{Version: 6, Name: "0006_keys"},
+		{Version: 7, Name: "0007_sources"},
+		{Version: 8, Name: "0008_audit"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

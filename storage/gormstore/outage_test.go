@@ -48,7 +48,7 @@ func TestPostgresStops(t *testing.T) {
 		"Principal":   func() error { _, err := s.Principal(ctx, key); return err },
 		"SettleLogin": func() error { return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", Now: noon}) },
 		"RecordFailure": func() error {
-			return s.RecordFailure(ctx, before, storage.Lockout{Failures: 1, LastFailureAt: noon})
+			return s.RecordFailure(ctx, before, storage.Lockout{Failures: 1, LastFailureAt: noon}, nil)
 		},
 		"InTx": func() error { return s.InTx(ctx, s.Ping) },
 		"Ping": func() error { return s.Ping(ctx) },

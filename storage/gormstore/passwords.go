@@ -9,11 +9,12 @@ import (
 )
 
 // ChangePassword gives a login a new permanent password if, at this moment, the
-// login is active and, with a CodeID, not locked and that verification code
-// live; otherwise it answers storage.ErrRefused and changes nothing. Older
-// refresh families and access tokens of the login are dead then, and so are its
-// one-time password and its verification code. A code clears the failures;
-// anybody else's change leaves them and the lock as they are.
+// login is active and, with a CodeID, that verification code live and the lock of
+// one-time passwords not in force, or of a known source that source's lock;
+// otherwise it answers storage.ErrRefused and changes nothing. Older refresh
+// families and access tokens of the login are dead then, and so are its one-time
+// password and its verification code. A code clears all failures and locks, the
+// sources' included; anybody else's change leaves them as they are.
 func (s *Store) ChangePassword(ctx context.Context, x storage.PasswordChange) error {
 	return s.InTx(ctx, func(ctx context.Context) error { return s.changePassword(ctx, x, " AND active") })
 }
@@ -38,26 +39,33 @@ func (s *Store) changePassword(ctx context.Context, x storage.PasswordChange, co
 	if err != nil {
 		return err
 	}
-	change := passwordUpdate(x, condition)
-	n, err := s.exec(ctx, "change password", change.sql, change.args...)
-	return affected(n, err, s.wrap(ctx, "change password of login "+x.LoginID, storage.ErrRefused))
+	var then []statement
+	if x.CodeID != "" {
+		then = append(then, forgive("", x.LoginID))
+	}
+	changed, err := s.settle(ctx, "change password", passwordUpdate(x, condition), then...)
+	if err == nil && !changed {
+		err = s.wrap(ctx, "change password of login "+x.LoginID, storage.ErrRefused)
+	}
+	return err
 }
 
-// passwordUpdate wipes the one-time password. As in settlement, the lockout's
-// version moves when there were failures to clear.
+// passwordUpdate wipes the one-time password. The lockout's version moves with
+// what a code clears, so that no failure from before is put back.
 func passwordUpdate(x storage.PasswordChange, condition string) statement {
 	now := micros(x.Now)
 	set := `password_hash = ?, password_set_at = ?, sessions_valid_from = ?, code_id = '', code_request_id = '',
 		code_client_id = '', code_purpose = '', code_pepper_id = '', code_digest = ?, code_expires_at = 0, code_used_at = 0`
-	where := " WHERE id = ?" + condition
-	args := []any{x.Hash, now, now, blob(nil), x.LoginID}
+	update := statement{sql: "UPDATE logins SET " + set, args: []any{x.Hash, now, now, blob(nil)}}
 	if x.CodeID != "" {
-		set += `, lockout_version = lockout_version + CASE WHEN failures <> 0 OR locked_until <> 0 THEN 1 ELSE 0 END,
-			failures = 0, last_failure_at = 0, locked_until = 0`
-		where += " AND locked_until <= ?"
-		args = append(args, now)
+		update = update.with(", lockout_version = lockout_version + 1, " + clearAll)
 	}
-	return statement{sql: "UPDATE logins SET " + set + where, args: args}
+	update = update.with(" WHERE id = ?"+condition, x.LoginID)
+	if x.CodeID != "" {
+		update = update.with(` AND COALESCE((SELECT src.locked_until FROM login_sources src
+			WHERE src.id = ? AND src.login_id = logins.id), codes_locked_until) <= ?`, x.SourceID, now)
+	}
+	return update
 }
 
 // lockLogin keeps everybody else from deciding over a login until the
@@ -123,17 +131,11 @@ func (s *Store) FormerPasswords(ctx context.Context, loginID string, n int) ([]s
 		) known ORDER BY former, set_at DESC, hash LIMIT ?`, loginID, loginID, max(n, 0))
 }
 
-// RevokeUserTokens ends all that a user holds: access tokens issued before now,
-// and every refresh family. An unknown user is storage.ErrNotFound.
+// RevokeUserTokens ends all that a user holds: the access tokens and the refresh
+// families that are as old as now, in microseconds, or older. An unknown user is
+// storage.ErrNotFound.
 func (s *Store) RevokeUserTokens(ctx context.Context, userUID string, now time.Time) error {
-	return s.InTx(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, "revoke tokens of user",
-			"UPDATE users SET tokens_valid_from = ? WHERE uid = ?", micros(now), userUID)
-		if err := affected(n, err, s.wrap(ctx, "revoke tokens of user", storage.ErrNotFound)); err != nil {
-			return err
-		}
-		_, err = s.exec(ctx, "revoke families of user",
-			"UPDATE families SET revoked_at = ? WHERE user_uid = ? AND revoked_at = 0", micros(now), userUID)
-		return err
-	})
+	n, err := s.exec(ctx, "revoke tokens of user",
+		"UPDATE users SET tokens_valid_from = ? WHERE uid = ?", micros(now)+1, userUID)
+	return affected(n, err, s.wrap(ctx, "revoke tokens of user", storage.ErrNotFound))
 }

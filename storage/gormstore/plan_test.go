@@ -29,8 +29,16 @@ func TestPrincipalUsesIndexes(t *testing.T) {
 	statement(func() error {
 		return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", BeginFamily: &storage.TokenFamily{ID: "fam"}, Now: noon})
 	})
+	known := storage.Principal{Known: true, Login: storage.Login{ID: "lgn"}, Source: storage.Source{ID: "src"}}
+	known.Lockout.Version = 1
+	remembers := storage.Settlement{LoginID: "lgn", Remember: &storage.Source{ID: "src", Address: "a", SeenAt: noon}, Now: noon}
 	for name, sql := range map[string]string{
-		"Principal": statement(func() error { _, err := s.Principal(ctx, key); return err }),
+		"SettleLogin that remembers": statement(func() error { return s.SettleLogin(ctx, remembers) }),
+		"SettleLogin from a source": statement(func() error {
+			return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", SourceID: "src", Now: noon})
+		}),
+		"RecordFailure from a source": statement(func() error { return s.RecordFailure(ctx, known, storage.Lockout{}, nil) }),
+		"Principal":                   statement(func() error { _, err := s.Principal(ctx, key); return err }),
 		"Recipients by e-mail": statement(func() error {
 			_, err := s.Recipients(ctx, storage.CodeRequest{ProfileID: "default"}, "", "bob@example.com")
 			return err
@@ -38,7 +46,8 @@ func TestPrincipalUsesIndexes(t *testing.T) {
 		"TokenStanding":     statement(func() error { _, err := s.TokenStanding(ctx, storage.TokenRef{JTI: "j", FamilyID: "f"}); return err }),
 		"PrincipalOf":       statement(func() error { _, err := s.PrincipalOf(ctx, "lgn"); return err }),
 		"Family":            statement(func() error { _, err := s.Family(ctx, "fam"); return err }),
-		"RevokeUserTokens":  c.during(t, func() error { return s.RevokeUserTokens(ctx, "usr", noon) })[2],
+		"SpendID":           statement(func() error { return s.SpendID(ctx, []byte{1}, noon) }),
+		"Unlock":            statement(func() error { return s.Unlock(ctx, "lgn", noon) }),
 		"Members":           statement(func() error { _, err := s.Members(ctx, "usr", 0, 25); return err }),
 		"Member":            statement(func() error { _, err := s.Member(ctx, "usr", "acc"); return err }),
 		"ClaimMessages":     statement(func() error { _, err := s.ClaimMessages(ctx, noon, noon, 1); return err }),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -100,11 +101,24 @@ func (p *postgres) migrations(context.Context) (migrations, error) {
 	}, nil
 }
 
-// both is one statement, so that PostgreSQL commits it without being asked.
-func (p *postgres) both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (bool, error) {
-	sql := "WITH done AS (" + first.sql + " RETURNING 1) " + second.sql + " WHERE (SELECT count(*) FROM done) = ?"
-	rows, err := s.exec(ctx, what, sql, append(append(first.args, second.args...), n)...)
-	return rows == 1, err
+// settle is one statement, so that PostgreSQL commits it without being asked.
+// All parts of it read what was there when it began. The condition makes the
+// first part lock its rows before the others lock theirs.
+func (p *postgres) settle(ctx context.Context, s *Store, x settlement) (bool, error) {
+	if len(x.then) == 0 {
+		rows, err := s.exec(ctx, x.what, x.first.sql, x.first.args...)
+		return rows == int64(x.rows), err
+	}
+	var sql strings.Builder
+	sql.WriteString("WITH done AS (" + x.first.sql + " RETURNING 1)")
+	args := slices.Clip(x.first.args)
+	condition := "(SELECT count(*) FROM done) = " + strconv.Itoa(x.rows)
+	for i, then := range x.then {
+		sql.WriteString(", then" + strconv.Itoa(i) + " AS (" + strings.ReplaceAll(then.sql, ifSettled, condition) + ")")
+		args = append(args, then.args...)
+	}
+	rows, err := s.exec(ctx, x.what, sql.String()+" SELECT 1 FROM done", args...)
+	return rows == int64(x.rows), err
 }
 
 func (p *postgres) locks() string { return " FOR UPDATE" }

@@ -120,11 +120,29 @@ func (s *Store) Senders(ctx context.Context) ([]storage.Sender, error) {
 }
 
 // PutSender inserts or updates a sender and returns it as stored. An outdated
-// Version is storage.ErrStale, an unknown realm storage.ErrNotFound.
+// Version is storage.ErrStale, an unknown realm or delivery config
+// storage.ErrNotFound.
 func (s *Store) PutSender(ctx context.Context, m storage.Sender) (storage.Sender, error) {
 	row := senderRowOf(m)
-	if err := s.changed(ctx, put(ctx, s, "put sender", &row)); err != nil {
+	err := s.keeping(ctx, m.DeliveryConfig, func(ctx context.Context) error { return put(ctx, s, "put sender", &row) })
+	if err := s.changed(ctx, err); err != nil {
 		return storage.Sender{}, err
 	}
 	return row.record(), nil
+}
+
+// keeping lets fn refer to a delivery config, which cannot be deleted until that
+// has taken effect; see DeleteDeliveryConfig.
+func (s *Store) keeping(ctx context.Context, config string, fn func(context.Context) error) error {
+	if config == "" {
+		return fn(ctx)
+	}
+	return s.InTx(ctx, func(ctx context.Context) error {
+		_, err := get[string](ctx, s, "delivery config of sender",
+			"SELECT id FROM delivery_configs WHERE id = ?"+s.dialect.locks(), config)
+		if err != nil {
+			return err
+		}
+		return fn(ctx)
+	})
 }

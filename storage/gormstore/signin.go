@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 
 	"latchkey/storage"
 )
@@ -27,22 +26,24 @@ const membership = `(SELECT m.roles FROM memberships m
 	WHERE m.account_uid = u.account_uid AND m.user_uid = u.uid) AS m_roles`
 
 func newTexts(d dialect) texts {
-	who := loginState.of("l") + ", " + userState.of("u") + ", " + accountState.of("a") + ", " + membership + ", " + assigned
+	who := loginState.of("l") + ", " + sourceColumns.of("src") + ", " + userState.of("u") + ", " + accountState.of("a") + ", " + membership + ", " + assigned
 	const account = "\n LEFT JOIN accounts a ON a.uid = u.account_uid"
 	scoped := membershipColumns.of("sm") + ", " + accountState.of("sa")
 	return texts{
 		principal: d.bind("SELECT " + who + ", " + lockoutColumns.of("f") + ` FROM (SELECT 1 AS one) here
 			LEFT JOIN logins l ON l.profile_id = ? AND l.username_key = ?
+			LEFT JOIN login_sources src ON src.login_id = l.id AND src.address = ?
 			LEFT JOIN users u ON u.uid = l.user_uid` + account + `
 			LEFT JOIN phantoms f ON f.name_digest = ?`),
 		principalOf: d.bind("SELECT " + who + ` FROM logins l
-			JOIN users u ON u.uid = l.user_uid` + account + `
+			JOIN users u ON u.uid = l.user_uid` + account + anySource + `
 			WHERE l.id = ?`),
 		recipients: "SELECT " + who + ` FROM logins l
-			JOIN users u ON u.uid = l.user_uid` + account + `
+			JOIN users u ON u.uid = l.user_uid` + account + anySource + `
 			WHERE l.profile_id = ?`,
 		family: d.bind("SELECT " + who + ", " + scoped + ", " + familyColumns.of("t") + ` FROM families t
 			LEFT JOIN logins l ON l.id = t.login_id
+			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
 			LEFT JOIN users u ON u.uid = t.user_uid` + account + `
 			LEFT JOIN memberships sm ON sm.account_uid = t.account_uid AND sm.user_uid = t.user_uid
 			LEFT JOIN accounts sa ON sa.uid = sm.account_uid AND sa.active
@@ -51,7 +52,8 @@ func newTexts(d dialect) texts {
 			t.id AS family_id, t.revoked_at AS family_revoked_at, t.created_at AS family_created_at
 			FROM (SELECT 1 AS one) here
 			LEFT JOIN users u ON u.uid = ?
-			LEFT JOIN logins l ON l.id = ? AND l.user_uid = u.uid` + account + `
+			LEFT JOIN logins l ON l.id = ? AND l.user_uid = u.uid
+			LEFT JOIN login_sources src ON src.id = ? AND src.login_id = l.id` + account + `
 			LEFT JOIN memberships sm ON sm.account_uid = ? AND sm.user_uid = u.uid
 			LEFT JOIN accounts sa ON sa.uid = sm.account_uid AND sa.active
 			LEFT JOIN families t ON t.id = ?
@@ -63,6 +65,7 @@ func newTexts(d dialect) texts {
 // is zero.
 type principalRow struct {
 	Login    loginRow   `gorm:"embedded;embeddedPrefix:l_"`
+	Source   sourceRow  `gorm:"embedded;embeddedPrefix:src_"`
 	User     userRow    `gorm:"embedded;embeddedPrefix:u_"`
 	Account  accountRow `gorm:"embedded;embeddedPrefix:a_"`
 	Roles    string     `gorm:"column:m_roles"`
@@ -96,6 +99,7 @@ func (s *Store) principal(ctx context.Context, r *principalRow, login bool) (sto
 		return p, nil
 	}
 	p.Login, p.User, p.Account = r.Login.record(), r.User.record(), r.Account.record()
+	p.Source, p.Lockout.Source = r.Source.record(), r.Source.counterRow.record()
 	if p.Login.ID != "" {
 		profile, err := s.PasswordProfile(ctx, p.Login.ProfileID)
 		if err != nil {
@@ -115,10 +119,11 @@ type signInRow struct {
 // are in memory. Of accounts it reads what a decision needs, here and in
 // storage.Member: UID, realm, kind, ID, name and whether it is active. A name
 // that nobody has is no error: Known is false then and Lockout the name's own.
-// An unknown profile is storage.ErrNotFound.
+// Source is key.Source if that is known for the login. An unknown profile is
+// storage.ErrNotFound.
 func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error) {
 	row, err := get[signInRow](ctx, s, "principal", s.texts.principal,
-		key.ProfileID, key.UsernameKey, phantomOf(key))
+		key.ProfileID, key.UsernameKey, key.Source, phantomOf(key))
 	if err != nil {
 		return storage.Principal{}, err
 	}
@@ -133,8 +138,11 @@ func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Pr
 }
 
 // PrincipalOf is Principal for a login's ID, or answers storage.ErrNotFound.
+// Nobody in particular is trying: Source is a known one that is not locked, if
+// there is any, so that what a stranger's guesses lock stays open for whom it is
+// known to belong to.
 func (s *Store) PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error) {
-	row, err := get[principalRow](ctx, s, "principal", s.texts.principalOf, loginID)
+	row, err := get[principalRow](ctx, s, "principal", s.texts.principalOf, micros(s.now()), loginID)
 	if err != nil {
 		return storage.Principal{}, err
 	}
@@ -144,15 +152,16 @@ func (s *Store) PrincipalOf(ctx context.Context, loginID string) (storage.Princi
 // Recipients reads the known logins of a request's profile that have the
 // username and belong to the e-mail address, where an empty key (in the form
 // of otp.NormalizeUsername) leaves its condition out. Both empty is nobody.
+// Source is as in PrincipalOf.
 func (s *Store) Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error) {
-	sql, args := s.texts.recipients, []any{r.ProfileID}
+	sql, args := s.texts.recipients, []any{micros(s.now()), r.ProfileID}
 	if usernameKey != "" {
 		sql, args = sql+" AND l.username_key = ?", append(args, usernameKey)
 	}
 	if emailKey != "" { // the second condition is the index's
 		sql, args = sql+" AND u.email_key = ? AND u.email_key <> ''", append(args, emailKey)
 	}
-	if len(args) == 1 {
+	if usernameKey == "" && emailKey == "" {
 		return nil, nil
 	}
 	rows, err := query[principalRow](ctx, s, "recipients", sql+" ORDER BY l.username_key", args...)
@@ -171,26 +180,48 @@ func (s *Store) Recipients(ctx context.Context, r storage.CodeRequest, usernameK
 }
 
 // RecordFailure writes the next lockout state of a login, or of a name that
-// nobody has, unless the state in p is outdated: then storage.ErrStale, and the
-// caller is to read again. The store counts the versions itself. Known and
-// unknown cost one durable write of one row each.
-func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout) error {
-	const set = `failures = ?, last_failure_at = ?, locked_until = ?, lockout_version = ?`
-	failed, locked := micros(next.LastFailureAt), micros(next.LockedUntil)
-	seen := p.Lockout.Version
-	sql := "UPDATE logins SET " + set + " WHERE id = ? AND lockout_version = ?"
-	args := []any{next.Failures, failed, locked, seen + 1, p.Login.ID, seen}
-	if !p.Known {
-		day := next.LastFailureAt.Unix() / secondsPerDay
-		sql = `INSERT INTO phantoms (name_digest, ` + lockoutColumns.list() + `, quiet_day) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (name_digest) DO UPDATE SET failures = excluded.failures,
-			last_failure_at = excluded.last_failure_at, locked_until = excluded.locked_until,
-			lockout_version = excluded.lockout_version, quiet_day = excluded.quiet_day
-			WHERE phantoms.lockout_version = ?`
-		args = []any{phantomOf(p.Key), next.Failures, failed, locked, seen + 1, day, seen}
+// nobody has, and that of p.Source if that is known, unless the state in p is
+// outdated: then storage.ErrStale, and the caller is to read again. With it goes
+// the notice, if there is one: it is written down for ClaimCodeRequests if the
+// state is, and not otherwise. The store counts the versions itself. Known and
+// unknown cost one durable write; nothing is written of a source that is not
+// known.
+func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error {
+	first := failureOf(&p, next)
+	var then []statement
+	if p.Known && p.Source.ID != "" {
+		then = append(then, countAt(p.Source.ID, p.Login.ID, next.Source))
 	}
-	n, err := s.exec(ctx, "record failure", sql, args...)
-	return affected(n, err, s.wrap(ctx, "record failure", storage.ErrStale))
+	if notice != nil {
+		then = append(then, insertRequest(*notice))
+	}
+	settled, err := s.settle(ctx, "record failure", first, then...)
+	if err == nil && !settled {
+		err = s.wrap(ctx, "record failure", storage.ErrStale)
+	}
+	return err
+}
+
+// failureOf writes what is counted for everybody, if nobody did since p was
+// read: who writes of a source moves the version too.
+func failureOf(p *storage.Principal, next storage.Lockout) statement {
+	seen := p.Lockout.Version
+	row := lockoutRowOf(next)
+	row.Version = seen + 1
+	if p.Known {
+		return statement{
+			sql:  "UPDATE logins SET " + lockoutColumns.set("?") + " WHERE id = ? AND lockout_version = ?",
+			args: append(row.values(), p.Login.ID, seen),
+		}
+	}
+	day := next.LastFailureAt.Unix() / secondsPerDay
+	const all = "name_digest " + lockoutColumns + " quiet_day"
+	return statement{
+		sql: "INSERT INTO phantoms (" + all.list() + ") VALUES (" + all.marks() + `)
+			ON CONFLICT (name_digest) DO UPDATE SET ` + (lockoutColumns + " quiet_day").set("excluded.") + `
+			WHERE phantoms.lockout_version = ?`,
+		args: append(append([]any{phantomOf(p.Key)}, row.values()...), day, seen),
+	}
 }
 
 const secondsPerDay = 24 * 60 * 60
@@ -202,54 +233,4 @@ func phantomOf(key storage.LoginKey) blob {
 	text = append(append(text, key.ProfileID...), key.UsernameKey...)
 	sum := sha256.Sum256(text)
 	return sum[:]
-}
-
-// SettleLogin lets a successful attempt take effect if, at this moment, the
-// login is active and not locked and the presented code is live or, without
-// one, the password unchanged;
-// otherwise it answers storage.ErrRefused and changes nothing.
-func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
-	settled, err := s.settle(ctx, settlement(x), x.BeginFamily)
-	if err == nil && !settled {
-		err = storage.ErrRefused
-	}
-	return s.wrap(ctx, fmt.Sprintf("settle sign-in of login %s", x.LoginID), err)
-}
-
-func (s *Store) settle(ctx context.Context, update statement, begin *storage.TokenFamily) (bool, error) {
-	if begin != nil {
-		return s.dialect.both(ctx, s, "settle sign-in", update, 1, insertFamily(*begin))
-	}
-	n, err := s.exec(ctx, "settle sign-in", update.sql, update.args...)
-	return n == 1, err
-}
-
-// settlement is the conditional update that decides. The version moves when
-// there were failures to clear, so that a failure settled against them does not
-// put them back.
-func settlement(x storage.Settlement) statement {
-	now := micros(x.Now)
-	sql := `UPDATE logins SET lockout_version = lockout_version +
-			CASE WHEN failures <> 0 OR locked_until <> 0 THEN 1 ELSE 0 END,
-		failures = 0, last_failure_at = 0, locked_until = 0`
-	if x.Resumed {
-		sql = "UPDATE logins SET failures = failures" // the condition decides, and nothing changes
-	}
-	var args []any
-	if x.NewHash != "" {
-		sql += ", password_hash = CASE WHEN password_hash = ? THEN ? ELSE password_hash END"
-		args = append(args, x.OldHash, x.NewHash)
-	}
-	where := " WHERE id = ? AND active AND locked_until <= ?"
-	conditions := []any{x.LoginID, now}
-	if x.CodeID != "" {
-		sql += ", code_used_at = ?"
-		args = append(args, now)
-		where += " AND code_id = ? AND code_used_at = 0 AND code_expires_at > ?"
-		conditions = append(conditions, x.CodeID, now)
-	} else {
-		where += " AND password_set_at = ?"
-		conditions = append(conditions, micros(x.PasswordSetAt))
-	}
-	return statement{sql: sql + where, args: append(args, conditions...)}
 }

@@ -117,14 +117,13 @@ func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	return migrations{dialect: goose.DialectSQLite3, dir: "migrations/sqlite", unlock: unlock}, err
 }
 
-// both is an immediate transaction, perhaps with others': from BEGIN on nobody
+// settle is an immediate transaction, perhaps with others': from BEGIN on nobody
 // else writes.
-func (d *sqlite) both(ctx context.Context, s *Store, what string, first statement, n int, second statement) (bool, error) {
-	p := pair{what: what, first: first, second: second, n: n}
-	if s.tx(ctx) != nil {
-		return p.run(ctx, s)
+func (d *sqlite) settle(ctx context.Context, s *Store, x settlement) (bool, error) {
+	if len(x.then) == 0 || s.tx(ctx) != nil {
+		return x.run(ctx, s)
 	}
-	return d.group.do(ctx, s, p)
+	return d.group.do(ctx, s, x)
 }
 
 // claims is empty: there is one writer at a time.

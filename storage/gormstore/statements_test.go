@@ -103,18 +103,30 @@ func TestStatements(t *testing.T) {
 		key := seed(t, s)
 		listening(t, s)
 		ctx := context.Background()
+		known := &storage.Source{ID: "src", Address: "203.0.113.7", SeenAt: noon}
+		if err := s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", Remember: known, Now: noon}); err != nil {
+			t.Fatal(err)
+		}
+		key.Source = known.Address
 		var p storage.Principal
 		principal := func() (err error) { p, err = s.Principal(ctx, key); return err }
 		c.during(t, principal) // fills the memory
 
-		settle := 1
-		if s.Dialect() == "sqlite" {
-			settle = 4 // BEGIN, UPDATE, INSERT, COMMIT
+		settle := func(parts int) int {
+			if s.Dialect() == "sqlite" {
+				return parts + 2 // BEGIN and COMMIT
+			}
+			return 1
 		}
+		notice := &storage.CodeRequest{ID: "notice", ExpiresAt: noon}
+		elsewhere := key
+		elsewhere.Source = "198.51.100.9"
+		var stranger storage.Principal
 		nobody := storage.Principal{Key: storage.LoginKey{ProfileID: "default", UsernameKey: "nobody"}}
 		failure := storage.Lockout{Failures: 1, LastFailureAt: noon}
 		family := &storage.TokenFamily{ID: "fam", LoginID: "lgn", UserUID: "usr", AccountUID: "acc", Generation: 1, ExpiresAt: noon.Add(time.Hour)}
-		ref := storage.TokenRef{JTI: "jti", FamilyID: "fam", UserUID: "usr", LoginID: "lgn", AccountUID: "acc"}
+		next := &storage.TokenFamily{ID: "fam2", LoginID: "lgn", UserUID: "usr", Generation: 1, ExpiresAt: noon.Add(time.Hour)}
+		ref := storage.TokenRef{JTI: "jti", FamilyID: "fam", UserUID: "usr", LoginID: "lgn", AccountUID: "acc", SourceID: "src"}
 		for _, step := range []struct {
 			name string
 			want int
@@ -122,13 +134,23 @@ func TestStatements(t *testing.T) {
 		}{
 			{"Principal", 1, principal},
 			{"Principal of nobody", 1, func() error { _, err := s.Principal(ctx, nobody.Key); return err }},
-			{"RecordFailure", 1, func() error { return s.RecordFailure(ctx, p, failure) }},
-			{"RecordFailure of nobody", 1, func() error { return s.RecordFailure(ctx, nobody, failure) }},
+			{"RecordFailure from a source", settle(2), func() error { return s.RecordFailure(ctx, p, failure, nil) }},
+			{"Principal from elsewhere", 1, func() (err error) { stranger, err = s.Principal(ctx, elsewhere); return err }},
+			{"RecordFailure", 1, func() error { return s.RecordFailure(ctx, stranger, failure, nil) }},
+			{"Principal once more", 1, principal},
+			{"RecordFailure with a notice", settle(3), func() error { return s.RecordFailure(ctx, p, failure, notice) }},
+			{"RecordFailure of nobody", 1, func() error { return s.RecordFailure(ctx, nobody, failure, nil) }},
 			{"SettleLogin", 1, func() error {
 				return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", Now: noon})
 			}},
-			{"SettleLogin with code and family", settle, func() error {
+			{"SettleLogin with code and family", settle(2), func() error {
 				return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", CodeID: "code", BeginFamily: family, Now: noon})
+			}},
+			{"SettleLogin from a source", settle(3), func() error {
+				return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", SourceID: "src", BeginFamily: next, Now: noon})
+			}},
+			{"SettleLogin that remembers", settle(4), func() error {
+				return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", SourceID: "src", Remember: known, Now: noon})
 			}},
 			{"Family", 1, func() error { _, err := s.Family(ctx, "fam"); return err }},
 			{"AdvanceFamily", 1, func() error { return s.AdvanceFamily(ctx, "fam", 1, noon, noon) }},
@@ -138,7 +160,9 @@ func TestStatements(t *testing.T) {
 			{"Members of nobody", 2, func() error { _, err := s.Members(ctx, "nobody", 0, 25); return err }},
 			{"Member", 1, func() error { _, err := s.Member(ctx, "usr", "acc"); return err }},
 			{"AddCodeRequest", 1, func() error { return s.AddCodeRequest(ctx, storage.CodeRequest{ID: "r", ExpiresAt: noon}) }},
-			{"AddCodeRequest with limits", settle, func() error {
+			{"SpendID", 1, func() error { return s.SpendID(ctx, []byte{1}, noon) }},
+			{"RevokeUserTokens", 1, func() error { return s.RevokeUserTokens(ctx, "usr", noon) }},
+			{"AddCodeRequest with limits", settle(2), func() error {
 				return s.AddCodeRequest(ctx, storage.CodeRequest{ID: "r2", CreatedAt: noon, ExpiresAt: noon},
 					storage.Charge{Key: "a", Gap: time.Second, Burst: 1}, storage.Charge{Key: "b", Gap: time.Second, Burst: 1})
 			}},

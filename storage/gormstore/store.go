@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"latchkey/storage"
 )
 
 // Config configures a Store. URL is required.
@@ -25,13 +28,15 @@ type Config struct {
 	// MaxConns bounds the connections to PostgreSQL; 0 means 16. Run takes one
 	// more.
 	MaxConns int
-	// Now stamps records and outdates nothing by itself; nil means time.Now.
+	// Now stamps records, and tells which sources of a login are locked where
+	// nobody in particular asks; nil means time.Now.
 	Now func() time.Time
 	// Rand makes the ids of audit events and memberships; nil means crypto/rand.
 	Rand io.Reader
 	// AuditRetention is how long Sweep leaves audit events; 0 means 90 days.
 	AuditRetention time.Duration
-	// Logger hears of a lost change listener and of nothing else.
+	// Logger hears of a lost change listener and of a broken chain of audit
+	// events, and of nothing else.
 	Logger zerolog.Logger
 	// OnStatement is called before every round trip to the database on behalf
 	// of a caller, BEGIN, COMMIT and ROLLBACK included, with the SQL but never
@@ -55,6 +60,8 @@ type Store struct {
 	log     zerolog.Logger
 
 	auditRetention time.Duration
+	auditKeys      storage.AuditKeys // nil until ChainAuditEvents
+	auditSeen      atomic.Int64      // up to which event this store has written the chain
 
 	mu       sync.Mutex
 	onChange []func()

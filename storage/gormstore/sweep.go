@@ -10,6 +10,9 @@ const (
 	keepEnded = 24 * time.Hour
 	// keepQuiet is how long a name that nobody has stays known for its failures.
 	keepQuiet = 48 * time.Hour
+	// keepSource is how long an address stays known to a login that does not sign
+	// in from it.
+	keepSource = 90 * 24 * time.Hour
 )
 
 // refuse is a kind of row that ends.
@@ -22,7 +25,8 @@ type refuse struct {
 // Sweep deletes up to limit rows that have ended and returns how many: requests
 // and messages a day after their end, families a day after their expiry or
 // revocation, marks of revoked tokens after the token's expiry, audit events
-// after Config.AuditRetention, and the failures of names that nobody has after
+// after Config.AuditRetention, ids that were spent after their expiry, sources
+// from which nobody signed in for 90 days, and the failures of names that nobody has after
 // two quiet days, unless they are locked. Call it again while it returns limit.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
 	total := 0
@@ -38,7 +42,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error
 			return total, err
 		}
 	}
-	return total, nil
+	n, err := s.sweepAudit(ctx, micros(now.Add(-s.auditRetention)), limit-total)
+	return total + n, err
 }
 
 // sweepable lists conditions that each have an index.
@@ -60,11 +65,12 @@ func (s *Store) sweepable(now time.Time) []refuse {
 		{table: "families", key: "id", where: "expires_at < ?", args: []any{ended}},
 		{table: "families", key: "id", where: "revoked_at > 0 AND revoked_at < ?", args: []any{ended}},
 		{table: "revoked_tokens", key: "jti", where: "expires_at < ?", args: []any{micros(now)}},
-		{table: "audit_events", key: "id", where: "time < ?", args: []any{micros(now.Add(-s.auditRetention))}},
+		{table: "spent_ids", key: "id", where: "expires_at < ?", args: []any{micros(now)}},
+		{table: "login_sources", key: "id", where: "seen_at < ?", args: []any{micros(now.Add(-keepSource))}},
 		{
 			table: "phantoms", key: "name_digest",
-			where: "quiet_day <= ? AND last_failure_at < ? AND locked_until <= ?",
-			args:  []any{quiet.Unix() / secondsPerDay, micros(quiet), micros(now)},
+			where: "quiet_day <= ? AND last_failure_at < ? AND locked_until <= ? AND codes_locked_until <= ?",
+			args:  []any{quiet.Unix() / secondsPerDay, micros(quiet), micros(now), micros(now)},
 		},
 	}
 }

@@ -48,7 +48,7 @@ func (r *attemptRow) record() storage.AttemptRecord {
 // insertAttempt selects its values, for dialect.both.
 func insertAttempt(a storage.Attempt) statement {
 	return statement{
-		sql:  "INSERT INTO message_attempts (" + attemptColumns.list() + ") SELECT " + attemptColumns.marks(),
+		sql:  "INSERT INTO message_attempts (" + attemptColumns.list() + ") SELECT " + attemptColumns.marks() + " WHERE " + ifSettled,
 		args: []any{a.MessageID, a.Number, string(a.State), a.Error, micros(a.BeganAt), micros(a.Now)},
 	}
 }

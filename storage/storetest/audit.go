@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +18,8 @@ func testAudit(t *testing.T, fresh func(*testing.T) Database) {
 		"a batch is all or nothing":      testAuditBatch,
 		"old events are swept":           testAuditSwept,
 		"what was presented may be text": testAuditHostile,
+		"events are chained":             testAuditChained,
+		"writers at once make one chain": testAuditRace,
 	}.run(t, fresh)
 }
 
@@ -38,37 +42,143 @@ func testAuditKept(t *testing.T, w *world) {
 	equal(t, got[0], want)
 
 	before := time.Now().Add(-time.Second)
-	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{ID: "zzz", Action: "bare"}}))
+	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{ID: "its own", Action: "bare"}}))
 	bare := w.events()[1]
-	if bare.Time.Before(before) {
-		t.Errorf("an event without a time got %v", bare.Time)
+	if bare.Time.Before(before) || bare.ID == "its own" {
+		t.Errorf("an event without a time, and with an id, became %+v", bare)
 	}
-	equal(t, bare, storage.AuditEvent{ID: "zzz", Action: "bare", Time: bare.Time})
+	equal(t, bare, storage.AuditEvent{ID: bare.ID, Action: "bare", Time: bare.Time})
 }
 
 func testAuditIDs(t *testing.T, w *world) {
-	var batch []storage.AuditEvent
-	for i := range 200 { // the times fall, over three orders of magnitude
-		at := w.now.Add(-time.Duration(i*i*i) * time.Microsecond)
-		batch = append(batch, storage.AuditEvent{Time: at, Action: fmt.Sprint(i)})
+	for start := 0; start < 200; start += 50 { // the times fall, over three orders of magnitude
+		var batch []storage.AuditEvent
+		for i := start; i < start+50; i++ {
+			at := w.now.Add(-time.Duration(i*i*i) * time.Microsecond)
+			batch = append(batch, storage.AuditEvent{Time: at, Action: fmt.Sprint(i)})
+		}
+		check(t, w.store.AddAuditEvents(w.ctx, batch))
 	}
-	check(t, w.store.AddAuditEvents(w.ctx, batch))
-	got := w.events()
-	equal(t, len(got), len(batch))
-	if !slices.IsSortedFunc(got, func(a, b storage.AuditEvent) int { return a.Time.Compare(b.Time) }) {
-		t.Error("events in the order of their ids are not in the order of their times")
+	for i, e := range w.events() {
+		equal(t, e.Action, fmt.Sprint(i))
 	}
+	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Time: w.now.Add(time.Second)}, {Time: w.now.Add(2 * time.Second)}}))
+	var since []string
+	check(t, w.store.EachAuditEvent(w.ctx, storage.AuditFilter{Since: w.now.Add(2 * time.Second)}, func(r storage.AuditRecord) error {
+		since = append(since, fmt.Sprint(r.Seq))
+		return nil
+	}))
+	equal(t, since, []string{"202"})
 }
 
 func testAuditBatch(t *testing.T, w *world) {
 	check(t, w.store.AddAuditEvents(w.ctx, make([]storage.AuditEvent, 1001)))
 	equal(t, len(w.events()), 1001)
-	for _, n := range []int{2, 1001} {
-		batch := make([]storage.AuditEvent, n)
-		batch[0].ID, batch[n-1].ID = "same", "same"
-		wantErr(t, w.store.AddAuditEvents(w.ctx, batch), storage.ErrConflict)
-	}
+	undone := errors.New("undone")
+	wantErr(t, w.store.InTx(w.ctx, func(ctx context.Context) error {
+		check(t, w.store.AddAuditEvents(ctx, make([]storage.AuditEvent, 1001)))
+		return undone
+	}), undone)
 	equal(t, len(w.events()), 1001)
+	check(t, w.store.AddAuditEvents(w.ctx, make([]storage.AuditEvent, 2)))
+	w.intact(1003)
+}
+
+// intact sees that the chain is, and has so many events.
+func (w *world) intact(events int64) storage.AuditVerdict {
+	w.t.Helper()
+	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(w.t)
+	if v.Break != nil || v.Events != events {
+		w.t.Fatalf("%d events, want %d; %+v", v.Events, events, v.Break)
+	}
+	return v
+}
+
+// testAuditChained follows the ends of the chain from its beginning on.
+func testAuditChained(t *testing.T, w *world) {
+	equal(t, must(w.store.AuditHead(w.ctx))(t), storage.AuditHead{})
+	if v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(t); v.Break == nil || v.Break.Seq != 1 {
+		t.Errorf("a chain that was never begun: %+v", v)
+	}
+	var heads []storage.AuditHead
+	for n := range 5 {
+		check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Time: w.now.Add(time.Duration(n) * day), Action: "a"}}))
+		heads = append(heads, must(w.store.AuditHead(w.ctx))(t))
+		equal(t, w.intact(int64(n+1)).Head, heads[n])
+	}
+	for n, head := range heads {
+		equal(t, head.Seq, int64(n+1))
+		equal(t, must(w.store.VerifyAudit(w.ctx, head))(t).Break, (*storage.AuditBreak)(nil))
+		head.MAC = heads[(n+1)%5].MAC
+		equal(t, must(w.store.VerifyAudit(w.ctx, head))(t).Break.Seq, head.Seq)
+	}
+	equal(t, must(w.store.VerifyAudit(w.ctx, storage.AuditHead{Seq: 6, MAC: heads[0].MAC}))(t).Break.Seq, 6)
+
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(92*day+time.Second), 10))(t), 3)
+	v := w.intact(2)
+	equal(t, v.Swept, 3)
+	equal(t, must(w.store.VerifyAudit(w.ctx, heads[2]))(t).Break, (*storage.AuditBreak)(nil))
+	equal(t, must(w.store.VerifyAudit(w.ctx, heads[1]))(t).Break.Seq, 2) // gone, and so not to be compared
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(200*day), 10))(t), 2)
+	equal(t, w.intact(0).Head, heads[4])
+	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Action: "a"}}))
+	equal(t, w.intact(1).Head.Seq, 6)
+
+	equal(t, must(w.store.RestartAudit(w.ctx, storage.AuditEvent{Action: "restarted"}))(t), 1)
+	v = w.intact(1)
+	equal(t, v.Outside, 1)
+	equal(t, v.Head.Seq, 7)
+}
+
+// testAuditRace lets four writers extend the chain at once, while others sweep
+// and verify it.
+func testAuditRace(t *testing.T, w *world) {
+	const writers, batches = 4, 200
+	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Action: "first"}}))
+	stores := make([]Store, writers)
+	for i := range stores {
+		stores[i] = w.open(t)
+	}
+	var writing, looking sync.WaitGroup
+	done := make(chan struct{})
+	looking.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if v, err := w.store.VerifyAudit(w.ctx, storage.AuditHead{}); err != nil || v.Break != nil {
+				t.Errorf("verified meanwhile: %+v, %v", v.Break, err)
+				return
+			}
+			if _, err := w.store.Sweep(w.ctx, w.now, 7); err != nil {
+				t.Errorf("swept meanwhile: %v", err)
+				return
+			}
+		}
+	})
+	for i, store := range stores {
+		writing.Go(func() {
+			for n := range batches {
+				at := w.now
+				if n < batches/2 {
+					at = w.now.Add(-91 * day) // to be swept at once
+				}
+				batch := []storage.AuditEvent{{Time: at, Action: fmt.Sprint(i), Object: fmt.Sprint(n, 0)}, {Time: at, Action: fmt.Sprint(i), Object: fmt.Sprint(n, 1)}}
+				if err := store.AddAuditEvents(w.ctx, batch); err != nil {
+					t.Errorf("writer %d: %v", i, err)
+				}
+			}
+		})
+	}
+	writing.Wait()
+	close(done)
+	looking.Wait()
+	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(t)
+	if v.Break != nil || v.Swept+v.Events != 1+writers*batches*2 {
+		t.Errorf("verdict %+v, break %+v", v, v.Break)
+	}
 }
 
 func testAuditSwept(t *testing.T, w *world) {
@@ -89,4 +199,5 @@ func testAuditSwept(t *testing.T, w *world) {
 func testAuditHostile(t *testing.T, w *world) {
 	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Username: "a\x00b\xff"}}))
 	equal(t, w.events()[0].Username, "a\uFFFDb\uFFFD")
+	w.intact(1)
 }

@@ -89,7 +89,10 @@ func fullClient(id string) storage.Client {
 		AllowAnyBuyer: true, AllowAnySupplier: true, AllowSeller: true, AccountUIDs: []string{"acc_1", "acc_2"},
 		DefaultContextUser: "bob", RequiresContextUser: true, AnonymousBuyer: true,
 		AccessTokenTTL: 10 * time.Minute, RefreshTokenTTL: day, RefreshIdleTTL: time.Hour, AnonymousTokenTTL: time.Minute,
-		ReuseRefreshTokens: true, SigningAlg: "RS256", XP: json.RawMessage(`{"x": "ü"}`),
+		ReuseRefreshTokens: true, SigningAlg: "RS256",
+		AuthMethod: storage.AuthMethodPrivateKeyJWT, JWKS: json.RawMessage(`{"keys":[{"kty":"EC","kid":"ü"}]}`),
+		Resources: []string{"https://a.example/x?y=z", "urn:b"}, DPoPBound: true, TrustAddress: true,
+		Registration: storage.Digest{PepperID: "p", Sum: []byte{0, 255, 7}}, XP: json.RawMessage(`{"x": "ü"}`),
 	}
 }
 
@@ -142,6 +145,7 @@ func testClientSecrets(t *testing.T, w *world) {
 }
 
 func testSender(t *testing.T, w *world) {
+	must(w.store.PutDeliveryConfig(w.ctx, fullDeliveryConfig("dc-1")))(t)
 	want := storage.Sender{
 		ID: "hook", RealmID: storage.DefaultRealmID, Name: "Hook", Description: "for tests",
 		Active: true, Dialect: storage.ElasticPathDialect, DeliveryConfig: "dc-1", Kind: storage.WebhookSender,

@@ -67,7 +67,8 @@ func (w *world) laden() {
 	w.begin("fam")
 }
 
-// gone sees that bob's login is gone, its families ended and its name free.
+// gone sees that bob's login is gone, that nobody is behind its families, and
+// that its name is free.
 func (w *world) gone() {
 	w.t.Helper()
 	fails(w.store.LoginByID(w.ctx, w.login.ID))(w.t, storage.ErrNotFound)
@@ -76,7 +77,7 @@ func (w *world) gone() {
 		w.t.Errorf("former passwords %q", former)
 	}
 	state := must(w.store.Family(w.ctx, "fam"))(w.t)
-	if state.Principal.Known || state.Family.RevokedAt.IsZero() {
+	if state.Principal.Known || w.known("fam") {
 		w.t.Errorf("the family lives: %+v", state.Family)
 	}
 	if w.principal().Known {
@@ -84,6 +85,13 @@ func (w *world) gone() {
 	}
 	must(w.store.Message(w.ctx, "msg-r1"))(w.t)
 	equal(w.t, len(w.timeline("r1").Codes), 1)
+}
+
+// known tells whether a token of bob's family has anybody behind it.
+func (w *world) known(family string) bool {
+	w.t.Helper()
+	f := must(w.store.Family(w.ctx, family))(w.t).Family
+	return must(w.store.TokenStanding(w.ctx, storage.TokenRef{FamilyID: f.ID, UserUID: f.UserUID, LoginID: f.LoginID}))(w.t).Principal.Known
 }
 
 func testDeletePasswordProfile(t *testing.T, w *world) {
@@ -130,11 +138,10 @@ func testDeleteLogin(t *testing.T, w *world) {
 	kept := w.family("kept")
 	kept.LoginID = second.ID
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: second.ID, BeginFamily: &kept, Now: w.now}))
-	at := w.now.Add(time.Minute)
-	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, at, w.login.Version))
+	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, w.now, w.login.Version))
 	w.gone()
-	equal(t, must(w.store.Family(w.ctx, "fam"))(t).Family.RevokedAt, at)
 	equal(t, must(w.store.Family(w.ctx, "kept"))(t).Family, kept)
+	equal(t, w.known("kept"), true)
 	equal(t, must(w.store.LoginsOfUser(w.ctx, w.user.UID))(t), []storage.Login{second})
 }
 
@@ -152,11 +159,11 @@ func testDeleteUser(t *testing.T, w *world) {
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
 		LoginID: w.login.ID, PasswordSetAt: w.now, BeginFamily: &loginless, Now: w.now,
 	}))
-	at := w.now.Add(time.Minute)
-	check(t, w.store.DeleteUser(w.ctx, w.user.UID, at, w.user.Version))
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.now, w.user.Version))
 	w.gone()
 	fails(w.store.UserByUID(w.ctx, w.user.UID))(t, storage.ErrNotFound)
-	equal(t, must(w.store.Family(w.ctx, "loginless"))(t).Family.RevokedAt, at)
+	equal(t, must(w.store.Family(w.ctx, "loginless"))(t).Principal.Known, false)
+	equal(t, w.known("loginless"), false)
 	for _, account := range []string{"acc_1", "acc_2"} {
 		fails(w.store.Membership(w.ctx, account, w.user.UID))(t, storage.ErrNotFound)
 	}
@@ -343,7 +350,7 @@ func (w *world) raceSignIn(t *testing.T, replica func(int) Store, round int, log
 	if settled := errs[1-round%2] == nil; settled != (err == nil) {
 		t.Fatalf("settled %v, but its family: %v", settled, err)
 	}
-	if err == nil && state.Family.RevokedAt.IsZero() {
+	if err == nil && (state.Principal.Known || w.known(f.ID)) {
 		t.Fatal("a family outlived its login")
 	}
 }

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 
 	"latchkey/storage"
@@ -15,6 +17,7 @@ func testDeliveryConfigs(t *testing.T, fresh func(*testing.T) Database) {
 		"own changes are seen at once":           testDeliveryConfigOwn,
 		"changes elsewhere are seen":             testDeliveryConfigElsewhere,
 		"what a transaction wrote may be undone": testDeliveryConfigRollback,
+		"none is deleted under a sender":         raceDeliveryConfig,
 	}.run(t, fresh)
 }
 
@@ -109,4 +112,33 @@ func testDeliveryConfigRollback(t *testing.T, w *world) {
 		return storage.ErrRefused
 	}), storage.ErrRefused)
 	equal(t, must(w.store.DeliveryConfig(w.ctx, "dc"))(t), before)
+}
+
+// raceDeliveryConfig gives a delivery config to a sender while it is deleted:
+// either has it been, or the sender has it.
+func raceDeliveryConfig(t *testing.T, w *world) {
+	replica := w.replicas()
+	for round := range 40 {
+		id := fmt.Sprint("dc", round)
+		must(w.store.PutDeliveryConfig(w.ctx, fullDeliveryConfig(id)))(t)
+		errs := together(4, func(i int) error {
+			if i%2 == 0 {
+				return replica(i).DeleteDeliveryConfig(w.ctx, id, 0)
+			}
+			_, err := replica(i).PutSender(w.ctx, storage.Sender{ID: fmt.Sprint(id, "-", i), RealmID: storage.DefaultRealmID, DeliveryConfig: id})
+			return err
+		})
+		for _, err := range errs {
+			if err != nil && !errors.Is(err, storage.ErrConflict) && !errors.Is(err, storage.ErrNotFound) {
+				t.Fatal(err)
+			}
+		}
+		want := storage.ErrNotFound
+		if errs[1] == nil || errs[3] == nil {
+			want = storage.ErrConflict
+		}
+		if err := w.store.DeleteDeliveryConfig(w.ctx, id, 0); !errors.Is(err, want) {
+			t.Fatalf("round %d: %v; then deleting it again: %v, want %v", round, errs, err, want)
+		}
+	}
 }

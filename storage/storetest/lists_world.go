@@ -126,14 +126,14 @@ func (w *world) fillConfiguration(i int, name string) {
 		RefreshIdleTTL: span * 3, AnonymousTokenTTL: span * 4, ReuseRefreshTokens: odd, SigningAlg: name, CreatedAt: at,
 	}))(t)
 	check(t, s.AddClientSecret(ctx, id, storage.ClientSecret{ID: "of " + id, CreatedAt: at}, 0))
-	must(s.PutSender(ctx, storage.Sender{
-		ID: id, RealmID: "default", Name: name, Description: name, Active: odd, Dialect: storage.Dialect(name),
-		Kind: storage.SenderKind(name), URL: name, DeliveryConfig: name, Signature: storage.SignatureScheme(name),
-		AllowAllBuyers: odd, AllowSeller: i%3 == 0, CreatedAt: at,
-	}))(t)
 	must(s.PutDeliveryConfig(ctx, storage.DeliveryConfig{
 		ID: id, RealmID: "default", Name: name, Enabled: odd, Target: storage.DeliveryTarget(name), URL: name,
 		CustomAuthHeaderName: name, CreatedAt: at,
+	}))(t)
+	must(s.PutSender(ctx, storage.Sender{
+		ID: id, RealmID: "default", Name: name, Description: name, Active: odd, Dialect: storage.Dialect(name),
+		Kind: storage.SenderKind(name), URL: name, DeliveryConfig: id, Signature: storage.SignatureScheme(name),
+		AllowAllBuyers: odd, AllowSeller: i%3 == 0, CreatedAt: at,
 	}))(t)
 }
 

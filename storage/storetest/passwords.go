@@ -29,11 +29,17 @@ func (w *world) renewal(codeID string) storage.PasswordChange {
 	return storage.PasswordChange{LoginID: w.login.ID, Hash: "hash-2", CodeID: codeID, Now: w.now.Add(time.Minute)}
 }
 
+// locked is a lock for passwords and codes alike, from whatever source, with a
+// failure at the time at.
+func locked(at, until time.Time) storage.Lockout {
+	c := storage.Counter{Failures: 10, LastFailureAt: at, LockedUntil: until}
+	return storage.Lockout{Failures: c.Failures, LastFailureAt: c.LastFailureAt, LockedUntil: c.LockedUntil, Codes: c, Source: c}
+}
+
 // lock lets bob fail until the time.
 func (w *world) lock(until time.Time) storage.Lockout {
 	w.t.Helper()
-	next := storage.Lockout{Failures: 10, LastFailureAt: w.now, LockedUntil: until}
-	check(w.t, w.store.RecordFailure(w.ctx, w.principal(), next))
+	check(w.t, w.store.RecordFailure(w.ctx, w.principal(), locked(w.now, until), nil))
 	return w.principal().Lockout
 }
 
@@ -84,7 +90,7 @@ func testRenew(t *testing.T, w *world) {
 	w.verification("v2") // what became of the first one is not forgotten
 	equal(t, w.fate("v1"), fate)
 	check(t, w.store.ChangePassword(w.ctx, w.renewal("code-v2")))
-	equal(t, w.principal().Lockout, storage.Lockout{Version: 2}) // nothing to clear
+	equal(t, w.principal().Lockout, storage.Lockout{Version: 3})
 }
 
 func testRenewRefused(t *testing.T, w *world) {
@@ -214,14 +220,14 @@ func raceRenewLock(t *testing.T, w *world) {
 	replica := w.replicas()
 	for round := range 40 {
 		c := w.verification(fmt.Sprint("v", round))
-		check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 9, LastFailureAt: w.now}))
+		check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 9, LastFailureAt: w.now}, nil))
 		seen := w.principal()
-		locked := storage.Lockout{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Hour)}
+		locked := locked(w.now, w.now.Add(time.Hour))
 		x := w.renewal(c.ID)
 		x.Hash = fmt.Sprint("renewed-", round)
 		errs := together(2, func(i int) error {
 			if i == round%2 {
-				return replica(i).RecordFailure(w.ctx, seen, locked)
+				return replica(i).RecordFailure(w.ctx, seen, locked, nil)
 			}
 			return replica(i).ChangePassword(w.ctx, x)
 		})

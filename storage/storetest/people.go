@@ -54,7 +54,11 @@ func testLogin(t *testing.T, w *world) {
 	want := storage.Login{
 		ID: "l9", ProfileID: "default", Username: " Bob2", UsernameKey: "bob2", UserUID: w.user.UID, Active: true,
 		PasswordHash: "h", PasswordSetAt: w.now, SessionsValidFrom: w.now.Add(time.Second),
-		Lockout: storage.Lockout{Failures: 4, LastFailureAt: w.now, LockedUntil: w.now.Add(day), Version: 7},
+		Lockout: storage.Lockout{
+			Failures: 4, LastFailureAt: w.now, LockedUntil: w.now.Add(day),
+			Codes:      storage.Counter{Failures: 2, LastFailureAt: w.now.Add(-time.Hour), LockedUntil: w.now.Add(time.Hour)},
+			NotifiedAt: w.now.Add(time.Second), Version: 7,
+		},
 		Code: storage.Code{
 			ID: "c", RequestID: "r", ClientID: "web", Purpose: storage.PurposeResetPassword,
 			Digest:    storage.Digest{PepperID: "p", Sum: []byte{3}},
@@ -87,7 +91,7 @@ func testUnique(t *testing.T, w *world) {
 func testPutLoginLeaves(t *testing.T, w *world) {
 	code := w.code("r1")
 	failed := storage.Lockout{Failures: 2, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Minute)}
-	check(t, w.store.RecordFailure(w.ctx, w.principal(), failed))
+	check(t, w.store.RecordFailure(w.ctx, w.principal(), failed, nil))
 	for _, version := range []int64{0, 2} { // both ways to update
 		got := must(w.store.PutLogin(w.ctx, storage.Login{
 			ID: w.login.ID, ProfileID: "default", Username: "B", UsernameKey: "b", UserUID: w.user.UID, Version: version,
@@ -128,11 +132,11 @@ func testEndSessions(t *testing.T, w *world) {
 func testUnlock(t *testing.T, w *world) {
 	seen := w.principal()
 	locked := storage.Lockout{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(day)}
-	check(t, w.store.RecordFailure(w.ctx, seen, locked))
+	check(t, w.store.RecordFailure(w.ctx, seen, locked, nil))
 	check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
 	equal(t, w.principal().Lockout, storage.Lockout{Version: 2})
 	seen.Lockout.Version = 1 // a failure that was computed before the unlock
-	wantErr(t, w.store.RecordFailure(w.ctx, seen, locked), storage.ErrStale)
+	wantErr(t, w.store.RecordFailure(w.ctx, seen, locked, nil), storage.ErrStale)
 	wantErr(t, w.store.Unlock(w.ctx, "nobody", w.now), storage.ErrNotFound)
 }
 

@@ -48,15 +48,15 @@ func testUnknownProfile(t *testing.T, w *world) {
 func testFailure(t *testing.T, w *world) {
 	seen := w.principal()
 	next := storage.Lockout{Failures: 1, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Minute)}
-	check(t, w.store.RecordFailure(w.ctx, seen, next))
-	wantErr(t, w.store.RecordFailure(w.ctx, seen, next), storage.ErrStale)
+	check(t, w.store.RecordFailure(w.ctx, seen, next, nil))
+	wantErr(t, w.store.RecordFailure(w.ctx, seen, next, nil), storage.ErrStale)
 	next.Version = 1
 	again := w.principal()
 	equal(t, again.Lockout, next)
 	equal(t, again.Login.Lockout, next)
 
 	next.LastFailureAt = w.now.Add(time.Second) // an attempt while locked
-	check(t, w.store.RecordFailure(w.ctx, again, next))
+	check(t, w.store.RecordFailure(w.ctx, again, next, nil))
 	next.Version = 2
 	equal(t, w.principal().Lockout, next)
 }
@@ -66,13 +66,13 @@ func testPhantomFailure(t *testing.T, w *world) {
 	read := func() storage.Principal { return must(w.store.Principal(w.ctx, key))(t) }
 	seen := read()
 	next := storage.Lockout{Failures: 1, LastFailureAt: w.now}
-	check(t, w.store.RecordFailure(w.ctx, seen, next))
-	wantErr(t, w.store.RecordFailure(w.ctx, seen, next), storage.ErrStale)
+	check(t, w.store.RecordFailure(w.ctx, seen, next, nil))
+	wantErr(t, w.store.RecordFailure(w.ctx, seen, next, nil), storage.ErrStale)
 	next.Version = 1
 	equal(t, read().Lockout, next)
 
 	locked := storage.Lockout{Failures: 2, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Hour), Version: 2}
-	check(t, w.store.RecordFailure(w.ctx, read(), locked))
+	check(t, w.store.RecordFailure(w.ctx, read(), locked, nil))
 	equal(t, read().Lockout, locked)
 
 	other := storage.LoginKey{ProfileID: "default", UsernameKey: "nobody2"}
@@ -86,7 +86,7 @@ func testUnstorable(t *testing.T, w *world) {
 		if p.Known {
 			t.Fatalf("%q is known", name)
 		}
-		check(t, w.store.RecordFailure(w.ctx, p, storage.Lockout{Failures: 1, LastFailureAt: w.now}))
+		check(t, w.store.RecordFailure(w.ctx, p, storage.Lockout{Failures: 1, LastFailureAt: w.now}, nil))
 		if got := must(w.store.Principal(w.ctx, key))(t); got.Lockout.Failures != 1 {
 			t.Fatalf("%q has %d failures", name, got.Lockout.Failures)
 		}
@@ -103,7 +103,7 @@ func testSettleChangedPassword(t *testing.T, w *world) {
 
 func testSettleClears(t *testing.T, w *world) {
 	lapsed := storage.Lockout{Failures: 12, LastFailureAt: w.now.Add(-time.Hour), LockedUntil: w.now}
-	check(t, w.store.RecordFailure(w.ctx, w.principal(), lapsed))
+	check(t, w.store.RecordFailure(w.ctx, w.principal(), lapsed, nil))
 	before, family := w.principal().Lockout, w.family("resumed")
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
 		LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Resumed: true, BeginFamily: &family, Now: w.now,
@@ -162,7 +162,7 @@ func testRefused(t *testing.T, w *world) {
 	refuse("unknown code", func(x *storage.Settlement) { x.CodeID = "other" })
 	refuse("expired", func(x *storage.Settlement) { x.Now = code.ExpiresAt })
 
-	check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 10, LockedUntil: w.now.Add(time.Second)}))
+	w.lock(w.now.Add(time.Second))
 	refuse("locked", func(*storage.Settlement) {})
 	refuse("locked password", func(x *storage.Settlement) { x.CodeID = "" })
 	check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
@@ -186,9 +186,9 @@ func testSettleFails(t *testing.T, w *world) {
 }
 
 func testFailureThenSuccess(t *testing.T, w *world) {
-	check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 1, LastFailureAt: w.now}))
+	check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 1, LastFailureAt: w.now}, nil))
 	seen := w.principal()
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}))
-	err := w.store.RecordFailure(w.ctx, seen, storage.Lockout{Failures: 2, LastFailureAt: w.now})
+	err := w.store.RecordFailure(w.ctx, seen, storage.Lockout{Failures: 2, LastFailureAt: w.now}, nil)
 	wantErr(t, err, storage.ErrStale)
 }

@@ -99,7 +99,7 @@ type Senders interface {
 // SignIn settles attempts.
 type SignIn interface {
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
-	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout) error
+	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
 	SettleLogin(ctx context.Context, x storage.Settlement) error
 }
 
@@ -110,10 +110,11 @@ type Families interface {
 	RevokeFamily(ctx context.Context, id string, now time.Time) error
 }
 
-// Revocations tells what ended an access token.
+// Revocations tells what ended an access token, and what was presented before.
 type Revocations interface {
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
 	TokenStanding(ctx context.Context, of storage.TokenRef) (storage.TokenStanding, error)
+	SpendID(ctx context.Context, id []byte, expiresAt time.Time) error
 }
 
 // Requests turns wishes for codes into codes.

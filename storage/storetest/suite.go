@@ -13,6 +13,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"People":          testPeople,
 		"Roles":           testRoles,
 		"SignIn":          testSignIn,
+		"Sources":         testSources,
 		"Families":        testFamilies,
 		"Codes":           testCodes,
 		"Limits":          testLimits,

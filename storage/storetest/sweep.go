@@ -73,7 +73,7 @@ func testSweepBounded(t *testing.T, w *world) {
 func testSweptPhantoms(t *testing.T, w *world) {
 	fail := func(name string, l storage.Lockout) func() bool {
 		key := storage.LoginKey{ProfileID: "default", UsernameKey: name}
-		check(t, w.store.RecordFailure(w.ctx, must(w.store.Principal(w.ctx, key))(t), l))
+		check(t, w.store.RecordFailure(w.ctx, must(w.store.Principal(w.ctx, key))(t), l, nil))
 		return func() bool { return must(w.store.Principal(w.ctx, key))(t).Lockout.Failures != 0 }
 	}
 	quiet := fail("quiet", storage.Lockout{Failures: 1, LastFailureAt: w.now.Add(-48*time.Hour - time.Second)})

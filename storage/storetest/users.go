@@ -198,8 +198,8 @@ func testPrincipalOf(t *testing.T, w *world) {
 }
 
 func testRevokeTokens(t *testing.T, w *world) {
-	ended := w.begin("ended")
-	check(t, w.store.RevokeFamily(w.ctx, ended.ID, w.now.Add(-time.Minute)))
+	revoked := w.begin("revoked")
+	check(t, w.store.RevokeFamily(w.ctx, revoked.ID, w.now.Add(-time.Minute)))
 	w.begin("live")
 	eve, _ := w.addUser("eve", "")
 	f := w.family("of-eve")
@@ -207,10 +207,11 @@ func testRevokeTokens(t *testing.T, w *world) {
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: "lgn_eve", PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now}))
 
 	check(t, w.store.RevokeUserTokens(w.ctx, w.user.UID, w.now))
-	for family, want := range map[string]time.Time{"ended": w.now.Add(-time.Minute), "live": w.now, "of-eve": {}} {
-		equal(t, must(w.store.Family(w.ctx, family))(t).Family.RevokedAt, want)
+	ended := w.now.Add(time.Microsecond) // what began in the same microsecond is over, too
+	for family, want := range map[string]time.Time{"revoked": ended, "live": ended, "of-eve": eve.TokensValidFrom} {
+		equal(t, must(w.store.Family(w.ctx, family))(t).Principal.User.TokensValidFrom, want)
 	}
-	equal(t, must(w.store.UserByUID(w.ctx, w.user.UID))(t).TokensValidFrom, w.now)
+	equal(t, must(w.store.UserByUID(w.ctx, w.user.UID))(t).TokensValidFrom, ended)
 	equal(t, must(w.store.UserByUID(w.ctx, eve.UID))(t), eve)
 	wantErr(t, w.store.RevokeUserTokens(w.ctx, "usr_x", w.now), storage.ErrNotFound)
 
@@ -219,8 +220,8 @@ func testRevokeTokens(t *testing.T, w *world) {
 	w.user.Version = 0
 	must(w.store.PutUser(w.ctx, w.user))(t)
 	got := must(w.store.ChangeUser(w.ctx, w.user, nil, nil))(t).User
-	equal(t, got.TokensValidFrom, w.now)
-	equal(t, w.principal().User.TokensValidFrom, w.now)
+	equal(t, got.TokensValidFrom, ended)
+	equal(t, w.principal().User.TokensValidFrom, ended)
 }
 
 func raceAddUser(t *testing.T, w *world) {

@@ -1,0 +1,318 @@
+package gormstore_test
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// auditKeys are secrets by their ids; "k1" is the current one.
+type auditKeys map[string]string
+
+func (auditKeys) CurrentID() string { return "k1" }
+
+func (k auditKeys) MAC(keyID, purpose string, data []byte) ([]byte, bool) {
+	secret, ok := k[keyID]
+	if !ok {
+		return nil, false
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	_, _ = fmt.Fprintf(mac, "%d %s", len(purpose), purpose)
+	mac.Write(data)
+	return mac.Sum(nil), true
+}
+
+// chained writes ten events, the n-th with Object n.
+func chained(t *testing.T, s *gormstore.Store) storage.AuditHead {
+	t.Helper()
+	for n := 1; n <= 10; n++ {
+		e := storage.AuditEvent{Time: noon.Add(time.Duration(n) * time.Second), Action: "sign_in", Outcome: "wrong_credentials", Object: fmt.Sprint(n)}
+		if err := s.AddAuditEvents(t.Context(), []storage.AuditEvent{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head, err := s.AuditHead(t.Context())
+	if err != nil || head.Seq != 10 {
+		t.Fatalf("head %+v, error %v", head, err)
+	}
+	return head
+}
+
+// tampering is what somebody with a way into the database does to it.
+type tampering struct {
+	name string
+	sql  []string
+	seq  int64  // where that is noticed
+	why  string // and what is said, in part
+}
+
+// asEvent inserts a copy of an event in another place.
+func asEvent(seq int, id string) string {
+	return fmt.Sprintf(`INSERT INTO audit_events (id, time, action, outcome, client_id, user_uid, username, factor, trace_id, source, object, took, seq, key_id, mac)
+		SELECT %s, time, action, outcome, client_id, user_uid, username, factor, trace_id, source, object, took, %d, key_id, mac
+		FROM audit_events WHERE seq = 5`, id, seq)
+}
+
+func tamperings() []tampering {
+	cut := func(to int) []string {
+		return []string{
+			fmt.Sprintf("UPDATE audit_chain SET seq = %d, mac = (SELECT mac FROM audit_events WHERE seq = %[1]d)", to),
+			fmt.Sprintf("DELETE FROM audit_events WHERE seq > %d", to),
+		}
+	}
+	erased := "UPDATE audit_chain SET seq = 0, mac = %s, stamp = 0, swept = 0, swept_mac = %[1]s, outside = 0, key_id = '', seal = %[1]s"
+	list := []tampering{
+		{"two rows are swapped", []string{
+			"UPDATE audit_events SET object = 'x' WHERE seq = 4", "UPDATE audit_events SET object = '4' WHERE seq = 5",
+			"UPDATE audit_events SET object = '5' WHERE seq = 4",
+		}, 4, "not what was written"},
+		{"two numbers are swapped", []string{
+			"UPDATE audit_events SET seq = 99 WHERE seq = 4", "UPDATE audit_events SET seq = 4 WHERE seq = 5", "UPDATE audit_events SET seq = 5 WHERE seq = 99",
+		}, 4, "missing"},
+		{"text moves to the next field", []string{"UPDATE audit_events SET outcome = 'wrong_', client_id = 'credentials' WHERE seq = 3"}, 3, "not what was written"},
+		{"a middle row is deleted", []string{"DELETE FROM audit_events WHERE seq = 5"}, 5, "missing"},
+		{"and the others move up", []string{"DELETE FROM audit_events WHERE seq = 5", "UPDATE audit_events SET seq = seq - 1 WHERE seq > 5", "UPDATE audit_chain SET seq = 9"}, 9, "was changed"},
+		{"the newest is deleted", []string{"DELETE FROM audit_events WHERE seq = 10"}, 10, "missing"},
+		{"the newest is deleted, and the end moved", cut(9), 9, "was changed"},
+		{"the oldest is deleted", []string{"DELETE FROM audit_events WHERE seq = 1"}, 1, "missing"},
+		{"the oldest is deleted, and the beginning moved", []string{
+			"UPDATE audit_chain SET swept = 1, swept_mac = (SELECT mac FROM audit_events WHERE seq = 1)", "DELETE FROM audit_events WHERE seq = 1",
+		}, 10, "was changed"},
+		{"all are deleted", []string{"DELETE FROM audit_events"}, 1, "missing"},
+		{"all are deleted, and the chain erased", []string{"DELETE FROM audit_events", erased}, 1, "erased"},
+		{"the chain is erased", []string{erased}, 1, "erased"},
+		{"the chain is deleted", []string{"DELETE FROM audit_chain"}, 0, "not known"},
+		{"a forged row comes last", []string{asEvent(11, "'aud_zzz'")}, 11, "beyond the end"},
+		{"a forged row stands beside another", []string{asEvent(5, "id || 'z'")}, 6, "an event 5 in its place"},
+		{"a forged row comes first", []string{asEvent(1, "'aud_'")}, 1, "not what was written"},
+		{"a forged row has a number below all", []string{asEvent(-3, "'aud_'")}, 1, "an event -3 in its place"},
+		{"a forged row is outside of the chain", []string{asEvent(0, "'aud_'")}, 0, "1 events outside of the chain"},
+		{"a row is put outside of the chain", []string{"UPDATE audit_events SET seq = 0 WHERE seq = 5"}, 5, "missing"},
+		{"the MAC is of another row", []string{"UPDATE audit_events SET mac = (SELECT mac FROM audit_events WHERE seq = 2) WHERE seq = 5"}, 5, "not what was written"},
+		{"the secret is another", []string{"UPDATE audit_events SET key_id = 'k9' WHERE seq = 7"}, 7, `under the secret "k9", which is not known`},
+		{"the secret is an older one", []string{"UPDATE audit_events SET key_id = 'k0' WHERE seq = 7"}, 7, "not what was written"},
+	}
+	for _, column := range []string{"id", "action", "outcome", "client_id", "user_uid", "username", "factor", "trace_id", "source", "object"} {
+		list = append(list, tampering{column + " is changed", []string{"UPDATE audit_events SET " + column + " = " + column + " || '!' WHERE seq = 6"}, 6, "not what was written"})
+	}
+	for _, column := range []string{"time", "took"} {
+		list = append(list, tampering{column + " is changed", []string{"UPDATE audit_events SET " + column + " = " + column + " + 1 WHERE seq = 6"}, 6, "not what was written"})
+	}
+	return list
+}
+
+// TestTamperingIsNoticed does to the table of audit events what somebody can who
+// has no secret, and sees that the first place is named.
+func TestTamperingIsNoticed(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		s, db := open(t, gormstore.Config{URL: url}), direct(t, url)
+		s.ChainAuditEvents(auditKeys{"k1": "secret", "k0": "older"})
+		head := chained(t, s)
+		for _, table := range []string{"audit_events", "audit_chain"} {
+			execute(t, db, "CREATE TABLE kept_"+table+" AS SELECT * FROM "+table)
+		}
+		none := "''::bytea"
+		if s.Dialect() == "sqlite" {
+			none = "X''"
+		}
+		for _, x := range tamperings() {
+			for _, statement := range x.sql {
+				if strings.Contains(statement, "%") {
+					statement = fmt.Sprintf(statement, none)
+				}
+				execute(t, db, statement)
+			}
+			v := verified(t, s, storage.AuditHead{})
+			if v.Break == nil || v.Break.Seq != x.seq || !strings.Contains(v.Break.Why, x.why) {
+				t.Errorf("%s: %+v, want %q at %d", x.name, v.Break, x.why, x.seq)
+			}
+			if v := verified(t, s, head); v.Break == nil {
+				t.Errorf("%s: not noticed with the head at hand", x.name)
+			}
+			for _, table := range []string{"audit_events", "audit_chain"} {
+				execute(t, db, "DELETE FROM "+table)
+				execute(t, db, "INSERT INTO "+table+" SELECT * FROM kept_"+table)
+			}
+			if v := verified(t, s, head); v.Break != nil || v.Events != 10 {
+				t.Fatalf("put back after %q: %+v", x.name, v.Break)
+			}
+		}
+	})
+}
+
+func execute(t *testing.T, db *sql.DB, statement string) {
+	t.Helper()
+	if _, err := db.Exec(statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func verified(t *testing.T, s *gormstore.Store, expect storage.AuditHead) storage.AuditVerdict {
+	t.Helper()
+	v, err := s.VerifyAudit(context.Background(), expect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestForgery lets somebody who knows everything but the secret write the chain
+// anew from any event on, the way a server does.
+func TestForgery(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		s, db := open(t, gormstore.Config{URL: url}), direct(t, url)
+		chained(t, s)
+		forger := open(t, gormstore.Config{URL: url})
+		forger.ChainAuditEvents(auditKeys{"k1": "a guess"})
+		for from := 10; from >= 1; from-- {
+			// RestartAudit seals the row as if it were the server's; then the
+			// beginning is put back, and the events are written again.
+			if _, err := forger.RestartAudit(t.Context(), storage.AuditEvent{Action: "sign_in"}); err != nil {
+				t.Fatal(err)
+			}
+			if v := verified(t, s, storage.AuditHead{}); v.Break == nil {
+				t.Fatalf("a chain forged from %d on was not noticed: %+v", from, v)
+			}
+			execute(t, db, "DELETE FROM audit_events WHERE seq <> 0")
+			if err := forger.AddAuditEvents(t.Context(), make([]storage.AuditEvent, from)); err != nil {
+				t.Fatal(err)
+			}
+			if v := verified(t, s, storage.AuditHead{}); v.Break == nil {
+				t.Fatalf("%d forged events were not noticed: %+v", from, v)
+			}
+		}
+	})
+}
+
+// TestGoingOnHidesNothing: what a server writes after somebody cut the chain
+// does not make it whole again, whether or not the server was running then.
+func TestGoingOnHidesNothing(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		running, db := open(t, gormstore.Config{URL: url}), direct(t, url)
+		chained(t, running)
+		execute(t, db, "CREATE TABLE older AS SELECT * FROM audit_chain")
+		chainedOn := func(s *gormstore.Store) {
+			if err := s.AddAuditEvents(t.Context(), []storage.AuditEvent{{Action: "refresh"}, {Action: "refresh"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		chainedOn(running)
+		// The end of the chain as it truly was, two events ago.
+		execute(t, db, "DELETE FROM audit_events WHERE seq > 10")
+		execute(t, db, "DELETE FROM audit_chain")
+		execute(t, db, "INSERT INTO audit_chain SELECT * FROM older")
+		chainedOn(running)
+		if v := verified(t, running, storage.AuditHead{}); v.Break == nil || v.Break.Seq != 11 || !strings.Contains(v.Break.Why, "cut at 10 after 12 events") {
+			t.Errorf("a server that had seen more: %+v", v.Break)
+		}
+		if _, err := running.RestartAudit(t.Context(), storage.AuditEvent{Action: "audit.chain_restarted"}); err != nil {
+			t.Fatal(err)
+		}
+		if v := verified(t, running, storage.AuditHead{}); v.Break != nil || v.Events != 1 || v.Outside != 13 {
+			t.Errorf("restarted: %+v", v)
+		}
+		execute(t, db, "UPDATE audit_chain SET seal = mac")
+		chainedOn(open(t, gormstore.Config{URL: url}))
+		if v := verified(t, running, storage.AuditHead{}); v.Break == nil || !strings.Contains(v.Break.Why, "the end of the chain was changed") {
+			t.Errorf("a forged end: %+v", v.Break)
+		}
+	})
+}
+
+// TestSweepHidesNothing: events that somebody dated back, or tampered with, are
+// not swept away.
+func TestSweepHidesNothing(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		s, db := open(t, gormstore.Config{URL: url}), direct(t, url)
+		chained(t, s)
+		sweep := func(at time.Time, want int) {
+			t.Helper()
+			if n, err := s.Sweep(t.Context(), at, 100); err != nil || n != want {
+				t.Errorf("swept %d, want %d; error %v", n, want, err)
+			}
+		}
+		execute(t, db, "UPDATE audit_events SET time = 1")
+		sweep(noon, 0)
+		if v := verified(t, s, storage.AuditHead{}); v.Break == nil || v.Break.Seq != 1 {
+			t.Errorf("dated back: %+v", v.Break)
+		}
+		execute(t, db, fmt.Sprintf("UPDATE audit_events SET time = %d + seq * 1000000", noon.UnixMicro()))
+		execute(t, db, "UPDATE audit_events SET outcome = 'success' WHERE seq = 4")
+		sweep(noon.AddDate(1, 0, 0), 3)
+		if v := verified(t, s, storage.AuditHead{}); v.Break == nil || v.Break.Seq != 4 || v.Swept != 3 {
+			t.Errorf("changed: %+v", v)
+		}
+	})
+}
+
+// TestChainBeginsAfterUpgrade: events from before are counted, listed and swept,
+// and neither can others be slipped among them.
+func TestChainBeginsAfterUpgrade(t *testing.T) {
+	t.Parallel()
+	for dialect, empty := range map[string]func(t *testing.T) string{
+		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "old.db") },
+		"postgres": func(t *testing.T) string { return postgres(t).Empty(t) },
+	} {
+		t.Run(dialect, func(t *testing.T) {
+			t.Parallel()
+			ctx, url := t.Context(), empty(t)
+			s := open(t, gormstore.Config{URL: url})
+			if err := s.MigrateTo(ctx, 6); err != nil {
+				t.Fatal(err)
+			}
+			old := `INSERT INTO audit_events (id, time, action, outcome, client_id, user_uid, username, factor, trace_id, source, object, took)
+				VALUES ('aud_0000%02d', %d, 'old', '', '', '', '', '', '', '', '', 0)`
+			for i := range 3 {
+				if err := s.Exec(ctx, fmt.Sprintf(old, i, noon.AddDate(0, 0, i).UnixMicro())); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Migrate(ctx); err != nil {
+				t.Fatal(err)
+			}
+			chained(t, s)
+			if v := verified(t, s, storage.AuditHead{}); v.Break != nil || v.Outside != 3 || v.Events != 10 {
+				t.Errorf("upgraded: %+v", v)
+			}
+			if n, err := s.Sweep(ctx, noon.AddDate(0, 0, 91).Add(time.Second), 100); err != nil || n != 2 {
+				t.Errorf("swept %d, error %v", n, err)
+			}
+			if v := verified(t, s, storage.AuditHead{}); v.Break != nil || v.Outside != 1 || v.Events != 10 {
+				t.Errorf("swept: %+v", v)
+			}
+			execute(t, direct(t, url), fmt.Sprintf(old, 4, 0))
+			if v := verified(t, s, storage.AuditHead{}); v.Break == nil || v.Outside != 2 {
+				t.Errorf("a row was slipped in: %+v", v)
+			}
+		})
+	}
+}
+
+// TestAuditBatchStatements: a batch takes three statements, whatever its size.
+func TestAuditBatchStatements(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		var c counter
+		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+		chained(t, s)
+		for _, n := range []int{1, 256, 1000} {
+			got := c.during(t, func() error { return s.AddAuditEvents(t.Context(), make([]storage.AuditEvent, n)) })
+			if len(got) != 5 || got[0] != "BEGIN" || got[4] != "COMMIT" {
+				t.Errorf("%d events took %d statements: %.100s", n, len(got), got)
+			}
+		}
+	})
+}

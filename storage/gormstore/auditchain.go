@@ -1,0 +1,193 @@
+package gormstore
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"latchkey/storage"
+)
+
+// What the MACs of the chain are for; see storage.AuditKeys.
+const (
+	purposeAuditEvent = "audit event"
+	purposeAuditHead  = "audit head"
+)
+
+// ChainAuditEvents gives the store the secrets that audit events are chained
+// with, before it is asked for anything about such events. Without, it writes
+// none.
+func (s *Store) ChainAuditEvents(keys storage.AuditKeys) { s.auditKeys = keys }
+
+// chainRow is the one row that says where the chain begins and ends. Whoever
+// changes the chain locks it first.
+type chainRow struct {
+	Seq      int64  `gorm:"column:seq"` // of the newest event; 0: none yet
+	MAC      []byte `gorm:"column:mac"`
+	Stamp    int64  `gorm:"column:stamp"` // the time in its id, in microseconds
+	Swept    int64  `gorm:"column:swept"` // the last event that retention deleted
+	SweptMAC []byte `gorm:"column:swept_mac"`
+	Outside  int64  `gorm:"column:outside"` // how many events are not in the chain
+	KeyID    string `gorm:"column:key_id"`
+	Seal     []byte `gorm:"column:seal"`
+}
+
+const chainColumns columns = "seq mac stamp swept swept_mac outside key_id seal"
+
+func (c *chainRow) head() storage.AuditHead { return storage.AuditHead{Seq: c.Seq, MAC: c.MAC} }
+
+// unused tells whether nothing has been chained yet, as after the migration.
+func (c *chainRow) unused() bool {
+	return c.Seq == 0 && c.Swept == 0 && c.Outside == 0 && c.KeyID == "" && len(c.MAC)+len(c.SweptMAC)+len(c.Seal) == 0
+}
+
+func (c *chainRow) canonical() []byte {
+	var e encoding
+	return e.number(c.Seq).bytes(c.MAC).number(c.Stamp).number(c.Swept).bytes(c.SweptMAC).number(c.Outside).text(c.KeyID)
+}
+
+// encoding writes fields so that no two lists of them look the same: numbers
+// have eight bytes, everything else its length in front.
+type encoding []byte
+
+func (e encoding) number(n int64) encoding {
+	return binary.BigEndian.AppendUint64(e, uint64(n)) //nolint:gosec // any bits will do
+}
+
+func (e encoding) bytes(b []byte) encoding { return append(e.number(int64(len(b))), b...) }
+
+func (e encoding) text(s string) encoding { return append(e.number(int64(len(s))), s...) }
+
+// canonical is what an event's MAC is over.
+func (r *auditRow) canonical(before []byte) []byte {
+	var e encoding
+	e = e.bytes(before).number(r.Seq).text(r.KeyID).text(r.ID).number(r.Time).text(r.Action).text(r.Outcome)
+	e = e.text(r.ClientID).text(r.UserUID).text(r.Username).text(r.Factor).text(r.TraceID).text(r.Source)
+	return e.text(r.Object).number(r.Took)
+}
+
+// auditMAC is false for a secret that the store was not given.
+func (s *Store) auditMAC(keyID, purpose string, data []byte) ([]byte, bool) {
+	if s.auditKeys == nil || keyID == "" {
+		return nil, false
+	}
+	return s.auditKeys.MAC(keyID, purpose, data)
+}
+
+// sealed tells whether the row is as a store wrote it.
+func (s *Store) sealedChain(c *chainRow) (intact, known bool) {
+	want, known := s.auditMAC(c.KeyID, purposeAuditHead, c.canonical())
+	return known && hmac.Equal(want, c.Seal), known
+}
+
+// authentic tells whether the row is the event that follows the one with the
+// MAC before.
+func (s *Store) authentic(r *auditRow, before []byte) (intact, known bool) {
+	want, known := s.auditMAC(r.KeyID, purposeAuditEvent, r.canonical(before))
+	return known && hmac.Equal(want, r.MAC), known
+}
+
+// chain reads the chain's row; lock is dialect.locks in a transaction.
+func (s *Store) chain(ctx context.Context, lock string) (chainRow, error) {
+	c, err := get[chainRow](ctx, s, "audit chain", "SELECT "+chainColumns.list()+" FROM audit_chain WHERE id = 1"+lock)
+	if errors.Is(err, storage.ErrNotFound) {
+		return chainRow{KeyID: "-"}, nil // somebody deleted it; that is no chain that was never used
+	}
+	return c, err
+}
+
+// putChain seals the row and writes it.
+func (s *Store) putChain(ctx context.Context, c chainRow) error {
+	c.KeyID = s.auditKeys.CurrentID()
+	seal, known := s.auditMAC(c.KeyID, purposeAuditHead, c.canonical())
+	if !known {
+		return fmt.Errorf("audit chain: no secret %q", c.KeyID)
+	}
+	_, err := s.exec(ctx, "audit chain",
+		"INSERT INTO audit_chain (id, "+chainColumns.list()+") VALUES (1, "+chainColumns.marks()+")"+
+			" ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, mac = excluded.mac, stamp = excluded.stamp,"+
+			" swept = excluded.swept, swept_mac = excluded.swept_mac, outside = excluded.outside,"+
+			" key_id = excluded.key_id, seal = excluded.seal",
+		c.Seq, blob(c.MAC), c.Stamp, c.Swept, blob(c.SweptMAC), c.Outside, c.KeyID, blob(seal))
+	return err
+}
+
+// extendChain numbers the rows, gives them ids and MACs, and returns the chain
+// that ends with them. What somebody else did to the end of the chain becomes
+// an event of its own, so that going on does not hide it.
+func (s *Store) extendChain(ctx context.Context, rows []auditRow) ([]auditRow, chainRow, error) {
+	c, err := s.chain(ctx, s.dialect.locks())
+	if err != nil {
+		return nil, c, err
+	}
+	why := ""
+	if c.unused() {
+		why, err = s.beginChain(ctx, &c)
+	} else if intact, known := s.sealedChain(&c); !intact {
+		if why = "the end of the chain was changed"; !known {
+			why = "the end of the chain is sealed with an unknown secret"
+		}
+	}
+	if err != nil {
+		return nil, c, err
+	}
+	if seen := s.auditSeen.Load(); c.Seq < seen && why == "" {
+		why = fmt.Sprintf("the chain was cut at %d after %d events", c.Seq, seen)
+	}
+	if why != "" {
+		s.log.Error().Int64("seq", c.Seq).Str("reason", why).Msg("the chain of audit events is broken")
+		rows = append([]auditRow{{Time: micros(s.now()), Action: storage.AuditChainBroken, Outcome: why}}, rows...)
+	}
+	for i := range rows {
+		if err := s.link(&rows[i], &c); err != nil {
+			return nil, c, err
+		}
+	}
+	return rows, c, nil
+}
+
+// beginChain counts what was written before there was a chain. Ids of the
+// chain come after theirs.
+func (s *Store) beginChain(ctx context.Context, c *chainRow) (why string, err error) {
+	type before struct {
+		Outside int64 `gorm:"column:outside"`
+		Chained int64 `gorm:"column:chained"`
+		Stamp   int64 `gorm:"column:stamp"`
+	}
+	found, err := get[before](ctx, s, "audit chain",
+		`SELECT count(*) AS outside, coalesce(sum(CASE WHEN seq = 0 THEN 0 ELSE 1 END), 0) AS chained,
+			coalesce(max(time), 0) AS stamp FROM audit_events`)
+	if c.Outside, c.Stamp = found.Outside, found.Stamp; found.Chained > 0 {
+		why = "the end of the chain was erased"
+	}
+	return why, err
+}
+
+// link makes the row the next of the chain.
+func (s *Store) link(r *auditRow, c *chainRow) (err error) {
+	stamp := max(r.Time, c.Stamp+1)
+	if r.ID, err = auditID(s.rand, stamp); err != nil {
+		return err
+	}
+	r.Seq, r.KeyID = c.Seq+1, s.auditKeys.CurrentID()
+	mac, known := s.auditMAC(r.KeyID, purposeAuditEvent, r.canonical(c.MAC))
+	if !known {
+		return fmt.Errorf("add audit events: no secret %q", r.KeyID)
+	}
+	r.MAC, c.Seq, c.MAC, c.Stamp = mac, r.Seq, mac, stamp
+	return nil
+}
+
+// auditID is the time in microseconds and 80 random bits. The alphabet is in
+// the order of its bytes, so ids sort as their times do.
+func auditID(random io.Reader, stamp int64) (string, error) {
+	var b [18]byte
+	if _, err := io.ReadFull(random, b[8:]); err != nil {
+		return "", fmt.Errorf("new audit event: %w", err)
+	}
+	binary.BigEndian.PutUint64(b[:8], uint64(max(0, stamp))) //nolint:gosec // not negative
+	return auditPrefix + auditAlphabet().EncodeToString(b[:]), nil
+}

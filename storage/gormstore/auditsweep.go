@@ -1,0 +1,112 @@
+package gormstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"latchkey/storage"
+)
+
+// sweepAudit deletes up to limit events from the front of the chain that are
+// older than the retention, and notes the last of them under the seal, so that
+// this is told from anybody else's deletion. It deletes nothing that is not as
+// it was written: what an attacker did, and dated back, stays to be found.
+func (s *Store) sweepAudit(ctx context.Context, before int64, limit int) (n int, err error) {
+	oldest, err := query[int64](ctx, s, "sweep audit_events", "SELECT time FROM audit_events ORDER BY id LIMIT 1")
+	if err != nil || len(oldest) == 0 || oldest[0] >= before || limit < 1 || s.auditKeys == nil {
+		return 0, err
+	}
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		n, err = s.sweepChain(ctx, before, limit)
+		return err
+	})
+	return n, err
+}
+
+func (s *Store) sweepChain(ctx context.Context, before int64, limit int) (int, error) {
+	c, err := s.chain(ctx, s.dialect.locks())
+	if err != nil || c.unused() { // what came before the chain is counted first
+		return 0, err
+	}
+	if intact, _ := s.sealedChain(&c); !intact {
+		s.log.Error().Msg("audit events are not swept: the end of their chain was changed")
+		return 0, nil
+	}
+	rows, err := query[auditRow](ctx, s, "sweep audit_events", "SELECT "+auditColumns.list()+" FROM audit_events ORDER BY id LIMIT ?", limit)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for ; n < len(rows) && rows[n].Time < before && s.leaves(&c, &rows[n]); n++ {
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	if _, err := s.exec(ctx, "sweep audit_events", "DELETE FROM audit_events WHERE id <= ?", rows[n-1].ID); err != nil {
+		return 0, err
+	}
+	return n, s.putChain(ctx, c)
+}
+
+// leaves moves the beginning of the chain beyond the row, or tells that this is
+// not the row to be there.
+func (s *Store) leaves(c *chainRow, r *auditRow) bool {
+	if r.Seq == 0 && c.Outside > 0 {
+		c.Outside--
+		return true
+	}
+	if intact, _ := s.authentic(r, c.SweptMAC); !intact || r.Seq != c.Swept+1 {
+		s.log.Error().Int64("seq", c.Swept+1).Msg("audit events are not swept: their chain is broken")
+		return false
+	}
+	c.Swept, c.SweptMAC = r.Seq, r.MAC
+	return true
+}
+
+// AuditHead is the newest event of the chain, for keeping where those who can
+// write to the database cannot. It does not look at the events; see
+// VerifyAudit. A chain whose end was changed is an error.
+func (s *Store) AuditHead(ctx context.Context) (storage.AuditHead, error) {
+	c, err := s.chain(ctx, "")
+	if err != nil || c.unused() {
+		return storage.AuditHead{}, err
+	}
+	if intact, _ := s.sealedChain(&c); !intact {
+		return storage.AuditHead{}, errors.New("audit head: the record of where the chain ends was changed, or its secret is not known")
+	}
+	return c.head(), nil
+}
+
+// RestartAudit begins the chain anew, with the event why as its first; all that
+// was written before is outside of it then. It is the way on after VerifyAudit
+// found a break, which would otherwise be found again until somebody deletes
+// what was tampered with. It returns how many events are outside.
+func (s *Store) RestartAudit(ctx context.Context, why storage.AuditEvent) (int64, error) {
+	var outside int64
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		c, err := s.chain(ctx, s.dialect.locks())
+		if err != nil {
+			return err
+		}
+		if s.auditKeys == nil {
+			return errors.New("restart audit chain: no secrets to chain events with")
+		}
+		if _, err = s.exec(ctx, "restart audit chain", "UPDATE audit_events SET seq = 0 WHERE seq <> 0"); err != nil {
+			return err
+		}
+		if outside, err = get[int64](ctx, s, "restart audit chain", "SELECT count(*) FROM audit_events"); err != nil {
+			return err
+		}
+		c.Outside, c.Swept, c.SweptMAC = outside, max(0, c.Seq), c.MAC
+		c.Seq = c.Swept
+		if err := s.putChain(ctx, c); err != nil {
+			return err
+		}
+		return s.AddAuditEvents(ctx, []storage.AuditEvent{why})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("restart: %w", err)
+	}
+	return outside, nil
+}

@@ -1,0 +1,141 @@
+package gormstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"latchkey/storage"
+)
+
+// SettleLogin lets a successful attempt take effect if, at this moment, the
+// login is active and not locked for whoever made it, and the presented code is
+// live or, without one, the password unchanged; otherwise it answers
+// storage.ErrRefused and changes nothing. Which lock counts storage.Settlement
+// says; a source that is not the login's, or no longer, is not known. With
+// Resumed nothing is cleared or remembered.
+func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
+	settled, err := s.settleLogin(ctx, &x)
+	if err == nil && !settled {
+		err = storage.ErrRefused
+	}
+	return s.wrap(ctx, fmt.Sprintf("settle sign-in of login %s", x.LoginID), err)
+}
+
+// settleLogin decides in one statement where that can be. On PostgreSQL a
+// statement that had to wait for the login reads its sources as they were before:
+// then it decides nothing, and another one does that holds the login from its
+// beginning.
+func (s *Store) settleLogin(ctx context.Context, x *storage.Settlement) (settled bool, err error) {
+	first, then := decision(x), consequences(x)
+	settled, err = s.settle(ctx, "settle sign-in", first, then...)
+	if err != nil || settled || !aboutSources(x) || s.dialect.locks() == "" {
+		return settled, err
+	}
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.lockLogin(ctx, x.LoginID); err != nil {
+			return err
+		}
+		settled, err = s.settle(ctx, "settle sign-in", first, then...)
+		return err
+	})
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	return settled, err
+}
+
+// settle is for what one row of the first statement decides.
+func (s *Store) settle(ctx context.Context, what string, first statement, then ...statement) (bool, error) {
+	return s.dialect.settle(ctx, s, settlement{what: what, first: first, rows: 1, then: then})
+}
+
+// aboutSources tells whether the settlement reads or writes any.
+func aboutSources(x *storage.Settlement) bool { return x.SourceID != "" || remembers(x) }
+
+func remembers(x *storage.Settlement) bool { return x.Remember != nil && !x.Resumed }
+
+// consequences are what follows a settlement that took effect.
+func consequences(x *storage.Settlement) []statement {
+	var then []statement
+	switch {
+	case remembers(x):
+		then = remember(x.LoginID, *x.Remember)
+		if x.SourceID != "" && x.SourceID != x.Remember.ID {
+			then = append(then, forgive(x.SourceID, x.LoginID))
+		}
+	case x.SourceID != "" && !x.Resumed:
+		then = append(then, forgive(x.SourceID, x.LoginID))
+	}
+	if x.BeginFamily != nil {
+		then = append(then, insertFamily(*x.BeginFamily))
+	}
+	return then
+}
+
+// decision is the conditional update that decides. It holds the row of the login
+// until it has taken effect, as all do who write of the login's lockout or of its
+// sources, so that one comes before the other.
+func decision(x *storage.Settlement) statement {
+	now := micros(x.Now)
+	update := statement{sql: "UPDATE logins SET failures = failures"} // the condition decides, and nothing changes
+	if !x.Resumed {
+		update = clearing(x, now)
+	}
+	if x.NewHash != "" {
+		update = update.with(", password_hash = CASE WHEN password_hash = ? THEN ? ELSE password_hash END", x.OldHash, x.NewHash)
+	}
+	if x.CodeID != "" {
+		update = update.with(", code_used_at = ?", now)
+	}
+	update = unlocked(update.with(" WHERE id = ? AND active", x.LoginID), x, now)
+	if x.CodeID != "" {
+		return update.with(" AND code_id = ? AND code_used_at = 0 AND code_expires_at > ?", x.CodeID, now)
+	}
+	return update.with(" AND password_set_at = ?", micros(x.PasswordSetAt))
+}
+
+// clearing sets the counters whose lock is not in force to nothing. The version
+// moves when there was something to clear, so that a failure settled against it
+// does not put it back, and when a source gets known: whoever reads sources
+// in the same moment sees that they changed.
+func clearing(x *storage.Settlement, now int64) statement {
+	const (
+		all   = "(failures <> 0 OR locked_until <> 0) AND locked_until <= ?"
+		codes = "(codes_failures <> 0 OR codes_locked_until <> 0) AND codes_locked_until <= ?"
+	)
+	moves := statement{sql: all + " OR " + codes, args: []any{now, now}}
+	if x.SourceID != "" {
+		moves = moves.with(` OR EXISTS (SELECT 1 FROM login_sources src
+			WHERE src.id = ? AND src.login_id = logins.id AND (src.failures <> 0 OR src.locked_until <> 0))`, x.SourceID)
+	}
+	if remembers(x) {
+		moves = statement{sql: "TRUE"}
+	}
+	clear := statement{
+		sql:  "UPDATE logins SET lockout_version = lockout_version + CASE WHEN " + moves.sql + " THEN 1 ELSE 0 END",
+		args: moves.args,
+	}
+	for _, lock := range []string{"", "codes_"} {
+		for _, column := range []string{"failures", "last_failure_at", "locked_until"} {
+			clear = clear.with(", "+lock+column+" = CASE WHEN "+lock+"locked_until <= ? THEN 0 ELSE "+lock+column+" END", now)
+		}
+	}
+	return clear
+}
+
+// unlocked adds the condition that the lock that counts is not in force. The
+// subqueries read what was there when the statement began, also where it had to
+// wait for the login: therefore the version must be the one from then.
+func unlocked(update statement, x *storage.Settlement, now int64) statement {
+	lock := "locked_until"
+	if x.CodeID != "" {
+		lock = "codes_locked_until"
+	}
+	if !aboutSources(x) {
+		return update.with(" AND "+lock+" <= ?", now)
+	}
+	return update.with(` AND lockout_version = (SELECT v.lockout_version FROM logins v WHERE v.id = ?)
+		AND COALESCE((SELECT src.locked_until FROM login_sources src
+			WHERE src.id = ? AND src.login_id = logins.id), `+lock+") <= ?", x.LoginID, x.SourceID, now)
+}

@@ -1,0 +1,74 @@
+package gormstore
+
+import (
+	"latchkey/storage"
+)
+
+// sourceRow is an address that is known for a login, with its own failures.
+type sourceRow struct {
+	counterRow `gorm:"embedded"`
+
+	ID      string `gorm:"column:id"`
+	Address string `gorm:"column:address"`
+	SeenAt  int64  `gorm:"column:seen_at"`
+}
+
+const sourceColumns columns = "id address failures last_failure_at locked_until seen_at"
+
+func (r *sourceRow) record() storage.Source {
+	return storage.Source{ID: r.ID, Address: r.Address, SeenAt: instant(r.SeenAt)}
+}
+
+// anySource joins one that is not locked at a time, its only parameter.
+const anySource = `
+	LEFT JOIN login_sources src ON src.id = (SELECT k.id FROM login_sources k
+		WHERE k.login_id = l.id AND k.locked_until <= ? ORDER BY k.seen_at DESC, k.id LIMIT 1)`
+
+// countAt writes what is counted for a source, if it is still known.
+func countAt(id, loginID string, c storage.Counter) statement {
+	row := counterRowOf(c)
+	return statement{
+		sql: `UPDATE login_sources SET failures = ?, last_failure_at = ?, locked_until = ?
+			WHERE id = ? AND login_id = ? AND ` + ifSettled,
+		args: append(row.values(), id, loginID),
+	}
+}
+
+// forgive clears the failures of the sources of a login, all of them if id is
+// empty.
+func forgive(id, loginID string) statement {
+	x := statement{
+		sql: `UPDATE login_sources SET failures = 0, last_failure_at = 0, locked_until = 0
+			WHERE login_id = ? AND (failures <> 0 OR locked_until <> 0) AND ` + ifSettled,
+		args: []any{loginID},
+	}
+	if id != "" {
+		x = x.with(" AND id = ?", id)
+	}
+	return x
+}
+
+// remember makes an address known to a login, or known again, without failures.
+// One that got known meanwhile keeps its id. Where a login has too many, those
+// that were quiet longest make room.
+func remember(loginID string, x storage.Source) []statement {
+	const others = "login_id = ? AND address <> ?"
+	seen := micros(x.SeenAt)
+	return []statement{
+		{
+			sql: `UPDATE login_sources SET failures = 0, last_failure_at = 0, locked_until = 0, seen_at = ?
+				WHERE login_id = ? AND address = ? AND ` + ifSettled,
+			args: []any{seen, loginID, x.Address},
+		},
+		{
+			sql: "DELETE FROM login_sources WHERE " + others + ` AND id NOT IN (SELECT id FROM login_sources
+				WHERE ` + others + " ORDER BY seen_at DESC, id LIMIT ?) AND " + ifSettled,
+			args: []any{loginID, x.Address, loginID, x.Address, storage.MaxSources - 1},
+		},
+		{
+			sql: `INSERT INTO login_sources (id, login_id, address, failures, last_failure_at, locked_until, seen_at)
+				SELECT ?, ?, ?, 0, 0, 0, ? WHERE ` + ifSettled + " ON CONFLICT DO NOTHING",
+			args: []any{x.ID, loginID, x.Address, seen},
+		},
+	}
+}

@@ -1,0 +1,344 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+// testSessionSource sees that what a session keeps of its sign-in says whose
+// lock it has.
+func testSessionSource(t *testing.T, w *world) {
+	w.knows(home)
+	for id, sourceID := range map[string]string{"home": "src_" + home, "nowhere": "", "gone": "src_gone"} {
+		f := w.family(id)
+		f.SourceID, f.Resources, f.JKT = sourceID, []string{"https://a.example/x", "urn:b"}, "thumb"
+		x := w.settled("")
+		x.BeginFamily = &f
+		check(t, w.store.SettleLogin(w.ctx, x))
+		equal(t, must(w.store.Family(w.ctx, id))(t).Family, f)
+	}
+	next := locked(w.now, w.now.Add(time.Hour))
+	w.failed(away, next)
+	ref := storage.TokenRef{UserUID: w.user.UID, LoginID: w.login.ID}
+	for id, sourceID := range map[string]string{"home": "src_" + home, "nowhere": "", "gone": "src_gone"} {
+		ref.FamilyID, ref.SourceID = id, sourceID
+		family := must(w.store.Family(w.ctx, id))(t).Principal
+		standing := must(w.store.TokenStanding(w.ctx, ref))(t).Principal
+		equal(t, standing, family)
+		equal(t, family.Locked(w.now), id != "home")
+		if id == "home" {
+			equal(t, family.Source, source(home, w.now))
+		}
+		resumed := w.settled(sourceID)
+		resumed.Resumed = true
+		equal(t, w.store.SettleLogin(w.ctx, resumed) == nil, id == "home")
+	}
+	own := storage.Counter{Failures: 3, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Minute)}
+	next.Source = own
+	w.failed(home, next)
+	ref.FamilyID, ref.SourceID = "home", "src_"+home
+	equal(t, must(w.store.TokenStanding(w.ctx, ref))(t).Principal.Lockout.Source, own)
+	_, eve := w.addUser("eve", "")
+	ref = storage.TokenRef{UserUID: eve.UserUID, LoginID: eve.ID, SourceID: "src_" + home}
+	equal(t, must(w.store.TokenStanding(w.ctx, ref))(t).Principal.Source, storage.Source{})
+}
+
+// testMailSource reads bob for nobody in particular.
+func testMailSource(t *testing.T, w *world) {
+	found := func() storage.Source {
+		t.Helper()
+		p := must(w.store.PrincipalOf(w.ctx, w.login.ID))(t)
+		all := must(w.store.Recipients(w.ctx, storage.CodeRequest{ProfileID: storage.DefaultProfileID}, "bob", ""))(t)
+		equal(t, all, []storage.Principal{p})
+		return p.Source
+	}
+	equal(t, found(), storage.Source{})
+	w.knows(home, away)
+	equal(t, found(), source(away, w.now.Add(time.Second)))
+	next := locked(time.Now(), time.Now().Add(time.Hour))
+	w.failed(away, next)
+	equal(t, found(), source(home, w.now))
+	w.failed(home, next)
+	equal(t, found(), storage.Source{})
+	next.Source.LockedUntil = time.Now().Add(-time.Second)
+	w.failed(away, next)
+	equal(t, found(), source(away, w.now.Add(time.Second)))
+}
+
+func testUnlockSources(t *testing.T, w *world) {
+	w.knows(home, away)
+	w.failed(home, locked(w.now, w.now.Add(time.Hour)))
+	w.failed(away, locked(w.now, w.now.Add(time.Hour)))
+	seen := w.from(home)
+	check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
+	want := storage.Lockout{Version: seen.Lockout.Version + 1}
+	for _, address := range []string{home, away, ""} {
+		equal(t, w.from(address).Lockout, want)
+	}
+	wantErr(t, w.store.RecordFailure(w.ctx, seen, locked(w.now, w.now.Add(time.Hour)), nil), storage.ErrStale)
+	equal(t, w.from(home).Source, source(home, w.now))
+}
+
+func testRenewSources(t *testing.T, w *world) {
+	w.knows(home, away)
+	c := w.verification("v1")
+	next := locked(w.now, w.now.Add(day))
+	next.Codes.LockedUntil = w.now // guesses at passwords keep no renewal out
+	w.failed(home, next)
+	w.failed(away, next)
+	seen := w.from(home)
+	check(t, w.store.ChangePassword(w.ctx, w.renewal(c.ID)))
+	want := storage.Lockout{Version: seen.Lockout.Version + 1}
+	for _, address := range []string{home, away, ""} {
+		equal(t, w.from(address).Lockout, want)
+	}
+	wantErr(t, w.store.RecordFailure(w.ctx, seen, next, nil), storage.ErrStale)
+}
+
+func testRenewFromSource(t *testing.T, w *world) {
+	w.knows(home, away)
+	next := locked(w.now, w.now.Add(day))
+	w.failed(away, next)
+	c := w.verification("v1")
+	x := w.renewal(c.ID)
+	for _, id := range []string{"", "src_" + away, "src_gone"} {
+		x.SourceID = id
+		wantErr(t, w.store.ChangePassword(w.ctx, x), storage.ErrRefused)
+	}
+	x.SourceID = "src_" + home
+	check(t, w.store.ChangePassword(w.ctx, x))
+	equal(t, w.principal().Login.PasswordHash, x.Hash)
+
+	locked := w.from(home) // without a code nothing is cleared
+	locked.Lockout.Source = storage.Counter{Failures: 1, LastFailureAt: w.now}
+	check(t, w.store.RecordFailure(w.ctx, locked, locked.Lockout, nil))
+	check(t, w.store.ChangePassword(w.ctx, w.renewal("")))
+	equal(t, w.from(home).Lockout.Source, locked.Lockout.Source)
+}
+
+func testDeleteSources(t *testing.T, w *world) {
+	w.knows(home)
+	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, w.now, 0))
+	w.login.Version = 0
+	must(w.store.PutLogin(w.ctx, w.login))(t) // of the same ID, which no server makes
+	equal(t, w.from(home).Source, storage.Source{})
+	w.knows(home)
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.now, 0))
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(200*day), 100))(t), 0) // nothing is left behind
+}
+
+func testSweptSources(t *testing.T, w *world) {
+	w.knows(home, away)
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(90*day), 100))(t), 0)
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(90*day+time.Microsecond), 100))(t), 1)
+	equal(t, w.ids(home, away), []string{"src_" + away})
+}
+
+// notice asks for a message that tells of a lock.
+func (w *world) notice(id string) *storage.CodeRequest {
+	return &storage.CodeRequest{
+		ID: id, Type: storage.MessageAccountLocked, ProfileID: storage.DefaultProfileID, Username: "bob",
+		TraceID: "trace", CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour),
+	}
+}
+
+// noticed are the requests that wait, by id.
+func (w *world) noticed() map[string]storage.CodeRequest {
+	w.t.Helper()
+	found := make(map[string]storage.CodeRequest)
+	for _, r := range must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now, 10))(w.t) {
+		found[r.ID] = r
+	}
+	return found
+}
+
+func testNotice(t *testing.T, w *world) {
+	w.knows(home)
+	want := make(map[string]storage.CodeRequest)
+	for _, address := range []string{away, home} {
+		seen := w.from(address)
+		next := locked(w.now, w.now.Add(time.Hour))
+		next.NotifiedAt = w.now
+		check(t, w.store.RecordFailure(w.ctx, seen, next, w.notice(address)))
+		wantErr(t, w.store.RecordFailure(w.ctx, seen, next, w.notice("stale")), storage.ErrStale)
+		want[address] = *w.notice(address)
+		equal(t, w.noticed(), want)
+		equal(t, w.from(address).Lockout.NotifiedAt, w.now)
+	}
+	// A notice that cannot be written leaves nothing counted.
+	before := w.from(home)
+	err := w.store.RecordFailure(w.ctx, before, storage.Lockout{Failures: 99}, w.notice(home))
+	wantErr(t, err, storage.ErrConflict)
+	equal(t, w.from(home), before)
+
+	seen := w.from(away)
+	replica := w.replicas()
+	errs := together(50, func(i int) error {
+		return replica(i).RecordFailure(w.ctx, seen, locked(w.now, w.now.Add(time.Hour)), w.notice(fmt.Sprint(i)))
+	})
+	equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 49})
+	for i, err := range errs {
+		if err == nil {
+			want[fmt.Sprint(i)] = *w.notice(fmt.Sprint(i))
+		}
+	}
+	equal(t, w.noticed(), want)
+}
+
+func testPhantomNotice(t *testing.T, w *world) {
+	key := storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "nobody", Source: home}
+	seen := must(w.store.Principal(w.ctx, key))(t)
+	next := locked(w.now, w.now.Add(time.Hour))
+	next.NotifiedAt = w.now
+	check(t, w.store.RecordFailure(w.ctx, seen, next, w.notice("n")))
+	wantErr(t, w.store.RecordFailure(w.ctx, seen, next, w.notice("stale")), storage.ErrStale)
+	equal(t, w.noticed(), map[string]storage.CodeRequest{"n": *w.notice("n")})
+	next.Source, next.Version = storage.Counter{}, 1
+	equal(t, must(w.store.Principal(w.ctx, key))(t).Lockout, next)
+}
+
+func testSpend(t *testing.T, w *world) {
+	id := []byte{0, 255, 1}
+	check(t, w.store.SpendID(w.ctx, id, w.now))
+	wantErr(t, w.store.SpendID(w.ctx, id, w.now.Add(day)), storage.ErrConflict)
+	check(t, w.store.SpendID(w.ctx, []byte{0, 255}, w.now.Add(time.Hour)))
+	equal(t, must(w.store.Sweep(w.ctx, w.now, 100))(t), 0)
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(time.Second), 100))(t), 1)
+	check(t, w.store.SpendID(w.ctx, id, w.now))
+	wantErr(t, w.store.SpendID(w.ctx, []byte{0, 255}, w.now), storage.ErrConflict)
+}
+
+func raceSpend(t *testing.T, w *world) {
+	replica := w.replicas()
+	for round := range 10 {
+		errs := together(50, func(i int) error { return replica(i).SpendID(w.ctx, []byte{byte(round)}, w.now) })
+		equal(t, tally(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 49})
+	}
+}
+
+// raceRemember lets more addresses get known at once than a login may have.
+func raceRemember(t *testing.T, w *world) {
+	replica := w.replicas()
+	var addresses []string
+	for range 10 {
+		first := len(addresses)
+		for i := range 10 {
+			addresses = append(addresses, fmt.Sprint("2001:db8::", first+i))
+		}
+		errs := together(10, func(i int) error {
+			s := source(addresses[first+i], w.now.Add(time.Duration(first+i)*time.Second))
+			x := w.settled("")
+			x.Remember = &s
+			return replica(i).SettleLogin(w.ctx, x)
+		})
+		equal(t, tally(errs), map[string]int{"": 10})
+		equal(t, len(w.ids(addresses[max(0, first-10):]...)), storage.MaxSources)
+	}
+}
+
+func raceRememberOne(t *testing.T, w *world) {
+	replica := w.replicas()
+	errs := together(50, func(i int) error {
+		s := storage.Source{ID: fmt.Sprint("src_", i), Address: home, SeenAt: w.now}
+		f := w.family(s.ID)
+		f.SourceID = s.ID
+		x := w.settled("")
+		x.Remember, x.BeginFamily = &s, &f
+		return replica(i).SettleLogin(w.ctx, x)
+	})
+	equal(t, tally(errs), map[string]int{"": 50})
+	known := 0
+	for i := range errs {
+		if must(w.store.Family(w.ctx, fmt.Sprint("src_", i)))(t).Principal.Source.ID != "" {
+			known++
+		}
+	}
+	equal(t, known, 1)
+	equal(t, len(w.ids(home)), 1)
+}
+
+// raceSourceLock is raceLock for the lock of a known source, with passwords and
+// with codes: neither the login nor its codes are locked in the end.
+func raceSourceLock(t *testing.T, w *world) {
+	replica := w.replicas()
+	w.knows(home)
+	for round := range 60 {
+		w.failed(home, storage.Lockout{Source: storage.Counter{Failures: 9, LastFailureAt: w.now}})
+		x := w.settled("src_" + home)
+		if round%4 < 2 {
+			x.CodeID = w.code(fmt.Sprint("r", round)).ID
+		}
+		f := w.family(fmt.Sprint("f", round))
+		x.BeginFamily = &f
+		seen := w.from(home)
+		lock := storage.Counter{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Hour)}
+		errs := together(2, func(i int) error {
+			if i == round%2 {
+				return replica(i).RecordFailure(w.ctx, seen, storage.Lockout{Failures: 1, Source: lock}, nil)
+			}
+			return replica(i).SettleLogin(w.ctx, x)
+		})
+		failure, success := errs[round%2], errs[1-round%2]
+		after := w.from(home).Lockout.Source
+		switch {
+		case failure == nil && errors.Is(success, storage.ErrRefused):
+			equal(t, after, lock)
+		case success == nil && errors.Is(failure, storage.ErrStale):
+			equal(t, after, storage.Counter{})
+		default:
+			t.Fatalf("failure: %v, success: %v", failure, success)
+		}
+		check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
+	}
+}
+
+func raceSourceFailures(t *testing.T, w *world) {
+	w.knows(home)
+	replica := w.replicas()
+	key := w.key()
+	key.Source = home
+	errs := together(60, func(i int) error {
+		for {
+			p, err := replica(i).Principal(w.ctx, key)
+			if err != nil {
+				return err
+			}
+			next := storage.Lockout{Failures: p.Lockout.Failures + 1, Source: storage.Counter{Failures: p.Lockout.Source.Failures + 1}}
+			if err := replica(i).RecordFailure(w.ctx, p, next, nil); !errors.Is(err, storage.ErrStale) {
+				return err
+			}
+		}
+	})
+	equal(t, tally(errs), map[string]int{"": 60})
+	got := w.from(home).Lockout
+	equal(t, []int{got.Failures, got.Source.Failures}, []int{60, 60})
+}
+
+// raceSourceLogins has the first of many clear the failures.
+func raceSourceLogins(t *testing.T, w *world) {
+	w.knows(home)
+	replica := w.replicas()
+	w.failed(home, storage.Lockout{Failures: 2, Source: storage.Counter{Failures: 2}})
+	errs := together(100, func(i int) error {
+		x, f := w.settled("src_"+home), w.family(fmt.Sprint("f", i))
+		x.BeginFamily = &f
+		return replica(i).SettleLogin(w.ctx, x)
+	})
+	equal(t, tally(errs), map[string]int{"": 100})
+	equal(t, w.from(home).Lockout, storage.Lockout{Version: 3})
+}
+
+func raceSourceRedeem(t *testing.T, w *world) {
+	w.knows(home)
+	replica := w.replicas()
+	w.failed(home, storage.Lockout{Failures: 2, Source: storage.Counter{Failures: 2}})
+	code := w.code("r")
+	errs := together(100, func(i int) error {
+		return replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, SourceID: "src_" + home, CodeID: code.ID, Now: w.now})
+	})
+	equal(t, tally(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 99})
+}
