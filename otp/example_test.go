@@ -1,12 +1,62 @@
 package otp_test
 
 import (
+	"context"
+	"crypto/rand"
 	"fmt"
+	"sync"
 	"time"
 
+	"latchkey/keys"
 	"latchkey/otp"
 	"latchkey/storage"
 )
+
+// Somebody asks for a code, the service issues it, and the message that carries it
+// is opened only to be delivered.
+func ExampleService() {
+	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // 32 secret random bytes
+	if err != nil {
+		panic(err)
+	}
+	store := &memory{ // with one user, one client and one sender
+		client: storage.Client{
+			ID: "shop", Active: true, ProfileID: "default", GrantTypes: []string{"password"},
+			Credentials: storage.Credentials{OTP: true}, AllowAnyBuyer: true,
+		},
+		profile: storage.PasswordProfile{ID: "default", OneTimeCodes: true, Code: otp.DefaultFormat()},
+		senders: []storage.Sender{{ID: "mail", Active: true, Types: allTypes(), AllowAllBuyers: true}},
+		logins:  []*storage.Principal{person("bob", "bob@example.com")},
+	}
+	codes, queued := otp.NewCodes(&pepper{}), make(chan struct{}, 1)
+	service, err := otp.New(otp.Config{
+		Store: store, Directory: store, Codes: codes, Sealer: sealer, Rand: rand.Reader,
+		Wake: func() { queued <- struct{}{} }, // in the server: the Wake of a deliver.Worker
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = service.Run(ctx) })
+
+	if err := service.Request(ctx, store.client, otp.Request{Username: " Bob"}); err != nil {
+		panic(err)
+	}
+	<-queued
+	stop()
+	running.Wait()
+	payload, err := otp.OpenPayload(sealer, store.messages[0])
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("for", payload.Username, "with", len(payload.Code), "characters")
+	signIn := []storage.Purpose{storage.PurposeSignIn}
+	fmt.Println("matches:", codes.Match(*store.logins[0], "shop", signIn, payload.Code, time.Now()))
+	// Output:
+	// for bob with 8 characters
+	// matches: true
+}
 
 // A code is kept as a digest and matched against what a person types.
 func ExampleCodes_Match() {

@@ -37,7 +37,7 @@ func (s *Service) issue(x *storage.Issuance, l letter) ([]storage.Message, error
 	var messages []storage.Message
 	var err error
 	switch l.request.Type {
-	case storage.MessageForgottenUsername:
+	case storage.MessageForgottenUsername, storage.MessageAccountLocked:
 		messages, err = s.messages(l, "", x.Now)
 		x.Messages = append(x.Messages, messages...)
 	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
@@ -107,6 +107,9 @@ func (s *Service) messages(l letter, code string, now time.Time) ([]storage.Mess
 		ExpiresAt: l.request.ExpiresAt, RequestedAt: l.request.CreatedAt, Purpose: l.request.Purpose, URL: l.request.URL,
 		RealmID: l.to.User.RealmID, ProfileID: l.to.Login.ProfileID, LoginID: l.to.Login.ID,
 	}
+	if l.request.Type == storage.MessageAccountLocked {
+		payload.LockedUntil = lockedUntil(l.to.Lockout, now)
+	}
 	messages := make([]storage.Message, 0, len(l.senders))
 	for _, sender := range l.senders {
 		m, err := s.message(l.request, sender, payload, now)
@@ -116,6 +119,19 @@ func (s *Service) messages(l letter, code string, now time.Time) ([]storage.Mess
 		messages = append(messages, m)
 	}
 	return messages, nil
+}
+
+// lockedUntil is when the last of a login's locks ends; zero if none is in force
+// any more.
+func lockedUntil(l storage.Lockout, now time.Time) time.Time {
+	last := l.LockedUntil
+	if l.Codes.LockedUntil.After(last) {
+		last = l.Codes.LockedUntil
+	}
+	if !now.Before(last) {
+		return time.Time{}
+	}
+	return last
 }
 
 // message seals the payload into a message that is due at once.

@@ -36,14 +36,9 @@ const (
 func (s *Service) charges(r storage.CodeRequest, from netip.Addr) []storage.Charge {
 	limits, charges := s.cfg.Limits, make([]storage.Charge, 0, 4)
 	add := func(l Limit, budget string, parts ...string) {
-		if l.Burst <= 0 || l.Per <= 0 {
-			return
+		if c, ok := s.cfg.Codes.charge(l, budget, parts...); ok {
+			charges = append(charges, c)
 		}
-		sum := s.cfg.Codes.digester.Digest(limitPurpose, append([]string{budget}, parts...)...).Sum
-		charges = append(charges, storage.Charge{
-			Budget: budget, Key: hex.EncodeToString(sum[:min(limitKeyLength, len(sum))]),
-			Gap: max(l.Per/time.Duration(l.Burst), leastGap), Burst: l.Burst,
-		})
 	}
 	for _, key := range recipientKeys(r) {
 		add(limits.Recipient, "recipient", r.ProfileID, key)
@@ -55,6 +50,19 @@ func (s *Service) charges(r storage.CodeRequest, from netip.Addr) []storage.Char
 		add(limits.Address, "address", network(from).String())
 	}
 	return charges
+}
+
+// charge is what one request takes from the budget of the parts. It is not ok
+// where there is no limit.
+func (c *Codes) charge(l Limit, budget string, parts ...string) (_ storage.Charge, ok bool) {
+	if l.Burst <= 0 || l.Per <= 0 {
+		return storage.Charge{}, false
+	}
+	sum := c.digester.Digest(limitPurpose, append([]string{budget}, parts...)...).Sum
+	return storage.Charge{
+		Budget: budget, Key: hex.EncodeToString(sum[:min(limitKeyLength, len(sum))]),
+		Gap: max(l.Per/time.Duration(l.Burst), leastGap), Burst: l.Burst,
+	}, true
 }
 
 // recipientKeys are the names that the request goes by, sorted. A username and

@@ -21,6 +21,7 @@ type Payload struct {
 	RealmID     string          // of the user
 	ProfileID   string          // of the login
 	LoginID     string
+	LockedUntil time.Time // of news of a lock: when that ends; zero: it has, or is not known
 }
 
 // Sealer encrypts with additional data; *keys.Sealer is one.

@@ -118,7 +118,7 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 	for i := range found {
 		v := verdict{who: &found[i]}
 		senders := with.sendersFor(r.Type, v.who)
-		if v.reason = with.refusal(v.who, senders, now); v.reason == "" {
+		if v.reason = with.refusal(r.Type, v.who, senders, now); v.reason == "" {
 			if v.messages, err = s.issue(&issuance, letter{r, with.profile.Code, v.who, senders}); err != nil {
 				return issuance, nil, err
 			}
@@ -240,11 +240,15 @@ func (with *setting) sendersFor(t storage.MessageType, p *storage.Principal) []s
 	return serving
 }
 
-// refusal says why the login gets nothing, empty if it does.
-func (with *setting) refusal(p *storage.Principal, senders []storage.Sender, now time.Time) string {
-	reason := p.Refusal(now)
+// refusal says why the login gets no message of the type, empty if it does.
+func (with *setting) refusal(t storage.MessageType, p *storage.Principal, senders []storage.Sender, now time.Time) string {
+	to := *p
+	if t == storage.MessageAccountLocked { // it is for those who are
+		to.Lockout, to.Source = storage.Lockout{}, storage.Source{}
+	}
+	reason := to.CodeRefusal(now)
 	if with.client != nil {
-		reason = with.client.Refusal(p, now)
+		reason = with.client.CodeRefusal(&to, now)
 	}
 	if reason == "" && len(senders) == 0 {
 		return reasonNoSender

@@ -33,7 +33,7 @@ var ErrNoRetry = errors.New("no retry")
 // with its payload, so a new code is asked for the same login, which expires
 // when the old one would have; then the answer is the ID of that request. A
 // forgotten username is asked for as it was before, for all logins of the
-// address.
+// address, and news of a lock as they were.
 func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID string, now time.Time) (requestID string, err error) {
 	m, err := store.Message(ctx, messageID)
 	if err != nil {
@@ -65,7 +65,7 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 // sent again; empty if it can.
 func whyNot(m storage.Message, t storage.Timeline, i int, now time.Time) string {
 	at := func(t time.Time) string { return t.Format(time.RFC3339) }
-	reminder := m.Type == storage.MessageForgottenUsername // has no code
+	reminder := m.Type == storage.MessageForgottenUsername || m.Type == storage.MessageAccountLocked // has no code
 	switch {
 	case m.State == storage.MessageDelivered:
 		return "it was delivered at " + at(m.EndedAt)

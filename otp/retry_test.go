@@ -55,6 +55,7 @@ func TestRetryAsksForTheSameAgain(t *testing.T) {
 		{storage.MessageOneTimePassword, "otc_1", "bob"},
 		{storage.MessageForgottenPassword, "vfc_1", "bob"},
 		{storage.MessageForgottenUsername, "", ""},
+		{storage.MessageAccountLocked, "", ""},
 	}
 	for _, test := range tests {
 		t.Run(string(test.kind), func(t *testing.T) {

@@ -21,6 +21,7 @@ const (
 	renewalTTL    = 120 * time.Minute  // OrderCloud, verification codes
 	reminderTTL   = 120 * time.Minute  // of a message without a code
 	invitationTTL = 7 * 24 * time.Hour // of the verification code in it
+	noticeTTL     = 24 * time.Hour     // of the news that a login was locked
 
 	lease       = 30 * time.Second // of a claimed request
 	resolveTime = 20 * time.Second // well within the lease
@@ -178,6 +179,20 @@ func (s *Service) Invitation(userUID, profileID, url, traceID string) (storage.C
 	}, invitationTTL)
 }
 
+// LockNotice returns the request that tells the user of the login, if there is
+// one, that failed attempts have locked it, for a store to write down together
+// with the lock. It fails if random does.
+func LockNotice(random io.Reader, key storage.LoginKey, now time.Time) (storage.CodeRequest, error) {
+	id, err := storage.NewID(random, requestPrefix)
+	if err != nil {
+		return storage.CodeRequest{}, fmt.Errorf("notice of a lock: %w", err)
+	}
+	return storage.CodeRequest{
+		ID: id, Type: storage.MessageAccountLocked, ProfileID: key.ProfileID, Username: storable(key.UsernameKey),
+		CreatedAt: now, ExpiresAt: now.Add(noticeTTL),
+	}, nil
+}
+
 // written returns what is to be written down of a request.
 func (s *Service) written(ctx context.Context, client storage.Client, r Request) (storage.CodeRequest, error) {
 	request, err := named(r)
@@ -294,6 +309,8 @@ func subject(t storage.MessageType) string {
 		return "reminder"
 	case storage.MessageNewUserInvitation:
 		return "invitation"
+	case storage.MessageAccountLocked:
+		return "notice"
 	case storage.MessageOneTimePassword:
 	}
 	return "code"
@@ -308,6 +325,8 @@ func life(t storage.MessageType, p storage.PasswordProfile) time.Duration {
 		return reminderTTL
 	case storage.MessageNewUserInvitation:
 		return invitationTTL
+	case storage.MessageAccountLocked:
+		return noticeTTL
 	case storage.MessageOneTimePassword:
 	}
 	return codeTTL(p)

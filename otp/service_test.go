@@ -164,8 +164,9 @@ func TestWhoGetsCodes(t *testing.T) {
 		{"one of two inactive", otp.Request{Email: "bob@example.com"}, func(m *memory) { m.logins[0].Login.Active = false }, []string{"code.issued success bobby", "code.not_sent login_inactive bob"}, 1},
 		{"inactive user", bob, func(m *memory) { m.logins[0].User.Active = false }, []string{"code.not_sent user_inactive bob"}, 0},
 		{"inactive account", bob, func(m *memory) { m.logins[0].Account.Active = false }, []string{"code.not_sent account_inactive bob"}, 0},
-		{"locked", bob, func(m *memory) { m.logins[0].Lockout.LockedUntil = time.Now().Add(time.Hour) }, []string{"code.not_sent locked bob"}, 0},
-		{"locked once", bob, func(m *memory) { m.logins[0].Lockout.LockedUntil = time.Now() }, []string{"code.issued success bob"}, 1},
+		{"codes locked", bob, func(m *memory) { m.logins[0].Lockout.Codes.LockedUntil = time.Now().Add(time.Hour) }, []string{"code.not_sent locked bob"}, 0},
+		{"codes locked once", bob, func(m *memory) { m.logins[0].Lockout.Codes.LockedUntil = time.Now() }, []string{"code.issued success bob"}, 1},
+		{"passwords locked", bob, func(m *memory) { m.logins[0].Lockout.LockedUntil = time.Now().Add(time.Hour) }, []string{"code.issued success bob"}, 1},
 		{"not admitted", bob, func(m *memory) { m.client.AllowAnyBuyer = false }, []string{"code.not_sent client_does_not_admit bob"}, 0},
 		{"admin user without account", bob, func(m *memory) {
 			m.client.AllowSeller, m.senders[0].AllowSeller = true, true

@@ -65,7 +65,11 @@ func TestWhoGetsWhat(t *testing.T) {
 	}{
 		{"known", func(*memory) {}, "", nil},
 		{"unknown", func(m *memory) { m.logins = m.logins[:2] }, storage.RefusedUnknown, nil},
-		{"locked", func(m *memory) { ann(m).Lockout.LockedUntil = time.Now().Add(time.Hour) }, storage.RefusedLocked, nil},
+		{"codes locked", func(m *memory) { ann(m).Lockout.Codes.LockedUntil = time.Now().Add(time.Hour) }, storage.RefusedLocked, nil},
+		{"passwords locked", func(m *memory) { ann(m).Lockout.LockedUntil = time.Now().Add(time.Hour) }, "", nil},
+		{"locked, but where it is known", func(m *memory) {
+			ann(m).Lockout.Codes.LockedUntil, ann(m).Source.ID = time.Now().Add(time.Hour), "src_1"
+		}, "", nil},
 		{"inactive user", func(m *memory) { ann(m).User.Active = false }, storage.RefusedUserInactive, nil},
 		{"inactive login", func(m *memory) { ann(m).Login.Active = false }, storage.RefusedLoginInactive, nil},
 		{"inactive account", func(m *memory) { ann(m).Account.Active = false }, storage.RefusedAccountInactive, nil},

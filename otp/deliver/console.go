@@ -39,6 +39,8 @@ func told(e Envelope) string {
 	switch e.Message.Type {
 	case storage.MessageForgottenUsername:
 		return "username: " + e.Username
+	case storage.MessageAccountLocked:
+		return "locked after failed sign-ins: " + e.Username
 	case storage.MessageForgottenPassword:
 		line = fmt.Sprintf("code to renew the password of %s: %s", e.Username, e.Code)
 	case storage.MessageNewUserInvitation:

@@ -33,6 +33,7 @@ type Envelope struct {
 	RealmID     string          // of the user
 	ProfileID   string          // of the login
 	LoginID     string
+	LockedUntil time.Time // of news of a lock; zero: it has ended, or is not known
 }
 
 // Enclose returns the message with its opened payload.
@@ -40,7 +41,7 @@ func Enclose(m storage.Message, p otp.Payload) Envelope {
 	return Envelope{
 		Message: m, Username: p.Username, Code: p.Code, ClientID: p.ClientID, UserUID: p.UserUID,
 		ExpiresAt: p.ExpiresAt, RequestedAt: p.RequestedAt, Purpose: p.Purpose, URL: p.URL,
-		RealmID: p.RealmID, ProfileID: p.ProfileID, LoginID: p.LoginID,
+		RealmID: p.RealmID, ProfileID: p.ProfileID, LoginID: p.LoginID, LockedUntil: p.LockedUntil,
 	}
 }
 

@@ -18,54 +18,52 @@ func DefaultPolicy() storage.LockoutPolicy {
 	}
 }
 
-// Fail returns the state after one more failed attempt at the time now.
+// Fail returns the counter after one more failure at the time now.
 //
-// From the Threshold-th failure on, each locks the login: for Duration, then
-// twice that, and so on up to MaxDuration. Failures survive the end of a lock,
-// so whoever waits it out gets a single guess; they are forgotten only after
-// ForgetsAfter without lock and without failure. An attempt on a locked login never counts
-// and never moves the end of the lock, it only renews LastFailureAt, which
-// makes it cost the same write as a counted one.
+// From the Threshold-th failure on, each locks: for Duration, then twice that,
+// and so on up to MaxDuration. Failures survive the end of a lock, so whoever
+// waits it out gets a single guess; they are forgotten only after ForgetsAfter
+// without lock and without failure. A failure under the lock never counts and
+// never moves its end, it only renews LastFailureAt.
 //
 // Fields that make no sense are read to the safe side: a Threshold below 1 as
 // 1, a MaxDuration of 0 as 24 hours, a ForgetsAfter of 0 as never. A Duration
 // of 0 locks until somebody unlocks.
-func Fail(p storage.LockoutPolicy, l storage.Lockout, now time.Time) storage.Lockout {
-	next := l
-	next.Version++
+func Fail(p storage.LockoutPolicy, c storage.Counter, now time.Time) storage.Counter {
+	next := c
 	next.LastFailureAt = now
-	if l.Locked(now) {
+	if c.Locked(now) {
 		return next
 	}
-	next.Failures = counted(p, l, now) + 1
+	next.Failures = counted(p, c, now) + 1
 	if beyond := next.Failures - threshold(p); beyond >= 0 {
 		next.LockedUntil = lockedUntil(p, beyond, now)
 	}
 	return next
 }
 
-// Remaining returns how many guesses are left before the next lock: none while
-// the login is locked, otherwise at least one.
-func Remaining(p storage.LockoutPolicy, l storage.Lockout, now time.Time) int {
-	if l.Locked(now) {
+// Remaining returns how many guesses are left before the next lock: none under
+// it, otherwise at least one.
+func Remaining(p storage.LockoutPolicy, c storage.Counter, now time.Time) int {
+	if c.Locked(now) {
 		return 0
 	}
-	return max(1, threshold(p)-counted(p, l, now))
+	return max(1, threshold(p)-counted(p, c, now))
 }
 
 func threshold(p storage.LockoutPolicy) int { return max(1, p.Threshold) }
 
 // counted returns the failures that still count at the time now. The time of a
 // lock is no quiet time: else the end of a long one would wipe them out.
-func counted(p storage.LockoutPolicy, l storage.Lockout, now time.Time) int {
-	quietSince := l.LastFailureAt
-	if l.LockedUntil.After(quietSince) {
-		quietSince = l.LockedUntil
+func counted(p storage.LockoutPolicy, c storage.Counter, now time.Time) int {
+	quietSince := c.LastFailureAt
+	if c.LockedUntil.After(quietSince) {
+		quietSince = c.LockedUntil
 	}
 	if p.ForgetsAfter > 0 && now.Sub(quietSince) >= p.ForgetsAfter {
 		return 0
 	}
-	return l.Failures
+	return c.Failures
 }
 
 // lockedUntil returns the end of the lock after the failure that lies beyond

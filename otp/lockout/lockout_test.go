@@ -22,83 +22,83 @@ func TestFail(t *testing.T) {
 	tests := []struct {
 		name   string
 		policy storage.LockoutPolicy
-		state  storage.Lockout
-		want   storage.Lockout
+		state  storage.Counter
+		want   storage.Counter
 	}{
 		{
 			"first failure", usual,
-			storage.Lockout{},
-			storage.Lockout{Failures: 1, LastFailureAt: now, Version: 1},
+			storage.Counter{},
+			storage.Counter{Failures: 1, LastFailureAt: now},
 		},
 		{
 			"one before the threshold", usual,
-			storage.Lockout{Failures: 8, LastFailureAt: now.Add(-time.Hour), Version: 8},
-			storage.Lockout{Failures: 9, LastFailureAt: now, Version: 9},
+			storage.Counter{Failures: 8, LastFailureAt: now.Add(-time.Hour)},
+			storage.Counter{Failures: 9, LastFailureAt: now},
 		},
 		{
 			"the threshold locks", usual,
-			storage.Lockout{Failures: 9, LastFailureAt: now.Add(-time.Hour), Version: 9},
-			storage.Lockout{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(2 * time.Minute), Version: 10},
+			storage.Counter{Failures: 9, LastFailureAt: now.Add(-time.Hour)},
+			storage.Counter{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(2 * time.Minute)},
 		},
 		{
 			"one after a lock doubles it", usual,
-			storage.Lockout{Failures: 10, LastFailureAt: now.Add(-time.Hour), LockedUntil: now, Version: 10},
-			storage.Lockout{Failures: 11, LastFailureAt: now, LockedUntil: now.Add(4 * time.Minute), Version: 11},
+			storage.Counter{Failures: 10, LastFailureAt: now.Add(-time.Hour), LockedUntil: now},
+			storage.Counter{Failures: 11, LastFailureAt: now, LockedUntil: now.Add(4 * time.Minute)},
 		},
 		{
 			"doubling ends at the ceiling", usual,
-			storage.Lockout{Failures: 5000, LastFailureAt: now.Add(-time.Hour), Version: 1},
-			storage.Lockout{Failures: 5001, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour), Version: 2},
+			storage.Counter{Failures: 5000, LastFailureAt: now.Add(-time.Hour)},
+			storage.Counter{Failures: 5001, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour)},
 		},
 		{
 			"while locked only the time of the failure moves", usual,
-			storage.Lockout{Failures: 12, LastFailureAt: now.Add(-time.Minute), LockedUntil: now.Add(time.Second), Version: 3},
-			storage.Lockout{Failures: 12, LastFailureAt: now, LockedUntil: now.Add(time.Second), Version: 4},
+			storage.Counter{Failures: 12, LastFailureAt: now.Add(-time.Minute), LockedUntil: now.Add(time.Second)},
+			storage.Counter{Failures: 12, LastFailureAt: now, LockedUntil: now.Add(time.Second)},
 		},
 		{
 			"a quiet day forgets", usual,
-			storage.Lockout{Failures: 15, LastFailureAt: now.Add(-26 * time.Hour), LockedUntil: now.Add(-24 * time.Hour), Version: 7},
-			storage.Lockout{Failures: 1, LastFailureAt: now, LockedUntil: now.Add(-24 * time.Hour), Version: 8},
+			storage.Counter{Failures: 15, LastFailureAt: now.Add(-26 * time.Hour), LockedUntil: now.Add(-24 * time.Hour)},
+			storage.Counter{Failures: 1, LastFailureAt: now, LockedUntil: now.Add(-24 * time.Hour)},
 		},
 		{
 			"a day under lock does not", usual,
-			storage.Lockout{Failures: 19, LastFailureAt: now.Add(-24 * time.Hour), LockedUntil: now, Version: 7},
-			storage.Lockout{Failures: 20, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour), Version: 8},
+			storage.Counter{Failures: 19, LastFailureAt: now.Add(-24 * time.Hour), LockedUntil: now},
+			storage.Counter{Failures: 20, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour)},
 		},
 		{
 			"almost a day does not", usual,
-			storage.Lockout{Failures: 15, LastFailureAt: now.Add(-24*time.Hour + 1), Version: 7},
-			storage.Lockout{Failures: 16, LastFailureAt: now, LockedUntil: now.Add(128 * time.Minute), Version: 8},
+			storage.Counter{Failures: 15, LastFailureAt: now.Add(-24*time.Hour + 1)},
+			storage.Counter{Failures: 16, LastFailureAt: now, LockedUntil: now.Add(128 * time.Minute)},
 		},
 		{
 			"duration 0 locks for good",
 			storage.LockoutPolicy{Threshold: 1},
-			storage.Lockout{},
-			storage.Lockout{Failures: 1, LastFailureAt: now, LockedUntil: forever, Version: 1},
+			storage.Counter{},
+			storage.Counter{Failures: 1, LastFailureAt: now, LockedUntil: forever},
 		},
 		{
 			"no threshold means the first failure locks",
 			storage.LockoutPolicy{Duration: time.Minute},
-			storage.Lockout{},
-			storage.Lockout{Failures: 1, LastFailureAt: now, LockedUntil: now.Add(time.Minute), Version: 1},
+			storage.Counter{},
+			storage.Counter{Failures: 1, LastFailureAt: now, LockedUntil: now.Add(time.Minute)},
 		},
 		{
 			"no ceiling means a day",
 			storage.LockoutPolicy{Threshold: 1, Duration: 13 * time.Hour},
-			storage.Lockout{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
-			storage.Lockout{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour), Version: 1},
+			storage.Counter{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
+			storage.Counter{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour)},
 		},
 		{
 			"a duration above the ceiling is not cut",
 			storage.LockoutPolicy{Threshold: 1, Duration: time.Hour, MaxDuration: time.Minute},
-			storage.Lockout{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
-			storage.Lockout{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(time.Hour), Version: 1},
+			storage.Counter{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
+			storage.Counter{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(time.Hour)},
 		},
 		{
 			"doubling does not overflow",
 			storage.LockoutPolicy{Threshold: 1, Duration: 1 << 61, MaxDuration: math.MaxInt64},
-			storage.Lockout{Failures: 3, LastFailureAt: now},
-			storage.Lockout{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(math.MaxInt64), Version: 1},
+			storage.Counter{Failures: 3, LastFailureAt: now},
+			storage.Counter{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(math.MaxInt64)},
 		},
 	}
 	for _, test := range tests {
@@ -116,15 +116,15 @@ func TestRemaining(t *testing.T) {
 	now := start()
 	tests := []struct {
 		name  string
-		state storage.Lockout
+		state storage.Counter
 		want  int
 	}{
-		{"untouched", storage.Lockout{}, 10},
-		{"some failures", storage.Lockout{Failures: 4, LastFailureAt: now.Add(-time.Hour)}, 6},
-		{"locked", storage.Lockout{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(1)}, 0},
-		{"lock over", storage.Lockout{Failures: 10, LastFailureAt: now.Add(-time.Hour), LockedUntil: now}, 1},
-		{"far beyond the threshold", storage.Lockout{Failures: 40, LastFailureAt: now.Add(-time.Hour)}, 1},
-		{"forgotten", storage.Lockout{Failures: 40, LastFailureAt: now.Add(-24 * time.Hour)}, 10},
+		{"untouched", storage.Counter{}, 10},
+		{"some failures", storage.Counter{Failures: 4, LastFailureAt: now.Add(-time.Hour)}, 6},
+		{"locked", storage.Counter{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(1)}, 0},
+		{"lock over", storage.Counter{Failures: 10, LastFailureAt: now.Add(-time.Hour), LockedUntil: now}, 1},
+		{"far beyond the threshold", storage.Counter{Failures: 40, LastFailureAt: now.Add(-time.Hour)}, 1},
+		{"forgotten", storage.Counter{Failures: 40, LastFailureAt: now.Add(-24 * time.Hour)}, 10},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -154,14 +154,14 @@ func TestGuessesAreBoundedByElapsedLocks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		policy := policies().Draw(t, "policy")
 		now := start()
-		var state storage.Lockout
+		var state storage.Counter
 		guesses, locks := 0, 0
 		for _, wait := range rapid.SliceOfN(rapid.Int64Range(0, int64(3*time.Hour)), 1, 200).Draw(t, "waits") {
 			now = now.Add(time.Duration(wait))
 			before := state
 			left := lockout.Remaining(policy, before, now)
 			state = lockout.Fail(policy, before, now)
-			if state.Version != before.Version+1 || !state.LastFailureAt.Equal(now) {
+			if !state.LastFailureAt.Equal(now) {
 				t.Fatalf("every failure must be written: %+v after %+v", state, before)
 			}
 			if before.Locked(now) {
@@ -193,7 +193,7 @@ func TestLocksGrow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		policy := policies().Draw(t, "policy")
 		now := start()
-		var state storage.Lockout
+		var state storage.Counter
 		var last time.Duration
 		for range policy.Threshold + 15 {
 			state = lockout.Fail(policy, state, now)
@@ -217,24 +217,24 @@ func TestMostPatientAttacker(t *testing.T) {
 	policy := lockout.DefaultPolicy()
 	tests := []struct {
 		name string
-		rest func(storage.Lockout, time.Time) time.Time // when to guess next
+		rest func(storage.Counter, time.Time) time.Time // when to guess next
 	}{
-		{"guesses as soon as it may", func(l storage.Lockout, now time.Time) time.Time {
+		{"guesses as soon as it may", func(l storage.Counter, now time.Time) time.Time {
 			return now.Add(max(time.Second, l.LockedUntil.Sub(now)))
 		}},
-		{"rests until all is forgotten before the lock", func(l storage.Lockout, now time.Time) time.Time {
+		{"rests until all is forgotten before the lock", func(l storage.Counter, now time.Time) time.Time {
 			if lockout.Remaining(policy, l, now) == 1 {
 				return now.Add(policy.ForgetsAfter)
 			}
 			return now.Add(time.Second)
 		}},
-		{"rests until all is forgotten after every lock", func(l storage.Lockout, now time.Time) time.Time {
+		{"rests until all is forgotten after every lock", func(l storage.Counter, now time.Time) time.Time {
 			if l.Locked(now) {
 				return l.LockedUntil.Add(policy.ForgetsAfter)
 			}
 			return now.Add(time.Second)
 		}},
-		{"rests after the longest lock that fits a day", func(l storage.Lockout, now time.Time) time.Time {
+		{"rests after the longest lock that fits a day", func(l storage.Counter, now time.Time) time.Time {
 			if l.LockedUntil.Sub(now) > 12*time.Hour {
 				return l.LockedUntil.Add(policy.ForgetsAfter)
 			}
@@ -244,7 +244,7 @@ func TestMostPatientAttacker(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			var state storage.Lockout
+			var state storage.Counter
 			var guesses []time.Time
 			for now := start(); now.Before(start().Add(7 * 24 * time.Hour)); now = test.rest(state, now) {
 				if !state.Locked(now) {

@@ -145,7 +145,8 @@ func (m *Mailer) data(ctx context.Context, sender storage.Sender, e deliver.Enve
 	link, err := m.link(ctx, e)
 	left := e.ExpiresAt.Sub(m.cfg.Now())
 	return Data{
-		Site: site, Username: e.Username, Code: e.Code, URL: link,
+		LockedUntil: lockEnd(e.LockedUntil),
+		Site:        site, Username: e.Username, Code: e.Code, URL: link,
 		Minutes: atLeastOne(left+minuteMargin, time.Minute), Days: atLeastOne(left+dayMargin, 24*time.Hour),
 	}, err
 }
@@ -155,6 +156,18 @@ const (
 	minuteMargin = 5 * time.Second
 	dayMargin    = time.Hour
 )
+
+// forGood is the first year of a lock that no time ends.
+const forGood = 9999
+
+// lockEnd is how a mail says when a lock ends; empty if that is not known, or not
+// at all.
+func lockEnd(t time.Time) string {
+	if t.IsZero() || t.UTC().Year() >= forGood {
+		return ""
+	}
+	return t.UTC().Add(time.Minute - 1).Truncate(time.Minute).Format("2006-01-02 15:04 UTC")
+}
 
 func atLeastOne(left, unit time.Duration) int { return max(1, int(left/unit)) }
 

@@ -32,6 +32,25 @@ func trust(answer bool) func(*mailer.Config) {
 	}
 }
 
+// lockEnds is when the lock of these tests does, to the minute that it lasts
+// into.
+const lockEnds = "2031-05-17 12:04 UTC"
+
+// A mail about a lock that no time ends, or that is over, says no time.
+func TestLockWithoutEnd(t *testing.T) {
+	t.Parallel()
+	server := startServer(t, serverOptions{})
+	for _, end := range []time.Time{{}, time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
+		e := envelope()
+		e.Message.Type, e.Code, e.LockedUntil = storage.MessageAccountLocked, "", end
+		for _, body := range mailTo(t, newMailer(t, server, jane(), trust(true)), server, e)[1:] {
+			if !strings.Contains(body, "For now your password is not accepted") || strings.Contains(body, "UTC") {
+				t.Errorf("until %v: %s", end, body)
+			}
+		}
+	}
+}
+
 // Every type says in both languages what to do and what it was not asked for.
 func TestTypes(t *testing.T) {
 	t.Parallel()
@@ -51,6 +70,8 @@ func TestTypes(t *testing.T) {
 		{storage.MessageForgottenUsername, "de", 2 * time.Hour, "Ihr Benutzername für shop.example", []string{"nichts zu tun"}},
 		{storage.MessageNewUserInvitation, "en", 7 * 24 * time.Hour, "Welcome to shop.example", []string{theCode, renewURL, "7 days", "ignore this mail"}},
 		{storage.MessageNewUserInvitation, "de", 24 * time.Hour, "Willkommen bei shop.example", []string{theCode, renewURL, "1 Tag lang", "nichts zu tun"}},
+		{storage.MessageAccountLocked, "en", 24 * time.Hour, "Failed sign-ins at shop.example", []string{lockEnds, "one-time password", "need do nothing"}},
+		{storage.MessageAccountLocked, "de", 24 * time.Hour, "Fehlgeschlagene Anmeldungen bei shop.example", []string{lockEnds, "Einmalkennwort", "nichts zu tun"}},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.kind)+"/"+tt.locale, func(t *testing.T) {
@@ -58,9 +79,10 @@ func TestTypes(t *testing.T) {
 			user.Locale = tt.locale
 			e := envelope()
 			e.Message.Type, e.URL, e.ExpiresAt = tt.kind, renewURL, noon.Add(tt.life-time.Second)
-			if tt.kind == storage.MessageForgottenUsername {
+			if tt.kind == storage.MessageForgottenUsername || tt.kind == storage.MessageAccountLocked {
 				e.Code = ""
 			}
+			e.LockedUntil = time.Date(2031, 5, 17, 12, 3, 59, 0, time.UTC)
 			got := mailTo(t, newMailer(t, server, user, trust(true)), server, e)
 			if got[0] != tt.subject {
 				t.Errorf("subject %q, want %q", got[0], tt.subject)

@@ -1,0 +1,93 @@
+package otp_test
+
+import (
+	"crypto/rand"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// Who is told of a lock: the user of the login, locked or not by now, and nobody
+// who may not sign in for another reason.
+func TestLockNotice(t *testing.T) {
+	t.Parallel()
+	const passwords, codes = 4 * time.Minute, 9 * time.Minute
+	tests := []struct {
+		name    string
+		arrange func(m *memory, ann *storage.Principal, now time.Time)
+		until   time.Duration // what the message says; 0: nothing
+		event   string
+	}{
+		{"locked", func(_ *memory, ann *storage.Principal, now time.Time) {
+			ann.Lockout.LockedUntil = now.Add(passwords)
+		}, passwords, "notice.issued success ann"},
+		{"codes locked for longer", func(_ *memory, ann *storage.Principal, now time.Time) {
+			ann.Lockout.LockedUntil, ann.Lockout.Codes.LockedUntil = now.Add(passwords), now.Add(codes)
+		}, codes, "notice.issued success ann"},
+		{"open again", func(_ *memory, ann *storage.Principal, now time.Time) {
+			ann.Lockout.LockedUntil = now
+		}, 0, "notice.issued success ann"},
+		{"disabled", func(_ *memory, ann *storage.Principal, _ time.Time) { ann.User.Active = false }, 0, "notice.not_sent user_inactive ann"},
+		{"gone", func(m *memory, _ *storage.Principal, _ time.Time) { m.logins = m.logins[:2] }, 0, "notice.not_sent no_such_login"},
+		{"nobody sends such", func(m *memory, _ *storage.Principal, _ time.Time) {
+			m.senders[0].Types = []storage.MessageType{storage.MessageOneTimePassword}
+		}, 0, "notice.not_sent no_sender ann"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w, now := newWorld(t), time.Now().UTC()
+				r, err := otp.LockNotice(rand.Reader, storage.LoginKey{ProfileID: "default", UsernameKey: "ann", Source: "192.0.2.1"}, now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := w.AddCodeRequest(t.Context(), r); err != nil {
+					t.Fatal(err)
+				}
+				w.change(func(m *memory) { test.arrange(m, m.logins[2], now) })
+				w.resolved(t)
+				if lines := w.diary.lines(); !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, test.event) }) {
+					t.Errorf("events %q, want %q", lines, test.event)
+				}
+				if !strings.Contains(test.event, "issued") {
+					if diff := cmp.Diff(yield{}, w.yield()); diff != "" {
+						t.Error(diff)
+					}
+					return
+				}
+				if diff := cmp.Diff(yield{Messages: []string{"ann"}}, w.yield()); diff != "" {
+					t.Fatal(diff)
+				}
+				until := time.Time{}
+				if test.until > 0 {
+					until = now.Add(test.until)
+				}
+				m := w.messages[0]
+				if p := w.opened(t, m); p.Code != "" || p.Username != "ann" || !p.LockedUntil.Equal(until) {
+					t.Errorf("payload %+v, want a lock until %v", p, until)
+				}
+				if m.Type != storage.MessageAccountLocked || !m.ExpiresAt.Equal(now.Add(24*time.Hour)) {
+					t.Errorf("message %+v", m)
+				}
+			})
+		})
+	}
+}
+
+// Nobody asks for one.
+func TestLockNoticeIsNotAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	err := w.service.Request(t.Context(), w.client, otp.Request{Type: storage.MessageAccountLocked, Username: "ann"})
+	if err == nil || !strings.Contains(err.Error(), otp.ErrType.Error()) {
+		t.Errorf("asked for a notice: %v", err)
+	}
+}
