@@ -19,6 +19,9 @@ type AccessToken struct {
 	AMR       []string
 	AuthTime  time.Time // zero when the client acts for itself
 	FamilyID  string    // of the refresh token issued with it; may be empty
+	SourceID  string    // of the known source that its user signed in from; may be empty
+	Resources []string  // its audience (RFC 8707); empty: the server's default
+	JKT       string    // thumbprint of the key that it is bound to (RFC 9449 §6.1); empty: a bearer token
 	Narrowed  bool      // somebody asked for less than the user could have: what is made of it has no more
 	IssuedAt  time.Time // UTC, as exact as the clock
 	ExpiresAt time.Time // whole seconds, UTC
@@ -35,13 +38,20 @@ type AccessTokens interface {
 // made from a held token keeps its family and ends with it at the latest: else
 // whoever gets hold of one token could renew it for ever.
 func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) AccessToken {
-	t := AccessToken{Client: c, Member: s.Member, Scope: scope, AMR: s.AMR, AuthTime: s.AuthTime, IssuedAt: now}
+	t := AccessToken{
+		Client: c, Member: s.Member, Scope: scope, AMR: s.AMR, AuthTime: s.AuthTime,
+		Resources: s.Resources, JKT: s.JKT, IssuedAt: now,
+	}
 	if !s.issued.IsZero() {
 		t.IssuedAt = s.issued
 	}
 	t.ExpiresAt = t.IssuedAt.Truncate(time.Second).Add(cmp.Or(s.life, c.AccessTokenTTL))
 	t.Narrowed = len(scope) < len(entitled(c, rolesHere(s)))
+	if s.signIn != nil {
+		t.SourceID = s.signIn.SourceID()
+	}
 	if s.held != nil {
+		t.SourceID = s.held.SourceID
 		t.FamilyID, t.Narrowed = s.held.FamilyID, t.Narrowed || s.held.Narrowed
 		if end := s.held.ExpiresAt; end.Before(t.ExpiresAt) {
 			t.ExpiresAt = end
@@ -75,7 +85,16 @@ func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.A
 	if err != nil {
 		return err
 	}
-	if err := i.authenticator.Settle(ctx, s.signIn, family); err != nil {
+	if err := s.confirm(ctx); err != nil {
+		return err
+	}
+	settle := func(ctx context.Context) error { return i.authenticator.Settle(ctx, s.signIn, family) }
+	if s.once != nil {
+		err = s.once(ctx, settle)
+	} else {
+		err = settle(ctx)
+	}
+	if err != nil {
 		return asGrantError(err)
 	}
 	respond(r, w, t, signed)
@@ -83,9 +102,12 @@ func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.A
 }
 
 // answer signs a token that needs nothing else and answers.
-func answer(ctx context.Context, tokens AccessTokens, r fosite.AccessRequester, w fosite.AccessResponder, t AccessToken) error {
+func answer(ctx context.Context, tokens AccessTokens, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
 	signed, err := tokens.Mint(ctx, t)
 	if err != nil {
+		return err
+	}
+	if err := s.confirm(ctx); err != nil {
 		return err
 	}
 	respond(r, w, t, signed)
@@ -100,7 +122,7 @@ func respond(r fosite.AccessRequester, w fosite.AccessResponder, t AccessToken, 
 		r.GrantScope(role)
 	}
 	w.SetAccessToken(token)
-	w.SetTokenType("bearer")
+	w.SetTokenType(t.tokenType())
 	w.SetExpiresIn(t.ExpiresAt.Sub(t.IssuedAt))
 	if !sameSet(t.Scope, r.GetRequestedScopes()) {
 		w.SetScopes(t.Scope)

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -59,8 +60,8 @@ func (f *memberForm) check() error {
 }
 
 // attempt is the sign-in that the form asks for.
-func (f *memberForm) attempt(profileID string) Attempt {
-	at := Attempt{ProfileID: profileID, Username: f.username, Secret: f.secret}
+func (f *memberForm) attempt(profileID string, from netip.Addr) Attempt {
+	at := Attempt{ProfileID: profileID, Username: f.username, Secret: f.secret, Source: from}
 	if f.credential == paramPassword {
 		at.Password = true
 		return at

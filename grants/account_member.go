@@ -30,9 +30,9 @@ const maxListed = 100
 // choosing takes the selection token in it, or the member_token again.
 //
 // An account that the user is no member of is refused like wrong credentials,
-// whether or not it exists, and the code stays good. A selection token gets a
-// refresh token like the sign-in it continues; a member_token does not, and
-// what is made from it ends with it.
+// whether or not it exists, and the code stays good. A selection token is good
+// for one choice, and gets a refresh token like the sign-in it continues; a
+// member_token does not, and what is made from it ends with it.
 type AccountMember struct {
 	Authenticator *Authenticator
 	Profiles      ProfileStore // nil: there is no other profile than the client's
@@ -69,6 +69,9 @@ func (h *AccountMember) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	return asGrantError(h.choose(ctx, client, session, form.accountID))
 }
 
+// onceOnly uses something up if what it is given succeeds: both or neither.
+type onceOnly func(ctx context.Context, do func(context.Context) error) error
+
 // authenticate puts the user into the session. An attempt has not taken effect
 // afterwards.
 func (h *AccountMember) authenticate(ctx context.Context, c *storage.Client, s *Session, f memberForm) error {
@@ -79,7 +82,7 @@ func (h *AccountMember) authenticate(ctx context.Context, c *storage.Client, s *
 	if err != nil {
 		return err
 	}
-	signIn, err := h.Authenticator.Verify(ctx, c, f.attempt(profileID))
+	signIn, err := h.Authenticator.Verify(ctx, c, f.attempt(profileID, s.Source))
 	if err != nil {
 		return err
 	}
@@ -95,12 +98,17 @@ func (h *AccountMember) present(ctx context.Context, c *storage.Client, s *Sessi
 	case h.Held == nil:
 		return ErrHeldToken
 	case f.credential == paramMemberToken:
-		return present(ctx, c, s, f.secret, now, h.Held.Held)
+		if err := present(ctx, c, s, f.secret, now, h.Held.Held); err != nil {
+			return err
+		}
+		return s.narrowAudience(s.held.Resources)
 	}
 	if err := present(ctx, c, s, f.secret, now, h.Held.Selection); err != nil {
 		return err
 	}
+	held := *s.held
 	s.signIn, s.held = resume(c, s.held), nil
+	s.once = func(ctx context.Context, do func(context.Context) error) error { return h.Held.Spend(ctx, held, do) }
 	return nil
 }
 
@@ -176,10 +184,14 @@ func (h *AccountMember) several(ctx context.Context, c *storage.Client, s *Sessi
 	}
 	var err error
 	required.Token, required.ExpiresIn, err = h.Held.MintSelection(ctx, Selection{
-		Client: c, Principal: &s.Principal, AMR: s.AMR, AuthTime: s.AuthTime, IssuedAt: s.AuthTime,
+		Client: c, Principal: &s.Principal, AMR: s.AMR, AuthTime: s.AuthTime, SourceID: s.signIn.SourceID(),
+		JKT: s.JKT, IssuedAt: s.AuthTime,
 	})
 	if err != nil {
 		return wrap("mint selection token", err)
+	}
+	if err := s.confirm(ctx); err != nil {
+		return err
 	}
 	if err := h.Authenticator.Settle(ctx, s.signIn, nil); err != nil {
 		return err
@@ -213,7 +225,7 @@ func (h *AccountMember) continueHeld(ctx context.Context, r fosite.AccessRequest
 		h.recordHeld(ctx, c, s, insufficientRoles)
 		return err
 	}
-	if err := answer(ctx, h.AccessTokens, r, w, tokenFor(c, s, scope, h.Now().UTC())); err != nil {
+	if err := answer(ctx, h.AccessTokens, r, w, s, tokenFor(c, s, scope, h.Now().UTC())); err != nil {
 		return err
 	}
 	h.recordHeld(ctx, c, s, "success")

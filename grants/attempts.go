@@ -2,10 +2,14 @@ package grants
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"time"
 
+	"latchkey/otp"
 	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
@@ -15,10 +19,26 @@ import (
 // count.
 const settleTimeout = 5 * time.Second
 
+// leastRefusal is how long a refusal takes at least. Without a password hash it
+// is more than the work behind it, of which the database does a little more for
+// a login than for a name that nobody has.
+const leastRefusal = 5 * time.Millisecond
+
+// holdRefusal waits until a refusal has taken as long as it must. It is called
+// when the attempt's turn is over, so that nobody waits for it but who failed.
+func holdRefusal(ctx context.Context, began time.Time) {
+	rest := time.NewTimer(leastRefusal - time.Since(began))
+	defer rest.Stop()
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+	}
+}
+
 // attemptStore is what attempts ask of a store.
 type attemptStore interface {
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
-	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout) error
+	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
 }
 
 // attempts is what everything has in common that takes guesses at a secret of a
@@ -27,67 +47,80 @@ type attempts struct {
 	store    attemptStore
 	recorder storage.Recorder
 	now      func() time.Time
+	rand     io.Reader
 	turns    *turns
 }
 
-func newAttempts(store attemptStore, recorder storage.Recorder, now func() time.Time) attempts {
+func newAttempts(store attemptStore, recorder storage.Recorder, now func() time.Time, random io.Reader) attempts {
 	if recorder == nil {
 		recorder = storage.DiscardEvents{}
 	}
 	if now == nil {
 		now = time.Now
 	}
-	return attempts{store: store, recorder: recorder, now: now, turns: newTurns()}
+	if random == nil {
+		random = rand.Reader
+	}
+	return attempts{store: store, recorder: recorder, now: now, rand: random, turns: newTurns()}
 }
 
 // note is what an audit event says of an attempt.
-type note struct{ action, outcome, clientID, factor string }
+type note struct{ action, outcome, clientID, factor, source string }
 
-// takeTurn waits for a turn and reads the login once it has one.
+// keyOf names the login that somebody at the address means.
+func keyOf(profileID, username string, from netip.Addr) storage.LoginKey {
+	return storage.LoginKey{
+		ProfileID: profileID, UsernameKey: otp.NormalizeUsername(username), Source: sourceOf(from),
+	}
+}
+
+// takeTurn waits for a turn and reads the login once it has one. What the locks
+// allowed then is what the attempt may do: those that nothing could win do not
+// wait for each other, so none of them may get at anything when a lock ends
+// meanwhile.
 func (a *attempts) takeTurn(ctx context.Context, key storage.LoginKey) (*turn, storage.Principal, error) {
-	for {
-		turn, err := a.turns.enter(ctx, key)
-		if err != nil {
-			return nil, storage.Principal{}, err
+	var p storage.Principal
+	turn := a.turns.visit(key)
+	err := turn.await(ctx, func() (standing, error) {
+		var err error
+		if p, err = a.store.Principal(ctx, key); err != nil {
+			return standing{}, fmt.Errorf("read login: %w", err)
 		}
-		p, err := a.store.Principal(ctx, key)
-		if err != nil {
-			turn.leave()
-			return nil, storage.Principal{}, fmt.Errorf("read login: %w", err)
-		}
-		if turn.within(a.budget(&p)) || p.Lockout.Locked(a.now()) {
-			return turn, p, nil
-		}
+		turn.seen = a.now()
+		return standing{
+			known: p.Source.ID != "", budget: lockout.AtOnce(&p, turn.seen),
+			locked: p.Locked(turn.seen) && p.CodesLocked(turn.seen),
+		}, nil
+	})
+	if err != nil {
 		turn.leave()
+		return nil, storage.Principal{}, err
 	}
+	return turn, p, nil
 }
 
-// budget is how many attempts of a login may run at a time. While it is locked
-// none can win, and as many may run as after an unlock.
-func (a *attempts) budget(p *storage.Principal) int {
-	if now := a.now(); !p.Lockout.Locked(now) {
-		return lockout.Remaining(p.Policy, p.Lockout, now)
+// state is what a failed attempt makes of the latest state of a login.
+type state func(p *storage.Principal) storage.Lockout
+
+// failed is the state after one more failed guess, which counts nothing if a lock
+// refused it when the login was seen.
+func (a *attempts) failed(p *storage.Principal, seen time.Time, g func(p *storage.Principal) lockout.Guess) state {
+	if lockout.Refused(p, g(p), seen) {
+		return unmoved
 	}
-	return p.Policy.Threshold
+	return func(p *storage.Principal) storage.Lockout { return lockout.Next(p, g(p), a.now()) }
 }
 
-// refuse counts a failure. The event's outcome is why the gate is closed to the
-// user, if it is.
-func (a *attempts) refuse(ctx context.Context, c *storage.Client, p storage.Principal, n note) error {
-	if reason := c.Refusal(&p, a.now()); reason != "" {
-		n.outcome = reason
-	}
-	return a.write(ctx, p, n, a.failure)
-}
-
-// failure is the lockout state after one more failure now.
-func (a *attempts) failure(p storage.Principal) storage.Lockout {
-	return lockout.Fail(p.Policy, p.Lockout, a.now())
+// unmoved is the state in which nothing was counted.
+func unmoved(p *storage.Principal) storage.Lockout {
+	next := p.Lockout
+	next.Version++
+	return next
 }
 
 // write settles an attempt that did not succeed: it stores the state that next
 // makes of the latest one and records the outcome.
-func (a *attempts) write(ctx context.Context, p storage.Principal, n note, next func(storage.Principal) storage.Lockout) error {
+func (a *attempts) write(ctx context.Context, p storage.Principal, n note, next state) error {
 	limit := settleTimeout
 	if end, ok := ctx.Deadline(); ok {
 		limit = max(limit, time.Until(end))
@@ -95,14 +128,18 @@ func (a *attempts) write(ctx context.Context, p storage.Principal, n note, next 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	for {
-		state := next(p)
-		err := a.store.RecordFailure(ctx, p, state)
-		// While the login is locked nothing is counted, so there is nothing to
-		// write again when somebody else's attempt has just been noted.
-		if err == nil || errors.Is(err, storage.ErrStale) && p.Lockout.Locked(a.now()) {
+		after := next(&p)
+		notice, err := a.notice(&p, &after)
+		if err != nil {
+			return err
+		}
+		err = a.store.RecordFailure(ctx, p, after, notice)
+		// What counts nothing need not be written again when somebody else's
+		// attempt has just been noted.
+		if err == nil || errors.Is(err, storage.ErrStale) && !lockout.Counts(p.Lockout, after) {
 			a.record(ctx, &p, n)
-			if state.LockedUntil.After(p.Lockout.LockedUntil) {
-				a.record(ctx, &p, note{action: "login.locked", outcome: "success", clientID: n.clientID})
+			if lockout.Locks(p.Lockout, after) {
+				a.record(ctx, &p, note{action: "login.locked", outcome: "success", clientID: n.clientID, source: n.source})
 			}
 			return nil
 		}
@@ -115,11 +152,30 @@ func (a *attempts) write(ctx context.Context, p storage.Principal, n note, next 
 	}
 }
 
+// noticeEvery is how often a user is told of locks at most.
+const noticeEvery = time.Hour
+
+// notice returns the request that tells the user of a lock, if the state after
+// the failure has a new one and nobody was told lately, and notes that in it.
+// Names that nobody has get one, too: writing it must cost the same.
+func (a *attempts) notice(p *storage.Principal, after *storage.Lockout) (*storage.CodeRequest, error) {
+	now := a.now().UTC()
+	if !lockout.Locks(p.Lockout, *after) || now.Sub(after.NotifiedAt) < noticeEvery {
+		return nil, nil
+	}
+	r, err := otp.LockNotice(a.rand, p.Key, now)
+	if err != nil {
+		return nil, err
+	}
+	after.NotifiedAt = now
+	return &r, nil
+}
+
 // record records an event of a login. A name that nobody has is left out:
 // people type passwords into the wrong field.
 func (a *attempts) record(ctx context.Context, p *storage.Principal, n note) {
 	a.recorder.Record(ctx, storage.AuditEvent{
 		Time: a.now().UTC(), Action: n.action, Outcome: n.outcome, ClientID: n.clientID,
-		UserUID: p.User.UID, Username: p.Login.Username, Factor: n.factor,
+		UserUID: p.User.UID, Username: p.Login.Username, Factor: n.factor, Source: n.source,
 	})
 }

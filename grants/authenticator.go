@@ -1,24 +1,29 @@
 package grants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"strings"
 	"time"
 
-	"latchkey/otp"
+	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
 
 // SignInStore is what an Authenticator asks of a store.
 type SignInStore interface {
-	// Principal reads a login by what was typed. A name that nobody has is not
-	// an error: it has a lockout state like any other.
+	// Principal reads a login by what was typed, and whether the source of the
+	// key is known for it. A name that nobody has is not an error: it has a
+	// lockout state like any other.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
-	// RecordFailure writes the next lockout state unless the one in p is
-	// outdated (storage.ErrStale).
-	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout) error
+	// RecordFailure writes the next lockout state, and the request to tell the
+	// user of a lock if there is one, unless the state in p is outdated
+	// (storage.ErrStale).
+	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
 	// SettleLogin lets a success take effect, all or nothing, or answers
 	// storage.ErrRefused.
 	SettleLogin(ctx context.Context, s storage.Settlement) error
@@ -35,6 +40,8 @@ type CodeMatcher interface {
 type PasswordVerifier interface {
 	Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error)
 	Hash(ctx context.Context, password string) (string, error)
+	// StandIn takes as long as Verify, and fails like it, without any work.
+	StandIn(ctx context.Context) error
 }
 
 // AuthenticatorConfig configures an Authenticator. Store, Codes and Passwords
@@ -45,6 +52,7 @@ type AuthenticatorConfig struct {
 	Passwords PasswordVerifier
 	Recorder  storage.Recorder // default: discards
 	Now       func() time.Time // default: time.Now
+	Rand      io.Reader        // default: crypto/rand.Reader
 }
 
 // Authenticator decides sign-ins: it verifies a credential without touching
@@ -63,7 +71,7 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 		return nil, errors.New("grants: an Authenticator needs Store, Codes and Passwords")
 	}
 	return &Authenticator{
-		attempts: newAttempts(cfg.Store, cfg.Recorder, cfg.Now),
+		attempts: newAttempts(cfg.Store, cfg.Recorder, cfg.Now, cfg.Rand),
 		settle:   cfg.Store.SettleLogin, codes: cfg.Codes, passwords: cfg.Passwords,
 	}, nil
 }
@@ -73,6 +81,7 @@ type Attempt struct {
 	ProfileID string // the password profile of the login
 	Username  string // as typed
 	Secret    string
+	Source    netip.Addr        // where the user is; invalid: not known
 	OTP       bool              // the secret may be a one-time password
 	Password  bool              // the secret may be the permanent password
 	Purposes  []storage.Purpose // what the one-time password may have been asked for; none: no code will do
@@ -84,8 +93,10 @@ type SignIn struct {
 	AMR       string // RFC 8176: "otp" or "pwd"
 	action    string // of the audit event
 	clientID  string
-	refusal   error  // if it is overtaken
-	codeID    string // empty: no code was presented
+	address   string         // for audit events
+	refusal   error          // if it is overtaken
+	source    storage.Source // that the attempt came from, with the id that it has or will have; zero: none
+	codeID    string         // empty: no code was presented
 	newHash   string
 	resumed   bool // no credential was presented
 }
@@ -94,7 +105,11 @@ type SignIn struct {
 // password, as far as both the attempt and the client allow each. A wrong
 // attempt is counted before Verify returns ErrCredentials; a right one changes
 // nothing until Settle. Every refusal costs the same: the same reads, one hash
-// if passwords are allowed, one write.
+// if passwords are allowed, or the time of one if a lock makes it pointless, one
+// write.
+//
+// A source from which the login has signed in before has a lock of its own.
+// Elsewhere there are two: guesses at passwords do not keep a code out.
 //
 // The right permanent password may be too old, or have become too weak for the
 // rules: then nothing is counted and nothing can be settled, and the error is
@@ -104,20 +119,28 @@ type SignIn struct {
 // was decided. They count as a failure only for a login that has a live code:
 // see undecided.
 func (a *Authenticator) Verify(ctx context.Context, c *storage.Client, at Attempt) (*SignIn, error) {
+	began := time.Now()
+	s, err := a.verify(ctx, c, at)
+	if errors.Is(err, ErrCredentials) {
+		holdRefusal(ctx, began)
+	}
+	return s, err
+}
+
+func (a *Authenticator) verify(ctx context.Context, c *storage.Client, at Attempt) (*SignIn, error) {
 	at.OTP = at.OTP && c.Credentials.OTP
 	at.Password = at.Password && c.Credentials.Password
-	key := storage.LoginKey{ProfileID: at.ProfileID, UsernameKey: otp.NormalizeUsername(at.Username)}
-	turn, p, err := a.takeTurn(ctx, key)
+	turn, p, err := a.takeTurn(ctx, keyOf(at.ProfileID, at.Username, at.Source))
 	if err != nil {
 		return nil, err
 	}
 	defer turn.leave()
-	s, err := a.check(ctx, c, p, at)
+	s, err := a.check(ctx, c, p, at, turn.seen)
 	if err != nil {
-		return nil, a.undecided(ctx, c, p, at, err)
+		return nil, a.undecided(ctx, c, p, at, turn.seen, err)
 	}
 	if s == nil {
-		return nil, a.refused(ctx, c, p)
+		return nil, a.refused(ctx, c, p, at, turn.seen)
 	}
 	if err := a.usable(ctx, s, at.Secret); err != nil {
 		return nil, err
@@ -131,15 +154,19 @@ func (a *Authenticator) Verify(ctx context.Context, c *storage.Client, at Attemp
 // it counts, or whoever keeps the hasher busy, or hangs up while it is, could
 // guess without end. Without one nothing was learned and nothing counts, but it
 // costs the same write.
-func (a *Authenticator) undecided(ctx context.Context, c *storage.Client, p storage.Principal, at Attempt, cause error) error {
+func (a *Authenticator) undecided(
+	ctx context.Context, c *storage.Client, p storage.Principal, at Attempt, seen time.Time, cause error,
+) error {
 	if !at.OTP {
 		return cause
 	}
-	next := func(p storage.Principal) storage.Lockout { return p.Lockout }
+	next := unmoved
 	if p.Login.Code.Live(a.now()) {
-		next = a.failure
+		next = a.failed(&p, seen, func(p *storage.Principal) lockout.Guess {
+			return lockout.Guess{Code: true, Live: p.Login.Code.Live(a.now())}
+		})
 	}
-	n := note{action: actionSignIn, outcome: "undecided", clientID: c.ID, factor: a.likelyFactor(&p)}
+	n := a.noteOf(c, &p, at, "undecided")
 	if err := a.write(ctx, p, n, next); err != nil {
 		return errors.Join(cause, err)
 	}
@@ -168,48 +195,81 @@ const (
 	amrPassword = "pwd"
 )
 
-// check verifies the secret and asks the gate; nil means refused. A right code
-// at a closed gate goes on to the password hash like any wrong one, so that
-// time does not tell that it was right.
-func (a *Authenticator) check(ctx context.Context, c *storage.Client, p storage.Principal, at Attempt) (*SignIn, error) {
-	open := c.Refusal(&p, a.now()) == ""
+// check verifies the secret and asks the gate, which is as open as when the login
+// was seen; nil means refused. A right code at a closed gate goes on to the
+// password hash like any wrong one, so that time does not tell that it was right;
+// and where no password can win, to what takes as long.
+func (a *Authenticator) check(
+	ctx context.Context, c *storage.Client, p storage.Principal, at Attempt, seen time.Time,
+) (*SignIn, error) {
 	isCode := a.codes.Match(p, c.ID, at.Purposes, at.Secret, a.now())
-	if isCode && open && at.OTP {
-		s := newSignIn(c, p, amrOTP)
+	if isCode && at.OTP && c.CodeRefusal(&p, seen) == "" {
+		s, err := a.newSignIn(c, p, at, amrOTP)
 		s.codeID = p.Login.Code.ID
-		return s, nil
+		return s, err
 	}
 	if !at.Password {
 		return nil, nil
+	}
+	if p.Locked(seen) {
+		return nil, wrap("verify password", a.passwords.StandIn(ctx))
 	}
 	ok, upgrade, err := a.passwords.Verify(ctx, p.Login.PasswordHash, at.Secret)
 	if err != nil && !errors.Is(err, ErrHashRefused) { // a hash that is refused matches nothing
 		return nil, fmt.Errorf("verify password: %w", err)
 	}
-	if !ok || !open {
+	if !ok || c.Refusal(&p, seen) != "" {
 		return nil, nil
 	}
-	s := newSignIn(c, p, amrPassword)
-	if upgrade {
+	s, err := a.newSignIn(c, p, at, amrPassword)
+	if upgrade && err == nil {
 		// A better hash that finds no turn now can wait for the next sign-in.
-		if s.newHash, err = a.passwords.Hash(ctx, at.Secret); err != nil && !errors.Is(err, ErrBusy) {
-			return nil, fmt.Errorf("upgrade password hash: %w", err)
+		if s.newHash, err = a.passwords.Hash(ctx, at.Secret); errors.Is(err, ErrBusy) {
+			err = nil
 		}
+		err = wrap("upgrade password hash", err)
 	}
-	return s, nil
+	return s, err
 }
 
-func newSignIn(c *storage.Client, p storage.Principal, amr string) *SignIn {
-	return &SignIn{Principal: p, AMR: amr, action: actionSignIn, refusal: ErrCredentials, clientID: c.ID}
+// newSignIn returns a verified attempt. Tokens name the source that it came
+// from, so a new one has its id before it is known.
+func (a *Authenticator) newSignIn(c *storage.Client, p storage.Principal, at Attempt, amr string) (*SignIn, error) {
+	s := &SignIn{
+		Principal: p, AMR: amr, action: actionSignIn, refusal: ErrCredentials, clientID: c.ID,
+		address: shown(at.Source.Unmap()), source: p.Source,
+	}
+	if p.Source.ID != "" || p.Key.Source == "" {
+		return s, nil
+	}
+	id, err := storage.NewID(a.rand, "src_")
+	s.source = storage.Source{ID: id, Address: p.Key.Source}
+	return s, err
 }
 
 // refused counts a failure and returns ErrCredentials.
-func (a *Authenticator) refused(ctx context.Context, c *storage.Client, p storage.Principal) error {
-	n := note{action: actionSignIn, outcome: "wrong_credentials", clientID: c.ID, factor: a.likelyFactor(&p)}
-	if err := a.refuse(ctx, c, p, n); err != nil {
+func (a *Authenticator) refused(ctx context.Context, c *storage.Client, p storage.Principal, at Attempt, seen time.Time) error {
+	n := a.noteOf(c, &p, at, "wrong_credentials")
+	reason := c.Refusal(&p, seen)
+	if at.OTP && !at.Password {
+		reason = c.CodeRefusal(&p, seen)
+	}
+	n.outcome = cmp.Or(reason, n.outcome) // why the gate is closed, if it is
+	next := a.failed(&p, seen, func(p *storage.Principal) lockout.Guess {
+		return lockout.Guess{Password: at.Password, Code: at.OTP, Live: p.Login.Code.Live(a.now())}
+	})
+	if err := a.write(ctx, p, n, next); err != nil {
 		return err
 	}
 	return ErrCredentials
+}
+
+// noteOf is what an audit event says of an attempt that did not succeed.
+func (a *Authenticator) noteOf(c *storage.Client, p *storage.Principal, at Attempt, outcome string) note {
+	return note{
+		action: actionSignIn, outcome: outcome, clientID: c.ID,
+		factor: a.likelyFactor(p), source: shown(at.Source.Unmap()),
+	}
 }
 
 // usable tells why a right permanent password is not good enough any more.
@@ -230,14 +290,11 @@ func (a *Authenticator) usable(ctx context.Context, s *SignIn, password string) 
 }
 
 // Settle lets a verified sign-in take effect and begins the refresh family, if
-// any. If the login was locked or disabled or the code used meanwhile, nothing
-// takes effect and Settle returns ErrCredentials.
+// any; its source is known from then on. If the login was locked or disabled or
+// the code used meanwhile, nothing takes effect and Settle returns
+// ErrCredentials.
 func (a *Authenticator) Settle(ctx context.Context, s *SignIn, family *storage.TokenFamily) error {
-	outcome, err := "success", a.settle(ctx, storage.Settlement{
-		LoginID: s.Principal.Login.ID, CodeID: s.codeID,
-		NewHash: s.newHash, OldHash: s.Principal.Login.PasswordHash,
-		PasswordSetAt: s.Principal.Login.PasswordSetAt, Resumed: s.resumed, BeginFamily: family, Now: a.now(),
-	})
+	outcome, err := "success", a.settle(ctx, a.settlement(s, family))
 	if errors.Is(err, storage.ErrRefused) {
 		outcome, err = "overtaken", s.refusal
 	} else if err != nil {
@@ -247,16 +304,35 @@ func (a *Authenticator) Settle(ctx context.Context, s *SignIn, family *storage.T
 	return err
 }
 
+func (a *Authenticator) settlement(s *SignIn, family *storage.TokenFamily) storage.Settlement {
+	p, now := &s.Principal, a.now()
+	x := storage.Settlement{
+		LoginID: p.Login.ID, SourceID: p.Source.ID, CodeID: s.codeID,
+		NewHash: s.newHash, OldHash: p.Login.PasswordHash,
+		PasswordSetAt: p.Login.PasswordSetAt, Resumed: s.resumed, BeginFamily: family, Now: now,
+	}
+	if s.source.Address != "" && !s.resumed && worthRemembering(p, now) {
+		x.Remember = &storage.Source{ID: s.source.ID, Address: s.source.Address, SeenAt: now}
+	}
+	return x
+}
+
 // recordOutcome records how a verified sign-in ended.
 func (a *Authenticator) recordOutcome(ctx context.Context, s *SignIn, outcome string) {
-	a.record(ctx, &s.Principal, note{action: s.action, outcome: outcome, clientID: s.clientID, factor: s.AMR})
+	a.record(ctx, &s.Principal, note{action: s.action, outcome: outcome, clientID: s.clientID, factor: s.AMR, source: s.address})
 }
+
+// SourceID names where the sign-in came from, for tokens that are made of it to
+// say; empty: nobody knows.
+func (s *SignIn) SourceID() string { return s.source.ID }
 
 // resume is a sign-in that took effect before and is to begin a refresh family
 // now. Settle refuses it if the login was locked or disabled meanwhile, or its
 // password changed; it forgives no failures, for nothing was proven again.
 func resume(c *storage.Client, h *Held) *SignIn {
-	s := newSignIn(c, h.Principal, strings.Join(h.AMR, " "))
-	s.action, s.refusal, s.resumed = "account.chosen", ErrHeldToken, true
-	return s
+	return &SignIn{
+		Principal: h.Principal, AMR: strings.Join(h.AMR, " "), clientID: c.ID,
+		action: "account.chosen", refusal: ErrHeldToken, resumed: true,
+		source: storage.Source{ID: h.SourceID},
+	}
 }

@@ -29,8 +29,9 @@ func GrantTypes() []string {
 	}
 }
 
-// Client presents a storage.Client to fosite. The handlers of this package
-// need one: its policy decides who may sign in and what a token may carry.
+// Client presents a storage.Client to fosite. The handlers of this package need
+// one, or a client that embeds one, to have a secret of fosite's kind say: its
+// policy decides who may sign in and what a token may carry.
 type Client struct{ *storage.Client }
 
 var _ fosite.Client = Client{}
@@ -61,13 +62,16 @@ func (c Client) IsPublic() bool { return c.Public }
 // GetAudience implements fosite.Client.
 func (c Client) GetAudience() fosite.Arguments { return nil }
 
-// clientOf returns the policy of the request's client.
+// Policy returns who the client's users are and what its tokens may carry.
+func (c Client) Policy() *storage.Client { return c.Client }
+
+// clientOf returns the policy of the request's client, which has the method
+// Policy as Client has: a server whose clients are more embeds one.
 func clientOf(r fosite.Requester) (*storage.Client, error) {
-	c, ok := r.GetClient().(Client)
-	if !ok || c.Client == nil {
-		return nil, fosite.ErrServerError.WithWrap(fmt.Errorf("client of type %T carries no policy", r.GetClient()))
+	if c, ok := r.GetClient().(interface{ Policy() *storage.Client }); ok && c.Policy() != nil {
+		return c.Policy(), nil
 	}
-	return c.Client, nil
+	return nil, fosite.ErrServerError.WithWrap(fmt.Errorf("client of type %T carries no policy", r.GetClient()))
 }
 
 // requestOf returns the client and the session of a request of the grant type,

@@ -110,7 +110,7 @@ func (h *ClientCredentials) PopulateTokenEndpointResponse(ctx context.Context, r
 	if err != nil {
 		return err
 	}
-	return answer(ctx, h.AccessTokens, r, w, tokenFor(client, session, scope, h.Now().UTC()))
+	return answer(ctx, h.AccessTokens, r, w, session, tokenFor(client, session, scope, h.Now().UTC()))
 }
 
 func rolesOf(c *storage.Client, s *Session) []string {

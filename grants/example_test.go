@@ -27,7 +27,7 @@ func (s shopfront) Principal(_ context.Context, key storage.LoginKey) (storage.P
 	return storage.Principal{Key: key}, nil
 }
 
-func (shopfront) RecordFailure(context.Context, storage.Principal, storage.Lockout) error {
+func (shopfront) RecordFailure(context.Context, storage.Principal, storage.Lockout, *storage.CodeRequest) error {
 	return nil
 }
 

@@ -18,6 +18,10 @@ type Held struct {
 	Scope     []string          // of an access token
 	Narrowed  bool              // it carries less than its user could have had; see AccessToken
 	FamilyID  string            // of the refresh token issued with it; may be empty
+	Resources []string          // an access token's audience; empty: what a token is for by default
+	JKT       string            // thumbprint of the key that it is bound to (RFC 9449 §6.1); empty: none
+	SourceID  string            // of the source that the user signed in from; may be empty
+	TokenID   string            // of the token
 	ExpiresAt time.Time         // of the token
 }
 
@@ -34,6 +38,9 @@ type HeldTokens interface {
 	// signed in chooses an account, and tells how long it lives. It must have
 	// no effect but its result.
 	MintSelection(ctx context.Context, s Selection) (token string, life time.Duration, err error)
+	// Spend uses a selection token up, if do succeeds: both take effect or
+	// neither. A token that was spent before is ErrHeldToken.
+	Spend(ctx context.Context, h Held, do func(context.Context) error) error
 }
 
 // Selection is what a selection token is to say.
@@ -42,6 +49,8 @@ type Selection struct {
 	Principal *storage.Principal
 	AMR       []string
 	AuthTime  time.Time
+	SourceID  string    // of the source that the user signed in from; may be empty
+	JKT       string    // thumbprint of the key that it is bound to; empty: none
 	IssuedAt  time.Time // UTC, as exact as the clock
 }
 
@@ -63,7 +72,8 @@ type ProfileStore interface {
 // present reads a token that is presented instead of credentials and puts it
 // into the session. It must come of a sign-in: a token that a message carries,
 // or that a client got for its context user, is good for no other. The gate is
-// asked here as well, whoever verifies the tokens.
+// asked here as well, whoever verifies the tokens. Of a token that is bound to a
+// key, the possession of that must have been proven.
 func present(ctx context.Context, c *storage.Client, s *Session, token string, now time.Time,
 	read func(context.Context, *storage.Client, string) (Held, error),
 ) error {
@@ -73,6 +83,9 @@ func present(ctx context.Context, c *storage.Client, s *Session, token string, n
 	}
 	if held.AuthTime.IsZero() || c.Refusal(&held.Principal, now) != "" {
 		return ErrHeldToken
+	}
+	if err := checkKey(held.JKT, s.JKT, ErrHeldToken); err != nil {
+		return err
 	}
 	s.held, s.issued = &held, now
 	s.Principal, s.AMR, s.AuthTime = held.Principal, held.AMR, held.AuthTime

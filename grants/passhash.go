@@ -40,6 +40,8 @@ type Hasher struct {
 	maxWait time.Duration
 	rand    io.Reader
 	dummy   argon2Hash
+
+	standIns *standIns
 }
 
 // NewHasher fails on a negative limit, or if Rand does.
@@ -58,6 +60,7 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 		h.rand = rand.Reader
 	}
 	h.turns = semaphore.NewWeighted(h.size)
+	h.standIns = newStandIns(h.size)
 	var err error
 	h.dummy, err = h.newArgon2()
 	return h, err
@@ -93,12 +96,15 @@ func (h *Hasher) Verify(ctx context.Context, encoded, password string) (ok, upgr
 			stored = h.dummy
 		}
 	}
-	weight := min(stored.weight(), h.size)
+	weight, watch := min(stored.weight(), h.size), h.standIns.watch(stored)
 	if err := h.acquire(ctx, weight); err != nil {
+		watch.end(err)
 		return false, false, err
 	}
 	defer h.turns.Release(weight)
+	watch.atTurn()
 	ok, err = stored.matches(password)
+	watch.end(err)
 	if _, ours := stored.(argon2Hash); !ok && !ours {
 		_, _ = h.dummy.matches(password) // a cheap foreign hash would tell that the user exists
 	}

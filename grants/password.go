@@ -43,7 +43,7 @@ func (h *Password) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acce
 		return fosite.ErrInvalidRequest.WithWrap(ErrCredentialsMissing)
 	}
 	signIn, err := h.Authenticator.Verify(ctx, client, Attempt{
-		ProfileID: client.ProfileID, Username: username, Secret: secret,
+		ProfileID: client.ProfileID, Username: username, Secret: secret, Source: session.Source,
 		OTP: true, Password: true, Purposes: []storage.Purpose{storage.PurposeSignIn},
 	})
 	if err != nil {

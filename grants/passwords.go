@@ -1,12 +1,15 @@
 package grants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"time"
 
-	"latchkey/otp"
+	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
 
@@ -15,7 +18,7 @@ type PasswordStore interface {
 	// Principal reads a login by what was typed; see SignInStore.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	// RecordFailure writes the next lockout state; see SignInStore.
-	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout) error
+	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
 	// VerificationCode reads the code of a login, or answers
 	// storage.ErrNotFound.
 	VerificationCode(ctx context.Context, loginID string) (storage.VerificationCode, error)
@@ -41,6 +44,7 @@ type PasswordsConfig struct {
 	Codes    VerificationMatcher
 	Recorder storage.Recorder // default: discards
 	Now      func() time.Time // default: time.Now
+	Rand     io.Reader        // default: crypto/rand.Reader
 }
 
 // Passwords sets permanent passwords.
@@ -57,7 +61,7 @@ func NewPasswords(cfg PasswordsConfig) (*Passwords, error) {
 		return nil, errors.New("grants: Passwords needs Store, Hasher and Codes")
 	}
 	return &Passwords{
-		attempts: newAttempts(cfg.Store, cfg.Recorder, cfg.Now),
+		attempts: newAttempts(cfg.Store, cfg.Recorder, cfg.Now, cfg.Rand),
 		store:    cfg.Store, hasher: cfg.Hasher, codes: cfg.Codes,
 	}, nil
 }
@@ -131,17 +135,35 @@ func (s *Passwords) checkHistory(ctx context.Context, p *storage.Principal, pass
 
 const actionRenewal = "password.renewed"
 
+// Renewal is what somebody presents to renew a forgotten password.
+type Renewal struct {
+	Username string // as typed
+	Code     string // that was sent to the user
+	Password string // the new one
+	Source   netip.Addr
+}
+
 // Renew sets a forgotten password by a verification code, in the client's
 // password profile. Whatever is wrong with the user or the code, the answer is
 // ErrVerification after the same work, and a failure is counted as at a
 // sign-in. Only whoever has the right code learns what is wrong with the
-// password; that neither uses the code up nor counts.
+// password; that neither uses the code up nor counts. The code comes from the
+// user's mailbox, so it is worth something however many passwords somebody else
+// has guessed.
 //
 // Errors: ErrVerification, *RuleError, ErrPasswordReused, and others, which mean
 // that nothing was decided.
-func (s *Passwords) Renew(ctx context.Context, c *storage.Client, username, code, password string) error {
-	key := storage.LoginKey{ProfileID: c.ProfileID, UsernameKey: otp.NormalizeUsername(username)}
-	turn, p, err := s.takeTurn(ctx, key)
+func (s *Passwords) Renew(ctx context.Context, c *storage.Client, r Renewal) error {
+	began := time.Now()
+	err := s.renew(ctx, c, r)
+	if errors.Is(err, ErrVerification) {
+		holdRefusal(ctx, began)
+	}
+	return err
+}
+
+func (s *Passwords) renew(ctx context.Context, c *storage.Client, r Renewal) error {
+	turn, p, err := s.takeTurn(ctx, keyOf(c.ProfileID, r.Username, r.Source))
 	if err != nil {
 		return err
 	}
@@ -150,34 +172,40 @@ func (s *Passwords) Renew(ctx context.Context, c *storage.Client, username, code
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("read verification code: %w", err)
 	}
-	matches := s.codes.MatchVerification(kept, c.ID, code, s.now())
-	if open := c.Refusal(&p, s.now()) == ""; !matches || !open {
-		return s.refused(ctx, c, p)
+	matches := s.codes.MatchVerification(kept, c.ID, r.Code, s.now())
+	if open := c.CodeRefusal(&p, turn.seen) == ""; !matches || !open {
+		return s.refused(ctx, c, p, kept, r, turn.seen)
 	}
-	return s.settle(ctx, c, &p, kept.ID, password)
+	return s.settle(ctx, c, &p, kept.ID, r)
 }
 
 // refused counts a failure and returns ErrVerification.
-func (s *Passwords) refused(ctx context.Context, c *storage.Client, p storage.Principal) error {
-	if err := s.refuse(ctx, c, p, note{action: actionRenewal, outcome: "wrong_code", clientID: c.ID}); err != nil {
+func (s *Passwords) refused(
+	ctx context.Context, c *storage.Client, p storage.Principal, kept storage.VerificationCode, r Renewal, seen time.Time,
+) error {
+	n := note{action: actionRenewal, clientID: c.ID, source: shown(r.Source.Unmap())}
+	n.outcome = cmp.Or(c.CodeRefusal(&p, seen), "wrong_code")
+	guess := lockout.Guess{Code: true, Live: kept.Live(s.now())}
+	next := s.failed(&p, seen, func(*storage.Principal) lockout.Guess { return guess })
+	if err := s.write(ctx, p, n, next); err != nil {
 		return err
 	}
 	return ErrVerification
 }
 
 // settle sets the password of somebody who has the right code.
-func (s *Passwords) settle(ctx context.Context, c *storage.Client, p *storage.Principal, codeID, password string) error {
-	change, err := s.Prepare(ctx, p, password)
+func (s *Passwords) settle(ctx context.Context, c *storage.Client, p *storage.Principal, codeID string, r Renewal) error {
+	change, err := s.Prepare(ctx, p, r.Password)
 	if err != nil {
 		return err
 	}
-	change.CodeID = codeID
+	change.CodeID, change.SourceID = codeID, p.Source.ID
 	outcome, err := "success", s.store.ChangePassword(ctx, change)
 	if errors.Is(err, storage.ErrRefused) {
 		outcome, err = "overtaken", ErrVerification
 	} else if err != nil {
 		return fmt.Errorf("renew password: %w", err)
 	}
-	s.record(ctx, p, note{action: actionRenewal, outcome: outcome, clientID: c.ID})
+	s.record(ctx, p, note{action: actionRenewal, outcome: outcome, clientID: c.ID, source: shown(r.Source.Unmap())})
 	return err
 }

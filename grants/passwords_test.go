@@ -167,7 +167,7 @@ func TestRenewRefusalsAreAlike(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*world, *storage.VerificationCode){
 		"unknown user":   func(w *world, _ *storage.VerificationCode) { delete(w.logins, w.bob().Key) },
-		"locked":         func(w *world, _ *storage.VerificationCode) { w.bob().Lockout.LockedUntil = start.Add(1) },
+		"locked":         func(w *world, _ *storage.VerificationCode) { w.bob().Lockout.Codes.LockedUntil = start.Add(1) },
 		"user inactive":  func(w *world, _ *storage.VerificationCode) { w.bob().User.Active = false },
 		"login inactive": func(w *world, _ *storage.VerificationCode) { w.bob().Login.Active = false },
 		"other user's":   func(_ *world, c *storage.VerificationCode) { *c = storage.VerificationCode{} },
@@ -185,7 +185,7 @@ func TestRenewRefusalsAreAlike(t *testing.T) {
 			kept := w.renewals[p.Login.ID]
 			change(w, &kept)
 			w.renewals[p.Login.ID] = kept
-			err := w.passwords(t).Renew(t.Context(), client, "bob", "AbC-123", "too weak")
+			err := w.passwords(t).Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "too weak"})
 			if err == nil || err.Error() != ErrVerification.Error() {
 				t.Errorf("error %v, want ErrVerification", err)
 			}
@@ -208,22 +208,22 @@ func TestRenew(t *testing.T) {
 	p.Rules = storage.PasswordRules{MinLength: 8, History: 2, MinAge: 1000 * time.Hour}
 	w.former[p.Login.ID] = []string{"hash:" + rightPassword}
 	var weak *RuleError
-	if err := s.Renew(t.Context(), client, "bob", "AbC-123", "short"); !errors.As(err, &weak) {
+	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "short"}); !errors.As(err, &weak) {
 		t.Errorf("weak: %v", err)
 	}
-	if err := s.Renew(t.Context(), client, "bob", "AbC-123", rightPassword); !errors.Is(err, ErrPasswordReused) {
+	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: rightPassword}); !errors.Is(err, ErrPasswordReused) {
 		t.Errorf("reused: %v", err)
 	}
 	if w.writes != 0 {
 		t.Error("the right code was counted as a failure")
 	}
-	if err := s.Renew(t.Context(), client, " Bob", "AbC-123", "correct horse"); err != nil {
+	if err := s.Renew(t.Context(), client, Renewal{Username: " Bob", Code: "AbC-123", Password: "correct horse"}); err != nil {
 		t.Fatal(err)
 	}
 	if p.Login.PasswordHash != "hash:correct horse" {
 		t.Errorf("password is %q", p.Login.PasswordHash)
 	}
-	if err := s.Renew(t.Context(), client, "bob", "AbC-123", "battery staple"); !errors.Is(err, ErrVerification) {
+	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "battery staple"}); !errors.Is(err, ErrVerification) {
 		t.Errorf("second use: %v", err)
 	}
 	want := []string{"password.renewed success", "password.renewed wrong_code"}
@@ -238,7 +238,7 @@ func TestRenewIsDecidedByTheStore(t *testing.T) {
 	t.Parallel()
 	w, client := withRenewal(t)
 	w.beforeSettle = func(p *storage.Principal) { delete(w.renewals, p.Login.ID) }
-	if err := w.passwords(t).Renew(t.Context(), client, "bob", "AbC-123", "correct horse"); !errors.Is(err, ErrVerification) {
+	if err := w.passwords(t).Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}); !errors.Is(err, ErrVerification) {
 		t.Errorf("error %v, want ErrVerification", err)
 	}
 	if w.bob().Login.PasswordHash != "hash:"+rightPassword {
@@ -253,6 +253,34 @@ func (brokenStore) VerificationCode(context.Context, string) (storage.Verificati
 	return storage.VerificationCode{}, storage.ErrUnavailable
 }
 
+// TestRenewUnderALockThatEnds: an attempt that saw the lock is refused by it, and
+// does not count, though the lock ends before the code is looked at.
+func TestRenewUnderALockThatEnds(t *testing.T) {
+	t.Parallel()
+	w, client := withRenewal(t)
+	until := start.Add(time.Minute)
+	shut := storage.Counter{Failures: 10, LastFailureAt: start, LockedUntil: until}
+	w.bob().Lockout = storage.Lockout{Failures: 10, LastFailureAt: start, LockedUntil: until, Codes: shut}
+	looks := 0
+	clock := func() time.Time {
+		if looks++; looks == 1 {
+			return until.Add(-time.Microsecond)
+		}
+		return until.Add(time.Microsecond)
+	}
+	s, err := NewPasswords(PasswordsConfig{Store: w, Hasher: w, Codes: w, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}
+	if err := s.Renew(t.Context(), client, right); !errors.Is(err, ErrVerification) || w.bob().Lockout.Codes != shut {
+		t.Errorf("under the lock: %v, %+v", err, w.bob().Lockout)
+	}
+	if err := s.Renew(t.Context(), client, right); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
 // TestRenewOutage: an outage is no failure.
 func TestRenewOutage(t *testing.T) {
 	t.Parallel()
@@ -261,7 +289,7 @@ func TestRenewOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Renew(t.Context(), client, "bob", "AbC-123", "correct horse"); !errors.Is(err, storage.ErrUnavailable) || w.writes != 0 {
+	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}); !errors.Is(err, storage.ErrUnavailable) || w.writes != 0 {
 		t.Errorf("error %v after %d writes", err, w.writes)
 	}
 }

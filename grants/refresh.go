@@ -42,6 +42,7 @@ var _ fosite.TokenEndpointHandler = (*Refresh)(nil)
 type refresh struct {
 	token  RefreshToken
 	family storage.TokenFamily
+	jkt    string // thumbprint of the key whose possession was proven; empty: none
 }
 
 // CanSkipClientAuth implements fosite.TokenEndpointHandler: never.
@@ -68,11 +69,14 @@ func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	if err != nil {
 		return asGrantError(err)
 	}
-	state, err := h.live(ctx, client, token)
+	state, err := h.live(ctx, client, token, session.JKT)
 	if err != nil {
 		return asGrantError(err)
 	}
-	session.refresh = &refresh{token: token, family: state.Family}
+	if err := session.narrowAudience(state.Family.Resources); err != nil {
+		return err
+	}
+	session.refresh = &refresh{token: token, family: state.Family, jkt: session.JKT}
 	session.Principal = state.Principal
 	session.Member = state.Member
 	session.AMR = state.Family.AMR
@@ -82,8 +86,9 @@ func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 
 // live reads the token's family and answers ErrRefreshToken unless the token
 // may be used by the client now. Only a token that is authentic and the
-// client's own can end its family by being used again.
-func (h *Refresh) live(ctx context.Context, c *storage.Client, token RefreshToken) (storage.FamilyState, error) {
+// client's own can end its family by being used again, and of one that is bound
+// to a key, only who has that key.
+func (h *Refresh) live(ctx context.Context, c *storage.Client, token RefreshToken, jkt string) (storage.FamilyState, error) {
 	state, err := h.Families.Family(ctx, token.FamilyID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return state, ErrRefreshToken
@@ -91,10 +96,15 @@ func (h *Refresh) live(ctx context.Context, c *storage.Client, token RefreshToke
 	if err != nil {
 		return state, fmt.Errorf("read refresh family: %w", err)
 	}
+	if !token.Of(&state.Family) || state.Family.ClientID != c.ID {
+		return state, ErrRefreshToken
+	}
+	if err := checkKey(state.Family.JKT, jkt, ErrRefreshToken); err != nil {
+		h.record(ctx, c.ID, &state.Principal, "key not proven")
+		return state, err
+	}
 	now := h.Now()
 	switch {
-	case !token.Of(&state.Family) || state.Family.ClientID != c.ID:
-		return state, ErrRefreshToken
 	case !h.current(c, &state.Family, token, now):
 		return state, h.end(ctx, &state, now)
 	case !Stands(c, &state, now):
@@ -153,9 +163,12 @@ func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 	}
 	now := h.Now().UTC()
 	token := tokenFor(client, session, scope, now)
-	token.FamilyID = session.refresh.family.ID
+	token.FamilyID, token.SourceID = session.refresh.family.ID, session.refresh.family.SourceID
 	signed, err := h.AccessTokens.Mint(ctx, token)
 	if err != nil {
+		return err
+	}
+	if err := session.confirm(ctx); err != nil {
 		return err
 	}
 	next, err := h.advance(ctx, client, session.refresh, now)
@@ -190,7 +203,7 @@ func (h *Refresh) advance(ctx context.Context, c *storage.Client, r *refresh, no
 // overtaken answers a refresh that lost the race to rotate: it gets what the
 // winner got, if the family still stands.
 func (h *Refresh) overtaken(ctx context.Context, c *storage.Client, r *refresh) (string, error) {
-	state, err := h.live(ctx, c, r.token)
+	state, err := h.live(ctx, c, r.token, r.jkt)
 	if err != nil {
 		return "", err
 	}

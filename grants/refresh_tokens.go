@@ -73,13 +73,16 @@ func (t *RefreshTokens) forSignIn(first AccessToken) (*storage.TokenFamily, stri
 		return nil, "", nil
 	}
 	family := storage.TokenFamily{
-		ClientID: c.ID, UserUID: u.User.UID, LoginID: u.Login.ID,
-		Scope: first.Scope, AMR: first.AMR, AuthTime: first.AuthTime,
+		ClientID: c.ID, UserUID: u.User.UID, LoginID: u.Login.ID, SourceID: first.SourceID,
+		Scope: first.Scope, Resources: first.Resources, AMR: first.AMR, AuthTime: first.AuthTime,
 		RotatedAt: now, CreatedAt: now,
 		ExpiresAt: now.Add(c.RefreshTokenTTL), IdleUntil: idleUntil(c, now),
 	}
 	if first.Member != nil {
 		family.AccountUID = first.Member.Account.UID
+	}
+	if c.Public { // a confidential client authenticates itself at each use instead (RFC 9449 §5)
+		family.JKT = first.JKT
 	}
 	return t.Begin(family)
 }

@@ -1,7 +1,9 @@
 package grants
 
 import (
+	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -18,10 +20,22 @@ type Session struct {
 	AMR       []string          // RFC 8176
 	AuthTime  time.Time         // of the sign-in; zero when a client acts for itself
 
+	// What the server knows of the request, filled in before the grant begins.
+	Source    netip.Addr // where the user is; invalid: not known
+	Resources []string   // which resources the token is to be for (RFC 8707), each one that the client may ask for
+	Audience  []string   // which ones it is for if none is named here; empty: the server's default
+	JKT       string     // thumbprint of the key whose possession was proven (RFC 9449 §4.3); empty: none
+
+	// Confirm is asked when a grant is sure to be given, right before it takes
+	// effect, and can still refuse it: by then what the request presents besides
+	// may be used up. nil: nobody is asked.
+	Confirm func(ctx context.Context) error
+
 	expires map[fosite.TokenType]time.Time
 	signIn  *SignIn       // a verified attempt that has yet to take effect
 	refresh *refresh      // the refresh grant's verified token
 	held    *Held         // the token presented instead of credentials
+	once    onceOnly      // of what is good for one sign-in; nil: nothing is used up
 	issued  time.Time     // when what the token is made from was read; zero: when it is written
 	life    time.Duration // of the token; 0: the client's AccessTokenTTL
 }
@@ -30,6 +44,14 @@ type Session struct {
 func (s *Session) begin(signIn *SignIn, now time.Time) {
 	s.signIn = signIn
 	s.Principal, s.AMR, s.AuthTime = signIn.Principal, []string{signIn.AMR}, now
+}
+
+// confirm asks whether the grant may take effect.
+func (s *Session) confirm(ctx context.Context) error {
+	if s.Confirm == nil {
+		return nil
+	}
+	return s.Confirm(ctx)
 }
 
 var _ fosite.Session = (*Session)(nil)

@@ -3,7 +3,6 @@ package grants
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -25,8 +24,12 @@ const actionExchange = "token.exchanged"
 // sign-in: a token for another account of the same user, or one with fewer
 // roles. The subject token is an access token of the same client that came of a
 // sign-in. Parameters beside those of RFC 8693: account_id; without it the
-// account stays, if there is one. Delegation, other targets and other kinds of
-// tokens are refused.
+// account stays, if there is one. Delegation and other kinds of tokens are
+// refused.
+//
+// The new token is for the resources of the subject token, or for those among
+// them that the request names. A subject token that is bound to a key needs the
+// proof of its possession, and what is made from it is bound to that key, too.
 //
 // In the same account the new token carries no role that the subject token does
 // not, in another what the membership there gives, unless the subject token was
@@ -75,6 +78,10 @@ func (h *TokenExchange) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	if err != nil {
 		return err
 	}
+	if err := exchangeTarget(form, session); err != nil {
+		h.record(ctx, client, session, "resource not granted")
+		return err
+	}
 	return h.target(ctx, client, session, form.Get("account_id"))
 }
 
@@ -93,15 +100,17 @@ func checkExchange(form url.Values, subject string) error {
 	case form.Has("actor_token"), form.Has("actor_token_type"):
 		form.Del("actor_token")
 		return malformed("Delegation is not supported.")
-	case form.Has("resource"), form.Has("audience"):
-		return invalidTarget("The parameters resource and audience are not supported.")
 	}
 	return nil
 }
 
-// invalidTarget is an error of RFC 8693 §2.2.2 that fosite has not.
-func invalidTarget(description string) error {
-	return &fosite.RFC6749Error{ErrorField: "invalid_target", CodeField: http.StatusBadRequest, DescriptionField: description}
+// exchangeTarget decides what the new token is for. A server that does not say
+// what a request named has not looked at it.
+func exchangeTarget(form url.Values, s *Session) error {
+	if (form.Has("resource") || form.Has("audience")) && len(s.Resources) == 0 {
+		return invalidTarget("The parameters resource and audience are not supported.")
+	}
+	return s.narrowAudience(s.held.Resources)
 }
 
 // target puts the account of the new token into the session.
@@ -130,7 +139,7 @@ func (h *TokenExchange) PopulateTokenEndpointResponse(ctx context.Context, r fos
 		h.record(ctx, client, session, insufficientRoles)
 		return err
 	}
-	if err := answer(ctx, h.AccessTokens, r, w, tokenFor(client, session, scope, h.Now().UTC())); err != nil {
+	if err := answer(ctx, h.AccessTokens, r, w, session, tokenFor(client, session, scope, h.Now().UTC())); err != nil {
 		return err
 	}
 	w.SetExtra("issued_token_type", TokenTypeAccessToken)

@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -29,12 +30,17 @@ type world struct {
 	former   map[string][]string                 // hashes by login, newest first
 	held     map[string]Held
 	choices  map[string]Selection
+	spent    map[string]bool
 	minted   []AccessToken
 	events   []storage.AuditEvent
 
-	hashes, writes, settled int
-	mintErr                 error
-	beforeSettle            func(*storage.Principal)
+	hashes, standIns, reads, writes, settled int
+
+	sources      map[storage.LoginKey]*knownSource // by login and address
+	notices      []storage.CodeRequest
+	unknown      storage.Lockout // of names that nobody has
+	mintErr      error
+	beforeSettle func(*storage.Principal)
 }
 
 var start = time.Date(2030, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
@@ -44,11 +50,11 @@ var start = time.Date(2030, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
 func newWorld(t *testing.T) (*world, *storage.Client) {
 	t.Helper()
 	w := &world{
-		now: start, logins: map[storage.LoginKey]*storage.Principal{},
+		now: start, logins: map[storage.LoginKey]*storage.Principal{}, sources: map[storage.LoginKey]*knownSource{},
 		profiles: map[string]string{"main": "r1", "second": "r1", "foreign": "r2"},
 		members:  map[string][]storage.Member{}, families: map[string]*storage.FamilyState{},
 		renewals: map[string]storage.VerificationCode{}, former: map[string][]string{},
-		held: map[string]Held{}, choices: map[string]Selection{},
+		held: map[string]Held{}, choices: map[string]Selection{}, spent: map[string]bool{},
 	}
 	w.addUser("main", "bob")
 	w.join("usr_bob", "acme", "Buy", "Approve")
@@ -106,30 +112,59 @@ func (w *world) outcomes() []string {
 	return all
 }
 
+// knownSource is a source of a login.
+type knownSource struct {
+	storage.Source
+	counter storage.Counter
+}
+
 func (w *world) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.reads++
 	if _, ok := w.profiles[key.ProfileID]; !ok {
 		return storage.Principal{}, storage.ErrNotFound
 	}
-	if p := w.logins[key]; p != nil {
-		c := *p
-		c.Lockout = p.Lockout
-		return c, nil
+	p := w.login(key)
+	if p == nil {
+		return storage.Principal{Key: key, Policy: lockout.DefaultPolicy(), Lockout: w.unknown}, nil
 	}
-	return storage.Principal{Key: key, Policy: lockout.DefaultPolicy()}, nil
+	return w.seenFrom(*p, key), nil
 }
 
-func (w *world) RecordFailure(_ context.Context, p storage.Principal, next storage.Lockout) error {
+// login returns the login that the key means, wherever it is used.
+func (w *world) login(key storage.LoginKey) *storage.Principal {
+	key.Source = ""
+	return w.logins[key]
+}
+
+// seenFrom is the login for whoever tries from the source of the key.
+func (w *world) seenFrom(p storage.Principal, key storage.LoginKey) storage.Principal {
+	p.Key = key
+	if s := w.sources[key]; s != nil && key.Source != "" {
+		p.Source, p.Lockout.Source = s.Source, s.counter
+	}
+	return p
+}
+
+func (w *world) RecordFailure(_ context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.writes++
-	if own := w.logins[p.Key]; own != nil {
-		if own.Lockout.Version != p.Lockout.Version {
-			return storage.ErrStale
-		}
-		own.Lockout = next
-		own.Lockout.Version = p.Lockout.Version + 1
+	own := &w.unknown
+	if login := w.login(p.Key); login != nil {
+		own = &login.Lockout
+	}
+	if own.Version != p.Lockout.Version {
+		return storage.ErrStale
+	}
+	if s := w.sources[p.Key]; s != nil && p.Source.ID != "" {
+		s.counter = next.Source
+	}
+	next.Source, next.Version = storage.Counter{}, p.Lockout.Version+1
+	*own = next
+	if notice != nil {
+		w.notices = append(w.notices, *notice)
 	}
 	return nil
 }
@@ -137,7 +172,7 @@ func (w *world) RecordFailure(_ context.Context, p storage.Principal, next stora
 func (w *world) SettleLogin(_ context.Context, s storage.Settlement) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, p := range w.logins {
+	for key, p := range w.logins {
 		if p.Login.ID != s.LoginID {
 			continue
 		}
@@ -148,22 +183,57 @@ func (w *world) SettleLogin(_ context.Context, s storage.Settlement) error {
 		if s.CodeID != "" {
 			worth = p.Login.Code.ID == s.CodeID && p.Login.Code.Live(s.Now)
 		}
-		if !worth || !p.Login.Active || p.Lockout.Locked(s.Now) {
+		known := w.sourceOf(key, s.SourceID)
+		locked := p.Lockout.Locked(s.Now)
+		switch {
+		case known != nil:
+			locked = known.counter.Locked(s.Now)
+		case s.CodeID != "":
+			locked = p.Lockout.Codes.Locked(s.Now)
+		}
+		if !worth || !p.Login.Active || locked {
 			return storage.ErrRefused
 		}
-		if s.CodeID != "" {
-			p.Login.Code.UsedAt = s.Now
-		}
-		w.settled++
-		if !s.Resumed {
-			p.Lockout = storage.Lockout{Version: p.Lockout.Version + 1}
-		}
-		if f := s.BeginFamily; f != nil {
-			w.families[f.ID] = &storage.FamilyState{Family: *f}
-		}
+		w.take(p, s)
 		return nil
 	}
 	return storage.ErrRefused
+}
+
+// take lets a settlement take effect. The caller holds the lock.
+func (w *world) take(p *storage.Principal, s storage.Settlement) {
+	if s.CodeID != "" {
+		p.Login.Code.UsedAt = s.Now
+	}
+	w.settled++
+	l := &p.Lockout
+	if !s.Resumed {
+		l.Version++
+	}
+	if !s.Resumed && !l.Locked(s.Now) {
+		l.Failures, l.LastFailureAt, l.LockedUntil = 0, time.Time{}, time.Time{}
+	}
+	if !s.Resumed && !l.Codes.Locked(s.Now) {
+		l.Codes = storage.Counter{}
+	}
+	if s.Remember != nil {
+		key := p.Key
+		key.Source = s.Remember.Address
+		w.sources[key] = &knownSource{Source: *s.Remember}
+	}
+	if f := s.BeginFamily; f != nil {
+		w.families[f.ID] = &storage.FamilyState{Family: *f}
+	}
+}
+
+// sourceOf returns the known source of that id of the login.
+func (w *world) sourceOf(login storage.LoginKey, id string) *knownSource {
+	for key, s := range w.sources {
+		if key.ProfileID == login.ProfileID && key.UsernameKey == login.UsernameKey && s.ID == id && id != "" {
+			return s
+		}
+	}
+	return nil
 }
 
 func (w *world) Members(_ context.Context, userUID string, offset, limit int) (storage.Page[storage.Member], error) {
@@ -198,6 +268,9 @@ func (w *world) Family(_ context.Context, id string) (storage.FamilyState, error
 	for _, p := range w.logins {
 		if p.Login.ID == now.Family.LoginID {
 			now.Principal = *p
+			if s := w.sourceOf(p.Key, now.Family.SourceID); s != nil {
+				now.Principal.Source, now.Principal.Lockout.Source = s.Source, s.counter
+			}
 		}
 	}
 	for _, m := range w.members[now.Family.UserUID] {
@@ -243,7 +316,7 @@ func (w *world) ChangePassword(_ context.Context, c storage.PasswordChange) erro
 			w.beforeSettle(p)
 		}
 		code := w.renewals[c.LoginID]
-		if !p.Login.Active || c.CodeID != "" && (p.Lockout.Locked(c.Now) || code.ID != c.CodeID || !code.Live(c.Now)) {
+		if !p.Login.Active || c.CodeID != "" && (p.Lockout.Codes.Locked(c.Now) || code.ID != c.CodeID || !code.Live(c.Now)) {
 			return storage.ErrRefused
 		}
 		delete(w.renewals, c.LoginID)
@@ -268,8 +341,18 @@ func (w *world) MatchVerification(c storage.VerificationCode, clientID, presente
 
 // Verify implements PasswordVerifier.
 func (w *world) Verify(_ context.Context, encoded, password string) (ok, upgrade bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.hashes++
 	return encoded == "hash:"+password, false, nil
+}
+
+// StandIn implements PasswordVerifier.
+func (w *world) StandIn(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.standIns++
+	return nil
 }
 
 // Hash implements PasswordVerifier.
@@ -306,6 +389,16 @@ func (w *world) Selection(_ context.Context, c *storage.Client, token string) (H
 		return Held{}, ErrHeldToken
 	}
 	return Held{Principal: *w.bob(), AMR: s.AMR, AuthTime: s.AuthTime, ExpiresAt: s.IssuedAt.Add(5 * time.Minute)}, nil
+}
+
+// Spend implements HeldTokens.
+func (w *world) Spend(ctx context.Context, h Held, do func(context.Context) error) error {
+	if w.spent[h.TokenID] {
+		return ErrHeldToken
+	}
+	err := do(ctx)
+	w.spent[h.TokenID] = err == nil
+	return err
 }
 
 // MintSelection implements HeldTokens.
@@ -363,7 +456,13 @@ func form(pairs string) url.Values {
 // ask sends a request through both phases of a handler. A public client is one
 // with Public.
 func ask(h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
-	r := fosite.NewAccessRequest(&Session{})
+	return askFrom("", h, c, grantType, v)
+}
+
+// askFrom is ask from an address.
+func askFrom(address string, h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
+	source, _ := netip.ParseAddr(address)
+	r := fosite.NewAccessRequest(&Session{Source: source})
 	r.Client, r.Form, r.GrantTypes = Client{c}, v, fosite.Arguments{grantType}
 	r.SetRequestedScopes(fosite.RemoveEmpty(strings.Split(v.Get("scope"), "+")))
 	if !h.CanHandleTokenEndpointRequest(context.Background(), r) {

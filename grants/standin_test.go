@@ -1,0 +1,222 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// inBubble runs a test with its own clock on a hasher of two turns. Computing
+// takes no time there.
+func inBubble(t *testing.T, test func(t *testing.T, h *Hasher)) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, err := NewHasher(HasherConfig{Concurrency: 2, MaxWait: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		test(t, h)
+	})
+}
+
+// saw gives h the memory of one verification.
+func saw(h *Hasher, s sample) {
+	s.end = time.Now()
+	h.standIns.ring[h.standIns.next] = s
+	h.standIns.next++
+}
+
+// seen lists what h remembers.
+func seen(h *Hasher) []sample {
+	var all []sample
+	for _, s := range h.standIns.ring {
+		if !s.end.IsZero() {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func TestStandInTakesAsLong(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *Hasher) {
+		saw(h, sample{took: 40 * time.Millisecond, work: 25 * time.Millisecond})
+		if !h.turns.TryAcquire(2) { // as if others computed: a stand-in needs no turn
+			t.Fatal("no turns")
+		}
+		begin := time.Now()
+		if err := h.StandIn(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took != 40*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		if n := len(seen(h)); n != 1 {
+			t.Errorf("%d samples: it was taken for a verification", n)
+		}
+	})
+}
+
+// Each of the samples is drawn, and as often as any other.
+func TestStandInDrawsAmongSamples(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *Hasher) {
+		for i := range 4 {
+			saw(h, sample{took: time.Duration(i+1) * time.Millisecond})
+		}
+		saw(h, sample{took: 5 * time.Millisecond, busy: true})
+		tally := map[time.Duration]int{}
+		for range 1000 {
+			begin := time.Now()
+			err := h.StandIn(t.Context())
+			took := time.Since(begin)
+			if tally[took]++; errors.Is(err, ErrBusy) != (took == 5*time.Millisecond) {
+				t.Fatalf("%v after %v", err, took)
+			}
+		}
+		for i := range 5 {
+			if n := tally[time.Duration(i+1)*time.Millisecond]; n < 130 || n > 280 {
+				t.Errorf("%d ms: %d of 1000, want about 200", i+1, n)
+			}
+		}
+	})
+}
+
+// Without samples of late, one of those who stand in computes, and only one.
+func TestStandInWhenCold(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *Hasher) {
+		saw(h, sample{took: time.Hour, busy: true})
+		time.Sleep(sampleLife)
+		var group sync.WaitGroup
+		for range 8 {
+			group.Go(func() {
+				if err := h.StandIn(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if all := seen(h); len(all) != 2 || all[1].busy {
+			t.Errorf("samples %+v, want one more, of a computation", all)
+		}
+	})
+}
+
+// Ten at once on two turns queue as ten verifications would.
+func TestStandInsWaitForEachOther(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *Hasher) {
+		saw(h, sample{took: 25 * time.Millisecond, work: 25 * time.Millisecond})
+		tally := standTogether(t, h, 10)
+		for i := range 5 {
+			if ends := time.Duration(i+1) * 25 * time.Millisecond; tally[ends] != 2 {
+				t.Errorf("%d ended after %v: %v", tally[ends], ends, tally)
+			}
+		}
+	})
+}
+
+func TestStandInsLosePatience(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *Hasher) {
+		saw(h, sample{took: 400 * time.Millisecond, work: 400 * time.Millisecond})
+		tally := standTogether(t, h, 9) // six find a turn within a second
+		if tally[400*time.Millisecond] != 2 || tally[800*time.Millisecond] != 2 || tally[1200*time.Millisecond] != 2 || tally[-time.Second] != 3 {
+			t.Error(tally)
+		}
+	})
+}
+
+// standTogether counts when so many who begin together end; those who fail with
+// ErrBusy count as negative.
+func standTogether(t *testing.T, h *Hasher, n int) map[time.Duration]int {
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	tally := map[time.Duration]int{}
+	begin := time.Now()
+	for range n {
+		group.Go(func() {
+			err := h.StandIn(t.Context())
+			took := time.Since(begin)
+			if errors.Is(err, ErrBusy) {
+				took = -took
+			} else if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			tally[took]++
+		})
+	}
+	group.Wait()
+	return tally
+}
+
+func TestStandInEndsWithItsContext(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *Hasher) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		saw(h, sample{took: time.Minute})
+		begin := time.Now()
+		if err := h.StandIn(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrBusy) || time.Since(begin) != 10*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		h.standIns.ring[0] = sample{}
+		h.standIns.calibrating <- struct{}{}
+		if err := h.StandIn(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("behind a calibration: %v", err)
+		}
+	})
+}
+
+// What is remembered: verifications at the house's own cost, with the time that
+// they waited; not those that were given up, and no imported hashes.
+func TestVerificationsAreRemembered(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *Hasher) {
+		foreign, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		house, err := h.Hash(t.Context(), "secret")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustVerify := func(encoded string) {
+			if _, _, err := h.Verify(t.Context(), encoded, "secret"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustVerify(string(foreign))
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if !h.turns.TryAcquire(2) {
+			t.Fatal("no turns")
+		}
+		if _, _, err := h.Verify(gone, house, "secret"); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if all := seen(h); len(all) != 0 {
+			t.Fatalf("samples %+v, want none", all)
+		}
+		time.AfterFunc(30*time.Millisecond, func() { h.turns.Release(2) })
+		mustVerify(house)
+		mustVerify("")
+		if !h.turns.TryAcquire(2) {
+			t.Fatal("no turns")
+		}
+		if _, _, err := h.Verify(t.Context(), "", "x"); !errors.Is(err, ErrBusy) {
+			t.Fatal(err)
+		}
+		want := []sample{{took: 30 * time.Millisecond}, {}, {took: time.Second, busy: true}}
+		for i, s := range seen(h) {
+			if s.end = (time.Time{}); i >= len(want) || s != want[i] {
+				t.Errorf("sample %d: %+v", i, s)
+			}
+		}
+		if n := len(seen(h)); n != len(want) {
+			t.Errorf("%d samples, want %d", n, len(want))
+		}
+	})
+}
