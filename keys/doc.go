@@ -18,5 +18,17 @@
 // activity of its own: whoever learns that records changed calls [Ring.Reload],
 // and every now and then [Ring.Maintain].
 //
-// signer.go is the only file that knows fosite.
+// signer.go is the only file that knows fosite. A [Signer] goes into
+// oauth2.DefaultJWTStrategy, in the place of fosite's DefaultSigner, which has one
+// key without a kid, so that a rotation ends all tokens, and takes neither Ed25519
+// nor a crypto.Signer elsewhere. What an importer must know of fosite v0.49.0:
+//
+//   - The claims are the strategy's: the stock session gives no client_id, an
+//     empty aud, and the scope as a list unless JWTScopeClaimKey says otherwise.
+//     RFC 9068 wants more, so mint access tokens from claims of your own.
+//   - JWTSession keeps the first iat through a refresh, and expiry times are
+//     rounded, which makes a token live a second longer half of the time.
+//   - Its validator of JWTs asks for neither iss nor typ nor exp. The Signer does.
+//   - An ECDSA signature has a twin that verifies as well, so the signature of a
+//     token is no name for it: remember what is revoked by jti.
 package keys
