@@ -22,10 +22,13 @@ import (
 //     file that holds it (variable with _FILE, key with _file); secret:"only"
 //     has no flag, because the arguments of a process are for all to read.
 type Config struct {
-	Listen    string `env:"LISTEN" default:"127.0.0.1:8080" meaning:"Address that serves the API, as host:port. Port 0 takes any free port."`
-	OpsListen string `env:"OPS_LISTEN" default:"127.0.0.1:8081" meaning:"Address that serves /healthz, /readyz and /metrics, as host:port. Not for the public."`
-	Issuer    string `env:"ISSUER" derived:"http://LISTEN" meaning:"URL by which clients reach the server: the iss of every token and the base of the metadata. No trailing slash."`
-	Audience  string `env:"AUDIENCE" derived:"the issuer" meaning:"The aud of access tokens."`
+	Listen    string     `env:"LISTEN" default:"127.0.0.1:8080" meaning:"Address that serves the API, as host:port. Port 0 takes any free port."`
+	OpsListen string     `env:"OPS_LISTEN" default:"127.0.0.1:8081" meaning:"Address that serves /healthz, /readyz and /metrics, as host:port. Not for the public."`
+	PlainHTTP bool       `env:"PLAIN_HTTP" default:"false" meaning:"Lets listen be open to other machines although nothing is said of TLS in front of it: neither is issuer an https URL nor are there trusted_proxies. Everybody on the way then reads passwords and codes."`
+	Issuer    string     `env:"ISSUER" derived:"http://LISTEN" meaning:"URL by which clients reach the server: the iss of every token and the base of the metadata. No trailing slash."`
+	Audience  string     `env:"AUDIENCE" derived:"the issuer" meaning:"The aud of access tokens that were asked for without naming a resource. The server's own endpoints below /v1 and /v2 take tokens for it only."`
+	Resources []Resource `env:"RESOURCES" derived:"none" meaning:"Comma-separated absolute URIs of what access tokens may be for besides audience (RFC 8707). Whoever asks must name one of them letter by letter in the parameter resource."`
+	DPoPNonce bool       `env:"DPOP_NONCE" default:"false" meaning:"Demands that every DPoP proof has a nonce of this server (RFC 9449 section 8), which ends those made in advance."`
 
 	DatabaseURL      DatabaseURL `env:"DATABASE_URL" default:"sqlite:latchkey.db" secret:"true" meaning:"sqlite:PATH or postgres://…"`
 	DatabaseMaxConns int         `env:"DATABASE_MAX_CONNS" default:"16" meaning:"Largest number of PostgreSQL connections, 1 to 1000. SQLite does not use it."`
@@ -43,10 +46,17 @@ type Config struct {
 	MailTemplates       string         `env:"MAIL_TEMPLATES" derived:"the embedded templates" meaning:"Directory of the templates of mails."`
 	SiteName            string         `env:"SITE_NAME" derived:"the host of the issuer" meaning:"What mails call the site, unless the sender has a name of its own."`
 
-	OTPLimitRecipient Rate           `env:"OTP_LIMIT_RECIPIENT" default:"60/10m" meaning:"How many one-time passwords may be asked for one username or e-mail address of a password profile, whether or not anybody has it: 60/10m is 60 at once and one more every 10 seconds. 0: no limit."`
-	OTPLimitClient    Rate           `env:"OTP_LIMIT_CLIENT" default:"0" meaning:"How many one-time passwords may be asked for through one API client, such as 600/1m. 0: no limit."`
-	OTPLimitAddress   Rate           `env:"OTP_LIMIT_ADDRESS" default:"0" meaning:"How many one-time passwords one IPv4 address, or one /64 of IPv6, may ask for, such as 30/1m. Behind a proxy name it in trusted_proxies first, or everybody shares its address; a storefront that asks on behalf of its users has one, too. 0: no limit."`
-	TrustedProxies    []netip.Prefix `env:"TRUSTED_PROXIES" derived:"none" meaning:"Comma-separated CIDR blocks of the proxies in front of the server. From them, and from nobody else, X-Forwarded-For is believed."`
+	OTPLimitRecipient    Rate           `env:"OTP_LIMIT_RECIPIENT" default:"60/10m" meaning:"How many one-time passwords may be asked for one username or e-mail address of a password profile, whether or not anybody has it: 60/10m is 60 at once and one more every 10 seconds. 0: no limit."`
+	OTPLimitClient       Rate           `env:"OTP_LIMIT_CLIENT" default:"0" meaning:"How many one-time passwords may be asked for through one API client, such as 600/1m. 0: no limit."`
+	OTPLimitAddress      Rate           `env:"OTP_LIMIT_ADDRESS" default:"0" meaning:"How many one-time passwords one IPv4 address, or one /64 of IPv6, may ask for, such as 30/1m. Behind a proxy name it in trusted_proxies first, or everybody shares its address; a storefront that asks on behalf of its users has one, too. 0: no limit."`
+	TrustedProxies       []netip.Prefix `env:"TRUSTED_PROXIES" derived:"none" meaning:"Comma-separated CIDR blocks of the proxies in front of the server. From them, and from nobody else, X-Forwarded-For is believed."`
+	EndUserAddressHeader string         `env:"END_USER_ADDRESS_HEADER" derived:"none" meaning:"Header in which an API client with TrustEndUserAddress says which address its user has, such as X-Shop-User-Address. From such a client, if it has authenticated itself by a secret or a key, one IP address is believed; from anybody else the header is ignored. A storefront whose servers sign its users in should send it: failed sign-ins are counted by address."`
+
+	Shield            Rate `env:"SHIELD" default:"1000/1m" meaning:"How many refused requests one IPv4 address, or one /64 of IPv6, may send to where secrets are tried (/oauth, /v1/password, /v2/account-members/tokens) before its next ones are answered 429 at once, for each server by itself. Requests that succeed are not counted. A storefront's servers fail for all of its users: raise it for very many, or let them pass X-Forwarded-For and name them in trusted_proxies. Loopback and private addresses are not counted. 0: no limit."`
+	SignUpLimit       Rate `env:"SIGN_UP_LIMIT" default:"10/10m" meaning:"How many users one IPv4 address, or one /64 of IPv6, may make by self-signup, all servers together: each costs a password hash and a place in the database. 0: no limit."`
+	ClientSecretLimit Rate `env:"CLIENT_SECRET_LIMIT" default:"100/10m" meaning:"How many wrong secrets or assertions one IPv4 address, or one /64 of IPv6, may present for one API client: 100/10m is 100 at once and one more every 6 seconds, all servers together. Further ones are answered 429 uncompared; the right secret from elsewhere is not kept out. Behind a proxy name it in trusted_proxies first, or everybody shares its address. 0: no limit."`
+
+	GuessCeiling float64 `env:"GUESS_CEILING" default:"1e-5" meaning:"Highest odds, for each login and day, that somebody who guesses at one-time passwords all day hits one. A password profile above it is refused, and the server does not start with one; \"latchkey policy explain\" shows the figures. Above 0, at most 1."`
 
 	CORSOrigins    []Origin `env:"CORS_ORIGINS" derived:"none" meaning:"Comma-separated origins of the storefronts whose pages may call the server from a browser, such as https://shop.example."`
 	RenewalOrigins []Origin `env:"RENEWAL_ORIGINS" derived:"none" meaning:"Comma-separated origins of the pages where users renew their password. With any, a request that names a page elsewhere is refused; without, such a page is told to webhooks alone. Mails link to no other but where a realm redirects to."`

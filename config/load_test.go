@@ -55,11 +55,11 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.Join([]string{
-		"listen=127.0.0.1:8080", "ops_listen=127.0.0.1:8081", "issuer=http://127.0.0.1:8080",
-		"audience=http://127.0.0.1:8080", "database_url=sqlite:latchkey.db", "database_max_conns=16",
+		"listen=127.0.0.1:8080", "ops_listen=127.0.0.1:8081", "plain_http=false", "issuer=http://127.0.0.1:8080",
+		"audience=http://127.0.0.1:8080", "resources=", "dpop_nonce=false", "database_url=sqlite:latchkey.db", "database_max_conns=16",
 		"master_key=", "log_level=info", "signing_alg=ES256", "jwks_max_age=1h0m0s", "key_rotation=2160h0m0s", "refresh_grace=10s",
 		"outbound_allow=", "console_sender_forced=false", "smtp_plaintext=false", "mail_templates=", "site_name=127.0.0.1",
-		"otp_limit_recipient=60/10m", "otp_limit_client=0", "otp_limit_address=0", "trusted_proxies=",
+		"otp_limit_recipient=60/10m", "otp_limit_client=0", "otp_limit_address=0", "trusted_proxies=", "end_user_address_header=", "shield=1000/1m", "sign_up_limit=10/10m", "client_secret_limit=100/10m", "guess_ceiling=1e-05",
 		"cors_origins=", "renewal_origins=", "audit_retention=2160h0m0s",
 		fmt.Sprintf("hash_concurrency=%d", runtime.NumCPU()), "request_timeout=10s", "shutdown_timeout=15s",
 	}, " ")
@@ -91,11 +91,11 @@ func TestLoadPrecedence(t *testing.T) {
 		{
 			name: "environment over file, flags over environment",
 			src: Sources{
-				Environ: []string{"LATCHKEY_CONFIG=f", "LATCHKEY_LISTEN=:2", "LATCHKEY_REFRESH_GRACE=2s", "PATH=/bin"},
+				Environ: []string{"LATCHKEY_CONFIG=f", "LATCHKEY_LISTEN=:2", "LATCHKEY_PLAIN_HTTP=true", "LATCHKEY_REFRESH_GRACE=2s", "PATH=/bin"},
 				Flags:   map[string]string{"refresh-grace": "3s"},
 			},
 			want: map[string]string{
-				"listen": ":2", "issuer": "http://127.0.0.1:2", "audience": "http://127.0.0.1:2",
+				"listen": ":2", "plain_http": "true", "issuer": "http://127.0.0.1:2", "audience": "http://127.0.0.1:2",
 				"refresh_grace": "3s", "log_level": "debug",
 			},
 		},

@@ -57,13 +57,15 @@ func newSetting(i int, f reflect.StructField) Setting {
 
 // wants says, for each type of a field, what its text must be.
 var wants = map[string]string{
-	"int":             "must be a whole number",
-	"bool":            "must be true or false",
-	"time.Duration":   "must be a duration such as 10s or 1h",
-	"zerolog.Level":   "must be trace, debug, info, warn, error or disabled",
-	"config.Rate":     errRate.Error(),
-	"[]config.Origin": "must be a comma-separated list of origins such as https://shop.example, without a path",
-	"[]netip.Prefix":  "must be a comma-separated list of CIDR blocks such as 10.0.0.0/8",
+	"int":               "must be a whole number",
+	"bool":              "must be true or false",
+	"float64":           "must be a number such as 1e-5",
+	"time.Duration":     "must be a duration such as 10s or 1h",
+	"zerolog.Level":     "must be trace, debug, info, warn, error or disabled",
+	"config.Rate":       errRate.Error(),
+	"[]config.Resource": "must be a comma-separated list of absolute URIs such as https://api.example/orders, without a fragment",
+	"[]config.Origin":   "must be a comma-separated list of origins such as https://shop.example, without a path",
+	"[]netip.Prefix":    "must be a comma-separated list of CIDR blocks such as 10.0.0.0/8",
 	// Its error never repeats the text that was given.
 	"config.MasterKey": errMasterKey.Error(),
 }

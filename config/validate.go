@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -22,6 +23,7 @@ func (c Config) faults() Faults {
 	v.address("listen", c.Listen)
 	v.address("ops_listen", c.OpsListen)
 	v.check("ops_listen", c.OpsListen != c.Listen || strings.HasSuffix(c.Listen, ":0"), "must differ from listen")
+	v.check("listen", c.PlainHTTP || c.protected(), "is open to others in plain HTTP: put TLS in front of it and make issuer the https URL there, or allow it with plain_http")
 	v.problem("issuer", issuerProblem(c.Issuer))
 	v.check("audience", c.Audience != "" && !strings.ContainsFunc(c.Audience, isSpaceOrControl), "must be a name without spaces")
 	v.problem("database_url", databaseProblem(c.DatabaseURL))
@@ -38,12 +40,26 @@ func (c Config) faults() Faults {
 	for _, p := range c.TrustedProxies {
 		v.check("trusted_proxies", p.IsValid() && p == p.Masked(), fmt.Sprintf("%s has bits set behind its prefix length", p))
 	}
+	v.problem("end_user_address_header", headerProblem(c.EndUserAddressHeader))
 	v.check("site_name", len(c.SiteName) <= 200 && !strings.ContainsFunc(c.SiteName, unicode.IsControl), "must be one line of at most 200 bytes")
+	v.check("guess_ceiling", c.GuessCeiling > 0 && c.GuessCeiling <= 1, "must be above 0 and at most 1")
 	v.duration("audit_retention", c.AuditRetention, time.Hour, 87600*time.Hour)
 	v.between("hash_concurrency", c.HashConcurrency, 1, 1024)
 	v.duration("request_timeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
 	v.duration("shutdown_timeout", c.ShutdownTimeout, 100*time.Millisecond, 10*time.Minute)
 	return Faults(v)
+}
+
+// protected tells whether nobody can listen in on the way to the server: it is
+// reached from this machine only, or something in front of it ends TLS (RFC 6749
+// §1.6, §3.2).
+func (c Config) protected() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil || host == "localhost" { // a bad address is another fault
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || strings.HasPrefix(c.Issuer, "https://") || len(c.TrustedProxies) > 0
 }
 
 // validator collects faults.

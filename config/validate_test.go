@@ -19,6 +19,14 @@ func TestValidate(t *testing.T) {
 	}{
 		{"port 0 for both", func(c *Config) { c.Listen, c.OpsListen = "127.0.0.1:0", "127.0.0.1:0" }, nil},
 		{"IPv6", func(c *Config) { c.Listen = "[::1]:8080" }, nil},
+		{"open to others", func(c *Config) { c.Listen = "192.0.2.1:8080" }, []string{"listen"}},
+		{"open to all", func(c *Config) { c.Listen = ":8080" }, []string{"listen"}},
+		{"open to all by IPv6", func(c *Config) { c.Listen = "[::]:8080" }, []string{"listen"}},
+		{"open behind TLS", func(c *Config) { c.Listen, c.Issuer = ":8080", "https://id.example" }, nil},
+		{"open to a proxy", func(c *Config) {
+			c.Listen, c.TrustedProxies = ":8080", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		}, nil},
+		{"open as told", func(c *Config) { c.Listen, c.PlainHTTP = ":8080", true }, nil},
 		{"no port", func(c *Config) { c.Listen = "localhost" }, []string{"listen"}},
 		{"port out of range", func(c *Config) { c.OpsListen = ":65536" }, []string{"ops_listen"}},
 		{"same address twice", func(c *Config) { c.OpsListen = c.Listen }, []string{"ops_listen"}},
@@ -50,6 +58,9 @@ func TestValidate(t *testing.T) {
 		{"negative grace", func(c *Config) { c.RefreshGrace = -1 }, []string{"refresh_grace"}},
 		{"host bits", func(c *Config) { c.OutboundAllow = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")} }, []string{"outbound_allow"}},
 		{"host bits of a proxy", func(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("fd00::1/64")} }, []string{"trusted_proxies"}},
+		{"address header with a space", func(c *Config) { c.EndUserAddressHeader = "X User" }, []string{"end_user_address_header"}},
+		{"address header that is another", func(c *Config) { c.EndUserAddressHeader = "x-forwarded-for" }, []string{"end_user_address_header"}},
+		{"address header", func(c *Config) { c.EndUserAddressHeader = "X-Shop-User" }, nil},
 		{"numbers and times", func(c *Config) {
 			c.DatabaseMaxConns, c.HashConcurrency, c.JWKSMaxAge, c.RequestTimeout, c.ShutdownTimeout = 0, 0, 0, 0, 0
 		}, []string{"database_max_conns", "jwks_max_age", "hash_concurrency", "request_timeout", "shutdown_timeout"}},
