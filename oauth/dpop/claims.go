@@ -1,0 +1,80 @@
+package dpop
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// readClaims checks the claims of a proof against the request (RFC 9449 §4.3,
+// checks 8 to 12).
+func (v *Verifier) readClaims(claims map[string]any, r Request) (Proof, error) {
+	if method, _ := claims["htm"].(string); method == "" || method != r.Method {
+		return Proof{}, fmt.Errorf("htm is %.32q", claims["htm"])
+	}
+	if err := checkTarget(claims["htu"], r.URL); err != nil {
+		return Proof{}, err
+	}
+	if err := checkToken(claims["ath"], r.AccessToken); err != nil {
+		return Proof{}, err
+	}
+	issued, err := v.readTime(claims["iat"])
+	if err != nil {
+		return Proof{}, err
+	}
+	id, _ := claims["jti"].(string)
+	if id == "" || len(id) > maxIDBytes {
+		return Proof{}, errors.New("jti is missing or too long")
+	}
+	nonce, isText := claims["nonce"].(string)
+	if claims["nonce"] != nil && (!isText || nonce == "") {
+		return Proof{}, errors.New("nonce is empty or no text")
+	}
+	return Proof{ID: id, Nonce: nonce, IssuedAt: issued}, nil
+}
+
+// checkTarget compares htu with the URL of the request.
+func checkTarget(claim any, requested string) error {
+	text, _ := claim.(string)
+	target, ok := normalize(text)
+	if !ok {
+		return errors.New("htu is no absolute HTTP URL")
+	}
+	if want, ok := normalize(requested); !ok || target != want {
+		return fmt.Errorf("htu is %.128q, the request was for %q", target, want)
+	}
+	return nil
+}
+
+// checkToken compares ath with the access token, if there is one.
+func checkToken(claim any, token string) error {
+	if token == "" {
+		return nil
+	}
+	text, _ := claim.(string)
+	if subtle.ConstantTimeCompare([]byte(text), []byte(tokenHash(token))) != 1 {
+		return errors.New("ath is not the hash of the access token")
+	}
+	return nil
+}
+
+// readTime reads iat and checks that it is neither past nor future. What a time
+// may hold is asked first: a number in JSON may be larger than any time.
+func (v *Verifier) readTime(claim any) (time.Time, error) {
+	const latest = 1 << 40
+	seconds, ok := claim.(float64)
+	if !ok || !(seconds > 0 && seconds < latest) {
+		return time.Time{}, errors.New("iat is no time")
+	}
+	whole, rest := math.Modf(seconds)
+	issued := time.Unix(int64(whole), int64(rest*float64(time.Second))).UTC()
+	switch age := v.now().Sub(issued); {
+	case age > v.maxAge():
+		return time.Time{}, fmt.Errorf("iat is %v ago", age)
+	case age < -v.skew():
+		return time.Time{}, fmt.Errorf("iat is %v ahead", -age)
+	}
+	return issued, nil
+}

@@ -1,0 +1,106 @@
+package dpop
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// Sizes of RSA keys in bits. Verification with a longer one costs too much.
+const (
+	minRSABits = 2048
+	maxRSABits = 4096
+)
+
+// key is the key of a proof.
+type key struct {
+	public     crypto.PublicKey
+	thumbprint string
+}
+
+// Thumbprint returns the SHA-256 thumbprint of a public key in base64url
+// (RFC 7638), as the claim cnf has it in the member jkt. The key is an
+// *ecdsa.PublicKey, an *rsa.PublicKey or an ed25519.PublicKey; others are an
+// error.
+func Thumbprint(public crypto.PublicKey) (string, error) {
+	jwk := jose.JSONWebKey{Key: public}
+	if !jwk.IsPublic() || !jwk.Valid() {
+		return "", errors.New("dpop: not a public key of a known type")
+	}
+	sum, err := jwk.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", fmt.Errorf("dpop: thumbprint: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(sum), nil
+}
+
+// readHeader checks the header of a proof and returns its key (RFC 9449 §4.3,
+// checks 4, 5 and 7).
+func readHeader(header map[string]any) (key, error) {
+	if header["typ"] != proofType {
+		return key{}, errors.New("typ is not " + proofType)
+	}
+	if _, ok := header["crit"]; ok { // RFC 7515 §4.1.11: no extension is understood
+		return key{}, errors.New("crit is not supported")
+	}
+	members, ok := header["jwk"].(map[string]any)
+	if !ok {
+		return key{}, errors.New("jwk is missing")
+	}
+	alg, _ := header["alg"].(string)
+	public, err := readKey(members, alg)
+	if err != nil {
+		return key{}, err
+	}
+	thumbprint, err := Thumbprint(public)
+	return key{public, thumbprint}, err
+}
+
+// readKey reads a public JWK that is right for the algorithm.
+func readKey(members map[string]any, alg string) (crypto.PublicKey, error) {
+	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} { // RFC 7518 §6
+		if _, ok := members[private]; ok {
+			return nil, fmt.Errorf("jwk has the private member %s", private)
+		}
+	}
+	if use, ok := members["use"]; ok && use != "sig" {
+		return nil, errors.New("jwk is not for signatures")
+	}
+	if own, ok := members["alg"]; ok && own != alg {
+		return nil, errors.New("jwk is for another algorithm")
+	}
+	text, err := json.Marshal(members)
+	if err != nil {
+		return nil, fmt.Errorf("jwk: %w", err)
+	}
+	var jwk jose.JSONWebKey
+	if err := jwk.UnmarshalJSON(text); err != nil {
+		return nil, fmt.Errorf("jwk: %w", err)
+	}
+	if !fits(jwk.Key, alg) {
+		return nil, fmt.Errorf("jwk is no key for %s", alg)
+	}
+	return jwk.Key, nil
+}
+
+// fits tells whether a key is one that the algorithm may be used with. Libraries
+// look at the type alone.
+func fits(public crypto.PublicKey, alg string) bool {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		return alg == "ES256" && k.Curve == elliptic.P256()
+	case *rsa.PublicKey:
+		return (alg == "RS256" || alg == "PS256") && k.N.BitLen() >= minRSABits && k.N.BitLen() <= maxRSABits
+	case ed25519.PublicKey:
+		return alg == "EdDSA"
+	}
+	return false
+}
