@@ -1,0 +1,261 @@
+package resource
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// TestForgeries presents what is almost a token (RFC 8725, RFC 9068 §4): each is
+// refused with 401, and nobody is asked for a key that a token names.
+func TestForgeries(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	i.publish(es256Key(t).public("k1"), rs256Key(t).public("rsa"))
+	v := i.verifier(t, nil)
+	h := v.Require()(greet)
+	var trapped atomic.Int64
+	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { trapped.Add(1) }))
+	t.Cleanup(trap.Close)
+	for name, token := range i.genuine(t) {
+		if w := ask(h, "Authorization", "Bearer "+token); w.Code != http.StatusOK {
+			t.Fatalf("%s: %d, so the forgeries prove nothing", name, w.Code)
+		}
+	}
+	for _, forgeries := range []map[string]string{i.headers(t, trap.URL), i.keys(t), i.wrongClaims(t), i.texts(t)} {
+		for name, token := range forgeries {
+			w := ask(h, "Authorization", "Bearer "+token)
+			if w.Code != http.StatusUnauthorized || !strings.Contains(w.Header().Get("WWW-Authenticate"), `error="invalid_token"`) {
+				t.Errorf("%s: %d %s", name, w.Code, w.Header().Get("WWW-Authenticate"))
+			}
+		}
+	}
+	if n := trapped.Load(); n != 0 {
+		t.Errorf("%d requests to an address in a token", n)
+	}
+	if n := i.asked.Load(); n != 1 {
+		t.Errorf("the issuer was asked for its keys %d times, want once", n)
+	}
+}
+
+// TestKeyDecidesOnAlgorithm: an algorithm that is allowed, and that the key could
+// be used with, is still not the key's.
+func TestKeyDecidesOnAlgorithm(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	i.publish(rs256Key(t).public("rsa"))
+	v := i.verifier(t, func(cfg *Config) { cfg.Algorithms = []string{"RS256", "PS256"} })
+	for alg, want := range map[jose.SignatureAlgorithm]error{jose.RS256: nil, jose.PS256: ErrInvalidToken} {
+		token := signWith(t, jose.SigningKey{Algorithm: alg, Key: rs256Key(t).private}, i.claims(), object{"typ": "at+jwt", "kid": "rsa"})
+		if _, err := v.Verify(t.Context(), token); !errors.Is(err, want) {
+			t.Errorf("%s with a key for RS256: %v, want %v", alg, err, want)
+		}
+	}
+}
+
+// genuine are made as the forgeries are, with nothing wrong.
+func (i *issuer) genuine(t *testing.T) map[string]string {
+	now := i.clock.now().Unix()
+	leeway := int64(DefaultLeeway / time.Second)
+	return map[string]string{
+		"plain":          i.sign(t, i.claims(), nil),
+		"long typ":       i.sign(t, i.claims(), object{"typ": "application/AT+jwt"}),
+		"RS256":          sign(t, rs256Key(t), i.claims(), object{"typ": "at+jwt", "kid": "rsa"}),
+		"clock ahead":    i.sign(t, with(i.claims(), object{"iat": now + leeway, "nbf": now + leeway}), nil),
+		"clock behind":   i.sign(t, with(i.claims(), object{"exp": now - leeway + 1}), nil),
+		"no nbf":         i.sign(t, with(i.claims(), object{"nbf": nil}), nil),
+		"several aud":    i.sign(t, with(i.claims(), object{"aud": []string{"x", audience}}), nil),
+		"without scopes": i.sign(t, with(i.claims(), object{"scope": nil}), nil),
+	}
+}
+
+// headers are signed by the issuer's key and say what no token of its says.
+func (i *issuer) headers(t *testing.T, trap string) map[string]string {
+	c := i.claims()
+	public := es256Key(t).public("k1")
+	forgeries := map[string]string{
+		"typ JWT":             i.sign(t, c, object{"typ": "JWT"}),
+		"typ missing":         i.sign(t, c, object{"typ": nil}),
+		"typ a number":        i.sign(t, c, object{"typ": 1}),
+		"typ with parameters": i.sign(t, c, object{"typ": "at+jwt;x=y"}),
+		"typ twice":           i.sign(t, c, object{"typ": "application/application/at+jwt"}),
+		"account token":       i.sign(t, c, object{"typ": "account+jwt"}),
+		"selection token":     i.sign(t, c, object{"typ": "selection+jwt"}),
+		"DPoP proof":          i.sign(t, c, object{"typ": "dpop+jwt"}),
+		"id token":            i.sign(t, with(c, object{"aud": "shop", "nonce": "n"}), object{"typ": "JWT"}),
+		"client assertion":    i.sign(t, with(c, object{"iss": "shop", "sub": "shop"}), object{"typ": "JWT"}),
+		"logout token":        i.sign(t, c, object{"typ": "logout+jwt"}),
+		"kid missing":         i.sign(t, c, object{"kid": nil}),
+		"kid empty":           i.sign(t, c, object{"kid": ""}),
+		"kid a number":        i.sign(t, c, object{"kid": 1}),
+		"kid a path":          i.sign(t, c, object{"kid": "../../etc/passwd"}),
+		"kid beside":          i.sign(t, c, object{"kid": "./k1"}),
+		"kid in SQL":          i.sign(t, c, object{"kid": "x' OR '1'='1"}),
+		"kid an address":      i.sign(t, c, object{"kid": trap}),
+		"kid with NUL":        i.sign(t, c, object{"kid": "k1\x00"}),
+		"kid in capitals":     i.sign(t, c, object{"kid": "K1"}),
+		"kid of another":      i.sign(t, c, object{"kid": "rsa"}),
+		"own jwk":             i.sign(t, c, object{"jwk": public}),
+		"jku":                 i.sign(t, c, object{"jku": trap}),
+		"x5u":                 i.sign(t, c, object{"x5u": trap}),
+		"x5c":                 i.sign(t, c, object{"x5c": []string{"AAAA"}}),
+		"x5t":                 i.sign(t, c, object{"x5t": "AAAA"}),
+		"crit":                i.sign(t, c, object{"crit": []string{"exp"}, "exp": 1}),
+		"crit empty":          i.sign(t, c, object{"crit": []string{}}),
+	}
+	parts := strings.Split(i.sign(t, c, nil), ".")
+	for _, alg := range []string{"none", "None", "NONE", "nOnE", "", "HS256", "ES384", "ES256 ", "es256"} {
+		header := must[[]byte](t)(json.Marshal(object{"alg": alg, "typ": "at+jwt", "kid": "k1"}))
+		head := base64.RawURLEncoding.EncodeToString(header)
+		forgeries["alg "+alg+" unsigned"] = head + "." + parts[1] + "."
+		forgeries["alg "+alg+" with a signature"] = head + "." + parts[1] + "." + parts[2]
+	}
+	return forgeries
+}
+
+// keys are signed by a key that is not the issuer's, or not for that.
+func (i *issuer) keys(t *testing.T) map[string]string {
+	c, own := i.claims(), anotherKey(t)
+	mine := own.public("mine")
+	header := object{"typ": "at+jwt", "kid": "k1"}
+	forgeries := map[string]string{
+		"another key":              sign(t, own, c, header),
+		"another key, its own kid": sign(t, own, c, with(header, object{"kid": "mine"})),
+		"another key, its jwk":     sign(t, own, c, with(header, object{"jwk": mine})),
+		"only its jwk":             sign(t, own, c, object{"typ": "at+jwt", "jwk": mine}),
+		"PS256 with the RS256 key": signWith(t, jose.SigningKey{Algorithm: jose.PS256, Key: rs256Key(t).private}, c, with(header, object{"kid": "rsa"})),
+		"RS512 with the RS256 key": signWith(t, jose.SigningKey{Algorithm: jose.RS512, Key: rs256Key(t).private}, c, with(header, object{"kid": "rsa"})),
+		"RS256 with the ES256 kid": sign(t, rs256Key(t), c, header),
+		"HS256 with zeros":         signWith(t, jose.SigningKey{Algorithm: jose.HS256, Key: make([]byte, 32)}, c, header),
+	}
+	for kid, k := range map[string]signingKey{"k1": es256Key(t), "rsa": rs256Key(t)} {
+		der := must[[]byte](t)(x509.MarshalPKIXPublicKey(k.private.Public()))
+		block := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+		public := k.public(kid)
+		for form, secret := range map[string][]byte{
+			"DER": der, "PEM": block, "PEM without its end": bytes.TrimSpace(block), "JWK": must[[]byte](t)(public.MarshalJSON()),
+		} {
+			forgeries["HS256 with the public key "+kid+" as "+form] = signWith(t,
+				jose.SigningKey{Algorithm: jose.HS256, Key: secret}, c, with(header, object{"kid": kid}))
+		}
+	}
+	return forgeries
+}
+
+// wrongClaims are signed by the issuer's key and not for this service, or not for
+// now.
+func (i *issuer) wrongClaims(t *testing.T) map[string]string {
+	now := i.clock.now().Unix()
+	leeway := int64(DefaultLeeway / time.Second)
+	forgeries := map[string]string{}
+	for name, changes := range map[string]object{
+		"another issuer":      {"iss": "https://evil.example"},
+		"issuer with a slash": {"iss": i.url + "/"},
+		"issuer in capitals":  {"iss": strings.ToUpper(i.url)},
+		"issuer missing":      {"iss": nil},
+		"issuer a list":       {"iss": []string{i.url}},
+		"issuer by another name": {
+			"iss": nil, "ISS": i.url, // encoding/json would take it for iss
+		},
+		"another audience":     {"aud": "https://other.example"},
+		"part of the audience": {"aud": audience + "/v2"},
+		"audience missing":     {"aud": nil},
+		"audience empty":       {"aud": []string{}},
+		"audience of numbers":  {"aud": []any{1, audience}},
+		"audience an object":   {"aud": object{audience: true}},
+		"expired":              {"exp": now - leeway},
+		"without exp":          {"exp": nil},
+		"exp zero":             {"exp": 0},
+		"exp in words":         {"exp": "tomorrow"},
+		"exp beyond all times": {"exp": 1e300},
+		"not yet":              {"nbf": now + leeway + 1},
+		"issued in the future": {"iat": now + leeway + 1},
+		"without iat":          {"iat": nil},
+		"without sub":          {"sub": nil},
+		"sub empty":            {"sub": ""},
+		"sub a number":         {"sub": 7},
+		"without client_id":    {"client_id": nil},
+		"without jti":          {"jti": nil},
+		"scope a list":         {"scope": []string{"Shopper"}},
+		"amr a string":         {"amr": "otp"},
+		"bound to a key":       {"cnf": object{"jkt": "abc"}},
+		"bound to a cert":      {"cnf": object{"x5t#S256": "abc"}},
+		"bound to nothing":     {"cnf": object{}},
+		"cnf a string":         {"cnf": "jkt"},
+		"cnf null":             {"cnf": json.RawMessage("null")},
+	} {
+		forgeries[name] = i.sign(t, with(i.claims(), changes), nil)
+	}
+	key := jose.SigningKey{Algorithm: jose.ES256, Key: es256Key(t).private}
+	header := object{"typ": "at+jwt", "kid": "k1"}
+	forgeries["claims in a list"] = signWith(t, key, []any{i.claims()}, header)
+	forgeries["claims in a string"] = signWith(t, key, "claims", header)
+	forgeries["claims null"] = signWith(t, key, nil, header)
+	forgeries["no claims"] = signWith(t, key, object{}, header)
+	return forgeries
+}
+
+// texts are no JWS of the issuer's to begin with.
+func (i *issuer) texts(t *testing.T) map[string]string {
+	good := i.sign(t, i.claims(), nil)
+	parts := strings.Split(good, ".")
+	tampered := base64.RawURLEncoding.EncodeToString(must[[]byte](t)(json.Marshal(with(i.claims(), object{"scope": "FullAccess"}))))
+	return map[string]string{
+		"claims exchanged":   parts[0] + "." + tampered + "." + parts[2],
+		"signature cut":      good[:len(good)-4],
+		"signature missing":  parts[0] + "." + parts[1] + ".",
+		"signature of zeros": parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)),
+		"two parts":          parts[0] + "." + parts[1],
+		"four parts":         good + ".x",
+		"five parts":         good + ".x.y",
+		"padded":             good + "=",
+		"line break":         parts[0] + ".\n" + parts[1] + "." + parts[2],
+		"line break, signed": parts[0] + "." + parts[1] + "." + parts[2][:7] + "\n" + parts[2][7:], // which no signature covers
+		"signed, but huge":   i.sign(t, with(i.claims(), object{"padding": strings.Repeat("x", maxTokenSize)}), nil),
+		"wrong alphabet":     strings.Replace(good, ".", "+.", 1),
+		"spelled otherwise":  good[:len(good)-1] + string(good[len(good)-1]+1), // the last bits mean nothing
+		"half a quantum":     "A." + parts[1] + "." + parts[2],
+		"header no JSON":     "AAAA." + parts[1] + "." + parts[2],
+		"dots":               "..",
+		"refresh token":      "lkr_p5ak7fs2eq3tn0964pp54sbr64.1.abc.def.ghi",
+		"one-time password":  "8BM3SYBG",
+		"long":               strings.Repeat("A", 20_000) + "." + strings.Repeat("A", 20_000) + "." + strings.Repeat("A", 20_000),
+		"longer than long":   good + strings.Repeat("A", maxTokenSize),
+		"nested":             strings.Repeat("eyJhbGciOiJub25lIn0.", 500),
+		"not UTF-8":          "\xff\xfe.\xff.\xff",
+	}
+}
+
+// FuzzVerify looks for a token that panics, or is taken although the issuer did
+// not sign exactly that.
+func FuzzVerify(f *testing.F) {
+	i := newIssuer(f)
+	v := i.verifier(f, nil)
+	good, account := i.sign(f, i.claims(), nil), i.account(f, nil)
+	parts := strings.Split(good, ".")
+	for _, seed := range []string{
+		good, account, "", "..", good + "=", parts[0] + "." + parts[1] + ".", "a.b.c", strings.ToUpper(good),
+		base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt","kid":"k1"}`)) + "." + parts[1] + ".",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		if _, err := v.Verify(t.Context(), token); err == nil && token != good {
+			t.Errorf("taken for an access token: %q", token)
+		}
+		if _, err := v.VerifyAccountMember(t.Context(), token); err == nil && token != account {
+			t.Errorf("taken for an account token: %q", token)
+		}
+	})
+}
