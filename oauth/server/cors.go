@@ -13,13 +13,13 @@ var crossOriginPaths = []string{"/oauth/", "/v1/", "/v2/"}
 // What cross-origin callers may send and read besides what the Fetch standard
 // always lets them. Elastic Path's libraries have headers of their own.
 var (
-	crossOriginHeaders  = []string{"authorization", "content-type", "if-match", "x-request-id", "ep-account-management-authentication-token"}
+	crossOriginHeaders  = []string{"authorization", "content-type", "dpop", "if-match", "x-request-id", "ep-account-management-authentication-token"}
 	crossOriginPrefixes = []string{"ep-", "x-moltin-"}
 )
 
 const (
 	crossOriginMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	crossOriginReads   = "ETag, Location, Retry-After, WWW-Authenticate, X-Request-Id"
+	crossOriginReads   = "DPoP-Nonce, ETag, Location, Retry-After, WWW-Authenticate, X-Request-Id"
 	preflightMaxAge    = "600" // seconds
 	preflightPattern   = "OPTIONS preflight"
 )

@@ -73,7 +73,7 @@ func TestCrossOriginRequest(t *testing.T) {
 
 func TestCrossOriginPreflight(t *testing.T) {
 	t.Parallel()
-	const fixed = "authorization, content-type, if-match, x-request-id, ep-account-management-authentication-token"
+	const fixed = "authorization, content-type, dpop, if-match, x-request-id, ep-account-management-authentication-token"
 	tests := []struct {
 		name      string
 		asked     []string

@@ -25,6 +25,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	rec := &recorder{ResponseWriter: w, stopping: &s.stopping}
 	s.setHeaders(w.Header(), id, r.TLS != nil)
+	if len(r.TransferEncoding) > 0 {
+		// net/http does not tell whether there was a length as well, by which a
+		// proxy may have found another end of the body (RFC 9112 §6.1).
+		w.Header().Set("Connection", "close")
+	}
 	body := r.Body
 	client := clientAddr(r, s.cfg.TrustedProxies)
 	r = r.WithContext(&requestContext{ctx, id, client})

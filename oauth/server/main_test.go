@@ -66,6 +66,12 @@ type running struct {
 // start runs a server with the handler on free ports of the loopback interface.
 func start(t *testing.T, handler http.Handler, change func(*Config)) *running {
 	t.Helper()
+	return startTuned(t, handler, change, func(*Server) {})
+}
+
+// startTuned is start with a change of what no setting changes.
+func startTuned(t *testing.T, handler http.Handler, change func(*Config), tune func(*Server)) *running {
+	t.Helper()
 	r := &running{log: &journal{}}
 	cfg := Config{Handler: handler, Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", Logger: zerolog.New(r.log)}
 	if change != nil {
@@ -75,6 +81,7 @@ func start(t *testing.T, handler http.Handler, change func(*Config)) *running {
 	if r.Server, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	tune(r.Server)
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := r.Start(ctx); err != nil {
 		t.Fatal(err)

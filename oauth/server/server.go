@@ -42,6 +42,7 @@ type Config struct {
 	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is believed
 	Origins         []string       // web origins whose pages may call /oauth, /v1 and /v2 from a browser; default: none
 	HTTPS           bool           // clients come by TLS, which something in front of the server ends
+	Shield          Limit          // of each address' failures where secrets are tried; default: none
 
 	Ready    func(context.Context) error // nil: always ready
 	Registry *prometheus.Registry        // default: a new one; the server adds its own metrics
@@ -68,7 +69,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("server: no handler")
 	}
 	cfg.setDefaults()
-	cfg.Handler = crossOrigin(cfg.Origins, cfg.Handler)
+	cfg.Handler = crossOrigin(cfg.Origins, newShield(cfg.Shield, cfg.Now).guard(cfg.Handler))
 	m, err := newMetrics(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("server: metrics: %w", err)

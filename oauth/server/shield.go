@@ -1,0 +1,177 @@
+package server
+
+import (
+	"container/list"
+	"io"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limit is how often something may happen: Burst times at once, and no more than
+// Burst times in each Per in the long run. The zero value is no limit.
+type Limit struct {
+	Burst int
+	Per   time.Duration
+}
+
+const (
+	shieldEntries  = 1 << 16 // addresses that a shield remembers, some 10 MiB
+	shieldPattern  = "shield"
+	networkBitsIP6 = 64 // what one subscriber has at least (RFC 6177 §2)
+)
+
+// shieldedPaths are where secrets are tried and messages asked for, at the root
+// or below an issuer's path, with what each answers to an address that has no
+// try left, in the words of its dialect.
+var shieldedPaths = []struct{ path, media, refusal string }{
+	{"/oauth/", "application/json;charset=UTF-8", `{"error":"temporarily_unavailable","error_description":"Too many requests. Try again later.",` + vendorTooMany},
+	{"/v1/password", "application/json;charset=UTF-8", "{" + vendorTooMany},
+	{"/v1/username/", "application/json;charset=UTF-8", "{" + vendorTooMany},
+	{"/v2/account-members/tokens", "application/json", `{"errors":[{"title":"Too Many Requests","status":"429","detail":"Too many requests. Try again later."}]}`},
+}
+
+const vendorTooMany = `"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too many requests. Try again later.","Data":null}]}`
+
+// shield keeps an address that fails again and again from costing any more: its
+// requests are refused before anything of them is read, looked up or hashed. Only
+// failures count, so that a storefront may sign in all its users from one
+// address. It is the memory of one process and makes no decision about any
+// login: those are in the database (see grants.Authenticator).
+//
+// Loopback and private addresses are not counted: a proxy there that nobody named
+// in Config.TrustedProxies stands for everybody, and one attacker behind it would
+// shut out all.
+//
+// A bucket is known by one time, that at which it is full again (GCRA). Full ones
+// say nothing; of the others the shield remembers those that failed last.
+type shield struct {
+	gap, depth time.Duration
+	now        func() time.Time
+	most       int
+
+	mu     sync.Mutex
+	byAddr map[netip.Prefix]*list.Element
+	recent *list.List // of *bucket, the latest failure first
+}
+
+type bucket struct {
+	network netip.Prefix
+	full    time.Time // when it is full again
+}
+
+// newShield returns nil, which shields nothing, for no limit.
+func newShield(l Limit, now func() time.Time) *shield {
+	if l.Burst <= 0 || l.Per <= 0 {
+		return nil
+	}
+	gap := max(l.Per/time.Duration(l.Burst), 1)
+	return &shield{
+		gap: gap, depth: gap * time.Duration(l.Burst), now: now, most: shieldEntries,
+		byAddr: map[netip.Prefix]*list.Element{}, recent: list.New(),
+	}
+}
+
+// guard refuses requests from addresses that have failed too often, and counts
+// the failures of the others.
+func (s *shield) guard(next http.Handler) http.Handler {
+	if s == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, at := network(ClientAddr(r.Context())), shieldedAt(r)
+		if at < 0 || !from.IsValid() || from.Addr().IsLoopback() || from.Addr().IsPrivate() {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if wait := s.wait(from); wait > 0 {
+			r.Pattern = shieldPattern // for the log: no mux sees the request
+			refuseUntil(w, at, wait)
+			return
+		}
+		rec, ok := w.(*recorder)
+		if !ok {
+			rec = &recorder{ResponseWriter: w, stopping: new(atomic.Bool)}
+		}
+		next.ServeHTTP(rec, r)
+		switch rec.status {
+		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+			s.fail(from)
+		}
+	})
+}
+
+// shieldedAt tells which of shieldedPaths a request is for; -1: none. What only
+// reads, such as our keys, costs nothing and is for everybody.
+func shieldedAt(r *http.Request) int {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions {
+		return -1
+	}
+	for i := range shieldedPaths {
+		if strings.Contains(r.URL.Path, shieldedPaths[i].path) {
+			return i
+		}
+	}
+	return -1
+}
+
+func refuseUntil(w http.ResponseWriter, at int, wait time.Duration) {
+	h := w.Header()
+	h.Set("Content-Type", shieldedPaths[at].media)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
+	h.Set("Connection", "close") // else the server would read the body to its end
+	w.WriteHeader(http.StatusTooManyRequests)
+	_, _ = io.WriteString(w, shieldedPaths[at].refusal)
+}
+
+// wait returns how long the address has to wait for its next try; 0: not at all.
+func (s *shield) wait(from netip.Prefix) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.byAddr[from]
+	if e == nil {
+		return 0
+	}
+	b, _ := e.Value.(*bucket)
+	return max(b.full.Add(s.gap-s.depth).Sub(s.now()), 0)
+}
+
+// fail takes a try from the address. Tries that ran at once may take more than
+// there were; those are owed.
+func (s *shield) fail(from netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	e := s.byAddr[from]
+	if e == nil {
+		e = s.recent.PushFront(&bucket{network: from, full: now})
+		s.byAddr[from] = e
+	} else {
+		s.recent.MoveToFront(e)
+	}
+	b, _ := e.Value.(*bucket)
+	if b.full.Before(now) {
+		b.full = now
+	}
+	b.full = b.full.Add(s.gap)
+	if s.recent.Len() > s.most {
+		oldest, _ := s.recent.Remove(s.recent.Back()).(*bucket)
+		delete(s.byAddr, oldest.network)
+	}
+}
+
+// network is what an address counts as: IPv4 itself, IPv6 its /64.
+func network(addr netip.Addr) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = networkBitsIP6
+	}
+	p, _ := addr.Prefix(bits) // fails for the address that is none, and is none then
+	return p
+}

@@ -1,0 +1,244 @@
+package server
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// dial opens a connection to the API that the test closes.
+func (r *running) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", r.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// talk sends text and returns all that the server answers before it closes the
+// connection.
+func (r *running) talk(t *testing.T, text string) string {
+	t.Helper()
+	conn := r.dial(t)
+	_, _ = io.WriteString(conn, text) // the server may have heard enough before the end
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+	}
+	said, _ := io.ReadAll(conn) // a reset ends it as well
+	return string(said)
+}
+
+// echoing reads the body and tells what it saw.
+func echoing() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "[%s %s %d]", r.Method, r.URL.Path, len(body))
+	})
+	return mux
+}
+
+// TestHostileConnections: what is no HTTP, or could be read in two ways by two
+// servers, gets no handler, and a good client is served all the while.
+func TestHostileConnections(t *testing.T) {
+	t.Parallel()
+	r := start(t, echoing(), nil)
+	const host = "Host: a\r\n"
+	const next = "GET /smuggled HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n"
+	for name, test := range map[string]struct{ send, status string }{
+		"no host":                      {"GET / HTTP/1.1\r\n\r\n", "400"},
+		"two hosts":                    {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
+		"HTTP/1.0":                     {"GET / HTTP/1.0\r\n\r\n", "200"},
+		"HTTP/9":                       {"GET / HTTP/9.9\r\n" + host + "\r\n", "505"},
+		"no HTTP":                      {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "400"},
+		"two lengths":                  {"POST / HTTP/1.1\r\n" + host + "Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcd" + next, "400"},
+		"a length and more":            {"POST / HTTP/1.1\r\n" + host + "Content-Length: 4, 5\r\n\r\nabcd" + next, "400"},
+		"a negative length":            {"POST / HTTP/1.1\r\n" + host + "Content-Length: -1\r\n\r\n" + next, "400"},
+		"a length with a sign":         {"POST / HTTP/1.1\r\n" + host + "Content-Length: +4\r\n\r\nabcd" + next, "400"},
+		"a chunk of no size":           {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\nabcd\r\n0\r\n\r\n" + next, "400"},
+		"a chunk that is longer":       {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n" + next, "400"},
+		"a chunk without an end":       {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n" + next, "400"},
+		"an encoding that is unknown":  {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: xchunked\r\n\r\n" + next, "501"},
+		"a space before the colon":     {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding : chunked\r\nContent-Length: 4\r\n\r\nabcd" + next, "400"},
+		"a folded header":              {"GET / HTTP/1.1\r\n" + host + "X: a\r\n b\r\n bad\x00\r\n\r\n" + next, "400"},
+		"a header of 40 KB":            {"GET / HTTP/1.1\r\n" + host + "X: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", "431"},
+		"a thousand headers":           {"GET / HTTP/1.1\r\n" + host + strings.Repeat("X: "+strings.Repeat("y", 40)+"\r\n", 1000) + "\r\n", "431"},
+		"an address of 40 KB":          {"GET /" + strings.Repeat("x", 40<<10) + " HTTP/1.1\r\n" + host + "\r\n", "431"},
+		"a body that is cut off":       {"POST / HTTP/1.1\r\n" + host + "Content-Length: 10\r\n\r\nabcd", "400"},
+		"a body of two megabytes":      {"POST / HTTP/1.1\r\n" + host + "Content-Length: 2097152\r\n\r\n" + strings.Repeat("x", 2<<20), "400"},
+		"chunks of two megabytes":      {"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n200000\r\n" + strings.Repeat("x", 2<<20) + "\r\n0\r\n\r\n", "400"},
+		"a name that is cut in halves": {"GET /%zz HTTP/1.1\r\n" + host + "\r\n", "400"},
+	} {
+		got := r.talk(t, test.send)
+		if _, rest, _ := strings.Cut(got, " "); !strings.HasPrefix(rest, test.status) {
+			t.Errorf("%s: got %.120q, want status %s", name, got, test.status)
+		}
+		if strings.Contains(got, "/smuggled") {
+			t.Errorf("%s: a second request came out of it: %.200q", name, got)
+		}
+		if resp, body := r.get(t, r.url("/good"), nil); resp.StatusCode != 200 || body != "[GET /good 0]" {
+			t.Fatalf("after %s a good client got %d %s", name, resp.StatusCode, body)
+		}
+	}
+}
+
+// A length besides chunks says two things about one body. It is the chunks that
+// count, and nothing else follows on that connection (RFC 9112 §6.1).
+func TestChunksBeatLength(t *testing.T) {
+	t.Parallel()
+	r := start(t, echoing(), nil)
+	got := r.talk(t, "POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+	if strings.Contains(got, "/smuggled") || strings.Contains(got, "[POST /first") && !strings.Contains(got, "[POST /first 0]") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Requests that come one behind the other are answered one behind the other.
+func TestPipelined(t *testing.T) {
+	t.Parallel()
+	r := start(t, echoing(), nil)
+	var all strings.Builder
+	for i := range 50 {
+		_, _ = fmt.Fprintf(&all, "POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", i)
+	}
+	got := r.talk(t, all.String())
+	for i := range 50 {
+		before, after, found := strings.Cut(got, fmt.Sprintf("[POST /%d 3]", i))
+		if !found || strings.Contains(before, "[") {
+			t.Fatalf("answer %d is missing or late: %.200q", i, got)
+		}
+		got = after
+	}
+}
+
+// TestSlowClients: whoever sends or reads a byte at a time keeps a connection,
+// and that for so long only; good clients are served meanwhile, and what was
+// taken up comes back.
+func TestSlowClients(t *testing.T) {
+	t.Parallel()
+	const many = 150
+	big := strings.Repeat("x", 1<<20)
+	mux := http.NewServeMux()
+	mux.Handle("/", echoing())
+	mux.HandleFunc("/big", func(w http.ResponseWriter, _ *http.Request) {
+		for range 32 {
+			if _, err := io.WriteString(w, big); err != nil {
+				return
+			}
+		}
+	})
+	r := startTuned(t, mux, func(c *Config) { c.RequestTimeout = 300 * time.Millisecond }, func(s *Server) {
+		s.api.ReadHeaderTimeout, s.api.ReadTimeout, s.api.WriteTimeout = 400*time.Millisecond, 600*time.Millisecond, time.Second
+	})
+	before := runtime.NumGoroutine()
+	conns := make([]net.Conn, 0, many)
+	for i := range many {
+		conn := r.dial(t)
+		conns = append(conns, conn)
+		begin := []string{
+			"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ",                          // never ends its head
+			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nab", // nor its body
+			"GET /big HTTP/1.1\r\nHost: a\r\n\r\n",                           // nor reads the answer
+		}[i%3]
+		if _, err := io.WriteString(conn, begin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := make(chan struct{})
+	go func() { // each sends another byte again and again, until it is cut off
+		defer close(ended)
+		for alive := len(conns); alive > 0; time.Sleep(20 * time.Millisecond) {
+			alive = 0
+			for i, conn := range conns {
+				if i%3 == 2 {
+					continue
+				}
+				if _, err := io.WriteString(conn, "x"); err == nil {
+					alive++
+				}
+			}
+		}
+	}()
+	for range 20 {
+		if resp, body := r.get(t, r.url("/good"), nil); resp.StatusCode != 200 || body != "[GET /good 0]" {
+			t.Errorf("a good client got %d %s", resp.StatusCode, body)
+		}
+	}
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("slow clients are still served")
+	}
+	r.client.CloseIdleConnections()
+	for deadline := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before+many/10; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// TestMoreThanMaxConns: connections beyond the limit wait outside, and are
+// served as soon as there is room.
+func TestMoreThanMaxConns(t *testing.T) {
+	t.Parallel()
+	const limit, more = 20, 300
+	r := start(t, echoing(), func(c *Config) { c.MaxConns = limit })
+	conns := make([]net.Conn, limit+more)
+	for i := range conns {
+		conns[i] = r.dial(t)
+	}
+	awaitOpen(t, r, limit)
+	if _, err := io.WriteString(conns[len(conns)-1], "GET /late HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for _, conn := range conns[:len(conns)-1] {
+		_ = conn.Close()
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conns[len(conns)-1]), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "[GET /late 0]" {
+		t.Errorf("the last one got %q, %v", body, err)
+	}
+}
+
+// awaitOpen waits until the server has that many connections, and sees that it
+// takes no more.
+func awaitOpen(t *testing.T, r *running, want int) {
+	t.Helper()
+	open := func() int {
+		_, metrics := r.get(t, r.opsURL("/metrics"), nil)
+		_, rest, _ := strings.Cut(metrics, "\nlatchkey_http_connections_open ")
+		n, err := strconv.Atoi(strings.SplitN(rest, "\n", 2)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for deadline := time.Now().Add(10 * time.Second); open() < want; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are open, want %d", open(), want)
+		}
+	}
+	if n := open(); n != want {
+		t.Errorf("%d connections are open, want %d", n, want)
+	}
+}
