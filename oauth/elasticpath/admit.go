@@ -2,7 +2,6 @@ package elasticpath
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"latchkey/oauth"
@@ -11,25 +10,19 @@ import (
 
 // Bearer tells who presents a token, and makes tokens; *oauth.Provider is one.
 type Bearer interface {
-	// Bearer returns who presents an access token.
-	Bearer(ctx context.Context, token string) (*oauth.Caller, error)
+	// Authorize returns who sends a request, after its Authorization header.
+	Authorize(r *http.Request) (*oauth.Caller, error)
 	// AccountHolder returns who presents an account management authentication
 	// token.
 	AccountHolder(ctx context.Context, token string) (*oauth.AccountHolder, error)
 }
-
-var errUnauthorized = errors.New("no access token") // a challenge without an error: RFC 6750 §3.1
 
 // admit finds out who calls and whether the route is for them.
 func (a *API) admit(c *call, r route) (err error) {
 	if r.who == anybody {
 		return nil
 	}
-	token, ok := oauth.BearerToken(c.Header)
-	if !ok {
-		return &refusal{status: http.StatusUnauthorized, cause: errUnauthorized}
-	}
-	if c.caller, err = a.cfg.Bearer.Bearer(c.Context(), token); err != nil {
+	if c.caller, err = a.cfg.Bearer.Authorize(c.Request); err != nil {
 		return err
 	}
 	switch r.who {

@@ -161,7 +161,7 @@ func (a *API) refuse(c *call, r route, err error) {
 			Str("request_id", a.cfg.TraceID(c.Context())).Int("status", answer.status).Msg("request failed")
 	}
 	if answer.status == http.StatusUnauthorized {
-		c.w.Header().Set("WWW-Authenticate", oauth.Challenge(err))
+		oauth.SetChallenge(c.w.Header(), err)
 	}
 	writeRefusal(c.w, answer, numbersStatus(r.Path))
 }
@@ -216,6 +216,13 @@ type Config struct {
 	AccessTokens AccessTokens
 	Sealer       Sealer
 
+	// AdmitSignUp is asked before anybody signs up by itself, and answers a
+	// *storage.LimitError to an address that has done so too often; default:
+	// everybody may.
+	AdmitSignUp func(ctx context.Context, from netip.Addr) error
+
+	GuessCeiling float64 // of the password profiles, see otp.CheckRisk; 0: its default
+
 	TraceID  func(context.Context) string     // correlation id of a request
 	Address  func(context.Context) netip.Addr // of who sent a request
 	Recorder storage.Recorder                 // of what administrators change; default: discards
@@ -244,6 +251,9 @@ func (c *Config) complete() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.AdmitSignUp == nil {
+		c.AdmitSignUp = func(context.Context, netip.Addr) error { return nil }
 	}
 	if c.StoreID == "" {
 		c.StoreID = storage.DefaultRealmID

@@ -102,8 +102,8 @@ func (b IntegrationBody) supported() error {
 		return refuse(http.StatusUnprocessableEntity, "You have reached the integration event limit of 5")
 	}
 	for _, event := range b.Observes {
-		if event != codeRequested {
-			return refuse(http.StatusUnprocessableEntity, "observes may name "+codeRequested+" only")
+		if _, ok := typeOf(event); !ok {
+			return refuse(http.StatusUnprocessableEntity, "observes may name "+codeRequested+" and "+loginLocked+" only")
 		}
 	}
 	return nil
@@ -116,8 +116,10 @@ func (a *API) applyIntegration(b IntegrationBody, s storage.Sender) (storage.Sen
 	take(&s.Active, b.Enabled)
 	if b.Observes != nil {
 		s.Types = nil
-		if slices.Contains(b.Observes, codeRequested) {
-			s.Types = []storage.MessageType{storage.MessageOneTimePassword}
+		for _, event := range b.Observes {
+			if t, ok := typeOf(event); ok && !slices.Contains(s.Types, t) {
+				s.Types = append(s.Types, t)
+			}
 		}
 	}
 	if b.Configuration == nil {
@@ -145,8 +147,10 @@ func (a *API) integration(c *call, s storage.Sender) (Integration, error) {
 		Kind: kindWebhook, Observes: []string{}, Configuration: Configuration{URL: s.URL},
 		Links: &Links{Self: a.base + integrationPath(s.ID)}, Meta: timestamps(s.CreatedAt, s.UpdatedAt),
 	}
-	if slices.Contains(s.Types, storage.MessageOneTimePassword) {
-		shown.Observes = append(shown.Observes, codeRequested)
+	for _, o := range observed {
+		if slices.Contains(s.Types, o.kind) {
+			shown.Observes = append(shown.Observes, o.event)
+		}
 	}
 	if len(s.SharedKey.Data) == 0 || !c.caller.Has(changeSenders...) {
 		return shown, nil

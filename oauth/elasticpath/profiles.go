@@ -99,6 +99,21 @@ func (f ProfileFields) apply(r storage.PasswordProfile) (storage.PasswordProfile
 	return r, nil
 }
 
+// change returns what makes a profile what a body says, unless its codes would
+// be too easily guessed.
+func (a *API) change(body ProfileBody) func(storage.PasswordProfile) (storage.PasswordProfile, error) {
+	return func(r storage.PasswordProfile) (storage.PasswordProfile, error) {
+		r, err := body.apply(r)
+		if err != nil {
+			return r, err
+		}
+		if err := otp.CheckRisk(r, a.cfg.GuessCeiling); err != nil {
+			return r, refuse(http.StatusBadRequest, validation("code_length", "guess_ceiling")+" "+err.Error())
+		}
+		return r, nil
+	}
+}
+
 func takeSeconds(into *time.Duration, given *int) {
 	if given != nil {
 		*into = time.Duration(*given) * time.Second
@@ -166,7 +181,7 @@ func (a *API) postProfile(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	p, err := body.apply(newProfile(id, realm.ID))
+	p, err := a.change(body)(newProfile(id, realm.ID))
 	if err != nil {
 		return reply{}, err
 	}
@@ -202,7 +217,7 @@ func (a *API) putProfile(c *call) (reply, error) {
 	}
 	p, err := rewrite(c,
 		func() (storage.PasswordProfile, error) { return a.profileOf(c) },
-		func(p storage.PasswordProfile) int64 { return p.Version }, body.apply,
+		func(p storage.PasswordProfile) int64 { return p.Version }, a.change(body),
 		func(p storage.PasswordProfile) (storage.PasswordProfile, error) {
 			return a.cfg.Profiles.PutPasswordProfile(c.Context(), p)
 		})

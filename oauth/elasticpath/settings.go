@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"latchkey/oauth"
 	"latchkey/storage"
 )
 
@@ -13,7 +14,7 @@ const (
 
 	settingsRealm   = storage.DefaultRealmID // whose settings they are
 	defaultTokenTTL = 24 * time.Hour
-	maxTokenTTL     = 31 * 24 * time.Hour // as long as the keys that verify them are published
+	maxTokenTTL     = oauth.MaxAccountTokenTTL
 
 	// membershipLimit is how many accounts a member may have; Elastic Path's
 	// highest, and fixed here.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"latchkey/grants"
@@ -35,6 +36,8 @@ type SignIns interface {
 // one.
 type TokenMaker interface {
 	MintAccountToken(ctx context.Context, r oauth.AccountTokenRequest) (string, error)
+	// CallerAddress returns where the user is whom a caller signs in.
+	CallerAddress(r *http.Request, c *oauth.Caller) netip.Addr
 }
 
 // TokenBody asks for tokens. Which members it needs depends on the mechanism.
@@ -64,6 +67,8 @@ type session struct {
 	principal *storage.Principal
 	amr       []string
 	authTime  time.Time
+	sourceID  string    // where the member signed in
+	origin    string    // of the token that is renewed; empty: none is
 	issuedAt  time.Time // before anything was checked, so that what ends sessions meanwhile ends this one
 	settle    func(context.Context) error
 }
@@ -73,7 +78,7 @@ func (a *API) tokenRoutes() []route {
 		Body[TokenBody]{}, List[Token]{}, a.postTokens).toStorefronts()
 	r.Query = listParameters()[:2]
 	r.Headers = []openapi.Parameter{{Name: accountTokenHeader, About: "Token to renew, with that mechanism"}}
-	r.Refuses = []int{400, 403, 413, 415, 422}
+	r.Refuses = []int{400, 403, 413, 415, 422, 429}
 	return []route{r}
 }
 
@@ -106,8 +111,11 @@ func (a *API) postTokens(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := s.settle(c.Context()); err != nil {
-		return reply{}, err
+	// A page without tokens, though there are some, uses no code up.
+	if len(tokens) > 0 || found.Total == 0 {
+		if err := s.settle(c.Context()); err != nil {
+			return reply{}, err
+		}
 	}
 	list := List[Token]{Data: tokens, Meta: listMeta(q, found.Total), Links: c.pageLinks(q, found.Total)}
 	list.Meta.AccountMemberID = s.principal.User.UID
@@ -120,7 +128,7 @@ func (a *API) mint(ctx context.Context, realm storage.Realm, s *session, account
 	for _, m := range accounts {
 		token, err := a.cfg.Tokens.MintAccountToken(ctx, oauth.AccountTokenRequest{
 			Client: s.client, Principal: s.principal, Member: m, Realm: realm, StoreID: a.cfg.StoreID,
-			AMR: s.amr, AuthTime: s.authTime, IssuedAt: s.issuedAt, ExpiresAt: expires,
+			AMR: s.amr, AuthTime: s.authTime, SourceID: s.sourceID, Origin: s.origin, IssuedAt: s.issuedAt, ExpiresAt: expires,
 		})
 		if err != nil {
 			return nil, err
@@ -172,13 +180,15 @@ func (a *API) signInWith(c *call, name string, body TokenBody, secret *string, a
 	}
 	now := a.cfg.Now().UTC()
 	at.ProfileID, at.Username, at.Secret = p.ID, *body.Username, *secret
+	at.Source = a.cfg.Tokens.CallerAddress(c.Request, c.caller)
 	verified, err := a.cfg.SignIns.Verify(c.Context(), c.caller.Client, at)
 	if err != nil {
 		return nil, err
 	}
 	return &session{
 		client: c.caller.Client, principal: &verified.Principal, amr: []string{verified.AMR}, authTime: now, issuedAt: now,
-		settle: func(ctx context.Context) error { return a.cfg.SignIns.Settle(ctx, verified, nil) },
+		sourceID: verified.SourceID(),
+		settle:   func(ctx context.Context) error { return a.cfg.SignIns.Settle(ctx, verified, nil) },
 	}, nil
 }
 
@@ -204,7 +214,8 @@ func (a *API) renew(c *call, sent members) (*session, error) {
 	}
 	c.holder = holder
 	return &session{
-		client: holder.Client, principal: holder.Principal, amr: holder.AMR, authTime: holder.AuthTime, issuedAt: now,
+		client: holder.Client, principal: holder.Principal, amr: holder.AMR, authTime: holder.AuthTime, sourceID: holder.SourceID, issuedAt: now,
+		origin: holder.Origin,
 		settle: func(context.Context) error {
 			a.record(c, typeToken, "renewed", holder.Principal.User.UID)
 			return nil
@@ -230,6 +241,10 @@ func (a *API) signUp(c *call, realm storage.Realm, body TokenBody) (*session, er
 	}
 	if !c.caller.Client.Admits(made.User) || !c.caller.Client.Credentials.Password {
 		return nil, refuse(http.StatusForbidden, "the client may not sign such users in")
+	}
+	// A password hash is dear, and this one is for whoever asks.
+	if err := a.cfg.AdmitSignUp(c.Context(), a.cfg.Address(c.Context())); err != nil {
+		return nil, err
 	}
 	l, err := a.newLogin(c, made.User, login)
 	if err != nil {

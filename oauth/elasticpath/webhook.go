@@ -18,8 +18,38 @@ import (
 // additional data, so that no other sealed secret can pass for one.
 const SecretKeyContext = "integration.secret_key"
 
-// codeRequested is the event that integrations observe.
-const codeRequested = "one-time-password-token-request.created"
+// The events that integrations may observe. The second is ours.
+const (
+	codeRequested = "one-time-password-token-request.created"
+	loginLocked   = "user-authentication-password-profile-info.locked"
+)
+
+// observed are the events with the types of the messages that tell them.
+var observed = [...]struct {
+	event string
+	kind  storage.MessageType
+}{
+	{codeRequested, storage.MessageOneTimePassword},
+	{loginLocked, storage.MessageAccountLocked},
+}
+
+func typeOf(event string) (storage.MessageType, bool) {
+	for _, o := range observed {
+		if o.event == event {
+			return o.kind, true
+		}
+	}
+	return "", false
+}
+
+func eventOf(t storage.MessageType) (string, bool) {
+	for _, o := range observed {
+		if o.kind == t {
+			return o.event, true
+		}
+	}
+	return "", false
+}
 
 // webhookTime is how webhooks, unlike resources, write a time: in UTC, and not
 // with a Z.
@@ -48,7 +78,7 @@ type event struct {
 	StoreID       string             `json:"store_id"`
 	TriggeredBy   string             `json:"triggered_by"`
 	Integration   eventIntegration   `json:"integration"`
-	Payload       codeRequestPayload `json:"payload"`
+	Payload       any                `json:"payload"` // codeRequestPayload or lockPayload
 	Configuration eventConfiguration `json:"configuration"`
 }
 
@@ -70,6 +100,16 @@ type codeRequestPayload struct {
 	Login     eventProfileInfo `json:"user_authentication_password_profile_info"`
 }
 
+type lockPayload struct {
+	RealmID     string           `json:"authentication_realm_id"`
+	CreatedAt   string           `json:"created_at"`
+	LockedUntil *string          `json:"locked_until"` // null: the lock has ended, or nobody knows when it does
+	ProfileID   string           `json:"password_profile_id"`
+	UpdatedAt   string           `json:"updated_at"`
+	User        eventUser        `json:"user_authentication_info"`
+	Login       eventProfileInfo `json:"user_authentication_password_profile_info"`
+}
+
 type eventUser struct {
 	Email string `json:"email"`
 	ID    string `json:"id"`
@@ -88,11 +128,12 @@ type eventConfiguration struct {
 }
 
 // Encode returns the call that brings the message to the sender's endpoint. A
-// message of another type than OneTimePassword, to a user who is gone, or whose
-// name is another user's by now, fails for good, and so does one of a sender
-// whose delivery config is off; any other failure may pass.
+// message of a type that no event tells, to a user who is gone, or whose name is
+// another user's by now, fails for good, and so does one of a sender whose
+// delivery config is off; any other failure may pass.
 func (e WebhookEncoder) Encode(ctx context.Context, s storage.Sender, env deliver.Envelope) (deliver.Call, error) {
-	if env.Message.Type != storage.MessageOneTimePassword {
+	trigger, ok := eventOf(env.Message.Type)
+	if !ok {
 		return deliver.Call{}, deliver.Permanent(fmt.Errorf("integrations observe no messages of type %q", env.Message.Type))
 	}
 	endpoint, err := e.Endpoint(ctx, s)
@@ -112,7 +153,7 @@ func (e WebhookEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 	return e.call(s, endpoint, env, event{
 		ID:          uuid.NewSHA1(eventSpace, []byte(env.Message.ID)).String(),
 		StoreID:     e.StoreID,
-		TriggeredBy: codeRequested,
+		TriggeredBy: trigger,
 		Integration: eventIntegration{ID: s.ID, Type: "webhook", Name: s.Name, Description: s.Description},
 		Payload:     payload(env, p),
 		// The vendor shows the receiver its own secret.
@@ -120,8 +161,16 @@ func (e WebhookEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 	})
 }
 
-func payload(env deliver.Envelope, p storage.Principal) codeRequestPayload {
+func payload(env deliver.Envelope, p storage.Principal) any {
 	requested := env.RequestedAt.UTC().Format(webhookTime)
+	user := eventUser{Email: p.User.Email, ID: p.User.UID, Name: fullName(p.User)}
+	login := eventProfileInfo{ID: env.LoginID, ProfileID: env.ProfileID, Username: env.Username}
+	if env.Message.Type == storage.MessageAccountLocked {
+		return lockPayload{
+			RealmID: env.RealmID, ProfileID: env.ProfileID, LockedUntil: lockEnd(env.LockedUntil),
+			CreatedAt: requested, UpdatedAt: requested, User: user, Login: login,
+		}
+	}
 	purpose := purposeSignIn
 	if env.Purpose == storage.PurposeResetPassword {
 		purpose = purposeReset
@@ -129,9 +178,16 @@ func payload(env deliver.Envelope, p storage.Principal) codeRequestPayload {
 	return codeRequestPayload{
 		RealmID: env.RealmID, ProfileID: env.ProfileID, Code: env.Code, Purpose: purpose,
 		CreatedAt: requested, UpdatedAt: requested,
-		User:  eventUser{Email: p.User.Email, ID: p.User.UID, Name: fullName(p.User)},
-		Login: eventProfileInfo{ID: env.LoginID, ProfileID: env.ProfileID, Username: env.Username},
+		User: user, Login: login,
 	}
+}
+
+func lockEnd(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := t.UTC().Format(webhookTime)
+	return &text
 }
 
 // call encodes the event. The secret key in the header is all that the vendor
@@ -143,7 +199,7 @@ func (e WebhookEncoder) call(s storage.Sender, to deliver.Endpoint, env deliver.
 		return deliver.Call{}, fmt.Errorf("body of an event: %w", err)
 	}
 	header := to.Header()
-	header.Set("X-MOLTIN-INTEGRATION-TRIGGER", codeRequested)
+	header.Set("X-MOLTIN-INTEGRATION-TRIGGER", told.TriggeredBy)
 	if to.Key != "" {
 		header.Set("X-MOLTIN-SECRET-KEY", to.Key)
 	}

@@ -79,6 +79,41 @@ func TestEncodeCodeEvent(t *testing.T) {
 	}
 }
 
+// TestEncodeLockEvent is news of a lock, in the vendor's manner.
+func TestEncodeLockEvent(t *testing.T) {
+	t.Parallel()
+	for end, want := range map[time.Time]string{
+		time.Date(2031, 5, 17, 12, 2, 0, 0, time.UTC): `"2031-05-17T12:02:00.000+00:00"`, {}: "null",
+	} {
+		sender, envelope := codeEvent()
+		envelope.Message.Type, envelope.Code, envelope.Purpose, envelope.LockedUntil = storage.MessageAccountLocked, "", "", end
+		call, err := webhookEncoder().Encode(t.Context(), sender, envelope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			TriggeredBy string `json:"triggered_by"`
+			Payload     json.RawMessage
+		}
+		if err := json.Unmarshal(call.Body, &got); err != nil {
+			t.Fatal(err)
+		}
+		payload := `{"authentication_realm_id":"063623f1-9182-4c8f-bb17-91d326e06e69","created_at":"2023-09-05T14:53:01.584+00:00",` +
+			`"locked_until":` + want + `,"password_profile_id":"9a44bb7e-e377-4382-b36e-c8030aad1c2d",` +
+			`"updated_at":"2023-09-05T14:53:01.584+00:00",` +
+			`"user_authentication_info":{"email":"john.doe@banks.com","id":"usr_john","name":"John Doe"},` +
+			`"user_authentication_password_profile_info":{"id":"lgn_john","password_profile_id":"9a44bb7e-e377-4382-b36e-c8030aad1c2d",` +
+			`"username":"john.doe@banks.com"}}`
+		if diff := cmp.Diff(payload, string(got.Payload)); diff != "" {
+			t.Error(diff)
+		}
+		const event = "user-authentication-password-profile-info.locked"
+		if got.TriggeredBy != event || call.Header.Get("X-Moltin-Integration-Trigger") != event {
+			t.Errorf("triggered by %q, header %v", got.TriggeredBy, call.Header)
+		}
+	}
+}
+
 func TestEncodeCodeEventVariants(t *testing.T) {
 	t.Parallel()
 	type got struct {

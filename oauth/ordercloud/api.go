@@ -28,7 +28,8 @@ type Transactor interface {
 
 // Bearer tells who presents an access token; *oauth.Provider is one.
 type Bearer interface {
-	Bearer(ctx context.Context, token string) (*oauth.Caller, error)
+	// Authorize returns who sends a request, after its Authorization header.
+	Authorize(r *http.Request) (*oauth.Caller, error)
 }
 
 // Config is what the resources below /v1 need. All fields but RenewalOrigins,
@@ -163,10 +164,6 @@ func (a *API) handler(r route) http.HandlerFunc {
 	}
 }
 
-// errNoToken is for a request without a token, or with something else in its
-// place.
-var errNoToken = fmt.Errorf("%w: none is given", oauth.ErrInvalidToken)
-
 // plainPath refuses parameters of the path that nothing can be called, and that
 // PostgreSQL cannot even be asked for.
 func (c *call) plainPath(pattern string) error {
@@ -187,11 +184,7 @@ func (a *API) admit(c *call, r route) (err error) {
 	if r.who == anybody {
 		return nil
 	}
-	token, ok := oauth.BearerToken(c.Header)
-	if !ok {
-		return errNoToken
-	}
-	if c.caller, err = a.cfg.Bearer.Bearer(c.Context(), token); err != nil {
+	if c.caller, err = a.cfg.Bearer.Authorize(c.Request); err != nil {
 		return err
 	}
 	if !c.caller.SellerSide() {
@@ -245,10 +238,7 @@ func (a *API) refuse(c *call, err error) {
 			Str("request_id", a.cfg.TraceID(c.Context())).Int("status", answer.status).Msg("request failed")
 	}
 	if answer.status == http.StatusUnauthorized {
-		if errors.Is(err, errNoToken) {
-			err = nil // RFC 6750 §3.1: no error is told to who presented nothing
-		}
-		c.w.Header().Set("WWW-Authenticate", oauth.Challenge(err))
+		oauth.SetChallenge(c.w.Header(), err)
 	}
 	writeErrors(c.w, answer)
 }

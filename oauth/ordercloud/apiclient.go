@@ -3,11 +3,13 @@ package ordercloud
 import (
 	"cmp"
 	"encoding/json"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"latchkey/grants"
+	"latchkey/oauth"
 	"latchkey/storage"
 )
 
@@ -17,6 +19,7 @@ const (
 	defaultAnonymousTokenDuration = 7 * 24 * 60
 	maxAnonymousTokenDuration     = 31 * 24 * 60 // as long as the keys that verify them are published
 	maxTokenDuration              = 524160
+	maxResources                  = 50
 )
 
 // The values that the extra members of an API client may take.
@@ -63,6 +66,12 @@ type ApiClient struct {
 	RefreshTokenIdleDuration *int     // minutes that a refresh token may lie unused; default 0: no limit
 	SigningAlg               *string  // ES256, RS256 or EdDSA; default the server's
 	PasswordProfileID        *string  // whose logins sign in; default "default"
+
+	TokenEndpointAuthMethod *string         // "private_key_jwt": it signs assertions (RFC 7523) and has no secret; default: by secret, or public
+	JWKS                    json.RawMessage // its public keys, for private_key_jwt (RFC 7517 §5)
+	Resources               []string        // which of the server's resources its tokens may be for (RFC 8707); default all
+	DPoPBoundAccessTokens   bool            // its tokens are bound to a key, always (RFC 9449 §5.2)
+	TrustEndUserAddress     bool            // the address that it says its user has is believed, if it is confidential
 }
 
 // ApiClientAssignment admits the users of a buyer or of a supplier.
@@ -113,7 +122,42 @@ func (a ApiClient) Validate(path string) Faults {
 		c.oneOf("SigningAlg", *a.SigningAlg, signingAlgs()...)
 	}
 	c.reference("PasswordProfileID", a.PasswordProfileID)
+	a.validateAuthentication(&c)
 	return c.faults
+}
+
+// validateAuthentication checks how the client authenticates itself and what its
+// tokens are for.
+func (a ApiClient) validateAuthentication(c *check) {
+	switch asserts := a.asserts(); {
+	case a.TokenEndpointAuthMethod != nil && !asserts:
+		c.oneOf("TokenEndpointAuthMethod", *a.TokenEndpointAuthMethod, storage.AuthMethodPrivateKeyJWT)
+	case asserts && len(a.JWKS) == 0:
+		c.fail("JWKS", "is required with TokenEndpointAuthMethod %s", storage.AuthMethodPrivateKeyJWT)
+	case asserts && a.ClientSecret != nil:
+		c.fail("ClientSecret", "is of no use to a client that authenticates by %s", storage.AuthMethodPrivateKeyJWT)
+	case !asserts && len(a.JWKS) > 0:
+		c.fail("JWKS", "needs TokenEndpointAuthMethod %s", storage.AuthMethodPrivateKeyJWT)
+	}
+	if len(a.JWKS) > 0 {
+		if err := oauth.CheckClientKeys(a.JWKS); err != nil {
+			c.fail("JWKS", "%s", err.Error())
+		}
+	}
+	if len(a.Resources) > maxResources {
+		c.fail("Resources", "more than %d", maxResources)
+	}
+	for i, resource := range a.Resources {
+		u, err := url.Parse(resource)
+		if err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "" || strings.ContainsAny(resource, "# ") || len(resource) > maxText {
+			c.fail(Index("Resources", i), "must be an absolute URI without a fragment (RFC 8707)")
+		}
+	}
+}
+
+// asserts tells whether the client authenticates itself by assertions.
+func (a ApiClient) asserts() bool {
+	return orDefault(a.TokenEndpointAuthMethod, "") == storage.AuthMethodPrivateKeyJWT
 }
 
 func signingAlgs() []string { return []string{"ES256", "RS256", "EdDSA"} }
@@ -167,6 +211,14 @@ func (a ApiClient) extrasToRecord(r *storage.Client) {
 	}
 	rotates := orDefault(a.RefreshTokenRotation, a.GrantTypes != nil || a.AllowedCredentials != nil)
 	r.ReuseRefreshTokens = !rotates
+	r.JWKS = a.JWKS
+	r.Resources = set(a.Resources)
+	r.DPoPBound, r.TrustAddress = a.DPoPBoundAccessTokens, a.TrustEndUserAddress
+	if a.asserts() {
+		r.AuthMethod, r.Public = storage.AuthMethodPrivateKeyJWT, false
+	} else if r.AuthMethod == storage.AuthMethodPrivateKeyJWT {
+		r.AuthMethod = ""
+	}
 }
 
 // ApiClientFromRecord returns the client as the wire shows it. It says every
@@ -190,6 +242,13 @@ func ApiClientFromRecord(r storage.Client) ApiClient {
 		AllowedCredentials:       credentials(r.Credentials),
 		SigningAlg:               optional(r.SigningAlg),
 		PasswordProfileID:        optional(r.ProfileID),
+		JWKS:                     present(r.JWKS),
+		Resources:                listed(set(r.Resources)),
+		DPoPBoundAccessTokens:    r.DPoPBound,
+		TrustEndUserAddress:      r.TrustAddress,
+	}
+	if r.AuthMethod == storage.AuthMethodPrivateKeyJWT {
+		a.TokenEndpointAuthMethod = &r.AuthMethod
 	}
 	rotates := !r.ReuseRefreshTokens
 	a.RefreshTokenRotation = &rotates

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"latchkey/keys"
+	"latchkey/oauth"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -212,6 +213,9 @@ func openedTo(before, after storage.Client) []string {
 // whoever sets the secrets of a client, or whom it acts as, can be that client.
 func (a *API) mayActAs(c *call, client storage.Client) error {
 	roles := slices.Clone(client.Roles)
+	if len(client.GrantTypes) == 0 && len(client.Resources) > 0 { // a resource server: it is told of tokens
+		roles = append(roles, oauth.RoleIntrospect)
+	}
 	if client.DefaultContextUser != "" {
 		user, err := a.contextUser(c, client)
 		if err != nil {

@@ -30,7 +30,8 @@ func TestApiClients(t *testing.T) {
 		`"OrderCheckoutIntegrationEventID":null,"OrderCheckoutIntegrationEventName":null,"OrderReturnIntegrationEventID":null,` +
 		`"OrderReturnIntegrationEventName":null,"AddToCartIntegrationEventID":null,"AddToCartIntegrationEventName":null,` +
 		`"GrantTypes":["client_credentials","password","refresh_token"],"AllowedCredentials":["otp","password"],` +
-		`"RefreshTokenRotation":false,"RefreshTokenIdleDuration":0,"SigningAlg":null,"PasswordProfileID":"default"}`
+		`"RefreshTokenRotation":false,"RefreshTokenIdleDuration":0,"SigningAlg":null,"PasswordProfileID":"default",` +
+		`"TokenEndpointAuthMethod":null,"JWKS":null,"Resources":[],"DPoPBoundAccessTokens":false,"TrustEndUserAddress":false}`
 	if diff := cmp.Diff(want, created.body); diff != "" || created.header.Get("ETag") != `"1"` {
 		t.Error(diff)
 	}

@@ -63,12 +63,7 @@ func (c *call) revise(change func(*call) error) error {
 // mayGrant refuses a caller who would give somebody a role that the caller does
 // not have, or get at one that way.
 func (c *call) mayGrant(roles []string) error {
-	var beyond []string
-	for _, role := range roles {
-		if !c.caller.Has(role) {
-			beyond = append(beyond, role)
-		}
-	}
+	beyond := c.caller.Beyond(roles)
 	if beyond == nil {
 		return nil
 	}

@@ -1,12 +1,11 @@
 package ordercloud
 
 import (
-	"encoding/base64"
-	"fmt"
 	"io"
 	"time"
 
 	"latchkey/grants"
+	"latchkey/oauth"
 	"latchkey/storage"
 )
 
@@ -17,23 +16,12 @@ const MaxClientSecrets = 10
 // ClientSecret says, whoever writes it.
 const InlineSecretName = "ClientSecret"
 
-// secretBytes make a secret so random that a fast keyed digest is enough to
-// keep it.
-const secretBytes = 32
-
 // GenerateClientSecret makes a secret of 256 random bits and what is kept of
 // it. The zero value of expires is never. It fails only if random does.
 func GenerateClientSecret(
 	d grants.Digester, random io.Reader, clientID, name string, expires, now time.Time,
 ) (value string, kept storage.ClientSecret, err error) {
-	b := make([]byte, secretBytes)
-	if _, err := io.ReadFull(random, b); err != nil {
-		return "", storage.ClientSecret{}, fmt.Errorf("new client secret: %w", err)
-	}
-	value = base64.RawURLEncoding.EncodeToString(b)
-	kept, err = keptSecret(d, random, clientID, value, now)
-	kept.Name, kept.ExpiresAt = name, expires
-	return value, kept, err
+	return oauth.GenerateClientSecret(d, random, clientID, name, expires, now)
 }
 
 // InlineClientSecret returns what becomes of a client's member ClientSecret:

@@ -176,7 +176,9 @@ func (a *API) serveRenewal(c *call) (reply, error) {
 		err = checkRenewal(w)
 	}
 	if err == nil {
-		err = a.cfg.Passwords.Renew(c.Context(), &client, w.Username, c.PathValue("code"), w.Password)
+		err = a.cfg.Passwords.Renew(c.Context(), &client, grants.Renewal{
+			Username: w.Username, Code: c.PathValue("code"), Password: w.Password, Source: a.cfg.Address(c.Context()),
+		})
 	}
 	return reply{status: http.StatusNoContent}, passwordRefusal(err)
 }

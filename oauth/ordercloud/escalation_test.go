@@ -46,6 +46,21 @@ func TestClientsBeyondTheCallerCannotBeDeleted(t *testing.T) {
 	w.expect(204, "root", "DELETE", "/v1/apiclients/boss", "")
 }
 
+// A client without grants but with resources is told of the tokens for those,
+// whoever they are of.
+func TestResourceServersAreForWhoeverMayIntrospect(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.clientToken("registrar", "back-office", "ApiClientAdmin")
+	w.clientToken("inspector", "back-office", "ApiClientAdmin", "TokenIntrospection")
+	const body = `{"ID":"api","AppName":"A","GrantTypes":[],"Resources":["https://api.example"]}`
+	w.refuses(403, "Auth.InsufficientRoles", "registrar", "POST", "/v1/apiclients", body)
+	w.expect(201, "registrar", "POST", "/v1/apiclients", strings.Replace(body, "[]", `["client_credentials"]`, 1))
+	w.refuses(403, "Auth.InsufficientRoles", "registrar", "PATCH", "/v1/apiclients/api", `{"GrantTypes":[]}`)
+	w.expect(200, "inspector", "PATCH", "/v1/apiclients/api", `{"GrantTypes":[]}`)
+	w.refuses(403, "Auth.InsufficientRoles", "registrar", "PATCH", "/v1/apiclients/api", `{"AppName":"B"}`)
+}
+
 // A client that the command line made says no duration for anonymous tokens.
 // Somebody in a hurry must be able to switch it off.
 func TestEveryClientCanBePatched(t *testing.T) {

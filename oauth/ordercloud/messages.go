@@ -52,7 +52,7 @@ type message struct {
 	CCList        []string // always null: there are no listeners
 	MessageType   storage.MessageType
 	ConfigData    json.RawMessage
-	EventBody     any // oneTimePassword, passwordRenewal or forgottenUsername
+	EventBody     any // oneTimePassword, passwordRenewal, forgottenUsername or accountLocked
 }
 
 type oneTimePassword struct {
@@ -69,6 +69,20 @@ type passwordRenewal struct {
 }
 
 type forgottenUsername struct{ Username string }
+
+// accountLocked is ours: OrderCloud tells nobody.
+type accountLocked struct {
+	Username    string
+	LockedUntil *time.Time // null: the lock has ended, or nobody knows when it does
+}
+
+func lockEnd(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
+}
 
 // Encode returns the call that brings the message to the sender's endpoint,
 // signed with the shared key, with the signing secrets or with both. A message
@@ -130,6 +144,8 @@ func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env del
 		return oneTimePassword{Username: env.Username, ClientID: env.ClientID, OneTimePassword: env.Code}, nil
 	case storage.MessageForgottenUsername:
 		return forgottenUsername{Username: env.Username}, nil
+	case storage.MessageAccountLocked:
+		return accountLocked{Username: env.Username, LockedUntil: lockEnd(env.LockedUntil)}, nil
 	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
 		_, token, err := e.recipient(ctx, s, env, oauth.RecipientRequest{OnlyRoles: []string{rolePasswordReset}})
 		return passwordRenewal{

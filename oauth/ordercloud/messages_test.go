@@ -171,10 +171,12 @@ func TestEncodeMessageTypes(t *testing.T) {
 		{storage.MessageForgottenPassword, "shop", "forgottenpassword", "with MeAdmin", renewal + `token of Jane of default at shop with only PasswordReset"}`},
 		{storage.MessageForgottenUsername, "shop", "forgottenusername", "with MeAdmin", `{"Username":"Jane"}`},
 		{storage.MessageNewUserInvitation, "", "newuserinvitation", "", renewal + `"}`},
+		{storage.MessageAccountLocked, "", "accountlocked", "", `{"Username":"Jane","LockedUntil":"2031-05-17T12:02:00Z"}`},
 	}
 	for _, test := range tests {
 		sender, envelope := testEnvelope()
 		envelope.Message.Type, envelope.ClientID, envelope.URL = test.kind, test.clientID, "https://shop.example/renew"
+		envelope.LockedUntil = time.Date(2031, 5, 17, 12, 2, 0, 5, time.UTC)
 		call, err := testEncoder().Encode(t.Context(), sender, envelope)
 		if err != nil {
 			t.Fatal(err)

@@ -17,8 +17,9 @@ const (
 
 const maxSigningSecrets = 2 // the new and the old one while they are exchanged
 
-// messageTypes are those of OrderCloud. Only OneTimePassword, ForgottenPassword,
-// ForgottenUsername and NewUserInvitation are ever sent.
+// messageTypes are those of OrderCloud, and AccountLocked, which is ours. Only
+// that, OneTimePassword, ForgottenPassword, ForgottenUsername and
+// NewUserInvitation are ever sent.
 const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPassword ForgottenUsername" +
 	" OrderSubmittedForYourApproval OrderSubmittedForApproval OrderApproved" +
 	" OrderSubmittedForYourApprovalHasBeenApproved OrderSubmittedForYourApprovalHasBeenDeclined" +
@@ -26,7 +27,8 @@ const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPass
 	" OrderReturnSubmittedForApproval OrderReturnApproved" +
 	" OrderReturnSubmittedForYourApprovalHasBeenApproved OrderReturnSubmittedForYourApprovalHasBeenDeclined" +
 	" OrderReturnCompleted SubscriptionReminder ProductCollectionInvitationAccepted" +
-	" ProductCollectionInvitationDeclined OneTimePassword"
+	" ProductCollectionInvitationDeclined OneTimePassword" +
+	" AccountLocked"
 
 // MessageSender is OrderCloud's message sender. Where its calls go and how they
 // are signed is said by URL and SharedKey or, where DeliveryConfigID is given,

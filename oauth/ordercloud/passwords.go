@@ -22,7 +22,7 @@ type Passwords interface {
 	// Change sets the password of a signed-in user.
 	Change(ctx context.Context, p *storage.Principal, password string) error
 	// Renew sets a forgotten password by a verification code.
-	Renew(ctx context.Context, c *storage.Client, username, code, password string) error
+	Renew(ctx context.Context, c *storage.Client, r grants.Renewal) error
 }
 
 // Codes takes requests for codes and messages; *otp.Service is one.

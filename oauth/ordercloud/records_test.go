@@ -65,29 +65,34 @@ func TestAuditEvents(t *testing.T) {
 	w := newTown(t)
 	at := w.now()
 	w.must(w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{
-		{ID: "aud_1", Time: at, Action: "sign_in", Outcome: "success", ClientID: "shop", UserUID: "usr_1", Username: "ann", Factor: "otp", TraceID: "t1", Source: "192.0.2.1"},
-		{ID: "aud_2", Time: at.Add(time.Hour), Action: "sign_in", Outcome: "wrong_credentials", ClientID: "shop", Username: "bob"},
-		{ID: "aud_3", Time: at.Add(2 * time.Hour), Action: "message.delivered", Outcome: "success", Object: "Message/m", Took: 1500 * time.Millisecond},
+		{Time: at, Action: "sign_in", Outcome: "success", ClientID: "shop", UserUID: "usr_1", Username: "ann", Factor: "otp", TraceID: "t1", Source: "192.0.2.1"},
+		{Time: at.Add(time.Hour), Action: "sign_in", Outcome: "wrong_credentials", ClientID: "shop", Username: "bob"},
+		{Time: at.Add(2 * time.Hour), Action: "message.delivered", Outcome: "success", Object: "Message/m", Took: 1500 * time.Millisecond},
 	}))
 	w.clientToken("auditor", "back-office", "AuditReader")
 	const path = "/v1/auditevents"
+	ids := w.expect(200, "auditor", "GET", path+"?sortBy=ID", "").ids(t)
+	if len(ids) != 3 {
+		t.Fatalf("events %v", ids)
+	}
+	first, second, third := ids[0], ids[1], ids[2]
 	for query, want := range map[string][]string{
-		"": {"aud_3", "aud_2", "aud_1"}, "?sortBy=Time": {"aud_1", "aud_2", "aud_3"}, "?Action=sign_in": {"aud_2", "aud_1"},
-		"?Outcome=!success": {"aud_2"}, "?ClientID=SHOP&Username=ann": {"aud_1"}, "?UserID=usr_1": {"aud_1"}, "?TraceID=t1": {"aud_1"},
-		"?Time=%3E%3D2026-03-01T13:00:00Z&Time=%3C2026-03-01T14:00:00Z": {"aud_2"}, "?Object=Message/*": {"aud_3"}, "?search=deliv": {"aud_3"},
-		"?pageSize=1&page=2": {"aud_2"},
+		"": {third, second, first}, "?sortBy=Time": {first, second, third}, "?Action=sign_in": {second, first},
+		"?Outcome=!success": {second}, "?ClientID=SHOP&Username=ann": {first}, "?UserID=usr_1": {first}, "?TraceID=t1": {first},
+		"?Time=%3E%3D2026-03-01T13:00:00Z&Time=%3C2026-03-01T14:00:00Z": {second}, "?Object=Message/*": {third}, "?search=deliv": {third},
+		"?pageSize=1&page=2": {second},
 	} {
 		if diff := cmp.Diff(want, w.expect(200, "auditor", "GET", path+query, "").ids(t)); diff != "" {
 			t.Errorf("%s: %s", query, diff)
 		}
 	}
-	want := `{"ID":"aud_3","Time":"2026-03-01T14:00:00Z","Action":"message.delivered","Outcome":"success","ClientID":null,"UserID":null,` +
+	want := `{"ID":"` + third + `","Time":"2026-03-01T14:00:00Z","Action":"message.delivered","Outcome":"success","ClientID":null,"UserID":null,` +
 		`"Username":null,"Factor":null,"Object":"Message/m","TraceID":null,"Source":null,"Took":1500}`
-	if got := w.expect(200, "auditor", "GET", path+"/aud_3", ""); got.body != want || got.header.Get("ETag") != "" {
+	if got := w.expect(200, "auditor", "GET", path+"/"+third, ""); got.body != want || got.header.Get("ETag") != "" {
 		t.Errorf("got %s", got.body)
 	}
 	w.refuses(404, "NotFound", "auditor", "GET", path+"/aud_4", "")
-	w.refuses(404, "NotFound", "root", "DELETE", path+"/aud_3", "")
+	w.refuses(404, "NotFound", "root", "DELETE", path+"/"+third, "")
 	w.refuses(403, "Auth.InsufficientRoles", "auditor", "GET", "/v1/apiclients", "")
 	w.clientToken("other", "back-office", "ApiClientAdmin")
 	w.refuses(403, "Auth.InsufficientRoles", "other", "GET", path, "")

@@ -1,6 +1,7 @@
 package ordercloud
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -29,7 +30,8 @@ func (a *API) securityProfileRoutes() []route {
 			if err := w.Validate("").Err(); err != nil {
 				return err
 			}
-			return c.mayGrant(slices.DeleteFunc(w.ToRecord(base).Roles, func(role string) bool { return slices.Contains(base.Roles, role) }))
+			// Those that it takes away as well: else it could disarm whoever is above it.
+			return c.mayGrant(set(base.Roles, w.ToRecord(base).Roles))
 		},
 		merge: func(_ *call, w SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
 			return w.ToRecord(r), nil
@@ -38,7 +40,11 @@ func (a *API) securityProfileRoutes() []route {
 			return store.PutSecurityProfile(c.Context(), r)
 		},
 		remove: func(c *call, r storage.SecurityProfile, version int64) error {
-			return store.DeleteSecurityProfile(c.Context(), r.ID, version)
+			if err := c.mayGrant(r.Roles); err != nil {
+				return err
+			}
+			// The one whose roles were looked at, and no later one.
+			return store.DeleteSecurityProfile(c.Context(), r.ID, cmp.Or(version, r.Version))
 		},
 		show:  func(_ *call, r storage.SecurityProfile) SecurityProfile { return SecurityProfileFromRecord(r) },
 		id:    func(w *SecurityProfile) *string { return &w.ID },
@@ -113,14 +119,11 @@ func (a *API) assignProfile(c *call) (reply, error) {
 		return reply{}, err
 	}
 	err := c.inTx(func(c *call) error {
-		profile, err := a.cfg.Stores.Profiles.SecurityProfile(c.Context(), w.SecurityProfileID)
+		profile, err := a.grantable(c, w.SecurityProfileID)
 		if errors.Is(err, storage.ErrNotFound) {
 			return notFound("SecurityProfile", w.SecurityProfileID)
 		}
 		if err != nil {
-			return err
-		}
-		if err := c.mayGrant(profile.Roles); err != nil {
 			return err
 		}
 		party, err := a.holder(c, w)
@@ -136,17 +139,32 @@ func (a *API) assignProfile(c *call) (reply, error) {
 	return reply{status: http.StatusNoContent}, nil
 }
 
+// grantable returns a security profile that the caller may give and take: one
+// whose roles it has itself.
+func (a *API) grantable(c *call, id string) (storage.SecurityProfile, error) {
+	profile, err := a.cfg.Stores.Profiles.SecurityProfile(c.Context(), id)
+	if err == nil {
+		err = c.mayGrant(profile.Roles)
+	}
+	return profile, err
+}
+
 func (a *API) unassignProfile(c *call) (reply, error) {
 	w := SecurityProfileAssignment{SecurityProfileID: c.PathValue("securityProfileID")}
 	w.BuyerID, w.SupplierID, w.UserID, w.UserGroupID = c.queryParty()
 	if err := w.Validate("").Err(); err != nil {
 		return reply{}, err
 	}
-	party, err := a.holder(c, w)
-	if err != nil {
-		return reply{}, err
-	}
-	err = a.cfg.Stores.Assignments.UnassignSecurityProfile(c.Context(), w.SecurityProfileID, party)
+	err := c.inTx(func(c *call) error {
+		party, err := a.holder(c, w)
+		if err != nil {
+			return err
+		}
+		if _, err := a.grantable(c, w.SecurityProfileID); err != nil {
+			return err
+		}
+		return a.cfg.Stores.Assignments.UnassignSecurityProfile(c.Context(), w.SecurityProfileID, party)
+	})
 	if errors.Is(err, storage.ErrNotFound) {
 		return reply{}, notFound("SecurityProfileAssignment", w.SecurityProfileID)
 	}

@@ -65,6 +65,7 @@ func newTown(t *testing.T, change ...func(*Config)) *town {
 		Now: w.now, Rand: rand.Reader,
 	})
 	w.must(err)
+	w.store.ChainAuditEvents(peppers)
 	w.codes = otp.NewCodes(peppers)
 	w.hasher, err = grants.NewHasher(grants.HasherConfig{})
 	w.must(err)
@@ -133,13 +134,17 @@ func (w *town) recorded() []string {
 	return all
 }
 
-// Bearer implements Bearer for the tokens that the tests made.
-func (w *town) Bearer(ctx context.Context, token string) (*oauth.Caller, error) {
+// Authorize implements Bearer for the tokens that the tests made.
+func (w *town) Authorize(r *http.Request) (*oauth.Caller, error) {
+	token, ok := oauth.BearerToken(r.Header)
+	if !ok {
+		return nil, oauth.ErrNoToken
+	}
 	find, ok := w.bearers[token]
 	if !ok {
 		return nil, oauth.ErrInvalidToken
 	}
-	return find(ctx)
+	return find(r.Context())
 }
 
 // client makes an OAuth client for everybody's users.

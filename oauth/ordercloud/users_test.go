@@ -208,7 +208,7 @@ func TestUnlockAndRevoke(t *testing.T) {
 		w.must(err)
 		next := p.Lockout
 		next.Failures, next.LastFailureAt, next.LockedUntil = 10, w.now(), w.now().Add(time.Hour)
-		w.must(w.store.RecordFailure(w.ctx, p, next))
+		w.must(w.store.RecordFailure(w.ctx, p, next, nil))
 		if got := w.expect(200, "root", "GET", path, "").get(t, "FailedLoginAttempts"); got != json.Number("10") {
 			t.Errorf("failures shown as %v", got)
 		}
@@ -226,6 +226,7 @@ func TestUnlockAndRevoke(t *testing.T) {
 			t.Errorf("body %s", a.body)
 		}
 		w.refuses(401, "Auth.TokenRevoked", name, "GET", "/v1/me", "")
+		w.advance(time.Second)
 		w.userToken(name, "shop", name)
 		w.expect(200, "root", "PATCH", path, `{"Active":false}`)
 		w.refuses(401, "InvalidToken", name, "GET", "/v1/me", "")

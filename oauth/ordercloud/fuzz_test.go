@@ -1,0 +1,59 @@
+package ordercloud
+
+import (
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+// FuzzListQuery takes the parameters of lists: a query that comes of them names
+// no field that the list has not, and asks for a page that there can be.
+func FuzzListQuery(f *testing.F) {
+	for _, seed := range []string{
+		"", "page=2&pageSize=100&sortBy=!Name,ID", "search=a*b&searchOn=Name", "Name=a|b*&Age=>3", "Name=!*", "Active=true|false",
+		"sortBy=", "page=0", "pageSize=1e9", "Name=%00", "Name=%ff", "xp.a=1", "At=<2030-01-02T03:04:05Z", "page=9223372036854775807", "Age=!!1", "a=%",
+	} {
+		f.Add(seed)
+	}
+	list := text("ID", "Name").with("Age", "Years", minutesField).with("Active", "Active", otherField).with("At", "CreatedAt", timeField)
+	records := []string{"ID", "Name", "Years", "Active", "CreatedAt"}
+	f.Fuzz(func(t *testing.T, query string) {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		q, page, err := queryOf(values, list, []string{"ID", "Name"})
+		if err != nil {
+			if answer, known := answerTo(err, time.Now()); !known || answer.status < 400 || answer.status > 499 {
+				t.Errorf("%q: %v", query, err)
+			}
+			return
+		}
+		if page < 1 || page > maxPage || q.Limit < 1 || q.Limit > maxPageSize || q.Offset != (page-1)*q.Limit {
+			t.Errorf("%q: page %d, from %d, %d of them", query, page, q.Offset, q.Limit)
+		}
+		for _, o := range q.Sort {
+			if !slices.Contains(records, o.Field) {
+				t.Errorf("%q: sorted by %q", query, o.Field)
+			}
+		}
+		checkConditions(t, query, q.Where, records)
+	})
+}
+
+func checkConditions(t *testing.T, query string, where []storage.Condition, records []string) {
+	t.Helper()
+	for _, c := range where {
+		if len(c.Fields) == 0 || len(c.Tests) == 0 {
+			t.Errorf("%q: condition %+v", query, c)
+		}
+		for _, name := range c.Fields {
+			if !slices.Contains(records, name) {
+				t.Errorf("%q: filters by %q", query, name)
+			}
+		}
+	}
+}
