@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"latchkey/grants"
@@ -25,26 +26,39 @@ type accessClaims struct {
 
 	// Narrowed says that the token carries less than its user could have had.
 	Narrowed bool `json:"narrowed,omitempty"`
+	// Elevated are the roles that the user did not have: a message gave them. They
+	// are not lost with what the user loses.
+	Elevated []string `json:"elevated,omitempty"`
 }
 
 func (c *accessClaims) ref() storage.TokenRef {
 	return storage.TokenRef{
 		JTI: c.ID, FamilyID: c.SessionID, UserUID: c.UserID, LoginID: c.LoginID, AccountUID: c.AccountUID,
+		SourceID: c.SourceID,
 	}
 }
 
 // Mint implements grants.AccessTokens: it signs the token and does nothing
 // else.
 func (p *Provider) Mint(ctx context.Context, t grants.AccessToken) (string, error) {
-	common, err := p.newClaims(p.cfg.Audience, issuance{
+	return p.mint(ctx, t, nil)
+}
+
+// mint is Mint with those of the token's roles that its user does not have.
+func (p *Provider) mint(ctx context.Context, t grants.AccessToken, elevated []string) (string, error) {
+	aud, err := p.audienceOf(t.Client, t.Resources)
+	if err != nil {
+		return "", err
+	}
+	common, err := p.newClaims(aud, issuance{
 		client: t.Client, principal: t.Principal, member: t.Member,
-		amr: t.AMR, authTime: t.AuthTime, issuedAt: t.IssuedAt, expiresAt: t.ExpiresAt,
+		amr: t.AMR, authTime: t.AuthTime, sourceID: t.SourceID, issuedAt: t.IssuedAt, expiresAt: t.ExpiresAt,
 	})
 	if err != nil {
 		return "", err
 	}
-	common.Scope = strings.Join(t.Scope, " ")
-	claims := accessClaims{tokenClaims: common, SessionID: t.FamilyID, Client: t.Client.ID, Role: t.Scope, Narrowed: t.Narrowed}
+	common.Scope, common.Confirmation = strings.Join(t.Scope, " "), confirm(t.JKT)
+	claims := accessClaims{tokenClaims: common, SessionID: t.FamilyID, Client: t.Client.ID, Role: t.Scope, Narrowed: t.Narrowed, Elevated: elevated}
 	if u := t.Principal; u != nil {
 		claims.UserID, claims.Username, claims.UserType = u.User.UID, u.Login.Username, string(u.User.Kind)
 	}
@@ -55,11 +69,25 @@ func (p *Provider) Mint(ctx context.Context, t grants.AccessToken) (string, erro
 	return token, nil
 }
 
-// parse returns the claims of one of our unexpired access tokens.
+// parse returns the claims of one of our unexpired access tokens, whatever
+// resources it is for.
 func (p *Provider) parse(token string) (*accessClaims, bool) {
 	claims := new(accessClaims)
-	err := p.parseFor(token, keys.TypeAccessToken, p.cfg.Audience, claims, &claims.tokenClaims)
+	err := p.parseFor(token, keys.TypeAccessToken, p.resources, claims, &claims.tokenClaims)
 	return claims, err == nil
+}
+
+// parseOwn returns the claims of one that is for our own endpoints, at least among
+// others.
+func (p *Provider) parseOwn(token string) (*accessClaims, error) {
+	claims, ok := p.parse(token)
+	if !ok {
+		return nil, ErrInvalidToken
+	}
+	if !slices.Contains(claims.Audience, p.cfg.Audience) {
+		return nil, fmt.Errorf("%w: it is for other resources", ErrInvalidToken)
+	}
+	return claims, nil
 }
 
 // sign signs the claims. A client may be heard of before the first key of its

@@ -1,12 +1,17 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"latchkey/storage"
 )
+
+// MaxAccountTokenTTL is the longest life of an account management
+// authentication token: as long as the keys that verify them are published.
+const MaxAccountTokenTTL = 31 * 24 * time.Hour
 
 // accountClaims are the claims of an account management authentication token
 // (Elastic Path). Its scope is the account's id.
@@ -16,10 +21,18 @@ type accountClaims struct {
 	StoreID        string                 `json:"store_id"`
 	SelfManagement storage.SelfManagement `json:"account_member_self_management"`
 	Ancestors      string                 `json:"ancestors"` // of the account: none
+
+	// Origin is the id of the token that a sign-in gave and this one was renewed
+	// from, at any remove. Revocations go by it, so that one reaches all that
+	// was made of a token.
+	Origin string `json:"origin,omitempty"`
 }
 
+// lineage is what the token is revoked by.
+func (c *accountClaims) lineage() string { return cmp.Or(c.Origin, c.ID) }
+
 func (c *accountClaims) ref() storage.TokenRef {
-	return storage.TokenRef{JTI: c.ID, UserUID: c.Subject, LoginID: c.LoginID, AccountUID: c.AccountUID}
+	return storage.TokenRef{JTI: c.lineage(), UserUID: c.Subject, LoginID: c.LoginID, AccountUID: c.AccountUID, SourceID: c.SourceID}
 }
 
 // AccountTokenRequest is what an account management authentication token is to
@@ -30,8 +43,10 @@ type AccountTokenRequest struct {
 	Member    storage.Member
 	Realm     storage.Realm
 	StoreID   string
+	Origin    string    // AccountHolder.Origin of the token that it renews; empty: a sign-in gives it
 	AMR       []string  // RFC 8176
 	AuthTime  time.Time // of the sign-in
+	SourceID  string    // where it came from; may be empty
 	IssuedAt  time.Time // UTC, not rounded
 	ExpiresAt time.Time // whole seconds, UTC
 }
@@ -44,6 +59,8 @@ type AccountHolder struct {
 	RealmID   string
 	AMR       []string
 	TokenID   string
+	SourceID  string // where the sign-in came from; may be empty
+	Origin    string // id of the first token that it was renewed from; its own if a sign-in gave it
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	AuthTime  time.Time
@@ -53,9 +70,9 @@ type AccountHolder struct {
 // nothing else. No access token is ever taken in its place, nor it in the place
 // of one: they differ in typ and audience.
 func (p *Provider) MintAccountToken(ctx context.Context, r AccountTokenRequest) (string, error) {
-	common, err := p.newClaims(p.accountAudience(), issuance{
+	common, err := p.newClaims(audience{p.accountAudience()}, issuance{
 		client: r.Client, principal: r.Principal, member: &r.Member,
-		amr: r.AMR, authTime: r.AuthTime, issuedAt: r.IssuedAt, expiresAt: r.ExpiresAt,
+		amr: r.AMR, authTime: r.AuthTime, sourceID: r.SourceID, issuedAt: r.IssuedAt, expiresAt: r.ExpiresAt,
 	})
 	if err != nil {
 		return "", err
@@ -63,6 +80,7 @@ func (p *Provider) MintAccountToken(ctx context.Context, r AccountTokenRequest) 
 	common.Scope = r.Member.Account.ID
 	token, err := p.sign(ctx, p.signingAlg(r.Client), typeAccountToken, &accountClaims{
 		tokenClaims: common, RealmID: r.Realm.ID, StoreID: r.StoreID, SelfManagement: r.Realm.SelfManagement,
+		Origin: r.Origin,
 	})
 	if err != nil {
 		return "", fmt.Errorf("sign account token: %w", err)
@@ -75,7 +93,7 @@ func (p *Provider) MintAccountToken(ctx context.Context, r AccountTokenRequest) 
 // ErrInvalidToken, ErrTokenRevoked, and those of the stores.
 func (p *Provider) AccountHolder(ctx context.Context, token string) (*AccountHolder, error) {
 	claims := new(accountClaims)
-	if err := p.parseFor(token, typeAccountToken, p.accountAudience(), claims, &claims.tokenClaims); err != nil {
+	if err := p.parseFor(token, typeAccountToken, []string{p.accountAudience()}, claims, &claims.tokenClaims); err != nil {
 		return nil, err
 	}
 	ref := claims.ref()
@@ -88,7 +106,7 @@ func (p *Provider) AccountHolder(ctx context.Context, token string) (*AccountHol
 	}
 	return &AccountHolder{
 		Client: h.client, Principal: h.principal, Member: h.member, RealmID: claims.RealmID,
-		AMR: claims.AMR, TokenID: claims.ID,
+		AMR: claims.AMR, SourceID: claims.SourceID, TokenID: claims.ID, Origin: claims.lineage(),
 		IssuedAt: claims.issued(), ExpiresAt: claims.expires(), AuthTime: claims.authenticated(),
 	}, nil
 }

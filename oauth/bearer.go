@@ -1,12 +1,9 @@
 package oauth
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"latchkey/storage"
@@ -68,62 +65,4 @@ func (c *Caller) SellerSide() bool {
 		return c.Principal.User.Kind == storage.Admin
 	}
 	return len(c.Roles) > 0
-}
-
-// Bearer returns who presents an access token, in one statement. The token must
-// be an unexpired access token of ours for our audience, not revoked, itself or
-// with its family, and not older than what ends its user's tokens; its client
-// must be active, its user pass the gate and, if it is scoped to an account,
-// still be a member of that.
-//
-// Errors: ErrInvalidToken, ErrTokenRevoked, and those of the stores.
-func (p *Provider) Bearer(ctx context.Context, token string) (*Caller, error) {
-	claims, ok := p.parse(token)
-	if !ok {
-		return nil, ErrInvalidToken
-	}
-	holder, err := p.holder(ctx, claims.ref(), &claims.tokenClaims)
-	if err != nil {
-		return nil, err
-	}
-	return &Caller{
-		Client: holder.client, Principal: holder.principal, Member: holder.member,
-		Roles: claims.Role, AMR: claims.AMR,
-		TokenID: claims.ID, FamilyID: claims.SessionID,
-		IssuedAt: claims.issued(), ExpiresAt: claims.expires(), AuthTime: claims.authenticated(),
-	}, nil
-}
-
-// BearerToken returns the token of a request's one Authorization header
-// (RFC 6750 §2.1). It is not ok without one, with several, and with another
-// scheme or nothing behind it.
-func BearerToken(h http.Header) (token string, ok bool) {
-	values := h.Values("Authorization")
-	if len(values) != 1 {
-		return "", false
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	token = strings.Trim(token, " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " \t,") {
-		return "", false
-	}
-	return token, true
-}
-
-// Challenge returns the WWW-Authenticate header of a resource endpoint that
-// refuses with 401, or with 403 for ErrInsufficientRoles (RFC 6750 §3). To a
-// request without a token, ErrNoToken or a nil error, it tells none (§3.1).
-func Challenge(err error) string {
-	const scheme = `Bearer realm="latchkey"`
-	switch {
-	case errors.Is(err, ErrNoToken):
-		return scheme
-	case errors.Is(err, ErrInsufficientRoles):
-		return scheme + `, error="insufficient_scope", error_description="The access token lacks a role."`
-	case errors.Is(err, ErrTokenRevoked):
-		return scheme + `, error="invalid_token", error_description="The access token was revoked."`
-	case errors.Is(err, ErrInvalidToken):
-		return scheme + `, error="invalid_token", error_description="The access token is invalid or expired."`
-	}
-	return scheme
 }

@@ -15,6 +15,7 @@ import (
 func TestBearer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.members[0].Membership.Roles = []string{"BuyerAdmin", "Shopper"}
 	token := w.issue(t, &w.members[0])
 	got, err := w.provider.Bearer(t.Context(), token)
 	if err != nil {

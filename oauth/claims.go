@@ -22,7 +22,7 @@ const (
 type tokenClaims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`
-	Audience  string   `json:"aud"`
+	Audience  audience `json:"aud"`
 	ExpiresAt int64    `json:"exp"`
 	IssuedAt  int64    `json:"iat"`
 	NotBefore int64    `json:"nbf"`
@@ -32,6 +32,10 @@ type tokenClaims struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	LoginID   string   `json:"login_id,omitempty"`
+	SourceID  string   `json:"src,omitempty"` // where the sign-in came from, as the store knows it
+
+	// Confirmation says to which key the token is bound (RFC 7800 §3.1).
+	Confirmation *confirmation `json:"cnf,omitempty"`
 
 	// IssuedMicros is iat in microseconds: a password change and the sign-in
 	// with the new password can be in one second.
@@ -46,6 +50,19 @@ type tokenClaims struct {
 	AccountUID string `json:"account_uid,omitempty"`
 }
 
+// confirmation is a key by its thumbprint (RFC 9449 §6.1).
+type confirmation struct {
+	JKT string `json:"jkt"`
+}
+
+// confirm returns what a token bound to the key says; nil: an empty one is none.
+func confirm(jkt string) *confirmation {
+	if jkt == "" {
+		return nil
+	}
+	return &confirmation{jkt}
+}
+
 var _ jwt.Claims = (*tokenClaims)(nil)
 
 // issuance is what newClaims fills in alike for every kind of token.
@@ -55,17 +72,18 @@ type issuance struct {
 	member              *storage.Member    // nil: no account
 	amr                 []string
 	authTime            time.Time
+	sourceID            string
 	issuedAt, expiresAt time.Time
 }
 
 // newClaims returns the claims of a new token for that audience.
-func (p *Provider) newClaims(audience string, i issuance) (tokenClaims, error) {
+func (p *Provider) newClaims(aud audience, i issuance) (tokenClaims, error) {
 	id, err := storage.NewID(p.cfg.Rand, "")
 	if err != nil {
 		return tokenClaims{}, err
 	}
 	c := tokenClaims{
-		Issuer: p.cfg.Issuer, Audience: audience, ID: id,
+		Issuer: p.cfg.Issuer, Audience: aud, ID: id,
 		Subject: i.client.ID, ClientID: i.client.ID,
 		IssuedAt: i.issuedAt.Unix(), NotBefore: i.issuedAt.Unix(), ExpiresAt: i.expiresAt.Unix(),
 		IssuedMicros: i.issuedAt.UnixMicro(), AMR: i.amr,
@@ -74,7 +92,7 @@ func (p *Provider) newClaims(audience string, i issuance) (tokenClaims, error) {
 		c.AuthTime = i.authTime.Unix()
 	}
 	if i.principal != nil {
-		c.Subject, c.LoginID = i.principal.User.UID, i.principal.Login.ID
+		c.Subject, c.LoginID, c.SourceID = i.principal.User.UID, i.principal.Login.ID, i.sourceID
 	}
 	if m := i.member; m != nil {
 		c.AccountID, c.AccountName, c.AccountUID = m.Account.ID, m.Account.Name, m.Account.UID
@@ -83,16 +101,26 @@ func (p *Provider) newClaims(audience string, i issuance) (tokenClaims, error) {
 	return c, nil
 }
 
-// parseFor verifies a token of that typ and audience and decodes its claims
-// into claims, of which common is the part that all kinds have.
-func (p *Provider) parseFor(token, typ, audience string, claims jwt.Claims, common *tokenClaims) error {
+// parseFor verifies a token of that typ, which is for some of the resources and
+// for nothing else, and decodes its claims into claims, of which common is the
+// part that all kinds have.
+func (p *Provider) parseFor(token, typ string, resources []string, claims jwt.Claims, common *tokenClaims) error {
 	if err := p.cfg.Ring.Parse(token, typ, claims, p.cfg.Issuer); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
-	if common.Audience != audience {
+	if !common.Audience.within(resources) {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, jwt.ErrTokenInvalidAudience)
 	}
 	return nil
+}
+
+// bound returns the thumbprint of the key that the token is bound to; empty: it
+// is for whoever bears it.
+func (c *tokenClaims) bound() string {
+	if c.Confirmation == nil {
+		return ""
+	}
+	return c.Confirmation.JKT
 }
 
 // user returns the internal id of the token's user; empty: the client itself.
@@ -139,7 +167,7 @@ func (c *tokenClaims) GetSubject() (string, error) { return c.Subject, nil }
 
 // GetAudience implements jwt.Claims.
 func (c *tokenClaims) GetAudience() (jwt.ClaimStrings, error) {
-	return jwt.ClaimStrings{c.Audience}, nil
+	return jwt.ClaimStrings(c.Audience), nil
 }
 
 func date(seconds int64) *jwt.NumericDate {

@@ -19,7 +19,8 @@ import (
 // credentials are what a client presented to authenticate itself.
 type credentials struct {
 	id, secret string
-	header     bool // by the Authorization header
+	header     bool   // by the Authorization header
+	assertion  string // RFC 7523 §2.2; then id may be empty
 }
 
 // clientKey carries the authenticated client to fosite.
@@ -42,8 +43,9 @@ func (p *Provider) authenticateClient(r *http.Request, form url.Values) (*storag
 		return nil, err
 	}
 	form.Del("client_secret")
+	form.Del("client_assertion")
 	client, err := p.authenticate(r.Context(), presented)
-	if err != nil && presented.header {
+	if presented.header && (errors.Is(err, ErrInvalidClient) || errors.Is(err, ErrClientInactive)) {
 		err = fmt.Errorf("%w: %w", errUnauthorized, err)
 	}
 	return client, err
@@ -53,34 +55,77 @@ func (p *Provider) authenticateClient(r *http.Request, form url.Values) (*storag
 // wrong secret and a secret sent for a public client answer alike, after the
 // same work. Only who has shown to be the client learns that it is inactive.
 func (p *Provider) authenticate(ctx context.Context, presented credentials) (*storage.Client, error) {
+	if presented.assertion != "" {
+		return p.byAssertion(ctx, presented)
+	}
 	if presented.id == "" || !otp.IsName(presented.id) {
 		return nil, ErrInvalidClient
 	}
-	client, err := p.cfg.Clients.Client(ctx, presented.id)
-	if errors.Is(err, storage.ErrNotFound) {
-		client = storage.Client{ID: presented.id}
-	} else if err != nil {
-		return nil, fmt.Errorf("read client: %w", err)
+	client, err := p.findClient(ctx, presented.id)
+	if err != nil {
+		return nil, err
 	}
-	matches := grants.MatchClientSecret(p.cfg.Peppers, &client, presented.secret, p.cfg.Now())
-	if client.Public {
-		matches = presented.secret == ""
+	// There is nothing to guess about a public client: guesses made by its other
+	// users do not keep anybody out.
+	if !client.Public || presented.secret != "" {
+		err = p.guard.secret(ctx, p.guard.key(ctx, client.ID), func() bool { return p.matches(&client, presented.secret) })
 	}
 	switch {
-	case !matches:
-		return nil, ErrInvalidClient
+	case err != nil:
+		return nil, p.likeUnknown(ctx, &client, err)
 	case !client.Active:
 		return nil, ErrClientInactive
 	}
 	return &client, nil
 }
 
+// nobodysClient is no id that a client can have.
+const nobodysClient = "~"
+
+// likeUnknown returns the refusal of a client, after the work that one costs
+// which there is not: that is always looked for in the database, and one that
+// there is remembered.
+func (p *Provider) likeUnknown(ctx context.Context, client *storage.Client, refusal error) error {
+	if client.Version > 0 && errors.Is(refusal, ErrInvalidClient) {
+		if _, err := p.findClient(ctx, nobodysClient); err != nil {
+			return err
+		}
+	}
+	return refusal
+}
+
+// matches tells whether secret is one of the client's, if it authenticates by
+// one.
+func (p *Provider) matches(client *storage.Client, secret string) bool {
+	matches := grants.MatchClientSecret(p.cfg.Peppers, client, secret, p.cfg.Now())
+	return matches && !client.Public && client.AuthMethod != storage.AuthMethodPrivateKeyJWT
+}
+
+// findClient reads a client. One that there is not has nothing but the id, so
+// that everything about it can be checked.
+func (p *Provider) findClient(ctx context.Context, id string) (storage.Client, error) {
+	client, err := p.cfg.Clients.Client(ctx, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return storage.Client{ID: id}, nil
+	}
+	if err != nil {
+		return storage.Client{}, fmt.Errorf("read client: %w", err)
+	}
+	return client, nil
+}
+
 // clientCredentials reads the client's credentials from the Authorization
-// header or the form, and refuses both together (RFC 6749 §2.3).
+// header or the form, and refuses two of them (RFC 6749 §2.3, RFC 7521 §4.2).
 func clientCredentials(r *http.Request, form url.Values) (credentials, error) {
-	inForm := credentials{id: form.Get("client_id"), secret: form.Get("client_secret")}
+	inForm := credentials{id: form.Get("client_id"), secret: form.Get("client_secret"), assertion: form.Get("client_assertion")}
 	headers := r.Header.Values("Authorization")
-	if len(headers) == 0 {
+	asserts := form.Has("client_assertion") || form.Has("client_assertion_type")
+	switch {
+	case asserts && (inForm.secret != "" || len(headers) > 0):
+		return credentials{}, errTwoClientAuthentications
+	case asserts && (inForm.assertion == "" || form.Get("client_assertion_type") != assertionType):
+		return credentials{}, ErrInvalidClient
+	case len(headers) == 0:
 		return inForm, nil
 	}
 	basic, ok := basicCredentials(headers)

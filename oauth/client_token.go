@@ -19,6 +19,10 @@ import (
 // endpoint (Elastic Path: 3600 s).
 const maxClientTokenTTL = time.Hour
 
+// errUnbound says that a client whose tokens are bound to a key (RFC 9449 §5.2)
+// asked for one where no proof is read.
+var errUnbound = fosite.ErrUnauthorizedClient.WithHint("The client's tokens are bound to a key, and are had at the token endpoint only.")
+
 // ClientToken is an access token that a client got for itself.
 type ClientToken struct {
 	AccessToken string
@@ -45,7 +49,10 @@ func (p *Provider) ClientToken(ctx context.Context, form url.Values) (ClientToke
 		request.Set("scope", scope)
 	}
 	before := p.cfg.Now().UTC()
-	response, err := p.grant(ctx, &bounded, formRequest(request))
+	if client.DPoPBound { // what is granted here is for whoever bears it
+		return ClientToken{}, errUnbound
+	}
+	response, err := p.grant(ctx, &bounded, formRequest(request), terms{})
 	if err != nil {
 		return ClientToken{}, err
 	}
@@ -65,10 +72,37 @@ func formRequest(form url.Values) *http.Request {
 	return &http.Request{Method: http.MethodPost, Header: http.Header{}, Form: form, PostForm: form}
 }
 
-// grant runs the grant of a request whose client is authenticated.
-func (p *Provider) grant(ctx context.Context, client *storage.Client, r *http.Request) (fosite.AccessResponder, error) {
+// terms are what a token request says that no grant has to look into.
+type terms struct {
+	resources []string // RFC 8707
+	proof     proof    // RFC 9449
+}
+
+// termsOf reads the terms of a request to the token endpoint.
+func (p *Provider) termsOf(r *http.Request, form url.Values, c *storage.Client) (terms, error) {
+	resources, err := p.requestedResources(form, c)
+	if err != nil {
+		return terms{}, err
+	}
+	sent, err := p.readProof(r, "")
+	if err != nil {
+		return terms{}, err
+	}
+	if c.DPoPBound && sent.jkt == "" {
+		return terms{}, fmt.Errorf("%w: the client's tokens are bound to a key, always", ErrInvalidProof)
+	}
+	return terms{resources, sent}, nil
+}
+
+// grant runs the grant of a request whose client is authenticated. A proof is
+// used up when the grant is sure to be given but for that, and before it takes
+// effect.
+func (p *Provider) grant(ctx context.Context, client *storage.Client, r *http.Request, t terms) (fosite.AccessResponder, error) {
 	ctx = context.WithValue(ctx, clientKey{}, client)
-	request, err := p.fosite.NewAccessRequest(ctx, r, &grants.Session{})
+	request, err := p.fosite.NewAccessRequest(ctx, r, &grants.Session{
+		Source: p.UserAddress(r, client), Resources: t.resources, Audience: p.defaultAudience(client), JKT: t.proof.jkt,
+		Confirm: func(ctx context.Context) error { return p.useUp(ctx, t.proof) },
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +127,8 @@ func (p *Provider) ImplicitToken(ctx context.Context, clientID string) (token st
 		return "", time.Time{}, fmt.Errorf("read client: %w", err)
 	case !client.Active:
 		return "", time.Time{}, ErrClientInactive
+	case client.DPoPBound:
+		return "", time.Time{}, errUnbound
 	case !client.HasGrant(grants.GrantImplicit):
 		return "", time.Time{}, fosite.ErrUnauthorizedClient.WithHint("The client may not use implicit tokens.")
 	}

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ory/fosite"
 
@@ -87,8 +89,12 @@ var refusals = []struct {
 	{errUnsupportedGrantType, refusal{http.StatusBadRequest, "unsupported_grant_type", "The grant type is not supported.", codeOAuth}},
 	{ErrInvalidClient, refusal{http.StatusBadRequest, "invalid_client", "Invalid Client ID.", "ApiClient.InvalidClientID"}},
 	{ErrClientInactive, refusal{http.StatusBadRequest, "invalid_client", "Client ID is not active.", "Auth.ClientNotActive"}},
+	{errTooManyGuesses, refusal{http.StatusTooManyRequests, "temporarily_unavailable", "Too many failed client authentications. Try again later.", "TooManyRequests"}},
 	{errTwoClientAuthentications, refusal{http.StatusBadRequest, "invalid_request", "The client authenticated itself in two ways.", codeOAuth}},
 	{errTokenMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter token is missing.", codeOAuth}},
+	{errInvalidTarget, refusal{http.StatusBadRequest, "invalid_target", "The requested resource is unknown, or the client may not have tokens for it.", codeOAuth}},
+	{ErrInvalidProof, refusal{http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before.", codeOAuth}},
+	{ErrUseNonce, refusal{http.StatusBadRequest, "use_dpop_nonce", "The DPoP proof needs a nonce of this server.", codeOAuth}},
 	{errForeignToken, refusal{http.StatusBadRequest, "unauthorized_client", "The token was issued to another client.", codeOAuth}},
 
 	{storage.ErrUnavailable, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot answer now. Try again.", codeOAuth}},
@@ -177,6 +183,11 @@ func (p *Provider) writeError(w http.ResponseWriter, r *http.Request, err error)
 		w.Header().Set("WWW-Authenticate", `Basic realm="latchkey"`)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", retryAfter(err, p.cfg.Now()))
+	}
+	if nonce := p.nonceFor(err); nonce != "" {
+		w.Header().Set(nonceHeader, nonce)
 	}
 	body := errorBody{
 		Error: answer.code, ErrorDescription: answer.description,
@@ -188,6 +199,16 @@ func (p *Provider) writeError(w http.ResponseWriter, r *http.Request, err error)
 		return
 	}
 	writeJSON(w, answer.status, body)
+}
+
+// retryAfter is how many seconds after now a limit has room again, at least one.
+func retryAfter(err error, now time.Time) string {
+	seconds := int64(1)
+	var limit *storage.LimitError
+	if errors.As(err, &limit) {
+		seconds = max(seconds, int64((limit.Until.Sub(now)+time.Second-1)/time.Second)) // RFC 9110 §10.2.3 has no fractions
+	}
+	return strconv.FormatInt(seconds, 10)
 }
 
 // writeJSON answers what no cache may keep (RFC 6749 §5.1).

@@ -41,7 +41,7 @@ type world struct {
 	provider *Provider
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{
 		now: start, revoked: map[string]bool{}, families: map[string]*storage.TokenFamily{},
@@ -127,7 +127,7 @@ func (w *world) Principal(_ context.Context, key storage.LoginKey) (storage.Prin
 	return storage.Principal{Key: key, Policy: w.login.Policy}, w.fail
 }
 
-func (w *world) RecordFailure(context.Context, storage.Principal, storage.Lockout) error {
+func (w *world) RecordFailure(context.Context, storage.Principal, storage.Lockout, *storage.CodeRequest) error {
 	return w.fail
 }
 
@@ -178,6 +178,18 @@ func (w *world) RevokeToken(_ context.Context, jti string, _ time.Time) error {
 	return w.fail
 }
 
+func (w *world) SpendID(_ context.Context, id []byte, _ time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.revoked[string(id)] {
+		return storage.ErrConflict
+	}
+	w.revoked[string(id)] = true
+	return w.fail
+}
+
+func (w *world) InTx(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
+
 func (w *world) memberByUID(uid string) *storage.Member {
 	for _, m := range w.members {
 		if m.Account.UID == uid {
@@ -212,6 +224,10 @@ func (w *world) Verify(_ context.Context, encoded, password string) (ok, upgrade
 	return encoded == password, false, w.fail
 }
 
+// StandIn implements grants.PasswordVerifier.
+func (w *world) StandIn(context.Context) error { return w.fail }
+
+// Hash implements grants.PasswordVerifier.
 func (w *world) Hash(_ context.Context, password string) (string, error) { return password, w.fail }
 
 // keyStore keeps keys and peppers in memory.

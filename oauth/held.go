@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,19 +22,20 @@ var _ grants.HeldTokens = (*Provider)(nil)
 type selectionClaims struct{ tokenClaims }
 
 func (c *selectionClaims) ref() storage.TokenRef {
-	return storage.TokenRef{JTI: c.ID, UserUID: c.Subject, LoginID: c.LoginID}
+	return storage.TokenRef{JTI: c.ID, UserUID: c.Subject, LoginID: c.LoginID, SourceID: c.SourceID}
 }
 
 // MintSelection implements grants.HeldTokens. Tokens know the time by the
 // second, so this one gets the rest of a second on top.
 func (p *Provider) MintSelection(ctx context.Context, s grants.Selection) (string, time.Duration, error) {
-	common, err := p.newClaims(p.selectionAudience(), issuance{
-		client: s.Client, principal: s.Principal, amr: s.AMR, authTime: s.AuthTime,
+	common, err := p.newClaims(audience{p.selectionAudience()}, issuance{
+		client: s.Client, principal: s.Principal, amr: s.AMR, authTime: s.AuthTime, sourceID: s.SourceID,
 		issuedAt: s.IssuedAt, expiresAt: s.IssuedAt.Truncate(time.Second).Add(selectionTokenTTL + time.Second),
 	})
 	if err != nil {
 		return "", 0, err
 	}
+	common.Confirmation = confirm(s.JKT)
 	token, err := p.sign(ctx, p.signingAlg(s.Client), typeSelectionToken, &selectionClaims{common})
 	if err != nil {
 		return "", 0, fmt.Errorf("sign selection token: %w", err)
@@ -44,7 +46,7 @@ func (p *Provider) MintSelection(ctx context.Context, s grants.Selection) (strin
 // Selection implements grants.HeldTokens.
 func (p *Provider) Selection(ctx context.Context, c *storage.Client, token string) (grants.Held, error) {
 	claims := new(selectionClaims)
-	if err := p.parseFor(token, typeSelectionToken, p.selectionAudience(), claims, &claims.tokenClaims); err != nil {
+	if err := p.parseFor(token, typeSelectionToken, []string{p.selectionAudience()}, claims, &claims.tokenClaims); err != nil {
 		return grants.Held{}, asHeldTokenError(err)
 	}
 	return p.held(ctx, c, claims.ref(), &claims.tokenClaims)
@@ -55,17 +57,34 @@ func (p *Provider) Held(ctx context.Context, c *storage.Client, token string) (g
 	if access, ok := p.parse(token); ok {
 		held, err := p.held(ctx, c, access.ref(), &access.tokenClaims)
 		held.Access, held.Scope, held.FamilyID = true, access.Role, access.SessionID
-		held.Narrowed = access.Narrowed
+		held.Narrowed, held.Resources = access.Narrowed, access.Audience
 		return held, err
 	}
 	claims := new(accountClaims)
-	if err := p.parseFor(token, typeAccountToken, p.accountAudience(), claims, &claims.tokenClaims); err != nil {
+	if err := p.parseFor(token, typeAccountToken, []string{p.accountAudience()}, claims, &claims.tokenClaims); err != nil {
 		return grants.Held{}, asHeldTokenError(err)
 	}
 	if claims.AccountUID == "" {
 		return grants.Held{}, fmt.Errorf("%w: it is of no account", grants.ErrHeldToken)
 	}
 	return p.held(ctx, c, claims.ref(), &claims.tokenClaims)
+}
+
+// Spend implements grants.HeldTokens. Of requests that race for one token the
+// others wait here until the first has taken effect, or has not. That it was
+// spent is forgotten when the token has expired by all clocks.
+func (p *Provider) Spend(ctx context.Context, h grants.Held, do func(context.Context) error) error {
+	id := sha256.Sum256([]byte(typeSelectionToken + "\x00" + p.cfg.Issuer + "\x00" + h.TokenID))
+	err := p.cfg.Tokens.InTx(ctx, func(ctx context.Context) error {
+		if err := p.cfg.Tokens.SpendID(ctx, id[:], h.ExpiresAt.Add(clockSkew)); err != nil {
+			return err
+		}
+		return do(ctx)
+	})
+	if errors.Is(err, storage.ErrConflict) {
+		return fmt.Errorf("%w: it was used before", grants.ErrHeldToken)
+	}
+	return err
 }
 
 // held returns what a verified token of the client's stands for. A token of no
@@ -83,7 +102,7 @@ func (p *Provider) held(ctx context.Context, c *storage.Client, ref storage.Toke
 	}
 	return grants.Held{
 		Principal: *h.principal, Member: h.member,
-		AMR: t.AMR, AuthTime: t.authenticated(), ExpiresAt: t.expires(),
+		AMR: t.AMR, AuthTime: t.authenticated(), SourceID: t.SourceID, TokenID: t.ID, JKT: t.bound(), ExpiresAt: t.expires(),
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -16,19 +17,61 @@ func TestHeld(t *testing.T) {
 	w := newWorld(t)
 	whole := start.Truncate(time.Second)
 	want := grants.Held{Principal: w.login, Member: &w.members[0], AMR: []string{"otp"}, AuthTime: whole, ExpiresAt: whole.Add(10 * time.Minute)}
-	account, err := w.provider.Held(t.Context(), w.clients["shop"], w.issueAccount(t))
+	token := w.issueAccount(t)
+	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
+	account, err := w.provider.Held(t.Context(), w.clients["shop"], token)
 	if diff := cmp.Diff(want, account); err != nil || diff != "" {
 		t.Errorf("account token: %v %s", err, diff)
 	}
-	want.Access, want.Scope, want.FamilyID = true, []string{"Shopper"}, "fam"
-	access, err := w.provider.Held(t.Context(), w.clients["shop"], w.issue(t, &w.members[0]))
+	want.Access, want.Scope, want.FamilyID, want.Resources = true, []string{"Shopper"}, "fam", []string{testIssuer}
+	token = w.issue(t, &w.members[0])
+	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
+	access, err := w.provider.Held(t.Context(), w.clients["shop"], token)
 	if diff := cmp.Diff(want, access); err != nil || diff != "" {
 		t.Errorf("access token: %v %s", err, diff)
 	}
 	want = grants.Held{Principal: w.login, AMR: []string{"otp"}, AuthTime: whole, ExpiresAt: whole.Add(selectionTokenTTL + time.Second)}
-	choice, err := w.provider.Selection(t.Context(), w.clients["shop"], w.issueSelection(t))
+	token = w.issueSelection(t)
+	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
+	choice, err := w.provider.Selection(t.Context(), w.clients["shop"], token)
 	if diff := cmp.Diff(want, choice); err != nil || diff != "" {
 		t.Errorf("selection token: %v %s", err, diff)
+	}
+}
+
+// TestSpentIsRememberedByAllClocks: a server whose clock is ahead deletes what was
+// spent or revoked earlier, when one whose clock is behind takes the token no more.
+func TestSpentIsRememberedByAllClocks(t *testing.T) {
+	t.Parallel()
+	const apart = time.Minute
+	w := newWorld(t)
+	spent := &spender{world: w}
+	w.provider.cfg.Tokens = spent
+	shop, token := w.clients["shop"], w.issueSelection(t)
+	choice, err := w.provider.Selection(t.Context(), shop, token)
+	if err == nil {
+		err = w.provider.Spend(t.Context(), choice, func(context.Context) error { return nil })
+	}
+	if err == nil {
+		err = w.provider.revoke(t.Context(), shop, token)
+	}
+	access := w.issue(t, nil)
+	if err == nil {
+		err = w.provider.revoke(t.Context(), shop, access)
+	}
+	if err != nil || len(spent.until) != 3 {
+		t.Fatalf("%v, remembered until %v", err, spent.until)
+	}
+	clear(w.revoked)
+	for i, read := range []func() error{
+		func() error { _, err := w.provider.Selection(t.Context(), shop, token); return err },
+		func() error { _, err := w.provider.Selection(t.Context(), shop, token); return err },
+		func() error { _, err := w.provider.Held(t.Context(), shop, access); return err },
+	} {
+		w.now = spent.until[i].Add(-apart)
+		if err := read(); !errors.Is(err, grants.ErrHeldToken) {
+			t.Errorf("token %d, which another server has forgotten: %v", i, err)
+		}
 	}
 }
 

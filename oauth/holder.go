@@ -59,6 +59,8 @@ func ended(ref storage.TokenRef, c *tokenClaims, client *storage.Client, s *stor
 		return ErrTokenRevoked
 	case ref.UserUID == "":
 		return nil
+	case !s.Principal.Known: // the user was deleted, or the login
+		return ErrTokenRevoked
 	case outdated(c, s):
 		return ErrTokenRevoked
 	case ref.AccountUID != "" && (s.Member == nil || !s.Member.Account.Active):

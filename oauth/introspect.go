@@ -27,11 +27,13 @@ type introspection struct {
 	Iat       int64    `json:"iat,omitempty"`
 	Nbf       int64    `json:"nbf,omitempty"`
 	Sub       string   `json:"sub,omitempty"`
-	Aud       string   `json:"aud,omitempty"`
+	Aud       audience `json:"aud,omitempty"`
 	Iss       string   `json:"iss,omitempty"`
 	Jti       string   `json:"jti,omitempty"`
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
+
+	Cnf *confirmation `json:"cnf,omitempty"` // RFC 9449 §6.2
 
 	AccountID       string   `json:"account_id,omitempty"`
 	AccountName     string   `json:"account_name,omitempty"`
@@ -86,34 +88,47 @@ func (p *Provider) introspect(ctx context.Context, caller *storage.Client, token
 		return p.introspectRefreshToken(ctx, caller, token)
 	}
 	claims, ok := p.parse(token)
-	if !ok || !sees(caller, claims.ClientID) {
+	if !ok || !sees(caller, claims) {
 		return introspection{}, nil
 	}
-	if active, err := p.active(ctx, claims); err != nil || !active {
+	holder, err := p.holder(ctx, claims.ref(), &claims.tokenClaims)
+	if errors.Is(err, ErrInvalidToken) {
+		return introspection{}, nil
+	}
+	if err != nil {
 		return introspection{}, err
 	}
 	return introspection{
-		Active: true, Scope: claims.Scope, ClientID: claims.ClientID, Username: claims.Username,
-		TokenType: "bearer", Exp: claims.ExpiresAt, Iat: claims.IssuedAt, Nbf: claims.NotBefore,
+		Active: true, Scope: strings.Join(rolesNow(claims, holder), " "), ClientID: claims.ClientID, Username: claims.Username,
+		TokenType: tokenTypeOf(claims), Cnf: claims.Confirmation, Exp: claims.ExpiresAt, Iat: claims.IssuedAt, Nbf: claims.NotBefore,
 		Sub: claims.Subject, Aud: claims.Audience, Iss: claims.Issuer, Jti: claims.ID,
 		AuthTime: claims.AuthTime, AMR: claims.AMR,
 		AccountID: claims.AccountID, AccountName: claims.AccountName,
-		AccountRoles: claims.AccountRoles, AccountMemberID: claims.AccountMemberID,
+		AccountRoles: accountRolesNow(claims, holder), AccountMemberID: claims.AccountMemberID,
 	}, nil
 }
 
-// sees tells whether a client may learn of a token issued to that client.
-func sees(caller *storage.Client, clientID string) bool {
-	return strings.EqualFold(caller.ID, clientID) || slices.Contains(caller.Roles, RoleIntrospect)
+// sees tells whether a client may learn of a token: its own client, whoever the
+// token is for, and who has the role.
+func sees(caller *storage.Client, t *accessClaims) bool {
+	return strings.EqualFold(caller.ID, t.ClientID) || slices.ContainsFunc(t.Audience, func(name string) bool { return isResource(caller, name) }) ||
+		slices.Contains(caller.Roles, RoleIntrospect)
 }
 
-// active tells whether nothing ended the token before its time.
-func (p *Provider) active(ctx context.Context, t *accessClaims) (bool, error) {
-	_, err := p.holder(ctx, t.ref(), &t.tokenClaims)
-	if errors.Is(err, ErrInvalidToken) {
-		return false, nil
+// isResource tells whether a client stands for a resource: it has the name of
+// that, or it can get no tokens and has the name among its resources. The
+// resources of any other client are what it may ask tokens for, which is no
+// reason to see those of others.
+func isResource(c *storage.Client, name string) bool {
+	return c.ID == name || len(c.GrantTypes) == 0 && slices.Contains(c.Resources, name)
+}
+
+// tokenTypeOf names the way in which a token is presented (RFC 7662 §2.2).
+func tokenTypeOf(t *accessClaims) string {
+	if t.bound() != "" {
+		return "DPoP"
 	}
-	return err == nil, err
+	return "bearer"
 }
 
 // introspectRefreshToken answers about a refresh token, to its own client only.

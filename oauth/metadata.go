@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"latchkey/oauth/dpop"
+	"latchkey/storage"
 )
 
 // metadata is what RFC 8414 §2 lets a server say of itself. Only what is
@@ -21,12 +24,19 @@ type metadata struct {
 	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+	DPoPSigningAlgValuesSupported             []string `json:"dpop_signing_alg_values_supported"`
+
+	TokenEndpointAuthSigningAlgValuesSupported         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationEndpointAuthSigningAlgValuesSupported    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionEndpointAuthSigningAlgValuesSupported []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+
+	RegistrationEndpoint string `json:"registration_endpoint,omitempty"` // RFC 7591 §3
 }
 
 func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) {
-	confidential := []string{"client_secret_basic", "client_secret_post"}
-	all := append([]string{"none"}, confidential...)
-	p.writeCacheable(w, metadata{
+	confidential := []string{authMethodBasic, authMethodPost, storage.AuthMethodPrivateKeyJWT}
+	all := append([]string{authMethodNone}, confidential...)
+	said := metadata{
 		Issuer:                                 p.cfg.Issuer,
 		TokenEndpoint:                          p.base + "/oauth/token",
 		JWKSURI:                                p.base + "/oauth/jwks",
@@ -39,7 +49,16 @@ func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 
 		// A public client cannot prove who asks.
 		IntrospectionEndpointAuthMethodsSupported: confidential,
-	})
+
+		DPoPSigningAlgValuesSupported:                      dpop.Algorithms(),
+		TokenEndpointAuthSigningAlgValuesSupported:         AssertionAlgs(),
+		RevocationEndpointAuthSigningAlgValuesSupported:    AssertionAlgs(),
+		IntrospectionEndpointAuthSigningAlgValuesSupported: AssertionAlgs(),
+	}
+	if p.cfg.Registry != nil {
+		said.RegistrationEndpoint = p.base + registrationPath
+	}
+	p.writeCacheable(w, said)
 }
 
 // serveKeys publishes the keys that verify our tokens (RFC 7517 §5).

@@ -9,7 +9,7 @@ import (
 
 // Operations returns what the Provider serves, for a document of the server.
 func (p *Provider) Operations() []openapi.Operation {
-	return []openapi.Operation{
+	all := []openapi.Operation{
 		tokenOperation(),
 		clientOperation("/oauth/revoke", "OAuth.Revoke", "Revoke a token (RFC 7009)", nil, tokenForm()),
 		clientOperation("/oauth/introspect", "OAuth.Introspect", "Tell whether a token is active and what it says (RFC 7662)", introspection{}, tokenForm()),
@@ -19,6 +19,10 @@ func (p *Provider) Operations() []openapi.Operation {
 		openOperation(wellKnown("oauth-authorization-server", p.cfg.Issuer), "OAuth.Metadata", "Describe the authorization server (RFC 8414)", metadata{}),
 		openOperation(wellKnownSuffix("openid-configuration", p.cfg.Issuer), "OAuth.OpenIDMetadata", "Describe the authorization server where OpenID Connect clients look", metadata{}),
 	}
+	if p.cfg.Registry != nil {
+		all = append(all, registrationOperations()...)
+	}
+	return all
 }
 
 // keySet is what the key endpoints answer, for the document.
@@ -44,6 +48,8 @@ func tokenOperation() openapi.Operation {
 		{Name: "subject_token", About: "Of token exchange (RFC 8693)"},
 		{Name: "subject_token_type", About: "Of token exchange"},
 		{Name: "requested_token_type", About: "Of token exchange"},
+		{Name: "resource", About: "What the token is for (RFC 8707), repeatable: the default audience or one of the server's resources"},
+		{Name: "audience", About: "Of token exchange, repeatable: the same as resource"},
 	})
 	o.Error = selectionBody{}
 	return o
@@ -60,11 +66,13 @@ func tokenForm() []openapi.Parameter {
 func clientOperation(path, id, summary string, answer any, form []openapi.Parameter) openapi.Operation {
 	form = append(form,
 		openapi.Parameter{Name: "client_id", About: "Of a client that does not use HTTP Basic"},
-		openapi.Parameter{Name: "client_secret", About: "Of a client that does not use HTTP Basic; none of a public one"})
+		openapi.Parameter{Name: "client_secret", About: "Of a client that does not use HTTP Basic; none of a public one"},
+		openapi.Parameter{Name: "client_assertion", About: "Of a client that authenticates by private_key_jwt: a JWT that it has signed (RFC 7523)"},
+		openapi.Parameter{Name: "client_assertion_type", About: "With client_assertion: " + assertionType})
 	return openapi.Operation{
 		Method: http.MethodPost, Path: path, ID: id, Tag: "OAuth", Summary: summary, Open: true, ClientAuth: true,
 		Form: form, Answers: map[int]any{http.StatusOK: answer}, Error: errorBody{},
-		Refuses: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+		Refuses: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusTooManyRequests},
 	}
 }
 
@@ -79,4 +87,29 @@ func certOperation() openapi.Operation {
 	o := openOperation("/oauth/certs/{kid}", "OAuth.Cert", "Get one of the keys that verify tokens", json.RawMessage(nil))
 	o.Refuses, o.Error = []int{http.StatusNotFound}, missingCert{}
 	return o
+}
+
+// registrationOperations are those of RFC 7591 and RFC 7592. The first wants an
+// access token with the role, the others the registration access token.
+func registrationOperations() []openapi.Operation {
+	const one = registrationPath + "/{client_id}"
+	operation := func(method, path, id, summary string, status int, answer any) openapi.Operation {
+		return openapi.Operation{
+			Method: method, Path: path, ID: id, Tag: "OAuth", Summary: summary,
+			Answers: map[int]any{status: answer}, Error: registrationError{},
+		}
+	}
+	register := operation(http.MethodPost, registrationPath, "OAuth.Register", "Register a client (RFC 7591)", http.StatusCreated, registeredClient{})
+	register.Roles = []string{RoleRegisterClients}
+	replace := operation(http.MethodPut, one, "OAuth.ReplaceRegistration", "Replace what a client has said of itself (RFC 7592)", http.StatusOK, registeredClient{})
+	for _, o := range []*openapi.Operation{&register, &replace} {
+		o.Body = clientMetadata{}
+		o.Refuses = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
+	}
+	return []openapi.Operation{
+		register,
+		operation(http.MethodGet, one, "OAuth.Registration", "Show what a client has said of itself (RFC 7592)", http.StatusOK, registeredClient{}),
+		replace,
+		operation(http.MethodDelete, one, "OAuth.DeleteRegistration", "End a client and all that it was granted (RFC 7592)", http.StatusNoContent, nil),
+	}
 }

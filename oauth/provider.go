@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/keys"
+	"latchkey/otp"
 	"latchkey/storage"
 )
 
@@ -31,6 +33,12 @@ type TokenStore interface {
 	TokenStanding(ctx context.Context, ref storage.TokenRef) (storage.TokenStanding, error)
 	// RevokeToken ends one access token; it may be forgotten after expiresAt.
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
+	// SpendID answers storage.ErrConflict if the id was spent before; it may be
+	// forgotten after expiresAt.
+	SpendID(ctx context.Context, id []byte, expiresAt time.Time) error
+	// InTx lets all that fn does with its context take effect if it returns nil,
+	// and else none of it.
+	InTx(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
 // Config configures a Provider. The stores, Ring, Peppers and Passwords are
@@ -38,6 +46,8 @@ type TokenStore interface {
 type Config struct {
 	Issuer      string        // the server's identifier, an absolute URL without query or fragment (RFC 8414 §2)
 	Audience    string        // of access tokens; default: Issuer
+	Resources   []string      // what else they may be for (RFC 8707): absolute URIs without fragment; default: nothing
+	DPoPNonce   bool          // a DPoP proof must have a nonce of ours (RFC 9449 §8)
 	SigningAlg  string        // of access tokens; default: the ring's
 	Grace       time.Duration // of a rotated refresh token
 	JWKSMaxAge  time.Duration // how long resource servers may cache our keys
@@ -56,6 +66,16 @@ type Config struct {
 	Rand        io.Reader
 	Logger      zerolog.Logger
 	ExtraGrants []Grant // further token endpoint handlers
+
+	// Address tells who sent a request. Default: nobody knows; then guesses at
+	// client secrets are not limited.
+	Address func(context.Context) netip.Addr
+	// AddressHeader is the header in which trusted clients name the address of
+	// their user; empty: there is none. See UserAddress.
+	AddressHeader string
+	SecretLimit   otp.Limit   // of wrong client secrets from one address for one client; zero: none
+	Charges       ChargeStore // counts them; nil: nobody does
+	Registry      Registry    // of clients that register themselves; nil: none do
 }
 
 // Grant is a token endpoint handler with the grant type it serves.
@@ -67,11 +87,14 @@ type Grant struct {
 // Provider serves the OAuth endpoints.
 type Provider struct {
 	cfg           Config
-	base          string // Issuer without a trailing slash
+	base          string   // Issuer without a trailing slash
+	resources     []string // what tokens may be for: Audience and Resources
 	fosite        fosite.OAuth2Provider
 	grantTypes    []string
 	authenticator *grants.Authenticator
 	refreshTokens *grants.RefreshTokens
+	guard         *clientGuard   // nil: none
+	decoys        map[string]any // public keys by algorithm, see newDecoys
 }
 
 // New assembles a Provider, or says what is wrong with its configuration: a
@@ -83,6 +106,12 @@ func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		cfg: cfg, base: strings.TrimSuffix(cfg.Issuer, "/"),
 		refreshTokens: &grants.RefreshTokens{Peppers: cfg.Peppers, Rand: cfg.Rand},
+		resources:     append([]string{cfg.Audience}, cfg.Resources...),
+	}
+	p.guard = newClientGuard(&p.cfg)
+	var err error
+	if p.decoys, err = newDecoys(cfg.Rand); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
 	}
 	own, err := p.ownGrants()
 	if err != nil {
@@ -115,6 +144,9 @@ func (c *Config) complete() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Address == nil {
+		c.Address = func(context.Context) netip.Addr { return netip.Addr{} }
+	}
 	return nil
 }
 
@@ -122,7 +154,7 @@ func (p *Provider) ownGrants() ([]Grant, error) {
 	var err error
 	p.authenticator, err = grants.NewAuthenticator(grants.AuthenticatorConfig{
 		Store: p.cfg.SignIns, Codes: p.cfg.Codes, Passwords: p.cfg.Passwords,
-		Recorder: p.cfg.Recorder, Now: p.cfg.Now,
+		Recorder: p.cfg.Recorder, Now: p.cfg.Now, Rand: p.cfg.Rand,
 	})
 	if err != nil {
 		return nil, err
@@ -197,6 +229,12 @@ func (p *Provider) mountBelow(mux *http.ServeMux, path string) {
 	mux.HandleFunc(path+"/oauth/token", p.endpoint(p.serveToken))
 	mux.HandleFunc(path+"/oauth/revoke", p.endpoint(p.serveRevocation))
 	mux.HandleFunc(path+"/oauth/introspect", p.endpoint(p.serveIntrospection))
+	if p.cfg.Registry != nil {
+		mux.HandleFunc("POST "+path+registrationPath, p.registrationEndpoint(p.serveRegister))
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+			mux.HandleFunc(method+" "+path+registrationPath+"/{client_id}", p.registrationEndpoint(p.serveRegistration))
+		}
+	}
 	mux.HandleFunc("GET "+path+"/oauth/jwks", p.serveKeys)
 	mux.HandleFunc("GET "+path+"/oauth/certs/{kid}", p.serveKey)
 }

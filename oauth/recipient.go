@@ -25,8 +25,10 @@ type RecipientRequest struct {
 
 // Recipient reads the user that a message is for and returns it with a
 // short-lived access token (OrderCloud: UserToken, PasswordRenewalAccessToken),
-// or without one if the message was asked for through no client. The token is
-// no sign-in: it has neither amr nor auth_time.
+// or without one if the message was asked for through no client, or through one
+// whose tokens are bound to a key. The token is
+// no sign-in: it has neither amr nor auth_time. While the login is locked it is
+// made all the same, and is worth nothing.
 //
 // Errors: storage.ErrNotFound if the client is gone or the user is, or the gate
 // does not let it in any more, and those of the stores.
@@ -42,6 +44,9 @@ func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.P
 		return user, "", fmt.Errorf("read user: %w", err)
 	}
 	now := p.cfg.Now().UTC()
+	// Whether a lock keeps the message back was decided when it was written; one
+	// that tells of the lock is for somebody who is locked out.
+	user.Lockout, user.Source = storage.Lockout{}, storage.Source{}
 	if client == nil {
 		return user, "", admitted(user.Refusal(now))
 	}
@@ -52,10 +57,13 @@ func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.P
 	if len(scope) == 0 {
 		scope = union(user.Roles, r.Elevated)
 	}
-	token, err := p.Mint(ctx, grants.AccessToken{
+	if client.DPoPBound { // whoever gets the message has no key
+		return user, "", nil
+	}
+	token, err := p.mint(ctx, grants.AccessToken{
 		Client: client, Principal: &user, Scope: scope,
 		IssuedAt: now, ExpiresAt: now.Truncate(time.Second).Add(messageTokenTTL),
-	})
+	}, beyond(scope, user.Roles))
 	return user, token, err
 }
 

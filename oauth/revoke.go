@@ -34,35 +34,44 @@ func (p *Provider) revoke(ctx context.Context, caller *storage.Client, token str
 	if grants.IsRefreshToken(token) {
 		return p.revokeRefreshToken(ctx, caller, token)
 	}
-	claims := p.claimsOf(token)
+	claims, mark := p.claimsOf(token)
 	if claims == nil {
 		return nil
 	}
 	if !strings.EqualFold(claims.ClientID, caller.ID) {
 		return errForeignToken
 	}
-	if err := p.cfg.Tokens.RevokeToken(ctx, claims.ID, time.Unix(claims.ExpiresAt, 0).UTC()); err != nil {
+	if err := p.cfg.Tokens.RevokeToken(ctx, mark.id, mark.until); err != nil {
 		return fmt.Errorf("revoke token: %w", err)
 	}
 	p.recordRevocation(ctx, caller, claims.user())
 	return nil
 }
 
-// claimsOf returns the claims of an unexpired token of ours of any kind; nil: it
-// is none.
-func (p *Provider) claimsOf(token string) *tokenClaims {
+// mark is what a revocation writes down, and how long it must be remembered:
+// until the token has expired by all clocks.
+type mark struct {
+	id    string
+	until time.Time
+}
+
+// claimsOf returns the claims of an unexpired token of ours of any kind, and
+// what ends it; nil: it is none. The mark of an account management token ends
+// all that were renewed from the same one as well, any of which may have been
+// made this very moment.
+func (p *Provider) claimsOf(token string) (*tokenClaims, mark) {
 	if claims, ok := p.parse(token); ok {
-		return &claims.tokenClaims
+		return &claims.tokenClaims, mark{claims.ID, claims.expires().Add(clockSkew)}
 	}
 	account := new(accountClaims)
-	if p.parseFor(token, typeAccountToken, p.accountAudience(), account, &account.tokenClaims) == nil {
-		return &account.tokenClaims
+	if p.parseFor(token, typeAccountToken, []string{p.accountAudience()}, account, &account.tokenClaims) == nil {
+		return &account.tokenClaims, mark{account.lineage(), p.cfg.Now().UTC().Add(MaxAccountTokenTTL + clockSkew)}
 	}
 	choice := new(selectionClaims)
-	if p.parseFor(token, typeSelectionToken, p.selectionAudience(), choice, &choice.tokenClaims) == nil {
-		return &choice.tokenClaims
+	if p.parseFor(token, typeSelectionToken, []string{p.selectionAudience()}, choice, &choice.tokenClaims) == nil {
+		return &choice.tokenClaims, mark{choice.ID, choice.expires().Add(clockSkew)}
 	}
-	return nil
+	return nil, mark{}
 }
 
 func (p *Provider) revokeRefreshToken(ctx context.Context, caller *storage.Client, token string) error {

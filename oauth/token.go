@@ -34,9 +34,16 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	response, err := p.grant(r.Context(), client, r)
+	terms, err := p.termsOf(r, form, client)
 	if err != nil {
 		return err
+	}
+	response, err := p.grant(r.Context(), client, r, terms)
+	if err != nil {
+		return err
+	}
+	if p.cfg.DPoPNonce && terms.proof.jkt != "" {
+		w.Header().Set(nonceHeader, p.nonce()) // RFC 9449 §8.2
 	}
 	writeJSON(w, http.StatusOK, tokenBody(response))
 	return nil

@@ -191,9 +191,10 @@ func TestAccountSelection(t *testing.T) {
 		}
 	}
 	late := w.post("/oauth/token", nil, append(form, "selection_token", selection, "account_id", "two")...)
-	if late.Code != http.StatusOK {
-		t.Errorf("another account: %d %s", late.Code, late.Body)
+	if late.Code != http.StatusBadRequest {
+		t.Errorf("another account by the same token: %d %s", late.Code, late.Body)
 	}
+	selection = w.issueSelection(t)
 	w.mu.Lock()
 	w.now = start.Add(selectionTokenTTL + time.Second)
 	w.mu.Unlock()

@@ -1,0 +1,232 @@
+package oauth
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// assertionType is the client_assertion_type of a JWT (RFC 7523 §2.2).
+const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+const (
+	maxAssertionBytes = 8 << 10
+	maxAssertionLife  = 5 * time.Minute // from now to exp
+	assertionSkew     = time.Minute     // how far a client's clock may be off
+	maxJTIBytes       = 256
+)
+
+// selfVerifying are header parameters by which a JWT would bring or name the
+// key, or something else, to verify it with (RFC 7515 §4.1). A client's keys are
+// those that it is registered with: whatever has one is refused, and nothing is
+// fetched (RFC 8725 §3.10).
+var selfVerifying = [...]string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"}
+
+// assertionClaims are the claims of a client assertion (RFC 7523 §3).
+type assertionClaims struct {
+	Issuer    string           `json:"iss"`
+	Subject   string           `json:"sub"`
+	Audience  jwt.ClaimStrings `json:"aud"`
+	Expires   *jwt.NumericDate `json:"exp"`
+	NotBefore *jwt.NumericDate `json:"nbf"`
+	IssuedAt  *jwt.NumericDate `json:"iat"`
+	ID        string           `json:"jti"`
+}
+
+// GetExpirationTime implements jwt.Claims.
+func (c *assertionClaims) GetExpirationTime() (*jwt.NumericDate, error) { return c.Expires, nil }
+
+// GetNotBefore implements jwt.Claims.
+func (c *assertionClaims) GetNotBefore() (*jwt.NumericDate, error) { return c.NotBefore, nil }
+
+// GetIssuedAt implements jwt.Claims.
+func (c *assertionClaims) GetIssuedAt() (*jwt.NumericDate, error) { return c.IssuedAt, nil }
+
+// GetIssuer implements jwt.Claims.
+func (c *assertionClaims) GetIssuer() (string, error) { return c.Issuer, nil }
+
+// GetSubject implements jwt.Claims.
+func (c *assertionClaims) GetSubject() (string, error) { return c.Subject, nil }
+
+// GetAudience implements jwt.Claims.
+func (c *assertionClaims) GetAudience() (jwt.ClaimStrings, error) { return c.Audience, nil }
+
+// assertion is a client assertion whose signature has yet to be verified.
+type assertion struct {
+	claims assertionClaims
+	token  *jwt.Token
+	signed string // what the signature is over
+	kid    string // may be empty
+}
+
+// byAssertion returns the client that has signed the assertion, and uses the
+// assertion up. Whatever is wrong with it, and a client that is unknown or
+// authenticates otherwise, is ErrInvalidClient, after one verification.
+func (p *Provider) byAssertion(ctx context.Context, presented credentials) (*storage.Client, error) {
+	a, err := readAssertion(presented.assertion)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidClient, err)
+	}
+	client, err := p.findClient(ctx, a.claims.Subject)
+	if err != nil {
+		return nil, err
+	}
+	key := p.guard.key(ctx, client.ID)
+	if err := p.guard.check(key); err != nil {
+		return nil, err
+	}
+	if err := p.verifyAssertion(a, &client, presented.id); err != nil {
+		return nil, p.guard.failed(ctx, key, err)
+	}
+	if !client.Active {
+		return nil, ErrClientInactive
+	}
+	return &client, p.spendAssertion(ctx, &client, &a.claims)
+}
+
+// readAssertion decodes an assertion as far as it must be known to find the
+// client.
+func readAssertion(text string) (*assertion, error) {
+	if len(text) > maxAssertionBytes || strings.ContainsAny(text, "\r\n") {
+		return nil, errors.New("the assertion is too long or has line breaks")
+	}
+	a := &assertion{}
+	token, parts, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(text, &a.claims)
+	if err != nil {
+		return nil, fmt.Errorf("decode assertion: %w", err)
+	}
+	a.token, a.signed = token, parts[0]+"."+parts[1]
+	if !slices.Contains(AssertionAlgs(), token.Method.Alg()) {
+		return nil, fmt.Errorf("the algorithm %s is not for assertions", token.Method.Alg())
+	}
+	for _, name := range selfVerifying {
+		if _, present := token.Header[name]; present {
+			return nil, fmt.Errorf("header parameter %q is not allowed", name)
+		}
+	}
+	if !isAssertionType(token.Header["typ"]) {
+		return nil, errors.New("typ is that of another kind of JWT")
+	}
+	if kid, present := token.Header["kid"]; present {
+		if a.kid, _ = kid.(string); a.kid == "" {
+			return nil, errors.New("kid is not a text")
+		}
+	}
+	if a.claims.Subject == "" || !otp.IsName(a.claims.Subject) {
+		return nil, errors.New("sub is not a client id")
+	}
+	return a, nil
+}
+
+// isAssertionType tells whether the header parameter typ, which need not be
+// there, is that of an assertion: a JWT of a kind of its own is something else
+// (RFC 8725 §3.11).
+func isAssertionType(typ any) bool {
+	if typ == nil {
+		return true
+	}
+	text, _ := typ.(string)
+	text = strings.ToLower(text)
+	return text == "jwt" || strings.TrimPrefix(text, "application/") == "client-authentication+jwt"
+}
+
+// verifyAssertion checks everything about an assertion of the client but that it
+// is used for the first time. clientID is the request's; it may be empty.
+func (p *Provider) verifyAssertion(a *assertion, client *storage.Client, clientID string) error {
+	alg := a.token.Method.Alg()
+	keys := keysFor(p.keysOf(client), a.kid, alg)
+	known := len(keys) > 0
+	if !known {
+		keys = []any{p.decoys[alg]} // as much work as for a client that exists
+	}
+	if !slices.ContainsFunc(keys, func(key any) bool { return a.token.Method.Verify(a.signed, a.token.Signature, key) == nil }) || !known {
+		return errors.New("no key of the client has made the signature")
+	}
+	claims := &a.claims
+	switch now := p.cfg.Now(); {
+	case !strings.EqualFold(claims.Issuer, client.ID), !strings.EqualFold(claims.Subject, client.ID):
+		return errors.New("iss and sub are not the client")
+	case clientID != "" && !strings.EqualFold(clientID, client.ID):
+		return errors.New("client_id is another client")
+	case len(claims.Audience) != 1 || !p.isAudience(claims.Audience[0]):
+		return errors.New("aud is not this server alone")
+	case claims.ID == "" || len(claims.ID) > maxJTIBytes:
+		return errors.New("jti is missing or too long")
+	case claims.Expires != nil && claims.Expires.After(now.Add(maxAssertionLife+assertionSkew)):
+		return errors.New("exp is too far ahead")
+	}
+	return jwt.NewValidator(
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(assertionSkew), jwt.WithTimeFunc(p.cfg.Now),
+	).Validate(claims)
+}
+
+// isAudience tells whether an assertion for that audience is for this server:
+// its issuer identifier, or its token endpoint (RFC 7523 §3).
+func (p *Provider) isAudience(aud string) bool {
+	return aud == p.cfg.Issuer || aud == p.base+"/oauth/token"
+}
+
+// keysOf returns the keys of a client that authenticates by assertions.
+func (p *Provider) keysOf(client *storage.Client) []verificationKey {
+	if client.AuthMethod != storage.AuthMethodPrivateKeyJWT {
+		return nil
+	}
+	keys, err := parseClientKeys(client.JWKS)
+	if err != nil { // nobody can store one like that
+		p.cfg.Logger.Error().Err(err).Str("client_id", client.ID).Msg("the client's key set cannot be read")
+	}
+	return keys
+}
+
+// spendAssertion uses an assertion up. It is remembered until any server would
+// refuse it as expired: the clock of the one that forgets it may be ahead.
+func (p *Provider) spendAssertion(ctx context.Context, client *storage.Client, claims *assertionClaims) error {
+	sum := sha256.New()
+	for _, part := range []string{"client assertion", strings.ToLower(client.ID), claims.ID} {
+		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part) // a hash takes everything
+	}
+	err := p.cfg.Tokens.SpendID(ctx, sum.Sum(nil), claims.Expires.Add(2*assertionSkew).UTC())
+	if errors.Is(err, storage.ErrConflict) {
+		return fmt.Errorf("%w: the assertion was used before", ErrInvalidClient)
+	}
+	if err != nil {
+		return fmt.Errorf("use assertion up: %w", err)
+	}
+	return nil
+}
+
+// newDecoys returns a public key for each algorithm, of which nobody has the
+// private one. What is verified with them takes as long as with a client's.
+func newDecoys(random io.Reader) (map[string]any, error) {
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), random)
+	if err != nil {
+		return nil, fmt.Errorf("decoy key: %w", err)
+	}
+	edwards, _, err := ed25519.GenerateKey(random)
+	if err != nil {
+		return nil, fmt.Errorf("decoy key: %w", err)
+	}
+	modulus := make([]byte, minRSABits/8)
+	if _, err := io.ReadFull(random, modulus); err != nil {
+		return nil, fmt.Errorf("decoy key: %w", err)
+	}
+	modulus[0] |= 0x80
+	modulus[len(modulus)-1] |= 1
+	number := &rsa.PublicKey{N: new(big.Int).SetBytes(modulus), E: 65537}
+	return map[string]any{algES256: &curve.PublicKey, algEdDSA: edwards, algRS256: number, algPS256: number}, nil
+}

@@ -1,0 +1,239 @@
+package oauth
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/grants"
+	"latchkey/storage"
+)
+
+func TestAudience(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]audience{
+		`"a"`: {"a"}, `["a","b"]`: {"a", "b"}, `null`: nil,
+	} {
+		var got audience
+		if err := json.Unmarshal([]byte(text), &got); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", text, diff)
+		}
+		if written, err := json.Marshal(got); want != nil && (err != nil || string(written) != text) {
+			t.Errorf("%s is written as %s, %v", text, written, err)
+		}
+	}
+	for _, text := range []string{`["a"]`, `[]`, `[1,2]`, `{}`, `1`, `["a",["b"]]`} {
+		var got audience
+		if err := json.Unmarshal([]byte(text), &got); err == nil {
+			t.Errorf("%s is taken for %v", text, got)
+		}
+	}
+}
+
+func (w *world) withResources() *world {
+	w.provider.resources = append(w.provider.resources, ordersAt, stockAt)
+	return w
+}
+
+// TestResources is F4 and I5.
+func TestResources(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).withResources()
+	w.withMachine("app", func(*storage.Client) {})
+	w.withMachine("narrow", func(c *storage.Client) { c.Resources = []string{stockAt, ordersAt, "https://gone.example"} })
+	w.withMachine("own", func(c *storage.Client) { c.Resources = []string{testIssuer, ordersAt} })
+	for _, test := range []struct {
+		client string
+		asked  []string
+		want   any
+	}{
+		{"app", nil, testIssuer},
+		{"app", []string{"resource", testIssuer}, testIssuer},
+		{"app", []string{"resource", ordersAt}, ordersAt},
+		{"app", []string{"resource", ordersAt, "resource", ordersAt}, ordersAt},
+		{"app", []string{"resource", ordersAt, "resource", testIssuer}, []any{ordersAt, testIssuer}},
+		{"app", []string{"audience", "https://ignored.example"}, testIssuer},
+		{"narrow", nil, []any{stockAt, ordersAt}},
+		{"narrow", []string{"resource", ordersAt}, ordersAt},
+		{"own", nil, testIssuer},
+	} {
+		token := mustIssue(t, test.client, w.ask(nil, machineForm(test.client, test.asked...)...), "bearer")
+		if diff := cmp.Diff(test.want, claimsIn(t, token)["aud"]); diff != "" {
+			t.Errorf("%s, %v: %s", test.client, test.asked, diff)
+		}
+	}
+	for what, form := range map[string][]string{
+		"unknown":               machineForm("app", "resource", "https://api.example/other"),
+		"a prefix":              machineForm("app", "resource", "https://api.example"),
+		"another case":          machineForm("app", "resource", "https://API.example/orders"),
+		"a slash behind":        machineForm("app", "resource", ordersAt+"/"),
+		"a query":               machineForm("app", "resource", ordersAt+"?a=b"),
+		"a fragment":            machineForm("app", "resource", ordersAt+"#x"),
+		"an empty fragment":     machineForm("app", "resource", ordersAt+"#"),
+		"relative":              machineForm("app", "resource", "/orders"),
+		"no scheme":             machineForm("app", "resource", "api.example/orders"),
+		"one of two is unknown": machineForm("app", "resource", ordersAt, "resource", "https://evil.example"),
+		"one of two is empty":   machineForm("app", "resource", ordersAt, "resource", ""),
+		"not this client's":     machineForm("own", "resource", stockAt),
+		"the default, not its":  machineForm("narrow", "resource", testIssuer),
+		"its, not the server's": machineForm("narrow", "resource", "https://gone.example"),
+	} {
+		mustRefuse(t, what, w.ask(nil, form...), "invalid_target")
+	}
+}
+
+// TestResourceIsAnAbsoluteURI even if the default audience is none.
+func TestResourceIsAnAbsoluteURI(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.withMachine("app", func(*storage.Client) {})
+	for _, name := range []string{"api", "https://api.example/#", "https://api.example/#orders"} {
+		w.provider.cfg.Audience, w.provider.resources = name, []string{name}
+		if aud := claimsIn(t, mustIssue(t, "default", w.ask(nil, machineForm("app")...), "bearer"))["aud"]; aud != name {
+			t.Errorf("aud is %v", aud)
+		}
+		mustRefuse(t, name, w.ask(nil, machineForm("app", "resource", name)...), "invalid_target")
+	}
+}
+
+// TestRefreshForAResource: a refresh may ask for some of what the sign-in was
+// for, and does not change it.
+func TestRefreshForAResource(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).withResources()
+	signIn := w.ask(nil, passwordForm("resource", ordersAt, "resource", testIssuer)...)
+	mustIssue(t, "sign-in", signIn, "bearer")
+	token := text(t, signIn, "refresh_token")
+	for _, test := range []struct {
+		asked []string
+		want  any // nil: refused
+	}{
+		{[]string{"resource", ordersAt}, ordersAt},
+		{[]string{"resource", stockAt}, nil},
+		{[]string{"resource", ordersAt, "resource", stockAt}, nil},
+		{nil, []any{ordersAt, testIssuer}},
+		{[]string{"resource", testIssuer}, testIssuer},
+	} {
+		rec := w.ask(nil, refreshForm(token, test.asked...)...)
+		if test.want == nil {
+			mustRefuse(t, "not of the sign-in", rec, "invalid_target")
+			continue
+		}
+		if diff := cmp.Diff(test.want, claimsIn(t, mustIssue(t, "refresh", rec, "bearer"))["aud"]); diff != "" {
+			t.Errorf("%v: %s", test.asked, diff)
+		}
+		token = text(t, rec, "refresh_token")
+	}
+	w.clients["shop"].Resources = []string{stockAt}
+	mustRefuse(t, "the client may not any more", w.ask(nil, refreshForm(token)...), "invalid_target")
+	w.clients["shop"].Resources = nil
+	mustIssue(t, "it may again, and the family is unharmed", w.ask(nil, refreshForm(token)...), "bearer")
+
+	plain := text(t, w.ask(nil, passwordForm()...), "refresh_token")
+	mustRefuse(t, "more than the default", w.ask(nil, refreshForm(plain, "resource", ordersAt)...), "invalid_target")
+	rec := w.ask(nil, refreshForm(plain, "resource", testIssuer)...)
+	if aud := claimsIn(t, mustIssue(t, "the default by name", rec, "bearer"))["aud"]; aud != testIssuer {
+		t.Errorf("aud is %v", aud)
+	}
+}
+
+// TestExchangeForAResource: RFC 8693 §2.1, within what the subject token is for.
+func TestExchangeForAResource(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).withResources()
+	subject := mustIssue(t, "sign-in", w.ask(nil, passwordForm("resource", ordersAt, "resource", stockAt)...), "bearer")
+	exchange := func(more ...string) []string {
+		return append([]string{"grant_type", grants.GrantTokenExchange, "client_id", "shop", "subject_token", subject, "subject_token_type", grants.TokenTypeAccessToken}, more...)
+	}
+	for _, test := range []struct {
+		asked []string
+		want  any // nil: refused
+	}{
+		{nil, []any{ordersAt, stockAt}},
+		{[]string{"resource", ordersAt}, ordersAt},
+		{[]string{"audience", stockAt}, stockAt},
+		{[]string{"audience", stockAt, "resource", ordersAt}, []any{ordersAt, stockAt}},
+		{[]string{"resource", testIssuer}, nil},
+		{[]string{"audience", testIssuer}, nil},
+		{[]string{"audience", "https://evil.example"}, nil},
+		{[]string{"resource", ordersAt, "audience", "shop"}, nil},
+	} {
+		rec := w.ask(nil, exchange(test.asked...)...)
+		if test.want == nil {
+			mustRefuse(t, "not of the subject token", rec, "invalid_target")
+			continue
+		}
+		if diff := cmp.Diff(test.want, claimsIn(t, mustIssue(t, "exchange", rec, "bearer"))["aud"]); diff != "" {
+			t.Errorf("%v: %s", test.asked, diff)
+		}
+	}
+	account := w.issueAccount(t)
+	member := []string{"grant_type", grants.GrantAccountMember, "client_id", "shop", "member_token", account, "account_id", "one"}
+	mustRefuse(t, "an account token is for the default", w.ask(nil, append(member, "resource", ordersAt)...), "invalid_target")
+	if aud := claimsIn(t, mustIssue(t, "account token", w.ask(nil, member...), "bearer"))["aud"]; aud != testIssuer {
+		t.Errorf("aud is %v", aud)
+	}
+}
+
+// TestTokensForOthers: our own endpoints take no token that is for other
+// resources only; introspection and revocation take both.
+func TestTokensForOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t).withResources()
+	w.withMachine("app", func(*storage.Client) {})
+	w.withMachine("orders", func(c *storage.Client) { c.Resources, c.GrantTypes = []string{ordersAt}, nil }) // the resource itself
+	w.withMachine("silent", func(c *storage.Client) { c.GrantTypes = nil })
+	w.withMachine("narrow", func(c *storage.Client) { c.Resources = []string{ordersAt} })
+	token := mustIssue(t, "orders", w.ask(nil, machineForm("app", "resource", ordersAt)...), "bearer")
+	both := mustIssue(t, "both", w.ask(nil, machineForm("app", "resource", ordersAt, "resource", testIssuer)...), "bearer")
+	if _, err := w.provider.Authorize(resourceRequest("Bearer " + token)); !errors.Is(err, ErrInvalidToken) {
+		t.Errorf("for orders only: %v", err)
+	}
+	if _, err := w.provider.Authorize(resourceRequest("Bearer " + both)); err != nil {
+		t.Errorf("for both: %v", err)
+	}
+	introspect := func(caller, token string) any {
+		rec := w.post("/oauth/introspect", nil, "client_id", caller, "client_secret", "secret", "token", token)
+		if rec.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s", caller, rec.Code, rec.Body)
+		}
+		return member(t, rec, "aud")
+	}
+	own := mustIssue(t, "default", w.ask(nil, machineForm("app")...), "bearer")
+	for _, test := range []struct {
+		caller, token string
+		want          any
+	}{
+		{"app", token, ordersAt},
+		{"orders", token, ordersAt},
+		{"orders", both, []any{ordersAt, testIssuer}},
+		{"orders", own, nil}, // G4: not for it
+		{"silent", token, nil},
+		{"narrow", token, nil},
+	} {
+		if diff := cmp.Diff(test.want, introspect(test.caller, test.token)); diff != "" {
+			t.Errorf("%s: %s", test.caller, diff)
+		}
+	}
+	if rec := w.post("/oauth/revoke", nil, "client_id", "app", "client_secret", "secret", "token", token); rec.Code != http.StatusOK {
+		t.Errorf("revocation: %d", rec.Code)
+	}
+	if got := introspect("app", token); got != nil {
+		t.Errorf("after the revocation: %v", got)
+	}
+	w.provider.cfg.Audience, w.provider.resources = "named", []string{"named"}
+	w.withMachine("named", func(*storage.Client) {})
+	if got := introspect("named", mustIssue(t, "by name", w.ask(nil, machineForm("app")...), "bearer")); got != "named" {
+		t.Errorf("a resource of the client's name: %v", got)
+	}
+	w.provider.resources = []string{testIssuer}
+	if got := introspect("app", both); got != nil {
+		t.Errorf("for a resource that there is not any more: %v", got)
+	}
+}

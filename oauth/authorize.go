@@ -1,0 +1,180 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"latchkey/oauth/dpop"
+)
+
+// possession is a refusal of a request that used the scheme DPoP.
+type possession struct {
+	error
+	nonce string // for the next try
+}
+
+// Unwrap returns what was wrong.
+func (e *possession) Unwrap() error { return e.error }
+
+// Authorize returns who sends a request to a resource endpoint of the server,
+// after its one Authorization header: Bearer with an access token (RFC 6750
+// §2.1), or DPoP with one that is bound to a key, and the proof of its possession
+// for this very request (RFC 9449 §7.1). A proof is good for one request. What
+// Bearer demands of a token holds for both. A token anywhere else is not read.
+//
+// Errors: ErrNoToken, ErrInvalidToken, ErrTokenRevoked, ErrInvalidProof,
+// ErrUseNonce and those of the stores; SetChallenge tells them.
+func (p *Provider) Authorize(r *http.Request) (*Caller, error) {
+	scheme, token := authorization(r.Header)
+	switch scheme {
+	case "bearer":
+		return p.Bearer(r.Context(), token)
+	case "dpop":
+		caller, err := p.possessor(r, token)
+		if err != nil {
+			return nil, &possession{err, p.nonceFor(err)}
+		}
+		return caller, nil
+	}
+	return nil, ErrNoToken
+}
+
+// possessor returns who presents a token that is bound to a key. The proof is
+// used up when nothing else is wrong.
+func (p *Provider) possessor(r *http.Request, token string) (*Caller, error) {
+	claims, err := p.parseOwn(token)
+	if err != nil {
+		return nil, err
+	}
+	used, err := p.readProof(r, token)
+	switch {
+	case err != nil:
+		return nil, err
+	case claims.bound() == "":
+		return nil, fmt.Errorf("%w: it is bound to no key", ErrInvalidToken)
+	case used.jkt == "":
+		return nil, fmt.Errorf("%w: none was sent", ErrInvalidProof)
+	case used.jkt != claims.bound():
+		return nil, fmt.Errorf("%w: it is bound to another key", ErrInvalidToken)
+	}
+	caller, err := p.caller(r.Context(), claims)
+	if err != nil {
+		return nil, err
+	}
+	return caller, p.useUp(r.Context(), used)
+}
+
+// Bearer returns who presents an access token, in one statement. The token must
+// be an unexpired access token of ours that is for our own endpoints, at least
+// among others, and bound to no key; not revoked, itself or with its family, and
+// not older than what ends its user's tokens; its client must be active, its
+// user pass the gate and, if it is scoped to an account, still be a member of
+// that.
+//
+// Errors: ErrInvalidToken, ErrTokenRevoked, and those of the stores.
+func (p *Provider) Bearer(ctx context.Context, token string) (*Caller, error) {
+	claims, err := p.parseOwn(token)
+	if err != nil {
+		return nil, err
+	}
+	if claims.bound() != "" { // RFC 9449 §7.2
+		return nil, fmt.Errorf("%w: it is bound to a key", ErrInvalidToken)
+	}
+	return p.caller(ctx, claims)
+}
+
+func (p *Provider) caller(ctx context.Context, claims *accessClaims) (*Caller, error) {
+	holder, err := p.holder(ctx, claims.ref(), &claims.tokenClaims)
+	if err != nil {
+		return nil, err
+	}
+	return &Caller{
+		Client: holder.client, Principal: holder.principal, Member: holder.member,
+		Roles: rolesNow(claims, holder), AMR: claims.AMR,
+		TokenID: claims.ID, FamilyID: claims.SessionID,
+		IssuedAt: claims.issued(), ExpiresAt: claims.expires(), AuthTime: claims.authenticated(),
+	}, nil
+}
+
+// authorization returns the scheme, in small letters, and the token of a
+// request's one Authorization header. Both are empty without one, with several,
+// and with nothing behind the scheme or more than a token.
+func authorization(h http.Header) (scheme, token string) {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return "", ""
+	}
+	scheme, token, _ = strings.Cut(values[0], " ")
+	token = strings.Trim(token, " ")
+	if token == "" || strings.ContainsAny(token, " \t,") {
+		return "", ""
+	}
+	return strings.ToLower(scheme), token
+}
+
+// BearerToken returns the token of a request's one Authorization header
+// (RFC 6750 §2.1). It is not ok without one, with several, and with another
+// scheme or nothing behind it.
+func BearerToken(h http.Header) (token string, ok bool) {
+	scheme, token := authorization(h)
+	if scheme != "bearer" {
+		return "", false
+	}
+	return token, true
+}
+
+// nonceFor is the nonce that goes with a refusal; empty: none does.
+func (p *Provider) nonceFor(err error) string {
+	if errors.Is(err, ErrUseNonce) {
+		return p.nonce()
+	}
+	return ""
+}
+
+// SetChallenge writes the headers of a resource endpoint that refuses with 401,
+// or with 403 for ErrInsufficientRoles: Challenge, and the nonce for the next
+// try if one is demanded.
+func SetChallenge(h http.Header, err error) {
+	h.Set("WWW-Authenticate", Challenge(err))
+	var refused *possession
+	if errors.As(err, &refused) && refused.nonce != "" {
+		h.Set(nonceHeader, refused.nonce)
+	}
+}
+
+// Challenge returns the WWW-Authenticate header of a refusal, in the scheme that
+// the request used (RFC 6750 §3, RFC 9449 §7.1). To a request without a token,
+// ErrNoToken or a nil error, it tells none (RFC 6750 §3.1).
+func Challenge(err error) string {
+	challenge := `Bearer realm="latchkey"`
+	var refused *possession
+	if errors.As(err, &refused) {
+		challenge = `DPoP realm="latchkey", algs="` + strings.Join(dpop.Algorithms(), " ") + `"`
+	}
+	code, description := challengeError(err)
+	if code == "" {
+		return challenge
+	}
+	return challenge + `, error="` + code + `", error_description="` + description + `"`
+}
+
+func challengeError(err error) (code, description string) {
+	switch {
+	case errors.Is(err, ErrNoToken):
+		return "", ""
+	case errors.Is(err, ErrInsufficientRoles):
+		return "insufficient_scope", "The access token lacks a role."
+	case errors.Is(err, ErrTokenRevoked):
+		return "invalid_token", "The access token was revoked."
+	case errors.Is(err, ErrUseNonce):
+		return "use_dpop_nonce", "The DPoP proof needs a nonce of this server."
+	case errors.Is(err, ErrInvalidProof):
+		return "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before."
+	case errors.Is(err, ErrInvalidToken):
+		return "invalid_token", "The access token is invalid or expired."
+	}
+	return "", ""
+}

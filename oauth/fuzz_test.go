@@ -1,0 +1,124 @@
+package oauth
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// FuzzReadForm holds what comes out of the form pipeline to its promises: few
+// parameters, none of them empty or repeated, and the same when it is sent again.
+func FuzzReadForm(f *testing.F) {
+	for _, seed := range []string{
+		"", "grant_type=password&username=a&password=b", "a=1&a=2", "a=&a=", "resource=https://a&resource=https://b", "a=%zz", "username=%ff", "username=a%0ab",
+		"scope=a+b", "scope=%22", "client_id=%00", strings.Repeat("a&", 70), "a;b=c", "=x", "username=" + strings.Repeat("x", 300),
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		read := func(body string) (url.Values, error) {
+			r := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(body))
+			return ReadForm(httptest.NewRecorder(), r)
+		}
+		form, err := read(body)
+		if err != nil {
+			return
+		}
+		if len(form) > maxFormParameters {
+			t.Errorf("%d parameters", len(form))
+		}
+		for name, values := range form {
+			if len(values) != 1 && name != "resource" && name != "audience" || len(values) == 1 && values[0] == "" {
+				t.Errorf("%q: %q is %q", body, name, values)
+			}
+		}
+		for _, name := range []string{"username", "client_id"} {
+			if !utf8.ValidString(form.Get(name)) || strings.ContainsAny(form.Get(name), "\r\n\x00") {
+				t.Errorf("%q: %s is %q", body, name, form.Get(name))
+			}
+		}
+		again, err := read(form.Encode())
+		if err != nil && !errors.Is(err, errTooLarge) || err == nil && !maps.EqualFunc(form, again, slices.Equal) {
+			t.Errorf("%q reads as %v, and sent again as %v, %v", body, form, again, err)
+		}
+	})
+}
+
+// FuzzTokenEndpoint sends forms to the whole server on a database in memory.
+// Nobody knows the password there, so nothing but a refusal may come of them:
+// one of RFC 6749 §5.2, that nobody may keep.
+func FuzzTokenEndpoint(f *testing.F) {
+	for _, seed := range []string{
+		"grant_type=password&client_id=shop&username=jane&password=wrong", "grant_type=refresh_token&client_id=shop&refresh_token=x.y.z",
+		"grant_type=urn:ietf:params:oauth:grant-type:token-exchange&client_id=shop&subject_token=a&subject_token_type=urn:ietf:params:oauth:token-type:access_token",
+		"grant_type=urn:latchkey:params:oauth:grant-type:account-member&client_id=shop&username=jane&password=x", "grant_type=client_credentials&client_id=nobody&client_secret=x",
+		"grant_type=password&grant_type=password", "grant_type=implicit", "client_assertion=a&client_assertion_type=b&grant_type=password",
+	} {
+		f.Add(seed, "")
+	}
+	f.Add("grant_type=password", "Basic "+base64.StdEncoding.EncodeToString([]byte("shop:")))
+	f.Add("grant_type=password&client_id=shop", "Bearer x")
+	w := newWorld(f)
+	mux := http.NewServeMux()
+	w.provider.Mount(mux)
+	f.Fuzz(func(t *testing.T, body, authorization string) {
+		if strings.Contains(body, "right") || strings.Contains(body, "%") && strings.Contains(strings.ToLower(body), "%72") {
+			return // the one password that is right
+		}
+		r := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(body))
+		r.Header.Set("Content-Type", formType)
+		if authorization != "" {
+			r.Header["Authorization"] = []string{authorization}
+		}
+		rec := httptest.NewRecorder()
+		mux.ServeHTTP(rec, r)
+		var refusal struct {
+			Error string `json:"error"`
+			Token string `json:"access_token"`
+		}
+		err := json.Unmarshal(rec.Body.Bytes(), &refusal)
+		switch {
+		case err != nil, refusal.Error == "", refusal.Token != "":
+			t.Errorf("%q (%s): %d %s", body, authorization, rec.Code, rec.Body)
+		case rec.Code < 400 || rec.Code > 499:
+			t.Errorf("%q (%s): status %d", body, authorization, rec.Code)
+		case rec.Header().Get("Cache-Control") != "no-store":
+			t.Errorf("%q (%s): may be kept", body, authorization)
+		case (rec.Code == http.StatusUnauthorized) != (rec.Header().Get("WWW-Authenticate") != "") && authorization != "":
+			t.Errorf("%q (%s): %d with challenge %q", body, authorization, rec.Code, rec.Header().Get("WWW-Authenticate"))
+		}
+	})
+}
+
+// FuzzBasicCredentials: what is read out of a header is what the header of
+// RFC 6749 §2.3.1 with the same parts would say.
+func FuzzBasicCredentials(f *testing.F) {
+	for _, seed := range []string{"shop:secret", "a%3Ab:%25", "noColon", ":", "a:b:c", "%zz:x", "\xff:\x00", "a+b:c"} {
+		f.Add("Basic " + base64.StdEncoding.EncodeToString([]byte(seed)))
+	}
+	f.Add("bAsIc  c2hvcDp4 ")
+	f.Add("Basic !!!")
+	f.Add("Bearer x")
+	f.Fuzz(func(t *testing.T, header string) {
+		got, ok := basicCredentials([]string{header})
+		if !ok {
+			return
+		}
+		parts := url.QueryEscape(got.id) + ":" + url.QueryEscape(got.secret)
+		again, ok := basicCredentials([]string{"Basic " + base64.StdEncoding.EncodeToString([]byte(parts))})
+		if !ok || again != got || !got.header {
+			t.Errorf("%q reads as %+v, and written again as %+v, %v", header, got, again, ok)
+		}
+		if _, ok := basicCredentials([]string{header, header}); ok {
+			t.Errorf("%q was taken twice", header)
+		}
+	})
+}

@@ -1,0 +1,412 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/grants"
+	"latchkey/storage"
+)
+
+// TestProofAtTheTokenEndpoint is J1 but for the nonce.
+func TestProofAtTheTokenEndpoint(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	w.withMachine("app", func(*storage.Client) {})
+	token := mustIssue(t, "a good proof", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
+	if cnf, _ := claimsIn(t, token)["cnf"].(map[string]any); len(cnf) != 1 || cnf["jkt"] != p.jkt {
+		t.Errorf("cnf is %v, want the thumbprint %s", cnf, p.jkt)
+	}
+	if unbound := mustIssue(t, "no proof", w.ask(nil, machineForm("app")...), "bearer"); claimsIn(t, unbound)["cnf"] != nil {
+		t.Error("a token is bound to the key of nobody")
+	}
+	mustIssue(t, "at the root", w.ask(one(p.proof(http.MethodPost, "https://id.example/oauth/token")), machineForm("app")...), "DPoP")
+	for what, proofs := range map[string][]string{
+		"nothing in it":    {""},
+		"no JWS":           {"x"},
+		"two proofs":       {p.forToken(), p.forToken()},
+		"another method":   {p.proof(http.MethodGet, tokenURL)},
+		"another endpoint": {p.proof(http.MethodPost, testIssuer+"/oauth/revoke")},
+		"another host":     {p.proof(http.MethodPost, "https://example.com/oauth/token")},
+		"too old":          {p.forToken("iat", start.Add(-5*time.Minute-time.Second).Unix())},
+		"too new":          {p.forToken("iat", start.Add(32*time.Second).Unix())},
+		"no jti":           {p.forToken("jti", nil)},
+	} {
+		mustRefuse(t, what, w.ask(proofs, machineForm("app")...), "invalid_dpop_proof")
+	}
+}
+
+// TestProofIsGoodOnce: of a proof's uses one succeeds, and a request that fails
+// for another reason uses nothing up.
+func TestProofIsGoodOnce(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	w.withMachine("app", func(*storage.Client) {})
+	proof := p.forToken("jti", "again")
+	if rec := w.ask(one(proof), append(machineForm("app")[:4:4], "client_secret", "wrong")...); rec.Code == http.StatusOK {
+		t.Fatal("a wrong secret was taken")
+	}
+	mustRefuse(t, "no such scope", w.ask(one(proof), passwordForm("scope", "Nothing")...), "invalid_scope")
+	mustRefuse(t, "no such resource", w.ask(one(proof), passwordForm("resource", ordersAt)...), "invalid_target")
+	mustRefuse(t, "a wrong password", w.ask(one(proof), append(passwordForm()[:6:6], "password", "wrong")...), "invalid_grant")
+	mustIssue(t, "the first use", w.ask(one(proof), machineForm("app")...), "DPoP")
+	mustRefuse(t, "the second use", w.ask(one(proof), machineForm("app")...), "invalid_dpop_proof")
+	mustRefuse(t, "by another client", w.ask(one(proof), passwordForm()...), "invalid_dpop_proof")
+	mustIssue(t, "the same jti by another key", w.ask(one(newProver(t).forToken("jti", "again")), machineForm("app")...), "DPoP")
+	if len(w.families) != 0 {
+		t.Error("a replay began a session")
+	}
+}
+
+// forgetful is a store that cannot remember what was spent.
+type forgetful struct{ *world }
+
+func (forgetful) SpendID(context.Context, []byte, time.Time) error {
+	return fmt.Errorf("spend: %w", storage.ErrUnavailable)
+}
+
+// TestProofWithoutDatabase: a proof that cannot be remembered is not taken.
+func TestProofWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	w.provider.cfg.Tokens = forgetful{w}
+	rec := w.ask(one(p.forToken()), passwordForm()...)
+	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" || len(w.families) != 0 {
+		t.Errorf("%d %s, %d families", rec.Code, rec.Body, len(w.families))
+	}
+	if rec := w.ask(nil, passwordForm()...); rec.Code != http.StatusOK {
+		t.Errorf("without a proof: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// TestProofIsForgotten: what was spent is remembered for as long as the proof
+// could be taken, and no longer than the skew of clocks beyond.
+func TestProofIsForgotten(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	w.withMachine("app", func(*storage.Client) {})
+	spent := &spender{world: w}
+	w.provider.cfg.Tokens = spent
+	mustIssue(t, "token", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
+	if want := start.Truncate(time.Second).Add(5*time.Minute + 30*time.Second); len(spent.until) != 1 || !spent.until[0].Equal(want) {
+		t.Errorf("remembered until %v, want %v", spent.until, want)
+	}
+}
+
+// spender notes how long what is spent or revoked is remembered.
+type spender struct {
+	*world
+	until []time.Time
+}
+
+func (s *spender) SpendID(ctx context.Context, id []byte, until time.Time) error {
+	s.until = append(s.until, until)
+	return s.world.SpendID(ctx, id, until)
+}
+
+func (s *spender) RevokeToken(ctx context.Context, jti string, until time.Time) error {
+	s.until = append(s.until, until)
+	return s.world.RevokeToken(ctx, jti, until)
+}
+
+// TestNonce: with the setting a proof needs a nonce of ours, without it one that
+// is there must be ours.
+func TestNonce(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	w.withMachine("app", func(*storage.Client) {})
+	if rec := w.ask(one(p.forToken()), machineForm("app")...); rec.Header().Get("DPoP-Nonce") != "" {
+		t.Error("a nonce is offered though none is demanded")
+	}
+	strange := w.ask(one(p.forToken("nonce", "strange")), machineForm("app")...)
+	mustRefuse(t, "a strange nonce", strange, "use_dpop_nonce")
+	mustIssue(t, "the nonce told", w.ask(one(p.forToken("nonce", strange.Header().Get("DPoP-Nonce"))), machineForm("app")...), "DPoP")
+
+	w.provider.cfg.DPoPNonce = true
+	refused := w.ask(one(p.forToken()), machineForm("app")...)
+	mustRefuse(t, "no nonce", refused, "use_dpop_nonce")
+	nonce := refused.Header().Get("DPoP-Nonce")
+	granted := w.ask(one(p.forToken("nonce", nonce)), machineForm("app")...)
+	mustIssue(t, "the nonce", granted, "DPoP")
+	if next := granted.Header().Get("DPoP-Nonce"); next == "" {
+		t.Error("no nonce for the next request")
+	}
+	if rec := w.ask(nil, machineForm("app")...); rec.Code != http.StatusOK || rec.Header().Get("DPoP-Nonce") != "" {
+		t.Errorf("without a proof: %d %s", rec.Code, rec.Body)
+	}
+	for what, forged := range map[string]string{
+		"another stretch": strings.Replace(nonce, ".", ".1", 1), "another MAC": nonce[:len(nonce)-2] + "AA", "no MAC": nonce[:strings.LastIndexByte(nonce, '.')+1],
+		"no pepper of ours": "x" + nonce, "no pepper": "..", "no number": "a.b.c", "a pepper of nobody": "nobody.1.",
+	} {
+		mustRefuse(t, what, w.ask(one(p.forToken("nonce", forged)), machineForm("app")...), "use_dpop_nonce")
+	}
+}
+
+// TestNonceAges: a nonce is good for five to ten minutes.
+func TestNonceAges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	nonce := w.provider.nonce()
+	for _, test := range []struct {
+		later time.Duration
+		good  bool
+	}{{0, true}, {nonceLife, true}, {2 * nonceLife, false}, {-nonceLife, true}, {-2 * nonceLife, false}} {
+		w.now = start.Add(test.later)
+		if got := w.provider.isNonce(nonce); got != test.good {
+			t.Errorf("after %v: %v", test.later, got)
+		}
+	}
+}
+
+// TestBoundClient: a client whose tokens are always bound gets no other, anywhere.
+func TestBoundClient(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	w.withMachine("app", func(c *storage.Client) {
+		c.DPoPBound, c.GrantTypes = true, append(c.GrantTypes, grants.GrantImplicit)
+	})
+	mustRefuse(t, "no proof", w.ask(nil, machineForm("app")...), "invalid_dpop_proof")
+	mustIssue(t, "a proof", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
+	form := url.Values{"client_id": {"app"}, "client_secret": {"secret"}}
+	if token, err := w.provider.ClientToken(t.Context(), form); err == nil {
+		t.Errorf("a token by Elastic Path's endpoint: %v", token)
+	}
+	if token, _, err := w.provider.ImplicitToken(t.Context(), "app"); err == nil {
+		t.Errorf("an implicit token: %s", token)
+	}
+	_, token, err := w.provider.Recipient(t.Context(), RecipientRequest{ClientID: "app", Username: "jane"})
+	if err != nil || token != "" {
+		t.Errorf("a message carries the token %q, %v", token, err)
+	}
+	w.clients["app"].DPoPBound = false
+	if _, err := w.provider.ClientToken(t.Context(), form); err != nil {
+		t.Errorf("the same client, not bound: %v", err)
+	}
+}
+
+// TestBoundRefreshToken is the half of J2 that is about refresh tokens.
+func TestBoundRefreshToken(t *testing.T) {
+	t.Parallel()
+	w, p, thief := newWorld(t), newProver(t), newProver(t)
+	signIn := w.ask(one(p.forToken()), passwordForm()...)
+	mustIssue(t, "sign-in", signIn, "DPoP")
+	first := text(t, signIn, "refresh_token")
+	mustRefuse(t, "no key", w.ask(nil, refreshForm(first)...), "invalid_dpop_proof")
+	mustRefuse(t, "another key", w.ask(one(thief.forToken()), refreshForm(first)...), "invalid_grant")
+	again := w.ask(one(p.forToken()), refreshForm(first)...)
+	if token := mustIssue(t, "the same key", again, "DPoP"); claimsIn(t, token)["cnf"] == nil {
+		t.Error("the refreshed token is bound to no key")
+	}
+	// Long after the grace, who has the key ends the family by using the old
+	// token again; who has not, does not.
+	w.now = start.Add(2 * time.Minute)
+	late := func(p *prover) string { return p.forToken("iat", w.now.Unix()) }
+	mustRefuse(t, "the old token, no key", w.ask(nil, refreshForm(first)...), "invalid_dpop_proof")
+	mustRefuse(t, "the old token, another key", w.ask(one(late(thief)), refreshForm(first)...), "invalid_grant")
+	next := w.ask(one(late(p)), refreshForm(text(t, again, "refresh_token"))...)
+	mustIssue(t, "the family was harmed", next, "DPoP")
+	mustRefuse(t, "the old token, the key", w.ask(one(late(p)), refreshForm(first)...), "invalid_grant")
+	mustRefuse(t, "after the reuse", w.ask(one(late(p)), refreshForm(text(t, next, "refresh_token"))...), "invalid_grant")
+}
+
+// TestConfidentialClientChangesKeys: its refresh tokens are bound to its secret,
+// and each access token to the key of its request.
+func TestConfidentialClientChangesKeys(t *testing.T) {
+	t.Parallel()
+	w, p, q := newWorld(t), newProver(t), newProver(t)
+	w.withMachine("desk", func(*storage.Client) {})
+	me := []string{"client_id", "desk", "client_secret", "secret"}
+	signIn := w.ask(one(p.forToken()), append(me, "grant_type", "password", "username", "jane", "password", "right")...)
+	mustIssue(t, "sign-in", signIn, "DPoP")
+	second := w.ask(one(q.forToken()), append(me, "grant_type", "refresh_token", "refresh_token", text(t, signIn, "refresh_token"))...)
+	token := mustIssue(t, "another key", second, "DPoP")
+	if cnf, _ := claimsIn(t, token)["cnf"].(map[string]any); cnf["jkt"] != q.jkt {
+		t.Errorf("cnf is %v, want the new key", cnf)
+	}
+	mustIssue(t, "no key", w.ask(nil, append(me, "grant_type", "refresh_token", "refresh_token", text(t, second, "refresh_token"))...), "bearer")
+}
+
+// TestBoundHeldToken: who presents a bound token instead of a sign-in proves its
+// key, and what comes of it is bound to that, too.
+func TestBoundHeldToken(t *testing.T) {
+	t.Parallel()
+	w, p, thief := newWorld(t), newProver(t), newProver(t)
+	token := mustIssue(t, "sign-in", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
+	exchange := []string{"grant_type", grants.GrantTokenExchange, "client_id", "shop", "subject_token", token, "subject_token_type", grants.TokenTypeAccessToken}
+	member := []string{"grant_type", grants.GrantAccountMember, "client_id", "shop", "member_token", token, "account_id", "one"}
+	for what, form := range map[string][]string{"exchange": exchange, "account-member grant": member} {
+		other := "invalid_grant"
+		if what == "exchange" {
+			other = "invalid_request" // RFC 8693 §2.2.2
+		}
+		mustRefuse(t, what+", no key", w.ask(nil, form...), "invalid_dpop_proof")
+		mustRefuse(t, what+", another key", w.ask(one(thief.forToken()), form...), other)
+		made := mustIssue(t, what, w.ask(one(p.forToken()), form...), "DPoP")
+		if cnf, _ := claimsIn(t, made)["cnf"].(map[string]any); cnf["jkt"] != p.jkt {
+			t.Errorf("%s: cnf is %v", what, cnf)
+		}
+	}
+}
+
+// TestBoundSelectionToken: choosing an account continues the sign-in, with its
+// key.
+func TestBoundSelectionToken(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	first := p.forToken()
+	required := w.ask(one(first), "grant_type", grants.GrantAccountMember, "client_id", "shop", "username", "jane", "password", "right")
+	mustRefuse(t, "several accounts", required, "account_selection_required")
+	choose := []string{"grant_type", grants.GrantAccountMember, "client_id", "shop", "selection_token", text(t, required, "selection_token"), "account_id", "one"}
+	mustRefuse(t, "no key", w.ask(nil, choose...), "invalid_dpop_proof")
+	mustRefuse(t, "another key", w.ask(one(newProver(t).forToken()), choose...), "invalid_grant")
+	mustRefuse(t, "the first proof again", w.ask(one(first), choose...), "invalid_dpop_proof")
+	made := w.ask(one(p.forToken()), choose...)
+	mustIssue(t, "the same key", made, "DPoP")
+	mustRefuse(t, "refresh without the key", w.ask(nil, refreshForm(text(t, made, "refresh_token"))...), "invalid_dpop_proof")
+}
+
+// resource asks for a resource of ours with an Authorization header and proofs.
+func resourceRequest(authorization string, proofs ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "http://inside.example/v1/me?access_token=x", nil)
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	for _, proof := range proofs {
+		r.Header.Add("DPoP", proof)
+	}
+	return r
+}
+
+// TestAuthorize is the half of J2 that is about access tokens.
+func TestAuthorize(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	bound := mustIssue(t, "bound", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
+	free := mustIssue(t, "free", w.ask(nil, passwordForm()...), "bearer")
+	const here = "https://id.example/v1/me"
+	good := func(claims ...any) string {
+		return p.proof(http.MethodGet, here, append([]any{"ath", hashOf(bound)}, claims...)...)
+	}
+	once := good()
+	tests := []struct {
+		name          string
+		authorization string
+		proofs        []string
+		want          error
+		challenge     string // what it must contain
+	}{
+		{"free, as bearer", "Bearer " + free, nil, nil, ""},
+		{"bound, with proof", "DPoP " + bound, one(once), nil, ""},
+		{"below the issuer's path", "dpop " + bound, one(p.proof(http.MethodGet, testIssuer+"/v1/me", "ath", hashOf(bound))), nil, ""},
+		{"with a query", "DPoP " + bound, one(good("htu", here+"?access_token=x")), nil, ""},
+		{"the proof again", "DPoP " + bound, one(once), ErrInvalidProof, `DPoP realm="latchkey", algs="ES256 EdDSA RS256 PS256", error="invalid_dpop_proof"`},
+		{"bound, as bearer", "Bearer " + bound, nil, ErrInvalidToken, `Bearer realm="latchkey", error="invalid_token"`},
+		{"bound, as bearer with proof", "Bearer " + bound, one(good()), ErrInvalidToken, "Bearer "},
+		{"free, by DPoP", "DPoP " + free, one(p.proof(http.MethodGet, here, "ath", hashOf(free))), ErrInvalidToken, `DPoP realm="latchkey", algs="ES256 EdDSA RS256 PS256", error="invalid_token"`},
+		{"no proof", "DPoP " + bound, nil, ErrInvalidProof, `error="invalid_dpop_proof"`},
+		{"two proofs", "DPoP " + bound, []string{good(), good()}, ErrInvalidProof, "DPoP "},
+		{"another key", "DPoP " + bound, one(newProver(t).proof(http.MethodGet, here, "ath", hashOf(bound))), ErrInvalidToken, `error="invalid_token"`},
+		{"ath of another", "DPoP " + bound, one(good("ath", hashOf(free))), ErrInvalidProof, "DPoP "},
+		{"no ath", "DPoP " + bound, one(p.proof(http.MethodGet, here)), ErrInvalidProof, "DPoP "},
+		{"another path", "DPoP " + bound, one(good("htu", here+"/orders")), ErrInvalidProof, "DPoP "},
+		{"the host of the request", "DPoP " + bound, one(good("htu", "http://inside.example/v1/me")), ErrInvalidProof, "DPoP "},
+		{"another method", "DPoP " + bound, one(good("htm", "POST")), ErrInvalidProof, "DPoP "},
+		{"a strange nonce", "DPoP " + bound, one(good("nonce", "x")), ErrUseNonce, `error="use_dpop_nonce"`},
+		{"no token of ours", "DPoP x", one(good()), ErrInvalidToken, `error="invalid_token"`},
+		{"in the query alone", "", nil, ErrNoToken, `Bearer realm="latchkey"`},
+		{"another scheme", "Basic " + free, nil, ErrNoToken, ""},
+		{"no token", "DPoP ", one(good()), ErrNoToken, ""},
+	}
+	for _, test := range tests {
+		caller, err := w.provider.Authorize(resourceRequest(test.authorization, test.proofs...))
+		if !errors.Is(err, test.want) || (caller != nil) != (test.want == nil) {
+			t.Errorf("%s: %v, %v", test.name, caller, err)
+		}
+		if err == nil {
+			continue
+		}
+		h := http.Header{}
+		SetChallenge(h, err)
+		if got := h.Get("WWW-Authenticate"); !strings.HasPrefix(got, test.challenge) && !strings.Contains(got, ", "+test.challenge) {
+			t.Errorf("%s: challenge %s", test.name, got)
+		}
+		if nonce := h.Get("DPoP-Nonce"); (nonce != "") != errors.Is(err, ErrUseNonce) || nonce != "" && !w.provider.isNonce(nonce) {
+			t.Errorf("%s: nonce %q", test.name, nonce)
+		}
+	}
+}
+
+// TestAuthorizeSpendsLast: a request that is refused anyway uses no proof up, and
+// one whose proof cannot be remembered is refused.
+func TestAuthorizeSpendsLast(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	bound := mustIssue(t, "bound", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
+	proof := p.proof(http.MethodGet, "https://id.example/v1/me", "ath", hashOf(bound))
+	authorize := func() error {
+		_, err := w.provider.Authorize(resourceRequest("DPoP "+bound, proof))
+		return err
+	}
+	w.login.User.Active = false
+	if err := authorize(); !errors.Is(err, ErrInvalidToken) {
+		t.Errorf("an inactive user: %v", err)
+	}
+	w.login.User.Active = true
+	w.provider.cfg.Tokens = forgetful{w}
+	if err := authorize(); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, ErrInvalidToken) {
+		t.Errorf("the database is away: %v", err)
+	}
+	w.provider.cfg.Tokens = w
+	if err := authorize(); err != nil {
+		t.Errorf("then: %v", err)
+	}
+	if err := authorize(); !errors.Is(err, ErrInvalidProof) {
+		t.Errorf("again: %v", err)
+	}
+}
+
+// TestIntrospectionOfBoundTokens: RFC 9449 §6.2.
+func TestIntrospectionOfBoundTokens(t *testing.T) {
+	t.Parallel()
+	w, p := newWorld(t), newProver(t)
+	w.withMachine("app", func(*storage.Client) {})
+	token := mustIssue(t, "bound", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
+	rec := w.post("/oauth/introspect", nil, "client_id", "app", "client_secret", "secret", "token", token)
+	cnf, _ := member(t, rec, "cnf").(map[string]any)
+	if text(t, rec, "token_type") != "DPoP" || cnf["jkt"] != p.jkt {
+		t.Errorf("%s", rec.Body)
+	}
+	free := mustIssue(t, "free", w.ask(nil, machineForm("app")...), "bearer")
+	rec = w.post("/oauth/introspect", nil, "client_id", "app", "client_secret", "secret", "token", free)
+	if text(t, rec, "token_type") != "bearer" || member(t, rec, "cnf") != nil {
+		t.Errorf("%s", rec.Body)
+	}
+}
+
+// TestTargets: a proxy may take the issuer's path away, and nothing else.
+func TestTargets(t *testing.T) {
+	t.Parallel()
+	for issuer, tests := range map[string]map[string][]string{
+		"https://id.example": {"/v1/me": {"https://id.example/v1/me"}, "/v1/a%2Fb": {"https://id.example/v1/a%2Fb"}},
+		"https://id.example/auth": {
+			"/auth/oauth/token":   {"https://id.example/auth/oauth/token"},
+			"/oauth/token":        {"https://id.example/auth/oauth/token", "https://id.example/oauth/token"},
+			"/authors/auth/token": {"https://id.example/auth/authors/auth/token", "https://id.example/authors/auth/token"},
+		},
+	} {
+		p := &Provider{cfg: Config{Issuer: issuer}, base: issuer}
+		for path, want := range tests {
+			if got := p.targets(httptest.NewRequest(http.MethodGet, path, nil)); !slices.Equal(got, want) {
+				t.Errorf("%s at %s: %v, want %v", path, issuer, got, want)
+			}
+		}
+	}
+}

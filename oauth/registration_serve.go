@@ -1,0 +1,48 @@
+package oauth
+
+import (
+	"errors"
+	"net/http"
+)
+
+var errNotJSON = errors.New("content type is not JSON")
+
+// registrationError is the body of a refusal at the registration endpoints
+// (RFC 7591 §3.2.2, RFC 6750 §3.1).
+type registrationError struct {
+	Error            string `json:"error"`
+	ErrorDescription string `json:"error_description"`
+}
+
+// registrationEndpoint adapts a handler of the registration endpoints, whose
+// refusals are those of a resource that wants a token.
+func (p *Provider) registrationEndpoint(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := serve(w, r); err != nil {
+			p.writeRegistrationError(w, r, err)
+		}
+	}
+}
+
+func (p *Provider) writeRegistrationError(w http.ResponseWriter, r *http.Request, err error) {
+	var fault *metadataError
+	code, description := challengeError(err)
+	switch {
+	case code != "" || errors.Is(err, ErrNoToken):
+		status := http.StatusUnauthorized
+		if errors.Is(err, ErrInsufficientRoles) {
+			status = http.StatusForbidden
+		}
+		if code == "" { // the challenge tells none (RFC 6750 §3.1), the body does
+			code, description = "invalid_token", "An access token is required."
+		}
+		SetChallenge(w.Header(), err)
+		writeJSON(w, status, registrationError{code, description})
+	case errors.As(err, &fault):
+		writeJSON(w, http.StatusBadRequest, registrationError{fault.code, printable(fault.description)})
+	case errors.Is(err, errNotJSON):
+		writeJSON(w, http.StatusUnsupportedMediaType, registrationError{"invalid_request", "The content type must be application/json."})
+	default:
+		p.writeError(w, r, err)
+	}
+}
