@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// AddCodeRequest implements otp.Store. The service has no limits here, so nothing
+// is charged.
+func (s *store) AddCodeRequest(_ context.Context, r storage.CodeRequest, _ ...storage.Charge) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, &queued{CodeRequest: r})
+	return nil
+}
+
+// ClaimCodeRequests implements otp.Store.
+func (s *store) ClaimCodeRequests(_ context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var claimed []storage.CodeRequest
+	for _, r := range s.requests {
+		if len(claimed) < limit && !now.Before(r.leaseUntil) {
+			r.leaseUntil = leaseUntil
+			claimed = append(claimed, r.CodeRequest)
+		}
+	}
+	return claimed, nil
+}
+
+// Recipients implements otp.Store.
+func (s *store) Recipients(_ context.Context, _ storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []storage.Principal
+	for name := range s.users {
+		p := s.recipient(name)
+		if (usernameKey == "" || name == usernameKey) && (emailKey == "" || p.User.EmailKey == emailKey) {
+			found = append(found, p)
+		}
+	}
+	return found, nil
+}
+
+// recipient is a principal for whom messages are: strangers who have locked the
+// login do not keep them from a user who has signed in somewhere.
+func (s *store) recipient(name string) storage.Principal {
+	p := s.principal(name)
+	for _, known := range s.state(name).sources {
+		if !known.failures.Locked(s.now()) {
+			p.Source, p.Lockout.Source = known.Source, known.failures
+		}
+	}
+	return p
+}
+
+// PrincipalOf implements otp.Store.
+func (s *store) PrincipalOf(_ context.Context, loginID string) (storage.Principal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := strings.TrimPrefix(loginID, loginPrefix)
+	if s.users[name] == nil {
+		return storage.Principal{}, storage.ErrNotFound
+	}
+	return s.recipient(name), nil
+}
+
+// LoginsOfUser implements otp.Store.
+func (s *store) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name := strings.TrimPrefix(uid, userPrefix); s.users[name] != nil {
+		return []storage.Login{s.principal(name).Login}, nil
+	}
+	return nil, nil
+}
+
+// IssueCodes implements otp.Store, and delivers at once. A real store queues the
+// messages, which deliver.Worker sends; their payloads are sealed.
+func (s *store) IssueCodes(_ context.Context, x storage.Issuance) error {
+	messages, err := s.issue(x)
+	for _, m := range messages {
+		payload, err := otp.OpenPayload(s.sealer, m)
+		if err != nil {
+			return err
+		}
+		s.tell(payload.Username, payload.Code)
+	}
+	return err
+}
+
+func (s *store) issue(x storage.Issuance) ([]storage.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := slices.IndexFunc(s.requests, func(r *queued) bool { return r.ID == x.RequestID })
+	if at < 0 {
+		return nil, storage.ErrStale
+	}
+	s.requests = slices.Delete(s.requests, at, at+1)
+	messages := x.Messages
+	for _, issued := range x.Codes {
+		s.state(strings.TrimPrefix(issued.LoginID, loginPrefix)).code = issued.Code
+		messages = append(messages, issued.Messages...)
+	}
+	return messages, nil
+}
+
+// Client implements otp.Directory.
+func (s *store) Client(_ context.Context, id string) (storage.Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.clients[id]; ok {
+		return *c.Policy(), nil
+	}
+	return storage.Client{}, storage.ErrNotFound
+}
+
+// PasswordProfile implements otp.Directory.
+func (s *store) PasswordProfile(_ context.Context, id string) (storage.PasswordProfile, error) {
+	if id != profileID {
+		return storage.PasswordProfile{}, storage.ErrNotFound
+	}
+	return storage.PasswordProfile{ID: id, OneTimeCodes: true, Code: otp.DefaultFormat(), CodeTTL: 5 * time.Minute}, nil
+}
+
+// Senders implements otp.Directory: there is one way to everybody.
+func (s *store) Senders(context.Context) ([]storage.Sender, error) {
+	return []storage.Sender{{
+		ID: "terminal", Active: true, AllowAllBuyers: true,
+		Types: []storage.MessageType{storage.MessageOneTimePassword},
+	}}, nil
+}
+
+// DeliveryConfig implements otp.Directory: the sender names none.
+func (s *store) DeliveryConfig(context.Context, string) (storage.DeliveryConfig, error) {
+	return storage.DeliveryConfig{}, storage.ErrNotFound
+}
+
+// GetClient implements fosite.ClientManager.
+func (s *store) GetClient(_ context.Context, id string) (fosite.Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.clients[id]; ok {
+		return c, nil
+	}
+	return nil, fosite.ErrNotFound
+}
+
+// ClientAssertionJWTValid implements fosite.ClientManager: clients here have
+// secrets and sign no assertions.
+func (s *store) ClientAssertionJWTValid(context.Context, string) error {
+	return fosite.ErrJTIKnown
+}
+
+// SetClientAssertionJWT implements fosite.ClientManager.
+func (s *store) SetClientAssertionJWT(context.Context, string, time.Time) error {
+	return fosite.ErrJTIKnown
+}
+
+// CreateAccessTokenSession implements oauth2.AccessTokenStorage for fosite's
+// client credentials. A signed token is verified by its signature, so nothing is
+// kept.
+func (s *store) CreateAccessTokenSession(context.Context, string, fosite.Requester) error { return nil }
+
+// GetAccessTokenSession implements oauth2.AccessTokenStorage.
+func (s *store) GetAccessTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
+	return nil, fosite.ErrNotFound
+}
+
+// DeleteAccessTokenSession implements oauth2.AccessTokenStorage.
+func (s *store) DeleteAccessTokenSession(context.Context, string) error { return nil }
