@@ -46,7 +46,7 @@ type app struct {
 
 // logger writes JSON lines to the standard error stream.
 func (c *cli) logger(cfg config.Config) zerolog.Logger {
-	return zerolog.New(c.stderr).Level(cfg.LogLevel).With().Timestamp().Logger()
+	return zerolog.New(jsonWriter{c.stderr}).Level(cfg.LogLevel).With().Timestamp().Logger()
 }
 
 // openStore opens the database alone, for commands that touch no secret. The
@@ -136,6 +136,7 @@ func (c *cli) newApp(ctx context.Context, cfg config.Config, store *gormstore.St
 	if err != nil {
 		return nil, err
 	}
+	store.ChainAuditEvents(peppers)
 	return &app{
 		cfg: cfg, log: c.logger(cfg), now: c.now, random: c.random,
 		store: store, sealer: sealer, peppers: peppers,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -122,7 +123,11 @@ func (a *app) apply(ctx context.Context, doc apply.Document, flags applyFlags) (
 	if err != nil {
 		return apply.Result{}, err
 	}
-	return applier.Apply(ctx, doc, flags.dryRun)
+	result, err := applier.Apply(ctx, doc, flags.dryRun)
+	if err == nil && !flags.dryRun {
+		err = a.auditApply(ctx, filepath.Base(flags.file), result.Changes)
+	}
+	return result, err
 }
 
 // newApplier returns an applier on the app's store.
@@ -135,7 +140,7 @@ func (a *app) newApplier(forcePasswords bool) (*apply.Applier, error) {
 		Tx: a.store, Realms: a.store, SecurityProfiles: a.store, People: a.store,
 		Logins: a.store, Clients: a.store, Senders: a.store,
 		Hasher: hasher, Peppers: a.peppers, Sealer: a.sealer,
-		ForcePasswords: forcePasswords, Now: a.now, Rand: a.random,
+		ForcePasswords: forcePasswords, GuessCeiling: a.cfg.GuessCeiling, Now: a.now, Rand: a.random,
 	})
 }
 

@@ -42,7 +42,7 @@ type budget struct {
 
 func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) {
 	var seen statements
-	s := newStage(t, databaseURL, 4, seen.add)
+	s := newStage(t, databaseURL, 5, seen.add)
 	server := httptest.NewServer(s.listen().server)
 	defer server.Close()
 	n := &node{t: t, url: server.URL}
@@ -90,6 +90,11 @@ func (s *stage) budgets(post func(apiCall) answer) []budget {
 	s.must(s.app.store.SetPassword(s.tb.Context(), s.logins[2].ID, hash, time.Now(), false))
 	began := post(s.signInCall(s.logins[0], plantedCode)) // this also reads all that is kept in memory
 	post(s.codeCall(s.logins[3]))
+	// What is measured comes from where its login has been, but for one.
+	post(s.signInCall(s.logins[1], plantedCode))
+	post(s.signInCall(s.logins[2], janesPassword))
+	s.plant(s.logins[1:2])
+	s.plant(s.logins[4:])
 
 	wrong := s.signInCall(s.logins[3], "wrong")
 	wrong.status = http.StatusBadRequest
@@ -97,12 +102,15 @@ func (s *stage) budgets(post func(apiCall) answer) []budget {
 	nobody.body = strings.ReplaceAll(wrong.body, s.logins[3].Username, "nobody")
 	signIn := budget{
 		postgres: []string{"SELECT", "WITH"},
-		sqlite:   []string{"SELECT", "BEGIN", "UPDATE", "INSERT", "COMMIT"},
+		sqlite:   []string{"SELECT", "BEGIN", "UPDATE", "UPDATE", "INSERT", "COMMIT"},
 		commits:  1,
 	}
 	byCode, byPassword := signIn, signIn
 	byCode.name, byCode.request = "one-time password", s.signInCall(s.logins[1], plantedCode)
 	byPassword.name, byPassword.request = "permanent password", s.signInCall(s.logins[2], janesPassword)
+	fromAnew := signIn
+	fromAnew.name, fromAnew.request = "one-time password from a new address", s.signInCall(s.logins[4], plantedCode)
+	fromAnew.sqlite = []string{"SELECT", "BEGIN", "UPDATE", "UPDATE", "DELETE", "INSERT", "INSERT", "COMMIT"}
 	asked := budget{ // with the limit of what is asked for a recipient
 		name: "request for a code", request: s.codeCall(s.logins[3]),
 		postgres: []string{"WITH"},
@@ -111,7 +119,7 @@ func (s *stage) budgets(post func(apiCall) answer) []budget {
 	}
 	return []budget{
 		{name: "client credentials", request: s.machineCall()},
-		byCode, byPassword,
+		byCode, byPassword, fromAnew,
 		same("refresh", s.refreshCall(began.field("refresh_token")), 1, "SELECT", "UPDATE"),
 		asked,
 		same("introspection", s.introspectCall(began.field("access_token")), 0, "SELECT"),

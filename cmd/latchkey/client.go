@@ -51,6 +51,10 @@ type clientView struct {
 	RefreshDuration string       `json:"refresh_token_duration"`
 	Rotation        bool         `json:"refresh_token_rotation"`
 	SigningAlg      string       `json:"signing_alg,omitempty"`
+	AuthMethod      string       `json:"token_endpoint_auth_method,omitempty"` // private_key_jwt; none: by a secret, or public
+	Resources       []string     `json:"resources,omitempty"`
+	DPoPBound       bool         `json:"dpop_bound_access_tokens,omitempty"`
+	TrustAddress    bool         `json:"trust_end_user_address,omitempty"`
 	Secrets         []secretView `json:"secrets"`
 	CreatedAt       time.Time    `json:"created_at"`
 }
@@ -69,6 +73,7 @@ func viewClient(k storage.Client) clientView {
 		GrantTypes: orEmpty(k.GrantTypes), Credentials: []string{}, Roles: orEmpty(k.Roles),
 		AccessDuration: k.AccessTokenTTL.String(), RefreshDuration: k.RefreshTokenTTL.String(),
 		Rotation: !k.ReuseRefreshTokens, SigningAlg: k.SigningAlg, Secrets: []secretView{}, CreatedAt: k.CreatedAt,
+		AuthMethod: k.AuthMethod, Resources: k.Resources, DPoPBound: k.DPoPBound, TrustAddress: k.TrustAddress,
 	}
 	if k.Credentials.OTP {
 		v.Credentials = append(v.Credentials, credentialOTP)
@@ -119,13 +124,19 @@ func (c *cli) setActive(cmd *cobra.Command, id string, active bool) error {
 	if err != nil {
 		return err
 	}
-	return c.withStore(cmd.Context(), cfg, func(store *gormstore.Store) error {
-		client, err := findClient(cmd.Context(), store, id)
+	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+		client, err := findClient(cmd.Context(), a.store, id)
 		if err != nil {
 			return err
 		}
 		client.Active = active
-		if _, err := store.PutClient(cmd.Context(), client); err != nil {
+		err = a.store.InTx(cmd.Context(), func(ctx context.Context) error {
+			if _, err := a.store.PutClient(ctx, client); err != nil {
+				return err
+			}
+			return a.audit(ctx, "apiclient.updated", "ApiClient/"+client.ID)
+		})
+		if err != nil {
 			return err
 		}
 		state := "disabled"

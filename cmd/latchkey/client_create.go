@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchkey/grants"
+	"latchkey/oauth"
+	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
 )
 
@@ -23,6 +27,8 @@ const (
 
 	defaultRefreshDuration = 720 * time.Hour
 	maxRefreshDuration     = 10 * 365 * 24 * time.Hour
+
+	maxJWKSBytes = 1 << 20 // of which no more is read; what is that long is refused
 )
 
 var signingAlgs = []string{"ES256", "RS256", "EdDSA"}
@@ -36,6 +42,10 @@ type newClient struct {
 	grants, roles, credentials    []string
 	accessDuration                time.Duration
 	refreshDuration               time.Duration // 0: not given
+	jwksFile                      string        // empty: it authenticates otherwise
+	jwks                          []byte        // what that file holds
+	resources                     []string
+	dpop, trustAddress            bool
 }
 
 // createdClient is printed once; nothing can show the secret again.
@@ -63,12 +73,19 @@ func (c *cli) clientCreateCommand() *cobra.Command {
 	f.DurationVar(&n.refreshDuration, "refresh-token-duration", 0, "life of its refresh tokens, counted from the sign-in (default 720h with the grant refresh_token)")
 	f.BoolVar(&n.noRotation, "no-rotation", false, "a refresh token stays valid when it was used")
 	f.StringVar(&n.signingAlg, "signing-alg", "", "algorithm of its access tokens: ES256, RS256, EdDSA (default: the server's)")
+	f.StringVar(&n.jwksFile, "jwks", "", "file with its public keys, a JWK Set (RFC 7517): it signs assertions (private_key_jwt) and has no secret")
+	f.StringArrayVar(&n.resources, "resource", nil, "resource that its tokens may be for, a URI of LATCHKEY_RESOURCES, repeatable (default: all)")
+	f.BoolVar(&n.dpop, "dpop", false, "its tokens are bound to a key, always (RFC 9449)")
+	f.BoolVar(&n.trustAddress, "trust-address", false, "the address that it says its user has is believed")
 	f.StringVar(&n.profile, "profile", storage.DefaultProfileID, "password profile of its users")
 	return cmd
 }
 
 func (c *cli) createClient(cmd *cobra.Command, n newClient) error {
 	if err := n.check(); err != nil {
+		return err
+	}
+	if err := n.readKeys(); err != nil {
 		return err
 	}
 	cfg, err := c.load(cmd)
@@ -114,7 +131,44 @@ func (n *newClient) check() error {
 			return usagef("unknown credential %q: the known are %s, %s", cr, credentialOTP, credentialPassword)
 		}
 	}
+	if err := n.checkProof(); err != nil {
+		return err
+	}
 	return n.checkGrants()
+}
+
+// checkProof checks how the client proves who it is, and whom it speaks for.
+func (n *newClient) checkProof() error {
+	switch {
+	case n.public && n.jwksFile != "":
+		return usagef("--public and --jwks exclude each other")
+	case n.public && n.trustAddress:
+		return usagef("--trust-address is for a client that authenticates itself: anybody can be a public one")
+	}
+	shape := ordercloud.ApiClient{AppName: n.name, Resources: n.resources}
+	if err := shape.Validate("").Err(); err != nil {
+		return usagef("--resource: %v", err)
+	}
+	return nil
+}
+
+// readKeys reads the key set that --jwks names.
+func (n *newClient) readKeys() error {
+	if n.jwksFile == "" {
+		return nil
+	}
+	file, err := os.Open(n.jwksFile)
+	if err != nil {
+		return usagef("--jwks: %v", err)
+	}
+	defer file.Close() //nolint:errcheck // only read
+	if n.jwks, err = io.ReadAll(io.LimitReader(file, maxJWKSBytes)); err != nil {
+		return usagef("--jwks: %v", err)
+	}
+	if err := oauth.CheckClientKeys(n.jwks); err != nil {
+		return usagef("--jwks: %s %v", n.jwksFile, err)
+	}
+	return nil
 }
 
 func (n *newClient) checkGrants() error {
@@ -151,6 +205,10 @@ func (n *newClient) record() storage.Client {
 		AllowAnyBuyer: true, AllowAnySupplier: true, AllowSeller: true,
 		AccessTokenTTL: n.accessDuration, RefreshTokenTTL: n.refreshDuration,
 		ReuseRefreshTokens: n.noRotation, SigningAlg: n.signingAlg,
+		JWKS: n.jwks, Resources: sorted(n.resources), DPoPBound: n.dpop, TrustAddress: n.trustAddress,
+	}
+	if n.jwks != nil {
+		k.AuthMethod = storage.AuthMethodPrivateKeyJWT
 	}
 	if k.HasGrant(grants.GrantRefreshToken) && k.RefreshTokenTTL == 0 {
 		k.RefreshTokenTTL = defaultRefreshDuration
@@ -192,12 +250,15 @@ func (a *app) createClient(ctx context.Context, n newClient) (createdClient, err
 			// Somebody else created it since; this transaction is undone.
 			err = clientExists{stored.ID}
 		}
-		if err != nil || n.public {
+		if err == nil && !n.public && n.jwks == nil {
+			var issued issuedSecret
+			issued, err = a.addSecret(ctx, n.id, "first", time.Time{})
+			created.Secret = issued.Secret
+		}
+		if err != nil {
 			return err
 		}
-		issued, err := a.addSecret(ctx, n.id, "first", time.Time{})
-		created.Secret = issued.Secret
-		return err
+		return a.audit(ctx, "apiclient.created", "ApiClient/"+n.id)
 	})
 	if exists, ok := errors.AsType[clientExists](err); ok {
 		return createdClient{}, exists // without what the store wraps around it

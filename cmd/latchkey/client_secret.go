@@ -12,7 +12,6 @@ import (
 
 	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
-	"latchkey/storage/gormstore"
 )
 
 // issuedSecret is printed once; nothing can show the secret again.
@@ -67,7 +66,13 @@ func (c *cli) addSecret(cmd *cobra.Command, id, name string, expiresIn time.Dura
 		if expiresIn > 0 {
 			expires = c.now().UTC().Add(expiresIn).Truncate(time.Second)
 		}
-		issued, err := a.addSecret(cmd.Context(), client.ID, name, expires)
+		var issued issuedSecret
+		err = a.store.InTx(cmd.Context(), func(ctx context.Context) error {
+			if issued, err = a.addSecret(ctx, client.ID, name, expires); err != nil {
+				return err
+			}
+			return a.audit(ctx, "apiclientsecret.created", "ApiClient/"+client.ID+"/"+issued.ID)
+		})
 		if err != nil {
 			return err
 		}
@@ -93,12 +98,17 @@ func (c *cli) deleteSecret(cmd *cobra.Command, clientID, secretID string) error 
 	if err != nil {
 		return err
 	}
-	return c.withStore(cmd.Context(), cfg, func(store *gormstore.Store) error {
-		client, err := findClient(cmd.Context(), store, clientID)
+	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+		client, err := findClient(cmd.Context(), a.store, clientID)
 		if err != nil {
 			return err
 		}
-		err = store.DeleteClientSecret(cmd.Context(), client.ID, secretID)
+		err = a.store.InTx(cmd.Context(), func(ctx context.Context) error {
+			if err := a.store.DeleteClientSecret(ctx, client.ID, secretID); err != nil {
+				return err
+			}
+			return a.audit(ctx, "apiclientsecret.deleted", "ApiClient/"+client.ID+"/"+secretID)
+		})
 		if errors.Is(err, storage.ErrNotFound) {
 			return fmt.Errorf("client %s has no secret %q", client.ID, secretID)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -38,7 +39,7 @@ func (c *cli) checkConfig(cmd *cobra.Command, _ []string) error {
 	if _, err := loadTemplates(cfg); err != nil {
 		return err
 	}
-	senders, err := c.checkStoredSenders(cmd.Context(), cfg)
+	stored, err := c.checkStored(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
@@ -49,35 +50,43 @@ func (c *cli) checkConfig(cmd *cobra.Command, _ []string) error {
 	view := struct {
 		Valid    bool              `json:"valid"`
 		Senders  string            `json:"senders"`
+		Profiles string            `json:"password_profiles"`
 		Settings map[string]string `json:"settings"`
-	}{true, senders, settings}
+	}{true, stored.senders, stored.profiles, settings}
 	return c.print(view, func(w io.Writer) error {
-		_, _ = fmt.Fprintf(w, "configuration is valid; senders: %s\n", senders)
+		_, _ = fmt.Fprintf(w, "configuration is valid; senders: %s; password profiles: %s\n", stored.senders, stored.profiles)
 		all := config.Settings()
 		return table(w, "KEY\tVALUE", len(all), func(i int) string { return all[i].Key + "\t" + settings[all[i].Key] })
 	})
 }
 
-// checkStoredSenders checks the senders in a PostgreSQL database and tells how
-// far it came. A database that does not answer is no fault of the settings. An
-// SQLite database is left alone: it may have any sender, and a look would
-// create it.
-func (c *cli) checkStoredSenders(ctx context.Context, cfg config.Config) (string, error) {
+// storedChecks tells how far the check of what is in the database came.
+type storedChecks struct{ senders, profiles string }
+
+// checkStored checks the senders and password profiles in a PostgreSQL database
+// and tells how far it came. A database that does not answer is no fault of the
+// settings. An SQLite database is left alone: a look would create it.
+func (c *cli) checkStored(ctx context.Context, cfg config.Config) (storedChecks, error) {
 	if !cfg.DatabaseURL.Postgres() {
-		return "any are allowed with SQLite", nil
+		return storedChecks{"any are allowed with SQLite", "checked at the start of a server"}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	store, err := c.openStore(ctx, cfg)
 	if err != nil {
-		return "not checked, the database does not answer", nil
+		return storedChecks{"not checked, the database does not answer", "not checked, the database does not answer"}, nil
 	}
 	defer func() { _ = store.Close() }()
+	done := storedChecks{"checked", "checked"}
 	senders, err := store.Senders(ctx)
 	if err != nil {
-		return "not checked, the database cannot be read", nil
+		done.senders = "not checked, the database cannot be read"
 	}
-	return "checked", checkSenders(cfg, senders)
+	profiles, err := allProfiles(ctx, store)
+	if err != nil {
+		done.profiles = "not checked, the database cannot be read"
+	}
+	return done, errors.Join(checkSenders(cfg, senders), checkProfiles(cfg, profiles))
 }
 
 // settingView is a setting in the JSON form of the reference.

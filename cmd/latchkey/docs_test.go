@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -89,4 +91,44 @@ func newMailbox(t *testing.T) string {
 	}))
 	t.Cleanup(box.Close)
 	return box.URL
+}
+
+// TestThreats: every test that docs/THREATS.md names exists.
+func TestThreats(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/THREATS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := testNames(t, "../..")
+	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 50 {
+		t.Fatalf("it names %d tests", len(named))
+	}
+	for _, name := range named {
+		if !tests[name[1]] {
+			t.Errorf("there is no %s", name[1])
+		}
+	}
+}
+
+// testNames returns the names of the tests below a directory.
+func testNames(t *testing.T, root string) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9]+)\(`)
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, found := range declaration.FindAllStringSubmatch(string(source), -1) {
+			names[found[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }

@@ -188,7 +188,8 @@ func requestsAlike(t *testing.T, m *mall) {
 	}
 }
 
-// disable makes a user inactive; lock locks its login for an hour.
+// disable makes a user inactive; lock locks its login for an hour, codes and the
+// source of these tests included.
 func (m *mall) disable(p shopper) {
 	m.t.Helper()
 	u, err := m.app.store.UserByUID(m.t.Context(), p.uid)
@@ -200,12 +201,16 @@ func (m *mall) disable(p shopper) {
 
 func (m *mall) lock(p shopper) {
 	m.t.Helper()
-	who, err := m.app.store.Principal(m.t.Context(), storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: p.name})
+	who, err := m.app.store.Principal(m.t.Context(), storage.LoginKey{
+		ProfileID: storage.DefaultProfileID, UsernameKey: p.name, Source: "127.0.0.1",
+	})
 	m.must(err)
 	next := who.Lockout
 	next.Failures, next.LastFailureAt = 10, m.clock.now().UTC()
 	next.LockedUntil = next.LastFailureAt.Add(time.Hour)
-	m.must(m.app.store.RecordFailure(m.t.Context(), who, next))
+	next.Codes = storage.Counter{Failures: 10, LastFailureAt: next.LastFailureAt, LockedUntil: next.LockedUntil}
+	next.Source = next.Codes // if it is known, where all tests are
+	m.must(m.app.store.RecordFailure(m.t.Context(), who, next, nil))
 }
 
 // signInsAlike: whatever is wrong with somebody who has a right code or password,

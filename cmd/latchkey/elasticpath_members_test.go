@@ -402,6 +402,10 @@ func testTokenBudget(t *testing.T, databaseURL string) {
 		n.form("/oauth/access_token", "grant_type", "implicit", "client_id", s.shop.ID)
 		return len(seen.take()) == 0
 	})
+	most := 5
+	if strings.HasPrefix(databaseURL, "sqlite:") {
+		most++ // that of the source's row, which is no trip there
+	}
 	v := visitor{n: n, bearer: implicit.text("access_token")}
 	signIn := func(status int, code string) (verbs []string, got paper) {
 		s.plant(s.logins)
@@ -411,17 +415,17 @@ func testTokenBudget(t *testing.T, databaseURL string) {
 	}
 	verbs, got := signIn(201, plantedCode) // what is kept in memory is read
 	for range 3 {                          // a late notice of a change makes the server read that again
-		if verbs, got = signIn(201, plantedCode); trips(verbs) <= 5 {
+		if verbs, got = signIn(201, plantedCode); trips(verbs) <= most {
 			break
 		}
 	}
 	if n := len(got.column("token")); n != 25 {
 		t.Fatalf("%d tokens, want 25", n)
 	}
-	if trips(verbs) > 5 || commits(verbs) != 1 {
-		t.Errorf("statements %v: %d trips, want at most 5, and %d commits, want 1", verbs, trips(verbs), commits(verbs))
+	if trips(verbs) > most || commits(verbs) != 1 {
+		t.Errorf("statements %v: %d trips, want at most %d, and %d commits, want 1", verbs, trips(verbs), most, commits(verbs))
 	}
-	if verbs, _ := signIn(400, wrongCode); len(verbs) > 5 || commits(verbs) != 1 {
+	if verbs, _ := signIn(400, wrongCode); trips(verbs) > most || commits(verbs) != 1 {
 		t.Errorf("wrong code: statements %v", verbs)
 	}
 	v.member = got.text("data", 3, "token")

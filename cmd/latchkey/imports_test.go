@@ -25,10 +25,12 @@ var floorPlan = map[string][]string{
 	"otp/deliver":              {"otp", "otp/internal/poll", "storage"},
 	"otp/deliver/mailer":       {"otp/deliver", "storage"},
 	"grants":                   {"keys", "otp", "otp/lockout", "storage"},
-	"oauth":                    {"grants", "keys", "oauth/openapi", "otp", "storage"},
+	"oauth":                    {"grants", "keys", "oauth/dpop", "oauth/openapi", "otp", "storage"},
+	"oauth/dpop":               {},
 	"oauth/openapi":            {},
 	"oauth/ordercloud":         {"grants", "keys", "oauth", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/elasticpath":        {"grants", "keys", "oauth", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/resource":           {"oauth/dpop"},
 	"oauth/server":             {},
 }
 
@@ -43,7 +45,7 @@ var strangers = map[string][]string{
 	"github.com/ory/fosite":      {"grants", "oauth"},
 	"github.com/ory/fosite/":     {"keys"},
 	"github.com/spf13/cobra":     {},
-	"github.com/golang-jwt/jwt/": {"keys", "oauth"},
+	"github.com/golang-jwt/jwt/": {"keys", "oauth", "oauth/resource", "oauth/dpop"},
 }
 
 type listed struct {

@@ -29,9 +29,17 @@ func TestMetadata(t *testing.T) {
 				"introspection_endpoint":                        issuer + "/oauth/introspect",
 				"grant_types_supported":                         []any{"password", "client_credentials", "refresh_token", "urn:latchkey:params:oauth:grant-type:account-member", "urn:ietf:params:oauth:grant-type:token-exchange"},
 				"response_types_supported":                      []any{},
-				"token_endpoint_auth_methods_supported":         []any{"none", "client_secret_basic", "client_secret_post"},
-				"revocation_endpoint_auth_methods_supported":    []any{"none", "client_secret_basic", "client_secret_post"},
-				"introspection_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post"},
+				"token_endpoint_auth_methods_supported":         []any{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
+				"revocation_endpoint_auth_methods_supported":    []any{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
+				"introspection_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post", "private_key_jwt"},
+
+				"token_endpoint_auth_signing_alg_values_supported":         []any{"ES256", "RS256", "PS256", "EdDSA"},
+				"revocation_endpoint_auth_signing_alg_values_supported":    []any{"ES256", "RS256", "PS256", "EdDSA"},
+				"introspection_endpoint_auth_signing_alg_values_supported": []any{"ES256", "RS256", "PS256", "EdDSA"},
+
+				"registration_endpoint": issuer + "/oauth/register",
+
+				"dpop_signing_alg_values_supported": []any{"ES256", "EdDSA", "RS256", "PS256"},
 			}
 			for _, path := range paths {
 				a := n.do(http.MethodGet, path, "", "")
@@ -58,6 +66,7 @@ func mustServe(t *testing.T, n *node, issuer string, metadata map[string]any) {
 	me := []string{"client_id", "shop", "client_secret", shopSecret}
 	token := n.form(path("token_endpoint"), append(me, "grant_type", "password", "username", "jane", "password", janesPassword)...).mustIssue(t)
 	n.fetchKeys(t, path("jwks_uri"))
+	mustFault(t, n.call(http.MethodPost, path("registration_endpoint"), "", "{}"), http.StatusUnauthorized, "invalid_token")
 	introspect := func() answer { return n.form(path("introspection_endpoint"), append(me, "token", token)...) }
 	if a := introspect(); a.field("iss") != issuer || a.field("aud") != issuer {
 		t.Errorf("introspection: %d %s", a.status, a.body)

@@ -130,6 +130,9 @@ func (c *cli) rotateKey(cmd *cobra.Command, a *app, alg string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.audit(cmd.Context(), "signingkey.rotated", "SigningKey/"+k.KID); err != nil {
+		return err
+	}
 	return c.print(viewKey(k), func(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "%s key %s signs from %s on\n", k.Alg, k.KID, showTime(k.ActivatesAt, "now"))
 		return err
@@ -140,6 +143,9 @@ func (c *cli) revokeKey(cmd *cobra.Command, a *app, kid string) error {
 	err := a.ring.Revoke(cmd.Context(), kid)
 	if errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("no signing key %q", kid)
+	}
+	if err == nil {
+		err = a.audit(cmd.Context(), "signingkey.revoked", "SigningKey/"+kid)
 	}
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ func (a *arena) launch(settings ...string) *program {
 		"LATCHKEY_DATABASE_URL": a.databaseURL, "LATCHKEY_MASTER_KEY": testMasterKey,
 		"LATCHKEY_OUTBOUND_ALLOW": "127.0.0.0/8", "LATCHKEY_ISSUER": "http://latchkey.test",
 		"LATCHKEY_LISTEN": listen, "LATCHKEY_OPS_LISTEN": ops,
+		"LATCHKEY_GUESS_CEILING": "2e-4", // for codes of six digits
 	}
 	for _, setting := range settings {
 		key, value, _ := strings.Cut(setting, "=")
@@ -51,7 +52,10 @@ func (a *arena) launch(settings ...string) *program {
 		node: &node{t: a.t, url: "http://" + cfg["LATCHKEY_LISTEN"], ops: "http://" + cfg["LATCHKEY_OPS_LISTEN"]},
 		cmd:  cmd, ended: make(chan error, 1),
 	}
-	go func() { p.ended <- cmd.Wait() }()
+	go func() {
+		p.ended <- cmd.Wait()
+		close(p.ended) // whoever asks again need not wait
+	}()
 	t := a.t
 	p.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may be dead

@@ -47,7 +47,11 @@ being delivered has lost its code, so that a new one is issued for the same
 login, to all senders that serve it; it expires when the old one would have.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withMessages(cmd, func(store *gormstore.Store) error { return c.retryMessage(cmd, store, args[0]) })
+			cfg, err := c.load(cmd)
+			if err != nil {
+				return err
+			}
+			return c.withApp(cmd.Context(), cfg, func(a *app) error { return c.retryMessage(cmd, a, args[0]) })
 		},
 	}
 	return group("message", "Messages that carry one-time passwords", list, show, retry)
@@ -190,15 +194,18 @@ func stepsOf(t storage.Timeline, now time.Time) []step {
 	return steps
 }
 
-func (c *cli) retryMessage(cmd *cobra.Command, store *gormstore.Store, id string) error {
-	request, err := otp.Retry(cmd.Context(), store, c.random, id, c.now())
+func (c *cli) retryMessage(cmd *cobra.Command, a *app, id string) error {
+	request, err := otp.Retry(cmd.Context(), a.store, c.random, id, c.now())
 	if errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("no message %q; what has ended is kept for a day", id)
 	}
 	if err != nil {
 		return err
 	}
-	if err := store.TellOthers(cmd.Context()); err != nil {
+	if err := a.audit(cmd.Context(), "message.retried", "Message/"+id); err != nil {
+		return err
+	}
+	if err := a.store.TellOthers(cmd.Context()); err != nil {
 		return err
 	}
 	result := struct {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,7 +21,11 @@ func (w *world) command(args ...string) (code int, out, errs string) {
 	var stdout, stderr bytes.Buffer
 	c := w.cli(&w.clock)
 	c.stdout, c.stderr = &stdout, &stderr
-	code = c.run(w.t.Context(), append(args, "--database-url", w.databaseURL, "--master-key-file", "testdata/masterkey"))
+	key := filepath.Join(w.t.TempDir(), "master.key")
+	if err := os.WriteFile(key, []byte(testMasterKey), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	code = c.run(w.t.Context(), append(args, "--database-url", w.databaseURL, "--master-key-file", key))
 	return code, stdout.String(), stderr.String()
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -85,9 +86,18 @@ func table(w io.Writer, head string, rows int, row func(int) string) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, head)
 	for i := range rows {
-		_, _ = fmt.Fprintln(t, row(i))
+		_, _ = fmt.Fprintln(t, strings.Map(cellRune, row(i)))
 	}
 	return t.Flush()
+}
+
+// cellRune keeps what somebody typed from driving the terminal that a table is
+// printed to. Tabs part the cells.
+func cellRune(r rune) rune {
+	if r != '\t' && drives(r) {
+		return '\uFFFD'
+	}
+	return r
 }
 
 func optionalTime(t time.Time) *time.Time {

@@ -73,7 +73,7 @@ func (m *market) patterns(t *testing.T) (patterns []string) {
 		if err != nil {
 			return err
 		}
-		index := reflect.ValueOf(r.server).Elem().FieldByName("cfg").FieldByName("Handler").Elem().Elem().FieldByName("index")
+		index := reflect.ValueOf(r.routes).Elem().FieldByName("index")
 		note := func(all reflect.Value) {
 			for i := range all.Len() {
 				patterns = append(patterns, all.Index(i).Elem().FieldByName("str").String())

@@ -94,6 +94,9 @@ func (j *journey) forgottenUsername(t *testing.T) {
 }
 
 func (j *journey) lockout(t *testing.T) {
+	// With a code on its way, guesses lock codes as well.
+	mustBeDelivered(t, "before the guesses", j.asked(t, "/v1/password/onetimepassword", map[string]string{"ClientID": j.shop, "Username": "ted"}))
+	j.box.next(t, "OneTimePassword", marketKey)
 	for i := range 10 {
 		refused(t, "a guess", j.signIn([]*node{j.first, j.second}[i%2], j.till, "ted", wrongCode), refusedSignIn)
 	}

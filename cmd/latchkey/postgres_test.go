@@ -121,7 +121,7 @@ func TestConfigCheckRefusesConsoleSender(t *testing.T) {
 	t.Parallel()
 	url := postgres(t).Database(t)
 	check := postgresArgs(url, "config", "check")
-	if code, out, errs := call(t, check...); code != 0 || !strings.HasPrefix(out, "configuration is valid; senders: checked\n") {
+	if code, out, errs := call(t, check...); code != 0 || !strings.HasPrefix(out, "configuration is valid; senders: checked; password profiles: checked\n") {
 		t.Fatalf("without senders: %d %q %q", code, out, errs)
 	}
 	store, err := gormstore.Open(t.Context(), gormstore.Config{URL: url})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ const (
 type replica struct {
 	app     *app
 	server  *server.Server
+	routes  *http.ServeMux // of the server
 	codes   *otp.Service
 	worker  *deliver.Worker
 	changed chan struct{} // configuration or keys changed in the database
@@ -72,21 +74,22 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 		return nil, err
 	}
 	passwords, err := grants.NewPasswords(grants.PasswordsConfig{
-		Store: a.store, Hasher: hasher, Codes: codes, Recorder: a.recorder(), Now: a.now,
+		Store: a.store, Hasher: hasher, Codes: codes, Recorder: a.recorder(), Now: a.now, Rand: a.random,
 	})
 	if err != nil {
 		return nil, err
 	}
-	routes, err := a.routes(surfaces{provider: provider, codes: r.codes, passwords: passwords, wake: r.worker.Wake})
+	signUps := &otp.Throttle{Store: a.store, Codes: codes, Budget: "sign-up", Limit: otp.Limit(a.cfg.SignUpLimit), Now: a.now}
+	r.routes, err = a.routes(surfaces{provider: provider, codes: r.codes, passwords: passwords, signUps: signUps, wake: r.worker.Wake})
 	if err != nil {
 		return nil, err
 	}
 	r.server, err = server.New(server.Config{
-		Handler: routes,
+		Handler: r.routes,
 		Listen:  a.cfg.Listen, OpsListen: a.cfg.OpsListen,
 		Logger: a.log, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
 		HTTPS:          strings.HasPrefix(a.cfg.Issuer, "https://"),
-		TrustedProxies: a.cfg.TrustedProxies, Origins: texts(a.cfg.CORSOrigins),
+		TrustedProxies: a.cfg.TrustedProxies, Origins: texts(a.cfg.CORSOrigins), Shield: server.Limit(a.cfg.Shield),
 		Registry: metrics,
 		Ready:    a.store.Ping, Now: a.now, Rand: a.random,
 	})
@@ -95,11 +98,14 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 
 func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provider, error) {
 	return oauth.New(oauth.Config{
-		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, SigningAlg: a.cfg.SigningAlg,
-		Grace: a.cfg.RefreshGrace, JWKSMaxAge: a.cfg.JWKSMaxAge,
+		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Resources: texts(a.cfg.Resources), DPoPNonce: a.cfg.DPoPNonce,
+		SigningAlg: a.cfg.SigningAlg,
+		Grace:      a.cfg.RefreshGrace, JWKSMaxAge: a.cfg.JWKSMaxAge,
 		Clients: a.store, SignIns: a.store, Families: a.store, Tokens: a.store, Members: a.store, Profiles: a.store,
 		Codes: codes, Passwords: hasher, Ring: a.ring, Peppers: a.peppers,
 		Recorder: a.recorder(), Now: a.now, Rand: a.random, Logger: a.log,
+		Address: server.ClientAddr, AddressHeader: a.cfg.EndUserAddressHeader,
+		SecretLimit: otp.Limit(a.cfg.ClientSecretLimit), Charges: a.store, Registry: a.store,
 	})
 }
 

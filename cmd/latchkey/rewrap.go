@@ -95,6 +95,9 @@ func (c *cli) rewrap(ctx context.Context, a *app) error {
 			return fmt.Errorf("rewrap: %w", err)
 		}
 	}
+	if err := a.audit(ctx, "secrets.rewrapped", "MasterKey/"+a.sealer.CurrentID()); err != nil {
+		return err
+	}
 	left, err := a.countSealed(ctx)
 	if err != nil {
 		return err

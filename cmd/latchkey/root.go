@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -94,7 +93,7 @@ func oneLine(text string) string {
 	var parts []string
 	for line := range strings.Lines(text) {
 		line = strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) {
+			if drives(r) {
 				return ' '
 			}
 			return r
@@ -107,7 +106,7 @@ func oneLine(text string) string {
 }
 
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(jsonWriter{w})
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
@@ -154,8 +153,8 @@ func (c *cli) rootCommand() *cobra.Command {
 	for _, f := range settingFlags(everywhere) {
 		flags.String(f.name, "", f.usage)
 	}
-	root.AddCommand(c.applyCommand(), c.clientCommand(), c.configCommand(), c.demoCommand(), c.keysCommand(), c.messageCommand(),
-		c.migrateCommand(), c.senderCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
+	root.AddCommand(c.applyCommand(), c.auditCommand(), c.clientCommand(), c.configCommand(), c.demoCommand(), c.keysCommand(), c.messageCommand(),
+		c.migrateCommand(), c.policyCommand(), c.senderCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
 	return root
 }
 

@@ -262,6 +262,8 @@ func (a *app) testEnvelope(sender storage.Sender, kind storage.MessageType, to s
 	switch kind {
 	case storage.MessageForgottenUsername:
 		p.Code = ""
+	case storage.MessageAccountLocked:
+		p.Code, p.LockedUntil = "", now.Add(testLife)
 	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
 		p.URL, p.Purpose = testURL, ""
 	default:
@@ -287,7 +289,8 @@ func testType(sender storage.Sender, wanted string) (storage.MessageType, error)
 		}
 	}
 	switch kind {
-	case storage.MessageOneTimePassword, storage.MessageForgottenPassword, storage.MessageForgottenUsername, storage.MessageNewUserInvitation:
+	case storage.MessageOneTimePassword, storage.MessageForgottenPassword, storage.MessageForgottenUsername, storage.MessageNewUserInvitation,
+		storage.MessageAccountLocked:
 		return kind, nil
 	}
 	return "", fmt.Errorf("no messages of type %s are ever sent", kind)

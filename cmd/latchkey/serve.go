@@ -80,6 +80,13 @@ func (c *cli) serveStore(ctx context.Context, cfg config.Config, store *gormstor
 	if err := checkSenders(cfg, senders); err != nil {
 		return err
 	}
+	profiles, err := allProfiles(ctx, store)
+	if err != nil {
+		return err
+	}
+	if err := checkProfiles(cfg, profiles); err != nil {
+		return err
+	}
 	if err := a.openRing(ctx); err != nil {
 		return err
 	}

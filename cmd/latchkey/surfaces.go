@@ -22,6 +22,7 @@ type surfaces struct {
 	provider  *oauth.Provider
 	codes     *otp.Service
 	passwords *grants.Passwords
+	signUps   *otp.Throttle
 	wake      func() // the delivery
 }
 
@@ -73,16 +74,17 @@ func (a *app) newElasticPath(s surfaces) (*elasticpath.API, error) {
 		Bearer: s.provider,
 		Realms: a.store, Profiles: a.store, Users: a.store, Logins: a.store, Accounts: a.store, Memberships: a.store, Senders: a.store,
 		Codes: s.codes, Passwords: s.passwords, SignIns: s.provider.Authenticator(), Tokens: s.provider, AccessTokens: s.provider,
-		Sealer:  a.sealer,
+		Sealer:      a.sealer,
+		AdmitSignUp: s.signUps.Take, GuessCeiling: a.cfg.GuessCeiling,
 		TraceID: server.RequestID, Address: server.ClientAddr, Recorder: a.recorder(),
 		Now: a.now, Rand: a.random, Logger: a.log,
 	})
 }
 
-func texts(origins []config.Origin) []string {
-	list := make([]string, len(origins))
-	for i, o := range origins {
-		list[i] = string(o)
+func texts[T ~string](values []T) []string {
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = string(v)
 	}
 	return list
 }

@@ -149,7 +149,7 @@ func (c *tokenTest) claims(t *testing.T) {
 			t.Errorf("%s is iat + %v, want + %v", name, got, ahead)
 		}
 	}
-	for _, name := range []string{"jti", "sid", "login_id"} {
+	for _, name := range []string{"jti", "sid", "login_id", "src"} {
 		if id := wireTake[string](t, claims, name); len(id) < 22 {
 			t.Errorf("%s %q is shorter than 128 random bits", name, id)
 		}

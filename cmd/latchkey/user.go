@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,7 +9,6 @@ import (
 
 	"latchkey/otp"
 	"latchkey/storage"
-	"latchkey/storage/gormstore"
 )
 
 func (c *cli) userCommand() *cobra.Command {
@@ -30,17 +30,27 @@ func (c *cli) unlock(cmd *cobra.Command, profile, username string) error {
 	if err != nil {
 		return err
 	}
-	return c.withStore(cmd.Context(), cfg, func(store *gormstore.Store) error {
-		login, err := store.Login(cmd.Context(), profile, otp.NormalizeUsername(username))
+	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+		login, err := a.store.Login(cmd.Context(), profile, otp.NormalizeUsername(username))
 		if errors.Is(err, storage.ErrNotFound) {
 			return fmt.Errorf("no login %q in the password profile %q", username, profile)
 		}
 		if err != nil {
 			return err
 		}
-		if err := store.Unlock(cmd.Context(), login.ID, c.now()); err != nil {
+		if err := a.unlock(cmd.Context(), login); err != nil {
 			return err
 		}
 		return c.done("login %q is unlocked", login.Username)
+	})
+}
+
+// unlock clears the failures of a login, and says on whose word.
+func (a *app) unlock(ctx context.Context, login storage.Login) error {
+	return a.store.InTx(ctx, func(ctx context.Context) error {
+		if err := a.store.Unlock(ctx, login.ID, a.now()); err != nil {
+			return err
+		}
+		return a.audit(ctx, "login.unlocked", "Login/"+login.ProfileID+"/"+login.Username)
 	})
 }

@@ -107,7 +107,11 @@ type world struct {
 func newWorld(t testing.TB, databaseURL string) *world {
 	t.Helper()
 	w := &world{t: t, databaseURL: databaseURL, inbox: newInbox(t)}
-	w.apply(strings.ReplaceAll(worldDocument, "SINK", w.inbox.url))
+	hash, err := hashOfJane() // one for all worlds: they have the same password, and it is dear
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.apply(strings.NewReplacer("SINK", w.inbox.url, "Password: "+janesPassword, "PasswordHash: '"+hash+"'").Replace(worldDocument))
 	return w
 }
 
@@ -133,7 +137,10 @@ func (w *world) config(changes ...string) config.Config {
 		"LATCHKEY_DATABASE_URL": w.databaseURL, "LATCHKEY_MASTER_KEY": testMasterKey,
 		"LATCHKEY_OUTBOUND_ALLOW": "127.0.0.0/8", "LATCHKEY_LOG_LEVEL": "info",
 		"LATCHKEY_OTP_LIMIT_RECIPIENT": "0", "LATCHKEY_OTP_LIMIT_CLIENT": "0", "LATCHKEY_OTP_LIMIT_ADDRESS": "0",
-		"LATCHKEY_LISTEN": listen, "LATCHKEY_OPS_LISTEN": ops,
+		"LATCHKEY_CLIENT_SECRET_LIMIT": "0",
+		"LATCHKEY_SIGN_UP_LIMIT":       "0",
+		"LATCHKEY_GUESS_CEILING":       "2e-4", // for codes of six digits
+		"LATCHKEY_LISTEN":              listen, "LATCHKEY_OPS_LISTEN": ops,
 	}
 	for _, change := range changes {
 		key, value, _ := strings.Cut(change, "=")
@@ -355,6 +362,8 @@ type mail struct {
 		Username, ClientID, OneTimePassword string
 
 		PasswordRenewalVerificationCode, PasswordRenewalAccessToken string
+
+		LockedUntil *time.Time
 	}
 
 	header http.Header

@@ -92,6 +92,7 @@ type Config struct {
 	// ForcePasswords stores the PasswordHash of users who have a password
 	// already.
 	ForcePasswords bool
+	GuessCeiling   float64          // of the password profiles, see otp.CheckRisk; 0: its default
 	Now            func() time.Time // default time.Now
 	Rand           io.Reader        // default crypto/rand
 }

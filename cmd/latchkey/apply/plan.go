@@ -145,6 +145,9 @@ func (p *plan) passwordProfile(ctx context.Context, path string, item PasswordPr
 	if err := otp.CheckFormat(want.Code); err != nil {
 		p.faults.Add(ordercloud.Join(path, "code_length"), "%v", err)
 	}
+	if err := otp.CheckRisk(want, p.GuessCeiling); err != nil {
+		p.faults.Add(ordercloud.Join(path, "code_length"), "%v", err)
+	}
 	p.profiles[want.ID] = want
 	if p.change("password_profile", item.ID, isNew, differences(profileFromRecord(base), profileFromRecord(want))) {
 		put(p, want, p.Realms.PutPasswordProfile)

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"latchkey/config"
+	"latchkey/otp"
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+const (
+	profilesAtATime = 100
+	daysInYear      = 365.25
+	aMillion        = 1e6
+)
+
+func (c *cli) policyCommand() *cobra.Command {
+	var replicas int
+	explain := withAllSettings(&cobra.Command{
+		Use:   "explain",
+		Short: "Tell how many guesses at one-time passwords each password profile allows, and what they are worth",
+		Long: `Tell how many guesses at one-time passwords each password profile allows, and
+what they are worth.
+
+The figures are those of the profile itself; security profiles only tighten
+them. They hold for a user who does not sign in meanwhile: that clears the
+failures, as an administrator's unlock does.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.explainPolicies(cmd, replicas) },
+	})
+	explain.Flags().IntVar(&replicas, "replicas", 1, "how many servers share the database")
+	return group("policy", "Lockout policies", explain, c.policyReplayCommand())
+}
+
+func (c *cli) explainPolicies(cmd *cobra.Command, replicas int) error {
+	if replicas < 1 {
+		return usagef("--replicas must be at least 1")
+	}
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	return c.withStore(cmd.Context(), cfg, func(store *gormstore.Store) error {
+		profiles, err := allProfiles(cmd.Context(), store)
+		if err != nil {
+			return err
+		}
+		views := make([]policyView, len(profiles))
+		for i, p := range profiles {
+			views[i] = explainPolicy(p, replicas, cfg.GuessCeiling)
+		}
+		return c.print(views, func(w io.Writer) error { return writePolicies(w, views) })
+	})
+}
+
+// allProfiles reads the password profiles of all realms.
+func allProfiles(ctx context.Context, store *gormstore.Store) ([]storage.PasswordProfile, error) {
+	realms, err := inFull(func(q storage.Query) (storage.Page[storage.Realm], error) { return store.ListRealms(ctx, q) })
+	var all []storage.PasswordProfile
+	for _, realm := range realms {
+		var profiles []storage.PasswordProfile
+		if err != nil {
+			break
+		}
+		profiles, err = inFull(func(q storage.Query) (storage.Page[storage.PasswordProfile], error) {
+			return store.ListPasswordProfiles(ctx, realm.ID, q)
+		})
+		all = append(all, profiles...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the password profiles: %w", err)
+	}
+	return all, nil
+}
+
+// inFull reads a list page by page.
+func inFull[R any](page func(storage.Query) (storage.Page[R], error)) ([]R, error) {
+	var all []R
+	for {
+		found, err := page(storage.Query{Limit: profilesAtATime, Offset: len(all)})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found.Items...)
+		if len(found.Items) == 0 || len(all) >= found.Total {
+			return all, nil
+		}
+	}
+}
+
+// checkProfiles refuses password profiles whose codes are too easily guessed.
+func checkProfiles(cfg config.Config, profiles []storage.PasswordProfile) error {
+	var faults config.Faults
+	for _, p := range profiles {
+		if err := otp.CheckRisk(p, cfg.GuessCeiling); errors.Is(err, otp.ErrGuessable) {
+			faults = append(faults, config.Fault{Setting: "guess_ceiling", Problem: err.Error()})
+		}
+	}
+	if faults == nil {
+		return nil
+	}
+	return faults
+}
+
+// policyView is what guessing at the codes of a password profile is worth.
+// Without one-time passwords it ends after the first members.
+type policyView struct {
+	RealmID   string    `json:"realm_id"`
+	ProfileID string    `json:"password_profile_id"`
+	Codes     bool      `json:"one_time_codes"`
+	Risk      *riskView `json:"risk,omitempty"`
+}
+
+// riskView has the figures. Guesses are those that a login allows altogether.
+type riskView struct {
+	Alphabet     string  `json:"code_alphabet"`
+	Length       int     `json:"code_length"`
+	Bits         float64 `json:"code_bits"`
+	LiveSeconds  float64 `json:"code_live_seconds"`
+	Counters     int     `json:"counters"`
+	Replicas     int     `json:"replicas"`
+	FirstHour    int     `json:"guesses_first_hour"`
+	FirstDay     int     `json:"guesses_first_day"`
+	LongRun      float64 `json:"guesses_per_further_day"`
+	PerDay       float64 `json:"odds_per_login_and_day"`
+	Stranger     float64 `json:"odds_from_unknown_addresses"` // the part of it that needs no address of the user's
+	PerMillion   float64 `json:"successes_per_million_logins_and_day"`
+	Years        float64 `json:"years_to_one_success_per_million_logins"`
+	Ceiling      float64 `json:"guess_ceiling"`
+	AboveCeiling bool    `json:"above_ceiling"` // on one replica, as the server checks it
+}
+
+func explainPolicy(p storage.PasswordProfile, replicas int, ceiling float64) policyView {
+	view := policyView{RealmID: p.RealmID, ProfileID: p.ID, Codes: p.OneTimeCodes}
+	if !p.OneTimeCodes {
+		return view
+	}
+	r := otp.RiskOf(p, replicas)
+	view.Risk = &riskView{
+		Alphabet: p.Code.Alphabet, Length: p.Code.Length, Bits: r.Bits(), LiveSeconds: p.CodeTTL.Seconds(),
+		Counters: r.Counters, Replicas: r.Replicas,
+		FirstHour: r.FirstHour(), FirstDay: r.FirstDay(), LongRun: r.LongRun(),
+		PerDay: r.PerDay(), Stranger: r.Odds(float64(r.Counter.FirstDay * r.Replicas)),
+		PerMillion: r.PerDay() * aMillion, Years: yearsToOne(r.Odds(r.LongRun()) * aMillion),
+		Ceiling: ceiling, AboveCeiling: otp.CheckRisk(p, ceiling) != nil,
+	}
+	return view
+}
+
+// yearsToOne is how long it takes until one success is to be expected; 0: there
+// never is one.
+func yearsToOne(perDay float64) float64 {
+	if perDay <= 0 {
+		return 0
+	}
+	return 1 / perDay / daysInYear
+}
+
+func writePolicies(w io.Writer, views []policyView) error {
+	for i, v := range views {
+		if i > 0 {
+			_, _ = fmt.Fprintln(w)
+		}
+		_, _ = fmt.Fprintf(w, "password profile %s of realm %s\n", v.ProfileID, v.RealmID)
+		if v.Risk == nil {
+			_, _ = fmt.Fprintln(w, "  codes       none: one-time passwords are off")
+			continue
+		}
+		if _, err := io.WriteString(w, v.Risk.text()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r riskView) text() string {
+	var b strings.Builder
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-11s "+format+"\n", append([]any{what}, args...)...)
+	}
+	line("codes", "%d characters, %s: %.1f bits, live for %s", r.Length, r.Alphabet, r.Bits, time.Duration(r.LiveSeconds*float64(time.Second)))
+	line("guesses", "%d in the first hour, %d in the first day, %s in each further day", r.FirstHour, r.FirstDay, strconv.FormatFloat(r.LongRun, 'f', 1, 64))
+	line("", "(%d counters: one for all addresses that the user never signed in from,", r.Counters)
+	line("", "one for each of up to %d others; %d replica(s))", storage.MaxSources, r.Replicas)
+	line("odds", "%.1e for each login and day; from unknown addresses alone %.1e", r.PerDay, r.Stranger)
+	line("a million", "logins under attack all day: %.1e hits a day, one hit in %s", r.PerMillion, years(r.Years))
+	verdict := "kept"
+	if r.AboveCeiling {
+		verdict = "EXCEEDED, no server starts with this"
+	}
+	line("ceiling", "%.1e: %s", r.Ceiling, verdict)
+	return b.String()
+}
+
+func years(n float64) string {
+	switch {
+	case n == 0:
+		return "no time at all: nobody may guess for good"
+	case n < 0.1:
+		return fmt.Sprintf("%.1f days", n*daysInYear)
+	}
+	return fmt.Sprintf("%.1f years", n)
+}

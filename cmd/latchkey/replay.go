@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"gopkg.in/yaml.v3"
+
+	"latchkey/otp/lockout"
+	"latchkey/storage"
+)
+
+func (c *cli) policyReplayCommand() *cobra.Command {
+	var since, file string
+	cmd := &cobra.Command{
+		Use:   "replay --policy FILE",
+		Short: "Tell whom a proposed lockout policy would have locked, and what it would have stopped",
+		Long: `Tell whom a proposed lockout policy would have locked, and what it would have
+stopped: the sign-ins in the audit events, run through the policy in FILE:
+
+  threshold: 5          # failures until the first lock
+  duration: 5m          # of the first lock; 0s: until an administrator unlocks
+  max_duration: 24h     # which the doubling ends at; default 24h
+  forgets_after: 24h    # without failure and lock; default 24h
+  profile: default      # only logins of this password profile; default: all
+
+What was before --since is not known to it: every login begins without failures
+and without known addresses. What a lock refused, nobody compared; here it is
+taken for a wrong guess. Guesses at names that nobody has are left out.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&since, "since", "30d", "from when on: RFC 3339, or how long ago, as 24h or 30d")
+	cmd.Flags().StringVar(&file, "policy", "", "the proposed policy, in YAML; - for the standard input")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.replayPolicy(cmd, since, file) }
+	return cmd
+}
+
+// proposal is a policy that somebody thinks about.
+type proposal struct {
+	Profile      string        `yaml:"profile"`
+	Threshold    *int          `yaml:"threshold"`
+	Duration     *proposedTime `yaml:"duration"`
+	MaxDuration  *proposedTime `yaml:"max_duration"`
+	ForgetsAfter *proposedTime `yaml:"forgets_after"`
+}
+
+// proposedTime is written as Go writes it: 1h30m.
+type proposedTime time.Duration
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (d *proposedTime) UnmarshalYAML(n *yaml.Node) error {
+	parsed, err := time.ParseDuration(n.Value)
+	if err != nil || parsed < 0 {
+		return fmt.Errorf("line %d: %q is no duration such as 5m or 24h", n.Line, n.Value)
+	}
+	*d = proposedTime(parsed)
+	return nil
+}
+
+func readProposal(data []byte) (p proposal, policy storage.LockoutPolicy, err error) {
+	in := yaml.NewDecoder(bytes.NewReader(data))
+	in.KnownFields(true)
+	if err = in.Decode(&p); err == nil && !errors.Is(in.Decode(new(yaml.Node)), io.EOF) {
+		err = errors.New("there is more than one document")
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		err = errors.New("it is empty")
+	case err == nil && (p.Threshold == nil || *p.Threshold < 1):
+		err = errors.New("threshold must be at least 1")
+	case err == nil && p.Duration == nil:
+		err = errors.New("duration is required")
+	}
+	if err != nil {
+		return p, policy, usagef("--policy: %v", err)
+	}
+	policy = lockout.DefaultPolicy()
+	policy.Threshold, policy.Duration = *p.Threshold, time.Duration(*p.Duration)
+	if p.MaxDuration != nil {
+		policy.MaxDuration = time.Duration(*p.MaxDuration)
+	}
+	if p.ForgetsAfter != nil {
+		policy.ForgetsAfter = time.Duration(*p.ForgetsAfter)
+	}
+	return p, policy, nil
+}
+
+func (c *cli) replayPolicy(cmd *cobra.Command, since, file string) error {
+	if file == "" {
+		return usagef("--policy is required")
+	}
+	from, err := c.moment("--since", since)
+	if err != nil {
+		return err
+	}
+	data, err := c.readDocument(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return usagef("--policy: %v", err)
+	}
+	if err != nil {
+		return err
+	}
+	proposed, policy, err := readProposal(data)
+	if err != nil {
+		return err
+	}
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+		r := &rerun{app: a, profile: proposed.Profile, replay: lockout.NewReplay(policy), logins: map[string]string{}}
+		actions := []string{"sign_in", "login.unlocked", "password.renewed"}
+		filter := storage.AuditFilter{Since: from, Actions: actions}
+		if err := a.store.EachAuditEvent(cmd.Context(), filter, func(e storage.AuditRecord) error {
+			return r.see(cmd.Context(), e.AuditEvent)
+		}); err != nil {
+			return err
+		}
+		return c.printReplay(r.view())
+	})
+}
+
+// rerun brings audit events into a replay.
+type rerun struct {
+	app     *app
+	profile string // only its logins; empty: all
+	replay  *lockout.Replay
+	logins  map[string]string // the replay's name of a login, by user and name; empty: not asked about
+	unknown int               // attempts at names that nobody has
+}
+
+func (r *rerun) see(ctx context.Context, e storage.AuditEvent) error {
+	past := lockout.Past{At: e.Time, Source: networkOf(e.Source), OTP: e.Factor == "otp"}
+	switch {
+	case e.Action == "login.unlocked":
+		past.Ending = lockout.Cleared
+		past.Login = strings.TrimPrefix(e.Object, "Login/")
+		if r.profile == "" || strings.HasPrefix(past.Login, r.profile+"/") {
+			r.replay.See(past)
+		}
+		return nil
+	case e.Action == "sign_in" && e.Outcome == "success":
+		past.Ending = lockout.Right
+	case e.Action == "sign_in" && e.Outcome == "wrong_credentials":
+		past.Ending = lockout.Wrong
+	case e.Action == "sign_in" && e.Outcome == storage.RefusedLocked:
+		past.Ending = lockout.Barred
+	case e.Action != "sign_in" && e.Outcome == "success":
+		past.Ending = lockout.Cleared
+	case e.Action == "sign_in" && e.UserUID == "":
+		r.unknown++
+		return nil
+	default:
+		return nil // refused for another reason than a lock, and not compared
+	}
+	var err error
+	if past.Login, err = r.login(ctx, e); err == nil && past.Login != "" {
+		r.replay.See(past)
+	}
+	return err
+}
+
+// login names the login of an event as "profile/username".
+func (r *rerun) login(ctx context.Context, e storage.AuditEvent) (string, error) {
+	key := e.UserUID + " " + e.Username
+	name, known := r.logins[key]
+	if known || e.UserUID == "" {
+		return name, nil
+	}
+	logins, err := r.app.store.LoginsOfUser(ctx, e.UserUID)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return "", err
+	}
+	name = "/" + e.Username // of a login that has been deleted since
+	for _, l := range logins {
+		if l.Username == e.Username {
+			name = l.ProfileID + "/" + l.Username
+		}
+	}
+	if r.profile != "" && !strings.HasPrefix(name, r.profile+"/") {
+		name = ""
+	}
+	r.logins[key] = name
+	return name, nil
+}
+
+// networkOf is what lockouts know an address as: itself, or its /64.
+func networkOf(text string) string {
+	a, err := netip.ParseAddr(text)
+	if a = a.Unmap().WithZone(""); err != nil || a.Is4() {
+		return text
+	}
+	network, _ := a.Prefix(64) // an IPv6 address has as many bits
+	return network.String()
+}
+
+// replayView is what a proposed policy would have done.
+type replayView struct {
+	Logins  int        `json:"logins"`  // seen in the events
+	Locked  int        `json:"locked"`  // of them, how many would have been
+	Guesses int        `json:"guesses"` // wrong attempts
+	Stopped int        `json:"stopped"` // of them, compared then, refused by the proposed policy
+	Passed  int        `json:"passed"`  // refused then, compared under the proposed policy
+	Refused int        `json:"refused"` // sign-ins that succeeded then and would not have
+	Unknown int        `json:"unknown"` // attempts at names that nobody has
+	Fates   []fateView `json:"changed"` // the logins with a lock or a refusal
+}
+
+type fateView struct {
+	Login   string      `json:"login"`
+	Guesses int         `json:"guesses"`
+	Stopped int         `json:"stopped"`
+	Passed  int         `json:"passed"`
+	Refused []time.Time `json:"refused"`
+	Locks   []lockView  `json:"locks"`
+}
+
+type lockView struct {
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until"`
+	Source string    `json:"source,omitempty"` // the known address that it is for alone
+	Codes  bool      `json:"codes,omitempty"`  // it is for one-time passwords
+}
+
+func (r *rerun) view() replayView {
+	v := replayView{Unknown: r.unknown, Fates: []fateView{}}
+	for _, f := range r.replay.Fates() {
+		v.Logins++
+		v.Guesses, v.Stopped, v.Passed, v.Refused = v.Guesses+f.Guesses, v.Stopped+f.Stopped, v.Passed+f.Passed, v.Refused+len(f.Refused)
+		if len(f.Locks) > 0 {
+			v.Locked++
+		}
+		if len(f.Locks)+len(f.Refused)+f.Passed == 0 {
+			continue
+		}
+		fate := fateView{f.Login, f.Guesses, f.Stopped, f.Passed, append([]time.Time{}, f.Refused...), []lockView{}}
+		for _, l := range f.Locks {
+			fate.Locks = append(fate.Locks, lockView(l))
+		}
+		v.Fates = append(v.Fates, fate)
+	}
+	return v
+}
+
+func (c *cli) printReplay(v replayView) error {
+	return c.print(v, func(w io.Writer) error {
+		_, _ = fmt.Fprintf(w, "%d of %d logins would have been locked.\n", v.Locked, v.Logins)
+		_, _ = fmt.Fprintf(w, "Of %d wrong guesses %d more would have been refused, and %d fewer.\n", v.Guesses, v.Stopped, v.Passed)
+		_, _ = fmt.Fprintf(w, "%d sign-ins that succeeded would have been refused.\n", v.Refused)
+		if len(v.Fates) == 0 {
+			return nil
+		}
+		return table(w, "LOGIN\tLOCKS\tFIRST\tLONGEST\tGUESSES\tSTOPPED\tPASSED\tREFUSED SUCCESSES", len(v.Fates), func(i int) string {
+			f := v.Fates[i]
+			first, longest := "-", "-"
+			if len(f.Locks) > 0 {
+				first, longest = showTime(f.Locks[0].At, "-"), f.longest()
+			}
+			return fmt.Sprintf("%s\t%d\t%s\t%s\t%d\t%d\t%d\t%d", f.Login, len(f.Locks), first, longest, f.Guesses, f.Stopped, f.Passed, len(f.Refused))
+		})
+	})
+}
+
+func (f fateView) longest() string {
+	var longest time.Duration
+	for _, l := range f.Locks {
+		longest = max(longest, l.Until.Sub(l.At))
+	}
+	if longest > 1000*24*time.Hour {
+		return "until unlocked"
+	}
+	return longest.String()
+}
