@@ -4,22 +4,17 @@ import (
 	"net/netip"
 	"time"
 
+	"latchkey/otp"
 	"latchkey/storage"
 )
-
-// subscriberBits is what one subscriber has of an IPv6 address at least
-// (RFC 6177 §2); within it an address costs nothing.
-const subscriberBits = 64
 
 // sourceOf is what an address is known as: an IPv4 address as itself, one of
 // IPv6 as its /64, none as "".
 func sourceOf(a netip.Addr) string {
-	a = a.Unmap().WithZone("")
-	if !a.IsValid() || a.Is4() {
-		return shown(a)
+	if n := otp.Network(a); n.Addr().Is6() {
+		return n.String()
 	}
-	network, _ := a.Prefix(subscriberBits) // an IPv6 address has as many
-	return network.String()
+	return shown(a.Unmap())
 }
 
 // shown is the address as text, "" if there is none.

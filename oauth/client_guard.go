@@ -21,7 +21,6 @@ const (
 	guardKeySize = 16 // bytes of a budget's digest
 	guardShards  = 64
 	maxGuarded   = 256 // entries of a shard
-	guardNetwork = 64  // bits of an IPv6 address that one subscriber has (RFC 6177 §2)
 
 	// guardShare is how many addresses may use up their budget for one client
 	// before a single wrong guess is enough to keep an address away.
@@ -102,13 +101,7 @@ func (g *clientGuard) key(ctx context.Context, clientID string) guardKey {
 	if g == nil {
 		return guardKey{}
 	}
-	a := g.address(ctx).Unmap().WithZone("")
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = guardNetwork
-	}
-	from, _ := a.Prefix(bits) // the zero prefix if the address is not known
-	return guardKey{strings.ToLower(clientID), from}
+	return guardKey{strings.ToLower(clientID), otp.Network(g.address(ctx))}
 }
 
 // secret answers nil if matches does, ErrInvalidClient if not. The guesses of

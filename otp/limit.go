@@ -47,7 +47,7 @@ func (s *Service) charges(r storage.CodeRequest, from netip.Addr) []storage.Char
 		add(limits.Client, "client", r.ClientID)
 	}
 	if from.IsValid() {
-		add(limits.Address, "address", network(from).String())
+		add(limits.Address, "address", Network(from).String())
 	}
 	return charges
 }
@@ -75,8 +75,10 @@ func recipientKeys(r storage.CodeRequest) []string {
 	return slices.Compact(keys)
 }
 
-// network is what an address is counted as.
-func network(a netip.Addr) netip.Prefix {
+// Network is what an address counts as wherever attempts or requests are
+// counted: IPv4 as itself, IPv6 as its /64. An invalid address gives an invalid
+// prefix.
+func Network(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
 	if a.Is6() {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 
+	"latchkey/otp"
 	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
@@ -195,12 +196,11 @@ func (r *rerun) login(ctx context.Context, e storage.AuditEvent) (string, error)
 
 // networkOf is what lockouts know an address as: itself, or its /64.
 func networkOf(text string) string {
-	a, err := netip.ParseAddr(text)
-	if a = a.Unmap().WithZone(""); err != nil || a.Is4() {
-		return text
+	a, _ := netip.ParseAddr(text) // the zero address for what is none
+	if n := otp.Network(a); n.Addr().Is6() {
+		return n.String()
 	}
-	network, _ := a.Prefix(64) // an IPv6 address has as many bits
-	return network.String()
+	return text
 }
 
 // replayView is what a proposed policy would have done.
