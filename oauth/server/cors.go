@@ -6,9 +6,11 @@ import (
 	"strings"
 )
 
-// The paths that pages of other origins may call, at the root or below an
-// issuer's path.
-var crossOriginPaths = []string{"/oauth/", "/v1/", "/v2/"}
+// crossOriginPaths are the paths that pages of other origins may call, at the
+// root or below an issuer's path. The last two are the public documents that
+// browser clients configure themselves by: metadata (RFC 8414 §3), keys, and
+// the description of the API.
+var crossOriginPaths = []string{"/oauth/", "/v1/", "/v2/", "/.well-known/", "/openapi.json"}
 
 // What cross-origin callers may send and read besides what the Fetch standard
 // always lets them. Elastic Path's libraries have headers of their own.

@@ -40,7 +40,7 @@ type Config struct {
 	MaxConns        int            // connections open at once, further ones wait; default 4096
 	MaxBodyBytes    int64          // of a request; default 1 MiB
 	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is believed
-	Origins         []string       // web origins whose pages may call /oauth, /v1 and /v2 from a browser; default: none
+	Origins         []string       // web origins whose pages may call the API and read its public documents from a browser; default: none
 	HTTPS           bool           // clients come by TLS, which something in front of the server ends
 	Shield          Limit          // of each address' failures where secrets are tried; default: none
 
