@@ -37,7 +37,7 @@ type Config struct {
 	RequestTimeout  time.Duration  // deadline of one request; default 10 s
 	ShutdownTimeout time.Duration  // how long a stop waits for requests in flight; default 15 s
 	DrainTimeout    time.Duration  // how long a stop still answers on idle connections before it closes them; default 1 s, part of ShutdownTimeout
-	MaxConns        int            // connections open at once, further ones wait; default 4096
+	MaxConns        int            // connections open at once, of which one address may have an eighth; default 4096
 	MaxBodyBytes    int64          // of a request; default 1 MiB
 	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is believed
 	Origins         []string       // web origins whose pages may call the API and read its public documents from a browser; default: none
@@ -145,16 +145,17 @@ func (s *Server) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("server: %w", err), api.Close())
 	}
-	s.apiLimit = newLimiter(api, s.cfg.MaxConns, s.metrics.connections)
-	s.opsLimit = newLimiter(ops, opsMaxConns, nil)
+	s.apiLimit = newLimiter(api, s.cfg.MaxConns, s.cfg.TrustedProxies, s.metrics.connections)
+	s.opsLimit = newLimiter(ops, opsMaxConns, s.cfg.TrustedProxies, nil)
 	base := context.WithoutCancel(ctx)
 	s.serve(base, s.api, s.apiLimit)
 	s.serve(base, s.ops, s.opsLimit)
 	return nil
 }
 
-func (s *Server) serve(base context.Context, srv *http.Server, l net.Listener) {
+func (s *Server) serve(base context.Context, srv *http.Server, l *limiter) {
 	srv.BaseContext = func(net.Listener) context.Context { return base }
+	srv.ConnState = l.track
 	s.serving.Go(func() {
 		err := srv.Serve(l)
 		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -179,55 +178,4 @@ func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
 	if err := <-failed; err == nil {
 		t.Error("the request that was cut off looked answered")
 	}
-}
-
-// pipes is a listener that has a connection at hand whenever it is asked.
-type pipes struct{ net.Listener }
-
-func (pipes) Accept() (net.Conn, error) {
-	server, client := net.Pipe()
-	_ = client.Close()
-	return server, nil
-}
-
-func (pipes) Close() error { return nil }
-
-func TestLimiter(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(pipes{}, 2, nil)
-		accepted := make(chan net.Conn, 8)
-		go func() {
-			defer close(accepted)
-			for {
-				conn, err := l.Accept()
-				if err != nil {
-					return
-				}
-				accepted <- conn
-			}
-		}()
-		synctest.Wait()
-		if len(accepted) != 2 {
-			t.Fatalf("%d connections open, want 2", len(accepted))
-		}
-		first := <-accepted
-		_ = first.Close()
-		_ = first.Close() // a second close must not give a second slot
-		synctest.Wait()
-		if len(accepted) != 2 {
-			t.Fatalf("%d connections after one closed, want 2", len(accepted))
-		}
-		_ = l.Close()
-		_ = l.Close()
-		select {
-		case <-l.empty:
-			t.Error("empty with two connections open")
-		default:
-		}
-		for conn := range accepted {
-			_ = conn.Close()
-		}
-		<-l.empty
-	})
 }

@@ -20,9 +20,8 @@ type Limit struct {
 }
 
 const (
-	shieldEntries  = 1 << 16 // addresses that a shield remembers, some 10 MiB
-	shieldPattern  = "shield"
-	networkBitsIP6 = 64 // what one subscriber has at least (RFC 6177 §2)
+	shieldEntries = 1 << 16 // addresses that a shield remembers, some 10 MiB
+	shieldPattern = "shield"
 )
 
 // shieldedPaths are where secrets are tried and messages asked for, at the root
@@ -43,9 +42,7 @@ const vendorTooMany = `"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too m
 // address. It is the memory of one process and makes no decision about any
 // login: those are in the database (see grants.Authenticator).
 //
-// Loopback and private addresses are not counted: a proxy there that nobody named
-// in Config.TrustedProxies stands for everybody, and one attacker behind it would
-// shut out all.
+// Loopback and private addresses are not counted; see countedNetwork.
 //
 // A bucket is known by one time, that at which it is full again (GCRA). Full ones
 // say nothing; of the others the shield remembers those that failed last.
@@ -83,8 +80,9 @@ func (s *shield) guard(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		from, at := network(ClientAddr(r.Context())), shieldedAt(r)
-		if at < 0 || !from.IsValid() || from.Addr().IsLoopback() || from.Addr().IsPrivate() {
+		from, counted := countedNetwork(ClientAddr(r.Context()), nil)
+		at := shieldedAt(r)
+		if at < 0 || !counted {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -163,15 +161,4 @@ func (s *shield) fail(from netip.Prefix) {
 		oldest, _ := s.recent.Remove(s.recent.Back()).(*bucket)
 		delete(s.byAddr, oldest.network)
 	}
-}
-
-// network is what an address counts as: IPv4 itself, IPv6 its /64.
-func network(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
-	bits := addr.BitLen()
-	if addr.Is6() {
-		bits = networkBitsIP6
-	}
-	p, _ := addr.Prefix(bits) // fails for the address that is none, and is none then
-	return p
 }

@@ -34,7 +34,11 @@ func (c *stopped) advance(d time.Duration) {
 
 func netOf(t *testing.T, addr string) netip.Prefix {
 	t.Helper()
-	return network(netip.MustParseAddr(addr))
+	network, counted := countedNetwork(netip.MustParseAddr(addr), nil)
+	if !counted {
+		t.Fatalf("%s is not counted", addr)
+	}
+	return network
 }
 
 func TestShieldCountsFailures(t *testing.T) {
@@ -78,7 +82,7 @@ func TestShieldForgetsTheQuietest(t *testing.T) {
 	s.most = 100
 	first := netOf(t, "192.0.2.1")
 	for i := range 10_000 {
-		s.fail(network(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})))
+		s.fail(netOf(t, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}).String()))
 		s.fail(first) // fails all the time, and stays
 	}
 	if len(s.byAddr) != 100 || s.recent.Len() != 100 {
@@ -99,14 +103,20 @@ func TestNetworks(t *testing.T) {
 		{"192.0.2.1", "192.0.2.2", false},
 		{"2001:db8::1", "2001:db8::ffff:0:0:1", true},
 		{"2001:db8::1", "2001:db8:0:1::1", false},
-		{"fe80::1%eth0", "fe80::2%eth1", true},
+		{"2001:db8::1%eth0", "2001:db8::2%eth1", true},
 	} {
 		if same := netOf(t, test.a) == netOf(t, test.b); same != test.same {
 			t.Errorf("%s and %s: same is %v", test.a, test.b, same)
 		}
 	}
-	if network(netip.Addr{}).IsValid() {
-		t.Error("no address is of a network")
+	proxies := []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+	for _, addr := range []string{"127.8.0.1", "::1", "10.1.2.3", "::ffff:192.168.0.1", "fd00::1", "fe80::1%eth0", "198.51.100.7"} {
+		if network, counted := countedNetwork(netip.MustParseAddr(addr), proxies); counted {
+			t.Errorf("%s is counted as %s", addr, network)
+		}
+	}
+	if network, counted := countedNetwork(netip.Addr{}, nil); counted {
+		t.Errorf("an unknown address is counted as %s", network)
 	}
 }
 

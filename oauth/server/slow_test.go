@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -190,33 +189,6 @@ func TestSlowClients(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
-	}
-}
-
-// TestMoreThanMaxConns: connections beyond the limit wait outside, and are
-// served as soon as there is room.
-func TestMoreThanMaxConns(t *testing.T) {
-	t.Parallel()
-	const limit, more = 20, 300
-	r := start(t, echoing(), func(c *Config) { c.MaxConns = limit })
-	conns := make([]net.Conn, limit+more)
-	for i := range conns {
-		conns[i] = r.dial(t)
-	}
-	awaitOpen(t, r, limit)
-	if _, err := io.WriteString(conns[len(conns)-1], "GET /late HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	for _, conn := range conns[:len(conns)-1] {
-		_ = conn.Close()
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conns[len(conns)-1]), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "[GET /late 0]" {
-		t.Errorf("the last one got %q, %v", body, err)
 	}
 }
 
