@@ -114,8 +114,11 @@ func (src Sources) environLayer(faults *Faults) layer {
 }
 
 // serviceLink matches the variables that Kubernetes gives every container of a
-// namespace that has a service called "latchkey".
-var serviceLink = regexp.MustCompile(`^LATCHKEY_(SERVICE_(HOST|PORT.*)|PORT(_\d+_(TCP|UDP).*)?)$`)
+// namespace for a service whose name begins with "latchkey", such as
+// "latchkey" or "latchkey-db": NAME_SERVICE_HOST, NAME_SERVICE_PORT and, for
+// each named port, NAME_SERVICE_PORT_PORTNAME; NAME_PORT, and for each port
+// NAME_PORT_NUMBER_PROTOCOL with the endings _PROTO, _PORT and _ADDR.
+var serviceLink = regexp.MustCompile(`^LATCHKEY(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 func unknownVariable(name string) string {
 	if serviceLink.MatchString(name) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -334,5 +335,50 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	}
 	if !strings.Contains(c.String(), "database_url=postgres://user@db:5432/latchkey ") {
 		t.Errorf("the harmless part of the database URL is missing: %s", c)
+	}
+}
+
+// TestServiceLinks: every variable that Kubernetes makes of a service whose name
+// begins with ours gets the hint, and no other variable.
+func TestServiceLinks(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"LATCHKEY_SERVICE_HOST":            true,
+		"LATCHKEY_SERVICE_PORT":            true,
+		"LATCHKEY_SERVICE_PORT_HTTP":       true,
+		"LATCHKEY_SERVICE_PORT_OPS_2":      true,
+		"LATCHKEY_PORT":                    true,
+		"LATCHKEY_PORT_8080_TCP":           true,
+		"LATCHKEY_PORT_8080_TCP_PROTO":     true,
+		"LATCHKEY_PORT_53_UDP_PORT":        true,
+		"LATCHKEY_PORT_3868_SCTP_ADDR":     true,
+		"LATCHKEY_DB_SERVICE_HOST":         true,
+		"LATCHKEY_DB_SERVICE_PORT":         true,
+		"LATCHKEY_DB_SERVICE_PORT_SQL":     true,
+		"LATCHKEY_DB_PORT":                 true,
+		"LATCHKEY_DB_PORT_5432_TCP":        true,
+		"LATCHKEY_DB_PORT_5432_TCP_ADDR":   true,
+		"LATCHKEY_OPS_2_SERVICE_HOST":      true,
+		"LATCHKEY_MY_SERVICE_SERVICE_PORT": true,
+		"LATCHKEY_SERVICE":                 false,
+		"LATCHKEY_SERVICES_HOST":           false,
+		"LATCHKEY_HOST":                    false,
+		"LATCHKEY_REPORT":                  false,
+		"LATCHKEY_PORT_HTTP":               false,
+		"LATCHKEY_PORT_8080":               false,
+		"LATCHKEYX_SERVICE_HOST":           false,
+	} {
+		problem := "unknown variable"
+		if want {
+			problem += "; it looks like a Kubernetes service link, which enableServiceLinks: false turns off"
+		}
+		faults := Faults{{Setting: name, Problem: problem}}
+		if !strings.HasPrefix(name, prefix) {
+			faults = nil
+		}
+		_, err := Load(Sources{Environ: []string{name + "=tcp://10.0.0.1:80"}})
+		if got, _ := errors.AsType[Faults](err); !slices.Equal(got, faults) {
+			t.Errorf("%s: %v, want %v", name, err, faults)
+		}
 	}
 }

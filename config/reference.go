@@ -19,7 +19,7 @@ of a process are for all to read.
 
 An unknown key, an unknown variable beginning with ` + "`LATCHKEY_`" + ` or a bad value stops
 the start, and all faults are listed at once. Kubernetes adds such variables for
-a service called ` + "`latchkey`" + ` unless the pod says ` + "`enableServiceLinks: false`" + `.
+every service whose name begins with ` + "`latchkey`" + ` unless the pod says ` + "`enableServiceLinks: false`" + `.
 
 | Key | Variable | Default | Meaning |
 |---|---|---|---|
