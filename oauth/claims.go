@@ -9,6 +9,11 @@ import (
 	"latchkey/storage"
 )
 
+// notBeforeLead is how long before its issue a token becomes valid by its nbf.
+// Verifiers compare nbf with their own clock (RFC 7519 §4.1.5), and many of them
+// allow no leeway: a verifier whose clock is behind by less takes a fresh token.
+const notBeforeLead = 10 * time.Second
+
 // Values of the header parameter typ of our tokens that are no access tokens.
 // Each kind is read in one place only, which demands its own type and audience.
 const (
@@ -85,7 +90,7 @@ func (p *Provider) newClaims(aud audience, i issuance) (tokenClaims, error) {
 	c := tokenClaims{
 		Issuer: p.cfg.Issuer, Audience: aud, ID: id,
 		Subject: i.client.ID, ClientID: i.client.ID,
-		IssuedAt: i.issuedAt.Unix(), NotBefore: i.issuedAt.Unix(), ExpiresAt: i.expiresAt.Unix(),
+		IssuedAt: i.issuedAt.Unix(), NotBefore: i.issuedAt.Add(-notBeforeLead).Unix(), ExpiresAt: i.expiresAt.Unix(),
 		IssuedMicros: i.issuedAt.UnixMicro(), AMR: i.amr,
 	}
 	if !i.authTime.IsZero() {

@@ -129,7 +129,7 @@ func (c *clientTest) answers(t *testing.T) {
 	access := c.second.introspect(a.mustIssue(t))
 	body := access.wireBody(t)
 	issued := wireTake[float64](t, body, "iat")
-	for name, ahead := range map[string]float64{"exp": 3600, "nbf": 0} {
+	for name, ahead := range map[string]float64{"exp": 3600, "nbf": -10} {
 		if got := wireTake[float64](t, body, name) - issued; got != ahead {
 			t.Errorf("%s is iat + %v, want + %v", name, got, ahead)
 		}

@@ -143,7 +143,7 @@ func (c *tokenTest) claims(t *testing.T) {
 		t.Errorf("issued %v s ago", age)
 	}
 	wireTakeMicros(t, claims, issued)
-	for name, ahead := range map[string]float64{"exp": 3600, "nbf": 0, "auth_time": 0} {
+	for name, ahead := range map[string]float64{"exp": 3600, "nbf": -10, "auth_time": 0} {
 		// The sign-in is timed before the password was verified.
 		if got := wireTake[float64](t, claims, name) - issued; got > ahead || got < ahead-10 || name != "auth_time" && got != ahead {
 			t.Errorf("%s is iat + %v, want + %v", name, got, ahead)
@@ -185,7 +185,7 @@ func (c *tokenTest) ownClaims(t *testing.T) {
 		}
 		want := map[string]any{
 			"iss": "https://login.example.com", "aud": "https://login.example.com", "sub": "Machine", "client_id": "Machine", "cid": "Machine",
-			"nbf": issued, "scope": "Reader", "role": []any{"Reader"},
+			"nbf": issued - 10, "scope": "Reader", "role": []any{"Reader"},
 		}
 		if diff := cmp.Diff(want, claims); diff != "" {
 			t.Errorf("claims (-want +got):\n%s", diff)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // kindTests presents tokens of every kind everywhere that a token is read.
@@ -108,6 +109,7 @@ func everyKindEverywhere(t *testing.T, m *mall) {
 	one, two := m.company("Kinds one"), m.company("Kinds two")
 	p := m.shopper("kinds", one, two)
 	kinds := m.kinds(p, one.ID)
+	m.takenByClocksBehind(t, kinds)
 	for where, place := range m.places(p, one.ID) {
 		for kind, token := range kinds {
 			got := place.send(token)
@@ -128,6 +130,26 @@ func everyKindEverywhere(t *testing.T, m *mall) {
 			isInactive(t, kind, got)
 		default:
 			isActive(t, kind, got)
+		}
+	}
+}
+
+// takenByClocksBehind: a verifier that allows no leeway takes a fresh token of
+// every kind although its clock is a few seconds behind.
+func (m *mall) takenByClocksBehind(t *testing.T, kinds map[string]string) {
+	t.Helper()
+	vendor := m.n.form("/oauth/access_token", "grant_type", "client_credentials", "client_id", "admin", "client_secret", m.adminSecret)
+	for kind, token := range kinds {
+		if kind == refreshToken { // which is no JWT
+			token = granted(t, "client credentials", vendor).field("access_token")
+		}
+		_, claims := decoded(t, token)
+		issued, _ := claims["iat"].(float64)
+		for _, behind := range []time.Duration{time.Second, 5 * time.Second} {
+			clock := func() time.Time { return time.Unix(int64(issued), 0).Add(-behind) }
+			if err := jwt.NewValidator(jwt.WithTimeFunc(clock)).Validate(jwt.MapClaims(claims)); err != nil {
+				t.Errorf("%s, %s behind: %v", kind, behind, err)
+			}
 		}
 	}
 }
