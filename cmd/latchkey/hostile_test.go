@@ -49,7 +49,7 @@ func (m *market) hostileBodies(t *testing.T) {
 		`{"ID":"a","Name":"a","xp":{"a":"\u0000"}}`:                              invalid("xp", "is nested more than 32 deep, or has a number or a character that cannot be kept"),
 		`{"ID":"a","Name":"a","xp":{"a":1e999}}`:                                 invalid("xp", "is nested more than 32 deep, or has a number or a character that cannot be kept"),
 		`{"ID":"a","Name":"a","DateCreated":"tomorrow"}`:                         invalid("DateCreated", "must be a time of RFC 3339"),
-		`{"ID":"a","Name":"a","Password":"x"}`:                                   invalid("Password", "unknown member"),
+		`{"ID":"a","Name":"a","Actvie":false}`:                                   invalid("Actvie", "unknown member; did you mean Active?"),
 		`{"ID":"a","Name":"a","name":"b"}`:                                       invalid("name", "unknown member; did you mean Name?"),
 		`{"ID":"a","Name":"a","Name":"b"}`:                                       invalid("Name", "occurs twice"),
 		`{"ID":"a","Name":"a","xp":{"a":"` + strings.Repeat("x", 64<<10) + `"}}`: invalid("xp", "longer than 65536 bytes"),

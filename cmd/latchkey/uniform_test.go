@@ -170,11 +170,11 @@ func (l lobby) renewalsAlike(t *testing.T) {
 		t.Errorf("after the unlock: %d %s", got.status, got.body)
 	}
 	for body, want := range map[string]string{
-		`{"ClientID":"shop","Password":"x"}`:                         vendorError("PasswordReset.MissingUsername", "Username is required.", "null"),
-		`{"ClientID":"shop","Username":"known"}`:                     invalid("Password", "is required"),
-		`{"Username":"known","Password":"x"}`:                        vendorError("PasswordReset.MissingOrInvalidClientID", "ClientID is missing or invalid.", "null"),
-		`{"ClientID":"shop","Username":"a\r\nb","Password":"x"}`:     vendorError("ValidationFailure", "Username or Email has unsupported characters or is too long.", "null"),
-		`{"ClientID":"shop","Username":"a","Password":"x","Code":1}`: invalid("Code", "unknown member"),
+		`{"ClientID":"shop","Password":"x"}`:                     vendorError("PasswordReset.MissingUsername", "Username is required.", "null"),
+		`{"ClientID":"shop","Username":"known"}`:                 invalid("Password", "is required"),
+		`{"Username":"known","Password":"x"}`:                    vendorError("PasswordReset.MissingOrInvalidClientID", "ClientID is missing or invalid.", "null"),
+		`{"ClientID":"shop","Username":"a\r\nb","Password":"x"}`: vendorError("ValidationFailure", "Username or Email has unsupported characters or is too long.", "null"),
+		`{"ClientID":"shop","UserName":"a","Password":"x"}`:      invalid("UserName", "unknown member; did you mean Username?"),
 	} {
 		l.send(l.first, "", "PUT", "/v1/password/reset/wrong-code", body).mustBeErrors(t, 400, want)
 	}

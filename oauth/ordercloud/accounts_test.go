@@ -84,7 +84,8 @@ func TestAccountLists(t *testing.T) {
 			t.Errorf("%s: %s", query, diff)
 		}
 	}
-	w.refuses(400, "ValidationFailure", "root", "GET", "/v1/buyers?Colour=red", "")
+	w.expect(200, "root", "GET", "/v1/buyers?Colour=red&depth=all", "")
+	w.refuses(400, "ValidationFailure", "root", "GET", "/v1/buyers?DefaultCatalogID=red", "")
 }
 
 func TestBadAccounts(t *testing.T) {

@@ -147,11 +147,14 @@ func (a *API) Operations() []openapi.Operation {
 // handler admits the caller, serves the route and writes what comes of it.
 func (a *API) handler(r route) http.HandlerFunc {
 	return func(w http.ResponseWriter, request *http.Request) {
-		c := &call{Request: request, w: w, api: a}
+		c := &call{Request: request, w: w, api: a, route: r}
 		err := a.admit(c, r)
 		var done reply
 		if err == nil {
 			err = c.plainPath(r.Path)
+		}
+		if err == nil {
+			c.values, err = oauth.ReadQuery(request, r.Query)
 		}
 		if err == nil {
 			done, err = r.serve(c)

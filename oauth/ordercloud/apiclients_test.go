@@ -226,7 +226,7 @@ func TestClientSecrets(t *testing.T) {
 		`{"Expiration":"2026-03-01T12:00:00Z"}`: "ApiClientSecret.InvalidExpirationDate",
 		`{"Expiration":"2020-01-01T00:00:00Z"}`: "ApiClientSecret.InvalidExpirationDate",
 		`{"Expiration":"tomorrow"}`:             "ValidationFailure", `{"Name":"a\u0000"}`: "ValidationFailure",
-		`{"ClientSecret":"chosen"}`: "ValidationFailure", `{"Value":"x"}`: "ValidationFailure",
+		`{"ClientSecret":"chosen"}`: "ValidationFailure", `{"Expiratoin":"2027-03-01T12:00:00Z"}`: "ValidationFailure",
 		`{"Name":"` + strings.Repeat("n", maxText+1) + `"}`: "ValidationFailure",
 	} {
 		w.refuses(400, code, "root", "POST", path, body)

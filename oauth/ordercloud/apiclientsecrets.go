@@ -162,7 +162,7 @@ func (a *API) patchSecret(c *call) (reply, error) {
 		return reply{}, err
 	}
 	var named ApiClientSecret
-	if err := Decode(raw, "", &named).Err(); err != nil {
+	if err := c.decode(raw, &named); err != nil {
 		return reply{}, err
 	}
 	client, err := a.client(c)

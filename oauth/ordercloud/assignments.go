@@ -64,11 +64,8 @@ func partyIDs(account storage.Account) (buyerID, supplierID *string) {
 	return buyerID, supplierID
 }
 
-// queryParty reads the parties that a DELETE names in its URL.
-func (c *call) queryParty() (buyerID, supplierID, userID, groupID *string) {
-	values := c.URL.Query()
-	return optional(values.Get("buyerID")), optional(values.Get("supplierID")), optional(values.Get("userID")), optional(values.Get("userGroupID"))
-}
+// queryID returns the ID that a parameter names, or nil for none.
+func (c *call) queryID(name string) *string { return optional(c.values.Get(name)) }
 
 func partyParameters() []openapi.Parameter {
 	return []openapi.Parameter{
@@ -76,6 +73,20 @@ func partyParameters() []openapi.Parameter {
 		{Name: "supplierID", About: "Supplier whose assignment is meant"},
 	}
 }
+
+// groupParameter selects by a user group. There are none here, so a list that it
+// selects from is empty.
+func groupParameter() openapi.Parameter {
+	return openapi.Parameter{Name: "userGroupID", About: "User group; there are none, so nothing is found"}
+}
+
+// matchesNothing is a condition that no record meets.
+func matchesNothing(field string) storage.Condition {
+	return equals(field, noRecord)
+}
+
+// noRecord is the value of no field: identifiers have no space.
+const noRecord = "no record"
 
 // clientAssignmentRoutes admit users of buyers and suppliers to clients.
 func (a *API) clientAssignmentRoutes() []route {
@@ -149,7 +160,7 @@ func (a *API) listClientAssignments(c *call) (reply, error) {
 
 func (a *API) assignClient(c *call) (reply, error) {
 	var w ApiClientAssignment
-	if err := c.read(&w); err != nil {
+	if err := c.readExactly(&w); err != nil {
 		return reply{}, err
 	}
 	faults := w.Validate("")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,6 +30,8 @@ type call struct {
 	w      http.ResponseWriter
 	api    *API
 	caller *oauth.Caller // nil where anybody may call
+	route  route
+	values url.Values // of the query string, as oauth.ReadQuery returns them
 }
 
 var (
@@ -70,14 +73,49 @@ func (c *call) mayGrant(roles []string) error {
 	return insufficientRoles(beyond, c.caller.Roles)
 }
 
-// read decodes the body into the shape that into points to; faults are told
-// with their path.
+// read decodes the body into the shape that into points to. Members that the
+// shape does not have are ignored; faults are told with their path.
 func (c *call) read(into any) error {
 	raw, err := c.rawBody()
 	if err != nil {
 		return err
 	}
+	return c.decode(raw, into)
+}
+
+// decode decodes a body that rawBody returned; see read.
+func (c *call) decode(raw []byte, into any) error {
+	ignored, faults := decodeKnown(raw, into)
+	c.noteIgnored("members", ignored)
+	return faults.Err()
+}
+
+// readExactly decodes the body of an assignment, or of a resource that OrderCloud
+// does not have. A member that the shape does not have is refused: it could say
+// whom the assignment is for, and without it the assignment would be for more
+// than the caller meant.
+func (c *call) readExactly(into any) error {
+	raw, err := c.rawBody()
+	if err != nil {
+		return err
+	}
 	return Decode(raw, "", into).Err()
+}
+
+// maxIgnored is how many ignored names are logged for one request.
+const maxIgnored = 20
+
+// noteIgnored logs what a request has that this server does not know.
+func (c *call) noteIgnored(what string, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	shown := make([]string, 0, maxIgnored)
+	for _, name := range names[:min(len(names), maxIgnored)] {
+		shown = append(shown, printable(name))
+	}
+	c.api.cfg.Logger.Debug().Str("request_id", c.api.cfg.TraceID(c.Context())).Str("pattern", c.Pattern).
+		Str("ignored", what).Strs("names", shown).Msg("the request has unknown names")
 }
 
 // rawBody returns the body, which is a JSON object in UTF-8.

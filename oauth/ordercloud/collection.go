@@ -51,6 +51,7 @@ type collection[W, R any] struct {
 func (k collection[W, R]) routes() []route {
 	one := k.path + "/{" + k.param + "}"
 	var zero W
+	k.fields = k.fields.withMembersOf(zero)
 	page := map[int]any{http.StatusOK: List[W]{}}
 	shown := map[int]any{http.StatusOK: zero}
 	read := append(append([]string{}, k.admin...), k.reader...)
@@ -253,7 +254,7 @@ func (k collection[W, R]) servePatch(c *call) (reply, error) {
 		return reply{}, err
 	}
 	var named W
-	if err := Decode(raw, "", &named).Err(); err != nil { // also finds members that occur twice
+	if err := c.decode(raw, &named); err != nil { // also finds members that occur twice
 		return reply{}, err
 	}
 	return k.rewrite(c, c.PathValue(k.param), func(r R) (W, error) { return patchedShape(k.show(c, r), raw) })
@@ -265,7 +266,8 @@ func patchedShape[W any](shown W, patch []byte) (w W, err error) {
 	if err != nil {
 		return w, err
 	}
-	return w, Decode(patched(document, patch), "", &w).Err()
+	_, faults := decodeKnown(patched(document, patch), &w)
+	return w, faults.Err()
 }
 
 // patched applies an RFC 7396 merge patch; both are JSON objects.

@@ -126,9 +126,8 @@ func (a *API) serveForgottenPassword(c *call) (reply, error) {
 }
 
 func (a *API) serveForgottenUsername(c *call) (reply, error) {
-	values := c.URL.Query()
-	asked := otp.Request{Type: storage.MessageForgottenUsername, Email: values.Get("email")}
-	return a.ask(c, values.Get("clientID"), asked, errNoEmail, func(*storage.Client) error { return nil })
+	asked := otp.Request{Type: storage.MessageForgottenUsername, Email: c.values.Get("email")}
+	return a.ask(c, c.values.Get("clientID"), asked, errNoEmail, func(*storage.Client) error { return nil })
 }
 
 // takesPasswords refuses to renew what nobody could sign in with.

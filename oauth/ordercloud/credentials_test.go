@@ -73,7 +73,7 @@ func TestRequestsForMessages(t *testing.T) {
 		{"OneTimePasswordRequest.UsernameOrEmailRequired", otpPath, `{"ClientID":"shop","Username":" ","Email":""}`},
 		{"OneTimePasswordRequest.NotEnabled", otpPath, `{"ClientID":"desk","Username":"ann"}`},
 		{"ValidationFailure", otpPath, `{"ClientID":"shop","Username":"a\nb"}`},
-		{"ValidationFailure", otpPath, `{"ClientID":"shop","Username":"ann","Extra":1}`},
+		{"ValidationFailure", otpPath, `{"ClientID":"shop","Username":"ann","Emial":"ann@example.com"}`},
 		{"Request.InvalidRequestBody", otpPath, `"shop"`},
 		{"PasswordReset.MissingOrInvalidClientID", resetPath, `{"Username":"ann"}`},
 		{"PasswordReset.MissingUsernameOrEmail", resetPath, `{"ClientID":"shop"}`},
@@ -148,7 +148,7 @@ func TestRenewal(t *testing.T) {
 		{"PasswordReset.NotEnabled", path, body("phone", "ann", "Another-Horse-8")},
 		{"PasswordReset.MissingUsername", path, body("shop", " ", "Another-Horse-8")},
 		{"ValidationFailure", path, body("shop", "ann", "")},
-		{"ValidationFailure", path, `{"ClientID":"shop","Username":"ann","Password":"Another-Horse-8","Code":"x"}`},
+		{"ValidationFailure", path, `{"ClientID":"shop","Username":"ann","Password":"Another-Horse-8","Pasword":"x"}`},
 		{"PasswordReset.InsecurePassword", path, body("shop", "ann", "short")},
 	} {
 		w.refuses(400, test.code, "", "PUT", test.path, test.body)

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"latchkey/oauth"
 )
 
 // Decode reads a JSON document into the struct that into points to, and
@@ -16,15 +18,33 @@ import (
 // member. json.RawMessage fields take any value.
 func Decode(data []byte, path string, into any) Faults {
 	var d decoder
-	if !json.Valid(data) {
-		d.faults.Add(path, "not a JSON document")
-		return d.faults
-	}
-	d.value(data, path, reflect.ValueOf(into).Elem())
+	d.document(data, path, into)
 	return d.faults
 }
 
-type decoder struct{ faults Faults }
+// decodeKnown is Decode for documents of OrderCloud's clients, which send
+// members of other resources and of later versions: a member that the struct
+// does not have is ignored, and its path returned, unless its name looks like a
+// misspelling of one that the struct has. That is a fault.
+func decodeKnown(data []byte, into any) (ignored []string, faults Faults) {
+	d := decoder{ignoresUnknown: true}
+	d.document(data, "", into)
+	return d.ignored, d.faults
+}
+
+type decoder struct {
+	ignoresUnknown bool
+	ignored        []string
+	faults         Faults
+}
+
+func (d *decoder) document(data []byte, path string, into any) {
+	if !json.Valid(data) {
+		d.faults.Add(path, "not a JSON document")
+		return
+	}
+	d.value(data, path, reflect.ValueOf(into).Elem())
+}
 
 func (d *decoder) value(raw json.RawMessage, path string, v reflect.Value) {
 	raw = bytes.TrimSpace(raw)
@@ -85,7 +105,7 @@ func (d *decoder) object(raw json.RawMessage, path string, v reflect.Value) {
 		case seen[name]:
 			d.faults.Add(Join(path, name), "occurs twice")
 		case !ok:
-			d.faults.Add(Join(path, name), "unknown member%s", suggestion(name, known))
+			d.unknown(Join(path, name), oauth.Resembled(name, slices.Collect(maps.Keys(known))))
 		default:
 			d.value(value, Join(path, name), v.FieldByIndex(field))
 		}
@@ -110,13 +130,17 @@ func members(t reflect.Type) map[string][]int {
 	return byName
 }
 
-func suggestion(name string, known map[string][]int) string {
-	for _, k := range slices.Sorted(maps.Keys(known)) {
-		if strings.EqualFold(k, name) {
-			return "; did you mean " + k + "?"
-		}
+// unknown handles a member that the struct does not have. meant is the member
+// that its name looks like a misspelling of, or "".
+func (d *decoder) unknown(path, meant string) {
+	switch {
+	case meant != "":
+		d.faults.Add(path, "unknown member; did you mean %s?", meant)
+	case d.ignoresUnknown:
+		d.ignored = append(d.ignored, path)
+	default:
+		d.faults.Add(path, "unknown member")
 	}
-	return ""
 }
 
 func describe(k reflect.Kind) string {

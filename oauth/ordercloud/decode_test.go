@@ -58,8 +58,9 @@ func TestDecodeFaults(t *testing.T) {
 		{"no document", `{"ID":`, Faults{{Path: "Items[1]", Problem: "not a JSON document"}}},
 		{"two documents", `{} {}`, Faults{{Path: "Items[1]", Problem: "not a JSON document"}}},
 		{"not an object", `[]`, Faults{{Path: "Items[1]", Problem: "must be an object"}}},
-		{"unknown members, nested too", `{"Nmae":1,"Inner":[{},{"count":1}]}`, Faults{
-			{Path: "Items[1].Nmae", Problem: "unknown member"},
+		{"unknown members, nested too", `{"Color":1,"Nmae":1,"Inner":[{},{"count":1}]}`, Faults{
+			{Path: "Items[1].Color", Problem: "unknown member"},
+			{Path: "Items[1].Nmae", Problem: "unknown member; did you mean Name?"},
 			{Path: "Items[1].Inner[1].count", Problem: "unknown member; did you mean Count?"},
 		}},
 		{"twice", `{"ID":"a","ID":"b"}`, Faults{{Path: "Items[1].ID", Problem: "occurs twice"}}},
@@ -94,4 +95,43 @@ func FuzzDecode(f *testing.F) {
 		}
 		c.Validate("") // must not panic
 	})
+}
+
+func TestDecodeKnown(t *testing.T) {
+	t.Parallel()
+	var got testOuter
+	ignored, faults := decodeKnown([]byte(`{"ID":"a","BuyerID":"b","Inner":[{"Count":1,"Depth":{"Count":2}}],"Nmae":1,"inner":[],"BuyerID":2}`), &got)
+	want := Faults{
+		{Path: "Nmae", Problem: "unknown member; did you mean Name?"},
+		{Path: "inner", Problem: "unknown member; did you mean Inner?"},
+		{Path: "BuyerID", Problem: "occurs twice"},
+	}
+	if diff := cmp.Diff(want, faults); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"BuyerID", "Inner[0].Depth"}, ignored); diff != "" {
+		t.Error(diff)
+	}
+	if got.ID != "a" || got.Inner[0].Count != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// Every member that OrderCloud's own tools send is taken or ignored.
+func TestVendorsMembersAreNotMisspellings(t *testing.T) {
+	t.Parallel()
+	for members, into := range map[string]any{
+		`"BuyerID":"b","SupplierID":"s","CompanyID":"c","OwnerID":"o","Locale":{"ID":"l"},"LastActive":null`:                              &User{},
+		`"BuyerID":"b","SupplierID":"s","SellerID":"x"`:                                                                                   &MeUser{},
+		`"CatalogID":"c","OwnerID":"o","Type":"x","Url":null`:                                                                             &Buyer{},
+		`"OwnerID":"o","DefaultCatalogID":"c"`:                                                                                            &Supplier{},
+		`"OpenIDConnectID":"x","ConfigData":{},"OwnerID":"o","AnonymousTokenMinutes":1`:                                                   &ApiClient{},
+		`"IsExternalRoleGroup":false,"OwnerID":"o"`:                                                                                       &SecurityProfile{},
+		`"ConfigData":{},"OwnerID":"o","ApiClientIDs":[],"Enabled":true`:                                                                  &MessageSender{},
+		`"AnonUserToken":"x","ProductID":"p","CustomImplementationUrl":"u","HashKey":"h","EventType":"e","ElevatedRole2":[],"Headers":[]`: &PasswordReset{},
+	} {
+		if _, faults := decodeKnown([]byte("{"+members+"}"), into); faults != nil {
+			t.Errorf("%T: %v", into, faults)
+		}
+	}
 }

@@ -94,10 +94,13 @@ func printable(s string) string {
 func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	var faults Faults
 	var limit *storage.LimitError
+	var query *oauth.QueryError
 	switch {
 	case errors.As(err, &answer):
 	case errors.As(err, &faults):
 		answer = invalid(faults)
+	case errors.As(err, &query):
+		answer = invalid(Faults{{Path: printable(query.Parameter), Problem: query.Problem}})
 	case errors.As(err, &limit):
 		answer = single(http.StatusTooManyRequests, "TooManyRequests", "Too many requests. Try again later.")
 		answer.retryAfter = max(limit.Until.Sub(now), time.Second) // it does not tell which limit

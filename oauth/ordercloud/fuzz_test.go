@@ -1,7 +1,6 @@
 package ordercloud
 
 import (
-	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -21,11 +20,11 @@ func FuzzListQuery(f *testing.F) {
 	list := text("ID", "Name").with("Age", "Years", minutesField).with("Active", "Active", otherField).with("At", "CreatedAt", timeField)
 	records := []string{"ID", "Name", "Years", "Active", "CreatedAt"}
 	f.Fuzz(func(t *testing.T, query string) {
-		values, err := url.ParseQuery(query)
+		c, err := listCall(query)
 		if err != nil {
 			return
 		}
-		q, page, err := queryOf(values, list, []string{"ID", "Name"})
+		q, page, err := c.query(list, []string{"ID", "Name"})
 		if err != nil {
 			if answer, known := answerTo(err, time.Now()); !known || answer.status < 400 || answer.status > 499 {
 				t.Errorf("%q: %v", query, err)

@@ -92,13 +92,13 @@ func TestOwnPathsStayOwn(t *testing.T) {
 		w.refuses(404, "NotFound", "gus", "DELETE", path, "")
 		w.refuses(404, "NotFound", "gus", "DELETE", path+"/tokens", "")
 	}
-	for _, query := range []string{"", "?search=ann", "?sortBy=Email", "?ID=ann|gus|sue"} {
+	for _, query := range []string{"", "?search=ann", "?sortBy=Email", "?ID=ann|gus|sue", "?AccountUID=x", "?UID=x", "?PasswordHash=x"} {
 		a := w.expect(200, "gus", "GET", "/v1/buyers/globex/users"+query, "")
 		if strings.Contains(a.body, "ann") || strings.Contains(a.body, "sue") || strings.Contains(a.body, "ada") {
 			t.Errorf("%s: %s", query, a.body)
 		}
 	}
-	for _, query := range []string{"?AccountUID=x", "?UID=x", "?PasswordHash=x", "?sortBy=AccountUID", "?search=x&searchOn=PasswordHash"} {
+	for _, query := range []string{"?CompanyID=x", "?Password=x", "?sortBy=AccountUID", "?search=x&searchOn=PasswordHash"} {
 		w.refuses(400, "ValidationFailure", "gus", "GET", "/v1/buyers/globex/users"+query, "")
 	}
 	w.expect(200, "gus", "GET", "/v1/buyers/globex", "")

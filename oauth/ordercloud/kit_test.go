@@ -1,15 +1,18 @@
 package ordercloud
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/oauth"
 	"latchkey/storage"
 )
 
@@ -20,6 +23,24 @@ func testFields() fields {
 
 func on(field string, tests ...storage.Test) storage.Condition {
 	return storage.Condition{Fields: []string{field}, Tests: tests}
+}
+
+// listCall is a GET request for a list.
+func listCall(query string) (*call, error) {
+	request := httptest.NewRequest("GET", "/v1/x", nil)
+	request.URL.RawQuery = query
+	c := &call{Request: request, api: &API{cfg: Config{TraceID: func(context.Context) string { return "" }}}}
+	var err error
+	c.values, err = oauth.ReadQuery(request, nil)
+	return c, err
+}
+
+func listQuery(query string, f fields, searched ...string) (storage.Query, int, error) {
+	c, err := listCall(query)
+	if err != nil {
+		return storage.Query{}, 0, err
+	}
+	return c.query(f, searched)
 }
 
 func TestListFilters(t *testing.T) {
@@ -50,8 +71,7 @@ func TestListFilters(t *testing.T) {
 		"":                            nil,
 	}
 	for query, want := range tests {
-		c := &call{Request: httptest.NewRequest("GET", "/v1/x?"+query, nil)}
-		got, _, err := c.query(testFields(), []string{"ID"})
+		got, _, err := listQuery(query, testFields(), "ID")
 		if diff := cmp.Diff(want, got.Where); err != nil || diff != "" {
 			t.Errorf("%s: error %v\n%s", query, err, diff)
 		}
@@ -66,18 +86,12 @@ func TestListOrderAndPages(t *testing.T) {
 		"pageSize=100":                   {Limit: 100},
 		"sortBy=Name,!xp.rank,!id":       {Limit: 20, Sort: []storage.Order{{Field: "Name"}, {Field: "XP.rank", Descending: true}, {Field: "ID", Descending: true}}},
 		"sortBy=!DateCreated&page=":      {Limit: 20, Sort: []storage.Order{{Field: "CreatedAt", Descending: true}}},
-		"page=1000000&pageSize=100&a=":   {},
 		"sortBy=, ,&search=&searchOn=no": {Limit: 20},
+		"depth=all&page=2":               {Offset: 20, Limit: 20},
+		"page=1000000&pageSize=100&a=":   {Offset: 99_999_900, Limit: 100},
 	}
 	for query, want := range tests {
-		c := &call{Request: httptest.NewRequest("GET", "/v1/x?"+strings.ReplaceAll(query, " ", "%20"), nil)}
-		got, page, err := c.query(testFields(), []string{"ID"})
-		if strings.Contains(query, "a=") {
-			if err == nil {
-				t.Errorf("%s: no error", query)
-			}
-			continue
-		}
+		got, page, err := listQuery(strings.ReplaceAll(query, " ", "%20"), testFields(), "ID")
 		if diff := cmp.Diff(want, got); err != nil || diff != "" || page != got.Offset/got.Limit+1 {
 			t.Errorf("%s: page %d, error %v\n%s", query, page, err, diff)
 		}
@@ -88,25 +102,26 @@ func TestListFaults(t *testing.T) {
 	t.Parallel()
 	var alternatives, filters []string
 	for i := range 51 {
-		alternatives, filters = append(alternatives, "a"), append(filters, fmt.Sprintf("f%d=1", i))
+		alternatives, filters = append(alternatives, "a"), append(filters, fmt.Sprintf("xp.f%d=1", i))
 	}
 	for query, path := range map[string]string{
 		"page=0": "page", "page=-1": "page", "page=x": "page", "page=1000001": "page", "page=99999999999999999999": "page",
 		"pageSize=0": "pageSize", "pageSize=101": "pageSize", "pageSize=1.5": "pageSize",
 		"sortBy=Nothing": "sortBy", "sortBy=xp": "sortBy", "sortBy=xp.": "sortBy",
 		"search=a&searchOn=Active": "searchOn", "search=a&searchOn=Nothing": "searchOn",
-		"Nothing=1": "Nothing", "xp=1": "xp", "xp.=1": "xp.", "Password=x": "Password",
+		"xp=1": "xp", "xp.=1": "xp.", "Hidden=1": "Hidden",
+		// Misspelt parameters and fields are not ignored: the list would have more than was asked for.
+		"pagesize=1": "pagesize", "Page=1": "Page", "serach=x": "serach", "Nmae=x": "Nmae", "Minuts=1": "Minuts", "hidden=1": "hidden", "DateCretaed=*": "DateCretaed",
+		"page=1&page=2": "page", "search=a&search=b": "search",
 		"DateCreated=yesterday": "DateCreated", "DateCreated=*1*": "DateCreated",
 		"Minutes=ten": "Minutes", "Minutes=-1": "Minutes", "Minutes=1s": "Minutes",
 		"Name=%00": "", "Name=a%0Ab": "", "Name=%ff": "", "N%00=a": "", "Name=%zz": "", "search=%00": "",
 		"Name=" + strings.Join(alternatives, "|"): "Name",
 		strings.Join(filters, "&"):                "",
 	} {
-		c := &call{Request: httptest.NewRequest("GET", "/v1/x", nil)}
-		c.URL.RawQuery = query
-		_, _, err := c.query(testFields(), []string{"ID"})
-		faults, _ := err.(Faults) //nolint:errorlint // it is not wrapped
-		if len(faults) != 1 || faults[0].Path != path {
+		_, _, err := listQuery(query, testFields().withMembersOf(struct{ ID, Hidden string }{}), "ID")
+		answer, known := answerTo(err, time.Now())
+		if want := map[string]string{"Path": path}; !known || len(answer.entries) != 1 || !cmp.Equal(answer.entries[0].Data, any(want)) {
 			t.Errorf("%.40q: %v, want a fault at %q", query, err, path)
 		}
 	}
@@ -167,8 +182,7 @@ func TestAskMemory(t *testing.T) {
 		"Name=!*": "4", "At=*": "124", "At=%3C2026-03-02": "12", "At=%3E2026-03-01": "14", "At=%3E%3D2026-03-01": "124", "At=2026-03-01": "2",
 		"sortBy=!ID": "4321", "sortBy=Name": "4132", "sortBy=At": "3214", "page=2&pageSize=3": "4", "page=9": "", "search=NN": "1",
 	} {
-		c := &call{Request: httptest.NewRequest("GET", "/v1/x?"+query, nil)}
-		q, _, err := c.query(f, []string{"ID", "Name"})
+		q, _, err := listQuery(query, f, "ID", "Name")
 		if err != nil {
 			t.Fatalf("%s: %v", query, err)
 		}
@@ -363,7 +377,7 @@ func TestEveryListHasItsFields(t *testing.T) {
 		if r.Method != "GET" || strings.Contains(r.Path, "{") || strings.HasPrefix(r.Path, "/v1/me") {
 			continue
 		}
-		a := w.refuses(400, "ValidationFailure", "root", "GET", r.Path+"?NoSuchField=1", "")
+		a := w.refuses(400, "ValidationFailure", "root", "GET", r.Path+"?sortBy=NoSuchField", "")
 		_, names, _ := strings.Cut(a.body, "is none of ")
 		names, _, _ = strings.Cut(names, `"`)
 		for name := range strings.SplitSeq(names, ", ") {

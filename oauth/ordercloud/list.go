@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"latchkey/oauth"
 	"latchkey/oauth/openapi"
 	"latchkey/storage"
 )
@@ -52,6 +54,7 @@ const (
 	otherField
 	timeField
 	minutesField // a duration, on the wire a number
+	shownField   // shown only: no list is filtered or sorted by it
 )
 
 // fields maps the members of a shape to what the store calls them.
@@ -74,11 +77,25 @@ func (f fields) with(name, record string, kind fieldKind) fields {
 	return f
 }
 
+// withMembersOf returns f with the members of a shape that it does not have, so
+// that a filter by one of them is refused and not ignored.
+func (f fields) withMembersOf(shape any) fields {
+	all := maps.Clone(f)
+	for name := range members(reflect.TypeOf(shape)) {
+		if _, ok := all[name]; !ok {
+			all[name] = field{kind: shownField}
+		}
+	}
+	return all
+}
+
 // names are the fields in order, for messages.
 func (f fields) names() []string {
 	names := make([]string, 0, len(f))
-	for n := range f {
-		names = append(names, n)
+	for n, of := range f {
+		if of.kind != shownField {
+			names = append(names, n)
+		}
 	}
 	slices.Sort(names)
 	return names
@@ -88,11 +105,10 @@ func (f fields) names() []string {
 // of its letters; xp.… names a member of the administrator's own data.
 func (f fields) find(name string) (field, bool) {
 	if path, ok := strings.CutPrefix(name, "xp."); ok {
-		_, has := f["xp"]
-		return field{record: "XP." + path, kind: textField}, has && path != ""
+		return field{record: "XP." + path, kind: textField}, f["xp"].kind == textField && f["xp"].record != "" && path != ""
 	}
 	for n, found := range f {
-		if strings.EqualFold(n, name) && n != "xp" {
+		if strings.EqualFold(n, name) && n != "xp" && found.kind != shownField {
 			return found, true
 		}
 	}
@@ -110,20 +126,19 @@ func listParameters() []openapi.Parameter {
 	}
 }
 
-// query translates the parameters of a list (contract section 8). Every
-// parameter that is none of the documented ones filters by the field of that
-// name.
+// query translates the parameters of a list (contract section 8). A parameter
+// that is none of the operation's own filters by the field of that name; without
+// such a field it is ignored, unless it looks like a misspelt parameter or field.
 func (c *call) query(f fields, searched []string) (storage.Query, int, error) {
-	values, err := url.ParseQuery(c.URL.RawQuery)
-	if err != nil {
-		return storage.Query{}, 0, Faults{{Problem: "the query of the URL is malformed"}}
-	}
-	return queryOf(values, f, searched)
-}
-
-func queryOf(values url.Values, f fields, searched []string) (storage.Query, int, error) {
+	values := maps.Clone(c.values)
 	if !plain(values) {
 		return storage.Query{}, 0, Faults{{Problem: "the query of the URL has control characters"}}
+	}
+	own := slices.Concat([]string{"searchType"}, parameterNames(listParameters()), parameterNames(c.route.Query))
+	for _, name := range own {
+		if len(values[name]) > 1 {
+			return storage.Query{}, 0, Faults{{Path: name, Problem: "occurs more than once"}}
+		}
 	}
 	page, err := number(values.Get("page"), "page", 1, maxPage, 1)
 	if err != nil {
@@ -144,10 +159,8 @@ func queryOf(values url.Values, f fields, searched []string) (storage.Query, int
 		}
 		q.Where = append(q.Where, condition)
 	}
-	for _, name := range []string{"page", "pageSize", "sortBy", "search", "searchOn", "searchType"} {
-		values.Del(name)
-	}
-	filters, err := filter(values, f)
+	maps.DeleteFunc(values, func(name string, _ []string) bool { return slices.Contains(own, name) })
+	filters, err := c.filter(values, f, own)
 	q.Where = append(q.Where, filters...)
 	return q, page, err
 }
@@ -213,16 +226,22 @@ func searchFor(text, on string, f fields, searched []string) (storage.Condition,
 	return condition, nil
 }
 
-// filter reads the remaining parameters.
-func filter(values map[string][]string, f fields) ([]storage.Condition, error) {
-	if len(values) > maxFilters {
-		return nil, Faults{{Path: "", Problem: "at most " + strconv.Itoa(maxFilters) + " filters"}}
-	}
+// filter reads the parameters that are none of the operation's own.
+func (c *call) filter(values url.Values, f fields, own []string) ([]storage.Condition, error) {
 	var all []storage.Condition
+	var ignored []string
+	filters := 0
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		found, ok := f.find(name)
 		if !ok {
-			return nil, unknownField(printable(name), name, f)
+			if err := f.checkUnknown(name, own); err != nil {
+				return nil, err
+			}
+			ignored = append(ignored, name)
+			continue
+		}
+		if filters++; filters > maxFilters {
+			return nil, Faults{{Path: "", Problem: "at most " + strconv.Itoa(maxFilters) + " filters"}}
 		}
 		for _, text := range values[name] {
 			conditions, err := found.conditions(name, text)
@@ -232,7 +251,31 @@ func filter(values map[string][]string, f fields) ([]storage.Condition, error) {
 			all = append(all, conditions...)
 		}
 	}
+	c.noteIgnored("parameters", ignored)
 	return all, nil
+}
+
+// checkUnknown returns the fault of a parameter that is no field but must not be
+// ignored, or nil: it asks for a filter that the collection does not have, or
+// looks like a misspelt field or parameter.
+func (f fields) checkUnknown(name string, parameters []string) error {
+	known := slices.Concat(slices.Collect(maps.Keys(f)), parameters)
+	meant := oauth.Resembled(name, known)
+	switch {
+	case slices.Contains(known, name) || strings.HasPrefix(name, "xp."):
+		return unknownField(printable(name), name, f)
+	case meant != "":
+		return Faults{{Path: printable(name), Problem: "unknown parameter; did you mean " + meant + "?"}}
+	}
+	return nil
+}
+
+func parameterNames(all []openapi.Parameter) []string {
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = p.Name
+	}
+	return names
 }
 
 // conditions reads one filter: alternatives separated by "|", each with an

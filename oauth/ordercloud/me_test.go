@@ -40,10 +40,10 @@ func TestMe(t *testing.T) {
 		if patched.get(t, "FirstName") != "New" || patched.get(t, "LastName") != "Last" || patched.get(t, "Username") != "new-"+name || patched.get(t, "xp.a") == nil {
 			t.Errorf("patched %s", patched.body)
 		}
-		for _, body := range []string{`{"Active":false}`, `{"ID":"other"}`, `{"Username":""}`, `{"Roles":["FullAccess"]}`, `{"PasswordProfileID":"x"}`} {
+		for _, body := range []string{`{"Active":false}`, `{"ID":"other"}`, `{"Username":""}`, `{"active":false}`, `{"PasswordProfileID":"x"}`} {
 			w.refuses(400, "ValidationFailure", admin, "PATCH", "/v1/me", body)
 		}
-		w.expect(200, admin, "PATCH", "/v1/me", `{"CompanyID":"globex","AvailableRoles":["FullAccess"],"Buyer":{"ID":"globex"},"Seller":{"ID":"x"}}`)
+		w.expect(200, admin, "PATCH", "/v1/me", `{"CompanyID":"globex","AvailableRoles":["FullAccess"],"Roles":["FullAccess"],"BuyerID":"globex","Buyer":{"ID":"globex"},"Seller":{"ID":"x"}}`)
 		if u := w.user("new-" + name); u.ID != name || !u.Active {
 			t.Errorf("stored %+v", u)
 		}

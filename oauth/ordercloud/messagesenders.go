@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"latchkey/oauth/openapi"
 	"latchkey/storage"
@@ -99,7 +100,7 @@ func (a *API) senderAssignmentRoutes() []route {
 		}
 	}
 	list := operation(http.MethodGet, path, "assignments.List", "List whom senders serve", read, 400)
-	list.Query, list.Answers = listParameters(), map[int]any{http.StatusOK: List[MessageSenderAssignment]{}}
+	list.Query, list.Answers = senderAssignmentParameters(), map[int]any{http.StatusOK: List[MessageSenderAssignment]{}}
 	create := operation(http.MethodPost, path, "assignments.Save", "Let a sender serve the users of a company or the admin users", admin, 400, 404)
 	create.Body = MessageSenderAssignment{}
 	remove := operation(http.MethodDelete, "/v1/messagesenders/{messageSenderID}/assignments", "assignments.Delete", "Let a sender no longer serve a party", admin, 400, 404)
@@ -117,6 +118,14 @@ func (a *API) senderAssignmentRoutes() []route {
 	}
 }
 
+// senderAssignmentParameters are OrderCloud's. Senders are assigned to companies
+// as a whole.
+func senderAssignmentParameters() []openapi.Parameter {
+	return append(listParameters(), groupParameter(),
+		openapi.Parameter{Name: "userID", About: "Single user; senders are assigned to none, so nothing is found"},
+		openapi.Parameter{Name: "level", About: "Company for all assignments, Group for those to user groups, of which there are none"})
+}
+
 func listListeners(c *call) (reply, error) {
 	q, page, err := c.query(senderAssignmentFields(), nil)
 	return listOf(page, q, storage.Page[MessageSenderAssignment]{}, func(w MessageSenderAssignment) MessageSenderAssignment { return w }), err
@@ -128,6 +137,16 @@ func (a *API) listSenderAssignments(c *call) (reply, error) {
 	q, page, err := c.query(senderAssignmentFields(), []string{"MessageSenderID", "BuyerID", "SupplierID"})
 	if err != nil {
 		return reply{}, err
+	}
+	switch strings.ToLower(c.values.Get("level")) {
+	case "", "company":
+	case "group":
+		q.Where = append(q.Where, matchesNothing("MessageSenderID"))
+	default:
+		return reply{}, Faults{{Path: "level", Problem: "must be Group or Company"}}
+	}
+	if c.queryID("userID") != nil || c.queryID("userGroupID") != nil {
+		q.Where = append(q.Where, matchesNothing("MessageSenderID"))
 	}
 	senders, err := a.cfg.Stores.Senders.Senders(c.Context())
 	if err != nil {
@@ -174,7 +193,7 @@ func senderAssignments(senders []storage.Sender, accounts map[string]storage.Acc
 
 func (a *API) assignSender(c *call) (reply, error) {
 	var w MessageSenderAssignment
-	if err := c.read(&w); err != nil {
+	if err := c.readExactly(&w); err != nil {
 		return reply{}, err
 	}
 	faults := w.Validate("")
@@ -195,14 +214,8 @@ func (a *API) assignSender(c *call) (reply, error) {
 }
 
 func (a *API) unassignSender(c *call) (reply, error) {
-	w := MessageSenderAssignment{MessageSenderID: c.PathValue("messageSenderID")}
-	var userID *string
-	w.BuyerID, w.SupplierID, userID, w.UserGroupID = c.queryParty()
-	faults := w.Validate("")
-	if userID != nil {
-		faults.Add("userID", "senders are not assigned to single users")
-	}
-	if err := faults.Err(); err != nil {
+	w := MessageSenderAssignment{MessageSenderID: c.PathValue("messageSenderID"), BuyerID: c.queryID("buyerID"), SupplierID: c.queryID("supplierID")}
+	if err := w.Validate("").Err(); err != nil {
 		return reply{}, err
 	}
 	return a.changeServed(c, w, "deleted", func(s *storage.Sender, accountUID string) error {

@@ -81,7 +81,7 @@ func TestBadMessageSenders(t *testing.T) {
 		`{"Name":"n","MessageTypes":["OneTimePassword"],"URL":"https://x.example","SharedKey":"k","ElevatedRoles":["a b"],"xp":1}`:     "ElevatedRoles[0] xp",
 		`{"Name":"n","MessageTypes":["OneTimePassword"],"URL":"https://x.example/\n","SharedKey":"` + strings.Repeat("k", 1025) + `"}`: "SharedKey URL",
 		`{"Name":"n","MessageTypes":["OneTimePassword"],"Kind":"console","URL":"https://x.example"}`:                                   "Kind",
-		`{"Name":"n","MessageTypes":["OneTimePassword"],"Sender":"x"}`:                                                                 "Sender",
+		`{"Name":"n","MessageTypes":["OneTimePassword"],"PublicJwk":"x"}`:                                                              "PublicJwk",
 	} {
 		got := w.call("root", "POST", senderPath, body)
 		if diff := cmp.Diff(paths, strings.Join(got.paths(), " ")); got.status != 400 || diff != "" {
@@ -260,7 +260,7 @@ func TestBadDeliveryConfigs(t *testing.T) {
 	w := newTown(t)
 	in := func(target string) string { return `{"Name":"n","DeliveryTargets":` + target + `}` }
 	for body, paths := range map[string]string{
-		`{}`: "Name DeliveryTargets", in(`{}`): "DeliveryTargets", in(`{"EventHub":{}}`): "DeliveryTargets.EventHub",
+		`{}`: "Name DeliveryTargets", in(`{}`): "DeliveryTargets", in(`{"EventHub":{}}`): "DeliveryTargets",
 		in(`{"MessageSender":{"Endpoint":"https://x.example","Secret":"s"},"Http":{"Endpoint":"https://x.example"}}`): "DeliveryTargets",
 		in(`{"MessageSender":{}}`): "DeliveryTargets.MessageSender.Endpoint DeliveryTargets.MessageSender.Secret",
 		in(`{"MessageSender":{"Endpoint":"https://user:pass@x.example","Secret":"` + strings.Repeat("s", 51) + `"}}`):           "DeliveryTargets.MessageSender.Endpoint DeliveryTargets.MessageSender.Secret",

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -67,9 +68,10 @@ func (a *API) profileAssignmentRoutes() []route {
 	}
 	list := operation(http.MethodGet, path, "List", "List who holds which security profile", []string{"SecurityProfileAdmin", "SecurityProfileReader"})
 	list.Answers = map[int]any{http.StatusOK: List[SecurityProfileAssignment]{}}
-	list.Query = append(append(listParameters(), partyParameters()...),
+	list.Query = append(append(listParameters(), partyParameters()...), groupParameter(),
 		openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, else an admin user"},
-		openapi.Parameter{Name: "level", About: "User for assignments to single users, Company for those to all users of a company or all admin users"})
+		openapi.Parameter{Name: "commerceRole", About: "Buyer, Supplier or Seller: the side that holds the profile"},
+		openapi.Parameter{Name: "level", About: "User for assignments to single users, Company for those to all users of a company or all admin users, Group for those to user groups, of which there are none"})
 	create := operation(http.MethodPost, path, "Save", "Give a security profile to a user, the users of a company or all admin users", admin)
 	create.Body = SecurityProfileAssignment{}
 	remove := operation(http.MethodDelete, "/v1/securityprofiles/{securityProfileID}/assignments", "Delete", "Take a security profile away", admin)
@@ -108,7 +110,7 @@ func (a *API) holder(c *call, w SecurityProfileAssignment) (storage.Party, error
 // give.
 func (a *API) assignProfile(c *call) (reply, error) {
 	var w SecurityProfileAssignment
-	if err := c.read(&w); err != nil {
+	if err := c.readExactly(&w); err != nil {
 		return reply{}, err
 	}
 	faults := w.Validate("")
@@ -151,7 +153,7 @@ func (a *API) grantable(c *call, id string) (storage.SecurityProfile, error) {
 
 func (a *API) unassignProfile(c *call) (reply, error) {
 	w := SecurityProfileAssignment{SecurityProfileID: c.PathValue("securityProfileID")}
-	w.BuyerID, w.SupplierID, w.UserID, w.UserGroupID = c.queryParty()
+	w.BuyerID, w.SupplierID, w.UserID = c.queryID("buyerID"), c.queryID("supplierID"), c.queryID("userID")
 	if err := w.Validate("").Err(); err != nil {
 		return reply{}, err
 	}
@@ -193,18 +195,11 @@ func (a SecurityProfileAssignment) object() string {
 // looked up first: a buyer without a user is for the assignments to that buyer
 // itself.
 func (a *API) listProfileAssignments(c *call) (reply, error) {
-	var w SecurityProfileAssignment
-	rest := c.URL.Query()
-	w.BuyerID, w.SupplierID, w.UserID, w.UserGroupID = c.queryParty()
-	level := rest.Get("level")
-	for _, name := range []string{"buyerID", "supplierID", "userID", "userGroupID", "level"} {
-		rest.Del(name)
-	}
-	q, page, err := queryOf(rest, fields{"SecurityProfileID": {record: "ProfileID"}}, []string{"SecurityProfileID"})
+	q, page, err := c.query(fields{"SecurityProfileID": {record: "ProfileID"}}, []string{"SecurityProfileID"})
 	if err != nil {
 		return reply{}, err
 	}
-	condition, err := a.partyCondition(c, w, level)
+	condition, err := a.partyCondition(c)
 	if err != nil {
 		return reply{}, err
 	}
@@ -224,29 +219,57 @@ func (a *API) listProfileAssignments(c *call) (reply, error) {
 		func(w SecurityProfileAssignment) SecurityProfileAssignment { return w }), nil
 }
 
-func (a *API) partyCondition(c *call, w SecurityProfileAssignment, level string) ([]storage.Condition, error) {
+// partyCondition reads the parameters that select assignments by their party.
+func (a *API) partyCondition(c *call) ([]storage.Condition, error) {
+	w := SecurityProfileAssignment{BuyerID: c.queryID("buyerID"), SupplierID: c.queryID("supplierID"), UserID: c.queryID("userID")}
 	if err := w.Validate("").Err(); err != nil {
 		return nil, err
 	}
-	onParty := func(t storage.Test) storage.Condition {
-		return storage.Condition{Fields: []string{"Party"}, Tests: []storage.Test{t}}
+	all, err := levelAndRole(c.values)
+	if err != nil {
+		return nil, err
 	}
-	var all []storage.Condition
-	switch strings.ToLower(level) {
-	case "":
-	case "user", "company":
-		all = append(all, onParty(storage.Test{Op: storage.OpLike, Value: string(storage.UserParty("*")), Not: !strings.EqualFold(level, "user")}))
-	default:
-		return nil, Faults{{Path: "level", Problem: "must be User or Company"}}
+	if c.queryID("userGroupID") != nil {
+		all = append(all, matchesNothing("Party"))
 	}
 	if w.BuyerID == nil && w.SupplierID == nil && w.UserID == nil {
 		return all, nil
 	}
 	party, err := a.holder(c, w)
 	if isMissing(err) {
-		party, err = "", nil // nobody holds anything
+		return append(all, matchesNothing("Party")), nil
 	}
-	return append(all, onParty(storage.Test{Op: storage.OpEqual, Value: string(party)})), err
+	return append(all, equals("Party", string(party))), err
+}
+
+// levelAndRole reads the parameters level and commerceRole of a list of
+// assignments.
+func levelAndRole(values url.Values) ([]storage.Condition, error) {
+	var all []storage.Condition
+	switch level := strings.ToLower(values.Get("level")); level {
+	case "":
+	case "user", "company":
+		toUser := storage.Test{Op: storage.OpLike, Value: string(storage.UserParty("*")), Not: level == "company"}
+		all = append(all, storage.Condition{Fields: []string{"Party"}, Tests: []storage.Test{toUser}})
+	case "group":
+		all = append(all, matchesNothing("Party"))
+	default:
+		return nil, Faults{{Path: "level", Problem: "must be User, Group or Company"}}
+	}
+	switch role := strings.ToLower(values.Get("commerceRole")); role {
+	case "":
+	case "buyer", "supplier":
+		all = append(all, equals("Kind", role))
+	case "seller":
+		all = append(all, equals("Kind", string(storage.Admin)))
+	default:
+		return nil, Faults{{Path: "commerceRole", Problem: "must be Buyer, Supplier or Seller"}}
+	}
+	return all, nil
+}
+
+func equals(field, value string) storage.Condition {
+	return storage.Condition{Fields: []string{field}, Tests: []storage.Test{{Op: storage.OpEqual, Value: value}}}
 }
 
 func isMissing(err error) bool {

@@ -43,7 +43,7 @@ func TestSecurityProfiles(t *testing.T) {
 	}
 	for body, paths := range map[string]string{
 		`{"Name":"n","PasswordConfig":{"MaximumPasswordAge":-1,"LimitPasswordReuse":25,"MinimumPasswordAge":525601}}`: "PasswordConfig.LimitPasswordReuse PasswordConfig.MaximumPasswordAge PasswordConfig.MinimumPasswordAge",
-		`{"Name":"","Roles":["a b"],"CustomRoles":[""],"PasswordConfig":{"MaxAge":1}}`:                                "PasswordConfig.MaxAge",
+		`{"Name":"","Roles":["a b"],"CustomRoles":[""],"PasswordConfig":{"minimumPasswordAge":1}}`:                    "PasswordConfig.minimumPasswordAge",
 		`{"Name":"","Roles":["a b"],"CustomRoles":[""]}`:                                                              "Name Roles[0] CustomRoles[0]",
 	} {
 		if diff := cmp.Diff(paths, strings.Join(w.refuses(400, "ValidationFailure", "root", "POST", profilePath, body).paths(), " ")); diff != "" {

@@ -101,7 +101,7 @@ func (a *API) getKey(c *call) (reply, error) {
 func (a *API) rotateKey(c *call) (reply, error) {
 	var w KeyRotation
 	if c.ContentLength != 0 {
-		if err := c.read(&w); err != nil {
+		if err := c.readExactly(&w); err != nil {
 			return reply{}, err
 		}
 	}

@@ -43,7 +43,7 @@ func (a *API) userRoutes() []route {
 }
 
 func (u users) routes() []route {
-	return append(collection[User, person]{
+	all := append(collection[User, person]{
 		object: u.object, path: u.path, param: "userID", who: u.who, admin: u.admin, reader: u.reader,
 		fields: text("ID", "Username", "FirstName", "LastName", "Email", "Phone").
 			with("Active", "Active", otherField).with("DateCreated", "CreatedAt", timeField).with("xp", "XP", textField),
@@ -55,6 +55,12 @@ func (u users) routes() []route {
 		stamp: func(p *person) *int64 { return &p.version },
 		named: u.named,
 	}.routes(), u.unlockRoute(), u.tokensRoute())
+	for i := range all {
+		if r := &all[i]; r.Method == http.MethodGet && r.Path == u.path && u.kind != storage.Admin {
+			r.Query = append(r.Query, groupParameter())
+		}
+	}
+	return all
 }
 
 // unlockRoute forgets a user's failed sign-ins. Whatever the body is, the
@@ -138,6 +144,9 @@ func (u users) list(c *call, q storage.Query) (storage.Page[person], error) {
 	company, err := u.company(c)
 	if err != nil {
 		return storage.Page[person]{}, err
+	}
+	if c.queryID("userGroupID") != nil {
+		q.Where = append(q.Where, matchesNothing("UID"))
 	}
 	found, err := u.api.cfg.Stores.Users.ListUsers(c.Context(),
 		storage.UserScope{RealmID: storage.DefaultRealmID, Kind: u.kind, AccountUID: company.UID}, q)

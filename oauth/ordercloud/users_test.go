@@ -137,7 +137,7 @@ func TestBadUsers(t *testing.T) {
 		`{"Username":"new","PasswordProfileID":"none"}`:                               {"PasswordProfileID"},
 		`{"Username":"new","PasswordProfileID":"foreign"}`:                            {"PasswordProfileID"},
 		`{"Username":"new","PasswordProfileID":"mail"}`:                               {"Username"},
-		`{"Username":"new","Roles":["FullAccess"]}`:                                   {"Roles"},
+		`{"Username":"new","AvailableRole":["FullAccess"]}`:                           {"AvailableRole"},
 		`{"Username":"new","Password":7}`:                                             {"Password"},
 	} {
 		if diff := cmp.Diff(paths, w.refuses(400, "ValidationFailure", "root", "POST", acmeUsers, body).paths()); diff != "" {

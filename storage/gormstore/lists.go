@@ -64,13 +64,20 @@ func (r *profileAssignmentRow) record() storage.ProfileAssignment {
 	return storage.ProfileAssignment{ProfileID: r.ProfileID, Party: storage.Party(r.Party)}
 }
 
+// assignedKind is the kind of the users who hold an assignment (storage.UserKind).
+const assignedKind = `(CASE
+	WHEN party LIKE 'user:%' THEN COALESCE((SELECT u.kind FROM users u WHERE u.uid = SUBSTR(party, 6)), '')
+	WHEN party LIKE 'account:%' THEN COALESCE((SELECT a.kind FROM accounts a WHERE a.uid = SUBSTR(party, 9)), '')
+	ELSE SUBSTR(party, 6) END)`
+
 // ListProfileAssignments lists who holds which security profile, without a Sort
-// by ProfileID and Party, which are the fields. Party begins with "user:",
-// "account:" or "kind:"; see storage.Party.
+// by ProfileID and Party. Fields are those two and Kind, the kind of the users
+// who hold the profile. Party begins with "user:", "account:" or "kind:"; see
+// storage.Party.
 func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (storage.Page[storage.ProfileAssignment], error) {
 	l := listing{
 		what: "profile assignments", table: "security_profile_assignments",
-		fields: fields{"ProfileID": {sql: "security_profile_id"}, "Party": {sql: "party"}},
+		fields: fields{"ProfileID": {sql: "security_profile_id"}, "Party": {sql: "party"}, "Kind": {sql: assignedKind}},
 		tie:    "security_profile_id party",
 	}
 	rows, total, err := page[profileAssignmentRow](ctx, s, l, "security_profile_id, party", q)

@@ -1,0 +1,82 @@
+package oauth
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"latchkey/oauth/openapi"
+)
+
+// QueryError says what is wrong with the query string of a request. It never
+// repeats the value of a parameter.
+type QueryError struct {
+	Parameter string // as the caller wrote it; empty: the query as a whole
+	Problem   string
+}
+
+func (e *QueryError) Error() string {
+	if e.Parameter == "" {
+		return e.Problem
+	}
+	return "query parameter " + printable(e.Parameter) + ": " + e.Problem
+}
+
+// ReadQuery parses the query string of a request. It refuses a raw semicolon and
+// a bad percent-encoding, because url.URL.Query drops the parameter that has
+// one, and a request without that parameter can concern more than the caller
+// asked for.
+//
+// takes are the parameters of the operation. A request of any method but GET
+// and HEAD may have no others, each once and not empty; a required parameter may
+// be empty, since the operation has an error of its own for that. A GET may have
+// other parameters, which the operation ignores or reads as filters. Errors are
+// *QueryError.
+func ReadQuery(r *http.Request, takes []openapi.Parameter) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, &QueryError{Problem: "the query of the URL is malformed"}
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return values, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if err := checkParameter(name, values[name], takes); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// checkParameter checks one parameter of a request that changes something.
+func checkParameter(name string, values []string, takes []openapi.Parameter) error {
+	i := slices.IndexFunc(takes, func(p openapi.Parameter) bool { return p.Name == name })
+	switch {
+	case i < 0:
+		return unknownParameter(name, takes)
+	case len(values) > 1:
+		return &QueryError{Parameter: name, Problem: "occurs more than once"}
+	case values[0] == "" && !takes[i].Required:
+		return &QueryError{Parameter: name, Problem: "must not be empty"}
+	}
+	return nil
+}
+
+func unknownParameter(name string, takes []openapi.Parameter) error {
+	problem := "unknown parameter"
+	if known := ResembledParameter(name, takes); known != "" {
+		problem += "; did you mean " + known + "?"
+	}
+	return &QueryError{Parameter: name, Problem: problem}
+}
+
+// ResembledParameter returns the parameter that name looks like a misspelling
+// of, or "". It returns "" for the name of a parameter itself.
+func ResembledParameter(name string, takes []openapi.Parameter) string {
+	names := make([]string, len(takes))
+	for i, p := range takes {
+		names[i] = p.Name
+	}
+	return Resembled(name, names)
+}
