@@ -17,14 +17,16 @@ type AccessToken struct {
 	Member    *storage.Member    // of the account that the token is scoped to; nil: none
 	Scope     []string
 	AMR       []string
-	AuthTime  time.Time // zero when the client acts for itself
-	FamilyID  string    // of the refresh token issued with it; may be empty
-	SourceID  string    // of the known source that its user signed in from; may be empty
-	Resources []string  // its audience (RFC 8707); empty: the server's default
-	JKT       string    // thumbprint of the key that it is bound to (RFC 9449 §6.1); empty: a bearer token
-	Narrowed  bool      // somebody asked for less than the user could have: what is made of it has no more
-	IssuedAt  time.Time // UTC, as exact as the clock
-	ExpiresAt time.Time // whole seconds, UTC
+	Purpose   storage.Purpose // of the one-time password that its sign-in used; empty: none, or to sign in
+	AuthTime  time.Time       // zero when the client acts for itself
+	FamilyID  string          // of the refresh token issued with it; may be empty
+	SessionID string          // of the token that it is made from, if that has no family; empty: its own or the family's
+	SourceID  string          // of the known source that its user signed in from; may be empty
+	Resources []string        // its audience (RFC 8707); empty: the server's default
+	JKT       string          // thumbprint of the key that it is bound to (RFC 9449 §6.1); empty: a bearer token
+	Narrowed  bool            // somebody asked for less than the user could have: what is made of it has no more
+	IssuedAt  time.Time       // UTC, as exact as the clock
+	ExpiresAt time.Time       // whole seconds, UTC
 }
 
 // AccessTokens writes access tokens. Mint must have no effect but its result:
@@ -39,7 +41,7 @@ type AccessTokens interface {
 // whoever gets hold of one token could renew it for ever.
 func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) AccessToken {
 	t := AccessToken{
-		Client: c, Member: s.Member, Scope: scope, AMR: s.AMR, AuthTime: s.AuthTime,
+		Client: c, Member: s.Member, Scope: scope, AMR: s.AMR, Purpose: s.Purpose, AuthTime: s.AuthTime,
 		Resources: s.Resources, JKT: s.JKT, IssuedAt: now,
 	}
 	if !s.issued.IsZero() {
@@ -52,7 +54,8 @@ func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) Acce
 	}
 	if s.held != nil {
 		t.SourceID = s.held.SourceID
-		t.FamilyID, t.Narrowed = s.held.FamilyID, t.Narrowed || s.held.Narrowed
+		t.FamilyID, t.SessionID = s.held.FamilyID, s.held.SessionID
+		t.Narrowed = t.Narrowed || s.held.Narrowed
 		if end := s.held.ExpiresAt; end.Before(t.ExpiresAt) {
 			t.ExpiresAt = end
 		}

@@ -144,8 +144,15 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 		if errors.Is(err, storage.ErrNotFound) {
 			return h.noMember(ctx, c, s)
 		}
+		if err != nil {
+			return wrap("read membership", err)
+		}
 		s.Member = &member
-		return wrap("read membership", err)
+		if s.held != nil && s.held.confined(h.Now()) && !sameAccount(s.held.Member, s.Member) {
+			h.recordHeld(ctx, c, s, "sign_in_too_old")
+			return ErrHeldToken
+		}
+		return nil
 	}
 	if s.held != nil && s.held.Member != nil {
 		s.Member = s.held.Member
@@ -184,7 +191,7 @@ func (h *AccountMember) several(ctx context.Context, c *storage.Client, s *Sessi
 	}
 	var err error
 	required.Token, required.ExpiresIn, err = h.Held.MintSelection(ctx, Selection{
-		Client: c, Principal: &s.Principal, AMR: s.AMR, AuthTime: s.AuthTime, SourceID: s.signIn.SourceID(),
+		Client: c, Principal: &s.Principal, AMR: s.AMR, Purpose: s.Purpose, AuthTime: s.AuthTime, SourceID: s.signIn.SourceID(),
 		JKT: s.JKT, IssuedAt: s.AuthTime,
 	})
 	if err != nil {

@@ -90,8 +90,9 @@ type Attempt struct {
 // SignIn is a verified attempt that has not taken effect yet; see Settle.
 type SignIn struct {
 	Principal storage.Principal
-	AMR       string // RFC 8176: "otp" or "pwd"
-	action    string // of the audit event
+	AMR       string          // RFC 8176: "otp" or "pwd"
+	Purpose   storage.Purpose // of the one-time password; empty: none, or to sign in
+	action    string          // of the audit event
 	clientID  string
 	address   string         // for audit events
 	refusal   error          // if it is overtaken
@@ -206,6 +207,9 @@ func (a *Authenticator) check(
 	if isCode && at.OTP && c.CodeRefusal(&p, seen) == "" {
 		s, err := a.newSignIn(c, p, at, amrOTP)
 		s.codeID = p.Login.Code.ID
+		if p.Login.Code.Purpose != storage.PurposeSignIn {
+			s.Purpose = p.Login.Code.Purpose
+		}
 		return s, err
 	}
 	if !at.Password {

@@ -13,11 +13,13 @@ type Held struct {
 	Principal storage.Principal // as it is now
 	Member    *storage.Member   // of the account that the token is scoped to, as it is now; nil: none
 	AMR       []string          // RFC 8176, of the sign-in
+	Purpose   storage.Purpose   // of the one-time password that the sign-in used; empty: none, or to sign in
 	AuthTime  time.Time         // of the sign-in; zero: the token came of none
 	Access    bool              // an access token; false: an account management token, which carries no roles
 	Scope     []string          // of an access token
 	Narrowed  bool              // it carries less than its user could have had; see AccessToken
 	FamilyID  string            // of the refresh token issued with it; may be empty
+	SessionID string            // of the session that the token belongs to
 	Resources []string          // an access token's audience; empty: what a token is for by default
 	JKT       string            // thumbprint of the key that it is bound to (RFC 9449 §6.1); empty: none
 	SourceID  string            // of the source that the user signed in from; may be empty
@@ -48,6 +50,7 @@ type Selection struct {
 	Client    *storage.Client
 	Principal *storage.Principal
 	AMR       []string
+	Purpose   storage.Purpose // of the one-time password that was presented; empty: none, or to sign in
 	AuthTime  time.Time
 	SourceID  string    // of the source that the user signed in from; may be empty
 	JKT       string    // thumbprint of the key that it is bound to; empty: none
@@ -69,6 +72,21 @@ type ProfileStore interface {
 	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
 }
 
+// recentSignIn is how long after a sign-in an account management token can be
+// turned into tokens for the user's other accounts.
+const recentSignIn = time.Hour
+
+// IsRecent reports whether a sign-in at that time is recent: the user has just
+// proven to be there, so an account management token stands for all accounts of
+// the user. Later it stands for its own account only, so that whoever gets hold
+// of it does not get into the others.
+func IsRecent(signIn, now time.Time) bool { return now.Before(signIn.Add(recentSignIn)) }
+
+// confined reports whether the held token is good for its own account only.
+func (h *Held) confined(now time.Time) bool {
+	return !h.Access && h.Member != nil && !IsRecent(h.AuthTime, now)
+}
+
 // present reads a token that is presented instead of credentials and puts it
 // into the session. It must come of a sign-in: a token that a message carries,
 // or that a client got for its context user, is good for no other. The gate is
@@ -88,6 +106,6 @@ func present(ctx context.Context, c *storage.Client, s *Session, token string, n
 		return err
 	}
 	s.held, s.issued = &held, now
-	s.Principal, s.AMR, s.AuthTime = held.Principal, held.AMR, held.AuthTime
+	s.Principal, s.AMR, s.Purpose, s.AuthTime = held.Principal, held.AMR, held.Purpose, held.AuthTime
 	return nil
 }

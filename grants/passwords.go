@@ -97,14 +97,15 @@ func (s *Passwords) PrepareOwn(ctx context.Context, p *storage.Principal, passwo
 	return s.Prepare(ctx, p, password)
 }
 
-// Change sets the password of a signed-in user, which ends its other sessions.
-// Errors: those of PrepareOwn, and storage.ErrRefused if the login was disabled
-// meanwhile.
-func (s *Passwords) Change(ctx context.Context, p *storage.Principal, password string) error {
+// Change sets the password of a signed-in user, which ends its sessions except
+// keepSession; empty: all of them. Errors: those of PrepareOwn, and
+// storage.ErrRefused if the login was disabled meanwhile.
+func (s *Passwords) Change(ctx context.Context, p *storage.Principal, password, keepSession string) error {
 	change, err := s.PrepareOwn(ctx, p, password)
 	if err != nil {
 		return err
 	}
+	change.KeepSession = keepSession
 	if err := s.store.ChangePassword(ctx, change); err != nil {
 		return fmt.Errorf("change password: %w", err)
 	}

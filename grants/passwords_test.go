@@ -129,11 +129,14 @@ func TestChangePassword(t *testing.T) {
 				t.Error("Prepare changed something")
 			}
 			before := *p
-			if err := w.passwords(t).Change(t.Context(), &before, tt.password); !same(err, tt.own) {
+			if err := w.passwords(t).Change(t.Context(), &before, tt.password, "own session"); !same(err, tt.own) {
 				t.Errorf("Change: %v, want %v", err, tt.own)
 			}
 			if changed := !p.Login.SessionsValidFrom.IsZero(); changed != (tt.own == nil) {
 				t.Errorf("changed: %v", changed)
+			}
+			if kept := p.Login.KeptSession == "own session"; kept != (tt.own == nil) {
+				t.Errorf("kept session %q", p.Login.KeptSession)
 			}
 		})
 	}

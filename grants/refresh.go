@@ -79,7 +79,7 @@ func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	session.refresh = &refresh{token: token, family: state.Family, jkt: session.JKT}
 	session.Principal = state.Principal
 	session.Member = state.Member
-	session.AMR = state.Family.AMR
+	session.AMR, session.Purpose = state.Family.AMR, state.Family.Purpose
 	session.AuthTime = state.Family.AuthTime
 	return nil
 }
@@ -140,7 +140,7 @@ func Stands(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 		return false
 	case !f.IdleUntil.IsZero() && !now.Before(f.IdleUntil):
 		return false
-	case f.CreatedAt.Before(p.Login.SessionsValidFrom), f.CreatedAt.Before(p.User.TokensValidFrom):
+	case f.CreatedAt.Before(p.Login.SessionsValidFrom) && f.ID != p.Login.KeptSession, f.CreatedAt.Before(p.User.TokensValidFrom):
 		return false
 	case f.AccountUID != "" && (state.Member == nil || !state.Member.Account.Active):
 		return false

@@ -27,9 +27,16 @@ func TestRefreshKeepsTheAccount(t *testing.T) {
 		"another account too": {change: func(w *world) { w.join("usr_bob", "beta", "Sell") }, scope: []string{"Buy", "Approve"}},
 		"member no longer":    {change: func(w *world) { w.members["usr_bob"] = nil }, wantErr: ErrRefreshToken},
 		"account inactive":    {change: func(w *world) { w.members["usr_bob"][0].Account.Active = false }, wantErr: ErrRefreshToken},
-		"password changed":    {change: func(w *world) { w.bob().Login.SessionsValidFrom = start.Add(1) }, wantErr: ErrRefreshToken},
-		"tokens revoked":      {change: func(w *world) { w.bob().User.TokensValidFrom = start.Add(1) }, wantErr: ErrRefreshToken},
-		"locked":              {change: func(w *world) { w.bob().Lockout.LockedUntil = start.Add(time.Hour) }, wantErr: ErrRefreshToken},
+		"password changed by this session": {change: func(w *world) {
+			login := &w.bob().Login
+			login.SessionsValidFrom = start.Add(1)
+			for id := range w.families { // the only one
+				login.KeptSession = id
+			}
+		}, scope: []string{"Buy", "Approve"}},
+		"password changed": {change: func(w *world) { w.bob().Login.SessionsValidFrom = start.Add(1) }, wantErr: ErrRefreshToken},
+		"tokens revoked":   {change: func(w *world) { w.bob().User.TokensValidFrom = start.Add(1) }, wantErr: ErrRefreshToken},
+		"locked":           {change: func(w *world) { w.bob().Lockout.LockedUntil = start.Add(time.Hour) }, wantErr: ErrRefreshToken},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -74,7 +74,7 @@ func (t *RefreshTokens) forSignIn(first AccessToken) (*storage.TokenFamily, stri
 	}
 	family := storage.TokenFamily{
 		ClientID: c.ID, UserUID: u.User.UID, LoginID: u.Login.ID, SourceID: first.SourceID,
-		Scope: first.Scope, Resources: first.Resources, AMR: first.AMR, AuthTime: first.AuthTime,
+		Scope: first.Scope, Resources: first.Resources, AMR: first.AMR, Purpose: first.Purpose, AuthTime: first.AuthTime,
 		RotatedAt: now, CreatedAt: now,
 		ExpiresAt: now.Add(c.RefreshTokenTTL), IdleUntil: idleUntil(c, now),
 	}

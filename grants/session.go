@@ -18,6 +18,7 @@ type Session struct {
 	Principal storage.Principal // zero when a client acts for itself
 	Member    *storage.Member   // of the account that the token is scoped to; nil: none
 	AMR       []string          // RFC 8176
+	Purpose   storage.Purpose   // of the one-time password that was presented; empty: none, or to sign in
 	AuthTime  time.Time         // of the sign-in; zero when a client acts for itself
 
 	// What the server knows of the request, filled in before the grant begins.
@@ -43,7 +44,7 @@ type Session struct {
 // begin puts a verified attempt into the session.
 func (s *Session) begin(signIn *SignIn, now time.Time) {
 	s.signIn = signIn
-	s.Principal, s.AMR, s.AuthTime = signIn.Principal, []string{signIn.AMR}, now
+	s.Principal, s.AMR, s.Purpose, s.AuthTime = signIn.Principal, []string{signIn.AMR}, signIn.Purpose, now
 }
 
 // confirm asks whether the grant may take effect.

@@ -321,6 +321,7 @@ func (w *world) ChangePassword(_ context.Context, c storage.PasswordChange) erro
 		}
 		delete(w.renewals, c.LoginID)
 		p.Login.PasswordHash, p.Login.PasswordSetAt, p.Login.SessionsValidFrom = c.Hash, c.Now, c.Now
+		p.Login.KeptSession = c.KeepSession
 		w.former[c.LoginID] = append([]string{c.Hash}, w.former[c.LoginID]...)
 		return nil
 	}

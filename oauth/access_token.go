@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,10 @@ type accessClaims struct {
 	Elevated []string `json:"elevated,omitempty"`
 }
 
+// session names the session that the token belongs to: its refresh family, the
+// one of the token that it was made from, or itself.
+func (c *accessClaims) session() string { return cmp.Or(c.SessionID, c.Session, c.ID) }
+
 func (c *accessClaims) ref() storage.TokenRef {
 	return storage.TokenRef{
 		JTI: c.ID, FamilyID: c.SessionID, UserUID: c.UserID, LoginID: c.LoginID, AccountUID: c.AccountUID,
@@ -52,10 +57,13 @@ func (p *Provider) mint(ctx context.Context, t grants.AccessToken, elevated []st
 	}
 	common, err := p.newClaims(aud, issuance{
 		client: t.Client, principal: t.Principal, member: t.Member,
-		amr: t.AMR, authTime: t.AuthTime, sourceID: t.SourceID, issuedAt: t.IssuedAt, expiresAt: t.ExpiresAt,
+		amr: t.AMR, purpose: t.Purpose, authTime: t.AuthTime, sourceID: t.SourceID, issuedAt: t.IssuedAt, expiresAt: t.ExpiresAt,
 	})
 	if err != nil {
 		return "", err
+	}
+	if t.FamilyID == "" {
+		common.Session = t.SessionID
 	}
 	common.Scope, common.Confirmation = strings.Join(t.Scope, " "), confirm(t.JKT)
 	claims := accessClaims{tokenClaims: common, SessionID: t.FamilyID, Client: t.Client.ID, Role: t.Scope, Narrowed: t.Narrowed, Elevated: elevated}

@@ -31,6 +31,10 @@ type accountClaims struct {
 // lineage is what the token is revoked by.
 func (c *accountClaims) lineage() string { return cmp.Or(c.Origin, c.ID) }
 
+// session names the session that the token belongs to: the sign-in, which gives
+// a token for each account.
+func (c *accountClaims) session() string { return cmp.Or(c.Session, c.lineage()) }
+
 func (c *accountClaims) ref() storage.TokenRef {
 	return storage.TokenRef{JTI: c.lineage(), UserUID: c.Subject, LoginID: c.LoginID, AccountUID: c.AccountUID, SourceID: c.SourceID}
 }
@@ -43,12 +47,14 @@ type AccountTokenRequest struct {
 	Member    storage.Member
 	Realm     storage.Realm
 	StoreID   string
-	Origin    string    // AccountHolder.Origin of the token that it renews; empty: a sign-in gives it
-	AMR       []string  // RFC 8176
-	AuthTime  time.Time // of the sign-in
-	SourceID  string    // where it came from; may be empty
-	IssuedAt  time.Time // UTC, not rounded
-	ExpiresAt time.Time // whole seconds, UTC
+	Origin    string          // AccountHolder.Origin of the token that it renews; empty: a sign-in gives it
+	SessionID string          // of the sign-in, the same in all tokens that come from it
+	AMR       []string        // RFC 8176
+	Purpose   storage.Purpose // of the one-time password that was presented; empty: none, or to sign in
+	AuthTime  time.Time       // of the sign-in
+	SourceID  string          // where it came from; may be empty
+	IssuedAt  time.Time       // UTC, not rounded
+	ExpiresAt time.Time       // whole seconds, UTC
 }
 
 // AccountHolder is who presents an account management authentication token.
@@ -58,6 +64,8 @@ type AccountHolder struct {
 	Member    *storage.Member // of the account the token is scoped to
 	RealmID   string
 	AMR       []string
+	Purpose   storage.Purpose // of the one-time password that the sign-in used; empty: none, or to sign in
+	SessionID string          // of the sign-in
 	TokenID   string
 	SourceID  string // where the sign-in came from; may be empty
 	Origin    string // id of the first token that it was renewed from; its own if a sign-in gave it
@@ -72,7 +80,7 @@ type AccountHolder struct {
 func (p *Provider) MintAccountToken(ctx context.Context, r AccountTokenRequest) (string, error) {
 	common, err := p.newClaims(audience{p.accountAudience()}, issuance{
 		client: r.Client, principal: r.Principal, member: &r.Member,
-		amr: r.AMR, authTime: r.AuthTime, sourceID: r.SourceID, issuedAt: r.IssuedAt, expiresAt: r.ExpiresAt,
+		amr: r.AMR, purpose: r.Purpose, session: r.SessionID, authTime: r.AuthTime, sourceID: r.SourceID, issuedAt: r.IssuedAt, expiresAt: r.ExpiresAt,
 	})
 	if err != nil {
 		return "", err
@@ -100,13 +108,13 @@ func (p *Provider) AccountHolder(ctx context.Context, token string) (*AccountHol
 	if ref.UserUID == "" || ref.LoginID == "" || ref.AccountUID == "" {
 		return nil, fmt.Errorf("%w: no user, login or account", ErrInvalidToken)
 	}
-	h, err := p.holder(ctx, ref, &claims.tokenClaims)
+	h, err := p.holder(ctx, ref, claims.session(), &claims.tokenClaims)
 	if err != nil {
 		return nil, err
 	}
 	return &AccountHolder{
 		Client: h.client, Principal: h.principal, Member: h.member, RealmID: claims.RealmID,
-		AMR: claims.AMR, SourceID: claims.SourceID, TokenID: claims.ID, Origin: claims.lineage(),
+		AMR: claims.AMR, Purpose: claims.Purpose, SessionID: claims.session(), SourceID: claims.SourceID, TokenID: claims.ID, Origin: claims.lineage(),
 		IssuedAt: claims.issued(), ExpiresAt: claims.expires(), AuthTime: claims.authenticated(),
 	}, nil
 }

@@ -36,9 +36,13 @@ type Caller struct {
 
 	Roles []string // the token's
 	AMR   []string // RFC 8176; empty: nobody signed in for it
+	// Purpose is that of the one-time password that the sign-in used; empty: none,
+	// or to sign in.
+	Purpose storage.Purpose
 
 	TokenID   string
 	FamilyID  string // of the refresh token issued with it; may be empty
+	SessionID string // of the session that the token belongs to
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	AuthTime  time.Time // of the sign-in; zero: none

@@ -22,8 +22,8 @@ func TestBearer(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Caller{
-		Client: w.clients["shop"], Principal: &w.login, Member: &w.members[0], Roles: []string{"Shopper"}, AMR: []string{"otp"},
-		TokenID: claimsIn(t, token)["jti"].(string), FamilyID: "fam",
+		Client: w.clients["shop"], Principal: &w.login, Member: &w.members[0], Roles: []string{"Shopper"}, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword,
+		TokenID: claimsIn(t, token)["jti"].(string), FamilyID: "fam", SessionID: "fam",
 		IssuedAt: start, ExpiresAt: start.Truncate(time.Second).Add(10 * time.Minute), AuthTime: start.Truncate(time.Second),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -196,6 +196,15 @@ func TestBearerOfAFamily(t *testing.T) {
 		{"family as old as the sessions", func(f *storage.TokenFamily, w *world) {
 			f.CreatedAt, w.login.Login.SessionsValidFrom = start.Add(-time.Minute), start.Add(-time.Minute)
 		}, nil},
+		{"family older than the sessions, but kept", func(f *storage.TokenFamily, w *world) {
+			f.CreatedAt, w.login.Login.SessionsValidFrom, w.login.Login.KeptSession = start.Add(-time.Hour), start.Add(-time.Minute), "fam"
+		}, nil},
+		{"another family is kept", func(f *storage.TokenFamily, w *world) {
+			f.CreatedAt, w.login.Login.SessionsValidFrom, w.login.Login.KeptSession = start.Add(-time.Hour), start.Add(-time.Minute), "other"
+		}, ErrTokenRevoked},
+		{"all tokens of the user revoked, but kept", func(_ *storage.TokenFamily, w *world) {
+			w.login.User.TokensValidFrom, w.login.Login.KeptSession = start.Add(time.Minute), "fam"
+		}, ErrTokenRevoked},
 		{"family revoked", func(f *storage.TokenFamily, _ *world) { f.RevokedAt = start }, ErrTokenRevoked},
 		{"family gone", func(_ *storage.TokenFamily, w *world) { delete(w.families, "fam") }, ErrTokenRevoked},
 	}

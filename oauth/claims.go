@@ -37,7 +37,13 @@ type tokenClaims struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	LoginID   string   `json:"login_id,omitempty"`
-	SourceID  string   `json:"src,omitempty"` // where the sign-in came from, as the store knows it
+	// Purpose is that of the one-time password that the sign-in used; empty: none,
+	// or to sign in.
+	Purpose storage.Purpose `json:"purpose,omitempty"`
+	// Session is the sign-in that the token comes from, where neither a refresh
+	// family nor the token's own id stands for it.
+	Session  string `json:"session,omitempty"`
+	SourceID string `json:"src,omitempty"` // where the sign-in came from, as the store knows it
 
 	// Confirmation says to which key the token is bound (RFC 7800 §3.1).
 	Confirmation *confirmation `json:"cnf,omitempty"`
@@ -76,6 +82,8 @@ type issuance struct {
 	principal           *storage.Principal // nil: the client acts for itself
 	member              *storage.Member    // nil: no account
 	amr                 []string
+	purpose             storage.Purpose
+	session             string
 	authTime            time.Time
 	sourceID            string
 	issuedAt, expiresAt time.Time
@@ -91,7 +99,7 @@ func (p *Provider) newClaims(aud audience, i issuance) (tokenClaims, error) {
 		Issuer: p.cfg.Issuer, Audience: aud, ID: id,
 		Subject: i.client.ID, ClientID: i.client.ID,
 		IssuedAt: i.issuedAt.Unix(), NotBefore: i.issuedAt.Add(-notBeforeLead).Unix(), ExpiresAt: i.expiresAt.Unix(),
-		IssuedMicros: i.issuedAt.UnixMicro(), AMR: i.amr,
+		IssuedMicros: i.issuedAt.UnixMicro(), AMR: i.amr, Purpose: i.purpose, Session: i.session,
 	}
 	if !i.authTime.IsZero() {
 		c.AuthTime = i.authTime.Unix()

@@ -27,7 +27,7 @@ func (w *world) issue(t *testing.T, member *storage.Member) string {
 	w.families["fam"] = &storage.TokenFamily{ID: "fam", ClientID: "shop", UserUID: "usr_jane", LoginID: "lgn_jane", CreatedAt: start}
 	token, err := w.provider.Mint(t.Context(), grants.AccessToken{
 		Client: w.clients["shop"], Principal: &w.login, Member: member, Scope: []string{"Shopper"},
-		AMR: []string{"otp"}, AuthTime: start, FamilyID: "fam", IssuedAt: start, ExpiresAt: start.Truncate(time.Second).Add(10 * time.Minute),
+		AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: start, FamilyID: "fam", IssuedAt: start, ExpiresAt: start.Truncate(time.Second).Add(10 * time.Minute),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -40,8 +40,8 @@ func (w *world) issueAccount(t *testing.T) string {
 	t.Helper()
 	token, err := w.provider.MintAccountToken(t.Context(), AccountTokenRequest{
 		Client: w.clients["shop"], Principal: &w.login, Member: w.members[0], StoreID: "store",
-		Realm: storage.Realm{ID: "realm", SelfManagement: storage.SelfManagementUpdate},
-		AMR:   []string{"otp"}, AuthTime: start, IssuedAt: start, ExpiresAt: start.Truncate(time.Second).Add(10 * time.Minute),
+		Realm:     storage.Realm{ID: "realm", SelfManagement: storage.SelfManagementUpdate},
+		SessionID: "ses", AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: start, IssuedAt: start, ExpiresAt: start.Truncate(time.Second).Add(10 * time.Minute),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func (w *world) issueAccount(t *testing.T) string {
 func (w *world) issueSelection(t *testing.T) string {
 	t.Helper()
 	token, _, err := w.provider.MintSelection(t.Context(), grants.Selection{
-		Client: w.clients["shop"], Principal: &w.login, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start,
+		Client: w.clients["shop"], Principal: &w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: start, IssuedAt: start,
 	})
 	if err != nil {
 		t.Fatal(err)

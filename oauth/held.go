@@ -29,7 +29,7 @@ func (c *selectionClaims) ref() storage.TokenRef {
 // second, so this one gets the rest of a second on top.
 func (p *Provider) MintSelection(ctx context.Context, s grants.Selection) (string, time.Duration, error) {
 	common, err := p.newClaims(audience{p.selectionAudience()}, issuance{
-		client: s.Client, principal: s.Principal, amr: s.AMR, authTime: s.AuthTime, sourceID: s.SourceID,
+		client: s.Client, principal: s.Principal, amr: s.AMR, purpose: s.Purpose, authTime: s.AuthTime, sourceID: s.SourceID,
 		issuedAt: s.IssuedAt, expiresAt: s.IssuedAt.Truncate(time.Second).Add(selectionTokenTTL + time.Second),
 	})
 	if err != nil {
@@ -49,13 +49,13 @@ func (p *Provider) Selection(ctx context.Context, c *storage.Client, token strin
 	if err := p.parseFor(token, typeSelectionToken, []string{p.selectionAudience()}, claims, &claims.tokenClaims); err != nil {
 		return grants.Held{}, asHeldTokenError(err)
 	}
-	return p.held(ctx, c, claims.ref(), &claims.tokenClaims)
+	return p.held(ctx, c, claims.ref(), claims.ID, &claims.tokenClaims)
 }
 
 // Held implements grants.HeldTokens.
 func (p *Provider) Held(ctx context.Context, c *storage.Client, token string) (grants.Held, error) {
 	if access, ok := p.parse(token); ok {
-		held, err := p.held(ctx, c, access.ref(), &access.tokenClaims)
+		held, err := p.held(ctx, c, access.ref(), access.session(), &access.tokenClaims)
 		held.Access, held.Scope, held.FamilyID = true, access.Role, access.SessionID
 		held.Narrowed, held.Resources = access.Narrowed, access.Audience
 		return held, err
@@ -67,7 +67,7 @@ func (p *Provider) Held(ctx context.Context, c *storage.Client, token string) (g
 	if claims.AccountUID == "" {
 		return grants.Held{}, fmt.Errorf("%w: it is of no account", grants.ErrHeldToken)
 	}
-	return p.held(ctx, c, claims.ref(), &claims.tokenClaims)
+	return p.held(ctx, c, claims.ref(), claims.session(), &claims.tokenClaims)
 }
 
 // Spend implements grants.HeldTokens. Of requests that race for one token the
@@ -89,20 +89,20 @@ func (p *Provider) Spend(ctx context.Context, h grants.Held, do func(context.Con
 
 // held returns what a verified token of the client's stands for. A token of no
 // user stands for no sign-in.
-func (p *Provider) held(ctx context.Context, c *storage.Client, ref storage.TokenRef, t *tokenClaims) (grants.Held, error) {
+func (p *Provider) held(ctx context.Context, c *storage.Client, ref storage.TokenRef, session string, t *tokenClaims) (grants.Held, error) {
 	if !strings.EqualFold(t.ClientID, c.ID) {
 		return grants.Held{}, fmt.Errorf("%w: issued to another client", grants.ErrHeldToken)
 	}
 	if ref.UserUID == "" || ref.LoginID == "" {
 		return grants.Held{}, fmt.Errorf("%w: it is of no user", grants.ErrHeldToken)
 	}
-	h, err := p.holder(ctx, ref, t)
+	h, err := p.holder(ctx, ref, session, t)
 	if err != nil {
 		return grants.Held{}, asHeldTokenError(err)
 	}
 	return grants.Held{
 		Principal: *h.principal, Member: h.member,
-		AMR: t.AMR, AuthTime: t.authenticated(), SourceID: t.SourceID, TokenID: t.ID, JKT: t.bound(), ExpiresAt: t.expires(),
+		AMR: t.AMR, Purpose: t.Purpose, SessionID: session, AuthTime: t.authenticated(), SourceID: t.SourceID, TokenID: t.ID, JKT: t.bound(), ExpiresAt: t.expires(),
 	}, nil
 }
 

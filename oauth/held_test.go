@@ -16,23 +16,24 @@ func TestHeld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	whole := start.Truncate(time.Second)
-	want := grants.Held{Principal: w.login, Member: &w.members[0], AMR: []string{"otp"}, AuthTime: whole, ExpiresAt: whole.Add(10 * time.Minute)}
+	want := grants.Held{Principal: w.login, Member: &w.members[0], AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, SessionID: "ses", AuthTime: whole, ExpiresAt: whole.Add(10 * time.Minute)}
 	token := w.issueAccount(t)
 	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
 	account, err := w.provider.Held(t.Context(), w.clients["shop"], token)
 	if diff := cmp.Diff(want, account); err != nil || diff != "" {
 		t.Errorf("account token: %v %s", err, diff)
 	}
-	want.Access, want.Scope, want.FamilyID, want.Resources = true, []string{"Shopper"}, "fam", []string{testIssuer}
+	want.Access, want.Scope, want.FamilyID, want.SessionID, want.Resources = true, []string{"Shopper"}, "fam", "fam", []string{testIssuer}
 	token = w.issue(t, &w.members[0])
 	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
 	access, err := w.provider.Held(t.Context(), w.clients["shop"], token)
 	if diff := cmp.Diff(want, access); err != nil || diff != "" {
 		t.Errorf("access token: %v %s", err, diff)
 	}
-	want = grants.Held{Principal: w.login, AMR: []string{"otp"}, AuthTime: whole, ExpiresAt: whole.Add(selectionTokenTTL + time.Second)}
+	want = grants.Held{Principal: w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: whole, ExpiresAt: whole.Add(selectionTokenTTL + time.Second)}
 	token = w.issueSelection(t)
 	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
+	want.SessionID = want.TokenID
 	choice, err := w.provider.Selection(t.Context(), w.clients["shop"], token)
 	if diff := cmp.Diff(want, choice); err != nil || diff != "" {
 		t.Errorf("selection token: %v %s", err, diff)

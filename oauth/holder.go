@@ -20,9 +20,10 @@ type holder struct {
 	member    *storage.Member    // nil: the token is scoped to no account
 }
 
-// holder returns whom a verified token stands for, unless something ended it
-// before its time. Every use of a token asks here, whatever its kind.
-func (p *Provider) holder(ctx context.Context, ref storage.TokenRef, c *tokenClaims) (*holder, error) {
+// holder returns whom a verified token of the session stands for, unless
+// something ended it before its time. Every use of a token asks here, whatever
+// its kind.
+func (p *Provider) holder(ctx context.Context, ref storage.TokenRef, session string, c *tokenClaims) (*holder, error) {
 	now := p.cfg.Now()
 	if c.NotBefore > now.Add(clockSkew).Unix() {
 		return nil, fmt.Errorf("%w: not valid yet", ErrInvalidToken)
@@ -38,7 +39,7 @@ func (p *Provider) holder(ctx context.Context, ref storage.TokenRef, c *tokenCla
 	if err != nil {
 		return nil, fmt.Errorf("read token standing: %w", err)
 	}
-	if err := ended(ref, c, &client, &standing, now); err != nil {
+	if err := ended(ref, session, c, &client, &standing, now); err != nil {
 		return nil, err
 	}
 	h := &holder{client: &client, member: standing.Member}
@@ -49,7 +50,7 @@ func (p *Provider) holder(ctx context.Context, ref storage.TokenRef, c *tokenCla
 }
 
 // ended tells what ended a token before its time; nil: nothing.
-func ended(ref storage.TokenRef, c *tokenClaims, client *storage.Client, s *storage.TokenStanding, now time.Time) error {
+func ended(ref storage.TokenRef, session string, c *tokenClaims, client *storage.Client, s *storage.TokenStanding, now time.Time) error {
 	switch {
 	case s.Revoked, s.FamilyRevoked:
 		return ErrTokenRevoked
@@ -61,7 +62,7 @@ func ended(ref storage.TokenRef, c *tokenClaims, client *storage.Client, s *stor
 		return nil
 	case !s.Principal.Known: // the user was deleted, or the login
 		return ErrTokenRevoked
-	case outdated(c, s):
+	case outdated(session, c, s):
 		return ErrTokenRevoked
 	case ref.AccountUID != "" && (s.Member == nil || !s.Member.Account.Active):
 		return fmt.Errorf("%w: not a member any more", ErrInvalidToken)
@@ -72,17 +73,19 @@ func ended(ref storage.TokenRef, c *tokenClaims, client *storage.Client, s *stor
 	return nil
 }
 
-// outdated tells whether the token is older than a revocation of the user's
-// tokens, or its sign-in older than the end of the login's sessions. The sign-in
-// is as old as its family, and without one as the token.
-func outdated(c *tokenClaims, s *storage.TokenStanding) bool {
+// outdated reports whether the token is older than a revocation of the user's
+// tokens, or its sign-in older than the end of the login's sessions. The session
+// that set the password goes on. The sign-in is as old as its family, and without
+// one as the token.
+func outdated(session string, c *tokenClaims, s *storage.TokenStanding) bool {
 	issued := c.issued()
 	signedIn := s.FamilyBegan
 	if signedIn.IsZero() {
 		signedIn = issued
 	}
+	login := &s.Principal.Login
 	return issued.Before(micros(s.Principal.User.TokensValidFrom)) ||
-		signedIn.Before(micros(s.Principal.Login.SessionsValidFrom))
+		signedIn.Before(micros(login.SessionsValidFrom)) && session != login.KeptSession
 }
 
 // micros cuts a time to what tokens and databases know.

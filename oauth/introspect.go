@@ -91,7 +91,7 @@ func (p *Provider) introspect(ctx context.Context, caller *storage.Client, token
 	if !ok || !sees(caller, claims) {
 		return introspection{}, nil
 	}
-	holder, err := p.holder(ctx, claims.ref(), &claims.tokenClaims)
+	holder, err := p.holder(ctx, claims.ref(), claims.session(), &claims.tokenClaims)
 	if errors.Is(err, ErrInvalidToken) {
 		return introspection{}, nil
 	}

@@ -185,7 +185,8 @@ type Login struct {
 	Active            bool
 	PasswordHash      string // PHC or crypt format; empty: no permanent password
 	PasswordSetAt     time.Time
-	SessionsValidFrom time.Time // refresh families begun earlier are dead
+	SessionsValidFrom time.Time // sessions begun earlier are dead
+	KeptSession       string    // the one of them that goes on: it has set the password; empty: none
 	Lockout           Lockout
 	Code              Code
 

@@ -111,6 +111,7 @@ type TokenFamily struct {
 	Resources  []string // the audience of its access tokens (RFC 8707); empty: the server's default
 	JKT        string   // thumbprint of the key that its tokens are bound to (RFC 9449); empty: none
 	AMR        []string // RFC 8176: "otp" or "pwd"
+	Purpose    Purpose  // of the one-time password that its sign-in used; empty: none, or to sign in
 	AuthTime   time.Time
 
 	SeedDigest []byte // SHA-256 of the 128-bit seed in the token
@@ -168,9 +169,9 @@ func (c *VerificationCode) Live(now time.Time) bool {
 
 // PasswordChange is a new permanent password that is to take effect. It does
 // so only if the login is active and, with Code, not locked and the code live;
-// then older refresh families and access tokens of the login are dead, its
-// one-time password and its verification code are used up, and its failures
-// are cleared, all or nothing.
+// then older refresh families and access tokens of the login are dead except
+// those of KeepSession, its one-time password and its verification code are used
+// up, and its failures are cleared, all or nothing.
 type PasswordChange struct {
 	LoginID string
 	Hash    string
@@ -181,4 +182,8 @@ type PasswordChange struct {
 	// SourceID is of the known source that the code was presented from, whose own
 	// lock counts then (see Settlement); empty: unknown.
 	SourceID string
+
+	// KeepSession is the session of the user that sets its own password, the only
+	// one that goes on; empty: all sessions end.
+	KeepSession string
 }

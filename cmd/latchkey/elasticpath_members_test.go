@@ -70,7 +70,7 @@ func selfManagementOn(t *testing.T, m *mall) {
 	m.set(jsonObject{"account_member_self_management": "update_only"})
 	acme := m.company("On")
 	p := m.shopper("on", acme)
-	token := m.accountTokens(p).text("data", 0, "token")
+	token := m.resetTokens(p).text("data", 0, "token")
 	member := m.front().as(token)
 	member.send(t, 200, http.MethodPut, p.userPath(), jsonObject{"type": "user_authentication_info", "name": "Onno", "email": "onno@example.com"})
 	got := member.send(t, 200, http.MethodGet, p.userPath(), nil)
@@ -253,14 +253,14 @@ func autoCreate(t *testing.T, m *mall) {
 	m.set(jsonObject{"enable_self_signup": false, "auto_create_account_for_account_members": false})
 }
 
-// switching: a held token gives tokens for every account the member has now,
-// by the header and nothing else, for a new life.
+// switching: soon after the sign-in a held token gives tokens for every account
+// the member has now, by the header and nothing else, for a new life.
 func switching(t *testing.T, m *mall) {
 	one, two := m.company("Switch one"), m.company("Switch two")
 	p := m.shopper("switcher", one)
 	first := m.accountTokens(p).text("data", 0, "token")
 	m.join(p, two, "Approver")
-	m.clock.advance(time.Hour)
+	m.clock.advance(50 * time.Minute)
 	got := m.front().as(first).send(t, 201, http.MethodPost, tokensV2, byHeld())
 	if diff := cmp.Diff([]string{"Switch one", "Switch two"}, got.column("account_name")); diff != "" {
 		t.Errorf("accounts: %s", diff)

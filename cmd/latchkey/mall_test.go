@@ -27,7 +27,7 @@ authentication_realms:
     password_profiles:
       - {id: wordy, name: No codes, enable_one_time_password_token: false}
 ApiClients:
-  - &front {ID: front, AppName: Storefront, ClientSecret: shop-secret-shop-secret-shop-secret, Active: true, AccessTokenDuration: 60, RefreshTokenDuration: 1440, AllowAnyBuyer: true,
+  - &front {ID: front, AppName: Storefront, ClientSecret: shop-secret-shop-secret-shop-secret, Active: true, AccessTokenDuration: 60, RefreshTokenDuration: 2880, AllowAnyBuyer: true,
      AllowedCredentials: [otp, password],
      GrantTypes: [implicit, password, refresh_token, "urn:latchkey:params:oauth:grant-type:account-member", "urn:ietf:params:oauth:grant-type:token-exchange"]}
   - {<<: *front, ID: till, AppName: Other storefront}
@@ -82,6 +82,7 @@ func (m *mall) visit(t *testing.T) {
 		{"account-member grant", grantTests()},
 		{"kinds of token", kindTests()},
 		{"one core", coreTests()},
+		{"credentials", credentialTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) { m.each(t, group.tests) })
 	}
@@ -304,6 +305,14 @@ func (m *mall) planted(p shopper) string {
 	m.t.Helper()
 	m.plant(p.name, easyCode, nil)
 	return easyCode
+}
+
+// resetTokens signs a shopper in by a planted code that was asked for to reset the
+// password.
+func (m *mall) resetTokens(p shopper) paper {
+	m.t.Helper()
+	m.plant(p.name, easyCode, func(c *storage.Code) { c.Purpose = storage.PurposeResetPassword })
+	return paperOf(m.t, "account tokens", http.StatusCreated, m.front().tokens(byCode("default", p.name, easyCode)))
 }
 
 // askFor asks for a one-time password in Elastic Path's words.

@@ -60,6 +60,18 @@ func (c *call) isOwn(userUID string) bool {
 	return c.holder == nil || c.holder.Principal.User.UID == userUID
 }
 
+var errSignInAgain = refuse(http.StatusForbidden,
+	"a change of username, password or e-mail address takes a sign-in with the password, or with a one-time password token of the purpose reset_password")
+
+// mayChangeCredentials refuses a member whose sign-in does not allow to change
+// what it signs in with or is reached by. Others are let through.
+func (c *call) mayChangeCredentials() error {
+	if c.holder != nil && !c.holder.MayChangeCredentials() {
+		return errSignInAgain
+	}
+	return nil
+}
+
 // mayManageItself refuses a member whose realm does not let members change
 // themselves. Others are let through.
 func (c *call) mayManageItself(realm storage.Realm) error {

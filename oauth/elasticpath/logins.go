@@ -160,7 +160,12 @@ func (a *API) putLogin(c *call) (reply, error) {
 		func() (storage.UserLogin, error) { return a.loginOf(c) },
 		func(l storage.UserLogin) int64 { return l.Login.Version },
 		func(l storage.UserLogin) (_ storage.UserLogin, err error) {
-			if err := a.changeName(c, &l.Login, body); err != nil || body.Password == nil || password != nil {
+			before := l.Login.Username
+			err = a.changeName(c, &l.Login, body)
+			if err == nil && (body.Password != nil || l.Login.Username != before) {
+				err = c.mayChangeCredentials()
+			}
+			if err != nil || body.Password == nil || password != nil {
 				return l, err // a change that is tried anew need not hash again
 			}
 			password, err = c.newPassword(l.Login, *body.Password)

@@ -38,18 +38,20 @@ func (c *call) passwordFor(profileID string, u storage.User, l *storage.Login, p
 	return nil
 }
 
-// newPassword makes another password for a login.
+// newPassword makes another password for a login. A member who sets its own stays
+// signed in.
 func (c *call) newPassword(l storage.Login, password string) (*storage.PasswordChange, error) {
 	p, err := c.api.cfg.Logins.PrincipalOf(c.Context(), l.ID)
 	if err != nil {
 		return nil, err
 	}
 	p.Rules = strict(p.Rules)
-	prepare := c.api.cfg.Passwords.Prepare
-	if c.holder != nil {
-		prepare = c.api.cfg.Passwords.PrepareOwn
+	if c.holder == nil {
+		change, err := c.api.cfg.Passwords.Prepare(c.Context(), &p, password)
+		return &change, err
 	}
-	change, err := prepare(c.Context(), &p, password)
+	change, err := c.api.cfg.Passwords.PrepareOwn(c.Context(), &p, password)
+	change.KeepSession = c.holder.SessionID
 	return &change, err
 }
 

@@ -1,6 +1,7 @@
 package elasticpath
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -65,11 +66,14 @@ type Token struct {
 type session struct {
 	client    *storage.Client
 	principal *storage.Principal
+	id        string // the same in all tokens that come from the sign-in
 	amr       []string
+	purpose   storage.Purpose // of the one-time password that was presented
 	authTime  time.Time
-	sourceID  string    // where the member signed in
-	origin    string    // of the token that is renewed; empty: none is
-	issuedAt  time.Time // before anything was checked, so that what ends sessions meanwhile ends this one
+	only      *storage.Member // the one account that there is a token for; nil: all of the member's
+	sourceID  string          // where the member signed in
+	origin    string          // of the token that is renewed; empty: none is
+	issuedAt  time.Time       // before anything was checked, so that what ends sessions meanwhile ends this one
 	settle    func(context.Context) error
 }
 
@@ -103,7 +107,7 @@ func (a *API) postTokens(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	found, err := a.cfg.Memberships.Members(c.Context(), s.principal.User.UID, q.Offset, q.Limit)
+	found, err := a.accountsFor(c.Context(), s, q)
 	if err != nil {
 		return reply{}, err
 	}
@@ -122,13 +126,28 @@ func (a *API) postTokens(c *call) (reply, error) {
 	return reply{status: http.StatusCreated, body: list}, nil
 }
 
+// accountsFor returns a page of the accounts that the session gets tokens for.
+func (a *API) accountsFor(ctx context.Context, s *session, q storage.Query) (storage.Page[storage.Member], error) {
+	if s.only == nil {
+		return a.cfg.Memberships.Members(ctx, s.principal.User.UID, q.Offset, q.Limit)
+	}
+	page := storage.Page[storage.Member]{Total: 1}
+	if q.Offset == 0 {
+		page.Items = []storage.Member{*s.only}
+	}
+	return page, nil
+}
+
 func (a *API) mint(ctx context.Context, realm storage.Realm, s *session, accounts []storage.Member) ([]Token, error) {
 	expires := s.issuedAt.Truncate(time.Second).Add(tokenTTL(realm))
+	if end := sessionEnd(realm, s.client, s.authTime); end.Before(expires) {
+		expires = end
+	}
 	tokens := make([]Token, 0, len(accounts))
 	for _, m := range accounts {
 		token, err := a.cfg.Tokens.MintAccountToken(ctx, oauth.AccountTokenRequest{
 			Client: s.client, Principal: s.principal, Member: m, Realm: realm, StoreID: a.cfg.StoreID,
-			AMR: s.amr, AuthTime: s.authTime, SourceID: s.sourceID, Origin: s.origin, IssuedAt: s.issuedAt, ExpiresAt: expires,
+			SessionID: s.id, AMR: s.amr, Purpose: s.purpose, AuthTime: s.authTime, SourceID: s.sourceID, Origin: s.origin, IssuedAt: s.issuedAt, ExpiresAt: expires,
 		})
 		if err != nil {
 			return nil, err
@@ -139,6 +158,20 @@ func (a *API) mint(ctx context.Context, realm storage.Realm, s *session, account
 	}
 	return tokens, nil
 }
+
+// maxSession is how long account tokens can be renewed after the sign-in through
+// a client that gives no refresh tokens.
+const maxSession = 30 * 24 * time.Hour
+
+// sessionEnd returns when the last account token of a sign-in expires, however
+// often it is renewed: when a refresh token of the sign-in would expire. A token
+// that the sign-in itself gives has its full life.
+func sessionEnd(realm storage.Realm, c *storage.Client, signedIn time.Time) time.Time {
+	life := cmp.Or(c.RefreshTokenTTL, maxSession)
+	return signedIn.Truncate(time.Second).Add(max(life, tokenTTL(realm)))
+}
+
+func (a *API) newSessionID() (string, error) { return storage.NewID(a.cfg.Rand, "ses_") }
 
 // signIn lets a member in by the mechanism that the body names.
 func (a *API) signIn(c *call, realm storage.Realm, body TokenBody, sent members) (*session, error) {
@@ -152,7 +185,7 @@ func (a *API) signIn(c *call, realm storage.Realm, body TokenBody, sent members)
 	case bySelfSignup:
 		return a.signUp(c, realm, body)
 	case byHeldToken:
-		return a.renew(c, sent)
+		return a.renew(c, realm, sent)
 	case byOIDC:
 		return nil, refuse(http.StatusUnprocessableEntity, "the authentication mechanism oidc is not supported")
 	case "":
@@ -185,17 +218,22 @@ func (a *API) signInWith(c *call, name string, body TokenBody, secret *string, a
 	if err != nil {
 		return nil, err
 	}
+	id, err := a.newSessionID()
+	if err != nil {
+		return nil, err
+	}
 	return &session{
-		client: c.caller.Client, principal: &verified.Principal, amr: []string{verified.AMR}, authTime: now, issuedAt: now,
-		sourceID: verified.SourceID(),
-		settle:   func(ctx context.Context) error { return a.cfg.SignIns.Settle(ctx, verified, nil) },
+		client: c.caller.Client, principal: &verified.Principal, id: id, amr: []string{verified.AMR}, purpose: verified.Purpose,
+		authTime: now, issuedAt: now, sourceID: verified.SourceID(),
+		settle: func(ctx context.Context) error { return a.cfg.SignIns.Settle(ctx, verified, nil) },
 	}, nil
 }
 
 // renew takes a token that was got before, from the header and nowhere else. It
-// begins a new life for every account; when the member signed in stays what it
-// was.
-func (a *API) renew(c *call, sent members) (*session, error) {
+// gives a token for the same account, and for all of the member's accounts if the
+// sign-in is recent. What the sign-in was stays, and so does the end of the
+// session; see sessionEnd.
+func (a *API) renew(c *call, realm storage.Realm, sent members) (*session, error) {
 	given := c.Header.Values(accountTokenHeader)
 	_, inBody := sent["token"]
 	if _, too := sent[typeToken]; too || inBody {
@@ -213,14 +251,21 @@ func (a *API) renew(c *call, sent members) (*session, error) {
 		return nil, err
 	}
 	c.holder = holder
-	return &session{
-		client: holder.Client, principal: holder.Principal, amr: holder.AMR, authTime: holder.AuthTime, sourceID: holder.SourceID, issuedAt: now,
-		origin: holder.Origin,
+	s := &session{
+		client: holder.Client, principal: holder.Principal, id: holder.SessionID, amr: holder.AMR, purpose: holder.Purpose,
+		authTime: holder.AuthTime, sourceID: holder.SourceID, issuedAt: now, origin: holder.Origin,
 		settle: func(context.Context) error {
 			a.record(c, typeToken, "renewed", holder.Principal.User.UID)
 			return nil
 		},
-	}, nil
+	}
+	if !grants.IsRecent(holder.AuthTime, now) {
+		s.only = holder.Member
+	}
+	if !now.Before(sessionEnd(realm, holder.Client, holder.AuthTime)) {
+		return nil, errCredentials
+	}
+	return s, nil
 }
 
 // signUp makes a user with a login, and an account if the realm says so.
@@ -265,9 +310,13 @@ func (a *API) join(c *call, made storage.NewUser) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	id, err := a.newSessionID()
+	if err != nil {
+		return nil, err
+	}
 	now := a.cfg.Now().UTC()
 	return &session{
-		client: c.caller.Client, principal: &p, amr: []string{"pwd"}, authTime: now, issuedAt: now,
+		client: c.caller.Client, principal: &p, id: id, amr: []string{"pwd"}, authTime: now, issuedAt: now,
 		settle: func(context.Context) error { return nil },
 	}, nil
 }

@@ -194,8 +194,12 @@ func (a *API) putUser(c *call) (reply, error) {
 		func() (storage.User, error) { return a.userOf(c) },
 		func(u storage.User) int64 { return u.Version },
 		func(u storage.User) (storage.User, error) {
+			before := u.Email
 			body.apply(&u, sent)
-			return u, nil
+			if u.Email == before {
+				return u, nil
+			}
+			return u, c.mayChangeCredentials()
 		},
 		func(u storage.User) (storage.User, error) {
 			stored, err := a.cfg.Users.ChangeUser(c.Context(), u, nil, nil)

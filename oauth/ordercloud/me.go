@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,8 +57,9 @@ type MeSeller struct{ ID string }
 type TokenPasswordReset struct{ NewPassword string }
 
 var (
-	errNoUser    = refuse(http.StatusForbidden, "Auth.UserRequired", "The access token stands for an API client, not for a user.")
-	errAnonymous = refuse(http.StatusForbidden, "Auth.AnonymousUser", "The user that everybody may be can only be changed by an administrator.")
+	errNoUser      = refuse(http.StatusForbidden, "Auth.UserRequired", "The access token stands for an API client, not for a user.")
+	errSignInAgain = refuse(http.StatusForbidden, "Auth.PasswordSignInRequired", "A change of Username, Password, Email or Phone takes a sign-in with the permanent password.")
+	errAnonymous   = refuse(http.StatusForbidden, "Auth.AnonymousUser", "The user that everybody may be can only be changed by an administrator.")
 )
 
 func (a *API) meRoutes() []route {
@@ -212,24 +212,48 @@ func (a *API) checkMe(c *call, w MeUser, p person) error {
 
 func (a *API) mergeMe(c *call, w MeUser, p person) (person, error) {
 	given := w.user(p.User.Active)
+	if err := checkOwnCredentials(c, given, p); err != nil {
+		return p, err
+	}
 	profile := p.Login.ProfileID
 	p.User, p.Login = given.ToRecord(p.User), given.ToLogin(p.Login)
 	p.Login.ProfileID = profile
 	if w.Password == nil {
 		return p, nil
 	}
-	if !mayChoosePassword(c.caller) {
-		return p, insufficientRoles([]string{rolePasswordReset}, c.caller.Roles)
-	}
 	change, err := a.cfg.Passwords.PrepareOwn(c.Context(), p.principal, *w.Password)
+	change.KeepSession = c.caller.KeptSession()
 	p.password = &change
 	return p, passwordRefusal(err)
 }
 
-// mayChoosePassword tells whether the user signed in with the permanent password
-// or was let renew it. A one-time password alone does neither.
-func mayChoosePassword(c *oauth.Caller) bool {
-	return slices.Contains(c.AMR, "pwd") || c.Has(rolePasswordReset)
+// checkOwnCredentials refuses callers who change what they sign in with, or are
+// reached by themselves, unless their sign-in allows it. Changes of other users
+// pass.
+func checkOwnCredentials(c *call, w User, p person) error {
+	changed := w.Password != nil || w.Username != p.Login.Username || w.Email != p.User.Email || orDefault(w.Phone, "") != p.User.Phone
+	if !changed || !isOwn(c, p) {
+		return nil
+	}
+	return mayChangeCredentials(c.caller)
+}
+
+// isOwn reports whether the person is the caller's own user.
+func isOwn(c *call, p person) bool {
+	own := c.caller.Principal
+	return own != nil && own.User.UID == p.User.UID
+}
+
+// mayChangeCredentials returns nil if the caller may change what its user signs
+// in with or is reached by, and otherwise the refusal.
+func mayChangeCredentials(c *oauth.Caller) error {
+	switch {
+	case c.MayChangeCredentials():
+		return nil
+	case len(c.AMR) == 0:
+		return insufficientRoles([]string{rolePasswordReset}, c.Roles)
+	}
+	return errSignInAgain
 }
 
 func (a *API) saveMe(c *call, w MeUser, p person) (person, error) {
@@ -253,7 +277,10 @@ func (a *API) serveOwnPassword(_ me, c *call) (reply, error) {
 	faults.newPassword("NewPassword", w.NewPassword)
 	err := faults.faults.Err()
 	if err == nil {
-		err = a.cfg.Passwords.Change(c.Context(), c.caller.Principal, w.NewPassword)
+		err = mayChangeCredentials(c.caller)
+	}
+	if err == nil {
+		err = a.cfg.Passwords.Change(c.Context(), c.caller.Principal, w.NewPassword, c.caller.KeptSession())
 	}
 	if errors.Is(err, storage.ErrRefused) {
 		err = oauth.ErrInvalidToken // the login was disabled since the token was looked at

@@ -2,6 +2,8 @@ package ordercloud
 
 import (
 	"context"
+	"encoding/json"
+	"strconv"
 	"testing"
 	"time"
 
@@ -61,6 +63,7 @@ func TestOwnPassword(t *testing.T) {
 	w := newTown(t)
 	w.settle()
 	w.userToken("ann", "shop", "ann", "PasswordReset", "MeAdmin")
+	w.userToken("elsewhere", "shop", "ann")
 	for body, code := range map[string]string{
 		`{}`: "ValidationFailure", `{"NewPassword":""}`: "ValidationFailure", `{"NewPassword":7}`: "ValidationFailure",
 		`{"Password":"Another-Horse-8"}`: "ValidationFailure", `{"NewPassword":"short"}`: "PasswordReset.InsecurePassword",
@@ -74,8 +77,9 @@ func TestOwnPassword(t *testing.T) {
 	if !w.hasPassword("ann", "Another-Horse-8") {
 		t.Error("the password is another")
 	}
-	w.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
-	w.userToken("ann", "shop", "ann", "MeAdmin")
+	w.expect(200, "ann", "GET", "/v1/me", "")
+	w.refuses(401, "Auth.TokenRevoked", "elsewhere", "GET", "/v1/me", "")
+	w.userToken("elsewhere", "shop", "ann", "MeAdmin")
 	w.advance(time.Second)
 	if a := w.expect(200, "ann", "PATCH", "/v1/me", `{"Password":"Yet-Another-9"}`); a.get(t, "Password") != nil {
 		t.Errorf("the password is shown: %s", a.body)
@@ -83,7 +87,86 @@ func TestOwnPassword(t *testing.T) {
 	if !w.hasPassword("ann", "Yet-Another-9") {
 		t.Error("the password is another")
 	}
-	w.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
+	w.expect(200, "ann", "GET", "/v1/me", "")
+	w.refuses(401, "Auth.TokenRevoked", "elsewhere", "GET", "/v1/me", "")
+}
+
+// TestOwnCredentials: each kind of token changes what its user signs in with or
+// is reached by, at every route, if it may change the password, and otherwise
+// none of it. Other members, and other users, are not concerned.
+func TestOwnCredentials(t *testing.T) {
+	t.Parallel()
+	const signIn = "Auth.PasswordSignInRequired"
+	tests := map[string]struct {
+		amr     []string
+		purpose storage.Purpose
+		roles   []string
+		code    string // of the refusal; empty: it may
+	}{
+		"password":                           {[]string{"pwd"}, "", nil, ""},
+		"code":                               {[]string{"otp"}, "", nil, signIn},
+		"code, with the role":                {[]string{"otp"}, "", []string{"PasswordReset"}, signIn},
+		"code, with all roles":               {[]string{"otp"}, "", []string{"FullAccess"}, signIn},
+		"code to reset the password":         {[]string{"otp"}, storage.PurposeResetPassword, nil, ""},
+		"no sign-in":                         {nil, "", nil, "Auth.InsufficientRoles"},
+		"no sign-in, with the role":          {nil, "", []string{"PasswordReset"}, ""},
+		"a method that is not known":         {[]string{"hwk"}, "", []string{"PasswordReset"}, signIn},
+		"code of a purpose that is not that": {[]string{"otp"}, storage.PurposeSignIn, nil, signIn},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newTown(t)
+			w.settle()
+			for user, own := range map[string]string{"ann": acmeUsers + "/ann", "ada": "/v1/adminusers/ada"} {
+				w.userToken(user, "shop", user, append([]string{"MeAdmin", "BuyerUserAdmin", "AdminUserAdmin"}, test.roles...)...)
+				whole := w.bearers[user]
+				w.bearers[user] = func(ctx context.Context) (*oauth.Caller, error) {
+					c, err := whole(ctx)
+					if err == nil {
+						c.AMR, c.Purpose = test.amr, test.purpose
+					}
+					return c, err
+				}
+				for _, path := range []string{"/v1/me", own} {
+					w.changesItself(user, path, test.code)
+				}
+			}
+			w.expect(200, "ada", "PATCH", "/v1/buyers/globex/users/gus", `{"Email":"gus2@example.com"}`) // somebody else
+		})
+	}
+}
+
+// changesItself lets a user change each of its credentials at the path, which
+// must be refused with the code; without a code it must be done.
+func (w *town) changesItself(user, path, code string) {
+	w.t.Helper()
+	shown := w.expect(200, user, "GET", path, "")
+	for member, value := range map[string]string{
+		"Email": "else@example.com", "Phone": "+49 1", "Password": "Else-Horse-7", "Username": user + strconv.Itoa(len(path)),
+	} {
+		change, err := json.Marshal(map[string]string{member: value})
+		w.must(err)
+		var whole map[string]any
+		w.must(json.Unmarshal([]byte(shown.body), &whole))
+		whole[member] = value
+		replacement, err := json.Marshal(whole)
+		w.must(err)
+		if code == "" {
+			w.expect(200, user, "PATCH", path, string(change))
+			continue
+		}
+		w.refuses(403, code, user, "PATCH", path, string(change))
+		w.refuses(403, code, user, "PUT", path, string(replacement))
+	}
+	if code != "" {
+		w.refuses(403, code, user, "PUT", path, `{"ID":"`+user+`","Username":"`+user+`","Active":true}`) // takes the address away
+		w.expect(200, user, "PUT", path, shown.body)                                                     // changes nothing
+		if after := w.expect(200, user, "GET", path, ""); after.body != shown.body {
+			w.t.Errorf("%s became %s", shown.body, after.body)
+		}
+	}
+	w.expect(200, user, "PATCH", path, `{"FirstName":"New"}`)
 }
 
 func TestOwnTokens(t *testing.T) {

@@ -19,8 +19,9 @@ type Passwords interface {
 	Prepare(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error)
 	// PrepareOwn is Prepare for users who change their own.
 	PrepareOwn(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error)
-	// Change sets the password of a signed-in user.
-	Change(ctx context.Context, p *storage.Principal, password string) error
+	// Change sets the password of a signed-in user, whose sessions end except
+	// keepSession.
+	Change(ctx context.Context, p *storage.Principal, password, keepSession string) error
 	// Renew sets a forgotten password by a verification code.
 	Renew(ctx context.Context, c *storage.Client, r grants.Renewal) error
 }

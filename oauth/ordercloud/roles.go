@@ -11,7 +11,7 @@ const (
 	roleFullAccess = oauth.RoleFullAccess
 	// rolePasswordReset lets its holder choose a new password. It is all that the
 	// token in a message about a password is good for.
-	rolePasswordReset = "PasswordReset"
+	rolePasswordReset = oauth.RolePasswordReset
 )
 
 // standardRoles are the roles that OrderCloud defines. Other roles are custom;

@@ -183,12 +183,12 @@ func (w *town) userToken(token, clientID, username string, roles ...string) {
 			return nil, err
 		}
 		switch {
-		case issued.Before(p.User.TokensValidFrom), issued.Before(p.Login.SessionsValidFrom):
+		case issued.Before(p.User.TokensValidFrom), issued.Before(p.Login.SessionsValidFrom) && p.Login.KeptSession != token:
 			return nil, oauth.ErrTokenRevoked
 		case c.Refusal(&p, w.now()) != "":
 			return nil, oauth.ErrInvalidToken
 		}
-		return &oauth.Caller{Client: &c, Principal: &p, Roles: roles, AMR: []string{"pwd"}, IssuedAt: issued}, nil
+		return &oauth.Caller{Client: &c, Principal: &p, Roles: roles, AMR: []string{"pwd"}, SessionID: token, IssuedAt: issued}, nil
 	}
 }
 

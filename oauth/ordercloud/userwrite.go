@@ -132,11 +132,17 @@ func (u users) merge(c *call, w User, p person) (person, error) {
 	if p.version == storage.MustBeNew {
 		return u.newPerson(c, w, p, user, login)
 	}
+	if err := checkOwnCredentials(c, w, p); err != nil {
+		return p, err
+	}
 	p.User, p.Login = user, withName(p.Login, login)
 	if w.Password == nil {
 		return p, nil
 	}
 	change, err := u.api.cfg.Passwords.Prepare(c.Context(), p.principal, *w.Password)
+	if isOwn(c, p) {
+		change.KeepSession = c.caller.KeptSession()
+	}
 	p.password = &change
 	return p, passwordRefusal(err)
 }

@@ -18,6 +18,7 @@ type familyRow struct {
 	Resources  string `gorm:"column:resources"`
 	JKT        string `gorm:"column:jkt"`
 	AMR        string `gorm:"column:amr"`
+	Purpose    string `gorm:"column:purpose"`
 	AuthTime   int64  `gorm:"column:auth_time"`
 	SeedDigest []byte `gorm:"column:seed_digest"`
 	Generation int64  `gorm:"column:generation"`
@@ -28,13 +29,13 @@ type familyRow struct {
 	CreatedAt  int64  `gorm:"column:created_at"`
 }
 
-const familyColumns columns = `id client_id user_uid login_id account_uid source_id scope resources jkt amr auth_time
+const familyColumns columns = `id client_id user_uid login_id account_uid source_id scope resources jkt amr purpose auth_time
 	seed_digest generation rotated_at expires_at idle_until revoked_at created_at`
 
 func (r *familyRow) record() storage.TokenFamily {
 	return storage.TokenFamily{
 		ID: r.ID, ClientID: r.ClientID, UserUID: r.UserUID, LoginID: r.LoginID, AccountUID: r.AccountUID,
-		SourceID: r.SourceID, Scope: list(r.Scope), Resources: list(r.Resources), JKT: r.JKT, AMR: list(r.AMR), AuthTime: instant(r.AuthTime),
+		SourceID: r.SourceID, Scope: list(r.Scope), Resources: list(r.Resources), JKT: r.JKT, AMR: list(r.AMR), Purpose: storage.Purpose(r.Purpose), AuthTime: instant(r.AuthTime),
 		SeedDigest: content(r.SeedDigest), Generation: r.Generation, RotatedAt: instant(r.RotatedAt),
 		ExpiresAt: instant(r.ExpiresAt), IdleUntil: instant(r.IdleUntil),
 		RevokedAt: instant(r.RevokedAt), CreatedAt: instant(r.CreatedAt),
@@ -47,7 +48,7 @@ func insertFamily(f storage.TokenFamily) statement {
 		sql: "INSERT INTO families (" + familyColumns.list() + ") SELECT " + familyColumns.marks() + " WHERE " + ifSettled,
 		args: []any{
 			f.ID, f.ClientID, f.UserUID, f.LoginID, f.AccountUID, f.SourceID, words(f.Scope),
-			words(f.Resources), f.JKT, words(f.AMR), micros(f.AuthTime),
+			words(f.Resources), f.JKT, words(f.AMR), string(f.Purpose), micros(f.AuthTime),
 			blob(f.SeedDigest), f.Generation, micros(f.RotatedAt), micros(f.ExpiresAt), micros(f.IdleUntil),
 			micros(f.RevokedAt), micros(f.CreatedAt),
 		},

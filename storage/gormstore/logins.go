@@ -17,6 +17,7 @@ type loginRow struct {
 	PasswordHash      string     `gorm:"column:password_hash"`
 	PasswordSetAt     int64      `gorm:"column:password_set_at"`
 	SessionsValidFrom int64      `gorm:"column:sessions_valid_from"`
+	KeptSession       string     `gorm:"column:kept_session"`
 	Lockout           lockoutRow `gorm:"embedded"`
 	Code              codeRow    `gorm:"embedded;embeddedPrefix:code_"`
 	Meta              stamps     `gorm:"embedded"`
@@ -54,7 +55,7 @@ const (
 	lockoutColumns columns = `failures last_failure_at locked_until codes_failures codes_last_failure_at
 		codes_locked_until notified_at lockout_version`
 	loginSettable columns = "profile_id username username_key user_uid active"
-	loginState            = "id " + loginSettable + " password_hash password_set_at sessions_valid_from " +
+	loginState            = "id " + loginSettable + " password_hash password_set_at sessions_valid_from kept_session " +
 		lockoutColumns + ` code_id code_request_id code_client_id code_purpose code_pepper_id code_digest
 		code_expires_at code_used_at`
 	loginColumns = loginState + " version created_at updated_at"
@@ -113,8 +114,8 @@ func (r *loginRow) record() storage.Login {
 		ID: r.ID, ProfileID: r.ProfileID, Username: r.Username, UsernameKey: r.UsernameKey,
 		UserUID: r.UserUID, Active: r.Active,
 		PasswordHash: r.PasswordHash, PasswordSetAt: instant(r.PasswordSetAt),
-		SessionsValidFrom: instant(r.SessionsValidFrom),
-		Lockout:           r.Lockout.record(), Code: r.Code.record(),
+		SessionsValidFrom: instant(r.SessionsValidFrom), KeptSession: r.KeptSession,
+		Lockout: r.Lockout.record(), Code: r.Code.record(),
 		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
 }
@@ -124,8 +125,8 @@ func loginRowOf(l storage.Login) loginRow {
 		ID: l.ID, ProfileID: l.ProfileID, Username: l.Username, UsernameKey: l.UsernameKey,
 		UserUID: l.UserUID, Active: l.Active,
 		PasswordHash: l.PasswordHash, PasswordSetAt: micros(l.PasswordSetAt),
-		SessionsValidFrom: micros(l.SessionsValidFrom),
-		Lockout:           lockoutRowOf(l.Lockout),
+		SessionsValidFrom: micros(l.SessionsValidFrom), KeptSession: l.KeptSession,
+		Lockout: lockoutRowOf(l.Lockout),
 		Code: codeRow{
 			ID: l.Code.ID, RequestID: l.Code.RequestID, ClientID: l.Code.ClientID, Purpose: string(l.Code.Purpose),
 			PepperID: l.Code.Digest.PepperID, Digest: bytes(l.Code.Digest.Sum),
@@ -181,7 +182,7 @@ func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.
 	set := "password_hash = ?, password_set_at = ?"
 	args := []any{hash, micros(now)}
 	if endSessions {
-		set += ", sessions_valid_from = ?, code_id = '', code_expires_at = 0"
+		set += ", sessions_valid_from = ?, kept_session = '', code_id = '', code_expires_at = 0"
 		args = append(args, micros(now))
 	}
 	update := func(ctx context.Context) error {

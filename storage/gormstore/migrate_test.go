@@ -66,6 +66,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 6, Name: "0006_keys"},
 		{Version: 7, Name: "0007_sources"},
 		{Version: 8, Name: "0008_audit"},
+		{Version: 9, Name: "0009_credentials"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

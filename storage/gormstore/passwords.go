@@ -12,8 +12,8 @@ import (
 // login is active and, with a CodeID, that verification code live and the lock of
 // one-time passwords not in force, or of a known source that source's lock;
 // otherwise it answers storage.ErrRefused and changes nothing. Older refresh
-// families and access tokens of the login are dead then, and so are its one-time
-// password and its verification code. A code clears all failures and locks, the
+// families and access tokens of the login are dead then, except those of
+// KeepSession, and so are its one-time password and its verification code. A code clears all failures and locks, the
 // sources' included; anybody else's change leaves them as they are.
 func (s *Store) ChangePassword(ctx context.Context, x storage.PasswordChange) error {
 	return s.InTx(ctx, func(ctx context.Context) error { return s.changePassword(ctx, x, " AND active") })
@@ -54,9 +54,9 @@ func (s *Store) changePassword(ctx context.Context, x storage.PasswordChange, co
 // what a code clears, so that no failure from before is put back.
 func passwordUpdate(x storage.PasswordChange, condition string) statement {
 	now := micros(x.Now)
-	set := `password_hash = ?, password_set_at = ?, sessions_valid_from = ?, code_id = '', code_request_id = '',
+	set := `password_hash = ?, password_set_at = ?, sessions_valid_from = ?, kept_session = ?, code_id = '', code_request_id = '',
 		code_client_id = '', code_purpose = '', code_pepper_id = '', code_digest = ?, code_expires_at = 0, code_used_at = 0`
-	update := statement{sql: "UPDATE logins SET " + set, args: []any{x.Hash, now, now, blob(nil)}}
+	update := statement{sql: "UPDATE logins SET " + set, args: []any{x.Hash, now, now, x.KeepSession, blob(nil)}}
 	if x.CodeID != "" {
 		update = update.with(", lockout_version = lockout_version + 1, " + clearAll)
 	}

@@ -47,15 +47,22 @@ func testChangePassword(t *testing.T, w *world) {
 	w.code("r1")
 	w.verification("v1")
 	x := w.renewal("")
+	x.KeepSession = "own session"
 	check(t, w.store.ChangePassword(w.ctx, x))
 	want := w.login
-	want.PasswordHash, want.PasswordSetAt, want.SessionsValidFrom = "hash-2", x.Now, x.Now
+	want.PasswordHash, want.PasswordSetAt, want.SessionsValidFrom, want.KeptSession = "hash-2", x.Now, x.Now, "own session"
+	equal(t, w.principal().Login.KeptSession, "own session")
 	equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), want)
 	fails(w.store.VerificationCode(w.ctx, w.login.ID))(t, storage.ErrNotFound)
 	for _, request := range []string{"r1", "v1"} {
 		equal(t, w.fate(request).RetiredAt, x.Now)
 		equal(t, w.fate(request).RedeemedAt, time.Time{})
 	}
+
+	x.KeepSession = "" // somebody else's change ends that one as well
+	check(t, w.store.ChangePassword(w.ctx, x))
+	want.KeptSession = ""
+	equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), want)
 
 	x.LoginID = "nobody"
 	wantErr(t, w.store.ChangePassword(w.ctx, x), storage.ErrRefused)

@@ -116,10 +116,11 @@ func testSetPassword(t *testing.T, w *world) {
 
 func testEndSessions(t *testing.T, w *world) {
 	code := w.code("r1")
+	check(t, w.store.ChangePassword(w.ctx, storage.PasswordChange{LoginID: w.login.ID, Hash: "h", KeepSession: "own session", Now: w.now}))
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash-2", w.now, true))
 	got := must(w.store.Login(w.ctx, "default", "bob"))(t)
-	if !got.SessionsValidFrom.Equal(w.now) || got.Code.Live(w.now) {
-		t.Fatalf("sessions valid from %v, code %+v", got.SessionsValidFrom, got.Code)
+	if !got.SessionsValidFrom.Equal(w.now) || got.KeptSession != "" || got.Code.Live(w.now) {
+		t.Fatalf("sessions valid from %v except %q, code %+v", got.SessionsValidFrom, got.KeptSession, got.Code)
 	}
 	err := w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: code.ID, Now: w.now})
 	wantErr(t, err, storage.ErrRefused)

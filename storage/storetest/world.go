@@ -127,7 +127,7 @@ func (w *world) message(id, requestID string) storage.Message {
 func (w *world) family(id string) storage.TokenFamily {
 	return storage.TokenFamily{
 		ID: id, ClientID: "web", UserUID: w.user.UID, LoginID: w.login.ID, AccountUID: "acc_1",
-		Scope: []string{"Shopper", "Reader"}, AMR: []string{"otp"}, AuthTime: w.now.Truncate(time.Second),
+		Scope: []string{"Shopper", "Reader"}, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: w.now.Truncate(time.Second),
 		SeedDigest: []byte{9, 8, 7}, Generation: 1, RotatedAt: w.now,
 		ExpiresAt: w.now.Add(30 * day), IdleUntil: w.now.Add(day), CreatedAt: w.now,
 	}
