@@ -121,6 +121,7 @@ func TestSelfManagement(t *testing.T) {
 	w.set(`"auto_create_account_for_account_members":true`)
 	profile := w.profile()
 	user, info := w.person(profile, "john")
+	other := as{w.shop, text(w.tokens(201, byPassword(profile, "john", "first password")), "data", 0, "token")}
 	w.plant(profile, info, "K7M2QX9T", storage.PurposeResetPassword)
 	token := text(w.tokens(201, byCode(profile, "john", "K7M2QX9T")), "data", 0, "token")
 	me := as{w.shop, token}
@@ -143,7 +144,8 @@ func TestSelfManagement(t *testing.T) {
 	w.send(me, "PUT", infos+"/"+info, `{"data":{"type":"user_authentication_password_profile_info","password":"short"}}`, 422)
 	w.plant(profile, info, "AAAABBBB", storage.PurposeSignIn)
 	w.send(me, "PUT", infos+"/"+info, `{"data":{"id":"`+profile+`","type":"user_authentication_password_profile_info","username":"john","password":"second password"}}`, 200)
-	w.send(me, "GET", own, "", 401) // what the old sign-in gave is dead
+	w.send(me, "GET", own, "", 200)
+	w.send(other, "GET", own, "", 401) // the other session has ended
 	w.tokens(400, byCode(profile, "john", "AAAABBBB"))
 	w.tokens(400, byPassword(profile, "john", "first password"))
 	w.tokens(201, byPassword(profile, "john", "second password"))
