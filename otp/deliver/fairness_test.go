@@ -12,8 +12,8 @@ import (
 	"latchkey/storage"
 )
 
-// hang lets the receivers of senders whose name begins so never answer, and
-// makes those senders.
+// hang makes senders whose names begin with prefix, and whose receivers never
+// answer. The transport gives up after 15 seconds.
 func (p *post) hang(prefix string, senders int) {
 	for i := range senders {
 		id := fmt.Sprint(prefix, i)
@@ -21,9 +21,12 @@ func (p *post) hang(prefix string, senders int) {
 	}
 	p.receiver.answer = func(ctx context.Context, e deliver.Envelope) error {
 		if strings.HasPrefix(e.Message.SenderID, prefix) {
+			ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+			defer cancel()
 			<-ctx.Done()
+			return ctx.Err()
 		}
-		return ctx.Err()
+		return nil
 	}
 }
 

@@ -84,6 +84,20 @@ func (q *queue) ClaimMessages(_ context.Context, now, leaseUntil time.Time, limi
 	return claimed, nil
 }
 
+func (q *queue) ExtendLease(_ context.Context, id string, attempt int, until time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.away {
+		return storage.ErrUnavailable
+	}
+	m := q.find(id)
+	if m.State != storage.MessageQueued || m.Attempts != attempt {
+		return storage.ErrStale
+	}
+	m.leaseUntil = until
+	return nil
+}
+
 func (q *queue) FinishAttempt(_ context.Context, a storage.Attempt) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

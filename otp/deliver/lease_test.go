@@ -44,6 +44,77 @@ func TestLostLeaseIsTakenOver(t *testing.T) {
 	})
 }
 
+// An attempt that takes longer than a lease keeps its message: two workers
+// deliver one copy.
+func TestSlowAttemptKeepsItsLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
+			select {
+			case <-time.After(70 * time.Second):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		p.put(t, "m1", 10*time.Minute)
+		_, stopOne := p.start(t, 0)
+		_, stopOther := p.start(t, 0)
+		time.Sleep(80 * time.Second)
+		synctest.Wait()
+		stopOne()
+		stopOther()
+		if m := p.message("m1"); m.State != storage.MessageDelivered || p.receiver.count() != 1 {
+			t.Errorf("%d attempts, message %+v", p.receiver.count(), m)
+		}
+	})
+}
+
+// An attempt whose message another worker has claimed is ended.
+func TestAttemptEndsWithItsLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
+			p.change(func(q *queue) { q.messages[0].Attempts++ })
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		p.put(t, "m1", 10*time.Minute)
+		began := time.Now()
+		_, stop := p.start(t, 0)
+		synctest.Wait()
+		stop()
+		if took := time.Since(began); took > 11*time.Second {
+			t.Errorf("the attempt went on for %v", took)
+		}
+	})
+}
+
+// A worker that stops gives a slow attempt 15 seconds, and the message back.
+func TestStopEndsSlowAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		p.put(t, "m1", 10*time.Minute)
+		_, stop := p.start(t, 0)
+		synctest.Wait()
+		began := time.Now()
+		stop()
+		if took := time.Since(began); took != 15*time.Second {
+			t.Errorf("stopping took %v", took)
+		}
+		if m := p.message("m1"); m.State != storage.MessageQueued || !p.find("m1").leaseUntil.IsZero() {
+			t.Errorf("message %+v", m)
+		}
+	})
+}
+
 // The lease is lost in the middle of an attempt: whoever took over settles,
 // and this worker tells nothing.
 func TestStaleSettlementIsSilent(t *testing.T) {

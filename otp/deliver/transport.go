@@ -13,8 +13,9 @@ import (
 // concurrent use and return when ctx ends.
 type Transport interface {
 	// Send returns nil once the receiver has taken the message. An error
-	// wrapped by Permanent ends the message, any other is tried again. Its
-	// text is kept and logged, so it must not quote the envelope.
+	// wrapped by Permanent ends the message, any other is tried again; see
+	// RetryAfter and RetryTimes. Its text is kept and logged, so it must not
+	// quote the envelope.
 	Send(ctx context.Context, sender storage.Sender, e Envelope) error
 }
 
@@ -62,4 +63,31 @@ func Permanent(err error) error {
 func IsPermanent(err error) bool {
 	var p permanentError
 	return errors.As(err, &p)
+}
+
+type retryError struct {
+	error
+	tries int           // attempts in all; 0: no limit
+	wait  time.Duration // before the next attempt
+}
+
+func (e retryError) Unwrap() error { return e.error }
+
+// RetryAfter marks an error of a receiver that asked to wait before the next
+// attempt. The Worker waits that long, or its own pause if that is longer, but
+// still tries once before the message expires.
+func RetryAfter(err error, wait time.Duration) error { return retryError{error: err, wait: wait} }
+
+// RetryTimes marks an error that may pass but usually does not. It ends the
+// message if it comes back in the attempt of that number or a later one; the
+// first attempt has number 1.
+func RetryTimes(err error, tries int) error { return retryError{error: err, tries: tries} }
+
+// retryHint returns what RetryTimes and RetryAfter marked err with; zero values
+// if neither did.
+func retryHint(err error) (tries int, wait time.Duration) {
+	for r, ok := errors.AsType[retryError](err); ok; r, ok = errors.AsType[retryError](r.error) {
+		tries, wait = max(tries, r.tries), max(wait, r.wait)
+	}
+	return tries, wait
 }

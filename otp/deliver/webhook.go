@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"latchkey/storage"
@@ -36,10 +39,11 @@ type WebhookConfig struct {
 	// that may be called nevertheless.
 	Allow []netip.Prefix
 	// Timeout limits a whole attempt; 0 means 10 s. A Worker allows an attempt
-	// 15 s at most.
+	// 90 s at most.
 	Timeout time.Duration
 	// Resolver looks names up; nil means the system's.
 	Resolver *net.Resolver
+	Now      func() time.Time // nil: time.Now
 }
 
 // Webhook delivers by HTTP POST. It follows no redirect, uses no proxy, and
@@ -59,6 +63,9 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	dialer, err := GuardedDialer(cfg.Allow, cfg.Timeout)
 	if err != nil {
@@ -83,10 +90,13 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 func (w *Webhook) Close() { w.client.CloseIdleConnections() }
 
 // Send implements Transport. Every attempt for a message carries its id as
-// Idempotency-Key. An answer of 2xx is a delivery; 4xx ends the message, but
-// for 408, 425 and 429, which ask for patience (RFC 9110 §15.5.9, RFC 8470
-// §5.2, RFC 6585 §4); everything else is tried again. A forbidden address or
-// an impossible URL ends the message too.
+// Idempotency-Key. An answer of 2xx is a delivery. These answers of the class
+// 4xx ask to try again: 408, 409, 421, 423, 425 and 429 (RFC 9110 §15.5, RFC
+// 4918 §11.3, RFC 8470 §5.2, RFC 6585 §4). A 404 is tried a few times, because a
+// receiver that is being deployed answers it for a short while. All other
+// answers of that class end the message, and so do a forbidden address and an
+// impossible URL. Everything else is tried again, after the time that
+// Retry-After asks for (RFC 9110 §10.2.3).
 func (w *Webhook) Send(ctx context.Context, sender storage.Sender, e Envelope) error {
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()
@@ -106,7 +116,7 @@ func (w *Webhook) Send(ctx context.Context, sender storage.Sender, e Envelope) e
 	// Read what is there, so that the connection can serve again. The status
 	// has decided already, so it does not matter if this fails.
 	_, _ = io.CopyN(io.Discard, response.Body, maxResponse)
-	return judge(response.StatusCode)
+	return judge(response.StatusCode, retryAfter(response.Header, w.cfg.Now()))
 }
 
 func newRequest(ctx context.Context, call Call, messageID string) (*http.Request, error) {
@@ -137,15 +147,44 @@ func callError(err error) error {
 	return err
 }
 
-func judge(status int) error {
+// notFoundTries is the attempt at which a 404 ends a message. The pauses before
+// it add up to about half a minute.
+const notFoundTries = 6
+
+// judge decides what a receiver's answer means. wait is how long it asked to
+// wait before another attempt.
+func judge(status int, wait time.Duration) error {
 	err := fmt.Errorf("receiver answered %d", status)
 	switch {
 	case status >= 200 && status < 300:
 		return nil
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests:
-		return err
-	case status >= 400 && status < 500:
+	case status == http.StatusNotFound:
+		err = RetryTimes(err, notFoundTries)
+	case status >= 400 && status < 500 && !slices.Contains(passing[:], status):
 		return Permanent(err)
 	}
+	if wait > 0 {
+		err = RetryAfter(err, wait)
+	}
 	return err
+}
+
+// passing are the answers of the class 4xx that say "not now".
+var passing = [...]int{
+	http.StatusRequestTimeout, http.StatusConflict, http.StatusMisdirectedRequest,
+	http.StatusLocked, http.StatusTooEarly, http.StatusTooManyRequests,
+}
+
+// retryAfter reads the header Retry-After, in seconds or as a date (RFC 9110
+// §10.2.3). It returns 0 if there is none, or none that can be understood.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return max(0, at.Sub(now))
 }

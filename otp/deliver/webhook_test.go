@@ -114,8 +114,8 @@ func TestWebhookJudgesTheStatus(t *testing.T) {
 		permanent bool
 	}{
 		{[]int{200, 201, 202, 204, 299}, true, false},
-		{[]int{300, 304, 408, 425, 429, 500, 502, 503, 504, 599}, false, false},
-		{[]int{400, 401, 403, 404, 405, 410, 413, 422, 451, 499}, false, true},
+		{[]int{300, 304, 404, 408, 409, 421, 423, 425, 429, 500, 502, 503, 504, 599}, false, false},
+		{[]int{400, 401, 403, 405, 410, 413, 422, 451, 499}, false, true},
 	}
 	for _, test := range tests {
 		for _, s := range test.statuses {

@@ -17,8 +17,11 @@ import (
 
 const (
 	lease              = 30 * time.Second // of a claimed message
-	workTime           = 25 * time.Second // attempt and settlement, within the lease
-	attemptTime        = 15 * time.Second // for the attempt alone
+	extendEvery        = 10 * time.Second // while an attempt is under way
+	attemptTime        = 90 * time.Second // for the attempt alone; transports have shorter limits of their own
+	workTime           = attemptTime + 20*time.Second
+	stopTime           = 15 * time.Second // that an attempt may still take when the worker stops
+	lastAttempt        = 3 * time.Second  // before the end of a message's life
 	defaultConcurrency = 128
 	sweepEvery         = time.Second
 	sweepLimit         = 500
@@ -31,6 +34,9 @@ type Store interface {
 	// unexpired, leased by nobody and not of the senders except, and counts
 	// the attempt.
 	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error)
+	// ExtendLease prolongs the lease of a message while its attempt of that
+	// number is under way; ErrStale if the lease was lost.
+	ExtendLease(ctx context.Context, messageID string, attempt int, until time.Time) error
 	// FinishAttempt settles an attempt; ErrStale if its lease was lost.
 	FinishAttempt(context.Context, storage.Attempt) error
 	// ExpireMessages ends messages whose time is over and returns them.
@@ -58,6 +64,8 @@ type Worker struct {
 	loop  *poll.Loop[storage.Message]
 	share share     // as swept, of the loop's goroutine
 	swept time.Time // when messages were last expired
+
+	running context.Context // of Run
 }
 
 // New returns a Worker. It fails if a field that has no default is missing.
@@ -93,9 +101,10 @@ func New(cfg Config) (*Worker, error) {
 // Wake makes the worker look for messages at once. It never blocks.
 func (w *Worker) Wake() { w.loop.Wake() }
 
-// Run delivers until ctx ends, then finishes the attempts that are under way
-// and returns nil.
+// Run delivers until ctx ends. Then it gives the attempts that are under way
+// 15 seconds, settles them, and returns nil.
 func (w *Worker) Run(ctx context.Context) error {
+	w.running = ctx
 	w.loop.Run(ctx)
 	return nil
 }
@@ -184,7 +193,8 @@ func (w *Worker) attempt(ctx context.Context, m storage.Message) (Envelope, erro
 // errTooLate says that the code expired before it could be sent.
 var errTooLate = errors.New("code expired")
 
-// send makes the call, within the code's life.
+// send makes the call, within the code's life and under a lease that it keeps
+// extending.
 func (w *Worker) send(ctx context.Context, t Transport, sender storage.Sender, e Envelope) error {
 	left := e.Message.ExpiresAt.Sub(w.cfg.Now())
 	if left <= 0 {
@@ -192,10 +202,41 @@ func (w *Worker) send(ctx context.Context, t Transport, sender storage.Sender, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(left, attemptTime))
 	defer cancel()
-	return t.Send(ctx, sender, e)
+	stopping := context.AfterFunc(w.running, func() { time.AfterFunc(stopTime, cancel) })
+	defer stopping()
+	extending := make(chan struct{})
+	go func() {
+		defer close(extending)
+		w.extendLease(ctx, cancel, e.Message)
+	}()
+	err := t.Send(ctx, sender, e)
+	cancel()
+	<-extending
+	return err
 }
 
-// outcome says what becomes of the message after an attempt that ended so.
+// extendLease prolongs the lease of a message until ctx ends. If another worker
+// has claimed the message meanwhile, it ends the attempt by calling lost.
+func (w *Worker) extendLease(ctx context.Context, lost func(), m storage.Message) {
+	ticker := time.NewTicker(extendEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := w.cfg.Store.ExtendLease(ctx, m.ID, m.Attempts, w.cfg.Now().UTC().Add(lease))
+		if errors.Is(err, storage.ErrStale) {
+			lost()
+			return
+		}
+	}
+}
+
+// outcome decides what becomes of the message after an attempt that ended with
+// err. While the message lives, its last attempt is made shortly before the end
+// of its life.
 func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 	m, now := e.Message, w.cfg.Now().UTC()
 	a := storage.Attempt{MessageID: m.ID, Number: m.Attempts, State: storage.MessageDelivered, Now: now}
@@ -203,12 +244,16 @@ func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 		return a
 	}
 	a.Error = keepable(err.Error(), e.Code)
-	next := now.Add(pauseAfter(m.Attempts, m.ExpiresAt.Sub(m.CreatedAt), w.cfg.Rand))
+	tries, wait := retryHint(err)
+	pause := pauseAfter(m.Attempts, m.ExpiresAt.Sub(m.CreatedAt), w.cfg.Rand)
+	next, last := now.Add(max(pause, wait)), m.ExpiresAt.Add(-lastAttempt)
 	switch {
-	case IsPermanent(err):
+	case IsPermanent(err), tries > 0 && m.Attempts >= tries:
 		a.State = storage.MessageDead
-	case next.Before(m.ExpiresAt):
+	case next.Before(last):
 		a.State, a.RunAt = storage.MessageQueued, next
+	case now.Add(lastAttempt).Before(last):
+		a.State, a.RunAt = storage.MessageQueued, last
 	default:
 		a.State = storage.MessageExpired
 	}

@@ -79,12 +79,15 @@ func TestTriesUntilTheCodeExpires(t *testing.T) {
 		for i := range len(at) - 1 {
 			want := min(time.Second<<i, time.Minute)
 			pause := at[i+1].Sub(at[i])
+			if i == len(at)-2 {
+				break // the last attempt is made shortly before the code expires
+			}
 			if pause < want*4/5 || pause > want*6/5+time.Second { // the poll may come a second late
 				t.Errorf("pause %d: %v, want about %v", i+1, pause, want)
 			}
 		}
 		m := p.message("m1")
-		if len(at) < 12 || !at[len(at)-1].Before(m.ExpiresAt) {
+		if left := m.ExpiresAt.Sub(at[len(at)-1]); len(at) < 12 || left <= 0 || left > 4*time.Second {
 			t.Errorf("%d attempts, the last at %v; code expired at %v", len(at), at[len(at)-1], m.ExpiresAt)
 		}
 		if m.State != storage.MessageExpired || m.Payload.Data != nil || m.LastError != "no room" {
@@ -95,6 +98,81 @@ func TestTriesUntilTheCodeExpires(t *testing.T) {
 		}
 		if n := strings.Count(p.log.String(), `"warn"`); n != 2 {
 			t.Errorf("%d warnings, want one for the first failure and one for the end:\n%s", n, p.log)
+		}
+	})
+}
+
+// A message lives until its code expires, however long the next pause would be.
+func TestLastAttemptIsMadeNearTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, life := range []time.Duration{30 * time.Second, time.Minute, 10 * time.Minute, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPost()
+			back := time.Now().Add(life - 5*time.Second)
+			p.receiver.answer = func(context.Context, deliver.Envelope) error {
+				if time.Now().Before(back) {
+					return errors.New("down")
+				}
+				return nil
+			}
+			p.put(t, "m1", life)
+			_, stop := p.start(t, 0)
+			time.Sleep(life + time.Second)
+			synctest.Wait()
+			stop()
+			if m := p.message("m1"); m.State != storage.MessageDelivered {
+				t.Errorf("receiver back 5 s before the end of %v: %+v", life, m)
+			}
+		})
+	}
+}
+
+// A receiver that asks for time gets it, but the last attempt is still made.
+func TestReceiverAsksForTime(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ wait, want time.Duration }{
+		{20 * time.Second, 20 * time.Second},
+		{time.Millisecond, time.Second},          // less than our own pause
+		{time.Hour, time.Minute - 3*time.Second}, // longer than the code lives
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPost()
+			p.receiver.answer = func(context.Context, deliver.Envelope) error {
+				if p.receiver.count() == 1 {
+					return fmt.Errorf("wrapped: %w", deliver.RetryAfter(errors.New("busy"), test.wait))
+				}
+				return nil
+			}
+			p.put(t, "m1", time.Minute)
+			_, stop := p.start(t, 0)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			stop()
+			if p.receiver.count() != 2 {
+				t.Fatalf("wait %v: %d attempts", test.wait, p.receiver.count())
+			}
+			pause := p.receiver.at[1].Sub(p.receiver.at[0])
+			if pause < test.want*4/5 || pause > test.want*6/5+time.Second || test.wait == 20*time.Second && pause < test.wait {
+				t.Errorf("asked for %v, waited %v", test.wait, pause)
+			}
+		})
+	}
+}
+
+func TestRetryTimesEndsTheMessage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPost()
+		p.receiver.answer = func(context.Context, deliver.Envelope) error {
+			return deliver.RetryTimes(errors.New("not found"), 3)
+		}
+		p.put(t, "m1", 10*time.Minute)
+		_, stop := p.start(t, 0)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		stop()
+		if m := p.message("m1"); m.State != storage.MessageDead || p.receiver.count() != 3 {
+			t.Errorf("%d attempts, message %+v", p.receiver.count(), m)
 		}
 	})
 }

@@ -83,6 +83,19 @@ func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, li
 	return messages, err
 }
 
+// ExtendLease prolongs the lease of a message while the attempt of that number
+// is under way. It answers storage.ErrStale if the message was claimed again
+// since, or has ended.
+func (s *Store) ExtendLease(ctx context.Context, messageID string, attempt int, until time.Time) error {
+	n, err := s.exec(ctx, "extend lease of message",
+		"UPDATE messages SET lease_until = ? WHERE id = ? AND attempts = ? AND state = 'queued'",
+		micros(until), messageID, attempt)
+	if err == nil && n == 0 {
+		err = s.wrap(ctx, "extend lease of message", storage.ErrStale)
+	}
+	return err
+}
+
 // FinishAttempt writes down how an attempt ended, in the message and in a record
 // of its own, and gives up its lease. If
 // the message is no longer queued, or was claimed again since, it answers

@@ -16,6 +16,7 @@ func testMessages(t *testing.T, fresh func(*testing.T) Database) {
 		"busy senders are passed over":            testClaimExcept,
 		"a delivered message loses its payload":   testDelivered,
 		"a failed attempt is tried again":         testTryAgain,
+		"a lease is extended while it is held":    testExtendLease,
 		"an attempt whose lease was lost is late": testLateAttempt,
 		"expired messages lose their payload":     testExpire,
 	}.run(t, fresh)
@@ -103,6 +104,19 @@ func testTryAgain(t *testing.T, w *world) {
 	want := w.message("msg-r1", "r1")
 	want.RunAt, want.Attempts, want.LastError = again, 2, "503"
 	equal(t, w.claim(again), []storage.Message{want}) // before the first lease is over
+}
+
+func testExtendLease(t *testing.T, w *world) {
+	w.code("r1")
+	w.claim(w.now)
+	check(t, w.store.ExtendLease(w.ctx, "msg-r1", 1, w.now.Add(time.Minute)))
+	equal(t, len(w.claim(w.now.Add(59*time.Second))), 0)
+	equal(t, len(w.claim(w.now.Add(time.Minute))), 1) // by another worker
+	until := w.now.Add(time.Hour)
+	wantErr(t, w.store.ExtendLease(w.ctx, "msg-r1", 1, until), storage.ErrStale)
+	wantErr(t, w.store.ExtendLease(w.ctx, "none", 1, until), storage.ErrStale)
+	check(t, w.store.FinishAttempt(w.ctx, storage.Attempt{MessageID: "msg-r1", Number: 2, State: storage.MessageDelivered, Now: w.now}))
+	wantErr(t, w.store.ExtendLease(w.ctx, "msg-r1", 2, until), storage.ErrStale)
 }
 
 func testLateAttempt(t *testing.T, w *world) {

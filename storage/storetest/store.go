@@ -129,6 +129,7 @@ type Requests interface {
 type Messages interface {
 	Message(ctx context.Context, id string) (storage.Message, error)
 	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error)
+	ExtendLease(ctx context.Context, messageID string, attempt int, until time.Time) error
 	FinishAttempt(ctx context.Context, a storage.Attempt) error
 	ExpireMessages(ctx context.Context, now time.Time, limit int) ([]storage.Message, error)
 }
