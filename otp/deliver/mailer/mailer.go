@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	defaultTimeout = 12 * time.Second
-	maxURL         = 2000 // bytes
+	defaultTimeout       = 12 * time.Second
+	defaultAcceptTimeout = 65 * time.Second
+	maxURL               = 2000 // bytes
 )
 
 // Config is what a Mailer needs. User, Password and Templates are required.
@@ -44,9 +45,13 @@ type Config struct {
 	AllowPlaintext bool
 	// RootCAs verify the servers' certificates; nil means the system's.
 	RootCAs *x509.CertPool
-	// Timeout limits a whole attempt; 0 means 12 s. A Worker allows an attempt
-	// 15 s at most.
+	// Timeout limits an attempt up to the command DATA; 0 means 12 s.
 	Timeout time.Duration
+	// AcceptTimeout limits the rest of the attempt, in which the server reads,
+	// checks and stores the mail; 0 means 65 s. A server that is given up on may
+	// deliver the mail all the same, so a short limit means second copies (RFC
+	// 5321 §4.5.3.2). A Worker allows an attempt 90 s in all.
+	AcceptTimeout time.Duration
 	// Resolver looks names up; nil means the system's.
 	Resolver *net.Resolver
 	Now      func() time.Time // nil: time.Now
@@ -67,6 +72,9 @@ func New(cfg Config) (*Mailer, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
 	}
+	if cfg.AcceptTimeout <= 0 {
+		cfg.AcceptTimeout = defaultAcceptTimeout
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -79,18 +87,21 @@ func New(cfg Config) (*Mailer, error) {
 }
 
 // Send implements deliver.Transport. Every attempt for a message has the same
-// Message-ID, which is made of the message's id. A reply of the class 5yz ends
-// the message, and so does a recipient without an address, a forbidden server
-// and plain text where it is not allowed; all else is tried again.
+// Message-ID, which is made of the message's id. These end the message: a reply
+// of the class 5yz, a recipient without an address, a forbidden server, plain
+// text where it is not allowed, and an address with a non-ASCII local part where
+// the server does not offer SMTPUTF8 (RFC 6531). All else is tried again.
 func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Envelope) error {
-	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(m.cfg.Timeout, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
 	if sender.SMTP.TLS == storage.PlainSMTP && !m.cfg.AllowPlaintext {
 		return deliver.Permanent(errors.New("mail without TLS is not allowed on this server"))
 	}
-	from, err := mail.ParseAddress(sender.SMTP.From)
+	from, err := parseAddress(sender.SMTP.From)
 	if err != nil {
-		return deliver.Permanent(errors.New("the sender's From is not an e-mail address"))
+		return deliver.Permanent(fmt.Errorf("the sender's From: %w", err))
 	}
 	to, locale, err := m.recipient(ctx, e.UserUID)
 	if err != nil {
@@ -110,9 +121,22 @@ func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Enve
 			return fmt.Errorf("password of message sender %s: %w", sender.ID, err)
 		}
 	}
-	message := compose(from, to, e.Message.ID, m.cfg.Now(), text)
-	err = m.session(sender.SMTP, password, from).send(ctx, message)
+	s, err := m.session(sender.SMTP, password, from)
+	if err != nil {
+		return err
+	}
+	s.accepting = func() { timer.Reset(m.cfg.AcceptTimeout) }
+	err = s.send(ctx, mailing{from: from, to: to, message: compose(from, to, e.Message.ID, m.cfg.Now(), text)})
 	return judge(err, to.Address, e.Username)
+}
+
+// parseAddress reads an address with or without a name in front.
+func parseAddress(text string) (*mail.Address, error) {
+	a, err := mail.ParseAddress(text)
+	if err != nil {
+		return nil, errors.New("not an e-mail address") // the cause quotes the address
+	}
+	return asciiAddress(a)
 }
 
 // recipient returns the user's address and locale. Errors name no address:
@@ -133,6 +157,9 @@ func (m *Mailer) recipient(ctx context.Context, uid string) (*mail.Address, stri
 	to, err := mail.ParseAddress(user.Email)
 	if err != nil || to.Address != user.Email {
 		return nil, "", deliver.Permanent(errors.New("what is on file for the recipient is not an e-mail address"))
+	}
+	if to, err = asciiAddress(to); err != nil {
+		return nil, "", deliver.Permanent(fmt.Errorf("the domain of the recipient's e-mail address: %w", err))
 	}
 	return to, user.Locale, nil
 }

@@ -273,10 +273,79 @@ func TestSlowServer(t *testing.T) {
 		return nil
 	}})
 	defer close(hang)
-	m = newMailer(t, server, jane(), func(c *mailer.Config) { c.Timeout = 500 * time.Millisecond })
+	m = newMailer(t, server, jane(), func(c *mailer.Config) { c.AcceptTimeout = 500 * time.Millisecond })
 	err = m.Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
 	if !errors.Is(err, context.DeadlineExceeded) || deliver.IsPermanent(err) {
 		t.Errorf("no answer to the mail: %v", err)
+	}
+}
+
+// A server that takes its time over a mail gets it once: the limit of the
+// conversation before it does not count.
+func TestServerThatTakesItsTimeOverAMail(t *testing.T) {
+	t.Parallel()
+	server := startServer(t, serverOptions{refuse: func(stage string) error {
+		if stage == "data" {
+			time.Sleep(1200 * time.Millisecond)
+		}
+		return nil
+	}})
+	m := newMailer(t, server, jane(), func(c *mailer.Config) { c.Timeout = time.Second })
+	err := m.Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
+	if mails := server.taken(); err != nil || len(mails) != 1 {
+		t.Errorf("%v, %d mails", err, len(mails))
+	}
+}
+
+// Domains go out as A-labels, in the envelope and in the header. SMTPUTF8 is
+// asked for only if a local part is not ASCII (RFC 6531 §3.2).
+func TestInternationalAddresses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		email, from string
+		to, sender  string // in the envelope
+		utf8        bool
+		header      string // To
+	}{
+		{"jane@home.example", "noreply@shop.example", "jane@home.example", "noreply@shop.example", false, "<jane@home.example>"},
+		{"jane@bücher.example", "Büro <noreply@müller.example>", "jane@xn--bcher-kva.example", "noreply@xn--mller-kva.example", false, "<jane@xn--bcher-kva.example>"},
+		{"jane@BÜCHER.example", "noreply@shop.example", "jane@xn--bcher-kva.example", "noreply@shop.example", false, "<jane@xn--bcher-kva.example>"},
+		{"jane@例え.テスト", "noreply@shop.example", "jane@xn--r8jz45g.xn--zckzah", "noreply@shop.example", false, "<jane@xn--r8jz45g.xn--zckzah>"},
+		{"jürgen@home.example", "noreply@shop.example", "jürgen@home.example", "noreply@shop.example", true, "<jürgen@home.example>"},
+		{"jürgen@bücher.example", "noreply@shop.example", "jürgen@xn--bcher-kva.example", "noreply@shop.example", true, "<jürgen@xn--bcher-kva.example>"},
+		{"jane@home.example", "büro@shop.example", "jane@home.example", "büro@shop.example", true, "<jane@home.example>"},
+	} {
+		for _, offered := range []bool{true, false} {
+			server := startServer(t, serverOptions{noUTF8: !offered})
+			user, sender := jane(), server.sender(storage.RequiredTLS)
+			user.Email, sender.SMTP.From = test.email, test.from
+			err := newMailer(t, server, user).Send(t.Context(), sender, envelope())
+			mails := server.taken()
+			if test.utf8 && !offered {
+				if !deliver.IsPermanent(err) || !strings.Contains(err.Error(), "SMTPUTF8") || mails != nil {
+					t.Errorf("%s without SMTPUTF8: %v, mails %v", test.email, err, mails)
+				}
+				continue
+			}
+			if err != nil || len(mails) != 1 {
+				t.Errorf("%s: %v, mails %v", test.email, err, mails)
+				continue
+			}
+			mail := mails[0]
+			if mail.from != test.sender || mail.to[0] != test.to || mail.utf8 != test.utf8 {
+				t.Errorf("%s: envelope %q to %q, SMTPUTF8 %v", test.email, mail.from, mail.to, mail.utf8)
+			}
+			if header, _, _ := parts(t, mail.data); header.Get("To") != test.header {
+				t.Errorf("%s: To: %s", test.email, header.Get("To"))
+			}
+		}
+	}
+	server := startServer(t, serverOptions{})
+	user := jane()
+	user.Email = "jane@xn--a.ü" // no valid label
+	err := newMailer(t, server, user).Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
+	if !deliver.IsPermanent(err) {
+		t.Errorf("invalid domain: %v", err)
 	}
 }
 

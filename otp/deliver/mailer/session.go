@@ -25,8 +25,7 @@ const implicitPort = 465
 
 const (
 	maxReply = 160         // bytes kept of a server's words
-	quitTime = time.Second // that a farewell may take
-	farOff   = time.Hour
+	quitTime = time.Second // that the command QUIT may take
 )
 
 // session is what one conversation with a mail server needs.
@@ -36,17 +35,34 @@ type session struct {
 	hello    string // as what we present ourselves
 	dialer   *net.Dialer
 	tls      *tls.Config
+
+	accepting func() // called before the mail itself is sent
 }
 
-func (m *Mailer) session(settings storage.SMTPSettings, password string, from *mail.Address) session {
+// mailing is a mail with its envelope. The domains of both addresses are ASCII.
+type mailing struct {
+	from, to *mail.Address
+	message  *gomail.Msg
+}
+
+// needsUTF8 reports whether the mail can only be sent with SMTPUTF8 (RFC 6531):
+// whether a local part is not ASCII. Such an address is in the header as well.
+func (m mailing) needsUTF8() bool { return !isASCII(m.from.Address) || !isASCII(m.to.Address) }
+
+func (m *Mailer) session(settings storage.SMTPSettings, password string, from *mail.Address) (session, error) {
+	host, err := asciiHost(settings.Host)
+	if err != nil {
+		return session{}, deliver.Permanent(fmt.Errorf("the sender's Host: %w", err))
+	}
+	settings.Host = host
 	return session{
 		settings: settings, password: password, hello: domain(from), dialer: m.dialer,
-		tls: &tls.Config{ServerName: settings.Host, RootCAs: m.cfg.RootCAs, MinVersion: tls.VersionTLS12},
-	}
+		tls: &tls.Config{ServerName: host, RootCAs: m.cfg.RootCAs, MinVersion: tls.VersionTLS12},
+	}, nil
 }
 
 // send holds the conversation. It is over when ctx ends, wherever it stands.
-func (s session) send(ctx context.Context, message *gomail.Msg) error {
+func (s session) send(ctx context.Context, m mailing) error {
 	raw, err := s.dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.settings.Host, strconv.Itoa(s.settings.Port)))
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
@@ -54,14 +70,14 @@ func (s session) send(ctx context.Context, message *gomail.Msg) error {
 	defer func() { _ = raw.Close() }() // after a QUIT there is nothing to lose
 	hangUp := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer hangUp()
-	err = s.talk(ctx, raw, message)
+	err = s.talk(ctx, raw, m)
 	if ctx.Err() != nil && err != nil {
-		return fmt.Errorf("the mail server took too long: %w", ctx.Err()) // rather than "use of closed connection"
+		return fmt.Errorf("the mail server took too long: %w", context.Cause(ctx)) // rather than "use of closed connection"
 	}
 	return err
 }
 
-func (s session) talk(ctx context.Context, raw net.Conn, message *gomail.Msg) error {
+func (s session) talk(ctx context.Context, raw net.Conn, m mailing) error {
 	client, err := s.open(ctx, raw)
 	if err != nil {
 		return err
@@ -69,19 +85,38 @@ func (s session) talk(ctx context.Context, raw net.Conn, message *gomail.Msg) er
 	if err := s.authenticate(client); err != nil {
 		return fmt.Errorf("authenticate: %w", err)
 	}
-	// The end of ctx hangs up first.
-	carrier, err := gomail.NewClient(s.settings.Host, gomail.WithTimeout(farOff), gomail.WithHELO(s.hello), gomail.WithoutNoop(), gomail.WithoutRset())
-	if err != nil {
+	if err := s.deliver(client, m); err != nil {
 		return err
 	}
-	// What goes wrong after the server took the mail does not undo that.
-	if err := carrier.SendWithSMTPClient(client, message); err != nil && !message.IsDelivered() {
-		return err
-	}
+	// An error after the server took the mail does not undo that.
 	if client.UpdateDeadline(quitTime) == nil {
 		_ = client.Quit()
 	}
 	return nil
+}
+
+// deliver sends the envelope and the mail, and returns nil once the server has
+// taken it.
+func (s session) deliver(client *smtp.Client, m mailing) error {
+	client.SkipSMTPUTF8(!m.needsUTF8())
+	if offered, _ := client.Extension("SMTPUTF8"); m.needsUTF8() && !offered {
+		return deliver.Permanent(errors.New("the mail server does not accept addresses with non-ASCII characters before the @ (no SMTPUTF8)"))
+	}
+	if err := client.Mail((&mail.Address{Address: m.from.Address}).String()); err != nil {
+		return err
+	}
+	if err := client.Rcpt((&mail.Address{Address: m.to.Address}).String()); err != nil {
+		return err
+	}
+	s.accepting()
+	body, err := client.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := m.message.WriteTo(body); err != nil {
+		return err
+	}
+	return body.Close()
 }
 
 // open greets the server and encrypts the connection.
@@ -154,9 +189,6 @@ func judge(err error, private ...string) error {
 	}
 	reply, ok := errors.AsType[*textproto.Error](err)
 	if !ok {
-		if failure, isSend := errors.AsType[*gomail.SendError](err); isSend {
-			return refusal(failure, private)
-		}
 		return err
 	}
 	said := fmt.Errorf("mail server answered %d %s", reply.Code, presentable(reply.Msg, private))
@@ -166,24 +198,9 @@ func judge(err error, private ...string) error {
 	return said
 }
 
-// refusal judges a reply to a mail. go-mail keeps the server's words in its
-// own text, together with the addresses.
-func refusal(failure *gomail.SendError, private []string) error {
-	said := errors.New(presentable(failure.Error(), private))
-	if code := failure.ErrorCode(); code != 0 {
-		said = fmt.Errorf("mail server answered %d: %s", code, presentable(failure.Error(), private))
-		if code >= 500 {
-			return deliver.Permanent(said)
-		}
-	}
-	return said
-}
-
 // presentable returns a server's words on one line, short, and without what is
 // private.
 func presentable(text string, private []string) string {
-	text, _, _ = strings.Cut(text, ", affected recipient(s)")
-	text, _, _ = strings.Cut(text, ", affected message ID")
 	for _, word := range private {
 		if len(word) > 2 {
 			text = strings.ReplaceAll(text, word, "[recipient]")

@@ -24,6 +24,7 @@ type received struct {
 	to   []string
 	data string
 	tls  bool
+	utf8 bool // asked for by SMTPUTF8
 	user string
 }
 
@@ -41,7 +42,7 @@ type mailServer struct {
 }
 
 type serverOptions struct {
-	noTLS, implicit, mustAuth bool
+	noTLS, implicit, mustAuth, noUTF8 bool
 
 	refuse func(stage string) error
 }
@@ -56,7 +57,7 @@ func startServer(t *testing.T, o serverOptions) *mailServer {
 	server := smtp.NewServer(m)
 	server.Domain = "mail.test"
 	server.ErrorLog = discard{}
-	server.EnableSMTPUTF8 = true
+	server.EnableSMTPUTF8 = !o.noUTF8
 	server.ReadTimeout, server.WriteTimeout = time.Minute, time.Minute
 	config := &tls.Config{Certificates: certified.TLS.Certificates}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -132,7 +133,8 @@ func (c *conversation) Auth(string) (sasl.Server, error) {
 func (c *conversation) Reset()        {}
 func (c *conversation) Logout() error { return nil }
 
-func (c *conversation) Mail(from string, _ *smtp.MailOptions) error {
+func (c *conversation) Mail(from string, o *smtp.MailOptions) error {
+	c.mail.utf8 = o.UTF8
 	if c.server.mustAuth && c.mail.user == "" {
 		return smtp.ErrAuthRequired
 	}
