@@ -41,7 +41,7 @@ type PasswordVerifier interface {
 	Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error)
 	Hash(ctx context.Context, password string) (string, error)
 	// StandIn takes as long as Verify, and fails like it, without any work.
-	StandIn(ctx context.Context) error
+	StandIn(ctx context.Context, password string) error
 }
 
 // AuthenticatorConfig configures an Authenticator. Store, Codes and Passwords
@@ -216,7 +216,7 @@ func (a *Authenticator) check(
 		return nil, nil
 	}
 	if p.Locked(seen) {
-		return nil, wrap("verify password", a.passwords.StandIn(ctx))
+		return nil, wrap("verify password", a.passwords.StandIn(ctx, at.Secret))
 	}
 	ok, upgrade, err := a.passwords.Verify(ctx, p.Login.PasswordHash, at.Secret)
 	if err != nil && !errors.Is(err, ErrHashRefused) { // a hash that is refused matches nothing

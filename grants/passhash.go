@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/text/unicode/norm"
 )
 
 // HasherConfig says how much hashing a Hasher does at once.
@@ -66,8 +67,8 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 	return h, err
 }
 
-// Hash returns the argon2id hash of the password, byte for byte as given, as a
-// PHC string. It fails with ErrBusy if it finds no turn in time, and with ctx's
+// Hash returns the argon2id hash of the password's normal form (Unicode NFKC,
+// NIST SP 800-63B section 3.1.1.2) as a PHC string. It fails with ErrBusy if it finds no turn in time, and with ctx's
 // error if that ends first.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	fresh, err := h.newArgon2()
@@ -78,17 +79,43 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer h.turns.Release(1)
-	fresh.tag = fresh.compute(password)
+	fresh.tag = fresh.compute(norm.NFKC.String(password))
 	return fresh.String(), nil
 }
 
-// Verify tells whether password, byte for byte as given, is the one of the
-// encoded hash, and if so whether the hash should be replaced by one from Hash
-// because it is not made the way Hash makes them. An empty encoded never
-// matches and costs as much as a hash of the house's own. It fails with
-// ErrHashRefused for a hash that CheckEncoded refuses, at that same cost, with
-// ErrBusy if it finds no turn in time, and with ctx's error if that ends first.
+// Verify reports whether password is the one of the encoded hash. If it is,
+// upgrade reports whether the hash should be replaced by one from Hash, because
+// Hash would make another. The normal form of the password is compared first.
+// Hashes that were made elsewhere, or before passwords were normalized, are of
+// the bytes as typed, so these are compared as well if they differ.
+//
+// An empty encoded never matches and costs as much as a hash that Hash makes.
+// Errors: ErrHashRefused, at that same cost, for a hash that CheckEncoded
+// refuses; ErrBusy if there is no turn in time; ctx's error if that ends first.
 func (h *Hasher) Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error) {
+	for i, form := range passwordForms(password) {
+		ok, upgrade, err = h.verify(ctx, encoded, form)
+		if ok {
+			return true, upgrade || i > 0, nil
+		}
+		if err != nil && !errors.Is(err, ErrHashRefused) {
+			break
+		}
+	}
+	return false, false, err
+}
+
+// passwordForms returns the one or two forms of a password that Verify compares.
+func passwordForms(password string) []string {
+	normal := norm.NFKC.String(password)
+	if normal == password {
+		return []string{normal}
+	}
+	return []string{normal, password}
+}
+
+// verify compares one form of a password.
+func (h *Hasher) verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error) {
 	var stored passwordHash = h.dummy
 	var refused error
 	if encoded != "" {

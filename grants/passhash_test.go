@@ -169,16 +169,42 @@ func TestHashRoundTrip(t *testing.T) {
 	}
 }
 
-// "\u00e9" and "e\u0301" look alike, but a password is matched as it was sent.
-func TestVerifyDoesNotNormalise(t *testing.T) {
+// A keyboard decides in which Unicode normal form a password is sent. It signs
+// in in each of them, whichever it was set in.
+func TestVerifyNormalizes(t *testing.T) {
 	t.Parallel()
 	h := newTestHasher(t)
-	encoded, err := h.Hash(t.Context(), "caf\u00e9")
+	forms := []string{"caf\u00e9 \ufb01n \uff11", "cafe\u0301 \ufb01n \uff11", "caf\u00e9 fin 1", "cafe\u0301 fin 1"} // NFC, NFD, NFKC, NFKD
+	for _, set := range forms {
+		encoded, err := h.Hash(t.Context(), set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, typed := range forms {
+			if ok, upgrade, err := h.Verify(t.Context(), encoded, typed); !ok || upgrade || err != nil {
+				t.Errorf("set as %+q, typed as %+q: ok %v, upgrade %v, error %v", set, typed, ok, upgrade, err)
+			}
+		}
+		for _, wrong := range []string{"cafe fin 1", "Caf\u00e9 fin 1", "caf\u00e9fin 1"} {
+			if ok, _, err := h.Verify(t.Context(), encoded, wrong); ok || err != nil {
+				t.Errorf("set as %+q, typed as %+q: ok %v, error %v", set, wrong, ok, err)
+			}
+		}
+	}
+}
+
+// A hash of the bytes as typed still matches them, and is to be replaced.
+func TestVerifyHashOfBytes(t *testing.T) {
+	t.Parallel()
+	h := newTestHasher(t)
+	typed := "cafe\u0301"
+	old, err := h.newArgon2()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ok, _, err := h.Verify(t.Context(), encoded, "cafe\u0301"); ok || err != nil {
-		t.Errorf("ok %v, error %v; want false, none", ok, err)
+	old.tag = old.compute(typed)
+	if ok, upgrade, err := h.Verify(t.Context(), old.String(), typed); !ok || !upgrade || err != nil {
+		t.Errorf("ok %v, upgrade %v, error %v; want true, true, none", ok, upgrade, err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"latchkey/storage"
 )
 
@@ -17,9 +19,11 @@ func (e *RuleError) Error() string { return "the password does not meet the secu
 
 // CheckPassword returns a *RuleError unless the password satisfies the rules
 // about what it consists of; how old it may be and what came before it is not
-// looked at. Characters are Unicode's, and counted as such. A special character
+// looked at. Characters are counted in the password's normal form (see
+// Hasher.Hash). A special character
 // is neither a letter nor a decimal digit. An empty password satisfies no rules.
 func CheckPassword(rules storage.PasswordRules, password string) error {
+	password = norm.NFKC.String(password)
 	has := traitsOf(password)
 	switch {
 	case password == "", utf8.RuneCountInString(password) < rules.MinLength,

@@ -75,15 +75,25 @@ func (w *watch) end(err error) {
 	w.into.next = (w.into.next + 1) % sampleCount
 }
 
-// StandIn takes as long as Verify took lately for a hash of the house's own
-// cost, and fails with ErrBusy as often, but computes nothing and takes no turn
-// from others: an attempt that cannot succeed is answered like one that fails
-// and pays for no hash. Many at once wait for each other as verifications do.
-// When none was seen lately it computes one itself. It fails with ctx's error if
-// that ends first.
+// StandIn takes as long as Verify would for that password and a hash of the
+// cost that Hash has, judging by the latest ones. It fails with ErrBusy as
+// often, but computes nothing and takes no turn from others. So an attempt that
+// cannot succeed is answered like one that fails, and pays for no hash. Many at
+// once wait for each other as verifications do. If none was seen lately, it
+// computes one itself. It fails with ctx's error if that ends first.
 //
-// What it cannot imitate is the load of a computation on everybody else.
-func (h *Hasher) StandIn(ctx context.Context) error {
+// It does not imitate the load that a computation puts on everybody else.
+func (h *Hasher) StandIn(ctx context.Context, password string) error {
+	for range passwordForms(password) {
+		if err := h.standIn(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// standIn takes as long as the comparison with one form of a password.
+func (h *Hasher) standIn(ctx context.Context) error {
 	begin := time.Now()
 	model, err := h.model(ctx)
 	if err != nil {

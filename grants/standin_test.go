@@ -50,7 +50,7 @@ func TestStandInTakesAsLong(t *testing.T) {
 			t.Fatal("no turns")
 		}
 		begin := time.Now()
-		if err := h.StandIn(t.Context()); err != nil {
+		if err := h.StandIn(t.Context(), "secret"); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(begin); took != 40*time.Millisecond {
@@ -72,7 +72,7 @@ func TestStandInDrawsAmongSamples(t *testing.T) {
 		tally := map[time.Duration]int{}
 		for range 1000 {
 			begin := time.Now()
-			err := h.StandIn(t.Context())
+			err := h.StandIn(t.Context(), "secret")
 			took := time.Since(begin)
 			if tally[took]++; errors.Is(err, ErrBusy) != (took == 5*time.Millisecond) {
 				t.Fatalf("%v after %v", err, took)
@@ -94,7 +94,7 @@ func TestStandInWhenCold(t *testing.T) {
 		var group sync.WaitGroup
 		for range 8 {
 			group.Go(func() {
-				if err := h.StandIn(t.Context()); err != nil {
+				if err := h.StandIn(t.Context(), "secret"); err != nil {
 					t.Error(err)
 				}
 			})
@@ -138,7 +138,7 @@ func standTogether(t *testing.T, h *Hasher, n int) map[time.Duration]int {
 	begin := time.Now()
 	for range n {
 		group.Go(func() {
-			err := h.StandIn(t.Context())
+			err := h.StandIn(t.Context(), "secret")
 			took := time.Since(begin)
 			if errors.Is(err, ErrBusy) {
 				took = -took
@@ -160,12 +160,12 @@ func TestStandInEndsWithItsContext(t *testing.T) {
 		defer cancel()
 		saw(h, sample{took: time.Minute})
 		begin := time.Now()
-		if err := h.StandIn(ctx); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrBusy) || time.Since(begin) != 10*time.Millisecond {
+		if err := h.StandIn(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrBusy) || time.Since(begin) != 10*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 		h.standIns.ring[0] = sample{}
 		h.standIns.calibrating <- struct{}{}
-		if err := h.StandIn(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := h.StandIn(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("behind a calibration: %v", err)
 		}
 	})

@@ -349,7 +349,7 @@ func (w *world) Verify(_ context.Context, encoded, password string) (ok, upgrade
 }
 
 // StandIn implements PasswordVerifier.
-func (w *world) StandIn(context.Context) error {
+func (w *world) StandIn(context.Context, string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.standIns++

@@ -225,7 +225,7 @@ func (w *world) Verify(_ context.Context, encoded, password string) (ok, upgrade
 }
 
 // StandIn implements grants.PasswordVerifier.
-func (w *world) StandIn(context.Context) error { return w.fail }
+func (w *world) StandIn(context.Context, string) error { return w.fail }
 
 // Hash implements grants.PasswordVerifier.
 func (w *world) Hash(_ context.Context, password string) (string, error) { return password, w.fail }

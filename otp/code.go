@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/text/unicode/norm"
+
 	"latchkey/storage"
 )
 
@@ -86,17 +88,18 @@ func Generate(f storage.CodeFormat, random io.Reader) (string, error) {
 	return string(code), nil
 }
 
-// Normalize returns a code as it was generated from the way a person typed it:
-// without spaces and hyphens, in upper case, with O read as 0 and I and L as 1.
+// Normalize returns a code as it was generated, from the way a person typed or
+// pasted it. It removes spaces, dashes, combining marks and invisible
+// characters, folds compatibility forms such as full-width letters (Unicode
+// NFKD), converts to upper case, and reads O as 0 and I and L as 1.
 //
-// It need not know the alphabet. Crockford's base32 lacks the letters that are
-// replaced and digits have none, so every generated code is its own normal
-// form, no two codes share one, and the reading is as good as for the alphabet
-// alone.
+// It does not depend on the alphabet. Crockford's base32 lacks the letters that
+// are replaced, and digits have none. So every generated code is its own normal
+// form, and no two codes share one.
 func Normalize(code string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case unicode.IsSpace(r) || unicode.Is(unicode.Dash, r):
+		case unicode.IsSpace(r) || unicode.In(r, unicode.Dash, unicode.M) || isInvisible(r):
 			return -1
 		case r == 'o' || r == 'O':
 			return '0'
@@ -106,5 +109,5 @@ func Normalize(code string) string {
 			return r - 'a' + 'A'
 		}
 		return r
-	}, code)
+	}, norm.NFKD.String(code))
 }

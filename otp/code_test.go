@@ -191,7 +191,7 @@ func TestNormalize(t *testing.T) {
 		{"oOiIlL", "001111"},
 		{"0123456789", "0123456789"},
 		{"u", "U"},
-		{"pässword", "PäSSW0RD"},
+		{"pässword", "PASSW0RD"},
 		{"abc_123", "ABC_123"},
 		{"\xff", "\ufffd"},
 	}
@@ -203,6 +203,24 @@ func TestNormalize(t *testing.T) {
 }
 
 // However a code is spaced and cased, it is read as it was generated.
+// A code that was pasted from a mail, or typed with another keyboard, is the
+// same code.
+func TestNormalizeForeignCharacters(t *testing.T) {
+	t.Parallel()
+	const code = "8BM30YBG"
+	for _, typed := range []string{
+		"\uff18\uff22\uff2d\uff13\uff10\uff39\uff22\uff27", // full width
+		"8\uff42m\uff13\uff4fybg",                          // full width, lower case, O for 0
+		"8BM3\u200b0YBG", "\ufeff8BM30YBG", "8BM3\u00ad0YBG", "8BM3\u20600YBG", "\u202a8BM30YBG\u202c", "\u20668BM30YBG\u2069",
+		"8BM3\u03010YBG", "8\u034fBM30YBG", "8BM30YBG\ufe0f", "8BM3\u180e0YBG", "8BM3\U000e00200YBG", "8BM3\u20110YBG", "8BM3\u30000YBG",
+		"\u2078BM30YBG", "8\u24b7M30YBG", // superscript, circled
+	} {
+		if got := otp.Normalize(typed); got != code {
+			t.Errorf("Normalize(%+q) = %q, want %q", typed, got, code)
+		}
+	}
+}
+
 func TestGeneratedCodesAreTheirOwnNormalForm(t *testing.T) {
 	t.Parallel()
 	random := seeded()

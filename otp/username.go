@@ -38,3 +38,15 @@ const MaxNameBytes = 512
 func IsName(s string) bool {
 	return len(s) <= MaxNameBytes && utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
+
+// HasInvisible reports whether s contains a character that is not seen, such as
+// a zero-width space, a soft hyphen or a bidirectional control. A name with one
+// looks like another name, so no new username or e-mail address may have one.
+func HasInvisible(s string) bool { return strings.ContainsFunc(s, isInvisible) }
+
+// isInvisible reports whether r is a format character or has the property
+// Default_Ignorable_Code_Point (Unicode Standard, section 5.21). All
+// bidirectional controls are format characters.
+func isInvisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}

@@ -35,6 +35,23 @@ func TestNormalizeUsername(t *testing.T) {
 	}
 }
 
+func TestHasInvisible(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"bob\u200b", "b\u00adob", "\ufeffbob", "bob\u200d", "b\u200cob", "\u202ebob", "bob\u2066", "bob\u061c", "bo\u034fb",
+		"bob\u3164", "bob\ufe0f", "bob\U000e0041", "bob\u2060", "\u200fbob",
+	} {
+		if !otp.HasInvisible(name) {
+			t.Errorf("%+q has no invisible character", name)
+		}
+	}
+	for _, name := range []string{"", "bob", "bob smith", "b\u00f6b", "e\u0301", "\u5f35\u4e09", "\u0645\u062d\u0645\u062f", "bob@example.com"} {
+		if otp.HasInvisible(name) {
+			t.Errorf("%+q has an invisible character", name)
+		}
+	}
+}
+
 func FuzzNormalizeUsername(f *testing.F) {
 	for _, seed := range []string{"", "Bob ", "\uff22ob", "ǰ\u0345", "\u1fb4", "İ", "\u00b4x", "\xff\x00", "ᾼ\u0301", "Ꭰꭰ"} {
 		f.Add(seed)

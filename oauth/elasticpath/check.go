@@ -78,7 +78,7 @@ func (c *check) email(field string, value *string, required bool) {
 
 func isEmail(s string) bool {
 	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s
+	return err == nil && a.Address == s && !otp.HasInvisible(s)
 }
 
 // secret checks a password or key, whose value no fault may tell.

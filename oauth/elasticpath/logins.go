@@ -135,6 +135,9 @@ func rename(l *storage.Login, p storage.PasswordProfile, username string) error 
 	if p.UsernameFormat == formatEmail && !isEmail(username) {
 		return refuse(http.StatusUnprocessableEntity, validation("username", "email"))
 	}
+	if otp.HasInvisible(username) {
+		return refuse(http.StatusBadRequest, validation("username", "printable"))
+	}
 	l.Username, l.UsernameKey = username, otp.NormalizeUsername(username)
 	if l.UsernameKey == "" {
 		return refuse(http.StatusBadRequest, validation("username", "required"))

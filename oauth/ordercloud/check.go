@@ -62,6 +62,13 @@ func (c *check) text(field, value string) {
 	}
 }
 
+// visible checks that a name shows all of its characters.
+func (c *check) visible(field, name string) {
+	if otp.HasInvisible(name) {
+		c.fail(field, "must not contain invisible characters")
+	}
+}
+
 func (c *check) required(field, value string) {
 	if strings.TrimSpace(value) == "" {
 		c.fail(field, "is required")
@@ -119,6 +126,7 @@ func (c *check) email(field, value string) {
 		return
 	}
 	c.text(field, value)
+	c.visible(field, value)
 }
 
 // xp checks the administrator's own data: an object, as OrderCloud has it, that

@@ -96,6 +96,7 @@ func (u User) Validate(path string) Faults {
 	c := check{path: path}
 	c.id("ID", u.ID)
 	c.required("Username", u.Username)
+	c.visible("Username", u.Username)
 	c.secret("Password", u.Password, "leave it out for a user without a permanent password")
 	c.text("FirstName", u.FirstName)
 	c.text("LastName", u.LastName)

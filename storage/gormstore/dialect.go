@@ -43,6 +43,10 @@ type expressions interface {
 	// like compares text with a pattern in which an asterisk is any text, and
 	// nothing else is special.
 	like(text statement, pattern string) statement
+	// likeAny is like for a pattern whose letters may stand for several: each
+	// element matches one of the characters of a string, or any text if it is
+	// empty.
+	likeAny(text statement, pattern []string) statement
 	// member reads what a path leads to in a column of JSON: the text of a string
 	// or a boolean, and a number, each NULL if it is something else. A column
 	// that is no JSON has no members.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"latchkey/storage"
@@ -172,10 +173,16 @@ func compareText(d dialect, text statement, indexed bool, t storage.Test) (state
 		}
 		return same, nil
 	case storage.OpEqualFold:
+		if !isASCII(t.Value) {
+			return d.likeAny(text, eachCase(t.Value, false)), nil
+		}
 		return folded.with(" = ?", fold(t.Value)), nil
 	case storage.OpLike:
 		return d.like(text, t.Value), nil
 	case storage.OpLikeFold:
+		if !isASCII(t.Value) {
+			return d.likeAny(text, eachCase(t.Value, true)), nil
+		}
 		return d.like(folded, fold(t.Value)), nil
 	case storage.OpEmpty:
 		return text.with(" = ''"), nil
@@ -199,6 +206,30 @@ func fold(text string) string {
 		}
 		return r
 	}, text)
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
+// eachCase returns a pattern for likeAny that matches text whatever the case of
+// its letters is, by Unicode's simple case folding. Neither database folds
+// letters beyond ASCII in the same way everywhere. An asterisk is any text if
+// wild is true.
+func eachCase(text string, wild bool) []string {
+	var pattern []string
+	for _, r := range text {
+		if r == '*' && wild {
+			pattern = append(pattern, "")
+			continue
+		}
+		either := string(r)
+		for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+			either += string(other)
+		}
+		pattern = append(pattern, either)
+	}
+	return pattern
 }
 
 func (a attribute) compareLogical(t storage.Test) (statement, error) {

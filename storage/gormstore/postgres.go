@@ -132,6 +132,27 @@ func (p *postgres) like(text statement, pattern string) statement {
 	return text.with(" LIKE ?", escaped)
 }
 
+// likeAny is a regular expression. The collation "C" leaves its characters as
+// they are.
+func (p *postgres) likeAny(text statement, pattern []string) statement {
+	expression := "^"
+	for _, either := range pattern {
+		switch {
+		case either == "":
+			expression += ".*"
+		case len(either) == 1 && !isAlphanumeric(either[0]):
+			expression += `\` + either
+		default:
+			expression += "[" + either + "]"
+		}
+	}
+	return text.with(" ~ ?", expression+"$")
+}
+
+func isAlphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
+
 // member calls functions of 0004_resources.sql.
 func (p *postgres) member(column string, path []string) (text, number statement) {
 	args := []any{strings.Join(path, ".")}

@@ -139,6 +139,21 @@ func (d *sqlite) like(text statement, pattern string) statement {
 	return text.with(" GLOB ?", strings.NewReplacer("?", "[?]", "[", "[[]").Replace(pattern))
 }
 
+func (d *sqlite) likeAny(text statement, pattern []string) statement {
+	var glob strings.Builder
+	for _, either := range pattern {
+		switch {
+		case either == "":
+			glob.WriteByte('*')
+		case len(either) == 1 && !strings.Contains("*?[", either):
+			glob.WriteString(either)
+		default:
+			glob.WriteString("[" + either + "]")
+		}
+	}
+	return text.with(" GLOB ?", glob.String())
+}
+
 func (d *sqlite) member(column string, path []string) (text, number statement) {
 	at := `$."` + strings.Join(path, `"."`) + `"`
 	of := func(cases string) statement {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,6 +21,7 @@ func testLists(t *testing.T, fresh func(*testing.T) Database) {
 		"records are shown whole":              testListed,
 		"conditions combine":                   testConditions,
 		"XP is looked into":                    testXP,
+		"case is ignored for all letters":      testFoldedLetters,
 		"XP that is hard to read harms nobody": testHostileXP,
 		"XP sorts":                             testXPSort,
 		"what cannot be asked":                 testBadQueries,
@@ -202,6 +204,38 @@ func testXP(t *testing.T, w *world) {
 	is("XP.l.0", storage.OpEqual, "1", "f")
 	is("XP.0", storage.OpEqual, "zero", "b")
 	is("XP.z", storage.OpEmpty, "", "a", "b", "c", "d", "e", "f")
+}
+
+// testFoldedLetters holds that case is ignored for all letters, and that nothing
+// else of a pattern is special.
+func testFoldedLetters(t *testing.T, w *world) {
+	for id, name := range map[string]string{
+		"a": "MÜLLER", "b": "Müller", "c": "Ивано́в", "d": "ΣΟΦΊΑ", "e": "straße", "f": `ü^]-[?.*\%_(a|b){2}$`, "g": "muller",
+	} {
+		must(w.store.PutUser(w.ctx, storage.User{
+			UID: "usr_" + id, RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1", ID: id, LastName: name,
+			XP: json.RawMessage(`{"s": ` + strconv.Quote(name) + `}`),
+		}))(t)
+	}
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.now, 0))
+	for _, tt := range []struct {
+		op    storage.Op
+		value string
+		want  string
+	}{
+		{storage.OpLikeFold, "*müll*", "a b"}, {storage.OpLikeFold, "*MÜLL*", "a b"}, {storage.OpEqualFold, "mÜLLER", "a b"},
+		{storage.OpEqualFold, "müll*", ""}, {storage.OpEqual, "müller", ""}, {storage.OpLike, "*müll*", ""},
+		{storage.OpLikeFold, "ИВАН*", "c"}, {storage.OpLikeFold, "*офί*", ""}, {storage.OpLikeFold, "*οφί*", "d"}, {storage.OpLikeFold, "σοφίας", ""},
+		{storage.OpLikeFold, "*STRAẞE*", "e"}, {storage.OpLikeFold, "*Ü^]-[?.**", "f"}, {storage.OpEqualFold, `Ü^]-[?.*\%_(A|B){2}$`, "f"},
+		{storage.OpLikeFold, `*Ü*\%_(A|B){2}$`, "f"}, {storage.OpLikeFold, "*Ü.*", ""}, {storage.OpLikeFold, "*m?ller*ü", ""}, {storage.OpLikeFold, "*MULLER*", "g"},
+	} {
+		for _, field := range []string{"LastName", "XP.s"} {
+			got := strings.Join(w.found(t, where(field, tt.op, tt.value)), " ")
+			if got != tt.want {
+				t.Errorf("%s, operator %d, %q: found %q, want %q", field, tt.op, tt.value, got, tt.want)
+			}
+		}
+	}
 }
 
 // testHostileXP keeps what one of the databases cannot read as JSON.
