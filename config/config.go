@@ -35,7 +35,7 @@ type Config struct {
 	MasterKey        MasterKey   `env:"MASTER_KEY" derived:"with SQLite, the file PATH.key beside the database, created when absent" secret:"only" meaning:"Key that seals secrets at rest: 32 bytes in base64. Of a comma-separated list the first seals, the rest still open. Required with PostgreSQL."`
 
 	LogLevel     zerolog.Level `env:"LOG_LEVEL" default:"info" meaning:"Least level that is logged: trace, debug, info, warn, error or disabled."`
-	SigningAlg   string        `env:"SIGNING_ALG" default:"ES256" meaning:"JWS algorithm of access tokens unless the client names another: ES256, RS256 or EdDSA."`
+	SigningAlg   string        `env:"SIGNING_ALG" derived:"ES256, and RS256 for API clients that are created through /v1" meaning:"JWS algorithm of the tokens of clients that name none: ES256, RS256 or EdDSA. OrderCloud's token checkers verify RSA signatures only."`
 	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
 	KeyRotation  time.Duration `env:"KEY_ROTATION" default:"2160h" meaning:"How long a key signs before its successor takes over by itself. A retired key stays published for a month, so short times make a long key set. 0: keys rotate only when told to; else 1h to 87600h, and at least twice jwks_max_age."`
 	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"10s" meaning:"How long the previous refresh token still works after a rotation, for clients that repeat a request; the clocks of replicas must agree better than that. 0s to 60s."`

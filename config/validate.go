@@ -30,7 +30,7 @@ func (c Config) faults() Faults {
 	v.between("database_max_conns", c.DatabaseMaxConns, 1, 1000)
 	v.problem("master_key", c.masterKeyProblem())
 	v.check("log_level", validLevel(c.LogLevel), wants["zerolog.Level"])
-	v.check("signing_alg", slices.Contains(signingAlgs, c.SigningAlg), "must be one of "+strings.Join(signingAlgs, ", "))
+	v.check("signing_alg", c.SigningAlg == "" || slices.Contains(signingAlgs, c.SigningAlg), "must be one of "+strings.Join(signingAlgs, ", "))
 	v.duration("jwks_max_age", c.JWKSMaxAge, time.Second, 24*time.Hour)
 	v.problem("key_rotation", c.keyRotationProblem())
 	v.duration("refresh_grace", c.RefreshGrace, 0, time.Minute)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,11 +154,11 @@ func (c *cli) withApp(ctx context.Context, cfg config.Config, do func(*app) erro
 }
 
 // openRing loads the signing keys and makes the first one of each algorithm
-// that has none: the server's, RS256 and ES256, which every server has, and
-// those in also.
+// that has none: the server's, which is ES256 by default, RS256 and ES256, which
+// every server has, and those in also.
 func (a *app) openRing(ctx context.Context, also ...string) error {
 	var algs []string
-	for _, alg := range append([]string{a.cfg.SigningAlg, "RS256", "ES256"}, also...) {
+	for _, alg := range append([]string{cmp.Or(a.cfg.SigningAlg, keys.ES256), keys.RS256, keys.ES256}, also...) {
 		if !slices.Contains(algs, alg) {
 			algs = append(algs, alg)
 		}

@@ -154,7 +154,7 @@ func (j *journey) clients(t *testing.T) {
 		"OrderCheckoutIntegrationEventID":null,"OrderCheckoutIntegrationEventName":null,"OrderReturnIntegrationEventID":null,
 		"OrderReturnIntegrationEventName":null,"AddToCartIntegrationEventID":null,"AddToCartIntegrationEventName":null,
 		"GrantTypes":["client_credentials","password","refresh_token"],"AllowedCredentials":["otp","password"],
-		"RefreshTokenRotation":false,"RefreshTokenIdleDuration":0,"SigningAlg":null,"PasswordProfileID":"default",
+		"RefreshTokenRotation":false,"RefreshTokenIdleDuration":0,"SigningAlg":"RS256","PasswordProfileID":"default",
 		"TokenEndpointAuthMethod":null,"JWKS":null,"Resources":[],"DPoPBoundAccessTokens":false,"TrustEndUserAddress":false}`, "ID")
 	refused(t, "a company that is not assigned", j.signIn(j.first, j.shop, "ted", tedPassword), refusedSignIn)
 	j.do(t, 204, "POST", "/v1/apiclients/assignments", map[string]string{"ApiClientID": j.shop, "BuyerID": "acme"})

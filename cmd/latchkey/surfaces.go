@@ -8,6 +8,7 @@ import (
 
 	"latchkey/config"
 	"latchkey/grants"
+	"latchkey/keys"
 	"latchkey/oauth"
 	"latchkey/oauth/elasticpath"
 	"latchkey/oauth/openapi"
@@ -61,11 +62,22 @@ func (a *app) newOrderCloud(s surfaces) (*ordercloud.API, error) {
 			Users: a.store, Logins: a.store, Senders: a.store, DeliveryConfigs: a.store, Records: a.store, Messages: a.store, Keys: a.ring,
 		},
 		Tx: a.store, Passwords: s.passwords, Codes: s.codes,
-		RenewalOrigins: texts(a.cfg.RenewalOrigins),
-		Sealer:         a.sealer, Peppers: a.peppers, Wake: s.wake,
+		RenewalOrigins: texts(a.cfg.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.cfg),
+		Sealer: a.sealer, Peppers: a.peppers, Wake: s.wake,
 		TraceID: server.RequestID, Address: server.ClientAddr, Recorder: a.recorder(),
 		Now: a.now, Rand: a.random, Logger: a.log,
 	})
+}
+
+// clientSigningAlg returns the JWS algorithm of API clients that are created
+// through /v1 and name none. It is RS256, because OrderCloud's own token checkers
+// build RSA keys only. A setting that names an algorithm counts for these clients
+// like for all others, whose record then names none ("").
+func clientSigningAlg(cfg config.Config) string {
+	if cfg.SigningAlg == "" {
+		return keys.RS256
+	}
+	return ""
 }
 
 func (a *app) newElasticPath(s surfaces) (*elasticpath.API, error) {

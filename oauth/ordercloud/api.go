@@ -33,7 +33,7 @@ type Bearer interface {
 }
 
 // Config is what the resources below /v1 need. All fields but RenewalOrigins,
-// Wake, Recorder and Logger are required.
+// ClientSigningAlg, Wake, Recorder and Logger are required.
 type Config struct {
 	Bearer    Bearer
 	Stores    Stores
@@ -45,6 +45,10 @@ type Config struct {
 	// have ("https://shop.example.com"). Without any it may have every one, and
 	// whoever receives the message must not trust it.
 	RenewalOrigins []string
+
+	// ClientSigningAlg is the JWS algorithm that a new API client gets unless it
+	// names one; default: it names none, and the server's counts.
+	ClientSigningAlg string
 
 	Sealer  Sealer          // of what senders and delivery configs must not show
 	Peppers grants.Digester // of client secrets

@@ -64,7 +64,7 @@ type ApiClient struct {
 	AllowedCredentials       []string // "otp", "password"; default both
 	RefreshTokenRotation     *bool    // default: true if one of the two above is given
 	RefreshTokenIdleDuration *int     // minutes that a refresh token may lie unused; default 0: no limit
-	SigningAlg               *string  // ES256, RS256 or EdDSA; default the server's
+	SigningAlg               *string  // ES256, RS256 or EdDSA; left out: that of the stored client, and of a new one RS256 unless the server's setting names another
 	PasswordProfileID        *string  // whose logins sign in; default "default"
 
 	TokenEndpointAuthMethod *string         // "private_key_jwt": it signs assertions (RFC 7523) and has no secret; default: by secret, or public
@@ -168,7 +168,9 @@ func grantTypes() []string {
 }
 
 // ToRecord returns base with everything the client says. What the wire does
-// not carry stays: secrets, assignments, own roles, version and times. An ID
+// not carry stays: secrets, assignments, own roles, version and times. So does
+// the signing algorithm if the client names none: OrderCloud's clients do not
+// know it, and a change would make tokens useless to who verifies them. An ID
 // that differs from the stored one only in letter case does not replace it. A
 // new client is public until it is given a secret; ClientSecret is not looked
 // at, since its digest is the caller's to make.
@@ -193,7 +195,7 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 	r.RefreshTokenTTL = minutes(orDefault(a.RefreshTokenDuration, 0))
 	r.RefreshIdleTTL = minutes(orDefault(a.RefreshTokenIdleDuration, 0))
 	r.AnonymousTokenTTL = minutes(orDefault(a.AnonymousTokenDuration, defaultAnonymousTokenDuration))
-	r.SigningAlg = orDefault(a.SigningAlg, "")
+	r.SigningAlg = orDefault(a.SigningAlg, base.SigningAlg)
 	r.XP = a.XP
 	a.extrasToRecord(&r)
 	return r

@@ -2,6 +2,7 @@ package ordercloud
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -58,7 +59,9 @@ func (a *API) clients() collection[ApiClient, countedClient] {
 			}
 			return counted[0], nil
 		},
-		fresh: func(*call) (countedClient, error) { return countedClient{}, nil },
+		fresh: func(*call) (countedClient, error) {
+			return countedClient{Client: storage.Client{SigningAlg: a.cfg.ClientSigningAlg}}, nil
+		},
 		check: a.checkClient,
 		merge: func(_ *call, w ApiClient, r countedClient) (countedClient, error) {
 			r.Client = w.ToRecord(r.Client)
@@ -253,7 +256,7 @@ func (a *API) saveClient(c *call, w ApiClient, r countedClient) (countedClient, 
 }
 
 // withKey makes the first signing key of the algorithm that a request asks for,
-// so that no token has to wait for one. It does so before anything is written,
+// or that a new client gets, so that no token has to wait for one. It does so before anything is written,
 // and outside of a transaction, which would hold up what makes keys.
 func (a *API) withKey(serve func(*call) (reply, error)) func(*call) (reply, error) {
 	return func(c *call) (reply, error) {
@@ -263,8 +266,9 @@ func (a *API) withKey(serve func(*call) (reply, error)) func(*call) (reply, erro
 		}
 		c.Body = io.NopCloser(bytes.NewReader(raw))
 		var asked struct{ SigningAlg string }
-		if json.Unmarshal(raw, &asked) == nil && slices.Contains(signingAlgs(), asked.SigningAlg) {
-			err = a.ensureKey(c, asked.SigningAlg)
+		_ = json.Unmarshal(raw, &asked) // whoever reads the body next refuses what is no JSON
+		if alg := cmp.Or(asked.SigningAlg, a.cfg.ClientSigningAlg); slices.Contains(signingAlgs(), alg) {
+			err = a.ensureKey(c, alg)
 		}
 		if err != nil {
 			return reply{}, err
