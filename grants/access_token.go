@@ -47,7 +47,7 @@ func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) Acce
 	if !s.issued.IsZero() {
 		t.IssuedAt = s.issued
 	}
-	t.ExpiresAt = t.IssuedAt.Truncate(time.Second).Add(cmp.Or(s.life, c.AccessTokenTTL))
+	t.ExpiresAt = t.IssuedAt.Truncate(time.Second).Add(cmp.Or(s.life, c.AccessTokenLife()))
 	t.Narrowed = len(scope) < len(entitled(c, rolesHere(s)))
 	if s.signIn != nil {
 		t.SourceID = s.signIn.SourceID()

@@ -38,7 +38,7 @@ type Session struct {
 	held    *Held         // the token presented instead of credentials
 	once    onceOnly      // of what is good for one sign-in; nil: nothing is used up
 	issued  time.Time     // when what the token is made from was read; zero: when it is written
-	life    time.Duration // of the token; 0: the client's AccessTokenTTL
+	life    time.Duration // of the token; 0: the client's AccessTokenLife
 }
 
 // begin puts a verified attempt into the session.

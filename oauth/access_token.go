@@ -22,7 +22,7 @@ type accessClaims struct {
 	Username string   `json:"usr,omitempty"`
 	Client   string   `json:"cid"`
 	UserID   string   `json:"u,omitempty"`
-	UserType string   `json:"usrtype,omitempty"`
+	UserType string   `json:"usrtype"` // OrderCloud's .NET library throws without one
 	Role     []string `json:"role,omitempty"`
 
 	// Narrowed says that the token carries less than its user could have had.
@@ -46,11 +46,12 @@ func (c *accessClaims) ref() storage.TokenRef {
 // Mint implements grants.AccessTokens: it signs the token and does nothing
 // else.
 func (p *Provider) Mint(ctx context.Context, t grants.AccessToken) (string, error) {
-	return p.mint(ctx, t, nil)
+	return p.mint(ctx, t, accessClaims{})
 }
 
-// mint is Mint with those of the token's roles that its user does not have.
-func (p *Provider) mint(ctx context.Context, t grants.AccessToken, elevated []string) (string, error) {
+// mint is Mint for a token with further claims: Elevated, and UserType of a token
+// without a user. A client that acts for itself is of the seller's side.
+func (p *Provider) mint(ctx context.Context, t grants.AccessToken, claims accessClaims) (string, error) {
 	aud, err := p.audienceOf(t.Client, t.Resources)
 	if err != nil {
 		return "", err
@@ -66,7 +67,9 @@ func (p *Provider) mint(ctx context.Context, t grants.AccessToken, elevated []st
 		common.Session = t.SessionID
 	}
 	common.Scope, common.Confirmation = strings.Join(t.Scope, " "), confirm(t.JKT)
-	claims := accessClaims{tokenClaims: common, SessionID: t.FamilyID, Client: t.Client.ID, Role: t.Scope, Narrowed: t.Narrowed, Elevated: elevated}
+	claims.tokenClaims, claims.SessionID, claims.Client = common, t.FamilyID, t.Client.ID
+	claims.Role, claims.Narrowed = t.Scope, t.Narrowed
+	claims.UserType = cmp.Or(claims.UserType, string(storage.Admin))
 	if u := t.Principal; u != nil {
 		claims.UserID, claims.Username, claims.UserType = u.User.UID, u.Login.Username, string(u.User.Kind)
 	}

@@ -15,9 +15,18 @@ import (
 	"latchkey/storage"
 )
 
-// maxClientTokenTTL bounds the tokens that clients get outside the token
-// endpoint (Elastic Path: 3600 s).
-const maxClientTokenTTL = time.Hour
+// clientTokenTTL is the life of the tokens that clients get outside the token
+// endpoint, unless the client names a shorter one (Elastic Path: 3600 s).
+const clientTokenTTL = time.Hour
+
+// clientTokenLife returns the life of a token outside the token endpoint for a
+// client that names the life named; 0: it names none.
+func clientTokenLife(named time.Duration) time.Duration {
+	if named == 0 {
+		return clientTokenTTL
+	}
+	return min(named, clientTokenTTL)
+}
 
 // errUnbound says that a client whose tokens are bound to a key (RFC 9449 §5.2)
 // asked for one where no proof is read.
@@ -42,8 +51,8 @@ func (p *Provider) ClientToken(ctx context.Context, form url.Values) (ClientToke
 		return ClientToken{}, err
 	}
 	bounded := *client
-	bounded.AccessTokenTTL = min(client.AccessTokenTTL, maxClientTokenTTL)
-	bounded.AnonymousTokenTTL = min(client.AnonymousTokenTTL, maxClientTokenTTL)
+	bounded.AccessTokenTTL = clientTokenLife(client.AccessTokenTTL)
+	bounded.AnonymousTokenTTL = clientTokenLife(client.AnonymousTokenTTL)
 	request := url.Values{"grant_type": {grants.GrantClientCredentials}}
 	if scope := form.Get("scope"); scope != "" {
 		request.Set("scope", scope)
@@ -60,10 +69,15 @@ func (p *Provider) ClientToken(ctx context.Context, form url.Values) (ClientToke
 	if !ok {
 		return ClientToken{}, errors.New("the answer of the client credentials grant has no expires_in")
 	}
+	// The grant counts from the unrounded time and tells whole seconds. Elastic
+	// Path tells the life that the token was given.
 	life := time.Duration(seconds) * time.Second
+	if before.Nanosecond() > 0 {
+		life += time.Second
+	}
 	return ClientToken{
 		AccessToken: response.GetAccessToken(), Identifier: grants.GrantClientCredentials,
-		ExpiresAt: before.Add(life).Truncate(time.Second), ExpiresIn: life,
+		ExpiresAt: before.Truncate(time.Second).Add(life), ExpiresIn: life,
 	}, nil
 }
 
@@ -111,7 +125,8 @@ func (p *Provider) grant(ctx context.Context, client *storage.Client, r *http.Re
 
 // ImplicitToken grants a client a token by its id alone, if it may use
 // grants.GrantImplicit. As anybody can know the id, the token carries no roles;
-// it says who asks and nothing else. It lives an hour at most.
+// it says who asks and nothing else. Its usrtype is that of anonymous shoppers. It
+// lives an hour at most.
 //
 // Errors are ErrInvalidClient, ErrClientInactive, fosite.ErrUnauthorizedClient
 // and those of the stores.
@@ -133,7 +148,7 @@ func (p *Provider) ImplicitToken(ctx context.Context, clientID string) (token st
 		return "", time.Time{}, fosite.ErrUnauthorizedClient.WithHint("The client may not use implicit tokens.")
 	}
 	now := p.cfg.Now().UTC()
-	expires = now.Truncate(time.Second).Add(min(client.AccessTokenTTL, maxClientTokenTTL))
-	token, err = p.Mint(ctx, grants.AccessToken{Client: &client, IssuedAt: now, ExpiresAt: expires})
+	expires = now.Truncate(time.Second).Add(clientTokenLife(client.AccessTokenTTL))
+	token, err = p.mint(ctx, grants.AccessToken{Client: &client, IssuedAt: now, ExpiresAt: expires}, accessClaims{UserType: string(storage.Buyer)})
 	return token, expires, err
 }

@@ -37,7 +37,7 @@ func TestClientToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ClientToken{ExpiresAt: start.Truncate(time.Second).Add(time.Hour - time.Second), ExpiresIn: time.Hour - time.Second, Identifier: "client_credentials"}
+	want := ClientToken{ExpiresAt: start.Truncate(time.Second).Add(time.Hour), ExpiresIn: time.Hour, Identifier: "client_credentials"}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ClientToken{}, "AccessToken")); diff != "" {
 		t.Error(diff)
 	}

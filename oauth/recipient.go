@@ -63,7 +63,7 @@ func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.P
 	token, err := p.mint(ctx, grants.AccessToken{
 		Client: client, Principal: &user, Scope: scope,
 		IssuedAt: now, ExpiresAt: now.Truncate(time.Second).Add(messageTokenTTL),
-	}, beyond(scope, user.Roles))
+	}, accessClaims{Elevated: beyond(scope, user.Roles)})
 	return user, token, err
 }
 

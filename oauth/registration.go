@@ -26,7 +26,6 @@ const (
 	registrationPurpose = "registration_access_token"
 	randomSecretBytes   = 32 // so random that a fast keyed digest is enough to keep it
 
-	registeredAccessTTL  = 15 * time.Minute
 	registeredRefreshTTL = 720 * time.Hour
 	registeredSecretName = "registration"
 
@@ -129,9 +128,9 @@ func (p *Provider) register(ctx context.Context, m clientMetadata, caller *Calle
 	}
 	c := storage.Client{
 		ID: id.String(), Active: true, ProfileID: storage.DefaultProfileID, Version: storage.MustBeNew,
-		Credentials:    storage.Credentials{OTP: true},
-		AccessTokenTTL: registeredAccessTTL, RefreshTokenTTL: registeredRefreshTTL,
-		Registration: p.registrationDigest(id.String(), token),
+		Credentials:     storage.Credentials{OTP: true},
+		RefreshTokenTTL: registeredRefreshTTL,
+		Registration:    p.registrationDigest(id.String(), token),
 	}
 	m.applyTo(&c)
 	c.MaximumRoles = ceiling(c.Roles, caller)

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -30,7 +31,7 @@ type Client struct {
 	RequiresContextUser bool   // client credentials are refused without one (OrderCloud)
 	AnonymousBuyer      bool
 
-	AccessTokenTTL     time.Duration
+	AccessTokenTTL     time.Duration // 0: the client names none; see AccessTokenLife
 	RefreshTokenTTL    time.Duration // absolute life from the sign-in; 0: no refresh tokens
 	RefreshIdleTTL     time.Duration // a refresh token unused for so long dies; 0: no such limit
 	AnonymousTokenTTL  time.Duration
@@ -49,6 +50,16 @@ type Client struct {
 
 	Version              int64 // rises with each change
 	CreatedAt, UpdatedAt time.Time
+}
+
+// DefaultAccessTokenTTL is the life of access tokens of the token endpoint for
+// clients that name none.
+const DefaultAccessTokenTTL = 15 * time.Minute
+
+// AccessTokenLife returns how long the client's access tokens of the token
+// endpoint live.
+func (c Client) AccessTokenLife() time.Duration {
+	return cmp.Or(c.AccessTokenTTL, DefaultAccessTokenTTL)
 }
 
 // AuthMethodPrivateKeyJWT is authentication by an assertion that the client has

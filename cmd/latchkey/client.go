@@ -71,7 +71,7 @@ func viewClient(k storage.Client) clientView {
 	v := clientView{
 		ID: k.ID, Name: k.Name, Active: k.Active, Public: k.Public, Profile: k.ProfileID,
 		GrantTypes: orEmpty(k.GrantTypes), Credentials: []string{}, Roles: orEmpty(k.Roles),
-		AccessDuration: k.AccessTokenTTL.String(), RefreshDuration: k.RefreshTokenTTL.String(),
+		AccessDuration: k.AccessTokenLife().String(), RefreshDuration: k.RefreshTokenTTL.String(),
 		Rotation: !k.ReuseRefreshTokens, SigningAlg: k.SigningAlg, Secrets: []secretView{}, CreatedAt: k.CreatedAt,
 		AuthMethod: k.AuthMethod, Resources: k.Resources, DPoPBound: k.DPoPBound, TrustAddress: k.TrustAddress,
 	}

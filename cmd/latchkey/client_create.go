@@ -69,7 +69,7 @@ func (c *cli) clientCreateCommand() *cobra.Command {
 	f.StringArrayVar(&n.grants, "grant", nil, "grant type it may use, repeatable: "+strings.Join(grants.GrantTypes(), ", "))
 	f.StringArrayVar(&n.roles, "role", nil, "role it has and its users may get, repeatable")
 	f.StringArrayVar(&n.credentials, "credential", nil, "what its users sign in with, repeatable: otp, password (default: both)")
-	f.DurationVar(&n.accessDuration, "access-token-duration", 15*time.Minute, "life of its access tokens, 1s to 24h")
+	f.DurationVar(&n.accessDuration, "access-token-duration", 0, "life of its access tokens, 1s to 24h (default 15m, and 1h at /oauth/access_token, which is the most there)")
 	f.DurationVar(&n.refreshDuration, "refresh-token-duration", 0, "life of its refresh tokens, counted from the sign-in (default 720h with the grant refresh_token)")
 	f.BoolVar(&n.noRotation, "no-rotation", false, "a refresh token stays valid when it was used")
 	f.StringVar(&n.signingAlg, "signing-alg", "", "algorithm of its access tokens: ES256, RS256, EdDSA (default: the server's)")
@@ -118,7 +118,7 @@ func (n *newClient) check() error {
 		return usagef("--id must not begin with %s or %s, like the ids of users and accounts", storage.UserPrefix, storage.AccountPrefix)
 	case n.signingAlg != "" && !isSigningAlg(n.signingAlg):
 		return usagef("unknown algorithm %q: the known are %s", n.signingAlg, strings.Join(signingAlgs, ", "))
-	case n.accessDuration < time.Second || n.accessDuration > maxAccessTokenLife:
+	case n.accessDuration != 0 && (n.accessDuration < time.Second || n.accessDuration > maxAccessTokenLife):
 		return usagef("--access-token-duration must be from 1s to %s", maxAccessTokenLife)
 	}
 	for _, role := range n.roles {

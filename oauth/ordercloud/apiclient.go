@@ -191,7 +191,7 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 	r.DefaultContextUser = orDefault(a.DefaultContextUserName, "")
 	r.RequiresContextUser = len(r.Roles) == 0
 	r.AnonymousBuyer = a.IsAnonBuyer
-	r.AccessTokenTTL = minutes(orDefault(a.AccessTokenDuration, defaultAccessTokenDuration))
+	r.AccessTokenTTL = a.accessTokenTTL(base)
 	r.RefreshTokenTTL = minutes(orDefault(a.RefreshTokenDuration, 0))
 	r.RefreshIdleTTL = minutes(orDefault(a.RefreshTokenIdleDuration, 0))
 	r.AnonymousTokenTTL = minutes(orDefault(a.AnonymousTokenDuration, defaultAnonymousTokenDuration))
@@ -199,6 +199,17 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 	r.XP = a.XP
 	a.extrasToRecord(&r)
 	return r
+}
+
+// accessTokenTTL returns the life of the client's access tokens. A stored client
+// of another origin that names none still names none when it is sent back as it
+// was shown.
+func (a ApiClient) accessTokenTTL(base storage.Client) time.Duration {
+	ttl := minutes(orDefault(a.AccessTokenDuration, defaultAccessTokenDuration))
+	if base.ID != "" && base.AccessTokenTTL == 0 && ttl == base.AccessTokenLife() {
+		return 0
+	}
+	return ttl
 }
 
 func (a ApiClient) extrasToRecord(r *storage.Client) {
@@ -230,7 +241,7 @@ func ApiClientFromRecord(r storage.Client) ApiClient {
 		ID:                       r.ID,
 		AppName:                  r.Name,
 		Active:                   &r.Active,
-		AccessTokenDuration:      inMinutes(r.AccessTokenTTL),
+		AccessTokenDuration:      inMinutes(r.AccessTokenLife()),
 		RefreshTokenDuration:     inMinutes(r.RefreshTokenTTL),
 		AnonymousTokenDuration:   inMinutes(cmp.Or(r.AnonymousTokenTTL, minutes(defaultAnonymousTokenDuration))),
 		RefreshTokenIdleDuration: inMinutes(r.RefreshIdleTTL),

@@ -2,6 +2,7 @@ package ordercloud
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"latchkey/otp"
@@ -17,9 +18,8 @@ const (
 
 const maxSigningSecrets = 2 // the new and the old one while they are exchanged
 
-// messageTypes are those of OrderCloud, and AccountLocked, which is ours. Only
-// that, OneTimePassword, ForgottenPassword, ForgottenUsername and
-// NewUserInvitation are ever sent.
+// messageTypes are those of OrderCloud. Only OneTimePassword, ForgottenPassword,
+// ForgottenUsername and NewUserInvitation are ever sent.
 const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPassword ForgottenUsername" +
 	" OrderSubmittedForYourApproval OrderSubmittedForApproval OrderApproved" +
 	" OrderSubmittedForYourApprovalHasBeenApproved OrderSubmittedForYourApprovalHasBeenDeclined" +
@@ -27,8 +27,11 @@ const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPass
 	" OrderReturnSubmittedForApproval OrderReturnApproved" +
 	" OrderReturnSubmittedForYourApprovalHasBeenApproved OrderReturnSubmittedForYourApprovalHasBeenDeclined" +
 	" OrderReturnCompleted SubscriptionReminder ProductCollectionInvitationAccepted" +
-	" ProductCollectionInvitationDeclined OneTimePassword" +
-	" AccountLocked"
+	" ProductCollectionInvitationDeclined OneTimePassword"
+
+// furtherMessageTypes are Latchkey's own. They have a member of their own, because
+// OrderCloud's .NET library throws on a message type that it does not know.
+const furtherMessageTypes = string(storage.MessageAccountLocked)
 
 // MessageSender is OrderCloud's message sender. Where its calls go and how they
 // are signed is said by URL and SharedKey or, where DeliveryConfigID is given,
@@ -45,6 +48,8 @@ type MessageSender struct {
 	DeliveryConfigID *string
 	AllowAllBuyers   bool
 
+	FurtherMessageTypes []string `json:",omitempty"` // extra: "AccountLocked"; left out: those that are stored
+
 	Active         *bool           `json:",omitempty"` // extra: default true; else it serves nobody
 	Kind           *string         `json:",omitempty"` // extra: "webhook" (default), "smtp" or "console"
 	Signature      *string         `json:",omitempty"` // extra: "oc-hash" (default) or "standard-webhooks"
@@ -53,9 +58,8 @@ type MessageSender struct {
 	SMTP           *SMTP           `json:",omitempty"` // extra: of kind "smtp"
 }
 
-// Kept tells which secrets of a sender are stored already, so that none need be
-// sent.
-type Kept struct{ SharedKey, SigningSecrets, SMTPPassword bool }
+// Kept says what of a sender is stored already and need not be sent again.
+type Kept struct{ SharedKey, SigningSecrets, SMTPPassword, FurtherMessageTypes bool }
 
 // KeptIn returns what is kept in a record that ToRecord returned.
 func KeptIn(r storage.Sender) Kept {
@@ -63,6 +67,8 @@ func KeptIn(r storage.Sender) Kept {
 		SharedKey:      len(r.SharedKey.Data) > 0,
 		SigningSecrets: len(r.SigningSecrets.Data) > 0,
 		SMTPPassword:   len(r.SMTP.Password.Data) > 0,
+
+		FurtherMessageTypes: len(furtherTypes(r)) > 0,
 	}
 }
 
@@ -92,20 +98,28 @@ func (s MessageSender) Validate(path string, kept Kept) Faults {
 	c.id("ID", s.ID)
 	c.required("Name", s.Name)
 	c.text("Description", orDefault(s.Description, ""))
-	if len(s.MessageTypes) == 0 {
+	if len(s.MessageTypes)+len(s.FurtherMessageTypes) == 0 && (s.FurtherMessageTypes != nil || !kept.FurtherMessageTypes) {
 		c.fail("MessageTypes", "is required")
 	}
-	for i, t := range s.MessageTypes {
-		if t == "" || !strings.Contains(" "+messageTypes+" ", " "+t+" ") {
-			c.fail(Index("MessageTypes", i), "%q is not a message type", t)
-		}
-	}
+	// Files of earlier versions name the further types among OrderCloud's.
+	c.messageTypes("MessageTypes", s.MessageTypes, messageTypes+" "+furtherMessageTypes)
+	c.messageTypes("FurtherMessageTypes", s.FurtherMessageTypes, furtherMessageTypes)
 	c.roles("ElevatedRoles", s.ElevatedRoles)
 	c.xp(s.XP)
 	c.secret("SharedKey", s.SharedKey, "leave it out to keep the stored one")
 	c.reference("DeliveryConfigID", s.DeliveryConfigID)
 	s.validateKind(&c, kept)
 	return c.faults
+}
+
+// messageTypes finds the faults of a list of message types. Known ones are
+// separated by spaces.
+func (c *check) messageTypes(member string, types []string, known string) {
+	for i, t := range types {
+		if !slices.Contains(strings.Fields(known), t) {
+			c.fail(Index(member, i), "%q is not a message type", t)
+		}
+	}
 }
 
 func (s MessageSender) validateKind(c *check, kept Kept) {
@@ -196,14 +210,29 @@ func (s MessageSender) ToRecord(base storage.Sender) storage.Sender {
 	}
 	r.PublicJWK = present(s.PublicJWK)
 	r.SMTP = s.SMTP.toRecord(base.SMTP)
+	further := s.FurtherMessageTypes
+	if further == nil {
+		further = furtherTypes(base)
+	}
 	r.Types = nil
-	for _, t := range set(s.MessageTypes) {
+	for _, t := range set(s.MessageTypes, further) {
 		r.Types = append(r.Types, storage.MessageType(t))
 	}
 	r.ElevatedRoles = set(s.ElevatedRoles)
 	r.AllowAllBuyers = s.AllowAllBuyers
 	r.XP = s.XP
 	return r
+}
+
+// furtherTypes returns the sender's message types that OrderCloud does not have.
+func furtherTypes(r storage.Sender) []string {
+	var further []string
+	for _, t := range r.Types {
+		if slices.Contains(strings.Fields(furtherMessageTypes), string(t)) {
+			further = append(further, string(t))
+		}
+	}
+	return further
 }
 
 // MessageSenderFromRecord returns the sender as the wire shows it: without its
@@ -221,8 +250,11 @@ func MessageSenderFromRecord(r storage.Sender) MessageSender {
 		Active:         &r.Active,
 	}
 	s.DeliveryConfigID = optional(r.DeliveryConfig)
+	s.FurtherMessageTypes = furtherTypes(r)
 	for _, t := range r.Types {
-		s.MessageTypes = append(s.MessageTypes, string(t))
+		if !slices.Contains(s.FurtherMessageTypes, string(t)) {
+			s.MessageTypes = append(s.MessageTypes, string(t))
+		}
 	}
 	if r.Kind != storage.WebhookSender {
 		s.Kind = optional(string(r.Kind))
