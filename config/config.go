@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -22,10 +21,10 @@ import (
 //     file that holds it (variable with _FILE, key with _file); secret:"only"
 //     has no flag, because the arguments of a process are for all to read.
 type Config struct {
-	Listen    string     `env:"LISTEN" default:"127.0.0.1:8080" meaning:"Address that serves the API, as host:port. Port 0 takes any free port."`
+	Listen    string     `env:"LISTEN" default:"127.0.0.1:8080" meaning:"Address that serves the API, as host:port. Port 0 takes any free port, which the default issuer then names."`
 	OpsListen string     `env:"OPS_LISTEN" default:"127.0.0.1:8081" meaning:"Address that serves /healthz, /readyz and /metrics, as host:port. Not for the public."`
 	PlainHTTP bool       `env:"PLAIN_HTTP" default:"false" meaning:"Lets listen be open to other machines although nothing is said of TLS in front of it: neither is issuer an https URL nor are there trusted_proxies. Everybody on the way then reads passwords and codes."`
-	Issuer    string     `env:"ISSUER" derived:"http://LISTEN" meaning:"URL by which clients reach the server: the iss of every token and the base of the metadata. No trailing slash."`
+	Issuer    string     `env:"ISSUER" derived:"http://LISTEN" meaning:"URL by which clients reach the server: the iss of every token and the base of the metadata. In its normal form: lower case, an ASCII host, no trailing slash. Everything is served below its path, if it has one, and at the root as well, for proxies that take the path away. All servers of a database must have the same."`
 	Audience  string     `env:"AUDIENCE" derived:"the issuer" meaning:"The aud of access tokens that were asked for without naming a resource. The server's own endpoints below /v1 and /v2 take tokens for it only."`
 	Resources []Resource `env:"RESOURCES" derived:"none" meaning:"Comma-separated absolute URIs of what access tokens may be for besides audience (RFC 8707). Whoever asks must name one of them letter by letter in the parameter resource."`
 	DPoPNonce bool       `env:"DPOP_NONCE" default:"false" meaning:"Demands that every DPoP proof has a nonce of this server (RFC 9449 section 8), which ends those made in advance."`
@@ -79,7 +78,7 @@ func Default() Config {
 // derive fills what follows from other settings.
 func (c *Config) derive() {
 	if c.Issuer == "" {
-		c.Issuer = "http://" + dialable(c.Listen)
+		c.Issuer = derivedIssuer(c.Listen)
 	}
 	if c.Audience == "" {
 		c.Audience = c.Issuer
@@ -87,19 +86,6 @@ func (c *Config) derive() {
 	if u, err := url.Parse(c.Issuer); err == nil && c.SiteName == "" {
 		c.SiteName = u.Hostname()
 	}
-}
-
-// dialable turns an address that listens everywhere into one that a client on
-// the same machine can call.
-func dialable(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		return net.JoinHostPort("127.0.0.1", port)
-	}
-	return listen
 }
 
 // String renders the settings as key=value pairs, secrets redacted.

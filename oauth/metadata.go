@@ -5,10 +5,17 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"latchkey/oauth/dpop"
 	"latchkey/storage"
+)
+
+// Where the keys and the metadata are (RFC 8414 §3, OpenID Connect Discovery 1.0
+// §4).
+const (
+	wellKnownKeys     = "/.well-known/jwks.json"
+	wellKnownMetadata = "/.well-known/oauth-authorization-server"
+	wellKnownOpenID   = "/.well-known/openid-configuration"
 )
 
 // metadata is what RFC 8414 §2 lets a server say of itself. Only what is
@@ -89,18 +96,6 @@ func (p *Provider) writeCacheable(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(p.cfg.JWKSMaxAge.Seconds())))
 	_, _ = w.Write(encoded) // a client that has gone gets nothing
-}
-
-// wellKnown is where RFC 8414 §3.1 puts an issuer's metadata: the well-known
-// name comes before the issuer's own path.
-func wellKnown(name, issuer string) string {
-	return "/.well-known/" + name + strings.TrimSuffix(issuerPath(issuer), "/")
-}
-
-// wellKnownSuffix is where OpenID Connect Discovery 1.0 §4 looks: after the
-// issuer's path.
-func wellKnownSuffix(name, issuer string) string {
-	return strings.TrimSuffix(issuerPath(issuer), "/") + "/.well-known/" + name
 }
 
 func issuerPath(issuer string) string {

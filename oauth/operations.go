@@ -14,10 +14,10 @@ func (p *Provider) Operations() []openapi.Operation {
 		clientOperation("/oauth/revoke", "OAuth.Revoke", "Revoke a token (RFC 7009)", nil, tokenForm()),
 		clientOperation("/oauth/introspect", "OAuth.Introspect", "Tell whether a token is active and what it says (RFC 7662)", introspection{}, tokenForm()),
 		openOperation("/oauth/jwks", "OAuth.Keys", "List the keys that verify tokens (RFC 7517)", keySet{}),
-		openOperation("/.well-known/jwks.json", "OAuth.WellKnownKeys", "List the keys that verify tokens, at another place", keySet{}),
+		openOperation(wellKnownKeys, "OAuth.WellKnownKeys", "List the keys that verify tokens, at another place", keySet{}),
 		certOperation(),
-		openOperation(wellKnown("oauth-authorization-server", p.cfg.Issuer), "OAuth.Metadata", "Describe the authorization server (RFC 8414)", metadata{}),
-		openOperation(wellKnownSuffix("openid-configuration", p.cfg.Issuer), "OAuth.OpenIDMetadata", "Describe the authorization server where OpenID Connect clients look", metadata{}),
+		openOperation(wellKnownMetadata, "OAuth.Metadata", "Describe the authorization server (RFC 8414)", metadata{}),
+		openOperation(wellKnownOpenID, "OAuth.OpenIDMetadata", "Describe the authorization server where OpenID Connect clients look", metadata{}),
 	}
 	if p.cfg.Registry != nil {
 		all = append(all, registrationOperations()...)

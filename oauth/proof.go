@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -77,12 +78,21 @@ func (p *Provider) proofs() *dpop.Verifier { return &dpop.Verifier{Now: p.cfg.No
 // issuer's, whatever the request says; where a proxy takes the issuer's path
 // away, the client has not seen the path that is seen here.
 func (p *Provider) targets(r *http.Request) []string {
-	path, own := r.URL.EscapedPath(), strings.TrimSuffix(issuerPath(p.cfg.Issuer), "/")
+	path, own := requestPath(r), strings.TrimSuffix(issuerPath(p.cfg.Issuer), "/")
 	origin := strings.TrimSuffix(p.base, own)
 	if own == "" || strings.HasPrefix(path, own+"/") {
 		return []string{origin + path}
 	}
 	return []string{p.base + path, origin + path}
+}
+
+// requestPath is the path that the client sent, although server.Below takes the
+// issuer's path off r.URL.
+func requestPath(r *http.Request) string {
+	if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
+		return u.EscapedPath()
+	}
+	return r.URL.EscapedPath()
 }
 
 // useUp lets a proof be used this once.

@@ -212,31 +212,24 @@ func (p *Provider) serves(grantType string) bool {
 	return false
 }
 
-// Mount registers the endpoints, at the root and, if the issuer has a path,
-// below it as well: the metadata names them there, and only some proxies take
-// the path away.
+// Mount registers the endpoints at the root. If the issuer has a path, the mux
+// must be served below that path too, because the metadata names the endpoints
+// there; server.Below of package oauth/server does so.
 func (p *Provider) Mount(mux *http.ServeMux) {
-	p.mountBelow(mux, "")
-	if path := strings.TrimSuffix(issuerPath(p.cfg.Issuer), "/"); path != "" {
-		p.mountBelow(mux, path)
-	}
-	mux.HandleFunc("GET /.well-known/jwks.json", p.serveKeys)
-	mux.HandleFunc("GET "+wellKnown("oauth-authorization-server", p.cfg.Issuer), p.serveMetadata)
-	mux.HandleFunc("GET "+wellKnownSuffix("openid-configuration", p.cfg.Issuer), p.serveMetadata)
-}
-
-func (p *Provider) mountBelow(mux *http.ServeMux, path string) {
-	mux.HandleFunc(path+"/oauth/token", p.endpoint(p.serveToken))
-	mux.HandleFunc(path+"/oauth/revoke", p.endpoint(p.serveRevocation))
-	mux.HandleFunc(path+"/oauth/introspect", p.endpoint(p.serveIntrospection))
+	mux.HandleFunc("/oauth/token", p.endpoint(p.serveToken))
+	mux.HandleFunc("/oauth/revoke", p.endpoint(p.serveRevocation))
+	mux.HandleFunc("/oauth/introspect", p.endpoint(p.serveIntrospection))
 	if p.cfg.Registry != nil {
-		mux.HandleFunc("POST "+path+registrationPath, p.registrationEndpoint(p.serveRegister))
+		mux.HandleFunc("POST "+registrationPath, p.registrationEndpoint(p.serveRegister))
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-			mux.HandleFunc(method+" "+path+registrationPath+"/{client_id}", p.registrationEndpoint(p.serveRegistration))
+			mux.HandleFunc(method+" "+registrationPath+"/{client_id}", p.registrationEndpoint(p.serveRegistration))
 		}
 	}
-	mux.HandleFunc("GET "+path+"/oauth/jwks", p.serveKeys)
-	mux.HandleFunc("GET "+path+"/oauth/certs/{kid}", p.serveKey)
+	mux.HandleFunc("GET /oauth/jwks", p.serveKeys)
+	mux.HandleFunc("GET /oauth/certs/{kid}", p.serveKey)
+	mux.HandleFunc("GET "+wellKnownKeys, p.serveKeys)
+	mux.HandleFunc("GET "+wellKnownMetadata, p.serveMetadata)
+	mux.HandleFunc("GET "+wellKnownOpenID, p.serveMetadata)
 }
 
 // endpoint adapts a handler that reports its failure to one that writes it.

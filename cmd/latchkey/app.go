@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"time"
 
@@ -43,6 +44,8 @@ type app struct {
 	ring    *keys.Ring // nil until openRing
 	funnel  *funnel    // nil outside of a server
 	auditor *auditor   // likewise
+
+	listener net.Listener // of a server whose port the system chose; nil: not open yet
 }
 
 // logger writes JSON lines to the standard error stream.

@@ -45,6 +45,11 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	if cfg.LogLevel == zerolog.InfoLevel {
 		cfg.LogLevel = zerolog.WarnLevel // the terminal belongs to the codes
 	}
+	listener, err := bindPort(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	defer closeListener(listener)
 	cfg.DatabaseURL = config.NewDatabaseURL("sqlite:" + filepath.Join(dir, "demo.db"))
 	store, err := gormstore.Open(ctx, gormstore.Config{
 		URL: cfg.DatabaseURL.Reveal(), Relaxed: true, Now: c.now, Logger: c.logger(cfg),
@@ -56,7 +61,7 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 		return errors.Join(err, store.Close())
 	}
 	c.explainDemo(cfg)
-	return errors.Join(c.serveStore(ctx, cfg, store), store.Close())
+	return errors.Join(c.serveStore(ctx, cfg, store, listener), store.Close())
 }
 
 // fillDemo applies the demo's document.

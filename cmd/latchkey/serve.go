@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -57,15 +60,49 @@ func (c *cli) limitMemory(cfg config.Config) {
 }
 
 func (c *cli) serve(ctx context.Context, cfg config.Config) error {
+	listener, err := bindPort(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	defer closeListener(listener)
 	store, err := c.openStore(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.serveStore(ctx, cfg, store), store.Close())
+	return errors.Join(c.serveStore(ctx, cfg, store, listener), store.Close())
 }
 
-// serveStore runs a replica on an open store until ctx ends.
-func (c *cli) serveStore(ctx context.Context, cfg config.Config, store *gormstore.Store) error {
+// bindPort opens the listener of a server whose configuration leaves the port to
+// the system, and writes the port into the configuration: a derived issuer needs
+// it before the server is assembled. With any other port it returns nil, and the
+// server opens its listener when everything else is ready.
+func bindPort(ctx context.Context, cfg *config.Config) (net.Listener, error) {
+	if !cfg.AnyPort() {
+		return nil, nil
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	address, err := netip.ParseAddrPort(listener.Addr().String())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("server: %w", err), listener.Close())
+	}
+	*cfg = cfg.WithPort(int(address.Port()))
+	return listener, nil
+}
+
+// closeListener closes a listener that a server may have closed already.
+func closeListener(l net.Listener) {
+	if l != nil {
+		_ = l.Close()
+	}
+}
+
+// serveStore runs a replica on an open store until ctx ends. The listener is
+// that of bindPort.
+func (c *cli) serveStore(ctx context.Context, cfg config.Config, store *gormstore.Store, listener net.Listener) error {
 	if err := store.Migrate(ctx); err != nil {
 		return err
 	}
@@ -73,6 +110,7 @@ func (c *cli) serveStore(ctx context.Context, cfg config.Config, store *gormstor
 	if err != nil {
 		return err
 	}
+	a.listener = listener
 	senders, err := store.Senders(ctx)
 	if err != nil {
 		return err

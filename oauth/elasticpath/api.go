@@ -76,16 +76,10 @@ func (a *API) Operations() []openapi.Operation {
 }
 
 // Mount registers every route, and an answer for paths that are none, at the
-// root and, if the issuer has a path, below that as well: the links name the
-// resources there, and only some proxies take the path away.
+// root. If the issuer has a path, the mux must be served below that path too,
+// because the links name the resources there; server.Below of package
+// oauth/server does so.
 func (a *API) Mount(mux *http.ServeMux) {
-	a.mountBelow(mux, "")
-	if u, err := url.Parse(a.base); err == nil && u.Path != "" {
-		a.mountBelow(mux, u.Path)
-	}
-}
-
-func (a *API) mountBelow(mux *http.ServeMux, prefix string) {
 	byPath := map[string]map[string]http.HandlerFunc{}
 	for _, r := range a.routes {
 		if byPath[r.Path] == nil {
@@ -94,9 +88,9 @@ func (a *API) mountBelow(mux *http.ServeMux, prefix string) {
 		byPath[r.Path][r.Method] = a.handler(r)
 	}
 	for path, methods := range byPath {
-		mux.Handle(prefix+path, http.StripPrefix(prefix, byMethod(methods, numbersStatus(path))))
+		mux.Handle(path, byMethod(methods, numbersStatus(path)))
 	}
-	mux.HandleFunc(prefix+"/v2/", NotFound)
+	mux.HandleFunc("/v2/", NotFound)
 }
 
 // byMethod serves the methods of one path, and refuses others by naming those.

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// crossOriginPaths are the paths that pages of other origins may call, at the
-// root or below an issuer's path. The last two are the public documents that
+// crossOriginPaths are the beginnings of the paths that pages of other origins
+// may call, without the issuer's path (see Below). The last two are the public documents that
 // browser clients configure themselves by: metadata (RFC 8414 §3), keys, and
 // the description of the API.
 var crossOriginPaths = []string{"/oauth/", "/v1/", "/v2/", "/.well-known/", "/openapi.json"}
@@ -55,7 +55,7 @@ func crossOrigin(origins []string, next http.Handler) http.Handler {
 }
 
 func isCrossOriginPath(path string) bool {
-	return slices.ContainsFunc(crossOriginPaths, func(p string) bool { return strings.Contains(path, p) })
+	return slices.ContainsFunc(crossOriginPaths, func(p string) bool { return strings.HasPrefix(path, p) })
 }
 
 func answerPreflight(w http.ResponseWriter, r *http.Request) {

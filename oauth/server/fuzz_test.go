@@ -2,7 +2,9 @@ package server
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"testing"
 )
 
@@ -32,6 +34,38 @@ func FuzzClientAddr(f *testing.F) {
 		// What the proxy saw itself counts, not what its peer made up before.
 		if got := clientAddr(request("10.0.0.1", made, last), trusted); got != hop {
 			t.Errorf("after %q, a proxy's %q is read as %v", made, last, got)
+		}
+	})
+}
+
+// FuzzBelow: a request below the base path is the request that next knows, and
+// every other request reaches next unchanged.
+func FuzzBelow(f *testing.F) {
+	for _, seed := range []string{
+		"/tenant/v1/me", "/tenant", "/tenant/", "/tenant//v1", "/tenantx/v1", "/v1/tenant", "/%74enant/v1", "/tenant/a%2Fb", "/tenant/..",
+		"/.well-known/x/tenant", "/.well-known/x/y/tenant", "/.well-known/tenant", "/.well-known//tenant", "*", "/tenant/%zz", "//tenant/v1",
+	} {
+		f.Add(seed)
+	}
+	const base = "/tenant"
+	f.Fuzz(func(t *testing.T, target string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			return
+		}
+		var seen string
+		next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			seen = r.URL.EscapedPath()
+			if plain, err := url.PathUnescape(seen); err != nil || plain != r.URL.Path {
+				t.Errorf("%q: next sees the path %q, escaped %q", target, r.URL.Path, seen)
+			}
+			r.Pattern = "found"
+		})
+		r := &http.Request{Method: http.MethodGet, URL: u}
+		before := u.EscapedPath()
+		Below(base, next).ServeHTTP(httptest.NewRecorder(), r)
+		if seen != before && base+seen != before && seen+base != before || r.Pattern != "found" || u.EscapedPath() != before {
+			t.Errorf("%q: next sees %q", target, seen)
 		}
 	})
 }

@@ -30,7 +30,9 @@ const (
 // Config is what a Server is made of.
 type Config struct {
 	Handler   http.Handler // serves Listen; an *http.ServeMux, or sets r.Pattern itself
+	BasePath  string       // path below which Handler is served as well, see Below; empty: none
 	Listen    string       // host:port; port 0 takes a free one
+	Listener  net.Listener // open at Listen already; nil: Start opens it
 	OpsListen string       // host:port of health, readiness and metrics
 
 	Logger          zerolog.Logger
@@ -69,7 +71,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("server: no handler")
 	}
 	cfg.setDefaults()
-	cfg.Handler = crossOrigin(cfg.Origins, newShield(cfg.Shield, cfg.Now).guard(cfg.Handler))
+	cfg.Handler = Below(cfg.BasePath, crossOrigin(cfg.Origins, newShield(cfg.Shield, cfg.Now).guard(cfg.Handler)))
 	m, err := newMetrics(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("server: metrics: %w", err)
@@ -137,7 +139,10 @@ func (s *Server) Run(ctx context.Context) error {
 // after it. The end of ctx does not cancel requests.
 func (s *Server) Start(ctx context.Context) error {
 	var lc net.ListenConfig
-	api, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
+	api, err := s.cfg.Listener, error(nil)
+	if api == nil {
+		api, err = lc.Listen(ctx, "tcp", s.cfg.Listen)
+	}
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}

@@ -24,8 +24,8 @@ const (
 	shieldPattern = "shield"
 )
 
-// shieldedPaths are where secrets are tried and messages asked for, at the root
-// or below an issuer's path, with what each answers to an address that has no
+// shieldedPaths are the beginnings of the paths where secrets are tried and
+// messages asked for, without the issuer's path (see Below), with what each answers to an address that has no
 // try left, in the words of its dialect.
 var shieldedPaths = []struct{ path, media, refusal string }{
 	{"/oauth/", "application/json;charset=UTF-8", `{"error":"temporarily_unavailable","error_description":"Too many requests. Try again later.",` + vendorTooMany},
@@ -110,7 +110,7 @@ func shieldedAt(r *http.Request) int {
 		return -1
 	}
 	for i := range shieldedPaths {
-		if strings.Contains(r.URL.Path, shieldedPaths[i].path) {
+		if strings.HasPrefix(r.URL.Path, shieldedPaths[i].path) {
 			return i
 		}
 	}

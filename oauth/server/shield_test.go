@@ -137,7 +137,7 @@ func shielded(t *testing.T, burst int) (*running, *refusing) {
 	return start(t, h, func(c *Config) {
 		c.Shield = Limit{Burst: burst, Per: time.Hour}
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-		c.Origins = []string{"https://shop.example"}
+		c.Origins, c.BasePath = []string{"https://shop.example"}, "/base"
 	}), h
 }
 

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/config"
+)
+
+// TestAnyPort: a server whose port the system chooses knows its port. Issuer,
+// audience and the URLs that it publishes can be called.
+func TestAnyPort(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		for listen, host := range map[string]string{
+			"localhost:0": "localhost", "127.0.0.1:0": "127.0.0.1", "[::1]:0": "[::1]", ":0": "127.0.0.1", "0.0.0.0:00": "127.0.0.1",
+		} {
+			if host == "[::1]" && !listensOnIPv6() {
+				t.Log("this machine has no IPv6 loopback address")
+				continue
+			}
+			cfg := w.config("LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN=127.0.0.1:0", "LATCHKEY_PLAIN_HTTP=true")
+			log := runUntilPrinted(t, w, `"issuer":"([^"]+)".*"message":"serving"`, func(ctx context.Context, c *cli) error { return c.serve(ctx, cfg) })
+			isServed(t, w, log.found, host, log.stop)
+		}
+	})
+}
+
+// TestAnyPortOfDemo: the welcome text names the port.
+func TestAnyPortOfDemo(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t}
+	cfg, err := config.Load(config.Sources{Environ: []string{"LATCHKEY_LISTEN=localhost:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := runUntilPrinted(t, w, `Latchkey demo on (\S+):`, func(ctx context.Context, c *cli) error { return c.demo(ctx, cfg) })
+	isServed(t, nil, log.found, "localhost", log.stop)
+}
+
+func listensOnIPv6() bool {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err == nil {
+		_ = l.Close()
+	}
+	return err == nil
+}
+
+// printedServer is a running server that has printed something.
+type printedServer struct {
+	found string
+	stop  func()
+}
+
+// runUntilPrinted runs a server until it has printed what matches the pattern, and
+// returns the pattern's group.
+func runUntilPrinted(t *testing.T, w *world, pattern string, serve func(context.Context, *cli) error) printedServer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var out syncBuffer
+	c := w.cli(&w.clock)
+	c.stdout, c.stderr = &out, &out
+	done := make(chan error, 1)
+	go func() { done <- serve(ctx, c) }()
+	stop := func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("server ended with %v", err)
+		}
+	}
+	line := regexp.MustCompile(pattern)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if m := line.FindStringSubmatch(out.String()); m != nil {
+			return printedServer{m[1], stop}
+		}
+	}
+	t.Fatalf("the server printed %s", out.String())
+	return printedServer{}
+}
+
+// isServed calls a server by its issuer, and then stops it.
+func isServed(t *testing.T, w *world, issuer, host string, stop func()) {
+	t.Helper()
+	defer stop()
+	if !strings.HasPrefix(issuer, "http://"+host+":") || strings.HasSuffix(issuer, ":0") {
+		t.Fatalf("the issuer is %q", issuer)
+	}
+	n := &node{t: t, url: issuer}
+	var metadata map[string]any
+	for deadline := time.Now().Add(10 * time.Second); metadata == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if response, err := http.Get(issuer + "/.well-known/oauth-authorization-server"); err == nil { // demo explains before it serves
+			_ = json.NewDecoder(response.Body).Decode(&metadata)
+			_ = response.Body.Close()
+		}
+	}
+	if metadata["issuer"] != issuer || metadata["token_endpoint"] != issuer+"/oauth/token" {
+		t.Errorf("metadata of %s: %v", issuer, metadata)
+	}
+	if w == nil {
+		return
+	}
+	_, claims := decoded(t, n.signIn("jane", janesPassword).mustIssue(t))
+	if claims["iss"] != issuer || claims["aud"] != issuer {
+		t.Errorf("iss %v, aud %v, want %s", claims["iss"], claims["aud"], issuer)
+	}
+}
