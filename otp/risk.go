@@ -69,10 +69,20 @@ func (r Risk) Odds(guesses float64) float64 {
 // PerDay is the probability that one of a day's guesses at a login is right.
 func (r Risk) PerDay() float64 { return r.Odds(float64(r.FirstDay())) }
 
-// CheckRisk answers ErrGuessable, with the figure and what to do about it, if
-// the profile allows one-time passwords and the odds of a day's guesses at a
-// login, on one replica, are above the ceiling; 0 is DefaultGuessCeiling.
+// CheckRisk returns the fault of a profile that allows too many guesses at either
+// factor, with the figures and what to do about it: lockout.ErrLax for permanent
+// passwords, and ErrGuessable for codes.
 func CheckRisk(p storage.PasswordProfile, ceiling float64) error {
+	if err := lockout.Check(p.Lockout); err != nil {
+		return fmt.Errorf("password profile %s: %w", p.ID, err)
+	}
+	return CheckCodes(p, ceiling)
+}
+
+// CheckCodes returns ErrGuessable if the profile allows one-time passwords and
+// the odds of a day's guesses at a login, on one replica, are above the ceiling;
+// 0 is DefaultGuessCeiling.
+func CheckCodes(p storage.PasswordProfile, ceiling float64) error {
 	if ceiling == 0 {
 		ceiling = DefaultGuessCeiling
 	}

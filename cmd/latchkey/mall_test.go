@@ -83,6 +83,7 @@ func (m *mall) visit(t *testing.T) {
 		{"kinds of token", kindTests()},
 		{"one core", coreTests()},
 		{"credentials", credentialTests()},
+		{"guess ceiling", []mallTest{{"lax policies", laxPoliciesRefused}}},
 	} {
 		t.Run(group.name, func(t *testing.T) { m.each(t, group.tests) })
 	}

@@ -13,6 +13,7 @@ import (
 
 	"latchkey/config"
 	"latchkey/otp"
+	"latchkey/otp/lockout"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
@@ -27,9 +28,10 @@ func (c *cli) policyCommand() *cobra.Command {
 	var replicas int
 	explain := withAllSettings(&cobra.Command{
 		Use:   "explain",
-		Short: "Tell how many guesses at one-time passwords each password profile allows, and what they are worth",
-		Long: `Tell how many guesses at one-time passwords each password profile allows, and
-what they are worth.
+		Short: "Tell how many guesses at one-time and permanent passwords each password profile allows, and what they are worth",
+		Long: `Tell how many guesses at one-time passwords and at permanent passwords each
+password profile allows, and what those at one-time passwords are worth. Both have a
+ceiling that no profile may exceed.
 
 The figures are those of the profile itself; security profiles only tighten
 them. They hold for a user who does not sign in meanwhile: that clears the
@@ -97,11 +99,16 @@ func inFull[R any](page func(storage.Query) (storage.Page[R], error)) ([]R, erro
 	}
 }
 
-// checkProfiles refuses password profiles whose codes are too easily guessed.
+// checkProfiles refuses password profiles that allow too many guesses at codes or
+// at passwords.
 func checkProfiles(cfg config.Config, profiles []storage.PasswordProfile) error {
 	var faults config.Faults
 	for _, p := range profiles {
-		if err := otp.CheckRisk(p, cfg.GuessCeiling); errors.Is(err, otp.ErrGuessable) {
+		err := otp.CheckRisk(p, cfg.GuessCeiling)
+		switch {
+		case errors.Is(err, lockout.ErrLax):
+			faults = append(faults, config.Fault{Setting: "lockout", Problem: err.Error()})
+		case err != nil:
 			faults = append(faults, config.Fault{Setting: "guess_ceiling", Problem: err.Error()})
 		}
 	}
@@ -111,13 +118,27 @@ func checkProfiles(cfg config.Config, profiles []storage.PasswordProfile) error 
 	return faults
 }
 
-// policyView is what guessing at the codes of a password profile is worth.
-// Without one-time passwords it ends after the first members.
+// policyView is what guessing at the codes and the passwords of a password profile
+// is worth. Without one-time passwords it has no Risk.
 type policyView struct {
-	RealmID   string    `json:"realm_id"`
-	ProfileID string    `json:"password_profile_id"`
-	Codes     bool      `json:"one_time_codes"`
-	Risk      *riskView `json:"risk,omitempty"`
+	RealmID   string       `json:"realm_id"`
+	ProfileID string       `json:"password_profile_id"`
+	Codes     bool         `json:"one_time_codes"`
+	Risk      *riskView    `json:"risk,omitempty"`
+	Passwords passwordView `json:"permanent_passwords"`
+}
+
+// passwordView has the figures of permanent passwords. Guesses are those that a
+// login allows altogether, except where they are for one counter.
+type passwordView struct {
+	Counters     int     `json:"counters"`
+	Replicas     int     `json:"replicas"`
+	FirstHour    int     `json:"guesses_first_hour"`
+	FirstDay     int     `json:"guesses_first_day"`
+	LongRun      float64 `json:"guesses_per_further_day"`
+	CounterDay   int     `json:"guesses_per_counter_and_day"`
+	Ceiling      int     `json:"ceiling_per_counter_and_day"`
+	AboveCeiling bool    `json:"above_ceiling"`
 }
 
 // riskView has the figures. Guesses are those that a login allows altogether.
@@ -140,18 +161,22 @@ type riskView struct {
 }
 
 func explainPolicy(p storage.PasswordProfile, replicas int, ceiling float64) policyView {
-	view := policyView{RealmID: p.RealmID, ProfileID: p.ID, Codes: p.OneTimeCodes}
+	r := otp.RiskOf(p, replicas)
+	view := policyView{RealmID: p.RealmID, ProfileID: p.ID, Codes: p.OneTimeCodes, Passwords: passwordView{
+		Counters: r.Counters, Replicas: r.Replicas,
+		FirstHour: r.FirstHour(), FirstDay: r.FirstDay(), LongRun: r.LongRun(), CounterDay: r.Counter.FirstDay,
+		Ceiling: lockout.MaxGuesses, AboveCeiling: lockout.Check(p.Lockout) != nil,
+	}}
 	if !p.OneTimeCodes {
 		return view
 	}
-	r := otp.RiskOf(p, replicas)
 	view.Risk = &riskView{
 		Alphabet: p.Code.Alphabet, Length: p.Code.Length, Bits: r.Bits(), LiveSeconds: p.CodeTTL.Seconds(),
 		Counters: r.Counters, Replicas: r.Replicas,
 		FirstHour: r.FirstHour(), FirstDay: r.FirstDay(), LongRun: r.LongRun(),
 		PerDay: r.PerDay(), Stranger: r.Odds(float64(r.Counter.FirstDay * r.Replicas)),
 		PerMillion: r.PerDay() * aMillion, Years: yearsToOne(r.Odds(r.LongRun()) * aMillion),
-		Ceiling: ceiling, AboveCeiling: otp.CheckRisk(p, ceiling) != nil,
+		Ceiling: ceiling, AboveCeiling: otp.CheckCodes(p, ceiling) != nil,
 	}
 	return view
 }
@@ -171,33 +196,45 @@ func writePolicies(w io.Writer, views []policyView) error {
 			_, _ = fmt.Fprintln(w)
 		}
 		_, _ = fmt.Fprintf(w, "password profile %s of realm %s\n", v.ProfileID, v.RealmID)
-		if v.Risk == nil {
-			_, _ = fmt.Fprintln(w, "  codes       none: one-time passwords are off")
-			continue
+		text := explained("codes", "none: one-time passwords are off")
+		if v.Risk != nil {
+			text = v.Risk.text()
 		}
-		if _, err := io.WriteString(w, v.Risk.text()); err != nil {
+		if _, err := io.WriteString(w, text+v.Passwords.text()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// explained returns one line of the explanation.
+func explained(what, format string, args ...any) string {
+	return fmt.Sprintf("  %-11s "+format+"\n", append([]any{what}, args...)...)
+}
+
+func (p passwordView) text() string {
+	return explained("passwords", "%d guesses in the first hour, %d in the first day, %s in each further day",
+		p.FirstHour, p.FirstDay, strconv.FormatFloat(p.LongRun, 'f', 1, 64)) +
+		explained("ceiling", "%d guesses a day for each counter, which allows %d: %s", p.Ceiling, p.CounterDay, verdict(p.AboveCeiling))
+}
+
+func verdict(aboveCeiling bool) string {
+	if aboveCeiling {
+		return "EXCEEDED, no server starts with this"
+	}
+	return "kept"
+}
+
 func (r riskView) text() string {
 	var b strings.Builder
-	line := func(what, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-11s "+format+"\n", append([]any{what}, args...)...)
-	}
+	line := func(what, format string, args ...any) { b.WriteString(explained(what, format, args...)) }
 	line("codes", "%d characters, %s: %.1f bits, live for %s", r.Length, r.Alphabet, r.Bits, time.Duration(r.LiveSeconds*float64(time.Second)))
 	line("guesses", "%d in the first hour, %d in the first day, %s in each further day", r.FirstHour, r.FirstDay, strconv.FormatFloat(r.LongRun, 'f', 1, 64))
 	line("", "(%d counters: one for all addresses that the user never signed in from,", r.Counters)
 	line("", "one for each of up to %d others; %d replica(s))", storage.MaxSources, r.Replicas)
 	line("odds", "%.1e for each login and day; from unknown addresses alone %.1e", r.PerDay, r.Stranger)
 	line("a million", "logins under attack all day: %.1e hits a day, one hit in %s", r.PerMillion, years(r.Years))
-	verdict := "kept"
-	if r.AboveCeiling {
-		verdict = "EXCEEDED, no server starts with this"
-	}
-	line("ceiling", "%.1e: %s", r.Ceiling, verdict)
+	line("ceiling", "%.1e: %s", r.Ceiling, verdict(r.AboveCeiling))
 	return b.String()
 }
 

@@ -1,6 +1,7 @@
 package elasticpath
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -99,15 +100,19 @@ func (f ProfileFields) apply(r storage.PasswordProfile) (storage.PasswordProfile
 	return r, nil
 }
 
-// change returns what makes a profile what a body says, unless its codes would
-// be too easily guessed.
+// change returns what makes a profile what a body says, unless its codes or its
+// passwords would be too easily guessed.
 func (a *API) change(body ProfileBody) func(storage.PasswordProfile) (storage.PasswordProfile, error) {
 	return func(r storage.PasswordProfile) (storage.PasswordProfile, error) {
 		r, err := body.apply(r)
 		if err != nil {
 			return r, err
 		}
-		if err := otp.CheckRisk(r, a.cfg.GuessCeiling); err != nil {
+		err = otp.CheckRisk(r, a.cfg.GuessCeiling)
+		if errors.Is(err, lockout.ErrLax) {
+			return r, refuse(http.StatusBadRequest, validation("lockout_threshold", "guess_ceiling")+" "+err.Error())
+		}
+		if err != nil {
 			return r, refuse(http.StatusBadRequest, validation("code_length", "guess_ceiling")+" "+err.Error())
 		}
 		return r, nil

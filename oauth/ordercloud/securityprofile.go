@@ -3,6 +3,7 @@ package ordercloud
 import (
 	"time"
 
+	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
 
@@ -104,7 +105,23 @@ func (p PasswordConfig) validate(path string) Faults {
 	c.between("LimitPasswordReuse", p.LimitPasswordReuse, 0, 24)
 	c.between("MaximumPasswordAge", p.MaximumPasswordAge, 0, 3650)
 	c.between("MinimumPasswordAge", p.MinimumPasswordAge, 0, 525600)
+	if c.faults == nil {
+		if err := lockout.Check(p.lockout()); err != nil {
+			c.fail("AllowedFailedAttempts", "%v", err)
+		}
+	}
 	return c.faults
+}
+
+// lockout returns the lockout policy that the config describes, with the default
+// of whatever it does not say.
+func (p PasswordConfig) lockout() storage.LockoutPolicy {
+	policy := lockout.DefaultPolicy()
+	policy.Threshold = orDefault(p.AllowedFailedAttempts, policy.Threshold)
+	if p.LockoutDuration != nil {
+		policy.Duration = time.Duration(*p.LockoutDuration) * time.Minute
+	}
+	return policy
 }
 
 // ToRecord returns base with everything the profile says.

@@ -1,6 +1,8 @@
 package lockout
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -8,6 +10,25 @@ import (
 )
 
 const day = 24 * time.Hour
+
+// MaxGuesses is how many guesses at a permanent password one counter may allow in
+// any 24 hours (NIST SP 800-63B-4 §3.2.2). What a guess is worth depends on the
+// password, so unlike that of codes it cannot be computed.
+const MaxGuesses = 100
+
+// ErrLax says that a policy allows more than MaxGuesses.
+var ErrLax = errors.New("too many guesses at permanent passwords")
+
+// Check returns ErrLax, with the figures and what to do about it, if the policy
+// allows more than MaxGuesses.
+func Check(p storage.LockoutPolicy) error {
+	guesses := AllowanceOf(p).FirstDay
+	if guesses <= MaxGuesses {
+		return nil
+	}
+	return fmt.Errorf("%w: the lockout policy allows %d a day, above the ceiling of %d: lower the threshold, or let locks last or be remembered longer",
+		ErrLax, guesses, MaxGuesses)
+}
 
 // Allowance is how many guesses one counter of failures lets through to somebody
 // who knows the policy and wastes no time.

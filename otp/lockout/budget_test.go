@@ -1,6 +1,7 @@
 package lockout_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -103,4 +104,36 @@ func TestLaterDaysAreNoBetter(t *testing.T) {
 			t.Fatalf("%+v: %+v", policy, a)
 		}
 	})
+}
+
+// TestCheck: the default is well below the ceiling, and each way to loosen it is
+// refused where it exceeds a hundred guesses in some 24 hours.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	usual := lockout.DefaultPolicy()
+	with := func(change func(*storage.LockoutPolicy)) storage.LockoutPolicy {
+		p := usual
+		change(&p)
+		return p
+	}
+	tests := []struct {
+		name   string
+		policy storage.LockoutPolicy
+		lax    bool
+	}{
+		{"default", usual, false},
+		{"nothing set, which locks at once until somebody unlocks", storage.LockoutPolicy{}, false},
+		{"91 at once, nine more that day", with(func(p *storage.LockoutPolicy) { p.Threshold = 91 }), false},
+		{"92 at once", with(func(p *storage.LockoutPolicy) { p.Threshold = 92 }), true},
+		{"100, then a day", with(func(p *storage.LockoutPolicy) { p.Threshold, p.Duration = 100, 24*time.Hour }), false},
+		{"100, then a second", with(func(p *storage.LockoutPolicy) { p.Threshold, p.Duration, p.MaxDuration = 100, time.Second, time.Second }), true},
+		{"a quarter of an hour each", with(func(p *storage.LockoutPolicy) { p.MaxDuration = 15 * time.Minute }), true},
+		{"forgotten after two hours", with(func(p *storage.LockoutPolicy) { p.ForgetsAfter = 2 * time.Hour }), true},
+		{"never forgotten", with(func(p *storage.LockoutPolicy) { p.ForgetsAfter = 0 }), false},
+	}
+	for _, test := range tests {
+		if err := lockout.Check(test.policy); errors.Is(err, lockout.ErrLax) != test.lax || !test.lax && err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
 }

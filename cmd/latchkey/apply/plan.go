@@ -7,6 +7,7 @@ import (
 
 	"latchkey/oauth/ordercloud"
 	"latchkey/otp"
+	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
 
@@ -145,7 +146,11 @@ func (p *plan) passwordProfile(ctx context.Context, path string, item PasswordPr
 	if err := otp.CheckFormat(want.Code); err != nil {
 		p.faults.Add(ordercloud.Join(path, "code_length"), "%v", err)
 	}
-	if err := otp.CheckRisk(want, p.GuessCeiling); err != nil {
+	err = otp.CheckRisk(want, p.GuessCeiling)
+	switch {
+	case errors.Is(err, lockout.ErrLax):
+		p.faults.Add(ordercloud.Join(path, "lockout_threshold"), "%v", err)
+	case err != nil:
 		p.faults.Add(ordercloud.Join(path, "code_length"), "%v", err)
 	}
 	p.profiles[want.ID] = want
