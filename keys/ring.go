@@ -68,6 +68,8 @@ type RingConfig struct {
 	// RotateAfter is how long a key signs before its successor takes over, when
 	// Maintain is called often enough. 0: keys rotate only when told to.
 	RotateAfter time.Duration
+	// ReadOnly leaves the store as it is: algorithms without a key stay without.
+	ReadOnly bool
 	// External are keys whose private halves are elsewhere.
 	External []ExternalKey
 	Now      func() time.Time // nil: time.Now
@@ -106,6 +108,7 @@ type Ring struct {
 	publishAhead time.Duration
 	maxTokenLife time.Duration
 	rotateAfter  time.Duration
+	readOnly     bool
 	external     externalKeys
 	now          func() time.Time
 	random       io.Reader
@@ -116,7 +119,7 @@ type Ring struct {
 	current     atomic.Pointer[snapshot]
 }
 
-// NewRing loads the keys and makes the first one of each algorithm that has
+// NewRing loads the keys and, unless ReadOnly, makes the first one of each algorithm that has
 // none; that one is active at once. Several processes may do so at the same
 // time: one prevails, and all of them use its key. It returns the errors of the
 // store and of the sealer, ErrUnsupportedAlg, and what is wrong with an external
@@ -147,6 +150,7 @@ func newRing(cfg RingConfig) (*Ring, error) {
 		publishAhead: cmp.Or(cfg.PublishAhead, DefaultPublishAhead),
 		maxTokenLife: cmp.Or(cfg.MaxTokenLife, DefaultMaxTokenLife),
 		rotateAfter:  cfg.RotateAfter,
+		readOnly:     cfg.ReadOnly,
 		now:          cfg.Now,
 		random:       cfg.Rand,
 	}
@@ -187,6 +191,9 @@ func (r *Ring) start(ctx context.Context) error {
 	defer r.changing.Unlock()
 	if err := r.reload(ctx); err != nil {
 		return err
+	}
+	if r.readOnly {
+		return nil
 	}
 	for _, alg := range r.algs {
 		if err := r.ensure(ctx, alg); err != nil {

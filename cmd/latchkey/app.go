@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"slices"
 	"time"
@@ -42,8 +43,11 @@ type app struct {
 	sealer  *keys.Sealer
 	peppers *keys.Peppers
 	ring    *keys.Ring // nil until openRing
-	funnel  *funnel    // nil outside of a server
-	auditor *auditor   // likewise
+
+	readOnly bool // the command changes nothing
+
+	funnel  *funnel  // nil outside of a server
+	auditor *auditor // likewise
 
 	listener net.Listener // of a server whose port the system chose; nil: not open yet
 }
@@ -53,11 +57,23 @@ func (c *cli) logger(cfg config.Config) zerolog.Logger {
 	return zerolog.New(jsonWriter{c.stderr}).Level(cfg.LogLevel).With().Timestamp().Logger()
 }
 
-// openStore opens the database alone, for commands that touch no secret. The
-// caller closes it. The schema may be missing; see requireSchema.
+// openStore opens the database, which is created if it is an SQLite file that
+// does not exist. The caller closes it. The schema may be missing.
 func (c *cli) openStore(ctx context.Context, cfg config.Config) (*gormstore.Store, error) {
+	return c.open(ctx, cfg, false)
+}
+
+// openToRead opens a database that exists, for a command that changes nothing.
+// The caller closes it. The schema may be missing; the error is fs.ErrNotExist if
+// there is no SQLite file.
+func (c *cli) openToRead(ctx context.Context, cfg config.Config) (*gormstore.Store, error) {
+	return c.open(ctx, cfg, true)
+}
+
+func (c *cli) open(ctx context.Context, cfg config.Config, readOnly bool) (*gormstore.Store, error) {
 	store, err := gormstore.Open(ctx, gormstore.Config{
 		URL:      cfg.DatabaseURL.Reveal(),
+		ReadOnly: readOnly,
 		MaxConns: cfg.DatabaseMaxConns,
 		Now:      c.now,
 		Logger:   c.logger(cfg),
@@ -66,59 +82,81 @@ func (c *cli) openStore(ctx context.Context, cfg config.Config) (*gormstore.Stor
 
 		OnStatement: c.onStatement,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && readOnly:
+		return nil, missingDatabase{cfg.DatabaseURL}
+	case err != nil:
 		return nil, fmt.Errorf("database %s: %w", cfg.DatabaseURL, err)
 	}
 	return store, nil
 }
 
-// withStore opens the database, sees that its schema is current, and calls do.
+// missingDatabase says that there is no SQLite file. It is fs.ErrNotExist.
+type missingDatabase struct{ url config.DatabaseURL }
+
+func (e missingDatabase) Error() string {
+	return fmt.Sprintf("The database %s does not exist. Run `latchkey migrate up`.", e.url)
+}
+
+func (e missingDatabase) Unwrap() error { return fs.ErrNotExist }
+
+// withStore opens the database for a command that only reads and needs no secret.
+// The schema must be that of the program.
 func (c *cli) withStore(ctx context.Context, cfg config.Config, do func(*gormstore.Store) error) error {
-	store, err := c.openStore(ctx, cfg)
+	store, err := c.openToRead(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	if err = requireSchema(ctx, store); err == nil {
+	if err = store.CheckSchema(ctx); err == nil {
 		err = do(store)
 	}
 	return errors.Join(err, store.Close())
 }
 
-// requireSchema gives an empty database its schema and refuses one that is not
-// the program's: that is for "migrate up" or the start of a server.
-func requireSchema(ctx context.Context, store *gormstore.Store) error {
-	steps, err := store.MigrationStatus(ctx)
-	if err != nil {
+// makeSchema gives an empty database its schema, and says so on the standard
+// error stream. It refuses any other schema that is not the program's: only
+// "serve", "demo" and "migrate up" change a schema that exists.
+func (c *cli) makeSchema(ctx context.Context, cfg config.Config, store *gormstore.Store) error {
+	err := store.CheckSchema(ctx)
+	schema, ok := errors.AsType[gormstore.SchemaError](err)
+	if !ok || !schema.Empty() {
 		return err
 	}
-	pending := func(m gormstore.Migration) bool { return m.AppliedAt.IsZero() }
-	if !slices.ContainsFunc(steps, pending) {
-		return nil
+	if err := store.Migrate(ctx); err != nil {
+		return err
 	}
-	if empty := pending(steps[0]); empty {
-		return store.Migrate(ctx)
-	}
-	return errors.New("the database has not the schema of this version: run latchkey migrate up")
+	return c.notice("the database %s was empty; it has now the schema of version %d", cfg.DatabaseURL, schema.Needs)
 }
 
-// openApp opens the database, whose schema must be current, and the secrets
-// that belong to it. The caller closes the app.
+// notice tells the user something besides the result of a command.
+func (c *cli) notice(format string, args ...any) error {
+	text := oneLine(fmt.Sprintf(format, args...))
+	if c.output == "json" {
+		return writeJSON(c.stderr, map[string]string{"notice": text})
+	}
+	_, err := fmt.Fprintf(c.stderr, "latchkey: %s\n", text)
+	return err
+}
+
+// openApp opens the database and the secrets that belong to it, for a command
+// that writes. The caller closes the app.
 func (c *cli) openApp(ctx context.Context, cfg config.Config) (*app, error) {
 	store, err := c.openStore(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := requireSchema(ctx, store); err != nil {
-		return nil, errors.Join(err, store.Close())
+	var a *app
+	if err = c.makeSchema(ctx, cfg, store); err == nil {
+		a, err = c.newApp(ctx, cfg, store)
 	}
-	a, err := c.newApp(ctx, cfg, store)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return a, nil
 }
 
-// newApp puts an app on an open and migrated store.
+// newApp puts an app on an open and migrated store, and makes the secrets that
+// do not exist yet.
 func (c *cli) newApp(ctx context.Context, cfg config.Config, store *gormstore.Store) (*app, error) {
 	sealed, err := store.Peppers(ctx)
 	if err != nil {
@@ -132,11 +170,16 @@ func (c *cli) newApp(ctx context.Context, cfg config.Config, store *gormstore.St
 	if err != nil {
 		return nil, err
 	}
+	return c.assemble(ctx, cfg, store, store, masterKeys)
+}
+
+// assemble returns an app with the secrets of the pepper store.
+func (c *cli) assemble(ctx context.Context, cfg config.Config, store *gormstore.Store, secrets keys.PepperStore, masterKeys [][]byte) (*app, error) {
 	sealer, err := keys.NewSealer(masterKeys...)
 	if err != nil {
 		return nil, err
 	}
-	peppers, err := keys.LoadPeppers(ctx, store, sealer, c.random, c.now())
+	peppers, err := keys.LoadPeppers(ctx, secrets, sealer, c.random, c.now())
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +190,59 @@ func (c *cli) newApp(ctx context.Context, cfg config.Config, store *gormstore.St
 	}, nil
 }
 
-// withApp opens an app and calls do.
+// newReadingApp is newApp for a command that changes nothing. If the database has
+// no secrets yet, the app has some of its own that end with it: nothing in the
+// database was made with any.
+func (c *cli) newReadingApp(ctx context.Context, cfg config.Config, store *gormstore.Store) (a *app, err error) {
+	sealed, err := store.Peppers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var masterKeys [][]byte
+	var secrets keys.PepperStore = store
+	if len(sealed) > 0 {
+		masterKeys, err = cfg.ResolveMasterKeys(nil)
+	} else {
+		key := make([]byte, config.KeySize)
+		_, err = io.ReadFull(c.random, key)
+		masterKeys, secrets = [][]byte{key}, &unstoredPeppers{}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if a, err = c.assemble(ctx, cfg, store, secrets, masterKeys); err == nil {
+		a.readOnly = true
+	}
+	return a, err
+}
+
+// unstoredPeppers is a keys.PepperStore in memory.
+type unstoredPeppers struct{ all []storage.Pepper }
+
+// Peppers implements keys.PepperStore.
+func (p *unstoredPeppers) Peppers(context.Context) ([]storage.Pepper, error) { return p.all, nil }
+
+// AddFirstPepper implements keys.PepperStore.
+func (p *unstoredPeppers) AddFirstPepper(_ context.Context, first storage.Pepper) error {
+	p.all = []storage.Pepper{first}
+	return nil
+}
+
+// withReadingApp opens an app for a command that changes nothing, and calls do.
+func (c *cli) withReadingApp(ctx context.Context, cfg config.Config, do func(*app) error) error {
+	return c.withStore(ctx, cfg, func(store *gormstore.Store) error {
+		a, err := c.newReadingApp(ctx, cfg, store)
+		if err != nil {
+			return err
+		}
+		return do(a)
+	})
+}
+
+// opensApp is withApp or withReadingApp.
+type opensApp func(context.Context, config.Config, func(*app) error) error
+
+// withApp opens an app for a command that writes, and calls do.
 func (c *cli) withApp(ctx context.Context, cfg config.Config, do func(*app) error) error {
 	a, err := c.openApp(ctx, cfg)
 	if err != nil {
@@ -156,8 +251,8 @@ func (c *cli) withApp(ctx context.Context, cfg config.Config, do func(*app) erro
 	return errors.Join(do(a), a.Close())
 }
 
-// openRing loads the signing keys and makes the first one of each algorithm
-// that has none: the server's, which is ES256 by default, RS256 and ES256, which
+// openRing loads the signing keys and, unless the app is for reading, makes the
+// first one of each algorithm that has none: the server's, which is ES256 by default, RS256 and ES256, which
 // every server has, and those in also.
 func (a *app) openRing(ctx context.Context, also ...string) error {
 	var algs []string
@@ -173,6 +268,7 @@ func (a *app) openRing(ctx context.Context, also ...string) error {
 		PublishAhead: a.cfg.JWKSMaxAge + keyMargin,
 		MaxTokenLife: maxTokenLife + keyMargin,
 		RotateAfter:  a.cfg.KeyRotation,
+		ReadOnly:     a.readOnly,
 		Now:          a.now,
 		Rand:         a.random,
 	})

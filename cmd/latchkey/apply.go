@@ -64,7 +64,11 @@ func (c *cli) apply(cmd *cobra.Command, flags applyFlags) error {
 		return err
 	}
 	var result apply.Result
-	err = c.withApp(cmd.Context(), cfg, func(a *app) error {
+	open := c.withApp
+	if flags.dryRun {
+		open = c.withReadingApp
+	}
+	err = open(cmd.Context(), cfg, func(a *app) error {
 		result, err = a.apply(cmd.Context(), doc, flags)
 		return err
 	})

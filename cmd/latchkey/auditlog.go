@@ -22,20 +22,21 @@ func (c *cli) auditCommand() *cobra.Command {
 		Use:   "head",
 		Short: "Print the newest event's number and MAC, for keeping elsewhere; see audit verify --expect",
 		Args:  cobra.NoArgs,
-		RunE:  c.withAudit(c.auditHead),
+		RunE:  c.withAudit(c.withReadingApp, c.auditHead),
 	}
 	return group("audit", "Audit events, and the chain that shows what was done to them",
 		head, c.auditVerifyCommand(), c.auditExportCommand(), c.auditRestartCommand())
 }
 
-// withAudit opens the database and its secrets for a command without arguments.
-func (c *cli) withAudit(do func(context.Context, *app) error) func(*cobra.Command, []string) error {
+// withAudit opens an app by withApp or withReadingApp for a command without
+// arguments.
+func (c *cli) withAudit(open opensApp, do func(context.Context, *app) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
 		cfg, err := c.load(cmd)
 		if err != nil {
 			return err
 		}
-		return c.withApp(cmd.Context(), cfg, func(a *app) error { return do(cmd.Context(), a) })
+		return open(cmd.Context(), cfg, func(a *app) error { return do(cmd.Context(), a) })
 	}
 }
 
@@ -93,7 +94,7 @@ counted, and not protected.`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&expect, "expect", "", "an earlier head, SEQ:MAC, that must be part of the chain")
-	cmd.RunE = c.withAudit(func(ctx context.Context, a *app) error { return c.verifyAudit(ctx, a, expect) })
+	cmd.RunE = c.withAudit(c.withReadingApp, func(ctx context.Context, a *app) error { return c.verifyAudit(ctx, a, expect) })
 	return cmd
 }
 
@@ -167,7 +168,7 @@ func (c *cli) auditExportCommand() *cobra.Command {
 	cmd.Flags().StringVar(&flags.since, "since", "", "from this time on: RFC 3339, or so long ago, as 24h or 30d")
 	cmd.Flags().StringVar(&flags.until, "until", "", "up to this time, likewise")
 	cmd.Flags().StringArrayVar(&flags.actions, "action", nil, "only events of this action, such as sign_in; repeatable")
-	cmd.RunE = c.withAudit(func(ctx context.Context, a *app) error { return c.exportAudit(ctx, a, flags) })
+	cmd.RunE = c.withAudit(c.withReadingApp, func(ctx context.Context, a *app) error { return c.exportAudit(ctx, a, flags) })
 	return cmd
 }
 
@@ -243,7 +244,7 @@ All events written so far stay, and are outside of the chain from then on:
 counted, and not protected. Export them first. The new chain's first event says
 who did this.`,
 		Args: cobra.NoArgs,
-		RunE: c.withAudit(func(ctx context.Context, a *app) error {
+		RunE: c.withAudit(c.withApp, func(ctx context.Context, a *app) error {
 			outside, err := a.store.RestartAudit(ctx, a.byOperator("audit.chain_restarted", ""))
 			if err != nil {
 				return err

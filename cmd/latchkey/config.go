@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"latchkey/config"
+	"latchkey/storage/gormstore"
 )
 
 // checkTimeout bounds how long "config check" waits for the database.
@@ -49,35 +51,58 @@ func (c *cli) checkConfig(cmd *cobra.Command, _ []string) error {
 	}
 	view := struct {
 		Valid    bool              `json:"valid"`
+		Schema   string            `json:"schema"`
 		Senders  string            `json:"senders"`
 		Profiles string            `json:"password_profiles"`
 		Settings map[string]string `json:"settings"`
-	}{true, stored.senders, stored.profiles, settings}
+	}{true, stored.schema, stored.senders, stored.profiles, settings}
 	return c.print(view, func(w io.Writer) error {
-		_, _ = fmt.Fprintf(w, "configuration is valid; senders: %s; password profiles: %s\n", stored.senders, stored.profiles)
+		_, _ = fmt.Fprintf(w, "configuration is valid; schema: %s; senders: %s; password profiles: %s\n", stored.schema, stored.senders, stored.profiles)
 		all := config.Settings()
 		return table(w, "KEY\tVALUE", len(all), func(i int) string { return all[i].Key + "\t" + settings[all[i].Key] })
 	})
 }
 
-// storedChecks tells how far the check of what is in the database came.
-type storedChecks struct{ senders, profiles string }
+// storedChecks says how far the check of what is in the database came.
+type storedChecks struct{ schema, senders, profiles string }
 
-// checkStored checks the senders and password profiles in a PostgreSQL database
-// and tells how far it came. A database that does not answer is no fault of the
-// settings. An SQLite database is left alone: a look would create it.
+// checkStored checks the schema, and in a PostgreSQL database the senders and
+// password profiles, and says how far it came. It writes nothing. A database that
+// does not answer or does not exist is no fault of the settings, and neither is an
+// older schema, which a server brings up to date when it starts. A schema of a
+// newer program is one: no server starts with it.
 func (c *cli) checkStored(ctx context.Context, cfg config.Config) (storedChecks, error) {
-	if !cfg.DatabaseURL.Postgres() {
-		return storedChecks{"any are allowed with SQLite", "checked at the start of a server"}, nil
+	done := storedChecks{senders: "any are allowed with SQLite", profiles: "checked at the start of a server"}
+	if cfg.DatabaseURL.Postgres() {
+		done.senders, done.profiles = "checked", "checked"
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	store, err := c.openStore(ctx, cfg)
+	store, err := c.openToRead(ctx, cfg)
+	if errors.Is(err, fs.ErrNotExist) {
+		done.schema = "none, there is no database yet"
+		return done, nil
+	}
 	if err != nil {
-		return storedChecks{"not checked, the database does not answer", "not checked, the database does not answer"}, nil
+		const silent = "not checked, the database does not answer"
+		return storedChecks{silent, silent, silent}, nil
 	}
 	defer func() { _ = store.Close() }()
-	done := storedChecks{"checked", "checked"}
+	err = store.CheckSchema(ctx)
+	schema, differs := errors.AsType[gormstore.SchemaError](err)
+	switch {
+	case differs && schema.Newer():
+		return done, err
+	case differs:
+		done.schema = fmt.Sprintf("at version %d, a server brings it to version %d", schema.Found, schema.Needs)
+	case err != nil:
+		done.schema = "not checked, the database cannot be read"
+	default:
+		done.schema = "up to date"
+	}
+	if !cfg.DatabaseURL.Postgres() {
+		return done, nil
+	}
 	senders, err := store.Senders(ctx)
 	if err != nil {
 		done.senders = "not checked, the database cannot be read"

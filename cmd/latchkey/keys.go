@@ -19,7 +19,7 @@ func (c *cli) keysCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the signing keys and their states",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return c.withRing(cmd, c.listKeys) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return c.withRing(cmd, c.withReadingApp, c.listKeys) },
 	}
 	return group("keys", "Signing keys, and the master key that seals secrets",
 		list, c.rotateCommand(), c.revokeCommand(), c.rewrapCommand())
@@ -36,12 +36,10 @@ func (c *cli) rotateCommand() *cobra.Command {
 			if alg != "" && !isSigningAlg(alg) {
 				return usagef("unknown algorithm %q: the known are ES256, RS256, EdDSA", alg)
 			}
-			return c.withRing(cmd, func(cmd *cobra.Command, a *app) error {
-				if plan {
-					return c.planRotation(cmd, a, alg)
-				}
-				return c.rotateKey(cmd, a, alg)
-			})
+			if plan {
+				return c.withRing(cmd, c.withReadingApp, func(cmd *cobra.Command, a *app) error { return c.planRotation(cmd, a, alg) })
+			}
+			return c.withRing(cmd, c.withApp, func(cmd *cobra.Command, a *app) error { return c.rotateKey(cmd, a, alg) })
 		},
 	}
 	rotate.Flags().StringVar(&alg, "alg", "", "JWS algorithm: ES256, RS256 or EdDSA (default: the server's)")
@@ -56,12 +54,10 @@ func (c *cli) revokeCommand() *cobra.Command {
 		Short: "Withdraw a signing key that others know, at once; every token it signed is refused",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.withRing(cmd, func(cmd *cobra.Command, a *app) error {
-				if plan {
-					return c.planRevocation(cmd, a, args[0])
-				}
-				return c.revokeKey(cmd, a, args[0])
-			})
+			if plan {
+				return c.withRing(cmd, c.withReadingApp, func(cmd *cobra.Command, a *app) error { return c.planRevocation(cmd, a, args[0]) })
+			}
+			return c.withRing(cmd, c.withApp, func(cmd *cobra.Command, a *app) error { return c.revokeKey(cmd, a, args[0]) })
 		},
 	}
 	addPlanFlag(revoke, &plan)
@@ -94,12 +90,13 @@ func viewKey(k keys.KeyInfo) keyView {
 	}
 }
 
-func (c *cli) withRing(cmd *cobra.Command, do func(*cobra.Command, *app) error) error {
+// withRing opens an app by withApp or withReadingApp, and its signing keys.
+func (c *cli) withRing(cmd *cobra.Command, open opensApp, do func(*cobra.Command, *app) error) error {
 	cfg, err := c.load(cmd)
 	if err != nil {
 		return err
 	}
-	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+	return open(cmd.Context(), cfg, func(a *app) error {
 		if err := a.openRing(cmd.Context()); err != nil {
 			return err
 		}

@@ -1,13 +1,20 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"latchkey/config"
+	"latchkey/storage/gormstore"
 )
 
 func (c *cli) migrateCommand() *cobra.Command {
@@ -31,6 +38,24 @@ type migrationView struct {
 	Version   int64      `json:"version"`
 	Name      string     `json:"name"`
 	AppliedAt *time.Time `json:"applied_at"` // null: pending
+	Newer     bool       `json:"newer,omitempty"`
+}
+
+// newerStep is the name of a step that only a newer program knows.
+const newerStep = "(of a newer latchkey)"
+
+// migrations lists the steps of the schema. All are pending if there is no
+// database yet.
+func (c *cli) migrations(ctx context.Context, cfg config.Config) (steps []gormstore.Migration, err error) {
+	store, err := c.openToRead(ctx, cfg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return gormstore.PendingMigrations(cfg.DatabaseURL.Reveal())
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closing(store, &err)
+	return store.MigrationStatus(ctx)
 }
 
 func (c *cli) migrateUp(cmd *cobra.Command, _ []string) (err error) {
@@ -49,23 +74,18 @@ func (c *cli) migrateUp(cmd *cobra.Command, _ []string) (err error) {
 	return c.done("schema is up to date")
 }
 
-func (c *cli) migrateStatus(cmd *cobra.Command, _ []string) (err error) {
+func (c *cli) migrateStatus(cmd *cobra.Command, _ []string) error {
 	cfg, err := c.load(cmd)
 	if err != nil {
 		return err
 	}
-	store, err := c.openStore(cmd.Context(), cfg)
-	if err != nil {
-		return err
-	}
-	defer closing(store, &err)
-	steps, err := store.MigrationStatus(cmd.Context())
+	steps, err := c.migrations(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
 	views := make([]migrationView, len(steps))
 	for i, m := range steps {
-		views[i] = migrationView{m.Version, m.Name, optionalTime(m.AppliedAt)}
+		views[i] = migrationView{m.Version, cmp.Or(m.Name, newerStep), optionalTime(m.AppliedAt), m.Name == ""}
 	}
 	return c.print(views, func(w io.Writer) error {
 		return table(w, "VERSION\tNAME\tAPPLIED", len(views), func(i int) string {

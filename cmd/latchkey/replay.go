@@ -117,7 +117,7 @@ func (c *cli) replayPolicy(cmd *cobra.Command, since, file string) error {
 	if err != nil {
 		return err
 	}
-	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+	return c.withReadingApp(cmd.Context(), cfg, func(a *app) error {
 		r := &rerun{app: a, profile: proposed.Profile, replay: lockout.NewReplay(policy), logins: map[string]string{}}
 		actions := []string{"sign_in", "login.unlocked", "password.renewed"}
 		filter := storage.AuditFilter{Since: from, Actions: actions}

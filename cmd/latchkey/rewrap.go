@@ -29,12 +29,10 @@ func (c *cli) rewrapCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.withApp(cmd.Context(), cfg, func(a *app) error {
-				if plan {
-					return c.planRewrap(cmd.Context(), a)
-				}
-				return c.rewrap(cmd.Context(), a)
-			})
+			if plan {
+				return c.withReadingApp(cmd.Context(), cfg, func(a *app) error { return c.planRewrap(cmd.Context(), a) })
+			}
+			return c.withApp(cmd.Context(), cfg, func(a *app) error { return c.rewrap(cmd.Context(), a) })
 		},
 	}
 	addPlanFlag(rewrap, &plan)

@@ -171,7 +171,7 @@ func (c *cli) testSender(cmd *cobra.Command, id, kind string, to storage.User) e
 	if err != nil {
 		return err
 	}
-	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+	return c.withReadingApp(cmd.Context(), cfg, func(a *app) error {
 		sender, err := a.store.Sender(cmd.Context(), id)
 		if errors.Is(err, storage.ErrNotFound) {
 			return fmt.Errorf("no message sender %q", id)

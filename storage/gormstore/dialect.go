@@ -66,6 +66,9 @@ type opener interface {
 	// bind writes the parameters of hand-written SQL, each a "?", in the
 	// database's way. No "?" may mean anything else.
 	bind(sql string) string
+	// schema returns the directory of the migrations, and a query that counts the
+	// tables in which goose keeps what it has applied: 0 or 1.
+	schema() (dir, exists string)
 	// migrations gives goose's settings, and a lock that the caller holds while
 	// it migrates.
 	migrations(ctx context.Context) (migrations, error)
@@ -74,7 +77,6 @@ type opener interface {
 // migrations is how a dialect migrates. unlock must be called.
 type migrations struct {
 	dialect goose.Dialect
-	dir     string
 	options []goose.ProviderOption
 	unlock  func() error
 }
@@ -110,7 +112,7 @@ func dialectOf(cfg Config) (dialect, error) {
 	case "postgres", "postgresql":
 		return newPostgres(cfg)
 	case "sqlite":
-		return newSQLite(rest, cfg.Relaxed)
+		return newSQLite(rest, cfg.Relaxed, cfg.ReadOnly)
 	}
 	return nil, errors.New(`database URL must begin with "sqlite:" or "postgres://"`)
 }

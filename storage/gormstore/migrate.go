@@ -5,8 +5,6 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -17,17 +15,14 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-// Migration is one step of the schema.
-type Migration struct {
-	Version   int64
-	Name      string
-	AppliedAt time.Time // zero: not yet
-}
-
 // Migrate brings the schema up to date and sees that the default realm and the
 // default password profile exist. Several replicas may do it at once: one
-// works, the others wait for it.
+// works, the others wait for it. The error is a SchemaError if a newer program
+// made the schema.
 func (s *Store) Migrate(ctx context.Context) error {
+	if err := s.refuseNewer(ctx); err != nil {
+		return err
+	}
 	err := s.migrating(ctx, func(p *goose.Provider) error {
 		if pending, err := p.HasPending(ctx); err != nil || !pending {
 			return err
@@ -36,23 +31,25 @@ func (s *Store) Migrate(ctx context.Context) error {
 		return err
 	})
 	if err == nil {
+		err = s.refuseNewer(ctx) // another program may have migrated meanwhile
+	}
+	if _, refused := errors.AsType[SchemaError](err); refused {
+		return err
+	}
+	if err == nil {
 		err = s.addDefaults(ctx)
 	}
 	return s.wrap(ctx, "migrate", err)
 }
 
-// MigrationStatus lists the steps of the schema, oldest first.
-func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
-	var list []Migration
-	err := s.migrating(ctx, func(p *goose.Provider) error {
-		status, err := p.Status(ctx)
-		for _, m := range status {
-			name := strings.TrimSuffix(path.Base(m.Source.Path), ".sql")
-			list = append(list, Migration{Version: m.Source.Version, Name: name, AppliedAt: m.AppliedAt.UTC()})
-		}
-		return err
-	})
-	return list, s.wrap(ctx, "migration status", err)
+// refuseNewer returns a SchemaError if a newer program made the schema: what this
+// one would write might break rules that it does not know.
+func (s *Store) refuseNewer(ctx context.Context) error {
+	err := s.CheckSchema(ctx)
+	if e, ok := errors.AsType[SchemaError](err); ok && !e.Newer() {
+		return nil
+	}
+	return err
 }
 
 func (s *Store) migrating(ctx context.Context, do func(*goose.Provider) error) (err error) {
@@ -61,7 +58,8 @@ func (s *Store) migrating(ctx context.Context, do func(*goose.Provider) error) (
 		return err
 	}
 	defer func() { err = errors.Join(err, m.unlock()) }()
-	files, err := fs.Sub(migrationFiles, m.dir)
+	dir, _ := s.dialect.schema()
+	files, err := fs.Sub(migrationFiles, dir)
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,10 @@ func (p *postgres) bind(sql string) string {
 	}
 }
 
+func (p *postgres) schema() (dir, exists string) {
+	return "migrations/postgres", "SELECT count(to_regclass('goose_db_version'))"
+}
+
 func (p *postgres) migrations(context.Context) (migrations, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, migrationRetries))
 	if err != nil {
@@ -95,7 +99,6 @@ func (p *postgres) migrations(context.Context) (migrations, error) {
 	}
 	return migrations{
 		dialect: goose.DialectPostgres,
-		dir:     "migrations/postgres",
 		options: []goose.ProviderOption{goose.WithSessionLocker(locker)},
 		unlock:  func() error { return nil },
 	}, nil

@@ -43,14 +43,15 @@ const (
 type sqlite struct {
 	path        string
 	synchronous string
+	readOnly    bool
 	group       group
 }
 
-func newSQLite(path string, relaxed bool) (dialect, error) {
+func newSQLite(path string, relaxed, readOnly bool) (dialect, error) {
 	if path == "" || path == ":memory:" {
 		return nil, errors.New("database URL: sqlite: needs the path of a file")
 	}
-	d := &sqlite{path: path, synchronous: "FULL"}
+	d := &sqlite{path: path, synchronous: "FULL", readOnly: readOnly}
 	if relaxed {
 		d.synchronous = "NORMAL"
 	}
@@ -63,6 +64,9 @@ func (d *sqlite) name() string { return "sqlite" }
 // the switch to WAL: SQLite answers SQLITE_BUSY there at once, whatever the
 // busy timeout, when two connections try it together.
 func (d *sqlite) open(ctx context.Context) (_ pools, err error) {
+	if d.readOnly {
+		return d.openToRead()
+	}
 	unlock, err := lockFile(ctx, d.path+".lock")
 	if err != nil {
 		return pools{}, err
@@ -91,10 +95,24 @@ func (d *sqlite) open(ctx context.Context) (_ pools, err error) {
 	return pools{write: writer, read: reader}, nil
 }
 
+// openToRead makes connections that change nothing in a file that must exist.
+// They open it for reading and writing nevertheless, as far as its mode allows:
+// a connection that could not write would leave its -wal and -shm files behind.
+func (d *sqlite) openToRead() (pools, error) {
+	if _, err := os.Stat(d.path); err != nil {
+		return pools{}, err
+	}
+	reader, err := d.pool(sqliteReaders, "query_only(1)")
+	return pools{write: reader, read: reader}, err
+}
+
 func (d *sqlite) pool(conns int, pragma string) (*sql.DB, error) {
 	q := url.Values{
 		"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "synchronous(" + d.synchronous + ")", pragma},
+	}
+	if d.readOnly {
+		q.Set("mode", "rw") // never creates the file
 	}
 	path := url.URL{Path: d.path}
 	db, err := sql.Open(gormsqlite.DriverName, "file:"+path.EscapedPath()+"?"+q.Encode())
@@ -112,9 +130,13 @@ func (d *sqlite) gorm(pool gorm.ConnPool) gorm.Dialector {
 
 func (d *sqlite) bind(sql string) string { return sql }
 
+func (d *sqlite) schema() (dir, exists string) {
+	return "migrations/sqlite", "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'"
+}
+
 func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	unlock, err := lockFile(ctx, d.path+".lock")
-	return migrations{dialect: goose.DialectSQLite3, dir: "migrations/sqlite", unlock: unlock}, err
+	return migrations{dialect: goose.DialectSQLite3, unlock: unlock}, err
 }
 
 // settle is an immediate transaction, perhaps with others': from BEGIN on nobody

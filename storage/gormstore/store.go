@@ -25,6 +25,10 @@ type Config struct {
 	// Relaxed lets SQLite acknowledge a commit before it is on disk
 	// (synchronous=NORMAL). For throwaway databases only.
 	Relaxed bool
+	// ReadOnly opens a database that exists and changes nothing in it; Open returns
+	// fs.ErrNotExist if an SQLite file is missing. SQLite refuses every write.
+	// PostgreSQL does not: such a store must be used for reading alone.
+	ReadOnly bool
 	// MaxConns bounds the connections to PostgreSQL; 0 means 16. Run takes one
 	// more.
 	MaxConns int
