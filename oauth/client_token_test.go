@@ -141,6 +141,9 @@ func TestReadForm(t *testing.T) {
 		err        error
 	}{
 		{"form", "grant_type=implicit&client_id=key&empty=", url.Values{"grant_type": {"implicit"}, "client_id": {"key"}}, nil},
+		{"semicolons", "a;b=1;c&client_id=x;y;&;=z", url.Values{"a;b": {"1;c"}, "client_id": {"x;y;"}, ";": {"z"}}, nil},
+		{"encodings", "&&a+b=c+%2B%3B%26d&=e&f", url.Values{"a b": {"c +;&d"}, "": {"e"}}, nil},
+		{"repeated with a semicolon", "a;b=1&a;b=2", nil, errRepeatedParameter},
 		{"repeated", "client_id=a&client_id=b", nil, errRepeatedParameter},
 		{"malformed", "client_id=%zz", nil, errMalformedForm},
 		{"too large", "a=" + strings.Repeat("x", maxFormBytes), nil, errTooLarge},

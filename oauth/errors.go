@@ -133,6 +133,10 @@ func refusalOf(err error) (r refusal, known bool) {
 			return m.refusal, true
 		}
 	}
+	var query *QueryError
+	if errors.As(err, &query) {
+		return refusal{http.StatusBadRequest, "invalid_request", printable(query.Error()), codeOAuth}, true
+	}
 	var rules *grants.RuleError
 	if errors.As(err, &rules) {
 		return refusal{http.StatusBadRequest, "invalid_grant", "Password does not meet security requirements.", "Auth.InsecurePassword"}, true

@@ -20,9 +20,10 @@ const (
 const formType = "application/x-www-form-urlencoded"
 
 // readForm reads the parameters of a POST request and makes them the only ones
-// that anybody sees: the query is not read (RFC 6749 §3.2), empty values are
-// dropped and repeated parameters refused (RFC 6749 §3.1), but for resource
-// and audience (RFC 8707 §2, RFC 8693 §2.1).
+// that anybody sees. A malformed query is refused, and the parameters of any
+// other are not read (RFC 6749 §3.2). Empty values are dropped and repeated
+// parameters refused (RFC 6749 §3.1), but for resource and audience (RFC 8707 §2,
+// RFC 8693 §2.1).
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if r.Method != http.MethodPost {
 		return nil, errMethod
@@ -38,6 +39,9 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // whatever the content type says: Elastic Path's examples send forms as JSON.
 // Explain tells its errors.
 func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	if _, err := parseQuery(r); err != nil {
+		return nil, err
+	}
 	body, err := readBody(w, r, maxFormBytes)
 	if err != nil {
 		return nil, err
@@ -45,7 +49,7 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if strings.Count(body, "&") >= maxFormParameters {
 		return nil, errTooManyParameters
 	}
-	form, err := url.ParseQuery(body)
+	form, err := parseForm(body)
 	if err != nil {
 		return nil, errMalformedForm
 	}
@@ -53,6 +57,28 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		return nil, err
 	}
 	r.Form, r.PostForm = form, form
+	return form, nil
+}
+
+// parseForm parses a form as a browser does (WHATWG URL §5.1): a raw semicolon is
+// data, not a separator as in the query string of net/url. A bad percent-encoding
+// is an error, because what the client meant is not known.
+func parseForm(body string) (url.Values, error) {
+	form := url.Values{}
+	for pair := range strings.SplitSeq(body, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			return nil, err
+		}
+		if value, err = url.QueryUnescape(value); err != nil {
+			return nil, err
+		}
+		form[name] = append(form[name], value)
+	}
 	return form, nil
 }
 

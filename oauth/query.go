@@ -34,9 +34,9 @@ func (e *QueryError) Error() string {
 // other parameters, which the operation ignores or reads as filters. Errors are
 // *QueryError.
 func ReadQuery(r *http.Request, takes []openapi.Parameter) (url.Values, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
+	values, err := parseQuery(r)
 	if err != nil {
-		return nil, &QueryError{Problem: "the query of the URL is malformed"}
+		return nil, err
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return values, nil
@@ -47,6 +47,25 @@ func ReadQuery(r *http.Request, takes []openapi.Parameter) (url.Values, error) {
 		}
 	}
 	return values, nil
+}
+
+func parseQuery(r *http.Request) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, &QueryError{Problem: "the query of the URL is malformed"}
+	}
+	return values, nil
+}
+
+// CheckSpelling refuses parameters that look like a misspelling of one that the
+// operation takes. Errors are *QueryError.
+func CheckSpelling(values url.Values, takes []openapi.Parameter) error {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if ResembledParameter(name, takes) != "" {
+			return unknownParameter(name, takes)
+		}
+	}
+	return nil
 }
 
 // checkParameter checks one parameter of a request that changes something.

@@ -18,7 +18,11 @@ type registrationError struct {
 // refusals are those of a resource that wants a token.
 func (p *Provider) registrationEndpoint(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := serve(w, r); err != nil {
+		_, err := ReadQuery(r, nil)
+		if err == nil {
+			err = serve(w, r)
+		}
+		if err != nil {
 			p.writeRegistrationError(w, r, err)
 		}
 	}

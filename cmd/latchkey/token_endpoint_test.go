@@ -128,7 +128,7 @@ func testMalformedRequests(t *testing.T, n *node) {
 		"scope with a line break":      {scope("Shopper\r\nMeAdmin"), 400, wireMalformedScope},
 		"percent sign alone":           {encode(plain...) + "&scope=%", 400, wireMalformedForm},
 		"percent without hexadecimals": {"grant_type=%zz", 400, wireMalformedForm},
-		"semicolons":                   {"grant_type=password;client_id=shop", 400, wireMalformedForm},
+		"semicolons are data":          {"grant_type=password;client_id=shop", 400, wireUnsupportedGrant},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -37,7 +37,7 @@ func (a *API) listedMember(u storage.User) AccountMember {
 }
 
 func (a *API) listMembers(c *call) (reply, error) {
-	q, err := userList.query(c.URL.Query())
+	q, err := userList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}

@@ -105,7 +105,7 @@ func (a *API) accountReply(c *call, status int, r storage.Account) (reply, error
 }
 
 func (a *API) listAccounts(c *call) (reply, error) {
-	q, err := accountList.query(c.URL.Query())
+	q, err := accountList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}

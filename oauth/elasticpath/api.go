@@ -128,6 +128,12 @@ func (a *API) handler(r route) http.HandlerFunc {
 		c := &call{Request: request, w: w, api: a}
 		err := a.admit(c, r)
 		var done reply
+		if err == nil && r.Form == nil { // the query of a form's endpoint is not read
+			c.values, err = oauth.ReadQuery(request, r.Query)
+		}
+		if err == nil {
+			err = oauth.CheckSpelling(c.values, r.Query)
+		}
 		if err == nil {
 			done, err = r.serve(c)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ type call struct {
 	api    *API
 	caller *oauth.Caller
 	holder *oauth.AccountHolder // the account member who calls; nil: the caller acts for itself
+	values url.Values           // of the query string, as oauth.ReadQuery returns them
 }
 
 // members are the members of a body's data by their names.
@@ -108,9 +110,9 @@ func (c *call) id(parameter string) (id string, ok bool) {
 	return id, id != "" && len(id) <= maxID && plain(id)
 }
 
-// includes tells whether the caller asked for related resources of that name.
+// includes reports whether the caller asked for related resources of that name.
 func (c *call) includes(name string) bool {
-	return slices.Contains(strings.Split(c.URL.Query().Get("include"), ","), name)
+	return slices.Contains(strings.Split(strings.Join(c.values["include"], ","), ","), name)
 }
 
 // wantsVersion returns the version that If-Match demands; 0: any. An asterisk

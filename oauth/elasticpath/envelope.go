@@ -136,7 +136,7 @@ func pages(limit, total int) int { return (total + limit - 1) / limit }
 // taken.
 func (c *call) pageLinks(q storage.Query, total int) PageLinks {
 	at := func(offset int) string {
-		return c.api.base + c.URL.EscapedPath() + "?" + pageParameters(c.URL.Query(), offset, q.Limit)
+		return c.api.base + c.URL.EscapedPath() + "?" + pageParameters(c.values, offset, q.Limit)
 	}
 	last := max(pages(q.Limit, total)-1, 0) * q.Limit
 	links := PageLinks{Current: at(q.Offset), First: at(0), Last: at(min(last, maxPageOffset))}

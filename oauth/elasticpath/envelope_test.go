@@ -45,6 +45,10 @@ func TestPageLinks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := &call{Request: httptest.NewRequest(http.MethodGet, "/v2/accounts?"+tt.query, nil), api: &API{base: "https://id.example/x"}}
+			var err error
+			if c.values, err = oauth.ReadQuery(c.Request, listParameters()); err != nil {
+				t.Fatal(err)
+			}
 			q := storage.Query{Limit: tt.limit, Offset: tt.offset}
 			links := c.pageLinks(q, tt.total)
 			wanted := PageLinks{Current: base + tt.want.current, First: base + tt.want.first, Last: base + tt.want.last}

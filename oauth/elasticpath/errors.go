@@ -105,8 +105,12 @@ var statuses = []struct {
 // error; its text goes to the log only.
 func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	var limit *storage.LimitError
+	var query *oauth.QueryError
 	if errors.As(err, &answer) {
 		return answer, true
+	}
+	if errors.As(err, &query) {
+		return refuse(http.StatusBadRequest, query.Error()), true
 	}
 	if errors.As(err, &limit) {
 		answer = refuse(http.StatusTooManyRequests, "Too many requests. Try again later.") // not which limit

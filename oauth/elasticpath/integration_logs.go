@@ -90,11 +90,11 @@ func (a *API) listJobLogs(c *call) (reply, error) {
 }
 
 func (a *API) logs(c *call, senderID string, also ...storage.Condition) (reply, error) {
-	q, err := logList.query(c.URL.Query())
+	q, err := logList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}
-	if len(c.URL.Query()["sort"]) == 0 {
+	if len(c.values["sort"]) == 0 {
 		q.Sort = []storage.Order{{Field: "EndedAt", Descending: true}}
 	}
 	q.Where = append(q.Where, also...)

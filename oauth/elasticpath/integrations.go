@@ -171,7 +171,7 @@ func isIntegration() []storage.Condition {
 }
 
 func (a *API) listIntegrations(c *call) (reply, error) {
-	q, err := integrationList.query(c.URL.Query())
+	q, err := integrationList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}

@@ -61,7 +61,7 @@ func (a *API) listLogins(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	q, err := loginList.query(c.URL.Query())
+	q, err := loginList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}

@@ -75,7 +75,7 @@ func (a *API) listAccountMemberships(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	q, err := membershipList.query(c.URL.Query())
+	q, err := membershipList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}
@@ -117,7 +117,7 @@ func (a *API) listMemberMemberships(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	q, err := membershipList.query(c.URL.Query())
+	q, err := membershipList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}
@@ -155,7 +155,7 @@ func (a *API) listStrangers(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	q, err := strangerList.query(c.URL.Query())
+	q, err := strangerList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}

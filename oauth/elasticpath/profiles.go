@@ -155,7 +155,7 @@ func (a *API) listProfiles(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	q, err := profileList.query(c.URL.Query())
+	q, err := profileList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}

@@ -56,7 +56,7 @@ func (a *API) realm(r storage.Realm) Realm {
 }
 
 func (a *API) listRealms(c *call) (reply, error) {
-	q, err := realmList.query(c.URL.Query())
+	q, err := realmList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}

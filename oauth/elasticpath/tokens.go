@@ -90,7 +90,7 @@ func (a *API) tokenRoutes() []route {
 // The tokens are signed before the sign-in takes effect: what goes wrong on the
 // way uses no code up.
 func (a *API) postTokens(c *call) (reply, error) {
-	q, err := pageQuery(c.URL.Query())
+	q, err := pageQuery(c.values)
 	if err != nil {
 		return reply{}, err
 	}

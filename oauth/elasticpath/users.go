@@ -113,7 +113,7 @@ func (a *API) listUsers(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	q, err := userList.query(c.URL.Query())
+	q, err := userList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}
