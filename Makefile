@@ -1,20 +1,23 @@
-# make test is the one command that passes the tests; it brings what it needs.
-
 GO ?= go
 GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK ?= $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.8.0
 FUZZTIME ?= 30s
 
-# The race detector watches everything but SQLite, a translation from C, and the
-# password hashes, which have no goroutines to share anything with: watching them
-# as well takes several times as long.
+# RACE excludes SQLite, which is translated from C, and the password hashes from the
+# race detector. Neither shares memory between goroutines, and watching them takes
+# several times as long.
 RACE = -race -gcflags='modernc.org/...=-race=false' -gcflags='golang.org/x/crypto/...=-race=false'
 
-# EXAMPLE is a module of its own: somebody else's server that takes our grants.
+# EXAMPLE is a module of its own: a server of another team that imports the grants.
 EXAMPLE = docs/examples/fositeserver
 
-.PHONY: test build lint vuln bench bench-delivery fuzz docs strangers
+.PHONY: help test check build lint vuln bench bench-delivery fuzz docs strangers
 
+# help lists the targets.
+help:
+	@awk -F: '/^# / { about = substr($$0, 3) } /^[a-z-]+:/ { sub(/^[^ ]+ /, "", about); printf "%-16s %s\n", $$1, about }' Makefile
+
+# test runs all tests on SQLite and PostgreSQL, with the race detector.
 test:
 	.ci/postgresql
 	$(GO) vet -tags strangers ./...
@@ -22,39 +25,48 @@ test:
 	$(GO) test $(RACE) -timeout 40m ./...
 	cd $(EXAMPLE) && $(GO) vet ./... && $(GO) test $(RACE) ./...
 
+# check runs what is quick: format, vet, and the tests without the end-to-end stories.
+check:
+	.ci/postgresql
+	test -z "$$(gofmt -l .)"
+	$(GO) vet -tags strangers ./...
+	$(GO) test $$($(GO) list ./... | grep -v /cmd/latchkey$$)
+
+# build makes a static binary in bin.
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/latchkey ./cmd/latchkey
 
+# lint runs golangci-lint.
 lint:
 	$(GOLANGCI_LINT) run
 	cd $(EXAMPLE) && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml
 
+# vuln looks for known vulnerabilities.
 vuln:
 	$(GOVULNCHECK) ./...
 	cd $(EXAMPLE) && $(GOVULNCHECK) ./...
 
-# bench prints what the hot paths do, next to a bare handler, and the memory of
-# a server that issues many tokens. It takes some three minutes.
+# bench measures the hot paths against a bare handler, in about three minutes.
 bench:
 	.ci/postgresql
 	$(GO) test ./cmd/latchkey -run '^$$' -bench '^BenchmarkLoad$$' -benchtime 1x -timeout 15m $(BENCHFLAGS)
 
-# fuzz gives each fuzz target its time, one after the other.
+# fuzz runs each fuzz target for FUZZTIME.
 fuzz:
 	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed 's/:func / /' | sort | while read -r file target; do \
 		$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; \
 	done
 
+# docs writes docs/CONFIG.md from the settings.
 docs:
 	$(GO) test ./config -run TestReference -update
 
-# A backlog to a slow receiver, and everybody else while one hangs.
+# bench-delivery measures a backlog to a slow receiver, and others while one hangs.
 bench-delivery:
 	.ci/postgresql
 	$(GO) test ./cmd/latchkey -run '^$$' -bench '^BenchmarkDelivery$$' -benchtime 1x
 
-# strangers lets programs that others wrote use the server: clients and resource
-# servers from npm, gateways from Debian, the vendors' own SDKs.
+# strangers lets clients, gateways and SDKs that others wrote use the server.
 strangers:
 	.ci/postgresql
 	.ci/gateways

@@ -16,37 +16,106 @@ import (
 	"time"
 )
 
-// TestDocs runs the commands of the documents as they stand there.
+// TestDocs runs the shell commands of the README and of each page of docs, as
+// they stand there, beside a running server.
 func TestDocs(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatal(err, pages)
+	}
 	eachDatabase(t, func(t *testing.T, w *world) {
 		n := w.serve()
-		for _, doc := range []struct {
-			file, name string
-			create     []string
-		}{
-			{"ORDERCLOUD.md", "admin", []string{"--id", "admin", "--grant", "client_credentials", "--role", "FullAccess"}},
-			{"ELASTICPATH.md", "store", []string{"--id", "store", "--grant", "client_credentials", "--grant", "implicit", "--role", "FullAccess"}},
-		} {
-			t.Run(doc.file, func(t *testing.T) {
-				secret := w.adminClient(t, append([]string{"--name", doc.name}, doc.create...)...).Secret
-				receiver := newMailbox(t)
-				script := commandsOf(t, filepath.Join("../../docs", doc.file))
-				// The dots stand for what the receiver was told.
-				script = strings.ReplaceAll(script, "CODE=…", `CODE=$(curl -sSf "$RECEIVER/next")`)
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
-				shell.Env = append(os.Environ(), "BASE="+n.url, "SECRET="+secret, "RECEIVER="+receiver, "NO_PROXY=127.0.0.1")
-				if out, err := shell.CombinedOutput(); err != nil {
-					t.Errorf("%v\n%s", err, out)
+		receiver := newMailbox(t)
+		for _, page := range pages {
+			script := commandsOf(t, page)
+			if script == "" {
+				continue
+			}
+			t.Run(filepath.Base(page), func(t *testing.T) {
+				run := pageRun{page: page, script: script, server: n.url, receiver: receiver}
+				for _, client := range clientsOfPages[filepath.Base(page)] {
+					run.secret = w.adminClient(t, client...).Secret
 				}
+				run.run(t, w)
 			})
 		}
 	})
 }
 
-// commandsOf returns the shell commands of a document: its blocks of the
-// language sh.
+// clientsOfPages are the arguments of the commands "client create" that pages
+// show with their output, and so not as commands to run.
+var clientsOfPages = map[string][][]string{
+	"ORDERCLOUD.md":  {{"--name", "admin", "--id", "admin", "--grant", "client_credentials", "--role", "FullAccess"}},
+	"ELASTICPATH.md": {{"--name", "store", "--id", "store", "--grant", "client_credentials", "--grant", "implicit", "--role", "FullAccess"}},
+}
+
+// pageRun is what the commands of a page find in their environment.
+type pageRun struct{ page, script, server, receiver, secret string }
+
+func (r pageRun) run(t *testing.T, w *world) {
+	t.Helper()
+	// The dots stand for what the receiver was told.
+	script := strings.ReplaceAll(r.script, "CODE=…", `CODE=$(curl -sSf "$RECEIVER/next")`)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	shell.Dir = t.TempDir()
+	shell.Env = append(os.Environ(), "BASE="+r.server, "SECRET="+r.secret, "RECEIVER="+r.receiver, "NO_PROXY=127.0.0.1",
+		"LATCHKEY_DATABASE_URL="+w.databaseURL, "LATCHKEY_MASTER_KEY="+testMasterKey)
+	if out, err := shell.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestReadme holds the README to its size, and every page to being reachable
+// from it.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "\n"); n > 150 {
+		t.Errorf("the README has %d lines, at most 150", n)
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if !strings.Contains(string(text), "docs/"+filepath.Base(page)) {
+			t.Errorf("the README does not link to %s", page)
+		}
+	}
+}
+
+// TestDocLinks follows the links between pages.
+func TestDocLinks(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("../../*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`\]\(([^)#:]+)[^):]*\)`)
+	for _, page := range append(pages, more...) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), found[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
+
+// commandsOf returns the shell commands of a page: its blocks of the language
+// sh.
 func commandsOf(t *testing.T, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -57,9 +126,6 @@ func commandsOf(t *testing.T, file string) string {
 	for _, part := range strings.Split(string(text), "\n```sh\n")[1:] {
 		commands, _, _ := strings.Cut(part, "\n```")
 		script.WriteString(commands + "\n")
-	}
-	if script.Len() == 0 {
-		t.Fatalf("%s has no commands", file)
 	}
 	return script.String()
 }
