@@ -2,12 +2,50 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
 // ErrQuery says that a list has no such field, or that a value is not one of
 // the field's type. Wrapped errors name the field.
 var ErrQuery = errors.New("the list cannot be asked that")
+
+// What the parts of a Query cost. A store refuses a Query that costs more than
+// MaxQueryCost without asking the database.
+const (
+	MaxQueryCost = 500
+	// ExpensiveFieldCost is the cost of a comparison with, or a sort by, a member
+	// of XP or the username of a user, which the database has to compute for each
+	// record. Other fields cost 1. A pattern costs this again for each asterisk
+	// after the first.
+	ExpensiveFieldCost = 20
+)
+
+// QueryLimitError is the answer to a Query that costs too much, which is an
+// ErrQuery, or that took too long, which is an ErrUnavailable.
+type QueryLimitError struct {
+	Timeout time.Duration // that was exceeded; 0: the Query costs too much
+}
+
+// Error implements error.
+func (e *QueryLimitError) Error() string { return "query limit: " + e.Advice() }
+
+// Unwrap returns ErrQuery or ErrUnavailable.
+func (e *QueryLimitError) Unwrap() error {
+	if e.Timeout == 0 {
+		return ErrQuery
+	}
+	return ErrUnavailable
+}
+
+// Advice returns the limit in sentences for the caller of an API.
+func (e *QueryLimitError) Advice() string {
+	if e.Timeout > 0 {
+		return fmt.Sprintf("The list took longer than %v. Use fewer filters, alternatives, asterisks and sort fields.", e.Timeout)
+	}
+	return fmt.Sprintf("The list costs too much. A comparison and a sort field cost 1, of xp or of a username %d, "+
+		"and a pattern that much for each asterisk. A list may cost %d.", ExpensiveFieldCost, MaxQueryCost)
+}
 
 // Query says what a list is to show. Fields are named as in the records of the
 // list, with XP.path for a member of the administrator's own data; each List

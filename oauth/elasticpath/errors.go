@@ -117,6 +117,14 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 		answer.retryAfter = max(limit.Until.Sub(now), time.Second)
 		return answer, true
 	}
+	var list *storage.QueryLimitError
+	if errors.As(err, &list) {
+		answer = refuse(http.StatusBadRequest, list.Advice())
+		if list.Timeout > 0 {
+			answer.status, answer.retryAfter = http.StatusServiceUnavailable, list.Timeout
+		}
+		return answer, true
+	}
 	if answer := passwordRefusal(err); answer != nil {
 		return answer, true
 	}

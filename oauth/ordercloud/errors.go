@@ -95,6 +95,7 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	var faults Faults
 	var limit *storage.LimitError
 	var query *oauth.QueryError
+	var list *storage.QueryLimitError
 	switch {
 	case errors.As(err, &answer):
 	case errors.As(err, &faults):
@@ -108,6 +109,11 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 		answer = single(http.StatusUnauthorized, "Auth.TokenRevoked", "The provided token has been revoked. Please re-authenticate.")
 	case errors.Is(err, oauth.ErrInvalidToken):
 		answer = single(http.StatusUnauthorized, "InvalidToken", "Access token is invalid or expired.")
+	case errors.As(err, &list) && list.Timeout > 0:
+		answer = single(http.StatusServiceUnavailable, "QueryTimeout", list.Advice())
+		answer.retryAfter = list.Timeout
+	case errors.As(err, &list):
+		answer = single(http.StatusBadRequest, "InvalidQuery", list.Advice())
 	case errors.Is(err, storage.ErrQuery):
 		answer = single(http.StatusBadRequest, "InvalidQuery", "The list cannot be filtered or sorted like that.")
 	case errors.Is(err, storage.ErrStale):

@@ -33,6 +33,10 @@ type dialect interface {
 	watch(ctx context.Context, s *Store, hear hearing) error
 	// tell makes the watches of other stores hear that there is work.
 	tell(ctx context.Context, s *Store) error
+	// running returns a condition that fails once ctx has ended, so that a
+	// statement with many rows ends with its context. release is called after
+	// the statement.
+	running(ctx context.Context) (condition string, release func())
 }
 
 // expressions are what lists are filtered and sorted by.
@@ -62,6 +66,8 @@ type hearing struct{ changes, work func() }
 type opener interface {
 	name() string
 	open(ctx context.Context) (pools, error)
+	// listConns is how many connections lists may use at a time.
+	listConns() int
 	gorm(p gorm.ConnPool) gorm.Dialector
 	// bind writes the parameters of hand-written SQL, each a "?", in the
 	// database's way. No "?" may mean anything else.
@@ -101,6 +107,9 @@ type settlement struct {
 // ifSettled is what a dialect replaces by the condition that the first statement
 // of a settlement wrote what it had to.
 const ifSettled = "{settled}"
+
+// ifRunning is what stands in a list for the condition of dialect.running.
+const ifRunning = "{running}"
 
 // alone is the SQL of a statement that follows nothing.
 func (x statement) alone() string { return strings.ReplaceAll(x.sql, ifSettled, "TRUE") }

@@ -37,3 +37,22 @@ func SealedColumns() []string {
 	}
 	return names
 }
+
+// DefaultListConns is how many connections lists use at a time, on either
+// database, if Config says nothing else.
+const DefaultListConns = defaultMaxConns / listShare
+
+// ListsRunning returns how many lists use a connection.
+func (s *Store) ListsRunning() int { return len(s.listConns) }
+
+// OccupyLists takes all connections of lists until release is called.
+func (s *Store) OccupyLists() (release func()) {
+	for range cap(s.listConns) {
+		s.listConns <- struct{}{}
+	}
+	return func() {
+		for range cap(s.listConns) {
+			<-s.listConns
+		}
+	}
+}

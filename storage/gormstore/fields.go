@@ -102,7 +102,7 @@ func userFields(t string) fields {
 func usernameField() attribute {
 	return attribute{
 		kind: foldable, sql: "l.username",
-		within: `users.uid IN (SELECT l.user_uid FROM logins l WHERE %s AND NOT EXISTS (SELECT 1 FROM logins e
+		within: `users.uid IN (SELECT l.user_uid FROM logins l WHERE ` + ifRunning + ` AND %s AND NOT EXISTS (SELECT 1 FROM logins e
 			WHERE e.user_uid = l.user_uid AND (e.profile_id, e.username_key) < (l.profile_id, l.username_key)))`,
 		sort: `COALESCE((SELECT l.username FROM logins l WHERE l.user_uid = users.uid
 			ORDER BY l.profile_id, l.username_key LIMIT 1), '')`,

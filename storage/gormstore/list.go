@@ -9,12 +9,12 @@ import (
 	"latchkey/storage"
 )
 
-// What one query may ask for. The databases have limits of their own (SQLite:
-// 1000 nested expressions, 32,766 parameters) and would fail beyond them.
+// What one query may ask for, besides storage.MaxQueryCost. The databases have
+// limits of their own (SQLite: 1000 nested expressions, 32,766 parameters) and
+// would fail beyond them.
 const (
-	maxComparisons = 500
-	maxOrders      = 20
-	maxLimit       = 10_000
+	maxOrders = 20
+	maxLimit  = 10_000
 )
 
 // listing is a list of records before anybody asks for a part of it.
@@ -31,9 +31,10 @@ type listing struct {
 // paging is a query of a listing in SQL.
 type paging struct {
 	listing
-	where  statement // with WHERE in front, or nothing
-	joined bool      // where needs the joins
-	order  []term
+	where   statement // with WHERE in front
+	counted statement // where, or nothing, for the count
+	joined  bool      // where needs the joins
+	order   []term
 }
 
 // term is one expression of an order.
@@ -44,15 +45,30 @@ type term struct {
 }
 
 // page counts the records that a query selects and reads those of its page; the
-// two are not one instant. A page of the second half is read from the other
-// end, so that the last one costs no more than the first.
-func page[R any](ctx context.Context, s *Store, l listing, selection string, q storage.Query) ([]R, int, error) {
+// two are not one instant. It is bounded in cost, time and connections; see
+// storage.QueryLimitError and asList.
+func page[R any](ctx context.Context, s *Store, l listing, selection string, q storage.Query) (rows []R, total int, err error) {
 	p, err := newPaging(s.dialect, l, q)
+	if err == nil {
+		err = s.asList(ctx, func(ctx context.Context) error {
+			rows, total, err = readPage[R](ctx, s, p, selection, q)
+			return err
+		})
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("list %s: %w", l.what, err)
 	}
+	return rows, total, nil
+}
+
+// readPage reads a page of the second half from the other end, so that the last
+// one costs no more than the first.
+func readPage[R any](ctx context.Context, s *Store, p *paging, selection string, q storage.Query) ([]R, int, error) {
+	condition, release := s.dialect.running(ctx)
+	defer release()
+	whileRunning := func(x statement) string { return strings.ReplaceAll(x.sql, ifRunning, condition) }
 	count := p.count()
-	total, err := get[int](ctx, s, "count "+l.what, count.sql, count.args...)
+	total, err := get[int](ctx, s, "count", whileRunning(count), count.args...)
 	if err != nil || q.Offset >= total {
 		return nil, total, err
 	}
@@ -62,7 +78,7 @@ func page[R any](ctx context.Context, s *Store, l listing, selection string, q s
 		offset = total - offset - limit
 	}
 	part := p.rows(selection, backwards, limit, offset)
-	rows, err := query[R](ctx, s, "list "+l.what, part.sql, part.args...)
+	rows, err := query[R](ctx, s, "read page", whileRunning(part), part.args...)
 	if backwards {
 		slices.Reverse(rows)
 	}
@@ -77,11 +93,24 @@ func newPaging(d dialect, l listing, q storage.Query) (*paging, error) {
 	if q.Offset < 0 {
 		return nil, fmt.Errorf("offset %d: %w", q.Offset, storage.ErrQuery)
 	}
+	if len(q.Sort) > maxOrders {
+		return nil, fmt.Errorf("more than %d fields to sort by: %w", maxOrders, storage.ErrQuery)
+	}
+	if err := l.checkCost(q); err != nil {
+		return nil, err
+	}
 	p := &paging{listing: l}
 	var err error
 	if p.where, p.joined, err = l.filter(d, q.Where); err != nil {
 		return nil, err
 	}
+	if p.counted = p.where; len(q.Where) == 0 {
+		p.counted = l.scope // an index counts it, too fast to be worth a question for each row
+	}
+	if p.counted.sql != "" {
+		p.counted.sql = " WHERE " + p.counted.sql
+	}
+	p.where.sql = " WHERE " + p.where.sql
 	sort := q.Sort
 	if len(sort) == 0 {
 		sort = l.key
@@ -95,7 +124,7 @@ func (p *paging) count() statement {
 	if p.joined {
 		from += p.joins
 	}
-	return statement{sql: "SELECT count(*) FROM " + from + p.where.sql, args: p.where.args}
+	return statement{sql: "SELECT count(*) FROM " + from + p.counted.sql, args: p.counted.args}
 }
 
 func (p *paging) rows(selection string, backwards bool, limit, offset int) statement {
@@ -127,9 +156,6 @@ func (t term) towards(backwards bool) string {
 // sorted ends with what is unique, in the direction of the last field, so that
 // an index on all of it can be read either way.
 func (l *listing) sorted(d dialect, sort []storage.Order) ([]term, error) {
-	if len(sort) > maxOrders {
-		return nil, fmt.Errorf("more than %d fields to sort by: %w", maxOrders, storage.ErrQuery)
-	}
 	var terms []term
 	for _, by := range sort {
 		a, err := l.fields.find(by.Field)
@@ -148,29 +174,20 @@ func (l *listing) sorted(d dialect, sort []storage.Order) ([]term, error) {
 	return terms, nil
 }
 
-// filter joins the conditions to the scope of the list.
+// filter joins the conditions to the scope of the list, while the list runs.
 func (l *listing) filter(d dialect, where []storage.Condition) (_ statement, joined bool, err error) {
-	var all []statement
+	all := []statement{{sql: ifRunning}}
 	if l.scope.sql != "" {
 		all = append(all, l.scope)
 	}
-	budget := maxComparisons
 	for _, condition := range where {
-		if budget -= len(condition.Fields) * len(condition.Tests); budget < 0 {
-			return statement{}, false, fmt.Errorf("more than %d comparisons: %w", maxComparisons, storage.ErrQuery)
-		}
 		one, needs, err := l.fields.condition(d, condition)
 		if err != nil {
 			return statement{}, false, err
 		}
 		all, joined = append(all, one), joined || needs
 	}
-	if len(all) == 0 {
-		return statement{}, false, nil
-	}
-	filter := combine(" AND ", all)
-	filter.sql = " WHERE " + filter.sql
-	return filter, joined, nil
+	return combine(" AND ", all), joined, nil
 }
 
 // combine puts an operator between statements.

@@ -24,6 +24,7 @@ import (
 
 const (
 	defaultMaxConns = 16
+	listShare       = 8 // lists may use this part of the connections
 	connectTimeout  = 5 * time.Second
 	// heartbeat is how long the change listener waits for a notice before it
 	// asks whether the connection still lives: a replica cut off from the
@@ -66,6 +67,13 @@ func (p *postgres) open(context.Context) (pools, error) {
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return pools{write: db, read: db}, nil
 }
+
+// running is always true: the driver cancels the statement when ctx ends.
+func (p *postgres) running(context.Context) (condition string, release func()) {
+	return "TRUE", func() {}
+}
+
+func (p *postgres) listConns() int { return max(p.maxConns/listShare, 1) }
 
 func (p *postgres) gorm(pool gorm.ConnPool) gorm.Dialector {
 	return gormpostgres.New(gormpostgres.Config{Conn: pool})

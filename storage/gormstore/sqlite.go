@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	sqliteReaders = 4
+	sqliteReaders     = 4
+	sqliteListReaders = 2 // of sqliteReaders
 	// watchInterval is how often a process looks whether another one changed
 	// the configuration in the file they share.
 	watchInterval = 250 * time.Millisecond
@@ -50,6 +51,9 @@ type sqlite struct {
 func newSQLite(path string, relaxed, readOnly bool) (dialect, error) {
 	if path == "" || path == ":memory:" {
 		return nil, errors.New("database URL: sqlite: needs the path of a file")
+	}
+	if errRegisterRunning != nil {
+		return nil, errRegisterRunning
 	}
 	d := &sqlite{path: path, synchronous: "FULL", readOnly: readOnly}
 	if relaxed {
@@ -123,6 +127,8 @@ func (d *sqlite) pool(conns int, pragma string) (*sql.DB, error) {
 	db.SetMaxIdleConns(conns)
 	return db, nil
 }
+
+func (d *sqlite) listConns() int { return sqliteListReaders }
 
 func (d *sqlite) gorm(pool gorm.ConnPool) gorm.Dialector {
 	return &gormsqlite.Dialector{Conn: pool}

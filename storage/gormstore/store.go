@@ -29,9 +29,11 @@ type Config struct {
 	// fs.ErrNotExist if an SQLite file is missing. SQLite refuses every write.
 	// PostgreSQL does not: such a store must be used for reading alone.
 	ReadOnly bool
-	// MaxConns bounds the connections to PostgreSQL; 0 means 16. Run takes one
-	// more.
+	// MaxConns bounds the connections to PostgreSQL; 0 means 16. Lists use an
+	// eighth of them, but at least one. Run takes one more.
 	MaxConns int
+	// ListTimeout bounds the time of a list; 0 means 5 s.
+	ListTimeout time.Duration
 	// Now stamps records, and tells which sources of a login are locked where
 	// nobody in particular asks; nil means time.Now.
 	Now func() time.Time
@@ -63,6 +65,9 @@ type Store struct {
 	rand    io.Reader
 	log     zerolog.Logger
 
+	listTimeout time.Duration
+	listConns   chan struct{} // has an element for each list that uses a connection
+
 	auditRetention time.Duration
 	auditKeys      storage.AuditKeys // nil until ChainAuditEvents
 	auditSeen      atomic.Int64      // up to which event this store has written the chain
@@ -88,8 +93,12 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.AuditRetention == 0 {
 		cfg.AuditRetention = defaultAuditRetention
 	}
+	if cfg.ListTimeout == 0 {
+		cfg.ListTimeout = defaultListTimeout
+	}
 	s := &Store{
 		dialect: d, cache: newCache(), now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, texts: newTexts(d),
+		listTimeout: cfg.ListTimeout, listConns: make(chan struct{}, d.listConns()),
 		auditRetention: cfg.AuditRetention,
 	}
 	if s.pools, err = d.open(ctx); err != nil {

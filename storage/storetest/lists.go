@@ -319,6 +319,8 @@ func testBadQueries(t *testing.T, w *world) {
 		{Limit: 1, Sort: slices.Repeat([]storage.Order{{Field: "Name"}}, 21)},
 		{Limit: 1, Where: slices.Repeat([]storage.Condition{where("ID", storage.OpEqual, "x")}, 501)},
 		{Limit: 1, Where: []storage.Condition{{Fields: slices.Repeat([]string{"ID"}, 251), Tests: make([]storage.Test, 2)}}},
+		{Limit: 1, Where: slices.Repeat([]storage.Condition{where("XP.a", storage.OpEqual, "x")}, 26)},
+		{Limit: 1, Where: []storage.Condition{where("Name", storage.OpLikeFold, strings.Repeat("*a", 501))}},
 	} {
 		if err := ask(q); !errors.Is(err, storage.ErrQuery) {
 			t.Errorf("%.100v: %v", q, err)
@@ -328,17 +330,33 @@ func testBadQueries(t *testing.T, w *world) {
 
 // testLargeQuery asks for as much as may be asked.
 func testLargeQuery(t *testing.T, w *world) {
-	q := storage.Query{Limit: 10_000, Sort: slices.Repeat([]storage.Order{{Field: "XP.a"}}, 20)}
-	q.Where = []storage.Condition{{
-		Fields: []string{"XP.a"}, Tests: slices.Repeat([]storage.Test{{Op: storage.OpEqual, Value: "12"}}, 500),
-	}}
-	equal(t, must(w.store.ListUsers(w.ctx, storage.UserScope{}, q))(t).Total, 0)
-	one := where("XP.a", storage.OpEqual, "12")
-	one.Tests[0].Not = true
-	q.Where = slices.Repeat([]storage.Condition{one}, 500)
-	equal(t, must(w.store.ListUsers(w.ctx, storage.UserScope{}, q))(t).Total, 1)
-	q.Where = []storage.Condition{where("ID", storage.OpLike, strings.Repeat("*a", 1000))}
-	equal(t, must(w.store.ListUsers(w.ctx, storage.UserScope{}, q))(t).Total, 0)
+	equalID := where("ID", storage.OpEqual, "x")
+	equalXP := where("XP.a", storage.OpEqual, "12")
+	many := func(c storage.Condition, n int) storage.Condition {
+		c.Tests = slices.Repeat(c.Tests, n)
+		return c
+	}
+	not := func(c storage.Condition) storage.Condition {
+		c.Tests[0].Not = true
+		return c
+	}
+	for i, test := range []struct {
+		query storage.Query
+		total int
+	}{
+		{storage.Query{Sort: slices.Repeat([]storage.Order{{Field: "XP.a"}}, 20), Where: []storage.Condition{many(equalID, 100)}}, 0},
+		{storage.Query{Sort: slices.Repeat([]storage.Order{{Field: "XP.a"}}, 5), Where: []storage.Condition{many(equalXP, 20)}}, 0},
+		{storage.Query{Where: []storage.Condition{many(equalID, 500)}}, 0},
+		{storage.Query{Where: slices.Repeat([]storage.Condition{not(where("ID", storage.OpEqual, "x"))}, 500)}, 1},
+		{storage.Query{Where: slices.Repeat([]storage.Condition{not(where("XP.a", storage.OpEqual, "12"))}, 25)}, 1},
+		{storage.Query{Where: []storage.Condition{where("ID", storage.OpLike, strings.Repeat("*abc", 500))}}, 0},
+	} {
+		test.query.Limit = 10_000
+		found, err := w.store.ListUsers(w.ctx, storage.UserScope{}, test.query)
+		if err != nil || found.Total != test.total {
+			t.Errorf("query %d: %d users, %v", i, found.Total, err)
+		}
+	}
 }
 
 func testListInTx(t *testing.T, w *world) {
