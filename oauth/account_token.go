@@ -87,7 +87,7 @@ func (p *Provider) MintAccountToken(ctx context.Context, r AccountTokenRequest) 
 	}
 	common.Scope = r.Member.Account.ID
 	token, err := p.sign(ctx, p.signingAlg(r.Client), typeAccountToken, &accountClaims{
-		tokenClaims: common, RealmID: r.Realm.ID, StoreID: r.StoreID, SelfManagement: r.Realm.SelfManagement,
+		tokenClaims: common, RealmID: storage.RealmUUID(r.Realm.ID), StoreID: r.StoreID, SelfManagement: r.Realm.SelfManagement,
 		Origin: r.Origin,
 	})
 	if err != nil {

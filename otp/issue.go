@@ -136,7 +136,7 @@ func lockedUntil(l storage.Lockout, now time.Time) time.Time {
 
 // message seals the payload into a message that is due at once.
 func (s *Service) message(r storage.CodeRequest, sender storage.Sender, payload Payload, now time.Time) (storage.Message, error) {
-	id, err := storage.NewID(s.cfg.Rand, "msg_")
+	id, err := storage.NewID(s.cfg.Rand, storage.MessagePrefix)
 	if err != nil {
 		return storage.Message{}, err
 	}

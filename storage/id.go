@@ -2,26 +2,75 @@ package storage
 
 import (
 	"encoding/base32"
+	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // Prefixes of generated identifiers. A client may not be registered under one
-// of them, so a token's subject can never be mistaken for a client
-// (RFC 9068 §5).
+// of them, nor under the UID of a user, so a token's subject can never be mistaken
+// for a client (RFC 9068 §5). New users have no prefix: see NewUUID.
 const (
 	UserPrefix    = "usr_"
 	AccountPrefix = "acc_"
 )
 
+// MessagePrefix begins the identifiers of messages.
+const MessagePrefix = "msg_"
+
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-// NewID returns prefix followed by 128 random bits in lower-case Crockford
-// base32 (26 characters).
+// NewID returns prefix followed by a random UUID (RFC 9562 §5.4) in lower-case
+// Crockford base32 (26 characters, 122 random bits).
 func NewID(random io.Reader, prefix string) (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", fmt.Errorf("new identifier: %w", err)
+	b, err := randomUUID(random)
+	if err != nil {
+		return "", err
 	}
 	return prefix + idEncoding.EncodeToString(b[:]), nil
+}
+
+// NewUUID returns a random UUID (RFC 9562 §5.4) in lower-case hexadecimal. Users,
+// logins and everything that Elastic Path's dialect creates are identified by one.
+func NewUUID(random io.Reader) (string, error) {
+	b, err := randomUUID(random)
+	if err != nil {
+		return "", err
+	}
+	return hyphenated(b), nil
+}
+
+func randomUUID(random io.Reader) (b [16]byte, err error) {
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return b, fmt.Errorf("new identifier: %w", err)
+	}
+	b[6] = b[6]&0x0f | 0x40 // version 4
+	b[8] = b[8]&0x3f | 0x80 // variant
+	return b, nil
+}
+
+func hyphenated(b [16]byte) string {
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// IDToUUID returns the UUID in an identifier that NewID returned for the prefix.
+// Other text is returned as it is.
+func IDToUUID(prefix, id string) string {
+	text, ok := strings.CutPrefix(id, prefix)
+	raw, err := idEncoding.DecodeString(text)
+	if !ok || err != nil || len(raw) != 16 {
+		return id
+	}
+	return hyphenated([16]byte(raw))
+}
+
+// UUIDToID is the reverse of IDToUUID.
+func UUIDToID(prefix, uuid string) string {
+	raw, err := hex.DecodeString(strings.ReplaceAll(uuid, "-", ""))
+	if err != nil || len(raw) != 16 || hyphenated([16]byte(raw)) != uuid {
+		return uuid
+	}
+	return prefix + idEncoding.EncodeToString(raw)
 }

@@ -82,6 +82,7 @@ func (c *cli) clientCreateCommand() *cobra.Command {
 }
 
 func (c *cli) createClient(cmd *cobra.Command, n newClient) error {
+	n.profile = storage.PasswordProfileID(n.profile)
 	if err := n.check(); err != nil {
 		return err
 	}

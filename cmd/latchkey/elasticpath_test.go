@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
 )
 
 // walkThrough goes the vendor's way with one-time passwords, one request after
@@ -93,7 +95,7 @@ func (w *walk) requestCode(t *testing.T, purpose string) event {
 			t.Errorf("%q is not like %s: %s", what, pattern, e.body)
 		}
 	}
-	want := fmt.Sprintf(`{"id":%q,"store_id":"default","triggered_by":"one-time-password-token-request.created",`+
+	want := fmt.Sprintf(`{"id":%q,"store_id":"`+storage.StoreUUID+`","triggered_by":"one-time-password-token-request.created",`+
 		`"integration":{"id":%q,"integration_type":"webhook","name":"One Time Password notification","description":"Brings codes"},`+
 		`"payload":{"authentication_realm_id":%q,"created_at":%q,"one_time_password_token":%q,"password_profile_id":%q,"purpose":%q,"updated_at":%q,`+
 		`"user_authentication_info":{"email":"john.doe@banks.com","id":%q,"name":"John Doe"},`+
@@ -150,7 +152,7 @@ func (w *walk) isAccountToken(t *testing.T, token string) {
 	for name, want := range map[string]any{
 		"iss": "http://latchkey.test", "aud": "http://latchkey.test/v2", "sub": w.member, "client_id": "front",
 		"scope": claims["account_id"], "account_name": "Banks", "account_member_id": w.member, "realm_id": w.realm,
-		"store_id": "default", "account_member_self_management": "update_only", "ancestors": "",
+		"store_id": storage.StoreUUID, "account_member_self_management": "update_only", "ancestors": "",
 	} {
 		if claims[name] != want {
 			t.Errorf("claim %s is %v, want %v", name, claims[name], want)

@@ -250,7 +250,7 @@ func (a *app) testTransport(kind storage.SenderKind, to storage.User, console io
 // testEnvelope returns a message of the type to the user, as a worker would
 // have it.
 func (a *app) testEnvelope(sender storage.Sender, kind storage.MessageType, to storage.User) (deliver.Envelope, error) {
-	id, err := storage.NewID(a.random, "msg_")
+	id, err := storage.NewID(a.random, storage.MessagePrefix)
 	if err != nil {
 		return deliver.Envelope{}, err
 	}

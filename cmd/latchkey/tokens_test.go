@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"slices"
@@ -12,6 +14,9 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"latchkey/storage"
 )
 
 // clientAlgsDocument has a client for each signing algorithm.
@@ -155,7 +160,7 @@ func (c *tokenTest) claims(t *testing.T) {
 		}
 	}
 	sub := wireTake[string](t, claims, "sub")
-	if !strings.HasPrefix(sub, "usr_") {
+	if uuid.Validate(sub) != nil {
 		t.Errorf("sub %q", sub)
 	}
 	want := map[string]any{
@@ -185,7 +190,7 @@ func (c *tokenTest) ownClaims(t *testing.T) {
 		}
 		want := map[string]any{
 			"iss": "https://login.example.com", "aud": "https://login.example.com", "sub": "Machine", "client_id": "Machine", "cid": "Machine",
-			"nbf": issued - 10, "scope": "Reader", "role": []any{"Reader"},
+			"nbf": issued - 10, "scope": "Reader", "role": []any{"Reader"}, "usrtype": "admin",
 		}
 		if diff := cmp.Diff(want, claims); diff != "" {
 			t.Errorf("claims (-want +got):\n%s", diff)
@@ -289,10 +294,20 @@ func (c *tokenTest) keySet(t *testing.T) {
 func (c *tokenTest) subjects(t *testing.T) {
 	_, claims := c.node.verifyEverywhere(t, c.node.signedIn(t, "vendor"), jose.ES256)
 	sub, _ := claims["sub"].(string)
-	for _, id := range []string{sub, strings.ToUpper(sub), "usr_x", "acc_x"} {
+	for _, id := range []string{"usr_x", "USR_X", "acc_x"} {
 		code, _, errs := call(t, "client", "create", "--name", "x", "--id", id)
 		if code != exitUsage || !strings.Contains(errs, "--id must not begin with usr_ or acc_") {
 			t.Errorf("id %q: got %d %q", id, code, errs)
+		}
+	}
+	for _, id := range []string{sub, strings.ToUpper(sub), "usr_x", "acc_x"} {
+		if id == sub || strings.EqualFold(id, sub) {
+			c.withApp(func(ctx context.Context, a *app) error {
+				if _, err := a.createClient(ctx, newClient{name: "x", id: id, profile: storage.DefaultProfileID}); !errors.Is(err, storage.ErrConflict) {
+					t.Errorf("id %q: %v", id, err)
+				}
+				return nil
+			})
 		}
 		a := c.node.self(id, "x")
 		a.mustRefuse(t, 400, wireInvalidClient)

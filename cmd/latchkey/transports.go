@@ -66,7 +66,7 @@ func (a *app) encoder(recipient recipientOf) encoding {
 		Recipient: recipient, Endpoint: endpoints.Of, Now: a.now, Environment: "Production",
 	}
 	events := elasticpath.WebhookEncoder{
-		Recipient: recipient, Endpoint: endpoints.Of, Now: a.now, StoreID: storage.DefaultRealmID,
+		Recipient: recipient, Endpoint: endpoints.Of, Now: a.now, StoreID: storage.StoreUUID,
 	}
 	return func(ctx context.Context, s storage.Sender, e deliver.Envelope) (deliver.Call, error) {
 		if s.Dialect == storage.ElasticPathDialect {

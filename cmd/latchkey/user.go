@@ -31,7 +31,7 @@ func (c *cli) unlock(cmd *cobra.Command, profile, username string) error {
 		return err
 	}
 	return c.withApp(cmd.Context(), cfg, func(a *app) error {
-		login, err := a.store.Login(cmd.Context(), profile, otp.NormalizeUsername(username))
+		login, err := a.store.Login(cmd.Context(), storage.PasswordProfileID(profile), otp.NormalizeUsername(username))
 		if errors.Is(err, storage.ErrNotFound) {
 			return fmt.Errorf("no login %q in the password profile %q", username, profile)
 		}

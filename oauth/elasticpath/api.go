@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 
 	"latchkey/oauth"
@@ -191,15 +190,14 @@ func source(a netip.Addr) string {
 
 // newID returns a random UUID, which is what Elastic Path's ids are.
 func (a *API) newID() (string, error) {
-	id, err := uuid.NewRandomFromReader(a.cfg.Rand)
-	return id.String(), err
+	return storage.NewUUID(a.cfg.Rand)
 }
 
 // Config is what an API needs. All fields but StoreID, Recorder and Now are
 // required.
 type Config struct {
 	Issuer  string // the server's address as callers know it: an absolute URL
-	StoreID string // what tokens and webhooks say the store is; default: the realm's id
+	StoreID string // what tokens and webhooks say the store is; default: storage.StoreUUID
 
 	Bearer       Bearer
 	Realms       RealmStore
@@ -256,7 +254,7 @@ func (c *Config) complete() error {
 		c.AdmitSignUp = func(context.Context, netip.Addr) error { return nil }
 	}
 	if c.StoreID == "" {
-		c.StoreID = storage.DefaultRealmID
+		c.StoreID = storage.StoreUUID
 	}
 	return nil
 }

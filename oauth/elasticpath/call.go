@@ -104,9 +104,18 @@ func (c *call) rawBody() ([]byte, error) {
 	return raw, nil
 }
 
-// id returns a name out of the path; ok is false for what no name can be.
+// id returns a name out of the path, as it is stored; ok is false for what no name
+// can be.
 func (c *call) id(parameter string) (id string, ok bool) {
 	id = c.PathValue(parameter)
+	switch parameter {
+	case "realm":
+		id = storage.RealmID(id)
+	case "profile":
+		id = storage.PasswordProfileID(id)
+	case "job":
+		id = storage.UUIDToID(storage.MessagePrefix, id)
+	}
 	return id, id != "" && len(id) <= maxID && plain(id)
 }
 

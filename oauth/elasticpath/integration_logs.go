@@ -3,6 +3,8 @@ package elasticpath
 import (
 	"strconv"
 
+	"github.com/google/uuid"
+
 	"latchkey/storage"
 )
 
@@ -36,6 +38,55 @@ type LogTimes struct {
 	CreatedAt string `json:"created_at"`
 }
 
+const typeJob = "integration-job"
+
+// IntegrationJob is one event for an integration, with all attempts to deliver
+// it.
+type IntegrationJob struct {
+	ID            string           `json:"id"`
+	Type          string           `json:"type"`
+	Relationships JobRelationships `json:"relationships"`
+	Meta          LogMeta          `json:"meta"`
+}
+
+// JobRelationships lead to the integration of a job.
+type JobRelationships struct {
+	Integration Relation `json:"integration"`
+}
+
+// jobID returns the id of the job that delivers a message.
+func jobID(messageID string) string { return storage.IDToUUID(storage.MessagePrefix, messageID) }
+
+func integrationJob(m storage.Message) IntegrationJob {
+	return IntegrationJob{
+		ID: jobID(m.ID), Type: typeJob,
+		Relationships: JobRelationships{Integration: Relation{Data: &Reference{ID: m.SenderID, Type: typeIntegration}}},
+		Meta:          LogMeta{Timestamps: LogTimes{CreatedAt: wireTime(m.CreatedAt)}},
+	}
+}
+
+var jobList = listing{
+	filters: map[string]filterable{"created_at": {record: "CreatedAt", ops: timeOps, time: true}},
+	sorts:   map[string]string{"created_at": "CreatedAt"},
+}
+
+// listJobs lists the events of an integration.
+func (a *API) listJobs(c *call) (reply, error) {
+	s, err := a.integrationOf(c)
+	if err != nil {
+		return reply{}, err
+	}
+	q, err := jobList.query(c.URL.Query())
+	if err != nil {
+		return reply{}, err
+	}
+	found, err := a.cfg.Senders.ListMessages(c.Context(), s.ID, q)
+	if err != nil {
+		return reply{}, err
+	}
+	return listOf(c, q, found, integrationJob), nil
+}
+
 var logList = listing{
 	filters: map[string]filterable{"created_at": {record: "EndedAt", ops: timeOps, time: true}},
 	sorts:   map[string]string{"created_at": "EndedAt"},
@@ -43,12 +94,13 @@ var logList = listing{
 
 func integrationLog(d storage.DeliveryRecord) IntegrationLog {
 	return IntegrationLog{
-		ID: d.Message.ID + "-" + strconv.Itoa(d.Attempt.Number), Type: "integration-log",
+		ID:        uuid.NewSHA1(eventSpace, []byte(d.Message.ID+"-"+strconv.Itoa(d.Attempt.Number))).String(),
+		Type:      "integration-log",
 		Succeeded: d.Attempt.Error == "", Attempt: d.Attempt.Number, ErrorDetail: d.Attempt.Error,
 		ProcessingTime: d.Attempt.EndedAt.Sub(d.Attempt.BeganAt).Milliseconds(),
 		Relationships: LogRelationships{
 			Integration: Relation{Data: &Reference{ID: d.Message.SenderID, Type: typeIntegration}},
-			Job:         Relation{Data: &Reference{ID: d.Message.ID, Type: "integration-job"}},
+			Job:         Relation{Data: &Reference{ID: jobID(d.Message.ID), Type: typeJob}},
 		},
 		Meta: LogMeta{Timestamps: LogTimes{CreatedAt: wireTime(d.Attempt.EndedAt)}},
 	}
@@ -121,6 +173,7 @@ func (a *API) integrationRoutes() []route {
 		deleted,
 		list("Integrations.ListAllLogs", all+"/logs", "List the attempts to deliver events", logs, a.listAllLogs).with(readSenders),
 		list("Integrations.ListLogs", one+"/logs", "List the attempts of an integration", logs, a.listLogs).with(readSenders),
+		list("Integrations.ListJobs", one+"/jobs", "List the events of an integration", List[IntegrationJob]{}, a.listJobs).with(readSenders),
 		list("Integrations.ListJobLogs", one+"/jobs/{job}/logs", "List the attempts to deliver one event", logs, a.listJobLogs).with(readSenders),
 	}
 }

@@ -20,6 +20,8 @@ type SenderStore interface {
 	PutSender(ctx context.Context, s storage.Sender) (storage.Sender, error)
 	ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error)
 	DeleteSender(ctx context.Context, id string, version int64) error
+	// ListMessages lists the messages of a sender.
+	ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error)
 	// ListDeliveries lists the attempts to deliver to a sender, or to any.
 	ListDeliveries(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.DeliveryRecord], error)
 }

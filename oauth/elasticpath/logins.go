@@ -8,10 +8,7 @@ import (
 	"latchkey/storage"
 )
 
-const (
-	typeLogin   = "user_authentication_password_profile_info"
-	loginPrefix = "lgn_" // of identifiers
-)
+const typeLogin = "user_authentication_password_profile_info"
 
 // LoginBody is a name that a user signs in with, as it is sent. A change takes
 // any of the members; what is left out stays.
@@ -42,7 +39,7 @@ func loginPath(u storage.User, l storage.Login) string {
 
 func login(l storage.Login) Login {
 	return Login{
-		ID: l.ID, Type: typeLogin, ProfileID: l.ProfileID, Username: l.Username,
+		ID: l.ID, Type: typeLogin, ProfileID: storage.PasswordProfileUUID(l.ProfileID), Username: l.Username,
 		Meta: times(l.CreatedAt, l.UpdatedAt),
 	}
 }
@@ -112,14 +109,14 @@ func taken(err error) error {
 // newLogin returns a login of the user in the profile that the body names. The
 // user need not be stored yet.
 func (a *API) newLogin(c *call, u storage.User, body LoginBody) (storage.Login, error) {
-	p, err := a.cfg.Profiles.PasswordProfile(c.Context(), deref(body.ProfileID))
+	p, err := a.cfg.Profiles.PasswordProfile(c.Context(), storage.PasswordProfileID(deref(body.ProfileID)))
 	if errors.Is(err, storage.ErrNotFound) || err == nil && p.RealmID != u.RealmID {
 		return storage.Login{}, refuse(http.StatusUnprocessableEntity, "password_profile_id is of no password profile of the realm")
 	}
 	if err != nil {
 		return storage.Login{}, err
 	}
-	id, err := storage.NewID(a.cfg.Rand, loginPrefix)
+	id, err := a.newID()
 	if err != nil {
 		return storage.Login{}, err
 	}
@@ -190,7 +187,7 @@ func (a *API) putLogin(c *call) (reply, error) {
 // changeName gives a login the name that the body asks for. Its password
 // profile must be so already.
 func (a *API) changeName(c *call, l *storage.Login, body LoginBody) error {
-	if body.ProfileID != nil && *body.ProfileID != l.ProfileID {
+	if body.ProfileID != nil && storage.PasswordProfileID(*body.ProfileID) != l.ProfileID {
 		return errConstraint
 	}
 	if body.Username == nil || *body.Username == l.Username {

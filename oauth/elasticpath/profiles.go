@@ -58,7 +58,7 @@ type PasswordProfile struct {
 var profileList = byTime(map[string]filterable{"name": {record: "Name", ops: peopleOps}}, "name")
 
 func profilePath(p storage.PasswordProfile) string {
-	return realmPath(p.RealmID) + "/password-profiles/" + p.ID
+	return realmPath(p.RealmID) + "/password-profiles/" + storage.PasswordProfileUUID(p.ID)
 }
 
 // check returns the refusal of fields out of their bounds.
@@ -131,7 +131,7 @@ func seconds(d time.Duration) *int { return new(int(d / time.Second)) }
 // storefronts, whose tokens anybody can have.
 func (c *call) profile(r storage.PasswordProfile) PasswordProfile {
 	shown := PasswordProfile{
-		ID: r.ID, Type: typeProfile, Meta: times(r.CreatedAt, r.UpdatedAt),
+		ID: storage.PasswordProfileUUID(r.ID), Type: typeProfile, Meta: times(r.CreatedAt, r.UpdatedAt),
 		ProfileFields: ProfileFields{Name: &r.Name, UsernameFormat: &r.UsernameFormat, OneTimeCodes: &r.OneTimeCodes},
 	}
 	if !c.caller.SellerSide() || !c.caller.Has(readProfiles...) {
@@ -159,6 +159,9 @@ func (a *API) listProfiles(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	// The preset profile is not in the way of a client that looks for the one
+	// profile that it has created.
+	q.Where = append(q.Where, equals("Used", "true"))
 	found, err := a.cfg.Profiles.ListPasswordProfiles(c.Context(), realm.ID, q)
 	if err != nil {
 		return reply{}, err

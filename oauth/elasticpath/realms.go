@@ -36,11 +36,11 @@ type RealmRelationships struct {
 
 var realmList = byTime(map[string]filterable{"name": {record: "Name", ops: peopleOps}}, "name")
 
-func realmPath(id string) string { return "/v2/authentication-realms/" + id }
+func realmPath(id string) string { return "/v2/authentication-realms/" + storage.RealmUUID(id) }
 
 func (a *API) realm(r storage.Realm) Realm {
 	shown := Realm{
-		ID: r.ID, Type: typeRealm, Name: r.Name, RedirectURIs: r.RedirectURIs,
+		ID: storage.RealmUUID(r.ID), Type: typeRealm, Name: r.Name, RedirectURIs: r.RedirectURIs,
 		DuplicateEmailPolicy: r.DuplicateEmailPolicy, Meta: times(r.CreatedAt, r.UpdatedAt),
 	}
 	if shown.RedirectURIs == nil {
@@ -50,7 +50,7 @@ func (a *API) realm(r storage.Realm) Realm {
 		shown.DuplicateEmailPolicy = "allowed"
 	}
 	if r.ID == settingsRealm {
-		shown.Relationships.Origin.Data = &Reference{ID: r.ID, Type: typeSettings}
+		shown.Relationships.Origin.Data = &Reference{ID: storage.RealmUUID(r.ID), Type: typeSettings}
 	}
 	return shown
 }

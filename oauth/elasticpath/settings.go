@@ -73,11 +73,11 @@ func (a *API) settings(r storage.Realm) Settings {
 		management = storage.SelfManagementDisabled
 	}
 	return Settings{
-		ID: r.ID, Type: typeSettings,
+		ID: storage.RealmUUID(r.ID), Type: typeSettings,
 		SelfSignup: r.SelfSignup, AutoCreateAccount: r.AutoCreateAccount,
 		SelfManagement: string(management), TokenTTL: int(tokenTTL(r) / time.Second),
 		Relationships: SettingsRelationships{Realm: Relation{Data: &Reference{
-			ID: r.ID, Type: "authentication_realm", Links: &Links{Self: a.base + realmPath(r.ID)},
+			ID: storage.RealmUUID(r.ID), Type: "authentication_realm", Links: &Links{Self: a.base + realmPath(r.ID)},
 		}}},
 		Meta: SettingsMeta{ClientID: "account-management"},
 	}

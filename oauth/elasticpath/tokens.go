@@ -204,7 +204,7 @@ func (a *API) signInWith(c *call, name string, body TokenBody, secret *string, a
 	if err := check.err(); err != nil {
 		return nil, err
 	}
-	p, err := a.cfg.Profiles.PasswordProfile(c.Context(), *body.ProfileID)
+	p, err := a.cfg.Profiles.PasswordProfile(c.Context(), storage.PasswordProfileID(*body.ProfileID))
 	if errors.Is(err, storage.ErrNotFound) || err == nil && p.RealmID != settingsRealm {
 		return nil, errCredentials
 	}

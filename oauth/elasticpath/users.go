@@ -155,15 +155,11 @@ func (a *API) postUser(c *call) (reply, error) {
 // newUser returns a user of the realm, with an account of its own if the realm
 // gives every member one.
 func (a *API) newUser(realm storage.Realm, f UserFields) (storage.NewUser, error) {
-	uid, err := storage.NewID(a.cfg.Rand, storage.UserPrefix)
-	if err != nil {
-		return storage.NewUser{}, err
-	}
 	id, err := a.newID()
 	if err != nil {
 		return storage.NewUser{}, err
 	}
-	made := storage.NewUser{User: storage.User{UID: uid, RealmID: realm.ID, Kind: storage.Buyer, ID: id, Active: true}}
+	made := storage.NewUser{User: storage.User{UID: id, RealmID: realm.ID, Kind: storage.Buyer, ID: id, Active: true}}
 	f.apply(&made.User, nil)
 	if realm.AutoCreateAccount && realm.ID == settingsRealm {
 		account, err := a.newAccount(deref(f.Name))

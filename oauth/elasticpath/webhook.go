@@ -164,10 +164,10 @@ func (e WebhookEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 func payload(env deliver.Envelope, p storage.Principal) any {
 	requested := env.RequestedAt.UTC().Format(webhookTime)
 	user := eventUser{Email: p.User.Email, ID: p.User.UID, Name: fullName(p.User)}
-	login := eventProfileInfo{ID: env.LoginID, ProfileID: env.ProfileID, Username: env.Username}
+	login := eventProfileInfo{ID: env.LoginID, ProfileID: storage.PasswordProfileUUID(env.ProfileID), Username: env.Username}
 	if env.Message.Type == storage.MessageAccountLocked {
 		return lockPayload{
-			RealmID: env.RealmID, ProfileID: env.ProfileID, LockedUntil: lockEnd(env.LockedUntil),
+			RealmID: storage.RealmUUID(env.RealmID), ProfileID: storage.PasswordProfileUUID(env.ProfileID), LockedUntil: lockEnd(env.LockedUntil),
 			CreatedAt: requested, UpdatedAt: requested, User: user, Login: login,
 		}
 	}
@@ -176,7 +176,7 @@ func payload(env deliver.Envelope, p storage.Principal) any {
 		purpose = purposeReset
 	}
 	return codeRequestPayload{
-		RealmID: env.RealmID, ProfileID: env.ProfileID, Code: env.Code, Purpose: purpose,
+		RealmID: storage.RealmUUID(env.RealmID), ProfileID: storage.PasswordProfileUUID(env.ProfileID), Code: env.Code, Purpose: purpose,
 		CreatedAt: requested, UpdatedAt: requested,
 		User: user, Login: login,
 	}

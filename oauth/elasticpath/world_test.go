@@ -192,6 +192,9 @@ func text(document any, path ...any) string {
 
 const realm = "/v2/authentication-realms/default"
 
+// shownRealm is the path of the realm in answers.
+var shownRealm = "/v2/authentication-realms/" + storage.RealmUUID(storage.DefaultRealmID)
+
 // person makes a user with a login in a profile, and returns both ids.
 func (w *world) person(profile, username string) (user, info string) {
 	w.t.Helper()

@@ -184,7 +184,7 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 	if base.ID == "" {
 		r.Public = true // until it is given a secret
 	}
-	r.ProfileID = orDefault(a.PasswordProfileID, storage.DefaultProfileID)
+	r.ProfileID = storage.PasswordProfileID(orDefault(a.PasswordProfileID, storage.DefaultProfileID))
 	r.MinimumRoles = set(a.MinimumRequiredRoles, a.MinimumRequiredCustomRoles)
 	r.MaximumRoles = set(a.MaximumGrantedRoles, a.MaximumGrantedCustomRoles)
 	r.AllowAnyBuyer, r.AllowAnySupplier, r.AllowSeller = a.AllowAnyBuyer, a.AllowAnySupplier, a.AllowSeller

@@ -127,7 +127,7 @@ func (u User) ToRecord(base storage.User) storage.User {
 // ToLogin returns base with the name under which the user signs in.
 func (u User) ToLogin(base storage.Login) storage.Login {
 	r := base
-	r.ProfileID = orDefault(u.PasswordProfileID, storage.DefaultProfileID)
+	r.ProfileID = storage.PasswordProfileID(orDefault(u.PasswordProfileID, storage.DefaultProfileID))
 	r.Username, r.UsernameKey = u.Username, otp.NormalizeUsername(u.Username)
 	return r
 }

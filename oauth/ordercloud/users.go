@@ -206,7 +206,7 @@ func (u users) fresh(c *call) (person, error) {
 	if err != nil {
 		return person{}, err
 	}
-	uid, err := storage.NewID(u.api.cfg.Rand, storage.UserPrefix)
+	uid, err := storage.NewUUID(u.api.cfg.Rand)
 	return person{company: company, UserLogin: storage.UserLogin{User: storage.User{
 		UID: uid, RealmID: storage.DefaultRealmID, Kind: u.kind, AccountUID: company.UID,
 	}}}, err

@@ -9,8 +9,6 @@ import (
 	"latchkey/storage"
 )
 
-const loginPrefix = "lgn_"
-
 var errUsername = refuse(http.StatusConflict, "User.UsernameMustBeUnique", "Username must be unique.")
 
 // mayManage refuses a caller who would get at roles that it has not: whoever
@@ -90,7 +88,7 @@ func (a *API) checkUser(c *call, w User, p person) error {
 	}
 	faults := w.Validate("")
 	id := p.profileID(w)
-	if w.PasswordProfileID != nil && *w.PasswordProfileID != id {
+	if w.PasswordProfileID != nil && storage.PasswordProfileID(*w.PasswordProfileID) != id {
 		faults.Add("PasswordProfileID", "cannot be changed")
 	}
 	profile, err := a.cfg.Stores.Clients.PasswordProfile(c.Context(), id)
@@ -122,7 +120,7 @@ func (p person) profileID(w User) string {
 	if p.Login.ID != "" {
 		return p.Login.ProfileID
 	}
-	return orDefault(w.PasswordProfileID, storage.DefaultProfileID)
+	return storage.PasswordProfileID(orDefault(w.PasswordProfileID, storage.DefaultProfileID))
 }
 
 // merge returns the person with what the shape says, a new password prepared.
@@ -159,7 +157,7 @@ func withName(base, named storage.Login) storage.Login {
 func (u users) newPerson(c *call, w User, p person, user storage.User, login storage.Login) (person, error) {
 	var err error
 	login.UserUID, login.Active = user.UID, true
-	if login.ID, err = storage.NewID(u.api.cfg.Rand, loginPrefix); err != nil {
+	if login.ID, err = storage.NewUUID(u.api.cfg.Rand); err != nil {
 		return p, err
 	}
 	p.User, p.Login = user, login

@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"latchkey/storage"
@@ -162,14 +163,28 @@ func (s *Store) Clients(ctx context.Context) ([]storage.Client, error) {
 
 // PutClient inserts or updates a client, but not its secrets, and returns it
 // as stored, without them. An id that differs from another client's in letter
-// case only is storage.ErrConflict, an outdated Version storage.ErrStale, an
+// case only, or that is a user's UID, is storage.ErrConflict, an outdated Version storage.ErrStale, an
 // unknown password profile storage.ErrNotFound.
 func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client, error) {
 	row := clientRowOf(c)
+	if err := s.noUser(ctx, row.Key); err != nil {
+		return storage.Client{}, err
+	}
 	if err := s.changed(ctx, put(ctx, s, "put client", &row)); err != nil {
 		return storage.Client{}, err
 	}
 	return row.record(), nil
+}
+
+// noUser answers storage.ErrConflict if a user has that UID: a token's subject
+// must not be the id of a user and of a client (RFC 9068 §5). UIDs are random, so a
+// user that is created at the same moment has another one.
+func (s *Store) noUser(ctx context.Context, key string) error {
+	users, err := query[string](ctx, s, "put client", "SELECT uid FROM users WHERE uid = ?", key)
+	if err == nil && len(users) > 0 {
+		err = fmt.Errorf("put client: a user has its id: %w", storage.ErrConflict)
+	}
+	return err
 }
 
 // AddClientSecret adds a secret to a client, which is not public from then on.

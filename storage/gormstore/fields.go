@@ -1,6 +1,10 @@
 package gormstore
 
-import "maps"
+import (
+	"maps"
+
+	"latchkey/storage"
+)
 
 // The fields of lists are named as in the records they show. t is the table, or
 // its name in a join, with the dot.
@@ -44,8 +48,13 @@ func passwordProfileFields() fields {
 		"ID": {sql: "id", unique: true}, "RealmID": {sql: "realm_id"}, "Name": {sql: "name"},
 		"OneTimeCodes": {kind: logical, sql: "one_time_codes"}, "UsernameFormat": {sql: "username_format"},
 		"CodeTTL": {kind: lasting, sql: "code_ttl"},
+		"Used":    {kind: logical, sql: usedProfile},
 	}.and(stampFields(""))
 }
+
+// usedProfile is false for the preset password profile as long as nobody has
+// changed it and no login is in it.
+const usedProfile = "(id <> '" + storage.DefaultProfileID + "' OR version > 1 OR EXISTS (SELECT 1 FROM logins l WHERE l.profile_id = password_profiles.id))"
 
 func securityProfileFields() fields {
 	return fields{

@@ -30,8 +30,9 @@ func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[s
 }
 
 // ListPasswordProfiles lists the password profiles of a realm, without a Sort
-// by ID. Fields are those of storage.PasswordProfile but Code, Lockout and
-// Rules.
+// by ID. Fields are those of storage.PasswordProfile but Code, Lockout and Rules,
+// and Used, which is false for the preset profile until somebody changes it or it
+// has a login.
 func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error) {
 	l := byID("password profiles", "password_profiles", passwordProfileFields())
 	l.scope = statement{sql: "realm_id = ?", args: []any{realmID}}
@@ -160,4 +161,22 @@ func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Q
 	}
 	rows, total, err := page[deliveryRow](ctx, s, l, attemptColumns.of("t")+", "+messageColumns.of("m"), q)
 	return recorded(rows, total, (*deliveryRow).record), err
+}
+
+// ListMessages lists messages, without their payloads, that have not been swept
+// yet, of one sender or, with an empty senderID, of all; without a Sort the oldest
+// first. Fields are those of
+// storage.Message but its payload.
+func (s *Store) ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error) {
+	l := byID("messages", "messages", messageFields(""))
+	l.key = byField("CreatedAt")
+	if senderID != "" {
+		l.scope = statement{sql: "sender_id = ?", args: []any{senderID}}
+	}
+	rows, total, err := page[messageRow](ctx, s, l, messageColumns.list(), q)
+	return recorded(rows, total, func(r *messageRow) storage.Message {
+		m := r.record()
+		m.Payload = storage.Sealed{}
+		return m
+	}), err
 }

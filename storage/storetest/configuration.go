@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 func testConfiguration(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
 		"the defaults exist":               testDefaults,
+		"an unused preset profile is told": testUsedProfiles,
+		"a client is no user":              testClientIsNoUser,
 		"a realm is kept":                  testRealm,
 		"a password profile is kept":       testPasswordProfile,
 		"a client is kept":                 testClient,
@@ -37,6 +40,37 @@ func testDefaults(t *testing.T, w *world) {
 	})
 	if !p.OneTimeCodes || p.RealmID != storage.DefaultRealmID || p.CodeTTL > 10*time.Minute {
 		t.Fatalf("default profile %+v", p)
+	}
+}
+
+// testUsedProfiles looks at the preset profile in a list of those that are used.
+func testUsedProfiles(t *testing.T, w *world) {
+	used := storage.Condition{Fields: []string{"Used"}, Tests: []storage.Test{{Op: storage.OpEqual, Value: "true"}}}
+	list := func() (ids []string) {
+		got := must(w.store.ListPasswordProfiles(w.ctx, storage.DefaultRealmID, storage.Query{Limit: 10, Where: []storage.Condition{used}}))(t)
+		for _, p := range got.Items {
+			ids = append(ids, p.ID)
+		}
+		equal(t, got.Total, len(got.Items))
+		return ids
+	}
+	var none []string
+	equal(t, list(), []string{storage.DefaultProfileID}) // the world's login is in it
+	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, w.now, 0))
+	equal(t, list(), none)
+	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "own", RealmID: storage.DefaultRealmID, Name: "Own"}))(t)
+	equal(t, list(), []string{"own"})
+	preset := must(w.store.PasswordProfile(w.ctx, storage.DefaultProfileID))(t)
+	preset.Name = "Changed"
+	must(w.store.PutPasswordProfile(w.ctx, preset))(t)
+	equal(t, list(), []string{storage.DefaultProfileID, "own"})
+}
+
+// testClientIsNoUser refuses clients by the id of a user.
+func testClientIsNoUser(t *testing.T, w *world) {
+	for _, id := range []string{w.user.UID, strings.ToUpper(w.user.UID)} {
+		_, err := w.store.PutClient(w.ctx, storage.Client{ID: id, ProfileID: storage.DefaultProfileID})
+		wantErr(t, err, storage.ErrConflict)
 	}
 }
 

@@ -94,6 +94,14 @@ func testScopes(t *testing.T, w *world) {
 		if got.Total == 0 || got.Total != len(got.Items) {
 			t.Errorf("%d deliveries of %s, and %d items", got.Total, sender, len(got.Items))
 		}
+		messages := must(w.store.ListMessages(w.ctx, sender, q))(t)
+		for _, m := range messages.Items {
+			equal(t, m.SenderID, sender)
+			equal(t, m.Payload, storage.Sealed{})
+		}
+		if messages.Total == 0 || messages.Total != len(messages.Items) {
+			t.Errorf("%d messages of %s, and %d items", messages.Total, sender, len(messages.Items))
+		}
 	}
 }
 

@@ -40,6 +40,7 @@ type PeopleLists interface {
 // RecordLists lists what happened.
 type RecordLists interface {
 	ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error)
+	ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error)
 	ListDeliveries(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.DeliveryRecord], error)
 }
 

@@ -82,6 +82,8 @@ func (w *world) lists() []asked {
 			func(q storage.Query) (storage.Page[storage.DeliveryRecord], error) {
 				return s.ListDeliveries(ctx, "", q)
 			}),
+		asking("messages", "", strings.ReplaceAll(messageNames, " Message.", " "),
+			func(q storage.Query) (storage.Page[storage.Message], error) { return s.ListMessages(ctx, "", q) }),
 	}
 }
 

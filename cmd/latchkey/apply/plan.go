@@ -114,6 +114,7 @@ func orNew[T any](stored T, err error, fresh T) (record T, isNew bool, _ error) 
 }
 
 func (p *plan) realm(ctx context.Context, path string, item Realm) error {
+	item.ID = storage.RealmID(item.ID)
 	stored, err := p.Realms.Realm(ctx, item.ID)
 	base, isNew, err := orNew(stored, err, storage.Realm{ID: item.ID, Name: item.ID})
 	if err != nil {
@@ -134,6 +135,7 @@ func (p *plan) realm(ctx context.Context, path string, item Realm) error {
 }
 
 func (p *plan) passwordProfile(ctx context.Context, path string, item PasswordProfile, realmID string) error {
+	item.ID = storage.PasswordProfileID(item.ID)
 	stored, err := p.Realms.PasswordProfile(ctx, item.ID)
 	base, isNew, err := orNew(stored, err, newProfile(item.ID, realmID))
 	if err != nil {

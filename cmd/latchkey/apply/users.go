@@ -10,8 +10,6 @@ import (
 	"latchkey/storage"
 )
 
-const loginPrefix = "lgn_"
-
 func (p *plan) adminUser(ctx context.Context, path string, item User) error {
 	return p.user(ctx, path, item, storage.Account{Kind: storage.Admin})
 }
@@ -22,7 +20,7 @@ func (p *plan) user(ctx context.Context, path string, item User, account storage
 	stored, err := p.People.User(ctx, storage.DefaultRealmID, account.Kind, account.UID, item.ID)
 	base, isNew, err := orNew(stored, err, storage.User{RealmID: storage.DefaultRealmID, Kind: account.Kind, AccountUID: account.UID})
 	if isNew && err == nil {
-		base.UID, err = storage.NewID(p.Rand, storage.UserPrefix)
+		base.UID, err = storage.NewUUID(p.Rand)
 	}
 	if err != nil {
 		return err
@@ -96,7 +94,7 @@ func (p *plan) login(ctx context.Context, path string, item User, user storage.U
 	l.want = item.ToLogin(l.base)
 	if l.isNew {
 		l.want = wanted
-		if l.want.ID, err = storage.NewID(p.Rand, loginPrefix); err != nil {
+		if l.want.ID, err = storage.NewUUID(p.Rand); err != nil {
 			return loginPlan{}, false, err
 		}
 	}
