@@ -57,6 +57,7 @@ func (e *estate) withoutMembers() (ids []string) {
 		"Accounts.List", "Accounts.Get", "AccountMembers.List", "AccountMembers.Get", "AccountMembers.ListMemberships", "AccountMemberships.List", "AccountMemberships.Get",
 		"UserAuthenticationInfo.Get", "UserAuthenticationInfo.Update", "UserAuthenticationPasswordProfileInfo.List",
 		"UserAuthenticationPasswordProfileInfo.Get", "UserAuthenticationPasswordProfileInfo.Update",
+		"AccountTags.List", "UserAuthenticationOIDCProfileInfo.List",
 	}
 	for _, o := range e.operations {
 		if !slices.Contains(members, o.id) {

@@ -37,12 +37,15 @@ func ownOperations() []string {
 func storefrontOperations() []string {
 	return []string{
 		"AccountAuthenticationSettings.Get", "AuthenticationRealms.List", "AuthenticationRealms.Get", "PasswordProfiles.List", "PasswordProfiles.Get",
+		"OIDCProfiles.List", "me.usergroups.List", // always empty
 		"PasswordProfiles.RequestOneTimePasswordToken", "AccountMembers.CreateTokens",
 	}
 }
 
 // memberOperations are lists that show an account member what is its own.
-func memberOperations() []string { return []string{"Accounts.List", "AccountMembers.List"} }
+func memberOperations() []string {
+	return []string{"Accounts.List", "AccountMembers.List", "AccountTags.List"}
+}
 
 // operation is one that the document tells, with the path of what is alpha's.
 type operation struct {

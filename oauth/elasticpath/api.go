@@ -119,7 +119,9 @@ func byMethod(methods map[string]http.HandlerFunc, numbers bool) http.Handler {
 
 // numbersStatus tells whether the refusals of a path have a number for their
 // status: those of integrations have.
-func numbersStatus(path string) bool { return strings.HasPrefix(path, "/v2/integrations") }
+func numbersStatus(path string) bool {
+	return path == "/v2/integrations" || strings.HasPrefix(path, "/v2/integrations/")
+}
 
 // handler admits the caller, serves the route and writes what comes of it.
 func (a *API) handler(r route) http.HandlerFunc {

@@ -203,6 +203,6 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 }
 
 // NotFound answers for a path below /v2 that does not exist.
-func NotFound(w http.ResponseWriter, _ *http.Request) {
-	writeRefusal(w, notFound("Resource"), false)
+func NotFound(w http.ResponseWriter, r *http.Request) {
+	writeRefusal(w, notFound("Resource"), numbersStatus(r.URL.Path))
 }

@@ -39,7 +39,7 @@ func (a *API) allRoutes() []route {
 	var all []route
 	for _, some := range [][]route{
 		a.settingsRoutes(), a.profileRoutes(), a.userRoutes(), a.loginRoutes(), a.accountRoutes(), a.memberRoutes(),
-		a.tokenRoutes(), a.accessTokenRoutes(), a.integrationRoutes(),
+		a.tokenRoutes(), a.accessTokenRoutes(), a.integrationRoutes(), a.emptyListRoutes(),
 	} {
 		all = append(all, some...)
 	}
@@ -119,6 +119,9 @@ func (a *API) settingsRoutes() []route {
 			Body[SettingsChange]{}, settings, a.putSettings).with(changeProfiles),
 		get("AccountMembershipSettings.Get", "/v2/settings/account-membership", "Get the account membership settings",
 			Document[MembershipSettings]{}, a.getMembershipSettings).with(readAccounts),
+		put("AccountMembershipSettings.Update", "/v2/settings/account-membership", "Confirm the account membership settings, which are fixed",
+			Body[MembershipSettingsChange]{}, Document[MembershipSettings]{}, a.putMembershipSettings).with(changeAccounts),
+		get("StoreSettings.Get", "/v2/settings", "Get the settings of the store, which are fixed", Document[StoreSettings]{}, a.getStoreSettings).with(readAccounts),
 		list("AuthenticationRealms.List", "/v2/authentication-realms", "List the authentication realms", List[Realm]{}, a.listRealms).toStorefronts(),
 		get("AuthenticationRealms.Get", pathRealm, "Get an authentication realm", Document[Realm]{}, a.getRealm).toStorefronts(),
 		put("AuthenticationRealms.Update", pathRealm, "Change an authentication realm",

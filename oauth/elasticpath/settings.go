@@ -1,7 +1,9 @@
 package elasticpath
 
 import (
+	"cmp"
 	"net/http"
+	"strconv"
 	"time"
 
 	"latchkey/oauth"
@@ -11,6 +13,7 @@ import (
 const (
 	typeSettings           = "account_authentication_settings"
 	typeMembershipSettings = "account_membership_setting"
+	typeStoreSettings      = "settings"
 
 	settingsRealm   = storage.DefaultRealmID // whose settings they are
 	defaultTokenTTL = 24 * time.Hour
@@ -51,6 +54,24 @@ type SettingsRelationships struct {
 // SettingsMeta names the client of single sign-on flows, as Elastic Path does.
 type SettingsMeta struct {
 	ClientID string `json:"client_id"`
+}
+
+// MembershipSettingsChange is what is sent to change the limit of memberships. It is
+// fixed here, so that only the limit that is in force is taken.
+type MembershipSettingsChange struct {
+	Type  *string `json:"type"`
+	Limit *int    `json:"membership_limit"`
+}
+
+// StoreSettings are the settings of the store that concern what is served here. They
+// are fixed.
+type StoreSettings struct {
+	Type                string   `json:"type"`
+	PageLength          int      `json:"page_length"`
+	PageOffsetLimit     int      `json:"page_offset_limit"`
+	FilterLimit         int      `json:"filter_limit"`
+	EventLimit          int      `json:"event_limit"` // of the events that an integration observes
+	AdditionalLanguages []string `json:"additional_languages"`
 }
 
 // MembershipSettings limit the memberships of an account member.
@@ -122,6 +143,33 @@ func (s SettingsChange) apply(r *storage.Realm) {
 	if s.TokenTTL != nil {
 		r.AccountTokenTTL = time.Duration(*s.TokenTTL) * time.Second
 	}
+}
+
+func (a *API) getStoreSettings(*call) (reply, error) {
+	settings := StoreSettings{
+		Type: typeStoreSettings, PageLength: defaultPageLimit, PageOffsetLimit: maxPageOffset,
+		FilterLimit: maxFilters, EventLimit: maxObserved, AdditionalLanguages: []string{},
+	}
+	return a.document(http.StatusOK, settings, "/v2/settings", 0), nil
+}
+
+func (a *API) putMembershipSettings(c *call) (reply, error) {
+	if wanted, err := c.wantsVersion(); err != nil || wanted != 0 {
+		return reply{}, cmp.Or[error](err, errStale) // they have no entity tag
+	}
+	var body MembershipSettingsChange
+	if _, err := c.read(&body, typeMembershipSettings); err != nil {
+		return reply{}, err
+	}
+	var check check
+	check.between("membership_limit", body.Limit, 1, membershipLimit)
+	if err := check.err(); err != nil {
+		return reply{}, err
+	}
+	if body.Limit != nil && *body.Limit != membershipLimit {
+		return reply{}, refuse(http.StatusUnprocessableEntity, "membership_limit is fixed at "+strconv.Itoa(membershipLimit))
+	}
+	return a.getMembershipSettings(c)
 }
 
 func (a *API) getMembershipSettings(*call) (reply, error) {

@@ -127,8 +127,7 @@ func senderAssignmentParameters() []openapi.Parameter {
 }
 
 func listListeners(c *call) (reply, error) {
-	q, page, err := c.query(senderAssignmentFields(), nil)
-	return listOf(page, q, storage.Page[MessageSenderAssignment]{}, func(w MessageSenderAssignment) MessageSenderAssignment { return w }), err
+	return emptyPageOf[MessageSenderAssignment](c, senderAssignmentFields())
 }
 
 func senderAssignmentFields() fields { return text("MessageSenderID", "BuyerID", "SupplierID") }

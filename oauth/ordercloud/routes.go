@@ -6,7 +6,8 @@ func (a *API) allRoutes() []route {
 	for _, of := range [][]route{
 		a.clientRoutes(), a.secretRoutes(), a.securityProfileRoutes(), a.senderRoutes(), a.deliveryConfigRoutes(),
 		a.keyRoutes(), a.auditRoutes(), a.requestRoutes(),
-		a.buyerRoutes(), a.supplierRoutes(), a.userRoutes(), a.meRoutes(), a.credentialRoutes(),
+		a.buyerRoutes(), a.supplierRoutes(), a.userRoutes(), a.allBuyersUsersRoutes(), a.meRoutes(), a.credentialRoutes(),
+		a.emptyListRoutes(),
 	} {
 		all = append(all, of...)
 	}

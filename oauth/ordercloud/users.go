@@ -43,7 +43,17 @@ func (a *API) userRoutes() []route {
 }
 
 func (u users) routes() []route {
-	all := append(collection[User, person]{
+	all := append(u.collection().routes(), u.unlockRoute(), u.tokensRoute())
+	for i := range all {
+		if r := &all[i]; r.Method == http.MethodGet && r.Path == u.path && u.kind != storage.Admin {
+			r.Query = append(r.Query, groupParameter())
+		}
+	}
+	return all
+}
+
+func (u users) collection() collection[User, person] {
+	return collection[User, person]{
 		object: u.object, path: u.path, param: "userID", who: u.who, admin: u.admin, reader: u.reader,
 		fields: text("ID", "Username", "FirstName", "LastName", "Email", "Phone").
 			with("Active", "Active", otherField).with("DateCreated", "CreatedAt", timeField).with("xp", "XP", textField),
@@ -54,13 +64,38 @@ func (u users) routes() []route {
 		newID: u.api.newID,
 		stamp: func(p *person) *int64 { return &p.version },
 		named: u.named,
-	}.routes(), u.unlockRoute(), u.tokensRoute())
-	for i := range all {
-		if r := &all[i]; r.Method == http.MethodGet && r.Path == u.path && u.kind != storage.Admin {
-			r.Query = append(r.Query, groupParameter())
-		}
 	}
-	return all
+}
+
+// allBuyersUsersRoutes list the users of all buyers at once, for the seller's side.
+func (a *API) allBuyersUsersRoutes() []route {
+	u := users{a, storage.Buyer, "User", "/v1/buyerusers", sellers, []string{"BuyerUserAdmin"}, []string{"BuyerUserReader"}}
+	k := u.collection()
+	k.list = u.listAll
+	list := k.routes()[0]
+	list.Summary, list.Query = "List the users of all buyers", append(list.Query, groupParameter())
+	return []route{list}
+}
+
+func (u users) listAll(c *call, q storage.Query) (storage.Page[person], error) {
+	if c.queryID("userGroupID") != nil {
+		q.Where = append(q.Where, matchesNothing("UID"))
+	}
+	found, err := u.api.cfg.Stores.Users.ListUsers(c.Context(),
+		storage.UserScope{RealmID: storage.DefaultRealmID, Kind: storage.Buyer}, q)
+	if err != nil {
+		return storage.Page[person]{}, err
+	}
+	var uids []string
+	for _, of := range found.Items {
+		uids = append(uids, of.User.AccountUID)
+	}
+	buyers, err := u.api.accountsByUID(c, uids)
+	page := storage.Page[person]{Total: found.Total}
+	for _, of := range found.Items {
+		page.Items = append(page.Items, person{UserLogin: of, company: buyers[of.User.AccountUID], version: versionOf(of)})
+	}
+	return page, err
 }
 
 // unlockRoute forgets a user's failed sign-ins. Whatever the body is, the
