@@ -85,7 +85,8 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 		return nil, err
 	}
 	r.server, err = server.New(server.Config{
-		Handler: vendorPaths(a.cfg.IssuerPath(), r.routes), BasePath: a.cfg.IssuerPath(),
+		Handler:  vendorPaths(a.cfg.IssuerPath(), server.WithoutTrailingSlash([]string{"/v1/", "/v2/", "/oauth/"}, r.routes)),
+		BasePath: a.cfg.IssuerPath(),
 		Listener: a.listener, Listen: a.cfg.Listen, OpsListen: a.cfg.OpsListen,
 		Logger: a.log, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
 		HTTPS:          strings.HasPrefix(a.cfg.Issuer, "https://"),
