@@ -12,19 +12,21 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"latchkey/keys/jose"
 )
 
 // The JWS algorithms that the server signs with (RFC 7518 §3.1, RFC 8037 §3.1).
 const (
-	ES256 = "ES256"
-	RS256 = "RS256"
-	EdDSA = "EdDSA"
+	ES256 = jose.ES256
+	RS256 = jose.RS256
+	EdDSA = jose.EdDSA
 )
 
 // supportedAlgs returns all algorithms, those in first at the front.
 func supportedAlgs(first []string) []string {
 	algs := slices.Clone(first)
-	for _, alg := range []string{ES256, RS256, EdDSA} {
+	for _, alg := range jose.SigningAlgorithms() {
 		if !slices.Contains(algs, alg) {
 			algs = append(algs, alg)
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	fosite "github.com/ory/fosite/token/jwt"
+
+	"latchkey/keys/jose"
 )
 
 var _ fosite.Signer = (*Signer)(nil)
@@ -73,9 +75,7 @@ func (s *Signer) Generate(_ context.Context, claims fosite.MapClaims, extra fosi
 func (s *Signer) header(e *entry, extra map[string]any) map[string]any {
 	h := make(map[string]any, len(extra)+3)
 	maps.Copy(h, extra)
-	for _, name := range foreignHeaders {
-		delete(h, name)
-	}
+	maps.DeleteFunc(h, func(name string, _ any) bool { return jose.IsForbiddenHeader(name) })
 	h["alg"], h["kid"], h["typ"] = e.key.Alg, e.key.KID, s.typ
 	return h
 }

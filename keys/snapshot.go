@@ -16,14 +16,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 
+	"latchkey/keys/jose"
 	"latchkey/storage"
 )
 
 // rsaBits is the size of RSA keys (RFC 7518 §3.3: at least 2048).
-const rsaBits = 2048
+const rsaBits = jose.MinRSABits
 
 // snapshot is the ring at one reading of the store. It never changes; what it
 // answers depends on the time it is asked for.
@@ -40,7 +41,7 @@ type entry struct {
 	record  storage.SigningKey
 	key     Key
 	method  jwt.SigningMethod
-	jwk     jose.JSONWebKey
+	jwk     gojose.JSONWebKey
 	jwkJSON []byte
 	headers map[string]string // encoded protected header by typ
 

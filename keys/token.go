@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"latchkey/keys/jose"
 )
 
 // Values of the header parameter typ.
@@ -19,11 +21,6 @@ const (
 
 // MaxTokenSize is the length in bytes above which a token is refused unread.
 const MaxTokenSize = 16 << 10
-
-// foreignHeaders are header parameters that let a token say how it wants to be
-// verified (RFC 7515 §4.1). Ours never carry one, so whatever does is refused
-// (RFC 8725 §3.10).
-var foreignHeaders = [...]string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64"}
 
 // header is the protected header of the tokens we sign.
 type header struct {
@@ -119,12 +116,10 @@ func plausible(token string) error {
 
 // keyFor returns the public key that the token has to be verified with.
 func (r *Ring) keyFor(t *jwt.Token, typ string) (any, error) {
-	for _, name := range foreignHeaders {
-		if _, present := t.Header[name]; present {
-			return nil, fmt.Errorf("header parameter %q is not allowed", name)
-		}
+	if err := jose.CheckHeader(t.Header); err != nil {
+		return nil, err
 	}
-	if got, ok := t.Header["typ"].(string); !ok || !sameType(got, typ) {
+	if got, ok := t.Header["typ"].(string); !ok || !jose.SameType(got, typ) {
 		return nil, fmt.Errorf("wrong typ, want %q", typ)
 	}
 	kid, ok := t.Header["kid"].(string)
@@ -142,16 +137,6 @@ func (r *Ring) keyFor(t *jwt.Token, typ string) (any, error) {
 	return e.key.Public, nil
 }
 
-// sameType compares media types as RFC 7515 §4.1.9 has them: ignoring case,
-// with "application/" in front or not.
-func sameType(got, want string) bool {
-	const prefix = "application/"
-	if len(got) > len(prefix) && strings.EqualFold(got[:len(prefix)], prefix) {
-		got = got[len(prefix):]
-	}
-	return want != "" && strings.EqualFold(got, want)
-}
-
 // checkOrigin demands what the library's validator leaves optional.
 func checkOrigin(claims jwt.Claims, issuer string) error {
 	if iat, err := claims.GetIssuedAt(); err != nil || iat == nil {
@@ -166,7 +151,7 @@ func checkOrigin(claims jwt.Claims, issuer string) error {
 // newParser returns the library's parser, set as strictly as it can be.
 func newParser(now func() time.Time) *jwt.Parser {
 	return jwt.NewParser(
-		jwt.WithValidMethods([]string{ES256, RS256, EdDSA}),
+		jwt.WithValidMethods(jose.SigningAlgorithms()),
 		jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(),
 		jwt.WithTimeFunc(now),

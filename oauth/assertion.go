@@ -17,6 +17,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"latchkey/keys/jose"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -30,12 +31,6 @@ const (
 	assertionSkew     = time.Minute     // how far a client's clock may be off
 	maxJTIBytes       = 256
 )
-
-// selfVerifying are header parameters by which a JWT would bring or name the
-// key, or something else, to verify it with (RFC 7515 §4.1). A client's keys are
-// those that it is registered with: whatever has one is refused, and nothing is
-// fetched (RFC 8725 §3.10).
-var selfVerifying = [...]string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"}
 
 // assertionClaims are the claims of a client assertion (RFC 7523 §3).
 type assertionClaims struct {
@@ -114,10 +109,9 @@ func readAssertion(text string) (*assertion, error) {
 	if !slices.Contains(AssertionAlgs(), token.Method.Alg()) {
 		return nil, fmt.Errorf("the algorithm %s is not for assertions", token.Method.Alg())
 	}
-	for _, name := range selfVerifying {
-		if _, present := token.Header[name]; present {
-			return nil, fmt.Errorf("header parameter %q is not allowed", name)
-		}
+	// A client's keys are those that it is registered with.
+	if err := jose.CheckHeader(token.Header); err != nil {
+		return nil, err
 	}
 	if !isAssertionType(token.Header["typ"]) {
 		return nil, errors.New("typ is that of another kind of JWT")
@@ -141,8 +135,7 @@ func isAssertionType(typ any) bool {
 		return true
 	}
 	text, _ := typ.(string)
-	text = strings.ToLower(text)
-	return text == "jwt" || strings.TrimPrefix(text, "application/") == "client-authentication+jwt"
+	return jose.SameType(text, "jwt") || jose.SameType(text, "client-authentication+jwt")
 }
 
 // verifyAssertion checks everything about an assertion of the client but that it
@@ -221,12 +214,12 @@ func newDecoys(random io.Reader) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoy key: %w", err)
 	}
-	modulus := make([]byte, minRSABits/8)
+	modulus := make([]byte, jose.MinRSABits/8)
 	if _, err := io.ReadFull(random, modulus); err != nil {
 		return nil, fmt.Errorf("decoy key: %w", err)
 	}
 	modulus[0] |= 0x80
 	modulus[len(modulus)-1] |= 1
 	number := &rsa.PublicKey{N: new(big.Int).SetBytes(modulus), E: 65537}
-	return map[string]any{algES256: &curve.PublicKey, algEdDSA: edwards, algRS256: number, algPS256: number}, nil
+	return map[string]any{jose.ES256: &curve.PublicKey, jose.EdDSA: edwards, jose.RS256: number, jose.PS256: number}, nil
 }

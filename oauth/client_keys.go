@@ -3,44 +3,28 @@ package oauth
 import (
 	"bytes"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
+	gojose "github.com/go-jose/go-jose/v4"
+
+	"latchkey/keys/jose"
 )
 
 // Limits of the key set of a client.
 const (
 	maxClientKeys     = 16
 	maxClientKeyBytes = 64 << 10
-	minRSABits        = 2048
-	maxRSABits        = 4096
 	maxKeyIDBytes     = 256
-)
-
-// The algorithms that clients may sign assertions with (RFC 7518 §3.1, RFC 8037
-// §3.1).
-const (
-	algES256 = "ES256"
-	algRS256 = "RS256"
-	algPS256 = "PS256"
-	algEdDSA = "EdDSA"
 )
 
 // AssertionAlgs returns the JWS algorithms that clients may sign their
 // assertions with.
-func AssertionAlgs() []string { return []string{algES256, algRS256, algPS256, algEdDSA} }
-
-// privateMembers are those of RFC 7518 §6 and RFC 8037 §2 that no public key
-// has.
-var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+func AssertionAlgs() []string { return jose.ProofAlgorithms() }
 
 // verificationKey is one public key of a client.
 type verificationKey struct {
@@ -92,14 +76,10 @@ func parseClientKey(raw json.RawMessage) (verificationKey, error) {
 	if json.Unmarshal(raw, &members) != nil || members == nil {
 		return verificationKey{}, errors.New("is not an object")
 	}
-	for _, name := range privateMembers {
-		for member := range members { // the decoder of keys ignores letter case
-			if strings.EqualFold(member, name) {
-				return verificationKey{}, fmt.Errorf("is not public: it has the member %q; make a new key pair, this one has been shown", name)
-			}
-		}
+	if name := jose.PrivateMember(members); name != "" {
+		return verificationKey{}, fmt.Errorf("is not public: it has the member %q; make a new key pair, this one has been shown", name)
 	}
-	var key jose.JSONWebKey
+	var key gojose.JSONWebKey
 	if key.UnmarshalJSON(raw) != nil || !key.IsPublic() || !key.Valid() {
 		return verificationKey{}, errors.New("is not a well-formed public key of a known type")
 	}
@@ -119,23 +99,12 @@ func parseClientKey(raw json.RawMessage) (verificationKey, error) {
 	return verificationKey{kid: key.KeyID, algs: algs, public: key.Key}, err
 }
 
-// algsOf returns the algorithms whose signatures a key verifies.
+// algsOf returns the algorithms whose signatures a client's key verifies.
 func algsOf(public any) ([]string, error) {
-	switch k := public.(type) {
-	case *ecdsa.PublicKey:
-		if k.Curve == elliptic.P256() {
-			return []string{algES256}, nil
-		}
+	if k, ok := public.(*ecdsa.PublicKey); ok && k.Curve != elliptic.P256() {
 		return nil, errors.New("is not on the curve P-256")
-	case *rsa.PublicKey:
-		if bits := k.N.BitLen(); bits < minRSABits || bits > maxRSABits || k.E < 3 || k.E > math.MaxInt32 || k.E%2 == 0 || k.N.Bit(0) == 0 {
-			return nil, fmt.Errorf("is not an RSA key of %d to %d bits", minRSABits, maxRSABits)
-		}
-		return []string{algRS256, algPS256}, nil
-	case ed25519.PublicKey:
-		return []string{algEdDSA}, nil
 	}
-	return nil, errors.New("is of a type that no algorithm here uses")
+	return jose.KeyAlgorithms(public)
 }
 
 // keysFor returns the keys that may have made a signature: the one of that kid,

@@ -94,7 +94,7 @@ func TestClientKeysThatAreRefused(t *testing.T) {
 		"private RSA":       {jwkSet(t, newRSA(t, 2048)), "is not public"},
 		"symmetric":         {`{"keys":[{"kty":"oct","k":"AAAA"}]}`, "is not public"},
 		"small RSA":         {jwkSet(t, newRSA(t, 1024).Public()), "2048 to 4096"},
-		"huge RSA":          {jwkSet(t, &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), maxRSABits, 1), E: 65537}), "key 0 is not"},
+		"huge RSA":          {jwkSet(t, &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), 4096, 1), E: 65537}), "key 0 is not"},
 		"other curve":       {jwkSet(t, newEC(t, elliptic.P384()).Public()), "P-256"},
 		"encryption":        {strings.Replace(public, `"kty"`, `"use":"enc","kty"`, 1), "signatures"},
 		"other algorithm":   {strings.Replace(public, `"kty"`, `"alg":"HS256","kty"`, 1), "alg"},

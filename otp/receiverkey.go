@@ -10,31 +10,29 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-)
+	gojose "github.com/go-jose/go-jose/v4"
 
-const minRSABits = 2048 // RFC 7518 §4.3
+	"latchkey/keys/jose"
+)
 
 // ReceiverKey is the public key of whoever is to read codes, and nobody
 // between.
-type ReceiverKey struct{ encrypter jose.Encrypter }
+type ReceiverKey struct{ encrypter gojose.Encrypter }
 
 // ParseReceiverKey reads a public JWK (RFC 7517): of type EC, for
 // ECDH-ES+A256KW, or RSA of at least 2048 bits, for RSA-OAEP-256. It refuses a
 // private or symmetric key, which the receiver should not have shown anybody,
 // and a key that says it is for something else. Errors do not quote the key.
 func ParseReceiverKey(jwk []byte) (*ReceiverKey, error) {
-	var key jose.JSONWebKey
+	var key gojose.JSONWebKey
 	// Private and symmetric keys are told by their members, so that the answer
 	// does not depend on whether the rest of the key makes sense.
 	var members map[string]json.RawMessage
 	if json.Unmarshal(jwk, &members) != nil {
 		return nil, errors.New("must be a JWK, a JSON object")
 	}
-	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-		if _, ok := members[private]; ok {
-			return nil, errors.New("must be a public key; this one has private members and is compromised now")
-		}
+	if jose.PrivateMember(members) != "" {
+		return nil, errors.New("must be a public key; this one has private members and is compromised now")
 	}
 	if err := key.UnmarshalJSON(jwk); err != nil || !key.Valid() {
 		return nil, errors.New("is not a usable JWK")
@@ -52,22 +50,19 @@ func ParseReceiverKey(jwk []byte) (*ReceiverKey, error) {
 	return newReceiverKey(key, alg)
 }
 
-func algorithmFor(key any) (jose.KeyAlgorithm, error) {
+func algorithmFor(key any) (gojose.KeyAlgorithm, error) {
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
-		return jose.ECDH_ES_A256KW, nil
+		return gojose.ECDH_ES_A256KW, nil
 	case *rsa.PublicKey:
-		if k.N.BitLen() < minRSABits {
-			return "", fmt.Errorf("is an RSA key of less than %d bits", minRSABits)
-		}
-		return jose.RSA_OAEP_256, nil
+		return gojose.RSA_OAEP_256, jose.CheckRSA(k)
 	}
 	return "", errors.New("must be of type EC or RSA")
 }
 
 // newReceiverKey names the key by its thumbprint (RFC 7638) unless it has a
 // name.
-func newReceiverKey(key jose.JSONWebKey, alg jose.KeyAlgorithm) (*ReceiverKey, error) {
+func newReceiverKey(key gojose.JSONWebKey, alg gojose.KeyAlgorithm) (*ReceiverKey, error) {
 	if key.KeyID == "" {
 		sum, err := key.Thumbprint(crypto.SHA256)
 		if err != nil {
@@ -75,8 +70,8 @@ func newReceiverKey(key jose.JSONWebKey, alg jose.KeyAlgorithm) (*ReceiverKey, e
 		}
 		key.KeyID = base64.RawURLEncoding.EncodeToString(sum)
 	}
-	recipient := jose.Recipient{Algorithm: alg, Key: key.Key, KeyID: key.KeyID}
-	encrypter, err := jose.NewEncrypter(jose.A256GCM, recipient, nil)
+	recipient := gojose.Recipient{Algorithm: alg, Key: key.Key, KeyID: key.KeyID}
+	encrypter, err := gojose.NewEncrypter(gojose.A256GCM, recipient, nil)
 	if err != nil {
 		return nil, errors.New("is not a usable JWK")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchkey/grants"
+	"latchkey/keys/jose"
 	"latchkey/oauth"
 	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
@@ -31,9 +32,7 @@ const (
 	maxJWKSBytes = 1 << 20 // of which no more is read; what is that long is refused
 )
 
-var signingAlgs = []string{"ES256", "RS256", "EdDSA"}
-
-func isSigningAlg(alg string) bool { return slices.Contains(signingAlgs, alg) }
+func isSigningAlg(alg string) bool { return slices.Contains(jose.SigningAlgorithms(), alg) }
 
 // newClient is what the flags of "client create" say.
 type newClient struct {
@@ -118,7 +117,7 @@ func (n *newClient) check() error {
 	case strings.HasPrefix(id, storage.UserPrefix), strings.HasPrefix(id, storage.AccountPrefix):
 		return usagef("--id must not begin with %s or %s, like the ids of users and accounts", storage.UserPrefix, storage.AccountPrefix)
 	case n.signingAlg != "" && !isSigningAlg(n.signingAlg):
-		return usagef("unknown algorithm %q: the known are %s", n.signingAlg, strings.Join(signingAlgs, ", "))
+		return usagef("unknown algorithm %q: the known are %s", n.signingAlg, strings.Join(jose.SigningAlgorithms(), ", "))
 	case n.accessDuration != 0 && (n.accessDuration < time.Second || n.accessDuration > maxAccessTokenLife):
 		return usagef("--access-token-duration must be from 1s to %s", maxAccessTokenLife)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"latchkey/keys/jose"
 )
 
 // What a Verifier without other settings takes.
@@ -56,7 +58,7 @@ type Verifier struct {
 }
 
 // Algorithms returns the names of all JWS algorithms that this package verifies.
-func Algorithms() []string { return []string{"ES256", "EdDSA", "RS256", "PS256"} }
+func Algorithms() []string { return jose.ProofAlgorithms() }
 
 // FromHeader returns the one proof of a request. It is empty without a DPoP
 // header, and ErrProof with several (RFC 9449 §4.3, check 1).

@@ -2,22 +2,14 @@ package dpop
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 
-	"github.com/go-jose/go-jose/v4"
-)
+	gojose "github.com/go-jose/go-jose/v4"
 
-// Sizes of RSA keys in bits. Verification with a longer one costs too much.
-const (
-	minRSABits = 2048
-	maxRSABits = 4096
+	"latchkey/keys/jose"
 )
 
 // key is the key of a proof.
@@ -31,7 +23,7 @@ type key struct {
 // *ecdsa.PublicKey, an *rsa.PublicKey or an ed25519.PublicKey; others are an
 // error.
 func Thumbprint(public crypto.PublicKey) (string, error) {
-	jwk := jose.JSONWebKey{Key: public}
+	jwk := gojose.JSONWebKey{Key: public}
 	if !jwk.IsPublic() || !jwk.Valid() {
 		return "", errors.New("dpop: not a public key of a known type")
 	}
@@ -48,8 +40,8 @@ func readHeader(header map[string]any) (key, error) {
 	if header["typ"] != proofType {
 		return key{}, errors.New("typ is not " + proofType)
 	}
-	if _, ok := header["crit"]; ok { // RFC 7515 §4.1.11: no extension is understood
-		return key{}, errors.New("crit is not supported")
+	if err := jose.CheckHeader(header, "jwk"); err != nil {
+		return key{}, err
 	}
 	members, ok := header["jwk"].(map[string]any)
 	if !ok {
@@ -66,10 +58,8 @@ func readHeader(header map[string]any) (key, error) {
 
 // readKey reads a public JWK that is right for the algorithm.
 func readKey(members map[string]any, alg string) (crypto.PublicKey, error) {
-	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} { // RFC 7518 §6
-		if _, ok := members[private]; ok {
-			return nil, fmt.Errorf("jwk has the private member %s", private)
-		}
+	if private := jose.PrivateMember(members); private != "" {
+		return nil, fmt.Errorf("jwk has the private member %s", private)
 	}
 	if use, ok := members["use"]; ok && use != "sig" {
 		return nil, errors.New("jwk is not for signatures")
@@ -81,26 +71,12 @@ func readKey(members map[string]any, alg string) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jwk: %w", err)
 	}
-	var jwk jose.JSONWebKey
+	var jwk gojose.JSONWebKey
 	if err := jwk.UnmarshalJSON(text); err != nil {
 		return nil, fmt.Errorf("jwk: %w", err)
 	}
-	if !fits(jwk.Key, alg) {
+	if !jose.KeyFits(jwk.Key, alg) {
 		return nil, fmt.Errorf("jwk is no key for %s", alg)
 	}
 	return jwk.Key, nil
-}
-
-// fits tells whether a key is one that the algorithm may be used with. Libraries
-// look at the type alone.
-func fits(public crypto.PublicKey, alg string) bool {
-	switch k := public.(type) {
-	case *ecdsa.PublicKey:
-		return alg == "ES256" && k.Curve == elliptic.P256()
-	case *rsa.PublicKey:
-		return (alg == "RS256" || alg == "PS256") && k.N.BitLen() >= minRSABits && k.N.BitLen() <= maxRSABits
-	case ed25519.PublicKey:
-		return alg == "EdDSA"
-	}
-	return false
 }

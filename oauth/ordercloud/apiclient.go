@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"latchkey/grants"
+	"latchkey/keys/jose"
 	"latchkey/oauth"
 	"latchkey/storage"
 )
@@ -119,7 +120,7 @@ func (a ApiClient) Validate(path string) Faults {
 	c.eachOneOf("GrantTypes", a.GrantTypes, grants.GrantTypes()...)
 	c.eachOneOf("AllowedCredentials", a.AllowedCredentials, credentialOTP, credentialPassword)
 	if a.SigningAlg != nil {
-		c.oneOf("SigningAlg", *a.SigningAlg, signingAlgs()...)
+		c.oneOf("SigningAlg", *a.SigningAlg, jose.SigningAlgorithms()...)
 	}
 	c.reference("PasswordProfileID", a.PasswordProfileID)
 	a.validateAuthentication(&c)
@@ -159,8 +160,6 @@ func (a ApiClient) validateAuthentication(c *check) {
 func (a ApiClient) asserts() bool {
 	return orDefault(a.TokenEndpointAuthMethod, "") == storage.AuthMethodPrivateKeyJWT
 }
-
-func signingAlgs() []string { return []string{"ES256", "RS256", "EdDSA"} }
 
 // grantTypes are those of a client that names none (OrderCloud).
 func grantTypes() []string {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"latchkey/keys"
+	"latchkey/keys/jose"
 	"latchkey/oauth"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -267,7 +268,7 @@ func (a *API) withKey(serve func(*call) (reply, error)) func(*call) (reply, erro
 		c.Body = io.NopCloser(bytes.NewReader(raw))
 		var asked struct{ SigningAlg string }
 		_ = json.Unmarshal(raw, &asked) // whoever reads the body next refuses what is no JSON
-		if alg := cmp.Or(asked.SigningAlg, a.cfg.ClientSigningAlg); slices.Contains(signingAlgs(), alg) {
+		if alg := cmp.Or(asked.SigningAlg, a.cfg.ClientSigningAlg); slices.Contains(jose.SigningAlgorithms(), alg) {
 			err = a.ensureKey(c, alg)
 		}
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"latchkey/keys"
+	"latchkey/keys/jose"
 	"latchkey/oauth/openapi"
 	"latchkey/storage"
 )
@@ -107,7 +108,7 @@ func (a *API) rotateKey(c *call) (reply, error) {
 	}
 	if w.Alg != nil {
 		var faults check
-		faults.oneOf("Alg", *w.Alg, signingAlgs()...)
+		faults.oneOf("Alg", *w.Alg, jose.SigningAlgorithms()...)
 		if err := faults.faults.Err(); err != nil {
 			return reply{}, err
 		}

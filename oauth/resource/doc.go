@@ -20,5 +20,6 @@
 // every other at Latchkey itself; what it means elsewhere is not for Latchkey to
 // say, so a service that wants it to open everything asks for it by name.
 //
-// The package imports nothing of the server but the verification of DPoP proofs.
+// The package imports nothing of the server but the verification of DPoP proofs and
+// the list of what is accepted of JOSE.
 package resource

@@ -1,26 +1,16 @@
 package resource
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/go-jose/go-jose/v4"
-)
+	gojose "github.com/go-jose/go-jose/v4"
 
-// Sizes of RSA keys in bits. Verification with a longer one costs too much.
-const (
-	minRSABits = 2048
-	maxRSABits = 4096
+	"latchkey/keys/jose"
 )
-
-// algorithms are those that a Verifier can be told to take.
-func algorithms() []string { return []string{"ES256", "ES384", "RS256", "PS256", "EdDSA"} }
 
 // parseKeys reads a JWK Set (RFC 7517 §5). Keys that are not for signatures of
 // one of the algorithms are left out, as are those without a kid. Two keys of one
@@ -51,47 +41,17 @@ func parseKeys(document []byte, allowed []string) (map[string]key, error) {
 
 // parseKey reads one key, and tells whether it is one that can be used.
 func parseKey(member []byte) (kid string, k key, ok bool) {
-	var jwk jose.JSONWebKey
+	var jwk gojose.JSONWebKey
 	if err := jwk.UnmarshalJSON(member); err != nil {
 		return "", key{}, false // RFC 7517 §5: of a type that is not known
 	}
 	if jwk.KeyID == "" || jwk.Use != "" && jwk.Use != "sig" || !jwk.Valid() {
 		return "", key{}, false
 	}
-	k = key{alg: jwk.Algorithm, public: jwk.Key}
-	if k.alg == "" {
-		k.alg = usual(k.public)
+	algs, err := jose.KeyAlgorithms(jwk.Key)
+	if err != nil {
+		return "", key{}, false
 	}
-	return jwk.KeyID, k, fits(k)
-}
-
-// usual is the algorithm of a key that names none.
-func usual(public any) string {
-	switch p := public.(type) {
-	case *ecdsa.PublicKey:
-		if p.Curve == elliptic.P384() {
-			return "ES384"
-		}
-		return "ES256"
-	case *rsa.PublicKey:
-		return "RS256"
-	case ed25519.PublicKey:
-		return "EdDSA"
-	}
-	return ""
-}
-
-// fits tells whether a key is one that its algorithm may be used with. No private
-// key is: whoever reads the set could sign with it.
-func fits(k key) bool {
-	switch p := k.public.(type) {
-	case *ecdsa.PublicKey:
-		return k.alg == "ES256" && p.Curve == elliptic.P256() || k.alg == "ES384" && p.Curve == elliptic.P384()
-	case *rsa.PublicKey:
-		bits := p.N.BitLen()
-		return (k.alg == "RS256" || k.alg == "PS256") && bits >= minRSABits && bits <= maxRSABits
-	case ed25519.PublicKey:
-		return k.alg == "EdDSA"
-	}
-	return false
+	k = key{alg: cmp.Or(jwk.Algorithm, algs[0]), public: jwk.Key}
+	return jwk.KeyID, k, slices.Contains(algs, k.alg)
 }

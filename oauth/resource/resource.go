@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"latchkey/keys/jose"
 )
 
 // What a Verifier without other settings does.
@@ -122,10 +124,10 @@ func (cfg *Config) complete() error {
 		return errors.New("negative duration")
 	}
 	if len(cfg.Algorithms) == 0 {
-		cfg.Algorithms = []string{"ES256", "RS256", "EdDSA"}
+		cfg.Algorithms = jose.SigningAlgorithms()
 	}
 	for _, alg := range cfg.Algorithms {
-		if !slices.Contains(algorithms(), alg) {
+		if !slices.Contains(jose.VerificationAlgorithms(), alg) {
 			return fmt.Errorf("algorithm %q is not supported", alg)
 		}
 	}

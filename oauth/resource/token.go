@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"latchkey/keys/jose"
 )
 
 // Values of the header parameter typ. A token of one kind is never taken for one
@@ -20,10 +22,6 @@ const (
 
 // maxTokenSize is the length in bytes above which a token is refused unread.
 const maxTokenSize = 16 << 10
-
-// foreignHeaders are header parameters by which a token says how it wants to be
-// verified (RFC 7515 §4.1). What has one is refused (RFC 8725 §3.10).
-var foreignHeaders = [...]string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64"}
 
 // kind is what makes the tokens of one kind: their type and whom they are for.
 type kind struct {
@@ -139,25 +137,13 @@ func foreign(c rune) bool {
 }
 
 func checkHeader(header map[string]any, typ string) error {
-	for _, name := range foreignHeaders {
-		if _, present := header[name]; present {
-			return fmt.Errorf("header parameter %q is not allowed", name)
-		}
+	if err := jose.CheckHeader(header); err != nil {
+		return err
 	}
-	if got, _ := header["typ"].(string); !sameType(got, typ) {
+	if got, _ := header["typ"].(string); !jose.SameType(got, typ) {
 		return fmt.Errorf("wrong typ, want %q", typ)
 	}
 	return nil
-}
-
-// sameType compares media types as RFC 7515 §4.1.9 has them: ignoring case, with
-// "application/" in front or not.
-func sameType(got, want string) bool {
-	const prefix = "application/"
-	if len(got) > len(prefix) && strings.EqualFold(got[:len(prefix)], prefix) {
-		got = got[len(prefix):]
-	}
-	return strings.EqualFold(got, want)
 }
 
 // keyFor returns the public key that the token has to be verified with. The key
