@@ -205,7 +205,8 @@ func (c *cli) sendTest(ctx context.Context, a *app, sender storage.Sender, kind 
 	defer cancel()
 	begun := c.now()
 	if err := transport.Send(ctx, sender, e); err != nil {
-		return fmt.Errorf("message sender %s did not deliver: %w (%s)", sender.ID, err, outlook(err))
+		a.log.Debug().Err(err).Str("sender", sender.ID).Msg("test message was not delivered")
+		return fmt.Errorf("message sender %s did not deliver: %w (%s)", sender.ID, deliver.ReasonOf(err), outlook(err))
 	}
 	return c.printTest(sender.ID, e.Message.ID, c.now().Sub(begun))
 }

@@ -134,7 +134,7 @@ type eventConfiguration struct {
 func (e WebhookEncoder) Encode(ctx context.Context, s storage.Sender, env deliver.Envelope) (deliver.Call, error) {
 	trigger, ok := eventOf(env.Message.Type)
 	if !ok {
-		return deliver.Call{}, deliver.Permanent(fmt.Errorf("integrations observe no messages of type %q", env.Message.Type))
+		return deliver.Call{}, deliver.Permanent(deliver.Reason(fmt.Sprintf("integrations observe no messages of type %q", env.Message.Type)))
 	}
 	endpoint, err := e.Endpoint(ctx, s)
 	if err != nil {
@@ -145,7 +145,7 @@ func (e WebhookEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 		err = storage.ErrNotFound
 	}
 	if errors.Is(err, storage.ErrNotFound) {
-		return deliver.Call{}, deliver.Permanent(fmt.Errorf("recipient of a message: %w", err))
+		return deliver.Call{}, deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the recipient does not exist any more or may not sign in"), err))
 	}
 	if err != nil {
 		return deliver.Call{}, fmt.Errorf("recipient of a message: %w", err)

@@ -126,13 +126,13 @@ func (e MessageEncoder) recipient(ctx context.Context, s storage.Sender, env del
 		err = storage.ErrNotFound
 	}
 	if errors.Is(err, storage.ErrNotFound) {
-		return p, "", deliver.Permanent(fmt.Errorf("recipient of a message: %w", err))
+		return p, "", deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the recipient does not exist any more or may not sign in"), err))
 	}
 	if err != nil {
 		return p, "", fmt.Errorf("recipient of a message: %w", err)
 	}
 	if token, err = sealToken(s.PublicJWK, token); err != nil {
-		return p, "", fmt.Errorf("message sender %s: %w", s.ID, err)
+		return p, "", fmt.Errorf("%w: message sender %s: %w", deliver.Reason("the public key of the message sender cannot be used"), s.ID, err)
 	}
 	return p, token, nil
 }
@@ -153,7 +153,7 @@ func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env del
 			PasswordRenewalVerificationCode: env.Code, PasswordRenewalAccessToken: token,
 		}, err
 	}
-	return nil, deliver.Permanent(fmt.Errorf("message senders know no messages of type %q", env.Message.Type))
+	return nil, deliver.Permanent(deliver.Reason(fmt.Sprintf("message senders know no messages of type %q", env.Message.Type)))
 }
 
 // sealToken encrypts a user's token to the receiver if that has a key: whoever
@@ -179,7 +179,7 @@ func (e MessageEncoder) call(s storage.Sender, to deliver.Endpoint, id string, m
 	if to.Key != "" {
 		header.Set("X-oc-hash", sign(to.Key, body))
 	} else if s.Signature == storage.DialectSignature {
-		return deliver.Call{}, fmt.Errorf("message sender %s has no key to sign with", s.ID)
+		return deliver.Call{}, deliver.Reason("the message sender has no key to sign with")
 	}
 	if s.Signature == storage.StandardWebhookSignature {
 		if err := to.SignStandard(header, id, e.Now(), body); err != nil {

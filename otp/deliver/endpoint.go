@@ -70,7 +70,7 @@ func (e Endpoints) Of(ctx context.Context, s storage.Sender) (Endpoint, error) {
 		return endpoint, err
 	}
 	if endpoint.SigningSecrets, err = e.SigningSecrets(s); err != nil {
-		return Endpoint{}, fmt.Errorf("signing secrets of message sender %s: %w", s.ID, err)
+		return Endpoint{}, sealedError("signing secrets of message sender "+s.ID, err)
 	}
 	return endpoint, nil
 }
@@ -87,7 +87,7 @@ func (e Endpoints) target(ctx context.Context, s storage.Sender) (Endpoint, erro
 	}
 	var err error
 	if endpoint.Key, err = e.SharedKey(s); err != nil {
-		return Endpoint{}, fmt.Errorf("shared key of message sender %s: %w", s.ID, err)
+		return Endpoint{}, sealedError("shared key of message sender "+s.ID, err)
 	}
 	return endpoint, nil
 }
@@ -95,18 +95,18 @@ func (e Endpoints) target(ctx context.Context, s storage.Sender) (Endpoint, erro
 func (e Endpoints) configured(ctx context.Context, id string) (Endpoint, error) {
 	config, err := e.Config(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) {
-		return Endpoint{}, Permanent(fmt.Errorf("delivery config %s: %w", id, err))
+		return Endpoint{}, Permanent(fmt.Errorf("%w: %s: %w", Reason("the delivery config does not exist any more"), id, err))
 	}
 	if err != nil {
 		return Endpoint{}, fmt.Errorf("delivery config %s: %w", id, err)
 	}
 	if !config.Enabled {
-		return Endpoint{}, Permanent(fmt.Errorf("delivery config %s is disabled", id))
+		return Endpoint{}, Permanent(Reason("the delivery config is disabled"))
 	}
 	endpoint := Endpoint{URL: config.URL}
 	if len(config.Secret.Data) > 0 {
 		if endpoint.Key, err = e.ConfigSecret(config.Secret); err != nil {
-			return Endpoint{}, fmt.Errorf("secret of delivery config %s: %w", id, err)
+			return Endpoint{}, sealedError("secret of delivery config "+id, err)
 		}
 	}
 	if config.CustomAuthHeaderName == "" {
@@ -120,11 +120,16 @@ func (e Endpoints) configured(ctx context.Context, id string) (Endpoint, error) 
 func (e Endpoints) withHeader(endpoint Endpoint, config storage.DeliveryConfig) (Endpoint, error) {
 	value, err := e.ConfigHeader(config.CustomAuthHeader)
 	if err != nil {
-		return Endpoint{}, fmt.Errorf("header of delivery config %s: %w", config.ID, err)
+		return Endpoint{}, sealedError("header of delivery config "+config.ID, err)
 	}
 	if !headerName.MatchString(config.CustomAuthHeaderName) || strings.ContainsFunc(value, unicode.IsControl) {
-		return Endpoint{}, Permanent(fmt.Errorf("the header of delivery config %s is none", config.ID))
+		return Endpoint{}, Permanent(Reason("the header of the delivery config is not valid"))
 	}
 	endpoint.HeaderName, endpoint.HeaderValue = config.CustomAuthHeaderName, value
 	return endpoint, nil
+}
+
+// sealedError says that a secret cannot be decrypted.
+func sealedError(what string, err error) error {
+	return fmt.Errorf("%w: %s: %w", Reason("a secret of the message sender cannot be opened"), what, err)
 }

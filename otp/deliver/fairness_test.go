@@ -76,7 +76,7 @@ func TestHangingReceiversDelayNobodyElse(t *testing.T) {
 				if took := time.Since(began); took > 15*time.Second {
 					t.Errorf("the last attempt ended after %v", took)
 				}
-				if m := p.message("s-0-0"); m.LastError != context.DeadlineExceeded.Error() || m.State != storage.MessageQueued {
+				if m := p.message("s-0-0"); m.LastError != "timed out" || m.State != storage.MessageQueued {
 					t.Errorf("message %+v", m)
 				}
 			})

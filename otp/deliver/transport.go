@@ -14,8 +14,8 @@ import (
 type Transport interface {
 	// Send returns nil once the receiver has taken the message. An error
 	// wrapped by Permanent ends the message, any other is tried again; see
-	// RetryAfter and RetryTimes. Its text is kept and logged, so it must not
-	// quote the envelope.
+	// RetryAfter and RetryTimes. Its Reason is kept and shown to administrators,
+	// and its text is logged, so neither must quote the envelope.
 	Send(ctx context.Context, sender storage.Sender, e Envelope) error
 }
 

@@ -122,10 +122,10 @@ func (w *Webhook) Send(ctx context.Context, sender storage.Sender, e Envelope) e
 func newRequest(ctx context.Context, call Call, messageID string) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, call.URL, bytes.NewReader(call.Body))
 	if err != nil {
-		return nil, errors.New("not a URL") // the cause quotes the URL, which may hold a secret
+		return nil, Reason("not a URL") // the cause quotes the URL, which may hold a secret
 	}
 	if u := request.URL; u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("not an http or https URL")
+		return nil, Reason("not an http or https URL")
 	}
 	if call.Header != nil {
 		request.Header = call.Header.Clone()
@@ -154,7 +154,7 @@ const notFoundTries = 6
 // judge decides what a receiver's answer means. wait is how long it asked to
 // wait before another attempt.
 func judge(status int, wait time.Duration) error {
-	err := fmt.Errorf("receiver answered %d", status)
+	var err error = Reason(fmt.Sprintf("receiver answered %d", status))
 	switch {
 	case status >= 200 && status < 300:
 		return nil

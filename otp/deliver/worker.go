@@ -151,17 +151,17 @@ func (w *Worker) expire(ctx context.Context, now time.Time) error {
 // while the storage is away: the receiver shall not get a second copy for it.
 func (w *Worker) deliver(ctx context.Context, m storage.Message) error {
 	began := w.cfg.Now().UTC()
-	e, err := w.attempt(ctx, m)
-	attempt := w.outcome(e, err)
+	e, cause := w.attempt(ctx, m)
+	attempt := w.outcome(e, cause)
 	attempt.BeganAt = began
-	err = poll.Retry(ctx, func(ctx context.Context) error { return w.cfg.Store.FinishAttempt(ctx, attempt) })
+	err := poll.Retry(ctx, func(ctx context.Context) error { return w.cfg.Store.FinishAttempt(ctx, attempt) })
 	if errors.Is(err, storage.ErrStale) {
 		return nil // the lease was lost; whoever has the message settles it
 	}
 	if err != nil {
 		return fmt.Errorf("settle message %s: %w", m.ID, err)
 	}
-	w.report(ctx, e, attempt)
+	w.report(ctx, e, attempt, cause)
 	return nil
 }
 
@@ -170,17 +170,17 @@ func (w *Worker) attempt(ctx context.Context, m storage.Message) (Envelope, erro
 	e := Envelope{Message: m, UserUID: m.UserUID}
 	sender, err := w.cfg.Store.Sender(ctx, m.SenderID)
 	if errors.Is(err, storage.ErrNotFound) {
-		return e, Permanent(err)
+		return e, Permanent(fmt.Errorf("%w: %w", Reason("the message sender does not exist any more"), err))
 	}
 	if err != nil {
 		return e, err
 	}
 	if !sender.Active {
-		return e, Permanent(errors.New("the message sender is disabled"))
+		return e, Permanent(Reason("the message sender is disabled"))
 	}
 	transport, ok := w.cfg.Transports[sender.Kind]
 	if !ok {
-		return e, Permanent(fmt.Errorf("no transport for senders of kind %q", sender.Kind))
+		return e, Permanent(Reason(fmt.Sprintf("no transport for senders of kind %q", sender.Kind)))
 	}
 	payload, err := otp.OpenPayload(w.cfg.Sealer, m)
 	if err != nil {
@@ -191,7 +191,7 @@ func (w *Worker) attempt(ctx context.Context, m storage.Message) (Envelope, erro
 }
 
 // errTooLate says that the code expired before it could be sent.
-var errTooLate = errors.New("code expired")
+var errTooLate = Reason("code expired")
 
 // send makes the call, within the code's life and under a lease that it keeps
 // extending.
@@ -243,7 +243,7 @@ func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 	if err == nil {
 		return a
 	}
-	a.Error = keepable(err.Error(), e.Code)
+	a.Error = keepable(ReasonOf(err).Error(), e.Code)
 	tries, wait := retryHint(err)
 	pause := pauseAfter(m.Attempts, m.ExpiresAt.Sub(m.CreatedAt), w.cfg.Rand)
 	next, last := now.Add(max(pause, wait)), m.ExpiresAt.Add(-lastAttempt)
@@ -261,8 +261,9 @@ func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 }
 
 // report tells the log and the Recorder how a settled attempt ended. Of the
-// attempts that fail for now only a message's first is more than a detail.
-func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt) {
+// attempts that fail for now only a message's first is more than a detail. The
+// text of cause goes to the log alone, because it may name internal addresses.
+func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt, cause error) {
 	level, action, outcome := zerolog.WarnLevel, "", a.Error
 	switch a.State {
 	case storage.MessageDelivered:
@@ -278,9 +279,13 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt) {
 			action = "message.delayed"
 		}
 	}
-	w.cfg.Logger.WithLevel(level).Str("message", a.MessageID).Str("sender", e.Message.SenderID).
+	line := w.cfg.Logger.WithLevel(level).Str("message", a.MessageID).Str("sender", e.Message.SenderID).
 		Str("trace", e.Message.TraceID).Int("attempt", a.Number).Str("state", string(a.State)).
-		Str("reason", a.Error).Msg("delivery attempt")
+		Str("reason", a.Error)
+	if cause != nil && cause.Error() != a.Error {
+		line.Str("cause", keepable(cause.Error(), e.Code))
+	}
+	line.Msg("delivery attempt")
 	if action == "" {
 		return
 	}

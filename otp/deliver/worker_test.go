@@ -69,7 +69,7 @@ func TestTriesUntilTheCodeExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPost()
 		p.random = rand.NewChaCha8([32]byte{1}) // always the same jitter
-		p.receiver.answer = func(context.Context, deliver.Envelope) error { return errors.New("no room") }
+		p.receiver.answer = func(context.Context, deliver.Envelope) error { return deliver.Reason("no room") }
 		p.put(t, "m1", 10*time.Minute)
 		_, stop := p.start(t, 0)
 		time.Sleep(11 * time.Minute)
@@ -111,7 +111,7 @@ func TestLastAttemptIsMadeNearTheEnd(t *testing.T) {
 			back := time.Now().Add(life - 5*time.Second)
 			p.receiver.answer = func(context.Context, deliver.Envelope) error {
 				if time.Now().Before(back) {
-					return errors.New("down")
+					return deliver.Reason("down")
 				}
 				return nil
 			}
@@ -139,7 +139,7 @@ func TestReceiverAsksForTime(t *testing.T) {
 			p := newPost()
 			p.receiver.answer = func(context.Context, deliver.Envelope) error {
 				if p.receiver.count() == 1 {
-					return fmt.Errorf("wrapped: %w", deliver.RetryAfter(errors.New("busy"), test.wait))
+					return fmt.Errorf("wrapped: %w", deliver.RetryAfter(deliver.Reason("busy"), test.wait))
 				}
 				return nil
 			}
@@ -164,7 +164,7 @@ func TestRetryTimesEndsTheMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPost()
 		p.receiver.answer = func(context.Context, deliver.Envelope) error {
-			return deliver.RetryTimes(errors.New("not found"), 3)
+			return deliver.RetryTimes(deliver.Reason("not found"), 3)
 		}
 		p.put(t, "m1", 10*time.Minute)
 		_, stop := p.start(t, 0)
@@ -187,7 +187,7 @@ func TestPausesGrowWithTheLife(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPost()
-			p.receiver.answer = func(context.Context, deliver.Envelope) error { return errors.New("no room") }
+			p.receiver.answer = func(context.Context, deliver.Envelope) error { return deliver.Reason("no room") }
 			p.put(t, "m1", test.life)
 			_, stop := p.start(t, 0)
 			time.Sleep(min(test.life, 5*time.Hour)) // idle polls cost real time
@@ -244,7 +244,7 @@ func TestReceiverThatComesBack(t *testing.T) {
 		back := time.Now().Add(3 * time.Minute)
 		p.receiver.answer = func(context.Context, deliver.Envelope) error {
 			if time.Now().Before(back) {
-				return errors.New("down")
+				return deliver.Reason("down")
 			}
 			return nil
 		}
@@ -272,10 +272,10 @@ func TestPermanentFailures(t *testing.T) {
 	}{
 		{"says the transport", func(p *post) {
 			p.receiver.answer = func(context.Context, deliver.Envelope) error {
-				return fmt.Errorf("wrapped: %w", deliver.Permanent(errors.New("no such address")))
+				return fmt.Errorf("wrapped: %w", deliver.Permanent(deliver.Reason("no such address")))
 			}
-		}, 1, "wrapped: no such address"},
-		{"no sender", func(p *post) { p.senders = nil }, 0, "no such record"},
+		}, 1, "no such address"},
+		{"no sender", func(p *post) { p.senders = nil }, 0, "the message sender does not exist any more"},
 		{"sender disabled", func(p *post) { p.senders["mail"] = storage.Sender{Kind: storage.WebhookSender} }, 0, "the message sender is disabled"},
 		{"no transport", func(p *post) { p.senders["mail"] = storage.Sender{Kind: "pigeon", Active: true} }, 0, `no transport for senders of kind "pigeon"`},
 	}

@@ -97,11 +97,11 @@ func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Enve
 	timer := time.AfterFunc(m.cfg.Timeout, func() { cancel(context.DeadlineExceeded) })
 	defer timer.Stop()
 	if sender.SMTP.TLS == storage.PlainSMTP && !m.cfg.AllowPlaintext {
-		return deliver.Permanent(errors.New("mail without TLS is not allowed on this server"))
+		return deliver.Permanent(deliver.Reason("mail without TLS is not allowed on this server"))
 	}
 	from, err := parseAddress(sender.SMTP.From)
 	if err != nil {
-		return deliver.Permanent(fmt.Errorf("the sender's From: %w", err))
+		return deliver.Permanent(deliver.Reason("the sender's From is not an e-mail address"))
 	}
 	to, locale, err := m.recipient(ctx, e.UserUID)
 	if err != nil {
@@ -113,12 +113,12 @@ func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Enve
 	}
 	text, err := m.cfg.Templates.Render(e.Message.Type, locale, data)
 	if err != nil {
-		return deliver.Permanent(err)
+		return deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the mail template fails"), err))
 	}
 	password := ""
 	if sender.SMTP.Username != "" {
 		if password, err = m.cfg.Password(sender.SMTP.Password); err != nil {
-			return fmt.Errorf("password of message sender %s: %w", sender.ID, err)
+			return fmt.Errorf("%w: message sender %s: %w", deliver.Reason("the password of the message sender cannot be opened"), sender.ID, err)
 		}
 	}
 	s, err := m.session(sender.SMTP, password, from)
@@ -145,21 +145,21 @@ func (m *Mailer) recipient(ctx context.Context, uid string) (*mail.Address, stri
 	user, err := m.cfg.User(ctx, uid)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
-		return nil, "", deliver.Permanent(fmt.Errorf("recipient of a message: %w", err))
+		return nil, "", deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the recipient does not exist any more"), err))
 	case err != nil:
 		return nil, "", fmt.Errorf("recipient of a message: %w", err)
 	case !user.Active:
-		return nil, "", deliver.Permanent(errors.New("the recipient is disabled"))
+		return nil, "", deliver.Permanent(deliver.Reason("the recipient is disabled"))
 	case user.Email == "":
-		return nil, "", deliver.Permanent(errors.New("the recipient has no e-mail address"))
+		return nil, "", deliver.Permanent(deliver.Reason("the recipient has no e-mail address"))
 	}
 	// A name or a comment in the address, or a second one, is no address.
 	to, err := mail.ParseAddress(user.Email)
 	if err != nil || to.Address != user.Email {
-		return nil, "", deliver.Permanent(errors.New("what is on file for the recipient is not an e-mail address"))
+		return nil, "", deliver.Permanent(deliver.Reason("the recipient's address is not an e-mail address"))
 	}
 	if to, err = asciiAddress(to); err != nil {
-		return nil, "", deliver.Permanent(fmt.Errorf("the domain of the recipient's e-mail address: %w", err))
+		return nil, "", deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the domain of the recipient's e-mail address is not valid"), err))
 	}
 	return to, user.Locale, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -251,6 +252,10 @@ func TestRefusals(t *testing.T) {
 		}
 		if text := err.Error(); strings.Contains(text, "jane") || !strings.Contains(text, "today") {
 			t.Errorf("%d at %s: %s", tt.code, tt.stage, text)
+		}
+		reason, said := deliver.ReasonOf(err).Error(), fmt.Sprint("mail server answered ", tt.code)
+		if codes := strings.TrimPrefix(reason, said); !strings.HasPrefix(reason, said) || strings.Trim(codes, " .0123456789") != "" {
+			t.Errorf("%d at %s: the reason is %q", tt.code, tt.stage, reason)
 		}
 		if mails := server.taken(); mails != nil {
 			t.Errorf("%d at %s: %v", tt.code, tt.stage, mails)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/mail"
 	"net/textproto"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -52,7 +53,7 @@ func (m mailing) needsUTF8() bool { return !isASCII(m.from.Address) || !isASCII(
 func (m *Mailer) session(settings storage.SMTPSettings, password string, from *mail.Address) (session, error) {
 	host, err := asciiHost(settings.Host)
 	if err != nil {
-		return session{}, deliver.Permanent(fmt.Errorf("the sender's Host: %w", err))
+		return session{}, deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the sender's Host is not a valid name"), err))
 	}
 	settings.Host = host
 	return session{
@@ -100,7 +101,7 @@ func (s session) talk(ctx context.Context, raw net.Conn, m mailing) error {
 func (s session) deliver(client *smtp.Client, m mailing) error {
 	client.SkipSMTPUTF8(!m.needsUTF8())
 	if offered, _ := client.Extension("SMTPUTF8"); m.needsUTF8() && !offered {
-		return deliver.Permanent(errors.New("the mail server does not accept addresses with non-ASCII characters before the @ (no SMTPUTF8)"))
+		return deliver.Permanent(deliver.Reason("the mail server does not accept addresses with non-ASCII characters before the @ (no SMTPUTF8)"))
 	}
 	if err := client.Mail((&mail.Address{Address: m.from.Address}).String()); err != nil {
 		return err
@@ -140,7 +141,7 @@ func (s session) open(ctx context.Context, raw net.Conn) (*smtp.Client, error) {
 		return client, nil
 	}
 	if offered, _ := client.Extension("STARTTLS"); !offered {
-		return nil, errors.New("the mail server offers no TLS, which the sender requires")
+		return nil, deliver.Reason("the mail server offers no TLS, which the sender requires")
 	}
 	if err := client.StartTLS(s.tls); err != nil {
 		return nil, fmt.Errorf("STARTTLS: %w", err)
@@ -160,7 +161,7 @@ func (s session) authenticate(client *smtp.Client) error {
 		return nil
 	}
 	if s.settings.TLS == storage.PlainSMTP {
-		return deliver.Permanent(errors.New("a password is not sent without TLS"))
+		return deliver.Permanent(deliver.Reason("a password is not sent without TLS"))
 	}
 	_, offered := client.Extension("AUTH")
 	mechanisms := strings.Fields(strings.ToUpper(offered))
@@ -172,11 +173,12 @@ func (s session) authenticate(client *smtp.Client) error {
 			return client.Auth(smtp.LoginAuth(s.settings.Username, s.password, s.settings.Host, false))
 		}
 	}
-	return deliver.Permanent(errors.New("the mail server takes neither PLAIN nor LOGIN"))
+	return deliver.Permanent(deliver.Reason("the mail server takes neither PLAIN nor LOGIN"))
 }
 
 // judge decides what an attempt's end means and cuts from the text who the
-// recipient is: it is kept and logged.
+// recipient is: it is logged. The Reason has the codes of the server's reply, not
+// its words.
 func judge(err error, private ...string) error {
 	if err == nil {
 		return nil
@@ -191,11 +193,23 @@ func judge(err error, private ...string) error {
 	if !ok {
 		return err
 	}
-	said := fmt.Errorf("mail server answered %d %s", reply.Code, presentable(reply.Msg, private))
+	said := fmt.Errorf("%w: %s", replyReason(reply), presentable(reply.Msg, private))
 	if reply.Code >= 500 {
 		return deliver.Permanent(said)
 	}
 	return said
+}
+
+// enhancedCode matches the enhanced status code at the beginning of a reply (RFC
+// 3463 §2).
+var enhancedCode = regexp.MustCompile(`^[245]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
+
+func replyReason(reply *textproto.Error) deliver.Reason {
+	said := "mail server answered " + strconv.Itoa(reply.Code)
+	if enhanced := enhancedCode.FindString(reply.Msg); enhanced != "" {
+		said += " " + enhanced
+	}
+	return deliver.Reason(said)
 }
 
 // presentable returns a server's words on one line, short, and without what is

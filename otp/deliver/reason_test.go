@@ -1,0 +1,150 @@
+package deliver_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/otp/deliver"
+	"latchkey/storage"
+)
+
+// failing calls a URL through a webhook that may call loopback addresses and
+// asks a resolver for names, and returns the error.
+func failing(t *testing.T, url string, resolver *net.Resolver) error {
+	t.Helper()
+	w, err := deliver.NewWebhook(deliver.WebhookConfig{
+		Encode: func(context.Context, storage.Sender, deliver.Envelope) (deliver.Call, error) {
+			return deliver.Call{URL: url}, nil
+		},
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Timeout: 500 * time.Millisecond, Resolver: resolver,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	return w.Send(t.Context(), storage.Sender{}, deliver.Envelope{})
+}
+
+// onEachConnection is a listener on loopback that does the same with each
+// connection and closes it.
+func onEachConnection(t *testing.T, do func(net.Conn)) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			do(conn)
+			_ = conn.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestReasonsNameNothing: whatever goes wrong, the reason is one of a few texts
+// that say nothing about the network.
+func TestReasonsNameNothing(t *testing.T) {
+	t.Parallel()
+	closing := onEachConnection(t, func(net.Conn) {})
+	silent := onEachConnection(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	chatty := onEachConnection(t, func(c net.Conn) { _, _ = io.WriteString(c, "220 relay.internal ESMTP\r\n\r\n") })
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	free := onEachConnection(t, func(net.Conn) {})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusing := l.Addr().String()
+	_ = l.Close()
+	resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "udp", Addr: net.UDPAddrFromAddrPort(netip.MustParseAddrPort("10.0.0.53:53")), Err: errors.New("refused")}
+	}}
+	for url, want := range map[string]deliver.Reason{
+		"http://10.9.8.7:8443/hook":         "address not allowed",
+		"http://[fd00::17]/":                "address not allowed",
+		"http://169.254.169.254/latest":     "address not allowed",
+		"http://" + refusing + "/":          "connection refused",
+		"http://" + closing + "/":           "connection closed",
+		"http://" + silent + "/":            "timed out",
+		"http://" + chatty + "/":            "delivery failed",
+		secure.URL:                          "TLS certificate not accepted",
+		"https://" + plain.URL[7:]:          "TLS handshake failed",
+		"https://" + free + "/":             "connection closed",
+		"http://db.internal.example/":       "name lookup failed",
+		plain.URL:                           "receiver answered 404",
+		"http://user:pa ss@host/":           "not a URL",
+		"ftp://files.example/":              "not an http or https URL",
+		"http://127.0.0.1:99999/secret-key": "delivery failed",
+	} {
+		err := failing(t, url, resolver)
+		if got := deliver.ReasonOf(err); got != want {
+			t.Errorf("%s: %q, want %q (%v)", url, got, want, err)
+		}
+	}
+}
+
+func TestReasonOf(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("dial tcp 10.1.2.3:25: secret.internal")
+	for _, test := range []struct {
+		err  error
+		want deliver.Reason
+	}{
+		{cause, "delivery failed"},
+		{fmt.Errorf("connect: %w", &net.DNSError{Err: "no such host", Name: "secret.internal", Server: "10.0.0.53:53", IsNotFound: true}), "name not found"},
+		{&net.DNSError{Err: "i/o timeout", Name: "secret.internal", Server: "10.0.0.53:53", IsTimeout: true}, "name lookup failed"},
+		{fmt.Errorf("TLS: %w", tls.AlertError(40)), "TLS handshake failed"},
+		{fmt.Errorf("wait: %w", context.DeadlineExceeded), "timed out"},
+		{fmt.Errorf("read: %w", storage.ErrUnavailable), "database unavailable"},
+		{deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the recipient is disabled"), cause)), "the recipient is disabled"},
+		{deliver.RetryAfter(fmt.Errorf("encode: %w", deliver.Reason("no key")), time.Second), "no key"},
+	} {
+		if got := deliver.ReasonOf(test.err); got != test.want {
+			t.Errorf("%v: %q, want %q", test.err, got, test.want)
+		}
+	}
+}
+
+// TestCauseIsLoggedOnly: the message, its attempts and the events have the
+// reason; the log has the cause as well, without the code.
+func TestCauseIsLoggedOnly(t *testing.T) {
+	t.Parallel()
+	p := newPost()
+	p.receiver.answer = func(_ context.Context, e deliver.Envelope) error {
+		return deliver.Permanent(fmt.Errorf("dial tcp 10.1.2.3:25: refused %s", e.Code))
+	}
+	p.put(t, "m1", time.Minute)
+	_, stop := p.start(t, 0)
+	for deadline := time.Now().Add(10 * time.Second); p.message("m1").State == storage.MessageQueued && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	if m := p.message("m1"); m.LastError != "delivery failed" {
+		t.Errorf("the message says %q", m.LastError)
+	}
+	if lines := fmt.Sprint(p.diary.lines()); !strings.Contains(lines, "delivery failed") || strings.Contains(lines, "10.1.2.3") {
+		t.Errorf("events %s", lines)
+	}
+	if log := p.log.String(); !strings.Contains(log, `"cause":"dial tcp 10.1.2.3:25: refused [code]"`) {
+		t.Errorf("log %s", log)
+	}
+}
