@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ type Config struct {
 	Listen    string     `env:"LISTEN" default:"127.0.0.1:8080" meaning:"Address that serves the API, as host:port. Port 0 takes any free port, which the default issuer then names."`
 	OpsListen string     `env:"OPS_LISTEN" default:"127.0.0.1:8081" meaning:"Address that serves /healthz, /readyz and /metrics, as host:port. Not for the public."`
 	PlainHTTP bool       `env:"PLAIN_HTTP" default:"false" meaning:"Lets listen be open to other machines although nothing is said of TLS in front of it: neither is issuer an https URL nor are there trusted_proxies. Everybody on the way then reads passwords and codes."`
-	Issuer    string     `env:"ISSUER" derived:"http://LISTEN" meaning:"URL by which clients reach the server: the iss of every token and the base of the metadata. In its normal form: lower case, an ASCII host, no trailing slash. Everything is served below its path, if it has one, and at the root as well, for proxies that take the path away. All servers of a database must have the same."`
+	Issuer    string     `env:"ISSUER" derived:"that of the servers that run on the database, otherwise http://LISTEN" meaning:"URL by which clients reach the server: the iss of every token and the base of the metadata. In its normal form: lower case, an ASCII host, no trailing slash. Everything is served below its path, if it has one, and at the root as well, for proxies that take the path away. All servers of a database must have the same."`
 	Audience  string     `env:"AUDIENCE" derived:"the issuer" meaning:"The aud of access tokens that were asked for without naming a resource. The server's own endpoints below /v1 and /v2 take tokens for it only."`
 	Resources []Resource `env:"RESOURCES" derived:"none" meaning:"Comma-separated absolute URIs of what access tokens may be for besides audience (RFC 8707). Whoever asks must name one of them letter by letter in the parameter resource."`
 	DPoPNonce bool       `env:"DPOP_NONCE" default:"false" meaning:"Demands that every DPoP proof has a nonce of this server (RFC 9449 section 8), which ends those made in advance."`
@@ -65,6 +64,8 @@ type Config struct {
 	HashConcurrency int           `env:"HASH_CONCURRENCY" derived:"number of CPUs" meaning:"How many password hashes are computed at once, 1 to 1024; each takes about 19 MiB."`
 	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" meaning:"How long one request may take. 100ms to 5m."`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"15s" meaning:"How long a stop waits for the requests in flight. 100ms to 10m."`
+
+	IssuerDerived bool // no setting: no source named the issuer
 }
 
 // Default returns the configuration of a server that was told nothing.
@@ -78,13 +79,13 @@ func Default() Config {
 // derive fills what follows from other settings.
 func (c *Config) derive() {
 	if c.Issuer == "" {
-		c.Issuer = derivedIssuer(c.Listen)
+		c.Issuer, c.IssuerDerived = derivedIssuer(c.Listen), true
 	}
 	if c.Audience == "" {
 		c.Audience = c.Issuer
 	}
-	if u, err := url.Parse(c.Issuer); err == nil && c.SiteName == "" {
-		c.SiteName = u.Hostname()
+	if c.SiteName == "" {
+		c.SiteName = hostOf(c.Issuer)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"path"
 	"slices"
 	"strconv"
@@ -218,11 +219,30 @@ func (c Config) WithPort(port int) Config {
 	if c.Issuer != before {
 		return c
 	}
-	c.Issuer = derivedIssuer(c.Listen)
-	if c.Audience == before {
-		c.Audience = c.Issuer
+	return c.WithIssuer(derivedIssuer(c.Listen))
+}
+
+// WithIssuer returns the configuration of a server that takes over the issuer of
+// others. Audience and site name follow if they were derived from the issuer.
+func (c Config) WithIssuer(issuer string) Config {
+	before := c
+	c.Issuer = issuer
+	if c.Audience == before.Issuer {
+		c.Audience = issuer
+	}
+	if c.SiteName == hostOf(before.Issuer) {
+		c.SiteName = hostOf(issuer)
 	}
 	return c
+}
+
+// hostOf returns the host of a URL, or "" if it is none.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // IssuerPath is the path of the issuer, without a slash at its end; often empty.

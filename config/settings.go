@@ -28,7 +28,9 @@ func Settings() []Setting {
 	t := reflect.TypeFor[Config]()
 	all := make([]Setting, 0, t.NumField())
 	for i := range t.NumField() {
-		all = append(all, newSetting(i, t.Field(i)))
+		if t.Field(i).Tag.Get("env") != "" {
+			all = append(all, newSetting(i, t.Field(i)))
+		}
 	}
 	return all
 }

@@ -53,8 +53,9 @@ func listensOnIPv6() bool {
 
 // printedServer is a running server that has printed something.
 type printedServer struct {
-	found string
-	stop  func()
+	found   string
+	stop    func()
+	printed func() string
 }
 
 // runUntilPrinted runs a server until it has printed what matches the pattern, and
@@ -76,7 +77,7 @@ func runUntilPrinted(t *testing.T, w *world, pattern string, serve func(context.
 	line := regexp.MustCompile(pattern)
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if m := line.FindStringSubmatch(out.String()); m != nil {
-			return printedServer{m[1], stop}
+			return printedServer{m[1], stop, out.String}
 		}
 	}
 	t.Fatalf("the server printed %s", out.String())

@@ -49,6 +49,8 @@ type app struct {
 	funnel  *funnel  // nil outside of a server
 	auditor *auditor // likewise
 
+	registration *gormstore.Registration // of a server; nil outside of one
+
 	listener net.Listener // of a server whose port the system chose; nil: not open yet
 }
 

@@ -52,6 +52,7 @@ func TestMetadata(t *testing.T) {
 				}
 			}
 			mustServe(t, n, issuer, want)
+			n.stop() // servers of one database have one issuer
 		})
 	}
 }

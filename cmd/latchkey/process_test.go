@@ -42,7 +42,7 @@ func startServer(tb testing.TB, binary, databaseURL string) *process {
 	listen, ops := freeAddresses(tb)
 	cmd := exec.Command(binary, "serve")
 	cmd.Env = append(os.Environ(), "LATCHKEY_DATABASE_URL="+databaseURL, "LATCHKEY_MASTER_KEY="+testMasterKey,
-		"LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN="+ops)
+		"LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN="+ops, "LATCHKEY_ISSUER=http://latchkey.test")
 	return startProcess(tb, cmd, listen, "http://"+ops+"/readyz")
 }
 

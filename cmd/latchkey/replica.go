@@ -142,10 +142,16 @@ func (r *replica) run(ctx context.Context) error {
 	if err := r.server.Start(background); err != nil {
 		return err
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	var group sync.WaitGroup
-	failed := make(chan error, 6)
+	failed := make(chan error, 7)
 	for _, work := range []func(context.Context) error{
 		r.app.store.Run, r.codes.Run, r.worker.Run, r.reloadKeys, r.sweep, r.callForHelp,
+		func(ctx context.Context) error {
+			defer end() // without its registration the server must not go on
+			return r.app.issuerFault(r.app.registration.Keep(ctx))
+		},
 	} {
 		group.Go(func() {
 			if err := work(background); err != nil && !errors.Is(err, context.Canceled) {

@@ -100,6 +100,43 @@ func closeListener(l net.Listener) {
 	}
 }
 
+// register makes sure that all servers of the database have one issuer: tokens of
+// one would be worth nothing to another. A server that was told no issuer takes
+// over that of the servers that run, and one with another issuer is refused.
+func (a *app) register(ctx context.Context) (*gormstore.Registration, error) {
+	for {
+		registration, err := a.store.RegisterServer(ctx, a.cfg.Issuer, func(other string) {
+			a.log.Warn().Str("issuer", a.cfg.Issuer).Str("other_issuer", other).
+				Msg("the database lists a server with another issuer; waiting for a sign of life")
+		})
+		conflict, ok := errors.AsType[gormstore.IssuerConflict](err)
+		if !ok || !a.cfg.IssuerDerived {
+			return registration, a.issuerFault(err)
+		}
+		a.log.Warn().Str("issuer", conflict.Issuer).Str("instead_of", a.cfg.Issuer).
+			Msg("issuer is not set; taking over that of the servers that run on this database")
+		a.cfg = a.cfg.WithIssuer(conflict.Issuer)
+	}
+}
+
+// deregister lets servers with another issuer start at once. If the database does
+// not answer they must wait.
+func (a *app) deregister(ctx context.Context) {
+	if err := a.registration.End(ctx); err != nil {
+		a.log.Warn().Err(err).Msg("the database still lists this server")
+	}
+}
+
+// issuerFault makes a fault of the configuration of an IssuerConflict.
+func (a *app) issuerFault(err error) error {
+	conflict, ok := errors.AsType[gormstore.IssuerConflict](err)
+	if !ok {
+		return err
+	}
+	return config.Faults{{Setting: "issuer", Problem: fmt.Sprintf("is %s, but %v: "+
+		"all servers of a database must have the same issuer; to change it, stop all of them first", a.cfg.Issuer, conflict)}}
+}
+
 // serveStore runs a replica on an open store until ctx ends. The listener is
 // that of bindPort.
 func (c *cli) serveStore(ctx context.Context, cfg config.Config, store *gormstore.Store, listener net.Listener) error {
@@ -125,6 +162,10 @@ func (c *cli) serveStore(ctx context.Context, cfg config.Config, store *gormstor
 	if err := checkProfiles(cfg, profiles); err != nil {
 		return err
 	}
+	if a.registration, err = a.register(ctx); err != nil {
+		return err
+	}
+	defer a.deregister(ctx)
 	if err := a.openRing(ctx); err != nil {
 		return err
 	}

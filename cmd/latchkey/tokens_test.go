@@ -222,7 +222,7 @@ func (c *tokenTest) serverAlgs(t *testing.T) {
 	for _, alg := range []jose.SignatureAlgorithm{jose.EdDSA, jose.RS256} {
 		n := c.serve("LATCHKEY_SIGNING_ALG="+string(alg), "LATCHKEY_AUDIENCE=https://api.example.com")
 		header, claims := n.verifyEverywhere(t, n.signedIn(t, "vendor"), alg)
-		if header.Algorithm != string(alg) || claims["iss"] != n.url || claims["aud"] != "https://api.example.com" {
+		if header.Algorithm != string(alg) || claims["iss"] != testIssuer || claims["aud"] != "https://api.example.com" {
 			t.Errorf("header %+v, iss %v, aud %v", header, claims["iss"], claims["aud"])
 		}
 		header, _ = n.verifyEverywhere(t, n.signedIn(t, "shop-rs256"), jose.RS256)

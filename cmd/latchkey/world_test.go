@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -102,6 +103,9 @@ type world struct {
 	clock       clock
 	inbox       *inbox
 	log         syncBuffer
+
+	mu     sync.Mutex
+	issuer string // of the first server: the servers of one database have one issuer
 }
 
 func newWorld(t testing.TB, databaseURL string) *world {
@@ -203,7 +207,8 @@ func (w *world) serve(settings ...string) *node { return w.serveAt(&w.clock, set
 // serveAt is serve with a clock of the server's own.
 func (w *world) serveAt(c *clock, settings ...string) *node {
 	w.t.Helper()
-	cfg := w.config(settings...)
+	cfg := w.config(w.withIssuer(settings)...)
+	w.noteIssuer(cfg.Issuer)
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- w.cli(c).serve(ctx, cfg) }()
@@ -220,6 +225,22 @@ func (w *world) serveAt(c *clock, settings ...string) *node {
 	n := &node{t: w.t, url: "http://" + cfg.Listen, ops: "http://" + cfg.OpsListen, stop: end}
 	n.awaitReady(done)
 	return n
+}
+
+// withIssuer gives a server that is told no issuer that of the world's first one.
+func (w *world) withIssuer(settings []string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.issuer == "" {
+		return settings
+	}
+	return append([]string{"LATCHKEY_ISSUER=" + w.issuer}, settings...)
+}
+
+func (w *world) noteIssuer(issuer string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.issuer = cmp.Or(w.issuer, issuer)
 }
 
 // node is one server, as seen by its clients.

@@ -27,6 +27,9 @@ type dialect interface {
 	// locks is appended to a selection of rows that nobody may change before
 	// the transaction ends.
 	locks() string
+	// locksTable is a statement that keeps others from writing to the table until
+	// the transaction ends; empty: none is needed.
+	locksTable(name string) string
 	// watch calls hear.changes at once when it can hear of changes and then
 	// after each change of configuration, and hear.work when another store says
 	// that there is work, until it can no longer hear or ctx ends.

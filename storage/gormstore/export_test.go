@@ -56,3 +56,15 @@ func (s *Store) OccupyLists() (release func()) {
 		}
 	}
 }
+
+// Beat is one sign of life; see Keep.
+func (r *Registration) Beat(ctx context.Context) error { return r.beat(ctx) }
+
+// Tidy is what Keep does now and then.
+func (r *Registration) Tidy(ctx context.Context) error { return r.tidy(ctx) }
+
+// Listed reports whether the server is in the list.
+func (r *Registration) Listed(ctx context.Context) (bool, error) {
+	n, err := get[int](ctx, r.store, "servers", "SELECT count(*) FROM servers WHERE id = ?", r.id)
+	return n == 1, err
+}

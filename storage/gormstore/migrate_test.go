@@ -67,6 +67,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 7, Name: "0007_sources"},
 		{Version: 8, Name: "0008_audit"},
 		{Version: 9, Name: "0009_credentials"},
+		{Version: 10, Name: "0010_servers"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

@@ -134,6 +134,10 @@ func (p *postgres) settle(ctx context.Context, s *Store, x settlement) (bool, er
 
 func (p *postgres) locks() string { return " FOR UPDATE" }
 
+func (p *postgres) locksTable(name string) string {
+	return "LOCK TABLE " + name + " IN SHARE ROW EXCLUSIVE MODE"
+}
+
 func (p *postgres) claims() string { return " FOR UPDATE SKIP LOCKED" }
 
 func (p *postgres) bytewise(text string) string { return text + ` COLLATE "C"` }

@@ -160,6 +160,9 @@ func (d *sqlite) claims() string { return "" }
 // locks is empty: a transaction that writes is alone from its beginning.
 func (d *sqlite) locks() string { return "" }
 
+// locksTable is empty as locks is.
+func (d *sqlite) locksTable(string) string { return "" }
+
 func (d *sqlite) bytewise(text string) string { return text }
 
 // like is GLOB: SQLite's LIKE ignores case.

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestOneIssuer: while a server runs on a database, no server with another issuer
+// starts on it. Servers with the same issuer do. When all have stopped the issuer
+// may be another one, at once.
+func TestOneIssuer(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		const issuer = "LATCHKEY_ISSUER=https://one.example"
+		first, second := w.serve(issuer), w.serve(issuer)
+		refusesIssuer(t, w, "https://one.example", "LATCHKEY_ISSUER=https://two.example")
+		joinsIssuer(t, w, "https://one.example")
+		refusesIssuer(t, w, "https://one.example", "LATCHKEY_ISSUER=https://one.example/path")
+		first.stop()
+		refusesIssuer(t, w, "https://one.example", "LATCHKEY_ISSUER=https://two.example")
+		second.stop()
+		begun := time.Now()
+		third := w.serve("LATCHKEY_ISSUER=https://two.example")
+		if took := time.Since(begun); took > 8*time.Second {
+			t.Errorf("the first server with another issuer took %s to start", took)
+		}
+		refusesIssuer(t, w, "https://two.example", issuer)
+		third.stop()
+	})
+}
+
+// refusesIssuer starts a server with the settings, which must end because another
+// one runs with that issuer.
+func refusesIssuer(t *testing.T, w *world, other string, settings ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cfg := w.config(settings...)
+	err := w.cli(&w.clock).serve(ctx, cfg)
+	want := "issuer: is " + cfg.Issuer + ", but a server with the issuer " + other + " runs on this database: " +
+		"all servers of a database must have the same issuer; to change it, stop all of them first"
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("a server with the issuer %s ended with %v", cfg.Issuer, err)
+	}
+}
+
+// joinsIssuer starts a server that is told no issuer: it takes over that of the
+// others, and says so.
+func joinsIssuer(t *testing.T, w *world, issuer string) {
+	t.Helper()
+	cfg := w.config()
+	server := runUntilPrinted(t, w, `"issuer":"([^"]+)".*"message":"serving"`, func(ctx context.Context, c *cli) error { return c.serve(ctx, cfg) })
+	defer server.stop()
+	n := &node{t: t, url: "http://" + cfg.Listen}
+	_, claims := decoded(t, n.signIn("jane", janesPassword).mustIssue(t))
+	metadata := n.do(http.MethodGet, "/.well-known/oauth-authorization-server", "", "")
+	if server.found != issuer || claims["iss"] != issuer || claims["aud"] != issuer || metadata.field("issuer") != issuer {
+		t.Errorf("issuer %s, iss %v, aud %v, metadata %s", server.found, claims["iss"], claims["aud"], metadata.body)
+	}
+	if !strings.Contains(server.printed(), "issuer is not set; taking over that of the servers that run on this database") {
+		t.Errorf("the server printed %s", server.printed())
+	}
+}
+
+// TestOneIssuerAtOnce: of servers with several issuers that start at once, those
+// of one issuer run.
+func TestOneIssuerAtOnce(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		issuers := []string{"https://one.example", "https://two.example", "https://three.example"}
+		ctx, stop := context.WithTimeout(t.Context(), 15*time.Second)
+		defer stop()
+		ended := make(chan error, len(issuers))
+		for _, issuer := range issuers {
+			cfg := w.config("LATCHKEY_ISSUER=" + issuer)
+			go func() { ended <- w.cli(&w.clock).serve(ctx, cfg) }()
+		}
+		for range len(issuers) - 1 {
+			if err := <-ended; err == nil || !strings.Contains(err.Error(), "all servers of a database must have the same issuer") {
+				t.Errorf("a server ended with %v", err)
+			}
+		}
+		if ctx.Err() != nil {
+			t.Error("the refusals took too long")
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the one that ran ended with %v", err)
+		}
+	})
+}
+
+// TestIssuerAfterKill: a server that was killed is not in the way for long, with
+// the same issuer not at all. One that was only frozen ends when it wakes up and
+// another issuer has taken over.
+func TestIssuerAfterKill(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		killed := w.processOf(t, "https://one.example")
+		_ = killed.Process.Kill()
+		_ = killed.Wait() // says that it was killed
+		w.serve("LATCHKEY_ISSUER=https://one.example").stop()
+
+		frozen := w.processOf(t, "https://one.example")
+		if err := frozen.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		next := w.serve("LATCHKEY_ISSUER=https://two.example")
+		if err := frozen.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		err := frozen.Wait()
+		if stderr, _ := frozen.Stderr.(*bytes.Buffer); err == nil || !strings.Contains(stderr.String(), "a server with the issuer https://two.example runs on this database") {
+			t.Errorf("the frozen server ended with %v: %s", err, stderr)
+		}
+		next.stop()
+	})
+}
+
+// processOf starts a server as a process of its own.
+func (w *world) processOf(t *testing.T, issuer string) *exec.Cmd {
+	t.Helper()
+	listen, ops := freeAddresses(t)
+	cmd := exec.Command("latchkey", "serve")
+	cmd.Stderr = new(bytes.Buffer)
+	cmd.Env = append(os.Environ(), "LATCHKEY_DATABASE_URL="+w.databaseURL, "LATCHKEY_MASTER_KEY="+testMasterKey,
+		"LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN="+ops, "LATCHKEY_ISSUER="+issuer, "LATCHKEY_OUTBOUND_ALLOW=127.0.0.0/8")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	n := &node{t: t, ops: "http://" + ops}
+	n.awaitReady(nil)
+	return cmd
+}
