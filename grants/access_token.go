@@ -48,7 +48,7 @@ func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) Acce
 		t.IssuedAt = s.issued
 	}
 	t.ExpiresAt = t.IssuedAt.Truncate(time.Second).Add(cmp.Or(s.life, c.AccessTokenLife()))
-	t.Narrowed = len(scope) < len(entitled(c, rolesHere(s)))
+	t.Narrowed = len(scope) < len(Entitled(c, rolesHere(s)))
 	if s.signIn != nil {
 		t.SourceID = s.signIn.SourceID()
 	}

@@ -107,7 +107,7 @@ func (h *AccountMember) present(ctx context.Context, c *storage.Client, s *Sessi
 		return err
 	}
 	held := *s.held
-	s.signIn, s.held = resume(c, s.held), nil
+	s.signIn, s.held, s.offered = resume(c, s.held), nil, held.IssuedAt
 	s.once = func(ctx context.Context, do func(context.Context) error) error { return h.Held.Spend(ctx, held, do) }
 	return nil
 }
@@ -141,7 +141,7 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 	userUID := s.Principal.User.UID
 	if accountID != "" {
 		member, err := h.Members.Member(ctx, userUID, accountID)
-		if errors.Is(err, storage.ErrNotFound) {
+		if errors.Is(err, storage.ErrNotFound) || err == nil && !s.wasOffered(&member) {
 			return h.noMember(ctx, c, s)
 		}
 		if err != nil {
@@ -166,9 +166,18 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 		return h.noMember(ctx, c, s)
 	case len(page.Items) > 1:
 		return h.several(ctx, c, s, page)
+	case !s.wasOffered(&page.Items[0]):
+		return h.noMember(ctx, c, s)
 	}
 	s.Member = &page.Items[0]
 	return nil
+}
+
+// wasOffered reports whether the membership existed when the selection token of
+// the session was issued. A membership that ended and was given again is another
+// one. Without a selection token the answer is yes.
+func (s *Session) wasOffered(m *storage.Member) bool {
+	return s.offered.IsZero() || !m.Membership.CreatedAt.After(s.offered)
 }
 
 // noMember refuses a user who is no member there, in the words for whatever is

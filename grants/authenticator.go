@@ -162,9 +162,9 @@ func (a *Authenticator) undecided(
 		return cause
 	}
 	next := unmoved
-	if p.Login.Code.Live(a.now()) {
+	if c.CodeLive(&p, a.now()) {
 		next = a.failed(&p, seen, func(p *storage.Principal) lockout.Guess {
-			return lockout.Guess{Code: true, Live: p.Login.Code.Live(a.now())}
+			return lockout.Guess{Code: true, Live: c.CodeLive(p, a.now())}
 		})
 	}
 	n := a.noteOf(c, &p, at, "undecided")
@@ -183,8 +183,8 @@ const (
 
 // likelyFactor is what a wrong secret was probably meant to be: with a code on
 // its way, that is the likelier thing to have been mistyped or guessed.
-func (a *Authenticator) likelyFactor(p *storage.Principal) string {
-	if p.Login.Code.Live(a.now()) {
+func (a *Authenticator) likelyFactor(c *storage.Client, p *storage.Principal) string {
+	if c.CodeLive(p, a.now()) {
 		return amrOTP
 	}
 	return ""
@@ -203,7 +203,8 @@ const (
 func (a *Authenticator) check(
 	ctx context.Context, c *storage.Client, p storage.Principal, at Attempt, seen time.Time,
 ) (*SignIn, error) {
-	isCode := a.codes.Match(p, c.ID, at.Purposes, at.Secret, a.now())
+	code := &p.Login.Code
+	isCode := a.codes.Match(p, c.ID, at.Purposes, at.Secret, a.now()) && !c.CodeEnded(&p, code.ClientID, code.IssuedAt)
 	if isCode && at.OTP && c.CodeRefusal(&p, seen) == "" {
 		s, err := a.newSignIn(c, p, at, amrOTP)
 		s.codeID = p.Login.Code.ID
@@ -260,7 +261,7 @@ func (a *Authenticator) refused(ctx context.Context, c *storage.Client, p storag
 	}
 	n.outcome = cmp.Or(reason, n.outcome) // why the gate is closed, if it is
 	next := a.failed(&p, seen, func(p *storage.Principal) lockout.Guess {
-		return lockout.Guess{Password: at.Password, Code: at.OTP, Live: p.Login.Code.Live(a.now())}
+		return lockout.Guess{Password: at.Password, Code: at.OTP, Live: c.CodeLive(p, a.now())}
 	})
 	if err := a.write(ctx, p, n, next); err != nil {
 		return err
@@ -272,7 +273,7 @@ func (a *Authenticator) refused(ctx context.Context, c *storage.Client, p storag
 func (a *Authenticator) noteOf(c *storage.Client, p *storage.Principal, at Attempt, outcome string) note {
 	return note{
 		action: actionSignIn, outcome: outcome, clientID: c.ID,
-		factor: a.likelyFactor(p), source: shown(at.Source.Unmap()),
+		factor: a.likelyFactor(c, p), source: shown(at.Source.Unmap()),
 	}
 }
 

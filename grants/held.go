@@ -24,6 +24,7 @@ type Held struct {
 	JKT       string            // thumbprint of the key that it is bound to (RFC 9449 §6.1); empty: none
 	SourceID  string            // of the source that the user signed in from; may be empty
 	TokenID   string            // of the token
+	IssuedAt  time.Time         // of the token, in microseconds
 	ExpiresAt time.Time         // of the token
 }
 

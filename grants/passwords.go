@@ -173,7 +173,7 @@ func (s *Passwords) renew(ctx context.Context, c *storage.Client, r Renewal) err
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("read verification code: %w", err)
 	}
-	matches := s.codes.MatchVerification(kept, c.ID, r.Code, s.now())
+	matches := s.codes.MatchVerification(kept, c.ID, r.Code, s.now()) && !c.CodeEnded(&p, kept.ClientID, kept.IssuedAt)
 	if open := c.CodeRefusal(&p, turn.seen) == ""; !matches || !open {
 		return s.refused(ctx, c, p, kept, r, turn.seen)
 	}

@@ -131,8 +131,8 @@ func (h *Refresh) end(ctx context.Context, state *storage.FamilyState, now time.
 }
 
 // Stands tells whether a refresh family still stands: not revoked, not expired,
-// not older than a password change or a revocation of the user's tokens, its
-// user admitted by the gate and, if it is scoped to an account, a member of that.
+// not older than a password change or what else ended its tokens, its user
+// admitted by the gate and, if it is scoped to an account, a member of that.
 func Stands(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 	f, p := &state.Family, &state.Principal
 	switch {
@@ -140,11 +140,9 @@ func Stands(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 		return false
 	case !f.IdleUntil.IsZero() && !now.Before(f.IdleUntil):
 		return false
-	case f.CreatedAt.Before(p.Login.SessionsValidFrom) && f.ID != p.Login.KeptSession, f.CreatedAt.Before(p.User.TokensValidFrom):
+	case f.CreatedAt.Before(p.Login.SessionsValidFrom) && f.ID != p.Login.KeptSession, f.CreatedAt.Before(storage.TokensValidFrom(c, p, state.Member)):
 		return false
 	case f.AccountUID != "" && (state.Member == nil || !state.Member.Account.Active):
-		return false
-	case !c.Issued(f.CreatedAt):
 		return false
 	}
 	return c.Refusal(p, now) == ""

@@ -68,10 +68,11 @@ func (t *RefreshTokens) Begin(family storage.TokenFamily) (*storage.TokenFamily,
 // forSignIn makes the refresh family of a sign-in with its first access token,
 // if the client gets one.
 func (t *RefreshTokens) forSignIn(first AccessToken) (*storage.TokenFamily, string, error) {
-	c, u, now := first.Client, first.Principal, first.IssuedAt
+	c, u := first.Client, first.Principal
 	if c.RefreshTokenTTL <= 0 || !c.HasGrant(GrantRefreshToken) {
 		return nil, "", nil
 	}
+	now := storage.IssueTime(first.IssuedAt, storage.TokensValidFrom(c, u, first.Member))
 	family := storage.TokenFamily{
 		ClientID: c.ID, UserUID: u.User.UID, LoginID: u.Login.ID, SourceID: first.SourceID,
 		Scope: first.Scope, Resources: first.Resources, AMR: first.AMR, Purpose: first.Purpose, AuthTime: first.AuthTime,

@@ -8,9 +8,9 @@ import (
 	"latchkey/storage"
 )
 
-// entitled returns the roles a holder may carry through the client: what it
-// has, cut at the client's ceiling.
-func entitled(c *storage.Client, has []string) []string {
+// Entitled returns those of the roles that a token of the client may carry: all
+// of them, or those within the client's ceiling if it has one.
+func Entitled(c *storage.Client, has []string) []string {
 	if len(c.MaximumRoles) == 0 {
 		return has
 	}
@@ -99,7 +99,7 @@ func checkMinimum(c *storage.Client, s *Session) error {
 
 // selectRoles is GrantRoles without the client's minimum.
 func selectRoles(c *storage.Client, has, requested []string) ([]string, error) {
-	granted := entitled(c, has)
+	granted := Entitled(c, has)
 	if len(requested) == 0 {
 		return granted, nil
 	}

@@ -36,6 +36,7 @@ type Session struct {
 	signIn  *SignIn       // a verified attempt that has yet to take effect
 	refresh *refresh      // the refresh grant's verified token
 	held    *Held         // the token presented instead of credentials
+	offered time.Time     // when the selection token was issued; zero: there is none
 	once    onceOnly      // of what is good for one sign-in; nil: nothing is used up
 	issued  time.Time     // when what the token is made from was read; zero: when it is written
 	life    time.Duration // of the token; 0: the client's AccessTokenLife

@@ -87,13 +87,13 @@ func (p *Provider) Bearer(ctx context.Context, token string) (*Caller, error) {
 }
 
 func (p *Provider) caller(ctx context.Context, claims *accessClaims) (*Caller, error) {
-	holder, err := p.holder(ctx, claims.ref(), claims.session(), &claims.tokenClaims)
+	holder, err := p.accessHolder(ctx, claims)
 	if err != nil {
 		return nil, err
 	}
 	return &Caller{
 		Client: holder.client, Principal: holder.principal, Member: holder.member,
-		Roles: rolesNow(claims, holder), AMR: claims.AMR, Purpose: claims.Purpose,
+		Roles: currentRoles(claims, holder), AMR: claims.AMR, Purpose: claims.Purpose,
 		TokenID: claims.ID, FamilyID: claims.SessionID, SessionID: claims.session(),
 		IssuedAt: claims.issued(), ExpiresAt: claims.expires(), AuthTime: claims.authenticated(),
 	}, nil

@@ -49,7 +49,8 @@ type tokenClaims struct {
 	Confirmation *confirmation `json:"cnf,omitempty"`
 
 	// IssuedMicros is iat in microseconds: a password change and the sign-in
-	// with the new password can be in one second.
+	// with the new password can be in one second. It is later than iat if the
+	// clock of this server is behind the one that ended older tokens.
 	IssuedMicros int64 `json:"iat_us"`
 
 	AccountID       string   `json:"account_id,omitempty"`
@@ -89,6 +90,12 @@ type issuance struct {
 	issuedAt, expiresAt time.Time
 }
 
+// issueMicros is the time of issue as holder compares it with the marks of whom
+// the token is for.
+func (i issuance) issueMicros() int64 {
+	return storage.IssueTime(i.issuedAt, storage.TokensValidFrom(i.client, i.principal, i.member)).UnixMicro()
+}
+
 // newClaims returns the claims of a new token for that audience.
 func (p *Provider) newClaims(aud audience, i issuance) (tokenClaims, error) {
 	id, err := storage.NewID(p.cfg.Rand, "")
@@ -99,7 +106,7 @@ func (p *Provider) newClaims(aud audience, i issuance) (tokenClaims, error) {
 		Issuer: p.cfg.Issuer, Audience: aud, ID: id,
 		Subject: i.client.ID, ClientID: i.client.ID,
 		IssuedAt: i.issuedAt.Unix(), NotBefore: i.issuedAt.Add(-notBeforeLead).Unix(), ExpiresAt: i.expiresAt.Unix(),
-		IssuedMicros: i.issuedAt.UnixMicro(), AMR: i.amr, Purpose: i.purpose, Session: i.session,
+		IssuedMicros: i.issueMicros(), AMR: i.amr, Purpose: i.purpose, Session: i.session,
 	}
 	if !i.authTime.IsZero() {
 		c.AuthTime = i.authTime.Unix()

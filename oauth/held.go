@@ -102,7 +102,8 @@ func (p *Provider) held(ctx context.Context, c *storage.Client, ref storage.Toke
 	}
 	return grants.Held{
 		Principal: *h.principal, Member: h.member,
-		AMR: t.AMR, Purpose: t.Purpose, SessionID: session, AuthTime: t.authenticated(), SourceID: t.SourceID, TokenID: t.ID, JKT: t.bound(), ExpiresAt: t.expires(),
+		AMR: t.AMR, Purpose: t.Purpose, SessionID: session, AuthTime: t.authenticated(), SourceID: t.SourceID, TokenID: t.ID,
+		JKT: t.bound(), IssuedAt: t.issued(), ExpiresAt: t.expires(),
 	}, nil
 }
 

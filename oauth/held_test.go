@@ -16,7 +16,7 @@ func TestHeld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	whole := start.Truncate(time.Second)
-	want := grants.Held{Principal: w.login, Member: &w.members[0], AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, SessionID: "ses", AuthTime: whole, ExpiresAt: whole.Add(10 * time.Minute)}
+	want := grants.Held{Principal: w.login, Member: &w.members[0], AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, SessionID: "ses", AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(10 * time.Minute)}
 	token := w.issueAccount(t)
 	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
 	account, err := w.provider.Held(t.Context(), w.clients["shop"], token)
@@ -30,7 +30,7 @@ func TestHeld(t *testing.T) {
 	if diff := cmp.Diff(want, access); err != nil || diff != "" {
 		t.Errorf("access token: %v %s", err, diff)
 	}
-	want = grants.Held{Principal: w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: whole, ExpiresAt: whole.Add(selectionTokenTTL + time.Second)}
+	want = grants.Held{Principal: w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(selectionTokenTTL + time.Second)}
 	token = w.issueSelection(t)
 	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
 	want.SessionID = want.TokenID

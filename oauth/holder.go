@@ -56,13 +56,11 @@ func ended(ref storage.TokenRef, session string, c *tokenClaims, client *storage
 		return ErrTokenRevoked
 	case !client.Active:
 		return fmt.Errorf("%w: %s", ErrInvalidToken, storage.RefusedClientInactive)
-	case !client.Issued(c.issued()):
+	case outdated(session, c, client, s):
 		return ErrTokenRevoked
 	case ref.UserUID == "":
 		return nil
 	case !s.Principal.Known: // the user was deleted, or the login
-		return ErrTokenRevoked
-	case outdated(session, c, s):
 		return ErrTokenRevoked
 	case ref.AccountUID != "" && (s.Member == nil || !s.Member.Account.Active):
 		return fmt.Errorf("%w: not a member any more", ErrInvalidToken)
@@ -73,18 +71,18 @@ func ended(ref storage.TokenRef, session string, c *tokenClaims, client *storage
 	return nil
 }
 
-// outdated reports whether the token is older than a revocation of the user's
-// tokens, or its sign-in older than the end of the login's sessions. The session
-// that set the password goes on. The sign-in is as old as its family, and without
-// one as the token.
-func outdated(session string, c *tokenClaims, s *storage.TokenStanding) bool {
+// outdated reports whether the token is older than what ended the tokens of its
+// client, user or membership (see storage.TokensValidFrom), or its sign-in older
+// than the end of the login's sessions. The sign-in is as old as its family, and
+// without one as the token. The session that set the password goes on.
+func outdated(session string, c *tokenClaims, client *storage.Client, s *storage.TokenStanding) bool {
 	issued := c.issued()
 	signedIn := s.FamilyBegan
 	if signedIn.IsZero() {
 		signedIn = issued
 	}
 	login := &s.Principal.Login
-	return issued.Before(micros(s.Principal.User.TokensValidFrom)) ||
+	return issued.Before(micros(storage.TokensValidFrom(client, &s.Principal, s.Member))) ||
 		signedIn.Before(micros(login.SessionsValidFrom)) && session != login.KeptSession
 }
 

@@ -91,7 +91,7 @@ func (p *Provider) introspect(ctx context.Context, caller *storage.Client, token
 	if !ok || !sees(caller, claims) {
 		return introspection{}, nil
 	}
-	holder, err := p.holder(ctx, claims.ref(), claims.session(), &claims.tokenClaims)
+	holder, err := p.accessHolder(ctx, claims)
 	if errors.Is(err, ErrInvalidToken) {
 		return introspection{}, nil
 	}
@@ -99,12 +99,12 @@ func (p *Provider) introspect(ctx context.Context, caller *storage.Client, token
 		return introspection{}, err
 	}
 	return introspection{
-		Active: true, Scope: strings.Join(rolesNow(claims, holder), " "), ClientID: claims.ClientID, Username: claims.Username,
+		Active: true, Scope: strings.Join(currentRoles(claims, holder), " "), ClientID: claims.ClientID, Username: claims.Username,
 		TokenType: tokenTypeOf(claims), Cnf: claims.Confirmation, Exp: claims.ExpiresAt, Iat: claims.IssuedAt, Nbf: claims.NotBefore,
 		Sub: claims.Subject, Aud: claims.Audience, Iss: claims.Issuer, Jti: claims.ID,
 		AuthTime: claims.AuthTime, AMR: claims.AMR,
 		AccountID: claims.AccountID, AccountName: claims.AccountName,
-		AccountRoles: accountRolesNow(claims, holder), AccountMemberID: claims.AccountMemberID,
+		AccountRoles: currentAccountRoles(claims, holder), AccountMemberID: claims.AccountMemberID,
 	}, nil
 }
 
@@ -139,11 +139,11 @@ func (p *Provider) introspectRefreshToken(ctx context.Context, caller *storage.C
 	}
 	f := &state.Family
 	usable := parsed.Generation == f.Generation || caller.ReuseRefreshTokens
-	if !usable || !grants.Stands(caller, state, p.cfg.Now()) {
+	if !usable || !grants.Stands(caller, state, p.cfg.Now()) || belowFloor(caller, &state.Principal, state.Member) {
 		return introspection{}, nil
 	}
 	answer := introspection{
-		Active: true, Scope: strings.Join(f.Scope, " "), ClientID: f.ClientID, TokenType: "refresh_token",
+		Active: true, Scope: strings.Join(currentScope(caller, state), " "), ClientID: f.ClientID, TokenType: "refresh_token",
 		Username: state.Principal.Login.Username, Exp: f.ExpiresAt.Unix(), Iat: f.RotatedAt.Unix(),
 		Sub: f.UserUID, Iss: p.cfg.Issuer, AuthTime: f.AuthTime.Unix(), AMR: f.AMR,
 	}

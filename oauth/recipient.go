@@ -25,9 +25,9 @@ type RecipientRequest struct {
 
 // Recipient reads the user that a message is for and returns it with a
 // short-lived access token (OrderCloud: UserToken, PasswordRenewalAccessToken),
-// or without one if the message was asked for through no client, or through one
-// whose tokens are bound to a key. The token is
-// no sign-in: it has neither amr nor auth_time. While the login is locked it is
+// or without one if the message was asked for through no client, through one
+// whose tokens are bound to a key, or through one that demands roles which the
+// user does not have. The token is no sign-in: it has neither amr nor auth_time. While the login is locked it is
 // made all the same, and is worth nothing.
 //
 // Errors: storage.ErrNotFound if the client is gone or the user is, or the gate
@@ -53,17 +53,20 @@ func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.P
 	if err := admitted(client.Refusal(&user, now)); err != nil {
 		return user, "", err
 	}
+	own := grants.Entitled(client, user.Roles)
 	scope := r.OnlyRoles
 	if len(scope) == 0 {
-		scope = union(user.Roles, r.Elevated)
+		scope = union(own, r.Elevated)
 	}
-	if client.DPoPBound { // whoever gets the message has no key
+	// The receiver of the message has no key. A user below the client's floor gets
+	// no token of it.
+	if client.DPoPBound || belowFloor(client, &user, nil) {
 		return user, "", nil
 	}
 	token, err := p.mint(ctx, grants.AccessToken{
 		Client: client, Principal: &user, Scope: scope,
 		IssuedAt: now, ExpiresAt: now.Truncate(time.Second).Add(messageTokenTTL),
-	}, accessClaims{Elevated: beyond(scope, user.Roles)})
+	}, accessClaims{Elevated: beyond(scope, own)})
 	return user, token, err
 }
 

@@ -26,6 +26,7 @@ func GenerateVerification(random io.Reader) (string, error) {
 // letter is what a request sends to one login.
 type letter struct {
 	request storage.CodeRequest
+	client  *storage.Client    // nil: asked through none in particular
 	format  storage.CodeFormat // of a one-time password
 	to      *storage.Principal
 	senders []storage.Sender
@@ -73,6 +74,7 @@ func (s *Service) issueCode(l letter, now time.Time) (storage.IssuedCode, error)
 		ClientID:  l.request.ClientID,
 		Purpose:   l.request.Purpose,
 		Digest:    s.cfg.Codes.Digest(l.to.Login.ID, text),
+		IssuedAt:  storage.IssueTime(now, storage.CodesValidFrom(l.client, l.to)),
 		ExpiresAt: l.request.ExpiresAt,
 	}}, err
 }
@@ -95,6 +97,7 @@ func (s *Service) issueVerification(l letter, now time.Time) (storage.IssuedVeri
 		RequestID: l.request.ID,
 		ClientID:  l.request.ClientID,
 		Digest:    s.cfg.Codes.DigestVerification(l.to.Login.ID, text),
+		IssuedAt:  storage.IssueTime(now, storage.CodesValidFrom(l.client, l.to)),
 		ExpiresAt: l.request.ExpiresAt,
 	}}, err
 }

@@ -119,7 +119,7 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 		v := verdict{who: &found[i]}
 		senders := with.sendersFor(r.Type, v.who)
 		if v.reason = with.refusal(r.Type, v.who, senders, now); v.reason == "" {
-			if v.messages, err = s.issue(&issuance, letter{r, with.profile.Code, v.who, senders}); err != nil {
+			if v.messages, err = s.issue(&issuance, letter{r, with.client, with.profile.Code, v.who, senders}); err != nil {
 				return issuance, nil, err
 			}
 		}

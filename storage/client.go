@@ -48,6 +48,8 @@ type Client struct {
 	Secrets []ClientSecret
 	XP      json.RawMessage // the administrator's own data
 
+	ValidFrom time.Time // tokens and codes issued earlier are ended: since the client was created, or last switched off or on
+
 	Version              int64 // rises with each change
 	CreatedAt, UpdatedAt time.Time
 }
@@ -88,16 +90,6 @@ type Digest struct {
 	PepperID string
 	Sum      []byte
 }
-
-// creationSkew is how far the clocks of two replicas may be apart before what
-// one issues through a client that the other has just made is taken for an older
-// client's.
-const creationSkew = time.Minute
-
-// Issued tells whether something that was issued at that time through a client
-// of this ID was issued through this one, and not through one that was deleted
-// before this one was made.
-func (c *Client) Issued(at time.Time) bool { return !at.Before(c.CreatedAt.Add(-creationSkew)) }
 
 // HasGrant tells whether the client may use the grant type.
 func (c *Client) HasGrant(grantType string) bool {

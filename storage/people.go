@@ -158,7 +158,8 @@ type User struct {
 	Locale     string
 	XP         json.RawMessage
 
-	TokensValidFrom time.Time // access tokens issued earlier are revoked
+	TokensValidFrom time.Time // tokens issued earlier are revoked
+	ValidFrom       time.Time // tokens and codes issued earlier are ended: since the user was last switched off or on
 
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
@@ -235,6 +236,8 @@ type Account struct {
 	RegistrationID string
 	ExternalRef    string
 	ParentUID      string // of the account it is part of; empty: none
+
+	ValidFrom time.Time // as User.ValidFrom, for its users and members
 
 	Version              int64
 	CreatedAt, UpdatedAt time.Time

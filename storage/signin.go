@@ -49,6 +49,7 @@ type Code struct {
 	ClientID  string // the client it was issued for; empty: any of the profile
 	Purpose   Purpose
 	Digest    Digest
+	IssuedAt  time.Time
 	ExpiresAt time.Time
 	UsedAt    time.Time
 }
@@ -158,6 +159,7 @@ type VerificationCode struct {
 	RequestID string
 	ClientID  string // the client it was asked for through; empty: any of the profile
 	Digest    Digest
+	IssuedAt  time.Time
 	ExpiresAt time.Time
 	UsedAt    time.Time
 }

@@ -126,7 +126,7 @@ func (w *town) verification(username, clientID, text string) {
 	w.must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "otr_" + text, Now: w.now(), Verifications: []storage.IssuedVerification{{
 		Code: storage.VerificationCode{
 			ID: "vfc_" + text, LoginID: l.ID, RequestID: "otr_" + text, ClientID: clientID,
-			Digest: w.codes.DigestVerification(l.ID, text), ExpiresAt: w.now().Add(2 * time.Hour),
+			Digest: w.codes.DigestVerification(l.ID, text), IssuedAt: w.now(), ExpiresAt: w.now().Add(2 * time.Hour),
 		},
 	}}}))
 }

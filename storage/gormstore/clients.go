@@ -42,6 +42,7 @@ type clientRow struct {
 	RegistrationPepper string `gorm:"column:registration_pepper_id"`
 	RegistrationDigest []byte `gorm:"column:registration_digest"`
 	XP                 string `gorm:"column:xp"`
+	ValidFrom          int64  `gorm:"column:valid_from"`
 	Meta               stamps `gorm:"embedded"`
 }
 
@@ -55,6 +56,8 @@ func (*clientRow) settable() columns {
 		anonymous_token_ttl reuse_refresh_tokens signing_alg auth_method jwks resources dpop_bound trust_address
 		registration_pepper_id registration_digest xp`
 }
+
+func (r *clientRow) switched() (on bool, mark, also string) { return r.Active, "valid_from", "" }
 
 type secretRow struct {
 	ID        string `gorm:"column:id"`
@@ -85,7 +88,8 @@ func clientRowOf(c storage.Client) clientRow {
 		AuthMethod: c.AuthMethod, JWKS: string(c.JWKS), Resources: words(c.Resources),
 		DPoPBound: c.DPoPBound, TrustAddress: c.TrustAddress,
 		RegistrationPepper: c.Registration.PepperID, RegistrationDigest: bytes(c.Registration.Sum), XP: string(c.XP),
-		Meta: stamps{Version: c.Version, Created: micros(c.CreatedAt)},
+		ValidFrom: micros(c.ValidFrom),
+		Meta:      stamps{Version: c.Version, Created: micros(c.CreatedAt)},
 	}
 }
 
@@ -104,7 +108,8 @@ func (r *clientRow) record() storage.Client {
 		AuthMethod: r.AuthMethod, JWKS: raw(r.JWKS), Resources: list(r.Resources),
 		DPoPBound: r.DPoPBound, TrustAddress: r.TrustAddress,
 		Registration: storage.Digest{PepperID: r.RegistrationPepper, Sum: content(r.RegistrationDigest)}, XP: raw(r.XP),
-		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
+		ValidFrom: instant(r.ValidFrom),
+		Version:   r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
 }
 
@@ -170,6 +175,7 @@ func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client
 	if err := s.noUser(ctx, row.Key); err != nil {
 		return storage.Client{}, err
 	}
+	row.ValidFrom = micros(s.now()) // of a new one: another client may have had its ID before
 	if err := s.changed(ctx, put(ctx, s, "put client", &row)); err != nil {
 		return storage.Client{}, err
 	}

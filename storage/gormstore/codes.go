@@ -128,9 +128,9 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode, now time.Time) 
 	}
 	n, err := s.exec(ctx, "store code",
 		`UPDATE logins SET code_id = ?, code_request_id = ?, code_client_id = ?, code_purpose = ?,
-		code_pepper_id = ?, code_digest = ?, code_expires_at = ?, code_used_at = ? WHERE id = ?`,
+		code_pepper_id = ?, code_digest = ?, code_issued_at = ?, code_expires_at = ?, code_used_at = ? WHERE id = ?`,
 		c.ID, c.RequestID, c.ClientID, string(c.Purpose), c.Digest.PepperID, blob(c.Digest.Sum),
-		micros(c.ExpiresAt), micros(c.UsedAt), x.LoginID)
+		micros(c.IssuedAt), micros(c.ExpiresAt), micros(c.UsedAt), x.LoginID)
 	if err := affected(n, err, fmt.Errorf("store code of login %s: %w", x.LoginID, storage.ErrNotFound)); err != nil {
 		return err
 	}

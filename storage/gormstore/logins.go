@@ -47,6 +47,7 @@ type codeRow struct {
 	Purpose   string `gorm:"column:purpose"`
 	PepperID  string `gorm:"column:pepper_id"`
 	Digest    []byte `gorm:"column:digest"`
+	IssuedAt  int64  `gorm:"column:issued_at"`
 	ExpiresAt int64  `gorm:"column:expires_at"`
 	UsedAt    int64  `gorm:"column:used_at"`
 }
@@ -57,7 +58,7 @@ const (
 	loginSettable columns = "profile_id username username_key user_uid active"
 	loginState            = "id " + loginSettable + " password_hash password_set_at sessions_valid_from kept_session " +
 		lockoutColumns + ` code_id code_request_id code_client_id code_purpose code_pepper_id code_digest
-		code_expires_at code_used_at`
+		code_issued_at code_expires_at code_used_at`
 	loginColumns = loginState + " version created_at updated_at"
 )
 
@@ -67,6 +68,10 @@ func (r *loginRow) identity() (column, value string) { return "id", r.ID }
 
 // settable leaves out what attempts and passwords change.
 func (*loginRow) settable() columns { return loginSettable }
+
+func (r *loginRow) switched() (on bool, mark, also string) {
+	return r.Active, "sessions_valid_from", ", kept_session = ''"
+}
 
 func (r *lockoutRow) record() storage.Lockout {
 	return storage.Lockout{
@@ -104,8 +109,8 @@ func (r *counterRow) values() []any { return []any{r.Failures, r.LastFailureAt, 
 func (r *codeRow) record() storage.Code {
 	return storage.Code{
 		ID: r.ID, RequestID: r.RequestID, ClientID: r.ClientID, Purpose: storage.Purpose(r.Purpose),
-		Digest:    storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
-		ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
+		Digest:   storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
+		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
 	}
 }
 
@@ -130,7 +135,7 @@ func loginRowOf(l storage.Login) loginRow {
 		Code: codeRow{
 			ID: l.Code.ID, RequestID: l.Code.RequestID, ClientID: l.Code.ClientID, Purpose: string(l.Code.Purpose),
 			PepperID: l.Code.Digest.PepperID, Digest: bytes(l.Code.Digest.Sum),
-			ExpiresAt: micros(l.Code.ExpiresAt), UsedAt: micros(l.Code.UsedAt),
+			IssuedAt: micros(l.Code.IssuedAt), ExpiresAt: micros(l.Code.ExpiresAt), UsedAt: micros(l.Code.UsedAt),
 		},
 		Meta: stamps{Version: l.Version, Created: micros(l.CreatedAt)},
 	}
@@ -182,7 +187,7 @@ func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.
 	set := "password_hash = ?, password_set_at = ?"
 	args := []any{hash, micros(now)}
 	if endSessions {
-		set += ", sessions_valid_from = ?, kept_session = '', code_id = '', code_expires_at = 0"
+		set += ", sessions_valid_from = ?, kept_session = '', code_id = '', code_issued_at = 0, code_expires_at = 0"
 		args = append(args, micros(now))
 	}
 	update := func(ctx context.Context) error {

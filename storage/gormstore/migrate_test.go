@@ -68,6 +68,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 8, Name: "0008_audit"},
 		{Version: 9, Name: "0009_credentials"},
 		{Version: 10, Name: "0010_servers"},
+		{Version: 11, Name: "0011_valid_from"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

@@ -23,13 +23,14 @@ type userRow struct {
 	Locale          string `gorm:"column:locale"`
 	XP              string `gorm:"column:xp"`
 	TokensValidFrom int64  `gorm:"column:tokens_valid_from"`
+	ValidFrom       int64  `gorm:"column:valid_from"`
 	Meta            stamps `gorm:"embedded"`
 }
 
 const (
 	userFacts columns = `realm_id kind account_uid id name first_name middle_name last_name email email_key phone
 		active locale`
-	userState    = "uid " + userFacts + " tokens_valid_from"
+	userState    = "uid " + userFacts + " tokens_valid_from valid_from"
 	userSettable = userFacts + " xp"
 	userColumns  = userState + " xp version created_at updated_at"
 )
@@ -42,12 +43,14 @@ func (r *userRow) identity() (column, value string) { return "uid", r.UID }
 // was read earlier does not bring revoked tokens back.
 func (*userRow) settable() columns { return userSettable }
 
+func (r *userRow) switched() (on bool, mark, also string) { return r.Active, "valid_from", "" }
+
 func userRowOf(u storage.User) userRow {
 	return userRow{
 		UID: u.UID, RealmID: u.RealmID, Kind: string(u.Kind), AccountUID: u.AccountUID, ID: u.ID,
 		Name: u.Name, FirstName: u.FirstName, MiddleName: u.MiddleName, LastName: u.LastName,
 		Email: u.Email, EmailKey: u.EmailKey, Phone: u.Phone,
-		Active: u.Active, Locale: u.Locale, XP: string(u.XP), TokensValidFrom: micros(u.TokensValidFrom),
+		Active: u.Active, Locale: u.Locale, XP: string(u.XP), TokensValidFrom: micros(u.TokensValidFrom), ValidFrom: micros(u.ValidFrom),
 		Meta: stamps{Version: u.Version, Created: micros(u.CreatedAt)},
 	}
 }
@@ -57,7 +60,7 @@ func (r *userRow) record() storage.User {
 		UID: r.UID, RealmID: r.RealmID, Kind: storage.UserKind(r.Kind), AccountUID: r.AccountUID, ID: r.ID,
 		Name: r.Name, FirstName: r.FirstName, MiddleName: r.MiddleName, LastName: r.LastName,
 		Email: r.Email, EmailKey: r.EmailKey, Phone: r.Phone,
-		Active: r.Active, Locale: r.Locale, XP: raw(r.XP), TokensValidFrom: instant(r.TokensValidFrom),
+		Active: r.Active, Locale: r.Locale, XP: raw(r.XP), TokensValidFrom: instant(r.TokensValidFrom), ValidFrom: instant(r.ValidFrom),
 		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
 }
@@ -74,14 +77,15 @@ type accountRow struct {
 	RegistrationID string `gorm:"column:registration_id"`
 	ExternalRef    string `gorm:"column:external_ref"`
 	ParentUID      string `gorm:"column:parent_uid"`
+	ValidFrom      int64  `gorm:"column:valid_from"`
 	Meta           stamps `gorm:"embedded"`
 }
 
 const (
 	accountFacts    columns = "realm_id kind id name active"
-	accountState            = "uid " + accountFacts
+	accountState            = "uid " + accountFacts + " valid_from"
 	accountSettable         = accountFacts + " xp legal_name registration_id external_ref parent_uid"
-	accountColumns          = "uid " + accountSettable + " version created_at updated_at"
+	accountColumns          = "uid " + accountSettable + " valid_from version created_at updated_at"
 )
 
 func (*accountRow) TableName() string                  { return "accounts" }
@@ -89,11 +93,13 @@ func (r *accountRow) stamp() *stamps                   { return &r.Meta }
 func (r *accountRow) identity() (column, value string) { return "uid", r.UID }
 func (*accountRow) settable() columns                  { return accountSettable }
 
+func (r *accountRow) switched() (on bool, mark, also string) { return r.Active, "valid_from", "" }
+
 func accountRowOf(a storage.Account) accountRow {
 	return accountRow{
 		UID: a.UID, RealmID: a.RealmID, Kind: string(a.Kind), ID: a.ID, Name: a.Name, Active: a.Active,
 		XP: string(a.XP), LegalName: a.LegalName, RegistrationID: a.RegistrationID, ExternalRef: a.ExternalRef,
-		ParentUID: a.ParentUID, Meta: stamps{Version: a.Version, Created: micros(a.CreatedAt)},
+		ParentUID: a.ParentUID, ValidFrom: micros(a.ValidFrom), Meta: stamps{Version: a.Version, Created: micros(a.CreatedAt)},
 	}
 }
 
@@ -102,7 +108,8 @@ func (r *accountRow) record() storage.Account {
 		UID: r.UID, RealmID: r.RealmID, Kind: storage.UserKind(r.Kind), ID: r.ID,
 		Name: r.Name, Active: r.Active, XP: raw(r.XP), LegalName: r.LegalName,
 		RegistrationID: r.RegistrationID, ExternalRef: r.ExternalRef, ParentUID: r.ParentUID,
-		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
+		ValidFrom: instant(r.ValidFrom),
+		Version:   r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
 }
 

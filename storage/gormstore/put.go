@@ -33,6 +33,19 @@ type record[R any] interface {
 // other than 0 it overwrites that version only, or answers storage.ErrStale;
 // with storage.MustBeNew it overwrites nothing, or answers storage.ErrConflict.
 func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
+	if _, ok := any(row).(switchable); !ok {
+		return write(ctx, s, what, row)
+	}
+	return s.InTx(ctx, func(ctx context.Context) error {
+		if err := endIssued(ctx, s, what, row); err != nil {
+			return err
+		}
+		return write(ctx, s, what, row)
+	})
+}
+
+// write is put without the effect of a switch.
+func write[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
 	row.stamp().Updated = micros(s.now())
 	if row.stamp().Version > 0 {
 		return overwrite(ctx, s, what, row)
@@ -79,7 +92,34 @@ func update[R any, P record[R]](ctx context.Context, s *Store, what string, row 
 		row.stamp().Version = version
 	}
 	row.stamp().Updated = micros(s.now())
+	if err := endIssued(ctx, s, what, row); err != nil {
+		return err
+	}
 	return overwrite(ctx, s, what, row)
+}
+
+// switchable is a row that can be switched off and on. The column mark says
+// since when what is issued for it is valid; also are further assignments that
+// go with a new mark.
+type switchable interface {
+	switched() (on bool, mark, also string)
+}
+
+// endIssued moves the mark of a row that is about to be switched off or on to
+// the next microsecond, within the transaction that writes the row: what was
+// issued before stays ended when the row is switched on again. It does nothing
+// for rows that cannot be switched.
+func endIssued[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
+	of, ok := any(row).(switchable)
+	if !ok {
+		return nil
+	}
+	on, mark, also := of.switched()
+	column, id := row.identity()
+	now := micros(s.now()) + 1
+	_, err := s.exec(ctx, what, "UPDATE "+row.TableName()+" SET "+mark+" = ?"+also+" WHERE "+column+" = ? AND active <> ? AND "+mark+" < ?",
+		now, id, on, now)
+	return err
 }
 
 func overwrite[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
@@ -111,7 +151,12 @@ func (s *Store) create(ctx context.Context, what string, row any, mayExist bool)
 func every[R any, P record[R]]() string {
 	row := P(new(R))
 	id, _ := row.identity()
-	return (columns(id) + " " + row.settable() + " version created_at updated_at").list()
+	all := columns(id) + " " + row.settable()
+	if of, ok := any(row).(switchable); ok {
+		_, mark, _ := of.switched()
+		all += columns(" " + mark)
+	}
+	return (all + " version created_at updated_at").list()
 }
 
 // selecting reads them.

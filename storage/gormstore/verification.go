@@ -17,17 +17,18 @@ type verificationRow struct {
 	ClientID  string `gorm:"column:client_id"`
 	PepperID  string `gorm:"column:pepper_id"`
 	Digest    []byte `gorm:"column:digest"`
+	IssuedAt  int64  `gorm:"column:issued_at"`
 	ExpiresAt int64  `gorm:"column:expires_at"`
 	UsedAt    int64  `gorm:"column:used_at"`
 }
 
-const verificationColumns columns = "login_id id request_id client_id pepper_id digest expires_at used_at"
+const verificationColumns columns = "login_id id request_id client_id pepper_id digest issued_at expires_at used_at"
 
 func (r *verificationRow) record() storage.VerificationCode {
 	return storage.VerificationCode{
 		ID: r.ID, LoginID: r.LoginID, RequestID: r.RequestID, ClientID: r.ClientID,
-		Digest:    storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
-		ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
+		Digest:   storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
+		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
 	}
 }
 
@@ -56,7 +57,8 @@ func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerificat
 	}
 	_, err := s.exec(ctx, "store verification code",
 		"INSERT INTO verification_codes ("+verificationColumns.list()+") VALUES ("+verificationColumns.marks()+")",
-		c.LoginID, c.ID, c.RequestID, c.ClientID, c.Digest.PepperID, blob(c.Digest.Sum), micros(c.ExpiresAt), micros(c.UsedAt))
+		c.LoginID, c.ID, c.RequestID, c.ClientID, c.Digest.PepperID, blob(c.Digest.Sum), micros(c.IssuedAt),
+		micros(c.ExpiresAt), micros(c.UsedAt))
 	if err != nil {
 		return err
 	}

@@ -134,14 +134,14 @@ func testClient(t *testing.T, w *world) {
 	want := fullClient("Web-1")
 	got := must(w.store.PutClient(w.ctx, want))(t)
 	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
-	want.Version, want.CreatedAt, want.UpdatedAt = got.Version, got.CreatedAt, got.UpdatedAt
+	want.Version, want.CreatedAt, want.UpdatedAt, want.ValidFrom = got.Version, got.CreatedAt, got.UpdatedAt, got.ValidFrom
 	equal(t, got, want)
 	equal(t, must(w.store.Client(w.ctx, "Web-1"))(t), want)
 
 	bare := must(w.store.PutClient(w.ctx, storage.Client{ID: "bare", ProfileID: storage.DefaultProfileID}))(t)
 	equal(t, bare, storage.Client{
 		ID: "bare", ProfileID: storage.DefaultProfileID,
-		Version: 1, CreatedAt: bare.CreatedAt, UpdatedAt: bare.UpdatedAt,
+		Version: 1, CreatedAt: bare.CreatedAt, UpdatedAt: bare.UpdatedAt, ValidFrom: bare.ValidFrom,
 	})
 	equal(t, must(w.store.Clients(w.ctx))(t), []storage.Client{bare, want})
 }
@@ -228,7 +228,7 @@ func testOverwrite(t *testing.T, w *world) {
 	got := must(w.store.PutClient(w.ctx, storage.Client{ID: "web", ProfileID: storage.DefaultProfileID}))(t)
 	equal(t, got, storage.Client{
 		ID: "web", ProfileID: storage.DefaultProfileID,
-		Version: 2, CreatedAt: first.CreatedAt, UpdatedAt: got.UpdatedAt,
+		Version: 2, CreatedAt: first.CreatedAt, UpdatedAt: got.UpdatedAt, ValidFrom: got.ValidFrom,
 	})
 }
 

@@ -23,6 +23,8 @@ func testPeople(t *testing.T, fresh func(*testing.T) Database) {
 		"a user is a member of its account":    testHomeMembership,
 		"absent people are not found":          testAbsentPeople,
 		"an administrator's user has no buyer": testAdmin,
+		"a switch ends what was issued":        testValidFrom,
+		"a client of a former ID is a new one": testRecreatedClient,
 	}.run(t, fresh)
 }
 
@@ -61,8 +63,8 @@ func testLogin(t *testing.T, w *world) {
 		},
 		Code: storage.Code{
 			ID: "c", RequestID: "r", ClientID: "web", Purpose: storage.PurposeResetPassword,
-			Digest:    storage.Digest{PepperID: "p", Sum: []byte{3}},
-			ExpiresAt: w.now.Add(time.Minute), UsedAt: w.now,
+			Digest:   storage.Digest{PepperID: "p", Sum: []byte{3}},
+			IssuedAt: w.now.Add(-time.Second), ExpiresAt: w.now.Add(time.Minute), UsedAt: w.now,
 		},
 	}
 	got := must(w.store.PutLogin(w.ctx, want))(t)
@@ -99,7 +101,7 @@ func testPutLoginLeaves(t *testing.T, w *world) {
 		want := w.login
 		want.Username, want.UsernameKey, want.Active = "B", "b", false
 		want.Code, want.Lockout, want.Lockout.Version = code, failed, 1
-		want.Version, want.UpdatedAt = got.Version, got.UpdatedAt
+		want.Version, want.UpdatedAt, want.SessionsValidFrom = got.Version, got.UpdatedAt, got.SessionsValidFrom
 		equal(t, got, want)
 		equal(t, must(w.store.Login(w.ctx, "default", "b"))(t), want)
 	}

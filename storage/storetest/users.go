@@ -109,7 +109,7 @@ func testChangeUser(t *testing.T, w *world) {
 	u, l := w.user, w.login
 	u.FirstName, u.Active, l.Username, l.UsernameKey = "Robert", false, "Rob", "rob"
 	got := must(w.store.ChangeUser(w.ctx, u, &l, &storage.PasswordChange{Hash: "hash-2", Now: w.now}))(t)
-	u.Version, u.UpdatedAt = 2, got.User.UpdatedAt
+	u.Version, u.UpdatedAt, u.ValidFrom = 2, got.User.UpdatedAt, got.User.ValidFrom
 	l.Version, l.UpdatedAt = 2, got.Login.UpdatedAt
 	l.PasswordHash, l.PasswordSetAt, l.SessionsValidFrom = "hash-2", w.now, w.now
 	equal(t, got, storage.UserLogin{User: u, Login: l})

@@ -108,8 +108,8 @@ func (w *world) request(id string) storage.CodeRequest {
 func (w *world) issuance(requestID string) storage.Issuance {
 	code := storage.Code{
 		ID: "code-" + requestID, RequestID: requestID, ClientID: "web", Purpose: storage.PurposeSignIn,
-		Digest:    storage.Digest{PepperID: "p1", Sum: []byte{1, 2, 3}},
-		ExpiresAt: w.now.Add(10 * time.Minute),
+		Digest:   storage.Digest{PepperID: "p1", Sum: []byte{1, 2, 3}},
+		IssuedAt: w.now, ExpiresAt: w.now.Add(10 * time.Minute),
 	}
 	return storage.Issuance{RequestID: requestID, Now: w.now, Codes: []storage.IssuedCode{{
 		LoginID: w.login.ID, Code: code, Messages: []storage.Message{w.message("msg-"+requestID, requestID)},

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// validFromDocument adds a client that gets every kind of token, a user who is a
+// member of two companies and a supplier's user.
+const validFromDocument = `
+SecurityProfiles:
+  - {ID: supplying, Name: Supplying, Roles: [Supplier], Assignments: [{SupplierID: mill}]}
+Buyers:
+  - ID: acme
+    Name: Acme Ltd
+    Active: true
+    Users:
+      - {ID: nell, Username: nell, Password: correct-Horse-7-battery, FirstName: N, LastName: Ell, Email: nell@example.com, Active: true}
+  - {ID: branch, Name: Branch Ltd, Active: true}
+Suppliers:
+  - ID: mill
+    Name: Mill Ltd
+    Active: true
+    Users:
+      - {ID: sue, Username: sue, Password: correct-Horse-7-battery, FirstName: S, LastName: Ue, Email: sue@example.com, Active: true}
+ApiClients:
+  - {ID: every, AppName: Every grant, ClientSecret: shop-secret-shop-secret-shop-secret, Active: true, AccessTokenDuration: 60, RefreshTokenDuration: 1440,
+     AllowAnyBuyer: true, AllowAnySupplier: true, AllowedCredentials: [otp, password],
+     GrantTypes: [implicit, password, refresh_token, client_credentials, "urn:latchkey:params:oauth:grant-type:account-member"]}
+MessageSenders:
+  - {ID: sink, Name: Sink, MessageTypes: [OneTimePassword, ForgottenPassword], URL: "SINK/{messagetype}", SharedKey: key-of-the-message-sender,
+     AllowAllBuyers: true, Assignments: [{SupplierID: mill}]}
+`
+
+// switchboard is a world whose administrator switches things off and on.
+type switchboard struct {
+	*world
+	n        *node
+	operator createdClient
+	root     string
+	member   string // ID of nell below /v2
+	document string
+}
+
+func newSwitchboard(t *testing.T, w *world) *switchboard {
+	t.Helper()
+	hash, err := hashOfJane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &switchboard{world: w}
+	s.document = strings.NewReplacer("SINK", w.inbox.url, "Password: "+janesPassword, "PasswordHash: '"+hash+"'").Replace(validFromDocument)
+	w.apply(s.document)
+	s.operator = w.adminClient(t, "--name", "Operator", "--id", "operator", "--grant", "client_credentials", "--role", "FullAccess")
+	s.n = w.serve()
+	s.root = s.n.self(s.operator.ID, s.operator.Secret).mustIssue(t)
+	s.member = s.signIn(t, "nell").claim(t, "sub")
+	s.join(t)
+	return s
+}
+
+// must sends a request of the administrator, which must succeed.
+func (s *switchboard) must(t *testing.T, method, path, body string) answer {
+	t.Helper()
+	got := s.n.do(method, path, "application/json", body, "Authorization", "Bearer "+s.root)
+	if got.status/100 != 2 {
+		t.Fatalf("%s %s: %d %s", method, path, got.status, got.body)
+	}
+	return got
+}
+
+// active switches what the path names off or on.
+func (s *switchboard) active(t *testing.T, path string, on bool) {
+	t.Helper()
+	state := map[bool]string{true: "true", false: "false"}[on]
+	s.must(t, "PATCH", path, `{"Active":`+state+`}`)
+}
+
+// join makes nell a member of the second company.
+func (s *switchboard) join(t *testing.T) {
+	t.Helper()
+	s.must(t, "POST", "/v2/accounts/branch/account-memberships", `{"data":{"type":"account_membership","account_member_id":"`+s.member+`"}}`)
+}
+
+// leave ends that membership.
+func (s *switchboard) leave(t *testing.T) {
+	t.Helper()
+	found := s.must(t, "GET", "/v2/accounts/branch/account-memberships", "")
+	s.must(t, "DELETE", "/v2/accounts/branch/account-memberships/"+paperOf(t, "memberships", 200, found).text("data", 0, "id"), "")
+}
+
+// signedIn is the answer to a sign-in.
+type signedIn struct{ answer }
+
+func (s signedIn) claim(t *testing.T, name string) string {
+	t.Helper()
+	_, claims := decoded(t, s.field("access_token"))
+	text, _ := claims[name].(string)
+	return text
+}
+
+func (s *switchboard) signIn(t *testing.T, username string) signedIn {
+	t.Helper()
+	return signedIn{granted(t, "sign-in of "+username, s.n.form("/oauth/token", append(clientFields("every"),
+		"grant_type", "password", "username", username, "password", janesPassword)...))}
+}
+
+// issued is everything that somebody can hold.
+type issued struct {
+	user, client, account answer // answers of the token endpoint
+	accountToken          string // of /v2
+	selection             string
+	code, renewal         string
+}
+
+// issue gets it for nell, or for sue without what belongs to accounts.
+func (s *switchboard) issue(t *testing.T, username string) (i issued) {
+	t.Helper()
+	i.user = s.signIn(t, username).answer
+	i.client = granted(t, "implicit token", s.n.form("/oauth/access_token", "grant_type", "implicit", "client_id", "every"))
+	if username == "nell" {
+		i.account = granted(t, "account token", s.n.memberGrant("every", "username", "nell", "password", janesPassword, "account_id", "branch"))
+		choice := s.n.memberGrant("every", "username", "nell", "password", janesPassword)
+		if i.selection = choice.field("selection_token"); i.selection == "" {
+			t.Fatalf("no choice: %d %s", choice.status, choice.body)
+		}
+		i.accountToken = s.accountTokens(t, "", byPassword("nell", janesPassword))["branch"]
+	}
+	i.code, i.renewal = s.codes(t, username)
+	return i
+}
+
+// accountTokens gets account tokens by /v2, by the ID of the account.
+func (s *switchboard) accountTokens(t *testing.T, held string, body jsonObject) map[string]string {
+	t.Helper()
+	bearer := granted(t, "implicit token", s.n.form("/oauth/access_token", "grant_type", "implicit", "client_id", "every")).field("access_token")
+	got := visitor{n: s.n, bearer: bearer, member: held}.tokens(body)
+	tokens := map[string]string{}
+	if got.status != http.StatusCreated {
+		return tokens
+	}
+	p := paperOf(t, "account tokens", http.StatusCreated, got)
+	for i, id := range p.column("account_id") {
+		tokens[id] = p.text("data", i, "token")
+	}
+	return tokens
+}
+
+// codes asks for a one-time password and for a verification code.
+func (s *switchboard) codes(t *testing.T, username string) (code, renewal string) {
+	t.Helper()
+	if got := s.n.askForCodeThrough("every", username, ""); got.status != 204 {
+		t.Fatalf("asked for a code: %d %s", got.status, got.body)
+	}
+	code = s.inbox.next(t).EventBody.OneTimePassword
+	body, err := json.Marshal(map[string]string{"ClientID": "every", "Username": username})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.n.do("POST", "/v1/password/reset", "application/json", string(body)); got.status != 204 {
+		t.Fatalf("asked to renew a password: %d %s", got.status, got.body)
+	}
+	return code, s.inbox.next(t).EventBody.PasswordRenewalVerificationCode
+}
+
+// me reports whether an access token is taken by an endpoint and is active.
+func (s *switchboard) me(t *testing.T, a answer) bool {
+	t.Helper()
+	token := a.field("access_token")
+	status := s.n.do("GET", "/v1/me", "", "", "Authorization", "Bearer "+token).status
+	active := strings.Contains(s.n.form("/oauth/introspect", append(clientFields("every"), "token", token)...).body, `"active":true`)
+	if taken := status == 200 || status == 403; taken != active {
+		t.Errorf("GET /v1/me answers %d, introspection says active: %v", status, active)
+	}
+	return active
+}
+
+// refreshes reports whether the refresh token of an answer is good.
+func (s *switchboard) refreshes(a answer) bool {
+	return s.n.refreshAt("every", a.field("refresh_token")).status == 200
+}
+
+// works returns what is still good of what was issued to the user. It uses the
+// codes up.
+func (s *switchboard) works(t *testing.T, username string, i issued) map[string]bool {
+	t.Helper()
+	good := map[string]bool{
+		"access token": s.me(t, i.user), "refresh token": s.refreshes(i.user), "client's token": s.me(t, i.client),
+		"one-time password": s.n.form("/oauth/token", append(clientFields("every"),
+			"grant_type", "password", "username", username, "password", i.code)...).status == 200,
+	}
+	renewal := s.n.do("PUT", "/v1/password/reset/"+i.renewal, "application/json",
+		`{"ClientID":"every","Username":"`+username+`","Password":"`+janesPassword+`"}`)
+	good["verification code"] = renewal.status == 204
+	if username == "nell" {
+		good["account's access token"], good["account's refresh token"] = s.me(t, i.account), s.refreshes(i.account)
+		good["account token"] = len(s.accountTokens(t, i.accountToken, byHeld())) > 0
+		good["selection token"] = s.n.memberGrant("every", "selection_token", i.selection, "account_id", "branch").status == 200
+	}
+	return good
+}
+
+// TestSwitchedOffAndOn: switching something off ends what was issued before for
+// good, whoever switches it; what is issued right after it is on again works.
+func TestSwitchedOffAndOn(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		s := newSwitchboard(t, w)
+		all := []string{"access token", "refresh token", "one-time password", "verification code"}
+		accounts := []string{"account's access token", "account's refresh token", "account token", "selection token"}
+		everything := append(append([]string{}, all...), accounts...)
+		for _, test := range []struct {
+			name, user string
+			off, on    func(t *testing.T)
+			ends       []string
+		}{
+			{"user", "nell", s.off("/v1/buyers/acme/users/nell"), s.on("/v1/buyers/acme/users/nell"), everything},
+			{"buyer", "nell", s.off("/v1/buyers/acme"), s.on("/v1/buyers/acme"), everything},
+			{"client", "nell", s.off("/v1/apiclients/every"), s.on("/v1/apiclients/every"), append(everything, "client's token")},
+			{"client on the command line", "nell", func(t *testing.T) { s.admin(t, "client", "disable", "every") }, s.enable, append(everything, "client's token")},
+			{"client, deleted and created again", "nell", func(t *testing.T) { s.must(t, "DELETE", "/v1/apiclients/every", "") }, func(*testing.T) { s.apply(s.document) }, append(everything, "client's token")},
+			{"buyer by apply", "nell", s.applyWith("Name: Acme Ltd\n    Active: true", "Name: Acme Ltd\n    Active: false"), func(*testing.T) { s.apply(s.document) }, everything},
+			{"the other company", "nell", s.off("/v1/buyers/branch"), s.on("/v1/buyers/branch"), accounts[:3]},
+			{"membership", "nell", s.leave, s.join, accounts},
+			{"supplier", "sue", s.off("/v1/suppliers/mill"), s.on("/v1/suppliers/mill"), all},
+			{"supplier's user", "sue", s.off("/v1/suppliers/mill/users/sue"), s.on("/v1/suppliers/mill/users/sue"), all},
+			{"supplier's user, deleted and created again", "sue", func(t *testing.T) { s.must(t, "DELETE", "/v1/suppliers/mill/users/sue", "") }, func(*testing.T) { s.apply(s.document) }, all},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				before := s.issue(t, test.user)
+				test.off(t)
+				test.on(t)
+				after := s.signIn(t, test.user).answer
+				if !s.me(t, after) || !s.refreshes(after) {
+					t.Error("a sign-in right after it is on again is worth nothing")
+				}
+				good := s.works(t, test.user, before)
+				for _, what := range test.ends {
+					if good[what] {
+						t.Errorf("the %s works again", what)
+					}
+				}
+				for what, works := range good {
+					if want := !contains(test.ends, what); want && !works && what != "selection token" {
+						t.Errorf("the %s has ended", what)
+					}
+				}
+				if code, _ := s.codes(t, test.user); s.n.form("/oauth/token", append(clientFields("every"),
+					"grant_type", "password", "username", test.user, "password", code)...).status != 200 {
+					t.Error("a code from afterwards does not work")
+				}
+			})
+		}
+	})
+}
+
+func (s *switchboard) off(path string) func(*testing.T) {
+	return func(t *testing.T) { t.Helper(); s.active(t, path, false) }
+}
+
+func (s *switchboard) on(path string) func(*testing.T) {
+	return func(t *testing.T) { t.Helper(); s.active(t, path, true) }
+}
+
+// enable switches the client on by the command line, and waits until the server
+// has heard of it.
+func (s *switchboard) enable(t *testing.T) {
+	t.Helper()
+	version := func() string { return s.must(t, "GET", "/v1/apiclients/every", "").header.Get("ETag") }
+	before := version()
+	s.admin(t, "client", "enable", "every")
+	awaitThat(t, "the server knows that the client is on again", func() bool {
+		return version() != before && s.n.form("/oauth/access_token", "grant_type", "implicit", "client_id", "every").status == 200
+	})
+}
+
+func (s *switchboard) applyWith(old, replacement string) func(*testing.T) {
+	return func(*testing.T) { s.apply(strings.Replace(s.document, old, replacement, 1)) }
+}
+
+func contains(list []string, one string) bool {
+	for _, item := range list {
+		if item == one {
+			return true
+		}
+	}
+	return false
+}
+
+// TestNarrowedClient: roles that a client may not give any more are worth nothing
+// in tokens that it gave before, and neither are tokens of a user who lacks a
+// role that it demands now.
+func TestNarrowedClient(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		s := newSwitchboard(t, w)
+		had := s.signIn(t, "nell").answer
+		scope := func(token string) string {
+			return s.n.form("/oauth/introspect", append(clientFields("every"), "token", token)...).field("scope")
+		}
+		change := func() int {
+			return s.n.do("PATCH", "/v1/me", "application/json", `{"FirstName":"Nelly"}`, "Authorization", "Bearer "+had.field("access_token")).status
+		}
+		for _, step := range []struct {
+			change, scope   string
+			active          bool
+			status, refresh int
+		}{
+			{`{}`, "MeAdmin Shopper", true, 200, 200},
+			{`{"MaximumGrantedRoles":["Shopper","BuyerReader"]}`, "Shopper", true, 403, 200},
+			{`{"MaximumGrantedRoles":["BuyerReader"]}`, "", true, 403, 200},
+			{`{"MaximumGrantedRoles":[],"MinimumRequiredRoles":["Shopper"]}`, "MeAdmin Shopper", true, 200, 200},
+			{`{"MinimumRequiredRoles":["Shopper","BuyerReader"]}`, "", false, 401, 400},
+			{`{"MinimumRequiredRoles":[]}`, "MeAdmin Shopper", true, 200, 200},
+		} {
+			s.must(t, "PATCH", "/v1/apiclients/every", step.change)
+			if s.me(t, had) != step.active || scope(had.field("access_token")) != step.scope {
+				t.Errorf("%s: the token has the scope %q", step.change, scope(had.field("access_token")))
+			}
+			if got := scope(had.field("refresh_token")); got != step.scope {
+				t.Errorf("%s: the refresh token has the scope %q", step.change, got)
+			}
+			if got := change(); got != step.status {
+				t.Errorf("%s: PATCH /v1/me is %d, want %d", step.change, got, step.status)
+			}
+			got := s.n.refreshAt("every", had.field("refresh_token"))
+			if got.status != step.refresh || got.status == 200 && scope(got.field("access_token")) != step.scope {
+				t.Errorf("%s: refreshed: %d %s", step.change, got.status, got.body)
+			}
+			if got.status == 200 {
+				had = answer{body: `{"access_token":"` + had.field("access_token") + `","refresh_token":"` + got.field("refresh_token") + `"}`}
+			}
+		}
+	})
+}

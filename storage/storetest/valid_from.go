@@ -1,0 +1,71 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+// testValidFrom: a switch moves the mark past the moment of the switch, whether
+// any version is overwritten or a certain one. Other changes leave the mark,
+// whatever mark their caller has read.
+func testValidFrom(t *testing.T, w *world) {
+	client := storage.Client{ID: "web", ProfileID: storage.DefaultProfileID, Active: true}
+	must(w.store.PutClient(w.ctx, client))(t)
+	for name, write := range map[string]func(active bool, version int64) (time.Time, int64){
+		"account": func(active bool, version int64) (time.Time, int64) {
+			w.account.Active, w.account.Version = active, version
+			a := must(w.store.PutAccount(w.ctx, w.account))(t)
+			return a.ValidFrom, a.Version
+		},
+		"user": func(active bool, version int64) (time.Time, int64) {
+			w.user.Active, w.user.Version = active, version
+			u := must(w.store.PutUser(w.ctx, w.user))(t)
+			return u.ValidFrom, u.Version
+		},
+		"user and login": func(active bool, version int64) (time.Time, int64) {
+			w.user.Active, w.user.Version = active, version
+			u := must(w.store.ChangeUser(w.ctx, w.user, nil, nil))(t).User
+			return u.ValidFrom, u.Version
+		},
+		"login": func(active bool, version int64) (time.Time, int64) {
+			w.login.Active, w.login.Version = active, version
+			l := must(w.store.PutLogin(w.ctx, w.login))(t)
+			return l.SessionsValidFrom, l.Version
+		},
+		"client": func(active bool, version int64) (time.Time, int64) {
+			client.Active, client.Version = active, version
+			c := must(w.store.PutClient(w.ctx, client))(t)
+			return c.ValidFrom, c.Version
+		},
+	} {
+		last, version := write(true, 0)
+		was := true
+		for i, active := range []bool{true, false, false, true, false, true, true} {
+			if i%2 == 0 {
+				version = 0
+			}
+			before := time.Now()
+			var mark time.Time
+			mark, version = write(active, version)
+			if moved := mark.After(before); moved != (active != was) || !moved && !mark.Equal(last) {
+				t.Errorf("%s, change %d from %v to %v: the mark went from %v to %v", name, i, was, active, last, mark)
+			}
+			last, was = mark, active
+		}
+	}
+}
+
+// testRecreatedClient: what an earlier client of the ID was given is not its own.
+func testRecreatedClient(t *testing.T, w *world) {
+	first := must(w.store.PutClient(w.ctx, storage.Client{ID: "web", ProfileID: storage.DefaultProfileID, Active: true}))(t)
+	check(t, w.store.DeleteClient(w.ctx, "web", 0))
+	between := time.Now()
+	first.Version = storage.MustBeNew
+	second := must(w.store.PutClient(w.ctx, first))(t)
+	if second.ValidFrom.Before(between.Truncate(time.Microsecond)) {
+		t.Errorf("valid from %v, but created after %v", second.ValidFrom, between)
+	}
+	equal(t, must(w.store.Client(w.ctx, "web"))(t), second)
+}
