@@ -77,18 +77,19 @@ type issuer struct {
 // the client gets one, lets the sign-in take effect and answers.
 func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
 	family, refreshToken, err := i.refreshTokens.forSignIn(t)
-	if err != nil {
-		return err
-	}
 	if family != nil {
 		t.FamilyID = family.ID
 		w.SetExtra("refresh_token", refreshToken)
 	}
-	signed, err := i.accessTokens.Mint(ctx, t)
-	if err != nil {
-		return err
+	var signed string
+	if err == nil {
+		signed, err = i.accessTokens.Mint(ctx, t)
 	}
-	if err := s.confirm(ctx); err != nil {
+	if err == nil {
+		err = s.confirm(ctx)
+	}
+	if err != nil {
+		i.authenticator.Abandon(ctx, s.signIn)
 		return err
 	}
 	settle := func(ctx context.Context) error { return i.authenticator.Settle(ctx, s.signIn, family) }

@@ -63,6 +63,9 @@ func (h *AccountMember) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	if err != nil {
 		return err
 	}
+	if err := checkCeiling(client, r.GetRequestedScopes()); err != nil {
+		return err
+	}
 	if err := h.authenticate(ctx, client, session, form); err != nil {
 		return asGrantError(err)
 	}
@@ -145,7 +148,7 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 			return h.noMember(ctx, c, s)
 		}
 		if err != nil {
-			return wrap("read membership", err)
+			return h.abandon(ctx, s, wrap("read membership", err))
 		}
 		s.Member = &member
 		if s.held != nil && s.held.confined(h.Now()) && !sameAccount(s.held.Member, s.Member) {
@@ -161,7 +164,7 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 	page, err := h.Members.Members(ctx, userUID, 0, maxListed)
 	switch {
 	case err != nil:
-		return wrap("read memberships", err)
+		return h.abandon(ctx, s, wrap("read memberships", err))
 	case len(page.Items) == 0:
 		return h.noMember(ctx, c, s)
 	case len(page.Items) > 1:
@@ -196,7 +199,7 @@ func (h *AccountMember) noMember(ctx context.Context, c *storage.Client, s *Sess
 func (h *AccountMember) several(ctx context.Context, c *storage.Client, s *Session, page storage.Page[storage.Member]) error {
 	required := &SelectionRequired{Accounts: page.Items, Total: page.Total}
 	if s.signIn == nil || h.Held == nil {
-		return required
+		return h.abandon(ctx, s, required)
 	}
 	var err error
 	required.Token, required.ExpiresIn, err = h.Held.MintSelection(ctx, Selection{
@@ -204,10 +207,10 @@ func (h *AccountMember) several(ctx context.Context, c *storage.Client, s *Sessi
 		JKT: s.JKT, IssuedAt: s.AuthTime,
 	})
 	if err != nil {
-		return wrap("mint selection token", err)
+		return h.abandon(ctx, s, wrap("mint selection token", err))
 	}
 	if err := s.confirm(ctx); err != nil {
-		return err
+		return h.abandon(ctx, s, err)
 	}
 	if err := h.Authenticator.Settle(ctx, s.signIn, nil); err != nil {
 		return err
@@ -250,6 +253,15 @@ func (h *AccountMember) continueHeld(ctx context.Context, r fosite.AccessRequest
 
 func (h *AccountMember) recordHeld(ctx context.Context, c *storage.Client, s *Session, outcome string) {
 	h.Authenticator.record(ctx, &s.Principal, note{action: actionExchange, outcome: outcome, clientID: c.ID})
+}
+
+// abandon records that the session's sign-in, if it has one, is not settled
+// because of err, and returns err.
+func (h *AccountMember) abandon(ctx context.Context, s *Session, err error) error {
+	if err != nil && s.signIn != nil {
+		h.Authenticator.Abandon(ctx, s.signIn)
+	}
+	return err
 }
 
 // wrap says what failed; nil stays nil.

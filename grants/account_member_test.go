@@ -174,7 +174,9 @@ func TestAccountSelection(t *testing.T) {
 	if answer.GetExtra("refresh_token") == nil || w.families[token.FamilyID].Family.AccountUID != "acc_beta" {
 		t.Errorf("answered %v", answer.ToMap())
 	}
-	want := []string{"sign_in success", "sign_in wrong_credentials", "account.chosen not_a_member", "account.chosen success"}
+	want := []string{
+		"sign_in not_settled", "sign_in success", "sign_in wrong_credentials", "account.chosen not_a_member", "account.chosen success",
+	}
 	if diff := cmp.Diff(want, w.outcomes()); diff != "" {
 		t.Error(diff)
 	}

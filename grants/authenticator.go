@@ -179,6 +179,8 @@ const (
 	actionSignIn      = "sign_in"
 	insufficientRoles = "insufficient_roles"
 	notAMember        = "not_a_member"
+	notSettled        = "not_settled"
+	insecurePassword  = "insecure_password"
 )
 
 // likelyFactor is what a wrong secret was probably meant to be: with a code on
@@ -288,7 +290,7 @@ func (a *Authenticator) usable(ctx context.Context, s *SignIn, password string) 
 		return ErrPasswordExpired
 	}
 	if err := CheckPassword(rules, password); err != nil {
-		a.recordOutcome(ctx, s, "insecure_password")
+		a.recordOutcome(ctx, s, insecurePassword)
 		return err
 	}
 	return nil
@@ -303,11 +305,16 @@ func (a *Authenticator) Settle(ctx context.Context, s *SignIn, family *storage.T
 	if errors.Is(err, storage.ErrRefused) {
 		outcome, err = "overtaken", s.refusal
 	} else if err != nil {
-		return fmt.Errorf("settle sign-in: %w", err)
+		outcome, err = notSettled, fmt.Errorf("settle sign-in: %w", err)
 	}
 	a.recordOutcome(ctx, s, outcome)
 	return err
 }
+
+// Abandon records that a verified sign-in is not settled, because no token can
+// be issued. Everything that fails between Verify and Settle is recorded, here or
+// with a reason of its own: otherwise credentials could be tried unseen.
+func (a *Authenticator) Abandon(ctx context.Context, s *SignIn) { a.recordOutcome(ctx, s, notSettled) }
 
 func (a *Authenticator) settlement(s *SignIn, family *storage.TokenFamily) storage.Settlement {
 	p, now := &s.Principal, a.now()

@@ -42,6 +42,9 @@ func (h *Password) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acce
 	if username == "" || secret == "" {
 		return fosite.ErrInvalidRequest.WithWrap(ErrCredentialsMissing)
 	}
+	if err := checkCeiling(client, r.GetRequestedScopes()); err != nil {
+		return err
+	}
 	signIn, err := h.Authenticator.Verify(ctx, client, Attempt{
 		ProfileID: client.ProfileID, Username: username, Secret: secret, Source: session.Source,
 		OTP: true, Password: true, Purposes: []storage.Purpose{storage.PurposeSignIn},

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"time"
 
-	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
 
@@ -19,6 +18,8 @@ type PasswordStore interface {
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	// RecordFailure writes the next lockout state; see SignInStore.
 	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
+	// PasswordProfile reads the profile of a client.
+	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
 	// VerificationCode reads the code of a login, or answers
 	// storage.ErrNotFound.
 	VerificationCode(ctx context.Context, loginID string) (storage.VerificationCode, error)
@@ -145,22 +146,37 @@ type Renewal struct {
 }
 
 // Renew sets a forgotten password by a verification code, in the client's
-// password profile. Whatever is wrong with the user or the code, the answer is
-// ErrVerification after the same work, and a failure is counted as at a
-// sign-in. Only whoever has the right code learns what is wrong with the
-// password; that neither uses the code up nor counts. The code comes from the
-// user's mailbox, so it is worth something however many passwords somebody else
-// has guessed.
+// password profile. A password that breaks the rules of the profile is refused
+// before anybody is looked for. Whatever is wrong with the user or the code, the
+// answer is ErrVerification after the same work. It does not count as a failed
+// sign-in: codes of 144 bits cannot be guessed. Only whoever has the right code
+// learns that the password breaks stricter rules of the user; that is recorded
+// and does not use the code up, so that another password can be chosen. The code
+// comes from the user's mailbox, so passwords that somebody else has guessed do
+// not lock it.
 //
 // Errors: ErrVerification, *RuleError, ErrPasswordReused, and others, which mean
 // that nothing was decided.
 func (s *Passwords) Renew(ctx context.Context, c *storage.Client, r Renewal) error {
+	if err := s.checkProfileRules(ctx, c, r.Password); err != nil {
+		return err
+	}
 	began := time.Now()
 	err := s.renew(ctx, c, r)
 	if errors.Is(err, ErrVerification) {
 		holdRefusal(ctx, began)
 	}
 	return err
+}
+
+// checkProfileRules checks a password by the rules that hold for everybody in the
+// client's password profile.
+func (s *Passwords) checkProfileRules(ctx context.Context, c *storage.Client, password string) error {
+	profile, err := s.store.PasswordProfile(ctx, c.ProfileID)
+	if err != nil {
+		return fmt.Errorf("read the client's password profile: %w", err)
+	}
+	return CheckPassword(profile.Rules, password)
 }
 
 func (s *Passwords) renew(ctx context.Context, c *storage.Client, r Renewal) error {
@@ -175,29 +191,30 @@ func (s *Passwords) renew(ctx context.Context, c *storage.Client, r Renewal) err
 	}
 	matches := s.codes.MatchVerification(kept, c.ID, r.Code, s.now()) && !c.CodeEnded(&p, kept.ClientID, kept.IssuedAt)
 	if open := c.CodeRefusal(&p, turn.seen) == ""; !matches || !open {
-		return s.refused(ctx, c, p, kept, r, turn.seen)
+		return s.refused(ctx, c, p, r, turn.seen)
 	}
 	return s.settle(ctx, c, &p, kept.ID, r)
 }
 
-// refused counts a failure and returns ErrVerification.
-func (s *Passwords) refused(
-	ctx context.Context, c *storage.Client, p storage.Principal, kept storage.VerificationCode, r Renewal, seen time.Time,
-) error {
-	n := note{action: actionRenewal, clientID: c.ID, source: shown(r.Source.Unmap())}
-	n.outcome = cmp.Or(c.CodeRefusal(&p, seen), "wrong_code")
-	guess := lockout.Guess{Code: true, Live: kept.Live(s.now())}
-	next := s.failed(&p, seen, func(*storage.Principal) lockout.Guess { return guess })
-	if err := s.write(ctx, p, n, next); err != nil {
+// refused records a failure, which counts nothing but costs a write whoever is
+// named, and returns ErrVerification.
+func (s *Passwords) refused(ctx context.Context, c *storage.Client, p storage.Principal, r Renewal, seen time.Time) error {
+	n := s.renewalNote(c, r, cmp.Or(c.CodeRefusal(&p, seen), "wrong_code"))
+	if err := s.write(ctx, p, n, unmoved); err != nil {
 		return err
 	}
 	return ErrVerification
+}
+
+func (s *Passwords) renewalNote(c *storage.Client, r Renewal, outcome string) note {
+	return note{action: actionRenewal, outcome: outcome, clientID: c.ID, source: shown(r.Source.Unmap())}
 }
 
 // settle sets the password of somebody who has the right code.
 func (s *Passwords) settle(ctx context.Context, c *storage.Client, p *storage.Principal, codeID string, r Renewal) error {
 	change, err := s.Prepare(ctx, p, r.Password)
 	if err != nil {
+		s.record(ctx, p, s.renewalNote(c, r, renewalOutcome(err)))
 		return err
 	}
 	change.CodeID, change.SourceID = codeID, p.Source.ID
@@ -205,8 +222,21 @@ func (s *Passwords) settle(ctx context.Context, c *storage.Client, p *storage.Pr
 	if errors.Is(err, storage.ErrRefused) {
 		outcome, err = "overtaken", ErrVerification
 	} else if err != nil {
-		return fmt.Errorf("renew password: %w", err)
+		outcome, err = notSettled, fmt.Errorf("renew password: %w", err)
 	}
-	s.record(ctx, p, note{action: actionRenewal, outcome: outcome, clientID: c.ID, source: shown(r.Source.Unmap())})
+	s.record(ctx, p, s.renewalNote(c, r, outcome))
 	return err
+}
+
+// renewalOutcome is what the audit event says of a right code with a password
+// that cannot be set.
+func renewalOutcome(err error) string {
+	var weak *RuleError
+	switch {
+	case errors.As(err, &weak):
+		return insecurePassword
+	case errors.Is(err, ErrPasswordReused):
+		return "password_reused"
+	}
+	return notSettled
 }

@@ -17,6 +17,15 @@ func Entitled(c *storage.Client, has []string) []string {
 	return intersect(has, c.MaximumRoles)
 }
 
+// checkCeiling refuses a scope of which no user gets anything through the client.
+// It is asked before a credential is verified.
+func checkCeiling(c *storage.Client, requested []string) error {
+	if len(requested) > 0 && len(Entitled(c, requested)) == 0 {
+		return fosite.ErrInvalidScope.WithWrap(ErrInsufficientRoles)
+	}
+	return nil
+}
+
 // GrantRoles decides the roles of a token. Requested scope values that the
 // user does not have are left out, not refused (OrderCloud); none requested
 // means all. It fails with ErrInsufficientRoles if the user lacks a role that

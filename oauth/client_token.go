@@ -105,7 +105,22 @@ func (p *Provider) termsOf(r *http.Request, form url.Values, c *storage.Client) 
 	if c.DPoPBound && sent.jkt == "" {
 		return terms{}, fmt.Errorf("%w: the client's tokens are bound to a key, always", ErrInvalidProof)
 	}
-	return terms{resources, sent}, nil
+	return terms{resources, sent}, p.checkBeforeCredential(r.Context(), form, c, sent)
+}
+
+// checkBeforeCredential returns the refusals of a request that presents a user's
+// credential which do not depend on the credential. Without them here, a request
+// that must fail anyway would tell a right credential from a wrong one.
+func (p *Provider) checkBeforeCredential(ctx context.Context, form url.Values, c *storage.Client, sent proof) error {
+	switch form.Get("grant_type") {
+	case grants.GrantPassword, grants.GrantAccountMember:
+	default:
+		return nil
+	}
+	if len(p.defaultAudience(c)) == 0 {
+		return errInvalidTarget
+	}
+	return p.checkUnused(ctx, sent)
 }
 
 // grant runs the grant of a request whose client is authenticated. A proof is

@@ -188,6 +188,12 @@ func (w *world) SpendID(_ context.Context, id []byte, _ time.Time) error {
 	return w.fail
 }
 
+func (w *world) IsSpent(_ context.Context, id []byte) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.revoked[string(id)], w.fail
+}
+
 func (w *world) InTx(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
 
 func (w *world) memberByUID(uid string) *storage.Member {

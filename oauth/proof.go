@@ -95,6 +95,21 @@ func requestPath(r *http.Request) string {
 	return r.URL.EscapedPath()
 }
 
+// checkUnused returns ErrInvalidProof if the proof was used up before.
+func (p *Provider) checkUnused(ctx context.Context, sent proof) error {
+	if sent.jkt == "" {
+		return nil
+	}
+	spent, err := p.cfg.Tokens.IsSpent(ctx, sent.digest)
+	if err != nil {
+		return fmt.Errorf("look for a used DPoP proof: %w", err)
+	}
+	if spent {
+		return fmt.Errorf("%w: it was used before", ErrInvalidProof)
+	}
+	return nil
+}
+
 // useUp lets a proof be used this once.
 func (p *Provider) useUp(ctx context.Context, used proof) error {
 	if used.jkt == "" {

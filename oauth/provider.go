@@ -36,6 +36,8 @@ type TokenStore interface {
 	// SpendID answers storage.ErrConflict if the id was spent before; it may be
 	// forgotten after expiresAt.
 	SpendID(ctx context.Context, id []byte, expiresAt time.Time) error
+	// IsSpent reports whether the id was spent.
+	IsSpent(ctx context.Context, id []byte) (bool, error)
 	// InTx lets all that fn does with its context take effect if it returns nil,
 	// and else none of it.
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error

@@ -23,7 +23,7 @@ func TokensValidFrom(c *Client, p *Principal, m *Member) time.Time {
 // codes. RevokeUserTokens does not end them. c is nil for a code that was asked
 // for through no client in particular.
 func CodesValidFrom(c *Client, p *Principal) time.Time {
-	from := later(p.User.ValidFrom, p.Account.ValidFrom)
+	from := later(p.User.ValidFrom, p.Account.ValidFrom, p.Login.SessionsValidFrom)
 	if c != nil {
 		from = later(from, c.ValidFrom)
 	}

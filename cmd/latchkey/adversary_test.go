@@ -194,7 +194,7 @@ func (a *arena) tryToPlant(name, code string, change func(*storage.Code)) error 
 	}
 	a.must(a.app.store.AddCodeRequest(ctx, request))
 	planted := storage.Code{
-		ID: id, RequestID: id, Purpose: storage.PurposeSignIn, ExpiresAt: now.Add(9 * time.Minute),
+		ID: id, RequestID: id, Purpose: storage.PurposeSignIn, IssuedAt: now, ExpiresAt: now.Add(9 * time.Minute),
 		Digest: otp.NewCodes(a.app.peppers).Digest(login.ID, code),
 	}
 	if change != nil {

@@ -322,15 +322,16 @@ func TestEveryPathAsksTheGate(t *testing.T) {
 			},
 		}
 		for gate, turn := range gates {
-			t.Run(gate, func(t *testing.T) { a.pathsAsk(t, m, "d7-"+gate, turn) })
+			t.Run(gate, func(t *testing.T) { a.pathsAsk(t, m, "d7-"+gate, gate == "locked" || gate == "admission", turn) })
 		}
 		t.Run("client", func(t *testing.T) { a.clientGate(t, m) })
 	})
 }
 
 // pathsAsk shuts a gate after everything was issued and tries it all, on two
-// replicas; and opens it again.
-func (a *arena) pathsAsk(t *testing.T, m *node, name string, turn func(name string, shut bool)) {
+// replicas, and opens it again. Then what was issued works again, or has ended
+// for good: a user, company or login that was switched off has nothing left.
+func (a *arena) pathsAsk(t *testing.T, m *node, name string, revives bool, turn func(name string, shut bool)) {
 	a.enrolIn("of-"+name, func(user jsonObject) {
 		hash, err := hashOfJane()
 		a.must(err)
@@ -358,12 +359,21 @@ func (a *arena) pathsAsk(t *testing.T, m *node, name string, turn func(name stri
 		t.Errorf("%d codes were sent", len(mails))
 	}
 	turn(name, false)
-	for _, n := range []*node{a.n, m} {
-		awaitThat(t, "the replica knows again", func() bool { return n.introspect(access).body != inactive })
-		isActive(t, "access token", n.introspect(access))
+	if revives {
+		for _, n := range []*node{a.n, m} {
+			awaitThat(t, "the replica knows again", func() bool { return n.introspect(access).body != inactive })
+			isActive(t, "access token", n.introspect(access))
+		}
+		granted(t, "refresh again", m.refresh(refresh))
+		granted(t, "code again", a.n.signIn(name, code))
+		return
 	}
-	granted(t, "refresh again", m.refresh(refresh))
-	granted(t, "code again", a.n.signIn(name, code))
+	for _, n := range []*node{a.n, m} {
+		isInactive(t, "access token", n.introspect(access))
+		refused(t, "refresh", n.refresh(refresh), refusedRefresh)
+		refused(t, "code", n.signIn(name, code), refusedSignIn)
+		isActive(t, "new access token", n.introspect(granted(t, "password", n.signIn(name, janesPassword)).field("access_token")))
+	}
 }
 
 // clientGate: a disabled client gets nothing, and its users' tokens are dead.
@@ -398,6 +408,6 @@ func (a *arena) clientGate(t *testing.T, m *node) {
 			return n.introspectAs("other", token.field("access_token")).status == http.StatusOK
 		})
 	}
-	isActive(t, "access token", m.introspectAs("other", token.field("access_token")))
-	granted(t, "refresh again", m.refreshAt("other", token.field("refresh_token")))
+	isInactive(t, "access token", m.introspectAs("other", token.field("access_token")))
+	refused(t, "refresh", m.refreshAt("other", token.field("refresh_token")), refusedRefresh)
 }

@@ -51,7 +51,7 @@ func (j *journey) passwordByCode(t *testing.T) {
 	refused(t, "the code as a password", j.signIn(j.second, j.shop, "ted", code), refusedSignIn)
 	j.put(j.second, "wrong-code", "ted", nextPassword).mustBeErrors(t, 400, wireVerification)
 	j.put(j.second, code, "tess", nextPassword).mustBeErrors(t, 400, wireVerification)
-	j.put(j.second, code, "ted", "Short7a").mustBeErrors(t, 400, wireInsecure)
+	j.put(j.second, code, "ted", "Short7abc").mustBeErrors(t, 400, wireInsecure)
 	if got := j.put(j.second, code, "TED", nextPassword); got.status != 204 || got.body != "" {
 		t.Fatalf("renewal: %d %s", got.status, got.body)
 	}

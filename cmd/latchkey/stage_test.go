@@ -134,7 +134,7 @@ func (s *stage) plant(logins []storage.Login) {
 	for _, l := range logins {
 		issuance.Codes = append(issuance.Codes, storage.IssuedCode{LoginID: l.ID, Code: storage.Code{
 			ID: "otc_" + rand.Text(), RequestID: r.ID, ClientID: r.ClientID, Purpose: r.Purpose,
-			Digest: codes.Digest(l.ID, plantedCode), ExpiresAt: r.ExpiresAt,
+			Digest: codes.Digest(l.ID, plantedCode), IssuedAt: now, ExpiresAt: r.ExpiresAt,
 		}})
 	}
 	store := s.app.store

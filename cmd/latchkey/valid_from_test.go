@@ -46,6 +46,12 @@ type switchboard struct {
 
 func newSwitchboard(t *testing.T, w *world) *switchboard {
 	t.Helper()
+	return newSwitchboardAt(t, w)
+}
+
+// newSwitchboardAt is newSwitchboard with settings of the server.
+func newSwitchboardAt(t *testing.T, w *world, settings ...string) *switchboard {
+	t.Helper()
 	hash, err := hashOfJane()
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +60,7 @@ func newSwitchboard(t *testing.T, w *world) *switchboard {
 	s.document = strings.NewReplacer("SINK", w.inbox.url, "Password: "+janesPassword, "PasswordHash: '"+hash+"'").Replace(validFromDocument)
 	w.apply(s.document)
 	s.operator = w.adminClient(t, "--name", "Operator", "--id", "operator", "--grant", "client_credentials", "--role", "FullAccess")
-	s.n = w.serve()
+	s.n = w.serve(settings...)
 	s.root = s.n.self(s.operator.ID, s.operator.Secret).mustIssue(t)
 	s.member = s.signIn(t, "nell").claim(t, "sub")
 	s.join(t)

@@ -31,6 +31,8 @@ type SignIns interface {
 	Verify(ctx context.Context, c *storage.Client, at grants.Attempt) (*grants.SignIn, error)
 	// Settle lets a verified sign-in take effect.
 	Settle(ctx context.Context, s *grants.SignIn, family *storage.TokenFamily) error
+	// Abandon records that a verified sign-in cannot be settled.
+	Abandon(ctx context.Context, s *grants.SignIn)
 }
 
 // TokenMaker signs account management authentication tokens; *oauth.Provider is
@@ -75,6 +77,7 @@ type session struct {
 	origin    string          // of the token that is renewed; empty: none is
 	issuedAt  time.Time       // before anything was checked, so that what ends sessions meanwhile ends this one
 	settle    func(context.Context) error
+	abandon   func(context.Context) // records that a verified credential is not settled; nil: there is none
 }
 
 func (a *API) tokenRoutes() []route {
@@ -107,19 +110,14 @@ func (a *API) postTokens(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	found, err := a.accountsFor(c.Context(), s, q)
+	found, tokens, err := a.issue(c.Context(), realm, s, q)
 	if err != nil {
 		return reply{}, err
 	}
-	tokens, err := a.mint(c.Context(), realm, s, found.Items)
-	if err != nil {
+	// A page without tokens uses the code up as well: otherwise it would tell a
+	// right code from a wrong one, and leave it as it was.
+	if err := s.settle(c.Context()); err != nil {
 		return reply{}, err
-	}
-	// A page without tokens, though there are some, uses no code up.
-	if len(tokens) > 0 || found.Total == 0 {
-		if err := s.settle(c.Context()); err != nil {
-			return reply{}, err
-		}
 	}
 	list := List[Token]{Data: tokens, Meta: listMeta(q, found.Total), Links: c.pageLinks(q, found.Total)}
 	list.Meta.AccountMemberID = s.principal.User.UID
@@ -136,6 +134,19 @@ func (a *API) accountsFor(ctx context.Context, s *session, q storage.Query) (sto
 		page.Items = []storage.Member{*s.only}
 	}
 	return page, nil
+}
+
+// issue signs the tokens of a page of the member's accounts.
+func (a *API) issue(ctx context.Context, realm storage.Realm, s *session, q storage.Query) (storage.Page[storage.Member], []Token, error) {
+	var tokens []Token
+	found, err := a.accountsFor(ctx, s, q)
+	if err == nil {
+		tokens, err = a.mint(ctx, realm, s, found.Items)
+	}
+	if err != nil && s.abandon != nil {
+		s.abandon(ctx)
+	}
+	return found, tokens, err
 }
 
 func (a *API) mint(ctx context.Context, realm storage.Realm, s *session, accounts []storage.Member) ([]Token, error) {
@@ -211,6 +222,10 @@ func (a *API) signInWith(c *call, name string, body TokenBody, secret *string, a
 	if err != nil {
 		return nil, err
 	}
+	id, err := a.newSessionID()
+	if err != nil {
+		return nil, err
+	}
 	now := a.cfg.Now().UTC()
 	at.ProfileID, at.Username, at.Secret = p.ID, *body.Username, *secret
 	at.Source = a.cfg.Tokens.CallerAddress(c.Request, c.caller)
@@ -218,14 +233,11 @@ func (a *API) signInWith(c *call, name string, body TokenBody, secret *string, a
 	if err != nil {
 		return nil, err
 	}
-	id, err := a.newSessionID()
-	if err != nil {
-		return nil, err
-	}
 	return &session{
 		client: c.caller.Client, principal: &verified.Principal, id: id, amr: []string{verified.AMR}, purpose: verified.Purpose,
 		authTime: now, issuedAt: now, sourceID: verified.SourceID(),
-		settle: func(ctx context.Context) error { return a.cfg.SignIns.Settle(ctx, verified, nil) },
+		settle:  func(ctx context.Context) error { return a.cfg.SignIns.Settle(ctx, verified, nil) },
+		abandon: func(ctx context.Context) { a.cfg.SignIns.Abandon(ctx, verified) },
 	}, nil
 }
 

@@ -7,6 +7,12 @@ import (
 	"latchkey/storage"
 )
 
+// IsSpent reports whether SpendID has used the id up.
+func (s *Store) IsSpent(ctx context.Context, id []byte) (bool, error) {
+	rows, err := query[int64](ctx, s, "spent id", "SELECT expires_at FROM spent_ids WHERE id = ?", blob(id))
+	return len(rows) > 0, err
+}
+
 // SpendID uses up what may be presented once only until expiresAt, under a
 // digest of what it is: of any number of callers one gets nil, and the others
 // storage.ErrConflict. An id may be spent again after its expiry, when Sweep has

@@ -203,7 +203,9 @@ func testPhantomNotice(t *testing.T, w *world) {
 
 func testSpend(t *testing.T, w *world) {
 	id := []byte{0, 255, 1}
+	equal(t, must(w.store.IsSpent(w.ctx, id))(t), false)
 	check(t, w.store.SpendID(w.ctx, id, w.now))
+	equal(t, must(w.store.IsSpent(w.ctx, id))(t), true)
 	wantErr(t, w.store.SpendID(w.ctx, id, w.now.Add(day)), storage.ErrConflict)
 	check(t, w.store.SpendID(w.ctx, []byte{0, 255}, w.now.Add(time.Hour)))
 	equal(t, must(w.store.Sweep(w.ctx, w.now, 100))(t), 0)

@@ -115,6 +115,7 @@ type Revocations interface {
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
 	TokenStanding(ctx context.Context, of storage.TokenRef) (storage.TokenStanding, error)
 	SpendID(ctx context.Context, id []byte, expiresAt time.Time) error
+	IsSpent(ctx context.Context, id []byte) (bool, error)
 }
 
 // Requests turns wishes for codes into codes.
