@@ -21,6 +21,7 @@ func codeTests() []mallTest {
 	return []mallTest{
 		{"whose code", whoseCode},
 		{"either purpose", eitherPurpose},
+		{"misspelt purpose", misspeltPurpose},
 		{"a newer code replaces the older", newerEvent},
 		{"life", eventCodeLife},
 		{"re-sends", resends},
@@ -97,6 +98,20 @@ func eitherPurpose(t *testing.T, m *mall) {
 			t.Errorf("member of no account: %v", got.value)
 		}
 	}
+}
+
+// misspeltPurpose: the vendor's guide spells the purpose wrong in one place. The
+// event has the right spelling.
+func misspeltPurpose(t *testing.T, m *mall) {
+	p := m.shopper("misspelt")
+	if got := m.front().askFor("default", p.name, "passwordless_authenication"); got.status != http.StatusAccepted || got.body != "" {
+		t.Fatalf("asked for a code: %d %s", got.status, got.body)
+	}
+	e := m.receiver.next(t)
+	if e.Payload.Login.Username != p.name || e.Payload.Purpose != "passwordless_authentication" {
+		t.Errorf("event %s", e.body)
+	}
+	m.front().send(t, 201, http.MethodPost, tokensV2, byCode("default", p.name, e.Payload.Code))
 }
 
 func newerEvent(t *testing.T, m *mall) {
@@ -264,7 +279,7 @@ func noCodes(t *testing.T, m *mall) {
 	got := front.try(http.MethodPost, "/v2/authentication-realms/nonesuch/password-profiles/default/one-time-password-token-request",
 		jsonObject{"type": "one_time_password_token_request", "username": p.name, "purpose": purpose})
 	refusedV2(t, "unknown realm", got, http.StatusNotFound, "password profile not found")
-	for _, purpose := range []string{"", "password_reset", "passwordless_authenication", "RESET_PASSWORD"} {
+	for _, purpose := range []string{"", "password_reset", "passwordless_authentcation", "PASSWORDLESS_AUTHENICATION", "RESET_PASSWORD"} {
 		refusedV2(t, "purpose "+purpose, front.askFor("default", p.name, purpose), http.StatusBadRequest, "*")
 	}
 	refusedV2(t, "without a token", visitor{n: m.n, bearer: "x"}.askFor("default", p.name, purpose), http.StatusUnauthorized, "")

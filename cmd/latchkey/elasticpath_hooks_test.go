@@ -95,6 +95,10 @@ func (m *mall) badIntegrations(t *testing.T, admin, front visitor, r *receiver) 
 		"a queue":            {admin, with("integration_type", "aws_sqs"), 422},
 		"an unknown event":   {admin, with("observes", []string{"order.created"}), 422},
 		"six events":         {admin, with("observes", six), 422},
+		"one unknown event":  {admin, with("observes", []string{codeRequested, "order.created"}), 422},
+		"observes nothing":   {admin, with("observes", []string{}), 400},
+		"observes null":      {admin, with("observes", nil), 400},
+		"observes a text":    {admin, with("observes", codeRequested), 400},
 		"no URL":             {admin, with("configuration", jsonObject{"secret_key": "x"}), 400},
 		"another scheme":     {admin, with("configuration", jsonObject{"url": "ftp://shop.example"}), 400},
 		"a relative URL":     {admin, with("configuration", jsonObject{"url": "/notify"}), 400},
@@ -104,6 +108,16 @@ func (m *mall) badIntegrations(t *testing.T, admin, front visitor, r *receiver) 
 	} {
 		refusedV2(t, what, test.who.try(http.MethodPost, "/v2/integrations", test.body), test.status, "*")
 	}
+	without := with("observes", nil)
+	delete(without, "observes")
+	refusedV2(t, "without observes", admin.try(http.MethodPost, "/v2/integrations", without), 400, "Validation failed: field 'observes' on the 'required' tag.")
+	id := admin.send(t, 201, http.MethodPost, "/v2/integrations", with("enabled", false)).text("data", "id")
+	refusedV2(t, "a change to nothing", admin.try(http.MethodPut, "/v2/integrations/"+id, jsonObject{"type": "integration", "observes": []string{}}), 400, "*")
+	kept := admin.send(t, 200, http.MethodPut, "/v2/integrations/"+id, jsonObject{"type": "integration", "name": "Renamed", "observes": nil})
+	if got := kept.text("data", "observes", 0); got != codeRequested {
+		t.Errorf("observes %q", got)
+	}
+	admin.send(t, 200, http.MethodDelete, "/v2/integrations/"+id, nil)
 }
 
 // failingReceiver: what a receiver refuses is tried again and logged, and comes

@@ -38,7 +38,7 @@ func writables(p shopper, account string) map[string]jsonObject {
 		p.userPath() + "/user-authentication-password-profile-info": {"type": "user_authentication_password_profile_info", "password_profile_id": "default", "username": "new", "password": "new-Horse-1"},
 		"/v2/accounts": {"type": "account", "name": "New"},
 		"/v2/accounts/" + account + "/account-memberships": {"type": "account_membership", "account_member_id": p.uid},
-		"/v2/integrations": {"type": "integration", "name": "New", "integration_type": "webhook", "configuration": jsonObject{"url": "https://shop.example"}},
+		"/v2/integrations": {"type": "integration", "name": "New", "integration_type": "webhook", "observes": []string{codeRequested}, "configuration": jsonObject{"url": "https://shop.example"}},
 		realmV2 + "/password-profiles/default/one-time-password-token-request": {"type": "one_time_password_token_request", "username": "x", "purpose": "reset_password"},
 		tokensV2: {"type": "account_management_authentication_token", "authentication_mechanism": "passwordless", "password_profile_id": "default", "username": "x", "one_time_password_token": "x"},
 	}

@@ -8,7 +8,7 @@ func TestSecretKeysAreForWhoeverMayChangeThem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	made := w.send(as{bearer: w.admin}, "POST", "/v2/integrations", `{"data":{"type":"integration","name":"Notify","integration_type":"webhook",
-		"configuration":{"url":"https://receiver.example","secret_key":"moltin"}}}`, 201)
+		"observes":["one-time-password-token-request.created"],"configuration":{"url":"https://receiver.example","secret_key":"moltin"}}}`, 201)
 	path := "/v2/integrations/" + text(made, "data", "id")
 	for role, want := range map[string]string{"MessageSenderReader": "", "MessageSenderAdmin": "moltin", "FullAccess": "moltin"} {
 		who := as{bearer: w.client("c-"+role, role)}

@@ -27,6 +27,9 @@ const (
 const (
 	purposeReset  = "reset_password"
 	purposeSignIn = "passwordless_authentication"
+
+	// misspeltSignIn is how the vendor's guide spells purposeSignIn in one place.
+	misspeltSignIn = "passwordless_authenication"
 )
 
 // CodeRequestBody asks for a one-time password.
@@ -83,7 +86,7 @@ func (c *call) readCodeRequest() (CodeRequestBody, error) {
 	var check check
 	check.filled("username", body.Username, true)
 	check.filled("purpose", body.Purpose, true)
-	check.oneOf("purpose", body.Purpose, purposeReset, purposeSignIn)
+	check.oneOf("purpose", body.Purpose, purposeReset, purposeSignIn, misspeltSignIn)
 	return body, check.err()
 }
 

@@ -39,7 +39,7 @@ type IntegrationBody struct {
 	Description   *string            `json:"description"`
 	Enabled       *bool              `json:"enabled"`          // default false
 	Kind          *string            `json:"integration_type"` // webhook
-	Observes      []string           `json:"observes"`
+	Observes      []string           `json:"observes"`         // required for a new one
 	Configuration *ConfigurationBody `json:"configuration"`
 }
 
@@ -79,6 +79,9 @@ func (b IntegrationBody) check(isNew bool) error {
 	c.text("description", b.Description, maxDescription)
 	if b.Kind == nil && isNew {
 		c.fail("integration_type", "required")
+	}
+	if len(b.Observes) == 0 && (isNew || b.Observes != nil) {
+		c.fail("observes", "required")
 	}
 	configuration := ConfigurationBody{}
 	if b.Configuration != nil {
@@ -123,6 +126,9 @@ func (a *API) applyIntegration(b IntegrationBody, s storage.Sender) (storage.Sen
 				s.Types = append(s.Types, t)
 			}
 		}
+	}
+	if len(s.Types) == 0 { // stored so by an earlier version; it would never be called
+		return s, refuse(http.StatusBadRequest, validation("observes", "required"))
 	}
 	if b.Configuration == nil {
 		return s, nil

@@ -263,7 +263,7 @@ func TestCodeRequest(t *testing.T) {
 	equal(t, asked, []string{"johnreset_passwordtrue", "johnsign_intrue", "nobodysign_intrue"})
 	for body, want := range map[string]string{
 		`{"data":{"username":"john","purpose":"password_reset"}}`:                        "Validation failed: field 'purpose' on the 'oneof' tag.",
-		`{"data":{"username":"john","purpose":"passwordless_authenication"}}`:            "Validation failed: field 'purpose' on the 'oneof' tag.",
+		`{"data":{"username":"john","purpose":"passwordles_authentication"}}`:            "Validation failed: field 'purpose' on the 'oneof' tag.",
 		`{"data":{"username":"john"}}`:                                                   "Validation failed: field 'purpose' on the 'required' tag.",
 		`{"data":{"purpose":"reset_password"}}`:                                          "Validation failed: field 'username' on the 'required' tag.",
 		`{"data":{"username":"a\u0007","purpose":"reset_password"}}`:                     "Validation failed: field 'username' on the 'printable' tag.",
@@ -409,10 +409,11 @@ func TestIntegrations(t *testing.T) {
 		t.Helper()
 		w.refused(admin, "POST", "/v2/integrations", `{"data":{"name":"n",`+members+`}}`, status, detail)
 	}
-	refuse(`"integration_type":"aws_sqs","configuration":{"url":"https://x.example"}`, "integration_type must be webhook", 422)
-	refuse(`"integration_type":"webhook","configuration":{"url":"ftp://x"}`, "Validation failed: field 'configuration.url' on the 'url' tag.", 400)
-	refuse(`"integration_type":"webhook","configuration":{"url":"https://x.example","secret_key":"a\r\nb"}`,
+	refuse(`"integration_type":"aws_sqs","observes":["one-time-password-token-request.created"],"configuration":{"url":"https://x.example"}`, "integration_type must be webhook", 422)
+	refuse(`"integration_type":"webhook","observes":["one-time-password-token-request.created"],"configuration":{"url":"ftp://x"}`, "Validation failed: field 'configuration.url' on the 'url' tag.", 400)
+	refuse(`"integration_type":"webhook","observes":["one-time-password-token-request.created"],"configuration":{"url":"https://x.example","secret_key":"a\r\nb"}`,
 		"Validation failed: field 'configuration.secret_key' on the 'printable' tag.", 400)
+	refuse(`"integration_type":"webhook","configuration":{"url":"https://x.example"}`, "Validation failed: field 'observes' on the 'required' tag.", 400)
 	refuse(`"integration_type":"webhook","observes":["order.created"],"configuration":{"url":"https://x.example"}`,
 		"observes may name one-time-password-token-request.created and user-authentication-password-profile-info.locked only", 422)
 	answer := w.answer(admin, "GET", "/v2/integrations/nope", "")
