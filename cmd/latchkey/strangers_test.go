@@ -48,9 +48,10 @@ func TestStrangers(t *testing.T) {
 			for _, sdk := range []string{"ordercloud-javascript-sdk", "ordercloud-javascript-sdk-11"} {
 				t.Run(sdk, func(t *testing.T) { s.node(t, scripts, "ordercloud.cjs", sdk) })
 			}
-			for _, script := range []string{"elasticpath.cjs", "elasticpath-shopper.mjs"} {
+			for _, script := range []string{"elasticpath.cjs", "elasticpath-shopper.mjs", "catalyst.cjs"} {
 				t.Run(script, func(t *testing.T) { s.node(t, scripts, script, "") })
 			}
+			t.Run("ordercloud-seeding", func(t *testing.T) { s.seeding(t, scripts) })
 		})
 	})
 }
