@@ -16,8 +16,8 @@ import (
 
 // Reason is why a delivery failed, in words that administrators may read. A
 // Reason is one of our own texts. It never names an address, a port, a host, a
-// resolver or a file, and never repeats what a receiver said: whoever may
-// configure a sender could learn from it what the server's network looks like.
+// resolver or a file, and never repeats the words of a receiver. Otherwise an
+// administrator of senders could explore the network that the server is in.
 //
 // A Transport makes a Reason an error by returning it, or by wrapping it together
 // with the cause: fmt.Errorf("%w: %w", Reason("…"), cause). The cause goes to the
