@@ -65,6 +65,8 @@ var wants = map[string]string{
 	"time.Duration":     "must be a duration such as 10s or 1h",
 	"zerolog.Level":     "must be trace, debug, info, warn, error or disabled",
 	"config.Rate":       errRate.Error(),
+	"*config.Rate":      errRate.Error(),
+	"config.Rates":      wantsRates,
 	"[]config.Resource": "must be a comma-separated list of absolute URIs such as https://api.example/orders, without a fragment",
 	"[]config.Origin":   "must be a comma-separated list of origins such as https://shop.example, without a path",
 	"[]netip.Prefix":    "must be a comma-separated list of CIDR blocks such as 10.0.0.0/8",
@@ -77,6 +79,9 @@ func (s Setting) fileVariable() string { return s.Variable + "_FILE" }
 // Show returns the value of the setting as text, redacted when it is secret.
 func (c Config) Show(s Setting) string {
 	v := reflect.ValueOf(c).Field(s.field)
+	if v.Kind() == reflect.Pointer && v.IsNil() {
+		return "" // not given; see Derived
+	}
 	if v.Kind() != reflect.Slice {
 		return fmt.Sprint(v.Interface())
 	}

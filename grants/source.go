@@ -10,12 +10,7 @@ import (
 
 // sourceOf is what an address is known as: an IPv4 address as itself, one of
 // IPv6 as its /64, none as "".
-func sourceOf(a netip.Addr) string {
-	if n := otp.Network(a); n.Addr().Is6() {
-		return n.String()
-	}
-	return shown(a.Unmap())
-}
+func sourceOf(a netip.Addr) string { return otp.Source(a) }
 
 // shown is the address as text, "" if there is none.
 func shown(a netip.Addr) string {

@@ -308,7 +308,7 @@ func TestNoticeOfLock(t *testing.T) {
 		told(2, "locked again later")
 		r := w.notices[0]
 		want := storage.CodeRequest{
-			ID: r.ID, Type: storage.MessageAccountLocked, ProfileID: "main", Username: "bob",
+			ID: r.ID, Type: storage.MessageAccountLocked, ProfileID: "main", Username: "bob", Source: lair,
 			CreatedAt: start, ExpiresAt: start.Add(24 * time.Hour),
 		}
 		if diff := cmp.Diff(want, r); diff != "" || r.ID == "" || r.ID == w.notices[1].ID {

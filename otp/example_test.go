@@ -30,7 +30,7 @@ func ExampleService() {
 	}
 	codes, queued := otp.NewCodes(&pepper{}), make(chan struct{}, 1)
 	service, err := otp.New(otp.Config{
-		Store: store, Directory: store, Codes: codes, Sealer: sealer, Rand: rand.Reader,
+		Store: store, People: store, Directory: store, Codes: codes, Sealer: sealer, Rand: rand.Reader,
 		Wake: func() { queued <- struct{}{} }, // in the server: the Wake of a deliver.Worker
 	})
 	if err != nil {

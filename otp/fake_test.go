@@ -93,25 +93,28 @@ type held struct {
 	storage.CodeRequest
 	leaseUntil time.Time
 	ended      bool
+	postponed  bool // it was to wait for a budget
 }
 
 // memory is an otp.Store and otp.Directory with honest leases.
 type memory struct {
-	mu       sync.Mutex
-	client   storage.Client
-	profile  storage.PasswordProfile
-	senders  []storage.Sender
-	logins   []*storage.Principal
-	requests []*held
-	messages []storage.Message
-	configs  []storage.DeliveryConfig
-	verified map[string]storage.VerificationCode // by login
-	charges  [][]storage.Charge                  // of each request
-	limit    error                               // answer to requests
+	mu         sync.Mutex
+	client     storage.Client
+	profile    storage.PasswordProfile
+	senders    []storage.Sender
+	logins     []*storage.Principal
+	requests   []*held
+	messages   []storage.Message
+	configs    []storage.DeliveryConfig
+	verified   map[string]storage.VerificationCode // by login
+	charges    [][]storage.Charge                  // of each request
+	limit      error                               // answer to requests
+	issueLimit *storage.LimitError                 // stops every login
 
 	away        bool // the database is
 	slowLookups bool // reading recipients fails until the database is back
 	lookups     int
+	statements  int    // claims of requests, and those that end many
 	beforeIssue func() // called without the lock
 }
 
@@ -135,6 +138,7 @@ func (m *memory) ClaimCodeRequests(_ context.Context, now, leaseUntil time.Time,
 	if m.away {
 		return nil, storage.ErrUnavailable
 	}
+	m.statements++
 	var claimed []storage.CodeRequest
 	for _, r := range m.requests {
 		if len(claimed) < limit && !r.ended && !now.Before(r.leaseUntil) {
@@ -162,20 +166,80 @@ func (m *memory) Recipients(_ context.Context, r storage.CodeRequest, usernameKe
 	return found, nil
 }
 
-func (m *memory) IssueCodes(_ context.Context, i storage.Issuance) error {
+func (m *memory) EndUnknownRequests(_ context.Context, names []storage.RequestNames) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away {
+		return nil, storage.ErrUnavailable
+	}
+	m.statements++
+	var ended []string
+	for _, n := range names {
+		known := slices.ContainsFunc(m.logins, func(p *storage.Principal) bool {
+			return p.Login.ProfileID == n.ProfileID && (n.UsernameKey == p.Login.UsernameKey || n.UsernameKey == "" && n.EmailKey == p.User.EmailKey)
+		})
+		at := slices.IndexFunc(m.requests, func(r *held) bool { return r.ID == n.ID && !r.ended })
+		if !known && at >= 0 {
+			m.requests[at].ended = true
+			ended = append(ended, n.ID)
+		}
+	}
+	return ended, nil
+}
+
+func (m *memory) WaitingRequests(_ context.Context, now, after time.Time) ([]storage.WaitingRequests, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.away {
+		return nil, storage.ErrUnavailable
+	}
+	byLane := map[[2]string]*storage.WaitingRequests{}
+	for _, r := range m.requests {
+		if r.ended || now.Before(r.leaseUntil) {
+			continue
+		}
+		lane := byLane[[2]string{r.Source, r.ClientID}]
+		if lane == nil {
+			lane = &storage.WaitingRequests{Source: r.Source, ClientID: r.ClientID, Since: r.CreatedAt}
+			byLane[[2]string{r.Source, r.ClientID}] = lane
+		}
+		lane.Count++
+		if r.CreatedAt.After(after) {
+			lane.New++
+		}
+	}
+	var all []storage.WaitingRequests
+	for _, lane := range byLane {
+		all = append(all, *lane)
+	}
+	return all, nil
+}
+
+func (m *memory) IssueCodes(_ context.Context, i storage.Issuance) (storage.Limited, error) {
 	if m.beforeIssue != nil {
 		m.beforeIssue()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {
-		return storage.ErrUnavailable
+		return nil, storage.ErrUnavailable
 	}
 	at := slices.IndexFunc(m.requests, func(r *held) bool { return r.ID == i.RequestID })
 	if m.requests[at].ended {
-		return storage.ErrStale
+		return nil, storage.ErrStale
 	}
 	m.requests[at].ended = true
+	limited := storage.Limited{}
+	for id, charges := range i.Charges {
+		m.charges = append(m.charges, charges)
+		if m.issueLimit != nil {
+			limited[id] = m.issueLimit
+		}
+	}
+	if len(limited) > 0 {
+		m.requests[at].postponed = i.Postpone
+		return limited, nil
+	}
 	for _, issued := range i.Codes {
 		for _, p := range m.logins {
 			if p.Login.ID == issued.LoginID {
@@ -191,8 +255,10 @@ func (m *memory) IssueCodes(_ context.Context, i storage.Issuance) error {
 		m.verified[issued.Code.LoginID] = issued.Code
 		m.messages = append(m.messages, issued.Messages...)
 	}
-	m.messages = append(m.messages, i.Messages...)
-	return nil
+	for _, notice := range i.Notices {
+		m.messages = append(m.messages, notice.Messages...)
+	}
+	return nil, nil
 }
 
 func (m *memory) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, error) {
@@ -314,7 +380,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) newService(t *testing.T) *otp.Service {
 	t.Helper()
 	s, err := otp.New(otp.Config{
-		Store: w.memory, Directory: w.memory, Codes: w.codes, Sealer: w.vault, Rand: rand.Reader,
+		Store: w.memory, People: w.memory, Directory: w.memory, Codes: w.codes, Sealer: w.vault, Rand: rand.Reader,
 		Limits: w.limits, Recorder: w.diary, Logger: w.logger, Wake: func() { w.wakes.Add(1) },
 	})
 	if err != nil {

@@ -40,7 +40,7 @@ func (s *Service) issue(x *storage.Issuance, l letter) ([]storage.Message, error
 	switch l.request.Type {
 	case storage.MessageForgottenUsername, storage.MessageAccountLocked:
 		messages, err = s.messages(l, "", x.Now)
-		x.Messages = append(x.Messages, messages...)
+		x.Notices = append(x.Notices, storage.IssuedNotice{LoginID: l.to.Login.ID, Messages: messages})
 	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
 		var issued storage.IssuedVerification
 		if issued, err = s.issueVerification(l, x.Now); err == nil {

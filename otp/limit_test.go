@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"latchkey/otp"
@@ -13,7 +15,7 @@ import (
 
 func limits() otp.Limits {
 	return otp.Limits{
-		Recipient: otp.Limit{Burst: 5, Per: 10 * time.Minute},
+		Recipient: [2]otp.Limit{{Burst: 5, Per: 10 * time.Minute}, {Burst: 30, Per: 24 * time.Hour}},
 		Client:    otp.Limit{Burst: 600, Per: time.Minute},
 		Address:   otp.Limit{Burst: 30, Per: time.Minute},
 	}
@@ -108,5 +110,143 @@ func TestLimitedRequest(t *testing.T) {
 	}
 	if lines := w.diary.lines(); !slices.Equal(lines, []string{"code.limited recipient"}) {
 		t.Errorf("events %q", lines)
+	}
+}
+
+// TestMessagesAreChargedToLoginAndMailbox looks at what is charged once it is
+// known whom a name leads to.
+func TestMessagesAreChargedToLoginAndMailbox(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.limits = limits()
+		w.service = w.newService(t)
+		w.logins[0].User.Email, w.logins[1].User.Email = "Bob@B\u00fccher.example.", "bob@xn--bcher-kva.example"
+		w.logins[2].User.Email, w.logins[2].User.EmailKey = "", ""
+		w.ask(t, otp.Request{Email: "bob@example.com"}) // bob and bobby
+		w.ask(t, otp.Request{Username: "ann", Type: storage.MessageForgottenPassword})
+		w.change(func(m *memory) { m.charges = nil })
+		w.resolve(t)
+		budgets := map[string]map[string]int{"login": {}, "mailbox": {}}
+		for _, charges := range w.charges {
+			for _, c := range charges {
+				budgets[c.Budget][c.Key]++
+				if c.Burst != 5 || c.Gap != 2*time.Minute || c.LongBurst != 30 || c.LongGap != 48*time.Minute {
+					t.Errorf("charge %+v", c)
+				}
+			}
+		}
+		if len(budgets["login"]) != 3 || len(budgets["mailbox"]) != 1 {
+			t.Errorf("charged %v, want three logins and one mailbox", budgets)
+		}
+		for _, times := range budgets["mailbox"] {
+			if times != 2 {
+				t.Errorf("the mailbox was charged %d times, want 2", times)
+			}
+		}
+	})
+}
+
+// resolve runs the service until all requests have ended.
+func (w *world) resolve(t *testing.T) {
+	t.Helper()
+	stop := w.run(t, w.service)
+	synctest.Wait()
+	stop()
+}
+
+// TestUsedUpBudgetOfARecipient sends nothing, and later only what nobody waits for.
+func TestUsedUpBudgetOfARecipient(t *testing.T) {
+	t.Parallel()
+	for kind, postponed := range map[storage.MessageType]bool{
+		storage.MessageOneTimePassword: false, storage.MessageForgottenPassword: false, storage.MessageForgottenUsername: false,
+		storage.MessageNewUserInvitation: true, storage.MessageAccountLocked: true,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.limits = limits()
+			w.service = w.newService(t)
+			w.issueLimit = &storage.LimitError{Budget: "mailbox", Until: time.Now().Add(time.Hour)}
+			if err := w.AddCodeRequest(t.Context(), storage.CodeRequest{
+				ID: "r", Type: kind, ProfileID: "default", Email: "bob@example.com", UserUID: uidOf(kind),
+				CreatedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour),
+			}); err != nil {
+				t.Fatal(err)
+			}
+			w.resolve(t)
+			lines := w.diary.lines()
+			if len(w.messages) != 0 || len(lines) == 0 || w.requests[0].postponed != postponed || w.wakes.Load() != 0 {
+				t.Errorf("%s: %d messages, postponed %v, events %q", kind, len(w.messages), w.requests[0].postponed, lines)
+			}
+			for _, line := range lines {
+				if !strings.Contains(line, ".not_sent mailbox_limit bob") {
+					t.Errorf("%s: event %q", kind, line)
+				}
+			}
+		})
+	}
+}
+
+// uidOf names the user of an invitation.
+func uidOf(kind storage.MessageType) string {
+	if kind == storage.MessageNewUserInvitation {
+		return "usr_bob"
+	}
+	return ""
+}
+
+func TestShared(t *testing.T) {
+	t.Parallel()
+	proxies := []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28"), netip.MustParsePrefix("2001:db8:ffff::/48")}
+	for _, shared := range []string{
+		"127.0.0.1", "::1", "::ffff:127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "fd00::1", "169.254.0.1", "fe80::1%eth0",
+		"100.64.0.1", "0.0.0.0", "203.0.113.5", "::ffff:203.0.113.5", "2001:db8:ffff::1",
+	} {
+		if !otp.Shared(netip.MustParseAddr(shared), proxies) {
+			t.Errorf("%s stands for one caller", shared)
+		}
+	}
+	for _, own := range []string{"203.0.113.16", "192.0.2.1", "172.32.0.1", "100.128.0.1", "2001:db8::1", "::ffff:198.51.100.1"} {
+		if otp.Shared(netip.MustParseAddr(own), proxies) {
+			t.Errorf("%s stands for many callers", own)
+		}
+	}
+	if !otp.Shared(netip.Addr{}, nil) {
+		t.Error("no address stands for one caller")
+	}
+}
+
+// TestSharedAddressesAreSpared charges no address that may stand for many.
+func TestSharedAddressesAreSpared(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limits = limits()
+	w.limits.SpareShared, w.limits.Proxies = true, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28")}
+	w.service = w.newService(t)
+	for address, charged := range map[string]int{"127.0.0.1": 0, "10.0.0.1": 0, "203.0.113.5": 0, "198.51.100.1": 1, "2001:db8::1": 1} {
+		keys := w.charged(t, otp.Request{Username: "bob", Address: netip.MustParseAddr(address)})
+		if len(keys["address"]) != charged {
+			t.Errorf("%s: charged %v", address, keys)
+		}
+	}
+}
+
+func TestMailbox(t *testing.T) {
+	t.Parallel()
+	for _, same := range [][]string{
+		{"bob@example.com", " BOB@Example.COM ", "bob@example.com.", "\uff42ob@example.com"},
+		{"bob@b\u00fccher.example", "bob@xn--bcher-kva.example", "Bob@B\u00dcCHER.example."},
+		{"a@b@example.com", "A@B@EXAMPLE.com"},
+		{"bob", "BOB"},
+		{""},
+	} {
+		for _, one := range same {
+			if got, want := otp.Mailbox(one), otp.Mailbox(same[0]); got != want {
+				t.Errorf("%q is %q, want %q", one, got, want)
+			}
+		}
+	}
+	if otp.Mailbox("bob@example.com") == otp.Mailbox("rob@example.com") || otp.Mailbox("bob@example.com") == otp.Mailbox("bob@example.org") {
+		t.Error("two mailboxes are one")
 	}
 }

@@ -50,8 +50,9 @@ func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
 		if err != nil {
 			return fmt.Errorf("resolve request %s: %w", r.ID, err)
 		}
-		verdicts = v
-		return s.cfg.Store.IssueCodes(ctx, issuance)
+		limited, err := s.cfg.Store.IssueCodes(ctx, issuance)
+		verdicts = withLimits(v, limited)
+		return err
 	})
 	if errors.Is(err, storage.ErrStale) {
 		return nil // the lease was lost and somebody else ended the request
@@ -61,6 +62,18 @@ func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
 	}
 	s.report(ctx, r, verdicts)
 	return nil
+}
+
+// withLimits says of each login that a used-up budget stopped which one it was.
+func withLimits(verdicts []verdict, limited storage.Limited) []verdict {
+	for i := range verdicts {
+		v := &verdicts[i]
+		if v.who == nil || limited[v.who.Login.ID] == nil {
+			continue
+		}
+		v.reason, v.messages = limited[v.who.Login.ID].Budget+"_limit", nil
+	}
+	return verdicts
 }
 
 // report records and logs the verdicts, and wakes the delivery if there is
@@ -96,7 +109,10 @@ func (s *Service) recordIssue(ctx context.Context, r storage.CodeRequest, v verd
 
 // resolve finds out who gets what. It has no effect.
 func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.Time) (storage.Issuance, []verdict, error) {
-	issuance := storage.Issuance{RequestID: r.ID, Now: now}
+	issuance := storage.Issuance{RequestID: r.ID, Now: now, ChargedAt: r.CreatedAt}
+	if waitsForBudget(r.Type) {
+		issuance.Postpone, issuance.ChargedAt = true, now
+	}
 	if !now.Before(r.ExpiresAt) {
 		return issuance, []verdict{{reason: reasonExpired}}, nil
 	}
@@ -122,6 +138,7 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 			if v.messages, err = s.issue(&issuance, letter{r, with.client, with.profile.Code, v.who, senders}); err != nil {
 				return issuance, nil, err
 			}
+			s.chargeRecipient(&issuance, v.who)
 		}
 		verdicts = append(verdicts, v)
 	}
@@ -208,13 +225,13 @@ func (s *Service) addressees(ctx context.Context, r storage.CodeRequest) ([]stor
 	if usernameKey == "" && emailKey == "" {
 		return nil, nil
 	}
-	return s.cfg.Store.Recipients(ctx, r, usernameKey, emailKey)
+	return s.cfg.People.Recipients(ctx, r, usernameKey, emailKey)
 }
 
 // invited returns the first login of the user whom the invitation is for, in
 // the profile that it names, if it names one.
 func (s *Service) invited(ctx context.Context, r storage.CodeRequest) ([]storage.Principal, error) {
-	logins, err := s.cfg.Store.LoginsOfUser(ctx, r.UserUID)
+	logins, err := s.cfg.People.LoginsOfUser(ctx, r.UserUID)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +239,7 @@ func (s *Service) invited(ctx context.Context, r storage.CodeRequest) ([]storage
 	if i < 0 {
 		return nil, nil
 	}
-	p, err := s.cfg.Store.PrincipalOf(ctx, logins[i].ID)
+	p, err := s.cfg.People.PrincipalOf(ctx, logins[i].ID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, nil
 	}

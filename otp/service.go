@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -37,15 +38,32 @@ var ErrNobodyNamed = errors.New("neither username nor e-mail address given")
 // ErrType says that there are no requests of that type.
 var ErrType = errors.New("no such type of request")
 
-// Store keeps the requests and what they yield; *gormstore.Store is one.
+// Store is the queue of requests and what they yield; *gormstore.Store is one.
 type Store interface {
 	// AddCodeRequest writes the request down if all budgets it is charged to
 	// have room, else it answers a *storage.LimitError. Once it answers nil,
 	// the request survives the process.
 	AddCodeRequest(context.Context, storage.CodeRequest, ...storage.Charge) error
 	// ClaimCodeRequests leases at most limit requests that are unfinished and
-	// leased by nobody, expired ones included.
+	// leased by nobody, expired ones included. It takes turns over the pairs of
+	// source and client.
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
+	// EndUnknownRequests ends those of the requests whose names no login of their
+	// password profile has, and returns their IDs. It may leave requests that
+	// name nobody, but never ends one that names somebody.
+	EndUnknownRequests(ctx context.Context, names []storage.RequestNames) ([]string, error)
+	// WaitingRequests counts the requests that are unfinished and leased by
+	// nobody, by source and client, and those of them that are newer than after.
+	WaitingRequests(ctx context.Context, now, after time.Time) ([]storage.WaitingRequests, error)
+	// IssueCodes charges the logins' budgets, replaces their codes, queues the
+	// messages and ends the request, all or nothing; ErrStale if the request has
+	// ended already. The answer names the logins that got nothing because a
+	// budget is used up.
+	IssueCodes(context.Context, storage.Issuance) (storage.Limited, error)
+}
+
+// People finds the logins that requests name; *gormstore.Store is one.
+type People interface {
 	// Recipients returns the logins of the request's profile that have the
 	// username key and the e-mail key; an empty key is not asked for.
 	Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error)
@@ -54,9 +72,6 @@ type Store interface {
 	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
 	// PrincipalOf returns all that there is to know of a login, or ErrNotFound.
 	PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error)
-	// IssueCodes replaces the logins' codes, queues the messages and ends the
-	// request, all or nothing; ErrStale if the request has ended already.
-	IssueCodes(context.Context, storage.Issuance) error
 }
 
 // Directory reads configuration; *gormstore.Store is one.
@@ -74,6 +89,7 @@ type Directory interface {
 // Config is what a Service needs.
 type Config struct {
 	Store     Store
+	People    People
 	Directory Directory
 	Codes     *Codes
 	Sealer    Sealer           // for the payloads of messages
@@ -88,14 +104,16 @@ type Config struct {
 
 // Service takes requests for codes and resolves them.
 type Service struct {
-	cfg  Config
-	loop *poll.Loop[storage.CodeRequest]
+	cfg     Config
+	loop    *poll.Loop[storage.CodeRequest]
+	claimed claimed // of the loop alone
+	backlog backlog
 }
 
 // New returns a Service. It fails if a field that has no default is missing.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Directory == nil || cfg.Codes == nil || cfg.Sealer == nil || cfg.Rand == nil {
-		return nil, errors.New("otp: Store, Directory, Codes, Sealer and Rand are required")
+	if cfg.Store == nil || cfg.People == nil || cfg.Directory == nil || cfg.Codes == nil || cfg.Sealer == nil || cfg.Rand == nil {
+		return nil, errors.New("otp: Store, People, Directory, Codes, Sealer and Rand are required")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -109,7 +127,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Overflow == nil {
 		cfg.Overflow = func() {}
 	}
-	s := &Service{cfg: cfg}
+	s := &Service{cfg: cfg, backlog: backlog{rate: assumedRate}}
 	s.loop = poll.New(poll.Config[storage.CodeRequest]{
 		Name:        "code requests",
 		Claim:       s.claim,
@@ -138,19 +156,23 @@ type Request struct {
 	ProfileID string
 	Purpose   storage.Purpose // of one-time passwords; empty: to sign in
 	URL       string          // for the message to tell: where a password is renewed
-	Address   netip.Addr      // of who asks; the zero value is not limited
+	Address   netip.Addr      // of the caller; the zero value is not limited
 	TraceID   string          // correlation id of the HTTP request
 }
 
 // Request writes down that somebody wants codes or messages through the client,
 // which may be the zero Client if r names a profile or is an invitation. A nil
-// error means that the wish is durable, not that anybody will get anything:
+// error means that the request is durable, not that anybody will get anything:
 // what it does and how long it takes depends on nobody's existence. It fails
 // with ErrNobodyNamed, ErrType, a *storage.LimitError, storage.ErrNotFound if
-// there is no such profile, or as the store does.
+// there is no such profile, storage.ErrUnavailable if so many requests wait that
+// the code would expire first, or as the store does.
 func (s *Service) Request(ctx context.Context, client storage.Client, r Request) error {
 	request, err := s.written(ctx, client, r)
 	if err != nil {
+		return err
+	}
+	if err := s.admit(ctx, &request); err != nil {
 		return err
 	}
 	err = s.cfg.Store.AddCodeRequest(ctx, request, s.charges(request, r.Address)...)
@@ -161,22 +183,40 @@ func (s *Service) Request(ctx context.Context, client storage.Client, r Request)
 	if err != nil {
 		return fmt.Errorf("request code: %w", err)
 	}
+	s.backlog.add(&request)
 	s.record(ctx, request, ".requested", "success", nil)
 	s.loop.Wake()
 	return nil
 }
 
-// Invitation returns the request that invites the user to choose a password at
-// the URL, for a store to write down together with the user itself. Wake the
-// service afterwards. It fails if the random source does.
-//
-// Parameters: the user's UID; the password profile of the login that is meant,
-// empty for the first; the URL for the message to tell; the correlation id of
-// the HTTP request.
-func (s *Service) Invitation(userUID, profileID, url, traceID string) (storage.CodeRequest, error) {
-	return s.stamped(storage.CodeRequest{
-		Type: storage.MessageNewUserInvitation, ProfileID: profileID, UserUID: userUID, URL: storable(url), TraceID: traceID,
+// admit refuses a request that would wait too long; see backlog.admit.
+func (s *Service) admit(ctx context.Context, request *storage.CodeRequest) error {
+	err := s.backlog.admit(request, request.CreatedAt)
+	if err == nil {
+		return nil
+	}
+	outcome := "busy"
+	if limit := (*storage.LimitError)(nil); errors.As(err, &limit) {
+		outcome = limit.Budget
+	}
+	s.record(ctx, *request, ".limited", outcome, nil)
+	return fmt.Errorf("request code: %w", err)
+}
+
+// Invitation returns the request that invites the user r.UserUID to choose a
+// password, for a store to write down together with the user itself. Wake the
+// service afterwards. Of r it reads UserUID; ProfileID, the password profile of
+// the login that is meant, empty for the first; URL; Address and TraceID. It
+// fails if the random source does, or as Request does if too many requests wait.
+func (s *Service) Invitation(ctx context.Context, r Request) (storage.CodeRequest, error) {
+	request, err := s.stamped(storage.CodeRequest{
+		Type: storage.MessageNewUserInvitation, ProfileID: r.ProfileID, UserUID: r.UserUID,
+		URL: storable(r.URL), TraceID: r.TraceID, Source: Source(r.Address),
 	}, invitationTTL)
+	if err == nil {
+		err = s.admit(ctx, &request)
+	}
+	return request, err
 }
 
 // LockNotice returns the request that tells the user of the login, if there is
@@ -189,7 +229,7 @@ func LockNotice(random io.Reader, key storage.LoginKey, now time.Time) (storage.
 	}
 	return storage.CodeRequest{
 		ID: id, Type: storage.MessageAccountLocked, ProfileID: key.ProfileID, Username: storable(key.UsernameKey),
-		CreatedAt: now, ExpiresAt: now.Add(noticeTTL),
+		Source: key.Source, CreatedAt: now, ExpiresAt: now.Add(noticeTTL),
 	}, nil
 }
 
@@ -215,7 +255,7 @@ func (s *Service) written(ctx context.Context, client storage.Client, r Request)
 func named(r Request) (storage.CodeRequest, error) {
 	request := storage.CodeRequest{
 		Type: r.Type, ProfileID: r.ProfileID, Username: storable(r.Username), Email: storable(r.Email),
-		URL: storable(r.URL), TraceID: r.TraceID,
+		URL: storable(r.URL), TraceID: r.TraceID, Source: Source(r.Address),
 	}
 	switch r.Type {
 	case "", storage.MessageOneTimePassword:
@@ -248,26 +288,18 @@ func (s *Service) stamped(r storage.CodeRequest, ttl time.Duration) (storage.Cod
 // Run resolves requests until ctx ends, of this process and of others that
 // died over theirs; then it finishes what it has begun and returns nil.
 func (s *Service) Run(ctx context.Context) error {
+	sampling, stop := context.WithCancel(ctx)
+	var sampler sync.WaitGroup
+	sampler.Go(func() { s.sample(sampling) })
 	s.loop.Run(ctx)
+	s.finish(ctx)
+	stop()
+	sampler.Wait()
 	return nil
 }
 
 // Wake makes the service look for requests at once. It never blocks.
 func (s *Service) Wake() { s.loop.Wake() }
-
-// claim leases as many as can be resolved. If they are that many, more may
-// wait, and others may have room for them.
-func (s *Service) claim(ctx context.Context, limit int) (requests []storage.CodeRequest, more bool, err error) {
-	now := s.cfg.Now().UTC()
-	requests, err = s.cfg.Store.ClaimCodeRequests(ctx, now, now.Add(lease), limit)
-	for i := range requests {
-		requests[i].Type = cmp.Or(requests[i].Type, storage.MessageOneTimePassword)
-	}
-	if more = len(requests) == limit; more {
-		s.cfg.Overflow()
-	}
-	return requests, more, err
-}
 
 // record tells the Recorder what became of a request; p is the login
 // concerned, nil for the request as a whole. What was typed is left out: it may
@@ -287,6 +319,8 @@ func (s *Service) record(ctx context.Context, r storage.CodeRequest, action, out
 	}
 	if p != nil {
 		event.UserUID, event.Username = p.User.UID, p.Login.Username
+	} else if strings.HasSuffix(action, ".not_sent") { // long after the HTTP request
+		event.Source = r.Source
 	}
 	s.cfg.Recorder.Record(ctx, event)
 }

@@ -32,7 +32,7 @@ func (t *Throttle) Take(ctx context.Context, from netip.Addr) error {
 	if !from.IsValid() {
 		return nil
 	}
-	c, ok := t.Codes.charge(t.Limit, t.Budget, Network(from).String())
+	c, ok := t.Codes.charge([2]Limit{t.Limit}, t.Budget, Network(from).String())
 	if !ok {
 		return nil
 	}

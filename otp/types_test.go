@@ -2,6 +2,7 @@ package otp_test
 
 import (
 	"errors"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -334,13 +335,16 @@ func TestInvitation(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
 			w.logins[1].User.UID, w.logins[1].Login.ProfileID = "usr_bob", "second"
-			r, err := w.service.Invitation("usr_bob", profile, "https://shop.example/welcome", "t1")
+			r, err := w.service.Invitation(t.Context(), otp.Request{
+				UserUID: "usr_bob", ProfileID: profile, URL: "https://shop.example/welcome", TraceID: "t1",
+				Address: netip.MustParseAddr("192.0.2.1"),
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			wanted := storage.CodeRequest{
 				ID: r.ID, Type: storage.MessageNewUserInvitation, ProfileID: profile, UserUID: "usr_bob",
-				URL: "https://shop.example/welcome", TraceID: "t1",
+				URL: "https://shop.example/welcome", TraceID: "t1", Source: "192.0.2.1",
 				CreatedAt: time.Now().UTC(), ExpiresAt: time.Now().UTC().Add(7 * 24 * time.Hour),
 			}
 			if diff := cmp.Diff(wanted, r); diff != "" || r.ID == "" {

@@ -20,6 +20,7 @@ type AuditEvent struct {
 	Source   string        // address of who sent that request
 	Object   string        // what an administrator changed, "ApiClient/shop"; the others are then who did it
 	Took     time.Duration // from the message's queueing to its end
+	Count    int64         // how many equal events this one stands for; 0: itself alone
 }
 
 // Recorder takes audit events. It must not block.

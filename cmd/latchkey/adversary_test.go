@@ -200,9 +200,10 @@ func (a *arena) tryToPlant(name, code string, change func(*storage.Code)) error 
 	if change != nil {
 		change(&planted)
 	}
-	return a.app.store.IssueCodes(ctx, storage.Issuance{
+	_, err = a.app.store.IssueCodes(ctx, storage.Issuance{
 		RequestID: id, Now: now, Codes: []storage.IssuedCode{{LoginID: login.ID, Code: planted}},
 	})
+	return err
 }
 
 func (a *arena) must(err error) {

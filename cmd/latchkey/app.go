@@ -48,6 +48,7 @@ type app struct {
 
 	funnel  *funnel  // nil outside of a server
 	auditor *auditor // likewise
+	repeats *repeats // likewise
 
 	registration *gormstore.Registration // of a server; nil outside of one
 

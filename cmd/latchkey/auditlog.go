@@ -188,6 +188,7 @@ type exportedEvent struct {
 	Source   string `json:"source,omitempty"`
 	Request  string `json:"request_id,omitempty"`
 	Took     int64  `json:"took_ms,omitempty"`
+	Count    int64  `json:"count,omitempty"` // how many equal events it stands for
 	Key      string `json:"key_id,omitempty"`
 	MAC      string `json:"mac,omitempty"` // base64url
 }
@@ -196,7 +197,7 @@ func exported(r storage.AuditRecord) exportedEvent {
 	return exportedEvent{
 		Seq: r.Seq, ID: r.ID, Time: r.Time.UTC().Format(time.RFC3339Nano), Action: r.Action, Outcome: r.Outcome,
 		ClientID: r.ClientID, User: r.UserUID, Username: r.Username, Factor: r.Factor, Object: r.Object,
-		Source: r.Source, Request: r.TraceID, Took: r.Took.Milliseconds(),
+		Source: r.Source, Request: r.TraceID, Took: r.Took.Milliseconds(), Count: r.Count,
 		Key: r.KeyID, MAC: base64.RawURLEncoding.EncodeToString(r.MAC),
 	}
 }

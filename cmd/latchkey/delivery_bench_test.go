@@ -96,7 +96,7 @@ func (w *world) queue(b *testing.B, n int) {
 	b.Helper()
 	w.withApp(func(ctx context.Context, a *app) error {
 		codes, err := otp.New(otp.Config{
-			Store: a.store, Directory: a.store, Codes: otp.NewCodes(a.peppers), Sealer: a.sealer, Rand: a.random,
+			Store: a.store, People: a.store, Directory: a.store, Codes: otp.NewCodes(a.peppers), Sealer: a.sealer, Rand: a.random,
 		})
 		if err != nil {
 			return err

@@ -8,17 +8,21 @@ import (
 	"github.com/rs/zerolog"
 
 	"latchkey/oauth/server"
+	"latchkey/otp"
 	"latchkey/storage"
 )
 
 // recorder writes audit events to the log and to the database, each with the
 // request that caused it, and counts those that the funnel is about.
-func (a *app) recorder() storage.Recorder { return eventRecorder{a.log, a.funnel, a.auditor} }
+func (a *app) recorder() storage.Recorder {
+	return eventRecorder{a.log, a.funnel, a.auditor, a.repeats}
+}
 
 type eventRecorder struct {
 	log     zerolog.Logger
 	funnel  *funnel  // nil outside of a server
 	auditor *auditor // likewise
+	repeats *repeats // likewise
 }
 
 // Record implements storage.Recorder.
@@ -32,6 +36,13 @@ func (r eventRecorder) Record(ctx context.Context, e storage.AuditEvent) {
 	if from := server.ClientAddr(ctx); e.Source == "" && from.IsValid() {
 		e.Source = from.String()
 	}
+	if r.repeats == nil || !r.repeats.hold(e) {
+		r.write(e)
+	}
+}
+
+// write writes an event to the log and to the database.
+func (r eventRecorder) write(e storage.AuditEvent) {
 	if r.auditor != nil {
 		r.auditor.add(e)
 	}
@@ -48,6 +59,9 @@ func (r eventRecorder) Record(ctx context.Context, e storage.AuditEvent) {
 		if field.value != "" {
 			line.Str(field.key, field.value)
 		}
+	}
+	if e.Count > 0 {
+		line.Int64("count", e.Count)
 	}
 	line.Send()
 }
@@ -75,6 +89,27 @@ func newFunnel(reg prometheus.Registerer) (*funnel, error) {
 		f.steps.WithLabelValues(step) // so that a step nobody has taken is 0, not absent
 	}
 	return f, errors.Join(reg.Register(f.steps), reg.Register(f.delivery))
+}
+
+// registerBacklog shows the requests that no worker has taken up yet, of all
+// replicas together.
+func registerBacklog(reg prometheus.Registerer, codes *otp.Service) error {
+	return errors.Join(
+		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "latchkey_otp_requests_waiting",
+			Help: "Requests for codes and messages that wait to be resolved, of all servers on the database.",
+		}, func() float64 {
+			waiting, _ := codes.Backlog()
+			return float64(waiting)
+		})),
+		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "latchkey_otp_oldest_request_seconds",
+			Help: "Time that the oldest request for a code or message has waited to be resolved; 0: none waits.",
+		}, func() float64 {
+			_, oldest := codes.Backlog()
+			return oldest.Seconds()
+		})),
+	)
 }
 
 func (f *funnel) count(e storage.AuditEvent) {

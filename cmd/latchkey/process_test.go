@@ -36,13 +36,15 @@ func buildServer(tb testing.TB) string {
 	return binary
 }
 
-// startServer runs "latchkey serve" with its defaults and throws its log away.
+// startServer runs "latchkey serve" with its defaults, but for the limit of a recipient,
+// and throws its log away.
 func startServer(tb testing.TB, binary, databaseURL string) *process {
 	tb.Helper()
 	listen, ops := freeAddresses(tb)
 	cmd := exec.Command(binary, "serve")
 	cmd.Env = append(os.Environ(), "LATCHKEY_DATABASE_URL="+databaseURL, "LATCHKEY_MASTER_KEY="+testMasterKey,
-		"LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN="+ops, "LATCHKEY_ISSUER=http://latchkey.test")
+		"LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN="+ops, "LATCHKEY_ISSUER=http://latchkey.test",
+		"LATCHKEY_OTP_LIMIT_RECIPIENT=1000000/1s,1000000/24h")
 	return startProcess(tb, cmd, listen, "http://"+ops+"/readyz")
 }
 

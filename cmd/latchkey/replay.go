@@ -196,9 +196,8 @@ func (r *rerun) login(ctx context.Context, e storage.AuditEvent) (string, error)
 
 // networkOf is what lockouts know an address as: itself, or its /64.
 func networkOf(text string) string {
-	a, _ := netip.ParseAddr(text) // the zero address for what is none
-	if n := otp.Network(a); n.Addr().Is6() {
-		return n.String()
+	if a, err := netip.ParseAddr(text); err == nil {
+		return otp.Source(a)
 	}
 	return text
 }

@@ -54,6 +54,7 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 	if a.auditor, err = newAuditor(a.store, a.log, metrics); err != nil {
 		return nil, err
 	}
+	a.repeats = newRepeats(a.now, eventRecorder{log: a.log, auditor: a.auditor}.write)
 	codes := otp.NewCodes(a.peppers)
 	provider, err := a.newProvider(codes, hasher)
 	if err != nil {
@@ -64,13 +65,14 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 		return nil, err
 	}
 	r.codes, err = otp.New(otp.Config{
-		Store: a.store, Directory: a.store, Codes: codes, Sealer: a.sealer,
-		Limits: otp.Limits{
-			Recipient: otp.Limit(a.cfg.OTPLimitRecipient), Client: otp.Limit(a.cfg.OTPLimitClient), Address: otp.Limit(a.cfg.OTPLimitAddress),
-		},
-		Now: a.now, Rand: a.random, Recorder: a.recorder(), Logger: a.log, Wake: r.worker.Wake, Overflow: r.noteCrowd,
+		Store: a.store, People: a.store, Directory: a.store, Codes: codes, Sealer: a.sealer,
+		Limits: a.otpLimits(),
+		Now:    a.now, Rand: a.random, Recorder: a.recorder(), Logger: a.log, Wake: r.worker.Wake, Overflow: r.noteCrowd,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := registerBacklog(metrics, r.codes); err != nil {
 		return nil, err
 	}
 	passwords, err := grants.NewPasswords(grants.PasswordsConfig{
@@ -95,6 +97,22 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 		Ready:    a.store.Ping, Now: a.now, Rand: a.random,
 	})
 	return r, err
+}
+
+// defaultAddressLimit is for public addresses only: any other may be that of a
+// proxy that stands for everybody.
+var defaultAddressLimit = otp.Limit{Burst: 60, Per: time.Minute}
+
+func (a *app) otpLimits() otp.Limits {
+	limits := otp.Limits{
+		Recipient: [2]otp.Limit{otp.Limit(a.cfg.OTPLimitRecipient.Short), otp.Limit(a.cfg.OTPLimitRecipient.Long)},
+		Client:    otp.Limit(a.cfg.OTPLimitClient), Address: defaultAddressLimit,
+		SpareShared: true, Proxies: a.cfg.TrustedProxies,
+	}
+	if given := a.cfg.OTPLimitAddress; given != nil {
+		limits.Address, limits.SpareShared = otp.Limit(*given), false
+	}
+	return limits
 }
 
 func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provider, error) {
@@ -178,7 +196,12 @@ func (r *replica) keepAudit(ctx context.Context) (end func()) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	running.Go(func() { r.app.auditor.run(ctx) })
+	counting, endCounting := context.WithCancel(ctx)
+	var repeats sync.WaitGroup
+	repeats.Go(func() { r.app.repeats.run(counting) })
 	return func() {
+		endCounting()
+		repeats.Wait() // its last events go to the auditor
 		stop()
 		running.Wait()
 	}

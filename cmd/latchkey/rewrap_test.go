@@ -63,6 +63,7 @@ func addSecretsOfEachKind(ctx context.Context, a *app) error {
 func queueMessages(ctx context.Context, a *app, n int) error {
 	now := a.now().UTC()
 	x := storage.Issuance{RequestID: "req_rewrap", Now: now}
+	var notice storage.IssuedNotice
 	for range n {
 		id, err := storage.NewID(a.random, "msg_")
 		if err != nil {
@@ -72,7 +73,7 @@ func queueMessages(ctx context.Context, a *app, n int) error {
 		if err != nil {
 			return err
 		}
-		x.Messages = append(x.Messages, storage.Message{
+		notice.Messages = append(notice.Messages, storage.Message{
 			ID: id, RequestID: x.RequestID, SenderID: "sink", Type: storage.MessageOneTimePassword, Payload: payload,
 			State: storage.MessageQueued, RunAt: now.Add(time.Hour), ExpiresAt: now.Add(2 * time.Hour), CreatedAt: now,
 		})
@@ -80,7 +81,9 @@ func queueMessages(ctx context.Context, a *app, n int) error {
 	err := a.store.AddCodeRequest(ctx, storage.CodeRequest{
 		ID: x.RequestID, Type: storage.MessageOneTimePassword, ProfileID: storage.DefaultProfileID, CreatedAt: now, ExpiresAt: now.Add(2 * time.Hour),
 	})
-	return errors.Join(err, a.store.IssueCodes(ctx, x))
+	x.Notices = append(x.Notices, notice)
+	_, issueErr := a.store.IssueCodes(ctx, x)
+	return errors.Join(err, issueErr)
 }
 
 // TestRewrap changes the master key of a database in use: after it the old one

@@ -142,7 +142,8 @@ func (s *stage) plant(logins []storage.Login) {
 		if err := store.AddCodeRequest(ctx, r); err != nil {
 			return err
 		}
-		return store.IssueCodes(ctx, issuance)
+		_, err := store.IssueCodes(ctx, issuance)
+		return err
 	}))
 }
 

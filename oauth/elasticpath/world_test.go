@@ -64,7 +64,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	passwords, err := grants.NewPasswords(grants.PasswordsConfig{Store: store, Hasher: hasher, Codes: w.codes})
 	must(t, err)
-	requests, err := otp.New(otp.Config{Store: store, Directory: store, Codes: w.codes, Sealer: sealer, Rand: rand.Reader})
+	requests, err := otp.New(otp.Config{Store: store, People: store, Directory: store, Codes: w.codes, Sealer: sealer, Rand: rand.Reader})
 	must(t, err)
 	w.api, err = elasticpath.New(elasticpath.Config{
 		Issuer: issuer, Bearer: provider, Realms: store, Profiles: store, Users: store, Logins: store, Accounts: store,
@@ -224,11 +224,12 @@ func (w *world) plant(profile, info, code string, purpose storage.Purpose) {
 	must(w.t, w.store.AddCodeRequest(w.t.Context(), storage.CodeRequest{
 		ID: id, Type: storage.MessageOneTimePassword, ProfileID: profile, Purpose: purpose, CreatedAt: now, ExpiresAt: now.Add(time.Minute),
 	}))
-	must(w.t, w.store.IssueCodes(w.t.Context(), storage.Issuance{RequestID: id, Now: now, Codes: []storage.IssuedCode{{
+	_, err = w.store.IssueCodes(w.t.Context(), storage.Issuance{RequestID: id, Now: now, Codes: []storage.IssuedCode{{
 		LoginID: info, Code: storage.Code{
 			ID: "otc_" + id, RequestID: id, Purpose: purpose, Digest: w.codes.Digest(info, code), ExpiresAt: now.Add(time.Minute),
 		},
-	}}}))
+	}}})
+	must(w.t, err)
 }
 
 // tokens asks for account tokens.

@@ -21,13 +21,14 @@ type AuditEvent struct {
 	TraceID  *string // of the HTTP request
 	Source   *string // address of who sent that
 	Took     int64   // milliseconds from the queueing of a message to its end
+	Count    int64   `json:",omitempty"` // how many equal events it stands for; absent: itself alone
 }
 
 func auditEventOf(e storage.AuditEvent) AuditEvent {
 	return AuditEvent{
 		ID: e.ID, Time: e.Time, Action: e.Action, Outcome: e.Outcome, ClientID: optional(e.ClientID),
 		UserID: optional(e.UserUID), Username: optional(e.Username), Factor: optional(e.Factor), Object: optional(e.Object),
-		TraceID: optional(e.TraceID), Source: optional(e.Source), Took: e.Took.Milliseconds(),
+		TraceID: optional(e.TraceID), Source: optional(e.Source), Took: e.Took.Milliseconds(), Count: e.Count,
 	}
 }
 

@@ -51,7 +51,8 @@ func TestRequestsForMessages(t *testing.T) {
 				t.Errorf("%s: %v %s", test.path, a.header, a.body)
 			}
 			want := test.want
-			want.ClientID, want.ProfileID, want.TraceID, want.CreatedAt = "shop", storage.DefaultProfileID, "trace-1", w.now()
+			want.ClientID, want.ProfileID, want.TraceID = "shop", storage.DefaultProfileID, "trace-1"
+			want.Source, want.CreatedAt = "192.0.2.7", w.now()
 			all := w.requests()
 			got := all[len(all)-1]
 			if test.life == 0 {
@@ -123,12 +124,13 @@ func (w *town) verification(username, clientID, text string) {
 		ID: "otr_" + text, Type: storage.MessageForgottenPassword, ClientID: clientID, ProfileID: l.ProfileID,
 		Username: username, CreatedAt: w.now(), ExpiresAt: w.now().Add(2 * time.Hour),
 	}))
-	w.must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "otr_" + text, Now: w.now(), Verifications: []storage.IssuedVerification{{
+	_, err := w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "otr_" + text, Now: w.now(), Verifications: []storage.IssuedVerification{{
 		Code: storage.VerificationCode{
 			ID: "vfc_" + text, LoginID: l.ID, RequestID: "otr_" + text, ClientID: clientID,
 			Digest: w.codes.DigestVerification(l.ID, text), IssuedAt: w.now(), ExpiresAt: w.now().Add(2 * time.Hour),
 		},
-	}}}))
+	}}})
+	w.must(err)
 }
 
 func TestRenewal(t *testing.T) {

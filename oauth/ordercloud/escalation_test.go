@@ -110,12 +110,13 @@ func TestCodesEndWithTheAddress(t *testing.T) {
 			ID: id, Type: storage.MessageOneTimePassword, ClientID: "shop", ProfileID: l.ProfileID, Username: "ann",
 			CreatedAt: w.now(), ExpiresAt: w.now().Add(time.Minute),
 		}))
-		w.must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: id, Now: w.now(), Codes: []storage.IssuedCode{{
+		_, err := w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: id, Now: w.now(), Codes: []storage.IssuedCode{{
 			LoginID: l.ID, Code: storage.Code{
 				ID: "otc_" + text, RequestID: id, ClientID: "shop", Purpose: storage.PurposeSignIn,
 				Digest: w.codes.Digest(l.ID, "12345678"), ExpiresAt: w.now().Add(time.Minute),
 			},
-		}}}))
+		}}})
+		w.must(err)
 	}
 	has := func(want bool) {
 		t.Helper()

@@ -33,7 +33,7 @@ type Codes interface {
 	Request(ctx context.Context, client storage.Client, r otp.Request) error
 	// Invitation returns the request that invites a user, to be written down
 	// together with it.
-	Invitation(userUID, profileID, url, traceID string) (storage.CodeRequest, error)
+	Invitation(ctx context.Context, r otp.Request) (storage.CodeRequest, error)
 	// Wake makes it look for requests at once.
 	Wake()
 }

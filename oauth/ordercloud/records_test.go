@@ -110,7 +110,7 @@ func (w *town) request(id string, resolved bool) (code string) {
 		return ""
 	}
 	const secret = "K7QM2XWR"
-	w.must(w.store.IssueCodes(w.ctx, storage.Issuance{
+	_, err := w.store.IssueCodes(w.ctx, storage.Issuance{
 		RequestID: id, Now: w.now(),
 		Codes: []storage.IssuedCode{{
 			LoginID: login.ID,
@@ -124,7 +124,8 @@ func (w *town) request(id string, resolved bool) (code string) {
 				RunAt: w.now(), ExpiresAt: w.now().Add(10 * time.Minute), CreatedAt: w.now(),
 			}},
 		}},
-	}))
+	})
+	w.must(err)
 	return secret
 }
 

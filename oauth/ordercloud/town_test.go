@@ -71,7 +71,7 @@ func newTown(t *testing.T, change ...func(*Config)) *town {
 	w.must(err)
 	passwords, err := grants.NewPasswords(grants.PasswordsConfig{Store: w.store, Hasher: w.hasher, Codes: w.codes, Now: w.now})
 	w.must(err)
-	service, err := otp.New(otp.Config{Store: w.store, Directory: w.store, Codes: w.codes, Sealer: w.sealer, Now: w.now, Rand: rand.Reader})
+	service, err := otp.New(otp.Config{Store: w.store, People: w.store, Directory: w.store, Codes: w.codes, Sealer: w.sealer, Now: w.now, Rand: rand.Reader})
 	w.must(err)
 	s := w.store
 	w.config = Config{

@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"slices"
 
+	"latchkey/otp"
 	"latchkey/storage"
 )
 
@@ -233,6 +234,9 @@ func (u users) invitation(c *call, p person) (*storage.CodeRequest, error) {
 	if err != nil || !serving || !p.User.Active {
 		return nil, err
 	}
-	request, err := u.api.cfg.Codes.Invitation(p.User.UID, p.Login.ProfileID, "", u.api.cfg.TraceID(c.Context()))
+	request, err := u.api.cfg.Codes.Invitation(c.Context(), otp.Request{
+		UserUID: p.User.UID, ProfileID: p.Login.ProfileID,
+		Address: u.api.cfg.Address(c.Context()), TraceID: u.api.cfg.TraceID(c.Context()),
+	})
 	return &request, err
 }

@@ -31,18 +31,19 @@ type auditRow struct {
 	Source   string `gorm:"column:source"`
 	Object   string `gorm:"column:object"`
 	Took     int64  `gorm:"column:took"`
+	Count    int64  `gorm:"column:count"`
 	Seq      int64  `gorm:"column:seq"` // 0: outside of the chain
 	KeyID    string `gorm:"column:key_id"`
 	MAC      []byte `gorm:"column:mac"`
 }
 
-const auditColumns columns = "id time action outcome client_id user_uid username factor trace_id source object took seq key_id mac"
+const auditColumns columns = "id time action outcome client_id user_uid username factor trace_id source object took count seq key_id mac"
 
 func (r *auditRow) record() storage.AuditEvent {
 	return storage.AuditEvent{
 		ID: r.ID, Time: instant(r.Time), Action: r.Action, Outcome: r.Outcome, ClientID: r.ClientID,
 		UserUID: r.UserUID, Username: r.Username, Factor: r.Factor, TraceID: r.TraceID, Source: r.Source,
-		Object: r.Object, Took: span(r.Took),
+		Object: r.Object, Took: span(r.Took), Count: r.Count,
 	}
 }
 
@@ -86,7 +87,7 @@ func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
 	if at.IsZero() {
 		at = s.now()
 	}
-	r := auditRow{Time: micros(at), Took: e.Took.Microseconds()}
+	r := auditRow{Time: micros(at), Took: e.Took.Microseconds(), Count: e.Count}
 	for _, field := range []struct {
 		to   *string
 		text string
@@ -107,11 +108,11 @@ func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
 }
 
 func (s *Store) insertAuditEvents(ctx context.Context, batch []auditRow) error {
-	args := make([]any, 0, 15*len(batch))
+	args := make([]any, 0, 16*len(batch))
 	for i := range batch {
 		r := &batch[i]
 		args = append(args, r.ID, r.Time, r.Action, r.Outcome, r.ClientID, r.UserUID, r.Username, r.Factor,
-			r.TraceID, r.Source, r.Object, r.Took, r.Seq, r.KeyID, blob(r.MAC))
+			r.TraceID, r.Source, r.Object, r.Took, r.Count, r.Seq, r.KeyID, blob(r.MAC))
 	}
 	rows := strings.TrimSuffix(strings.Repeat("("+auditColumns.marks()+"), ", len(batch)), ", ")
 	_, err := s.exec(ctx, "add audit events",
@@ -139,7 +140,7 @@ func auditFields() fields {
 		"Action": {sql: "action"}, "Outcome": {sql: "outcome"}, "ClientID": {sql: "client_id"},
 		"UserUID": {sql: "user_uid"}, "Username": {sql: "username"}, "Factor": {sql: "factor"},
 		"TraceID": {sql: "trace_id"}, "Source": {sql: "source"}, "Object": {sql: "object"},
-		"Took": {kind: lasting, sql: "took"},
+		"Took": {kind: lasting, sql: "took"}, "Count": {kind: numeric, sql: "count"},
 	}
 }
 

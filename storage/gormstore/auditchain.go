@@ -61,12 +61,17 @@ func (e encoding) bytes(b []byte) encoding { return append(e.number(int64(len(b)
 
 func (e encoding) text(s string) encoding { return append(e.number(int64(len(s))), s...) }
 
-// canonical is what an event's MAC is over.
+// canonical is what an event's MAC is over. Only an event that stands for several
+// has a count in it, so that the MACs of older events stay right.
 func (r *auditRow) canonical(before []byte) []byte {
 	var e encoding
 	e = e.bytes(before).number(r.Seq).text(r.KeyID).text(r.ID).number(r.Time).text(r.Action).text(r.Outcome)
 	e = e.text(r.ClientID).text(r.UserUID).text(r.Username).text(r.Factor).text(r.TraceID).text(r.Source)
-	return e.text(r.Object).number(r.Took)
+	e = e.text(r.Object).number(r.Took)
+	if r.Count > 0 {
+		e = e.number(r.Count)
+	}
+	return e
 }
 
 // auditMAC is false for a secret that the store was not given.

@@ -3,8 +3,11 @@ package gormstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"latchkey/storage"
@@ -21,18 +24,19 @@ type requestRow struct {
 	Purpose   string `gorm:"column:purpose"`
 	URL       string `gorm:"column:url"`
 	TraceID   string `gorm:"column:trace_id"`
+	Source    string `gorm:"column:source"`
 	CreatedAt int64  `gorm:"column:created_at"`
 	ExpiresAt int64  `gorm:"column:expires_at"`
 }
 
-const requestColumns columns = `id type client_id profile_id username email user_uid purpose url trace_id
+const requestColumns columns = `id type client_id profile_id username email user_uid purpose url trace_id source
 	created_at expires_at`
 
 func (r *requestRow) record() storage.CodeRequest {
 	return storage.CodeRequest{
 		ID: r.ID, Type: storage.MessageType(r.Type), ClientID: r.ClientID, ProfileID: r.ProfileID,
 		Username: r.Username, Email: r.Email, UserUID: r.UserUID,
-		Purpose: storage.Purpose(r.Purpose), URL: r.URL, TraceID: r.TraceID,
+		Purpose: storage.Purpose(r.Purpose), URL: r.URL, TraceID: r.TraceID, Source: r.Source,
 		CreatedAt: instant(r.CreatedAt), ExpiresAt: instant(r.ExpiresAt),
 	}
 }
@@ -43,7 +47,7 @@ func insertRequest(r storage.CodeRequest) statement {
 		sql: "INSERT INTO code_requests (" + requestColumns.list() + ", lease_until, ended_at) SELECT " +
 			requestColumns.marks() + ", 0, 0 WHERE " + ifSettled,
 		args: []any{
-			r.ID, string(r.Type), r.ClientID, r.ProfileID, r.Username, r.Email, r.UserUID, string(r.Purpose), r.URL, r.TraceID,
+			r.ID, string(r.Type), r.ClientID, r.ProfileID, r.Username, r.Email, r.UserUID, string(r.Purpose), r.URL, r.TraceID, r.Source,
 			micros(r.CreatedAt), micros(r.ExpiresAt),
 		},
 	}
@@ -68,50 +72,185 @@ func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charg
 	return s.exhausted(ctx, r.CreatedAt, charges)
 }
 
+// claimSpread is how many times the wanted number of requests a claim looks at,
+// because some of them may be in the hands of other workers.
+const claimSpread = 4
+
 // ClaimCodeRequests leases up to limit requests that are neither ended nor
-// leased, oldest first, until leaseUntil. Expired ones are among them: somebody
-// has to end them and say so. No two callers get the same request before its
-// lease is over.
+// leased, until leaseUntil. It takes turns over the pairs of source and client,
+// and the oldest of each first, so that the requests of one do not delay those
+// of another. Expired ones are among them: somebody has to end them and say so.
+// No two callers get the same request before its lease is over.
 func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error) {
 	rows, err := returning[requestRow](ctx, s, "claim code requests",
-		`WITH due AS MATERIALIZED (SELECT id FROM code_requests
-			WHERE ended_at = 0 AND lease_until <= ?
-			ORDER BY created_at LIMIT ?`+s.dialect.claims()+`)
+		`WITH waiting AS (SELECT id, created_at,
+				row_number() OVER (PARTITION BY source, client_id ORDER BY created_at) AS turn
+			FROM code_requests WHERE ended_at = 0 AND lease_until <= ?),
+		chosen AS MATERIALIZED (SELECT id, created_at, turn FROM waiting ORDER BY turn, created_at LIMIT ?),
+		due AS MATERIALIZED (SELECT r.id FROM chosen c JOIN code_requests r ON r.id = c.id
+			WHERE r.ended_at = 0 AND r.lease_until <= ?
+			ORDER BY c.turn, c.created_at LIMIT ?`+s.dialect.claims()+`)
 		UPDATE code_requests SET lease_until = ? WHERE id IN (SELECT id FROM due)
 		RETURNING `+requestColumns.list(),
-		micros(now), limit, micros(leaseUntil))
-	slices.SortFunc(rows, func(a, b requestRow) int { return cmp.Compare(a.CreatedAt, b.CreatedAt) })
+		micros(now), claimSpread*limit, micros(now), limit, micros(leaseUntil))
 	requests := make([]storage.CodeRequest, 0, len(rows))
 	for i := range rows {
 		requests = append(requests, rows[i].record())
 	}
+	inTurn(requests)
 	return requests, err
+}
+
+// inTurn sorts requests as ClaimCodeRequests takes them.
+func inTurn(requests []storage.CodeRequest) {
+	type lane struct{ source, client string }
+	slices.SortFunc(requests, func(a, b storage.CodeRequest) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	turns, taken := make(map[string]int, len(requests)), map[lane]int{}
+	for _, r := range requests {
+		turns[r.ID] = taken[lane{r.Source, r.ClientID}]
+		taken[lane{r.Source, r.ClientID}]++
+	}
+	slices.SortStableFunc(requests, func(a, b storage.CodeRequest) int { return cmp.Compare(turns[a.ID], turns[b.ID]) })
+}
+
+// WaitingRequests counts the requests that are neither ended nor leased, by
+// source and client, and those of them that began to wait after a time. A request
+// whose lease ended without an answer waits since then.
+func (s *Store) WaitingRequests(ctx context.Context, now, after time.Time) ([]storage.WaitingRequests, error) {
+	type row struct {
+		Source   string `gorm:"column:source"`
+		ClientID string `gorm:"column:client_id"`
+		Count    int    `gorm:"column:waiting"`
+		New      int    `gorm:"column:arrived"`
+		Since    int64  `gorm:"column:since"`
+	}
+	rows, err := query[row](ctx, s, "waiting code requests",
+		`SELECT source, client_id, count(*) AS waiting, min(since) AS since,
+			sum(CASE WHEN since > ? THEN 1 ELSE 0 END) AS arrived
+		FROM (SELECT source, client_id, CASE WHEN lease_until > created_at THEN lease_until ELSE created_at END AS since
+			FROM code_requests WHERE ended_at = 0 AND lease_until <= ?) w
+		GROUP BY source, client_id`, micros(after), micros(now))
+	waiting := make([]storage.WaitingRequests, len(rows))
+	for i, r := range rows {
+		waiting[i] = storage.WaitingRequests{Source: r.Source, ClientID: r.ClientID, Count: r.Count, New: r.New, Since: instant(r.Since)}
+	}
+	return waiting, err
+}
+
+// unknownBatch keeps one statement below SQLite's 32,766 parameters.
+const unknownBatch = 1000
+
+// EndUnknownRequests ends those of the requests whose names no login of their
+// password profile has, in one statement up to a thousand, and returns their
+// IDs. Nothing is kept of them: many come at once when somebody tries names.
+func (s *Store) EndUnknownRequests(ctx context.Context, names []storage.RequestNames) ([]string, error) {
+	var ended []string
+	for batch := range slices.Chunk(names, unknownBatch) {
+		rows, args := make([]string, len(batch)), make([]any, 0, 4*len(batch))
+		for i, n := range batch {
+			if n.UsernameKey != "" {
+				n.EmailKey = ""
+			}
+			rows[i] = "(CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))"
+			args = append(args, n.ID, n.ProfileID, n.UsernameKey, n.EmailKey)
+		}
+		ids, err := returning[string](ctx, s, "end unknown code requests",
+			`WITH asked (id, profile_id, username_key, email_key) AS (VALUES `+strings.Join(rows, ", ")+`)
+			DELETE FROM code_requests WHERE ended_at = 0 AND id IN (SELECT a.id FROM asked a
+				WHERE NOT EXISTS (SELECT 1 FROM logins l WHERE l.profile_id = a.profile_id AND l.username_key = a.username_key)
+				AND NOT EXISTS (SELECT 1 FROM users u JOIN logins l ON l.user_uid = u.uid
+					WHERE u.email_key = a.email_key AND u.email_key <> '' AND l.profile_id = a.profile_id))
+			RETURNING id`, args...)
+		ended = append(ended, ids...)
+		if err != nil {
+			return ended, err
+		}
+	}
+	return ended, nil
 }
 
 // IssueCodes ends a request and, in the same transaction, gives each login its
 // new one-time password or verification code in place of the older one and
-// queues the messages. A request that was ended already, or never existed, is
-// storage.ErrStale, an unknown login storage.ErrNotFound; then nothing takes
-// effect.
-func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) error {
-	return s.InTx(ctx, func(ctx context.Context) error {
+// queues the messages. It charges the budgets of each login first: a login whose
+// budgets are used up gets nothing, and is in the answer. A request that was
+// ended already, or never existed, is storage.ErrStale, an unknown login
+// storage.ErrNotFound; then nothing takes effect.
+func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) (limited storage.Limited, err error) {
+	err = s.InTx(ctx, func(ctx context.Context) error {
 		n, err := s.exec(ctx, "end code request",
 			"UPDATE code_requests SET ended_at = ? WHERE id = ? AND ended_at = 0", micros(x.Now), x.RequestID)
 		if err := affected(n, err, s.wrap(ctx, "end code request", storage.ErrStale)); err != nil {
 			return err
 		}
-		for _, issued := range sorted(x.Codes) {
-			if err := s.issue(ctx, issued, x.Now); err != nil {
-				return err
-			}
+		if limited, err = s.chargeLogins(ctx, x); err != nil {
+			return err
 		}
-		for _, issued := range byLogin(x.Verifications) {
-			if err := s.issueVerification(ctx, issued, x.Now); err != nil {
-				return err
-			}
+		if err := s.postpone(ctx, x, limited); err != nil {
+			return err
 		}
-		return s.addMessages(ctx, "", x.Messages)
+		return s.issueTo(ctx, x, limited)
 	})
+	return limited, err
+}
+
+// chargeLogins takes a place from the budgets of each login, in one order for
+// all callers.
+func (s *Store) chargeLogins(ctx context.Context, x storage.Issuance) (storage.Limited, error) {
+	limited := storage.Limited{}
+	for _, loginID := range slices.Sorted(maps.Keys(x.Charges)) {
+		err := s.Charge(ctx, x.ChargedAt, x.Charges[loginID]...)
+		var limit *storage.LimitError
+		switch {
+		case errors.As(err, &limit):
+			limited[loginID] = limit
+		case err != nil:
+			return nil, err
+		}
+	}
+	return limited, nil
+}
+
+// postpone takes the end of the request back if it is to wait for a budget that
+// has room again before the request expires.
+func (s *Store) postpone(ctx context.Context, x storage.Issuance, limited storage.Limited) error {
+	if !x.Postpone || len(limited) == 0 {
+		return nil
+	}
+	var until time.Time
+	for _, limit := range limited {
+		until = later(until, limit.Until)
+	}
+	_, err := s.exec(ctx, "postpone code request",
+		"UPDATE code_requests SET ended_at = 0, lease_until = ? WHERE id = ? AND expires_at > ?",
+		micros(until), x.RequestID, micros(until))
+	return err
+}
+
+// issueTo gives the logins that are not limited what they get.
+func (s *Store) issueTo(ctx context.Context, x storage.Issuance, limited storage.Limited) error {
+	for _, issued := range sorted(x.Codes) {
+		if limited[issued.LoginID] != nil {
+			continue
+		}
+		if err := s.issue(ctx, issued, x.Now); err != nil {
+			return err
+		}
+	}
+	for _, issued := range byLogin(x.Verifications) {
+		if limited[issued.Code.LoginID] != nil {
+			continue
+		}
+		if err := s.issueVerification(ctx, issued, x.Now); err != nil {
+			return err
+		}
+	}
+	var messages []storage.Message
+	for _, notice := range x.Notices {
+		if limited[notice.LoginID] == nil {
+			messages = append(messages, notice.Messages...)
+		}
+	}
+	return s.addMessages(ctx, "", messages)
 }
 
 // sorted keeps two issuances for the same logins from waiting for each other.

@@ -28,15 +28,17 @@ func newSettling(t *testing.T, messages int, seen func(string)) *settling {
 	s := open(t, gormstore.Config{URL: sqliteFile(t), OnStatement: seen})
 	seed(t, s)
 	x := storage.Issuance{RequestID: "otr", Now: noon}
+	var notice storage.IssuedNotice
 	for i := range messages {
-		x.Messages = append(x.Messages, storage.Message{
+		notice.Messages = append(notice.Messages, storage.Message{
 			ID: fmt.Sprint("msg", i), RequestID: "otr", SenderID: "sink", State: storage.MessageQueued,
 			RunAt: noon, ExpiresAt: noon.Add(time.Hour), CreatedAt: noon,
 		})
 	}
+	x.Notices = append(x.Notices, notice)
 	err := s.AddCodeRequest(ctx, storage.CodeRequest{ID: "otr", ClientID: "web", ProfileID: "default", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)})
 	if err == nil {
-		err = s.IssueCodes(ctx, x)
+		_, err = s.IssueCodes(ctx, x)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,8 @@ const secondsPerHour = 60 * 60
 
 // charge is GCRA for several budgets in one statement, the same on both
 // databases. A budget's tat moves ahead by its gap, from now or from where it
-// is, but never further ahead of now than the budget's depth.
+// is, but never further ahead of now than the budget's depth; long_tat is the
+// same for the second limit.
 //
 // The condition on the conflict is what decides, under the row's lock, so that
 // no number of callers gets more than the burst. The one in the selection looks
@@ -25,21 +26,28 @@ const secondsPerHour = 60 * 60
 // Rows are locked in the order of the charges, which is one for all callers.
 func charge(now time.Time, charges []storage.Charge) statement {
 	rows := make([]string, len(charges))
-	args := make([]any, 0, 3*len(charges)+3)
+	args := make([]any, 0, 5*len(charges)+5)
 	for i, c := range charges {
-		rows[i] = "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT))"
-		args = append(args, c.Key, c.Gap.Microseconds(), c.Depth().Microseconds())
+		rows[i] = "(CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))"
+		args = append(args, c.Key, c.Gap.Microseconds(), c.Depth().Microseconds(),
+			c.LongGap.Microseconds(), c.LongDepth().Microseconds())
 	}
-	args = append(args, micros(now), now.Unix()/secondsPerHour, micros(now))
-	return statement{args: args, sql: `WITH charges (id, gap, depth) AS (VALUES ` + strings.Join(rows, ", ") + `)
-		INSERT INTO send_limits (id, tat, gap, depth, hour)
-		SELECT id, CAST(? AS BIGINT) + gap, gap, depth, CAST(? AS BIGINT) FROM charges
+	at := micros(now)
+	args = append(args, at, at, now.Unix()/secondsPerHour, at, at)
+	return statement{args: args, sql: `WITH charges (id, gap, depth, long_gap, long_depth) AS (VALUES ` + strings.Join(rows, ", ") + `)
+		INSERT INTO send_limits (id, tat, gap, depth, long_tat, long_gap, long_depth, hour)
+		SELECT id, CAST(? AS BIGINT) + gap, gap, depth, CAST(? AS BIGINT) + long_gap, long_gap, long_depth, CAST(? AS BIGINT)
+		FROM charges
 		WHERE NOT EXISTS (SELECT 1 FROM charges c JOIN send_limits l ON l.id = c.id
-			WHERE l.tat + c.gap - c.depth > CAST(? AS BIGINT))
-		ON CONFLICT (id) DO UPDATE SET gap = excluded.gap, depth = excluded.depth, hour = excluded.hour,
+			WHERE l.tat + c.gap - c.depth > CAST(? AS BIGINT) OR l.long_tat + c.long_gap - c.long_depth > CAST(? AS BIGINT))
+		ON CONFLICT (id) DO UPDATE SET gap = excluded.gap, depth = excluded.depth,
+			long_gap = excluded.long_gap, long_depth = excluded.long_depth, hour = excluded.hour,
 			tat = excluded.gap + CASE WHEN send_limits.tat > excluded.tat - excluded.gap
-				THEN send_limits.tat ELSE excluded.tat - excluded.gap END
-		WHERE send_limits.tat + excluded.gap - excluded.depth <= excluded.tat - excluded.gap`}
+				THEN send_limits.tat ELSE excluded.tat - excluded.gap END,
+			long_tat = excluded.long_gap + CASE WHEN send_limits.long_tat > excluded.long_tat - excluded.long_gap
+				THEN send_limits.long_tat ELSE excluded.long_tat - excluded.long_gap END
+		WHERE send_limits.tat + excluded.gap - excluded.depth <= excluded.tat - excluded.gap
+			AND send_limits.long_tat + excluded.long_gap - excluded.long_depth <= excluded.long_tat - excluded.long_gap`}
 }
 
 // exhausted says which of the budgets recovers last, and when.
@@ -49,17 +57,18 @@ func (s *Store) exhausted(ctx context.Context, now time.Time, charges []storage.
 		keys[i] = c.Key
 	}
 	type row struct {
-		ID  string `gorm:"column:id"`
-		TAT int64  `gorm:"column:tat"`
+		ID      string `gorm:"column:id"`
+		TAT     int64  `gorm:"column:tat"`
+		LongTAT int64  `gorm:"column:long_tat"`
 	}
-	rows, err := query[row](ctx, s, "send limits", "SELECT id, tat FROM send_limits WHERE id IN ("+marks(len(keys))+")", keys...)
+	rows, err := query[row](ctx, s, "send limits", "SELECT id, tat, long_tat FROM send_limits WHERE id IN ("+marks(len(keys))+")", keys...)
 	if err != nil {
 		return err
 	}
 	worst := &storage.LimitError{}
 	for _, r := range rows {
 		c := charges[slices.IndexFunc(charges, func(c storage.Charge) bool { return c.Key == r.ID })]
-		until := instant(r.TAT).Add(c.Gap - c.Depth())
+		until := later(instant(r.TAT).Add(c.Gap-c.Depth()), instant(r.LongTAT).Add(c.LongGap-c.LongDepth()))
 		if until.After(worst.Until) {
 			worst.Budget, worst.Until = c.Budget, until
 		}

@@ -69,6 +69,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 9, Name: "0009_credentials"},
 		{Version: 10, Name: "0010_servers"},
 		{Version: 11, Name: "0011_valid_from"},
+		{Version: 12, Name: "0012_code_requests"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

@@ -52,7 +52,12 @@ func TestPrincipalUsesIndexes(t *testing.T) {
 		"Member":            statement(func() error { _, err := s.Member(ctx, "usr", "acc"); return err }),
 		"ClaimMessages":     statement(func() error { _, err := s.ClaimMessages(ctx, noon, noon, 1); return err }),
 		"ClaimCodeRequests": statement(func() error { _, err := s.ClaimCodeRequests(ctx, noon, noon, 1); return err }),
-		"ExpireMessages":    statement(func() error { _, err := s.ExpireMessages(ctx, noon, 1); return err }),
+		"WaitingRequests":   statement(func() error { _, err := s.WaitingRequests(ctx, noon, noon); return err }),
+		"EndUnknownRequests": statement(func() error {
+			_, err := s.EndUnknownRequests(ctx, make([]storage.RequestNames, 3))
+			return err
+		}),
+		"ExpireMessages": statement(func() error { _, err := s.ExpireMessages(ctx, noon, 1); return err }),
 	} {
 		plan := explain(t, url, sql)
 		if strings.Contains(plan, "Seq Scan") {

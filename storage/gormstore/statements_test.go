@@ -160,6 +160,12 @@ func TestStatements(t *testing.T) {
 			{"Members of nobody", 2, func() error { _, err := s.Members(ctx, "nobody", 0, 25); return err }},
 			{"Member", 1, func() error { _, err := s.Member(ctx, "usr", "acc"); return err }},
 			{"AddCodeRequest", 1, func() error { return s.AddCodeRequest(ctx, storage.CodeRequest{ID: "r", ExpiresAt: noon}) }},
+			{"ClaimCodeRequests", 1, func() error { _, err := s.ClaimCodeRequests(ctx, noon, noon, 200); return err }},
+			{"EndUnknownRequests of hundreds", 1, func() error {
+				_, err := s.EndUnknownRequests(ctx, make([]storage.RequestNames, 500))
+				return err
+			}},
+			{"WaitingRequests", 1, func() error { _, err := s.WaitingRequests(ctx, noon, noon); return err }},
 			{"SpendID", 1, func() error { return s.SpendID(ctx, []byte{1}, noon) }},
 			{"RevokeUserTokens", 1, func() error { return s.RevokeUserTokens(ctx, "usr", noon) }},
 			{"AddCodeRequest with limits", settle(2), func() error {

@@ -61,7 +61,7 @@ func (s *Store) sweepable(now time.Time) []refuse {
 		{table: "issued_codes", key: "id", where: "expires_at < ?", args: []any{ended}},
 		{table: "verification_codes", key: "login_id", where: "expires_at < ?", args: []any{ended}},
 		// A budget that is whole again is as good as none.
-		{table: "send_limits", key: "id", where: "hour < ? AND tat <= ?", args: []any{now.Unix() / secondsPerHour, micros(now)}},
+		{table: "send_limits", key: "id", where: "hour < ? AND tat <= ? AND long_tat <= ?", args: []any{now.Unix() / secondsPerHour, micros(now), micros(now)}},
 		{table: "families", key: "id", where: "expires_at < ?", args: []any{ended}},
 		{table: "families", key: "id", where: "revoked_at > 0 AND revoked_at < ?", args: []any{ended}},
 		{table: "revoked_tokens", key: "jti", where: "expires_at < ?", args: []any{micros(now)}},

@@ -11,6 +11,13 @@ func testCodes(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
 		"a request is claimed as it was asked":       testClaimRequest,
 		"claims are oldest first and bounded":        testClaimOrder,
+		"claims take turns over sources and clients": testClaimTurns,
+		"callers share a backlog of one source":      raceTurns,
+		"names that nobody has end in one statement": testEndUnknown,
+		"waiting requests are counted by source":     testWaiting,
+		"a login with no place left gets nothing":    testIssueLimited,
+		"a postponed request waits for its budget":   testPostponed,
+		"a mailbox gets its burst and no more":       raceMailbox,
 		"a lease is exclusive until it is over":      testLease,
 		"ended requests are left alone, expired not": testClaimEnded,
 		"codes are issued once":                      testIssue,
@@ -62,18 +69,18 @@ func testClaimEnded(t *testing.T, w *world) {
 func testIssue(t *testing.T, w *world) {
 	w.request("r1")
 	x := w.issuance("r1")
-	check(t, w.store.IssueCodes(w.ctx, x))
+	must(w.store.IssueCodes(w.ctx, x))(t)
 	equal(t, w.principal().Login.Code, x.Codes[0].Code)
 	equal(t, must(w.store.Message(w.ctx, "msg-r1"))(t), x.Codes[0].Messages[0])
-	wantErr(t, w.store.IssueCodes(w.ctx, x), storage.ErrStale)
-	wantErr(t, w.store.IssueCodes(w.ctx, w.issuance("never-asked")), storage.ErrStale)
+	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrStale)
+	fails(w.store.IssueCodes(w.ctx, w.issuance("never-asked")))(t, storage.ErrStale)
 
 	newer := w.code("r2")
 	equal(t, w.principal().Login.Code, newer)
 
 	w.request("r3") // resolved into nobody
-	check(t, w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "r3", Now: w.now}))
-	wantErr(t, w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "r3", Now: w.now}), storage.ErrStale)
+	must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "r3", Now: w.now}))(t)
+	fails(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "r3", Now: w.now}))(t, storage.ErrStale)
 }
 
 func testIssueRollsBack(t *testing.T, w *world) {
@@ -81,10 +88,10 @@ func testIssueRollsBack(t *testing.T, w *world) {
 	w.request("r2")
 	x := w.issuance("r2")
 	x.Codes = append(x.Codes, storage.IssuedCode{LoginID: "nobody", Code: x.Codes[0].Code})
-	wantErr(t, w.store.IssueCodes(w.ctx, x), storage.ErrNotFound)
+	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrNotFound)
 	equal(t, w.principal().Login.Code, old)
 	fails(w.store.Message(w.ctx, "msg-r2"))(t, storage.ErrNotFound)
-	check(t, w.store.IssueCodes(w.ctx, w.issuance("r2"))) // the request is still open
+	must(w.store.IssueCodes(w.ctx, w.issuance("r2")))(t) // the request is still open
 }
 
 func testRecipients(t *testing.T, w *world) {

@@ -168,9 +168,9 @@ func addSecrets(t *testing.T, w *world, keyIDs ...string) {
 			ID: k, RealmID: "r", Secret: sealed(storage.SealedDeliverySecret, k), CustomAuthHeader: sealed(storage.SealedDeliveryHeader, k),
 		}))(t)
 		w.request(k)
-		check(t, w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: k, Now: w.now, Messages: []storage.Message{{
+		must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: k, Now: w.now, Notices: []storage.IssuedNotice{{Messages: []storage.Message{{
 			ID: k, RequestID: k, State: storage.MessageQueued, Payload: sealed(storage.SealedMessage, k), ExpiresAt: w.now.Add(day), CreatedAt: w.now,
-		}}}))
+		}}}}}))(t)
 	}
 	must(w.store.PutSender(w.ctx, storage.Sender{ID: "bare", RealmID: "r"}))(t)
 	must(w.store.PutDeliveryConfig(w.ctx, storage.DeliveryConfig{ID: "bare", RealmID: "r"}))(t)

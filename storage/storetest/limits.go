@@ -15,6 +15,8 @@ func testLimits(t *testing.T, fresh func(*testing.T) Database) {
 		"a refused request charges nothing":          testRefusalIsFree,
 		"the budget that recovers last is named":     testWorstBudget,
 		"another limit applies from the next charge": testLimitChanges,
+		"a request needs a place in both limits":     testLongLimit,
+		"requests may be charged out of order":       testSlack,
 		"whole budgets are swept":                    testSweptLimits,
 		"a burst is exact for any number of callers": raceLimit,
 		"one of many gets the last place":            raceLastPlace,
@@ -105,6 +107,59 @@ func testLimitChanges(t *testing.T, w *world) {
 	}
 	equal(t, limited(t, w.ask(w.store, "r3", w.now, tight)).Until, w.now.Add(4*time.Minute))
 	check(t, w.ask(w.store, "r3", w.now, wide))
+}
+
+func testLongLimit(t *testing.T, w *world) {
+	both := budget("bob")
+	both.LongGap, both.LongBurst = time.Hour, 7
+	at, passed := w.now, 0
+	for i := range 12 { // the first five at once, then one every two minutes until the long limit is used up
+		if i >= 5 {
+			at = at.Add(2 * time.Minute)
+		}
+		refused := limited(t, w.ask(w.store, fmt.Sprint("r", i), at, both))
+		if refused == nil {
+			passed++
+			continue
+		}
+		equal(t, *refused, storage.LimitError{Budget: "of bob", Until: w.now.Add(time.Hour)})
+	}
+	equal(t, passed, 7)
+	check(t, w.ask(w.store, "later", w.now.Add(time.Hour), both))
+	short := budget("bob")
+	check(t, w.ask(w.store, "without", w.now.Add(time.Hour), short))
+
+	check(t, w.ask(w.store, "eve", w.now, storage.Charge{Key: "eve", Gap: time.Minute, Burst: 1, LongGap: 9 * time.Hour, LongBurst: 1}))
+	w.now = w.now.Truncate(time.Hour)
+	check(t, swept(w, w.now.Add(8*time.Hour)))
+	if limited(t, w.ask(w.store, "eve again", w.now.Add(8*time.Hour), storage.Charge{Key: "eve", Gap: time.Minute, Burst: 1, LongGap: 9 * time.Hour, LongBurst: 1})) == nil {
+		t.Error("the sweep forgot a long limit")
+	}
+}
+
+func testSlack(t *testing.T, w *world) {
+	slack := budget("bob")
+	slack.Slack = time.Minute
+	for i := range 5 { // each was made before the one that was charged before it
+		check(t, w.store.Charge(w.ctx, w.now.Add(-time.Duration(i)*10*time.Second), slack))
+	}
+	wantLimit(t, w.store.Charge(w.ctx, w.now.Add(59*time.Second), slack))
+	check(t, w.store.Charge(w.ctx, w.now.Add(time.Minute), slack)) // half a place early
+	wantLimit(t, w.store.Charge(w.ctx, w.now.Add(2*time.Minute), slack))
+	check(t, w.store.Charge(w.ctx, w.now.Add(3*time.Minute), slack))
+}
+
+func wantLimit(t *testing.T, err error) {
+	t.Helper()
+	if limited(t, err) == nil {
+		t.Error("a charge passed that should not")
+	}
+}
+
+// swept sweeps at a time.
+func swept(w *world, at time.Time) error {
+	_, err := w.store.Sweep(w.ctx, at, 1000)
+	return err
 }
 
 func testSweptLimits(t *testing.T, w *world) {

@@ -74,9 +74,9 @@ func (w *world) lists() []asked {
 			func(q storage.Query) (storage.Page[storage.User], error) {
 				return s.ListNonMembers(ctx, "default", "acc_2", q)
 			}),
-		asking("audit events", "", "ID Time Action Outcome ClientID UserUID Username Factor TraceID Source Object Took",
+		asking("audit events", "", "ID Time Action Outcome ClientID UserUID Username Factor TraceID Source Object Took Count",
 			func(q storage.Query) (storage.Page[storage.AuditEvent], error) { return s.ListAuditEvents(ctx, q) }),
-		asking("requests", "Request", "ID Type ClientID ProfileID Username Email UserUID Purpose TraceID CreatedAt ExpiresAt ResolvedAt",
+		asking("requests", "Request", "ID Type ClientID ProfileID Username Email UserUID Purpose TraceID Source CreatedAt ExpiresAt ResolvedAt",
 			func(q storage.Query) (storage.Page[storage.RequestSummary], error) { return s.ListRequests(ctx, q) }),
 		asking("deliveries", "Attempt", "MessageID Number State Error BeganAt EndedAt"+messageNames,
 			func(q storage.Query) (storage.Page[storage.DeliveryRecord], error) {
@@ -198,19 +198,19 @@ func (w *world) fillRecords() {
 		at := w.now.Add(time.Duration(i%5) * time.Second)
 		events = append(events, storage.AuditEvent{
 			Time: at, Action: name, Outcome: name, ClientID: name, UserUID: name, Username: name, Factor: name,
-			TraceID: name, Source: name, Object: name, Took: time.Duration(i%4) * time.Millisecond,
+			TraceID: name, Source: name, Object: name, Took: time.Duration(i%4) * time.Millisecond, Count: int64(i % 3),
 		})
 		id := fmt.Sprintf("%c%d", 'a'+i%3, i)
 		check(t, s.AddCodeRequest(ctx, storage.CodeRequest{
 			ID: id, Type: storage.MessageType(name), ClientID: name, ProfileID: name, Username: name, Email: name,
-			UserUID: name, Purpose: storage.Purpose(name), TraceID: name, CreatedAt: at, ExpiresAt: at.Add(10 * time.Minute),
+			UserUID: name, Purpose: storage.Purpose(name), TraceID: name, Source: name, CreatedAt: at, ExpiresAt: at.Add(10 * time.Minute),
 		}))
 		if i%2 == 0 {
-			check(t, s.IssueCodes(ctx, storage.Issuance{RequestID: id, Now: at, Messages: []storage.Message{{
+			must(s.IssueCodes(ctx, storage.Issuance{RequestID: id, Now: at, Notices: []storage.IssuedNotice{{Messages: []storage.Message{{
 				ID: "m" + id, RequestID: id, SenderID: []string{"mail", "text"}[i/2%2], Type: storage.MessageType(name),
 				UserUID: name, TraceID: name, Payload: storage.Sealed{KeyID: "k", Data: []byte{1}},
 				State: storage.MessageQueued, RunAt: at, ExpiresAt: at.Add(time.Minute), CreatedAt: at,
-			}}}))
+			}}}}}))(t)
 		}
 	}
 	check(t, s.AddAuditEvents(ctx, events))

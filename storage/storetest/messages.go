@@ -47,7 +47,7 @@ func testClaimDue(t *testing.T, w *world) {
 		m.RunAt = w.now.Add(time.Duration(3-i) * time.Second)
 		x.Codes[0].Messages = append(x.Codes[0].Messages, m)
 	}
-	check(t, w.store.IssueCodes(w.ctx, x))
+	must(w.store.IssueCodes(w.ctx, x))(t)
 	equal(t, len(w.claim(w.now)), 0)
 	got := must(w.store.ClaimMessages(w.ctx, w.now.Add(3*time.Second), w.now.Add(time.Minute), 2))(t)
 	equal(t, []string{got[0].ID, got[1].ID}, []string{"m2", "m1"})
@@ -62,7 +62,7 @@ func testClaimExcept(t *testing.T, w *world) {
 		m.SenderID = sender
 		x.Codes[0].Messages = append(x.Codes[0].Messages, m)
 	}
-	check(t, w.store.IssueCodes(w.ctx, x))
+	must(w.store.IssueCodes(w.ctx, x))(t)
 	claim := func(limit int, except ...string) (ids []string) {
 		for _, m := range must(w.store.ClaimMessages(w.ctx, w.now, w.now.Add(time.Minute), limit, except...))(t) {
 			ids = append(ids, m.ID)

@@ -267,7 +267,8 @@ func raceRenewIssue(t *testing.T, w *world) {
 		x := w.verificationIssuance(next)
 		errs := together(2, func(i int) error {
 			if i == round%2 {
-				return replica(i).IssueCodes(w.ctx, x)
+				_, err := replica(i).IssueCodes(w.ctx, x)
+				return err
 			}
 			return replica(i).ChangePassword(w.ctx, w.renewal(code.ID))
 		})

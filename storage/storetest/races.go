@@ -139,7 +139,7 @@ func raceClaims(t *testing.T, w *world) {
 	for i := range 400 {
 		x.Codes[0].Messages = append(x.Codes[0].Messages, w.message(fmt.Sprint("m", i), "r"))
 	}
-	check(t, w.store.IssueCodes(w.ctx, x))
+	must(w.store.IssueCodes(w.ctx, x))(t)
 	var mu sync.Mutex
 	claims := make(map[string]int)
 	errs := together(8, func(i int) error {
@@ -175,7 +175,8 @@ func raceIssue(t *testing.T, w *world) {
 	errs := together(100, func(i int) error {
 		x := w.issuance("r")
 		x.Codes[0].Messages[0].ID = fmt.Sprint("m", i)
-		return replica(i).IssueCodes(w.ctx, x)
+		_, err := replica(i).IssueCodes(w.ctx, x)
+		return err
 	})
 	equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
 	equal(t, len(must(w.store.ClaimMessages(w.ctx, w.now, w.now.Add(time.Minute), 200))(t)), 1)

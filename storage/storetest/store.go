@@ -120,10 +120,13 @@ type Revocations interface {
 
 // Requests turns wishes for codes into codes.
 type Requests interface {
+	Charge(ctx context.Context, now time.Time, charges ...storage.Charge) error
 	AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
 	Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error)
-	IssueCodes(ctx context.Context, x storage.Issuance) error
+	IssueCodes(ctx context.Context, x storage.Issuance) (storage.Limited, error)
+	EndUnknownRequests(ctx context.Context, names []storage.RequestNames) ([]string, error)
+	WaitingRequests(ctx context.Context, now, after time.Time) ([]storage.WaitingRequests, error)
 }
 
 // Messages is the queue of deliveries.

@@ -101,7 +101,7 @@ func testTimelineRetired(t *testing.T, w *world) {
 	w.request("r3") // the code of r2 has expired by then, which is no retirement
 	x := w.issuance("r3")
 	x.Now = newer.ExpiresAt
-	check(t, w.store.IssueCodes(w.ctx, x))
+	must(w.store.IssueCodes(w.ctx, x))(t)
 	equal(t, w.fate("r2"), newer)
 }
 
@@ -124,7 +124,7 @@ func testListMessages(t *testing.T, w *world) {
 		m.SenderID, m.CreatedAt = sender, w.now.Add(time.Duration(i)*time.Second)
 		x.Codes[0].Messages = append(x.Codes[0].Messages, m)
 	}
-	check(t, w.store.IssueCodes(w.ctx, x))
+	must(w.store.IssueCodes(w.ctx, x))(t)
 	w.claim(w.now)
 	check(t, w.store.FinishAttempt(w.ctx, storage.Attempt{MessageID: "m2", Number: 1, State: storage.MessageDead, Error: "400", Now: w.now}))
 	list := func(f storage.MessageFilter) (ids []string) {
@@ -168,7 +168,8 @@ func raceRetire(t *testing.T, w *world) {
 		x := w.issuance(next)
 		errs := together(2, func(i int) error {
 			if i == round%2 {
-				return replica(i).IssueCodes(w.ctx, x)
+				_, err := replica(i).IssueCodes(w.ctx, x)
+				return err
 			}
 			return replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: code.ID, Now: w.now})
 		})

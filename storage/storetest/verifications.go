@@ -38,7 +38,7 @@ func (w *world) verification(id string) storage.VerificationCode {
 	w.t.Helper()
 	w.request(id)
 	x := w.verificationIssuance(id)
-	check(w.t, w.store.IssueCodes(w.ctx, x))
+	must(w.store.IssueCodes(w.ctx, x))(w.t)
 	return x.Verifications[0].Code
 }
 
@@ -48,14 +48,14 @@ func testVerification(t *testing.T, w *world) {
 	x := w.verificationIssuance("v1")
 	message := x.Verifications[0].Messages[0]
 	x.Verifications[0].Messages[0].CodeID = ""
-	check(t, w.store.IssueCodes(w.ctx, x))
+	must(w.store.IssueCodes(w.ctx, x))(t)
 	code := x.Verifications[0].Code
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), code)
 	equal(t, must(w.store.Message(w.ctx, "msg-v1"))(t), message)
 	equal(t, w.fate("v1"), storage.CodeFate{
 		ID: code.ID, RequestID: "v1", LoginID: w.login.ID, Username: w.login.Username, IssuedAt: w.now, ExpiresAt: code.ExpiresAt,
 	})
-	wantErr(t, w.store.IssueCodes(w.ctx, x), storage.ErrStale)
+	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrStale)
 }
 
 func testVerificationReplaced(t *testing.T, w *world) {
@@ -69,7 +69,7 @@ func testVerificationReplaced(t *testing.T, w *world) {
 	w.request("v3") // the second has expired by then, which is no retirement
 	x := w.verificationIssuance("v3")
 	x.Now = second.ExpiresAt
-	check(t, w.store.IssueCodes(w.ctx, x))
+	must(w.store.IssueCodes(w.ctx, x))(t)
 	equal(t, w.fate("v2").RetiredAt, time.Time{})
 }
 
@@ -91,17 +91,17 @@ func testVerificationOfNobody(t *testing.T, w *world) {
 	nobody := w.verificationIssuance("v2").Verifications[0]
 	nobody.Code.ID, nobody.Code.LoginID, nobody.Messages = "code-nobody", "nobody", nil
 	x.Verifications = append(x.Verifications, nobody)
-	wantErr(t, w.store.IssueCodes(w.ctx, x), storage.ErrNotFound)
+	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrNotFound)
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), old)
 	fails(w.store.Message(w.ctx, "msg-v2"))(t, storage.ErrNotFound)
-	check(t, w.store.IssueCodes(w.ctx, w.verificationIssuance("v2"))) // the request is still open
+	must(w.store.IssueCodes(w.ctx, w.verificationIssuance("v2")))(t) // the request is still open
 }
 
 func testBareMessages(t *testing.T, w *world) {
 	w.request("u1")
 	want := []storage.Message{w.message("m1", "u1"), w.message("m2", "u1")}
 	want[0].CodeID, want[1].CodeID = "", ""
-	check(t, w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "u1", Now: w.now, Messages: want}))
+	must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "u1", Now: w.now, Notices: []storage.IssuedNotice{{Messages: want}}}))(t)
 	for _, m := range want {
 		equal(t, must(w.store.Message(w.ctx, m.ID))(t), m)
 	}

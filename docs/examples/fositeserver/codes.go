@@ -35,7 +35,34 @@ func (s *store) ClaimCodeRequests(_ context.Context, now, leaseUntil time.Time, 
 	return claimed, nil
 }
 
-// Recipients implements otp.Store.
+// EndUnknownRequests implements otp.Store: this store leaves all to IssueCodes.
+func (s *store) EndUnknownRequests(context.Context, []storage.RequestNames) ([]string, error) {
+	return nil, nil
+}
+
+// WaitingRequests implements otp.Store. The requests of this store have no
+// sources: they wait in one line.
+func (s *store) WaitingRequests(_ context.Context, now, after time.Time) ([]storage.WaitingRequests, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all storage.WaitingRequests
+	for _, r := range s.requests {
+		if !now.Before(r.leaseUntil) {
+			if all.Count++; all.Count == 1 {
+				all.Since = r.CreatedAt
+			}
+			if r.CreatedAt.After(after) {
+				all.New++
+			}
+		}
+	}
+	if all.Count == 0 {
+		return nil, nil
+	}
+	return []storage.WaitingRequests{all}, nil
+}
+
+// Recipients implements otp.People.
 func (s *store) Recipients(_ context.Context, _ storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,7 +88,7 @@ func (s *store) recipient(name string) storage.Principal {
 	return p
 }
 
-// PrincipalOf implements otp.Store.
+// PrincipalOf implements otp.People.
 func (s *store) PrincipalOf(_ context.Context, loginID string) (storage.Principal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +99,7 @@ func (s *store) PrincipalOf(_ context.Context, loginID string) (storage.Principa
 	return s.recipient(name), nil
 }
 
-// LoginsOfUser implements otp.Store.
+// LoginsOfUser implements otp.People.
 func (s *store) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,16 +111,16 @@ func (s *store) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, er
 
 // IssueCodes implements otp.Store, and delivers at once. A real store queues the
 // messages, which deliver.Worker sends; their payloads are sealed.
-func (s *store) IssueCodes(_ context.Context, x storage.Issuance) error {
+func (s *store) IssueCodes(_ context.Context, x storage.Issuance) (storage.Limited, error) {
 	messages, err := s.issue(x)
 	for _, m := range messages {
 		payload, err := otp.OpenPayload(s.sealer, m)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s.tell(payload.Username, payload.Code)
 	}
-	return err
+	return nil, err
 }
 
 func (s *store) issue(x storage.Issuance) ([]storage.Message, error) {
@@ -104,7 +131,10 @@ func (s *store) issue(x storage.Issuance) ([]storage.Message, error) {
 		return nil, storage.ErrStale
 	}
 	s.requests = slices.Delete(s.requests, at, at+1)
-	messages := x.Messages
+	var messages []storage.Message
+	for _, notice := range x.Notices {
+		messages = append(messages, notice.Messages...)
+	}
 	for _, issued := range x.Codes {
 		s.state(strings.TrimPrefix(issued.LoginID, loginPrefix)).code = issued.Code
 		messages = append(messages, issued.Messages...)

@@ -62,7 +62,7 @@ func newServer(ctx context.Context, cfg serverConfig) (*server, error) {
 	}
 	codes := otp.NewCodes(peppers)
 	s.codes, err = otp.New(otp.Config{
-		Store: s.store, Directory: s.store, Codes: codes, Sealer: sealer, Rand: rand.Reader, Now: cfg.Now,
+		Store: s.store, People: s.store, Directory: s.store, Codes: codes, Sealer: sealer, Rand: rand.Reader, Now: cfg.Now,
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,147 @@
+package otp_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// TestAcceptedRequestsAreResolvedInTime floods a service that resolves eight
+// requests a second: what it accepts, it resolves before the code has lost half
+// of its life, and the others are refused with a time to come back.
+func TestAcceptedRequestsAreResolvedInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.profile.CodeTTL = 40 * time.Second
+		w.beforeIssue = func() { time.Sleep(time.Second) } // eight at a time
+		stop := w.run(t, w.service)
+		time.Sleep(10 * time.Millisecond)
+		ask := func(from string) error {
+			return w.service.Request(t.Context(), w.client, otp.Request{Username: "bob", Address: netip.MustParseAddr(from)})
+		}
+		accepted, refused := 0, 0
+		for range 60 * 40 { // forty a second for a minute
+			err := ask("198.51.100.1")
+			var limit *storage.LimitError
+			switch {
+			case err == nil:
+				accepted++
+			case errors.As(err, &limit) && limit.Budget == "backlog" && limit.Until.After(time.Now()):
+				refused++
+			default:
+				t.Fatal(err)
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
+		if err := ask("198.51.100.2"); err != nil {
+			t.Errorf("another address is refused as well: %v", err)
+		}
+		if waiting, oldest := w.service.Backlog(); waiting == 0 || oldest < 5*time.Second || oldest > 40*time.Second {
+			t.Errorf("backlog of %d, the oldest waits for %v", waiting, oldest)
+		}
+		time.Sleep(time.Minute)
+		stop()
+		lines := w.diary.lines()
+		count := func(of string) int {
+			return len(slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return !strings.HasPrefix(l, of) }))
+		}
+		issued, expired := count("code.issued"), count("code.not_sent expired")
+		if refused < accepted || accepted < 200 || issued != accepted+1 || expired != 0 {
+			t.Errorf("%d accepted, %d refused, %d issued, %d expired", accepted, refused, issued, expired)
+		}
+		if waiting, oldest := w.service.Backlog(); waiting != 0 || oldest != 0 {
+			t.Errorf("backlog of %d, the oldest waits for %v after all is done", waiting, oldest)
+		}
+	})
+}
+
+// TestStalledWorkersRefuse has workers that do not get on at all: then nobody's
+// request is accepted any more, until they do.
+func TestStalledWorkersRefuse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.profile.CodeTTL = 30 * time.Second
+		release := make(chan struct{})
+		w.beforeIssue = func() { <-release }
+		stop := w.run(t, w.service)
+		ask := func(i int) error {
+			return w.service.Request(t.Context(), w.client, otp.Request{Username: "bob", Address: netip.MustParseAddr(fmt.Sprintf("198.51.100.%d", i))})
+		}
+		for i := range 12 {
+			if err := ask(i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(15 * time.Second)
+		if err := ask(100); !errors.Is(err, storage.ErrUnavailable) {
+			t.Errorf("a request that nobody will resolve: %v", err)
+		}
+		close(release)
+		time.Sleep(30 * time.Second)
+		if err := ask(101); err != nil {
+			t.Errorf("after the stall: %v", err)
+		}
+		synctest.Wait()
+		stop()
+	})
+}
+
+// TestUnknownNamesEndInBatches resolves a thousand names that nobody has, and a
+// known one behind them.
+func TestUnknownNamesEndInBatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 1000 {
+			w.ask(t, otp.Request{Username: fmt.Sprint("nobody", i)})
+		}
+		w.ask(t, otp.Request{Email: "ann@example.com"})
+		w.change(func(m *memory) { m.requests[500].ExpiresAt = time.Now() })
+		stop := w.run(t, w.service)
+		synctest.Wait()
+		stop()
+		if w.ended() != 1001 || len(w.messages) != 1 || w.statements > 24 || w.lookups > 9 {
+			t.Errorf("%d requests ended with %d messages, in %d statements for many and %d for one",
+				w.ended(), len(w.messages), w.statements, w.lookups)
+		}
+		lines := w.diary.lines()
+		unknown := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return l != "code.not_sent no_such_login" })
+		if len(unknown) != 999 || !slices.Contains(lines, "code.not_sent expired") || !slices.Contains(lines, "code.issued success ann") {
+			t.Errorf("%d unknown in %d events", len(unknown), len(lines))
+		}
+		for _, e := range w.diary.events {
+			if e.Action == "code.not_sent" && e.Source != "" {
+				t.Fatalf("source %q of a request without an address", e.Source)
+			}
+		}
+	})
+}
+
+// TestStopResolvesWhatWasClaimed stops a service that has claimed a batch of
+// known names.
+func TestStopResolvesWhatWasClaimed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for range 50 {
+			w.ask(t, otp.Request{Username: "bob"})
+		}
+		w.beforeIssue = func() { time.Sleep(100 * time.Millisecond) }
+		stop := w.run(t, w.service)
+		time.Sleep(150 * time.Millisecond) // eight are done, and the rest is claimed
+		stop()
+		if w.ended() != 50 {
+			t.Errorf("%d of 50 requests ended", w.ended())
+		}
+	})
+}
