@@ -6,11 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"latchkey/oauth/admin"
 	"latchkey/storage"
 )
 
 // RoleFullAccess is the role that stands for every other.
-const RoleFullAccess = "FullAccess"
+const RoleFullAccess = admin.RoleFullAccess
 
 // Why a resource endpoint refuses a token. What else Bearer and AccountHolder
 // return, storage.ErrUnavailable say, means that nothing was decided.
@@ -69,4 +70,13 @@ func (c *Caller) SellerSide() bool {
 		return c.Principal.User.Kind == storage.Admin
 	}
 	return len(c.Roles) > 0
+}
+
+// Authority returns the caller as the rules about changes know it.
+func (c *Caller) Authority() admin.Caller {
+	authority := admin.Caller{Roles: c.Roles, SellerSide: c.SellerSide()}
+	if c.Principal != nil && !authority.SellerSide {
+		authority.OwnRoles = c.Principal.Roles
+	}
+	return authority
 }

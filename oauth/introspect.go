@@ -9,12 +9,13 @@ import (
 	"strings"
 
 	"latchkey/grants"
+	"latchkey/oauth/admin"
 	"latchkey/storage"
 )
 
 // RoleIntrospect is the role that lets a client introspect tokens that were
 // issued to others, as a resource server must.
-const RoleIntrospect = "TokenIntrospection"
+const RoleIntrospect = admin.RoleIntrospect
 
 // introspection is the answer about an active token (RFC 7662 §2.2).
 type introspection struct {

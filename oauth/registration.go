@@ -43,18 +43,6 @@ type Registry interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
-// Beyond returns those of the roles that the caller does not have, and so may
-// not give to anybody, or get at by way of somebody who has them.
-func (c *Caller) Beyond(roles []string) []string {
-	var beyond []string
-	for _, role := range roles {
-		if !c.Has(role) {
-			beyond = append(beyond, role)
-		}
-	}
-	return beyond
-}
-
 // GenerateClientSecret makes a secret of 256 random bits and what is kept of
 // it. The zero value of expires is never. It fails only if random does.
 func GenerateClientSecret(
@@ -88,7 +76,7 @@ func (p *Provider) serveRegister(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if beyond := caller.Beyond(m.scopes()); beyond != nil {
+	if beyond := caller.Authority().Beyond(m.scopes()); len(beyond) > 0 {
 		return metadataFault("scope", "has roles that the initial access token does not: %s", strings.Join(beyond, " "))
 	}
 	answer, err := p.register(r.Context(), m, caller)

@@ -19,6 +19,7 @@ type AuditEvent struct {
 	TraceID  string        // correlation id of the HTTP request
 	Source   string        // address of who sent that request
 	Object   string        // what an administrator changed, "ApiClient/shop"; the others are then who did it
+	Changed  []string      // members of Object that have another value now, "ClientSecret"; never the value
 	Took     time.Duration // from the message's queueing to its end
 	Count    int64         // how many equal events this one stands for; 0: itself alone
 }

@@ -175,28 +175,29 @@ func (c *cli) auditExportCommand() *cobra.Command {
 // exportedEvent is one line of an export. The names are stable; what is empty
 // is left out, but for the first five.
 type exportedEvent struct {
-	Seq      int64  `json:"seq"` // 0: from before the chain
-	ID       string `json:"id"`
-	Time     string `json:"time"` // RFC 3339, UTC
-	Action   string `json:"action"`
-	Outcome  string `json:"outcome"`
-	ClientID string `json:"client_id,omitempty"`
-	User     string `json:"user,omitempty"`
-	Username string `json:"username,omitempty"`
-	Factor   string `json:"factor,omitempty"`
-	Object   string `json:"object,omitempty"`
-	Source   string `json:"source,omitempty"`
-	Request  string `json:"request_id,omitempty"`
-	Took     int64  `json:"took_ms,omitempty"`
-	Count    int64  `json:"count,omitempty"` // how many equal events it stands for
-	Key      string `json:"key_id,omitempty"`
-	MAC      string `json:"mac,omitempty"` // base64url
+	Seq      int64    `json:"seq"` // 0: from before the chain
+	ID       string   `json:"id"`
+	Time     string   `json:"time"` // RFC 3339, UTC
+	Action   string   `json:"action"`
+	Outcome  string   `json:"outcome"`
+	ClientID string   `json:"client_id,omitempty"`
+	User     string   `json:"user,omitempty"`
+	Username string   `json:"username,omitempty"`
+	Factor   string   `json:"factor,omitempty"`
+	Object   string   `json:"object,omitempty"`
+	Changed  []string `json:"changed,omitempty"`
+	Source   string   `json:"source,omitempty"`
+	Request  string   `json:"request_id,omitempty"`
+	Took     int64    `json:"took_ms,omitempty"`
+	Count    int64    `json:"count,omitempty"` // how many equal events it stands for
+	Key      string   `json:"key_id,omitempty"`
+	MAC      string   `json:"mac,omitempty"` // base64url
 }
 
 func exported(r storage.AuditRecord) exportedEvent {
 	return exportedEvent{
 		Seq: r.Seq, ID: r.ID, Time: r.Time.UTC().Format(time.RFC3339Nano), Action: r.Action, Outcome: r.Outcome,
-		ClientID: r.ClientID, User: r.UserUID, Username: r.Username, Factor: r.Factor, Object: r.Object,
+		ClientID: r.ClientID, User: r.UserUID, Username: r.Username, Factor: r.Factor, Object: r.Object, Changed: r.Changed,
 		Source: r.Source, Request: r.TraceID, Took: r.Took.Milliseconds(), Count: r.Count,
 		Key: r.KeyID, MAC: base64.RawURLEncoding.EncodeToString(r.MAC),
 	}

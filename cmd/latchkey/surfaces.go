@@ -10,6 +10,7 @@ import (
 	"latchkey/grants"
 	"latchkey/keys"
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/oauth/elasticpath"
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/ordercloud"
@@ -55,8 +56,12 @@ func (a *app) routes(s surfaces) (*http.ServeMux, error) {
 }
 
 func (a *app) newOrderCloud(s surfaces) (*ordercloud.API, error) {
+	rules, err := admin.New(a.store)
+	if err != nil {
+		return nil, err
+	}
 	return ordercloud.New(ordercloud.Config{
-		Bearer: s.provider,
+		Bearer: s.provider, Rules: rules,
 		Stores: ordercloud.Stores{
 			Clients: a.store, Secrets: a.store, Profiles: a.store, Assignments: a.store, Accounts: a.store,
 			Users: a.store, Logins: a.store, Senders: a.store, DeliveryConfigs: a.store, Records: a.store, Messages: a.store, Keys: a.ring,
@@ -81,9 +86,13 @@ func clientSigningAlg(cfg config.Config) string {
 }
 
 func (a *app) newElasticPath(s surfaces) (*elasticpath.API, error) {
+	rules, err := admin.New(a.store)
+	if err != nil {
+		return nil, err
+	}
 	return elasticpath.New(elasticpath.Config{
 		Issuer: a.cfg.Issuer,
-		Bearer: s.provider,
+		Bearer: s.provider, Rules: rules,
 		Realms: a.store, Profiles: a.store, Users: a.store, Logins: a.store, Accounts: a.store, Memberships: a.store, Senders: a.store,
 		Codes: s.codes, Passwords: s.passwords, SignIns: s.provider.Authenticator(), Tokens: s.provider, AccessTokens: s.provider,
 		Sealer:      a.sealer,

@@ -152,8 +152,10 @@ func (a *API) postAccount(c *call) (reply, error) {
 	if r, err = a.cfg.Accounts.PutAccount(c.Context(), r); err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeAccount, "created", r.ID)
-	return a.accountReply(c, http.StatusCreated, r)
+	done, err := a.accountReply(c, http.StatusCreated, r)
+	done = done.changedFrom(nil)
+	a.record(c, typeAccount, "created", r.ID, done.changed...)
+	return done, err
 }
 
 // newAccount returns an account of that name in the realm of the settings.
@@ -211,10 +213,15 @@ func (a *API) putAccount(c *call) (reply, error) {
 	if err := body.check(false); err != nil {
 		return reply{}, err
 	}
+	var before Account
 	r, err := rewrite(c,
 		func() (storage.Account, error) { return a.accountOf(c) },
 		func(r storage.Account) int64 { return r.Version },
 		func(r storage.Account) (storage.Account, error) {
+			var err error
+			if before, err = a.account(c, r, family{}); err != nil {
+				return r, err
+			}
 			body.apply(&r, sent)
 			if err := a.keepsParent(c, r, body.ParentID); err != nil {
 				return r, err
@@ -225,8 +232,10 @@ func (a *API) putAccount(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeAccount, "updated", r.ID)
-	return a.accountReply(c, http.StatusOK, r)
+	done, err := a.accountReply(c, http.StatusOK, r)
+	done = done.changedFrom(before)
+	a.record(c, typeAccount, "updated", r.ID, done.changed...)
+	return done, err
 }
 
 // keepsParent refuses to move an account below another one.

@@ -72,6 +72,15 @@ func (c *call) mayChangeCredentials() error {
 	return nil
 }
 
+// mayManage decides whether the caller may change the user or how it signs in. A
+// member changes itself only; see userOf.
+func (c *call) mayManage(u storage.User) error {
+	if c.holder != nil {
+		return nil
+	}
+	return c.api.cfg.Rules.ManageUser(c.Context(), c.caller.Authority(), u, nil)
+}
+
 // mayManageItself refuses a member whose realm does not let members change
 // themselves. Others are let through.
 func (c *call) mayManageItself(realm storage.Realm) error {

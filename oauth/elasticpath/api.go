@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
 	"latchkey/storage"
 )
@@ -145,6 +146,9 @@ func (a *API) handler(r route) http.HandlerFunc {
 		if done.version > 0 {
 			w.Header().Set("ETag", `"`+strconv.FormatInt(done.version, 10)+`"`)
 		}
+		if len(done.changed) > 0 {
+			w.Header().Set(admin.ChangedHeader, strings.Join(done.changed, ", "))
+		}
 		if done.body == nil {
 			w.Header().Set("Cache-Control", "no-store")
 			w.WriteHeader(done.status)
@@ -167,10 +171,11 @@ func (a *API) refuse(c *call, r route, err error) {
 	writeRefusal(c.w, answer, numbersStatus(r.Path))
 }
 
-// record tells the Recorder that the caller changed something.
-func (a *API) record(c *call, kind, verb, id string) {
+// record tells the Recorder that the caller changed something, and which members
+// of it.
+func (a *API) record(c *call, kind, verb, id string, changed ...string) {
 	event := storage.AuditEvent{
-		Time: a.cfg.Now().UTC(), Action: kind + "." + verb, Outcome: "success", Object: kind + "/" + id,
+		Time: a.cfg.Now().UTC(), Action: kind + "." + verb, Outcome: "success", Object: kind + "/" + id, Changed: changed,
 		ClientID: c.caller.Client.ID, TraceID: a.cfg.TraceID(c.Context()), Source: source(a.cfg.Address(c.Context())),
 	}
 	who := c.caller.Principal
@@ -201,6 +206,7 @@ type Config struct {
 	Issuer  string // the server's address as callers know it: an absolute URL
 	StoreID string // what tokens and webhooks say the store is; default: storage.StoreUUID
 
+	Rules        *admin.Rules // who may change what
 	Bearer       Bearer
 	Realms       RealmStore
 	Profiles     ProfileStore
@@ -243,8 +249,8 @@ func (c *Config) complete() error {
 			return errors.New("elasticpath: a store, a service or Rand is missing")
 		}
 	}
-	if c.TraceID == nil || c.Address == nil {
-		return errors.New("elasticpath: TraceID and Address are required")
+	if c.Rules == nil || c.TraceID == nil || c.Address == nil {
+		return errors.New("elasticpath: Rules, TraceID and Address are required")
 	}
 	if c.Recorder == nil {
 		c.Recorder = storage.DiscardEvents{}

@@ -3,10 +3,12 @@ package elasticpath
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"latchkey/oauth/admin"
 	"latchkey/storage"
 )
 
@@ -105,8 +107,25 @@ func timestamps(created, updated time.Time) Timestamps { return Timestamps{times
 // reply is what an operation answers when it does what was asked.
 type reply struct {
 	status  int
-	body    any   // nil: none
-	version int64 // of the record shown; 0: no ETag
+	body    any      // nil: none
+	version int64    // of the record shown; 0: no ETag
+	changed []string // members that have another value now, secrets included
+}
+
+// changedFrom adds the names of the members of the resource that differ from
+// before, which is the resource as it was shown then; nil for a new one. Secrets
+// are members that are never shown.
+func (r reply) changedFrom(before any, secrets ...string) reply {
+	document, ok := r.body.(Document[any])
+	if !ok {
+		return r
+	}
+	r.changed = slices.DeleteFunc(admin.ChangedMembers(before, document.Data), func(name string) bool {
+		top, _, _ := strings.Cut(name, ".")
+		return slices.Contains([]string{"id", "type", "meta", "links", "relationships"}, top)
+	})
+	r.changed = append(r.changed, secrets...)
+	return r
 }
 
 // document answers one resource, which is at path.

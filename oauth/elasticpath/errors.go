@@ -10,6 +10,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -111,6 +112,9 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	}
 	if errors.As(err, &query) {
 		return refuse(http.StatusBadRequest, query.Error()), true
+	}
+	if denied := (*admin.Denied)(nil); errors.As(err, &denied) {
+		return errForbidden, true
 	}
 	if errors.As(err, &limit) {
 		answer = refuse(http.StatusTooManyRequests, "Too many requests. Try again later.") // not which limit

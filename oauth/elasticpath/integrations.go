@@ -216,11 +216,16 @@ func (a *API) postIntegration(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if err := a.cfg.Rules.ChangeSender(c.caller.Authority(), nil, &s); err != nil {
+		return reply{}, err
+	}
 	if s, err = a.cfg.Senders.PutSender(c.Context(), s); err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeIntegration, "created", s.ID)
-	return a.integrationReply(c, http.StatusCreated, s)
+	done, err := a.integrationReply(c, http.StatusCreated, s)
+	done = done.changedFrom(nil)
+	a.record(c, typeIntegration, "created", s.ID, done.changed...)
+	return done, err
 }
 
 func (a *API) getIntegration(c *call) (reply, error) {
@@ -239,16 +244,29 @@ func (a *API) putIntegration(c *call) (reply, error) {
 	if err := body.check(false); err != nil {
 		return reply{}, err
 	}
+	var before Integration
 	s, err := rewrite(c,
 		func() (storage.Sender, error) { return a.integrationOf(c) },
 		func(s storage.Sender) int64 { return s.Version },
-		func(s storage.Sender) (storage.Sender, error) { return a.applyIntegration(body, s) },
+		func(s storage.Sender) (storage.Sender, error) {
+			var err error
+			if before, err = a.integration(c, s); err != nil {
+				return s, err
+			}
+			changed, err := a.applyIntegration(body, s)
+			if err != nil {
+				return s, err
+			}
+			return changed, a.cfg.Rules.ChangeSender(c.caller.Authority(), &s, &changed)
+		},
 		func(s storage.Sender) (storage.Sender, error) { return a.cfg.Senders.PutSender(c.Context(), s) })
 	if err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeIntegration, "updated", s.ID)
-	return a.integrationReply(c, http.StatusOK, s)
+	done, err := a.integrationReply(c, http.StatusOK, s)
+	done = done.changedFrom(before)
+	a.record(c, typeIntegration, "updated", s.ID, done.changed...)
+	return done, err
 }
 
 // deleteIntegration answers 200 with what was deleted, unlike everything else.
@@ -258,6 +276,9 @@ func (a *API) deleteIntegration(c *call) (reply, error) {
 		return reply{}, err
 	}
 	s, err := a.integrationOf(c)
+	if err == nil {
+		err = a.cfg.Rules.ChangeSender(c.caller.Authority(), &s, nil)
+	}
 	if err != nil {
 		return reply{}, err
 	}

@@ -85,6 +85,9 @@ func (a *API) postLogin(c *call) (reply, error) {
 	if err := body.check(true); err != nil {
 		return reply{}, err
 	}
+	if err := c.mayManage(u); err != nil {
+		return reply{}, err
+	}
 	l, err := a.newLogin(c, u, body)
 	if err != nil {
 		return reply{}, err
@@ -93,8 +96,9 @@ func (a *API) postLogin(c *call) (reply, error) {
 	if l, err = a.cfg.Logins.PutLogin(c.Context(), l); err != nil {
 		return reply{}, taken(err)
 	}
-	a.record(c, typeLogin, "created", l.ID)
-	return a.document(http.StatusCreated, login(l), loginPath(u, l), l.Version), nil
+	done := a.document(http.StatusCreated, login(l), loginPath(u, l), l.Version).changedFrom(nil, "password")
+	a.record(c, typeLogin, "created", l.ID, done.changed...)
+	return done, nil
 }
 
 // taken turns a login that exists already into the wire's word for it: there is
@@ -156,13 +160,17 @@ func (a *API) putLogin(c *call) (reply, error) {
 		return reply{}, err
 	}
 	var password *storage.PasswordChange
+	var before storage.Login
 	l, err := rewrite(c,
 		func() (storage.UserLogin, error) { return a.loginOf(c) },
 		func(l storage.UserLogin) int64 { return l.Login.Version },
 		func(l storage.UserLogin) (_ storage.UserLogin, err error) {
-			before := l.Login.Username
+			before = l.Login
+			if err := c.mayManage(l.User); err != nil {
+				return l, err
+			}
 			err = a.changeName(c, &l.Login, body)
-			if err == nil && (body.Password != nil || l.Login.Username != before) {
+			if err == nil && (body.Password != nil || l.Login.Username != before.Username) {
 				err = c.mayChangeCredentials()
 			}
 			if err != nil || body.Password == nil || password != nil {
@@ -177,11 +185,16 @@ func (a *API) putLogin(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, taken(orNotFound(err, "password profile info"))
 	}
-	a.record(c, typeLogin, "updated", l.Login.ID)
+	var secrets []string
+	if password != nil {
+		secrets = []string{"password"}
+	}
+	done := a.document(http.StatusOK, login(l.Login), loginPath(l.User, l.Login), l.Login.Version).changedFrom(login(before), secrets...)
+	a.record(c, typeLogin, "updated", l.Login.ID, done.changed...)
 	if password != nil {
 		a.record(c, typeLogin, "password_changed", l.Login.ID)
 	}
-	return a.document(http.StatusOK, login(l.Login), loginPath(l.User, l.Login), l.Login.Version), nil
+	return done, nil
 }
 
 // changeName gives a login the name that the body asks for. Its password
@@ -206,6 +219,9 @@ func (a *API) deleteLogin(c *call) (reply, error) {
 		return reply{}, err
 	}
 	l, err := a.loginOf(c)
+	if err == nil {
+		err = c.mayManage(l.User)
+	}
 	if err != nil {
 		return reply{}, err
 	}

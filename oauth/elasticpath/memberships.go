@@ -182,11 +182,6 @@ func (c *call) readMembership(isNew bool) (MembershipBody, error) {
 	if body.Roles != nil && !c.caller.Has(roleGiver) {
 		return body, errForbidden
 	}
-	for _, role := range body.Roles { // nobody gives what it has not
-		if !c.caller.Has(role) {
-			return body, errForbidden
-		}
-	}
 	slices.Sort(body.Roles)
 	body.Roles = slices.Compact(body.Roles)
 	return body, nil
@@ -209,17 +204,20 @@ func (a *API) postMembership(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	stored, err := a.cfg.Memberships.PutMembership(c.Context(), storage.Membership{
-		ID: id, AccountUID: account.UID, UserUID: u.UID, Roles: body.Roles, Version: storage.MustBeNew,
-	})
+	fresh := storage.Membership{ID: id, AccountUID: account.UID, UserUID: u.UID, Roles: body.Roles, Version: storage.MustBeNew}
+	if err := a.cfg.Rules.ChangeMembership(c.caller.Authority(), nil, &fresh); err != nil {
+		return reply{}, err
+	}
+	stored, err := a.cfg.Memberships.PutMembership(c.Context(), fresh)
 	if errors.Is(err, storage.ErrConflict) {
 		return reply{}, refuse(http.StatusConflict, "account membership with the given account id and account member id already exists")
 	}
 	if err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeMembership, "created", id)
-	return a.membershipReply(http.StatusCreated, storage.MembershipDetail{Membership: stored, Account: account, User: u}), nil
+	done := a.membershipReply(http.StatusCreated, storage.MembershipDetail{Membership: stored, Account: account, User: u}).changedFrom(nil)
+	a.record(c, typeMembership, "created", id, done.changed...)
+	return done, nil
 }
 
 func (a *API) getMembership(c *call) (reply, error) {
@@ -240,17 +238,19 @@ func (a *API) putMembership(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	var before storage.MembershipDetail
 	d, err := rewrite(c,
 		func() (storage.MembershipDetail, error) { return a.membershipOf(c) },
 		func(d storage.MembershipDetail) int64 { return d.Membership.Version },
 		func(d storage.MembershipDetail) (storage.MembershipDetail, error) {
+			before = d
 			if body.MemberID != nil && *body.MemberID != d.User.UID {
 				return d, errConstraint
 			}
 			if body.Roles != nil {
 				d.Membership.Roles = body.Roles
 			}
-			return d, nil
+			return d, a.cfg.Rules.ChangeMembership(c.caller.Authority(), &before.Membership, &d.Membership)
 		},
 		func(d storage.MembershipDetail) (_ storage.MembershipDetail, err error) {
 			d.Membership, err = a.cfg.Memberships.PutMembership(c.Context(), d.Membership)
@@ -259,8 +259,9 @@ func (a *API) putMembership(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeMembership, "updated", d.Membership.ID)
-	return a.membershipReply(http.StatusOK, d), nil
+	done := a.membershipReply(http.StatusOK, d).changedFrom(a.membership(before))
+	a.record(c, typeMembership, "updated", d.Membership.ID, done.changed...)
+	return done, nil
 }
 
 func (a *API) deleteMembership(c *call) (reply, error) {
@@ -271,6 +272,9 @@ func (a *API) deleteMembership(c *call) (reply, error) {
 	d, err := a.membershipOf(c)
 	if err == nil && wanted != 0 && wanted != d.Membership.Version {
 		err = errStale
+	}
+	if err == nil {
+		err = a.cfg.Rules.ChangeMembership(c.caller.Authority(), &d.Membership, nil)
 	}
 	if err != nil {
 		return reply{}, err

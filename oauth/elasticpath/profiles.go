@@ -197,8 +197,9 @@ func (a *API) postProfile(c *call) (reply, error) {
 	if p, err = a.cfg.Profiles.PutPasswordProfile(c.Context(), p); err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeProfile, "created", p.ID)
-	return c.profileReply(http.StatusCreated, p), nil
+	done := c.profileReply(http.StatusCreated, p).changedFrom(nil)
+	a.record(c, typeProfile, "created", p.ID, done.changed...)
+	return done, nil
 }
 
 // newProfile is what a password profile that says nothing is like.
@@ -223,17 +224,26 @@ func (a *API) putProfile(c *call) (reply, error) {
 	if err := body.check(false); err != nil {
 		return reply{}, err
 	}
+	var before storage.PasswordProfile
 	p, err := rewrite(c,
 		func() (storage.PasswordProfile, error) { return a.profileOf(c) },
-		func(p storage.PasswordProfile) int64 { return p.Version }, a.change(body),
+		func(p storage.PasswordProfile) int64 { return p.Version },
+		func(p storage.PasswordProfile) (storage.PasswordProfile, error) {
+			before = p
+			if err := a.cfg.Rules.ChangePasswordProfile(c.Context(), c.caller.Authority(), p.ID); err != nil {
+				return p, err
+			}
+			return a.change(body)(p)
+		},
 		func(p storage.PasswordProfile) (storage.PasswordProfile, error) {
 			return a.cfg.Profiles.PutPasswordProfile(c.Context(), p)
 		})
 	if err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeProfile, "updated", p.ID)
-	return c.profileReply(http.StatusOK, p), nil
+	done := c.profileReply(http.StatusOK, p).changedFrom(c.profile(before))
+	a.record(c, typeProfile, "updated", p.ID, done.changed...)
+	return done, nil
 }
 
 func (a *API) deleteProfile(c *call) (reply, error) {
@@ -243,6 +253,9 @@ func (a *API) deleteProfile(c *call) (reply, error) {
 	}
 	p, err := a.profileOf(c)
 	if err != nil {
+		return reply{}, err
+	}
+	if err := a.cfg.Rules.ChangePasswordProfile(c.Context(), c.caller.Authority(), p.ID); err != nil {
 		return reply{}, err
 	}
 	if err := a.cfg.Profiles.DeletePasswordProfile(c.Context(), p.ID, wanted); err != nil {

@@ -92,7 +92,7 @@ func (a *API) putRealm(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	r, err := a.changeRealm(c, found.ID, func(r *storage.Realm) {
+	before, r, err := a.changeRealm(c, found.ID, func(r *storage.Realm) {
 		take(&r.Name, body.Name)
 		take(&r.DuplicateEmailPolicy, body.DuplicateEmailPolicy)
 		if body.RedirectURIs != nil {
@@ -102,8 +102,9 @@ func (a *API) putRealm(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeRealm, "updated", r.ID)
-	return a.document(http.StatusOK, a.realm(r), realmPath(r.ID), r.Version), nil
+	done := a.document(http.StatusOK, a.realm(r), realmPath(r.ID), r.Version).changedFrom(a.realm(before))
+	a.record(c, typeRealm, "updated", r.ID, done.changed...)
+	return done, nil
 }
 
 // realmOf returns the realm that the path names.
@@ -116,14 +117,17 @@ func (a *API) realmOf(c *call) (storage.Realm, error) {
 	return r, orNotFound(err, "authentication realm")
 }
 
-// changeRealm writes a realm with what change makes of it.
-func (a *API) changeRealm(c *call, id string, change func(*storage.Realm)) (storage.Realm, error) {
-	return rewrite(c,
+// changeRealm writes a realm with what change makes of it, if the caller may. It
+// returns the realm before and after.
+func (a *API) changeRealm(c *call, id string, change func(*storage.Realm)) (before, after storage.Realm, err error) {
+	after, err = rewrite(c,
 		func() (storage.Realm, error) { return a.cfg.Realms.Realm(c.Context(), id) },
 		func(r storage.Realm) int64 { return r.Version },
 		func(r storage.Realm) (storage.Realm, error) {
+			before = r
 			change(&r)
-			return r, nil
+			return r, a.cfg.Rules.ChangeRealm(c.caller.Authority(), before, r)
 		},
 		func(r storage.Realm) (storage.Realm, error) { return a.cfg.Realms.PutRealm(c.Context(), r) })
+	return before, after, err
 }

@@ -125,12 +125,13 @@ func (a *API) putSettings(c *call) (reply, error) {
 	if err := check.err(); err != nil {
 		return reply{}, err
 	}
-	r, err := a.changeRealm(c, settingsRealm, body.apply)
+	before, r, err := a.changeRealm(c, settingsRealm, body.apply)
 	if err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeSettings, "updated", r.ID)
-	return a.settingsReply(r), nil
+	done := a.settingsReply(r).changedFrom(a.settings(before))
+	a.record(c, typeSettings, "updated", r.ID, done.changed...)
+	return done, nil
 }
 
 // apply writes what was given into the realm.

@@ -148,8 +148,9 @@ func (a *API) postUser(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	a.record(c, typeUser, "created", added.User.UID)
-	return a.userReply(http.StatusCreated, added.User), nil
+	done := a.userReply(http.StatusCreated, added.User).changedFrom(nil)
+	a.record(c, typeUser, "created", added.User.UID, done.changed...)
+	return done, nil
 }
 
 // newUser returns a user of the realm, with an account of its own if the realm
@@ -186,14 +187,15 @@ func (a *API) putUser(c *call) (reply, error) {
 	if err := body.check(false); err != nil {
 		return reply{}, err
 	}
+	var before storage.User
 	u, err := rewrite(c,
 		func() (storage.User, error) { return a.userOf(c) },
 		func(u storage.User) int64 { return u.Version },
 		func(u storage.User) (storage.User, error) {
-			before := u.Email
+			before = u
 			body.apply(&u, sent)
-			if u.Email == before {
-				return u, nil
+			if err := c.mayManage(before); err != nil || u.Email == before.Email {
+				return u, err
 			}
 			return u, c.mayChangeCredentials()
 		},
@@ -204,8 +206,9 @@ func (a *API) putUser(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, orNotFound(err, "user")
 	}
-	a.record(c, typeUser, "updated", u.UID)
-	return a.userReply(http.StatusOK, u), nil
+	done := a.userReply(http.StatusOK, u).changedFrom(user(before))
+	a.record(c, typeUser, "updated", u.UID, done.changed...)
+	return done, nil
 }
 
 func (a *API) deleteUser(c *call) (reply, error) {
@@ -214,6 +217,9 @@ func (a *API) deleteUser(c *call) (reply, error) {
 		return reply{}, err
 	}
 	u, err := a.userOf(c)
+	if err == nil {
+		err = c.mayManage(u)
+	}
 	if err != nil {
 		return reply{}, err
 	}

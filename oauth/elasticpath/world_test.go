@@ -20,6 +20,7 @@ import (
 	"latchkey/grants"
 	"latchkey/keys"
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/oauth/elasticpath"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -66,8 +67,10 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	requests, err := otp.New(otp.Config{Store: store, People: store, Directory: store, Codes: w.codes, Sealer: sealer, Rand: rand.Reader})
 	must(t, err)
+	rules, err := admin.New(store)
+	must(t, err)
 	w.api, err = elasticpath.New(elasticpath.Config{
-		Issuer: issuer, Bearer: provider, Realms: store, Profiles: store, Users: store, Logins: store, Accounts: store,
+		Issuer: issuer, Rules: rules, Bearer: provider, Realms: store, Profiles: store, Users: store, Logins: store, Accounts: store,
 		Memberships: store, Senders: store, Codes: requests, Passwords: passwords, SignIns: provider.Authenticator(),
 		Tokens: provider, AccessTokens: provider, Sealer: sealer, Rand: rand.Reader, Logger: zerolog.Nop(),
 		TraceID: func(context.Context) string { return "req_1" },

@@ -17,6 +17,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
 	"latchkey/storage"
 )
@@ -37,6 +38,7 @@ type Bearer interface {
 type Config struct {
 	Bearer    Bearer
 	Stores    Stores
+	Rules     *admin.Rules // who may change what
 	Tx        Transactor
 	Passwords Passwords
 	Codes     Codes
@@ -90,8 +92,10 @@ const (
 // reply is what an operation answers when it does what was asked.
 type reply struct {
 	status  int
-	body    any   // nil: none
-	version int64 // of the record shown; 0: no ETag
+	body    any      // nil: none
+	version int64    // of the record shown; 0: no ETag
+	changed []string // members that have another value now, secrets included
+	notice  string   // a warning for the administrator; empty: none
 }
 
 // New returns the API, or says which field is missing.
@@ -99,8 +103,8 @@ func New(cfg Config) (*API, error) {
 	if cfg.Bearer == nil || cfg.TraceID == nil || cfg.Address == nil || cfg.Now == nil || cfg.Rand == nil {
 		return nil, errors.New("ordercloud: Bearer, TraceID, Address, Now and Rand are required")
 	}
-	if cfg.Tx == nil || cfg.Sealer == nil || cfg.Peppers == nil {
-		return nil, errors.New("ordercloud: Tx, Sealer and Peppers are required")
+	if cfg.Rules == nil || cfg.Tx == nil || cfg.Sealer == nil || cfg.Peppers == nil {
+		return nil, errors.New("ordercloud: Rules, Tx, Sealer and Peppers are required")
 	}
 	if cfg.Passwords == nil || cfg.Codes == nil {
 		return nil, errors.New("ordercloud: Passwords and Codes are required")
@@ -250,10 +254,11 @@ func (a *API) refuse(c *call, err error) {
 	writeErrors(c.w, answer)
 }
 
-// record tells the Recorder that the caller changed something.
-func (a *API) record(c *call, action, object string) {
+// record tells the Recorder that the caller changed something, and which members
+// of it.
+func (a *API) record(c *call, action, object string, changed ...string) {
 	event := storage.AuditEvent{
-		Time: a.cfg.Now().UTC(), Action: action, Outcome: "success", Object: object,
+		Time: a.cfg.Now().UTC(), Action: action, Outcome: "success", Object: object, Changed: changed,
 		ClientID: c.caller.Client.ID, TraceID: a.cfg.TraceID(c.Context()), Source: source(a.cfg.Address(c.Context())),
 	}
 	if p := c.caller.Principal; p != nil {

@@ -14,7 +14,6 @@ import (
 
 	"latchkey/keys"
 	"latchkey/keys/jose"
-	"latchkey/oauth"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -74,7 +73,7 @@ func (a *API) clients() collection[ApiClient, countedClient] {
 			if c.caller.Client.ID == r.ID && c.caller.Has(roleFullAccess) {
 				return errOwnClient
 			}
-			if err := a.mayActAs(c, r.Client); err != nil {
+			if err := a.cfg.Rules.ChangeClient(c.Context(), c.caller.Authority(), &r.Client, nil); err != nil {
 				return err
 			}
 			return store.DeleteClient(c.Context(), r.ID, version)
@@ -89,7 +88,8 @@ func (a *API) clients() collection[ApiClient, countedClient] {
 			id, err := uuid.NewRandomFromReader(a.cfg.Rand)
 			return id.String(), err
 		},
-		stamp: func(r *countedClient) *int64 { return &r.Version },
+		stamp:  func(r *countedClient) *int64 { return &r.Version },
+		secret: changedSecrets, notice: a.raisedClient,
 		fixed: true, same: strings.EqualFold, atomic: true,
 	}
 }
@@ -162,10 +162,11 @@ func (a *API) checkClient(c *call, w ApiClient, base countedClient) error {
 	if err := a.checkContextUser(c, base.Client, want); err != nil {
 		return err
 	}
-	if err := c.mayGrant(openedTo(base.Client, want)); err != nil {
-		return err
+	before := &base.Client
+	if base.Version == storage.MustBeNew {
+		before = nil
 	}
-	return a.mayActAs(c, want)
+	return a.cfg.Rules.ChangeClient(c.Context(), c.caller.Authority(), before, &want)
 }
 
 // checkContextUser sees that a new context user exists, and that anonymous
@@ -194,44 +195,6 @@ func (a *API) contextUser(c *call, client storage.Client) (storage.Principal, er
 	})
 }
 
-// openedTo returns the roles with which admin users may sign in through a client
-// that is about to change, and could not before. Users of buyers and suppliers
-// reach no more than what is their own, whatever their roles.
-func openedTo(before, after storage.Client) []string {
-	ceiling := after.MaximumRoles
-	if len(ceiling) == 0 {
-		ceiling = []string{roleFullAccess}
-	}
-	switch {
-	case !after.AllowSeller:
-		return nil
-	case !before.AllowSeller:
-		return ceiling
-	case len(before.MaximumRoles) == 0:
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(ceiling), func(role string) bool { return slices.Contains(before.MaximumRoles, role) })
-}
-
-// mayActAs refuses a caller who would have a way to roles that it does not have:
-// whoever sets the secrets of a client, or whom it acts as, can be that client.
-func (a *API) mayActAs(c *call, client storage.Client) error {
-	roles := slices.Clone(client.Roles)
-	if len(client.GrantTypes) == 0 && len(client.Resources) > 0 { // a resource server: it is told of tokens
-		roles = append(roles, oauth.RoleIntrospect)
-	}
-	if client.DefaultContextUser != "" {
-		user, err := a.contextUser(c, client)
-		if err != nil {
-			return err
-		}
-		if user.Known && user.User.Kind == storage.Admin {
-			roles = append(roles, user.Roles...)
-		}
-	}
-	return c.mayGrant(roles)
-}
-
 // saveClient stores the client and the secret that it says, both or neither.
 func (a *API) saveClient(c *call, w ApiClient, r countedClient) (countedClient, error) {
 	secrets := r.Secrets
@@ -239,11 +202,11 @@ func (a *API) saveClient(c *call, w ApiClient, r countedClient) (countedClient, 
 	if err != nil {
 		return r, err
 	}
+	stored.Secrets = secrets
 	r.Client = stored
 	if w.ClientSecret == nil {
 		return r, nil
 	}
-	stored.Secrets = secrets
 	fresh, replaced, err := InlineClientSecret(a.cfg.Peppers, a.cfg.Rand, stored, *w.ClientSecret, a.cfg.Now())
 	if err != nil || fresh == nil {
 		return r, err
@@ -253,7 +216,43 @@ func (a *API) saveClient(c *call, w ApiClient, r countedClient) (countedClient, 
 			return r, err
 		}
 	}
+	r.Secrets = slices.DeleteFunc(slices.Clone(secrets), func(s storage.ClientSecret) bool { return slices.Contains(replaced, s.ID) })
+	r.Secrets = append(r.Secrets, *fresh)
 	return r, a.addSecret(c, stored.ID, *fresh)
+}
+
+// changedSecrets names ClientSecret if the client has other secrets than before.
+func changedSecrets(before, after countedClient) []string {
+	same := func(a, b storage.ClientSecret) bool { return a.ID == b.ID }
+	if slices.EqualFunc(before.Secrets, after.Secrets, same) {
+		return nil
+	}
+	return []string{"ClientSecret"}
+}
+
+// raisedClient warns an administrator who gives a client further roles while
+// somebody may know a secret or a key that it keeps.
+func (a *API) raisedClient(c *call, before, after countedClient) (string, error) {
+	var kept []string
+	for _, s := range after.Secrets {
+		if slices.ContainsFunc(before.Secrets, func(old storage.ClientSecret) bool { return old.ID == s.ID }) {
+			kept = append(kept, "secret "+s.ID)
+		}
+	}
+	if len(after.JWKS) > 0 && bytes.Equal(before.JWKS, after.JWKS) {
+		kept = append(kept, "the keys in JWKS")
+	}
+	if len(after.Registration.Sum) > 0 {
+		kept = append(kept, "the registration access token")
+	}
+	if len(kept) == 0 {
+		return "", nil
+	}
+	raised, err := a.cfg.Rules.RaisedClient(c.Context(), before.Client, after.Client)
+	if err != nil || len(raised) == 0 {
+		return "", err
+	}
+	return "The client now reaches " + strings.Join(raised, ", ") + ". So does everybody who has what it keeps: " + strings.Join(kept, ", ") + ".", nil
 }
 
 // withKey makes the first signing key of the algorithm that a request asks for,

@@ -351,6 +351,7 @@ func TestOwnClientStays(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	w.client("other", nil)
+	w.client("back-office", func(c *storage.Client) { c.AllowSeller = false })
 	w.clientToken("keeper", "other", "ApiClientAdmin")
 	w.refuses(409, "ApiClient.CannotDeleteLastFullAccess", "root", "DELETE", "/v1/apiclients/Back-Office", "")
 	w.expect(204, "keeper", "DELETE", "/v1/apiclients/back-office", "") // another one may

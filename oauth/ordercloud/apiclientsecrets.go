@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
 	"latchkey/storage"
 )
@@ -59,6 +60,22 @@ func (a *API) client(c *call) (storage.Client, error) {
 	return a.clientOf(c, c.PathValue("apiClientID"))
 }
 
+// changeSecrets changes the secrets of the client in the path, in the transaction
+// in which it is looked whether the caller may: the client cannot be given more
+// roles in between.
+func (a *API) changeSecrets(c *call, change func(c *call, client storage.Client) error) error {
+	return c.inTx(func(c *call) error {
+		client, err := a.client(c)
+		if err == nil {
+			err = a.cfg.Rules.ChangeClient(c.Context(), c.caller.Authority(), &client, &client)
+		}
+		if err != nil {
+			return err
+		}
+		return change(c, client)
+	})
+}
+
 func (a *API) clientOf(c *call, id string) (storage.Client, error) {
 	found, err := a.cfg.Stores.Clients.Client(c.Context(), id)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -107,25 +124,24 @@ func (a *API) createSecret(c *call) (reply, error) {
 	if err := a.checkSecret(w); err != nil {
 		return reply{}, err
 	}
-	client, err := a.client(c)
+	var clientID, value string
+	var kept storage.ClientSecret
+	err := a.changeSecrets(c, func(c *call, client storage.Client) (err error) {
+		expires := orDefault(w.Expiration, time.Time{}).UTC()
+		clientID = client.ID
+		if value, kept, err = GenerateClientSecret(a.cfg.Peppers, a.cfg.Rand, clientID, w.Name, expires, a.cfg.Now()); err != nil {
+			return err
+		}
+		return a.addSecret(c, clientID, kept)
+	})
 	if err != nil {
 		return reply{}, err
 	}
-	if err := a.mayActAs(c, client); err != nil {
-		return reply{}, err
-	}
-	expires := orDefault(w.Expiration, time.Time{}).UTC()
-	value, kept, err := GenerateClientSecret(a.cfg.Peppers, a.cfg.Rand, client.ID, w.Name, expires, a.cfg.Now())
-	if err != nil {
-		return reply{}, err
-	}
-	if err := a.addSecret(c, client.ID, kept); err != nil {
-		return reply{}, err
-	}
-	a.record(c, "apiclientsecret.created", "ApiClient/"+client.ID+"/"+kept.ID)
 	shown := apiClientSecretFromRecord(kept)
 	shown.ClientSecret = &value
-	return reply{status: http.StatusCreated, body: shown}, nil
+	done := reply{status: http.StatusCreated, body: shown, changed: admin.ChangedMembers(ApiClientSecret{}, shown)}
+	a.record(c, "apiclientsecret.created", "ApiClient/"+clientID+"/"+kept.ID, done.changed...)
+	return done, nil
 }
 
 func (a *API) checkSecret(w ApiClientSecret) error {
@@ -165,24 +181,26 @@ func (a *API) patchSecret(c *call) (reply, error) {
 	if err := c.decode(raw, &named); err != nil {
 		return reply{}, err
 	}
-	client, err := a.client(c)
-	if err != nil {
-		return reply{}, err
-	}
-	if err := a.mayActAs(c, client); err != nil {
-		return reply{}, err
-	}
-	stored, err := a.cfg.Stores.Secrets.ChangeClientSecret(c.Context(), client.ID, c.PathValue("secretID"), func(s *storage.ClientSecret) error {
-		return a.changeSecret(s, raw)
+	var clientID string
+	var before, stored storage.ClientSecret
+	err = a.changeSecrets(c, func(c *call, client storage.Client) (err error) {
+		clientID = client.ID
+		stored, err = a.cfg.Stores.Secrets.ChangeClientSecret(c.Context(), clientID, c.PathValue("secretID"), func(s *storage.ClientSecret) error {
+			before = *s
+			return a.changeSecret(s, raw)
+		})
+		if errors.Is(err, storage.ErrNotFound) {
+			return c.noSecret()
+		}
+		return err
 	})
-	if errors.Is(err, storage.ErrNotFound) {
-		return reply{}, c.noSecret()
-	}
 	if err != nil {
 		return reply{}, err
 	}
-	a.record(c, "apiclientsecret.updated", "ApiClient/"+client.ID+"/"+stored.ID)
-	return reply{status: http.StatusOK, body: apiClientSecretFromRecord(stored)}, nil
+	shown := apiClientSecretFromRecord(stored)
+	done := reply{status: http.StatusOK, body: shown, changed: admin.ChangedMembers(apiClientSecretFromRecord(before), shown)}
+	a.record(c, "apiclientsecret.updated", "ApiClient/"+clientID+"/"+stored.ID, done.changed...)
+	return done, nil
 }
 
 func (a *API) changeSecret(s *storage.ClientSecret, patch []byte) error {
@@ -203,18 +221,18 @@ func (a *API) changeSecret(s *storage.ClientSecret, patch []byte) error {
 }
 
 func (a *API) deleteSecret(c *call) (reply, error) {
-	client, err := a.client(c)
+	id, clientID := c.PathValue("secretID"), ""
+	err := a.changeSecrets(c, func(c *call, client storage.Client) error {
+		clientID = client.ID
+		err := a.cfg.Stores.Secrets.DeleteClientSecret(c.Context(), clientID, id)
+		if errors.Is(err, storage.ErrNotFound) {
+			return c.noSecret()
+		}
+		return err
+	})
 	if err != nil {
 		return reply{}, err
 	}
-	id := c.PathValue("secretID")
-	err = a.cfg.Stores.Secrets.DeleteClientSecret(c.Context(), client.ID, id)
-	if errors.Is(err, storage.ErrNotFound) {
-		return reply{}, c.noSecret()
-	}
-	if err != nil {
-		return reply{}, err
-	}
-	a.record(c, "apiclientsecret.deleted", "ApiClient/"+client.ID+"/"+id)
+	a.record(c, "apiclientsecret.deleted", "ApiClient/"+clientID+"/"+id)
 	return reply{status: http.StatusNoContent}, nil
 }

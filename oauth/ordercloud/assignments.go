@@ -202,7 +202,11 @@ func (a *API) changeClientAccounts(c *call, w ApiClientAssignment, verb string, 
 		if err != nil {
 			return err
 		}
+		before := client
 		if client.AccountUIDs, err = change(client.AccountUIDs, company.UID); err != nil {
+			return err
+		}
+		if err := a.cfg.Rules.ChangeClient(c.Context(), c.caller.Authority(), &before, &client); err != nil {
 			return err
 		}
 		_, err = a.cfg.Stores.Clients.PutClient(c.Context(), client)

@@ -11,23 +11,24 @@ import (
 type AuditEvent struct {
 	ID       string
 	Time     time.Time
-	Action   string  // "sign_in", "apiclient.updated", …
-	Outcome  string  // "success", or why not
-	ClientID *string // through which it happened
-	UserID   *string // who did it: the subject of its tokens
-	Username *string // as presented
-	Factor   *string // "otp" or "pwd"
-	Object   *string // what was changed: "ApiClient/shop"
-	TraceID  *string // of the HTTP request
-	Source   *string // address of who sent that
-	Took     int64   // milliseconds from the queueing of a message to its end
-	Count    int64   `json:",omitempty"` // how many equal events it stands for; absent: itself alone
+	Action   string   // "sign_in", "apiclient.updated", …
+	Outcome  string   // "success", or why not
+	ClientID *string  // through which it happened
+	UserID   *string  // who did it: the subject of its tokens
+	Username *string  // as presented
+	Factor   *string  // "otp" or "pwd"
+	Object   *string  // what was changed: "ApiClient/shop"
+	Changed  []string // members of Object that have another value now, secrets included; never the value
+	TraceID  *string  // of the HTTP request
+	Source   *string  // address of who sent that
+	Took     int64    // milliseconds from the queueing of a message to its end
+	Count    int64    `json:",omitempty"` // how many equal events it stands for; absent: itself alone
 }
 
 func auditEventOf(e storage.AuditEvent) AuditEvent {
 	return AuditEvent{
 		ID: e.ID, Time: e.Time, Action: e.Action, Outcome: e.Outcome, ClientID: optional(e.ClientID),
-		UserID: optional(e.UserUID), Username: optional(e.Username), Factor: optional(e.Factor), Object: optional(e.Object),
+		UserID: optional(e.UserUID), Username: optional(e.Username), Factor: optional(e.Factor), Object: optional(e.Object), Changed: listed(e.Changed),
 		TraceID: optional(e.TraceID), Source: optional(e.Source), Took: e.Took.Milliseconds(), Count: e.Count,
 	}
 }
@@ -36,7 +37,7 @@ func (a *API) auditRoutes() []route {
 	list := a.cfg.Stores.Records.ListAuditEvents
 	return collection[AuditEvent, storage.AuditEvent]{
 		object: "AuditEvent", path: "/v1/auditevents", param: "auditEventID", reader: []string{"AuditReader"},
-		fields: text("ID", "Action", "Outcome", "ClientID", "Username", "Factor", "Object", "TraceID", "Source").
+		fields: text("ID", "Action", "Outcome", "ClientID", "Username", "Factor", "Object", "TraceID", "Source", "Changed").
 			with("UserID", "UserUID", textField).with("Time", "Time", timeField),
 		search: []string{"Action", "Outcome", "Username", "Object"},
 		sort:   []storage.Order{{Field: "ID", Descending: true}}, // the newest first

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/storage"
 )
 
@@ -61,16 +62,6 @@ func (c *call) revise(change func(*call) error) error {
 		}
 	}
 	return errStale
-}
-
-// mayGrant refuses a caller who would give somebody a role that the caller does
-// not have, or get at one that way.
-func (c *call) mayGrant(roles []string) error {
-	beyond := c.caller.Beyond(roles)
-	if beyond == nil {
-		return nil
-	}
-	return insufficientRoles(beyond, c.caller.Roles)
 }
 
 // read decodes the body into the shape that into points to. Members that the
@@ -181,6 +172,12 @@ func writeReply(w http.ResponseWriter, r reply) {
 	h.Set("Cache-Control", "no-store")
 	if r.version > 0 {
 		h.Set("ETag", entityTag(r.version))
+	}
+	if len(r.changed) > 0 {
+		h.Set(admin.ChangedHeader, strings.Join(r.changed, ", "))
+	}
+	if r.notice != "" {
+		h.Set(admin.NoticeHeader, r.notice)
 	}
 	if r.body == nil {
 		w.WriteHeader(r.status)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
 	"latchkey/storage"
 )
@@ -30,21 +31,23 @@ type collection[W, R any] struct {
 	search []string // fields of ?search=
 
 	list   func(*call, storage.Query) (storage.Page[R], error)
-	get    func(c *call, id string) (R, error)     // storage.ErrNotFound
-	fresh  func(*call) (R, error)                  // a record that is not stored yet
-	check  func(*call, W, R) error                 // Faults of the shape, for what becomes of the record
-	merge  func(*call, W, R) (R, error)            // the record with what the shape says
-	save   func(c *call, w W, r R) (R, error)      // storage.ErrConflict, ErrStale; new if R's version is storage.MustBeNew
-	remove func(c *call, r R, version int64) error // storage.ErrStale unless the version is 0 or the stored one
-	show   func(*call, R) W                        // what the wire shows
-	id     func(*W) *string                        // where the shape has its ID
-	newID  func(*call) (string, error)             // for a shape without one
-	stamp  func(*R) *int64                         // where the record has its version
-	named  func(c *call, id string) string         // what audit events call one; nil: its ID
-	fixed  bool                                    // the ID cannot be changed
-	same   func(a, b string) bool                  // of two IDs; nil: equal
-	sort   []storage.Order                         // of a list that names none; nil: by ID
-	atomic bool                                    // a change is one transaction: what get reads may be remembered, or save writes twice
+	get    func(c *call, id string) (R, error)            // storage.ErrNotFound
+	fresh  func(*call) (R, error)                         // a record that is not stored yet
+	check  func(*call, W, R) error                        // Faults of the shape, for what becomes of the record
+	merge  func(*call, W, R) (R, error)                   // the record with what the shape says
+	save   func(c *call, w W, r R) (R, error)             // storage.ErrConflict, ErrStale; new if R's version is storage.MustBeNew
+	remove func(c *call, r R, version int64) error        // storage.ErrStale unless the version is 0 or the stored one
+	show   func(*call, R) W                               // what the wire shows
+	id     func(*W) *string                               // where the shape has its ID
+	newID  func(*call) (string, error)                    // for a shape without one
+	stamp  func(*R) *int64                                // where the record has its version
+	named  func(c *call, id string) string                // what audit events call one; nil: its ID
+	secret func(before, after R) []string                 // write-only members that differ; nil: it has none
+	notice func(c *call, before, after R) (string, error) // what an administrator is warned of; nil: nothing
+	fixed  bool                                           // the ID cannot be changed
+	same   func(a, b string) bool                         // of two IDs; nil: equal
+	sort   []storage.Order                                // of a list that names none; nil: by ID
+	atomic bool                                           // a change is one transaction: what get reads may be remembered, or save writes twice
 }
 
 // routes returns the operations of the collection.
@@ -169,14 +172,14 @@ func (k collection[W, R]) create(c *call, w W, status int) (done reply, err erro
 		*k.stamp(&base) = storage.MustBeNew
 		stored, err := k.write(c, w, base)
 		if err == nil {
-			done = k.answer(c, status, stored)
+			done, err = k.changed(c, status, base, stored)
 		}
 		return err
 	})
 	if err != nil {
 		return reply{}, err
 	}
-	k.record(c, "created", *k.id(&w))
+	k.record(c, "created", *k.id(&w), done)
 	return done, nil
 }
 
@@ -204,11 +207,33 @@ func (k collection[W, R]) write(c *call, w W, base R) (R, error) {
 	return stored, err
 }
 
-func (k collection[W, R]) record(c *call, verb, id string) {
+// changed answers with a record that was just stored: which members have another
+// value than before, secrets included, and what an administrator is warned of.
+func (k collection[W, R]) changed(c *call, status int, before, after R) (reply, error) {
+	done := k.answer(c, status, after)
+	done.changed = admin.ChangedMembers(k.show(c, before), done.body)
+	if k.secret != nil {
+		done.changed = set(done.changed, k.secret(before, after))
+	}
+	if k.notice == nil || status == http.StatusCreated {
+		return done, nil
+	}
+	var err error
+	done.notice, err = k.notice(c, before, after)
+	return done, err
+}
+
+// record records what became of a record; one that raises a client's roles is an
+// event of its own.
+func (k collection[W, R]) record(c *call, verb, id string, done reply) {
 	if k.named != nil {
 		id = k.named(c, id)
 	}
-	c.api.record(c, strings.ToLower(k.object)+"."+verb, k.object+"/"+id)
+	action := strings.ToLower(k.object) + "."
+	c.api.record(c, action+verb, k.object+"/"+id, done.changed...)
+	if done.notice != "" {
+		c.api.record(c, action+"raised", k.object+"/"+id)
+	}
 }
 
 // servePut replaces a record; one that does not exist is created under the ID
@@ -309,14 +334,14 @@ func (k collection[W, R]) rewrite(c *call, id string, change func(R) (W, error))
 	}
 	for range maxRewrites {
 		err = k.within(c, func(c *call) error {
-			stored, err := k.rewritten(c, id, wanted, change)
+			before, stored, err := k.rewritten(c, id, wanted, change)
 			if err == nil {
-				done = k.answer(c, http.StatusOK, stored)
+				done, err = k.changed(c, http.StatusOK, before, stored)
 			}
 			return err
 		})
 		if err == nil {
-			k.record(c, "updated", id)
+			k.record(c, "updated", id, done)
 			return done, nil
 		}
 		if !errors.Is(err, storage.ErrStale) || wanted != 0 {
@@ -326,26 +351,26 @@ func (k collection[W, R]) rewrite(c *call, id string, change func(R) (W, error))
 	return reply{}, errStale
 }
 
-func (k collection[W, R]) rewritten(c *call, id string, wanted int64, change func(R) (W, error)) (R, error) {
-	r, err := k.find(c, id)
-	if err != nil {
-		return r, err
+func (k collection[W, R]) rewritten(c *call, id string, wanted int64, change func(R) (W, error)) (r, stored R, err error) {
+	if r, err = k.find(c, id); err != nil {
+		return r, r, err
 	}
 	if wanted != 0 && *k.stamp(&r) != wanted {
-		return r, errStale
+		return r, r, errStale
 	}
 	w, err := change(r)
 	if err != nil {
-		return r, err
+		return r, r, err
 	}
 	shown := k.show(c, r)
-	switch stored, given := k.id(&shown), k.id(&w); {
+	switch has, given := k.id(&shown), k.id(&w); {
 	case *given == "":
-		*given = *stored
-	case k.fixed && !k.sameID(*given, *stored):
-		return r, Faults{{Path: "ID", Problem: "cannot be changed"}}
+		*given = *has
+	case k.fixed && !k.sameID(*given, *has):
+		return r, r, Faults{{Path: "ID", Problem: "cannot be changed"}}
 	}
-	return k.write(c, w, r)
+	stored, err = k.write(c, w, r)
+	return r, stored, err
 }
 
 func (k collection[W, R]) sameID(a, b string) bool {
@@ -378,6 +403,6 @@ func (k collection[W, R]) serveDelete(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	k.record(c, "deleted", id)
+	k.record(c, "deleted", id, reply{})
 	return reply{status: http.StatusNoContent}, nil
 }

@@ -25,37 +25,32 @@ func (a *API) deliveryConfigRoutes() []route {
 			return store.PutDeliveryConfig(c.Context(), r)
 		},
 		remove: func(c *call, r storage.DeliveryConfig, version int64) error {
+			if err := a.cfg.Rules.ChangeDeliveryConfig(c.Context(), c.caller.Authority(), r.ID); err != nil {
+				return err
+			}
 			return store.DeleteDeliveryConfig(c.Context(), r.ID, version)
 		},
 		show:  func(_ *call, r storage.DeliveryConfig) DeliveryConfig { return DeliveryConfigFromRecord(r) },
 		id:    func(w *DeliveryConfig) *string { return &w.ID },
 		newID: a.newID,
 		stamp: func(r *storage.DeliveryConfig) *int64 { return &r.Version },
+		secret: func(before, after storage.DeliveryConfig) []string {
+			target := "DeliveryTargets." + string(after.Target) + "."
+			return changedSealed([]sealedMember{
+				{target + "Secret", before.Secret, after.Secret},
+				{target + "CustomAuthHeaderValue", before.CustomAuthHeader, after.CustomAuthHeader},
+			})
+		},
 		fixed: true, atomic: true,
 	}.routes()
 }
 
 // checkDeliveryConfig finds the faults of what a delivery config is to become.
-// Whoever moves the endpoint gets the tokens that its senders' messages carry.
+// Its endpoint gets the codes and tokens of its senders' messages.
 func (a *API) checkDeliveryConfig(c *call, w DeliveryConfig, base storage.DeliveryConfig) error {
 	want := w.ToRecord(base)
 	if err := w.Validate("", KeptOf(want)).Err(); err != nil {
 		return err
 	}
-	if want.URL == base.URL {
-		return nil
-	}
-	senders, err := a.cfg.Stores.Senders.Senders(c.Context())
-	if err != nil {
-		return err
-	}
-	for _, s := range senders {
-		if s.DeliveryConfig != want.ID {
-			continue
-		}
-		if err := c.mayServe(s); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.cfg.Rules.ChangeDeliveryConfig(c.Context(), c.caller.Authority(), want.ID)
 }

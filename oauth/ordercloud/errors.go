@@ -14,6 +14,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/storage"
 )
 
@@ -93,11 +94,14 @@ func printable(s string) string {
 // error; its text goes to the log only.
 func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	var faults Faults
+	var denied *admin.Denied
 	var limit *storage.LimitError
 	var query *oauth.QueryError
 	var list *storage.QueryLimitError
 	switch {
 	case errors.As(err, &answer):
+	case errors.As(err, &denied):
+		answer, _ = answerTo(insufficientRoles(denied.Missing, denied.Has), now)
 	case errors.As(err, &faults):
 		answer = invalid(faults)
 	case errors.As(err, &query):

@@ -29,7 +29,10 @@ func TestOnlyFullAccessLetsSendersServeAdmins(t *testing.T) {
 		w.refuses(403, "Auth.InsufficientRoles", "messenger", "PATCH", path, body)
 		w.expect(200, "root", "PATCH", path, body)
 	}
-	w.expect(204, "messenger", "DELETE", senderPath+"/theirs/assignments", "")
+	for _, withdrawn := range []string{senderPath + "/theirs/assignments", senderPath + "/theirs"} {
+		w.refuses(403, "Auth.InsufficientRoles", "messenger", "DELETE", withdrawn, "")
+	}
+	w.expect(204, "root", "DELETE", senderPath+"/theirs/assignments", "")
 	w.expect(200, "messenger", "PATCH", senderPath+"/theirs", `{"Name":"m"}`)
 }
 
@@ -38,7 +41,7 @@ func TestClientsBeyondTheCallerCannotBeDeleted(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	w.client("boss", func(c *storage.Client) { c.Roles = []string{roleFullAccess} })
-	w.client("lesser", func(c *storage.Client) { c.Roles = []string{"ApiClientAdmin"} })
+	w.client("lesser", func(c *storage.Client) { c.Roles, c.AllowSeller = []string{"ApiClientAdmin"}, false })
 	w.clientToken("registrar", "lesser", "ApiClientAdmin")
 	w.refuses(403, "Auth.InsufficientRoles", "registrar", "DELETE", "/v1/apiclients/BOSS", "")
 	w.expect(200, "root", "GET", "/v1/apiclients/boss", "")

@@ -127,6 +127,7 @@ func (a *API) meOf(c *call) me {
 		id:     func(w *MeUser) *string { return &w.ID },
 		stamp:  func(p *person) *int64 { return &p.version },
 		named:  func(c *call, _ string) string { return ownName(c) },
+		secret: changedPassword,
 		fixed:  true,
 	}
 }

@@ -40,12 +40,22 @@ func (a *API) senderRoutes() []route {
 			return store.PutSender(c.Context(), r)
 		},
 		remove: func(c *call, r storage.Sender, version int64) error {
+			if err := a.cfg.Rules.ChangeSender(c.caller.Authority(), &r, nil); err != nil {
+				return err
+			}
 			return store.DeleteSender(c.Context(), r.ID, version)
 		},
 		show:  func(_ *call, r storage.Sender) MessageSender { return MessageSenderFromRecord(r) },
 		id:    func(w *MessageSender) *string { return &w.ID },
 		newID: a.newID,
 		stamp: func(r *storage.Sender) *int64 { return &r.Version },
+		secret: func(before, after storage.Sender) []string {
+			return changedSealed([]sealedMember{
+				{"SharedKey", before.SharedKey, after.SharedKey},
+				{"SigningSecrets", before.SigningSecrets, after.SigningSecrets},
+				{"SMTP.Password", before.SMTP.Password, after.SMTP.Password},
+			})
+		},
 		fixed: true, atomic: true,
 	}.routes(), a.senderAssignmentRoutes()...)
 }
@@ -75,17 +85,11 @@ func (a *API) checkSender(c *call, w MessageSender, base storage.Sender) error {
 			return err
 		}
 	}
-	return c.mayServe(want)
-}
-
-// mayServe refuses a caller who would send the codes and tokens of people
-// somewhere that have roles which the caller does not have: those that the
-// sender adds and, of one that serves the seller's side, any.
-func (c *call) mayServe(s storage.Sender) error {
-	if s.AllowSeller {
-		return c.mayGrant([]string{roleFullAccess})
+	before := &base
+	if base.Version == storage.MustBeNew {
+		before = nil
 	}
-	return c.mayGrant(s.ElevatedRoles)
+	return a.cfg.Rules.ChangeSender(c.caller.Authority(), before, &want)
 }
 
 // senderAssignmentRoutes say whom a sender serves.
@@ -205,7 +209,7 @@ func (a *API) assignSender(c *call) (reply, error) {
 	return a.changeServed(c, w, "created", func(s *storage.Sender, accountUID string) error {
 		if accountUID == "" {
 			s.AllowSeller = true
-			return c.mayServe(*s)
+			return nil
 		}
 		s.AccountUIDs = set(s.AccountUIDs, []string{accountUID})
 		return nil
@@ -248,7 +252,11 @@ func (a *API) changeServed(c *call, w MessageSenderAssignment, verb string, chan
 		if err != nil {
 			return err
 		}
+		before := s
 		if err := change(&s, company.UID); err != nil {
+			return err
+		}
+		if err := a.cfg.Rules.ChangeSender(c.caller.Authority(), &before, &s); err != nil {
 			return err
 		}
 		_, err = a.cfg.Stores.Senders.PutSender(c.Context(), s)

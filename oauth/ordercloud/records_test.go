@@ -87,7 +87,7 @@ func TestAuditEvents(t *testing.T) {
 		}
 	}
 	want := `{"ID":"` + third + `","Time":"2026-03-01T14:00:00Z","Action":"message.delivered","Outcome":"success","ClientID":null,"UserID":null,` +
-		`"Username":null,"Factor":null,"Object":"Message/m","TraceID":null,"Source":null,"Took":1500}`
+		`"Username":null,"Factor":null,"Object":"Message/m","Changed":[],"TraceID":null,"Source":null,"Took":1500}`
 	if got := w.expect(200, "auditor", "GET", path+"/"+third, ""); got.body != want || got.header.Get("ETag") != "" {
 		t.Errorf("got %s", got.body)
 	}

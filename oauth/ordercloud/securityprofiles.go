@@ -31,8 +31,11 @@ func (a *API) securityProfileRoutes() []route {
 			if err := w.Validate("").Err(); err != nil {
 				return err
 			}
-			// Those that it takes away as well: else it could disarm whoever is above it.
-			return c.mayGrant(set(base.Roles, w.ToRecord(base).Roles))
+			want, before := w.ToRecord(base), &base
+			if base.Version == storage.MustBeNew {
+				before = nil
+			}
+			return a.cfg.Rules.ChangeSecurityProfile(c.Context(), c.caller.Authority(), before, &want)
 		},
 		merge: func(_ *call, w SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
 			return w.ToRecord(r), nil
@@ -41,7 +44,7 @@ func (a *API) securityProfileRoutes() []route {
 			return store.PutSecurityProfile(c.Context(), r)
 		},
 		remove: func(c *call, r storage.SecurityProfile, version int64) error {
-			if err := c.mayGrant(r.Roles); err != nil {
+			if err := a.cfg.Rules.ChangeSecurityProfile(c.Context(), c.caller.Authority(), &r, nil); err != nil {
 				return err
 			}
 			// The one whose roles were looked at, and no later one.
@@ -121,14 +124,10 @@ func (a *API) assignProfile(c *call) (reply, error) {
 		return reply{}, err
 	}
 	err := c.inTx(func(c *call) error {
-		profile, err := a.grantable(c, w.SecurityProfileID)
+		profile, party, err := a.assignable(c, w)
 		if errors.Is(err, storage.ErrNotFound) {
 			return notFound("SecurityProfile", w.SecurityProfileID)
 		}
-		if err != nil {
-			return err
-		}
-		party, err := a.holder(c, w)
 		if err != nil {
 			return err
 		}
@@ -141,14 +140,18 @@ func (a *API) assignProfile(c *call) (reply, error) {
 	return reply{status: http.StatusNoContent}, nil
 }
 
-// grantable returns a security profile that the caller may give and take: one
-// whose roles it has itself.
-func (a *API) grantable(c *call, id string) (storage.SecurityProfile, error) {
-	profile, err := a.cfg.Stores.Profiles.SecurityProfile(c.Context(), id)
-	if err == nil {
-		err = c.mayGrant(profile.Roles)
+// assignable returns the profile and the party of an assignment that the caller
+// may make and end.
+func (a *API) assignable(c *call, w SecurityProfileAssignment) (storage.SecurityProfile, storage.Party, error) {
+	profile, err := a.cfg.Stores.Profiles.SecurityProfile(c.Context(), w.SecurityProfileID)
+	if err != nil {
+		return profile, "", err
 	}
-	return profile, err
+	party, err := a.holder(c, w)
+	if err == nil {
+		err = a.cfg.Rules.AssignSecurityProfile(c.Context(), c.caller.Authority(), profile, party)
+	}
+	return profile, party, err
 }
 
 func (a *API) unassignProfile(c *call) (reply, error) {
@@ -158,11 +161,8 @@ func (a *API) unassignProfile(c *call) (reply, error) {
 		return reply{}, err
 	}
 	err := c.inTx(func(c *call) error {
-		party, err := a.holder(c, w)
+		_, party, err := a.assignable(c, w)
 		if err != nil {
-			return err
-		}
-		if _, err := a.grantable(c, w.SecurityProfileID); err != nil {
 			return err
 		}
 		return a.cfg.Stores.Assignments.UnassignSecurityProfile(c.Context(), w.SecurityProfileID, party)

@@ -173,7 +173,9 @@ func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 		{"PATCH", senderPath + "/elevated", `{"Active":false}`, 0},
 		{"POST", senderPath, `{"ID":"z2","Name":"n","MessageTypes":["OneTimePassword"],"URL":"https://x.example","SharedKey":"k","ElevatedRoles":["Shopper"]}`, 201},
 		{"PATCH", configPath + "/d", `{"DeliveryTargets":{"MessageSender":{"Endpoint":"https://mine.example"}}}`, 0},
-		{"PATCH", configPath + "/d", `{"Name":"its endpoint stays"}`, 200},
+		{"PATCH", configPath + "/d", `{"Name":"its endpoint stays"}`, 0},
+		{"PATCH", configPath + "/d", `{"Enabled":false}`, 0},
+		{"DELETE", configPath + "/d", ``, 0},
 	} {
 		if tt.may == 0 {
 			w.refuses(403, "Auth.InsufficientRoles", "limited", tt.method, tt.path, tt.body)

@@ -1,6 +1,7 @@
 package ordercloud
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"encoding/json"
 
@@ -48,6 +49,24 @@ func sealAll(with Sealer, members []secretMember) (changed []string, err error) 
 		changed = append(changed, m.member)
 	}
 	return changed, nil
+}
+
+// sealedMember is a sealed member before and after a change.
+type sealedMember struct {
+	member        string
+	before, after storage.Sealed
+}
+
+// changedSealed names the members that have another secret than before. A secret
+// that is given again is not sealed anew, so equal bytes are the same secret.
+func changedSealed(members []sealedMember) []string {
+	var names []string
+	for _, m := range members {
+		if !bytes.Equal(m.before.Data, m.after.Data) {
+			names = append(names, m.member)
+		}
+	}
+	return names
 }
 
 // sealedAs tells whether what is stored is the secret that was given.

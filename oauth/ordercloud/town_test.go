@@ -21,6 +21,7 @@ import (
 	"latchkey/grants"
 	"latchkey/keys"
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/otp"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
@@ -74,8 +75,10 @@ func newTown(t *testing.T, change ...func(*Config)) *town {
 	service, err := otp.New(otp.Config{Store: w.store, People: w.store, Directory: w.store, Codes: w.codes, Sealer: w.sealer, Now: w.now, Rand: rand.Reader})
 	w.must(err)
 	s := w.store
+	rules, err := admin.New(s)
+	w.must(err)
 	w.config = Config{
-		Bearer: w, Tx: s, Passwords: passwords, Codes: service, Sealer: w.sealer, Peppers: peppers,
+		Bearer: w, Rules: rules, Tx: s, Passwords: passwords, Codes: service, Sealer: w.sealer, Peppers: peppers,
 		Stores: Stores{
 			Clients: s, Secrets: s, Profiles: s, Assignments: s, Accounts: s, Users: s, Logins: s, Senders: s,
 			DeliveryConfigs: s, Records: s, Messages: s, Keys: ring,

@@ -59,11 +59,12 @@ func (u users) collection() collection[User, person] {
 			with("Active", "Active", otherField).with("DateCreated", "CreatedAt", timeField).with("xp", "XP", textField),
 		search: []string{"Username", "FirstName", "LastName", "Email"},
 		list:   u.list, get: u.get, fresh: u.fresh, check: u.check, merge: u.merge, save: u.save, remove: u.remove,
-		show:  func(_ *call, p person) User { return p.shown() },
-		id:    func(w *User) *string { return &w.ID },
-		newID: u.api.newID,
-		stamp: func(p *person) *int64 { return &p.version },
-		named: u.named,
+		show:   func(_ *call, p person) User { return p.shown() },
+		id:     func(w *User) *string { return &w.ID },
+		newID:  u.api.newID,
+		stamp:  func(p *person) *int64 { return &p.version },
+		named:  u.named,
+		secret: changedPassword,
 	}
 }
 

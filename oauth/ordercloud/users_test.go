@@ -160,6 +160,7 @@ func TestUsersWithoutLogin(t *testing.T) {
 	w := newTown(t)
 	w.settle()
 	w.clientToken("robot", "back-office", "AdminUserAdmin")
+	w.grant("orders", storage.UserParty(w.user("ada").UID), "OrderAdmin")
 	w.must(w.store.DeleteLogin(w.ctx, w.login("ann").ID, w.now(), 0))
 	w.must(w.store.DeleteLogin(w.ctx, w.login("ada").ID, w.now(), 0))
 	for _, one := range []string{acmeUsers + "/ann", "/v1/adminusers/ada"} {

@@ -12,67 +12,17 @@ import (
 
 var errUsername = refuse(http.StatusConflict, "User.UsernameMustBeUnique", "Username must be unique.")
 
-// mayManage refuses a caller who would get at roles that it has not: whoever
-// sets a password or an e-mail address can become that user. A caller from the
-// seller's side manages the users of all companies, and admin users within the
-// roles of its token; a company's user manages its like within its own.
+// mayManage decides whether the caller may manage the user, or make it.
 func (u users) mayManage(c *call, p person) error {
-	if c.caller.Has(roleFullAccess) || c.caller.SellerSide() && u.kind != storage.Admin {
-		return nil
+	caller, rules := c.caller.Authority(), u.api.cfg.Rules
+	if p.version == storage.MustBeNew {
+		return rules.CreateUser(c.Context(), caller, u.kind)
 	}
-	own := c.caller.Roles
-	if !c.caller.SellerSide() {
-		own = set(own, c.caller.Principal.Roles)
-	}
-	theirs, known, err := u.rolesOf(c, p)
-	if err != nil {
-		return err
-	}
-	for _, role := range theirs {
-		known = known && slices.Contains(own, role)
-	}
-	if !known {
-		return insufficientRoles(nil, own)
-	}
-	return nil
-}
-
-// rolesOf returns the roles that the user has, or will have once it is made. A
-// company's user who makes another has what that will have.
-func (u users) rolesOf(c *call, p person) (roles []string, known bool, err error) {
-	switch {
-	case p.principal != nil:
-		return p.principal.Roles, true, nil
-	case p.version != storage.MustBeNew:
-		return nil, false, nil
-	case u.kind == storage.Admin:
-		roles, err = u.api.rolesOfAll(c, storage.KindParty(storage.Admin))
-	}
-	return roles, true, err
-}
-
-// rolesOfAll returns the roles of the security profiles that the party holds.
-func (a *API) rolesOfAll(c *call, party storage.Party) ([]string, error) {
 	var roles []string
-	q := storage.Query{Limit: maxPageSize, Where: []storage.Condition{{
-		Fields: []string{"Party"}, Tests: []storage.Test{{Op: storage.OpEqual, Value: string(party)}},
-	}}}
-	for {
-		page, err := a.cfg.Stores.Assignments.ListProfileAssignments(c.Context(), q)
-		if err != nil {
-			return nil, err
-		}
-		for _, assigned := range page.Items {
-			profile, err := a.cfg.Stores.Profiles.SecurityProfile(c.Context(), assigned.ProfileID)
-			if err != nil && !errors.Is(err, storage.ErrNotFound) {
-				return nil, err
-			}
-			roles = append(roles, profile.Roles...)
-		}
-		if q.Offset += len(page.Items); len(page.Items) == 0 || q.Offset >= page.Total {
-			return roles, nil
-		}
+	if p.principal != nil {
+		roles = listed(p.principal.Roles)
 	}
+	return rules.ManageUser(c.Context(), caller, p.User, roles)
 }
 
 func (u users) check(c *call, w User, p person) error {
@@ -239,4 +189,12 @@ func (u users) invitation(c *call, p person) (*storage.CodeRequest, error) {
 		Address: u.api.cfg.Address(c.Context()), TraceID: u.api.cfg.TraceID(c.Context()),
 	})
 	return &request, err
+}
+
+// changedPassword names Password if the user has another one than before.
+func changedPassword(before, after person) []string {
+	if before.Login.PasswordHash == after.Login.PasswordHash {
+		return nil
+	}
+	return []string{"Password"}
 }

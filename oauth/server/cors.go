@@ -21,7 +21,7 @@ var (
 
 const (
 	crossOriginMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	crossOriginReads   = "DPoP-Nonce, ETag, Location, Retry-After, WWW-Authenticate, X-Request-Id"
+	crossOriginReads   = "DPoP-Nonce, ETag, Latchkey-Changed, Latchkey-Notice, Location, Retry-After, WWW-Authenticate, X-Request-Id"
 	preflightMaxAge    = "600" // seconds
 	preflightPattern   = "OPTIONS preflight"
 )

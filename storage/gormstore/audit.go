@@ -30,6 +30,7 @@ type auditRow struct {
 	TraceID  string `gorm:"column:trace_id"`
 	Source   string `gorm:"column:source"`
 	Object   string `gorm:"column:object"`
+	Changed  string `gorm:"column:changed"` // member names, separated by spaces
 	Took     int64  `gorm:"column:took"`
 	Count    int64  `gorm:"column:count"`
 	Seq      int64  `gorm:"column:seq"` // 0: outside of the chain
@@ -37,13 +38,13 @@ type auditRow struct {
 	MAC      []byte `gorm:"column:mac"`
 }
 
-const auditColumns columns = "id time action outcome client_id user_uid username factor trace_id source object took count seq key_id mac"
+const auditColumns columns = "id time action outcome client_id user_uid username factor trace_id source object changed took count seq key_id mac"
 
 func (r *auditRow) record() storage.AuditEvent {
 	return storage.AuditEvent{
 		ID: r.ID, Time: instant(r.Time), Action: r.Action, Outcome: r.Outcome, ClientID: r.ClientID,
 		UserUID: r.UserUID, Username: r.Username, Factor: r.Factor, TraceID: r.TraceID, Source: r.Source,
-		Object: r.Object, Took: span(r.Took), Count: r.Count,
+		Object: r.Object, Changed: list(r.Changed), Took: span(r.Took), Count: r.Count,
 	}
 }
 
@@ -101,6 +102,7 @@ func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
 		{&r.TraceID, e.TraceID},
 		{&r.Source, e.Source},
 		{&r.Object, e.Object},
+		{&r.Changed, words(e.Changed)},
 	} {
 		*field.to = storableText(field.text)
 	}
@@ -108,11 +110,11 @@ func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
 }
 
 func (s *Store) insertAuditEvents(ctx context.Context, batch []auditRow) error {
-	args := make([]any, 0, 16*len(batch))
+	args := make([]any, 0, 17*len(batch))
 	for i := range batch {
 		r := &batch[i]
 		args = append(args, r.ID, r.Time, r.Action, r.Outcome, r.ClientID, r.UserUID, r.Username, r.Factor,
-			r.TraceID, r.Source, r.Object, r.Took, r.Count, r.Seq, r.KeyID, blob(r.MAC))
+			r.TraceID, r.Source, r.Object, r.Changed, r.Took, r.Count, r.Seq, r.KeyID, blob(r.MAC))
 	}
 	rows := strings.TrimSuffix(strings.Repeat("("+auditColumns.marks()+"), ", len(batch)), ", ")
 	_, err := s.exec(ctx, "add audit events",
@@ -139,7 +141,7 @@ func auditFields() fields {
 		"ID": {sql: "id", unique: true}, "Time": {kind: instantly, sql: "time"},
 		"Action": {sql: "action"}, "Outcome": {sql: "outcome"}, "ClientID": {sql: "client_id"},
 		"UserUID": {sql: "user_uid"}, "Username": {sql: "username"}, "Factor": {sql: "factor"},
-		"TraceID": {sql: "trace_id"}, "Source": {sql: "source"}, "Object": {sql: "object"},
+		"TraceID": {sql: "trace_id"}, "Source": {sql: "source"}, "Object": {sql: "object"}, "Changed": {sql: "changed"},
 		"Took": {kind: lasting, sql: "took"}, "Count": {kind: numeric, sql: "count"},
 	}
 }

@@ -61,15 +61,19 @@ func (e encoding) bytes(b []byte) encoding { return append(e.number(int64(len(b)
 
 func (e encoding) text(s string) encoding { return append(e.number(int64(len(s))), s...) }
 
-// canonical is what an event's MAC is over. Only an event that stands for several
-// has a count in it, so that the MACs of older events stay right.
+// canonical is what an event's MAC is over. The count and the changed members are
+// left out where there are none: the MACs of older events were computed without
+// them. Changed members follow a count, so that neither passes for the other.
 func (r *auditRow) canonical(before []byte) []byte {
 	var e encoding
 	e = e.bytes(before).number(r.Seq).text(r.KeyID).text(r.ID).number(r.Time).text(r.Action).text(r.Outcome)
 	e = e.text(r.ClientID).text(r.UserUID).text(r.Username).text(r.Factor).text(r.TraceID).text(r.Source)
 	e = e.text(r.Object).number(r.Took)
-	if r.Count > 0 {
+	if r.Count > 0 || r.Changed != "" {
 		e = e.number(r.Count)
+	}
+	if r.Changed != "" {
+		e = e.text(r.Changed)
 	}
 	return e
 }

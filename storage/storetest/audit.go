@@ -32,7 +32,7 @@ func (w *world) events() []storage.AuditEvent {
 func testAuditKept(t *testing.T, w *world) {
 	want := storage.AuditEvent{
 		Time: w.now, Action: "sign_in", Outcome: "locked", ClientID: "web", UserUID: w.user.UID, Username: "Bob ",
-		Factor: "otp", TraceID: "trace", Source: "192.0.2.1", Object: "ApiClient/shop", Took: 1500 * time.Millisecond,
+		Factor: "otp", TraceID: "trace", Source: "192.0.2.1", Object: "ApiClient/shop", Changed: []string{"AppName", "ClientSecret"}, Took: 1500 * time.Millisecond,
 	}
 	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{want}))
 	check(t, w.store.AddAuditEvents(w.ctx, nil))

@@ -16,6 +16,7 @@ func testRoles(t *testing.T, fresh func(*testing.T) Database) {
 		"the strictest password policy counts":     testTightened,
 		"a profile made meanwhile is not missed":   testNewProfileSeen,
 		"a security profile of nobody is no error": testNoParties,
+		"the roles of admin users are found":       testAdminRoles,
 	}.run(t, fresh)
 }
 
@@ -126,4 +127,51 @@ func testNoParties(t *testing.T, w *world) {
 	if got := must(w.store.SecurityProfileParties(w.ctx, "x"))(t); len(got) != 0 {
 		t.Fatalf("parties of nothing: %v", got)
 	}
+}
+
+func testAdminRoles(t *testing.T, w *world) {
+	admin := func(name, profileID string) storage.Party {
+		u := must(w.store.PutUser(w.ctx, storage.User{UID: "usr_" + name, RealmID: storage.DefaultRealmID, Kind: storage.Admin, ID: name, Active: true}))(t)
+		if profileID != "" {
+			must(w.store.PutLogin(w.ctx, storage.Login{ID: "lgn_" + name, ProfileID: profileID, Username: name, UsernameKey: name, UserUID: u.UID, Active: true}))(t)
+		}
+		return storage.UserParty(u.UID)
+	}
+	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "staff", RealmID: storage.DefaultRealmID, Name: "Staff"}))(t)
+	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "empty", RealmID: storage.DefaultRealmID, Name: "Empty"}))(t)
+	for party, id := range map[storage.Party]string{
+		admin("ada", "staff"): "of-ada", admin("abe", storage.DefaultProfileID): "of-abe", admin("amy", ""): "of-amy",
+		storage.UserParty(w.user.UID): "of-bob", storage.AccountParty("acc_1"): "of-acme",
+	} {
+		w.profile(id, storage.PasswordPolicy{}, id, "Shared")
+		check(t, w.store.AssignSecurityProfile(w.ctx, id, party))
+	}
+	inProfile := func(profileID string, want ...string) {
+		t.Helper()
+		equal(t, must(w.store.AdminRolesOfPasswordProfile(w.ctx, profileID))(t), want)
+	}
+	inProfile("staff", "Shared", "of-ada")
+	inProfile(storage.DefaultProfileID, "Shared", "of-abe")
+	inProfile("empty")
+	equal(t, must(w.store.AdminRoles(w.ctx, "usr_amy"))(t), []string{"Shared", "of-amy"})
+	equal(t, must(w.store.AdminRoles(w.ctx, w.user.UID))(t), nil)
+	equal(t, must(w.store.RolesOfParty(w.ctx, storage.AccountParty("acc_1")))(t), []string{"Shared", "of-acme"})
+
+	w.profile("all", storage.PasswordPolicy{}, "Everybody")
+	check(t, w.store.AssignSecurityProfile(w.ctx, "all", storage.KindParty(storage.Admin)))
+	inProfile("staff", "Everybody", "Shared", "of-ada")
+	inProfile("empty")
+	equal(t, must(w.store.AdminRoles(w.ctx, "usr_amy"))(t), []string{"Everybody", "Shared", "of-amy"})
+	equal(t, must(w.store.AdminRoles(w.ctx, w.user.UID))(t), nil)
+	holders := func(id string, wantAll bool, want ...string) {
+		t.Helper()
+		roles, all, err := w.store.AdminRolesOfSecurityProfile(w.ctx, id)
+		check(t, err)
+		equal(t, roles, want)
+		equal(t, all, wantAll)
+	}
+	holders("all", true)
+	holders("of-ada", false, "Everybody", "Shared", "of-ada")
+	holders("of-acme", false)
+	holders("of-bob", false)
 }

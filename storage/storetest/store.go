@@ -50,6 +50,10 @@ type Roles interface {
 	SecurityProfile(ctx context.Context, id string) (storage.SecurityProfile, error)
 	PutSecurityProfile(ctx context.Context, p storage.SecurityProfile) (storage.SecurityProfile, error)
 	SecurityProfileParties(ctx context.Context, id string) ([]storage.Party, error)
+	RolesOfParty(ctx context.Context, party storage.Party) ([]string, error)
+	AdminRoles(ctx context.Context, userUID string) ([]string, error)
+	AdminRolesOfPasswordProfile(ctx context.Context, profileID string) ([]string, error)
+	AdminRolesOfSecurityProfile(ctx context.Context, id string) (roles []string, all bool, err error)
 	AssignSecurityProfile(ctx context.Context, id string, to storage.Party) error
 	UnassignSecurityProfile(ctx context.Context, id string, from storage.Party) error
 }
