@@ -32,7 +32,7 @@ func grantsNothing() map[string]string {
 			buyers.users.Create buyers.users.Save buyers.users.Patch buyers.users.Delete buyers.users.Unlock buyers.users.RevokeTokens
 			suppliers.users.Create suppliers.users.Save suppliers.users.Patch suppliers.users.Delete suppliers.users.Unlock suppliers.users.RevokeTokens
 			Accounts.Create Accounts.Update Accounts.Delete UserAuthenticationInfo.Create`,
-		"account members only, whom the seller side manages":  "AccountAuthenticationSettings.Update AccountMembers.Update",
+		"account members only, whom the seller side manages":  "AccountAuthenticationSettings.Update AccountMembershipSettings.Update AccountMembers.Update",
 		"no sender uses a new delivery config":                "integrations.deliveryconfig.Create",
 		"nobody has a login in a new password profile":        "PasswordProfiles.Create",
 		"integrations get the messages of buyers' users only": "Integrations.Create Integrations.Update Integrations.Delete",
@@ -264,7 +264,7 @@ func (g *guarded) v2Attempts() []attempt {
 	login := user + "/user-authentication-password-profile-info/" + g.bossLogin
 	memberships := "/v2/accounts/" + g.account + "/account-memberships"
 	return []attempt{
-		{operation: "PasswordProfiles.Update", path: realmV2 + "/password-profiles/default", body: profile + `"lockout_threshold":100,"lockout_duration_seconds":60}}`},
+		{operation: "PasswordProfiles.Update", path: realmV2 + "/password-profiles/default", body: profile + `"lockout_threshold":9,"lockout_duration_seconds":7200}}`},
 		{operation: "PasswordProfiles.Update", path: realmV2 + "/password-profiles/default", body: profile + `"lockout_threshold":1,"lockout_duration_seconds":0}}`},
 		{operation: "PasswordProfiles.Update", path: realmV2 + "/password-profiles/default", body: profile + `"name":"renamed"}}`},
 		{operation: "PasswordProfiles.Update", path: realmV2 + "/password-profiles/default", body: profile + `"enable_one_time_password_token":false,"password_min_length":8}}`},
