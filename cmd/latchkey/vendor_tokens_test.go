@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
-	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"latchkey/storage"
 )
@@ -115,76 +117,94 @@ func (m *market) userTypes(t *testing.T) {
 // new and in stored senders.
 func TestFurtherMessageTypes(t *testing.T) {
 	eachMarket(t, nil, func(t *testing.T, m *market) {
-		sender := func(id, types string) string {
-			return `{"ID":"` + id + `","Name":"S","URL":"https://hook.example/x","SharedKey":"k","AllowAllBuyers":true,` + types + `}`
-		}
-		types := func(id, ours, further string) {
-			t.Helper()
-			for _, path := range []string{"/v1/messagesenders/" + id, "/v1/messagesenders?ID=" + id} {
-				got := m.do(t, 200, http.MethodGet, path, nil)
-				var one struct {
-					MessageTypes, FurtherMessageTypes []string
-					Items                             []struct{ MessageTypes, FurtherMessageTypes []string }
-				}
-				if err := json.Unmarshal([]byte(got.body), &one); err != nil {
-					t.Fatal(err)
-				}
-				if len(one.Items) > 0 {
-					one.MessageTypes, one.FurtherMessageTypes = one.Items[0].MessageTypes, one.Items[0].FurtherMessageTypes
-				}
-				if ours == "" && len(one.MessageTypes) != 0 || ours != "" && !slices.Equal(one.MessageTypes, []string{ours}) ||
-					further == "" && one.FurtherMessageTypes != nil || further != "" && !slices.Equal(one.FurtherMessageTypes, []string{further}) {
-					t.Errorf("%s: %s, want %q and %q", path, got.body, ours, further)
-				}
-			}
-		}
-		// A row of an earlier version, which knows one list.
-		m.withApp(func(ctx context.Context, a *app) error {
-			_, err := a.store.PutSender(ctx, storage.Sender{
-				ID: "stored", RealmID: storage.DefaultRealmID, Name: "S", Active: true, Kind: storage.WebhookSender, URL: "https://hook.example/x",
-				Types: []storage.MessageType{storage.MessageOneTimePassword, storage.MessageAccountLocked}, AllowAllBuyers: true, Version: storage.MustBeNew,
-			})
-			return err
-		})
-		wireSoon(t, "the sender is there", func() bool {
-			return m.send(m.first, m.root, http.MethodGet, "/v1/messagesenders/stored", nil).status == 200
-		})
-		types("stored", "OneTimePassword", "AccountLocked")
-
-		m.do(t, 201, http.MethodPost, "/v1/messagesenders", sender("both", `"MessageTypes":["OneTimePassword"],"FurtherMessageTypes":["AccountLocked"]`))
-		types("both", "OneTimePassword", "AccountLocked")
-		m.do(t, 201, http.MethodPost, "/v1/messagesenders", sender("old", `"MessageTypes":["AccountLocked","OneTimePassword"]`))
-		types("old", "OneTimePassword", "AccountLocked")
-		m.do(t, 201, http.MethodPost, "/v1/messagesenders", sender("only", `"MessageTypes":[],"FurtherMessageTypes":["AccountLocked"]`))
-		types("only", "", "AccountLocked")
-		m.apply(`MessageSenders: [{ID: applied, Name: S, URL: "https://hook.example/x", SharedKey: k, FurtherMessageTypes: [AccountLocked], AllowAllBuyers: true}]`)
-		wireSoon(t, "the applied sender is there", func() bool {
-			return m.send(m.first, m.root, http.MethodGet, "/v1/messagesenders/applied", nil).status == 200
-		})
-		types("applied", "", "AccountLocked")
-
-		// A client that knows OrderCloud's types only reads, changes and writes back.
-		m.do(t, 200, http.MethodPut, "/v1/messagesenders/only", sender("only", `"MessageTypes":[]`))
-		types("only", "", "AccountLocked")
-		m.do(t, 200, http.MethodPatch, "/v1/messagesenders/both", `{"MessageTypes":["ForgottenPassword"]}`)
-		types("both", "ForgottenPassword", "AccountLocked")
-		m.do(t, 200, http.MethodPatch, "/v1/messagesenders/both", `{"FurtherMessageTypes":[]}`)
-		types("both", "ForgottenPassword", "")
-
-		for what, body := range map[string]string{
-			"nothing":               sender("bad", `"MessageTypes":[]`),
-			"neither":               sender("bad", `"MessageTypes":[],"FurtherMessageTypes":[]`),
-			"one of the vendor's":   sender("bad", `"MessageTypes":["OneTimePassword"],"FurtherMessageTypes":["ForgottenPassword"]`),
-			"one that nobody knows": sender("bad", `"MessageTypes":["OneTimePassword"],"FurtherMessageTypes":["X"]`),
-			"the last withdrawn":    sender("only", `"MessageTypes":[],"FurtherMessageTypes":[]`),
-		} {
-			method, path := http.MethodPost, "/v1/messagesenders"
-			if what == "the last withdrawn" {
-				method, path = http.MethodPut, "/v1/messagesenders/only"
-			}
-			if got := m.send(m.first, m.root, method, path, body); got.status != 400 {
-				t.Errorf("%s: %d %s, want 400", what, got.status, got.body)
-			}
-		}
+		t.Run("are shown", func(t *testing.T) { m.showsFurtherTypes(t) })
+		t.Run("are kept", func(t *testing.T) { m.keepsFurtherTypes(t) })
+		t.Run("are checked", func(t *testing.T) { m.checksFurtherTypes(t) })
 	})
+}
+
+// senderWith is the body of a message sender with those members.
+func senderWith(id, members string) string {
+	return `{"ID":"` + id + `","Name":"S","URL":"https://hook.example/x","SharedKey":"k","AllowAllBuyers":true,` + members + `}`
+}
+
+// hasTypes compares the message types of a sender, one of each kind or none (""), as
+// it is shown alone and in a list.
+func (m *market) hasTypes(t *testing.T, id, ours, further string) {
+	t.Helper()
+	type types struct{ MessageTypes, FurtherMessageTypes []string }
+	var shown types
+	var listed struct{ Items []types }
+	one, list := m.do(t, 200, http.MethodGet, "/v1/messagesenders/"+id, nil), m.do(t, 200, http.MethodGet, "/v1/messagesenders?ID="+id, nil)
+	if err := errors.Join(json.Unmarshal([]byte(one.body), &shown), json.Unmarshal([]byte(list.body), &listed)); err != nil {
+		t.Fatal(err)
+	}
+	want := types{MessageTypes: []string{}}
+	if ours != "" {
+		want.MessageTypes = []string{ours}
+	}
+	if further != "" {
+		want.FurtherMessageTypes = []string{further}
+	}
+	if diff := cmp.Diff([]types{want, want}, append(listed.Items, shown)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", id, diff)
+	}
+}
+
+// seen waits until the server has heard of a sender.
+func (m *market) seen(t *testing.T, id string) {
+	t.Helper()
+	wireSoon(t, "the sender is there", func() bool {
+		return m.send(m.first, m.root, http.MethodGet, "/v1/messagesenders/"+id, nil).status == http.StatusOK
+	})
+}
+
+func (m *market) showsFurtherTypes(t *testing.T) {
+	// A row of an earlier version, which knows one list.
+	m.withApp(func(ctx context.Context, a *app) error {
+		_, err := a.store.PutSender(ctx, storage.Sender{
+			ID: "stored", RealmID: storage.DefaultRealmID, Name: "S", Active: true, Kind: storage.WebhookSender, URL: "https://hook.example/x",
+			Types: []storage.MessageType{storage.MessageOneTimePassword, storage.MessageAccountLocked}, AllowAllBuyers: true, Version: storage.MustBeNew,
+		})
+		return err
+	})
+	m.seen(t, "stored")
+	m.hasTypes(t, "stored", "OneTimePassword", "AccountLocked")
+	m.do(t, 201, http.MethodPost, "/v1/messagesenders", senderWith("both", `"MessageTypes":["OneTimePassword"],"FurtherMessageTypes":["AccountLocked"]`))
+	m.hasTypes(t, "both", "OneTimePassword", "AccountLocked")
+	m.do(t, 201, http.MethodPost, "/v1/messagesenders", senderWith("old", `"MessageTypes":["AccountLocked","OneTimePassword"]`))
+	m.hasTypes(t, "old", "OneTimePassword", "AccountLocked")
+	m.do(t, 201, http.MethodPost, "/v1/messagesenders", senderWith("only", `"MessageTypes":[],"FurtherMessageTypes":["AccountLocked"]`))
+	m.hasTypes(t, "only", "", "AccountLocked")
+	m.apply(`MessageSenders: [{ID: applied, Name: S, URL: "https://hook.example/x", SharedKey: k, FurtherMessageTypes: [AccountLocked], AllowAllBuyers: true}]`)
+	m.seen(t, "applied")
+	m.hasTypes(t, "applied", "", "AccountLocked")
+}
+
+// keepsFurtherTypes writes senders as a client does that knows OrderCloud's types
+// only.
+func (m *market) keepsFurtherTypes(t *testing.T) {
+	m.do(t, 200, http.MethodPut, "/v1/messagesenders/only", senderWith("only", `"MessageTypes":[]`))
+	m.hasTypes(t, "only", "", "AccountLocked")
+	m.do(t, 200, http.MethodPatch, "/v1/messagesenders/both", `{"MessageTypes":["ForgottenPassword"]}`)
+	m.hasTypes(t, "both", "ForgottenPassword", "AccountLocked")
+	m.do(t, 200, http.MethodPatch, "/v1/messagesenders/both", `{"FurtherMessageTypes":[]}`)
+	m.hasTypes(t, "both", "ForgottenPassword", "")
+}
+
+func (m *market) checksFurtherTypes(t *testing.T) {
+	for what, members := range map[string]string{
+		"nothing":               `"MessageTypes":[]`,
+		"neither":               `"MessageTypes":[],"FurtherMessageTypes":[]`,
+		"one of the vendor's":   `"MessageTypes":["OneTimePassword"],"FurtherMessageTypes":["ForgottenPassword"]`,
+		"one that nobody knows": `"MessageTypes":["OneTimePassword"],"FurtherMessageTypes":["X"]`,
+	} {
+		if got := m.send(m.first, m.root, http.MethodPost, "/v1/messagesenders", senderWith("bad", members)); got.status != 400 {
+			t.Errorf("%s: %d %s, want 400", what, got.status, got.body)
+		}
+	}
+	last := m.send(m.first, m.root, http.MethodPut, "/v1/messagesenders/only", senderWith("only", `"MessageTypes":[],"FurtherMessageTypes":[]`))
+	if last.status != 400 {
+		t.Errorf("the last type withdrawn: %d %s, want 400", last.status, last.body)
+	}
 }
