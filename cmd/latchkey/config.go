@@ -57,7 +57,7 @@ func (c *cli) checkConfig(cmd *cobra.Command, _ []string) error {
 		Settings map[string]string `json:"settings"`
 	}{true, stored.schema, stored.senders, stored.profiles, settings}
 	return c.print(view, func(w io.Writer) error {
-		_, _ = fmt.Fprintf(w, "configuration is valid; schema: %s; senders: %s; password profiles: %s\n", stored.schema, stored.senders, stored.profiles)
+		_, _ = fmt.Fprintf(w, "configuration is valid; senders: %s; password profiles: %s\nschema: %s\n", stored.senders, stored.profiles, stored.schema)
 		all := config.Settings()
 		return table(w, "KEY\tVALUE", len(all), func(i int) string { return all[i].Key + "\t" + settings[all[i].Key] })
 	})
