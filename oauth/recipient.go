@@ -16,9 +16,11 @@ const messageTokenTTL = 10 * time.Minute
 
 // RecipientRequest says for whom a message is.
 type RecipientRequest struct {
-	ClientID  string   // through which the message was asked for; empty: none, and no token
-	Username  string   // of the recipient
-	ProfileID string   // of the recipient's login; empty: the client's
+	ClientID  string // through which the message was asked for; empty: none, and no token
+	Username  string // of the recipient
+	ProfileID string // of the recipient's login; empty: the client's
+	LoginID   string // of the recipient, with UserUID instead of Username; empty: the username tells
+	UserUID   string
 	Elevated  []string // roles that the token has besides the recipient's own
 	OnlyRoles []string // if any, the token has these alone
 }
@@ -37,9 +39,7 @@ func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.P
 	if err != nil {
 		return storage.Principal{}, "", err
 	}
-	user, err := p.cfg.SignIns.Principal(ctx, storage.LoginKey{
-		ProfileID: r.ProfileID, UsernameKey: otp.NormalizeUsername(r.Username),
-	})
+	user, err := p.recipient(ctx, r)
 	if err != nil {
 		return user, "", fmt.Errorf("read user: %w", err)
 	}
@@ -68,6 +68,17 @@ func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.P
 		IssuedAt: now, ExpiresAt: now.Truncate(time.Second).Add(messageTokenTTL),
 	}, accessClaims{Elevated: beyond(scope, own)})
 	return user, token, err
+}
+
+// recipient reads the user that the request names.
+func (p *Provider) recipient(ctx context.Context, r RecipientRequest) (storage.Principal, error) {
+	if r.LoginID != "" {
+		standing, err := p.cfg.Tokens.TokenStanding(ctx, storage.TokenRef{UserUID: r.UserUID, LoginID: r.LoginID})
+		return standing.Principal, err
+	}
+	return p.cfg.SignIns.Principal(ctx, storage.LoginKey{
+		ProfileID: r.ProfileID, UsernameKey: otp.NormalizeUsername(r.Username),
+	})
 }
 
 func admitted(refusal string) error {

@@ -392,7 +392,7 @@ func (w *world) newService(t *testing.T) *otp.Service {
 func allTypes() []storage.MessageType {
 	return []storage.MessageType{
 		storage.MessageOneTimePassword, storage.MessageForgottenPassword,
-		storage.MessageForgottenUsername, storage.MessageNewUserInvitation, storage.MessageAccountLocked,
+		storage.MessageForgottenUsername, storage.MessageNewUserInvitation, storage.MessageAccountLocked, storage.MessageContactChanged,
 	}
 }
 

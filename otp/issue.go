@@ -38,7 +38,7 @@ func (s *Service) issue(x *storage.Issuance, l letter) ([]storage.Message, error
 	var messages []storage.Message
 	var err error
 	switch l.request.Type {
-	case storage.MessageForgottenUsername, storage.MessageAccountLocked:
+	case storage.MessageForgottenUsername, storage.MessageAccountLocked, storage.MessageContactChanged:
 		messages, err = s.messages(l, "", x.Now)
 		x.Notices = append(x.Notices, storage.IssuedNotice{LoginID: l.to.Login.ID, Messages: messages})
 	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
@@ -112,6 +112,9 @@ func (s *Service) messages(l letter, code string, now time.Time) ([]storage.Mess
 	}
 	if l.request.Type == storage.MessageAccountLocked {
 		payload.LockedUntil = lockedUntil(l.to.Lockout, now)
+	}
+	if l.request.Type == storage.MessageContactChanged {
+		payload.Email, payload.Phone = l.request.Email, l.request.Phone
 	}
 	messages := make([]storage.Message, 0, len(l.senders))
 	for _, sender := range l.senders {

@@ -66,10 +66,15 @@ func (s *Service) charges(r storage.CodeRequest, from netip.Addr) []storage.Char
 
 // chargeRecipient adds to the issuance what the messages to the principal are
 // charged to: its mailbox first, because logins that share one meet there, and
-// its login.
-func (s *Service) chargeRecipient(x *storage.Issuance, p *storage.Principal) {
+// its login. A message to the former address of a user is charged to that mailbox
+// alone: codes that are asked for at the new one must not hold it up.
+func (s *Service) chargeRecipient(x *storage.Issuance, r *storage.CodeRequest, p *storage.Principal) {
+	mailbox, login := Mailbox(p.User.Email), p.Login.ID
+	if r.Type == storage.MessageContactChanged {
+		mailbox, login = Mailbox(r.Email), ""
+	}
 	var charges []storage.Charge
-	for _, budget := range [...]struct{ name, key string }{{"mailbox", Mailbox(p.User.Email)}, {"login", p.Login.ID}} {
+	for _, budget := range [...]struct{ name, key string }{{"mailbox", mailbox}, {"login", login}} {
 		if budget.key == "" {
 			continue
 		}
@@ -91,7 +96,7 @@ func (s *Service) chargeRecipient(x *storage.Issuance, p *storage.Principal) {
 // is used up. Nobody waits for them in front of a screen, and somebody who uses
 // the budget up must not be able to suppress the news of a lock.
 func waitsForBudget(t storage.MessageType) bool {
-	return t == storage.MessageAccountLocked || t == storage.MessageNewUserInvitation
+	return t == storage.MessageAccountLocked || t == storage.MessageNewUserInvitation || t == storage.MessageContactChanged
 }
 
 // charge is what one request takes from the budget of the parts. It is not ok

@@ -21,6 +21,8 @@ type Payload struct {
 	RealmID     string          // of the user
 	ProfileID   string          // of the login
 	LoginID     string
+	Email       string    // of news of a changed contact: where the user was reached before
+	Phone       string    // likewise
 	LockedUntil time.Time // of news of a lock: when that ends; zero: it has, or is not known
 }
 

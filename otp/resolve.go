@@ -138,7 +138,7 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 			if v.messages, err = s.issue(&issuance, letter{r, with.client, with.profile.Code, v.who, senders}); err != nil {
 				return issuance, nil, err
 			}
-			s.chargeRecipient(&issuance, v.who)
+			s.chargeRecipient(&issuance, &r, v.who)
 		}
 		verdicts = append(verdicts, v)
 	}
@@ -199,7 +199,7 @@ func (s *Service) senders(ctx context.Context, t storage.MessageType) ([]storage
 	}
 	var senders []storage.Sender
 	for _, sender := range all {
-		if !sender.Active || !slices.Contains(sender.Types, t) {
+		if !sender.Active || !sender.Handles(t) {
 			continue
 		}
 		if sender.DeliveryConfig != "" {
@@ -218,8 +218,8 @@ func (s *Service) senders(ctx context.Context, t storage.MessageType) ([]storage
 
 // addressees returns the logins that the request names.
 func (s *Service) addressees(ctx context.Context, r storage.CodeRequest) ([]storage.Principal, error) {
-	if r.Type == storage.MessageNewUserInvitation {
-		return s.invited(ctx, r)
+	if r.Type == storage.MessageNewUserInvitation || r.Type == storage.MessageContactChanged {
+		return s.loginOfUser(ctx, r)
 	}
 	usernameKey, emailKey := NormalizeUsername(r.Username), NormalizeUsername(r.Email)
 	if usernameKey == "" && emailKey == "" {
@@ -228,9 +228,9 @@ func (s *Service) addressees(ctx context.Context, r storage.CodeRequest) ([]stor
 	return s.cfg.People.Recipients(ctx, r, usernameKey, emailKey)
 }
 
-// invited returns the first login of the user whom the invitation is for, in
-// the profile that it names, if it names one.
-func (s *Service) invited(ctx context.Context, r storage.CodeRequest) ([]storage.Principal, error) {
+// loginOfUser returns the first login of the user whom the message is for, in the
+// profile that the request names, if it names one.
+func (s *Service) loginOfUser(ctx context.Context, r storage.CodeRequest) ([]storage.Principal, error) {
 	logins, err := s.cfg.People.LoginsOfUser(ctx, r.UserUID)
 	if err != nil {
 		return nil, err
@@ -260,7 +260,7 @@ func (with *setting) sendersFor(t storage.MessageType, p *storage.Principal) []s
 // refusal says why the login gets no message of the type, empty if it does.
 func (with *setting) refusal(t storage.MessageType, p *storage.Principal, senders []storage.Sender, now time.Time) string {
 	to := *p
-	if t == storage.MessageAccountLocked { // it is for those who are
+	if t == storage.MessageAccountLocked || t == storage.MessageContactChanged { // it is for those who are locked as well
 		to.Lockout, to.Source = storage.Lockout{}, storage.Source{}
 	}
 	reason := to.CodeRefusal(now)

@@ -65,7 +65,7 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 // sent again; empty if it can.
 func whyNot(m storage.Message, t storage.Timeline, i int, now time.Time) string {
 	at := func(t time.Time) string { return t.Format(time.RFC3339) }
-	reminder := m.Type == storage.MessageForgottenUsername || m.Type == storage.MessageAccountLocked // has no code
+	reminder := !m.Type.HasCode()
 	switch {
 	case m.State == storage.MessageDelivered:
 		return "it was delivered at " + at(m.EndedAt)

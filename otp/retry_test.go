@@ -56,6 +56,7 @@ func TestRetryAsksForTheSameAgain(t *testing.T) {
 		{storage.MessageForgottenPassword, "vfc_1", "bob"},
 		{storage.MessageForgottenUsername, "", ""},
 		{storage.MessageAccountLocked, "", ""},
+		{storage.MessageContactChanged, "", ""},
 	}
 	for _, test := range tests {
 		t.Run(string(test.kind), func(t *testing.T) {

@@ -343,7 +343,7 @@ func subject(t storage.MessageType) string {
 		return "reminder"
 	case storage.MessageNewUserInvitation:
 		return "invitation"
-	case storage.MessageAccountLocked:
+	case storage.MessageAccountLocked, storage.MessageContactChanged:
 		return "notice"
 	case storage.MessageOneTimePassword:
 	}
@@ -359,7 +359,7 @@ func life(t storage.MessageType, p storage.PasswordProfile) time.Duration {
 		return reminderTTL
 	case storage.MessageNewUserInvitation:
 		return invitationTTL
-	case storage.MessageAccountLocked:
+	case storage.MessageAccountLocked, storage.MessageContactChanged:
 		return noticeTTL
 	case storage.MessageOneTimePassword:
 	}

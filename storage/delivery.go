@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -15,8 +16,9 @@ type CodeRequest struct {
 	ClientID  string      // through which it was asked for; empty: none in particular
 	ProfileID string
 	Username  string // as asked; may be empty
-	Email     string // as asked; may be empty
-	UserUID   string // whom an invitation is for; else empty
+	Email     string // as asked, or of MessageContactChanged where the user was reached before; may be empty
+	Phone     string // of MessageContactChanged: where the user was reached before; may be empty
+	UserUID   string // whom an invitation or MessageContactChanged is for; else empty
 	Purpose   Purpose
 	URL       string // where a password is renewed, for the message to tell
 	TraceID   string // correlation id of the HTTP request
@@ -93,7 +95,20 @@ const (
 	MessageForgottenUsername MessageType = "ForgottenUsername"
 	MessageNewUserInvitation MessageType = "NewUserInvitation"
 	MessageAccountLocked     MessageType = "AccountLocked"
+	// MessageContactChanged goes to the e-mail address and the phone number that
+	// the user had before.
+	MessageContactChanged MessageType = "ContactChanged"
 )
+
+// HasCode reports whether messages of the type carry a code.
+func (t MessageType) HasCode() bool {
+	switch t {
+	case MessageForgottenUsername, MessageAccountLocked, MessageContactChanged:
+		return false
+	case MessageOneTimePassword, MessageForgottenPassword, MessageNewUserInvitation:
+	}
+	return true
+}
 
 // SenderKind is how a sender delivers.
 type SenderKind string
@@ -175,16 +190,19 @@ type Sender struct {
 // Serves tells whether the sender is to deliver messages of type t to users of
 // the account (or, for an empty account, to admin users).
 func (s *Sender) Serves(t MessageType, u User) bool {
-	return s.Active && s.handles(t) && s.assigned(u)
+	return s.Active && s.Handles(t) && s.assigned(u)
 }
 
-func (s *Sender) handles(t MessageType) bool {
-	for _, own := range s.Types {
-		if own == t {
-			return true
-		}
+// Handles reports whether the sender is for messages of the type. A sender that
+// writes its messages itself, and brings codes, also tells of a changed address
+// without being told to: it must not depend on an old configuration whether the
+// former address hears of that. A webhook gets no message that it does not name.
+func (s *Sender) Handles(t MessageType) bool {
+	if slices.Contains(s.Types, t) {
+		return true
 	}
-	return false
+	return t == MessageContactChanged && s.Kind != WebhookSender &&
+		(slices.Contains(s.Types, MessageOneTimePassword) || slices.Contains(s.Types, MessageForgottenPassword))
 }
 
 func (s *Sender) assigned(u User) bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,6 +131,7 @@ func credentialTests() []mallTest {
 		{"the password keeps the session", passwordKeepsSession},
 		{"absolute end", accountSessionEnds},
 		{"own account only", ownAccountOnly},
+		{"former address", formerAddressTold},
 	}
 }
 
@@ -159,7 +161,7 @@ func codeOfEachPurpose(t *testing.T, m *mall) {
 		for i, token := range []string{first, renewed, twice} {
 			member, name := front.as(token), fmt.Sprint(what, " ", i)
 			for field, got := range map[string]answer{
-				"email":    member.try(http.MethodPut, p.userPath(), jsonObject{"email": "p" + strconv.Itoa(i) + "@example.com"}),
+				"email":    member.try(http.MethodPut, p.userPath(), jsonObject{"email": strings.ReplaceAll(name, " ", "-") + "@example.com"}),
 				"username": member.try(http.MethodPut, p.infoPath(), jsonObject{"username": p.name + strconv.Itoa(i)}),
 			} {
 				if ok := got.status == http.StatusOK; ok != test.may || !ok && got.status != http.StatusForbidden {

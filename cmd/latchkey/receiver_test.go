@@ -13,11 +13,13 @@ import (
 
 // event is what an integration is told of a code.
 type event struct {
-	ID      string
-	Payload struct {
+	ID          string
+	TriggeredBy string `json:"triggered_by"`
+	Payload     struct {
 		CreatedAt string `json:"created_at"`
 		Code      string `json:"one_time_password_token"`
 		Purpose   string
+		User      struct{ Email string }    `json:"user_authentication_info"`
 		Login     struct{ Username string } `json:"user_authentication_password_profile_info"`
 	}
 	body string
@@ -43,7 +45,7 @@ func newReceiver(t testing.TB, key string) *receiver {
 		}
 		h := request.Header
 		if err != nil || request.Method != http.MethodPost || !strings.HasPrefix(h.Get("Content-Type"), "application/json") ||
-			h.Get("X-MOLTIN-SECRET-KEY") != key || h.Get("X-MOLTIN-INTEGRATION-TRIGGER") != codeRequested {
+			h.Get("X-MOLTIN-SECRET-KEY") != key || h.Get("X-MOLTIN-INTEGRATION-TRIGGER") != e.TriggeredBy || e.TriggeredBy == "" {
 			t.Errorf("event by %s with header %v (%v): %s", request.Method, h, err, body)
 		}
 		rw.WriteHeader(r.take(e))

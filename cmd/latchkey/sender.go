@@ -265,6 +265,8 @@ func (a *app) testEnvelope(sender storage.Sender, kind storage.MessageType, to s
 		p.Code = ""
 	case storage.MessageAccountLocked:
 		p.Code, p.LockedUntil = "", now.Add(testLife)
+	case storage.MessageContactChanged:
+		p.Code, p.Email = "", to.Email
 	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
 		p.URL, p.Purpose = testURL, ""
 	default:
@@ -291,7 +293,7 @@ func testType(sender storage.Sender, wanted string) (storage.MessageType, error)
 	}
 	switch kind {
 	case storage.MessageOneTimePassword, storage.MessageForgottenPassword, storage.MessageForgottenUsername, storage.MessageNewUserInvitation,
-		storage.MessageAccountLocked:
+		storage.MessageAccountLocked, storage.MessageContactChanged:
 		return kind, nil
 	}
 	return "", fmt.Errorf("no messages of type %s are ever sent", kind)

@@ -108,7 +108,7 @@ func (b IntegrationBody) supported() error {
 	}
 	for _, event := range b.Observes {
 		if _, ok := typeOf(event); !ok {
-			return refuse(http.StatusUnprocessableEntity, "observes may name "+codeRequested+" and "+loginLocked+" only")
+			return refuse(http.StatusUnprocessableEntity, "observes may name "+codeRequested+", "+loginLocked+" and "+contactChanged+" only")
 		}
 	}
 	return nil

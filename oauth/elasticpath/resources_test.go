@@ -415,7 +415,7 @@ func TestIntegrations(t *testing.T) {
 		"Validation failed: field 'configuration.secret_key' on the 'printable' tag.", 400)
 	refuse(`"integration_type":"webhook","configuration":{"url":"https://x.example"}`, "Validation failed: field 'observes' on the 'required' tag.", 400)
 	refuse(`"integration_type":"webhook","observes":["order.created"],"configuration":{"url":"https://x.example"}`,
-		"observes may name one-time-password-token-request.created and user-authentication-password-profile-info.locked only", 422)
+		"observes may name one-time-password-token-request.created, user-authentication-password-profile-info.locked and user-authentication-info.contact-changed only", 422)
 	answer := w.answer(admin, "GET", "/v2/integrations/nope", "")
 	equal(t, answer.Body.String(), `{"errors":[{"title":"Not Found","status":404,"detail":"integration not found"}]}`)
 	for _, path := range []string{"/v2/integrations/logs", "/v2/integrations/" + id + "/logs", "/v2/integrations/" + id + "/jobs/x/logs"} {

@@ -18,10 +18,11 @@ import (
 // additional data, so that no other sealed secret can pass for one.
 const SecretKeyContext = "integration.secret_key"
 
-// The events that integrations may observe. The second is ours.
+// The events that integrations may observe. All but the first are ours.
 const (
-	codeRequested = "one-time-password-token-request.created"
-	loginLocked   = "user-authentication-password-profile-info.locked"
+	codeRequested  = "one-time-password-token-request.created"
+	loginLocked    = "user-authentication-password-profile-info.locked"
+	contactChanged = "user-authentication-info.contact-changed"
 )
 
 // observed are the events with the types of the messages that tell them.
@@ -31,6 +32,7 @@ var observed = [...]struct {
 }{
 	{codeRequested, storage.MessageOneTimePassword},
 	{loginLocked, storage.MessageAccountLocked},
+	{contactChanged, storage.MessageContactChanged},
 }
 
 func typeOf(event string) (storage.MessageType, bool) {
@@ -78,7 +80,7 @@ type event struct {
 	StoreID       string             `json:"store_id"`
 	TriggeredBy   string             `json:"triggered_by"`
 	Integration   eventIntegration   `json:"integration"`
-	Payload       any                `json:"payload"` // codeRequestPayload or lockPayload
+	Payload       any                `json:"payload"` // codeRequestPayload, lockPayload or contactPayload
 	Configuration eventConfiguration `json:"configuration"`
 }
 
@@ -108,6 +110,16 @@ type lockPayload struct {
 	UpdatedAt   string           `json:"updated_at"`
 	User        eventUser        `json:"user_authentication_info"`
 	Login       eventProfileInfo `json:"user_authentication_password_profile_info"`
+}
+
+// contactPayload goes to the former address: user_authentication_info has that.
+type contactPayload struct {
+	RealmID   string           `json:"authentication_realm_id"`
+	CreatedAt string           `json:"created_at"`
+	ProfileID string           `json:"password_profile_id"`
+	UpdatedAt string           `json:"updated_at"`
+	User      eventUser        `json:"user_authentication_info"`
+	Login     eventProfileInfo `json:"user_authentication_password_profile_info"`
 }
 
 type eventUser struct {
@@ -140,7 +152,11 @@ func (e WebhookEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 	if err != nil {
 		return deliver.Call{}, err
 	}
-	p, _, err := e.Recipient(ctx, oauth.RecipientRequest{ClientID: env.ClientID, Username: env.Username, ProfileID: env.ProfileID})
+	who := oauth.RecipientRequest{ClientID: env.ClientID, Username: env.Username, ProfileID: env.ProfileID}
+	if env.Message.Type == storage.MessageContactChanged { // whoever changed the address may have changed the username as well
+		who.LoginID, who.UserUID = env.LoginID, env.UserUID
+	}
+	p, _, err := e.Recipient(ctx, who)
 	if err == nil && p.User.UID != env.UserUID {
 		err = storage.ErrNotFound
 	}
@@ -169,6 +185,12 @@ func payload(env deliver.Envelope, p storage.Principal) any {
 		return lockPayload{
 			RealmID: storage.RealmUUID(env.RealmID), ProfileID: storage.PasswordProfileUUID(env.ProfileID), LockedUntil: lockEnd(env.LockedUntil),
 			CreatedAt: requested, UpdatedAt: requested, User: user, Login: login,
+		}
+	}
+	if env.Message.Type == storage.MessageContactChanged {
+		user.Email = env.Email
+		return contactPayload{
+			RealmID: env.RealmID, ProfileID: env.ProfileID, CreatedAt: requested, UpdatedAt: requested, User: user, Login: login,
 		}
 	}
 	purpose := purposeSignIn

@@ -52,7 +52,7 @@ type message struct {
 	CCList        []string // always null: there are no listeners
 	MessageType   storage.MessageType
 	ConfigData    json.RawMessage
-	EventBody     any // oneTimePassword, passwordRenewal, forgottenUsername or accountLocked
+	EventBody     any // oneTimePassword, passwordRenewal, forgottenUsername, accountLocked or contactChanged
 }
 
 type oneTimePassword struct {
@@ -75,6 +75,10 @@ type accountLocked struct {
 	Username    string
 	LockedUntil *time.Time // null: the lock has ended, or nobody knows when it does
 }
+
+// contactChanged is ours. It is sent to the former address: that is what the
+// message says of the recipient.
+type contactChanged struct{ Username string }
 
 func lockEnd(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -112,6 +116,9 @@ func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 		EventBody:     event,
 	}
 	m.Recipient.AvailableRoles = listed(p.Roles)
+	if env.Message.Type == storage.MessageContactChanged {
+		m.Recipient.Email, m.Recipient.Phone = env.Email, optional(env.Phone)
+	}
 	if p.User.Kind == storage.Buyer {
 		m.BuyerID = &p.Account.ID
 	}
@@ -121,6 +128,9 @@ func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 // recipient returns whom the message is for, with a token for the receiver.
 func (e MessageEncoder) recipient(ctx context.Context, s storage.Sender, env deliver.Envelope, r oauth.RecipientRequest) (storage.Principal, string, error) {
 	r.ClientID, r.Username, r.ProfileID = env.ClientID, env.Username, env.ProfileID
+	if env.Message.Type == storage.MessageContactChanged { // whoever changed the address may have changed the username as well
+		r.LoginID, r.UserUID = env.LoginID, env.UserUID
+	}
 	p, token, err := e.Recipient(ctx, r)
 	if err == nil && p.User.UID != env.UserUID {
 		err = storage.ErrNotFound
@@ -146,6 +156,8 @@ func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env del
 		return forgottenUsername{Username: env.Username}, nil
 	case storage.MessageAccountLocked:
 		return accountLocked{Username: env.Username, LockedUntil: lockEnd(env.LockedUntil)}, nil
+	case storage.MessageContactChanged:
+		return contactChanged{Username: env.Username}, nil
 	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
 		_, token, err := e.recipient(ctx, s, env, oauth.RecipientRequest{OnlyRoles: []string{rolePasswordReset}})
 		return passwordRenewal{

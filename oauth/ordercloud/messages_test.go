@@ -172,6 +172,7 @@ func TestEncodeMessageTypes(t *testing.T) {
 		{storage.MessageForgottenUsername, "shop", "forgottenusername", "with MeAdmin", `{"Username":"Jane"}`},
 		{storage.MessageNewUserInvitation, "", "newuserinvitation", "", renewal + `"}`},
 		{storage.MessageAccountLocked, "", "accountlocked", "", `{"Username":"Jane","LockedUntil":"2031-05-17T12:02:00Z"}`},
+		{storage.MessageContactChanged, "", "contactchanged", "", `{"Username":"Jane"}`},
 	}
 	for _, test := range tests {
 		sender, envelope := testEnvelope()

@@ -31,7 +31,7 @@ const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPass
 
 // furtherMessageTypes are Latchkey's own. They have a member of their own, because
 // OrderCloud's .NET library throws on a message type that it does not know.
-const furtherMessageTypes = string(storage.MessageAccountLocked)
+const furtherMessageTypes = string(storage.MessageAccountLocked + " " + storage.MessageContactChanged)
 
 // MessageSender is OrderCloud's message sender. Where its calls go and how they
 // are signed is said by URL and SharedKey or, where DeliveryConfigID is given,
@@ -48,7 +48,7 @@ type MessageSender struct {
 	DeliveryConfigID *string
 	AllowAllBuyers   bool
 
-	FurtherMessageTypes []string `json:",omitempty"` // extra: "AccountLocked"; left out: those that are stored
+	FurtherMessageTypes []string `json:",omitempty"` // extra: "AccountLocked", "ContactChanged"; left out: those that are stored
 
 	Active         *bool           `json:",omitempty"` // extra: default true; else it serves nobody
 	Kind           *string         `json:",omitempty"` // extra: "webhook" (default), "smtp" or "console"

@@ -41,6 +41,8 @@ func told(e Envelope) string {
 		return "username: " + e.Username
 	case storage.MessageAccountLocked:
 		return "locked after failed sign-ins: " + e.Username
+	case storage.MessageContactChanged:
+		return "e-mail address or phone number changed: " + e.Username
 	case storage.MessageForgottenPassword:
 		line = fmt.Sprintf("code to renew the password of %s: %s", e.Username, e.Code)
 	case storage.MessageNewUserInvitation:

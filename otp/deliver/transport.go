@@ -34,6 +34,8 @@ type Envelope struct {
 	RealmID     string          // of the user
 	ProfileID   string          // of the login
 	LoginID     string
+	Email       string    // of news of a changed contact: where the user was reached before
+	Phone       string    // likewise
 	LockedUntil time.Time // of news of a lock; zero: it has ended, or is not known
 }
 
@@ -42,7 +44,7 @@ func Enclose(m storage.Message, p otp.Payload) Envelope {
 	return Envelope{
 		Message: m, Username: p.Username, Code: p.Code, ClientID: p.ClientID, UserUID: p.UserUID,
 		ExpiresAt: p.ExpiresAt, RequestedAt: p.RequestedAt, Purpose: p.Purpose, URL: p.URL,
-		RealmID: p.RealmID, ProfileID: p.ProfileID, LoginID: p.LoginID, LockedUntil: p.LockedUntil,
+		RealmID: p.RealmID, ProfileID: p.ProfileID, LoginID: p.LoginID, Email: p.Email, Phone: p.Phone, LockedUntil: p.LockedUntil,
 	}
 }
 

@@ -20,6 +20,7 @@ type requestRow struct {
 	ProfileID string `gorm:"column:profile_id"`
 	Username  string `gorm:"column:username"`
 	Email     string `gorm:"column:email"`
+	Phone     string `gorm:"column:phone"`
 	UserUID   string `gorm:"column:user_uid"`
 	Purpose   string `gorm:"column:purpose"`
 	URL       string `gorm:"column:url"`
@@ -29,13 +30,13 @@ type requestRow struct {
 	ExpiresAt int64  `gorm:"column:expires_at"`
 }
 
-const requestColumns columns = `id type client_id profile_id username email user_uid purpose url trace_id source
+const requestColumns columns = `id type client_id profile_id username email phone user_uid purpose url trace_id source
 	created_at expires_at`
 
 func (r *requestRow) record() storage.CodeRequest {
 	return storage.CodeRequest{
 		ID: r.ID, Type: storage.MessageType(r.Type), ClientID: r.ClientID, ProfileID: r.ProfileID,
-		Username: r.Username, Email: r.Email, UserUID: r.UserUID,
+		Username: r.Username, Email: r.Email, Phone: r.Phone, UserUID: r.UserUID,
 		Purpose: storage.Purpose(r.Purpose), URL: r.URL, TraceID: r.TraceID, Source: r.Source,
 		CreatedAt: instant(r.CreatedAt), ExpiresAt: instant(r.ExpiresAt),
 	}
@@ -47,7 +48,7 @@ func insertRequest(r storage.CodeRequest) statement {
 		sql: "INSERT INTO code_requests (" + requestColumns.list() + ", lease_until, ended_at) SELECT " +
 			requestColumns.marks() + ", 0, 0 WHERE " + ifSettled,
 		args: []any{
-			r.ID, string(r.Type), r.ClientID, r.ProfileID, r.Username, r.Email, r.UserUID, string(r.Purpose), r.URL, r.TraceID, r.Source,
+			r.ID, string(r.Type), r.ClientID, r.ProfileID, r.Username, r.Email, r.Phone, r.UserUID, string(r.Purpose), r.URL, r.TraceID, r.Source,
 			micros(r.CreatedAt), micros(r.ExpiresAt),
 		},
 	}

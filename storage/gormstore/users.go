@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"latchkey/storage"
 )
@@ -84,13 +85,14 @@ func taken(err error) error {
 // another user of the account has storage.ErrConflict, a username another login
 // of the profile has storage.ErrUsernameTaken; and see ChangePassword. When the
 // e-mail address or the phone number changes, the codes that were sent to the
-// former one end.
+// former one end, and a request for a message to the former one is written down;
+// see contactNotices.
 func (s *Store) ChangeUser(
 	ctx context.Context, u storage.User, l *storage.Login, p *storage.PasswordChange,
 ) (storage.UserLogin, error) {
 	var changed storage.UserLogin
 	err := s.InTx(ctx, func(ctx context.Context) error {
-		if err := s.endCodesElsewhere(ctx, u); err != nil {
+		if err := s.leaveContact(ctx, u); err != nil {
 			return err
 		}
 		row := userRowOf(u)
@@ -111,17 +113,58 @@ func (s *Store) ChangeUser(
 	return changed, nil
 }
 
-// endCodesElsewhere ends the codes of a user who is about to be reached
-// elsewhere than before: whoever reads what comes to the former address must not
-// be let in by it.
-func (s *Store) endCodesElsewhere(ctx context.Context, u storage.User) error {
-	const what = "end codes of user"
-	moved, err := query[string](ctx, s, what,
-		`SELECT uid FROM users WHERE uid = ? AND (email <> '' AND email_key <> ? OR phone <> '' AND phone <> ?)`+s.dialect.locks(),
+type contactRow struct {
+	Email string `gorm:"column:email"`
+	Phone string `gorm:"column:phone"`
+}
+
+// leaveContact ends the codes of a user who is about to be reached elsewhere than
+// before, and has the former address told.
+func (s *Store) leaveContact(ctx context.Context, u storage.User) error {
+	moved, err := query[contactRow](ctx, s, "former contact",
+		`SELECT email, phone FROM users WHERE uid = ? AND (email <> '' AND email_key <> ? OR phone <> '' AND phone <> ?)`+s.dialect.locks(),
 		u.UID, u.EmailKey, u.Phone)
 	if err != nil || len(moved) == 0 {
 		return err
 	}
+	if err := s.endCodesOf(ctx, u); err != nil {
+		return err
+	}
+	return s.notifyFormerContact(ctx, u, moved[0])
+}
+
+// contactNotices bounds the messages about changes of one user's address: three,
+// and another one each hour. Nobody can use such changes to fill somebody else's
+// mailbox, and the address that the user had at first is always told.
+const (
+	contactNotices   = 3
+	contactNoticeGap = time.Hour
+	contactNoticeTTL = 24 * time.Hour
+)
+
+// notifyFormerContact writes down the request for a message to the user's former
+// address, unless there were too many of late.
+func (s *Store) notifyFormerContact(ctx context.Context, u storage.User, former contactRow) error {
+	id, err := storage.NewID(s.rand, "otr_")
+	if err != nil {
+		return err
+	}
+	now := s.now().UTC()
+	err = s.AddCodeRequest(ctx, storage.CodeRequest{
+		ID: id, Type: storage.MessageContactChanged, UserUID: u.UID, Email: former.Email, Phone: former.Phone,
+		CreatedAt: now, ExpiresAt: now.Add(contactNoticeTTL),
+	}, storage.Charge{Budget: "contact", Key: "contact:" + u.UID, Gap: contactNoticeGap, Burst: contactNotices})
+	var limit *storage.LimitError
+	if errors.As(err, &limit) {
+		return nil
+	}
+	return err
+}
+
+// endCodesOf ends the codes of all logins of a user: whoever reads what comes to
+// the former address must not be let in by it.
+func (s *Store) endCodesOf(ctx context.Context, u storage.User) error {
+	const what = "end codes of user"
 	logins, err := query[string](ctx, s, what, "SELECT id FROM logins WHERE user_uid = ? ORDER BY id"+s.dialect.locks(), u.UID)
 	if err != nil {
 		return err

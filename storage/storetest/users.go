@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -124,7 +125,8 @@ func testChangeUser(t *testing.T, w *world) {
 	equal(t, l.PasswordHash, "hash-3")
 }
 
-// testChangeAddress: codes that were sent to a former address are worth nothing.
+// testChangeAddress: codes that were sent to a former address are worth nothing,
+// and that address is told. Of many changes in a short time not all are.
 func testChangeAddress(t *testing.T, w *world) {
 	u := w.user
 	u.Email, u.EmailKey, u.Version = "first@example.com", "first@example.com", 0
@@ -140,6 +142,29 @@ func testChangeAddress(t *testing.T, w *world) {
 	if got.Login.Code.Live(w.now) || w.fate(code.RequestID).RetiredAt.IsZero() {
 		t.Error("the code survived")
 	}
+	equal(t, w.contactNotices(), [][2]string{{"bob@example.com", "+41 1"}, {"First@example.com", "+41 1"}})
+	for i := range 9 {
+		u.Phone = "+49 " + strconv.Itoa(i)
+		must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
+	}
+	equal(t, w.contactNotices(), [][2]string{{"second@example.com", "+41 1"}})
+}
+
+// contactNotices claims the requests that tell the world's user of a change of
+// address, and returns the former addresses and phone numbers.
+func (w *world) contactNotices() (former [][2]string) {
+	w.t.Helper()
+	later := w.now.Add(day)
+	for _, r := range must(w.store.ClaimCodeRequests(w.ctx, w.now, later, 100))(w.t) {
+		if r.Type != storage.MessageContactChanged {
+			continue
+		}
+		if r.UserUID != w.user.UID || !r.ExpiresAt.Equal(r.CreatedAt.Add(day)) {
+			w.t.Errorf("request %+v", r)
+		}
+		former = append(former, [2]string{r.Email, r.Phone})
+	}
+	return former
 }
 
 func testChangeParts(t *testing.T, w *world) {

@@ -103,7 +103,7 @@ func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Enve
 	if err != nil {
 		return deliver.Permanent(deliver.Reason("the sender's From is not an e-mail address"))
 	}
-	to, locale, err := m.recipient(ctx, e.UserUID)
+	to, locale, err := m.recipient(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -139,10 +139,13 @@ func parseAddress(text string) (*mail.Address, error) {
 	return asciiAddress(a)
 }
 
-// recipient returns the user's address and locale. Errors name no address:
-// they are kept.
-func (m *Mailer) recipient(ctx context.Context, uid string) (*mail.Address, string, error) {
-	user, err := m.cfg.User(ctx, uid)
+// recipient returns the user's address and locale. News of a changed address goes
+// to the former one. Errors name no address: they are kept.
+func (m *Mailer) recipient(ctx context.Context, e deliver.Envelope) (*mail.Address, string, error) {
+	user, err := m.cfg.User(ctx, e.UserUID)
+	if e.Message.Type == storage.MessageContactChanged {
+		user.Email = e.Email
+	}
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return nil, "", deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the recipient does not exist any more"), err))

@@ -24,7 +24,7 @@ var embedded embed.FS
 type Data struct {
 	Site     string // the site's name
 	Username string // of the login that the message is about
-	Code     string // empty for ForgottenUsername and AccountLocked
+	Code     string // empty for ForgottenUsername, AccountLocked and ContactChanged
 	URL      string // where the code is to be entered; empty: the message does not say
 	Minutes  int    // until the code expires, at least 1
 	Days     int    // the same, at least 1
@@ -53,7 +53,7 @@ const (
 // kinds are the types of message that there are mails of.
 var kinds = [...]storage.MessageType{
 	storage.MessageOneTimePassword, storage.MessageForgottenPassword,
-	storage.MessageForgottenUsername, storage.MessageNewUserInvitation, storage.MessageAccountLocked,
+	storage.MessageForgottenUsername, storage.MessageNewUserInvitation, storage.MessageAccountLocked, storage.MessageContactChanged,
 }
 
 // fileName matches TYPE.PART and TYPE.LOCALE.PART.
@@ -201,7 +201,7 @@ func parse(kind storage.MessageType, locale string, parts map[string]string) (le
 func (l letter) try(kind storage.MessageType, name string) error {
 	sample := Data{Site: "Example", Username: "jane", Code: "8BM3SYBG", Minutes: 10, Days: 1, LockedUntil: "2026-03-29 14:05 UTC"}
 	field, wanted := "Code", sample.Code
-	if kind == storage.MessageForgottenUsername || kind == storage.MessageAccountLocked {
+	if !kind.HasCode() {
 		sample.Code, field, wanted = "", "Username", sample.Username
 	}
 	for _, sample.URL = range []string{"https://example.com/renew", ""} {

@@ -71,6 +71,8 @@ func TestTypes(t *testing.T) {
 		{storage.MessageNewUserInvitation, "en", 7 * 24 * time.Hour, "Welcome to shop.example", []string{theCode, renewURL, "7 days", "ignore this mail"}},
 		{storage.MessageNewUserInvitation, "de", 24 * time.Hour, "Willkommen bei shop.example", []string{theCode, renewURL, "1 Tag lang", "nichts zu tun"}},
 		{storage.MessageAccountLocked, "en", 24 * time.Hour, "Failed sign-ins at shop.example", []string{lockEnds, "one-time password", "need do nothing"}},
+		{storage.MessageContactChanged, "en", 24 * time.Hour, "Your contact details at shop.example were changed", []string{"need do nothing", "at once"}},
+		{storage.MessageContactChanged, "de", 24 * time.Hour, "Ihre Kontaktdaten bei shop.example wurden geändert", []string{"nichts zu tun", "sofort"}},
 		{storage.MessageAccountLocked, "de", 24 * time.Hour, "Fehlgeschlagene Anmeldungen bei shop.example", []string{lockEnds, "Einmalkennwort", "nichts zu tun"}},
 	}
 	for _, tt := range tests {
@@ -79,13 +81,22 @@ func TestTypes(t *testing.T) {
 			user.Locale = tt.locale
 			e := envelope()
 			e.Message.Type, e.URL, e.ExpiresAt = tt.kind, renewURL, noon.Add(tt.life-time.Second)
-			if tt.kind == storage.MessageForgottenUsername || tt.kind == storage.MessageAccountLocked {
+			if !tt.kind.HasCode() {
 				e.Code = ""
 			}
+			e.Email = "former@example.com"
 			e.LockedUntil = time.Date(2031, 5, 17, 12, 3, 59, 0, time.UTC)
 			got := mailTo(t, newMailer(t, server, user, trust(true)), server, e)
 			if got[0] != tt.subject {
 				t.Errorf("subject %q, want %q", got[0], tt.subject)
+			}
+			to := "<jane@home.example>"
+			if tt.kind == storage.MessageContactChanged {
+				to = "<former@example.com>"
+			}
+			mails := server.taken()
+			if header, _, _ := parts(t, mails[len(mails)-1].data); header.Get("To") != to {
+				t.Errorf("to %q, want %q", header.Get("To"), to)
 			}
 			for _, body := range got[1:] {
 				for _, wanted := range append(tt.wanted, "shop.example", "jane") {
