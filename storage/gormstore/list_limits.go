@@ -11,24 +11,28 @@ import (
 
 const defaultListTimeout = 5 * time.Second
 
-// asList runs the statements of a list within the time of Config.ListTimeout,
-// which includes the wait for a connection. At any time, lists use only some of
+// asList runs the statements of a list within the time of Config.ListTimeout. The
+// wait for a connection has as much time of its own: PostgreSQL ignores the
+// cancellation of a statement that has not begun, so no statement may begin when
+// its time is over. At any time, lists use only some of
 // the connections (dialect.listConns), so that sign-ins never wait for lists. A
 // list in a transaction already has its connection and does not wait.
 //
 // It fails with a storage.QueryLimitError if the statements took too long, and
 // with storage.ErrUnavailable if no connection became free in time.
 func (s *Store) asList(ctx context.Context, read func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, s.listTimeout)
-	defer cancel()
 	if s.tx(ctx) == nil {
+		waiting, stop := context.WithTimeout(ctx, s.listTimeout)
+		defer stop()
 		select {
 		case s.listConns <- struct{}{}:
 			defer func() { <-s.listConns }()
-		case <-limited.Done():
-			return s.wrap(limited, "wait for other lists", limited.Err())
+		case <-waiting.Done():
+			return s.wrap(waiting, "wait for other lists", waiting.Err())
 		}
 	}
+	limited, cancel := context.WithTimeout(ctx, s.listTimeout)
+	defer cancel()
 	err := read(limited)
 	// The database may report the end of the time before the context does.
 	deadline, _ := limited.Deadline()
