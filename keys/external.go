@@ -11,7 +11,8 @@ import (
 	"latchkey/storage"
 )
 
-// ErrExternalKey says that a key is not the ring's to change.
+// ErrExternalKey is returned for a change of an external key, which the ring
+// cannot change.
 var ErrExternalKey = errors.New("the key is an external one")
 
 // ExternalKey is a signing key whose private half the ring never sees, such as
@@ -19,22 +20,23 @@ var ErrExternalKey = errors.New("the key is an external one")
 // published, verifies for as long as it is configured, and is never stored,
 // rotated or revoked by the ring.
 //
-// Of the external keys of an algorithm that have a Signer and whose ActivatesAt
-// has come, the last signs; it takes precedence over the stored keys. Those stay
-// published, so that tokens they signed verify, and sign again when the external
-// key is taken away. To put one external key in the place of another, add the
-// new one to every replica with an ActivatesAt that is PublishAhead away, and
-// take the old one out MaxTokenLife after that. An external key that became
-// known to others is taken out at once, on every replica.
+// An external key can sign if it has a Signer and its ActivatesAt has passed. Of
+// those of an algorithm, the one with the latest ActivatesAt signs. It takes
+// precedence over the stored keys. These stay published, so that tokens they
+// signed verify, and they sign again when the external key is removed.
+//
+// To replace an external key, add the new one to every replica with an ActivatesAt
+// that is PublishAhead away, and remove the old one MaxTokenLife after that. If
+// others know an external key, remove it at once from every replica.
 type ExternalKey struct {
 	KID string // in headers and in the key set; "": the RFC 7638 thumbprint
 	Alg string // ES256, RS256 or EdDSA
 	// Public is the public half; nil: what the Signer says it is.
 	Public crypto.PublicKey
-	// Signer signs. It is called by many goroutines at once, once for each token:
-	// with the SHA-256 digest for ES256 (answering in ASN.1) and RS256 (PKCS #1
-	// v1.5), with the message itself for EdDSA. What it waits for must have a
-	// time limit of its own. nil: the key only verifies.
+	// Signer signs. It is called once for each token, by many goroutines at
+	// once. It gets the SHA-256 digest for ES256 (and answers in ASN.1) and for
+	// RS256 (PKCS #1 v1.5), and the message itself for EdDSA. It must limit its
+	// own time. nil: the key only verifies.
 	Signer crypto.Signer
 	// ActivatesAt is when the key begins to sign; zero: at once.
 	ActivatesAt time.Time
@@ -118,7 +120,7 @@ func (k externalKeys) infos(now time.Time) []KeyInfo {
 	return infos
 }
 
-// has tells whether there is an external key of that kid.
+// has reports whether there is an external key of that kid.
 func (k externalKeys) has(kid string) bool {
 	for _, group := range k {
 		if slices.ContainsFunc(group, func(e *entry) bool { return e.key.KID == kid }) {

@@ -21,10 +21,10 @@ func publicJWK(alg string, public crypto.PublicKey) (jose.JSONWebKey, error) {
 }
 
 // PublicSet returns the key set to publish: the public half of each announced,
-// active and retired key, by algorithm in the order of RingConfig.Algs (others
-// last) and oldest first within one, external keys behind the others. A cache that keeps it for no longer than
-// PublishAhead, less the time a replica takes to reload, never meets a token
-// whose key it does not know.
+// active and retired key. The keys are ordered by algorithm as in RingConfig.Algs
+// (others last), and within one oldest first, with external keys at the end. A
+// cache must keep the set for less than PublishAhead, by the time that a replica
+// takes to reload. Then it knows the key of every token.
 func (r *Ring) PublicSet() jose.JSONWebKeySet {
 	s, now := r.current.Load(), r.now()
 	set := jose.JSONWebKeySet{Keys: make([]jose.JSONWebKey, 0, len(s.entries))}

@@ -53,8 +53,7 @@ func signingMethod(alg string) (jwt.SigningMethod, error) {
 type ecdsaMethod struct{ *jwt.SigningMethodECDSA }
 
 // Sign returns the signature as r||s (RFC 7518 §3.4); a crypto.Signer gives it
-// in ASN.1. Its randomness is never the caller's choice: a nonce that repeats
-// gives the key away.
+// in ASN.1. It always uses crypto/rand: a nonce that repeats reveals the key.
 func (m ecdsaMethod) Sign(signingString string, key any) ([]byte, error) {
 	signer, ok := key.(crypto.Signer)
 	if !ok {

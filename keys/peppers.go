@@ -19,8 +19,8 @@ const (
 	pepperPrefix = "pep_"
 )
 
-// The first element of every MAC input. It keeps digests of secrets and MACs
-// over tokens apart even if somebody gives both the same purpose.
+// The first element of every MAC input. It separates digests of secrets from MACs
+// over tokens even if a caller uses one purpose for both.
 const (
 	digestDomain = "latchkey/digest/v1"
 	macDomain    = "latchkey/mac/v1"
@@ -30,25 +30,23 @@ const (
 type PepperStore interface {
 	// Peppers returns all of them, oldest first.
 	Peppers(context.Context) ([]storage.Pepper, error)
-	// AddFirstPepper stores the pepper if there is none yet, decided by the
-	// store and not by the caller; else storage.ErrConflict.
+	// AddFirstPepper stores the pepper if the store has none yet, in one step.
+	// Otherwise it returns storage.ErrConflict.
 	AddFirstPepper(context.Context, storage.Pepper) error
 }
 
-// Peppers computes digests and MACs under secrets that are not in the same
-// place as what they protect: a stolen table of digests cannot be tried
-// against guesses. It never changes once loaded and is safe for concurrent
-// use.
+// Peppers computes digests and MACs under secrets that are kept apart from what
+// they protect. So nobody can try guesses against a stolen table of digests. It
+// never changes once loaded and is safe for concurrent use.
 type Peppers struct {
 	currentID string
 	secrets   map[string][]byte
 }
 
-// LoadPeppers reads the peppers and opens them with the sealer. When there is
-// none it makes the first from the random source (nil: crypto/rand) with the
-// creation time now; of several processes that do so at once one prevails and
-// all of them end with the same pepper. It returns the errors of the store and
-// of Sealer.Open.
+// LoadPeppers reads the peppers and opens them with the sealer. If there is none,
+// it makes the first from the random source (nil: crypto/rand) with the creation
+// time now. If several processes do so at once, the store admits one pepper and
+// all of them use it. Errors: those of the store and of Sealer.Open.
 func LoadPeppers(ctx context.Context, store PepperStore, sealer *Sealer, random io.Reader, now time.Time) (*Peppers, error) {
 	records, err := store.Peppers(ctx)
 	if err == nil && len(records) == 0 {
@@ -103,8 +101,8 @@ func createFirstPepper(ctx context.Context, store PepperStore, sealer *Sealer, r
 	return records, nil
 }
 
-// PepperContext is what the pepper of that id is sealed with as additional data;
-// see Sealer.Seal.
+// PepperContext returns the additional data that the pepper of that id is sealed
+// with; see Sealer.Seal.
 func PepperContext(id string) string { return "pepper:" + id }
 
 // Digest returns the keyed digest (HMAC-SHA-256) of the parts for the purpose
@@ -117,7 +115,7 @@ func (p *Peppers) Digest(purpose string, parts ...string) storage.Digest {
 	}
 }
 
-// Matches tells whether d is the digest of the parts for the purpose. The
+// Matches reports whether d is the digest of the parts for the purpose. The
 // comparison takes the same time wherever they differ. A digest under a pepper
 // that is not loaded matches nothing.
 func (p *Peppers) Matches(d storage.Digest, purpose string, parts ...string) bool {
@@ -128,9 +126,8 @@ func (p *Peppers) Matches(d storage.Digest, purpose string, parts ...string) boo
 	return hmac.Equal(d.Sum, keyedSum(secret, digestDomain, purpose, parts...))
 }
 
-// MAC returns the 32-byte HMAC-SHA-256 of data for the purpose under the
-// pepper of that id, and false when there is no such pepper. Its domain is
-// apart from that of Digest.
+// MAC returns the 32-byte HMAC-SHA-256 of data for the purpose under the pepper of
+// that id. It returns false if there is no such pepper. A MAC never equals a Digest.
 func (p *Peppers) MAC(pepperID, purpose string, data []byte) ([]byte, bool) {
 	secret, ok := p.secrets[pepperID]
 	if !ok {
@@ -139,7 +136,7 @@ func (p *Peppers) MAC(pepperID, purpose string, data []byte) ([]byte, bool) {
 	return keyedSum(secret, macDomain, purpose, string(data)), true
 }
 
-// CurrentID is the id of the newest pepper, the one that Digest uses.
+// CurrentID returns the id of the newest pepper, the one that Digest uses.
 func (p *Peppers) CurrentID() string { return p.currentID }
 
 func keyedSum(secret []byte, domain, purpose string, parts ...string) []byte {

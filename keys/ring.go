@@ -24,14 +24,14 @@ const (
 	DefaultMaxTokenLife = 24 * time.Hour
 )
 
-// Why the ring has no key to give.
+// Errors of a Ring.
 var (
-	// ErrNoKey says that no key of the algorithm can sign now.
+	// ErrNoKey: no key of the algorithm can sign now.
 	ErrNoKey = errors.New("no signing key")
-	// ErrUnknownKey says that no key of that kid verifies now: it never
-	// existed, is gone, or was revoked.
+	// ErrUnknownKey: no key of that kid verifies now. It never existed, is gone,
+	// or was revoked.
 	ErrUnknownKey = errors.New("unknown key")
-	// ErrUnsupportedAlg says that the server does not sign with the algorithm.
+	// ErrUnsupportedAlg: the server does not sign with the algorithm.
 	ErrUnsupportedAlg = errors.New("unsupported signing algorithm")
 )
 
@@ -39,13 +39,12 @@ var (
 type KeyStore interface {
 	// SigningKeys returns all keys, gone and revoked ones included.
 	SigningKeys(context.Context) ([]storage.SigningKey, error)
-	// ChangeSigningKeys makes the change as a whole or not at all. It is the
-	// store that sees to it that no two keys of an algorithm succeed the same
-	// Predecessor, unless one is revoked: what would break that, or a KID that
-	// exists, is storage.ErrConflict. An unknown KID to update is
-	// storage.ErrNotFound. An update stores times only, and a RevokedAt that is
-	// set stays as it is, so that a rotation which runs while another process
-	// revokes the key cannot undo the revocation.
+	// ChangeSigningKeys makes the whole change or none of it. The store must
+	// admit at most one key that is not revoked for each Predecessor of an
+	// algorithm. It returns storage.ErrConflict for a second one and for a KID
+	// that exists, and storage.ErrNotFound for an unknown KID to update. An
+	// update stores times only. A RevokedAt that is set stays as it is, so that
+	// a rotation cannot undo the revocation of another process.
 	ChangeSigningKeys(context.Context, storage.SigningKeyChange) error
 }
 
@@ -56,19 +55,19 @@ type RingConfig struct {
 	// Algs are the JWS algorithms that must have a key; the first is the
 	// default. Empty: ES256 and RS256.
 	Algs []string
-	// PublishAhead is how long a key is announced before it signs. Whoever
-	// caches the key set may keep it for less than that, by the time a replica
-	// takes to notice a change and by what clocks may differ. 0:
-	// DefaultPublishAhead.
+	// PublishAhead is how long a key is announced before it signs. Caches must
+	// keep the key set for less than that, by the time that a replica takes to
+	// notice a change and by the difference of clocks. 0: DefaultPublishAhead.
 	PublishAhead time.Duration
-	// MaxTokenLife is how long a retired key stays published: the longest life of
-	// a token that the ring signs, and what clocks may differ. 0:
+	// MaxTokenLife is how long a retired key stays published. It must be the
+	// longest life of a token plus the difference of clocks. 0:
 	// DefaultMaxTokenLife.
 	MaxTokenLife time.Duration
-	// RotateAfter is how long a key signs before its successor takes over, when
-	// Maintain is called often enough. 0: keys rotate only when told to.
+	// RotateAfter is how long a key signs before its successor takes over, if
+	// Maintain is called often enough. 0: keys rotate only by Rotate.
 	RotateAfter time.Duration
-	// ReadOnly leaves the store as it is: algorithms without a key stay without.
+	// ReadOnly: the ring changes nothing in the store, so an algorithm without a
+	// key gets none.
 	ReadOnly bool
 	// External are keys whose private halves are elsewhere.
 	External []ExternalKey
@@ -119,11 +118,10 @@ type Ring struct {
 	current     atomic.Pointer[snapshot]
 }
 
-// NewRing loads the keys and, unless ReadOnly, makes the first one of each algorithm that has
-// none; that one is active at once. Several processes may do so at the same
-// time: one prevails, and all of them use its key. It returns the errors of the
-// store and of the sealer, ErrUnsupportedAlg, and what is wrong with an external
-// key.
+// NewRing loads the keys. Unless the ring is ReadOnly, it makes the first key of each
+// algorithm that has none, which is active at once. If several processes do so at
+// once, the store admits one key and all of them use it. Errors: those of the store
+// and of the sealer, ErrUnsupportedAlg, and faults of an external key.
 func NewRing(ctx context.Context, cfg RingConfig) (*Ring, error) {
 	r, err := newRing(cfg)
 	if err != nil {
@@ -203,11 +201,11 @@ func (r *Ring) start(ctx context.Context) error {
 	return nil
 }
 
-// instant is the present as the store keeps it.
+// instant returns the present time in the precision of the store.
 func (r *Ring) instant() time.Time { return r.now().UTC().Truncate(time.Microsecond) }
 
-// Reload reads the keys again, which makes changes of other processes take
-// effect. When it fails the keys known before stay in use.
+// Reload reads the keys again, so that changes of other processes take effect. If
+// it fails, the keys that were known before stay in use.
 func (r *Ring) Reload(ctx context.Context) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
@@ -228,8 +226,8 @@ func (r *Ring) reload(ctx context.Context) error {
 	return nil
 }
 
-// SigningKey returns the key that signs with the algorithm now ("": the
-// default one), or ErrNoKey.
+// SigningKey returns the key that signs with the algorithm now ("": the default
+// algorithm), or ErrNoKey.
 func (r *Ring) SigningKey(alg string) (Key, error) {
 	e, err := r.signer(alg)
 	if err != nil {
@@ -248,8 +246,9 @@ func (r *Ring) signer(alg string) (*entry, error) {
 	return nil, fmt.Errorf("%w for %q", ErrNoKey, alg)
 }
 
-// VerificationKey returns the key with exactly that kid, without its private
-// half, as long as tokens it signed may be valid; else ErrUnknownKey.
+// VerificationKey returns the key with exactly that kid, without its private half,
+// as long as tokens that it signed may be valid. After that it returns
+// ErrUnknownKey.
 func (r *Ring) VerificationKey(kid string) (Key, error) {
 	e := r.current.Load().published(kid, r.now())
 	if e == nil {
@@ -258,8 +257,8 @@ func (r *Ring) VerificationKey(kid string) (Key, error) {
 	return Key{KID: e.key.KID, Alg: e.key.Alg, Public: e.key.Public}, nil
 }
 
-// List returns all keys as the store has them now, oldest first, and behind them
-// the external ones.
+// List returns all keys as the store has them now, oldest first, and then the
+// external keys.
 func (r *Ring) List(ctx context.Context) ([]KeyInfo, error) {
 	records, err := r.store.SigningKeys(ctx)
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 	StateRevoked   State = "revoked"
 )
 
-// Published tells whether keys of that state are in the key set and verify.
+// Published reports whether keys of that state are in the key set and verify.
 func (s State) Published() bool {
 	return s == StateAnnounced || s == StateActive || s == StateRetired
 }
@@ -51,7 +51,7 @@ func StateAt(k storage.SigningKey, all []storage.SigningKey, now time.Time) Stat
 	return StateGone
 }
 
-// reached tells whether the time t, when it is set at all, has come.
+// reached reports whether the time t, when it is set at all, has come.
 func reached(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
 // signingKID is the kid of the key that signs with alg at the time now, or "".
@@ -97,7 +97,7 @@ func suitability(k *storage.SigningKey, now time.Time) int {
 	return inTime
 }
 
-// signsBefore tells whether a is to sign rather than b: of overdue keys the one
+// signsBefore reports whether a is to sign rather than b: of overdue keys the one
 // that was due last, of others the one that activates first.
 func signsBefore(a, b *storage.SigningKey, now time.Time) bool {
 	suits := suitability(a, now)
@@ -117,16 +117,16 @@ func older(a, b *storage.SigningKey) bool {
 	return a.KID < b.KID
 }
 
-// succeeded tells whether a key is in time to sign with alg at the time now.
+// succeeded reports whether a key is in time to sign with alg at the time now.
 func succeeded(all []storage.SigningKey, alg string, now time.Time) bool {
 	i := signerAt(all, alg, now)
 	return i >= 0 && suitability(&all[i], now) == inTime
 }
 
-// heirAt returns the index of the announced key of alg that will activate
+// successorAt returns the index of the announced key of alg that will activate
 // first, or -1. Keys that retire before they activate were passed over by a
-// rotation and are no heirs.
-func heirAt(all []storage.SigningKey, alg string, now time.Time) int {
+// rotation and are no successors.
+func successorAt(all []storage.SigningKey, alg string, now time.Time) int {
 	best := -1
 	for i := range all {
 		k := &all[i]
@@ -147,23 +147,23 @@ func activatesBefore(a, b *storage.SigningKey) bool {
 	return older(a, b)
 }
 
-// retirements returns the keys that the heir replaces, with the times at which
+// retirements returns the keys that the successor replaces, with the times at which
 // they retire and are gone. signing is the kid of the key that signs until
 // then ("": none), life the longest life of a token.
-func retirements(all []storage.SigningKey, heir storage.SigningKey, signing string, life time.Duration) []storage.SigningKey {
+func retirements(all []storage.SigningKey, successor storage.SigningKey, signing string, life time.Duration) []storage.SigningKey {
 	var changed []storage.SigningKey
 	for _, k := range all {
-		if k.Alg != heir.Alg || k.KID == heir.KID || !k.RevokedAt.IsZero() {
+		if k.Alg != successor.Alg || k.KID == successor.KID || !k.RevokedAt.IsZero() {
 			continue
 		}
 		// The key that signs now is moved even when its time was over already:
-		// it went on for want of an heir, so its tokens outlive its record.
-		due := reached(k.RetiresAt, heir.ActivatesAt)
-		if due && (k.KID != signing || k.RetiresAt.Equal(heir.ActivatesAt)) {
+		// it went on for want of a successor, so its tokens outlive its record.
+		due := reached(k.RetiresAt, successor.ActivatesAt)
+		if due && (k.KID != signing || k.RetiresAt.Equal(successor.ActivatesAt)) {
 			continue
 		}
-		k.RetiresAt = heir.ActivatesAt
-		k.GoneAt = heir.ActivatesAt.Add(life)
+		k.RetiresAt = successor.ActivatesAt
+		k.GoneAt = successor.ActivatesAt.Add(life)
 		changed = append(changed, k)
 	}
 	return changed

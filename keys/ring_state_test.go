@@ -70,7 +70,7 @@ func TestStateAt(t *testing.T) {
 			[]State{StateAnnounced, StateActive},
 		},
 		{
-			"no retirement without an heir",
+			"no retirement without a successor",
 			[]storage.SigningKey{record("a", 10, 10, 80, 200, 0), record("b", 20, 80, 0, 0, 90)},
 			300,
 			[]State{StateActive, StateRevoked},
@@ -128,45 +128,45 @@ func TestHeirAt(t *testing.T) {
 	all := []storage.SigningKey{
 		record("signer", 10, 10, 80, 200, 0),
 		record("later", 21, 81, 0, 0, 0),
-		record("heir", 20, 80, 0, 0, 0),
+		record("successor", 20, 80, 0, 0, 0),
 		record("passed over", 15, 75, 75, 195, 0),
 		record("revoked", 14, 74, 0, 0, 30),
 	}
-	if i := heirAt(all, ES256, at(40)); i < 0 || all[i].KID != "heir" {
-		t.Errorf("heirAt = %d, want the key that activates first", i)
+	if i := successorAt(all, ES256, at(40)); i < 0 || all[i].KID != "successor" {
+		t.Errorf("successorAt = %d, want the key that activates first", i)
 	}
-	if i := heirAt(all, ES256, at(80)); i < 0 || all[i].KID != "later" {
-		t.Errorf("heirAt after the succession = %d, want the later one", i)
+	if i := successorAt(all, ES256, at(80)); i < 0 || all[i].KID != "later" {
+		t.Errorf("successorAt after the succession = %d, want the later one", i)
 	}
-	if i := heirAt(all, RS256, at(40)); i >= 0 {
-		t.Errorf("heirAt of another algorithm = %d", i)
+	if i := successorAt(all, RS256, at(40)); i >= 0 {
+		t.Errorf("successorAt of another algorithm = %d", i)
 	}
 }
 
 func TestRetirements(t *testing.T) {
 	t.Parallel()
-	heir := record("heir", 20, 80, 0, 0, 0)
+	successor := record("successor", 20, 80, 0, 0, 0)
 	all := []storage.SigningKey{
-		heir,
+		successor,
 		record("signer", 10, 10, 0, 0, 0),
-		record("rival heir", 21, 81, 0, 0, 0),
+		record("rival successor", 21, 81, 0, 0, 0),
 		record("retired", 1, 1, 10, 130, 0),
 		record("revoked", 2, 2, 0, 0, 5),
 	}
 	want := []storage.SigningKey{
 		record("signer", 10, 10, 80, 200, 0),
-		record("rival heir", 21, 81, 80, 200, 0),
+		record("rival successor", 21, 81, 80, 200, 0),
 	}
-	if diff := cmp.Diff(want, retirements(all, heir, "signer", 120*time.Minute)); diff != "" {
+	if diff := cmp.Diff(want, retirements(all, successor, "signer", 120*time.Minute)); diff != "" {
 		t.Errorf("retirements (-want +got):\n%s", diff)
 	}
 	// A key that signs past its time retires anew; done twice it changes nothing.
-	overdue := []storage.SigningKey{heir, record("old", 1, 1, 10, 130, 0)}
+	overdue := []storage.SigningKey{successor, record("old", 1, 1, 10, 130, 0)}
 	want = []storage.SigningKey{record("old", 1, 1, 80, 200, 0)}
-	if diff := cmp.Diff(want, retirements(overdue, heir, "old", 120*time.Minute)); diff != "" {
+	if diff := cmp.Diff(want, retirements(overdue, successor, "old", 120*time.Minute)); diff != "" {
 		t.Errorf("overdue signer (-want +got):\n%s", diff)
 	}
-	if again := retirements(append(want, heir), heir, "old", 120*time.Minute); again != nil {
+	if again := retirements(append(want, successor), successor, "old", 120*time.Minute); again != nil {
 		t.Errorf("repeated: %v", again)
 	}
 }

@@ -74,7 +74,7 @@ func (r *Ring) rotation(alg string) planner {
 		}
 		i, signing := signerAt(all, alg, now), signingKID(all, alg, now)
 		if !first && signing != asked && i >= 0 {
-			return change{heir: all[i]}, nil
+			return change{successor: all[i]}, nil
 		}
 		asked, first = signing, false
 		return planRotation(all, alg, now.Add(r.publishAhead), now, r.maxTokenLife), nil
@@ -100,7 +100,7 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 	}
 	// Two that revoke the key and its announced successor at the same time each
 	// rely on the key that the other one revokes.
-	return r.ensure(ctx, c.heir.Alg)
+	return r.ensure(ctx, c.successor.Alg)
 }
 
 // PlanRevoke tells what Revoke would do, and its errors, without doing it.
@@ -215,14 +215,14 @@ func (r *Ring) change(ctx context.Context, plan planner) (change, KeyInfo, error
 		}
 		if c.made && fresh.KID == "" {
 			// Making an RSA key takes long, so everything is looked at again then.
-			if fresh, err = generate(c.heir.Alg, r.random, r.sealer); err != nil {
+			if fresh, err = generate(c.successor.Alg, r.random, r.sealer); err != nil {
 				return change{}, KeyInfo{}, err
 			}
 			continue
 		}
 		err = r.apply(ctx, &c, fresh)
 		if !errors.Is(err, storage.ErrConflict) {
-			return c, infoOf(c.heir, c.after(all), now), err
+			return c, infoOf(c.successor, c.after(all), now), err
 		}
 	}
 	return change{}, KeyInfo{}, fmt.Errorf("others change the keys all the time: %w", storage.ErrConflict)
@@ -235,8 +235,8 @@ func (r *Ring) apply(ctx context.Context, c *change, fresh storage.SigningKey) e
 	}
 	stored := storage.SigningKeyChange{Update: c.update}
 	if c.made {
-		c.heir.KID, c.heir.Public, c.heir.Private = fresh.KID, fresh.Public, fresh.Private
-		stored.Add = []storage.SigningKey{c.heir}
+		c.successor.KID, c.successor.Public, c.successor.Private = fresh.KID, fresh.Public, fresh.Private
+		stored.Add = []storage.SigningKey{c.successor}
 	}
 	if err := r.store.ChangeSigningKeys(ctx, stored); err != nil {
 		return fmt.Errorf("change signing keys: %w", err)
@@ -257,13 +257,13 @@ func (r *Ring) plan(ctx context.Context, alg string, plan planner) (Plan, error)
 	}
 	now := r.instant()
 	c, err := plan(all, now)
-	if err != nil || c.heir.Alg == "" {
+	if err != nil || c.successor.Alg == "" {
 		return Plan{}, err
 	}
 	after := c.after(all)
-	p := Plan{Alg: c.heir.Alg, Heir: infoOf(c.heir, after, now), Made: c.made}
+	p := Plan{Alg: c.successor.Alg, Heir: infoOf(c.successor, after, now), Made: c.made}
 	for _, k := range c.update {
-		if k.KID != c.heir.KID {
+		if k.KID != c.successor.KID {
 			p.Changed = append(p.Changed, infoOf(k, after, now))
 		}
 	}

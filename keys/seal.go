@@ -89,7 +89,7 @@ func deriveSealKey(master []byte) (id string, aead cipher.AEAD, err error) {
 // CurrentID is the id of the first master key, the one that Seal uses.
 func (s *Sealer) CurrentID() string { return s.currentID }
 
-// Knows tells whether the sealer has the master key of that id.
+// Knows reports whether the sealer has the master key of that id.
 func (s *Sealer) Knows(keyID string) bool {
 	_, ok := s.aeads[keyID]
 	return ok

@@ -151,7 +151,7 @@ func newEntry(record storage.SigningKey, kid string, public crypto.PublicKey, pr
 	return e, nil
 }
 
-// fits tells whether the public key is one that alg works with (RFC 7518 §3.1,
+// fits reports whether the public key is one that alg works with (RFC 7518 §3.1,
 // RFC 8037 §3.1).
 func fits(alg string, public crypto.PublicKey) bool {
 	switch key := public.(type) {

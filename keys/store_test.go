@@ -71,7 +71,7 @@ func (m *memory) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange
 	return m.failure("answer")
 }
 
-// excludes tells whether there cannot be the key k because of another one.
+// excludes reports whether there cannot be the key k because of another one.
 func excludes(other, k storage.SigningKey) bool {
 	return other.KID == k.KID || other.Alg == k.Alg && other.Predecessor == k.Predecessor && other.RevokedAt.IsZero()
 }
