@@ -28,7 +28,7 @@ type Config struct {
 	Resources []Resource `env:"RESOURCES" derived:"none" meaning:"Comma-separated absolute URIs of what access tokens may be for besides audience (RFC 8707). Whoever asks must name one of them letter by letter in the parameter resource."`
 	DPoPNonce bool       `env:"DPOP_NONCE" default:"false" meaning:"Demands that every DPoP proof has a nonce of this server (RFC 9449 section 8), which ends those made in advance."`
 
-	DatabaseURL      DatabaseURL `env:"DATABASE_URL" default:"sqlite:latchkey.db" secret:"true" meaning:"sqlite:PATH or postgres://…"`
+	DatabaseURL      DatabaseURL `env:"DATABASE_URL" default:"sqlite:latchkey.db" secret:"true" meaning:"sqlite:PATH or postgres://…. A URL with a password is refused as a flag, since the list of processes shows it: use the variable or a file."`
 	DatabaseMaxConns int         `env:"DATABASE_MAX_CONNS" default:"16" meaning:"Largest number of PostgreSQL connections, 1 to 1000. Lists use an eighth of them, but at least one. SQLite does not use it."`
 	MasterKey        MasterKey   `env:"MASTER_KEY" derived:"with SQLite, the file PATH.key beside the database, created when absent" secret:"only" meaning:"Key that seals secrets at rest: 32 bytes in base64. Of a comma-separated list the first seals, the rest still open. Required with PostgreSQL."`
 

@@ -72,6 +72,14 @@ func defaultLayer() layer {
 	return l
 }
 
+const (
+	databaseVariable = prefix + "DATABASE_URL"
+
+	// passwordInFlag says why a database URL with a password is no flag.
+	passwordInFlag = "holds a password, which everybody on the machine can see in the list of processes; use " +
+		databaseVariable + ", " + databaseVariable + "_FILE or --database-url-file"
+)
+
 func (src Sources) flagLayer(faults *Faults) layer {
 	l := newLayer()
 	variables := map[string]string{}
@@ -84,10 +92,14 @@ func (src Sources) flagLayer(faults *Faults) layer {
 		}
 	}
 	for flag, text := range src.Flags {
-		if variable, ok := variables[flag]; ok {
-			l.put(variable, text, "--"+flag)
-		} else {
+		variable, ok := variables[flag]
+		switch {
+		case !ok:
 			*faults = append(*faults, Fault{Setting: "--" + flag, Problem: "unknown flag"})
+		case variable == databaseVariable && NewDatabaseURL(text).hasPassword():
+			*faults = append(*faults, Fault{"database_url", "--" + flag, passwordInFlag})
+		default:
+			l.put(variable, text, "--"+flag)
 		}
 	}
 	return l

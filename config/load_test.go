@@ -221,6 +221,16 @@ func TestLoadFaults(t *testing.T) {
 			want: []string{`master_key: is required with PostgreSQL (32 random bytes in base64)`},
 		},
 		{
+			name: "password in a flag",
+			src:  Sources{Flags: map[string]string{"database-url": "postgres://u:" + secretPW + "@db/latchkey"}},
+			want: []string{"database_url (--database-url): " + passwordInFlag},
+		},
+		{
+			name: "password in the query of a flag",
+			src:  Sources{Flags: map[string]string{"database-url": "postgres://db/latchkey?user=u&password=" + secretPW}},
+			want: []string{"database_url (--database-url): " + passwordInFlag},
+		},
+		{
 			name: "absent file",
 			src:  Sources{File: "no\nfile"},
 			want: []string{`config ("no\nfile"): cannot be read: file does not exist`},

@@ -37,6 +37,17 @@ func (u DatabaseURL) Postgres() bool {
 	return strings.HasPrefix(u.text, "postgres://") || strings.HasPrefix(u.text, "postgresql://")
 }
 
+// hasPassword reports whether the URL of a PostgreSQL database holds a password.
+func (u DatabaseURL) hasPassword() bool {
+	parsed, err := url.Parse(u.text)
+	if err != nil || !u.Postgres() {
+		return u.Postgres() // what cannot be read may hold one
+	}
+	_, inUserInfo := parsed.User.Password()
+	query := parsed.Query()
+	return inUserInfo || query.Has("password") || query.Has("sslpassword")
+}
+
 // String returns the URL without its password and query.
 func (u DatabaseURL) String() string {
 	if _, ok := u.SQLitePath(); ok || u.text == "" {

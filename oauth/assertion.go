@@ -37,20 +37,33 @@ type assertionClaims struct {
 	Issuer    string           `json:"iss"`
 	Subject   string           `json:"sub"`
 	Audience  jwt.ClaimStrings `json:"aud"`
-	Expires   *jwt.NumericDate `json:"exp"`
-	NotBefore *jwt.NumericDate `json:"nbf"`
-	IssuedAt  *jwt.NumericDate `json:"iat"`
+	Expires   numericDate      `json:"exp"`
+	NotBefore numericDate      `json:"nbf"`
+	IssuedAt  numericDate      `json:"iat"`
 	ID        string           `json:"jti"`
 }
 
+// numericDate is a claim that is a number if it is there (RFC 7519 §2). The
+// library's type takes a number in quotes, and null for none.
+type numericDate struct{ date *jwt.NumericDate }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *numericDate) UnmarshalJSON(text []byte) error {
+	if len(text) == 0 || text[0] != '-' && (text[0] < '0' || text[0] > '9') {
+		return errors.New("a time is not a number")
+	}
+	n.date = new(jwt.NumericDate)
+	return n.date.UnmarshalJSON(text)
+}
+
 // GetExpirationTime implements jwt.Claims.
-func (c *assertionClaims) GetExpirationTime() (*jwt.NumericDate, error) { return c.Expires, nil }
+func (c *assertionClaims) GetExpirationTime() (*jwt.NumericDate, error) { return c.Expires.date, nil }
 
 // GetNotBefore implements jwt.Claims.
-func (c *assertionClaims) GetNotBefore() (*jwt.NumericDate, error) { return c.NotBefore, nil }
+func (c *assertionClaims) GetNotBefore() (*jwt.NumericDate, error) { return c.NotBefore.date, nil }
 
 // GetIssuedAt implements jwt.Claims.
-func (c *assertionClaims) GetIssuedAt() (*jwt.NumericDate, error) { return c.IssuedAt, nil }
+func (c *assertionClaims) GetIssuedAt() (*jwt.NumericDate, error) { return c.IssuedAt.date, nil }
 
 // GetIssuer implements jwt.Claims.
 func (c *assertionClaims) GetIssuer() (string, error) { return c.Issuer, nil }
@@ -160,7 +173,7 @@ func (p *Provider) verifyAssertion(a *assertion, client *storage.Client, clientI
 		return errors.New("aud is not this server alone")
 	case claims.ID == "" || len(claims.ID) > maxJTIBytes:
 		return errors.New("jti is missing or too long")
-	case claims.Expires != nil && claims.Expires.After(now.Add(maxAssertionLife+assertionSkew)):
+	case claims.Expires.date != nil && claims.Expires.date.After(now.Add(maxAssertionLife+assertionSkew)):
 		return errors.New("exp is too far ahead")
 	}
 	return jwt.NewValidator(
@@ -193,7 +206,7 @@ func (p *Provider) spendAssertion(ctx context.Context, client *storage.Client, c
 	for _, part := range []string{"client assertion", strings.ToLower(client.ID), claims.ID} {
 		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part) // a hash takes everything
 	}
-	err := p.cfg.Tokens.SpendID(ctx, sum.Sum(nil), claims.Expires.Add(2*assertionSkew).UTC())
+	err := p.cfg.Tokens.SpendID(ctx, sum.Sum(nil), claims.Expires.date.Add(2*assertionSkew).UTC())
 	if errors.Is(err, storage.ErrConflict) {
 		return fmt.Errorf("%w: the assertion was used before", ErrInvalidClient)
 	}

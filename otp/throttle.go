@@ -15,13 +15,14 @@ type ChargeStore interface {
 	Charge(ctx context.Context, now time.Time, charges ...storage.Charge) error
 }
 
-// Throttle limits what one address may ask for besides messages. Its budgets
-// are shared by all servers on a database, and differ from those of messages.
+// Throttle limits how often one address or one user may do something besides
+// asking for messages. Its budgets are shared by all servers on a database, and
+// differ from those of messages.
 type Throttle struct {
 	Store  ChargeStore
 	Codes  *Codes
 	Budget string // what is limited, in the words of who reads the log
-	Limit  Limit  // of each IPv4 address, each /64 of IPv6; the zero value is none
+	Limit  Limit  // of each IPv4 address, each /64 of IPv6, each user; the zero value is none
 	Now    func() time.Time
 }
 
@@ -32,7 +33,14 @@ func (t *Throttle) Take(ctx context.Context, from netip.Addr) error {
 	if !from.IsValid() {
 		return nil
 	}
-	c, ok := t.Codes.charge([2]Limit{t.Limit}, t.Budget, Network(from).String())
+	return t.take(ctx, Network(from).String())
+}
+
+// TakeFor is Take for the user of that UID.
+func (t *Throttle) TakeFor(ctx context.Context, userUID string) error { return t.take(ctx, userUID) }
+
+func (t *Throttle) take(ctx context.Context, key string) error {
+	c, ok := t.Codes.charge([2]Limit{t.Limit}, t.Budget, key)
 	if !ok {
 		return nil
 	}

@@ -82,7 +82,8 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 		return nil, err
 	}
 	signUps := &otp.Throttle{Store: a.store, Codes: codes, Budget: "sign-up", Limit: otp.Limit(a.cfg.SignUpLimit), Now: a.now}
-	r.routes, err = a.routes(surfaces{provider: provider, codes: r.codes, passwords: passwords, signUps: signUps, wake: r.worker.Wake})
+	usernames := &otp.Throttle{Store: a.store, Codes: codes, Budget: "username", Limit: usernameLimit(), Now: a.now}
+	r.routes, err = a.routes(surfaces{provider: provider, codes: r.codes, passwords: passwords, signUps: signUps, usernames: usernames, wake: r.worker.Wake})
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +115,10 @@ func (a *app) otpLimits() otp.Limits {
 	}
 	return limits
 }
+
+// usernameLimit is how many names a user may try to take: the answer tells
+// whether somebody else has the name.
+func usernameLimit() otp.Limit { return otp.Limit{Burst: 5, Per: time.Hour} }
 
 func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provider, error) {
 	return oauth.New(oauth.Config{

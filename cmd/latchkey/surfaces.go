@@ -25,6 +25,7 @@ type surfaces struct {
 	codes     *otp.Service
 	passwords *grants.Passwords
 	signUps   *otp.Throttle
+	usernames *otp.Throttle
 	wake      func() // the delivery
 }
 
@@ -66,7 +67,7 @@ func (a *app) newOrderCloud(s surfaces) (*ordercloud.API, error) {
 			Clients: a.store, Secrets: a.store, Profiles: a.store, Assignments: a.store, Accounts: a.store,
 			Users: a.store, Logins: a.store, Senders: a.store, DeliveryConfigs: a.store, Records: a.store, Messages: a.store, Keys: a.ring,
 		},
-		Tx: a.store, Passwords: s.passwords, Codes: s.codes,
+		Tx: a.store, Passwords: s.passwords, Codes: s.codes, AdmitUsername: s.usernames.TakeFor,
 		RenewalOrigins: texts(a.cfg.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.cfg),
 		Sealer: a.sealer, Peppers: a.peppers, Wake: s.wake,
 		TraceID: server.RequestID, Address: server.ClientAddr, Recorder: a.recorder(),
@@ -96,7 +97,7 @@ func (a *app) newElasticPath(s surfaces) (*elasticpath.API, error) {
 		Realms: a.store, Profiles: a.store, Users: a.store, Logins: a.store, Accounts: a.store, Memberships: a.store, Senders: a.store,
 		Codes: s.codes, Passwords: s.passwords, SignIns: s.provider.Authenticator(), Tokens: s.provider, AccessTokens: s.provider,
 		Sealer:      a.sealer,
-		AdmitSignUp: s.signUps.Take, GuessCeiling: a.cfg.GuessCeiling,
+		AdmitSignUp: s.signUps.Take, AdmitUsername: s.usernames.TakeFor, GuessCeiling: a.cfg.GuessCeiling,
 		TraceID: server.RequestID, Address: server.ClientAddr, Recorder: a.recorder(),
 		Now: a.now, Rand: a.random, Logger: a.log,
 	})

@@ -24,6 +24,9 @@ func (v *Verifier) readClaims(claims map[string]any, r Request) (Proof, error) {
 	if err != nil {
 		return Proof{}, err
 	}
+	if err := v.checkValidity(claims); err != nil {
+		return Proof{}, err
+	}
 	id, _ := claims["jti"].(string)
 	if id == "" || len(id) > maxIDBytes {
 		return Proof{}, errors.New("jti is missing or too long")
@@ -56,6 +59,27 @@ func checkToken(claim any, token string) error {
 	text, _ := claim.(string)
 	if subtle.ConstantTimeCompare([]byte(text), []byte(tokenHash(token))) != 1 {
 		return errors.New("ath is not the hash of the access token")
+	}
+	return nil
+}
+
+// checkValidity checks exp and nbf, which a proof need not have (RFC 7519 §4.1).
+func (v *Verifier) checkValidity(claims map[string]any) error {
+	for _, name := range [...]string{"exp", "nbf"} {
+		claim, present := claims[name]
+		if !present {
+			continue
+		}
+		seconds, ok := claim.(float64)
+		now := float64(v.now().Unix())
+		switch skew := v.skew().Seconds(); {
+		case !ok:
+			return fmt.Errorf("%s is not a number", name)
+		case name == "exp" && seconds <= now-skew:
+			return errors.New("exp is past")
+		case name == "nbf" && seconds > now+skew:
+			return errors.New("nbf is ahead")
+		}
 	}
 	return nil
 }

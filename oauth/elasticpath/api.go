@@ -174,8 +174,13 @@ func (a *API) refuse(c *call, r route, err error) {
 // record tells the Recorder that the caller changed something, and which members
 // of it.
 func (a *API) record(c *call, kind, verb, id string, changed ...string) {
+	a.recordOutcome(c, kind, verb, "success", id, changed...)
+}
+
+// recordOutcome is record for what may have been refused.
+func (a *API) recordOutcome(c *call, kind, verb, outcome, id string, changed ...string) {
 	event := storage.AuditEvent{
-		Time: a.cfg.Now().UTC(), Action: kind + "." + verb, Outcome: "success", Object: kind + "/" + id, Changed: changed,
+		Time: a.cfg.Now().UTC(), Action: kind + "." + verb, Outcome: outcome, Object: kind + "/" + id, Changed: changed,
 		ClientID: c.caller.Client.ID, TraceID: a.cfg.TraceID(c.Context()), Source: source(a.cfg.Address(c.Context())),
 	}
 	who := c.caller.Principal
@@ -227,6 +232,10 @@ type Config struct {
 	// everybody may.
 	AdmitSignUp func(ctx context.Context, from netip.Addr) error
 
+	// AdmitUsername is asked before a member takes another username, and answers a
+	// *storage.LimitError to a user who has tried too many; default: everybody may.
+	AdmitUsername func(ctx context.Context, userUID string) error
+
 	GuessCeiling float64 // of the password profiles, see otp.CheckRisk; 0: its default
 
 	TraceID  func(context.Context) string     // correlation id of a request
@@ -260,6 +269,9 @@ func (c *Config) complete() error {
 	}
 	if c.AdmitSignUp == nil {
 		c.AdmitSignUp = func(context.Context, netip.Addr) error { return nil }
+	}
+	if c.AdmitUsername == nil {
+		c.AdmitUsername = func(context.Context, string) error { return nil }
 	}
 	if c.StoreID == "" {
 		c.StoreID = storage.StoreUUID

@@ -93,19 +93,40 @@ func (a *API) postLogin(c *call) (reply, error) {
 		return reply{}, err
 	}
 	l.Version = storage.MustBeNew
-	if l, err = a.cfg.Logins.PutLogin(c.Context(), l); err != nil {
-		return reply{}, taken(err)
+	stored, err := a.cfg.Logins.PutLogin(c.Context(), l)
+	if err != nil {
+		return reply{}, a.taken(c, l.ID, err)
 	}
+	l = stored
 	done := a.document(http.StatusCreated, login(l), loginPath(u, l), l.Version).changedFrom(nil, "password")
 	a.record(c, typeLogin, "created", l.ID, done.changed...)
 	return done, nil
 }
 
 // taken turns a login that exists already into the wire's word for it: there is
-// nothing about one that could be in the way but its username.
-func taken(err error) error {
+// nothing about one that could be in the way but its username. That the caller
+// learned of the other login is recorded.
+func (a *API) taken(c *call, loginID string, err error) error {
 	if errors.Is(err, storage.ErrConflict) {
+		a.recordOutcome(c, typeLogin, verbUsername, "taken", loginID)
 		return errConstraint
+	}
+	return err
+}
+
+// verbUsername is what audit events call a try to take a username.
+const verbUsername = "username_refused"
+
+// admitUsername refuses a member who has tried too many usernames, since each
+// answer tells whether somebody has the name.
+func (a *API) admitUsername(c *call, userUID string) error {
+	if c.holder == nil {
+		return nil
+	}
+	err := a.cfg.AdmitUsername(c.Context(), userUID)
+	var limit *storage.LimitError
+	if errors.As(err, &limit) {
+		a.recordOutcome(c, typeLogin, verbUsername, "limited", userUID)
 	}
 	return err
 }
@@ -173,6 +194,9 @@ func (a *API) putLogin(c *call) (reply, error) {
 			if err == nil && (body.Password != nil || l.Login.Username != before.Username) {
 				err = c.mayChangeCredentials()
 			}
+			if err == nil && l.Login.Username != before.Username {
+				err = a.admitUsername(c, l.User.UID)
+			}
 			if err != nil || body.Password == nil || password != nil {
 				return l, err // a change that is tried anew need not hash again
 			}
@@ -183,7 +207,7 @@ func (a *API) putLogin(c *call) (reply, error) {
 			return a.cfg.Users.ChangeUser(c.Context(), l.User, &l.Login, password)
 		})
 	if err != nil {
-		return reply{}, taken(orNotFound(err, "password profile info"))
+		return reply{}, a.taken(c, c.PathValue("info"), orNotFound(err, "password profile info"))
 	}
 	var secrets []string
 	if password != nil {

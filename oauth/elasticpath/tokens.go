@@ -315,7 +315,7 @@ func (a *API) signUp(c *call, realm storage.Realm, body TokenBody) (*session, er
 func (a *API) join(c *call, made storage.NewUser) (*session, error) {
 	added, err := a.cfg.Users.AddUser(c.Context(), made)
 	if err != nil {
-		return nil, taken(err)
+		return nil, a.taken(c, made.Login.ID, err)
 	}
 	a.record(c, typeUser, "signed_up", added.User.UID)
 	p, err := a.cfg.Logins.PrincipalOf(c.Context(), added.Login.ID)

@@ -33,7 +33,7 @@ type Bearer interface {
 	Authorize(r *http.Request) (*oauth.Caller, error)
 }
 
-// Config is what the resources below /v1 need. All fields but RenewalOrigins,
+// Config is what the resources below /v1 need. All fields but AdmitUsername, RenewalOrigins,
 // ClientSigningAlg, Wake, Recorder and Logger are required.
 type Config struct {
 	Bearer    Bearer
@@ -42,6 +42,10 @@ type Config struct {
 	Tx        Transactor
 	Passwords Passwords
 	Codes     Codes
+
+	// AdmitUsername is asked before a user takes another username, and answers a
+	// *storage.LimitError to one who has tried too many; default: everybody may.
+	AdmitUsername func(ctx context.Context, userUID string) error
 
 	// RenewalOrigins are those that the URL of a request to renew a password may
 	// have ("https://shop.example.com"). Without any it may have every one, and
@@ -117,6 +121,9 @@ func New(cfg Config) (*API, error) {
 	}
 	if cfg.Recorder == nil {
 		cfg.Recorder = storage.DiscardEvents{}
+	}
+	if cfg.AdmitUsername == nil {
+		cfg.AdmitUsername = func(context.Context, string) error { return nil }
 	}
 	if cfg.Wake == nil {
 		cfg.Wake = func() {}
@@ -257,8 +264,13 @@ func (a *API) refuse(c *call, err error) {
 // record tells the Recorder that the caller changed something, and which members
 // of it.
 func (a *API) record(c *call, action, object string, changed ...string) {
+	a.recordOutcome(c, action, "success", object, changed...)
+}
+
+// recordOutcome is record for what may have been refused.
+func (a *API) recordOutcome(c *call, action, outcome, object string, changed ...string) {
 	event := storage.AuditEvent{
-		Time: a.cfg.Now().UTC(), Action: action, Outcome: "success", Object: object, Changed: changed,
+		Time: a.cfg.Now().UTC(), Action: action, Outcome: outcome, Object: object, Changed: changed,
 		ClientID: c.caller.Client.ID, TraceID: a.cfg.TraceID(c.Context()), Source: source(a.cfg.Address(c.Context())),
 	}
 	if p := c.caller.Principal; p != nil {

@@ -72,7 +72,7 @@ func (a *API) meRoutes() []route {
 	get := operation(http.MethodGet, "/v1/me", "Get", "Get the user that the token stands for")
 	get.Answers = map[int]any{http.StatusOK: MeUser{}}
 	put := operation(http.MethodPut, "/v1/me", "Save", "Replace what the user may change about itself", "MeAdmin")
-	put.Body, put.Answers, put.Refuses = MeUser{}, get.Answers, []int{400, 403, 409, 412}
+	put.Body, put.Answers, put.Refuses = MeUser{}, get.Answers, []int{400, 403, 409, 412, 429}
 	put.Headers = []openapi.Parameter{{Name: "If-Match", About: "Entity tag that the object must still have"}}
 	patch := put
 	patch.Method, patch.ID, patch.Summary, patch.Partial = http.MethodPatch, "me.Patch", "Change what the user may change about itself", true
@@ -214,6 +214,9 @@ func (a *API) checkMe(c *call, w MeUser, p person) error {
 func (a *API) mergeMe(c *call, w MeUser, p person) (person, error) {
 	given := w.user(p.User.Active)
 	if err := checkOwnCredentials(c, given, p); err != nil {
+		return p, err
+	}
+	if err := a.admitUsername(c, w.Username, p); err != nil {
 		return p, err
 	}
 	profile := p.Login.ProfileID

@@ -147,7 +147,7 @@ func (u users) store(c *call, p person) (storage.UserLogin, error) {
 	added, err := u.api.cfg.Stores.Users.AddUser(c.Context(), storage.NewUser{User: p.User, Login: &p.Login, Invitation: invitation})
 	switch {
 	case errors.Is(err, storage.ErrUsernameTaken):
-		err = errUsername
+		err = u.api.usernameTaken(c, p)
 	case errors.Is(err, storage.ErrNotFound):
 		err = notFound(objectType(u.kind), p.company.ID) // deleted meanwhile
 	}
@@ -155,6 +155,30 @@ func (u users) store(c *call, p person) (storage.UserLogin, error) {
 		u.api.cfg.Codes.Wake()
 	}
 	return added, err
+}
+
+// actionUsername is what audit events call a username that was refused.
+const actionUsername = "username.refused"
+
+// usernameTaken records that the caller learned of somebody else's username, and
+// returns the refusal.
+func (a *API) usernameTaken(c *call, p person) error {
+	a.recordOutcome(c, actionUsername, "taken", userObject(p.User.Kind)+"/"+p.User.ID)
+	return errUsername
+}
+
+// admitUsername refuses a user who has tried too many usernames for itself, since
+// each answer tells whether somebody has the name.
+func (a *API) admitUsername(c *call, wanted string, p person) error {
+	if otp.NormalizeUsername(wanted) == p.Login.UsernameKey {
+		return nil
+	}
+	err := a.cfg.AdmitUsername(c.Context(), p.User.UID)
+	var limit *storage.LimitError
+	if errors.As(err, &limit) {
+		a.recordOutcome(c, actionUsername, "limited", userObject(p.User.Kind)+"/"+p.User.ID)
+	}
+	return err
 }
 
 // changeUser stores what became of a user unless it, or its login, was changed
@@ -167,7 +191,7 @@ func (a *API) changeUser(c *call, p person) (storage.UserLogin, error) {
 	changed, err := a.cfg.Stores.Users.ChangeUser(c.Context(), p.User, login, p.password)
 	switch {
 	case errors.Is(err, storage.ErrUsernameTaken):
-		err = errUsername
+		err = a.usernameTaken(c, p)
 	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrRefused):
 		err = storage.ErrStale // user or login were deleted meanwhile
 	}
