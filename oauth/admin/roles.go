@@ -18,10 +18,6 @@ type Caller struct {
 	OwnRoles   []string // all roles of a company's user, whatever its token carries
 }
 
-// Operator is the caller of the command line: whoever can run it can change the
-// database anyway.
-func Operator() Caller { return Caller{Roles: []string{RoleFullAccess}, SellerSide: true} }
-
 // Has reports whether the caller has the role, or the one that stands for all.
 func (c Caller) Has(role string) bool {
 	return slices.Contains(c.Roles, RoleFullAccess) || slices.Contains(c.Roles, role)
