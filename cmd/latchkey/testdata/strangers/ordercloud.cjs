@@ -192,8 +192,17 @@ const B = 'acme-' + suffix,
   assert.equal(me.Username, jane)
   assert.equal(me.Buyer.ID, B)
   step('me')
-  const patchedMe = await Me.Patch({ Phone: '+49 1' }, { accessToken: byCode.access_token })
-  assert.equal(patchedMe.Phone, '+49 1')
+  const patchedMe = await Me.Patch({ LastName: 'Roe' }, { accessToken: byCode.access_token })
+  assert.equal(patchedMe.LastName, 'Roe')
+  await fails(
+    Me.Patch({ Phone: '+49 1' }, { accessToken: byCode.access_token }),
+    403,
+    'Auth.PasswordSignInRequired',
+    'phone by code',
+  )
+  const byPassword = await Auth.Login(jane, 'correct-Horse-7-battery', shop)
+  const reachable = await Me.Patch({ Phone: '+49 1' }, { accessToken: byPassword.access_token })
+  assert.equal(reachable.Phone, '+49 1')
   await fails(Buyers.Get(B, { accessToken: byCode.access_token }), 403, 'Auth.InsufficientRoles', 'buyer user on admin route')
   // automatic refresh
   Tokens.RemoveAccessToken()
