@@ -238,7 +238,7 @@ const B = 'acme-' + suffix,
     'wrong code',
   )
   const weak = await fails(
-    ForgottenCredentials.ResetPasswordByVerificationCode(code, { ClientID: shop, Username: jane, Password: 'short' }),
+    ForgottenCredentials.ResetPasswordByVerificationCode(code, { ClientID: shop, Username: jane, Password: 'Short-1234' }),
     400,
     'PasswordReset.InsecurePassword',
     'weak',
