@@ -302,5 +302,18 @@ func UserParty(uid string) Party { return Party("user:" + uid) }
 // AccountParty is all users of an account.
 func AccountParty(uid string) Party { return Party("account:" + uid) }
 
+// PartiesOf are the parties that a user is of: its kind, its account, if it has
+// one, and itself, if it has a UID already.
+func PartiesOf(u User) []Party {
+	parties := []Party{KindParty(u.Kind)}
+	if u.AccountUID != "" {
+		parties = append(parties, AccountParty(u.AccountUID))
+	}
+	if u.UID != "" {
+		parties = append(parties, UserParty(u.UID))
+	}
+	return parties
+}
+
 // KindParty is all users of a kind.
 func KindParty(kind UserKind) Party { return Party("kind:" + string(kind)) }

@@ -152,21 +152,24 @@ func (s *Store) Rules(ctx context.Context, profileID string, u storage.User) (st
 	if err != nil {
 		return storage.PasswordRules{}, err
 	}
-	parties := []any{string(storage.KindParty(u.Kind))}
-	if u.AccountUID != "" {
-		parties = append(parties, string(storage.AccountParty(u.AccountUID)))
-	}
-	if u.UID != "" {
-		parties = append(parties, string(storage.UserParty(u.UID)))
-	}
-	ids, err := query[string](ctx, s, "password rules",
-		"SELECT security_profile_id FROM security_profile_assignments WHERE party IN ("+marks(len(parties))+")", parties...)
+	ids, err := s.SecurityProfilesOf(ctx, u)
 	if err != nil {
 		return storage.PasswordRules{}, err
 	}
 	p := storage.Principal{Rules: profile.Rules}
 	err = s.empower(ctx, &p, strings.Join(ids, separator), "")
 	return p.Rules, err
+}
+
+// SecurityProfilesOf gives the IDs of the security profiles that are assigned to
+// the user, to its account and to its kind. The user need not be stored.
+func (s *Store) SecurityProfilesOf(ctx context.Context, u storage.User) ([]string, error) {
+	var parties []any
+	for _, party := range storage.PartiesOf(u) {
+		parties = append(parties, string(party))
+	}
+	return query[string](ctx, s, "security profiles of user",
+		"SELECT DISTINCT security_profile_id FROM security_profile_assignments WHERE party IN ("+marks(len(parties))+")", parties...)
 }
 
 // profilesWith asks the database when memory lacks one of the ids: another

@@ -32,6 +32,9 @@ type SecurityProfileStore interface {
 	SecurityProfile(ctx context.Context, id string) (storage.SecurityProfile, error)
 	PutSecurityProfile(ctx context.Context, p storage.SecurityProfile) (storage.SecurityProfile, error)
 	SecurityProfileParties(ctx context.Context, id string) ([]storage.Party, error)
+	// SecurityProfilesOf gives the IDs of those that are assigned to the user, its
+	// account and its kind.
+	SecurityProfilesOf(ctx context.Context, u storage.User) ([]string, error)
 	AssignSecurityProfile(ctx context.Context, id string, to storage.Party) error
 	UnassignSecurityProfile(ctx context.Context, id string, from storage.Party) error
 }

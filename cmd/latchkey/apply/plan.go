@@ -28,6 +28,9 @@ type plan struct {
 	users    map[string]storage.User    // by account UID/id
 	byID     map[string][]storage.User
 	logins   map[string]string // path of the item, by profile/username key
+
+	securityProfiles map[string]plannedProfile // those of the document
+	passwords        []plannedPassword
 }
 
 func newPlan(cfg Config, dryRun bool) *plan {
@@ -39,6 +42,8 @@ func newPlan(cfg Config, dryRun bool) *plan {
 		users:    map[string]storage.User{},
 		byID:     map[string][]storage.User{},
 		logins:   map[string]string{},
+
+		securityProfiles: map[string]plannedProfile{},
 	}
 }
 
@@ -51,6 +56,7 @@ func (p *plan) build(ctx context.Context, doc Document) error {
 		func() error { return each(ctx, doc.Suppliers, "Suppliers", p.supplier) },
 		func() error { return each(ctx, doc.AdminUsers, "AdminUsers", p.adminUser) },
 		func() error { return each(ctx, doc.SecurityProfiles, "SecurityProfiles", p.securityProfile) },
+		func() error { return p.checkPasswords(ctx) },
 		func() error { return each(ctx, doc.ApiClients, "ApiClients", p.client) },
 		func() error { return each(ctx, doc.MessageSenders, "MessageSenders", p.sender) },
 		func() error { return each(ctx, doc.Memberships, "account_memberships", p.membership) },

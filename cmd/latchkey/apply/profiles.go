@@ -17,10 +17,11 @@ func (p *plan) securityProfile(ctx context.Context, path string, item SecurityPr
 	want := item.ToRecord(base)
 	fields := differences(ordercloud.SecurityProfileFromRecord(base), ordercloud.SecurityProfileFromRecord(want))
 	record := isNew || len(fields) > 0
-	add, remove, err := p.assignments(ctx, path, item)
+	parties, add, remove, err := p.assignments(ctx, path, item)
 	if err != nil {
 		return err
 	}
+	p.securityProfiles[item.ID] = plannedProfile{SecurityProfile: want, parties: parties, assigned: item.Assignments != nil}
 	if len(add)+len(remove) > 0 {
 		fields = append(fields, "Assignments")
 	}
@@ -41,12 +42,12 @@ func (p *plan) securityProfile(ctx context.Context, path string, item SecurityPr
 	return nil
 }
 
-// assignments returns who is to get the profile and who is to lose it.
-func (p *plan) assignments(ctx context.Context, path string, item SecurityProfile) (add, remove []storage.Party, _ error) {
+// assignments returns who is to have the profile, and of those who is to get it
+// and who is to lose it. Without assignments in the item nobody changes.
+func (p *plan) assignments(ctx context.Context, path string, item SecurityProfile) (want, add, remove []storage.Party, _ error) {
 	if item.Assignments == nil {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
-	var want []storage.Party
 	err := each(ctx, item.Assignments, path+".Assignments", func(ctx context.Context, path string, a ordercloud.SecurityProfileAssignment) error {
 		party, ok, err := p.holder(ctx, path, a)
 		if ok && !slices.Contains(want, party) {
@@ -55,16 +56,16 @@ func (p *plan) assignments(ctx context.Context, path string, item SecurityProfil
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	have, err := p.SecurityProfiles.SecurityProfileParties(ctx, item.ID)
 	if _, err := found(err); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	without := func(list, other []storage.Party) []storage.Party {
 		return slices.DeleteFunc(slices.Clone(list), func(x storage.Party) bool { return slices.Contains(other, x) })
 	}
-	return without(want, have), without(have, want), nil
+	return want, without(want, have), without(have, want), nil
 }
 
 // holder finds the party of an assignment. What does not exist is a fault.

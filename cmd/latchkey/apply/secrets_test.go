@@ -73,15 +73,15 @@ func TestImportedHashDoesNotReturn(t *testing.T) {
 func TestPassword(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.apply(user("Password: first"))
+	b.apply(user("Password: first-password"))
 	old := b.principal("u").Login
-	if got := b.apply(user("Password: first")); got != nil || b.principal("u").Login.PasswordHash != old.PasswordHash {
+	if got := b.apply(user("Password: first-password")); got != nil || b.principal("u").Login.PasswordHash != old.PasswordHash {
 		t.Errorf("the same password changes %q", got)
 	}
-	if got := b.apply(user("Email: u@x.org")); !slices.Equal(got, []string{"update AdminUser u: Email"}) || !b.verifies("first") {
+	if got := b.apply(user("Email: u@x.org")); !slices.Equal(got, []string{"update AdminUser u: Email"}) || !b.verifies("first-password") {
 		t.Errorf("without a password: changes %q", got)
 	}
-	if got := b.apply(user("Email: u@x.org, Password: second")); !slices.Equal(got, []string{"update AdminUser u: Password"}) || !b.verifies("second") {
+	if got := b.apply(user("Email: u@x.org, Password: second-password")); !slices.Equal(got, []string{"update AdminUser u: Password"}) || !b.verifies("second-password") {
 		t.Errorf("another password: changes %q", got)
 	}
 	if !b.principal("u").Login.SessionsValidFrom.After(old.SessionsValidFrom) {
@@ -93,9 +93,9 @@ func TestPassword(t *testing.T) {
 func TestPasswordOverUnusableHash(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.apply(user("Password: first"))
+	b.apply(user("Password: first-password"))
 	fatal(t, b.store.SetPassword(t.Context(), b.principal("u").Login.ID, "$md5$x$y", time.Now(), false))
-	if got := b.apply(user("Password: first")); len(got) != 1 || !b.verifies("first") {
+	if got := b.apply(user("Password: first-password")); len(got) != 1 || !b.verifies("first-password") {
 		t.Errorf("changes %q", got)
 	}
 }

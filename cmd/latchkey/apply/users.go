@@ -99,6 +99,9 @@ func (p *plan) login(ctx context.Context, path string, item User, user storage.U
 		}
 	}
 	hash, err := p.password(ctx, item, l.base.PasswordHash)
+	if item.Password != nil {
+		p.passwords = append(p.passwords, plannedPassword{path: ordercloud.Join(path, "Password"), value: *item.Password, profile: profile, user: user})
+	}
 	if hash != "" {
 		l.newHash, l.want.PasswordHash, l.want.PasswordSetAt = true, hash, p.Now()
 	}

@@ -1,0 +1,65 @@
+package apply_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// The rules are those that hold once the document is applied, wherever they come
+// from. A dry run finds the same faults, and nothing is written with one.
+func TestApplyHoldsPasswordsToTheRules(t *testing.T) {
+	t.Parallel()
+	const (
+		long    = "SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], PasswordConfig: {MinimumCharacterCount: 20}, Assignments: [%s]}]\n"
+		loose   = "SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], Assignments: [{}, {BuyerID: b}]}]\n"
+		general = "AdminUsers[0].Password: does not meet the password rules: at least "
+	)
+	admin := func(password string) string {
+		return "AdminUsers: [{ID: u, Username: u, Password: " + password + "}]\n"
+	}
+	buyer := func(password string) string {
+		return "Buyers: [{ID: b, Name: B, Users: [{ID: u, Username: v, Password: " + password + "}]}]\n"
+	}
+	with := func(party string) string { return strings.Replace(long, "%s", party, 1) }
+	for name, tt := range map[string]struct {
+		before, document string
+		want             string // beginning of the fault; empty: it is applied
+	}{
+		"default profile":            {"", admin("hunter2"), general + "8 characters"},
+		"default profile, kept":      {"", admin("hunter2-and-more"), ""},
+		"buyer's user":               {"", buyer("hunter2"), "Buyers[0].Users[0].Password: does not meet the password rules: at least 8"},
+		"profile of the document":    {"", "authentication_realms: [{id: default, password_profiles: [{id: default, code_length: 9}]}]\n" + admin("hunter2"), general},
+		"to all administrators":      {"", with("{}") + admin("hunter2-and-more"), general + "20 characters"},
+		"to all administrators only": {"", with("{}") + buyer("hunter2-and-more"), ""},
+		"to the buyer":               {"", with("{BuyerID: b}") + buyer("hunter2-and-more"), "Buyers[0].Users[0].Password: "},
+		"to the user":                {"", with("{BuyerID: b, UserID: u}") + buyer("hunter2-and-more"), "Buyers[0].Users[0].Password: "},
+		"to nobody":                  {"", with("") + buyer("hunter2-and-more") + admin("hunter2-and-more"), ""},
+		"assigned before":            {with("{}"), admin("hunter2-and-more"), general + "20 characters"},
+		"long enough":                {with("{}"), admin("hunter2-and-much-more-of-it"), ""},
+		"withdrawn by the document":  {with("{}, {BuyerID: b}") + buyer("hunter2-and-much-more-of-it"), with("") + admin("hunter2-and-more") + buyer("hunter2-and-less"), ""},
+		"loosened by the document":   {with("{}"), loose + admin("hunter2-and-more") + buyer("hunter2-and-more"), ""},
+		"a stored password":          {admin("hunter2-and-more"), with("{}") + admin("hunter2-and-more"), general + "20 characters"},
+		"a hash":                     {with("{}"), "AdminUsers: [{ID: u, Username: u, PasswordHash: " + hashOfHorse + "}]", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			if tt.before != "" {
+				b.apply(tt.before)
+			}
+			b.written()
+			for _, dryRun := range []bool{true, false} {
+				_, err := b.try(tt.document, dryRun)
+				if (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
+					t.Errorf("dry run %v: %v, want %q", dryRun, err, tt.want)
+				}
+				if err != nil && strings.Contains(err.Error(), "hunter2") {
+					t.Errorf("the fault tells the password: %v", err)
+				}
+			}
+			if sql := b.written(); tt.want != "" && len(sql) > 0 {
+				t.Errorf("refused, but written: %q", sql)
+			}
+		})
+	}
+}
