@@ -216,6 +216,8 @@ const sfx = Date.now().toString(36),
     toks.data[0].token,
   )
   step('password changed by the token')
+  await send('accounts/' + toks.data[0].account_id, 'GET', undefined, toks.data[0].token)
+  step('still signed in by the token that changed it')
   await fails(
     exchange('password', { username: jane, password: 'permanent-Pass-1' }),
     400,
