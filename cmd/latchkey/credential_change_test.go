@@ -173,6 +173,7 @@ func codeOfEachPurpose(t *testing.T, m *mall) {
 				member.send(t, 200, http.MethodPut, p.infoPath(), jsonObject{"username": p.name})
 			}
 		}
+		m.clock.advance(15 * time.Minute) // or the user has tried too many names
 		// The same by an access token that was made of it.
 		access := granted(t, what, m.n.memberGrant("front", "member_token", twice)).field("access_token")
 		access = granted(t, what, m.n.exchange("front", access)).field("access_token")

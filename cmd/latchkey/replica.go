@@ -118,7 +118,7 @@ func (a *app) otpLimits() otp.Limits {
 
 // usernameLimit is how many names a user may try to take: the answer tells
 // whether somebody else has the name.
-func usernameLimit() otp.Limit { return otp.Limit{Burst: 5, Per: time.Hour} }
+func usernameLimit() otp.Limit { return otp.Limit{Burst: 10, Per: time.Hour} }
 
 func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provider, error) {
 	return oauth.New(oauth.Config{

@@ -50,7 +50,7 @@ const typeLoginEvent = "user_authentication_password_profile_info"
 // usernames tries names until the budget is used up.
 func (s *switchboard) usernames(t *testing.T, taken int, action string, try func(i int, name string) answer) {
 	t.Helper()
-	for i := range 5 {
+	for i := range 10 {
 		if got := try(i, "jane"); got.status != taken {
 			t.Fatalf("try %d: %d %s, want %d", i, got.status, got.body, taken)
 		}
@@ -58,11 +58,11 @@ func (s *switchboard) usernames(t *testing.T, taken int, action string, try func
 	for i, name := range []string{"jane", "nobody-has-it"} {
 		got := try(i, name)
 		seconds, err := strconv.Atoi(got.header.Get("Retry-After"))
-		if got.status != http.StatusTooManyRequests || err != nil || seconds < 1 || seconds > 720 {
-			t.Errorf("%s after five tries: %d %s, Retry-After %q", name, got.status, got.body, got.header.Get("Retry-After"))
+		if got.status != http.StatusTooManyRequests || err != nil || seconds < 1 || seconds > 360 {
+			t.Errorf("%s after ten tries: %d %s, Retry-After %q", name, got.status, got.body, got.header.Get("Retry-After"))
 		}
 	}
-	if known, stopped := s.audited(action, "taken"), s.audited(action, "limited"); known != 5 || stopped != 2 {
-		t.Errorf("%s: %d events of taken names and %d of the limit, want 5 and 2", action, known, stopped)
+	if known, stopped := s.audited(action, "taken"), s.audited(action, "limited"); known != 10 || stopped != 2 {
+		t.Errorf("%s: %d events of taken names and %d of the limit, want 10 and 2", action, known, stopped)
 	}
 }
