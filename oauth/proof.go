@@ -86,7 +86,7 @@ func (p *Provider) targets(r *http.Request) []string {
 	return []string{p.base + path, origin + path}
 }
 
-// requestPath is the path that the client sent, although server.Below takes the
+// requestPath is the path that the client sent, although listen.Below takes the
 // issuer's path off r.URL.
 func requestPath(r *http.Request) string {
 	if u, err := url.ParseRequestURI(r.RequestURI); err == nil {

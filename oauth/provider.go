@@ -216,7 +216,7 @@ func (p *Provider) serves(grantType string) bool {
 
 // Mount registers the endpoints at the root. If the issuer has a path, the mux
 // must be served below that path too, because the metadata names the endpoints
-// there; server.Below of package oauth/server does so.
+// there; listen.Below does so.
 func (p *Provider) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("/oauth/token", p.endpoint(p.serveToken))
 	mux.HandleFunc("/oauth/revoke", p.endpoint(p.serveRevocation))

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	"latchkey/oauth/server"
+	"latchkey/oauth/server/listen"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -31,9 +31,9 @@ func (r eventRecorder) Record(ctx context.Context, e storage.AuditEvent) {
 		r.funnel.count(e)
 	}
 	if e.TraceID == "" {
-		e.TraceID = server.RequestID(ctx)
+		e.TraceID = listen.RequestID(ctx)
 	}
-	if from := server.ClientAddr(ctx); e.Source == "" && from.IsValid() {
+	if from := listen.ClientAddr(ctx); e.Source == "" && from.IsValid() {
 		e.Source = from.String()
 	}
 	if r.repeats == nil || !r.repeats.hold(e) {

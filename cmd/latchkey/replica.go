@@ -13,7 +13,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth"
-	"latchkey/oauth/server"
+	"latchkey/oauth/server/listen"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
@@ -32,7 +32,7 @@ const (
 // them share a PostgreSQL database.
 type replica struct {
 	app     *app
-	server  *server.Server
+	server  *listen.Server
 	routes  *http.ServeMux // of the server
 	codes   *otp.Service
 	worker  *deliver.Worker
@@ -87,13 +87,13 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.server, err = server.New(server.Config{
-		Handler:  vendorPaths(a.cfg.IssuerPath(), server.WithoutTrailingSlash([]string{"/v1/", "/v2/", "/oauth/"}, r.routes)),
+	r.server, err = listen.New(listen.Config{
+		Handler:  vendorPaths(a.cfg.IssuerPath(), listen.WithoutTrailingSlash([]string{"/v1/", "/v2/", "/oauth/"}, r.routes)),
 		BasePath: a.cfg.IssuerPath(),
 		Listener: a.listener, Listen: a.cfg.Listen, OpsListen: a.cfg.OpsListen,
 		Logger: a.log, RequestTimeout: a.cfg.RequestTimeout, ShutdownTimeout: a.cfg.ShutdownTimeout,
 		HTTPS:          strings.HasPrefix(a.cfg.Issuer, "https://"),
-		TrustedProxies: a.cfg.TrustedProxies, Origins: texts(a.cfg.CORSOrigins), Shield: server.Limit(a.cfg.Shield),
+		TrustedProxies: a.cfg.TrustedProxies, Origins: texts(a.cfg.CORSOrigins), Shield: listen.Limit(a.cfg.Shield),
 		Registry: metrics,
 		Ready:    a.store.Ping, Now: a.now, Rand: a.random,
 	})
@@ -128,7 +128,7 @@ func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provi
 		Clients: a.store, SignIns: a.store, Families: a.store, Tokens: a.store, Members: a.store, Profiles: a.store,
 		Codes: codes, Passwords: hasher, Ring: a.ring, Peppers: a.peppers,
 		Recorder: a.recorder(), Now: a.now, Rand: a.random, Logger: a.log,
-		Address: server.ClientAddr, AddressHeader: a.cfg.EndUserAddressHeader,
+		Address: listen.ClientAddr, AddressHeader: a.cfg.EndUserAddressHeader,
 		SecretLimit: otp.Limit(a.cfg.ClientSecretLimit), Charges: a.store, Registry: a.store,
 	})
 }

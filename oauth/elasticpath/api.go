@@ -77,7 +77,7 @@ func (a *API) Operations() []openapi.Operation {
 
 // Mount registers every route, and an answer for paths that are none, at the
 // root. If the issuer has a path, the mux must be served below that path too,
-// because the links name the resources there; server.Below of package
+// because the links name the resources there; listen.Below of package
 // oauth/server does so.
 func (a *API) Mount(mux *http.ServeMux) {
 	byPath := map[string]map[string]http.HandlerFunc{}

@@ -1,4 +1,4 @@
-// Package server carries an http.Handler to the network: listeners, limits,
+// Package listen carries an http.Handler to the network: listeners, limits,
 // request ids, the access log, metrics, health, and a stop that lets requests
 // in flight finish.
 //
@@ -7,4 +7,4 @@
 // ends no TLS (see Config.HTTPS) and believes no forwarding header but the one of
 // proxies that Config.TrustedProxies names: the remote address in the log, and
 // ClientAddr, is otherwise that of the connection.
-package server
+package listen
