@@ -88,7 +88,7 @@ func (a *attempts) takeTurn(ctx context.Context, key storage.LoginKey) (*turn, s
 		}
 		turn.seen = a.now()
 		return standing{
-			known: p.Source.ID != "", budget: lockout.AtOnce(&p, turn.seen),
+			known: p.Source.ID != "", budget: lockout.MaxConcurrent(&p, turn.seen),
 			locked: p.Locked(turn.seen) && p.CodesLocked(turn.seen),
 		}, nil
 	})

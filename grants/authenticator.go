@@ -164,7 +164,7 @@ func (a *Authenticator) undecided(
 	next := unmoved
 	if c.CodeLive(&p, a.now()) {
 		next = a.failed(&p, seen, func(p *storage.Principal) lockout.Guess {
-			return lockout.Guess{Code: true, Live: c.CodeLive(p, a.now())}
+			return lockout.Guess{Code: true, CodeLive: c.CodeLive(p, a.now())}
 		})
 	}
 	n := a.noteOf(c, &p, at, "undecided")
@@ -263,7 +263,7 @@ func (a *Authenticator) refused(ctx context.Context, c *storage.Client, p storag
 	}
 	n.outcome = cmp.Or(reason, n.outcome) // why the gate is closed, if it is
 	next := a.failed(&p, seen, func(p *storage.Principal) lockout.Guess {
-		return lockout.Guess{Password: at.Password, Code: at.OTP, Live: c.CodeLive(p, a.now())}
+		return lockout.Guess{Password: at.Password, Code: at.OTP, CodeLive: c.CodeLive(p, a.now())}
 	})
 	if err := a.write(ctx, p, n, next); err != nil {
 		return err

@@ -70,7 +70,7 @@ func (r Risk) Odds(guesses float64) float64 {
 func (r Risk) PerDay() float64 { return r.Odds(float64(r.FirstDay())) }
 
 // CheckRisk returns the fault of a profile that allows too many guesses at either
-// factor, with the figures and what to do about it: lockout.ErrLax for permanent
+// factor, with the figures and what to do about it: lockout.ErrTooManyGuesses for permanent
 // passwords, and ErrGuessable for codes.
 func CheckRisk(p storage.PasswordProfile, ceiling float64) error {
 	if err := lockout.Check(p.Lockout); err != nil {

@@ -106,7 +106,7 @@ func checkProfiles(cfg config.Config, profiles []storage.PasswordProfile) error 
 	for _, p := range profiles {
 		err := otp.CheckRisk(p, cfg.GuessCeiling)
 		switch {
-		case errors.Is(err, lockout.ErrLax):
+		case errors.Is(err, lockout.ErrTooManyGuesses):
 			faults = append(faults, config.Fault{Setting: "lockout", Problem: err.Error()})
 		case err != nil:
 			faults = append(faults, config.Fault{Setting: "guess_ceiling", Problem: err.Error()})
@@ -165,7 +165,7 @@ func explainPolicy(p storage.PasswordProfile, replicas int, ceiling float64) pol
 	view := policyView{RealmID: p.RealmID, ProfileID: p.ID, Codes: p.OneTimeCodes, Passwords: passwordView{
 		Counters: r.Counters, Replicas: r.Replicas,
 		FirstHour: r.FirstHour(), FirstDay: r.FirstDay(), LongRun: r.LongRun(), CounterDay: r.Counter.FirstDay,
-		Ceiling: lockout.MaxGuesses, AboveCeiling: lockout.Check(p.Lockout) != nil,
+		Ceiling: lockout.MaxGuessesPerDay, AboveCeiling: lockout.Check(p.Lockout) != nil,
 	}}
 	if !p.OneTimeCodes {
 		return view

@@ -140,23 +140,23 @@ type rerun struct {
 }
 
 func (r *rerun) see(ctx context.Context, e storage.AuditEvent) error {
-	past := lockout.Past{At: e.Time, Source: networkOf(e.Source), OTP: e.Factor == "otp"}
+	event := lockout.Event{At: e.Time, Source: networkOf(e.Source), OTP: e.Factor == "otp"}
 	switch {
 	case e.Action == "login.unlocked":
-		past.Ending = lockout.Cleared
-		past.Login = strings.TrimPrefix(e.Object, "Login/")
-		if r.profile == "" || strings.HasPrefix(past.Login, r.profile+"/") {
-			r.replay.See(past)
+		event.Outcome = lockout.Cleared
+		event.Login = strings.TrimPrefix(e.Object, "Login/")
+		if r.profile == "" || strings.HasPrefix(event.Login, r.profile+"/") {
+			r.replay.Add(event)
 		}
 		return nil
 	case e.Action == "sign_in" && e.Outcome == "success":
-		past.Ending = lockout.Right
+		event.Outcome = lockout.Succeeded
 	case e.Action == "sign_in" && e.Outcome == "wrong_credentials":
-		past.Ending = lockout.Wrong
+		event.Outcome = lockout.Failed
 	case e.Action == "sign_in" && e.Outcome == storage.RefusedLocked:
-		past.Ending = lockout.Barred
+		event.Outcome = lockout.RefusedByLock
 	case e.Action != "sign_in" && e.Outcome == "success":
-		past.Ending = lockout.Cleared
+		event.Outcome = lockout.Cleared
 	case e.Action == "sign_in" && e.UserUID == "":
 		r.unknown++
 		return nil
@@ -164,8 +164,8 @@ func (r *rerun) see(ctx context.Context, e storage.AuditEvent) error {
 		return nil // refused for another reason than a lock, and not compared
 	}
 	var err error
-	if past.Login, err = r.login(ctx, e); err == nil && past.Login != "" {
-		r.replay.See(past)
+	if event.Login, err = r.login(ctx, e); err == nil && event.Login != "" {
+		r.replay.Add(event)
 	}
 	return err
 }
@@ -232,16 +232,16 @@ type lockView struct {
 
 func (r *rerun) view() replayView {
 	v := replayView{Unknown: r.unknown, Fates: []fateView{}}
-	for _, f := range r.replay.Fates() {
+	for _, f := range r.replay.Results() {
 		v.Logins++
-		v.Guesses, v.Stopped, v.Passed, v.Refused = v.Guesses+f.Guesses, v.Stopped+f.Stopped, v.Passed+f.Passed, v.Refused+len(f.Refused)
+		v.Guesses, v.Stopped, v.Passed, v.Refused = v.Guesses+f.Guesses, v.Stopped+f.NewlyRefused, v.Passed+f.NewlyCompared, v.Refused+len(f.RefusedSignIns)
 		if len(f.Locks) > 0 {
 			v.Locked++
 		}
-		if len(f.Locks)+len(f.Refused)+f.Passed == 0 {
+		if len(f.Locks)+len(f.RefusedSignIns)+f.NewlyCompared == 0 {
 			continue
 		}
-		fate := fateView{f.Login, f.Guesses, f.Stopped, f.Passed, append([]time.Time{}, f.Refused...), []lockView{}}
+		fate := fateView{f.Login, f.Guesses, f.NewlyRefused, f.NewlyCompared, append([]time.Time{}, f.RefusedSignIns...), []lockView{}}
 		for _, l := range f.Locks {
 			fate.Locks = append(fate.Locks, lockView(l))
 		}

@@ -109,7 +109,7 @@ func (a *API) change(body ProfileBody) func(storage.PasswordProfile) (storage.Pa
 			return r, err
 		}
 		err = otp.CheckRisk(r, a.cfg.GuessCeiling)
-		if errors.Is(err, lockout.ErrLax) {
+		if errors.Is(err, lockout.ErrTooManyGuesses) {
 			return r, refuse(http.StatusBadRequest, validation("lockout_threshold", "guess_ceiling")+" "+err.Error())
 		}
 		if err != nil {

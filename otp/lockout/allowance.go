@@ -11,140 +11,144 @@ import (
 
 const day = 24 * time.Hour
 
-// MaxGuesses is how many guesses at a permanent password one counter may allow in
-// any 24 hours (NIST SP 800-63B-4 §3.2.2). What a guess is worth depends on the
-// password, so unlike that of codes it cannot be computed.
-const MaxGuesses = 100
+// MaxGuessesPerDay is how many guesses at a permanent password one counter may
+// allow in any 24 hours (NIST SP 800-63B-4 §3.2.2). It is a fixed number because
+// the chance of a guess at a password is not known. For codes it can be computed.
+const MaxGuessesPerDay = 100
 
-// ErrLax says that a policy allows more than MaxGuesses.
-var ErrLax = errors.New("too many guesses at permanent passwords")
+// ErrTooManyGuesses says that a policy allows more than MaxGuessesPerDay.
+var ErrTooManyGuesses = errors.New("too many guesses at permanent passwords")
 
-// Check returns ErrLax, with the figures and what to do about it, if the policy
-// allows more than MaxGuesses.
+// Check returns ErrTooManyGuesses, with the figures and a remedy, if the policy
+// allows more than MaxGuessesPerDay.
 func Check(p storage.LockoutPolicy) error {
 	guesses := AllowanceOf(p).FirstDay
-	if guesses <= MaxGuesses {
+	if guesses <= MaxGuessesPerDay {
 		return nil
 	}
 	return fmt.Errorf("%w: the lockout policy allows %d a day, above the ceiling of %d: lower the threshold, or let locks last or be remembered longer",
-		ErrLax, guesses, MaxGuesses)
+		ErrTooManyGuesses, guesses, MaxGuessesPerDay)
 }
 
-// Allowance is how many guesses one counter of failures lets through to somebody
-// who knows the policy and wastes no time.
+// Allowance is how many guesses one counter allows to an attacker who knows the
+// policy and loses no time.
 type Allowance struct {
 	FirstHour int
-	FirstDay  int     // no other 24 hours hold more
-	LongRun   float64 // a day, if it goes on for good
+	FirstDay  int     // the most that any 24 hours allow
+	LongRun   float64 // per day, if the attack never ends
 }
 
-// AllowanceOf returns the allowance of a policy. Nobody unlocks meanwhile, and the
-// user does not sign in.
+// AllowanceOf returns the allowance of a policy. It assumes that no administrator
+// unlocks and that the user does not sign in meanwhile.
 //
-// Two things can be wise: to guess as soon as a lock ends, or to stop and let
-// everything be forgotten. Of all ways to mix them it finds the best: to wait
-// for less than either gains nothing. Times are rounded down to seconds, which
-// favours the attacker.
+// An attacker has two useful moves: guess as soon as a lock ends, or pause until
+// the failures are forgotten. A wait of any other length gains nothing. AllowanceOf
+// finds the best mix of the two. Times are rounded down to seconds, in favour of
+// the attacker.
 func AllowanceOf(p storage.LockoutPolicy) Allowance {
-	r := newRush(p)
-	rests := r.rests(p.ForgetsAfter)
-	best := r.best(rests, day)
+	s := newGuessSeries(p)
+	pauses := s.pauses(p.ForgetsAfter)
+	best := s.best(pauses, day)
 	a := Allowance{FirstHour: best[time.Hour/time.Second], FirstDay: best[day/time.Second]}
-	if r.gap > 0 {
-		a.LongRun = float64(day) / float64(r.gap)
+	if s.interval > 0 {
+		a.LongRun = float64(day) / float64(s.interval)
 	}
-	for _, rest := range rests {
-		a.LongRun = max(a.LongRun, float64(rest.guesses)*float64(day)/float64(max(rest.over, 1)))
+	for _, pause := range pauses {
+		a.LongRun = max(a.LongRun, float64(pause.guesses)*float64(day)/float64(max(pause.length, 1)))
 	}
 	return a
 }
 
-// rush is what becomes of guesses without a pause.
-type rush struct {
-	guesses []guess
-	gap     time.Duration // between the last of them and all that follow; 0: none follows
+// guessSeries is a series of guesses, each made as soon as the lock of the one
+// before ends.
+type guessSeries struct {
+	steps    []guessStep   // until the locks stop growing
+	interval time.Duration // between all later guesses; 0: no later guess is possible
 }
 
-// guess is one of them, or several at once, in times since the first.
-type guess struct {
-	times int
-	at    time.Duration
-	free  time.Duration // when the next is possible
+// guessStep is one guess, or several at the same time. Its times count from the
+// first guess of the series.
+type guessStep struct {
+	guesses int
+	at      time.Duration
+	nextAt  time.Duration // when the next guess is possible
 }
 
-// newRush lets guesses fail until the locks grow no more.
-func newRush(p storage.LockoutPolicy) rush {
-	var r rush
+// newGuessSeries simulates failing guesses until the locks stop growing.
+func newGuessSeries(p storage.LockoutPolicy) guessSeries {
+	var s guessSeries
 	var c storage.Counter
 	start := time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
-	free := 0
+	withoutLock := 0
 	for c = Fail(p, c, start); !c.Locked(start); c = Fail(p, c, start) {
-		free++
+		withoutLock++
 	}
-	if free > 0 {
-		r.guesses = append(r.guesses, guess{free, 0, 0})
+	if withoutLock > 0 {
+		s.steps = append(s.steps, guessStep{withoutLock, 0, 0})
 	}
 	for now := start; ; c = Fail(p, c, now) {
-		last := guess{1, now.Sub(start), c.LockedUntil.Sub(start)}
-		r.guesses = append(r.guesses, last)
-		lock := last.free - last.at
-		if !c.LockedUntil.Before(endOfTime()) || lock == r.gap {
-			return r
+		last := guessStep{1, now.Sub(start), c.LockedUntil.Sub(start)}
+		s.steps = append(s.steps, last)
+		lock := last.nextAt - last.at
+		if !c.LockedUntil.Before(endOfTime()) || lock == s.interval {
+			return s
 		}
-		r.gap, now = lock, c.LockedUntil
+		s.interval, now = lock, c.LockedUntil
 	}
 }
 
-// counts returns how many guesses are possible before each number of seconds
-// since the first.
-func (r rush) counts(within time.Duration) []int {
+// counts returns how many guesses the series makes in less than t seconds, for
+// each t up to the duration within.
+func (s guessSeries) counts(within time.Duration) []int {
 	counts := make([]int, within/time.Second+1)
-	last, next, n := r.guesses[len(r.guesses)-1], 0, 0
+	last, next, n := s.steps[len(s.steps)-1], 0, 0
 	for t := range counts {
 		before := time.Duration(t) * time.Second
-		for ; next < len(r.guesses) && r.guesses[next].at < before; next++ {
-			n += r.guesses[next].times
+		for ; next < len(s.steps) && s.steps[next].at < before; next++ {
+			n += s.steps[next].guesses
 		}
 		counts[t] = n
-		if r.gap > 0 && last.free < before {
-			counts[t] += int((before - last.free + r.gap - 1) / r.gap)
+		if s.interval > 0 && last.nextAt < before {
+			counts[t] += int((before - last.nextAt + s.interval - 1) / s.interval)
 		}
 	}
 	return counts
 }
 
-// rest is a number of guesses and a pause after which they are forgotten.
-type rest struct {
+// pause is a number of guesses followed by a pause that forgets them.
+type pause struct {
 	guesses int
-	over    time.Duration
+	length  time.Duration // of the guesses and the pause together
 }
 
-// rests lists the pauses that can be wise. To rest before the first lock costs
-// nothing more with all the guesses that need none, and after the locks have
-// stopped growing another guess is as cheap now as later.
-func (r rush) rests(forgetsAfter time.Duration) []rest {
+// pauses returns the pauses that can be useful. A pause before the first lock
+// takes as long after one guess as after all guesses that cause no lock, so only
+// the latter is listed. Once the locks have stopped growing, each further guess
+// takes the same time, so later pauses are left out as well.
+func (s guessSeries) pauses(forgetsAfter time.Duration) []pause {
 	if forgetsAfter <= 0 {
 		return nil
 	}
-	var all []rest
-	so := 0
-	for i, g := range r.guesses {
-		so += g.times
-		if forever := r.gap == 0 && i == len(r.guesses)-1; !forever {
-			all = append(all, rest{so, g.free + forgetsAfter})
+	var all []pause
+	guesses := 0
+	for i, step := range s.steps {
+		guesses += step.guesses
+		if lockNeverEnds := s.interval == 0 && i == len(s.steps)-1; !lockNeverEnds {
+			all = append(all, pause{guesses, step.nextAt + forgetsAfter})
 		}
 	}
 	return all
 }
 
-// best returns the most guesses that are possible within each number of seconds.
-func (r rush) best(rests []rest, within time.Duration) []int {
-	rests = slices.DeleteFunc(slices.Clone(rests), func(r rest) bool { return r.over >= within })
-	best := r.counts(within)
+// best returns the most guesses that are possible in less than t seconds, for each
+// t up to the duration within.
+func (s guessSeries) best(pauses []pause, within time.Duration) []int {
+	pauses = slices.DeleteFunc(slices.Clone(pauses), func(p pause) bool { return p.length >= within })
+	best := s.counts(within)
 	for t := 1; t < len(best); t++ {
-		for _, rest := range rests {
-			if s := max(1, int(rest.over/time.Second)); s < t {
-				best[t] = max(best[t], rest.guesses+best[t-s])
+		for _, pause := range pauses {
+			if length := max(1, int(pause.length/time.Second)); length < t {
+				best[t] = max(best[t], pause.guesses+best[t-length])
 			}
 		}
 	}

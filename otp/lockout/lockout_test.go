@@ -41,7 +41,7 @@ func TestFail(t *testing.T) {
 			storage.Counter{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(2 * time.Minute)},
 		},
 		{
-			"one after a lock doubles it", usual,
+			"a failure after a lock doubles the lock", usual,
 			storage.Counter{Failures: 10, LastFailureAt: now.Add(-time.Hour), LockedUntil: now},
 			storage.Counter{Failures: 11, LastFailureAt: now, LockedUntil: now.Add(4 * time.Minute)},
 		},
@@ -51,45 +51,45 @@ func TestFail(t *testing.T) {
 			storage.Counter{Failures: 5001, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour)},
 		},
 		{
-			"while locked only the time of the failure moves", usual,
+			"a failure under the lock only renews LastFailureAt", usual,
 			storage.Counter{Failures: 12, LastFailureAt: now.Add(-time.Minute), LockedUntil: now.Add(time.Second)},
 			storage.Counter{Failures: 12, LastFailureAt: now, LockedUntil: now.Add(time.Second)},
 		},
 		{
-			"a quiet day forgets", usual,
+			"a day without failure forgets", usual,
 			storage.Counter{Failures: 15, LastFailureAt: now.Add(-26 * time.Hour), LockedUntil: now.Add(-24 * time.Hour)},
 			storage.Counter{Failures: 1, LastFailureAt: now, LockedUntil: now.Add(-24 * time.Hour)},
 		},
 		{
-			"a day under lock does not", usual,
+			"a day under lock does not forget", usual,
 			storage.Counter{Failures: 19, LastFailureAt: now.Add(-24 * time.Hour), LockedUntil: now},
 			storage.Counter{Failures: 20, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour)},
 		},
 		{
-			"almost a day does not", usual,
+			"almost a day does not forget", usual,
 			storage.Counter{Failures: 15, LastFailureAt: now.Add(-24*time.Hour + 1)},
 			storage.Counter{Failures: 16, LastFailureAt: now, LockedUntil: now.Add(128 * time.Minute)},
 		},
 		{
-			"duration 0 locks for good",
+			"duration 0 locks until an unlock",
 			storage.LockoutPolicy{Threshold: 1},
 			storage.Counter{},
 			storage.Counter{Failures: 1, LastFailureAt: now, LockedUntil: forever},
 		},
 		{
-			"no threshold means the first failure locks",
+			"without a threshold the first failure locks",
 			storage.LockoutPolicy{Duration: time.Minute},
 			storage.Counter{},
 			storage.Counter{Failures: 1, LastFailureAt: now, LockedUntil: now.Add(time.Minute)},
 		},
 		{
-			"no ceiling means a day",
+			"without a ceiling locks grow to a day",
 			storage.LockoutPolicy{Threshold: 1, Duration: 13 * time.Hour},
 			storage.Counter{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
 			storage.Counter{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(24 * time.Hour)},
 		},
 		{
-			"a duration above the ceiling is not cut",
+			"a duration above the ceiling is not shortened",
 			storage.LockoutPolicy{Threshold: 1, Duration: time.Hour, MaxDuration: time.Minute},
 			storage.Counter{Failures: 3, LastFailureAt: now.Add(-time.Hour)},
 			storage.Counter{Failures: 4, LastFailureAt: now, LockedUntil: now.Add(time.Hour)},
@@ -119,10 +119,10 @@ func TestRemaining(t *testing.T) {
 		state storage.Counter
 		want  int
 	}{
-		{"untouched", storage.Counter{}, 10},
+		{"no failure", storage.Counter{}, 10},
 		{"some failures", storage.Counter{Failures: 4, LastFailureAt: now.Add(-time.Hour)}, 6},
 		{"locked", storage.Counter{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(1)}, 0},
-		{"lock over", storage.Counter{Failures: 10, LastFailureAt: now.Add(-time.Hour), LockedUntil: now}, 1},
+		{"lock ended", storage.Counter{Failures: 10, LastFailureAt: now.Add(-time.Hour), LockedUntil: now}, 1},
 		{"far beyond the threshold", storage.Counter{Failures: 40, LastFailureAt: now.Add(-time.Hour)}, 1},
 		{"forgotten", storage.Counter{Failures: 40, LastFailureAt: now.Add(-24 * time.Hour)}, 10},
 	}
@@ -147,8 +147,9 @@ func policies() *rapid.Generator[storage.LockoutPolicy] {
 	})
 }
 
-// Between two moments of forgetting nobody gets more guesses than the
-// threshold and one for each lock that was waited out.
+// TestGuessesAreBoundedByElapsedLocks checks that, as long as failures are not
+// forgotten, the number of guesses is at most the threshold plus one for each lock
+// that ended.
 func TestGuessesAreBoundedByElapsedLocks(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -162,7 +163,7 @@ func TestGuessesAreBoundedByElapsedLocks(t *testing.T) {
 			left := lockout.Remaining(policy, before, now)
 			state = lockout.Fail(policy, before, now)
 			if !state.LastFailureAt.Equal(now) {
-				t.Fatalf("every failure must be written: %+v after %+v", state, before)
+				t.Fatalf("the failure did not renew LastFailureAt: %+v after %+v", state, before)
 			}
 			if before.Locked(now) {
 				if left != 0 {
@@ -181,13 +182,13 @@ func TestGuessesAreBoundedByElapsedLocks(t *testing.T) {
 				t.Fatalf("%d guesses remained, locked after one: %v", left, state.Locked(now))
 			}
 			if state.Locked(now) {
-				locks++ // it has to elapse before the next guess
+				locks++ // it must end before the next guess
 			}
 		}
 	})
 }
 
-// Locks never get shorter while failures go on.
+// TestLocksGrow checks that no lock is shorter than the one before.
 func TestLocksGrow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -210,31 +211,31 @@ func TestLocksGrow(t *testing.T) {
 	})
 }
 
-// However an attacker spreads its guesses over a week, no 24 hours hold more
-// than 25 of them.
+// TestMostPatientAttacker checks that no way to spread guesses over a week gets
+// more than 25 of them into any 24 hours.
 func TestMostPatientAttacker(t *testing.T) {
 	t.Parallel()
 	policy := lockout.DefaultPolicy()
 	tests := []struct {
 		name string
-		rest func(storage.Counter, time.Time) time.Time // when to guess next
+		next func(storage.Counter, time.Time) time.Time // returns the time of the next guess
 	}{
-		{"guesses as soon as it may", func(l storage.Counter, now time.Time) time.Time {
+		{"guesses as soon as a lock ends", func(l storage.Counter, now time.Time) time.Time {
 			return now.Add(max(time.Second, l.LockedUntil.Sub(now)))
 		}},
-		{"rests until all is forgotten before the lock", func(l storage.Counter, now time.Time) time.Time {
+		{"pauses before the lock until failures are forgotten", func(l storage.Counter, now time.Time) time.Time {
 			if lockout.Remaining(policy, l, now) == 1 {
 				return now.Add(policy.ForgetsAfter)
 			}
 			return now.Add(time.Second)
 		}},
-		{"rests until all is forgotten after every lock", func(l storage.Counter, now time.Time) time.Time {
+		{"pauses after every lock until failures are forgotten", func(l storage.Counter, now time.Time) time.Time {
 			if l.Locked(now) {
 				return l.LockedUntil.Add(policy.ForgetsAfter)
 			}
 			return now.Add(time.Second)
 		}},
-		{"rests after the longest lock that fits a day", func(l storage.Counter, now time.Time) time.Time {
+		{"pauses after the longest lock that fits into a day", func(l storage.Counter, now time.Time) time.Time {
 			if l.LockedUntil.Sub(now) > 12*time.Hour {
 				return l.LockedUntil.Add(policy.ForgetsAfter)
 			}
@@ -246,7 +247,7 @@ func TestMostPatientAttacker(t *testing.T) {
 			t.Parallel()
 			var state storage.Counter
 			var guesses []time.Time
-			for now := start(); now.Before(start().Add(7 * 24 * time.Hour)); now = test.rest(state, now) {
+			for now := start(); now.Before(start().Add(7 * 24 * time.Hour)); now = test.next(state, now) {
 				if !state.Locked(now) {
 					guesses = append(guesses, now)
 				}

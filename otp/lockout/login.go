@@ -6,31 +6,31 @@ import (
 	"latchkey/storage"
 )
 
-// Guess says what somebody who failed was trying.
+// Guess describes which secrets a failed attempt could have hit.
 type Guess struct {
-	Password bool // at the permanent password
-	Code     bool // at a code that is sent to the user's mailbox
-	Live     bool // and there was one to hit
+	Password bool // the permanent password
+	Code     bool // a one-time password
+	CodeLive bool // the login had a live code
 }
 
-// Next returns the state of a login, or of a name that nobody has, after a
-// failed guess at the time now.
+// Next returns the lockout state of a login after a failed guess at the time now.
+// It works the same for an unknown username.
 //
-// The guess counts to the login, to its codes if one could have been hit, and to
-// the source that it came from if that is known; each counter follows the policy
-// by itself, see Fail. What a lock refused whatever was presented does not count
-// at all. A guess at a password and a code in one that only one of the two locks
-// refused counts, but to no counter that is locked.
+// The guess counts for the login. It also counts for the login's codes if it could
+// have hit one, and for the source address if that is known. Each counter follows
+// the policy by itself, see Fail. A guess that a lock refused, see Refused, does not
+// count. A guess at a password and a code of which a lock refused only one counts
+// for the counters that are not locked.
 //
-// The version rises in any case, for every attempt costs the same write.
+// The version rises in any case, because every attempt must cost the same write.
 func Next(p *storage.Principal, g Guess, now time.Time) storage.Lockout {
 	next := p.Lockout
 	next.Version++
 	if Refused(p, g, now) {
 		return next
 	}
-	setAll(&next, Fail(p.Policy, all(next), now))
-	if g.Code && g.Live {
+	setLoginCounter(&next, Fail(p.Policy, loginCounter(next), now))
+	if g.Code && g.CodeLive {
 		next.Codes = Fail(p.Policy, next.Codes, now)
 	}
 	if p.Source.ID != "" {
@@ -39,38 +39,40 @@ func Next(p *storage.Principal, g Guess, now time.Time) storage.Lockout {
 	return next
 }
 
-// Refused tells whether a lock keeps the guess from any success at the time now.
+// Refused reports whether a lock refuses the guess at the time now, whatever
+// secret it presents.
 func Refused(p *storage.Principal, g Guess, now time.Time) bool {
 	return (!g.Password || p.Locked(now)) && (!g.Code || p.CodesLocked(now))
 }
 
-// Locks tells whether a lock came into force, or was prolonged, between the two
-// states.
+// Locks reports whether a lock starts or is extended between before and after.
 func Locks(before, after storage.Lockout) bool {
 	return after.LockedUntil.After(before.LockedUntil) ||
 		after.Codes.LockedUntil.After(before.Codes.LockedUntil) ||
 		after.Source.LockedUntil.After(before.Source.LockedUntil)
 }
 
-// Counts tells whether a failure counts somewhere in the second state that does
-// not in the first. The numbers alone do not say: the first failure after the
-// older ones were forgotten may leave as many as there were.
+// Counts reports whether any counter counts another failure between before and
+// after. Comparing the numbers of failures is not enough: the first failure after
+// older ones were forgotten may leave the same number.
 func Counts(before, after storage.Lockout) bool {
-	return counts(all(before), all(after)) || counts(before.Codes, after.Codes) || counts(before.Source, after.Source)
+	return counterCounts(loginCounter(before), loginCounter(after)) ||
+		counterCounts(before.Codes, after.Codes) || counterCounts(before.Source, after.Source)
 }
 
-// counts leaves out what is only noted under a lock.
-func counts(before, after storage.Counter) bool {
-	noted := after.LastFailureAt.Equal(before.LastFailureAt) || before.Locked(after.LastFailureAt)
-	return after.Failures != before.Failures || !noted
+// counterCounts is Counts for one counter. A failure under a lock only renews
+// LastFailureAt, so it does not count.
+func counterCounts(before, after storage.Counter) bool {
+	onlyRenewed := after.LastFailureAt.Equal(before.LastFailureAt) || before.Locked(after.LastFailureAt)
+	return after.Failures != before.Failures || !onlyRenewed
 }
 
-// AtOnce returns how many guesses at a login may be under way at a time, at
-// least one, for whoever the principal was read for: from a known source what is
-// left of its own counter, else the least of what is left of those that are not
-// locked. While nothing can win it is as many as after an unlock.
-func AtOnce(p *storage.Principal, now time.Time) int {
-	counters := []storage.Counter{all(p.Lockout), p.Lockout.Codes}
+// MaxConcurrent returns how many attempts at a login may run at the same time, at
+// least 1. For a known source it is what remains of the source's own counter.
+// Otherwise it is the least that remains of the counters that are not locked. If
+// every counter is locked, no attempt can succeed, so it is the whole threshold.
+func MaxConcurrent(p *storage.Principal, now time.Time) int {
+	counters := []storage.Counter{loginCounter(p.Lockout), p.Lockout.Codes}
 	if p.Source.ID != "" {
 		counters = []storage.Counter{p.Lockout.Source}
 	}
@@ -83,11 +85,11 @@ func AtOnce(p *storage.Principal, now time.Time) int {
 	return least
 }
 
-// all is the counter of all guesses.
-func all(l storage.Lockout) storage.Counter {
+// loginCounter returns the counter of all guesses at the login.
+func loginCounter(l storage.Lockout) storage.Counter {
 	return storage.Counter{Failures: l.Failures, LastFailureAt: l.LastFailureAt, LockedUntil: l.LockedUntil}
 }
 
-func setAll(l *storage.Lockout, c storage.Counter) {
+func setLoginCounter(l *storage.Lockout, c storage.Counter) {
 	l.Failures, l.LastFailureAt, l.LockedUntil = c.Failures, c.LastFailureAt, c.LockedUntil
 }

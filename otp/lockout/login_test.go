@@ -11,8 +11,8 @@ import (
 	"latchkey/storage"
 )
 
-// TestNext: what a failure counts to, and that a lock which refuses it whatever
-// was presented keeps it from counting anywhere.
+// TestNext checks which counters count a failed guess, and that a guess which a
+// lock refused counts nowhere.
 func TestNext(t *testing.T) {
 	t.Parallel()
 	now := start()
@@ -21,34 +21,34 @@ func TestNext(t *testing.T) {
 	shut := storage.Counter{Failures: 10, LastFailureAt: now.Add(-time.Minute), LockedUntil: now.Add(time.Minute)}
 	third := storage.Counter{Failures: 3, LastFailureAt: now}
 	tenth := storage.Counter{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(2 * time.Minute)}
-	noted := storage.Counter{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(time.Minute)}
-	password, code := lockout.Guess{Password: true}, lockout.Guess{Code: true, Live: true}
-	either, noCode := lockout.Guess{Password: true, Code: true, Live: true}, lockout.Guess{Password: true, Code: true}
+	renewed := storage.Counter{Failures: 10, LastFailureAt: now, LockedUntil: now.Add(time.Minute)}
+	password, code := lockout.Guess{Password: true}, lockout.Guess{Code: true, CodeLive: true}
+	either, noCode := lockout.Guess{Password: true, Code: true, CodeLive: true}, lockout.Guess{Password: true, Code: true}
 	none := storage.Counter{}
 	tests := []struct {
 		name  string
 		guess lockout.Guess
-		known bool
-		had   [3]storage.Counter // of all guesses, of those at codes, from the source
-		has   [3]storage.Counter
+		known bool               // the source is known
+		had   [3]storage.Counter // before: of all guesses, of guesses at codes, of the source
+		has   [3]storage.Counter // after
 	}{
-		{"password from elsewhere", password, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{third, open, none}},
-		{"code from elsewhere", code, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{third, third, none}},
-		{"either from elsewhere", either, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{third, third, none}},
+		{"password from an unknown source", password, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{third, open, none}},
+		{"code from an unknown source", code, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{third, third, none}},
+		{"either from an unknown source", either, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{third, third, none}},
 		{"either without a code", noCode, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{third, open, none}},
 		{"from a known source", either, true, [3]storage.Counter{open, open, open}, [3]storage.Counter{third, third, third}},
 		{"password from a known source", password, true, [3]storage.Counter{open, open, open}, [3]storage.Counter{third, open, third}},
-		{"the last ones", either, true, [3]storage.Counter{last, last, last}, [3]storage.Counter{tenth, tenth, tenth}},
-		{"password under its lock", password, false, [3]storage.Counter{shut, open, none}, [3]storage.Counter{shut, open, none}},
-		{"code under its lock", code, false, [3]storage.Counter{open, shut, none}, [3]storage.Counter{open, shut, none}},
-		{"either under both", either, false, [3]storage.Counter{shut, shut, none}, [3]storage.Counter{shut, shut, none}},
-		{"no code there, under both", noCode, false, [3]storage.Counter{shut, shut, none}, [3]storage.Counter{shut, shut, none}},
-		{"either, passwords locked", either, false, [3]storage.Counter{shut, open, none}, [3]storage.Counter{noted, third, none}},
-		{"either, codes locked", either, false, [3]storage.Counter{open, shut, none}, [3]storage.Counter{third, noted, none}},
-		{"code, passwords locked", code, false, [3]storage.Counter{shut, last, none}, [3]storage.Counter{noted, tenth, none}},
-		{"known source, all else locked", either, true, [3]storage.Counter{shut, shut, open}, [3]storage.Counter{noted, noted, third}},
-		{"locked source, all else open", either, true, [3]storage.Counter{open, open, shut}, [3]storage.Counter{open, open, shut}},
-		{"at nothing", lockout.Guess{}, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{open, open, none}},
+		{"the last guess of each counter", either, true, [3]storage.Counter{last, last, last}, [3]storage.Counter{tenth, tenth, tenth}},
+		{"password while passwords are locked", password, false, [3]storage.Counter{shut, open, none}, [3]storage.Counter{shut, open, none}},
+		{"code while codes are locked", code, false, [3]storage.Counter{open, shut, none}, [3]storage.Counter{open, shut, none}},
+		{"either while both are locked", either, false, [3]storage.Counter{shut, shut, none}, [3]storage.Counter{shut, shut, none}},
+		{"either without a code while both are locked", noCode, false, [3]storage.Counter{shut, shut, none}, [3]storage.Counter{shut, shut, none}},
+		{"either while passwords are locked", either, false, [3]storage.Counter{shut, open, none}, [3]storage.Counter{renewed, third, none}},
+		{"either while codes are locked", either, false, [3]storage.Counter{open, shut, none}, [3]storage.Counter{third, renewed, none}},
+		{"code while passwords are locked", code, false, [3]storage.Counter{shut, last, none}, [3]storage.Counter{renewed, tenth, none}},
+		{"from a known source while all others are locked", either, true, [3]storage.Counter{shut, shut, open}, [3]storage.Counter{renewed, renewed, third}},
+		{"from a known source that alone is locked", either, true, [3]storage.Counter{open, open, shut}, [3]storage.Counter{open, open, shut}},
+		{"guess at neither", lockout.Guess{}, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{open, open, none}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func lockoutOf(c [3]storage.Counter) storage.Lockout {
 	}
 }
 
-func TestAtOnce(t *testing.T) {
+func TestMaxConcurrent(t *testing.T) {
 	t.Parallel()
 	now := start()
 	open := storage.Counter{Failures: 4, LastFailureAt: now.Add(-time.Hour)}
@@ -91,75 +91,76 @@ func TestAtOnce(t *testing.T) {
 		had   [3]storage.Counter
 		want  int
 	}{
-		{"untouched", false, [3]storage.Counter{}, 10},
-		{"the least of both", false, [3]storage.Counter{open, last, {}}, 1},
-		{"the other way round", false, [3]storage.Counter{last, open, {}}, 1},
-		{"codes can win", false, [3]storage.Counter{shut, open, {}}, 6},
-		{"passwords can win", false, [3]storage.Counter{open, shut, {}}, 6},
-		{"nothing can", false, [3]storage.Counter{shut, shut, {}}, 10},
-		{"its own alone", true, [3]storage.Counter{last, shut, open}, 6},
-		{"locked", true, [3]storage.Counter{last, last, shut}, 10},
+		{"no failure", false, [3]storage.Counter{}, 10},
+		{"codes have the least left", false, [3]storage.Counter{open, last, {}}, 1},
+		{"passwords have the least left", false, [3]storage.Counter{last, open, {}}, 1},
+		{"passwords are locked", false, [3]storage.Counter{shut, open, {}}, 6},
+		{"codes are locked", false, [3]storage.Counter{open, shut, {}}, 6},
+		{"both are locked", false, [3]storage.Counter{shut, shut, {}}, 10},
+		{"the counter of a known source alone", true, [3]storage.Counter{last, shut, open}, 6},
+		{"a known source that is locked", true, [3]storage.Counter{last, last, shut}, 10},
 	}
 	for _, test := range tests {
 		p := storage.Principal{Policy: lockout.DefaultPolicy(), Lockout: lockoutOf(test.had)}
 		if test.known {
 			p.Source.ID = "src"
 		}
-		if got := lockout.AtOnce(&p, now); got != test.want {
-			t.Errorf("%s: AtOnce = %d, want %d", test.name, got, test.want)
+		if got := lockout.MaxConcurrent(&p, now); got != test.want {
+			t.Errorf("%s: MaxConcurrent = %d, want %d", test.name, got, test.want)
 		}
 	}
 }
 
-// Whatever else is guessed at a login, and from wherever, a counter lets no more
-// guesses through than the threshold and one for each lock that was waited out;
-// guesses at passwords never touch the codes, nor those from elsewhere a source.
+// TestNextIsBoundedByCounter checks that each counter allows at most the threshold
+// plus one guess for each lock that ended, whatever the other counters see. Guesses
+// at passwords never change the counter of codes, and guesses from an unknown source
+// never change the counter of a known one.
 func TestNextIsBoundedByCounter(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		policy, now := policies().Draw(t, "policy"), start()
 		var login storage.Lockout
-		var home storage.Counter
-		var passwords, codes, atHome spent
+		var source storage.Counter
+		var passwords, codes, fromSource guessCount
 		for range rapid.IntRange(1, 150).Draw(t, "guesses") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Hour)).Draw(t, "wait")))
 			g := lockout.Guess{
-				Password: rapid.Bool().Draw(t, "password"), Code: rapid.Bool().Draw(t, "code"), Live: rapid.Bool().Draw(t, "live"),
+				Password: rapid.Bool().Draw(t, "password"), Code: rapid.Bool().Draw(t, "code"), CodeLive: rapid.Bool().Draw(t, "live"),
 			}
 			p := storage.Principal{Policy: policy, Lockout: login}
-			if rapid.Bool().Draw(t, "from home") {
-				p.Source.ID, p.Lockout.Source = "src", home
+			if rapid.Bool().Draw(t, "from the known source") {
+				p.Source.ID, p.Lockout.Source = "src", source
 			}
 			next := lockout.Next(&p, g, now)
 			known := p.Source.ID != ""
 			switch {
 			case known:
-				atHome.count(t, policy, !p.Locked(now) && (g.Password || g.Code), next.Source.Locked(now))
+				fromSource.count(t, policy, !p.Locked(now) && (g.Password || g.Code), next.Source.Locked(now))
 			default:
 				passwords.count(t, policy, g.Password && !p.Locked(now), next.Locked(now))
-				codes.count(t, policy, g.Code && g.Live && !p.CodesLocked(now), next.Codes.Locked(now))
+				codes.count(t, policy, g.Code && g.CodeLive && !p.CodesLocked(now), next.Codes.Locked(now))
 				if next.Source != (storage.Counter{}) {
-					t.Fatalf("a guess from elsewhere touched a source: %+v", next)
+					t.Fatalf("a guess from an unknown source changed a source: %+v", next)
 				}
 			}
-			if !(g.Code && g.Live) && next.Codes != login.Codes {
-				t.Fatalf("%+v touched the codes", g)
+			if !(g.Code && g.CodeLive) && next.Codes != login.Codes {
+				t.Fatalf("%+v changed the counter of codes", g)
 			}
 			if known {
-				home = next.Source
+				source = next.Source
 			}
 			login, login.Source = next, storage.Counter{}
 		}
 	})
 }
 
-// spent counts what got past one counter.
-type spent struct {
+// guessCount counts the guesses that one counter allowed, and its locks.
+type guessCount struct {
 	guesses, locks int
 }
 
-func (s *spent) count(t *rapid.T, p storage.LockoutPolicy, through, locked bool) {
-	if !through {
+func (s *guessCount) count(t *rapid.T, p storage.LockoutPolicy, allowed, locked bool) {
+	if !allowed {
 		return
 	}
 	if s.guesses++; s.guesses > p.Threshold+s.locks {

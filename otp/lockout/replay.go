@@ -8,128 +8,130 @@ import (
 	"latchkey/storage"
 )
 
-// Ending is how an attempt ended.
-type Ending int
+// Outcome is what an Event did to a login.
+type Outcome int
 
-// How attempts end, and what else ends the count of failures.
+// The outcomes of events.
 const (
-	Wrong   Ending = iota + 1 // what was presented was compared, and wrong
-	Right                     // it was right, and the sign-in took effect
-	Barred                    // a lock refused it; nobody knows what was presented
-	Cleared                   // no attempt: an administrator unlocked the login, or its password was changed
+	Failed        Outcome = iota + 1 // a wrong secret was compared
+	Succeeded                        // the sign-in took effect
+	RefusedByLock                    // a lock refused the attempt, so its secret was not compared
+	Cleared                          // no attempt: an administrator unlocked the login, or its password changed
 )
 
-// Past is something that happened to a login.
-type Past struct {
-	At     time.Time
-	Login  string // any name that no other login has
-	Source string // address that it came from, as in storage.LoginKey; empty: not known
-	Ending Ending
-	OTP    bool // by a one-time password; of a wrong attempt: there was one to hit
+// Event is one thing that happened to a login.
+type Event struct {
+	At      time.Time
+	Login   string // any name that is unique among the logins of the replay
+	Source  string // source address, as in storage.LoginKey; empty: not known
+	Outcome Outcome
+	OTP     bool // signed in by one-time password; if Failed: the login had a live code
 }
 
-// Lock is a lock that a policy would have brought about.
+// Lock is a lock that the replayed policy would have caused.
 type Lock struct {
 	At, Until time.Time
-	Source    string // the known source that it is for alone; empty: all others, or all codes
-	Codes     bool   // it is for one-time passwords
+	Source    string // the known source that alone is locked; empty: all other sources
+	Codes     bool   // locks one-time passwords instead of passwords
 }
 
-// Fate is what a policy would have made of a login.
-type Fate struct {
-	Login   string
-	Locks   []Lock
-	Guesses int         // wrong attempts, those that a lock refused taken for wrong ones
-	Stopped int         // of them, those that were compared and would have been refused
-	Passed  int         // of them, those that were refused and would have been compared
-	Refused []time.Time // successes that would have been refused
+// Result is what the replayed policy would have done to one login. Attempts that
+// a lock refused are taken for wrong ones.
+type Result struct {
+	Login          string
+	Locks          []Lock
+	Guesses        int         // wrong attempts
+	NewlyRefused   int         // of Guesses: were compared, and would have been refused
+	NewlyCompared  int         // of Guesses: were refused, and would have been compared
+	RefusedSignIns []time.Time // sign-ins that succeeded, and would have been refused
 }
 
-// Replay runs what happened through a policy other than the one that was in
-// force. It is pure, and keeps a state for each login. What was before the first
-// event it does not know: no failures, and no known source.
+// Replay applies another policy to past events. It is pure and keeps a state for
+// each login. It assumes that at the first event no login has failures or known
+// sources.
 type Replay struct {
 	policy storage.LockoutPolicy
-	logins map[string]*replayed
+	logins map[string]*replayedLogin
 }
 
-// replayed is a login in the world of the other policy.
-type replayed struct {
+// replayedLogin is the state of a login under the replayed policy.
+type replayedLogin struct {
 	state   storage.Lockout
-	sources []*seen // the one that was quiet longest first
-	fate    Fate
+	sources []*replayedSource // least recently used first
+	result  Result
 }
 
-// seen is a known source.
-type seen struct {
+// replayedSource is a known source of a login.
+type replayedSource struct {
 	address string
 	counter storage.Counter
 }
 
-// NewReplay begins a replay under the policy.
+// NewReplay returns an empty Replay of the policy.
 func NewReplay(p storage.LockoutPolicy) *Replay {
-	return &Replay{policy: p, logins: map[string]*replayed{}}
+	return &Replay{policy: p, logins: map[string]*replayedLogin{}}
 }
 
-// See takes the next event. Those of a login must come in the order of time.
-func (r *Replay) See(e Past) {
+// Add applies the next event. The events of one login must come in order of time.
+func (r *Replay) Add(e Event) {
 	l := r.logins[e.Login]
 	if l == nil {
-		l = &replayed{fate: Fate{Login: e.Login}}
+		l = &replayedLogin{result: Result{Login: e.Login}}
 		r.logins[e.Login] = l
 	}
-	switch e.Ending {
+	switch e.Outcome {
 	case Cleared:
-		l.clear()
-	case Right:
+		l.clearFailures()
+	case Succeeded:
 		l.succeed(r.policy, e)
-	case Wrong, Barred:
+	case Failed, RefusedByLock:
 		l.fail(r.policy, e)
 	}
 }
 
-// Fates tells of all logins that were seen, in the order of their names.
-func (r *Replay) Fates() []Fate {
-	fates := make([]Fate, 0, len(r.logins))
+// Results returns the results of all logins, in the order of their names.
+func (r *Replay) Results() []Result {
+	results := make([]Result, 0, len(r.logins))
 	for _, l := range r.logins {
-		fates = append(fates, l.fate)
+		results = append(results, l.result)
 	}
-	slices.SortFunc(fates, func(a, b Fate) int { return strings.Compare(a.Login, b.Login) })
-	return fates
+	slices.SortFunc(results, func(a, b Result) int { return strings.Compare(a.Login, b.Login) })
+	return results
 }
 
-// principal is the login as an attempt from the address sees it.
-func (l *replayed) principal(p storage.LockoutPolicy, address string) (*storage.Principal, *seen) {
-	view := &storage.Principal{Known: true, Policy: p, Lockout: l.state}
-	i := slices.IndexFunc(l.sources, func(s *seen) bool { return s.address == address })
+// principal returns what an attempt from the address would read from the store.
+// The source is nil if it is not known.
+func (l *replayedLogin) principal(p storage.LockoutPolicy, address string) (*storage.Principal, *replayedSource) {
+	read := &storage.Principal{Known: true, Policy: p, Lockout: l.state}
+	i := slices.IndexFunc(l.sources, func(s *replayedSource) bool { return s.address == address })
 	if address == "" || i < 0 {
-		return view, nil
+		return read, nil
 	}
-	view.Source, view.Lockout.Source = storage.Source{ID: address, Address: address}, l.sources[i].counter
-	return view, l.sources[i]
+	read.Source, read.Lockout.Source = storage.Source{ID: address, Address: address}, l.sources[i].counter
+	return read, l.sources[i]
 }
 
-// clear forgets the failures. What is known stays known.
-func (l *replayed) clear() {
+// clearFailures clears all counters. Known sources stay known.
+func (l *replayedLogin) clearFailures() {
 	l.state = storage.Lockout{}
 	for _, s := range l.sources {
 		s.counter = storage.Counter{}
 	}
 }
 
-func (l *replayed) fail(policy storage.LockoutPolicy, e Past) {
+func (l *replayedLogin) fail(policy storage.LockoutPolicy, e Event) {
 	p, source := l.principal(policy, e.Source)
-	guess := Guess{Password: true, Code: e.OTP, Live: e.OTP}
-	l.fate.Guesses++
+	guess := Guess{Password: true, Code: e.OTP, CodeLive: e.OTP}
+	l.result.Guesses++
 	refused := Refused(p, guess, e.At)
 	switch {
-	case refused && e.Ending == Wrong:
-		l.fate.Stopped++
-	case !refused && e.Ending == Barred:
-		l.fate.Passed++
+	case refused && e.Outcome == Failed:
+		l.result.NewlyRefused++
+	case !refused && e.Outcome == RefusedByLock:
+		l.result.NewlyCompared++
 	}
 	after := Next(p, guess, e.At)
-	l.note(e.At, p.Lockout, after, e.Source)
+	l.addLocks(e.At, p.Lockout, after, e.Source)
 	if source != nil {
 		source.counter = after.Source
 	}
@@ -137,29 +139,29 @@ func (l *replayed) fail(policy storage.LockoutPolicy, e Past) {
 	l.state = after
 }
 
-// note keeps the locks that an attempt brought about.
-func (l *replayed) note(at time.Time, before, after storage.Lockout, source string) {
+// addLocks adds the locks that an attempt caused to the result.
+func (l *replayedLogin) addLocks(at time.Time, before, after storage.Lockout, source string) {
 	if after.LockedUntil.After(before.LockedUntil) {
-		l.fate.Locks = append(l.fate.Locks, Lock{At: at, Until: after.LockedUntil})
+		l.result.Locks = append(l.result.Locks, Lock{At: at, Until: after.LockedUntil})
 	}
 	if after.Codes.LockedUntil.After(before.Codes.LockedUntil) {
-		l.fate.Locks = append(l.fate.Locks, Lock{At: at, Until: after.Codes.LockedUntil, Codes: true})
+		l.result.Locks = append(l.result.Locks, Lock{At: at, Until: after.Codes.LockedUntil, Codes: true})
 	}
 	if after.Source.LockedUntil.After(before.Source.LockedUntil) {
-		l.fate.Locks = append(l.fate.Locks, Lock{At: at, Until: after.Source.LockedUntil, Source: source})
+		l.result.Locks = append(l.result.Locks, Lock{At: at, Until: after.Source.LockedUntil, Source: source})
 	}
 }
 
-// succeed clears what a settlement clears: the counters whose lock is not in
-// force. The source is known from then on.
-func (l *replayed) succeed(policy storage.LockoutPolicy, e Past) {
+// succeed does what settling a sign-in does in the store: it clears the counters
+// that are not locked, and makes the source known.
+func (l *replayedLogin) succeed(policy storage.LockoutPolicy, e Event) {
 	p, source := l.principal(policy, e.Source)
 	locked := p.Locked(e.At)
 	if e.OTP {
 		locked = p.CodesLocked(e.At)
 	}
 	if locked {
-		l.fate.Refused = append(l.fate.Refused, e.At)
+		l.result.RefusedSignIns = append(l.result.RefusedSignIns, e.At)
 		return
 	}
 	if !l.state.Locked(e.At) {
@@ -172,10 +174,10 @@ func (l *replayed) succeed(policy storage.LockoutPolicy, e Past) {
 		return
 	}
 	if source == nil {
-		source = &seen{address: e.Source}
+		source = &replayedSource{address: e.Source}
 	}
 	source.counter = storage.Counter{}
-	l.sources = slices.DeleteFunc(l.sources, func(s *seen) bool { return s == source })
+	l.sources = slices.DeleteFunc(l.sources, func(s *replayedSource) bool { return s == source })
 	l.sources = append(l.sources, source)
 	l.sources = l.sources[max(0, len(l.sources)-storage.MaxSources):]
 }

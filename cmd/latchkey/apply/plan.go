@@ -156,7 +156,7 @@ func (p *plan) passwordProfile(ctx context.Context, path string, item PasswordPr
 	}
 	err = otp.CheckRisk(want, p.GuessCeiling)
 	switch {
-	case errors.Is(err, lockout.ErrLax):
+	case errors.Is(err, lockout.ErrTooManyGuesses):
 		p.faults.Add(ordercloud.Join(path, "lockout_threshold"), "%v", err)
 	case err != nil:
 		p.faults.Add(ordercloud.Join(path, "code_length"), "%v", err)
