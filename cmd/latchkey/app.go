@@ -15,6 +15,7 @@ import (
 
 	"latchkey/config"
 	"latchkey/keys"
+	"latchkey/oauth/server/audit"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
@@ -46,9 +47,7 @@ type app struct {
 
 	readOnly bool // the command changes nothing
 
-	funnel  *funnel  // nil outside of a server
-	auditor *auditor // likewise
-	repeats *repeats // likewise
+	events *audit.Recorder // of a server; nil outside of one
 
 	registration *gormstore.Registration // of a server; nil outside of one
 

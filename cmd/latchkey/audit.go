@@ -2,107 +2,256 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
 
 	"latchkey/storage"
 )
 
-const (
-	auditBuffer  = 8192 // events that wait for the database
-	auditBatch   = 256
-	auditPause   = 200 * time.Millisecond // at most, until an event is stored
-	auditRetry   = time.Second
-	auditTimeout = 5 * time.Second
-)
-
-// auditStore keeps audit events.
-type auditStore interface {
-	AddAuditEvents(ctx context.Context, events []storage.AuditEvent) error
-}
-
-// auditor stores audit events in batches, so that no request waits for them.
-// The log has each of them at once, whatever becomes of the process or of the
-// database; events that no longer fit into the buffer are in the log only, and
-// counted.
-type auditor struct {
-	store  auditStore
-	log    zerolog.Logger
-	events chan storage.AuditEvent
-	lost   prometheus.Counter
-}
-
-func newAuditor(store auditStore, log zerolog.Logger, reg prometheus.Registerer) (*auditor, error) {
-	a := &auditor{
-		store: store, log: log, events: make(chan storage.AuditEvent, auditBuffer),
-		lost: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "latchkey_audit_lost_total",
-			Help: "Audit events that are in the log but not in the database, because it did not keep up.",
-		}),
+func (c *cli) auditCommand() *cobra.Command {
+	head := &cobra.Command{
+		Use:   "head",
+		Short: "Print the newest event's number and MAC, for keeping elsewhere; see audit verify --expect",
+		Args:  cobra.NoArgs,
+		RunE:  c.withAudit(c.withReadingApp, c.auditHead),
 	}
-	return a, reg.Register(a.lost)
+	return group("audit", "Audit events, and the chain that shows what was done to them",
+		head, c.auditVerifyCommand(), c.auditExportCommand(), c.auditRestartCommand())
 }
 
-// add never blocks.
-func (a *auditor) add(e storage.AuditEvent) {
-	select {
-	case a.events <- e:
-	default:
-		a.lost.Inc()
+// withAudit opens an app by withApp or withReadingApp for a command without
+// arguments.
+func (c *cli) withAudit(open opensApp, do func(context.Context, *app) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		cfg, err := c.load(cmd)
+		if err != nil {
+			return err
+		}
+		return open(cmd.Context(), cfg, func(a *app) error { return do(cmd.Context(), a) })
 	}
 }
 
-// run stores events until ctx ends, and then those that are left.
-func (a *auditor) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		a.keep(ctx, a.gather(ctx))
+// headText is a place in the chain as one word: "17:pX0…".
+func headText(h storage.AuditHead) string {
+	return strconv.FormatInt(h.Seq, 10) + ":" + base64.RawURLEncoding.EncodeToString(h.MAC)
+}
+
+// parseHead reads what headText writes; empty is nothing in particular.
+func parseHead(text string) (h storage.AuditHead, err error) {
+	if text == "" {
+		return h, nil
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
-	defer cancel()
-	for len(a.events) > 0 && last.Err() == nil {
-		a.keep(last, a.gather(last))
+	seq, mac, _ := strings.Cut(text, ":")
+	h.Seq, err = strconv.ParseInt(seq, 10, 64)
+	if err == nil {
+		h.MAC, err = base64.RawURLEncoding.DecodeString(mac)
+	}
+	if err != nil || h.Seq < 1 || len(h.MAC) == 0 {
+		return h, usagef("--expect must be SEQ:MAC as latchkey audit head prints it")
+	}
+	return h, nil
+}
+
+func (c *cli) auditHead(ctx context.Context, a *app) error {
+	head, err := a.store.AuditHead(ctx)
+	if err != nil {
+		return err
+	}
+	if head.Seq == 0 {
+		return errors.New("no audit event has been written yet")
+	}
+	return c.print(map[string]string{"head": headText(head)}, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, headText(head))
+		return err
+	})
+}
+
+func (c *cli) auditVerifyCommand() *cobra.Command {
+	var expect string
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Tell whether the audit events are those that were written; exit code 1: they are not",
+		Long: `Tell whether the audit events are those that were written.
+
+Each event carries a number and a MAC over itself and the MAC of the one before
+it, under a secret that is not in the database. So it is noticed when one was
+changed, deleted, added or moved, and which is the first. What retention
+deletes is told from what anybody else does.
+
+Somebody who puts back the whole database as it once was is noticed only with
+--expect: keep what "latchkey audit head" prints where the database's writers
+have no access, and hand it over here. Events from before there was a chain are
+counted, and not protected.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&expect, "expect", "", "an earlier head, SEQ:MAC, that must be part of the chain")
+	cmd.RunE = c.withAudit(c.withReadingApp, func(ctx context.Context, a *app) error { return c.verifyAudit(ctx, a, expect) })
+	return cmd
+}
+
+// auditView is what became of the chain, in the output.
+type auditView struct {
+	Intact  bool   `json:"intact"`
+	Events  int64  `json:"events"`       // found intact
+	Outside int64  `json:"outside"`      // from before there was a chain
+	Swept   int64  `json:"begins_after"` // the last that retention deleted, or a restart left outside
+	Head    string `json:"head"`
+	Broken  *int64 `json:"broken_at"`
+	Reason  string `json:"reason,omitempty"`
+	Key     string `json:"unknown_key,omitempty"`
+}
+
+func (c *cli) verifyAudit(ctx context.Context, a *app, expect string) error {
+	head, err := parseHead(expect)
+	if err != nil {
+		return err
+	}
+	v, err := a.store.VerifyAudit(ctx, head)
+	if err != nil {
+		return err
+	}
+	view := auditView{Intact: v.Break == nil, Events: v.Events, Outside: v.Outside, Swept: v.Swept, Head: headText(v.Head)}
+	if v.Break != nil {
+		view.Broken, view.Reason, view.Key = &v.Break.Seq, v.Break.Why, v.Break.Key
+	}
+	if err := c.print(view, func(w io.Writer) error {
+		_, err := io.WriteString(w, view.text())
+		return err
+	}); err != nil {
+		return err
+	}
+	switch {
+	case v.Break == nil:
+		return nil
+	case v.Break.Key != "":
+		return fmt.Errorf("audit event %d cannot be checked: %s", v.Break.Seq, v.Break.Why)
+	}
+	return fmt.Errorf("the chain of audit events is broken at event %d: %s", v.Break.Seq, v.Break.Why)
+}
+
+func (v auditView) text() string {
+	text := fmt.Sprintf("%d events are as they were written", v.Events)
+	if v.Swept > 0 {
+		text += fmt.Sprintf(", from number %d on", v.Swept+1)
+	}
+	if v.Outside > 0 {
+		text += fmt.Sprintf("; %d from before the chain are not protected", v.Outside)
+	}
+	if v.Intact {
+		text += "\nhead " + v.Head
+	}
+	return text + "\n"
+}
+
+// exportFlags are those of "audit export".
+type exportFlags struct {
+	since, until string
+	actions      []string
+}
+
+func (c *cli) auditExportCommand() *cobra.Command {
+	var flags exportFlags
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Print audit events as lines of JSON, in the order in which they were written",
+		Args:  cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&flags.since, "since", "", "from this time on: RFC 3339, or so long ago, as 24h or 30d")
+	cmd.Flags().StringVar(&flags.until, "until", "", "up to this time, likewise")
+	cmd.Flags().StringArrayVar(&flags.actions, "action", nil, "only events of this action, such as sign_in; repeatable")
+	cmd.RunE = c.withAudit(c.withReadingApp, func(ctx context.Context, a *app) error { return c.exportAudit(ctx, a, flags) })
+	return cmd
+}
+
+// exportedEvent is one line of an export. The names are stable; what is empty
+// is left out, but for the first five.
+type exportedEvent struct {
+	Seq      int64    `json:"seq"` // 0: from before the chain
+	ID       string   `json:"id"`
+	Time     string   `json:"time"` // RFC 3339, UTC
+	Action   string   `json:"action"`
+	Outcome  string   `json:"outcome"`
+	ClientID string   `json:"client_id,omitempty"`
+	User     string   `json:"user,omitempty"`
+	Username string   `json:"username,omitempty"`
+	Factor   string   `json:"factor,omitempty"`
+	Object   string   `json:"object,omitempty"`
+	Changed  []string `json:"changed,omitempty"`
+	Source   string   `json:"source,omitempty"`
+	Request  string   `json:"request_id,omitempty"`
+	Took     int64    `json:"took_ms,omitempty"`
+	Count    int64    `json:"count,omitempty"` // how many equal events it stands for
+	Key      string   `json:"key_id,omitempty"`
+	MAC      string   `json:"mac,omitempty"` // base64url
+}
+
+func exported(r storage.AuditRecord) exportedEvent {
+	return exportedEvent{
+		Seq: r.Seq, ID: r.ID, Time: r.Time.UTC().Format(time.RFC3339Nano), Action: r.Action, Outcome: r.Outcome,
+		ClientID: r.ClientID, User: r.UserUID, Username: r.Username, Factor: r.Factor, Object: r.Object, Changed: r.Changed,
+		Source: r.Source, Request: r.TraceID, Took: r.Took.Milliseconds(), Count: r.Count,
+		Key: r.KeyID, MAC: base64.RawURLEncoding.EncodeToString(r.MAC),
 	}
 }
 
-// gather waits for an event, and a little longer for others.
-func (a *auditor) gather(ctx context.Context) []storage.AuditEvent {
-	var batch []storage.AuditEvent
-	var enough <-chan time.Time
-	for len(batch) < auditBatch {
-		select {
-		case e := <-a.events:
-			if batch = append(batch, e); enough == nil {
-				enough = time.After(auditPause)
+func (c *cli) exportAudit(ctx context.Context, a *app, flags exportFlags) (err error) {
+	filter := storage.AuditFilter{Actions: flags.actions}
+	if filter.Since, err = c.moment("--since", flags.since); err != nil {
+		return err
+	}
+	if filter.Until, err = c.moment("--until", flags.until); err != nil {
+		return err
+	}
+	lines := json.NewEncoder(jsonWriter{c.stdout})
+	lines.SetEscapeHTML(false)
+	return a.store.EachAuditEvent(ctx, filter, func(r storage.AuditRecord) error { return lines.Encode(exported(r)) })
+}
+
+var daysAgo = regexp.MustCompile(`^([0-9]{1,4})d$`)
+
+// moment reads a time, or how long ago it was; empty is the zero time.
+func (c *cli) moment(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if days := daysAgo.FindStringSubmatch(text); days != nil {
+		n, _ := strconv.Atoi(days[1]) // four digits
+		return c.now().UTC().AddDate(0, 0, -n), nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return c.now().UTC().Add(-ago), nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at.UTC(), nil
+	}
+	return time.Time{}, usagef("%s must be a time of RFC 3339, or how long ago, as 24h or 30d, not %q", flag, text)
+}
+
+func (c *cli) auditRestartCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restart",
+		Short: "Begin the chain anew, once a break has been looked into",
+		Long: `Begin the chain anew, once a break has been looked into.
+
+All events written so far stay, and are outside of the chain from then on:
+counted, and not protected. Export them first. The new chain's first event says
+who did this.`,
+		Args: cobra.NoArgs,
+		RunE: c.withAudit(c.withApp, func(ctx context.Context, a *app) error {
+			outside, err := a.store.RestartAudit(ctx, a.byOperator("audit.chain_restarted", ""))
+			if err != nil {
+				return err
 			}
-		case <-enough:
-			return batch
-		case <-ctx.Done():
-			return batch
-		}
-	}
-	return batch
-}
-
-// keep stores a batch, however long the database is away. When ctx ends it
-// tries once more: a stop does not lose what it interrupts.
-func (a *auditor) keep(ctx context.Context, batch []storage.AuditEvent) {
-	for len(batch) > 0 {
-		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), auditTimeout)
-		err := a.store.AddAuditEvents(attempt, batch)
-		cancel()
-		if err == nil {
-			return
-		}
-		a.log.Warn().Err(err).Int("events", len(batch)).Msg("audit events wait for the database")
-		if ctx.Err() != nil {
-			a.lost.Add(float64(len(batch)))
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(auditRetry):
-		}
+			return c.done("the chain begins anew; %d events are outside of it", outside)
+		}),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/oauth/server/audit"
 	"latchkey/storage"
 )
 
@@ -164,7 +165,7 @@ func TestFloodOfUnknownNames(t *testing.T) {
 		n.stop()                           // writes the events that are still counted
 		counts, total := w.audited(t)
 		for action, of := range map[string]int64{"code.requested": names, "code.not_sent": names} {
-			if counts[action] > 2*(repeatsApart+1) || total[action] != of {
+			if counts[action] > 2*(audit.SeparateEvents+1) || total[action] != of {
 				t.Errorf("%d events %s for %d requests, want a few for %d", counts[action], action, total[action], of)
 			}
 		}

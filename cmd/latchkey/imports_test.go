@@ -33,6 +33,7 @@ var floorPlan = map[string][]string{
 	"oauth/ordercloud":         {"grants", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/elasticpath":        {"grants", "keys", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
+	"oauth/server/audit":       {"otp", "storage"},
 	"oauth/server/listen":      {},
 }
 

@@ -221,7 +221,7 @@ func (a *app) maintainKeys(ctx context.Context) error {
 	}
 	announced, err := a.ring.Maintain(ctx, algs...)
 	for _, k := range announced {
-		a.recorder().Record(ctx, storage.AuditEvent{
+		a.events.Record(ctx, storage.AuditEvent{
 			Time: a.now().UTC(), Action: "signingkey.announced", Outcome: "success", Object: "SigningKey/" + k.KID,
 		})
 		a.log.Info().Str("kid", k.KID).Str("alg", k.Alg).Time("activates_at", k.ActivatesAt).Msg("signing key announced")

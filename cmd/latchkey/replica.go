@@ -13,6 +13,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth"
+	"latchkey/oauth/server/audit"
 	"latchkey/oauth/server/listen"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
@@ -48,13 +49,11 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 		return nil, err
 	}
 	metrics := prometheus.NewRegistry()
-	if a.funnel, err = newFunnel(metrics); err != nil {
+	if a.events, err = audit.New(audit.Config{
+		Store: a.store, Logger: a.log, Registry: metrics, Now: a.now, RequestID: listen.RequestID, Address: listen.ClientAddr,
+	}); err != nil {
 		return nil, err
 	}
-	if a.auditor, err = newAuditor(a.store, a.log, metrics); err != nil {
-		return nil, err
-	}
-	a.repeats = newRepeats(a.now, eventRecorder{log: a.log, auditor: a.auditor}.write)
 	codes := otp.NewCodes(a.peppers)
 	provider, err := a.newProvider(codes, hasher)
 	if err != nil {
@@ -67,7 +66,7 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 	r.codes, err = otp.New(otp.Config{
 		Store: a.store, People: a.store, Directory: a.store, Codes: codes, Sealer: a.sealer,
 		Limits: a.otpLimits(),
-		Now:    a.now, Rand: a.random, Recorder: a.recorder(), Logger: a.log, Wake: r.worker.Wake, Overflow: r.noteCrowd,
+		Now:    a.now, Rand: a.random, Recorder: a.events, Logger: a.log, Wake: r.worker.Wake, Overflow: r.noteCrowd,
 	})
 	if err != nil {
 		return nil, err
@@ -76,7 +75,7 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 		return nil, err
 	}
 	passwords, err := grants.NewPasswords(grants.PasswordsConfig{
-		Store: a.store, Hasher: hasher, Codes: codes, Recorder: a.recorder(), Now: a.now, Rand: a.random,
+		Store: a.store, Hasher: hasher, Codes: codes, Recorder: a.events, Now: a.now, Rand: a.random,
 	})
 	if err != nil {
 		return nil, err
@@ -127,7 +126,7 @@ func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provi
 		Grace:      a.cfg.RefreshGrace, JWKSMaxAge: a.cfg.JWKSMaxAge,
 		Clients: a.store, SignIns: a.store, Families: a.store, Tokens: a.store, Members: a.store, Profiles: a.store,
 		Codes: codes, Passwords: hasher, Ring: a.ring, Peppers: a.peppers,
-		Recorder: a.recorder(), Now: a.now, Rand: a.random, Logger: a.log,
+		Recorder: a.events, Now: a.now, Rand: a.random, Logger: a.log,
 		Address: listen.ClientAddr, AddressHeader: a.cfg.EndUserAddressHeader,
 		SecretLimit: otp.Limit(a.cfg.ClientSecretLimit), Charges: a.store, Registry: a.store,
 	})
@@ -148,7 +147,7 @@ func (a *app) newWorker(provider *oauth.Provider, console io.Writer, overflow fu
 	return deliver.New(deliver.Config{
 		Store: a.store, Sealer: a.sealer,
 		Transports: transports,
-		Now:        a.now, Rand: a.random, Logger: a.log, Recorder: a.recorder(), Overflow: overflow,
+		Now:        a.now, Rand: a.random, Logger: a.log, Recorder: a.events, Overflow: overflow,
 	})
 }
 
@@ -158,7 +157,7 @@ func (r *replica) run(ctx context.Context) error {
 	r.app.store.OnChange(r.noteChange)
 	r.app.store.OnWork(r.codes.Wake)
 	r.app.store.OnWork(r.worker.Wake)
-	endAudit := r.keepAudit(ctx)
+	endAudit := r.app.events.Start(ctx)
 	defer endAudit()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -193,23 +192,6 @@ func (r *replica) run(ctx context.Context) error {
 	}
 	r.app.log.Info().Msg("stopped")
 	return err
-}
-
-// keepAudit stores audit events until the function that it returns is called,
-// which is when nobody records any more.
-func (r *replica) keepAudit(ctx context.Context) (end func()) {
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var running sync.WaitGroup
-	running.Go(func() { r.app.auditor.run(ctx) })
-	counting, endCounting := context.WithCancel(ctx)
-	var repeats sync.WaitGroup
-	repeats.Go(func() { r.app.repeats.run(counting) })
-	return func() {
-		endCounting()
-		repeats.Wait() // its last events go to the auditor
-		stop()
-		running.Wait()
-	}
 }
 
 func (r *replica) noteChange() { note(r.changed) }
@@ -296,4 +278,25 @@ func within(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, backgroundTimeout)
 	defer cancel()
 	return work(ctx)
+}
+
+// registerBacklog shows the requests that no worker has taken up yet, of all
+// replicas together.
+func registerBacklog(reg prometheus.Registerer, codes *otp.Service) error {
+	return errors.Join(
+		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "latchkey_otp_requests_waiting",
+			Help: "Requests for codes and messages that wait to be resolved, of all servers on the database.",
+		}, func() float64 {
+			waiting, _ := codes.Backlog()
+			return float64(waiting)
+		})),
+		reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "latchkey_otp_oldest_request_seconds",
+			Help: "Time that the oldest request for a code or message has waited to be resolved; 0: none waits.",
+		}, func() float64 {
+			_, oldest := codes.Backlog()
+			return oldest.Seconds()
+		})),
+	)
 }

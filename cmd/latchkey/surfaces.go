@@ -70,7 +70,7 @@ func (a *app) newOrderCloud(s surfaces) (*ordercloud.API, error) {
 		Tx: a.store, Passwords: s.passwords, Codes: s.codes, AdmitUsername: s.usernames.TakeFor,
 		RenewalOrigins: texts(a.cfg.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.cfg),
 		Sealer: a.sealer, Peppers: a.peppers, Wake: s.wake,
-		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: a.recorder(),
+		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: a.events,
 		Now: a.now, Rand: a.random, Logger: a.log,
 	})
 }
@@ -98,7 +98,7 @@ func (a *app) newElasticPath(s surfaces) (*elasticpath.API, error) {
 		Codes: s.codes, Passwords: s.passwords, SignIns: s.provider.Authenticator(), Tokens: s.provider, AccessTokens: s.provider,
 		Sealer:      a.sealer,
 		AdmitSignUp: s.signUps.Take, AdmitUsername: s.usernames.TakeFor, GuessCeiling: a.cfg.GuessCeiling,
-		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: a.recorder(),
+		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: a.events,
 		Now: a.now, Rand: a.random, Logger: a.log,
 	})
 }

@@ -1,0 +1,98 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"latchkey/storage"
+)
+
+// memoryStore is a Store whose first calls fail.
+type memoryStore struct {
+	mu       sync.Mutex
+	failures int
+	stored   []storage.AuditEvent
+	filled   chan struct{} // closed when want events are stored
+	want     int
+}
+
+func (l *memoryStore) AddAuditEvents(_ context.Context, events []storage.AuditEvent) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failures > 0 {
+		l.failures--
+		return errors.New("the database does not answer")
+	}
+	l.stored = append(l.stored, events...)
+	if len(l.stored) == l.want {
+		close(l.filled)
+	}
+	return nil
+}
+
+func newTestWriter(t *testing.T, failures, want int) (*writer, *memoryStore) {
+	t.Helper()
+	l := &memoryStore{failures: failures, want: want, filled: make(chan struct{})}
+	a, err := newWriter(l, zerolog.Nop(), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, l
+}
+
+func (l *memoryStore) inOrder(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, e := range l.stored {
+		if e.Object != strconv.Itoa(i) {
+			t.Fatalf("event %d is %s", i, e.Object)
+		}
+	}
+}
+
+// TestWriterOutlastsTheDatabase stores the events that were recorded while the database
+// failed.
+func TestWriterOutlastsTheDatabase(t *testing.T) {
+	t.Parallel()
+	const events = 3*batchSize + 7
+	a, l := newTestWriter(t, 1, events)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); a.run(ctx) }()
+	for i := range events {
+		a.add(storage.AuditEvent{Object: strconv.Itoa(i)})
+	}
+	select {
+	case <-l.filled:
+	case <-time.After(time.Minute):
+		t.Error("the events were not stored")
+	}
+	stop()
+	<-done
+	l.inOrder(t)
+}
+
+// TestWriterFinishes stores at a stop the events that were recorded before it.
+func TestWriterFinishes(t *testing.T) {
+	t.Parallel()
+	const events = 2*batchSize + 3
+	a, l := newTestWriter(t, 0, events)
+	for i := range events {
+		a.add(storage.AuditEvent{Object: strconv.Itoa(i)})
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	a.run(ctx)
+	if len(l.stored) != events {
+		t.Errorf("%d of %d events are stored", len(l.stored), events)
+	}
+	l.inOrder(t)
+}
