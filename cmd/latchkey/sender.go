@@ -276,7 +276,7 @@ func (a *app) testEnvelope(sender storage.Sender, kind storage.MessageType, to s
 			return deliver.Envelope{}, err
 		}
 	}
-	return deliver.Enclose(storage.Message{
+	return deliver.NewEnvelope(storage.Message{
 		ID: id, SenderID: sender.ID, Type: kind, UserUID: to.UID, TraceID: id,
 	}, p), nil
 }

@@ -11,20 +11,20 @@ import (
 	"latchkey/storage"
 )
 
-// Console writes messages for a person at a terminal. It is for trying out and
-// for demonstrations.
+// Console is a Transport that writes messages to a terminal. It is for
+// demonstrations and for development.
 type Console struct {
 	mu sync.Mutex
 	w  io.Writer
 }
 
-// NewConsole returns a Console that writes to w, one line a message.
+// NewConsole returns a Console that writes one line per message to w.
 func NewConsole(w io.Writer) *Console { return &Console{w: w} }
 
-// Send implements Transport. What a terminal would not print as itself is
-// replaced, so a name or a URL cannot forge a line.
+// Send implements Transport. It replaces characters that are not printable, so that
+// a username or a URL cannot forge a line.
 func (c *Console) Send(_ context.Context, _ storage.Sender, e Envelope) error {
-	line := printable(told(e)) + "\n"
+	line := printable(summary(e)) + "\n"
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, err := io.WriteString(c.w, line); err != nil {
@@ -33,8 +33,8 @@ func (c *Console) Send(_ context.Context, _ storage.Sender, e Envelope) error {
 	return nil
 }
 
-// told is what the message tells, in a line.
-func told(e Envelope) string {
+// summary returns what the message says, as one line.
+func summary(e Envelope) string {
 	line := ""
 	switch e.Message.Type {
 	case storage.MessageForgottenUsername:
@@ -56,6 +56,7 @@ func told(e Envelope) string {
 	return line
 }
 
+// printable replaces each character of s that is not printable.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

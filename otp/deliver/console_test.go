@@ -28,7 +28,7 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-func TestConsoleTellsEachType(t *testing.T) {
+func TestConsoleMessageTypes(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[storage.MessageType]string{
 		storage.MessageOneTimePassword:   "one-time password for bob: ABC123\n",
@@ -46,7 +46,7 @@ func TestConsoleTellsEachType(t *testing.T) {
 	}
 }
 
-func TestConsoleLinesStayWhole(t *testing.T) {
+func TestConsoleConcurrentLines(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder // not safe for concurrent use
 	console := deliver.NewConsole(&out)
@@ -64,7 +64,7 @@ func TestConsoleLinesStayWhole(t *testing.T) {
 	}
 }
 
-func TestConsoleThatIsGone(t *testing.T) {
+func TestConsoleWriteError(t *testing.T) {
 	t.Parallel()
 	reader, writer := io.Pipe()
 	reader.Close()

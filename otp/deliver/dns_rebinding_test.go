@@ -14,24 +14,23 @@ import (
 	"latchkey/storage"
 )
 
-// fickle is a DNS server that answers every question with the addresses it has
-// at the moment.
-type fickle struct {
+// dnsServer is a DNS server that answers every query with its current addresses.
+type dnsServer struct {
 	mu    sync.Mutex
 	addrs []netip.Addr
 }
 
-func (f *fickle) becomes(addrs ...string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.addrs = nil
+func (s *dnsServer) setAddresses(addrs ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.addrs = nil
 	for _, a := range addrs {
-		f.addrs = append(f.addrs, netip.MustParseAddr(a))
+		s.addrs = append(s.addrs, netip.MustParseAddr(a))
 	}
 }
 
-// resolver starts the server and returns a resolver that asks it.
-func (f *fickle) resolver(t *testing.T) *net.Resolver {
+// resolver starts the server and returns a resolver that uses it.
+func (s *dnsServer) resolver(t *testing.T) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -46,7 +45,7 @@ func (f *fickle) resolver(t *testing.T) *net.Resolver {
 			if err != nil {
 				return
 			}
-			_, _ = conn.WriteTo(f.answer(buf[:n]), from)
+			_, _ = conn.WriteTo(s.answer(buf[:n]), from)
 		}
 	}()
 	t.Cleanup(func() {
@@ -59,7 +58,7 @@ func (f *fickle) resolver(t *testing.T) *net.Resolver {
 }
 
 // answer writes a response to a query with one question (RFC 1035 §4).
-func (f *fickle) answer(query []byte) []byte {
+func (s *dnsServer) answer(query []byte) []byte {
 	const header = 12
 	end := header
 	for end < len(query) && query[end] != 0 {
@@ -67,11 +66,11 @@ func (f *fickle) answer(query []byte) []byte {
 	}
 	end += 5 // the root label, type and class
 	kind := binary.BigEndian.Uint16(query[end-4:])
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var records []byte
 	count := uint16(0)
-	for _, a := range f.addrs {
+	for _, a := range s.addrs {
 		if kind != 1 { // A; there are no AAAA
 			break
 		}
@@ -84,20 +83,20 @@ func (f *fickle) answer(query []byte) []byte {
 	return append(append(response, query[header:end]...), records...)
 }
 
-// A name that pointed to an allowed address once is not trusted ever after, and
-// neither is one that points to a forbidden address among others.
-func TestWebhookWithFickleNames(t *testing.T) {
+// TestWebhookDNSRebinding checks that a webhook refuses a host name that changes from
+// an allowed address to a forbidden one.
+func TestWebhookDNSRebinding(t *testing.T) {
 	t.Parallel()
-	var visits atomic.Int64
+	var calls atomic.Int64
 	server := serve(t, func(rw http.ResponseWriter, _ *http.Request) {
-		visits.Add(1)
-		rw.Header().Set("Connection", "close") // so that each call looks the name up
+		calls.Add(1)
+		rw.Header().Set("Connection", "close") // so that each call looks up the name
 	})
 	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := &fickle{}
+	names := &dnsServer{}
 	w := webhook(t, deliver.WebhookConfig{
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Resolver: names.resolver(t),
 		Encode: func(context.Context, storage.Sender, deliver.Envelope) (deliver.Call, error) {
@@ -117,7 +116,7 @@ func TestWebhookWithFickleNames(t *testing.T) {
 	}
 	want := int64(0)
 	for _, tt := range tests {
-		names.becomes(tt.addrs...)
+		names.setAddresses(tt.addrs...)
 		err := w.Send(t.Context(), storage.Sender{}, message("msg_1"))
 		if tt.delivered {
 			want++
@@ -125,8 +124,8 @@ func TestWebhookWithFickleNames(t *testing.T) {
 		if (err == nil) != tt.delivered || !tt.delivered && !deliver.IsPermanent(err) {
 			t.Errorf("%v: %v", tt.addrs, err)
 		}
-		if n := visits.Load(); n != want {
-			t.Fatalf("%v: %d visits, want %d", tt.addrs, n, want)
+		if n := calls.Load(); n != want {
+			t.Fatalf("%v: %d calls, want %d", tt.addrs, n, want)
 		}
 	}
 }

@@ -13,20 +13,20 @@ import (
 	"latchkey/storage"
 )
 
-// headerName matches what RFC 9110 §5.1 lets a header be called.
+// headerName matches valid names of header fields (RFC 9110 §5.1).
 var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
-// Endpoint is where a webhook's calls go, with the secrets in the clear.
+// Endpoint is where the calls of a webhook go. Its secrets are not encrypted.
 type Endpoint struct {
 	URL            string
 	Key            string   // shared with the receiver; empty: none
 	SigningSecrets []string // of Standard Webhooks, newest first
-	HeaderName     string   // of a header that the receiver wants to see; empty: none
+	HeaderName     string   // of a header that the receiver requires; empty: none
 	HeaderValue    string
 }
 
-// Header returns the header that every call to the endpoint begins with. What
-// is set afterwards wins over the endpoint's own.
+// Header returns the header of a call to the endpoint: Content-Type, and the
+// endpoint's own header unless that is Content-Type. The caller adds further fields.
 func (e Endpoint) Header() http.Header {
 	h := http.Header{}
 	if e.HeaderName != "" {
@@ -36,8 +36,7 @@ func (e Endpoint) Header() http.Header {
 	return h
 }
 
-// SignStandard sets the headers of Standard Webhooks with the endpoint's
-// secrets; see the function of that name.
+// SignStandard calls the function SignStandard with the endpoint's secrets.
 func (e Endpoint) SignStandard(header http.Header, id string, at time.Time, body []byte) error {
 	secrets := make([]SigningSecret, len(e.SigningSecrets))
 	for i, text := range e.SigningSecrets {
@@ -49,23 +48,23 @@ func (e Endpoint) SignStandard(header http.Header, id string, at time.Time, body
 	return SignStandard(header, id, at, body, secrets...)
 }
 
-// Endpoints finds out where senders deliver: at an endpoint of their own, or at
-// that of the delivery config that they name. All fields are required.
+// Endpoints finds the endpoints of senders. A sender has an endpoint of its own, or
+// uses the endpoint of the delivery config that it names. All fields are required.
 type Endpoints struct {
-	// Config returns the delivery config of that id, or storage.ErrNotFound.
+	// Config returns the delivery config with the id, or storage.ErrNotFound.
 	Config func(ctx context.Context, id string) (storage.DeliveryConfig, error)
-	// SharedKey and SigningSecrets open a sender's own secrets.
+	// SharedKey and SigningSecrets decrypt a sender's own secrets.
 	SharedKey      func(storage.Sender) (string, error)
 	SigningSecrets func(storage.Sender) ([]string, error)
-	// ConfigSecret and ConfigHeader open those of a delivery config.
+	// ConfigSecret and ConfigHeader decrypt the secrets of a delivery config.
 	ConfigSecret func(storage.Sealed) (string, error)
 	ConfigHeader func(storage.Sealed) (string, error)
 }
 
-// Of returns the sender's endpoint. A sender whose delivery config is disabled
-// or gone has none: that error is Permanent. Any other may pass.
+// Of returns the sender's endpoint. The error is Permanent if the delivery config is
+// disabled, deleted or not valid. Any other error is temporary.
 func (e Endpoints) Of(ctx context.Context, s storage.Sender) (Endpoint, error) {
-	endpoint, err := e.target(ctx, s)
+	endpoint, err := e.withoutSigningSecrets(ctx, s)
 	if err != nil || s.Signature != storage.StandardWebhookSignature {
 		return endpoint, err
 	}
@@ -75,11 +74,11 @@ func (e Endpoints) Of(ctx context.Context, s storage.Sender) (Endpoint, error) {
 	return endpoint, nil
 }
 
-// target returns the endpoint but for the signing secrets, which are always the
-// sender's own.
-func (e Endpoints) target(ctx context.Context, s storage.Sender) (Endpoint, error) {
+// withoutSigningSecrets returns the endpoint without its signing secrets, which are
+// always the sender's own.
+func (e Endpoints) withoutSigningSecrets(ctx context.Context, s storage.Sender) (Endpoint, error) {
 	if s.DeliveryConfig != "" {
-		return e.configured(ctx, s.DeliveryConfig)
+		return e.ofConfig(ctx, s.DeliveryConfig)
 	}
 	endpoint := Endpoint{URL: s.URL}
 	if len(s.SharedKey.Data) == 0 {
@@ -92,7 +91,8 @@ func (e Endpoints) target(ctx context.Context, s storage.Sender) (Endpoint, erro
 	return endpoint, nil
 }
 
-func (e Endpoints) configured(ctx context.Context, id string) (Endpoint, error) {
+// ofConfig returns the endpoint of a delivery config.
+func (e Endpoints) ofConfig(ctx context.Context, id string) (Endpoint, error) {
 	config, err := e.Config(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) {
 		return Endpoint{}, Permanent(fmt.Errorf("%w: %s: %w", Reason("the delivery config does not exist any more"), id, err))
@@ -115,8 +115,8 @@ func (e Endpoints) configured(ctx context.Context, id string) (Endpoint, error) 
 	return e.withHeader(endpoint, config)
 }
 
-// withHeader adds the config's own header. Neither a name nor a value that is
-// none of HTTP's can be sent, now or later.
+// withHeader adds the config's own header. The error is Permanent if the header is
+// not valid in HTTP.
 func (e Endpoints) withHeader(endpoint Endpoint, config storage.DeliveryConfig) (Endpoint, error) {
 	value, err := e.ConfigHeader(config.CustomAuthHeader)
 	if err != nil {
@@ -129,7 +129,7 @@ func (e Endpoints) withHeader(endpoint Endpoint, config storage.DeliveryConfig) 
 	return endpoint, nil
 }
 
-// sealedError says that a secret cannot be decrypted.
+// sealedError returns the error for a secret that cannot be decrypted.
 func sealedError(what string, err error) error {
 	return fmt.Errorf("%w: %s: %w", Reason("a secret of the message sender cannot be opened"), what, err)
 }

@@ -12,7 +12,8 @@ import (
 	"latchkey/storage"
 )
 
-// endpoints opens what envelopePaper would have sealed as it is.
+// endpoints returns Endpoints over the configs. Decrypting a secret puts "opened " in
+// front of it.
 func endpoints(configs ...storage.DeliveryConfig) deliver.Endpoints {
 	open := func(s storage.Sealed) (string, error) { return "opened " + string(s.Data), nil }
 	return deliver.Endpoints{
@@ -48,13 +49,13 @@ func TestEndpoints(t *testing.T) {
 		config storage.DeliveryConfig
 		want   deliver.Endpoint
 	}{
-		{"its own", own, config, deliver.Endpoint{URL: "https://own.example", Key: "opened own"}},
-		{"without a key", storage.Sender{URL: "https://own.example"}, config, deliver.Endpoint{URL: "https://own.example"}},
-		{"the config's", other, config, deliver.Endpoint{URL: "https://config.example", Key: "opened config's"}},
-		{"with a header", other, withHeader, deliver.Endpoint{
+		{"endpoint of the sender", own, config, deliver.Endpoint{URL: "https://own.example", Key: "opened own"}},
+		{"sender without a key", storage.Sender{URL: "https://own.example"}, config, deliver.Endpoint{URL: "https://own.example"}},
+		{"endpoint of the delivery config", other, config, deliver.Endpoint{URL: "https://config.example", Key: "opened config's"}},
+		{"delivery config with a header", other, withHeader, deliver.Endpoint{
 			URL: "https://config.example", Key: "opened config's", HeaderName: "X-Api-Key", HeaderValue: "opened header",
 		}},
-		{"signed", standard, config, deliver.Endpoint{URL: "https://own.example", Key: "opened own", SigningSecrets: []string{"whsec"}}},
+		{"sender that signs", standard, config, deliver.Endpoint{URL: "https://own.example", Key: "opened own", SigningSecrets: []string{"whsec"}}},
 	}
 	for _, test := range tests {
 		got, err := endpoints(test.config).Of(t.Context(), test.sender)
@@ -64,8 +65,9 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// A sender whose delivery config is off, gone or useless sends nothing, not
-// even to an endpoint that it had before; when the database is away it waits.
+// TestEndpointsRefuse checks that a sender whose delivery config is disabled, deleted or
+// not valid has no endpoint, not even the sender's own. The error is permanent, unless
+// the database is not available or a secret cannot be decrypted.
 func TestEndpointsRefuse(t *testing.T) {
 	t.Parallel()
 	fault := errors.New("fault")
@@ -73,19 +75,19 @@ func TestEndpointsRefuse(t *testing.T) {
 	header := func(name, value string) deliver.Endpoints {
 		return endpoints(storage.DeliveryConfig{ID: "c", Enabled: true, CustomAuthHeaderName: name, CustomAuthHeader: sealedAs(value)})
 	}
-	away, locked := endpoints(), endpoints(storage.DeliveryConfig{ID: "c", Enabled: true, Secret: sealedAs("x")})
-	away.Config = func(context.Context, string) (storage.DeliveryConfig, error) { return storage.DeliveryConfig{}, fault }
-	locked.ConfigSecret = func(storage.Sealed) (string, error) { return "", fault }
+	unavailable, sealed := endpoints(), endpoints(storage.DeliveryConfig{ID: "c", Enabled: true, Secret: sealedAs("x")})
+	unavailable.Config = func(context.Context, string) (storage.DeliveryConfig, error) { return storage.DeliveryConfig{}, fault }
+	sealed.ConfigSecret = func(storage.Sealed) (string, error) { return "", fault }
 	for name, test := range map[string]struct {
 		from      deliver.Endpoints
 		permanent bool
 	}{
-		"gone":                {endpoints(), true},
-		"disabled":            {endpoints(storage.DeliveryConfig{ID: "c", URL: "https://config.example"}), true},
-		"no header name":      {header("X Key", "v"), true},
-		"a second header":     {header("X-Key", "v\r\nX-Other: w"), true},
-		"the database away":   {away, false},
-		"a secret under lock": {locked, false},
+		"config deleted":             {endpoints(), true},
+		"config disabled":            {endpoints(storage.DeliveryConfig{ID: "c", URL: "https://config.example"}), true},
+		"invalid header name":        {header("X Key", "v"), true},
+		"line break in the header":   {header("X-Key", "v\r\nX-Other: w"), true},
+		"database not available":     {unavailable, false},
+		"secret cannot be decrypted": {sealed, false},
 	} {
 		got, err := test.from.Of(t.Context(), sender)
 		if err == nil || deliver.IsPermanent(err) != test.permanent || !cmp.Equal(got, deliver.Endpoint{}) {
@@ -98,7 +100,7 @@ func TestEndpointHeader(t *testing.T) {
 	t.Parallel()
 	got := deliver.Endpoint{HeaderName: "content-type", HeaderValue: "text/html"}.Header()
 	if diff := cmp.Diff(http.Header{"Content-Type": {"application/json"}}, got); diff != "" {
-		t.Errorf("an endpoint's header wins over ours (-want +got):\n%s", diff)
+		t.Errorf("the endpoint's header replaces Content-Type (-want +got):\n%s", diff)
 	}
 	got = deliver.Endpoint{HeaderName: "X-Api-Key", HeaderValue: "v"}.Header()
 	if diff := cmp.Diff(http.Header{"Content-Type": {"application/json"}, "X-Api-Key": {"v"}}, got); diff != "" {

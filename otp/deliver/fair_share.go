@@ -2,72 +2,72 @@ package deliver
 
 import "slices"
 
-// share divides the attempts that a worker makes at a time among the senders,
-// so that one whose receiver hangs delays nobody else's messages.
+// fairShare divides the concurrent attempts of a worker among the senders, so that
+// a sender whose receiver hangs does not delay the messages of others.
 //
-// A sender may have as many attempts under way as would be left free. One alone
-// gets half of them all; when n hang, each ends up with one of n+1 equal parts,
-// and the last part is free for whoever has something to send. Nothing needs to
-// know which receiver is slow, or how many senders there are.
+// A sender may have as many attempts running as are free. A single sender gets half
+// of all attempts. If n senders hang, each gets one of n+1 equal parts, and the last
+// part stays free for the others. fairShare does not need to know which receiver is
+// slow or how many senders there are.
 //
-// A claim cannot tell beforehand whose messages it will get. So it passes over
-// the senders that have more than half of their due, and takes no more than the
-// busiest of the others may still have.
-type share struct {
-	free     int
-	underWay map[string]int  // attempts by sender
-	passed   map[string]bool // senders that the last claim passed over
+// A claim does not know in advance whose messages it gets. So it leaves out the
+// senders that use more than half of their share, and claims no more messages than
+// the busiest of the other senders may still have.
+type fairShare struct {
+	free    int
+	running map[string]int  // attempts, by sender
+	leftOut map[string]bool // senders that the last claim left out
 }
 
-func newShare(attempts int) share {
-	return share{free: attempts, underWay: map[string]int{}, passed: map[string]bool{}}
+func newFairShare(attempts int) fairShare {
+	return fairShare{free: attempts, running: map[string]int{}, leftOut: map[string]bool{}}
 }
 
-// busy tells whether a sender with n attempts under way is to be passed over.
-func (s *share) busy(n int) bool { return 2*n > s.free }
+// busy reports whether a claim leaves out a sender with n running attempts.
+func (s *fairShare) busy(n int) bool { return 2*n > s.free }
 
-// room says how many messages may be claimed now, and from which senders none.
-// It wants something to be free.
-func (s *share) room() (n int, except []string) {
-	clear(s.passed)
+// room returns how many messages may be claimed now, and the senders to leave out.
+// At least one attempt must be free.
+func (s *fairShare) room() (n int, except []string) {
+	clear(s.leftOut)
 	most := 0
-	for sender, n := range s.underWay {
+	for sender, n := range s.running {
 		if s.busy(n) {
-			except, s.passed[sender] = append(except, sender), true
+			except, s.leftOut[sender] = append(except, sender), true
 		} else {
 			most = max(most, n)
 		}
 	}
-	slices.Sort(except) // the statement stays the same
+	slices.Sort(except) // the same senders give the same SQL statement
 	return max(1, (s.free-most)/2), except
 }
 
-func (s *share) take(sender string) {
+func (s *fairShare) take(sender string) {
 	s.free--
-	s.underWay[sender]++
+	s.running[sender]++
 }
 
-// release gives an attempt of the sender back, and tells whether a sender that
-// was passed over may have more again.
-func (s *share) release(sender string) (due bool) {
+// release returns an attempt of the sender. It reports whether a sender that the
+// last claim left out may have more attempts again.
+func (s *fairShare) release(sender string) (due bool) {
 	s.free++
-	if s.underWay[sender]--; s.underWay[sender] == 0 {
-		delete(s.underWay, sender)
+	if s.running[sender]--; s.running[sender] == 0 {
+		delete(s.running, sender)
 	}
-	for passed := range s.passed {
-		if !s.busy(s.underWay[passed]) {
+	for leftOut := range s.leftOut {
+		if !s.busy(s.running[leftOut]) {
 			return true
 		}
 	}
 	return false
 }
 
-// full tells whether some sender, or everybody, has to wait.
-func (s *share) full() bool {
+// full reports whether the messages of any sender have to wait.
+func (s *fairShare) full() bool {
 	if s.free == 0 {
 		return true
 	}
-	for _, n := range s.underWay {
+	for _, n := range s.running {
 		if s.busy(n) {
 			return true
 		}

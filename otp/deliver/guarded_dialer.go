@@ -9,11 +9,11 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// GuardedDialer returns a dialer that connects to no address of a
-// special-purpose network (private, loopback, link-local and so on), on any
-// port, but for the allowed prefixes. It checks each address right before it
-// connects, after the name was resolved, so a name that changes its mind gains
-// nothing. timeout limits a dial. It fails if a prefix is invalid.
+// GuardedDialer returns a dialer that refuses addresses of special-purpose networks
+// (private, loopback, link-local and so on) on every port, except those in the
+// prefixes allow. It checks the address right before it connects, after the name was
+// resolved, so DNS rebinding cannot get around it. timeout limits a dial. It returns
+// an error if a prefix is invalid.
 func GuardedDialer(allow []netip.Prefix, timeout time.Duration) (*net.Dialer, error) {
 	var v4, v6 []netip.Prefix
 	for _, p := range allow {
@@ -30,6 +30,6 @@ func GuardedDialer(allow []netip.Prefix, timeout time.Duration) (*net.Dialer, er
 	return &net.Dialer{Timeout: timeout, Control: guard.Safe}, nil
 }
 
-// Forbidden tells whether a dial failed because a GuardedDialer may not connect
-// to the address.
-func Forbidden(err error) bool { return errors.Is(err, ssrf.ErrProhibitedIP) }
+// IsForbiddenAddress reports whether a dial failed because the GuardedDialer refused
+// the address.
+func IsForbiddenAddress(err error) bool { return errors.Is(err, ssrf.ErrProhibitedIP) }

@@ -13,44 +13,44 @@ import (
 	"latchkey/storage"
 )
 
-// A process that dies over a message leaves it to the others, and can settle
-// nothing when it comes back to life.
+// TestLostLeaseIsTakenOver checks that another worker delivers the message of a
+// process that died, and that the dead process cannot store an outcome afterwards.
 func TestLostLeaseIsTakenOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPost()
-		p.put(t, "m1", time.Minute)
+		f := newFixture()
+		f.put(t, "m1", time.Minute)
 		now := time.Now()
-		dead, err := p.ClaimMessages(t.Context(), now, now.Add(30*time.Second), 1)
+		dead, err := f.ClaimMessages(t.Context(), now, now.Add(30*time.Second), 1)
 		if err != nil || len(dead) != 1 {
 			t.Fatal(dead, err)
 		}
-		_, stop := p.start(t, 0)
+		_, stop := f.start(t, 0)
 		time.Sleep(29 * time.Second)
 		synctest.Wait()
-		if p.receiver.count() != 0 {
-			t.Error("sent under somebody else's lease")
+		if f.receiver.count() != 0 {
+			t.Error("sent while another worker had the lease")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		stop()
-		if m := p.message("m1"); m.State != storage.MessageDelivered || m.Attempts != 2 {
+		if m := f.message("m1"); m.State != storage.MessageDelivered || m.Attempts != 2 {
 			t.Errorf("message %+v", m)
 		}
-		ghost := storage.Attempt{MessageID: "m1", Number: dead[0].Attempts, State: storage.MessageDead}
-		if err := p.FinishAttempt(t.Context(), ghost); !errors.Is(err, storage.ErrStale) {
-			t.Errorf("the ghost settled: %v", err)
+		late := storage.Attempt{MessageID: "m1", Number: dead[0].Attempts, State: storage.MessageDead}
+		if err := f.FinishAttempt(t.Context(), late); !errors.Is(err, storage.ErrStale) {
+			t.Errorf("FinishAttempt after the lease was lost: %v", err)
 		}
 	})
 }
 
-// An attempt that takes longer than a lease keeps its message: two workers
-// deliver one copy.
+// TestSlowAttemptKeepsItsLease checks that two workers deliver one copy if an attempt
+// takes longer than a lease.
 func TestSlowAttemptKeepsItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPost()
-		p.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
+		f := newFixture()
+		f.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
 			select {
 			case <-time.After(70 * time.Second):
 				return nil
@@ -58,32 +58,33 @@ func TestSlowAttemptKeepsItsLease(t *testing.T) {
 				return ctx.Err()
 			}
 		}
-		p.put(t, "m1", 10*time.Minute)
-		_, stopOne := p.start(t, 0)
-		_, stopOther := p.start(t, 0)
+		f.put(t, "m1", 10*time.Minute)
+		_, stopOne := f.start(t, 0)
+		_, stopOther := f.start(t, 0)
 		time.Sleep(80 * time.Second)
 		synctest.Wait()
 		stopOne()
 		stopOther()
-		if m := p.message("m1"); m.State != storage.MessageDelivered || p.receiver.count() != 1 {
-			t.Errorf("%d attempts, message %+v", p.receiver.count(), m)
+		if m := f.message("m1"); m.State != storage.MessageDelivered || f.receiver.count() != 1 {
+			t.Errorf("%d attempts, message %+v", f.receiver.count(), m)
 		}
 	})
 }
 
-// An attempt whose message another worker has claimed is ended.
+// TestAttemptEndsWithItsLease checks that an attempt ends if another worker has
+// claimed its message.
 func TestAttemptEndsWithItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPost()
-		p.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
-			p.change(func(q *queue) { q.messages[0].Attempts++ })
+		f := newFixture()
+		f.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
+			f.change(func(s *fakeStore) { s.messages[0].Attempts++ })
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		p.put(t, "m1", 10*time.Minute)
+		f.put(t, "m1", 10*time.Minute)
 		began := time.Now()
-		_, stop := p.start(t, 0)
+		_, stop := f.start(t, 0)
 		synctest.Wait()
 		stop()
 		if took := time.Since(began); took > 11*time.Second {
@@ -92,86 +93,87 @@ func TestAttemptEndsWithItsLease(t *testing.T) {
 	})
 }
 
-// A worker that stops gives a slow attempt 15 seconds, and the message back.
+// TestStopEndsSlowAttempts checks that a worker that stops waits 15 seconds for a slow
+// attempt, and that the message is queued again.
 func TestStopEndsSlowAttempts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPost()
-		p.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
+		f := newFixture()
+		f.receiver.answer = func(ctx context.Context, _ deliver.Envelope) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		p.put(t, "m1", 10*time.Minute)
-		_, stop := p.start(t, 0)
+		f.put(t, "m1", 10*time.Minute)
+		_, stop := f.start(t, 0)
 		synctest.Wait()
 		began := time.Now()
 		stop()
 		if took := time.Since(began); took != 15*time.Second {
 			t.Errorf("stopping took %v", took)
 		}
-		if m := p.message("m1"); m.State != storage.MessageQueued || !p.find("m1").leaseUntil.IsZero() {
+		if m := f.message("m1"); m.State != storage.MessageQueued || !f.find("m1").leaseUntil.IsZero() {
 			t.Errorf("message %+v", m)
 		}
 	})
 }
 
-// The lease is lost in the middle of an attempt: whoever took over settles,
-// and this worker tells nothing.
+// TestStaleSettlementIsSilent checks that a worker whose lease is lost during an
+// attempt records and logs nothing.
 func TestStaleSettlementIsSilent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPost()
-		p.receiver.answer = func(context.Context, deliver.Envelope) error {
-			p.change(func(q *queue) { q.messages[0].Attempts++ })
+		f := newFixture()
+		f.receiver.answer = func(context.Context, deliver.Envelope) error {
+			f.change(func(s *fakeStore) { s.messages[0].Attempts++ })
 			return nil
 		}
-		p.put(t, "m1", time.Minute)
-		_, stop := p.start(t, 0)
+		f.put(t, "m1", time.Minute)
+		_, stop := f.start(t, 0)
 		synctest.Wait()
 		stop()
-		if p.settleStale != 1 || len(p.diary.events) != 0 || p.log.Len() != 0 {
-			t.Errorf("%d stale settlements, events %v, log %q", p.settleStale, p.diary.lines(), p.log)
+		if f.staleAttempts != 1 || len(f.recorder.events) != 0 || f.log.Len() != 0 {
+			t.Errorf("%d stale attempts, events %v, log %q", f.staleAttempts, f.recorder.lines(), f.log)
 		}
 	})
 }
 
-// The receiver has the message but the database cannot be told at once: it is
-// told later, and the receiver gets no second copy.
-func TestSettlementOutlastsTheDatabase(t *testing.T) {
+// TestOutcomeIsStoredAfterAnOutage checks that the outcome of an attempt is stored
+// when the database is available again, and that the receiver gets no second copy.
+func TestOutcomeIsStoredAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPost()
-		p.put(t, "m1", time.Minute)
-		p.finishAway = true
-		_, stop := p.start(t, 0)
+		f := newFixture()
+		f.put(t, "m1", time.Minute)
+		f.finishUnavailable = true
+		_, stop := f.start(t, 0)
 		time.Sleep(10 * time.Second)
-		p.change(func(q *queue) { q.finishAway = false })
+		f.change(func(s *fakeStore) { s.finishUnavailable = false })
 		time.Sleep(40 * time.Second)
 		synctest.Wait()
 		stop()
-		if m := p.message("m1"); m.State != storage.MessageDelivered || p.receiver.count() != 1 {
-			t.Errorf("%d copies, message %+v", p.receiver.count(), m)
+		if m := f.message("m1"); m.State != storage.MessageDelivered || f.receiver.count() != 1 {
+			t.Errorf("%d copies, message %+v", f.receiver.count(), m)
 		}
 	})
 }
 
-func TestDatabaseAwayIsLoggedOnce(t *testing.T) {
+func TestOutageIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPost()
-		p.put(t, "m1", 5*time.Minute)
-		p.away = true
-		_, stop := p.start(t, 0)
+		f := newFixture()
+		f.put(t, "m1", 5*time.Minute)
+		f.unavailable = true
+		_, stop := f.start(t, 0)
 		time.Sleep(time.Minute)
-		p.change(func(q *queue) { q.away = false })
+		f.change(func(s *fakeStore) { s.unavailable = false })
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		stop()
-		if m := p.message("m1"); m.State != storage.MessageDelivered {
+		if m := f.message("m1"); m.State != storage.MessageDelivered {
 			t.Errorf("message %+v", m)
 		}
-		if n := strings.Count(p.log.String(), "claiming fails"); n != 1 {
-			t.Errorf("the outage was logged %d times:\n%s", n, p.log)
+		if n := strings.Count(f.log.String(), "claiming fails"); n != 1 {
+			t.Errorf("the outage was logged %d times:\n%s", n, f.log)
 		}
 	})
 }
@@ -179,21 +181,21 @@ func TestDatabaseAwayIsLoggedOnce(t *testing.T) {
 func TestTwoWorkersDeliverOneCopyEach(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPost()
+		f := newFixture()
 		for i := range 200 {
-			p.put(t, fmt.Sprint("m", i), time.Minute)
+			f.put(t, fmt.Sprint("m", i), time.Minute)
 		}
-		_, stop1 := p.start(t, 8)
-		_, stop2 := p.start(t, 8)
+		_, stop1 := f.start(t, 8)
+		_, stop2 := f.start(t, 8)
 		synctest.Wait()
 		stop1()
 		stop2()
 		copies := map[string]int{}
-		for _, e := range p.receiver.got {
+		for _, e := range f.receiver.got {
 			copies[e.Message.ID]++
 		}
-		if len(copies) != 200 || len(p.receiver.got) != 200 {
-			t.Errorf("%d messages in %d copies, want 200 in 200", len(copies), len(p.receiver.got))
+		if len(copies) != 200 || len(f.receiver.got) != 200 {
+			t.Errorf("%d messages in %d copies, want 200 in 200", len(copies), len(f.receiver.got))
 		}
 	})
 }

@@ -14,48 +14,47 @@ import (
 	"latchkey/storage"
 )
 
-// Reason is why a delivery failed, in words that administrators may read. A
-// Reason is one of our own texts. It never names an address, a port, a host, a
-// resolver or a file, and never repeats the words of a receiver. Otherwise an
-// administrator of senders could explore the network that the server is in.
+// Reason says why a delivery failed, in a text that administrators of senders may
+// read. Every Reason is a text of this program. It never names an address, a port, a
+// host, a resolver or a file, and never quotes a receiver. Otherwise an administrator
+// could explore the internal network of the server.
 //
-// A Transport makes a Reason an error by returning it, or by wrapping it together
-// with the cause: fmt.Errorf("%w: %w", Reason("…"), cause). The cause goes to the
-// log alone.
+// A Transport returns a Reason as the error, or wraps it together with the cause:
+// fmt.Errorf("%w: %w", Reason("…"), cause). The cause is only logged.
 type Reason string
 
 // Error implements error.
 func (r Reason) Error() string { return string(r) }
 
-// The reasons of errors that the network, TLS and the store return.
+// The reasons for errors of the network, of TLS and of the store.
 const (
-	reasonAddress     Reason = "address not allowed"
-	reasonNoName      Reason = "name not found"
-	reasonLookup      Reason = "name lookup failed"
-	reasonTimeout     Reason = "timed out"
-	reasonRefused     Reason = "connection refused"
-	reasonUnreachable Reason = "host unreachable"
-	reasonClosed      Reason = "connection closed"
-	reasonCertificate Reason = "TLS certificate not accepted"
-	reasonTLS         Reason = "TLS handshake failed"
-	reasonDatabase    Reason = "database unavailable"
-	reasonUnknown     Reason = "delivery failed"
+	reasonAddress      Reason = "address not allowed"
+	reasonNameNotFound Reason = "name not found"
+	reasonLookup       Reason = "name lookup failed"
+	reasonTimeout      Reason = "timed out"
+	reasonRefused      Reason = "connection refused"
+	reasonUnreachable  Reason = "host unreachable"
+	reasonClosed       Reason = "connection closed"
+	reasonCertificate  Reason = "TLS certificate not accepted"
+	reasonTLS          Reason = "TLS handshake failed"
+	reasonDatabase     Reason = "database unavailable"
+	reasonUnknown      Reason = "delivery failed"
 )
 
-// ReasonOf returns the first Reason that err wraps, or the one that stands for
-// the kind of err. Unknown errors are "delivery failed".
+// ReasonOf returns the first Reason that err wraps. Otherwise it returns the reason
+// for the kind of err, or "delivery failed" for an unknown kind.
 func ReasonOf(err error) Reason {
 	if reason, ok := errors.AsType[Reason](err); ok {
 		return reason
 	}
 	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
 		if lookup.IsNotFound {
-			return reasonNoName
+			return reasonNameNotFound
 		}
 		return reasonLookup
 	}
 	switch {
-	case Forbidden(err):
+	case IsForbiddenAddress(err):
 		return reasonAddress
 	case isCertificateError(err):
 		return reasonCertificate
@@ -75,6 +74,7 @@ func ReasonOf(err error) Reason {
 	return reasonUnknown
 }
 
+// isAny reports whether err wraps any of the known errors.
 func isAny(err error, known ...error) bool {
 	for _, k := range known {
 		if errors.Is(err, k) {

@@ -18,9 +18,9 @@ import (
 	"latchkey/storage"
 )
 
-// failing calls a URL through a webhook that may call loopback addresses and
-// asks a resolver for names, and returns the error.
-func failing(t *testing.T, url string, resolver *net.Resolver) error {
+// callError calls a URL through a webhook and returns the error. Loopback addresses are
+// allowed, and the resolver looks up host names.
+func callError(t *testing.T, url string, resolver *net.Resolver) error {
 	t.Helper()
 	w, err := deliver.NewWebhook(deliver.WebhookConfig{
 		Encode: func(context.Context, storage.Sender, deliver.Envelope) (deliver.Call, error) {
@@ -35,8 +35,8 @@ func failing(t *testing.T, url string, resolver *net.Resolver) error {
 	return w.Send(t.Context(), storage.Sender{}, deliver.Envelope{})
 }
 
-// onEachConnection is a listener on loopback that does the same with each
-// connection and closes it.
+// onEachConnection starts a listener on a loopback address. It calls do with each
+// connection and then closes it.
 func onEachConnection(t *testing.T, do func(net.Conn)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,18 +57,18 @@ func onEachConnection(t *testing.T, do func(net.Conn)) (address string) {
 	return l.Addr().String()
 }
 
-// TestReasonsNameNothing: whatever goes wrong, the reason is one of a few texts
-// that say nothing about the network.
+// TestReasonsNameNothing checks that the reason for any error is one of the texts that
+// say nothing about the network.
 func TestReasonsNameNothing(t *testing.T) {
 	t.Parallel()
 	closing := onEachConnection(t, func(net.Conn) {})
 	silent := onEachConnection(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	chatty := onEachConnection(t, func(c net.Conn) { _, _ = io.WriteString(c, "220 relay.internal ESMTP\r\n\r\n") })
+	notHTTP := onEachConnection(t, func(c net.Conn) { _, _ = io.WriteString(c, "220 relay.internal ESMTP\r\n\r\n") })
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
-	free := onEachConnection(t, func(net.Conn) {})
+	alsoClosing := onEachConnection(t, func(net.Conn) {})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -85,17 +85,17 @@ func TestReasonsNameNothing(t *testing.T) {
 		"http://" + refusing + "/":          "connection refused",
 		"http://" + closing + "/":           "connection closed",
 		"http://" + silent + "/":            "timed out",
-		"http://" + chatty + "/":            "delivery failed",
+		"http://" + notHTTP + "/":           "delivery failed",
 		secure.URL:                          "TLS certificate not accepted",
 		"https://" + plain.URL[7:]:          "TLS handshake failed",
-		"https://" + free + "/":             "connection closed",
+		"https://" + alsoClosing + "/":      "connection closed",
 		"http://db.internal.example/":       "name lookup failed",
 		plain.URL:                           "receiver answered 404",
 		"http://user:pa ss@host/":           "not a URL",
 		"ftp://files.example/":              "not an http or https URL",
 		"http://127.0.0.1:99999/secret-key": "delivery failed",
 	} {
-		err := failing(t, url, resolver)
+		err := callError(t, url, resolver)
 		if got := deliver.ReasonOf(err); got != want {
 			t.Errorf("%s: %q, want %q (%v)", url, got, want, err)
 		}
@@ -124,27 +124,27 @@ func TestReasonOf(t *testing.T) {
 	}
 }
 
-// TestCauseIsLoggedOnly: the message, its attempts and the events have the
-// reason; the log has the cause as well, without the code.
+// TestCauseIsLoggedOnly checks that the stored message and the events have the reason
+// alone. The log has the cause as well, without the code.
 func TestCauseIsLoggedOnly(t *testing.T) {
 	t.Parallel()
-	p := newPost()
-	p.receiver.answer = func(_ context.Context, e deliver.Envelope) error {
+	f := newFixture()
+	f.receiver.answer = func(_ context.Context, e deliver.Envelope) error {
 		return deliver.Permanent(fmt.Errorf("dial tcp 10.1.2.3:25: refused %s", e.Code))
 	}
-	p.put(t, "m1", time.Minute)
-	_, stop := p.start(t, 0)
-	for deadline := time.Now().Add(10 * time.Second); p.message("m1").State == storage.MessageQueued && time.Now().Before(deadline); {
+	f.put(t, "m1", time.Minute)
+	_, stop := f.start(t, 0)
+	for deadline := time.Now().Add(10 * time.Second); f.message("m1").State == storage.MessageQueued && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	stop()
-	if m := p.message("m1"); m.LastError != "delivery failed" {
-		t.Errorf("the message says %q", m.LastError)
+	if m := f.message("m1"); m.LastError != "delivery failed" {
+		t.Errorf("the error of the message is %q", m.LastError)
 	}
-	if lines := fmt.Sprint(p.diary.lines()); !strings.Contains(lines, "delivery failed") || strings.Contains(lines, "10.1.2.3") {
+	if lines := fmt.Sprint(f.recorder.lines()); !strings.Contains(lines, "delivery failed") || strings.Contains(lines, "10.1.2.3") {
 		t.Errorf("events %s", lines)
 	}
-	if log := p.log.String(); !strings.Contains(log, `"cause":"dial tcp 10.1.2.3:25: refused [code]"`) {
+	if log := f.log.String(); !strings.Contains(log, `"cause":"dial tcp 10.1.2.3:25: refused [code]"`) {
 		t.Errorf("log %s", log)
 	}
 }

@@ -7,26 +7,28 @@ import (
 )
 
 const (
-	firstPause = time.Second
-	// A pause is at most the 24th part of the message's life, within bounds.
-	longestPart  = 24
-	shortCeiling = time.Minute
-	longCeiling  = time.Hour
+	firstDelay = time.Second
+	// The longest delay is the 24th part of the message's lifetime, but at least
+	// minLongest and at most maxLongest.
+	lifetimePart = 24
+	minLongest   = time.Minute
+	maxLongest   = time.Hour
 )
 
-// pauseAfter returns the time from the failed attempt of that number, counted
-// from 1, to the next: 1 s, 2 s, 4 s and so on up to a minute for one-time
-// passwords, five for what lives two hours, an hour for what lives a week; give
-// or take a fifth, so that what failed together does not come back together.
-func pauseAfter(attempt int, life time.Duration, random io.Reader) time.Duration {
-	pause, longest := firstPause, min(max(life/longestPart, shortCeiling), longCeiling)
-	for ; attempt > 1 && pause < longest; attempt-- {
-		pause = min(2*pause, longest)
+// retryDelay returns the time from a failed attempt to the next one. attempt is the
+// number of the failed attempt, counted from 1. The delay is 1 s, 2 s, 4 s and so on.
+// Its maximum depends on the lifetime of the message: a minute for a one-time
+// password, five minutes for a lifetime of two hours, an hour for a week. A random
+// jitter of 20 % either way spreads messages that failed at the same time.
+func retryDelay(attempt int, lifetime time.Duration, random io.Reader) time.Duration {
+	delay, longest := firstDelay, min(max(lifetime/lifetimePart, minLongest), maxLongest)
+	for ; attempt > 1 && delay < longest; attempt-- {
+		delay = min(2*delay, longest)
 	}
 	var b [2]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return pause // no jitter is better than no delivery
+		return delay // a delay without jitter is better than no delivery
 	}
-	share := time.Duration(binary.BigEndian.Uint16(b[:])) // of 65535
-	return pause*4/5 + pause*2/5*share/0xFFFF
+	jitter := time.Duration(binary.BigEndian.Uint16(b[:])) // in 65535ths
+	return delay*4/5 + delay*2/5*jitter/0xFFFF
 }

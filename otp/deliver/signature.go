@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Bytes of a signing secret (Standard Webhooks, "Symmetric signatures").
+// Lengths of the key of a signing secret, in bytes (Standard Webhooks, "Symmetric
+// signatures").
 const (
 	minSecret = 24
 	maxSecret = 64
@@ -19,15 +20,15 @@ const (
 
 const secretPrefix = "whsec_"
 
-// errSecret never quotes what it is about.
+// errSecret does not quote the secret.
 var errSecret = errors.New("must be whsec_ followed by 24 to 64 random bytes in base64")
 
 // SigningSecret is a key of Standard Webhooks.
 type SigningSecret struct{ key []byte }
 
-// ParseSigningSecret reads a secret as receivers have it: whsec_ and the key in
-// base64. It refuses a key of less than 24 bytes or more than 64, above all an
-// empty one, under which anybody can sign.
+// ParseSigningSecret parses a secret in the form that receivers use: whsec_ followed
+// by the key in base64. It returns an error if the key has less than 24 bytes or more
+// than 64. With an empty key anybody could sign.
 func ParseSigningSecret(text string) (SigningSecret, error) {
 	encoded, ok := strings.CutPrefix(text, secretPrefix)
 	if !ok || strings.ContainsAny(encoded, "\r\n") {
@@ -40,11 +41,11 @@ func ParseSigningSecret(text string) (SigningSecret, error) {
 	return SigningSecret{key}, nil
 }
 
-// SignStandard sets the headers of Standard Webhooks for a call with that body:
-// webhook-id, the same on every attempt for a message; webhook-timestamp, of
-// this attempt; and webhook-signature, one for each secret, so that a receiver
-// may know the old or the new one while they are exchanged. It fails without a
-// secret.
+// SignStandard sets the headers of Standard Webhooks for a call with the body.
+// webhook-id is id, which is the same for every attempt of a message.
+// webhook-timestamp is the time at. webhook-signature has one signature for each
+// secret, so that a receiver may verify with the old or the new secret during a
+// rotation. It returns an error if there is no secret or one is empty.
 func SignStandard(header http.Header, id string, at time.Time, body []byte, secrets ...SigningSecret) error {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	var signatures []string

@@ -12,7 +12,7 @@ import (
 	"latchkey/otp/deliver"
 )
 
-// whsec makes a secret of n bytes.
+// whsec returns a signing secret whose key is n times the byte fill.
 func whsec(fill byte, n int) string {
 	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(string(rune(fill)), n)))
 }
@@ -47,7 +47,8 @@ func TestParseSigningSecret(t *testing.T) {
 	}
 }
 
-// The judge is the project's own library, unmodified (C7).
+// TestSignStandard verifies the signatures with the library of the Standard Webhooks
+// project.
 func TestSignStandard(t *testing.T) {
 	t.Parallel()
 	oldSecret, newSecret, body := whsec('o', 32), whsec('n', 24), []byte(`{"a":1}`)
@@ -67,8 +68,8 @@ func TestSignStandard(t *testing.T) {
 	}
 	now := time.Now()
 	before, during, after := sign(now, oldSecret), sign(now, newSecret, oldSecret), sign(now, newSecret)
-	flipped := during.Clone()
-	flipped.Set("webhook-id", "msg_8")
+	otherID := during.Clone()
+	otherID.Set("webhook-id", "msg_8")
 	tests := []struct {
 		name   string
 		secret string
@@ -81,9 +82,9 @@ func TestSignStandard(t *testing.T) {
 		{"rotation, new receiver", newSecret, during, string(body), true},
 		{"after rotation, old receiver", oldSecret, after, string(body), false},
 		{"after rotation, new receiver", newSecret, after, string(body), true},
-		{"stranger", whsec('x', 32), during, string(body), false},
-		{"flipped byte", oldSecret, during, `{"a":2}`, false},
-		{"another id", oldSecret, flipped, string(body), false},
+		{"secret of another receiver", whsec('x', 32), during, string(body), false},
+		{"changed body", oldSecret, during, `{"a":2}`, false},
+		{"another id", oldSecret, otherID, string(body), false},
 		{"replay after six minutes", oldSecret, sign(now.Add(-6*time.Minute), oldSecret), string(body), false},
 		{"empty key", "whsec_", during, string(body), false},
 	}

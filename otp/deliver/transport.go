@@ -11,35 +11,35 @@ import (
 // Transport delivers messages of one kind of sender. It must be safe for
 // concurrent use and return when ctx ends.
 type Transport interface {
-	// Send returns nil once the receiver has taken the message. An error
-	// wrapped by Permanent ends the message, any other is tried again; see
-	// RetryAfter and RetryTimes. Its Reason is kept and shown to administrators,
-	// and its text is logged, so neither must quote the envelope.
+	// Send returns nil once the receiver has accepted the message. An error that
+	// Permanent marked ends the message. Any other error is retried; see RetryAfter
+	// and RetryTimes. The Reason of the error is stored and shown to administrators,
+	// and its text is logged. So neither may quote the envelope.
 	Send(ctx context.Context, sender storage.Sender, e Envelope) error
 }
 
-// Envelope is an opened message. What a message has not, like the code of one
-// that tells a forgotten username, is empty.
+// Envelope is a message with its decrypted payload. A field that the type of the
+// message does not have is empty, for example the code of a ForgottenUsername.
 type Envelope struct {
 	Message     storage.Message
 	Username    string // of the login, as it was created
 	Code        string // a one-time password or a verification code, by the type of the message
-	ClientID    string // through which it was asked for; empty: none in particular
+	ClientID    string // that requested the message; empty: none in particular
 	UserUID     string
 	ExpiresAt   time.Time       // of the code
-	RequestedAt time.Time       // when somebody asked for the message
+	RequestedAt time.Time       // when the message was requested
 	Purpose     storage.Purpose // of a one-time password
-	URL         string          // where a password is renewed, as whoever asked says
+	URL         string          // of the page that renews a password, as the request gave it
 	RealmID     string          // of the user
 	ProfileID   string          // of the login
 	LoginID     string
-	Email       string    // of news of a changed contact: where the user was reached before
-	Phone       string    // likewise
-	LockedUntil time.Time // of news of a lock; zero: it has ended, or is not known
+	Email       string    // of a ContactChanged: the user's former address
+	Phone       string    // of a ContactChanged: the user's former number
+	LockedUntil time.Time // of an AccountLocked; zero: the lock has ended or is not known
 }
 
-// Enclose returns the message with its opened payload.
-func Enclose(m storage.Message, p otp.Payload) Envelope {
+// NewEnvelope returns the message with its decrypted payload.
+func NewEnvelope(m storage.Message, p otp.Payload) Envelope {
 	return Envelope{
 		Message: m, Username: p.Username, Code: p.Code, ClientID: p.ClientID, UserUID: p.UserUID,
 		ExpiresAt: p.ExpiresAt, RequestedAt: p.RequestedAt, Purpose: p.Purpose, URL: p.URL,

@@ -20,7 +20,7 @@ import (
 
 const (
 	defaultTimeout = 10 * time.Second
-	maxResponse    = 64 << 10 // bytes that are read of a response's body
+	maxResponse    = 64 << 10 // bytes read of the header and of the body of a response
 )
 
 // Call is one HTTP POST.
@@ -32,34 +32,33 @@ type Call struct {
 
 // WebhookConfig is what a Webhook needs.
 type WebhookConfig struct {
-	// Encode writes an envelope in the words of the receiver. Required. It is
-	// called for each attempt; an error is tried again unless it is Permanent.
+	// Encode returns the call for an envelope. Required. It is called for each
+	// attempt. Its error is retried unless it is Permanent.
 	Encode func(context.Context, storage.Sender, Envelope) (Call, error)
-	// Allow lists the private, loopback and other special-purpose addresses
-	// that may be called nevertheless.
+	// Allow lists the private, loopback and other special-purpose addresses that
+	// may be called. All others of them are refused.
 	Allow []netip.Prefix
-	// Timeout limits a whole attempt; 0 means 10 s. A Worker allows an attempt
-	// 90 s at most.
+	// Timeout limits a whole attempt; 0 means 10 s. A Worker limits an attempt to
+	// 90 s.
 	Timeout time.Duration
-	// Resolver looks names up; nil means the system's.
+	// Resolver looks up host names; nil means the resolver of the system.
 	Resolver *net.Resolver
 	Now      func() time.Time // nil: time.Now
 }
 
-// Webhook delivers by HTTP POST. It follows no redirect, uses no proxy, and
-// calls no address of a special-purpose network unless allowed; addresses are
-// checked when the connection is made, after the name was resolved, so a name
-// that changes its mind gains nothing.
+// Webhook is the Transport that delivers by HTTP POST. It follows no redirect, uses no
+// proxy, and refuses addresses of special-purpose networks that are not allowed (see
+// GuardedDialer).
 type Webhook struct {
 	cfg    WebhookConfig
 	client http.Client
 }
 
-// NewWebhook returns a Webhook. It fails if Encode is missing or a prefix of
-// Allow is invalid.
+// NewWebhook returns a Webhook. It returns an error if Encode is missing or a prefix
+// of Allow is invalid.
 func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	if cfg.Encode == nil {
-		return nil, errors.New("deliver: a webhook needs Encode")
+		return nil, errors.New("deliver: WebhookConfig.Encode is required")
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
@@ -86,17 +85,22 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	}}, nil
 }
 
-// Close closes idle connections. Send may not be called any more.
+// Close closes idle connections. Send must not be called after it.
 func (w *Webhook) Close() { w.client.CloseIdleConnections() }
 
-// Send implements Transport. Every attempt for a message carries its id as
-// Idempotency-Key. An answer of 2xx is a delivery. These answers of the class
-// 4xx ask to try again: 408, 409, 421, 423, 425 and 429 (RFC 9110 §15.5, RFC
-// 4918 §11.3, RFC 8470 §5.2, RFC 6585 §4). A 404 is tried a few times, because a
-// receiver that is being deployed answers it for a short while. All other
-// answers of that class end the message, and so do a forbidden address and an
-// impossible URL. Everything else is tried again, after the time that
-// Retry-After asks for (RFC 9110 §10.2.3).
+// Send implements Transport. Every attempt for a message carries the message id as
+// Idempotency-Key. The status of the response decides:
+//
+//   - 2xx: the message is delivered.
+//   - 408, 409, 421, 423, 425, 429: the attempt is retried (RFC 9110 §15.5, RFC 4918
+//     §11.3, RFC 8470 §5.2, RFC 6585 §4).
+//   - 404: the attempt is retried a few times, because a receiver may answer 404
+//     while it is being deployed.
+//   - any other 4xx: the message ends.
+//   - any other status: the attempt is retried.
+//
+// A forbidden address and an invalid URL end the message. Any other error of the
+// network is retried. A retry waits as long as Retry-After says (RFC 9110 §10.2.3).
 func (w *Webhook) Send(ctx context.Context, sender storage.Sender, e Envelope) error {
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()
@@ -110,19 +114,19 @@ func (w *Webhook) Send(ctx context.Context, sender storage.Sender, e Envelope) e
 	}
 	response, err := w.client.Do(request)
 	if err != nil {
-		return callError(err)
+		return networkError(err)
 	}
 	defer response.Body.Close() //nolint:errcheck // only read
-	// Read what is there, so that the connection can serve again. The status
-	// has decided already, so it does not matter if this fails.
+	// The connection is reused only if the body was read. The status decides, so an
+	// error here does not matter.
 	_, _ = io.CopyN(io.Discard, response.Body, maxResponse)
-	return judge(response.StatusCode, retryAfter(response.Header, w.cfg.Now()))
+	return statusError(response.StatusCode, retryAfter(response.Header, w.cfg.Now()))
 }
 
 func newRequest(ctx context.Context, call Call, messageID string) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, call.URL, bytes.NewReader(call.Body))
 	if err != nil {
-		return nil, Reason("not a URL") // the cause quotes the URL, which may hold a secret
+		return nil, Reason("not a URL") // the cause quotes the URL, which may contain a secret
 	}
 	if u := request.URL; u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, Reason("not an http or https URL")
@@ -134,33 +138,34 @@ func newRequest(ctx context.Context, call Call, messageID string) (*http.Request
 	return request, nil
 }
 
-// callError judges a call that got no answer. The URL is cut from the text
-// because it may hold a secret.
-func callError(err error) error {
+// networkError returns the error of a call without a response. It removes the URL,
+// which may contain a secret.
+func networkError(err error) error {
 	var wrapper *url.Error
 	if errors.As(err, &wrapper) {
 		err = wrapper.Err
 	}
-	if Forbidden(err) {
+	if IsForbiddenAddress(err) {
 		return Permanent(err)
 	}
 	return err
 }
 
-// notFoundTries is the attempt at which a 404 ends a message. The pauses before
-// it add up to about half a minute.
+// notFoundTries is the number of the attempt at which a 404 ends a message. The
+// delays before that attempt add up to about half a minute.
 const notFoundTries = 6
 
-// judge decides what a receiver's answer means. wait is how long it asked to
-// wait before another attempt.
-func judge(status int, wait time.Duration) error {
+// statusError returns nil if the status of a response means that the message is
+// delivered. Otherwise it returns the error for the status. wait is the time of
+// Retry-After.
+func statusError(status int, wait time.Duration) error {
 	var err error = Reason(fmt.Sprintf("receiver answered %d", status))
 	switch {
 	case status >= 200 && status < 300:
 		return nil
 	case status == http.StatusNotFound:
 		err = RetryTimes(err, notFoundTries)
-	case status >= 400 && status < 500 && !slices.Contains(passing[:], status):
+	case status >= 400 && status < 500 && !slices.Contains(temporary[:], status):
 		return Permanent(err)
 	}
 	if wait > 0 {
@@ -169,14 +174,15 @@ func judge(status int, wait time.Duration) error {
 	return err
 }
 
-// passing are the answers of the class 4xx that say "not now".
-var passing = [...]int{
+// temporary lists the 4xx statuses that may change with another attempt.
+var temporary = [...]int{
 	http.StatusRequestTimeout, http.StatusConflict, http.StatusMisdirectedRequest,
 	http.StatusLocked, http.StatusTooEarly, http.StatusTooManyRequests,
 }
 
-// retryAfter reads the header Retry-After, in seconds or as a date (RFC 9110
-// §10.2.3). It returns 0 if there is none, or none that can be understood.
+// retryAfter returns the time that the header Retry-After asks to wait, given in
+// seconds or as a date (RFC 9110 §10.2.3). It returns 0 if the header is missing or
+// not valid.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {

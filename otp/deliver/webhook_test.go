@@ -23,7 +23,7 @@ import (
 	"latchkey/storage"
 )
 
-// loopback is what tests must allow to reach their own servers.
+// loopback returns the prefixes that tests must allow to reach their own servers.
 func loopback() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }
@@ -46,7 +46,7 @@ func webhook(t *testing.T, cfg deliver.WebhookConfig) *deliver.Webhook {
 	return w
 }
 
-// serve starts a server that ends with the test.
+// serve starts a server that is closed when the test ends.
 func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -73,7 +73,7 @@ func TestNewWebhookRefuses(t *testing.T) {
 	}
 }
 
-func TestWebhookPostsWhatEncodeSays(t *testing.T) {
+func TestWebhookPostsTheCall(t *testing.T) {
 	t.Parallel()
 	type arrived struct{ Method, Path, Key, Custom, Body string }
 	var mu sync.Mutex
@@ -99,11 +99,11 @@ func TestWebhookPostsWhatEncodeSays(t *testing.T) {
 		t.Errorf("arrived (-want +got):\n%s", diff)
 	}
 	if header.Get("Idempotency-Key") != "forged" {
-		t.Error("the header of the call was altered")
+		t.Error("Send changed the header of the call")
 	}
 }
 
-func TestWebhookJudgesTheStatus(t *testing.T) {
+func TestWebhookStatus(t *testing.T) {
 	t.Parallel()
 	var status atomic.Int64
 	server := serve(t, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(int(status.Load())) })
@@ -133,8 +133,8 @@ func TestWebhookJudgesTheStatus(t *testing.T) {
 
 func TestWebhookFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
-	var visits atomic.Int64
-	target := serve(t, func(http.ResponseWriter, *http.Request) { visits.Add(1) })
+	var calls atomic.Int64
+	target := serve(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		server := serve(t, func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, target.URL, status) })
 		err := webhookTo(t, server.URL, loopback()).Send(t.Context(), storage.Sender{}, message("msg_1"))
@@ -142,62 +142,62 @@ func TestWebhookFollowsNoRedirect(t *testing.T) {
 			t.Errorf("redirect by %d: %v", status, err)
 		}
 	}
-	if n := visits.Load(); n != 0 {
+	if n := calls.Load(); n != 0 {
 		t.Errorf("%d redirects were followed", n)
 	}
 }
 
-func TestWebhookGuardsItsAddresses(t *testing.T) {
+func TestWebhookRefusesForbiddenAddresses(t *testing.T) {
 	t.Parallel()
-	var visits atomic.Int64
-	server := serve(t, func(http.ResponseWriter, *http.Request) { visits.Add(1) })
+	var calls atomic.Int64
+	server := serve(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
 	port := server.Listener.Addr().(*net.TCPAddr).Port
-	elsewhere := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	otherPrefixes := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
 	for _, host := range []string{
 		"127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1.2.3",
 		"169.254.169.254", "192.168.0.1", "172.16.0.1", "100.64.0.1", "[fe80::1]", "[fc00::1]", "[64:ff9b::7f00:1]",
 	} {
-		for _, allow := range [][]netip.Prefix{nil, elsewhere} {
+		for _, allow := range [][]netip.Prefix{nil, otherPrefixes} {
 			err := webhookTo(t, fmt.Sprintf("http://%s:%d/", host, port), allow).Send(t.Context(), storage.Sender{}, message("msg_1"))
 			if !deliver.IsPermanent(err) {
 				t.Errorf("%s with %v allowed: %v", host, allow, err)
 			}
 		}
 	}
-	if n := visits.Load(); n != 0 {
-		t.Fatalf("%d calls got through", n)
+	if n := calls.Load(); n != 0 {
+		t.Fatalf("%d calls were made", n)
 	}
 	for _, host := range []string{"127.0.0.1", "localhost"} {
 		if err := webhookTo(t, fmt.Sprintf("http://%s:%d/", host, port), loopback()).Send(t.Context(), storage.Sender{}, message("msg_1")); err != nil {
 			t.Errorf("%s although allowed: %v", host, err)
 		}
 	}
-	if n := visits.Load(); n != 2 {
-		t.Errorf("%d calls got through, want 2", n)
+	if n := calls.Load(); n != 2 {
+		t.Errorf("%d calls were made, want 2", n)
 	}
 }
 
 func TestWebhookUsesNoProxy(t *testing.T) {
-	var visits atomic.Int64
-	proxy := serve(t, func(http.ResponseWriter, *http.Request) { visits.Add(1) })
+	var calls atomic.Int64
+	proxy := serve(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	err := webhookTo(t, "http://receiver.invalid/", loopback()).Send(t.Context(), storage.Sender{}, message("msg_1"))
-	if err == nil || visits.Load() != 0 {
-		t.Errorf("Send = %v, the proxy was asked %d times", err, visits.Load())
+	if err == nil || calls.Load() != 0 {
+		t.Errorf("Send = %v, the proxy was called %d times", err, calls.Load())
 	}
 }
 
 func TestWebhookVerifiesCertificates(t *testing.T) {
 	t.Parallel()
-	var visits atomic.Int64
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visits.Add(1) }))
+	var calls atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { calls.Add(1) }))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	err := webhookTo(t, server.URL, loopback()).Send(t.Context(), storage.Sender{}, message("msg_1"))
 	var unverified *tls.CertificateVerificationError
-	if !errors.As(err, &unverified) || deliver.IsPermanent(err) || visits.Load() != 0 {
-		t.Errorf("Send = %v after %d visits", err, visits.Load())
+	if !errors.As(err, &unverified) || deliver.IsPermanent(err) || calls.Load() != 0 {
+		t.Errorf("Send = %v after %d calls", err, calls.Load())
 	}
 }
 
@@ -211,17 +211,17 @@ func TestWebhookRefusesURLs(t *testing.T) {
 	}
 }
 
-func TestWebhookKeepsTheURLOutOfErrors(t *testing.T) {
+func TestWebhookErrorsDoNotQuoteTheURL(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(nil)
-	server.Close() // nobody listens there now
+	server.Close() // nothing listens on its port now
 	err := webhookTo(t, server.URL+"/hook?key=SECRET", loopback()).Send(t.Context(), storage.Sender{}, message("msg_1"))
 	if err == nil || deliver.IsPermanent(err) || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("Send = %v", err)
 	}
 }
 
-func TestWebhookPassesOnWhatEncodeFindsWrong(t *testing.T) {
+func TestWebhookReturnsErrorsOfEncode(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("no key")
 	for _, permanent := range []bool{false, true} {
@@ -238,7 +238,7 @@ func TestWebhookPassesOnWhatEncodeFindsWrong(t *testing.T) {
 	}
 }
 
-func TestWebhookReadsLittleOfTheAnswer(t *testing.T) {
+func TestWebhookLimitsTheResponse(t *testing.T) {
 	t.Parallel()
 	written := make(chan int64, 1)
 	server := serve(t, func(rw http.ResponseWriter, _ *http.Request) {
@@ -260,10 +260,10 @@ func TestWebhookReadsLittleOfTheAnswer(t *testing.T) {
 	}
 }
 
-func TestWebhookEndsWithItsTime(t *testing.T) {
+func TestWebhookTimeout(t *testing.T) {
 	t.Parallel()
 	server := serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // so that the end of the call is noticed
+		_, _ = io.Copy(io.Discard, r.Body) // so that the server notices the end of the call
 		<-r.Context().Done()
 	})
 	w := webhook(t, deliver.WebhookConfig{Allow: loopback(), Timeout: 50 * time.Millisecond, Encode: func(context.Context, storage.Sender, deliver.Envelope) (deliver.Call, error) {

@@ -17,58 +17,60 @@ import (
 
 const (
 	lease              = 30 * time.Second // of a claimed message
-	extendEvery        = 10 * time.Second // while an attempt is under way
-	attemptTime        = 90 * time.Second // for the attempt alone; transports have shorter limits of their own
+	extendEvery        = 10 * time.Second // while an attempt is running
+	attemptTime        = 90 * time.Second // limit of one attempt; transports have shorter limits of their own
 	workTime           = attemptTime + 20*time.Second
-	stopTime           = 15 * time.Second // that an attempt may still take when the worker stops
-	lastAttempt        = 3 * time.Second  // before the end of a message's life
+	stopTime           = 15 * time.Second // limit of a running attempt when the worker stops
+	lastAttempt        = 3 * time.Second  // time between the last attempt and the end of a message's lifetime
 	defaultConcurrency = 128
-	sweepEvery         = time.Second
-	sweepLimit         = 500
-	maxErrorText       = 300 // bytes kept of an error
+	expireEvery        = time.Second
+	expireLimit        = 500 // messages a statement
+	maxErrorText       = 300 // bytes stored of an error
 )
 
-// Store is the queue; *gormstore.Store is one.
+// Store is the queue of messages. *gormstore.Store implements it.
 type Store interface {
-	// ClaimMessages leases at most limit messages that are queued, due,
-	// unexpired, leased by nobody and not of the senders except, and counts
-	// the attempt.
+	// ClaimMessages leases at most limit messages and counts the attempt. The
+	// messages are queued, due, not expired, not leased, and not of the senders
+	// in except.
 	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error)
-	// ExtendLease prolongs the lease of a message while its attempt of that
-	// number is under way; ErrStale if the lease was lost.
+	// ExtendLease extends the lease of a message for the attempt with the number
+	// attempt. It returns storage.ErrStale if another worker has claimed the
+	// message since.
 	ExtendLease(ctx context.Context, messageID string, attempt int, until time.Time) error
-	// FinishAttempt settles an attempt; ErrStale if its lease was lost.
+	// FinishAttempt stores the outcome of an attempt. It returns storage.ErrStale
+	// if another worker has claimed the message since.
 	FinishAttempt(context.Context, storage.Attempt) error
-	// ExpireMessages ends messages whose time is over and returns them.
+	// ExpireMessages ends at most limit expired messages and returns them.
 	ExpireMessages(ctx context.Context, now time.Time, limit int) ([]storage.Message, error)
-	// Sender returns the sender of that ID, or ErrNotFound.
+	// Sender returns the sender with the ID, or storage.ErrNotFound.
 	Sender(ctx context.Context, id string) (storage.Sender, error)
 }
 
 // Config is what a Worker needs.
 type Config struct {
 	Store       Store
-	Sealer      otp.Opener // opens the payloads
+	Sealer      otp.Opener // decrypts the payloads
 	Transports  map[storage.SenderKind]Transport
 	Now         func() time.Time // nil: time.Now
 	Rand        io.Reader        // safe for concurrent use, as crypto/rand.Reader
 	Logger      zerolog.Logger
 	Recorder    storage.Recorder // nil: events are discarded
 	Concurrency int              // attempts at a time; 0: 128
-	Overflow    func()           // called when messages wait that this process has no room for; nil: nobody
+	Overflow    func()           // called when due messages wait because too many attempts are running; optional
 }
 
 // Worker delivers messages.
 type Worker struct {
 	cfg   Config
 	loop  *poll.Loop[storage.Message]
-	share share     // as swept, of the loop's goroutine
-	swept time.Time // when messages were last expired
+	share fairShare // used by the loop's goroutine only, like lastExpire
 
-	running context.Context // of Run
+	lastExpire time.Time       // when ExpireMessages was last called
+	running    context.Context // of Run
 }
 
-// New returns a Worker. It fails if a field that has no default is missing.
+// New returns a Worker. It returns an error if Store, Sealer or Rand is missing.
 func New(cfg Config) (*Worker, error) {
 	if cfg.Store == nil || cfg.Sealer == nil || cfg.Rand == nil {
 		return nil, errors.New("deliver: Store, Sealer and Rand are required")
@@ -85,7 +87,7 @@ func New(cfg Config) (*Worker, error) {
 	if cfg.Overflow == nil {
 		cfg.Overflow = func() {}
 	}
-	w := &Worker{cfg: cfg, share: newShare(cfg.Concurrency)}
+	w := &Worker{cfg: cfg, share: newFairShare(cfg.Concurrency)}
 	w.loop = poll.New(poll.Config[storage.Message]{
 		Name:        "message delivery",
 		Claim:       w.claim,
@@ -98,26 +100,26 @@ func New(cfg Config) (*Worker, error) {
 	return w, nil
 }
 
-// Wake makes the worker look for messages at once. It never blocks.
+// Wake makes the worker claim messages at once. It never blocks.
 func (w *Worker) Wake() { w.loop.Wake() }
 
-// Run delivers until ctx ends. Then it gives the attempts that are under way
-// 15 seconds, settles them, and returns nil.
+// Run delivers messages until ctx ends. Then it waits at most 15 seconds for the
+// running attempts, stores their outcomes, and returns nil.
 func (w *Worker) Run(ctx context.Context) error {
 	w.running = ctx
 	w.loop.Run(ctx)
 	return nil
 }
 
-// claim leases what the senders' shares leave room for, which is less than
-// limit: see share.
+// claim leases messages. fairShare decides how many, which is less than the limit of
+// the loop.
 func (w *Worker) claim(ctx context.Context, _ int) (messages []storage.Message, more bool, err error) {
 	now := w.cfg.Now().UTC()
-	if now.Sub(w.swept) >= sweepEvery {
+	if now.Sub(w.lastExpire) >= expireEvery {
 		if err := w.expire(ctx, now); err != nil {
 			return nil, false, err
 		}
-		w.swept = now
+		w.lastExpire = now
 	}
 	room, busy := w.share.room()
 	messages, err = w.cfg.Store.ClaimMessages(ctx, now, now.Add(lease), room, busy...)
@@ -130,10 +132,10 @@ func (w *Worker) claim(ctx context.Context, _ int) (messages []storage.Message, 
 	return messages, more, err
 }
 
-// expire ends messages whose code expired while nobody was trying, as after a
-// long standstill.
+// expire ends messages whose code expired before an attempt, for example while no
+// worker was running.
 func (w *Worker) expire(ctx context.Context, now time.Time) error {
-	expired, err := w.cfg.Store.ExpireMessages(ctx, now, sweepLimit)
+	expired, err := w.cfg.Store.ExpireMessages(ctx, now, expireLimit)
 	if err != nil || len(expired) == 0 {
 		return err
 	}
@@ -147,8 +149,8 @@ func (w *Worker) expire(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// deliver makes one attempt and settles it. Only the settlement is repeated
-// while the storage is away: the receiver shall not get a second copy for it.
+// deliver makes one attempt and stores its outcome. While the database is not
+// available it repeats only the storing, so that the receiver gets no second copy.
 func (w *Worker) deliver(ctx context.Context, m storage.Message) error {
 	began := w.cfg.Now().UTC()
 	e, cause := w.attempt(ctx, m)
@@ -156,16 +158,16 @@ func (w *Worker) deliver(ctx context.Context, m storage.Message) error {
 	attempt.BeganAt = began
 	err := poll.Retry(ctx, func(ctx context.Context) error { return w.cfg.Store.FinishAttempt(ctx, attempt) })
 	if errors.Is(err, storage.ErrStale) {
-		return nil // the lease was lost; whoever has the message settles it
+		return nil // another worker has claimed the message and stores its outcome
 	}
 	if err != nil {
-		return fmt.Errorf("settle message %s: %w", m.ID, err)
+		return fmt.Errorf("store outcome of message %s: %w", m.ID, err)
 	}
 	w.report(ctx, e, attempt, cause)
 	return nil
 }
 
-// attempt opens the message and hands it to the transport of its sender.
+// attempt decrypts the message and hands it to the transport of its sender.
 func (w *Worker) attempt(ctx context.Context, m storage.Message) (Envelope, error) {
 	e := Envelope{Message: m, UserUID: m.UserUID}
 	sender, err := w.cfg.Store.Sender(ctx, m.SenderID)
@@ -186,19 +188,19 @@ func (w *Worker) attempt(ctx context.Context, m storage.Message) (Envelope, erro
 	if err != nil {
 		return e, err
 	}
-	e = Enclose(m, payload)
+	e = NewEnvelope(m, payload)
 	return e, w.send(ctx, transport, sender, e)
 }
 
-// errTooLate says that the code expired before it could be sent.
-var errTooLate = Reason("code expired")
+// errExpired says that the code expired before it could be sent.
+var errExpired = Reason("code expired")
 
-// send makes the call, within the code's life and under a lease that it keeps
-// extending.
+// send calls the transport. The call ends with the lifetime of the code, and the
+// lease is extended until then.
 func (w *Worker) send(ctx context.Context, t Transport, sender storage.Sender, e Envelope) error {
 	left := e.Message.ExpiresAt.Sub(w.cfg.Now())
 	if left <= 0 {
-		return errTooLate
+		return errExpired
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(left, attemptTime))
 	defer cancel()
@@ -215,8 +217,8 @@ func (w *Worker) send(ctx context.Context, t Transport, sender storage.Sender, e
 	return err
 }
 
-// extendLease prolongs the lease of a message until ctx ends. If another worker
-// has claimed the message meanwhile, it ends the attempt by calling lost.
+// extendLease extends the lease of a message until ctx ends. If another worker has
+// claimed the message meanwhile, it calls lost, which ends the attempt.
 func (w *Worker) extendLease(ctx context.Context, lost func(), m storage.Message) {
 	ticker := time.NewTicker(extendEvery)
 	defer ticker.Stop()
@@ -234,19 +236,19 @@ func (w *Worker) extendLease(ctx context.Context, lost func(), m storage.Message
 	}
 }
 
-// outcome decides what becomes of the message after an attempt that ended with
-// err. While the message lives, its last attempt is made shortly before the end
-// of its life.
+// outcome returns the outcome of an attempt that ended with err: delivered, dead,
+// expired, or queued with the time of the next attempt. The last attempt is made
+// shortly before the end of the message's lifetime.
 func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 	m, now := e.Message, w.cfg.Now().UTC()
 	a := storage.Attempt{MessageID: m.ID, Number: m.Attempts, State: storage.MessageDelivered, Now: now}
 	if err == nil {
 		return a
 	}
-	a.Error = keepable(ReasonOf(err).Error(), e.Code)
-	tries, wait := retryHint(err)
-	pause := pauseAfter(m.Attempts, m.ExpiresAt.Sub(m.CreatedAt), w.cfg.Rand)
-	next, last := now.Add(max(pause, wait)), m.ExpiresAt.Add(-lastAttempt)
+	a.Error = storableText(ReasonOf(err).Error(), e.Code)
+	tries, wait := retryLimits(err)
+	delay := retryDelay(m.Attempts, m.ExpiresAt.Sub(m.CreatedAt), w.cfg.Rand)
+	next, last := now.Add(max(delay, wait)), m.ExpiresAt.Add(-lastAttempt)
 	switch {
 	case IsPermanent(err), tries > 0 && m.Attempts >= tries:
 		a.State = storage.MessageDead
@@ -260,9 +262,9 @@ func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 	return a
 }
 
-// report tells the log and the Recorder how a settled attempt ended. Of the
-// attempts that fail for now only a message's first is more than a detail. The
-// text of cause goes to the log alone, because it may name internal addresses.
+// report logs the outcome of an attempt and records it as an audit event. Of the
+// attempts that will be retried, only a message's first is recorded and logged as a
+// warning. The text of cause is only logged, because it may name internal addresses.
 func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt, cause error) {
 	level, action, outcome := zerolog.WarnLevel, "", a.Error
 	switch a.State {
@@ -283,7 +285,7 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt, caus
 		Str("trace", e.Message.TraceID).Int("attempt", a.Number).Str("state", string(a.State)).
 		Str("reason", a.Error)
 	if cause != nil && cause.Error() != a.Error {
-		line.Str("cause", keepable(cause.Error(), e.Code))
+		line.Str("cause", storableText(cause.Error(), e.Code))
 	}
 	line.Msg("delivery attempt")
 	if action == "" {
@@ -295,9 +297,10 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt, caus
 	})
 }
 
-// keepable returns an error's text as the database may keep it: short, valid,
-// and without the code, which a receiver may have echoed into its answer.
-func keepable(text, code string) string {
+// storableText returns the text of an error in a form that can be stored: short,
+// valid UTF-8, and without the code, which the receiver may have repeated in its
+// response.
+func storableText(text, code string) string {
 	if code != "" {
 		text = strings.ReplaceAll(text, code, "[code]")
 	}

@@ -186,7 +186,7 @@ func judge(err error, private ...string) error {
 	if deliver.IsPermanent(err) {
 		return err
 	}
-	if deliver.Forbidden(err) {
+	if deliver.IsForbiddenAddress(err) {
 		return deliver.Permanent(err)
 	}
 	reply, ok := errors.AsType[*textproto.Error](err)
