@@ -7,6 +7,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -68,7 +69,7 @@ func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) Acce
 
 // issuer turns verified sign-ins into tokens.
 type issuer struct {
-	authenticator *Authenticator
+	authenticator *signin.Authenticator
 	accessTokens  AccessTokens
 	refreshTokens *RefreshTokens
 }

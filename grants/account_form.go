@@ -8,6 +8,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -60,8 +61,8 @@ func (f *memberForm) check() error {
 }
 
 // attempt is the sign-in that the form asks for.
-func (f *memberForm) attempt(profileID string, from netip.Addr) Attempt {
-	at := Attempt{ProfileID: profileID, Username: f.username, Secret: f.secret, Source: from}
+func (f *memberForm) attempt(profileID string, from netip.Addr) signin.Attempt {
+	at := signin.Attempt{ProfileID: profileID, Username: f.username, Secret: f.secret, Source: from}
 	if f.credential == paramPassword {
 		at.Password = true
 		return at

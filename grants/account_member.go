@@ -8,6 +8,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -34,7 +35,7 @@ const maxListed = 100
 // for one choice, and gets a refresh token like the sign-in it continues; a
 // member_token does not, and what is made from it ends with it.
 type AccountMember struct {
-	Authenticator *Authenticator
+	Authenticator *signin.Authenticator
 	Profiles      ProfileStore // nil: there is no other profile than the client's
 	Members       MemberStore
 	Held          HeldTokens // nil: no token is taken, and a code that meets several accounts stays unused
@@ -110,7 +111,7 @@ func (h *AccountMember) present(ctx context.Context, c *storage.Client, s *Sessi
 		return err
 	}
 	held := *s.held
-	s.signIn, s.held, s.offered = resume(c, s.held), nil, held.IssuedAt
+	s.signIn, s.held, s.offered = signin.Resume(c, held.Principal, held.AMR, held.SourceID, ErrHeldToken), nil, held.IssuedAt
 	s.once = func(ctx context.Context, do func(context.Context) error) error { return h.Held.Spend(ctx, held, do) }
 	return nil
 }
@@ -122,7 +123,7 @@ func (h *AccountMember) profile(ctx context.Context, c *storage.Client, id strin
 		return c.ProfileID, nil
 	}
 	if h.Profiles == nil {
-		return "", ErrCredentials
+		return "", signin.ErrCredentials
 	}
 	own, err := h.Profiles.PasswordProfile(ctx, c.ProfileID)
 	if err != nil {
@@ -133,7 +134,7 @@ func (h *AccountMember) profile(ctx context.Context, c *storage.Client, id strin
 		return "", fmt.Errorf("read password profile: %w", err)
 	}
 	if err != nil || asked.RealmID != own.RealmID {
-		return "", ErrCredentials
+		return "", signin.ErrCredentials
 	}
 	return id, nil
 }
@@ -148,7 +149,7 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 			return h.noMember(ctx, c, s)
 		}
 		if err != nil {
-			return h.abandon(ctx, s, wrap("read membership", err))
+			return h.abandon(ctx, s, fmt.Errorf("read membership: %w", err))
 		}
 		s.Member = &member
 		if s.held != nil && s.held.confined(h.Now()) && !sameAccount(s.held.Member, s.Member) {
@@ -164,7 +165,7 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 	page, err := h.Members.Members(ctx, userUID, 0, maxListed)
 	switch {
 	case err != nil:
-		return h.abandon(ctx, s, wrap("read memberships", err))
+		return h.abandon(ctx, s, fmt.Errorf("read memberships: %w", err))
 	case len(page.Items) == 0:
 		return h.noMember(ctx, c, s)
 	case len(page.Items) > 1:
@@ -190,8 +191,8 @@ func (h *AccountMember) noMember(ctx context.Context, c *storage.Client, s *Sess
 		h.recordHeld(ctx, c, s, notAMember)
 		return ErrHeldToken
 	}
-	h.Authenticator.recordOutcome(ctx, s.signIn, notAMember)
-	return s.signIn.refusal
+	h.Authenticator.RecordOutcome(ctx, s.signIn, notAMember)
+	return s.signIn.Refusal()
 }
 
 // several lets the sign-in take effect without a token and returns what there
@@ -207,7 +208,7 @@ func (h *AccountMember) several(ctx context.Context, c *storage.Client, s *Sessi
 		JKT: s.JKT, IssuedAt: s.AuthTime,
 	})
 	if err != nil {
-		return h.abandon(ctx, s, wrap("mint selection token", err))
+		return h.abandon(ctx, s, fmt.Errorf("mint selection token: %w", err))
 	}
 	if err := s.confirm(ctx); err != nil {
 		return h.abandon(ctx, s, err)
@@ -230,7 +231,7 @@ func (h *AccountMember) PopulateTokenEndpointResponse(ctx context.Context, r fos
 	}
 	scope, err := accountRoles(client, session, r.GetRequestedScopes())
 	if err != nil {
-		h.Authenticator.recordOutcome(ctx, session.signIn, insufficientRoles)
+		h.Authenticator.RecordOutcome(ctx, session.signIn, insufficientRoles)
 		return err
 	}
 	issue := issuer{h.Authenticator, h.AccessTokens, h.RefreshTokens}
@@ -252,7 +253,7 @@ func (h *AccountMember) continueHeld(ctx context.Context, r fosite.AccessRequest
 }
 
 func (h *AccountMember) recordHeld(ctx context.Context, c *storage.Client, s *Session, outcome string) {
-	h.Authenticator.record(ctx, &s.Principal, note{action: actionExchange, outcome: outcome, clientID: c.ID})
+	h.Authenticator.RecordEvent(ctx, &s.Principal, c.ID, actionExchange, outcome)
 }
 
 // abandon records that the session's sign-in, if it has one, is not settled
@@ -262,12 +263,4 @@ func (h *AccountMember) abandon(ctx context.Context, s *Session, err error) erro
 		h.Authenticator.Abandon(ctx, s.signIn)
 	}
 	return err
-}
-
-// wrap says what failed; nil stays nil.
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }

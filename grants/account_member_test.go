@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -27,14 +28,14 @@ func TestAccountMemberGrant(t *testing.T) {
 	}{
 		"code, only account":        {form: "username=bob one_time_password=12345678", account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
 		"password, only account":    {form: "username=bob password=Tr0ub4dor&3", account: "acme", scope: []string{"Buy", "Approve"}, amr: "pwd", settled: 1, refresh: true},
-		"code as password":          {form: "username=bob password=12345678", code: "invalid_grant", wantErr: ErrCredentials},
-		"password as code":          {form: "username=bob one_time_password=Tr0ub4dor&3", code: "invalid_grant", wantErr: ErrCredentials},
-		"code for a password reset": {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.bob().Login.Code.Purpose = storage.PurposeResetPassword }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"code as password":          {form: "username=bob password=12345678", code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"password as code":          {form: "username=bob one_time_password=Tr0ub4dor&3", code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"code for a password reset": {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.Bob().Login.Code.Purpose = storage.PurposeResetPassword }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
 		"named account":             {form: "username=bob one_time_password=12345678 account_id=beta", change: func(w *world, _ *storage.Client) { again(w) }, account: "beta", scope: []string{"Sell"}, amr: "otp", settled: 1, refresh: true},
-		"no such account":           {form: "username=bob one_time_password=12345678 account_id=nowhere", code: "invalid_grant", wantErr: ErrCredentials},
-		"account of others":         {form: "username=bob one_time_password=12345678 account_id=beta", change: func(w *world, _ *storage.Client) { w.join("usr_eve", "beta", "Sell") }, code: "invalid_grant", wantErr: ErrCredentials},
-		"other letter case":         {form: "username=bob one_time_password=12345678 account_id=ACME", code: "invalid_grant", wantErr: ErrCredentials},
-		"no account at all":         {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.members = nil }, code: "invalid_grant", wantErr: ErrCredentials},
+		"no such account":           {form: "username=bob one_time_password=12345678 account_id=nowhere", code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"account of others":         {form: "username=bob one_time_password=12345678 account_id=beta", change: func(w *world, _ *storage.Client) { w.join("usr_eve", "beta", "Sell") }, code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"other letter case":         {form: "username=bob one_time_password=12345678 account_id=ACME", code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"no account at all":         {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.members = nil }, code: "invalid_grant", wantErr: signin.ErrCredentials},
 		"part of the roles":         {form: "username=bob one_time_password=12345678 scope=Approve+Shopper", account: "acme", scope: []string{"Approve"}, amr: "otp", settled: 1, refresh: true},
 		"only roles it has elsewhere": {
 			form: "username=bob one_time_password=12345678 scope=Shopper", code: "invalid_scope", wantErr: ErrInsufficientRoles,
@@ -45,17 +46,17 @@ func TestAccountMemberGrant(t *testing.T) {
 		"no roles":                 {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.members["usr_bob"][0].Membership.Roles = nil }, account: "acme", amr: "otp", settled: 1, refresh: true},
 		"client without refresh":   {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.RefreshTokenTTL = 0 }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1},
 		"client without the grant": {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.GrantTypes = []string{GrantPassword} }, code: "unauthorized_client"},
-		"codes are locked":         {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.bob().Lockout.Codes.LockedUntil = start.Add(1) }, code: "invalid_grant", wantErr: ErrCredentials},
-		"passwords are locked":     {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.bob().Lockout.LockedUntil = start.Add(1) }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
-		"locked":                   {form: "username=bob password=Tr0ub4dor&3", change: func(w *world, _ *storage.Client) { w.bob().Lockout.LockedUntil = start.Add(1) }, code: "invalid_grant", wantErr: ErrCredentials},
-		"profile of the realm":     {form: "username=bob one_time_password=12345678 password_profile_id=second", change: func(w *world, _ *storage.Client) { w.addUser("second", "bob"); w.bob().Login.Code.UsedAt = start }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
-		"code of another profile":  {form: "username=bob one_time_password=12345678 password_profile_id=second", code: "invalid_grant", wantErr: ErrCredentials},
-		"profile of another realm": {form: "username=bob one_time_password=12345678 password_profile_id=foreign", change: func(w *world, _ *storage.Client) { w.addUser("foreign", "bob") }, code: "invalid_grant", wantErr: ErrCredentials},
-		"no such profile":          {form: "username=bob one_time_password=12345678 password_profile_id=none", code: "invalid_grant", wantErr: ErrCredentials},
-		"expired password":         {form: "username=bob password=Tr0ub4dor&3", change: func(w *world, _ *storage.Client) { w.bob().Rules.MaxAge = 1 }, code: "invalid_grant", wantErr: ErrPasswordExpired},
+		"codes are locked":         {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.Bob().Lockout.Codes.LockedUntil = start.Add(1) }, code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"passwords are locked":     {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.Bob().Lockout.LockedUntil = start.Add(1) }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"locked":                   {form: "username=bob password=Tr0ub4dor&3", change: func(w *world, _ *storage.Client) { w.Bob().Lockout.LockedUntil = start.Add(1) }, code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"profile of the realm":     {form: "username=bob one_time_password=12345678 password_profile_id=second", change: func(w *world, _ *storage.Client) { w.AddUser("second", "bob"); w.Bob().Login.Code.UsedAt = start }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"code of another profile":  {form: "username=bob one_time_password=12345678 password_profile_id=second", code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"profile of another realm": {form: "username=bob one_time_password=12345678 password_profile_id=foreign", change: func(w *world, _ *storage.Client) { w.AddUser("foreign", "bob") }, code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"no such profile":          {form: "username=bob one_time_password=12345678 password_profile_id=none", code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"expired password":         {form: "username=bob password=Tr0ub4dor&3", change: func(w *world, _ *storage.Client) { w.Bob().Rules.MaxAge = 1 }, code: "invalid_grant", wantErr: signin.ErrPasswordExpired},
 		"locked at the last moment": {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) {
-			w.beforeSettle = func(p *storage.Principal) { p.Login.Active = false }
-		}, code: "invalid_grant", wantErr: ErrCredentials},
+			w.BeforeSettle = func(p *storage.Principal) { p.Login.Active = false }
+		}, code: "invalid_grant", wantErr: signin.ErrCredentials},
 		"nothing presented":          {form: "username=bob", code: "invalid_request"},
 		"two things presented":       {form: "username=bob password=x one_time_password=y", code: "invalid_request"},
 		"a password and a token":     {form: "username=bob password=x member_token=held", code: "invalid_request"},
@@ -76,8 +77,8 @@ func TestAccountMemberGrant(t *testing.T) {
 			if code(err) != tt.code || tt.wantErr != nil && !errors.Is(err, tt.wantErr) {
 				t.Fatalf("error %v, want %s, %v", err, tt.code, tt.wantErr)
 			}
-			if w.settled != tt.settled {
-				t.Errorf("%d sign-ins took effect, want %d", w.settled, tt.settled)
+			if w.Settled != tt.settled {
+				t.Errorf("%d sign-ins took effect, want %d", w.Settled, tt.settled)
 			}
 			for _, secret := range []string{"one_time_password", "password", "member_token", "selection_token"} {
 				if v.Has(secret) && tt.code != "unauthorized_client" {
@@ -100,7 +101,7 @@ func TestAccountMemberGrant(t *testing.T) {
 			if answer.GetExtra("account_id") != tt.account || answer.GetExtra("account_name") != "The "+tt.account {
 				t.Errorf("answered %v", answer.ToMap())
 			}
-			family := w.families[token.FamilyID]
+			family := w.Families[token.FamilyID]
 			if (answer.GetExtra("refresh_token") != nil) != tt.refresh || (family != nil) != tt.refresh {
 				t.Errorf("refresh token %v", answer.GetExtra("refresh_token"))
 			}
@@ -137,8 +138,8 @@ func TestAccountSelection(t *testing.T) {
 	h := w.accountMember(t)
 
 	w.mintErr = errors.New("no key")
-	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); !errors.Is(err, w.mintErr) || w.settled != 0 {
-		t.Fatalf("error %v, %d settled; want that of the signer and none", err, w.settled)
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); !errors.Is(err, w.mintErr) || w.Settled != 0 {
+		t.Fatalf("error %v, %d settled; want that of the signer and none", err, w.Settled)
 	}
 	w.mintErr = nil
 	_, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678"))
@@ -149,14 +150,14 @@ func TestAccountSelection(t *testing.T) {
 	if required.Token != "choice" || required.ExpiresIn != 5*time.Minute || required.Total != 2 || required.Accounts[1].Account.ID != "beta" {
 		t.Errorf("selection %+v", required)
 	}
-	if w.settled != 1 || len(w.families) != 0 || len(w.minted) != 0 {
-		t.Errorf("%d settled, %d families, %d tokens; want 1, 0, 0", w.settled, len(w.families), len(w.minted))
+	if w.Settled != 1 || len(w.Families) != 0 || len(w.minted) != 0 {
+		t.Errorf("%d settled, %d families, %d tokens; want 1, 0, 0", w.Settled, len(w.Families), len(w.minted))
 	}
-	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta")); !errors.Is(err, ErrCredentials) {
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta")); !errors.Is(err, signin.ErrCredentials) {
 		t.Errorf("the code is good a second time: %v", err)
 	}
 
-	w.now = w.now.Add(time.Minute)
+	w.Now = w.Now.Add(time.Minute)
 	if _, err := ask(h, client, GrantAccountMember, form("selection_token=choice account_id=nowhere")); !errors.Is(err, ErrHeldToken) || code(err) != "invalid_grant" {
 		t.Errorf("no such account: %v", err)
 	}
@@ -168,16 +169,16 @@ func TestAccountSelection(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := w.minted[0]
-	if !token.AuthTime.Equal(start) || !token.ExpiresAt.Equal(w.now.Truncate(time.Second).Add(10*time.Minute)) || token.AMR[0] != "otp" {
+	if !token.AuthTime.Equal(start) || !token.ExpiresAt.Equal(w.Now.Truncate(time.Second).Add(10*time.Minute)) || token.AMR[0] != "otp" {
 		t.Errorf("the token does not continue the sign-in: %+v", token)
 	}
-	if answer.GetExtra("refresh_token") == nil || w.families[token.FamilyID].Family.AccountUID != "acc_beta" {
+	if answer.GetExtra("refresh_token") == nil || w.Families[token.FamilyID].Family.AccountUID != "acc_beta" {
 		t.Errorf("answered %v", answer.ToMap())
 	}
 	want := []string{
 		"sign_in not_settled", "sign_in success", "sign_in wrong_credentials", "account.chosen not_a_member", "account.chosen success",
 	}
-	if diff := cmp.Diff(want, w.outcomes()); diff != "" {
+	if diff := cmp.Diff(want, w.Outcomes()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -201,12 +202,12 @@ func TestAccountSelectionEnds(t *testing.T) {
 			w, client := newWorld(t)
 			w.choices["choice"] = Selection{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
 			if tt.before != nil {
-				tt.before(w.bob())
+				tt.before(w.Bob())
 			}
-			w.beforeSettle = tt.meanwhile
+			w.BeforeSettle = tt.meanwhile
 			_, err := ask(w.accountMember(t), client, GrantAccountMember, form("selection_token=choice account_id=acme"))
-			if !errors.Is(err, ErrHeldToken) || len(w.families) != 0 {
-				t.Errorf("error %v, %d families; want ErrHeldToken and none", err, len(w.families))
+			if !errors.Is(err, ErrHeldToken) || len(w.Families) != 0 {
+				t.Errorf("error %v, %d families; want ErrHeldToken and none", err, len(w.Families))
 			}
 		})
 	}
@@ -293,7 +294,7 @@ func TestAccountMemberWithoutTokens(t *testing.T) {
 			t.Errorf("%s: %v", presented, err)
 		}
 	}
-	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 password_profile_id=second")); !errors.Is(err, ErrCredentials) {
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 password_profile_id=second")); !errors.Is(err, signin.ErrCredentials) {
 		t.Errorf("another profile: %v", err)
 	}
 	var required *SelectionRequired

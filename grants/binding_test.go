@@ -83,8 +83,8 @@ func TestConfirm(t *testing.T) {
 	if _, err := signIn(&Session{Confirm: refuse}, " scope=Nothing"); asked != 0 || errors.Is(err, refusal) {
 		t.Errorf("asked %d times about a grant that fails: %v", asked, err)
 	}
-	if _, err := signIn(&Session{Confirm: refuse}, ""); !errors.Is(err, refusal) || len(w.families) != 0 {
-		t.Errorf("sign-in: %v, %d families", err, len(w.families))
+	if _, err := signIn(&Session{Confirm: refuse}, ""); !errors.Is(err, refusal) || len(w.Families) != 0 {
+		t.Errorf("sign-in: %v, %d families", err, len(w.Families))
 	}
 	first, err := signIn(&Session{JKT: "k", Resources: []string{"a"}}, "")
 	if err != nil {
@@ -94,7 +94,7 @@ func TestConfirm(t *testing.T) {
 		t.Errorf("token of type %s, bound to %q", first.GetTokenType(), w.minted[len(w.minted)-1].JKT)
 	}
 	token, _ := first.GetExtra("refresh_token").(string)
-	h := &Refresh{Families: w, AccessTokens: w, RefreshTokens: grant.RefreshTokens, Recorder: w, Now: w.clock}
+	h := &Refresh{Families: w, AccessTokens: w, RefreshTokens: grant.RefreshTokens, Recorder: w, Now: w.Clock}
 	refresh := func(s *Session) (*fosite.AccessResponse, error) {
 		return askAs(s, h, client, GrantRefreshToken, url.Values{"refresh_token": {token}})
 	}
@@ -120,13 +120,13 @@ func TestPublicFamilyIsBound(t *testing.T) {
 		if _, err := askAs(&Session{JKT: "k"}, w.accountMember(t), client, GrantAccountMember, form("username=bob one_time_password=12345678")); err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range w.families {
+		for _, f := range w.Families {
 			if bound := f.Family.JKT == "k"; bound != public {
 				t.Errorf("public %v: family bound to %q", public, f.Family.JKT)
 			}
 		}
-		if len(w.families) != 1 {
-			t.Errorf("%d families", len(w.families))
+		if len(w.Families) != 1 {
+			t.Errorf("%d families", len(w.Families))
 		}
 	}
 }

@@ -56,9 +56,9 @@ func TestClientCredentials(t *testing.T) {
 			w, client := newWorld(t)
 			tt.client(client)
 			if tt.user != nil {
-				tt.user(w.bob())
+				tt.user(w.Bob())
 			}
-			h := &ClientCredentials{Users: w, AccessTokens: w, Now: w.clock}
+			h := &ClientCredentials{Users: w, AccessTokens: w, Now: w.Clock}
 			answer, err := ask(h, client, GrantClientCredentials, form(""))
 			if code(err) != tt.code || tt.wantErr != nil && !errors.Is(err, tt.wantErr) {
 				t.Fatalf("error %v, want %s, %v", err, tt.code, tt.wantErr)

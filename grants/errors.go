@@ -4,21 +4,16 @@ import (
 	"errors"
 
 	"github.com/ory/fosite"
+
+	"latchkey/grants/signin"
 )
 
 // Why a grant is refused. The handlers return them wrapped in the fosite error
 // of the matching RFC 6749 code, so a foreign server answers correctly without
 // knowing them, and ours can tell them apart with errors.Is.
 var (
-	// ErrCredentials covers every reason that must look alike from outside:
-	// unknown user, wrong or used code, wrong password, locked, disabled, and
-	// at the account-member grant no member of that account.
-	ErrCredentials = errors.New("invalid username or password")
 	// ErrCredentialsMissing says that username or password was not sent.
 	ErrCredentialsMissing = errors.New("both username and password are required")
-	// ErrPasswordExpired says that the right permanent password is older than
-	// it may be. Only who knows it learns that.
-	ErrPasswordExpired = errors.New("the password has expired")
 	// ErrInsufficientRoles says that the right user may not sign in here, or
 	// that none of the requested roles can be granted.
 	ErrInsufficientRoles = errors.New("user does not have the roles required")
@@ -30,8 +25,6 @@ var (
 	// ErrHeldToken covers every reason to refuse a token that was presented
 	// instead of credentials, and the account asked for with it.
 	ErrHeldToken = errors.New("the token is not valid, or not for that account")
-	// ErrBusy says that too many attempts wait already; nothing was decided.
-	ErrBusy = errors.New("too many attempts are waiting")
 )
 
 // Why a client may not act as its default context user. The client has
@@ -48,25 +41,13 @@ var (
 	ErrLockedOut = errors.New("the user is locked after too many failed sign-ins")
 )
 
-// Why a permanent password is not changed; see also RuleError.
-var (
-	// ErrPasswordReused says that the user had that password before.
-	ErrPasswordReused = errors.New("the password was used before")
-	// ErrPasswordTooSoon says that the present password is younger than it
-	// must be to be changed by its user.
-	ErrPasswordTooSoon = errors.New("the password was changed too recently")
-	// ErrVerification covers every reason to refuse the renewal of a password
-	// by code: unknown, locked or inactive user, wrong, used or expired code.
-	ErrVerification = errors.New("incorrect verification code or username")
-)
-
 // asGrantError dresses a refusal in its RFC 6749 §5.2 code; what is not a
 // refusal passes unchanged.
 func asGrantError(err error) error {
-	var weak *RuleError
+	var weak *signin.RuleError
 	switch {
-	case errors.Is(err, ErrCredentials), errors.Is(err, ErrRefreshToken),
-		errors.Is(err, ErrPasswordExpired), errors.As(err, &weak):
+	case errors.Is(err, signin.ErrCredentials), errors.Is(err, ErrRefreshToken),
+		errors.Is(err, signin.ErrPasswordExpired), errors.As(err, &weak):
 		return fosite.ErrInvalidGrant.WithWrap(err)
 	case errors.Is(err, ErrHeldToken):
 		return fosite.ErrInvalidGrant.WithWrap(err).WithHint("The token presented is not valid, or not for that account.")

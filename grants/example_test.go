@@ -12,6 +12,7 @@ import (
 	"github.com/ory/fosite"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -52,7 +53,7 @@ func (shopfront) Mint(_ context.Context, t grants.AccessToken) (string, error) {
 	return "token-of-" + t.Principal.Login.Username + "-for-" + t.Member.Account.ID, nil
 }
 
-// Match implements grants.CodeMatcher; in the server *otp.Codes does.
+// Match implements signin.CodeMatcher; in the server *otp.Codes does.
 func (shopfront) Match(p storage.Principal, _ string, _ []storage.Purpose, presented string, _ time.Time) bool {
 	return p.Known && otp.Normalize(presented) == "7K0M1XQZ"
 }
@@ -60,7 +61,7 @@ func (shopfront) Match(p storage.Principal, _ string, _ []storage.Purpose, prese
 // A fosite server of one's own takes the account-member grant as one more token
 // endpoint handler. RefreshTokens is needed for clients that may refresh.
 func ExampleAccountMember() {
-	hasher, err := grants.NewHasher(grants.HasherConfig{})
+	hasher, err := signin.NewHasher(signin.HasherConfig{})
 	if err != nil {
 		panic(err)
 	}
@@ -69,7 +70,7 @@ func ExampleAccountMember() {
 		User:  storage.User{UID: "usr_bob", Kind: storage.Buyer, Active: true},
 		Login: storage.Login{ID: "lgn_bob", Username: "bob", Active: true},
 	}}
-	authenticator, err := grants.NewAuthenticator(grants.AuthenticatorConfig{Store: store, Codes: store, Passwords: hasher})
+	authenticator, err := signin.NewAuthenticator(signin.AuthenticatorConfig{Store: store, Codes: store, Passwords: hasher})
 	if err != nil {
 		panic(err)
 	}

@@ -68,11 +68,11 @@ func TestSelectionForgivesNothing(t *testing.T) {
 	w, client := newWorld(t)
 	w.choices["choice"] = Selection{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
 	failed := storage.Lockout{Failures: 3, LastFailureAt: start.Add(-time.Second), Version: 3}
-	w.bob().Lockout = failed
+	w.Bob().Lockout = failed
 	if _, err := ask(w.accountMember(t), client, GrantAccountMember, form("selection_token=choice account_id=acme")); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(failed, w.bob().Lockout); diff != "" {
+	if diff := cmp.Diff(failed, w.Bob().Lockout); diff != "" {
 		t.Error(diff)
 	}
 }

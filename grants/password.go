@@ -6,6 +6,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -14,7 +15,7 @@ import (
 // the attempt settles, so a failed signature burns no code, and hands it out
 // only if the settlement took effect.
 type Password struct {
-	Authenticator *Authenticator
+	Authenticator *signin.Authenticator
 	AccessTokens  AccessTokens
 	RefreshTokens *RefreshTokens
 	Now           func() time.Time
@@ -45,7 +46,7 @@ func (h *Password) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acce
 	if err := checkCeiling(client, r.GetRequestedScopes()); err != nil {
 		return err
 	}
-	signIn, err := h.Authenticator.Verify(ctx, client, Attempt{
+	signIn, err := h.Authenticator.Verify(ctx, client, signin.Attempt{
 		ProfileID: client.ProfileID, Username: username, Secret: secret, Source: session.Source,
 		OTP: true, Password: true, Purposes: []storage.Purpose{storage.PurposeSignIn},
 	})
@@ -65,7 +66,7 @@ func (h *Password) PopulateTokenEndpointResponse(ctx context.Context, r fosite.A
 	}
 	scope, err := GrantRoles(client, session.Principal.Roles, r.GetRequestedScopes())
 	if err != nil {
-		h.Authenticator.recordOutcome(ctx, session.signIn, insufficientRoles)
+		h.Authenticator.RecordOutcome(ctx, session.signIn, insufficientRoles)
 		return err
 	}
 	issue := issuer{h.Authenticator, h.AccessTokens, h.RefreshTokens}

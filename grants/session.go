@@ -9,6 +9,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -33,17 +34,17 @@ type Session struct {
 	Confirm func(ctx context.Context) error
 
 	expires map[fosite.TokenType]time.Time
-	signIn  *SignIn       // a verified attempt that has yet to take effect
-	refresh *refresh      // the refresh grant's verified token
-	held    *Held         // the token presented instead of credentials
-	offered time.Time     // when the selection token was issued; zero: there is none
-	once    onceOnly      // of what is good for one sign-in; nil: nothing is used up
-	issued  time.Time     // when what the token is made from was read; zero: when it is written
-	life    time.Duration // of the token; 0: the client's AccessTokenLife
+	signIn  *signin.SignIn // a verified attempt that has yet to take effect
+	refresh *refresh       // the refresh grant's verified token
+	held    *Held          // the token presented instead of credentials
+	offered time.Time      // when the selection token was issued; zero: there is none
+	once    onceOnly       // of what is good for one sign-in; nil: nothing is used up
+	issued  time.Time      // when what the token is made from was read; zero: when it is written
+	life    time.Duration  // of the token; 0: the client's AccessTokenLife
 }
 
 // begin puts a verified attempt into the session.
-func (s *Session) begin(signIn *SignIn, now time.Time) {
+func (s *Session) begin(signIn *signin.SignIn, now time.Time) {
 	s.signIn = signIn
 	s.Principal, s.AMR, s.Purpose, s.AuthTime = signIn.Principal, []string{signIn.AMR}, signIn.Purpose, now
 }

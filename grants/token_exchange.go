@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -19,6 +20,12 @@ const (
 
 // actionExchange is the audit action of a token made from a held one.
 const actionExchange = "token.exchanged"
+
+// What audit events say of grants that are refused.
+const (
+	insufficientRoles = "insufficient_roles"
+	notAMember        = "not_a_member"
+)
 
 // TokenExchange is token exchange (RFC 8693) for what can be had without a new
 // sign-in: a token for another account of the same user, or one with fewer
@@ -124,8 +131,11 @@ func (h *TokenExchange) target(ctx context.Context, c *storage.Client, s *Sessio
 		h.record(ctx, c, s, notAMember)
 		return invalidTarget("The account is not one of the user's.")
 	}
+	if err != nil {
+		return fmt.Errorf("read membership: %w", err)
+	}
 	s.Member = &member
-	return wrap("read membership", err)
+	return nil
 }
 
 // PopulateTokenEndpointResponse signs the token and answers (RFC 8693 §2.2.1).

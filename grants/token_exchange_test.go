@@ -145,8 +145,8 @@ func TestTokenExchangeIssueTime(t *testing.T) {
 	w.hold("acme", "Buy")
 	h := w.exchange()
 	h.Now = func() time.Time {
-		now := w.now
-		w.now = w.now.Add(time.Millisecond)
+		now := w.Now
+		w.Now = w.Now.Add(time.Millisecond)
 		return now
 	}
 	if _, err := ask(h, client, GrantTokenExchange, form("subject_token=held subject_token_type="+TokenTypeJWT)); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -30,7 +31,7 @@ func RequirementsOf(r storage.PasswordRules) PasswordRequirements {
 // dataOf returns what OrderCloud's clients are told besides the message; nil:
 // nothing.
 func dataOf(err error) any {
-	var e *grants.RuleError
+	var e *signin.RuleError
 	if errors.As(err, &e) {
 		return RequirementsOf(e.Rules)
 	}

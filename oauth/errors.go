@@ -12,6 +12,7 @@ import (
 	"github.com/ory/fosite"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -100,11 +101,11 @@ var refusals = []struct {
 	{storage.ErrUnavailable, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot answer now. Try again.", codeOAuth}},
 	{context.Canceled, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The request was cut off. Try again.", codeOAuth}},
 	{context.DeadlineExceeded, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot answer now. Try again.", codeOAuth}},
-	{grants.ErrBusy, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server is busy. Try again.", codeOAuth}},
+	{signin.ErrBusy, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server is busy. Try again.", codeOAuth}},
 
 	{grants.ErrCredentialsMissing, refusal{http.StatusBadRequest, "invalid_request", "Both username and password are required.", "Auth.UsernameAndPasswordRequired"}},
-	{grants.ErrCredentials, refusal{http.StatusBadRequest, "invalid_grant", "Invalid username or password.", "Auth.InvalidUsernameOrPassword"}},
-	{grants.ErrPasswordExpired, refusal{http.StatusBadRequest, "invalid_grant", "Expired Password.", "Auth.PasswordExpired"}},
+	{signin.ErrCredentials, refusal{http.StatusBadRequest, "invalid_grant", "Invalid username or password.", "Auth.InvalidUsernameOrPassword"}},
+	{signin.ErrPasswordExpired, refusal{http.StatusBadRequest, "invalid_grant", "Expired Password.", "Auth.PasswordExpired"}},
 	{grants.ErrContextUserRequired, refusal{http.StatusBadRequest, "invalid_grant", "Default context user required for client credentials grant", codeOAuth}},
 	{grants.ErrUserInactive, refusal{http.StatusBadRequest, "invalid_grant", "User is not active.", "Auth.UserNotActive"}},
 	{grants.ErrCompanyInactive, refusal{http.StatusBadRequest, "invalid_grant", "User's organization is not active.", "Auth.CompanyNotActive"}},
@@ -137,7 +138,7 @@ func refusalOf(err error) (r refusal, known bool) {
 	if errors.As(err, &query) {
 		return refusal{http.StatusBadRequest, "invalid_request", printable(query.Error()), codeOAuth}, true
 	}
-	var rules *grants.RuleError
+	var rules *signin.RuleError
 	if errors.As(err, &rules) {
 		return refusal{http.StatusBadRequest, "invalid_grant", "Password does not meet security requirements.", "Auth.InsecurePassword"}, true
 	}

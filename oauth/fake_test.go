@@ -230,10 +230,10 @@ func (w *world) Verify(_ context.Context, encoded, password string) (ok, upgrade
 	return encoded == password, false, w.fail
 }
 
-// StandIn implements grants.PasswordVerifier.
+// StandIn implements signin.PasswordVerifier.
 func (w *world) StandIn(context.Context, string) error { return w.fail }
 
-// Hash implements grants.PasswordVerifier.
+// Hash implements signin.PasswordVerifier.
 func (w *world) Hash(_ context.Context, password string) (string, error) { return password, w.fail }
 
 // keyStore keeps keys and peppers in memory.

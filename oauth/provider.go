@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -54,13 +55,13 @@ type Config struct {
 	Grace       time.Duration // of a rotated refresh token
 	JWKSMaxAge  time.Duration // how long resource servers may cache our keys
 	Clients     ClientStore
-	SignIns     grants.SignInStore
+	SignIns     signin.SignInStore
 	Families    grants.FamilyStore
 	Tokens      TokenStore
 	Members     grants.MemberStore
 	Profiles    grants.ProfileStore
-	Codes       grants.CodeMatcher
-	Passwords   grants.PasswordVerifier
+	Codes       signin.CodeMatcher
+	Passwords   signin.PasswordVerifier
 	Ring        *keys.Ring
 	Peppers     *keys.Peppers
 	Recorder    storage.Recorder // default: discards
@@ -93,7 +94,7 @@ type Provider struct {
 	resources     []string // what tokens may be for: Audience and Resources
 	fosite        fosite.OAuth2Provider
 	grantTypes    []string
-	authenticator *grants.Authenticator
+	authenticator *signin.Authenticator
 	refreshTokens *grants.RefreshTokens
 	guard         *clientGuard   // nil: none
 	decoys        map[string]any // public keys by algorithm, see newDecoys
@@ -154,7 +155,7 @@ func (c *Config) complete() error {
 
 func (p *Provider) ownGrants() ([]Grant, error) {
 	var err error
-	p.authenticator, err = grants.NewAuthenticator(grants.AuthenticatorConfig{
+	p.authenticator, err = signin.NewAuthenticator(signin.AuthenticatorConfig{
 		Store: p.cfg.SignIns, Codes: p.cfg.Codes, Passwords: p.cfg.Passwords,
 		Recorder: p.cfg.Recorder, Now: p.cfg.Now, Rand: p.cfg.Rand,
 	})
@@ -185,7 +186,7 @@ func (p *Provider) ownGrants() ([]Grant, error) {
 // Authenticator returns what decides the sign-ins of the grants. Whoever else
 // signs users in must take the same one: it lets no more attempts of a login run
 // at a time than the login has guesses left.
-func (p *Provider) Authenticator() *grants.Authenticator { return p.authenticator }
+func (p *Provider) Authenticator() *signin.Authenticator { return p.authenticator }
 
 // assemble hands the grants to fosite. It fills the list itself, because
 // fosite's Append drops a second handler of one Go type without a word.

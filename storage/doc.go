@@ -4,7 +4,7 @@
 // knowing how they are kept.
 //
 // It does not own the interfaces of a store: each consumer declares the few
-// methods it needs (see grants.SignInStore, otp.Store, deliver.Store), and
+// methods it needs (see signin.SignInStore, otp.Store, deliver.Store), and
 // gormstore implements them all.
 //
 // Times are UTC and carry microseconds; the zero time means "never" or "not

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -108,7 +108,7 @@ func (a *arena) applyObject(document jsonObject) {
 
 // hashOfJane is a hash of janesPassword, made once.
 var hashOfJane = sync.OnceValues(func() (string, error) {
-	h, err := grants.NewHasher(grants.HasherConfig{Rand: rand.Reader})
+	h, err := signin.NewHasher(signin.HasherConfig{Rand: rand.Reader})
 	if err != nil {
 		return "", err
 	}

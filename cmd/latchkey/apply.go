@@ -13,7 +13,7 @@ import (
 
 	"latchkey/cmd/latchkey/apply"
 	"latchkey/config"
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
 )
@@ -136,7 +136,7 @@ func (a *app) apply(ctx context.Context, doc apply.Document, flags applyFlags) (
 
 // newApplier returns an applier on the app's store.
 func (a *app) newApplier(forcePasswords bool) (*apply.Applier, error) {
-	hasher, err := grants.NewHasher(grants.HasherConfig{Rand: a.random})
+	hasher, err := signin.NewHasher(signin.HasherConfig{Rand: a.random})
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 )
 
 // TestBudgets holds warm requests to their round trips to the database. The
@@ -83,7 +83,7 @@ func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) 
 // for a code, three for a refresh.
 func (s *stage) budgets(post func(apiCall) answer) []budget {
 	s.plant(s.logins[:2])
-	hasher, err := grants.NewHasher(grants.HasherConfig{})
+	hasher, err := signin.NewHasher(signin.HasherConfig{})
 	s.must(err)
 	hash, err := hasher.Hash(s.tb.Context(), janesPassword)
 	s.must(err)

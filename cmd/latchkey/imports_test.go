@@ -25,13 +25,15 @@ var floorPlan = map[string][]string{
 	"otp":                      {"keys", "keys/jose", "otp/lockout", "otp/internal/poll", "storage"},
 	"otp/deliver":              {"otp", "otp/internal/poll", "storage"},
 	"otp/deliver/mailer":       {"otp/deliver", "storage"},
-	"grants":                   {"keys", "otp", "otp/lockout", "storage"},
-	"oauth":                    {"grants", "keys", "keys/jose", "oauth/admin", "oauth/dpop", "oauth/openapi", "otp", "storage"},
+	"grants/internal/memstore": {"otp/lockout", "storage"},
+	"grants/signin":            {"otp", "otp/lockout", "storage"},
+	"grants":                   {"grants/signin", "otp", "storage"},
+	"oauth":                    {"grants", "grants/signin", "keys", "keys/jose", "oauth/admin", "oauth/dpop", "oauth/openapi", "otp", "storage"},
 	"oauth/admin":              {"otp", "storage"},
 	"oauth/dpop":               {"keys/jose"},
 	"oauth/openapi":            {},
-	"oauth/ordercloud":         {"grants", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
-	"oauth/elasticpath":        {"grants", "keys", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/ordercloud":         {"grants", "grants/signin", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/elasticpath":        {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
 	"oauth/server/audit":       {"otp", "storage"},
 	"oauth/server/listen":      {},
@@ -127,7 +129,7 @@ func TestGrantsArePluggable(t *testing.T) {
 	t.Parallel()
 	for _, p := range listPackages(t) {
 		name := strings.TrimPrefix(p.ImportPath, "latchkey/")
-		if !slices.Contains([]string{"grants", "otp", "keys"}, name) {
+		if !slices.Contains([]string{"grants", "grants/signin", "otp", "keys"}, name) {
 			continue
 		}
 		for _, dep := range p.Deps {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -76,7 +76,7 @@ func TestNobodyCanTell(t *testing.T) { //nolint:paralleltest // see above
 // as a test takes: who is locked is so from the start.
 func gather(t *testing.T, databaseURL string) *lineup {
 	t.Helper()
-	hasher, err := grants.NewHasher(grants.HasherConfig{})
+	hasher, err := signin.NewHasher(signin.HasherConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

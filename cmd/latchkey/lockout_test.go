@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -191,8 +191,8 @@ func (h outOfBreath) StandIn(context.Context, string) error { return h.err }
 func (h outOfBreath) Hash(context.Context, string) (string, error) { return "", h.err }
 
 // eitherFactor is an attempt with what may be a code or a password.
-func eitherFactor(username, secret string) grants.Attempt {
-	return grants.Attempt{
+func eitherFactor(username, secret string) signin.Attempt {
+	return signin.Attempt{
 		ProfileID: storage.DefaultProfileID, Username: username, Secret: secret,
 		OTP: true, Password: true, Purposes: []storage.Purpose{storage.PurposeSignIn},
 	}
@@ -207,11 +207,11 @@ func busyHasher(t *testing.T, a *arena) {
 	shop, err := a.app.store.Client(ctx, "shop")
 	a.must(err)
 	for name, failure := range map[string]error{
-		"busy": grants.ErrBusy, "canceled": context.Canceled, "late": context.DeadlineExceeded, "refused": errors.New("hash refused"),
+		"busy": signin.ErrBusy, "canceled": context.Canceled, "late": context.DeadlineExceeded, "refused": errors.New("hash refused"),
 	} {
 		a.enrol("busy-" + name)
 		code := a.codeThrough(a.n, "shop", "busy-"+name)
-		auth, err := grants.NewAuthenticator(grants.AuthenticatorConfig{
+		auth, err := signin.NewAuthenticator(signin.AuthenticatorConfig{
 			Store: a.app.store, Codes: otp.NewCodes(a.app.peppers), Passwords: outOfBreath{failure}, Now: a.clock.now,
 		})
 		a.must(err)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/oauth"
 	"latchkey/oauth/server/audit"
 	"latchkey/oauth/server/listen"
@@ -44,7 +44,7 @@ type replica struct {
 // newReplica assembles a server from an app whose ring is open. Codes of
 // console senders are written to console.
 func (a *app) newReplica(console io.Writer) (*replica, error) {
-	hasher, err := grants.NewHasher(grants.HasherConfig{Concurrency: a.cfg.HashConcurrency, Rand: a.random})
+	hasher, err := signin.NewHasher(signin.HasherConfig{Concurrency: a.cfg.HashConcurrency, Rand: a.random})
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (a *app) newReplica(console io.Writer) (*replica, error) {
 	if err := registerBacklog(metrics, r.codes); err != nil {
 		return nil, err
 	}
-	passwords, err := grants.NewPasswords(grants.PasswordsConfig{
+	passwords, err := signin.NewPasswords(signin.PasswordsConfig{
 		Store: a.store, Hasher: hasher, Codes: codes, Recorder: a.events, Now: a.now, Rand: a.random,
 	})
 	if err != nil {
@@ -119,7 +119,7 @@ func (a *app) otpLimits() otp.Limits {
 // whether somebody else has the name.
 func usernameLimit() otp.Limit { return otp.Limit{Burst: 10, Per: time.Hour} }
 
-func (a *app) newProvider(codes *otp.Codes, hasher *grants.Hasher) (*oauth.Provider, error) {
+func (a *app) newProvider(codes *otp.Codes, hasher *signin.Hasher) (*oauth.Provider, error) {
 	return oauth.New(oauth.Config{
 		Issuer: a.cfg.Issuer, Audience: a.cfg.Audience, Resources: texts(a.cfg.Resources), DPoPNonce: a.cfg.DPoPNonce,
 		SigningAlg: a.cfg.SigningAlg,

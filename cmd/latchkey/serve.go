@@ -54,7 +54,7 @@ func (c *cli) limitMemory(cfg config.Config) {
 		debug.SetGCPercent(gcPercent)
 	}
 	if !given("GOMEMLIMIT") {
-		hashes := cmp.Or(cfg.HashConcurrency, runtime.GOMAXPROCS(0)) // as grants.HasherConfig has it
+		hashes := cmp.Or(cfg.HashConcurrency, runtime.GOMAXPROCS(0)) // as signin.HasherConfig has it
 		debug.SetMemoryLimit(int64(ownMemory+hashMemory*hashes) << 20)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"latchkey/config"
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
@@ -23,7 +23,7 @@ import (
 type surfaces struct {
 	provider  *oauth.Provider
 	codes     *otp.Service
-	passwords *grants.Passwords
+	passwords *signin.Passwords
 	signUps   *otp.Throttle
 	usernames *otp.Throttle
 	wake      func() // the delivery

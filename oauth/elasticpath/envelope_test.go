@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/oauth"
 	"latchkey/storage"
 )
@@ -89,12 +89,12 @@ func TestAnswerTo(t *testing.T) {
 		{errFilter, 400, "Could not parse the supplied filter", true},
 		{fmt.Errorf("wrapped: %w", notFound("account")), 404, "account not found", true},
 		{fmt.Errorf("x: %w", oauth.ErrTokenRevoked), 401, "Unauthorized", true},
-		{grants.ErrCredentials, 400, "authentication failed", true},
+		{signin.ErrCredentials, 400, "authentication failed", true},
 		{&storage.LimitError{Budget: "recipient", Until: until}, 429, "Too many requests. Try again later.", true},
 		{fmt.Errorf("x: %w", storage.ErrUnavailable), 503, "The server cannot answer now. Try again.", true},
 		{storage.ErrUsernameTaken, 422, "Constraint violation", true},
 		{storage.ErrConflict, 409, "The resource exists already or is in use", true},
-		{&grants.RuleError{Rules: storage.PasswordRules{MinLength: 8, Digit: true}}, 422, "The password must have at least 8 characters, a digit", true},
+		{&signin.RuleError{Rules: storage.PasswordRules{MinLength: 8, Digit: true}}, 422, "The password must have at least 8 characters, a digit", true},
 		{errors.New("secret detail"), 500, "there was a problem processing your request", false},
 	}
 	for _, tt := range tests {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/otp"
@@ -97,7 +98,7 @@ var statuses = []struct {
 	{storage.ErrConflict, http.StatusConflict, "The resource exists already or is in use"},
 	{storage.ErrNotFound, http.StatusNotFound, "Resource not found"},
 	{storage.ErrRefused, http.StatusForbidden, "forbidden"},
-	{grants.ErrCredentials, http.StatusBadRequest, "authentication failed"},
+	{signin.ErrCredentials, http.StatusBadRequest, "authentication failed"},
 	{grants.ErrCredentialsMissing, http.StatusBadRequest, "authentication failed"},
 	{otp.ErrNobodyNamed, http.StatusBadRequest, "Validation failed: field 'username' on the 'required' tag."},
 }
@@ -141,7 +142,7 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 			return answer, true
 		}
 	}
-	for _, unavailable := range []error{storage.ErrUnavailable, grants.ErrBusy, context.DeadlineExceeded, context.Canceled} {
+	for _, unavailable := range []error{storage.ErrUnavailable, signin.ErrBusy, context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, unavailable) {
 			answer = refuse(http.StatusServiceUnavailable, "The server cannot answer now. Try again.")
 			answer.retryAfter = time.Second

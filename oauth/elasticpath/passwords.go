@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strings"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -15,7 +15,7 @@ import (
 // says.
 const minPasswordLength = 8
 
-// PasswordMaker checks and hashes permanent passwords; *grants.Passwords is one.
+// PasswordMaker checks and hashes permanent passwords; *signin.Passwords is one.
 type PasswordMaker interface {
 	// Prepare checks a password that somebody else sets for a login.
 	Prepare(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error)
@@ -63,15 +63,15 @@ func strict(r storage.PasswordRules) storage.PasswordRules {
 // passwordRefusal returns the refusal that an error about a password means; nil
 // if it means something else.
 func passwordRefusal(err error) *refusal {
-	var rules *grants.RuleError
+	var rules *signin.RuleError
 	switch {
 	case errors.As(err, &rules):
 		return refuse(http.StatusUnprocessableEntity, describeRules(rules.Rules))
-	case errors.Is(err, grants.ErrPasswordReused):
+	case errors.Is(err, signin.ErrPasswordReused):
 		return refuse(http.StatusUnprocessableEntity, "The password was used before")
-	case errors.Is(err, grants.ErrPasswordTooSoon):
+	case errors.Is(err, signin.ErrPasswordTooSoon):
 		return refuse(http.StatusUnprocessableEntity, "The password was changed too recently")
-	case errors.Is(err, grants.ErrPasswordExpired):
+	case errors.Is(err, signin.ErrPasswordExpired):
 		return refuse(http.StatusUnprocessableEntity, "The password has expired")
 	}
 	return nil

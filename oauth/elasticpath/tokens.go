@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/oauth"
 	"latchkey/oauth/openapi"
 	"latchkey/storage"
@@ -25,14 +26,14 @@ const (
 	byOIDC       = "oidc"
 )
 
-// SignIns decides sign-ins; *grants.Authenticator is one.
+// SignIns decides sign-ins; *signin.Authenticator is one.
 type SignIns interface {
 	// Verify checks a credential without any effect but counting a failure.
-	Verify(ctx context.Context, c *storage.Client, at grants.Attempt) (*grants.SignIn, error)
+	Verify(ctx context.Context, c *storage.Client, at signin.Attempt) (*signin.SignIn, error)
 	// Settle lets a verified sign-in take effect.
-	Settle(ctx context.Context, s *grants.SignIn, family *storage.TokenFamily) error
+	Settle(ctx context.Context, s *signin.SignIn, family *storage.TokenFamily) error
 	// Abandon records that a verified sign-in cannot be settled.
-	Abandon(ctx context.Context, s *grants.SignIn)
+	Abandon(ctx context.Context, s *signin.SignIn)
 }
 
 // TokenMaker signs account management authentication tokens; *oauth.Provider is
@@ -188,9 +189,9 @@ func (a *API) newSessionID() (string, error) { return storage.NewID(a.cfg.Rand, 
 func (a *API) signIn(c *call, realm storage.Realm, body TokenBody, sent members) (*session, error) {
 	switch deref(body.Mechanism) {
 	case byPassword:
-		return a.signInWith(c, "password", body, body.Password, grants.Attempt{Password: true})
+		return a.signInWith(c, "password", body, body.Password, signin.Attempt{Password: true})
 	case passwordless:
-		return a.signInWith(c, "one_time_password_token", body, body.OneTimeToken, grants.Attempt{
+		return a.signInWith(c, "one_time_password_token", body, body.OneTimeToken, signin.Attempt{
 			OTP: true, Purposes: []storage.Purpose{storage.PurposeSignIn, storage.PurposeResetPassword},
 		})
 	case bySelfSignup:
@@ -207,7 +208,7 @@ func (a *API) signIn(c *call, realm storage.Realm, body TokenBody, sent members)
 
 // signInWith checks a username and a secret, which is the body's member of that
 // name. A password profile that there is not refuses like anything wrong.
-func (a *API) signInWith(c *call, name string, body TokenBody, secret *string, at grants.Attempt) (*session, error) {
+func (a *API) signInWith(c *call, name string, body TokenBody, secret *string, at signin.Attempt) (*session, error) {
 	var check check
 	check.filled("password_profile_id", body.ProfileID, true)
 	check.filled("username", body.Username, true)

@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
@@ -55,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	ring, err := keys.NewRing(ctx, keys.RingConfig{Store: store, Sealer: sealer, Algs: []string{"ES256"}})
 	must(t, err)
-	hasher, err := grants.NewHasher(grants.HasherConfig{})
+	hasher, err := signin.NewHasher(signin.HasherConfig{})
 	must(t, err)
 	w := &world{t: t, store: store, mux: http.NewServeMux(), codes: otp.NewCodes(peppers), peppers: peppers}
 	provider, err := oauth.New(oauth.Config{
@@ -63,7 +64,7 @@ func newWorld(t *testing.T) *world {
 		Codes: w.codes, Passwords: hasher, Ring: ring, Peppers: peppers, Rand: rand.Reader,
 	})
 	must(t, err)
-	passwords, err := grants.NewPasswords(grants.PasswordsConfig{Store: store, Hasher: hasher, Codes: w.codes})
+	passwords, err := signin.NewPasswords(signin.PasswordsConfig{Store: store, Hasher: hasher, Codes: w.codes})
 	must(t, err)
 	requests, err := otp.New(otp.Config{Store: store, People: store, Directory: store, Codes: w.codes, Sealer: sealer, Rand: rand.Reader})
 	must(t, err)

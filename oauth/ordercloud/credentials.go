@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/oauth/openapi"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -50,7 +51,7 @@ var (
 
 // credentialRoutes are what somebody asks who cannot sign in. Whatever a request
 // asks for whom, it is answered before anybody looks whether that user exists;
-// see otp.Service.Request and grants.Passwords.Renew.
+// see otp.Service.Request and signin.Passwords.Renew.
 func (a *API) credentialRoutes() []route {
 	operation := func(method, path, id, summary string, body any) openapi.Operation {
 		return openapi.Operation{
@@ -175,7 +176,7 @@ func (a *API) serveRenewal(c *call) (reply, error) {
 		err = checkRenewal(w)
 	}
 	if err == nil {
-		err = a.cfg.Passwords.Renew(c.Context(), &client, grants.Renewal{
+		err = a.cfg.Passwords.Renew(c.Context(), &client, signin.Renewal{
 			Username: w.Username, Code: c.PathValue("code"), Password: w.Password, Source: a.cfg.Address(c.Context()),
 		})
 	}

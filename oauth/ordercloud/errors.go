@@ -12,7 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/storage"
@@ -122,7 +122,7 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 		answer = single(http.StatusBadRequest, "InvalidQuery", "The list cannot be filtered or sorted like that.")
 	case errors.Is(err, storage.ErrStale):
 		answer, _ = answerTo(errStale, now)
-	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, grants.ErrBusy),
+	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, signin.ErrBusy),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		answer = single(http.StatusServiceUnavailable, "ServiceUnavailable", "The server cannot answer now. Try again.")
 		answer.retryAfter = time.Second

@@ -7,12 +7,12 @@ import (
 	"net/http"
 	"net/url"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/otp"
 	"latchkey/storage"
 )
 
-// Passwords sets permanent passwords; *grants.Passwords is one.
+// Passwords sets permanent passwords; *signin.Passwords is one.
 type Passwords interface {
 	// Prepare checks a password that an administrator sets and returns the
 	// change that sets it; nothing is written.
@@ -23,7 +23,7 @@ type Passwords interface {
 	// keepSession.
 	Change(ctx context.Context, p *storage.Principal, password, keepSession string) error
 	// Renew sets a forgotten password by a verification code.
-	Renew(ctx context.Context, c *storage.Client, r grants.Renewal) error
+	Renew(ctx context.Context, c *storage.Client, r signin.Renewal) error
 }
 
 // Codes takes requests for codes and messages; *otp.Service is one.
@@ -58,17 +58,17 @@ type passwordRequirements struct {
 // passwordRefusal says in the dialect's words why a password was not set; what
 // is no refusal passes unchanged.
 func passwordRefusal(err error) error {
-	var broken *grants.RuleError
+	var broken *signin.RuleError
 	switch {
 	case errors.As(err, &broken):
 		r := broken.Rules
 		return refuseWith(http.StatusBadRequest, "PasswordReset.InsecurePassword", "Password does not meet security requirements.",
 			passwordRequirements{r.MinLength, r.UpperCase, r.LowerCase, r.Special, r.Digit, optional(r.MaxRepeatedChars)})
-	case errors.Is(err, grants.ErrVerification):
+	case errors.Is(err, signin.ErrVerification):
 		return errVerification
-	case errors.Is(err, grants.ErrPasswordReused):
+	case errors.Is(err, signin.ErrPasswordReused):
 		return errReused
-	case errors.Is(err, grants.ErrPasswordTooSoon):
+	case errors.Is(err, signin.ErrPasswordTooSoon):
 		return errTooSoon
 	}
 	return err

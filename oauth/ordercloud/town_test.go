@@ -18,7 +18,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
@@ -35,7 +35,7 @@ type town struct {
 	store   *gormstore.Store
 	mux     *http.ServeMux
 	codes   *otp.Codes
-	hasher  *grants.Hasher
+	hasher  *signin.Hasher
 	sealer  *keys.Sealer
 	config  Config
 	bearers map[string]func(context.Context) (*oauth.Caller, error)
@@ -68,9 +68,9 @@ func newTown(t *testing.T, change ...func(*Config)) *town {
 	w.must(err)
 	w.store.ChainAuditEvents(peppers)
 	w.codes = otp.NewCodes(peppers)
-	w.hasher, err = grants.NewHasher(grants.HasherConfig{})
+	w.hasher, err = signin.NewHasher(signin.HasherConfig{})
 	w.must(err)
-	passwords, err := grants.NewPasswords(grants.PasswordsConfig{Store: w.store, Hasher: w.hasher, Codes: w.codes, Now: w.now})
+	passwords, err := signin.NewPasswords(signin.PasswordsConfig{Store: w.store, Hasher: w.hasher, Codes: w.codes, Now: w.now})
 	w.must(err)
 	service, err := otp.New(otp.Config{Store: w.store, People: w.store, Directory: w.store, Codes: w.codes, Sealer: w.sealer, Now: w.now, Rand: rand.Reader})
 	w.must(err)

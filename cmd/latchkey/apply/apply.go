@@ -72,7 +72,7 @@ type SenderStore interface {
 	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
 }
 
-// Hasher makes and verifies password hashes: *grants.Hasher.
+// Hasher makes and verifies password hashes: *signin.Hasher.
 type Hasher interface {
 	Hash(ctx context.Context, password string) (string, error)
 	Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error)

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/cmd/latchkey/apply"
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
@@ -31,7 +31,7 @@ type bench struct {
 	t      *testing.T
 	store  *gormstore.Store
 	cfg    apply.Config
-	hasher *grants.Hasher
+	hasher *signin.Hasher
 
 	mu     sync.Mutex
 	writes []string // statements that write
@@ -51,7 +51,7 @@ func newBench(t *testing.T) *bench {
 	fatal(t, err)
 	peppers, err := keys.LoadPeppers(t.Context(), b.store, sealer, rand.Reader, time.Now())
 	fatal(t, err)
-	b.hasher, err = grants.NewHasher(grants.HasherConfig{})
+	b.hasher, err = signin.NewHasher(signin.HasherConfig{})
 	fatal(t, err)
 	b.cfg = apply.Config{
 		Tx: b.store, Realms: b.store, SecurityProfiles: b.store, People: b.store, Logins: b.store,

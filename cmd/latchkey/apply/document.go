@@ -45,7 +45,7 @@ type Supplier struct {
 }
 
 // User is a user with its password, in the clear or as a hash that
-// grants.CheckEncoded takes, and the language of its mail.
+// signin.CheckEncoded takes, and the language of its mail.
 type User struct {
 	ordercloud.User
 	PasswordHash *string

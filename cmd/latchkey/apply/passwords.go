@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -34,7 +34,7 @@ func (p *plan) checkPasswords(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", planned.path, err)
 		}
-		if grants.CheckPassword(rules, planned.value) != nil {
+		if signin.CheckPassword(rules, planned.value) != nil {
 			p.faults.Add(planned.path, "does not meet the password rules: %s", describeRules(rules))
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/mail"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
 )
@@ -166,7 +166,7 @@ func (p *plan) password(ctx context.Context, item User, stored string) (string, 
 	}
 	if stored != "" {
 		ok, _, err := p.Hasher.Verify(ctx, stored, *item.Password)
-		if ok || err != nil && !errors.Is(err, grants.ErrHashRefused) {
+		if ok || err != nil && !errors.Is(err, signin.ErrHashRefused) {
 			return "", err
 		}
 	}

@@ -3,7 +3,7 @@ package apply
 import (
 	"strings"
 
-	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/oauth/ordercloud"
 )
 
@@ -110,7 +110,7 @@ func (v *validator) users(path, what string, users []User) {
 		if u.PasswordHash == nil {
 			continue
 		}
-		if err := grants.CheckEncoded(*u.PasswordHash); err != nil {
+		if err := signin.CheckEncoded(*u.PasswordHash); err != nil {
 			v.faults.Add(ordercloud.Join(path, "PasswordHash"), "%v", err)
 		}
 		if u.Password != nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -32,7 +33,7 @@ type server struct {
 	oauth  fosite.OAuth2Provider
 	codes  *otp.Service
 	ring   *keys.Ring
-	hasher *grants.Hasher
+	hasher *signin.Hasher
 }
 
 // newServer puts together what is taken from Latchkey, and a fosite server around
@@ -57,7 +58,7 @@ func newServer(ctx context.Context, cfg serverConfig) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.hasher, err = grants.NewHasher(grants.HasherConfig{}); err != nil {
+	if s.hasher, err = signin.NewHasher(signin.HasherConfig{}); err != nil {
 		return nil, err
 	}
 	codes := otp.NewCodes(peppers)
@@ -67,7 +68,7 @@ func newServer(ctx context.Context, cfg serverConfig) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	authenticator, err := grants.NewAuthenticator(grants.AuthenticatorConfig{
+	authenticator, err := signin.NewAuthenticator(signin.AuthenticatorConfig{
 		Store: s.store, Codes: codes, Passwords: s.hasher, Now: cfg.Now,
 	})
 	if err != nil {

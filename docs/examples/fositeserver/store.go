@@ -17,7 +17,7 @@ import (
 // user is a row of this server's own table, which knows nothing of Latchkey.
 type user struct {
 	Email        string
-	PasswordHash string // any that grants.Hasher reads; empty: none
+	PasswordHash string // any that signin.Hasher reads; empty: none
 	Roles        []string
 	Accounts     map[string][]string // roles by account
 }
@@ -103,7 +103,7 @@ const (
 
 func uidOf(name string) string { return userPrefix + name }
 
-// Principal implements grants.SignInStore: the source of the key is known if the
+// Principal implements signin.SignInStore: the source of the key is known if the
 // login has signed in from there.
 func (s *store) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {
 	s.mu.Lock()
@@ -118,7 +118,7 @@ func (s *store) Principal(_ context.Context, key storage.LoginKey) (storage.Prin
 	return p, nil
 }
 
-// RecordFailure implements grants.SignInStore. Two failures never become one: the
+// RecordFailure implements signin.SignInStore. Two failures never become one: the
 // second finds another version and is decided again.
 func (s *store) RecordFailure(_ context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error {
 	s.mu.Lock()
@@ -143,7 +143,7 @@ func (l *login) source(id string) int {
 	return slices.IndexFunc(l.sources, func(known source) bool { return id != "" && known.ID == id })
 }
 
-// SettleLogin implements grants.SignInStore: a code is used once, whoever else
+// SettleLogin implements signin.SignInStore: a code is used once, whoever else
 // presents it at the same time, and nothing succeeds under the lock that counts.
 func (s *store) SettleLogin(_ context.Context, x storage.Settlement) error {
 	s.mu.Lock()

@@ -13,6 +13,7 @@ import (
 	"github.com/ory/fosite/token/jwt"
 
 	"latchkey/grants"
+	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/storage"
 )
@@ -111,7 +112,7 @@ func (s *server) refuseToken(w http.ResponseWriter, r *http.Request, request fos
 	switch {
 	case errors.As(err, &choose):
 		refuse(w, http.StatusBadRequest, "account_selection_required")
-	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, grants.ErrBusy):
+	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, signin.ErrBusy):
 		w.Header().Set("Retry-After", "1")
 		refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable")
 	case errors.Is(err, fosite.ErrInvalidClient):

@@ -40,7 +40,7 @@ const vendorTooMany = `"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too m
 // requests are refused before anything of them is read, looked up or hashed. Only
 // failures count, so that a storefront may sign in all its users from one
 // address. It is the memory of one process and makes no decision about any
-// login: those are in the database (see grants.Authenticator).
+// login: those are in the database (see signin.Authenticator).
 //
 // Loopback and private addresses are not counted; see countedNetwork.
 //

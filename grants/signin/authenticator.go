@@ -1,4 +1,4 @@
-package grants
+package signin
 
 import (
 	"cmp"
@@ -68,7 +68,7 @@ type Authenticator struct {
 // missing.
 func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	if cfg.Store == nil || cfg.Codes == nil || cfg.Passwords == nil {
-		return nil, errors.New("grants: an Authenticator needs Store, Codes and Passwords")
+		return nil, errors.New("signin: an Authenticator needs Store, Codes and Passwords")
 	}
 	return &Authenticator{
 		attempts: newAttempts(cfg.Store, cfg.Recorder, cfg.Now, cfg.Rand),
@@ -176,11 +176,9 @@ func (a *Authenticator) undecided(
 
 // What audit events say of sign-ins.
 const (
-	actionSignIn      = "sign_in"
-	insufficientRoles = "insufficient_roles"
-	notAMember        = "not_a_member"
-	notSettled        = "not_settled"
-	insecurePassword  = "insecure_password"
+	actionSignIn     = "sign_in"
+	notSettled       = "not_settled"
+	insecurePassword = "insecure_password"
 )
 
 // likelyFactor is what a wrong secret was probably meant to be: with a code on
@@ -286,11 +284,11 @@ func (a *Authenticator) usable(ctx context.Context, s *SignIn, password string) 
 	}
 	rules := s.Principal.Rules
 	if rules.MaxAge > 0 && !a.now().Before(s.Principal.Login.PasswordSetAt.Add(rules.MaxAge)) {
-		a.recordOutcome(ctx, s, "password_expired")
+		a.RecordOutcome(ctx, s, "password_expired")
 		return ErrPasswordExpired
 	}
 	if err := CheckPassword(rules, password); err != nil {
-		a.recordOutcome(ctx, s, insecurePassword)
+		a.RecordOutcome(ctx, s, insecurePassword)
 		return err
 	}
 	return nil
@@ -307,14 +305,14 @@ func (a *Authenticator) Settle(ctx context.Context, s *SignIn, family *storage.T
 	} else if err != nil {
 		outcome, err = notSettled, fmt.Errorf("settle sign-in: %w", err)
 	}
-	a.recordOutcome(ctx, s, outcome)
+	a.RecordOutcome(ctx, s, outcome)
 	return err
 }
 
 // Abandon records that a verified sign-in is not settled, because no token can
 // be issued. Everything that fails between Verify and Settle is recorded, here or
 // with a reason of its own: otherwise credentials could be tried unseen.
-func (a *Authenticator) Abandon(ctx context.Context, s *SignIn) { a.recordOutcome(ctx, s, notSettled) }
+func (a *Authenticator) Abandon(ctx context.Context, s *SignIn) { a.RecordOutcome(ctx, s, notSettled) }
 
 func (a *Authenticator) settlement(s *SignIn, family *storage.TokenFamily) storage.Settlement {
 	p, now := &s.Principal, a.now()
@@ -329,22 +327,32 @@ func (a *Authenticator) settlement(s *SignIn, family *storage.TokenFamily) stora
 	return x
 }
 
-// recordOutcome records how a verified sign-in ended.
-func (a *Authenticator) recordOutcome(ctx context.Context, s *SignIn, outcome string) {
+// RecordOutcome records how a verified sign-in ended.
+func (a *Authenticator) RecordOutcome(ctx context.Context, s *SignIn, outcome string) {
 	a.record(ctx, &s.Principal, note{action: s.action, outcome: outcome, clientID: s.clientID, factor: s.AMR, source: s.address})
+}
+
+// RecordEvent records an event of a user that is no attempt of its own.
+func (a *Authenticator) RecordEvent(ctx context.Context, p *storage.Principal, clientID, action, outcome string) {
+	a.record(ctx, p, note{action: action, outcome: outcome, clientID: clientID})
 }
 
 // SourceID names where the sign-in came from, for tokens that are made of it to
 // say; empty: nobody knows.
 func (s *SignIn) SourceID() string { return s.source.ID }
 
-// resume is a sign-in that took effect before and is to begin a refresh family
-// now. Settle refuses it if the login was locked or disabled meanwhile, or its
-// password changed; it forgives no failures, for nothing was proven again.
-func resume(c *storage.Client, h *Held) *SignIn {
+// Refusal is the error of a verified sign-in that is refused after all.
+func (s *SignIn) Refusal() error { return s.refusal }
+
+// Resume returns a sign-in that took effect before and is to begin a refresh family
+// now. Settle refuses it with the error refusal if the login was locked or disabled
+// meanwhile, or its password changed; it forgives no failures, for nothing was
+// proven again. sourceID is of the source that the user signed in from; it may be
+// empty.
+func Resume(c *storage.Client, p storage.Principal, amr []string, sourceID string, refusal error) *SignIn {
 	return &SignIn{
-		Principal: h.Principal, AMR: strings.Join(h.AMR, " "), clientID: c.ID,
-		action: "account.chosen", refusal: ErrHeldToken, resumed: true,
-		source: storage.Source{ID: h.SourceID},
+		Principal: p, AMR: strings.Join(amr, " "), clientID: c.ID,
+		action: "account.chosen", refusal: refusal, resumed: true,
+		source: storage.Source{ID: sourceID},
 	}
 }

@@ -1,4 +1,4 @@
-package grants
+package signin
 
 import (
 	"context"
@@ -178,4 +178,12 @@ func (a *attempts) record(ctx context.Context, p *storage.Principal, n note) {
 		Time: a.now().UTC(), Action: n.action, Outcome: n.outcome, ClientID: n.clientID,
 		UserUID: p.User.UID, Username: p.Login.Username, Factor: n.factor, Source: n.source,
 	})
+}
+
+// wrap says what failed; nil stays nil.
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }

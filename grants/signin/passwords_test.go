@@ -1,4 +1,4 @@
-package grants
+package signin
 
 import (
 	"context"
@@ -53,9 +53,9 @@ func TestCheckPassword(t *testing.T) {
 	}
 }
 
-func (w *world) passwords(t *testing.T) *Passwords {
+func (w *store) passwords(t *testing.T) *Passwords {
 	t.Helper()
-	s, err := NewPasswords(PasswordsConfig{Store: w, Hasher: w, Codes: w, Recorder: w, Now: w.clock})
+	s, err := NewPasswords(PasswordsConfig{Store: w, Hasher: w, Codes: w, Recorder: w, Now: w.Clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func (w *world) passwords(t *testing.T) *Passwords {
 
 func TestNewPasswordsNeedsItsParts(t *testing.T) {
 	t.Parallel()
-	w, _ := newWorld(t)
+	w, _ := newStore(t)
 	whole := PasswordsConfig{Store: w, Hasher: w, Codes: w}
 	for name, remove := range map[string]func(*PasswordsConfig){
 		"store":  func(c *PasswordsConfig) { c.Store = nil },
@@ -110,10 +110,10 @@ func TestChangePassword(t *testing.T) {
 				}
 				return errors.Is(got, want)
 			}
-			w, _ := newWorld(t)
-			p := w.bob()
+			w, _ := newStore(t)
+			p := w.Bob()
 			p.Rules = tt.rules
-			w.former[p.Login.ID] = []string{p.Login.PasswordHash, "hash:older"}
+			w.Former[p.Login.ID] = []string{p.Login.PasswordHash, "hash:older"}
 			change, err := w.passwords(t).Prepare(t.Context(), p, tt.password)
 			if !same(err, tt.any) {
 				t.Errorf("Prepare: %v, want %v", err, tt.any)
@@ -145,20 +145,20 @@ func TestChangePassword(t *testing.T) {
 // TestPrepareForNewLogin: a login that is yet to be made has no history.
 func TestPrepareForNewLogin(t *testing.T) {
 	t.Parallel()
-	w, _ := newWorld(t)
+	w, _ := newStore(t)
 	p := &storage.Principal{Rules: storage.PasswordRules{MinLength: 5, History: 3, MinAge: time.Hour}}
 	change, err := w.passwords(t).PrepareOwn(t.Context(), p, "fresh")
-	if err != nil || change.Hash != "hash:fresh" || w.hashes != 1 {
-		t.Errorf("%+v, %v after %d hashes", change, err, w.hashes)
+	if err != nil || change.Hash != "hash:fresh" || w.Hashes != 1 {
+		t.Errorf("%+v, %v after %d hashes", change, err, w.Hashes)
 	}
 }
 
 // withRenewal gives bob the verification code "AbC-123".
-func withRenewal(t *testing.T) (*world, *storage.Client) {
+func withRenewal(t *testing.T) (*store, *storage.Client) {
 	t.Helper()
-	w, client := newWorld(t)
-	w.renewals[w.bob().Login.ID] = storage.VerificationCode{
-		ID: "vrc_1", LoginID: w.bob().Login.ID, ClientID: "shop",
+	w, client := newStore(t)
+	w.Renewals[w.Bob().Login.ID] = storage.VerificationCode{
+		ID: "vrc_1", LoginID: w.Bob().Login.ID, ClientID: "shop",
 		Digest: storage.Digest{Sum: []byte("AbC-123")}, ExpiresAt: start.Add(2 * time.Hour),
 	}
 	return w, client
@@ -169,32 +169,32 @@ func withRenewal(t *testing.T) (*world, *storage.Client) {
 // and one write is made, which counts nothing.
 func TestRenewRefusalsAreAlike(t *testing.T) {
 	t.Parallel()
-	tests := map[string]func(*world, *storage.VerificationCode){
-		"unknown user":   func(w *world, _ *storage.VerificationCode) { delete(w.logins, w.bob().Key) },
-		"locked":         func(w *world, _ *storage.VerificationCode) { w.bob().Lockout.Codes.LockedUntil = start.Add(1) },
-		"user inactive":  func(w *world, _ *storage.VerificationCode) { w.bob().User.Active = false },
-		"login inactive": func(w *world, _ *storage.VerificationCode) { w.bob().Login.Active = false },
-		"other user's":   func(_ *world, c *storage.VerificationCode) { *c = storage.VerificationCode{} },
-		"wrong":          func(_ *world, c *storage.VerificationCode) { c.Digest.Sum = []byte("abc-123") },
-		"used":           func(_ *world, c *storage.VerificationCode) { c.UsedAt = start },
-		"expired":        func(_ *world, c *storage.VerificationCode) { c.ExpiresAt = start },
-		"another client": func(_ *world, c *storage.VerificationCode) { c.ClientID = "other" },
+	tests := map[string]func(*store, *storage.VerificationCode){
+		"unknown user":   func(w *store, _ *storage.VerificationCode) { delete(w.Logins, w.Bob().Key) },
+		"locked":         func(w *store, _ *storage.VerificationCode) { w.Bob().Lockout.Codes.LockedUntil = start.Add(1) },
+		"user inactive":  func(w *store, _ *storage.VerificationCode) { w.Bob().User.Active = false },
+		"login inactive": func(w *store, _ *storage.VerificationCode) { w.Bob().Login.Active = false },
+		"other user's":   func(_ *store, c *storage.VerificationCode) { *c = storage.VerificationCode{} },
+		"wrong":          func(_ *store, c *storage.VerificationCode) { c.Digest.Sum = []byte("abc-123") },
+		"used":           func(_ *store, c *storage.VerificationCode) { c.UsedAt = start },
+		"expired":        func(_ *store, c *storage.VerificationCode) { c.ExpiresAt = start },
+		"another client": func(_ *store, c *storage.VerificationCode) { c.ClientID = "other" },
 	}
 	for name, change := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, client := withRenewal(t)
-			p := w.bob()
+			p := w.Bob()
 			p.Rules.MinLength = 1000
-			kept := w.renewals[p.Login.ID]
+			kept := w.Renewals[p.Login.ID]
 			change(w, &kept)
-			w.renewals[p.Login.ID] = kept
+			w.Renewals[p.Login.ID] = kept
 			err := w.passwords(t).Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "too weak"})
 			if err == nil || err.Error() != ErrVerification.Error() {
 				t.Errorf("error %v, want ErrVerification", err)
 			}
-			if w.writes != 1 || w.hashes != 0 {
-				t.Errorf("%d writes and %d hashes, want 1 and 0", w.writes, w.hashes)
+			if w.Writes != 1 || w.Hashes != 0 {
+				t.Errorf("%d writes and %d hashes, want 1 and 0", w.Writes, w.Hashes)
 			}
 			if p.Lockout.Failures != 0 || p.Lockout.Codes.Failures != 0 {
 				t.Errorf("counted as a guess: %+v", p.Lockout)
@@ -208,9 +208,9 @@ func TestRenewRefusalsAreAlike(t *testing.T) {
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	w, client := withRenewal(t)
-	s, p := w.passwords(t), w.bob()
+	s, p := w.passwords(t), w.Bob()
 	p.Rules = storage.PasswordRules{MinLength: 8, History: 2, MinAge: 1000 * time.Hour}
-	w.former[p.Login.ID] = []string{"hash:" + rightPassword}
+	w.Former[p.Login.ID] = []string{"hash:" + rightPassword}
 	var weak *RuleError
 	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "short"}); !errors.As(err, &weak) {
 		t.Errorf("weak: %v", err)
@@ -218,7 +218,7 @@ func TestRenew(t *testing.T) {
 	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: rightPassword}); !errors.Is(err, ErrPasswordReused) {
 		t.Errorf("reused: %v", err)
 	}
-	if w.writes != 0 {
+	if w.Writes != 0 {
 		t.Error("the right code was counted as a failure")
 	}
 	if err := s.Renew(t.Context(), client, Renewal{Username: " Bob", Code: "AbC-123", Password: "correct horse"}); err != nil {
@@ -233,7 +233,7 @@ func TestRenew(t *testing.T) {
 	want := []string{
 		"password.renewed insecure_password", "password.renewed password_reused", "password.renewed success", "password.renewed wrong_code",
 	}
-	if diff := cmp.Diff(want, w.outcomes()); diff != "" {
+	if diff := cmp.Diff(want, w.Outcomes()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -243,17 +243,17 @@ func TestRenew(t *testing.T) {
 func TestRenewIsDecidedByTheStore(t *testing.T) {
 	t.Parallel()
 	w, client := withRenewal(t)
-	w.beforeSettle = func(p *storage.Principal) { delete(w.renewals, p.Login.ID) }
+	w.BeforeSettle = func(p *storage.Principal) { delete(w.Renewals, p.Login.ID) }
 	if err := w.passwords(t).Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}); !errors.Is(err, ErrVerification) {
 		t.Errorf("error %v, want ErrVerification", err)
 	}
-	if w.bob().Login.PasswordHash != "hash:"+rightPassword {
+	if w.Bob().Login.PasswordHash != "hash:"+rightPassword {
 		t.Error("the password was changed")
 	}
 }
 
 // brokenStore cannot read verification codes.
-type brokenStore struct{ *world }
+type brokenStore struct{ *store }
 
 func (brokenStore) VerificationCode(context.Context, string) (storage.VerificationCode, error) {
 	return storage.VerificationCode{}, storage.ErrUnavailable
@@ -266,7 +266,7 @@ func TestRenewUnderALockThatEnds(t *testing.T) {
 	w, client := withRenewal(t)
 	until := start.Add(time.Minute)
 	shut := storage.Counter{Failures: 10, LastFailureAt: start, LockedUntil: until}
-	w.bob().Lockout = storage.Lockout{Failures: 10, LastFailureAt: start, LockedUntil: until, Codes: shut}
+	w.Bob().Lockout = storage.Lockout{Failures: 10, LastFailureAt: start, LockedUntil: until, Codes: shut}
 	looks := 0
 	clock := func() time.Time {
 		if looks++; looks == 1 {
@@ -279,8 +279,8 @@ func TestRenewUnderALockThatEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	right := Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}
-	if err := s.Renew(t.Context(), client, right); !errors.Is(err, ErrVerification) || w.bob().Lockout.Codes != shut {
-		t.Errorf("under the lock: %v, %+v", err, w.bob().Lockout)
+	if err := s.Renew(t.Context(), client, right); !errors.Is(err, ErrVerification) || w.Bob().Lockout.Codes != shut {
+		t.Errorf("under the lock: %v, %+v", err, w.Bob().Lockout)
 	}
 	if err := s.Renew(t.Context(), client, right); err != nil {
 		t.Errorf("after it: %v", err)
@@ -291,11 +291,11 @@ func TestRenewUnderALockThatEnds(t *testing.T) {
 func TestRenewOutage(t *testing.T) {
 	t.Parallel()
 	w, client := withRenewal(t)
-	s, err := NewPasswords(PasswordsConfig{Store: brokenStore{w}, Hasher: w, Codes: w, Now: w.clock})
+	s, err := NewPasswords(PasswordsConfig{Store: brokenStore{w}, Hasher: w, Codes: w, Now: w.Clock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}); !errors.Is(err, storage.ErrUnavailable) || w.writes != 0 {
-		t.Errorf("error %v after %d writes", err, w.writes)
+	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}); !errors.Is(err, storage.ErrUnavailable) || w.Writes != 0 {
+		t.Errorf("error %v after %d writes", err, w.Writes)
 	}
 }

@@ -1,4 +1,4 @@
-package grants
+package signin
 
 import (
 	"context"
@@ -9,13 +9,35 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/grants/internal/memstore"
 	"latchkey/storage"
 )
 
 const (
-	rightCode     = "12345678"
-	rightPassword = "Tr0ub4dor&3"
+	rightCode     = memstore.RightCode
+	rightPassword = memstore.RightPassword
 )
+
+var start = memstore.Start
+
+// store is a store in memory with the services of this package on it.
+type store struct{ *memstore.Store }
+
+// newStore returns a store with the user Bob, and a client that serves him.
+func newStore(t *testing.T) (*store, *storage.Client) {
+	t.Helper()
+	s, client := memstore.New()
+	return &store{s}, client
+}
+
+func (w *store) authenticator(t *testing.T) *Authenticator {
+	t.Helper()
+	a, err := NewAuthenticator(AuthenticatorConfig{Store: w, Codes: w, Passwords: w, Recorder: w, Now: w.Clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
 
 func attempt(secret string) Attempt {
 	return Attempt{
@@ -50,7 +72,7 @@ func TestVerifyFactors(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
+			w, client := newStore(t)
 			client.Credentials = tt.allows
 			at := attempt(tt.secret)
 			if tt.change != nil {
@@ -58,15 +80,15 @@ func TestVerifyFactors(t *testing.T) {
 			}
 			s, err := w.authenticator(t).Verify(t.Context(), client, at)
 			if tt.amr == "" {
-				if !errors.Is(err, ErrCredentials) || w.writes != 1 {
-					t.Errorf("error %v after %d writes, want ErrCredentials after one", err, w.writes)
+				if !errors.Is(err, ErrCredentials) || w.Writes != 1 {
+					t.Errorf("error %v after %d writes, want ErrCredentials after one", err, w.Writes)
 				}
 				return
 			}
 			if err != nil || s.AMR != tt.amr {
 				t.Fatalf("%+v, %v; want a sign-in by %s", s, err, tt.amr)
 			}
-			if w.writes != 0 || w.settled != 0 {
+			if w.Writes != 0 || w.Settled != 0 {
 				t.Error("verifying changed something")
 			}
 		})
@@ -82,32 +104,32 @@ func TestVerifyRefusalsCostTheSame(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		secret string
-		change func(*world)
+		change func(*store)
 	}{
-		"wrong":                    {"wrong", func(*world) {}},
-		"unknown":                  {rightCode, func(w *world) { delete(w.logins, w.bob().Key) }},
-		"right code, codes locked": {rightCode, func(w *world) { w.bob().Lockout.Codes.LockedUntil = w.now.Add(time.Minute) }},
-		"right code, all locked":   {rightCode, func(w *world) { lockAll(&w.bob().Lockout, w.now.Add(time.Minute)) }},
-		"wrong, all locked":        {"wrong", func(w *world) { lockAll(&w.bob().Lockout, w.now.Add(time.Minute)) }},
-		"unknown, locked": {rightCode, func(w *world) {
-			delete(w.logins, w.bob().Key)
-			w.unknown.LockedUntil = w.now.Add(1)
+		"wrong":                    {"wrong", func(*store) {}},
+		"unknown":                  {rightCode, func(w *store) { delete(w.Logins, w.Bob().Key) }},
+		"right code, codes locked": {rightCode, func(w *store) { w.Bob().Lockout.Codes.LockedUntil = w.Now.Add(time.Minute) }},
+		"right code, all locked":   {rightCode, func(w *store) { lockAll(&w.Bob().Lockout, w.Now.Add(time.Minute)) }},
+		"wrong, all locked":        {"wrong", func(w *store) { lockAll(&w.Bob().Lockout, w.Now.Add(time.Minute)) }},
+		"unknown, locked": {rightCode, func(w *store) {
+			delete(w.Logins, w.Bob().Key)
+			w.Unknown.LockedUntil = w.Now.Add(1)
 		}},
-		"right password, locked":        {rightPassword, func(w *world) { w.bob().Lockout.LockedUntil = w.now.Add(1) }},
-		"right code, user inactive":     {rightCode, func(w *world) { w.bob().User.Active = false }},
-		"right password, login off":     {rightPassword, func(w *world) { w.bob().Login.Active = false }},
-		"right password, expired, off":  {rightPassword, func(w *world) { w.bob().Rules.MaxAge = time.Hour; w.bob().Login.Active = false }},
-		"wrong password, expired":       {"wrong", func(w *world) { w.bob().Rules.MaxAge = time.Hour }},
-		"weak wrong password":           {"w", func(w *world) { w.bob().Rules.MinLength = 20 }},
-		"right weak password, locked":   {rightPassword, func(w *world) { w.bob().Rules.MinLength = 20; w.bob().Lockout.LockedUntil = w.now.Add(1) }},
-		"code used":                     {rightCode, func(w *world) { w.bob().Login.Code.UsedAt = w.now }},
-		"code of another purpose":       {rightCode, func(w *world) { w.bob().Login.Code.Purpose = storage.PurposeResetPassword }},
-		"code asked for by another one": {rightCode, func(w *world) { w.bob().Login.Code.ClientID = "other" }},
+		"right password, locked":        {rightPassword, func(w *store) { w.Bob().Lockout.LockedUntil = w.Now.Add(1) }},
+		"right code, user inactive":     {rightCode, func(w *store) { w.Bob().User.Active = false }},
+		"right password, login off":     {rightPassword, func(w *store) { w.Bob().Login.Active = false }},
+		"right password, expired, off":  {rightPassword, func(w *store) { w.Bob().Rules.MaxAge = time.Hour; w.Bob().Login.Active = false }},
+		"wrong password, expired":       {"wrong", func(w *store) { w.Bob().Rules.MaxAge = time.Hour }},
+		"weak wrong password":           {"w", func(w *store) { w.Bob().Rules.MinLength = 20 }},
+		"right weak password, locked":   {rightPassword, func(w *store) { w.Bob().Rules.MinLength = 20; w.Bob().Lockout.LockedUntil = w.Now.Add(1) }},
+		"code used":                     {rightCode, func(w *store) { w.Bob().Login.Code.UsedAt = w.Now }},
+		"code of another purpose":       {rightCode, func(w *store) { w.Bob().Login.Code.Purpose = storage.PurposeResetPassword }},
+		"code asked for by another one": {rightCode, func(w *store) { w.Bob().Login.Code.ClientID = "other" }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
+			w, client := newStore(t)
 			tt.change(w)
 			_, err := w.authenticator(t).Verify(t.Context(), client, attempt(tt.secret))
 			if !errors.Is(err, ErrCredentials) {
@@ -115,11 +137,11 @@ func TestVerifyRefusalsCostTheSame(t *testing.T) {
 			}
 			// What takes the place of a hash where a lock makes one pointless is not
 			// chosen by what was presented.
-			if locked := strings.Contains(name, "locked") && name != "right code, codes locked"; w.standIns == 1 != locked {
-				t.Errorf("%d stand-ins while locked: %v", w.standIns, locked)
+			if locked := strings.Contains(name, "locked") && name != "right code, codes locked"; w.StandIns == 1 != locked {
+				t.Errorf("%d stand-ins while locked: %v", w.StandIns, locked)
 			}
-			if w.hashes+w.standIns != 1 || w.writes != 1 || w.reads != 1 {
-				t.Errorf("%d hashes and stand-ins, %d writes, %d reads, want one of each", w.hashes+w.standIns, w.writes, w.reads)
+			if w.Hashes+w.StandIns != 1 || w.Writes != 1 || w.Reads != 1 {
+				t.Errorf("%d hashes and stand-ins, %d writes, %d reads, want one of each", w.Hashes+w.StandIns, w.Writes, w.Reads)
 			}
 		})
 	}
@@ -148,8 +170,8 @@ func TestVerifyOutdatedPassword(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
-			w.bob().Rules = tt.rules
+			w, client := newStore(t)
+			w.Bob().Rules = tt.rules
 			s, err := w.authenticator(t).Verify(t.Context(), client, attempt(rightPassword))
 			if tt.want == nil {
 				if err != nil || s == nil {
@@ -160,10 +182,10 @@ func TestVerifyOutdatedPassword(t *testing.T) {
 			if !tt.want(err) || s != nil || errors.Is(err, ErrCredentials) {
 				t.Errorf("answered %+v, %v", s, err)
 			}
-			if w.writes != 0 || w.bob().Lockout.Failures != 0 {
+			if w.Writes != 0 || w.Bob().Lockout.Failures != 0 {
 				t.Error("the right password was counted as a failure")
 			}
-			if diff := cmp.Diff([]string{tt.event}, w.outcomes()); diff != "" {
+			if diff := cmp.Diff([]string{tt.event}, w.Outcomes()); diff != "" {
 				t.Error(diff)
 			}
 			if _, err := w.authenticator(t).Verify(t.Context(), client, attempt(rightCode)); err != nil {
@@ -185,19 +207,19 @@ func (busyHasher) Verify(context.Context, string, string) (bool, bool, error) {
 func TestVerifyUndecided(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		change   func(*world, *Attempt)
+		change   func(*store, *Attempt)
 		failures int
 		writes   int
 	}{
-		"live code":            {func(*world, *Attempt) {}, 1, 1},
-		"no live code":         {func(w *world, _ *Attempt) { w.bob().Login.Code.UsedAt = w.now }, 0, 1},
-		"attempt without code": {func(_ *world, at *Attempt) { at.OTP = false }, 0, 0},
+		"live code":            {func(*store, *Attempt) {}, 1, 1},
+		"no live code":         {func(w *store, _ *Attempt) { w.Bob().Login.Code.UsedAt = w.Now }, 0, 1},
+		"attempt without code": {func(_ *store, at *Attempt) { at.OTP = false }, 0, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
-			a, err := NewAuthenticator(AuthenticatorConfig{Store: w, Codes: w, Passwords: busyHasher{w}, Now: w.clock})
+			w, client := newStore(t)
+			a, err := NewAuthenticator(AuthenticatorConfig{Store: w, Codes: w, Passwords: busyHasher{w}, Now: w.Clock})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -206,48 +228,9 @@ func TestVerifyUndecided(t *testing.T) {
 			if _, err := a.Verify(t.Context(), client, at); !errors.Is(err, ErrBusy) {
 				t.Fatalf("error %v, want ErrBusy", err)
 			}
-			if got := w.bob().Lockout.Failures; got != tt.failures || w.writes != tt.writes {
-				t.Errorf("%d failures and %d writes, want %d and %d", got, w.writes, tt.failures, tt.writes)
+			if got := w.Bob().Lockout.Failures; got != tt.failures || w.Writes != tt.writes {
+				t.Errorf("%d failures and %d writes, want %d and %d", got, w.Writes, tt.failures, tt.writes)
 			}
 		})
-	}
-}
-
-// TestPasswordGrant: what the grant takes for a sign-in, and that a token that
-// cannot be signed burns no code.
-func TestPasswordGrant(t *testing.T) {
-	t.Parallel()
-	w, client := newWorld(t)
-	h := &Password{Authenticator: w.authenticator(t), AccessTokens: w, RefreshTokens: refreshTokens(), Now: w.clock}
-	w.mintErr = errors.New("no key")
-	if _, err := ask(h, client, GrantPassword, form("username=bob password=12345678")); !errors.Is(err, w.mintErr) {
-		t.Fatalf("error %v, want that of the signer", err)
-	}
-	w.mintErr = nil
-	v := form("username=bob password=12345678")
-	answer, err := ask(h, client, GrantPassword, v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if answer.GetExtra("refresh_token") == nil || answer.GetExtra("account_id") != nil || v.Has("password") {
-		t.Errorf("answered %v, form left %v", answer.ToMap(), v)
-	}
-	token := w.minted[0]
-	if !token.IssuedAt.Equal(start) || !token.ExpiresAt.Equal(start.Truncate(time.Second).Add(10*time.Minute)) || token.FamilyID == "" {
-		t.Errorf("token %+v", token)
-	}
-	if _, err := ask(h, client, GrantPassword, form("username=bob password=12345678")); code(err) != "invalid_grant" {
-		t.Errorf("second use of the code: %v", err)
-	}
-	w.bob().Login.Code = storage.Code{
-		ID: "otc_2", Purpose: storage.PurposeResetPassword, ExpiresAt: w.now.Add(time.Minute),
-		Digest: storage.Digest{Sum: []byte("87654321")},
-	}
-	if _, err := ask(h, client, GrantPassword, form("username=bob password=87654321")); code(err) != "invalid_grant" {
-		t.Errorf("a code for resetting the password signed in: %v", err)
-	}
-	w.bob().Rules.MaxAge = time.Hour
-	if _, err := ask(h, client, GrantPassword, form("username=bob password="+rightPassword)); code(err) != "invalid_grant" || !errors.Is(err, ErrPasswordExpired) {
-		t.Errorf("expired password: %v", err)
 	}
 }

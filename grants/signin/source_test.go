@@ -1,4 +1,4 @@
-package grants
+package signin
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func from(at Attempt, address string) Attempt {
 }
 
 // mustSignIn signs bob in from an address and returns the sign-in.
-func (w *world) mustSignIn(t *testing.T, a *Authenticator, c *storage.Client, secret, address string) *SignIn {
+func (w *store) mustSignIn(t *testing.T, a *Authenticator, c *storage.Client, secret, address string) *SignIn {
 	t.Helper()
 	s, err := a.Verify(t.Context(), c, from(attempt(secret), address))
 	if err == nil {
@@ -48,15 +48,6 @@ func lockFrom(t *testing.T, a *Authenticator, c *storage.Client, address string)
 		if _, err := a.Verify(t.Context(), c, from(attempt("wrong"), address)); !errors.Is(err, ErrCredentials) {
 			t.Fatalf("wrong from %s: %v", address, err)
 		}
-	}
-}
-
-// newCode gives bob another one-time password.
-func (w *world) newCode(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.bob().Login.Code = storage.Code{
-		ID: id, Purpose: storage.PurposeSignIn, ExpiresAt: w.now.Add(10 * time.Minute), Digest: storage.Digest{Sum: []byte(rightCode)},
 	}
 }
 
@@ -80,25 +71,25 @@ func TestSourceOf(t *testing.T) {
 // is out himself, even with the right secrets.
 func TestLockIsNoWeapon(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
+	w, client := newStore(t)
 	a := w.authenticator(t)
 	w.mustSignIn(t, a, client, rightPassword, home)
-	w.bob().Login.Code.UsedAt = w.now // no code is outstanding while passwords are guessed
+	w.Bob().Login.Code.UsedAt = w.Now // no code is outstanding while passwords are guessed
 	lockFrom(t, a, client, lair)
-	hashes := w.hashes
+	hashes := w.Hashes
 	for _, address := range []string{lair, abroad} {
 		if _, err := a.Verify(t.Context(), client, from(attempt(rightPassword), address)); !errors.Is(err, ErrCredentials) {
 			t.Errorf("right password from %s: %v", address, err)
 		}
 	}
-	if w.hashes != hashes || w.standIns != 2 {
-		t.Errorf("%d hashes and %d stand-ins for attempts that were locked out", w.hashes-hashes, w.standIns)
+	if w.Hashes != hashes || w.StandIns != 2 {
+		t.Errorf("%d hashes and %d stand-ins for attempts that were locked out", w.Hashes-hashes, w.StandIns)
 	}
 	w.mustSignIn(t, a, client, rightPassword, home)
-	w.newCode("otc_2")
+	w.NewCode("otc_2")
 	w.mustSignIn(t, a, client, rightCode, abroad)
 	w.mustSignIn(t, a, client, rightPassword, abroad) // which is known now
-	if !w.bob().Lockout.Locked(w.now) {
+	if !w.Bob().Lockout.Locked(w.Now) {
 		t.Error("a success elsewhere opened the lock for those who made it")
 	}
 	if _, err := a.Verify(t.Context(), client, from(attempt(rightPassword), lair)); !errors.Is(err, ErrCredentials) {
@@ -107,7 +98,7 @@ func TestLockIsNoWeapon(t *testing.T) {
 
 	// A known source has a lock of its own, for codes as well.
 	lockFrom(t, a, client, home)
-	w.newCode("otc_3")
+	w.NewCode("otc_3")
 	for _, secret := range []string{rightPassword, rightCode} {
 		if _, err := a.Verify(t.Context(), client, from(attempt(secret), home)); !errors.Is(err, ErrCredentials) {
 			t.Errorf("%s where it was locked: %v", secret, err)
@@ -119,25 +110,25 @@ func TestLockIsNoWeapon(t *testing.T) {
 // TestLockOfCodes: guesses at a code lock codes, and a new code is no new budget.
 func TestLockOfCodes(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
+	w, client := newStore(t)
 	client.Credentials.Password = false
 	a := w.authenticator(t)
 	for i := range 10 {
-		w.newCode(fmt.Sprint("otc", i))
+		w.NewCode(fmt.Sprint("otc", i))
 		if _, err := a.Verify(t.Context(), client, from(attempt("wrong"), fmt.Sprint("203.0.113.", i))); !errors.Is(err, ErrCredentials) {
 			t.Fatal(err)
 		}
 	}
-	w.newCode("another")
+	w.NewCode("another")
 	if _, err := a.Verify(t.Context(), client, from(attempt(rightCode), abroad)); !errors.Is(err, ErrCredentials) {
 		t.Errorf("the right code after ten wrong ones: %v", err)
 	}
-	before := w.bob().Lockout
+	before := w.Bob().Lockout
 	if _, err := a.Verify(t.Context(), client, from(attempt("wrong"), abroad)); !errors.Is(err, ErrCredentials) {
 		t.Fatal(err)
 	}
 	before.Version++
-	if diff := cmp.Diff(before, w.bob().Lockout); diff != "" {
+	if diff := cmp.Diff(before, w.Bob().Lockout); diff != "" {
 		t.Errorf("an attempt while locked moved something:\n%s", diff)
 	}
 }
@@ -151,32 +142,32 @@ func TestDayOfGuessingCodes(t *testing.T) {
 }
 
 func dayOfGuessingCodes(t *testing.T) {
-	w, client := newWorld(t)
+	w, client := newStore(t)
 	a := w.authenticator(t)
 	w.mustSignIn(t, a, client, rightPassword, home)
 	accepted, tries := 0, 0
-	for end := start.Add(24 * time.Hour); w.now.Before(end); tries++ {
-		w.newCode(fmt.Sprint("otc", tries))
+	for end := start.Add(24 * time.Hour); w.Now.Before(end); tries++ {
+		w.NewCode(fmt.Sprint("otc", tries))
 		address := fmt.Sprint("203.0.113.", tries%50)
 		p, err := w.Principal(t.Context(), keyOf("main", "bob", netip.MustParseAddr(address)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !p.CodesLocked(w.now) {
+		if !p.CodesLocked(w.Now) {
 			accepted++
 		}
 		if _, err := a.Verify(t.Context(), client, from(attempt("wrong"), address)); !errors.Is(err, ErrCredentials) {
 			t.Fatal(err)
 		}
 		if tries%50 == 49 {
-			w.now = w.now.Add(time.Minute)
+			w.Now = w.Now.Add(time.Minute)
 		}
 	}
 	if accepted < 10 || accepted > 20 {
 		t.Errorf("%d of %d guesses at codes were accepted in a day, want 10 to 20", accepted, tries)
 	}
 	w.mustSignIn(t, a, client, rightPassword, home)
-	w.newCode("last")
+	w.NewCode("last")
 	w.mustSignIn(t, a, client, rightCode, home)
 }
 
@@ -184,7 +175,7 @@ func dayOfGuessingCodes(t *testing.T) {
 // not each time.
 func TestWhatIsRemembered(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
+	w, client := newStore(t)
 	a := w.authenticator(t)
 	remembered := func(address string) bool {
 		t.Helper()
@@ -200,7 +191,7 @@ func TestWhatIsRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 		if x.Remember != nil {
-			want := storage.Source{ID: s.SourceID(), Address: address, SeenAt: w.now}
+			want := storage.Source{ID: s.SourceID(), Address: address, SeenAt: w.Now}
 			if *x.Remember != want || s.SourceID() == "" {
 				t.Errorf("remembers %+v, want %+v", *x.Remember, want)
 			}
@@ -211,11 +202,11 @@ func TestWhatIsRemembered(t *testing.T) {
 		t.Error("a new source is remembered, once")
 	}
 	first := w.mustSignIn(t, a, client, rightPassword, home).SourceID()
-	w.now = w.now.Add(24 * time.Hour)
+	w.Now = w.Now.Add(24 * time.Hour)
 	if remembered(home) {
 		t.Error("written down again within a day")
 	}
-	w.now = w.now.Add(1)
+	w.Now = w.Now.Add(1)
 	if !remembered(home) || remembered(home) {
 		t.Error("seen again after more than a day")
 	}
@@ -234,61 +225,20 @@ func TestWhatIsRemembered(t *testing.T) {
 	}
 }
 
-// TestSessionsGoOnWhereTheyBegan: a session stands under a lock made elsewhere,
-// and falls with one of its own source.
-func TestSessionsGoOnWhereTheyBegan(t *testing.T) {
-	t.Parallel()
-	w, client := newWorld(t)
-	h := &Password{Authenticator: w.authenticator(t), AccessTokens: w, RefreshTokens: refreshTokens(), Now: w.clock}
-	refresh := &Refresh{Families: w, AccessTokens: w, RefreshTokens: h.RefreshTokens, Recorder: w, Now: w.clock}
-	answer, err := askFrom(home, h, client, GrantPassword, form("username=bob password="+rightPassword))
-	if err != nil {
-		t.Fatal(err)
-	}
-	renew := func() error {
-		v := form("")
-		v.Set("refresh_token", answer.GetExtra("refresh_token").(string))
-		next, err := ask(refresh, client, GrantRefreshToken, v)
-		if err == nil {
-			answer = next
-		}
-		return err
-	}
-	id := w.minted[0].SourceID
-	if s := w.sourceOf(w.bob().Key, id); s == nil || s.Address != home {
-		t.Fatalf("the token says %q, known are %v", id, w.sources)
-	}
-	lockFrom(t, h.Authenticator, client, lair)
-	if err := renew(); err != nil {
-		t.Errorf("refresh under a lock made elsewhere: %v", err)
-	}
-	if got := w.minted[len(w.minted)-1].SourceID; got != id {
-		t.Errorf("the refreshed token says %q, want %q", got, id)
-	}
-	lockFrom(t, h.Authenticator, client, home)
-	if err := renew(); !errors.Is(err, ErrRefreshToken) {
-		t.Errorf("refresh under a lock of its own source: %v", err)
-	}
-	w.now = w.now.Add(3 * time.Minute)
-	if err := renew(); err != nil {
-		t.Errorf("refresh after the lock: %v", err)
-	}
-}
-
 // TestNoticeOfLock: a lock is told, once an hour, and for names that nobody has
 // as well.
 func TestNoticeOfLock(t *testing.T) {
 	t.Parallel()
 	for _, nobody := range []bool{false, true} {
-		w, client := newWorld(t)
+		w, client := newStore(t)
 		a := w.authenticator(t)
 		if nobody {
-			delete(w.logins, w.bob().Key)
+			delete(w.Logins, w.Bob().Key)
 		}
 		told := func(want int, when string) {
 			t.Helper()
-			if len(w.notices) != want {
-				t.Errorf("nobody %v, %s: %d notices, want %d", nobody, when, len(w.notices), want)
+			if len(w.Notices) != want {
+				t.Errorf("nobody %v, %s: %d notices, want %d", nobody, when, len(w.Notices), want)
 			}
 		}
 		fail := func() { _, _ = a.Verify(t.Context(), client, from(attempt("wrong"), lair)) }
@@ -299,23 +249,23 @@ func TestNoticeOfLock(t *testing.T) {
 		fail()
 		told(1, "locked")
 		for range 4 { // for 4, 8, 16 and 32 minutes, the last after half an hour
-			w.now = w.now.Add(15 * time.Minute)
+			w.Now = w.Now.Add(15 * time.Minute)
 			fail()
 		}
 		told(1, "locked again within the hour")
-		w.now = start.Add(time.Hour + 30*time.Minute)
+		w.Now = start.Add(time.Hour + 30*time.Minute)
 		fail()
 		told(2, "locked again later")
-		r := w.notices[0]
+		r := w.Notices[0]
 		want := storage.CodeRequest{
 			ID: r.ID, Type: storage.MessageAccountLocked, ProfileID: "main", Username: "bob", Source: lair,
 			CreatedAt: start, ExpiresAt: start.Add(24 * time.Hour),
 		}
-		if diff := cmp.Diff(want, r); diff != "" || r.ID == "" || r.ID == w.notices[1].ID {
+		if diff := cmp.Diff(want, r); diff != "" || r.ID == "" || r.ID == w.Notices[1].ID {
 			t.Errorf("notice %s", diff)
 		}
 		locks := 0
-		for _, e := range w.events {
+		for _, e := range w.Events {
 			if e.Action == "login.locked" {
 				locks++
 			}
@@ -344,11 +294,11 @@ func (h slowHasher) Verify(ctx context.Context, encoded, password string) (ok, u
 // everywhere and from a known source, are worth ten each.
 func TestParallelGuessesAreWorthTheBudget(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
+	w, client := newStore(t)
 	a := w.authenticator(t)
 	w.mustSignIn(t, a, client, rightPassword, home)
-	w.bob().Login.Code.UsedAt = w.now
-	before := w.hashes
+	w.Bob().Login.Code.UsedAt = w.Now
+	before := w.Hashes
 	var group sync.WaitGroup
 	for i := range 600 {
 		address := home
@@ -364,7 +314,7 @@ func TestParallelGuessesAreWorthTheBudget(t *testing.T) {
 	group.Wait()
 	// What comes from home counts to the login as well, so that is locked after
 	// ten guesses from wherever.
-	if n := w.hashes - before; n < 10 || n > 20 {
+	if n := w.Hashes - before; n < 10 || n > 20 {
 		t.Errorf("%d guesses were compared, want 10 to 20", n)
 	}
 }
@@ -374,11 +324,11 @@ func TestParallelGuessesAreWorthTheBudget(t *testing.T) {
 func TestVictimPassesTheCrowd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, client := newWorld(t)
+		w, client := newStore(t)
 		w.mustSignIn(t, w.authenticator(t), client, rightPassword, home)
-		w.bob().Login.Code.UsedAt = w.now
+		w.Bob().Login.Code.UsedAt = w.Now
 		slow := slowHasher{w, make(chan struct{})}
-		a, err := NewAuthenticator(AuthenticatorConfig{Store: w, Codes: w, Passwords: slow, Now: w.clock})
+		a, err := NewAuthenticator(AuthenticatorConfig{Store: w, Codes: w, Passwords: slow, Now: w.Clock})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -387,12 +337,12 @@ func TestVictimPassesTheCrowd(t *testing.T) {
 			group.Go(func() { _, _ = a.Verify(t.Context(), client, from(attempt("wrong"), fmt.Sprint("203.0.113.", i%250))) })
 		}
 		synctest.Wait()
-		reads, start := w.reads, time.Now()
-		w.newCode("otc_2")
+		reads, start := w.Reads, time.Now()
+		w.NewCode("otc_2")
 		if _, err := a.Verify(t.Context(), client, from(attempt(rightCode), home)); err != nil {
 			t.Errorf("the user at home: %v", err)
 		}
-		if n := w.reads - reads; n > 2 || time.Since(start) != 0 {
+		if n := w.Reads - reads; n > 2 || time.Since(start) != 0 {
 			t.Errorf("after %d reads and %v", n, time.Since(start))
 		}
 		close(slow.proceed)
@@ -406,11 +356,11 @@ func TestVictimPassesTheCrowd(t *testing.T) {
 func TestParallelGuessesAfterAQuietDay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, client := newWorld(t)
+		w, client := newStore(t)
 		long := start.Add(-25 * time.Hour)
-		w.bob().Lockout = storage.Lockout{Failures: 1, LastFailureAt: long, Codes: storage.Counter{Failures: 1, LastFailureAt: long}}
+		w.Bob().Lockout = storage.Lockout{Failures: 1, LastFailureAt: long, Codes: storage.Counter{Failures: 1, LastFailureAt: long}}
 		slow := slowHasher{w, make(chan struct{})}
-		a, err := NewAuthenticator(AuthenticatorConfig{Store: w, Codes: w, Passwords: slow, Now: w.clock})
+		a, err := NewAuthenticator(AuthenticatorConfig{Store: w, Codes: w, Passwords: slow, Now: w.Clock})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -421,7 +371,7 @@ func TestParallelGuessesAfterAQuietDay(t *testing.T) {
 		synctest.Wait()
 		close(slow.proceed)
 		group.Wait()
-		if l := w.bob().Lockout; l.Failures != 9 || l.Codes.Failures != 9 {
+		if l := w.Bob().Lockout; l.Failures != 9 || l.Codes.Failures != 9 {
 			t.Errorf("of 9 guesses %d counted, and %d at the code", l.Failures, l.Codes.Failures)
 		}
 	})
@@ -434,10 +384,10 @@ func TestLockThatEndsMeanwhile(t *testing.T) {
 	t.Parallel()
 	const crowd = 50
 	synctest.Test(t, func(t *testing.T) {
-		w, client := newWorld(t)
+		w, client := newStore(t)
 		until := start.Add(time.Minute)
 		shut := storage.Counter{Failures: 10, LastFailureAt: start, LockedUntil: until}
-		w.bob().Lockout = storage.Lockout{Failures: 10, LastFailureAt: start, LockedUntil: until, Codes: shut}
+		w.Bob().Lockout = storage.Lockout{Failures: 10, LastFailureAt: start, LockedUntil: until, Codes: shut}
 		looked, ended := make(chan struct{}, crowd), make(chan struct{})
 		clock := func() time.Time {
 			select {
@@ -467,8 +417,8 @@ func TestLockThatEndsMeanwhile(t *testing.T) {
 		synctest.Wait()
 		close(ended)
 		group.Wait()
-		if l := w.bob().Lockout; w.hashes != 0 || l.Failures != 10 || !l.LockedUntil.Equal(until) {
-			t.Errorf("%d passwords were compared, and the lock is %+v", w.hashes, l)
+		if l := w.Bob().Lockout; w.Hashes != 0 || l.Failures != 10 || !l.LockedUntil.Equal(until) {
+			t.Errorf("%d passwords were compared, and the lock is %+v", w.Hashes, l)
 		}
 		if _, err := a.Verify(t.Context(), client, from(attempt(rightCode), lair)); err != nil {
 			t.Errorf("after the lock: %v", err)

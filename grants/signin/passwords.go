@@ -1,4 +1,4 @@
-package grants
+package signin
 
 import (
 	"cmp"
@@ -59,7 +59,7 @@ type Passwords struct {
 // NewPasswords returns Passwords, or an error that names what is missing.
 func NewPasswords(cfg PasswordsConfig) (*Passwords, error) {
 	if cfg.Store == nil || cfg.Hasher == nil || cfg.Codes == nil {
-		return nil, errors.New("grants: Passwords needs Store, Hasher and Codes")
+		return nil, errors.New("signin: Passwords needs Store, Hasher and Codes")
 	}
 	return &Passwords{
 		attempts: newAttempts(cfg.Store, cfg.Recorder, cfg.Now, cfg.Rand),
