@@ -78,7 +78,7 @@ func (a *arena) deleteUser(id string) {
 	a.must(err)
 	user, err := a.app.store.User(ctx, storage.DefaultRealmID, storage.Buyer, account.UID, id)
 	a.must(err)
-	a.must(a.app.store.DeleteUser(ctx, user.UID, a.clock.now().UTC(), 0))
+	a.must(a.app.store.DeleteUser(ctx, user.UID, 0))
 }
 
 // TestSessionThatSetsThePassword: it goes on, with its access and refresh tokens

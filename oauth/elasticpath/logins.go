@@ -249,7 +249,7 @@ func (a *API) deleteLogin(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := a.cfg.Logins.DeleteLogin(c.Context(), l.Login.ID, a.cfg.Now().UTC(), wanted); err != nil {
+	if err := a.cfg.Logins.DeleteLogin(c.Context(), l.Login.ID, wanted); err != nil {
 		return reply{}, orNotFound(err, "password profile info")
 	}
 	a.record(c, typeLogin, "deleted", l.Login.ID)

@@ -2,7 +2,6 @@ package elasticpath
 
 import (
 	"context"
-	"time"
 
 	"latchkey/storage"
 )
@@ -33,7 +32,7 @@ type UserStore interface {
 	// ChangeUser stores the user, and the login and the password if given, in one
 	// transaction.
 	ChangeUser(ctx context.Context, u storage.User, l *storage.Login, p *storage.PasswordChange) (storage.UserLogin, error)
-	DeleteUser(ctx context.Context, uid string, now time.Time, version int64) error
+	DeleteUser(ctx context.Context, uid string, version int64) error
 }
 
 // LoginStore keeps the names that users sign in with.
@@ -41,7 +40,7 @@ type LoginStore interface {
 	LoginByID(ctx context.Context, id string) (storage.Login, error)
 	ListLogins(ctx context.Context, userUID string, q storage.Query) (storage.Page[storage.Login], error)
 	PutLogin(ctx context.Context, l storage.Login) (storage.Login, error)
-	DeleteLogin(ctx context.Context, id string, now time.Time, version int64) error
+	DeleteLogin(ctx context.Context, id string, version int64) error
 	// PrincipalOf reads all that a decision about the login's user needs.
 	PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error)
 	// Rules returns what a password of the user must be like in the profile.

@@ -223,7 +223,7 @@ func (a *API) deleteUser(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if err := a.cfg.Users.DeleteUser(c.Context(), u.UID, a.cfg.Now().UTC(), wanted); err != nil {
+	if err := a.cfg.Users.DeleteUser(c.Context(), u.UID, wanted); err != nil {
 		return reply{}, orNotFound(err, "user")
 	}
 	a.record(c, typeUser, "deleted", u.UID)

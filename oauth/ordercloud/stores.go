@@ -91,7 +91,7 @@ type UserStore interface {
 	ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error)
 	AddUser(ctx context.Context, n storage.NewUser) (storage.UserLogin, error)
 	ChangeUser(ctx context.Context, u storage.User, l *storage.Login, p *storage.PasswordChange) (storage.UserLogin, error)
-	DeleteUser(ctx context.Context, uid string, now time.Time, version int64) error
+	DeleteUser(ctx context.Context, uid string, version int64) error
 }
 
 // LoginStore knows how users sign in.

@@ -253,10 +253,10 @@ func (u users) remove(c *call, p person, version int64) error {
 		return err
 	}
 	if version == 0 {
-		return u.api.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, u.api.cfg.Now().UTC(), 0)
+		return u.api.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, 0)
 	}
 	if version != p.version {
 		return storage.ErrStale
 	}
-	return u.api.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, u.api.cfg.Now().UTC(), p.User.Version)
+	return u.api.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, p.User.Version)
 }

@@ -161,8 +161,8 @@ func TestUsersWithoutLogin(t *testing.T) {
 	w.settle()
 	w.clientToken("robot", "back-office", "AdminUserAdmin")
 	w.grant("orders", storage.UserParty(w.user("ada").UID), "OrderAdmin")
-	w.must(w.store.DeleteLogin(w.ctx, w.login("ann").ID, w.now(), 0))
-	w.must(w.store.DeleteLogin(w.ctx, w.login("ada").ID, w.now(), 0))
+	w.must(w.store.DeleteLogin(w.ctx, w.login("ann").ID, 0))
+	w.must(w.store.DeleteLogin(w.ctx, w.login("ada").ID, 0))
 	for _, one := range []string{acmeUsers + "/ann", "/v1/adminusers/ada"} {
 		if a := w.expect(200, "root", "GET", one, ""); a.get(t, "Username") != "" || a.get(t, "AvailableRoles") != nil {
 			t.Errorf("got %s", a.body)

@@ -104,7 +104,7 @@ func (s *Store) deleteLogins(ctx context.Context, where string, args ...any) err
 
 // DeleteLogin deletes a login with its verification code, former passwords and
 // sources. Its families are those of nobody then. Its ID is never used again.
-func (s *Store) DeleteLogin(ctx context.Context, id string, _ time.Time, version int64) error {
+func (s *Store) DeleteLogin(ctx context.Context, id string, version int64) error {
 	return s.deleting(ctx, "login", "logins", "id", id, version, func(ctx context.Context) error {
 		return s.deleteLogins(ctx, "id = ?", id)
 	})
@@ -113,7 +113,7 @@ func (s *Store) DeleteLogin(ctx context.Context, id string, _ time.Time, version
 // DeleteUser deletes a user with its logins, memberships and security profile
 // assignments. Its families are those of nobody then. Its UID is never used
 // again.
-func (s *Store) DeleteUser(ctx context.Context, uid string, _ time.Time, version int64) error {
+func (s *Store) DeleteUser(ctx context.Context, uid string, version int64) error {
 	return s.deleting(ctx, "user", "users", "uid", uid, version, func(ctx context.Context) error {
 		return s.clearUsers(ctx, "uid = ?", uid)
 	})

@@ -56,7 +56,7 @@ func testUsedProfiles(t *testing.T, w *world) {
 	}
 	var none []string
 	equal(t, list(), []string{storage.DefaultProfileID}) // the world's login is in it
-	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, w.now, 0))
+	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, 0))
 	equal(t, list(), none)
 	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "own", RealmID: storage.DefaultRealmID, Name: "Own"}))(t)
 	equal(t, list(), []string{"own"})

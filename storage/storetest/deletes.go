@@ -138,7 +138,7 @@ func testDeleteLogin(t *testing.T, w *world) {
 	kept := w.family("kept")
 	kept.LoginID = second.ID
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: second.ID, BeginFamily: &kept, Now: w.now}))
-	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, w.now, w.login.Version))
+	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, w.login.Version))
 	w.gone()
 	equal(t, must(w.store.Family(w.ctx, "kept"))(t).Family, kept)
 	equal(t, w.known("kept"), true)
@@ -159,7 +159,7 @@ func testDeleteUser(t *testing.T, w *world) {
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
 		LoginID: w.login.ID, PasswordSetAt: w.now, BeginFamily: &loginless, Now: w.now,
 	}))
-	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.now, w.user.Version))
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.user.Version))
 	w.gone()
 	fails(w.store.UserByUID(w.ctx, w.user.UID))(t, storage.ErrNotFound)
 	equal(t, must(w.store.Family(w.ctx, "loginless"))(t).Principal.Known, false)
@@ -295,8 +295,8 @@ func testDeleteRefused(t *testing.T, w *world) {
 		"s":       func(id string, v int64) error { return w.store.DeleteSender(w.ctx, id, v) },
 		"p":       func(id string, v int64) error { return w.store.DeletePasswordProfile(w.ctx, id, v) },
 		"sp":      func(id string, v int64) error { return w.store.DeleteSecurityProfile(w.ctx, id, v) },
-		"lgn_bob": func(id string, v int64) error { return w.store.DeleteLogin(w.ctx, id, w.now, v) },
-		"usr_bob": func(id string, v int64) error { return w.store.DeleteUser(w.ctx, id, w.now, v) },
+		"lgn_bob": func(id string, v int64) error { return w.store.DeleteLogin(w.ctx, id, v) },
+		"usr_bob": func(id string, v int64) error { return w.store.DeleteUser(w.ctx, id, v) },
 		"acc_1":   func(id string, v int64) error { return w.store.DeleteAccount(w.ctx, id, v) },
 	} {
 		wantErr(t, remove(name+"-absent", 0), storage.ErrNotFound)
@@ -314,7 +314,7 @@ func raceDelete(t *testing.T, w *world) {
 	for round := range 30 {
 		user, login := w.addUser(fmt.Sprint("user", round), "")
 		w.raceSignIn(t, replica, round, login, func(i int) error {
-			return replica(i).DeleteUser(w.ctx, user.UID, w.now, 0)
+			return replica(i).DeleteUser(w.ctx, user.UID, 0)
 		})
 	}
 }

@@ -179,7 +179,7 @@ func testXP(t *testing.T, w *world) {
 			UID: "usr_" + id, RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1", ID: id, XP: json.RawMessage(xp),
 		}))(t)
 	}
-	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.now, 0))
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, 0))
 	is := func(field string, op storage.Op, value string, want ...string) {
 		t.Helper()
 		got := w.found(t, where(field, op, value))
@@ -225,7 +225,7 @@ func testFoldedLetters(t *testing.T, w *world) {
 			XP: json.RawMessage(`{"s": ` + strconv.Quote(name) + `}`),
 		}))(t)
 	}
-	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.now, 0))
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, 0))
 	for _, tt := range []struct {
 		op    storage.Op
 		value string

@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"time"
 
 	"latchkey/storage"
 )
@@ -55,8 +54,8 @@ type ConfigurationDeletes interface {
 // PeopleDeletes deletes people.
 type PeopleDeletes interface {
 	DeleteAccount(ctx context.Context, uid string, version int64) error
-	DeleteUser(ctx context.Context, uid string, now time.Time, version int64) error
-	DeleteLogin(ctx context.Context, id string, now time.Time, version int64) error
+	DeleteUser(ctx context.Context, uid string, version int64) error
+	DeleteLogin(ctx context.Context, id string, version int64) error
 }
 
 // DeliveryConfigs keeps the endpoints that senders share.

@@ -122,12 +122,12 @@ func testRenewFromSource(t *testing.T, w *world) {
 
 func testDeleteSources(t *testing.T, w *world) {
 	w.knows(home)
-	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, w.now, 0))
+	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, 0))
 	w.login.Version = 0
 	must(w.store.PutLogin(w.ctx, w.login))(t) // of the same ID, which no server makes
 	equal(t, w.from(home).Source, storage.Source{})
 	w.knows(home)
-	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.now, 0))
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, 0))
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(200*day), 100))(t), 0) // nothing is left behind
 }
 
