@@ -20,10 +20,6 @@ const (
 	reasonNoSender = "no_sender"
 )
 
-// codeGrants are the grant types that take one-time passwords. The handlers of
-// package grants know them too.
-var codeGrants = [...]string{"password", "urn:latchkey:params:oauth:grant-type:account-member"}
-
 // setting is the configuration that a request is resolved under.
 type setting struct {
 	client  *storage.Client // nil: asked through none in particular
@@ -145,49 +141,56 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 	return issuance, verdicts, nil
 }
 
-// setting reads the configuration, and says why it allows nobody anything if
-// that is so.
+// setting reads the configuration that the request is resolved under. refusal is
+// the reason why nobody gets anything under it, empty if there is none.
 func (s *Service) setting(ctx context.Context, r storage.CodeRequest) (with setting, refusal string, err error) {
 	if refusal, err = s.client(ctx, r, &with); refusal != "" || err != nil {
 		return with, refusal, err
 	}
 	if r.Type == storage.MessageOneTimePassword {
-		with.profile, err = s.cfg.Directory.PasswordProfile(ctx, r.ProfileID)
-		if errors.Is(err, storage.ErrNotFound) || err == nil && !with.profile.OneTimeCodes {
-			return with, reasonCodesOff, nil
-		}
-		if err != nil {
-			return with, "", err
+		if refusal, err = s.codeProfile(ctx, r, &with); refusal != "" || err != nil {
+			return with, refusal, err
 		}
 	}
 	with.senders, err = s.senders(ctx, r.Type)
 	return with, "", err
 }
 
-// client reads the client of the request, if it has one, and says why it may
-// not be used if that is so.
+// client reads the client of the request into with, if the request has one.
+// refusal is the reason why the client cannot be used, empty if it can.
 func (s *Service) client(ctx context.Context, r storage.CodeRequest, with *setting) (refusal string, err error) {
 	if r.ClientID == "" {
 		return "", nil
 	}
 	client, err := s.cfg.Directory.Client(ctx, r.ClientID)
-	if errors.Is(err, storage.ErrNotFound) {
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !client.Active {
 		return reasonClient, nil
 	}
 	if err != nil {
 		return "", err
 	}
-	if !client.Active || r.Type == storage.MessageOneTimePassword && !takesCodes(&client) {
-		return reasonClient, nil
-	}
 	with.client = &client
 	return "", nil
 }
 
-// takesCodes tells whether a one-time password could be redeemed through the
-// client.
-func takesCodes(c *storage.Client) bool {
-	return c.Credentials.OTP && slices.ContainsFunc(codeGrants[:], c.HasGrant)
+// codeProfile reads the password profile of a request for a one-time password
+// into with. refusal is the reason why no code may be issued, empty if one may.
+func (s *Service) codeProfile(ctx context.Context, r storage.CodeRequest, with *setting) (refusal string, err error) {
+	profile := &with.profile
+	*profile, err = s.cfg.Directory.PasswordProfile(ctx, r.ProfileID)
+	if errors.Is(err, storage.ErrNotFound) {
+		profile, err = nil, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	switch err := checkCodesAllowed(with.client, profile, ""); {
+	case errors.Is(err, ErrClientWithoutCodes):
+		return reasonClient, nil
+	case errors.Is(err, ErrProfileWithoutCodes):
+		return reasonCodesOff, nil
+	}
+	return "", nil
 }
 
 // senders returns the senders that deliver messages of the type. One whose

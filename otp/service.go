@@ -155,6 +155,7 @@ type Request struct {
 	// whose codes they are.
 	ProfileID string
 	Purpose   storage.Purpose // of one-time passwords; empty: to sign in
+	GrantType string          // that the client must have to redeem a one-time password; empty: any that takes codes
 	URL       string          // for the message to tell: where a password is renewed
 	Address   netip.Addr      // of the caller; the zero value is not limited
 	TraceID   string          // correlation id of the HTTP request
@@ -246,6 +247,15 @@ func (s *Service) written(ctx context.Context, client storage.Client, r Request)
 	if request.ProfileID != "" || request.UserUID == "" {
 		if profile, err = s.cfg.Directory.PasswordProfile(ctx, request.ProfileID); err != nil {
 			return request, fmt.Errorf("request code: password profile %s: %w", request.ProfileID, err)
+		}
+	}
+	if request.Type == storage.MessageOneTimePassword {
+		through := &client
+		if request.ClientID == "" {
+			through = nil
+		}
+		if err := checkCodesAllowed(through, &profile, r.GrantType); err != nil {
+			return request, fmt.Errorf("request code: %w", err)
 		}
 	}
 	return s.stamped(request, life(request.Type, profile))

@@ -64,6 +64,18 @@ func TestRequestIsRefused(t *testing.T) {
 		{"blank names", otp.Request{Username: " ", Email: "\t"}, func(*memory) {}, otp.ErrNobodyNamed},
 		{"storage away", otp.Request{Username: "bob"}, func(m *memory) { m.away = true }, storage.ErrUnavailable},
 		{"profile gone", otp.Request{Username: "bob"}, func(m *memory) { m.profile.ID = "other" }, storage.ErrNotFound},
+		{"profile without codes", otp.Request{Username: "bob"}, func(m *memory) { m.profile.OneTimeCodes = false }, otp.ErrProfileWithoutCodes},
+		{"profile without codes, no client", otp.Request{Username: "bob", ProfileID: "default"}, func(m *memory) { m.profile.OneTimeCodes = false }, otp.ErrProfileWithoutCodes},
+		{"client without codes", otp.Request{Username: "bob"}, func(m *memory) { m.client.Credentials.OTP = false }, otp.ErrClientWithoutCodes},
+		{"client inactive", otp.Request{Username: "bob"}, func(m *memory) { m.client.Active = false }, otp.ErrClientWithoutCodes},
+		{"client without a grant", otp.Request{Username: "bob"}, func(m *memory) { m.client.GrantTypes = nil }, otp.ErrClientWithoutCodes},
+		{"client with other grants", otp.Request{Username: "bob"}, func(m *memory) { m.client.GrantTypes = []string{"client_credentials", "refresh_token"} }, otp.ErrClientWithoutCodes},
+		{"client without the grant that is meant", otp.Request{Username: "bob", GrantType: "password"}, func(m *memory) {
+			m.client.GrantTypes = []string{"urn:latchkey:params:oauth:grant-type:account-member"}
+		}, otp.ErrClientWithoutCodes},
+		{"grant that takes no codes", otp.Request{Username: "bob", GrantType: "client_credentials"}, func(m *memory) {
+			m.client.GrantTypes = []string{"client_credentials", "password"}
+		}, otp.ErrClientWithoutCodes},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

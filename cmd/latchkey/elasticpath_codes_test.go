@@ -275,6 +275,13 @@ func noCodes(t *testing.T, m *mall) {
 	off := front.askFor("wordy", "nobody", purpose)
 	refusedV2(t, "profile without codes", off, http.StatusUnprocessableEntity, "one time password tokens are not enabled for the password profile")
 	sameAnswer(t, "for somebody", off, front.askFor("wordy", p.name, purpose))
+	_, err := m.app.store.PutClient(t.Context(), storage.Client{
+		ID: "wordy-shop", Name: "Wordy shop", Active: true, Public: true, ProfileID: "wordy", AllowAnyBuyer: true,
+		GrantTypes: []string{"password"}, Credentials: storage.Credentials{OTP: true, Password: true},
+	})
+	m.must(err)
+	mustRefuseCode(t, m.n.askForCodeThrough("wordy-shop", "nobody", ""),
+		"OneTimePasswordRequest.NotEnabled", "One-time passwords are not enabled for this API client.")
 	refusedV2(t, "unknown profile", front.askFor("nonesuch", p.name, purpose), http.StatusNotFound, "password profile not found")
 	got := front.try(http.MethodPost, "/v2/authentication-realms/nonesuch/password-profiles/default/one-time-password-token-request",
 		jsonObject{"type": "one_time_password_token_request", "username": p.name, "purpose": purpose})

@@ -51,9 +51,6 @@ func (a *API) postCodeRequest(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if !p.OneTimeCodes {
-		return reply{}, refuse(http.StatusUnprocessableEntity, "one time password tokens are not enabled for the password profile")
-	}
 	purpose := storage.PurposeSignIn
 	if *body.Purpose == purposeReset {
 		purpose = storage.PurposeResetPassword

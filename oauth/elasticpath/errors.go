@@ -101,6 +101,7 @@ var statuses = []struct {
 	{signin.ErrCredentials, http.StatusBadRequest, "authentication failed"},
 	{grants.ErrCredentialsMissing, http.StatusBadRequest, "authentication failed"},
 	{otp.ErrNobodyNamed, http.StatusBadRequest, "Validation failed: field 'username' on the 'required' tag."},
+	{otp.ErrProfileWithoutCodes, http.StatusUnprocessableEntity, "one time password tokens are not enabled for the password profile"},
 }
 
 // answerTo maps an error to the wire. What is not known here is a server

@@ -105,13 +105,11 @@ func (a *API) serveOneTimePassword(c *call) (reply, error) {
 	if err := c.readSmall(&w); err != nil {
 		return reply{}, err
 	}
-	asked := otp.Request{Type: storage.MessageOneTimePassword, Username: w.Username, Email: w.Email, Purpose: storage.PurposeSignIn}
-	return a.ask(c, w.ClientID, asked, errNobodyAsked, func(client *storage.Client) error {
-		if !client.Credentials.OTP || !client.HasGrant(grants.GrantPassword) {
-			return errNoCodes
-		}
-		return nil
-	})
+	asked := otp.Request{
+		Type: storage.MessageOneTimePassword, Username: w.Username, Email: w.Email, Purpose: storage.PurposeSignIn,
+		GrantType: grants.GrantPassword, // the code is presented as the password
+	}
+	return a.ask(c, w.ClientID, asked, errNobodyAsked, allowsAll)
 }
 
 func (a *API) serveForgottenPassword(c *call) (reply, error) {
@@ -128,8 +126,11 @@ func (a *API) serveForgottenPassword(c *call) (reply, error) {
 
 func (a *API) serveForgottenUsername(c *call) (reply, error) {
 	asked := otp.Request{Type: storage.MessageForgottenUsername, Email: c.values.Get("email")}
-	return a.ask(c, c.values.Get("clientID"), asked, errNoEmail, func(*storage.Client) error { return nil })
+	return a.ask(c, c.values.Get("clientID"), asked, errNoEmail, allowsAll)
 }
+
+// allowsAll refuses no client.
+func allowsAll(*storage.Client) error { return nil }
 
 // takesPasswords refuses to renew what nobody could sign in with.
 func takesPasswords(client *storage.Client) error {
@@ -157,8 +158,11 @@ func (a *API) ask(c *call, clientID string, asked otp.Request, unnamed error, al
 	if err == nil {
 		err = a.cfg.Codes.Request(c.Context(), client, asked)
 	}
-	if errors.Is(err, otp.ErrNobodyNamed) {
+	switch {
+	case errors.Is(err, otp.ErrNobodyNamed):
 		err = unnamed
+	case errors.Is(err, otp.ErrClientWithoutCodes), errors.Is(err, otp.ErrProfileWithoutCodes):
+		err = errNoCodes
 	}
 	return reply{status: http.StatusNoContent}, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/grants"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -31,6 +32,13 @@ func TestRequestsForMessages(t *testing.T) {
 	w.client("phone", func(c *storage.Client) { c.Credentials.Password = false })
 	w.client("desk", func(c *storage.Client) { c.Credentials.OTP = false })
 	w.client("old", func(c *storage.Client) { c.Active = false })
+	w.client("member", func(c *storage.Client) { c.GrantTypes = []string{grants.GrantAccountMember} })
+	_, err := w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{
+		ID: "passwords", RealmID: storage.DefaultRealmID, Name: "Passwords", UsernameFormat: "any", Code: otp.DefaultFormat(), CodeTTL: time.Minute,
+		Lockout: storage.LockoutPolicy{Threshold: 3, Duration: time.Hour, MaxDuration: time.Hour, ForgetsAfter: 24 * time.Hour},
+	})
+	w.must(err)
+	w.client("strict", func(c *storage.Client) { c.ProfileID = "passwords" })
 	const otpPath, resetPath, namePath = "/v1/password/onetimepassword", "/v1/password/reset", "/v1/username/retrieve"
 	for _, test := range []struct {
 		path, body string
@@ -73,6 +81,9 @@ func TestRequestsForMessages(t *testing.T) {
 		{"OneTimePasswordRequest.UsernameOrEmailRequired", otpPath, `{"ClientID":"shop"}`},
 		{"OneTimePasswordRequest.UsernameOrEmailRequired", otpPath, `{"ClientID":"shop","Username":" ","Email":""}`},
 		{"OneTimePasswordRequest.NotEnabled", otpPath, `{"ClientID":"desk","Username":"ann"}`},
+		{"OneTimePasswordRequest.NotEnabled", otpPath, `{"ClientID":"member","Username":"ann"}`},
+		{"OneTimePasswordRequest.NotEnabled", otpPath, `{"ClientID":"strict","Username":"ann"}`},
+		{"OneTimePasswordRequest.NotEnabled", otpPath, `{"ClientID":"strict","Email":"nobody@example.com"}`},
 		{"ValidationFailure", otpPath, `{"ClientID":"shop","Username":"a\nb"}`},
 		{"ValidationFailure", otpPath, `{"ClientID":"shop","Username":"ann","Emial":"ann@example.com"}`},
 		{"Request.InvalidRequestBody", otpPath, `"shop"`},

@@ -115,6 +115,8 @@ func (s *server) serveCode(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
+	case errors.Is(err, otp.ErrClientWithoutCodes), errors.Is(err, otp.ErrProfileWithoutCodes):
+		http.Error(w, "the client takes no one-time passwords", http.StatusBadRequest)
 	case errors.Is(err, otp.ErrNobodyNamed), errors.Is(err, storage.ErrNotFound):
 		http.Error(w, "a known client and a username are required", http.StatusBadRequest)
 	default:

@@ -1,0 +1,48 @@
+package otp
+
+import (
+	"errors"
+	"slices"
+
+	"latchkey/storage"
+)
+
+var (
+	// ErrClientWithoutCodes says that no one-time password can be redeemed through
+	// the client.
+	ErrClientWithoutCodes = errors.New("the client takes no one-time passwords")
+	// ErrProfileWithoutCodes says that the logins of the password profile get no
+	// one-time passwords.
+	ErrProfileWithoutCodes = errors.New("the password profile allows no one-time passwords")
+)
+
+// codeGrants are the grant types that take one-time passwords. The handlers of
+// package grants use the same names.
+var codeGrants = []string{"password", "urn:latchkey:params:oauth:grant-type:account-member"}
+
+// checkCodesAllowed returns ErrClientWithoutCodes or ErrProfileWithoutCodes
+// unless a one-time password may be issued. It is checked when a code is
+// requested and again when the request is resolved, because the configuration
+// may change in between. Whether a user gets the code is decided by
+// setting.refusal.
+//
+// Parameters: client is nil for a request through no client in particular.
+// profile is nil if the password profile does not exist. grantType is the grant
+// type that the code is meant for, empty for any that takes codes.
+func checkCodesAllowed(client *storage.Client, profile *storage.PasswordProfile, grantType string) error {
+	if client != nil && !takesCodes(client, grantType) {
+		return ErrClientWithoutCodes
+	}
+	if profile == nil || !profile.OneTimeCodes {
+		return ErrProfileWithoutCodes
+	}
+	return nil
+}
+
+// takesCodes reports whether a one-time password can be redeemed through the
+// client with the grant type, or with any if grantType is empty.
+func takesCodes(c *storage.Client, grantType string) bool {
+	return c.Active && c.Credentials.OTP && slices.ContainsFunc(codeGrants, func(g string) bool {
+		return c.HasGrant(g) && (grantType == "" || grantType == g)
+	})
+}
