@@ -1,0 +1,91 @@
+package storage
+
+import "time"
+
+// PasswordProfile says how a login of a realm works.
+type PasswordProfile struct {
+	ID             string
+	RealmID        string
+	Name           string
+	OneTimeCodes   bool   // users may ask for one-time passwords
+	UsernameFormat string // "any" or "email"
+	Code           CodeFormat
+	CodeTTL        time.Duration // at most ten minutes
+	Lockout        LockoutPolicy
+	Rules          PasswordRules
+
+	Version              int64
+	CreatedAt, UpdatedAt time.Time
+}
+
+// CodeFormat is the shape of a one-time password.
+type CodeFormat struct {
+	Alphabet string // "crockford" or "digits"
+	Length   int    // characters
+}
+
+// LockoutPolicy limits the guesses a login allows.
+type LockoutPolicy struct {
+	Threshold    int           // failures in a row before the first lock
+	Duration     time.Duration // of the first lock; each further failure doubles it. 0: until an administrator unlocks
+	MaxDuration  time.Duration // ceiling of the doubling
+	ForgetsAfter time.Duration // quiet time after which failures no longer count
+}
+
+// Tightened returns the stricter of the policy and a security profile's, field
+// by field: fewer failures and the longer lock, where 0 (until somebody
+// unlocks) is the longest. A limit of less than one attempt is ignored.
+func (p LockoutPolicy) Tightened(by PasswordPolicy) LockoutPolicy {
+	if n := by.AllowedFailedAttempts; n != nil && *n >= 1 {
+		p.Threshold = min(max(p.Threshold, 1), *n)
+	}
+	if d := by.LockoutDuration; d != nil && p.Duration > 0 && (*d <= 0 || *d > p.Duration) {
+		p.Duration = *d
+	}
+	return p
+}
+
+// PasswordRules are what a new permanent password must satisfy.
+type PasswordRules struct {
+	MinLength        int
+	UpperCase        bool
+	LowerCase        bool
+	Digit            bool
+	Special          bool
+	MaxRepeatedChars int // 0: no limit
+
+	// These come from security profiles only; see Tightened.
+	MaxAge  time.Duration // after which a password must be changed; 0: never
+	MinAge  time.Duration // before which it may not be changed again; 0: at any time
+	History int           // how many former passwords may not come back
+}
+
+// Tightened returns the stricter of the rules and a security profile's, field
+// by field.
+func (r PasswordRules) Tightened(by PasswordPolicy) PasswordRules {
+	r.MinLength = max(r.MinLength, number(by.MinimumCharacterCount))
+	r.UpperCase = r.UpperCase || by.UpperCaseRequired
+	r.LowerCase = r.LowerCase || by.LowerCaseRequired
+	r.Digit = r.Digit || by.NumericRequired
+	r.Special = r.Special || by.SpecialRequired
+	r.MaxRepeatedChars = lower(r.MaxRepeatedChars, number(by.MaxConsecutiveDupes))
+	r.MaxAge = lower(r.MaxAge, number(by.MaximumPasswordAge))
+	r.MinAge = max(r.MinAge, number(by.MinimumPasswordAge))
+	r.History = max(r.History, number(by.LimitPasswordReuse))
+	return r
+}
+
+// lower returns the smaller of two limits, where 0 is no limit.
+func lower[N int | time.Duration](a, b N) N {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+func number[N int | time.Duration](p *N) N {
+	if p == nil {
+		return 0
+	}
+	return *p
+}
