@@ -73,9 +73,6 @@ func (h *AccountMember) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	return asGrantError(h.choose(ctx, client, session, form.accountID))
 }
 
-// onceOnly uses something up if what it is given succeeds: both or neither.
-type onceOnly func(ctx context.Context, do func(context.Context) error) error
-
 // authenticate puts the user into the session. An attempt has not taken effect
 // afterwards.
 func (h *AccountMember) authenticate(ctx context.Context, c *storage.Client, s *Session, f memberForm) error {

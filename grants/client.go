@@ -73,21 +73,3 @@ func clientOf(r fosite.Requester) (*storage.Client, error) {
 	}
 	return nil, fosite.ErrServerError.WithWrap(fmt.Errorf("client of type %T carries no policy", r.GetClient()))
 }
-
-// requestOf returns the client and the session of a request of the grant type,
-// if the client may use that. Both phases of a handler begin with it; for a
-// request of another type it answers fosite.ErrUnknownRequest.
-func requestOf(r fosite.AccessRequester, grantType string) (*storage.Client, *Session, error) {
-	if !r.GetGrantTypes().ExactOne(grantType) {
-		return nil, nil, fosite.ErrUnknownRequest
-	}
-	c, err := clientOf(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !c.HasGrant(grantType) {
-		return nil, nil, fosite.ErrUnauthorizedClient
-	}
-	s, err := sessionOf(r)
-	return c, s, err
-}

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/ory/fosite"
 
@@ -53,4 +54,37 @@ func asGrantError(err error) error {
 		return fosite.ErrInvalidGrant.WithWrap(err).WithHint("The token presented is not valid, or not for that account.")
 	}
 	return err
+}
+
+// What audit events say of grants that are refused.
+const (
+	insufficientRoles = "insufficient_roles"
+	notAMember        = "not_a_member"
+)
+
+// actionExchange is the audit action of a token made from a held one.
+const actionExchange = "token.exchanged"
+
+func malformed(hint string) error { return fosite.ErrInvalidRequest.WithHint(hint) }
+
+// invalidTarget is an error of RFC 8707 §2 and RFC 8693 §2.2.2 that fosite has
+// not.
+func invalidTarget(description string) error {
+	return &fosite.RFC6749Error{ErrorField: "invalid_target", CodeField: http.StatusBadRequest, DescriptionField: description}
+}
+
+// checkKey demands that the request proves the possession of the key that what
+// it presents is bound to (RFC 9449 §5); an empty one is none. Another key is
+// refused as other says.
+func checkKey(bound, proven string, other error) error {
+	switch {
+	case bound == "" || bound == proven:
+		return nil
+	case proven == "":
+		return &fosite.RFC6749Error{
+			ErrorField: "invalid_dpop_proof", CodeField: http.StatusBadRequest,
+			DescriptionField: "The token presented is bound to a key: a DPoP proof with that key is required.",
+		}
+	}
+	return other
 }

@@ -38,13 +38,6 @@ type Refresh struct {
 
 var _ fosite.TokenEndpointHandler = (*Refresh)(nil)
 
-// refresh is a verified refresh token on its way to an answer.
-type refresh struct {
-	token  RefreshToken
-	family storage.TokenFamily
-	jkt    string // thumbprint of the key whose possession was proven; empty: none
-}
-
 // CanSkipClientAuth implements fosite.TokenEndpointHandler: never.
 func (h *Refresh) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
 
@@ -225,12 +218,4 @@ func (h *Refresh) record(ctx context.Context, clientID string, p *storage.Princi
 		Time: h.Now().UTC(), Action: "refresh", Outcome: outcome, ClientID: clientID,
 		UserUID: p.User.UID, Username: p.Login.Username,
 	})
-}
-
-// idleUntil is when a refresh token used now dies of disuse; zero: never.
-func idleUntil(c *storage.Client, now time.Time) time.Time {
-	if c.RefreshIdleTTL <= 0 {
-		return time.Time{}
-	}
-	return now.Add(c.RefreshIdleTTL)
 }

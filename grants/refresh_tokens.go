@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"latchkey/storage"
 )
@@ -49,6 +50,13 @@ type RefreshToken struct {
 	pepperID   string
 }
 
+// refresh is a verified refresh token on its way to an answer.
+type refresh struct {
+	token  RefreshToken
+	family storage.TokenFamily
+	jkt    string // thumbprint of the key whose possession was proven; empty: none
+}
+
 // Begin completes a new family with its id, its seed and its first token.
 func (t *RefreshTokens) Begin(family storage.TokenFamily) (*storage.TokenFamily, string, error) {
 	id, err := storage.NewID(t.Rand, "")
@@ -86,6 +94,14 @@ func (t *RefreshTokens) forSignIn(first AccessToken) (*storage.TokenFamily, stri
 		family.JKT = first.JKT
 	}
 	return t.Begin(family)
+}
+
+// idleUntil is when a refresh token used now dies of disuse; zero: never.
+func idleUntil(c *storage.Client, now time.Time) time.Time {
+	if c.RefreshIdleTTL <= 0 {
+		return time.Time{}
+	}
+	return now.Add(c.RefreshIdleTTL)
 }
 
 // At returns the token of the same family at another generation.

@@ -43,10 +43,55 @@ type Session struct {
 	life    time.Duration  // of the token; 0: the client's AccessTokenLife
 }
 
+// onceOnly uses something up if what it is given succeeds: both or neither.
+type onceOnly func(ctx context.Context, do func(context.Context) error) error
+
 // begin puts a verified attempt into the session.
 func (s *Session) begin(signIn *signin.SignIn, now time.Time) {
 	s.signIn = signIn
 	s.Principal, s.AMR, s.Purpose, s.AuthTime = signIn.Principal, []string{signIn.AMR}, signIn.Purpose, now
+}
+
+// present reads a token that is presented instead of credentials and puts it
+// into the session. It must come of a sign-in: a token that a message carries,
+// or that a client got for its context user, is good for no other. The gate is
+// asked here as well, whoever verifies the tokens. Of a token that is bound to a
+// key, the possession of that must have been proven.
+func present(ctx context.Context, c *storage.Client, s *Session, token string, now time.Time,
+	read func(context.Context, *storage.Client, string) (Held, error),
+) error {
+	held, err := read(ctx, c, token)
+	if err != nil {
+		return err
+	}
+	if held.AuthTime.IsZero() || c.Refusal(&held.Principal, now) != "" {
+		return ErrHeldToken
+	}
+	if err := checkKey(held.JKT, s.JKT, ErrHeldToken); err != nil {
+		return err
+	}
+	s.held, s.issued = &held, now
+	s.Principal, s.AMR, s.Purpose, s.AuthTime = held.Principal, held.AMR, held.Purpose, held.AuthTime
+	return nil
+}
+
+// narrowAudience decides which resources a token that is made from another is
+// for: the ones that were asked for, if the other is for each of them, else the
+// same ones (RFC 8707 §2.2). None stands for what a token is for by default.
+func (s *Session) narrowAudience(has []string) error {
+	if len(s.Resources) == 0 {
+		s.Resources = has
+		return nil
+	}
+	if len(has) == 0 {
+		has = s.Audience
+	}
+	for _, asked := range s.Resources {
+		if !slices.Contains(has, asked) {
+			return invalidTarget("The token presented is not for that resource.")
+		}
+	}
+	return nil
 }
 
 // confirm asks whether the grant may take effect.
@@ -92,4 +137,22 @@ func sessionOf(r fosite.Requester) (*Session, error) {
 		return nil, fosite.ErrServerError.WithDebugf("session of type %T instead of *grants.Session", r.GetSession())
 	}
 	return s, nil
+}
+
+// requestOf returns the client and the session of a request of the grant type,
+// if the client may use that. Both phases of a handler begin with it; for a
+// request of another type it answers fosite.ErrUnknownRequest.
+func requestOf(r fosite.AccessRequester, grantType string) (*storage.Client, *Session, error) {
+	if !r.GetGrantTypes().ExactOne(grantType) {
+		return nil, nil, fosite.ErrUnknownRequest
+	}
+	c, err := clientOf(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !c.HasGrant(grantType) {
+		return nil, nil, fosite.ErrUnauthorizedClient
+	}
+	s, err := sessionOf(r)
+	return c, s, err
 }

@@ -18,15 +18,6 @@ const (
 	TokenTypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
 )
 
-// actionExchange is the audit action of a token made from a held one.
-const actionExchange = "token.exchanged"
-
-// What audit events say of grants that are refused.
-const (
-	insufficientRoles = "insufficient_roles"
-	notAMember        = "not_a_member"
-)
-
 // TokenExchange is token exchange (RFC 8693) for what can be had without a new
 // sign-in: a token for another account of the same user, or one with fewer
 // roles. The subject token is an access token of the same client that came of a

@@ -71,8 +71,6 @@ func (f *memberForm) attempt(profileID string, from netip.Addr) signin.Attempt {
 	return at
 }
 
-func malformed(hint string) error { return fosite.ErrInvalidRequest.WithHint(hint) }
-
 // SelectionRequired says that the sign-in succeeded and the user has to choose
 // one of several accounts: the client asks again with account_id and the token.
 // To a server that does not know it, it is an RFC 6749 §5.2 error with the code

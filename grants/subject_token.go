@@ -87,26 +87,3 @@ func IsRecent(signIn, now time.Time) bool { return now.Before(signIn.Add(recentS
 func (h *Held) confined(now time.Time) bool {
 	return !h.Access && h.Member != nil && !IsRecent(h.AuthTime, now)
 }
-
-// present reads a token that is presented instead of credentials and puts it
-// into the session. It must come of a sign-in: a token that a message carries,
-// or that a client got for its context user, is good for no other. The gate is
-// asked here as well, whoever verifies the tokens. Of a token that is bound to a
-// key, the possession of that must have been proven.
-func present(ctx context.Context, c *storage.Client, s *Session, token string, now time.Time,
-	read func(context.Context, *storage.Client, string) (Held, error),
-) error {
-	held, err := read(ctx, c, token)
-	if err != nil {
-		return err
-	}
-	if held.AuthTime.IsZero() || c.Refusal(&held.Principal, now) != "" {
-		return ErrHeldToken
-	}
-	if err := checkKey(held.JKT, s.JKT, ErrHeldToken); err != nil {
-		return err
-	}
-	s.held, s.issued = &held, now
-	s.Principal, s.AMR, s.Purpose, s.AuthTime = held.Principal, held.AMR, held.Purpose, held.AuthTime
-	return nil
-}

@@ -1,0 +1,111 @@
+package signin
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+)
+
+func (w *store) passwords(t *testing.T) *Passwords {
+	t.Helper()
+	s, err := NewPasswords(PasswordsConfig{Store: w, Hasher: w, Codes: w, Recorder: w, Now: w.Clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestNewPasswordsNeedsItsParts(t *testing.T) {
+	t.Parallel()
+	w, _ := newStore(t)
+	whole := PasswordsConfig{Store: w, Hasher: w, Codes: w}
+	for name, remove := range map[string]func(*PasswordsConfig){
+		"store":  func(c *PasswordsConfig) { c.Store = nil },
+		"hasher": func(c *PasswordsConfig) { c.Hasher = nil },
+		"codes":  func(c *PasswordsConfig) { c.Codes = nil },
+	} {
+		cfg := whole
+		remove(&cfg)
+		if _, err := NewPasswords(cfg); err == nil {
+			t.Errorf("made without %s", name)
+		}
+	}
+}
+
+// TestChangePassword: what a user may change its own password to, and what
+// somebody else may set.
+func TestChangePassword(t *testing.T) {
+	t.Parallel()
+	var weak *RuleError
+	tests := map[string]struct {
+		rules    storage.PasswordRules
+		password string
+		own, any error // of Change and of Prepare
+	}{
+		"good":                {storage.PasswordRules{MinLength: 5}, "fresh", nil, nil},
+		"weak":                {storage.PasswordRules{MinLength: 9}, "fresh", weak, weak},
+		"too soon":            {storage.PasswordRules{MinAge: 24*time.Hour + 1}, "fresh", ErrPasswordTooSoon, nil},
+		"old enough":          {storage.PasswordRules{MinAge: 24 * time.Hour}, "fresh", nil, nil},
+		"the present one":     {storage.PasswordRules{History: 1}, rightPassword, ErrPasswordReused, ErrPasswordReused},
+		"the one before":      {storage.PasswordRules{History: 2}, "older", ErrPasswordReused, ErrPasswordReused},
+		"forgotten by now":    {storage.PasswordRules{History: 1}, "older", nil, nil},
+		"no history is kept":  {storage.PasswordRules{}, rightPassword, nil, nil},
+		"weak, and too soon":  {storage.PasswordRules{MinLength: 9, MinAge: 1000 * time.Hour}, "fresh", ErrPasswordTooSoon, weak},
+		"reused and too weak": {storage.PasswordRules{MinLength: 9, History: 2}, "older", weak, weak},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			same := func(got, want error) bool {
+				var rule *RuleError
+				if errors.As(want, &rule) {
+					return errors.As(got, &rule) && rule.Rules == tt.rules
+				}
+				return errors.Is(got, want)
+			}
+			w, _ := newStore(t)
+			p := w.Bob()
+			p.Rules = tt.rules
+			w.Former[p.Login.ID] = []string{p.Login.PasswordHash, "hash:older"}
+			change, err := w.passwords(t).Prepare(t.Context(), p, tt.password)
+			if !same(err, tt.any) {
+				t.Errorf("Prepare: %v, want %v", err, tt.any)
+			}
+			want := storage.PasswordChange{LoginID: p.Login.ID, Hash: "hash:" + tt.password, Keep: tt.rules.History, Now: start}
+			if tt.any != nil {
+				want = storage.PasswordChange{}
+			}
+			if diff := cmp.Diff(want, change); diff != "" {
+				t.Error(diff)
+			}
+			if p.Login.PasswordHash != "hash:"+rightPassword {
+				t.Error("Prepare changed something")
+			}
+			before := *p
+			if err := w.passwords(t).Change(t.Context(), &before, tt.password, "own session"); !same(err, tt.own) {
+				t.Errorf("Change: %v, want %v", err, tt.own)
+			}
+			if changed := !p.Login.SessionsValidFrom.IsZero(); changed != (tt.own == nil) {
+				t.Errorf("changed: %v", changed)
+			}
+			if kept := p.Login.KeptSession == "own session"; kept != (tt.own == nil) {
+				t.Errorf("kept session %q", p.Login.KeptSession)
+			}
+		})
+	}
+}
+
+// TestPrepareForNewLogin: a login that is yet to be made has no history.
+func TestPrepareForNewLogin(t *testing.T) {
+	t.Parallel()
+	w, _ := newStore(t)
+	p := &storage.Principal{Rules: storage.PasswordRules{MinLength: 5, History: 3, MinAge: time.Hour}}
+	change, err := w.passwords(t).PrepareOwn(t.Context(), p, "fresh")
+	if err != nil || change.Hash != "hash:fresh" || w.Hashes != 1 {
+		t.Errorf("%+v, %v after %d hashes", change, err, w.Hashes)
+	}
+}
