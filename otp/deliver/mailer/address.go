@@ -9,9 +9,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// asciiAddress returns the address with its domain as A-labels (RFC 5890
-// §2.3.2.1), which every mail server understands. The local part stays as it is.
-// It fails for a domain that has no such form.
+// asciiAddress returns the address with its domain in A-labels (RFC 5890 §2.3.2.1),
+// which every mail server understands. The local part does not change. It returns an
+// error if the domain has no A-labels.
 func asciiAddress(a *mail.Address) (*mail.Address, error) {
 	at := strings.LastIndexByte(a.Address, '@') + 1
 	host, err := asciiHost(a.Address[at:])
@@ -21,8 +21,8 @@ func asciiAddress(a *mail.Address) (*mail.Address, error) {
 	return &mail.Address{Name: a.Name, Address: a.Address[:at] + host}, nil
 }
 
-// asciiHost returns a host name as A-labels. A name that is ASCII already, and
-// an IP address, stay as they are.
+// asciiHost returns a host name in A-labels. It does not change an ASCII name or an
+// IP address.
 func asciiHost(host string) (string, error) {
 	if isASCII(host) {
 		return host, nil

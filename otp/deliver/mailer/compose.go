@@ -8,8 +8,8 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// compose makes the mail. Its Message-ID is that of the delivery, so that a
-// mail server or a reader can tell a second copy.
+// compose returns the mail. Its Message-ID contains id, the id of the message, so that
+// mail servers and mail programs can recognise a second copy.
 func compose(from, to *mail.Address, id string, now time.Time, text Text) *gomail.Msg {
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	m.FromMailAddress(from)
@@ -17,12 +17,12 @@ func compose(from, to *mail.Address, id string, now time.Time, text Text) *gomai
 	m.Subject(text.Subject)
 	m.SetMessageIDWithValue(id + "@" + domain(from))
 	m.SetDateWithValue(now)
-	// RFC 3834 §5: nobody's absence notice shall answer this.
+	// No automatic reply, such as an absence notice, may answer this mail (RFC 3834 §5).
 	m.SetGenHeader(gomail.Header("Auto-Submitted"), "auto-generated")
 	m.SetBodyString(gomail.TypeTextPlain, text.Plain)
 	m.AddAlternativeString(gomail.TypeTextHTML, text.HTML)
 	return m
 }
 
-// domain returns what is behind the @ of an address.
+// domain returns the part of an address after the @.
 func domain(a *mail.Address) string { return a.Address[strings.LastIndexByte(a.Address, '@')+1:] }

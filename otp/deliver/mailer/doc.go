@@ -1,11 +1,10 @@
-// Package mailer delivers messages by SMTP: it finds the recipient's address,
-// fills the templates in the recipient's language, and hands the mail to the
-// sender's server over a connection that is encrypted unless somebody allowed
-// otherwise.
+// Package mailer delivers messages by SMTP. It finds the recipient's address, fills the
+// templates in the recipient's language, and sends the mail to the mail server of the
+// message sender. The connection is encrypted unless the configuration allows plain
+// text.
 //
-// The package owns the texts of mails, those embedded and those of an
-// operator's directory, and the conduct towards mail servers: which addresses
-// may be called, how TLS and authentication are done, and which refusal is for
-// good. It does not own retries (see deliver), nor who gets a message (see
-// otp).
+// The package owns the templates, embedded ones and those of an operator's directory.
+// It also owns the SMTP session: which addresses may be called, how TLS and
+// authentication work, and which replies are permanent. It does not own retries (see
+// deliver) and does not decide who gets a message (see otp).
 package mailer

@@ -24,35 +24,34 @@ const (
 
 // Config is what a Mailer needs. User, Password and Templates are required.
 type Config struct {
-	// User returns the user of that UID, or storage.ErrNotFound.
+	// User returns the user with the UID, or storage.ErrNotFound.
 	User func(ctx context.Context, uid string) (storage.User, error)
-	// Password opens a sender's password.
+	// Password decrypts a sender's password.
 	Password  func(storage.Sealed) (string, error)
 	Templates *Templates
-	// TrustURL tells whether users of the realm may be sent to a URL that
-	// whoever forgot a password gave. Anybody can ask for such a mail, and with
-	// a URL of theirs beside a real code it would be a perfect trap; a mail does
-	// without a URL that is not trusted. Nil: none is. The URLs of invitations
-	// are the administrators' and are always shown.
+	// TrustURL reports whether the realm trusts the URL of a ForgottenPassword
+	// request. Anybody can send such a request with any URL, so a mail with a
+	// real code and an attacker's URL would be perfect phishing. A mail leaves out
+	// a URL that is not trusted. Nil: no URL is trusted. The URLs of invitations
+	// come from administrators and are always shown.
 	TrustURL func(ctx context.Context, realmID, url string) (bool, error)
-	// SiteName is what mails call the site unless the sender has a name of its
-	// own.
+	// SiteName is the site's name in mails of senders without a SiteName.
 	SiteName string
-	// Allow lists the private, loopback and other special-purpose addresses
-	// that may be called nevertheless.
+	// Allow lists the private, loopback and other special-purpose addresses that
+	// may be called. All others of them are refused.
 	Allow []netip.Prefix
-	// AllowPlaintext lets senders that ask for it send without TLS.
+	// AllowPlaintext allows senders with storage.PlainSMTP, which send without TLS.
 	AllowPlaintext bool
 	// RootCAs verify the servers' certificates; nil means the system's.
 	RootCAs *x509.CertPool
 	// Timeout limits an attempt up to the command DATA; 0 means 12 s.
 	Timeout time.Duration
 	// AcceptTimeout limits the rest of the attempt, in which the server reads,
-	// checks and stores the mail; 0 means 65 s. A server that is given up on may
-	// deliver the mail all the same, so a short limit means second copies (RFC
-	// 5321 §4.5.3.2). A Worker allows an attempt 90 s in all.
+	// checks and stores the mail; 0 means 65 s. A server may deliver the mail even
+	// after the timeout, so a short timeout causes second copies (RFC 5321
+	// §4.5.3.2). A deliver.Worker limits a whole attempt to 90 s.
 	AcceptTimeout time.Duration
-	// Resolver looks names up; nil means the system's.
+	// Resolver looks up host names; nil means the resolver of the system.
 	Resolver *net.Resolver
 	Now      func() time.Time // nil: time.Now
 }
@@ -63,8 +62,8 @@ type Mailer struct {
 	dialer *net.Dialer
 }
 
-// New returns a Mailer. It fails if a required field is missing or a prefix of
-// Allow is invalid.
+// New returns a Mailer. It returns an error if a required field is missing or a prefix
+// of Allow is invalid.
 func New(cfg Config) (*Mailer, error) {
 	if cfg.User == nil || cfg.Password == nil || cfg.Templates == nil {
 		return nil, errors.New("mailer: User, Password and Templates are required")
@@ -87,10 +86,17 @@ func New(cfg Config) (*Mailer, error) {
 }
 
 // Send implements deliver.Transport. Every attempt for a message has the same
-// Message-ID, which is made of the message's id. These end the message: a reply
-// of the class 5yz, a recipient without an address, a forbidden server, plain
-// text where it is not allowed, and an address with a non-ASCII local part where
-// the server does not offer SMTPUTF8 (RFC 6531). All else is tried again.
+// Message-ID, which contains the id of the message. These errors are permanent:
+//
+//   - a reply 5yz of the mail server
+//   - a recipient who is deleted or disabled, or has no valid address
+//   - a mail server with a forbidden address
+//   - a sender without TLS that is not allowed
+//   - an invalid From or Host of the sender, or a template that fails
+//   - an address with a non-ASCII local part, if the server does not offer SMTPUTF8
+//     (RFC 6531)
+//
+// All other errors are retried.
 func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Envelope) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -127,10 +133,10 @@ func (m *Mailer) Send(ctx context.Context, sender storage.Sender, e deliver.Enve
 	}
 	s.accepting = func() { timer.Reset(m.cfg.AcceptTimeout) }
 	err = s.send(ctx, mailing{from: from, to: to, message: compose(from, to, e.Message.ID, m.cfg.Now(), text)})
-	return judge(err, to.Address, e.Username)
+	return sendError(err, to.Address, e.Username)
 }
 
-// parseAddress reads an address with or without a name in front.
+// parseAddress parses an address with or without a display name.
 func parseAddress(text string) (*mail.Address, error) {
 	a, err := mail.ParseAddress(text)
 	if err != nil {
@@ -139,8 +145,8 @@ func parseAddress(text string) (*mail.Address, error) {
 	return asciiAddress(a)
 }
 
-// recipient returns the user's address and locale. News of a changed address goes
-// to the former one. Errors name no address: they are kept.
+// recipient returns the user's address and locale. A ContactChanged goes to the former
+// address. Errors do not quote the address, because they are stored.
 func (m *Mailer) recipient(ctx context.Context, e deliver.Envelope) (*mail.Address, string, error) {
 	user, err := m.cfg.User(ctx, e.UserUID)
 	if e.Message.Type == storage.MessageContactChanged {
@@ -150,13 +156,13 @@ func (m *Mailer) recipient(ctx context.Context, e deliver.Envelope) (*mail.Addre
 	case errors.Is(err, storage.ErrNotFound):
 		return nil, "", deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the recipient does not exist any more"), err))
 	case err != nil:
-		return nil, "", fmt.Errorf("recipient of a message: %w", err)
+		return nil, "", fmt.Errorf("read recipient: %w", err)
 	case !user.Active:
 		return nil, "", deliver.Permanent(deliver.Reason("the recipient is disabled"))
 	case user.Email == "":
 		return nil, "", deliver.Permanent(deliver.Reason("the recipient has no e-mail address"))
 	}
-	// A name or a comment in the address, or a second one, is no address.
+	// An address with a display name or a comment is refused, and so is a list.
 	to, err := mail.ParseAddress(user.Email)
 	if err != nil || to.Address != user.Email {
 		return nil, "", deliver.Permanent(deliver.Reason("the recipient's address is not an e-mail address"))
@@ -167,6 +173,7 @@ func (m *Mailer) recipient(ctx context.Context, e deliver.Envelope) (*mail.Addre
 	return to, user.Locale, nil
 }
 
+// data returns what the template of the message shows.
 func (m *Mailer) data(ctx context.Context, sender storage.Sender, e deliver.Envelope) (Data, error) {
 	site := sender.SMTP.SiteName
 	if site == "" {
@@ -181,29 +188,31 @@ func (m *Mailer) data(ctx context.Context, sender storage.Sender, e deliver.Enve
 	}, err
 }
 
-// What a mail takes on its way is no reason to speak of 9 minutes or 6 days.
+// The margins make up for the time until the mail is sent. Otherwise a mail would say
+// 9 minutes instead of 10, or 6 days instead of 7.
 const (
 	minuteMargin = 5 * time.Second
 	dayMargin    = time.Hour
 )
 
-// forGood is the first year of a lock that no time ends.
-const forGood = 9999
+// lockWithoutEndYear is the year in which a lock ends that only an administrator ends.
+const lockWithoutEndYear = 9999
 
-// lockEnd is how a mail says when a lock ends; empty if that is not known, or not
-// at all.
+// lockEnd formats the end of a lock, rounded up to the minute. It returns "" if the end
+// is not known or only an administrator ends the lock.
 func lockEnd(t time.Time) string {
-	if t.IsZero() || t.UTC().Year() >= forGood {
+	if t.IsZero() || t.UTC().Year() >= lockWithoutEndYear {
 		return ""
 	}
 	return t.UTC().Add(time.Minute - 1).Truncate(time.Minute).Format("2006-01-02 15:04 UTC")
 }
 
+// atLeastOne returns the number of whole units left, but at least 1.
 func atLeastOne(left, unit time.Duration) int { return max(1, int(left/unit)) }
 
-// link returns the URL that the mail may show, if any.
+// link returns the URL that the mail shows, or "".
 func (m *Mailer) link(ctx context.Context, e deliver.Envelope) (string, error) {
-	if !presentableURL(e.URL) {
+	if !isPlainURL(e.URL) {
 		return "", nil
 	}
 	if e.Message.Type == storage.MessageNewUserInvitation {
@@ -214,7 +223,7 @@ func (m *Mailer) link(ctx context.Context, e deliver.Envelope) (string, error) {
 	}
 	trusted, err := m.cfg.TrustURL(ctx, e.RealmID, e.URL)
 	if err != nil {
-		return "", fmt.Errorf("trust in a URL: %w", err)
+		return "", fmt.Errorf("check whether a URL is trusted: %w", err)
 	}
 	if !trusted {
 		return "", nil
@@ -222,11 +231,12 @@ func (m *Mailer) link(ctx context.Context, e deliver.Envelope) (string, error) {
 	return e.URL, nil
 }
 
-// presentableURL tells whether the text is a URL of the web and nothing besides:
-// neither a sentence behind it nor a name in front of the host.
-func presentableURL(text string) bool {
-	strange := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'<>\\^`|", r) }
-	if len(text) > maxURL || strings.ContainsFunc(text, strange) {
+// isPlainURL reports whether the text is an http or https URL of printable ASCII and
+// nothing else. It refuses text after the URL, and user information before the host,
+// which looks like a host.
+func isPlainURL(text string) bool {
+	refused := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'<>\\^`|", r) }
+	if len(text) > maxURL || strings.ContainsFunc(text, refused) {
 		return false
 	}
 	u, err := url.Parse(text)

@@ -26,7 +26,7 @@ var noon = time.Date(2031, 5, 17, 12, 0, 0, 0, time.UTC)
 
 const theCode = "8BM3SYBG"
 
-// jane is the user that messages go to.
+// jane returns the user who gets the messages.
 func jane() storage.User {
 	return storage.User{UID: "usr_1", Email: "jane@home.example", Active: true}
 }
@@ -39,7 +39,7 @@ func envelope() deliver.Envelope {
 }
 
 // newMailer returns a mailer that may call loopback addresses and trusts the
-// server.
+// certificate of the server.
 func newMailer(t *testing.T, server *mailServer, user storage.User, change ...func(*mailer.Config)) *mailer.Mailer {
 	t.Helper()
 	templates, err := mailer.LoadTemplates(nil)
@@ -69,7 +69,7 @@ func newMailer(t *testing.T, server *mailServer, user storage.User, change ...fu
 	return m
 }
 
-// parts takes a mail apart: header, plain body, HTML body.
+// parts parses a mail into its header, its plain body and its HTML body.
 func parts(t *testing.T, data string) (mail.Header, string, string) {
 	t.Helper()
 	m, err := mail.ReadMessage(strings.NewReader(data))
@@ -122,7 +122,7 @@ func TestSend(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mails := server.taken()
+	mails := server.received()
 	if len(mails) != 2 {
 		t.Fatalf("%d mails", len(mails))
 	}
@@ -156,7 +156,7 @@ func TestTLS(t *testing.T) {
 	plain := startServer(t, serverOptions{noTLS: true})
 	starttls := startServer(t, serverOptions{})
 	implicit := startServer(t, serverOptions{implicit: true})
-	yes := func(c *mailer.Config) { c.AllowPlaintext = true }
+	allowPlain := func(c *mailer.Config) { c.AllowPlaintext = true }
 	distrust := func(c *mailer.Config) { c.RootCAs = x509.NewCertPool() }
 	tests := []struct {
 		name      string
@@ -166,12 +166,12 @@ func TestTLS(t *testing.T) {
 		delivered bool
 		permanent bool
 	}{
-		{"required, not offered", plain, storage.RequiredTLS, nil, false, false},
+		{"TLS required, not offered", plain, storage.RequiredTLS, nil, false, false},
 		{"starttls, not offered", plain, storage.StartTLS, nil, false, false},
-		{"unset, not offered", plain, "", yes, false, false},
+		{"TLS mode unset, not offered", plain, "", allowPlain, false, false},
 		{"implicit to a plain server", plain, storage.ImplicitTLS, nil, false, false},
 		{"plain but not allowed", plain, storage.PlainSMTP, nil, false, true},
-		{"plain and allowed", plain, storage.PlainSMTP, yes, true, false},
+		{"plain and allowed", plain, storage.PlainSMTP, allowPlain, true, false},
 		{"starttls", starttls, storage.StartTLS, nil, true, false},
 		{"implicit", implicit, storage.ImplicitTLS, nil, true, false},
 		{"unknown certificate", starttls, storage.RequiredTLS, distrust, false, false},
@@ -179,7 +179,7 @@ func TestTLS(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			before := len(tt.server.taken())
+			before := len(tt.server.received())
 			m := newMailer(t, tt.server, jane())
 			if tt.change != nil {
 				m = newMailer(t, tt.server, jane(), tt.change)
@@ -188,7 +188,7 @@ func TestTLS(t *testing.T) {
 			if (err == nil) != tt.delivered || deliver.IsPermanent(err) != tt.permanent {
 				t.Errorf("Send = %v, permanent %v", err, deliver.IsPermanent(err))
 			}
-			mails := tt.server.taken()[before:]
+			mails := tt.server.received()[before:]
 			if tt.delivered != (len(mails) == 1) {
 				t.Fatalf("%d mails", len(mails))
 			}
@@ -215,7 +215,7 @@ func TestAuthentication(t *testing.T) {
 	if err := m.Send(t.Context(), sender, envelope()); err != nil {
 		t.Errorf("with the password: %v", err)
 	}
-	if mails := server.taken(); len(mails) != 1 || mails[0].user != "shop" {
+	if mails := server.received(); len(mails) != 1 || mails[0].user != "shop" {
 		t.Errorf("mails %+v", mails)
 	}
 	open := startServer(t, serverOptions{noTLS: true})
@@ -225,8 +225,8 @@ func TestAuthentication(t *testing.T) {
 	}
 }
 
-// 5yz is for good, 4yz for now (RFC 5321 §4.2.1); the text tells why and not
-// for whom.
+// TestRefusals checks that a reply 5yz is permanent and a reply 4yz is not (RFC 5321
+// §4.2.1), and that the error contains the reply without the recipient.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -244,7 +244,7 @@ func TestRefusals(t *testing.T) {
 		{"data", 554, true},
 	}
 	for _, tt := range tests {
-		server := startServer(t, serverOptions{refuse: at(tt.stage, tt.code, "no jane@home.example today")})
+		server := startServer(t, serverOptions{refuse: refuseAt(tt.stage, tt.code, "no jane@home.example today")})
 		err := newMailer(t, server, jane()).Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
 		if err == nil || deliver.IsPermanent(err) != tt.permanent {
 			t.Errorf("%d at %s: %v, permanent %v", tt.code, tt.stage, err, deliver.IsPermanent(err))
@@ -253,11 +253,11 @@ func TestRefusals(t *testing.T) {
 		if text := err.Error(); strings.Contains(text, "jane") || !strings.Contains(text, "today") {
 			t.Errorf("%d at %s: %s", tt.code, tt.stage, text)
 		}
-		reason, said := deliver.ReasonOf(err).Error(), fmt.Sprint("mail server answered ", tt.code)
-		if codes := strings.TrimPrefix(reason, said); !strings.HasPrefix(reason, said) || strings.Trim(codes, " .0123456789") != "" {
+		reason, want := deliver.ReasonOf(err).Error(), fmt.Sprint("mail server answered ", tt.code)
+		if codes := strings.TrimPrefix(reason, want); !strings.HasPrefix(reason, want) || strings.Trim(codes, " .0123456789") != "" {
 			t.Errorf("%d at %s: the reason is %q", tt.code, tt.stage, reason)
 		}
-		if mails := server.taken(); mails != nil {
+		if mails := server.received(); mails != nil {
 			t.Errorf("%d at %s: %v", tt.code, tt.stage, mails)
 		}
 	}
@@ -266,7 +266,7 @@ func TestRefusals(t *testing.T) {
 func TestSlowServer(t *testing.T) {
 	t.Parallel()
 	m := newMailer(t, nil, jane(), func(c *mailer.Config) { c.Timeout = 50 * time.Millisecond })
-	err := m.Send(t.Context(), silent(t), envelope())
+	err := m.Send(t.Context(), silentServer(t), envelope())
 	if !errors.Is(err, context.DeadlineExceeded) || deliver.IsPermanent(err) {
 		t.Errorf("no greeting: %v", err)
 	}
@@ -285,9 +285,9 @@ func TestSlowServer(t *testing.T) {
 	}
 }
 
-// A server that takes its time over a mail gets it once: the limit of the
-// conversation before it does not count.
-func TestServerThatTakesItsTimeOverAMail(t *testing.T) {
+// TestSlowAcceptance checks that a server which accepts a mail slowly gets it once: the
+// time for that is limited by AcceptTimeout, not by Timeout.
+func TestSlowAcceptance(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{refuse: func(stage string) error {
 		if stage == "data" {
@@ -297,13 +297,13 @@ func TestServerThatTakesItsTimeOverAMail(t *testing.T) {
 	}})
 	m := newMailer(t, server, jane(), func(c *mailer.Config) { c.Timeout = time.Second })
 	err := m.Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
-	if mails := server.taken(); err != nil || len(mails) != 1 {
+	if mails := server.received(); err != nil || len(mails) != 1 {
 		t.Errorf("%v, %d mails", err, len(mails))
 	}
 }
 
-// Domains go out as A-labels, in the envelope and in the header. SMTPUTF8 is
-// asked for only if a local part is not ASCII (RFC 6531 §3.2).
+// TestInternationalAddresses checks that domains are sent in A-labels, in the envelope
+// and in the header. SMTPUTF8 is used only if a local part is not ASCII (RFC 6531 §3.2).
 func TestInternationalAddresses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -325,7 +325,7 @@ func TestInternationalAddresses(t *testing.T) {
 			user, sender := jane(), server.sender(storage.RequiredTLS)
 			user.Email, sender.SMTP.From = test.email, test.from
 			err := newMailer(t, server, user).Send(t.Context(), sender, envelope())
-			mails := server.taken()
+			mails := server.received()
 			if test.utf8 && !offered {
 				if !deliver.IsPermanent(err) || !strings.Contains(err.Error(), "SMTPUTF8") || mails != nil {
 					t.Errorf("%s without SMTPUTF8: %v, mails %v", test.email, err, mails)
@@ -347,7 +347,7 @@ func TestInternationalAddresses(t *testing.T) {
 	}
 	server := startServer(t, serverOptions{})
 	user := jane()
-	user.Email = "jane@xn--a.ü" // no valid label
+	user.Email = "jane@xn--a.ü" // not a valid label
 	err := newMailer(t, server, user).Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
 	if !deliver.IsPermanent(err) {
 		t.Errorf("invalid domain: %v", err)
@@ -362,10 +362,10 @@ func TestRecipients(t *testing.T) {
 		"not an address":      func(u *storage.User) { u.Email = "jane" },
 		"two addresses":       func(u *storage.User) { u.Email = "a@home.example, b@home.example" },
 		"name and address":    func(u *storage.User) { u.Email = "Jane <a@home.example>" },
-		"header in address":   func(u *storage.User) { u.Email = "a@home.example\r\nBcc: eve@evil.example" },
-		"command in address":  func(u *storage.User) { u.Email = "a@home.example>\r\nRCPT TO:<eve@evil.example" },
+		"header in address":   func(u *storage.User) { u.Email = "a@home.example\r\nBcc: eve@attacker.example" },
+		"command in address":  func(u *storage.User) { u.Email = "a@home.example>\r\nRCPT TO:<eve@attacker.example" },
 		"disabled":            func(u *storage.User) { u.Active = false },
-		"gone":                func(u *storage.User) { u.UID = "usr_2" },
+		"deleted":             func(u *storage.User) { u.UID = "usr_2" },
 		"address in brackets": func(u *storage.User) { u.Email = "<a@home.example>" },
 	} {
 		user := jane()
@@ -375,18 +375,18 @@ func TestRecipients(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if mails := server.taken(); mails != nil {
-		t.Errorf("mails went out: %v", mails)
+	if mails := server.received(); mails != nil {
+		t.Errorf("mails were sent: %v", mails)
 	}
-	away := newMailer(t, server, jane(), func(c *mailer.Config) {
+	unavailable := newMailer(t, server, jane(), func(c *mailer.Config) {
 		c.User = func(context.Context, string) (storage.User, error) { return storage.User{}, storage.ErrUnavailable }
 	})
-	if err := away.Send(t.Context(), server.sender(storage.RequiredTLS), envelope()); err == nil || deliver.IsPermanent(err) {
-		t.Errorf("database away: %v", err)
+	if err := unavailable.Send(t.Context(), server.sender(storage.RequiredTLS), envelope()); err == nil || deliver.IsPermanent(err) {
+		t.Errorf("database not available: %v", err)
 	}
 }
 
-func TestGuard(t *testing.T) {
+func TestForbiddenAddresses(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{})
 	m := newMailer(t, server, jane(), func(c *mailer.Config) { c.Allow = nil })
@@ -397,30 +397,31 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
-	if mails := server.taken(); mails != nil {
-		t.Errorf("mails went out: %v", mails)
+	if mails := server.received(); mails != nil {
+		t.Errorf("mails were sent: %v", mails)
 	}
 }
 
-// Whatever is in a name stays what it is: a name.
+// TestInjection checks that a username or a site name cannot inject headers, HTML,
+// template actions or SMTP commands.
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{})
 	m := newMailer(t, server, jane())
 	for _, name := range []string{
-		"bob\r\nBcc: eve@evil.example", "bob\nSubject: urgent", "{{.Code}} {{printf \"%s\" .Site}}", "{{", "<script>alert(1)</script>",
-		"\r\n.\r\nMAIL FROM:<eve@evil.example>", "=?utf-8?q?=0D=0ABcc:_eve@evil.example?=", "a\u202eb\u2028c\x00", `"><img src=x>`,
+		"bob\r\nBcc: eve@attacker.example", "bob\nSubject: urgent", "{{.Code}} {{printf \"%s\" .Site}}", "{{", "<script>alert(1)</script>",
+		"\r\n.\r\nMAIL FROM:<eve@attacker.example>", "=?utf-8?q?=0D=0ABcc:_eve@attacker.example?=", "a\u202eb\u2028c\x00", `"><img src=x>`,
 	} {
-		before := len(server.taken())
+		before := len(server.received())
 		e := envelope()
 		e.Username = name
 		sender := server.sender(storage.RequiredTLS)
-		sender.SMTP.SiteName = name // ends up in the subject
+		sender.SMTP.SiteName = name // the subject contains it
 		if err := m.Send(t.Context(), sender, e); err != nil {
 			t.Errorf("%q: %v", name, err)
 			continue
 		}
-		mails := server.taken()[before:]
+		mails := server.received()[before:]
 		if len(mails) != 1 || len(mails[0].to) != 1 {
 			t.Errorf("%q: %+v", name, mails)
 			continue
@@ -430,7 +431,7 @@ func TestInjection(t *testing.T) {
 		for h := range header {
 			names = append(names, h)
 		}
-		if len(names) != 8 || len(header["Subject"]) != 1 || header.Get("Bcc") != "" { // those of TestSend with Mime-Version and Content-Type
+		if len(names) != 8 || len(header["Subject"]) != 1 || header.Get("Bcc") != "" { // those of TestSend, Mime-Version and Content-Type
 			t.Errorf("%q: headers %v", name, names)
 		}
 		if subject := decoded(t, header.Get("Subject")); !strings.HasPrefix(subject, "Your one-time password for ") || strings.ContainsAny(subject, "\r\n") {
@@ -453,13 +454,13 @@ func TestLocale(t *testing.T) {
 		"de": "Ihr Einmalkennwort für shop.example", "de-AT": "Ihr Einmalkennwort für shop.example",
 		"DE_ch": "Ihr Einmalkennwort für shop.example", "../../etc": "Your one-time password for shop.example",
 	} {
-		before := len(server.taken())
+		before := len(server.received())
 		user := jane()
 		user.Locale = locale
 		if err := newMailer(t, server, user).Send(t.Context(), server.sender(storage.RequiredTLS), envelope()); err != nil {
 			t.Fatal(err)
 		}
-		header, plain, html := parts(t, server.taken()[before].data)
+		header, plain, html := parts(t, server.received()[before].data)
 		if got := decoded(t, header.Get("Subject")); got != want {
 			t.Errorf("%q: subject %q, want %q", locale, got, want)
 		}

@@ -15,35 +15,36 @@ import (
 
 const renewURL = "https://shop.example/renew"
 
-// mailTo sends the envelope and returns its mail: subject and both bodies.
-func mailTo(t *testing.T, m *mailer.Mailer, server *mailServer, e deliver.Envelope) []string {
+// sendMail sends the envelope and returns the subject and both bodies of the mail.
+func sendMail(t *testing.T, m *mailer.Mailer, server *mailServer, e deliver.Envelope) []string {
 	t.Helper()
-	before := len(server.taken())
+	before := len(server.received())
 	if err := m.Send(t.Context(), server.sender(storage.RequiredTLS), e); err != nil {
 		t.Fatal(err)
 	}
-	header, plain, html := parts(t, server.taken()[before].data)
+	header, plain, html := parts(t, server.received()[before].data)
 	return []string{decoded(t, header.Get("Subject")), plain, html}
 }
 
-func trust(answer bool) func(*mailer.Config) {
+// trust sets a TrustURL that always returns trusted.
+func trust(trusted bool) func(*mailer.Config) {
 	return func(c *mailer.Config) {
-		c.TrustURL = func(context.Context, string, string) (bool, error) { return answer, nil }
+		c.TrustURL = func(context.Context, string, string) (bool, error) { return trusted, nil }
 	}
 }
 
-// lockEnds is when the lock of these tests does, to the minute that it lasts
-// into.
+// lockEnds is the end of the lock in these tests, rounded up to the minute.
 const lockEnds = "2031-05-17 12:04 UTC"
 
-// A mail about a lock that no time ends, or that is over, says no time.
+// TestLockWithoutEnd checks that a mail shows no time if the lock has ended or only an
+// administrator ends it.
 func TestLockWithoutEnd(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{})
 	for _, end := range []time.Time{{}, time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
 		e := envelope()
 		e.Message.Type, e.Code, e.LockedUntil = storage.MessageAccountLocked, "", end
-		for _, body := range mailTo(t, newMailer(t, server, jane(), trust(true)), server, e)[1:] {
+		for _, body := range sendMail(t, newMailer(t, server, jane(), trust(true)), server, e)[1:] {
 			if !strings.Contains(body, "For now your password is not accepted") || strings.Contains(body, "UTC") {
 				t.Errorf("until %v: %s", end, body)
 			}
@@ -51,16 +52,17 @@ func TestLockWithoutEnd(t *testing.T) {
 	}
 }
 
-// Every type says in both languages what to do and what it was not asked for.
-func TestTypes(t *testing.T) {
+// TestMessageTypes checks that the mail of every type, in both languages, shows what it
+// must and says what to do if the user did not ask for it.
+func TestMessageTypes(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{})
 	tests := []struct {
-		kind    storage.MessageType
-		locale  string
-		life    time.Duration
-		subject string
-		wanted  []string
+		kind     storage.MessageType
+		locale   string
+		lifetime time.Duration
+		subject  string
+		wanted   []string
 	}{
 		{storage.MessageOneTimePassword, "en", 10 * time.Minute, "Your one-time password for shop.example", []string{theCode, "10 minutes", "ignore this mail"}},
 		{storage.MessageOneTimePassword, "de", time.Minute, "Ihr Einmalkennwort für shop.example", []string{theCode, "1 Minute lang", "nichts zu tun"}},
@@ -80,13 +82,13 @@ func TestTypes(t *testing.T) {
 			user := jane()
 			user.Locale = tt.locale
 			e := envelope()
-			e.Message.Type, e.URL, e.ExpiresAt = tt.kind, renewURL, noon.Add(tt.life-time.Second)
+			e.Message.Type, e.URL, e.ExpiresAt = tt.kind, renewURL, noon.Add(tt.lifetime-time.Second)
 			if !tt.kind.HasCode() {
 				e.Code = ""
 			}
 			e.Email = "former@example.com"
 			e.LockedUntil = time.Date(2031, 5, 17, 12, 3, 59, 0, time.UTC)
-			got := mailTo(t, newMailer(t, server, user, trust(true)), server, e)
+			got := sendMail(t, newMailer(t, server, user, trust(true)), server, e)
 			if got[0] != tt.subject {
 				t.Errorf("subject %q, want %q", got[0], tt.subject)
 			}
@@ -94,7 +96,7 @@ func TestTypes(t *testing.T) {
 			if tt.kind == storage.MessageContactChanged {
 				to = "<former@example.com>"
 			}
-			mails := server.taken()
+			mails := server.received()
 			if header, _, _ := parts(t, mails[len(mails)-1].data); header.Get("To") != to {
 				t.Errorf("to %q, want %q", header.Get("To"), to)
 			}
@@ -109,9 +111,9 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-// Whoever asks for a renewal chooses the URL, and anybody can. What is not
-// trusted does not get beside a code that is real.
-func TestURLsOfStrangers(t *testing.T) {
+// TestUntrustedURLs checks that a mail does not show the URL of a ForgottenPassword
+// request unless it is trusted, nor any text that is more than a URL.
+func TestUntrustedURLs(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{})
 	tests := []struct {
@@ -123,21 +125,21 @@ func TestURLsOfStrangers(t *testing.T) {
 		{"trusted", renewURL, storage.MessageForgottenPassword, trust(true), true},
 		{"with a placeholder", renewURL + "?c={code}", storage.MessageForgottenPassword, trust(true), true},
 		{"not trusted", renewURL, storage.MessageForgottenPassword, trust(false), false},
-		{"nobody to ask", renewURL, storage.MessageForgottenPassword, func(*mailer.Config) {}, false},
-		{"an administrator's", renewURL, storage.MessageNewUserInvitation, trust(false), true},
-		{"with words behind it", renewURL + " or call 0900", storage.MessageForgottenPassword, trust(true), false},
-		{"with lines behind it", renewURL + "\r\n\r\ncall 0900", storage.MessageNewUserInvitation, trust(true), false},
-		{"with a name in front", "https://shop.example@evil.example/", storage.MessageForgottenPassword, trust(true), false},
+		{"no TrustURL", renewURL, storage.MessageForgottenPassword, func(*mailer.Config) {}, false},
+		{"of an invitation", renewURL, storage.MessageNewUserInvitation, trust(false), true},
+		{"followed by words", renewURL + " or call 0900", storage.MessageForgottenPassword, trust(true), false},
+		{"followed by lines", renewURL + "\r\n\r\ncall 0900", storage.MessageNewUserInvitation, trust(true), false},
+		{"with user information", "https://shop.example@attacker.example/", storage.MessageForgottenPassword, trust(true), false},
 		{"script", "javascript:alert(1)", storage.MessageNewUserInvitation, trust(true), false},
 		{"markup", `https://shop.example/"><script>`, storage.MessageNewUserInvitation, trust(true), false},
 		{"no host", "https:///renew", storage.MessageForgottenPassword, trust(true), false},
-		{"endless", renewURL + "?" + strings.Repeat("x", 3000), storage.MessageForgottenPassword, trust(true), false},
+		{"too long", renewURL + "?" + strings.Repeat("x", 3000), storage.MessageForgottenPassword, trust(true), false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			e := envelope()
 			e.Message.Type, e.URL = tt.kind, tt.url
-			for _, body := range mailTo(t, newMailer(t, server, jane(), tt.trust), server, e)[1:] {
+			for _, body := range sendMail(t, newMailer(t, server, jane(), tt.trust), server, e)[1:] {
 				if strings.Contains(body, tt.url) != tt.shown || !tt.shown && strings.Contains(body, "://") {
 					t.Errorf("shown is not %v in %s", tt.shown, body)
 				}
@@ -154,11 +156,12 @@ func TestURLsOfStrangers(t *testing.T) {
 	e := envelope()
 	e.Message.Type, e.URL = storage.MessageForgottenPassword, renewURL
 	if err := m.Send(t.Context(), server.sender(storage.RequiredTLS), e); !errors.Is(err, fault) || deliver.IsPermanent(err) {
-		t.Errorf("database away: %v", err)
+		t.Errorf("database not available: %v", err)
 	}
 }
 
-// The templates of one type can be replaced without those of the others.
+// TestReplaceOneType checks that a directory can replace the templates of one message
+// type and leave the others.
 func TestReplaceOneType(t *testing.T) {
 	t.Parallel()
 	templates, err := mailer.LoadTemplates(fstest.MapFS{

@@ -18,22 +18,22 @@ import (
 	"latchkey/storage"
 )
 
-// received is a mail that a test server took.
+// received is a mail that a test server accepted.
 type received struct {
 	from string
 	to   []string
 	data string
 	tls  bool
-	utf8 bool // asked for by SMTPUTF8
+	utf8 bool // sent with SMTPUTF8
 	user string
 }
 
-// mailServer is a real SMTP server on a free port.
+// mailServer is an SMTP server on a free port. It keeps the mails that it accepts.
 type mailServer struct {
 	port  int
 	roots *x509.CertPool
 
-	refuse   func(stage string) error // may be nil
+	refuse   func(stage string) error // optional; a stage is greeting, mail, rcpt or data
 	mustAuth bool
 
 	mu     sync.Mutex
@@ -50,7 +50,7 @@ type serverOptions struct {
 func startServer(t *testing.T, o serverOptions) *mailServer {
 	t.Helper()
 	m := &mailServer{refuse: o.refuse, mustAuth: o.mustAuth, roots: x509.NewCertPool()}
-	certified := httptest.NewUnstartedServer(nil) // for its certificate of 127.0.0.1
+	certified := httptest.NewUnstartedServer(nil) // has a certificate for 127.0.0.1
 	certified.StartTLS()
 	t.Cleanup(certified.Close)
 	m.roots.AddCert(certified.Certificate())
@@ -78,7 +78,7 @@ func startServer(t *testing.T, o serverOptions) *mailServer {
 	}()
 	t.Cleanup(func() {
 		_ = server.Close()
-		_ = listener.Close() // which Serve may not have told the server yet
+		_ = listener.Close() // Serve may not have passed it to the server yet
 		<-done
 	})
 	return m
@@ -90,34 +90,35 @@ func (discard) Printf(string, ...any) {}
 func (discard) Println(...any)        {}
 
 func (m *mailServer) NewSession(c *smtp.Conn) (smtp.Session, error) {
-	if err := m.fails("greeting"); err != nil {
+	if err := m.refusal("greeting"); err != nil {
 		return nil, err
 	}
-	return &conversation{server: m, conn: c}, nil
+	return &smtpSession{server: m, conn: c}, nil
 }
 
-func (m *mailServer) fails(stage string) error {
+func (m *mailServer) refusal(stage string) error {
 	if m.refuse == nil {
 		return nil
 	}
 	return m.refuse(stage)
 }
 
-func (m *mailServer) taken() []received {
+func (m *mailServer) received() []received {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return append([]received(nil), m.mails...)
 }
 
-type conversation struct {
+// smtpSession is a session of a mailServer.
+type smtpSession struct {
 	server *mailServer
 	conn   *smtp.Conn
 	mail   received
 }
 
-func (c *conversation) AuthMechanisms() []string { return []string{sasl.Plain} }
+func (c *smtpSession) AuthMechanisms() []string { return []string{sasl.Plain} }
 
-func (c *conversation) Auth(string) (sasl.Server, error) {
+func (c *smtpSession) Auth(string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, username, password string) error {
 		c.server.mu.Lock()
 		defer c.server.mu.Unlock()
@@ -130,29 +131,29 @@ func (c *conversation) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-func (c *conversation) Reset()        {}
-func (c *conversation) Logout() error { return nil }
+func (c *smtpSession) Reset()        {}
+func (c *smtpSession) Logout() error { return nil }
 
-func (c *conversation) Mail(from string, o *smtp.MailOptions) error {
+func (c *smtpSession) Mail(from string, o *smtp.MailOptions) error {
 	c.mail.utf8 = o.UTF8
 	if c.server.mustAuth && c.mail.user == "" {
 		return smtp.ErrAuthRequired
 	}
 	c.mail.from = from
-	return c.server.fails("mail")
+	return c.server.refusal("mail")
 }
 
-func (c *conversation) Rcpt(to string, _ *smtp.RcptOptions) error {
+func (c *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 	c.mail.to = append(c.mail.to, to)
-	return c.server.fails("rcpt")
+	return c.server.refusal("rcpt")
 }
 
-func (c *conversation) Data(r io.Reader) error {
+func (c *smtpSession) Data(r io.Reader) error {
 	body, err := io.ReadAll(r)
 	if err != nil {
 		return err
 	}
-	if err := c.server.fails("data"); err != nil {
+	if err := c.server.refusal("data"); err != nil {
 		return err
 	}
 	_, c.mail.tls = c.conn.TLSConnectionState()
@@ -163,17 +164,17 @@ func (c *conversation) Data(r io.Reader) error {
 	return nil
 }
 
-// at refuses at one stage.
-func at(stage string, code int, text string) func(string) error {
-	return func(now string) error {
-		if now != stage {
+// refuseAt returns a refuse function that replies with the code at one stage.
+func refuseAt(stage string, code int, text string) func(string) error {
+	return func(current string) error {
+		if current != stage {
 			return nil
 		}
 		return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 1, 1}, Message: text}
 	}
 }
 
-// sender is one of kind smtp that sends to the server.
+// sender returns a message sender that uses the server.
 func (m *mailServer) sender(mode storage.TLSMode) storage.Sender {
 	return storage.Sender{ID: "mail", Kind: storage.SMTPSender, SMTP: storage.SMTPSettings{
 		Host: "127.0.0.1", Port: m.port, TLS: mode, From: "Acme Shop <noreply@shop.example>",
@@ -182,8 +183,8 @@ func (m *mailServer) sender(mode storage.TLSMode) storage.Sender {
 
 func loopback() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} }
 
-// silent starts a server that takes connections and never says a word.
-func silent(t *testing.T) storage.Sender {
+// silentServer starts a server that accepts connections and never sends anything.
+func silentServer(t *testing.T) storage.Sender {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

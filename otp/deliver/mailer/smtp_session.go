@@ -21,19 +21,19 @@ import (
 	"latchkey/storage"
 )
 
-// implicitPort is that of SMTP over TLS (RFC 8314 §3.3).
+// implicitPort is the port of SMTP with implicit TLS (RFC 8314 §3.3).
 const implicitPort = 465
 
 const (
-	maxReply = 160         // bytes kept of a server's words
-	quitTime = time.Second // that the command QUIT may take
+	maxReply = 160         // bytes logged of a server's reply
+	quitTime = time.Second // limit of the command QUIT
 )
 
-// session is what one conversation with a mail server needs.
+// session is one SMTP session (RFC 5321 §3.1).
 type session struct {
 	settings storage.SMTPSettings
 	password string
-	hello    string // as what we present ourselves
+	hello    string // host name of the command EHLO
 	dialer   *net.Dialer
 	tls      *tls.Config
 
@@ -46,10 +46,11 @@ type mailing struct {
 	message  *gomail.Msg
 }
 
-// needsUTF8 reports whether the mail can only be sent with SMTPUTF8 (RFC 6531):
-// whether a local part is not ASCII. Such an address is in the header as well.
+// needsUTF8 reports whether the mail needs SMTPUTF8 (RFC 6531) because the local part of
+// an address is not ASCII. The header contains both addresses as well.
 func (m mailing) needsUTF8() bool { return !isASCII(m.from.Address) || !isASCII(m.to.Address) }
 
+// session prepares a session with the mail server of the settings.
 func (m *Mailer) session(settings storage.SMTPSettings, password string, from *mail.Address) (session, error) {
 	host, err := asciiHost(settings.Host)
 	if err != nil {
@@ -62,23 +63,24 @@ func (m *Mailer) session(settings storage.SMTPSettings, password string, from *m
 	}, nil
 }
 
-// send holds the conversation. It is over when ctx ends, wherever it stands.
+// send connects and sends the mail. It ends when ctx ends, at any step.
 func (s session) send(ctx context.Context, m mailing) error {
 	raw, err := s.dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.settings.Host, strconv.Itoa(s.settings.Port)))
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer func() { _ = raw.Close() }() // after a QUIT there is nothing to lose
-	hangUp := context.AfterFunc(ctx, func() { _ = raw.Close() })
-	defer hangUp()
-	err = s.talk(ctx, raw, m)
+	defer func() { _ = raw.Close() }() // after QUIT an error does not matter
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	defer stop()
+	err = s.run(ctx, raw, m)
 	if ctx.Err() != nil && err != nil {
-		return fmt.Errorf("the mail server took too long: %w", context.Cause(ctx)) // rather than "use of closed connection"
+		return fmt.Errorf("the mail server took too long: %w", context.Cause(ctx)) // instead of "use of closed connection"
 	}
 	return err
 }
 
-func (s session) talk(ctx context.Context, raw net.Conn, m mailing) error {
+// run does the steps of the session over the connection.
+func (s session) run(ctx context.Context, raw net.Conn, m mailing) error {
 	client, err := s.open(ctx, raw)
 	if err != nil {
 		return err
@@ -89,15 +91,15 @@ func (s session) talk(ctx context.Context, raw net.Conn, m mailing) error {
 	if err := s.deliver(client, m); err != nil {
 		return err
 	}
-	// An error after the server took the mail does not undo that.
+	// The server has accepted the mail, so an error of QUIT does not matter.
 	if client.UpdateDeadline(quitTime) == nil {
 		_ = client.Quit()
 	}
 	return nil
 }
 
-// deliver sends the envelope and the mail, and returns nil once the server has
-// taken it.
+// deliver sends the envelope and the mail. It returns nil once the server has accepted
+// the mail.
 func (s session) deliver(client *smtp.Client, m mailing) error {
 	client.SkipSMTPUTF8(!m.needsUTF8())
 	if offered, _ := client.Extension("SMTPUTF8"); m.needsUTF8() && !offered {
@@ -120,7 +122,7 @@ func (s session) deliver(client *smtp.Client, m mailing) error {
 	return body.Close()
 }
 
-// open greets the server and encrypts the connection.
+// open starts the session: TLS, greeting, EHLO and STARTTLS, as the settings say.
 func (s session) open(ctx context.Context, raw net.Conn) (*smtp.Client, error) {
 	conn := raw
 	if s.implicit() {
@@ -149,13 +151,14 @@ func (s session) open(ctx context.Context, raw net.Conn) (*smtp.Client, error) {
 	return client, nil
 }
 
+// implicit reports whether TLS starts with the connection (RFC 8314 §3.3).
 func (s session) implicit() bool {
 	return s.settings.TLS == storage.ImplicitTLS || s.settings.TLS != storage.StartTLS &&
 		s.settings.TLS != storage.PlainSMTP && s.settings.Port == implicitPort
 }
 
-// authenticate does so where the sender has a user name, and never in the
-// clear, whatever the settings say.
+// authenticate authenticates if the sender has a username. It never sends a password
+// without TLS, whatever the settings say.
 func (s session) authenticate(client *smtp.Client) error {
 	if s.settings.Username == "" {
 		return nil
@@ -173,13 +176,14 @@ func (s session) authenticate(client *smtp.Client) error {
 			return client.Auth(smtp.LoginAuth(s.settings.Username, s.password, s.settings.Host, false))
 		}
 	}
-	return deliver.Permanent(deliver.Reason("the mail server takes neither PLAIN nor LOGIN"))
+	return deliver.Permanent(deliver.Reason("the mail server offers neither PLAIN nor LOGIN"))
 }
 
-// judge decides what an attempt's end means and cuts from the text who the
-// recipient is: it is logged. The Reason has the codes of the server's reply, not
-// its words.
-func judge(err error, private ...string) error {
+// sendError returns the error of an attempt, marked as permanent for a reply 5yz (RFC
+// 5321 §4.2.1) and for a forbidden address. The text is logged, so it leaves out the
+// private texts, which identify the recipient. The Reason contains the codes of the
+// server's reply, not its text.
+func sendError(err error, private ...string) error {
 	if err == nil {
 		return nil
 	}
@@ -193,28 +197,29 @@ func judge(err error, private ...string) error {
 	if !ok {
 		return err
 	}
-	said := fmt.Errorf("%w: %s", replyReason(reply), presentable(reply.Msg, private))
+	replied := fmt.Errorf("%w: %s", replyReason(reply), loggable(reply.Msg, private))
 	if reply.Code >= 500 {
-		return deliver.Permanent(said)
+		return deliver.Permanent(replied)
 	}
-	return said
+	return replied
 }
 
 // enhancedCode matches the enhanced status code at the beginning of a reply (RFC
 // 3463 §2).
 var enhancedCode = regexp.MustCompile(`^[245]\.[0-9]{1,3}\.[0-9]{1,3}\b`)
 
+// replyReason returns the Reason with the codes of a reply.
 func replyReason(reply *textproto.Error) deliver.Reason {
-	said := "mail server answered " + strconv.Itoa(reply.Code)
+	text := "mail server answered " + strconv.Itoa(reply.Code)
 	if enhanced := enhancedCode.FindString(reply.Msg); enhanced != "" {
-		said += " " + enhanced
+		text += " " + enhanced
 	}
-	return deliver.Reason(said)
+	return deliver.Reason(text)
 }
 
-// presentable returns a server's words on one line, short, and without what is
-// private.
-func presentable(text string, private []string) string {
+// loggable returns the text of a server on one line, shortened, and without the private
+// texts.
+func loggable(text string, private []string) string {
 	for _, word := range private {
 		if len(word) > 2 {
 			text = strings.ReplaceAll(text, word, "[recipient]")

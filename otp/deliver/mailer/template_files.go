@@ -18,39 +18,39 @@ import (
 // fileName matches TYPE.PART and TYPE.LOCALE.PART.
 var fileName = regexp.MustCompile(`^([A-Za-z]+)(?:\.([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*))?\.(subject|txt|html)$`)
 
-// read takes the letters of dir over.
+// read parses the files of dir. They replace the translations of their message types.
 func (t *Templates) read(dir fs.FS) error {
-	files, err := sources(dir)
+	files, err := readFiles(dir)
 	if err != nil {
 		return err
 	}
 	var faults []error
 	for _, kind := range slices.Sorted(maps.Keys(files)) {
 		locales := files[kind]
-		if !slices.Contains(kinds[:], kind) {
+		if !slices.Contains(messageTypes[:], kind) {
 			faults = append(faults, fmt.Errorf("mail templates: there are no messages of type %s", kind))
 			continue
 		}
-		letters := map[string]letter{}
+		translations := map[string]translation{}
 		if locales[""] == nil {
 			faults = append(faults, fmt.Errorf("mail templates: %s has no default language: %s.subject, %[1]s.txt and %[1]s.html are needed", kind, kind))
 		}
 		for _, locale := range slices.Sorted(maps.Keys(locales)) {
-			l, err := parse(kind, locale, locales[locale])
+			tr, err := parse(kind, locale, locales[locale])
 			if err != nil {
 				faults = append(faults, err)
 			}
-			letters[locale] = l
+			translations[locale] = tr
 		}
-		t.letters[kind] = letters
+		t.byType[kind] = translations
 	}
 	return errors.Join(faults...)
 }
 
-// sources reads the files of dir, by message type, locale and part. Hidden
-// files and directories are left alone; any other name is a fault, since it is
-// a template that nobody would ever use.
-func sources(dir fs.FS) (map[storage.MessageType]map[string]map[string]string, error) {
+// readFiles returns the texts of the files of dir, by message type, locale in lower case
+// and suffix. It ignores hidden files and directories. Any other name that is not the
+// name of a template is a fault, because the file would never be used.
+func readFiles(dir fs.FS) (map[storage.MessageType]map[string]map[string]string, error) {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
 		return nil, fmt.Errorf("mail templates: %w", err)
@@ -96,8 +96,8 @@ func readFile(dir fs.FS, name string) (string, error) {
 	return string(text), err
 }
 
-// parse makes a letter of its parts and fills it once.
-func parse(kind storage.MessageType, locale string, parts map[string]string) (letter, error) {
+// parse parses the three templates of a translation and fills them with sample data.
+func parse(kind storage.MessageType, locale string, parts map[string]string) (translation, error) {
 	name := string(kind)
 	if locale != "" {
 		name += "." + locale
@@ -109,29 +109,29 @@ func parse(kind storage.MessageType, locale string, parts map[string]string) (le
 		}
 	}
 	if missing != nil {
-		return letter{}, errors.Join(missing...)
+		return translation{}, errors.Join(missing...)
 	}
-	var l letter
+	var t translation
 	var err [3]error
-	l.subject, err[0] = texttemplate.New(name + ".subject").Option("missingkey=error").Parse(strings.TrimSpace(parts[subjectPart]))
-	l.plain, err[1] = texttemplate.New(name + ".txt").Option("missingkey=error").Parse(parts[plainPart])
-	l.html, err[2] = htmltemplate.New(name + ".html").Option("missingkey=error").Parse(parts[htmlPart])
+	t.subject, err[0] = texttemplate.New(name + ".subject").Option("missingkey=error").Parse(strings.TrimSpace(parts[subjectPart]))
+	t.plain, err[1] = texttemplate.New(name + ".txt").Option("missingkey=error").Parse(parts[plainPart])
+	t.html, err[2] = htmltemplate.New(name + ".html").Option("missingkey=error").Parse(parts[htmlPart])
 	if err := errors.Join(err[:]...); err != nil {
-		return letter{}, fmt.Errorf("mail templates: %w", err)
+		return translation{}, fmt.Errorf("mail templates: %w", err)
 	}
-	return l, l.try(kind, name)
+	return t, t.check(kind, name)
 }
 
-// try fills the letter with samples, once with a URL and once without. What
-// the message is about must be in both bodies: the code, or the username.
-func (l letter) try(kind storage.MessageType, name string) error {
+// check fills the templates with sample data, once with a URL and once without. Both
+// bodies must show the code, or the username if the message type has no code.
+func (t translation) check(kind storage.MessageType, name string) error {
 	sample := Data{Site: "Example", Username: "jane", Code: "8BM3SYBG", Minutes: 10, Days: 1, LockedUntil: "2026-03-29 14:05 UTC"}
 	field, wanted := "Code", sample.Code
 	if !kind.HasCode() {
 		sample.Code, field, wanted = "", "Username", sample.Username
 	}
 	for _, sample.URL = range []string{"https://example.com/renew", ""} {
-		text, err := l.fill(sample)
+		text, err := t.fill(sample)
 		switch {
 		case err != nil:
 			return fmt.Errorf("mail templates: %w", err)

@@ -17,17 +17,17 @@ import (
 //go:embed templates
 var embedded embed.FS
 
-// Data is what a template can use.
+// Data has the fields that a template can use.
 type Data struct {
 	Site     string // the site's name
 	Username string // of the login that the message is about
 	Code     string // empty for ForgottenUsername, AccountLocked and ContactChanged
-	URL      string // where the code is to be entered; empty: the message does not say
+	URL      string // of the page where the user enters the code; empty: not shown
 	Minutes  int    // until the code expires, at least 1
-	Days     int    // the same, at least 1
+	Days     int    // until the code expires, at least 1
 
-	// LockedUntil is, for AccountLocked, when the lock ends, as in
-	// "2026-03-29 14:05 UTC"; empty: the message does not say.
+	// LockedUntil is the end of the lock for AccountLocked, for example
+	// "2026-03-29 14:05 UTC"; empty: not shown.
 	LockedUntil string
 }
 
@@ -36,45 +36,43 @@ type Text struct{ Subject, Plain, HTML string }
 
 const (
 	maxFile = 256 << 10 // bytes of a template
-	maxText = 1 << 20   // bytes of what it is filled to
+	maxText = 1 << 20   // bytes of a filled template
 )
 
-// Names of the three files a message has in each language, behind
-// TYPE. or TYPE.LOCALE.
+// Suffixes of the three files of a message, after TYPE. or TYPE.LOCALE.
 const (
 	subjectPart = "subject"
 	plainPart   = "txt"
 	htmlPart    = "html"
 )
 
-// kinds are the types of message that there are mails of.
-var kinds = [...]storage.MessageType{
+// messageTypes lists the types of messages that have templates.
+var messageTypes = [...]storage.MessageType{
 	storage.MessageOneTimePassword, storage.MessageForgottenPassword,
 	storage.MessageForgottenUsername, storage.MessageNewUserInvitation, storage.MessageAccountLocked, storage.MessageContactChanged,
 }
 
-// letter is a message in one language.
-type letter struct {
+// translation is the template of a message in one language.
+type translation struct {
 	subject, plain *texttemplate.Template
 	html           *htmltemplate.Template
 }
 
-// Templates are the texts of mails by message type and language.
+// Templates has the templates of all message types in all languages.
 type Templates struct {
-	letters map[storage.MessageType]map[string]letter // by lower-case locale, "" being the default
+	byType map[storage.MessageType]map[string]translation // inner key: locale in lower case; "": the default
 }
 
-// LoadTemplates reads templates from the files of dir, or the embedded ones if
-// dir is nil. For a message type that dir has files of, these are all there
-// are; of other types the embedded ones stay. The error tells every fault:
-// each template is filled once, so that it does not fail for the first time
-// when somebody waits for a code.
+// LoadTemplates reads the embedded templates and then those in dir, which may be nil.
+// For a message type that has files in dir, those replace all embedded languages. The
+// error lists every fault. Each template is filled once with sample data, so that a
+// faulty template fails at the start and not when a user waits for a code.
 func LoadTemplates(dir fs.FS) (*Templates, error) {
 	builtin, err := fs.Sub(embedded, "templates")
 	if err != nil {
 		return nil, err
 	}
-	t := &Templates{letters: map[storage.MessageType]map[string]letter{}}
+	t := &Templates{byType: map[storage.MessageType]map[string]translation{}}
 	if err := t.read(builtin); err != nil {
 		return nil, err
 	}
@@ -86,61 +84,62 @@ func LoadTemplates(dir fs.FS) (*Templates, error) {
 	return t, nil
 }
 
-// Render fills the template of the message type in the best language there is
-// for the locale: "de-AT", else "de", else the default. Names are data
-// wherever they end up: what is no printable character is replaced, so that
-// none can begin a line of its own, and HTML is escaped.
+// Render fills the template of the message type in the best language for the locale.
+// For "de-AT" that is de-AT, otherwise de, otherwise the default. Values of d cannot
+// inject anything: characters that are not printable are replaced, so that no value
+// starts a new line, and HTML is escaped.
 func (t *Templates) Render(kind storage.MessageType, locale string, d Data) (Text, error) {
-	letters, ok := t.letters[kind]
+	translations, ok := t.byType[kind]
 	if !ok {
 		return Text{}, fmt.Errorf("there is no mail template for messages of type %s", kind)
 	}
-	d.Site, d.Username, d.Code, d.URL = line(d.Site), line(d.Username), line(d.Code), line(d.URL)
-	text, err := pick(letters, locale).fill(d)
+	d.Site, d.Username, d.Code, d.URL = printable(d.Site), printable(d.Username), printable(d.Code), printable(d.URL)
+	text, err := pick(translations, locale).fill(d)
 	if err != nil {
 		return Text{}, err
 	}
-	// What looks like an encoded-word (RFC 2047 §2) would be read as what it
-	// encodes.
-	text.Subject = strings.ReplaceAll(line(text.Subject), "=?", "= ?")
+	// Mail programs would decode an encoded-word (RFC 2047 §2) in the subject.
+	text.Subject = strings.ReplaceAll(printable(text.Subject), "=?", "= ?")
 	return text, nil
 }
 
-func pick(letters map[string]letter, locale string) letter {
+// pick returns the translation for the locale, see Render.
+func pick(translations map[string]translation, locale string) translation {
 	locale = strings.ToLower(strings.ReplaceAll(locale, "_", "-"))
 	for locale != "" {
-		if l, ok := letters[locale]; ok {
+		if l, ok := translations[locale]; ok {
 			return l
 		}
 		locale = locale[:max(0, strings.LastIndexByte(locale, '-'))]
 	}
-	return letters[""]
+	return translations[""]
 }
 
-func (l letter) fill(d Data) (Text, error) {
+// fill executes the three templates.
+func (l translation) fill(d Data) (Text, error) {
 	var subject, plain, html limited
-	// The causes may quote the data, hence the code.
+	// The errors may quote the data and so the code, so they are not returned.
 	if l.subject.Execute(&subject, d) != nil || l.plain.Execute(&plain, d) != nil || l.html.Execute(&html, d) != nil {
-		return Text{}, l.blame(d)
+		return Text{}, l.executionError(d)
 	}
 	return Text{Subject: subject.String(), Plain: plain.String(), HTML: html.String()}, nil
 }
 
-// blame says which part fails, by what it says of a sample.
-func (l letter) blame(d Data) error {
+// executionError executes the templates again and returns the first error without the
+// code.
+func (l translation) executionError(d Data) error {
 	for _, part := range []interface {
 		Execute(w io.Writer, data any) error
 		Name() string
 	}{l.subject, l.plain, l.html} {
 		if err := part.Execute(&limited{}, d); err != nil {
-			return fmt.Errorf("template %s: %s", part.Name(), without(err.Error(), d.Code))
+			return fmt.Errorf("template %s: %s", part.Name(), withoutCode(err.Error(), d.Code))
 		}
 	}
 	return errors.New("a mail template failed")
 }
 
-// without returns the text without the code.
-func without(text, code string) string {
+func withoutCode(text, code string) string {
 	if code == "" {
 		return text
 	}
@@ -157,9 +156,9 @@ func (b *limited) Write(p []byte) (int, error) {
 	return b.Builder.Write(p)
 }
 
-// line returns s without anything that is not a printable character: no line
-// breaks, no other controls, no marks that reverse the direction of the text.
-func line(s string) string {
+// printable replaces the characters of s that are not printable. Those are line breaks,
+// other control characters, and marks that change the direction of the text.
+func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

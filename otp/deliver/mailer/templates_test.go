@@ -11,8 +11,9 @@ import (
 	"latchkey/storage"
 )
 
-// letters is a directory with a complete default letter and what is in more.
-func letters(more map[string]string) fstest.MapFS {
+// templateDir returns a directory with a complete OneTimePassword template in the
+// default language. The files in more are added or replace others; "absent" removes one.
+func templateDir(more map[string]string) fstest.MapFS {
 	dir := fstest.MapFS{}
 	all := map[string]string{
 		"OneTimePassword.subject": "Code", "OneTimePassword.txt": "use {{.Code}}", "OneTimePassword.html": "<b>{{.Code}}</b>",
@@ -28,7 +29,8 @@ func letters(more map[string]string) fstest.MapFS {
 	return dir
 }
 
-// A fault shows when templates are loaded, not when somebody waits.
+// TestLoadTemplatesRefuses checks that faulty templates are refused when they are
+// loaded.
 func TestLoadTemplatesRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, file, text, want string }{
@@ -41,17 +43,17 @@ func TestLoadTemplatesRefuses(t *testing.T) {
 		{"no code in HTML", "OneTimePassword.html", "hello", "OneTimePassword.html does not show {{.Code}}"},
 		{"two lines of subject", "OneTimePassword.subject", "a\nBcc: b", "OneTimePassword.subject has more than one line"},
 		{"part missing", "OneTimePassword.html", "absent", "OneTimePassword.html is missing or empty"},
-		{"half a language", "OneTimePassword.fr.txt", "{{.Code}}", "OneTimePassword.fr.subject is missing or empty"},
-		{"other name", "OneTimePassword.text", "{{.Code}}", "OneTimePassword.text is not named"},
-		{"other type", "Greeting.txt", "{{.Code}}", "there are no messages of type Greeting"},
-		{"endless", "OneTimePassword.txt", "{{.Code}}{{range 100000000}}{{$.Code}}{{end}}", "longer than"},
+		{"incomplete language", "OneTimePassword.fr.txt", "{{.Code}}", "OneTimePassword.fr.subject is missing or empty"},
+		{"unknown file name", "OneTimePassword.text", "{{.Code}}", "OneTimePassword.text is not named"},
+		{"unknown message type", "Greeting.txt", "{{.Code}}", "there are no messages of type Greeting"},
+		{"text too long", "OneTimePassword.txt", "{{.Code}}{{range 100000000}}{{$.Code}}{{end}}", "longer than"},
 		{"broken HTML", "OneTimePassword.html", `<a href='{{if .Code}}"{{end}}>{{.Code}}`, "OneTimePassword.html"},
-		{"large", "OneTimePassword.txt", strings.Repeat("x", 300<<10), "larger than"},
+		{"file too large", "OneTimePassword.txt", strings.Repeat("x", 300<<10), "larger than"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := mailer.LoadTemplates(letters(map[string]string{tt.file: tt.text}))
+			_, err := mailer.LoadTemplates(templateDir(map[string]string{tt.file: tt.text}))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
@@ -68,9 +70,9 @@ func TestLoadTemplatesRefuses(t *testing.T) {
 	}
 }
 
-func TestDirectoryReplacesEmbedded(t *testing.T) {
+func TestDirectoryReplacesEmbeddedTemplates(t *testing.T) {
 	t.Parallel()
-	templates, err := mailer.LoadTemplates(letters(map[string]string{
+	templates, err := mailer.LoadTemplates(templateDir(map[string]string{
 		"OneTimePassword.pt-BR.subject": "Senha", "OneTimePassword.pt-BR.txt": "{{.Code}} pt-BR", "OneTimePassword.pt-BR.html": "{{.Code}}",
 	}))
 	if err != nil {
@@ -89,10 +91,11 @@ func TestDirectoryReplacesEmbedded(t *testing.T) {
 	}
 }
 
-// The data of a template that fails is nobody's business.
-func TestRenderKeepsTheCode(t *testing.T) {
+// TestRenderErrorHasNoCode checks that the error of a failing template does not quote
+// the code.
+func TestRenderErrorHasNoCode(t *testing.T) {
 	t.Parallel()
-	templates, err := mailer.LoadTemplates(letters(map[string]string{
+	templates, err := mailer.LoadTemplates(templateDir(map[string]string{
 		"OneTimePassword.txt": "{{.Code}} {{if eq .Username \"eve\"}}{{index .Code 99}}{{end}}",
 	}))
 	if err != nil {
