@@ -57,7 +57,7 @@ func (p *Provider) readProof(r *http.Request, token string) (proof, error) {
 	if verified.Nonce == "" && p.cfg.DPoPNonce || verified.Nonce != "" && !p.isNonce(verified.Nonce) {
 		return proof{}, ErrUseNonce
 	}
-	return proof{jkt: verified.JKT, digest: verified.Digest("dpop\x00"+p.cfg.Issuer, request), until: p.proofs().Until(verified)}, nil
+	return proof{jkt: verified.JKT, digest: verified.Digest("dpop\x00"+p.cfg.Issuer, request), until: p.proofs().AcceptedUntil(verified)}, nil
 }
 
 // verifyProof compares the proof with each URL that the request may have been

@@ -33,7 +33,7 @@ func (v *Verifier) readClaims(claims map[string]any, r Request) (Proof, error) {
 	}
 	nonce, isText := claims["nonce"].(string)
 	if claims["nonce"] != nil && (!isText || nonce == "") {
-		return Proof{}, errors.New("nonce is empty or no text")
+		return Proof{}, errors.New("nonce is empty or not a string")
 	}
 	return Proof{ID: id, Nonce: nonce, IssuedAt: issued}, nil
 }
@@ -41,17 +41,17 @@ func (v *Verifier) readClaims(claims map[string]any, r Request) (Proof, error) {
 // checkTarget compares htu with the URL of the request.
 func checkTarget(claim any, requested string) error {
 	text, _ := claim.(string)
-	target, ok := normalize(text)
+	target, ok := normalizeURL(text)
 	if !ok {
-		return errors.New("htu is no absolute HTTP URL")
+		return errors.New("htu is not an absolute HTTP URL")
 	}
-	if want, ok := normalize(requested); !ok || target != want {
+	if want, ok := normalizeURL(requested); !ok || target != want {
 		return fmt.Errorf("htu is %.128q, the request was for %q", target, want)
 	}
 	return nil
 }
 
-// checkToken compares ath with the access token, if there is one.
+// checkToken compares ath with the hash of the access token, if there is one.
 func checkToken(claim any, token string) error {
 	if token == "" {
 		return nil
@@ -63,7 +63,7 @@ func checkToken(claim any, token string) error {
 	return nil
 }
 
-// checkValidity checks exp and nbf, which a proof need not have (RFC 7519 §4.1).
+// checkValidity checks exp and nbf, which are optional in a proof (RFC 7519 §4.1).
 func (v *Verifier) checkValidity(claims map[string]any) error {
 	for _, name := range [...]string{"exp", "nbf"} {
 		claim, present := claims[name]
@@ -76,21 +76,22 @@ func (v *Verifier) checkValidity(claims map[string]any) error {
 		case !ok:
 			return fmt.Errorf("%s is not a number", name)
 		case name == "exp" && seconds <= now-skew:
-			return errors.New("exp is past")
+			return errors.New("exp is in the past")
 		case name == "nbf" && seconds > now+skew:
-			return errors.New("nbf is ahead")
+			return errors.New("nbf is in the future")
 		}
 	}
 	return nil
 }
 
-// readTime reads iat and checks that it is neither past nor future. What a time
-// may hold is asked first: a number in JSON may be larger than any time.
+// readTime returns iat. It returns an error if iat is older than MaxAge or further in the
+// future than Skew. It first checks the range, because a number in JSON may be larger
+// than any time.Time.
 func (v *Verifier) readTime(claim any) (time.Time, error) {
 	const latest = 1 << 40
 	seconds, ok := claim.(float64)
 	if !ok || !(seconds > 0 && seconds < latest) {
-		return time.Time{}, errors.New("iat is no time")
+		return time.Time{}, errors.New("iat is not a time")
 	}
 	whole, rest := math.Modf(seconds)
 	issued := time.Unix(int64(whole), int64(rest*float64(time.Second))).UTC()

@@ -1,6 +1,6 @@
-// Package dpop verifies DPoP proofs (RFC 9449), for whoever takes them: the
-// authorization server and resource servers.
+// Package dpop verifies DPoP proofs (RFC 9449) for the authorization server and for
+// resource servers.
 //
-// It does not own what needs a memory: that a proof is used once and that a
-// nonce is one of ours. Proof has what both take.
+// It keeps no state. Callers check that a proof is used once and that its nonce is one
+// that they issued. Proof has the values for both checks.
 package dpop

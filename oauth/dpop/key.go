@@ -12,16 +12,15 @@ import (
 	"latchkey/keys/jose"
 )
 
-// key is the key of a proof.
+// key is the public key in a proof.
 type key struct {
 	public     crypto.PublicKey
 	thumbprint string
 }
 
-// Thumbprint returns the SHA-256 thumbprint of a public key in base64url
-// (RFC 7638), as the claim cnf has it in the member jkt. The key is an
-// *ecdsa.PublicKey, an *rsa.PublicKey or an ed25519.PublicKey; others are an
-// error.
+// Thumbprint returns the SHA-256 thumbprint of a public key in base64url (RFC 7638).
+// The claim cnf has it as the member jkt. The key is an *ecdsa.PublicKey, an
+// *rsa.PublicKey or an ed25519.PublicKey. Other keys are an error.
 func Thumbprint(public crypto.PublicKey) (string, error) {
 	jwk := gojose.JSONWebKey{Key: public}
 	if !jwk.IsPublic() || !jwk.Valid() {
@@ -56,7 +55,7 @@ func readHeader(header map[string]any) (key, error) {
 	return key{public, thumbprint}, err
 }
 
-// readKey reads a public JWK that is right for the algorithm.
+// readKey parses a JWK. It must be a public key for the algorithm alg.
 func readKey(members map[string]any, alg string) (crypto.PublicKey, error) {
 	if private := jose.PrivateMember(members); private != "" {
 		return nil, fmt.Errorf("jwk has the private member %s", private)
@@ -76,7 +75,7 @@ func readKey(members map[string]any, alg string) (crypto.PublicKey, error) {
 		return nil, fmt.Errorf("jwk: %w", err)
 	}
 	if !jose.KeyFits(jwk.Key, alg) {
-		return nil, fmt.Errorf("jwk is no key for %s", alg)
+		return nil, fmt.Errorf("jwk is not a key for %s", alg)
 	}
 	return jwk.Key, nil
 }

@@ -6,28 +6,29 @@ import (
 	"strings"
 )
 
-// normalize brings an absolute HTTP URL into the form in which two that mean the
-// same are equal (RFC 3986 §6.2.2, §6.2.3), without query and fragment.
-func normalize(raw string) (string, bool) {
+// normalizeURL normalizes an absolute HTTP URL, so that two equivalent URLs become equal
+// (RFC 3986 §6.2.2, §6.2.3). It removes query and fragment. It returns false if the text
+// is not an absolute HTTP URL.
+func normalizeURL(raw string) (string, bool) {
 	raw, _, _ = strings.Cut(raw, "#")
 	raw, _, _ = strings.Cut(raw, "?")
 	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" || strings.ContainsFunc(u.Host, escaped) || u.User != nil {
+	if err != nil || u.Hostname() == "" || strings.ContainsFunc(u.Host, escapedInHost) || u.User != nil {
 		return "", false
 	}
 	scheme := strings.ToLower(u.Scheme)
 	if scheme != "http" && scheme != "https" {
 		return "", false
 	}
-	return scheme + "://" + authority(u, scheme) + withoutDots(unescape(u.EscapedPath())), true
+	return scheme + "://" + authority(u, scheme) + removeDotSegments(normalizeEscapes(u.EscapedPath())), true
 }
 
-// escaped tells whether a character of a host is an escape, or would need one: no
-// host that a request goes to has any.
-func escaped(c rune) bool { return c <= ' ' || c >= 0x7f || c == '%' }
+// escapedInHost reports whether a character of a host is a percent sign or would need
+// percent-encoding. Such hosts are refused, because no request is sent to one.
+func escapedInHost(c rune) bool { return c <= ' ' || c >= 0x7f || c == '%' }
 
-// authority is the host in lower case, with the port unless it is the scheme's
-// own.
+// authority returns the host in lower case, and the port unless it is the default port
+// of the scheme.
 func authority(u *url.URL, scheme string) string {
 	host, port := strings.ToLower(u.Hostname()), u.Port()
 	if port == "" || scheme == "http" && port == "80" || scheme == "https" && port == "443" {
@@ -39,9 +40,9 @@ func authority(u *url.URL, scheme string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// withoutDots takes the segments "." and ".." out of a path and leaves a slash
-// at its end and empty segments where they are (RFC 3986 §5.2.4).
-func withoutDots(p string) string {
+// removeDotSegments removes the segments "." and ".." from a path (RFC 3986 §5.2.4). It
+// keeps empty segments and a slash at the end.
+func removeDotSegments(p string) string {
 	if p == "" {
 		return "/"
 	}
@@ -64,10 +65,10 @@ func withoutDots(p string) string {
 	return "/" + strings.Join(kept, "/")
 }
 
-// unescape decodes what needs no escape and writes the other escapes in capitals
-// (RFC 3986 §6.2.2.1, §6.2.2.2). The path is one that net/url has taken, so every
-// escape is whole.
-func unescape(p string) string {
+// normalizeEscapes decodes percent-encoded characters that are unreserved, and writes the
+// other escapes in upper case (RFC 3986 §6.2.2.1, §6.2.2.2). net/url has parsed the path,
+// so no escape is incomplete.
+func normalizeEscapes(p string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder
 	for i := 0; i < len(p); i++ {
@@ -75,7 +76,7 @@ func unescape(p string) string {
 			b.WriteByte(p[i])
 			continue
 		}
-		c := digit(p[i+1])<<4 | digit(p[i+2])
+		c := hexDigit(p[i+1])<<4 | hexDigit(p[i+2])
 		if unreserved(c) {
 			b.WriteByte(c)
 		} else {
@@ -86,7 +87,8 @@ func unescape(p string) string {
 	return b.String()
 }
 
-func digit(c byte) byte {
+// hexDigit returns the value of a hexadecimal digit.
+func hexDigit(c byte) byte {
 	switch {
 	case c <= '9':
 		return c - '0'
@@ -96,8 +98,8 @@ func digit(c byte) byte {
 	return c - 'a' + 10
 }
 
-// unreserved tells whether a character means the same with and without escape
-// (RFC 3986 §2.3).
+// unreserved reports whether a character means the same with and without
+// percent-encoding (RFC 3986 §2.3).
 func unreserved(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':

@@ -15,7 +15,7 @@ import (
 	"latchkey/keys/jose"
 )
 
-// What a Verifier without other settings takes.
+// Defaults of a Verifier.
 const (
 	DefaultMaxAge = 5 * time.Minute
 	DefaultSkew   = 30 * time.Second
@@ -27,41 +27,41 @@ const (
 	proofType     = "dpop+jwt"
 )
 
-// ErrProof says that a proof is missing or proves nothing. The detail is for the
-// log.
+// ErrProof says that a proof is missing or invalid. The text of the error is for the
+// log only.
 var ErrProof = errors.New("dpop: invalid proof")
 
-// Proof is what a verified proof says.
+// Proof has the claims of a verified proof.
 type Proof struct {
 	JKT      string    // SHA-256 thumbprint of the key, base64url (RFC 7638)
-	ID       string    // jti; with the key it names the proof
-	Nonce    string    // of the server; empty: none
-	IssuedAt time.Time // UTC, by the clock of the client
+	ID       string    // jti; unique for the key
+	Nonce    string    // that the server issued; empty: none
+	IssuedAt time.Time // iat, UTC, by the clock of the client
 }
 
-// Request is the HTTP request that a proof is to be for.
+// Request is the HTTP request for which a proof must have been made.
 type Request struct {
 	Method string
-	URL    string // absolute; query and fragment do not count (RFC 9449 §4.3)
-	// AccessToken is what came with the proof, which must name it then. It is
-	// empty at the token endpoint.
+	URL    string // absolute; query and fragment are ignored (RFC 9449 §4.3)
+	// AccessToken is the access token that the request presents. The proof must
+	// contain its hash. It is empty at the token endpoint.
 	AccessToken string
 }
 
-// Verifier verifies proofs. Its zero value is ready to use; a Verifier may be
-// used by several goroutines.
+// Verifier verifies proofs. Its zero value is ready to use. It is safe for concurrent
+// use.
 type Verifier struct {
-	Algorithms []string         // of JWS (RFC 7518 §3.1), among those of Algorithms, which are the default
+	Algorithms []string         // accepted JWS algorithms (RFC 7518 §3.1); default: all that the function Algorithms returns
 	Now        func() time.Time // default: time.Now
-	MaxAge     time.Duration    // of a proof; default: DefaultMaxAge
-	Skew       time.Duration    // by how much a client's clock may be ahead; default: DefaultSkew
+	MaxAge     time.Duration    // of a proof, by iat; default: DefaultMaxAge
+	Skew       time.Duration    // allowed difference between the clocks of client and server; default: DefaultSkew
 }
 
 // Algorithms returns the names of all JWS algorithms that this package verifies.
 func Algorithms() []string { return jose.ProofAlgorithms() }
 
-// FromHeader returns the one proof of a request. It is empty without a DPoP
-// header, and ErrProof with several (RFC 9449 §4.3, check 1).
+// FromHeader returns the proof in the DPoP header, or "" without that header. It
+// returns ErrProof if there are several (RFC 9449 §4.3, check 1) or it is empty.
 func FromHeader(h http.Header) (string, error) {
 	values := h.Values("DPoP")
 	switch {
@@ -75,12 +75,11 @@ func FromHeader(h http.Header) (string, error) {
 	return values[0], nil
 }
 
-// Verify checks that a proof was made for the request by whoever has the private
-// key of the public one in it (RFC 9449 §4.3). Whether it was used before, and
-// whether its nonce is one that the server gave, is for the caller to ask. The
-// error is an ErrProof.
+// Verify checks that a proof was made for the request and is signed with the private
+// key of its public key (RFC 9449 §4.3). The caller checks that the proof was not used
+// before and that its nonce is valid. The error is an ErrProof.
 func (v *Verifier) Verify(proof string, r Request) (Proof, error) {
-	if len(proof) > maxProofBytes || strings.ContainsFunc(proof, foreign) {
+	if len(proof) > maxProofBytes || strings.ContainsFunc(proof, outsideCompactJWS) {
 		return Proof{}, fmt.Errorf("%w: not a JWS of at most %d bytes", ErrProof, maxProofBytes)
 	}
 	var key key
@@ -102,25 +101,26 @@ func (v *Verifier) Verify(proof string, r Request) (Proof, error) {
 	return p, nil
 }
 
-// Until returns when no clock that is at most the skew apart from this one takes
-// the proof any more: whoever remembers it to see it used once may forget it.
-func (v *Verifier) Until(p Proof) time.Time { return p.IssuedAt.Add(v.maxAge() + v.skew()) }
+// AcceptedUntil returns the time after which no replica accepts the proof, if its clock
+// differs by at most the skew. A record of used proofs may delete the proof then.
+func (v *Verifier) AcceptedUntil(p Proof) time.Time { return p.IssuedAt.Add(v.maxAge() + v.skew()) }
 
-// Digest names the use of a proof for a request: it is the same for every replay
-// and for nothing else. The purpose keeps it apart from other digests.
+// Digest identifies the use of a proof for a request. It is the same for each replay,
+// and different for any other proof or request. The purpose separates it from other
+// digests.
 func (p Proof) Digest(purpose string, r Request) []byte {
-	target, _ := normalize(r.URL) // Verify has taken it
+	target, _ := normalizeURL(r.URL) // Verify has accepted it
 	sum := sha256.New()
-	for _, part := range []string{purpose, p.JKT, target, p.ID} { // the last may be anything, no other has a zero byte
+	for _, part := range []string{purpose, p.JKT, target, p.ID} { // the last may be any text; the others have no zero byte
 		sum.Write([]byte(part))
 		sum.Write([]byte{0})
 	}
 	return sum.Sum(nil)
 }
 
-// foreign tells whether a character has no place in a compact JWS. The decoder
-// of base64 skips line ends.
-func foreign(c rune) bool {
+// outsideCompactJWS reports whether a character cannot be part of a JWS in compact
+// serialization. It is checked because the base64 decoder ignores line ends.
+func outsideCompactJWS(c rune) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
 		return false
@@ -157,7 +157,7 @@ func (v *Verifier) now() time.Time {
 	return time.Now()
 }
 
-// tokenHash is what a proof says of an access token (RFC 9449 §4.2).
+// tokenHash returns the claim ath for an access token (RFC 9449 §4.2).
 func tokenHash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])

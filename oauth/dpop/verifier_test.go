@@ -56,12 +56,12 @@ func edKey(t testing.TB) ed25519.PrivateKey {
 	return k
 }
 
-// goodClaims are those of a proof for a POST to target.
+// goodClaims returns the claims of a proof for a POST to target.
 func goodClaims() map[string]any {
 	return map[string]any{"htm": "POST", "htu": target, "iat": noon().Unix(), "jti": "one"}
 }
 
-// with returns a copy of m in which some members differ; nil takes one away.
+// with returns a copy of m with changed members; nil removes a member.
 func with(m map[string]any, changes map[string]any) map[string]any {
 	m = maps.Clone(m)
 	for name, value := range changes {
@@ -74,8 +74,8 @@ func with(m map[string]any, changes map[string]any) map[string]any {
 	return m
 }
 
-// sign makes a proof with go-jose. The header names override what it would have
-// itself.
+// sign makes a proof with go-jose. The members of header replace those of the proof's
+// header; nil removes a member.
 func sign(t testing.TB, alg jose.SignatureAlgorithm, private crypto.Signer, header, claims map[string]any) string {
 	t.Helper()
 	all := map[jose.HeaderKey]any{
@@ -125,7 +125,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestThumbprint takes the example of RFC 7638 §3.1.
+// TestThumbprint uses the example of RFC 7638 §3.1.
 func TestThumbprint(t *testing.T) {
 	t.Parallel()
 	var jwk jose.JSONWebKey
@@ -138,10 +138,10 @@ func TestThumbprint(t *testing.T) {
 		t.Errorf("%s, %v; want %s", got, err, want)
 	}
 	if _, err := Thumbprint([]byte("symmetric")); err == nil {
-		t.Error("a secret has a thumbprint")
+		t.Error("Thumbprint accepted a secret")
 	}
 	if _, err := Thumbprint(ecKey(t, elliptic.P256())); err == nil {
-		t.Error("a private key has a thumbprint")
+		t.Error("Thumbprint accepted a private key")
 	}
 }
 
@@ -160,21 +160,21 @@ func TestVerifyRefusesHeaders(t *testing.T) {
 		return with(m, changes)
 	}
 	for name, header := range map[string]map[string]any{
-		"no typ":              {"typ": nil},
-		"typ JWT":             {"typ": "JWT"},
-		"typ at+jwt":          {"typ": "at+jwt"},
-		"no jwk":              {"jwk": nil},
-		"jwk is text":         {"jwk": "x"},
-		"another key":         {"jwk": jose.JSONWebKey{Key: other.Public()}},
-		"the private key":     {"jwk": jose.JSONWebKey{Key: private}},
-		"only d besides":      {"jwk": public(private, map[string]any{"d": ""})},
-		"symmetric":           {"jwk": map[string]any{"kty": "oct", "k": "c2VjcmV0"}},
-		"symmetric without k": {"jwk": map[string]any{"kty": "oct"}},
-		"for encryption":      {"jwk": public(private, map[string]any{"use": "enc"})},
-		"for another alg":     {"jwk": public(private, map[string]any{"alg": "PS256"})},
-		"off the curve":       {"jwk": public(private, map[string]any{"y": public(other, nil)["y"]})},
-		"crit":                {"crit": []string{"htm"}},
-		"an empty crit":       {"crit": []string{}},
+		"no typ":                  {"typ": nil},
+		"typ JWT":                 {"typ": "JWT"},
+		"typ at+jwt":              {"typ": "at+jwt"},
+		"no jwk":                  {"jwk": nil},
+		"jwk is a string":         {"jwk": "x"},
+		"another key":             {"jwk": jose.JSONWebKey{Key: other.Public()}},
+		"the private key":         {"jwk": jose.JSONWebKey{Key: private}},
+		"empty member d":          {"jwk": public(private, map[string]any{"d": ""})},
+		"symmetric key":           {"jwk": map[string]any{"kty": "oct", "k": "c2VjcmV0"}},
+		"symmetric key without k": {"jwk": map[string]any{"kty": "oct"}},
+		"for encryption":          {"jwk": public(private, map[string]any{"use": "enc"})},
+		"for another alg":         {"jwk": public(private, map[string]any{"alg": "PS256"})},
+		"point not on the curve":  {"jwk": public(private, map[string]any{"y": public(other, nil)["y"]})},
+		"crit":                    {"crit": []string{"htm"}},
+		"an empty crit":           {"crit": []string{}},
 	} {
 		proof := sign(t, jose.ES256, private, header, goodClaims())
 		if _, err := verifier().Verify(proof, Request{Method: "POST", URL: target}); !errors.Is(err, ErrProof) {
@@ -187,29 +187,29 @@ func TestVerifyRefusesAlgorithms(t *testing.T) {
 	t.Parallel()
 	request := Request{Method: "POST", URL: target}
 	p256, big := ecKey(t, elliptic.P256()), rsaKey(t, 2048)
-	withPrime := map[string]any{"jwk": map[string]any{ // libraries that look for d take it for a public one
+	withPrime := map[string]any{"jwk": map[string]any{ // has no d, so some libraries take it for a public key
 		"kty": "RSA", "n": base64.RawURLEncoding.EncodeToString(big.N.Bytes()), "e": "AQAB", "p": base64.RawURLEncoding.EncodeToString(big.Primes[0].Bytes()),
 	}}
 	for name, proof := range map[string]string{
-		"ES384":         sign(t, jose.ES384, ecKey(t, elliptic.P384()), nil, goodClaims()),
-		"RS512":         sign(t, jose.RS512, rsaKey(t, 2048), nil, goodClaims()),
-		"a prime":       sign(t, jose.RS256, big, withPrime, goodClaims()),
-		"a short key":   sign(t, jose.RS256, rsaKey(t, 1024), nil, goodClaims()),
-		"a P-384 key":   swapAlg(t, sign(t, jose.ES384, ecKey(t, elliptic.P384()), nil, goodClaims()), "ES256"),
-		"RS256 of EC":   swapAlg(t, sign(t, jose.ES256, p256, nil, goodClaims()), "RS256"),
-		"none":          swapAlg(t, sign(t, jose.ES256, p256, nil, goodClaims()), "none"),
-		"no signature":  withoutSignature(swapAlg(t, sign(t, jose.ES256, p256, nil, goodClaims()), "none")),
-		"HS256":         hmacProof(t),
-		"unknown":       swapAlg(t, sign(t, jose.ES256, p256, nil, goodClaims()), "XS999"),
-		"a line end":    sign(t, jose.ES256, p256, nil, goodClaims()) + "\n",
-		"two proofs":    sign(t, jose.ES256, p256, nil, goodClaims()) + ", " + sign(t, jose.ES256, p256, nil, goodClaims()),
-		"five parts":    sign(t, jose.ES256, p256, nil, goodClaims()) + ".x.y",
-		"nothing":       "",
-		"JSON form":     `{"payload":"","signatures":[]}`,
-		"too long":      sign(t, jose.ES256, p256, nil, with(goodClaims(), map[string]any{"more": strings.Repeat("x", maxProofBytes)})),
-		"null claims":   rawProof(t, p256, "null"),
-		"claims a list": rawProof(t, p256, "[]"),
-		"no JSON":       rawProof(t, p256, "{"),
+		"ES384":                sign(t, jose.ES384, ecKey(t, elliptic.P384()), nil, goodClaims()),
+		"RS512":                sign(t, jose.RS512, rsaKey(t, 2048), nil, goodClaims()),
+		"jwk with a prime":     sign(t, jose.RS256, big, withPrime, goodClaims()),
+		"RSA key of 1024 bits": sign(t, jose.RS256, rsaKey(t, 1024), nil, goodClaims()),
+		"P-384 key with ES256": replaceAlg(t, sign(t, jose.ES384, ecKey(t, elliptic.P384()), nil, goodClaims()), "ES256"),
+		"EC key with RS256":    replaceAlg(t, sign(t, jose.ES256, p256, nil, goodClaims()), "RS256"),
+		"none":                 replaceAlg(t, sign(t, jose.ES256, p256, nil, goodClaims()), "none"),
+		"no signature":         withoutSignature(replaceAlg(t, sign(t, jose.ES256, p256, nil, goodClaims()), "none")),
+		"HS256":                hmacProof(t),
+		"unknown algorithm":    replaceAlg(t, sign(t, jose.ES256, p256, nil, goodClaims()), "XS999"),
+		"line end":             sign(t, jose.ES256, p256, nil, goodClaims()) + "\n",
+		"two proofs":           sign(t, jose.ES256, p256, nil, goodClaims()) + ", " + sign(t, jose.ES256, p256, nil, goodClaims()),
+		"five parts":           sign(t, jose.ES256, p256, nil, goodClaims()) + ".x.y",
+		"empty":                "",
+		"JSON form":            `{"payload":"","signatures":[]}`,
+		"too long":             sign(t, jose.ES256, p256, nil, with(goodClaims(), map[string]any{"more": strings.Repeat("x", maxProofBytes)})),
+		"claims are null":      rawProof(t, p256, "null"),
+		"claims are a list":    rawProof(t, p256, "[]"),
+		"claims are not JSON":  rawProof(t, p256, "{"),
 	} {
 		if _, err := verifier().Verify(proof, request); !errors.Is(err, ErrProof) {
 			t.Errorf("%s: %v", name, err)
@@ -220,11 +220,11 @@ func TestVerifyRefusesAlgorithms(t *testing.T) {
 		t.Errorf("an algorithm that is not allowed: %v", err)
 	}
 	if _, err := only.Verify(hmacProof(t), request); !errors.Is(err, ErrProof) {
-		t.Errorf("HS256, though it is asked for: %v", err)
+		t.Errorf("HS256, although Algorithms lists it: %v", err)
 	}
 }
 
-// hmacProof is signed with a secret that it carries itself.
+// hmacProof returns a proof that is signed with HS256 and contains the secret.
 func hmacProof(t *testing.T) string {
 	t.Helper()
 	secret := []byte(strings.Repeat("s", 32))
@@ -237,6 +237,7 @@ func hmacProof(t *testing.T) string {
 	return compact(t, signer, goodClaims())
 }
 
+// rawProof returns a proof with the payload as it is.
 func rawProof(t *testing.T, private *ecdsa.PrivateKey, payload string) string {
 	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: private}, &jose.SignerOptions{
@@ -248,6 +249,7 @@ func rawProof(t *testing.T, private *ecdsa.PrivateKey, payload string) string {
 	return compact(t, signer, json.RawMessage(payload))
 }
 
+// compact signs the claims and returns the compact serialization.
 func compact(t *testing.T, signer jose.Signer, claims any) string {
 	t.Helper()
 	payload, ok := claims.(json.RawMessage)
@@ -268,8 +270,8 @@ func compact(t *testing.T, signer jose.Signer, claims any) string {
 	return text
 }
 
-// swapAlg writes another alg into the header.
-func swapAlg(t *testing.T, proof, alg string) string {
+// replaceAlg replaces alg in the header of a proof.
+func replaceAlg(t *testing.T, proof, alg string) string {
 	t.Helper()
 	head, rest, _ := strings.Cut(proof, ".")
 	text, err := base64.RawURLEncoding.DecodeString(head)
@@ -297,53 +299,53 @@ func TestVerifyClaims(t *testing.T) {
 	at := func(d time.Duration) map[string]any { return map[string]any{"iat": noon().Add(d).Unix()} }
 	for name, c := range map[string]struct {
 		changes map[string]any
-		request Request // Method and URL by default those of goodClaims
+		request Request // Method is POST; an empty URL is target
 		good    bool
 	}{
-		"htu in capitals":         {changes: map[string]any{"htu": "HTTPS://Login.Example:443/oauth/token"}, good: true},
-		"htu with query":          {changes: map[string]any{"htu": target + "?a=b#c"}, good: true},
-		"htu with escapes":        {changes: map[string]any{"htu": "https://login.example/%6Fauth/./x/../token"}, good: true},
-		"request with query":      {request: Request{URL: target + "?a=b"}, good: true},
-		"another path":            {changes: map[string]any{"htu": target + "/"}},
-		"an empty segment":        {changes: map[string]any{"htu": "https://login.example//oauth/token"}},
-		"an escaped slash":        {changes: map[string]any{"htu": "https://login.example/oauth%2Ftoken"}},
-		"another host":            {changes: map[string]any{"htu": "https://evil.example/oauth/token"}},
-		"another scheme":          {changes: map[string]any{"htu": "http://login.example/oauth/token"}},
-		"another port":            {changes: map[string]any{"htu": "https://login.example:444/oauth/token"}},
-		"with a user":             {changes: map[string]any{"htu": "https://a@login.example/oauth/token"}},
-		"a path alone":            {changes: map[string]any{"htu": "/oauth/token"}},
-		"no htu":                  {changes: map[string]any{"htu": nil}},
-		"htu is a list":           {changes: map[string]any{"htu": []string{target}}},
-		"another method":          {changes: map[string]any{"htm": "GET"}},
-		"method in small letters": {changes: map[string]any{"htm": "post"}},
-		"no htm":                  {changes: map[string]any{"htm": nil}},
-		"HTM instead":             {changes: map[string]any{"htm": nil, "HTM": "POST"}},
-		"as old as may be":        {changes: at(-DefaultMaxAge), good: true},
-		"too old":                 {changes: at(-DefaultMaxAge - time.Second)},
-		"as new as may be":        {changes: at(DefaultSkew), good: true},
-		"too new":                 {changes: at(DefaultSkew + time.Second)},
-		"no iat":                  {changes: map[string]any{"iat": nil}},
-		"iat is text":             {changes: map[string]any{"iat": "1795348800"}},
-		"exp and nbf":             {changes: map[string]any{"exp": noon().Unix() + 60, "nbf": noon().Unix() - 60}, good: true},
-		"exp in quotes":           {changes: map[string]any{"exp": "1795348860"}},
-		"nbf in quotes":           {changes: map[string]any{"nbf": "1795348700"}},
-		"exp is a list":           {changes: map[string]any{"exp": []int{1}}},
-		"exp is past":             {changes: map[string]any{"exp": noon().Unix() - 60}},
-		"nbf is ahead":            {changes: map[string]any{"nbf": noon().Unix() + 60}},
-		"iat is huge":             {changes: map[string]any{"iat": 1e300}},
-		"iat is negative":         {changes: map[string]any{"iat": -1e300}},
-		"iat with a fraction":     {changes: map[string]any{"iat": float64(noon().Unix()) + 0.5}, good: true},
-		"no jti":                  {changes: map[string]any{"jti": nil}},
-		"an empty jti":            {changes: map[string]any{"jti": ""}},
-		"jti is a number":         {changes: map[string]any{"jti": 1}},
-		"a long jti":              {changes: map[string]any{"jti": strings.Repeat("x", 256)}, good: true},
-		"too long a jti":          {changes: map[string]any{"jti": strings.Repeat("x", 257)}},
-		"nonce is a number":       {changes: map[string]any{"nonce": 1}},
-		"an empty nonce":          {changes: map[string]any{"nonce": ""}},
-		"ath":                     {changes: map[string]any{"ath": ath}, request: Request{AccessToken: token}, good: true},
-		"ath of another":          {changes: map[string]any{"ath": ath}, request: Request{AccessToken: token + "x"}},
-		"no ath":                  {request: Request{AccessToken: token}},
-		"ath without a token":     {changes: map[string]any{"ath": "whatever"}, good: true},
+		"htu in upper case":           {changes: map[string]any{"htu": "HTTPS://Login.Example:443/oauth/token"}, good: true},
+		"htu with query":              {changes: map[string]any{"htu": target + "?a=b#c"}, good: true},
+		"htu with escapes":            {changes: map[string]any{"htu": "https://login.example/%6Fauth/./x/../token"}, good: true},
+		"request with query":          {request: Request{URL: target + "?a=b"}, good: true},
+		"another path":                {changes: map[string]any{"htu": target + "/"}},
+		"an empty segment":            {changes: map[string]any{"htu": "https://login.example//oauth/token"}},
+		"an escaped slash":            {changes: map[string]any{"htu": "https://login.example/oauth%2Ftoken"}},
+		"another host":                {changes: map[string]any{"htu": "https://attacker.example/oauth/token"}},
+		"another scheme":              {changes: map[string]any{"htu": "http://login.example/oauth/token"}},
+		"another port":                {changes: map[string]any{"htu": "https://login.example:444/oauth/token"}},
+		"with a user":                 {changes: map[string]any{"htu": "https://a@login.example/oauth/token"}},
+		"htu is a path":               {changes: map[string]any{"htu": "/oauth/token"}},
+		"no htu":                      {changes: map[string]any{"htu": nil}},
+		"htu is a list":               {changes: map[string]any{"htu": []string{target}}},
+		"another method":              {changes: map[string]any{"htm": "GET"}},
+		"method in lower case":        {changes: map[string]any{"htm": "post"}},
+		"no htm":                      {changes: map[string]any{"htm": nil}},
+		"HTM instead":                 {changes: map[string]any{"htm": nil, "HTM": "POST"}},
+		"as old as MaxAge":            {changes: at(-DefaultMaxAge), good: true},
+		"too old":                     {changes: at(-DefaultMaxAge - time.Second)},
+		"as far ahead as Skew":        {changes: at(DefaultSkew), good: true},
+		"too far ahead":               {changes: at(DefaultSkew + time.Second)},
+		"no iat":                      {changes: map[string]any{"iat": nil}},
+		"iat is a string":             {changes: map[string]any{"iat": "1795348800"}},
+		"exp and nbf":                 {changes: map[string]any{"exp": noon().Unix() + 60, "nbf": noon().Unix() - 60}, good: true},
+		"exp is a string":             {changes: map[string]any{"exp": "1795348860"}},
+		"nbf is a string":             {changes: map[string]any{"nbf": "1795348700"}},
+		"exp is a list":               {changes: map[string]any{"exp": []int{1}}},
+		"exp in the past":             {changes: map[string]any{"exp": noon().Unix() - 60}},
+		"nbf in the future":           {changes: map[string]any{"nbf": noon().Unix() + 60}},
+		"iat is huge":                 {changes: map[string]any{"iat": 1e300}},
+		"iat is negative":             {changes: map[string]any{"iat": -1e300}},
+		"iat with a fraction":         {changes: map[string]any{"iat": float64(noon().Unix()) + 0.5}, good: true},
+		"no jti":                      {changes: map[string]any{"jti": nil}},
+		"an empty jti":                {changes: map[string]any{"jti": ""}},
+		"jti is a number":             {changes: map[string]any{"jti": 1}},
+		"jti of 256 bytes":            {changes: map[string]any{"jti": strings.Repeat("x", 256)}, good: true},
+		"jti of 257 bytes":            {changes: map[string]any{"jti": strings.Repeat("x", 257)}},
+		"nonce is a number":           {changes: map[string]any{"nonce": 1}},
+		"an empty nonce":              {changes: map[string]any{"nonce": ""}},
+		"ath":                         {changes: map[string]any{"ath": ath}, request: Request{AccessToken: token}, good: true},
+		"ath of another token":        {changes: map[string]any{"ath": ath}, request: Request{AccessToken: token + "x"}},
+		"no ath":                      {request: Request{AccessToken: token}},
+		"ath without an access token": {changes: map[string]any{"ath": "whatever"}, good: true},
 	} {
 		r := c.request
 		r.Method = "POST"
@@ -376,8 +378,8 @@ func TestFromHeader(t *testing.T) {
 	}
 }
 
-// TestDigest: a replay has the digest of its first use, whatever way the target
-// is written in, and nothing else has.
+// TestDigest checks that a replay has the digest of the first use, even if the URL is
+// spelled differently, and that other proofs and requests have other digests.
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	proof, r := Proof{JKT: "k", ID: "one"}, Request{URL: target}
@@ -395,9 +397,9 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// TestUntil: once a proof may be forgotten, no replica takes it, though its
-// clock may be behind.
-func TestUntil(t *testing.T) {
+// TestAcceptedUntil checks that no replica accepts a proof after AcceptedUntil, even if
+// its clock is behind by the skew.
+func TestAcceptedUntil(t *testing.T) {
 	t.Parallel()
 	proof := sign(t, jose.ES256, ecKey(t, elliptic.P256()), nil, goodClaims())
 	r := Request{Method: "POST", URL: target}
@@ -405,13 +407,13 @@ func TestUntil(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until := verifier().Until(first)
+	until := verifier().AcceptedUntil(first)
 	behind := &Verifier{Now: func() time.Time { return until.Add(time.Second - DefaultSkew) }}
 	if _, err := behind.Verify(proof, r); !errors.Is(err, ErrProof) {
-		t.Errorf("forgotten at %v and still taken: %v", until, err)
+		t.Errorf("AcceptedUntil is %v, and the proof was accepted later: %v", until, err)
 	}
 	if want := noon().Add(DefaultMaxAge + DefaultSkew); !until.Equal(want) {
-		t.Errorf("remembered until %v, want %v", until, want)
+		t.Errorf("AcceptedUntil = %v, want %v", until, want)
 	}
 }
 
@@ -434,8 +436,8 @@ func FuzzVerify(f *testing.F) {
 		if (err == nil) != (p.JKT != "" && p.ID != "") || err != nil && !errors.Is(err, ErrProof) {
 			t.Fatalf("%+v, %v", p, err)
 		}
-		once, ok := normalize(url)
-		if twice, again := normalize(once); ok && (!again || twice != once) {
+		once, ok := normalizeURL(url)
+		if twice, again := normalizeURL(once); ok && (!again || twice != once) {
 			t.Fatalf("%q becomes %q and then %q", url, once, twice)
 		}
 	})

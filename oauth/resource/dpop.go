@@ -87,7 +87,7 @@ func (p *proofs) spend(r *http.Request, token, thumbprint string) error {
 	if proof.JKT != thumbprint {
 		return fmt.Errorf("%w: bound to another key", ErrInvalidToken)
 	}
-	first, err := p.replays.Spend(r.Context(), proof.Digest("resource", request), p.verifier.Until(proof))
+	first, err := p.replays.Spend(r.Context(), proof.Digest("resource", request), p.verifier.AcceptedUntil(proof))
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: used proofs: %w", ErrUnavailable, err)
