@@ -15,6 +15,7 @@ import (
 	"latchkey/config"
 	"latchkey/grants/signin"
 	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/server"
 	"latchkey/storage"
 )
 
@@ -60,7 +61,7 @@ func (c *cli) apply(cmd *cobra.Command, flags applyFlags) error {
 	if err != nil {
 		return c.faulty(flags.file, err)
 	}
-	if err := checkSenders(cfg, sendersOf(doc)); err != nil {
+	if err := server.CheckSenders(cfg, sendersOf(doc)); err != nil {
 		return err
 	}
 	var result apply.Result

@@ -22,7 +22,7 @@ func BenchmarkGrants(b *testing.B) {
 
 func benchmarkGrants(b *testing.B, databaseURL string) {
 	s := newStage(b, databaseURL, 512, nil)
-	h := s.listen().server
+	h := s.listen()
 	post := func(c apiCall) answer {
 		request, err := c.http(b.Context())
 		s.must(err)

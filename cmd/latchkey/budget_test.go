@@ -43,7 +43,7 @@ type budget struct {
 func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) {
 	var seen statements
 	s := newStage(t, databaseURL, 5, seen.add)
-	server := httptest.NewServer(s.listen().server)
+	server := httptest.NewServer(s.listen())
 	defer server.Close()
 	n := &node{t: t, url: server.URL}
 	post := func(c apiCall) answer {

@@ -32,6 +32,10 @@ const (
 	maxJWKSBytes = 1 << 20 // of which no more is read; what is that long is refused
 )
 
+// maxAccessTokenLife is the longest life of an access token that a client may be
+// given.
+const maxAccessTokenLife = 24 * time.Hour
+
 func isSigningAlg(alg string) bool { return slices.Contains(jose.SigningAlgorithms(), alg) }
 
 // newClient is what the flags of "client create" say.

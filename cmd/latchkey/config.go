@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchkey/config"
+	"latchkey/oauth/server"
 	"latchkey/storage/gormstore"
 )
 
@@ -38,7 +39,7 @@ func (c *cli) checkConfig(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := loadTemplates(cfg); err != nil {
+	if _, err := server.LoadTemplates(cfg); err != nil {
 		return err
 	}
 	stored, err := c.checkStored(cmd.Context(), cfg)
@@ -78,7 +79,7 @@ func (c *cli) checkStored(ctx context.Context, cfg config.Config) (storedChecks,
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	store, err := c.openToRead(ctx, cfg)
+	store, err := server.OpenStoreReadOnly(ctx, c.serverConfig(cfg))
 	if errors.Is(err, fs.ErrNotExist) {
 		done.schema = "none, there is no database yet"
 		return done, nil
@@ -107,11 +108,11 @@ func (c *cli) checkStored(ctx context.Context, cfg config.Config) (storedChecks,
 	if err != nil {
 		done.senders = "not checked, the database cannot be read"
 	}
-	profiles, err := allProfiles(ctx, store)
+	profiles, err := server.PasswordProfiles(ctx, store)
 	if err != nil {
 		done.profiles = "not checked, the database cannot be read"
 	}
-	return done, errors.Join(checkSenders(cfg, senders), checkProfiles(cfg, profiles))
+	return done, errors.Join(server.CheckSenders(cfg, senders), server.CheckProfiles(cfg, profiles))
 }
 
 // settingView is a setting in the JSON form of the reference.

@@ -13,6 +13,7 @@ import (
 
 	"latchkey/cmd/latchkey/apply"
 	"latchkey/config"
+	"latchkey/oauth/server"
 	"latchkey/storage/gormstore"
 )
 
@@ -45,35 +46,34 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	if cfg.LogLevel == zerolog.InfoLevel {
 		cfg.LogLevel = zerolog.WarnLevel // the terminal belongs to the codes
 	}
-	listener, err := bindPort(ctx, &cfg)
-	if err != nil {
-		return err
-	}
-	defer closeListener(listener)
 	cfg.DatabaseURL = config.NewDatabaseURL("sqlite:" + filepath.Join(dir, "demo.db"))
-	store, err := gormstore.Open(ctx, gormstore.Config{
-		URL: cfg.DatabaseURL.Reveal(), Relaxed: true, Now: c.now, Logger: c.logger(cfg),
-	})
+	sc, err := server.Bind(ctx, c.serverConfig(cfg))
 	if err != nil {
 		return err
 	}
-	if err := c.fillDemo(ctx, cfg, store); err != nil {
+	defer sc.Release()
+	sc.FastCommits = true
+	store, err := server.OpenStore(ctx, sc)
+	if err != nil {
+		return err
+	}
+	if err := c.fillDemo(ctx, sc, store); err != nil {
 		return errors.Join(err, store.Close())
 	}
-	c.explainDemo(cfg)
-	return errors.Join(c.serveStore(ctx, cfg, store, listener), store.Close())
+	c.explainDemo(sc.Settings)
+	return errors.Join(server.RunOn(ctx, sc, store), store.Close())
 }
 
 // fillDemo applies the demo's document.
-func (c *cli) fillDemo(ctx context.Context, cfg config.Config, store *gormstore.Store) error {
+func (c *cli) fillDemo(ctx context.Context, sc server.Config, store *gormstore.Store) error {
 	if err := store.Migrate(ctx); err != nil {
 		return err
 	}
-	a, err := c.newApp(ctx, cfg, store)
+	core, err := server.NewApp(ctx, sc, store)
 	if err != nil {
 		return err
 	}
-	applier, err := a.newApplier(false)
+	applier, err := newApp(core).newApplier(false)
 	if err != nil {
 		return err
 	}

@@ -391,7 +391,7 @@ func testTokenBudget(t *testing.T, databaseURL string) {
 		_, err = s.app.store.PutMembership(t.Context(), storage.Membership{AccountUID: "acc_" + id, UserUID: s.logins[0].UserUID})
 		s.must(err)
 	}
-	server := httptest.NewServer(s.listen().server)
+	server := httptest.NewServer(s.listen())
 	defer server.Close()
 	n := &node{t: t, url: server.URL}
 	implicit := paperOf(t, "implicit token", 200, n.form("/oauth/access_token", "grant_type", "implicit", "client_id", s.shop.ID))

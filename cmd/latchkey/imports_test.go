@@ -35,8 +35,10 @@ var floorPlan = map[string][]string{
 	"oauth/ordercloud":         {"grants", "grants/signin", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/elasticpath":        {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
-	"oauth/server/audit":       {"otp", "storage"},
-	"oauth/server/listen":      {},
+	"oauth/server": {"config", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/openapi", "oauth/ordercloud",
+		"oauth/server/audit", "oauth/server/listen", "otp", "otp/deliver", "otp/deliver/mailer", "otp/lockout", "storage", "storage/gormstore"},
+	"oauth/server/audit":  {"otp", "storage"},
+	"oauth/server/listen": {},
 }
 
 // strangers says which of our packages may import a foreign module.

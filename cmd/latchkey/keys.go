@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -210,21 +209,4 @@ func planText(plan keys.Plan) string {
 		}
 	}
 	return b.String()
-}
-
-// maintainKeys announces the successors that are due, of the algorithms of the
-// server and of its clients, and records each.
-func (a *app) maintainKeys(ctx context.Context) error {
-	algs, err := a.store.ClientSigningAlgs(ctx)
-	if err != nil {
-		return err
-	}
-	announced, err := a.ring.Maintain(ctx, algs...)
-	for _, k := range announced {
-		a.events.Record(ctx, storage.AuditEvent{
-			Time: a.now().UTC(), Action: "signingkey.announced", Outcome: "success", Object: "SigningKey/" + k.KID,
-		})
-		a.log.Info().Str("kid", k.KID).Str("alg", k.Alg).Time("activates_at", k.ActivatesAt).Msg("signing key announced")
-	}
-	return err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchkey/config"
+	"latchkey/oauth/server"
 	"latchkey/storage/gormstore"
 )
 
@@ -47,7 +48,7 @@ const newerStep = "(of a newer latchkey)"
 // migrations lists the steps of the schema. All are pending if there is no
 // database yet.
 func (c *cli) migrations(ctx context.Context, cfg config.Config) (steps []gormstore.Migration, err error) {
-	store, err := c.openToRead(ctx, cfg)
+	store, err := server.OpenStoreReadOnly(ctx, c.serverConfig(cfg))
 	if errors.Is(err, fs.ErrNotExist) {
 		return gormstore.PendingMigrations(cfg.DatabaseURL.Reveal())
 	}
@@ -63,7 +64,7 @@ func (c *cli) migrateUp(cmd *cobra.Command, _ []string) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := c.openStore(cmd.Context(), cfg)
+	store, err := server.OpenStore(cmd.Context(), c.serverConfig(cfg))
 	if err != nil {
 		return err
 	}

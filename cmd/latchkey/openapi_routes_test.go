@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"reflect"
 	"slices"
@@ -10,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"latchkey/oauth/server"
 )
 
 // unlisted are the patterns that are no operations.
@@ -69,11 +70,11 @@ func (m *market) patterns(t *testing.T) (patterns []string) {
 		if err := a.openRing(ctx); err != nil {
 			return err
 		}
-		r, err := a.newReplica(io.Discard)
+		r, err := server.New(a.core)
 		if err != nil {
 			return err
 		}
-		index := reflect.ValueOf(r.routes).Elem().FieldByName("index")
+		index := reflect.ValueOf(r.Routes()).Elem().FieldByName("index")
 		note := func(all reflect.Value) {
 			for i := range all.Len() {
 				patterns = append(patterns, all.Index(i).Elem().FieldByName("str").String())

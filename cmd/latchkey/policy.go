@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -11,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"latchkey/config"
+	"latchkey/oauth/server"
 	"latchkey/otp"
 	"latchkey/otp/lockout"
 	"latchkey/storage"
@@ -19,9 +17,8 @@ import (
 )
 
 const (
-	profilesAtATime = 100
-	daysInYear      = 365.25
-	aMillion        = 1e6
+	daysInYear = 365.25
+	aMillion   = 1e6
 )
 
 func (c *cli) policyCommand() *cobra.Command {
@@ -52,7 +49,7 @@ func (c *cli) explainPolicies(cmd *cobra.Command, replicas int) error {
 		return err
 	}
 	return c.withStore(cmd.Context(), cfg, func(store *gormstore.Store) error {
-		profiles, err := allProfiles(cmd.Context(), store)
+		profiles, err := server.PasswordProfiles(cmd.Context(), store)
 		if err != nil {
 			return err
 		}
@@ -62,60 +59,6 @@ func (c *cli) explainPolicies(cmd *cobra.Command, replicas int) error {
 		}
 		return c.print(views, func(w io.Writer) error { return writePolicies(w, views) })
 	})
-}
-
-// allProfiles reads the password profiles of all realms.
-func allProfiles(ctx context.Context, store *gormstore.Store) ([]storage.PasswordProfile, error) {
-	realms, err := inFull(func(q storage.Query) (storage.Page[storage.Realm], error) { return store.ListRealms(ctx, q) })
-	var all []storage.PasswordProfile
-	for _, realm := range realms {
-		var profiles []storage.PasswordProfile
-		if err != nil {
-			break
-		}
-		profiles, err = inFull(func(q storage.Query) (storage.Page[storage.PasswordProfile], error) {
-			return store.ListPasswordProfiles(ctx, realm.ID, q)
-		})
-		all = append(all, profiles...)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the password profiles: %w", err)
-	}
-	return all, nil
-}
-
-// inFull reads a list page by page.
-func inFull[R any](page func(storage.Query) (storage.Page[R], error)) ([]R, error) {
-	var all []R
-	for {
-		found, err := page(storage.Query{Limit: profilesAtATime, Offset: len(all)})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found.Items...)
-		if len(found.Items) == 0 || len(all) >= found.Total {
-			return all, nil
-		}
-	}
-}
-
-// checkProfiles refuses password profiles that allow too many guesses at codes or
-// at passwords.
-func checkProfiles(cfg config.Config, profiles []storage.PasswordProfile) error {
-	var faults config.Faults
-	for _, p := range profiles {
-		err := otp.CheckRisk(p, cfg.GuessCeiling)
-		switch {
-		case errors.Is(err, lockout.ErrTooManyGuesses):
-			faults = append(faults, config.Fault{Setting: "lockout", Problem: err.Error()})
-		case err != nil:
-			faults = append(faults, config.Fault{Setting: "guess_ceiling", Problem: err.Error()})
-		}
-	}
-	if faults == nil {
-		return nil
-	}
-	return faults
 }
 
 // policyView is what guessing at the codes and the passwords of a password profile

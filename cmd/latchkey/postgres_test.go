@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/config"
+	"latchkey/oauth/server"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
@@ -103,11 +104,11 @@ func TestClientCreatedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &cli{stderr: io.Discard, now: time.Now, random: rand.Reader}
-	a, err := c.newApp(ctx, config.Config{DatabaseURL: config.NewDatabaseURL(url), MasterKey: key}, store)
+	core, err := server.NewApp(ctx, c.serverConfig(config.Config{DatabaseURL: config.NewDatabaseURL(url), MasterKey: key}), store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = a.createClient(ctx, newClient{name: "ours", id: "shop", profile: storage.DefaultProfileID, accessDuration: time.Minute})
+	_, err = newApp(core).createClient(ctx, newClient{name: "ours", id: "shop", profile: storage.DefaultProfileID, accessDuration: time.Minute})
 	if err == nil || err.Error() != "client shop exists already" {
 		t.Errorf("got %v, want that the client exists", err)
 	}
@@ -160,7 +161,7 @@ func TestCheckSenders(t *testing.T) {
 	}
 	for _, tt := range tests {
 		cfg := config.Config{DatabaseURL: config.NewDatabaseURL(tt.url), ConsoleSenderForced: tt.forced}
-		if err := checkSenders(cfg, tt.senders); (err == nil) != tt.ok {
+		if err := server.CheckSenders(cfg, tt.senders); (err == nil) != tt.ok {
 			t.Errorf("%s, forced %v, %d senders: %v", tt.url, tt.forced, len(tt.senders), err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"latchkey/keys"
 	"latchkey/oauth/resource"
+	"latchkey/oauth/server"
 	"latchkey/storage"
 )
 
@@ -116,7 +117,7 @@ func TestNoVerificationFailsWhileKeysRotate(t *testing.T) {
 // just before the successor is announced, so it learns of it as late as can be.
 func (r *rotating) rotate() {
 	r.t.Helper()
-	due := r.since.Add(protectedRotation - protectedMaxAge - keyMargin)
+	due := r.since.Add(protectedRotation - protectedMaxAge - server.KeyMargin)
 	r.waitUntil(due.Add(-time.Second), protectedMaxAge)
 	r.clock.advance(2 * time.Second)
 	at := r.announced()

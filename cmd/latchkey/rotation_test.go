@@ -9,6 +9,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"latchkey/keys"
+	"latchkey/oauth/server"
 	"latchkey/storage"
 )
 
@@ -20,7 +21,7 @@ func TestKeysRotateThemselves(t *testing.T) {
 		w.apply(clientAlgsDocument) // with a client that wants EdDSA
 		nodes := []*node{w.serve(wireIssuer), w.serve(wireIssuer), w.serve(wireIssuer)}
 		cached := nodes[0].fetchKeys(t, "/oauth/jwks")
-		w.clock.advance(rotation - maxAge - keyMargin)
+		w.clock.advance(rotation - maxAge - server.KeyMargin)
 		w.nudge()
 		for _, n := range nodes {
 			wireSoon(t, "a successor of each key is announced", func() bool {
@@ -32,7 +33,7 @@ func TestKeysRotateThemselves(t *testing.T) {
 			wireVerify(t, n.signedIn(t, "vendor"), jose.ES256, cached)
 		}
 		fresh := nodes[1].fetchKeys(t, "/oauth/jwks")
-		w.clock.advance(maxAge + keyMargin + time.Second)
+		w.clock.advance(maxAge + server.KeyMargin + time.Second)
 		for _, n := range nodes {
 			token := n.signedIn(t, "vendor")
 			wireVerify(t, token, jose.ES256, fresh)

@@ -7,28 +7,16 @@ import (
 	"io"
 	"net"
 	netmail "net/mail"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"latchkey/oauth"
-	"latchkey/otp"
+	"latchkey/oauth/server"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
-)
-
-// What a test message says. The code belongs to no login.
-const (
-	testCode     = "TEST"
-	testUsername = "test"
-	testLogin    = "lgn_test"
-	testURL      = "https://example.com/"
-	testLife     = 10 * time.Minute
-	testTimeout  = 15 * time.Second // as a worker allows
 )
 
 func (c *cli) senderCommand() *cobra.Command {
@@ -57,10 +45,7 @@ the sender is active.`,
 			if a, err := netmail.ParseAddress(to); err != nil || a.Address != to {
 				return usagef("--to must be an e-mail address")
 			}
-			return c.testSender(cmd, args[0], kind, storage.User{
-				UID: "usr_test", RealmID: storage.DefaultRealmID, Kind: storage.Admin, ID: testUsername,
-				Email: to, Locale: locale, Active: true,
-			})
+			return c.testSender(cmd, args[0], kind, server.TestRecipient(to, locale))
 		},
 	})
 	cmd.Flags().StringVar(&to, "to", "", "e-mail address of the recipient")
@@ -179,10 +164,10 @@ func (c *cli) testSender(cmd *cobra.Command, id, kind string, to storage.User) e
 		if err != nil {
 			return err
 		}
-		if err := checkSenders(cfg, []storage.Sender{sender}); err != nil {
+		if err := server.CheckSenders(cfg, []storage.Sender{sender}); err != nil {
 			return err
 		}
-		of, err := testType(sender, kind)
+		of, err := server.TestMessageType(sender, kind)
 		if err != nil {
 			return usagef("%v", err)
 		}
@@ -190,28 +175,22 @@ func (c *cli) testSender(cmd *cobra.Command, id, kind string, to storage.User) e
 	})
 }
 
-// sendTest sends a test message to the user, who need not exist, and prints
-// the outcome.
+// sendTest sends a test message to the user, who does not exist in the database,
+// and prints the outcome.
 func (c *cli) sendTest(ctx context.Context, a *app, sender storage.Sender, kind storage.MessageType, to storage.User) error {
-	transport, err := a.testTransport(sender.Kind, to, c.stderr)
-	if err != nil {
-		return err
-	}
-	e, err := a.testEnvelope(sender, kind, to)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, testTimeout)
-	defer cancel()
 	begun := c.now()
-	if err := transport.Send(ctx, sender, e); err != nil {
+	id, err := a.core.SendTestMessage(ctx, sender, kind, to, c.stderr)
+	switch {
+	case id == "":
+		return err
+	case err != nil:
 		a.log.Debug().Err(err).Str("sender", sender.ID).Msg("test message was not delivered")
 		return fmt.Errorf("message sender %s did not deliver: %w (%s)", sender.ID, deliver.ReasonOf(err), outlook(err))
 	}
-	return c.printTest(sender.ID, e.Message.ID, c.now().Sub(begun))
+	return c.printTest(sender.ID, id, c.now().Sub(begun))
 }
 
-// outlook says what a worker would make of the error.
+// outlook says whether a worker would try again after the error.
 func outlook(err error) string {
 	if deliver.IsPermanent(err) {
 		return "it would not be tried again"
@@ -229,72 +208,4 @@ func (c *cli) printTest(sender, message string, took time.Duration) error {
 		_, err := fmt.Fprintf(w, "message sender %s delivered test message %s in %d ms\n", sender, message, took.Milliseconds())
 		return err
 	})
-}
-
-// testTransport returns one that takes the user for every recipient.
-func (a *app) testTransport(kind storage.SenderKind, to storage.User, console io.Writer) (deliver.Transport, error) {
-	recipient := func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
-		return storage.Principal{User: to, Login: storage.Login{Username: testUsername}}, "", nil
-	}
-	user := func(context.Context, string) (storage.User, error) { return to, nil }
-	transports, err := a.newTransports(recipient, user, console)
-	if err != nil {
-		return nil, err
-	}
-	transport, ok := transports[kind]
-	if !ok {
-		return nil, fmt.Errorf("no transport for senders of kind %q", kind)
-	}
-	return transport, nil
-}
-
-// testEnvelope returns a message of the type to the user, as a worker would
-// have it.
-func (a *app) testEnvelope(sender storage.Sender, kind storage.MessageType, to storage.User) (deliver.Envelope, error) {
-	id, err := storage.NewID(a.random, storage.MessagePrefix)
-	if err != nil {
-		return deliver.Envelope{}, err
-	}
-	now := a.now().UTC()
-	p := otp.Payload{
-		Username: testUsername, Code: testCode, UserUID: to.UID, RequestedAt: now, ExpiresAt: now.Add(testLife),
-		Purpose: storage.PurposeSignIn, RealmID: to.RealmID, ProfileID: storage.DefaultProfileID, LoginID: testLogin,
-	}
-	switch kind {
-	case storage.MessageForgottenUsername:
-		p.Code = ""
-	case storage.MessageAccountLocked:
-		p.Code, p.LockedUntil = "", now.Add(testLife)
-	case storage.MessageContactChanged:
-		p.Code, p.Email = "", to.Email
-	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
-		p.URL, p.Purpose = testURL, ""
-	default:
-	}
-	if len(sender.PublicJWK) > 0 && p.Code != "" {
-		if p.Code, err = p.SealCode(sender.PublicJWK, id); err != nil {
-			return deliver.Envelope{}, err
-		}
-	}
-	return deliver.NewEnvelope(storage.Message{
-		ID: id, SenderID: sender.ID, Type: kind, UserUID: to.UID, TraceID: id,
-	}, p), nil
-}
-
-// testType returns the type of a test message: the wanted one, or else a
-// one-time password if the sender is for these, or its first.
-func testType(sender storage.Sender, wanted string) (storage.MessageType, error) {
-	kind := storage.MessageType(wanted)
-	if wanted == "" {
-		kind = storage.MessageOneTimePassword
-		if !slices.Contains(sender.Types, kind) && len(sender.Types) > 0 {
-			kind = sender.Types[0]
-		}
-	}
-	switch kind {
-	case storage.MessageOneTimePassword, storage.MessageForgottenPassword, storage.MessageForgottenUsername, storage.MessageNewUserInvitation,
-		storage.MessageAccountLocked, storage.MessageContactChanged:
-		return kind, nil
-	}
-	return "", fmt.Errorf("no messages of type %s are ever sent", kind)
 }

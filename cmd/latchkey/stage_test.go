@@ -13,6 +13,7 @@ import (
 
 	"latchkey/config"
 	"latchkey/grants"
+	"latchkey/oauth/server"
 	"latchkey/otp"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
@@ -149,9 +150,9 @@ func (s *stage) plant(logins []storage.Login) {
 
 // listen makes a replica that hears of changes, and so keeps configuration in
 // memory, but does no other work of its own.
-func (s *stage) listen() *replica {
+func (s *stage) listen() *server.Server {
 	s.tb.Helper()
-	r, err := s.app.newReplica(io.Discard)
+	r, err := server.New(s.app.core)
 	s.must(err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(s.tb.Context()))
 	done := make(chan error, 1)

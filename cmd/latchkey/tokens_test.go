@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"latchkey/oauth/server"
 	"latchkey/storage"
 )
 
@@ -382,9 +383,9 @@ func (c *tokenTest) rotation(t *testing.T) {
 	}
 	mine := n.signIn("jane", janesPassword).mustIssue(t)
 	// The retired key stays for the longest life of a token.
-	c.clock.advance(maxTokenLife - time.Hour)
+	c.clock.advance(server.MaxTokenLife - time.Hour)
 	wireVerify(t, old, jose.ES256, n.fetchKeys(t, "/oauth/jwks"))
-	c.clock.advance(time.Hour + keyMargin)
+	c.clock.advance(time.Hour + server.KeyMargin)
 	if set := n.fetchKeys(t, "/oauth/jwks"); len(set.Key(wireKID(t, old))) != 0 {
 		t.Error("the retired key is published longer than any token lives")
 	}

@@ -1,0 +1,173 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"latchkey/storage"
+)
+
+const (
+	backgroundTimeout = 10 * time.Second
+	reloadKeysEvery   = 30 * time.Second
+	sweepEvery        = time.Minute
+	sweepLimit        = 500                    // records in a batch
+	sweepPause        = 50 * time.Millisecond  // between batches, so that requests go first
+	notifyPause       = 100 * time.Millisecond // between notifications of other replicas
+)
+
+// Run serves until ctx ends or until vital returns. The work in the background
+// goes on until the last request has been answered, and then finishes what it has
+// begun. The error joins those of the listeners, of the work in the background and
+// of vital, which may be nil.
+func (s *Server) Run(ctx context.Context, vital func(context.Context) error) error {
+	store, log := s.app.Store, s.app.Logger
+	store.OnChange(s.noteChange)
+	store.OnWork(s.codes.Wake)
+	store.OnWork(s.worker.Wake)
+	endAudit := s.events.Start(ctx)
+	defer endAudit()
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	if err := s.listen.Start(background); err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	loops := []func(context.Context) error{
+		store.Run, s.codes.Run, s.worker.Run, s.reloadKeys, s.sweep, s.notifyReplicas,
+	}
+	if vital != nil {
+		loops = append(loops, func(ctx context.Context) error {
+			defer end()
+			return vital(ctx)
+		})
+	}
+	var group sync.WaitGroup
+	failed := make(chan error, len(loops))
+	for _, loop := range loops {
+		group.Go(func() {
+			if err := loop(background); err != nil && !errors.Is(err, context.Canceled) {
+				failed <- err
+			}
+		})
+	}
+	log.Info().Stringer("listen", s.listen.Addr()).Stringer("ops", s.listen.OpsAddr()).
+		Str("issuer", s.app.Settings.Issuer).Str("database", store.Dialect()).Msg("serving")
+	err := s.listen.Wait(ctx)
+	stop()
+	group.Wait()
+	close(failed)
+	for failure := range failed {
+		err = errors.Join(err, failure)
+	}
+	log.Info().Msg("stopped")
+	return err
+}
+
+func (s *Server) noteChange() { note(s.changed) }
+
+func (s *Server) noteCrowd() { note(s.crowded) }
+
+func note(happened chan<- struct{}) {
+	select {
+	case happened <- struct{}{}:
+	default:
+	}
+}
+
+// notifyReplicas tells the other replicas when this one has more work than it has
+// room for, a few times a second at most. Without the notification they find the
+// work within a second.
+func (s *Server) notifyReplicas(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.crowded:
+		}
+		if err := s.app.Store.TellOthers(ctx); err != nil && ctx.Err() == nil {
+			s.app.Logger.Debug().Err(err).Msg("notification of other replicas failed")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(notifyPause):
+		}
+	}
+}
+
+// reloadKeys loads the signing keys that others create or revoke, and announces
+// the successors that are due.
+func (s *Server) reloadKeys(ctx context.Context) error {
+	log := s.app.Logger
+	ticker := time.NewTicker(reloadKeysEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-s.changed:
+		}
+		if err := within(ctx, s.app.Ring.Reload); err != nil && ctx.Err() == nil {
+			log.Warn().Err(err).Msg("reload of signing keys failed")
+		} else if err := within(ctx, s.maintainKeys); err != nil && ctx.Err() == nil {
+			log.Warn().Err(err).Msg("rotation of signing keys failed")
+		}
+	}
+}
+
+// maintainKeys announces the successors that are due, for the algorithms of the
+// server and of its clients, and records each.
+func (s *Server) maintainKeys(ctx context.Context) error {
+	a := s.app
+	algs, err := a.Store.ClientSigningAlgs(ctx)
+	if err != nil {
+		return err
+	}
+	announced, err := a.Ring.Maintain(ctx, algs...)
+	for _, k := range announced {
+		s.events.Record(ctx, storage.AuditEvent{
+			Time: a.Now().UTC(), Action: "signingkey.announced", Outcome: "success", Object: "SigningKey/" + k.KID,
+		})
+		a.Logger.Info().Str("kid", k.KID).Str("alg", k.Alg).Time("activates_at", k.ActivatesAt).Msg("signing key announced")
+	}
+	return err
+}
+
+// sweep deletes records that have ended, in small batches while serving.
+func (s *Server) sweep(ctx context.Context) error {
+	pause := time.NewTimer(sweepEvery)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-pause.C:
+		}
+		var n int
+		err := within(ctx, func(ctx context.Context) (err error) {
+			n, err = s.app.Store.Sweep(ctx, s.app.Now().UTC(), sweepLimit)
+			return err
+		})
+		if err != nil && ctx.Err() == nil {
+			s.app.Logger.Warn().Err(err).Msg("sweep failed")
+		}
+		if n > 0 {
+			pause.Reset(sweepPause)
+		} else {
+			pause.Reset(sweepEvery)
+		}
+	}
+}
+
+// within limits the time of a piece of background work, so that a frozen
+// connection does not stop its loop for good.
+func within(ctx context.Context, work func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, backgroundTimeout)
+	defer cancel()
+	return work(ctx)
+}

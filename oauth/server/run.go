@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"latchkey/config"
+	"latchkey/storage/gormstore"
+)
+
+// Run runs the server of the configuration until ctx ends. It brings the schema of
+// the database up to date first. The error is config.Faults if what is stored, or
+// another server of the database, does not fit the settings.
+func Run(ctx context.Context, cfg Config) error {
+	bound, err := Bind(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer bound.Release()
+	store, err := OpenStore(ctx, bound)
+	if err != nil {
+		return err
+	}
+	return errors.Join(RunOn(ctx, bound, store), store.Close())
+}
+
+// Bind opens the listener of a configuration that leaves the port to the system,
+// and writes the port into the settings: a derived issuer must be known before the
+// server is assembled. It returns other configurations unchanged. The caller calls
+// Release.
+func Bind(ctx context.Context, cfg Config) (Config, error) {
+	if cfg.Listener != nil || !cfg.Settings.AnyPort() {
+		return cfg, nil
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", cfg.Settings.Listen)
+	if err != nil {
+		return cfg, fmt.Errorf("server: %w", err)
+	}
+	address, err := netip.ParseAddrPort(listener.Addr().String())
+	if err != nil {
+		return cfg, errors.Join(fmt.Errorf("server: %w", err), listener.Close())
+	}
+	cfg.Listener = listener
+	cfg.Settings = cfg.Settings.WithPort(int(address.Port()))
+	return cfg, nil
+}
+
+// Release closes the listener that Bind opened. A server may have closed it
+// already.
+func (c Config) Release() {
+	if c.Listener != nil {
+		_ = c.Listener.Close()
+	}
+}
+
+// RunOn is Run on an open store, which it does not close.
+func RunOn(ctx context.Context, cfg Config, store *gormstore.Store) error {
+	if err := store.Migrate(ctx); err != nil {
+		return err
+	}
+	a, err := NewApp(ctx, cfg, store)
+	if err != nil {
+		return err
+	}
+	senders, err := store.Senders(ctx)
+	if err != nil {
+		return err
+	}
+	if err := CheckSenders(cfg.Settings, senders); err != nil {
+		return err
+	}
+	profiles, err := PasswordProfiles(ctx, store)
+	if err != nil {
+		return err
+	}
+	if err := CheckProfiles(cfg.Settings, profiles); err != nil {
+		return err
+	}
+	registration, err := a.register(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.deregister(ctx, registration)
+	if err := a.OpenRing(ctx); err != nil {
+		return err
+	}
+	s, err := New(a)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx, func(ctx context.Context) error { return a.issuerFault(registration.Keep(ctx)) })
+}
+
+// register makes sure that all servers of the database have one issuer: a server
+// does not accept the tokens of another issuer. A server without a configured
+// issuer takes over that of the running servers. A server with another issuer is
+// refused.
+func (a *App) register(ctx context.Context) (*gormstore.Registration, error) {
+	for {
+		registration, err := a.Store.RegisterServer(ctx, a.Settings.Issuer, func(other string) {
+			a.Logger.Warn().Str("issuer", a.Settings.Issuer).Str("other_issuer", other).
+				Msg("the database lists a server with another issuer; waiting for a sign of life")
+		})
+		conflict, ok := errors.AsType[gormstore.IssuerConflict](err)
+		if !ok || !a.Settings.IssuerDerived {
+			return registration, a.issuerFault(err)
+		}
+		a.Logger.Warn().Str("issuer", conflict.Issuer).Str("instead_of", a.Settings.Issuer).
+			Msg("issuer is not set; taking over that of the servers that run on this database")
+		a.Settings = a.Settings.WithIssuer(conflict.Issuer)
+	}
+}
+
+// deregister removes the server from the database, so that servers with another
+// issuer can start at once. If the database does not answer, they must wait until
+// the registration is too old.
+func (a *App) deregister(ctx context.Context, registration *gormstore.Registration) {
+	if err := registration.End(ctx); err != nil {
+		a.Logger.Warn().Err(err).Msg("the database still lists this server")
+	}
+}
+
+// issuerFault turns a gormstore.IssuerConflict into config.Faults. It returns other
+// errors unchanged.
+func (a *App) issuerFault(err error) error {
+	conflict, ok := errors.AsType[gormstore.IssuerConflict](err)
+	if !ok {
+		return err
+	}
+	return config.Faults{{Setting: "issuer", Problem: fmt.Sprintf("is %s, but %v: "+
+		"all servers of a database must have the same issuer; to change it, stop all of them first", a.Settings.Issuer, conflict)}}
+}

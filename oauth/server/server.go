@@ -1,0 +1,162 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"latchkey/grants/signin"
+	"latchkey/oauth"
+	"latchkey/oauth/server/audit"
+	"latchkey/oauth/server/listen"
+	"latchkey/otp"
+	"latchkey/otp/deliver"
+	"latchkey/storage"
+)
+
+// Server is an assembled server with its work in the background. Any number of
+// servers share a PostgreSQL database.
+type Server struct {
+	app     *App
+	events  *audit.Recorder
+	listen  *listen.Server
+	routes  *http.ServeMux
+	codes   *otp.Service
+	worker  *deliver.Worker
+	changed chan struct{} // configuration or keys changed in the database
+	crowded chan struct{} // there is more work than this server has room for
+}
+
+// New assembles a server from an App whose Ring is open. The server does not
+// listen yet.
+func New(a *App) (*Server, error) {
+	hasher, err := signin.NewHasher(signin.HasherConfig{Concurrency: a.Settings.HashConcurrency, Rand: a.Rand})
+	if err != nil {
+		return nil, err
+	}
+	metrics := prometheus.NewRegistry()
+	s := &Server{app: a, changed: make(chan struct{}, 1), crowded: make(chan struct{}, 1)}
+	if s.events, err = audit.New(audit.Config{
+		Store: a.Store, Logger: a.Logger, Registry: metrics, Now: a.Now, RequestID: listen.RequestID, Address: listen.ClientAddr,
+	}); err != nil {
+		return nil, err
+	}
+	codes := otp.NewCodes(a.Peppers)
+	provider, err := s.newProvider(codes, hasher)
+	if err != nil {
+		return nil, err
+	}
+	if s.worker, err = s.newWorker(provider); err != nil {
+		return nil, err
+	}
+	if s.codes, err = s.newCodeService(codes); err != nil {
+		return nil, err
+	}
+	if err := registerBacklog(metrics, s.codes); err != nil {
+		return nil, err
+	}
+	passwords, err := signin.NewPasswords(signin.PasswordsConfig{
+		Store: a.Store, Hasher: hasher, Codes: codes, Recorder: s.events, Now: a.Now, Rand: a.Rand,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.routes, err = s.newRoutes(services{
+		provider: provider, codes: s.codes, passwords: passwords,
+		signUps:   &otp.Throttle{Store: a.Store, Codes: codes, Budget: "sign-up", Limit: otp.Limit(a.Settings.SignUpLimit), Now: a.Now},
+		usernames: &otp.Throttle{Store: a.Store, Codes: codes, Budget: "username", Limit: usernameLimit(), Now: a.Now},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.listen, err = s.newListen(metrics)
+	return s, err
+}
+
+// ServeHTTP implements http.Handler: it serves the API without a listener, and
+// without the work in the background.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.listen.ServeHTTP(w, r) }
+
+// Routes returns the router of the API.
+func (s *Server) Routes() *http.ServeMux { return s.routes }
+
+func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error) {
+	a, settings := s.app, s.app.Settings
+	return listen.New(listen.Config{
+		Handler:  vendorPaths(settings.IssuerPath(), listen.WithoutTrailingSlash([]string{"/v1/", "/v2/", "/oauth/"}, s.routes)),
+		BasePath: settings.IssuerPath(),
+		Listener: a.Listener, Listen: settings.Listen, OpsListen: settings.OpsListen,
+		Logger: a.Logger, RequestTimeout: settings.RequestTimeout, ShutdownTimeout: settings.ShutdownTimeout,
+		HTTPS:          strings.HasPrefix(settings.Issuer, "https://"),
+		TrustedProxies: settings.TrustedProxies, Origins: toStrings(settings.CORSOrigins), Shield: listen.Limit(settings.Shield),
+		Registry: metrics,
+		Ready:    a.Store.Ping, Now: a.Now, Rand: a.Rand,
+	})
+}
+
+func (s *Server) newCodeService(codes *otp.Codes) (*otp.Service, error) {
+	a := s.app
+	return otp.New(otp.Config{
+		Store: a.Store, People: a.Store, Directory: a.Store, Codes: codes, Sealer: a.Sealer,
+		Limits: otpLimits(a),
+		Now:    a.Now, Rand: a.Rand, Recorder: s.events, Logger: a.Logger, Wake: s.worker.Wake, Overflow: s.noteCrowd,
+	})
+}
+
+// defaultAddressLimit applies to public addresses only: another address may be
+// that of a proxy that all clients share.
+var defaultAddressLimit = otp.Limit{Burst: 60, Per: time.Minute}
+
+func otpLimits(a *App) otp.Limits {
+	settings := a.Settings
+	limits := otp.Limits{
+		Recipient: [2]otp.Limit{otp.Limit(settings.OTPLimitRecipient.Short), otp.Limit(settings.OTPLimitRecipient.Long)},
+		Client:    otp.Limit(settings.OTPLimitClient), Address: defaultAddressLimit,
+		SpareShared: true, Proxies: settings.TrustedProxies,
+	}
+	if given := settings.OTPLimitAddress; given != nil {
+		limits.Address, limits.SpareShared = otp.Limit(*given), false
+	}
+	return limits
+}
+
+// usernameLimit is how many usernames a user may try to take. It is low because
+// the answer shows whether somebody else has the username.
+func usernameLimit() otp.Limit { return otp.Limit{Burst: 10, Per: time.Hour} }
+
+func (s *Server) newProvider(codes *otp.Codes, hasher *signin.Hasher) (*oauth.Provider, error) {
+	a, settings := s.app, s.app.Settings
+	return oauth.New(oauth.Config{
+		Issuer: settings.Issuer, Audience: settings.Audience, Resources: toStrings(settings.Resources), DPoPNonce: settings.DPoPNonce,
+		SigningAlg: settings.SigningAlg,
+		Grace:      settings.RefreshGrace, JWKSMaxAge: settings.JWKSMaxAge,
+		Clients: a.Store, SignIns: a.Store, Families: a.Store, Tokens: a.Store, Members: a.Store, Profiles: a.Store,
+		Codes: codes, Passwords: hasher, Ring: a.Ring, Peppers: a.Peppers,
+		Recorder: s.events, Now: a.Now, Rand: a.Rand, Logger: a.Logger,
+		Address: listen.ClientAddr, AddressHeader: settings.EndUserAddressHeader,
+		SecretLimit: otp.Limit(settings.ClientSecretLimit), Charges: a.Store, Registry: a.Store,
+	})
+}
+
+func (s *Server) newWorker(provider *oauth.Provider) (*deliver.Worker, error) {
+	a := s.app
+	recipient := func(ctx context.Context, r oauth.RecipientRequest) (storage.Principal, string, error) {
+		p, token, err := provider.Recipient(ctx, r)
+		if err == nil { // messages contain the user's XP, which sign-ins do not read
+			p.User, err = a.Store.UserByUID(ctx, p.User.UID)
+		}
+		return p, token, err
+	}
+	transports, err := a.newTransports(recipient, a.Store.UserByUID, a.Console)
+	if err != nil {
+		return nil, err
+	}
+	return deliver.New(deliver.Config{
+		Store: a.Store, Sealer: a.Sealer,
+		Transports: transports,
+		Now:        a.Now, Rand: a.Rand, Logger: a.Logger, Recorder: s.events, Overflow: s.noteCrowd,
+	})
+}

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+
+	"latchkey/config"
+	"latchkey/grants/signin"
+	"latchkey/keys"
+	"latchkey/oauth"
+	"latchkey/oauth/admin"
+	"latchkey/oauth/elasticpath"
+	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/server/listen"
+	"latchkey/otp"
+)
+
+// services are what the surfaces are built on: the same services, records and
+// tokens for all of them.
+type services struct {
+	provider  *oauth.Provider
+	codes     *otp.Service
+	passwords *signin.Passwords
+	signUps   *otp.Throttle
+	usernames *otp.Throttle
+}
+
+// newRoutes returns everything that the server serves.
+func (s *Server) newRoutes(with services) (*http.ServeMux, error) {
+	v1, err := s.newOrderCloud(with)
+	if err != nil {
+		return nil, err
+	}
+	v2, err := s.newElasticPath(with)
+	if err != nil {
+		return nil, err
+	}
+	operations := slices.Concat(with.provider.Operations(), v1.Operations(), v2.Operations())
+	document, err := openapi.Document(openapi.Info{Title: "Latchkey", Version: s.app.Version, ServerURL: s.app.Settings.Issuer}, operations)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	with.provider.Mount(mux)
+	v1.Mount(mux)
+	v2.Mount(mux)
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "public, max-age=300")
+		_, _ = w.Write(document) // the error means that the client has gone
+	})
+	return mux, nil
+}
+
+func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
+	a := s.app
+	rules, err := admin.New(a.Store)
+	if err != nil {
+		return nil, err
+	}
+	return ordercloud.New(ordercloud.Config{
+		Bearer: with.provider, Rules: rules,
+		Stores: ordercloud.Stores{
+			Clients: a.Store, Secrets: a.Store, Profiles: a.Store, Assignments: a.Store, Accounts: a.Store,
+			Users: a.Store, Logins: a.Store, Senders: a.Store, DeliveryConfigs: a.Store, Records: a.Store, Messages: a.Store, Keys: a.Ring,
+		},
+		Tx: a.Store, Passwords: with.passwords, Codes: with.codes, AdmitUsername: with.usernames.TakeFor,
+		RenewalOrigins: toStrings(a.Settings.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.Settings),
+		Sealer: a.Sealer, Peppers: a.Peppers, Wake: s.worker.Wake,
+		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: s.events,
+		Now: a.Now, Rand: a.Rand, Logger: a.Logger,
+	})
+}
+
+// clientSigningAlg returns the JWS algorithm of API clients that are created
+// through /v1 without an algorithm. It is RS256, because OrderCloud's own libraries
+// check tokens with RSA keys only. If the settings name an algorithm, it applies to
+// these clients too: the function returns "", as for clients without an algorithm.
+func clientSigningAlg(cfg config.Config) string {
+	if cfg.SigningAlg == "" {
+		return keys.RS256
+	}
+	return ""
+}
+
+func (s *Server) newElasticPath(with services) (*elasticpath.API, error) {
+	a := s.app
+	rules, err := admin.New(a.Store)
+	if err != nil {
+		return nil, err
+	}
+	return elasticpath.New(elasticpath.Config{
+		Issuer: a.Settings.Issuer,
+		Bearer: with.provider, Rules: rules,
+		Realms: a.Store, Profiles: a.Store, Users: a.Store, Logins: a.Store, Accounts: a.Store, Memberships: a.Store, Senders: a.Store,
+		Codes: with.codes, Passwords: with.passwords, SignIns: with.provider.Authenticator(), Tokens: with.provider, AccessTokens: with.provider,
+		Sealer:      a.Sealer,
+		AdmitSignUp: with.signUps.Take, AdmitUsername: with.usernames.TakeFor, GuessCeiling: a.Settings.GuessCeiling,
+		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: s.events,
+		Now: a.Now, Rand: a.Rand, Logger: a.Logger,
+	})
+}
+
+func toStrings[T ~string](values []T) []string {
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = string(v)
+	}
+	return list
+}
