@@ -38,7 +38,7 @@ type AccountMember struct {
 	Authenticator *signin.Authenticator
 	Profiles      ProfileStore // nil: there is no other profile than the client's
 	Members       MemberStore
-	Held          HeldTokens // nil: no token is taken, and a code that meets several accounts stays unused
+	SubjectTokens SubjectTokens // nil: no token is taken, and a code that meets several accounts stays unused
 	AccessTokens  AccessTokens
 	RefreshTokens *RefreshTokens
 	Now           func() time.Time
@@ -96,20 +96,22 @@ func (h *AccountMember) authenticate(ctx context.Context, c *storage.Client, s *
 func (h *AccountMember) present(ctx context.Context, c *storage.Client, s *Session, f memberForm) error {
 	now := h.Now().UTC()
 	switch {
-	case h.Held == nil:
-		return ErrHeldToken
+	case h.SubjectTokens == nil:
+		return ErrSubjectToken
 	case f.credential == paramMemberToken:
-		if err := present(ctx, c, s, f.secret, now, h.Held.Held); err != nil {
+		if err := present(ctx, c, s, f.secret, now, h.SubjectTokens.VerifySubject); err != nil {
 			return err
 		}
 		return s.narrowAudience(s.held.Resources)
 	}
-	if err := present(ctx, c, s, f.secret, now, h.Held.Selection); err != nil {
+	if err := present(ctx, c, s, f.secret, now, h.SubjectTokens.VerifySelection); err != nil {
 		return err
 	}
 	held := *s.held
-	s.signIn, s.held, s.offered = signin.Resume(c, held.Principal, held.AMR, held.SourceID, ErrHeldToken), nil, held.IssuedAt
-	s.once = func(ctx context.Context, do func(context.Context) error) error { return h.Held.Spend(ctx, held, do) }
+	s.signIn, s.held, s.offered = signin.Resume(c, held.Principal, held.AMR, held.SourceID, ErrSubjectToken), nil, held.IssuedAt
+	s.once = func(ctx context.Context, do func(context.Context) error) error {
+		return h.SubjectTokens.SpendSelection(ctx, held, do)
+	}
 	return nil
 }
 
@@ -151,7 +153,7 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 		s.Member = &member
 		if s.held != nil && s.held.confined(h.Now()) && !sameAccount(s.held.Member, s.Member) {
 			h.recordHeld(ctx, c, s, "sign_in_too_old")
-			return ErrHeldToken
+			return ErrSubjectToken
 		}
 		return nil
 	}
@@ -186,7 +188,7 @@ func (s *Session) wasOffered(m *storage.Member) bool {
 func (h *AccountMember) noMember(ctx context.Context, c *storage.Client, s *Session) error {
 	if s.signIn == nil {
 		h.recordHeld(ctx, c, s, notAMember)
-		return ErrHeldToken
+		return ErrSubjectToken
 	}
 	h.Authenticator.RecordOutcome(ctx, s.signIn, notAMember)
 	return s.signIn.Refusal()
@@ -196,11 +198,11 @@ func (h *AccountMember) noMember(ctx context.Context, c *storage.Client, s *Sess
 // is to choose from. A held token is good for choosing itself.
 func (h *AccountMember) several(ctx context.Context, c *storage.Client, s *Session, page storage.Page[storage.Member]) error {
 	required := &SelectionRequired{Accounts: page.Items, Total: page.Total}
-	if s.signIn == nil || h.Held == nil {
+	if s.signIn == nil || h.SubjectTokens == nil {
 		return h.abandon(ctx, s, required)
 	}
 	var err error
-	required.Token, required.ExpiresIn, err = h.Held.MintSelection(ctx, Selection{
+	required.Token, required.ExpiresIn, err = h.SubjectTokens.MintSelection(ctx, SelectionToken{
 		Client: c, Principal: &s.Principal, AMR: s.AMR, Purpose: s.Purpose, AuthTime: s.AuthTime, SourceID: s.signIn.SourceID(),
 		JKT: s.JKT, IssuedAt: s.AuthTime,
 	})

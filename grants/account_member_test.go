@@ -158,10 +158,10 @@ func TestAccountSelection(t *testing.T) {
 	}
 
 	w.Now = w.Now.Add(time.Minute)
-	if _, err := ask(h, client, GrantAccountMember, form("selection_token=choice account_id=nowhere")); !errors.Is(err, ErrHeldToken) || code(err) != "invalid_grant" {
+	if _, err := ask(h, client, GrantAccountMember, form("selection_token=choice account_id=nowhere")); !errors.Is(err, ErrSubjectToken) || code(err) != "invalid_grant" {
 		t.Errorf("no such account: %v", err)
 	}
-	if _, err := ask(h, client, GrantAccountMember, form("selection_token=forged account_id=beta")); !errors.Is(err, ErrHeldToken) {
+	if _, err := ask(h, client, GrantAccountMember, form("selection_token=forged account_id=beta")); !errors.Is(err, ErrSubjectToken) {
 		t.Errorf("forged: %v", err)
 	}
 	answer, err := ask(h, client, GrantAccountMember, form("selection_token=choice account_id=beta"))
@@ -200,14 +200,14 @@ func TestAccountSelectionEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, client := newWorld(t)
-			w.choices["choice"] = Selection{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
+			w.choices["choice"] = SelectionToken{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
 			if tt.before != nil {
 				tt.before(w.Bob())
 			}
 			w.BeforeSettle = tt.meanwhile
 			_, err := ask(w.accountMember(t), client, GrantAccountMember, form("selection_token=choice account_id=acme"))
-			if !errors.Is(err, ErrHeldToken) || len(w.Families) != 0 {
-				t.Errorf("error %v, %d families; want ErrHeldToken and none", err, len(w.Families))
+			if !errors.Is(err, ErrSubjectToken) || len(w.Families) != 0 {
+				t.Errorf("error %v, %d families; want ErrSubjectToken and none", err, len(w.Families))
 			}
 		})
 	}
@@ -220,7 +220,7 @@ func TestAccountMemberByHeldToken(t *testing.T) {
 	tests := map[string]struct {
 		form    string
 		account string // of the held token
-		change  func(*world, *Held)
+		change  func(*world, *SubjectToken)
 		wantErr error
 		want    string
 		scope   []string
@@ -231,13 +231,13 @@ func TestAccountMemberByHeldToken(t *testing.T) {
 		"another account":               {form: "member_token=held account_id=beta", account: "acme", want: "beta", scope: []string{"Sell", "Buy"}},
 		"another account, part":         {form: "member_token=held account_id=beta scope=Sell", account: "acme", want: "beta", scope: []string{"Sell"}},
 		"first account":                 {form: "member_token=held account_id=beta", want: "beta", scope: []string{"Sell", "Buy"}},
-		"account management token":      {form: "member_token=held account_id=acme", account: "acme", change: func(_ *world, h *Held) { h.Access, h.Scope = false, nil }, want: "acme", scope: []string{"Buy", "Approve"}},
-		"foreign account":               {form: "member_token=held account_id=nowhere", account: "acme", wantErr: ErrHeldToken},
-		"forged":                        {form: "member_token=forged account_id=acme", account: "acme", wantErr: ErrHeldToken},
-		"locked":                        {form: "member_token=held", account: "acme", change: func(_ *world, h *Held) { h.Principal.Lockout.LockedUntil = start.Add(1) }, wantErr: ErrHeldToken},
-		"of no sign-in":                 {form: "member_token=held", account: "acme", change: func(_ *world, h *Held) { h.AuthTime = time.Time{} }, wantErr: ErrHeldToken},
-		"of no user":                    {form: "member_token=held", change: func(_ *world, h *Held) { h.Principal = storage.Principal{} }, wantErr: ErrHeldToken},
-		"role lost meanwhile, same":     {form: "member_token=held", account: "acme", change: func(_ *world, h *Held) { h.Member.Membership.Roles = []string{"Approve"} }, want: "acme"},
+		"account management token":      {form: "member_token=held account_id=acme", account: "acme", change: func(_ *world, h *SubjectToken) { h.Access, h.Scope = false, nil }, want: "acme", scope: []string{"Buy", "Approve"}},
+		"foreign account":               {form: "member_token=held account_id=nowhere", account: "acme", wantErr: ErrSubjectToken},
+		"forged":                        {form: "member_token=forged account_id=acme", account: "acme", wantErr: ErrSubjectToken},
+		"locked":                        {form: "member_token=held", account: "acme", change: func(_ *world, h *SubjectToken) { h.Principal.Lockout.LockedUntil = start.Add(1) }, wantErr: ErrSubjectToken},
+		"of no sign-in":                 {form: "member_token=held", account: "acme", change: func(_ *world, h *SubjectToken) { h.AuthTime = time.Time{} }, wantErr: ErrSubjectToken},
+		"of no user":                    {form: "member_token=held", change: func(_ *world, h *SubjectToken) { h.Principal = storage.Principal{} }, wantErr: ErrSubjectToken},
+		"role lost meanwhile, same":     {form: "member_token=held", account: "acme", change: func(_ *world, h *SubjectToken) { h.Member.Membership.Roles = []string{"Approve"} }, want: "acme"},
 		"no account, several to choose": {form: "member_token=held", wantErr: &SelectionRequired{}},
 	}
 	for name, tt := range tests {
@@ -288,9 +288,9 @@ func TestAccountMemberWithoutTokens(t *testing.T) {
 	w, client := newWorld(t)
 	w.join("usr_bob", "beta", "Sell")
 	h := w.accountMember(t)
-	h.Held, h.Profiles = nil, nil
+	h.SubjectTokens, h.Profiles = nil, nil
 	for _, presented := range []string{"member_token=held", "selection_token=choice account_id=acme"} {
-		if _, err := ask(h, client, GrantAccountMember, form(presented)); !errors.Is(err, ErrHeldToken) {
+		if _, err := ask(h, client, GrantAccountMember, form(presented)); !errors.Is(err, ErrSubjectToken) {
 			t.Errorf("%s: %v", presented, err)
 		}
 	}

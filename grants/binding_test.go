@@ -63,7 +63,7 @@ func TestCheckKey(t *testing.T) {
 	for _, c := range []struct{ bound, proven, want string }{
 		{"", "", ""}, {"", "k", ""}, {"k", "k", ""}, {"k", "", "invalid_dpop_proof"}, {"k", "l", "invalid_grant"},
 	} {
-		if got := code(checkKey(c.bound, c.proven, asGrantError(ErrHeldToken))); got != c.want {
+		if got := code(checkKey(c.bound, c.proven, asGrantError(ErrSubjectToken))); got != c.want {
 			t.Errorf("bound to %q, proven %q: %s, want %s", c.bound, c.proven, got, c.want)
 		}
 	}

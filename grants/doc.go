@@ -9,7 +9,7 @@
 // password: its rules, its hash and its renewal. It asks the one gate of all
 // paths, storage.Client.Refusal. It does not own client authentication, parsing of
 // requests, or how tokens are written: those arrive as a fosite.Client that
-// carries a storage.Client (see Client), as AccessTokens and as HeldTokens.
+// carries a storage.Client (see Client), as AccessTokens and as SubjectTokens.
 //
 // What a server that registers these handlers must know of fosite v0.49.0 (see
 // docs/examples/fositeserver for one that does):

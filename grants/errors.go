@@ -23,9 +23,9 @@ var (
 	// ErrScopeExceeded says that a refresh or an exchange asked for more than
 	// was granted.
 	ErrScopeExceeded = errors.New("the requested scope exceeds the scope granted")
-	// ErrHeldToken covers every reason to refuse a token that was presented
+	// ErrSubjectToken covers every reason to refuse a token that was presented
 	// instead of credentials, and the account asked for with it.
-	ErrHeldToken = errors.New("the token is not valid, or not for that account")
+	ErrSubjectToken = errors.New("the token is not valid, or not for that account")
 )
 
 // Why a client may not act as its default context user. The client has
@@ -50,7 +50,7 @@ func asGrantError(err error) error {
 	case errors.Is(err, signin.ErrCredentials), errors.Is(err, ErrRefreshToken),
 		errors.Is(err, signin.ErrPasswordExpired), errors.As(err, &weak):
 		return fosite.ErrInvalidGrant.WithWrap(err)
-	case errors.Is(err, ErrHeldToken):
+	case errors.Is(err, ErrSubjectToken):
 		return fosite.ErrInvalidGrant.WithWrap(err).WithHint("The token presented is not valid, or not for that account.")
 	}
 	return err

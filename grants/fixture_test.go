@@ -25,8 +25,8 @@ var start = memstore.Start
 type world struct {
 	*memstore.Store
 	members map[string][]storage.Member
-	held    map[string]Held
-	choices map[string]Selection
+	held    map[string]SubjectToken
+	choices map[string]SelectionToken
 	spent   map[string]bool
 	minted  []AccessToken
 	mintErr error
@@ -40,7 +40,7 @@ func newWorld(t *testing.T) (*world, *storage.Client) {
 	client.GrantTypes = []string{GrantPassword, GrantClientCredentials, GrantRefreshToken, GrantAccountMember, GrantTokenExchange}
 	w := &world{
 		Store: store, members: map[string][]storage.Member{},
-		held: map[string]Held{}, choices: map[string]Selection{}, spent: map[string]bool{},
+		held: map[string]SubjectToken{}, choices: map[string]SelectionToken{}, spent: map[string]bool{},
 	}
 	w.join("usr_bob", "acme", "Buy", "Approve")
 	return w, client
@@ -113,39 +113,39 @@ func (w *world) Mint(_ context.Context, t AccessToken) (string, error) {
 	return "token", nil
 }
 
-// Held implements HeldTokens.
-func (w *world) Held(_ context.Context, c *storage.Client, token string) (Held, error) {
+// SubjectToken implements SubjectTokens.
+func (w *world) VerifySubject(_ context.Context, c *storage.Client, token string) (SubjectToken, error) {
 	h, ok := w.held[token]
 	if token == "down" {
 		return h, storage.ErrUnavailable
 	}
 	if !ok {
-		return h, ErrHeldToken
+		return h, ErrSubjectToken
 	}
 	return h, nil
 }
 
-// Selection implements HeldTokens.
-func (w *world) Selection(_ context.Context, c *storage.Client, token string) (Held, error) {
+// Selection implements SubjectTokens.
+func (w *world) VerifySelection(_ context.Context, c *storage.Client, token string) (SubjectToken, error) {
 	s, ok := w.choices[token]
 	if !ok || s.Client.ID != c.ID {
-		return Held{}, ErrHeldToken
+		return SubjectToken{}, ErrSubjectToken
 	}
-	return Held{Principal: *w.Bob(), AMR: s.AMR, AuthTime: s.AuthTime, ExpiresAt: s.IssuedAt.Add(5 * time.Minute)}, nil
+	return SubjectToken{Principal: *w.Bob(), AMR: s.AMR, AuthTime: s.AuthTime, ExpiresAt: s.IssuedAt.Add(5 * time.Minute)}, nil
 }
 
-// Spend implements HeldTokens.
-func (w *world) Spend(ctx context.Context, h Held, do func(context.Context) error) error {
+// Spend implements SubjectTokens.
+func (w *world) SpendSelection(ctx context.Context, h SubjectToken, do func(context.Context) error) error {
 	if w.spent[h.TokenID] {
-		return ErrHeldToken
+		return ErrSubjectToken
 	}
 	err := do(ctx)
 	w.spent[h.TokenID] = err == nil
 	return err
 }
 
-// MintSelection implements HeldTokens.
-func (w *world) MintSelection(_ context.Context, s Selection) (string, time.Duration, error) {
+// MintSelection implements SubjectTokens.
+func (w *world) MintSelection(_ context.Context, s SelectionToken) (string, time.Duration, error) {
 	if w.mintErr != nil {
 		return "", 0, w.mintErr
 	}
@@ -154,8 +154,8 @@ func (w *world) MintSelection(_ context.Context, s Selection) (string, time.Dura
 }
 
 // hold makes "held" an access token of bob's for that account; empty: none.
-func (w *world) hold(account string, scope ...string) *Held {
-	h := Held{
+func (w *world) hold(account string, scope ...string) *SubjectToken {
+	h := SubjectToken{
 		Principal: *w.Bob(), AMR: []string{"otp"}, AuthTime: start.Add(-time.Minute), Access: true, Scope: scope,
 		FamilyID: "fam", ExpiresAt: start.Truncate(time.Second).Add(5 * time.Minute),
 	}
@@ -177,13 +177,13 @@ func (w *world) authenticator(t *testing.T) *signin.Authenticator {
 
 func (w *world) accountMember(t *testing.T) *AccountMember {
 	return &AccountMember{
-		Authenticator: w.authenticator(t), Profiles: w, Members: w, Held: w,
+		Authenticator: w.authenticator(t), Profiles: w, Members: w, SubjectTokens: w,
 		AccessTokens: w, RefreshTokens: refreshTokens(), Now: w.Clock,
 	}
 }
 
 func (w *world) exchange() *TokenExchange {
-	return &TokenExchange{Held: w, Members: w, AccessTokens: w, Recorder: w, Now: w.Clock}
+	return &TokenExchange{SubjectTokens: w, Members: w, AccessTokens: w, Recorder: w, Now: w.Clock}
 }
 
 // form makes a form of a space separated list of name=value.

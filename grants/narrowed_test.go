@@ -66,7 +66,7 @@ func TestNarrowedTokens(t *testing.T) {
 func TestSelectionForgivesNothing(t *testing.T) {
 	t.Parallel()
 	w, client := newWorld(t)
-	w.choices["choice"] = Selection{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
+	w.choices["choice"] = SelectionToken{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
 	failed := storage.Lockout{Failures: 3, LastFailureAt: start.Add(-time.Second), Version: 3}
 	w.Bob().Lockout = failed
 	if _, err := ask(w.accountMember(t), client, GrantAccountMember, form("selection_token=choice account_id=acme")); err != nil {

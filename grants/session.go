@@ -36,7 +36,7 @@ type Session struct {
 	expires map[fosite.TokenType]time.Time
 	signIn  *signin.SignIn // a verified attempt that has yet to take effect
 	refresh *refresh       // the refresh grant's verified token
-	held    *Held          // the token presented instead of credentials
+	held    *SubjectToken  // the token presented instead of credentials
 	offered time.Time      // when the selection token was issued; zero: there is none
 	once    onceOnly       // of what is good for one sign-in; nil: nothing is used up
 	issued  time.Time      // when what the token is made from was read; zero: when it is written
@@ -58,16 +58,16 @@ func (s *Session) begin(signIn *signin.SignIn, now time.Time) {
 // asked here as well, whoever verifies the tokens. Of a token that is bound to a
 // key, the possession of that must have been proven.
 func present(ctx context.Context, c *storage.Client, s *Session, token string, now time.Time,
-	read func(context.Context, *storage.Client, string) (Held, error),
+	read func(context.Context, *storage.Client, string) (SubjectToken, error),
 ) error {
 	held, err := read(ctx, c, token)
 	if err != nil {
 		return err
 	}
 	if held.AuthTime.IsZero() || c.Refusal(&held.Principal, now) != "" {
-		return ErrHeldToken
+		return ErrSubjectToken
 	}
-	if err := checkKey(held.JKT, s.JKT, ErrHeldToken); err != nil {
+	if err := checkKey(held.JKT, s.JKT, ErrSubjectToken); err != nil {
 		return err
 	}
 	s.held, s.issued = &held, now

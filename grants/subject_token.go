@@ -7,9 +7,9 @@ import (
 	"latchkey/storage"
 )
 
-// Held is a token that its holder got by signing in, verified: what may stand
+// SubjectToken is a token that its holder got by signing in, verified: what may stand
 // for a new sign-in.
-type Held struct {
+type SubjectToken struct {
 	Principal storage.Principal // as it is now
 	Member    *storage.Member   // of the account that the token is scoped to, as it is now; nil: none
 	AMR       []string          // RFC 8176, of the sign-in
@@ -28,26 +28,26 @@ type Held struct {
 	ExpiresAt time.Time         // of the token
 }
 
-// HeldTokens verifies held tokens and writes the ones for choosing an account.
-// Held and Selection answer ErrHeldToken unless the token is ours, of that
+// SubjectTokens verifies held tokens and writes the ones for choosing an account.
+// SubjectToken and Selection answer ErrSubjectToken unless the token is ours, of that
 // kind and that client's, has not expired, and neither it nor its family nor
 // the sessions of its user or login were ended since it was issued.
-type HeldTokens interface {
-	// Held reads an access token, or an account management token.
-	Held(ctx context.Context, c *storage.Client, token string) (Held, error)
+type SubjectTokens interface {
+	// SubjectToken reads an access token, or an account management token.
+	VerifySubject(ctx context.Context, c *storage.Client, token string) (SubjectToken, error)
 	// Selection reads a selection token.
-	Selection(ctx context.Context, c *storage.Client, token string) (Held, error)
+	VerifySelection(ctx context.Context, c *storage.Client, token string) (SubjectToken, error)
 	// MintSelection writes a short-lived token with which a user who has just
 	// signed in chooses an account, and tells how long it lives. It must have
 	// no effect but its result.
-	MintSelection(ctx context.Context, s Selection) (token string, life time.Duration, err error)
+	MintSelection(ctx context.Context, s SelectionToken) (token string, life time.Duration, err error)
 	// Spend uses a selection token up, if do succeeds: both take effect or
-	// neither. A token that was spent before is ErrHeldToken.
-	Spend(ctx context.Context, h Held, do func(context.Context) error) error
+	// neither. A token that was spent before is ErrSubjectToken.
+	SpendSelection(ctx context.Context, h SubjectToken, do func(context.Context) error) error
 }
 
-// Selection is what a selection token is to say.
-type Selection struct {
+// SelectionToken is what a selection token is to say.
+type SelectionToken struct {
 	Client    *storage.Client
 	Principal *storage.Principal
 	AMR       []string
@@ -84,6 +84,6 @@ const recentSignIn = time.Hour
 func IsRecent(signIn, now time.Time) bool { return now.Before(signIn.Add(recentSignIn)) }
 
 // confined reports whether the held token is good for its own account only.
-func (h *Held) confined(now time.Time) bool {
+func (h *SubjectToken) confined(now time.Time) bool {
 	return !h.Access && h.Member != nil && !IsRecent(h.AuthTime, now)
 }

@@ -39,11 +39,11 @@ const (
 // whatever the reason; an account that the user is no member of, or that does
 // not exist, is invalid_target.
 type TokenExchange struct {
-	Held         HeldTokens
-	Members      MemberStore
-	AccessTokens AccessTokens
-	Recorder     storage.Recorder
-	Now          func() time.Time
+	SubjectTokens SubjectTokens
+	Members       MemberStore
+	AccessTokens  AccessTokens
+	Recorder      storage.Recorder
+	Now           func() time.Time
 }
 
 var _ fosite.TokenEndpointHandler = (*TokenExchange)(nil)
@@ -69,8 +69,8 @@ func (h *TokenExchange) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	if err := checkExchange(form, subject); err != nil {
 		return err
 	}
-	err = present(ctx, client, session, subject, h.Now().UTC(), h.Held.Held)
-	if errors.Is(err, ErrHeldToken) || err == nil && !session.held.Access {
+	err = present(ctx, client, session, subject, h.Now().UTC(), h.SubjectTokens.VerifySubject)
+	if errors.Is(err, ErrSubjectToken) || err == nil && !session.held.Access {
 		return malformed("The subject token is not valid.")
 	}
 	if err != nil {

@@ -19,7 +19,7 @@ func TestTokenExchange(t *testing.T) {
 	tests := map[string]struct {
 		form    string
 		account string // of the held token
-		change  func(*world, *Held)
+		change  func(*world, *SubjectToken)
 		code    string
 		want    string
 		scope   []string
@@ -32,16 +32,16 @@ func TestTokenExchange(t *testing.T) {
 		"another account, its role":      {form: good + " account_id=beta scope=Sell+Buy", account: "acme", want: "beta", scope: []string{"Sell"}},
 		"another account, no such role":  {form: good + " account_id=beta scope=Buy", account: "acme", code: "invalid_scope"},
 		"into an account":                {form: good + " account_id=beta", want: "beta", scope: []string{"Sell"}},
-		"without account":                {form: good, change: func(_ *world, h *Held) { h.Scope = []string{"Shopper"} }, scope: []string{"Shopper"}},
+		"without account":                {form: good, change: func(_ *world, h *SubjectToken) { h.Scope = []string{"Shopper"} }, scope: []string{"Shopper"}},
 		"without account, role lost":     {form: good, scope: nil},
 		"no such account":                {form: good + " account_id=nowhere", account: "acme", code: "invalid_target"},
 		"account of others":              {form: good + " account_id=gamma", account: "acme", code: "invalid_target"},
-		"role lost, same account":        {form: good, account: "acme", change: func(_ *world, h *Held) { h.Member.Membership.Roles = []string{"Buy"} }, want: "acme", scope: []string{"Buy"}},
+		"role lost, same account":        {form: good, account: "acme", change: func(_ *world, h *SubjectToken) { h.Member.Membership.Roles = []string{"Buy"} }, want: "acme", scope: []string{"Buy"}},
 		"forged":                         {form: strings.Replace(good, "held", "forged", 1), code: "invalid_request"},
-		"locked":                         {form: good, change: func(_ *world, h *Held) { h.Principal.Lockout.LockedUntil = start.Add(1) }, code: "invalid_request"},
-		"of no sign-in":                  {form: good, change: func(_ *world, h *Held) { h.AuthTime = time.Time{} }, code: "invalid_request"},
-		"of no user":                     {form: good, change: func(_ *world, h *Held) { h.Principal = storage.Principal{} }, code: "invalid_request"},
-		"account management token":       {form: good, account: "acme", change: func(_ *world, h *Held) { h.Access = false }, code: "invalid_request"},
+		"locked":                         {form: good, change: func(_ *world, h *SubjectToken) { h.Principal.Lockout.LockedUntil = start.Add(1) }, code: "invalid_request"},
+		"of no sign-in":                  {form: good, change: func(_ *world, h *SubjectToken) { h.AuthTime = time.Time{} }, code: "invalid_request"},
+		"of no user":                     {form: good, change: func(_ *world, h *SubjectToken) { h.Principal = storage.Principal{} }, code: "invalid_request"},
+		"account management token":       {form: good, account: "acme", change: func(_ *world, h *SubjectToken) { h.Access = false }, code: "invalid_request"},
 		"no token":                       {form: "subject_token_type=" + TokenTypeAccessToken, code: "invalid_request"},
 		"no type":                        {form: "subject_token=held", code: "invalid_request"},
 		"unknown type":                   {form: "subject_token=held subject_token_type=urn:ietf:params:oauth:token-type:saml2", code: "invalid_request"},
@@ -51,7 +51,7 @@ func TestTokenExchange(t *testing.T) {
 		"another audience":               {form: good + " audience=other", code: "invalid_target"},
 		"another resource":               {form: good + " resource=https://other.example", code: "invalid_target"},
 		"store down":                     {form: strings.Replace(good, "held", "down", 1), code: "server_error"},
-		"client does not admit any more": {form: good, change: func(_ *world, h *Held) { h.Principal.User.Kind = storage.Admin }, code: "invalid_request"},
+		"client does not admit any more": {form: good, change: func(_ *world, h *SubjectToken) { h.Principal.User.Kind = storage.Admin }, code: "invalid_request"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -127,8 +127,8 @@ func TestTokenExchangeReason(t *testing.T) {
 			t.Fatalf("%s was taken", token)
 		}
 		texts[err.Error()] = true
-		if errors.Is(err, ErrHeldToken) {
-			t.Error("a mapping of ErrHeldToken to invalid_grant would take this error")
+		if errors.Is(err, ErrSubjectToken) {
+			t.Error("a mapping of ErrSubjectToken to invalid_grant would take this error")
 		}
 	}
 	if len(texts) != 1 {

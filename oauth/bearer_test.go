@@ -67,7 +67,7 @@ func readers() map[string]reader {
 			func(w *world, t *testing.T) string { t.Helper(); return w.issueSelection(t) },
 			func(w *world, t *testing.T, token string) error {
 				t.Helper()
-				_, err := w.provider.Selection(t.Context(), &storage.Client{ID: "shop"}, token)
+				_, err := w.provider.VerifySelection(t.Context(), &storage.Client{ID: "shop"}, token)
 				return err
 			},
 		},

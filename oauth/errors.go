@@ -111,7 +111,7 @@ var refusals = []struct {
 	{grants.ErrCompanyInactive, refusal{http.StatusBadRequest, "invalid_grant", "User's organization is not active.", "Auth.CompanyNotActive"}},
 	// Only a client that has shown its secret hears of its own context user.
 	{grants.ErrLockedOut, refusal{http.StatusBadRequest, "invalid_grant", "Due to excessive login failures, this account has been locked.", "Auth.LockedOut"}},
-	{grants.ErrHeldToken, refusal{http.StatusBadRequest, "invalid_grant", "The token is not valid, or not for that account.", codeOAuth}},
+	{grants.ErrSubjectToken, refusal{http.StatusBadRequest, "invalid_grant", "The token is not valid, or not for that account.", codeOAuth}},
 	{grants.ErrRefreshToken, refusal{http.StatusBadRequest, "invalid_grant", "The refresh token is invalid, expired or revoked.", codeOAuth}},
 	{grants.ErrScopeExceeded, refusal{http.StatusBadRequest, "invalid_scope", "The requested scope exceeds the scope granted.", codeOAuth}},
 	{fosite.ErrUnauthorizedClient, refusal{http.StatusBadRequest, "unauthorized_client", "The client may not use this grant type.", codeOAuth}},

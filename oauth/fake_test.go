@@ -230,8 +230,8 @@ func (w *world) Verify(_ context.Context, encoded, password string) (ok, upgrade
 	return encoded == password, false, w.fail
 }
 
-// StandIn implements signin.PasswordVerifier.
-func (w *world) StandIn(context.Context, string) error { return w.fail }
+// DecoyVerify implements signin.PasswordVerifier.
+func (w *world) DecoyVerify(context.Context, string) error { return w.fail }
 
 // Hash implements signin.PasswordVerifier.
 func (w *world) Hash(_ context.Context, password string) (string, error) { return password, w.fail }
@@ -274,10 +274,10 @@ func (w *world) post(path string, header http.Header, form ...string) *httptest.
 	return rec
 }
 
-func (w *world) held(c *storage.Client, token string) (grants.Held, error) {
-	return w.provider.Held(context.Background(), c, token)
+func (w *world) held(c *storage.Client, token string) (grants.SubjectToken, error) {
+	return w.provider.VerifySubject(context.Background(), c, token)
 }
 
-func (w *world) selection(c *storage.Client, token string) (grants.Held, error) {
-	return w.provider.Selection(context.Background(), c, token)
+func (w *world) selection(c *storage.Client, token string) (grants.SubjectToken, error) {
+	return w.provider.VerifySelection(context.Background(), c, token)
 }

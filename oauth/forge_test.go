@@ -52,7 +52,7 @@ func (w *world) issueAccount(t *testing.T) string {
 // issueSelection gives Jane a selection token.
 func (w *world) issueSelection(t *testing.T) string {
 	t.Helper()
-	token, _, err := w.provider.MintSelection(t.Context(), grants.Selection{
+	token, _, err := w.provider.MintSelection(t.Context(), grants.SelectionToken{
 		Client: w.clients["shop"], Principal: &w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: start, IssuedAt: start,
 	})
 	if err != nil {

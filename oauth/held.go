@@ -15,7 +15,7 @@ import (
 // selectionTokenTTL is how long a user may take to choose an account.
 const selectionTokenTTL = 5 * time.Minute
 
-var _ grants.HeldTokens = (*Provider)(nil)
+var _ grants.SubjectTokens = (*Provider)(nil)
 
 // selectionClaims are the claims of a token with which a user chooses an
 // account. It is worth something at the token endpoint only.
@@ -25,9 +25,9 @@ func (c *selectionClaims) ref() storage.TokenRef {
 	return storage.TokenRef{JTI: c.ID, UserUID: c.Subject, LoginID: c.LoginID, SourceID: c.SourceID}
 }
 
-// MintSelection implements grants.HeldTokens. Tokens know the time by the
+// MintSelection implements grants.SubjectTokens. Tokens know the time by the
 // second, so this one gets the rest of a second on top.
-func (p *Provider) MintSelection(ctx context.Context, s grants.Selection) (string, time.Duration, error) {
+func (p *Provider) MintSelection(ctx context.Context, s grants.SelectionToken) (string, time.Duration, error) {
 	common, err := p.newClaims(audience{p.selectionAudience()}, issuance{
 		client: s.Client, principal: s.Principal, amr: s.AMR, purpose: s.Purpose, authTime: s.AuthTime, sourceID: s.SourceID,
 		issuedAt: s.IssuedAt, expiresAt: s.IssuedAt.Truncate(time.Second).Add(selectionTokenTTL + time.Second),
@@ -43,17 +43,17 @@ func (p *Provider) MintSelection(ctx context.Context, s grants.Selection) (strin
 	return token, selectionTokenTTL, nil
 }
 
-// Selection implements grants.HeldTokens.
-func (p *Provider) Selection(ctx context.Context, c *storage.Client, token string) (grants.Held, error) {
+// VerifySelection implements grants.SubjectTokens.
+func (p *Provider) VerifySelection(ctx context.Context, c *storage.Client, token string) (grants.SubjectToken, error) {
 	claims := new(selectionClaims)
 	if err := p.parseFor(token, typeSelectionToken, []string{p.selectionAudience()}, claims, &claims.tokenClaims); err != nil {
-		return grants.Held{}, asHeldTokenError(err)
+		return grants.SubjectToken{}, asHeldTokenError(err)
 	}
 	return p.held(ctx, c, claims.ref(), claims.ID, &claims.tokenClaims)
 }
 
-// Held implements grants.HeldTokens.
-func (p *Provider) Held(ctx context.Context, c *storage.Client, token string) (grants.Held, error) {
+// VerifySubject implements grants.SubjectTokens.
+func (p *Provider) VerifySubject(ctx context.Context, c *storage.Client, token string) (grants.SubjectToken, error) {
 	if access, ok := p.parse(token); ok {
 		held, err := p.held(ctx, c, access.ref(), access.session(), &access.tokenClaims)
 		held.Access, held.Scope, held.FamilyID = true, access.Role, access.SessionID
@@ -62,18 +62,18 @@ func (p *Provider) Held(ctx context.Context, c *storage.Client, token string) (g
 	}
 	claims := new(accountClaims)
 	if err := p.parseFor(token, typeAccountToken, []string{p.accountAudience()}, claims, &claims.tokenClaims); err != nil {
-		return grants.Held{}, asHeldTokenError(err)
+		return grants.SubjectToken{}, asHeldTokenError(err)
 	}
 	if claims.AccountUID == "" {
-		return grants.Held{}, fmt.Errorf("%w: it is of no account", grants.ErrHeldToken)
+		return grants.SubjectToken{}, fmt.Errorf("%w: it is of no account", grants.ErrSubjectToken)
 	}
 	return p.held(ctx, c, claims.ref(), claims.session(), &claims.tokenClaims)
 }
 
-// Spend implements grants.HeldTokens. Of requests that race for one token the
+// SpendSelection implements grants.SubjectTokens. Of requests that race for one token the
 // others wait here until the first has taken effect, or has not. That it was
 // spent is forgotten when the token has expired by all clocks.
-func (p *Provider) Spend(ctx context.Context, h grants.Held, do func(context.Context) error) error {
+func (p *Provider) SpendSelection(ctx context.Context, h grants.SubjectToken, do func(context.Context) error) error {
 	id := sha256.Sum256([]byte(typeSelectionToken + "\x00" + p.cfg.Issuer + "\x00" + h.TokenID))
 	err := p.cfg.Tokens.InTx(ctx, func(ctx context.Context) error {
 		if err := p.cfg.Tokens.SpendID(ctx, id[:], h.ExpiresAt.Add(clockSkew)); err != nil {
@@ -82,25 +82,25 @@ func (p *Provider) Spend(ctx context.Context, h grants.Held, do func(context.Con
 		return do(ctx)
 	})
 	if errors.Is(err, storage.ErrConflict) {
-		return fmt.Errorf("%w: it was used before", grants.ErrHeldToken)
+		return fmt.Errorf("%w: it was used before", grants.ErrSubjectToken)
 	}
 	return err
 }
 
 // held returns what a verified token of the client's stands for. A token of no
 // user stands for no sign-in.
-func (p *Provider) held(ctx context.Context, c *storage.Client, ref storage.TokenRef, session string, t *tokenClaims) (grants.Held, error) {
+func (p *Provider) held(ctx context.Context, c *storage.Client, ref storage.TokenRef, session string, t *tokenClaims) (grants.SubjectToken, error) {
 	if !strings.EqualFold(t.ClientID, c.ID) {
-		return grants.Held{}, fmt.Errorf("%w: issued to another client", grants.ErrHeldToken)
+		return grants.SubjectToken{}, fmt.Errorf("%w: issued to another client", grants.ErrSubjectToken)
 	}
 	if ref.UserUID == "" || ref.LoginID == "" {
-		return grants.Held{}, fmt.Errorf("%w: it is of no user", grants.ErrHeldToken)
+		return grants.SubjectToken{}, fmt.Errorf("%w: it is of no user", grants.ErrSubjectToken)
 	}
 	h, err := p.holder(ctx, ref, session, t)
 	if err != nil {
-		return grants.Held{}, asHeldTokenError(err)
+		return grants.SubjectToken{}, asHeldTokenError(err)
 	}
-	return grants.Held{
+	return grants.SubjectToken{
 		Principal: *h.principal, Member: h.member,
 		AMR: t.AMR, Purpose: t.Purpose, SessionID: session, AuthTime: t.authenticated(), SourceID: t.SourceID, TokenID: t.ID,
 		JKT: t.bound(), IssuedAt: t.issued(), ExpiresAt: t.expires(),
@@ -111,7 +111,7 @@ func (p *Provider) held(ctx context.Context, c *storage.Client, ref storage.Toke
 // refusal passes unchanged.
 func asHeldTokenError(err error) error {
 	if errors.Is(err, ErrInvalidToken) {
-		return fmt.Errorf("%w: %w", grants.ErrHeldToken, err)
+		return fmt.Errorf("%w: %w", grants.ErrSubjectToken, err)
 	}
 	return err
 }

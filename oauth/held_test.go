@@ -16,25 +16,25 @@ func TestHeld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	whole := start.Truncate(time.Second)
-	want := grants.Held{Principal: w.login, Member: &w.members[0], AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, SessionID: "ses", AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(10 * time.Minute)}
+	want := grants.SubjectToken{Principal: w.login, Member: &w.members[0], AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, SessionID: "ses", AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(10 * time.Minute)}
 	token := w.issueAccount(t)
 	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
-	account, err := w.provider.Held(t.Context(), w.clients["shop"], token)
+	account, err := w.provider.VerifySubject(t.Context(), w.clients["shop"], token)
 	if diff := cmp.Diff(want, account); err != nil || diff != "" {
 		t.Errorf("account token: %v %s", err, diff)
 	}
 	want.Access, want.Scope, want.FamilyID, want.SessionID, want.Resources = true, []string{"Shopper"}, "fam", "fam", []string{testIssuer}
 	token = w.issue(t, &w.members[0])
 	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
-	access, err := w.provider.Held(t.Context(), w.clients["shop"], token)
+	access, err := w.provider.VerifySubject(t.Context(), w.clients["shop"], token)
 	if diff := cmp.Diff(want, access); err != nil || diff != "" {
 		t.Errorf("access token: %v %s", err, diff)
 	}
-	want = grants.Held{Principal: w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(selectionTokenTTL + time.Second)}
+	want = grants.SubjectToken{Principal: w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(selectionTokenTTL + time.Second)}
 	token = w.issueSelection(t)
 	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
 	want.SessionID = want.TokenID
-	choice, err := w.provider.Selection(t.Context(), w.clients["shop"], token)
+	choice, err := w.provider.VerifySelection(t.Context(), w.clients["shop"], token)
 	if diff := cmp.Diff(want, choice); err != nil || diff != "" {
 		t.Errorf("selection token: %v %s", err, diff)
 	}
@@ -49,9 +49,9 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	spent := &spender{world: w}
 	w.provider.cfg.Tokens = spent
 	shop, token := w.clients["shop"], w.issueSelection(t)
-	choice, err := w.provider.Selection(t.Context(), shop, token)
+	choice, err := w.provider.VerifySelection(t.Context(), shop, token)
 	if err == nil {
-		err = w.provider.Spend(t.Context(), choice, func(context.Context) error { return nil })
+		err = w.provider.SpendSelection(t.Context(), choice, func(context.Context) error { return nil })
 	}
 	if err == nil {
 		err = w.provider.revoke(t.Context(), shop, token)
@@ -65,12 +65,12 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	}
 	clear(w.revoked)
 	for i, read := range []func() error{
-		func() error { _, err := w.provider.Selection(t.Context(), shop, token); return err },
-		func() error { _, err := w.provider.Selection(t.Context(), shop, token); return err },
-		func() error { _, err := w.provider.Held(t.Context(), shop, access); return err },
+		func() error { _, err := w.provider.VerifySelection(t.Context(), shop, token); return err },
+		func() error { _, err := w.provider.VerifySelection(t.Context(), shop, token); return err },
+		func() error { _, err := w.provider.VerifySubject(t.Context(), shop, access); return err },
 	} {
 		w.now = spent.until[i].Add(-apart)
-		if err := read(); !errors.Is(err, grants.ErrHeldToken) {
+		if err := read(); !errors.Is(err, grants.ErrSubjectToken) {
 			t.Errorf("token %d, which another server has forgotten: %v", i, err)
 		}
 	}
@@ -88,7 +88,7 @@ func TestHeldRefuses(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
-		read   func(c *storage.Client, token string) (grants.Held, error)
+		read   func(c *storage.Client, token string) (grants.SubjectToken, error)
 		client *storage.Client
 		token  string
 	}{
@@ -102,12 +102,12 @@ func TestHeldRefuses(t *testing.T) {
 		{"nothing", w.held, shop, ""},
 	}
 	for _, test := range tests {
-		if _, err := test.read(test.client, test.token); !errors.Is(err, grants.ErrHeldToken) {
+		if _, err := test.read(test.client, test.token); !errors.Is(err, grants.ErrSubjectToken) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
 	w.fail = storage.ErrUnavailable
-	if _, err := w.held(shop, w.issue(t, nil)); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, grants.ErrHeldToken) {
+	if _, err := w.held(shop, w.issue(t, nil)); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, grants.ErrSubjectToken) {
 		t.Errorf("the database is away: %v", err)
 	}
 }

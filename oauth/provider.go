@@ -174,11 +174,11 @@ func (p *Provider) ownGrants() ([]Grant, error) {
 			Grace: p.cfg.Grace, Recorder: p.cfg.Recorder, Now: p.cfg.Now,
 		}},
 		{grants.GrantAccountMember, &grants.AccountMember{
-			Authenticator: p.authenticator, Profiles: p.cfg.Profiles, Members: p.cfg.Members, Held: p,
+			Authenticator: p.authenticator, Profiles: p.cfg.Profiles, Members: p.cfg.Members, SubjectTokens: p,
 			AccessTokens: p, RefreshTokens: p.refreshTokens, Now: p.cfg.Now,
 		}},
 		{grants.GrantTokenExchange, &grants.TokenExchange{
-			Held: p, Members: p.cfg.Members, AccessTokens: p, Recorder: p.cfg.Recorder, Now: p.cfg.Now,
+			SubjectTokens: p, Members: p.cfg.Members, AccessTokens: p, Recorder: p.cfg.Recorder, Now: p.cfg.Now,
 		}},
 	}, nil
 }

@@ -43,7 +43,7 @@ func TestTokensFromBeforeAMark(t *testing.T) {
 				mark.set(w, start.Add(after))
 				err := r.read(w, t, token)
 				if kind == "Selection" && want != nil {
-					want = grants.ErrHeldToken
+					want = grants.ErrSubjectToken
 					if !mark.selection {
 						want = nil
 					}

@@ -186,7 +186,7 @@ func (h outOfBreath) Verify(context.Context, string, string) (ok, upgrade bool, 
 	return false, false, h.err
 }
 
-func (h outOfBreath) StandIn(context.Context, string) error { return h.err }
+func (h outOfBreath) DecoyVerify(context.Context, string) error { return h.err }
 
 func (h outOfBreath) Hash(context.Context, string) (string, error) { return "", h.err }
 

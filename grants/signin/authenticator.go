@@ -40,8 +40,8 @@ type CodeMatcher interface {
 type PasswordVerifier interface {
 	Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error)
 	Hash(ctx context.Context, password string) (string, error)
-	// StandIn takes as long as Verify, and fails like it, without any work.
-	StandIn(ctx context.Context, password string) error
+	// DecoyVerify takes as long as Verify, and fails like it, without any work.
+	DecoyVerify(ctx context.Context, password string) error
 }
 
 // AuthenticatorConfig configures an Authenticator. Store, Codes and Passwords
@@ -217,7 +217,7 @@ func (a *Authenticator) check(
 		return nil, nil
 	}
 	if p.Locked(seen) {
-		return nil, wrap("verify password", a.passwords.StandIn(ctx, at.Secret))
+		return nil, wrap("verify password", a.passwords.DecoyVerify(ctx, at.Secret))
 	}
 	ok, upgrade, err := a.passwords.Verify(ctx, p.Login.PasswordHash, at.Secret)
 	if err != nil && !errors.Is(err, ErrHashRefused) { // a hash that is refused matches nothing

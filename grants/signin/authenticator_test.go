@@ -137,11 +137,11 @@ func TestVerifyRefusalsCostTheSame(t *testing.T) {
 			}
 			// What takes the place of a hash where a lock makes one pointless is not
 			// chosen by what was presented.
-			if locked := strings.Contains(name, "locked") && name != "right code, codes locked"; w.StandIns == 1 != locked {
-				t.Errorf("%d stand-ins while locked: %v", w.StandIns, locked)
+			if locked := strings.Contains(name, "locked") && name != "right code, codes locked"; w.Decoys == 1 != locked {
+				t.Errorf("%d stand-ins while locked: %v", w.Decoys, locked)
 			}
-			if w.Hashes+w.StandIns != 1 || w.Writes != 1 || w.Reads != 1 {
-				t.Errorf("%d hashes and stand-ins, %d writes, %d reads, want one of each", w.Hashes+w.StandIns, w.Writes, w.Reads)
+			if w.Hashes+w.Decoys != 1 || w.Writes != 1 || w.Reads != 1 {
+				t.Errorf("%d hashes and stand-ins, %d writes, %d reads, want one of each", w.Hashes+w.Decoys, w.Writes, w.Reads)
 			}
 		})
 	}

@@ -28,14 +28,14 @@ func inBubble(t *testing.T, test func(t *testing.T, h *Hasher)) {
 // saw gives h the memory of one verification.
 func saw(h *Hasher, s sample) {
 	s.end = time.Now()
-	h.standIns.ring[h.standIns.next] = s
-	h.standIns.next++
+	h.times.ring[h.times.next] = s
+	h.times.next++
 }
 
 // seen lists what h remembers.
 func seen(h *Hasher) []sample {
 	var all []sample
-	for _, s := range h.standIns.ring {
+	for _, s := range h.times.ring {
 		if !s.end.IsZero() {
 			all = append(all, s)
 		}
@@ -46,11 +46,11 @@ func seen(h *Hasher) []sample {
 func TestStandInTakesAsLong(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
 		saw(h, sample{took: 40 * time.Millisecond, work: 25 * time.Millisecond})
-		if !h.turns.TryAcquire(2) { // as if others computed: a stand-in needs no turn
+		if !h.slots.TryAcquire(2) { // as if others computed: a stand-in needs no turn
 			t.Fatal("no turns")
 		}
 		begin := time.Now()
-		if err := h.StandIn(t.Context(), "secret"); err != nil {
+		if err := h.DecoyVerify(t.Context(), "secret"); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(begin); took != 40*time.Millisecond {
@@ -72,7 +72,7 @@ func TestStandInDrawsAmongSamples(t *testing.T) {
 		tally := map[time.Duration]int{}
 		for range 1000 {
 			begin := time.Now()
-			err := h.StandIn(t.Context(), "secret")
+			err := h.DecoyVerify(t.Context(), "secret")
 			took := time.Since(begin)
 			if tally[took]++; errors.Is(err, ErrBusy) != (took == 5*time.Millisecond) {
 				t.Fatalf("%v after %v", err, took)
@@ -94,7 +94,7 @@ func TestStandInWhenCold(t *testing.T) {
 		var group sync.WaitGroup
 		for range 8 {
 			group.Go(func() {
-				if err := h.StandIn(t.Context(), "secret"); err != nil {
+				if err := h.DecoyVerify(t.Context(), "secret"); err != nil {
 					t.Error(err)
 				}
 			})
@@ -138,7 +138,7 @@ func standTogether(t *testing.T, h *Hasher, n int) map[time.Duration]int {
 	begin := time.Now()
 	for range n {
 		group.Go(func() {
-			err := h.StandIn(t.Context(), "secret")
+			err := h.DecoyVerify(t.Context(), "secret")
 			took := time.Since(begin)
 			if errors.Is(err, ErrBusy) {
 				took = -took
@@ -160,12 +160,12 @@ func TestStandInEndsWithItsContext(t *testing.T) {
 		defer cancel()
 		saw(h, sample{took: time.Minute})
 		begin := time.Now()
-		if err := h.StandIn(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrBusy) || time.Since(begin) != 10*time.Millisecond {
+		if err := h.DecoyVerify(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrBusy) || time.Since(begin) != 10*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
-		h.standIns.ring[0] = sample{}
-		h.standIns.calibrating <- struct{}{}
-		if err := h.StandIn(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) {
+		h.times.ring[0] = sample{}
+		h.times.calibrating <- struct{}{}
+		if err := h.DecoyVerify(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("behind a calibration: %v", err)
 		}
 	})
@@ -191,7 +191,7 @@ func TestVerificationsAreRemembered(t *testing.T) {
 		mustVerify(string(foreign))
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if !h.turns.TryAcquire(2) {
+		if !h.slots.TryAcquire(2) {
 			t.Fatal("no turns")
 		}
 		if _, _, err := h.Verify(gone, house, "secret"); !errors.Is(err, context.Canceled) {
@@ -200,10 +200,10 @@ func TestVerificationsAreRemembered(t *testing.T) {
 		if all := seen(h); len(all) != 0 {
 			t.Fatalf("samples %+v, want none", all)
 		}
-		time.AfterFunc(30*time.Millisecond, func() { h.turns.Release(2) })
+		time.AfterFunc(30*time.Millisecond, func() { h.slots.Release(2) })
 		mustVerify(house)
 		mustVerify("")
-		if !h.turns.TryAcquire(2) {
+		if !h.slots.TryAcquire(2) {
 			t.Fatal("no turns")
 		}
 		if _, _, err := h.Verify(t.Context(), "", "x"); !errors.Is(err, ErrBusy) {

@@ -34,7 +34,7 @@ type HasherConfig struct {
 // queue, so that a flood of passwords can neither exhaust the machine nor
 // starve other work.
 type Hasher struct {
-	turns   *semaphore.Weighted
+	slots   *semaphore.Weighted
 	size    int64
 	waiting atomic.Int64
 	queue   int64
@@ -42,7 +42,7 @@ type Hasher struct {
 	rand    io.Reader
 	dummy   argon2Hash
 
-	standIns *standIns
+	times *verificationTimes
 }
 
 // NewHasher fails on a negative limit, or if Rand does.
@@ -60,8 +60,8 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 	if h.rand == nil {
 		h.rand = rand.Reader
 	}
-	h.turns = semaphore.NewWeighted(h.size)
-	h.standIns = newStandIns(h.size)
+	h.slots = semaphore.NewWeighted(h.size)
+	h.times = newVerificationTimes(h.size)
 	var err error
 	h.dummy, err = h.newArgon2()
 	return h, err
@@ -78,7 +78,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if err := h.acquire(ctx, 1); err != nil {
 		return "", err
 	}
-	defer h.turns.Release(1)
+	defer h.slots.Release(1)
 	fresh.tag = fresh.compute(norm.NFKC.String(password))
 	return fresh.String(), nil
 }
@@ -123,12 +123,12 @@ func (h *Hasher) verify(ctx context.Context, encoded, password string) (ok, upgr
 			stored = h.dummy
 		}
 	}
-	weight, watch := min(stored.weight(), h.size), h.standIns.watch(stored)
+	weight, watch := min(stored.weight(), h.size), h.times.watch(stored)
 	if err := h.acquire(ctx, weight); err != nil {
 		watch.end(err)
 		return false, false, err
 	}
-	defer h.turns.Release(weight)
+	defer h.slots.Release(weight)
 	watch.atTurn()
 	ok, err = stored.matches(password)
 	watch.end(err)
@@ -148,7 +148,7 @@ func (h *Hasher) verify(ctx context.Context, encoded, password string) (ok, upgr
 
 // acquire waits for a turn of that weight.
 func (h *Hasher) acquire(ctx context.Context, weight int64) error {
-	if h.turns.TryAcquire(weight) {
+	if h.slots.TryAcquire(weight) {
 		return nil
 	}
 	defer h.waiting.Add(-1)
@@ -161,7 +161,7 @@ func (h *Hasher) acquire(ctx context.Context, weight int64) error {
 	}
 	turn, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if err := h.turns.Acquire(turn, weight); err != nil {
+	if err := h.slots.Acquire(turn, weight); err != nil {
 		if ctx.Err() == nil {
 			err = ErrBusy
 		}

@@ -248,7 +248,7 @@ func TestHasherBusy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !h.turns.TryAcquire(1) {
+		if !h.slots.TryAcquire(1) {
 			t.Fatal("no turn at the start")
 		}
 		waited := make(chan error)
@@ -263,7 +263,7 @@ func TestHasherBusy(t *testing.T) {
 		if err := <-waited; !errors.Is(err, ErrBusy) { // the bubble's clock leaps to MaxWait
 			t.Errorf("after MaxWait: %v; want ErrBusy", err)
 		}
-		h.turns.Release(1)
+		h.slots.Release(1)
 		if _, err := h.Hash(t.Context(), "secret"); err != nil {
 			t.Errorf("with a free turn: %v", err)
 		}
@@ -276,7 +276,7 @@ func TestHasherCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.turns.TryAcquire(1)
+	h.slots.TryAcquire(1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := h.Verify(ctx, "", "secret"); !errors.Is(err, context.Canceled) || errors.Is(err, ErrBusy) {

@@ -82,8 +82,8 @@ func TestLockIsNoWeapon(t *testing.T) {
 			t.Errorf("right password from %s: %v", address, err)
 		}
 	}
-	if w.Hashes != hashes || w.StandIns != 2 {
-		t.Errorf("%d hashes and %d stand-ins for attempts that were locked out", w.Hashes-hashes, w.StandIns)
+	if w.Hashes != hashes || w.Decoys != 2 {
+		t.Errorf("%d hashes and %d stand-ins for attempts that were locked out", w.Hashes-hashes, w.Decoys)
 	}
 	w.mustSignIn(t, a, client, rightPassword, home)
 	w.NewCode("otc_2")

@@ -24,9 +24,9 @@ type sample struct {
 	busy bool          // it ended with ErrBusy
 }
 
-// standIns remembers how the latest verifications went, for those that only
+// verificationTimes remembers how the latest verifications went, for those that only
 // take as long as one.
-type standIns struct {
+type verificationTimes struct {
 	calibrating chan struct{} // holds a value while somebody computes for want of samples
 
 	mu    sync.Mutex
@@ -35,17 +35,17 @@ type standIns struct {
 	lanes []time.Time // until when each turn is taken that stand-ins pretend to take
 }
 
-func newStandIns(turns int64) *standIns {
-	return &standIns{calibrating: make(chan struct{}, 1), lanes: make([]time.Time, turns)}
+func newVerificationTimes(turns int64) *verificationTimes {
+	return &verificationTimes{calibrating: make(chan struct{}, 1), lanes: make([]time.Time, turns)}
 }
 
 // watch times a verification.
 type watch struct {
-	into        *standIns // nil: a hash of another cost, which is not remembered
+	into        *verificationTimes // nil: a hash of another cost, which is not remembered
 	begin, turn time.Time
 }
 
-func (s *standIns) watch(of passwordHash) *watch {
+func (s *verificationTimes) watch(of passwordHash) *watch {
 	w := &watch{begin: time.Now()}
 	if a, ok := of.(argon2Hash); ok && a.memory == currentMemory && a.passes == currentPasses && a.lanes == currentLanes {
 		w.into = s
@@ -75,7 +75,7 @@ func (w *watch) end(err error) {
 }
 
 // draw returns one of the samples of late, ok: if there are any.
-func (s *standIns) draw() (_ sample, ok bool, _ error) {
+func (s *verificationTimes) draw() (_ sample, ok bool, _ error) {
 	var chance [1]byte
 	if _, err := rand.Read(chance[:]); err != nil {
 		return sample{}, false, fmt.Errorf("choose a verification to imitate: %w", err)
@@ -96,7 +96,7 @@ func (s *standIns) draw() (_ sample, ok bool, _ error) {
 
 // book returns when a stand-in that began at begin ends, and whether it does so
 // for want of a turn: it takes the first of the pretended turns that is free.
-func (s *standIns) book(begin time.Time, model sample, patient time.Duration) (end time.Time, busy bool) {
+func (s *verificationTimes) book(begin time.Time, model sample, patient time.Duration) (end time.Time, busy bool) {
 	end = begin.Add(model.took)
 	if model.busy {
 		return end, true

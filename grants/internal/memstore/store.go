@@ -38,7 +38,7 @@ type Store struct {
 	Notices  []storage.CodeRequest
 
 	// Counts of calls.
-	Hashes, StandIns, Reads, Writes, Settled int
+	Hashes, Decoys, Reads, Writes, Settled int
 
 	// BeforeSettle changes a login right before a sign-in or a new password
 	// takes effect; nil: it stays as it is.
@@ -288,11 +288,11 @@ func (m *Store) Verify(_ context.Context, encoded, password string) (ok, upgrade
 	return encoded == "hash:"+password, false, nil
 }
 
-// StandIn implements signin.PasswordVerifier.
-func (m *Store) StandIn(context.Context, string) error {
+// DecoyVerify implements signin.PasswordVerifier.
+func (m *Store) DecoyVerify(context.Context, string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.StandIns++
+	m.Decoys++
 	return nil
 }
 
