@@ -7,10 +7,10 @@ import (
 
 // Account is an organisation: a buyer or a supplier.
 type Account struct {
-	UID     string // internal, generated
+	UID     string // generated, never changed or reused
 	RealmID string
 	Kind    UserKind // Buyer or Supplier
-	ID      string   // in the dialects; unique for its kind
+	ID      string   // in the vendor dialects; unique for its kind
 	Name    string
 	Active  bool
 	XP      json.RawMessage
@@ -18,18 +18,18 @@ type Account struct {
 	LegalName      string
 	RegistrationID string
 	ExternalRef    string
-	ParentUID      string // of the account it is part of; empty: none
+	ParentUID      string // UID of the account that it is part of; empty: none
 
-	ValidFrom time.Time // as User.ValidFrom, for its users and members
+	ValidFrom time.Time // tokens and codes of its users and members issued earlier have ended; see User.ValidFrom
 
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Membership makes a user a member of an account, with roles there. A user who
-// belongs to an account is a member of it from the start.
+// Membership makes a user a member of an account, with roles in it. A user of an
+// account is a member of it from the start.
 type Membership struct {
-	ID         string // in the dialects
+	ID         string // in the vendor dialects
 	AccountUID string
 	UserUID    string
 	Roles      []string
@@ -38,8 +38,8 @@ type Membership struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Member is a membership with its account: what an account-member token is
-// scoped to.
+// Member is a membership with its account. Account-member tokens are scoped to
+// one.
 type Member struct {
 	Membership Membership
 	Account    Account

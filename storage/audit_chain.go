@@ -2,32 +2,32 @@ package storage
 
 import "time"
 
-// AuditKeys computes the MACs that chain audit events. Whoever can only write
-// to the database does not have the secrets behind them.
+// AuditKeys computes the MACs that chain audit events. Somebody who can only
+// write to the database does not have the secrets, so cannot forge the chain.
 type AuditKeys interface {
-	// CurrentID names the secret that new events are chained under.
+	// CurrentID returns the id of the secret for new events.
 	CurrentID() string
-	// MAC is the keyed digest of data for the purpose under the secret of that
-	// id; false: there is no such secret.
+	// MAC returns the keyed digest of data for the purpose under the secret with
+	// that id. known is false if there is no such secret.
 	MAC(keyID, purpose string, data []byte) (mac []byte, known bool)
 }
 
-// AuditRecord is an audit event as it was written down.
+// AuditRecord is a stored audit event with its place in the chain.
 type AuditRecord struct {
 	AuditEvent
-	Seq   int64  // from 1 on without gaps; 0: from before events were chained
-	KeyID string // the secret that MAC is made with
-	MAC   []byte // over the event and the MAC of the one before it
+	Seq   int64  // from 1 without gaps; 0: stored before events were chained
+	KeyID string // of the secret that MAC was computed with
+	MAC   []byte // over the event and the MAC of the previous one
 }
 
 // AuditFilter selects audit events. The zero value selects all of them.
 type AuditFilter struct {
-	Since   time.Time // this or later; zero: from the first on
-	Until   time.Time // before this; zero: to the last
-	Actions []string  // one of these; none: any
+	Since   time.Time // events at this time or later; zero: from the first
+	Until   time.Time // events before this time; zero: to the last
+	Actions []string  // events with one of these actions; empty: with any
 }
 
-// Admits tells whether the filter selects the event.
+// Admits reports whether the filter selects the event.
 func (f AuditFilter) Admits(e AuditEvent) bool {
 	if e.Time.Before(f.Since) || !f.Until.IsZero() && !e.Time.Before(f.Until) {
 		return false
@@ -40,28 +40,28 @@ func (f AuditFilter) Admits(e AuditEvent) bool {
 	return len(f.Actions) == 0
 }
 
-// AuditHead names an event of the chain, and with its MAC all those before it.
+// AuditHead identifies an event of the chain. Its MAC covers all earlier events.
 type AuditHead struct {
 	Seq int64
 	MAC []byte
 }
 
-// AuditBreak is the first place where the chain is not what was written.
+// AuditBreak is the first place where the chain differs from what was written.
 type AuditBreak struct {
-	Seq int64 // of the first event that is missing, changed or not to be checked
+	Seq int64 // of the first event that is missing, changed or cannot be checked
 	Why string
-	Key string // the unknown secret, if that is all that is known
+	Key string // id of the secret that is missing, if the event cannot be checked for that reason
 }
 
-// AuditVerdict is what became of the chain of audit events.
+// AuditVerdict is the result of checking the chain of audit events.
 type AuditVerdict struct {
-	Events  int64     // that were found intact
-	Outside int64     // from before events were chained, which nothing protects
-	Swept   int64     // the last event that retention deleted; 0: none
-	Head    AuditHead // the last event
-	Break   *AuditBreak
+	Events  int64       // number of intact events
+	Outside int64       // number of events from before events were chained; nothing protects them
+	Swept   int64       // Seq of the last event that retention deleted; 0: none
+	Head    AuditHead   // the last event
+	Break   *AuditBreak // nil: the chain is intact
 }
 
-// AuditChainBroken is the action of the event that the store itself writes when
-// it finds that somebody else has changed where the chain ends.
+// AuditChainBroken is the action of the event that the store records when the
+// stored end of the chain was changed from outside.
 const AuditChainBroken = "audit.chain_broken"

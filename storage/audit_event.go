@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// AuditEvent is something that somebody who answers for the server wants to
-// know of later. It holds no secret.
+// AuditEvent is an entry of the audit log. It contains no secrets.
 type AuditEvent struct {
-	ID       string // the store gives one, rising with time
+	ID       string // assigned by the store; later events have higher ones
 	Time     time.Time
 	Action   string // "sign_in", "refresh", "code.requested", "message.delivered", …
 	Outcome  string // "success" or the reason of the refusal
@@ -17,19 +16,19 @@ type AuditEvent struct {
 	Username string        // as presented
 	Factor   string        // "otp", "pwd" or empty
 	TraceID  string        // correlation id of the HTTP request
-	Source   string        // address of who sent that request
-	Object   string        // what an administrator changed, "ApiClient/shop"; the others are then who did it
-	Changed  []string      // members of Object that have another value now, "ClientSecret"; never the value
-	Took     time.Duration // from the message's queueing to its end
-	Count    int64         // how many equal events this one stands for; 0: itself alone
+	Source   string        // network address that the request came from
+	Object   string        // what an administrator changed, as "ApiClient/shop"; the other fields then describe the administrator
+	Changed  []string      // members of Object whose value changed, as "ClientSecret"; never the value
+	Took     time.Duration // from queueing a message to its final state
+	Count    int64         // how many equal events this one stands for; 0: one
 }
 
-// Recorder takes audit events. It must not block.
+// Recorder receives audit events. Record must not block.
 type Recorder interface {
 	Record(context.Context, AuditEvent)
 }
 
-// DiscardEvents is a Recorder that keeps nothing.
+// DiscardEvents is a Recorder that discards all events.
 type DiscardEvents struct{}
 
 // Record implements Recorder.

@@ -6,32 +6,32 @@ import (
 	"time"
 )
 
-// Charge is what one request takes from one budget, by the generic cell rate
-// algorithm: Burst requests at once, and another one after each Gap. A budget
-// may have a second pair of them, LongBurst and LongGap, for a longer time; then
-// a request needs a place in both. A budget is known by its key alone; it exists
-// for each name that was asked for, whether or not a user has the name.
+// Charge counts one request against one budget, with the generic cell rate
+// algorithm: Burst requests at once, and one more after each Gap. A budget may
+// have a second limit over a longer time, LongBurst and LongGap; then a request
+// needs room in both. A budget is identified by its key alone. It exists for each
+// name that is presented, whether or not a user has the name.
 type Charge struct {
-	Budget    string        // which one, in the words of who reads the log; not stored
-	Key       string        // a digest, so that the table holds no names
-	Gap       time.Duration // until a used place is free again
+	Budget    string        // name of the budget in logs and audit events; not stored
+	Key       string        // a digest, so that the table contains no names
+	Gap       time.Duration // time until one more request is allowed
 	Burst     int           // at least 1
 	LongGap   time.Duration
 	LongBurst int // 0: no second limit
 
-	// Slack is how much too early a request may come. Requests that are charged
-	// after they were accepted come in another order than they were made in.
+	// Slack is how much too early a request may be. Requests that are charged after
+	// they were accepted may be charged in another order than they were made in.
 	Slack time.Duration
 }
 
-// noLongDepth is the depth of a second limit that does not exist: longer than
-// any clock will run.
+// noLongDepth is the depth of a second limit that does not exist. No request
+// reaches it.
 const noLongDepth = time.Duration(math.MaxInt64 / 2)
 
-// Depth is how far ahead of the clock a budget may be used up.
+// Depth returns how far ahead of the clock the time of a used-up budget may be.
 func (c Charge) Depth() time.Duration { return time.Duration(c.Burst)*c.Gap + c.Slack }
 
-// LongDepth is Depth of the second limit.
+// LongDepth returns the Depth of the second limit.
 func (c Charge) LongDepth() time.Duration {
 	if c.LongBurst == 0 {
 		return noLongDepth
@@ -39,11 +39,11 @@ func (c Charge) LongDepth() time.Duration {
 	return time.Duration(c.LongBurst)*c.LongGap + c.Slack
 }
 
-// LimitError says that a request was not taken because a budget is used up.
-// Nothing was written, and no budget was charged.
+// LimitError says that a request was refused because a budget is used up. Nothing
+// was written, and no budget was charged.
 type LimitError struct {
-	Budget string    // Charge.Budget of the one that recovers last
-	Until  time.Time // when it has room again
+	Budget string    // Charge.Budget of the budget that has room last
+	Until  time.Time // when the budget has room again
 }
 
 // Error implements error.

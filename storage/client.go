@@ -12,17 +12,17 @@ type Client struct {
 	ID        string // as registered; matched ignoring letter case
 	Name      string
 	Active    bool
-	Public    bool   // authenticates by its ID alone; a first secret ends that for good
+	Public    bool   // authenticates by its ID alone; a client that gets a secret is never public again
 	ProfileID string // the password profile whose logins sign in through it
 
 	GrantTypes  []string // RFC 6749 grant types it may use
 	Credentials Credentials
-	Roles       []string // its own, granted by client credentials without a context user
+	Roles       []string // granted to the client itself by client credentials without a context user
 
-	MinimumRoles []string // a user who lacks one of them may not sign in
-	MaximumRoles []string // ceiling of what a token may carry; empty: no ceiling
+	MinimumRoles []string // roles that a user must have to sign in
+	MaximumRoles []string // the only roles that a token may carry; empty: any
 
-	AllowAnyBuyer    bool // users of every buyer may sign in, else only of AccountUIDs
+	AllowAnyBuyer    bool // users of every buyer may sign in; false: only those of AccountUIDs
 	AllowAnySupplier bool
 	AllowSeller      bool     // admin users may sign in
 	AccountUIDs      []string // assigned buyers and suppliers
@@ -31,41 +31,41 @@ type Client struct {
 	RequiresContextUser bool   // client credentials are refused without one (OrderCloud)
 	AnonymousBuyer      bool
 
-	AccessTokenTTL     time.Duration // 0: the client names none; see AccessTokenLife
-	RefreshTokenTTL    time.Duration // absolute life from the sign-in; 0: no refresh tokens
-	RefreshIdleTTL     time.Duration // a refresh token unused for so long dies; 0: no such limit
+	AccessTokenTTL     time.Duration // 0: the client sets none; see AccessTokenLife
+	RefreshTokenTTL    time.Duration // life in total since the sign-in; 0: no refresh tokens
+	RefreshIdleTTL     time.Duration // a refresh token that is not used for so long expires; 0: no such limit
 	AnonymousTokenTTL  time.Duration
 	ReuseRefreshTokens bool   // no rotation: the same refresh token stays valid
 	SigningAlg         string // JWS algorithm of its access tokens; "": the server's default
 
 	AuthMethod   string          // how it authenticates (RFC 7591 §2): AuthMethodPrivateKeyJWT; "": by a secret, or not at all
 	JWKS         json.RawMessage // its public keys, a JWK Set (RFC 7517), for AuthMethodPrivateKeyJWT
-	Resources    []string        // which resources its tokens may be for (RFC 8707); empty: all of the server's
-	DPoPBound    bool            // its access tokens are bound to a key, always (RFC 9449 §5.2)
-	TrustAddress bool            // the address that it says its user has is believed, if it is confidential
+	Resources    []string        // resources that its tokens may be for (RFC 8707); empty: all of the server's
+	DPoPBound    bool            // its access tokens must be bound to a key (RFC 9449 §5.2)
+	TrustAddress bool            // if the client is confidential, it may state the network address of its user
 	Registration Digest          // of its registration access token (RFC 7592); zero: none
 
 	Secrets []ClientSecret
 	XP      json.RawMessage // the administrator's own data
 
-	ValidFrom time.Time // tokens and codes issued earlier are ended: since the client was created, or last switched off or on
+	ValidFrom time.Time // tokens and codes issued earlier have ended; set when the client is created, deactivated and activated
 
 	Version              int64 // rises with each change
 	CreatedAt, UpdatedAt time.Time
 }
 
-// DefaultAccessTokenTTL is the life of access tokens of the token endpoint for
-// clients that name none.
+// DefaultAccessTokenTTL is the lifetime of access tokens of the token endpoint
+// for clients that set none.
 const DefaultAccessTokenTTL = 15 * time.Minute
 
-// AccessTokenLife returns how long the client's access tokens of the token
-// endpoint live.
+// AccessTokenLife returns the lifetime of the client's access tokens of the token
+// endpoint.
 func (c Client) AccessTokenLife() time.Duration {
 	return cmp.Or(c.AccessTokenTTL, DefaultAccessTokenTTL)
 }
 
-// AuthMethodPrivateKeyJWT is authentication by an assertion that the client has
-// signed (RFC 7523 §2.2).
+// AuthMethodPrivateKeyJWT is authentication by an assertion that the client
+// signs (RFC 7523 §2.2).
 const AuthMethodPrivateKeyJWT = "private_key_jwt"
 
 // Credentials says which credentials a client's users may present in the
@@ -75,7 +75,7 @@ type Credentials struct {
 	Password bool
 }
 
-// ClientSecret is one of a client's secrets. The secret itself is not kept.
+// ClientSecret is one of a client's secrets. The secret itself is not stored.
 type ClientSecret struct {
 	ID        string
 	Name      string
@@ -84,14 +84,13 @@ type ClientSecret struct {
 	CreatedAt time.Time
 }
 
-// Digest is a keyed digest of a secret: HMAC-SHA-256 under the pepper of that
-// id.
+// Digest is a keyed digest of a secret: HMAC-SHA-256 with the pepper PepperID.
 type Digest struct {
 	PepperID string
 	Sum      []byte
 }
 
-// HasGrant tells whether the client may use the grant type.
+// HasGrant reports whether the client may use the grant type.
 func (c *Client) HasGrant(grantType string) bool {
 	for _, g := range c.GrantTypes {
 		if g == grantType {
@@ -101,10 +100,10 @@ func (c *Client) HasGrant(grantType string) bool {
 	return false
 }
 
-// Admits tells whether the user is one of those who may sign in through the
-// client: an admin user if the client serves the seller, a user of a buyer or
-// supplier if the client serves all of that kind or is assigned to that one.
-// Whether user, account and client are active is decided elsewhere.
+// Admits reports whether the user may sign in through the client. An admin user
+// may if the client serves the seller. A user of a buyer or supplier may if the
+// client serves all accounts of that kind or is assigned to that account.
+// Refusal also checks that user, account and client are active.
 func (c *Client) Admits(u User) bool {
 	switch u.Kind {
 	case Admin:

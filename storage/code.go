@@ -2,12 +2,12 @@ package storage
 
 import "time"
 
-// Code is one one-time password of a login. A login has at most one; issuing
-// another replaces it.
+// Code is the one-time password of a login. A login has at most one: a new code
+// replaces it.
 type Code struct {
 	ID        string
 	RequestID string
-	ClientID  string // the client it was issued for; empty: any of the profile
+	ClientID  string // the client that it is bound to; empty: any client of the profile may redeem it
 	Purpose   Purpose
 	Digest    Digest
 	IssuedAt  time.Time
@@ -15,12 +15,12 @@ type Code struct {
 	UsedAt    time.Time
 }
 
-// Live tells whether the code can still be redeemed at the time now.
+// Live reports whether the code can be redeemed at the time now.
 func (c *Code) Live(now time.Time) bool {
 	return c.ID != "" && c.UsedAt.IsZero() && now.Before(c.ExpiresAt)
 }
 
-// Purpose is what a code was asked for.
+// Purpose is the purpose that a code was requested for.
 type Purpose string
 
 // The purposes of a code.
@@ -29,21 +29,21 @@ const (
 	PurposeResetPassword Purpose = "reset_password"
 )
 
-// VerificationCode lets a login set a new permanent password (OrderCloud:
-// password renewal). A login has at most one; issuing another replaces it. It
-// is no one-time password: nobody signs in with it.
+// VerificationCode allows to set a new permanent password (OrderCloud: password
+// reset). A login has at most one: a new code replaces it. It cannot be used to
+// sign in.
 type VerificationCode struct {
 	ID        string
 	LoginID   string
 	RequestID string
-	ClientID  string // the client it was asked for through; empty: any of the profile
+	ClientID  string // the client that it is bound to; empty: any client of the profile may use it
 	Digest    Digest
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	UsedAt    time.Time
 }
 
-// Live tells whether the code can still be used at the time now.
+// Live reports whether the code can be used at the time now.
 func (c *VerificationCode) Live(now time.Time) bool {
 	return c.ID != "" && c.UsedAt.IsZero() && now.Before(c.ExpiresAt)
 }

@@ -2,29 +2,29 @@ package storage
 
 import "time"
 
-// CodeRequest is somebody's wish for one-time passwords, for codes to renew a
-// password or for forgotten usernames, written down before anybody looks
-// whether the user exists, so that asking costs the same for everyone. A worker
-// resolves it into codes and messages.
+// CodeRequest is a stored request for one-time passwords, verification codes,
+// forgotten usernames or notifications. It is stored before users are looked up, so
+// that a request takes the same time for known and unknown users. A worker resolves
+// it into codes and messages.
 type CodeRequest struct {
 	ID        string
-	Type      MessageType // what is to be sent
-	ClientID  string      // through which it was asked for; empty: none in particular
+	Type      MessageType // of the messages to send
+	ClientID  string      // the client that the request was made through; empty: none in particular
 	ProfileID string
-	Username  string // as asked; may be empty
-	Email     string // as asked, or of MessageContactChanged where the user was reached before; may be empty
-	Phone     string // of MessageContactChanged: where the user was reached before; may be empty
-	UserUID   string // whom an invitation or MessageContactChanged is for; else empty
+	Username  string // as requested; may be empty
+	Email     string // as requested; for MessageContactChanged the former address; may be empty
+	Phone     string // for MessageContactChanged the former number; may be empty
+	UserUID   string // the recipient of an invitation or of MessageContactChanged; otherwise empty
 	Purpose   Purpose
-	URL       string // where a password is renewed, for the message to tell
+	URL       string // page to reset the password, for the message
 	TraceID   string // correlation id of the HTTP request
-	Source    string // network address of the caller; empty: unknown. Workers take turns over them
+	Source    string // network address of the caller; empty: unknown. Workers alternate between sources
 	CreatedAt time.Time
-	ExpiresAt time.Time // of the codes it yields
+	ExpiresAt time.Time // expiry of the codes and messages
 }
 
-// RequestNames is a request with the names it goes by, in the form of
-// otp.NormalizeUsername. With a UsernameKey the EmailKey is not looked at.
+// RequestNames holds the names in a request, normalized by otp.NormalizeUsername.
+// If UsernameKey is set, EmailKey is ignored.
 type RequestNames struct {
 	ID          string
 	ProfileID   string
@@ -32,42 +32,42 @@ type RequestNames struct {
 	EmailKey    string
 }
 
-// WaitingRequests counts the requests of one source and client that wait for a
-// worker.
+// WaitingRequests counts the unresolved requests of one source and client.
 type WaitingRequests struct {
 	Source   string
 	ClientID string
 	Count    int
-	New      int       // of them, those that began to wait after a given time
-	Since    time.Time // when the first of them began to wait
+	New      int       // how many of them were stored after a given time
+	Since    time.Time // when the oldest of them was stored
 }
 
-// Issuance is what a request was resolved into: all of it takes effect in one
-// transaction, together with the end of the request, or nothing does.
+// Issuance is the result of resolving a request. One transaction stores all of it
+// and ends the request.
 //
-// A login whose budgets are used up gets nothing, and its older code stays.
+// A login whose budgets are used up gets nothing and keeps its current code.
 type Issuance struct {
 	RequestID     string
 	Now           time.Time
 	Codes         []IssuedCode
 	Verifications []IssuedVerification
 	Notices       []IssuedNotice
-	Charges       map[string][]Charge // by login ID: the budgets that its messages are charged to
-	ChargedAt     time.Time           // the time that they are charged for
-	Postpone      bool                // a request that a used-up budget stops is not ended, but waits for the budget
+	Charges       map[string][]Charge // by login ID; the budgets that its messages are charged to
+	ChargedAt     time.Time           // time of the charges
+	Postpone      bool                // if a budget is used up, the request is kept until the budget has room
 }
 
-// Limited says which logins of an Issuance got nothing, by login ID, and which
-// budget stopped them.
+// Limited lists the logins of an Issuance that got nothing, by login ID, with the
+// budget that was used up.
 type Limited map[string]*LimitError
 
-// IssuedNotice queues the messages to a login that carry no code.
+// IssuedNotice queues messages without a code to a login.
 type IssuedNotice struct {
 	LoginID  string
 	Messages []Message
 }
 
-// IssuedCode replaces a login's code and queues the messages that carry it.
+// IssuedCode replaces a login's one-time password and queues the messages that
+// carry it.
 type IssuedCode struct {
 	LoginID  string
 	Code     Code

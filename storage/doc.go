@@ -1,12 +1,12 @@
-// Package storage holds the records that Latchkey keeps and the errors its
-// stores answer with. It is a leaf: it imports the standard library only, so
-// that grants, codes and keys can speak of a Login or a TokenFamily without
-// knowing how they are kept.
+// Package storage defines the records that Latchkey stores, the errors of its
+// stores, and rules that depend on records only. It imports the standard library
+// only. So other packages can use a Login or a TokenFamily without depending on a
+// database.
 //
-// It does not own the interfaces of a store: each consumer declares the few
-// methods it needs (see signin.SignInStore, otp.Store, deliver.Store), and
-// gormstore implements them all.
+// It does not define the interface of a store. Each consumer declares the few
+// methods that it needs (see signin.SignInStore, otp.Store, deliver.Store), and
+// gormstore implements all of them.
 //
-// Times are UTC and carry microseconds; the zero time means "never" or "not
-// yet". Lists of roles are sorted and free of duplicates.
+// Times are UTC with microseconds. The zero time means "never" or "not yet".
+// Lists of roles are sorted and contain no duplicates.
 package storage

@@ -8,21 +8,22 @@ import (
 	"strings"
 )
 
-// Prefixes of generated identifiers. A client may not be registered under one
-// of them, nor under the UID of a user, so a token's subject can never be mistaken
-// for a client (RFC 9068 §5). New users have no prefix: see NewUUID.
+// Prefixes of generated identifiers. The ID of a client must not begin with one
+// of them, and must not be the UID of a user. So the subject of a token cannot be
+// mistaken for a client (RFC 9068 §5). New users have no prefix; see NewUUID.
 const (
 	UserPrefix    = "usr_"
 	AccountPrefix = "acc_"
 )
 
-// MessagePrefix begins the identifiers of messages.
+// MessagePrefix is the prefix of message IDs.
 const MessagePrefix = "msg_"
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // NewID returns prefix followed by a random UUID (RFC 9562 §5.4) in lower-case
-// Crockford base32 (26 characters, 122 random bits).
+// Crockford base32 (26 characters, 122 random bits). It returns the error of
+// random.
 func NewID(random io.Reader, prefix string) (string, error) {
 	b, err := randomUUID(random)
 	if err != nil {
@@ -31,8 +32,9 @@ func NewID(random io.Reader, prefix string) (string, error) {
 	return prefix + idEncoding.EncodeToString(b[:]), nil
 }
 
-// NewUUID returns a random UUID (RFC 9562 §5.4) in lower-case hexadecimal. Users,
-// logins and everything that Elastic Path's dialect creates are identified by one.
+// NewUUID returns a random UUID (RFC 9562 §5.4) in lower-case hexadecimal. It is
+// the form of the IDs of users, logins and all records that are created through
+// the Elastic Path dialect. NewUUID returns the error of random.
 func NewUUID(random io.Reader) (string, error) {
 	b, err := randomUUID(random)
 	if err != nil {
@@ -56,7 +58,7 @@ func hyphenated(b [16]byte) string {
 }
 
 // IDToUUID returns the UUID in an identifier that NewID returned for the prefix.
-// Other text is returned as it is.
+// It returns any other text unchanged.
 func IDToUUID(prefix, id string) string {
 	text, ok := strings.CutPrefix(id, prefix)
 	raw, err := idEncoding.DecodeString(text)
@@ -66,7 +68,7 @@ func IDToUUID(prefix, id string) string {
 	return hyphenated([16]byte(raw))
 }
 
-// UUIDToID is the reverse of IDToUUID.
+// UUIDToID is the inverse of IDToUUID.
 func UUIDToID(prefix, uuid string) string {
 	raw, err := hex.DecodeString(strings.ReplaceAll(uuid, "-", ""))
 	if err != nil || len(raw) != 16 || hyphenated([16]byte(raw)) != uuid {

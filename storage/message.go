@@ -2,10 +2,10 @@ package storage
 
 import "time"
 
-// MessageType names what a message tells, in OrderCloud's words.
+// MessageType is the type of a message, as OrderCloud names it.
 type MessageType string
 
-// The message types that exist here.
+// The message types. AccountLocked and ContactChanged do not exist in OrderCloud.
 const (
 	MessageOneTimePassword   MessageType = "OneTimePassword"
 	MessageForgottenPassword MessageType = "ForgottenPassword"
@@ -27,7 +27,7 @@ func (t MessageType) HasCode() bool {
 	return true
 }
 
-// MessageState is where a message is on its way.
+// MessageState is the delivery state of a message.
 type MessageState string
 
 // The states of a message. Only a queued message has a payload.
@@ -38,11 +38,11 @@ const (
 	MessageDead      MessageState = "dead"
 )
 
-// Message is one durable delivery to one sender.
+// Message is a queued or ended delivery through one sender.
 type Message struct {
-	ID        string // also the idempotency id that every attempt carries
+	ID        string // also the idempotency ID that every delivery attempt carries
 	RequestID string
-	CodeID    string // of the code it carries; the store sets it
+	CodeID    string // ID of the code in the message; set by the store
 	SenderID  string
 	Type      MessageType
 	UserUID   string
@@ -51,16 +51,16 @@ type Message struct {
 	State     MessageState
 	Attempts  int
 	LastError string
-	RunAt     time.Time // not before
-	ExpiresAt time.Time // not after
+	RunAt     time.Time // time of the next attempt
+	ExpiresAt time.Time // no attempt after this time
 	CreatedAt time.Time
 	EndedAt   time.Time
 }
 
-// Attempt is how one try to deliver a message ended.
+// Attempt is the result of one attempt to deliver a message.
 type Attempt struct {
 	MessageID string
-	Number    int          // Message.Attempts of the claim; a lost lease makes it stale
+	Number    int          // Message.Attempts of the claim; with another number the lease was lost
 	State     MessageState // MessageQueued: try again at RunAt
 	RunAt     time.Time
 	Error     string

@@ -2,7 +2,7 @@ package storage
 
 import "time"
 
-// PasswordProfile says how a login of a realm works.
+// PasswordProfile holds the settings of the logins of a realm.
 type PasswordProfile struct {
 	ID             string
 	RealmID        string
@@ -18,13 +18,13 @@ type PasswordProfile struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// CodeFormat is the shape of a one-time password.
+// CodeFormat is the format of one-time passwords.
 type CodeFormat struct {
 	Alphabet string // "crockford" or "digits"
 	Length   int    // characters
 }
 
-// LockoutPolicy limits the guesses a login allows.
+// LockoutPolicy limits the failed attempts at a login.
 type LockoutPolicy struct {
 	Threshold    int           // failures in a row before the first lock
 	Duration     time.Duration // of the first lock; each further failure doubles it. 0: until an administrator unlocks
@@ -32,9 +32,10 @@ type LockoutPolicy struct {
 	ForgetsAfter time.Duration // quiet time after which failures no longer count
 }
 
-// Tightened returns the stricter of the policy and a security profile's, field
-// by field: fewer failures and the longer lock, where 0 (until somebody
-// unlocks) is the longest. A limit of less than one attempt is ignored.
+// Tightened returns, for each field, the stricter value of the policy and of a
+// security profile's policy. Fewer failures and a longer lock are stricter; a
+// duration of 0 (until an administrator unlocks) is the longest. A limit below one
+// attempt is ignored.
 func (p LockoutPolicy) Tightened(by PasswordPolicy) LockoutPolicy {
 	if n := by.AllowedFailedAttempts; n != nil && *n >= 1 {
 		p.Threshold = min(max(p.Threshold, 1), *n)
@@ -45,7 +46,7 @@ func (p LockoutPolicy) Tightened(by PasswordPolicy) LockoutPolicy {
 	return p
 }
 
-// PasswordRules are what a new permanent password must satisfy.
+// PasswordRules are the requirements for a new permanent password.
 type PasswordRules struct {
 	MinLength        int
 	UpperCase        bool
@@ -54,14 +55,14 @@ type PasswordRules struct {
 	Special          bool
 	MaxRepeatedChars int // 0: no limit
 
-	// These come from security profiles only; see Tightened.
+	// The following are set by security profiles only; see Tightened.
 	MaxAge  time.Duration // after which a password must be changed; 0: never
 	MinAge  time.Duration // before which it may not be changed again; 0: at any time
 	History int           // how many former passwords may not come back
 }
 
-// Tightened returns the stricter of the rules and a security profile's, field
-// by field.
+// Tightened returns, for each field, the stricter value of the rules and of a
+// security profile's policy.
 func (r PasswordRules) Tightened(by PasswordPolicy) PasswordRules {
 	r.MinLength = max(r.MinLength, number(by.MinimumCharacterCount))
 	r.UpperCase = r.UpperCase || by.UpperCaseRequired
@@ -75,7 +76,7 @@ func (r PasswordRules) Tightened(by PasswordPolicy) PasswordRules {
 	return r
 }
 
-// lower returns the smaller of two limits, where 0 is no limit.
+// lower returns the smaller of two limits. 0 means no limit.
 func lower[N int | time.Duration](a, b N) N {
 	if a <= 0 || b > 0 && b < a {
 		return b
@@ -83,6 +84,7 @@ func lower[N int | time.Duration](a, b N) N {
 	return a
 }
 
+// number returns the value that p points to, and 0 for nil.
 func number[N int | time.Duration](p *N) N {
 	if p == nil {
 		return 0

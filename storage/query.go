@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// ErrQuery says that a list has no such field, or that a value is not one of
+// ErrQuery says that a list does not have the field, or that a value does not have
 // the field's type. Wrapped errors name the field.
 var ErrQuery = errors.New("the list cannot be asked that")
 
-// What the parts of a Query cost. A store refuses a Query that costs more than
-// MaxQueryCost without asking the database.
+// The cost of a Query. A store refuses a Query that costs more than MaxQueryCost
+// without running it.
 const (
 	MaxQueryCost = 500
 	// ExpensiveFieldCost is the cost of a comparison with, or a sort by, a member
@@ -21,10 +21,10 @@ const (
 	ExpensiveFieldCost = 20
 )
 
-// QueryLimitError is the answer to a Query that costs too much, which is an
-// ErrQuery, or that took too long, which is an ErrUnavailable.
+// QueryLimitError says that a Query costs too much or took too long. It wraps
+// ErrQuery in the first case and ErrUnavailable in the second.
 type QueryLimitError struct {
-	Timeout time.Duration // that was exceeded; 0: the Query costs too much
+	Timeout time.Duration // the time limit that was exceeded; 0: the Query costs too much
 }
 
 // Error implements error.
@@ -47,14 +47,14 @@ func (e *QueryLimitError) Advice() string {
 		"and a pattern that much for each asterisk. A list may cost %d.", ExpensiveFieldCost, MaxQueryCost)
 }
 
-// Query says what a list is to show. Fields are named as in the records of the
-// list, with XP.path for a member of the administrator's own data; each List
-// method documents its fields.
+// Query selects and sorts the records of a list. Fields have the names of the
+// record's fields, and XP.path for a member of XP. Each List method documents its
+// fields.
 type Query struct {
-	Where  []Condition // all of them hold
-	Sort   []Order     // an order of the records' own comes last
-	Offset int         // how many to leave out first
-	Limit  int         // at least 1
+	Where  []Condition // all must hold
+	Sort   []Order     // followed by the default order of the list
+	Offset int         // number of records to skip
+	Limit  int         // highest number of records; at least 1
 }
 
 // Condition holds if one of its tests holds for one of its fields.
@@ -67,14 +67,14 @@ type Condition struct {
 type Test struct {
 	Op    Op
 	Value string // as text: a number, "true", a time of RFC 3339; with OpLike a pattern
-	Not   bool   // holds if the comparison does not
+	Not   bool   // negates the comparison
 }
 
 // Op is a comparison.
 type Op int
 
-// The comparisons. Text is compared as it is, or with Fold ignoring the case of
-// ASCII letters; the pattern of OpLike has an asterisk for any text.
+// The comparisons. Text is compared exactly; the Fold variants ignore the case of
+// ASCII letters. An asterisk in the pattern of OpLike matches any text.
 const (
 	OpEqual Op = iota
 	OpEqualFold
@@ -84,7 +84,7 @@ const (
 	OpLessOrEqual
 	OpGreater
 	OpGreaterOrEqual
-	OpEmpty // the field has no value; Value is not looked at
+	OpEmpty // the field has no value; Value is ignored
 )
 
 // Order sorts by a field.
@@ -93,53 +93,53 @@ type Order struct {
 	Descending bool
 }
 
-// Page is what a list shows of the records that a Query selects.
+// Page is the part of a list that a Query asks for.
 type Page[R any] struct {
 	Items []R
-	Total int // of all that it selects
+	Total int // number of all records that Where selects
 }
 
-// UserScope says among whom users are looked for; empty fields do not matter.
+// UserScope selects users. Empty fields select all.
 type UserScope struct {
 	RealmID    string
 	Kind       UserKind
 	AccountUID string // the user's own account
 }
 
-// UserLogin is a user with the login that stands for it where a dialect knows
-// one name for each user: the first by profile.
+// UserLogin is a user with its main login, which is the first one by profile ID.
+// OrderCloud has one username for each user.
 type UserLogin struct {
 	User  User
 	Login Login
 }
 
-// MembershipScope says which memberships are looked for; one of the fields is
-// set.
+// MembershipScope selects the memberships of an account or of a user. One of the
+// fields is set.
 type MembershipScope struct {
 	AccountUID string
 	UserUID    string
 }
 
-// MembershipDetail is a membership with its two ends.
+// MembershipDetail is a membership with its account and its user.
 type MembershipDetail struct {
 	Membership Membership
 	Account    Account
 	User       User
 }
 
-// ProfileAssignment is a security profile's assignment to a party.
+// ProfileAssignment is the assignment of a security profile to a Party.
 type ProfileAssignment struct {
 	ProfileID string
 	Party     Party
 }
 
-// RequestSummary is a code request in a list; see Timeline for all of it.
+// RequestSummary is a code request in a list; see Timeline for its history.
 type RequestSummary struct {
 	Request    CodeRequest
 	ResolvedAt time.Time // zero: not yet
 }
 
-// DeliveryRecord is an attempt in a list, with its message.
+// DeliveryRecord is a delivery attempt in a list, with its message.
 type DeliveryRecord struct {
 	Attempt AttemptRecord
 	Message Message // without its payload

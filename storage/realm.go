@@ -2,8 +2,8 @@ package storage
 
 import "time"
 
-// DefaultRealmID and DefaultProfileID name the realm and the password profile
-// that every new database has.
+// DefaultRealmID and DefaultProfileID are the IDs of the realm and of the password
+// profile that a new database contains.
 const (
 	DefaultRealmID   = "default"
 	DefaultProfileID = "default"
@@ -15,25 +15,25 @@ type Realm struct {
 	ID   string
 	Name string
 
-	// The settings of sign-ins by account members (Elastic Path: account
+	// Settings for sign-ins of account members (Elastic Path: account
 	// authentication settings).
-	SelfSignup        bool           // whoever comes may make a login
-	AutoCreateAccount bool           // each new member gets an account of its own
+	SelfSignup        bool           // anybody may create a login
+	AutoCreateAccount bool           // an account is created for each new member
 	SelfManagement    SelfManagement // what a member may change about itself
-	AccountTokenTTL   time.Duration  // of account-member tokens; 0: a day
+	AccountTokenTTL   time.Duration  // lifetime of account-member tokens; 0: a day
 
 	RedirectURIs         []string
-	DuplicateEmailPolicy string // "allowed", "api_only" or "disallowed"; kept for the dialect
+	DuplicateEmailPolicy string // "allowed", "api_only" or "disallowed"; stored for the dialect and not enforced
 
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
 }
 
-// SelfManagement is what an account member may change about itself with an
+// SelfManagement says what an account member may change about itself with an
 // account-member token.
 type SelfManagement string
 
-// The settings of SelfManagement, by their Elastic Path names.
+// The values of SelfManagement, as Elastic Path names them.
 const (
 	SelfManagementDisabled SelfManagement = "disabled"
 	SelfManagementUpdate   SelfManagement = "update_only"

@@ -2,8 +2,8 @@ package storage
 
 import "time"
 
-// Why a user is kept out; see Client.Refusal. They are outcomes of audit
-// events, and never shown to the caller.
+// The reasons why a user is refused; see Client.Refusal. They are outcomes of
+// audit events and are never shown to the caller.
 const (
 	RefusedUnknown         = "no_such_login"
 	RefusedClientInactive  = "client_inactive"
@@ -14,17 +14,17 @@ const (
 	RefusedNotAdmitted     = "client_does_not_admit"
 )
 
-// Refusal is the one gate that every path asks: password, refresh, exchange and
-// introspection, and one-time passwords and the requests for them by way of
-// CodeRefusal. It answers "" if the user may be served through the client at the
-// time now, and otherwise why not.
+// Refusal returns the reason why the user may not be served through the client at
+// the time now, or "" if the user may be. Password, refresh, token exchange and
+// introspection all call it. One-time passwords and requests for them call
+// CodeRefusal.
 func (c *Client) Refusal(p *Principal, now time.Time) string {
 	return c.refusal(p, p.Locked(now))
 }
 
-// CodeRefusal is Refusal for what is proven, or sent, by way of the user's
-// mailbox. Guesses at passwords do not lock that, or whoever knows a name could
-// keep its owner out.
+// CodeRefusal is Refusal for codes that are sent to the user. It ignores locks
+// that wrong passwords cause. Otherwise anybody who knows a username could lock
+// its owner out.
 func (c *Client) CodeRefusal(p *Principal, now time.Time) string {
 	return c.refusal(p, p.CodesLocked(now))
 }
@@ -42,8 +42,8 @@ func (c *Client) refusal(p *Principal, locked bool) string {
 	return ""
 }
 
-// Locked tells whether the login is locked at the time now for whoever the
-// principal was read for: a known source has a lock of its own.
+// Locked reports whether the login is locked at the time now for the source that
+// the principal was read for. A known source has its own lock.
 func (p *Principal) Locked(now time.Time) bool {
 	if p.Source.ID != "" {
 		return p.Lockout.Source.Locked(now)
@@ -51,7 +51,8 @@ func (p *Principal) Locked(now time.Time) bool {
 	return p.Lockout.Locked(now)
 }
 
-// CodesLocked is Locked for one-time passwords.
+// CodesLocked reports whether the login is locked for one-time passwords. It is
+// like Locked otherwise.
 func (p *Principal) CodesLocked(now time.Time) bool {
 	if p.Source.ID != "" {
 		return p.Lockout.Source.Locked(now)
@@ -59,12 +60,11 @@ func (p *Principal) CodesLocked(now time.Time) bool {
 	return p.Lockout.Codes.Locked(now)
 }
 
-// Refusal is the part of the gate that does not depend on a client, for what
-// no client in particular was asked for. It answers "" if the user may be
-// served at the time now, and otherwise why not.
+// Refusal is Client.Refusal without the checks that depend on a client. Requests
+// that are bound to no client use it.
 func (p *Principal) Refusal(now time.Time) string { return p.refusal(p.Locked(now)) }
 
-// CodeRefusal is to Refusal what Client.CodeRefusal is to Client.Refusal.
+// CodeRefusal is Client.CodeRefusal without the checks that depend on a client.
 func (p *Principal) CodeRefusal(now time.Time) string { return p.refusal(p.CodesLocked(now)) }
 
 func (p *Principal) refusal(locked bool) string {

@@ -1,12 +1,12 @@
 package storage
 
-// Sealed is a secret encrypted under the key-encryption key of that id.
+// Sealed is a secret that is encrypted with the master key KeyID.
 type Sealed struct {
 	KeyID string
 	Data  []byte
 }
 
-// SealedKind is a kind of secret that is kept sealed.
+// SealedKind is a kind of secret that is stored encrypted.
 type SealedKind string
 
 // The kinds of sealed secrets.
@@ -29,15 +29,15 @@ func SealedKinds() []SealedKind {
 	}
 }
 
-// SealedSecret is a sealed secret of the record with that ID.
+// SealedSecret is the sealed secret of the record ID.
 type SealedSecret struct {
 	Kind   SealedKind
 	ID     string
 	Sealed Sealed
 }
 
-// SealedCount is how many secrets of a kind are sealed under the master key of
-// that id.
+// SealedCount is the number of secrets of a kind that are sealed with the master
+// key KeyID.
 type SealedCount struct {
 	Kind  SealedKind
 	KeyID string

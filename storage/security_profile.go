@@ -2,8 +2,8 @@ package storage
 
 import "time"
 
-// SecurityProfile is a named set of roles with the password policy of those
-// who hold it.
+// SecurityProfile is a named set of roles with a password policy for the users that
+// it is assigned to.
 type SecurityProfile struct {
 	ID       string
 	RealmID  string
@@ -15,9 +15,9 @@ type SecurityProfile struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-// PasswordPolicy tightens the profile's lockout and password rules for the
-// holders of a security profile; of several the strictest value of each field
-// counts. A nil field leaves the profile's value.
+// PasswordPolicy tightens the lockout policy and the password rules of the password
+// profile for users with the security profile. With several security profiles, the
+// strictest value of each field applies. A nil field changes nothing.
 type PasswordPolicy struct {
 	AllowedFailedAttempts *int           `json:",omitempty"`
 	LockoutDuration       *time.Duration `json:",omitempty"` // 0: until an administrator unlocks
@@ -32,15 +32,16 @@ type PasswordPolicy struct {
 	NumericRequired       bool           `json:",omitempty"`
 }
 
-// Party is who a security profile is assigned to: a user, an account with all
-// its users, or all users of a kind. Build one with the functions below.
+// Party identifies the users that a security profile is assigned to: one user, all
+// users of an account, or all users of a kind. Make one with UserParty,
+// AccountParty or KindParty.
 type Party string
 
-// UserParty is one user.
+// UserParty returns the Party of one user.
 func UserParty(uid string) Party { return Party("user:" + uid) }
 
-// AccountParty is all users of an account.
+// AccountParty returns the Party of all users of an account.
 func AccountParty(uid string) Party { return Party("account:" + uid) }
 
-// KindParty is all users of a kind.
+// KindParty returns the Party of all users of a kind.
 func KindParty(kind UserKind) Party { return Party("kind:" + string(kind)) }

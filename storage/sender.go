@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// SenderKind is how a sender delivers.
+// SenderKind is the transport of a sender.
 type SenderKind string
 
 // The kinds of sender.
@@ -16,28 +16,28 @@ const (
 	SMTPSender    SenderKind = "smtp"
 )
 
-// SignatureScheme is how a webhook's calls are signed.
+// SignatureScheme is how the calls of a webhook are signed.
 type SignatureScheme string
 
-// The schemes of signature. The empty one is that of the sender's dialect.
+// The signature schemes. The empty one is the scheme of the sender's dialect.
 const (
 	DialectSignature         SignatureScheme = ""
 	StandardWebhookSignature SignatureScheme = "standard-webhooks"
 )
 
-// Dialect is in whose words a webhook is told.
+// Dialect is the vendor whose payload format a webhook receives.
 type Dialect string
 
-// The dialects of webhooks.
+// The webhook dialects.
 const (
 	OrderCloudDialect  Dialect = "" // message sender
 	ElasticPathDialect Dialect = "elasticpath"
 )
 
-// TLSMode is how a connection to a mail server is protected.
+// TLSMode says how a connection to a mail server uses TLS.
 type TLSMode string
 
-// The modes of TLS. All but PlainSMTP refuse to send without it.
+// The TLS modes. All except PlainSMTP refuse to send without TLS.
 const (
 	RequiredTLS TLSMode = "required" // implicit on port 465, by STARTTLS on any other
 	StartTLS    TLSMode = "starttls"
@@ -45,37 +45,37 @@ const (
 	PlainSMTP   TLSMode = "none"
 )
 
-// SMTPSettings say how a sender of kind smtp sends mail.
+// SMTPSettings are the mail server settings of a sender of kind smtp.
 type SMTPSettings struct {
 	Host     string
 	Port     int
 	TLS      TLSMode
 	Username string // empty: no authentication
 	Password Sealed
-	From     string // an address, with or without a name in front
-	SiteName string // as mails name the site; empty: the server's own
+	From     string // sender address, optionally with a display name
+	SiteName string // name of the site in mails; empty: the server's setting
 }
 
-// Sender says where messages of which types go.
+// Sender says where messages of some types are delivered.
 type Sender struct {
 	ID             string
 	RealmID        string
 	Name           string
 	Description    string
-	Active         bool // messages go to it; an inactive one serves nobody
+	Active         bool // false: it delivers no messages
 	Dialect        Dialect
 	Kind           SenderKind
 	Types          []MessageType
-	DeliveryConfig string // id of the DeliveryConfig whose endpoint and secret it uses; empty: its own
+	DeliveryConfig string // ID of the DeliveryConfig whose endpoint and secret it uses; empty: URL and SharedKey
 	URL            string
 	SharedKey      Sealed
 	Signature      SignatureScheme
-	SigningSecrets Sealed          // of Standard Webhooks: a JSON list of one or two, newest first
-	PublicJWK      json.RawMessage // the receiver's; codes are encrypted to it. Empty: they are not
-	SMTP           SMTPSettings    // of kind smtp
+	SigningSecrets Sealed          // for StandardWebhookSignature: a JSON list of one or two secrets, newest first
+	PublicJWK      json.RawMessage // key of the receiver that codes are encrypted to; empty: they are not encrypted
+	SMTP           SMTPSettings    // for kind smtp
 	ElevatedRoles  []string
-	AllowAllBuyers bool // no assignment needed for users of buyers
-	AllowSeller    bool // assigned to admin users
+	AllowAllBuyers bool // serves users of all buyers
+	AllowSeller    bool // serves admin users
 	AccountUIDs    []string
 	XP             json.RawMessage
 	Version        int64
@@ -83,16 +83,15 @@ type Sender struct {
 	UpdatedAt      time.Time
 }
 
-// Serves tells whether the sender is to deliver messages of type t to users of
-// the account (or, for an empty account, to admin users).
+// Serves reports whether the sender delivers messages of type t to the user.
 func (s *Sender) Serves(t MessageType, u User) bool {
 	return s.Active && s.Handles(t) && s.assigned(u)
 }
 
-// Handles reports whether the sender is for messages of the type. A sender that
-// writes its messages itself, and brings codes, also tells of a changed address
-// without being told to: it must not depend on an old configuration whether the
-// former address hears of that. A webhook gets no message that it does not name.
+// Handles reports whether the sender delivers messages of type t. Senders of kind
+// smtp and console that deliver codes also deliver MessageContactChanged without
+// naming it, so that the former address is notified under older configurations
+// too. A webhook gets only the types that it names.
 func (s *Sender) Handles(t MessageType) bool {
 	if slices.Contains(s.Types, t) {
 		return true
@@ -101,6 +100,7 @@ func (s *Sender) Handles(t MessageType) bool {
 		(slices.Contains(s.Types, MessageOneTimePassword) || slices.Contains(s.Types, MessageForgottenPassword))
 }
 
+// assigned reports whether the sender serves users like u.
 func (s *Sender) assigned(u User) bool {
 	if u.Kind == Admin {
 		return s.AllowSeller
@@ -116,25 +116,24 @@ func (s *Sender) assigned(u User) bool {
 	return false
 }
 
-// DeliveryConfig is an endpoint with its secret that message senders share
+// DeliveryConfig is an endpoint with a secret that several message senders share
 // (OrderCloud: integrations/deliveryconfig).
 type DeliveryConfig struct {
 	ID                   string
 	RealmID              string
 	Name                 string
-	Enabled              bool // else its senders serve nobody
+	Enabled              bool // false: its senders deliver no messages
 	Target               DeliveryTarget
 	URL                  string
 	Secret               Sealed
 	CustomAuthHeaderName string
-	CustomAuthHeader     Sealed // its value
+	CustomAuthHeader     Sealed // value of that header
 
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
 }
 
-// DeliveryTarget is which of OrderCloud's two kinds of target a DeliveryConfig
-// has.
+// DeliveryTarget is the kind of target of a DeliveryConfig, as OrderCloud names it.
 type DeliveryTarget string
 
 // The delivery targets.

@@ -2,53 +2,52 @@ package storage
 
 import "time"
 
-// Settlement is a successful attempt that is to take effect. It does so only
-// if, at that moment, the login is active and not locked and what was presented
-// is still worth something: the code is live, or the password unchanged; then the
-// code is used, the failures are cleared, the better hash is stored, the source
-// is known and the family begins, all or nothing.
+// Settlement lets a verified attempt take effect, in one transaction. The store
+// refuses it with ErrRefused unless the login is active and not locked at that
+// moment and the credential is still valid: the code is live, or the password is
+// unchanged. Otherwise it uses up the code, clears the failures, stores the new
+// hash, remembers the source and begins the token family.
 //
-// Which lock counts: of an attempt from a known source the source's own, else
-// for a code the one that guesses at codes made, and for a password the login's.
-// A lock that did not count stays, with its failures.
+// For an attempt from a known source, the lock of that source counts. Otherwise
+// the lock for guesses at codes counts for a code, and the lock of the login for a
+// password. The other locks and their failures stay.
 type Settlement struct {
 	LoginID  string
-	SourceID string  // of the known source that the attempt came from; empty: unknown
-	Remember *Source // is known from now on, without failures; nil: nothing is written of sources
-	CodeID   string  // empty: the permanent password was presented
+	SourceID string  // ID of the known source that the attempt came from; empty: unknown
+	Remember *Source // source that is known from now on, without failures; nil: sources do not change
+	CodeID   string  // the presented code; empty: the permanent password was presented
 	NewHash  string  // empty: keep the stored hash
 	OldHash  string  // what NewHash replaces
 
-	// PasswordSetAt is the login's, as it was when the permanent password was
-	// verified. Without CodeID the settlement is refused if the password was
-	// changed since.
+	// PasswordSetAt is Login.PasswordSetAt when the permanent password was verified.
+	// Without CodeID, the settlement is refused if the password was changed since.
 	PasswordSetAt time.Time
 
-	// Resumed says that nothing was verified anew, but that a sign-in which
-	// took effect before goes on: then the failures since stay counted.
+	// Resumed says that an earlier sign-in goes on and no credential was presented.
+	// Then the failures are not cleared.
 	Resumed bool
 
 	BeginFamily *TokenFamily // nil: no refresh token
 	Now         time.Time
 }
 
-// PasswordChange is a new permanent password that is to take effect. It does
-// so only if the login is active and, with Code, not locked and the code live;
-// then older refresh families and access tokens of the login are dead except
-// those of KeepSession, its one-time password and its verification code are used
-// up, and its failures are cleared, all or nothing.
+// PasswordChange sets a new permanent password in one transaction. The store
+// refuses it with ErrRefused unless the login is active and, with CodeID, not
+// locked and the code live. Otherwise it ends older refresh families and access
+// tokens of the login except those of KeepSession, uses up the one-time password
+// and the verification code, and clears the failures.
 type PasswordChange struct {
 	LoginID string
 	Hash    string
-	Keep    int    // former hashes to remember, the replaced one included
-	CodeID  string // the verification code that allows it; empty: somebody else did
+	Keep    int    // number of former hashes to keep, the replaced one included
+	CodeID  string // the verification code that allows the change; empty: it is allowed otherwise
 	Now     time.Time
 
-	// SourceID is of the known source that the code was presented from, whose own
-	// lock counts then (see Settlement); empty: unknown.
+	// SourceID is the ID of the known source that the code was presented from. Then
+	// the lock of that source counts; see Settlement. Empty: unknown.
 	SourceID string
 
-	// KeepSession is the session of the user that sets its own password, the only
-	// one that goes on; empty: all sessions end.
+	// KeepSession is the session in which users change their own password. It is the
+	// only one that goes on. Empty: all sessions end.
 	KeepSession string
 }

@@ -2,8 +2,8 @@ package storage
 
 import "time"
 
-// Timeline is all that is known of a code request: what it was resolved into
-// and what became of that. It never holds a code.
+// Timeline is a code request with its codes, messages and delivery attempts. It
+// never contains a code itself.
 type Timeline struct {
 	Request    CodeRequest
 	ResolvedAt time.Time // zero: not yet
@@ -12,35 +12,35 @@ type Timeline struct {
 	Attempts   []AttemptRecord
 }
 
-// CodeFate is what became of one code. At most one of RedeemedAt and RetiredAt
-// is set.
+// CodeFate is the history of one code. At most one of RedeemedAt and RetiredAt is
+// set.
 type CodeFate struct {
 	ID         string
 	RequestID  string
 	LoginID    string
-	Username   string // of the login, as it is now; empty: the login is gone
+	Username   string // current username of the login; empty: the login was deleted
 	IssuedAt   time.Time
 	ExpiresAt  time.Time
 	RedeemedAt time.Time
-	RetiredAt  time.Time // when it died before its time, mostly by a newer code
+	RetiredAt  time.Time // when it ended early, mostly because of a newer code
 }
 
-// Live tells whether the code can still be redeemed at the time now.
+// Live reports whether the code can be redeemed at the time now.
 func (c *CodeFate) Live(now time.Time) bool {
 	return c.RedeemedAt.IsZero() && c.RetiredAt.IsZero() && now.Before(c.ExpiresAt)
 }
 
-// AttemptRecord is one settled attempt to deliver a message.
+// AttemptRecord is one finished attempt to deliver a message.
 type AttemptRecord struct {
 	MessageID string
-	Number    int          // from 1; a number is missing when a process died over it
+	Number    int          // from 1; a number is missing if the process died during the attempt
 	State     MessageState // of the message afterwards
-	Error     string       // empty: the receiver took it
+	Error     string       // empty: the receiver accepted the message
 	BeganAt   time.Time
 	EndedAt   time.Time
 }
 
-// MessageFilter selects messages; empty fields do not matter.
+// MessageFilter selects messages. Empty fields select all.
 type MessageFilter struct {
 	State    MessageState
 	SenderID string

@@ -2,54 +2,54 @@ package storage
 
 import "time"
 
-// TokenFamily is the lineage of refresh tokens that one sign-in began. Its
-// tokens are not stored: each is a MAC over the family, its seed and its
-// generation (see grants.RefreshTokens).
+// TokenFamily stands for all refresh tokens that descend from one sign-in. The
+// tokens are not stored: each is a MAC over the family, its seed and its generation
+// (see grants.RefreshTokens).
 type TokenFamily struct {
 	ID         string
 	ClientID   string
 	UserUID    string
 	LoginID    string
-	AccountUID string // the account its tokens are scoped to; empty: none
-	SourceID   string // where the sign-in came from; empty: not known
+	AccountUID string // the account that its tokens are scoped to; empty: none
+	SourceID   string // the known source that the sign-in came from; empty: unknown
 	Scope      []string
 	Resources  []string // the audience of its access tokens (RFC 8707); empty: the server's default
-	JKT        string   // thumbprint of the key that its tokens are bound to (RFC 9449); empty: none
+	JKT        string   // JWK thumbprint of the key that its tokens are bound to (RFC 9449); empty: none
 	AMR        []string // RFC 8176: "otp" or "pwd"
-	Purpose    Purpose  // of the one-time password that its sign-in used; empty: none, or to sign in
+	Purpose    Purpose  // of the one-time password that was used to sign in; empty: none, or PurposeSignIn
 	AuthTime   time.Time
 
 	SeedDigest []byte // SHA-256 of the 128-bit seed in the token
 	Generation int64  // of the current token
 	RotatedAt  time.Time
-	ExpiresAt  time.Time // absolute end; never moves
+	ExpiresAt  time.Time // never changes
 	IdleUntil  time.Time // zero: no idle limit
 	RevokedAt  time.Time
 	CreatedAt  time.Time
 }
 
-// FamilyState is a family with the user it belongs to, as they are now.
+// FamilyState is a token family with the current state of its user.
 type FamilyState struct {
 	Family    TokenFamily
 	Principal Principal
-	Member    *Member // of the family's account; nil: none, or a member no longer
+	Member    *Member // membership in the family's account; nil: no account, or not a member any more
 }
 
-// TokenRef is what a token says about itself; empty fields are not looked up.
+// TokenRef holds the identifiers in a token. Empty ones are not looked up.
 type TokenRef struct {
 	JTI        string
 	FamilyID   string
 	UserUID    string
 	LoginID    string
-	AccountUID string // the account it is scoped to
-	SourceID   string // where its sign-in came from
+	AccountUID string // the account that it is scoped to
+	SourceID   string // the known source that its sign-in came from
 }
 
-// TokenStanding is what can end a token before its time.
+// TokenStanding is the state that can end a token before it expires.
 type TokenStanding struct {
 	Revoked       bool      // the token itself was revoked
-	FamilyRevoked bool      // its refresh family was, or is gone
-	FamilyBegan   time.Time // when the refresh family began; zero: it has none
+	FamilyRevoked bool      // its token family was revoked or does not exist any more
+	FamilyBegan   time.Time // when its token family began; zero: it has none
 	Principal     Principal
-	Member        *Member // of the account it is scoped to; nil: none, or a member no longer
+	Member        *Member // membership in its account; nil: no account, or not a member any more
 }

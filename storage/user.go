@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// UserKind says which of the three parties a user belongs to.
+// UserKind says whether a user belongs to a buyer, to a supplier or to the seller.
 type UserKind string
 
 // The kinds of user, by their OrderCloud names.
@@ -17,12 +17,12 @@ const (
 
 // User is a person.
 type User struct {
-	UID        string // internal, generated, stable, never reused: the subject of tokens
+	UID        string // generated, never changed or reused; the subject of tokens
 	RealmID    string
 	Kind       UserKind
 	AccountUID string // the buyer or supplier it belongs to; empty for admin users
-	ID         string // in the dialects; unique in its account
-	Name       string // in full; empty: FirstName and LastName
+	ID         string // in the vendor dialects; unique in its account
+	Name       string // full name; empty: FirstName and LastName
 	FirstName  string
 	MiddleName string
 	LastName   string
@@ -34,24 +34,24 @@ type User struct {
 	XP         json.RawMessage
 
 	TokensValidFrom time.Time // tokens issued earlier are revoked
-	ValidFrom       time.Time // tokens and codes issued earlier are ended: since the user was last switched off or on
+	ValidFrom       time.Time // tokens and codes issued earlier have ended; set when the user is deactivated and activated
 
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
 }
 
-// NewUser is a user who comes into being together with what goes with it, all
-// of it or nothing. A user of an account becomes a member of it as well.
+// NewUser is a user that is created in one transaction with its login, account and
+// invitation. A user of an account becomes a member of it as well.
 type NewUser struct {
 	User       User
 	Login      *Login       // with the hash of its password, if it has one
-	Account    *Account     // of its own, which it becomes a member of
-	Invitation *CodeRequest // of type MessageNewUserInvitation; nil: nobody is told
+	Account    *Account     // a new account that the user becomes a member of; nil: none
+	Invitation *CodeRequest // of type MessageNewUserInvitation; nil: none is sent
 }
 
-// Login is a name in a password profile with which a user signs in. It carries
-// its lockout state and its current one-time code, so that one conditional
-// update can decide an attempt.
+// Login is a username in a password profile with which a user signs in. It
+// contains its lockout state and its current one-time password, so that one
+// conditional update can decide an attempt.
 type Login struct {
 	ID                string
 	ProfileID         string
@@ -61,40 +61,39 @@ type Login struct {
 	Active            bool
 	PasswordHash      string // PHC or crypt format; empty: no permanent password
 	PasswordSetAt     time.Time
-	SessionsValidFrom time.Time // sessions begun earlier are dead
-	KeptSession       string    // the one of them that goes on: it has set the password; empty: none
+	SessionsValidFrom time.Time // sessions that began earlier have ended
+	KeptSession       string    // the one earlier session that goes on, because it set the password; empty: none
 	Lockout           Lockout
 	Code              Code
 
-	Version              int64 // of the administrator's view; attempts do not change it
+	Version              int64 // rises when an administrator or the user changes the login; attempts do not change it
 	CreatedAt, UpdatedAt time.Time
 }
 
-// Lockout is the failure state of a login, as an attempt sees it. Names that
-// nobody has carry one too, so that they answer alike.
+// Lockout is the failure state of a login. Unknown usernames have one too, so that
+// answers for them are the same.
 type Lockout struct {
-	Failures      int // of all guesses, wherever they came from
+	Failures      int // failed attempts from all sources
 	LastFailureAt time.Time
 	LockedUntil   time.Time
-	Codes         Counter   // of those that were made while a one-time password was live
-	Source        Counter   // of those from Principal.Source; zero where that is not known
-	NotifiedAt    time.Time // when the user was last told of a lock
+	Codes         Counter   // failed attempts while a one-time password was live
+	Source        Counter   // failed attempts from Principal.Source; zero for an unknown source
+	NotifiedAt    time.Time // when the user was last notified of a lock
 	Version       int64     // rises with each change; a failure settles against the version it saw
 }
 
-// Locked tells whether the login is locked at the time now, for all who try
-// from a source that is not known.
+// Locked reports whether the login is locked at the time now for unknown sources.
 func (l Lockout) Locked(now time.Time) bool { return now.Before(l.LockedUntil) }
 
-// Counter counts failures, and says what they lead to.
+// Counter counts failed attempts and holds the lock that they caused.
 type Counter struct {
 	Failures      int
 	LastFailureAt time.Time
 	LockedUntil   time.Time
 }
 
-// Locked tells whether no attempt that the counter is about may succeed at the
-// time now.
+// Locked reports whether the attempts that the counter counts are locked out at
+// the time now.
 func (c Counter) Locked(now time.Time) bool { return now.Before(c.LockedUntil) }
 
 // PartiesOf are the parties that a user is of: its kind, its account, if it has
