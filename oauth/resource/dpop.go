@@ -1,14 +1,12 @@
 package resource
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"latchkey/oauth/dpop"
@@ -30,13 +28,6 @@ type DPoP struct {
 	// one let each proof be used once with all of them together. Nil: the
 	// process remembers, and answers 503 when there are too many.
 	Replays Replays
-}
-
-// Replays remembers which proofs were used.
-type Replays interface {
-	// Spend remembers the id until that time and answers true, or answers false
-	// if it was spent before. An error means that neither is known.
-	Spend(ctx context.Context, id []byte, until time.Time) (bool, error)
 }
 
 // proofs checks DPoP proofs.
@@ -72,6 +63,16 @@ func newProofs(cfg DPoP, now func() time.Time) (*proofs, error) {
 	return p, nil
 }
 
+// check demands a proof that the presenter of a token has the key that it is
+// bound to. A token that is bound to none is refused as well: whoever sends it
+// thinks that it is safe from theft.
+func (p *proofs) check(r *http.Request, token string, t *Token) error {
+	if t.KeyThumbprint == "" {
+		return fmt.Errorf("%w: bound to no key", ErrInvalidToken)
+	}
+	return p.spend(r, token, t.KeyThumbprint)
+}
+
 // spend checks the proof of a request and uses it up. It is asked after the
 // token was verified, so that nobody else fills the memory.
 func (p *proofs) spend(r *http.Request, token, thumbprint string) error {
@@ -104,58 +105,4 @@ func path(r *http.Request) string {
 		return u.EscapedPath()
 	}
 	return r.URL.EscapedPath()
-}
-
-// maxSpent is how many proofs a process remembers: some 30 MB.
-const maxSpent = 200_000
-
-var errCrowded = errors.New("too many to remember")
-
-// memory remembers used proofs in the process. When it is full it refuses:
-// to forget one early would let it be used again.
-type memory struct {
-	now  func() time.Time
-	most int
-
-	mu    sync.Mutex
-	spent map[string]time.Time // id -> when it may be forgotten
-	sweep time.Time            // not before that
-}
-
-func newMemory(now func() time.Time) *memory {
-	return &memory{now: now, most: maxSpent, spent: map[string]time.Time{}}
-}
-
-// Spend implements Replays.
-func (m *memory) Spend(_ context.Context, id []byte, until time.Time) (bool, error) {
-	now := m.now()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if end, ok := m.spent[string(id)]; ok && now.Before(end) {
-		return false, nil
-	}
-	m.forget(now)
-	if len(m.spent) >= m.most {
-		return false, errCrowded
-	}
-	m.spent[string(id)] = until
-	return true, nil
-}
-
-// forget drops what has ended, about once a minute, and each second when half of
-// the room is taken.
-func (m *memory) forget(now time.Time) {
-	if now.Before(m.sweep) {
-		return
-	}
-	pause := time.Minute
-	for id, end := range m.spent {
-		if !now.Before(end) {
-			delete(m.spent, id)
-		}
-	}
-	if len(m.spent) >= m.most/2 {
-		pause = time.Second
-	}
-	m.sweep = now.Add(pause)
 }

@@ -3,7 +3,6 @@ package resource
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 )
@@ -115,14 +114,4 @@ func (v *Verifier) credentials(h http.Header) (scheme, token string, err error) 
 		return scheme, "", errMalformed
 	}
 	return scheme, token, nil
-}
-
-// check demands a proof that the presenter of a token has the key that it is
-// bound to. A token that is bound to none is refused as well: whoever sends it
-// thinks that it is safe from theft.
-func (p *proofs) check(r *http.Request, token string, t *Token) error {
-	if t.KeyThumbprint == "" {
-		return fmt.Errorf("%w: bound to no key", ErrInvalidToken)
-	}
-	return p.spend(r, token, t.KeyThumbprint)
 }
