@@ -6,27 +6,28 @@ import (
 	"slices"
 )
 
-// AccountHeader is where Elastic Path's clients send account management
+// AccountHeader is the header in which clients of Elastic Path send account management
 // authentication tokens.
 const AccountHeader = "EP-Account-Management-Authentication-Token"
 
-// RequireAccountMember lets requests through that carry an account management
-// authentication token of a member who has all of the roles in the account, in
-// their one header of that name. Handlers find it by AccountMemberFromContext.
+// RequireAccountMember returns a middleware that requires one AccountHeader with an
+// account management authentication token, whose member has all of the roles in the
+// account. Handlers get the token with AccountMemberFromContext.
 //
-// It needs no access token. Behind Require the two must fit: a token of a user
-// must be that user's, and one that is scoped to an account that account's; a
-// token that a client has for itself, as a storefront does, goes with any
-// member's. What does not fit is answered 403.
+// An access token is not required. If Require has accepted one before, both tokens must
+// belong together. An access token of a user must have the member's subject, and if it
+// is scoped to an account, that must be the member's account. An access token that a
+// client has for itself, like a storefront, is accepted with any member's token. Tokens
+// that do not belong together are answered 403.
 func (v *Verifier) RequireAccountMember(roles ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			t, err := v.member(r)
+			t, err := v.authenticateMember(r)
 			if err == nil {
-				err = v.admits(r.Context(), t, roles)
+				err = v.checkMember(r.Context(), t, roles)
 			}
 			if err != nil {
-				v.refuse(w, refusal{cause: err, about: "account management authentication token"})
+				v.refuse(w, refusal{cause: err, tokenType: "account management authentication token"})
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), latestAccount{}, t)))
@@ -34,7 +35,8 @@ func (v *Verifier) RequireAccountMember(roles ...string) func(http.Handler) http
 	}
 }
 
-func (v *Verifier) member(r *http.Request) (*Token, error) {
+// authenticateMember returns the token in the AccountHeader of a request.
+func (v *Verifier) authenticateMember(r *http.Request) (*Token, error) {
 	switch values := r.Header.Values(AccountHeader); len(values) {
 	case 0:
 		return nil, errNoToken
@@ -44,8 +46,9 @@ func (v *Verifier) member(r *http.Request) (*Token, error) {
 	return nil, errMalformed
 }
 
-// admits tells why a good token of a member is not enough.
-func (v *Verifier) admits(ctx context.Context, member *Token, roles []string) error {
+// checkMember returns an error if the member lacks a role, or if the access token of the
+// request does not belong to the member.
+func (v *Verifier) checkMember(ctx context.Context, member *Token, roles []string) error {
 	for _, role := range roles {
 		if !slices.Contains(member.Account.Roles, role) {
 			return ErrInsufficientScope
@@ -56,7 +59,7 @@ func (v *Verifier) admits(ctx context.Context, member *Token, roles []string) er
 		return nil
 	}
 	if access.Subject != member.Subject || access.Account != nil && access.Account.UID != member.Account.UID {
-		return errNotTheirs
+		return errTokenMismatch
 	}
 	return nil
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// warm returns a verifier whose issuer has so many keys, and a token of one of
-// them.
-func warm(t testing.TB, keys int) (*Verifier, string) {
+// verifierWithKeys returns a verifier that has fetched the given number of keys, and a
+// token of one of them.
+func verifierWithKeys(t testing.TB, keys int) (*Verifier, string) {
 	t.Helper()
 	i := newIssuer(t)
 	set := []jose.JSONWebKey{es256Key(t).public("k1")}
@@ -27,11 +27,11 @@ func warm(t testing.TB, keys int) (*Verifier, string) {
 	return v, token
 }
 
-// TestAllocationsDoNotGrow: the number of keys costs nothing.
-func TestAllocationsDoNotGrow(t *testing.T) { // alone, since it counts what the process allocates
+// TestAllocationsDoNotGrow checks that Verify allocates the same for any number of keys.
+func TestAllocationsDoNotGrow(t *testing.T) { // not parallel, because it counts the allocations of the process
 	allocations := map[int]float64{}
 	for _, n := range []int{1, 10, 100} {
-		v, token := warm(t, n)
+		v, token := verifierWithKeys(t, n)
 		allocations[n] = testing.AllocsPerRun(200, func() {
 			if _, err := v.Verify(t.Context(), token); err != nil {
 				t.Error(err)
@@ -46,7 +46,7 @@ func TestAllocationsDoNotGrow(t *testing.T) { // alone, since it counts what the
 func BenchmarkVerify(b *testing.B) {
 	for _, n := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("%d keys", n), func(b *testing.B) {
-			v, token := warm(b, n)
+			v, token := verifierWithKeys(b, n)
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := v.Verify(b.Context(), token); err != nil {
@@ -57,9 +57,9 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkSignatureAlone is what BenchmarkVerify cannot do without.
+// BenchmarkSignatureAlone measures the part of BenchmarkVerify that is the signature.
 func BenchmarkSignatureAlone(b *testing.B) {
-	v, token := warm(b, 1)
+	v, token := verifierWithKeys(b, 1)
 	k, err := v.keys.find(b.Context(), "k1")
 	if err != nil {
 		b.Fatal(err)

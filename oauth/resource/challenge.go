@@ -13,51 +13,51 @@ const (
 	schemeDPoP   = "DPoP"
 )
 
-// retryAfter is when to try again, in seconds; see retryPause.
+// retryAfter is the value of Retry-After, in seconds. It is longer than retryPause.
 const retryAfter = "2"
 
-// refusal is what a request is refused with.
+// refusal says why a request is refused.
 type refusal struct {
-	cause  error
-	scheme string   // in which the token came; empty: none came
-	scopes []string // that are wanted
-	about  string   // what kind of token; empty: an access token
+	cause     error
+	scheme    string   // of the Authorization header; empty: there was no token
+	scopes    []string // that the request needs
+	tokenType string   // for the description; empty: access token
 }
 
-// told is what the caller is told: a status, an error code of RFC 6750 §3.1 or
-// RFC 9449 §7.1, which is empty if no token was sent, and a sentence.
-func (r refusal) told() (status int, code, text string) {
-	about := r.about
-	if about == "" {
-		about = "access token"
+// response returns the status, the error code (RFC 6750 §3.1, RFC 9449 §7.1) and its
+// description. The code is empty if no token was sent.
+func (r refusal) response() (status int, code, description string) {
+	tokenType := r.tokenType
+	if tokenType == "" {
+		tokenType = "access token"
 	}
 	switch {
 	case errors.Is(r.cause, errNoToken):
 		return http.StatusUnauthorized, "", ""
 	case errors.Is(r.cause, errMalformed):
-		return http.StatusBadRequest, "invalid_request", "The header of the " + about + " is malformed or repeated."
+		return http.StatusBadRequest, "invalid_request", "The header of the " + tokenType + " is malformed or repeated."
 	case errors.Is(r.cause, errProof):
 		return http.StatusUnauthorized, "invalid_dpop_proof", "The DPoP proof is missing, invalid or used before."
 	case errors.Is(r.cause, ErrInsufficientScope):
-		return http.StatusForbidden, "insufficient_scope", "The " + about + " does not allow this."
-	case errors.Is(r.cause, errNotTheirs):
-		return http.StatusForbidden, "access_denied", "The tokens are not of one user."
+		return http.StatusForbidden, "insufficient_scope", "The " + tokenType + " does not allow this."
+	case errors.Is(r.cause, errTokenMismatch):
+		return http.StatusForbidden, "access_denied", "The two tokens belong to different users or accounts."
 	case errors.Is(r.cause, ErrInvalidToken):
-		return http.StatusUnauthorized, "invalid_token", "The " + about + " is invalid or expired."
+		return http.StatusUnauthorized, "invalid_token", "The " + tokenType + " is invalid or expired."
 	}
-	return http.StatusServiceUnavailable, "temporarily_unavailable", "The " + about + " cannot be verified now."
+	return http.StatusServiceUnavailable, "temporarily_unavailable", "The " + tokenType + " cannot be verified now."
 }
 
-// refuse answers, and says how the request can be made right (RFC 9110 §11.6.1).
+// refuse writes the response to a refused request, with challenges (RFC 9110 §11.6.1).
 func (v *Verifier) refuse(w http.ResponseWriter, r refusal) {
-	status, code, text := r.told()
+	status, code, description := r.response()
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	switch status {
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
 	default:
-		for _, challenge := range v.challenges(r, code, text) {
+		for _, challenge := range v.challenges(r, code, description) {
 			h.Add("WWW-Authenticate", challenge)
 		}
 	}
@@ -67,19 +67,19 @@ func (v *Verifier) refuse(w http.ResponseWriter, r refusal) {
 	}
 	h.Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	body, err := json.Marshal(map[string]string{"error": code, "error_description": text})
+	body, err := json.Marshal(map[string]string{"error": code, "error_description": description})
 	if err == nil {
-		_, _ = w.Write(body) // a client that has gone gets nothing
+		_, _ = w.Write(body) // an error means that the client has gone
 	}
 }
 
-// challenges returns one for each scheme that is understood. The error is told
-// in that of the token.
-func (v *Verifier) challenges(r refusal, code, text string) []string {
+// challenges returns a challenge for each supported scheme. The challenge for the scheme
+// of the token has the error.
+func (v *Verifier) challenges(r refusal, code, description string) []string {
 	realm := " realm=" + quoted(v.realm)
 	fault := ""
 	if code != "" {
-		fault = ", error=" + quoted(code) + ", error_description=" + quoted(text)
+		fault = ", error=" + quoted(code) + ", error_description=" + quoted(description)
 	}
 	if code == "insufficient_scope" && len(r.scopes) > 0 {
 		fault += ", scope=" + quoted(strings.Join(r.scopes, " "))
@@ -99,8 +99,8 @@ func (v *Verifier) challenges(r refusal, code, text string) []string {
 	return []string{bearer, bound}
 }
 
-// quoted writes a quoted-string (RFC 9110 §5.6.4); what it cannot have is left
-// out.
+// quoted returns a quoted-string (RFC 9110 §5.6.4). It leaves out the characters that
+// a quoted-string cannot contain.
 func quoted(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')

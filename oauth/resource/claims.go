@@ -10,24 +10,24 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// reader reads claims and remembers the first that is not what it should be.
-// Names are compared to the letter, as encoding/json does not when it fills a
-// struct.
-type reader struct {
+// claimReader reads claims and keeps the name of the first that is missing or has the
+// wrong type. It compares names exactly. encoding/json would ignore case when it decodes
+// into a struct.
+type claimReader struct {
 	claims jwt.MapClaims
 	wrong  string
 }
 
-// read checks the claims of a token of that kind (RFC 9068 §2.2, §4).
-func (v *Verifier) read(claims jwt.MapClaims, k kind) (*Token, error) {
+// readClaims checks the claims of a token of the kind (RFC 9068 §2.2, §4).
+func (v *Verifier) readClaims(claims jwt.MapClaims, k kind) (*Token, error) {
 	if err := v.validate.Validate(claims); err != nil {
 		return nil, err
 	}
-	r := &reader{claims: claims}
+	r := &claimReader{claims: claims}
 	t := &Token{
 		ID: r.required("jti"), Subject: r.required("sub"), ClientID: r.required("client_id"),
 		Audience: r.audience(), Scopes: strings.Fields(r.text("scope")), AMR: r.list("amr"),
-		AuthTime: r.moment("auth_time"), IssuedAt: r.moment("iat"), ExpiresAt: r.moment("exp"),
+		AuthTime: r.time("auth_time"), IssuedAt: r.time("iat"), ExpiresAt: r.time("exp"),
 		Account: r.account(), KeyThumbprint: r.thumbprint(), Claims: claims,
 	}
 	switch {
@@ -43,14 +43,14 @@ func (v *Verifier) read(claims jwt.MapClaims, k kind) (*Token, error) {
 	return t, nil
 }
 
-func (r *reader) fail(name string) {
+func (r *claimReader) fail(name string) {
 	if r.wrong == "" {
 		r.wrong = name
 	}
 }
 
-// text reads a string that may be missing.
-func (r *reader) text(name string) string {
+// text returns a string claim, or "" if it is missing.
+func (r *claimReader) text(name string) string {
 	value, ok := r.claims[name]
 	if !ok {
 		return ""
@@ -62,7 +62,8 @@ func (r *reader) text(name string) string {
 	return text
 }
 
-func (r *reader) required(name string) string {
+// required returns a string claim that must not be empty.
+func (r *claimReader) required(name string) string {
 	text := r.text(name)
 	if text == "" {
 		r.fail(name)
@@ -70,8 +71,8 @@ func (r *reader) required(name string) string {
 	return text
 }
 
-// list reads an array of strings that may be missing.
-func (r *reader) list(name string) []string {
+// list returns a claim that is an array of strings, or nil if it is missing.
+func (r *claimReader) list(name string) []string {
 	value, ok := r.claims[name]
 	if !ok {
 		return nil
@@ -91,22 +92,21 @@ func (r *reader) list(name string) []string {
 	return texts
 }
 
-// audience reads aud, which is a string for one and an array for several
-// (RFC 7519 §4.1.3).
-func (r *reader) audience() []string {
+// audience returns aud, which is a string or an array of strings (RFC 7519 §4.1.3).
+func (r *claimReader) audience() []string {
 	if text, ok := r.claims["aud"].(string); ok {
 		return []string{text}
 	}
 	return r.list("aud")
 }
 
-// moment reads a time in seconds that may be missing.
-func (r *reader) moment(name string) time.Time {
+// time returns a claim in seconds since 1970, or the zero time if it is missing.
+func (r *claimReader) time(name string) time.Time {
 	value, ok := r.claims[name]
 	if !ok {
 		return time.Time{}
 	}
-	const latest = 1 << 40 // a number in JSON may be larger than any time
+	const latest = 1 << 40 // a number in JSON may be larger than any time.Time
 	seconds, ok := value.(float64)
 	if !ok || !(seconds > 0 && seconds < latest) {
 		r.fail(name)
@@ -115,7 +115,8 @@ func (r *reader) moment(name string) time.Time {
 	return time.Unix(int64(seconds), 0).UTC()
 }
 
-func (r *reader) account() *Account {
+// account returns the account claims, or nil without account_uid.
+func (r *claimReader) account() *Account {
 	a := Account{
 		UID: r.text("account_uid"), ID: r.text("account_id"), Name: r.text("account_name"),
 		Roles: r.list("account_roles"), MemberID: r.text("account_member_id"),
@@ -127,9 +128,9 @@ func (r *reader) account() *Account {
 	return &a
 }
 
-// thumbprint reads cnf (RFC 7800 §3.1). A confirmation that nobody here can
-// check makes the token useless, not unbound.
-func (r *reader) thumbprint() string {
+// thumbprint returns the member jkt of cnf, or "" without cnf (RFC 7800 §3.1). A token
+// with any other confirmation is refused, because it cannot be checked here.
+func (r *claimReader) thumbprint() string {
 	value, ok := r.claims["cnf"]
 	if !ok {
 		return ""

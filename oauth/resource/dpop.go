@@ -12,22 +12,22 @@ import (
 	"latchkey/oauth/dpop"
 )
 
-// DPoP says how tokens that are bound to a key are taken (RFC 9449).
+// DPoP configures how tokens that are bound to a key are accepted (RFC 9449).
 type DPoP struct {
-	// BaseURL is where clients reach this service: scheme, host, and whatever
-	// stands in front of the path of a request as it arrives. The Host header
-	// will not do, since a proof that was made for another service would be as
-	// good as one for this. Required.
+	// BaseURL is the URL at which clients reach this service: scheme, host, and the
+	// part of the path that a proxy removes. It is compared with the proof. The
+	// Host header cannot be used for that: an attacker could replay a proof for
+	// another service and name that service in Host. Required.
 	BaseURL string
-	// Algorithms are taken of proofs, of ES256, EdDSA, RS256 and PS256. Empty:
-	// all.
+	// Algorithms are the accepted algorithms of proofs, among ES256, EdDSA, RS256
+	// and PS256. Empty: all of them.
 	Algorithms []string
-	// MaxAge is how old a proof may be. 0: dpop.DefaultMaxAge.
+	// MaxAge is the maximum age of a proof. 0: dpop.DefaultMaxAge.
 	MaxAge time.Duration
-	// Replays remembers used proofs. Several replicas of a service that share
-	// one let each proof be used once with all of them together. Nil: the
-	// process remembers, and answers 503 when there are too many.
-	Replays Replays
+	// UsedProofs records used proofs. Replicas that share one accept each proof
+	// once in total. Nil: the process keeps the record in memory, and answers 503
+	// when it is full.
+	UsedProofs UsedProofs
 }
 
 // proofs checks DPoP proofs.
@@ -35,18 +35,18 @@ type proofs struct {
 	base       string
 	algorithms []string
 	verifier   dpop.Verifier
-	replays    Replays
+	used       UsedProofs
 }
 
 func newProofs(cfg DPoP, now func() time.Time) (*proofs, error) {
-	if !isHTTP(cfg.BaseURL) {
+	if !isHTTPURL(cfg.BaseURL) {
 		return nil, errors.New("DPoP needs a base URL")
 	}
 	if cfg.MaxAge < 0 {
 		return nil, errors.New("negative duration")
 	}
 	p := &proofs{
-		base: strings.TrimSuffix(cfg.BaseURL, "/"), algorithms: slices.Clone(cfg.Algorithms), replays: cfg.Replays,
+		base: strings.TrimSuffix(cfg.BaseURL, "/"), algorithms: slices.Clone(cfg.Algorithms), used: cfg.UsedProofs,
 		verifier: dpop.Verifier{Algorithms: cfg.Algorithms, Now: now, MaxAge: cfg.MaxAge},
 	}
 	if len(p.algorithms) == 0 {
@@ -57,30 +57,30 @@ func newProofs(cfg DPoP, now func() time.Time) (*proofs, error) {
 			return nil, fmt.Errorf("algorithm %q of proofs is not supported", alg)
 		}
 	}
-	if p.replays == nil {
-		p.replays = newMemory(now)
+	if p.used == nil {
+		p.used = newProofMemory(now)
 	}
 	return p, nil
 }
 
-// check demands a proof that the presenter of a token has the key that it is
-// bound to. A token that is bound to none is refused as well: whoever sends it
-// thinks that it is safe from theft.
+// check checks the proof that the sender of a token has the key to which it is bound.
+// A token that is not bound to a key is refused, because its sender relies on the
+// protection of DPoP.
 func (p *proofs) check(r *http.Request, token string, t *Token) error {
 	if t.KeyThumbprint == "" {
-		return fmt.Errorf("%w: bound to no key", ErrInvalidToken)
+		return fmt.Errorf("%w: not bound to a key", ErrInvalidToken)
 	}
 	return p.spend(r, token, t.KeyThumbprint)
 }
 
-// spend checks the proof of a request and uses it up. It is asked after the
-// token was verified, so that nobody else fills the memory.
+// spend checks the proof of a request and records it as used. It must be called after
+// the token was verified. Otherwise anybody could fill the record of used proofs.
 func (p *proofs) spend(r *http.Request, token, thumbprint string) error {
 	header, err := dpop.FromHeader(r.Header)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errProof, err)
 	}
-	request := dpop.Request{Method: r.Method, URL: p.base + path(r), AccessToken: token}
+	request := dpop.Request{Method: r.Method, URL: p.base + originalPath(r), AccessToken: token}
 	proof, err := p.verifier.Verify(header, request)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errProof, err)
@@ -88,7 +88,7 @@ func (p *proofs) spend(r *http.Request, token, thumbprint string) error {
 	if proof.JKT != thumbprint {
 		return fmt.Errorf("%w: bound to another key", ErrInvalidToken)
 	}
-	first, err := p.replays.Spend(r.Context(), proof.Digest("resource", request), p.verifier.AcceptedUntil(proof))
+	first, err := p.used.Spend(r.Context(), proof.Digest("resource", request), p.verifier.AcceptedUntil(proof))
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: used proofs: %w", ErrUnavailable, err)
@@ -98,9 +98,9 @@ func (p *proofs) spend(r *http.Request, token, thumbprint string) error {
 	return nil
 }
 
-// path is that of the request as it arrived. A handler in front may have cut
-// something off r.URL, as http.StripPrefix does.
-func path(r *http.Request) string {
+// originalPath returns the path of the request as the service received it. A handler like
+// http.StripPrefix may have changed r.URL.
+func originalPath(r *http.Request) string {
 	if u, err := url.ParseRequestURI(r.RequestURI); err == nil {
 		return u.EscapedPath()
 	}

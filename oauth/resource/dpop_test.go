@@ -16,9 +16,9 @@ import (
 	"latchkey/oauth/dpop"
 )
 
-// bound is an issuer, a verifier that takes bound tokens, and a client with a
+// dpopFixture has an issuer, a verifier that accepts bound tokens, and a client with a
 // key.
-type bound struct {
+type dpopFixture struct {
 	*issuer
 	t   *testing.T
 	v   *Verifier
@@ -26,8 +26,8 @@ type bound struct {
 	ids int
 }
 
-func newBound(t *testing.T, change func(*Config)) *bound {
-	b := &bound{issuer: newIssuer(t), t: t, key: anotherKey(t)}
+func newDPoPFixture(t *testing.T, change func(*Config)) *dpopFixture {
+	b := &dpopFixture{issuer: newIssuer(t), t: t, key: anotherKey(t)}
 	b.v = b.verifier(t, func(cfg *Config) {
 		cfg.DPoP = &DPoP{BaseURL: "https://api.example/shop/", Algorithms: []string{"ES256", "EdDSA"}}
 		if change != nil {
@@ -37,26 +37,28 @@ func newBound(t *testing.T, change func(*Config)) *bound {
 	return b
 }
 
-// token is bound to the client's key.
-func (b *bound) token() string {
+// token returns a token that is bound to the client's key.
+func (b *dpopFixture) token() string {
 	b.t.Helper()
-	return b.bound(nil)
+	return b.boundToken(nil)
 }
 
-// bound is a token that is bound to the client's key, and in other ways.
-func (b *bound) bound(others object) string {
+// boundToken returns a token that is bound to the client's key. others are further
+// members of cnf.
+func (b *dpopFixture) boundToken(others object) string {
 	b.t.Helper()
 	jkt := must[string](b.t)(dpop.Thumbprint(b.key.private.Public()))
 	return b.sign(b.t, with(b.claims(), object{"cnf": with(object{"jkt": jkt}, others)}), nil)
 }
 
-// proof is one of the client's for GET /things with the token.
-func (b *bound) proof(token string, changes object) string {
+// proof returns a proof of the client for GET /things with the token.
+func (b *dpopFixture) proof(token string, changes object) string {
 	b.t.Helper()
 	return b.proofOf(b.key, token, changes)
 }
 
-func (b *bound) proofOf(k signingKey, token string, changes object) string {
+// proofOf returns a proof that is signed with the key k.
+func (b *dpopFixture) proofOf(k signingKey, token string, changes object) string {
 	b.t.Helper()
 	b.ids++
 	sum := sha256.Sum256([]byte(token))
@@ -68,47 +70,47 @@ func (b *bound) proofOf(k signingKey, token string, changes object) string {
 }
 
 const (
-	dpopChallenge   = `DPoP realm="https://elsewhere.example", algs="ES256 EdDSA"`
-	bearerChallenge = `Bearer realm="https://elsewhere.example"`
+	dpopChallenge   = `DPoP realm="https://first.example", algs="ES256 EdDSA"`
+	bearerChallenge = `Bearer realm="https://first.example"`
 	invalidFault    = `, error="invalid_token", error_description="The access token is invalid or expired."`
 	proofFault      = `, error="invalid_dpop_proof", error_description="The DPoP proof is missing, invalid or used before."`
 )
 
-// TestBoundTokens: RFC 9449 §7.
+// TestBoundTokens checks which requests with a bound token are accepted (RFC 9449 §7).
 func TestBoundTokens(t *testing.T) {
 	t.Parallel()
-	b := newBound(t, nil)
-	token, plain, stranger := b.token(), b.sign(t, b.claims(), nil), anotherKey(t)
-	twice := b.bound(object{"x5t#S256": "abc"})
+	b := newDPoPFixture(t, nil)
+	token, plain, otherKey := b.token(), b.sign(t, b.claims(), nil), anotherKey(t)
+	twice := b.boundToken(object{"x5t#S256": "abc"})
 	for name, c := range map[string]struct {
 		headers    []string
 		status     int
 		challenges string
 	}{
-		"good":                   {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, nil)}, 200, ""},
-		"scheme in small":        {[]string{"Authorization", "dpop " + token, "DPoP", b.proof(token, nil)}, 200, ""},
-		"unbound as Bearer":      {[]string{"Authorization", "Bearer " + plain}, 200, ""},
-		"none":                   {nil, 401, bearerChallenge + "|" + dpopChallenge},
-		"as Bearer":              {[]string{"Authorization", "Bearer " + token}, 401, bearerChallenge + invalidFault + "|" + dpopChallenge},
-		"as Bearer, proven":      {[]string{"Authorization", "Bearer " + token, "DPoP", b.proof(token, nil)}, 401, bearerChallenge + invalidFault + "|" + dpopChallenge},
-		"unbound as DPoP":        {[]string{"Authorization", "DPoP " + plain, "DPoP", b.proof(plain, nil)}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
-		"unbound, no proof":      {[]string{"Authorization", "DPoP " + plain}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
-		"bound in two ways":      {[]string{"Authorization", "DPoP " + twice, "DPoP", b.proof(twice, nil)}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
-		"no proof":               {[]string{"Authorization", "DPoP " + token}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
-		"two proofs":             {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, nil), "DPoP", b.proof(token, nil)}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
-		"another's proof":        {[]string{"Authorization", "DPoP " + token, "DPoP", b.proofOf(stranger, token, nil)}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
-		"for another method":     {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"htm": "POST"})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
-		"for another path":       {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"htu": "https://api.example/shop/other"})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
-		"for the Host header":    {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"htu": "http://example.com/things"})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
-		"for another token":      {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(plain, nil)}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
-		"for no token":           {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"ath": nil})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
-		"old":                    {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"iat": b.clock.now().Add(-time.Hour).Unix()})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
-		"the token as the proof": {[]string{"Authorization", "DPoP " + token, "DPoP", token}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
-		"the proof as the token": {[]string{"Authorization", "DPoP " + b.proof(token, nil), "DPoP", b.proof(token, nil)}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
+		"good":                        {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, nil)}, 200, ""},
+		"scheme in lower case":        {[]string{"Authorization", "dpop " + token, "DPoP", b.proof(token, nil)}, 200, ""},
+		"unbound as Bearer":           {[]string{"Authorization", "Bearer " + plain}, 200, ""},
+		"no token":                    {nil, 401, bearerChallenge + "|" + dpopChallenge},
+		"bound as Bearer":             {[]string{"Authorization", "Bearer " + token}, 401, bearerChallenge + invalidFault + "|" + dpopChallenge},
+		"bound as Bearer, with proof": {[]string{"Authorization", "Bearer " + token, "DPoP", b.proof(token, nil)}, 401, bearerChallenge + invalidFault + "|" + dpopChallenge},
+		"unbound as DPoP":             {[]string{"Authorization", "DPoP " + plain, "DPoP", b.proof(plain, nil)}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
+		"unbound, no proof":           {[]string{"Authorization", "DPoP " + plain}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
+		"bound in two ways":           {[]string{"Authorization", "DPoP " + twice, "DPoP", b.proof(twice, nil)}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
+		"no proof":                    {[]string{"Authorization", "DPoP " + token}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
+		"two proofs":                  {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, nil), "DPoP", b.proof(token, nil)}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
+		"proof of another key":        {[]string{"Authorization", "DPoP " + token, "DPoP", b.proofOf(otherKey, token, nil)}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
+		"proof for another method":    {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"htm": "POST"})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
+		"proof for another path":      {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"htu": "https://api.example/shop/other"})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
+		"proof for the Host header":   {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"htu": "http://example.com/things"})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
+		"proof for another token":     {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(plain, nil)}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
+		"proof without ath":           {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"ath": nil})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
+		"old proof":                   {[]string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, object{"iat": b.clock.now().Add(-time.Hour).Unix()})}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
+		"the token as the proof":      {[]string{"Authorization", "DPoP " + token, "DPoP", token}, 401, bearerChallenge + "|" + dpopChallenge + proofFault},
+		"the proof as the token":      {[]string{"Authorization", "DPoP " + b.proof(token, nil), "DPoP", b.proof(token, nil)}, 401, bearerChallenge + "|" + dpopChallenge + invalidFault},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := ask(b.v.Require()(greet), c.headers...)
+			w := get(b.v.Require()(showTokens), c.headers...)
 			if got := strings.Join(w.Header().Values("WWW-Authenticate"), "|"); w.Code != c.status || got != c.challenges {
 				t.Errorf("%d %s\nwant %d %s", w.Code, got, c.status, c.challenges)
 			}
@@ -119,31 +121,33 @@ func TestBoundTokens(t *testing.T) {
 	}
 }
 
-// TestProofsAreUsedOnce, though two middlewares in a row look at one.
+// TestProofsAreUsedOnce checks that a proof is accepted in one request only, but by
+// several middlewares of that request.
 func TestProofsAreUsedOnce(t *testing.T) {
 	t.Parallel()
-	b := newBound(t, nil)
+	b := newDPoPFixture(t, nil)
 	token := b.token()
 	headers := []string{"Authorization", "DPoP " + token, "DPoP", b.proof(token, nil)}
-	h := b.v.Require()(b.v.Require("Shopper")(greet))
+	h := b.v.Require()(b.v.Require("Shopper")(showTokens))
 	for _, want := range []int{200, 401, 401} {
-		if w := ask(h, headers...); w.Code != want {
+		if w := get(h, headers...); w.Code != want {
 			t.Errorf("%d %v, want %d", w.Code, w.Header(), want)
 		}
 	}
 	b.clock.advance(5*time.Minute + 31*time.Second)
-	if w := ask(h, headers...); w.Code != 401 {
-		t.Errorf("after it was forgotten: %d", w.Code)
+	if w := get(h, headers...); w.Code != 401 {
+		t.Errorf("after the proof was deleted: %d", w.Code)
 	}
 }
 
-// TestProofBehindStripPrefix: the path that the client asked for counts.
+// TestProofBehindStripPrefix checks that a proof is compared with the path that the
+// client requested.
 func TestProofBehindStripPrefix(t *testing.T) {
 	t.Parallel()
-	b := newBound(t, nil)
+	b := newDPoPFixture(t, nil)
 	token := b.token()
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", http.StripPrefix("/v1", b.v.Require()(greet)))
+	mux.Handle("/v1/", http.StripPrefix("/v1", b.v.Require()(showTokens)))
 	for path, want := range map[string]int{"/shop/v1/things": 200, "/shop/things": 401} {
 		r := httptest.NewRequest(http.MethodGet, "/v1/things?x=y", nil)
 		r.Header.Set("Authorization", "DPoP "+token)
@@ -156,37 +160,39 @@ func TestProofBehindStripPrefix(t *testing.T) {
 	}
 }
 
-// brokenReplays is a store that is away.
-type brokenReplays struct{}
+// brokenStore is a UsedProofs that always fails.
+type brokenStore struct{}
 
-func (brokenReplays) Spend(context.Context, []byte, time.Time) (bool, error) {
+func (brokenStore) Spend(context.Context, []byte, time.Time) (bool, error) {
 	return false, errors.New("connection refused")
 }
 
-// TestReplaysAway: what cannot be known to be fresh is not let in.
-func TestReplaysAway(t *testing.T) {
+// TestUsedProofsUnavailable checks that a request is refused if it is not known whether
+// its proof was used.
+func TestUsedProofsUnavailable(t *testing.T) {
 	t.Parallel()
-	b := newBound(t, func(cfg *Config) { cfg.DPoP.Replays = brokenReplays{} })
+	b := newDPoPFixture(t, func(cfg *Config) { cfg.DPoP.UsedProofs = brokenStore{} })
 	token := b.token()
-	w := ask(b.v.Require()(greet), "Authorization", "DPoP "+token, "DPoP", b.proof(token, nil))
+	w := get(b.v.Require()(showTokens), "Authorization", "DPoP "+token, "DPoP", b.proof(token, nil))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
 
-// TestMemoryIsBounded: it refuses rather than to forget what still counts.
-func TestMemoryIsBounded(t *testing.T) {
+// TestProofMemoryIsBounded checks that a full record refuses proofs and deletes none
+// before its end.
+func TestProofMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	m := newMemory(c.now)
-	m.most = 3
+	m := newProofMemory(c.now)
+	m.max = 3
 	spend := func(id string) (bool, error) { return m.Spend(t.Context(), []byte(id), c.now().Add(time.Minute)) }
 	for _, id := range []string{"a", "b", "c"} {
 		if first, err := spend(id); !first || err != nil {
 			t.Fatalf("%s: %v %v", id, first, err)
 		}
 	}
-	if first, err := spend("d"); first || !errors.Is(err, errCrowded) {
+	if first, err := spend("d"); first || !errors.Is(err, errMemoryFull) {
 		t.Errorf("a fourth: %v %v", first, err)
 	}
 	if first, err := spend("a"); first || err != nil {
@@ -194,6 +200,6 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	c.advance(time.Minute)
 	if first, err := spend("d"); !first || err != nil || len(m.spent) != 1 {
-		t.Errorf("after the others ended: %v %v, %d kept", first, err, len(m.spent))
+		t.Errorf("after the others ended: %v %v, %d recorded", first, err, len(m.spent))
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"latchkey/oauth/resource"
 )
 
-// A service lets in who has the scope OrderReader, and has checkouts done by
-// members of an account.
+// A service requires the scope OrderReader for orders, and a member of an account for
+// checkouts.
 func Example() {
 	verifier, err := resource.New(resource.Config{
 		Issuer:    "https://login.example.com",

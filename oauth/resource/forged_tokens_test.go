@@ -17,40 +17,40 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// TestForgeries presents what is almost a token (RFC 8725, RFC 9068 §4): each is
-// refused with 401, and nobody is asked for a key that a token names.
+// TestForgeries checks that forged tokens are refused with 401 (RFC 8725, RFC 9068 §4),
+// and that no key is fetched from a URL in a token.
 func TestForgeries(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	i.publish(es256Key(t).public("k1"), rs256Key(t).public("rsa"))
 	v := i.verifier(t, nil)
-	h := v.Require()(greet)
-	var trapped atomic.Int64
-	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { trapped.Add(1) }))
+	h := v.Require()(showTokens)
+	var trapRequests atomic.Int64
+	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { trapRequests.Add(1) }))
 	t.Cleanup(trap.Close)
-	for name, token := range i.genuine(t) {
-		if w := ask(h, "Authorization", "Bearer "+token); w.Code != http.StatusOK {
-			t.Fatalf("%s: %d, so the forgeries prove nothing", name, w.Code)
+	for name, token := range i.validTokens(t) {
+		if w := get(h, "Authorization", "Bearer "+token); w.Code != http.StatusOK {
+			t.Fatalf("%s: %d for a valid token", name, w.Code)
 		}
 	}
-	for _, forgeries := range []map[string]string{i.headers(t, trap.URL), i.keys(t), i.wrongClaims(t), i.texts(t)} {
+	for _, forgeries := range []map[string]string{i.wrongHeaders(t, trap.URL), i.wrongKeys(t), i.wrongClaims(t), i.malformed(t)} {
 		for name, token := range forgeries {
-			w := ask(h, "Authorization", "Bearer "+token)
+			w := get(h, "Authorization", "Bearer "+token)
 			if w.Code != http.StatusUnauthorized || !strings.Contains(w.Header().Get("WWW-Authenticate"), `error="invalid_token"`) {
 				t.Errorf("%s: %d %s", name, w.Code, w.Header().Get("WWW-Authenticate"))
 			}
 		}
 	}
-	if n := trapped.Load(); n != 0 {
-		t.Errorf("%d requests to an address in a token", n)
+	if n := trapRequests.Load(); n != 0 {
+		t.Errorf("%d requests to a URL in a token", n)
 	}
-	if n := i.asked.Load(); n != 1 {
-		t.Errorf("the issuer was asked for its keys %d times, want once", n)
+	if n := i.keyRequests.Load(); n != 1 {
+		t.Errorf("the keys were fetched %d times, want once", n)
 	}
 }
 
-// TestKeyDecidesOnAlgorithm: an algorithm that is allowed, and that the key could
-// be used with, is still not the key's.
+// TestKeyDecidesOnAlgorithm checks that a token with an allowed algorithm is refused if
+// the key is published for another one.
 func TestKeyDecidesOnAlgorithm(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -64,8 +64,8 @@ func TestKeyDecidesOnAlgorithm(t *testing.T) {
 	}
 }
 
-// genuine are made as the forgeries are, with nothing wrong.
-func (i *issuer) genuine(t *testing.T) map[string]string {
+// validTokens returns tokens that must be accepted. They are made like the forged ones.
+func (i *issuer) validTokens(t *testing.T) map[string]string {
 	now := i.clock.now().Unix()
 	leeway := int64(DefaultLeeway / time.Second)
 	return map[string]string{
@@ -80,39 +80,40 @@ func (i *issuer) genuine(t *testing.T) map[string]string {
 	}
 }
 
-// headers are signed by the issuer's key and say what no token of its says.
-func (i *issuer) headers(t *testing.T, trap string) map[string]string {
+// wrongHeaders returns tokens that are signed with the issuer's key and have a header that
+// the issuer never uses.
+func (i *issuer) wrongHeaders(t *testing.T, trap string) map[string]string {
 	c := i.claims()
 	public := es256Key(t).public("k1")
 	forgeries := map[string]string{
-		"typ JWT":             i.sign(t, c, object{"typ": "JWT"}),
-		"typ missing":         i.sign(t, c, object{"typ": nil}),
-		"typ a number":        i.sign(t, c, object{"typ": 1}),
-		"typ with parameters": i.sign(t, c, object{"typ": "at+jwt;x=y"}),
-		"typ twice":           i.sign(t, c, object{"typ": "application/application/at+jwt"}),
-		"account token":       i.sign(t, c, object{"typ": "account+jwt"}),
-		"selection token":     i.sign(t, c, object{"typ": "selection+jwt"}),
-		"DPoP proof":          i.sign(t, c, object{"typ": "dpop+jwt"}),
-		"id token":            i.sign(t, with(c, object{"aud": "shop", "nonce": "n"}), object{"typ": "JWT"}),
-		"client assertion":    i.sign(t, with(c, object{"iss": "shop", "sub": "shop"}), object{"typ": "JWT"}),
-		"logout token":        i.sign(t, c, object{"typ": "logout+jwt"}),
-		"kid missing":         i.sign(t, c, object{"kid": nil}),
-		"kid empty":           i.sign(t, c, object{"kid": ""}),
-		"kid a number":        i.sign(t, c, object{"kid": 1}),
-		"kid a path":          i.sign(t, c, object{"kid": "../../etc/passwd"}),
-		"kid beside":          i.sign(t, c, object{"kid": "./k1"}),
-		"kid in SQL":          i.sign(t, c, object{"kid": "x' OR '1'='1"}),
-		"kid an address":      i.sign(t, c, object{"kid": trap}),
-		"kid with NUL":        i.sign(t, c, object{"kid": "k1\x00"}),
-		"kid in capitals":     i.sign(t, c, object{"kid": "K1"}),
-		"kid of another":      i.sign(t, c, object{"kid": "rsa"}),
-		"own jwk":             i.sign(t, c, object{"jwk": public}),
-		"jku":                 i.sign(t, c, object{"jku": trap}),
-		"x5u":                 i.sign(t, c, object{"x5u": trap}),
-		"x5c":                 i.sign(t, c, object{"x5c": []string{"AAAA"}}),
-		"x5t":                 i.sign(t, c, object{"x5t": "AAAA"}),
-		"crit":                i.sign(t, c, object{"crit": []string{"exp"}, "exp": 1}),
-		"crit empty":          i.sign(t, c, object{"crit": []string{}}),
+		"typ JWT":              i.sign(t, c, object{"typ": "JWT"}),
+		"typ missing":          i.sign(t, c, object{"typ": nil}),
+		"typ a number":         i.sign(t, c, object{"typ": 1}),
+		"typ with parameters":  i.sign(t, c, object{"typ": "at+jwt;x=y"}),
+		"typ twice":            i.sign(t, c, object{"typ": "application/application/at+jwt"}),
+		"account token":        i.sign(t, c, object{"typ": "account+jwt"}),
+		"selection token":      i.sign(t, c, object{"typ": "selection+jwt"}),
+		"DPoP proof":           i.sign(t, c, object{"typ": "dpop+jwt"}),
+		"id token":             i.sign(t, with(c, object{"aud": "shop", "nonce": "n"}), object{"typ": "JWT"}),
+		"client assertion":     i.sign(t, with(c, object{"iss": "shop", "sub": "shop"}), object{"typ": "JWT"}),
+		"logout token":         i.sign(t, c, object{"typ": "logout+jwt"}),
+		"kid missing":          i.sign(t, c, object{"kid": nil}),
+		"kid empty":            i.sign(t, c, object{"kid": ""}),
+		"kid a number":         i.sign(t, c, object{"kid": 1}),
+		"kid a path":           i.sign(t, c, object{"kid": "../../etc/passwd"}),
+		"kid a relative path":  i.sign(t, c, object{"kid": "./k1"}),
+		"kid an SQL injection": i.sign(t, c, object{"kid": "x' OR '1'='1"}),
+		"kid a URL":            i.sign(t, c, object{"kid": trap}),
+		"kid with NUL":         i.sign(t, c, object{"kid": "k1\x00"}),
+		"kid in upper case":    i.sign(t, c, object{"kid": "K1"}),
+		"kid of another key":   i.sign(t, c, object{"kid": "rsa"}),
+		"own jwk":              i.sign(t, c, object{"jwk": public}),
+		"jku":                  i.sign(t, c, object{"jku": trap}),
+		"x5u":                  i.sign(t, c, object{"x5u": trap}),
+		"x5c":                  i.sign(t, c, object{"x5c": []string{"AAAA"}}),
+		"x5t":                  i.sign(t, c, object{"x5t": "AAAA"}),
+		"crit":                 i.sign(t, c, object{"crit": []string{"exp"}, "exp": 1}),
+		"crit empty":           i.sign(t, c, object{"crit": []string{}}),
 	}
 	parts := strings.Split(i.sign(t, c, nil), ".")
 	for _, alg := range []string{"none", "None", "NONE", "nOnE", "", "HS256", "ES384", "ES256 ", "es256"} {
@@ -124,8 +125,9 @@ func (i *issuer) headers(t *testing.T, trap string) map[string]string {
 	return forgeries
 }
 
-// keys are signed by a key that is not the issuer's, or not for that.
-func (i *issuer) keys(t *testing.T) map[string]string {
+// wrongKeys returns tokens that are signed with a key of an attacker, or with a key of
+// the issuer in the wrong algorithm.
+func (i *issuer) wrongKeys(t *testing.T) map[string]string {
 	c, own := i.claims(), anotherKey(t)
 	mine := own.public("mine")
 	header := object{"typ": "at+jwt", "kid": "k1"}
@@ -153,19 +155,18 @@ func (i *issuer) keys(t *testing.T) map[string]string {
 	return forgeries
 }
 
-// wrongClaims are signed by the issuer's key and not for this service, or not for
-// now.
+// wrongClaims returns tokens that are signed with the issuer's key and have wrong claims.
 func (i *issuer) wrongClaims(t *testing.T) map[string]string {
 	now := i.clock.now().Unix()
 	leeway := int64(DefaultLeeway / time.Second)
 	forgeries := map[string]string{}
 	for name, changes := range map[string]object{
-		"another issuer":      {"iss": "https://evil.example"},
-		"issuer with a slash": {"iss": i.url + "/"},
-		"issuer in capitals":  {"iss": strings.ToUpper(i.url)},
-		"issuer missing":      {"iss": nil},
-		"issuer a list":       {"iss": []string{i.url}},
-		"issuer by another name": {
+		"another issuer":       {"iss": "https://attacker.example"},
+		"issuer with a slash":  {"iss": i.url + "/"},
+		"issuer in upper case": {"iss": strings.ToUpper(i.url)},
+		"issuer missing":       {"iss": nil},
+		"issuer a list":        {"iss": []string{i.url}},
+		"issuer as ISS": {
 			"iss": nil, "ISS": i.url, // encoding/json would take it for iss
 		},
 		"another audience":     {"aud": "https://other.example"},
@@ -177,8 +178,8 @@ func (i *issuer) wrongClaims(t *testing.T) map[string]string {
 		"expired":              {"exp": now - leeway},
 		"without exp":          {"exp": nil},
 		"exp zero":             {"exp": 0},
-		"exp in words":         {"exp": "tomorrow"},
-		"exp beyond all times": {"exp": 1e300},
+		"exp a word":           {"exp": "tomorrow"},
+		"exp too large":        {"exp": 1e300},
 		"not yet":              {"nbf": now + leeway + 1},
 		"issued in the future": {"iat": now + leeway + 1},
 		"without iat":          {"iat": nil},
@@ -191,7 +192,7 @@ func (i *issuer) wrongClaims(t *testing.T) map[string]string {
 		"amr a string":         {"amr": "otp"},
 		"bound to a key":       {"cnf": object{"jkt": "abc"}},
 		"bound to a cert":      {"cnf": object{"x5t#S256": "abc"}},
-		"bound to nothing":     {"cnf": object{}},
+		"cnf empty":            {"cnf": object{}},
 		"cnf a string":         {"cnf": "jkt"},
 		"cnf null":             {"cnf": json.RawMessage("null")},
 	} {
@@ -206,39 +207,39 @@ func (i *issuer) wrongClaims(t *testing.T) map[string]string {
 	return forgeries
 }
 
-// texts are no JWS of the issuer's to begin with.
-func (i *issuer) texts(t *testing.T) map[string]string {
+// malformed returns texts that are not a JWS of the issuer.
+func (i *issuer) malformed(t *testing.T) map[string]string {
 	good := i.sign(t, i.claims(), nil)
 	parts := strings.Split(good, ".")
 	tampered := base64.RawURLEncoding.EncodeToString(must[[]byte](t)(json.Marshal(with(i.claims(), object{"scope": "FullAccess"}))))
 	return map[string]string{
-		"claims exchanged":   parts[0] + "." + tampered + "." + parts[2],
-		"signature cut":      good[:len(good)-4],
-		"signature missing":  parts[0] + "." + parts[1] + ".",
-		"signature of zeros": parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)),
-		"two parts":          parts[0] + "." + parts[1],
-		"four parts":         good + ".x",
-		"five parts":         good + ".x.y",
-		"padded":             good + "=",
-		"line break":         parts[0] + ".\n" + parts[1] + "." + parts[2],
-		"line break, signed": parts[0] + "." + parts[1] + "." + parts[2][:7] + "\n" + parts[2][7:], // which no signature covers
-		"signed, but huge":   i.sign(t, with(i.claims(), object{"padding": strings.Repeat("x", maxTokenSize)}), nil),
-		"wrong alphabet":     strings.Replace(good, ".", "+.", 1),
-		"spelled otherwise":  good[:len(good)-1] + string(good[len(good)-1]+1), // the last bits mean nothing
-		"half a quantum":     "A." + parts[1] + "." + parts[2],
-		"header no JSON":     "AAAA." + parts[1] + "." + parts[2],
-		"dots":               "..",
-		"refresh token":      "lkr_p5ak7fs2eq3tn0964pp54sbr64.1.abc.def.ghi",
-		"one-time password":  "8BM3SYBG",
-		"long":               strings.Repeat("A", 20_000) + "." + strings.Repeat("A", 20_000) + "." + strings.Repeat("A", 20_000),
-		"longer than long":   good + strings.Repeat("A", maxTokenSize),
-		"nested":             strings.Repeat("eyJhbGciOiJub25lIn0.", 500),
-		"not UTF-8":          "\xff\xfe.\xff.\xff",
+		"claims replaced":      parts[0] + "." + tampered + "." + parts[2],
+		"signature truncated":  good[:len(good)-4],
+		"signature missing":    parts[0] + "." + parts[1] + ".",
+		"signature of zeros":   parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)),
+		"two parts":            parts[0] + "." + parts[1],
+		"four parts":           good + ".x",
+		"five parts":           good + ".x.y",
+		"padded":               good + "=",
+		"line break":           parts[0] + ".\n" + parts[1] + "." + parts[2],
+		"line break, signed":   parts[0] + "." + parts[1] + "." + parts[2][:7] + "\n" + parts[2][7:], // the signature does not cover it
+		"signed, but too long": i.sign(t, with(i.claims(), object{"padding": strings.Repeat("x", maxTokenSize)}), nil),
+		"wrong alphabet":       strings.Replace(good, ".", "+.", 1),
+		"other unused bits":    good[:len(good)-1] + string(good[len(good)-1]+1), // the decoder ignores the last bits
+		"incomplete base64":    "A." + parts[1] + "." + parts[2],
+		"header no JSON":       "AAAA." + parts[1] + "." + parts[2],
+		"dots":                 "..",
+		"refresh token":        "lkr_p5ak7fs2eq3tn0964pp54sbr64.1.abc.def.ghi",
+		"one-time password":    "8BM3SYBG",
+		"long":                 strings.Repeat("A", 20_000) + "." + strings.Repeat("A", 20_000) + "." + strings.Repeat("A", 20_000),
+		"valid token and more": good + strings.Repeat("A", maxTokenSize),
+		"nested":               strings.Repeat("eyJhbGciOiJub25lIn0.", 500),
+		"not UTF-8":            "\xff\xfe.\xff.\xff",
 	}
 }
 
-// FuzzVerify looks for a token that panics, or is taken although the issuer did
-// not sign exactly that.
+// FuzzVerify checks that no text causes a panic, and that no text is accepted except the
+// tokens that the issuer signed.
 func FuzzVerify(f *testing.F) {
 	i := newIssuer(f)
 	v := i.verifier(f, nil)
@@ -252,10 +253,10 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, token string) {
 		if _, err := v.Verify(t.Context(), token); err == nil && token != good {
-			t.Errorf("taken for an access token: %q", token)
+			t.Errorf("accepted as an access token: %q", token)
 		}
 		if _, err := v.VerifyAccountMember(t.Context(), token); err == nil && token != account {
-			t.Errorf("taken for an account token: %q", token)
+			t.Errorf("accepted as an account token: %q", token)
 		}
 	})
 }

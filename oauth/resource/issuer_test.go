@@ -20,22 +20,22 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// issuer is an authorization server whose key set a test decides on.
+// issuer is an authorization server whose key set the test chooses.
 type issuer struct {
 	url   string
 	clock *clock
 
 	mu       sync.Mutex
 	set      jose.JSONWebKeySet
-	answer   func(http.ResponseWriter) bool // instead of the key set, if it answers true; may be nil
+	answer   func(http.ResponseWriter) bool // called before the key set is written, unless nil; true: it has written the response
 	control  string                         // Cache-Control of the key set
 	metadata map[string]any
 
-	asked     atomic.Int64 // for the key set
-	introduce atomic.Int64 // for metadata
+	keyRequests      atomic.Int64
+	metadataRequests atomic.Int64
 }
 
-// clock is one that tests move.
+// clock is a clock that tests advance.
 type clock struct{ nanos atomic.Int64 }
 
 func (c *clock) now() time.Time          { return time.Unix(0, c.nanos.Load()).UTC() }
@@ -47,7 +47,8 @@ func newClock() *clock {
 	return c
 }
 
-// newIssuer publishes one ES256 key, "k1", for five minutes.
+// newIssuer starts an issuer that publishes one ES256 key, "k1", with a max-age of five
+// minutes.
 func newIssuer(t testing.TB) *issuer {
 	t.Helper()
 	i := &issuer{clock: newClock(), control: "public, max-age=300"}
@@ -63,14 +64,14 @@ func newIssuer(t testing.TB) *issuer {
 }
 
 func (i *issuer) serveMetadata(w http.ResponseWriter, _ *http.Request) {
-	i.introduce.Add(1)
+	i.metadataRequests.Add(1)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	_ = json.NewEncoder(w).Encode(i.metadata)
 }
 
 func (i *issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
-	i.asked.Add(1)
+	i.keyRequests.Add(1)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.answer != nil && i.answer(w) {
@@ -82,7 +83,7 @@ func (i *issuer) serveKeys(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(i.set)
 }
 
-// change alters what the issuer answers.
+// change calls f with the issuer locked.
 func (i *issuer) change(f func(*issuer)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -93,23 +94,24 @@ func (i *issuer) publish(keys ...jose.JSONWebKey) {
 	i.change(func(i *issuer) { i.set = jose.JSONWebKeySet{Keys: keys} })
 }
 
-// down makes the issuer fail, or not any more.
-func (i *issuer) down(yes bool) {
+// setDown makes the issuer answer 500, or answer normally again.
+func (i *issuer) setDown(down bool) {
 	i.change(func(i *issuer) {
 		i.answer = func(w http.ResponseWriter) bool {
-			if yes {
+			if down {
 				w.WriteHeader(http.StatusInternalServerError)
 			}
-			return yes
+			return down
 		}
 	})
 }
 
 const audience = "https://api.example"
 
+// verifier returns a Verifier of the issuer's tokens for audience.
 func (i *issuer) verifier(t testing.TB, change func(*Config)) *Verifier {
 	t.Helper()
-	cfg := Config{Issuer: i.url, Audiences: []string{"https://elsewhere.example", audience}, Now: i.clock.now}
+	cfg := Config{Issuer: i.url, Audiences: []string{"https://first.example", audience}, Now: i.clock.now}
 	if change != nil {
 		change(&cfg)
 	}
@@ -140,7 +142,7 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
-// es256Key returns the same key at every call, so that "k1" is the issuer's own.
+// es256Key returns the same key at every call. It is the issuer's key "k1".
 func es256Key(t testing.TB) signingKey {
 	t.Helper()
 	return signingKey{jose.ES256, must[*ecdsa.PrivateKey](t)(fixedES256())}
@@ -171,7 +173,7 @@ func eddsaKey(t testing.TB) signingKey {
 
 type object = map[string]any
 
-// with returns the object with changes; nil takes a member away.
+// with returns a copy of the object with changed members; nil removes a member.
 func with(o object, changes object) object {
 	o = maps.Clone(o)
 	for name, value := range changes {
@@ -183,7 +185,7 @@ func with(o object, changes object) object {
 	return o
 }
 
-// claims are those of Jane's access token.
+// claims returns the claims of Jane's access token.
 func (i *issuer) claims() object {
 	now := i.clock.now().Unix()
 	return object{
@@ -192,7 +194,7 @@ func (i *issuer) claims() object {
 	}
 }
 
-// accountClaims are those of Jane's account management authentication token.
+// accountClaims returns the claims of Jane's account management authentication token.
 func (i *issuer) accountClaims() object {
 	return with(i.claims(), object{
 		"aud": i.url + "/v2", "scope": "acme", "account_uid": "acc_1", "account_id": "acme", "account_name": "Acme Ltd",
@@ -200,7 +202,8 @@ func (i *issuer) accountClaims() object {
 	})
 }
 
-// sign makes a token of "k1"; the header is at+jwt but for the changes.
+// sign returns a token that is signed with "k1". The header has the typ at+jwt and the
+// changes.
 func (i *issuer) sign(t testing.TB, claims object, header object) string {
 	t.Helper()
 	return sign(t, es256Key(t), claims, with(object{"typ": "at+jwt", "kid": "k1"}, header))
@@ -223,14 +226,14 @@ func signWith(t testing.TB, k jose.SigningKey, claims any, header object) string
 	return must[string](t)(signed.CompactSerialize())
 }
 
-// account makes Jane's account token.
+// account returns Jane's account management authentication token.
 func (i *issuer) account(t testing.TB, changes object) string {
 	t.Helper()
 	return i.sign(t, with(i.accountClaims(), changes), object{"typ": "account+jwt"})
 }
 
-// greet is a handler that tells what it was given.
-var greet = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// showTokens is a handler that writes the subjects of the verified tokens.
+var showTokens = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	if t, ok := FromContext(r.Context()); ok {
 		_, _ = fmt.Fprintf(w, "%s by %s", t.Subject, t.ClientID)
 	}
@@ -239,8 +242,8 @@ var greet = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	}
 })
 
-// ask sends a request with headers, name, value, …, through a handler.
-func ask(h http.Handler, headers ...string) *httptest.ResponseRecorder {
+// get sends a request to a handler. headers are pairs of name and value.
+func get(h http.Handler, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodGet, "/things?access_token=ignored", nil)
 	for n := 0; n+1 < len(headers); n += 2 {
 		r.Header.Add(headers[n], headers[n+1])

@@ -12,9 +12,9 @@ import (
 	"latchkey/keys/jose"
 )
 
-// parseKeys reads a JWK Set (RFC 7517 §5). Keys that are not for signatures of
-// one of the algorithms are left out, as are those without a kid. Two keys of one
-// kid make the whole set useless: a token would not say which of them it means.
+// parseKeys parses a JWK Set (RFC 7517 §5). It leaves out keys without a kid, and keys
+// that are not for signatures with an allowed algorithm. Two keys with the same kid are
+// an error, because a token could mean either.
 func parseKeys(document []byte, allowed []string) (map[string]key, error) {
 	var set struct {
 		Keys *[]json.RawMessage `json:"keys"`
@@ -39,11 +39,11 @@ func parseKeys(document []byte, allowed []string) (map[string]key, error) {
 	return keys, nil
 }
 
-// parseKey reads one key, and tells whether it is one that can be used.
+// parseKey parses a JWK and reports whether it can be used.
 func parseKey(member []byte) (kid string, k key, ok bool) {
 	var jwk gojose.JSONWebKey
 	if err := jwk.UnmarshalJSON(member); err != nil {
-		return "", key{}, false // RFC 7517 §5: of a type that is not known
+		return "", key{}, false // keys of unknown types are ignored (RFC 7517 §5)
 	}
 	if jwk.KeyID == "" || jwk.Use != "" && jwk.Use != "sig" || !jwk.Valid() {
 		return "", key{}, false

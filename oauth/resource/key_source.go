@@ -21,16 +21,16 @@ const (
 	defaultMaxAge = 5 * time.Minute
 )
 
-// source reads the keys over HTTP. One reading at a time uses it.
-type source struct {
+// keySource fetches the keys over HTTP. It is not safe for concurrent use.
+type keySource struct {
 	client     *http.Client
 	issuer     string
-	configured string // URL of the key set; empty: ask the issuer
-	discovered string // what the issuer said
+	configured string // URL of the key set; empty: use the metadata
+	discovered string // URL of the key set in the metadata; empty: not read yet
 	algorithms []string
 }
 
-func newSource(cfg Config) *source {
+func newKeySource(cfg Config) *keySource {
 	client := http.Client{}
 	if cfg.HTTPClient != nil {
 		client = *cfg.HTTPClient
@@ -39,30 +39,30 @@ func newSource(cfg Config) *source {
 		client.Timeout = fetchTimeout
 	}
 	if client.CheckRedirect == nil {
-		client.CheckRedirect = stayAtHome
+		client.CheckRedirect = sameOrigin
 	}
-	return &source{client: &client, issuer: cfg.Issuer, configured: cfg.JWKSURL, algorithms: cfg.Algorithms}
+	return &keySource{client: &client, issuer: cfg.Issuer, configured: cfg.JWKSURL, algorithms: cfg.Algorithms}
 }
 
-// stayAtHome refuses to be sent to another origin: whoever can redirect there
-// could make the keys.
-func stayAtHome(next *http.Request, before []*http.Request) error {
+// sameOrigin refuses redirects to another origin. Otherwise an open redirect of the
+// issuer would let an attacker supply the keys.
+func sameOrigin(next *http.Request, before []*http.Request) error {
 	first := before[0].URL
 	if len(before) > maxRedirects || next.URL.Scheme != first.Scheme || next.URL.Host != first.Host {
-		return errors.New("redirected too often, or to another origin")
+		return errors.New("too many redirects, or a redirect to another origin")
 	}
 	return nil
 }
 
-// fetch returns the keys and how long they may be kept.
-func (s *source) fetch(ctx context.Context) (map[string]key, time.Duration, error) {
+// fetch returns the keys and their max-age.
+func (s *keySource) fetch(ctx context.Context) (map[string]key, time.Duration, error) {
 	location, err := s.location(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	body, header, err := s.get(ctx, location)
 	if err != nil {
-		s.discovered = "" // it may have moved
+		s.discovered = "" // the URL may have changed
 		return nil, 0, err
 	}
 	keys, err := parseKeys(body, s.algorithms)
@@ -72,9 +72,8 @@ func (s *source) fetch(ctx context.Context) (map[string]key, time.Duration, erro
 	return keys, maxAge(header), nil
 }
 
-// location returns the URL of the key set, which the issuer's metadata tells if
-// nothing else does.
-func (s *source) location(ctx context.Context) (string, error) {
+// location returns the URL of the key set: the configured one, or that of the metadata.
+func (s *keySource) location(ctx context.Context) (string, error) {
 	if s.configured != "" {
 		return s.configured, nil
 	}
@@ -95,15 +94,15 @@ func (s *source) location(ctx context.Context) (string, error) {
 	if metadata.Issuer != s.issuer { // RFC 8414 §3.3
 		return "", fmt.Errorf("metadata of the issuer %.200q, want %q", metadata.Issuer, s.issuer)
 	}
-	if !isHTTP(metadata.JWKSURI) || strings.HasPrefix(s.issuer, "https:") && !strings.HasPrefix(metadata.JWKSURI, "https:") {
+	if !isHTTPURL(metadata.JWKSURI) || strings.HasPrefix(s.issuer, "https:") && !strings.HasPrefix(metadata.JWKSURI, "https:") {
 		return "", fmt.Errorf("metadata of the issuer: jwks_uri %.200q", metadata.JWKSURI)
 	}
 	s.discovered = metadata.JWKSURI
 	return s.discovered, nil
 }
 
-// metadataURL is where RFC 8414 §3.1 puts the metadata: the well-known name
-// comes before the issuer's own path.
+// metadataURL returns the URL of the issuer's metadata. The well-known path comes before
+// the issuer's own path (RFC 8414 §3.1).
 func metadataURL(issuer string) string {
 	u, err := url.Parse(issuer)
 	if err != nil { // New has parsed it already
@@ -113,7 +112,7 @@ func metadataURL(issuer string) string {
 	return u.Scheme + "://" + u.Host + "/.well-known/oauth-authorization-server" + path
 }
 
-func (s *source) get(ctx context.Context, location string) ([]byte, http.Header, error) {
+func (s *keySource) get(ctx context.Context, location string) ([]byte, http.Header, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("get %s: %w", location, err)
@@ -136,8 +135,8 @@ func (s *source) get(ctx context.Context, location string) ([]byte, http.Header,
 	return body, response.Header, nil
 }
 
-// maxAge returns how long an answer may be kept (RFC 9111 §5.2.2), less the time
-// that it has spent in caches on the way (§5.1).
+// maxAge returns how long a response may be cached (RFC 9111 §5.2.2), less its Age
+// (§5.1).
 func maxAge(h http.Header) time.Duration {
 	age := defaultMaxAge
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
@@ -153,15 +152,15 @@ func maxAge(h http.Header) time.Duration {
 	return min(max(age, minMaxAge), maxMaxAge)
 }
 
-// seconds reads a number of seconds; what is none is 0, what is too large the
-// most (RFC 9111 §1.2.2).
-func seconds(text string, most time.Duration) time.Duration {
+// seconds parses a number of seconds. It returns 0 if the text is not a number, and at
+// most limit (RFC 9111 §1.2.2).
+func seconds(text string, limit time.Duration) time.Duration {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if errors.Is(err, strconv.ErrRange) {
-		return most
+		return limit
 	}
 	if err != nil {
 		return 0
 	}
-	return min(time.Duration(n)*time.Second, most)
+	return min(time.Duration(n)*time.Second, limit)
 }

@@ -11,39 +11,37 @@ import (
 )
 
 const (
-	// fetchTimeout is how long one reading of the keys may take.
-	fetchTimeout = 10 * time.Second
-	// retryPause is between readings while they fail.
-	retryPause = time.Second
+	fetchTimeout = 10 * time.Second // limit of one fetch of the keys
+	retryPause   = time.Second      // between fetches while they fail
 )
 
 var errUnknownKey = errors.New("unknown key")
 
-// key is a published key and the one algorithm that it is for.
+// key is a published key with its only algorithm.
 type key struct {
 	alg    string
 	public any
 }
 
-// snapshot is a key set as it was read once.
+// snapshot is the key set of one fetch.
 type snapshot struct {
 	keys        map[string]key
-	freshUntil  time.Time // nobody reads it again before that, but for an unknown key
-	usableUntil time.Time
+	freshUntil  time.Time // before that, only an unknown key causes another fetch
+	usableUntil time.Time // after that the keys are not used any more
 }
 
-// fetch is one reading of the keys that any number of requests wait for.
+// fetch is one fetch of the keys. Any number of requests can wait for it.
 type fetch struct {
-	done chan struct{} // closed when it has ended
-	err  error         // valid afterwards
+	done chan struct{} // closed at the end
+	err  error         // valid after done is closed
 }
 
-// keySet keeps the keys of the issuer. Finding a known key takes no lock and
-// waits for nobody.
+// keySet caches the keys of the issuer. Finding a known key takes no lock and waits for
+// nothing.
 type keySet struct {
-	source   *source
+	source   *keySource
 	maxStale time.Duration
-	interval time.Duration // between readings that an unknown key causes
+	interval time.Duration // between fetches that unknown keys cause
 	now      func() time.Time
 	log      *slog.Logger
 
@@ -51,26 +49,26 @@ type keySet struct {
 
 	mu      sync.Mutex
 	running *fetch
-	tried   time.Time // when the last reading began
-	failed  error     // how it ended
+	lastTry time.Time // when the last fetch started
+	lastErr error     // of the last fetch
 }
 
 func newKeySet(cfg Config) *keySet {
 	s := &keySet{
-		source: newSource(cfg), maxStale: cfg.MaxStale, interval: cfg.RefetchInterval,
+		source: newKeySource(cfg), maxStale: cfg.MaxStale, interval: cfg.RefetchInterval,
 		now: cfg.Now, log: cfg.Logger,
 	}
 	s.current.Store(&snapshot{})
 	return s
 }
 
-// find returns the key with exactly that kid, errUnknownKey if the issuer has
-// none, or ErrUnavailable if that cannot be said.
+// find returns the key with exactly the kid. It returns errUnknownKey if the issuer has
+// no such key, or ErrUnavailable if the keys could not be fetched.
 func (s *keySet) find(ctx context.Context, kid string) (key, error) {
 	now, known := s.now(), s.current.Load()
 	if k, ok := known.keys[kid]; ok && now.Before(known.usableUntil) {
 		if !now.Before(known.freshUntil) {
-			_, _ = s.begin(ctx, now) // this request does not wait for it
+			_, _ = s.start(ctx, now) // in the background
 		}
 		return k, nil
 	}
@@ -83,10 +81,10 @@ func (s *keySet) find(ctx context.Context, kid string) (key, error) {
 	return key{}, errUnknownKey
 }
 
-// refresh returns when the keys have been read, or at once if it is too early to
-// read them again: then with the failure of the last time, if it was one.
+// refresh fetches the keys, or waits for the fetch that is running. If it is too early
+// for another fetch, it returns the error of the last one at once.
 func (s *keySet) refresh(ctx context.Context, now time.Time) error {
-	f, err := s.begin(ctx, now)
+	f, err := s.start(ctx, now)
 	if f == nil {
 		return err
 	}
@@ -98,41 +96,42 @@ func (s *keySet) refresh(ctx context.Context, now time.Time) error {
 	}
 }
 
-// begin returns the reading that is under way, or begins one. It is nil if it is
-// too early for that.
-func (s *keySet) begin(ctx context.Context, now time.Time) (*fetch, error) {
+// start returns the running fetch, or starts one. If it is too early for another fetch,
+// it returns nil and the error of the last one.
+func (s *keySet) start(ctx context.Context, now time.Time) (*fetch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running != nil {
 		return s.running, nil
 	}
 	pause := retryPause
-	if s.failed == nil && now.Before(s.current.Load().freshUntil) {
-		pause = s.interval // there is nothing to expect but what a forger made up
+	if s.lastErr == nil && now.Before(s.current.Load().freshUntil) {
+		pause = s.interval // the keys are fresh, so an unknown key is probably forged
 	}
-	if now.Before(s.tried.Add(pause)) {
-		return nil, s.failed
+	if now.Before(s.lastTry.Add(pause)) {
+		return nil, s.lastErr
 	}
-	s.tried = now
+	s.lastTry = now
 	s.running = &fetch{done: make(chan struct{})}
-	// Others wait for it as well, so it outlives the request that began it.
+	// Other requests wait for it as well, so the end of ctx must not end it.
 	go s.run(context.WithoutCancel(ctx), s.running)
 	return s.running, nil
 }
 
+// run fetches the keys and stores them.
 func (s *keySet) run(ctx context.Context, f *fetch) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	read := s.now() // the keys may be older than the answer, never newer
+	fetched := s.now() // the keys are at least as old as this
 	keys, maxAge, err := s.source.fetch(ctx)
 	if err != nil {
-		s.log.WarnContext(ctx, "the keys of the issuer cannot be read", "error", err)
+		s.log.WarnContext(ctx, "cannot fetch the keys of the issuer", "error", err)
 	} else {
-		fresh := read.Add(maxAge)
+		fresh := fetched.Add(maxAge)
 		s.current.Store(&snapshot{keys: keys, freshUntil: fresh, usableUntil: fresh.Add(s.maxStale)})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f.err, s.failed, s.running = err, err, nil
+	f.err, s.lastErr, s.running = err, err, nil
 	close(f.done)
 }

@@ -16,20 +16,20 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// cached is an issuer and a verifier, with a way to wait for readings of keys.
-type cached struct {
+// cacheFixture has an issuer and a verifier, and waits for fetches of keys.
+type cacheFixture struct {
 	*issuer
 	t *testing.T
 	v *Verifier
 }
 
-func newCached(t *testing.T, change func(*Config)) *cached {
+func newCacheFixture(t *testing.T, change func(*Config)) *cacheFixture {
 	i := newIssuer(t)
-	return &cached{i, t, i.verifier(t, change)}
+	return &cacheFixture{i, t, i.verifier(t, change)}
 }
 
-// mustVerify verifies a token of a key, and tells what else it should be.
-func (c *cached) mustBe(want error, k signingKey, kid string) {
+// checkVerify verifies a token that is signed with k and checks the error.
+func (c *cacheFixture) checkVerify(want error, k signingKey, kid string) {
 	c.t.Helper()
 	_, err := c.v.Verify(c.t.Context(), sign(c.t, k, c.claims(), object{"typ": "at+jwt", "kid": kid}))
 	if !errors.Is(err, want) || (want == nil) != (err == nil) {
@@ -37,8 +37,8 @@ func (c *cached) mustBe(want error, k signingKey, kid string) {
 	}
 }
 
-// settle waits until no reading is under way.
-func (c *cached) settle() {
+// waitForFetch waits until no fetch is running.
+func (c *cacheFixture) waitForFetch() {
 	c.t.Helper()
 	c.v.keys.mu.Lock()
 	running := c.v.keys.running
@@ -49,35 +49,35 @@ func (c *cached) settle() {
 	select {
 	case <-running.done:
 	case <-time.After(30 * time.Second):
-		c.t.Fatal("a reading of keys does not end")
+		c.t.Fatal("a fetch of keys does not end")
 	}
 }
 
-func (c *cached) mustHaveAsked(n int64) {
+func (c *cacheFixture) checkFetches(n int64) {
 	c.t.Helper()
-	c.settle()
-	if got := c.asked.Load(); got != n {
-		c.t.Errorf("asked for keys %d times, want %d", got, n)
+	c.waitForFetch()
+	if got := c.keyRequests.Load(); got != n {
+		c.t.Errorf("%d fetches of keys, want %d", got, n)
 	}
 }
 
-// TestNothingIsReadBeforeTheFirstToken: a service starts without its issuer.
-func TestNothingIsReadBeforeTheFirstToken(t *testing.T) {
+// TestNoFetchBeforeTheFirstToken checks that a service can start without its issuer.
+func TestNoFetchBeforeTheFirstToken(t *testing.T) {
 	t.Parallel()
-	c := newCached(t, nil)
-	c.mustHaveAsked(0)
+	c := newCacheFixture(t, nil)
+	c.checkFetches(0)
 	for range 10 {
-		c.mustBe(nil, es256Key(t), "k1")
+		c.checkVerify(nil, es256Key(t), "k1")
 	}
-	c.mustHaveAsked(1)
-	if n := c.introduce.Load(); n != 1 {
+	c.checkFetches(1)
+	if n := c.metadataRequests.Load(); n != 1 {
 		t.Errorf("metadata read %d times", n)
 	}
 }
 
-// TestKeysAreKeptForMaxAge reads them again afterwards, and lets nobody wait for
-// it.
-func TestKeysAreKeptForMaxAge(t *testing.T) {
+// TestKeysAreCachedForMaxAge checks that keys are fetched again after their max-age, and
+// that requests do not wait for that fetch.
+func TestKeysAreCachedForMaxAge(t *testing.T) {
 	t.Parallel()
 	for header, life := range map[string]time.Duration{
 		"":                             5 * time.Minute,
@@ -93,173 +93,176 @@ func TestKeysAreKeptForMaxAge(t *testing.T) {
 	} {
 		t.Run(header, func(t *testing.T) {
 			t.Parallel()
-			c := newCached(t, nil)
+			c := newCacheFixture(t, nil)
 			c.change(func(i *issuer) { i.control = header })
-			c.mustBe(nil, es256Key(t), "k1")
+			c.checkVerify(nil, es256Key(t), "k1")
 			c.clock.advance(life - time.Nanosecond)
-			c.mustBe(nil, es256Key(t), "k1")
-			c.mustHaveAsked(1)
+			c.checkVerify(nil, es256Key(t), "k1")
+			c.checkFetches(1)
 
-			gate := make(chan struct{})
-			c.change(func(i *issuer) { i.answer = func(http.ResponseWriter) bool { <-gate; return false } })
+			release := make(chan struct{})
+			c.change(func(i *issuer) { i.answer = func(http.ResponseWriter) bool { <-release; return false } })
 			c.clock.advance(time.Nanosecond)
 			for range 3 {
-				c.mustBe(nil, es256Key(t), "k1") // the issuer does not answer meanwhile
+				c.checkVerify(nil, es256Key(t), "k1") // the issuer does not answer meanwhile
 			}
 			c.v.keys.mu.Lock()
 			if c.v.keys.running == nil {
-				t.Error("they were waited for")
+				t.Error("a request waited for the fetch")
 			}
 			c.v.keys.mu.Unlock()
-			close(gate)
-			c.mustHaveAsked(2)
+			close(release)
+			c.checkFetches(2)
 		})
 	}
 }
 
-// TestAgeCounts: what a cache on the way kept for a while is not fresh.
+// TestAgeCounts checks that the header Age shortens the max-age.
 func TestAgeCounts(t *testing.T) {
 	t.Parallel()
-	c := newCached(t, nil)
+	c := newCacheFixture(t, nil)
 	c.change(func(i *issuer) {
 		i.answer = func(w http.ResponseWriter) bool { w.Header().Set("Age", "290"); return false }
 	})
-	c.mustBe(nil, es256Key(t), "k1")
+	c.checkVerify(nil, es256Key(t), "k1")
 	c.clock.advance(10 * time.Second)
-	c.mustBe(nil, es256Key(t), "k1")
-	c.mustHaveAsked(2)
+	c.checkVerify(nil, es256Key(t), "k1")
+	c.checkFetches(2)
 }
 
-// TestRotation takes a new key without waiting for the end of max-age, and
-// forgets one that is published no more.
+// TestRotation checks that a new key is accepted before the max-age of the key set ends,
+// and that a key which is no longer published is refused.
 func TestRotation(t *testing.T) {
 	t.Parallel()
-	c := newCached(t, nil)
+	c := newCacheFixture(t, nil)
 	next := anotherKey(t)
-	c.mustBe(nil, es256Key(t), "k1")
+	c.checkVerify(nil, es256Key(t), "k1")
 	c.publish(next.public("k2"))
 	c.clock.advance(DefaultRefetchInterval)
-	c.mustBe(nil, next, "k2")
-	c.mustBe(ErrInvalidToken, es256Key(t), "k1")
-	c.mustHaveAsked(2)
+	c.checkVerify(nil, next, "k2")
+	c.checkVerify(ErrInvalidToken, es256Key(t), "k1")
+	c.checkFetches(2)
 }
 
-// TestUnknownKeysDoNotHammer: a forger makes up keys as fast as he can.
-func TestUnknownKeysDoNotHammer(t *testing.T) {
+// TestUnknownKeysCauseFewFetches checks that many tokens with unknown keys cause at most
+// one fetch per RefetchInterval.
+func TestUnknownKeysCauseFewFetches(t *testing.T) {
 	t.Parallel()
-	c := newCached(t, nil)
-	c.mustBe(nil, es256Key(t), "k1")
-	var crowd sync.WaitGroup
+	c := newCacheFixture(t, nil)
+	c.checkVerify(nil, es256Key(t), "k1")
+	var requests sync.WaitGroup
 	for second := range 30 {
 		for n := range 20 {
 			forged := c.sign(t, c.claims(), object{"kid": fmt.Sprintf("forged-%d-%d", second, n)})
-			crowd.Go(func() {
+			requests.Go(func() {
 				if _, err := c.v.Verify(t.Context(), forged); !errors.Is(err, ErrInvalidToken) {
 					t.Errorf("forged: %v", err)
 				}
 			})
 		}
-		crowd.Wait()
+		requests.Wait()
 		c.clock.advance(time.Second)
-		c.mustBe(nil, es256Key(t), "k1")
+		c.checkVerify(nil, es256Key(t), "k1")
 	}
-	c.mustHaveAsked(3) // at 0, 10 and 20 seconds
+	c.checkFetches(3) // at 0, 10 and 20 seconds
 }
 
-// TestOneReadingForAll: many wait for the first keys, and the one who began may
-// hang up.
-func TestOneReadingForAll(t *testing.T) {
+// TestConcurrentRequestsShareAFetch checks that many requests wait for one fetch, and that
+// the fetch continues if the request that started it is cancelled.
+func TestConcurrentRequestsShareAFetch(t *testing.T) {
 	t.Parallel()
-	c := newCached(t, nil)
-	begun, gate := make(chan struct{}, 1), make(chan struct{})
+	c := newCacheFixture(t, nil)
+	started, release := make(chan struct{}, 1), make(chan struct{})
 	c.change(func(i *issuer) {
-		i.answer = func(http.ResponseWriter) bool { begun <- struct{}{}; <-gate; return false }
+		i.answer = func(http.ResponseWriter) bool { started <- struct{}{}; <-release; return false }
 	})
 	good := c.sign(t, c.claims(), nil)
-	gone, hangUp := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error)
-	go func() { _, err := c.v.Verify(gone, good); first <- err }()
-	<-begun
-	hangUp()
+	go func() { _, err := c.v.Verify(ctx, good); first <- err }()
+	<-started
+	cancel()
 	if err := <-first; !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("who hung up: %v", err)
+		t.Errorf("cancelled request: %v", err)
 	}
-	var crowd sync.WaitGroup
+	var requests sync.WaitGroup
 	for range 50 {
-		crowd.Go(func() {
+		requests.Go(func() {
 			if _, err := c.v.Verify(t.Context(), good); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	close(gate)
-	crowd.Wait()
-	c.mustHaveAsked(1)
+	close(release)
+	requests.Wait()
+	c.checkFetches(1)
 }
 
-// TestIssuerAway: 503 without keys; with keys they serve for a bounded time, and
-// the answer is never that a token is invalid which may be good.
-func TestIssuerAway(t *testing.T) {
+// TestIssuerUnavailable checks that without keys the answer is 503, that cached keys are
+// used for MaxStale, and that a token which may be valid is never called invalid.
+func TestIssuerUnavailable(t *testing.T) {
 	t.Parallel()
-	c := newCached(t, func(cfg *Config) { cfg.MaxStale = time.Hour })
-	c.down(true)
-	h := c.v.Require()(greet)
-	w := ask(h, "Authorization", "Bearer "+c.sign(t, c.claims(), nil))
+	c := newCacheFixture(t, func(cfg *Config) { cfg.MaxStale = time.Hour })
+	c.setDown(true)
+	h := c.v.Require()(showTokens)
+	w := get(h, "Authorization", "Bearer "+c.sign(t, c.claims(), nil))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "2" || w.Header().Get("WWW-Authenticate") != "" {
 		t.Errorf("without keys: %d %v", w.Code, w.Header())
 	}
-	c.mustBe(ErrUnavailable, es256Key(t), "k1")
-	c.mustHaveAsked(1) // a second has to pass
-	c.down(false)
+	c.checkVerify(ErrUnavailable, es256Key(t), "k1")
+	c.checkFetches(1) // the next fetch is a second later
+	c.setDown(false)
 	c.clock.advance(time.Second)
-	c.mustBe(nil, es256Key(t), "k1")
-	c.mustHaveAsked(2)
+	c.checkVerify(nil, es256Key(t), "k1")
+	c.checkFetches(2)
 
-	c.down(true)
+	c.setDown(true)
 	c.clock.advance(5*time.Minute + time.Hour - time.Nanosecond)
-	c.mustBe(nil, es256Key(t), "k1")
-	c.mustHaveAsked(3)
-	c.mustBe(ErrUnavailable, anotherKey(t), "k2") // it may be a new one
+	c.checkVerify(nil, es256Key(t), "k1")
+	c.checkFetches(3)
+	c.checkVerify(ErrUnavailable, anotherKey(t), "k2") // it may be a new key
 	c.clock.advance(time.Nanosecond)
-	c.mustBe(ErrUnavailable, es256Key(t), "k1")
-	c.mustHaveAsked(3)
+	c.checkVerify(ErrUnavailable, es256Key(t), "k1")
+	c.checkFetches(3)
 	c.clock.advance(time.Second)
-	c.mustBe(ErrUnavailable, es256Key(t), "k1")
-	c.mustHaveAsked(4)
-	c.down(false)
+	c.checkVerify(ErrUnavailable, es256Key(t), "k1")
+	c.checkFetches(4)
+	c.setDown(false)
 	c.clock.advance(time.Second)
-	c.mustBe(nil, es256Key(t), "k1")
+	c.checkVerify(nil, es256Key(t), "k1")
 }
 
-// TestBadKeySets: what cannot be trusted is as good as no answer.
+// TestBadKeySets checks that an invalid key set is treated like an unavailable issuer.
 func TestBadKeySets(t *testing.T) {
 	t.Parallel()
 	k1 := es256Key(t).public("k1")
 	for name, body := range map[string]string{
 		"no JSON": "<html>", "no keys": `{}`, "keys null": `{"keys":null}`, "keys an object": `{"keys":{}}`, "a list": `[]`,
-		"one kid twice": `{"keys":[` + text(t, k1) + `,` + text(t, anotherKey(t).public("k1")) + `]}`,
+		"one kid twice": `{"keys":[` + jwkText(t, k1) + `,` + jwkText(t, anotherKey(t).public("k1")) + `]}`,
 		"too long":      `{"keys":[],"x":"` + strings.Repeat("x", maxDocument) + `"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCached(t, nil)
+			c := newCacheFixture(t, nil)
 			c.change(func(i *issuer) {
 				i.answer = func(w http.ResponseWriter) bool { _, _ = w.Write([]byte(body)); return true }
 			})
-			c.mustBe(ErrUnavailable, es256Key(t), "k1")
+			c.checkVerify(ErrUnavailable, es256Key(t), "k1")
 		})
 	}
 }
 
-func text(t testing.TB, k jose.JSONWebKey) string {
+// jwkText returns a JWK as JSON.
+func jwkText(t testing.TB, k jose.JSONWebKey) string {
 	t.Helper()
 	return string(must[[]byte](t)(k.MarshalJSON()))
 }
 
-// TestUnusableKeys are left out; the others of the set serve.
+// TestUnusableKeys checks that keys which cannot be used are left out, and that the other
+// keys of the set work.
 func TestUnusableKeys(t *testing.T) {
 	t.Parallel()
-	c := newCached(t, nil)
+	c := newCacheFixture(t, nil)
 	k, small := anotherKey(t), must[*rsa.PrivateKey](t)(rsa.GenerateKey(rand.Reader, 1024)) //nolint:gosec // too small on purpose
 	encryption, other, private, nameless := k.public("enc"), k.public("es384"), k.public("private"), k.public("")
 	encryption.Use, other.Algorithm, private.Key = "enc", "ES384", k.private
@@ -268,37 +271,38 @@ func TestUnusableKeys(t *testing.T) {
 	weak := signingKey{jose.RS256, small}
 	symmetric := jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "oct", Algorithm: "HS256"}
 	c.publish(encryption, other, private, nameless, free, edwards.public("ed"), weak.public("weak"), symmetric, es256Key(t).public("k1"))
-	c.mustBe(nil, es256Key(t), "k1")
-	c.mustBe(nil, k, "free")
-	c.mustBe(nil, edwards, "ed")
+	c.checkVerify(nil, es256Key(t), "k1")
+	c.checkVerify(nil, k, "free")
+	c.checkVerify(nil, edwards, "ed")
 	for _, kid := range []string{"enc", "es384", "private", "", "oct"} {
-		c.mustBe(ErrInvalidToken, k, kid)
+		c.checkVerify(ErrInvalidToken, k, kid)
 	}
 	_, err := c.v.Verify(t.Context(), signWith(t, jose.SigningKey{Algorithm: jose.HS256, Key: symmetric.Key}, c.claims(), object{"typ": "at+jwt", "kid": "oct"}))
 	if !errors.Is(err, ErrInvalidToken) {
 		t.Errorf("HS256: %v", err)
 	}
 	if _, known := c.v.keys.current.Load().keys["weak"]; known {
-		t.Error("a key of 1024 bits is taken")
+		t.Error("a key of 1024 bits was accepted")
 	}
 }
 
-// TestAllowList refuses what the service does not want, whatever the issuer
-// publishes.
-func TestAllowList(t *testing.T) {
+// TestAllowedAlgorithms checks that keys of other algorithms than those of the
+// configuration are refused.
+func TestAllowedAlgorithms(t *testing.T) {
 	t.Parallel()
-	c := newCached(t, func(cfg *Config) { cfg.Algorithms = []string{"EdDSA"} })
+	c := newCacheFixture(t, func(cfg *Config) { cfg.Algorithms = []string{"EdDSA"} })
 	edwards := eddsaKey(t)
 	c.publish(es256Key(t).public("k1"), edwards.public("ed"))
-	c.mustBe(nil, edwards, "ed")
-	c.mustBe(ErrInvalidToken, es256Key(t), "k1")
+	c.checkVerify(nil, edwards, "ed")
+	c.checkVerify(ErrInvalidToken, es256Key(t), "k1")
 }
 
-// TestMetadata holds the issuer to its name (RFC 8414 §3.3).
-func TestMetadata(t *testing.T) {
+// TestIssuerMetadata checks that metadata with another issuer or without a usable jwks_uri
+// is refused (RFC 8414 §3.3).
+func TestIssuerMetadata(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(i *issuer){
-		"another issuer": func(i *issuer) { i.metadata["issuer"] = "https://evil.example" },
+		"another issuer": func(i *issuer) { i.metadata["issuer"] = "https://attacker.example" },
 		"with a slash":   func(i *issuer) { i.metadata["issuer"] = i.url + "/" },
 		"no issuer":      func(i *issuer) { delete(i.metadata, "issuer") },
 		"no key set":     func(i *issuer) { delete(i.metadata, "jwks_uri") },
@@ -307,10 +311,10 @@ func TestMetadata(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCached(t, nil)
+			c := newCacheFixture(t, nil)
 			c.change(change)
-			c.mustBe(ErrUnavailable, es256Key(t), "k1")
-			c.mustHaveAsked(0)
+			c.checkVerify(ErrUnavailable, es256Key(t), "k1")
+			c.checkFetches(0)
 		})
 	}
 	for issuer, want := range map[string]string{
@@ -319,45 +323,45 @@ func TestMetadata(t *testing.T) {
 		"https://id.example/tenant/1": "https://id.example/.well-known/oauth-authorization-server/tenant/1",
 	} {
 		if got := metadataURL(issuer); got != want {
-			t.Errorf("metadata of %s at %s, want %s", issuer, got, want)
+			t.Errorf("metadataURL(%s) = %s, want %s", issuer, got, want)
 		}
 	}
 }
 
-// TestRedirects follows one within the issuer's origin only.
+// TestRedirects checks that only redirects within the origin are followed.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
-	for name, away := range map[string]bool{"within": false, "elsewhere": true} {
+	for name, toOther := range map[string]bool{"same origin": false, "other origin": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCached(t, nil)
-			elsewhere := newIssuer(t)
+			c := newCacheFixture(t, nil)
+			other := newIssuer(t)
 			mux := http.NewServeMux()
 			mux.HandleFunc("GET /keys", c.serveKeys)
 			mux.HandleFunc("GET /moved", func(w http.ResponseWriter, r *http.Request) {
 				target := "/keys"
-				if away {
-					target = elsewhere.url + "/keys"
+				if toOther {
+					target = other.url + "/keys"
 				}
 				http.Redirect(w, r, target, http.StatusFound)
 			})
 			server := httptest.NewServer(mux)
 			t.Cleanup(server.Close)
 			c.v = c.verifier(t, func(cfg *Config) { cfg.JWKSURL = server.URL + "/moved" })
-			want, asked := error(nil), int64(1)
-			if away {
-				want, asked = ErrUnavailable, 0
+			want, fetches := error(nil), int64(1)
+			if toOther {
+				want, fetches = ErrUnavailable, 0
 			}
-			c.mustBe(want, es256Key(t), "k1")
-			c.mustHaveAsked(asked)
-			if n := elsewhere.asked.Load(); n != 0 {
-				t.Errorf("another origin was asked %d times", n)
+			c.checkVerify(want, es256Key(t), "k1")
+			c.checkFetches(fetches)
+			if n := other.keyRequests.Load(); n != 0 {
+				t.Errorf("the other origin got %d requests", n)
 			}
 		})
 	}
 }
 
-// TestNew names what is wrong with a configuration.
+// TestNew checks that invalid configurations are refused.
 func TestNew(t *testing.T) {
 	t.Parallel()
 	good := func() Config { return Config{Issuer: "https://id.example", Audiences: []string{audience}} }

@@ -7,49 +7,49 @@ import (
 	"strings"
 )
 
-// Why a request is refused before any token is looked at.
+// Reasons to refuse a request that have no exported error.
 var (
 	errNoToken   = errors.New("no access token")
 	errMalformed = errors.New("malformed or repeated header")
 	errProof     = errors.New("no valid DPoP proof")
-	// errNotTheirs says that an access token and an account management
-	// authentication token belong to two users, or to two accounts.
-	errNotTheirs = errors.New("the tokens are not of one user")
+	// errTokenMismatch says that an access token and an account management
+	// authentication token belong to different users or accounts.
+	errTokenMismatch = errors.New("the tokens belong to different users or accounts")
 )
 
-// contextKey is what a verified token is found by in a request's context. The
-// Verifier is part of it, so that one never trusts what another has let in.
+// contextKey is the context key of a verified token. It contains the Verifier, so that a
+// Verifier never trusts a token that another one has accepted.
 type contextKey struct {
 	verifier *Verifier
 	typ      string
 }
 
+// Context keys of the tokens that handlers get, from any Verifier.
 type (
 	latestAccess  struct{}
 	latestAccount struct{}
 )
 
-// FromContext returns the access token that Require has let in.
+// FromContext returns the access token that Require has accepted.
 func FromContext(ctx context.Context) (*Token, bool) {
 	t, ok := ctx.Value(latestAccess{}).(*Token)
 	return t, ok
 }
 
-// AccountMemberFromContext returns the account management authentication token
-// that RequireAccountMember has let in.
+// AccountMemberFromContext returns the account management authentication token that
+// RequireAccountMember has accepted.
 func AccountMemberFromContext(ctx context.Context) (*Token, bool) {
 	t, ok := ctx.Value(latestAccount{}).(*Token)
 	return t, ok
 }
 
-// Require lets requests through that carry an access token with all of the
-// scopes in their one Authorization header; never is one taken from the query or
-// the body. Without scopes any good token will do. Handlers find it by
-// FromContext.
+// Require returns a middleware that requires one Authorization header with an access
+// token that has all of the scopes. Without scopes it accepts every valid token. It never
+// reads a token from the query or the body. Handlers get the token with FromContext.
 //
-// It answers 401 without a token and to a bad one, 403 to one that lacks a scope,
-// 400 to a header that cannot be read, each with the challenge of RFC 6750 §3 and
-// RFC 9449 §7.1, and 503 while the keys of the issuer cannot be had.
+// It answers 401 without a token or to an invalid one, 403 if a scope is missing, and 400
+// to a malformed or repeated header. These have a challenge (RFC 6750 §3, RFC 9449 §7.1).
+// It answers 503 if the keys of the issuer or the used proofs are not available.
 func (v *Verifier) Require(scopes ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,9 +67,9 @@ func (v *Verifier) Require(scopes ...string) func(http.Handler) http.Handler {
 	}
 }
 
-// authenticate returns the access token of a request and the scheme in which it
-// came. One that was let in already is not verified again, and nor is its proof,
-// which is good for one use.
+// authenticate returns the access token of a request and the scheme of the Authorization
+// header. A token that this Verifier has accepted for the request already is not verified
+// again. Its proof could not be, because it can be used only once.
 func (v *Verifier) authenticate(r *http.Request) (*Token, string, error) {
 	scheme, token, err := v.credentials(r.Header)
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRequire states the answers to the letter: RFC 6750 §3.
+// TestRequire checks the exact responses of Require (RFC 6750 §3).
 func TestRequire(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	v := i.verifier(t, nil)
 	good := i.sign(t, i.claims(), nil)
-	const realm = `Bearer realm="https://elsewhere.example"`
+	const realm = `Bearer realm="https://first.example"`
 	const malformed = realm + `, error="invalid_request", error_description="The header of the access token is malformed or repeated."`
 	const invalid = realm + `, error="invalid_token", error_description="The access token is invalid or expired."`
 	const lacking = realm + `, error="insufficient_scope", error_description="The access token does not allow this.", scope="Shopper \"Odd\" Buyer"`
@@ -27,34 +27,34 @@ func TestRequire(t *testing.T) {
 		challenge string
 		body      string
 	}{
-		"good":                    {nil, []string{"Authorization", "Bearer " + good}, 200, "", "usr_jane by shop"},
-		"scheme in capitals":      {nil, []string{"Authorization", "BEARER  " + good}, 200, "", "usr_jane by shop"},
-		"with scopes":             {[]string{"MeAdmin", "Shopper"}, []string{"Authorization", "Bearer " + good}, 200, "", "usr_jane by shop"},
-		"no token":                {nil, nil, 401, realm, ""},
-		"another scheme":          {nil, []string{"Authorization", "Basic c2hvcDpzZWNyZXQ="}, 401, realm, ""},
-		"DPoP is not set up":      {nil, []string{"Authorization", "DPoP " + good}, 401, realm, ""},
-		"another header":          {nil, []string{"X-Access-Token", good}, 401, realm, ""},
-		"no space":                {nil, []string{"Authorization", "Bearer" + good}, 401, realm, ""},
-		"empty":                   {nil, []string{"Authorization", "Bearer "}, 400, malformed, malformedBody},
-		"two words":               {nil, []string{"Authorization", "Bearer " + good + " x"}, 400, malformed, malformedBody},
-		"two tokens":              {nil, []string{"Authorization", "Bearer " + good + ", Bearer " + good}, 400, malformed, malformedBody},
-		"two headers":             {nil, []string{"Authorization", "Bearer " + good, "Authorization", "Bearer " + good}, 400, malformed, malformedBody},
-		"two headers, two kinds":  {nil, []string{"Authorization", "Basic eDp5", "Authorization", "Bearer " + good}, 400, malformed, malformedBody},
-		"no JWT":                  {nil, []string{"Authorization", "Bearer opaque"}, 401, invalid, invalidBody},
-		"of a mebibyte":           {nil, []string{"Authorization", "Bearer " + strings.Repeat("A", 1<<20)}, 401, invalid, invalidBody},
-		"of a mebibyte, good":     {nil, []string{"Authorization", "Bearer " + good + strings.Repeat("A", 1<<20)}, 401, invalid, invalidBody},
-		"insufficient":            {[]string{"Shopper", `"Odd"`, "Buyer\n"}, []string{"Authorization", "Bearer " + good}, 403, lacking, lackingBody},
-		"bad token, other scopes": {[]string{"Buyer"}, []string{"Authorization", "Bearer " + good + "A"}, 401, invalid, invalidBody},
+		"good":                         {nil, []string{"Authorization", "Bearer " + good}, 200, "", "usr_jane by shop"},
+		"scheme in upper case":         {nil, []string{"Authorization", "BEARER  " + good}, 200, "", "usr_jane by shop"},
+		"with scopes":                  {[]string{"MeAdmin", "Shopper"}, []string{"Authorization", "Bearer " + good}, 200, "", "usr_jane by shop"},
+		"no token":                     {nil, nil, 401, realm, ""},
+		"another scheme":               {nil, []string{"Authorization", "Basic c2hvcDpzZWNyZXQ="}, 401, realm, ""},
+		"DPoP not configured":          {nil, []string{"Authorization", "DPoP " + good}, 401, realm, ""},
+		"another header":               {nil, []string{"X-Access-Token", good}, 401, realm, ""},
+		"no space":                     {nil, []string{"Authorization", "Bearer" + good}, 401, realm, ""},
+		"empty":                        {nil, []string{"Authorization", "Bearer "}, 400, malformed, malformedBody},
+		"two words":                    {nil, []string{"Authorization", "Bearer " + good + " x"}, 400, malformed, malformedBody},
+		"two tokens":                   {nil, []string{"Authorization", "Bearer " + good + ", Bearer " + good}, 400, malformed, malformedBody},
+		"two headers":                  {nil, []string{"Authorization", "Bearer " + good, "Authorization", "Bearer " + good}, 400, malformed, malformedBody},
+		"two headers, two kinds":       {nil, []string{"Authorization", "Basic eDp5", "Authorization", "Bearer " + good}, 400, malformed, malformedBody},
+		"not a JWT":                    {nil, []string{"Authorization", "Bearer opaque"}, 401, invalid, invalidBody},
+		"token of 1 MiB":               {nil, []string{"Authorization", "Bearer " + strings.Repeat("A", 1<<20)}, 401, invalid, invalidBody},
+		"valid token and 1 MiB":        {nil, []string{"Authorization", "Bearer " + good + strings.Repeat("A", 1<<20)}, 401, invalid, invalidBody},
+		"missing scope":                {[]string{"Shopper", `"Odd"`, "Buyer\n"}, []string{"Authorization", "Bearer " + good}, 403, lacking, lackingBody},
+		"invalid token, missing scope": {[]string{"Buyer"}, []string{"Authorization", "Bearer " + good + "A"}, 401, invalid, invalidBody},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := ask(v.Require(c.scopes...)(greet), c.headers...)
+			w := get(v.Require(c.scopes...)(showTokens), c.headers...)
 			got := []any{w.Code, strings.Join(w.Header().Values("WWW-Authenticate"), "|"), w.Body.String()}
 			if diff := cmp.Diff([]any{c.status, c.challenge, c.body}, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if c.status != 200 && w.Header().Get("Cache-Control") != "no-store" {
-				t.Error("a refusal may be cached")
+				t.Error("the response has no Cache-Control: no-store")
 			}
 		})
 	}
@@ -66,26 +66,26 @@ const (
 	lackingBody   = `{"error":"insufficient_scope","error_description":"The access token does not allow this."}`
 )
 
-// TestFullAccessIsOneScope: what a role means at Latchkey is not for other
-// services to guess.
+// TestFullAccessIsOneScope checks that the scope FullAccess does not include others.
 func TestFullAccessIsOneScope(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	v := i.verifier(t, nil)
 	full := i.sign(t, with(i.claims(), object{"scope": "FullAccess"}), nil)
-	if w := ask(v.Require("OrderReader")(greet), "Authorization", "Bearer "+full); w.Code != http.StatusForbidden {
+	if w := get(v.Require("OrderReader")(showTokens), "Authorization", "Bearer "+full); w.Code != http.StatusForbidden {
 		t.Errorf("FullAccess for OrderReader: %d", w.Code)
 	}
-	if w := ask(v.Require("FullAccess")(greet), "Authorization", "Bearer "+full); w.Code != http.StatusOK {
+	if w := get(v.Require("FullAccess")(showTokens), "Authorization", "Bearer "+full); w.Code != http.StatusOK {
 		t.Errorf("FullAccess for itself: %d", w.Code)
 	}
 }
 
-// TestNeverFromQueryOrBody sends a good token everywhere but in the header.
+// TestNeverFromQueryOrBody checks that a token in the query, the body or a cookie is
+// ignored.
 func TestNeverFromQueryOrBody(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
-	h := i.verifier(t, nil).Require()(greet)
+	h := i.verifier(t, nil).Require()(showTokens)
 	good := i.sign(t, i.claims(), nil)
 	r := httptest.NewRequest(http.MethodPost, "/?access_token="+good, strings.NewReader("access_token="+good))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -97,7 +97,7 @@ func TestNeverFromQueryOrBody(t *testing.T) {
 	}
 }
 
-// TestToken reads every claim.
+// TestToken checks the fields of a Token against its claims.
 func TestToken(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -124,25 +124,25 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestTwoVerifiers: what one has let in is nothing to another, and one does not
-// verify twice.
+// TestTwoVerifiers checks that a Verifier does not trust a token that another one has
+// accepted.
 func TestTwoVerifiers(t *testing.T) {
 	t.Parallel()
 	i, other := newIssuer(t), newIssuer(t)
 	v, w := i.verifier(t, nil), other.verifier(t, nil)
 	good := i.sign(t, i.claims(), nil)
-	if got := ask(v.Require()(v.Require("Shopper")(greet)), "Authorization", "Bearer "+good); got.Code != http.StatusOK {
-		t.Errorf("one twice: %d %s", got.Code, got.Body)
+	if got := get(v.Require()(v.Require("Shopper")(showTokens)), "Authorization", "Bearer "+good); got.Code != http.StatusOK {
+		t.Errorf("the same verifier twice: %d %s", got.Code, got.Body)
 	}
-	if got := ask(v.Require()(v.Require("Buyer")(greet)), "Authorization", "Bearer "+good); got.Code != http.StatusForbidden {
-		t.Errorf("one twice, more scopes behind: %d %s", got.Code, got.Body)
+	if got := get(v.Require()(v.Require("Buyer")(showTokens)), "Authorization", "Bearer "+good); got.Code != http.StatusForbidden {
+		t.Errorf("the same verifier twice, second with another scope: %d %s", got.Code, got.Body)
 	}
-	if got := ask(v.Require()(w.Require()(greet)), "Authorization", "Bearer "+good); got.Code != http.StatusUnauthorized {
-		t.Errorf("another behind: %d %s", got.Code, got.Body)
+	if got := get(v.Require()(w.Require()(showTokens)), "Authorization", "Bearer "+good); got.Code != http.StatusUnauthorized {
+		t.Errorf("another verifier second: %d %s", got.Code, got.Body)
 	}
 }
 
-// TestAccountMember is the checkout service.
+// TestAccountMember checks which requests RequireAccountMember accepts.
 func TestAccountMember(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -150,37 +150,37 @@ func TestAccountMember(t *testing.T) {
 	member := i.account(t, nil)
 	access := func(changes object) string { return "Bearer " + i.sign(t, with(i.claims(), changes), nil) }
 	client := access(object{"sub": "shop", "auth_time": nil, "amr": nil})
-	alone, behind := v.RequireAccountMember()(greet), v.Require()(v.RequireAccountMember("Buy")(greet))
+	alone, behind := v.RequireAccountMember()(showTokens), v.Require()(v.RequireAccountMember("Buy")(showTokens))
 	for name, c := range map[string]struct {
 		h       http.Handler
 		headers []string
 		status  int
 		body    string
 	}{
-		"alone":                      {alone, []string{AccountHeader, member}, 200, " member usr_jane of acme"},
-		"alone, long typ":            {alone, []string{AccountHeader, i.sign(t, i.accountClaims(), object{"typ": "application/account+jwt"})}, 200, " member usr_jane of acme"},
-		"with the client's token":    {behind, []string{"Authorization", client, AccountHeader, member}, 200, "shop by shop member usr_jane of acme"},
-		"with the user's token":      {behind, []string{"Authorization", access(nil), AccountHeader, member}, 200, "usr_jane by shop member usr_jane of acme"},
-		"with one of the account":    {behind, []string{"Authorization", access(object{"account_uid": "acc_1"}), AccountHeader, member}, 200, "usr_jane by shop member usr_jane of acme"},
-		"with another user's token":  {behind, []string{"Authorization", access(object{"sub": "usr_eve"}), AccountHeader, member}, 403, ""},
-		"with one of another":        {behind, []string{"Authorization", access(object{"account_uid": "acc_2"}), AccountHeader, member}, 403, ""},
-		"missing":                    {alone, nil, 401, ""},
-		"missing behind":             {behind, []string{"Authorization", client}, 401, ""},
-		"repeated":                   {alone, []string{AccountHeader, member, AccountHeader, member}, 400, ""},
-		"in the other header":        {alone, []string{"Authorization", "Bearer " + member}, 401, ""},
-		"access token instead":       {alone, []string{AccountHeader, strings.TrimPrefix(access(nil), "Bearer ")}, 401, ""},
-		"access token with its aud":  {alone, []string{AccountHeader, i.sign(t, i.accountClaims(), nil)}, 401, ""},
-		"account token as access":    {v.Require()(greet), []string{"Authorization", "Bearer " + member}, 401, ""},
-		"account token, its aud too": {v.Require()(greet), []string{"Authorization", "Bearer " + i.account(t, object{"aud": audience})}, 401, ""},
-		"of another audience":        {alone, []string{AccountHeader, i.account(t, object{"aud": audience})}, 401, ""},
-		"of another issuer":          {alone, []string{AccountHeader, i.account(t, object{"iss": "https://evil.example"})}, 401, ""},
-		"without an account":         {alone, []string{AccountHeader, i.account(t, object{"account_uid": nil})}, 401, ""},
-		"expired":                    {alone, []string{AccountHeader, i.account(t, object{"exp": i.clock.now().Add(-time.Minute).Unix()})}, 401, ""},
-		"lacking a role":             {v.RequireAccountMember("Buy", "Approve")(greet), []string{AccountHeader, member}, 403, ""},
+		"alone":                           {alone, []string{AccountHeader, member}, 200, " member usr_jane of acme"},
+		"alone, long typ":                 {alone, []string{AccountHeader, i.sign(t, i.accountClaims(), object{"typ": "application/account+jwt"})}, 200, " member usr_jane of acme"},
+		"with the client's token":         {behind, []string{"Authorization", client, AccountHeader, member}, 200, "shop by shop member usr_jane of acme"},
+		"with the user's token":           {behind, []string{"Authorization", access(nil), AccountHeader, member}, 200, "usr_jane by shop member usr_jane of acme"},
+		"with a token of the account":     {behind, []string{"Authorization", access(object{"account_uid": "acc_1"}), AccountHeader, member}, 200, "usr_jane by shop member usr_jane of acme"},
+		"with another user's token":       {behind, []string{"Authorization", access(object{"sub": "usr_eve"}), AccountHeader, member}, 403, ""},
+		"with a token of another account": {behind, []string{"Authorization", access(object{"account_uid": "acc_2"}), AccountHeader, member}, 403, ""},
+		"missing":                         {alone, nil, 401, ""},
+		"missing after Require":           {behind, []string{"Authorization", client}, 401, ""},
+		"repeated":                        {alone, []string{AccountHeader, member, AccountHeader, member}, 400, ""},
+		"in the Authorization header":     {alone, []string{"Authorization", "Bearer " + member}, 401, ""},
+		"access token instead":            {alone, []string{AccountHeader, strings.TrimPrefix(access(nil), "Bearer ")}, 401, ""},
+		"access token with its aud":       {alone, []string{AccountHeader, i.sign(t, i.accountClaims(), nil)}, 401, ""},
+		"account token as access":         {v.Require()(showTokens), []string{"Authorization", "Bearer " + member}, 401, ""},
+		"account token, its aud too":      {v.Require()(showTokens), []string{"Authorization", "Bearer " + i.account(t, object{"aud": audience})}, 401, ""},
+		"of another audience":             {alone, []string{AccountHeader, i.account(t, object{"aud": audience})}, 401, ""},
+		"of another issuer":               {alone, []string{AccountHeader, i.account(t, object{"iss": "https://attacker.example"})}, 401, ""},
+		"without an account":              {alone, []string{AccountHeader, i.account(t, object{"account_uid": nil})}, 401, ""},
+		"expired":                         {alone, []string{AccountHeader, i.account(t, object{"exp": i.clock.now().Add(-time.Minute).Unix()})}, 401, ""},
+		"missing role":                    {v.RequireAccountMember("Buy", "Approve")(showTokens), []string{AccountHeader, member}, 403, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := ask(c.h, c.headers...)
+			w := get(c.h, c.headers...)
 			if w.Code != c.status || c.status == 200 && w.Body.String() != c.body {
 				t.Errorf("%d %s, want %d %s", w.Code, w.Body, c.status, c.body)
 			}

@@ -16,69 +16,69 @@ import (
 	"latchkey/keys/jose"
 )
 
-// What a Verifier without other settings does.
+// Defaults of a Config.
 const (
 	DefaultLeeway          = 30 * time.Second
 	DefaultMaxStale        = time.Hour
 	DefaultRefetchInterval = 10 * time.Second
 )
 
-// Why a token is refused, or cannot be judged. What is behind the first colon of
-// an error's text is for the log and not for the caller.
+// Errors of a Verifier. Errors wrap them with details, which are for the log and not for
+// the client.
 var (
-	// ErrInvalidToken says that a token is malformed, forged, expired, of
-	// another kind, from another issuer or for somebody else.
+	// ErrInvalidToken says that a token is malformed, forged, expired, of another
+	// type, of another issuer or for another audience.
 	ErrInvalidToken = errors.New("resource: invalid token")
-	// ErrInsufficientScope says that a good token lacks a scope.
+	// ErrInsufficientScope says that a valid token lacks a scope.
 	ErrInsufficientScope = errors.New("resource: insufficient scope")
-	// ErrUnavailable says that nothing was decided, because the issuer's keys
-	// or the store of proofs could not be had.
+	// ErrUnavailable says that a token could not be verified, because the issuer's
+	// keys or the used proofs are not available.
 	ErrUnavailable = errors.New("resource: unavailable")
 )
 
-// Config says whose tokens a Verifier takes. Issuer and Audiences are required.
+// Config configures a Verifier. Issuer and Audiences are required.
 type Config struct {
-	// Issuer is the claim iss of every token, to the letter. Without JWKSURL it
-	// is also where the server's metadata is looked for (RFC 8414).
+	// Issuer is the exact claim iss of every token. Without JWKSURL, the server's
+	// metadata is read from there (RFC 8414).
 	Issuer string
-	// Audiences are the names of this service; a token for one of them is for it.
+	// Audiences are the names of this service. The claim aud must contain one.
 	Audiences []string
-	// JWKSURL is where the keys are. Empty: where the issuer's metadata says,
-	// which is read when the first token comes.
+	// JWKSURL is the URL of the key set. Empty: the one in the issuer's metadata,
+	// which is read for the first token.
 	JWKSURL string
-	// Algorithms are the JWS algorithms that are taken, of ES256, ES384, RS256,
-	// PS256 and EdDSA. Empty: ES256, RS256 and EdDSA.
+	// Algorithms are the accepted JWS algorithms, among ES256, ES384, RS256, PS256
+	// and EdDSA. Empty: ES256, RS256 and EdDSA.
 	Algorithms []string
 	// AccountAudience is the claim aud of account management authentication
-	// tokens. Empty: the issuer with /v2 behind it, as Latchkey has it.
+	// tokens. Empty: the issuer followed by /v2, as Latchkey uses it.
 	AccountAudience string
-	// DPoP is about tokens that are bound to a key (RFC 9449). Nil: they are
+	// DPoP configures tokens that are bound to a key (RFC 9449). Nil: they are
 	// refused.
 	DPoP *DPoP
 
-	HTTPClient      *http.Client     // what is not set in it is bounded; nil: 10 s, one origin
-	Leeway          time.Duration    // how far the issuer's clock may be off; 0: DefaultLeeway
-	MaxStale        time.Duration    // how long keys serve beyond their time if there are no newer ones; 0: DefaultMaxStale
-	RefetchInterval time.Duration    // how often, at most, an unknown key has fresh keys read again; 0: DefaultRefetchInterval
+	HTTPClient      *http.Client     // without a Timeout it gets 10 s, without CheckRedirect it stays in one origin; nil: both
+	Leeway          time.Duration    // allowed difference to the issuer's clock; 0: DefaultLeeway
+	MaxStale        time.Duration    // how long keys are used after their max-age if they cannot be fetched; 0: DefaultMaxStale
+	RefetchInterval time.Duration    // minimum time between fetches for unknown keys; 0: DefaultRefetchInterval
 	Now             func() time.Time // nil: time.Now
-	Logger          *slog.Logger     // of failures to read keys; nil: none
+	Logger          *slog.Logger     // for failures to fetch keys; nil: none
 }
 
-// Verifier verifies the tokens of one issuer. Safe for concurrent use.
+// Verifier verifies the tokens of one issuer. It is safe for concurrent use.
 type Verifier struct {
 	issuer  string
 	access  kind
 	account kind
 	realm   string
-	dpop    *proofs // nil: no bound tokens
+	dpop    *proofs // nil: bound tokens are refused
 
 	keys     *keySet
 	parser   *jwt.Parser
 	validate *jwt.Validator
 }
 
-// New returns a Verifier, or an error that names what the configuration lacks.
-// It reads nothing over the network.
+// New returns a Verifier, or an error that says what is wrong with the configuration. It
+// does not use the network.
 func New(cfg Config) (*Verifier, error) {
 	v, err := newVerifier(cfg)
 	if err != nil {
@@ -97,8 +97,8 @@ func newVerifier(cfg Config) (*Verifier, error) {
 		account: kind{typ: typeAccountToken, audiences: []string{cfg.AccountAudience}},
 		realm:   cfg.Audiences[0],
 		keys:    newKeySet(cfg),
-		// The claims are checked before the key is looked for, so that whatever
-		// is refused anyhow has no keys read.
+		// verify checks the claims before it looks up the key, so that a token
+		// with invalid claims causes no fetch of keys.
 		parser: jwt.NewParser(jwt.WithValidMethods(cfg.Algorithms), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation()),
 		validate: jwt.NewValidator(
 			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(cfg.Leeway), jwt.WithTimeFunc(cfg.Now),
@@ -111,14 +111,14 @@ func newVerifier(cfg Config) (*Verifier, error) {
 	return v, err
 }
 
-// complete checks what is given and fills in what is not.
+// complete checks the configuration and sets the defaults.
 func (cfg *Config) complete() error {
 	switch {
-	case !isHTTP(cfg.Issuer):
+	case !isHTTPURL(cfg.Issuer):
 		return errors.New("the issuer must be an http or https URL without query and fragment")
 	case len(cfg.Audiences) == 0, slices.Contains(cfg.Audiences, ""):
 		return errors.New("an audience is required, and none may be empty")
-	case cfg.JWKSURL != "" && !isHTTP(cfg.JWKSURL):
+	case cfg.JWKSURL != "" && !isHTTPURL(cfg.JWKSURL):
 		return errors.New("the JWKS URL must be an http or https URL without query and fragment")
 	case cfg.Leeway < 0, cfg.MaxStale < 0, cfg.RefetchInterval < 0:
 		return errors.New("negative duration")
@@ -144,8 +144,9 @@ func (cfg *Config) complete() error {
 	return nil
 }
 
-// isHTTP tells whether a text is an absolute URL that can be asked.
-func isHTTP(text string) bool {
+// isHTTPURL reports whether a text is an absolute http or https URL without user
+// information, query and fragment.
+func isHTTPURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" &&
 		u.User == nil && u.RawQuery == "" && u.Fragment == ""

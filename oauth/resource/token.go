@@ -13,54 +13,54 @@ import (
 	"latchkey/keys/jose"
 )
 
-// Values of the header parameter typ. A token of one kind is never taken for one
-// of the other (RFC 8725 §3.11).
+// Values of the header parameter typ. They keep a token of one type from being accepted
+// as another type (RFC 8725 §3.11).
 const (
 	typeAccessToken  = "at+jwt" // RFC 9068 §2.1
 	typeAccountToken = "account+jwt"
 )
 
-// maxTokenSize is the length in bytes above which a token is refused unread.
+// maxTokenSize is the maximum length of a token in bytes. Longer ones are not parsed.
 const maxTokenSize = 16 << 10
 
-// kind is what makes the tokens of one kind: their type and whom they are for.
+// kind describes a kind of token: its typ and its audiences.
 type kind struct {
 	typ       string
 	audiences []string
 }
 
-// Token is what a verified token says.
+// Token has the claims of a verified token.
 type Token struct {
 	ID        string // jti
-	Subject   string // of the user, which never changes; ClientID if a client acts for itself
+	Subject   string // uid of the user, which never changes; ClientID if a client acts for itself
 	ClientID  string
 	Audience  []string
 	Scopes    []string  // of an access token
 	AMR       []string  // how the user signed in (RFC 8176): "otp" or "pwd"
-	AuthTime  time.Time // of the sign-in, UTC; zero: nobody signed in
+	AuthTime  time.Time // of the sign-in, UTC; zero: no user signed in
 	IssuedAt  time.Time // UTC
 	ExpiresAt time.Time // UTC
-	Account   *Account  // that the token is scoped to; nil: none
+	Account   *Account  // to which the token is scoped; nil: none
 
-	// KeyThumbprint is of the key that the token is bound to (RFC 9449 §6.1);
-	// empty: a bearer token.
+	// KeyThumbprint is the thumbprint of the key to which the token is bound (RFC
+	// 9449 §6.1); empty: a bearer token.
 	KeyThumbprint string
-	// Claims are all claims as they were, numbers as float64.
+	// Claims are all claims, with numbers as float64.
 	Claims map[string]any
 }
 
-// Account is the organisation that a token is scoped to.
+// Account is the organisation to which a token is scoped.
 type Account struct {
 	UID      string // never changes
-	ID       string // that administrators know it by
+	ID       string // that administrators chose
 	Name     string
 	Roles    []string // of the member in the account
 	MemberID string   // of the user in the account
-	RealmID  string   // of an account management authentication token
-	StoreID  string   // likewise; may be empty
+	RealmID  string   // only in account management authentication tokens
+	StoreID  string   // only in account management authentication tokens; may be empty
 }
 
-// HasScopes tells whether the token carries all of the scopes.
+// HasScopes reports whether the token has all of the scopes.
 func (t *Token) HasScopes(scopes ...string) bool {
 	for _, scope := range scopes {
 		if !slices.Contains(t.Scopes, scope) {
@@ -70,12 +70,12 @@ func (t *Token) HasScopes(scopes ...string) bool {
 	return true
 }
 
-// OfClient tells whether the token stands for a client and no user.
+// OfClient reports whether the token belongs to a client that acts for itself.
 func (t *Token) OfClient() bool { return t.Subject == t.ClientID }
 
-// Verify returns what an access token says, for services that are not net/http
-// handlers. Errors: ErrInvalidToken, which a token that is bound to a key gets
-// too since nobody proves possession of it here, and ErrUnavailable.
+// Verify verifies an access token outside of net/http. It returns ErrInvalidToken or
+// ErrUnavailable. A token that is bound to a key is ErrInvalidToken, because there is no
+// proof for it.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
 	t, err := v.verify(ctx, token, v.access)
 	if err != nil {
@@ -87,8 +87,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Token, error) {
 	return t, nil
 }
 
-// VerifyAccountMember returns what an account management authentication token
-// says. Errors: ErrInvalidToken and ErrUnavailable.
+// VerifyAccountMember verifies an account management authentication token. It returns
+// ErrInvalidToken or ErrUnavailable.
 func (v *Verifier) VerifyAccountMember(ctx context.Context, token string) (*Token, error) {
 	t, err := v.verify(ctx, token, v.account)
 	if err != nil {
@@ -97,13 +97,13 @@ func (v *Verifier) VerifyAccountMember(ctx context.Context, token string) (*Toke
 	if t.Account == nil || t.KeyThumbprint != "" {
 		return nil, fmt.Errorf("%w: no account, or bound to a key", ErrInvalidToken)
 	}
-	t.Scopes = nil // what stands there is the account
+	t.Scopes = nil // in these tokens, scope is the account
 	return t, nil
 }
 
-// verify checks a token of that kind (RFC 9068 §4).
+// verify verifies a token of the kind (RFC 9068 §4).
 func (v *Verifier) verify(ctx context.Context, token string, k kind) (*Token, error) {
-	if len(token) > maxTokenSize || strings.ContainsFunc(token, foreign) {
+	if len(token) > maxTokenSize || strings.ContainsFunc(token, outsideCompactJWS) {
 		return nil, fmt.Errorf("%w: not a JWS of at most %d bytes", ErrInvalidToken, maxTokenSize)
 	}
 	var t *Token
@@ -112,7 +112,7 @@ func (v *Verifier) verify(ctx context.Context, token string, k kind) (*Token, er
 		if err = checkHeader(parsed.Header, k.typ); err != nil {
 			return nil, err
 		}
-		if t, err = v.read(claims, k); err != nil {
+		if t, err = v.readClaims(claims, k); err != nil {
 			return nil, err
 		}
 		return v.keyFor(ctx, parsed)
@@ -126,9 +126,10 @@ func (v *Verifier) verify(ctx context.Context, token string, k kind) (*Token, er
 	return t, nil
 }
 
-// foreign tells whether a character has no place in a compact JWS. The decoder
-// of base64 skips line ends, so one token would have many spellings.
-func foreign(c rune) bool {
+// outsideCompactJWS reports whether a character cannot be part of a JWS in compact
+// serialization. It is checked because the base64 decoder ignores line ends, so a token
+// would have many spellings.
+func outsideCompactJWS(c rune) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
 		return false
@@ -146,8 +147,8 @@ func checkHeader(header map[string]any, typ string) error {
 	return nil
 }
 
-// keyFor returns the public key that the token has to be verified with. The key
-// decides on the algorithm, not the token (RFC 8725 §3.1).
+// keyFor returns the public key of the token's kid. The algorithm of the token must be
+// that of the key (RFC 8725 §3.1).
 func (v *Verifier) keyFor(ctx context.Context, t *jwt.Token) (any, error) {
 	kid, _ := t.Header["kid"].(string)
 	if kid == "" {
