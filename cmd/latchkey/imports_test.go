@@ -28,17 +28,18 @@ var floorPlan = map[string][]string{
 	"grants/internal/memstore": {"otp/lockout", "storage"},
 	"grants/signin":            {"otp", "otp/lockout", "storage"},
 	"grants":                   {"grants/signin", "otp", "storage"},
-	"oauth":                    {"grants", "grants/signin", "keys", "keys/jose", "oauth/admin", "oauth/dpop", "oauth/openapi", "otp", "storage"},
+	"oauth":                    {"grants", "grants/signin", "keys", "keys/jose", "oauth/admin", "oauth/dpop", "oauth/openapi", "oauth/surface", "otp", "storage"},
 	"oauth/admin":              {"otp", "storage"},
 	"oauth/dpop":               {"keys/jose"},
 	"oauth/openapi":            {},
-	"oauth/ordercloud":         {"grants", "grants/signin", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
-	"oauth/elasticpath":        {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/openapi", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/ordercloud":         {"grants", "grants/signin", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/openapi", "oauth/surface", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/elasticpath":        {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/openapi", "oauth/surface", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
 	"oauth/server": {"config", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/openapi", "oauth/ordercloud",
-		"oauth/server/audit", "oauth/server/listen", "otp", "otp/deliver", "otp/deliver/mailer", "otp/lockout", "storage", "storage/gormstore"},
+		"oauth/server/audit", "oauth/server/listen", "oauth/surface", "otp", "otp/deliver", "otp/deliver/mailer", "otp/lockout", "storage", "storage/gormstore"},
 	"oauth/server/audit":  {"otp", "storage"},
-	"oauth/server/listen": {},
+	"oauth/server/listen": {"oauth/surface"},
+	"oauth/surface":       {},
 }
 
 // strangers says which of our packages may import a foreign module.

@@ -84,10 +84,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.listen.Se
 func (s *Server) Routes() *http.ServeMux { return s.routes }
 
 func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error) {
-	a, settings := s.app, s.app.Settings
+	a, settings, rules := s.app, s.app.Settings, httpRules()
 	return listen.New(listen.Config{
-		Handler:  vendorPaths(settings.IssuerPath(), listen.WithoutTrailingSlash([]string{"/v1/", "/v2/", "/oauth/"}, s.routes)),
+		Handler:  answerUncleanPaths(settings.IssuerPath(), rules, listen.WithoutTrailingSlash(roots(rules), s.routes)),
 		BasePath: settings.IssuerPath(),
+		Surfaces: rules, InternalError: oauth.InternalErrorBody,
 		Listener: a.Listener, Listen: settings.Listen, OpsListen: settings.OpsListen,
 		Logger: a.Logger, RequestTimeout: settings.RequestTimeout, ShutdownTimeout: settings.ShutdownTimeout,
 		HTTPS:          strings.HasPrefix(settings.Issuer, "https://"),

@@ -13,6 +13,7 @@ import (
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/ordercloud"
 	"latchkey/oauth/server/listen"
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 )
 
@@ -24,6 +25,27 @@ type services struct {
 	passwords *signin.Passwords
 	signUps   *otp.Throttle
 	usernames *otp.Throttle
+}
+
+// documentPath is where the description of the API is served.
+const documentPath = "/openapi.json"
+
+// httpRules returns the rules of all surfaces, and of the description of the API.
+func httpRules() []surface.HTTPRules {
+	return []surface.HTTPRules{
+		oauth.HTTPRules(), ordercloud.HTTPRules(), elasticpath.HTTPRules(), {CrossOriginPaths: []string{documentPath}},
+	}
+}
+
+// roots returns the roots of the surfaces that have one.
+func roots(rules []surface.HTTPRules) []string {
+	var all []string
+	for _, rule := range rules {
+		if rule.Root != "" {
+			all = append(all, rule.Root)
+		}
+	}
+	return all
 }
 
 // newRoutes returns everything that the server serves.
@@ -45,7 +67,7 @@ func (s *Server) newRoutes(with services) (*http.ServeMux, error) {
 	with.provider.Mount(mux)
 	v1.Mount(mux)
 	v2.Mount(mux)
-	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+documentPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "public, max-age=300")
 		_, _ = w.Write(document) // the error means that the client has gone

@@ -15,7 +15,7 @@ const shop = "https://shop.example"
 // behind it answers with 418.
 func crossOriginAnswer(t *testing.T, origins []string, method, path string, sent http.Header) (int, http.Header) {
 	t.Helper()
-	h := Below("/auth", crossOrigin(origins, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	h := Below("/auth", newCrossOrigin(origins, testSurfaces).wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 	})))
 	r := httptest.NewRequest(method, path, nil)

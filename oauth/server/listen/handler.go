@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// internalError is the answer to a panic. What went wrong is in the log.
-const internalError = `{"error":"server_error"}` + "\n"
-
 // ServeHTTP implements http.Handler: what surrounds every request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.cfg.Now()
@@ -59,7 +56,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.
 		s.cfg.Logger.Error().Str("request_id", id).Str("panic", describe(cause)).
 			Bytes("stack", debug.Stack()).Msg("handler panicked")
 		if !rec.wroteHeader {
-			answerPanic(rec)
+			answerPanic(rec, s.cfg.InternalError)
 			cause = nil
 		}
 	}
@@ -86,7 +83,8 @@ func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.
 	}
 }
 
-func answerPanic(w http.ResponseWriter) {
+// answerPanic answers a request whose handler panicked. The cause is in the log only.
+func answerPanic(w http.ResponseWriter, body string) {
 	h := w.Header()
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Location", "Set-Cookie", "WWW-Authenticate", "Etag"} {
 		h.Del(name)
@@ -94,7 +92,7 @@ func answerPanic(w http.ResponseWriter) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusInternalServerError)
-	_, _ = io.WriteString(w, internalError)
+	_, _ = io.WriteString(w, body)
 }
 
 // describe tells what a handler panicked with. Only the texts of the runtime

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
 	"go.uber.org/goleak"
+	"latchkey/oauth/surface"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -73,7 +75,7 @@ func start(t *testing.T, handler http.Handler, change func(*Config)) *running {
 func startTuned(t *testing.T, handler http.Handler, change func(*Config), tune func(*Server)) *running {
 	t.Helper()
 	r := &running{log: &journal{}}
-	cfg := Config{Handler: handler, Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", Logger: zerolog.New(r.log)}
+	cfg := Config{Handler: handler, Listen: "127.0.0.1:0", OpsListen: "127.0.0.1:0", Logger: zerolog.New(r.log), Surfaces: testSurfaces, InternalError: "{\"error\":\"server_error\"}\n"}
 	if change != nil {
 		change(&cfg)
 	}
@@ -123,4 +125,21 @@ func (r *running) get(t *testing.T, url string, header http.Header) (*http.Respo
 		t.Fatal(err)
 	}
 	return resp, string(body)
+}
+
+// testSurfaces has rules like those of the surfaces of the API.
+var testSurfaces = []surface.HTTPRules{
+	{
+		Root: "/oauth/", CrossOriginPaths: []string{"/oauth/", "/.well-known/", "/openapi.json"},
+		Guessable: []surface.GuessablePath{{Prefix: "/oauth/", Type: "application/json;charset=UTF-8", Body: `{"error":"temporarily_unavailable"}`}},
+	},
+	{
+		Root: "/v1/", CrossOriginPaths: []string{"/v1/"},
+		Guessable: []surface.GuessablePath{{Prefix: "/v1/password", Type: "application/json", Body: `{"Errors":[]}`}},
+	},
+	{
+		Root: "/v2/", CrossOriginPaths: []string{"/v2/"},
+		CrossOriginHeaders: []string{"ep-account-management-authentication-token"}, CrossOriginHeaderPrefixes: []string{"ep-", "x-moltin-"},
+		Guessable: []surface.GuessablePath{{Prefix: "/v2/account-members/tokens", Type: "application/json", Body: `{"errors":[]}`}},
+	},
 }

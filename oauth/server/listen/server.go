@@ -16,6 +16,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"latchkey/oauth/surface"
 )
 
 // Limits that no setting changes.
@@ -34,6 +36,9 @@ type Config struct {
 	Listen    string       // host:port; port 0 takes a free one
 	Listener  net.Listener // open at Listen already; nil: Start opens it
 	OpsListen string       // host:port of health, readiness and metrics
+
+	Surfaces      []surface.HTTPRules // rules of the surfaces that Handler consists of
+	InternalError string              // JSON body of the answer when Handler panics; empty: none
 
 	Logger          zerolog.Logger
 	RequestTimeout  time.Duration  // deadline of one request; default 10 s
@@ -71,7 +76,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("server: no handler")
 	}
 	cfg.setDefaults()
-	cfg.Handler = Below(cfg.BasePath, crossOrigin(cfg.Origins, newShield(cfg.Shield, cfg.Now).guard(cfg.Handler)))
+	cfg.Handler = Below(cfg.BasePath, newCrossOrigin(cfg.Origins, cfg.Surfaces).wrap(newShield(cfg.Shield, cfg.Surfaces, cfg.Now).guard(cfg.Handler)))
 	m, err := newMetrics(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("server: metrics: %w", err)

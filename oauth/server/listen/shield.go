@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"latchkey/oauth/surface"
 )
 
 // Limit is how often something may happen: Burst times at once, and no more than
@@ -24,18 +26,6 @@ const (
 	shieldPattern = "shield"
 )
 
-// shieldedPaths are the beginnings of the paths where secrets are tried and
-// messages asked for, without the issuer's path (see Below), with what each answers to an address that has no
-// try left, in the words of its dialect.
-var shieldedPaths = []struct{ path, media, refusal string }{
-	{"/oauth/", "application/json;charset=UTF-8", `{"error":"temporarily_unavailable","error_description":"Too many requests. Try again later.",` + vendorTooMany},
-	{"/v1/password", "application/json;charset=UTF-8", "{" + vendorTooMany},
-	{"/v1/username/", "application/json;charset=UTF-8", "{" + vendorTooMany},
-	{"/v2/account-members/tokens", "application/json", `{"errors":[{"title":"Too Many Requests","status":"429","detail":"Too many requests. Try again later."}]}`},
-}
-
-const vendorTooMany = `"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too many requests. Try again later.","Data":null}]}`
-
 // shield keeps an address that fails again and again from costing any more: its
 // requests are refused before anything of them is read, looked up or hashed. Only
 // failures count, so that a storefront may sign in all its users from one
@@ -48,6 +38,7 @@ const vendorTooMany = `"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too m
 // say nothing; of the others the shield remembers those that failed last.
 type shield struct {
 	gap, depth time.Duration
+	paths      []surface.GuessablePath
 	now        func() time.Time
 	most       int
 
@@ -62,13 +53,17 @@ type bucket struct {
 }
 
 // newShield returns nil, which shields nothing, for no limit.
-func newShield(l Limit, now func() time.Time) *shield {
+func newShield(l Limit, surfaces []surface.HTTPRules, now func() time.Time) *shield {
 	if l.Burst <= 0 || l.Per <= 0 {
 		return nil
 	}
+	var paths []surface.GuessablePath
+	for i := range surfaces {
+		paths = append(paths, surfaces[i].Guessable...)
+	}
 	gap := max(l.Per/time.Duration(l.Burst), 1)
 	return &shield{
-		gap: gap, depth: gap * time.Duration(l.Burst), now: now, most: shieldEntries,
+		gap: gap, depth: gap * time.Duration(l.Burst), paths: paths, now: now, most: shieldEntries,
 		byAddr: map[netip.Prefix]*list.Element{}, recent: list.New(),
 	}
 }
@@ -81,14 +76,14 @@ func (s *shield) guard(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from, counted := countedNetwork(ClientAddr(r.Context()), nil)
-		at := shieldedAt(r)
-		if at < 0 || !counted {
+		path := s.pathOf(r)
+		if path == nil || !counted {
 			next.ServeHTTP(w, r)
 			return
 		}
 		if wait := s.wait(from); wait > 0 {
 			r.Pattern = shieldPattern // for the log: no mux sees the request
-			refuseUntil(w, at, wait)
+			refuseUntil(w, path, wait)
 			return
 		}
 		rec, ok := w.(*recorder)
@@ -103,28 +98,28 @@ func (s *shield) guard(next http.Handler) http.Handler {
 	})
 }
 
-// shieldedAt tells which of shieldedPaths a request is for; -1: none. What only
-// reads, such as our keys, costs nothing and is for everybody.
-func shieldedAt(r *http.Request) int {
+// pathOf returns the guessable path that a request is for, or nil. Requests that
+// only read, such as those for our keys, are not limited.
+func (s *shield) pathOf(r *http.Request) *surface.GuessablePath {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions {
-		return -1
+		return nil
 	}
-	for i := range shieldedPaths {
-		if strings.HasPrefix(r.URL.Path, shieldedPaths[i].path) {
-			return i
+	for i := range s.paths {
+		if strings.HasPrefix(r.URL.Path, s.paths[i].Prefix) {
+			return &s.paths[i]
 		}
 	}
-	return -1
+	return nil
 }
 
-func refuseUntil(w http.ResponseWriter, at int, wait time.Duration) {
+func refuseUntil(w http.ResponseWriter, path *surface.GuessablePath, wait time.Duration) {
 	h := w.Header()
-	h.Set("Content-Type", shieldedPaths[at].media)
+	h.Set("Content-Type", path.Type)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 	h.Set("Connection", "close") // else the server would read the body to its end
 	w.WriteHeader(http.StatusTooManyRequests)
-	_, _ = io.WriteString(w, shieldedPaths[at].refusal)
+	_, _ = io.WriteString(w, path.Body)
 }
 
 // wait returns how long the address has to wait for its next try; 0: not at all.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"latchkey/oauth/surface"
 )
 
 // stopped is a clock that stands still until it is told to go on.
@@ -44,7 +46,7 @@ func netOf(t *testing.T, addr string) netip.Prefix {
 func TestShieldCountsFailures(t *testing.T) {
 	t.Parallel()
 	clock := &stopped{now: time.Unix(1_700_000_000, 0)}
-	s := newShield(Limit{Burst: 3, Per: 30 * time.Second}, clock.Now)
+	s := newShield(Limit{Burst: 3, Per: 30 * time.Second}, testSurfaces, clock.Now)
 	a, b := netOf(t, "192.0.2.1"), netOf(t, "192.0.2.2")
 	for i := range 3 {
 		if wait := s.wait(a); wait != 0 {
@@ -78,7 +80,7 @@ func TestShieldCountsFailures(t *testing.T) {
 // What is remembered is bounded, whatever addresses come.
 func TestShieldForgetsTheQuietest(t *testing.T) {
 	t.Parallel()
-	s := newShield(Limit{Burst: 1, Per: time.Hour}, time.Now)
+	s := newShield(Limit{Burst: 1, Per: time.Hour}, testSurfaces, time.Now)
 	s.most = 100
 	first := netOf(t, "192.0.2.1")
 	for i := range 10_000 {
@@ -200,23 +202,24 @@ func TestShieldCountsNoSuccess(t *testing.T) {
 	}
 }
 
-func TestShieldSpeaksTheDialects(t *testing.T) {
+// TestShieldAnswersAsSurfaces gives the answer of the surface that a path belongs
+// to.
+func TestShieldAnswersAsSurfaces(t *testing.T) {
 	t.Parallel()
 	r, _ := shielded(t, 1)
 	r.post(t, "POST", "/oauth/token", "192.0.2.1", 400)
-	for path, want := range map[string]string{
-		"/oauth/token": `{"error":"temporarily_unavailable","error_description":"Too many requests. Try again later.",` +
-			`"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too many requests. Try again later.","Data":null}]}`,
-		"/v1/password/reset":         `{"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too many requests. Try again later.","Data":null}]}`,
-		"/v1/username/retrieve":      `{"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too many requests. Try again later.","Data":null}]}`,
-		"/v2/account-members/tokens": `{"errors":[{"title":"Too Many Requests","status":"429","detail":"Too many requests. Try again later."}]}`,
+	for path, want := range map[string]surface.GuessablePath{
+		"/oauth/token":               testSurfaces[0].Guessable[0],
+		"/v1/password/reset":         testSurfaces[1].Guessable[0],
+		"/v2/account-members/tokens": testSurfaces[2].Guessable[0],
 	} {
-		got, err := io.ReadAll(r.post(t, "POST", path, "192.0.2.1", 200).Body)
+		resp := r.post(t, "POST", path, "192.0.2.1", 200)
+		got, err := io.ReadAll(resp.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, string(got)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", path, diff)
+		if diff := cmp.Diff(want.Body, string(got)); diff != "" || resp.Header.Get("Content-Type") != want.Type {
+			t.Errorf("%s: Content-Type %q (-want +got):\n%s", path, resp.Header.Get("Content-Type"), diff)
 		}
 	}
 }
