@@ -33,6 +33,7 @@ type User struct {
 	Locale     string
 	XP         json.RawMessage
 
+	TermsAccepted   time.Time // of the site, as an administrator or the user says; zero: not
 	TokensValidFrom time.Time // tokens issued earlier are revoked
 	ValidFrom       time.Time // tokens and codes issued earlier have ended; set when the user is deactivated and activated
 
@@ -61,6 +62,7 @@ type Login struct {
 	Active            bool
 	PasswordHash      string // PHC or crypt format; empty: no permanent password
 	PasswordSetAt     time.Time
+	LastActiveAt      time.Time // last sign-in; zero: none
 	SessionsValidFrom time.Time // sessions that began earlier have ended
 	KeptSession       string    // the one earlier session that goes on, because it set the password; empty: none
 	Lockout           Lockout

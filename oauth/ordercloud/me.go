@@ -23,7 +23,7 @@ type MeUser struct {
 	LastName      string
 	Email         string
 	Phone         *string
-	TermsAccepted *string // taken and not kept
+	TermsAccepted *time.Time // null: not accepted
 	Active        *bool
 	XP            json.RawMessage `json:"xp"`
 
@@ -31,7 +31,7 @@ type MeUser struct {
 	AvailableRoles      []string
 	Locale              json.RawMessage // not known here
 	DateCreated         *time.Time
-	LastActive          *time.Time // not known here
+	LastActive          *time.Time // last sign-in
 	PasswordLastSetDate *time.Time
 
 	Buyer    *MeBuyer // of a buyer's user, as the following of others
@@ -182,7 +182,7 @@ func (p person) asMe() MeUser {
 	m := MeUser{
 		ID: u.ID, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, Email: u.Email,
 		Phone: u.Phone, Active: u.Active, XP: u.XP, CompanyID: u.CompanyID, AvailableRoles: u.AvailableRoles,
-		DateCreated: u.DateCreated, PasswordLastSetDate: u.PasswordLastSetDate, PasswordProfileID: u.PasswordProfileID,
+		TermsAccepted: u.TermsAccepted, LastActive: u.LastActive, DateCreated: u.DateCreated, PasswordLastSetDate: u.PasswordLastSetDate, PasswordProfileID: u.PasswordProfileID,
 	}
 	switch {
 	case p.User.Kind == storage.Admin:
@@ -200,7 +200,7 @@ func (p person) asMe() MeUser {
 func (m MeUser) user(active bool) User {
 	return User{
 		ID: m.ID, Username: m.Username, Password: m.Password, FirstName: m.FirstName, LastName: m.LastName,
-		Email: m.Email, Phone: m.Phone, Active: &active, XP: m.XP, PasswordProfileID: m.PasswordProfileID,
+		Email: m.Email, Phone: m.Phone, TermsAccepted: m.TermsAccepted, Active: &active, XP: m.XP, PasswordProfileID: m.PasswordProfileID,
 	}
 }
 

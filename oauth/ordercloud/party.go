@@ -76,7 +76,7 @@ type User struct {
 	LastName      string
 	Email         string
 	Phone         *string
-	TermsAccepted *string         // taken and not kept
+	TermsAccepted *time.Time      // null: not accepted
 	Active        *bool           // default true
 	XP            json.RawMessage `json:"xp"`
 
@@ -84,7 +84,7 @@ type User struct {
 	AvailableRoles      []string        `openapi:"nullable"` // for the caller of UserFromRecord to fill in
 	Locale              json.RawMessage // likewise
 	DateCreated         *time.Time
-	LastActive          *time.Time // not known here
+	LastActive          *time.Time // last sign-in; taken for a new user only
 	PasswordLastSetDate *time.Time
 	FailedLoginAttempts int
 
@@ -119,6 +119,7 @@ func (u User) ToRecord(base storage.User) storage.User {
 	r.ID, r.FirstName, r.LastName = u.ID, u.FirstName, u.LastName
 	r.Email, r.EmailKey = u.Email, otp.NormalizeUsername(u.Email)
 	r.Phone = orDefault(u.Phone, "")
+	r.TermsAccepted = orDefault(u.TermsAccepted, time.Time{}).UTC()
 	r.Active = orDefault(u.Active, true)
 	r.XP = u.XP
 	return r
@@ -129,6 +130,9 @@ func (u User) ToLogin(base storage.Login) storage.Login {
 	r := base
 	r.ProfileID = storage.PasswordProfileID(orDefault(u.PasswordProfileID, storage.DefaultProfileID))
 	r.Username, r.UsernameKey = u.Username, otp.NormalizeUsername(u.Username)
+	if base.ID == "" {
+		r.LastActiveAt = orDefault(u.LastActive, time.Time{}).UTC()
+	}
 	return r
 }
 
@@ -146,6 +150,8 @@ func UserFromRecord(r storage.User, l storage.Login, companyID string) User {
 		XP:                  present(r.XP),
 		CompanyID:           optional(companyID),
 		DateCreated:         optional(r.CreatedAt),
+		TermsAccepted:       optional(r.TermsAccepted),
+		LastActive:          optional(l.LastActiveAt),
 		PasswordLastSetDate: optional(l.PasswordSetAt),
 		FailedLoginAttempts: l.Lockout.Failures,
 	}

@@ -56,7 +56,7 @@ func (u users) collection() collection[User, person] {
 	return collection[User, person]{
 		object: u.object, path: u.path, param: "userID", who: u.who, admin: u.admin, reader: u.reader,
 		fields: text("ID", "Username", "FirstName", "LastName", "Email", "Phone").
-			with("Active", "Active", otherField).with("DateCreated", "CreatedAt", timeField).with("xp", "XP", textField),
+			with("Active", "Active", otherField).with("DateCreated", "CreatedAt", timeField).with("TermsAccepted", "TermsAccepted", timeField).with("xp", "XP", textField),
 		search: []string{"Username", "FirstName", "LastName", "Email"},
 		list:   u.list, get: u.get, fresh: u.fresh, check: u.check, merge: u.merge, save: u.save, remove: u.remove,
 		show:   func(_ *call, p person) User { return p.shown() },

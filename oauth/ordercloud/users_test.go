@@ -29,7 +29,7 @@ func TestUsers(t *testing.T) {
 		w.recorded()
 		name := strings.ToLower(of.object)
 		created := w.expect(201, "root", "POST", of.path, `{"ID":"u1","Username":"`+name+`","Password":"`+testPassword+`","FirstName":"F","LastName":"L","Email":"u@example.com","Phone":"1","Active":true,"TermsAccepted":"2026-01-01T00:00:00Z","xp":{"a":1}}`)
-		want := `{"ID":"u1","Username":"` + name + `","FirstName":"F","LastName":"L","Email":"u@example.com","Phone":"1","TermsAccepted":null,"Active":true,"xp":{"a":1},` +
+		want := `{"ID":"u1","Username":"` + name + `","FirstName":"F","LastName":"L","Email":"u@example.com","Phone":"1","TermsAccepted":"2026-01-01T00:00:00Z","Active":true,"xp":{"a":1},` +
 			`"CompanyID":` + of.company + `,"AvailableRoles":` + of.roles + `,"Locale":null,"DateCreated":"2026-03-01T12:00:00Z","LastActive":null,` +
 			`"PasswordLastSetDate":"2026-03-01T12:00:00Z","FailedLoginAttempts":0}`
 		one := of.path + "/u1"

@@ -102,6 +102,7 @@ func userFields(t string) fields {
 		"FirstName": {sql: t + "first_name"}, "MiddleName": {sql: t + "middle_name"}, "LastName": {sql: t + "last_name"},
 		"Email": {kind: foldable, sql: t + "email"}, "Phone": {sql: t + "phone"},
 		"Active": {kind: logical, sql: t + "active"}, "Locale": {sql: t + "locale"},
+		"TermsAccepted":   {kind: someday, sql: t + "terms_accepted"},
 		"TokensValidFrom": {kind: someday, sql: t + "tokens_valid_from"}, "XP": {kind: free, sql: t + "xp"},
 	}.and(stampFields(t))
 }

@@ -16,6 +16,7 @@ type loginRow struct {
 	Active            bool       `gorm:"column:active"`
 	PasswordHash      string     `gorm:"column:password_hash"`
 	PasswordSetAt     int64      `gorm:"column:password_set_at"`
+	LastActiveAt      int64      `gorm:"column:last_active_at"`
 	SessionsValidFrom int64      `gorm:"column:sessions_valid_from"`
 	KeptSession       string     `gorm:"column:kept_session"`
 	Lockout           lockoutRow `gorm:"embedded"`
@@ -56,7 +57,7 @@ const (
 	lockoutColumns columns = `failures last_failure_at locked_until codes_failures codes_last_failure_at
 		codes_locked_until notified_at lockout_version`
 	loginSettable columns = "profile_id username username_key user_uid active"
-	loginState            = "id " + loginSettable + " password_hash password_set_at sessions_valid_from kept_session " +
+	loginState            = "id " + loginSettable + " password_hash password_set_at last_active_at sessions_valid_from kept_session " +
 		lockoutColumns + ` code_id code_request_id code_client_id code_purpose code_pepper_id code_digest
 		code_issued_at code_expires_at code_used_at`
 	loginColumns = loginState + " version created_at updated_at"
@@ -119,6 +120,7 @@ func (r *loginRow) record() storage.Login {
 		ID: r.ID, ProfileID: r.ProfileID, Username: r.Username, UsernameKey: r.UsernameKey,
 		UserUID: r.UserUID, Active: r.Active,
 		PasswordHash: r.PasswordHash, PasswordSetAt: instant(r.PasswordSetAt),
+		LastActiveAt:      instant(r.LastActiveAt),
 		SessionsValidFrom: instant(r.SessionsValidFrom), KeptSession: r.KeptSession,
 		Lockout: r.Lockout.record(), Code: r.Code.record(),
 		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
@@ -130,6 +132,7 @@ func loginRowOf(l storage.Login) loginRow {
 		ID: l.ID, ProfileID: l.ProfileID, Username: l.Username, UsernameKey: l.UsernameKey,
 		UserUID: l.UserUID, Active: l.Active,
 		PasswordHash: l.PasswordHash, PasswordSetAt: micros(l.PasswordSetAt),
+		LastActiveAt:      micros(l.LastActiveAt),
 		SessionsValidFrom: micros(l.SessionsValidFrom), KeptSession: l.KeptSession,
 		Lockout: lockoutRowOf(l.Lockout),
 		Code: codeRow{

@@ -22,6 +22,7 @@ type userRow struct {
 	Active          bool   `gorm:"column:active"`
 	Locale          string `gorm:"column:locale"`
 	XP              string `gorm:"column:xp"`
+	TermsAccepted   int64  `gorm:"column:terms_accepted"`
 	TokensValidFrom int64  `gorm:"column:tokens_valid_from"`
 	ValidFrom       int64  `gorm:"column:valid_from"`
 	Meta            stamps `gorm:"embedded"`
@@ -29,7 +30,7 @@ type userRow struct {
 
 const (
 	userFacts columns = `realm_id kind account_uid id name first_name middle_name last_name email email_key phone
-		active locale`
+		active locale terms_accepted`
 	userState    = "uid " + userFacts + " tokens_valid_from valid_from"
 	userSettable = userFacts + " xp"
 	userColumns  = userState + " xp version created_at updated_at"
@@ -50,7 +51,7 @@ func userRowOf(u storage.User) userRow {
 		UID: u.UID, RealmID: u.RealmID, Kind: string(u.Kind), AccountUID: u.AccountUID, ID: u.ID,
 		Name: u.Name, FirstName: u.FirstName, MiddleName: u.MiddleName, LastName: u.LastName,
 		Email: u.Email, EmailKey: u.EmailKey, Phone: u.Phone,
-		Active: u.Active, Locale: u.Locale, XP: string(u.XP), TokensValidFrom: micros(u.TokensValidFrom), ValidFrom: micros(u.ValidFrom),
+		Active: u.Active, Locale: u.Locale, XP: string(u.XP), TermsAccepted: micros(u.TermsAccepted), TokensValidFrom: micros(u.TokensValidFrom), ValidFrom: micros(u.ValidFrom),
 		Meta: stamps{Version: u.Version, Created: micros(u.CreatedAt)},
 	}
 }
@@ -60,7 +61,7 @@ func (r *userRow) record() storage.User {
 		UID: r.UID, RealmID: r.RealmID, Kind: storage.UserKind(r.Kind), AccountUID: r.AccountUID, ID: r.ID,
 		Name: r.Name, FirstName: r.FirstName, MiddleName: r.MiddleName, LastName: r.LastName,
 		Email: r.Email, EmailKey: r.EmailKey, Phone: r.Phone,
-		Active: r.Active, Locale: r.Locale, XP: raw(r.XP), TokensValidFrom: instant(r.TokensValidFrom), ValidFrom: instant(r.ValidFrom),
+		Active: r.Active, Locale: r.Locale, XP: raw(r.XP), TermsAccepted: instant(r.TermsAccepted), TokensValidFrom: instant(r.TokensValidFrom), ValidFrom: instant(r.ValidFrom),
 		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
 }

@@ -121,7 +121,7 @@ func clearing(x *storage.Settlement, now int64) statement {
 			clear = clear.with(", "+lock+column+" = CASE WHEN "+lock+"locked_until <= ? THEN 0 ELSE "+lock+column+" END", now)
 		}
 	}
-	return clear
+	return clear.with(", last_active_at = ?", now)
 }
 
 // unlocked adds the condition that the lock that counts is not in force. The

@@ -138,6 +138,7 @@ func testDeleteLogin(t *testing.T, w *world) {
 	kept := w.family("kept")
 	kept.LoginID = second.ID
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: second.ID, BeginFamily: &kept, Now: w.now}))
+	second.LastActiveAt = w.now
 	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, w.login.Version))
 	w.gone()
 	equal(t, must(w.store.Family(w.ctx, "kept"))(t).Family, kept)

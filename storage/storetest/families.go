@@ -49,6 +49,7 @@ func testFamilyUser(t *testing.T, w *world) {
 	w.user.Active = false
 	user := must(w.store.PutUser(w.ctx, w.user))(t)
 	got := must(w.store.Family(w.ctx, "f1"))(t).Principal
+	w.login.LastActiveAt = w.now // when the family began
 	want := shown(storage.Principal{User: user, Login: w.login, Account: w.account})
 	equal(t, got.User, want.User)
 	equal(t, got.Login, want.Login)

@@ -12,7 +12,7 @@ const stampNames = " Version CreatedAt UpdatedAt"
 
 const (
 	accountNames = "UID RealmID Kind ID Name Active LegalName RegistrationID ExternalRef ParentUID" + stampNames
-	userNames    = "UID RealmID Kind AccountUID ID Name FirstName MiddleName LastName Email Phone Active Locale TokensValidFrom" + stampNames
+	userNames    = "UID RealmID Kind AccountUID ID Name FirstName MiddleName LastName Email Phone Active Locale TermsAccepted TokensValidFrom" + stampNames
 	messageNames = " Message.ID Message.RequestID Message.CodeID Message.SenderID Message.Type Message.UserUID" +
 		" Message.TraceID Message.State Message.Attempts Message.LastError Message.RunAt Message.ExpiresAt" +
 		" Message.CreatedAt Message.EndedAt"
@@ -162,7 +162,7 @@ func (w *world) fillPeople(i int, name string) {
 		u.AccountUID = []string{uid, "acc_1"}[i%2]
 	}
 	if i%4 == 0 {
-		u.TokensValidFrom = at
+		u.TokensValidFrom, u.TermsAccepted = at, at.Add(time.Minute)
 	}
 	u = must(s.PutUser(ctx, u))(t)
 	must(s.PutMembership(ctx, storage.Membership{ID: "m" + uid, AccountUID: uid, UserUID: w.user.UID, CreatedAt: at}))(t)
