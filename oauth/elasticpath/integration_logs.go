@@ -76,7 +76,7 @@ func (a *API) listJobs(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	q, err := jobList.query(c.URL.Query())
+	q, err := jobList.query(c.values)
 	if err != nil {
 		return reply{}, err
 	}
