@@ -10,119 +10,119 @@ import (
 	"unicode/utf8"
 )
 
-// use is a struct with a name in a mode: what a component stands for.
-type use struct {
+// component is a named struct in a mode. It has a schema of its own in the document.
+type component struct {
 	t reflect.Type
 	m mode
 }
 
-// useOf returns the use of a type. Without a member that is required in
-// requests a change is a request like any other.
-func useOf(t reflect.Type, m mode) use {
-	if m == changes && !demands(t, map[reflect.Type]bool{}) {
-		m = requests
+// componentOf returns the component of a type. If the type has no member that is required
+// in requests, a patch has the same schema as a request.
+func componentOf(t reflect.Type, m mode) component {
+	if m == inPatch && !hasRequired(t, map[reflect.Type]bool{}) {
+		m = inRequest
 	}
-	return use{t, m}
+	return component{t, m}
 }
 
-// schemas knows the components of a document by their names.
+// schemas has the names of the components of a document.
 type schemas struct {
-	names map[use]string
-	order []use
+	names map[component]string
+	order []component
 }
 
-// newSchemas names every component that the operations need. Two types of one
-// name are told apart by their packages; a type that is both read and written
-// has a component for each.
+// newSchemas names all components of the operations. If two types have the same name, the
+// package becomes part of it. A type that is used in requests and in responses has a
+// component for each. It returns an error if a name is still not unique.
 func newSchemas(operations []Operation) (*schemas, error) {
-	s := &schemas{names: map[use]string{}}
+	s := &schemas{names: map[component]string{}}
 	for i := range operations {
 		o := &operations[i]
 		for _, body := range o.Answers {
-			s.find(body, answers)
+			s.find(body, inResponse)
 		}
-		s.find(o.Error, answers)
+		s.find(o.Error, inResponse)
 		s.find(o.Body, bodyMode(o))
 	}
 	types := map[string]map[reflect.Type]bool{}
-	for _, u := range s.order {
-		name := baseName(u.t)
+	for _, c := range s.order {
+		name := baseName(c.t)
 		if types[name] == nil {
 			types[name] = map[reflect.Type]bool{}
 		}
-		types[name][u.t] = true
+		types[name][c.t] = true
 	}
 	taken := map[string]bool{}
-	for _, u := range s.order {
-		name := baseName(u.t)
+	for _, c := range s.order {
+		name := baseName(c.t)
 		if len(types[name]) > 1 {
-			name = path.Base(u.t.PkgPath()) + "." + name
+			name = path.Base(c.t.PkgPath()) + "." + name
 		}
-		name += s.suffix(u)
+		name += s.suffix(c)
 		if taken[name] {
 			return nil, fmt.Errorf("two types are named %s", name)
 		}
 		taken[name] = true
-		s.names[u] = name
+		s.names[c] = name
 	}
 	return s, nil
 }
 
-// find notes the components that a value needs.
+// find records the components of the type of a value.
 func (s *schemas) find(value any, m mode) {
 	if value != nil {
 		s.walk(reflect.TypeOf(value), m)
 	}
 }
 
+// walk records the components of a type and of its parts.
 func (s *schemas) walk(t reflect.Type, m mode) {
-	if _, ok := encodesItself(t); ok {
+	if _, ok := customSchema(t); ok {
 		return
 	}
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 		s.walk(t.Elem(), m)
 	case reflect.Struct:
-		if u := useOf(t, m); t.Name() != "" {
-			if _, known := s.names[u]; known {
+		if c := componentOf(t, m); t.Name() != "" {
+			if _, known := s.names[c]; known {
 				return
 			}
-			s.names[u] = ""
-			s.order = append(s.order, u)
+			s.names[c] = ""
+			s.order = append(s.order, c)
 		}
 		for _, f := range members(t) {
 			s.walk(f.t, m)
 		}
-	default: // has no parts
+	default: // no parts
 	}
 }
 
-// suffix tells the components of one type apart. The first mode that it is used
-// in needs none.
-func (s *schemas) suffix(u use) string {
-	for m := answers; m < u.m; m++ {
-		if _, ok := s.names[use{u.t, m}]; ok {
-			return [...]string{requests: "Input", changes: "Patch"}[u.m]
+// suffix returns the suffix that distinguishes the components of one type. The component
+// of its first mode has none.
+func (s *schemas) suffix(c component) string {
+	for m := inResponse; m < c.m; m++ {
+		if _, ok := s.names[component{c.t, m}]; ok {
+			return [...]string{inRequest: "Input", inPatch: "Patch"}[c.m]
 		}
 	}
 	return ""
 }
 
-// components returns the schema of each component by its name.
+// components returns the schemas of all components, by name.
 func (s *schemas) components() object {
 	all := object{}
-	for u, name := range s.names {
-		all[name] = s.structure(u.t, u.m)
+	for c, name := range s.names {
+		all[name] = s.structSchema(c.t, c.m)
 	}
 	return all
 }
 
-// identifier is a name in the arguments of a generic type's name, with the path
-// of its package.
+// identifier matches a name in the name of a generic type, with the path of its package.
 var identifier = regexp.MustCompile(`[^\[\],]+`)
 
-// baseName returns a type's name the way a component may be called: that of
-// List[some/package.User] is ListOfUser.
+// baseName returns the name of a type in the form of a component's name. For
+// List[some/package.User] it is ListOfUser.
 func baseName(t reflect.Type) string {
 	name := identifier.ReplaceAllStringFunc(t.Name(), func(qualified string) string {
 		own := qualified[strings.LastIndexAny(qualified, "./*")+1:]

@@ -10,35 +10,35 @@ import (
 	"strings"
 )
 
-// The names of the security schemes.
+// Names of the security schemes.
 const (
 	bearerScheme = "bearer"
 	clientScheme = "client"
 )
 
-// object is a JSON object of the document. Its members are written in the order
-// of their names, so one set of operations gives one document.
+// object is a JSON object of the document. encoding/json sorts the members by name, so
+// the same operations always give the same document.
 type object = map[string]any
 
-// Info is what a document says of the server as a whole.
+// Info describes the server.
 type Info struct {
 	Title     string
 	Version   string
-	ServerURL string // without a slash at the end; empty: where the document came from
+	ServerURL string // without a slash at the end; empty: the origin of the document
 }
 
-// Document returns the OpenAPI 3.1 document of the operations, as JSON. It
-// fails when they contradict each other, naming the first that does: two of one
-// method and path or of one ID, two paths that differ only in the names of
-// their parameters, two types of one name, or an unknown type of a parameter.
+// Document returns the OpenAPI 3.1 document of the operations as JSON. It returns an
+// error for the first operation that is not valid: a method and path or an ID that is
+// not unique, two paths that differ only in the names of their parameters, two types of
+// the same name, or a parameter of an unknown type.
 func Document(info Info, operations []Operation) ([]byte, error) {
 	schemas, err := newSchemas(operations)
 	if err != nil {
 		return nil, fmt.Errorf("openapi: %w", err)
 	}
-	d := document{schemas: schemas, paths: map[string]object{}, shapes: map[string]string{}, ids: map[string]bool{}}
+	b := builder{schemas: schemas, paths: map[string]object{}, shapes: map[string]string{}, ids: map[string]bool{}}
 	for i := range operations {
-		if err := d.add(&operations[i]); err != nil {
+		if err := b.add(&operations[i]); err != nil {
 			return nil, fmt.Errorf("openapi: %s %s: %w", operations[i].Method, operations[i].Path, err)
 		}
 	}
@@ -50,8 +50,8 @@ func Document(info Info, operations []Operation) ([]byte, error) {
 		"openapi": "3.1.0",
 		"info":    object{"title": info.Title, "version": info.Version},
 		"servers": []object{{"url": server}},
-		"tags":    d.tags,
-		"paths":   d.paths,
+		"tags":    b.tags,
+		"paths":   b.paths,
 		"components": object{
 			"schemas": schemas.components(),
 			"securitySchemes": object{
@@ -62,19 +62,19 @@ func Document(info Info, operations []Operation) ([]byte, error) {
 	})
 }
 
-// document is one in the making.
-type document struct {
+// builder collects the operations of a document.
+type builder struct {
 	schemas *schemas
 	paths   map[string]object
-	shapes  map[string]string // path by what it looks like without the names of its parameters
+	shapes  map[string]string // paths, by the path without the names of its parameters
 	ids     map[string]bool
 	tags    []object
 }
 
-// add writes an operation into the document.
-func (d *document) add(o *Operation) error {
+// add adds an operation to the document.
+func (b *builder) add(o *Operation) error {
 	path, parameters := pathParameters(o.Path)
-	if err := d.place(o, path, len(parameters)); err != nil {
+	if err := b.reserve(o, path, len(parameters)); err != nil {
 		return err
 	}
 	for _, of := range []struct {
@@ -89,13 +89,13 @@ func (d *document) add(o *Operation) error {
 			parameters = append(parameters, written)
 		}
 	}
-	body, err := d.requestBody(o)
+	body, err := b.requestBody(o)
 	if err != nil {
 		return err
 	}
 	out := object{
 		"operationId": o.ID, "summary": o.Summary, "tags": []string{o.Tag},
-		"security": security(o), "responses": d.responses(o),
+		"security": security(o), "responses": b.responses(o),
 	}
 	if len(parameters) > 0 {
 		out["parameters"] = parameters
@@ -107,38 +107,39 @@ func (d *document) add(o *Operation) error {
 		out["x-roles"] = o.Roles
 		out["description"] = "The caller needs the role " + strings.Join(o.Roles, " or ") + "."
 	}
-	d.paths[path][strings.ToLower(o.Method)] = out
+	b.paths[path][strings.ToLower(o.Method)] = out
 	return nil
 }
 
-// place makes room for an operation, or says which one is in its place.
-func (d *document) place(o *Operation, path string, parameters int) error {
-	if d.ids[o.ID] || o.ID == "" {
+// reserve checks that the ID, the method and the path of an operation are not in use, and
+// records them.
+func (b *builder) reserve(o *Operation, path string, parameters int) error {
+	if b.ids[o.ID] || o.ID == "" {
 		return fmt.Errorf("the ID %q is not unique", o.ID)
 	}
-	d.ids[o.ID] = true
-	shape := shapeOf(path)
-	if other, ok := d.shapes[shape]; ok && other != path {
+	b.ids[o.ID] = true
+	shape := pathShape(path)
+	if other, ok := b.shapes[shape]; ok && other != path {
 		return fmt.Errorf("the path differs from %s in the names of its parameters only", other)
 	}
 	if strings.Count(path, "{") != parameters {
 		return errors.New("the path names a parameter twice")
 	}
-	d.shapes[shape] = path
-	if d.paths[path] == nil {
-		d.paths[path] = object{}
+	b.shapes[shape] = path
+	if b.paths[path] == nil {
+		b.paths[path] = object{}
 	}
-	if d.paths[path][strings.ToLower(o.Method)] != nil {
+	if b.paths[path][strings.ToLower(o.Method)] != nil {
 		return errors.New("the operation is not unique")
 	}
-	if !slices.ContainsFunc(d.tags, func(t object) bool { return t["name"] == o.Tag }) {
-		d.tags = append(d.tags, object{"name": o.Tag})
+	if !slices.ContainsFunc(b.tags, func(t object) bool { return t["name"] == o.Tag }) {
+		b.tags = append(b.tags, object{"name": o.Tag})
 	}
 	return nil
 }
 
-// pathParameters translates a pattern of net/http and returns the parameters
-// that it names.
+// pathParameters converts a pattern of net/http to a path of OpenAPI, and returns the
+// parameters in it.
 func pathParameters(pattern string) (path string, parameters []object) {
 	segments := strings.Split(strings.TrimSuffix(pattern, "{$}"), "/")
 	seen := map[string]bool{}
@@ -157,8 +158,8 @@ func pathParameters(pattern string) (path string, parameters []object) {
 	return strings.Join(segments, "/"), parameters
 }
 
-// shapeOf is a path without the names of its parameters.
-func shapeOf(path string) string {
+// pathShape returns a path without the names of its parameters.
+func pathShape(path string) string {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {
 		if strings.HasPrefix(s, "{") {
@@ -168,6 +169,7 @@ func shapeOf(path string) string {
 	return strings.Join(segments, "/")
 }
 
+// parameter returns the object of a parameter in the query or the header.
 func parameter(in string, p Parameter) (object, error) {
 	schema, err := parameterSchema(p)
 	if err != nil {
@@ -193,8 +195,8 @@ func parameterSchema(p Parameter) (object, error) {
 	return nil, fmt.Errorf("parameter %s: unknown type %q", p.Name, p.Type)
 }
 
-// requestBody returns the body that an operation takes, or nil.
-func (d *document) requestBody(o *Operation) (object, error) {
+// requestBody returns the request body of an operation, or nil.
+func (b *builder) requestBody(o *Operation) (object, error) {
 	if len(o.Form) > 0 {
 		schema, err := formSchema(o.Form)
 		return object{"required": true, "content": object{"application/x-www-form-urlencoded": object{"schema": schema}}}, err
@@ -202,7 +204,7 @@ func (d *document) requestBody(o *Operation) (object, error) {
 	if o.Body == nil {
 		return nil, nil
 	}
-	return object{"required": true, "content": jsonContent(d.schemas.of(o.Body, bodyMode(o)))}, nil
+	return object{"required": true, "content": jsonContent(b.schemas.of(o.Body, bodyMode(o)))}, nil
 }
 
 func formSchema(form []Parameter) (object, error) {
@@ -231,29 +233,29 @@ func jsonContent(schema object) object {
 	return object{"application/json": object{"schema": schema}}
 }
 
-// responses returns what an operation may answer: its successes, its own
-// refusals, and those that every operation of its sort has.
-func (d *document) responses(o *Operation) object {
+// responses returns the responses of an operation: the successes, its own errors, and the
+// errors of every operation of its kind.
+func (b *builder) responses(o *Operation) object {
 	all := object{}
 	for status, body := range o.Answers {
 		answer := object{"description": http.StatusText(status)}
 		if body != nil {
-			answer["content"] = jsonContent(d.schemas.of(body, answers))
+			answer["content"] = jsonContent(b.schemas.of(body, inResponse))
 		}
 		all[strconv.Itoa(status)] = answer
 	}
-	for _, status := range refusals(o) {
-		refusal := object{"description": http.StatusText(status)}
+	for _, status := range errorStatuses(o) {
+		failure := object{"description": http.StatusText(status)}
 		if o.Error != nil {
-			refusal["content"] = jsonContent(d.schemas.of(o.Error, answers))
+			failure["content"] = jsonContent(b.schemas.of(o.Error, inResponse))
 		}
-		all[strconv.Itoa(status)] = refusal
+		all[strconv.Itoa(status)] = failure
 	}
 	return all
 }
 
-// refusals returns the statuses of an operation's refusals.
-func refusals(o *Operation) []int {
+// errorStatuses returns the error statuses of an operation.
+func errorStatuses(o *Operation) []int {
 	all := append([]int{http.StatusInternalServerError, http.StatusServiceUnavailable}, o.Refuses...)
 	if !o.Open || o.ClientAuth {
 		all = append(all, http.StatusUnauthorized)
@@ -264,8 +266,9 @@ func refusals(o *Operation) []int {
 	return all
 }
 
-// security returns how a caller shows who it is. A client may also do so in the
-// form, which OpenAPI has no word for, or have no secret at all.
+// security returns the security requirements of an operation. The empty requirement is
+// for clients that authenticate in the form, which OpenAPI cannot describe, and for
+// public clients.
 func security(o *Operation) []object {
 	switch {
 	case o.ClientAuth:

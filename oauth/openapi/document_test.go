@@ -13,8 +13,8 @@ import (
 type stamped struct {
 	CreatedAt time.Time
 	Hidden    string `json:"-"`
-	Name      int    // the outer one counts
-	private   bool   //nolint:unused // what JSON does not see
+	Name      int    // the field of the outer struct is used instead
+	private   bool   //nolint:unused // not encoded
 }
 
 type color string
@@ -44,7 +44,7 @@ type page[W any] struct{ Items []W }
 
 type refusal struct{ Code string }
 
-// part decodes a document and returns what stands at the path.
+// part decodes a document and returns its value at the path.
 func part(t *testing.T, document []byte, at ...string) any {
 	t.Helper()
 	var v any
@@ -143,13 +143,13 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	if names := part(t, got, "components", "schemas").(map[string]any); names["NodePatch"].(map[string]any)["required"] != nil {
-		t.Error("a change demands members")
+		t.Error("a patch has required members")
 	}
 }
 
-// TestDocumentIsTheSameEachTime: whoever keeps a copy sees a difference only
-// where there is one.
-func TestDocumentIsTheSameEachTime(t *testing.T) {
+// TestDocumentIsDeterministic checks that the same operations always give the same
+// document.
+func TestDocumentIsDeterministic(t *testing.T) {
 	t.Parallel()
 	first, err := Document(Info{}, nodes())
 	if err != nil {
@@ -171,12 +171,12 @@ func TestDocumentRefuses(t *testing.T) {
 		operations []Operation
 		want       string
 	}{
-		{"one ID twice", []Operation{get("/a", "A"), get("/b", "A")}, `GET /b: the ID "A" is not unique`},
+		{"ID not unique", []Operation{get("/a", "A"), get("/b", "A")}, `GET /b: the ID "A" is not unique`},
 		{"no ID", []Operation{get("/a", "")}, `the ID "" is not unique`},
-		{"one operation twice", []Operation{get("/a", "A"), get("/a", "B")}, "the operation is not unique"},
-		{"one path in two spellings", []Operation{get("/a/{x}", "A"), get("/a/{y}", "B")}, "the path differs from /a/{x} in the names of its parameters only"},
-		{"one parameter twice", []Operation{get("/a/{x}/{x}", "A")}, "the path names a parameter twice"},
-		{"unknown type", []Operation{{Method: "GET", Path: "/a", ID: "A", Query: []Parameter{{Name: "q", Type: "date"}}}}, `parameter q: unknown type "date"`},
+		{"operation not unique", []Operation{get("/a", "A"), get("/a", "B")}, "the operation is not unique"},
+		{"paths differ in parameter names only", []Operation{get("/a/{x}", "A"), get("/a/{y}", "B")}, "the path differs from /a/{x} in the names of its parameters only"},
+		{"path parameter not unique", []Operation{get("/a/{x}/{x}", "A")}, "the path names a parameter twice"},
+		{"unknown type in the query", []Operation{{Method: "GET", Path: "/a", ID: "A", Query: []Parameter{{Name: "q", Type: "date"}}}}, `parameter q: unknown type "date"`},
 		{"unknown type in a form", []Operation{{Method: "POST", Path: "/a", ID: "A", Form: []Parameter{{Name: "q", Type: "date"}}}}, `parameter q: unknown type "date"`},
 	}
 	for _, test := range tests {
@@ -187,7 +187,8 @@ func TestDocumentRefuses(t *testing.T) {
 	}
 }
 
-// TestTypesOfOneName are told apart by their packages.
+// TestTypesOfOneName checks that types of the same name are an error if their packages
+// have the same name as well.
 func TestTypesOfOneName(t *testing.T) {
 	t.Parallel()
 	type Parameter struct{ Other int }

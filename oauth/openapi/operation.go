@@ -1,36 +1,36 @@
 package openapi
 
-// Operation is one thing that a server does, as its document tells it. The
-// surfaces register their routes from the same values, so that what is served
-// and what is told cannot part.
+// Operation describes one operation of a server. The server registers its route from the
+// same value, so that routes and document cannot differ.
 type Operation struct {
 	Method  string // "GET"
 	Path    string // in the form of net/http's patterns: "/v1/buyers/{buyerID}"
 	ID      string // unique in the document: "Buyers.Get"
-	Tag     string // the group it stands in
+	Tag     string // its group
 	Summary string // one sentence without a full stop
-	Roles   []string
-	// Roles of which a caller's token has one; with Open set it needs no token
-	// at all.
+	// Roles lists the roles of which the caller's access token must have one.
+	// Empty: an access token without any role is enough.
+	Roles []string
+	// Open says that the operation needs no access token.
 	Open bool
-	// ClientAuth says that the caller is a client that authenticates itself
-	// instead of presenting a token: by HTTP Basic or in the form.
+	// ClientAuth says that the caller is a client which authenticates itself by
+	// HTTP Basic or in the form, instead of with an access token.
 	ClientAuth bool
 
 	Query   []Parameter // of the URL
-	Headers []Parameter // of the request, Authorization left out
+	Headers []Parameter // of the request, without Authorization
 	Form    []Parameter // of an application/x-www-form-urlencoded body
-	Body    any         // a value of the JSON body's type; nil: none
-	Partial bool        // the members of Body may be left out, as in a PATCH
-	Answers map[int]any // a value of the JSON body's type for each status of success; nil: no body
-	Refuses []int       // the statuses of refusals it may answer, besides those of every operation
-	Error   any         // a value of the type of a refusal's body
+	Body    any         // a value of the type of the JSON body; nil: none
+	Partial bool        // every member of Body is optional, as in a PATCH
+	Answers map[int]any // by success status: a value of the type of the JSON body; nil: no body
+	Refuses []int       // error statuses of the operation, besides those of every operation
+	Error   any         // a value of the type of the body of an error
 }
 
-// Parameter is a named text in a URL, header or form.
+// Parameter is a parameter in the URL query, the header or the form of a request.
 type Parameter struct {
 	Name     string
-	About    string // one sentence without a full stop
+	About    string // its description: one sentence without a full stop
 	Required bool
-	Type     string // "string" (also if empty), "integer", "boolean"
+	Type     string // "string", "integer" or "boolean"; empty: "string"
 }

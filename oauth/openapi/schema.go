@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// mode is what a schema describes. What the server writes has all its members;
-// what it reads may lack any but those with the tag
+// mode says where a schema is used. In a response all members are present, except those
+// with omitempty or omitzero. In a request only members with this tag are required:
 //
 //	openapi:"required"
 //
-// and what changes a part may lack those, too. A list that an answer may have
-// null for has the tag
+// In a patch no member is required. A list that may be null in a response has this tag:
 //
 //	openapi:"nullable"
 type mode int
 
 const (
-	answers mode = iota
-	requests
-	changes
+	inResponse mode = iota
+	inRequest
+	inPatch
 )
 
+// bodyMode returns the mode of the request body.
 func bodyMode(o *Operation) mode {
 	if o.Partial {
-		return changes
+		return inPatch
 	}
-	return requests
+	return inRequest
 }
 
 var (
@@ -37,23 +37,23 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// of returns the schema of a value's type.
+// of returns the schema of the type of a value.
 func (s *schemas) of(value any, m mode) object { return s.schema(reflect.TypeOf(value), m) }
 
-// schema returns the schema of a type: a reference for a struct with a name, so
-// that types may contain themselves.
+// schema returns the schema of a type. For a named struct it is a reference, so that types
+// may contain themselves.
 func (s *schemas) schema(t reflect.Type, m mode) object {
-	if schema, ok := encodesItself(t); ok {
+	if schema, ok := customSchema(t); ok {
 		return schema
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return nullable(s.schema(t.Elem(), m))
 	case reflect.Struct:
-		if name, ok := s.names[useOf(t, m)]; ok {
+		if name, ok := s.names[componentOf(t, m)]; ok {
 			return object{"$ref": "#/components/schemas/" + name}
 		}
-		return s.structure(t, m)
+		return s.structSchema(t, m)
 	case reflect.Map:
 		return object{"type": "object", "additionalProperties": s.schema(t.Elem(), m)}
 	case reflect.Slice:
@@ -68,8 +68,8 @@ func (s *schemas) schema(t reflect.Type, m mode) object {
 	}
 }
 
-// scalar returns the schema of a type without parts. What has none in JSON, an
-// interface say, may be anything.
+// scalar returns the schema of a type without parts. The schema of any other type, for
+// example an interface, is empty and admits any value.
 func scalar(t reflect.Type) object {
 	switch t.Kind() {
 	case reflect.Bool:
@@ -87,9 +87,10 @@ func scalar(t reflect.Type) object {
 	}
 }
 
-// encodesItself returns the schema of a type that does not go by its kind:
-// json.RawMessage, say, may be anything.
-func encodesItself(t reflect.Type) (object, bool) {
+// customSchema returns the schema of a type whose JSON does not follow from its kind:
+// time.Time, and types with methods for their own encoding. It returns false for all other
+// types.
+func customSchema(t reflect.Type) (object, bool) {
 	switch {
 	case t == timeType:
 		return object{"type": "string", "format": "date-time"}, true
@@ -103,12 +104,12 @@ func encodesItself(t reflect.Type) (object, bool) {
 	return nil, false
 }
 
-// structure returns the schema of a struct, member by member.
-func (s *schemas) structure(t reflect.Type, m mode) object {
+// structSchema returns the schema of a struct.
+func (s *schemas) structSchema(t reflect.Type, m mode) object {
 	properties, required := object{}, []string{}
 	for _, f := range members(t) {
 		properties[f.name] = s.property(f, m)
-		if m == answers && !f.optional || m == requests && f.required {
+		if m == inResponse && !f.optional || m == inRequest && f.required {
 			required = append(required, f.name)
 		}
 	}
@@ -119,17 +120,18 @@ func (s *schemas) structure(t reflect.Type, m mode) object {
 	return out
 }
 
+// property returns the schema of a member.
 func (s *schemas) property(f member, m mode) object {
 	t := f.t
-	if t.Kind() == reflect.Pointer && m == answers && f.optional {
+	if t.Kind() == reflect.Pointer && m == inResponse && f.optional {
 		t = t.Elem() // left out instead of null
 	}
 	schema := s.schema(t, m)
 	if f.quoted {
 		schema = object{"type": "string"}
 	}
-	if f.nullable || m != answers && !f.required && t.Kind() != reflect.Pointer && t.Kind() != reflect.Struct {
-		return nullable(schema) // in what is read, null stands for a member that is not there
+	if f.nullable || m != inResponse && !f.required && t.Kind() != reflect.Pointer && t.Kind() != reflect.Struct {
+		return nullable(schema) // in a request, null means the same as no member
 	}
 	return schema
 }

@@ -5,29 +5,29 @@ import (
 	"strings"
 )
 
-// member is a struct's field as encoding/json sees it.
+// member is a member of a JSON object that encoding/json makes of a struct field.
 type member struct {
 	name     string
 	t        reflect.Type
-	optional bool // left out when empty
+	optional bool // left out if empty
 	required bool // in requests
-	nullable bool // in answers, without being a pointer
-	quoted   bool // a number as a string
+	nullable bool // may be null in responses, although it is not a pointer
+	quoted   bool // a number that is encoded as a string
 }
 
-// level is a struct some embeddings deep.
-type level struct {
+// embeddedStruct is a struct whose members belong to the struct that embeds it.
+type embeddedStruct struct {
 	t        reflect.Type
-	optional bool // below a pointer
+	optional bool // embedded as a pointer
 }
 
-// members returns a struct's members, those of embedded structs among them. As
-// in encoding/json, of several of one name the shallowest counts.
+// members returns the members of a struct, including those of embedded structs. If several
+// members have the same name, the least nested one is used, as in encoding/json.
 func members(t reflect.Type) []member {
 	var all []member
 	taken, visited := map[string]bool{}, map[reflect.Type]bool{}
-	for levels := []level{{t, false}}; len(levels) > 0; {
-		var deeper []level
+	for levels := []embeddedStruct{{t, false}}; len(levels) > 0; {
+		var deeper []embeddedStruct
 		var found []member
 		count := map[string]int{}
 		for _, l := range levels {
@@ -54,8 +54,8 @@ func members(t reflect.Type) []member {
 	return all
 }
 
-// fieldsOf returns the members of a struct itself and the structs it embeds.
-func fieldsOf(l level) (direct []member, embedded []level) {
+// fieldsOf returns the members of a struct itself, and the structs that it embeds.
+func fieldsOf(l embeddedStruct) (direct []member, embedded []embeddedStruct) {
 	for i := range l.t.NumField() {
 		f := l.t.Field(i)
 		tag := f.Tag.Get("json")
@@ -68,8 +68,8 @@ func fieldsOf(l level) (direct []member, embedded []level) {
 			if pointer {
 				t = t.Elem()
 			}
-			if _, itself := encodesItself(t); t.Kind() == reflect.Struct && !itself {
-				embedded = append(embedded, level{t, l.optional || pointer})
+			if _, custom := customSchema(t); t.Kind() == reflect.Struct && !custom {
+				embedded = append(embedded, embeddedStruct{t, l.optional || pointer})
 				continue
 			}
 		}
@@ -99,18 +99,18 @@ func newMember(f reflect.StructField, name, options string, optional bool) membe
 	return m
 }
 
-// demands tells whether a type has a member that requests must have.
-func demands(t reflect.Type, visited map[reflect.Type]bool) bool {
-	if _, itself := encodesItself(t); itself || visited[t] {
+// hasRequired reports whether a type has a member that is required in requests.
+func hasRequired(t reflect.Type, visited map[reflect.Type]bool) bool {
+	if _, custom := customSchema(t); custom || visited[t] {
 		return false
 	}
 	visited[t] = true
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
-		return demands(t.Elem(), visited)
+		return hasRequired(t.Elem(), visited)
 	case reflect.Struct:
 		for _, m := range members(t) {
-			if m.required || demands(m.t, visited) {
+			if m.required || hasRequired(m.t, visited) {
 				return true
 			}
 		}
