@@ -10,41 +10,41 @@ import (
 )
 
 const (
-	// sampleEvery is how often a replica counts the requests that wait.
+	// sampleEvery is the time between two counts of the waiting requests.
 	sampleEvery = time.Second
-	// sampleStale is the age at which a count says nothing any more.
+	// sampleStale is the age from which on a count is ignored.
 	sampleStale = 10 * time.Second
-	// maxWaiting is how many requests may wait in all. Above it, a lane that has
-	// more than its share is refused.
+	// maxWaiting is the highest number of waiting requests of all queues. Above it,
+	// requests of a queue that has more than its share are refused.
 	maxWaiting = 20_000
-	// assumedRate is how many requests are resolved in a second, until that has
-	// been measured.
+	// assumedRate is the number of requests resolved in a second, until it has been
+	// measured.
 	assumedRate = 50.0
-	// rateWeight is the weight of the latest second in the measured rate.
+	// rateWeight is the weight of the latest sample in the measured rate.
 	rateWeight = 0.5
-	// waitShare is the part of a code's life, 1/waitShare, that may pass before
+	// maxWaitShare limits the wait: 1/maxWaitShare of a code's lifetime may pass before
 	// its request is resolved. The rest is for the delivery and the user.
-	waitShare = 2
+	maxWaitShare = 2
 )
 
-// lane is whose requests wait for each other: workers take turns over the lanes.
-type lane struct{ source, client string }
+// queueKey identifies a queue of requests. Each pair of source and client has its own
+// queue, and workers alternate between the queues.
+type queueKey struct{ source, client string }
 
-func laneOf(r *storage.CodeRequest) lane { return lane{r.Source, r.ClientID} }
+func queueKeyOf(r *storage.CodeRequest) queueKey { return queueKey{r.Source, r.ClientID} }
 
-// backlog knows how many requests wait for a worker: those of the last sample,
-// and those that this replica has stored since. It decides which requests are
-// taken at all: one that would not be resolved long before its code expires is
-// refused at once, in place of a success that leads to nothing. The decision does
-// not depend on the name that is asked for.
+// backlog counts the requests that wait for a worker: those of the last sample, and
+// those that this replica has stored since. It refuses a request that would not be
+// resolved long before its code expires. The decision does not depend on the
+// username in the request.
 type backlog struct {
 	mu      sync.Mutex
 	sampled time.Time // zero: never
-	lanes   map[lane]int
+	queues  map[queueKey]int
 	total   int
-	oldest  time.Time // since when the oldest request waits; zero: none does
-	rate    float64   // requests resolved in a second, of all replicas
-	counted int       // total of the last sample
+	oldest  time.Time // when the oldest waiting request was stored; zero: none waits
+	rate    float64   // requests resolved in a second by all replicas
+	counted int       // total of the last sample, without requests stored since
 }
 
 // set replaces the sample.
@@ -52,9 +52,9 @@ func (b *backlog) set(waiting []storage.WaitingRequests, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before, left := b.counted, 0
-	b.lanes, b.counted, b.oldest = make(map[lane]int, len(waiting)), 0, time.Time{}
+	b.queues, b.counted, b.oldest = make(map[queueKey]int, len(waiting)), 0, time.Time{}
 	for _, w := range waiting {
-		b.lanes[lane{w.Source, w.ClientID}] = w.Count
+		b.queues[queueKey{w.Source, w.ClientID}] = w.Count
 		b.counted += w.Count
 		left += w.Count - w.New
 		if b.oldest.IsZero() || w.Since.Before(b.oldest) {
@@ -65,9 +65,9 @@ func (b *backlog) set(waiting []storage.WaitingRequests, now time.Time) {
 	b.sampled, b.total = now, b.counted
 }
 
-// measure corrects the rate: of the requests that waited before, some are left
-// after the time that passed. Only if some are left was the rate all that the
-// workers can do.
+// measure updates the rate. before is the number of requests that waited at the
+// last sample, and left the number of them that still wait after the time passed.
+// If none is left, the workers may be able to do more, so the rate does not fall.
 func (b *backlog) measure(before, left int, passed time.Duration) {
 	if passed <= 0 || passed > sampleStale {
 		return
@@ -80,8 +80,8 @@ func (b *backlog) measure(before, left int, passed time.Duration) {
 	}
 }
 
-// inTwoSeconds returns how many requests are resolved in two seconds, as far as
-// known.
+// inTwoSeconds returns the number of requests that are resolved in two seconds at
+// the measured rate.
 func (b *backlog) inTwoSeconds() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,52 +92,53 @@ func (b *backlog) inTwoSeconds() int {
 func (b *backlog) add(r *storage.CodeRequest) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.lanes == nil {
-		b.lanes = map[lane]int{}
+	if b.queues == nil {
+		b.queues = map[queueKey]int{}
 	}
-	b.lanes[laneOf(r)]++
+	b.queues[queueKeyOf(r)]++
 	b.total++
 }
 
-// admit refuses a request whose code would have lost too much of its life before
-// a worker gets to it. The error is a *storage.LimitError if the requests of its
-// own lane are in the way, and storage.ErrUnavailable if those of all lanes are.
+// admit refuses a request that would be resolved too late; see maxWaitShare. The
+// error is a *storage.LimitError if the requests in its own queue are the cause, and
+// storage.ErrUnavailable if the requests of all queues are.
 func (b *backlog) admit(r *storage.CodeRequest, now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now.Sub(b.sampled) > sampleStale {
 		return nil
 	}
-	patience := r.ExpiresAt.Sub(r.CreatedAt) / waitShare
-	own := b.lanes[laneOf(r)]
-	if b.total >= maxWaiting && own > 0 && own >= maxWaiting/len(b.lanes) {
+	maxWait := r.ExpiresAt.Sub(r.CreatedAt) / maxWaitShare
+	own := b.queues[queueKeyOf(r)]
+	if b.total >= maxWaiting && own > 0 && own >= maxWaiting/len(b.queues) {
 		return &storage.LimitError{Budget: budgetBacklog, Until: now.Add(b.wait(own))}
 	}
-	switch excess := b.wait(own) - patience; {
+	switch excess := b.wait(own) - maxWait; {
 	case excess <= 0:
 		return nil
-	case own > 0 && b.wait(0) <= patience:
+	case own > 0 && b.wait(0) <= maxWait:
 		return &storage.LimitError{Budget: budgetBacklog, Until: now.Add(max(excess, sampleEvery))}
 	}
 	return fmt.Errorf("%d requests wait, and %.1f are resolved in a second: %w", b.total, b.rate, storage.ErrUnavailable)
 }
 
-// budgetBacklog names the limit of requests that wait, for events.
+// budgetBacklog is the name of the limit of waiting requests in audit events.
 const budgetBacklog = "backlog"
 
-// longestWait is what wait answers when nothing is resolved at all.
+// longestWait is the highest result of wait.
 const longestWait = 24 * time.Hour
 
-// wait returns how long the next request of a lane waits that has so many
-// already: each of them, and the next one, needs a turn of all lanes.
+// wait returns how long a new request waits in a queue with own requests. For each
+// of them, and for the new one, the workers also take one request of every other
+// queue.
 func (b *backlog) wait(own int) time.Duration {
-	ahead := min((own+1)*(len(b.lanes)+1), b.total+1)
+	ahead := min((own+1)*(len(b.queues)+1), b.total+1)
 	seconds := float64(ahead) / max(b.rate, 1e-6)
 	return min(time.Duration(min(seconds, longestWait.Seconds())*float64(time.Second)), longestWait)
 }
 
-// Backlog returns how many requests wait for a worker, of all replicas, and for
-// how long the oldest of them has waited. It is up to a second old.
+// Backlog returns the number of requests of all replicas that wait for a worker, and
+// how long the oldest of them has waited. The values are up to a second old.
 func (s *Service) Backlog() (waiting int, oldest time.Duration) {
 	b := &s.backlog
 	b.mu.Lock()

@@ -14,13 +14,13 @@ import (
 	"latchkey/storage"
 )
 
-// TestAcceptedRequestsAreResolvedInTime floods a service that resolves eight
-// requests a second: what it accepts, it resolves before the code has lost half
-// of its life, and the others are refused with a time to come back.
+// TestAcceptedRequestsAreResolvedInTime floods a service that resolves eight requests a
+// second. Accepted requests must be resolved before half of the code's lifetime has
+// passed. The others must be refused with a time to try again.
 func TestAcceptedRequestsAreResolvedInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.profile.CodeTTL = 40 * time.Second
 		w.beforeIssue = func() { time.Sleep(time.Second) } // eight at a time
 		stop := w.run(t, w.service)
@@ -50,7 +50,7 @@ func TestAcceptedRequestsAreResolvedInTime(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		stop()
-		lines := w.diary.lines()
+		lines := w.recorded.lines()
 		count := func(of string) int {
 			return len(slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return !strings.HasPrefix(l, of) }))
 		}
@@ -64,12 +64,12 @@ func TestAcceptedRequestsAreResolvedInTime(t *testing.T) {
 	})
 }
 
-// TestStalledWorkersRefuse has workers that do not get on at all: then nobody's
-// request is accepted any more, until they do.
+// TestStalledWorkersRefuse checks that requests are refused while the workers resolve
+// nothing, and accepted again afterwards.
 func TestStalledWorkersRefuse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.profile.CodeTTL = 30 * time.Second
 		release := make(chan struct{})
 		w.beforeIssue = func() { <-release }
@@ -96,17 +96,17 @@ func TestStalledWorkersRefuse(t *testing.T) {
 	})
 }
 
-// TestUnknownNamesEndInBatches resolves a thousand names that nobody has, and a
-// known one behind them.
+// TestUnknownNamesEndInBatches resolves requests for a thousand unknown usernames, and
+// then one for a known username.
 func TestUnknownNamesEndInBatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		for i := range 1000 {
 			w.ask(t, otp.Request{Username: fmt.Sprint("nobody", i)})
 		}
 		w.ask(t, otp.Request{Email: "ann@example.com"})
-		w.change(func(m *memory) { m.requests[500].ExpiresAt = time.Now() })
+		w.change(func(m *memoryStore) { m.requests[500].ExpiresAt = time.Now() })
 		stop := w.run(t, w.service)
 		synctest.Wait()
 		stop()
@@ -114,12 +114,12 @@ func TestUnknownNamesEndInBatches(t *testing.T) {
 			t.Errorf("%d requests ended with %d messages, in %d statements for many and %d for one",
 				w.ended(), len(w.messages), w.statements, w.lookups)
 		}
-		lines := w.diary.lines()
+		lines := w.recorded.lines()
 		unknown := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return l != "code.not_sent no_such_login" })
 		if len(unknown) != 999 || !slices.Contains(lines, "code.not_sent expired") || !slices.Contains(lines, "code.issued success ann") {
 			t.Errorf("%d unknown in %d events", len(unknown), len(lines))
 		}
-		for _, e := range w.diary.events {
+		for _, e := range w.recorded.events {
 			if e.Action == "code.not_sent" && e.Source != "" {
 				t.Fatalf("source %q of a request without an address", e.Source)
 			}
@@ -132,7 +132,7 @@ func TestUnknownNamesEndInBatches(t *testing.T) {
 func TestStopResolvesWhatWasClaimed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		for range 50 {
 			w.ask(t, otp.Request{Username: "bob"})
 		}

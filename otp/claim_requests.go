@@ -10,20 +10,20 @@ import (
 	"latchkey/storage"
 )
 
-// batchSize is how many requests are claimed at once, at most, while more wait
-// than there is room for: no more than are resolved in two seconds. Most of such a
-// batch may name nobody.
+// batchSize is the highest number of requests that are claimed at once. A large batch
+// is claimed only while more requests wait than can be resolved at a time, because
+// most of them may name unknown users.
 const batchSize = 200
 
-// claimed are leased requests that nobody works on yet.
+// claimed holds leased requests that are not being resolved yet.
 type claimed struct {
-	requests []storage.CodeRequest
-	until    time.Time // end of the lease
-	crowded  bool      // the last claim left some behind
+	requests    []storage.CodeRequest
+	until       time.Time // end of the lease
+	moreWaiting bool      // the last claim left requests in the queue
 }
 
-// take removes up to limit requests. Those whose lease may end before they are
-// resolved are left to whoever claims them then.
+// take removes and returns up to limit requests. If the lease may end before they
+// are resolved, it drops all requests: they will be claimed again.
 func (c *claimed) take(limit int, now time.Time) []storage.CodeRequest {
 	if now.Add(resolveTime).After(c.until) {
 		c.requests = nil
@@ -34,9 +34,10 @@ func (c *claimed) take(limit int, now time.Time) []storage.CodeRequest {
 	return taken
 }
 
-// claim returns requests to resolve, at most limit. It claims no more than that
-// from the store unless more wait: then it claims a batch, ends the requests in
-// it that name nobody, and keeps the others for the next calls.
+// claim returns at most limit requests to resolve. While more requests wait, it
+// claims a batch from the store, ends the requests in it that name no known user,
+// and keeps the others for the next calls. more reports whether further requests
+// may be ready.
 func (s *Service) claim(ctx context.Context, limit int) (requests []storage.CodeRequest, more bool, err error) {
 	now := s.cfg.Now().UTC()
 	c := &s.claimed
@@ -44,33 +45,33 @@ func (s *Service) claim(ctx context.Context, limit int) (requests []storage.Code
 		return taken, true, nil
 	}
 	size := limit
-	if c.crowded {
+	if c.moreWaiting {
 		size = max(limit, min(batchSize, s.backlog.inTwoSeconds()))
 	}
 	batch, err := s.cfg.Store.ClaimCodeRequests(ctx, now, now.Add(lease), size)
 	for i := range batch {
 		batch[i].Type = cmp.Or(batch[i].Type, storage.MessageOneTimePassword)
 	}
-	if c.crowded = len(batch) == size; c.crowded {
-		s.cfg.Overflow() // others may have room for those that were left
+	if c.moreWaiting = len(batch) == size; c.moreWaiting {
+		s.cfg.Overflow() // other processes may have room for the requests that were left
 	}
 	if err == nil && len(batch) > resolvers {
 		batch, err = s.endUnknown(ctx, batch, now)
 	}
 	c.requests, c.until = batch, now.Add(lease)
 	taken := c.take(limit, now)
-	return taken, c.crowded || len(c.requests) > 0, err
+	return taken, c.moreWaiting || len(c.requests) > 0, err
 }
 
-// endUnknown ends those of the requests that name nobody or have expired, all
-// in one statement, and returns the others.
+// endUnknown ends the requests that name no known user or have expired, in one
+// statement, and returns the others.
 func (s *Service) endUnknown(ctx context.Context, batch []storage.CodeRequest, now time.Time) ([]storage.CodeRequest, error) {
 	names := make([]storage.RequestNames, 0, len(batch))
 	for i := range batch {
 		r := &batch[i]
 		switch {
 		case !now.Before(r.ExpiresAt):
-			names = append(names, storage.RequestNames{ID: r.ID}) // nobody: an expired request goes like an unknown one
+			names = append(names, storage.RequestNames{ID: r.ID}) // without names, so that it is ended too
 		case r.UserUID == "":
 			names = append(names, storage.RequestNames{
 				ID: r.ID, ProfileID: r.ProfileID, UsernameKey: NormalizeUsername(r.Username), EmailKey: NormalizeUsername(r.Email),
@@ -81,7 +82,7 @@ func (s *Service) endUnknown(ctx context.Context, batch []storage.CodeRequest, n
 	if len(ended) == 0 {
 		return batch, err
 	}
-	s.cfg.Logger.Info().Int("requests", len(ended)).Msg("requests that name nobody, or have expired, were ended")
+	s.cfg.Logger.Info().Int("requests", len(ended)).Msg("ended requests that name unknown users or have expired")
 	gone := make(map[string]bool, len(ended))
 	for _, id := range ended {
 		gone[id] = true
@@ -98,9 +99,9 @@ func (s *Service) endUnknown(ctx context.Context, batch []storage.CodeRequest, n
 	}), err
 }
 
-// finish resolves the requests that are leased when the service stops, so that
-// they need not wait for the end of their lease.
-func (s *Service) finish(ctx context.Context) {
+// resolveClaimed resolves the requests that are leased when the service stops.
+// Otherwise they would wait until their lease ends.
+func (s *Service) resolveClaimed(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resolveTime)
 	defer cancel()
 	left := make(chan storage.CodeRequest)
@@ -109,7 +110,7 @@ func (s *Service) finish(ctx context.Context) {
 		workers.Go(func() {
 			for r := range left {
 				if err := s.work(ctx, r); err != nil {
-					s.cfg.Logger.Warn().Err(err).Str("request", r.ID).Msg("request is left to others")
+					s.cfg.Logger.Warn().Err(err).Str("request", r.ID).Msg("request not resolved at shutdown; it is claimed again when its lease ends")
 				}
 			}
 		})

@@ -7,7 +7,7 @@ import (
 	"latchkey/storage"
 )
 
-// Digester makes keyed digests; *keys.Peppers is one. Matches compares in
+// Digester computes keyed digests; *keys.Peppers is one. Matches compares in
 // constant time.
 type Digester interface {
 	Digest(purpose string, parts ...string) storage.Digest
@@ -21,27 +21,27 @@ const (
 	decoyLoginID        = "000000000000000000000000000000" // as long as a real one
 )
 
-// Codes digests codes and matches what is presented against them.
+// Codes computes the digests of codes and compares presented codes with them.
 type Codes struct {
 	digester Digester
 	decoy    storage.Digest
 }
 
-// NewCodes returns Codes over the digester.
+// NewCodes returns Codes that use the digester.
 func NewCodes(d Digester) *Codes {
 	return &Codes{digester: d, decoy: d.Digest(decoyPurpose)}
 }
 
-// Digest returns what is kept of a code of the login. It binds the code to the
-// login, so one login's code never matches at another.
+// Digest returns the digest that is stored for a one-time password of the login. It
+// includes the login ID, so a code never matches at another login.
 func (c *Codes) Digest(loginID, code string) storage.Digest {
 	return c.digester.Digest(digestPurpose, loginID, Normalize(code))
 }
 
-// Match tells whether presented is the principal's one-time code, still live
-// at the time now, asked for with one of the purposes, and issued for the client
-// clientID or for none in particular. It always computes one digest, whether or
-// not there is a login, a code or any hope, so that its time tells nothing.
+// Match reports whether presented is the principal's one-time password. The code
+// must be live at the time now, have one of the purposes, and be bound to the client
+// clientID or to none. Match always computes one digest, even without a login or a
+// code, so its time tells nothing.
 func (c *Codes) Match(p storage.Principal, clientID string, purposes []storage.Purpose, presented string, now time.Time) bool {
 	code := &p.Login.Code
 	same := c.matches(code.ID != "", code.Digest, digestPurpose, p.Login.ID, Normalize(presented))
@@ -49,23 +49,22 @@ func (c *Codes) Match(p storage.Principal, clientID string, purposes []storage.P
 	return same && meant && code.Live(now)
 }
 
-// DigestVerification returns what is kept of a verification code of the login.
-// Upper and lower case differ in it: it is copied, not typed.
+// DigestVerification returns the digest that is stored for a verification code of
+// the login. Case matters in these codes: users copy them and do not type them.
 func (c *Codes) DigestVerification(loginID, code string) storage.Digest {
 	return c.digester.Digest(verificationPurpose, loginID, code)
 }
 
-// MatchVerification tells whether presented is the verification code, still
-// live at the time now, and issued for the client clientID or for none in
-// particular. The zero code matches nothing, at the cost of any other: one
-// digest.
+// MatchVerification reports whether presented is the verification code. The code
+// must be live at the time now and be bound to the client clientID or to none.
+// MatchVerification always computes one digest. The zero code matches nothing.
 func (c *Codes) MatchVerification(code storage.VerificationCode, clientID, presented string, now time.Time) bool {
 	same := c.matches(code.ID != "", code.Digest, verificationPurpose, code.LoginID, presented)
 	return same && isFor(code.ClientID, clientID) && code.Live(now)
 }
 
-// matches compares what was presented with the digest of a code if there is
-// one, and with a decoy if not.
+// matches compares what was presented with the digest of the code, and with a decoy
+// if the code does not exist.
 func (c *Codes) matches(exists bool, digest storage.Digest, purpose, loginID, presented string) bool {
 	if !exists {
 		digest = c.decoy
@@ -76,6 +75,6 @@ func (c *Codes) matches(exists bool, digest storage.Digest, purpose, loginID, pr
 	return c.digester.Matches(digest, purpose, loginID, presented)
 }
 
-// isFor tells whether a code that was issued for the client bound, empty for
-// any, may be presented by the client of that id.
+// isFor reports whether the client clientID may present a code. bound is the ID of
+// the client that the code is bound to, empty for none.
 func isFor(bound, clientID string) bool { return bound == "" || bound == clientID }

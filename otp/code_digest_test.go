@@ -12,7 +12,7 @@ import (
 func TestMatch(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	codes := otp.NewCodes(&pepper{})
+	codes := otp.NewCodes(&testDigester{})
 	signIn := []storage.Purpose{storage.PurposeSignIn}
 	reset := []storage.Purpose{storage.PurposeResetPassword}
 	tests := []struct {
@@ -57,10 +57,10 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// Whatever is wrong, matching costs one MAC.
+// TestMatchCostsTheSameForEverybody checks that Match computes one MAC in all cases.
 func TestMatchCostsTheSameForEverybody(t *testing.T) {
 	t.Parallel()
-	counting := &pepper{}
+	counting := &testDigester{}
 	codes := otp.NewCodes(counting)
 	now := time.Now()
 	live := storage.Code{ID: "otc_1", Purpose: storage.PurposeSignIn, ExpiresAt: now.Add(time.Minute), Digest: codes.Digest("lgn_bob", "ABC0123D")}
@@ -84,7 +84,7 @@ func TestMatchCostsTheSameForEverybody(t *testing.T) {
 func TestMatchVerification(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	codes := otp.NewCodes(&pepper{})
+	codes := otp.NewCodes(&testDigester{})
 	const text = "aB3-_xYz0OiIlL"
 	none := func(*storage.VerificationCode) {}
 	tests := []struct {
@@ -124,10 +124,11 @@ func TestMatchVerification(t *testing.T) {
 	}
 }
 
-// A login without a verification code costs one MAC like one with a code.
+// TestMatchVerificationCostsTheSameForEverybody checks that MatchVerification computes one
+// MAC with and without a code.
 func TestMatchVerificationCostsTheSameForEverybody(t *testing.T) {
 	t.Parallel()
-	counting := &pepper{}
+	counting := &testDigester{}
 	codes := otp.NewCodes(counting)
 	now := time.Now()
 	live := storage.VerificationCode{ID: "vrc_1", LoginID: "lgn_bob", ExpiresAt: now.Add(time.Minute), Digest: codes.DigestVerification("lgn_bob", "abc")}

@@ -27,19 +27,19 @@ const (
 	maxCodeLength = 64
 )
 
-// ErrFormat says that a code format has an unknown alphabet, or a length that
-// makes its codes guessable or unwieldy.
+// ErrFormat says that a code format has an unknown alphabet, or that its codes are
+// too short or too long.
 var ErrFormat = errors.New("unusable code format")
 
-// DefaultFormat returns the format of a profile that sets none: eight
-// characters of Crockford's base32, 40 bits.
+// DefaultFormat returns the default format: eight characters of Crockford's base32,
+// 40 bits.
 func DefaultFormat() storage.CodeFormat {
 	return storage.CodeFormat{Alphabet: AlphabetCrockford, Length: 8}
 }
 
-// CheckFormat answers ErrFormat, wrapped with the fault, unless codes of the
-// format carry about 20 bits or more (four Crockford characters, six digits) and
-// at most 64 characters.
+// CheckFormat returns an error that wraps ErrFormat unless codes of the format have
+// at least about 20 bits (four Crockford characters, six digits) and at most 64
+// characters.
 func CheckFormat(f storage.CodeFormat) error {
 	n := len(symbols(f.Alphabet))
 	switch {
@@ -64,15 +64,14 @@ func symbols(alphabet string) string {
 	return ""
 }
 
-// Generate returns a new code of the format, upper case and without
-// separators; every code is equally likely. It fails with ErrFormat or if
-// random fails.
+// Generate returns a new code of the format, in upper case and without separators.
+// Every code is equally likely. It returns ErrFormat or the error of random.
 func Generate(f storage.CodeFormat, random io.Reader) (string, error) {
 	if err := CheckFormat(f); err != nil {
 		return "", err
 	}
 	set := symbols(f.Alphabet)
-	even := 256 / len(set) * len(set) // bytes from here on would favour the first symbols
+	even := 256 / len(set) * len(set) // bytes from here on would make the first symbols more likely
 	code := make([]byte, 0, f.Length)
 	buf := make([]byte, f.Length)
 	for len(code) < f.Length {

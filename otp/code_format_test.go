@@ -13,8 +13,8 @@ import (
 	"latchkey/storage"
 )
 
-// seeded is a source of random bytes that is the same in every run.
-func seeded() io.Reader { return rand.NewChaCha8([32]byte{7}) }
+// seededRandom is a source of random bytes that is the same in every run.
+func seededRandom() io.Reader { return rand.NewChaCha8([32]byte{7}) }
 
 func TestCheckFormat(t *testing.T) {
 	t.Parallel()
@@ -38,14 +38,14 @@ func TestCheckFormat(t *testing.T) {
 		if (err == nil) != test.ok || err != nil && !errors.Is(err, otp.ErrFormat) {
 			t.Errorf("CheckFormat(%+v) = %v, want acceptance %v", test.format, err, test.ok)
 		}
-		if code, err := otp.Generate(test.format, seeded()); (err == nil) != test.ok || test.ok && len(code) != test.format.Length {
+		if code, err := otp.Generate(test.format, seededRandom()); (err == nil) != test.ok || test.ok && len(code) != test.format.Length {
 			t.Errorf("Generate(%+v) = %q, %v", test.format, code, err)
 		}
 	}
 }
 
-// Every symbol is equally likely at every place: chi-square over 20,000 codes,
-// at a significance of one in a thousand.
+// TestCodesAreUniform checks that every symbol is equally likely at every position, with
+// a chi-square test over 20,000 codes at a significance level of 0.001.
 func TestCodesAreUniform(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -59,7 +59,7 @@ func TestCodesAreUniform(t *testing.T) {
 		t.Run(test.alphabet, func(t *testing.T) {
 			t.Parallel()
 			const codes, length = 20_000, 8
-			random := seeded()
+			random := seededRandom()
 			var at [length]map[rune]int
 			all := map[rune]int{}
 			for i := range at {
@@ -77,11 +77,11 @@ func TestCodesAreUniform(t *testing.T) {
 			}
 			for i := range at {
 				if x := chiSquare(at[i], test.symbols, codes); x > test.critical {
-					t.Errorf("place %d: chi-square %.1f above %.1f", i, x, test.critical)
+					t.Errorf("position %d: chi-square %.1f above %.1f", i, x, test.critical)
 				}
 			}
 			if x := chiSquare(all, test.symbols, codes*length); x > test.critical {
-				t.Errorf("all places: chi-square %.1f above %.1f", x, test.critical)
+				t.Errorf("all positions: chi-square %.1f above %.1f", x, test.critical)
 			}
 			if len(all) != len(test.symbols) {
 				t.Errorf("%d different symbols, want %d", len(all), len(test.symbols))
@@ -102,27 +102,27 @@ func chiSquare(seen map[rune]int, symbols string, n int) float64 {
 
 func TestCodesDoNotRepeat(t *testing.T) {
 	t.Parallel()
-	random, seen := seeded(), map[string]bool{}
+	random, seen := seededRandom(), map[string]bool{}
 	for range 20_000 {
 		code, err := otp.Generate(otp.DefaultFormat(), random)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if seen[code] {
-			t.Fatalf("%s came twice", code)
+			t.Fatalf("code %s was generated twice", code)
 		}
 		seen[code] = true
 	}
 }
 
-// No two places of a code depend on each other: chi-square of each pair of
-// places over 20,000 codes, at one in a hundred thousand since there are 28
-// pairs. And codes repeat as often as the lot says: of 20,000 codes with a million
-// to choose from, some 200 have come before.
+// TestCodesHaveNoPattern checks that no two positions of a code depend on each other,
+// with a chi-square test of each of the 28 pairs over 20,000 codes at a significance
+// level of 0.00001. It also checks that repetitions are as frequent as expected: about
+// 200 of 20,000 random codes of six digits have occurred before.
 func TestCodesHaveNoPattern(t *testing.T) {
 	t.Parallel()
 	const codes, length, symbols = 20_000, 8, 10
-	random, repeats := seeded(), 0
+	random, repeats := seededRandom(), 0
 	var pairs [length][length][symbols][symbols]int
 	seen := map[string]bool{}
 	for range codes {
@@ -150,7 +150,7 @@ func TestCodesHaveNoPattern(t *testing.T) {
 				}
 			}
 			if sum > 168 { // with 99 degrees of freedom
-				t.Errorf("places %d and %d: chi-square %.1f", j, i, sum)
+				t.Errorf("positions %d and %d: chi-square %.1f", j, i, sum)
 			}
 		}
 	}
@@ -159,7 +159,8 @@ func TestCodesHaveNoPattern(t *testing.T) {
 	}
 }
 
-// A byte that would favour some digits is thrown away.
+// TestGenerateRejectsBias checks that bytes that would make some digits more likely are
+// skipped.
 func TestGenerateRejectsBias(t *testing.T) {
 	t.Parallel()
 	random := bytes.NewReader([]byte{250, 251, 252, 253, 254, 255, 249, 0, 1, 2, 13, 24, 35, 46})
@@ -202,9 +203,8 @@ func TestNormalize(t *testing.T) {
 	}
 }
 
-// However a code is spaced and cased, it is read as it was generated.
-// A code that was pasted from a mail, or typed with another keyboard, is the
-// same code.
+// TestNormalizeForeignCharacters checks that a code that was pasted from a mail, or typed
+// with another keyboard, is the same code.
 func TestNormalizeForeignCharacters(t *testing.T) {
 	t.Parallel()
 	const code = "8BM30YBG"
@@ -221,9 +221,11 @@ func TestNormalizeForeignCharacters(t *testing.T) {
 	}
 }
 
+// TestGeneratedCodesAreTheirOwnNormalForm checks that spaces and case do not change how
+// a generated code is read.
 func TestGeneratedCodesAreTheirOwnNormalForm(t *testing.T) {
 	t.Parallel()
-	random := seeded()
+	random := seededRandom()
 	for _, alphabet := range []string{otp.AlphabetCrockford, otp.AlphabetDigits} {
 		for range 1000 {
 			code, err := otp.Generate(storage.CodeFormat{Alphabet: alphabet, Length: 12}, random)
@@ -250,7 +252,7 @@ func FuzzNormalize(f *testing.F) {
 			t.Errorf("Normalize(%q) = %q, and of that %q", typed, got, again)
 		}
 		if got != otp.Normalize(" "+strings.Join(strings.Split(typed, ""), "-")) {
-			t.Errorf("separators change the reading of %q", typed)
+			t.Errorf("separators change the normal form of %q", typed)
 		}
 		for _, r := range got {
 			if unicode.IsSpace(r) || strings.ContainsRune("-abcdefghijklmnopqrstuvwxyzOIL", r) {

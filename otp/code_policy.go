@@ -24,7 +24,7 @@ var codeGrants = []string{"password", "urn:latchkey:params:oauth:grant-type:acco
 // unless a one-time password may be issued. It is checked when a code is
 // requested and again when the request is resolved, because the configuration
 // may change in between. Whether a user gets the code is decided by
-// setting.refusal.
+// requestConfig.refusal.
 //
 // Parameters: client is nil for a request through no client in particular.
 // profile is nil if the password profile does not exist. grantType is the grant

@@ -12,23 +12,23 @@ import (
 	"latchkey/storage"
 )
 
-// Somebody asks for a code, the service issues it, and the message that carries it
-// is opened only to be delivered.
+// The service stores a request for a code, issues the code and queues a message with it.
+// The message is opened for delivery only.
 func ExampleService() {
 	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // 32 secret random bytes
 	if err != nil {
 		panic(err)
 	}
-	store := &memory{ // with one user, one client and one sender
+	store := &memoryStore{ // with one user, one client and one sender
 		client: storage.Client{
 			ID: "shop", Active: true, ProfileID: "default", GrantTypes: []string{"password"},
 			Credentials: storage.Credentials{OTP: true}, AllowAnyBuyer: true,
 		},
 		profile: storage.PasswordProfile{ID: "default", OneTimeCodes: true, Code: otp.DefaultFormat()},
 		senders: []storage.Sender{{ID: "mail", Active: true, Types: allTypes(), AllowAllBuyers: true}},
-		logins:  []*storage.Principal{person("bob", "bob@example.com")},
+		logins:  []*storage.Principal{newPrincipal("bob", "bob@example.com")},
 	}
-	codes, queued := otp.NewCodes(&pepper{}), make(chan struct{}, 1)
+	codes, queued := otp.NewCodes(&testDigester{}), make(chan struct{}, 1)
 	service, err := otp.New(otp.Config{
 		Store: store, People: store, Directory: store, Codes: codes, Sealer: sealer, Rand: rand.Reader,
 		Wake: func() { queued <- struct{}{} }, // in the server: the Wake of a deliver.Worker
@@ -58,10 +58,10 @@ func ExampleService() {
 	// matches: true
 }
 
-// A code is kept as a digest and matched against what a person types.
+// Only the digest of a code is stored. Match compares it with what the user enters.
 func ExampleCodes_Match() {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	codes := otp.NewCodes(&pepper{}) // in the server: *keys.Peppers
+	codes := otp.NewCodes(&testDigester{}) // in the server: *keys.Peppers
 	login := storage.Login{ID: "lgn_bob", Code: storage.Code{
 		ID:        "otc_1",
 		ClientID:  "shop",

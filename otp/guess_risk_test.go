@@ -19,8 +19,8 @@ func profileWith(alphabet string, length int, policy storage.LockoutPolicy) stor
 	}
 }
 
-// The figures were computed by hand: 19 guesses a day by the default policy, on
-// six counters.
+// TestRiskOf compares with figures that were computed by hand: the default policy allows
+// 19 guesses a day for each of six counters.
 func TestRiskOf(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -65,9 +65,9 @@ func TestCheckRisk(t *testing.T) {
 		{"eight digits", profileWith("digits", 8, usual), 0, ""},
 		{"seven digits", profileWith("digits", 7, usual), 0, "give codes 8 characters"},
 		{"six digits", profileWith("digits", 6, usual), 0, "odds of 1.1e-04"},
-		{"six digits, told to", profileWith("digits", 6, usual), 1.2e-4, ""},
+		{"six digits, higher ceiling", profileWith("digits", 6, usual), 1.2e-4, ""},
 		{"six digits, one guess a day", profileWith("digits", 6, strict), 0, ""},
-		{"six digits, told not to", profileWith("digits", 6, strict), 5e-6, "allows 6 guesses a day"},
+		{"six digits, lower ceiling", profileWith("digits", 6, strict), 5e-6, "allows 6 guesses a day"},
 		{"no codes", without, 0, ""},
 		{"nothing is enough", profileWith("crockford", 64, usual), 1e-300, "give codes more characters"},
 		{"a format of no use, which is refused for that", profileWith("digits", 3, usual), 0, ""},

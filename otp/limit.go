@@ -12,27 +12,27 @@ import (
 	"latchkey/storage"
 )
 
-// Limit is how often something may be asked: Burst times at once, and no more
-// than Burst times in each Per in the long run. The zero value is no limit.
+// Limit limits requests: Burst at once, and Burst in each Per in the long run. The
+// zero value is no limit.
 type Limit struct {
 	Burst int
 	Per   time.Duration
 }
 
-// Limits bounds the requests, of all types together. A request is counted before
-// anybody looks whom it concerns, so that the answers are the same for names that
-// nobody has. The messages are counted as well, for each login and each mailbox
-// that they go to: several names may lead to one mailbox.
+// Limits limits requests of all types together. A request is counted before users
+// are looked up, so that unknown usernames get the same answers. Messages are counted
+// too, for each login and each mailbox that they are sent to: several usernames may
+// share one mailbox.
 type Limits struct {
-	// Recipient is for each username and each e-mail address of a password
-	// profile that is asked for; then, for each login and each mailbox that
-	// messages are sent to. Both limits apply.
+	// Recipient applies to requests for each username and each e-mail address in a
+	// password profile, and to messages for each login and each mailbox. Both limits
+	// of the pair apply.
 	Recipient [2]Limit
-	Client    Limit // what is asked through none is not charged to one
-	Address   Limit // each IPv4 address, each /64 of IPv6
+	Client    Limit // of each client; requests through no client are not charged to one
+	Address   Limit // of each IPv4 address and each /64 of IPv6
 
-	// SpareShared leaves out addresses that may stand for many callers: see
-	// Shared. Proxies are those that are known.
+	// SpareShared exempts addresses that many callers may share from the limit
+	// Address; see Shared. Proxies are the known proxies.
 	SpareShared bool
 	Proxies     []netip.Prefix
 }
@@ -40,11 +40,11 @@ type Limits struct {
 const (
 	limitPurpose   = "otp/limit"
 	limitKeyLength = 16 // bytes of the digest
-	networkIPv6    = 64 // bits that one subscriber has at least, RFC 6177 §2
+	networkIPv6    = 64 // prefix length; a subscriber has at least a /64 (RFC 6177 §2)
 	leastGap       = time.Microsecond
 )
 
-// charges lists what the request is charged to, always in one order.
+// charges returns the charges of the request, always in the same order.
 func (s *Service) charges(r storage.CodeRequest, from netip.Addr) []storage.Charge {
 	limits, charges := s.cfg.Limits, make([]storage.Charge, 0, 4)
 	add := func(l [2]Limit, budget string, parts ...string) {
@@ -64,10 +64,10 @@ func (s *Service) charges(r storage.CodeRequest, from netip.Addr) []storage.Char
 	return charges
 }
 
-// chargeRecipient adds to the issuance what the messages to the principal are
-// charged to: its mailbox first, because logins that share one meet there, and
-// its login. A message to the former address of a user is charged to that mailbox
-// alone: codes that are asked for at the new one must not hold it up.
+// chargeRecipient adds the charges for the messages to the principal to the issuance:
+// first the mailbox, which several logins may share, and then the login. A message
+// to the former address of a user is charged to that mailbox only, so that requests
+// for codes to the new address cannot delay it.
 func (s *Service) chargeRecipient(x *storage.Issuance, r *storage.CodeRequest, p *storage.Principal) {
 	mailbox, login := Mailbox(p.User.Email), p.Login.ID
 	if r.Type == storage.MessageContactChanged {
@@ -79,7 +79,7 @@ func (s *Service) chargeRecipient(x *storage.Issuance, r *storage.CodeRequest, p
 			continue
 		}
 		if c, ok := s.cfg.Codes.charge(s.cfg.Limits.Recipient, budget.name, budget.key); ok {
-			c.Slack = c.Gap / 2 // less than a place, so that no further message is sent
+			c.Slack = c.Gap / 2 // less than Gap, so that it allows no additional message
 			charges = append(charges, c)
 		}
 	}
@@ -92,15 +92,15 @@ func (s *Service) chargeRecipient(x *storage.Issuance, r *storage.CodeRequest, p
 	x.Charges[p.Login.ID] = charges
 }
 
-// waitsForBudget reports whether messages of the type are sent later if a budget
-// is used up. Nobody waits for them in front of a screen, and somebody who uses
-// the budget up must not be able to suppress the news of a lock.
+// waitsForBudget reports whether messages of the type are sent later if a budget is
+// used up. Users do not wait for these messages, and an attacker who uses up the
+// budget must not be able to suppress them.
 func waitsForBudget(t storage.MessageType) bool {
 	return t == storage.MessageAccountLocked || t == storage.MessageNewUserInvitation || t == storage.MessageContactChanged
 }
 
-// charge is what one request takes from the budget of the parts. It is not ok
-// where there is no limit.
+// charge returns the charge of one request to the budget that is identified by its
+// name and the parts. ok is false if there is no limit.
 func (c *Codes) charge(limits [2]Limit, budget string, parts ...string) (_ storage.Charge, ok bool) {
 	first, second := limits[0], limits[1]
 	if first.none() {
@@ -123,12 +123,11 @@ func (c *Codes) charge(limits [2]Limit, budget string, parts ...string) (_ stora
 // none reports whether there is no limit.
 func (l Limit) none() bool { return l.Burst <= 0 || l.Per <= 0 }
 
-// gap is the time until a used place is free again.
+// gap returns the time until one more request is allowed.
 func (l Limit) gap() time.Duration { return max(l.Per/time.Duration(l.Burst), leastGap) }
 
-// recipientKeys are the names that the request goes by, sorted. A username and
-// an e-mail address of one spelling are one name: for many users they are the
-// same thing.
+// recipientKeys returns the names in the request, normalized and sorted. An equal
+// username and e-mail address count once: many users have their address as username.
 func recipientKeys(r storage.CodeRequest) []string {
 	keys := []string{NormalizeUsername(r.Username), NormalizeUsername(r.Email), r.UserUID}
 	keys = slices.DeleteFunc(keys, func(key string) bool { return key == "" })
@@ -136,9 +135,9 @@ func recipientKeys(r storage.CodeRequest) []string {
 	return slices.Compact(keys)
 }
 
-// Mailbox returns the form under which the messages to an e-mail address are
-// counted: that of NormalizeUsername, with the domain in A-labels (RFC 5890
-// §2.3.2.1) and without the dot that may end it.
+// Mailbox returns the form of an e-mail address under which its messages are counted:
+// the result of NormalizeUsername, with the domain in A-labels (RFC 5890 §2.3.2.1)
+// and without a final dot.
 func Mailbox(email string) string {
 	key := NormalizeUsername(email)
 	at := strings.LastIndexByte(key, '@')
@@ -152,14 +151,12 @@ func Mailbox(email string) string {
 	return key[:at+1] + domain
 }
 
-// carrierGrade is the address space that networks share behind their own
-// translation (RFC 6598 §7).
+// carrierGrade is the shared address space for carrier-grade NAT (RFC 6598 §7).
 var carrierGrade = netip.MustParsePrefix("100.64.0.0/10")
 
-// Shared reports whether an address may stand for any number of callers, so that
-// no limit of one address applies to it: an unknown, loopback, private or
-// link-local address, or one of the proxies. Such an address is that of a proxy
-// which nobody named, or of a neighbour.
+// Shared reports whether many callers may share the address, so that limits for one
+// address must not apply to it. That is so for unknown, loopback, private,
+// link-local and carrier-grade NAT addresses, and for the proxies.
 func Shared(a netip.Addr, proxies []netip.Prefix) bool {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified() || carrierGrade.Contains(a) {
@@ -168,8 +165,9 @@ func Shared(a netip.Addr, proxies []netip.Prefix) bool {
 	return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// Source returns the text of what an address counts as: an IPv4 address as
-// itself, an IPv6 address as its /64, an invalid one as "".
+// Source returns the text under which attempts and requests from an address are
+// counted: an IPv4 address itself, the /64 of an IPv6 address, "" for an invalid
+// address.
 func Source(a netip.Addr) string {
 	n := Network(a)
 	switch {
@@ -181,15 +179,15 @@ func Source(a netip.Addr) string {
 	return n.Addr().String()
 }
 
-// Network is what an address counts as wherever attempts or requests are
-// counted: IPv4 as itself, IPv6 as its /64. An invalid address gives an invalid
-// prefix.
+// Network returns the prefix under which attempts and requests from an address are
+// counted: the /32 of an IPv4 address, the /64 of an IPv6 address. The prefix of an
+// invalid address is invalid.
 func Network(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
 	if a.Is6() {
 		bits = networkIPv6
 	}
-	p, _ := a.Prefix(bits) // fails for bits that the address has not
+	p, _ := a.Prefix(bits) // fails for an invalid address only, and then returns the zero prefix
 	return p
 }

@@ -21,8 +21,8 @@ func limits() otp.Limits {
 	}
 }
 
-// charged gives the keys of a request's charges by budget.
-func (w *world) charged(t *testing.T, r otp.Request) map[string][]string {
+// charged returns the keys of a request's charges by budget.
+func (w *fixture) charged(t *testing.T, r otp.Request) map[string][]string {
 	t.Helper()
 	w.ask(t, r)
 	keys := map[string][]string{}
@@ -34,7 +34,7 @@ func (w *world) charged(t *testing.T, r otp.Request) map[string][]string {
 
 func TestChargesGoByWhatWasAsked(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.limits = limits()
 	w.service = w.newService(t)
 	recipients := func(r otp.Request) []string { return w.charged(t, r)["recipient"] }
@@ -62,7 +62,7 @@ func TestChargesGoByWhatWasAsked(t *testing.T) {
 
 func TestChargesOfAddresses(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.limits = limits()
 	w.service = w.newService(t)
 	key := func(address string) string {
@@ -94,7 +94,7 @@ func TestChargesOfAddresses(t *testing.T) {
 
 func TestNoLimitsNoCharges(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	if keys := w.charged(t, otp.Request{Username: "bob", Address: netip.MustParseAddr("192.0.2.1")}); len(keys) != 0 {
 		t.Errorf("charged %v", keys)
 	}
@@ -102,30 +102,30 @@ func TestNoLimitsNoCharges(t *testing.T) {
 
 func TestLimitedRequest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.limit = &storage.LimitError{Budget: "recipient", Until: time.Now()}
 	err := w.service.Request(t.Context(), w.client, otp.Request{Username: "bob"})
 	if !errors.Is(err, w.limit) {
 		t.Errorf("got %v", err)
 	}
-	if lines := w.diary.lines(); !slices.Equal(lines, []string{"code.limited recipient"}) {
+	if lines := w.recorded.lines(); !slices.Equal(lines, []string{"code.limited recipient"}) {
 		t.Errorf("events %q", lines)
 	}
 }
 
-// TestMessagesAreChargedToLoginAndMailbox looks at what is charged once it is
-// known whom a name leads to.
+// TestMessagesAreChargedToLoginAndMailbox checks the charges for messages after the users
+// were looked up.
 func TestMessagesAreChargedToLoginAndMailbox(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.limits = limits()
 		w.service = w.newService(t)
 		w.logins[0].User.Email, w.logins[1].User.Email = "Bob@B\u00fccher.example.", "bob@xn--bcher-kva.example"
 		w.logins[2].User.Email, w.logins[2].User.EmailKey = "", ""
 		w.ask(t, otp.Request{Email: "bob@example.com"}) // bob and bobby
 		w.ask(t, otp.Request{Username: "ann", Type: storage.MessageForgottenPassword})
-		w.change(func(m *memory) { m.charges = nil })
+		w.change(func(m *memoryStore) { m.charges = nil })
 		w.resolve(t)
 		budgets := map[string]map[string]int{"login": {}, "mailbox": {}}
 		for _, charges := range w.charges {
@@ -148,14 +148,15 @@ func TestMessagesAreChargedToLoginAndMailbox(t *testing.T) {
 }
 
 // resolve runs the service until all requests have ended.
-func (w *world) resolve(t *testing.T) {
+func (w *fixture) resolve(t *testing.T) {
 	t.Helper()
 	stop := w.run(t, w.service)
 	synctest.Wait()
 	stop()
 }
 
-// TestUsedUpBudgetOfARecipient sends nothing, and later only what nobody waits for.
+// TestUsedUpBudgetOfARecipient checks that nothing is sent while a budget is used up, and
+// that only the types of waitsForBudget are sent later.
 func TestUsedUpBudgetOfARecipient(t *testing.T) {
 	t.Parallel()
 	for kind, postponed := range map[storage.MessageType]bool{
@@ -163,7 +164,7 @@ func TestUsedUpBudgetOfARecipient(t *testing.T) {
 		storage.MessageNewUserInvitation: true, storage.MessageAccountLocked: true,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.limits = limits()
 			w.service = w.newService(t)
 			w.issueLimit = &storage.LimitError{Budget: "mailbox", Until: time.Now().Add(time.Hour)}
@@ -174,7 +175,7 @@ func TestUsedUpBudgetOfARecipient(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.resolve(t)
-			lines := w.diary.lines()
+			lines := w.recorded.lines()
 			if len(w.messages) != 0 || len(lines) == 0 || w.requests[0].postponed != postponed || w.wakes.Load() != 0 {
 				t.Errorf("%s: %d messages, postponed %v, events %q", kind, len(w.messages), w.requests[0].postponed, lines)
 			}
@@ -187,7 +188,7 @@ func TestUsedUpBudgetOfARecipient(t *testing.T) {
 	}
 }
 
-// uidOf names the user of an invitation.
+// uidOf returns the user UID for a request of an invitation, and otherwise "".
 func uidOf(kind storage.MessageType) string {
 	if kind == storage.MessageNewUserInvitation {
 		return "usr_bob"
@@ -203,23 +204,24 @@ func TestShared(t *testing.T) {
 		"100.64.0.1", "0.0.0.0", "203.0.113.5", "::ffff:203.0.113.5", "2001:db8:ffff::1",
 	} {
 		if !otp.Shared(netip.MustParseAddr(shared), proxies) {
-			t.Errorf("%s stands for one caller", shared)
+			t.Errorf("address %s is not shared", shared)
 		}
 	}
 	for _, own := range []string{"203.0.113.16", "192.0.2.1", "172.32.0.1", "100.128.0.1", "2001:db8::1", "::ffff:198.51.100.1"} {
 		if otp.Shared(netip.MustParseAddr(own), proxies) {
-			t.Errorf("%s stands for many callers", own)
+			t.Errorf("address %s is shared", own)
 		}
 	}
 	if !otp.Shared(netip.Addr{}, nil) {
-		t.Error("no address stands for one caller")
+		t.Error("the zero address is not shared")
 	}
 }
 
-// TestSharedAddressesAreSpared charges no address that may stand for many.
+// TestSharedAddressesAreSpared checks that addresses that many callers may share are not
+// charged.
 func TestSharedAddressesAreSpared(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.limits = limits()
 	w.limits.SpareShared, w.limits.Proxies = true, []netip.Prefix{netip.MustParsePrefix("203.0.113.0/28")}
 	w.service = w.newService(t)

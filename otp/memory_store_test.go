@@ -23,10 +23,10 @@ import (
 	"latchkey/storage"
 )
 
-// pepper is an otp.Digester with a single secret that counts its MACs.
-type pepper struct{ macs atomic.Int64 }
+// testDigester is an otp.Digester with a single secret that counts its MACs.
+type testDigester struct{ macs atomic.Int64 }
 
-func (p *pepper) Digest(purpose string, parts ...string) storage.Digest {
+func (p *testDigester) Digest(purpose string, parts ...string) storage.Digest {
 	p.macs.Add(1)
 	mac := hmac.New(sha256.New, []byte("pepper"))
 	for _, part := range append([]string{purpose}, parts...) {
@@ -36,14 +36,14 @@ func (p *pepper) Digest(purpose string, parts ...string) storage.Digest {
 	return storage.Digest{PepperID: "p1", Sum: mac.Sum(nil)}
 }
 
-func (p *pepper) Matches(d storage.Digest, purpose string, parts ...string) bool {
+func (p *testDigester) Matches(d storage.Digest, purpose string, parts ...string) bool {
 	return d.PepperID == "p1" && hmac.Equal(d.Sum, p.Digest(purpose, parts...).Sum)
 }
 
-// vault is an otp.Sealer and otp.Opener with a single key.
-type vault struct{ aead cipher.AEAD }
+// testSealer is an otp.Sealer and otp.Opener with a single key.
+type testSealer struct{ aead cipher.AEAD }
 
-func newVault(t *testing.T) vault {
+func newTestSealer(t *testing.T) testSealer {
 	t.Helper()
 	block, err := aes.NewCipher(make([]byte, 32))
 	if err != nil {
@@ -53,31 +53,31 @@ func newVault(t *testing.T) vault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return vault{aead}
+	return testSealer{aead}
 }
 
-func (v vault) Seal(plain []byte, context string) (storage.Sealed, error) {
+func (v testSealer) Seal(plain []byte, context string) (storage.Sealed, error) {
 	return storage.Sealed{KeyID: "k1", Data: v.aead.Seal(nil, nil, plain, []byte(context))}, nil
 }
 
-func (v vault) Open(s storage.Sealed, context string) ([]byte, error) {
+func (v testSealer) Open(s storage.Sealed, context string) ([]byte, error) {
 	return v.aead.Open(nil, nil, s.Data, []byte(context))
 }
 
-// diary is a storage.Recorder that keeps everything.
-type diary struct {
+// eventRecorder is a storage.Recorder that keeps all events.
+type eventRecorder struct {
 	mu     sync.Mutex
 	events []storage.AuditEvent
 }
 
-func (d *diary) Record(_ context.Context, e storage.AuditEvent) {
+func (d *eventRecorder) Record(_ context.Context, e storage.AuditEvent) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.events = append(d.events, e)
 }
 
 // lines returns the events as "action outcome username", sorted.
-func (d *diary) lines() []string {
+func (d *eventRecorder) lines() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var lines []string
@@ -88,54 +88,54 @@ func (d *diary) lines() []string {
 	return lines
 }
 
-// held is a request in the queue.
-type held struct {
+// queuedRequest is a request in the queue.
+type queuedRequest struct {
 	storage.CodeRequest
 	leaseUntil time.Time
 	ended      bool
-	postponed  bool // it was to wait for a budget
+	postponed  bool // the request waits for a budget
 }
 
-// memory is an otp.Store and otp.Directory with honest leases.
-type memory struct {
+// memoryStore is an otp.Store, otp.People and otp.Directory in memory. It observes leases.
+type memoryStore struct {
 	mu         sync.Mutex
 	client     storage.Client
 	profile    storage.PasswordProfile
 	senders    []storage.Sender
 	logins     []*storage.Principal
-	requests   []*held
+	requests   []*queuedRequest
 	messages   []storage.Message
 	configs    []storage.DeliveryConfig
 	verified   map[string]storage.VerificationCode // by login
 	charges    [][]storage.Charge                  // of each request
-	limit      error                               // answer to requests
-	issueLimit *storage.LimitError                 // stops every login
+	limit      error                               // error of AddCodeRequest
+	issueLimit *storage.LimitError                 // used-up budget of every login
 
-	away        bool // the database is
-	slowLookups bool // reading recipients fails until the database is back
+	unavailable bool // all calls fail with storage.ErrUnavailable
+	slowLookups bool // Recipients fails while it is set
 	lookups     int
-	statements  int    // claims of requests, and those that end many
-	beforeIssue func() // called without the lock
+	statements  int    // number of calls of ClaimCodeRequests and EndUnknownRequests
+	beforeIssue func() // called by IssueCodes without holding the mutex
 }
 
-func (m *memory) AddCodeRequest(_ context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
+func (m *memoryStore) AddCodeRequest(_ context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.away {
+	if m.unavailable {
 		return storage.ErrUnavailable
 	}
 	m.charges = append(m.charges, charges)
 	if m.limit != nil {
 		return m.limit
 	}
-	m.requests = append(m.requests, &held{CodeRequest: r})
+	m.requests = append(m.requests, &queuedRequest{CodeRequest: r})
 	return nil
 }
 
-func (m *memory) ClaimCodeRequests(_ context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error) {
+func (m *memoryStore) ClaimCodeRequests(_ context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.away {
+	if m.unavailable {
 		return nil, storage.ErrUnavailable
 	}
 	m.statements++
@@ -149,10 +149,10 @@ func (m *memory) ClaimCodeRequests(_ context.Context, now, leaseUntil time.Time,
 	return claimed, nil
 }
 
-func (m *memory) Recipients(_ context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error) {
+func (m *memoryStore) Recipients(_ context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.away || m.slowLookups {
+	if m.unavailable || m.slowLookups {
 		return nil, storage.ErrUnavailable
 	}
 	m.lookups++
@@ -166,10 +166,10 @@ func (m *memory) Recipients(_ context.Context, r storage.CodeRequest, usernameKe
 	return found, nil
 }
 
-func (m *memory) EndUnknownRequests(_ context.Context, names []storage.RequestNames) ([]string, error) {
+func (m *memoryStore) EndUnknownRequests(_ context.Context, names []storage.RequestNames) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.away {
+	if m.unavailable {
 		return nil, storage.ErrUnavailable
 	}
 	m.statements++
@@ -178,7 +178,7 @@ func (m *memory) EndUnknownRequests(_ context.Context, names []storage.RequestNa
 		known := slices.ContainsFunc(m.logins, func(p *storage.Principal) bool {
 			return p.Login.ProfileID == n.ProfileID && (n.UsernameKey == p.Login.UsernameKey || n.UsernameKey == "" && n.EmailKey == p.User.EmailKey)
 		})
-		at := slices.IndexFunc(m.requests, func(r *held) bool { return r.ID == n.ID && !r.ended })
+		at := slices.IndexFunc(m.requests, func(r *queuedRequest) bool { return r.ID == n.ID && !r.ended })
 		if !known && at >= 0 {
 			m.requests[at].ended = true
 			ended = append(ended, n.ID)
@@ -187,10 +187,10 @@ func (m *memory) EndUnknownRequests(_ context.Context, names []storage.RequestNa
 	return ended, nil
 }
 
-func (m *memory) WaitingRequests(_ context.Context, now, after time.Time) ([]storage.WaitingRequests, error) {
+func (m *memoryStore) WaitingRequests(_ context.Context, now, after time.Time) ([]storage.WaitingRequests, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.away {
+	if m.unavailable {
 		return nil, storage.ErrUnavailable
 	}
 	byLane := map[[2]string]*storage.WaitingRequests{}
@@ -215,16 +215,16 @@ func (m *memory) WaitingRequests(_ context.Context, now, after time.Time) ([]sto
 	return all, nil
 }
 
-func (m *memory) IssueCodes(_ context.Context, i storage.Issuance) (storage.Limited, error) {
+func (m *memoryStore) IssueCodes(_ context.Context, i storage.Issuance) (storage.Limited, error) {
 	if m.beforeIssue != nil {
 		m.beforeIssue()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.away {
+	if m.unavailable {
 		return nil, storage.ErrUnavailable
 	}
-	at := slices.IndexFunc(m.requests, func(r *held) bool { return r.ID == i.RequestID })
+	at := slices.IndexFunc(m.requests, func(r *queuedRequest) bool { return r.ID == i.RequestID })
 	if m.requests[at].ended {
 		return nil, storage.ErrStale
 	}
@@ -261,10 +261,10 @@ func (m *memory) IssueCodes(_ context.Context, i storage.Issuance) (storage.Limi
 	return nil, nil
 }
 
-func (m *memory) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, error) {
+func (m *memoryStore) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.away {
+	if m.unavailable {
 		return nil, storage.ErrUnavailable
 	}
 	m.lookups++
@@ -277,10 +277,10 @@ func (m *memory) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, e
 	return logins, nil
 }
 
-func (m *memory) PrincipalOf(_ context.Context, loginID string) (storage.Principal, error) {
+func (m *memoryStore) PrincipalOf(_ context.Context, loginID string) (storage.Principal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.away {
+	if m.unavailable {
 		return storage.Principal{}, storage.ErrUnavailable
 	}
 	for _, p := range m.logins {
@@ -291,7 +291,7 @@ func (m *memory) PrincipalOf(_ context.Context, loginID string) (storage.Princip
 	return storage.Principal{}, storage.ErrNotFound
 }
 
-func (m *memory) DeliveryConfig(_ context.Context, id string) (storage.DeliveryConfig, error) {
+func (m *memoryStore) DeliveryConfig(_ context.Context, id string) (storage.DeliveryConfig, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, c := range m.configs {
@@ -302,7 +302,7 @@ func (m *memory) DeliveryConfig(_ context.Context, id string) (storage.DeliveryC
 	return storage.DeliveryConfig{}, storage.ErrNotFound
 }
 
-func (m *memory) Client(_ context.Context, id string) (storage.Client, error) {
+func (m *memoryStore) Client(_ context.Context, id string) (storage.Client, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.client.ID != id {
@@ -311,7 +311,7 @@ func (m *memory) Client(_ context.Context, id string) (storage.Client, error) {
 	return m.client, nil
 }
 
-func (m *memory) PasswordProfile(_ context.Context, id string) (storage.PasswordProfile, error) {
+func (m *memoryStore) PasswordProfile(_ context.Context, id string) (storage.PasswordProfile, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.profile.ID != id {
@@ -320,21 +320,21 @@ func (m *memory) PasswordProfile(_ context.Context, id string) (storage.Password
 	return m.profile, nil
 }
 
-func (m *memory) Senders(context.Context) ([]storage.Sender, error) {
+func (m *memoryStore) Senders(context.Context) ([]storage.Sender, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.senders), nil
 }
 
-// change lets f alter the store while a service runs.
-func (m *memory) change(f func(*memory)) {
+// change calls f with the mutex held, to change the store while a service runs.
+func (m *memoryStore) change(f func(*memoryStore)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f(m)
 }
 
-// ended tells how many requests have ended.
-func (m *memory) ended() int {
+// ended returns the number of requests that have ended.
+func (m *memoryStore) ended() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := 0
@@ -346,42 +346,42 @@ func (m *memory) ended() int {
 	return n
 }
 
-// world is a service over a store with one client, one sender and one buyer's
-// users bob, bobby and ann; bob and bobby share an e-mail address.
-type world struct {
-	*memory
-	service *otp.Service
-	codes   *otp.Codes
-	vault   vault
-	limits  otp.Limits
-	diary   *diary
-	log     *bytes.Buffer
-	logger  zerolog.Logger // writes to log
-	wakes   atomic.Int64
+// fixture is a service with a store that contains one client, one sender and the users
+// bob, bobby and ann of one buyer. bob and bobby have the same e-mail address.
+type fixture struct {
+	*memoryStore
+	service  *otp.Service
+	codes    *otp.Codes
+	sealer   testSealer
+	limits   otp.Limits
+	recorded *eventRecorder
+	log      *bytes.Buffer
+	logger   zerolog.Logger // writes to log
+	wakes    atomic.Int64
 }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	w := &world{diary: &diary{}, log: &bytes.Buffer{}, codes: otp.NewCodes(&pepper{}), vault: newVault(t)}
+	w := &fixture{recorded: &eventRecorder{}, log: &bytes.Buffer{}, codes: otp.NewCodes(&testDigester{}), sealer: newTestSealer(t)}
 	w.logger = zerolog.New(zerolog.SyncWriter(w.log))
-	w.memory = &memory{
+	w.memoryStore = &memoryStore{
 		client: storage.Client{
 			ID: "shop", Active: true, ProfileID: "default", GrantTypes: []string{"password"},
 			Credentials: storage.Credentials{OTP: true}, AllowAnyBuyer: true,
 		},
 		profile: storage.PasswordProfile{ID: "default", OneTimeCodes: true, Code: otp.DefaultFormat(), CodeTTL: 5 * time.Minute},
 		senders: []storage.Sender{{ID: "mail", Active: true, Types: allTypes(), AllowAllBuyers: true}},
-		logins:  []*storage.Principal{person("bob", "bob@example.com"), person("bobby", "bob@example.com"), person("ann", "ann@example.com")},
+		logins:  []*storage.Principal{newPrincipal("bob", "bob@example.com"), newPrincipal("bobby", "bob@example.com"), newPrincipal("ann", "ann@example.com")},
 	}
 	w.service = w.newService(t)
 	return w
 }
 
-func (w *world) newService(t *testing.T) *otp.Service {
+func (w *fixture) newService(t *testing.T) *otp.Service {
 	t.Helper()
 	s, err := otp.New(otp.Config{
-		Store: w.memory, People: w.memory, Directory: w.memory, Codes: w.codes, Sealer: w.vault, Rand: rand.Reader,
-		Limits: w.limits, Recorder: w.diary, Logger: w.logger, Wake: func() { w.wakes.Add(1) },
+		Store: w.memoryStore, People: w.memoryStore, Directory: w.memoryStore, Codes: w.codes, Sealer: w.sealer, Rand: rand.Reader,
+		Limits: w.limits, Recorder: w.recorded, Logger: w.logger, Wake: func() { w.wakes.Add(1) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -396,7 +396,7 @@ func allTypes() []storage.MessageType {
 	}
 }
 
-func person(username, email string) *storage.Principal {
+func newPrincipal(username, email string) *storage.Principal {
 	return &storage.Principal{
 		Known: true,
 		Login: storage.Login{ID: "lgn_" + username, ProfileID: "default", Username: username, UsernameKey: username, Active: true},
@@ -408,8 +408,8 @@ func person(username, email string) *storage.Principal {
 	}
 }
 
-// run starts the service; stop ends it and waits until it has returned.
-func (w *world) run(t *testing.T, s *otp.Service) (stop func()) {
+// run starts the service. stop ends it and waits until Run has returned.
+func (w *fixture) run(t *testing.T, s *otp.Service) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	returned := make(chan error)
@@ -422,18 +422,18 @@ func (w *world) run(t *testing.T, s *otp.Service) (stop func()) {
 	}
 }
 
-// ask requests codes and fails the test if that does not succeed.
-func (w *world) ask(t *testing.T, r otp.Request) {
+// ask calls Request and fails the test on an error.
+func (w *fixture) ask(t *testing.T, r otp.Request) {
 	t.Helper()
 	if err := w.service.Request(t.Context(), w.client, r); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// opened returns the payload of the message.
-func (w *world) opened(t *testing.T, m storage.Message) otp.Payload {
+// opened returns the decrypted payload of the message.
+func (w *fixture) opened(t *testing.T, m storage.Message) otp.Payload {
 	t.Helper()
-	p, err := otp.OpenPayload(w.vault, m)
+	p, err := otp.OpenPayload(w.sealer, m)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,20 +16,20 @@ import (
 	"latchkey/storage"
 )
 
-// resolved runs the world's service until the requests that wait are resolved.
-func (w *world) resolved(t *testing.T) {
+// resolved runs the service until all waiting requests are resolved.
+func (w *fixture) resolved(t *testing.T) {
 	t.Helper()
 	stop := w.run(t, w.service)
 	synctest.Wait()
 	stop()
 }
 
-// yield is what a request led to: names of logins with a one-time password,
+// issued is what a request led to: names of logins with a one-time password,
 // with a verification code, and of the users that messages went to.
-type yield struct{ Codes, Verifications, Messages []string }
+type issued struct{ Codes, Verifications, Messages []string }
 
-func (w *world) yield() yield {
-	var y yield
+func (w *fixture) issued() issued {
+	var y issued
 	for _, p := range w.logins {
 		if p.Login.Code.ID != "" {
 			y.Codes = append(y.Codes, p.Login.Username)
@@ -44,14 +44,14 @@ func (w *world) yield() yield {
 	return y
 }
 
-// Each type of request against each state of the user that it is about: all get
-// something in the first row, nobody in the others, and only the events tell.
+// TestWhoGetsWhat resolves each type of request for users in different states. If the
+// request yields nothing, the audit event contains the reason.
 func TestWhoGetsWhat(t *testing.T) {
 	t.Parallel()
 	const otpType, renewal, reminder, invitation = storage.MessageOneTimePassword, storage.MessageForgottenPassword,
 		storage.MessageForgottenUsername, storage.MessageNewUserInvitation
-	ann := func(w *memory) *storage.Principal { return w.logins[2] }
-	gets := map[storage.MessageType]yield{
+	ann := func(w *memoryStore) *storage.Principal { return w.logins[2] }
+	gets := map[storage.MessageType]issued{
 		otpType:    {Codes: []string{"ann"}, Messages: []string{"ann"}},
 		renewal:    {Verifications: []string{"ann"}, Messages: []string{"ann"}},
 		reminder:   {Messages: []string{"ann"}},
@@ -60,47 +60,47 @@ func TestWhoGetsWhat(t *testing.T) {
 	subjects := map[storage.MessageType]string{otpType: "code", renewal: "renewal", reminder: "reminder", invitation: "invitation"}
 	tests := []struct {
 		name    string
-		arrange func(*memory)
-		reason  string // empty: served
+		arrange func(*memoryStore)
+		reason  string // empty: a message is sent
 		except  []storage.MessageType
 	}{
-		{"known", func(*memory) {}, "", nil},
-		{"unknown", func(m *memory) { m.logins = m.logins[:2] }, storage.RefusedUnknown, nil},
-		{"codes locked", func(m *memory) { ann(m).Lockout.Codes.LockedUntil = time.Now().Add(time.Hour) }, storage.RefusedLocked, nil},
-		{"passwords locked", func(m *memory) { ann(m).Lockout.LockedUntil = time.Now().Add(time.Hour) }, "", nil},
-		{"locked, but where it is known", func(m *memory) {
+		{"known", func(*memoryStore) {}, "", nil},
+		{"unknown", func(m *memoryStore) { m.logins = m.logins[:2] }, storage.RefusedUnknown, nil},
+		{"codes locked", func(m *memoryStore) { ann(m).Lockout.Codes.LockedUntil = time.Now().Add(time.Hour) }, storage.RefusedLocked, nil},
+		{"passwords locked", func(m *memoryStore) { ann(m).Lockout.LockedUntil = time.Now().Add(time.Hour) }, "", nil},
+		{"locked, but where it is known", func(m *memoryStore) {
 			ann(m).Lockout.Codes.LockedUntil, ann(m).Source.ID = time.Now().Add(time.Hour), "src_1"
 		}, "", nil},
-		{"inactive user", func(m *memory) { ann(m).User.Active = false }, storage.RefusedUserInactive, nil},
-		{"inactive login", func(m *memory) { ann(m).Login.Active = false }, storage.RefusedLoginInactive, nil},
-		{"inactive account", func(m *memory) { ann(m).Account.Active = false }, storage.RefusedAccountInactive, nil},
-		{"not admitted", func(m *memory) { m.client.AllowAnyBuyer = false }, storage.RefusedNotAdmitted, []storage.MessageType{invitation}},
-		{"client inactive", func(m *memory) { m.client.Active = false }, "client_unusable", []storage.MessageType{invitation}},
-		{"client gone", func(m *memory) { m.client.ID = "other" }, "client_unusable", []storage.MessageType{invitation}},
+		{"inactive user", func(m *memoryStore) { ann(m).User.Active = false }, storage.RefusedUserInactive, nil},
+		{"inactive login", func(m *memoryStore) { ann(m).Login.Active = false }, storage.RefusedLoginInactive, nil},
+		{"inactive account", func(m *memoryStore) { ann(m).Account.Active = false }, storage.RefusedAccountInactive, nil},
+		{"not admitted", func(m *memoryStore) { m.client.AllowAnyBuyer = false }, storage.RefusedNotAdmitted, []storage.MessageType{invitation}},
+		{"client inactive", func(m *memoryStore) { m.client.Active = false }, "client_unusable", []storage.MessageType{invitation}},
+		{"client gone", func(m *memoryStore) { m.client.ID = "other" }, "client_unusable", []storage.MessageType{invitation}},
 		{
-			"client without one-time passwords", func(m *memory) { m.client.Credentials.OTP = false }, "client_unusable",
+			"client without one-time passwords", func(m *memoryStore) { m.client.Credentials.OTP = false }, "client_unusable",
 			[]storage.MessageType{renewal, reminder, invitation},
 		},
 		{
-			"profile without one-time passwords", func(m *memory) { m.profile.OneTimeCodes = false }, "codes_off",
+			"profile without one-time passwords", func(m *memoryStore) { m.profile.OneTimeCodes = false }, "codes_off",
 			[]storage.MessageType{renewal, reminder, invitation},
 		},
-		{"no sender", func(m *memory) { m.senders[0].AllowAllBuyers = false }, "no_sender", nil},
-		{"sender inactive", func(m *memory) { m.senders[0].Active = false }, "no_sender", nil},
-		{"sender of other types", func(m *memory) { m.senders[0].Types = []storage.MessageType{"OrderSubmitted"} }, "no_sender", nil},
-		{"delivery config gone", func(m *memory) { m.senders[0].DeliveryConfig = "c" }, "no_sender", nil},
-		{"delivery config disabled", func(m *memory) {
+		{"no sender", func(m *memoryStore) { m.senders[0].AllowAllBuyers = false }, "no_sender", nil},
+		{"sender inactive", func(m *memoryStore) { m.senders[0].Active = false }, "no_sender", nil},
+		{"sender of other types", func(m *memoryStore) { m.senders[0].Types = []storage.MessageType{"OrderSubmitted"} }, "no_sender", nil},
+		{"delivery config gone", func(m *memoryStore) { m.senders[0].DeliveryConfig = "c" }, "no_sender", nil},
+		{"delivery config disabled", func(m *memoryStore) {
 			m.senders[0].DeliveryConfig, m.configs = "c", []storage.DeliveryConfig{{ID: "c"}}
 		}, "no_sender", nil},
-		{"delivery config enabled", func(m *memory) {
+		{"delivery config enabled", func(m *memoryStore) {
 			m.senders[0].DeliveryConfig, m.configs = "c", []storage.DeliveryConfig{{ID: "c", Enabled: true}}
 		}, "", nil},
-		{"one of two senders silent", func(m *memory) {
+		{"one of two senders silent", func(m *memoryStore) {
 			silent := m.senders[0]
 			silent.Active = false
 			m.senders = append(m.senders, silent)
 		}, "", nil},
-		{"client with the account-member grant only", func(m *memory) {
+		{"client with the account-member grant only", func(m *memoryStore) {
 			m.client.GrantTypes = []string{"urn:latchkey:params:oauth:grant-type:account-member"}
 		}, "", nil},
 	}
@@ -109,19 +109,19 @@ func TestWhoGetsWhat(t *testing.T) {
 			t.Run(test.name+"/"+string(kind), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					w := newWorld(t)
+					w := newFixture(t)
 					w.ask(t, otp.Request{Type: kind, Email: "ANN@example.com", UserUID: "usr_ann"})
-					w.diary.events = nil
+					w.recorded.events = nil
 					w.change(test.arrange)
 					w.resolved(t)
 					event := subjects[kind] + ".issued success ann"
 					if test.reason != "" && !slices.Contains(test.except, kind) {
-						want, event = yield{}, subjects[kind]+".not_sent "+test.reason
+						want, event = issued{}, subjects[kind]+".not_sent "+test.reason
 					}
-					if diff := cmp.Diff(want, w.yield()); diff != "" {
+					if diff := cmp.Diff(want, w.issued()); diff != "" {
 						t.Errorf("issued (-want +got):\n%s", diff)
 					}
-					if lines := w.diary.lines(); !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, event) }) {
+					if lines := w.recorded.lines(); !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, event) }) {
 						t.Errorf("events %q, want %q", lines, event)
 					}
 					if w.ended() != 1 {
@@ -133,8 +133,8 @@ func TestWhoGetsWhat(t *testing.T) {
 	}
 }
 
-// An address of several logins gets one message for each; what names nobody in
-// the way its type demands is refused.
+// TestNaming checks that an address of several logins gets one message for each login,
+// and that requests without the names that their type requires are refused.
 func TestNaming(t *testing.T) {
 	t.Parallel()
 	const renewal, reminder = storage.MessageForgottenPassword, storage.MessageForgottenUsername
@@ -142,32 +142,32 @@ func TestNaming(t *testing.T) {
 	tests := []struct {
 		name    string
 		request otp.Request
-		want    yield
+		want    issued
 		err     error
 	}{
-		{"renewal by username", otp.Request{Type: renewal, Username: "bob"}, yield{nil, both[:1], both[:1]}, nil},
-		{"renewal by address", otp.Request{Type: renewal, Email: "bob@example.com"}, yield{nil, both, both}, nil},
-		{"renewal by both", otp.Request{Type: renewal, Email: "bob@example.com", Username: "bobby"}, yield{nil, both[1:], both[1:]}, nil},
-		{"renewal, mismatch", otp.Request{Type: renewal, Email: "bob@example.com", Username: "ann"}, yield{}, nil},
-		{"renewal of nobody", otp.Request{Type: renewal, UserUID: "usr_bob"}, yield{}, otp.ErrNobodyNamed},
-		{"reminder by address", otp.Request{Type: reminder, Email: "bob@example.com"}, yield{nil, nil, both}, nil},
-		{"reminder ignores the username", otp.Request{Type: reminder, Email: "bob@example.com", Username: "ann"}, yield{nil, nil, both}, nil},
-		{"reminder by username", otp.Request{Type: reminder, Username: "bob"}, yield{}, otp.ErrNobodyNamed},
-		{"invitation by username", otp.Request{Type: storage.MessageNewUserInvitation, Username: "bob"}, yield{}, otp.ErrNobodyNamed},
-		{"invitation ignores names", otp.Request{Type: storage.MessageNewUserInvitation, Email: "bob@example.com", UserUID: "usr_bob"}, yield{nil, both[:1], both[:1]}, nil},
-		{"no such type", otp.Request{Type: "OrderSubmitted", Username: "bob"}, yield{}, otp.ErrType},
+		{"renewal by username", otp.Request{Type: renewal, Username: "bob"}, issued{nil, both[:1], both[:1]}, nil},
+		{"renewal by address", otp.Request{Type: renewal, Email: "bob@example.com"}, issued{nil, both, both}, nil},
+		{"renewal by both", otp.Request{Type: renewal, Email: "bob@example.com", Username: "bobby"}, issued{nil, both[1:], both[1:]}, nil},
+		{"renewal, mismatch", otp.Request{Type: renewal, Email: "bob@example.com", Username: "ann"}, issued{}, nil},
+		{"renewal of nobody", otp.Request{Type: renewal, UserUID: "usr_bob"}, issued{}, otp.ErrNobodyNamed},
+		{"reminder by address", otp.Request{Type: reminder, Email: "bob@example.com"}, issued{nil, nil, both}, nil},
+		{"reminder ignores the username", otp.Request{Type: reminder, Email: "bob@example.com", Username: "ann"}, issued{nil, nil, both}, nil},
+		{"reminder by username", otp.Request{Type: reminder, Username: "bob"}, issued{}, otp.ErrNobodyNamed},
+		{"invitation by username", otp.Request{Type: storage.MessageNewUserInvitation, Username: "bob"}, issued{}, otp.ErrNobodyNamed},
+		{"invitation ignores names", otp.Request{Type: storage.MessageNewUserInvitation, Email: "bob@example.com", UserUID: "usr_bob"}, issued{nil, both[:1], both[:1]}, nil},
+		{"no such type", otp.Request{Type: "OrderSubmitted", Username: "bob"}, issued{}, otp.ErrType},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				err := w.service.Request(t.Context(), w.client, test.request)
 				if !errors.Is(err, test.err) || test.err != nil && len(w.requests) != 0 {
 					t.Fatalf("Request = %v, want %v; %d requests", err, test.err, len(w.requests))
 				}
 				w.resolved(t)
-				if diff := cmp.Diff(test.want, w.yield()); diff != "" {
+				if diff := cmp.Diff(test.want, w.issued()); diff != "" {
 					t.Errorf("issued (-want +got):\n%s", diff)
 				}
 			})
@@ -184,7 +184,7 @@ func TestLivesOfTypes(t *testing.T) {
 		storage.MessageNewUserInvitation: 7 * 24 * time.Hour,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.ask(t, otp.Request{Type: kind, Email: "ann@example.com", UserUID: "usr_ann"})
 			w.resolved(t)
 			at := time.Now().Add(want)
@@ -206,7 +206,7 @@ func TestLivesOfTypes(t *testing.T) {
 func TestRenewalMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.ask(t, otp.Request{Type: storage.MessageForgottenPassword, Username: "bob", URL: "https://shop.example/renew", TraceID: "t1"})
 		w.resolved(t)
 		r, m := w.requests[0], w.messages[0]
@@ -228,23 +228,23 @@ func TestRenewalMessage(t *testing.T) {
 		if !w.codes.MatchVerification(code, "shop", p.Code, time.Now()) || w.codes.MatchVerification(code, "other", p.Code, time.Now()) {
 			t.Error("the code that was sent does not match, or for every client")
 		}
-		if strings.Contains(string(m.Payload.Data)+w.log.String()+strings.Join(w.diary.lines(), ""), p.Code) {
-			t.Error("the code is told")
+		if strings.Contains(string(m.Payload.Data)+w.log.String()+strings.Join(w.recorded.lines(), ""), p.Code) {
+			t.Error("the payload, the log or an event contains the code")
 		}
-		for _, e := range w.diary.events {
+		for _, e := range w.recorded.events {
 			if e.Factor != "" {
-				t.Errorf("event %+v has a factor, and signs nobody in", e)
+				t.Errorf("event %+v has a factor, but does not lead to a sign-in", e)
 			}
 		}
 	})
 }
 
-// A code renews a password or signs in, and never the other, even if both read
-// the same.
+// TestCodesOfOneKindAreNotOfAnother checks that a code for signing in cannot be used as a
+// verification code or vice versa, even if both have the same text.
 func TestCodesOfOneKindAreNotOfAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.ask(t, otp.Request{Username: "bob"})
 		w.ask(t, otp.Request{Type: storage.MessageForgottenPassword, Username: "bob"})
 		w.resolved(t)
@@ -266,7 +266,7 @@ func TestCodesOfOneKindAreNotOfAnother(t *testing.T) {
 		if signsIn(bob, renewal) || renews(verification, oneTime) {
 			t.Error("a code of one kind was taken for the other")
 		}
-		// Even a digest in the wrong place is worth nothing.
+		// A digest that is stored as the other kind does not match either.
 		swapped := bob
 		swapped.Login.Code.Digest = verification.Digest
 		verification.Digest = bob.Login.Code.Digest
@@ -276,12 +276,12 @@ func TestCodesOfOneKindAreNotOfAnother(t *testing.T) {
 	})
 }
 
-// A request for a profile goes through no client: nobody's client bounds it,
-// everybody's may redeem.
+// TestRequestThroughNoClient checks that a request for a password profile is restricted by
+// no client, and that all clients may redeem its code.
 func TestRequestThroughNoClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.limits = limits()
 		w.service = w.newService(t)
 		w.client.Active = false
@@ -312,28 +312,30 @@ func TestRequestThroughNoClient(t *testing.T) {
 	})
 }
 
-// Whoever writes a request down without a type wants a one-time password.
+// TestRequestWithoutType checks that a stored request without a type yields a one-time
+// password.
 func TestRequestWithoutType(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		r := storage.CodeRequest{ID: "otr_1", ClientID: "shop", ProfileID: "default", Username: "bob", ExpiresAt: time.Now().Add(time.Minute)}
 		if err := w.AddCodeRequest(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 		w.resolved(t)
-		if got := w.yield().Codes; !slices.Equal(got, []string{"bob"}) || w.messages[0].Type != storage.MessageOneTimePassword {
+		if got := w.issued().Codes; !slices.Equal(got, []string{"bob"}) || w.messages[0].Type != storage.MessageOneTimePassword {
 			t.Errorf("codes of %q, messages %+v", got, w.messages)
 		}
 	})
 }
 
-// Of several logins the invitation means the first, or the first of a profile.
+// TestInvitation checks that an invitation is for the first login of the user, or for the
+// first one in the profile.
 func TestInvitation(t *testing.T) {
 	t.Parallel()
 	for profile, want := range map[string][]string{"": {"bob"}, "second": {"bobby"}, "third": nil} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
+			w := newFixture(t)
 			w.logins[1].User.UID, w.logins[1].Login.ProfileID = "usr_bob", "second"
 			r, err := w.service.Invitation(t.Context(), otp.Request{
 				UserUID: "usr_bob", ProfileID: profile, URL: "https://shop.example/welcome", TraceID: "t1",
@@ -354,17 +356,17 @@ func TestInvitation(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.resolved(t)
-			if diff := cmp.Diff(want, w.yield().Verifications); diff != "" {
+			if diff := cmp.Diff(want, w.issued().Verifications); diff != "" {
 				t.Errorf("profile %q: issued (-want +got):\n%s", profile, diff)
 			}
 		})
 	}
 }
 
-// The limits of a recipient are the same whatever is asked for.
+// TestTypesShareTheLimits checks that all types are charged to the same budgets.
 func TestTypesShareTheLimits(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.limits = limits()
 	w.service = w.newService(t)
 	want := w.charged(t, otp.Request{Email: "bob@example.com"})

@@ -14,29 +14,29 @@ import (
 	"latchkey/storage"
 )
 
-// Who is told of a lock: the user of the login, locked or not by now, and nobody
-// who may not sign in for another reason.
+// TestLockNotice checks that the user of a locked login is notified, also if the lock has
+// ended by then, unless the user may not sign in for another reason.
 func TestLockNotice(t *testing.T) {
 	t.Parallel()
 	const passwords, codes = 4 * time.Minute, 9 * time.Minute
 	tests := []struct {
 		name    string
-		arrange func(m *memory, ann *storage.Principal, now time.Time)
-		until   time.Duration // what the message says; 0: nothing
+		arrange func(m *memoryStore, ann *storage.Principal, now time.Time)
+		until   time.Duration // lock in the message; 0: none
 		event   string
 	}{
-		{"locked", func(_ *memory, ann *storage.Principal, now time.Time) {
+		{"locked", func(_ *memoryStore, ann *storage.Principal, now time.Time) {
 			ann.Lockout.LockedUntil = now.Add(passwords)
 		}, passwords, "notice.issued success ann"},
-		{"codes locked for longer", func(_ *memory, ann *storage.Principal, now time.Time) {
+		{"codes locked for longer", func(_ *memoryStore, ann *storage.Principal, now time.Time) {
 			ann.Lockout.LockedUntil, ann.Lockout.Codes.LockedUntil = now.Add(passwords), now.Add(codes)
 		}, codes, "notice.issued success ann"},
-		{"open again", func(_ *memory, ann *storage.Principal, now time.Time) {
+		{"open again", func(_ *memoryStore, ann *storage.Principal, now time.Time) {
 			ann.Lockout.LockedUntil = now
 		}, 0, "notice.issued success ann"},
-		{"disabled", func(_ *memory, ann *storage.Principal, _ time.Time) { ann.User.Active = false }, 0, "notice.not_sent user_inactive ann"},
-		{"gone", func(m *memory, _ *storage.Principal, _ time.Time) { m.logins = m.logins[:2] }, 0, "notice.not_sent no_such_login"},
-		{"nobody sends such", func(m *memory, _ *storage.Principal, _ time.Time) {
+		{"disabled", func(_ *memoryStore, ann *storage.Principal, _ time.Time) { ann.User.Active = false }, 0, "notice.not_sent user_inactive ann"},
+		{"gone", func(m *memoryStore, _ *storage.Principal, _ time.Time) { m.logins = m.logins[:2] }, 0, "notice.not_sent no_such_login"},
+		{"nobody sends such", func(m *memoryStore, _ *storage.Principal, _ time.Time) {
 			m.senders[0].Types = []storage.MessageType{storage.MessageOneTimePassword}
 		}, 0, "notice.not_sent no_sender ann"},
 	}
@@ -44,7 +44,7 @@ func TestLockNotice(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w, now := newWorld(t), time.Now().UTC()
+				w, now := newFixture(t), time.Now().UTC()
 				r, err := otp.LockNotice(rand.Reader, storage.LoginKey{ProfileID: "default", UsernameKey: "ann", Source: "192.0.2.1"}, now)
 				if err != nil {
 					t.Fatal(err)
@@ -52,18 +52,18 @@ func TestLockNotice(t *testing.T) {
 				if err := w.AddCodeRequest(t.Context(), r); err != nil {
 					t.Fatal(err)
 				}
-				w.change(func(m *memory) { test.arrange(m, m.logins[2], now) })
+				w.change(func(m *memoryStore) { test.arrange(m, m.logins[2], now) })
 				w.resolved(t)
-				if lines := w.diary.lines(); !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, test.event) }) {
+				if lines := w.recorded.lines(); !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, test.event) }) {
 					t.Errorf("events %q, want %q", lines, test.event)
 				}
 				if !strings.Contains(test.event, "issued") {
-					if diff := cmp.Diff(yield{}, w.yield()); diff != "" {
+					if diff := cmp.Diff(issued{}, w.issued()); diff != "" {
 						t.Error(diff)
 					}
 					return
 				}
-				if diff := cmp.Diff(yield{Messages: []string{"ann"}}, w.yield()); diff != "" {
+				if diff := cmp.Diff(issued{Messages: []string{"ann"}}, w.issued()); diff != "" {
 					t.Fatal(diff)
 				}
 				until := time.Time{}
@@ -82,12 +82,12 @@ func TestLockNotice(t *testing.T) {
 	}
 }
 
-// Nobody asks for one.
+// TestLockNoticeIsNotAskedFor checks that Request refuses lock notices.
 func TestLockNoticeIsNotAskedFor(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	err := w.service.Request(t.Context(), w.client, otp.Request{Type: storage.MessageAccountLocked, Username: "ann"})
 	if err == nil || !strings.Contains(err.Error(), otp.ErrType.Error()) {
-		t.Errorf("asked for a notice: %v", err)
+		t.Errorf("request for a lock notice: %v", err)
 	}
 }

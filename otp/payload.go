@@ -8,22 +8,23 @@ import (
 	"latchkey/storage"
 )
 
-// Payload is the secret part of a message, sealed while it is queued.
+// Payload is the confidential part of a message. It is sealed while the message is
+// queued.
 type Payload struct {
-	Username    string // of the login, as it was created
+	Username    string // of the login, as entered when it was created
 	Code        string // a one-time password or a verification code; empty: the message has none
-	ClientID    string // empty: asked for through no client in particular
+	ClientID    string // empty: requested through no client in particular
 	UserUID     string
 	ExpiresAt   time.Time       // of the code
-	RequestedAt time.Time       // when somebody asked for the message
+	RequestedAt time.Time       // when the message was requested
 	Purpose     storage.Purpose // of a one-time password
-	URL         string          // where a password is renewed, as the request says
+	URL         string          // page to reset the password, from the request
 	RealmID     string          // of the user
 	ProfileID   string          // of the login
 	LoginID     string
-	Email       string    // of news of a changed contact: where the user was reached before
-	Phone       string    // likewise
-	LockedUntil time.Time // of news of a lock: when that ends; zero: it has, or is not known
+	Email       string    // of a ContactChanged message: the former address
+	Phone       string    // of a ContactChanged message: the former number
+	LockedUntil time.Time // of an AccountLocked message: end of the lock; zero: ended or unknown
 }
 
 // Sealer encrypts with additional data; *keys.Sealer is one.
@@ -31,13 +32,13 @@ type Sealer interface {
 	Seal(plain []byte, context string) (storage.Sealed, error)
 }
 
-// Opener decrypts what a Sealer sealed with the same context; *keys.Sealer is
-// one.
+// Opener decrypts what a Sealer encrypted with the same context; *keys.Sealer is one.
 type Opener interface {
 	Open(sealed storage.Sealed, context string) ([]byte, error)
 }
 
-// Seal encrypts the payload for the message with that id and no other.
+// Seal encrypts the payload for the message messageID. It cannot be opened as the
+// payload of another message.
 func (p Payload) Seal(s Sealer, messageID string) (storage.Sealed, error) {
 	plain, err := json.Marshal(p)
 	if err != nil {
@@ -50,7 +51,7 @@ func (p Payload) Seal(s Sealer, messageID string) (storage.Sealed, error) {
 	return sealed, nil
 }
 
-// OpenPayload returns the payload of a queued message.
+// OpenPayload decrypts the payload of a queued message.
 func OpenPayload(o Opener, m storage.Message) (Payload, error) {
 	plain, err := o.Open(m.Payload, PayloadContext(m.ID))
 	if err != nil {
@@ -63,6 +64,6 @@ func OpenPayload(o Opener, m storage.Message) (Payload, error) {
 	return p, nil
 }
 
-// PayloadContext is what the payload of the message with that id is sealed with
-// as additional data.
+// PayloadContext returns the additional authenticated data of the sealed payload of a
+// message.
 func PayloadContext(messageID string) string { return "message:" + messageID }

@@ -12,7 +12,7 @@ import (
 
 func TestPayloadBelongsToItsMessage(t *testing.T) {
 	t.Parallel()
-	v := newVault(t)
+	v := newTestSealer(t)
 	sealed, err := otp.Payload{Username: "bob", Code: "ABC"}.Seal(v, "msg_1")
 	if err != nil {
 		t.Fatal(err)

@@ -15,18 +15,18 @@ import (
 	"latchkey/keys/jose"
 )
 
-// ReceiverKey is the public key of whoever is to read codes, and nobody
-// between.
+// ReceiverKey is the public key of a receiver of messages. Codes are encrypted to it,
+// so that nobody between the server and the receiver can read them.
 type ReceiverKey struct{ encrypter gojose.Encrypter }
 
 // ParseReceiverKey reads a public JWK (RFC 7517): of type EC, for
-// ECDH-ES+A256KW, or RSA of at least 2048 bits, for RSA-OAEP-256. It refuses a
-// private or symmetric key, which the receiver should not have shown anybody,
-// and a key that says it is for something else. Errors do not quote the key.
+// ECDH-ES+A256KW, or RSA of at least 2048 bits, for RSA-OAEP-256. It refuses private
+// and symmetric keys, and keys whose "use" or "alg" does not fit. Errors do not quote
+// the key.
 func ParseReceiverKey(jwk []byte) (*ReceiverKey, error) {
 	var key gojose.JSONWebKey
-	// Private and symmetric keys are told by their members, so that the answer
-	// does not depend on whether the rest of the key makes sense.
+	// Private and symmetric keys are recognized by their members, so that they are
+	// reported as compromised even if the rest of the key is invalid.
 	var members map[string]json.RawMessage
 	if json.Unmarshal(jwk, &members) != nil {
 		return nil, errors.New("must be a JWK, a JSON object")
@@ -50,6 +50,7 @@ func ParseReceiverKey(jwk []byte) (*ReceiverKey, error) {
 	return newReceiverKey(key, alg)
 }
 
+// algorithmFor returns the key management algorithm for a public key.
 func algorithmFor(key any) (gojose.KeyAlgorithm, error) {
 	switch k := key.(type) {
 	case *ecdsa.PublicKey:
@@ -60,8 +61,8 @@ func algorithmFor(key any) (gojose.KeyAlgorithm, error) {
 	return "", errors.New("must be of type EC or RSA")
 }
 
-// newReceiverKey names the key by its thumbprint (RFC 7638) unless it has a
-// name.
+// newReceiverKey returns the key for encryption. A key without a "kid" gets its
+// thumbprint (RFC 7638).
 func newReceiverKey(key gojose.JSONWebKey, alg gojose.KeyAlgorithm) (*ReceiverKey, error) {
 	if key.KeyID == "" {
 		sum, err := key.Thumbprint(crypto.SHA256)
@@ -78,7 +79,7 @@ func newReceiverKey(key gojose.JSONWebKey, alg gojose.KeyAlgorithm) (*ReceiverKe
 	return &ReceiverKey{encrypter}, nil
 }
 
-// Encrypt returns plain as a JWE in the compact form (RFC 7516 §7.1).
+// Encrypt returns plain as a JWE in compact serialization (RFC 7516 §7.1).
 func (k *ReceiverKey) Encrypt(plain []byte) (string, error) {
 	object, err := k.encrypter.Encrypt(plain)
 	if err != nil {
@@ -87,9 +88,9 @@ func (k *ReceiverKey) Encrypt(plain []byte) (string, error) {
 	return object.CompactSerialize()
 }
 
-// SealedCode is what a receiver finds in the JWE that stands for a code. It
-// says whom the code is for, because whoever carries messages could otherwise
-// swap the codes of two of them without reading either.
+// SealedCode is the content of the JWE that replaces a code in a message. It names
+// the user, because a party that forwards messages could otherwise swap the codes of
+// two messages without being able to read them.
 type SealedCode struct {
 	MessageID string    `json:"message_id"`
 	Username  string    `json:"username"`
@@ -98,8 +99,8 @@ type SealedCode struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// SealCode returns the payload's code as the message with that id carries it to
-// a receiver with a public JWK.
+// SealCode returns the payload's code encrypted to the public key jwk of a receiver,
+// for the message messageID.
 func (p Payload) SealCode(jwk []byte, messageID string) (string, error) {
 	key, err := ParseReceiverKey(jwk)
 	if err != nil {

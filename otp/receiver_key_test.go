@@ -47,7 +47,7 @@ func rsaKey(t *testing.T, bits int) *rsa.PrivateKey {
 	return key
 }
 
-// The receiver uses go-jose itself and insists on the algorithms.
+// TestSealCode decrypts codes with go-jose, and accepts the expected algorithms only.
 func TestSealCode(t *testing.T) {
 	t.Parallel()
 	p := otp.Payload{Username: "jane", Code: "8BM3SYBG", ClientID: "shop", UserUID: "usr_1", ExpiresAt: time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)}
@@ -140,14 +140,14 @@ func TestParseReceiverKeyRefuses(t *testing.T) {
 	}
 }
 
-// For a receiver with a key the message holds no code that a master key opens;
-// other receivers of the same code are not affected.
+// TestServiceSealsToTheReceiver checks that the master key does not reveal the code in a
+// message to a receiver with a key. Other receivers of the same code are not affected.
 func TestServiceSealsToTheReceiver(t *testing.T) {
 	t.Parallel()
 	private := ecKey(t, elliptic.P256())
 	public := jwk(t, jose.JSONWebKey{Key: private.Public()})
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		plain := w.senders[0]
 		sealing := plain
 		sealing.ID, sealing.PublicJWK = "sealing", public

@@ -11,8 +11,9 @@ import (
 	"latchkey/storage"
 )
 
-// Why somebody who was named gets nothing, besides storage.Client.Refusal: the
-// Outcome of code.not_sent and its likes.
+// The reasons why a login gets no message, besides those of
+// storage.Client.CodeRefusal. They are the Outcome of audit events such as
+// code.not_sent.
 const (
 	reasonClient   = "client_unusable"
 	reasonCodesOff = "codes_off"
@@ -20,26 +21,24 @@ const (
 	reasonNoSender = "no_sender"
 )
 
-// setting is the configuration that a request is resolved under.
-type setting struct {
-	client  *storage.Client // nil: asked through none in particular
+// requestConfig is the configuration that a request is resolved with.
+type requestConfig struct {
+	client  *storage.Client // nil: the request was made through none in particular
 	profile storage.PasswordProfile
 	senders []storage.Sender // for messages of the request's type
 }
 
-// verdict says what became of the request for one login, or for the request
-// as a whole.
-type verdict struct {
-	who    *storage.Principal
-	reason string // empty: the messages were sent
-
+// result is what the request leads to for one login, or for the request as a whole.
+type result struct {
+	who      *storage.Principal // nil: the request as a whole
+	reason   string             // why nothing is sent; empty: the messages are sent
 	messages []storage.Message
 }
 
-// work resolves one request and settles it. While the storage is away it tries
-// again, with new codes each time; only those that were settled ever exist.
+// work resolves one request and stores the result. While the database is unavailable
+// it tries again, with new codes each time; only stored codes are ever sent.
 func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
-	var verdicts []verdict
+	var results []result
 	err := poll.Retry(ctx, func(ctx context.Context) error {
 		now := s.cfg.Now().UTC()
 		issuance, v, err := s.resolve(ctx, r, now)
@@ -47,36 +46,37 @@ func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
 			return fmt.Errorf("resolve request %s: %w", r.ID, err)
 		}
 		limited, err := s.cfg.Store.IssueCodes(ctx, issuance)
-		verdicts = withLimits(v, limited)
+		results = withLimits(v, limited)
 		return err
 	})
 	if errors.Is(err, storage.ErrStale) {
-		return nil // the lease was lost and somebody else ended the request
+		return nil // the lease was lost, and another worker ended the request
 	}
 	if err != nil {
 		return err
 	}
-	s.report(ctx, r, verdicts)
+	s.report(ctx, r, results)
 	return nil
 }
 
-// withLimits says of each login that a used-up budget stopped which one it was.
-func withLimits(verdicts []verdict, limited storage.Limited) []verdict {
-	for i := range verdicts {
-		v := &verdicts[i]
+// withLimits adds the used-up budget to the results of the logins that got nothing
+// because of it.
+func withLimits(results []result, limited storage.Limited) []result {
+	for i := range results {
+		v := &results[i]
 		if v.who == nil || limited[v.who.Login.ID] == nil {
 			continue
 		}
 		v.reason, v.messages = limited[v.who.Login.ID].Budget+"_limit", nil
 	}
-	return verdicts
+	return results
 }
 
-// report records and logs the verdicts, and wakes the delivery if there is
-// anything to deliver.
-func (s *Service) report(ctx context.Context, r storage.CodeRequest, verdicts []verdict) {
+// report records and logs the results, and wakes the delivery if messages were
+// queued.
+func (s *Service) report(ctx context.Context, r storage.CodeRequest, results []result) {
 	issued := 0
-	for _, v := range verdicts {
+	for _, v := range results {
 		if v.reason == "" {
 			issued++
 			s.recordIssue(ctx, r, v)
@@ -91,9 +91,9 @@ func (s *Service) report(ctx context.Context, r storage.CodeRequest, verdicts []
 	}
 }
 
-// recordIssue tells the Recorder of a code, of the one that it replaced, and of
-// the messages that carry it.
-func (s *Service) recordIssue(ctx context.Context, r storage.CodeRequest, v verdict) {
+// recordIssue records an issued code, the code that it replaced, and the messages
+// that carry it.
+func (s *Service) recordIssue(ctx context.Context, r storage.CodeRequest, v result) {
 	if r.Type == storage.MessageOneTimePassword && v.who.Login.Code.Live(s.cfg.Now()) {
 		s.record(ctx, r, ".retired", "replaced", v.who)
 	}
@@ -103,47 +103,47 @@ func (s *Service) recordIssue(ctx context.Context, r storage.CodeRequest, v verd
 	}
 }
 
-// resolve finds out who gets what. It has no effect.
-func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.Time) (storage.Issuance, []verdict, error) {
+// resolve returns what the request leads to for each login. It changes nothing.
+func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.Time) (storage.Issuance, []result, error) {
 	issuance := storage.Issuance{RequestID: r.ID, Now: now, ChargedAt: r.CreatedAt}
 	if waitsForBudget(r.Type) {
 		issuance.Postpone, issuance.ChargedAt = true, now
 	}
 	if !now.Before(r.ExpiresAt) {
-		return issuance, []verdict{{reason: reasonExpired}}, nil
+		return issuance, []result{{reason: reasonExpired}}, nil
 	}
-	with, refusal, err := s.setting(ctx, r)
+	with, refusal, err := s.requestConfig(ctx, r)
 	if err != nil {
 		return issuance, nil, err
 	}
 	if refusal != "" {
-		return issuance, []verdict{{reason: refusal}}, nil
+		return issuance, []result{{reason: refusal}}, nil
 	}
-	found, err := s.addressees(ctx, r)
+	found, err := s.recipients(ctx, r)
 	if err != nil {
 		return issuance, nil, err
 	}
 	if len(found) == 0 {
-		return issuance, []verdict{{reason: storage.RefusedUnknown}}, nil
+		return issuance, []result{{reason: storage.RefusedUnknown}}, nil
 	}
-	var verdicts []verdict
+	var results []result
 	for i := range found {
-		v := verdict{who: &found[i]}
+		v := result{who: &found[i]}
 		senders := with.sendersFor(r.Type, v.who)
 		if v.reason = with.refusal(r.Type, v.who, senders, now); v.reason == "" {
-			if v.messages, err = s.issue(&issuance, letter{r, with.client, with.profile.Code, v.who, senders}); err != nil {
+			if v.messages, err = s.issue(&issuance, notification{r, with.client, with.profile.Code, v.who, senders}); err != nil {
 				return issuance, nil, err
 			}
 			s.chargeRecipient(&issuance, &r, v.who)
 		}
-		verdicts = append(verdicts, v)
+		results = append(results, v)
 	}
-	return issuance, verdicts, nil
+	return issuance, results, nil
 }
 
 // setting reads the configuration that the request is resolved under. refusal is
 // the reason why nobody gets anything under it, empty if there is none.
-func (s *Service) setting(ctx context.Context, r storage.CodeRequest) (with setting, refusal string, err error) {
+func (s *Service) requestConfig(ctx context.Context, r storage.CodeRequest) (with requestConfig, refusal string, err error) {
 	if refusal, err = s.client(ctx, r, &with); refusal != "" || err != nil {
 		return with, refusal, err
 	}
@@ -158,7 +158,7 @@ func (s *Service) setting(ctx context.Context, r storage.CodeRequest) (with sett
 
 // client reads the client of the request into with, if the request has one.
 // refusal is the reason why the client cannot be used, empty if it can.
-func (s *Service) client(ctx context.Context, r storage.CodeRequest, with *setting) (refusal string, err error) {
+func (s *Service) client(ctx context.Context, r storage.CodeRequest, with *requestConfig) (refusal string, err error) {
 	if r.ClientID == "" {
 		return "", nil
 	}
@@ -175,7 +175,7 @@ func (s *Service) client(ctx context.Context, r storage.CodeRequest, with *setti
 
 // codeProfile reads the password profile of a request for a one-time password
 // into with. refusal is the reason why no code may be issued, empty if one may.
-func (s *Service) codeProfile(ctx context.Context, r storage.CodeRequest, with *setting) (refusal string, err error) {
+func (s *Service) codeProfile(ctx context.Context, r storage.CodeRequest, with *requestConfig) (refusal string, err error) {
 	profile := &with.profile
 	*profile, err = s.cfg.Directory.PasswordProfile(ctx, r.ProfileID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -193,8 +193,8 @@ func (s *Service) codeProfile(ctx context.Context, r storage.CodeRequest, with *
 	return "", nil
 }
 
-// senders returns the senders that deliver messages of the type. One whose
-// delivery config is disabled, or gone, is silent.
+// senders returns the senders that deliver messages of the type, without those whose
+// delivery config is disabled or does not exist.
 func (s *Service) senders(ctx context.Context, t storage.MessageType) ([]storage.Sender, error) {
 	all, err := s.cfg.Directory.Senders(ctx)
 	if err != nil {
@@ -219,8 +219,8 @@ func (s *Service) senders(ctx context.Context, t storage.MessageType) ([]storage
 	return senders, nil
 }
 
-// addressees returns the logins that the request names.
-func (s *Service) addressees(ctx context.Context, r storage.CodeRequest) ([]storage.Principal, error) {
+// recipients returns the logins that match the request.
+func (s *Service) recipients(ctx context.Context, r storage.CodeRequest) ([]storage.Principal, error) {
 	if r.Type == storage.MessageNewUserInvitation || r.Type == storage.MessageContactChanged {
 		return s.loginOfUser(ctx, r)
 	}
@@ -231,8 +231,8 @@ func (s *Service) addressees(ctx context.Context, r storage.CodeRequest) ([]stor
 	return s.cfg.People.Recipients(ctx, r, usernameKey, emailKey)
 }
 
-// loginOfUser returns the first login of the user whom the message is for, in the
-// profile that the request names, if it names one.
+// loginOfUser returns the first login of the user r.UserUID, in the profile
+// r.ProfileID unless that is empty.
 func (s *Service) loginOfUser(ctx context.Context, r storage.CodeRequest) ([]storage.Principal, error) {
 	logins, err := s.cfg.People.LoginsOfUser(ctx, r.UserUID)
 	if err != nil {
@@ -249,8 +249,8 @@ func (s *Service) loginOfUser(ctx context.Context, r storage.CodeRequest) ([]sto
 	return []storage.Principal{p}, err
 }
 
-// sendersFor returns the senders of the user's realm that serve the user.
-func (with *setting) sendersFor(t storage.MessageType, p *storage.Principal) []storage.Sender {
+// sendersFor returns the senders in the user's realm that serve the user.
+func (with *requestConfig) sendersFor(t storage.MessageType, p *storage.Principal) []storage.Sender {
 	var serving []storage.Sender
 	for _, sender := range with.senders {
 		if sender.RealmID == p.User.RealmID && sender.Serves(t, p.User) {
@@ -260,10 +260,11 @@ func (with *setting) sendersFor(t storage.MessageType, p *storage.Principal) []s
 	return serving
 }
 
-// refusal says why the login gets no message of the type, empty if it does.
-func (with *setting) refusal(t storage.MessageType, p *storage.Principal, senders []storage.Sender, now time.Time) string {
+// refusal returns the reason why the login gets no message of the type, empty if it
+// gets one.
+func (with *requestConfig) refusal(t storage.MessageType, p *storage.Principal, senders []storage.Sender, now time.Time) string {
 	to := *p
-	if t == storage.MessageAccountLocked || t == storage.MessageContactChanged { // it is for those who are locked as well
+	if t == storage.MessageAccountLocked || t == storage.MessageContactChanged { // these messages are sent to locked logins too
 		to.Lockout, to.Source = storage.Lockout{}, storage.Source{}
 	}
 	reason := to.CodeRefusal(now)

@@ -11,29 +11,27 @@ import (
 	"latchkey/storage"
 )
 
-// RetryStore is what Retry needs of the storage; *gormstore.Store is one.
+// RetryStore holds the methods that Retry needs; *gormstore.Store is one.
 type RetryStore interface {
 	// Message returns the message of that ID, or ErrNotFound.
 	Message(ctx context.Context, id string) (storage.Message, error)
-	// Timeline returns what became of a request, or ErrNotFound.
+	// Timeline returns the history of a request, or ErrNotFound.
 	Timeline(ctx context.Context, requestID string) (storage.Timeline, error)
 	// HurryMessage makes a queued message due now; ErrStale if it is not
 	// queued, has expired or is being delivered.
 	HurryMessage(ctx context.Context, id string, now time.Time) error
-	// AddCodeRequest writes a request down.
+	// AddCodeRequest stores a request.
 	AddCodeRequest(context.Context, storage.CodeRequest, ...storage.Charge) error
 }
 
-// ErrNoRetry is wrapped by the errors that say why a message cannot be brought
-// on its way again.
+// ErrNoRetry is wrapped by errors that say why a message cannot be sent again.
 var ErrNoRetry = errors.New("no retry")
 
-// Retry brings a message on its way again while its code lives. A message that
-// is queued becomes due at once. One that ended undelivered has lost its code
-// with its payload, so a new code is asked for the same login, which expires
-// when the old one would have; then the answer is the ID of that request. A
-// forgotten username is asked for as it was before, for all logins of the
-// address, and news of a lock as they were.
+// Retry sends a message again while its code is live. A queued message becomes due at
+// once. The code of a message that ended undelivered was deleted with its payload.
+// So Retry requests a new code for the same login, which expires when the old one
+// would have, and returns the ID of that request. For a message without a code it
+// repeats the original request.
 func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID string, now time.Time) (requestID string, err error) {
 	m, err := store.Message(ctx, messageID)
 	if err != nil {
@@ -44,7 +42,7 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 		return "", err
 	}
 	i := slices.IndexFunc(t.Codes, func(c storage.CodeFate) bool { return c.ID == m.CodeID })
-	if reason := whyNot(m, t, i, now); reason != "" {
+	if reason := retryRefusal(m, t, i, now); reason != "" {
 		return "", fmt.Errorf("%w: %s", ErrNoRetry, reason)
 	}
 	if m.State != storage.MessageQueued {
@@ -52,7 +50,7 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 		if i >= 0 {
 			r.Username = t.Codes[i].Username
 		}
-		return again(ctx, store, random, r, now)
+		return repeatRequest(ctx, store, random, r, now)
 	}
 	err = store.HurryMessage(ctx, m.ID, now)
 	if errors.Is(err, storage.ErrStale) {
@@ -61,9 +59,9 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 	return "", err
 }
 
-// whyNot says why a message, whose code is number i of the timeline, cannot be
-// sent again; empty if it can.
-func whyNot(m storage.Message, t storage.Timeline, i int, now time.Time) string {
+// retryRefusal returns the reason why a message cannot be sent again, empty if it can
+// be. i is the index of its code in the timeline, negative if the code is not there.
+func retryRefusal(m storage.Message, t storage.Timeline, i int, now time.Time) string {
 	at := func(t time.Time) string { return t.Format(time.RFC3339) }
 	reminder := !m.Type.HasCode()
 	switch {
@@ -76,7 +74,7 @@ func whyNot(m storage.Message, t storage.Timeline, i int, now time.Time) string 
 	case reminder:
 		return ""
 	case i < 0 || t.Codes[i].Username == "":
-		return "nothing is known of its code any more"
+		return "its code or its login does not exist any more"
 	case !t.Codes[i].RedeemedAt.IsZero():
 		return "its code was redeemed at " + at(t.Codes[i].RedeemedAt)
 	case !t.Codes[i].RetiredAt.IsZero():
@@ -85,8 +83,8 @@ func whyNot(m storage.Message, t storage.Timeline, i int, now time.Time) string 
 	return ""
 }
 
-// again asks once more for what was never delivered.
-func again(ctx context.Context, store RetryStore, random io.Reader, r storage.CodeRequest, now time.Time) (string, error) {
+// repeatRequest stores the request again with a new ID, and returns that ID.
+func repeatRequest(ctx context.Context, store RetryStore, random io.Reader, r storage.CodeRequest, now time.Time) (string, error) {
 	id, err := storage.NewID(random, requestPrefix)
 	if err != nil {
 		return "", err

@@ -13,29 +13,31 @@ import (
 	"latchkey/storage"
 )
 
-// records is an otp.RetryStore with one message.
-type records struct {
+// retryStore is an otp.RetryStore with one message.
+type retryStore struct {
 	message  storage.Message
 	timeline storage.Timeline
 	added    []storage.CodeRequest
 	hurried  []string
 }
 
-func (r *records) Message(_ context.Context, id string) (storage.Message, error) {
+func (r *retryStore) Message(_ context.Context, id string) (storage.Message, error) {
 	if id != r.message.ID {
 		return storage.Message{}, storage.ErrNotFound
 	}
 	return r.message, nil
 }
 
-func (r *records) Timeline(context.Context, string) (storage.Timeline, error) { return r.timeline, nil }
+func (r *retryStore) Timeline(context.Context, string) (storage.Timeline, error) {
+	return r.timeline, nil
+}
 
-func (r *records) HurryMessage(_ context.Context, id string, _ time.Time) error {
+func (r *retryStore) HurryMessage(_ context.Context, id string, _ time.Time) error {
 	r.hurried = append(r.hurried, id)
 	return nil
 }
 
-func (r *records) AddCodeRequest(_ context.Context, c storage.CodeRequest, _ ...storage.Charge) error {
+func (r *retryStore) AddCodeRequest(_ context.Context, c storage.CodeRequest, _ ...storage.Charge) error {
 	r.added = append(r.added, c)
 	return nil
 }
@@ -63,7 +65,7 @@ func TestRetryAsksForTheSameAgain(t *testing.T) {
 			t.Parallel()
 			r := request
 			r.Type = test.kind
-			store := &records{
+			store := &retryStore{
 				message: storage.Message{
 					ID: "msg_1", RequestID: "otr_1", CodeID: test.codeID, Type: test.kind,
 					State: storage.MessageDead, ExpiresAt: r.ExpiresAt,
@@ -83,7 +85,7 @@ func TestRetryAsksForTheSameAgain(t *testing.T) {
 				t.Errorf("request %s (-want +got):\n%s", id, diff)
 			}
 			if _, err := otp.Retry(t.Context(), store, rand.Reader, "msg_1", r.ExpiresAt); !errors.Is(err, otp.ErrNoRetry) {
-				t.Errorf("after its time: %v", err)
+				t.Errorf("after the expiry: %v", err)
 			}
 			store.message.State = storage.MessageQueued
 			if id, err := otp.Retry(t.Context(), store, rand.Reader, "msg_1", now); err != nil || id != "" || len(store.hurried) != 1 {

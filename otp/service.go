@@ -20,57 +20,57 @@ import (
 const (
 	maxCodeTTL    = 10 * time.Minute   // OrderCloud, one-time passwords
 	renewalTTL    = 120 * time.Minute  // OrderCloud, verification codes
-	reminderTTL   = 120 * time.Minute  // of a message without a code
-	invitationTTL = 7 * 24 * time.Hour // of the verification code in it
-	noticeTTL     = 24 * time.Hour     // of the news that a login was locked
+	reminderTTL   = 120 * time.Minute  // of messages with forgotten usernames
+	invitationTTL = 7 * 24 * time.Hour // of invitations and the verification code in them
+	noticeTTL     = 24 * time.Hour     // of AccountLocked and ContactChanged messages
 
 	lease       = 30 * time.Second // of a claimed request
-	resolveTime = 20 * time.Second // well within the lease
-	resolvers   = 8                // requests resolved at a time
+	resolveTime = 20 * time.Second // to resolve a request; shorter than the lease
+	resolvers   = 8                // number of requests resolved at a time
 
-	requestPrefix = "otr_" // of identifiers
+	requestPrefix = "otr_" // of request IDs
 )
 
-// ErrNobodyNamed says that a request does not name whom it is about: neither by
-// username nor by e-mail address, or not in the way that its type demands.
+// ErrNobodyNamed says that a request contains neither a username nor an e-mail
+// address, or not the one that its type requires.
 var ErrNobodyNamed = errors.New("neither username nor e-mail address given")
 
-// ErrType says that there are no requests of that type.
-var ErrType = errors.New("no such type of request")
+// ErrType says that messages of the type cannot be requested.
+var ErrType = errors.New("messages of this type cannot be requested")
 
-// Store is the queue of requests and what they yield; *gormstore.Store is one.
+// Store keeps the queue of requests and their codes and messages; *gormstore.Store
+// is one.
 type Store interface {
-	// AddCodeRequest writes the request down if all budgets it is charged to
-	// have room, else it answers a *storage.LimitError. Once it answers nil,
-	// the request survives the process.
+	// AddCodeRequest charges the budgets and stores the request durably. If a budget
+	// is used up, it changes nothing and returns a *storage.LimitError.
 	AddCodeRequest(context.Context, storage.CodeRequest, ...storage.Charge) error
-	// ClaimCodeRequests leases at most limit requests that are unfinished and
-	// leased by nobody, expired ones included. It takes turns over the pairs of
-	// source and client.
+	// ClaimCodeRequests leases at most limit requests that have not ended and are
+	// not leased, expired ones included. It alternates between the pairs of source
+	// and client.
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
-	// EndUnknownRequests ends those of the requests whose names no login of their
-	// password profile has, and returns their IDs. It may leave requests that
-	// name nobody, but never ends one that names somebody.
+	// EndUnknownRequests ends the requests that match no login of their password
+	// profile, and returns their IDs. It may miss some of them, but never ends a
+	// request that matches a login.
 	EndUnknownRequests(ctx context.Context, names []storage.RequestNames) ([]string, error)
-	// WaitingRequests counts the requests that are unfinished and leased by
-	// nobody, by source and client, and those of them that are newer than after.
+	// WaitingRequests counts, for each source and client, the requests that have not
+	// ended and are not leased, and how many of them are newer than after.
 	WaitingRequests(ctx context.Context, now, after time.Time) ([]storage.WaitingRequests, error)
 	// IssueCodes charges the logins' budgets, replaces their codes, queues the
-	// messages and ends the request, all or nothing; ErrStale if the request has
-	// ended already. The answer names the logins that got nothing because a
+	// messages and ends the request, in one transaction. It returns ErrStale if the
+	// request has ended already. Limited lists the logins that got nothing because a
 	// budget is used up.
 	IssueCodes(context.Context, storage.Issuance) (storage.Limited, error)
 }
 
-// People finds the logins that requests name; *gormstore.Store is one.
+// People looks up logins; *gormstore.Store is one.
 type People interface {
-	// Recipients returns the logins of the request's profile that have the
-	// username key and the e-mail key; an empty key is not asked for.
+	// Recipients returns the logins of the request's profile that have the username
+	// key and whose users have the e-mail key. An empty key matches all, but one of
+	// the two is set.
 	Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error)
-	// LoginsOfUser returns the logins of a user, in an order that does not
-	// change.
+	// LoginsOfUser returns the logins of a user, always in the same order.
 	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
-	// PrincipalOf returns all that there is to know of a login, or ErrNotFound.
+	// PrincipalOf returns the principal of a login, or ErrNotFound.
 	PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error)
 }
 
@@ -86,31 +86,31 @@ type Directory interface {
 	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
 }
 
-// Config is what a Service needs.
+// Config configures a Service. Fields without a default are required.
 type Config struct {
 	Store     Store
 	People    People
 	Directory Directory
 	Codes     *Codes
-	Sealer    Sealer           // for the payloads of messages
+	Sealer    Sealer           // encrypts the payloads of messages
 	Now       func() time.Time // nil: time.Now
 	Rand      io.Reader        // safe for concurrent use, as crypto/rand.Reader
-	Limits    Limits           // zero: none
+	Limits    Limits           // zero: no limits
 	Recorder  storage.Recorder // nil: events are discarded
 	Logger    zerolog.Logger
-	Wake      func() // called when messages are queued; nil: nobody
-	Overflow  func() // called when requests wait that this process has no room for; nil: nobody
+	Wake      func() // called when messages were queued; nil: not called
+	Overflow  func() // called when more requests wait than this process can resolve now; nil: not called
 }
 
-// Service takes requests for codes and resolves them.
+// Service stores requests for codes and resolves them.
 type Service struct {
 	cfg     Config
 	loop    *poll.Loop[storage.CodeRequest]
-	claimed claimed // of the loop alone
+	claimed claimed // used by the loop only
 	backlog backlog
 }
 
-// New returns a Service. It fails if a field that has no default is missing.
+// New returns a Service. It returns an error if a required field is missing.
 func New(cfg Config) (*Service, error) {
 	if cfg.Store == nil || cfg.People == nil || cfg.Directory == nil || cfg.Codes == nil || cfg.Sealer == nil || cfg.Rand == nil {
 		return nil, errors.New("otp: Store, People, Directory, Codes, Sealer and Rand are required")
@@ -139,37 +139,39 @@ func New(cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// Request says who wants what. With Username and Email only a login that has
-// both is meant.
+// Request asks for codes or messages. With both Username and Email, only a login that
+// has both matches.
 type Request struct {
-	// Type is what is to be sent; empty: a one-time password. A forgotten
-	// username is asked for by Email, an invitation is for UserUID, everything
-	// else goes by Username, Email or both.
+	// Type is the type of the messages; empty: a one-time password. A forgotten
+	// username is requested by Email and an invitation by UserUID. Other types are
+	// requested by Username, Email or both.
 	Type     storage.MessageType
 	Username string
 	Email    string
 	UserUID  string
-	// ProfileID is the password profile that the logins are in, and makes the
-	// request one through no client in particular: anybody's client may redeem
-	// the codes, and none decides who gets them. Empty: that of the client,
-	// whose codes they are.
+	// ProfileID is the password profile of the logins. If it is set, the codes are
+	// bound to no client, and no client restricts who gets them. Empty: the profile
+	// of the client, and the codes are bound to the client.
 	ProfileID string
-	Purpose   storage.Purpose // of one-time passwords; empty: to sign in
+	Purpose   storage.Purpose // of one-time passwords; empty: PurposeSignIn
 	GrantType string          // that the client must have to redeem a one-time password; empty: any that takes codes
-	URL       string          // for the message to tell: where a password is renewed
-	Address   netip.Addr      // of the caller; the zero value is not limited
+	URL       string          // page to reset the password, for the message
+	Address   netip.Addr      // of the caller; the limit Address does not apply to the zero value
 	TraceID   string          // correlation id of the HTTP request
 }
 
-// Request writes down that somebody wants codes or messages through the client,
-// which may be the zero Client if r names a profile or is an invitation. A nil
-// error means that the request is durable, not that anybody will get anything:
-// what it does and how long it takes depends on nobody's existence. It fails
-// with ErrNobodyNamed, ErrType, a *storage.LimitError, storage.ErrNotFound if
-// there is no such profile, storage.ErrUnavailable if so many requests wait that
-// the code would expire first, or as the store does.
+// Request stores a request for codes or messages through the client. client may be
+// the zero Client if r.ProfileID is set or r is an invitation. A nil error means that
+// the request is durable, not that a user will get a message: the result and the time
+// of Request do not depend on whether a user exists.
+//
+// The errors are ErrNobodyNamed, ErrType, ErrClientWithoutCodes or
+// ErrProfileWithoutCodes if one-time passwords are not allowed, a
+// *storage.LimitError, storage.ErrNotFound if the profile does not exist,
+// storage.ErrUnavailable if so many requests wait that the code would expire first,
+// and errors of the store.
 func (s *Service) Request(ctx context.Context, client storage.Client, r Request) error {
-	request, err := s.written(ctx, client, r)
+	request, err := s.newRequest(ctx, client, r)
 	if err != nil {
 		return err
 	}
@@ -190,27 +192,28 @@ func (s *Service) Request(ctx context.Context, client storage.Client, r Request)
 	return nil
 }
 
-// admit refuses a request that would wait too long; see backlog.admit.
+// admit refuses a request that would wait too long, and records that; see
+// backlog.admit.
 func (s *Service) admit(ctx context.Context, request *storage.CodeRequest) error {
 	err := s.backlog.admit(request, request.CreatedAt)
 	if err == nil {
 		return nil
 	}
-	outcome := "busy"
+	reason := "busy"
 	if limit := (*storage.LimitError)(nil); errors.As(err, &limit) {
-		outcome = limit.Budget
+		reason = limit.Budget
 	}
-	s.record(ctx, *request, ".limited", outcome, nil)
+	s.record(ctx, *request, ".limited", reason, nil)
 	return fmt.Errorf("request code: %w", err)
 }
 
-// Invitation returns the request that invites the user r.UserUID to choose a
-// password, for a store to write down together with the user itself. Wake the
-// service afterwards. Of r it reads UserUID; ProfileID, the password profile of
-// the login that is meant, empty for the first; URL; Address and TraceID. It
-// fails if the random source does, or as Request does if too many requests wait.
+// Invitation returns the request that invites the user r.UserUID to choose a password.
+// The caller stores it in the transaction that creates the user and calls Wake
+// afterwards. Invitation reads these fields of r: UserUID; ProfileID, the password
+// profile of the login, empty for the first login; URL; Address; TraceID. It returns
+// the error of the random source, or the error of Request if too many requests wait.
 func (s *Service) Invitation(ctx context.Context, r Request) (storage.CodeRequest, error) {
-	request, err := s.stamped(storage.CodeRequest{
+	request, err := s.withIDAndExpiry(storage.CodeRequest{
 		Type: storage.MessageNewUserInvitation, ProfileID: r.ProfileID, UserUID: r.UserUID,
 		URL: storable(r.URL), TraceID: r.TraceID, Source: Source(r.Address),
 	}, invitationTTL)
@@ -220,13 +223,13 @@ func (s *Service) Invitation(ctx context.Context, r Request) (storage.CodeReques
 	return request, err
 }
 
-// LockNotice returns the request that tells the user of the login, if there is
-// one, that failed attempts have locked it, for a store to write down together
-// with the lock. It fails if random does.
+// LockNotice returns the request that notifies the user of a login that failed attempts
+// have locked it. The caller stores it together with the lock. The login need not
+// exist. LockNotice returns the error of random.
 func LockNotice(random io.Reader, key storage.LoginKey, now time.Time) (storage.CodeRequest, error) {
 	id, err := storage.NewID(random, requestPrefix)
 	if err != nil {
-		return storage.CodeRequest{}, fmt.Errorf("notice of a lock: %w", err)
+		return storage.CodeRequest{}, fmt.Errorf("lock notice: %w", err)
 	}
 	return storage.CodeRequest{
 		ID: id, Type: storage.MessageAccountLocked, ProfileID: key.ProfileID, Username: storable(key.UsernameKey),
@@ -234,9 +237,9 @@ func LockNotice(random io.Reader, key storage.LoginKey, now time.Time) (storage.
 	}, nil
 }
 
-// written returns what is to be written down of a request.
-func (s *Service) written(ctx context.Context, client storage.Client, r Request) (storage.CodeRequest, error) {
-	request, err := named(r)
+// newRequest checks a request and returns what is stored of it.
+func (s *Service) newRequest(ctx context.Context, client storage.Client, r Request) (storage.CodeRequest, error) {
+	request, err := parseRequest(r)
 	if err != nil {
 		return request, err
 	}
@@ -258,11 +261,11 @@ func (s *Service) written(ctx context.Context, client storage.Client, r Request)
 			return request, fmt.Errorf("request code: %w", err)
 		}
 	}
-	return s.stamped(request, life(request.Type, profile))
+	return s.withIDAndExpiry(request, lifetime(request.Type, profile))
 }
 
-// named returns the part of a request that says what is wanted for whom.
-func named(r Request) (storage.CodeRequest, error) {
+// parseRequest returns the stored form of a request, without client, ID and times.
+func parseRequest(r Request) (storage.CodeRequest, error) {
 	request := storage.CodeRequest{
 		Type: r.Type, ProfileID: r.ProfileID, Username: storable(r.Username), Email: storable(r.Email),
 		URL: storable(r.URL), TraceID: r.TraceID, Source: Source(r.Address),
@@ -284,8 +287,8 @@ func named(r Request) (storage.CodeRequest, error) {
 	return request, nil
 }
 
-// stamped gives the request an identity and a life.
-func (s *Service) stamped(r storage.CodeRequest, ttl time.Duration) (storage.CodeRequest, error) {
+// withIDAndExpiry sets the ID of the request, its creation time and its expiry.
+func (s *Service) withIDAndExpiry(r storage.CodeRequest, ttl time.Duration) (storage.CodeRequest, error) {
 	id, err := storage.NewID(s.cfg.Rand, requestPrefix)
 	if err != nil {
 		return r, fmt.Errorf("request code: %w", err)
@@ -295,29 +298,30 @@ func (s *Service) stamped(r storage.CodeRequest, ttl time.Duration) (storage.Cod
 	return r, nil
 }
 
-// Run resolves requests until ctx ends, of this process and of others that
-// died over theirs; then it finishes what it has begun and returns nil.
+// Run resolves requests until ctx ends, including requests that other processes
+// claimed and did not resolve before their lease ended. Then it finishes the requests
+// that it has claimed and returns nil.
 func (s *Service) Run(ctx context.Context) error {
 	sampling, stop := context.WithCancel(ctx)
 	var sampler sync.WaitGroup
 	sampler.Go(func() { s.sample(sampling) })
 	s.loop.Run(ctx)
-	s.finish(ctx)
+	s.resolveClaimed(ctx)
 	stop()
 	sampler.Wait()
 	return nil
 }
 
-// Wake makes the service look for requests at once. It never blocks.
+// Wake makes the service claim requests at once. It never blocks.
 func (s *Service) Wake() { s.loop.Wake() }
 
-// record tells the Recorder what became of a request; p is the login
-// concerned, nil for the request as a whole. What was typed is left out: it may
-// be a password in the wrong field. An action that begins with a dot is one of
-// the request's kind.
+// record records an audit event about a request. p is the login concerned, nil for the
+// request as a whole. An action that begins with a dot gets the prefix for the type of
+// the request. The username in the request is left out: a user may have entered a
+// password there by mistake.
 func (s *Service) record(ctx context.Context, r storage.CodeRequest, action, outcome string, p *storage.Principal) {
 	if strings.HasPrefix(action, ".") {
-		action = subject(r.Type) + action
+		action = actionPrefix(r.Type) + action
 	}
 	event := storage.AuditEvent{
 		Time:     s.cfg.Now().UTC(),
@@ -329,14 +333,14 @@ func (s *Service) record(ctx context.Context, r storage.CodeRequest, action, out
 	}
 	if p != nil {
 		event.UserUID, event.Username = p.User.UID, p.Login.Username
-	} else if strings.HasSuffix(action, ".not_sent") { // long after the HTTP request
+	} else if strings.HasSuffix(action, ".not_sent") { // recorded later, without the context of the HTTP request
 		event.Source = r.Source
 	}
 	s.cfg.Recorder.Record(ctx, event)
 }
 
-// Factor is what audit events about messages of the type name as the factor:
-// "otp" for one-time passwords, nothing for the others, which sign nobody in.
+// Factor returns the factor in audit events about messages of the type: "otp" for
+// one-time passwords, and "" for the others, which do not lead to a sign-in.
 func Factor(t storage.MessageType) string {
 	if t == storage.MessageOneTimePassword {
 		return "otp"
@@ -344,8 +348,9 @@ func Factor(t storage.MessageType) string {
 	return ""
 }
 
-// subject is how the actions of audit events about requests of the type begin.
-func subject(t storage.MessageType) string {
+// actionPrefix returns the prefix of the actions of audit events about requests of the
+// type.
+func actionPrefix(t storage.MessageType) string {
 	switch t {
 	case storage.MessageForgottenPassword:
 		return "renewal"
@@ -360,8 +365,8 @@ func subject(t storage.MessageType) string {
 	return "code"
 }
 
-// life returns how long what a request of the type yields is good for.
-func life(t storage.MessageType, p storage.PasswordProfile) time.Duration {
+// lifetime returns how long the codes and messages of a request are valid.
+func lifetime(t storage.MessageType, p storage.PasswordProfile) time.Duration {
 	switch t {
 	case storage.MessageForgottenPassword:
 		return renewalTTL
@@ -376,8 +381,8 @@ func life(t storage.MessageType, p storage.PasswordProfile) time.Duration {
 	return codeTTL(p)
 }
 
-// codeTTL returns the life of the profile's one-time passwords: never above ten
-// minutes, and ten minutes if the profile does not say.
+// codeTTL returns the lifetime of the profile's one-time passwords: at most ten
+// minutes, and ten minutes if the profile sets none.
 func codeTTL(p storage.PasswordProfile) time.Duration {
 	if p.CodeTTL <= 0 {
 		return maxCodeTTL

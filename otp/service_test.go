@@ -14,17 +14,18 @@ import (
 	"latchkey/storage"
 )
 
-func TestNewWantsWhatHasNoDefault(t *testing.T) {
+func TestNewRequiresFields(t *testing.T) {
 	t.Parallel()
 	if s, err := otp.New(otp.Config{}); err == nil || s != nil {
-		t.Errorf("New of nothing = %v, %v", s, err)
+		t.Errorf("New without fields = %v, %v", s, err)
 	}
 }
 
-func TestRequestIsOnlyWrittenDown(t *testing.T) {
+// TestRequestIsOnlyStored checks that Request stores the request and looks up no users.
+func TestRequestIsOnlyStored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		now := time.Now().UTC()
 		err := w.service.Request(t.Context(), w.client, otp.Request{
 			Username: " B\x00b", Email: "Bob@Example.com", Purpose: storage.PurposeResetPassword, TraceID: "t1",
@@ -40,13 +41,13 @@ func TestRequestIsOnlyWrittenDown(t *testing.T) {
 			t.Errorf("%d requests; the first (-want +got):\n%s", len(w.requests), diff)
 		}
 		if w.lookups != 0 {
-			t.Error("somebody looked for users while the caller waited")
+			t.Error("Request looked up users")
 		}
 		event := storage.AuditEvent{
 			Time: now, Action: "code.requested", Outcome: "success", ClientID: "shop",
 			Factor: "otp", TraceID: "t1",
 		}
-		if diff := cmp.Diff([]storage.AuditEvent{event}, w.diary.events); diff != "" {
+		if diff := cmp.Diff([]storage.AuditEvent{event}, w.recorded.events); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 	})
@@ -57,37 +58,37 @@ func TestRequestIsRefused(t *testing.T) {
 	tests := []struct {
 		name    string
 		request otp.Request
-		arrange func(*memory)
+		arrange func(*memoryStore)
 		want    error
 	}{
-		{"nobody named", otp.Request{Username: "", Email: ""}, func(*memory) {}, otp.ErrNobodyNamed},
-		{"blank names", otp.Request{Username: " ", Email: "\t"}, func(*memory) {}, otp.ErrNobodyNamed},
-		{"storage away", otp.Request{Username: "bob"}, func(m *memory) { m.away = true }, storage.ErrUnavailable},
-		{"profile gone", otp.Request{Username: "bob"}, func(m *memory) { m.profile.ID = "other" }, storage.ErrNotFound},
-		{"profile without codes", otp.Request{Username: "bob"}, func(m *memory) { m.profile.OneTimeCodes = false }, otp.ErrProfileWithoutCodes},
-		{"profile without codes, no client", otp.Request{Username: "bob", ProfileID: "default"}, func(m *memory) { m.profile.OneTimeCodes = false }, otp.ErrProfileWithoutCodes},
-		{"client without codes", otp.Request{Username: "bob"}, func(m *memory) { m.client.Credentials.OTP = false }, otp.ErrClientWithoutCodes},
-		{"client inactive", otp.Request{Username: "bob"}, func(m *memory) { m.client.Active = false }, otp.ErrClientWithoutCodes},
-		{"client without a grant", otp.Request{Username: "bob"}, func(m *memory) { m.client.GrantTypes = nil }, otp.ErrClientWithoutCodes},
-		{"client with other grants", otp.Request{Username: "bob"}, func(m *memory) { m.client.GrantTypes = []string{"client_credentials", "refresh_token"} }, otp.ErrClientWithoutCodes},
-		{"client without the grant that is meant", otp.Request{Username: "bob", GrantType: "password"}, func(m *memory) {
+		{"nobody named", otp.Request{Username: "", Email: ""}, func(*memoryStore) {}, otp.ErrNobodyNamed},
+		{"blank names", otp.Request{Username: " ", Email: "\t"}, func(*memoryStore) {}, otp.ErrNobodyNamed},
+		{"database unavailable", otp.Request{Username: "bob"}, func(m *memoryStore) { m.unavailable = true }, storage.ErrUnavailable},
+		{"profile gone", otp.Request{Username: "bob"}, func(m *memoryStore) { m.profile.ID = "other" }, storage.ErrNotFound},
+		{"profile without codes", otp.Request{Username: "bob"}, func(m *memoryStore) { m.profile.OneTimeCodes = false }, otp.ErrProfileWithoutCodes},
+		{"profile without codes, no client", otp.Request{Username: "bob", ProfileID: "default"}, func(m *memoryStore) { m.profile.OneTimeCodes = false }, otp.ErrProfileWithoutCodes},
+		{"client without codes", otp.Request{Username: "bob"}, func(m *memoryStore) { m.client.Credentials.OTP = false }, otp.ErrClientWithoutCodes},
+		{"client inactive", otp.Request{Username: "bob"}, func(m *memoryStore) { m.client.Active = false }, otp.ErrClientWithoutCodes},
+		{"client without a grant", otp.Request{Username: "bob"}, func(m *memoryStore) { m.client.GrantTypes = nil }, otp.ErrClientWithoutCodes},
+		{"client with other grants", otp.Request{Username: "bob"}, func(m *memoryStore) { m.client.GrantTypes = []string{"client_credentials", "refresh_token"} }, otp.ErrClientWithoutCodes},
+		{"client without the grant that is meant", otp.Request{Username: "bob", GrantType: "password"}, func(m *memoryStore) {
 			m.client.GrantTypes = []string{"urn:latchkey:params:oauth:grant-type:account-member"}
 		}, otp.ErrClientWithoutCodes},
-		{"grant that takes no codes", otp.Request{Username: "bob", GrantType: "client_credentials"}, func(m *memory) {
+		{"grant that takes no codes", otp.Request{Username: "bob", GrantType: "client_credentials"}, func(m *memoryStore) {
 			m.client.GrantTypes = []string{"client_credentials", "password"}
 		}, otp.ErrClientWithoutCodes},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newFixture(t)
 			w.change(test.arrange)
 			err := w.service.Request(t.Context(), w.client, test.request)
 			if !errors.Is(err, test.want) {
 				t.Errorf("Request = %v, want %v", err, test.want)
 			}
-			if len(w.requests) != 0 || len(w.diary.events) != 0 {
-				t.Errorf("left %d requests and %v", len(w.requests), w.diary.lines())
+			if len(w.requests) != 0 || len(w.recorded.events) != 0 {
+				t.Errorf("left %d requests and %v", len(w.requests), w.recorded.lines())
 			}
 		})
 	}
@@ -103,7 +104,7 @@ func TestCodesLiveTenMinutesAtMost(t *testing.T) {
 		{time.Hour, 10 * time.Minute},
 	}
 	for _, test := range tests {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.profile.CodeTTL = test.ttl
 		w.ask(t, otp.Request{Username: "bob"})
 		if got := w.requests[0].ExpiresAt.Sub(w.requests[0].CreatedAt); got != test.want {
@@ -115,10 +116,10 @@ func TestCodesLiveTenMinutesAtMost(t *testing.T) {
 func TestRequestIsResolvedAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		stop := w.run(t, w.service)
 		defer stop()
-		time.Sleep(300 * time.Millisecond) // between two polls
+		time.Sleep(300 * time.Millisecond) // between two claims
 		began := time.Now()
 		w.ask(t, otp.Request{Username: "BOB", TraceID: "t1"})
 		synctest.Wait()
@@ -161,56 +162,56 @@ func TestWhoGetsCodes(t *testing.T) {
 	tests := []struct {
 		name    string
 		request otp.Request
-		arrange func(*memory)
-		want    []string // events but for code.requested
+		arrange func(*memoryStore)
+		want    []string // events except code.requested
 		sent    int
 	}{
-		{"by username", otp.Request{Username: "Bob "}, func(*memory) {}, []string{"code.issued success bob"}, 1},
-		{"by e-mail, each login its own", otp.Request{Email: "BOB@example.com"}, func(*memory) {}, []string{"code.issued success bob", "code.issued success bobby"}, 2},
-		{"by both", otp.Request{Username: "bobby", Email: "bob@example.com"}, func(*memory) {}, []string{"code.issued success bobby"}, 1},
-		{"both do not belong together", otp.Request{Username: "ann", Email: "bob@example.com"}, func(*memory) {}, []string{"code.not_sent no_such_login"}, 0},
-		{"unknown", otp.Request{Username: "eve"}, func(*memory) {}, []string{"code.not_sent no_such_login"}, 0},
-		{"unknown e-mail", otp.Request{Email: "eve@example.com"}, func(*memory) {}, []string{"code.not_sent no_such_login"}, 0},
-		{"no e-mail on file", bob, func(m *memory) { m.logins[0].User.Email, m.logins[0].User.EmailKey = "", "" }, []string{"code.issued success bob"}, 1},
-		{"several senders", bob, func(m *memory) { m.senders = append(m.senders, m.senders[0]) }, []string{"code.issued success bob"}, 2},
-		{"one of two inactive", otp.Request{Email: "bob@example.com"}, func(m *memory) { m.logins[0].Login.Active = false }, []string{"code.issued success bobby", "code.not_sent login_inactive bob"}, 1},
-		{"inactive user", bob, func(m *memory) { m.logins[0].User.Active = false }, []string{"code.not_sent user_inactive bob"}, 0},
-		{"inactive account", bob, func(m *memory) { m.logins[0].Account.Active = false }, []string{"code.not_sent account_inactive bob"}, 0},
-		{"codes locked", bob, func(m *memory) { m.logins[0].Lockout.Codes.LockedUntil = time.Now().Add(time.Hour) }, []string{"code.not_sent locked bob"}, 0},
-		{"codes locked once", bob, func(m *memory) { m.logins[0].Lockout.Codes.LockedUntil = time.Now() }, []string{"code.issued success bob"}, 1},
-		{"passwords locked", bob, func(m *memory) { m.logins[0].Lockout.LockedUntil = time.Now().Add(time.Hour) }, []string{"code.issued success bob"}, 1},
-		{"not admitted", bob, func(m *memory) { m.client.AllowAnyBuyer = false }, []string{"code.not_sent client_does_not_admit bob"}, 0},
-		{"admin user without account", bob, func(m *memory) {
+		{"by username", otp.Request{Username: "Bob "}, func(*memoryStore) {}, []string{"code.issued success bob"}, 1},
+		{"by e-mail, each login its own", otp.Request{Email: "BOB@example.com"}, func(*memoryStore) {}, []string{"code.issued success bob", "code.issued success bobby"}, 2},
+		{"by both", otp.Request{Username: "bobby", Email: "bob@example.com"}, func(*memoryStore) {}, []string{"code.issued success bobby"}, 1},
+		{"both do not belong together", otp.Request{Username: "ann", Email: "bob@example.com"}, func(*memoryStore) {}, []string{"code.not_sent no_such_login"}, 0},
+		{"unknown", otp.Request{Username: "eve"}, func(*memoryStore) {}, []string{"code.not_sent no_such_login"}, 0},
+		{"unknown e-mail", otp.Request{Email: "eve@example.com"}, func(*memoryStore) {}, []string{"code.not_sent no_such_login"}, 0},
+		{"no e-mail on file", bob, func(m *memoryStore) { m.logins[0].User.Email, m.logins[0].User.EmailKey = "", "" }, []string{"code.issued success bob"}, 1},
+		{"several senders", bob, func(m *memoryStore) { m.senders = append(m.senders, m.senders[0]) }, []string{"code.issued success bob"}, 2},
+		{"one of two inactive", otp.Request{Email: "bob@example.com"}, func(m *memoryStore) { m.logins[0].Login.Active = false }, []string{"code.issued success bobby", "code.not_sent login_inactive bob"}, 1},
+		{"inactive user", bob, func(m *memoryStore) { m.logins[0].User.Active = false }, []string{"code.not_sent user_inactive bob"}, 0},
+		{"inactive account", bob, func(m *memoryStore) { m.logins[0].Account.Active = false }, []string{"code.not_sent account_inactive bob"}, 0},
+		{"codes locked", bob, func(m *memoryStore) { m.logins[0].Lockout.Codes.LockedUntil = time.Now().Add(time.Hour) }, []string{"code.not_sent locked bob"}, 0},
+		{"codes locked once", bob, func(m *memoryStore) { m.logins[0].Lockout.Codes.LockedUntil = time.Now() }, []string{"code.issued success bob"}, 1},
+		{"passwords locked", bob, func(m *memoryStore) { m.logins[0].Lockout.LockedUntil = time.Now().Add(time.Hour) }, []string{"code.issued success bob"}, 1},
+		{"not admitted", bob, func(m *memoryStore) { m.client.AllowAnyBuyer = false }, []string{"code.not_sent client_does_not_admit bob"}, 0},
+		{"admin user without account", bob, func(m *memoryStore) {
 			m.client.AllowSeller, m.senders[0].AllowSeller = true, true
 			m.logins[0].User.Kind, m.logins[0].User.AccountUID, m.logins[0].Account = storage.Admin, "", storage.Account{}
 		}, []string{"code.issued success bob"}, 1},
-		{"no sender", bob, func(m *memory) { m.senders[0].AllowAllBuyers = false }, []string{"code.not_sent no_sender bob"}, 0},
-		{"sender of another type", bob, func(m *memory) { m.senders[0].Types = []storage.MessageType{"OrderSubmitted"} }, []string{"code.not_sent no_sender bob"}, 0},
-		{"sender of another realm", bob, func(m *memory) { m.senders[0].RealmID = "elsewhere" }, []string{"code.not_sent no_sender bob"}, 0},
-		{"client gone", bob, func(m *memory) { m.client.ID = "other" }, []string{"code.not_sent client_unusable"}, 0},
-		{"client inactive", bob, func(m *memory) { m.client.Active = false }, []string{"code.not_sent client_unusable"}, 0},
-		{"client without codes", bob, func(m *memory) { m.client.Credentials.OTP = false }, []string{"code.not_sent client_unusable"}, 0},
-		{"client without the grant", bob, func(m *memory) { m.client.GrantTypes = []string{"client_credentials"} }, []string{"code.not_sent client_unusable"}, 0},
-		{"profile without codes", bob, func(m *memory) { m.profile.OneTimeCodes = false }, []string{"code.not_sent codes_off"}, 0},
-		{"profile gone", bob, func(m *memory) { m.profile.ID = "other" }, []string{"code.not_sent codes_off"}, 0},
+		{"no sender", bob, func(m *memoryStore) { m.senders[0].AllowAllBuyers = false }, []string{"code.not_sent no_sender bob"}, 0},
+		{"sender of another type", bob, func(m *memoryStore) { m.senders[0].Types = []storage.MessageType{"OrderSubmitted"} }, []string{"code.not_sent no_sender bob"}, 0},
+		{"sender of another realm", bob, func(m *memoryStore) { m.senders[0].RealmID = "elsewhere" }, []string{"code.not_sent no_sender bob"}, 0},
+		{"client gone", bob, func(m *memoryStore) { m.client.ID = "other" }, []string{"code.not_sent client_unusable"}, 0},
+		{"client inactive", bob, func(m *memoryStore) { m.client.Active = false }, []string{"code.not_sent client_unusable"}, 0},
+		{"client without codes", bob, func(m *memoryStore) { m.client.Credentials.OTP = false }, []string{"code.not_sent client_unusable"}, 0},
+		{"client without the grant", bob, func(m *memoryStore) { m.client.GrantTypes = []string{"client_credentials"} }, []string{"code.not_sent client_unusable"}, 0},
+		{"profile without codes", bob, func(m *memoryStore) { m.profile.OneTimeCodes = false }, []string{"code.not_sent codes_off"}, 0},
+		{"profile gone", bob, func(m *memoryStore) { m.profile.ID = "other" }, []string{"code.not_sent codes_off"}, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newFixture(t)
 				w.ask(t, test.request)
-				w.diary.events = nil
+				w.recorded.events = nil
 				w.change(test.arrange)
 				stop := w.run(t, w.service)
 				synctest.Wait()
 				stop()
 				queued := func(line string) bool { return strings.HasPrefix(line, "message.queued mail ") }
-				lines := w.diary.lines()
-				told := len(lines)
+				lines := w.recorded.lines()
+				total := len(lines)
 				lines = slices.DeleteFunc(lines, queued)
-				if told -= len(lines); told != test.sent {
-					t.Errorf("told of %d queued messages, want %d", told, test.sent)
+				if total -= len(lines); total != test.sent {
+					t.Errorf("%d events of queued messages, want %d", total, test.sent)
 				}
 				if diff := cmp.Diff(test.want, lines); diff != "" {
 					t.Errorf("events (-want +got):\n%s", diff)
@@ -226,11 +227,11 @@ func TestWhoGetsCodes(t *testing.T) {
 	}
 }
 
-// Two empty keys would be everybody's.
+// TestRequestThatNamesNobodyFindsNobody checks that two empty keys do not match all logins.
 func TestRequestThatNamesNobodyFindsNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		r := storage.CodeRequest{ID: "otr_1", Type: storage.MessageOneTimePassword, ClientID: "shop", ProfileID: "default", Username: " ", ExpiresAt: time.Now().Add(time.Minute)}
 		if err := w.AddCodeRequest(t.Context(), r); err != nil {
 			t.Fatal(err)
@@ -247,7 +248,7 @@ func TestRequestThatNamesNobodyFindsNobody(t *testing.T) {
 func TestEachLoginOfAnAddressHasItsOwnCode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		stop := w.run(t, w.service)
 		w.ask(t, otp.Request{Email: "bob@example.com"})
 		synctest.Wait()
@@ -273,7 +274,7 @@ func TestEachLoginOfAnAddressHasItsOwnCode(t *testing.T) {
 func TestANewCodeReplacesTheOld(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		stop := w.run(t, w.service)
 		for range 2 {
 			w.ask(t, otp.Request{Username: "bob"})
@@ -292,12 +293,12 @@ func TestANewCodeReplacesTheOld(t *testing.T) {
 func TestStorageAwayDelaysButLosesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.ask(t, otp.Request{Username: "bob"})
-		w.change(func(m *memory) { m.away = true })
+		w.change(func(m *memoryStore) { m.unavailable = true })
 		stop := w.run(t, w.service)
 		time.Sleep(time.Minute)
-		w.change(func(m *memory) { m.away = false })
+		w.change(func(m *memoryStore) { m.unavailable = false })
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		stop()
@@ -313,13 +314,13 @@ func TestStorageAwayDelaysButLosesNothing(t *testing.T) {
 func TestStorageAwayWithinTheLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.slowLookups = true
 		stop := w.run(t, w.service)
 		w.ask(t, otp.Request{Username: "bob"})
 		time.Sleep(5 * time.Second)
-		w.change(func(m *memory) { m.slowLookups = false })
-		time.Sleep(3 * time.Second) // the lease has long to go
+		w.change(func(m *memoryStore) { m.slowLookups = false })
+		time.Sleep(3 * time.Second) // within the lease
 		synctest.Wait()
 		stop()
 		if len(w.messages) != 1 {
@@ -331,28 +332,29 @@ func TestStorageAwayWithinTheLease(t *testing.T) {
 func TestNoCodeAfterItsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.profile.CodeTTL = 2 * time.Second
 		w.slowLookups = true
 		stop := w.run(t, w.service)
 		w.ask(t, otp.Request{Username: "bob"})
 		time.Sleep(3 * time.Second)
-		w.change(func(m *memory) { m.slowLookups = false })
+		w.change(func(m *memoryStore) { m.slowLookups = false })
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		stop()
 		want := []string{"code.not_sent expired", "code.requested success"}
-		if diff := cmp.Diff(want, w.diary.lines()); diff != "" || len(w.messages) != 0 {
+		if diff := cmp.Diff(want, w.recorded.lines()); diff != "" || len(w.messages) != 0 {
 			t.Errorf("%d messages, events (-want +got):\n%s", len(w.messages), diff)
 		}
 	})
 }
 
-// A process that dies over a request leaves it to the others.
+// TestLostLeaseIsTakenOver checks that requests of a process that died are resolved by
+// another one after the lease.
 func TestLostLeaseIsTakenOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.ask(t, otp.Request{Username: "bob"})
 		now := time.Now()
 		if dead, err := w.ClaimCodeRequests(t.Context(), now, now.Add(30*time.Second), 8); err != nil || len(dead) != 1 {
@@ -363,12 +365,12 @@ func TestLostLeaseIsTakenOver(t *testing.T) {
 		time.Sleep(29 * time.Second)
 		synctest.Wait()
 		if n := w.ended(); n != 0 {
-			t.Error("resolved under somebody else's lease")
+			t.Error("the request was resolved while another process held the lease")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if n := w.ended(); n != 1 {
-			t.Error("nobody took the request over")
+			t.Error("the request was not resolved after the lease")
 		}
 	})
 }
@@ -376,13 +378,13 @@ func TestLostLeaseIsTakenOver(t *testing.T) {
 func TestSomebodyElseWasFaster(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.beforeIssue = func() { w.change(func(m *memory) { m.requests[0].ended = true }) }
+		w := newFixture(t)
+		w.beforeIssue = func() { w.change(func(m *memoryStore) { m.requests[0].ended = true }) }
 		stop := w.run(t, w.service)
 		w.ask(t, otp.Request{Username: "bob"})
 		synctest.Wait()
 		stop()
-		if diff := cmp.Diff([]string{"code.requested success"}, w.diary.lines()); diff != "" || w.wakes.Load() != 0 || w.log.Len() != 0 {
+		if diff := cmp.Diff([]string{"code.requested success"}, w.recorded.lines()); diff != "" || w.wakes.Load() != 0 || w.log.Len() != 0 {
 			t.Errorf("%d wakes, log %q, events (-want +got):\n%s", w.wakes.Load(), w.log, diff)
 		}
 	})
@@ -391,7 +393,7 @@ func TestSomebodyElseWasFaster(t *testing.T) {
 func TestTwoReplicasResolveEachRequestOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		for range 100 {
 			w.ask(t, otp.Request{Username: "bob"})
 		}
@@ -406,16 +408,17 @@ func TestTwoReplicasResolveEachRequestOnce(t *testing.T) {
 	})
 }
 
-// A profile that cannot make codes holds up nobody else.
+// TestFaultyFormatIsLoggedAndPassed checks that a profile with an invalid code format does
+// not delay other requests.
 func TestFaultyFormatIsLoggedAndPassed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.profile.Code.Length = 1
 		w.ask(t, otp.Request{Username: "bob"})
 		stop := w.run(t, w.service)
 		synctest.Wait()
-		w.change(func(m *memory) { m.profile.Code.Length = 8 })
+		w.change(func(m *memoryStore) { m.profile.Code.Length = 8 })
 		w.ask(t, otp.Request{Username: "ann"})
 		synctest.Wait()
 		if got := w.ended(); got != 1 {
@@ -430,10 +433,12 @@ func TestFaultyFormatIsLoggedAndPassed(t *testing.T) {
 	})
 }
 
+// TestNothingTellsTheCode checks that neither the log nor events nor stored records
+// contain the code.
 func TestNothingTellsTheCode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.logins[1].User.Active = false // something to log
 		stop := w.run(t, w.service)
 		w.ask(t, otp.Request{Email: "bob@example.com"})
@@ -445,12 +450,12 @@ func TestNothingTellsTheCode(t *testing.T) {
 		}
 		for what, text := range map[string]string{
 			"log":     w.log.String(),
-			"events":  strings.Join(w.diary.lines(), "\n"),
+			"events":  strings.Join(w.recorded.lines(), "\n"),
 			"payload": string(w.messages[0].Payload.Data),
 			"digest":  string(w.logins[0].Login.Code.Digest.Sum),
 		} {
 			if strings.Contains(text, code) {
-				t.Errorf("%s holds the code", what)
+				t.Errorf("%s contains the code", what)
 			}
 		}
 	})

@@ -8,27 +8,26 @@ import (
 	"latchkey/storage"
 )
 
-// ChargeStore keeps budgets; *gormstore.Store is one.
+// ChargeStore stores budgets; *gormstore.Store is one.
 type ChargeStore interface {
-	// Charge takes from all budgets, or answers a *storage.LimitError and takes
-	// from none.
+	// Charge charges all budgets. If one is used up, it charges none and returns a
+	// *storage.LimitError.
 	Charge(ctx context.Context, now time.Time, charges ...storage.Charge) error
 }
 
-// Throttle limits how often one address or one user may do something besides
-// asking for messages. Its budgets are shared by all servers on a database, and
-// differ from those of messages.
+// Throttle limits how often one address or one user may do something other than
+// requesting messages. All servers on a database share its budgets, which are
+// separate from those of Limits.
 type Throttle struct {
 	Store  ChargeStore
 	Codes  *Codes
-	Budget string // what is limited, in the words of who reads the log
-	Limit  Limit  // of each IPv4 address, each /64 of IPv6, each user; the zero value is none
+	Budget string // name of the limit in logs and audit events
+	Limit  Limit  // of each IPv4 address, each /64 of IPv6 or each user; the zero value is no limit
 	Now    func() time.Time
 }
 
-// Take charges the address for one request. The error is a *storage.LimitError
-// if its budget is used up, or one of the store's. An address that is not known
-// is not limited.
+// Take charges one request to the address. It returns a *storage.LimitError if the
+// budget is used up, or an error of the store. An invalid address is not limited.
 func (t *Throttle) Take(ctx context.Context, from netip.Addr) error {
 	if !from.IsValid() {
 		return nil
@@ -36,7 +35,7 @@ func (t *Throttle) Take(ctx context.Context, from netip.Addr) error {
 	return t.take(ctx, Network(from).String())
 }
 
-// TakeFor is Take for the user of that UID.
+// TakeFor charges one request to the user. Its errors are those of Take.
 func (t *Throttle) TakeFor(ctx context.Context, userUID string) error { return t.take(ctx, userUID) }
 
 func (t *Throttle) take(ctx context.Context, key string) error {

@@ -7,19 +7,19 @@ import (
 	"latchkey/storage"
 )
 
-// Step is something that happened to a request, to one of its codes or to one
-// of its messages.
+// Step is an event in the history of a request, of one of its codes or of one of its
+// messages.
 type Step struct {
 	At        time.Time
-	Name      string // "asked", "issued", "queued", …
+	Name      string // "asked", "issued", "queued", …; see Steps
 	MessageID string
-	CodeID    string        // not the code
-	Attempt   int           // number of the attempt to deliver; 0: it is none
-	Took      time.Duration // that attempt
+	CodeID    string        // ID of the code, not the code itself
+	Attempt   int           // number of the delivery attempt; 0: the step is none
+	Took      time.Duration // duration of the attempt
 	Detail    string
 }
 
-// Steps tells a timeline in order, as far as now.
+// Steps returns the steps of a timeline up to the time now, in order of time.
 func Steps(t storage.Timeline, now time.Time) []Step {
 	steps := []Step{{At: t.Request.CreatedAt, Name: "asked"}}
 	if !t.ResolvedAt.IsZero() && len(t.Codes) == 0 && len(t.Messages) == 0 {
@@ -46,6 +46,7 @@ func Steps(t storage.Timeline, now time.Time) []Step {
 	return steps
 }
 
+// codeSteps returns the steps of one code.
 func codeSteps(code storage.CodeFate, now time.Time) []Step {
 	steps := []Step{{At: code.IssuedAt, Name: "issued", CodeID: code.ID}}
 	switch {
@@ -59,7 +60,7 @@ func codeSteps(code storage.CodeFate, now time.Time) []Step {
 	return steps
 }
 
-// attemptStep names what an attempt led to.
+// attemptStep returns the name of the step for a delivery attempt.
 func attemptStep(a storage.AttemptRecord) string {
 	switch a.State {
 	case storage.MessageDelivered:
@@ -71,6 +72,7 @@ func attemptStep(a storage.AttemptRecord) string {
 	}
 }
 
+// endedByAttempt reports whether a delivery attempt ended the message.
 func endedByAttempt(t storage.Timeline, m storage.Message) bool {
 	return slices.ContainsFunc(t.Attempts, func(a storage.AttemptRecord) bool { return a.MessageID == m.ID && a.State == m.State })
 }

@@ -1,8 +1,7 @@
-// Package poll is the loop that the workers of this module share: claim what
-// is due from a queue in the database, work on it with bounded concurrency,
-// and outlast the database being away.
+// Package poll provides the loop of the workers of this module. The loop claims due
+// items from a queue in the database and works on them with bounded concurrency. It
+// keeps running while the database is unavailable.
 //
-// It does not own the queue: claims, leases and ends are statements of the
-// store, and what a killed process leaves behind is claimed again by somebody
-// when its lease has run out.
+// The queue itself is in the store, which claims, leases and ends items. Items of a
+// process that was killed are claimed again when their lease ends.
 package poll

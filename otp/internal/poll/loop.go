@@ -11,40 +11,39 @@ import (
 )
 
 const (
-	interval     = time.Second      // between claims when nobody wakes the loop
+	interval     = time.Second      // between claims if Wake is not called
 	longestPause = 8 * time.Second  // between claims while they fail
-	claimLimit   = 10 * time.Second // for one claim
+	claimLimit   = 10 * time.Second // timeout of one claim
 )
 
-// Config is what a Loop needs. All fields but Freed are required.
+// Config configures a Loop. All fields except Freed are required.
 type Config[T any] struct {
-	// Name says in the log whose loop it is.
+	// Name identifies the loop in the log.
 	Name string
-	// Claim leases at most limit items that are due; more says that it may
-	// have left some that could be begun at once. The loop calls it and Freed
-	// one at a time.
+	// Claim leases at most limit items that are due. more reports whether further
+	// items may be due. The loop never calls Claim and Freed concurrently.
 	Claim func(ctx context.Context, limit int) (items []T, more bool, err error)
-	// Freed is told of each item that is done, and says whether that makes
-	// room for items which Claim had to leave. Nil: never.
+	// Freed is called for each finished item. It reports whether Claim can now take
+	// items that it had to leave before. Nil: never.
 	Freed func(T) bool
-	// Work finishes one item. An error is logged; the item comes back when
-	// its lease is over.
+	// Work processes one item. An error is logged, and the item is claimed again when
+	// its lease ends.
 	Work func(context.Context, T) error
-	// WorkLimit is the time that Work has; it must be shorter than the lease.
+	// WorkLimit is the timeout of Work. It must be shorter than the lease.
 	WorkLimit time.Duration
-	// Concurrency is how many items are worked on at a time. No more are
-	// claimed than can be begun at once, so no lease is spent on waiting.
+	// Concurrency is the number of items that are processed at a time. The loop claims
+	// no more items than it can start at once, so no item waits under its lease.
 	Concurrency int
 	Logger      zerolog.Logger
 }
 
-// Loop claims items and works on them.
+// Loop claims items and processes them.
 type Loop[T any] struct {
 	Config[T]
 	wake chan struct{}
 }
 
-// New returns a loop that Run starts.
+// New returns a Loop. Run starts it.
 func New[T any](cfg Config[T]) *Loop[T] {
 	if cfg.Freed == nil {
 		cfg.Freed = func(T) bool { return false }
@@ -52,7 +51,7 @@ func New[T any](cfg Config[T]) *Loop[T] {
 	return &Loop[T]{Config: cfg, wake: make(chan struct{}, 1)}
 }
 
-// Wake makes the loop claim at once instead of at its next second. It never
+// Wake makes the loop claim at once instead of after the current pause. It never
 // blocks.
 func (l *Loop[T]) Wake() {
 	select {
@@ -61,8 +60,8 @@ func (l *Loop[T]) Wake() {
 	}
 }
 
-// Run works until ctx ends, then finishes what was begun and returns. Work
-// does not see the end of ctx, only its own limit.
+// Run claims and processes items until ctx ends. Then it waits for the items in
+// progress and returns. The end of ctx does not cancel Work, only WorkLimit does.
 func (l *Loop[T]) Run(ctx context.Context) {
 	var claims, works outage
 	ended := make(chan done[T], l.Concurrency)
@@ -72,7 +71,7 @@ func (l *Loop[T]) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if free := l.Concurrency - busy; due && free > 0 {
 			items, more, err := l.claim(ctx, free)
-			if ctx.Err() == nil { // stopping is no failure
+			if ctx.Err() == nil { // a claim that is canceled by stopping has not failed
 				claims.note(l.Logger, l.Name+": claiming", err)
 			}
 			l.begin(ctx, items, ended)
@@ -86,7 +85,7 @@ func (l *Loop[T]) Run(ctx context.Context) {
 		}
 		wake := l.wake
 		if claims.on {
-			wake = nil // a busy caller must not undo the pause
+			wake = nil // calls of Wake must not shorten the pause
 		}
 		select {
 		case <-ctx.Done():
@@ -105,18 +104,20 @@ func (l *Loop[T]) Run(ctx context.Context) {
 	}
 }
 
-// done is an item with the answer of its work.
+// done is a finished item with the error of Work.
 type done[T any] struct {
 	item T
 	err  error
 }
 
+// claim calls Claim with a timeout.
 func (l *Loop[T]) claim(ctx context.Context, limit int) ([]T, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, claimLimit)
 	defer cancel()
 	return l.Claim(ctx, limit)
 }
 
+// begin starts Work for each item.
 func (l *Loop[T]) begin(ctx context.Context, items []T, ended chan<- done[T]) {
 	for _, item := range items {
 		go func() {
@@ -127,7 +128,8 @@ func (l *Loop[T]) begin(ctx context.Context, items []T, ended chan<- done[T]) {
 	}
 }
 
-// nextPause returns the time to the next claim when nobody wakes the loop.
+// nextPause returns the time until the next claim if Wake is not called. last is the
+// previous pause and err the error of the latest claim.
 func nextPause(last time.Duration, err error) time.Duration {
 	if err == nil {
 		return interval
@@ -135,8 +137,9 @@ func nextPause(last time.Duration, err error) time.Duration {
 	return min(2*last, longestPause)
 }
 
-// Retry calls f again, with growing pauses, for as long as the storage cannot
-// be asked and ctx has not ended. It returns the last answer of f.
+// Retry calls f until it returns an error other than storage.ErrUnavailable, or nil, or
+// until ctx ends. The pauses between calls grow from 100 ms to 2 s. Retry returns the
+// last result of f.
 func Retry(ctx context.Context, f func(context.Context) error) error {
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		err := f(ctx)
@@ -151,7 +154,7 @@ func Retry(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// outage logs that something fails, and that it works again, once each.
+// outage logs once when something begins to fail, and once when it works again.
 type outage struct{ on bool }
 
 func (o *outage) note(log zerolog.Logger, what string, err error) {

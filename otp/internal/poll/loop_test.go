@@ -18,18 +18,18 @@ import (
 	"latchkey/storage"
 )
 
-// queue hands out numbers and notes what happens when.
+// queue is a queue of numbers that records claims and work.
 type queue struct {
 	mu      sync.Mutex
 	began   time.Time
 	waiting []int
-	err     error           // of claims
+	err     error           // result of claims
 	claims  []time.Duration // since began
 	worked  []int
-	most    int // at one time
-	busy    int
+	most    int // items in progress at a time
+	busy    int // items in progress now
 	work    func(context.Context, int) error
-	freed   func(int) bool // nil: as if it said no
+	freed   func(int) bool // nil: never
 }
 
 func newQueue(items ...int) *queue {
@@ -74,7 +74,7 @@ func (q *queue) fail(err error) {
 	q.err = err
 }
 
-// start runs a loop over q; stop ends it and waits until it has returned.
+// start runs a loop over q. stop ends it and waits until Run has returned.
 func start(t *testing.T, q *queue, concurrency int, log *bytes.Buffer) (loop *poll.Loop[int], stop func()) {
 	t.Helper()
 	loop = poll.New(poll.Config[int]{
