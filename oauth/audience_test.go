@@ -36,15 +36,17 @@ func TestAudience(t *testing.T) {
 	}
 }
 
-func (w *world) withResources() *world {
-	w.provider.resources = append(w.provider.resources, ordersAt, stockAt)
+// withResources adds two resources that tokens may be for.
+func (w *world) withResources(t testing.TB) *world {
+	t.Helper()
+	w.configure(t, func(c *Config) { c.Resources = []string{ordersAt, stockAt} })
 	return w
 }
 
 // TestResources is F4 and I5.
 func TestResources(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t).withResources()
+	w := newWorld(t).withResources(t)
 	w.withMachine("app", func(*storage.Client) {})
 	w.withMachine("narrow", func(c *storage.Client) { c.Resources = []string{stockAt, ordersAt, "https://gone.example"} })
 	w.withMachine("own", func(c *storage.Client) { c.Resources = []string{testIssuer, ordersAt} })
@@ -94,7 +96,7 @@ func TestResourceIsAnAbsoluteURI(t *testing.T) {
 	w := newWorld(t)
 	w.withMachine("app", func(*storage.Client) {})
 	for _, name := range []string{"api", "https://api.example/#", "https://api.example/#orders"} {
-		w.provider.cfg.Audience, w.provider.resources = name, []string{name}
+		w.configure(t, func(c *Config) { c.Audience = name })
 		if aud := claimsIn(t, mustIssue(t, "default", w.ask(nil, machineForm("app")...), "bearer"))["aud"]; aud != name {
 			t.Errorf("aud is %v", aud)
 		}
@@ -106,7 +108,7 @@ func TestResourceIsAnAbsoluteURI(t *testing.T) {
 // for, and does not change it.
 func TestRefreshForAResource(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t).withResources()
+	w := newWorld(t).withResources(t)
 	signIn := w.ask(nil, passwordForm("resource", ordersAt, "resource", testIssuer)...)
 	mustIssue(t, "sign-in", signIn, "bearer")
 	token := text(t, signIn, "refresh_token")
@@ -146,7 +148,7 @@ func TestRefreshForAResource(t *testing.T) {
 // TestExchangeForAResource: RFC 8693 §2.1, within what the subject token is for.
 func TestExchangeForAResource(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t).withResources()
+	w := newWorld(t).withResources(t)
 	subject := mustIssue(t, "sign-in", w.ask(nil, passwordForm("resource", ordersAt, "resource", stockAt)...), "bearer")
 	exchange := func(more ...string) []string {
 		return append([]string{"grant_type", grants.GrantTokenExchange, "client_id", "shop", "subject_token", subject, "subject_token_type", grants.TokenTypeAccessToken}, more...)
@@ -185,7 +187,7 @@ func TestExchangeForAResource(t *testing.T) {
 // resources only; introspection and revocation take both.
 func TestTokensForOthers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t).withResources()
+	w := newWorld(t).withResources(t)
 	w.withMachine("app", func(*storage.Client) {})
 	w.withMachine("orders", func(c *storage.Client) { c.Resources, c.GrantTypes = []string{ordersAt}, nil }) // the resource itself
 	w.withMachine("silent", func(c *storage.Client) { c.GrantTypes = nil })
@@ -227,12 +229,12 @@ func TestTokensForOthers(t *testing.T) {
 	if got := introspect("app", token); got != nil {
 		t.Errorf("after the revocation: %v", got)
 	}
-	w.provider.cfg.Audience, w.provider.resources = "named", []string{"named"}
+	w.configure(t, func(c *Config) { c.Audience = "named" })
 	w.withMachine("named", func(*storage.Client) {})
 	if got := introspect("named", mustIssue(t, "by name", w.ask(nil, machineForm("app")...), "bearer")); got != "named" {
 		t.Errorf("a resource of the client's name: %v", got)
 	}
-	w.provider.resources = []string{testIssuer}
+	w.configure(t, func(c *Config) { c.Audience, c.Resources = testIssuer, nil })
 	if got := introspect("app", both); got != nil {
 		t.Errorf("for a resource that there is not any more: %v", got)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/ory/fosite"
 
 	"latchkey/grants"
+	"latchkey/oauth/client"
 	"latchkey/storage"
 )
 
@@ -56,12 +57,12 @@ func TestClientTokenRefuses(t *testing.T) {
 		want       error
 		status     int
 	}{
-		{"wrong secret", "key", "x", nil, ErrInvalidClient, 400},
-		{"no secret", "key", "", nil, ErrInvalidClient, 400},
-		{"unknown client", "nobody", "secret", nil, ErrInvalidClient, 400},
-		{"no client", "", "", nil, ErrInvalidClient, 400},
+		{"wrong secret", "key", "x", nil, client.ErrInvalid, 400},
+		{"no secret", "key", "", nil, client.ErrInvalid, 400},
+		{"unknown client", "nobody", "secret", nil, client.ErrInvalid, 400},
+		{"no client", "", "", nil, client.ErrInvalid, 400},
 		{"public client", "shop", "", nil, fosite.ErrUnauthorizedClient, 400},
-		{"inactive client", "key", "secret", func(c *storage.Client) { c.Active = false }, ErrClientInactive, 400},
+		{"inactive client", "key", "secret", func(c *storage.Client) { c.Active = false }, client.ErrInactive, 400},
 		{"grant not allowed", "key", "secret", func(c *storage.Client) { c.GrantTypes = nil }, fosite.ErrUnauthorizedClient, 400},
 	}
 	for _, test := range tests {
@@ -112,10 +113,10 @@ func TestImplicitTokenRefuses(t *testing.T) {
 		change   func(*storage.Client)
 		want     error
 	}{
-		{"unknown client", "nobody", nil, ErrInvalidClient},
-		{"no client", "", nil, ErrInvalidClient},
-		{"malformed", "a\x00b", nil, ErrInvalidClient},
-		{"inactive client", "key", func(c *storage.Client) { c.Active = false }, ErrClientInactive},
+		{"unknown client", "nobody", nil, client.ErrInvalid},
+		{"no client", "", nil, client.ErrInvalid},
+		{"malformed", "a\x00b", nil, client.ErrInvalid},
+		{"inactive client", "key", func(c *storage.Client) { c.Active = false }, client.ErrInactive},
 		{"grant not allowed", "shop", nil, fosite.ErrUnauthorizedClient},
 	}
 	for _, test := range tests {

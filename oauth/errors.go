@@ -13,6 +13,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/grants/signin"
+	"latchkey/oauth/client"
 	"latchkey/storage"
 )
 
@@ -39,35 +40,21 @@ type vendorError struct {
 	Data      any    `json:"Data"`
 }
 
-// Why a client is refused.
-var (
-	// ErrInvalidClient covers every reason that must look alike from outside.
-	ErrInvalidClient = errors.New("client authentication failed")
-	// ErrClientInactive says that the right client was deactivated.
-	ErrClientInactive = errors.New("client is not active")
-
-	// errUnauthorized with one of them asks for the status 401 instead of 400:
-	// the client used the Authorization header (RFC 6749 §5.2), or the endpoint
-	// has no other answer.
-	errUnauthorized = errors.New("unauthorized")
-)
-
 // Refusals of the pipeline itself. They are errors, so that a step can return
 // one; what a body looks like is decided in writeError only.
 var (
-	errMethod                   = errors.New("method is not POST")
-	errContentType              = errors.New("content type is not a form")
-	errTooLarge                 = errors.New("body is too large")
-	errTooManyParameters        = errors.New("too many parameters")
-	errMalformedForm            = errors.New("form is malformed")
-	errRepeatedParameter        = errors.New("parameter is repeated")
-	errMalformedName            = errors.New("username or client_id is malformed")
-	errMalformedScope           = errors.New("scope is malformed")
-	errGrantTypeMissing         = errors.New("grant_type is missing")
-	errUnsupportedGrantType     = errors.New("grant type is not supported")
-	errTwoClientAuthentications = errors.New("two client authentications")
-	errTokenMissing             = errors.New("token is missing")
-	errForeignToken             = errors.New("token belongs to another client")
+	errMethod               = errors.New("method is not POST")
+	errContentType          = errors.New("content type is not a form")
+	errTooLarge             = errors.New("body is too large")
+	errTooManyParameters    = errors.New("too many parameters")
+	errMalformedForm        = errors.New("form is malformed")
+	errRepeatedParameter    = errors.New("parameter is repeated")
+	errMalformedName        = errors.New("username or client_id is malformed")
+	errMalformedScope       = errors.New("scope is malformed")
+	errGrantTypeMissing     = errors.New("grant_type is missing")
+	errUnsupportedGrantType = errors.New("grant type is not supported")
+	errTokenMissing         = errors.New("token is missing")
+	errForeignToken         = errors.New("token belongs to another client")
 )
 
 const codeOAuth = "Auth.OauthError"
@@ -88,10 +75,10 @@ var refusals = []struct {
 	{errMalformedScope, refusal{http.StatusBadRequest, "invalid_scope", "The scope has unsupported characters.", codeOAuth}},
 	{errGrantTypeMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter grant_type is missing.", codeOAuth}},
 	{errUnsupportedGrantType, refusal{http.StatusBadRequest, "unsupported_grant_type", "The grant type is not supported.", codeOAuth}},
-	{ErrInvalidClient, refusal{http.StatusBadRequest, "invalid_client", "Invalid Client ID.", "ApiClient.InvalidClientID"}},
-	{ErrClientInactive, refusal{http.StatusBadRequest, "invalid_client", "Client ID is not active.", "Auth.ClientNotActive"}},
-	{errTooManyGuesses, refusal{http.StatusTooManyRequests, "temporarily_unavailable", "Too many failed client authentications. Try again later.", "TooManyRequests"}},
-	{errTwoClientAuthentications, refusal{http.StatusBadRequest, "invalid_request", "The client authenticated itself in two ways.", codeOAuth}},
+	{client.ErrInvalid, refusal{http.StatusBadRequest, "invalid_client", "Invalid Client ID.", "ApiClient.InvalidClientID"}},
+	{client.ErrInactive, refusal{http.StatusBadRequest, "invalid_client", "Client ID is not active.", "Auth.ClientNotActive"}},
+	{client.ErrTooManyGuesses, refusal{http.StatusTooManyRequests, "temporarily_unavailable", "Too many failed client authentications. Try again later.", "TooManyRequests"}},
+	{client.ErrTwoMethods, refusal{http.StatusBadRequest, "invalid_request", "The client authenticated itself in two ways.", codeOAuth}},
 	{errTokenMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter token is missing.", codeOAuth}},
 	{errInvalidTarget, refusal{http.StatusBadRequest, "invalid_target", "The requested resource is unknown, or the client may not have tokens for it.", codeOAuth}},
 	{ErrInvalidProof, refusal{http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before.", codeOAuth}},
@@ -122,7 +109,7 @@ var serverError = refusal{http.StatusInternalServerError, "server_error", "The s
 // classify finds the refusal that an error means.
 func classify(err error) (r refusal, known bool) {
 	r, known = refusalOf(err)
-	if known && errors.Is(err, errUnauthorized) {
+	if known && errors.Is(err, client.ErrUnauthorized) {
 		r.status = http.StatusUnauthorized
 	}
 	return r, known

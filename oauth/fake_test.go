@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -37,7 +38,11 @@ type world struct {
 	families map[string]*storage.TokenFamily
 	refs     []storage.TokenRef // that were looked up
 
+	rememberedUntil []time.Time // by SpendID and RevokeToken
+	spendFails      bool        // SpendID answers that the database is away
+
 	ring     *keys.Ring
+	cfg      Config
 	provider *Provider
 }
 
@@ -81,15 +86,24 @@ func newWorld(t testing.TB) *world {
 	if w.ring, err = keys.NewRing(t.Context(), keys.RingConfig{Store: store, Sealer: sealer, Algs: []string{keys.ES256}, Now: w.clock}); err != nil {
 		t.Fatal(err)
 	}
-	w.provider, err = New(Config{
+	w.cfg = Config{
 		Issuer: testIssuer, Clients: w, SignIns: w, Families: w, Tokens: w, Members: w, Profiles: w,
 		Codes: w, Passwords: w, Ring: w.ring, Peppers: peppers, Grace: time.Minute, JWKSMaxAge: time.Hour,
 		Now: w.clock, Rand: rand.Reader, Logger: zerolog.Nop(),
-	})
-	if err != nil {
+	}
+	w.configure(t, func(*Config) {})
+	return w
+}
+
+// configure makes a new Provider on the same data after a change of its
+// configuration.
+func (w *world) configure(t testing.TB, change func(*Config)) {
+	t.Helper()
+	change(&w.cfg)
+	var err error
+	if w.provider, err = New(w.cfg); err != nil {
 		t.Fatal(err)
 	}
-	return w
 }
 
 func (w *world) clock() time.Time {
@@ -110,7 +124,7 @@ func (w *world) addClient(id string, change func(*storage.Client)) {
 
 // addSecret gives a client the secret.
 func (w *world) addSecret(c *storage.Client, secret string) {
-	c.Secrets = []storage.ClientSecret{{Digest: grants.DigestClientSecret(w.provider.cfg.Peppers, c.ID, secret)}}
+	c.Secrets = []storage.ClientSecret{{Digest: grants.DigestClientSecret(w.cfg.Peppers, c.ID, secret)}}
 }
 
 func (w *world) Client(_ context.Context, id string) (storage.Client, error) {
@@ -173,14 +187,19 @@ func (w *world) TokenStanding(_ context.Context, ref storage.TokenRef) (storage.
 	return s, w.fail
 }
 
-func (w *world) RevokeToken(_ context.Context, jti string, _ time.Time) error {
+func (w *world) RevokeToken(_ context.Context, jti string, until time.Time) error {
+	w.rememberedUntil = append(w.rememberedUntil, until)
 	w.revoked[jti] = true
 	return w.fail
 }
 
-func (w *world) SpendID(_ context.Context, id []byte, _ time.Time) error {
+func (w *world) SpendID(_ context.Context, id []byte, until time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.spendFails {
+		return fmt.Errorf("spend: %w", storage.ErrUnavailable)
+	}
+	w.rememberedUntil = append(w.rememberedUntil, until)
 	if w.revoked[string(id)] {
 		return storage.ErrConflict
 	}

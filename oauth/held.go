@@ -116,4 +116,4 @@ func asHeldTokenError(err error) error {
 	return err
 }
 
-func (p *Provider) selectionAudience() string { return p.base + "/oauth/token" }
+func (p *Provider) selectionAudience() string { return p.base + tokenPath }

@@ -46,8 +46,6 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	t.Parallel()
 	const apart = time.Minute
 	w := newWorld(t)
-	spent := &spender{world: w}
-	w.provider.cfg.Tokens = spent
 	shop, token := w.clients["shop"], w.issueSelection(t)
 	choice, err := w.provider.VerifySelection(t.Context(), shop, token)
 	if err == nil {
@@ -60,8 +58,8 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	if err == nil {
 		err = w.provider.revoke(t.Context(), shop, access)
 	}
-	if err != nil || len(spent.until) != 3 {
-		t.Fatalf("%v, remembered until %v", err, spent.until)
+	if err != nil || len(w.rememberedUntil) != 3 {
+		t.Fatalf("%v, remembered until %v", err, w.rememberedUntil)
 	}
 	clear(w.revoked)
 	for i, read := range []func() error{
@@ -69,7 +67,7 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 		func() error { _, err := w.provider.VerifySelection(t.Context(), shop, token); return err },
 		func() error { _, err := w.provider.VerifySubject(t.Context(), shop, access); return err },
 	} {
-		w.now = spent.until[i].Add(-apart)
+		w.now = w.rememberedUntil[i].Add(-apart)
 		if err := read(); !errors.Is(err, grants.ErrSubjectToken) {
 			t.Errorf("token %d, which another server has forgotten: %v", i, err)
 		}

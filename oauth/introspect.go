@@ -10,6 +10,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth/admin"
+	"latchkey/oauth/client"
 	"latchkey/storage"
 )
 
@@ -52,7 +53,7 @@ func (p *Provider) serveIntrospection(w http.ResponseWriter, r *http.Request) er
 		return err
 	}
 	if (grants.Client{Client: caller}).IsPublic() {
-		return fmt.Errorf("%w: %w", errUnauthorized, ErrInvalidClient)
+		return fmt.Errorf("%w: %w", client.ErrUnauthorized, client.ErrInvalid)
 	}
 	answer, err := p.introspect(r.Context(), caller, token)
 	if err != nil {
@@ -68,11 +69,11 @@ func (p *Provider) tokenRequest(w http.ResponseWriter, r *http.Request) (*storag
 	if err != nil {
 		return nil, "", err
 	}
-	client, err := p.authenticateClient(r, form)
-	if errors.Is(err, ErrInvalidClient) || errors.Is(err, ErrClientInactive) {
-		// 401 whichever way it tried (RFC 7662 §2.3); 400 is for OrderCloud's
-		// clients, who know the token endpoint only.
-		err = fmt.Errorf("%w: %w", errUnauthorized, err)
+	caller, err := p.clients.Authenticate(r, form)
+	if errors.Is(err, client.ErrInvalid) || errors.Is(err, client.ErrInactive) {
+		// 401 with either method (RFC 7662 §2.3). The 400 of the token endpoint is
+		// for OrderCloud's clients, which use only that endpoint.
+		err = fmt.Errorf("%w: %w", client.ErrUnauthorized, err)
 	}
 	if err != nil {
 		return nil, "", err
@@ -81,7 +82,7 @@ func (p *Provider) tokenRequest(w http.ResponseWriter, r *http.Request) (*storag
 	if token == "" {
 		return nil, "", errTokenMissing
 	}
-	return client, token, nil
+	return caller, token, nil
 }
 
 func (p *Provider) introspect(ctx context.Context, caller *storage.Client, token string) (introspection, error) {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"latchkey/oauth/client"
 	"latchkey/oauth/dpop"
 	"latchkey/storage"
 )
@@ -45,7 +46,7 @@ func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	all := append([]string{authMethodNone}, confidential...)
 	said := metadata{
 		Issuer:                                 p.cfg.Issuer,
-		TokenEndpoint:                          p.base + "/oauth/token",
+		TokenEndpoint:                          p.base + tokenPath,
 		JWKSURI:                                p.base + "/oauth/jwks",
 		RevocationEndpoint:                     p.base + "/oauth/revoke",
 		IntrospectionEndpoint:                  p.base + "/oauth/introspect",
@@ -58,9 +59,9 @@ func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		IntrospectionEndpointAuthMethodsSupported: confidential,
 
 		DPoPSigningAlgValuesSupported:                      dpop.Algorithms(),
-		TokenEndpointAuthSigningAlgValuesSupported:         AssertionAlgs(),
-		RevocationEndpointAuthSigningAlgValuesSupported:    AssertionAlgs(),
-		IntrospectionEndpointAuthSigningAlgValuesSupported: AssertionAlgs(),
+		TokenEndpointAuthSigningAlgValuesSupported:         client.AssertionAlgs(),
+		RevocationEndpointAuthSigningAlgValuesSupported:    client.AssertionAlgs(),
+		IntrospectionEndpointAuthSigningAlgValuesSupported: client.AssertionAlgs(),
 	}
 	if p.cfg.Registry != nil {
 		said.RegistrationEndpoint = p.base + registrationPath

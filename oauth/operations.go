@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"latchkey/oauth/client"
 	"latchkey/oauth/openapi"
 )
 
@@ -34,7 +35,7 @@ type keySet struct {
 type missingCert struct{ Errors []vendorError }
 
 func tokenOperation() openapi.Operation {
-	o := clientOperation("/oauth/token", "OAuth.Token", "Get an access token (RFC 6749)", tokenResponse{}, []openapi.Parameter{
+	o := clientOperation(tokenPath, "OAuth.Token", "Get an access token (RFC 6749)", tokenResponse{}, []openapi.Parameter{
 		{Name: "grant_type", Required: true, About: "What the token is asked for by"},
 		{Name: "scope", About: "Roles, separated by spaces; all that can be granted if left out"},
 		{Name: "username", About: "Of the password and account-member grants"},
@@ -68,7 +69,7 @@ func clientOperation(path, id, summary string, answer any, form []openapi.Parame
 		openapi.Parameter{Name: "client_id", About: "Of a client that does not use HTTP Basic"},
 		openapi.Parameter{Name: "client_secret", About: "Of a client that does not use HTTP Basic; none of a public one"},
 		openapi.Parameter{Name: "client_assertion", About: "Of a client that authenticates by private_key_jwt: a JWT that it has signed (RFC 7523)"},
-		openapi.Parameter{Name: "client_assertion_type", About: "With client_assertion: " + assertionType})
+		openapi.Parameter{Name: "client_assertion_type", About: "With client_assertion: " + client.AssertionType})
 	return openapi.Operation{
 		Method: http.MethodPost, Path: path, ID: id, Tag: "OAuth", Summary: summary, Open: true, ClientAuth: true,
 		Form: form, Answers: map[int]any{http.StatusOK: answer}, Error: errorBody{},

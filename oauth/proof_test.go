@@ -1,9 +1,7 @@
 package oauth
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -66,18 +64,12 @@ func TestProofIsGoodOnce(t *testing.T) {
 	}
 }
 
-// forgetful is a store that cannot remember what was spent.
-type forgetful struct{ *world }
-
-func (forgetful) SpendID(context.Context, []byte, time.Time) error {
-	return fmt.Errorf("spend: %w", storage.ErrUnavailable)
-}
-
-// TestProofWithoutDatabase: a proof that cannot be remembered is not taken.
+// TestProofWithoutDatabase checks that a proof is refused with 503 if the store
+// cannot remember it.
 func TestProofWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)
-	w.provider.cfg.Tokens = forgetful{w}
+	w.spendFails = true
 	rec := w.ask(one(p.forToken()), passwordForm()...)
 	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" || len(w.families) != 0 {
 		t.Errorf("%d %s, %d families", rec.Code, rec.Body, len(w.families))
@@ -87,34 +79,16 @@ func TestProofWithoutDatabase(t *testing.T) {
 	}
 }
 
-// TestProofIsForgotten: what was spent is remembered for as long as the proof
-// could be taken, and no longer than the skew of clocks beyond.
+// TestProofIsForgotten checks that a spent proof is remembered as long as a server
+// may accept it, which includes the allowed difference of clocks, and no longer.
 func TestProofIsForgotten(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)
 	w.withMachine("app", func(*storage.Client) {})
-	spent := &spender{world: w}
-	w.provider.cfg.Tokens = spent
 	mustIssue(t, "token", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
-	if want := start.Truncate(time.Second).Add(5*time.Minute + 30*time.Second); len(spent.until) != 1 || !spent.until[0].Equal(want) {
-		t.Errorf("remembered until %v, want %v", spent.until, want)
+	if want := start.Truncate(time.Second).Add(5*time.Minute + 30*time.Second); len(w.rememberedUntil) != 1 || !w.rememberedUntil[0].Equal(want) {
+		t.Errorf("remembered until %v, want %v", w.rememberedUntil, want)
 	}
-}
-
-// spender notes how long what is spent or revoked is remembered.
-type spender struct {
-	*world
-	until []time.Time
-}
-
-func (s *spender) SpendID(ctx context.Context, id []byte, until time.Time) error {
-	s.until = append(s.until, until)
-	return s.world.SpendID(ctx, id, until)
-}
-
-func (s *spender) RevokeToken(ctx context.Context, jti string, until time.Time) error {
-	s.until = append(s.until, until)
-	return s.world.RevokeToken(ctx, jti, until)
 }
 
 // TestNonce: with the setting a proof needs a nonce of ours, without it one that
@@ -130,7 +104,7 @@ func TestNonce(t *testing.T) {
 	mustRefuse(t, "a strange nonce", strange, "use_dpop_nonce")
 	mustIssue(t, "the nonce told", w.ask(one(p.forToken("nonce", strange.Header().Get("DPoP-Nonce"))), machineForm("app")...), "DPoP")
 
-	w.provider.cfg.DPoPNonce = true
+	w.configure(t, func(c *Config) { c.DPoPNonce = true })
 	refused := w.ask(one(p.forToken()), machineForm("app")...)
 	mustRefuse(t, "no nonce", refused, "use_dpop_nonce")
 	nonce := refused.Header().Get("DPoP-Nonce")
@@ -360,11 +334,11 @@ func TestAuthorizeSpendsLast(t *testing.T) {
 		t.Errorf("an inactive user: %v", err)
 	}
 	w.login.User.Active = true
-	w.provider.cfg.Tokens = forgetful{w}
+	w.spendFails = true
 	if err := authorize(); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, ErrInvalidToken) {
 		t.Errorf("the database is away: %v", err)
 	}
-	w.provider.cfg.Tokens = w
+	w.spendFails = false
 	if err := authorize(); err != nil {
 		t.Errorf("then: %v", err)
 	}

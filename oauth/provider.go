@@ -17,16 +17,10 @@ import (
 	"latchkey/grants"
 	"latchkey/grants/signin"
 	"latchkey/keys"
+	"latchkey/oauth/client"
 	"latchkey/otp"
 	"latchkey/storage"
 )
-
-// ClientStore finds clients.
-type ClientStore interface {
-	// Client returns the client of that id, ignoring letter case, or
-	// storage.ErrNotFound. The caller must not change what it points to.
-	Client(ctx context.Context, id string) (storage.Client, error)
-}
 
 // TokenStore knows what ends an access token before its time.
 type TokenStore interface {
@@ -54,7 +48,7 @@ type Config struct {
 	SigningAlg  string        // of access tokens; default: the ring's
 	Grace       time.Duration // of a rotated refresh token
 	JWKSMaxAge  time.Duration // how long resource servers may cache our keys
-	Clients     ClientStore
+	Clients     client.Store
 	SignIns     signin.SignInStore
 	Families    grants.FamilyStore
 	Tokens      TokenStore
@@ -76,9 +70,9 @@ type Config struct {
 	// AddressHeader is the header in which trusted clients name the address of
 	// their user; empty: there is none. See UserAddress.
 	AddressHeader string
-	SecretLimit   otp.Limit   // of wrong client secrets from one address for one client; zero: none
-	Charges       ChargeStore // counts them; nil: nobody does
-	Registry      Registry    // of clients that register themselves; nil: none do
+	SecretLimit   otp.Limit          // of wrong client secrets from one address for one client; zero: none
+	Charges       client.ChargeStore // counts them; nil: no limit
+	Registry      Registry           // of clients that register themselves; nil: none do
 }
 
 // Grant is a token endpoint handler with the grant type it serves.
@@ -96,8 +90,7 @@ type Provider struct {
 	grantTypes    []string
 	authenticator *signin.Authenticator
 	refreshTokens *grants.RefreshTokens
-	guard         *clientGuard   // nil: none
-	decoys        map[string]any // public keys by algorithm, see newDecoys
+	clients       *client.Authenticator
 }
 
 // New assembles a Provider, or says what is wrong with its configuration: a
@@ -111,9 +104,12 @@ func New(cfg Config) (*Provider, error) {
 		refreshTokens: &grants.RefreshTokens{Peppers: cfg.Peppers, Rand: cfg.Rand},
 		resources:     append([]string{cfg.Audience}, cfg.Resources...),
 	}
-	p.guard = newClientGuard(&p.cfg)
 	var err error
-	if p.decoys, err = newDecoys(cfg.Rand); err != nil {
+	if p.clients, err = client.New(client.Config{
+		Issuer: cfg.Issuer, TokenEndpoint: p.base + tokenPath, Clients: cfg.Clients, UsedIDs: cfg.Tokens, Peppers: cfg.Peppers,
+		Address: cfg.Address, SecretLimit: cfg.SecretLimit, Charges: cfg.Charges,
+		Recorder: cfg.Recorder, Now: cfg.Now, Rand: cfg.Rand, Logger: cfg.Logger,
+	}); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
 	own, err := p.ownGrants()
@@ -219,7 +215,7 @@ func (p *Provider) serves(grantType string) bool {
 // must be served below that path too, because the metadata names the endpoints
 // there; listen.Below does so.
 func (p *Provider) Mount(mux *http.ServeMux) {
-	mux.HandleFunc("/oauth/token", p.endpoint(p.serveToken))
+	mux.HandleFunc(tokenPath, p.endpoint(p.serveToken))
 	mux.HandleFunc("/oauth/revoke", p.endpoint(p.serveRevocation))
 	mux.HandleFunc("/oauth/introspect", p.endpoint(p.serveIntrospection))
 	if p.cfg.Registry != nil {

@@ -2,10 +2,8 @@ package oauth
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"latchkey/grants"
+	"latchkey/oauth/client"
 	"latchkey/storage"
 )
 
@@ -24,7 +22,6 @@ const RoleRegisterClients = "ClientRegistration"
 const (
 	registrationPath    = "/oauth/register"
 	registrationPurpose = "registration_access_token"
-	randomSecretBytes   = 32 // so random that a fast keyed digest is enough to keep it
 
 	registeredRefreshTTL = 720 * time.Hour
 	registeredSecretName = "registration"
@@ -41,26 +38,6 @@ type Registry interface {
 	DeleteClient(ctx context.Context, id string, version int64) error
 	// InTx runs fn in one transaction, in which it reads what is stored.
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
-}
-
-// GenerateClientSecret makes a secret of 256 random bits and what is kept of
-// it. The zero value of expires is never. It fails only if random does.
-func GenerateClientSecret(
-	d grants.Digester, random io.Reader, clientID, name string, expires, now time.Time,
-) (value string, kept storage.ClientSecret, err error) {
-	if value, err = randomSecret(random); err != nil {
-		return "", storage.ClientSecret{}, fmt.Errorf("new client secret: %w", err)
-	}
-	id, err := storage.NewID(random, "")
-	return value, storage.ClientSecret{
-		ID: id, Name: name, Digest: grants.DigestClientSecret(d, clientID, value), ExpiresAt: expires, CreatedAt: now.UTC(),
-	}, err
-}
-
-func randomSecret(random io.Reader) (string, error) {
-	b := make([]byte, randomSecretBytes)
-	_, err := io.ReadFull(random, b)
-	return base64.RawURLEncoding.EncodeToString(b), err
 }
 
 // serveRegister registers a client (RFC 7591 §3).
@@ -110,7 +87,7 @@ func (p *Provider) register(ctx context.Context, m clientMetadata, caller *Calle
 	if err != nil {
 		return registeredClient{}, fmt.Errorf("new client id: %w", err)
 	}
-	token, err := randomSecret(p.cfg.Rand)
+	token, err := client.RandomSecret(p.cfg.Rand)
 	if err != nil {
 		return registeredClient{}, fmt.Errorf("new registration access token: %w", err)
 	}
@@ -147,7 +124,7 @@ func ceiling(asked []string, caller *Caller) []string {
 
 // giveSecret gives a client a secret, which nothing can show again.
 func (p *Provider) giveSecret(ctx context.Context, clientID string) (string, error) {
-	value, kept, err := GenerateClientSecret(p.cfg.Peppers, p.cfg.Rand, clientID, registeredSecretName, time.Time{}, p.cfg.Now())
+	value, kept, err := client.GenerateSecret(p.cfg.Peppers, p.cfg.Rand, clientID, registeredSecretName, time.Time{}, p.cfg.Now())
 	if err != nil {
 		return "", err
 	}
@@ -272,20 +249,20 @@ func (p *Provider) takeSecrets(ctx context.Context, clientID string, secrets []s
 
 // checkReplacement demands of a replacement that it names the client
 // (RFC 7592 §2.2), and asks for nothing that the client does not have.
-func (p *Provider) checkReplacement(m clientMetadata, client *storage.Client) error {
-	if !strings.EqualFold(m.ClientID, client.ID) {
+func (p *Provider) checkReplacement(m clientMetadata, c *storage.Client) error {
+	if !strings.EqualFold(m.ClientID, c.ID) {
 		return metadataFault("client_id", "must be that of the client")
 	}
-	if m.ClientSecret != "" && !p.matches(client, m.ClientSecret) {
+	if m.ClientSecret != "" && !p.clients.HasSecret(c, m.ClientSecret) {
 		return metadataFault("client_secret", "is not that of the client")
 	}
 	for _, role := range m.scopes() {
-		if !slices.Contains(client.Roles, role) {
+		if !slices.Contains(c.Roles, role) {
 			return metadataFault("scope", "has roles that the client was not registered with; only an administrator can give them")
 		}
 	}
 	for _, g := range m.grantTypes() {
-		if !client.HasGrant(g) {
+		if !c.HasGrant(g) {
 			return metadataFault("grant_types", "has some that the client was not registered with; only an administrator can give them")
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"latchkey/grants"
+	"latchkey/oauth/client"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -142,7 +143,7 @@ func (m *clientMetadata) checkAuthentication() error {
 		// RFC 6749 §4.4; it is also the default.
 		return metadataFault("grant_types", "must not have client_credentials if token_endpoint_auth_method is none")
 	case asserts:
-		if err := CheckClientKeys(m.JWKS); err != nil {
+		if err := client.CheckKeySet(m.JWKS); err != nil {
 			return metadataFault("jwks", "%s", printable(strings.ReplaceAll(err.Error(), `"`, "'")))
 		}
 	}

@@ -1,12 +1,20 @@
 package oauth
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/ory/fosite"
+
+	"latchkey/grants"
+	"latchkey/storage"
 )
 
-// tokenResponse is a successful answer (RFC 6749 §5.1, RFC 8693 §2.2.1).
+const tokenPath = "/oauth/token"
+
+// tokenResponse is a successful response (RFC 6749 §5.1, RFC 8693 §2.2.1).
 type tokenResponse struct {
 	AccessToken     string `json:"access_token"`
 	IssuedTokenType string `json:"issued_token_type,omitempty"` // of token exchange
@@ -18,35 +26,116 @@ type tokenResponse struct {
 	AccountName     string `json:"account_name,omitempty"`
 }
 
-// serveToken is the token endpoint (RFC 6749 §3.2).
+// serveToken is the token endpoint (RFC 6749 §3.2). It shows all steps of a token
+// request. Their order is fixed: each step may rely on those before it, and no
+// grant can skip one.
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
+	// 1. Method, content type, size and form; repeated parameters are refused.
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
 	}
+	// 2. The grant type, before anything is looked up.
 	switch grantType := form.Get("grant_type"); {
 	case grantType == "":
 		return errGrantTypeMissing
 	case !p.serves(grantType):
 		return errUnsupportedGrantType
 	}
-	client, err := p.authenticateClient(r, form)
+	// 3. The client authenticates itself.
+	c, err := p.clients.Authenticate(r, form)
 	if err != nil {
 		return err
 	}
-	terms, err := p.termsOf(r, form, client)
+	// 4. The resources that the token is for (RFC 8707).
+	resources, err := p.requestedResources(form, c)
 	if err != nil {
 		return err
 	}
-	response, err := p.grant(r.Context(), client, r, terms)
+	// 5. The proof of possession (RFC 9449) is verified, but not spent.
+	sent, err := p.requiredProof(r, c)
 	if err != nil {
 		return err
 	}
-	if p.cfg.DPoPNonce && terms.proof.jkt != "" {
+	// 6. Refusals that do not depend on the user's credential.
+	if err := p.checkBeforeCredential(r.Context(), form, c, sent); err != nil {
+		return err
+	}
+	// 7. The grant: it checks the credential and mints the tokens, then the proof is
+	// spent, then the grant takes effect.
+	response, err := p.grant(r.Context(), c, r, terms{resources, sent})
+	if err != nil {
+		return err
+	}
+	// 8. The response.
+	if p.cfg.DPoPNonce && sent.jkt != "" {
 		w.Header().Set(nonceHeader, p.nonce()) // RFC 9449 §8.2
 	}
 	writeJSON(w, http.StatusOK, tokenBody(response))
 	return nil
+}
+
+// requiredProof verifies the DPoP proof of a token request. It returns
+// ErrInvalidProof if there is none and the client's tokens are always bound to a
+// key (RFC 9449 §5.2).
+func (p *Provider) requiredProof(r *http.Request, c *storage.Client) (proof, error) {
+	sent, err := p.readProof(r, "")
+	if err != nil {
+		return proof{}, err
+	}
+	if c.DPoPBound && sent.jkt == "" {
+		return proof{}, fmt.Errorf("%w: the client's tokens are always bound to a key", ErrInvalidProof)
+	}
+	return sent, nil
+}
+
+// checkBeforeCredential returns the refusals of a request with a user's
+// credential that do not depend on the credential. If they came later, a request
+// that must fail anyway would tell a right credential from a wrong one.
+func (p *Provider) checkBeforeCredential(ctx context.Context, form url.Values, c *storage.Client, sent proof) error {
+	switch form.Get("grant_type") {
+	case grants.GrantPassword, grants.GrantAccountMember:
+	default:
+		return nil
+	}
+	if len(p.defaultAudience(c)) == 0 {
+		return errInvalidTarget
+	}
+	return p.checkUnused(ctx, sent)
+}
+
+// terms are the parts of a token request that every grant treats alike.
+type terms struct {
+	resources []string // RFC 8707
+	proof     proof    // RFC 9449
+}
+
+// grant runs the grant of a request whose client is authenticated. The proof is
+// spent in Confirm: after the last check that can refuse the request, and before
+// the grant takes effect.
+func (p *Provider) grant(ctx context.Context, c *storage.Client, r *http.Request, t terms) (fosite.AccessResponder, error) {
+	ctx = context.WithValue(ctx, clientKey{}, c)
+	request, err := p.fosite.NewAccessRequest(ctx, r, &grants.Session{
+		Source: p.UserAddress(r, c), Resources: t.resources, Audience: p.defaultAudience(c), JKT: t.proof.jkt,
+		Confirm: func(ctx context.Context) error { return p.useUp(ctx, t.proof) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.fosite.NewAccessResponse(ctx, request)
+}
+
+// clientKey carries the authenticated client to fosite.
+type clientKey struct{}
+
+// authenticatedClient is fosite's client authentication strategy: the client
+// was authenticated before fosite was asked.
+func authenticatedClient(ctx context.Context, _ *http.Request, _ url.Values) (fosite.Client, error) {
+	c, ok := ctx.Value(clientKey{}).(*storage.Client)
+	if !ok {
+		return nil, fosite.ErrInvalidClient
+	}
+	return grants.Client{Client: c}, nil
 }
 
 func tokenBody(r fosite.AccessResponder) tokenResponse {
@@ -63,7 +152,7 @@ func tokenBody(r fosite.AccessResponder) tokenResponse {
 	}
 }
 
-// extra returns a further member of an answer, or "".
+// extra returns a further member of a response, or "".
 func extra(r fosite.AccessResponder, name string) string {
 	text, _ := r.GetExtra(name).(string)
 	return text

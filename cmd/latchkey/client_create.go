@@ -17,7 +17,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/keys/jose"
-	"latchkey/oauth"
+	oauthclient "latchkey/oauth/client"
 	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
 )
@@ -169,7 +169,7 @@ func (n *newClient) readKeys() error {
 	if n.jwks, err = io.ReadAll(io.LimitReader(file, maxJWKSBytes)); err != nil {
 		return usagef("--jwks: %v", err)
 	}
-	if err := oauth.CheckClientKeys(n.jwks); err != nil {
+	if err := oauthclient.CheckKeySet(n.jwks); err != nil {
 		return usagef("--jwks: %s %v", n.jwksFile, err)
 	}
 	return nil

@@ -28,12 +28,13 @@ var floorPlan = map[string][]string{
 	"grants/internal/memstore": {"otp/lockout", "storage"},
 	"grants/signin":            {"otp", "otp/lockout", "storage"},
 	"grants":                   {"grants/signin", "otp", "storage"},
-	"oauth":                    {"grants", "grants/signin", "keys", "keys/jose", "oauth/admin", "oauth/dpop", "oauth/openapi", "oauth/surface", "otp", "storage"},
+	"oauth":                    {"grants", "grants/signin", "keys", "keys/jose", "oauth/admin", "oauth/client", "oauth/dpop", "oauth/openapi", "oauth/surface", "otp", "storage"},
+	"oauth/client":             {"grants", "keys/jose", "otp", "storage"},
 	"oauth/admin":              {"otp", "storage"},
 	"oauth/dpop":               {"keys/jose"},
 	"oauth/openapi":            {},
-	"oauth/ordercloud":         {"grants", "grants/signin", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/openapi", "oauth/surface", "otp", "otp/deliver", "otp/lockout", "storage"},
-	"oauth/elasticpath":        {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/openapi", "oauth/surface", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/ordercloud":         {"grants", "grants/signin", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/client", "oauth/openapi", "oauth/surface", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/elasticpath":        {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/client", "oauth/openapi", "oauth/surface", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
 	"oauth/server": {"config", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/openapi", "oauth/ordercloud",
 		"oauth/server/audit", "oauth/server/listen", "oauth/surface", "otp", "otp/deliver", "otp/deliver/mailer", "otp/lockout", "storage", "storage/gormstore"},
@@ -53,7 +54,7 @@ var strangers = map[string][]string{
 	"github.com/ory/fosite":      {"grants", "oauth"},
 	"github.com/ory/fosite/":     {"keys"},
 	"github.com/spf13/cobra":     {},
-	"github.com/golang-jwt/jwt/": {"keys", "oauth", "oauth/resource", "oauth/dpop"},
+	"github.com/golang-jwt/jwt/": {"keys", "oauth", "oauth/client", "oauth/resource", "oauth/dpop"},
 }
 
 type listed struct {

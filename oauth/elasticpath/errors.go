@@ -12,6 +12,7 @@ import (
 	"latchkey/grants/signin"
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
+	"latchkey/oauth/client"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -162,7 +163,7 @@ func explained(err error) error {
 	if !known || status >= http.StatusInternalServerError {
 		return err
 	}
-	if errors.Is(err, oauth.ErrInvalidClient) || errors.Is(err, oauth.ErrClientInactive) {
+	if errors.Is(err, client.ErrInvalid) || errors.Is(err, client.ErrInactive) {
 		status = http.StatusUnauthorized
 	}
 	return &refusal{status: status, details: []string{description}, cause: err}

@@ -10,7 +10,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/keys/jose"
-	"latchkey/oauth"
+	"latchkey/oauth/client"
 	"latchkey/storage"
 )
 
@@ -141,7 +141,7 @@ func (a ApiClient) validateAuthentication(c *check) {
 		c.fail("JWKS", "needs TokenEndpointAuthMethod %s", storage.AuthMethodPrivateKeyJWT)
 	}
 	if len(a.JWKS) > 0 {
-		if err := oauth.CheckClientKeys(a.JWKS); err != nil {
+		if err := client.CheckKeySet(a.JWKS); err != nil {
 			c.fail("JWKS", "%s", err.Error())
 		}
 	}

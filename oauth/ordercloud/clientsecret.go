@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"latchkey/grants"
-	"latchkey/oauth"
+	"latchkey/oauth/client"
 	"latchkey/storage"
 )
 
@@ -21,7 +21,7 @@ const InlineSecretName = "ClientSecret"
 func GenerateClientSecret(
 	d grants.Digester, random io.Reader, clientID, name string, expires, now time.Time,
 ) (value string, kept storage.ClientSecret, err error) {
-	return oauth.GenerateClientSecret(d, random, clientID, name, expires, now)
+	return client.GenerateSecret(d, random, clientID, name, expires, now)
 }
 
 // InlineClientSecret returns what becomes of a client's member ClientSecret:

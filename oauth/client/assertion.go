@@ -1,4 +1,4 @@
-package oauth
+package client
 
 import (
 	"context"
@@ -22,8 +22,8 @@ import (
 	"latchkey/storage"
 )
 
-// assertionType is the client_assertion_type of a JWT (RFC 7523 §2.2).
-const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+// AssertionType is the client_assertion_type of a JWT (RFC 7523 §2.2).
+const AssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 const (
 	maxAssertionBytes = 8 << 10
@@ -43,8 +43,8 @@ type assertionClaims struct {
 	ID        string           `json:"jti"`
 }
 
-// numericDate is a claim that is a number if it is there (RFC 7519 §2). The
-// library's type takes a number in quotes, and null for none.
+// numericDate is an optional claim that must be a number (RFC 7519 §2). The
+// library's type also accepts a number in quotes, and null.
 type numericDate struct{ date *jwt.NumericDate }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -74,41 +74,41 @@ func (c *assertionClaims) GetSubject() (string, error) { return c.Subject, nil }
 // GetAudience implements jwt.Claims.
 func (c *assertionClaims) GetAudience() (jwt.ClaimStrings, error) { return c.Audience, nil }
 
-// assertion is a client assertion whose signature has yet to be verified.
+// assertion is a client assertion whose signature is not verified yet.
 type assertion struct {
 	claims assertionClaims
 	token  *jwt.Token
-	signed string // what the signature is over
+	signed string // the text that the signature covers
 	kid    string // may be empty
 }
 
-// byAssertion returns the client that has signed the assertion, and uses the
-// assertion up. Whatever is wrong with it, and a client that is unknown or
-// authenticates otherwise, is ErrInvalidClient, after one verification.
-func (p *Provider) byAssertion(ctx context.Context, presented credentials) (*storage.Client, error) {
+// byAssertion returns the client that has signed the assertion, and spends the
+// assertion. A wrong assertion, an unknown client and a client of another method
+// are all refused with ErrInvalid after one verification of a signature.
+func (au *Authenticator) byAssertion(ctx context.Context, presented credentials) (*storage.Client, error) {
 	a, err := readAssertion(presented.assertion)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidClient, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	client, err := p.findClient(ctx, a.claims.Subject)
+	client, err := au.findClient(ctx, a.claims.Subject)
 	if err != nil {
 		return nil, err
 	}
-	key := p.guard.key(ctx, client.ID)
-	if err := p.guard.check(key); err != nil {
+	key := au.guard.key(ctx, client.ID)
+	if err := au.guard.check(key); err != nil {
 		return nil, err
 	}
-	if err := p.verifyAssertion(a, &client, presented.id); err != nil {
-		return nil, p.guard.failed(ctx, key, err)
+	if err := au.verifyAssertion(a, &client, presented.id); err != nil {
+		return nil, au.guard.failed(ctx, key, err)
 	}
 	if !client.Active {
-		return nil, ErrClientInactive
+		return nil, ErrInactive
 	}
-	return &client, p.spendAssertion(ctx, &client, &a.claims)
+	return &client, au.spendAssertion(ctx, &client, &a.claims)
 }
 
-// readAssertion decodes an assertion as far as it must be known to find the
-// client.
+// readAssertion decodes an assertion without verifying its signature, and checks
+// what needs no client.
 func readAssertion(text string) (*assertion, error) {
 	if len(text) > maxAssertionBytes || strings.ContainsAny(text, "\r\n") {
 		return nil, errors.New("the assertion is too long or has line breaks")
@@ -122,7 +122,7 @@ func readAssertion(text string) (*assertion, error) {
 	if !slices.Contains(AssertionAlgs(), token.Method.Alg()) {
 		return nil, fmt.Errorf("the algorithm %s is not for assertions", token.Method.Alg())
 	}
-	// A client's keys are those that it is registered with.
+	// Keys in the header are refused: only registered keys count.
 	if err := jose.CheckHeader(token.Header); err != nil {
 		return nil, err
 	}
@@ -140,9 +140,8 @@ func readAssertion(text string) (*assertion, error) {
 	return a, nil
 }
 
-// isAssertionType tells whether the header parameter typ, which need not be
-// there, is that of an assertion: a JWT of a kind of its own is something else
-// (RFC 8725 §3.11).
+// isAssertionType reports whether the optional header parameter typ fits an
+// assertion. A JWT of another explicit type is refused (RFC 8725 §3.11).
 func isAssertionType(typ any) bool {
 	if typ == nil {
 		return true
@@ -151,25 +150,26 @@ func isAssertionType(typ any) bool {
 	return jose.SameType(text, "jwt") || jose.SameType(text, "client-authentication+jwt")
 }
 
-// verifyAssertion checks everything about an assertion of the client but that it
-// is used for the first time. clientID is the request's; it may be empty.
-func (p *Provider) verifyAssertion(a *assertion, client *storage.Client, clientID string) error {
+// verifyAssertion checks the signature and the claims of an assertion of the
+// client. It does not check whether the assertion was used before. clientID is the
+// parameter of the request; it may be empty.
+func (au *Authenticator) verifyAssertion(a *assertion, client *storage.Client, clientID string) error {
 	alg := a.token.Method.Alg()
-	keys := keysFor(p.keysOf(client), a.kid, alg)
+	keys := keysFor(au.keysOf(client), a.kid, alg)
 	known := len(keys) > 0
 	if !known {
-		keys = []any{p.decoys[alg]} // as much work as for a client that exists
+		keys = []any{au.decoys[alg]} // as much work as for a client that exists
 	}
 	if !slices.ContainsFunc(keys, func(key any) bool { return a.token.Method.Verify(a.signed, a.token.Signature, key) == nil }) || !known {
 		return errors.New("no key of the client has made the signature")
 	}
 	claims := &a.claims
-	switch now := p.cfg.Now(); {
+	switch now := au.cfg.Now(); {
 	case !strings.EqualFold(claims.Issuer, client.ID), !strings.EqualFold(claims.Subject, client.ID):
 		return errors.New("iss and sub are not the client")
 	case clientID != "" && !strings.EqualFold(clientID, client.ID):
 		return errors.New("client_id is another client")
-	case len(claims.Audience) != 1 || !p.isAudience(claims.Audience[0]):
+	case len(claims.Audience) != 1 || !au.isAudience(claims.Audience[0]):
 		return errors.New("aud is not this server alone")
 	case claims.ID == "" || len(claims.ID) > maxJTIBytes:
 		return errors.New("jti is missing or too long")
@@ -177,38 +177,38 @@ func (p *Provider) verifyAssertion(a *assertion, client *storage.Client, clientI
 		return errors.New("exp is too far ahead")
 	}
 	return jwt.NewValidator(
-		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(assertionSkew), jwt.WithTimeFunc(p.cfg.Now),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(assertionSkew), jwt.WithTimeFunc(au.cfg.Now),
 	).Validate(claims)
 }
 
-// isAudience tells whether an assertion for that audience is for this server:
-// its issuer identifier, or its token endpoint (RFC 7523 §3).
-func (p *Provider) isAudience(aud string) bool {
-	return aud == p.cfg.Issuer || aud == p.base+"/oauth/token"
+// isAudience reports whether aud names this server: by its issuer identifier or by
+// its token endpoint (RFC 7523 §3).
+func (au *Authenticator) isAudience(aud string) bool {
+	return aud == au.cfg.Issuer || aud == au.cfg.TokenEndpoint
 }
 
 // keysOf returns the keys of a client that authenticates by assertions.
-func (p *Provider) keysOf(client *storage.Client) []verificationKey {
+func (au *Authenticator) keysOf(client *storage.Client) []verificationKey {
 	if client.AuthMethod != storage.AuthMethodPrivateKeyJWT {
 		return nil
 	}
-	keys, err := parseClientKeys(client.JWKS)
-	if err != nil { // nobody can store one like that
-		p.cfg.Logger.Error().Err(err).Str("client_id", client.ID).Msg("the client's key set cannot be read")
+	keys, err := parseKeySet(client.JWKS)
+	if err != nil { // CheckKeySet refuses such a set before it is stored
+		au.cfg.Logger.Error().Err(err).Str("client_id", client.ID).Msg("the client's key set cannot be read")
 	}
 	return keys
 }
 
-// spendAssertion uses an assertion up. It is remembered until any server would
-// refuse it as expired: the clock of the one that forgets it may be ahead.
-func (p *Provider) spendAssertion(ctx context.Context, client *storage.Client, claims *assertionClaims) error {
+// spendAssertion makes an assertion unusable. The store remembers it until every
+// server refuses it as expired, also one whose clock is behind by assertionSkew.
+func (au *Authenticator) spendAssertion(ctx context.Context, client *storage.Client, claims *assertionClaims) error {
 	sum := sha256.New()
 	for _, part := range []string{"client assertion", strings.ToLower(client.ID), claims.ID} {
 		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part) // a hash takes everything
 	}
-	err := p.cfg.Tokens.SpendID(ctx, sum.Sum(nil), claims.Expires.date.Add(2*assertionSkew).UTC())
+	err := au.cfg.UsedIDs.SpendID(ctx, sum.Sum(nil), claims.Expires.date.Add(2*assertionSkew).UTC())
 	if errors.Is(err, storage.ErrConflict) {
-		return fmt.Errorf("%w: the assertion was used before", ErrInvalidClient)
+		return fmt.Errorf("%w: the assertion was used before", ErrInvalid)
 	}
 	if err != nil {
 		return fmt.Errorf("use assertion up: %w", err)
@@ -216,8 +216,9 @@ func (p *Provider) spendAssertion(ctx context.Context, client *storage.Client, c
 	return nil
 }
 
-// newDecoys returns a public key for each algorithm, of which nobody has the
-// private one. What is verified with them takes as long as with a client's.
+// newDecoys returns a public key for each algorithm, without its private key. An
+// assertion of an unknown client is verified with one of them, which takes as long
+// as with a client's key.
 func newDecoys(random io.Reader) (map[string]any, error) {
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), random)
 	if err != nil {

@@ -1,4 +1,4 @@
-package oauth
+package client
 
 import (
 	"context"
@@ -14,13 +14,16 @@ import (
 	"latchkey/storage"
 )
 
-// guardWorld is a guard with a clock, an address and a store of budgets.
-type guardWorld struct {
-	*clientGuard
+// start is when every test begins.
+var start = time.Date(2026, 5, 4, 12, 0, 0, 250_007_000, time.UTC)
+
+// limiterWorld is a limiter with a clock, an address and a store of budgets.
+type limiterWorld struct {
+	*guessLimiter
 	clock   time.Time
 	from    string
 	charges []storage.Charge
-	answer  error // of the store
+	answer  error // of Charge
 	mu      sync.Mutex
 }
 
@@ -32,16 +35,16 @@ func (fixedDigester) Digest(purpose string, parts ...string) storage.Digest {
 
 func (fixedDigester) Matches(storage.Digest, string, ...string) bool { return false }
 
-func (w *guardWorld) Charge(_ context.Context, _ time.Time, charges ...storage.Charge) error {
+func (w *limiterWorld) Charge(_ context.Context, _ time.Time, charges ...storage.Charge) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.charges = append(w.charges, charges...)
 	return w.answer
 }
 
-func newGuardWorld(burst int) *guardWorld {
-	w := &guardWorld{clock: start, from: "192.0.2.1"}
-	w.clientGuard = newClientGuard(&Config{
+func newLimiterWorld(burst int) *limiterWorld {
+	w := &limiterWorld{clock: start, from: "192.0.2.1"}
+	w.guessLimiter = newGuessLimiter(&Config{
 		Charges: w, Peppers: nil, Recorder: storage.DiscardEvents{},
 		SecretLimit: otp.Limit{Burst: burst, Per: time.Duration(burst) * time.Minute},
 		Address:     func(context.Context) netip.Addr { a, _ := netip.ParseAddr(w.from); return a },
@@ -51,27 +54,27 @@ func newGuardWorld(burst int) *guardWorld {
 	return w
 }
 
-// guess presents a secret for a client and tells whether it was compared.
-func (w *guardWorld) guess(client string, right bool) (compared bool, err error) {
+// guess presents a secret for a client and reports whether it was compared.
+func (w *limiterWorld) guess(client string, right bool) (compared bool, err error) {
 	err = w.secret(context.Background(), w.key(context.Background(), client), func() bool { compared = true; return right })
 	return compared, err
 }
 
-func (w *guardWorld) mustGuess(t *testing.T, client string, right, compared bool, want error) {
+func (w *limiterWorld) mustGuess(t *testing.T, client string, right, compared bool, want error) {
 	t.Helper()
 	if got, err := w.guess(client, right); got != compared || !errors.Is(err, want) {
 		t.Errorf("compared: %v, want %v; error %v, want %v", got, compared, err, want)
 	}
 }
 
-func TestGuardLimitsWrongSecrets(t *testing.T) {
+func TestGuessLimit(t *testing.T) {
 	t.Parallel()
-	w := newGuardWorld(3)
+	w := newLimiterWorld(3)
 	for range 3 {
-		w.mustGuess(t, "Shop", false, true, ErrInvalidClient)
+		w.mustGuess(t, "Shop", false, true, ErrInvalid)
 	}
-	w.mustGuess(t, "shop", false, false, errTooManyGuesses)
-	w.mustGuess(t, "shop", true, false, errTooManyGuesses)
+	w.mustGuess(t, "shop", false, false, ErrTooManyGuesses)
+	w.mustGuess(t, "shop", true, false, ErrTooManyGuesses)
 	w.mustGuess(t, "other", true, true, nil)
 	if len(w.charges) != 6 {
 		t.Errorf("%d charges, want two for each wrong guess that was compared", len(w.charges))
@@ -81,16 +84,16 @@ func TestGuardLimitsWrongSecrets(t *testing.T) {
 	w.mustGuess(t, "shop", true, true, nil)
 
 	w.from, w.clock = "192.0.2.1", w.clock.Add(time.Minute)
-	w.mustGuess(t, "shop", false, true, ErrInvalidClient) // one place is free again
-	w.mustGuess(t, "shop", true, false, errTooManyGuesses)
+	w.mustGuess(t, "shop", false, true, ErrInvalid) // one place is free again
+	w.mustGuess(t, "shop", true, false, ErrTooManyGuesses)
 	w.clock = w.clock.Add(time.Minute)
 	w.mustGuess(t, "shop", true, true, nil)
 }
 
-// The right secret costs no statement, however often and wherever it is shown.
-func TestGuardAsksNobodyAboutTheRightSecret(t *testing.T) {
+// TestRightSecretCostsNoStatement checks that right secrets are never charged.
+func TestRightSecretCostsNoStatement(t *testing.T) {
 	t.Parallel()
-	w := newGuardWorld(3)
+	w := newLimiterWorld(3)
 	for range 50 {
 		w.mustGuess(t, "shop", true, true, nil)
 	}
@@ -99,10 +102,10 @@ func TestGuardAsksNobodyAboutTheRightSecret(t *testing.T) {
 	}
 }
 
-// Guesses sent at once must not overtake the count of those before them.
-func TestGuardCountsParallelGuesses(t *testing.T) {
+// Parallel guesses must not overtake the count.
+func TestGuessLimitCountsParallelGuesses(t *testing.T) {
 	t.Parallel()
-	w := newGuardWorld(5)
+	w := newLimiterWorld(5)
 	var compared atomic.Int64
 	var group sync.WaitGroup
 	for range 200 {
@@ -116,50 +119,50 @@ func TestGuardCountsParallelGuesses(t *testing.T) {
 	}
 }
 
-// What other servers have counted holds here as well.
-func TestGuardHearsOfOthers(t *testing.T) {
+// A budget that other servers have used up limits this server too.
+func TestGuessLimitOfAllServers(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		budget string
 		until  time.Duration
 	}{{budgetAddress, 30 * time.Second}, {budgetClient, 3 * time.Minute}} {
-		w := newGuardWorld(3)
+		w := newLimiterWorld(3)
 		w.answer = &storage.LimitError{Budget: test.budget, Until: start.Add(30 * time.Second)}
-		w.mustGuess(t, "shop", false, true, errTooManyGuesses)
+		w.mustGuess(t, "shop", false, true, ErrTooManyGuesses)
 		w.answer = nil
 		w.clock = start.Add(test.until - time.Second)
-		w.mustGuess(t, "shop", true, false, errTooManyGuesses)
+		w.mustGuess(t, "shop", true, false, ErrTooManyGuesses)
 		w.clock = start.Add(test.until)
 		w.mustGuess(t, "shop", true, true, nil)
 	}
 }
 
-// A database that is down is no reason to call a secret wrong, nor to let
-// anybody guess on.
-func TestGuardWithoutDatabase(t *testing.T) {
+// While the database is down, a wrong secret is not called wrong, and the limit of
+// this process still holds.
+func TestGuessLimitWithoutDatabase(t *testing.T) {
 	t.Parallel()
-	w := newGuardWorld(2)
+	w := newLimiterWorld(2)
 	w.answer = storage.ErrUnavailable
 	for range 2 {
 		w.mustGuess(t, "shop", false, true, storage.ErrUnavailable)
 	}
-	w.mustGuess(t, "shop", true, false, errTooManyGuesses)
+	w.mustGuess(t, "shop", true, false, ErrTooManyGuesses)
 }
 
-func TestGuardNetworks(t *testing.T) {
+func TestGuessLimitOfNetworks(t *testing.T) {
 	t.Parallel()
-	w := newGuardWorld(1)
+	w := newLimiterWorld(1)
 	for _, test := range []struct {
 		from string
 		want error
 	}{
-		{"2001:db8::1", ErrInvalidClient},
-		{"2001:db8::ffff:1", errTooManyGuesses}, // of the same subscriber
-		{"2001:db8:0:1::1", ErrInvalidClient},
-		{"::ffff:192.0.2.9", ErrInvalidClient},
-		{"192.0.2.9", errTooManyGuesses},
-		{"", ErrInvalidClient},
-		{"", ErrInvalidClient}, // an unknown address is nobody's
+		{"2001:db8::1", ErrInvalid},
+		{"2001:db8::ffff:1", ErrTooManyGuesses}, // of the same subscriber
+		{"2001:db8:0:1::1", ErrInvalid},
+		{"::ffff:192.0.2.9", ErrInvalid},
+		{"192.0.2.9", ErrTooManyGuesses},
+		{"", ErrInvalid},
+		{"", ErrInvalid}, // an unknown address is not limited
 	} {
 		w.from = test.from
 		if _, err := w.guess("shop", false); !errors.Is(err, test.want) {
@@ -168,22 +171,23 @@ func TestGuardNetworks(t *testing.T) {
 	}
 }
 
-// A flood of names takes little memory, and no place of who guessed most.
-func TestGuardIsBounded(t *testing.T) {
+// A flood of client ids takes bounded memory and does not drop the most active
+// addresses.
+func TestGuessLimitMemory(t *testing.T) {
 	t.Parallel()
-	w := newGuardWorld(3)
+	w := newLimiterWorld(3)
 	for range 3 {
-		w.mustGuess(t, "shop", false, true, ErrInvalidClient)
+		w.mustGuess(t, "shop", false, true, ErrInvalid)
 	}
-	for i := range 3 * guardShards * maxGuarded {
-		w.mustGuess(t, fmt.Sprint("name", i), false, true, ErrInvalidClient)
+	for i := range 3 * limiterShards * maxShardSize {
+		w.mustGuess(t, fmt.Sprint("name", i), false, true, ErrInvalid)
 	}
 	total := 0
 	for i := range w.shards {
 		total += len(w.shards[i].charged)
 	}
-	if total > guardShards*maxGuarded {
-		t.Errorf("%d entries, want at most %d", total, guardShards*maxGuarded)
+	if total > limiterShards*maxShardSize {
+		t.Errorf("%d entries, want at most %d", total, limiterShards*maxShardSize)
 	}
-	w.mustGuess(t, "shop", true, false, errTooManyGuesses)
+	w.mustGuess(t, "shop", true, false, ErrTooManyGuesses)
 }

@@ -1,4 +1,4 @@
-package oauth
+package client
 
 import (
 	"bytes"
@@ -29,21 +29,20 @@ func AssertionAlgs() []string { return jose.ProofAlgorithms() }
 // verificationKey is one public key of a client.
 type verificationKey struct {
 	kid    string   // may be empty
-	algs   []string // that it verifies, never none
+	algs   []string // that it verifies, at least one
 	public any
 }
 
-// CheckClientKeys returns what is wrong with a JWK Set (RFC 7517 §5) that a
-// client wants to be known by, in words that hold nothing of a key. It has 1 to
-// 16 keys, all public: P-256, Ed25519 or RSA of 2048 to 4096 bits, to verify
-// signatures, no two of one kid.
-func CheckClientKeys(set json.RawMessage) error {
-	_, err := parseClientKeys(set)
+// CheckKeySet checks a JWK Set (RFC 7517 §5) that a client wants to register. It
+// must have 1 to 16 public keys that verify signatures: P-256, Ed25519 or RSA of
+// 2048 to 4096 bits, no two with one kid. The errors contain nothing of a key.
+func CheckKeySet(set json.RawMessage) error {
+	_, err := parseKeySet(set)
 	return err
 }
 
-// parseClientKeys reads a JWK Set as CheckClientKeys demands it.
-func parseClientKeys(set json.RawMessage) ([]verificationKey, error) {
+// parseKeySet reads a JWK Set and checks it as CheckKeySet says.
+func parseKeySet(set json.RawMessage) ([]verificationKey, error) {
 	if len(set) > maxClientKeyBytes {
 		return nil, fmt.Errorf("is longer than %d bytes", maxClientKeyBytes)
 	}
@@ -58,7 +57,7 @@ func parseClientKeys(set json.RawMessage) ([]verificationKey, error) {
 	}
 	keys := make([]verificationKey, 0, len(raw.Keys))
 	for i, one := range raw.Keys {
-		key, err := parseClientKey(one)
+		key, err := parseKey(one)
 		if err != nil {
 			return nil, fmt.Errorf("key %d %w", i, err)
 		}
@@ -70,8 +69,8 @@ func parseClientKeys(set json.RawMessage) ([]verificationKey, error) {
 	return keys, nil
 }
 
-// parseClientKey reads one JWK. Its errors follow the number of the key.
-func parseClientKey(raw json.RawMessage) (verificationKey, error) {
+// parseKey reads one JWK. Its errors follow the number of the key.
+func parseKey(raw json.RawMessage) (verificationKey, error) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(raw, &members) != nil || members == nil {
 		return verificationKey{}, errors.New("is not an object")
@@ -107,8 +106,8 @@ func algsOf(public any) ([]string, error) {
 	return jose.KeyAlgorithms(public)
 }
 
-// keysFor returns the keys that may have made a signature: the one of that kid,
-// or without a kid all of the algorithm.
+// keysFor returns the keys that can verify a signature: the key of the kid, or
+// all keys of the algorithm if kid is empty.
 func keysFor(all []verificationKey, kid, alg string) []any {
 	var found []any
 	for _, k := range all {

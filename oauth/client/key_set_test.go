@@ -1,4 +1,4 @@
-package oauth
+package client
 
 import (
 	"crypto/ecdsa"
@@ -48,14 +48,14 @@ func newRSA(t *testing.T, bits int) *rsa.PrivateKey {
 	return key
 }
 
-func TestClientKeysThatAreTaken(t *testing.T) {
+func TestKeySetIsAccepted(t *testing.T) {
 	t.Parallel()
 	edwards, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	set := jwkSet(t, newEC(t, elliptic.P256()).Public(), newRSA(t, 2048).Public(), edwards)
-	keys, err := parseClientKeys(json.RawMessage(set))
+	keys, err := parseKeySet(json.RawMessage(set))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,13 +74,13 @@ func TestClientKeysThatAreTaken(t *testing.T) {
 			t.Errorf("kid %q, alg %s: %d keys, want %d", test.kid, test.alg, len(got), test.want)
 		}
 	}
-	only, err := parseClientKeys(json.RawMessage(strings.Replace(set, `"kid":"k1"`, `"kid":"k1","alg":"PS256","use":"sig"`, 1)))
+	only, err := parseKeySet(json.RawMessage(strings.Replace(set, `"kid":"k1"`, `"kid":"k1","alg":"PS256","use":"sig"`, 1)))
 	if err != nil || len(keysFor(only, "k1", "RS256")) != 0 || len(keysFor(only, "k1", "PS256")) != 1 {
 		t.Errorf("a key for PS256 only: %v, %v", only, err)
 	}
 }
 
-func TestClientKeysThatAreRefused(t *testing.T) {
+func TestKeySetIsRefused(t *testing.T) {
 	t.Parallel()
 	private := newEC(t, elliptic.P256())
 	public := jwkSet(t, private.Public())
@@ -111,14 +111,14 @@ func TestClientKeysThatAreRefused(t *testing.T) {
 		"half an EdDSA key": {`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}`, "well-formed"},
 		"long":              {`{"keys":[],"x":"` + strings.Repeat("x", maxClientKeyBytes) + `"}`, "longer"},
 	} {
-		err := CheckClientKeys(json.RawMessage(test.set))
+		err := CheckKeySet(json.RawMessage(test.set))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want something about %q", what, err, test.want)
 		}
 	}
 }
 
-// oneKey returns the key of a set of one.
+// oneKey returns the only key of a set.
 func oneKey(set string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(set, `{"keys":[`), "]}")
 }

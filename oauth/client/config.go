@@ -1,0 +1,87 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"latchkey/grants"
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// Why a client is refused.
+var (
+	// ErrInvalid covers every reason that must look alike from outside.
+	ErrInvalid = errors.New("client authentication failed")
+	// ErrInactive says that the right client was deactivated.
+	ErrInactive = errors.New("client is not active")
+	// ErrTwoMethods says that the request has credentials of two methods
+	// (RFC 6749 §2.3).
+	ErrTwoMethods = errors.New("two client authentications")
+	// ErrTooManyGuesses says that an address has sent too many wrong credentials
+	// of a client. It comes with the *storage.LimitError.
+	ErrTooManyGuesses = errors.New("too many failed client authentications")
+	// ErrUnauthorized comes with ErrInvalid or ErrInactive and asks for the status
+	// 401 instead of 400: the client used the Authorization header (RFC 6749 §5.2),
+	// or the endpoint answers 401 in every case.
+	ErrUnauthorized = errors.New("unauthorized")
+)
+
+// Store finds clients.
+type Store interface {
+	// Client returns the client of that id, ignoring letter case, or
+	// storage.ErrNotFound. The caller must not change what it points to.
+	Client(ctx context.Context, id string) (storage.Client, error)
+}
+
+// UsedIDs remembers which assertions were used.
+type UsedIDs interface {
+	// SpendID returns storage.ErrConflict if the id was spent before. The store
+	// may forget the id after expiresAt.
+	SpendID(ctx context.Context, id []byte, expiresAt time.Time) error
+}
+
+// Config configures an Authenticator. All fields are required but Address,
+// SecretLimit, Charges and Logger.
+type Config struct {
+	Issuer        string // the server's identifier, one audience of assertions
+	TokenEndpoint string // its URL, the other audience (RFC 7523 §3)
+	Clients       Store
+	UsedIDs       UsedIDs
+	Peppers       grants.Digester
+
+	// Address returns the address that sent a request. Default: unknown; then
+	// guesses are not limited.
+	Address     func(context.Context) netip.Addr
+	SecretLimit otp.Limit        // of wrong credentials from one address for one client; zero: none
+	Charges     ChargeStore      // counts them for all servers; nil: no limit
+	Recorder    storage.Recorder // of the events that tell of a limit
+	Now         func() time.Time
+	Rand        io.Reader
+	Logger      zerolog.Logger
+}
+
+// Authenticator authenticates clients.
+type Authenticator struct {
+	cfg    Config
+	guard  *guessLimiter  // nil: none
+	decoys map[string]any // public keys by algorithm, see newDecoys
+}
+
+// New returns an Authenticator, or an error if a field is missing or Rand fails.
+func New(cfg Config) (*Authenticator, error) {
+	if cfg.Clients == nil || cfg.UsedIDs == nil || cfg.Peppers == nil || cfg.Recorder == nil || cfg.Now == nil || cfg.Rand == nil {
+		return nil, errors.New("client: Clients, UsedIDs, Peppers, Recorder, Now and Rand are required")
+	}
+	decoys, err := newDecoys(cfg.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return &Authenticator{cfg: cfg, guard: newGuessLimiter(&cfg), decoys: decoys}, nil
+}
