@@ -2,20 +2,17 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 
-	"latchkey/otp"
 	"latchkey/otp/lockout"
+	"latchkey/otp/replay"
 	"latchkey/storage"
 )
 
@@ -118,88 +115,12 @@ func (c *cli) replayPolicy(cmd *cobra.Command, since, file string) error {
 		return err
 	}
 	return c.withReadingApp(cmd.Context(), cfg, func(a *app) error {
-		r := &rerun{app: a, profile: proposed.Profile, replay: lockout.NewReplay(policy), logins: map[string]string{}}
-		actions := []string{"sign_in", "login.unlocked", "password.renewed"}
-		filter := storage.AuditFilter{Since: from, Actions: actions}
-		if err := a.store.EachAuditEvent(cmd.Context(), filter, func(e storage.AuditRecord) error {
-			return r.see(cmd.Context(), e.AuditEvent)
-		}); err != nil {
+		result, err := replay.Run(cmd.Context(), a.store, policy, proposed.Profile, from)
+		if err != nil {
 			return err
 		}
-		return c.printReplay(r.view())
+		return c.printReplay(viewReplay(result))
 	})
-}
-
-// rerun brings audit events into a replay.
-type rerun struct {
-	app     *app
-	profile string // only its logins; empty: all
-	replay  *lockout.Replay
-	logins  map[string]string // the replay's name of a login, by user and name; empty: not asked about
-	unknown int               // attempts at names that nobody has
-}
-
-func (r *rerun) see(ctx context.Context, e storage.AuditEvent) error {
-	event := lockout.Event{At: e.Time, Source: networkOf(e.Source), OTP: e.Factor == "otp"}
-	switch {
-	case e.Action == "login.unlocked":
-		event.Outcome = lockout.Cleared
-		event.Login = strings.TrimPrefix(e.Object, "Login/")
-		if r.profile == "" || strings.HasPrefix(event.Login, r.profile+"/") {
-			r.replay.Add(event)
-		}
-		return nil
-	case e.Action == "sign_in" && e.Outcome == "success":
-		event.Outcome = lockout.Succeeded
-	case e.Action == "sign_in" && e.Outcome == "wrong_credentials":
-		event.Outcome = lockout.Failed
-	case e.Action == "sign_in" && e.Outcome == storage.RefusedLocked:
-		event.Outcome = lockout.RefusedByLock
-	case e.Action != "sign_in" && e.Outcome == "success":
-		event.Outcome = lockout.Cleared
-	case e.Action == "sign_in" && e.UserUID == "":
-		r.unknown++
-		return nil
-	default:
-		return nil // refused for another reason than a lock, and not compared
-	}
-	var err error
-	if event.Login, err = r.login(ctx, e); err == nil && event.Login != "" {
-		r.replay.Add(event)
-	}
-	return err
-}
-
-// login names the login of an event as "profile/username".
-func (r *rerun) login(ctx context.Context, e storage.AuditEvent) (string, error) {
-	key := e.UserUID + " " + e.Username
-	name, known := r.logins[key]
-	if known || e.UserUID == "" {
-		return name, nil
-	}
-	logins, err := r.app.store.LoginsOfUser(ctx, e.UserUID)
-	if err != nil && !errors.Is(err, storage.ErrNotFound) {
-		return "", err
-	}
-	name = "/" + e.Username // of a login that has been deleted since
-	for _, l := range logins {
-		if l.Username == e.Username {
-			name = l.ProfileID + "/" + l.Username
-		}
-	}
-	if r.profile != "" && !strings.HasPrefix(name, r.profile+"/") {
-		name = ""
-	}
-	r.logins[key] = name
-	return name, nil
-}
-
-// networkOf is what lockouts know an address as: itself, or its /64.
-func networkOf(text string) string {
-	if a, err := netip.ParseAddr(text); err == nil {
-		return otp.Source(a)
-	}
-	return text
 }
 
 // replayView is what a proposed policy would have done.
@@ -230,9 +151,9 @@ type lockView struct {
 	Codes  bool      `json:"codes,omitempty"`  // it is for one-time passwords
 }
 
-func (r *rerun) view() replayView {
-	v := replayView{Unknown: r.unknown, Fates: []fateView{}}
-	for _, f := range r.replay.Results() {
+func viewReplay(result replay.Result) replayView {
+	v := replayView{Unknown: result.Unknown, Fates: []fateView{}}
+	for _, f := range result.Logins {
 		v.Logins++
 		v.Guesses, v.Stopped, v.Passed, v.Refused = v.Guesses+f.Guesses, v.Stopped+f.NewlyRefused, v.Passed+f.NewlyCompared, v.Refused+len(f.RefusedSignIns)
 		if len(f.Locks) > 0 {

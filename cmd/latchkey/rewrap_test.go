@@ -14,6 +14,7 @@ import (
 	"latchkey/keys"
 	"latchkey/oauth/elasticpath"
 	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/server/rewrap"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -55,7 +56,7 @@ func addSecretsOfEachKind(ctx context.Context, a *app) error {
 		ID: "all", RealmID: storage.DefaultRealmID, Target: "http",
 		Secret: seal(ordercloud.DeliverySecretContext), CustomAuthHeader: seal(ordercloud.DeliveryHeaderContext),
 	})
-	failures = append(failures, err, queueMessages(ctx, a, 3*rewrapBatch/2))
+	failures = append(failures, err, queueMessages(ctx, a, 3*rewrap.BatchSize/2))
 	return errors.Join(failures...)
 }
 
@@ -104,19 +105,19 @@ func TestRewrap(t *testing.T) {
 		const both = nextMasterKey + "," + testMasterKey
 		var first []rewrapView
 		must(w.withMaster(both, func(ctx context.Context, c *cli, a *app) (err error) {
-			if first, err = a.countSealed(ctx); err != nil {
+			if first, err = countSealed(ctx, a); err != nil {
 				return err
 			}
 			if err = c.planRewrap(ctx, a); err != nil {
 				return err
 			}
-			planned, err := a.countSealed(ctx)
+			planned, err := countSealed(ctx, a)
 			if diff := cmp.Diff(first, planned); diff != "" {
 				t.Errorf("the plan did something:\n%s", diff)
 			}
 			// A run that ends after the first kinds is taken up by the next.
 			for _, kind := range []storage.SealedKind{storage.SealedSigningKey, storage.SealedPepper} {
-				_, failed := a.rewrapKind(ctx, kind)
+				_, failed := a.core.Rewrapper().Kind(ctx, kind)
 				err = errors.Join(err, failed)
 			}
 			return err
@@ -157,7 +158,7 @@ func (w *world) rewrapTwice(masterKeys string) error {
 func (w *world) checkRewrapped(t *testing.T, first []rewrapView) {
 	t.Helper()
 	err := w.withMaster(nextMasterKey, func(ctx context.Context, c *cli, a *app) error {
-		last, err := a.countSealed(ctx)
+		last, err := countSealed(ctx, a)
 		if err != nil {
 			return err
 		}
@@ -170,7 +171,7 @@ func (w *world) checkRewrapped(t *testing.T, first []rewrapView) {
 				t.Fatalf("%s: %d secrets, error %v", v.Kind, len(secrets), err)
 			}
 			for _, secret := range secrets {
-				if _, err := a.reseal(secret); err != nil {
+				if _, err := a.core.Rewrapper().Reseal(secret); err != nil {
 					t.Errorf("%s of %q: %v", v.Kind, secret.ID, err)
 				}
 			}
@@ -203,4 +204,10 @@ func TestRewrapTellsWhatItCannotOpen(t *testing.T) {
 	if err := w.withMaster(nextMasterKey, func(ctx context.Context, _ *cli, a *app) error { return a.openRing(ctx) }); err != nil {
 		t.Errorf("the others are not rewrapped: %v", err)
 	}
+}
+
+// countSealed returns the view of "keys rewrap --dry-run".
+func countSealed(ctx context.Context, a *app) ([]rewrapView, error) {
+	counts, err := a.core.Rewrapper().Count(ctx)
+	return viewCounts(counts), err
 }

@@ -1,0 +1,19 @@
+package server
+
+import (
+	"latchkey/keys"
+	"latchkey/oauth/elasticpath"
+	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/server/rewrap"
+	"latchkey/otp"
+)
+
+// Rewrapper returns what seals the stored secrets again under the current master
+// key.
+func (a *App) Rewrapper() *rewrap.Rewrapper {
+	return &rewrap.Rewrapper{Store: a.Store, Sealer: a.Sealer, Contexts: sealContexts()}
+}
+
+func sealContexts() []rewrap.Contexts {
+	return []rewrap.Contexts{keys.SealContexts, otp.SealContexts, ordercloud.SealContexts, elasticpath.SealContexts}
+}
