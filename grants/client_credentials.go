@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/ory/fosite"
 
-	"latchkey/otp"
+	"latchkey/grants/signin"
 	"latchkey/storage"
 )
 
@@ -61,7 +62,7 @@ func (h *ClientCredentials) HandleTokenEndpointRequest(ctx context.Context, r fo
 
 // actAs puts the client's default context user into the session.
 func (h *ClientCredentials) actAs(ctx context.Context, c *storage.Client, s *Session) error {
-	key := storage.LoginKey{ProfileID: c.ProfileID, UsernameKey: otp.NormalizeUsername(c.DefaultContextUser)}
+	key := signin.LoginKey(c.ProfileID, c.DefaultContextUser, netip.Addr{})
 	p, err := h.Users.Principal(ctx, key)
 	if err != nil {
 		return fmt.Errorf("read context user: %w", err)

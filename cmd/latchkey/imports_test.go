@@ -27,7 +27,7 @@ var floorPlan = map[string][]string{
 	"otp/deliver/mailer":       {"otp/deliver", "storage"},
 	"grants/internal/memstore": {"otp/lockout", "storage"},
 	"grants/signin":            {"otp", "otp/lockout", "storage"},
-	"grants":                   {"grants/signin", "otp", "storage"},
+	"grants":                   {"grants/signin", "storage"},
 	"oauth":                    {"grants", "grants/signin", "keys", "keys/jose", "oauth/admin", "oauth/client", "oauth/dpop", "oauth/openapi", "oauth/surface", "otp", "storage"},
 	"oauth/client":             {"grants", "keys/jose", "otp", "storage"},
 	"oauth/admin":              {"otp", "storage"},

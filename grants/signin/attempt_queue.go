@@ -8,239 +8,249 @@ import (
 	"latchkey/storage"
 )
 
-// The bounds of waiting for a turn.
+// The limits of waiting in a queue.
 const (
-	maxWaiting = 1000
-	maxWait    = 5 * time.Second
+	maxWaiting = 1000            // attempts in one queue
+	maxWait    = 5 * time.Second // of a request without a deadline
 )
 
-// turns lets no more attempts run at a time than there are guesses left. A right
-// code is cheaper to check than a wrong guess that goes on to a password hash, so
-// without it the right one among hundreds of parallel guesses would settle first;
-// with it, guessing in parallel is worth no more than the remaining budget on
-// each replica.
+// attemptQueues lets no more attempts of a login run at a time than there are
+// guesses left before a lock. A right code is cheaper to check than a wrong guess
+// that goes on to a password hash. Without a limit, the right one among hundreds of
+// parallel guesses would settle first. With it, guessing in parallel is worth no
+// more than the remaining budget on each replica.
 //
-// Each login has a lane, and each known source of it another one: what is left
-// there is counted separately, and nobody who fills the one keeps the others
-// waiting.
-type turns struct {
-	mu    sync.Mutex
-	lanes map[storage.LoginKey]*lane
+// Each login has one queue, and each known source of the login has another. Their
+// budgets are counted separately. So an attacker who fills one queue delays nobody
+// in the others.
+type attemptQueues struct {
+	mu     sync.Mutex
+	queues map[storage.LoginKey]*queue
 }
 
-// lane is the state of a login, or of a known source of it, with attempts in
-// flight. Its key is the login's without or with the source.
-type lane struct {
-	visitors int // attempts that look at it; those in flight and those that wait are among them
-	inFlight int
-	budget   int
-	ended    int             // attempts within the budget that have ended
-	waiting  []chan struct{} // closed when it is the waiter's turn
+// queue is the state of one login, or of one known source of it. It exists while an
+// attempt refers to it. Its key is the login's, without or with the source.
+type queue struct {
+	users   int             // tickets that refer to the queue
+	running int             // attempts that hold a slot
+	budget  int             // slots: the guesses left at the latest read of the login
+	ended   int             // attempts that held a slot within the budget and have ended
+	waiting []chan struct{} // one for each waiting attempt, the first in front; closed when it gets a slot
 }
 
-func newTurns() *turns { return &turns{lanes: map[storage.LoginKey]*lane{}} }
-
-// turn is one attempt on its way: without a place, or in flight in one of the
-// two lanes that may be its own.
-type turn struct {
-	turns         *turns
-	login, source sight // source.lane is nil when the attempt comes from nowhere in particular
-	place         *sight
-	counts        bool
-	seen          time.Time // when the login was read, once it is the attempt's turn
+func newAttemptQueues() *attemptQueues {
+	return &attemptQueues{queues: map[storage.LoginKey]*queue{}}
 }
 
-// sight is what an attempt sees of a lane.
-type sight struct {
+// ticket is one attempt in the queues. It holds a slot in one of its two queues, or
+// none.
+type ticket struct {
+	queues       *attemptQueues
+	login        position
+	source       position  // its queue is nil if the address of the attempt is unknown
+	slot         *position // &login or &source; nil: the attempt holds no slot
+	withinBudget bool      // the slot counts towards the budget
+	readAt       time.Time // when the login was read for the decision
+}
+
+// position is a ticket's place in one queue.
+type position struct {
 	key         storage.LoginKey
-	lane        *lane
-	endedBefore int // the lane's ended at the last look
+	queue       *queue
+	endedBefore int // queue.ended when the login was last read
 }
 
-// visit begins an attempt. It is in flight in the login's lane if there is room.
-func (t *turns) visit(key storage.LoginKey) *turn {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// newTicket begins an attempt. The attempt takes a slot in the login's queue if one
+// is free. The caller must call leave.
+func (q *attemptQueues) newTicket(key storage.LoginKey) *ticket {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	login := key
 	login.Source = ""
-	v := &turn{turns: t, login: t.see(login)}
+	t := &ticket{queues: q, login: q.refer(login)}
 	if key.Source != "" {
-		v.source = t.see(key)
+		t.source = q.refer(key)
 	}
-	if v.login.lane.room() {
-		v.take(&v.login)
+	if t.login.queue.hasRoom() {
+		t.take(&t.login)
 	}
-	return v
+	return t
 }
 
-// see makes the lane stay until it is left. The caller holds the lock.
-func (t *turns) see(key storage.LoginKey) sight {
-	l := t.lanes[key]
-	if l == nil {
-		l = &lane{budget: 1}
-		t.lanes[key] = l
+// refer returns a position in the queue of the key, and makes the queue if there is
+// none. The caller holds the lock.
+func (q *attemptQueues) refer(key storage.LoginKey) position {
+	own := q.queues[key]
+	if own == nil {
+		own = &queue{budget: 1}
+		q.queues[key] = own
 	}
-	l.visitors++
-	return sight{key: key, lane: l, endedBefore: l.ended}
+	own.users++
+	return position{key: key, queue: own, endedBefore: own.ended}
 }
 
-// room tells whether one more attempt may run now.
-func (l *lane) room() bool { return l.inFlight < l.budget && len(l.waiting) == 0 }
+// hasRoom reports whether one more attempt can run without waiting.
+func (q *queue) hasRoom() bool { return q.running < q.budget && len(q.waiting) == 0 }
 
-// admit lets waiters run while the budget allows; at least one always may.
-func (l *lane) admit() {
-	for len(l.waiting) > 0 && l.inFlight < l.budget {
-		close(l.waiting[0])
-		l.waiting = l.waiting[1:]
-		l.inFlight++
+// admit gives the free slots to waiting attempts, in order. The budget is at least
+// one, so a queue always moves.
+func (q *queue) admit() {
+	for len(q.waiting) > 0 && q.running < q.budget {
+		close(q.waiting[0])
+		q.waiting = q.waiting[1:]
+		q.running++
 	}
 }
 
-// standing is what the login, once it was read, says about an attempt.
-type standing struct {
-	known  bool // its source is
-	budget int  // how many may run where it belongs
-	locked bool // nothing can win there, so only the places count
+// loginState is the part of a login's state that decides about queueing.
+type loginState struct {
+	sourceKnown bool // the attempt comes from a known source of the login
+	budget      int  // guesses left: for the source if it is known, otherwise for the login
+	locked      bool // no secret is accepted, so attempts that have just ended do not matter
 }
 
-// await waits for the attempt's turn, and reads the login once it has one.
-// Whether the source is known, and so which turn is meant, is seen by the read
-// alone. So an attempt that would have to wait for the login's turn reads first:
-// what strangers do there concerns nobody at a known source.
-func (v *turn) await(ctx context.Context, read func() (standing, error)) error {
-	if v.place == nil && v.source.lane == nil { // there is but one lane for it
-		if err := v.wait(ctx, false); err != nil {
+// await waits until the attempt may run, and calls read to read the login. Only
+// reading the login shows whether the address is known. So an attempt that would
+// have to wait in the login's queue reads first: it may belong to a known source,
+// which has a queue of its own.
+//
+// It returns the error of read, ErrBusy if the queue is full or the wait takes too
+// long, or the error of ctx.
+func (t *ticket) await(ctx context.Context, read func() (loginState, error)) error {
+	if t.slot == nil && t.source.queue == nil { // the login's queue is the only one
+		if err := t.wait(ctx, false); err != nil {
 			return err
 		}
 	}
 	for {
-		v.look()
+		t.beforeRead()
 		s, err := read()
-		if err != nil || v.settle(s) {
+		if err != nil || t.place(s) {
 			return err
 		}
-		if err := v.wait(ctx, s.known); err != nil {
+		if err := t.wait(ctx, s.sourceKnown); err != nil {
 			return err
 		}
 	}
 }
 
-// look says that the login is read from now on.
-func (v *turn) look() {
-	v.turns.mu.Lock()
-	defer v.turns.mu.Unlock()
-	for _, s := range []*sight{&v.login, &v.source} {
-		if s.lane != nil {
-			s.endedBefore = s.lane.ended
+// beforeRead notes how many attempts had ended before the login is read.
+func (t *ticket) beforeRead() {
+	t.queues.mu.Lock()
+	defer t.queues.mu.Unlock()
+	for _, p := range []*position{&t.login, &t.source} {
+		if p.queue != nil {
+			p.endedBefore = p.queue.ended
 		}
 	}
 }
 
-// settle puts the attempt where it belongs and answers whether it may go on.
-// Those that ended since the look count as in flight, because the budget may have
-// been read before they were counted.
-func (v *turn) settle(s standing) bool {
-	v.turns.mu.Lock()
-	defer v.turns.mu.Unlock()
-	own := v.own(s.known)
-	own.lane.budget = max(s.budget, 1)
-	own.lane.admit()
-	if v.place != own {
-		if !own.lane.room() {
+// place moves the attempt to the queue that the state s assigns it to, and reports
+// whether the attempt may run. Attempts that ended since beforeRead count as
+// running, because the budget in s may have been read before they were counted.
+func (t *ticket) place(s loginState) bool {
+	t.queues.mu.Lock()
+	defer t.queues.mu.Unlock()
+	own := t.positionFor(s.sourceKnown)
+	own.queue.budget = max(s.budget, 1)
+	own.queue.admit()
+	if t.slot != own {
+		if !own.queue.hasRoom() {
 			return false
 		}
-		v.yield()
-		v.take(own)
+		t.release()
+		t.take(own)
 	}
-	v.counts = own.lane.inFlight+own.lane.ended-own.endedBefore <= own.lane.budget
-	return v.counts || s.locked
+	t.withinBudget = own.queue.running+own.queue.ended-own.endedBefore <= own.queue.budget
+	return t.withinBudget || s.locked
 }
 
-// own is the lane that the attempt belongs to.
-func (v *turn) own(known bool) *sight {
-	if known && v.source.lane != nil {
-		return &v.source
+// positionFor returns the position that the attempt belongs to.
+func (t *ticket) positionFor(sourceKnown bool) *position {
+	if sourceKnown && t.source.queue != nil {
+		return &t.source
 	}
-	return &v.login
+	return &t.login
 }
 
-// take gives the attempt a place. The caller holds the lock and knows that there
-// is room.
-func (v *turn) take(s *sight) {
-	s.lane.inFlight++
-	v.place = s
+// take gives the attempt a free slot. The caller holds the lock.
+func (t *ticket) take(p *position) {
+	p.queue.running++
+	t.slot = p
 }
 
-// yield gives up the attempt's place. The caller holds the lock.
-func (v *turn) yield() {
-	if v.place == nil {
+// release gives up the attempt's slot, if it has one. The caller holds the lock.
+func (t *ticket) release() {
+	if t.slot == nil {
 		return
 	}
-	v.place.lane.inFlight--
-	v.place.lane.admit()
-	v.place = nil
+	t.slot.queue.running--
+	t.slot.queue.admit()
+	t.slot = nil
 }
 
-// wait gives up the attempt's place, if it has one, and waits for one in the
-// lane that it belongs to. It returns ErrBusy when too many wait or it took too
-// long, or the context's error.
-func (v *turn) wait(ctx context.Context, known bool) error {
-	own, mine := v.queue(known)
+// wait gives up the attempt's slot, if it has one, and waits for a slot in the queue
+// that the attempt belongs to. It returns ErrBusy if the queue is full or the wait
+// takes too long, or the error of ctx.
+func (t *ticket) wait(ctx context.Context, sourceKnown bool) error {
+	own, admitted := t.join(sourceKnown)
 	if own == nil {
 		return ErrBusy
 	}
-	timeout := time.NewTimer(patience(ctx))
+	timeout := time.NewTimer(waitLimit(ctx))
 	defer timeout.Stop()
 	var err error
 	select {
-	case <-mine:
-		v.turns.mu.Lock()
-		defer v.turns.mu.Unlock()
-		v.place = own
+	case <-admitted:
+		t.queues.mu.Lock()
+		defer t.queues.mu.Unlock()
+		t.slot = own
 		return nil
 	case <-timeout.C:
 		err = ErrBusy
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	v.abandon(own, mine)
+	t.giveUp(own, admitted)
 	return err
 }
 
-// queue takes the last place in the queue, or in flight if there is room by now;
-// none, if too many wait.
-func (v *turn) queue(known bool) (*sight, chan struct{}) {
-	v.turns.mu.Lock()
-	defer v.turns.mu.Unlock()
-	own := v.own(known)
-	v.yield()
-	if len(own.lane.waiting) >= maxWaiting {
+// join puts the attempt at the end of its queue and returns the channel that is
+// closed when it gets a slot, which may be at once. It returns nil if the queue is
+// full.
+func (t *ticket) join(sourceKnown bool) (*position, chan struct{}) {
+	t.queues.mu.Lock()
+	defer t.queues.mu.Unlock()
+	own := t.positionFor(sourceKnown)
+	t.release()
+	if len(own.queue.waiting) >= maxWaiting {
 		return nil, nil
 	}
-	mine := make(chan struct{})
-	own.lane.waiting = append(own.lane.waiting, mine)
-	own.lane.admit()
-	return own, mine
+	admitted := make(chan struct{})
+	own.queue.waiting = append(own.queue.waiting, admitted)
+	own.queue.admit()
+	return own, admitted
 }
 
-// abandon gives up a waiter's place, or passes on a turn that came too late.
-func (v *turn) abandon(own *sight, mine chan struct{}) {
-	v.turns.mu.Lock()
-	defer v.turns.mu.Unlock()
-	for i, w := range own.lane.waiting {
-		if w == mine {
-			own.lane.waiting = append(own.lane.waiting[:i], own.lane.waiting[i+1:]...)
+// giveUp takes the attempt out of the queue. If it got a slot in the meantime, the
+// slot goes to the next one.
+func (t *ticket) giveUp(own *position, admitted chan struct{}) {
+	t.queues.mu.Lock()
+	defer t.queues.mu.Unlock()
+	for i, w := range own.queue.waiting {
+		if w == admitted {
+			own.queue.waiting = append(own.queue.waiting[:i], own.queue.waiting[i+1:]...)
 			return
 		}
 	}
-	v.place = own
-	v.yield()
+	t.slot = own
+	t.release()
 }
 
-// patience is how long to wait for a turn: half of the time that the request
-// has left, so that the other half is there for the work, and maxWait for a
-// request without an end.
-func patience(ctx context.Context) time.Duration {
+// waitLimit returns how long a request may wait in a queue: half of the time until
+// its deadline, so that the other half is left for the work, or maxWait if it has no
+// deadline.
+func waitLimit(ctx context.Context) time.Duration {
 	if end, ok := ctx.Deadline(); ok {
 		return time.Until(end) / 2
 	}
@@ -248,19 +258,19 @@ func patience(ctx context.Context) time.Duration {
 }
 
 // leave ends the attempt.
-func (v *turn) leave() {
-	v.turns.mu.Lock()
-	defer v.turns.mu.Unlock()
-	if v.place != nil && v.counts {
-		v.place.lane.ended++
+func (t *ticket) leave() {
+	t.queues.mu.Lock()
+	defer t.queues.mu.Unlock()
+	if t.slot != nil && t.withinBudget {
+		t.slot.queue.ended++
 	}
-	v.yield()
-	for _, s := range []*sight{&v.login, &v.source} {
-		if s.lane == nil {
+	t.release()
+	for _, p := range []*position{&t.login, &t.source} {
+		if p.queue == nil {
 			continue
 		}
-		if s.lane.visitors--; s.lane.visitors == 0 {
-			delete(v.turns.lanes, s.key)
+		if p.queue.users--; p.queue.users == 0 {
+			delete(t.queues.queues, p.key)
 		}
 	}
 }

@@ -18,52 +18,52 @@ var (
 	bobAway   = storage.LoginKey{ProfileID: "default", UsernameKey: "bob", Source: "203.0.113.9"}
 )
 
-// enter takes a turn of an attempt that finds that budget. Home is known.
-func (t *turns) enter(ctx context.Context, key storage.LoginKey, budget int) (*turn, error) {
-	turn := t.visit(key)
-	err := turn.await(ctx, func() (standing, error) {
-		return standing{known: key == bobAtHome, budget: budget}, nil
+// enter begins an attempt and waits until it may run. The login has that budget, and
+// bobAtHome comes from a known source.
+func (q *attemptQueues) enter(ctx context.Context, key storage.LoginKey, budget int) (*ticket, error) {
+	ticket := q.newTicket(key)
+	err := ticket.await(ctx, func() (loginState, error) {
+		return loginState{sourceKnown: key == bobAtHome, budget: budget}, nil
 	})
 	if err != nil {
-		turn.leave()
+		ticket.leave()
 		return nil, err
 	}
-	return turn, nil
+	return ticket, nil
 }
 
-// TestTurnsKeepWithinBudget runs hundreds of attempts in each lane against
-// budgets that each of them lowers, as failures do, and watches how many run at
-// a time.
-func TestTurnsKeepWithinBudget(t *testing.T) {
+// TestAttemptsKeepWithinBudget runs hundreds of attempts in each queue. Each attempt
+// lowers the budget, as a failure does. No more may run at a time than the budget.
+func TestAttemptsKeepWithinBudget(t *testing.T) {
 	t.Parallel()
-	turns := newTurns()
+	queues := newAttemptQueues()
 	var (
-		mu       sync.Mutex
-		budget   = map[bool]int{true: 10, false: 10} // at a known source, and not
-		inFlight = map[bool]int{}
-		group    sync.WaitGroup
+		mu      sync.Mutex
+		budget  = map[bool]int{true: 10, false: 10} // at a known source, and not
+		running = map[bool]int{}
+		group   sync.WaitGroup
 	)
 	attempt := func(key storage.LoginKey) {
 		known, seen := key == bobAtHome, 0
-		turn := turns.visit(key)
-		defer turn.leave()
-		err := turn.await(t.Context(), func() (standing, error) {
+		ticket := queues.newTicket(key)
+		defer ticket.leave()
+		err := ticket.await(t.Context(), func() (loginState, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			seen = budget[known]
-			return standing{known: known, budget: seen}, nil
+			return loginState{sourceKnown: known, budget: seen}, nil
 		})
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		mu.Lock()
-		if inFlight[known]++; inFlight[known] > max(seen, 1) {
-			t.Errorf("%d in flight with a budget of %d", inFlight[known], seen)
+		if running[known]++; running[known] > max(seen, 1) {
+			t.Errorf("%d are running with a budget of %d", running[known], seen)
 		}
 		mu.Unlock()
 		mu.Lock()
-		inFlight[known]--
+		running[known]--
 		budget[known]--
 		mu.Unlock()
 	}
@@ -71,102 +71,101 @@ func TestTurnsKeepWithinBudget(t *testing.T) {
 		group.Go(func() { attempt([]storage.LoginKey{bob, bobAtHome, bobAway}[i%3]) })
 	}
 	group.Wait()
-	if len(turns.lanes) != 0 {
-		t.Errorf("%d lanes are left behind", len(turns.lanes))
+	if len(queues.queues) != 0 {
+		t.Errorf("%d queues are left behind", len(queues.queues))
 	}
 }
 
-// TestTurnsCountWhatJustEnded: an attempt that read the login before another
-// one's failure was counted, and asks after it, does not pass on the old count:
-// neither in the login's lane, nor in that of a source which it enters after the
-// read.
-func TestTurnsCountWhatJustEnded(t *testing.T) {
+// TestQueueCountsEndedAttempts: an attempt that read the login before the failure of
+// another one was counted may not run on the outdated budget. This holds in the login's
+// queue, and in that of a known source, which the attempt enters after the read.
+func TestQueueCountsEndedAttempts(t *testing.T) {
 	t.Parallel()
 	for _, key := range []storage.LoginKey{bob, bobAway, bobAtHome} {
-		turns := newTurns()
-		first, err := turns.enter(t.Context(), key, 2)
+		queues := newAttemptQueues()
+		first, err := queues.enter(t.Context(), key, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		second := turns.visit(key)
-		second.look() // and reads that one guess is left
-		first.leave() // whose failure was the last
-		if second.settle(standing{known: key == bobAtHome, budget: 1}) {
-			t.Errorf("%v: passed on a budget that was read before the last failure", key)
+		second := queues.newTicket(key)
+		second.beforeRead() // it reads that one guess is left
+		first.leave()       // its failure uses up that guess
+		if second.place(loginState{sourceKnown: key == bobAtHome, budget: 1}) {
+			t.Errorf("%v: runs on a budget that was read before the last failure", key)
 		}
 		second.leave()
-		if _, err := turns.enter(t.Context(), key, 1); err != nil {
-			t.Errorf("%v: refused although nothing else is in flight: %v", key, err)
+		if _, err := queues.enter(t.Context(), key, 1); err != nil {
+			t.Errorf("%v: refused although nothing else is running: %v", key, err)
 		}
 	}
 }
 
-func TestTurnsLetManyRunWithinBudget(t *testing.T) {
+func TestAttemptsRunInParallelWithinBudget(t *testing.T) {
 	t.Parallel()
-	turns := newTurns()
-	var all []*turn
+	queues := newAttemptQueues()
+	var all []*ticket
 	for _, key := range []storage.LoginKey{bob, bobAtHome, bobAway} {
 		for range 5 {
 			budget := 5
 			if key == bobAway {
-				budget = 10 // the same lane as of those from nowhere
+				budget = 10 // bob and bobAway share the queue of the login
 			}
-			turn, err := turns.enter(t.Context(), key, budget)
+			ticket, err := queues.enter(t.Context(), key, budget)
 			if err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, turn)
+			all = append(all, ticket)
 		}
 	}
-	for _, turn := range all {
-		turn.leave()
+	for _, ticket := range all {
+		ticket.leave()
 	}
-	if len(turns.lanes) != 0 {
-		t.Error("a lane is left behind")
+	if len(queues.queues) != 0 {
+		t.Error("a queue is left behind")
 	}
 }
 
-// TestTurnsEndWaiting: a waiter gives up after its time, and hands a turn on
-// that arrives when its caller has gone.
-func TestTurnsEndWaiting(t *testing.T) {
+// TestWaitingAttemptsGiveUp: a waiting attempt ends with ErrBusy after its time, or
+// with its context. It passes on a slot that it gets after that.
+func TestWaitingAttemptsGiveUp(t *testing.T) {
 	t.Parallel()
 	for _, key := range []storage.LoginKey{bob, bobAtHome, bobAway} {
 		synctest.Test(t, func(t *testing.T) {
-			turns := newTurns()
-			first, err := turns.enter(t.Context(), key, 1)
+			queues := newAttemptQueues()
+			first, err := queues.enter(t.Context(), key, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := turns.enter(t.Context(), key, 1); !errors.Is(err, ErrBusy) {
-				t.Errorf("waited out: %v, want ErrBusy", err)
+			if _, err := queues.enter(t.Context(), key, 1); !errors.Is(err, ErrBusy) {
+				t.Errorf("after the longest wait: %v, want ErrBusy", err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
-			if _, err := turns.enter(ctx, key, 1); !errors.Is(err, context.Canceled) {
+			if _, err := queues.enter(ctx, key, 1); !errors.Is(err, context.Canceled) {
 				t.Errorf("cancelled: %v", err)
 			}
 			first.leave()
-			if len(turns.lanes) != 0 {
-				t.Error("a lane is left behind")
+			if len(queues.queues) != 0 {
+				t.Error("a queue is left behind")
 			}
 		})
 	}
 }
 
-// fill makes that many attempts wait behind one that is in flight, and counts
-// those that were served.
-func fill(t *testing.T, turns *turns, key storage.LoginKey, n int) (first *turn, served *atomic.Int64) {
+// fill makes n attempts wait behind one that is running. served counts those that got
+// a slot.
+func fill(t *testing.T, queues *attemptQueues, key storage.LoginKey, n int) (first *ticket, served *atomic.Int64) {
 	t.Helper()
-	first, err := turns.enter(t.Context(), key, 1)
+	first, err := queues.enter(t.Context(), key, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	served = new(atomic.Int64)
 	for range n {
 		go func() {
-			if turn, err := turns.enter(t.Context(), key, 1); err == nil {
+			if ticket, err := queues.enter(t.Context(), key, 1); err == nil {
 				served.Add(1)
-				turn.leave()
+				ticket.leave()
 			}
 		}()
 	}
@@ -174,37 +173,37 @@ func fill(t *testing.T, turns *turns, key storage.LoginKey, n int) (first *turn,
 	return first, served
 }
 
-func TestTurnsRefuseTooManyWaiters(t *testing.T) {
+func TestFullQueueRefuses(t *testing.T) {
 	t.Parallel()
 	for _, key := range []storage.LoginKey{bob, bobAtHome, bobAway} {
 		synctest.Test(t, func(t *testing.T) {
-			turns := newTurns()
-			first, served := fill(t, turns, key, maxWaiting)
+			queues := newAttemptQueues()
+			first, served := fill(t, queues, key, maxWaiting)
 			start := time.Now()
-			if _, err := turns.enter(t.Context(), key, 1); !errors.Is(err, ErrBusy) || time.Since(start) != 0 {
-				t.Errorf("waiter %d: %v after %v, want ErrBusy at once", maxWaiting+1, err, time.Since(start))
+			if _, err := queues.enter(t.Context(), key, 1); !errors.Is(err, ErrBusy) || time.Since(start) != 0 {
+				t.Errorf("attempt %d: %v after %v, want ErrBusy at once", maxWaiting+1, err, time.Since(start))
 			}
 			first.leave()
 			synctest.Wait()
 			if served.Load() != maxWaiting {
-				t.Errorf("%d of %d waiters were served", served.Load(), maxWaiting)
+				t.Errorf("%d of %d waiting attempts were served", served.Load(), maxWaiting)
 			}
 		})
 	}
 }
 
-// TestTurnsOfKnownSourceDoNotWait: somebody who fills the login's lane delays
-// nobody at a known source, and the other way round.
-func TestTurnsOfKnownSourceDoNotWait(t *testing.T) {
+// TestKnownSourceHasItsOwnQueue: a full queue of the login does not delay attempts from
+// a known source, and the other way round.
+func TestKnownSourceHasItsOwnQueue(t *testing.T) {
 	t.Parallel()
 	for _, keys := range [][2]storage.LoginKey{{bobAway, bobAtHome}, {bob, bobAtHome}, {bobAtHome, bobAway}, {bobAtHome, bob}} {
 		synctest.Test(t, func(t *testing.T) {
-			turns, reads, start := newTurns(), 0, time.Now()
-			first, _ := fill(t, turns, keys[0], maxWaiting)
-			victim := turns.visit(keys[1])
-			err := victim.await(t.Context(), func() (standing, error) {
+			queues, reads, start := newAttemptQueues(), 0, time.Now()
+			first, _ := fill(t, queues, keys[0], maxWaiting)
+			victim := queues.newTicket(keys[1])
+			err := victim.await(t.Context(), func() (loginState, error) {
 				reads++
-				return standing{known: keys[1] == bobAtHome, budget: 1}, nil
+				return loginState{sourceKnown: keys[1] == bobAtHome, budget: 1}, nil
 			})
 			if err != nil || reads != 1 || time.Since(start) != 0 {
 				t.Errorf("%v while %v is full: %v after %d reads and %v", keys[1], keys[0], err, reads, time.Since(start))
@@ -212,19 +211,19 @@ func TestTurnsOfKnownSourceDoNotWait(t *testing.T) {
 			victim.leave()
 			first.leave()
 			synctest.Wait()
-			if len(turns.lanes) != 0 {
-				t.Error("a lane is left behind")
+			if len(queues.queues) != 0 {
+				t.Error("a queue is left behind")
 			}
 		})
 	}
 }
 
-func TestTurnsOfOtherLoginsDoNotWait(t *testing.T) {
+func TestOtherLoginsDoNotWait(t *testing.T) {
 	t.Parallel()
-	turns := newTurns()
+	queues := newAttemptQueues()
 	for _, name := range []string{"bob", "jane", "mary"} {
 		key := storage.LoginKey{ProfileID: "default", UsernameKey: name}
-		if _, err := turns.enter(t.Context(), key, 1); err != nil {
+		if _, err := queues.enter(t.Context(), key, 1); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"time"
 
 	"latchkey/otp"
@@ -14,20 +13,19 @@ import (
 	"latchkey/storage"
 )
 
-// settleTimeout is the least time that the writing of an outcome has, and what
-// it has when the request has none: a caller who hangs up does not escape the
-// count.
+// settleTimeout is the least time that writing a failure gets, also if the request
+// was cancelled. So a client cannot escape the count by closing its connection.
 const settleTimeout = 5 * time.Second
 
-// leastRefusal is how long a refusal takes at least. Without a password hash it
-// is more than the work behind it, of which the database does a little more for
-// a login than for a name that nobody has.
-const leastRefusal = 5 * time.Millisecond
+// minRefusalTime is the least time that a refusal takes. Without a password hash
+// this is longer than the work behind it. That work differs: the database does a
+// little more for a login than for an unknown name.
+const minRefusalTime = 5 * time.Millisecond
 
-// holdRefusal waits until a refusal has taken as long as it must. It is called
-// when the attempt's turn is over, so that nobody waits for it but who failed.
-func holdRefusal(ctx context.Context, began time.Time) {
-	rest := time.NewTimer(leastRefusal - time.Since(began))
+// delayRefusal waits until minRefusalTime has passed since began, or ctx ends. The
+// caller must have left the queue, so that no other attempt waits for it.
+func delayRefusal(ctx context.Context, began time.Time) {
+	rest := time.NewTimer(minRefusalTime - time.Since(began))
 	defer rest.Stop()
 	select {
 	case <-rest.C:
@@ -35,20 +33,20 @@ func holdRefusal(ctx context.Context, began time.Time) {
 	}
 }
 
-// attemptStore is what attempts ask of a store.
+// attemptStore is the part of a store that attempts need; see SignInStore.
 type attemptStore interface {
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
 }
 
-// attempts is what everything has in common that takes guesses at a secret of a
-// login: turns, and the count of failures.
+// attempts is what Authenticator and Passwords share: both take guesses at a secret
+// of a login. It queues them, counts failures and records events.
 type attempts struct {
 	store    attemptStore
 	recorder storage.Recorder
 	now      func() time.Time
 	rand     io.Reader
-	turns    *turns
+	queues   *attemptQueues
 }
 
 func newAttempts(store attemptStore, recorder storage.Recorder, now func() time.Time, random io.Reader) attempts {
@@ -61,66 +59,65 @@ func newAttempts(store attemptStore, recorder storage.Recorder, now func() time.
 	if random == nil {
 		random = rand.Reader
 	}
-	return attempts{store: store, recorder: recorder, now: now, rand: random, turns: newTurns()}
+	return attempts{store: store, recorder: recorder, now: now, rand: random, queues: newAttemptQueues()}
 }
 
-// note is what an audit event says of an attempt.
-type note struct{ action, outcome, clientID, factor, source string }
+// event is the part of an audit event that depends on the attempt.
+type event struct{ action, outcome, clientID, factor, source string }
 
-// keyOf names the login that somebody at the address means.
-func keyOf(profileID, username string, from netip.Addr) storage.LoginKey {
-	return storage.LoginKey{
-		ProfileID: profileID, UsernameKey: otp.NormalizeUsername(username), Source: sourceOf(from),
-	}
-}
-
-// takeTurn waits for a turn and reads the login once it has one. What the locks
-// allowed then is what the attempt may do: those that nothing could win do not
-// wait for each other, so none of them may get at anything when a lock ends
-// meanwhile.
-func (a *attempts) takeTurn(ctx context.Context, key storage.LoginKey) (*turn, storage.Principal, error) {
+// begin waits until an attempt at the login may run, and reads the login. The caller
+// must call leave on the ticket.
+//
+// The locks at ticket.readAt decide the attempt. Attempts on a locked login are not
+// limited to the budget, because they are refused whatever they present. So an
+// attempt that started under the lock must be refused even if the lock ends while it
+// runs.
+func (a *attempts) begin(ctx context.Context, key storage.LoginKey) (*ticket, storage.Principal, error) {
 	var p storage.Principal
-	turn := a.turns.visit(key)
-	err := turn.await(ctx, func() (standing, error) {
+	ticket := a.queues.newTicket(key)
+	err := ticket.await(ctx, func() (loginState, error) {
 		var err error
 		if p, err = a.store.Principal(ctx, key); err != nil {
-			return standing{}, fmt.Errorf("read login: %w", err)
+			return loginState{}, fmt.Errorf("read login: %w", err)
 		}
-		turn.seen = a.now()
-		return standing{
-			known: p.Source.ID != "", budget: lockout.MaxConcurrent(&p, turn.seen),
-			locked: p.Locked(turn.seen) && p.CodesLocked(turn.seen),
+		ticket.readAt = a.now()
+		return loginState{
+			sourceKnown: p.Source.ID != "", budget: lockout.MaxConcurrent(&p, ticket.readAt),
+			locked: p.Locked(ticket.readAt) && p.CodesLocked(ticket.readAt),
 		}, nil
 	})
 	if err != nil {
-		turn.leave()
+		ticket.leave()
 		return nil, storage.Principal{}, err
 	}
-	return turn, p, nil
+	return ticket, p, nil
 }
 
-// state is what a failed attempt makes of the latest state of a login.
-type state func(p *storage.Principal) storage.Lockout
+// nextLockout computes the lockout state after a failed attempt from the latest
+// state of the login.
+type nextLockout func(p *storage.Principal) storage.Lockout
 
-// failed is the state after one more failed guess, which counts nothing if a lock
-// refused it when the login was seen.
-func (a *attempts) failed(p *storage.Principal, seen time.Time, g func(p *storage.Principal) lockout.Guess) state {
-	if lockout.Refused(p, g(p), seen) {
-		return unmoved
+// countGuess returns the nextLockout that counts one more failed guess. It counts
+// nothing if a lock refused the guess at readAt, when the login was read.
+func (a *attempts) countGuess(p *storage.Principal, readAt time.Time, g func(p *storage.Principal) lockout.Guess) nextLockout {
+	if lockout.Refused(p, g(p), readAt) {
+		return countNothing
 	}
 	return func(p *storage.Principal) storage.Lockout { return lockout.Next(p, g(p), a.now()) }
 }
 
-// unmoved is the state in which nothing was counted.
-func unmoved(p *storage.Principal) storage.Lockout {
+// countNothing is the nextLockout of an attempt that is not counted. The version
+// rises all the same, so that the attempt costs the same write.
+func countNothing(p *storage.Principal) storage.Lockout {
 	next := p.Lockout
 	next.Version++
 	return next
 }
 
-// write settles an attempt that did not succeed: it stores the state that next
-// makes of the latest one and records the outcome.
-func (a *attempts) write(ctx context.Context, p storage.Principal, n note, next state) error {
+// recordFailure settles an attempt that did not succeed: it stores the state that
+// next computes and records e, and a second event if a lock starts. If another
+// attempt was stored since p was read, it reads the login again and repeats.
+func (a *attempts) recordFailure(ctx context.Context, p storage.Principal, e event, next nextLockout) error {
 	limit := settleTimeout
 	if end, ok := ctx.Deadline(); ok {
 		limit = max(limit, time.Until(end))
@@ -129,17 +126,16 @@ func (a *attempts) write(ctx context.Context, p storage.Principal, n note, next 
 	defer cancel()
 	for {
 		after := next(&p)
-		notice, err := a.notice(&p, &after)
+		notice, err := a.lockNotice(&p, &after)
 		if err != nil {
 			return err
 		}
 		err = a.store.RecordFailure(ctx, p, after, notice)
-		// What counts nothing need not be written again when somebody else's
-		// attempt has just been noted.
+		// A state that counts nothing need not be written again after a conflict.
 		if err == nil || errors.Is(err, storage.ErrStale) && !lockout.Counts(p.Lockout, after) {
-			a.record(ctx, &p, n)
+			a.record(ctx, &p, e)
 			if lockout.Locks(p.Lockout, after) {
-				a.record(ctx, &p, note{action: "login.locked", outcome: "success", clientID: n.clientID, source: n.source})
+				a.record(ctx, &p, event{action: "login.locked", outcome: "success", clientID: e.clientID, source: e.source})
 			}
 			return nil
 		}
@@ -152,15 +148,16 @@ func (a *attempts) write(ctx context.Context, p storage.Principal, n note, next 
 	}
 }
 
-// noticeEvery is how often a user is told of locks at most.
-const noticeEvery = time.Hour
+// lockNoticeInterval is the least time between two messages to a user about locks.
+const lockNoticeInterval = time.Hour
 
-// notice returns the request that tells the user of a lock, if the state after
-// the failure has a new one and nobody was told lately, and notes that in it.
-// Names that nobody has get one, too: writing it must cost the same.
-func (a *attempts) notice(p *storage.Principal, after *storage.Lockout) (*storage.CodeRequest, error) {
+// lockNotice returns the request for a message to the user if the state after the
+// failure has a new lock and the last message is older than lockNoticeInterval. It
+// sets after.NotifiedAt then. Otherwise it returns nil. Unknown names get a request
+// too, so that writing it costs the same.
+func (a *attempts) lockNotice(p *storage.Principal, after *storage.Lockout) (*storage.CodeRequest, error) {
 	now := a.now().UTC()
-	if !lockout.Locks(p.Lockout, *after) || now.Sub(after.NotifiedAt) < noticeEvery {
+	if !lockout.Locks(p.Lockout, *after) || now.Sub(after.NotifiedAt) < lockNoticeInterval {
 		return nil, nil
 	}
 	r, err := otp.LockNotice(a.rand, p.Key, now)
@@ -171,16 +168,16 @@ func (a *attempts) notice(p *storage.Principal, after *storage.Lockout) (*storag
 	return &r, nil
 }
 
-// record records an event of a login. A name that nobody has is left out:
+// record records an event of a login. An unknown name is not recorded, because
 // people type passwords into the wrong field.
-func (a *attempts) record(ctx context.Context, p *storage.Principal, n note) {
+func (a *attempts) record(ctx context.Context, p *storage.Principal, e event) {
 	a.recorder.Record(ctx, storage.AuditEvent{
-		Time: a.now().UTC(), Action: n.action, Outcome: n.outcome, ClientID: n.clientID,
-		UserUID: p.User.UID, Username: p.Login.Username, Factor: n.factor, Source: n.source,
+		Time: a.now().UTC(), Action: e.action, Outcome: e.outcome, ClientID: e.clientID,
+		UserUID: p.User.UID, Username: p.Login.Username, Factor: e.factor, Source: e.source,
 	})
 }
 
-// wrap says what failed; nil stays nil.
+// wrap adds what failed to an error; nil stays nil.
 func wrap(what string, err error) error {
 	if err == nil {
 		return nil

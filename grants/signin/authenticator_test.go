@@ -20,19 +20,19 @@ const (
 
 var start = memstore.Start
 
-// store is a store in memory with the services of this package on it.
-type store struct{ *memstore.Store }
+// testStore is a store in memory with the services of this package on it.
+type testStore struct{ *memstore.Store }
 
 // newStore returns a store with the user Bob, and a client that serves him.
-func newStore(t *testing.T) (*store, *storage.Client) {
+func newStore(t *testing.T) (*testStore, *storage.Client) {
 	t.Helper()
 	s, client := memstore.New()
-	return &store{s}, client
+	return &testStore{s}, client
 }
 
-func (w *store) authenticator(t *testing.T) *Authenticator {
+func (store *testStore) authenticator(t *testing.T) *Authenticator {
 	t.Helper()
-	a, err := NewAuthenticator(AuthenticatorConfig{Store: w, Codes: w, Passwords: w, Recorder: w, Now: w.Clock})
+	a, err := NewAuthenticator(AuthenticatorConfig{Store: store, Codes: store, Passwords: store, Recorder: store, Now: store.Clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,8 +46,8 @@ func attempt(secret string) Attempt {
 	}
 }
 
-// TestVerifyFactors: a secret counts only as what both the attempt and the
-// client allow, and a code only for its purpose and profile.
+// TestVerifyFactors: a secret is accepted only as a factor that both the attempt and the
+// client allow. A code is accepted only for its purpose and its profile.
 func TestVerifyFactors(t *testing.T) {
 	t.Parallel()
 	both := storage.Credentials{OTP: true, Password: true}
@@ -72,84 +72,85 @@ func TestVerifyFactors(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newStore(t)
+			store, client := newStore(t)
 			client.Credentials = tt.allows
 			at := attempt(tt.secret)
 			if tt.change != nil {
 				tt.change(&at)
 			}
-			s, err := w.authenticator(t).Verify(t.Context(), client, at)
+			s, err := store.authenticator(t).Verify(t.Context(), client, at)
 			if tt.amr == "" {
-				if !errors.Is(err, ErrCredentials) || w.Writes != 1 {
-					t.Errorf("error %v after %d writes, want ErrCredentials after one", err, w.Writes)
+				if !errors.Is(err, ErrCredentials) || store.Writes != 1 {
+					t.Errorf("error %v after %d writes, want ErrCredentials after one", err, store.Writes)
 				}
 				return
 			}
 			if err != nil || s.AMR != tt.amr {
 				t.Fatalf("%+v, %v; want a sign-in by %s", s, err, tt.amr)
 			}
-			if w.Writes != 0 || w.Settled != 0 {
+			if store.Writes != 0 || store.Settled != 0 {
 				t.Error("verifying changed something")
 			}
 		})
 	}
 }
 
-// lockAll locks passwords and codes for all but known sources.
+// lockAll locks passwords and codes, except for known sources.
 func lockAll(l *storage.Lockout, until time.Time) { l.LockedUntil, l.Codes.LockedUntil = until, until }
 
-// TestVerifyRefusalsCostTheSame: whatever is wrong, one read, one hash or what
-// takes as long, one write.
+// TestVerifyRefusalsCostTheSame: whatever is wrong, a refusal costs one read, one hash
+// or decoy, and one write.
 func TestVerifyRefusalsCostTheSame(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		secret string
-		change func(*store)
+		change func(*testStore)
 	}{
-		"wrong":                    {"wrong", func(*store) {}},
-		"unknown":                  {rightCode, func(w *store) { delete(w.Logins, w.Bob().Key) }},
-		"right code, codes locked": {rightCode, func(w *store) { w.Bob().Lockout.Codes.LockedUntil = w.Now.Add(time.Minute) }},
-		"right code, all locked":   {rightCode, func(w *store) { lockAll(&w.Bob().Lockout, w.Now.Add(time.Minute)) }},
-		"wrong, all locked":        {"wrong", func(w *store) { lockAll(&w.Bob().Lockout, w.Now.Add(time.Minute)) }},
-		"unknown, locked": {rightCode, func(w *store) {
-			delete(w.Logins, w.Bob().Key)
-			w.Unknown.LockedUntil = w.Now.Add(1)
+		"wrong":                    {"wrong", func(*testStore) {}},
+		"unknown":                  {rightCode, func(store *testStore) { delete(store.Logins, store.Bob().Key) }},
+		"right code, codes locked": {rightCode, func(store *testStore) { store.Bob().Lockout.Codes.LockedUntil = store.Now.Add(time.Minute) }},
+		"right code, all locked":   {rightCode, func(store *testStore) { lockAll(&store.Bob().Lockout, store.Now.Add(time.Minute)) }},
+		"wrong, all locked":        {"wrong", func(store *testStore) { lockAll(&store.Bob().Lockout, store.Now.Add(time.Minute)) }},
+		"unknown, locked": {rightCode, func(store *testStore) {
+			delete(store.Logins, store.Bob().Key)
+			store.Unknown.LockedUntil = store.Now.Add(1)
 		}},
-		"right password, locked":        {rightPassword, func(w *store) { w.Bob().Lockout.LockedUntil = w.Now.Add(1) }},
-		"right code, user inactive":     {rightCode, func(w *store) { w.Bob().User.Active = false }},
-		"right password, login off":     {rightPassword, func(w *store) { w.Bob().Login.Active = false }},
-		"right password, expired, off":  {rightPassword, func(w *store) { w.Bob().Rules.MaxAge = time.Hour; w.Bob().Login.Active = false }},
-		"wrong password, expired":       {"wrong", func(w *store) { w.Bob().Rules.MaxAge = time.Hour }},
-		"weak wrong password":           {"w", func(w *store) { w.Bob().Rules.MinLength = 20 }},
-		"right weak password, locked":   {rightPassword, func(w *store) { w.Bob().Rules.MinLength = 20; w.Bob().Lockout.LockedUntil = w.Now.Add(1) }},
-		"code used":                     {rightCode, func(w *store) { w.Bob().Login.Code.UsedAt = w.Now }},
-		"code of another purpose":       {rightCode, func(w *store) { w.Bob().Login.Code.Purpose = storage.PurposeResetPassword }},
-		"code asked for by another one": {rightCode, func(w *store) { w.Bob().Login.Code.ClientID = "other" }},
+		"right password, locked":       {rightPassword, func(store *testStore) { store.Bob().Lockout.LockedUntil = store.Now.Add(1) }},
+		"right code, user inactive":    {rightCode, func(store *testStore) { store.Bob().User.Active = false }},
+		"right password, login off":    {rightPassword, func(store *testStore) { store.Bob().Login.Active = false }},
+		"right password, expired, off": {rightPassword, func(store *testStore) { store.Bob().Rules.MaxAge = time.Hour; store.Bob().Login.Active = false }},
+		"wrong password, expired":      {"wrong", func(store *testStore) { store.Bob().Rules.MaxAge = time.Hour }},
+		"weak wrong password":          {"w", func(store *testStore) { store.Bob().Rules.MinLength = 20 }},
+		"right weak password, locked": {rightPassword, func(store *testStore) {
+			store.Bob().Rules.MinLength = 20
+			store.Bob().Lockout.LockedUntil = store.Now.Add(1)
+		}},
+		"code used":               {rightCode, func(store *testStore) { store.Bob().Login.Code.UsedAt = store.Now }},
+		"code of another purpose": {rightCode, func(store *testStore) { store.Bob().Login.Code.Purpose = storage.PurposeResetPassword }},
+		"code of another client":  {rightCode, func(store *testStore) { store.Bob().Login.Code.ClientID = "other" }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newStore(t)
-			tt.change(w)
-			_, err := w.authenticator(t).Verify(t.Context(), client, attempt(tt.secret))
+			store, client := newStore(t)
+			tt.change(store)
+			_, err := store.authenticator(t).Verify(t.Context(), client, attempt(tt.secret))
 			if !errors.Is(err, ErrCredentials) {
 				t.Fatalf("error %v, want ErrCredentials", err)
 			}
-			// What takes the place of a hash where a lock makes one pointless is not
-			// chosen by what was presented.
-			if locked := strings.Contains(name, "locked") && name != "right code, codes locked"; w.Decoys == 1 != locked {
-				t.Errorf("%d stand-ins while locked: %v", w.Decoys, locked)
+			// Whether a decoy replaces the hash depends on the lock, not on the secret.
+			if locked := strings.Contains(name, "locked") && name != "right code, codes locked"; store.Decoys == 1 != locked {
+				t.Errorf("%d decoys while locked: %v", store.Decoys, locked)
 			}
-			if w.Hashes+w.Decoys != 1 || w.Writes != 1 || w.Reads != 1 {
-				t.Errorf("%d hashes and stand-ins, %d writes, %d reads, want one of each", w.Hashes+w.Decoys, w.Writes, w.Reads)
+			if store.Hashes+store.Decoys != 1 || store.Writes != 1 || store.Reads != 1 {
+				t.Errorf("%d hashes and decoys, %d writes, %d reads, want one of each", store.Hashes+store.Decoys, store.Writes, store.Reads)
 			}
 		})
 	}
 }
 
-// TestVerifyOutdatedPassword: the holder of the right password, and nobody
-// else, is told that it has expired or become too weak; that neither counts nor
-// settles anything.
+// TestVerifyOutdatedPassword: only a caller with the right password gets to know that
+// it has expired or is too weak. Nothing is counted or settled.
 func TestVerifyOutdatedPassword(t *testing.T) {
 	t.Parallel()
 	isRule := func(err error) bool {
@@ -170,9 +171,9 @@ func TestVerifyOutdatedPassword(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newStore(t)
-			w.Bob().Rules = tt.rules
-			s, err := w.authenticator(t).Verify(t.Context(), client, attempt(rightPassword))
+			store, client := newStore(t)
+			store.Bob().Rules = tt.rules
+			s, err := store.authenticator(t).Verify(t.Context(), client, attempt(rightPassword))
 			if tt.want == nil {
 				if err != nil || s == nil {
 					t.Errorf("refused with %v", err)
@@ -180,56 +181,56 @@ func TestVerifyOutdatedPassword(t *testing.T) {
 				return
 			}
 			if !tt.want(err) || s != nil || errors.Is(err, ErrCredentials) {
-				t.Errorf("answered %+v, %v", s, err)
+				t.Errorf("got %+v, %v", s, err)
 			}
-			if w.Writes != 0 || w.Bob().Lockout.Failures != 0 {
+			if store.Writes != 0 || store.Bob().Lockout.Failures != 0 {
 				t.Error("the right password was counted as a failure")
 			}
-			if diff := cmp.Diff([]string{tt.event}, w.Outcomes()); diff != "" {
+			if diff := cmp.Diff([]string{tt.event}, store.Outcomes()); diff != "" {
 				t.Error(diff)
 			}
-			if _, err := w.authenticator(t).Verify(t.Context(), client, attempt(rightCode)); err != nil {
-				t.Errorf("a one-time password is refused because of the other: %v", err)
+			if _, err := store.authenticator(t).Verify(t.Context(), client, attempt(rightCode)); err != nil {
+				t.Errorf("a one-time password is refused because of the permanent one: %v", err)
 			}
 		})
 	}
 }
 
-// busyHasher never finds a turn.
+// busyHasher never has a free slot.
 type busyHasher struct{ PasswordVerifier }
 
 func (busyHasher) Verify(context.Context, string, string) (bool, bool, error) {
 	return false, false, ErrBusy
 }
 
-// TestVerifyUndecided: a guess whose password could not be checked counts if it
-// was also a guess at a live code, and not if it could be none.
+// TestVerifyUndecided: an attempt whose password could not be checked counts only if it
+// was also a guess at a live code.
 func TestVerifyUndecided(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		change   func(*store, *Attempt)
+		change   func(*testStore, *Attempt)
 		failures int
 		writes   int
 	}{
-		"live code":            {func(*store, *Attempt) {}, 1, 1},
-		"no live code":         {func(w *store, _ *Attempt) { w.Bob().Login.Code.UsedAt = w.Now }, 0, 1},
-		"attempt without code": {func(_ *store, at *Attempt) { at.OTP = false }, 0, 0},
+		"live code":            {func(*testStore, *Attempt) {}, 1, 1},
+		"no live code":         {func(store *testStore, _ *Attempt) { store.Bob().Login.Code.UsedAt = store.Now }, 0, 1},
+		"attempt without code": {func(_ *testStore, at *Attempt) { at.OTP = false }, 0, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newStore(t)
-			a, err := NewAuthenticator(AuthenticatorConfig{Store: w, Codes: w, Passwords: busyHasher{w}, Now: w.Clock})
+			store, client := newStore(t)
+			a, err := NewAuthenticator(AuthenticatorConfig{Store: store, Codes: store, Passwords: busyHasher{store}, Now: store.Clock})
 			if err != nil {
 				t.Fatal(err)
 			}
 			at := attempt("wrong")
-			tt.change(w, &at)
+			tt.change(store, &at)
 			if _, err := a.Verify(t.Context(), client, at); !errors.Is(err, ErrBusy) {
 				t.Fatalf("error %v, want ErrBusy", err)
 			}
-			if got := w.Bob().Lockout.Failures; got != tt.failures || w.Writes != tt.writes {
-				t.Errorf("%d failures and %d writes, want %d and %d", got, w.Writes, tt.failures, tt.writes)
+			if got := store.Bob().Lockout.Failures; got != tt.failures || store.Writes != tt.writes {
+				t.Errorf("%d failures and %d writes, want %d and %d", got, store.Writes, tt.failures, tt.writes)
 			}
 		})
 	}

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// DecoyVerify takes as long as Verify would for that password and a hash of the
-// cost that Hash has, judging by the latest ones. It fails with ErrBusy as
-// often, but computes nothing and takes no turn from others. So an attempt that
-// cannot succeed is answered like one that fails, and pays for no hash. Many at
-// once wait for each other as verifications do. If none was seen lately, it
-// computes one itself. It fails with ctx's error if that ends first.
+// DecoyVerify takes as long as Verify would take for that password and a hash from
+// Hash, judging by the verifications of the last seconds. It fails with ErrBusy as
+// often as they did. It computes nothing and takes no slot from others. So an attempt
+// that cannot succeed looks like one that fails, and costs no hash. Decoys at the
+// same time wait for each other as verifications do. If there was no verification in
+// the last seconds, DecoyVerify computes one itself.
 //
-// It does not imitate the load that a computation puts on everybody else.
+// It does not imitate the load that a computation puts on everybody else. It returns
+// the error of ctx if that ends first.
 func (h *Hasher) DecoyVerify(ctx context.Context, password string) error {
 	for range passwordForms(password) {
 		if err := h.decoyVerify(ctx); err != nil {
@@ -27,15 +28,15 @@ func (h *Hasher) DecoyVerify(ctx context.Context, password string) error {
 // decoyVerify takes as long as the comparison with one form of a password.
 func (h *Hasher) decoyVerify(ctx context.Context) error {
 	begin := time.Now()
-	model, err := h.model(ctx)
+	model, err := h.recentVerification(ctx)
 	if err != nil {
 		return err
 	}
-	patient := h.maxWait
-	if patient == 0 {
-		patient = patience(ctx)
+	limit := h.maxWait
+	if limit == 0 {
+		limit = waitLimit(ctx)
 	}
-	end, busy := h.times.book(begin, model, patient)
+	end, busy := h.times.reserve(begin, model, limit)
 	timer := time.NewTimer(time.Until(end))
 	defer timer.Stop()
 	select {
@@ -49,9 +50,9 @@ func (h *Hasher) decoyVerify(ctx context.Context) error {
 	return nil
 }
 
-// model returns the verification to imitate. Of those who find none only one
-// computes at a time.
-func (h *Hasher) model(ctx context.Context) (sample, error) {
+// recentVerification returns the timing of a recent verification. If there is none,
+// it computes one. Only one caller computes at a time.
+func (h *Hasher) recentVerification(ctx context.Context) (sample, error) {
 	if s, ok, err := h.times.draw(); ok || err != nil {
 		return s, err
 	}

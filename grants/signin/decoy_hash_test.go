@@ -11,8 +11,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// inBubble runs a test with its own clock on a hasher of two turns. Computing
-// takes no time there.
+// inBubble runs a test with a fake clock and a hasher with two slots. Computing takes no
+// time by that clock.
 func inBubble(t *testing.T, test func(t *testing.T, h *Hasher)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -25,15 +25,15 @@ func inBubble(t *testing.T, test func(t *testing.T, h *Hasher)) {
 	})
 }
 
-// saw gives h the memory of one verification.
-func saw(h *Hasher, s sample) {
+// remember adds s to the samples of h.
+func remember(h *Hasher, s sample) {
 	s.end = time.Now()
 	h.times.ring[h.times.next] = s
 	h.times.next++
 }
 
-// seen lists what h remembers.
-func seen(h *Hasher) []sample {
+// samples returns the samples of h.
+func samples(h *Hasher) []sample {
 	var all []sample
 	for _, s := range h.times.ring {
 		if !s.end.IsZero() {
@@ -43,11 +43,11 @@ func seen(h *Hasher) []sample {
 	return all
 }
 
-func TestStandInTakesAsLong(t *testing.T) {
+func TestDecoyTakesAsLong(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
-		saw(h, sample{took: 40 * time.Millisecond, work: 25 * time.Millisecond})
-		if !h.slots.TryAcquire(2) { // as if others computed: a stand-in needs no turn
-			t.Fatal("no turns")
+		remember(h, sample{took: 40 * time.Millisecond, work: 25 * time.Millisecond})
+		if !h.slots.TryAcquire(2) { // both slots are taken: a decoy needs none
+			t.Fatal("no free slots")
 		}
 		begin := time.Now()
 		if err := h.DecoyVerify(t.Context(), "secret"); err != nil {
@@ -56,19 +56,19 @@ func TestStandInTakesAsLong(t *testing.T) {
 		if took := time.Since(begin); took != 40*time.Millisecond {
 			t.Errorf("took %v", took)
 		}
-		if n := len(seen(h)); n != 1 {
-			t.Errorf("%d samples: it was taken for a verification", n)
+		if n := len(samples(h)); n != 1 {
+			t.Errorf("%d samples: the decoy was remembered as a verification", n)
 		}
 	})
 }
 
-// Each of the samples is drawn, and as often as any other.
-func TestStandInDrawsAmongSamples(t *testing.T) {
+// TestDecoyDrawsAmongSamples: each sample is drawn as often as any other.
+func TestDecoyDrawsAmongSamples(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
 		for i := range 4 {
-			saw(h, sample{took: time.Duration(i+1) * time.Millisecond})
+			remember(h, sample{took: time.Duration(i+1) * time.Millisecond})
 		}
-		saw(h, sample{took: 5 * time.Millisecond, busy: true})
+		remember(h, sample{took: 5 * time.Millisecond, busy: true})
 		tally := map[time.Duration]int{}
 		for range 1000 {
 			begin := time.Now()
@@ -86,10 +86,10 @@ func TestStandInDrawsAmongSamples(t *testing.T) {
 	})
 }
 
-// Without samples of late, one of those who stand in computes, and only one.
-func TestStandInWhenCold(t *testing.T) {
+// TestDecoyWithoutSamples: without recent samples, exactly one decoy computes a hash.
+func TestDecoyWithoutSamples(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
-		saw(h, sample{took: time.Hour, busy: true})
+		remember(h, sample{took: time.Hour, busy: true})
 		time.Sleep(sampleLife)
 		var group sync.WaitGroup
 		for range 8 {
@@ -100,17 +100,18 @@ func TestStandInWhenCold(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if all := seen(h); len(all) != 2 || all[1].busy {
-			t.Errorf("samples %+v, want one more, of a computation", all)
+		if all := samples(h); len(all) != 2 || all[1].busy {
+			t.Errorf("samples %+v, want one more, of a verification", all)
 		}
 	})
 }
 
-// Ten at once on two turns queue as ten verifications would.
-func TestStandInsWaitForEachOther(t *testing.T) {
+// TestDecoysWaitForEachOther: ten decoys at once queue for two slots, as ten
+// verifications would.
+func TestDecoysWaitForEachOther(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
-		saw(h, sample{took: 25 * time.Millisecond, work: 25 * time.Millisecond})
-		tally := standTogether(t, h, 10)
+		remember(h, sample{took: 25 * time.Millisecond, work: 25 * time.Millisecond})
+		tally := decoysTogether(t, h, 10)
 		for i := range 5 {
 			if ends := time.Duration(i+1) * 25 * time.Millisecond; tally[ends] != 2 {
 				t.Errorf("%d ended after %v: %v", tally[ends], ends, tally)
@@ -119,19 +120,19 @@ func TestStandInsWaitForEachOther(t *testing.T) {
 	})
 }
 
-func TestStandInsLosePatience(t *testing.T) {
+func TestDecoysAreBusy(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
-		saw(h, sample{took: 400 * time.Millisecond, work: 400 * time.Millisecond})
-		tally := standTogether(t, h, 9) // six find a turn within a second
+		remember(h, sample{took: 400 * time.Millisecond, work: 400 * time.Millisecond})
+		tally := decoysTogether(t, h, 9) // six get a slot within a second
 		if tally[400*time.Millisecond] != 2 || tally[800*time.Millisecond] != 2 || tally[1200*time.Millisecond] != 2 || tally[-time.Second] != 3 {
 			t.Error(tally)
 		}
 	})
 }
 
-// standTogether counts when so many who begin together end; those who fail with
-// ErrBusy count as negative.
-func standTogether(t *testing.T, h *Hasher, n int) map[time.Duration]int {
+// decoysTogether starts n decoys at once and counts how many end after which time. The
+// time of those that fail with ErrBusy is negative.
+func decoysTogether(t *testing.T, h *Hasher, n int) map[time.Duration]int {
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	tally := map[time.Duration]int{}
@@ -154,11 +155,11 @@ func standTogether(t *testing.T, h *Hasher, n int) map[time.Duration]int {
 	return tally
 }
 
-func TestStandInEndsWithItsContext(t *testing.T) {
+func TestDecoyEndsWithItsContext(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		saw(h, sample{took: time.Minute})
+		remember(h, sample{took: time.Minute})
 		begin := time.Now()
 		if err := h.DecoyVerify(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrBusy) || time.Since(begin) != 10*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(begin))
@@ -166,20 +167,21 @@ func TestStandInEndsWithItsContext(t *testing.T) {
 		h.times.ring[0] = sample{}
 		h.times.calibrating <- struct{}{}
 		if err := h.DecoyVerify(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("behind a calibration: %v", err)
+			t.Errorf("while another one computes: %v", err)
 		}
 	})
 }
 
-// What is remembered: verifications at the house's own cost, with the time that
-// they waited; not those that were given up, and no imported hashes.
+// TestVerificationsAreRemembered: verifications with the current parameters are
+// remembered, with the time that they waited. Cancelled ones and imported hashes are
+// not.
 func TestVerificationsAreRemembered(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
 		foreign, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost+1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		house, err := h.Hash(t.Context(), "secret")
+		current, err := h.Hash(t.Context(), "secret")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,30 +194,30 @@ func TestVerificationsAreRemembered(t *testing.T) {
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		if !h.slots.TryAcquire(2) {
-			t.Fatal("no turns")
+			t.Fatal("no free slots")
 		}
-		if _, _, err := h.Verify(gone, house, "secret"); !errors.Is(err, context.Canceled) {
+		if _, _, err := h.Verify(gone, current, "secret"); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
-		if all := seen(h); len(all) != 0 {
+		if all := samples(h); len(all) != 0 {
 			t.Fatalf("samples %+v, want none", all)
 		}
 		time.AfterFunc(30*time.Millisecond, func() { h.slots.Release(2) })
-		mustVerify(house)
+		mustVerify(current)
 		mustVerify("")
 		if !h.slots.TryAcquire(2) {
-			t.Fatal("no turns")
+			t.Fatal("no free slots")
 		}
 		if _, _, err := h.Verify(t.Context(), "", "x"); !errors.Is(err, ErrBusy) {
 			t.Fatal(err)
 		}
 		want := []sample{{took: 30 * time.Millisecond}, {}, {took: time.Second, busy: true}}
-		for i, s := range seen(h) {
+		for i, s := range samples(h) {
 			if s.end = (time.Time{}); i >= len(want) || s != want[i] {
 				t.Errorf("sample %d: %+v", i, s)
 			}
 		}
-		if n := len(seen(h)); n != len(want) {
+		if n := len(samples(h)); n != len(want) {
 			t.Errorf("%d samples, want %d", n, len(want))
 		}
 	})

@@ -2,27 +2,26 @@ package signin
 
 import "errors"
 
-// Why a sign-in is refused, or not decided.
+// Errors of sign-ins.
 var (
-	// ErrCredentials covers every reason that must look alike from outside:
-	// unknown user, wrong or used code, wrong password, locked, disabled, and
-	// at the account-member grant no member of that account.
+	// ErrCredentials is the one answer to every wrong or refused credential:
+	// unknown user, wrong or used code, wrong password, locked or disabled login.
 	ErrCredentials = errors.New("invalid username or password")
-	// ErrPasswordExpired says that the right permanent password is older than
-	// it may be. Only who knows it learns that.
+	// ErrPasswordExpired means that the right permanent password is older than the
+	// rules allow. Only a caller with the right password gets it.
 	ErrPasswordExpired = errors.New("the password has expired")
-	// ErrBusy says that too many attempts wait already; nothing was decided.
+	// ErrBusy means that too many requests are waiting. Nothing was decided.
 	ErrBusy = errors.New("too many attempts are waiting")
 )
 
-// Why a permanent password is not changed; see also RuleError.
+// Errors of setting a permanent password; see also RuleError.
 var (
-	// ErrPasswordReused says that the user had that password before.
+	// ErrPasswordReused means that the user had that password before.
 	ErrPasswordReused = errors.New("the password was used before")
-	// ErrPasswordTooSoon says that the present password is younger than it
-	// must be to be changed by its user.
+	// ErrPasswordTooSoon means that the present password is younger than the rules
+	// demand before its user may change it.
 	ErrPasswordTooSoon = errors.New("the password was changed too recently")
-	// ErrVerification covers every reason to refuse the renewal of a password
-	// by code: unknown, locked or inactive user, wrong, used or expired code.
+	// ErrVerification is the one answer to every refused renewal of a password by
+	// code: unknown, locked or inactive user, wrong, used or expired code.
 	ErrVerification = errors.New("incorrect verification code or username")
 )

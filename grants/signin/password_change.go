@@ -10,29 +10,30 @@ import (
 	"latchkey/storage"
 )
 
-// PasswordStore is what Passwords asks of a store.
+// PasswordStore is the part of a store that Passwords needs.
 type PasswordStore interface {
-	// Principal reads a login by what was typed; see SignInStore.
+	// Principal reads a login by its key; see SignInStore.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	// RecordFailure writes the next lockout state; see SignInStore.
 	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
-	// PasswordProfile reads the profile of a client.
+	// PasswordProfile reads a password profile by its id.
 	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
-	// VerificationCode reads the code of a login, or answers
-	// storage.ErrNotFound.
+	// VerificationCode reads the verification code of a login. It answers
+	// storage.ErrNotFound if there is none.
 	VerificationCode(ctx context.Context, loginID string) (storage.VerificationCode, error)
-	// FormerPasswords returns the hashes of the last n passwords of a login,
-	// newest first, the present one included.
+	// FormerPasswords returns the hashes of the last n passwords of a login, the
+	// newest first, with the present one.
 	FormerPasswords(ctx context.Context, loginID string, n int) ([]string, error)
-	// ChangePassword lets a change take effect, all or nothing, or answers
-	// storage.ErrRefused.
+	// ChangePassword lets a change take effect, all or nothing. It answers
+	// storage.ErrRefused if the login was disabled or the code used since they were
+	// read.
 	ChangePassword(ctx context.Context, c storage.PasswordChange) error
 }
 
-// VerificationMatcher tells whether what was presented is that verification
-// code, live and for that client. It must take the same time for the zero code;
-// *otp.Codes is one.
+// VerificationMatcher checks verification codes; *otp.Codes is one.
 type VerificationMatcher interface {
+	// MatchVerification reports whether presented is that code, live and for that
+	// client. It must take the same time for the zero code.
 	MatchVerification(c storage.VerificationCode, clientID, presented string, now time.Time) bool
 }
 
@@ -41,12 +42,13 @@ type PasswordsConfig struct {
 	Store    PasswordStore
 	Hasher   PasswordVerifier
 	Codes    VerificationMatcher
-	Recorder storage.Recorder // default: discards
+	Recorder storage.Recorder // default: discards events
 	Now      func() time.Time // default: time.Now
 	Rand     io.Reader        // default: crypto/rand.Reader
 }
 
-// Passwords sets permanent passwords.
+// Passwords sets permanent passwords: for an administrator, for a signed-in user, and
+// for a user who forgot the old one.
 type Passwords struct {
 	attempts
 	store  PasswordStore
@@ -54,7 +56,7 @@ type Passwords struct {
 	codes  VerificationMatcher
 }
 
-// NewPasswords returns Passwords, or an error that names what is missing.
+// NewPasswords returns Passwords, or an error if a required field is missing.
 func NewPasswords(cfg PasswordsConfig) (*Passwords, error) {
 	if cfg.Store == nil || cfg.Hasher == nil || cfg.Codes == nil {
 		return nil, errors.New("signin: Passwords needs Store, Hasher and Codes")
@@ -65,13 +67,13 @@ func NewPasswords(cfg PasswordsConfig) (*Passwords, error) {
 	}, nil
 }
 
-// Prepare checks a password that somebody else sets for a login, an
-// administrator say, and returns the change that sets it. Nothing is written.
-// How young the present password is does not matter.
+// Prepare checks a password that an administrator sets for a login, and returns the
+// change that sets it. It writes nothing. The minimum age of the present password does
+// not apply.
 //
-// Parameters: p of the login, as it is now; of one that is yet to be made, only
-// p.Rules need be there. Errors: *RuleError, ErrPasswordReused, ErrBusy and the
-// store's.
+// Parameters: p is the login as it is now. For a login that does not exist yet, only
+// p.Rules is needed. Errors: *RuleError, ErrPasswordReused, ErrBusy, and those of the
+// store.
 func (s *Passwords) Prepare(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error) {
 	if err := CheckPassword(p.Rules, password); err != nil {
 		return storage.PasswordChange{}, err
@@ -86,8 +88,8 @@ func (s *Passwords) Prepare(ctx context.Context, p *storage.Principal, password 
 	return storage.PasswordChange{LoginID: p.Login.ID, Hash: hash, Keep: p.Rules.History, Now: s.now()}, nil
 }
 
-// PrepareOwn is Prepare for a user who changes its own password. It also fails
-// with ErrPasswordTooSoon if the present one is younger than the rules demand.
+// PrepareOwn is Prepare for users who change their own password. It also fails with
+// ErrPasswordTooSoon if the present one is younger than the rules demand.
 func (s *Passwords) PrepareOwn(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error) {
 	youngest := p.Login.PasswordSetAt.Add(p.Rules.MinAge)
 	if p.Rules.MinAge > 0 && p.Login.PasswordHash != "" && s.now().Before(youngest) {
@@ -96,9 +98,9 @@ func (s *Passwords) PrepareOwn(ctx context.Context, p *storage.Principal, passwo
 	return s.Prepare(ctx, p, password)
 }
 
-// Change sets the password of a signed-in user, which ends its sessions except
-// keepSession; empty: all of them. Errors: those of PrepareOwn, and
-// storage.ErrRefused if the login was disabled meanwhile.
+// Change sets the password of a signed-in user and ends the user's sessions, except
+// the one with the id keepSession; empty: all of them. Errors: those of PrepareOwn, and
+// storage.ErrRefused if the login was disabled since it was read.
 func (s *Passwords) Change(ctx context.Context, p *storage.Principal, password, keepSession string) error {
 	change, err := s.PrepareOwn(ctx, p, password)
 	if err != nil {
@@ -108,11 +110,12 @@ func (s *Passwords) Change(ctx context.Context, p *storage.Principal, password, 
 	if err := s.store.ChangePassword(ctx, change); err != nil {
 		return fmt.Errorf("change password: %w", err)
 	}
-	s.record(ctx, p, note{action: "password.changed", outcome: "success"})
+	s.record(ctx, p, event{action: "password.changed", outcome: "success"})
 	return nil
 }
 
-// checkHistory answers ErrPasswordReused for one of the last passwords.
+// checkHistory returns ErrPasswordReused if the password is one of the last ones, as
+// many as the rules say.
 func (s *Passwords) checkHistory(ctx context.Context, p *storage.Principal, password string) error {
 	if p.Rules.History <= 0 || p.Login.ID == "" {
 		return nil
@@ -123,7 +126,7 @@ func (s *Passwords) checkHistory(ctx context.Context, p *storage.Principal, pass
 	}
 	for _, hash := range former {
 		same, _, err := s.hasher.Verify(ctx, hash, password)
-		if err != nil && !errors.Is(err, ErrHashRefused) { // a hash that is refused matches nothing
+		if err != nil && !errors.Is(err, ErrHashRefused) { // an unsupported hash matches no password
 			return fmt.Errorf("compare with former password: %w", err)
 		}
 		if same {

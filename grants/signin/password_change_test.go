@@ -10,9 +10,9 @@ import (
 	"latchkey/storage"
 )
 
-func (w *store) passwords(t *testing.T) *Passwords {
+func (store *testStore) passwords(t *testing.T) *Passwords {
 	t.Helper()
-	s, err := NewPasswords(PasswordsConfig{Store: w, Hasher: w, Codes: w, Recorder: w, Now: w.Clock})
+	s, err := NewPasswords(PasswordsConfig{Store: store, Hasher: store, Codes: store, Recorder: store, Now: store.Clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,8 +21,8 @@ func (w *store) passwords(t *testing.T) *Passwords {
 
 func TestNewPasswordsNeedsItsParts(t *testing.T) {
 	t.Parallel()
-	w, _ := newStore(t)
-	whole := PasswordsConfig{Store: w, Hasher: w, Codes: w}
+	store, _ := newStore(t)
+	whole := PasswordsConfig{Store: store, Hasher: store, Codes: store}
 	for name, remove := range map[string]func(*PasswordsConfig){
 		"store":  func(c *PasswordsConfig) { c.Store = nil },
 		"hasher": func(c *PasswordsConfig) { c.Hasher = nil },
@@ -31,20 +31,20 @@ func TestNewPasswordsNeedsItsParts(t *testing.T) {
 		cfg := whole
 		remove(&cfg)
 		if _, err := NewPasswords(cfg); err == nil {
-			t.Errorf("made without %s", name)
+			t.Errorf("no error without %s", name)
 		}
 	}
 }
 
-// TestChangePassword: what a user may change its own password to, and what
-// somebody else may set.
+// TestChangePassword: which passwords users may set for themselves, and which an
+// administrator may set for them.
 func TestChangePassword(t *testing.T) {
 	t.Parallel()
 	var weak *RuleError
 	tests := map[string]struct {
 		rules    storage.PasswordRules
 		password string
-		own, any error // of Change and of Prepare
+		own, any error // of Change, of Prepare
 	}{
 		"good":                {storage.PasswordRules{MinLength: 5}, "fresh", nil, nil},
 		"weak":                {storage.PasswordRules{MinLength: 9}, "fresh", weak, weak},
@@ -67,11 +67,11 @@ func TestChangePassword(t *testing.T) {
 				}
 				return errors.Is(got, want)
 			}
-			w, _ := newStore(t)
-			p := w.Bob()
+			store, _ := newStore(t)
+			p := store.Bob()
 			p.Rules = tt.rules
-			w.Former[p.Login.ID] = []string{p.Login.PasswordHash, "hash:older"}
-			change, err := w.passwords(t).Prepare(t.Context(), p, tt.password)
+			store.Former[p.Login.ID] = []string{p.Login.PasswordHash, "hash:older"}
+			change, err := store.passwords(t).Prepare(t.Context(), p, tt.password)
 			if !same(err, tt.any) {
 				t.Errorf("Prepare: %v, want %v", err, tt.any)
 			}
@@ -86,7 +86,7 @@ func TestChangePassword(t *testing.T) {
 				t.Error("Prepare changed something")
 			}
 			before := *p
-			if err := w.passwords(t).Change(t.Context(), &before, tt.password, "own session"); !same(err, tt.own) {
+			if err := store.passwords(t).Change(t.Context(), &before, tt.password, "own session"); !same(err, tt.own) {
 				t.Errorf("Change: %v, want %v", err, tt.own)
 			}
 			if changed := !p.Login.SessionsValidFrom.IsZero(); changed != (tt.own == nil) {
@@ -99,13 +99,13 @@ func TestChangePassword(t *testing.T) {
 	}
 }
 
-// TestPrepareForNewLogin: a login that is yet to be made has no history.
+// TestPrepareForNewLogin: a login that does not exist yet has no history.
 func TestPrepareForNewLogin(t *testing.T) {
 	t.Parallel()
-	w, _ := newStore(t)
+	store, _ := newStore(t)
 	p := &storage.Principal{Rules: storage.PasswordRules{MinLength: 5, History: 3, MinAge: time.Hour}}
-	change, err := w.passwords(t).PrepareOwn(t.Context(), p, "fresh")
-	if err != nil || change.Hash != "hash:fresh" || w.Hashes != 1 {
-		t.Errorf("%+v, %v after %d hashes", change, err, w.Hashes)
+	change, err := store.passwords(t).PrepareOwn(t.Context(), p, "fresh")
+	if err != nil || change.Hash != "hash:fresh" || store.Hashes != 1 {
+		t.Errorf("%+v, %v after %d hashes", change, err, store.Hashes)
 	}
 }

@@ -15,37 +15,35 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// HasherConfig says how much hashing a Hasher does at once.
+// HasherConfig limits how much a Hasher computes at a time.
 type HasherConfig struct {
-	// Concurrency is how many hashes of the house's own cost (19 MiB each) are
-	// computed at a time; a costlier imported hash counts for several. Default:
-	// one for each processor.
+	// Concurrency is the number of slots. A hash with the current parameters
+	// (19 MiB) takes one slot while it is computed. An imported hash that needs
+	// more memory takes several. Default: one for each processor.
 	Concurrency int
-	// Queue is how many callers may wait for a turn. Default 1000.
+	// Queue is how many callers may wait for a slot. Default 1000.
 	Queue int
-	// MaxWait is how long a caller waits for a turn. Default: half of the time
-	// that its context has left, or 5 s if that has no end.
+	// MaxWait is how long a caller waits for a slot. Default: half of the time
+	// until the deadline of its context, or 5 s without a deadline.
 	MaxWait time.Duration
-	// Rand gives the salts. Default crypto/rand.
+	// Rand is the source of salts. Default: crypto/rand.
 	Rand io.Reader
 }
 
-// Hasher makes and verifies password hashes, with bounded memory and a bounded
-// queue, so that a flood of passwords can neither exhaust the machine nor
-// starve other work.
+// Hasher makes and verifies password hashes. Its memory and its queue are bounded, so
+// that many passwords at once can neither exhaust the machine nor starve other work.
 type Hasher struct {
 	slots   *semaphore.Weighted
-	size    int64
+	size    int64 // number of slots
 	waiting atomic.Int64
-	queue   int64
-	maxWait time.Duration
+	queue   int64         // how many callers may wait
+	maxWait time.Duration // 0: see waitLimit
 	rand    io.Reader
-	dummy   argon2Hash
-
-	times *verificationTimes
+	dummy   argon2Hash // compared instead of a hash that is absent or refused
+	times   *verificationTimes
 }
 
-// NewHasher fails on a negative limit, or if Rand does.
+// NewHasher returns a Hasher, or an error if a limit is negative or Rand fails.
 func NewHasher(cfg HasherConfig) (*Hasher, error) {
 	if cfg.Concurrency < 0 || cfg.Queue < 0 || cfg.MaxWait < 0 {
 		return nil, errors.New("password hasher: a limit is negative")
@@ -67,9 +65,9 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 	return h, err
 }
 
-// Hash returns the argon2id hash of the password's normal form (Unicode NFKC,
-// NIST SP 800-63B section 3.1.1.2) as a PHC string. It fails with ErrBusy if it finds no turn in time, and with ctx's
-// error if that ends first.
+// Hash returns the argon2id hash of the password's normal form (Unicode NFKC, NIST SP
+// 800-63B section 3.1.1.2) as a PHC string. It fails with ErrBusy if no slot is free in
+// time, and with the error of ctx if that ends first.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	fresh, err := h.newArgon2()
 	if err != nil {
@@ -83,15 +81,15 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	return fresh.String(), nil
 }
 
-// Verify reports whether password is the one of the encoded hash. If it is,
-// upgrade reports whether the hash should be replaced by one from Hash, because
-// Hash would make another. The normal form of the password is compared first.
-// Hashes that were made elsewhere, or before passwords were normalized, are of
-// the bytes as typed, so these are compared as well if they differ.
+// Verify reports whether password is the one of the encoded hash. If it is, upgrade
+// reports whether the hash should be replaced by one from Hash. Verify compares the
+// normal form of the password first. Imported hashes, and hashes from before passwords
+// were normalized, are of the bytes as typed. So Verify also compares those if they
+// differ.
 //
-// An empty encoded never matches and costs as much as a hash that Hash makes.
-// Errors: ErrHashRefused, at that same cost, for a hash that CheckEncoded
-// refuses; ErrBusy if there is no turn in time; ctx's error if that ends first.
+// An empty encoded matches no password and costs as much as a hash from Hash. Errors:
+// ErrHashRefused, at the same cost, for a hash that CheckEncoded refuses; ErrBusy if no
+// slot is free in time; the error of ctx if that ends first.
 func (h *Hasher) Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error) {
 	for i, form := range passwordForms(password) {
 		ok, upgrade, err = h.verify(ctx, encoded, form)
@@ -114,7 +112,7 @@ func passwordForms(password string) []string {
 	return []string{normal, password}
 }
 
-// verify compares one form of a password.
+// verify is Verify for one form of a password.
 func (h *Hasher) verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error) {
 	var stored passwordHash = h.dummy
 	var refused error
@@ -123,17 +121,17 @@ func (h *Hasher) verify(ctx context.Context, encoded, password string) (ok, upgr
 			stored = h.dummy
 		}
 	}
-	weight, watch := min(stored.weight(), h.size), h.times.watch(stored)
+	weight, watch := min(stored.weight(), h.size), h.times.start(stored)
 	if err := h.acquire(ctx, weight); err != nil {
 		watch.end(err)
 		return false, false, err
 	}
 	defer h.slots.Release(weight)
-	watch.atTurn()
+	watch.gotSlot()
 	ok, err = stored.matches(password)
 	watch.end(err)
 	if _, ours := stored.(argon2Hash); !ok && !ours {
-		_, _ = h.dummy.matches(password) // a cheap foreign hash would tell that the user exists
+		_, _ = h.dummy.matches(password) // a cheap imported hash would show that the user exists
 	}
 	switch {
 	case refused != nil:
@@ -146,7 +144,7 @@ func (h *Hasher) verify(ctx context.Context, encoded, password string) (ok, upgr
 	return true, !isCurrent(stored), nil
 }
 
-// acquire waits for a turn of that weight.
+// acquire waits for as many slots as weight.
 func (h *Hasher) acquire(ctx context.Context, weight int64) error {
 	if h.slots.TryAcquire(weight) {
 		return nil
@@ -157,11 +155,11 @@ func (h *Hasher) acquire(ctx context.Context, weight int64) error {
 	}
 	wait := h.maxWait
 	if wait == 0 {
-		wait = patience(ctx)
+		wait = waitLimit(ctx)
 	}
-	turn, cancel := context.WithTimeout(ctx, wait)
+	waitCtx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if err := h.slots.Acquire(turn, weight); err != nil {
+	if err := h.slots.Acquire(waitCtx, weight); err != nil {
 		if ctx.Err() == nil {
 			err = ErrBusy
 		}
@@ -170,7 +168,7 @@ func (h *Hasher) acquire(ctx context.Context, weight int64) error {
 	return nil
 }
 
-// newArgon2 returns a hash of today's parameters, with a new salt and no tag.
+// newArgon2 returns a hash with the current parameters, a new salt and no tag.
 func (h *Hasher) newArgon2() (argon2Hash, error) {
 	a := argon2Hash{memory: currentMemory, passes: currentPasses, lanes: currentLanes, salt: make([]byte, currentSalt), tagLen: currentTag}
 	if _, err := io.ReadFull(h.rand, a.salt); err != nil {

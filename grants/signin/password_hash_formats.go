@@ -16,11 +16,12 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// ErrHashRefused says that a password hash is of no supported scheme, is
-// malformed, or asks for more work than is allowed.
+// ErrHashRefused means that a password hash has an unsupported scheme, is malformed,
+// or needs more work than is allowed.
 var ErrHashRefused = errors.New("password hash refused")
 
-// What Hash makes: the smallest of OWASP's equivalent argon2id settings.
+// The current parameters, which Hash uses: one of the equivalent argon2id settings
+// that OWASP recommends.
 const (
 	currentMemory = 19 * 1024 // KiB
 	currentPasses = 2
@@ -29,8 +30,8 @@ const (
 	currentTag    = 32 // bytes
 )
 
-// What a hash that was made elsewhere may ask for. A hash is data: unchecked,
-// one line of an import could ask each sign-in for gigabytes or minutes.
+// The limits of imported hashes. Without limits, one line of an import could make
+// each sign-in take gigabytes or minutes.
 const (
 	maxMemory     = 256 * 1024 // KiB
 	maxPasses     = 10
@@ -44,20 +45,22 @@ const (
 	minIterations = 1_000
 	maxIterations = 2_000_000
 	maxEncoded    = 512 // bytes of the whole string
-	bcryptInput   = 72  // bytes of a password that bcrypt looks at
+	bcryptInput   = 72  // bytes of a password that bcrypt reads
 )
 
-// passwordHash is a parsed hash whose parameters are within the bounds.
+// passwordHash is a parsed hash whose parameters are within the limits.
 type passwordHash interface {
 	matches(password string) (bool, error)
-	weight() int64 // its memory in units of a hash of today's parameters
+	weight() int64 // its memory in units of a hash with the current parameters
 }
 
-// CheckEncoded fails with ErrHashRefused, saying why, unless the encoded hash
-// can be verified here: bcrypt ($2a$, $2b$, $2y$, cost 4 to 14), argon2id (PHC
-// string of version 19; up to 256 MiB, 10 passes, 8 lanes) or PBKDF2 with
-// SHA-256 or SHA-512 ($pbkdf2-sha256$29000$salt$tag or PHC's i=29000; 1,000 to
-// 2,000,000 iterations). It computes nothing.
+// CheckEncoded returns ErrHashRefused with the reason if Verify cannot verify the
+// encoded hash. It computes nothing. Supported are:
+//
+//   - bcrypt: $2a$, $2b$ and $2y$, cost 4 to 14
+//   - argon2id: PHC string of version 19, up to 256 MiB, 10 passes, 8 lanes
+//   - PBKDF2 with SHA-256 or SHA-512: $pbkdf2-sha256$29000$salt$tag or i=29000 as in
+//     a PHC string, 1,000 to 2,000,000 iterations
 func CheckEncoded(encoded string) error {
 	_, err := parseHash(encoded)
 	return err
@@ -97,8 +100,8 @@ type argon2Hash struct {
 	tagLen         uint32 // bytes
 }
 
-// parseArgon2 reads version, parameters, salt and tag of a PHC string. Each
-// parameter must be there: libraries differ in what an absent one means.
+// parseArgon2 reads version, parameters, salt and tag of a PHC string. All parameters
+// are required, because libraries differ in the defaults of absent ones.
 func parseArgon2(parts []string) (passwordHash, error) {
 	if len(parts) != 4 || parts[0] != "v=19" {
 		return nil, refuse("argon2id needs v=19, parameters, salt and tag")
@@ -132,8 +135,8 @@ func (a argon2Hash) String() string {
 	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", a.memory, a.passes, a.lanes, b64.EncodeToString(a.salt), b64.EncodeToString(a.tag))
 }
 
-// isCurrent tells whether Hash makes hashes with these parameters. A stronger
-// hash is not current either: every login should cost what an absent one does.
+// isCurrent reports whether h has the current parameters. A stronger hash is not
+// current either: every login should cost as much as an unknown name.
 func isCurrent(h passwordHash) bool {
 	a, ok := h.(argon2Hash)
 	return ok && a.memory == currentMemory && a.passes == currentPasses && a.lanes == currentLanes &&
@@ -155,10 +158,9 @@ func parseBcrypt(encoded string, parts []string) (passwordHash, error) {
 	return bcryptHash{encoded: []byte(encoded)}, nil
 }
 
-// matches never accepts what bcrypt cannot tell apart from another password:
-// it ignores what follows byte 72, and repeats a short password with a NUL
-// after it, so that "a" and "a\x00a" are one to it. Such a password costs the
-// same work as any other.
+// matches refuses passwords that bcrypt confuses with others. bcrypt ignores all bytes
+// after the 72nd. It repeats a short password with a NUL after it, so "a" and
+// "a\x00a" have the same hash. Such a password costs the same work as any other.
 func (b bcryptHash) matches(password string) (bool, error) {
 	presented := []byte(password)
 	ambiguous := len(presented) > bcryptInput || strings.ContainsRune(password, 0)

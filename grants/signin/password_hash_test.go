@@ -21,8 +21,8 @@ func newTestHasher(t *testing.T) *Hasher {
 	return h
 }
 
-// The expected values come from the reference implementation of argon2, from
-// crypt(3) and from Python's hashlib and passlib's documentation.
+// TestVerifyForeignHashes verifies hashes from the reference implementation of argon2,
+// from crypt(3), and from Python's hashlib and passlib's documentation.
 func TestVerifyForeignHashes(t *testing.T) {
 	t.Parallel()
 	h := newTestHasher(t)
@@ -169,8 +169,8 @@ func TestHashRoundTrip(t *testing.T) {
 	}
 }
 
-// A keyboard decides in which Unicode normal form a password is sent. It signs
-// in in each of them, whichever it was set in.
+// TestVerifyNormalizes: a keyboard decides in which Unicode normal form a password is
+// sent. A password matches in every form, whichever form it was set in.
 func TestVerifyNormalizes(t *testing.T) {
 	t.Parallel()
 	h := newTestHasher(t)
@@ -193,7 +193,8 @@ func TestVerifyNormalizes(t *testing.T) {
 	}
 }
 
-// A hash of the bytes as typed still matches them, and is to be replaced.
+// TestVerifyHashOfBytes: a hash of the bytes as typed still matches them, and should be
+// replaced.
 func TestVerifyHashOfBytes(t *testing.T) {
 	t.Parallel()
 	h := newTestHasher(t)
@@ -249,7 +250,7 @@ func TestHasherBusy(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !h.slots.TryAcquire(1) {
-			t.Fatal("no turn at the start")
+			t.Fatal("no free slot at the start")
 		}
 		waited := make(chan error)
 		go func() {
@@ -260,12 +261,12 @@ func TestHasherBusy(t *testing.T) {
 		if _, _, err := h.Verify(t.Context(), "", "secret"); !errors.Is(err, ErrBusy) {
 			t.Errorf("with a full queue: %v; want ErrBusy", err)
 		}
-		if err := <-waited; !errors.Is(err, ErrBusy) { // the bubble's clock leaps to MaxWait
+		if err := <-waited; !errors.Is(err, ErrBusy) { // the fake clock jumps to MaxWait
 			t.Errorf("after MaxWait: %v; want ErrBusy", err)
 		}
 		h.slots.Release(1)
 		if _, err := h.Hash(t.Context(), "secret"); err != nil {
-			t.Errorf("with a free turn: %v", err)
+			t.Errorf("with a free slot: %v", err)
 		}
 	})
 }
@@ -301,7 +302,7 @@ func TestNewHasherFaults(t *testing.T) {
 		"concurrency": {Concurrency: -1},
 		"queue":       {Queue: -1},
 		"wait":        {MaxWait: -1},
-		"chance":      {Rand: iotest.ErrReader(errors.New("no chance"))},
+		"random":      {Rand: iotest.ErrReader(errors.New("no randomness"))},
 	} {
 		if _, err := NewHasher(cfg); err == nil {
 			t.Errorf("%s: no error", name)

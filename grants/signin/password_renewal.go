@@ -11,28 +11,27 @@ import (
 	"latchkey/storage"
 )
 
+// actionRenewal is the action of audit events about renewals.
 const actionRenewal = "password.renewed"
 
-// Renewal is what somebody presents to renew a forgotten password.
+// Renewal is a request to replace a forgotten password.
 type Renewal struct {
-	Username string // as typed
-	Code     string // that was sent to the user
-	Password string // the new one
-	Source   netip.Addr
+	Username string     // as typed
+	Code     string     // the verification code, as typed
+	Password string     // the new one
+	Source   netip.Addr // the user's address; invalid: unknown
 }
 
-// Renew sets a forgotten password by a verification code, in the client's
-// password profile. A password that breaks the rules of the profile is refused
-// before anybody is looked for. Whatever is wrong with the user or the code, the
-// answer is ErrVerification after the same work. It does not count as a failed
-// sign-in: codes of 144 bits cannot be guessed. Only whoever has the right code
-// learns that the password breaks stricter rules of the user; that is recorded
-// and does not use the code up, so that another password can be chosen. The code
-// comes from the user's mailbox, so passwords that somebody else has guessed do
-// not lock it.
+// Renew replaces a forgotten password by a verification code, in the client's password
+// profile. A password that breaks the rules of the profile is refused before any user
+// is looked up. Whatever is wrong with the user or the code, the error is
+// ErrVerification after the same work. A wrong code does not count as a failed sign-in,
+// because codes of 144 bits cannot be guessed. The code comes from the user's mailbox,
+// so a lock from guesses at passwords does not refuse it.
 //
-// Errors: ErrVerification, *RuleError, ErrPasswordReused, and others, which mean
-// that nothing was decided.
+// A right code with a password that breaks the user's own rules gives *RuleError or
+// ErrPasswordReused. That is recorded, and the code stays good for another password.
+// Other errors mean that nothing was decided.
 func (s *Passwords) Renew(ctx context.Context, c *storage.Client, r Renewal) error {
 	if err := s.checkProfileRules(ctx, c, r.Password); err != nil {
 		return err
@@ -40,13 +39,13 @@ func (s *Passwords) Renew(ctx context.Context, c *storage.Client, r Renewal) err
 	began := time.Now()
 	err := s.renew(ctx, c, r)
 	if errors.Is(err, ErrVerification) {
-		holdRefusal(ctx, began)
+		delayRefusal(ctx, began)
 	}
 	return err
 }
 
-// checkProfileRules checks a password by the rules that hold for everybody in the
-// client's password profile.
+// checkProfileRules checks a password by the rules of the client's password profile,
+// which hold for all its users.
 func (s *Passwords) checkProfileRules(ctx context.Context, c *storage.Client, password string) error {
 	profile, err := s.store.PasswordProfile(ctx, c.ProfileID)
 	if err != nil {
@@ -55,42 +54,43 @@ func (s *Passwords) checkProfileRules(ctx context.Context, c *storage.Client, pa
 	return CheckPassword(profile.Rules, password)
 }
 
+// renew is Renew without the rules of the profile and the delay of refusals.
 func (s *Passwords) renew(ctx context.Context, c *storage.Client, r Renewal) error {
-	turn, p, err := s.takeTurn(ctx, keyOf(c.ProfileID, r.Username, r.Source))
+	ticket, p, err := s.begin(ctx, LoginKey(c.ProfileID, r.Username, r.Source))
 	if err != nil {
 		return err
 	}
-	defer turn.leave()
+	defer ticket.leave()
 	kept, err := s.store.VerificationCode(ctx, p.Login.ID)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return fmt.Errorf("read verification code: %w", err)
 	}
 	matches := s.codes.MatchVerification(kept, c.ID, r.Code, s.now()) && !c.CodeEnded(&p, kept.ClientID, kept.IssuedAt)
-	if open := c.CodeRefusal(&p, turn.seen) == ""; !matches || !open {
-		return s.refused(ctx, c, p, r, turn.seen)
+	if open := c.CodeRefusal(&p, ticket.readAt) == ""; !matches || !open {
+		return s.refuse(ctx, c, p, r, ticket.readAt)
 	}
 	return s.settle(ctx, c, &p, kept.ID, r)
 }
 
-// refused records a failure, which counts nothing but costs a write whoever is
-// named, and returns ErrVerification.
-func (s *Passwords) refused(ctx context.Context, c *storage.Client, p storage.Principal, r Renewal, seen time.Time) error {
-	n := s.renewalNote(c, r, cmp.Or(c.CodeRefusal(&p, seen), "wrong_code"))
-	if err := s.write(ctx, p, n, unmoved); err != nil {
+// refuse records a failure and returns ErrVerification. Nothing is counted, but the
+// write is made for unknown names too.
+func (s *Passwords) refuse(ctx context.Context, c *storage.Client, p storage.Principal, r Renewal, readAt time.Time) error {
+	e := s.renewalEvent(c, r, cmp.Or(c.CodeRefusal(&p, readAt), "wrong_code"))
+	if err := s.recordFailure(ctx, p, e, countNothing); err != nil {
 		return err
 	}
 	return ErrVerification
 }
 
-func (s *Passwords) renewalNote(c *storage.Client, r Renewal, outcome string) note {
-	return note{action: actionRenewal, outcome: outcome, clientID: c.ID, source: shown(r.Source.Unmap())}
+func (s *Passwords) renewalEvent(c *storage.Client, r Renewal, outcome string) event {
+	return event{action: actionRenewal, outcome: outcome, clientID: c.ID, source: addressText(r.Source)}
 }
 
-// settle sets the password of somebody who has the right code.
+// settle sets the new password of a login whose code was right.
 func (s *Passwords) settle(ctx context.Context, c *storage.Client, p *storage.Principal, codeID string, r Renewal) error {
 	change, err := s.Prepare(ctx, p, r.Password)
 	if err != nil {
-		s.record(ctx, p, s.renewalNote(c, r, renewalOutcome(err)))
+		s.record(ctx, p, s.renewalEvent(c, r, renewalOutcome(err)))
 		return err
 	}
 	change.CodeID, change.SourceID = codeID, p.Source.ID
@@ -100,12 +100,12 @@ func (s *Passwords) settle(ctx context.Context, c *storage.Client, p *storage.Pr
 	} else if err != nil {
 		outcome, err = notSettled, fmt.Errorf("renew password: %w", err)
 	}
-	s.record(ctx, p, s.renewalNote(c, r, outcome))
+	s.record(ctx, p, s.renewalEvent(c, r, outcome))
 	return err
 }
 
-// renewalOutcome is what the audit event says of a right code with a password
-// that cannot be set.
+// renewalOutcome returns the outcome of the audit event for a right code with a
+// password that cannot be set because of err.
 func renewalOutcome(err error) string {
 	var weak *RuleError
 	switch {

@@ -9,19 +9,18 @@ import (
 	"latchkey/storage"
 )
 
-// RuleError says that a permanent password does not satisfy the rules. It names
-// all of them: which one failed would narrow the password down for a bystander,
-// and somebody who chooses another needs them all.
+// RuleError means that a permanent password breaks the rules. It names all rules, not
+// the broken ones: those would tell a bystander something about the password, and a
+// user who chooses another password needs all rules.
 type RuleError struct{ Rules storage.PasswordRules }
 
 // Error implements error.
 func (e *RuleError) Error() string { return "the password does not meet the security requirements" }
 
-// CheckPassword returns a *RuleError unless the password satisfies the rules
-// about what it consists of; how old it may be and what came before it is not
-// looked at. Characters are counted in the password's normal form (see
-// Hasher.Hash). A special character
-// is neither a letter nor a decimal digit. An empty password satisfies no rules.
+// CheckPassword returns a *RuleError if the characters of the password break the rules.
+// It does not check age and history. Characters are counted in the password's normal
+// form, see Hasher.Hash. A special character is neither a letter nor a decimal digit.
+// An empty password breaks any rules.
 func CheckPassword(rules storage.PasswordRules, password string) error {
 	password = norm.NFKC.String(password)
 	has := traitsOf(password)
@@ -35,10 +34,10 @@ func CheckPassword(rules storage.PasswordRules, password string) error {
 	return nil
 }
 
-// traits are what rules are about.
+// traits are the properties of a password that rules depend on.
 type traits struct {
 	upper, lower, digit, special bool
-	longestRun                   int // of one character
+	longestRun                   int // characters in a row that are the same
 }
 
 func traitsOf(password string) traits {

@@ -8,25 +8,32 @@ import (
 	"latchkey/storage"
 )
 
-// sourceOf is what an address is known as: an IPv4 address as itself, one of
-// IPv6 as its /64, none as "".
-func sourceOf(a netip.Addr) string { return otp.Source(a) }
+// LoginKey returns the key of the login that somebody at the address from names. The
+// username is as typed. The invalid address stands for an unknown one. Addresses of
+// one network may be one source, see otp.Source.
+func LoginKey(profileID, username string, from netip.Addr) storage.LoginKey {
+	return storage.LoginKey{
+		ProfileID: profileID, UsernameKey: otp.NormalizeUsername(username), Source: otp.Source(from),
+	}
+}
 
-// shown is the address as text, "" if there is none.
-func shown(a netip.Addr) string {
+// addressText returns the address as audit events show it; empty: unknown.
+func addressText(a netip.Addr) string {
+	a = a.Unmap()
 	if !a.IsValid() {
 		return ""
 	}
 	return a.String()
 }
 
-// seenAnew is how old the last sight of a source gets before another one is
-// written down.
-const seenAnew = 24 * time.Hour
+// sourceUpdateInterval is how old the time of a source's last sign-in gets before
+// another sign-in from there updates it.
+const sourceUpdateInterval = 24 * time.Hour
 
-// worthRemembering tells whether a success from the principal's source changes
-// what is known of sources.
-func worthRemembering(p *storage.Principal, now time.Time) bool {
+// shouldRememberSource reports whether a sign-in from the principal's source has
+// something to write: the source is new, has failures to clear, or its time is older
+// than sourceUpdateInterval.
+func shouldRememberSource(p *storage.Principal, now time.Time) bool {
 	known := p.Source.ID != ""
-	return !known || p.Lockout.Source.Failures > 0 || now.Sub(p.Source.SeenAt) > seenAnew
+	return !known || p.Lockout.Source.Failures > 0 || now.Sub(p.Source.SeenAt) > sourceUpdateInterval
 }

@@ -8,57 +8,58 @@ import (
 	"time"
 )
 
-// The memory of a standIns. It is short, so that stand-ins neither look idle
-// while a machine is busy nor busy once that is over; on a quiet machine the
-// next one pays for a computation.
+// How many verifications are remembered, and for how long. The life is short, so
+// that decoys are as slow as verifications while the machine is busy, and as fast
+// again when it is not. On a quiet machine a decoy often has to compute a hash.
 const (
 	sampleCount = 32
 	sampleLife  = 10 * time.Second
 )
 
-// sample is how one verification of the house's own cost went.
+// sample is the timing of one verification of a hash with the current parameters.
 type sample struct {
-	end  time.Time     // zero: there is none
-	took time.Duration // from the call to its end, waiting for a turn included
-	work time.Duration // computing alone
+	end  time.Time     // zero: an unused entry
+	took time.Duration // from the call to its end, with the wait for a slot
+	work time.Duration // of computing alone
 	busy bool          // it ended with ErrBusy
 }
 
-// verificationTimes remembers how the latest verifications went, for those that only
-// take as long as one.
+// verificationTimes remembers the timing of the latest verifications, for decoys to
+// imitate.
 type verificationTimes struct {
-	calibrating chan struct{} // holds a value while somebody computes for want of samples
+	calibrating chan struct{} // holds a value while a decoy computes a hash for lack of samples
 
 	mu    sync.Mutex
 	ring  [sampleCount]sample
-	next  int
-	lanes []time.Time // until when each turn is taken that stand-ins pretend to take
+	next  int         // index in ring
+	slots []time.Time // when each of the slots that decoys pretend to take is free
 }
 
-func newVerificationTimes(turns int64) *verificationTimes {
-	return &verificationTimes{calibrating: make(chan struct{}, 1), lanes: make([]time.Time, turns)}
+func newVerificationTimes(slots int64) *verificationTimes {
+	return &verificationTimes{calibrating: make(chan struct{}, 1), slots: make([]time.Time, slots)}
 }
 
-// watch times a verification.
-type watch struct {
-	into        *verificationTimes // nil: a hash of another cost, which is not remembered
-	begin, turn time.Time
+// stopwatch measures one verification.
+type stopwatch struct {
+	into       *verificationTimes // nil: the hash has other parameters and is not remembered
+	begin, got time.Time          // of the call; when it got a slot
 }
 
-func (s *verificationTimes) watch(of passwordHash) *watch {
-	w := &watch{begin: time.Now()}
+// start begins to measure the verification of a hash.
+func (s *verificationTimes) start(of passwordHash) *stopwatch {
+	w := &stopwatch{begin: time.Now()}
 	if a, ok := of.(argon2Hash); ok && a.memory == currentMemory && a.passes == currentPasses && a.lanes == currentLanes {
 		w.into = s
 	}
 	return w
 }
 
-// atTurn notes that the waiting is over.
-func (w *watch) atTurn() { w.turn = time.Now() }
+// gotSlot notes that the wait for a slot is over.
+func (w *stopwatch) gotSlot() { w.got = time.Now() }
 
-// end remembers the verification, which ended with err. One that was given up
-// tells nothing.
-func (w *watch) end(err error) {
+// end remembers the verification, which ended with err. A cancelled one is not
+// remembered, because it says nothing about the work.
+func (w *stopwatch) end(err error) {
 	busy := errors.Is(err, ErrBusy)
 	if w.into == nil || err != nil && !busy {
 		return
@@ -66,7 +67,7 @@ func (w *watch) end(err error) {
 	now := time.Now()
 	seen := sample{end: now, took: now.Sub(w.begin), busy: busy}
 	if !busy {
-		seen.work = now.Sub(w.turn)
+		seen.work = now.Sub(w.got)
 	}
 	w.into.mu.Lock()
 	defer w.into.mu.Unlock()
@@ -74,7 +75,8 @@ func (w *watch) end(err error) {
 	w.into.next = (w.into.next + 1) % sampleCount
 }
 
-// draw returns one of the samples of late, ok: if there are any.
+// draw returns a random one of the samples that are younger than sampleLife, or
+// false if there are none.
 func (s *verificationTimes) draw() (_ sample, ok bool, _ error) {
 	var chance [1]byte
 	if _, err := rand.Read(chance[:]); err != nil {
@@ -82,43 +84,44 @@ func (s *verificationTimes) draw() (_ sample, ok bool, _ error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	late := make([]sample, 0, sampleCount)
+	recent := make([]sample, 0, sampleCount)
 	for _, seen := range s.ring {
 		if !seen.end.IsZero() && time.Since(seen.end) < sampleLife {
-			late = append(late, seen)
+			recent = append(recent, seen)
 		}
 	}
-	if len(late) == 0 {
+	if len(recent) == 0 {
 		return sample{}, false, nil
 	}
-	return late[int(chance[0])%len(late)], true, nil
+	return recent[int(chance[0])%len(recent)], true, nil
 }
 
-// book returns when a stand-in that began at begin ends, and whether it does so
-// for want of a turn: it takes the first of the pretended turns that is free.
-func (s *verificationTimes) book(begin time.Time, model sample, patient time.Duration) (end time.Time, busy bool) {
+// reserve takes the pretended slot that is free first, for a decoy that began at
+// begin and imitates model. It returns when the decoy ends, and whether it ends with
+// ErrBusy: because model did, or because no slot is free within limit.
+func (s *verificationTimes) reserve(begin time.Time, model sample, limit time.Duration) (end time.Time, busy bool) {
 	end = begin.Add(model.took)
 	if model.busy {
 		return end, true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lane := &s.lanes[0]
-	for i := range s.lanes {
-		if s.lanes[i].Before(*lane) {
-			lane = &s.lanes[i]
+	slot := &s.slots[0]
+	for i := range s.slots {
+		if s.slots[i].Before(*slot) {
+			slot = &s.slots[i]
 		}
 	}
-	turn := begin
-	if lane.After(turn) {
-		turn = *lane
+	got := begin
+	if slot.After(got) {
+		got = *slot
 	}
-	if turn.Sub(begin) > patient {
-		return begin.Add(patient), true
+	if got.Sub(begin) > limit {
+		return begin.Add(limit), true
 	}
-	*lane = turn.Add(model.work)
-	if lane.After(end) {
-		end = *lane
+	*slot = got.Add(model.work)
+	if slot.After(end) {
+		end = *slot
 	}
 	return end, false
 }
