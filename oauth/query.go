@@ -1,10 +1,12 @@
 package oauth
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"latchkey/oauth/openapi"
 )
@@ -31,15 +33,21 @@ func (e *QueryError) Error() string {
 // takes are the parameters of the operation. A request of any method but GET
 // and HEAD may have no others, each once and not empty; a required parameter may
 // be empty, since the operation has an error of its own for that. A GET may have
-// other parameters, which the operation ignores or reads as filters. Errors are
-// *QueryError.
+// other parameters, which the operation ignores or reads as filters. A DELETE has
+// no body: no operation reads one, and what it says could limit the deletion.
+// Errors are *QueryError.
 func ReadQuery(r *http.Request, takes []openapi.Parameter) (url.Values, error) {
 	values, err := parseQuery(r)
 	if err != nil {
 		return nil, err
 	}
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
 		return values, nil
+	case http.MethodDelete:
+		if hasMembers(r.Body) {
+			return nil, &QueryError{Problem: "a DELETE takes no body; its parameters belong into the query of the URL"}
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if err := checkParameter(name, values[name], takes); err != nil {
@@ -47,6 +55,18 @@ func ReadQuery(r *http.Request, takes []openapi.Parameter) (url.Values, error) {
 		}
 	}
 	return values, nil
+}
+
+// emptyBodyBytes is more than what clients send for a body without members.
+const emptyBodyBytes = 64
+
+// hasMembers reports whether a body holds anything but white space, null or an
+// object without members, which some clients send with every request. A body
+// that cannot be read has members.
+func hasMembers(body io.Reader) bool {
+	raw, err := io.ReadAll(io.LimitReader(body, emptyBodyBytes))
+	text := strings.Join(strings.Fields(string(raw)), "")
+	return err != nil || len(raw) == emptyBodyBytes || text != "" && text != "{}" && text != "null"
 }
 
 func parseQuery(r *http.Request) (url.Values, error) {

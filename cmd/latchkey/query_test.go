@@ -85,6 +85,11 @@ func TestQueriesAreReadWholeOrRefused(t *testing.T) {
 				m.mustRefuseQuery(t, o, query)
 			}
 		}
+		for _, o := range operations {
+			if o.method == http.MethodDelete {
+				m.mustRefuseBody(t, o)
+			}
+		}
 		if after := m.everything(t); after != before {
 			t.Errorf("something changed:\n%s\nwas\n%s", after, before)
 		}
@@ -142,6 +147,16 @@ func (o queryOperation) badQueries() []string {
 	return bad
 }
 
+// mustRefuseBody sends a DELETE whose body names a party.
+func (m *market) mustRefuseBody(t *testing.T, o queryOperation) {
+	t.Helper()
+	for _, body := range []string{`{"BuyerID":"acme"}`, `{"data":{"id":"x"}}`, `[]`, `buyerID=acme`, strings.Repeat(" ", 100) + `{"BuyerID":"acme"}`} {
+		if got := m.send(m.first, m.root, o.method, o.path, body); got.status != http.StatusBadRequest {
+			t.Errorf("%s %s with the body %s: %d %.300s", o.method, o.path, body, got.status, got.body)
+		}
+	}
+}
+
 // mustRefuseQuery holds the answer to 400 in the dialect's shape.
 func (m *market) mustRefuseQuery(t *testing.T, o queryOperation, query string) {
 	t.Helper()
@@ -174,7 +189,7 @@ func (m *market) deletesOnlyWhatIsNamed(t *testing.T) {
 		total("/v1/securityprofiles/assignments", []string{"4", "3", "2", "1", "0"}[i])
 	}
 	for i, query := range []string{"?supplierID=smith", "?buyerID=%61cme", ""} {
-		m.do(t, 204, "DELETE", "/v1/messagesenders/hook/assignments"+query, nil)
+		m.do(t, 204, "DELETE", "/v1/messagesenders/hook/assignments"+query, "{}")
 		total("/v1/messagesenders/assignments", []string{"2", "1", "0"}[i])
 	}
 }
