@@ -127,11 +127,20 @@ func (c *cli) withReadingApp(ctx context.Context, cfg config.Config, do func(*ap
 	})
 }
 
-// opensApp is withApp or withReadingApp.
+// opensApp is the type of withApp, withExistingApp and withReadingApp.
 type opensApp func(context.Context, config.Config, func(*app) error) error
 
-// withApp opens the database and its secrets for a command that writes, and calls
-// do.
+// withExistingApp opens an app for a command that changes what is there already,
+// and calls do. The database must exist and have the schema of the program.
+func (c *cli) withExistingApp(ctx context.Context, cfg config.Config, do func(*app) error) error {
+	if err := c.withStore(ctx, cfg, func(*gormstore.Store) error { return nil }); err != nil {
+		return err
+	}
+	return c.withApp(ctx, cfg, do)
+}
+
+// withApp opens an app for a command that adds records, and calls do. It gives an
+// empty database its schema.
 func (c *cli) withApp(ctx context.Context, cfg config.Config, do func(*app) error) error {
 	a, err := c.openApp(ctx, cfg)
 	if err != nil {

@@ -28,7 +28,7 @@ func (c *cli) auditCommand() *cobra.Command {
 		head, c.auditVerifyCommand(), c.auditExportCommand(), c.auditRestartCommand())
 }
 
-// withAudit opens an app by withApp or withReadingApp for a command without
+// withAudit opens an app by withExistingApp or withReadingApp for a command without
 // arguments.
 func (c *cli) withAudit(open opensApp, do func(context.Context, *app) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, _ []string) error {
@@ -246,7 +246,7 @@ All events written so far stay, and are outside of the chain from then on:
 counted, and not protected. Export them first. The new chain's first event says
 who did this.`,
 		Args: cobra.NoArgs,
-		RunE: c.withAudit(c.withApp, func(ctx context.Context, a *app) error {
+		RunE: c.withAudit(c.withExistingApp, func(ctx context.Context, a *app) error {
 			outside, err := a.store.RestartAudit(ctx, a.byOperator("audit.chain_restarted", ""))
 			if err != nil {
 				return err

@@ -124,7 +124,7 @@ func (c *cli) setActive(cmd *cobra.Command, id string, active bool) error {
 	if err != nil {
 		return err
 	}
-	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+	return c.withExistingApp(cmd.Context(), cfg, func(a *app) error {
 		client, err := findClient(cmd.Context(), a.store, id)
 		if err != nil {
 			return err

@@ -57,7 +57,7 @@ func (c *cli) addSecret(cmd *cobra.Command, id, name string, expiresIn time.Dura
 	if err != nil {
 		return err
 	}
-	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+	return c.withExistingApp(cmd.Context(), cfg, func(a *app) error {
 		client, err := findClient(cmd.Context(), a.store, id)
 		if err != nil {
 			return err
@@ -98,7 +98,7 @@ func (c *cli) deleteSecret(cmd *cobra.Command, clientID, secretID string) error 
 	if err != nil {
 		return err
 	}
-	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+	return c.withExistingApp(cmd.Context(), cfg, func(a *app) error {
 		client, err := findClient(cmd.Context(), a.store, clientID)
 		if err != nil {
 			return err

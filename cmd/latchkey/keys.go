@@ -38,7 +38,7 @@ func (c *cli) rotateCommand() *cobra.Command {
 			if plan {
 				return c.withRing(cmd, c.withReadingApp, func(cmd *cobra.Command, a *app) error { return c.planRotation(cmd, a, alg) })
 			}
-			return c.withRing(cmd, c.withApp, func(cmd *cobra.Command, a *app) error { return c.rotateKey(cmd, a, alg) })
+			return c.withRing(cmd, c.withExistingApp, func(cmd *cobra.Command, a *app) error { return c.rotateKey(cmd, a, alg) })
 		},
 	}
 	rotate.Flags().StringVar(&alg, "alg", "", "JWS algorithm: ES256, RS256 or EdDSA (default: the server's)")
@@ -56,7 +56,7 @@ func (c *cli) revokeCommand() *cobra.Command {
 			if plan {
 				return c.withRing(cmd, c.withReadingApp, func(cmd *cobra.Command, a *app) error { return c.planRevocation(cmd, a, args[0]) })
 			}
-			return c.withRing(cmd, c.withApp, func(cmd *cobra.Command, a *app) error { return c.revokeKey(cmd, a, args[0]) })
+			return c.withRing(cmd, c.withExistingApp, func(cmd *cobra.Command, a *app) error { return c.revokeKey(cmd, a, args[0]) })
 		},
 	}
 	addPlanFlag(revoke, &plan)
@@ -89,7 +89,7 @@ func viewKey(k keys.KeyInfo) keyView {
 	}
 }
 
-// withRing opens an app by withApp or withReadingApp, and its signing keys.
+// withRing opens an app by withExistingApp or withReadingApp, and its signing keys.
 func (c *cli) withRing(cmd *cobra.Command, open opensApp, do func(*cobra.Command, *app) error) error {
 	cfg, err := c.load(cmd)
 	if err != nil {

@@ -51,7 +51,7 @@ login, to all senders that serve it; it expires when the old one would have.`,
 			if err != nil {
 				return err
 			}
-			return c.withApp(cmd.Context(), cfg, func(a *app) error { return c.retryMessage(cmd, a, args[0]) })
+			return c.withExistingApp(cmd.Context(), cfg, func(a *app) error { return c.retryMessage(cmd, a, args[0]) })
 		},
 	}
 	return group("message", "Messages that carry one-time passwords", list, show, retry)

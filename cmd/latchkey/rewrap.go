@@ -25,7 +25,7 @@ func (c *cli) rewrapCommand() *cobra.Command {
 			if plan {
 				return c.withReadingApp(cmd.Context(), cfg, func(a *app) error { return c.planRewrap(cmd.Context(), a) })
 			}
-			return c.withApp(cmd.Context(), cfg, func(a *app) error { return c.rewrap(cmd.Context(), a) })
+			return c.withExistingApp(cmd.Context(), cfg, func(a *app) error { return c.rewrap(cmd.Context(), a) })
 		},
 	}
 	addPlanFlag(cmd, &plan)

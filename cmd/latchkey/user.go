@@ -30,7 +30,7 @@ func (c *cli) unlock(cmd *cobra.Command, profile, username string) error {
 	if err != nil {
 		return err
 	}
-	return c.withApp(cmd.Context(), cfg, func(a *app) error {
+	return c.withExistingApp(cmd.Context(), cfg, func(a *app) error {
 		login, err := a.store.Login(cmd.Context(), storage.PasswordProfileID(profile), otp.NormalizeUsername(username))
 		if errors.Is(err, storage.ErrNotFound) {
 			return fmt.Errorf("no login %q in the password profile %q", username, profile)

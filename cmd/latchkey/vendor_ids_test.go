@@ -39,6 +39,10 @@ func (w *walk) idsAreUUIDs(t *testing.T) {
 	if got := admin.ask(http.MethodPost, "/v1/buyers/5c5fe9ba-5a3c-4bd0-9e05-6ed9ae1b2c2a/users", body); got.status != 201 {
 		t.Fatalf("a user below /v1: %d %s", got.status, got.body)
 	}
+	// The server chooses the id of a company that is created without one.
+	if got := admin.ask(http.MethodPost, "/v1/buyers", `{"Name":"C"}`); got.status != 201 {
+		t.Fatalf("a buyer below /v1: %d %s", got.status, got.body)
+	}
 	e := w.requestCode(t, "passwordless_authentication")
 	mustHaveUUIDs(t, "event", e.body)
 	token := w.redeem(t, e.Payload.Code)

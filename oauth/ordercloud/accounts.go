@@ -69,5 +69,6 @@ func (a *API) account(c *call, kind storage.UserKind, id string) (storage.Accoun
 	return a.cfg.Stores.Accounts.Account(c.Context(), storage.DefaultRealmID, kind, id)
 }
 
-// newID makes an ID for what is created without one.
-func (a *API) newID(*call) (string, error) { return storage.NewID(a.cfg.Rand, "") }
+// newID returns an ID for an object that is created without one. It is a UUID,
+// since the IDs of companies are shown below /v2 as well.
+func (a *API) newID(*call) (string, error) { return storage.NewUUID(a.cfg.Rand) }

@@ -53,7 +53,7 @@ func TestAccounts(t *testing.T) {
 			t.Error(diff)
 		}
 		generated := w.expect(201, "root", "POST", of.path, `{"Name":"without"}`)
-		if id, _ := generated.get(t, "ID").(string); len(id) != 26 {
+		if id, _ := generated.get(t, "ID").(string); len(id) != 36 {
 			t.Errorf("generated %s", generated.body)
 		}
 	}
