@@ -19,6 +19,15 @@ type person struct {
 	password *storage.PasswordChange // to take effect with the rest; nil: none
 }
 
+// auditObject returns the name of the user in audit events: its type, the ID of
+// its company if it has one, and its ID.
+func (p person) auditObject() string {
+	if p.company.ID == "" {
+		return userObject(p.User.Kind) + "/" + p.User.ID
+	}
+	return userObject(p.User.Kind) + "/" + p.company.ID + "/" + p.User.ID
+}
+
 // users is the collection of the users of one kind.
 type users struct {
 	api    *API

@@ -62,8 +62,8 @@ func TestUsers(t *testing.T) {
 		w.expect(204, "root", "DELETE", one, "")
 		w.refuses(404, "NotFound", "root", "GET", one, "")
 		if diff := cmp.Diff([]string{
-			"password.set " + of.named + "u1", name + ".created " + of.named + "u1", name + ".updated " + of.named + "u1",
-			name + ".updated " + of.named + "u9", name + ".created " + of.named + "put", name + ".deleted " + of.named + "u9",
+			"password.set " + of.named + "u1", name + ".created " + of.named + "u1", "username.refused " + of.named + "u2",
+			name + ".updated " + of.named + "u1", name + ".updated " + of.named + "u9", name + ".created " + of.named + "put", name + ".deleted " + of.named + "u9",
 		}, w.recorded()); diff != "" {
 			t.Error(diff)
 		}

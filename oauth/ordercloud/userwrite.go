@@ -163,7 +163,7 @@ const actionUsername = "username.refused"
 // usernameTaken records that the caller learned of somebody else's username, and
 // returns the refusal.
 func (a *API) usernameTaken(c *call, p person) error {
-	a.recordOutcome(c, actionUsername, "taken", userObject(p.User.Kind)+"/"+p.User.ID)
+	a.recordOutcome(c, actionUsername, "taken", p.auditObject())
 	return errUsername
 }
 
@@ -176,7 +176,7 @@ func (a *API) admitUsername(c *call, wanted string, p person) error {
 	err := a.cfg.AdmitUsername(c.Context(), p.User.UID)
 	var limit *storage.LimitError
 	if errors.As(err, &limit) {
-		a.recordOutcome(c, actionUsername, "limited", userObject(p.User.Kind)+"/"+p.User.ID)
+		a.recordOutcome(c, actionUsername, "limited", p.auditObject())
 	}
 	return err
 }
