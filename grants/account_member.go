@@ -70,16 +70,16 @@ func (h *AccountMember) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	if err := h.authenticate(ctx, client, session, form); err != nil {
 		return asGrantError(err)
 	}
-	return asGrantError(h.choose(ctx, client, session, form.accountID))
+	return asGrantError(h.chooseAccount(ctx, client, session, form.accountID))
 }
 
 // authenticate puts the user into the session. An attempt has not taken effect
 // afterwards.
 func (h *AccountMember) authenticate(ctx context.Context, c *storage.Client, s *Session, f memberForm) error {
 	if f.credential == paramMemberToken || f.credential == paramSelectionToken {
-		return h.present(ctx, c, s, f)
+		return h.presentToken(ctx, c, s, f)
 	}
-	profileID, err := h.profile(ctx, c, f.profileID)
+	profileID, err := h.profileID(ctx, c, f.profileID)
 	if err != nil {
 		return err
 	}
@@ -93,23 +93,23 @@ func (h *AccountMember) authenticate(ctx context.Context, c *storage.Client, s *
 
 // present puts the user of a token into the session. A selection token continues
 // a sign-in, which is to begin a refresh family.
-func (h *AccountMember) present(ctx context.Context, c *storage.Client, s *Session, f memberForm) error {
+func (h *AccountMember) presentToken(ctx context.Context, c *storage.Client, s *Session, f memberForm) error {
 	now := h.Now().UTC()
 	switch {
 	case h.SubjectTokens == nil:
 		return ErrSubjectToken
 	case f.credential == paramMemberToken:
-		if err := present(ctx, c, s, f.secret, now, h.SubjectTokens.VerifySubject); err != nil {
+		if err := presentSubject(ctx, c, s, f.secret, now, h.SubjectTokens.VerifySubject); err != nil {
 			return err
 		}
-		return s.narrowAudience(s.held.Resources)
+		return s.narrowAudience(s.subject.Resources)
 	}
-	if err := present(ctx, c, s, f.secret, now, h.SubjectTokens.VerifySelection); err != nil {
+	if err := presentSubject(ctx, c, s, f.secret, now, h.SubjectTokens.VerifySelection); err != nil {
 		return err
 	}
-	held := *s.held
-	s.signIn, s.held, s.offered = signin.Resume(c, held.Principal, held.AMR, held.SourceID, ErrSubjectToken), nil, held.IssuedAt
-	s.once = func(ctx context.Context, do func(context.Context) error) error {
+	held := *s.subject
+	s.signIn, s.subject, s.selectionIssuedAt = signin.Resume(c, held.Principal, held.AMR, held.SourceID, ErrSubjectToken), nil, held.IssuedAt
+	s.spend = func(ctx context.Context, do func(context.Context) error) error {
 		return h.SubjectTokens.SpendSelection(ctx, held, do)
 	}
 	return nil
@@ -117,7 +117,7 @@ func (h *AccountMember) present(ctx context.Context, c *storage.Client, s *Sessi
 
 // profile returns the id of the profile of the login. One that does not exist,
 // or belongs to another realm than the client's, has no logins for it.
-func (h *AccountMember) profile(ctx context.Context, c *storage.Client, id string) (string, error) {
+func (h *AccountMember) profileID(ctx context.Context, c *storage.Client, id string) (string, error) {
 	if id == "" || id == c.ProfileID {
 		return c.ProfileID, nil
 	}
@@ -140,25 +140,25 @@ func (h *AccountMember) profile(ctx context.Context, c *storage.Client, id strin
 
 // choose puts the account into the session: the one that was named, the one of
 // the held token, or the only one.
-func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Session, accountID string) error {
+func (h *AccountMember) chooseAccount(ctx context.Context, c *storage.Client, s *Session, accountID string) error {
 	userUID := s.Principal.User.UID
 	if accountID != "" {
 		member, err := h.Members.Member(ctx, userUID, accountID)
 		if errors.Is(err, storage.ErrNotFound) || err == nil && !s.wasOffered(&member) {
-			return h.noMember(ctx, c, s)
+			return h.refuseNonMember(ctx, c, s)
 		}
 		if err != nil {
 			return h.abandon(ctx, s, fmt.Errorf("read membership: %w", err))
 		}
 		s.Member = &member
-		if s.held != nil && s.held.confined(h.Now()) && !sameAccount(s.held.Member, s.Member) {
-			h.recordHeld(ctx, c, s, "sign_in_too_old")
+		if s.subject != nil && s.subject.confined(h.Now()) && !sameAccount(s.subject.Member, s.Member) {
+			h.recordExchange(ctx, c, s, "sign_in_too_old")
 			return ErrSubjectToken
 		}
 		return nil
 	}
-	if s.held != nil && s.held.Member != nil {
-		s.Member = s.held.Member
+	if s.subject != nil && s.subject.Member != nil {
+		s.Member = s.subject.Member
 		return nil
 	}
 	page, err := h.Members.Members(ctx, userUID, 0, maxListed)
@@ -166,11 +166,11 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 	case err != nil:
 		return h.abandon(ctx, s, fmt.Errorf("read memberships: %w", err))
 	case len(page.Items) == 0:
-		return h.noMember(ctx, c, s)
+		return h.refuseNonMember(ctx, c, s)
 	case len(page.Items) > 1:
-		return h.several(ctx, c, s, page)
+		return h.askForAccount(ctx, c, s, page)
 	case !s.wasOffered(&page.Items[0]):
-		return h.noMember(ctx, c, s)
+		return h.refuseNonMember(ctx, c, s)
 	}
 	s.Member = &page.Items[0]
 	return nil
@@ -180,14 +180,14 @@ func (h *AccountMember) choose(ctx context.Context, c *storage.Client, s *Sessio
 // the session was issued. A membership that ended and was given again is another
 // one. Without a selection token the answer is yes.
 func (s *Session) wasOffered(m *storage.Member) bool {
-	return s.offered.IsZero() || !m.Membership.CreatedAt.After(s.offered)
+	return s.selectionIssuedAt.IsZero() || !m.Membership.CreatedAt.After(s.selectionIssuedAt)
 }
 
 // noMember refuses a user who is no member there, in the words for whatever is
 // wrong with what was presented.
-func (h *AccountMember) noMember(ctx context.Context, c *storage.Client, s *Session) error {
+func (h *AccountMember) refuseNonMember(ctx context.Context, c *storage.Client, s *Session) error {
 	if s.signIn == nil {
-		h.recordHeld(ctx, c, s, notAMember)
+		h.recordExchange(ctx, c, s, notAMember)
 		return ErrSubjectToken
 	}
 	h.Authenticator.RecordOutcome(ctx, s.signIn, notAMember)
@@ -196,7 +196,7 @@ func (h *AccountMember) noMember(ctx context.Context, c *storage.Client, s *Sess
 
 // several lets the sign-in take effect without a token and returns what there
 // is to choose from. A held token is good for choosing itself.
-func (h *AccountMember) several(ctx context.Context, c *storage.Client, s *Session, page storage.Page[storage.Member]) error {
+func (h *AccountMember) askForAccount(ctx context.Context, c *storage.Client, s *Session, page storage.Page[storage.Member]) error {
 	required := &SelectionRequired{Accounts: page.Items, Total: page.Total}
 	if s.signIn == nil || h.SubjectTokens == nil {
 		return h.abandon(ctx, s, required)
@@ -226,7 +226,7 @@ func (h *AccountMember) PopulateTokenEndpointResponse(ctx context.Context, r fos
 		return err
 	}
 	if session.signIn == nil {
-		return h.continueHeld(ctx, r, w, client, session)
+		return h.answerSubject(ctx, r, w, client, session)
 	}
 	scope, err := accountRoles(client, session, r.GetRequestedScopes())
 	if err != nil {
@@ -237,21 +237,21 @@ func (h *AccountMember) PopulateTokenEndpointResponse(ctx context.Context, r fos
 	return issue.signIn(ctx, r, w, session, tokenFor(client, session, scope, h.Now().UTC()))
 }
 
-// continueHeld makes a token from a held one.
-func (h *AccountMember) continueHeld(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, c *storage.Client, s *Session) error {
-	scope, err := heldRoles(c, s, r.GetRequestedScopes())
+// answerSubject makes a token from a held one.
+func (h *AccountMember) answerSubject(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, c *storage.Client, s *Session) error {
+	scope, err := subjectRoles(c, s, r.GetRequestedScopes())
 	if err != nil {
-		h.recordHeld(ctx, c, s, insufficientRoles)
+		h.recordExchange(ctx, c, s, insufficientRoles)
 		return err
 	}
 	if err := answer(ctx, h.AccessTokens, r, w, s, tokenFor(c, s, scope, h.Now().UTC())); err != nil {
 		return err
 	}
-	h.recordHeld(ctx, c, s, "success")
+	h.recordExchange(ctx, c, s, "success")
 	return nil
 }
 
-func (h *AccountMember) recordHeld(ctx context.Context, c *storage.Client, s *Session, outcome string) {
+func (h *AccountMember) recordExchange(ctx context.Context, c *storage.Client, s *Session, outcome string) {
 	h.Authenticator.RecordEvent(ctx, &s.Principal, c.ID, actionExchange, outcome)
 }
 

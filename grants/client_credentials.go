@@ -96,7 +96,7 @@ func (h *ClientCredentials) anonymous(ctx context.Context, c *storage.Client, s 
 	if errors.Is(err, fosite.ErrInvalidGrant) || err == nil && s.Principal.User.Kind != storage.Buyer {
 		return fosite.ErrInvalidGrant.WithWrap(ErrContextUserRequired)
 	}
-	s.life = c.AnonymousTokenTTL
+	s.tokenLife = c.AnonymousTokenTTL
 	return err
 }
 

@@ -20,19 +20,19 @@ func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) Acce
 		Client: c, Member: s.Member, Scope: scope, AMR: s.AMR, Purpose: s.Purpose, AuthTime: s.AuthTime,
 		Resources: s.Resources, JKT: s.JKT, IssuedAt: now,
 	}
-	if !s.issued.IsZero() {
-		t.IssuedAt = s.issued
+	if !s.issuedAt.IsZero() {
+		t.IssuedAt = s.issuedAt
 	}
-	t.ExpiresAt = t.IssuedAt.Truncate(time.Second).Add(cmp.Or(s.life, c.AccessTokenLife()))
-	t.Narrowed = len(scope) < len(Entitled(c, rolesHere(s)))
+	t.ExpiresAt = t.IssuedAt.Truncate(time.Second).Add(cmp.Or(s.tokenLife, c.AccessTokenLife()))
+	t.Narrowed = len(scope) < len(AllowedRoles(c, rolesHere(s)))
 	if s.signIn != nil {
 		t.SourceID = s.signIn.SourceID()
 	}
-	if s.held != nil {
-		t.SourceID = s.held.SourceID
-		t.FamilyID, t.SessionID = s.held.FamilyID, s.held.SessionID
-		t.Narrowed = t.Narrowed || s.held.Narrowed
-		if end := s.held.ExpiresAt; end.Before(t.ExpiresAt) {
+	if s.subject != nil {
+		t.SourceID = s.subject.SourceID
+		t.FamilyID, t.SessionID = s.subject.FamilyID, s.subject.SessionID
+		t.Narrowed = t.Narrowed || s.subject.Narrowed
+		if end := s.subject.ExpiresAt; end.Before(t.ExpiresAt) {
 			t.ExpiresAt = end
 		}
 	}
@@ -52,7 +52,7 @@ type issuer struct {
 // signIn signs the token of the session's sign-in, begins its refresh family, if
 // the client gets one, lets the sign-in take effect and answers.
 func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
-	family, refreshToken, err := i.refreshTokens.forSignIn(t)
+	family, refreshToken, err := i.refreshTokens.newFamily(t)
 	if family != nil {
 		t.FamilyID = family.ID
 		w.SetExtra("refresh_token", refreshToken)
@@ -69,8 +69,8 @@ func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.A
 		return err
 	}
 	settle := func(ctx context.Context) error { return i.authenticator.Settle(ctx, s.signIn, family) }
-	if s.once != nil {
-		err = s.once(ctx, settle)
+	if s.spend != nil {
+		err = s.spend(ctx, settle)
 	} else {
 		err = settle(ctx)
 	}

@@ -62,7 +62,7 @@ func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	if err != nil {
 		return asGrantError(err)
 	}
-	state, err := h.live(ctx, client, token, session.JKT)
+	state, err := h.liveFamily(ctx, client, token, session.JKT)
 	if err != nil {
 		return asGrantError(err)
 	}
@@ -81,7 +81,7 @@ func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 // may be used by the client now. Only a token that is authentic and the
 // client's own can end its family by being used again, and of one that is bound
 // to a key, only who has that key.
-func (h *Refresh) live(ctx context.Context, c *storage.Client, token RefreshToken, jkt string) (storage.FamilyState, error) {
+func (h *Refresh) liveFamily(ctx context.Context, c *storage.Client, token RefreshToken, jkt string) (storage.FamilyState, error) {
 	state, err := h.Families.Family(ctx, token.FamilyID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return state, ErrRefreshToken
@@ -89,7 +89,7 @@ func (h *Refresh) live(ctx context.Context, c *storage.Client, token RefreshToke
 	if err != nil {
 		return state, fmt.Errorf("read refresh family: %w", err)
 	}
-	if !token.Of(&state.Family) || state.Family.ClientID != c.ID {
+	if !token.BelongsTo(&state.Family) || state.Family.ClientID != c.ID {
 		return state, ErrRefreshToken
 	}
 	if err := checkKey(state.Family.JKT, jkt, ErrRefreshToken); err != nil {
@@ -98,16 +98,16 @@ func (h *Refresh) live(ctx context.Context, c *storage.Client, token RefreshToke
 	}
 	now := h.Now()
 	switch {
-	case !h.current(c, &state.Family, token, now):
-		return state, h.end(ctx, &state, now)
-	case !Stands(c, &state, now):
+	case !h.isCurrent(c, &state.Family, token, now):
+		return state, h.revokeReused(ctx, &state, now)
+	case !IsFamilyLive(c, &state, now):
 		return state, ErrRefreshToken
 	}
 	return state, nil
 }
 
 // current tells whether the token's generation may be used.
-func (h *Refresh) current(c *storage.Client, f *storage.TokenFamily, token RefreshToken, now time.Time) bool {
+func (h *Refresh) isCurrent(c *storage.Client, f *storage.TokenFamily, token RefreshToken, now time.Time) bool {
 	if token.Generation == f.Generation || c.ReuseRefreshTokens {
 		return true
 	}
@@ -115,7 +115,7 @@ func (h *Refresh) current(c *storage.Client, f *storage.TokenFamily, token Refre
 }
 
 // end revokes the family of a token that was used again too late.
-func (h *Refresh) end(ctx context.Context, state *storage.FamilyState, now time.Time) error {
+func (h *Refresh) revokeReused(ctx context.Context, state *storage.FamilyState, now time.Time) error {
 	if err := h.Families.RevokeFamily(ctx, state.Family.ID, now); err != nil {
 		return fmt.Errorf("revoke refresh family: %w", err)
 	}
@@ -123,10 +123,10 @@ func (h *Refresh) end(ctx context.Context, state *storage.FamilyState, now time.
 	return ErrRefreshToken
 }
 
-// Stands tells whether a refresh family still stands: not revoked, not expired,
+// IsFamilyLive tells whether a refresh family still stands: not revoked, not expired,
 // not older than a password change or what else ended its tokens, its user
 // admitted by the gate and, if it is scoped to an account, a member of that.
-func Stands(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
+func IsFamilyLive(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 	f, p := &state.Family, &state.Principal
 	switch {
 	case !f.RevokedAt.IsZero(), !now.Before(f.ExpiresAt):
@@ -194,7 +194,7 @@ func (h *Refresh) advance(ctx context.Context, c *storage.Client, r *refresh, no
 // overtaken answers a refresh that lost the race to rotate: it gets what the
 // winner got, if the family still stands.
 func (h *Refresh) overtaken(ctx context.Context, c *storage.Client, r *refresh) (string, error) {
-	state, err := h.live(ctx, c, r.token, r.jkt)
+	state, err := h.liveFamily(ctx, c, r.token, r.jkt)
 	if err != nil {
 		return "", err
 	}

@@ -73,9 +73,9 @@ func (t *RefreshTokens) Begin(family storage.TokenFamily) (*storage.TokenFamily,
 	return &family, token, err
 }
 
-// forSignIn makes the refresh family of a sign-in with its first access token,
+// newFamily makes the refresh family of a sign-in with its first access token,
 // if the client gets one.
-func (t *RefreshTokens) forSignIn(first AccessToken) (*storage.TokenFamily, string, error) {
+func (t *RefreshTokens) newFamily(first AccessToken) (*storage.TokenFamily, string, error) {
 	c, u := first.Client, first.Principal
 	if c.RefreshTokenTTL <= 0 || !c.HasGrant(GrantRefreshToken) {
 		return nil, "", nil
@@ -146,7 +146,7 @@ func (t *RefreshTokens) Parse(token string) (RefreshToken, error) {
 func IsRefreshToken(token string) bool { return strings.HasPrefix(token, refreshPrefix) }
 
 // Of tells whether the token belongs to the family.
-func (r RefreshToken) Of(f *storage.TokenFamily) bool {
+func (r RefreshToken) BelongsTo(f *storage.TokenFamily) bool {
 	return r.FamilyID == f.ID && subtle.ConstantTimeCompare(r.seedDigest(), f.SeedDigest) == 1
 }
 

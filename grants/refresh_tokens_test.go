@@ -39,7 +39,7 @@ func TestRefreshTokenRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if parsed.FamilyID != family.ID || parsed.Generation != 1 || !parsed.Of(family) {
+	if parsed.FamilyID != family.ID || parsed.Generation != 1 || !parsed.BelongsTo(family) {
 		t.Errorf("parsed %+v of family %+v", parsed, family)
 	}
 	second, err := tokens.At(parsed, 2)
@@ -54,7 +54,7 @@ func TestRefreshTokenRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if parsed.Of(other) {
+	if parsed.BelongsTo(other) {
 		t.Error("token belongs to a foreign family")
 	}
 }

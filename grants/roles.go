@@ -8,9 +8,9 @@ import (
 	"latchkey/storage"
 )
 
-// Entitled returns those of the roles that a token of the client may carry: all
+// AllowedRoles returns those of the roles that a token of the client may carry: all
 // of them, or those within the client's ceiling if it has one.
-func Entitled(c *storage.Client, has []string) []string {
+func AllowedRoles(c *storage.Client, has []string) []string {
 	if len(c.MaximumRoles) == 0 {
 		return has
 	}
@@ -20,7 +20,7 @@ func Entitled(c *storage.Client, has []string) []string {
 // checkCeiling refuses a scope of which no user gets anything through the client.
 // It is asked before a credential is verified.
 func checkCeiling(c *storage.Client, requested []string) error {
-	if len(requested) > 0 && len(Entitled(c, requested)) == 0 {
+	if len(requested) > 0 && len(AllowedRoles(c, requested)) == 0 {
 		return fosite.ErrInvalidScope.WithWrap(ErrInsufficientRoles)
 	}
 	return nil
@@ -47,19 +47,19 @@ func accountRoles(c *storage.Client, s *Session, requested []string) ([]string, 
 	return selectRoles(c, s.Member.Membership.Roles, requested)
 }
 
-// heldRoles decides the roles of a token made from the session's held one: in
+// subjectRoles decides the roles of a token made from the session's held one: in
 // the same account no more than that one carries, in another what the membership
 // there gives. Of a narrowed one it is no more than that carries anywhere: else
 // the way through another account would lead back to all roles.
-func heldRoles(c *storage.Client, s *Session, requested []string) ([]string, error) {
-	if s.held.Access && sameAccount(s.held.Member, s.Member) {
-		return narrowRoles(c, s, s.held.Scope, requested)
+func subjectRoles(c *storage.Client, s *Session, requested []string) ([]string, error) {
+	if s.subject.Access && sameAccount(s.subject.Member, s.Member) {
+		return narrowRoles(c, s, s.subject.Scope, requested)
 	}
-	if s.held.Narrowed {
+	if s.subject.Narrowed {
 		if err := checkMinimum(c, s); err != nil {
 			return nil, err
 		}
-		return selectRoles(c, intersect(rolesHere(s), s.held.Scope), requested)
+		return selectRoles(c, intersect(rolesHere(s), s.subject.Scope), requested)
 	}
 	return accountRoles(c, s, requested)
 }
@@ -108,7 +108,7 @@ func checkMinimum(c *storage.Client, s *Session) error {
 
 // selectRoles is GrantRoles without the client's minimum.
 func selectRoles(c *storage.Client, has, requested []string) ([]string, error) {
-	granted := Entitled(c, has)
+	granted := AllowedRoles(c, has)
 	if len(requested) == 0 {
 		return granted, nil
 	}

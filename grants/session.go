@@ -33,18 +33,18 @@ type Session struct {
 	// may be used up. nil: nobody is asked.
 	Confirm func(ctx context.Context) error
 
-	expires map[fosite.TokenType]time.Time
-	signIn  *signin.SignIn // a verified attempt that has yet to take effect
-	refresh *refresh       // the refresh grant's verified token
-	held    *SubjectToken  // the token presented instead of credentials
-	offered time.Time      // when the selection token was issued; zero: there is none
-	once    onceOnly       // of what is good for one sign-in; nil: nothing is used up
-	issued  time.Time      // when what the token is made from was read; zero: when it is written
-	life    time.Duration  // of the token; 0: the client's AccessTokenLife
+	expires           map[fosite.TokenType]time.Time
+	signIn            *signin.SignIn // a verified attempt that has yet to take effect
+	refresh           *refresh       // the refresh grant's verified token
+	subject           *SubjectToken  // the token presented instead of credentials
+	selectionIssuedAt time.Time      // when the selection token was issued; zero: there is none
+	spend             spendFunc      // of what is good for one sign-in; nil: nothing is used up
+	issuedAt          time.Time      // when what the token is made from was read; zero: when it is written
+	tokenLife         time.Duration  // of the token; 0: the client's AccessTokenLife
 }
 
-// onceOnly uses something up if what it is given succeeds: both or neither.
-type onceOnly func(ctx context.Context, do func(context.Context) error) error
+// spendFunc uses something up if what it is given succeeds: both or neither.
+type spendFunc func(ctx context.Context, do func(context.Context) error) error
 
 // begin puts a verified attempt into the session.
 func (s *Session) begin(signIn *signin.SignIn, now time.Time) {
@@ -57,7 +57,7 @@ func (s *Session) begin(signIn *signin.SignIn, now time.Time) {
 // or that a client got for its context user, is good for no other. The gate is
 // asked here as well, whoever verifies the tokens. Of a token that is bound to a
 // key, the possession of that must have been proven.
-func present(ctx context.Context, c *storage.Client, s *Session, token string, now time.Time,
+func presentSubject(ctx context.Context, c *storage.Client, s *Session, token string, now time.Time,
 	read func(context.Context, *storage.Client, string) (SubjectToken, error),
 ) error {
 	held, err := read(ctx, c, token)
@@ -70,7 +70,7 @@ func present(ctx context.Context, c *storage.Client, s *Session, token string, n
 	if err := checkKey(held.JKT, s.JKT, ErrSubjectToken); err != nil {
 		return err
 	}
-	s.held, s.issued = &held, now
+	s.subject, s.issuedAt = &held, now
 	s.Principal, s.AMR, s.Purpose, s.AuthTime = held.Principal, held.AMR, held.Purpose, held.AuthTime
 	return nil
 }

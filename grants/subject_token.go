@@ -77,13 +77,13 @@ type ProfileStore interface {
 // turned into tokens for the user's other accounts.
 const recentSignIn = time.Hour
 
-// IsRecent reports whether a sign-in at that time is recent: the user has just
+// IsRecentSignIn reports whether a sign-in at that time is recent: the user has just
 // proven to be there, so an account management token stands for all accounts of
 // the user. Later it stands for its own account only, so that whoever gets hold
 // of it does not get into the others.
-func IsRecent(signIn, now time.Time) bool { return now.Before(signIn.Add(recentSignIn)) }
+func IsRecentSignIn(signIn, now time.Time) bool { return now.Before(signIn.Add(recentSignIn)) }
 
 // confined reports whether the held token is good for its own account only.
 func (h *SubjectToken) confined(now time.Time) bool {
-	return !h.Access && h.Member != nil && !IsRecent(h.AuthTime, now)
+	return !h.Access && h.Member != nil && !IsRecentSignIn(h.AuthTime, now)
 }

@@ -69,8 +69,8 @@ func (h *TokenExchange) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	if err := checkExchange(form, subject); err != nil {
 		return err
 	}
-	err = present(ctx, client, session, subject, h.Now().UTC(), h.SubjectTokens.VerifySubject)
-	if errors.Is(err, ErrSubjectToken) || err == nil && !session.held.Access {
+	err = presentSubject(ctx, client, session, subject, h.Now().UTC(), h.SubjectTokens.VerifySubject)
+	if errors.Is(err, ErrSubjectToken) || err == nil && !session.subject.Access {
 		return malformed("The subject token is not valid.")
 	}
 	if err != nil {
@@ -108,13 +108,13 @@ func exchangeTarget(form url.Values, s *Session) error {
 	if (form.Has("resource") || form.Has("audience")) && len(s.Resources) == 0 {
 		return invalidTarget("The parameters resource and audience are not supported.")
 	}
-	return s.narrowAudience(s.held.Resources)
+	return s.narrowAudience(s.subject.Resources)
 }
 
 // target puts the account of the new token into the session.
 func (h *TokenExchange) target(ctx context.Context, c *storage.Client, s *Session, accountID string) error {
 	if accountID == "" {
-		s.Member = s.held.Member
+		s.Member = s.subject.Member
 		return nil
 	}
 	member, err := h.Members.Member(ctx, s.Principal.User.UID, accountID)
@@ -135,7 +135,7 @@ func (h *TokenExchange) PopulateTokenEndpointResponse(ctx context.Context, r fos
 	if err != nil {
 		return err
 	}
-	scope, err := heldRoles(client, session, r.GetRequestedScopes())
+	scope, err := subjectRoles(client, session, r.GetRequestedScopes())
 	if err != nil {
 		h.record(ctx, client, session, insufficientRoles)
 		return err

@@ -22,7 +22,7 @@ func currentRoles(c *accessClaims, h *holder) []string {
 	case h.principal != nil:
 		has = h.principal.Roles
 	}
-	entitled := grants.Entitled(h.client, c.Role)
+	entitled := grants.AllowedRoles(h.client, c.Role)
 	return slices.DeleteFunc(slices.Clone(c.Role), func(role string) bool {
 		if slices.Contains(c.Elevated, role) {
 			return false
@@ -38,7 +38,7 @@ func currentScope(c *storage.Client, s *storage.FamilyState) []string {
 		has = s.Member.Membership.Roles
 	}
 	lost := beyond(s.Family.Scope, has)
-	return beyond(grants.Entitled(c, s.Family.Scope), lost)
+	return beyond(grants.AllowedRoles(c, s.Family.Scope), lost)
 }
 
 // accessHolder is holder for an access token. It also returns ErrInvalidToken if

@@ -141,7 +141,7 @@ func (p *Provider) introspectRefreshToken(ctx context.Context, caller *storage.C
 	}
 	f := &state.Family
 	usable := parsed.Generation == f.Generation || caller.ReuseRefreshTokens
-	if !usable || !grants.Stands(caller, state, p.cfg.Now()) || belowFloor(caller, &state.Principal, state.Member) {
+	if !usable || !grants.IsFamilyLive(caller, state, p.cfg.Now()) || belowFloor(caller, &state.Principal, state.Member) {
 		return introspection{}, nil
 	}
 	answer := introspection{
@@ -169,7 +169,7 @@ func (p *Provider) family(ctx context.Context, token string) (grants.RefreshToke
 	if err != nil {
 		return parsed, nil, fmt.Errorf("read refresh family: %w", err)
 	}
-	if !parsed.Of(&state.Family) {
+	if !parsed.BelongsTo(&state.Family) {
 		return parsed, nil, nil
 	}
 	return parsed, &state, nil

@@ -53,7 +53,7 @@ func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.P
 	if err := admitted(client.Refusal(&user, now)); err != nil {
 		return user, "", err
 	}
-	own := grants.Entitled(client, user.Roles)
+	own := grants.AllowedRoles(client, user.Roles)
 	scope := r.OnlyRoles
 	if len(scope) == 0 {
 		scope = union(own, r.Elevated)

@@ -72,7 +72,7 @@ func TestFamiliesFromBeforeAMark(t *testing.T) {
 				Family:    storage.TokenFamily{CreatedAt: start, ExpiresAt: start.Add(time.Hour), AccountUID: w.members[0].Account.UID},
 				Principal: w.login, Member: &w.members[0],
 			}
-			if got := grants.Stands(w.clients["shop"], &state, start); got != want {
+			if got := grants.IsFamilyLive(w.clients["shop"], &state, start); got != want {
 				t.Errorf("mark of %s %v later: the family stands: %v", name, after, got)
 			}
 		}

@@ -272,7 +272,7 @@ func (a *API) renew(c *call, realm storage.Realm, sent members) (*session, error
 			return nil
 		},
 	}
-	if !grants.IsRecent(holder.AuthTime, now) {
+	if !grants.IsRecentSignIn(holder.AuthTime, now) {
 		s.only = holder.Member
 	}
 	if !now.Before(sessionEnd(realm, holder.Client, holder.AuthTime)) {
