@@ -83,7 +83,7 @@ func listPackages(t *testing.T) []listed {
 	}
 }
 
-// TestFloorPlan holds every package to the floor plan of docs/decisions/0001.
+// TestFloorPlan holds every package to the floor plan; see docs/decisions/0023.
 func TestFloorPlan(t *testing.T) {
 	t.Parallel()
 	for _, p := range listPackages(t) {
