@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong with the configuration.
+// Fault is one error of the configuration.
 type Fault struct {
-	Setting string `json:"setting"`          // its key, or the unknown name
-	Source  string `json:"source,omitempty"` // where the value came from: a variable, a flag or a file; empty: the whole
-	Problem string `json:"problem"`          // what is wrong; never holds the value of a secret
+	Setting string `json:"setting"`          // key of the setting, or an unknown name
+	Source  string `json:"source,omitempty"` // where the value came from: a variable, a flag, or a file and line; empty: not one place
+	Problem string `json:"problem"`          // what is wrong; it never contains the value of a secret
 }
 
 func (f Fault) String() string {
@@ -19,8 +19,7 @@ func (f Fault) String() string {
 	return f.Setting + " (" + f.Source + "): " + f.Problem
 }
 
-// Faults is everything that is wrong with a configuration. It is an error of
-// one line.
+// Faults lists all errors of a configuration. Its text is one line.
 type Faults []Fault
 
 func (f Faults) Error() string {
@@ -31,8 +30,8 @@ func (f Faults) Error() string {
 	return "configuration: " + strings.Join(parts, "; ")
 }
 
-// orNil returns the faults as an error, or nil when there are none: a Faults of
-// length zero in an error would not be nil.
+// orNil returns the faults as an error, or nil if there are none. An empty Faults
+// in an error would not be nil.
 func (f Faults) orNil() error {
 	if len(f) == 0 {
 		return nil
@@ -44,8 +43,8 @@ func (f Faults) has(setting string) bool {
 	return slices.ContainsFunc(f, func(x Fault) bool { return x.Setting == setting })
 }
 
-// without returns the faults of settings that known has no fault of: what is
-// unreadable is told once.
+// without returns the faults of settings that have no fault in known, so that a
+// value that cannot be parsed is reported once.
 func (f Faults) without(known Faults) Faults {
 	return slices.DeleteFunc(slices.Clone(f), func(x Fault) bool { return known.has(x.Setting) })
 }

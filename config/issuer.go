@@ -163,12 +163,12 @@ func pathProblem(below, before string) string {
 	return "must have no empty segments and no . or .. in its path: " + write(before+clean)
 }
 
-// derivedIssuer is the issuer of a server that listens at the address and was
-// given none: the URL at which a client on the same machine calls it.
+// derivedIssuer returns the default issuer of a server that listens at the address:
+// the URL at which a client on the same machine calls it.
 func derivedIssuer(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "http://" + listen // listen has a fault of its own
+		return "http://" + listen // the address has a fault of its own
 	}
 	ip, err := netip.ParseAddr(host)
 	if host == "" || err == nil && ip.IsUnspecified() {
@@ -192,8 +192,8 @@ func (c Config) AnyPort() bool {
 	return err == nil && strings.Trim(port, "0") == "" && port != ""
 }
 
-// issuerProblem checks the issuer. One that follows from a port which is not
-// known yet is checked as if the port were known.
+// issuerProblem checks the issuer. If the system is to choose the port, it checks
+// the issuer with some port.
 func (c Config) issuerProblem() string {
 	if c.AnyPort() {
 		c = c.WithPort(1)
@@ -205,10 +205,10 @@ func (c Config) issuerProblem() string {
 	return problem
 }
 
-// WithPort returns the configuration of a server that listens on the port which
-// the system chose. If Listen does not have port 0, that is c. An issuer that
-// was derived from Listen then names the port, and so does an audience that was
-// derived from the issuer.
+// WithPort returns the configuration with the port that the system chose. It
+// returns c unchanged if Listen does not have port 0. An issuer that was derived
+// from Listen then contains the port, and an audience that was derived from the
+// issuer does too.
 func (c Config) WithPort(port int) Config {
 	if !c.AnyPort() {
 		return c
@@ -222,8 +222,8 @@ func (c Config) WithPort(port int) Config {
 	return c.WithIssuer(derivedIssuer(c.Listen))
 }
 
-// WithIssuer returns the configuration of a server that takes over the issuer of
-// others. Audience and site name follow if they were derived from the issuer.
+// WithIssuer returns the configuration with the issuer of other servers. Audience
+// and site name change with it if they were derived from the issuer.
 func (c Config) WithIssuer(issuer string) Config {
 	before := c
 	c.Issuer = issuer
@@ -236,7 +236,7 @@ func (c Config) WithIssuer(issuer string) Config {
 	return c
 }
 
-// hostOf returns the host of a URL, or "" if it is none.
+// hostOf returns the host of a URL, or "" if the text is no URL.
 func hostOf(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -245,7 +245,8 @@ func hostOf(text string) string {
 	return u.Hostname()
 }
 
-// IssuerPath is the path of the issuer, without a slash at its end; often empty.
+// IssuerPath returns the path of the issuer without a slash at its end. It is
+// usually empty.
 func (c Config) IssuerPath() string {
 	_, rest, _ := strings.Cut(c.Issuer, "://")
 	if slash := strings.Index(rest, "/"); slash >= 0 {

@@ -11,11 +11,11 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// layer is what one source says: text by the name of the variable, whatever
-// the source calls it. Empty text counts as not given.
+// layer holds the settings of one source, as text by the name of the variable.
+// Empty text counts as not given.
 type layer struct {
 	text   map[string]string
-	origin map[string]string // by variable: how the source calls it
+	origin map[string]string // by variable: its name in the source
 }
 
 func newLayer() layer {
@@ -28,9 +28,9 @@ func (l layer) put(variable, text, origin string) {
 	}
 }
 
-// readSecrets replaces the names of secret files by what they hold, trimmed.
-// That is done for each source by itself, so that a file named by a stronger
-// source beats a value given by a weaker one.
+// readSecrets replaces the names of secret files by their contents without outer
+// white space. It works on one source, so that a file of a stronger source takes
+// precedence over a value of a weaker one.
 func (l layer) readSecrets(read func(string) ([]byte, error), faults *Faults) {
 	for _, s := range Settings() {
 		name, given := l.text[s.fileVariable()]
@@ -54,8 +54,8 @@ func (l layer) readSecrets(read func(string) ([]byte, error), faults *Faults) {
 	}
 }
 
-// apply sets the fields of c that the layer has text for, and returns the
-// faults of the others in the order of the settings.
+// apply sets the fields of c that the layer has text for. It returns a fault for
+// each text that cannot be parsed, in the order of the settings.
 func (l layer) apply(c *Config) Faults {
 	settings := Settings()
 	byField := map[string]Setting{}
@@ -84,8 +84,8 @@ func (l layer) apply(c *Config) Faults {
 	return faults
 }
 
-// fault tells what the text of the setting must be and, unless it is a secret,
-// what it is.
+// fault returns a Fault that says what the text of the setting must be and, unless
+// it is a secret, what it is.
 func (l layer) fault(s Setting) Fault {
 	problem := s.wants
 	if !s.Secret {
@@ -94,8 +94,8 @@ func (l layer) fault(s Setting) Fault {
 	return Fault{Setting: s.Key, Source: l.origin[s.Variable], Problem: problem}
 }
 
-// tidyList drops the white space around the items of a comma-separated list,
-// and the empty items.
+// tidyList removes the white space around the items of a comma-separated list, and
+// empty items.
 func tidyList(text string) string {
 	items := strings.Split(text, ",")
 	for i := range items {

@@ -12,25 +12,23 @@ import (
 	"strings"
 )
 
-// configVariable names the YAML file.
+// configVariable is the variable with the name of the YAML file.
 const configVariable = prefix + "CONFIG"
 
-// maxFileSize bounds what is read from a configuration or secret file, in
-// bytes.
+// maxFileSize is the largest size of a configuration or secret file, in bytes.
 const maxFileSize = 1 << 20
 
-// Sources is where settings come from, strongest first: flags, environment,
-// file.
+// Sources are the sources of settings, strongest first: flags, environment, file.
 type Sources struct {
-	Flags    map[string]string                 // text by flag name, only those that were given
-	Environ  []string                          // NAME=value, as os.Environ gives them
-	File     string                            // YAML file; empty: the one that LATCHKEY_CONFIG names, if any
+	Flags    map[string]string                 // text by flag name, only of flags that were given
+	Environ  []string                          // NAME=value, as from os.Environ
+	File     string                            // name of the YAML file; empty: the value of LATCHKEY_CONFIG
 	ReadFile func(name string) ([]byte, error) // default: reads the file system
 }
 
-// Load reads the sources over the defaults and validates the result. The error
-// is a Faults with every fault of every source, those of values included that a
-// stronger source replaces; the Config is then of no use.
+// Load reads the sources over the defaults and validates the result. The error is
+// Faults with the faults of all sources, also of values that a stronger source
+// replaces. The Config is empty if there is an error.
 func Load(src Sources) (Config, error) {
 	if src.ReadFile == nil {
 		src.ReadFile = readFile
@@ -75,7 +73,7 @@ func defaultLayer() layer {
 const (
 	databaseVariable = prefix + "DATABASE_URL"
 
-	// passwordInFlag says why a database URL with a password is no flag.
+	// passwordInFlag is the fault of a flag that contains a database password.
 	passwordInFlag = "holds a password, which everybody on the machine can see in the list of processes; use " +
 		databaseVariable + ", " + databaseVariable + "_FILE or --database-url-file"
 )
@@ -125,11 +123,11 @@ func (src Sources) environLayer(faults *Faults) layer {
 	return l
 }
 
-// serviceLink matches the variables that Kubernetes gives every container of a
+// serviceLink matches the variables that Kubernetes sets in every container of a
 // namespace for a service whose name begins with "latchkey", such as
-// "latchkey" or "latchkey-db": NAME_SERVICE_HOST, NAME_SERVICE_PORT and, for
-// each named port, NAME_SERVICE_PORT_PORTNAME; NAME_PORT, and for each port
-// NAME_PORT_NUMBER_PROTOCOL with the endings _PROTO, _PORT and _ADDR.
+// "latchkey-db": NAME_SERVICE_HOST, NAME_SERVICE_PORT, NAME_SERVICE_PORT_PORTNAME
+// for each named port, NAME_PORT, and NAME_PORT_NUMBER_PROTOCOL for each port,
+// also with the endings _PROTO, _PORT and _ADDR.
 var serviceLink = regexp.MustCompile(`^LATCHKEY(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 func unknownVariable(name string) string {
@@ -159,7 +157,7 @@ func (src Sources) fileLayer(faults *Faults) layer {
 	return l
 }
 
-// cause tells why a file cannot be read without repeating its name.
+// cause returns why a file cannot be read, without the name of the file.
 func cause(err error) string {
 	if path, ok := errors.AsType[*os.PathError](err); ok {
 		return path.Err.Error()
@@ -167,8 +165,8 @@ func cause(err error) string {
 	return printable(err.Error())
 }
 
-// printable quotes what somebody else wrote when it could disturb a line of
-// output.
+// printable returns foreign text for output. It quotes text with control
+// characters or quotes.
 func printable(s string) string {
 	if quoted := fmt.Sprintf("%q", s); quoted != `"`+s+`"` {
 		return quoted

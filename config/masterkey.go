@@ -11,11 +11,12 @@ import (
 	"strings"
 )
 
-// ResolveMasterKeys returns the keys that seal secrets at rest, the sealing one
-// first. When none was given and the database is SQLite, they are those in the
-// file beside it (PATH.key), which is created with 32 bytes from random when
-// there is none; processes that start at once agree on one key. With random nil
-// nothing is created: a new key does not open what another one sealed.
+// ResolveMasterKeys returns the keys that seal secrets at rest. The first key is the
+// one that seals. If no key is configured and the database is SQLite, the keys come
+// from the file PATH.key beside it. If that file does not exist, it is created with
+// 32 bytes from random; processes that start at once agree on one key. If random is
+// nil, nothing is created: a new key could not open existing secrets. The error is
+// Faults if no key is configured for PostgreSQL.
 func (c Config) ResolveMasterKeys(random io.Reader) ([][]byte, error) {
 	if keys := c.MasterKey.Reveal(); len(keys) > 0 {
 		return keys, nil
@@ -48,10 +49,10 @@ func readKeyFile(path string) ([][]byte, error) {
 	return key.keys, nil
 }
 
-// createKeyFile makes a new key appear at path, whole or not at all: the key is
-// written to a file of another name first, and a hard link, which fails when
-// path exists, gives it its own. Losing that race is no error, since the
-// caller reads the winner's key.
+// createKeyFile creates the file at path atomically: it writes the key to a
+// temporary file and then creates path as a hard link to it, which fails if path
+// exists. It is no error if another process was first, because the caller reads the
+// key from the file.
 func createKeyFile(path string, random io.Reader) (err error) {
 	key := make([]byte, KeySize)
 	if _, err := io.ReadFull(random, key); err != nil {
@@ -72,8 +73,8 @@ func createKeyFile(path string, random io.Reader) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
-// syncDir makes the new name durable: a database whose key is lost in a crash
-// is lost too.
+// syncDir makes the new name durable: without its key the database would be
+// useless after a crash.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Origin is a web origin as browsers send it (RFC 6454 §6.2): scheme, host and
-// a port that is not the scheme's own, "https://shop.example".
+// Origin is a web origin as browsers send it (RFC 6454 §6.2): scheme, host, and the
+// port unless it is the default of the scheme. An example is https://shop.example.
 type Origin string
 
 var errOrigin = errors.New("must be an origin such as https://shop.example, without a path")
 
-// UnmarshalText implements encoding.TextUnmarshaler.
+// UnmarshalText implements encoding.TextUnmarshaler. It stores the normal form.
 func (o *Origin) UnmarshalText(text []byte) error {
 	u, err := url.Parse(string(text))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.ContainsAny(u.Host, "*") {

@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// Rate is how often something may happen: Burst times at once, and no more than
-// Burst times in each Per in the long run. As text it is "5/10m", or "0" for no
-// limit, which is the zero value.
+// Rate is a limit: Burst events at once, and on average Burst events in each Per.
+// Its text is like "5/10m", or "0" for no limit. The zero value is no limit.
 type Rate struct {
 	Burst int
 	Per   time.Duration
@@ -39,12 +38,12 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// String renders the rate as UnmarshalText takes it.
+// String returns the text that UnmarshalText reads.
 func (r Rate) String() string {
 	if r.Burst == 0 {
 		return "0"
 	}
-	per := r.Per.String() // "10m0s", of which the zeros say nothing
+	per := r.Per.String() // such as "10m0s"
 	if strings.HasSuffix(per, "m0s") {
 		per = strings.TrimSuffix(per, "0s")
 	}
@@ -52,4 +51,37 @@ func (r Rate) String() string {
 		per = strings.TrimSuffix(per, "0m")
 	}
 	return strconv.Itoa(r.Burst) + "/" + per
+}
+
+// Rates are one or two limits that apply together, for a short and for a long time.
+// Their text is like "5/10m,30/24h" or "5/10m", or "0" for no limit.
+type Rates struct{ Short, Long Rate }
+
+const wantsRates = "must be one or two of: a number from 1 to 1000000 and a time from 1s to 24h, such as 5/10m,30/24h; or 0 for no limit"
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Rates) UnmarshalText(text []byte) error {
+	short, long, two := strings.Cut(string(text), ",")
+	var rates Rates
+	if err := rates.Short.UnmarshalText([]byte(short)); err != nil {
+		return err
+	}
+	if two {
+		if err := rates.Long.UnmarshalText([]byte(strings.TrimSpace(long))); err != nil {
+			return err
+		}
+		if rates.Short.Burst == 0 || rates.Long.Burst == 0 {
+			return errRate // "0" beside a limit
+		}
+	}
+	*r = rates
+	return nil
+}
+
+// String returns the text that UnmarshalText reads.
+func (r Rates) String() string {
+	if r.Long.Burst == 0 {
+		return r.Short.String()
+	}
+	return r.Short.String() + "," + r.Long.String()
 }

@@ -13,9 +13,9 @@ Settings come from flags, then variables, then the YAML file that ` + "`--config
 ` + "`LATCHKEY_CONFIG`" + ` names, then the defaults. An empty value counts as not given. A
 flag is the key with hyphens (` + "`ops_listen`" + ` is ` + "`--ops-listen`" + `). A secret may also
 be given as the name of a file that holds it: the variable with ` + "`_FILE`" + `, the key
-with ` + "`_file`" + `, the flag with ` + "`-file`" + `; white space around the content is dropped.
+with ` + "`_file`" + `, the flag with ` + "`-file`" + `; white space around the content is removed.
 Secrets are marked *; ` + "`master_key`" + ` has no flag of its own, because the arguments
-of a process are for all to read.
+of a process can be read by other users.
 
 An unknown key, an unknown variable beginning with ` + "`LATCHKEY_`" + ` or a bad value stops
 the start, and all faults are listed at once. Kubernetes adds such variables for

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Resource is the name of something that access tokens are for: an absolute URI
-// without a fragment (RFC 8707 §2). It is compared as it is written.
+// Resource is a resource that access tokens are for: an absolute URI without a
+// fragment (RFC 8707 §2). Resources are compared byte by byte.
 type Resource string
 
 var errResource = errors.New("must be an absolute URI such as https://api.example/orders, without a fragment")

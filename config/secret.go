@@ -14,12 +14,12 @@ const KeySize = 32
 
 const redacted = "[redacted]"
 
-// DatabaseURL names the database. It may hold a password, so that everything
-// but Reveal shows a redacted form.
+// DatabaseURL is the URL of the database. Because it may contain a password, all
+// methods but Reveal return a redacted form.
 type DatabaseURL struct{ text string }
 
-// NewDatabaseURL returns the URL with the given text, unchecked: Validate tells
-// whether it is one.
+// NewDatabaseURL returns the URL with the given text. It does not check the text;
+// Config.Validate does.
 func NewDatabaseURL(text string) DatabaseURL { return DatabaseURL{text} }
 
 // Reveal returns the URL as it was given.
@@ -32,7 +32,7 @@ func (u DatabaseURL) SQLitePath() (string, bool) {
 	return path, ok && path != ""
 }
 
-// Postgres tells whether the URL names a PostgreSQL database.
+// Postgres reports whether the URL names a PostgreSQL database.
 func (u DatabaseURL) Postgres() bool {
 	return strings.HasPrefix(u.text, "postgres://") || strings.HasPrefix(u.text, "postgresql://")
 }
@@ -41,7 +41,7 @@ func (u DatabaseURL) Postgres() bool {
 func (u DatabaseURL) hasPassword() bool {
 	parsed, err := url.Parse(u.text)
 	if err != nil || !u.Postgres() {
-		return u.Postgres() // what cannot be read may hold one
+		return u.Postgres() // a text that is no URL may contain one
 	}
 	_, inUserInfo := parsed.User.Password()
 	query := parsed.Query()
@@ -64,19 +64,19 @@ func (u DatabaseURL) String() string {
 	return shown.String()
 }
 
-// Format prints the redacted form whatever the verb.
+// Format implements fmt.Formatter: every verb prints the redacted form.
 func (u DatabaseURL) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, u.String()) }
 
 // MarshalText encodes the redacted form.
 func (u DatabaseURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
-// UnmarshalText takes any text; Validate tells whether it is a database URL.
+// UnmarshalText accepts any text. Config.Validate checks it.
 func (u *DatabaseURL) UnmarshalText(text []byte) error {
 	u.text = string(text)
 	return nil
 }
 
-// MasterKey is the list of keys that seal secrets at rest: the first seals, all
+// MasterKey is the list of keys for secrets at rest. The first key seals; all keys
 // open.
 type MasterKey struct{ keys [][]byte }
 
@@ -92,10 +92,10 @@ func NewMasterKey(keys ...[]byte) (MasterKey, error) {
 
 var errMasterKey = errors.New("must be 32 bytes in base64, or a comma-separated list of such keys")
 
-// Reveal returns the keys, the sealing one first; none when none was given.
+// Reveal returns the keys, the one that seals first.
 func (k MasterKey) Reveal() [][]byte { return k.keys }
 
-// String tells how many keys there are, and nothing else of them.
+// String returns a redacted form, or "" if there are no keys.
 func (k MasterKey) String() string {
 	if len(k.keys) == 0 {
 		return ""
@@ -103,7 +103,7 @@ func (k MasterKey) String() string {
 	return redacted
 }
 
-// Format prints the redacted form whatever the verb.
+// Format implements fmt.Formatter: every verb prints the redacted form.
 func (k MasterKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
 
 // MarshalText encodes the redacted form.

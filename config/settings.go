@@ -8,14 +8,14 @@ import (
 
 const prefix = "LATCHKEY_"
 
-// Setting describes one setting, as read from the tags of Config.
+// Setting describes one setting. It comes from the tags of a field of Config.
 type Setting struct {
-	Key      string // in the YAML file, for instance "ops_listen"
-	Variable string // in the environment, for instance "LATCHKEY_OPS_LISTEN"
-	Flag     string // on the command line, without dashes, for instance "ops-listen"; empty: none
-	FileFlag string // flag that names the file which holds a secret; empty: not a secret
+	Key      string // in the YAML file, such as "ops_listen"
+	Variable string // in the environment, such as "LATCHKEY_OPS_LISTEN"
+	Flag     string // on the command line, without leading hyphens, such as "ops-listen"; empty: none
+	FileFlag string // flag for the name of a file that contains the secret; empty: not a secret
 	Default  string // as text; empty: see Derived, or none
-	Derived  string // what the default follows from
+	Derived  string // what the default is computed from
 	Meaning  string
 	Secret   bool
 
@@ -57,7 +57,7 @@ func newSetting(i int, f reflect.StructField) Setting {
 	return s
 }
 
-// wants says, for each type of a field, what its text must be.
+// wants is the message about text that is not of the type of a field.
 var wants = map[string]string{
 	"int":               "must be a whole number",
 	"bool":              "must be true or false",
@@ -70,13 +70,13 @@ var wants = map[string]string{
 	"[]config.Resource": "must be a comma-separated list of absolute URIs such as https://api.example/orders, without a fragment",
 	"[]config.Origin":   "must be a comma-separated list of origins such as https://shop.example, without a path",
 	"[]netip.Prefix":    "must be a comma-separated list of CIDR blocks such as 10.0.0.0/8",
-	// Its error never repeats the text that was given.
+	// The message never contains the text.
 	"config.MasterKey": errMasterKey.Error(),
 }
 
 func (s Setting) fileVariable() string { return s.Variable + "_FILE" }
 
-// Show returns the value of the setting as text, redacted when it is secret.
+// Show returns the value of the setting as text. Secrets are redacted.
 func (c Config) Show(s Setting) string {
 	v := reflect.ValueOf(c).Field(s.field)
 	if v.Kind() == reflect.Pointer && v.IsNil() {

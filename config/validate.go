@@ -14,8 +14,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Validate returns a Faults with every setting whose value cannot be used, or
-// nil.
+// Validate returns Faults with all settings that have an invalid value, or nil.
 func (c Config) Validate() error { return c.faults().orNil() }
 
 func (c Config) faults() Faults {
@@ -52,12 +51,12 @@ func (c Config) faults() Faults {
 	return Faults(v)
 }
 
-// protected tells whether nobody can listen in on the way to the server: it is
-// reached from this machine only, or something in front of it ends TLS (RFC 6749
-// §1.6, §3.2).
+// protected reports whether connections to the server are protected: the server is
+// reachable from this machine only, or a proxy in front of it terminates TLS
+// (RFC 6749 §1.6, §3.2).
 func (c Config) protected() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil || host == "localhost" { // a bad address is another fault
+	if err != nil || host == "localhost" { // an invalid address has a fault of its own
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
@@ -106,7 +105,7 @@ var signingAlgs = []string{"ES256", "RS256", "EdDSA"}
 func databaseProblem(u DatabaseURL) string {
 	if path, ok := u.SQLitePath(); ok {
 		if path == ":memory:" {
-			return "must name a file: what is in memory is gone after a restart"
+			return "must name a file, because memory is lost in a restart"
 		}
 		return ""
 	}
@@ -116,8 +115,8 @@ func databaseProblem(u DatabaseURL) string {
 	return ""
 }
 
-// keyRotationProblem wants a key to sign for longer than its successor is
-// announced.
+// keyRotationProblem checks that a key signs for longer than its successor is
+// announced before.
 func (c Config) keyRotationProblem() string {
 	switch {
 	case c.KeyRotation == 0:

@@ -11,9 +11,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// parseYAML reads a configuration file: one mapping of the known keys to
-// scalars or, for lists, to sequences of scalars. It returns what it could read
-// together with every fault of the rest. No fault repeats a value.
+// parseYAML parses a configuration file: one mapping from known keys to scalars or,
+// for lists, to sequences of scalars. It returns the valid settings together with
+// the faults of the others. No fault contains a value.
 func parseYAML(text []byte, file string) (layer, Faults) {
 	l := newLayer()
 	root, err := yamlRoot(text)
@@ -49,7 +49,7 @@ func parseYAML(text []byte, file string) (layer, Faults) {
 
 func place(file string, n *yaml.Node) string { return fmt.Sprintf("%s:%d", file, n.Line) }
 
-// yamlKeys maps each key of the file to the variable that says the same.
+// yamlKeys returns the variable of each key of the file.
 func yamlKeys() map[string]string {
 	keys := map[string]string{}
 	for _, s := range Settings() {
@@ -61,8 +61,8 @@ func yamlKeys() map[string]string {
 	return keys
 }
 
-// yamlRoot returns the keys and values, in turn, of the one mapping in the
-// text; an empty text has none.
+// yamlRoot returns the keys and values of the one mapping in the text, by turns. An
+// empty text has none.
 func yamlRoot(text []byte) ([]*yaml.Node, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
@@ -88,8 +88,8 @@ func yamlRoot(text []byte) ([]*yaml.Node, error) {
 
 var lineNumber = regexp.MustCompile(`line \d+`)
 
-// yamlLine takes from a parser's error only the place: the rest may repeat what
-// the file says.
+// yamlLine returns only the line number of a parser's error, because the error may
+// contain values of the file.
 func yamlLine(err error) string {
 	if line := lineNumber.FindString(err.Error()); line != "" {
 		return ", near " + line

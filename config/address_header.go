@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// takenHeaders mean something already, wherever they come from.
+// takenHeaders already have a meaning.
 var takenHeaders = [...]string{
 	"Authorization", "Proxy-Authorization", "Cookie", "Host", "Dpop", "Origin", "Connection", "Transfer-Encoding", "Upgrade",
 	"Accept", "Content-Type", "Content-Length", "Content-Encoding", "User-Agent", "If-Match", "If-None-Match",
@@ -14,8 +14,8 @@ var takenHeaders = [...]string{
 	"Ep-Account-Management-Authentication-Token",
 }
 
-// headerProblem says why a header may not carry the address of a user; empty if
-// it may, or if there is none.
+// headerProblem returns why a header cannot be used for the address of a user. It
+// returns "" if it can, or if name is empty.
 func headerProblem(name string) string {
 	switch {
 	case name == "":
@@ -23,12 +23,12 @@ func headerProblem(name string) string {
 	case !isToken(name):
 		return "must be the name of a header"
 	case slices.Contains(takenHeaders[:], http.CanonicalHeaderKey(name)):
-		return "must be a header that means nothing else"
+		return "must be a header without another meaning"
 	}
 	return ""
 }
 
-// isToken tells whether the text is a token of RFC 9110 §5.6.2.
+// isToken reports whether the text is a token (RFC 9110 §5.6.2).
 func isToken(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
