@@ -83,7 +83,7 @@ func (c *cli) makeSchema(ctx context.Context, cfg config.Config, store *gormstor
 	if err := store.Migrate(ctx); err != nil {
 		return err
 	}
-	return c.notice("the database %s was empty; it has now the schema of version %d", cfg.DatabaseURL, schema.Needs)
+	return c.notice("the database %s was empty; it now has the schema of version %d", cfg.DatabaseURL, schema.Needs)
 }
 
 // notice prints a line to the standard error stream, besides the result of the

@@ -279,7 +279,7 @@ func (s *schemaTest) withoutSchema(t *testing.T) {
 	s.each(func(line string, _ access) {
 		url := s.missing(t)
 		got := s.run(t, line, url)
-		if !strings.Contains(got.stderr, fmt.Sprintf("was empty; it has now the schema of version %d", s.version)) {
+		if !strings.Contains(got.stderr, fmt.Sprintf("was empty; it now has the schema of version %d", s.version)) {
 			t.Errorf("latchkey %s: %d %s", line, got.code, got.stderr)
 		}
 		if got := s.run(t, "client list", url); got.code != exitDone {

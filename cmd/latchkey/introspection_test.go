@@ -34,9 +34,9 @@ func TestMetadata(t *testing.T) {
 				"revocation_endpoint_auth_methods_supported":    []any{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 				"introspection_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post", "private_key_jwt"},
 
-				"token_endpoint_auth_signing_alg_values_supported":         []any{"ES256", "RS256", "PS256", "EdDSA"},
-				"revocation_endpoint_auth_signing_alg_values_supported":    []any{"ES256", "RS256", "PS256", "EdDSA"},
-				"introspection_endpoint_auth_signing_alg_values_supported": []any{"ES256", "RS256", "PS256", "EdDSA"},
+				"token_endpoint_auth_signing_alg_values_supported":         []any{"ES256", "EdDSA", "RS256", "PS256"},
+				"revocation_endpoint_auth_signing_alg_values_supported":    []any{"ES256", "EdDSA", "RS256", "PS256"},
+				"introspection_endpoint_auth_signing_alg_values_supported": []any{"ES256", "EdDSA", "RS256", "PS256"},
 
 				"registration_endpoint": issuer + "/oauth/register",
 

@@ -157,7 +157,9 @@ func revokedLineage(t *testing.T, m *mall) {
 	}
 }
 
-// pageBeyondEnd asks for a page of tokens that has none: no code is used up.
+// pageBeyondEnd asks for a page of tokens that has none. It uses the code up:
+// otherwise such pages would tell right codes from wrong ones, as often as one
+// likes.
 func pageBeyondEnd(t *testing.T, m *mall) {
 	p := m.shopper("pager", m.company("Pager"))
 	code := m.planted(p)
@@ -166,12 +168,8 @@ func pageBeyondEnd(t *testing.T, m *mall) {
 	if list, _ := empty.at("data").([]any); len(list) != 0 {
 		t.Errorf("tokens %v", list)
 	}
-	if l := m.login(p.name); !l.Code.UsedAt.IsZero() {
-		t.Error("the code is used up, and nobody got a token")
-	}
-	got := paperOf(t, "the first page", http.StatusCreated, m.front().tokens(byCode("default", p.name, code)))
-	if got.text("data", 0, "token") == "" {
-		t.Error("no token")
+	if l := m.login(p.name); l.Code.UsedAt.IsZero() {
+		t.Error("the code is not used up")
 	}
 	failedV2(t, "the code again", m.front().tokens(byCode("default", p.name, code)))
 }

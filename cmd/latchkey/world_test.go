@@ -181,7 +181,9 @@ func freeAddresses(t testing.TB) (one, other string) {
 func (w *world) withApp(do func(ctx context.Context, a *app) error) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	err := w.cli(&w.clock).withApp(ctx, w.config(), func(a *app) error { return do(ctx, a) })
+	command := w.cli(&w.clock)
+	command.stderr = io.Discard // what a command says is no line of the servers' log
+	err := command.withApp(ctx, w.config(), func(a *app) error { return do(ctx, a) })
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -211,7 +213,10 @@ func (w *world) serveAt(c *clock, settings ...string) *node {
 	w.noteIssuer(cfg.Issuer)
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- w.cli(c).serve(ctx, cfg) }()
+	go func() {
+		done <- w.cli(c).serve(ctx, cfg)
+		close(done) // both awaitReady and end may receive
+	}()
 	var once sync.Once
 	end := func() {
 		once.Do(func() {
