@@ -13,23 +13,23 @@ import (
 
 func testAudit(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"events are kept":                testAuditKept,
-		"ids rise with time":             testAuditIDs,
-		"a batch is all or nothing":      testAuditBatch,
-		"old events are swept":           testAuditSwept,
-		"what was presented may be text": testAuditHostile,
-		"events are chained":             testAuditChained,
-		"writers at once make one chain": testAuditRace,
+		"events are stored":                            testAuditKept,
+		"later events have higher IDs":                 testAuditIDs,
+		"a batch is all or nothing":                    testAuditBatch,
+		"old events are swept":                         testAuditSwept,
+		"usernames with invalid characters are stored": testAuditHostile,
+		"events are chained":                           testAuditChained,
+		"concurrent writers make one chain":            testAuditRace,
 	}.run(t, fresh)
 }
 
-// events lists all audit events in the order of their ids.
-func (w *world) events() []storage.AuditEvent {
+// events returns all audit events in the order of their IDs.
+func (w *fixture) events() []storage.AuditEvent {
 	w.t.Helper()
 	return must(w.store.ListAuditEvents(w.ctx, storage.Query{Limit: 10_000}))(w.t).Items
 }
 
-func testAuditKept(t *testing.T, w *world) {
+func testAuditKept(t *testing.T, w *fixture) {
 	want := storage.AuditEvent{
 		Time: w.now, Action: "sign_in", Outcome: "locked", ClientID: "web", UserUID: w.user.UID, Username: "Bob ",
 		Factor: "otp", TraceID: "trace", Source: "192.0.2.1", Object: "ApiClient/shop", Changed: []string{"AppName", "ClientSecret"}, Took: 1500 * time.Millisecond,
@@ -45,13 +45,13 @@ func testAuditKept(t *testing.T, w *world) {
 	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{ID: "its own", Action: "bare"}}))
 	bare := w.events()[1]
 	if bare.Time.Before(before) || bare.ID == "its own" {
-		t.Errorf("an event without a time, and with an id, became %+v", bare)
+		t.Errorf("an event without a time and with an ID was stored as %+v", bare)
 	}
 	equal(t, bare, storage.AuditEvent{ID: bare.ID, Action: "bare", Time: bare.Time})
 }
 
-func testAuditIDs(t *testing.T, w *world) {
-	for start := 0; start < 200; start += 50 { // the times fall, over three orders of magnitude
+func testAuditIDs(t *testing.T, w *fixture) {
+	for start := 0; start < 200; start += 50 { // times decrease over three orders of magnitude
 		var batch []storage.AuditEvent
 		for i := start; i < start+50; i++ {
 			at := w.now.Add(-time.Duration(i*i*i) * time.Microsecond)
@@ -71,7 +71,7 @@ func testAuditIDs(t *testing.T, w *world) {
 	equal(t, since, []string{"202"})
 }
 
-func testAuditBatch(t *testing.T, w *world) {
+func testAuditBatch(t *testing.T, w *fixture) {
 	check(t, w.store.AddAuditEvents(w.ctx, make([]storage.AuditEvent, 1001)))
 	equal(t, len(w.events()), 1001)
 	undone := errors.New("undone")
@@ -81,11 +81,11 @@ func testAuditBatch(t *testing.T, w *world) {
 	}), undone)
 	equal(t, len(w.events()), 1001)
 	check(t, w.store.AddAuditEvents(w.ctx, make([]storage.AuditEvent, 2)))
-	w.intact(1003)
+	w.checkChain(1003)
 }
 
-// intact sees that the chain is, and has so many events.
-func (w *world) intact(events int64) storage.AuditVerdict {
+// checkChain checks that the chain is intact and has the number of events.
+func (w *fixture) checkChain(events int64) storage.AuditVerdict {
 	w.t.Helper()
 	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(w.t)
 	if v.Break != nil || v.Events != events {
@@ -94,17 +94,17 @@ func (w *world) intact(events int64) storage.AuditVerdict {
 	return v
 }
 
-// testAuditChained follows the ends of the chain from its beginning on.
-func testAuditChained(t *testing.T, w *world) {
+// testAuditChained checks the end of the chain after each change.
+func testAuditChained(t *testing.T, w *fixture) {
 	equal(t, must(w.store.AuditHead(w.ctx))(t), storage.AuditHead{})
 	if v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(t); v.Break == nil || v.Break.Seq != 1 {
-		t.Errorf("a chain that was never begun: %+v", v)
+		t.Errorf("empty chain: %+v", v)
 	}
 	var heads []storage.AuditHead
 	for n := range 5 {
 		check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Time: w.now.Add(time.Duration(n) * day), Action: "a"}}))
 		heads = append(heads, must(w.store.AuditHead(w.ctx))(t))
-		equal(t, w.intact(int64(n+1)).Head, heads[n])
+		equal(t, w.checkChain(int64(n+1)).Head, heads[n])
 	}
 	for n, head := range heads {
 		equal(t, head.Seq, int64(n+1))
@@ -115,24 +115,24 @@ func testAuditChained(t *testing.T, w *world) {
 	equal(t, must(w.store.VerifyAudit(w.ctx, storage.AuditHead{Seq: 6, MAC: heads[0].MAC}))(t).Break.Seq, 6)
 
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(92*day+time.Second), 10))(t), 3)
-	v := w.intact(2)
+	v := w.checkChain(2)
 	equal(t, v.Swept, 3)
 	equal(t, must(w.store.VerifyAudit(w.ctx, heads[2]))(t).Break, (*storage.AuditBreak)(nil))
-	equal(t, must(w.store.VerifyAudit(w.ctx, heads[1]))(t).Break.Seq, 2) // gone, and so not to be compared
+	equal(t, must(w.store.VerifyAudit(w.ctx, heads[1]))(t).Break.Seq, 2) // deleted, so it cannot be compared
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(200*day), 10))(t), 2)
-	equal(t, w.intact(0).Head, heads[4])
+	equal(t, w.checkChain(0).Head, heads[4])
 	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Action: "a"}}))
-	equal(t, w.intact(1).Head.Seq, 6)
+	equal(t, w.checkChain(1).Head.Seq, 6)
 
 	equal(t, must(w.store.RestartAudit(w.ctx, storage.AuditEvent{Action: "restarted"}))(t), 1)
-	v = w.intact(1)
+	v = w.checkChain(1)
 	equal(t, v.Outside, 1)
 	equal(t, v.Head.Seq, 7)
 }
 
-// testAuditRace lets four writers extend the chain at once, while others sweep
-// and verify it.
-func testAuditRace(t *testing.T, w *world) {
+// testAuditRace runs four concurrent writers, while other callers sweep and verify the
+// chain.
+func testAuditRace(t *testing.T, w *fixture) {
 	const writers, batches = 4, 200
 	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Action: "first"}}))
 	stores := make([]Store, writers)
@@ -149,11 +149,11 @@ func testAuditRace(t *testing.T, w *world) {
 			default:
 			}
 			if v, err := w.store.VerifyAudit(w.ctx, storage.AuditHead{}); err != nil || v.Break != nil {
-				t.Errorf("verified meanwhile: %+v, %v", v.Break, err)
+				t.Errorf("concurrent VerifyAudit: %+v, %v", v.Break, err)
 				return
 			}
 			if _, err := w.store.Sweep(w.ctx, w.now, 7); err != nil {
-				t.Errorf("swept meanwhile: %v", err)
+				t.Errorf("concurrent sweep: %v", err)
 				return
 			}
 		}
@@ -163,7 +163,7 @@ func testAuditRace(t *testing.T, w *world) {
 			for n := range batches {
 				at := w.now
 				if n < batches/2 {
-					at = w.now.Add(-91 * day) // to be swept at once
+					at = w.now.Add(-91 * day) // old enough to be swept
 				}
 				batch := []storage.AuditEvent{{Time: at, Action: fmt.Sprint(i), Object: fmt.Sprint(n, 0)}, {Time: at, Action: fmt.Sprint(i), Object: fmt.Sprint(n, 1)}}
 				if err := store.AddAuditEvents(w.ctx, batch); err != nil {
@@ -181,7 +181,7 @@ func testAuditRace(t *testing.T, w *world) {
 	}
 }
 
-func testAuditSwept(t *testing.T, w *world) {
+func testAuditSwept(t *testing.T, w *fixture) {
 	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{
 		{Time: w.now.Add(-90*day - time.Second), Action: "old"},
 		{Time: w.now.Add(-90*day - time.Minute), Action: "older"},
@@ -195,9 +195,9 @@ func testAuditSwept(t *testing.T, w *world) {
 	equal(t, got[0].Action, "kept")
 }
 
-// testAuditHostile writes down what no text of PostgreSQL can hold.
-func testAuditHostile(t *testing.T, w *world) {
+// testAuditHostile records text that PostgreSQL cannot store.
+func testAuditHostile(t *testing.T, w *fixture) {
 	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Username: "a\x00b\xff"}}))
 	equal(t, w.events()[0].Username, "a\uFFFDb\uFFFD")
-	w.intact(1)
+	w.checkChain(1)
 }

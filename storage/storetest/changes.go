@@ -9,17 +9,17 @@ import (
 
 func testChanges(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a client disabled elsewhere is seen":     testDisabledElsewhere,
-		"every kind of configuration is told":     testToldKinds,
-		"a transaction tells at its commit":       testToldAtCommit,
-		"own changes are seen at once":            testOwnChanges,
-		"Run ends with its context without error": testRunEnds,
+		"a client disabled on another replica is seen": testDisabledElsewhere,
+		"all kinds of configuration notify":            testNotifiedKinds,
+		"a transaction notifies at its commit":         testNotifiedAtCommit,
+		"own changes are seen at once":                 testOwnChanges,
+		"Run ends with its context without error":      testRunEnds,
 	}.run(t, fresh)
 }
 
-// listen runs the store until the test ends and returns a channel of changes,
-// of which at least one has been told when listen returns.
-func (w *world) listen(s Store) <-chan struct{} {
+// listen runs the store until the test ends and returns a channel of its change
+// notifications. It returns after the first notification.
+func (w *fixture) listen(s Store) <-chan struct{} {
 	w.t.Helper()
 	changes := make(chan struct{}, 1)
 	s.OnChange(func() {
@@ -37,19 +37,19 @@ func (w *world) listen(s Store) <-chan struct{} {
 			w.t.Errorf("Run: %v", err)
 		}
 	})
-	<-changes // it listens now
+	<-changes // the store listens now
 	return changes
 }
 
-// until waits for changes until the condition holds; the test's deadline is
-// the limit.
+// until waits for change notifications until the condition holds, or until the deadline
+// of the test.
 func until(changes <-chan struct{}, holds func() bool) {
 	for !holds() {
 		<-changes
 	}
 }
 
-func testDisabledElsewhere(t *testing.T, w *world) {
+func testDisabledElsewhere(t *testing.T, w *fixture) {
 	other := w.open(t)
 	changes := w.listen(other)
 	c := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
@@ -64,7 +64,7 @@ func testDisabledElsewhere(t *testing.T, w *world) {
 	until(changes, func() bool { return len(must(other.Client(w.ctx, "web"))(t).Secrets) == 1 })
 }
 
-func testToldKinds(t *testing.T, w *world) {
+func testNotifiedKinds(t *testing.T, w *fixture) {
 	changes := w.listen(w.open(t))
 	key := storage.SigningKey{KID: "k"}
 	for _, change := range []func() error{
@@ -100,7 +100,7 @@ func testToldKinds(t *testing.T, w *world) {
 	}
 }
 
-func testToldAtCommit(t *testing.T, w *world) {
+func testNotifiedAtCommit(t *testing.T, w *fixture) {
 	other := w.open(t)
 	changes := w.listen(other)
 	check(t, w.store.InTx(w.ctx, func(ctx context.Context) error {
@@ -116,7 +116,7 @@ func testToldAtCommit(t *testing.T, w *world) {
 	})
 }
 
-func testOwnChanges(t *testing.T, w *world) {
+func testOwnChanges(t *testing.T, w *fixture) {
 	w.listen(w.store)
 	for range 20 {
 		c := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
@@ -130,7 +130,7 @@ func testOwnChanges(t *testing.T, w *world) {
 	}
 }
 
-func testRunEnds(t *testing.T, w *world) {
+func testRunEnds(t *testing.T, w *fixture) {
 	ctx, stop := context.WithCancel(w.ctx)
 	stop()
 	check(t, w.store.Run(ctx))

@@ -11,25 +11,25 @@ import (
 
 func testConfiguration(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"the defaults exist":               testDefaults,
-		"an unused preset profile is told": testUsedProfiles,
-		"a client is no user":              testClientIsNoUser,
-		"a realm is kept":                  testRealm,
-		"a password profile is kept":       testPasswordProfile,
-		"a client is kept":                 testClient,
-		"client ids ignore letter case":    testClientCase,
-		"client secrets come and go":       testClientSecrets,
-		"client secrets change":            testChangeClientSecret,
-		"a sender is kept":                 testSender,
-		"an outdated version is stale":     testStale,
-		"version 0 overwrites":             testOverwrite,
-		"unknown references are not found": testReferences,
-		"absent records are not found":     testAbsentConfiguration,
-		"the store answers":                func(t *testing.T, w *world) { check(t, w.store.Ping(w.ctx)) },
+		"the defaults exist":                    testDefaults,
+		"an unused default profile is listed":   testUsedProfiles,
+		"a client cannot have the ID of a user": testClientIsNoUser,
+		"a realm is stored":                     testRealm,
+		"a password profile is stored":          testPasswordProfile,
+		"a client is stored":                    testClient,
+		"client ids ignore letter case":         testClientCase,
+		"client secrets are added and deleted":  testClientSecrets,
+		"client secrets change":                 testChangeClientSecret,
+		"a sender is stored":                    testSender,
+		"an outdated version is stale":          testStale,
+		"version 0 overwrites":                  testOverwrite,
+		"unknown references are not found":      testReferences,
+		"absent records are not found":          testAbsentConfiguration,
+		"the store answers":                     func(t *testing.T, w *fixture) { check(t, w.store.Ping(w.ctx)) },
 	}.run(t, fresh)
 }
 
-func testDefaults(t *testing.T, w *world) {
+func testDefaults(t *testing.T, w *fixture) {
 	r := must(w.store.Realm(w.ctx, storage.DefaultRealmID))(t)
 	if r.SelfManagement != storage.SelfManagementDisabled || r.DuplicateEmailPolicy != "allowed" || r.SelfSignup {
 		t.Fatalf("default realm %+v", r)
@@ -43,8 +43,9 @@ func testDefaults(t *testing.T, w *world) {
 	}
 }
 
-// testUsedProfiles looks at the preset profile in a list of those that are used.
-func testUsedProfiles(t *testing.T, w *world) {
+// testUsedProfiles checks that the list of used profiles contains the default profile
+// only while it has logins.
+func testUsedProfiles(t *testing.T, w *fixture) {
 	used := storage.Condition{Fields: []string{"Used"}, Tests: []storage.Test{{Op: storage.OpEqual, Value: "true"}}}
 	list := func() (ids []string) {
 		got := must(w.store.ListPasswordProfiles(w.ctx, storage.DefaultRealmID, storage.Query{Limit: 10, Where: []storage.Condition{used}}))(t)
@@ -55,7 +56,7 @@ func testUsedProfiles(t *testing.T, w *world) {
 		return ids
 	}
 	var none []string
-	equal(t, list(), []string{storage.DefaultProfileID}) // the world's login is in it
+	equal(t, list(), []string{storage.DefaultProfileID}) // used by the login of the fixture
 	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, 0))
 	equal(t, list(), none)
 	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "own", RealmID: storage.DefaultRealmID, Name: "Own"}))(t)
@@ -66,15 +67,15 @@ func testUsedProfiles(t *testing.T, w *world) {
 	equal(t, list(), []string{storage.DefaultProfileID, "own"})
 }
 
-// testClientIsNoUser refuses clients by the id of a user.
-func testClientIsNoUser(t *testing.T, w *world) {
+// testClientIsNoUser checks that a client cannot have the UID of a user as its ID.
+func testClientIsNoUser(t *testing.T, w *fixture) {
 	for _, id := range []string{w.user.UID, strings.ToUpper(w.user.UID)} {
 		_, err := w.store.PutClient(w.ctx, storage.Client{ID: id, ProfileID: storage.DefaultProfileID})
 		wantErr(t, err, storage.ErrConflict)
 	}
 }
 
-// stamped checks the fields that a store sets and gives want them.
+// stamped checks the version and the times that a store sets for a new record.
 func stamped(t *testing.T, version int64, created, updated time.Time) {
 	t.Helper()
 	if version != 1 || created.IsZero() || !created.Equal(updated) {
@@ -82,7 +83,7 @@ func stamped(t *testing.T, version int64, created, updated time.Time) {
 	}
 }
 
-func testRealm(t *testing.T, w *world) {
+func testRealm(t *testing.T, w *fixture) {
 	bare := must(w.store.PutRealm(w.ctx, storage.Realm{ID: "bare"}))(t)
 	equal(t, bare, storage.Realm{
 		ID: "bare", SelfManagement: storage.SelfManagementDisabled, DuplicateEmailPolicy: "allowed",
@@ -99,7 +100,7 @@ func testRealm(t *testing.T, w *world) {
 	equal(t, must(w.store.Realm(w.ctx, "r2"))(t), want)
 }
 
-func testPasswordProfile(t *testing.T, w *world) {
+func testPasswordProfile(t *testing.T, w *fixture) {
 	want := storage.PasswordProfile{
 		ID: "strict", RealmID: storage.DefaultRealmID, Name: "Strict", OneTimeCodes: true, UsernameFormat: "email",
 		Code: storage.CodeFormat{Alphabet: "digits", Length: 6}, CodeTTL: 5 * time.Minute,
@@ -130,7 +131,7 @@ func fullClient(id string) storage.Client {
 	}
 }
 
-func testClient(t *testing.T, w *world) {
+func testClient(t *testing.T, w *fixture) {
 	want := fullClient("Web-1")
 	got := must(w.store.PutClient(w.ctx, want))(t)
 	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
@@ -146,7 +147,7 @@ func testClient(t *testing.T, w *world) {
 	equal(t, must(w.store.Clients(w.ctx))(t), []storage.Client{bare, want})
 }
 
-func testClientCase(t *testing.T, w *world) {
+func testClientCase(t *testing.T, w *fixture) {
 	want := must(w.store.PutClient(w.ctx, fullClient("Web-1")))(t)
 	equal(t, must(w.store.Client(w.ctx, "wEB-1"))(t), want)
 	fails(w.store.PutClient(w.ctx, fullClient("web-1")))(t, storage.ErrConflict)
@@ -154,7 +155,7 @@ func testClientCase(t *testing.T, w *world) {
 	fails(w.store.Client(w.ctx, "web\xff-1"))(t, storage.ErrNotFound)
 }
 
-func testClientSecrets(t *testing.T, w *world) {
+func testClientSecrets(t *testing.T, w *fixture) {
 	must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
 	first := storage.ClientSecret{
 		ID: "s1", Name: "first", Digest: storage.Digest{PepperID: "p", Sum: []byte{0, 255, 1}},
@@ -178,7 +179,7 @@ func testClientSecrets(t *testing.T, w *world) {
 	equal(t, must(w.store.Client(w.ctx, "web"))(t).Secrets, []storage.ClientSecret{second})
 }
 
-func testSender(t *testing.T, w *world) {
+func testSender(t *testing.T, w *fixture) {
 	must(w.store.PutDeliveryConfig(w.ctx, fullDeliveryConfig("dc-1")))(t)
 	want := storage.Sender{
 		ID: "hook", RealmID: storage.DefaultRealmID, Name: "Hook", Description: "for tests",
@@ -205,7 +206,7 @@ func testSender(t *testing.T, w *world) {
 	equal(t, must(w.store.Senders(w.ctx))(t), []storage.Sender{bare, want})
 }
 
-func testStale(t *testing.T, w *world) {
+func testStale(t *testing.T, w *fixture) {
 	c := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
 	c.Name = "Changed"
 	second := must(w.store.PutClient(w.ctx, c))(t)
@@ -223,7 +224,7 @@ func testStale(t *testing.T, w *world) {
 	fails(w.store.PutRealm(w.ctx, storage.Realm{ID: "default", Version: 9}))(t, storage.ErrStale)
 }
 
-func testOverwrite(t *testing.T, w *world) {
+func testOverwrite(t *testing.T, w *fixture) {
 	first := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
 	got := must(w.store.PutClient(w.ctx, storage.Client{ID: "web", ProfileID: storage.DefaultProfileID}))(t)
 	equal(t, got, storage.Client{
@@ -232,7 +233,7 @@ func testOverwrite(t *testing.T, w *world) {
 	})
 }
 
-func testReferences(t *testing.T, w *world) {
+func testReferences(t *testing.T, w *fixture) {
 	fails(w.store.PutClient(w.ctx, storage.Client{ID: "c", ProfileID: "nowhere"}))(t, storage.ErrNotFound)
 	fails(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "nowhere"}))(t, storage.ErrNotFound)
 	fails(w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "nowhere"}))(t, storage.ErrNotFound)
@@ -240,7 +241,7 @@ func testReferences(t *testing.T, w *world) {
 	fails(w.store.PutLogin(w.ctx, storage.Login{ID: "l", ProfileID: "default", UserUID: "nobody"}))(t, storage.ErrNotFound)
 }
 
-func testAbsentConfiguration(t *testing.T, w *world) {
+func testAbsentConfiguration(t *testing.T, w *fixture) {
 	fails(w.store.Realm(w.ctx, "x"))(t, storage.ErrNotFound)
 	fails(w.store.PasswordProfile(w.ctx, "x"))(t, storage.ErrNotFound)
 	fails(w.store.SecurityProfile(w.ctx, "x"))(t, storage.ErrNotFound)

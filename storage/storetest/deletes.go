@@ -11,24 +11,24 @@ import (
 
 func testDeletes(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a client goes with its secrets":               testDeleteClient,
-		"a security profile goes from all who hold it": testDeleteSecurityProfile,
-		"a password profile goes with its logins":      testDeletePasswordProfile,
-		"a password profile in use stays":              testDeleteUsedProfile,
-		"a sender goes":                                testDeleteSender,
-		"a login goes with what it holds":              testDeleteLogin,
-		"a user goes with what it holds":               testDeleteUser,
-		"an account goes with its users":               testDeleteAccount,
-		"what is deleted here is forgotten at once":    testDeletedHere,
-		"what is deleted elsewhere is forgotten":       testDeletedElsewhere,
-		"a deletion can be undone":                     testDeleteRollsBack,
-		"absent records and other versions":            testDeleteRefused,
-		"a sign-in meanwhile leaves no live family":    raceDelete,
-		"so it is with a profile's logins":             raceDeleteProfile,
+		"a client is deleted with its secrets":                            testDeleteClient,
+		"a security profile is deleted with its assignments":              testDeleteSecurityProfile,
+		"a password profile is deleted with its logins":                   testDeletePasswordProfile,
+		"a password profile in use is not deleted":                        testDeleteUsedProfile,
+		"a sender is deleted":                                             testDeleteSender,
+		"a login is deleted with its records":                             testDeleteLogin,
+		"a user is deleted with its records":                              testDeleteUser,
+		"an account is deleted with its users":                            testDeleteAccount,
+		"deletions of this replica are seen at once":                      testDeletedHere,
+		"deletions of another replica are seen":                           testDeletedElsewhere,
+		"a deletion can be rolled back":                                   testDeleteRollsBack,
+		"absent records and other versions":                               testDeleteRefused,
+		"a concurrent sign-in leaves no live family":                      raceDelete,
+		"a concurrent sign-in of a profile's login leaves no live family": raceDeleteProfile,
 	}.run(t, fresh)
 }
 
-func testDeleteClient(t *testing.T, w *world) {
+func testDeleteClient(t *testing.T, w *fixture) {
 	c := must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
 	must(w.store.PutClient(w.ctx, fullClient("other")))(t)
 	for _, id := range []string{"s1", "s2"} {
@@ -42,7 +42,7 @@ func testDeleteClient(t *testing.T, w *world) {
 	equal(t, len(must(w.store.Client(w.ctx, "web"))(t).Secrets), 0)
 }
 
-func testDeleteSecurityProfile(t *testing.T, w *world) {
+func testDeleteSecurityProfile(t *testing.T, w *fixture) {
 	for _, id := range []string{"p1", "p2"} {
 		must(w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{ID: id, RealmID: "default", Roles: []string{"Role" + id}}))(t)
 		for _, party := range []storage.Party{storage.UserParty(w.user.UID), storage.KindParty(storage.Buyer)} {
@@ -57,8 +57,8 @@ func testDeleteSecurityProfile(t *testing.T, w *world) {
 	equal(t, len(must(w.store.SecurityProfileParties(w.ctx, "p2"))(t)), 2)
 }
 
-// laden gives bob's login all that a login can hold.
-func (w *world) laden() {
+// addLoginRecords adds all records that can belong to a login to bob's login.
+func (w *fixture) addLoginRecords() {
 	w.t.Helper()
 	check(w.t, w.store.ChangePassword(w.ctx, storage.PasswordChange{LoginID: w.login.ID, Hash: "hash-2", Keep: 5, Now: w.now}))
 	w.login = must(w.store.LoginByID(w.ctx, w.login.ID))(w.t)
@@ -67,9 +67,9 @@ func (w *world) laden() {
 	w.begin("fam")
 }
 
-// gone sees that bob's login is gone, that nobody is behind its families, and
-// that its name is free.
-func (w *world) gone() {
+// checkLoginDeleted checks that bob's login is deleted, that its families have no user,
+// and that its username is free.
+func (w *fixture) checkLoginDeleted() {
 	w.t.Helper()
 	fails(w.store.LoginByID(w.ctx, w.login.ID))(w.t, storage.ErrNotFound)
 	fails(w.store.VerificationCode(w.ctx, w.login.ID))(w.t, storage.ErrNotFound)
@@ -78,37 +78,37 @@ func (w *world) gone() {
 	}
 	state := must(w.store.Family(w.ctx, "fam"))(w.t)
 	if state.Principal.Known || w.known("fam") {
-		w.t.Errorf("the family lives: %+v", state.Family)
+		w.t.Errorf("the family still has a user: %+v", state.Family)
 	}
 	if w.principal().Known {
-		w.t.Error("the name is still known")
+		w.t.Error("the username is still known")
 	}
 	must(w.store.Message(w.ctx, "msg-r1"))(w.t)
 	equal(w.t, len(w.timeline("r1").Codes), 1)
 }
 
-// known tells whether a token of bob's family has anybody behind it.
-func (w *world) known(family string) bool {
+// known reports whether a token of the family belongs to a known user.
+func (w *fixture) known(family string) bool {
 	w.t.Helper()
 	f := must(w.store.Family(w.ctx, family))(w.t).Family
 	return must(w.store.TokenStanding(w.ctx, storage.TokenRef{FamilyID: f.ID, UserUID: f.UserUID, LoginID: f.LoginID}))(w.t).Principal.Known
 }
 
-func testDeletePasswordProfile(t *testing.T, w *world) {
+func testDeletePasswordProfile(t *testing.T, w *fixture) {
 	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
 	w.login.ProfileID, w.login.Version = "p", 0
 	must(w.store.PutLogin(w.ctx, w.login))(t)
 	other, _ := w.addUser("eve", "")
-	w.laden()
+	w.addLoginRecords()
 	check(t, w.store.DeletePasswordProfile(w.ctx, "p", 1))
 	fails(w.store.PasswordProfile(w.ctx, "p"))(t, storage.ErrNotFound)
-	w.login.ProfileID = "default" // a principal of the profile that is gone cannot be asked for
-	w.gone()
+	w.login.ProfileID = "default" // principals of a deleted profile cannot be read
+	w.checkLoginDeleted()
 	must(w.store.UserByUID(w.ctx, w.user.UID))(t)
 	equal(t, len(must(w.store.LoginsOfUser(w.ctx, other.UID))(t)), 1)
 }
 
-func testDeleteUsedProfile(t *testing.T, w *world) {
+func testDeleteUsedProfile(t *testing.T, w *fixture) {
 	wantErr(t, w.store.DeletePasswordProfile(w.ctx, storage.DefaultProfileID, 0), storage.ErrConflict)
 	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
 	c := fullClient("web")
@@ -120,7 +120,7 @@ func testDeleteUsedProfile(t *testing.T, w *world) {
 	check(t, w.store.DeletePasswordProfile(w.ctx, "p", 0))
 }
 
-func testDeleteSender(t *testing.T, w *world) {
+func testDeleteSender(t *testing.T, w *fixture) {
 	must(w.store.PutSender(w.ctx, storage.Sender{ID: "hook", RealmID: "default"}))(t)
 	must(w.store.PutSender(w.ctx, storage.Sender{ID: "mail", RealmID: "default"}))(t)
 	w.code("r1") // a message is queued for it
@@ -130,8 +130,8 @@ func testDeleteSender(t *testing.T, w *world) {
 	must(w.store.Message(w.ctx, "msg-r1"))(t)
 }
 
-func testDeleteLogin(t *testing.T, w *world) {
-	w.laden()
+func testDeleteLogin(t *testing.T, w *fixture) {
+	w.addLoginRecords()
 	second := must(w.store.PutLogin(w.ctx, storage.Login{
 		ID: "l2", ProfileID: "default", UsernameKey: "bob2", UserUID: w.user.UID, Active: true,
 	}))(t)
@@ -140,13 +140,13 @@ func testDeleteLogin(t *testing.T, w *world) {
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: second.ID, BeginFamily: &kept, Now: w.now}))
 	second.LastActiveAt = w.now
 	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, w.login.Version))
-	w.gone()
+	w.checkLoginDeleted()
 	equal(t, must(w.store.Family(w.ctx, "kept"))(t).Family, kept)
 	equal(t, w.known("kept"), true)
 	equal(t, must(w.store.LoginsOfUser(w.ctx, w.user.UID))(t), []storage.Login{second})
 }
 
-func testDeleteUser(t *testing.T, w *world) {
+func testDeleteUser(t *testing.T, w *fixture) {
 	must(w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{ID: "p", RealmID: "default"}))(t)
 	eve, _ := w.addUser("bobby", "")
 	for _, uid := range []string{w.user.UID, eve.UID} {
@@ -154,14 +154,14 @@ func testDeleteUser(t *testing.T, w *world) {
 	}
 	other := w.addAccount("acc_2", "other")
 	must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: other.UID, UserUID: w.user.UID}))(t)
-	w.laden()
+	w.addLoginRecords()
 	loginless := w.family("loginless")
 	loginless.LoginID = ""
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
 		LoginID: w.login.ID, PasswordSetAt: w.now, BeginFamily: &loginless, Now: w.now,
 	}))
 	check(t, w.store.DeleteUser(w.ctx, w.user.UID, w.user.Version))
-	w.gone()
+	w.checkLoginDeleted()
 	fails(w.store.UserByUID(w.ctx, w.user.UID))(t, storage.ErrNotFound)
 	equal(t, must(w.store.Family(w.ctx, "loginless"))(t).Principal.Known, false)
 	equal(t, w.known("loginless"), false)
@@ -173,7 +173,7 @@ func testDeleteUser(t *testing.T, w *world) {
 	equal(t, len(must(w.store.LoginsOfUser(w.ctx, eve.UID))(t)), 1)
 }
 
-func testDeleteAccount(t *testing.T, w *world) {
+func testDeleteAccount(t *testing.T, w *fixture) {
 	w.addAccount("acc_2", "other")
 	w.addAccount("acc_11", "longer")
 	child := w.addAccount("acc_3", "child")
@@ -200,10 +200,10 @@ func testDeleteAccount(t *testing.T, w *world) {
 	w.listen(w.store)
 	must(w.store.Client(w.ctx, "only"))(t)
 	must(w.store.Senders(w.ctx))(t)
-	w.laden()
+	w.addLoginRecords()
 
 	check(t, w.store.DeleteAccount(w.ctx, "acc_1", w.account.Version))
-	w.gone()
+	w.checkLoginDeleted()
 	fails(w.store.AccountByUID(w.ctx, "acc_1"))(t, storage.ErrNotFound)
 	fails(w.store.UserByUID(w.ctx, w.user.UID))(t, storage.ErrNotFound)
 	fails(w.store.Membership(w.ctx, "acc_1", guest.UID))(t, storage.ErrNotFound)
@@ -226,7 +226,7 @@ func testDeleteAccount(t *testing.T, w *world) {
 	equal(t, orphan.Version, child.Version+1)
 }
 
-func testDeletedHere(t *testing.T, w *world) {
+func testDeletedHere(t *testing.T, w *fixture) {
 	w.listen(w.store)
 	for range 20 {
 		must(w.store.PutClient(w.ctx, fullClient("web")))(t)
@@ -246,7 +246,7 @@ func testDeletedHere(t *testing.T, w *world) {
 	}
 }
 
-func testDeletedElsewhere(t *testing.T, w *world) {
+func testDeletedElsewhere(t *testing.T, w *fixture) {
 	other := w.open(t)
 	changes := w.listen(other)
 	must(w.store.PutClient(w.ctx, fullClient("web")))(t)
@@ -272,8 +272,8 @@ func testDeletedElsewhere(t *testing.T, w *world) {
 	until(changes, func() bool { return seen() == 0 })
 }
 
-func testDeleteRollsBack(t *testing.T, w *world) {
-	w.laden()
+func testDeleteRollsBack(t *testing.T, w *fixture) {
+	w.addLoginRecords()
 	before := must(w.store.LoginByID(w.ctx, w.login.ID))(t)
 	wantErr(t, w.store.InTx(w.ctx, func(ctx context.Context) error {
 		if err := w.store.DeleteAccount(ctx, "acc_1", 0); err != nil {
@@ -286,7 +286,7 @@ func testDeleteRollsBack(t *testing.T, w *world) {
 	must(w.store.AccountByUID(w.ctx, "acc_1"))(t)
 }
 
-func testDeleteRefused(t *testing.T, w *world) {
+func testDeleteRefused(t *testing.T, w *fixture) {
 	must(w.store.PutClient(w.ctx, fullClient("web")))(t)
 	must(w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: "default"}))(t)
 	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
@@ -308,9 +308,9 @@ func testDeleteRefused(t *testing.T, w *world) {
 	equal(t, w.principal().Known, true)
 }
 
-// raceDelete deletes users while they sign in: whether or not a sign-in
-// settled, no family of theirs lives afterwards.
-func raceDelete(t *testing.T, w *world) {
+// raceDelete deletes users while they sign in. Afterwards none of their families is
+// live, whether or not the sign-in was settled.
+func raceDelete(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 30 {
 		user, login := w.addUser(fmt.Sprint("user", round), "")
@@ -320,7 +320,7 @@ func raceDelete(t *testing.T, w *world) {
 	}
 }
 
-func raceDeleteProfile(t *testing.T, w *world) {
+func raceDeleteProfile(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 30 {
 		must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "default"}))(t)
@@ -333,12 +333,12 @@ func raceDeleteProfile(t *testing.T, w *world) {
 	}
 }
 
-// raceSignIn lets a login sign in while it is deleted.
-func (w *world) raceSignIn(t *testing.T, replica func(int) Store, round int, login storage.Login, remove func(i int) error) {
+// raceSignIn signs a login in while it is deleted.
+func (w *fixture) raceSignIn(t *testing.T, replica func(int) Store, round int, login storage.Login, remove func(i int) error) {
 	t.Helper()
 	f := w.family("fam-" + login.ID)
 	f.UserUID, f.LoginID = login.UserUID, login.ID
-	errs := together(2, func(i int) error {
+	errs := concurrently(2, func(i int) error {
 		if i == round%2 {
 			return remove(i)
 		}
@@ -352,6 +352,6 @@ func (w *world) raceSignIn(t *testing.T, replica func(int) Store, round int, log
 		t.Fatalf("settled %v, but its family: %v", settled, err)
 	}
 	if err == nil && (state.Principal.Known || w.known(f.ID)) {
-		t.Fatal("a family outlived its login")
+		t.Fatal("a family of the deleted login is live")
 	}
 }

@@ -1,8 +1,7 @@
-// Package storetest holds what every store of Latchkey must do, as tests that
-// an implementation runs against itself. It covers single calls, and the races
-// that the security of the server rests on: single use of a code, lost
-// failures, double claims.
+// Package storetest is the conformance test suite for stores. An implementation calls
+// Run in its own tests. The suite covers single calls, and the races that security
+// depends on: single use of codes, no lost failures, no double claims.
 //
-// It does not own performance, migrations or what only one database does; those
+// It does not cover performance, migrations, or behaviour of one database only. Those
 // are tests of the implementation.
 package storetest

@@ -10,15 +10,15 @@ import (
 func testFamilies(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
 		"a family advances one generation at a time": testAdvance,
-		"a revoked family is dead":                   testRevoke,
-		"a family shows its user as it is now":       testFamilyUser,
+		"a revoked family stays revoked":             testRevoke,
+		"a family has the current state of its user": testFamilyUser,
 		"a token can be revoked":                     testRevokeToken,
-		"a standing tells of the family":             testStandingFamily,
-		"a standing tells of the user":               testStandingUser,
+		"the standing contains the family":           testStandingFamily,
+		"the standing contains the user":             testStandingUser,
 	}.run(t, fresh)
 }
 
-func testAdvance(t *testing.T, w *world) {
+func testAdvance(t *testing.T, w *fixture) {
 	f := w.begin("f1")
 	later := w.now.Add(time.Hour)
 	check(t, w.store.AdvanceFamily(w.ctx, "f1", 1, later, later.Add(day)))
@@ -33,10 +33,10 @@ func testAdvance(t *testing.T, w *world) {
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Family, f)
 }
 
-func testRevoke(t *testing.T, w *world) {
+func testRevoke(t *testing.T, w *fixture) {
 	f := w.begin("f1")
 	check(t, w.store.RevokeFamily(w.ctx, "f1", w.now.Add(time.Minute)))
-	check(t, w.store.RevokeFamily(w.ctx, "f1", w.now.Add(time.Hour))) // the first time counts
+	check(t, w.store.RevokeFamily(w.ctx, "f1", w.now.Add(time.Hour))) // the first time stays
 	check(t, w.store.RevokeFamily(w.ctx, "none", w.now))
 	f.RevokedAt = w.now.Add(time.Minute)
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Family, f)
@@ -44,13 +44,13 @@ func testRevoke(t *testing.T, w *world) {
 	fails(w.store.Family(w.ctx, "none"))(t, storage.ErrNotFound)
 }
 
-func testFamilyUser(t *testing.T, w *world) {
+func testFamilyUser(t *testing.T, w *fixture) {
 	w.begin("f1")
 	w.user.Active = false
 	user := must(w.store.PutUser(w.ctx, w.user))(t)
 	got := must(w.store.Family(w.ctx, "f1"))(t).Principal
 	w.login.LastActiveAt = w.now // when the family began
-	want := shown(storage.Principal{User: user, Login: w.login, Account: w.account})
+	want := withoutUnread(storage.Principal{User: user, Login: w.login, Account: w.account})
 	equal(t, got.User, want.User)
 	equal(t, got.Login, want.Login)
 	equal(t, got.Account, want.Account)
@@ -59,11 +59,11 @@ func testFamilyUser(t *testing.T, w *world) {
 	f.UserUID = "usr_gone"
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now}))
 	if must(w.store.Family(w.ctx, "orphan"))(t).Principal.Known {
-		t.Fatal("a family without its user knows one")
+		t.Fatal("a family of a deleted user has a user")
 	}
 }
 
-func testRevokeToken(t *testing.T, w *world) {
+func testRevokeToken(t *testing.T, w *fixture) {
 	standing := func(jti string) bool {
 		return must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: jti}))(t).Revoked
 	}
@@ -74,7 +74,7 @@ func testRevokeToken(t *testing.T, w *world) {
 	}
 }
 
-func testStandingFamily(t *testing.T, w *world) {
+func testStandingFamily(t *testing.T, w *fixture) {
 	w.begin("live")
 	w.begin("dead")
 	check(t, w.store.RevokeFamily(w.ctx, "dead", w.now))
@@ -88,13 +88,13 @@ func testStandingFamily(t *testing.T, w *world) {
 	}
 }
 
-func testStandingUser(t *testing.T, w *world) {
+func testStandingUser(t *testing.T, w *fixture) {
 	standing := func(user, login string) storage.Principal {
 		return must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j", UserUID: user, LoginID: login}))(t).Principal
 	}
 	equal(t, standing(w.user.UID, w.login.ID), w.principal())
 	alone := standing(w.user.UID, "")
-	equal(t, alone, shown(storage.Principal{Known: true, User: w.user, Account: w.account}))
+	equal(t, alone, withoutUnread(storage.Principal{Known: true, User: w.user, Account: w.account}))
 
 	_, other := w.addUser("eve", "eve@example.com")
 	for name, p := range map[string]storage.Principal{

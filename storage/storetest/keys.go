@@ -10,15 +10,15 @@ import (
 
 func testKeys(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"signing keys are kept":                testSigningKeys,
-		"a change of keys is whole":            testWholeKeyChange,
-		"a key has one successor":              testOneSuccessor,
-		"one of many successors is kept":       testSuccessorRace,
-		"algorithms of clients are known":      testClientAlgs,
-		"there is one first pepper":            testPeppers,
-		"one of many peppers is kept":          testPepperRace,
-		"secrets are sealed again":             testReseal,
-		"a secret that changed stays as it is": testResealRace,
+		"signing keys are stored":                   testSigningKeys,
+		"a change of keys is atomic":                testWholeKeyChange,
+		"a key has one successor":                   testOneSuccessor,
+		"one of concurrent successors is stored":    testSuccessorRace,
+		"the algorithms of clients are listed":      testClientAlgs,
+		"only one first pepper is stored":           testPeppers,
+		"one of concurrent first peppers is stored": testPepperRace,
+		"secrets are resealed":                      testReseal,
+		"a secret that changed is not resealed":     testResealRace,
 	}.run(t, fresh)
 }
 
@@ -30,7 +30,7 @@ func updating(k ...storage.SigningKey) storage.SigningKeyChange {
 	return storage.SigningKeyChange{Update: k}
 }
 
-func testSigningKeys(t *testing.T, w *world) {
+func testSigningKeys(t *testing.T, w *fixture) {
 	newer := storage.SigningKey{KID: "a", Alg: "RS256", Public: []byte("{}"), CreatedAt: w.now.Add(time.Second)}
 	older := storage.SigningKey{
 		KID: "b", Alg: "ES256", Public: []byte("{1}"), Private: storage.Sealed{KeyID: "k", Data: []byte{0, 1}},
@@ -45,7 +45,7 @@ func testSigningKeys(t *testing.T, w *world) {
 	check(t, w.store.ChangeSigningKeys(w.ctx, updating(older)))
 	equal(t, must(w.store.SigningKeys(w.ctx))(t), []storage.SigningKey{older, newer})
 
-	stale := older // as seen by somebody who read it before it was revoked, and sealed again
+	stale := older // as read before it was revoked and resealed
 	stale.RevokedAt, stale.Private = time.Time{}, storage.Sealed{KeyID: "k0", Data: []byte{9}}
 	check(t, w.store.ChangeSigningKeys(w.ctx, updating(stale)))
 	equal(t, must(w.store.SigningKeys(w.ctx))(t), []storage.SigningKey{older, newer})
@@ -54,7 +54,7 @@ func testSigningKeys(t *testing.T, w *world) {
 	equal(t, must(w.store.SigningKeys(w.ctx))(t), []storage.SigningKey{newer})
 }
 
-func testWholeKeyChange(t *testing.T, w *world) {
+func testWholeKeyChange(t *testing.T, w *fixture) {
 	first := storage.SigningKey{KID: "a", Alg: "ES256", CreatedAt: w.now}
 	check(t, w.store.ChangeSigningKeys(w.ctx, adding(first)))
 	retired := first
@@ -74,7 +74,7 @@ func testWholeKeyChange(t *testing.T, w *world) {
 	wantErr(t, w.store.ChangeSigningKeys(w.ctx, updating(storage.SigningKey{KID: "none"})), storage.ErrNotFound)
 }
 
-func testOneSuccessor(t *testing.T, w *world) {
+func testOneSuccessor(t *testing.T, w *fixture) {
 	first := storage.SigningKey{KID: "a", Alg: "ES256", CreatedAt: w.now}
 	next := func(kid string) storage.SigningKey {
 		return storage.SigningKey{KID: kid, Alg: "ES256", Predecessor: "a", CreatedAt: w.now}
@@ -93,11 +93,11 @@ func testOneSuccessor(t *testing.T, w *world) {
 	equal(t, len(must(w.store.SigningKeys(w.ctx))(t)), 4)
 }
 
-func testSuccessorRace(t *testing.T, w *world) {
+func testSuccessorRace(t *testing.T, w *fixture) {
 	first := storage.SigningKey{KID: "a", Alg: "ES256", CreatedAt: w.now}
 	check(t, w.store.ChangeSigningKeys(w.ctx, adding(first)))
 	two := []Store{w.store, w.open(t)}
-	errs := together(40, func(i int) error {
+	errs := concurrently(40, func(i int) error {
 		retired := first
 		retired.RetiresAt = w.now.Add(time.Duration(i+1) * time.Hour)
 		return two[i%2].ChangeSigningKeys(w.ctx, storage.SigningKeyChange{
@@ -105,7 +105,7 @@ func testSuccessorRace(t *testing.T, w *world) {
 			Update: []storage.SigningKey{retired},
 		})
 	})
-	equal(t, tally(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 39})
+	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 39})
 	keys := must(w.store.SigningKeys(w.ctx))(t)
 	equal(t, len(keys), 2)
 	if keys[0].KID != "a" {
@@ -114,7 +114,7 @@ func testSuccessorRace(t *testing.T, w *world) {
 	equal(t, keys[0].RetiresAt, keys[1].ActivatesAt)
 }
 
-func testClientAlgs(t *testing.T, w *world) {
+func testClientAlgs(t *testing.T, w *fixture) {
 	equal(t, len(must(w.store.ClientSigningAlgs(w.ctx))(t)), 0)
 	check(t, putRealm(w.store, "r")(w.ctx))
 	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "r"}))(t)
@@ -126,7 +126,7 @@ func testClientAlgs(t *testing.T, w *world) {
 	equal(t, must(w.store.ClientSigningAlgs(w.ctx))(t), []string{"EdDSA", "RS256"})
 }
 
-func testPeppers(t *testing.T, w *world) {
+func testPeppers(t *testing.T, w *fixture) {
 	equal(t, len(must(w.store.Peppers(w.ctx))(t)), 0)
 	p := storage.Pepper{ID: "p1", Secret: storage.Sealed{KeyID: "k", Data: []byte{1, 0}}, CreatedAt: w.now}
 	check(t, w.store.AddFirstPepper(w.ctx, p))
@@ -135,12 +135,12 @@ func testPeppers(t *testing.T, w *world) {
 	equal(t, must(w.store.Peppers(w.ctx))(t), []storage.Pepper{p})
 }
 
-func testPepperRace(t *testing.T, w *world) {
+func testPepperRace(t *testing.T, w *fixture) {
 	two := []Store{w.store, w.open(t)}
-	errs := together(40, func(i int) error {
+	errs := concurrently(40, func(i int) error {
 		return two[i%2].AddFirstPepper(w.ctx, storage.Pepper{ID: fmt.Sprint("p", i)})
 	})
-	equal(t, tally(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 39})
+	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 39})
 	equal(t, len(must(w.store.Peppers(w.ctx))(t)), 1)
 }
 
@@ -148,9 +148,9 @@ func secretOf(kind storage.SealedKind, id, keyID string) storage.SealedSecret {
 	return storage.SealedSecret{Kind: kind, ID: id, Sealed: storage.Sealed{KeyID: keyID, Data: []byte(keyID + string(kind))}}
 }
 
-// addSecrets makes a secret of each kind under each master key, where a record
-// is named as its master key.
-func addSecrets(t *testing.T, w *world, keyIDs ...string) {
+// addSecrets stores a secret of each kind for each master key. The ID of the record is
+// the ID of its master key.
+func addSecrets(t *testing.T, w *fixture, keyIDs ...string) {
 	t.Helper()
 	check(t, putRealm(w.store, "r")(w.ctx))
 	sealed := func(kind storage.SealedKind, keyID string) storage.Sealed { return secretOf(kind, "", keyID).Sealed }
@@ -176,7 +176,7 @@ func addSecrets(t *testing.T, w *world, keyIDs ...string) {
 	must(w.store.PutDeliveryConfig(w.ctx, storage.DeliveryConfig{ID: "bare", RealmID: "r"}))(t)
 }
 
-func testReseal(t *testing.T, w *world) {
+func testReseal(t *testing.T, w *fixture) {
 	addSecrets(t, w, "k1", "k2")
 	before := must(w.store.Sender(w.ctx, "k1"))(t)
 	var want []storage.SealedCount
@@ -204,7 +204,7 @@ func testReseal(t *testing.T, w *world) {
 	wantErr(t, err, storage.ErrStale)
 }
 
-func testResealRace(t *testing.T, w *world) {
+func testResealRace(t *testing.T, w *fixture) {
 	addSecrets(t, w, "k1")
 	for _, kind := range storage.SealedKinds() {
 		was := secretOf(kind, "k1", "k1")
@@ -220,6 +220,6 @@ func testResealRace(t *testing.T, w *world) {
 		equal(t, must(w.store.SealedOtherwise(w.ctx, kind, "new", "", 10))(t), []storage.SealedSecret{was})
 	}
 	if _, err := w.store.Reseal(w.ctx, storage.SealedSecret{Kind: "unknown"}, storage.Sealed{}); err == nil {
-		t.Error("an unknown kind is taken")
+		t.Error("an unknown kind is accepted")
 	}
 }

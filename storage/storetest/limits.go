@@ -11,30 +11,30 @@ import (
 
 func testLimits(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a burst passes, then one after each gap":    testBurst,
-		"a refused request charges nothing":          testRefusalIsFree,
-		"the budget that recovers last is named":     testWorstBudget,
-		"another limit applies from the next charge": testLimitChanges,
-		"a request needs a place in both limits":     testLongLimit,
-		"requests may be charged out of order":       testSlack,
-		"whole budgets are swept":                    testSweptLimits,
-		"a burst is exact for any number of callers": raceLimit,
-		"one of many gets the last place":            raceLastPlace,
-		"callers with other budgets do not deadlock": raceBudgets,
+		"a burst passes, then one after each gap":      testBurst,
+		"a refused request charges nothing":            testRefusalIsFree,
+		"the budget that recovers last is named":       testWorstBudget,
+		"another limit applies from the next charge":   testLimitChanges,
+		"a request needs room in both limits":          testLongLimit,
+		"requests may be charged out of order":         testSlack,
+		"full budgets are swept":                       testSweptLimits,
+		"a burst is exact for any number of callers":   raceLimit,
+		"one of many requests is the last one allowed": raceLastPlace,
+		"callers with several budgets do not deadlock": raceBudgets,
 	}.run(t, fresh)
 }
 
-// budget allows five requests, and one more every two minutes.
+// budget returns a charge to a budget of five requests, and one more every two minutes.
 func budget(key string) storage.Charge {
 	return storage.Charge{Budget: "of " + key, Key: key, Gap: 2 * time.Minute, Burst: 5}
 }
 
-// ask writes a request down, at a time.
-func (w *world) ask(s Store, id string, at time.Time, charges ...storage.Charge) error {
+// ask stores a request with charges at the time at.
+func (w *fixture) ask(s Store, id string, at time.Time, charges ...storage.Charge) error {
 	return s.AddCodeRequest(w.ctx, storage.CodeRequest{ID: id, CreatedAt: at, ExpiresAt: at.Add(10 * time.Minute)}, charges...)
 }
 
-// limited is the LimitError of an answer; nil if it passed.
+// limited returns the LimitError in err, nil if err is nil.
 func limited(t *testing.T, err error) *storage.LimitError {
 	t.Helper()
 	if err == nil {
@@ -47,13 +47,13 @@ func limited(t *testing.T, err error) *storage.LimitError {
 	return limit
 }
 
-// requests counts those that were written.
-func (w *world) requests(at time.Time) int {
+// requests returns the number of stored requests.
+func (w *fixture) requests(at time.Time) int {
 	w.t.Helper()
 	return len(must(w.store.ClaimCodeRequests(w.ctx, at, at.Add(time.Second), 10_000))(w.t))
 }
 
-func testBurst(t *testing.T, w *world) {
+func testBurst(t *testing.T, w *fixture) {
 	for i := range 5 {
 		check(t, w.ask(w.store, fmt.Sprint("r", i), w.now, budget("bob")))
 	}
@@ -67,7 +67,7 @@ func testBurst(t *testing.T, w *world) {
 	check(t, w.ask(w.store, "r6", again, budget("eve")))
 	check(t, w.ask(w.store, "r7", again))
 
-	quiet := again.Add(day) // a budget does not grow beyond its burst
+	quiet := again.Add(day) // a budget never allows more than its burst
 	for i := range 5 {
 		check(t, w.ask(w.store, fmt.Sprint("q", i), quiet, budget("bob")))
 	}
@@ -76,7 +76,7 @@ func testBurst(t *testing.T, w *world) {
 	}
 }
 
-func testRefusalIsFree(t *testing.T, w *world) {
+func testRefusalIsFree(t *testing.T, w *fixture) {
 	for i := range 5 {
 		check(t, w.ask(w.store, fmt.Sprint("a", i), w.now, budget("bob")))
 	}
@@ -90,7 +90,7 @@ func testRefusalIsFree(t *testing.T, w *world) {
 	equal(t, limited(t, w.ask(w.store, "d", w.now, budget("shop"))).Budget, "of shop")
 }
 
-func testWorstBudget(t *testing.T, w *world) {
+func testWorstBudget(t *testing.T, w *fixture) {
 	slow := storage.Charge{Budget: "slow", Key: "slow", Gap: time.Hour, Burst: 1}
 	quick := storage.Charge{Budget: "quick", Key: "quick", Gap: time.Minute, Burst: 1}
 	check(t, w.ask(w.store, "r0", w.now, quick, slow))
@@ -99,7 +99,7 @@ func testWorstBudget(t *testing.T, w *world) {
 	equal(t, *limited(t, w.ask(w.store, "r1", w.now, slow, quick)), want)
 }
 
-func testLimitChanges(t *testing.T, w *world) {
+func testLimitChanges(t *testing.T, w *fixture) {
 	wide, tight := budget("bob"), budget("bob")
 	tight.Burst = 2
 	for i := range 3 {
@@ -109,7 +109,7 @@ func testLimitChanges(t *testing.T, w *world) {
 	check(t, w.ask(w.store, "r3", w.now, wide))
 }
 
-func testLongLimit(t *testing.T, w *world) {
+func testLongLimit(t *testing.T, w *fixture) {
 	both := budget("bob")
 	both.LongGap, both.LongBurst = time.Hour, 7
 	at, passed := w.now, 0
@@ -133,18 +133,18 @@ func testLongLimit(t *testing.T, w *world) {
 	w.now = w.now.Truncate(time.Hour)
 	check(t, swept(w, w.now.Add(8*time.Hour)))
 	if limited(t, w.ask(w.store, "eve again", w.now.Add(8*time.Hour), storage.Charge{Key: "eve", Gap: time.Minute, Burst: 1, LongGap: 9 * time.Hour, LongBurst: 1})) == nil {
-		t.Error("the sweep forgot a long limit")
+		t.Error("the sweep deleted a long limit that was in use")
 	}
 }
 
-func testSlack(t *testing.T, w *world) {
+func testSlack(t *testing.T, w *fixture) {
 	slack := budget("bob")
 	slack.Slack = time.Minute
-	for i := range 5 { // each was made before the one that was charged before it
+	for i := range 5 { // each request is older than the one charged before it
 		check(t, w.store.Charge(w.ctx, w.now.Add(-time.Duration(i)*10*time.Second), slack))
 	}
 	wantLimit(t, w.store.Charge(w.ctx, w.now.Add(59*time.Second), slack))
-	check(t, w.store.Charge(w.ctx, w.now.Add(time.Minute), slack)) // half a place early
+	check(t, w.store.Charge(w.ctx, w.now.Add(time.Minute), slack)) // half a gap early
 	wantLimit(t, w.store.Charge(w.ctx, w.now.Add(2*time.Minute), slack))
 	check(t, w.store.Charge(w.ctx, w.now.Add(3*time.Minute), slack))
 }
@@ -152,17 +152,17 @@ func testSlack(t *testing.T, w *world) {
 func wantLimit(t *testing.T, err error) {
 	t.Helper()
 	if limited(t, err) == nil {
-		t.Error("a charge passed that should not")
+		t.Error("the charge passed, want a LimitError")
 	}
 }
 
-// swept sweeps at a time.
-func swept(w *world, at time.Time) error {
+// swept runs Sweep at the time at.
+func swept(w *fixture, at time.Time) error {
 	_, err := w.store.Sweep(w.ctx, at, 1000)
 	return err
 }
 
-func testSweptLimits(t *testing.T, w *world) {
+func testSweptLimits(t *testing.T, w *fixture) {
 	w.now = w.now.Truncate(time.Hour)
 	check(t, w.ask(w.store, "r0", w.now, budget("bob")))
 	check(t, w.ask(w.store, "r1", w.now, storage.Charge{Key: "slow", Gap: 5 * time.Hour, Burst: 1}))
@@ -172,9 +172,9 @@ func testSweptLimits(t *testing.T, w *world) {
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(5*time.Hour), 100))(t), 1)
 }
 
-func raceLimit(t *testing.T, w *world) {
+func raceLimit(t *testing.T, w *fixture) {
 	replica := w.replicas()
-	errs := together(300, func(i int) error {
+	errs := concurrently(300, func(i int) error {
 		return w.ask(replica(i), fmt.Sprint("r", i), w.now, budget("bob"), storage.Charge{Key: "wide", Gap: 1000, Burst: 1000})
 	})
 	passed := 0
@@ -187,32 +187,32 @@ func raceLimit(t *testing.T, w *world) {
 	equal(t, w.requests(w.now), 5)
 }
 
-// raceLastPlace has a few callers meet on a place, over and over.
-func raceLastPlace(t *testing.T, w *world) {
+// raceLastPlace runs concurrent charges to a budget that allows one more request.
+func raceLastPlace(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 150 {
 		one := storage.Charge{Budget: "one", Key: fmt.Sprint("k", round), Gap: time.Hour, Burst: 1}
 		passed := 0
-		for _, err := range together(8, func(i int) error { return w.ask(replica(i), fmt.Sprintf("r-%d-%d", round, i), w.now, one) }) {
+		for _, err := range concurrently(8, func(i int) error { return w.ask(replica(i), fmt.Sprintf("r-%d-%d", round, i), w.now, one) }) {
 			if limited(t, err) == nil {
 				passed++
 			}
 		}
 		if passed != 1 {
-			t.Fatalf("%d callers got the one place, in round %d", passed, round)
+			t.Fatalf("%d charges passed in round %d, want 1", passed, round)
 		}
 	}
 }
 
-// raceBudgets has callers meet on budgets that they name in the same order.
-func raceBudgets(t *testing.T, w *world) {
+// raceBudgets runs concurrent charges to several budgets in the same order.
+func raceBudgets(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	wide := func(key string) storage.Charge {
 		return storage.Charge{Budget: key, Key: key, Gap: time.Microsecond, Burst: 1000}
 	}
-	errs := together(200, func(i int) error {
+	errs := concurrently(200, func(i int) error {
 		return w.ask(replica(i), fmt.Sprint("r", i), w.now, wide(fmt.Sprint("1-", i%3)), wide("2"), wide(fmt.Sprint("3-", i%5)))
 	})
-	equal(t, tally(errs), map[string]int{"": 200})
+	equal(t, countErrors(errs), map[string]int{"": 200})
 	equal(t, w.requests(w.now), 200)
 }

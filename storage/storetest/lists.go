@@ -15,42 +15,42 @@ import (
 
 func testLists(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"filters select what they say":         testFilters,
-		"every field sorts, in pages and not":  testSorts,
-		"scopes keep others out":               testScopes,
-		"records are shown whole":              testListed,
-		"conditions combine":                   testConditions,
-		"XP is looked into":                    testXP,
-		"case is ignored for all letters":      testFoldedLetters,
-		"XP that is hard to read harms nobody": testHostileXP,
-		"XP sorts":                             testXPSort,
-		"what cannot be asked":                 testBadQueries,
-		"the largest question":                 testLargeQuery,
-		"a transaction lists its own writes":   testListInTx,
-		"an empty list":                        testEmptyList,
+		"filters select the matching records":       testFilters,
+		"every field sorts, with and without pages": testSorts,
+		"scopes exclude other records":              testScopes,
+		"records are complete":                      testListed,
+		"conditions combine":                        testConditions,
+		"XP can be searched":                        testXP,
+		"case is ignored for all letters":           testFoldedLetters,
+		"unreadable XP does not break lists":        testHostileXP,
+		"XP can be sorted by":                       testXPSort,
+		"invalid queries are refused":               testBadQueries,
+		"the most expensive query":                  testLargeQuery,
+		"a transaction lists its own writes":        testListInTx,
+		"an empty list":                             testEmptyList,
 	}.run(t, fresh)
 }
 
-func testFilters(t *testing.T, w *world) {
+func testFilters(t *testing.T, w *fixture) {
 	w.fill()
 	for _, l := range w.lists() {
 		l.filters(t)
 		if l.name == "users" {
 			for _, field := range []string{"Name", "Username"} {
-				l.battery(t, field)
+				l.textFilters(t, field)
 			}
 		}
 	}
 }
 
-func testSorts(t *testing.T, w *world) {
+func testSorts(t *testing.T, w *fixture) {
 	w.fill()
 	for _, l := range w.lists() {
 		l.sorts(t)
 	}
 }
 
-func testScopes(t *testing.T, w *world) {
+func testScopes(t *testing.T, w *fixture) {
 	w.fill()
 	must(w.store.PutAccount(w.ctx, storage.Account{UID: "elsewhere", RealmID: "A-0", Kind: storage.Buyer, ID: "e"}))(t)
 	must(w.store.PutUser(w.ctx, storage.User{UID: "stranger", RealmID: "A-0", Kind: storage.Buyer, AccountUID: "elsewhere", ID: "s"}))(t)
@@ -105,8 +105,8 @@ func testScopes(t *testing.T, w *world) {
 	}
 }
 
-// testListed compares lists with the methods that read one record.
-func testListed(t *testing.T, w *world) {
+// testListed compares listed records with the results of the methods that read one.
+func testListed(t *testing.T, w *fixture) {
 	w.fill()
 	q := storage.Query{Limit: 1000}
 	equal(t, must(w.store.ListClients(w.ctx, q))(t).Items, must(w.store.Clients(w.ctx))(t))
@@ -136,8 +136,8 @@ func where(field string, op storage.Op, value string) storage.Condition {
 	return storage.Condition{Fields: []string{field}, Tests: []storage.Test{{Op: op, Value: value}}}
 }
 
-// found lists the ids of the users of acc_1 that meet the conditions.
-func (w *world) found(t *testing.T, conditions ...storage.Condition) []string {
+// usersWhere returns the IDs of the users of acc_1 that match the conditions.
+func (w *fixture) usersWhere(t *testing.T, conditions ...storage.Condition) []string {
 	t.Helper()
 	page := must(w.store.ListUsers(w.ctx, storage.UserScope{RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1"},
 		storage.Query{Where: conditions, Limit: 100}))(t)
@@ -149,24 +149,24 @@ func (w *world) found(t *testing.T, conditions ...storage.Condition) []string {
 	return ids
 }
 
-func testConditions(t *testing.T, w *world) {
+func testConditions(t *testing.T, w *fixture) {
 	w.addUser("ann", "ann@example.com")
 	w.addUser("eve", "bob@example.com")
 	either := storage.Condition{
 		Fields: []string{"ID", "Email"},
 		Tests:  []storage.Test{{Op: storage.OpLike, Value: "bob*"}, {Op: storage.OpEqual, Value: "ann"}},
 	}
-	equal(t, w.found(t), []string{"ann", "bob", "eve"})
-	equal(t, w.found(t, either), []string{"ann", "bob", "eve"})
-	equal(t, w.found(t, either, where("Username", storage.OpLess, "b")), []string{"ann"})
+	equal(t, w.usersWhere(t), []string{"ann", "bob", "eve"})
+	equal(t, w.usersWhere(t, either), []string{"ann", "bob", "eve"})
+	equal(t, w.usersWhere(t, either, where("Username", storage.OpLess, "b")), []string{"ann"})
 	either.Fields = []string{"ID"}
-	equal(t, w.found(t, either), []string{"ann", "bob"})
-	equal(t, w.found(t, where("Active", storage.OpEqual, "TRUE")), []string{"ann", "bob", "eve"})
-	equal(t, w.found(t, storage.Condition{Fields: []string{"ID"}}), []string{})
-	equal(t, w.found(t, storage.Condition{Tests: either.Tests}), []string{})
+	equal(t, w.usersWhere(t, either), []string{"ann", "bob"})
+	equal(t, w.usersWhere(t, where("Active", storage.OpEqual, "TRUE")), []string{"ann", "bob", "eve"})
+	equal(t, w.usersWhere(t, storage.Condition{Fields: []string{"ID"}}), []string{})
+	equal(t, w.usersWhere(t, storage.Condition{Tests: either.Tests}), []string{})
 }
 
-func testXP(t *testing.T, w *world) {
+func testXP(t *testing.T, w *fixture) {
 	for id, xp := range map[string]string{
 		"a": `{"n": 5, "s": "x", "b": true, "o": {"p-1": {"q_2": "deep"}}, "z": null, "l": [1], "quote": "it's"}`,
 		"b": `{"n": 10.5, "s": "X", "b": false, "0": "zero"}`,
@@ -182,12 +182,12 @@ func testXP(t *testing.T, w *world) {
 	check(t, w.store.DeleteUser(w.ctx, w.user.UID, 0))
 	is := func(field string, op storage.Op, value string, want ...string) {
 		t.Helper()
-		got := w.found(t, where(field, op, value))
+		got := w.usersWhere(t, where(field, op, value))
 		equal(t, strings.Join(got, " "), strings.Join(want, " "))
 		negated := where(field, op, value)
 		negated.Tests[0].Not = true
 		others := slices.DeleteFunc([]string{"a", "b", "c", "d", "e", "f"}, func(id string) bool { return slices.Contains(want, id) })
-		equal(t, strings.Join(w.found(t, negated), " "), strings.Join(others, " "))
+		equal(t, strings.Join(w.usersWhere(t, negated), " "), strings.Join(others, " "))
 	}
 	is("XP.s", storage.OpEqual, "x", "a")
 	is("XP.s", storage.OpEqualFold, "x", "a", "b")
@@ -214,9 +214,9 @@ func testXP(t *testing.T, w *world) {
 	is("XP.z", storage.OpEmpty, "", "a", "b", "c", "d", "e", "f")
 }
 
-// testFoldedLetters holds that case is ignored for all letters, and that nothing
-// else of a pattern is special.
-func testFoldedLetters(t *testing.T, w *world) {
+// testFoldedLetters checks that case is ignored for all letters, and that only the
+// asterisk is special in a pattern.
+func testFoldedLetters(t *testing.T, w *fixture) {
 	for id, name := range map[string]string{
 		"a": "MÜLLER", "b": "Müller", "c": "Ивано́в", "d": "ΣΟΦΊΑ", "e": "straße", "f": `ü^]-[?.*\%_(a|b){2}$`, "g": "muller",
 	} {
@@ -238,7 +238,7 @@ func testFoldedLetters(t *testing.T, w *world) {
 		{storage.OpLikeFold, `*Ü*\%_(A|B){2}$`, "f"}, {storage.OpLikeFold, "*Ü.*", ""}, {storage.OpLikeFold, "*m?ller*ü", ""}, {storage.OpLikeFold, "*MULLER*", "g"},
 	} {
 		for _, field := range []string{"LastName", "XP.s"} {
-			got := strings.Join(w.found(t, where(field, tt.op, tt.value)), " ")
+			got := strings.Join(w.usersWhere(t, where(field, tt.op, tt.value)), " ")
 			if got != tt.want {
 				t.Errorf("%s, operator %d, %q: found %q, want %q", field, tt.op, tt.value, got, tt.want)
 			}
@@ -246,8 +246,8 @@ func testFoldedLetters(t *testing.T, w *world) {
 	}
 }
 
-// testHostileXP keeps what one of the databases cannot read as JSON.
-func testHostileXP(t *testing.T, w *world) {
+// testHostileXP stores XP that one of the databases cannot parse as JSON.
+func testHostileXP(t *testing.T, w *fixture) {
 	for i, xp := range []string{
 		`{"s": "\u0000"}`, `{"s": "\ud800"}`, `{"s": ` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`,
 		`{"n": 1e400}`, `{"n": -1e-400}`, `"text"`, `7`, `null`, `{"s": "x"}`, `not JSON`,
@@ -257,12 +257,12 @@ func testHostileXP(t *testing.T, w *world) {
 			UID: fmt.Sprint("usr_", i), RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1", ID: fmt.Sprint(i), XP: json.RawMessage(xp),
 		}))(t)
 	}
-	equal(t, w.found(t, where("XP.s", storage.OpEqual, "x")), []string{"8"})
-	equal(t, w.found(t, where("XP.n", storage.OpEqual, "7")), []string{})
+	equal(t, w.usersWhere(t, where("XP.s", storage.OpEqual, "x")), []string{"8"})
+	equal(t, w.usersWhere(t, where("XP.n", storage.OpEqual, "7")), []string{})
 	must(w.store.ListUsers(w.ctx, storage.UserScope{}, storage.Query{Limit: 100, Sort: []storage.Order{{Field: "XP.n"}, {Field: "XP.s"}}}))(t)
 }
 
-func testXPSort(t *testing.T, w *world) {
+func testXPSort(t *testing.T, w *fixture) {
 	for id, xp := range map[string]string{
 		"a": `{"k": "b"}`, "b": `{"k": "B"}`, "c": `{"k": 10}`, "d": `{"k": 9.5}`, "e": ``, "f": `{"k": true}`, "g": `{"k": -1}`,
 	} {
@@ -271,7 +271,7 @@ func testXPSort(t *testing.T, w *world) {
 		}))(t)
 	}
 	list := func(descending bool) (ids string) {
-		for offset := 0; offset < 7; offset += 2 { // from both ends
+		for offset := 0; offset < 7; offset += 2 { // in both directions
 			page := must(w.store.ListAccounts(w.ctx, "default", storage.Supplier, storage.Query{
 				Sort: []storage.Order{{Field: "XP.k", Descending: descending}}, Offset: offset, Limit: 2,
 			}))(t)
@@ -285,7 +285,7 @@ func testXPSort(t *testing.T, w *world) {
 	equal(t, list(true), "fabcdge")
 }
 
-func testBadQueries(t *testing.T, w *world) {
+func testBadQueries(t *testing.T, w *fixture) {
 	ask := func(q storage.Query) error {
 		_, err := w.store.ListUsers(w.ctx, storage.UserScope{}, q)
 		return err
@@ -336,8 +336,8 @@ func testBadQueries(t *testing.T, w *world) {
 	}
 }
 
-// testLargeQuery asks for as much as may be asked.
-func testLargeQuery(t *testing.T, w *world) {
+// testLargeQuery runs queries of the highest allowed cost.
+func testLargeQuery(t *testing.T, w *fixture) {
 	equalID := where("ID", storage.OpEqual, "x")
 	equalXP := where("XP.a", storage.OpEqual, "12")
 	many := func(c storage.Condition, n int) storage.Condition {
@@ -367,7 +367,7 @@ func testLargeQuery(t *testing.T, w *world) {
 	}
 }
 
-func testListInTx(t *testing.T, w *world) {
+func testListInTx(t *testing.T, w *fixture) {
 	wantErr(t, w.store.InTx(w.ctx, func(ctx context.Context) error {
 		if _, err := w.store.PutRealm(ctx, storage.Realm{ID: "new"}); err != nil {
 			return err
@@ -378,8 +378,8 @@ func testListInTx(t *testing.T, w *world) {
 	equal(t, must(w.store.ListRealms(w.ctx, storage.Query{Limit: 10}))(t).Total, 1)
 }
 
-func testEmptyList(t *testing.T, w *world) {
-	equal(t, w.found(t, where("ID", storage.OpEqual, "nobody")), []string{})
+func testEmptyList(t *testing.T, w *fixture) {
+	equal(t, w.usersWhere(t, where("ID", storage.OpEqual, "nobody")), []string{})
 	for _, offset := range []int{0, 1, 1 << 40} {
 		got := must(w.store.ListClients(w.ctx, storage.Query{Offset: offset, Limit: 10}))(t)
 		equal(t, got.Total+len(got.Items), 0)

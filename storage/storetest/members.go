@@ -10,18 +10,18 @@ import (
 
 func testMembers(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"members are listed page by page":            testMembersPages,
-		"an account is entered by its ID":            testMember,
-		"a membership is found by its ID":            testMembershipByID,
-		"a family shows the membership in its scope": testScopeOfFamily,
-		"a standing shows the membership":            testScopeOfStanding,
-		"whoever is no member is told so":            testNoMember,
+		"memberships are listed in pages":                 testMembersPages,
+		"a membership is found by account ID":             testMember,
+		"a membership is found by its ID":                 testMembershipByID,
+		"a family contains the membership in its account": testScopeOfFamily,
+		"the standing contains the membership":            testScopeOfStanding,
+		"without a membership the result is ErrNotFound":  testNoMember,
 	}.run(t, fresh)
 }
 
-// memberOf makes bob a member of a new account, some seconds after the world
-// began.
-func (w *world) memberOf(uid, id string, after int, roles ...string) storage.Member {
+// addMembership makes bob a member of a new account. after is the age of the fixture at
+// that time, in seconds.
+func (w *fixture) addMembership(uid, id string, after int, roles ...string) storage.Member {
 	w.t.Helper()
 	a := w.addAccount(uid, id)
 	m := must(w.store.PutMembership(w.ctx, storage.Membership{
@@ -30,24 +30,24 @@ func (w *world) memberOf(uid, id string, after int, roles ...string) storage.Mem
 	return storage.Member{Membership: m, Account: a}
 }
 
-// scoped is a member as a token's standing shows it.
+// scoped returns a member without the fields that TokenStanding does not read.
 func scoped(m storage.Member) *storage.Member {
-	return &storage.Member{Membership: m.Membership, Account: shownAccount(m.Account)}
+	return &storage.Member{Membership: m.Membership, Account: accountWithoutUnread(m.Account)}
 }
 
-// leaveHome ends bob's membership in its own account.
-func (w *world) leaveHome() {
+// leaveOwnAccount deletes bob's membership in its own account.
+func (w *fixture) leaveOwnAccount() {
 	w.t.Helper()
 	check(w.t, w.store.DeleteMembership(w.ctx, w.account.UID, w.user.UID))
 }
 
-func testMembersPages(t *testing.T, w *world) {
-	w.leaveHome()
-	third := w.memberOf("acc_a", "three", 3, "Buyer")
-	first := w.memberOf("acc_z", "one", 1)
-	second := w.memberOf("acc_c", "two", 1) // as old as another one
+func testMembersPages(t *testing.T, w *fixture) {
+	w.leaveOwnAccount()
+	third := w.addMembership("acc_a", "three", 3, "Buyer")
+	first := w.addMembership("acc_z", "one", 1)
+	second := w.addMembership("acc_c", "two", 1) // of the same time as another one
 	first, second = second, first
-	asleep := w.memberOf("acc_b", "asleep", 2).Account
+	asleep := w.addMembership("acc_b", "asleep", 2).Account
 	asleep.Active = false
 	must(w.store.PutAccount(w.ctx, asleep))(t)
 	w.addAccount("acc_n", "of-nobody")
@@ -62,8 +62,8 @@ func testMembersPages(t *testing.T, w *world) {
 	equal(t, must(w.store.Members(w.ctx, "usr_x", 0, 5))(t), storage.Page[storage.Member]{})
 }
 
-func testMember(t *testing.T, w *world) {
-	want := w.memberOf("acc_2", "second", 1, "Approver", "Buyer")
+func testMember(t *testing.T, w *fixture) {
+	want := w.addMembership("acc_2", "second", 1, "Approver", "Buyer")
 	equal(t, must(w.store.Member(w.ctx, w.user.UID, "second"))(t), want)
 
 	// A supplier may have the ID of a buyer.
@@ -76,9 +76,9 @@ func testMember(t *testing.T, w *world) {
 	equal(t, must(w.store.Member(w.ctx, w.user.UID, "second"))(t), storage.Member{Membership: m, Account: supplier})
 }
 
-func testNoMember(t *testing.T, w *world) {
+func testNoMember(t *testing.T, w *fixture) {
 	w.addAccount("acc_2", "second")
-	asleep := w.memberOf("acc_3", "asleep", 1).Account
+	asleep := w.addMembership("acc_3", "asleep", 1).Account
 	asleep.Active = false
 	must(w.store.PutAccount(w.ctx, asleep))(t)
 	for _, account := range []string{"second", "asleep", "acc_1", "", "unknown"} {
@@ -86,12 +86,12 @@ func testNoMember(t *testing.T, w *world) {
 	}
 	fails(w.store.Member(w.ctx, "usr_x", "acme"))(t, storage.ErrNotFound)
 	must(w.store.Member(w.ctx, w.user.UID, "acme"))(t)
-	w.leaveHome()
+	w.leaveOwnAccount()
 	fails(w.store.Member(w.ctx, w.user.UID, "acme"))(t, storage.ErrNotFound)
 }
 
-func testMembershipByID(t *testing.T, w *world) {
-	member := w.memberOf("acc_2", "second", 1, "Buyer")
+func testMembershipByID(t *testing.T, w *fixture) {
+	member := w.addMembership("acc_2", "second", 1, "Buyer")
 	member.Account.Active = false
 	member.Account = must(w.store.PutAccount(w.ctx, member.Account))(t)
 	equal(t, must(w.store.MembershipByID(w.ctx, "m-acc_2"))(t), storage.MembershipDetail{
@@ -102,11 +102,11 @@ func testMembershipByID(t *testing.T, w *world) {
 	fails(w.store.MembershipByID(w.ctx, ""))(t, storage.ErrNotFound)
 }
 
-// scopes checks what a call tells of bob's membership in the account acc_2: as
-// it is, while the account sleeps, and when it was taken away.
-func (w *world) scopes(read func() *storage.Member) {
+// scopes checks the membership in the account acc_2 that read returns: while the account
+// is active, while it is inactive, and after the membership was deleted.
+func (w *fixture) scopes(read func() *storage.Member) {
 	w.t.Helper()
-	member := w.memberOf("acc_2", "second", 1, "Approver", "Buyer")
+	member := w.addMembership("acc_2", "second", 1, "Approver", "Buyer")
 	equal(w.t, read(), scoped(member))
 	changed := must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_2", UserUID: w.user.UID, Roles: []string{"Z"}}))(w.t)
 	equal(w.t, read(), scoped(storage.Member{Membership: changed, Account: member.Account}))
@@ -121,7 +121,7 @@ func (w *world) scopes(read func() *storage.Member) {
 	equal(w.t, read(), nil)
 }
 
-func testScopeOfFamily(t *testing.T, w *world) {
+func testScopeOfFamily(t *testing.T, w *fixture) {
 	for i, account := range []string{"acc_2", ""} {
 		f := w.family(fmt.Sprint("f", i))
 		f.AccountUID = account
@@ -131,13 +131,13 @@ func testScopeOfFamily(t *testing.T, w *world) {
 	}
 	w.scopes(func() *storage.Member {
 		state := must(w.store.Family(w.ctx, "f0"))(t)
-		equal(t, state.Principal, w.principal()) // the account of the scope is not the user's
+		equal(t, state.Principal, w.principal()) // the account of the family is not the user's account
 		return state.Member
 	})
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Member, nil)
 }
 
-func testScopeOfStanding(t *testing.T, w *world) {
+func testScopeOfStanding(t *testing.T, w *fixture) {
 	ref := storage.TokenRef{JTI: "j", UserUID: w.user.UID, LoginID: w.login.ID, AccountUID: "acc_2"}
 	w.scopes(func() *storage.Member {
 		standing := must(w.store.TokenStanding(w.ctx, ref))(t)
@@ -148,7 +148,7 @@ func testScopeOfStanding(t *testing.T, w *world) {
 	equal(t, must(w.store.TokenStanding(w.ctx, ref))(t).Member, nil)
 
 	eve, _ := w.addUser("eve", "")
-	w.memberOf("acc_3", "third", 1)
+	w.addMembership("acc_3", "third", 1)
 	for name, ref := range map[string]storage.TokenRef{
 		"account of another user": {UserUID: eve.UID, AccountUID: "acc_3"},
 		"account without user":    {AccountUID: "acc_3"},

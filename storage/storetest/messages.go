@@ -11,23 +11,23 @@ import (
 
 func testMessages(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a claim counts the attempt":              testClaimMessage,
-		"a message is claimed when due":           testClaimDue,
-		"busy senders are passed over":            testClaimExcept,
-		"a delivered message loses its payload":   testDelivered,
-		"a failed attempt is tried again":         testTryAgain,
-		"a lease is extended while it is held":    testExtendLease,
-		"an attempt whose lease was lost is late": testLateAttempt,
-		"expired messages lose their payload":     testExpire,
+		"a claim counts the attempt":                        testClaimMessage,
+		"a message is claimed when due":                     testClaimDue,
+		"excepted senders are skipped":                      testClaimExcept,
+		"a delivered message loses its payload":             testDelivered,
+		"a message is claimed again after a failed attempt": testTryAgain,
+		"a lease can be extended":                           testExtendLease,
+		"an attempt whose lease was lost is stale":          testLateAttempt,
+		"expired messages lose their payload":               testExpire,
 	}.run(t, fresh)
 }
 
-func (w *world) claim(at time.Time) []storage.Message {
+func (w *fixture) claim(at time.Time) []storage.Message {
 	w.t.Helper()
 	return must(w.store.ClaimMessages(w.ctx, at, at.Add(30*time.Second), 10))(w.t)
 }
 
-func testClaimMessage(t *testing.T, w *world) {
+func testClaimMessage(t *testing.T, w *fixture) {
 	w.code("r1")
 	want := w.message("msg-r1", "r1")
 	want.Attempts = 1
@@ -38,7 +38,7 @@ func testClaimMessage(t *testing.T, w *world) {
 	equal(t, len(w.claim(want.ExpiresAt)), 0)
 }
 
-func testClaimDue(t *testing.T, w *world) {
+func testClaimDue(t *testing.T, w *fixture) {
 	w.request("r1")
 	x := w.issuance("r1")
 	x.Codes[0].Messages = nil
@@ -53,7 +53,7 @@ func testClaimDue(t *testing.T, w *world) {
 	equal(t, []string{got[0].ID, got[1].ID}, []string{"m2", "m1"})
 }
 
-func testClaimExcept(t *testing.T, w *world) {
+func testClaimExcept(t *testing.T, w *fixture) {
 	w.request("r1")
 	x := w.issuance("r1")
 	x.Codes[0].Messages = nil
@@ -75,7 +75,7 @@ func testClaimExcept(t *testing.T, w *world) {
 	equal(t, claim(10), []string{"m0", "m1", "m4"})
 }
 
-func testDelivered(t *testing.T, w *world) {
+func testDelivered(t *testing.T, w *fixture) {
 	for _, state := range []storage.MessageState{storage.MessageDelivered, storage.MessageDead, storage.MessageExpired} {
 		id := string(state)
 		w.code(id)
@@ -93,7 +93,7 @@ func testDelivered(t *testing.T, w *world) {
 	equal(t, len(w.claim(w.now.Add(time.Minute))), 0)
 }
 
-func testTryAgain(t *testing.T, w *world) {
+func testTryAgain(t *testing.T, w *fixture) {
 	w.code("r1")
 	w.claim(w.now)
 	again := w.now.Add(4 * time.Second)
@@ -103,10 +103,10 @@ func testTryAgain(t *testing.T, w *world) {
 	equal(t, len(w.claim(again.Add(-time.Microsecond))), 0)
 	want := w.message("msg-r1", "r1")
 	want.RunAt, want.Attempts, want.LastError = again, 2, "503"
-	equal(t, w.claim(again), []storage.Message{want}) // before the first lease is over
+	equal(t, w.claim(again), []storage.Message{want}) // before the first lease ends
 }
 
-func testExtendLease(t *testing.T, w *world) {
+func testExtendLease(t *testing.T, w *fixture) {
 	w.code("r1")
 	w.claim(w.now)
 	check(t, w.store.ExtendLease(w.ctx, "msg-r1", 1, w.now.Add(time.Minute)))
@@ -119,21 +119,21 @@ func testExtendLease(t *testing.T, w *world) {
 	wantErr(t, w.store.ExtendLease(w.ctx, "msg-r1", 2, until), storage.ErrStale)
 }
 
-func testLateAttempt(t *testing.T, w *world) {
+func testLateAttempt(t *testing.T, w *fixture) {
 	w.code("r1")
 	w.claim(w.now)
-	w.claim(w.now.Add(time.Minute)) // somebody else's
+	w.claim(w.now.Add(time.Minute)) // claimed by another worker
 	late := storage.Attempt{MessageID: "msg-r1", Number: 1, State: storage.MessageDelivered, Now: w.now}
 	wantErr(t, w.store.FinishAttempt(w.ctx, late), storage.ErrStale)
 	late.MessageID = "none"
 	wantErr(t, w.store.FinishAttempt(w.ctx, late), storage.ErrStale)
 }
 
-func testExpire(t *testing.T, w *world) {
+func testExpire(t *testing.T, w *fixture) {
 	w.code("r1")
 	w.code("r2")
 	end := w.now.Add(10 * time.Minute)
-	got := must(w.store.ClaimMessages(w.ctx, end.Add(-time.Second), end.Add(time.Second), 1))(t) // one is under way at its end
+	got := must(w.store.ClaimMessages(w.ctx, end.Add(-time.Second), end.Add(time.Second), 1))(t) // one is being delivered when it expires
 	equal(t, len(must(w.store.ExpireMessages(w.ctx, end.Add(-time.Second), 10))(t)), 0)
 	equal(t, len(must(w.store.ExpireMessages(w.ctx, end, 10))(t)), 1)
 	equal(t, must(w.store.Message(w.ctx, got[0].ID))(t).State, storage.MessageQueued)

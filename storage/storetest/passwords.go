@@ -11,39 +11,39 @@ import (
 
 func testPasswords(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a changed password ends what was before":        testChangePassword,
-		"a lock outlives a change without a code":        testChangeKeepsLock,
-		"a code clears the failures":                     testRenew,
-		"what may not be renewed stays":                  testRenewRefused,
-		"a code that expired or was used allows nothing": testRenewDeadCode,
-		"former passwords are remembered":                testHistory,
-		"rules are tightened":                            testRules,
-		"one of many renewals succeeds":                  raceRenew,
-		"a lock that landed first refuses a renewal":     raceRenewLock,
-		"a code that was replaced allows nothing":        raceRenewIssue,
+		"a changed password ends earlier sessions": testChangePassword,
+		"a change without a code keeps the lock":   testChangeKeepsLock,
+		"a code clears the failures":               testRenew,
+		"a refused reset changes nothing":          testRenewRefused,
+		"an expired or used code is refused":       testRenewDeadCode,
+		"former passwords are remembered":          testHistory,
+		"security profiles tighten the rules":      testRules,
+		"one of concurrent resets succeeds":        raceRenew,
+		"a lock that came first refuses a reset":   raceRenewLock,
+		"a replaced code is refused":               raceRenewIssue,
 	}.run(t, fresh)
 }
 
-// renewal changes bob's password with a verification code.
-func (w *world) renewal(codeID string) storage.PasswordChange {
+// renewal returns a change of bob's password with a verification code.
+func (w *fixture) renewal(codeID string) storage.PasswordChange {
 	return storage.PasswordChange{LoginID: w.login.ID, Hash: "hash-2", CodeID: codeID, Now: w.now.Add(time.Minute)}
 }
 
-// locked is a lock for passwords and codes alike, from whatever source, with a
-// failure at the time at.
+// locked returns a lock for passwords, codes and the source until a time, with a failure
+// at the time at.
 func locked(at, until time.Time) storage.Lockout {
 	c := storage.Counter{Failures: 10, LastFailureAt: at, LockedUntil: until}
 	return storage.Lockout{Failures: c.Failures, LastFailureAt: c.LastFailureAt, LockedUntil: c.LockedUntil, Codes: c, Source: c}
 }
 
-// lock lets bob fail until the time.
-func (w *world) lock(until time.Time) storage.Lockout {
+// lock stores a failure that locks bob until the time.
+func (w *fixture) lock(until time.Time) storage.Lockout {
 	w.t.Helper()
 	check(w.t, w.store.RecordFailure(w.ctx, w.principal(), locked(w.now, until), nil))
 	return w.principal().Lockout
 }
 
-func testChangePassword(t *testing.T, w *world) {
+func testChangePassword(t *testing.T, w *fixture) {
 	w.code("r1")
 	w.verification("v1")
 	x := w.renewal("")
@@ -59,7 +59,7 @@ func testChangePassword(t *testing.T, w *world) {
 		equal(t, w.fate(request).RedeemedAt, time.Time{})
 	}
 
-	x.KeepSession = "" // somebody else's change ends that one as well
+	x.KeepSession = "" // a change by another user ends this session as well
 	check(t, w.store.ChangePassword(w.ctx, x))
 	want.KeptSession = ""
 	equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), want)
@@ -71,15 +71,15 @@ func testChangePassword(t *testing.T, w *world) {
 	wantErr(t, w.store.ChangePassword(w.ctx, w.renewal("")), storage.ErrRefused)
 }
 
-func testChangeKeepsLock(t *testing.T, w *world) {
+func testChangeKeepsLock(t *testing.T, w *fixture) {
 	locked := w.lock(w.now.Add(time.Hour))
 	check(t, w.store.ChangePassword(w.ctx, w.renewal("")))
 	equal(t, w.principal().Lockout, locked)
 }
 
-func testRenew(t *testing.T, w *world) {
+func testRenew(t *testing.T, w *fixture) {
 	w.code("r1")
-	w.lock(w.now.Add(time.Minute)) // over when the code is used
+	w.lock(w.now.Add(time.Minute)) // ends before the code is used
 	c := w.verification("v1")
 	x := w.renewal(c.ID)
 	check(t, w.store.ChangePassword(w.ctx, x))
@@ -94,13 +94,13 @@ func testRenew(t *testing.T, w *world) {
 	equal(t, fate.RetiredAt, time.Time{})
 	equal(t, w.fate("r1").RetiredAt, x.Now)
 
-	w.verification("v2") // what became of the first one is not forgotten
+	w.verification("v2") // the timeline of the first one does not change
 	equal(t, w.fate("v1"), fate)
 	check(t, w.store.ChangePassword(w.ctx, w.renewal("code-v2")))
 	equal(t, w.principal().Lockout, storage.Lockout{Version: 3})
 }
 
-func testRenewRefused(t *testing.T, w *world) {
+func testRenewRefused(t *testing.T, w *fixture) {
 	w.code("r1")
 	c := w.verification("v1")
 	_, eve := w.addUser("eve", "")
@@ -132,18 +132,18 @@ func testRenewRefused(t *testing.T, w *world) {
 	refuse("an inactive login", x)
 }
 
-func testRenewDeadCode(t *testing.T, w *world) {
+func testRenewDeadCode(t *testing.T, w *fixture) {
 	c := w.verification("v1")
 	late := w.renewal(c.ID)
 	late.Now = c.ExpiresAt
 	wantErr(t, w.store.ChangePassword(w.ctx, late), storage.ErrRefused)
 	check(t, w.store.ChangePassword(w.ctx, w.renewal(c.ID)))
 	wantErr(t, w.store.ChangePassword(w.ctx, w.renewal(c.ID)), storage.ErrRefused)
-	w.verification("v2") // another code does not bring the first one back
+	w.verification("v2") // another code does not make the first one valid again
 	wantErr(t, w.store.ChangePassword(w.ctx, w.renewal(c.ID)), storage.ErrRefused)
 }
 
-func testHistory(t *testing.T, w *world) {
+func testHistory(t *testing.T, w *fixture) {
 	change := func(n, keep int) {
 		t.Helper()
 		check(t, w.store.ChangePassword(w.ctx, storage.PasswordChange{
@@ -165,17 +165,17 @@ func testHistory(t *testing.T, w *world) {
 	former(9, "hash-5", "hash-4", "hash-3", "hash-2")
 	change(6, 1)
 	former(9, "hash-6", "hash-5")
-	change(7, 0) // nothing is to be remembered any more
+	change(7, 0) // no former password is kept any more
 	former(9, "hash-7")
 
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "", w.now, false))
 	former(9)
-	change(8, 3) // there was no password to remember
+	change(8, 3) // there was no former password
 	former(9, "hash-8")
 	equal(t, must(w.store.FormerPasswords(w.ctx, "nobody", 9))(t), nil)
 }
 
-func testRules(t *testing.T, w *world) {
+func testRules(t *testing.T, w *fixture) {
 	length, reuse, age := 12, 4, 90*day
 	w.profile("of-user", storage.PasswordPolicy{MinimumCharacterCount: &length})
 	w.profile("of-account", storage.PasswordPolicy{LimitPasswordReuse: &reuse, UpperCaseRequired: true})
@@ -200,16 +200,16 @@ func testRules(t *testing.T, w *world) {
 	fails(w.store.Rules(w.ctx, "nowhere", w.user))(t, storage.ErrNotFound)
 }
 
-func raceRenew(t *testing.T, w *world) {
+func raceRenew(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 10 {
 		c := w.verification(fmt.Sprint("v", round))
-		errs := together(100, func(i int) error {
+		errs := concurrently(100, func(i int) error {
 			x := w.renewal(c.ID)
 			x.Hash, x.Keep = fmt.Sprintf("hash-%d-%d", round, i), 100
 			return replica(i).ChangePassword(w.ctx, x)
 		})
-		equal(t, tally(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 99})
+		equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 99})
 		won := ""
 		for i, err := range errs {
 			if err == nil {
@@ -220,10 +220,10 @@ func raceRenew(t *testing.T, w *world) {
 	}
 }
 
-// raceRenewLock has a renewal race the failure that locks. Whatever the order:
-// either the password was set and the failure had to be computed anew, or the
-// lock came first, and the code is still there.
-func raceRenewLock(t *testing.T, w *world) {
+// raceRenewLock runs a password reset concurrently with the failure that locks the login.
+// Either the password is set and the failure is stale, or the lock came first and the
+// code is still live.
+func raceRenewLock(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 40 {
 		c := w.verification(fmt.Sprint("v", round))
@@ -232,7 +232,7 @@ func raceRenewLock(t *testing.T, w *world) {
 		locked := locked(w.now, w.now.Add(time.Hour))
 		x := w.renewal(c.ID)
 		x.Hash = fmt.Sprint("renewed-", round)
-		errs := together(2, func(i int) error {
+		errs := concurrently(2, func(i int) error {
 			if i == round%2 {
 				return replica(i).RecordFailure(w.ctx, seen, locked, nil)
 			}
@@ -256,16 +256,16 @@ func raceRenewLock(t *testing.T, w *world) {
 	}
 }
 
-// raceRenewIssue has a code be used while another takes its place: it was either
-// used or retired, and the timeline knows which.
-func raceRenewIssue(t *testing.T, w *world) {
+// raceRenewIssue uses a code while another one replaces it. The code is either used or
+// retired, and the timeline says which.
+func raceRenewIssue(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	code := w.verification("v")
 	for round := range 40 {
 		next := fmt.Sprint("v", round)
 		w.request(next)
 		x := w.verificationIssuance(next)
-		errs := together(2, func(i int) error {
+		errs := concurrently(2, func(i int) error {
 			if i == round%2 {
 				_, err := replica(i).IssueCodes(w.ctx, x)
 				return err
@@ -275,7 +275,7 @@ func raceRenewIssue(t *testing.T, w *world) {
 		check(t, errs[round%2])
 		fate, used := w.fate(code.RequestID), errs[1-round%2] == nil
 		if used == fate.RedeemedAt.IsZero() || used != fate.RetiredAt.IsZero() {
-			t.Fatalf("used: %v, but the timeline tells %+v", used, fate)
+			t.Fatalf("used: %v, but the timeline says %+v", used, fate)
 		}
 		code = x.Verifications[0].Code
 		equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), code)

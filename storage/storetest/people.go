@@ -10,28 +10,28 @@ import (
 
 func testPeople(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"an account is kept":                   testAccount,
-		"a user is kept":                       testUser,
-		"a login is kept":                      testLogin,
-		"identities are unique":                testUnique,
-		"PutLogin leaves attempts alone":       testPutLoginLeaves,
-		"a password can be set":                testSetPassword,
-		"a new password can end the sessions":  testEndSessions,
-		"a locked login can be unlocked":       testUnlock,
-		"a membership comes and goes":          testMembership,
-		"a membership is not overwritten":      testMembershipRefused,
-		"a user is a member of its account":    testHomeMembership,
-		"absent people are not found":          testAbsentPeople,
-		"an administrator's user has no buyer": testAdmin,
-		"a switch ends what was issued":        testValidFrom,
-		"a client of a former ID is a new one": testRecreatedClient,
+		"an account is stored":                    testAccount,
+		"a user is stored":                        testUser,
+		"a login is stored":                       testLogin,
+		"identities are unique":                   testUnique,
+		"PutLogin does not change attempts":       testPutLoginLeaves,
+		"a password can be set":                   testSetPassword,
+		"a new password can end the sessions":     testEndSessions,
+		"a locked login can be unlocked":          testUnlock,
+		"a membership is stored and deleted":      testMembership,
+		"a membership is not overwritten":         testMembershipRefused,
+		"a user is a member of its account":       testHomeMembership,
+		"absent users and accounts are not found": testAbsentPeople,
+		"an admin user has no account":            testAdmin,
+		"deactivation ends what was issued":       testValidFrom,
+		"a recreated client is a new one":         testRecreatedClient,
 	}.run(t, fresh)
 }
 
-func testAccount(t *testing.T, w *world) {
+func testAccount(t *testing.T, w *fixture) {
 	stamped(t, w.account.Version, w.account.CreatedAt, w.account.UpdatedAt)
 	if w.account.LegalName == "" || w.account.RegistrationID == "" || w.account.ExternalRef == "" || w.account.ParentUID == "" {
-		t.Fatalf("account lost something: %+v", w.account)
+		t.Fatalf("account was not stored completely: %+v", w.account)
 	}
 	equal(t, must(w.store.Account(w.ctx, "default", storage.Buyer, "acme"))(t), w.account)
 	equal(t, must(w.store.AccountByUID(w.ctx, w.account.UID))(t), w.account)
@@ -43,16 +43,16 @@ func testAccount(t *testing.T, w *world) {
 	equal(t, must(w.store.Account(w.ctx, "default", storage.Buyer, "acme"))(t), got)
 }
 
-func testUser(t *testing.T, w *world) {
+func testUser(t *testing.T, w *fixture) {
 	stamped(t, w.user.Version, w.user.CreatedAt, w.user.UpdatedAt)
 	if w.user.Name == "" || w.user.MiddleName == "" || w.user.Email == "" || w.user.XP == nil || !w.user.TokensValidFrom.Equal(w.now.Add(-day)) {
-		t.Fatalf("user lost something: %+v", w.user)
+		t.Fatalf("user was not stored completely: %+v", w.user)
 	}
 	equal(t, must(w.store.User(w.ctx, "default", storage.Buyer, "acc_1", "bob"))(t), w.user)
 	equal(t, must(w.store.UserByUID(w.ctx, w.user.UID))(t), w.user)
 }
 
-func testLogin(t *testing.T, w *world) {
+func testLogin(t *testing.T, w *fixture) {
 	want := storage.Login{
 		ID: "l9", ProfileID: "default", Username: " Bob2", UsernameKey: "bob2", UserUID: w.user.UID, Active: true,
 		PasswordHash: "h", PasswordSetAt: w.now, SessionsValidFrom: w.now.Add(time.Second),
@@ -76,7 +76,7 @@ func testLogin(t *testing.T, w *world) {
 	equal(t, must(w.store.LoginsOfUser(w.ctx, w.user.UID))(t), []storage.Login{w.login, want})
 }
 
-func testUnique(t *testing.T, w *world) {
+func testUnique(t *testing.T, w *fixture) {
 	fails(w.store.PutLogin(w.ctx, storage.Login{
 		ID: "other", ProfileID: "default", UsernameKey: "bob", UserUID: w.user.UID,
 	}))(t, storage.ErrUsernameTaken)
@@ -86,11 +86,11 @@ func testUnique(t *testing.T, w *world) {
 	fails(w.store.PutAccount(w.ctx, storage.Account{
 		UID: "other", RealmID: "default", Kind: storage.Buyer, ID: "acme",
 	}))(t, storage.ErrConflict)
-	// The same id is free for another kind.
+	// An account of another kind may have the same ID.
 	must(w.store.PutAccount(w.ctx, storage.Account{UID: "acc_s", RealmID: "default", Kind: storage.Supplier, ID: "acme"}))(t)
 }
 
-func testPutLoginLeaves(t *testing.T, w *world) {
+func testPutLoginLeaves(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	failed := storage.Lockout{Failures: 2, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Minute)}
 	check(t, w.store.RecordFailure(w.ctx, w.principal(), failed, nil))
@@ -107,7 +107,7 @@ func testPutLoginLeaves(t *testing.T, w *world) {
 	}
 }
 
-func testSetPassword(t *testing.T, w *world) {
+func testSetPassword(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash-2", w.now, false))
 	want := w.login
@@ -116,7 +116,7 @@ func testSetPassword(t *testing.T, w *world) {
 	wantErr(t, w.store.SetPassword(w.ctx, "nobody", "h", w.now, false), storage.ErrNotFound)
 }
 
-func testEndSessions(t *testing.T, w *world) {
+func testEndSessions(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	check(t, w.store.ChangePassword(w.ctx, storage.PasswordChange{LoginID: w.login.ID, Hash: "h", KeepSession: "own session", Now: w.now}))
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash-2", w.now, true))
@@ -132,7 +132,7 @@ func testEndSessions(t *testing.T, w *world) {
 	fails(w.store.VerificationCode(w.ctx, w.login.ID))(t, storage.ErrNotFound)
 }
 
-func testUnlock(t *testing.T, w *world) {
+func testUnlock(t *testing.T, w *fixture) {
 	seen := w.principal()
 	locked := storage.Lockout{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(day)}
 	check(t, w.store.RecordFailure(w.ctx, seen, locked, nil))
@@ -143,7 +143,7 @@ func testUnlock(t *testing.T, w *world) {
 	wantErr(t, w.store.Unlock(w.ctx, "nobody", w.now), storage.ErrNotFound)
 }
 
-func testMembership(t *testing.T, w *world) {
+func testMembership(t *testing.T, w *fixture) {
 	w.addAccount("acc_2", "second")
 	want := storage.Membership{
 		ID: "m2", AccountUID: "acc_2", UserUID: w.user.UID, Roles: []string{"A", "B"}, Version: storage.MustBeNew, CreatedAt: w.now,
@@ -172,7 +172,7 @@ func testMembership(t *testing.T, w *world) {
 	}
 }
 
-func testMembershipRefused(t *testing.T, w *world) {
+func testMembershipRefused(t *testing.T, w *fixture) {
 	home := must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t)
 	w.addAccount("acc_2", "second")
 	for name, refused := range map[string]struct {
@@ -193,9 +193,9 @@ func testMembershipRefused(t *testing.T, w *world) {
 	equal(t, must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t), home)
 }
 
-// testHomeMembership sees that it exists from the start, and not again once it
-// was taken away.
-func testHomeMembership(t *testing.T, w *world) {
+// testHomeMembership checks that a user is a member of its account from the start, and
+// that the membership does not come back after it was deleted.
+func testHomeMembership(t *testing.T, w *fixture) {
 	got := must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t)
 	if len(got.ID) != 36 || got.Version != 1 || !got.CreatedAt.Equal(w.user.CreatedAt) || got.Roles != nil {
 		t.Fatalf("membership %+v of %+v", got, w.user)
@@ -212,7 +212,7 @@ func testHomeMembership(t *testing.T, w *world) {
 	fails(w.store.UserByUID(w.ctx, "usr_x"))(t, storage.ErrNotFound)
 }
 
-func testAbsentPeople(t *testing.T, w *world) {
+func testAbsentPeople(t *testing.T, w *fixture) {
 	fails(w.store.Account(w.ctx, "default", storage.Supplier, "acme"))(t, storage.ErrNotFound)
 	fails(w.store.User(w.ctx, "default", storage.Buyer, "acc_2", "bob"))(t, storage.ErrNotFound)
 	fails(w.store.UserByUID(w.ctx, "usr_x"))(t, storage.ErrNotFound)
@@ -220,11 +220,11 @@ func testAbsentPeople(t *testing.T, w *world) {
 	fails(w.store.LoginByID(w.ctx, "lgn_x"))(t, storage.ErrNotFound)
 	fails(w.store.Login(w.ctx, "default", "x"))(t, storage.ErrNotFound)
 	if got := must(w.store.LoginsOfUser(w.ctx, "usr_x"))(t); len(got) != 0 {
-		t.Fatalf("logins of nobody: %v", got)
+		t.Fatalf("logins of an absent user: %v", got)
 	}
 }
 
-func testAdmin(t *testing.T, w *world) {
+func testAdmin(t *testing.T, w *fixture) {
 	admin := must(w.store.PutUser(w.ctx, storage.User{
 		UID: "usr_admin", RealmID: "default", Kind: storage.Admin, ID: "root", Active: true,
 	}))(t)
@@ -232,6 +232,6 @@ func testAdmin(t *testing.T, w *world) {
 		ID: "lgn_admin", ProfileID: "default", UsernameKey: "root", UserUID: admin.UID, Active: true,
 	}))(t)
 	p := must(w.store.Principal(w.ctx, storage.LoginKey{ProfileID: "default", UsernameKey: "root"}))(t)
-	equal(t, p.User, shown(storage.Principal{User: admin}).User)
+	equal(t, p.User, withoutUnread(storage.Principal{User: admin}).User)
 	equal(t, p.Account, storage.Account{})
 }

@@ -9,25 +9,25 @@ import (
 
 func testRoles(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a security profile is kept":               testSecurityProfile,
-		"it is assigned and taken away":            testAssign,
-		"roles come from every assignment":         testRoleSources,
-		"roles come from the membership":           testMembershipRoles,
-		"the strictest password policy counts":     testTightened,
-		"a profile made meanwhile is not missed":   testNewProfileSeen,
-		"a security profile of nobody is no error": testNoParties,
-		"the roles of admin users are found":       testAdminRoles,
+		"a security profile is stored":                       testSecurityProfile,
+		"a security profile is assigned and unassigned":      testAssign,
+		"roles come from every assignment":                   testRoleSources,
+		"roles come from the membership":                     testMembershipRoles,
+		"the strictest password policy counts":               testTightened,
+		"a security profile of another replica is seen":      testNewProfileSeen,
+		"a security profile without assignments is no error": testNoParties,
+		"the roles of admin users are found":                 testAdminRoles,
 	}.run(t, fresh)
 }
 
-func (w *world) profile(id string, policy storage.PasswordPolicy, roles ...string) storage.SecurityProfile {
+func (w *fixture) profile(id string, policy storage.PasswordPolicy, roles ...string) storage.SecurityProfile {
 	w.t.Helper()
 	return must(w.store.PutSecurityProfile(w.ctx, storage.SecurityProfile{
 		ID: id, RealmID: storage.DefaultRealmID, Name: id, Roles: roles, Password: policy,
 	}))(w.t)
 }
 
-func testSecurityProfile(t *testing.T, w *world) {
+func testSecurityProfile(t *testing.T, w *fixture) {
 	attempts, lock := 5, 10*time.Minute
 	policy := storage.PasswordPolicy{AllowedFailedAttempts: &attempts, LockoutDuration: &lock, SpecialRequired: true}
 	want := storage.SecurityProfile{
@@ -40,7 +40,7 @@ func testSecurityProfile(t *testing.T, w *world) {
 	equal(t, must(w.store.SecurityProfile(w.ctx, "sp"))(t), want)
 }
 
-func testAssign(t *testing.T, w *world) {
+func testAssign(t *testing.T, w *fixture) {
 	w.profile("sp", storage.PasswordPolicy{})
 	bob, buyers := storage.UserParty(w.user.UID), storage.KindParty(storage.Buyer)
 	for range 2 { // the second time changes nothing
@@ -54,7 +54,7 @@ func testAssign(t *testing.T, w *world) {
 	equal(t, must(w.store.SecurityProfileParties(w.ctx, "sp"))(t), []storage.Party{bob})
 }
 
-func testRoleSources(t *testing.T, w *world) {
+func testRoleSources(t *testing.T, w *fixture) {
 	for id, party := range map[string]storage.Party{
 		"of-user":    storage.UserParty(w.user.UID),
 		"of-account": storage.AccountParty("acc_1"),
@@ -74,7 +74,7 @@ func testRoleSources(t *testing.T, w *world) {
 	equal(t, found[0].Roles, want)
 }
 
-func testMembershipRoles(t *testing.T, w *world) {
+func testMembershipRoles(t *testing.T, w *fixture) {
 	w.profile("sp", storage.PasswordPolicy{}, "B")
 	check(t, w.store.AssignSecurityProfile(w.ctx, "sp", storage.UserParty(w.user.UID)))
 	must(w.store.PutMembership(w.ctx, storage.Membership{
@@ -83,7 +83,7 @@ func testMembershipRoles(t *testing.T, w *world) {
 	equal(t, w.principal().Roles, []string{"A", "B", "C"})
 }
 
-func testTightened(t *testing.T, w *world) {
+func testTightened(t *testing.T, w *fixture) {
 	few, many := 3, 50
 	short, long, forever := time.Minute, 48*time.Hour, time.Duration(0)
 	profile := must(w.store.PasswordProfile(w.ctx, storage.DefaultProfileID))(t).Lockout
@@ -102,7 +102,7 @@ func testTightened(t *testing.T, w *world) {
 		},
 	}
 	for i, step := range steps {
-		id := string(rune('a' + i)) // earlier assignments stay
+		id := string(rune('a' + i)) // in addition to the earlier assignments
 		w.profile(id, step.policy)
 		check(t, w.store.AssignSecurityProfile(w.ctx, id, storage.UserParty(w.user.UID)))
 		got := w.principal().Policy
@@ -110,11 +110,11 @@ func testTightened(t *testing.T, w *world) {
 	}
 }
 
-func testNewProfileSeen(t *testing.T, w *world) {
+func testNewProfileSeen(t *testing.T, w *fixture) {
 	w.listen(w.store)
 	w.profile("old", storage.PasswordPolicy{}, "Old")
 	check(t, w.store.AssignSecurityProfile(w.ctx, "old", storage.UserParty(w.user.UID)))
-	w.principal() // now in memory
+	w.principal() // fills the cache
 	other := w.open(t)
 	must(other.PutSecurityProfile(w.ctx, storage.SecurityProfile{
 		ID: "new", RealmID: storage.DefaultRealmID, Roles: []string{"New"},
@@ -123,13 +123,13 @@ func testNewProfileSeen(t *testing.T, w *world) {
 	equal(t, w.principal().Roles, []string{"New", "Old"})
 }
 
-func testNoParties(t *testing.T, w *world) {
+func testNoParties(t *testing.T, w *fixture) {
 	if got := must(w.store.SecurityProfileParties(w.ctx, "x"))(t); len(got) != 0 {
-		t.Fatalf("parties of nothing: %v", got)
+		t.Fatalf("parties of an absent security profile: %v", got)
 	}
 }
 
-func testAdminRoles(t *testing.T, w *world) {
+func testAdminRoles(t *testing.T, w *fixture) {
 	admin := func(name, profileID string) storage.Party {
 		u := must(w.store.PutUser(w.ctx, storage.User{UID: "usr_" + name, RealmID: storage.DefaultRealmID, Kind: storage.Admin, ID: name, Active: true}))(t)
 		if profileID != "" {

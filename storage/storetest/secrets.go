@@ -9,7 +9,7 @@ import (
 	"latchkey/storage"
 )
 
-func testChangeClientSecret(t *testing.T, w *world) {
+func testChangeClientSecret(t *testing.T, w *fixture) {
 	must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
 	kept := storage.ClientSecret{ID: "s1", Name: "old", Digest: storage.Digest{PepperID: "p", Sum: []byte{1}}, CreatedAt: w.now}
 	check(t, w.store.AddClientSecret(w.ctx, "Web", kept, 1))
@@ -17,7 +17,7 @@ func testChangeClientSecret(t *testing.T, w *world) {
 
 	changed := must(w.store.ChangeClientSecret(w.ctx, "wEB", "s1", func(s *storage.ClientSecret) error {
 		equal(t, *s, kept)
-		s.Name, s.ExpiresAt, s.Digest.Sum = "new", w.now.Add(day), nil // but the digest stays
+		s.Name, s.ExpiresAt, s.Digest.Sum = "new", w.now.Add(day), nil // the digest must not change
 		return nil
 	}))(t)
 	kept.Name, kept.ExpiresAt = changed.Name, changed.ExpiresAt
@@ -36,29 +36,29 @@ func testChangeClientSecret(t *testing.T, w *world) {
 	fails(w.store.ChangeClientSecret(w.ctx, "other", "s1", unchanged))(t, storage.ErrNotFound)
 }
 
-// raceSecrets has two replicas add more secrets than a client may have.
-func raceSecrets(t *testing.T, w *world) {
+// raceSecrets adds more secrets than a client may have, on two replicas.
+func raceSecrets(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	const limit = 10
 	must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
-	errs := together(40, func(i int) error {
+	errs := concurrently(40, func(i int) error {
 		return replica(i).AddClientSecret(w.ctx, "Web", storage.ClientSecret{ID: fmt.Sprint("s", i)}, limit)
 	})
-	equal(t, tally(errs), map[string]int{"": limit, storage.ErrTooMany.Error(): 40 - limit})
+	equal(t, countErrors(errs), map[string]int{"": limit, storage.ErrTooMany.Error(): 40 - limit})
 	equal(t, len(must(w.open(t).Client(w.ctx, "Web"))(t).Secrets), limit)
 }
 
-func raceSecretChanges(t *testing.T, w *world) {
+func raceSecretChanges(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	must(w.store.PutClient(w.ctx, fullClient("Web")))(t)
 	check(t, w.store.AddClientSecret(w.ctx, "Web", storage.ClientSecret{ID: "s"}, 0))
-	errs := together(40, func(i int) error {
+	errs := concurrently(40, func(i int) error {
 		_, err := replica(i).ChangeClientSecret(w.ctx, "Web", "s", func(s *storage.ClientSecret) error {
 			s.Name += "x"
 			return nil
 		})
 		return err
 	})
-	equal(t, tally(errs), map[string]int{"": 40})
+	equal(t, countErrors(errs), map[string]int{"": 40})
 	equal(t, must(w.open(t).Client(w.ctx, "Web"))(t).Secrets[0].Name, strings.Repeat("x", 40))
 }

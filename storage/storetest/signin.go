@@ -9,43 +9,43 @@ import (
 
 func testSignIn(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a principal is complete":                 testPrincipal,
-		"an unknown name is no error":             testUnknownName,
-		"an unknown profile is not found":         testUnknownProfile,
-		"failures of a login are counted":         testFailure,
-		"failures of an unknown name are counted": testPhantomFailure,
-		"unstorable names are names of nobody":    testUnstorable,
-		"a settlement clears the failures":        testSettleClears,
-		"a changed password refuses":              testSettleChangedPassword,
-		"a settlement uses the code":              testSettleCode,
-		"a settlement stores the better hash":     testSettleHash,
-		"a settlement begins a family":            testSettleFamily,
-		"a refused settlement changes nothing":    testRefused,
-		"a settlement that fails changes nothing": testSettleFails,
-		"a success makes older failures stale":    testFailureThenSuccess,
+		"a principal is complete":                   testPrincipal,
+		"an unknown name is no error":               testUnknownName,
+		"an unknown profile is not found":           testUnknownProfile,
+		"failures of a login are counted":           testFailure,
+		"failures of an unknown name are counted":   testUnknownLoginFailure,
+		"names with invalid characters are unknown": testUnstorable,
+		"a settlement clears the failures":          testSettleClears,
+		"a changed password refuses the settlement": testSettleChangedPassword,
+		"a settlement uses the code":                testSettleCode,
+		"a settlement stores the new hash":          testSettleHash,
+		"a settlement begins a family":              testSettleFamily,
+		"a refused settlement changes nothing":      testRefused,
+		"a settlement that fails changes nothing":   testSettleFails,
+		"a success makes older failures stale":      testFailureThenSuccess,
 	}.run(t, fresh)
 }
 
-func testPrincipal(t *testing.T, w *world) {
+func testPrincipal(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	profile := must(w.store.PasswordProfile(w.ctx, "default"))(t)
 	w.login.Code = code
-	equal(t, w.principal(), shown(storage.Principal{
+	equal(t, w.principal(), withoutUnread(storage.Principal{
 		Key: w.key(), Known: true, Policy: profile.Lockout, Rules: profile.Rules, Login: w.login, User: w.user, Account: w.account,
 	}))
 }
 
-func testUnknownName(t *testing.T, w *world) {
+func testUnknownName(t *testing.T, w *fixture) {
 	key := storage.LoginKey{ProfileID: "default", UsernameKey: "nobody"}
 	profile := must(w.store.PasswordProfile(w.ctx, "default"))(t)
 	equal(t, must(w.store.Principal(w.ctx, key))(t), storage.Principal{Key: key, Policy: profile.Lockout})
 }
 
-func testUnknownProfile(t *testing.T, w *world) {
+func testUnknownProfile(t *testing.T, w *fixture) {
 	fails(w.store.Principal(w.ctx, storage.LoginKey{ProfileID: "x", UsernameKey: "bob"}))(t, storage.ErrNotFound)
 }
 
-func testFailure(t *testing.T, w *world) {
+func testFailure(t *testing.T, w *fixture) {
 	seen := w.principal()
 	next := storage.Lockout{Failures: 1, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Minute)}
 	check(t, w.store.RecordFailure(w.ctx, seen, next, nil))
@@ -61,7 +61,7 @@ func testFailure(t *testing.T, w *world) {
 	equal(t, w.principal().Lockout, next)
 }
 
-func testPhantomFailure(t *testing.T, w *world) {
+func testUnknownLoginFailure(t *testing.T, w *fixture) {
 	key := storage.LoginKey{ProfileID: "default", UsernameKey: "nobody"}
 	read := func() storage.Principal { return must(w.store.Principal(w.ctx, key))(t) }
 	seen := read()
@@ -79,7 +79,7 @@ func testPhantomFailure(t *testing.T, w *world) {
 	equal(t, must(w.store.Principal(w.ctx, other))(t).Lockout, storage.Lockout{})
 }
 
-func testUnstorable(t *testing.T, w *world) {
+func testUnstorable(t *testing.T, w *fixture) {
 	for _, name := range []string{"bob\x00", "\x00", "bo\xffb", string(make([]byte, 5000))} {
 		key := storage.LoginKey{ProfileID: "default", UsernameKey: name}
 		p := must(w.store.Principal(w.ctx, key))(t)
@@ -94,59 +94,59 @@ func testUnstorable(t *testing.T, w *world) {
 	}
 }
 
-func testSettleChangedPassword(t *testing.T, w *world) {
+func testSettleChangedPassword(t *testing.T, w *fixture) {
 	x := storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now.Add(time.Minute)}
 	check(t, w.store.SettleLogin(w.ctx, x))
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "another", w.now.Add(time.Minute), true))
 	wantErr(t, w.store.SettleLogin(w.ctx, x), storage.ErrRefused)
 }
 
-func testSettleClears(t *testing.T, w *world) {
+func testSettleClears(t *testing.T, w *fixture) {
 	lapsed := storage.Lockout{Failures: 12, LastFailureAt: w.now.Add(-time.Hour), LockedUntil: w.now}
 	check(t, w.store.RecordFailure(w.ctx, w.principal(), lapsed, nil))
 	before, family := w.principal().Lockout, w.family("resumed")
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
 		LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Resumed: true, BeginFamily: &family, Now: w.now,
 	}))
-	equal(t, w.principal().Lockout, before) // whoever goes on with a sign-in has proven nothing again
+	equal(t, w.principal().Lockout, before) // a resumed sign-in presents no credential
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}))
 	equal(t, w.principal().Lockout, storage.Lockout{Version: 2})
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}))
 	equal(t, w.principal().Lockout, storage.Lockout{Version: 2})
 }
 
-func testSettleCode(t *testing.T, w *world) {
+func testSettleCode(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	x := storage.Settlement{LoginID: w.login.ID, CodeID: code.ID, Now: w.now.Add(time.Minute)}
 	check(t, w.store.SettleLogin(w.ctx, x))
 	code.UsedAt = x.Now
 	equal(t, w.principal().Login.Code, code)
 	wantErr(t, w.store.SettleLogin(w.ctx, x), storage.ErrRefused)
-	w.code("r2") // a new code does not bring the old one back
+	w.code("r2") // a new code does not make the old one valid again
 	wantErr(t, w.store.SettleLogin(w.ctx, x), storage.ErrRefused)
 }
 
-func testSettleHash(t *testing.T, w *world) {
+func testSettleHash(t *testing.T, w *fixture) {
 	settle := func(from, to string) {
 		check(t, w.store.SettleLogin(w.ctx, storage.Settlement{
 			LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, OldHash: from, NewHash: to, Now: w.now,
 		}))
 	}
-	settle("hash-0", "lost") // the password was changed meanwhile
+	settle("hash-0", "lost") // the password was changed since
 	equal(t, w.principal().Login.PasswordHash, "hash-1")
 	settle("hash-1", "hash-2")
 	equal(t, w.principal().Login.PasswordHash, "hash-2")
 }
 
-func testSettleFamily(t *testing.T, w *world) {
+func testSettleFamily(t *testing.T, w *fixture) {
 	f := w.begin("f1")
 	state := must(w.store.Family(w.ctx, "f1"))(t)
 	equal(t, state.Family, f)
 	equal(t, state.Principal, w.principal())
 }
 
-// testRefused sees that no family begins where a settlement is refused.
-func testRefused(t *testing.T, w *world) {
+// testRefused checks that a refused settlement begins no family.
+func testRefused(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	refuse := func(what string, change func(*storage.Settlement)) {
 		t.Helper()
@@ -173,8 +173,8 @@ func testRefused(t *testing.T, w *world) {
 	refuse("inactive password", func(x *storage.Settlement) { x.CodeID = "" })
 }
 
-// testSettleFails has the family fail: the code must stay live.
-func testSettleFails(t *testing.T, w *world) {
+// testSettleFails makes the insertion of the family fail. The code must stay live.
+func testSettleFails(t *testing.T, w *fixture) {
 	w.begin("taken")
 	code := w.code("r1")
 	f := w.family("taken")
@@ -185,7 +185,7 @@ func testSettleFails(t *testing.T, w *world) {
 	check(t, w.store.SettleLogin(w.ctx, x))
 }
 
-func testFailureThenSuccess(t *testing.T, w *world) {
+func testFailureThenSuccess(t *testing.T, w *fixture) {
 	check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 1, LastFailureAt: w.now}, nil))
 	seen := w.principal()
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}))

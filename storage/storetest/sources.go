@@ -7,48 +7,48 @@ import (
 	"latchkey/storage"
 )
 
-// testSources is about the addresses that a login is known to sign in from, and
-// about whose guesses lock whom.
+// testSources tests the known sources of a login, and which lock applies to which
+// source.
 func testSources(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"an address is known after a sign-in from it":     testRemember,
-		"an address that is known keeps its id":           testRememberAgain,
-		"the one that was quiet longest makes room":       testEvict,
-		"a refused settlement remembers nothing":          testRememberRefused,
-		"a resumed sign-in remembers nothing":             testRememberResumed,
-		"failures from a known source count there too":    testSourceFailure,
-		"failures from elsewhere write nothing of them":   testStrangerFailure,
-		"guesses from elsewhere keep no known source out": testKnownPasses,
-		"a source's own lock keeps out that source only":  testSourceLocked,
-		"guesses at passwords keep no code out":           testCodePasses,
-		"guesses at codes keep no password out":           testCodesLocked,
-		"a success clears what is not locked":             testSuccessClears,
-		"a success makes a source's failures stale":       testSourceStale,
-		"a source that is not the login's is not known":   testForeignSource,
-		"a session has the lock of its source":            testSessionSource,
-		"mail finds a source that is not locked":          testMailSource,
-		"an unlock clears every counter":                  testUnlockSources,
-		"a renewal clears every counter":                  testRenewSources,
-		"a renewal has the lock of its source":            testRenewFromSource,
-		"sources go with their login":                     testDeleteSources,
-		"sources that are quiet for 90 days are swept":    testSweptSources,
-		"a notice goes with the failure that won":         testNotice,
-		"a notice for nobody goes alike":                  testPhantomNotice,
-		"what was spent is spent":                         testSpend,
-		"there are never too many sources":                raceRemember,
-		"one address gets known once":                     raceRememberOne,
-		"a source's lock that landed first refuses":       raceSourceLock,
-		"no failure from a source is lost":                raceSourceFailures,
-		"valid sign-ins from one source all pass":         raceSourceLogins,
-		"a code is redeemed once from a source":           raceSourceRedeem,
-		"an id is spent once":                             raceSpend,
+		"an address is known after a sign-in from it":            testRemember,
+		"a known address keeps its ID":                           testRememberAgain,
+		"the source that was not used longest is replaced":       testEvict,
+		"a refused settlement remembers nothing":                 testRememberRefused,
+		"a resumed sign-in remembers nothing":                    testRememberResumed,
+		"failures from a known source count there too":           testSourceFailure,
+		"failures from unknown sources do not change known ones": testUnknownSourceFailure,
+		"guesses from unknown sources do not lock known ones":    testKnownPasses,
+		"the lock of a source applies to that source only":       testSourceLocked,
+		"guesses at passwords do not lock codes":                 testCodePasses,
+		"guesses at codes do not lock passwords":                 testCodesLocked,
+		"a success clears what is not locked":                    testSuccessClears,
+		"a success makes a source's failures stale":              testSourceStale,
+		"a source of another login is unknown":                   testForeignSource,
+		"a session has the lock of its source":                   testSessionSource,
+		"recipients are read with a source that is not locked":   testMailSource,
+		"an unlock clears every counter":                         testUnlockSources,
+		"a password reset clears every counter":                  testRenewSources,
+		"a password reset has the lock of its source":            testRenewFromSource,
+		"sources are deleted with their login":                   testDeleteSources,
+		"sources that are not used for 90 days are swept":        testSweptSources,
+		"a notice is stored with the failure that is counted":    testNotice,
+		"a notice for an unknown login is handled alike":         testUnknownLoginNotice,
+		"a spent ID stays spent":                                 testSpend,
+		"there are never too many sources":                       raceRemember,
+		"an address becomes known once":                          raceRememberOne,
+		"the lock of a source that came first refuses":           raceSourceLock,
+		"no failure from a source is lost":                       raceSourceFailures,
+		"valid sign-ins from one source all pass":                raceSourceLogins,
+		"a code is redeemed once from a source":                  raceSourceRedeem,
+		"an ID is spent once":                                    raceSpend,
 	}.run(t, fresh)
 }
 
 const home, away = "203.0.113.7", "198.51.100.9"
 
-// from reads bob as somebody at that address does.
-func (w *world) from(address string) storage.Principal {
+// from returns bob's principal for an attempt from the address.
+func (w *fixture) from(address string) storage.Principal {
 	w.t.Helper()
 	key := w.key()
 	key.Source = address
@@ -59,14 +59,14 @@ func source(address string, seen time.Time) storage.Source {
 	return storage.Source{ID: "src_" + address, Address: address, SeenAt: seen}
 }
 
-// settled is a sign-in with bob's password, from a known source if that is not
-// empty.
-func (w *world) settled(sourceID string) storage.Settlement {
+// settled returns the settlement of a sign-in with bob's password. sourceID is the ID of
+// the known source, empty for an unknown one.
+func (w *fixture) settled(sourceID string) storage.Settlement {
 	return storage.Settlement{LoginID: w.login.ID, SourceID: sourceID, PasswordSetAt: w.login.PasswordSetAt, Now: w.now}
 }
 
-// knows makes addresses known to bob, the first one first.
-func (w *world) knows(addresses ...string) {
+// addSources adds addresses to the known sources of bob, in order.
+func (w *fixture) addSources(addresses ...string) {
 	w.t.Helper()
 	for i, address := range addresses {
 		x, s := w.settled(""), source(address, w.now.Add(time.Duration(i)*time.Second))
@@ -75,8 +75,8 @@ func (w *world) knows(addresses ...string) {
 	}
 }
 
-// ids are of bob's sources among the addresses.
-func (w *world) ids(addresses ...string) (ids []string) {
+// ids returns the IDs of bob's known sources among the addresses.
+func (w *fixture) ids(addresses ...string) (ids []string) {
 	w.t.Helper()
 	for _, address := range addresses {
 		if p := w.from(address); p.Source.ID != "" {
@@ -86,15 +86,15 @@ func (w *world) ids(addresses ...string) (ids []string) {
 	return ids
 }
 
-// failed lets an attempt from the address fail, with that outcome.
-func (w *world) failed(address string, next storage.Lockout) {
+// failed records a failure from the address with the resulting lockout.
+func (w *fixture) failed(address string, next storage.Lockout) {
 	w.t.Helper()
 	check(w.t, w.store.RecordFailure(w.ctx, w.from(address), next, nil))
 }
 
-func testRemember(t *testing.T, w *world) {
+func testRemember(t *testing.T, w *fixture) {
 	equal(t, w.from(home).Source, storage.Source{})
-	w.knows(home)
+	w.addSources(home)
 	eve, _ := w.addUser("eve", "")
 	got := w.from(home)
 	equal(t, got.Source, source(home, w.now))
@@ -110,8 +110,8 @@ func testRemember(t *testing.T, w *world) {
 	equal(t, len(must(w.store.LoginsOfUser(w.ctx, eve.UID))(t)), 1)
 }
 
-func testRememberAgain(t *testing.T, w *world) {
-	w.knows(home)
+func testRememberAgain(t *testing.T, w *fixture) {
+	w.addSources(home)
 	w.failed(home, storage.Lockout{Failures: 1, Source: storage.Counter{Failures: 1, LastFailureAt: w.now}})
 	seen := w.from(home)
 	for name, x := range map[string]storage.Settlement{"known": w.settled("src_" + home), "got known meanwhile": w.settled("")} {
@@ -128,11 +128,11 @@ func testRememberAgain(t *testing.T, w *world) {
 	wantErr(t, w.store.RecordFailure(w.ctx, seen, seen.Lockout, nil), storage.ErrStale)
 }
 
-func testEvict(t *testing.T, w *world) {
-	w.knows("a", "b", "c", "d", "e")
+func testEvict(t *testing.T, w *fixture) {
+	w.addSources("a", "b", "c", "d", "e")
 	equal(t, len(w.ids("a", "b", "c", "d", "e")), storage.MaxSources)
 	x, s := w.settled("src_a"), source("a", w.now.Add(time.Minute))
-	x.Remember = &s // nothing makes room for what is known
+	x.Remember = &s // a known source replaces no other one
 	check(t, w.store.SettleLogin(w.ctx, x))
 	equal(t, len(w.ids("a", "b", "c", "d", "e")), storage.MaxSources)
 	x, s = w.settled(""), source("f", w.now.Add(time.Minute))
@@ -149,7 +149,7 @@ func testEvict(t *testing.T, w *world) {
 	equal(t, len(w.ids("a", "c", "d", "e", "f")), storage.MaxSources)
 }
 
-func testRememberRefused(t *testing.T, w *world) {
+func testRememberRefused(t *testing.T, w *fixture) {
 	s := source(home, w.now)
 	x := w.settled("")
 	x.Remember, x.PasswordSetAt = &s, w.now.Add(time.Second)
@@ -163,8 +163,8 @@ func testRememberRefused(t *testing.T, w *world) {
 	equal(t, w.from(home).Source, storage.Source{})
 }
 
-func testRememberResumed(t *testing.T, w *world) {
-	w.knows(home)
+func testRememberResumed(t *testing.T, w *fixture) {
+	w.addSources(home)
 	w.failed(home, storage.Lockout{Failures: 1, Source: storage.Counter{Failures: 1}})
 	before := w.from(home)
 	for _, address := range []string{home, away} {
@@ -177,8 +177,8 @@ func testRememberResumed(t *testing.T, w *world) {
 	equal(t, w.from(away).Source, storage.Source{})
 }
 
-func testSourceFailure(t *testing.T, w *world) {
-	w.knows(home, away)
+func testSourceFailure(t *testing.T, w *fixture) {
+	w.addSources(home, away)
 	seen := w.from(home)
 	next := storage.Lockout{
 		Failures: 3, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Second),
@@ -199,8 +199,8 @@ func testSourceFailure(t *testing.T, w *world) {
 	equal(t, w.principal().Lockout, next)
 }
 
-func testStrangerFailure(t *testing.T, w *world) {
-	w.knows(home)
+func testUnknownSourceFailure(t *testing.T, w *fixture) {
+	w.addSources(home)
 	counted := storage.Counter{Failures: 7, LastFailureAt: w.now}
 	for _, address := range []string{away, ""} {
 		w.failed(address, storage.Lockout{Failures: 1, Source: counted})
@@ -209,13 +209,13 @@ func testStrangerFailure(t *testing.T, w *world) {
 	equal(t, w.from(home).Lockout.Source, storage.Counter{})
 	key := storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "nobody", Source: away}
 	p := must(w.store.Principal(w.ctx, key))(t)
-	p.Source.ID = "src_" + home // nobody has none
+	p.Source.ID = "src_" + home // an unknown login has no sources
 	check(t, w.store.RecordFailure(w.ctx, p, storage.Lockout{Failures: 1, Source: counted}, nil))
 	equal(t, w.from(home).Lockout.Source, storage.Counter{})
 }
 
-func testKnownPasses(t *testing.T, w *world) {
-	w.knows(home)
+func testKnownPasses(t *testing.T, w *fixture) {
+	w.addSources(home)
 	next := locked(w.now, w.now.Add(time.Hour))
 	w.failed(away, next)
 	wantErr(t, w.store.SettleLogin(w.ctx, w.settled("")), storage.ErrRefused)
@@ -228,7 +228,7 @@ func testKnownPasses(t *testing.T, w *world) {
 	password.BeginFamily = &f
 	before := w.from(away).Lockout
 	check(t, w.store.SettleLogin(w.ctx, password))
-	equal(t, w.from(away).Lockout, before) // the lock stays for everybody else
+	equal(t, w.from(away).Lockout, before) // the lock stays for unknown sources
 	stranger.SourceID = "src_" + home
 	check(t, w.store.SettleLogin(w.ctx, stranger))
 	equal(t, w.from(away).Lockout, before)
@@ -237,8 +237,8 @@ func testKnownPasses(t *testing.T, w *world) {
 	must(w.store.Family(w.ctx, "fam"))(t)
 }
 
-func testSourceLocked(t *testing.T, w *world) {
-	w.knows(home, away)
+func testSourceLocked(t *testing.T, w *fixture) {
+	w.addSources(home, away)
 	own := storage.Counter{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Second)}
 	w.failed(home, storage.Lockout{Failures: 1, Source: own})
 	code := w.code("r1")
@@ -260,7 +260,7 @@ func testSourceLocked(t *testing.T, w *world) {
 	equal(t, w.from(home).Lockout.Source, storage.Counter{})
 }
 
-func testCodePasses(t *testing.T, w *world) {
+func testCodePasses(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	guesses := storage.Lockout{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Hour), Codes: storage.Counter{Failures: 3, LastFailureAt: w.now}}
 	w.failed(away, guesses)
@@ -269,11 +269,11 @@ func testCodePasses(t *testing.T, w *world) {
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: code.ID, Remember: &s, Now: w.now}))
 	guesses.Codes, guesses.Version = storage.Counter{}, 2
 	equal(t, w.from(away).Lockout, guesses)
-	check(t, w.store.SettleLogin(w.ctx, w.settled(s.ID))) // the source is known now
+	check(t, w.store.SettleLogin(w.ctx, w.settled(s.ID))) // the source is known
 	wantErr(t, w.store.SettleLogin(w.ctx, w.settled("")), storage.ErrRefused)
 }
 
-func testCodesLocked(t *testing.T, w *world) {
+func testCodesLocked(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	guessed := storage.Counter{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Hour)}
 	w.failed(away, storage.Lockout{Failures: 10, LastFailureAt: w.now, Codes: guessed})
@@ -284,10 +284,10 @@ func testCodesLocked(t *testing.T, w *world) {
 	wantErr(t, w.store.SettleLogin(w.ctx, x), storage.ErrRefused)
 }
 
-// testSuccessClears has a success meet each counter with and without a lock.
-func testSuccessClears(t *testing.T, w *world) {
-	w.knows(home)
-	free := storage.Counter{Failures: 2, LastFailureAt: w.now, LockedUntil: w.now} // over at this moment
+// testSuccessClears settles a success for each counter with and without a lock.
+func testSuccessClears(t *testing.T, w *fixture) {
+	w.addSources(home)
+	free := storage.Counter{Failures: 2, LastFailureAt: w.now, LockedUntil: w.now} // ends at this moment
 	lock := storage.Counter{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Second)}
 	for _, all := range []storage.Counter{free, lock} {
 		for _, codes := range []storage.Counter{free, lock} {
@@ -311,9 +311,9 @@ func testSuccessClears(t *testing.T, w *world) {
 	}
 }
 
-// testSourceStale has nothing to clear but what the source itself did.
-func testSourceStale(t *testing.T, w *world) {
-	w.knows(home)
+// testSourceStale checks a settlement that clears only the failures of the source.
+func testSourceStale(t *testing.T, w *fixture) {
+	w.addSources(home)
 	next := locked(w.now, w.now.Add(time.Hour))
 	next.Source = storage.Counter{Failures: 1, LastFailureAt: w.now}
 	w.failed(home, next)
@@ -324,9 +324,9 @@ func testSourceStale(t *testing.T, w *world) {
 	equal(t, w.from(home).Lockout.Source, storage.Counter{})
 }
 
-// testForeignSource presents a source of somebody else, and one that is gone:
-// then the login's own lock counts.
-func testForeignSource(t *testing.T, w *world) {
+// testForeignSource settles with a source of another login, and with a deleted one. Then
+// the lock of the login counts.
+func testForeignSource(t *testing.T, w *fixture) {
 	_, eve := w.addUser("eve", "")
 	hers := source(home, w.now)
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: eve.ID, PasswordSetAt: eve.PasswordSetAt, Remember: &hers, Now: w.now}))
@@ -344,7 +344,7 @@ func testForeignSource(t *testing.T, w *world) {
 		wantErr(t, w.store.SettleLogin(w.ctx, x), storage.ErrRefused)
 	}
 	p := w.from(away)
-	p.Source = hers // whoever says so does not write into her counter
+	p.Source = hers // the counter of another login's source must not change
 	check(t, w.store.RecordFailure(w.ctx, p, locked(w.now, w.now.Add(day)), nil))
 	key := storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "eve", Source: home}
 	equal(t, must(w.store.Principal(w.ctx, key))(t).Lockout.Source, storage.Counter{})

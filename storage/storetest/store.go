@@ -7,7 +7,7 @@ import (
 	"latchkey/storage"
 )
 
-// Store is all that the packages above need from storage, in parts.
+// Store holds all methods of a store, grouped by topic.
 type Store interface {
 	Lifecycle
 	Realms
@@ -28,7 +28,7 @@ type Store interface {
 	Resources
 }
 
-// Lifecycle is about the store as a whole.
+// Lifecycle holds the methods about the store as a whole.
 type Lifecycle interface {
 	Run(ctx context.Context) error
 	OnChange(f func())
@@ -37,7 +37,7 @@ type Lifecycle interface {
 	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
 }
 
-// Realms keeps realms and their password profiles.
+// Realms stores realms and their password profiles.
 type Realms interface {
 	Realm(ctx context.Context, id string) (storage.Realm, error)
 	PutRealm(ctx context.Context, r storage.Realm) (storage.Realm, error)
@@ -45,7 +45,7 @@ type Realms interface {
 	PutPasswordProfile(ctx context.Context, p storage.PasswordProfile) (storage.PasswordProfile, error)
 }
 
-// Roles keeps security profiles and who holds them.
+// Roles stores security profiles and their assignments.
 type Roles interface {
 	SecurityProfile(ctx context.Context, id string) (storage.SecurityProfile, error)
 	PutSecurityProfile(ctx context.Context, p storage.SecurityProfile) (storage.SecurityProfile, error)
@@ -58,7 +58,7 @@ type Roles interface {
 	UnassignSecurityProfile(ctx context.Context, id string, from storage.Party) error
 }
 
-// Clients keeps clients and their secrets.
+// Clients stores clients and their secrets.
 type Clients interface {
 	Client(ctx context.Context, id string) (storage.Client, error)
 	Clients(ctx context.Context) ([]storage.Client, error)
@@ -68,7 +68,7 @@ type Clients interface {
 	DeleteClientSecret(ctx context.Context, clientID, secretID string) error
 }
 
-// People keeps users and accounts.
+// People stores users and accounts.
 type People interface {
 	Account(ctx context.Context, realmID string, kind storage.UserKind, id string) (storage.Account, error)
 	PutAccount(ctx context.Context, a storage.Account) (storage.Account, error)
@@ -77,14 +77,14 @@ type People interface {
 	PutUser(ctx context.Context, u storage.User) (storage.User, error)
 }
 
-// Memberships keeps who belongs to which account.
+// Memberships stores the memberships of users in accounts.
 type Memberships interface {
 	Membership(ctx context.Context, accountUID, userUID string) (storage.Membership, error)
 	PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error)
 	DeleteMembership(ctx context.Context, accountUID, userUID string) error
 }
 
-// Logins keeps logins, as an administrator sees them.
+// Logins stores logins and their passwords.
 type Logins interface {
 	Login(ctx context.Context, profileID, usernameKey string) (storage.Login, error)
 	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
@@ -93,28 +93,28 @@ type Logins interface {
 	Unlock(ctx context.Context, loginID string, now time.Time) error
 }
 
-// Senders keeps where messages go.
+// Senders stores message senders.
 type Senders interface {
 	Sender(ctx context.Context, id string) (storage.Sender, error)
 	Senders(ctx context.Context) ([]storage.Sender, error)
 	PutSender(ctx context.Context, m storage.Sender) (storage.Sender, error)
 }
 
-// SignIn settles attempts.
+// SignIn reads principals and settles attempts.
 type SignIn interface {
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
 	SettleLogin(ctx context.Context, x storage.Settlement) error
 }
 
-// Families keeps refresh families.
+// Families stores refresh token families.
 type Families interface {
 	Family(ctx context.Context, id string) (storage.FamilyState, error)
 	AdvanceFamily(ctx context.Context, id string, from int64, now, idleUntil time.Time) error
 	RevokeFamily(ctx context.Context, id string, now time.Time) error
 }
 
-// Revocations tells what ended an access token, and what was presented before.
+// Revocations stores revoked tokens and IDs that may be used once.
 type Revocations interface {
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
 	TokenStanding(ctx context.Context, of storage.TokenRef) (storage.TokenStanding, error)
@@ -122,7 +122,7 @@ type Revocations interface {
 	IsSpent(ctx context.Context, id []byte) (bool, error)
 }
 
-// Requests turns wishes for codes into codes.
+// Requests stores code requests and issues codes.
 type Requests interface {
 	Charge(ctx context.Context, now time.Time, charges ...storage.Charge) error
 	AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error
@@ -133,7 +133,7 @@ type Requests interface {
 	WaitingRequests(ctx context.Context, now, after time.Time) ([]storage.WaitingRequests, error)
 }
 
-// Messages is the queue of deliveries.
+// Messages is the queue of messages to deliver.
 type Messages interface {
 	Message(ctx context.Context, id string) (storage.Message, error)
 	ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error)
@@ -142,14 +142,14 @@ type Messages interface {
 	ExpireMessages(ctx context.Context, now time.Time, limit int) ([]storage.Message, error)
 }
 
-// Timelines shows what became of requests and messages.
+// Timelines reads the history of requests and messages.
 type Timelines interface {
 	Timeline(ctx context.Context, requestID string) (storage.Timeline, error)
 	Messages(ctx context.Context, f storage.MessageFilter) ([]storage.Message, error)
 	HurryMessage(ctx context.Context, id string, now time.Time) error
 }
 
-// Keys keeps signing keys and peppers.
+// Keys stores signing keys and peppers.
 type Keys interface {
 	SigningKeys(ctx context.Context) ([]storage.SigningKey, error)
 	ChangeSigningKeys(ctx context.Context, c storage.SigningKeyChange) error

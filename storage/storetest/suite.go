@@ -2,11 +2,11 @@ package storetest
 
 import "testing"
 
-// Database opens one database; each call gives another store on it, which the
-// test closes at its end.
+// Database opens a store on one database. Each call opens another store on the same
+// database, which is closed at the end of the test.
 type Database func(t *testing.T) Store
 
-// Run runs the whole suite. fresh makes a new, migrated database for a test.
+// Run runs the suite. fresh creates a new, migrated database for a test.
 func Run(t *testing.T, fresh func(t *testing.T) Database) {
 	for name, part := range map[string]func(*testing.T, func(*testing.T) Database){
 		"Configuration":   testConfiguration,
@@ -40,14 +40,14 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 	}
 }
 
-// cases are tests that each want a database of their own.
-type cases map[string]func(t *testing.T, w *world)
+// cases are tests by name. Each one gets its own database.
+type cases map[string]func(t *testing.T, w *fixture)
 
 func (c cases) run(t *testing.T, fresh func(*testing.T) Database) {
 	for name, test := range c {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newWorld(t, fresh(t)))
+			test(t, newFixture(t, fresh(t)))
 		})
 	}
 }

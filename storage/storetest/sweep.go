@@ -10,14 +10,14 @@ import (
 
 func testSweep(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"what ended is swept":     testSwept,
-		"what lives is kept":      testKept,
-		"a sweep is bounded":      testSweepBounded,
-		"quiet phantoms are gone": testSweptPhantoms,
+		"ended records are swept":                  testSwept,
+		"live records are kept":                    testKept,
+		"a sweep is bounded":                       testSweepBounded,
+		"old failures of unknown logins are swept": testSweptUnknownLogins,
 	}.run(t, fresh)
 }
 
-func testSwept(t *testing.T, w *world) {
+func testSwept(t *testing.T, w *fixture) {
 	w.code("r1")
 	w.claim(w.now)
 	check(t, w.store.FinishAttempt(w.ctx, storage.Attempt{
@@ -30,8 +30,8 @@ func testSwept(t *testing.T, w *world) {
 
 	soon := w.now.Add(59 * time.Minute)
 	equal(t, must(w.store.Sweep(w.ctx, soon, 100))(t), 0)
-	// Message and its attempt, revoked family, mark of the token; then request
-	// and what became of its code; then family.
+	// The message and its attempt, the revoked family and the revoked token; then the
+	// request and its code; then the other family.
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day+time.Second), 100))(t), 4)
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day+time.Hour), 100))(t), 2)
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(31*day+time.Second), 100))(t), 1)
@@ -40,12 +40,12 @@ func testSwept(t *testing.T, w *world) {
 	}
 	fails(w.store.Message(w.ctx, "msg-r1"))(t, storage.ErrNotFound)
 	if must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j"}))(t).Revoked {
-		t.Error("the mark of an expired token is still there")
+		t.Error("the revocation of an expired token was not swept")
 	}
 }
 
-func testKept(t *testing.T, w *world) {
-	w.code("r1") // its message is still queued
+func testKept(t *testing.T, w *fixture) {
+	w.code("r1") // with a queued message
 	w.begin("live")
 	check(t, w.store.RevokeToken(w.ctx, "j", w.now.Add(40*day)))
 	w.request("r2")
@@ -54,12 +54,12 @@ func testKept(t *testing.T, w *world) {
 	must(w.store.Message(w.ctx, "msg-r1"))(t)
 	must(w.store.Family(w.ctx, "live"))(t)
 	if !must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j"}))(t).Revoked {
-		t.Error("the mark of a live token is gone")
+		t.Error("the revocation of a live token was swept")
 	}
 	w.principal()
 }
 
-func testSweepBounded(t *testing.T, w *world) {
+func testSweepBounded(t *testing.T, w *fixture) {
 	for i := range 7 {
 		w.request(fmt.Sprint("r", i))
 		check(t, w.store.RevokeToken(w.ctx, fmt.Sprint("j", i), w.now))
@@ -70,7 +70,7 @@ func testSweepBounded(t *testing.T, w *world) {
 	}
 }
 
-func testSweptPhantoms(t *testing.T, w *world) {
+func testSweptUnknownLogins(t *testing.T, w *fixture) {
 	fail := func(name string, l storage.Lockout) func() bool {
 		key := storage.LoginKey{ProfileID: "default", UsernameKey: name}
 		check(t, w.store.RecordFailure(w.ctx, must(w.store.Principal(w.ctx, key))(t), l, nil))

@@ -10,29 +10,29 @@ import (
 
 func testTimelines(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a request that nobody resolved yet": testTimelineOpen,
-		"attempts are kept":                  testTimelineAttempts,
-		"a redeemed code":                    testTimelineRedeemed,
-		"a retired code":                     testTimelineRetired,
-		"a code that a new password ended":   testTimelinePassword,
-		"messages are listed":                testListMessages,
-		"a queued message is hurried":        testHurry,
-		"a redemption is not lost to a code": raceRetire,
+		"an unresolved request":                    testTimelineOpen,
+		"attempts are listed":                      testTimelineAttempts,
+		"a redeemed code":                          testTimelineRedeemed,
+		"a retired code":                           testTimelineRetired,
+		"a code that a new password ended":         testTimelinePassword,
+		"messages are listed":                      testListMessages,
+		"a queued message can be made due":         testHurry,
+		"a redemption is not lost to a newer code": raceRetire,
 	}.run(t, fresh)
 }
 
-func (w *world) timeline(requestID string) storage.Timeline {
+func (w *fixture) timeline(requestID string) storage.Timeline {
 	w.t.Helper()
 	return must(w.store.Timeline(w.ctx, requestID))(w.t)
 }
 
-func testTimelineOpen(t *testing.T, w *world) {
+func testTimelineOpen(t *testing.T, w *fixture) {
 	r := w.request("r1")
 	equal(t, w.timeline("r1"), storage.Timeline{Request: r})
 	fails(w.store.Timeline(w.ctx, "none"))(t, storage.ErrNotFound)
 }
 
-func testTimelineAttempts(t *testing.T, w *world) {
+func testTimelineAttempts(t *testing.T, w *fixture) {
 	w.code("r1")
 	w.code("r2")
 	first := w.now.Add(time.Second)
@@ -60,8 +60,8 @@ func testTimelineAttempts(t *testing.T, w *world) {
 	equal(t, len(w.timeline("r2").Attempts), 0)
 }
 
-// fate is the code of a request, as its timeline tells.
-func (w *world) fate(requestID string) storage.CodeFate {
+// fate returns the code of a request from its timeline.
+func (w *fixture) fate(requestID string) storage.CodeFate {
 	w.t.Helper()
 	codes := w.timeline(requestID).Codes
 	if len(codes) != 1 {
@@ -70,12 +70,12 @@ func (w *world) fate(requestID string) storage.CodeFate {
 	return codes[0]
 }
 
-func (w *world) redeem(codeID string, at time.Time) {
+func (w *fixture) redeem(codeID string, at time.Time) {
 	w.t.Helper()
 	check(w.t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: codeID, Now: at}))
 }
 
-func testTimelineRedeemed(t *testing.T, w *world) {
+func testTimelineRedeemed(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	want := storage.CodeFate{
 		ID: code.ID, RequestID: "r1", LoginID: w.login.ID, Username: w.login.Username, IssuedAt: w.now, ExpiresAt: code.ExpiresAt,
@@ -85,10 +85,10 @@ func testTimelineRedeemed(t *testing.T, w *world) {
 	w.redeem(code.ID, want.RedeemedAt)
 	equal(t, w.fate("r1"), want)
 	w.code("r2")
-	equal(t, w.fate("r1"), want) // also when the login knows nothing of it any more
+	equal(t, w.fate("r1"), want) // also after a newer code replaced it in the login
 }
 
-func testTimelineRetired(t *testing.T, w *world) {
+func testTimelineRetired(t *testing.T, w *fixture) {
 	w.code("r1")
 	w.code("r2")
 	old := w.fate("r1")
@@ -98,14 +98,14 @@ func testTimelineRetired(t *testing.T, w *world) {
 	if old.Live(w.now) || !newer.Live(w.now) || newer.Live(newer.ExpiresAt) {
 		t.Errorf("older %+v, newer %+v", old, newer)
 	}
-	w.request("r3") // the code of r2 has expired by then, which is no retirement
+	w.request("r3") // the code of r2 has expired by then, so it is not retired
 	x := w.issuance("r3")
 	x.Now = newer.ExpiresAt
 	must(w.store.IssueCodes(w.ctx, x))(t)
 	equal(t, w.fate("r2"), newer)
 }
 
-func testTimelinePassword(t *testing.T, w *world) {
+func testTimelinePassword(t *testing.T, w *fixture) {
 	w.code("r1")
 	at := w.now.Add(time.Minute)
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash", at, false))
@@ -115,7 +115,7 @@ func testTimelinePassword(t *testing.T, w *world) {
 	wantErr(t, w.store.SetPassword(w.ctx, "nobody", "hash", at, true), storage.ErrNotFound)
 }
 
-func testListMessages(t *testing.T, w *world) {
+func testListMessages(t *testing.T, w *fixture) {
 	w.request("r1")
 	x := w.issuance("r1")
 	x.Codes[0].Messages = nil
@@ -131,7 +131,7 @@ func testListMessages(t *testing.T, w *world) {
 		for _, m := range must(w.store.Messages(w.ctx, f))(t) {
 			ids = append(ids, m.ID)
 			if m.Payload.Data != nil {
-				t.Error("a list with a payload")
+				t.Error("a listed message has a payload")
 			}
 		}
 		return ids
@@ -143,7 +143,7 @@ func testListMessages(t *testing.T, w *world) {
 	equal(t, list(storage.MessageFilter{Limit: 10, State: storage.MessageQueued, SenderID: "mail"}), []string{"m0"})
 }
 
-func testHurry(t *testing.T, w *world) {
+func testHurry(t *testing.T, w *fixture) {
 	w.code("r1")
 	wantErr(t, w.store.HurryMessage(w.ctx, "none", w.now), storage.ErrStale)
 	w.claim(w.now)
@@ -157,16 +157,16 @@ func testHurry(t *testing.T, w *world) {
 	wantErr(t, w.store.HurryMessage(w.ctx, "msg-r1", w.now.Add(time.Hour)), storage.ErrStale) // expired
 }
 
-// raceRetire has a code be redeemed while another takes its place: it was
-// either redeemed or retired, and the timeline knows which.
-func raceRetire(t *testing.T, w *world) {
+// raceRetire redeems a code while another one replaces it. The code is either redeemed
+// or retired, and the timeline says which.
+func raceRetire(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	code := w.code("r")
 	for round := range 40 {
 		next := fmt.Sprint("r", round)
 		w.request(next)
 		x := w.issuance(next)
-		errs := together(2, func(i int) error {
+		errs := concurrently(2, func(i int) error {
 			if i == round%2 {
 				_, err := replica(i).IssueCodes(w.ctx, x)
 				return err
@@ -176,7 +176,7 @@ func raceRetire(t *testing.T, w *world) {
 		check(t, errs[round%2])
 		fate := w.fate(code.RequestID)
 		if redeemed := errs[1-round%2] == nil; redeemed == fate.RedeemedAt.IsZero() || redeemed != fate.RetiredAt.IsZero() {
-			t.Fatalf("redeemed: %v, but the timeline tells %+v", redeemed, fate)
+			t.Fatalf("redeemed: %v, but the timeline says %+v", redeemed, fate)
 		}
 		code = x.Codes[0].Code
 	}

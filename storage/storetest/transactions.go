@@ -10,13 +10,13 @@ import (
 
 func testTransactions(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a transaction commits":                    testCommit,
-		"an error rolls back":                      testRollback,
-		"a nested transaction joins":               testNested,
-		"it reads its own writes, others do not":   testReadsOwn,
-		"what it read is not remembered":           testForgets,
-		"a cancelled context is told as such":      testCancelled,
-		"many transactions on few connections end": testManyTransactions,
+		"a transaction commits":                                testCommit,
+		"an error rolls back":                                  testRollback,
+		"a nested transaction joins":                           testNested,
+		"it reads its own writes, others do not":               testReadsOwn,
+		"values read in a transaction are not cached":          testForgets,
+		"a canceled context is not ErrUnavailable":             testCancelled,
+		"many transactions on few connections do not deadlock": testManyTransactions,
 	}.run(t, fresh)
 }
 
@@ -27,12 +27,12 @@ func putRealm(s Store, id string) func(context.Context) error {
 	}
 }
 
-func testCommit(t *testing.T, w *world) {
+func testCommit(t *testing.T, w *fixture) {
 	check(t, w.store.InTx(w.ctx, putRealm(w.store, "r")))
 	must(w.store.Realm(w.ctx, "r"))(t)
 }
 
-func testRollback(t *testing.T, w *world) {
+func testRollback(t *testing.T, w *fixture) {
 	broken := errors.New("broken")
 	err := w.store.InTx(w.ctx, func(ctx context.Context) error {
 		return errors.Join(putRealm(w.store, "r")(ctx), broken)
@@ -41,7 +41,7 @@ func testRollback(t *testing.T, w *world) {
 	fails(w.store.Realm(w.ctx, "r"))(t, storage.ErrNotFound)
 }
 
-func testNested(t *testing.T, w *world) {
+func testNested(t *testing.T, w *fixture) {
 	broken := errors.New("broken")
 	err := w.store.InTx(w.ctx, func(ctx context.Context) error {
 		if err := w.store.InTx(ctx, putRealm(w.store, "inner")); err != nil {
@@ -58,7 +58,7 @@ func testNested(t *testing.T, w *world) {
 	must(w.store.Realm(w.ctx, "inner"))(t)
 }
 
-func testReadsOwn(t *testing.T, w *world) {
+func testReadsOwn(t *testing.T, w *fixture) {
 	other := w.open(t)
 	check(t, w.store.InTx(w.ctx, func(ctx context.Context) error {
 		if err := putRealm(w.store, "r")(ctx); err != nil {
@@ -71,7 +71,7 @@ func testReadsOwn(t *testing.T, w *world) {
 	must(other.Realm(w.ctx, "r"))(t)
 }
 
-func testForgets(t *testing.T, w *world) {
+func testForgets(t *testing.T, w *fixture) {
 	w.listen(w.store)
 	before := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
 	must(w.store.Client(w.ctx, "web"))(t)
@@ -89,19 +89,19 @@ func testForgets(t *testing.T, w *world) {
 	equal(t, must(w.store.Client(w.ctx, "web"))(t), before)
 }
 
-func testCancelled(t *testing.T, w *world) {
+func testCancelled(t *testing.T, w *fixture) {
 	ctx, cancel := context.WithCancel(w.ctx)
 	cancel()
 	fails(w.store.Principal(ctx, w.key()))(t, context.Canceled)
 	wantErr(t, w.store.InTx(ctx, func(context.Context) error { return nil }), context.Canceled)
 	if err := w.store.Ping(ctx); errors.Is(err, storage.ErrUnavailable) {
-		t.Fatalf("a caller that went away is taken for a database that did: %v", err)
+		t.Fatalf("a canceled context is reported as an unavailable database: %v", err)
 	}
 }
 
-// testManyTransactions would hang if a method took a second connection.
-func testManyTransactions(t *testing.T, w *world) {
-	errs := together(50, func(int) error {
+// testManyTransactions hangs if a method takes a second connection in a transaction.
+func testManyTransactions(t *testing.T, w *fixture) {
+	errs := concurrently(50, func(int) error {
 		return w.store.InTx(w.ctx, func(ctx context.Context) error {
 			if _, err := w.store.PutClient(ctx, fullClient("web")); err != nil {
 				return err
@@ -115,6 +115,6 @@ func testManyTransactions(t *testing.T, w *world) {
 			return w.store.InTx(ctx, putRealm(w.store, "r"))
 		})
 	})
-	equal(t, tally(errs), map[string]int{"": 50})
+	equal(t, countErrors(errs), map[string]int{"": 50})
 	equal(t, must(w.store.Client(w.ctx, "web"))(t).Version, 50)
 }

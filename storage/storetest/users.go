@@ -11,22 +11,22 @@ import (
 
 func testUsers(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a user is added with all that goes with it": testAddUser,
-		"a user is added alone":                      testAddUserAlone,
-		"what is not new adds nothing":               testAddUserConflicts,
-		"user, login and password change together":   testChangeUser,
-		"codes end with the address":                 testChangeAddress,
-		"parts that are not given stay":              testChangeParts,
-		"a change that fails changes nothing":        testChangeRollsBack,
-		"a principal is found by its login's ID":     testPrincipalOf,
-		"revoked tokens stay revoked":                testRevokeTokens,
-		"one of many gets a name":                    raceAddUser,
-		"one of many changes of a version counts":    raceChangeUser,
+		"a user is added with login, account and invitation": testAddUser,
+		"a user is added alone":                              testAddUserAlone,
+		"a conflict adds nothing":                            testAddUserConflicts,
+		"user, login and password change together":           testChangeUser,
+		"codes end with the address":                         testChangeAddress,
+		"parts that are not given do not change":             testChangeParts,
+		"a change that fails changes nothing":                testChangeRollsBack,
+		"a principal is found by its login's ID":             testPrincipalOf,
+		"revoked tokens stay revoked":                        testRevokeTokens,
+		"one of concurrent users gets the username":          raceAddUser,
+		"one of concurrent changes of a version is applied":  raceChangeUser,
 	}.run(t, fresh)
 }
 
-// newcomer is a user to be added with a login and an invitation.
-func (w *world) newcomer(name string) storage.NewUser {
+// newUser returns a user to add with a login and an invitation.
+func (w *fixture) newUser(name string) storage.NewUser {
 	return storage.NewUser{
 		User: storage.User{
 			UID: "usr_" + name, RealmID: "default", Kind: storage.Buyer, AccountUID: "acc_1", ID: name,
@@ -43,8 +43,8 @@ func (w *world) newcomer(name string) storage.NewUser {
 	}
 }
 
-func testAddUser(t *testing.T, w *world) {
-	n := w.newcomer("ann")
+func testAddUser(t *testing.T, w *fixture) {
+	n := w.newUser("ann")
 	n.Account = &storage.Account{UID: "acc_ann", RealmID: "default", Kind: storage.Buyer, ID: "own", Name: "Ann's", Active: true}
 	got := must(w.store.AddUser(w.ctx, n))(t)
 	stamped(t, got.User.Version, got.User.CreatedAt, got.User.UpdatedAt)
@@ -63,7 +63,7 @@ func testAddUser(t *testing.T, w *world) {
 	equal(t, must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now, 5))(t), []storage.CodeRequest{*n.Invitation})
 }
 
-func testAddUserAlone(t *testing.T, w *world) {
+func testAddUserAlone(t *testing.T, w *fixture) {
 	u := storage.User{UID: "usr_ann", RealmID: "default", Kind: storage.Buyer, ID: "0a"}
 	got := must(w.store.AddUser(w.ctx, storage.NewUser{User: u}))(t)
 	equal(t, got.Login, storage.Login{})
@@ -72,7 +72,7 @@ func testAddUserAlone(t *testing.T, w *world) {
 	equal(t, len(must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now, 5))(t)), 0)
 }
 
-func testAddUserConflicts(t *testing.T, w *world) {
+func testAddUserConflicts(t *testing.T, w *fixture) {
 	w.request("taken")
 	own := storage.Account{UID: "acc_own", RealmID: "default", Kind: storage.Buyer, ID: "own"}
 	for name, refused := range map[string]struct {
@@ -90,7 +90,7 @@ func testAddUserConflicts(t *testing.T, w *world) {
 		"account uid":  {storage.ErrConflict, func(n *storage.NewUser) { n.Account.UID = "acc_1" }},
 		"account home": {storage.ErrNotFound, func(n *storage.NewUser) { n.Account.RealmID = "nowhere" }},
 	} {
-		n, account := w.newcomer("ann"), own
+		n, account := w.newUser("ann"), own
 		n.Account = &account
 		refused.change(&n)
 		_, err := w.store.AddUser(w.ctx, n)
@@ -102,10 +102,10 @@ func testAddUserConflicts(t *testing.T, w *world) {
 		fails(w.store.AccountByUID(w.ctx, "acc_own"))(t, storage.ErrNotFound)
 		fails(w.store.Timeline(w.ctx, "r-ann"))(t, storage.ErrNotFound)
 	}
-	must(w.store.AddUser(w.ctx, w.newcomer("ann")))(t)
+	must(w.store.AddUser(w.ctx, w.newUser("ann")))(t)
 }
 
-func testChangeUser(t *testing.T, w *world) {
+func testChangeUser(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	u, l := w.user, w.login
 	u.FirstName, u.Active, l.Username, l.UsernameKey = "Robert", false, "Rob", "rob"
@@ -117,7 +117,7 @@ func testChangeUser(t *testing.T, w *world) {
 	equal(t, must(w.store.UserByUID(w.ctx, u.UID))(t), u)
 	equal(t, must(w.store.LoginByID(w.ctx, l.ID))(t), l)
 	if got.Login.Code.Live(w.now) || w.fate(code.RequestID).RetiredAt.IsZero() {
-		t.Error("the code survived")
+		t.Error("the code is still live")
 	}
 
 	l.Active = false // an administrator disables a login and gives it another password
@@ -125,9 +125,9 @@ func testChangeUser(t *testing.T, w *world) {
 	equal(t, l.PasswordHash, "hash-3")
 }
 
-// testChangeAddress: codes that were sent to a former address are worth nothing,
-// and that address is told. Of many changes in a short time not all are.
-func testChangeAddress(t *testing.T, w *world) {
+// testChangeAddress checks that a new e-mail address ends codes that were sent to the
+// former one, and that the former one is notified. The number of notices is limited.
+func testChangeAddress(t *testing.T, w *fixture) {
 	u := w.user
 	u.Email, u.EmailKey, u.Version = "first@example.com", "first@example.com", 0
 	must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
@@ -140,7 +140,7 @@ func testChangeAddress(t *testing.T, w *world) {
 	u.Email, u.EmailKey = "second@example.com", "second@example.com"
 	got = must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
 	if got.Login.Code.Live(w.now) || w.fate(code.RequestID).RetiredAt.IsZero() {
-		t.Error("the code survived")
+		t.Error("the code is still live")
 	}
 	equal(t, w.contactNotices(), [][2]string{{"bob@example.com", "+41 1"}, {"First@example.com", "+41 1"}})
 	for i := range 9 {
@@ -150,9 +150,9 @@ func testChangeAddress(t *testing.T, w *world) {
 	equal(t, w.contactNotices(), [][2]string{{"second@example.com", "+41 1"}})
 }
 
-// contactNotices claims the requests that tell the world's user of a change of
-// address, and returns the former addresses and phone numbers.
-func (w *world) contactNotices() (former [][2]string) {
+// contactNotices claims the ContactChanged requests for bob, and returns their former
+// addresses and phone numbers.
+func (w *fixture) contactNotices() (former [][2]string) {
 	w.t.Helper()
 	later := w.now.Add(day)
 	for _, r := range must(w.store.ClaimCodeRequests(w.ctx, w.now, later, 100))(w.t) {
@@ -167,7 +167,7 @@ func (w *world) contactNotices() (former [][2]string) {
 	return former
 }
 
-func testChangeParts(t *testing.T, w *world) {
+func testChangeParts(t *testing.T, w *fixture) {
 	u := w.user
 	u.LastName, u.Version = "Other", 0
 	got := must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
@@ -188,7 +188,7 @@ func testChangeParts(t *testing.T, w *world) {
 	equal(t, must(w.store.ChangeUser(w.ctx, alone.User, nil, nil))(t).Login, storage.Login{})
 }
 
-func testChangeRollsBack(t *testing.T, w *world) {
+func testChangeRollsBack(t *testing.T, w *fixture) {
 	w.addUser("eve", "")
 	for name, refused := range map[string]struct {
 		want   error
@@ -214,7 +214,7 @@ func testChangeRollsBack(t *testing.T, w *world) {
 	}
 }
 
-func testPrincipalOf(t *testing.T, w *world) {
+func testPrincipalOf(t *testing.T, w *fixture) {
 	w.profile("sp", storage.PasswordPolicy{NumericRequired: true}, "Shopper")
 	check(t, w.store.AssignSecurityProfile(w.ctx, "sp", storage.KindParty(storage.Buyer)))
 	w.code("r1")
@@ -222,7 +222,7 @@ func testPrincipalOf(t *testing.T, w *world) {
 	fails(w.store.PrincipalOf(w.ctx, "lgn_x"))(t, storage.ErrNotFound)
 }
 
-func testRevokeTokens(t *testing.T, w *world) {
+func testRevokeTokens(t *testing.T, w *fixture) {
 	revoked := w.begin("revoked")
 	check(t, w.store.RevokeFamily(w.ctx, revoked.ID, w.now.Add(-time.Minute)))
 	w.begin("live")
@@ -232,7 +232,7 @@ func testRevokeTokens(t *testing.T, w *world) {
 	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: "lgn_eve", PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now}))
 
 	check(t, w.store.RevokeUserTokens(w.ctx, w.user.UID, w.now))
-	ended := w.now.Add(time.Microsecond) // what began in the same microsecond is over, too
+	ended := w.now.Add(time.Microsecond) // sessions that began in the same microsecond end too
 	for family, want := range map[string]time.Time{"revoked": ended, "live": ended, "of-eve": eve.TokensValidFrom} {
 		equal(t, must(w.store.Family(w.ctx, family))(t).Principal.User.TokensValidFrom, want)
 	}
@@ -240,7 +240,7 @@ func testRevokeTokens(t *testing.T, w *world) {
 	equal(t, must(w.store.UserByUID(w.ctx, eve.UID))(t), eve)
 	wantErr(t, w.store.RevokeUserTokens(w.ctx, "usr_x", w.now), storage.ErrNotFound)
 
-	// Whoever read the user earlier does not bring its tokens back.
+	// Storing a user that was read earlier does not make the tokens valid again.
 	must(w.store.PutUser(w.ctx, w.user))(t)
 	w.user.Version = 0
 	must(w.store.PutUser(w.ctx, w.user))(t)
@@ -249,15 +249,15 @@ func testRevokeTokens(t *testing.T, w *world) {
 	equal(t, w.principal().User.TokensValidFrom, ended)
 }
 
-func raceAddUser(t *testing.T, w *world) {
+func raceAddUser(t *testing.T, w *fixture) {
 	replica := w.replicas()
-	errs := together(50, func(i int) error {
-		n := w.newcomer(fmt.Sprint("n", i))
+	errs := concurrently(50, func(i int) error {
+		n := w.newUser(fmt.Sprint("n", i))
 		n.Login.Username, n.Login.UsernameKey = "Wanted", "wanted"
 		_, err := replica(i).AddUser(w.ctx, n)
 		return err
 	})
-	equal(t, tally(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 49})
+	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 49})
 	for i, err := range errs {
 		_, missing := w.store.UserByUID(w.ctx, fmt.Sprint("usr_n", i))
 		if (err == nil) != (missing == nil) || err != nil && !is(err, storage.ErrUsernameTaken) {
@@ -267,23 +267,23 @@ func raceAddUser(t *testing.T, w *world) {
 	equal(t, len(must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now, 100))(t)), 1)
 }
 
-func raceChangeUser(t *testing.T, w *world) {
+func raceChangeUser(t *testing.T, w *fixture) {
 	replica := w.replicas()
-	errs := together(60, func(i int) error {
+	errs := concurrently(60, func(i int) error {
 		u, l := w.user, w.login
 		u.FirstName, l.Username = fmt.Sprint(i), fmt.Sprint(i)
 		_, err := replica(i).ChangeUser(w.ctx, u, &l, nil)
 		return err
 	})
-	equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 59})
+	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrStale.Error(): 59})
 	got := must(w.store.ChangeUser(w.ctx, must(w.store.UserByUID(w.ctx, w.user.UID))(t), nil, nil))(t)
 	equal(t, got.Login.Username, got.User.FirstName)
 
-	errs = together(60, func(i int) error { // without a version nobody is refused
+	errs = concurrently(60, func(i int) error { // without a version all changes succeed
 		u := w.user
 		u.Version = 0
 		_, err := replica(i).ChangeUser(w.ctx, u, nil, nil)
 		return err
 	})
-	equal(t, tally(errs), map[string]int{"": 60})
+	equal(t, countErrors(errs), map[string]int{"": 60})
 }

@@ -7,10 +7,9 @@ import (
 	"latchkey/storage"
 )
 
-// testValidFrom: a switch moves the mark past the moment of the switch, whether
-// any version is overwritten or a certain one. Other changes leave the mark,
-// whatever mark their caller has read.
-func testValidFrom(t *testing.T, w *world) {
+// testValidFrom checks that deactivation and activation set ValidFrom to a time after the
+// change, with and without a version. Other changes do not change ValidFrom.
+func testValidFrom(t *testing.T, w *fixture) {
 	client := storage.Client{ID: "web", ProfileID: storage.DefaultProfileID, Active: true}
 	must(w.store.PutClient(w.ctx, client))(t)
 	for name, write := range map[string]func(active bool, version int64) (time.Time, int64){
@@ -50,15 +49,16 @@ func testValidFrom(t *testing.T, w *world) {
 			var mark time.Time
 			mark, version = write(active, version)
 			if moved := mark.After(before); moved != (active != was) || !moved && !mark.Equal(last) {
-				t.Errorf("%s, change %d from %v to %v: the mark went from %v to %v", name, i, was, active, last, mark)
+				t.Errorf("%s, change %d from %v to %v: ValidFrom went from %v to %v", name, i, was, active, last, mark)
 			}
 			last, was = mark, active
 		}
 	}
 }
 
-// testRecreatedClient: what an earlier client of the ID was given is not its own.
-func testRecreatedClient(t *testing.T, w *world) {
+// testRecreatedClient checks that tokens of a deleted client are not valid for a new
+// client with the same ID.
+func testRecreatedClient(t *testing.T, w *fixture) {
 	first := must(w.store.PutClient(w.ctx, storage.Client{ID: "web", ProfileID: storage.DefaultProfileID, Active: true}))(t)
 	check(t, w.store.DeleteClient(w.ctx, "web", 0))
 	between := time.Now()

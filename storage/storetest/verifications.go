@@ -11,17 +11,18 @@ import (
 func testVerifications(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
 		"a verification code is issued":           testVerification,
-		"a newer one takes its place":             testVerificationReplaced,
+		"a newer code replaces it":                testVerificationReplaced,
 		"one-time and verification codes coexist": testBothCodes,
 		"an unknown login gets none":              testVerificationOfNobody,
-		"messages without a code are queued":      testBareMessages,
-		"it is no code to sign in with":           testVerificationSignIn,
+		"notices are queued":                      testBareMessages,
+		"a verification code does not sign in":    testVerificationSignIn,
 	}.run(t, fresh)
 }
 
+// is calls errors.Is.
 func is(err, want error) bool { return errors.Is(err, want) }
 
-func (w *world) verificationIssuance(requestID string) storage.Issuance {
+func (w *fixture) verificationIssuance(requestID string) storage.Issuance {
 	return storage.Issuance{RequestID: requestID, Now: w.now, Verifications: []storage.IssuedVerification{{
 		Code: storage.VerificationCode{
 			ID: "code-" + requestID, LoginID: w.login.ID, RequestID: requestID, ClientID: "web",
@@ -32,9 +33,9 @@ func (w *world) verificationIssuance(requestID string) storage.Issuance {
 	}}}
 }
 
-// verification issues a verification code for bob, with a message, through a
-// request of that id.
-func (w *world) verification(id string) storage.VerificationCode {
+// verification issues a verification code for bob, with a message. id is the ID of the
+// request.
+func (w *fixture) verification(id string) storage.VerificationCode {
 	w.t.Helper()
 	w.request(id)
 	x := w.verificationIssuance(id)
@@ -42,7 +43,7 @@ func (w *world) verification(id string) storage.VerificationCode {
 	return x.Verifications[0].Code
 }
 
-func testVerification(t *testing.T, w *world) {
+func testVerification(t *testing.T, w *fixture) {
 	fails(w.store.VerificationCode(w.ctx, w.login.ID))(t, storage.ErrNotFound)
 	w.request("v1")
 	x := w.verificationIssuance("v1")
@@ -58,7 +59,7 @@ func testVerification(t *testing.T, w *world) {
 	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrStale)
 }
 
-func testVerificationReplaced(t *testing.T, w *world) {
+func testVerificationReplaced(t *testing.T, w *fixture) {
 	w.verification("v1")
 	second := w.verification("v2")
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), second)
@@ -66,14 +67,14 @@ func testVerificationReplaced(t *testing.T, w *world) {
 	if fate := w.fate("v2"); !fate.Live(w.now) {
 		t.Errorf("the newer one: %+v", fate)
 	}
-	w.request("v3") // the second has expired by then, which is no retirement
+	w.request("v3") // the second has expired by then, so it is not retired
 	x := w.verificationIssuance("v3")
 	x.Now = second.ExpiresAt
 	must(w.store.IssueCodes(w.ctx, x))(t)
 	equal(t, w.fate("v2").RetiredAt, time.Time{})
 }
 
-func testBothCodes(t *testing.T, w *world) {
+func testBothCodes(t *testing.T, w *fixture) {
 	verification, code := w.verification("v1"), w.code("r1")
 	equal(t, w.principal().Login.Code, code)
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), verification)
@@ -84,7 +85,7 @@ func testBothCodes(t *testing.T, w *world) {
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), verification)
 }
 
-func testVerificationOfNobody(t *testing.T, w *world) {
+func testVerificationOfNobody(t *testing.T, w *fixture) {
 	old := w.verification("v1")
 	w.request("v2")
 	x := w.verificationIssuance("v2")
@@ -94,10 +95,10 @@ func testVerificationOfNobody(t *testing.T, w *world) {
 	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrNotFound)
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), old)
 	fails(w.store.Message(w.ctx, "msg-v2"))(t, storage.ErrNotFound)
-	must(w.store.IssueCodes(w.ctx, w.verificationIssuance("v2")))(t) // the request is still open
+	must(w.store.IssueCodes(w.ctx, w.verificationIssuance("v2")))(t) // the request has not ended
 }
 
-func testBareMessages(t *testing.T, w *world) {
+func testBareMessages(t *testing.T, w *fixture) {
 	w.request("u1")
 	want := []storage.Message{w.message("m1", "u1"), w.message("m2", "u1")}
 	want[0].CodeID, want[1].CodeID = "", ""
@@ -110,7 +111,7 @@ func testBareMessages(t *testing.T, w *world) {
 	equal(t, len(got.Messages), 2)
 }
 
-func testVerificationSignIn(t *testing.T, w *world) {
+func testVerificationSignIn(t *testing.T, w *fixture) {
 	c := w.verification("v1")
 	err := w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: c.ID, Now: w.now})
 	wantErr(t, err, storage.ErrRefused)

@@ -15,8 +15,8 @@ const (
 	databaseTimeout = 60 * time.Second
 )
 
-// Shared returns a function that starts one server for all tests of the test
-// process, at its first call, and fails the test if there is none.
+// Shared returns a function that returns one server for all tests of the process. Its
+// first call starts the server. It fails the test if the server cannot be started.
 func Shared(cfg Config) func(testing.TB) *Server {
 	started := sync.OnceValues(func() (*Server, error) { return Start(cfg) })
 	return func(tb testing.TB) *Server {
@@ -29,19 +29,21 @@ func Shared(cfg Config) func(testing.TB) *Server {
 	}
 }
 
-// Database returns the URL of a new, migrated database, which is dropped when
-// the test ends. Whoever is still connected then is disconnected.
+// Database returns the URL of a new, migrated database. It is dropped when the test ends,
+// and open connections are closed then.
 func (s *Server) Database(tb testing.TB) string {
 	tb.Helper()
 	return s.database(tb, s.create)
 }
 
-// Empty is Database without the migration.
+// Empty returns the URL of a new database that is not migrated. Otherwise it is like
+// Database.
 func (s *Server) Empty(tb testing.TB) string {
 	tb.Helper()
 	return s.database(tb, func(name string) error { return s.admin("CREATE DATABASE " + name) })
 }
 
+// database creates a database with a random name, and drops it when the test ends.
 func (s *Server) database(tb testing.TB, create func(name string) error) string {
 	tb.Helper()
 	name := "test_" + strings.ToLower(rand.Text())
@@ -56,17 +58,19 @@ func (s *Server) database(tb testing.TB, create func(name string) error) string 
 	return s.url(name)
 }
 
+// create creates a migrated database.
 func (s *Server) create(name string) error {
 	if s.external == nil {
 		return s.admin("CREATE DATABASE " + name + " TEMPLATE " + template)
 	}
-	// A template on somebody else's server would outlive this process.
+	// A template database on an external server would not be deleted at the end.
 	if err := s.admin("CREATE DATABASE " + name); err != nil {
 		return err
 	}
 	return s.migrate(name)
 }
 
+// makeTemplate creates the database that create clones.
 func (s *Server) makeTemplate() error {
 	if err := s.admin("CREATE DATABASE " + template); err != nil {
 		return fmt.Errorf("template database: %w", err)
@@ -84,6 +88,7 @@ func (s *Server) migrate(name string) error {
 	return nil
 }
 
+// admin runs a statement as administrator.
 func (s *Server) admin(sql string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
 	defer cancel()

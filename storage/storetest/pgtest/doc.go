@@ -1,6 +1,5 @@
-// Package pgtest gives tests a real PostgreSQL: it starts the one that is
-// installed on a fresh directory, migrates a template database once and clones
-// it for each test.
+// Package pgtest runs a PostgreSQL server for tests. It starts the installed server with
+// a new data directory, migrates a template database once, and clones it for each test.
 //
 //	var postgres = pgtest.Shared(pgtest.Config{Migrate: migrate})
 //
@@ -9,13 +8,12 @@
 //		…
 //	}
 //
-// The server needs no cleaning up: a guard process holds a pipe from the test
-// process and stops the server and deletes its directory when that pipe
-// closes, however the test process ended. A test that lacks PostgreSQL fails;
-// it is never skipped.
+// Tests need not stop the server. A guard process reads from a pipe of the test process.
+// When the pipe closes, however the test process ended, it stops the server and deletes
+// its directory. Without PostgreSQL, tests fail; they are never skipped.
 //
-// With LATCHKEY_TEST_POSTGRES set to the URL of an administrator of a running
-// server, the databases are created there instead, and dropped after each test.
+// If LATCHKEY_TEST_POSTGRES is set to the URL of an administrator of a running server,
+// the databases are created there instead, and dropped after each test.
 //
-// It knows nothing of Latchkey's schema; the caller brings the migration.
+// The package does not depend on Latchkey's schema; the caller passes the migration.
 package pgtest

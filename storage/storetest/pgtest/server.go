@@ -21,8 +21,9 @@ const (
 	superuser    = "postgres"
 )
 
-// guard runs the server until its standard input closes or says to keep the
-// directory. It is a shell, so that it outlives a test process that is killed.
+// guard is a shell script that runs the server until its standard input closes or
+// contains "keep". Then it stops the server, and deletes the directory without "keep". It
+// is a separate process, so that it still runs after the test process was killed.
 const guard = `
 trap '' INT HUP
 "$1/postgres" -D "$2/data" >>"$2/log" 2>&1 &
@@ -33,12 +34,13 @@ wait "$server"
 [ "$keep" = keep ] || rm -rf "$2"
 `
 
-// Config configures a Server. The zero value is an empty, durable one.
+// Config configures a Server. With the zero value the server is durable and its databases
+// are empty.
 type Config struct {
-	// Migrate brings the schema into the database at url; it must have closed
-	// its connections when it returns. Nil leaves databases empty.
+	// Migrate migrates the database at url. It must close its connections before it
+	// returns. Nil leaves databases empty.
 	Migrate func(url string) error
-	// Relaxed turns fsync off, for tests to which durability does not matter.
+	// Relaxed turns fsync off, for tests that do not depend on durability.
 	Relaxed bool
 }
 
@@ -46,14 +48,14 @@ type Config struct {
 // except for Stop, Start and Close.
 type Server struct {
 	cfg      Config
-	external *url.URL // a server that is not ours
+	external *url.URL // the server of LATCHKEY_TEST_POSTGRES; nil: own server
 	bin, dir string
 	guard    *exec.Cmd
 	pipe     io.WriteCloser
 }
 
-// Start starts a server with a migrated template database. The caller should
-// Close it; if the process ends first, it stops by itself.
+// Start starts a server with a migrated template database. Call Close to stop it. It also
+// stops when the process ends.
 func Start(cfg Config) (*Server, error) {
 	if admin := os.Getenv("LATCHKEY_TEST_POSTGRES"); admin != "" {
 		u, err := url.Parse(admin)
@@ -88,14 +90,14 @@ func start(cfg Config) (_ *Server, err error) {
 	return s, s.makeTemplate()
 }
 
-// binaries finds the directory of initdb and postgres.
+// binaries returns the directory of initdb and postgres.
 func binaries() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
 			return filepath.Dir(path), nil
 		}
 	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian keeps them out of PATH
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // Debian does not put them in PATH
 	if err != nil || len(found) == 0 {
 		return "", errors.New("no PostgreSQL server is installed, and these tests need one: " +
 			"install Debian's package postgresql, or set LATCHKEY_TEST_POSTGRES to the URL of an administrator of a running server")
@@ -104,14 +106,14 @@ func binaries() (string, error) {
 	return filepath.Dir(found[0]), nil
 }
 
-// version is the major version in Debian's path.
+// version returns the major version in Debian's path of initdb.
 func version(initdb string) (n int) {
-	_, _ = fmt.Sscanf(initdb, "/usr/lib/postgresql/%d/", &n) // another name counts as oldest
+	_, _ = fmt.Sscanf(initdb, "/usr/lib/postgresql/%d/", &n) // 0 for another path
 	return n
 }
 
-// settings make the server small, and reachable through a socket in its own
-// directory only, so that servers of parallel test processes do not meet.
+// settings returns the configuration of the server. It is small, and listens only on a
+// socket in its own directory, so that servers of parallel test processes do not conflict.
 func (s *Server) settings() string {
 	lines := []string{
 		"listen_addresses = ''",
@@ -128,8 +130,9 @@ func (s *Server) settings() string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
+// initialise creates the data directory.
 func (s *Server) initialise() error {
-	if err := s.handOver(); err != nil {
+	if err := s.chownDir(); err != nil {
 		return err
 	}
 	data := filepath.Join(s.dir, "data")
@@ -146,10 +149,10 @@ func (s *Server) initialise() error {
 	return errors.Join(err, conf.Close())
 }
 
-// Start starts the server again after Stop, on the same data.
+// Start starts the server again after Stop, with the same data.
 func (s *Server) Start() error {
 	if s.external != nil {
-		return errors.New("the server of LATCHKEY_TEST_POSTGRES is not ours to start")
+		return errors.New("the server of LATCHKEY_TEST_POSTGRES cannot be started by tests")
 	}
 	s.guard = s.command("/bin/sh", "-c", guard, "guard", s.bin, s.dir)
 	pipe, err := s.guard.StdinPipe()
@@ -163,7 +166,7 @@ func (s *Server) Start() error {
 	return s.await()
 }
 
-// await connects until the server answers.
+// await waits until the server accepts connections.
 func (s *Server) await() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -174,18 +177,17 @@ func (s *Server) await() error {
 		}
 		select {
 		case <-ctx.Done():
-			log, _ := os.ReadFile(filepath.Join(s.dir, "log")) // only to explain
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log")) // for the error message only
 			return fmt.Errorf("PostgreSQL does not answer: %w: %s", err, log)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// Stop stops the server at once, as a crash would, and keeps its data for
-// Start.
+// Stop stops the server at once, like a crash, and keeps its data for Start.
 func (s *Server) Stop() error {
 	if s.external != nil {
-		return errors.New("the server of LATCHKEY_TEST_POSTGRES is not ours to stop")
+		return errors.New("the server of LATCHKEY_TEST_POSTGRES cannot be stopped by tests")
 	}
 	_, err := io.WriteString(s.pipe, "keep\n")
 	return errors.Join(err, s.end())
@@ -200,6 +202,7 @@ func (s *Server) Close() error {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
+// end closes the pipe and waits until the guard has stopped the server.
 func (s *Server) end() error {
 	if s.pipe == nil {
 		return nil
@@ -209,7 +212,7 @@ func (s *Server) end() error {
 	return err
 }
 
-// url is how to reach a database of the server as its administrator.
+// url returns the URL of a database for the administrator of the server.
 func (s *Server) url(database string) string {
 	if s.external != nil {
 		u := *s.external
@@ -220,7 +223,7 @@ func (s *Server) url(database string) string {
 	return "postgres:///" + database + "?" + q.Encode()
 }
 
-// admin runs one statement on a connection of its own.
+// admin runs one statement on a new connection.
 func admin(ctx context.Context, url, sql string) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

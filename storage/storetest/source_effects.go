@@ -9,10 +9,10 @@ import (
 	"latchkey/storage"
 )
 
-// testSessionSource sees that what a session keeps of its sign-in says whose
-// lock it has.
-func testSessionSource(t *testing.T, w *world) {
-	w.knows(home)
+// testSessionSource checks that the source of a family or token decides which lock
+// applies to it.
+func testSessionSource(t *testing.T, w *fixture) {
+	w.addSources(home)
 	for id, sourceID := range map[string]string{"home": "src_" + home, "nowhere": "", "gone": "src_gone"} {
 		f := w.family(id)
 		f.SourceID, f.Resources, f.JKT = sourceID, []string{"https://a.example/x", "urn:b"}, "thumb"
@@ -47,8 +47,8 @@ func testSessionSource(t *testing.T, w *world) {
 	equal(t, must(w.store.TokenStanding(w.ctx, ref))(t).Principal.Source, storage.Source{})
 }
 
-// testMailSource reads bob for nobody in particular.
-func testMailSource(t *testing.T, w *world) {
+// testMailSource checks the source of principals that are read as recipients.
+func testMailSource(t *testing.T, w *fixture) {
 	found := func() storage.Source {
 		t.Helper()
 		p := must(w.store.PrincipalOf(w.ctx, w.login.ID))(t)
@@ -57,7 +57,7 @@ func testMailSource(t *testing.T, w *world) {
 		return p.Source
 	}
 	equal(t, found(), storage.Source{})
-	w.knows(home, away)
+	w.addSources(home, away)
 	equal(t, found(), source(away, w.now.Add(time.Second)))
 	next := locked(time.Now(), time.Now().Add(time.Hour))
 	w.failed(away, next)
@@ -69,8 +69,8 @@ func testMailSource(t *testing.T, w *world) {
 	equal(t, found(), source(away, w.now.Add(time.Second)))
 }
 
-func testUnlockSources(t *testing.T, w *world) {
-	w.knows(home, away)
+func testUnlockSources(t *testing.T, w *fixture) {
+	w.addSources(home, away)
 	w.failed(home, locked(w.now, w.now.Add(time.Hour)))
 	w.failed(away, locked(w.now, w.now.Add(time.Hour)))
 	seen := w.from(home)
@@ -83,11 +83,11 @@ func testUnlockSources(t *testing.T, w *world) {
 	equal(t, w.from(home).Source, source(home, w.now))
 }
 
-func testRenewSources(t *testing.T, w *world) {
-	w.knows(home, away)
+func testRenewSources(t *testing.T, w *fixture) {
+	w.addSources(home, away)
 	c := w.verification("v1")
 	next := locked(w.now, w.now.Add(day))
-	next.Codes.LockedUntil = w.now // guesses at passwords keep no renewal out
+	next.Codes.LockedUntil = w.now // guesses at passwords do not lock resets
 	w.failed(home, next)
 	w.failed(away, next)
 	seen := w.from(home)
@@ -99,8 +99,8 @@ func testRenewSources(t *testing.T, w *world) {
 	wantErr(t, w.store.RecordFailure(w.ctx, seen, next, nil), storage.ErrStale)
 }
 
-func testRenewFromSource(t *testing.T, w *world) {
-	w.knows(home, away)
+func testRenewFromSource(t *testing.T, w *fixture) {
+	w.addSources(home, away)
 	next := locked(w.now, w.now.Add(day))
 	w.failed(away, next)
 	c := w.verification("v1")
@@ -113,41 +113,41 @@ func testRenewFromSource(t *testing.T, w *world) {
 	check(t, w.store.ChangePassword(w.ctx, x))
 	equal(t, w.principal().Login.PasswordHash, x.Hash)
 
-	locked := w.from(home) // without a code nothing is cleared
+	locked := w.from(home) // a change without a code clears nothing
 	locked.Lockout.Source = storage.Counter{Failures: 1, LastFailureAt: w.now}
 	check(t, w.store.RecordFailure(w.ctx, locked, locked.Lockout, nil))
 	check(t, w.store.ChangePassword(w.ctx, w.renewal("")))
 	equal(t, w.from(home).Lockout.Source, locked.Lockout.Source)
 }
 
-func testDeleteSources(t *testing.T, w *world) {
-	w.knows(home)
+func testDeleteSources(t *testing.T, w *fixture) {
+	w.addSources(home)
 	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, 0))
 	w.login.Version = 0
-	must(w.store.PutLogin(w.ctx, w.login))(t) // of the same ID, which no server makes
+	must(w.store.PutLogin(w.ctx, w.login))(t) // with the same ID, which servers never reuse
 	equal(t, w.from(home).Source, storage.Source{})
-	w.knows(home)
+	w.addSources(home)
 	check(t, w.store.DeleteUser(w.ctx, w.user.UID, 0))
-	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(200*day), 100))(t), 0) // nothing is left behind
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(200*day), 100))(t), 0) // no rows are left
 }
 
-func testSweptSources(t *testing.T, w *world) {
-	w.knows(home, away)
+func testSweptSources(t *testing.T, w *fixture) {
+	w.addSources(home, away)
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(90*day), 100))(t), 0)
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(90*day+time.Microsecond), 100))(t), 1)
 	equal(t, w.ids(home, away), []string{"src_" + away})
 }
 
-// notice asks for a message that tells of a lock.
-func (w *world) notice(id string) *storage.CodeRequest {
+// notice returns a request for a message about a lock.
+func (w *fixture) notice(id string) *storage.CodeRequest {
 	return &storage.CodeRequest{
 		ID: id, Type: storage.MessageAccountLocked, ProfileID: storage.DefaultProfileID, Username: "bob",
 		TraceID: "trace", CreatedAt: w.now, ExpiresAt: w.now.Add(time.Hour),
 	}
 }
 
-// noticed are the requests that wait, by id.
-func (w *world) noticed() map[string]storage.CodeRequest {
+// noticed returns the waiting requests by ID.
+func (w *fixture) noticed() map[string]storage.CodeRequest {
 	w.t.Helper()
 	found := make(map[string]storage.CodeRequest)
 	for _, r := range must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now, 10))(w.t) {
@@ -156,8 +156,8 @@ func (w *world) noticed() map[string]storage.CodeRequest {
 	return found
 }
 
-func testNotice(t *testing.T, w *world) {
-	w.knows(home)
+func testNotice(t *testing.T, w *fixture) {
+	w.addSources(home)
 	want := make(map[string]storage.CodeRequest)
 	for _, address := range []string{away, home} {
 		seen := w.from(address)
@@ -169,7 +169,7 @@ func testNotice(t *testing.T, w *world) {
 		equal(t, w.noticed(), want)
 		equal(t, w.from(address).Lockout.NotifiedAt, w.now)
 	}
-	// A notice that cannot be written leaves nothing counted.
+	// If the notice cannot be stored, the failure is not counted.
 	before := w.from(home)
 	err := w.store.RecordFailure(w.ctx, before, storage.Lockout{Failures: 99}, w.notice(home))
 	wantErr(t, err, storage.ErrConflict)
@@ -177,10 +177,10 @@ func testNotice(t *testing.T, w *world) {
 
 	seen := w.from(away)
 	replica := w.replicas()
-	errs := together(50, func(i int) error {
+	errs := concurrently(50, func(i int) error {
 		return replica(i).RecordFailure(w.ctx, seen, locked(w.now, w.now.Add(time.Hour)), w.notice(fmt.Sprint(i)))
 	})
-	equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 49})
+	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrStale.Error(): 49})
 	for i, err := range errs {
 		if err == nil {
 			want[fmt.Sprint(i)] = *w.notice(fmt.Sprint(i))
@@ -189,7 +189,7 @@ func testNotice(t *testing.T, w *world) {
 	equal(t, w.noticed(), want)
 }
 
-func testPhantomNotice(t *testing.T, w *world) {
+func testUnknownLoginNotice(t *testing.T, w *fixture) {
 	key := storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "nobody", Source: home}
 	seen := must(w.store.Principal(w.ctx, key))(t)
 	next := locked(w.now, w.now.Add(time.Hour))
@@ -201,7 +201,7 @@ func testPhantomNotice(t *testing.T, w *world) {
 	equal(t, must(w.store.Principal(w.ctx, key))(t).Lockout, next)
 }
 
-func testSpend(t *testing.T, w *world) {
+func testSpend(t *testing.T, w *fixture) {
 	id := []byte{0, 255, 1}
 	equal(t, must(w.store.IsSpent(w.ctx, id))(t), false)
 	check(t, w.store.SpendID(w.ctx, id, w.now))
@@ -214,16 +214,16 @@ func testSpend(t *testing.T, w *world) {
 	wantErr(t, w.store.SpendID(w.ctx, []byte{0, 255}, w.now), storage.ErrConflict)
 }
 
-func raceSpend(t *testing.T, w *world) {
+func raceSpend(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 10 {
-		errs := together(50, func(i int) error { return replica(i).SpendID(w.ctx, []byte{byte(round)}, w.now) })
-		equal(t, tally(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 49})
+		errs := concurrently(50, func(i int) error { return replica(i).SpendID(w.ctx, []byte{byte(round)}, w.now) })
+		equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 49})
 	}
 }
 
-// raceRemember lets more addresses get known at once than a login may have.
-func raceRemember(t *testing.T, w *world) {
+// raceRemember adds more sources concurrently than a login may have.
+func raceRemember(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	var addresses []string
 	for range 10 {
@@ -231,20 +231,20 @@ func raceRemember(t *testing.T, w *world) {
 		for i := range 10 {
 			addresses = append(addresses, fmt.Sprint("2001:db8::", first+i))
 		}
-		errs := together(10, func(i int) error {
+		errs := concurrently(10, func(i int) error {
 			s := source(addresses[first+i], w.now.Add(time.Duration(first+i)*time.Second))
 			x := w.settled("")
 			x.Remember = &s
 			return replica(i).SettleLogin(w.ctx, x)
 		})
-		equal(t, tally(errs), map[string]int{"": 10})
+		equal(t, countErrors(errs), map[string]int{"": 10})
 		equal(t, len(w.ids(addresses[max(0, first-10):]...)), storage.MaxSources)
 	}
 }
 
-func raceRememberOne(t *testing.T, w *world) {
+func raceRememberOne(t *testing.T, w *fixture) {
 	replica := w.replicas()
-	errs := together(50, func(i int) error {
+	errs := concurrently(50, func(i int) error {
 		s := storage.Source{ID: fmt.Sprint("src_", i), Address: home, SeenAt: w.now}
 		f := w.family(s.ID)
 		f.SourceID = s.ID
@@ -252,7 +252,7 @@ func raceRememberOne(t *testing.T, w *world) {
 		x.Remember, x.BeginFamily = &s, &f
 		return replica(i).SettleLogin(w.ctx, x)
 	})
-	equal(t, tally(errs), map[string]int{"": 50})
+	equal(t, countErrors(errs), map[string]int{"": 50})
 	known := 0
 	for i := range errs {
 		if must(w.store.Family(w.ctx, fmt.Sprint("src_", i)))(t).Principal.Source.ID != "" {
@@ -263,11 +263,11 @@ func raceRememberOne(t *testing.T, w *world) {
 	equal(t, len(w.ids(home)), 1)
 }
 
-// raceSourceLock is raceLock for the lock of a known source, with passwords and
-// with codes: neither the login nor its codes are locked in the end.
-func raceSourceLock(t *testing.T, w *world) {
+// raceSourceLock is raceLock for the lock of a known source, with passwords and with
+// codes. Afterwards neither the login nor its codes are locked.
+func raceSourceLock(t *testing.T, w *fixture) {
 	replica := w.replicas()
-	w.knows(home)
+	w.addSources(home)
 	for round := range 60 {
 		w.failed(home, storage.Lockout{Source: storage.Counter{Failures: 9, LastFailureAt: w.now}})
 		x := w.settled("src_" + home)
@@ -278,7 +278,7 @@ func raceSourceLock(t *testing.T, w *world) {
 		x.BeginFamily = &f
 		seen := w.from(home)
 		lock := storage.Counter{Failures: 10, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Hour)}
-		errs := together(2, func(i int) error {
+		errs := concurrently(2, func(i int) error {
 			if i == round%2 {
 				return replica(i).RecordFailure(w.ctx, seen, storage.Lockout{Failures: 1, Source: lock}, nil)
 			}
@@ -298,12 +298,12 @@ func raceSourceLock(t *testing.T, w *world) {
 	}
 }
 
-func raceSourceFailures(t *testing.T, w *world) {
-	w.knows(home)
+func raceSourceFailures(t *testing.T, w *fixture) {
+	w.addSources(home)
 	replica := w.replicas()
 	key := w.key()
 	key.Source = home
-	errs := together(60, func(i int) error {
+	errs := concurrently(60, func(i int) error {
 		for {
 			p, err := replica(i).Principal(w.ctx, key)
 			if err != nil {
@@ -315,32 +315,32 @@ func raceSourceFailures(t *testing.T, w *world) {
 			}
 		}
 	})
-	equal(t, tally(errs), map[string]int{"": 60})
+	equal(t, countErrors(errs), map[string]int{"": 60})
 	got := w.from(home).Lockout
 	equal(t, []int{got.Failures, got.Source.Failures}, []int{60, 60})
 }
 
-// raceSourceLogins has the first of many clear the failures.
-func raceSourceLogins(t *testing.T, w *world) {
-	w.knows(home)
+// raceSourceLogins settles concurrent successes. The first one clears the failures.
+func raceSourceLogins(t *testing.T, w *fixture) {
+	w.addSources(home)
 	replica := w.replicas()
 	w.failed(home, storage.Lockout{Failures: 2, Source: storage.Counter{Failures: 2}})
-	errs := together(100, func(i int) error {
+	errs := concurrently(100, func(i int) error {
 		x, f := w.settled("src_"+home), w.family(fmt.Sprint("f", i))
 		x.BeginFamily = &f
 		return replica(i).SettleLogin(w.ctx, x)
 	})
-	equal(t, tally(errs), map[string]int{"": 100})
+	equal(t, countErrors(errs), map[string]int{"": 100})
 	equal(t, w.from(home).Lockout, storage.Lockout{Version: 3})
 }
 
-func raceSourceRedeem(t *testing.T, w *world) {
-	w.knows(home)
+func raceSourceRedeem(t *testing.T, w *fixture) {
+	w.addSources(home)
 	replica := w.replicas()
 	w.failed(home, storage.Lockout{Failures: 2, Source: storage.Counter{Failures: 2}})
 	code := w.code("r")
-	errs := together(100, func(i int) error {
+	errs := concurrently(100, func(i int) error {
 		return replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, SourceID: "src_" + home, CodeID: code.ID, Now: w.now})
 	})
-	equal(t, tally(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 99})
+	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 99})
 }

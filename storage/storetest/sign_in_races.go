@@ -10,43 +10,44 @@ import (
 	"latchkey/storage"
 )
 
-// testRaces play callers on two replicas against each other.
+// testRaces runs concurrent calls on two replicas.
 func testRaces(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a code is redeemed once":          raceRedeem,
-		"a lock that landed first refuses": raceLock,
-		"no failure is lost":               raceFailures,
-		"no phantom failure is lost":       racePhantoms,
-		"one refresh advances a family":    raceAdvance,
-		"no message is claimed twice":      raceClaims,
-		"one worker ends a request":        raceIssue,
-		"valid logins all pass":            raceLogins,
-		"versions are not overwritten":     raceVersions,
-		"a client has ten secrets at most": raceSecrets,
-		"changes of a secret take turns":   raceSecretChanges,
+		"a code is redeemed once":                        raceRedeem,
+		"a lock that came first refuses":                 raceLock,
+		"no failure is lost":                             raceFailures,
+		"no failure of an unknown login is lost":         raceUnknownLogins,
+		"one of concurrent refreshes advances a family":  raceAdvance,
+		"no message is claimed twice":                    raceClaims,
+		"one worker ends a request":                      raceIssue,
+		"valid logins all pass":                          raceLogins,
+		"versions are not overwritten":                   raceVersions,
+		"a client has ten secrets at most":               raceSecrets,
+		"concurrent changes of a secret are all applied": raceSecretChanges,
 	}.run(t, fresh)
 }
 
-// replicas are two stores on the world's database.
-func (w *world) replicas() func(i int) Store {
+// replicas opens a second store on the fixture's database. The result alternates between
+// the two.
+func (w *fixture) replicas() func(i int) Store {
 	two := []Store{w.store, w.open(w.t)}
 	return func(i int) Store { return two[i%2] }
 }
 
-func raceRedeem(t *testing.T, w *world) {
+func raceRedeem(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 6 {
 		code := w.code(fmt.Sprint("r", round))
-		errs := together(200, func(i int) error {
+		errs := concurrently(200, func(i int) error {
 			f := w.family(fmt.Sprintf("f-%d-%d", round, i))
 			return replica(i).SettleLogin(w.ctx, storage.Settlement{
 				LoginID: w.login.ID, CodeID: code.ID, BeginFamily: &f, Now: w.now,
 			})
 		})
-		equal(t, tally(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 199})
+		equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 199})
 		for i, err := range errs {
 			if err != nil && i%20 != round {
-				continue // a sample of the losers will do
+				continue // checking a sample of the refused attempts is enough
 			}
 			_, missing := w.store.Family(w.ctx, fmt.Sprintf("f-%d-%d", round, i))
 			if (err == nil) != (missing == nil) {
@@ -56,17 +57,17 @@ func raceRedeem(t *testing.T, w *world) {
 	}
 }
 
-// raceLock has the right code race wrong ones, of which the one that locks is
-// the last. Whatever the order: either the success came first and the lock had
-// to be computed anew, or the lock came first and the code is still there.
-func raceLock(t *testing.T, w *world) {
+// raceLock settles the right code concurrently with the failure that locks the login.
+// Either the success came first and the failure is stale, or the lock came first and
+// the code is still live.
+func raceLock(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 40 {
 		code := w.code(fmt.Sprint("r", round))
 		check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 9, LastFailureAt: w.now}, nil))
 		seen := w.principal()
 		locked := locked(w.now, w.now.Add(time.Hour))
-		errs := together(2, func(i int) error {
+		errs := concurrently(2, func(i int) error {
 			if i == round%2 {
 				return replica(i).RecordFailure(w.ctx, seen, locked, nil)
 			}
@@ -90,8 +91,8 @@ func raceLock(t *testing.T, w *world) {
 	}
 }
 
-// failUntilCounted is what a caller does with a failure.
-func failUntilCounted(w *world, s Store, key storage.LoginKey) error {
+// failUntilCounted records a failure, and tries again while it is stale.
+func failUntilCounted(w *fixture, s Store, key storage.LoginKey) error {
 	for {
 		p, err := s.Principal(w.ctx, key)
 		if err != nil {
@@ -104,34 +105,35 @@ func failUntilCounted(w *world, s Store, key storage.LoginKey) error {
 	}
 }
 
-func raceFailures(t *testing.T, w *world) { w.loseNoFailure(w.key(), 300) }
+func raceFailures(t *testing.T, w *fixture) { w.loseNoFailure(w.key(), 300) }
 
-// racePhantoms needs fewer: what differs is who makes the row.
-func racePhantoms(t *testing.T, w *world) {
+// raceUnknownLogins is raceFailures for an unknown login, whose row does not exist at
+// first.
+func raceUnknownLogins(t *testing.T, w *fixture) {
 	w.loseNoFailure(storage.LoginKey{ProfileID: "default", UsernameKey: "nobody"}, 60)
 }
 
-func (w *world) loseNoFailure(key storage.LoginKey, n int) {
+func (w *fixture) loseNoFailure(key storage.LoginKey, n int) {
 	replica := w.replicas()
-	errs := together(n, func(i int) error { return failUntilCounted(w, replica(i), key) })
-	equal(w.t, tally(errs), map[string]int{"": n})
+	errs := concurrently(n, func(i int) error { return failUntilCounted(w, replica(i), key) })
+	equal(w.t, countErrors(errs), map[string]int{"": n})
 	got := must(w.store.Principal(w.ctx, key))(w.t).Lockout
 	equal(w.t, got, storage.Lockout{Failures: n, LastFailureAt: w.now, Version: int64(n)})
 }
 
-func raceAdvance(t *testing.T, w *world) {
+func raceAdvance(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	w.begin("f")
 	for generation := int64(1); generation <= 10; generation++ {
-		errs := together(100, func(i int) error {
+		errs := concurrently(100, func(i int) error {
 			return replica(i).AdvanceFamily(w.ctx, "f", generation, w.now, time.Time{})
 		})
-		equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
+		equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
 	}
 	equal(t, must(w.store.Family(w.ctx, "f"))(t).Family.Generation, 11)
 }
 
-func raceClaims(t *testing.T, w *world) {
+func raceClaims(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	w.request("r")
 	x := w.issuance("r")
@@ -142,7 +144,7 @@ func raceClaims(t *testing.T, w *world) {
 	must(w.store.IssueCodes(w.ctx, x))(t)
 	var mu sync.Mutex
 	claims := make(map[string]int)
-	errs := together(8, func(i int) error {
+	errs := concurrently(8, func(i int) error {
 		for {
 			got, err := replica(i).ClaimMessages(w.ctx, w.now, w.now.Add(time.Minute), 7)
 			if err != nil {
@@ -154,14 +156,14 @@ func raceClaims(t *testing.T, w *world) {
 			}
 			all := len(claims) == 400
 			mu.Unlock()
-			// A claim may come back short while others hold rows; it is over
-			// when everything is claimed.
+			// A claim may return fewer messages while other callers hold rows. So stop
+			// when all messages are claimed.
 			if all {
 				return nil
 			}
 		}
 	})
-	equal(t, tally(errs), map[string]int{"": 8})
+	equal(t, countErrors(errs), map[string]int{"": 8})
 	for id, n := range claims {
 		if n != 1 {
 			t.Errorf("%s was claimed %d times", id, n)
@@ -169,34 +171,34 @@ func raceClaims(t *testing.T, w *world) {
 	}
 }
 
-func raceIssue(t *testing.T, w *world) {
+func raceIssue(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	w.request("r")
-	errs := together(100, func(i int) error {
+	errs := concurrently(100, func(i int) error {
 		x := w.issuance("r")
 		x.Codes[0].Messages[0].ID = fmt.Sprint("m", i)
 		_, err := replica(i).IssueCodes(w.ctx, x)
 		return err
 	})
-	equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
+	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
 	equal(t, len(must(w.store.ClaimMessages(w.ctx, w.now, w.now.Add(time.Minute), 200))(t)), 1)
 }
 
-func raceLogins(t *testing.T, w *world) {
+func raceLogins(t *testing.T, w *fixture) {
 	replica := w.replicas()
-	errs := together(200, func(i int) error {
+	errs := concurrently(200, func(i int) error {
 		f := w.family(fmt.Sprint("f", i))
 		return replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now})
 	})
-	equal(t, tally(errs), map[string]int{"": 200})
+	equal(t, countErrors(errs), map[string]int{"": 200})
 }
 
-func raceVersions(t *testing.T, w *world) {
+func raceVersions(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	c := must(w.store.PutClient(w.ctx, fullClient("web")))(t)
-	errs := together(100, func(i int) error {
+	errs := concurrently(100, func(i int) error {
 		_, err := replica(i).PutClient(w.ctx, c)
 		return err
 	})
-	equal(t, tally(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
+	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
 }

@@ -14,8 +14,8 @@ import (
 	"latchkey/storage"
 )
 
-// world is a database with one buyer account and its user bob.
-type world struct {
+// fixture is a database with one buyer and its user bob.
+type fixture struct {
 	t       *testing.T
 	ctx     context.Context
 	open    Database
@@ -28,8 +28,8 @@ type world struct {
 
 const day = 24 * time.Hour
 
-func newWorld(t *testing.T, open Database) *world {
-	w := &world{
+func newFixture(t *testing.T, open Database) *fixture {
+	w := &fixture{
 		t: t, ctx: t.Context(), open: open, store: open(t),
 		now: time.Date(2031, 5, 17, 10, 20, 30, 123456000, time.UTC),
 	}
@@ -41,8 +41,8 @@ func newWorld(t *testing.T, open Database) *world {
 	return w
 }
 
-// addUser makes a buyer's user with a login of that name.
-func (w *world) addUser(name, email string) (storage.User, storage.Login) {
+// addUser stores a user of the buyer with a login. name is its username.
+func (w *fixture) addUser(name, email string) (storage.User, storage.Login) {
 	w.t.Helper()
 	u := must(w.store.PutUser(w.ctx, storage.User{
 		UID: "usr_" + name, RealmID: storage.DefaultRealmID, Kind: storage.Buyer, AccountUID: "acc_1", ID: name,
@@ -56,37 +56,37 @@ func (w *world) addUser(name, email string) (storage.User, storage.Login) {
 	return u, l
 }
 
-func (w *world) key() storage.LoginKey {
+func (w *fixture) key() storage.LoginKey {
 	return storage.LoginKey{ProfileID: w.login.ProfileID, UsernameKey: w.login.UsernameKey}
 }
 
-func (w *world) principal() storage.Principal {
+func (w *fixture) principal() storage.Principal {
 	w.t.Helper()
 	return must(w.store.Principal(w.ctx, w.key()))(w.t)
 }
 
-// addAccount makes another active account, of a buyer.
-func (w *world) addAccount(uid, id string) storage.Account {
+// addAccount stores another active buyer.
+func (w *fixture) addAccount(uid, id string) storage.Account {
 	w.t.Helper()
 	return must(w.store.PutAccount(w.ctx, storage.Account{
 		UID: uid, RealmID: storage.DefaultRealmID, Kind: storage.Buyer, ID: id, Name: id, Active: true,
 	}))(w.t)
 }
 
-// shown is a principal without what is not read of its records.
-func shown(p storage.Principal) storage.Principal {
+// withoutUnread returns a principal without the fields that Principal does not read.
+func withoutUnread(p storage.Principal) storage.Principal {
 	p.Login.Version, p.Login.CreatedAt, p.Login.UpdatedAt = 0, time.Time{}, time.Time{}
 	p.User.XP, p.User.Version, p.User.CreatedAt, p.User.UpdatedAt = nil, 0, time.Time{}, time.Time{}
-	p.Account = shownAccount(p.Account)
+	p.Account = accountWithoutUnread(p.Account)
 	return p
 }
 
-func shownAccount(a storage.Account) storage.Account {
+func accountWithoutUnread(a storage.Account) storage.Account {
 	return storage.Account{UID: a.UID, RealmID: a.RealmID, Kind: a.Kind, ID: a.ID, Name: a.Name, Active: a.Active}
 }
 
-// code issues a code for bob, with a message, through a request of that id.
-func (w *world) code(id string) storage.Code {
+// code issues a one-time password for bob, with a message. id is the ID of the request.
+func (w *fixture) code(id string) storage.Code {
 	w.t.Helper()
 	w.request(id)
 	x := w.issuance(id)
@@ -94,7 +94,7 @@ func (w *world) code(id string) storage.Code {
 	return x.Codes[0].Code
 }
 
-func (w *world) request(id string) storage.CodeRequest {
+func (w *fixture) request(id string) storage.CodeRequest {
 	w.t.Helper()
 	r := storage.CodeRequest{
 		ID: id, Type: storage.MessageOneTimePassword, ClientID: "web", ProfileID: storage.DefaultProfileID,
@@ -105,7 +105,7 @@ func (w *world) request(id string) storage.CodeRequest {
 	return r
 }
 
-func (w *world) issuance(requestID string) storage.Issuance {
+func (w *fixture) issuance(requestID string) storage.Issuance {
 	code := storage.Code{
 		ID: "code-" + requestID, RequestID: requestID, ClientID: "web", Purpose: storage.PurposeSignIn,
 		Digest:   storage.Digest{PepperID: "p1", Sum: []byte{1, 2, 3}},
@@ -116,7 +116,7 @@ func (w *world) issuance(requestID string) storage.Issuance {
 	}}}
 }
 
-func (w *world) message(id, requestID string) storage.Message {
+func (w *fixture) message(id, requestID string) storage.Message {
 	return storage.Message{
 		ID: id, RequestID: requestID, CodeID: "code-" + requestID, SenderID: "hook", Type: storage.MessageOneTimePassword, UserUID: w.user.UID,
 		TraceID: "trace", Payload: storage.Sealed{KeyID: "k1", Data: []byte("secret")}, State: storage.MessageQueued,
@@ -124,7 +124,7 @@ func (w *world) message(id, requestID string) storage.Message {
 	}
 }
 
-func (w *world) family(id string) storage.TokenFamily {
+func (w *fixture) family(id string) storage.TokenFamily {
 	return storage.TokenFamily{
 		ID: id, ClientID: "web", UserUID: w.user.UID, LoginID: w.login.ID, AccountUID: "acc_1",
 		Scope: []string{"Shopper", "Reader"}, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: w.now.Truncate(time.Second),
@@ -133,15 +133,15 @@ func (w *world) family(id string) storage.TokenFamily {
 	}
 }
 
-// begin signs bob in and so begins a family.
-func (w *world) begin(id string) storage.TokenFamily {
+// begin signs bob in and begins a token family.
+func (w *fixture) begin(id string) storage.TokenFamily {
 	w.t.Helper()
 	f := w.family(id)
 	check(w.t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginFamily: &f, Now: w.now}))
 	return f
 }
 
-// must gives the value of a call that has to succeed.
+// must returns the value of a call, and fails the test on an error.
 func must[V any](v V, err error) func(*testing.T) V {
 	return func(t *testing.T) V {
 		t.Helper()
@@ -164,7 +164,7 @@ func wantErr(t *testing.T, err, want error) {
 	}
 }
 
-// fails is wantErr for a call that also returns a value.
+// fails is wantErr for a call that returns a value too.
 func fails[V any](_ V, err error) func(t *testing.T, want error) {
 	return func(t *testing.T, want error) {
 		t.Helper()
@@ -175,12 +175,12 @@ func fails[V any](_ V, err error) func(t *testing.T, want error) {
 func equal[V any](t *testing.T, got, want V) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("got other than wanted (-want +got):\n%s", diff)
+		t.Fatalf("unexpected result (-want +got):\n%s", diff)
 	}
 }
 
-// together calls f n times at once and gives the errors.
-func together(n int, f func(i int) error) []error {
+// concurrently calls f n times at once and returns the errors.
+func concurrently(n int, f func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})
 	var group sync.WaitGroup
@@ -195,8 +195,8 @@ func together(n int, f func(i int) error) []error {
 	return errs
 }
 
-// tally counts the errors by sentinel, with nil as "".
-func tally(errs []error) map[string]int {
+// countErrors counts the errors by sentinel, with nil as "".
+func countErrors(errs []error) map[string]int {
 	n := make(map[string]int)
 	for _, err := range errs {
 		n[kind(err)]++

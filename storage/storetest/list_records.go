@@ -22,81 +22,81 @@ func prefixed(prefix, names string) string {
 	return " " + prefix + strings.ReplaceAll(names, " ", " "+prefix)
 }
 
-// lists are all the lists with all their fields.
-func (w *world) lists() []asked {
+// lists returns tests of all lists with all their fields.
+func (w *fixture) lists() []listTest {
 	s, ctx := w.store, w.ctx
-	return []asked{
-		asking("realms", "", "ID Name SelfSignup AutoCreateAccount SelfManagement AccountTokenTTL DuplicateEmailPolicy"+stampNames,
+	return []listTest{
+		newListTest("realms", "", "ID Name SelfSignup AutoCreateAccount SelfManagement AccountTokenTTL DuplicateEmailPolicy"+stampNames,
 			func(q storage.Query) (storage.Page[storage.Realm], error) { return s.ListRealms(ctx, q) }),
-		asking("password profiles", "", "ID RealmID Name OneTimeCodes UsernameFormat CodeTTL"+stampNames,
+		newListTest("password profiles", "", "ID RealmID Name OneTimeCodes UsernameFormat CodeTTL"+stampNames,
 			func(q storage.Query) (storage.Page[storage.PasswordProfile], error) {
 				return s.ListPasswordProfiles(ctx, "default", q)
 			}),
-		asking("security profiles", "", "ID RealmID Name"+stampNames,
+		newListTest("security profiles", "", "ID RealmID Name"+stampNames,
 			func(q storage.Query) (storage.Page[storage.SecurityProfile], error) {
 				return s.ListSecurityProfiles(ctx, q)
 			}),
-		asking("profile assignments", "", "ProfileID Party",
+		newListTest("profile assignments", "", "ProfileID Party",
 			func(q storage.Query) (storage.Page[storage.ProfileAssignment], error) {
 				return s.ListProfileAssignments(ctx, q)
 			}),
-		asking("clients", "", `ID Name Active Public ProfileID Credentials.OTP Credentials.Password AllowAnyBuyer AllowAnySupplier
+		newListTest("clients", "", `ID Name Active Public ProfileID Credentials.OTP Credentials.Password AllowAnyBuyer AllowAnySupplier
 			AllowSeller DefaultContextUser RequiresContextUser AnonymousBuyer AccessTokenTTL RefreshTokenTTL RefreshIdleTTL
 			AnonymousTokenTTL ReuseRefreshTokens SigningAlg`+stampNames,
 			func(q storage.Query) (storage.Page[storage.Client], error) { return s.ListClients(ctx, q) }),
-		asking("senders", "", "ID RealmID Name Description Active Dialect Kind URL DeliveryConfig Signature AllowAllBuyers AllowSeller"+stampNames,
+		newListTest("senders", "", "ID RealmID Name Description Active Dialect Kind URL DeliveryConfig Signature AllowAllBuyers AllowSeller"+stampNames,
 			func(q storage.Query) (storage.Page[storage.Sender], error) { return s.ListSenders(ctx, q) }),
-		asking("delivery configs", "", "ID RealmID Name Enabled Target URL CustomAuthHeaderName"+stampNames,
+		newListTest("delivery configs", "", "ID RealmID Name Enabled Target URL CustomAuthHeaderName"+stampNames,
 			func(q storage.Query) (storage.Page[storage.DeliveryConfig], error) {
 				return s.ListDeliveryConfigs(ctx, q)
 			}),
-		asking("accounts", "", accountNames,
+		newListTest("accounts", "", accountNames,
 			func(q storage.Query) (storage.Page[storage.Account], error) {
 				return s.ListAccounts(ctx, "default", "", q)
 			}),
-		asking("users", "User", userNames+" Username",
+		newListTest("users", "User", userNames+" Username",
 			func(q storage.Query) (storage.Page[storage.UserLogin], error) {
 				return s.ListUsers(ctx, storage.UserScope{RealmID: "default"}, q)
 			}),
-		asking("logins", "", `ID ProfileID Username UsernameKey UserUID Active PasswordSetAt SessionsValidFrom Lockout.Failures
+		newListTest("logins", "", `ID ProfileID Username UsernameKey UserUID Active PasswordSetAt SessionsValidFrom Lockout.Failures
 			Lockout.LastFailureAt Lockout.LockedUntil`+stampNames,
 			func(q storage.Query) (storage.Page[storage.Login], error) { return s.ListLogins(ctx, w.user.UID, q) }),
-		asking("memberships of an account", "Membership",
+		newListTest("memberships of an account", "Membership",
 			"ID AccountUID UserUID"+stampNames+prefixed("Account.", accountNames)+prefixed("User.", userNames),
 			func(q storage.Query) (storage.Page[storage.MembershipDetail], error) {
 				return s.ListMemberships(ctx, storage.MembershipScope{AccountUID: "acc_1"}, q)
 			}),
-		asking("memberships of a user", "Membership", "ID CreatedAt Account.Name",
+		newListTest("memberships of a user", "Membership", "ID CreatedAt Account.Name",
 			func(q storage.Query) (storage.Page[storage.MembershipDetail], error) {
 				return s.ListMemberships(ctx, storage.MembershipScope{UserUID: w.user.UID}, q)
 			}),
-		asking("others", "", userNames,
+		newListTest("others", "", userNames,
 			func(q storage.Query) (storage.Page[storage.User], error) {
 				return s.ListNonMembers(ctx, "default", "acc_2", q)
 			}),
-		asking("audit events", "", "ID Time Action Outcome ClientID UserUID Username Factor TraceID Source Object Took Count",
+		newListTest("audit events", "", "ID Time Action Outcome ClientID UserUID Username Factor TraceID Source Object Took Count",
 			func(q storage.Query) (storage.Page[storage.AuditEvent], error) { return s.ListAuditEvents(ctx, q) }),
-		asking("requests", "Request", "ID Type ClientID ProfileID Username Email UserUID Purpose TraceID Source CreatedAt ExpiresAt ResolvedAt",
+		newListTest("requests", "Request", "ID Type ClientID ProfileID Username Email UserUID Purpose TraceID Source CreatedAt ExpiresAt ResolvedAt",
 			func(q storage.Query) (storage.Page[storage.RequestSummary], error) { return s.ListRequests(ctx, q) }),
-		asking("deliveries", "Attempt", "MessageID Number State Error BeganAt EndedAt"+messageNames,
+		newListTest("deliveries", "Attempt", "MessageID Number State Error BeganAt EndedAt"+messageNames,
 			func(q storage.Query) (storage.Page[storage.DeliveryRecord], error) {
 				return s.ListDeliveries(ctx, "", q)
 			}),
-		asking("messages", "", strings.ReplaceAll(messageNames, " Message.", " "),
+		newListTest("messages", "", strings.ReplaceAll(messageNames, " Message.", " "),
 			func(q storage.Query) (storage.Page[storage.Message], error) { return s.ListMessages(ctx, "", q) }),
 	}
 }
 
-// names are what people type, and what a careless query would take for
-// something else.
+// names returns ordinary names, and names that a query may mistake for a pattern or for
+// SQL.
 func names() []string {
 	return []string{
 		"O'Brien", "100%", "a_b", "aXb", `back\slash`, "Ünïcödé", "[x]", "a?b", `"q"`, "A--", "", "zoë", "Zed", "$1 ? ::text",
 	}
 }
 
-// fill gives every list several records that differ in every field.
-func (w *world) fill() {
+// fill stores records for all lists that differ in every field.
+func (w *fixture) fill() {
 	w.t.Helper()
 	for i, name := range names() {
 		w.fillConfiguration(i, name)
@@ -105,7 +105,7 @@ func (w *world) fill() {
 	w.fillRecords()
 }
 
-func (w *world) fillConfiguration(i int, name string) {
+func (w *fixture) fillConfiguration(i int, name string) {
 	w.t.Helper()
 	t, s, ctx := w.t, w.store, w.ctx
 	id, odd, span := fmt.Sprintf("%c-%d", 'A'+i%3, i), i%2 == 1, time.Duration(i%4)*time.Minute
@@ -139,7 +139,7 @@ func (w *world) fillConfiguration(i int, name string) {
 	}))(t)
 }
 
-func (w *world) fillPeople(i int, name string) {
+func (w *fixture) fillPeople(i int, name string) {
 	w.t.Helper()
 	t, s, ctx := w.t, w.store, w.ctx
 	kind := []storage.UserKind{storage.Buyer, storage.Supplier, storage.Admin}[i%3]
@@ -169,7 +169,7 @@ func (w *world) fillPeople(i int, name string) {
 	if i%2 == 0 {
 		must(s.PutMembership(ctx, storage.Membership{AccountUID: "acc_1", UserUID: u.UID, CreatedAt: at}))(t)
 	}
-	if i%4 != 0 { // some users have no login, some several: the first by profile counts
+	if i%4 != 0 { // some users have no login, some have several
 		for j, profile := range []string{"default", "A-0", "B-1"}[:i%4] {
 			if i == 3 && j == 0 {
 				continue
@@ -190,7 +190,7 @@ func (w *world) fillPeople(i int, name string) {
 	must(s.PutLogin(ctx, l))(t)
 }
 
-func (w *world) fillRecords() {
+func (w *fixture) fillRecords() {
 	w.t.Helper()
 	t, s, ctx := w.t, w.store, w.ctx
 	var events []storage.AuditEvent

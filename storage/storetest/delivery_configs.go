@@ -11,13 +11,13 @@ import (
 
 func testDeliveryConfigs(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a delivery config is kept":              testDeliveryConfig,
-		"an outdated version is stale":           testDeliveryConfigStale,
-		"one that a sender uses stays":           testDeliveryConfigUsed,
-		"own changes are seen at once":           testDeliveryConfigOwn,
-		"changes elsewhere are seen":             testDeliveryConfigElsewhere,
-		"what a transaction wrote may be undone": testDeliveryConfigRollback,
-		"none is deleted under a sender":         raceDeliveryConfig,
+		"a delivery config is stored":                     testDeliveryConfig,
+		"an outdated version is stale":                    testDeliveryConfigStale,
+		"a config that a sender uses is not deleted":      testDeliveryConfigUsed,
+		"own changes are seen at once":                    testDeliveryConfigOwn,
+		"changes of another replica are seen":             testDeliveryConfigElsewhere,
+		"a change can be rolled back":                     testDeliveryConfigRollback,
+		"a config is not deleted while a sender takes it": raceDeliveryConfig,
 	}.run(t, fresh)
 }
 
@@ -29,7 +29,7 @@ func fullDeliveryConfig(id string) storage.DeliveryConfig {
 	}
 }
 
-func testDeliveryConfig(t *testing.T, w *world) {
+func testDeliveryConfig(t *testing.T, w *fixture) {
 	want := fullDeliveryConfig("dc")
 	got := must(w.store.PutDeliveryConfig(w.ctx, want))(t)
 	stamped(t, got.Version, got.CreatedAt, got.UpdatedAt)
@@ -46,7 +46,7 @@ func testDeliveryConfig(t *testing.T, w *world) {
 	wantErr(t, w.store.DeleteDeliveryConfig(w.ctx, "x", 0), storage.ErrNotFound)
 }
 
-func testDeliveryConfigStale(t *testing.T, w *world) {
+func testDeliveryConfigStale(t *testing.T, w *fixture) {
 	first := must(w.store.PutDeliveryConfig(w.ctx, fullDeliveryConfig("dc")))(t)
 	second := must(w.store.PutDeliveryConfig(w.ctx, first))(t)
 	equal(t, second.Version, 2)
@@ -57,7 +57,7 @@ func testDeliveryConfigStale(t *testing.T, w *world) {
 	fails(w.store.DeliveryConfig(w.ctx, "dc"))(t, storage.ErrNotFound)
 }
 
-func testDeliveryConfigUsed(t *testing.T, w *world) {
+func testDeliveryConfigUsed(t *testing.T, w *fixture) {
 	must(w.store.PutDeliveryConfig(w.ctx, fullDeliveryConfig("dc")))(t)
 	sender := must(w.store.PutSender(w.ctx, storage.Sender{ID: "s", RealmID: storage.DefaultRealmID, DeliveryConfig: "dc"}))(t)
 	wantErr(t, w.store.DeleteDeliveryConfig(w.ctx, "dc", 0), storage.ErrConflict)
@@ -67,7 +67,7 @@ func testDeliveryConfigUsed(t *testing.T, w *world) {
 	check(t, w.store.DeleteDeliveryConfig(w.ctx, "dc", 0))
 }
 
-func testDeliveryConfigOwn(t *testing.T, w *world) {
+func testDeliveryConfigOwn(t *testing.T, w *fixture) {
 	w.listen(w.store)
 	for range 20 {
 		for _, enabled := range []bool{true, false} {
@@ -81,7 +81,7 @@ func testDeliveryConfigOwn(t *testing.T, w *world) {
 	}
 }
 
-func testDeliveryConfigElsewhere(t *testing.T, w *world) {
+func testDeliveryConfigElsewhere(t *testing.T, w *fixture) {
 	other := w.open(t)
 	changes := w.listen(other)
 	c := must(w.store.PutDeliveryConfig(w.ctx, fullDeliveryConfig("dc")))(t)
@@ -99,7 +99,7 @@ func testDeliveryConfigElsewhere(t *testing.T, w *world) {
 	})
 }
 
-func testDeliveryConfigRollback(t *testing.T, w *world) {
+func testDeliveryConfigRollback(t *testing.T, w *fixture) {
 	w.listen(w.store)
 	before := must(w.store.PutDeliveryConfig(w.ctx, fullDeliveryConfig("dc")))(t)
 	must(w.store.DeliveryConfig(w.ctx, "dc"))(t)
@@ -114,14 +114,14 @@ func testDeliveryConfigRollback(t *testing.T, w *world) {
 	equal(t, must(w.store.DeliveryConfig(w.ctx, "dc"))(t), before)
 }
 
-// raceDeliveryConfig gives a delivery config to a sender while it is deleted:
-// either has it been, or the sender has it.
-func raceDeliveryConfig(t *testing.T, w *world) {
+// raceDeliveryConfig assigns a delivery config to a sender while the config is deleted.
+// Either the deletion or the assignment succeeds.
+func raceDeliveryConfig(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 40 {
 		id := fmt.Sprint("dc", round)
 		must(w.store.PutDeliveryConfig(w.ctx, fullDeliveryConfig(id)))(t)
-		errs := together(4, func(i int) error {
+		errs := concurrently(4, func(i int) error {
 			if i%2 == 0 {
 				return replica(i).DeleteDeliveryConfig(w.ctx, id, 0)
 			}

@@ -15,19 +15,19 @@ import (
 	"latchkey/storage"
 )
 
-// asked is a list that is asked questions; its answers are compared with what a
-// plain reading of the records gives.
-type asked struct {
+// listTest tests a List method. It compares the results with a simple evaluation of the
+// query over all records.
+type listTest struct {
 	name   string
 	fields []string
 	list   func(q storage.Query) (storage.Page[any], error)
 	value  func(record any, field string) any
 }
 
-// asking makes an asked of a List method. The fields are found in the record by
-// their names, within root where they have no other one.
-func asking[R any](name, root, fields string, list func(storage.Query) (storage.Page[R], error)) asked {
-	return asked{
+// newListTest returns a listTest of a List method. Fields are looked up in the record by
+// name, and otherwise in its field root.
+func newListTest[R any](name, root, fields string, list func(storage.Query) (storage.Page[R], error)) listTest {
+	return listTest{
 		name: name, fields: strings.Fields(fields),
 		list: func(q storage.Query) (storage.Page[any], error) {
 			got, err := list(q)
@@ -41,8 +41,8 @@ func asking[R any](name, root, fields string, list func(storage.Query) (storage.
 	}
 }
 
-// member gives the value of a field of a record as a string, bool, int64, Time
-// or Duration.
+// member returns the value of a field of a record as a string, bool, int64, Time or
+// Duration.
 func member(record reflect.Value, root, field string) any {
 	name, rest, nested := strings.Cut(field, ".")
 	at := record.FieldByName(name)
@@ -67,8 +67,7 @@ func member(record reflect.Value, root, field string) any {
 	return at.Int()
 }
 
-// missing is the name of a login that a user does not have. It sorts like an
-// empty one.
+// missing is the username of a user without a login. It sorts like an empty one.
 const missing = "\x00"
 
 func usernameOf(u storage.UserLogin) string {
@@ -85,7 +84,7 @@ func fullName(u storage.User) string {
 	return strings.Trim(u.FirstName+" "+u.LastName, " ")
 }
 
-// text is a value as a Test has it.
+// text returns a value in the format of Test.Value.
 func text(value any) string {
 	switch v := value.(type) {
 	case time.Time:
@@ -96,7 +95,7 @@ func text(value any) string {
 	return fmt.Sprint(value)
 }
 
-// compared orders two values of a field.
+// compared compares two values of a field, like cmp.Compare.
 func compared(a, b any) int {
 	switch a := a.(type) {
 	case string:
@@ -114,7 +113,7 @@ func compared(a, b any) int {
 	panic(fmt.Sprintf("a field of type %T", a))
 }
 
-// holds is what a Test says of a value, in as few words as possible.
+// holds reports whether a Test holds for a value.
 func holds(t storage.Test, value, operand any) bool {
 	if unset(value) {
 		return (t.Op == storage.OpEmpty) != t.Not
@@ -143,7 +142,7 @@ func holds(t storage.Test, value, operand any) bool {
 	return is != t.Not
 }
 
-// unset tells whether a record has no such value.
+// unset reports whether a record has no value for the field.
 func unset(value any) bool {
 	at, isTime := value.(time.Time)
 	return isTime && at.IsZero() || value == missing
@@ -161,8 +160,8 @@ func pattern(p string) *regexp.Regexp {
 	return regexp.MustCompile(`^(?s:` + strings.Join(parts, ".*") + `)$`)
 }
 
-// all gives the records of the list in its own order.
-func (l *asked) all(t *testing.T) []any {
+// all returns the records of the list in the default order.
+func (l *listTest) all(t *testing.T) []any {
 	t.Helper()
 	page := must(l.list(storage.Query{Limit: 1000}))(t)
 	if page.Total != len(page.Items) || page.Total < 2 {
@@ -171,7 +170,7 @@ func (l *asked) all(t *testing.T) []any {
 	return page.Items
 }
 
-// operators are all that a value of that type knows.
+// operators returns all operators for values of that type.
 func operators(value any) []storage.Op {
 	switch value.(type) {
 	case string:
@@ -187,24 +186,24 @@ func operators(value any) []storage.Op {
 	}
 }
 
-// filters asks for a value of each field, with a few operators.
-func (l *asked) filters(t *testing.T) {
+// filters tests a few operators with a value of each field.
+func (l *listTest) filters(t *testing.T) {
 	records := l.all(t)
 	for _, field := range l.fields {
 		operand := l.values(records, field)[0]
-		asked := operators(operand)
+		tried := operators(operand)
 		if _, isText := operand.(string); isText {
-			asked = []storage.Op{storage.OpEqualFold, storage.OpGreater}
+			tried = []storage.Op{storage.OpEqualFold, storage.OpGreater}
 		}
-		for i, op := range asked {
+		for i, op := range tried {
 			l.filter(t, records, field, storage.Test{Op: op, Value: text(operand), Not: i%2 == 1}, operand)
 		}
 	}
 }
 
-// battery asks with every operator for the values that a field of text has, for
-// parts of them, and for what may be taken for a pattern or for SQL.
-func (l *asked) battery(t *testing.T, field string) {
+// textFilters tests every operator of a text field with its values, with parts of them,
+// and with text that may be mistaken for a pattern or for SQL.
+func (l *listTest) textFilters(t *testing.T, field string) {
 	records := l.all(t)
 	operands := []any{"*", "**", "", "%", "[a-z]*", "[^a]*", "?*", `\`, `\*`, "*'*", "' OR ''='", "\n"}
 	for i, v := range l.values(records, field) {
@@ -222,8 +221,8 @@ func (l *asked) battery(t *testing.T, field string) {
 	}
 }
 
-// values are those of the field that a test can name.
-func (l *asked) values(records []any, field string) (values []any) {
+// values returns the values of the field that a Test can contain.
+func (l *listTest) values(records []any, field string) (values []any) {
 	for _, r := range records {
 		if v := l.value(r, field); !unset(v) && !slices.Contains(values, v) {
 			values = append(values, v)
@@ -232,7 +231,7 @@ func (l *asked) values(records []any, field string) (values []any) {
 	return values
 }
 
-func (l *asked) filter(t *testing.T, records []any, field string, test storage.Test, operand any) {
+func (l *listTest) filter(t *testing.T, records []any, field string, test storage.Test, operand any) {
 	t.Helper()
 	var want []any
 	for _, r := range records {
@@ -253,15 +252,14 @@ func (l *asked) filter(t *testing.T, records []any, field string, test storage.T
 	}
 }
 
-// sorts asks for the order by each field, both ways, and for the one also in
-// pages.
-func (l *asked) sorts(t *testing.T) {
+// sorts tests sorting by each field in both directions, and in pages.
+func (l *listTest) sorts(t *testing.T) {
 	records := l.all(t)
 	for _, field := range l.fields {
 		var up []any
 		for _, descending := range []bool{false, true} {
 			if descending && strings.Contains(field, ".") {
-				continue // of a joined table; the others have shown both ways
+				continue // field of a joined table; other fields cover both directions
 			}
 			sort := []storage.Order{{Field: field, Descending: descending}}
 			got := must(l.list(storage.Query{Sort: sort, Limit: 1000}))(t).Items
@@ -275,7 +273,7 @@ func (l *asked) sorts(t *testing.T) {
 				return compared(l.value(a, field), l.value(b, field))
 			})
 			if !sorted {
-				t.Errorf("%s by %s, descending %v, is not", l.name, field, descending)
+				t.Errorf("%s by %s, descending %v, is not sorted", l.name, field, descending)
 			}
 			if descending {
 				slices.Reverse(got)
@@ -290,8 +288,8 @@ func (l *asked) sorts(t *testing.T) {
 	}
 }
 
-// inPages reads a list in pages, beyond its end too.
-func (l *asked) inPages(t *testing.T, sort []storage.Order, size int) (items []any) {
+// inPages reads a list in pages, and one page beyond its end.
+func (l *listTest) inPages(t *testing.T, sort []storage.Order, size int) (items []any) {
 	t.Helper()
 	for offset := 0; ; offset += size {
 		page := must(l.list(storage.Query{Sort: sort, Offset: offset, Limit: size}))(t)

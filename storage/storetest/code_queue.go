@@ -10,16 +10,16 @@ import (
 	"latchkey/storage"
 )
 
-// askFrom writes a request of a source down, at a time.
-func (w *world) askFrom(id, source, clientID string, at time.Time) {
+// askFrom stores a request from a source and client at the time at.
+func (w *fixture) askFrom(id, source, clientID string, at time.Time) {
 	w.t.Helper()
 	check(w.t, w.store.AddCodeRequest(w.ctx, storage.CodeRequest{
 		ID: id, Source: source, ClientID: clientID, CreatedAt: at, ExpiresAt: at.Add(day),
 	}))
 }
 
-// claimed claims requests and returns their IDs in the order of the answer.
-func (w *world) claimed(at time.Time, limit int) []string {
+// claimed claims requests and returns their IDs in order.
+func (w *fixture) claimed(at time.Time, limit int) []string {
 	w.t.Helper()
 	var ids []string
 	for _, r := range must(w.store.ClaimCodeRequests(w.ctx, at, at.Add(time.Minute), limit))(w.t) {
@@ -28,7 +28,7 @@ func (w *world) claimed(at time.Time, limit int) []string {
 	return ids
 }
 
-func testClaimTurns(t *testing.T, w *world) {
+func testClaimTurns(t *testing.T, w *fixture) {
 	for i := range 50 {
 		w.askFrom(fmt.Sprintf("a%02d", i), "198.51.100.1", "web", w.now.Add(time.Duration(i)*time.Second))
 	}
@@ -40,9 +40,9 @@ func testClaimTurns(t *testing.T, w *world) {
 	equal(t, w.claimed(later, 4), []string{"a02", "b1", "a03", "a04"})
 }
 
-// raceTurns has many callers claim from the backlogs of two sources: each request
-// is claimed once, and those of the smaller backlog are not left for the end.
-func raceTurns(t *testing.T, w *world) {
+// raceTurns runs concurrent claims of requests from two sources. Each request must be
+// claimed once, and the requests of the smaller backlog must not come last.
+func raceTurns(t *testing.T, w *fixture) {
 	for i := range 200 {
 		w.askFrom(fmt.Sprintf("a%03d", i), "198.51.100.1", "web", w.now)
 	}
@@ -52,27 +52,27 @@ func raceTurns(t *testing.T, w *world) {
 	replica := w.replicas()
 	claims := make([][]string, 40)
 	at := w.now.Add(time.Minute)
-	errs := together(len(claims), func(i int) error {
+	errs := concurrently(len(claims), func(i int) error {
 		requests, err := replica(i).ClaimCodeRequests(w.ctx, at, at.Add(time.Minute), 5)
 		for _, r := range requests {
 			claims[i] = append(claims[i], r.ID)
 		}
 		return err
 	})
-	equal(t, tally(errs), map[string]int{"": len(claims)})
+	equal(t, countErrors(errs), map[string]int{"": len(claims)})
 	all := slices.Concat(claims...)
 	slices.Sort(all)
 	if unique := slices.Compact(slices.Clone(all)); len(unique) != len(all) {
 		t.Fatalf("%d claims of %d requests", len(all), len(unique))
 	}
-	for range 3 { // callers that met may have left some to others that had enough
+	for range 3 { // concurrent callers may have skipped requests that others had locked
 		all = append(all, w.claimed(at, 20)...)
 	}
 	small := slices.DeleteFunc(all, func(id string) bool { return !strings.HasPrefix(id, "b") })
 	equal(t, len(small), 20)
 }
 
-func testEndUnknown(t *testing.T, w *world) {
+func testEndUnknown(t *testing.T, w *fixture) {
 	w.addUser("eve", "eve@example.com")
 	names := []storage.RequestNames{
 		{ID: "bob", UsernameKey: "bob"},
@@ -103,7 +103,7 @@ func testEndUnknown(t *testing.T, w *world) {
 	equal(t, must(w.store.EndUnknownRequests(w.ctx, again))(t), nil) // it ended before
 }
 
-func testWaiting(t *testing.T, w *world) {
+func testWaiting(t *testing.T, w *fixture) {
 	equal(t, len(must(w.store.WaitingRequests(w.ctx, w.now, w.now))(t)), 0)
 	w.askFrom("a0", "192.0.2.1", "web", w.now)
 	w.askFrom("a1", "192.0.2.1", "web", w.now.Add(time.Second))
@@ -117,21 +117,21 @@ func testWaiting(t *testing.T, w *world) {
 	over := w.now.Add(time.Hour)
 	equal(t, len(must(w.store.ClaimCodeRequests(w.ctx, w.now.Add(time.Minute), over, 2))(t)), 2)
 	equal(t, len(must(w.store.WaitingRequests(w.ctx, over.Add(-time.Second), over))(t)), 1)
-	for _, x := range must(w.store.WaitingRequests(w.ctx, over, w.now))(t) { // since the lease is over
+	for _, x := range must(w.store.WaitingRequests(w.ctx, over, w.now))(t) { // the lease has ended
 		if x.Source == "192.0.2.2" {
 			equal(t, x.Since, over)
 		}
 	}
 }
 
-// charged makes an issuance that charges bob's login and a mailbox.
-func (w *world) charged(requestID string, mailbox storage.Charge) storage.Issuance {
+// charged returns an issuance that charges bob's login and a mailbox.
+func (w *fixture) charged(requestID string, mailbox storage.Charge) storage.Issuance {
 	x := w.issuance(requestID)
 	x.Charges, x.ChargedAt = map[string][]storage.Charge{w.login.ID: {mailbox, budget("login")}}, w.now
 	return x
 }
 
-func testIssueLimited(t *testing.T, w *world) {
+func testIssueLimited(t *testing.T, w *fixture) {
 	one := storage.Charge{Budget: "mailbox", Key: "mailbox", Gap: time.Hour, Burst: 1}
 	w.request("r1")
 	equal(t, must(w.store.IssueCodes(w.ctx, w.charged("r1", one)))(t), storage.Limited{})
@@ -142,7 +142,7 @@ func testIssueLimited(t *testing.T, w *world) {
 	equal(t, w.principal().Login.Code, code) // the older code stays
 	fails(w.store.Message(w.ctx, "msg-r2"))(t, storage.ErrNotFound)
 	fails(w.store.IssueCodes(w.ctx, w.charged("r2", one)))(t, storage.ErrStale) // the request has ended
-	for i := range 4 {                                                          // what was refused took nothing from the login's budget
+	for i := range 4 {                                                          // the refused request did not charge the login's budget
 		check(t, w.ask(w.store, fmt.Sprint("l", i), w.now, budget("login")))
 	}
 	if limited(t, w.ask(w.store, "l4", w.now, budget("login"))) == nil {
@@ -150,11 +150,11 @@ func testIssueLimited(t *testing.T, w *world) {
 	}
 }
 
-func testPostponed(t *testing.T, w *world) {
+func testPostponed(t *testing.T, w *fixture) {
 	one := storage.Charge{Budget: "mailbox", Key: "mailbox", Gap: 5 * time.Minute, Burst: 1}
 	check(t, w.ask(w.store, "other", w.now, one))
 	must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "other", Now: w.now}))(t)
-	w.request("r1") // lives for ten minutes
+	w.request("r1") // valid for ten minutes
 	x := w.charged("r1", one)
 	x.Postpone = true
 	equal(t, len(must(w.store.IssueCodes(w.ctx, x))(t)), 1)
@@ -169,22 +169,22 @@ func testPostponed(t *testing.T, w *world) {
 	x = w.charged("r2", slow)
 	x.Postpone = true
 	must(w.store.IssueCodes(w.ctx, x))(t)
-	equal(t, w.claimed(w.now.Add(2*time.Hour), 5), []string{"r1"}) // r2 would have expired first
+	equal(t, w.claimed(w.now.Add(2*time.Hour), 5), []string{"r1"}) // r2 has expired
 }
 
-// raceMailbox resolves many requests for logins that share a mailbox.
-func raceMailbox(t *testing.T, w *world) {
+// raceMailbox resolves concurrent requests for logins that share a mailbox.
+func raceMailbox(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	const requests = 100
 	for i := range requests {
 		w.request(fmt.Sprint("r", i))
 	}
 	limits := make([]storage.Limited, requests)
-	errs := together(requests, func(i int) (err error) {
+	errs := concurrently(requests, func(i int) (err error) {
 		limits[i], err = replica(i).IssueCodes(w.ctx, w.charged(fmt.Sprint("r", i), budget("mailbox")))
 		return err
 	})
-	equal(t, tally(errs), map[string]int{"": requests})
+	equal(t, countErrors(errs), map[string]int{"": requests})
 	issued := slices.DeleteFunc(limits, func(l storage.Limited) bool { return len(l) > 0 })
 	equal(t, len(issued), 5)
 	equal(t, len(must(w.store.ClaimMessages(w.ctx, w.now, w.now.Add(time.Minute), requests))(t)), 5)

@@ -6,7 +6,7 @@ import (
 	"latchkey/storage"
 )
 
-// Resources is what administrators list and delete.
+// Resources holds the methods that list and delete records.
 type Resources interface {
 	ConfigurationLists
 	PeopleLists
@@ -17,7 +17,7 @@ type Resources interface {
 	Audit
 }
 
-// ConfigurationLists lists configuration.
+// ConfigurationLists lists configuration records.
 type ConfigurationLists interface {
 	ListRealms(ctx context.Context, q storage.Query) (storage.Page[storage.Realm], error)
 	ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error)
@@ -27,7 +27,7 @@ type ConfigurationLists interface {
 	ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error)
 }
 
-// PeopleLists lists people.
+// PeopleLists lists users, logins, accounts and memberships.
 type PeopleLists interface {
 	ListAccounts(ctx context.Context, realmID string, kind storage.UserKind, q storage.Query) (storage.Page[storage.Account], error)
 	ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error)
@@ -36,14 +36,14 @@ type PeopleLists interface {
 	ListNonMembers(ctx context.Context, realmID, accountUID string, q storage.Query) (storage.Page[storage.User], error)
 }
 
-// RecordLists lists what happened.
+// RecordLists lists requests, messages and deliveries.
 type RecordLists interface {
 	ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error)
 	ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error)
 	ListDeliveries(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.DeliveryRecord], error)
 }
 
-// ConfigurationDeletes deletes configuration.
+// ConfigurationDeletes deletes configuration records.
 type ConfigurationDeletes interface {
 	DeleteClient(ctx context.Context, id string, version int64) error
 	DeletePasswordProfile(ctx context.Context, id string, version int64) error
@@ -51,14 +51,14 @@ type ConfigurationDeletes interface {
 	DeleteSender(ctx context.Context, id string, version int64) error
 }
 
-// PeopleDeletes deletes people.
+// PeopleDeletes deletes users, logins and accounts.
 type PeopleDeletes interface {
 	DeleteAccount(ctx context.Context, uid string, version int64) error
 	DeleteUser(ctx context.Context, uid string, version int64) error
 	DeleteLogin(ctx context.Context, id string, version int64) error
 }
 
-// DeliveryConfigs keeps the endpoints that senders share.
+// DeliveryConfigs stores delivery configs.
 type DeliveryConfigs interface {
 	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
 	PutDeliveryConfig(ctx context.Context, c storage.DeliveryConfig) (storage.DeliveryConfig, error)
@@ -66,7 +66,7 @@ type DeliveryConfigs interface {
 	ListDeliveryConfigs(ctx context.Context, q storage.Query) (storage.Page[storage.DeliveryConfig], error)
 }
 
-// Audit keeps audit events.
+// Audit stores audit events.
 type Audit interface {
 	AddAuditEvents(ctx context.Context, events []storage.AuditEvent) error
 	ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error)

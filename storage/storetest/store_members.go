@@ -7,8 +7,8 @@ import (
 	"latchkey/storage"
 )
 
-// MembersAndPasswords is about who may enter an account, and how permanent
-// passwords are set.
+// MembersAndPasswords holds the methods about memberships, users with logins, and
+// permanent passwords.
 type MembersAndPasswords interface {
 	Members
 	Signup
@@ -16,7 +16,7 @@ type MembersAndPasswords interface {
 	Principals
 }
 
-// Members tells which accounts a user is a member of.
+// Members reads the memberships of users.
 type Members interface {
 	Members(ctx context.Context, userUID string, offset, limit int) (storage.Page[storage.Member], error)
 	Member(ctx context.Context, userUID, accountID string) (storage.Member, error)
@@ -24,7 +24,7 @@ type Members interface {
 	AccountByUID(ctx context.Context, uid string) (storage.Account, error)
 }
 
-// Signup makes and changes users with their logins.
+// Signup creates and changes users with their logins.
 type Signup interface {
 	AddUser(ctx context.Context, n storage.NewUser) (storage.UserLogin, error)
 	ChangeUser(ctx context.Context, u storage.User, l *storage.Login, p *storage.PasswordChange) (storage.UserLogin, error)

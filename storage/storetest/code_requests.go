@@ -9,30 +9,30 @@ import (
 
 func testCodes(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"a request is claimed as it was asked":       testClaimRequest,
-		"claims are oldest first and bounded":        testClaimOrder,
-		"claims take turns over sources and clients": testClaimTurns,
-		"callers share a backlog of one source":      raceTurns,
-		"names that nobody has end in one statement": testEndUnknown,
-		"waiting requests are counted by source":     testWaiting,
-		"a login with no place left gets nothing":    testIssueLimited,
-		"a postponed request waits for its budget":   testPostponed,
-		"a mailbox gets its burst and no more":       raceMailbox,
-		"a lease is exclusive until it is over":      testLease,
-		"ended requests are left alone, expired not": testClaimEnded,
-		"codes are issued once":                      testIssue,
-		"an issuance is all or nothing":              testIssueRollsBack,
-		"recipients are found by either key":         testRecipients,
+		"a request is claimed as it was stored":            testClaimRequest,
+		"claims are oldest first and bounded":              testClaimOrder,
+		"claims alternate between sources and clients":     testClaimTurns,
+		"callers share a backlog of one source":            raceTurns,
+		"requests for unknown users end in one statement":  testEndUnknown,
+		"waiting requests are counted by source":           testWaiting,
+		"a login with a used-up budget gets nothing":       testIssueLimited,
+		"a postponed request waits for its budget":         testPostponed,
+		"a mailbox gets no more than its burst":            raceMailbox,
+		"a lease is exclusive until it ends":               testLease,
+		"ended requests are not claimed, expired ones are": testClaimEnded,
+		"codes are issued once":                            testIssue,
+		"an issuance is all or nothing":                    testIssueRollsBack,
+		"recipients are found by either key":               testRecipients,
 	}.run(t, fresh)
 }
 
-func testClaimRequest(t *testing.T, w *world) {
+func testClaimRequest(t *testing.T, w *fixture) {
 	r := w.request("r1")
 	wantErr(t, w.store.AddCodeRequest(w.ctx, r), storage.ErrConflict)
 	equal(t, must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now.Add(time.Minute), 10))(t), []storage.CodeRequest{r})
 }
 
-func testClaimOrder(t *testing.T, w *world) {
+func testClaimOrder(t *testing.T, w *fixture) {
 	for i, id := range []string{"c", "a", "b"} {
 		created := w.now.Add(time.Duration(i) * time.Second)
 		check(t, w.store.AddCodeRequest(w.ctx, storage.CodeRequest{ID: id, CreatedAt: created, ExpiresAt: w.now.Add(day)}))
@@ -48,7 +48,7 @@ func testClaimOrder(t *testing.T, w *world) {
 	equal(t, claim(2), nil)
 }
 
-func testLease(t *testing.T, w *world) {
+func testLease(t *testing.T, w *fixture) {
 	w.request("r1")
 	over := w.now.Add(30 * time.Second)
 	claim := func(at time.Time) int {
@@ -59,31 +59,31 @@ func testLease(t *testing.T, w *world) {
 	equal(t, claim(over), 1)
 }
 
-func testClaimEnded(t *testing.T, w *world) {
+func testClaimEnded(t *testing.T, w *fixture) {
 	w.code("ended")
 	r := w.request("expired")
 	claimed := must(w.store.ClaimCodeRequests(w.ctx, r.ExpiresAt, r.ExpiresAt.Add(day), 10))(t)
 	equal(t, claimed, []storage.CodeRequest{r})
 }
 
-func testIssue(t *testing.T, w *world) {
+func testIssue(t *testing.T, w *fixture) {
 	w.request("r1")
 	x := w.issuance("r1")
 	must(w.store.IssueCodes(w.ctx, x))(t)
 	equal(t, w.principal().Login.Code, x.Codes[0].Code)
 	equal(t, must(w.store.Message(w.ctx, "msg-r1"))(t), x.Codes[0].Messages[0])
 	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrStale)
-	fails(w.store.IssueCodes(w.ctx, w.issuance("never-asked")))(t, storage.ErrStale)
+	fails(w.store.IssueCodes(w.ctx, w.issuance("never-stored")))(t, storage.ErrStale)
 
 	newer := w.code("r2")
 	equal(t, w.principal().Login.Code, newer)
 
-	w.request("r3") // resolved into nobody
+	w.request("r3") // resolved without a recipient
 	must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "r3", Now: w.now}))(t)
 	fails(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "r3", Now: w.now}))(t, storage.ErrStale)
 }
 
-func testIssueRollsBack(t *testing.T, w *world) {
+func testIssueRollsBack(t *testing.T, w *fixture) {
 	old := w.code("r1")
 	w.request("r2")
 	x := w.issuance("r2")
@@ -91,10 +91,10 @@ func testIssueRollsBack(t *testing.T, w *world) {
 	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrNotFound)
 	equal(t, w.principal().Login.Code, old)
 	fails(w.store.Message(w.ctx, "msg-r2"))(t, storage.ErrNotFound)
-	must(w.store.IssueCodes(w.ctx, w.issuance("r2")))(t) // the request is still open
+	must(w.store.IssueCodes(w.ctx, w.issuance("r2")))(t) // the request has not ended
 }
 
-func testRecipients(t *testing.T, w *world) {
+func testRecipients(t *testing.T, w *fixture) {
 	w.addUser("bobby", "bob@example.com")
 	w.addUser("eve", "eve@example.com")
 	w.addUser("silent", "")
