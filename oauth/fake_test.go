@@ -171,9 +171,9 @@ func (w *world) RevokeFamily(_ context.Context, id string, now time.Time) error 
 	return w.fail
 }
 
-func (w *world) TokenStanding(_ context.Context, ref storage.TokenRef) (storage.TokenStanding, error) {
+func (w *world) TokenStatus(_ context.Context, ref storage.TokenRef) (storage.TokenStatus, error) {
 	w.refs = append(w.refs, ref)
-	s := storage.TokenStanding{Revoked: w.revoked[ref.JTI], Member: w.memberByUID(ref.AccountUID)}
+	s := storage.TokenStatus{Revoked: w.revoked[ref.JTI], Member: w.memberByUID(ref.AccountUID)}
 	if ref.FamilyID != "" {
 		f, ok := w.families[ref.FamilyID]
 		s.FamilyRevoked = !ok || !f.RevokedAt.IsZero()

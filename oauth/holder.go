@@ -35,7 +35,7 @@ func (p *Provider) holder(ctx context.Context, ref storage.TokenRef, session str
 	if err != nil {
 		return nil, fmt.Errorf("read client: %w", err)
 	}
-	standing, err := p.cfg.Tokens.TokenStanding(ctx, ref)
+	standing, err := p.cfg.Tokens.TokenStatus(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("read token standing: %w", err)
 	}
@@ -50,7 +50,7 @@ func (p *Provider) holder(ctx context.Context, ref storage.TokenRef, session str
 }
 
 // ended tells what ended a token before its time; nil: nothing.
-func ended(ref storage.TokenRef, session string, c *tokenClaims, client *storage.Client, s *storage.TokenStanding, now time.Time) error {
+func ended(ref storage.TokenRef, session string, c *tokenClaims, client *storage.Client, s *storage.TokenStatus, now time.Time) error {
 	switch {
 	case s.Revoked, s.FamilyRevoked:
 		return ErrTokenRevoked
@@ -75,7 +75,7 @@ func ended(ref storage.TokenRef, session string, c *tokenClaims, client *storage
 // client, user or membership (see storage.TokensValidFrom), or its sign-in older
 // than the end of the login's sessions. The sign-in is as old as its family, and
 // without one as the token. The session that set the password goes on.
-func outdated(session string, c *tokenClaims, client *storage.Client, s *storage.TokenStanding) bool {
+func outdated(session string, c *tokenClaims, client *storage.Client, s *storage.TokenStatus) bool {
 	issued := c.issued()
 	signedIn := s.FamilyBegan
 	if signedIn.IsZero() {

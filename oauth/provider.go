@@ -24,8 +24,8 @@ import (
 
 // TokenStore knows what ends an access token before its time.
 type TokenStore interface {
-	// TokenStanding reads, in one statement, what may have ended a token.
-	TokenStanding(ctx context.Context, ref storage.TokenRef) (storage.TokenStanding, error)
+	// TokenStatus reads, in one statement, what may have ended a token.
+	TokenStatus(ctx context.Context, ref storage.TokenRef) (storage.TokenStatus, error)
 	// RevokeToken ends one access token; it may be forgotten after expiresAt.
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
 	// SpendID answers storage.ErrConflict if the id was spent before; it may be

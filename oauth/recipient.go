@@ -73,7 +73,7 @@ func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.P
 // recipient reads the user that the request names.
 func (p *Provider) recipient(ctx context.Context, r RecipientRequest) (storage.Principal, error) {
 	if r.LoginID != "" {
-		standing, err := p.cfg.Tokens.TokenStanding(ctx, storage.TokenRef{UserUID: r.UserUID, LoginID: r.LoginID})
+		standing, err := p.cfg.Tokens.TokenStatus(ctx, storage.TokenRef{UserUID: r.UserUID, LoginID: r.LoginID})
 		return standing.Principal, err
 	}
 	return p.cfg.SignIns.Principal(ctx, storage.LoginKey{

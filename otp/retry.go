@@ -41,7 +41,7 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(t.Codes, func(c storage.CodeFate) bool { return c.ID == m.CodeID })
+	i := slices.IndexFunc(t.Codes, func(c storage.CodeHistory) bool { return c.ID == m.CodeID })
 	if reason := retryRefusal(m, t, i, now); reason != "" {
 		return "", fmt.Errorf("%w: %s", ErrNoRetry, reason)
 	}

@@ -73,7 +73,7 @@ func TestRetryAsksForTheSameAgain(t *testing.T) {
 				timeline: storage.Timeline{Request: r},
 			}
 			if test.codeID != "" {
-				store.timeline.Codes = []storage.CodeFate{{ID: test.codeID, Username: "bob", ExpiresAt: r.ExpiresAt}}
+				store.timeline.Codes = []storage.CodeHistory{{ID: test.codeID, Username: "bob", ExpiresAt: r.ExpiresAt}}
 			}
 			id, err := otp.Retry(t.Context(), store, rand.Reader, "msg_1", now)
 			if err != nil {

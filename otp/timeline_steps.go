@@ -47,7 +47,7 @@ func Steps(t storage.Timeline, now time.Time) []Step {
 }
 
 // codeSteps returns the steps of one code.
-func codeSteps(code storage.CodeFate, now time.Time) []Step {
+func codeSteps(code storage.CodeHistory, now time.Time) []Step {
 	steps := []Step{{At: code.IssuedAt, Name: "issued", CodeID: code.ID}}
 	switch {
 	case !code.RedeemedAt.IsZero():

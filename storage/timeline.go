@@ -7,14 +7,14 @@ import "time"
 type Timeline struct {
 	Request    CodeRequest
 	ResolvedAt time.Time // zero: not yet
-	Codes      []CodeFate
+	Codes      []CodeHistory
 	Messages   []Message // without their payload
 	Attempts   []AttemptRecord
 }
 
-// CodeFate is the history of one code. At most one of RedeemedAt and RetiredAt is
+// CodeHistory is the history of one code. At most one of RedeemedAt and RetiredAt is
 // set.
-type CodeFate struct {
+type CodeHistory struct {
 	ID         string
 	RequestID  string
 	LoginID    string
@@ -26,7 +26,7 @@ type CodeFate struct {
 }
 
 // Live reports whether the code can be redeemed at the time now.
-func (c *CodeFate) Live(now time.Time) bool {
+func (c *CodeHistory) Live(now time.Time) bool {
 	return c.RedeemedAt.IsZero() && c.RetiredAt.IsZero() && now.Before(c.ExpiresAt)
 }
 

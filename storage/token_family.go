@@ -45,8 +45,8 @@ type TokenRef struct {
 	SourceID   string // the known source that its sign-in came from
 }
 
-// TokenStanding is the state that can end a token before it expires.
-type TokenStanding struct {
+// TokenStatus is the state of the records that can end a token before it expires.
+type TokenStatus struct {
 	Revoked       bool      // the token itself was revoked
 	FamilyRevoked bool      // its token family was revoked or does not exist any more
 	FamilyBegan   time.Time // when its token family began; zero: it has none

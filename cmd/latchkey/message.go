@@ -176,7 +176,7 @@ func (s step) text() string {
 
 // narrowed leaves of a timeline what concerns the message.
 func narrowed(t storage.Timeline, m storage.Message) storage.Timeline {
-	t.Codes = slices.DeleteFunc(t.Codes, func(c storage.CodeFate) bool { return c.ID != m.CodeID })
+	t.Codes = slices.DeleteFunc(t.Codes, func(c storage.CodeHistory) bool { return c.ID != m.CodeID })
 	t.Messages = slices.DeleteFunc(t.Messages, func(o storage.Message) bool { return o.ID != m.ID })
 	t.Attempts = slices.DeleteFunc(t.Attempts, func(a storage.AttemptRecord) bool { return a.MessageID != m.ID })
 	return t

@@ -274,6 +274,6 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode, now time.Time) 
 	if err := affected(n, err, fmt.Errorf("store code of login %s: %w", x.LoginID, storage.ErrNotFound)); err != nil {
 		return err
 	}
-	fate := storage.CodeFate{ID: c.ID, RequestID: c.RequestID, LoginID: x.LoginID, IssuedAt: now, ExpiresAt: c.ExpiresAt}
+	fate := storage.CodeHistory{ID: c.ID, RequestID: c.RequestID, LoginID: x.LoginID, IssuedAt: now, ExpiresAt: c.ExpiresAt}
 	return s.noteCode(ctx, fate, x.Messages)
 }

@@ -112,19 +112,19 @@ type standingRow struct {
 	FamilyCreatedAt int64        `gorm:"column:family_created_at"`
 }
 
-// TokenStanding reads what can end an access token before its time, in one
+// TokenStatus reads what can end an access token before its time, in one
 // statement. Empty ids are left out: a token without family has none revoked,
 // one without user has an unknown principal, one without account no member. A
 // login that is given but is not the user's makes the principal unknown, and a
 // source that is not the login's, or no longer, is not known. Member
 // is the user's membership in an active account.
-func (s *Store) TokenStanding(ctx context.Context, of storage.TokenRef) (storage.TokenStanding, error) {
+func (s *Store) TokenStatus(ctx context.Context, of storage.TokenRef) (storage.TokenStatus, error) {
 	row, err := get[standingRow](ctx, s, "token standing", s.texts.standing,
 		of.UserUID, of.LoginID, of.SourceID, of.AccountUID, of.FamilyID, of.JTI)
 	if err != nil {
-		return storage.TokenStanding{}, err
+		return storage.TokenStatus{}, err
 	}
-	standing := storage.TokenStanding{
+	standing := storage.TokenStatus{
 		Revoked:       row.RevokedJTI != "",
 		FamilyRevoked: of.FamilyID != "" && (row.FamilyID == "" || row.FamilyRevokedAt != 0),
 		FamilyBegan:   instant(row.FamilyCreatedAt),

@@ -43,7 +43,7 @@ func TestPrincipalUsesIndexes(t *testing.T) {
 			_, err := s.Recipients(ctx, storage.CodeRequest{ProfileID: "default"}, "", "bob@example.com")
 			return err
 		}),
-		"TokenStanding":     statement(func() error { _, err := s.TokenStanding(ctx, storage.TokenRef{JTI: "j", FamilyID: "f"}); return err }),
+		"TokenStatus":       statement(func() error { _, err := s.TokenStatus(ctx, storage.TokenRef{JTI: "j", FamilyID: "f"}); return err }),
 		"PrincipalOf":       statement(func() error { _, err := s.PrincipalOf(ctx, "lgn"); return err }),
 		"Family":            statement(func() error { _, err := s.Family(ctx, "fam"); return err }),
 		"SpendID":           statement(func() error { return s.SpendID(ctx, []byte{1}, noon) }),

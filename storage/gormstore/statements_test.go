@@ -154,7 +154,7 @@ func TestStatements(t *testing.T) {
 			}},
 			{"Family", 1, func() error { _, err := s.Family(ctx, "fam"); return err }},
 			{"AdvanceFamily", 1, func() error { return s.AdvanceFamily(ctx, "fam", 1, noon, noon) }},
-			{"TokenStanding", 1, func() error { _, err := s.TokenStanding(ctx, ref); return err }},
+			{"TokenStatus", 1, func() error { _, err := s.TokenStatus(ctx, ref); return err }},
 			{"PrincipalOf", 1, func() error { _, err := s.PrincipalOf(ctx, "lgn"); return err }},
 			{"Members", 1, func() error { _, err := s.Members(ctx, "usr", 0, 25); return err }},
 			{"Members of nobody", 2, func() error { _, err := s.Members(ctx, "nobody", 0, 25); return err }},

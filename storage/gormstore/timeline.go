@@ -19,8 +19,8 @@ type fateRow struct {
 	RetiredAt  int64  `gorm:"column:retired_at"`
 }
 
-func (r *fateRow) record() storage.CodeFate {
-	return storage.CodeFate{
+func (r *fateRow) record() storage.CodeHistory {
+	return storage.CodeHistory{
 		ID: r.ID, RequestID: r.RequestID, LoginID: r.LoginID, Username: r.Username,
 		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt),
 		RedeemedAt: instant(r.RedeemedAt), RetiredAt: instant(r.RetiredAt),

@@ -62,13 +62,13 @@ func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerificat
 	if err != nil {
 		return err
 	}
-	fate := storage.CodeFate{ID: c.ID, RequestID: c.RequestID, LoginID: c.LoginID, IssuedAt: now, ExpiresAt: c.ExpiresAt}
+	fate := storage.CodeHistory{ID: c.ID, RequestID: c.RequestID, LoginID: c.LoginID, IssuedAt: now, ExpiresAt: c.ExpiresAt}
 	return s.noteCode(ctx, fate, x.Messages)
 }
 
 // noteCode writes down that a code was issued, and queues the messages that
 // carry it.
-func (s *Store) noteCode(ctx context.Context, c storage.CodeFate, messages []storage.Message) error {
+func (s *Store) noteCode(ctx context.Context, c storage.CodeHistory, messages []storage.Message) error {
 	_, err := s.exec(ctx, "note code",
 		`INSERT INTO issued_codes (id, request_id, login_id, issued_at, expires_at, redeemed_at, retired_at)
 		VALUES (?, ?, ?, ?, ?, 0, 0)`, c.ID, c.RequestID, c.LoginID, micros(c.IssuedAt), micros(c.ExpiresAt))

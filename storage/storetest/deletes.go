@@ -91,7 +91,7 @@ func (w *fixture) checkLoginDeleted() {
 func (w *fixture) known(family string) bool {
 	w.t.Helper()
 	f := must(w.store.Family(w.ctx, family))(w.t).Family
-	return must(w.store.TokenStanding(w.ctx, storage.TokenRef{FamilyID: f.ID, UserUID: f.UserUID, LoginID: f.LoginID}))(w.t).Principal.Known
+	return must(w.store.TokenStatus(w.ctx, storage.TokenRef{FamilyID: f.ID, UserUID: f.UserUID, LoginID: f.LoginID}))(w.t).Principal.Known
 }
 
 func testDeletePasswordProfile(t *testing.T, w *fixture) {

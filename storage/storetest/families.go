@@ -13,8 +13,8 @@ func testFamilies(t *testing.T, fresh func(*testing.T) Database) {
 		"a revoked family stays revoked":             testRevoke,
 		"a family has the current state of its user": testFamilyUser,
 		"a token can be revoked":                     testRevokeToken,
-		"the standing contains the family":           testStandingFamily,
-		"the standing contains the user":             testStandingUser,
+		"the token status contains the family":       testTokenStatusFamily,
+		"the token status contains the user":         testTokenStatusUser,
 	}.run(t, fresh)
 }
 
@@ -64,22 +64,22 @@ func testFamilyUser(t *testing.T, w *fixture) {
 }
 
 func testRevokeToken(t *testing.T, w *fixture) {
-	standing := func(jti string) bool {
-		return must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: jti}))(t).Revoked
+	status := func(jti string) bool {
+		return must(w.store.TokenStatus(w.ctx, storage.TokenRef{JTI: jti}))(t).Revoked
 	}
 	check(t, w.store.RevokeToken(w.ctx, "j1", w.now))
 	check(t, w.store.RevokeToken(w.ctx, "j1", w.now))
-	if !standing("j1") || standing("j2") || standing("") {
-		t.Fatalf("revoked: j1 %v, j2 %v, none %v", standing("j1"), standing("j2"), standing(""))
+	if !status("j1") || status("j2") || status("") {
+		t.Fatalf("revoked: j1 %v, j2 %v, none %v", status("j1"), status("j2"), status(""))
 	}
 }
 
-func testStandingFamily(t *testing.T, w *fixture) {
+func testTokenStatusFamily(t *testing.T, w *fixture) {
 	w.begin("live")
 	w.begin("dead")
 	check(t, w.store.RevokeFamily(w.ctx, "dead", w.now))
 	for family, want := range map[string]bool{"live": false, "dead": true, "gone": true, "": false} {
-		got := must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j", FamilyID: family, UserUID: w.user.UID, LoginID: w.login.ID}))(t)
+		got := must(w.store.TokenStatus(w.ctx, storage.TokenRef{JTI: "j", FamilyID: family, UserUID: w.user.UID, LoginID: w.login.ID}))(t)
 		began := map[string]time.Time{"live": w.now, "dead": w.now}[family]
 		equal(t, got.FamilyBegan, began)
 		if got.FamilyRevoked != want || got.Revoked {
@@ -88,20 +88,20 @@ func testStandingFamily(t *testing.T, w *fixture) {
 	}
 }
 
-func testStandingUser(t *testing.T, w *fixture) {
-	standing := func(user, login string) storage.Principal {
-		return must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j", UserUID: user, LoginID: login}))(t).Principal
+func testTokenStatusUser(t *testing.T, w *fixture) {
+	status := func(user, login string) storage.Principal {
+		return must(w.store.TokenStatus(w.ctx, storage.TokenRef{JTI: "j", UserUID: user, LoginID: login}))(t).Principal
 	}
-	equal(t, standing(w.user.UID, w.login.ID), w.principal())
-	alone := standing(w.user.UID, "")
+	equal(t, status(w.user.UID, w.login.ID), w.principal())
+	alone := status(w.user.UID, "")
 	equal(t, alone, withoutUnread(storage.Principal{Known: true, User: w.user, Account: w.account}))
 
 	_, other := w.addUser("eve", "eve@example.com")
 	for name, p := range map[string]storage.Principal{
-		"absent user":         standing("usr_x", w.login.ID),
-		"no user":             standing("", ""),
-		"absent login":        standing(w.user.UID, "lgn_x"),
-		"login of other user": standing(w.user.UID, other.ID),
+		"absent user":         status("usr_x", w.login.ID),
+		"no user":             status("", ""),
+		"absent login":        status(w.user.UID, "lgn_x"),
+		"login of other user": status(w.user.UID, other.ID),
 	} {
 		if p.Known {
 			t.Errorf("%s: known", name)

@@ -14,7 +14,7 @@ func testMembers(t *testing.T, fresh func(*testing.T) Database) {
 		"a membership is found by account ID":             testMember,
 		"a membership is found by its ID":                 testMembershipByID,
 		"a family contains the membership in its account": testScopeOfFamily,
-		"the standing contains the membership":            testScopeOfStanding,
+		"the token status contains the membership":        testScopeOfTokenStatus,
 		"without a membership the result is ErrNotFound":  testNoMember,
 	}.run(t, fresh)
 }
@@ -30,7 +30,7 @@ func (w *fixture) addMembership(uid, id string, after int, roles ...string) stor
 	return storage.Member{Membership: m, Account: a}
 }
 
-// scoped returns a member without the fields that TokenStanding does not read.
+// scoped returns a member without the fields that TokenStatus does not read.
 func scoped(m storage.Member) *storage.Member {
 	return &storage.Member{Membership: m.Membership, Account: accountWithoutUnread(m.Account)}
 }
@@ -137,15 +137,15 @@ func testScopeOfFamily(t *testing.T, w *fixture) {
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Member, nil)
 }
 
-func testScopeOfStanding(t *testing.T, w *fixture) {
+func testScopeOfTokenStatus(t *testing.T, w *fixture) {
 	ref := storage.TokenRef{JTI: "j", UserUID: w.user.UID, LoginID: w.login.ID, AccountUID: "acc_2"}
 	w.scopes(func() *storage.Member {
-		standing := must(w.store.TokenStanding(w.ctx, ref))(t)
-		equal(t, standing.Principal, w.principal())
-		return standing.Member
+		status := must(w.store.TokenStatus(w.ctx, ref))(t)
+		equal(t, status.Principal, w.principal())
+		return status.Member
 	})
 	ref.AccountUID = ""
-	equal(t, must(w.store.TokenStanding(w.ctx, ref))(t).Member, nil)
+	equal(t, must(w.store.TokenStatus(w.ctx, ref))(t).Member, nil)
 
 	eve, _ := w.addUser("eve", "")
 	w.addMembership("acc_3", "third", 1)
@@ -154,7 +154,7 @@ func testScopeOfStanding(t *testing.T, w *fixture) {
 		"account without user":    {AccountUID: "acc_3"},
 		"unknown account":         {UserUID: w.user.UID, AccountUID: "acc_x"},
 	} {
-		if got := must(w.store.TokenStanding(w.ctx, ref))(t).Member; got != nil {
+		if got := must(w.store.TokenStatus(w.ctx, ref))(t).Member; got != nil {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

@@ -55,8 +55,8 @@ func testChangePassword(t *testing.T, w *fixture) {
 	equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), want)
 	fails(w.store.VerificationCode(w.ctx, w.login.ID))(t, storage.ErrNotFound)
 	for _, request := range []string{"r1", "v1"} {
-		equal(t, w.fate(request).RetiredAt, x.Now)
-		equal(t, w.fate(request).RedeemedAt, time.Time{})
+		equal(t, w.history(request).RetiredAt, x.Now)
+		equal(t, w.history(request).RedeemedAt, time.Time{})
 	}
 
 	x.KeepSession = "" // a change by another user ends this session as well
@@ -89,13 +89,13 @@ func testRenew(t *testing.T, w *fixture) {
 	equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), want)
 	c.UsedAt = x.Now
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), c)
-	fate := w.fate("v1")
-	equal(t, fate.RedeemedAt, x.Now)
-	equal(t, fate.RetiredAt, time.Time{})
-	equal(t, w.fate("r1").RetiredAt, x.Now)
+	history := w.history("v1")
+	equal(t, history.RedeemedAt, x.Now)
+	equal(t, history.RetiredAt, time.Time{})
+	equal(t, w.history("r1").RetiredAt, x.Now)
 
 	w.verification("v2") // the timeline of the first one does not change
-	equal(t, w.fate("v1"), fate)
+	equal(t, w.history("v1"), history)
 	check(t, w.store.ChangePassword(w.ctx, w.renewal("code-v2")))
 	equal(t, w.principal().Lockout, storage.Lockout{Version: 3})
 }
@@ -113,8 +113,8 @@ func testRenewRefused(t *testing.T, w *fixture) {
 		equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), before)
 		equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), c)
 		equal(t, must(w.store.FormerPasswords(w.ctx, w.login.ID, 9))(t), []string{"hash-1"})
-		if fate := w.fate("v1"); !fate.Live(w.now) {
-			t.Errorf("%s ended the code: %+v", what, fate)
+		if history := w.history("v1"); !history.Live(w.now) {
+			t.Errorf("%s ended the code: %+v", what, history)
 		}
 	}
 	x := w.renewal(c.ID)
@@ -196,7 +196,7 @@ func testRules(t *testing.T, w *fixture) {
 	want.MinLength = length
 	equal(t, rules(w.user), want)
 	equal(t, w.principal().Rules, want)
-	equal(t, must(w.store.TokenStanding(w.ctx, storage.TokenRef{UserUID: w.user.UID, LoginID: w.login.ID}))(t).Principal.Rules, want)
+	equal(t, must(w.store.TokenStatus(w.ctx, storage.TokenRef{UserUID: w.user.UID, LoginID: w.login.ID}))(t).Principal.Rules, want)
 	fails(w.store.Rules(w.ctx, "nowhere", w.user))(t, storage.ErrNotFound)
 }
 
@@ -273,9 +273,9 @@ func raceRenewIssue(t *testing.T, w *fixture) {
 			return replica(i).ChangePassword(w.ctx, w.renewal(code.ID))
 		})
 		check(t, errs[round%2])
-		fate, used := w.fate(code.RequestID), errs[1-round%2] == nil
-		if used == fate.RedeemedAt.IsZero() || used != fate.RetiredAt.IsZero() {
-			t.Fatalf("used: %v, but the timeline says %+v", used, fate)
+		history, used := w.history(code.RequestID), errs[1-round%2] == nil
+		if used == history.RedeemedAt.IsZero() || used != history.RetiredAt.IsZero() {
+			t.Fatalf("used: %v, but the timeline says %+v", used, history)
 		}
 		code = x.Verifications[0].Code
 		equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), code)

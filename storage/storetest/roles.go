@@ -69,7 +69,7 @@ func testRoleSources(t *testing.T, w *fixture) {
 	equal(t, w.principal().Roles, want)
 	w.begin("f1")
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Principal.Roles, want)
-	equal(t, must(w.store.TokenStanding(w.ctx, storage.TokenRef{UserUID: w.user.UID}))(t).Principal.Roles, want)
+	equal(t, must(w.store.TokenStatus(w.ctx, storage.TokenRef{UserUID: w.user.UID}))(t).Principal.Roles, want)
 	found := must(w.store.Recipients(w.ctx, storage.CodeRequest{ProfileID: "default"}, "bob", ""))(t)
 	equal(t, found[0].Roles, want)
 }

@@ -27,8 +27,8 @@ func testSessionSource(t *testing.T, w *fixture) {
 	for id, sourceID := range map[string]string{"home": "src_" + home, "nowhere": "", "gone": "src_gone"} {
 		ref.FamilyID, ref.SourceID = id, sourceID
 		family := must(w.store.Family(w.ctx, id))(t).Principal
-		standing := must(w.store.TokenStanding(w.ctx, ref))(t).Principal
-		equal(t, standing, family)
+		status := must(w.store.TokenStatus(w.ctx, ref))(t).Principal
+		equal(t, status, family)
 		equal(t, family.Locked(w.now), id != "home")
 		if id == "home" {
 			equal(t, family.Source, source(home, w.now))
@@ -41,10 +41,10 @@ func testSessionSource(t *testing.T, w *fixture) {
 	next.Source = own
 	w.failed(home, next)
 	ref.FamilyID, ref.SourceID = "home", "src_"+home
-	equal(t, must(w.store.TokenStanding(w.ctx, ref))(t).Principal.Lockout.Source, own)
+	equal(t, must(w.store.TokenStatus(w.ctx, ref))(t).Principal.Lockout.Source, own)
 	_, eve := w.addUser("eve", "")
 	ref = storage.TokenRef{UserUID: eve.UserUID, LoginID: eve.ID, SourceID: "src_" + home}
-	equal(t, must(w.store.TokenStanding(w.ctx, ref))(t).Principal.Source, storage.Source{})
+	equal(t, must(w.store.TokenStatus(w.ctx, ref))(t).Principal.Source, storage.Source{})
 }
 
 // testMailSource checks the source of principals that are read as recipients.

@@ -117,7 +117,7 @@ type Families interface {
 // Revocations stores revoked tokens and IDs that may be used once.
 type Revocations interface {
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
-	TokenStanding(ctx context.Context, of storage.TokenRef) (storage.TokenStanding, error)
+	TokenStatus(ctx context.Context, of storage.TokenRef) (storage.TokenStatus, error)
 	SpendID(ctx context.Context, id []byte, expiresAt time.Time) error
 	IsSpent(ctx context.Context, id []byte) (bool, error)
 }

@@ -39,7 +39,7 @@ func testSwept(t *testing.T, w *fixture) {
 		fails(w.store.Family(w.ctx, id))(t, storage.ErrNotFound)
 	}
 	fails(w.store.Message(w.ctx, "msg-r1"))(t, storage.ErrNotFound)
-	if must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j"}))(t).Revoked {
+	if must(w.store.TokenStatus(w.ctx, storage.TokenRef{JTI: "j"}))(t).Revoked {
 		t.Error("the revocation of an expired token was not swept")
 	}
 }
@@ -53,7 +53,7 @@ func testKept(t *testing.T, w *fixture) {
 	must(w.store.Sweep(w.ctx, w.now.Add(29*day), 100))(t)
 	must(w.store.Message(w.ctx, "msg-r1"))(t)
 	must(w.store.Family(w.ctx, "live"))(t)
-	if !must(w.store.TokenStanding(w.ctx, storage.TokenRef{JTI: "j"}))(t).Revoked {
+	if !must(w.store.TokenStatus(w.ctx, storage.TokenRef{JTI: "j"}))(t).Revoked {
 		t.Error("the revocation of a live token was swept")
 	}
 	w.principal()

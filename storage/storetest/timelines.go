@@ -60,8 +60,8 @@ func testTimelineAttempts(t *testing.T, w *fixture) {
 	equal(t, len(w.timeline("r2").Attempts), 0)
 }
 
-// fate returns the code of a request from its timeline.
-func (w *fixture) fate(requestID string) storage.CodeFate {
+// history returns the code of a request from its timeline.
+func (w *fixture) history(requestID string) storage.CodeHistory {
 	w.t.Helper()
 	codes := w.timeline(requestID).Codes
 	if len(codes) != 1 {
@@ -77,24 +77,24 @@ func (w *fixture) redeem(codeID string, at time.Time) {
 
 func testTimelineRedeemed(t *testing.T, w *fixture) {
 	code := w.code("r1")
-	want := storage.CodeFate{
+	want := storage.CodeHistory{
 		ID: code.ID, RequestID: "r1", LoginID: w.login.ID, Username: w.login.Username, IssuedAt: w.now, ExpiresAt: code.ExpiresAt,
 	}
-	equal(t, w.fate("r1"), want)
+	equal(t, w.history("r1"), want)
 	want.RedeemedAt = w.now.Add(time.Minute)
 	w.redeem(code.ID, want.RedeemedAt)
-	equal(t, w.fate("r1"), want)
+	equal(t, w.history("r1"), want)
 	w.code("r2")
-	equal(t, w.fate("r1"), want) // also after a newer code replaced it in the login
+	equal(t, w.history("r1"), want) // also after a newer code replaced it in the login
 }
 
 func testTimelineRetired(t *testing.T, w *fixture) {
 	w.code("r1")
 	w.code("r2")
-	old := w.fate("r1")
+	old := w.history("r1")
 	equal(t, old.RetiredAt, w.now)
 	equal(t, old.RedeemedAt, time.Time{})
-	newer := w.fate("r2")
+	newer := w.history("r2")
 	if old.Live(w.now) || !newer.Live(w.now) || newer.Live(newer.ExpiresAt) {
 		t.Errorf("older %+v, newer %+v", old, newer)
 	}
@@ -102,16 +102,16 @@ func testTimelineRetired(t *testing.T, w *fixture) {
 	x := w.issuance("r3")
 	x.Now = newer.ExpiresAt
 	must(w.store.IssueCodes(w.ctx, x))(t)
-	equal(t, w.fate("r2"), newer)
+	equal(t, w.history("r2"), newer)
 }
 
 func testTimelinePassword(t *testing.T, w *fixture) {
 	w.code("r1")
 	at := w.now.Add(time.Minute)
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash", at, false))
-	equal(t, w.fate("r1").RetiredAt, time.Time{})
+	equal(t, w.history("r1").RetiredAt, time.Time{})
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash", at, true))
-	equal(t, w.fate("r1").RetiredAt, at)
+	equal(t, w.history("r1").RetiredAt, at)
 	wantErr(t, w.store.SetPassword(w.ctx, "nobody", "hash", at, true), storage.ErrNotFound)
 }
 
@@ -174,9 +174,9 @@ func raceRetire(t *testing.T, w *fixture) {
 			return replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: code.ID, Now: w.now})
 		})
 		check(t, errs[round%2])
-		fate := w.fate(code.RequestID)
-		if redeemed := errs[1-round%2] == nil; redeemed == fate.RedeemedAt.IsZero() || redeemed != fate.RetiredAt.IsZero() {
-			t.Fatalf("redeemed: %v, but the timeline says %+v", redeemed, fate)
+		history := w.history(code.RequestID)
+		if redeemed := errs[1-round%2] == nil; redeemed == history.RedeemedAt.IsZero() || redeemed != history.RetiredAt.IsZero() {
+			t.Fatalf("redeemed: %v, but the timeline says %+v", redeemed, history)
 		}
 		code = x.Codes[0].Code
 	}

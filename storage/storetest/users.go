@@ -116,7 +116,7 @@ func testChangeUser(t *testing.T, w *fixture) {
 	equal(t, got, storage.UserLogin{User: u, Login: l})
 	equal(t, must(w.store.UserByUID(w.ctx, u.UID))(t), u)
 	equal(t, must(w.store.LoginByID(w.ctx, l.ID))(t), l)
-	if got.Login.Code.Live(w.now) || w.fate(code.RequestID).RetiredAt.IsZero() {
+	if got.Login.Code.Live(w.now) || w.history(code.RequestID).RetiredAt.IsZero() {
 		t.Error("the code is still live")
 	}
 
@@ -139,7 +139,7 @@ func testChangeAddress(t *testing.T, w *fixture) {
 	}
 	u.Email, u.EmailKey = "second@example.com", "second@example.com"
 	got = must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
-	if got.Login.Code.Live(w.now) || w.fate(code.RequestID).RetiredAt.IsZero() {
+	if got.Login.Code.Live(w.now) || w.history(code.RequestID).RetiredAt.IsZero() {
 		t.Error("the code is still live")
 	}
 	equal(t, w.contactNotices(), [][2]string{{"bob@example.com", "+41 1"}, {"First@example.com", "+41 1"}})

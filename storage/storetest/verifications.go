@@ -53,7 +53,7 @@ func testVerification(t *testing.T, w *fixture) {
 	code := x.Verifications[0].Code
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), code)
 	equal(t, must(w.store.Message(w.ctx, "msg-v1"))(t), message)
-	equal(t, w.fate("v1"), storage.CodeFate{
+	equal(t, w.history("v1"), storage.CodeHistory{
 		ID: code.ID, RequestID: "v1", LoginID: w.login.ID, Username: w.login.Username, IssuedAt: w.now, ExpiresAt: code.ExpiresAt,
 	})
 	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrStale)
@@ -63,15 +63,15 @@ func testVerificationReplaced(t *testing.T, w *fixture) {
 	w.verification("v1")
 	second := w.verification("v2")
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), second)
-	equal(t, w.fate("v1").RetiredAt, w.now)
-	if fate := w.fate("v2"); !fate.Live(w.now) {
-		t.Errorf("the newer one: %+v", fate)
+	equal(t, w.history("v1").RetiredAt, w.now)
+	if history := w.history("v2"); !history.Live(w.now) {
+		t.Errorf("the newer one: %+v", history)
 	}
 	w.request("v3") // the second has expired by then, so it is not retired
 	x := w.verificationIssuance("v3")
 	x.Now = second.ExpiresAt
 	must(w.store.IssueCodes(w.ctx, x))(t)
-	equal(t, w.fate("v2").RetiredAt, time.Time{})
+	equal(t, w.history("v2").RetiredAt, time.Time{})
 }
 
 func testBothCodes(t *testing.T, w *fixture) {
@@ -80,7 +80,7 @@ func testBothCodes(t *testing.T, w *fixture) {
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), verification)
 	w.redeem(code.ID, w.now)
 	for _, request := range []string{"v1", "r1"} {
-		equal(t, w.fate(request).RetiredAt, time.Time{})
+		equal(t, w.history(request).RetiredAt, time.Time{})
 	}
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), verification)
 }
