@@ -128,7 +128,7 @@ func TestCrossOriginPreflightOfAnotherOrigin(t *testing.T) {
 }
 
 // TestServerAllowsOrigins: the server itself has the middleware, and the log
-// tells a preflight apart.
+// shows preflights under a pattern of their own.
 func TestServerAllowsOrigins(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()

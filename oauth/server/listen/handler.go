@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// ServeHTTP implements http.Handler: what surrounds every request.
+// ServeHTTP implements http.Handler. It does for each request what all routes need,
+// and calls Config.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.cfg.Now()
 	id, err := requestID(r.Header[requestIDHeader], s.cfg.Rand)
@@ -23,8 +24,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w, stopping: &s.stopping}
 	s.setHeaders(w.Header(), id, r.TLS != nil)
 	if len(r.TransferEncoding) > 0 {
-		// net/http does not tell whether there was a length as well, by which a
-		// proxy may have found another end of the body (RFC 9112 §6.1).
+		// The request may have had a Content-Length too, which net/http hides. A proxy
+		// may then have seen another end of the body (RFC 9112 §6.1).
 		w.Header().Set("Connection", "close")
 	}
 	body := r.Body
@@ -47,8 +48,8 @@ func (s *Server) setHeaders(h http.Header, id string, tls bool) {
 	}
 }
 
-// finish is deferred: it recovers from a panic of the handler, logs the request
-// and counts it.
+// finish is deferred. It recovers from a panic of the handler, and logs and counts
+// the request.
 func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.Addr, start time.Time) {
 	cause := recover()
 	if cause != nil && cause != http.ErrAbortHandler { //nolint:errorlint // the value of a panic, not an error
@@ -61,7 +62,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.
 		}
 	}
 	if cause == nil && !rec.wroteHeader {
-		rec.WriteHeader(http.StatusOK) // as net/http would for a handler that says nothing
+		rec.WriteHeader(http.StatusOK) // as net/http does for a handler that writes nothing
 	}
 	duration := s.cfg.Now().Sub(start)
 	pattern := r.Pattern
@@ -77,7 +78,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.
 		Str("request_id", id).Str("remote", shown(client)).
 		Msg("request")
 	if cause != nil {
-		// The answer has begun: only a broken connection tells the client
+		// A part of the answer has been sent. Only a broken connection shows the client
 		// that it is incomplete.
 		panic(http.ErrAbortHandler)
 	}
@@ -95,9 +96,9 @@ func answerPanic(w http.ResponseWriter, body string) {
 	_, _ = io.WriteString(w, body)
 }
 
-// describe tells what a handler panicked with. Only the texts of the runtime
-// are known to hold nothing of the request, so others are told by their type;
-// the stack says where.
+// describe describes the value of a panic for the log. It returns the text of
+// runtime errors, which contain nothing of the request. Of other values it returns
+// the type only.
 func describe(cause any) string {
 	if err, ok := cause.(runtime.Error); ok {
 		return err.Error()
@@ -105,7 +106,8 @@ func describe(cause any) string {
 	return fmt.Sprintf("%T", cause)
 }
 
-// method keeps callers from writing words of their own into the log.
+// method returns the method, or "OTHER" for unknown ones, so that clients cannot
+// write text of their choice into the log.
 func method(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,

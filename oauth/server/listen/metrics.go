@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of the server itself. Labels take their values from the routes and
-// the status codes only, so that nobody can make up new ones.
+// metrics are the metrics of the server itself. The values of labels are routes and
+// status codes only, so that clients cannot create new ones.
 type metrics struct {
 	requests    *prometheus.HistogramVec
 	inFlight    prometheus.Gauge
@@ -45,8 +45,8 @@ func (m metrics) observe(pattern string, status int, d time.Duration) {
 	m.requests.WithLabelValues(pattern, statusText(status)).Observe(d.Seconds())
 }
 
-// statusText spares the common answers an allocation. 0 is an answer that was
-// broken off before it had a status.
+// statusText returns the status as text, without an allocation for common ones. The
+// status is 0 if the answer ended before it had one.
 func statusText(status int) string {
 	switch status {
 	case 200:

@@ -20,21 +20,21 @@ import (
 	"latchkey/oauth/surface"
 )
 
-// Limits that no setting changes.
+// Limits without a setting.
 const (
 	maxHeaderBytes    = 32 << 10
 	readHeaderTimeout = 5 * time.Second
-	settleMargin      = 10 * time.Second // handlers write outcomes down after a request's deadline; that too is answered
+	settleMargin      = 10 * time.Second // time to store an outcome and to answer after the deadline of a request
 	idleTimeout       = 2 * time.Minute
 	opsTimeout        = 5 * time.Second
 )
 
-// Config is what a Server is made of.
+// Config is what a Server is made from.
 type Config struct {
-	Handler   http.Handler // serves Listen; an *http.ServeMux, or sets r.Pattern itself
-	BasePath  string       // path below which Handler is served as well, see Below; empty: none
+	Handler   http.Handler // serves the API; it must set r.Pattern, as http.ServeMux does
+	BasePath  string       // path below which Handler is served too, see Below; empty: none
 	Listen    string       // host:port; port 0 takes a free one
-	Listener  net.Listener // open at Listen already; nil: Start opens it
+	Listener  net.Listener // already open at Listen; nil: Start opens one
 	OpsListen string       // host:port of health, readiness and metrics
 
 	Surfaces      []surface.HTTPRules // rules of the surfaces that Handler consists of
@@ -43,18 +43,18 @@ type Config struct {
 	Logger          zerolog.Logger
 	RequestTimeout  time.Duration  // deadline of one request; default 10 s
 	ShutdownTimeout time.Duration  // how long a stop waits for requests in flight; default 15 s
-	DrainTimeout    time.Duration  // how long a stop still answers on idle connections before it closes them; default 1 s, part of ShutdownTimeout
-	MaxConns        int            // connections open at once, of which one address may have an eighth; default 4096
+	DrainTimeout    time.Duration  // how long a stop still answers on idle connections before it closes them; default 1 s; a part of ShutdownTimeout
+	MaxConns        int            // open connections; one address may have an eighth of them; default 4096
 	MaxBodyBytes    int64          // of a request; default 1 MiB
-	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is believed
-	Origins         []string       // web origins whose pages may call the API and read its public documents from a browser; default: none
-	HTTPS           bool           // clients come by TLS, which something in front of the server ends
-	Shield          Limit          // of each address' failures where secrets are tried; default: none
+	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is trusted
+	Origins         []string       // web origins whose pages may call the API from a browser; default: none
+	HTTPS           bool           // clients use TLS, which a proxy in front of the server terminates
+	Shield          Limit          // of failures of an address at guessable paths; default: none
 
 	Ready    func(context.Context) error // nil: always ready
 	Registry *prometheus.Registry        // default: a new one; the server adds its own metrics
 	Now      func() time.Time            // default time.Now
-	Rand     io.Reader                   // of request ids, used by many at once; default crypto/rand
+	Rand     io.Reader                   // for request ids; used concurrently; default crypto/rand
 }
 
 // Server serves one handler and its health.
@@ -69,8 +69,8 @@ type Server struct {
 	serving            sync.WaitGroup
 }
 
-// New returns a server that does not listen yet. It fails when Handler is
-// missing or Registry has metrics of these names already.
+// New returns a server that does not listen yet. It fails if Handler is nil, or if
+// Registry already has metrics of the same names.
 func New(cfg Config) (*Server, error) {
 	if cfg.Handler == nil {
 		return nil, errors.New("server: no handler")
@@ -139,9 +139,9 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.Wait(ctx)
 }
 
-// Start listens on both addresses and begins to serve. When it returns nil,
-// Addr and OpsAddr are known and connections are taken. Call it once, and Wait
-// after it. The end of ctx does not cancel requests.
+// Start listens on both addresses and begins to serve. After it has returned nil,
+// Addr and OpsAddr are known and the server accepts connections. Call Start once,
+// and Wait after it. The end of ctx does not cancel requests.
 func (s *Server) Start(ctx context.Context) error {
 	var lc net.ListenConfig
 	api, err := s.cfg.Listener, error(nil)
@@ -174,17 +174,17 @@ func (s *Server) serve(base context.Context, srv *http.Server, l *limiter) {
 	})
 }
 
-// Addr returns the address of the API, once started.
+// Addr returns the address of the API. Call it after Start.
 func (s *Server) Addr() net.Addr { return s.apiLimit.Addr() }
 
-// OpsAddr returns the address of health, readiness and metrics, once started.
+// OpsAddr returns the address of health, readiness and metrics. Call it after Start.
 func (s *Server) OpsAddr() net.Addr { return s.opsLimit.Addr() }
 
-// Wait serves until ctx ends or a listener fails, and then stops: readiness
-// turns 503, the API's listener closes, requests in flight finish, and those
-// that still come on open connections are answered and told to close. The
-// error is that of a listener, or context.DeadlineExceeded when requests were
-// still running after Config.ShutdownTimeout and were cut off.
+// Wait serves until ctx ends or a listener fails, and then stops. During the stop,
+// readiness is 503, the API's listener is closed, and requests in flight finish.
+// Further requests on open connections are answered with "Connection: close". The
+// error is that of a listener, or context.DeadlineExceeded if requests were still
+// running after Config.ShutdownTimeout and were aborted.
 func (s *Server) Wait(ctx context.Context) error {
 	var failed error
 	select {
@@ -206,16 +206,15 @@ func (s *Server) stop(ctx context.Context) error {
 		_ = s.api.Close()
 		err = fmt.Errorf("server: requests were still running after %s: %w", s.cfg.ShutdownTimeout, err)
 	}
-	// Readiness has been told for as long as it mattered; a slow scrape may
-	// not hold up the stop.
+	// Nobody needs readiness any more, and a slow scrape must not delay the stop.
 	_ = s.ops.Close()
 	s.serving.Wait()
 	return err
 }
 
-// drain waits until the clients have closed their connections, which every
-// answer now asks them to do, or DrainTimeout has passed. Closing an idle
-// connection at once could cut off a request that is already on its way.
+// drain waits until the clients have closed their connections, as every answer now
+// asks them to do, or until DrainTimeout has passed. If it closed idle connections
+// at once, a request that is already on its way would get no answer.
 func (s *Server) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()

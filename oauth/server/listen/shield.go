@@ -14,8 +14,8 @@ import (
 	"latchkey/oauth/surface"
 )
 
-// Limit is how often something may happen: Burst times at once, and no more than
-// Burst times in each Per in the long run. The zero value is no limit.
+// Limit allows Burst events at once, and on average Burst events in each Per. The
+// zero value is no limit.
 type Limit struct {
 	Burst int
 	Per   time.Duration
@@ -26,16 +26,16 @@ const (
 	shieldPattern = "shield"
 )
 
-// shield keeps an address that fails again and again from costing any more: its
-// requests are refused before anything of them is read, looked up or hashed. Only
-// failures count, so that a storefront may sign in all its users from one
-// address. It is the memory of one process and makes no decision about any
-// login: those are in the database (see signin.Authenticator).
+// shield refuses the requests of an address that has failed too often. It refuses
+// them before anything is read, looked up or hashed. Only failures count, so that a
+// storefront can sign in all its users from one address. The counts are those of one
+// process, and they decide about no login: those counters are in the database (see signin.Authenticator).
 //
 // Loopback and private addresses are not counted; see countedNetwork.
 //
-// A bucket is known by one time, that at which it is full again (GCRA). Full ones
-// say nothing; of the others the shield remembers those that failed last.
+// The state of a bucket is the time at which it is full again (GCRA). Full buckets
+// are equal to missing ones. If there are too many, the shield drops the bucket whose
+// last failure is the longest ago.
 type shield struct {
 	gap, depth time.Duration
 	paths      []surface.GuessablePath
@@ -52,7 +52,7 @@ type bucket struct {
 	full    time.Time // when it is full again
 }
 
-// newShield returns nil, which shields nothing, for no limit.
+// newShield returns nil, which refuses nothing, if there is no limit.
 func newShield(l Limit, surfaces []surface.HTTPRules, now func() time.Time) *shield {
 	if l.Burst <= 0 || l.Per <= 0 {
 		return nil
@@ -117,12 +117,12 @@ func refuseUntil(w http.ResponseWriter, path *surface.GuessablePath, wait time.D
 	h.Set("Content-Type", path.Type)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
-	h.Set("Connection", "close") // else the server would read the body to its end
+	h.Set("Connection", "close") // otherwise the server would read the whole body
 	w.WriteHeader(http.StatusTooManyRequests)
 	_, _ = io.WriteString(w, path.Body)
 }
 
-// wait returns how long the address has to wait for its next try; 0: not at all.
+// wait returns how long the network must wait before its next request; 0: not at all.
 func (s *shield) wait(from netip.Prefix) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,8 +134,8 @@ func (s *shield) wait(from netip.Prefix) time.Duration {
 	return max(b.full.Add(s.gap-s.depth).Sub(s.now()), 0)
 }
 
-// fail takes a try from the address. Tries that ran at once may take more than
-// there were; those are owed.
+// fail counts a failure. Concurrent requests may fail more often than the limit
+// allows; the network then waits longer.
 func (s *shield) fail(from netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

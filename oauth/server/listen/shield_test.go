@@ -77,7 +77,7 @@ func TestShieldCountsFailures(t *testing.T) {
 	}
 }
 
-// What is remembered is bounded, whatever addresses come.
+// The number of remembered addresses is limited.
 func TestShieldForgetsTheQuietest(t *testing.T) {
 	t.Parallel()
 	s := newShield(Limit{Burst: 1, Per: time.Hour}, testSurfaces, time.Now)

@@ -39,7 +39,7 @@ func (r *running) talk(t *testing.T, text string) string {
 	return string(said)
 }
 
-// echoing reads the body and tells what it saw.
+// echoing reads the body and answers with it.
 func echoing() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

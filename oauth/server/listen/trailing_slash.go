@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// WithoutTrailingSlash serves a path below one of the prefixes that ends in a
-// slash as the path without that slash, whatever the method is. A redirect would
-// do the same for a GET, but clients lose the body of other requests on it, or do
-// not follow. A prefix is like "/v1/"; a path that is a prefix is not changed.
+// WithoutTrailingSlash returns a handler that removes a slash at the end of paths
+// below the prefixes, for all methods, and calls next. A redirect would do for GET,
+// but clients drop the body of other requests, or do not follow. A prefix is like
+// "/v1/". A path that equals a prefix is not changed.
 func WithoutTrailingSlash(prefixes []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath() // an escaped slash at the end is part of a name

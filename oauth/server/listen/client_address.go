@@ -11,18 +11,18 @@ const forwardedHeader = "X-Forwarded-For"
 
 type clientAddrKey struct{}
 
-// ClientAddr returns the address that the request of ctx came from; invalid
-// outside of a request, or when it came by something that has no addresses.
+// ClientAddr returns the address of the client that sent the request of ctx. It is
+// invalid outside of a request, and if the connection has no IP address.
 func ClientAddr(ctx context.Context) netip.Addr {
 	addr, _ := ctx.Value(clientAddrKey{}).(netip.Addr)
 	return addr
 }
 
-// clientAddr is the address of the connection unless that is a trusted proxy:
-// then it is the last address in X-Forwarded-For that no trusted proxy has. A
-// proxy appends the address of its own peer, so the list is true from its end
-// up to the first that nobody vouches for; what stands before it is whatever
-// the client made up.
+// clientAddr returns the address of the connection. If that is a trusted proxy, it
+// returns the last address in X-Forwarded-For that is not a trusted proxy. Each
+// proxy appends the address of its own peer. So the list can be trusted from its
+// end up to the first address that is not a trusted proxy; the client may have
+// invented the part before that.
 func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	client := peer.Addr().Unmap()
@@ -32,7 +32,7 @@ func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		for j := len(list) - 1; j >= 0 && contains(trusted, client); j-- {
 			hop, ok := parseHop(list[j])
 			if !ok {
-				return client // whoever wrote this, the last one known vouched for nobody
+				return client // the last known proxy did not append an address
 			}
 			client = hop
 		}
@@ -40,7 +40,7 @@ func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	return client
 }
 
-// parseHop reads an address, as proxies write it: some add a port.
+// parseHop parses an address in X-Forwarded-For. Some proxies append a port.
 func parseHop(text string) (netip.Addr, bool) {
 	text = strings.TrimSpace(text)
 	if withPort, err := netip.ParseAddrPort(text); err == nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// opsHandler serves those who run the server, on an address of its own.
+// opsHandler serves health, readiness and metrics, on an address of their own.
 func (s *Server) opsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -18,8 +18,8 @@ func (s *Server) opsHandler() http.Handler {
 	return mux
 }
 
-// ready answers whether requests should be sent here. Why they should not is in
-// the log.
+// ready answers 200 if the server can take requests, and 503 otherwise. The reason
+// is in the log.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.stopping.Load() {
 		answerHealth(w, http.StatusServiceUnavailable, `{"status":"stopping"}`)

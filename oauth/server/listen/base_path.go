@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Below serves everything that next serves at the root below the base path as
-// well, and metadata where RFC 8414 §3.1 puts it: /.well-known/NAME/base is
+// Below returns a handler that serves next at the root and also below the base
+// path. It serves metadata at the place of RFC 8414 §3.1: /.well-known/NAME/base is
 // /.well-known/NAME of next. The base path, such as /tenant, has no slash at its
-// end and only characters that URLs leave unescaped; empty: next alone is
-// returned. Requests outside of the base path go to next unchanged, because some
-// proxies take the path away.
+// end and only characters that URLs do not escape. If it is empty, Below returns
+// next. Requests outside of the base path go to next unchanged, because some
+// proxies remove the path.
 func Below(base string, next http.Handler) http.Handler {
 	if base == "" {
 		return next
@@ -28,9 +28,9 @@ func Below(base string, next http.Handler) http.Handler {
 	})
 }
 
-// withoutBase returns the request as next knows it, and false if it is outside
-// of the base path. Paths that are not clean are left to the router of next,
-// which redirects to the clean path.
+// withoutBase returns the request without the base path. It returns false if the
+// request is outside of the base path, or if its path is not clean: the router of
+// next redirects to the clean path.
 func withoutBase(r *http.Request, base string) (*http.Request, bool) {
 	escaped := r.URL.EscapedPath()
 	cut := func(p string) (string, bool) {
@@ -48,7 +48,7 @@ func withoutBase(r *http.Request, base string) (*http.Request, bool) {
 		return nil, false
 	}
 	inner, target := *r, *r.URL
-	target.Path, _ = url.PathUnescape(rawPath) // it is part of a valid path
+	target.Path, _ = url.PathUnescape(rawPath) // a part of a valid path is valid
 	target.RawPath = rawPath
 	inner.URL = &target
 	return &inner, true

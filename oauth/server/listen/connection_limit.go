@@ -13,22 +13,22 @@ import (
 
 const (
 	opsMaxConns = 64
-	// networkShare is the part of all connections that one address may have
-	// open: an eighth.
+	// networkShare is the divisor for the connections that one address may have
+	// open: an eighth of all.
 	networkShare = 8
 )
 
 var errNetworkFull = errors.New("the address has as many connections as it may")
 
-// limiter is a listener with a bounded number of open connections, in all and
-// for each address. A connection is idle while it waits for the head of a
-// request. When the bound is reached, the connection that has been idle for
-// longest is closed and the new one takes its place: connections that nobody
-// uses cannot keep others out. If none is idle, new connections wait until one
-// is, and an address that has reached its own bound is refused.
+// limiter is a listener that limits the number of open connections, in total and
+// for each address. A connection is idle while it waits for the head of a request.
+// If the limit is reached, the limiter closes the connection that has been idle for
+// the longest time and accepts the new one, so that unused connections cannot block
+// others. If none is idle, new connections wait. An address that has reached its own
+// limit, without an idle connection, is refused.
 //
-// Loopback, private and link-local addresses and named proxies stand for many
-// clients and have no bound of their own; see countedNetwork.
+// Loopback, private and link-local addresses and trusted proxies have no limit of
+// their own, because many clients share them; see countedNetwork.
 type limiter struct {
 	net.Listener
 	limit      int // connections open at once
@@ -82,9 +82,9 @@ func (l *limiter) Accept() (net.Conn, error) {
 	}
 }
 
-// admit adds a connection, if necessary in place of an idle one. It waits while
-// the limit is reached and none is idle. The error is errNetworkFull, or
-// net.ErrClosed if the listener is closed meanwhile.
+// admit adds a connection. If the limit is reached, it closes an idle one first, or
+// waits until one is idle. The error is errNetworkFull, or net.ErrClosed if the
+// listener is closed meanwhile.
 func (l *limiter) admit(c *limitedConn) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -105,8 +105,8 @@ func (l *limiter) admit(c *limitedConn) error {
 	return nil
 }
 
-// evict closes the connection that has been idle for longest of those that
-// match. It returns false if there is none. It is called with mu held.
+// evict closes the matching connection that has been idle for the longest time. It
+// returns false if there is none. The caller holds mu.
 func (l *limiter) evict(matches func(*limitedConn) bool) bool {
 	for e := l.idle.Front(); e != nil; e = e.Next() {
 		if c, _ := e.Value.(*limitedConn); matches(c) {
@@ -118,7 +118,7 @@ func (l *limiter) evict(matches func(*limitedConn) bool) bool {
 	return false
 }
 
-// remove gives the place of a connection back, once. It is called with mu held.
+// remove stops counting a connection, once. The caller holds mu.
 func (l *limiter) remove(c *limitedConn) {
 	if c.gone {
 		return
@@ -136,7 +136,7 @@ func (l *limiter) leaveIdle(c *limitedConn) {
 	}
 }
 
-// count is called with mu held.
+// count adds n to the numbers of open connections. The caller holds mu.
 func (l *limiter) count(c *limitedConn, n int) {
 	l.open += n
 	if l.gauge != nil {
@@ -152,10 +152,9 @@ func (l *limiter) count(c *limitedConn, n int) {
 	}
 }
 
-// track implements http.Server.ConnState for the server of this listener. A
-// request whose connection was closed at that moment must not be served, since
-// its answer could not be sent: the panic ends the connection before the
-// handler is called.
+// track implements http.Server.ConnState for the server of this listener. If the
+// limiter has just closed the connection of a request, the answer could not be sent.
+// The panic then ends the connection before the handler is called.
 func (l *limiter) track(conn net.Conn, state http.ConnState) {
 	c, ok := conn.(*limitedConn)
 	if !ok {
@@ -178,8 +177,8 @@ func (l *limiter) track(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// closeEmpty is called with mu held. A connection that was taken at the moment
-// of the close may empty the listener a second time.
+// closeEmpty closes the channel empty. The listener may become empty twice, if it
+// accepted a connection while it was closed. The caller holds mu.
 func (l *limiter) closeEmpty() {
 	select {
 	case <-l.empty:
@@ -188,7 +187,7 @@ func (l *limiter) closeEmpty() {
 	}
 }
 
-// Close implements net.Listener. It may be called again.
+// Close implements net.Listener. Further calls do nothing.
 func (l *limiter) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,16 +203,15 @@ func (l *limiter) Close() error {
 	return l.Listener.Close()
 }
 
-// limitedConn is a connection of a limiter. It gives its place back when it is
-// closed.
+// limitedConn is a connection that a limiter counts until it is closed.
 type limitedConn struct {
 	net.Conn
 	limiter *limiter
 	network netip.Prefix // of the peer
-	counted bool         // the network has a bound
+	counted bool         // the network has a limit
 
 	idle *list.Element // in limiter.idle; nil while a request is served
-	gone bool          // closed, by its owner or to make room
+	gone bool          // closed, by its owner or by evict
 }
 
 // Close implements net.Conn.

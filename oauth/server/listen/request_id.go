@@ -9,8 +9,8 @@ import (
 
 const requestIDHeader = "X-Request-Id"
 
-// RequestID returns the id of the request that ctx belongs to; empty outside of
-// one.
+// RequestID returns the id of the request that ctx belongs to. It is empty outside of
+// a request.
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
@@ -18,8 +18,8 @@ func RequestID(ctx context.Context) string {
 
 type requestIDKey struct{}
 
-// requestContext carries what the server found out about a request, with one
-// allocation.
+// requestContext adds the id and the client address of a request to its context. It
+// needs one allocation for both.
 type requestContext struct {
 	context.Context
 	id     string
@@ -37,8 +37,8 @@ func (c *requestContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// requestID returns the id that the caller sent if it is harmless wherever it
-// may be written, else a new one of 128 random bits.
+// requestID returns the id that the client sent, if it has 1 to 64 letters, digits,
+// hyphens and underscores. Otherwise it returns a new id of 128 random bits.
 func requestID(sent []string, random io.Reader) (string, error) {
 	if len(sent) == 1 && harmless(sent[0]) {
 		return sent[0], nil

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// recorder notes the status and the size of an answer, and asks the client to
-// close the connection once the server is stopping.
+// recorder records the status and the size of an answer. While the server stops, it
+// asks the client to close the connection.
 type recorder struct {
 	http.ResponseWriter
 	stopping    *atomic.Bool
