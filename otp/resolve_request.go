@@ -112,7 +112,7 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 	if !now.Before(r.ExpiresAt) {
 		return issuance, []result{{reason: reasonExpired}}, nil
 	}
-	with, refusal, err := s.requestConfig(ctx, r)
+	with, refusal, err := s.readConfig(ctx, r)
 	if err != nil {
 		return issuance, nil, err
 	}
@@ -141,9 +141,9 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 	return issuance, results, nil
 }
 
-// setting reads the configuration that the request is resolved under. refusal is
-// the reason why nobody gets anything under it, empty if there is none.
-func (s *Service) requestConfig(ctx context.Context, r storage.CodeRequest) (with requestConfig, refusal string, err error) {
+// readConfig returns the configuration that the request is resolved with. refusal is
+// the reason why nothing is sent, empty if there is none.
+func (s *Service) readConfig(ctx context.Context, r storage.CodeRequest) (with requestConfig, refusal string, err error) {
 	if refusal, err = s.client(ctx, r, &with); refusal != "" || err != nil {
 		return with, refusal, err
 	}
