@@ -7,8 +7,9 @@ import (
 	"latchkey/storage"
 )
 
-// TestWhichLockCounts: of a known source its own alone; elsewhere the login's,
-// and for codes theirs.
+// TestWhichLockCounts checks that only the lock of the source applies to a known source.
+// For unknown sources, the lock of the login applies to passwords, and the lock for
+// codes to codes.
 func TestWhichLockCounts(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

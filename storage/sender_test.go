@@ -6,15 +6,15 @@ import (
 	"latchkey/storage"
 )
 
-// TestSenderHandles: senders that write their messages themselves tell of changed
-// addresses if they bring codes, webhooks only what they name.
+// TestSenderHandles checks that smtp and console senders that deliver codes also deliver
+// ContactChanged, and that webhooks get only the types that they name.
 func TestSenderHandles(t *testing.T) {
 	t.Parallel()
 	const changed, code, renewal, locked = storage.MessageContactChanged, storage.MessageOneTimePassword, storage.MessageForgottenPassword, storage.MessageAccountLocked
 	tests := []struct {
 		kind  storage.SenderKind
-		named []storage.MessageType
-		of    storage.MessageType
+		types []storage.MessageType
+		asked storage.MessageType
 		want  bool
 	}{
 		{storage.WebhookSender, []storage.MessageType{code}, code, true},
@@ -27,9 +27,9 @@ func TestSenderHandles(t *testing.T) {
 		{storage.ConsoleSender, []storage.MessageType{code}, changed, true},
 	}
 	for _, test := range tests {
-		s := storage.Sender{Kind: test.kind, Types: test.named}
-		if got := s.Handles(test.of); got != test.want {
-			t.Errorf("%s sender of %v: %v for %s", test.kind, test.named, got, test.of)
+		s := storage.Sender{Kind: test.kind, Types: test.types}
+		if got := s.Handles(test.asked); got != test.want {
+			t.Errorf("%s sender of %v: Handles(%[4]s) = %[3]v", test.kind, test.types, got, test.asked)
 		}
 	}
 }
