@@ -145,16 +145,18 @@ func codeOfEachPurpose(t *testing.T, m *mall) {
 	p := m.shopperWith(hash, "purposeful", acme)
 	m.join(p, acme, "MeAdmin")
 	front := m.front()
-	for what, test := range map[string]struct {
+	for _, test := range []struct {
+		by     string
 		signIn func() paper
 		may    bool
 	}{
-		"sign-in code": {func() paper { return m.accountTokens(p) }, false},
-		"reset code":   {func() paper { return m.resetTokens(p) }, true},
-		"password": {func() paper {
+		{"sign-in code", func() paper { return m.accountTokens(p) }, false},
+		{"reset code", func() paper { return m.resetTokens(p) }, true},
+		{"password", func() paper {
 			return front.send(t, 201, http.MethodPost, tokensV2, byPassword(p.name, janesPassword))
 		}, true},
 	} {
+		what := test.by
 		first := test.signIn().text("data", 0, "token")
 		renewed := front.as(first).send(t, 201, http.MethodPost, tokensV2, byHeld()).text("data", 0, "token")
 		twice := front.as(renewed).send(t, 201, http.MethodPost, tokensV2, byHeld()).text("data", 0, "token")
