@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"latchkey/oauth/dpop"
+	"latchkey/oauth/proof"
 )
 
 // possession is a refusal of a request that used the scheme DPoP.
@@ -25,8 +26,8 @@ func (e *possession) Unwrap() error { return e.error }
 // for this very request (RFC 9449 §7.1). A proof is good for one request. What
 // Bearer demands of a token holds for both. A token anywhere else is not read.
 //
-// Errors: ErrNoToken, ErrInvalidToken, ErrTokenRevoked, ErrInvalidProof,
-// ErrUseNonce and those of the stores; SetChallenge tells them.
+// Errors: ErrNoToken, ErrInvalidToken, ErrTokenRevoked, proof.ErrInvalid,
+// proof.ErrUseNonce and those of the stores; SetChallenge tells them.
 func (p *Provider) Authorize(r *http.Request) (*Caller, error) {
 	scheme, token := authorization(r.Header)
 	switch scheme {
@@ -35,7 +36,7 @@ func (p *Provider) Authorize(r *http.Request) (*Caller, error) {
 	case "dpop":
 		caller, err := p.possessor(r, token)
 		if err != nil {
-			return nil, &possession{err, p.nonceFor(err)}
+			return nil, &possession{err, p.proofs.NonceFor(err)}
 		}
 		return caller, nil
 	}
@@ -49,22 +50,31 @@ func (p *Provider) possessor(r *http.Request, token string) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	used, err := p.readProof(r, token)
+	used, err := p.proofs.Read(r, token)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, refusedProof(err)
 	case claims.bound() == "":
 		return nil, fmt.Errorf("%w: it is bound to no key", ErrInvalidToken)
-	case used.jkt == "":
-		return nil, fmt.Errorf("%w: none was sent", ErrInvalidProof)
-	case used.jkt != claims.bound():
+	case used.JKT == "":
+		return nil, refusedProof(fmt.Errorf("%w: none was sent", proof.ErrInvalid))
+	case used.JKT != claims.bound():
 		return nil, fmt.Errorf("%w: it is bound to another key", ErrInvalidToken)
 	}
 	caller, err := p.caller(r.Context(), claims)
 	if err != nil {
 		return nil, err
 	}
-	return caller, p.useUp(r.Context(), used)
+	return caller, refusedProof(p.proofs.Spend(r.Context(), used))
+}
+
+// refusedProof makes ErrInvalidToken of the refusal of a proof, because a resource
+// endpoint answers both in the same way. Other errors pass unchanged.
+func refusedProof(err error) error {
+	if errors.Is(err, proof.ErrInvalid) || errors.Is(err, proof.ErrUseNonce) {
+		return fmt.Errorf("%w: %w", ErrInvalidToken, err)
+	}
+	return err
 }
 
 // Bearer returns who presents an access token, in one statement. The token must
@@ -126,14 +136,6 @@ func BearerToken(h http.Header) (token string, ok bool) {
 	return token, true
 }
 
-// nonceFor is the nonce that goes with a refusal; empty: none does.
-func (p *Provider) nonceFor(err error) string {
-	if errors.Is(err, ErrUseNonce) {
-		return p.nonce()
-	}
-	return ""
-}
-
 // SetChallenge writes the headers of a resource endpoint that refuses with 401,
 // or with 403 for ErrInsufficientRoles: Challenge, and the nonce for the next
 // try if one is demanded.
@@ -141,7 +143,7 @@ func SetChallenge(h http.Header, err error) {
 	h.Set("WWW-Authenticate", Challenge(err))
 	var refused *possession
 	if errors.As(err, &refused) && refused.nonce != "" {
-		h.Set(nonceHeader, refused.nonce)
+		h.Set(proof.NonceHeader, refused.nonce)
 	}
 }
 
@@ -169,9 +171,9 @@ func challengeError(err error) (code, description string) {
 		return "insufficient_scope", "The access token lacks a role."
 	case errors.Is(err, ErrTokenRevoked):
 		return "invalid_token", "The access token was revoked."
-	case errors.Is(err, ErrUseNonce):
+	case errors.Is(err, proof.ErrUseNonce):
 		return "use_dpop_nonce", "The DPoP proof needs a nonce of this server."
-	case errors.Is(err, ErrInvalidProof):
+	case errors.Is(err, proof.ErrInvalid):
 		return "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before."
 	case errors.Is(err, ErrInvalidToken):
 		return "invalid_token", "The access token is invalid or expired."

@@ -14,6 +14,7 @@ import (
 	"latchkey/grants"
 	"latchkey/grants/signin"
 	"latchkey/oauth/client"
+	"latchkey/oauth/proof"
 	"latchkey/storage"
 )
 
@@ -81,8 +82,8 @@ var refusals = []struct {
 	{client.ErrTwoMethods, refusal{http.StatusBadRequest, "invalid_request", "The client authenticated itself in two ways.", codeOAuth}},
 	{errTokenMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter token is missing.", codeOAuth}},
 	{errInvalidTarget, refusal{http.StatusBadRequest, "invalid_target", "The requested resource is unknown, or the client may not have tokens for it.", codeOAuth}},
-	{ErrInvalidProof, refusal{http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before.", codeOAuth}},
-	{ErrUseNonce, refusal{http.StatusBadRequest, "use_dpop_nonce", "The DPoP proof needs a nonce of this server.", codeOAuth}},
+	{proof.ErrInvalid, refusal{http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before.", codeOAuth}},
+	{proof.ErrUseNonce, refusal{http.StatusBadRequest, "use_dpop_nonce", "The DPoP proof needs a nonce of this server.", codeOAuth}},
 	{errForeignToken, refusal{http.StatusBadRequest, "unauthorized_client", "The token was issued to another client.", codeOAuth}},
 
 	{storage.ErrUnavailable, refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot answer now. Try again.", codeOAuth}},
@@ -178,8 +179,8 @@ func (p *Provider) writeError(w http.ResponseWriter, r *http.Request, err error)
 	case http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", retryAfter(err, p.cfg.Now()))
 	}
-	if nonce := p.nonceFor(err); nonce != "" {
-		w.Header().Set(nonceHeader, nonce)
+	if nonce := p.proofs.NonceFor(err); nonce != "" {
+		w.Header().Set(proof.NonceHeader, nonce)
 	}
 	body := errorBody{
 		Error: answer.code, ErrorDescription: answer.description,

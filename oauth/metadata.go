@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"latchkey/oauth/client"
 	"latchkey/oauth/dpop"
@@ -97,12 +96,4 @@ func (p *Provider) writeCacheable(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(p.cfg.JWKSMaxAge.Seconds())))
 	_, _ = w.Write(encoded) // a client that has gone gets nothing
-}
-
-func issuerPath(issuer string) string {
-	u, err := url.Parse(issuer)
-	if err != nil { // New has parsed it already
-		return ""
-	}
-	return u.Path
 }

@@ -5,12 +5,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"latchkey/grants"
+	"latchkey/oauth/proof"
 	"latchkey/storage"
 )
 
@@ -121,22 +121,6 @@ func TestNonce(t *testing.T) {
 		"no pepper of ours": "x" + nonce, "no pepper": "..", "no number": "a.b.c", "a pepper of nobody": "nobody.1.",
 	} {
 		mustRefuse(t, what, w.ask(one(p.forToken("nonce", forged)), machineForm("app")...), "use_dpop_nonce")
-	}
-}
-
-// TestNonceAges: a nonce is good for five to ten minutes.
-func TestNonceAges(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	nonce := w.provider.nonce()
-	for _, test := range []struct {
-		later time.Duration
-		good  bool
-	}{{0, true}, {nonceLife, true}, {2 * nonceLife, false}, {-nonceLife, true}, {-2 * nonceLife, false}} {
-		w.now = start.Add(test.later)
-		if got := w.provider.isNonce(nonce); got != test.good {
-			t.Errorf("after %v: %v", test.later, got)
-		}
 	}
 }
 
@@ -281,19 +265,19 @@ func TestAuthorize(t *testing.T) {
 		{"bound, with proof", "DPoP " + bound, one(once), nil, ""},
 		{"below the issuer's path", "dpop " + bound, one(p.proof(http.MethodGet, testIssuer+"/v1/me", "ath", hashOf(bound))), nil, ""},
 		{"with a query", "DPoP " + bound, one(good("htu", here+"?access_token=x")), nil, ""},
-		{"the proof again", "DPoP " + bound, one(once), ErrInvalidProof, `DPoP realm="latchkey", algs="ES256 EdDSA RS256 PS256", error="invalid_dpop_proof"`},
+		{"the proof again", "DPoP " + bound, one(once), proof.ErrInvalid, `DPoP realm="latchkey", algs="ES256 EdDSA RS256 PS256", error="invalid_dpop_proof"`},
 		{"bound, as bearer", "Bearer " + bound, nil, ErrInvalidToken, `Bearer realm="latchkey", error="invalid_token"`},
 		{"bound, as bearer with proof", "Bearer " + bound, one(good()), ErrInvalidToken, "Bearer "},
 		{"free, by DPoP", "DPoP " + free, one(p.proof(http.MethodGet, here, "ath", hashOf(free))), ErrInvalidToken, `DPoP realm="latchkey", algs="ES256 EdDSA RS256 PS256", error="invalid_token"`},
-		{"no proof", "DPoP " + bound, nil, ErrInvalidProof, `error="invalid_dpop_proof"`},
-		{"two proofs", "DPoP " + bound, []string{good(), good()}, ErrInvalidProof, "DPoP "},
+		{"no proof", "DPoP " + bound, nil, proof.ErrInvalid, `error="invalid_dpop_proof"`},
+		{"two proofs", "DPoP " + bound, []string{good(), good()}, proof.ErrInvalid, "DPoP "},
 		{"another key", "DPoP " + bound, one(newProver(t).proof(http.MethodGet, here, "ath", hashOf(bound))), ErrInvalidToken, `error="invalid_token"`},
-		{"ath of another", "DPoP " + bound, one(good("ath", hashOf(free))), ErrInvalidProof, "DPoP "},
-		{"no ath", "DPoP " + bound, one(p.proof(http.MethodGet, here)), ErrInvalidProof, "DPoP "},
-		{"another path", "DPoP " + bound, one(good("htu", here+"/orders")), ErrInvalidProof, "DPoP "},
-		{"the host of the request", "DPoP " + bound, one(good("htu", "http://inside.example/v1/me")), ErrInvalidProof, "DPoP "},
-		{"another method", "DPoP " + bound, one(good("htm", "POST")), ErrInvalidProof, "DPoP "},
-		{"a strange nonce", "DPoP " + bound, one(good("nonce", "x")), ErrUseNonce, `error="use_dpop_nonce"`},
+		{"ath of another", "DPoP " + bound, one(good("ath", hashOf(free))), proof.ErrInvalid, "DPoP "},
+		{"no ath", "DPoP " + bound, one(p.proof(http.MethodGet, here)), proof.ErrInvalid, "DPoP "},
+		{"another path", "DPoP " + bound, one(good("htu", here+"/orders")), proof.ErrInvalid, "DPoP "},
+		{"the host of the request", "DPoP " + bound, one(good("htu", "http://inside.example/v1/me")), proof.ErrInvalid, "DPoP "},
+		{"another method", "DPoP " + bound, one(good("htm", "POST")), proof.ErrInvalid, "DPoP "},
+		{"a strange nonce", "DPoP " + bound, one(good("nonce", "x")), proof.ErrUseNonce, `error="use_dpop_nonce"`},
 		{"no token of ours", "DPoP x", one(good()), ErrInvalidToken, `error="invalid_token"`},
 		{"in the query alone", "", nil, ErrNoToken, `Bearer realm="latchkey"`},
 		{"another scheme", "Basic " + free, nil, ErrNoToken, ""},
@@ -312,7 +296,7 @@ func TestAuthorize(t *testing.T) {
 		if got := h.Get("WWW-Authenticate"); !strings.HasPrefix(got, test.challenge) && !strings.Contains(got, ", "+test.challenge) {
 			t.Errorf("%s: challenge %s", test.name, got)
 		}
-		if nonce := h.Get("DPoP-Nonce"); (nonce != "") != errors.Is(err, ErrUseNonce) || nonce != "" && !w.provider.isNonce(nonce) {
+		if nonce := h.Get("DPoP-Nonce"); (nonce != "") != errors.Is(err, proof.ErrUseNonce) || nonce != "" && nonce != w.provider.proofs.Nonce() {
 			t.Errorf("%s: nonce %q", test.name, nonce)
 		}
 	}
@@ -324,9 +308,9 @@ func TestAuthorizeSpendsLast(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)
 	bound := mustIssue(t, "bound", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
-	proof := p.proof(http.MethodGet, "https://id.example/v1/me", "ath", hashOf(bound))
+	sent := p.proof(http.MethodGet, "https://id.example/v1/me", "ath", hashOf(bound))
 	authorize := func() error {
-		_, err := w.provider.Authorize(resourceRequest("DPoP "+bound, proof))
+		_, err := w.provider.Authorize(resourceRequest("DPoP "+bound, sent))
 		return err
 	}
 	w.login.User.Active = false
@@ -342,7 +326,7 @@ func TestAuthorizeSpendsLast(t *testing.T) {
 	if err := authorize(); err != nil {
 		t.Errorf("then: %v", err)
 	}
-	if err := authorize(); !errors.Is(err, ErrInvalidProof) {
+	if err := authorize(); !errors.Is(err, proof.ErrInvalid) {
 		t.Errorf("again: %v", err)
 	}
 }
@@ -362,25 +346,5 @@ func TestIntrospectionOfBoundTokens(t *testing.T) {
 	rec = w.post("/oauth/introspect", nil, "client_id", "app", "client_secret", "secret", "token", free)
 	if text(t, rec, "token_type") != "bearer" || member(t, rec, "cnf") != nil {
 		t.Errorf("%s", rec.Body)
-	}
-}
-
-// TestTargets: a proxy may take the issuer's path away, and nothing else.
-func TestTargets(t *testing.T) {
-	t.Parallel()
-	for issuer, tests := range map[string]map[string][]string{
-		"https://id.example": {"/v1/me": {"https://id.example/v1/me"}, "/v1/a%2Fb": {"https://id.example/v1/a%2Fb"}},
-		"https://id.example/auth": {
-			"/auth/oauth/token":   {"https://id.example/auth/oauth/token"},
-			"/oauth/token":        {"https://id.example/auth/oauth/token", "https://id.example/oauth/token"},
-			"/authors/auth/token": {"https://id.example/auth/authors/auth/token", "https://id.example/authors/auth/token"},
-		},
-	} {
-		p := &Provider{cfg: Config{Issuer: issuer}, base: issuer}
-		for path, want := range tests {
-			if got := p.targets(httptest.NewRequest(http.MethodGet, path, nil)); !slices.Equal(got, want) {
-				t.Errorf("%s at %s: %v, want %v", path, issuer, got, want)
-			}
-		}
 	}
 }

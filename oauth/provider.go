@@ -18,6 +18,7 @@ import (
 	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth/client"
+	"latchkey/oauth/proof"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -91,6 +92,7 @@ type Provider struct {
 	authenticator *signin.Authenticator
 	refreshTokens *grants.RefreshTokens
 	clients       *client.Authenticator
+	proofs        *proof.Verifier
 }
 
 // New assembles a Provider, or says what is wrong with its configuration: a
@@ -109,6 +111,11 @@ func New(cfg Config) (*Provider, error) {
 		Issuer: cfg.Issuer, TokenEndpoint: p.base + tokenPath, Clients: cfg.Clients, UsedIDs: cfg.Tokens, Peppers: cfg.Peppers,
 		Address: cfg.Address, SecretLimit: cfg.SecretLimit, Charges: cfg.Charges,
 		Recorder: cfg.Recorder, Now: cfg.Now, Rand: cfg.Rand, Logger: cfg.Logger,
+	}); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	if p.proofs, err = proof.New(proof.Config{
+		Issuer: cfg.Issuer, RequireNonce: cfg.DPoPNonce, UsedIDs: cfg.Tokens, Peppers: cfg.Peppers, Now: cfg.Now,
 	}); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/ory/fosite"
 
 	"latchkey/grants"
+	"latchkey/oauth/proof"
 	"latchkey/storage"
 )
 
@@ -68,23 +69,23 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// 8. The response.
-	if p.cfg.DPoPNonce && sent.jkt != "" {
-		w.Header().Set(nonceHeader, p.nonce()) // RFC 9449 §8.2
+	if p.cfg.DPoPNonce && sent.JKT != "" {
+		w.Header().Set(proof.NonceHeader, p.proofs.Nonce()) // RFC 9449 §8.2
 	}
 	writeJSON(w, http.StatusOK, tokenBody(response))
 	return nil
 }
 
 // requiredProof verifies the DPoP proof of a token request. It returns
-// ErrInvalidProof if there is none and the client's tokens are always bound to a
+// proof.ErrInvalid if there is none and the client's tokens are always bound to a
 // key (RFC 9449 §5.2).
-func (p *Provider) requiredProof(r *http.Request, c *storage.Client) (proof, error) {
-	sent, err := p.readProof(r, "")
+func (p *Provider) requiredProof(r *http.Request, c *storage.Client) (proof.Proof, error) {
+	sent, err := p.proofs.Read(r, "")
 	if err != nil {
-		return proof{}, err
+		return proof.Proof{}, err
 	}
-	if c.DPoPBound && sent.jkt == "" {
-		return proof{}, fmt.Errorf("%w: the client's tokens are always bound to a key", ErrInvalidProof)
+	if c.DPoPBound && sent.JKT == "" {
+		return proof.Proof{}, fmt.Errorf("%w: the client's tokens are always bound to a key", proof.ErrInvalid)
 	}
 	return sent, nil
 }
@@ -92,7 +93,7 @@ func (p *Provider) requiredProof(r *http.Request, c *storage.Client) (proof, err
 // checkBeforeCredential returns the refusals of a request with a user's
 // credential that do not depend on the credential. If they came later, a request
 // that must fail anyway would tell a right credential from a wrong one.
-func (p *Provider) checkBeforeCredential(ctx context.Context, form url.Values, c *storage.Client, sent proof) error {
+func (p *Provider) checkBeforeCredential(ctx context.Context, form url.Values, c *storage.Client, sent proof.Proof) error {
 	switch form.Get("grant_type") {
 	case grants.GrantPassword, grants.GrantAccountMember:
 	default:
@@ -101,13 +102,13 @@ func (p *Provider) checkBeforeCredential(ctx context.Context, form url.Values, c
 	if len(p.defaultAudience(c)) == 0 {
 		return errInvalidTarget
 	}
-	return p.checkUnused(ctx, sent)
+	return p.proofs.CheckUnspent(ctx, sent)
 }
 
 // terms are the parts of a token request that every grant treats alike.
 type terms struct {
-	resources []string // RFC 8707
-	proof     proof    // RFC 9449
+	resources []string    // RFC 8707
+	proof     proof.Proof // RFC 9449
 }
 
 // grant runs the grant of a request whose client is authenticated. The proof is
@@ -116,8 +117,8 @@ type terms struct {
 func (p *Provider) grant(ctx context.Context, c *storage.Client, r *http.Request, t terms) (fosite.AccessResponder, error) {
 	ctx = context.WithValue(ctx, clientKey{}, c)
 	request, err := p.fosite.NewAccessRequest(ctx, r, &grants.Session{
-		Source: p.UserAddress(r, c), Resources: t.resources, Audience: p.defaultAudience(c), JKT: t.proof.jkt,
-		Confirm: func(ctx context.Context) error { return p.useUp(ctx, t.proof) },
+		Source: p.UserAddress(r, c), Resources: t.resources, Audience: p.defaultAudience(c), JKT: t.proof.JKT,
+		Confirm: func(ctx context.Context) error { return p.proofs.Spend(ctx, t.proof) },
 	})
 	if err != nil {
 		return nil, err
