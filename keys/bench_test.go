@@ -9,7 +9,7 @@ import (
 	"latchkey/keys"
 )
 
-// accessToken has the claims that tokens of the server carry.
+// accessToken has the claims of an access token of the server.
 type accessToken struct {
 	jwt.RegisteredClaims
 	ClientID string   `json:"client_id"`
@@ -31,7 +31,7 @@ func accessClaims() *accessToken {
 }
 
 func BenchmarkSign(b *testing.B) {
-	r := replica(b, &memory{}, newClock(), allAlgs...)
+	r := replica(b, &fakeStore{}, newClock(), allAlgs...)
 	for _, alg := range allAlgs {
 		b.Run(alg, func(b *testing.B) {
 			b.ReportAllocs()
@@ -46,7 +46,7 @@ func BenchmarkSign(b *testing.B) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	r := replica(b, &memory{}, newClock(), allAlgs...)
+	r := replica(b, &fakeStore{}, newClock(), allAlgs...)
 	for _, alg := range allAlgs {
 		token := mustSign(b, r, alg, accessClaims())
 		b.Run(alg, func(b *testing.B) {
@@ -62,7 +62,7 @@ func BenchmarkParse(b *testing.B) {
 }
 
 func BenchmarkDigest(b *testing.B) {
-	p := loadPeppers(b, &memory{})
+	p := loadPeppers(b, &fakeStore{})
 	b.ReportAllocs()
 	for b.Loop() {
 		p.Digest("code", "log_0123456789abcdefghjkmnpqrs", "ABCD2345")
@@ -70,7 +70,7 @@ func BenchmarkDigest(b *testing.B) {
 }
 
 func BenchmarkSigningKey(b *testing.B) {
-	r := replica(b, &memory{}, newClock(), allAlgs...)
+	r := replica(b, &fakeStore{}, newClock(), allAlgs...)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := r.SigningKey(keys.ES256); err != nil {

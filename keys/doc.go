@@ -7,8 +7,8 @@
 // and from the clock (see [StateAt]), so every replica that has read the same
 // records draws the same conclusion. A key is announced before it signs. It signs
 // until its successor activates. It stays published until no token that it signed
-// can still be valid. The arithmetic is in ring_state.go and ring_plan.go, which
-// are pure. [Ring.Maintain] announces the successors that are due. However many
+// can still be valid. The arithmetic is in key_state.go and rotation_plan.go,
+// which are pure. [Ring.Maintain] announces the successors that are due. However many
 // replicas announce at once, the store admits one successor (see [KeyStore]). A
 // private key may also stay in a KMS or an HSM (see [ExternalKey]).
 //

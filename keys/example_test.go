@@ -15,8 +15,7 @@ import (
 	"latchkey/keys"
 )
 
-// A ring makes its first keys itself. Tokens that were signed before a rotation
-// verify after it.
+// A ring makes its first keys itself. Tokens from before a rotation are verified after it.
 func ExampleRing() {
 	ctx := context.Background()
 	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // 32 secret random bytes
@@ -25,7 +24,7 @@ func ExampleRing() {
 	}
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	ring, err := keys.NewRing(ctx, keys.RingConfig{
-		Store:  &memory{}, // where the signing keys are kept
+		Store:  &fakeStore{}, // stores the signing keys
 		Sealer: sealer,
 		Algs:   []string{keys.ES256},
 		Now:    func() time.Time { return now },
@@ -56,8 +55,8 @@ func ExampleRing() {
 	// published: 2
 }
 
-// keyService stands for a key management service or a hardware security module:
-// it signs, counts how often, and never shows its private key.
+// keyService stands for a key management service or a hardware security module. It signs,
+// counts its calls, and does not reveal its private key.
 type keyService struct {
 	private *ecdsa.PrivateKey
 	calls   int
@@ -65,15 +64,15 @@ type keyService struct {
 
 func (s *keyService) Public() crypto.PublicKey { return s.private.Public() }
 
-// Sign gets the SHA-256 digest of a token and answers in ASN.1, as such services
-// do.
+// Sign gets the SHA-256 digest of a token and returns the signature in ASN.1, as such
+// services do.
 func (s *keyService) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	s.calls++
 	return s.private.Sign(random, digest, opts)
 }
 
-// A crypto.Signer takes the place of the stored keys of its algorithm. Its key
-// is published and verifies, and nothing of it is stored.
+// An external key replaces the stored keys of its algorithm. It is published and verifies,
+// and nothing of it is stored.
 func ExampleExternalKey() {
 	ctx := context.Background()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -85,7 +84,7 @@ func ExampleExternalKey() {
 	if err != nil {
 		panic(err)
 	}
-	store := &memory{} // where the signing keys are kept
+	store := &fakeStore{} // stores the signing keys
 	ring, err := keys.NewRing(ctx, keys.RingConfig{
 		Store: store, Sealer: sealer, Algs: []string{keys.ES256},
 		External: []keys.ExternalKey{{KID: "kms-2030", Alg: keys.ES256, Public: service.Public(), Signer: service}},

@@ -27,23 +27,23 @@ var ErrExternalKey = errors.New("the key is an external one")
 //
 // To replace an external key, add the new one to every replica with an ActivatesAt
 // that is PublishAhead away, and remove the old one MaxTokenLife after that. If
-// others know an external key, remove it at once from every replica.
+// others know the private half of an external key, remove it at once from every replica.
 type ExternalKey struct {
 	KID string // in headers and in the key set; "": the RFC 7638 thumbprint
 	Alg string // ES256, RS256 or EdDSA
-	// Public is the public half; nil: what the Signer says it is.
+	// Public is the public half; nil: the one that Signer.Public returns.
 	Public crypto.PublicKey
 	// Signer signs. It is called once for each token, by many goroutines at
-	// once. It gets the SHA-256 digest for ES256 (and answers in ASN.1) and for
-	// RS256 (PKCS #1 v1.5), and the message itself for EdDSA. It must limit its
-	// own time. nil: the key only verifies.
+	// once. For ES256 (with signatures in ASN.1) and for RS256 (PKCS #1 v1.5) it
+	// gets the SHA-256 digest, for EdDSA the message itself. It must limit the
+	// time of a call. nil: the key only verifies.
 	Signer crypto.Signer
 	// ActivatesAt is when the key begins to sign; zero: at once.
 	ActivatesAt time.Time
 }
 
-// externalKeys are the external keys by algorithm, the one that activates last
-// at the end.
+// externalKeys has the external keys by algorithm. The one that activates last is at the
+// end.
 type externalKeys map[string][]*entry
 
 func newExternalKeys(given []ExternalKey) (externalKeys, error) {
@@ -99,7 +99,7 @@ func (k externalKeys) signer(alg string, now time.Time) *entry {
 	return nil
 }
 
-// infos describes the keys, those of an algorithm together.
+// infos returns the keys, grouped by algorithm.
 func (k externalKeys) infos(now time.Time) []KeyInfo {
 	var infos []KeyInfo
 	for _, alg := range supportedAlgs(nil) {
@@ -120,7 +120,7 @@ func (k externalKeys) infos(now time.Time) []KeyInfo {
 	return infos
 }
 
-// has reports whether there is an external key of that kid.
+// has reports whether there is an external key with the kid.
 func (k externalKeys) has(kid string) bool {
 	for _, group := range k {
 		if slices.ContainsFunc(group, func(e *entry) bool { return e.key.KID == kid }) {

@@ -21,16 +21,16 @@ import (
 	"latchkey/keys"
 )
 
-// vault stands for a key service: it signs and never shows its key.
-type vault struct {
+// fakeKMS stands for a key management service: it signs and does not reveal its key.
+type fakeKMS struct {
 	private crypto.Signer
 	calls   atomic.Int64
 	down    error
 }
 
-func (v *vault) Public() crypto.PublicKey { return v.private.Public() }
+func (v *fakeKMS) Public() crypto.PublicKey { return v.private.Public() }
 
-func (v *vault) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (v *fakeKMS) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	v.calls.Add(1)
 	if v.down != nil {
 		return nil, v.down
@@ -38,7 +38,7 @@ func (v *vault) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([
 	return v.private.Sign(random, digest, opts)
 }
 
-func newVault(t testing.TB, alg string) *vault {
+func newFakeKMS(t testing.TB, alg string) *fakeKMS {
 	t.Helper()
 	var private crypto.Signer
 	var err error
@@ -53,13 +53,13 @@ func newVault(t testing.TB, alg string) *vault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &vault{private: private}
+	return &fakeKMS{private: private}
 }
 
-func withExternal(t testing.TB, store *memory, c *clock, external ...keys.ExternalKey) *keys.Ring {
+func withExternal(t testing.TB, store *fakeStore, c *clock, external ...keys.ExternalKey) *keys.Ring {
 	t.Helper()
 	r, err := keys.NewRing(context.Background(), keys.RingConfig{
-		Store: store, Sealer: newSealer(t), Algs: []string{keys.ES256}, External: external, RotateAfter: turn, Now: c.Now,
+		Store: store, Sealer: newSealer(t), Algs: []string{keys.ES256}, External: external, RotateAfter: rotateAfter, Now: c.Now,
 	})
 	if err != nil {
 		t.Fatalf("NewRing: %v", err)
@@ -70,7 +70,7 @@ func withExternal(t testing.TB, store *memory, c *clock, external ...keys.Extern
 func TestExternalKeySigns(t *testing.T) {
 	t.Parallel()
 	for _, alg := range allAlgs {
-		store, c, v := &memory{}, newClock(), newVault(t, alg)
+		store, c, v := &fakeStore{}, newClock(), newFakeKMS(t, alg)
 		r := withExternal(t, store, c, keys.ExternalKey{KID: "kms-1", Alg: alg, Signer: v})
 		token := mustSign(t, r, alg, claimsAt(c.Now()))
 		if err := r.Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
@@ -98,37 +98,37 @@ func TestExternalKeySigns(t *testing.T) {
 
 func TestExternalKeyFailure(t *testing.T) {
 	t.Parallel()
-	c, v := newClock(), newVault(t, keys.ES256)
+	c, v := newClock(), newFakeKMS(t, keys.ES256)
 	v.down = errors.New("key service down")
-	r := withExternal(t, &memory{}, c, keys.ExternalKey{Alg: keys.ES256, Signer: v})
+	r := withExternal(t, &fakeStore{}, c, keys.ExternalKey{Alg: keys.ES256, Signer: v})
 	if _, err := r.Sign("", keys.TypeAccessToken, claimsAt(c.Now())); !errors.Is(err, v.down) {
-		t.Errorf("Sign = %v, want the service's error", err)
+		t.Errorf("Sign = %v, want the error of the service", err)
 	}
 }
 
-// TestExternalKeySucceeds moves a server from a stored key to an external one,
-// on to another, and back.
-func TestExternalKeySucceeds(t *testing.T) {
+// TestExternalKeyReplacement replaces a stored key with an external one, that with another
+// external one, and then the stored key signs again.
+func TestExternalKeyReplacement(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
+	store, c := &fakeStore{}, newClock()
 	stored := withExternal(t, store, c)
 	before := mustSign(t, stored, "", claimsAt(c.Now()))
 	at := c.Now().Add(keys.DefaultPublishAhead)
-	one := keys.ExternalKey{KID: "one", Alg: keys.ES256, Signer: newVault(t, keys.ES256), ActivatesAt: at}
+	one := keys.ExternalKey{KID: "one", Alg: keys.ES256, Signer: newFakeKMS(t, keys.ES256), ActivatesAt: at}
 	r := withExternal(t, store, c, one)
 	if got := signingKID(t, r, ""); got != store.keys[0].KID || !slices.Contains(publishedKIDs(r), "one") {
-		t.Errorf("before its time: %s signs, published %v", got, publishedKIDs(r))
+		t.Errorf("before ActivatesAt: %s signs, published %v", got, publishedKIDs(r))
 	}
 	if err := r.Parse(before, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
 		t.Errorf("a token of the stored key: %v", err)
 	}
 	c.Advance(keys.DefaultPublishAhead)
 	if got := signingKID(t, r, ""); got != "one" || !slices.Contains(publishedKIDs(r), store.keys[0].KID) {
-		t.Errorf("in its time: %s signs, published %v", got, publishedKIDs(r))
+		t.Errorf("after ActivatesAt: %s signs, published %v", got, publishedKIDs(r))
 	}
 	byOne := mustSign(t, r, "", claimsAt(c.Now()))
 
-	two := keys.ExternalKey{KID: "two", Alg: keys.ES256, Signer: newVault(t, keys.ES256), ActivatesAt: c.Now().Add(time.Second)}
+	two := keys.ExternalKey{KID: "two", Alg: keys.ES256, Signer: newFakeKMS(t, keys.ES256), ActivatesAt: c.Now().Add(time.Second)}
 	one.Public, one.Signer = one.Signer.Public(), nil // verifies only
 	r = withExternal(t, store, c, two, one)
 	if got := signingKID(t, r, ""); got != store.keys[0].KID {
@@ -148,11 +148,11 @@ func TestExternalKeySucceeds(t *testing.T) {
 
 func TestExternalKeysAreNotChanged(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	stored := signingKID(t, withExternal(t, store, c), "")
-	v := newVault(t, keys.ES256)
+	v := newFakeKMS(t, keys.ES256)
 	r := withExternal(t, store, c, keys.ExternalKey{KID: "kms", Alg: keys.ES256, Signer: v, ActivatesAt: c.Now()})
-	c.Advance(2 * turn)
+	c.Advance(2 * rotateAfter)
 	if got := mustMaintain(t, r); got != nil || len(store.keys) != 1 {
 		t.Errorf("Maintain announced %+v", got)
 	}
@@ -170,7 +170,7 @@ func TestExternalKeysAreNotChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := c.Now().Add(-2 * turn)
+	start := c.Now().Add(-2 * rotateAfter)
 	want := []keys.KeyInfo{
 		{KID: stored, Alg: keys.ES256, State: keys.StateAnnounced, CreatedAt: start, ActivatesAt: start},
 		{KID: "kms", Alg: keys.ES256, State: keys.StateActive, ActivatesAt: start, External: true},
@@ -182,7 +182,7 @@ func TestExternalKeysAreNotChanged(t *testing.T) {
 
 func TestBadExternalKeys(t *testing.T) {
 	t.Parallel()
-	v, other := newVault(t, keys.ES256), newVault(t, keys.ES256)
+	v, other := newFakeKMS(t, keys.ES256), newFakeKMS(t, keys.ES256)
 	for name, external := range map[string][]keys.ExternalKey{
 		"no key":            {{Alg: keys.ES256}},
 		"other algorithm":   {{Alg: keys.RS256, Signer: v}},
@@ -192,12 +192,12 @@ func TestBadExternalKeys(t *testing.T) {
 		"same key":          {{Alg: keys.ES256, Signer: v}, {Alg: keys.ES256, Public: v.Public()}},
 		"line break":        {{KID: "a\nb", Alg: keys.ES256, Signer: v}},
 	} {
-		_, err := keys.NewRing(context.Background(), keys.RingConfig{Store: &memory{}, Sealer: newSealer(t), External: external})
+		_, err := keys.NewRing(context.Background(), keys.RingConfig{Store: &fakeStore{}, Sealer: newSealer(t), External: external})
 		if err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	store, c := &memory{}, newClock()
+	store, c := &fakeStore{}, newClock()
 	replica(t, store, c, keys.ES256)
 	_, err := keys.NewRing(context.Background(), keys.RingConfig{
 		Store: store, Sealer: newSealer(t), External: []keys.ExternalKey{{KID: store.keys[0].KID, Alg: keys.ES256, Signer: v}},

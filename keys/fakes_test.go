@@ -12,26 +12,25 @@ import (
 	"latchkey/storage"
 )
 
-// memory keeps signing keys and peppers as their contracts say. The hook, when
-// set, runs after each read of the peppers or keys.
-type memory struct {
+// fakeStore is a KeyStore and a PepperStore in memory.
+type fakeStore struct {
 	mu       sync.Mutex
 	keys     []storage.SigningKey
 	peppers  []storage.Pepper
-	fail     error // what every call answers when set
-	failOn   string
-	afterGet func()
-	naive    bool // lets a key have any number of successors
+	fail     error  // the error of the calls in failOn; nil: none
+	failOn   string // "get", "add", "change" or "answer"; empty: all but "answer"
+	afterGet func() // called after each read, unless nil
+	naive    bool   // admits any number of successors of a key
 }
 
-func (m *memory) failure(call string) error {
+func (m *fakeStore) failure(call string) error {
 	if m.failOn == "" && call != "answer" || m.failOn == call {
 		return m.fail
 	}
 	return nil
 }
 
-func (m *memory) SigningKeys(context.Context) ([]storage.SigningKey, error) {
+func (m *fakeStore) SigningKeys(context.Context) ([]storage.SigningKey, error) {
 	m.mu.Lock()
 	found, err := slices.Clone(m.keys), m.failure("get")
 	m.mu.Unlock()
@@ -41,9 +40,9 @@ func (m *memory) SigningKeys(context.Context) ([]storage.SigningKey, error) {
 	return found, err
 }
 
-// ChangeSigningKeys fails before it does anything when failOn is "change", and
-// after it has done everything when that is "answer".
-func (m *memory) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange) error {
+// ChangeSigningKeys fails before it has done anything if failOn is "change", and after it
+// has done everything if failOn is "answer".
+func (m *fakeStore) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.failure("change"); err != nil {
@@ -71,12 +70,12 @@ func (m *memory) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange
 	return m.failure("answer")
 }
 
-// excludes reports whether there cannot be the key k because of another one.
+// excludes reports whether the key k cannot be added because of another one.
 func excludes(other, k storage.SigningKey) bool {
 	return other.KID == k.KID || other.Alg == k.Alg && other.Predecessor == k.Predecessor && other.RevokedAt.IsZero()
 }
 
-func (m *memory) Peppers(context.Context) ([]storage.Pepper, error) {
+func (m *fakeStore) Peppers(context.Context) ([]storage.Pepper, error) {
 	m.mu.Lock()
 	found, err := slices.Clone(m.peppers), m.failure("get")
 	m.mu.Unlock()
@@ -86,7 +85,7 @@ func (m *memory) Peppers(context.Context) ([]storage.Pepper, error) {
 	return found, err
 }
 
-func (m *memory) AddFirstPepper(_ context.Context, p storage.Pepper) error {
+func (m *fakeStore) AddFirstPepper(_ context.Context, p storage.Pepper) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.failure("add"); err != nil {
@@ -99,8 +98,9 @@ func (m *memory) AddFirstPepper(_ context.Context, p storage.Pepper) error {
 	return nil
 }
 
-// meetOnce returns a function whose first n callers wait for one another.
-func meetOnce(n int) func() {
+// waitForEachOther returns a function whose first n callers wait until all n have called
+// it.
+func waitForEachOther(n int) func() {
 	var mu sync.Mutex
 	var arrived sync.WaitGroup
 	arrived.Add(n)
@@ -116,7 +116,7 @@ func meetOnce(n int) func() {
 	}
 }
 
-// clock is a time that tests move.
+// clock is a clock that tests advance.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -152,8 +152,8 @@ func newSealer(t testing.TB, masters ...[]byte) *keys.Sealer {
 	return s
 }
 
-// replica is a ring of its own over a store and a clock that others may share.
-func replica(t testing.TB, store *memory, c *clock, algs ...string) *keys.Ring {
+// replica returns a ring over a store and a clock that other rings may share.
+func replica(t testing.TB, store *fakeStore, c *clock, algs ...string) *keys.Ring {
 	t.Helper()
 	r, err := keys.NewRing(context.Background(), keys.RingConfig{
 		Store: store, Sealer: newSealer(t), Algs: algs, Now: c.Now,

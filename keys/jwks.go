@@ -41,8 +41,8 @@ func (r *Ring) PublicSet() jose.JSONWebKeySet {
 	return set
 }
 
-// Public returns the JSON Web Key with exactly that kid if it is published.
-// The caller must not change the bytes.
+// Public returns the JSON Web Key with exactly the kid, if it is published. The caller must
+// not change the bytes.
 func (r *Ring) Public(kid string) ([]byte, bool) {
 	e := r.current.Load().published(kid, r.now())
 	if e == nil {

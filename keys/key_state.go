@@ -6,11 +6,11 @@ import (
 	"latchkey/storage"
 )
 
-// State is where a signing key is in its life.
+// State is the state of a signing key.
 type State string
 
-// The states of a signing key. Only the active key of an algorithm signs;
-// announced, active and retired keys are published and verify.
+// The states of a signing key. Only the active key of an algorithm signs. Announced, active
+// and retired keys are published and verify.
 const (
 	StateAnnounced State = "announced"
 	StateActive    State = "active"
@@ -19,22 +19,22 @@ const (
 	StateRevoked   State = "revoked"
 )
 
-// Published reports whether keys of that state are in the key set and verify.
+// Published reports whether keys in the state are in the key set and verify.
 func (s State) Published() bool {
 	return s == StateAnnounced || s == StateActive || s == StateRetired
 }
 
-// StateAt tells the state of the key k at the time now, given all keys of its
-// algorithm (keys of other algorithms among them do not matter). As long as an
-// algorithm has a key that is not revoked, exactly one is active. When two
-// could be, as after two replicas made the first key at once, it is the one that
-// activated first, and of two of the same age the one with the smaller kid; the
-// other counts as announced, for it is published and does not sign.
+// StateAt returns the state of the key k at the time now. all has all keys of its
+// algorithm; keys of other algorithms in it are ignored.
 //
-// A key does not retire before another one can take over, whatever its record
-// says: neither an interrupted rotation nor a clock that is behind may leave
-// the server without a key to sign with. A revocation counts from the moment it
-// is known, whatever the clock says.
+// As long as an algorithm has a key that is not revoked, exactly one key is active. If
+// several could be, it is the one that activated first, then the older one, then the one
+// with the smaller kid. The others count as announced, because they are published and do
+// not sign.
+//
+// A key does not retire before another one can take over, whatever its record says. So
+// neither an interrupted rotation nor a slow clock leaves the server without a signing
+// key. A revocation takes effect as soon as it is known, whatever its time says.
 func StateAt(k storage.SigningKey, all []storage.SigningKey, now time.Time) State {
 	if !k.RevokedAt.IsZero() {
 		return StateRevoked
@@ -51,10 +51,10 @@ func StateAt(k storage.SigningKey, all []storage.SigningKey, now time.Time) Stat
 	return StateGone
 }
 
-// reached reports whether the time t, when it is set at all, has come.
+// reached reports whether the time t is set and not after now.
 func reached(t, now time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
-// signingKID is the kid of the key that signs with alg at the time now, or "".
+// signingKID returns the kid of the key that signs with alg at the time now, or "".
 func signingKID(all []storage.SigningKey, alg string, now time.Time) string {
 	if i := signerAt(all, alg, now); i >= 0 {
 		return all[i].KID
@@ -62,8 +62,8 @@ func signingKID(all []storage.SigningKey, alg string, now time.Time) string {
 	return ""
 }
 
-// signerAt returns the index of the key that signs with alg at the time now,
-// or -1 when there is none but revoked ones.
+// signerAt returns the index of the key that signs with alg at the time now. It returns -1
+// if all keys of alg are revoked or there is none.
 func signerAt(all []storage.SigningKey, alg string, now time.Time) int {
 	best := -1
 	for i := range all {
@@ -78,15 +78,16 @@ func signerAt(all []storage.SigningKey, alg string, now time.Time) int {
 	return best
 }
 
-// How well a key suits to sign. Overdue and early keys are a last resort: the
-// former when a rotation was interrupted, the latter when another replica,
-// whose clock is ahead, replaced a revoked key a moment ago.
+// How well the time of a key suits signing, best first. A key signs after its time
+// (overdue) if a rotation was interrupted. It signs before its time (early) if another
+// replica with a faster clock has just replaced a revoked key.
 const (
 	inTime = iota
 	overdue
 	early
 )
 
+// suitability returns inTime, overdue or early.
 func suitability(k *storage.SigningKey, now time.Time) int {
 	switch {
 	case now.Before(k.ActivatesAt):
@@ -97,8 +98,8 @@ func suitability(k *storage.SigningKey, now time.Time) int {
 	return inTime
 }
 
-// signsBefore reports whether a is to sign rather than b: of overdue keys the one
-// that was due last, of others the one that activates first.
+// signsBefore reports whether a signs in preference to b. Of overdue keys the one with the
+// latest RetiresAt signs, of others the one that activates first.
 func signsBefore(a, b *storage.SigningKey, now time.Time) bool {
 	suits := suitability(a, now)
 	if other := suitability(b, now); suits != other {
@@ -110,6 +111,7 @@ func signsBefore(a, b *storage.SigningKey, now time.Time) bool {
 	return activatesBefore(a, b)
 }
 
+// older reports whether a was created before b. The kid decides if both are of one time.
 func older(a, b *storage.SigningKey) bool {
 	if !a.CreatedAt.Equal(b.CreatedAt) {
 		return a.CreatedAt.Before(b.CreatedAt)
@@ -117,15 +119,14 @@ func older(a, b *storage.SigningKey) bool {
 	return a.KID < b.KID
 }
 
-// succeeded reports whether a key is in time to sign with alg at the time now.
-func succeeded(all []storage.SigningKey, alg string, now time.Time) bool {
+// hasTimelySigner reports whether a key of alg signs within its time at the time now.
+func hasTimelySigner(all []storage.SigningKey, alg string, now time.Time) bool {
 	i := signerAt(all, alg, now)
 	return i >= 0 && suitability(&all[i], now) == inTime
 }
 
-// successorAt returns the index of the announced key of alg that will activate
-// first, or -1. Keys that retire before they activate were passed over by a
-// rotation and are no successors.
+// successorAt returns the index of the announced key of alg that activates first, or -1. It
+// ignores keys that retire before they activate. A rotation has skipped those.
 func successorAt(all []storage.SigningKey, alg string, now time.Time) int {
 	best := -1
 	for i := range all {
@@ -147,17 +148,17 @@ func activatesBefore(a, b *storage.SigningKey) bool {
 	return older(a, b)
 }
 
-// retirements returns the keys that the successor replaces, with the times at which
-// they retire and are gone. signing is the kid of the key that signs until
-// then ("": none), life the longest life of a token.
+// retirements returns the keys that the successor replaces, with the times at which they
+// retire and are gone. signing is the kid of the key that signs until then ("": none). life
+// is the longest lifetime of a token.
 func retirements(all []storage.SigningKey, successor storage.SigningKey, signing string, life time.Duration) []storage.SigningKey {
 	var changed []storage.SigningKey
 	for _, k := range all {
 		if k.Alg != successor.Alg || k.KID == successor.KID || !k.RevokedAt.IsZero() {
 			continue
 		}
-		// The key that signs now is moved even when its time was over already:
-		// it went on for want of a successor, so its tokens outlive its record.
+		// The key that signs now gets new times even if it is overdue. It has signed
+		// longer than planned, so it must stay published longer as well.
 		due := reached(k.RetiresAt, successor.ActivatesAt)
 		if due && (k.KID != signing || k.RetiresAt.Equal(successor.ActivatesAt)) {
 			continue
@@ -169,11 +170,10 @@ func retirements(all []storage.SigningKey, successor storage.SigningKey, signing
 	return changed
 }
 
-// calledOff returns the signing key k without its retirement when that waits
-// for a key which is no longer to come: none of the keys in rest, k among them,
-// will sign once k retires. Else it returns nothing.
-func calledOff(k storage.SigningKey, rest []storage.SigningKey) []storage.SigningKey {
-	if k.RetiresAt.IsZero() || succeeded(rest, k.Alg, k.RetiresAt) {
+// withoutRetirement returns the signing key k without its retirement, if no key in rest
+// would sign within its time when k retires. rest includes k. Otherwise it returns nil.
+func withoutRetirement(k storage.SigningKey, rest []storage.SigningKey) []storage.SigningKey {
+	if k.RetiresAt.IsZero() || hasTimelySigner(rest, k.Alg, k.RetiresAt) {
 		return nil
 	}
 	k.RetiresAt, k.GoneAt = time.Time{}, time.Time{}

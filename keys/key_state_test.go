@@ -9,7 +9,7 @@ import (
 	"latchkey/storage"
 )
 
-// at is a time so many minutes after the start; 0 is the zero time.
+// at returns the time that many minutes after the start of 2030; 0 is the zero time.
 func at(minutes int) time.Time {
 	if minutes == 0 {
 		return time.Time{}
@@ -35,30 +35,30 @@ func TestStateAt(t *testing.T) {
 		now  int
 		want []State
 	}{
-		{"successor announced", rotation, 20, []State{StateActive, StateAnnounced}},
-		{"just before", rotation, 79, []State{StateActive, StateAnnounced}},
-		{"succession", rotation, 80, []State{StateRetired, StateActive}},
-		{"last moment published", rotation, 199, []State{StateRetired, StateActive}},
-		{"gone", rotation, 200, []State{StateGone, StateActive}},
+		{"a successor is announced", rotation, 20, []State{StateActive, StateAnnounced}},
+		{"just before the successor takes over", rotation, 79, []State{StateActive, StateAnnounced}},
+		{"the successor takes over", rotation, 80, []State{StateRetired, StateActive}},
+		{"last moment in which the retired key is published", rotation, 199, []State{StateRetired, StateActive}},
+		{"the retired key is gone", rotation, 200, []State{StateGone, StateActive}},
 		{
 			"other algorithms do not matter",
 			append([]storage.SigningKey{foreign}, rotation...), 20,
 			[]State{StateActive, StateActive, StateAnnounced},
 		},
 		{
-			"of two first keys the older",
+			"two first keys: the older one signs",
 			[]storage.SigningKey{record("a", 12, 12, 0, 0, 0), record("b", 11, 11, 0, 0, 0)},
 			30,
 			[]State{StateAnnounced, StateActive},
 		},
 		{
-			"of two of one age the smaller kid",
+			"two keys of the same age: the smaller kid signs",
 			[]storage.SigningKey{record("b", 10, 10, 0, 0, 0), record("a", 10, 10, 0, 0, 0)},
 			30,
 			[]State{StateAnnounced, StateActive},
 		},
 		{
-			"rotation cut short after the insert",
+			"a rotation interrupted after the insert",
 			[]storage.SigningKey{record("a", 10, 10, 0, 0, 0), record("b", 20, 80, 0, 0, 0)},
 			300,
 			[]State{StateActive, StateAnnounced},
@@ -70,31 +70,31 @@ func TestStateAt(t *testing.T) {
 			[]State{StateAnnounced, StateActive},
 		},
 		{
-			"no retirement without a successor",
+			"no retirement if the successor is revoked",
 			[]storage.SigningKey{record("a", 10, 10, 80, 200, 0), record("b", 20, 80, 0, 0, 90)},
 			300,
 			[]State{StateActive, StateRevoked},
 		},
 		{
-			"of overdue keys the one due last",
+			"two overdue keys: the one with the latest retirement signs",
 			[]storage.SigningKey{record("a", 10, 10, 80, 200, 0), record("b", 20, 80, 90, 210, 0)},
 			100,
 			[]State{StateRetired, StateActive},
 		},
 		{
-			"a clock that is behind",
+			"a slow clock",
 			[]storage.SigningKey{record("a", 50, 50, 0, 0, 0), record("b", 60, 60, 0, 0, 0)},
 			40,
 			[]State{StateActive, StateAnnounced},
 		},
 		{
-			"revocation counts although its time is ahead",
+			"a revocation with a time in the future takes effect",
 			[]storage.SigningKey{record("a", 10, 10, 0, 0, 500), record("b", 20, 20, 0, 0, 0)},
 			100,
 			[]State{StateRevoked, StateActive},
 		},
 		{
-			"retired without an end stays published",
+			"a retired key without GoneAt stays published",
 			[]storage.SigningKey{record("a", 10, 10, 80, 0, 0), record("b", 20, 80, 0, 0, 0)},
 			10_000,
 			[]State{StateRetired, StateActive},
@@ -123,13 +123,13 @@ func TestPublishedStates(t *testing.T) {
 	}
 }
 
-func TestHeirAt(t *testing.T) {
+func TestSuccessorAt(t *testing.T) {
 	t.Parallel()
 	all := []storage.SigningKey{
 		record("signer", 10, 10, 80, 200, 0),
 		record("later", 21, 81, 0, 0, 0),
 		record("successor", 20, 80, 0, 0, 0),
-		record("passed over", 15, 75, 75, 195, 0),
+		record("skipped", 15, 75, 75, 195, 0),
 		record("revoked", 14, 74, 0, 0, 30),
 	}
 	if i := successorAt(all, ES256, at(40)); i < 0 || all[i].KID != "successor" {
@@ -160,7 +160,7 @@ func TestRetirements(t *testing.T) {
 	if diff := cmp.Diff(want, retirements(all, successor, "signer", 120*time.Minute)); diff != "" {
 		t.Errorf("retirements (-want +got):\n%s", diff)
 	}
-	// A key that signs past its time retires anew; done twice it changes nothing.
+	// An overdue key that still signs gets new times. Doing it twice changes nothing.
 	overdue := []storage.SigningKey{successor, record("old", 1, 1, 10, 130, 0)}
 	want = []storage.SigningKey{record("old", 1, 1, 80, 200, 0)}
 	if diff := cmp.Diff(want, retirements(overdue, successor, "old", 120*time.Minute)); diff != "" {

@@ -17,14 +17,14 @@ import (
 	"latchkey/storage"
 )
 
-// turn is how long a key of the tests signs.
-const turn = 30 * 24 * time.Hour
+// rotateAfter is RingConfig.RotateAfter in these tests.
+const rotateAfter = 30 * 24 * time.Hour
 
-// turning is a replica whose keys rotate by themselves.
-func turning(t testing.TB, store keys.KeyStore, now func() time.Time) *keys.Ring {
+// rotatingReplica returns a ring whose keys rotate in Maintain.
+func rotatingReplica(t testing.TB, store keys.KeyStore, now func() time.Time) *keys.Ring {
 	t.Helper()
 	r, err := keys.NewRing(context.Background(), keys.RingConfig{
-		Store: store, Sealer: newSealer(t), Algs: []string{keys.ES256}, RotateAfter: turn, Now: now,
+		Store: store, Sealer: newSealer(t), Algs: []string{keys.ES256}, RotateAfter: rotateAfter, Now: now,
 	})
 	if err != nil {
 		t.Fatalf("NewRing: %v", err)
@@ -44,15 +44,15 @@ func mustMaintain(t testing.TB, r *keys.Ring, also ...string) []keys.KeyInfo {
 	return announced
 }
 
-func TestMaintainAnnouncesInTime(t *testing.T) {
+func TestMaintainAnnounces(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
-	r := turning(t, store, c.Now)
+	store, c := &fakeStore{}, newClock()
+	r := rotatingReplica(t, store, c.Now)
 	first, start := signingKID(t, r, ""), c.Now()
-	for _, wait := range []time.Duration{0, turn / 2, turn/2 - keys.DefaultPublishAhead - 1} {
+	for _, wait := range []time.Duration{0, rotateAfter / 2, rotateAfter/2 - keys.DefaultPublishAhead - 1} {
 		c.Advance(wait)
 		if got := mustMaintain(t, r); got != nil {
-			t.Fatalf("%v too early: %+v", start.Add(turn).Sub(c.Now()), got)
+			t.Fatalf("%v too early: %+v", start.Add(rotateAfter).Sub(c.Now()), got)
 		}
 	}
 	c.Advance(1)
@@ -61,7 +61,7 @@ func TestMaintainAnnouncesInTime(t *testing.T) {
 		t.Fatalf("announced %+v, want one key", announced)
 	}
 	want := keys.KeyInfo{
-		KID: announced[0].KID, Alg: keys.ES256, State: keys.StateAnnounced, CreatedAt: c.Now(), ActivatesAt: start.Add(turn),
+		KID: announced[0].KID, Alg: keys.ES256, State: keys.StateAnnounced, CreatedAt: c.Now(), ActivatesAt: start.Add(rotateAfter),
 	}
 	if diff := cmp.Diff(want, announced[0]); diff != "" {
 		t.Errorf("the successor (-want +got):\n%s", diff)
@@ -79,32 +79,32 @@ func TestMaintainAnnouncesInTime(t *testing.T) {
 	}
 }
 
-// TestMaintainAfterALongStop has nobody look for a year: the key signs on, and
-// its successor is announced for as long as any other.
+// TestMaintainAfterALongStop checks that a key which is long overdue still signs, and that
+// its successor is announced for PublishAhead.
 func TestMaintainAfterALongStop(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
-	first := signingKID(t, turning(t, store, c.Now), "")
+	store, c := &fakeStore{}, newClock()
+	first := signingKID(t, rotatingReplica(t, store, c.Now), "")
 	c.Advance(365 * 24 * time.Hour)
-	r := turning(t, store, c.Now)
+	r := rotatingReplica(t, store, c.Now)
 	announced := mustMaintain(t, r)
 	if len(announced) != 1 || !announced[0].ActivatesAt.Equal(c.Now().Add(keys.DefaultPublishAhead)) || signingKID(t, r, "") != first {
 		t.Errorf("announced %+v, %s signs", announced, signingKID(t, r, ""))
 	}
 }
 
-func TestMaintainLeavesOthersAlone(t *testing.T) {
+func TestMaintainRotatesOnlyListedAlgorithms(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	never := replica(t, store, c, keys.ES256, keys.EdDSA)
-	c.Advance(10 * turn)
+	c.Advance(10 * rotateAfter)
 	if got := mustMaintain(t, never); got != nil {
 		t.Errorf("without RotateAfter: %+v", got)
 	}
-	if got := mustMaintain(t, turning(t, store, c.Now)); len(got) != 1 || got[0].Alg != keys.ES256 {
-		t.Errorf("announced %+v, want ES256 alone: nobody uses EdDSA", got)
+	if got := mustMaintain(t, rotatingReplica(t, store, c.Now)); len(got) != 1 || got[0].Alg != keys.ES256 {
+		t.Errorf("announced %+v, want ES256 alone", got)
 	}
-	r := turning(t, store, c.Now)
+	r := rotatingReplica(t, store, c.Now)
 	got := mustMaintain(t, r, keys.EdDSA, keys.EdDSA, keys.RS256)
 	if len(got) != 2 || got[0].State != keys.StateAnnounced || got[0].Alg != keys.EdDSA || got[1].State != keys.StateActive {
 		t.Errorf("announced %+v, want a successor for EdDSA and a first key for RS256", got)
@@ -114,78 +114,78 @@ func TestMaintainLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-func TestMaintainAsksOnlyWhenItMust(t *testing.T) {
+func TestMaintainUsesTheStoreOnlyIfDue(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
-	r := turning(t, store, c.Now)
+	store, c := &fakeStore{}, newClock()
+	r := rotatingReplica(t, store, c.Now)
 	store.fail = storage.ErrUnavailable
 	if _, err := r.Maintain(context.Background()); err != nil {
 		t.Errorf("nothing is due: %v", err)
 	}
-	c.Advance(turn)
+	c.Advance(rotateAfter)
 	if _, err := r.Maintain(context.Background()); !errors.Is(err, storage.ErrUnavailable) {
 		t.Errorf("a successor is due: %v, want ErrUnavailable", err)
 	}
 	mustSign(t, r, "", claimsAt(c.Now()))
 }
 
-func TestForgetsKeysThatAreGone(t *testing.T) {
+func TestMaintainDeletesOldKeys(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
-	r := turning(t, store, c.Now)
+	store, c := &fakeStore{}, newClock()
+	r := rotatingReplica(t, store, c.Now)
 	first := signingKID(t, r, "")
-	c.Advance(turn - keys.DefaultPublishAhead)
+	c.Advance(rotateAfter - keys.DefaultPublishAhead)
 	mustMaintain(t, r)
 	has := func(kid string) bool {
 		return slices.ContainsFunc(store.keys, func(k storage.SigningKey) bool { return k.KID == kid })
 	}
 	c.Advance(keys.DefaultPublishAhead + keys.DefaultMaxTokenLife + 24*time.Hour - 1)
 	if mustMaintain(t, r); !has(first) {
-		t.Error("forgotten before its day is over")
+		t.Error("deleted before its day is over")
 	}
 	c.Advance(1)
 	if mustMaintain(t, r); has(first) || len(store.keys) != 1 {
-		t.Errorf("%d keys are left", len(store.keys))
+		t.Errorf("%d keys are left, want 1", len(store.keys))
 	}
 	store.keys = append(store.keys, storage.SigningKey{KID: "revoked", Alg: keys.ES256, Predecessor: "-", RevokedAt: c.Now()})
 	c.Advance(keys.DefaultMaxTokenLife + 24*time.Hour - 1)
 	if mustMaintain(t, r); !has("revoked") {
-		t.Error("a revoked key is forgotten before its time")
+		t.Error("a revoked key was deleted too early")
 	}
 	c.Advance(1)
 	if mustMaintain(t, r); has("revoked") {
-		t.Error("a revoked key is never forgotten")
+		t.Error("a revoked key was not deleted")
 	}
-	// The one that signs is not forgotten, however long it is overdue.
+	// The key that signs is not deleted, however long it is overdue.
 	store.keys[0].RetiresAt, store.keys[0].GoneAt = c.Now(), c.Now()
 	c.Advance(10 * 24 * time.Hour)
 	never := replica(t, store, c, keys.ES256)
 	if mustMaintain(t, never); len(store.keys) != 1 {
-		t.Error("the key that signs is forgotten")
+		t.Error("the key that signs was deleted")
 	}
 	mustSign(t, never, "", claimsAt(c.Now()))
 }
 
-// successors are the keys that many replicas announce when each of them has
-// seen the others announce none.
-func successors(t *testing.T, store *memory, act func(*keys.Ring) error) (kids map[string]bool) {
+// concurrentSuccessors returns the keys that many replicas announce if all of them read the
+// store before any of them has announced a key.
+func concurrentSuccessors(t *testing.T, store *fakeStore, act func(*keys.Ring) error) (kids map[string]bool) {
 	t.Helper()
 	const replicas = 16
 	c := newClock()
 	rings := make([]*keys.Ring, replicas)
 	for i := range rings {
 		skew := time.Duration(i) * time.Minute / replicas
-		rings[i] = turning(t, store, func() time.Time { return c.Now().Add(skew) })
+		rings[i] = rotatingReplica(t, store, func() time.Time { return c.Now().Add(skew) })
 	}
 	first := signingKID(t, rings[0], "")
-	c.Advance(turn)
-	looked, looksAgain := meetOnce(replicas), meetOnce(replicas) // before and after it makes a key
+	c.Advance(rotateAfter)
+	firstRead, secondRead := waitForEachOther(replicas), waitForEachOther(replicas) // before and after a replica generates a key
 	var reads atomic.Int64
 	store.afterGet = func() {
 		if reads.Add(1) <= replicas {
-			looked()
+			firstRead()
 		} else {
-			looksAgain()
+			secondRead()
 		}
 	}
 	var all sync.WaitGroup
@@ -222,27 +222,27 @@ func TestOneSuccessorOfManyReplicas(t *testing.T) {
 		"maintain": func(r *keys.Ring) error { _, err := r.Maintain(ctx); return err },
 		"rotate":   func(r *keys.Ring) error { _, err := r.Rotate(ctx, ""); return err },
 	} {
-		if got := successors(t, &memory{}, act); len(got) != 1 {
+		if got := concurrentSuccessors(t, &fakeStore{}, act); len(got) != 1 {
 			t.Errorf("%s: %d successors, want 1", name, len(got))
 		}
-		if got := successors(t, &memory{naive: true}, act); len(got) < 2 {
-			t.Errorf("%s: %d successors in a store that does not compare and swap; the race is not one", name, len(got))
+		if got := concurrentSuccessors(t, &fakeStore{naive: true}, act); len(got) < 2 {
+			t.Errorf("%s: %d successors in a naive store, so the replicas did not race", name, len(got))
 		}
 	}
 }
 
-// TestRevocationsAtOnce revokes the key and its announced successor, each
-// counting on the other.
-func TestRevocationsAtOnce(t *testing.T) {
+// TestConcurrentRevocations checks that a new key signs if the signing key and its
+// announced successor are revoked at the same time.
+func TestConcurrentRevocations(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	rings := []*keys.Ring{replica(t, store, c, keys.ES256), replica(t, store, c, keys.ES256)}
 	first := signingKID(t, rings[0], "")
 	next, err := rings[0].Rotate(ctx, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.afterGet = meetOnce(2)
+	store.afterGet = waitForEachOther(2)
 	var both sync.WaitGroup
 	for i, kid := range []string{first, next.KID} {
 		both.Go(func() {
@@ -262,36 +262,35 @@ func TestRevocationsAtOnce(t *testing.T) {
 	}
 }
 
-// audience is all resource servers there could be. Each keeps a key set that one
-// of the replicas published, for as long as it may, and has tokens of any age.
-type audience struct {
-	maxAge, life time.Duration
-	sets         []publication // oldest first
-	tokens       []freshToken  // likewise
+// resourceServers stands for all resource servers. Each caches a key set of one of the
+// replicas for maxAge and gets tokens of any age.
+type resourceServers struct {
+	maxAge, tokenLife time.Duration
+	sets              []publishedSet // oldest first
+	tokens            []signedToken  // oldest first
 }
 
-type publication struct {
+type publishedSet struct {
 	at  time.Time
 	set jose.JSONWebKeySet
 }
 
-type freshToken struct {
+type signedToken struct {
 	at  time.Time
 	kid string
 	raw string // empty: only the kid matters
 }
 
-// failures counts what goes wrong for those of them who have it worst: whose set
-// is as old as it may be, when they get the newest tokens; and who have just got
-// the newest sets, when a token is about to expire.
-func (a *audience) failures(t *testing.T, now time.Time) (n int) {
+// failures returns the number of failed verifications in the two worst cases: the oldest
+// cached key sets with the newest tokens, and the newest key sets with the oldest tokens.
+func (a *resourceServers) failures(t *testing.T, now time.Time) (n int) {
 	t.Helper()
-	a.sets = slices.DeleteFunc(a.sets, func(p publication) bool { return now.Sub(p.at) > a.maxAge })
-	a.tokens = slices.DeleteFunc(a.tokens, func(f freshToken) bool { return now.Sub(f.at) >= a.life })
-	const each = 3 // replicas publish a set and sign a token at a time
+	a.sets = slices.DeleteFunc(a.sets, func(p publishedSet) bool { return now.Sub(p.at) > a.maxAge })
+	a.tokens = slices.DeleteFunc(a.tokens, func(f signedToken) bool { return now.Sub(f.at) >= a.tokenLife })
+	const each = 3 // replicas, each of which publishes a set and signs a token per step
 	for _, worst := range []struct {
-		sets   []publication
-		tokens []freshToken
+		sets   []publishedSet
+		tokens []signedToken
 	}{
 		{a.sets[:each], a.tokens[len(a.tokens)-each:]},
 		{a.sets[len(a.sets)-each:], a.tokens[:each]},
@@ -307,7 +306,7 @@ func (a *audience) failures(t *testing.T, now time.Time) (n int) {
 	return n
 }
 
-func (f freshToken) verifies(t *testing.T, set jose.JSONWebKeySet) bool {
+func (f signedToken) verifies(t *testing.T, set jose.JSONWebKeySet) bool {
 	t.Helper()
 	found := set.Key(f.kid)
 	if len(found) != 1 || f.raw == "" {
@@ -329,19 +328,19 @@ func TestTenRotations(t *testing.T) {
 		t.Errorf("%d failed verifications with %d keys, want none with 11", failures, used)
 	}
 	if failures, _ := rotateTenTimes(t, time.Hour, 2*time.Hour+2*time.Minute); failures == 0 {
-		t.Error("nothing fails when keys are announced for no longer than the max-age; the test sees nothing")
+		t.Error("no failure although keys are announced for the max-age only, so the test proves nothing")
 	}
 	if failures, _ := rotateTenTimes(t, time.Hour+2*time.Minute, 2*time.Hour); failures == 0 {
-		t.Error("nothing fails when keys go before their tokens; the test sees nothing")
+		t.Error("no failure although keys are gone before their tokens, so the test proves nothing")
 	}
 }
 
-// rotateTenTimes counts the verifications that fail, up to the first few, and
-// the keys that signed.
+// rotateTenTimes returns the number of failed verifications, up to the first few, and the
+// number of keys that signed.
 func rotateTenTimes(t *testing.T, publishAhead, keep time.Duration) (failures, used int) {
 	t.Helper()
 	const period, tick = 4 * time.Hour, 30 * time.Second
-	store, c := &memory{}, newClock()
+	store, c := &fakeStore{}, newClock()
 	var rings []*keys.Ring
 	for _, skew := range []time.Duration{0, 30 * time.Second, time.Minute} {
 		r, err := keys.NewRing(context.Background(), keys.RingConfig{
@@ -353,21 +352,21 @@ func rotateTenTimes(t *testing.T, publishAhead, keep time.Duration) (failures, u
 		}
 		rings = append(rings, r)
 	}
-	a := audience{maxAge: time.Hour, life: 2 * time.Hour}
+	a := resourceServers{maxAge: time.Hour, tokenLife: 2 * time.Hour}
 	kids := map[string]bool{}
 	for step := 0; len(kids) < 11 && failures < 3 && step < 12*int(period/tick); step++ {
 		c.Advance(tick)
 		for i, r := range rings {
 			kid := signingKID(t, r, "")
 			kids[kid] = true
-			f := freshToken{at: c.Now(), kid: kid}
+			f := signedToken{at: c.Now(), kid: kid}
 			if step%8 == i {
 				claims := claimsAt(c.Now())
-				claims["exp"] = c.Now().Add(a.life).Unix()
+				claims["exp"] = c.Now().Add(a.tokenLife).Unix()
 				f.raw = mustSign(t, r, "", claims)
 			}
 			a.tokens = append(a.tokens, f)
-			a.sets = append(a.sets, publication{c.Now(), r.PublicSet()})
+			a.sets = append(a.sets, publishedSet{c.Now(), r.PublicSet()})
 			for _, other := range rings {
 				if _, err := other.VerificationKey(kid); err != nil {
 					t.Fatalf("a replica refuses a fresh token: %v", err)
@@ -375,7 +374,7 @@ func rotateTenTimes(t *testing.T, publishAhead, keep time.Duration) (failures, u
 			}
 		}
 		failures += a.failures(t, c.Now())
-		for i := range rings { // whoever is first announces
+		for i := range rings { // the first one announces
 			mustMaintain(t, rings[(step+i)%len(rings)])
 		}
 	}

@@ -19,7 +19,7 @@ const (
 	pepperPrefix = "pep_"
 )
 
-// The first element of every MAC input. It separates digests of secrets from MACs
+// Each is the first element of a MAC input. It separates digests of secrets from MACs
 // over tokens even if a caller uses one purpose for both.
 const (
 	digestDomain = "latchkey/digest/v1"
@@ -28,16 +28,16 @@ const (
 
 // PepperStore keeps peppers.
 type PepperStore interface {
-	// Peppers returns all of them, oldest first.
+	// Peppers returns all peppers, oldest first.
 	Peppers(context.Context) ([]storage.Pepper, error)
 	// AddFirstPepper stores the pepper if the store has none yet, in one step.
 	// Otherwise it returns storage.ErrConflict.
 	AddFirstPepper(context.Context, storage.Pepper) error
 }
 
-// Peppers computes digests and MACs under secrets that are kept apart from what
-// they protect. So nobody can try guesses against a stolen table of digests. It
-// never changes once loaded and is safe for concurrent use.
+// Peppers computes digests and MACs under secrets that are stored sealed. So guesses
+// cannot be tried against a stolen table of digests without the master key. It never
+// changes and is safe for concurrent use.
 type Peppers struct {
 	currentID string
 	secrets   map[string][]byte
@@ -101,8 +101,8 @@ func createFirstPepper(ctx context.Context, store PepperStore, sealer *Sealer, r
 	return records, nil
 }
 
-// PepperContext returns the additional data that the pepper of that id is sealed
-// with; see Sealer.Seal.
+// PepperContext returns the additional data that the pepper with the id is sealed
+// with, see Sealer.Seal.
 func PepperContext(id string) string { return "pepper:" + id }
 
 // Digest returns the keyed digest (HMAC-SHA-256) of the parts for the purpose
@@ -127,7 +127,7 @@ func (p *Peppers) Matches(d storage.Digest, purpose string, parts ...string) boo
 }
 
 // MAC returns the 32-byte HMAC-SHA-256 of data for the purpose under the pepper of
-// that id. It returns false if there is no such pepper. A MAC never equals a Digest.
+// the id. It returns false if there is no such pepper. A MAC never equals a Digest.
 func (p *Peppers) MAC(pepperID, purpose string, data []byte) ([]byte, bool) {
 	secret, ok := p.secrets[pepperID]
 	if !ok {

@@ -18,7 +18,7 @@ import (
 	"latchkey/storage"
 )
 
-func loadPeppers(t testing.TB, store *memory) *keys.Peppers {
+func loadPeppers(t testing.TB, store *fakeStore) *keys.Peppers {
 	t.Helper()
 	p, err := keys.LoadPeppers(context.Background(), store, newSealer(t), nil, newClock().Now())
 	if err != nil {
@@ -29,7 +29,7 @@ func loadPeppers(t testing.TB, store *memory) *keys.Peppers {
 
 func TestDigestMatches(t *testing.T) {
 	t.Parallel()
-	p := loadPeppers(t, &memory{})
+	p := loadPeppers(t, &fakeStore{})
 	d := p.Digest("code", "login-1", "ABC123")
 	if !p.Matches(d, "code", "login-1", "ABC123") {
 		t.Error("a digest does not match its own input")
@@ -47,7 +47,7 @@ func TestDigestMatches(t *testing.T) {
 		"purpose as part":  p.Matches(d, "", "code", "login-1", "ABC123"),
 		"unknown pepper":   p.Matches(storage.Digest{PepperID: "pep_x", Sum: d.Sum}, "code", "login-1", "ABC123"),
 		"no pepper":        p.Matches(storage.Digest{Sum: d.Sum}, "code", "login-1", "ABC123"),
-		"cut short":        p.Matches(short, "code", "login-1", "ABC123"),
+		"truncated":        p.Matches(short, "code", "login-1", "ABC123"),
 		"zero digest":      p.Matches(storage.Digest{}, "code", "login-1", "ABC123"),
 	} {
 		if ok {
@@ -58,7 +58,7 @@ func TestDigestMatches(t *testing.T) {
 
 func TestDigestSeparatesInputs(t *testing.T) {
 	t.Parallel()
-	p := loadPeppers(t, &memory{})
+	p := loadPeppers(t, &fakeStore{})
 	inputs := rapid.SliceOfN(rapid.StringOfN(rapid.RuneFrom([]rune("ab\x00")), 0, 4, -1), 1, 4)
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := inputs.Draw(t, "a"), inputs.Draw(t, "b")
@@ -71,7 +71,7 @@ func TestDigestSeparatesInputs(t *testing.T) {
 
 func TestMAC(t *testing.T) {
 	t.Parallel()
-	p := loadPeppers(t, &memory{})
+	p := loadPeppers(t, &fakeStore{})
 	mac, ok := p.MAC(p.CurrentID(), "refresh", []byte("data"))
 	if !ok || len(mac) != 32 {
 		t.Fatalf("MAC = %x, %v", mac, ok)
@@ -98,7 +98,7 @@ func TestDigestIsStable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := loadPeppers(t, &memory{peppers: []storage.Pepper{{ID: id, Secret: sealed}}})
+	p := loadPeppers(t, &fakeStore{peppers: []storage.Pepper{{ID: id, Secret: sealed}}})
 	mac, _ := p.MAC(id, "p", []byte("x"))
 	got := []string{hex.EncodeToString(p.Digest("p", "x").Sum), hex.EncodeToString(mac)}
 	want := []string{
@@ -110,13 +110,13 @@ func TestDigestIsStable(t *testing.T) {
 	}
 }
 
-func TestNewestPepperDigestsOlderStillMatch(t *testing.T) {
+func TestNewestPepperIsUsed(t *testing.T) {
 	t.Parallel()
-	store := &memory{}
+	store := &fakeStore{}
 	before := loadPeppers(t, store)
 	old := before.Digest("code", "x")
 
-	second := &memory{}
+	second := &fakeStore{}
 	loadPeppers(t, second)
 	store.peppers = append(store.peppers, second.peppers...)
 	after := loadPeppers(t, store)
@@ -134,7 +134,7 @@ func TestNewestPepperDigestsOlderStillMatch(t *testing.T) {
 func TestConcurrentFirstPeppersAgree(t *testing.T) {
 	t.Parallel()
 	const replicas = 2
-	store := &memory{afterGet: meetOnce(replicas)} // all see that there is none
+	store := &fakeStore{afterGet: waitForEachOther(replicas)} // all read an empty store
 	loaded := make([]*keys.Peppers, replicas)
 	var all sync.WaitGroup
 	for i := range loaded {
@@ -151,7 +151,7 @@ func TestConcurrentFirstPeppersAgree(t *testing.T) {
 
 func TestLoadPeppersFailures(t *testing.T) {
 	t.Parallel()
-	filled := &memory{}
+	filled := &fakeStore{}
 	loadPeppers(t, filled)
 	swapped := filled.peppers[0]
 	swapped.ID = "pep_other"
@@ -161,17 +161,17 @@ func TestLoadPeppersFailures(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name   string
-		store  *memory
+		store  *fakeStore
 		sealer *keys.Sealer
 		random string
 		want   error
 	}{
-		{"store down", &memory{fail: storage.ErrUnavailable}, newSealer(t), "", storage.ErrUnavailable},
-		{"insert fails", &memory{fail: storage.ErrUnavailable, failOn: "add"}, newSealer(t), "", storage.ErrUnavailable},
+		{"store down", &fakeStore{fail: storage.ErrUnavailable}, newSealer(t), "", storage.ErrUnavailable},
+		{"insert fails", &fakeStore{fail: storage.ErrUnavailable, failOn: "add"}, newSealer(t), "", storage.ErrUnavailable},
 		{"other master key", filled, newSealer(t, masterKey(9)), "", keys.ErrUnknownMasterKey},
-		{"secret of another pepper", &memory{peppers: []storage.Pepper{swapped}}, newSealer(t), "", keys.ErrTampered},
-		{"secret too short", &memory{peppers: []storage.Pepper{{ID: "s", Secret: short}}}, newSealer(t), "", nil},
-		{"randomness runs out", &memory{}, newSealer(t), "20 bytes, not enough", nil},
+		{"secret of another pepper", &fakeStore{peppers: []storage.Pepper{swapped}}, newSealer(t), "", keys.ErrTampered},
+		{"secret too short", &fakeStore{peppers: []storage.Pepper{{ID: "s", Secret: short}}}, newSealer(t), "", nil},
+		{"randomness runs out", &fakeStore{}, newSealer(t), "20 bytes, not enough", nil},
 	} {
 		var random io.Reader // nil: the standard source
 		if c.random != "" {

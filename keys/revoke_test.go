@@ -16,7 +16,7 @@ import (
 
 func TestRevokeSigningKey(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r, other := replica(t, store, c, keys.ES256), replica(t, store, c, keys.ES256)
 	first := signingKID(t, r, "")
 	token := mustSign(t, r, "", claimsAt(c.Now()))
@@ -34,7 +34,7 @@ func TestRevokeSigningKey(t *testing.T) {
 			t.Errorf("%s: the revoked key is published", name)
 		}
 		if _, ok := ring.Public(first); ok {
-			t.Errorf("%s: the revoked key is still given out", name)
+			t.Errorf("%s: Public returns the revoked key", name)
 		}
 		if signingKID(t, ring, "") == first {
 			t.Errorf("%s: the revoked key signs", name)
@@ -46,14 +46,14 @@ func TestRevokeSigningKey(t *testing.T) {
 	if err := r.Revoke(ctx, first); err != nil || len(store.keys) != 2 {
 		t.Errorf("revoking twice: %v, %d keys", err, len(store.keys))
 	}
-	if err := r.Revoke(ctx, "nobody"); !errors.Is(err, storage.ErrNotFound) {
+	if err := r.Revoke(ctx, "unknown"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("unknown kid: %v, want ErrNotFound", err)
 	}
 }
 
-func TestRevokeSigningKeyPrefersAnnounced(t *testing.T) {
+func TestRevokeActivatesTheAnnouncedSuccessor(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.ES256)
 	first := signingKID(t, r, "")
 	next, err := r.Rotate(ctx, "")
@@ -69,9 +69,9 @@ func TestRevokeSigningKeyPrefersAnnounced(t *testing.T) {
 	}
 }
 
-func TestRevokeAnnouncedCallsRotationOff(t *testing.T) {
+func TestRevokeAnnouncedCancelsRotation(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.ES256)
 	before, err := r.List(ctx)
 	if err != nil {
@@ -94,9 +94,9 @@ func TestRevokeAnnouncedCallsRotationOff(t *testing.T) {
 	}
 }
 
-func TestRevokeRetiredLeavesTheRest(t *testing.T) {
+func TestRevokeRetiredChangesNoOtherKey(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.ES256)
 	first := signingKID(t, r, "")
 	next, err := r.Rotate(ctx, "")
@@ -112,8 +112,8 @@ func TestRevokeRetiredLeavesTheRest(t *testing.T) {
 	}
 }
 
-// TestInterruptedChanges kills a process before and after the store has made
-// its change. Nothing lies in between.
+// TestInterruptedChanges interrupts a process before and after the store has made its
+// change.
 func TestInterruptedChanges(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -123,19 +123,19 @@ func TestInterruptedChanges(t *testing.T) {
 		"revoke":   func(r *keys.Ring, kid string) error { return r.Revoke(ctx, kid) },
 	} {
 		for _, at := range []string{"change", "answer"} {
-			store, c := &memory{}, newClock()
-			r := turning(t, store, c.Now)
+			store, c := &fakeStore{}, newClock()
+			r := rotatingReplica(t, store, c.Now)
 			first := signingKID(t, r, "")
-			c.Advance(turn)
+			c.Advance(rotateAfter)
 			store.fail, store.failOn = storage.ErrUnavailable, at
 			if err := act(r, first); !errors.Is(err, storage.ErrUnavailable) {
-				t.Fatalf("%s, cut short at the %s: %v, want ErrUnavailable", name, at, err)
+				t.Fatalf("%s, interrupted at the %s: %v, want ErrUnavailable", name, at, err)
 			}
 			store.fail = nil
 			c.Advance(2 * keys.DefaultPublishAhead)
-			other := turning(t, store, c.Now)
+			other := rotatingReplica(t, store, c.Now)
 			if got := signingKID(t, other, ""); (got == first) != (at == "change") {
-				t.Errorf("%s, cut short at the %s: %s signs after a restart; the first is %s", name, at, got, first)
+				t.Errorf("%s, interrupted at the %s: %s signs after a restart; the first is %s", name, at, got, first)
 			}
 			if err := act(other, first); err != nil {
 				t.Fatalf("%s again: %v", name, err)
@@ -148,11 +148,11 @@ func TestInterruptedChanges(t *testing.T) {
 	}
 }
 
-// TestOverdueKeyIsReplacedGently has a rotation and a revocation run into each
-// other, so that a key signs past its time for want of another.
-func TestOverdueKeyIsReplacedGently(t *testing.T) {
+// TestOverdueKeyStaysPublished checks that a key which signs after its time, because its
+// successor was revoked, stays published for the lifetime of its last token.
+func TestOverdueKeyStaysPublished(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.ES256)
 	for range 2 {
 		if _, err := r.Rotate(ctx, ""); err != nil {
@@ -177,22 +177,22 @@ func TestOverdueKeyIsReplacedGently(t *testing.T) {
 	}
 	c.Advance(keys.DefaultMaxTokenLife - 1)
 	if _, err := r.VerificationKey(overdue); err != nil {
-		t.Errorf("the overdue key, in the life of its last token: %v", err)
+		t.Errorf("the overdue key does not verify its last token: %v", err)
 	}
 	c.Advance(1)
 	if _, err := r.VerificationKey(overdue); err == nil {
-		t.Error("the overdue key verifies for ever")
+		t.Error("the overdue key still verifies")
 	}
 }
 
 func TestRotationCannotUndoRevocation(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r, other := replica(t, store, c, keys.ES256), replica(t, store, c, keys.ES256)
 	first := signingKID(t, r, "")
 	reads := 0
 	store.afterGet = func() {
-		if reads++; reads == 2 { // Rotate has read all it will
+		if reads++; reads == 2 { // the last read of Rotate
 			store.afterGet = nil
 			if err := other.Revoke(ctx, first); err != nil {
 				t.Errorf("Revoke: %v", err)

@@ -113,9 +113,9 @@ type Ring struct {
 	random       io.Reader
 	parser       *jwt.Parser
 
-	changing    sync.Mutex // held while reading records into a new snapshot
-	forgettable []string   // kids of keys that nobody wants to look at any more
-	current     atomic.Pointer[snapshot]
+	changing  sync.Mutex // held while reading records into a new snapshot
+	deletable []string   // kids of keys whose records can be deleted
+	current   atomic.Pointer[snapshot]
 }
 
 // NewRing loads the keys. Unless the ring is ReadOnly, it makes the first key of each
@@ -184,6 +184,7 @@ func requiredAlgs(given []string) ([]string, error) {
 	return algs, nil
 }
 
+// start loads the keys and makes the missing ones, see NewRing.
 func (r *Ring) start(ctx context.Context) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
@@ -201,7 +202,7 @@ func (r *Ring) start(ctx context.Context) error {
 	return nil
 }
 
-// instant returns the present time in the precision of the store.
+// instant returns the current time in the precision of the store.
 func (r *Ring) instant() time.Time { return r.now().UTC().Truncate(time.Microsecond) }
 
 // Reload reads the keys again, so that changes of other processes take effect. If
@@ -221,7 +222,7 @@ func (r *Ring) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.forgettable = forgettable(records, r.now(), r.maxTokenLife)
+	r.deletable = deletable(records, r.now(), r.maxTokenLife)
 	r.current.Store(next)
 	return nil
 }

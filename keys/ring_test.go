@@ -19,12 +19,12 @@ import (
 
 func TestNewRingRefusesBadConfig(t *testing.T) {
 	t.Parallel()
-	good := keys.RingConfig{Store: &memory{}, Sealer: newSealer(t)}
+	good := keys.RingConfig{Store: &fakeStore{}, Sealer: newSealer(t)}
 	for name, spoil := range map[string]func(*keys.RingConfig){
 		"no store":          func(c *keys.RingConfig) { c.Store = nil },
 		"no sealer":         func(c *keys.RingConfig) { c.Sealer = nil },
 		"unknown algorithm": func(c *keys.RingConfig) { c.Algs = []string{"HS256"} },
-		"none":              func(c *keys.RingConfig) { c.Algs = []string{"none"} },
+		"algorithm none":    func(c *keys.RingConfig) { c.Algs = []string{"none"} },
 		"negative ahead":    func(c *keys.RingConfig) { c.PublishAhead = -1 },
 		"negative life":     func(c *keys.RingConfig) { c.MaxTokenLife = -1 },
 		"negative rotation": func(c *keys.RingConfig) { c.RotateAfter = -1 },
@@ -39,7 +39,7 @@ func TestNewRingRefusesBadConfig(t *testing.T) {
 
 func TestFirstKeys(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
+	store, c := &fakeStore{}, newClock()
 	r, err := keys.NewRing(context.Background(), keys.RingConfig{Store: store, Sealer: newSealer(t), Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestFirstKeys(t *testing.T) {
 
 func TestRestartKeepsKeys(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
+	store, c := &fakeStore{}, newClock()
 	before := replica(t, store, c, keys.ES256, keys.ES256, keys.EdDSA)
 	token := mustSign(t, before, "", claimsAt(c.Now()))
 	after := replica(t, store, c, keys.ES256, keys.EdDSA)
@@ -86,7 +86,7 @@ func TestRestartKeepsKeys(t *testing.T) {
 func TestConcurrentFirstStart(t *testing.T) {
 	t.Parallel()
 	ctx, c := context.Background(), newClock()
-	store := &memory{afterGet: meetOnce(2)} // both see an empty store
+	store := &fakeStore{afterGet: waitForEachOther(2)} // both read an empty store
 	rings := make([]*keys.Ring, 2)
 	var both sync.WaitGroup
 	for i := range rings {
@@ -119,7 +119,7 @@ func TestConcurrentFirstStart(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.ES256)
 	start, first := c.Now(), signingKID(t, r, "")
 
@@ -170,9 +170,9 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-func TestRotateWhileAnnouncedReturnsThatKey(t *testing.T) {
+func TestRotateReturnsTheAnnouncedKey(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.ES256)
 	a, err := r.Rotate(ctx, keys.ES256)
 	if err != nil {
@@ -191,7 +191,7 @@ func TestRotateWhileAnnouncedReturnsThatKey(t *testing.T) {
 func TestRotateMakesFirstKeyOfAnAlgorithm(t *testing.T) {
 	t.Parallel()
 	ctx, c := context.Background(), newClock()
-	r := replica(t, &memory{}, c, keys.ES256)
+	r := replica(t, &fakeStore{}, c, keys.ES256)
 	info, err := r.Rotate(ctx, keys.EdDSA)
 	if err != nil || info.State != keys.StateActive {
 		t.Fatalf("Rotate = %+v, %v; want an active key", info, err)
@@ -206,10 +206,10 @@ func TestRotateMakesFirstKeyOfAnAlgorithm(t *testing.T) {
 
 func TestConcurrentRotations(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	rings := []*keys.Ring{replica(t, store, c, keys.ES256), replica(t, store, c, keys.ES256)}
 	first := signingKID(t, rings[0], "")
-	store.afterGet = meetOnce(2) // neither sees the other's successor
+	store.afterGet = waitForEachOther(2) // both read the store before either has changed it
 	var both sync.WaitGroup
 	for _, r := range rings {
 		both.Go(func() {
@@ -225,11 +225,11 @@ func TestConcurrentRotations(t *testing.T) {
 		}
 	}
 	if a, b := signingKID(t, rings[0], ""), signingKID(t, rings[1], ""); a != first || b != first {
-		t.Errorf("before the succession %s and %s sign, want %s", a, b, first)
+		t.Errorf("before the successor activates %s and %s sign, want %s", a, b, first)
 	}
 	c.Advance(keys.DefaultPublishAhead)
 	if a, b := signingKID(t, rings[0], ""), signingKID(t, rings[1], ""); a != b || a == first {
-		t.Errorf("after the succession %s and %s sign; the first was %s", a, b, first)
+		t.Errorf("after the successor activates %s and %s sign; the first was %s", a, b, first)
 	}
 	if len(store.keys) != 2 {
 		t.Errorf("%d keys, want one successor", len(store.keys))
@@ -238,7 +238,7 @@ func TestConcurrentRotations(t *testing.T) {
 
 func TestFailedReloadKeepsKeys(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.ES256)
 	token := mustSign(t, r, "", claimsAt(c.Now()))
 	store.fail = storage.ErrUnavailable
@@ -251,10 +251,10 @@ func TestFailedReloadKeepsKeys(t *testing.T) {
 	mustSign(t, r, "", claimsAt(c.Now()))
 }
 
-func TestRecordsThatDoNotBelong(t *testing.T) {
+func TestPlantedRecordsAreRefused(t *testing.T) {
 	t.Parallel()
 	ctx, c, sealer := context.Background(), newClock(), newSealer(t)
-	foreign := &memory{}
+	foreign := &fakeStore{}
 	replica(t, foreign, c, keys.ES256)
 	for name, spoil := range map[string]func(own, foreign storage.SigningKey) storage.SigningKey{
 		"kid of another key": func(own, f storage.SigningKey) storage.SigningKey {
@@ -272,7 +272,7 @@ func TestRecordsThatDoNotBelong(t *testing.T) {
 			}
 			return f
 		},
-		"relabelled kid": func(own, f storage.SigningKey) storage.SigningKey {
+		"changed kid": func(own, f storage.SigningKey) storage.SigningKey {
 			f.KID += "x"
 			return f
 		},
@@ -285,7 +285,7 @@ func TestRecordsThatDoNotBelong(t *testing.T) {
 			return f
 		},
 	} {
-		store := &memory{}
+		store := &fakeStore{}
 		r := replica(t, store, c, keys.ES256)
 		planted := spoil(store.keys[0], foreign.keys[0])
 		store.keys = append(store.keys, planted)
@@ -298,11 +298,11 @@ func TestRecordsThatDoNotBelong(t *testing.T) {
 	}
 }
 
-func TestPublicColumnIsNotTrusted(t *testing.T) {
+func TestPublicColumnIsIgnored(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
+	store, c := &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.ES256)
-	attacker := &memory{}
+	attacker := &fakeStore{}
 	replica(t, attacker, c, keys.ES256)
 	want, _ := r.Public(store.keys[0].KID)
 	store.keys[0].Public = attacker.keys[0].Public
@@ -314,7 +314,7 @@ func TestPublicColumnIsNotTrusted(t *testing.T) {
 
 func TestGoneKeysNeedNoMasterKey(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.ES256)
 	if _, err := r.Rotate(ctx, ""); err != nil {
 		t.Fatal(err)
@@ -322,13 +322,13 @@ func TestGoneKeysNeedNoMasterKey(t *testing.T) {
 	c.Advance(48 * time.Hour)
 	store.keys[0].Private.KeyID = "retired master key"
 	if err := replica(t, store, c, keys.ES256).Reload(ctx); err != nil {
-		t.Errorf("a key that is gone stops the ring: %v", err)
+		t.Errorf("a key that is gone cannot be decrypted, and so Reload fails: %v", err)
 	}
 }
 
-func TestPrivateHalvesStaySecret(t *testing.T) {
+func TestKeySetHasNoPrivateKeys(t *testing.T) {
 	t.Parallel()
-	store, c := &memory{}, newClock()
+	store, c := &fakeStore{}, newClock()
 	r := replica(t, store, c, allAlgs...)
 	set, err := json.Marshal(r.PublicSet())
 	if err != nil {
@@ -363,7 +363,7 @@ func TestPrivateHalvesStaySecret(t *testing.T) {
 
 func TestSigningWhileReloading(t *testing.T) {
 	t.Parallel()
-	ctx, store, c := context.Background(), &memory{}, newClock()
+	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	r := replica(t, store, c, keys.EdDSA)
 	done := make(chan struct{})
 	var signers sync.WaitGroup

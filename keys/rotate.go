@@ -10,31 +10,31 @@ import (
 	"latchkey/storage"
 )
 
-// maxAttempts bounds how often a change is planned again because another
-// process changed the keys meanwhile.
+// maxAttempts limits how often a change is planned again after another process has changed
+// the keys.
 const maxAttempts = 6
 
-// Plan is what Rotate or Revoke would do at the moment.
+// Plan describes what Rotate or Revoke would do now. The zero Plan changes nothing.
 type Plan struct {
 	Alg string
-	// Heir is the key that signs afterwards, as it will be. When Made it is yet
-	// to be made and has no KID.
-	Heir KeyInfo
-	Made bool
-	// Changed are the other keys that change, as they will be.
+	// Successor is the key that signs afterwards, in its state after the change.
+	Successor KeyInfo
+	// IsNew says that the successor would be generated. It has no KID yet.
+	IsNew bool
+	// Changed are the other keys that change, in their state after the change.
 	Changed []KeyInfo
 }
 
-// planner says what to do with all keys at the time now. It is asked again
-// when another process was faster.
+// planner returns the change of all keys at the time now. It is called again if another
+// process has changed the keys before the change was stored.
 type planner func(all []storage.SigningKey, now time.Time) (change, error)
 
-// Rotate announces a successor of the algorithm's signing key ("": the default
-// algorithm), which takes over after PublishAhead, and returns it. While a
-// successor is announced already, that one is returned, so any number of
-// replicas may rotate at once. An algorithm without a key gets one that is
-// active at once. An interrupted Rotate has done everything or nothing. While
-// an external key signs with the algorithm the answer is ErrExternalKey.
+// Rotate announces a successor of the key that signs with the algorithm ("": the default
+// algorithm) and returns it. The successor takes over after PublishAhead. If a successor is
+// announced already, Rotate returns that one, so several replicas may rotate at once. An
+// algorithm without a key gets one that is active at once. An interrupted Rotate has done
+// everything or nothing. It returns ErrExternalKey while an external key signs with the
+// algorithm.
 func (r *Ring) Rotate(ctx context.Context, alg string) (KeyInfo, error) {
 	alg = r.orDefault(alg)
 	r.changing.Lock()
@@ -46,7 +46,7 @@ func (r *Ring) Rotate(ctx context.Context, alg string) (KeyInfo, error) {
 	return info, r.reload(ctx)
 }
 
-// PlanRotate tells what Rotate would do, and its errors, without doing it.
+// PlanRotate returns what Rotate would do, without doing it, or the error of Rotate.
 func (r *Ring) PlanRotate(ctx context.Context, alg string) (Plan, error) {
 	alg = r.orDefault(alg)
 	plan, err := r.plan(ctx, alg, r.rotation(alg))
@@ -56,6 +56,7 @@ func (r *Ring) PlanRotate(ctx context.Context, alg string) (Plan, error) {
 	return plan, nil
 }
 
+// orDefault returns alg, or the default algorithm for "".
 func (r *Ring) orDefault(alg string) string {
 	if alg == "" {
 		return r.algs[0]
@@ -63,31 +64,29 @@ func (r *Ring) orDefault(alg string) string {
 	return alg
 }
 
-// rotation plans what Rotate does. When the key that was to be replaced no
-// longer signs, because another process replaced it meanwhile, nothing is left
-// to do.
+// rotation returns the planner of Rotate. If it is called again and another process has
+// replaced the signing key meanwhile, it plans nothing.
 func (r *Ring) rotation(alg string) planner {
-	asked, first := "", true
+	replaced, first := "", true
 	return func(all []storage.SigningKey, now time.Time) (change, error) {
 		if r.external.signer(alg, now) != nil {
 			return change{}, ErrExternalKey
 		}
 		i, signing := signerAt(all, alg, now), signingKID(all, alg, now)
-		if !first && signing != asked && i >= 0 {
+		if !first && signing != replaced && i >= 0 {
 			return change{successor: all[i]}, nil
 		}
-		asked, first = signing, false
+		replaced, first = signing, false
 		return planRotation(all, alg, now.Add(r.publishAhead), now, r.maxTokenLife), nil
 	}
 }
 
-// Revoke is for a key that is known to others: it is no longer published and
-// verifies nothing, here at once, on other replicas when they reload. If it was
-// the signing key its announced successor, or else a new key, is active at
-// once; if it was the announced successor, the rotation is called off. An
-// unknown kid gives storage.ErrNotFound, an external key ErrExternalKey;
-// revoking twice is no error. An interrupted Revoke has done everything or
-// nothing.
+// Revoke revokes a key whose private half is known to others. It is no longer published
+// and verifies nothing: in this process at once, on other replicas when they reload. If it
+// was the signing key, its announced successor or a new key becomes active at once. If it
+// was the announced successor, the rotation is cancelled. An interrupted Revoke has done
+// everything or nothing. It returns storage.ErrNotFound for an unknown kid and
+// ErrExternalKey for an external key. Revoking a key twice is not an error.
 func (r *Ring) Revoke(ctx context.Context, kid string) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
@@ -98,12 +97,11 @@ func (r *Ring) Revoke(ctx context.Context, kid string) error {
 	if err := r.reload(ctx); err != nil || c.empty() {
 		return err
 	}
-	// Two that revoke the key and its announced successor at the same time each
-	// rely on the key that the other one revokes.
+	// If another process revoked the successor at the same time, no key is left.
 	return r.ensure(ctx, c.successor.Alg)
 }
 
-// PlanRevoke tells what Revoke would do, and its errors, without doing it.
+// PlanRevoke returns what Revoke would do, without doing it, or the error of Revoke.
 func (r *Ring) PlanRevoke(ctx context.Context, kid string) (Plan, error) {
 	plan, err := r.plan(ctx, "", r.revocation(kid))
 	if err != nil {
@@ -112,6 +110,7 @@ func (r *Ring) PlanRevoke(ctx context.Context, kid string) (Plan, error) {
 	return plan, nil
 }
 
+// revocation returns the planner of Revoke.
 func (r *Ring) revocation(kid string) planner {
 	return func(all []storage.SigningKey, now time.Time) (change, error) {
 		if r.external.has(kid) {
@@ -125,13 +124,15 @@ func (r *Ring) revocation(kid string) planner {
 	}
 }
 
-// Maintain does what time demands, and is to be called every now and then by
-// each process: it announces a successor of each key that will have signed for
-// RotateAfter when PublishAhead is over, and deletes the records of keys that
-// have been gone for a day, or were revoked for as long as those would stay. The algorithms are those of RingConfig.Algs and
-// those in also; others do not rotate. It answers with the keys that it has
-// announced itself: of any number of replicas that call it at once, one
-// announces. It asks the store only when the keys as last loaded call for it.
+// Maintain announces the successors that are due and deletes old records. Each process
+// must call it at intervals that are short against PublishAhead. It returns the keys that
+// it has announced itself: if several replicas call it at once, one of them announces. It
+// uses the store only if the keys of the last load require a change.
+//
+// A successor is due PublishAhead before its key will have signed for RotateAfter. Only the
+// algorithms in RingConfig.Algs and in also rotate. The record of a key is deleted a day
+// after the key is gone. The record of a revoked key is deleted MaxTokenLife and a day
+// after the revocation.
 func (r *Ring) Maintain(ctx context.Context, also ...string) ([]KeyInfo, error) {
 	r.changing.Lock()
 	defer r.changing.Unlock()
@@ -142,19 +143,18 @@ func (r *Ring) Maintain(ctx context.Context, also ...string) ([]KeyInfo, error) 
 	var announced []KeyInfo
 	var failures []error
 	for _, alg := range algs {
-		info, made, err := r.succeed(ctx, alg)
+		info, ok, err := r.announceDue(ctx, alg)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("successor of the %s key: %w", alg, err))
-		} else if made {
+		} else if ok {
 			announced = append(announced, info)
 		}
 	}
-	return announced, errors.Join(append(failures, r.forget(ctx))...)
+	return announced, errors.Join(append(failures, r.deleteOld(ctx))...)
 }
 
-// succeed announces the successor of the key that signs with alg if it is time
-// for that.
-func (r *Ring) succeed(ctx context.Context, alg string) (info KeyInfo, made bool, err error) {
+// announceDue announces the successor of the key that signs with alg if it is due.
+func (r *Ring) announceDue(ctx context.Context, alg string) (info KeyInfo, announced bool, err error) {
 	due := func(all []storage.SigningKey, now time.Time) (change, error) {
 		if r.external.signer(alg, now) != nil {
 			return change{}, nil
@@ -168,23 +168,23 @@ func (r *Ring) succeed(ctx context.Context, alg string) (info KeyInfo, made bool
 	if err != nil {
 		return KeyInfo{}, false, err
 	}
-	return info, c.made, r.reload(ctx)
+	return info, c.isNew, r.reload(ctx)
 }
 
-// forget deletes the records of keys that were gone for long when they were
-// last loaded. Nothing brings a key back that is gone.
-func (r *Ring) forget(ctx context.Context) error {
-	kids := r.forgettable
+// deleteOld deletes the records that were deletable at the last load. It need not read them
+// again, because a key that is gone never comes back.
+func (r *Ring) deleteOld(ctx context.Context) error {
+	kids := r.deletable
 	if len(kids) == 0 {
 		return nil
 	}
 	if err := r.store.ChangeSigningKeys(ctx, storage.SigningKeyChange{Remove: kids}); err != nil {
-		return fmt.Errorf("forget signing keys: %w", err)
+		return fmt.Errorf("delete signing keys: %w", err)
 	}
 	return r.reload(ctx)
 }
 
-// ensure makes a key for alg, active at once, if none signs.
+// ensure makes a key for alg that is active at once, if no key signs with alg.
 func (r *Ring) ensure(ctx context.Context, alg string) error {
 	if _, err := r.signer(alg); err == nil {
 		return nil
@@ -198,9 +198,9 @@ func (r *Ring) ensure(ctx context.Context, alg string) error {
 	return r.reload(ctx)
 }
 
-// change carries a plan out, and answers with it and with the key that signs
-// afterwards. The store decides between processes that do so at once; who is
-// beaten looks at the keys again.
+// change plans a change and stores it. It returns the change and the key that signs
+// afterwards. If another process changes the keys at the same time, the store admits one
+// of the changes, and the other process plans again.
 func (r *Ring) change(ctx context.Context, plan planner) (change, KeyInfo, error) {
 	var fresh storage.SigningKey
 	for range maxAttempts {
@@ -213,8 +213,8 @@ func (r *Ring) change(ctx context.Context, plan planner) (change, KeyInfo, error
 		if err != nil {
 			return change{}, KeyInfo{}, err
 		}
-		if c.made && fresh.KID == "" {
-			// Making an RSA key takes long, so everything is looked at again then.
+		if c.isNew && fresh.KID == "" {
+			// Generating an RSA key takes long, so the change is planned again.
 			if fresh, err = generate(c.successor.Alg, r.random, r.sealer); err != nil {
 				return change{}, KeyInfo{}, err
 			}
@@ -225,16 +225,16 @@ func (r *Ring) change(ctx context.Context, plan planner) (change, KeyInfo, error
 			return c, infoOf(c.successor, c.after(all), now), err
 		}
 	}
-	return change{}, KeyInfo{}, fmt.Errorf("others change the keys all the time: %w", storage.ErrConflict)
+	return change{}, KeyInfo{}, fmt.Errorf("other processes keep changing the keys: %w", storage.ErrConflict)
 }
 
-// apply stores a change; the key to be made is fresh.
+// apply stores a change. fresh is the generated key if the successor is new.
 func (r *Ring) apply(ctx context.Context, c *change, fresh storage.SigningKey) error {
 	if c.empty() {
 		return nil
 	}
 	stored := storage.SigningKeyChange{Update: c.update}
-	if c.made {
+	if c.isNew {
 		c.successor.KID, c.successor.Public, c.successor.Private = fresh.KID, fresh.Public, fresh.Private
 		stored.Add = []storage.SigningKey{c.successor}
 	}
@@ -244,7 +244,7 @@ func (r *Ring) apply(ctx context.Context, c *change, fresh storage.SigningKey) e
 	return nil
 }
 
-// plan describes what a planner would do now.
+// plan returns what a planner would do now.
 func (r *Ring) plan(ctx context.Context, alg string, plan planner) (Plan, error) {
 	if alg != "" {
 		if _, err := signingMethod(alg); err != nil {
@@ -261,7 +261,7 @@ func (r *Ring) plan(ctx context.Context, alg string, plan planner) (Plan, error)
 		return Plan{}, err
 	}
 	after := c.after(all)
-	p := Plan{Alg: c.successor.Alg, Heir: infoOf(c.successor, after, now), Made: c.made}
+	p := Plan{Alg: c.successor.Alg, Successor: infoOf(c.successor, after, now), IsNew: c.isNew}
 	for _, k := range c.update {
 		if k.KID != c.successor.KID {
 			p.Changed = append(p.Changed, infoOf(k, after, now))

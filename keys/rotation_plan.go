@@ -7,21 +7,21 @@ import (
 	"latchkey/storage"
 )
 
-// keepGone is how long the record of a key that is gone stays to be looked at.
+// keepGone is how long the record of a key that is gone is kept for administrators.
 const keepGone = 24 * time.Hour
 
-// change is a change of the records of an algorithm. The zero change changes
+// change is a planned change of the records of an algorithm. The zero change changes
 // nothing.
 type change struct {
 	successor storage.SigningKey   // the key that signs afterwards
-	made      bool                 // the successor is not made yet: it has no kid and no secret
-	update    []storage.SigningKey // as they will be
+	isNew     bool                 // the successor must be generated: it has no kid and no private half yet
+	update    []storage.SigningKey // records with their new times
 }
 
-// empty reports whether the change leaves everything as it is.
-func (c *change) empty() bool { return !c.made && len(c.update) == 0 }
+// empty reports whether the change changes nothing.
+func (c *change) empty() bool { return !c.isNew && len(c.update) == 0 }
 
-// after returns the records as the change leaves them.
+// after returns the records after the change.
 func (c *change) after(all []storage.SigningKey) []storage.SigningKey {
 	all = slices.Clone(all)
 	for _, k := range c.update {
@@ -29,7 +29,7 @@ func (c *change) after(all []storage.SigningKey) []storage.SigningKey {
 			all[i] = k
 		}
 	}
-	if c.made {
+	if c.isNew {
 		all = append(all, c.successor)
 	}
 	return all
@@ -51,7 +51,7 @@ func planRotation(all []storage.SigningKey, alg string, at, now time.Time, life 
 		if signing == "" {
 			at = now
 		}
-		c.successor, c.made = newSuccessor(alg, signing, at, now), true
+		c.successor, c.isNew = newSuccessor(alg, signing, at, now), true
 	}
 	c.update = retirements(all, c.successor, signing, life)
 	return c
@@ -98,10 +98,10 @@ func planRevocation(all []storage.SigningKey, i int, now time.Time, life time.Du
 	signing := signingKID(all, revoked.Alg, now)
 	rest := slices.Delete(slices.Clone(all), i, i+1)
 	var c change
-	if succeeded(rest, revoked.Alg, now) {
+	if hasTimelySigner(rest, revoked.Alg, now) {
 		c.successor = rest[signerAt(rest, revoked.Alg, now)]
-		if called := calledOff(c.successor, rest); len(called) > 0 {
-			c.successor, c.update = called[0], called
+		if restored := withoutRetirement(c.successor, rest); len(restored) > 0 {
+			c.successor, c.update = restored[0], restored
 		}
 	} else {
 		if h := successorAt(rest, revoked.Alg, now); h >= 0 {
@@ -109,7 +109,7 @@ func planRevocation(all []storage.SigningKey, i int, now time.Time, life time.Du
 			c.successor.ActivatesAt = now
 			c.update = append(c.update, c.successor)
 		} else {
-			c.successor, c.made = newSuccessor(revoked.Alg, signing, now, now), true
+			c.successor, c.isNew = newSuccessor(revoked.Alg, signing, now, now), true
 		}
 		c.update = append(c.update, retirements(rest, c.successor, signing, life)...)
 	}
@@ -117,15 +117,15 @@ func planRevocation(all []storage.SigningKey, i int, now time.Time, life time.Du
 	return c
 }
 
-// newSuccessor returns the record of a key that is not made yet.
+// newSuccessor returns the record of a key that is not generated yet.
 func newSuccessor(alg, predecessor string, at, now time.Time) storage.SigningKey {
 	return storage.SigningKey{Alg: alg, Predecessor: predecessor, CreatedAt: now, ActivatesAt: at}
 }
 
-// forgettable lists the kids of keys that have been gone for keepGone, or were
-// revoked for so long that they would have been gone for it; life is how long a
-// retired key stays.
-func forgettable(all []storage.SigningKey, now time.Time, life time.Duration) []string {
+// deletable returns the kids of the keys whose records can be deleted: those that have been
+// gone for keepGone, and those that were revoked life and keepGone ago. life is how long a
+// retired key stays published.
+func deletable(all []storage.SigningKey, now time.Time, life time.Duration) []string {
 	var kids []string
 	for _, k := range all {
 		var end time.Time

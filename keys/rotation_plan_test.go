@@ -14,20 +14,20 @@ import (
 	"latchkey/storage"
 )
 
-// TestPlansComeTrue compares a plan with what the act then does.
-func TestPlansComeTrue(t *testing.T) {
+// TestPlans compares the plans with the changes that Rotate and Revoke then make.
+func TestPlans(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	for name, prepare := range map[string]func(*testing.T, *keys.Ring, *clock){
-		"one key":   func(*testing.T, *keys.Ring, *clock) {},
-		"announced": func(t *testing.T, r *keys.Ring, _ *clock) { t.Helper(); mustRotate(t, r) },
-		"succeeded": func(t *testing.T, r *keys.Ring, c *clock) {
+		"one key":             func(*testing.T, *keys.Ring, *clock) {},
+		"successor announced": func(t *testing.T, r *keys.Ring, _ *clock) { t.Helper(); mustRotate(t, r) },
+		"successor active": func(t *testing.T, r *keys.Ring, c *clock) {
 			t.Helper()
 			mustRotate(t, r)
 			c.Advance(2 * keys.DefaultPublishAhead)
 		},
 	} {
-		store, c := &memory{}, newClock()
+		store, c := &fakeStore{}, newClock()
 		r := replica(t, store, c, keys.ES256)
 		prepare(t, r, c)
 		c.Advance(time.Minute)
@@ -67,31 +67,31 @@ func mustRotate(t *testing.T, r *keys.Ring) {
 	}
 }
 
-// checkPlan demands that the plan tells the whole difference.
+// checkPlan checks that the plan has every change and no other.
 func checkPlan(t *testing.T, name string, r *keys.Ring, plan keys.Plan, before []storage.SigningKey) {
 	t.Helper()
 	infos, err := r.List(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := append([]keys.KeyInfo{plan.Heir}, plan.Changed...)
+	planned := append([]keys.KeyInfo{plan.Successor}, plan.Changed...)
 	for _, info := range infos {
 		i := slices.IndexFunc(before, func(k storage.SigningKey) bool { return k.KID == info.KID })
-		if i < 0 { // made
-			if !plan.Made {
-				t.Errorf("%s: a key was made that was not planned", name)
+		if i < 0 { // a new key
+			if !plan.IsNew {
+				t.Errorf("%s: an unplanned key was made", name)
 			}
 			info.KID = ""
 		}
-		j := slices.IndexFunc(told, func(k keys.KeyInfo) bool { return k.KID == info.KID })
+		j := slices.IndexFunc(planned, func(k keys.KeyInfo) bool { return k.KID == info.KID })
 		if j < 0 {
 			same := info.ActivatesAt.Equal(before[i].ActivatesAt) && info.RetiresAt.Equal(before[i].RetiresAt) && info.RevokedAt.Equal(before[i].RevokedAt)
 			if !same {
-				t.Errorf("%s: %+v changed without having been planned", name, info)
+				t.Errorf("%s: %+v changed, which was not planned", name, info)
 			}
 			continue
 		}
-		if diff := cmp.Diff(told[j], info, cmpopts.EquateApproxTime(0)); diff != "" {
+		if diff := cmp.Diff(planned[j], info, cmpopts.EquateApproxTime(0)); diff != "" {
 			t.Errorf("%s (-plan +done):\n%s", name, diff)
 		}
 	}
@@ -99,13 +99,13 @@ func checkPlan(t *testing.T, name string, r *keys.Ring, plan keys.Plan, before [
 
 func TestPlanErrors(t *testing.T) {
 	t.Parallel()
-	ctx, store := context.Background(), &memory{}
+	ctx, store := context.Background(), &fakeStore{}
 	r := replica(t, store, newClock(), keys.ES256)
 	if _, err := r.PlanRotate(ctx, "HS256"); !errors.Is(err, keys.ErrUnsupportedAlg) {
 		t.Errorf("PlanRotate(HS256) = %v", err)
 	}
-	if _, err := r.PlanRevoke(ctx, "nobody"); !errors.Is(err, storage.ErrNotFound) {
-		t.Errorf("PlanRevoke(nobody) = %v", err)
+	if _, err := r.PlanRevoke(ctx, "unknown"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("PlanRevoke(unknown) = %v", err)
 	}
 	store.fail = storage.ErrUnavailable
 	if _, err := r.PlanRotate(ctx, ""); !errors.Is(err, storage.ErrUnavailable) {

@@ -15,8 +15,8 @@ import (
 const (
 	ahead   = time.Hour
 	maxLife = 10 * time.Hour
-	// maxLag is how long a replica may take to learn of a rotation; the rest
-	// of ahead is what caches of the key set may take.
+	// maxLag is how long a replica may take to reload after a rotation. Caches of
+	// the key set may use the rest of ahead.
 	maxLag = 10 * time.Minute
 )
 
@@ -25,25 +25,26 @@ type issued struct {
 	exp time.Time
 }
 
-// rotations are two replicas over one store, with what a resource server that
-// caches key sets knows and the tokens that are still valid.
-type rotations struct {
-	store   *memory
+// rotationModel has two replicas over one store, the keys that a resource server which
+// caches key sets knows, and the tokens that are still valid. Its exported methods are the
+// actions of the state machine.
+type rotationModel struct {
+	store   *fakeStore
 	clock   *clock
 	rings   [2]*keys.Ring
-	stale   time.Duration        // how long a replica may have missed a change
-	seen    map[string]time.Time // kid -> published by both replicas since
-	exempt  map[string]bool      // may sign without having been announced
+	stale   time.Duration        // since both replicas reloaded
+	since   map[string]time.Time // by kid: since when both replicas publish the key
+	exempt  map[string]bool      // by kid: the key may sign without having been announced
 	revoked map[string]bool
 	tokens  []issued
 }
 
 var rotatedAlgs = []string{keys.ES256, keys.EdDSA}
 
-func newRotations(t *rapid.T) *rotations {
-	m := &rotations{
-		store: &memory{}, clock: newClock(),
-		seen: map[string]time.Time{}, exempt: map[string]bool{}, revoked: map[string]bool{},
+func newRotationModel(t *rapid.T) *rotationModel {
+	m := &rotationModel{
+		store: &fakeStore{}, clock: newClock(),
+		since: map[string]time.Time{}, exempt: map[string]bool{}, revoked: map[string]bool{},
 	}
 	sealer, err := keys.NewSealer(masterKey(1))
 	if err != nil {
@@ -58,29 +59,29 @@ func newRotations(t *rapid.T) *rotations {
 			t.Fatal(err)
 		}
 	}
-	m.exemptSigners(t) // the very first
+	m.exemptSigners(t) // the first keys
 	return m
 }
 
-func (m *rotations) ring(t *rapid.T) *keys.Ring {
+func (m *rotationModel) ring(t *rapid.T) *keys.Ring {
 	return m.rings[rapid.IntRange(0, 1).Draw(t, "replica")]
 }
 
-func (m *rotations) exemptSigners(t *rapid.T) {
+func (m *rotationModel) exemptSigners(t *rapid.T) {
 	for _, alg := range rotatedAlgs {
 		m.exempt[m.signer(t, m.rings[0], alg)] = true
 	}
 }
 
-func (m *rotations) signer(t *rapid.T, r *keys.Ring, alg string) string {
+func (m *rotationModel) signer(t *rapid.T, r *keys.Ring, alg string) string {
 	k, err := r.SigningKey(alg)
 	if err != nil {
-		t.Fatalf("nothing signs %s: %v", alg, err)
+		t.Fatalf("no key signs with %s: %v", alg, err)
 	}
 	return k.KID
 }
 
-func (m *rotations) list(t *rapid.T) []keys.KeyInfo {
+func (m *rotationModel) list(t *rapid.T) []keys.KeyInfo {
 	infos, err := m.rings[0].List(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -88,15 +89,15 @@ func (m *rotations) list(t *rapid.T) []keys.KeyInfo {
 	return infos
 }
 
-// Rotate happens on one replica; the other learns of it later.
-func (m *rotations) Rotate(t *rapid.T) {
+// Rotate rotates on one replica. The other one reloads later.
+func (m *rotationModel) Rotate(t *rapid.T) {
 	if _, err := m.ring(t).Rotate(context.Background(), rapid.SampledFrom(rotatedAlgs).Draw(t, "alg")); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Revoke hits any key in any state; both replicas learn of it at once.
-func (m *rotations) Revoke(t *rapid.T) {
+// Revoke revokes any key in any state. Both replicas reload at once.
+func (m *rotationModel) Revoke(t *rapid.T) {
 	infos := m.list(t)
 	kid := infos[rapid.IntRange(0, len(infos)-1).Draw(t, "key")].KID
 	before := map[string]string{}
@@ -117,7 +118,7 @@ func (m *rotations) Revoke(t *rapid.T) {
 	}
 }
 
-func (m *rotations) Reload(t *rapid.T) {
+func (m *rotationModel) Reload(t *rapid.T) {
 	for _, r := range m.rings {
 		if err := r.Reload(context.Background()); err != nil {
 			t.Fatal(err)
@@ -127,7 +128,7 @@ func (m *rotations) Reload(t *rapid.T) {
 	m.watchPublication()
 }
 
-func (m *rotations) Wait(t *rapid.T) {
+func (m *rotationModel) Wait(t *rapid.T) {
 	d := rapid.SampledFrom([]time.Duration{
 		time.Second, maxLag / 2, ahead / 2, ahead, ahead + time.Minute, maxLife - ahead, maxLife, 3 * maxLife,
 	}).Draw(t, "time")
@@ -137,8 +138,8 @@ func (m *rotations) Wait(t *rapid.T) {
 	m.clock.Advance(d)
 }
 
-// Restart replaces a replica by one that knows only the store.
-func (m *rotations) Restart(t *rapid.T) {
+// Restart replaces a replica with a new one over the same store.
+func (m *rotationModel) Restart(t *rapid.T) {
 	sealer, err := keys.NewSealer(masterKey(1))
 	if err != nil {
 		t.Fatal(err)
@@ -157,8 +158,8 @@ func (m *rotations) Restart(t *rapid.T) {
 	}
 }
 
-// Check is what must hold at every moment.
-func (m *rotations) Check(t *rapid.T) {
+// Check checks what must be true after every action.
+func (m *rotationModel) Check(t *rapid.T) {
 	m.checkOneActive(t)
 	m.watchPublication()
 	now := m.clock.Now()
@@ -169,7 +170,7 @@ func (m *rotations) Check(t *rapid.T) {
 			if m.revoked[kid] {
 				t.Fatalf("the revoked key %s signs", kid)
 			}
-			if since, ok := m.seen[kid]; !m.exempt[kid] && (!ok || now.Sub(since) < ahead-maxLag) {
+			if since, ok := m.since[kid]; !m.exempt[kid] && (!ok || now.Sub(since) < ahead-maxLag) {
 				t.Fatalf("%s signs, published since %v, now %v", kid, since, now)
 			}
 			m.tokens = append(m.tokens, issued{kid, now.Truncate(time.Second).Add(life)})
@@ -178,8 +179,8 @@ func (m *rotations) Check(t *rapid.T) {
 	m.checkTokens(t)
 }
 
-// Sign checks that what one replica signs now the other verifies.
-func (m *rotations) Sign(t *rapid.T) {
+// Sign checks that one replica verifies a token that the other has just signed.
+func (m *rotationModel) Sign(t *rapid.T) {
 	now := m.clock.Now().Unix()
 	claims := map[string]any{"iss": issuer, "iat": now, "exp": now + 1}
 	token, err := m.rings[0].Sign(rapid.SampledFrom(rotatedAlgs).Draw(t, "alg"), keys.TypeAccessToken, claims)
@@ -191,7 +192,7 @@ func (m *rotations) Sign(t *rapid.T) {
 	}
 }
 
-func (m *rotations) checkOneActive(t *rapid.T) {
+func (m *rotationModel) checkOneActive(t *rapid.T) {
 	active := map[string]int{}
 	for _, info := range m.list(t) {
 		if info.State == keys.StateActive {
@@ -205,8 +206,8 @@ func (m *rotations) checkOneActive(t *rapid.T) {
 	}
 }
 
-// watchPublication keeps since when both replicas publish a key.
-func (m *rotations) watchPublication() {
+// watchPublication records since when both replicas publish each key.
+func (m *rotationModel) watchPublication() {
 	other := publishedKIDs(m.rings[1])
 	current := map[string]time.Time{}
 	for _, kid := range publishedKIDs(m.rings[0]) {
@@ -214,16 +215,16 @@ func (m *rotations) watchPublication() {
 			continue
 		}
 		current[kid] = m.clock.Now()
-		if since, ok := m.seen[kid]; ok {
+		if since, ok := m.since[kid]; ok {
 			current[kid] = since
 		}
 	}
-	m.seen = current
+	m.since = current
 }
 
-// checkTokens looks up the keys of the valid tokens; Sign checks that a key
-// which is found also verifies.
-func (m *rotations) checkTokens(t *rapid.T) {
+// checkTokens checks that both replicas have the keys of all valid tokens, unless they are
+// revoked.
+func (m *rotationModel) checkTokens(t *rapid.T) {
 	now := m.clock.Now()
 	m.tokens = slices.DeleteFunc(m.tokens, func(i issued) bool { return !now.Before(i.exp) })
 	for _, token := range m.tokens {
@@ -238,7 +239,7 @@ func (m *rotations) checkTokens(t *rapid.T) {
 func TestRotationProperties(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m := newRotations(t)
+		m := newRotationModel(t)
 		t.Repeat(rapid.StateMachineActions(m))
 	})
 }

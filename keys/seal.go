@@ -15,21 +15,21 @@ import (
 // MasterKeySize is the length of a master key in bytes.
 const MasterKeySize = 32
 
-// Info strings of HKDF (RFC 5869 §3.2): they keep the key that encrypts apart
-// from the bytes that its public name is made of.
+// Info strings of HKDF (RFC 5869 §3.2). They separate the encryption key from the bytes
+// from which the public key id is derived.
 const (
 	sealInfo   = "latchkey/seal/v1"
 	sealIDInfo = "latchkey/seal/id/v1"
 )
 
-// Why a sealed secret does not open.
+// Errors of Sealer.Open.
 var (
-	// ErrUnknownMasterKey says that the secret was sealed under a master key
-	// that this process was not given.
+	// ErrUnknownMasterKey says that this process does not have the master key
+	// under which the secret was sealed.
 	ErrUnknownMasterKey = errors.New("sealed under an unknown master key")
 	// ErrTampered says that the sealed bytes are damaged, or were sealed for
 	// another context.
-	ErrTampered = errors.New("sealed secret is damaged or belongs elsewhere")
+	ErrTampered = errors.New("sealed secret is damaged or has another context")
 )
 
 // Sealer encrypts secrets for storage under a master key. It is safe for
@@ -39,9 +39,9 @@ type Sealer struct {
 	aeads     map[string]cipher.AEAD
 }
 
-// NewSealer makes a Sealer from master keys of MasterKeySize bytes each. The
-// first one seals; all of them open, so a master key is replaced by putting
-// the new one in front. It fails without a key and with one of another length.
+// NewSealer returns a Sealer with the master keys, of MasterKeySize bytes each. The first
+// one seals, and all of them open. To replace a master key, put the new one first. It
+// returns an error without a master key and for one of another length.
 func NewSealer(masterKeys ...[]byte) (*Sealer, error) {
 	if len(masterKeys) == 0 {
 		return nil, errors.New("new sealer: no master key")
@@ -60,6 +60,7 @@ func NewSealer(masterKeys ...[]byte) (*Sealer, error) {
 	return s, nil
 }
 
+// deriveSealKey derives the key id and the cipher of a master key.
 func deriveSealKey(master []byte) (id string, aead cipher.AEAD, err error) {
 	if len(master) != MasterKeySize {
 		return "", nil, fmt.Errorf("has %d bytes, want %d", len(master), MasterKeySize)
@@ -76,9 +77,9 @@ func deriveSealKey(master []byte) (id string, aead cipher.AEAD, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("cipher: %w", err)
 	}
-	// The standard library draws the nonce itself, from its own source: a
-	// nonce that repeats under one key would give the key away, so no caller
-	// may choose it (NIST SP 800-38D §8.2.2).
+	// The standard library chooses the nonces. A nonce that repeats under one key
+	// reveals the authentication key, so no caller may choose it (NIST SP 800-38D
+	// §8.2.2).
 	if aead, err = cipher.NewGCMWithRandomNonce(block); err != nil {
 		return "", nil, fmt.Errorf("cipher mode: %w", err)
 	}
@@ -86,24 +87,24 @@ func deriveSealKey(master []byte) (id string, aead cipher.AEAD, err error) {
 	return hex.EncodeToString(sum[:8]), aead, nil
 }
 
-// CurrentID is the id of the first master key, the one that Seal uses.
+// CurrentID returns the id of the first master key, which Seal uses.
 func (s *Sealer) CurrentID() string { return s.currentID }
 
-// Knows reports whether the sealer has the master key of that id.
+// Knows reports whether the sealer has the master key with the id.
 func (s *Sealer) Knows(keyID string) bool {
 	_, ok := s.aeads[keyID]
 	return ok
 }
 
-// Seal encrypts plain under the first master key. The context names what the
-// secret is and which record it belongs to; Open demands the same one, so a
-// sealed secret that was copied into another record does not open.
+// Seal encrypts plain under the first master key. The context says what the secret is and
+// to which record it belongs. Open needs the same context, so a sealed secret that was
+// copied into another record does not open.
 func (s *Sealer) Seal(plain []byte, context string) (storage.Sealed, error) {
 	data := s.aeads[s.currentID].Seal(nil, nil, plain, []byte(context))
 	return storage.Sealed{KeyID: s.currentID, Data: data}, nil
 }
 
-// Open decrypts what Seal made under any of the master keys. It returns
+// Open decrypts a secret that was sealed under any of the master keys. It returns
 // ErrUnknownMasterKey or ErrTampered.
 func (s *Sealer) Open(sealed storage.Sealed, context string) ([]byte, error) {
 	aead, ok := s.aeads[sealed.KeyID]

@@ -12,10 +12,10 @@ import (
 func TestNewSealerRefusesBadKeys(t *testing.T) {
 	t.Parallel()
 	for name, masters := range map[string][][]byte{
-		"none":       nil,
-		"short":      {masterKey(1)[:31]},
-		"long":       {append(masterKey(1), 0)},
-		"second bad": {masterKey(1), []byte("short")},
+		"none":         nil,
+		"short":        {masterKey(1)[:31]},
+		"long":         {append(masterKey(1), 0)},
+		"short second": {masterKey(1), []byte("short")},
 	} {
 		if _, err := keys.NewSealer(masters...); err == nil {
 			t.Errorf("%s: no error", name)
@@ -41,13 +41,13 @@ func TestSealRoundTrip(t *testing.T) {
 	}
 }
 
-func TestSealNeverRepeats(t *testing.T) {
+func TestSealUsesNewNonces(t *testing.T) {
 	t.Parallel()
 	s := newSealer(t)
 	a, _ := s.Seal([]byte("same"), "ctx")
 	b, _ := s.Seal([]byte("same"), "ctx")
 	if bytes.Equal(a.Data, b.Data) {
-		t.Error("two seals of one secret are alike: the nonce repeats")
+		t.Error("two seals of the same secret are equal, so the nonce repeats")
 	}
 }
 
@@ -78,8 +78,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"wrong key under our id", relabelled, "message:1", keys.ErrTampered},
 		{"flipped bit", flipped, "message:1", keys.ErrTampered},
 		{"cut short", storage.Sealed{KeyID: sealed.KeyID, Data: sealed.Data[:8]}, "message:1", keys.ErrTampered},
-		{"wiped", storage.Sealed{KeyID: sealed.KeyID}, "message:1", keys.ErrTampered},
-		{"zero", storage.Sealed{}, "message:1", keys.ErrUnknownMasterKey},
+		{"empty", storage.Sealed{KeyID: sealed.KeyID}, "message:1", keys.ErrTampered},
+		{"zero value", storage.Sealed{}, "message:1", keys.ErrUnknownMasterKey},
 	} {
 		if got, err := s.Open(c.sealed, c.context); !errors.Is(err, c.want) || got != nil {
 			t.Errorf("%s: Open = %q, %v; want %v", c.name, got, err, c.want)
@@ -96,14 +96,14 @@ func TestMasterKeyRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := after.Open(old, "c"); err != nil || string(got) != "old" {
-		t.Errorf("the old master key no longer opens: %q, %v", got, err)
+		t.Errorf("the old master key does not open: %q, %v", got, err)
 	}
 	fresh, err := after.Seal([]byte("new"), "c")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if fresh.KeyID == old.KeyID {
-		t.Error("the new master key does not seal")
+		t.Error("the new master key was not used to seal")
 	}
 	if _, err := before.Open(fresh, "c"); !errors.Is(err, keys.ErrUnknownMasterKey) {
 		t.Errorf("before.Open(new) = %v, want ErrUnknownMasterKey", err)

@@ -16,8 +16,7 @@ import (
 
 var _ fosite.Signer = (*Signer)(nil)
 
-// SignerConfig says which tokens a Signer makes and takes. Ring and Issuer are
-// required.
+// SignerConfig configures a Signer. Ring and Issuer are required.
 type SignerConfig struct {
 	Ring   *Ring
 	Issuer string // of the tokens that Decode accepts
@@ -33,8 +32,8 @@ type Signer struct {
 	alg    string
 }
 
-// NewSigner returns a Signer, or an error when the configuration lacks
-// something or names an unsupported algorithm.
+// NewSigner returns a Signer. It returns an error if a required field is missing or the
+// algorithm is not supported.
 func NewSigner(cfg SignerConfig) (*Signer, error) {
 	if cfg.Ring == nil || cfg.Issuer == "" {
 		return nil, errors.New("new signer: ring and issuer are required")
@@ -51,8 +50,8 @@ func NewSigner(cfg SignerConfig) (*Signer, error) {
 	return s, nil
 }
 
-// Generate signs the claims. The session's header parameters are kept, except
-// those that Decode would refuse; alg, kid and typ are always the ring's.
+// Generate signs the claims. The header has the parameters of the session, except those
+// that Decode would refuse. alg, kid and typ are always the ring's.
 func (s *Signer) Generate(_ context.Context, claims fosite.MapClaims, extra fosite.Mapper) (token, signature string, err error) {
 	if claims == nil || extra == nil {
 		return "", "", errors.New("generate token: no claims or no header")
@@ -65,7 +64,7 @@ func (s *Signer) Generate(_ context.Context, claims fosite.MapClaims, extra fosi
 	if err != nil {
 		return "", "", err
 	}
-	// As a plain map, because fosite's type brings its own decoding along.
+	// A plain map, because fosite's type has a decoding of its own.
 	if token, err = e.sign(head, map[string]any(claims)); err != nil {
 		return "", "", err
 	}
@@ -113,8 +112,8 @@ func (s *Signer) Decode(_ context.Context, token string) (*fosite.Token, error) 
 	return out, nil
 }
 
-// validationBits translates the reason of a refusal. What the library reports
-// together is told by its most serious part.
+// validationBits converts an error of golang-jwt to the bits of fosite. If the error wraps
+// several reasons, the most serious one decides.
 func validationBits(err error) uint32 {
 	for _, c := range []struct {
 		reason error
@@ -144,10 +143,10 @@ func (s *Signer) Hash(_ context.Context, in []byte) ([]byte, error) {
 func (s *Signer) GetSignature(_ context.Context, token string) (string, error) {
 	parts := strings.SplitN(token, ".", 4)
 	if len(parts) != 3 {
-		return "", errors.New("token has not three parts")
+		return "", errors.New("token does not have three parts")
 	}
 	return parts[2], nil
 }
 
-// GetSigningMethodLength is the length in bytes of what Hash returns.
+// GetSigningMethodLength returns the length of a digest of Hash in bytes.
 func (s *Signer) GetSigningMethodLength(context.Context) int { return sha256.Size }

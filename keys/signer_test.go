@@ -27,7 +27,7 @@ func newSigner(t *testing.T, r *keys.Ring, alg string) *keys.Signer {
 
 func TestNewSignerRefusesBadConfig(t *testing.T) {
 	t.Parallel()
-	r := replica(t, &memory{}, newClock(), keys.ES256)
+	r := replica(t, &fakeStore{}, newClock(), keys.ES256)
 	for name, cfg := range map[string]keys.SignerConfig{
 		"no ring":     {Issuer: issuer},
 		"no issuer":   {Ring: r},
@@ -42,7 +42,7 @@ func TestNewSignerRefusesBadConfig(t *testing.T) {
 func TestSignerRoundTrip(t *testing.T) {
 	t.Parallel()
 	ctx, c := context.Background(), newClock()
-	r := replica(t, &memory{}, c, allAlgs...)
+	r := replica(t, &fakeStore{}, c, allAlgs...)
 	for _, alg := range allAlgs {
 		s := newSigner(t, r, alg)
 		session := fjwt.NewHeaders()
@@ -83,7 +83,7 @@ func TestSignerRoundTrip(t *testing.T) {
 func TestSignerGenerateRefuses(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	r := replica(t, &memory{}, newClock(), keys.ES256)
+	r := replica(t, &fakeStore{}, newClock(), keys.ES256)
 	s := newSigner(t, r, "")
 	if _, _, err := s.Generate(ctx, nil, fjwt.NewHeaders()); err == nil {
 		t.Error("no claims: no error")
@@ -101,11 +101,11 @@ func TestSignerGenerateRefuses(t *testing.T) {
 	}
 }
 
-// TestDecodeErrors states the bits by which fosite's strategies choose the
-// OAuth error; any other type of error would escape them untranslated.
+// TestDecodeErrors checks the bits from which fosite's strategies choose the OAuth error.
+// They do not convert errors of other types.
 func TestDecodeErrors(t *testing.T) {
 	t.Parallel()
-	ctx, f := context.Background(), newForgery(t)
+	ctx, f := context.Background(), newForger(t)
 	now := f.clock.Now().Unix()
 	s := newSigner(t, f.ring, "")
 	good := f.with(nil, nil)
@@ -138,7 +138,7 @@ func TestDecodeErrors(t *testing.T) {
 func TestDecodedClaimsAreReadByFosite(t *testing.T) {
 	t.Parallel()
 	ctx, c := context.Background(), newClock()
-	r := replica(t, &memory{}, c, keys.ES256)
+	r := replica(t, &fakeStore{}, c, keys.ES256)
 	s := newSigner(t, r, "")
 	want := fjwt.JWTClaims{
 		Issuer: issuer, Subject: "usr_1", Audience: []string{"a", "b"}, JTI: "j", Scope: []string{"x", "y"},
@@ -152,7 +152,7 @@ func TestDecodedClaimsAreReadByFosite(t *testing.T) {
 	if _, err := r.Rotate(ctx, ""); err != nil {
 		t.Fatal(err)
 	}
-	c.Advance(keys.DefaultPublishAhead) // another key signs by now
+	c.Advance(keys.DefaultPublishAhead) // another key signs now
 	decoded, err := s.Decode(ctx, token)
 	if err != nil {
 		t.Fatalf("Decode after a rotation: %v", err)
@@ -167,7 +167,7 @@ func TestDecodedClaimsAreReadByFosite(t *testing.T) {
 func TestSignerHelpers(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	s := newSigner(t, replica(t, &memory{}, newClock(), keys.EdDSA), "")
+	s := newSigner(t, replica(t, &fakeStore{}, newClock(), keys.EdDSA), "")
 	want := sha256.Sum256([]byte("x"))
 	if got, err := s.Hash(ctx, []byte("x")); err != nil || !bytes.Equal(got, want[:]) || s.GetSigningMethodLength(ctx) != len(got) {
 		t.Errorf("Hash = %x, %v", got, err)

@@ -23,7 +23,7 @@ const (
 	EdDSA = jose.EdDSA
 )
 
-// supportedAlgs returns all algorithms, those in first at the front.
+// supportedAlgs returns all algorithms, starting with those in first.
 func supportedAlgs(first []string) []string {
 	algs := slices.Clone(first)
 	for _, alg := range jose.SigningAlgorithms() {
@@ -34,9 +34,9 @@ func supportedAlgs(first []string) []string {
 	return algs
 }
 
-// signingMethod returns how alg signs and verifies. The library's own methods
-// for ECDSA and RSA sign with keys in memory only; ours take any crypto.Signer,
-// such as one that asks a key management service.
+// signingMethod returns the signing method of alg. The methods of the library for ECDSA and
+// RSA sign with keys in memory only. The methods here take any crypto.Signer, for example
+// one that calls a key management service.
 func signingMethod(alg string) (jwt.SigningMethod, error) {
 	switch alg {
 	case ES256:
@@ -52,8 +52,8 @@ func signingMethod(alg string) (jwt.SigningMethod, error) {
 // ecdsaMethod is ES256 for any crypto.Signer.
 type ecdsaMethod struct{ *jwt.SigningMethodECDSA }
 
-// Sign returns the signature as r||s (RFC 7518 §3.4); a crypto.Signer gives it
-// in ASN.1. It always uses crypto/rand: a nonce that repeats reveals the key.
+// Sign returns the signature as r||s (RFC 7518 §3.4). A crypto.Signer returns it in ASN.1.
+// Sign always uses crypto/rand, because a nonce that repeats reveals the key.
 func (m ecdsaMethod) Sign(signingString string, key any) ([]byte, error) {
 	signer, ok := key.(crypto.Signer)
 	if !ok {
@@ -71,7 +71,7 @@ func (m ecdsaMethod) Sign(signingString string, key any) ([]byte, error) {
 	return fixedWidth(der, m.KeySize)
 }
 
-// fixedWidth turns an ASN.1 signature (RFC 3279 §2.2.3) into r||s, each padded
+// fixedWidth converts an ASN.1 signature (RFC 3279 §2.2.3) into r||s, each padded
 // on the left to size bytes.
 func fixedWidth(der []byte, size int) ([]byte, error) {
 	var r, s []byte

@@ -20,8 +20,7 @@ import (
 	"latchkey/storage"
 )
 
-// remote signs elsewhere, as a key management service does: nothing but the
-// interface is to be seen of it.
+// remote is a crypto.Signer that hides its type, like one of a key management service.
 type remote struct {
 	inner crypto.Signer
 	err   error
@@ -75,7 +74,7 @@ func TestSignerFailureIsReported(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := e.sign("x", map[string]any{}); !errors.Is(err, down) {
-			t.Errorf("%s: sign = %v, want the signer's error", alg, err)
+			t.Errorf("%s: sign = %v, want the error of the signer", alg, err)
 		}
 	}
 }
@@ -150,7 +149,7 @@ func TestFixedWidthRefuses(t *testing.T) {
 		"wide s":        encodeASN1(one, wide),
 		"negative":      encodeASN1(big.NewInt(-1), one),
 		"trailing":      append(bytes.Clone(good), 0),
-		"cut short":     good[:len(good)-1],
+		"truncated":     good[:len(good)-1],
 		"three numbers": {0x30, 9, 2, 1, 1, 2, 1, 1, 2, 1, 1},
 	} {
 		if out, err := fixedWidth(der, 32); err == nil {

@@ -26,17 +26,17 @@ import (
 // rsaBits is the size of RSA keys (RFC 7518 §3.3: at least 2048).
 const rsaBits = jose.MinRSABits
 
-// snapshot is the ring at one reading of the store. It never changes; what it
-// answers depends on the time it is asked for.
+// snapshot has the keys of one read of the store. It never changes. Its methods take the
+// time for which they answer.
 type snapshot struct {
 	entries map[string]*entry   // by kid; keys that can still be published
 	groups  map[string][]*entry // by algorithm, oldest first
 	records map[string][]storage.SigningKey
-	// external are the ring's; they are among the entries, too.
+	// external are the external keys of the ring. They are in entries as well.
 	external externalKeys
 }
 
-// entry is an opened key with what signing with it needs each time.
+// entry is a decrypted key with values that every signature needs.
 type entry struct {
 	record  storage.SigningKey
 	key     Key
@@ -48,8 +48,8 @@ type entry struct {
 	external bool
 }
 
-// newSnapshot opens the records that are neither gone nor revoked. Keys that
-// the previous snapshot (which may be nil) has opened are taken from there.
+// newSnapshot decrypts the records that are neither gone nor revoked. It reuses the keys
+// that the previous snapshot has decrypted. previous may be nil.
 func newSnapshot(records []storage.SigningKey, previous *snapshot, sealer *Sealer, external externalKeys, now time.Time) (*snapshot, error) {
 	s := &snapshot{
 		entries:  make(map[string]*entry, len(records)),
@@ -81,8 +81,8 @@ func newSnapshot(records []storage.SigningKey, previous *snapshot, sealer *Seale
 	return s, nil
 }
 
-// open makes the entry of a record. A kid is the digest of its public key, so
-// an entry of the same kid, opened earlier, holds the same key.
+// open returns the entry of a record. The kid is a digest of the public key, so an entry of
+// this snapshot with the same kid has the same key and is reused.
 func (s *snapshot) open(record storage.SigningKey, sealer *Sealer) (*entry, error) {
 	if s != nil {
 		if known, ok := s.entries[record.KID]; ok && known.record.Alg == record.Alg && !known.external {
@@ -103,8 +103,9 @@ func (s *snapshot) open(record storage.SigningKey, sealer *Sealer) (*entry, erro
 	if !ok {
 		return nil, fmt.Errorf("%T cannot sign", parsed)
 	}
-	// The public half is derived, not read: whoever can write to the database
-	// but does not know the master key cannot plant a key that verifies.
+	// The public half is derived from the private one, not read. So an attacker who can
+	// write to the database but does not have the master key cannot add a key that
+	// verifies.
 	e, err := newEntry(record, "", private.Public(), private)
 	if err != nil {
 		return nil, err
@@ -115,12 +116,12 @@ func (s *snapshot) open(record storage.SigningKey, sealer *Sealer) (*entry, erro
 	return e, nil
 }
 
-// SigningKeyContext is what the private half of the key with that kid is sealed
-// with as additional data; see Sealer.Seal.
+// SigningKeyContext returns the context in which the private half of the key with the kid
+// is sealed, see Sealer.Seal.
 func SigningKeyContext(kid string) string { return "signing-key:" + kid }
 
-// newEntry prepares a key for use with the record's algorithm. Without a kid it
-// gets the thumbprint of the public key; private may be nil.
+// newEntry returns the entry of a key for the record's algorithm. kid "" means the
+// thumbprint of the public key. private may be nil.
 func newEntry(record storage.SigningKey, kid string, public crypto.PublicKey, private crypto.Signer) (*entry, error) {
 	method, err := signingMethod(record.Alg)
 	if err != nil {
@@ -151,8 +152,7 @@ func newEntry(record storage.SigningKey, kid string, public crypto.PublicKey, pr
 	return e, nil
 }
 
-// fits reports whether the public key is one that alg works with (RFC 7518 §3.1,
-// RFC 8037 §3.1).
+// fits reports whether alg can use the public key (RFC 7518 §3.1, RFC 8037 §3.1).
 func fits(alg string, public crypto.PublicKey) bool {
 	switch key := public.(type) {
 	case *ecdsa.PublicKey:
@@ -176,8 +176,7 @@ func (s *snapshot) signer(alg string, now time.Time) *entry {
 	return nil
 }
 
-// published returns the entry with that kid if it is in the key set at the
-// time now, else nil.
+// published returns the entry with the kid if it is in the key set at the time now, or nil.
 func (s *snapshot) published(kid string, now time.Time) *entry {
 	e, ok := s.entries[kid]
 	if ok && e.external {
@@ -189,8 +188,8 @@ func (s *snapshot) published(kid string, now time.Time) *entry {
 	return e
 }
 
-// generate makes a key with its private half sealed; its times are unset. A key
-// whose KID would look like a flag on a command line is thrown away.
+// generate returns a new key with its private half sealed. Its times are not set. A kid that
+// starts with "-" would look like a flag on a command line, so generate tries again then.
 func generate(alg string, random io.Reader, sealer *Sealer) (storage.SigningKey, error) {
 	private, err := generatePrivate(alg, random)
 	if err != nil {

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// A KID is an argument of commands, so none may look like a flag.
+// TestKIDsAreNoFlags checks that no kid starts with "-". It is an argument of commands.
 func TestKIDsAreNoFlags(t *testing.T) {
 	t.Parallel()
 	sealer, err := NewSealer(make([]byte, MasterKeySize))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 500 { // one in 64 would
+	for range 500 { // one in 64 starts with "-"
 		k, err := generate(EdDSA, rand.Reader, sealer)
 		if err != nil {
 			t.Fatal(err)

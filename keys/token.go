@@ -19,7 +19,7 @@ const (
 	TypeJWT         = "JWT"    // RFC 7519 §5.1
 )
 
-// MaxTokenSize is the length in bytes above which a token is refused unread.
+// MaxTokenSize is the maximum length of a token in bytes. Longer ones are not parsed.
 const MaxTokenSize = 16 << 10
 
 // header is the protected header of the tokens we sign.
@@ -38,11 +38,11 @@ func encodeHeader(h any) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
-// Sign returns claims as a token of that typ (TypeAccessToken, say), signed
-// with the key of the algorithm ("": the default one) that is active now. The
-// claims are any value that encodes as a JSON object; that they expire within
-// MaxTokenLife is for the caller to see to. It returns ErrNoKey, or what
-// encoding or signing gave.
+// Sign returns a token with the claims and the header parameter typ, for example
+// TypeAccessToken. It is signed with the active key of the algorithm ("": the default
+// one). The claims are any value that encodes as a JSON object. The caller must make sure
+// that they expire within MaxTokenLife. It returns ErrNoKey, or the error of encoding or
+// signing.
 func (r *Ring) Sign(alg, typ string, claims any) (token string, err error) {
 	e, err := r.signer(alg)
 	if err != nil {
@@ -57,6 +57,7 @@ func (r *Ring) Sign(alg, typ string, claims any) (token string, err error) {
 	return e.sign(head, claims)
 }
 
+// sign returns a token with the encoded header head and the claims.
 func (e *entry) sign(head string, claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
@@ -73,12 +74,16 @@ func (e *entry) sign(head string, claims any) (string, error) {
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-// Parse verifies a token of ours and decodes its claims into claims, a pointer
-// to a struct or a jwt.MapClaims. The token must name one of the ring's keys by
-// its kid and be signed by it with that key's algorithm, be of that typ, come
-// from that issuer, say when it was issued and when it expires, and be valid
-// now, without leeway (RFC 9068 §4, RFC 8725 §3). On an error the claims are
-// not to be used; every error means that the token is refused, and errors.Is
+// Parse verifies a token that a Ring has signed, and decodes its claims into claims, a
+// pointer to a struct or a jwt.MapClaims. The rules are those of RFC 9068 §4 and RFC 8725
+// §3, without leeway:
+//
+//   - The kid is that of a published key, and the token is signed with the key and its
+//     algorithm.
+//   - The typ and the issuer are the given ones.
+//   - The claims iat and exp are present, and the token is valid now.
+//
+// Every error means that the token is refused and that claims must not be used. errors.Is
 // finds the reason among the errors of golang-jwt.
 func (r *Ring) Parse(token, typ string, claims jwt.Claims, issuer string) error {
 	_, err := r.parse(token, typ, claims, issuer)
@@ -86,7 +91,7 @@ func (r *Ring) Parse(token, typ string, claims jwt.Claims, issuer string) error 
 }
 
 func (r *Ring) parse(token, typ string, claims jwt.Claims, issuer string) (*jwt.Token, error) {
-	if err := plausible(token); err != nil {
+	if err := checkForm(token); err != nil {
 		return nil, err
 	}
 	parsed, err := r.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
@@ -101,10 +106,10 @@ func (r *Ring) parse(token, typ string, claims jwt.Claims, issuer string) (*jwt.
 	return parsed, nil
 }
 
-// plausible refuses what cannot be one of our tokens before anything of it is
-// decoded. Go's base64 decoder skips line breaks even when it is strict, which
-// would give one token many spellings.
-func plausible(token string) error {
+// checkForm refuses a token that is too long or has a line break, before anything is
+// decoded. Go's base64 decoder ignores line breaks even when it is strict, so a token would
+// have many spellings.
+func checkForm(token string) error {
 	if len(token) > MaxTokenSize {
 		return fmt.Errorf("%w: longer than %d bytes", jwt.ErrTokenMalformed, MaxTokenSize)
 	}
@@ -114,7 +119,7 @@ func plausible(token string) error {
 	return nil
 }
 
-// keyFor returns the public key that the token has to be verified with.
+// keyFor returns the public key of the token's kid.
 func (r *Ring) keyFor(t *jwt.Token, typ string) (any, error) {
 	if err := jose.CheckHeader(t.Header); err != nil {
 		return nil, err
@@ -130,14 +135,14 @@ func (r *Ring) keyFor(t *jwt.Token, typ string) (any, error) {
 	if e == nil {
 		return nil, ErrUnknownKey
 	}
-	// The key decides on the algorithm, not the token (RFC 8725 §3.1).
+	// The algorithm of the token must be that of the key (RFC 8725 §3.1).
 	if t.Method.Alg() != e.key.Alg {
 		return nil, fmt.Errorf("wrong alg for the key, want %q", e.key.Alg)
 	}
 	return e.key.Public, nil
 }
 
-// checkOrigin demands what the library's validator leaves optional.
+// checkOrigin checks iat and iss, which are optional in the library.
 func checkOrigin(claims jwt.Claims, issuer string) error {
 	if iat, err := claims.GetIssuedAt(); err != nil || iat == nil {
 		return fmt.Errorf("%w: iat", jwt.ErrTokenRequiredClaimMissing)
@@ -148,7 +153,7 @@ func checkOrigin(claims jwt.Claims, issuer string) error {
 	return nil
 }
 
-// newParser returns the library's parser, set as strictly as it can be.
+// newParser returns the parser of the library with its strictest settings.
 func newParser(now func() time.Time) *jwt.Parser {
 	return jwt.NewParser(
 		jwt.WithValidMethods(jose.SigningAlgorithms()),

@@ -43,7 +43,7 @@ func mustSign(t testing.TB, r *keys.Ring, alg string, claims any) string {
 func TestTokensVerifyIndependently(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	r := replica(t, &memory{}, c, allAlgs...)
+	r := replica(t, &fakeStore{}, c, allAlgs...)
 	set := r.PublicSet()
 	for _, alg := range allAlgs {
 		token := mustSign(t, r, alg, claimsAt(c.Now()))
@@ -73,7 +73,7 @@ func TestTokensVerifyIndependently(t *testing.T) {
 func TestTokensOfAnotherLibraryParse(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	r := replica(t, &memory{}, c, allAlgs...)
+	r := replica(t, &fakeStore{}, c, allAlgs...)
 	for _, alg := range allAlgs {
 		k, err := r.SigningKey(alg)
 		if err != nil {
@@ -104,7 +104,7 @@ func TestTokensOfAnotherLibraryParse(t *testing.T) {
 func TestParseFillsClaims(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	r := replica(t, &memory{}, c, keys.ES256)
+	r := replica(t, &fakeStore{}, c, keys.ES256)
 	token := mustSign(t, r, "", claimsAt(c.Now()))
 	var typed struct {
 		jwt.RegisteredClaims
@@ -124,7 +124,7 @@ func TestParseFillsClaims(t *testing.T) {
 
 func TestSignRefuses(t *testing.T) {
 	t.Parallel()
-	r := replica(t, &memory{}, newClock(), keys.ES256)
+	r := replica(t, &fakeStore{}, newClock(), keys.ES256)
 	for name, claims := range map[string]any{"null": nil, "array": []int{1}, "string": "x", "channel": make(chan int)} {
 		if token, err := r.Sign("", keys.TypeAccessToken, claims); err == nil {
 			t.Errorf("%s as claims: signed %s", name, token)
@@ -137,8 +137,8 @@ func TestSignRefuses(t *testing.T) {
 	}
 }
 
-// forge makes a token with any header and claims, signed by golang-jwt's own
-// method of that name with any key.
+// forge returns a token with any header and claims, signed with any key and the method of
+// golang-jwt.
 func forge(t testing.TB, method string, key any, head, claims map[string]any) string {
 	t.Helper()
 	token := &jwt.Token{Method: jwt.GetSigningMethod(method), Header: head, Claims: jwt.MapClaims(claims)}
@@ -149,17 +149,17 @@ func forge(t testing.TB, method string, key any, head, claims map[string]any) st
 	return signed
 }
 
-// forgery is a ring with the ES256 key that an attacker has got hold of.
-type forgery struct {
+// forger forges tokens for a ring with the ring's own ES256 key.
+type forger struct {
 	t     *testing.T
 	ring  *keys.Ring
 	clock *clock
 	key   keys.Key
 }
 
-// with returns a validly signed token whose header and claims are changed; a
-// nil value removes.
-func (f forgery) with(head, claims map[string]any) string {
+// with returns a correctly signed token with changes in header and claims. A nil value
+// removes a member.
+func (f forger) with(head, claims map[string]any) string {
 	h := map[string]any{"alg": keys.ES256, "kid": f.key.KID, "typ": "at+jwt"}
 	return forge(f.t, keys.ES256, f.key.Private, change(h, head), change(claimsAt(f.clock.Now()), claims))
 }
@@ -170,28 +170,29 @@ func change(base, with map[string]any) map[string]any {
 	return base
 }
 
-func (f forgery) signedBy(alg string, key any) string {
+// signedBy returns a token that is signed with another algorithm or key.
+func (f forger) signedBy(alg string, key any) string {
 	return forge(f.t, alg, key,
 		map[string]any{"alg": alg, "kid": f.key.KID, "typ": "at+jwt"}, claimsAt(f.clock.Now()))
 }
 
-func newForgery(t *testing.T) forgery {
+func newForger(t *testing.T) forger {
 	c := newClock()
-	r := replica(t, &memory{}, c, allAlgs...)
+	r := replica(t, &fakeStore{}, c, allAlgs...)
 	k, err := r.SigningKey(keys.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return forgery{t, r, c, k}
+	return forger{t, r, c, k}
 }
 
-func (f forgery) parse(token string) error {
+func (f forger) parse(token string) error {
 	return f.ring.Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer)
 }
 
-func TestForgeriesBaseIsAccepted(t *testing.T) {
+func TestParseAccepts(t *testing.T) {
 	t.Parallel()
-	f := newForgery(t)
+	f := newForger(t)
 	for name, token := range map[string]string{
 		"unchanged":         f.with(nil, nil),
 		"typ in other case": f.with(map[string]any{"typ": "AT+JWT"}, nil),
@@ -208,7 +209,7 @@ func TestForgeriesBaseIsAccepted(t *testing.T) {
 
 func TestParseRefusesHeaders(t *testing.T) {
 	t.Parallel()
-	f := newForgery(t)
+	f := newForger(t)
 	der, err := x509.MarshalPKIXPublicKey(f.key.Public)
 	if err != nil {
 		t.Fatal(err)
@@ -234,15 +235,15 @@ func TestParseRefusesHeaders(t *testing.T) {
 		"alg None in header only":     f.with(map[string]any{"alg": "None"}, nil),
 		"alg unknown":                 f.with(map[string]any{"alg": "ES256K"}, nil),
 		"alg missing":                 f.with(map[string]any{"alg": nil}, nil),
-		"alg no string":               f.with(map[string]any{"alg": 256}, nil),
+		"alg a number":                f.with(map[string]any{"alg": 256}, nil),
 		"EdDSA key, kid of ES256":     f.signedBy("EdDSA", edKey.Private),
 		"attacker's key, our kid":     f.signedBy("EdDSA", attacker),
 		"ES256 key, kid of EdDSA":     f.with(map[string]any{"kid": edKey.KID}, nil),
 		"ES256 key, alg RS256":        f.with(map[string]any{"alg": "RS256"}, nil),
 		"embedded jwk of attacker":    forge(t, "EdDSA", attacker, map[string]any{"alg": "EdDSA", "kid": f.key.KID, "typ": "at+jwt", "jwk": attackerJWK}, claimsAt(f.clock.Now())),
 		"jwk present, well signed":    f.with(map[string]any{"jwk": attackerJWK}, nil),
-		"jku":                         f.with(map[string]any{"jku": "https://evil.example/jwks"}, nil),
-		"x5u":                         f.with(map[string]any{"x5u": "https://evil.example/cert"}, nil),
+		"jku":                         f.with(map[string]any{"jku": "https://attacker.example/jwks"}, nil),
+		"x5u":                         f.with(map[string]any{"x5u": "https://attacker.example/cert"}, nil),
 		"x5c":                         f.with(map[string]any{"x5c": []string{"MIIB"}}, nil),
 		"x5t":                         f.with(map[string]any{"x5t": "abc"}, nil),
 		"x5t#S256":                    f.with(map[string]any{"x5t#S256": "abc"}, nil),
@@ -251,8 +252,8 @@ func TestParseRefusesHeaders(t *testing.T) {
 		"b64":                         f.with(map[string]any{"b64": false}, nil),
 		"kid missing":                 f.with(map[string]any{"kid": nil}, nil),
 		"kid empty":                   f.with(map[string]any{"kid": ""}, nil),
-		"kid no string":               f.with(map[string]any{"kid": []string{f.key.KID}}, nil),
-		"kid unknown":                 f.with(map[string]any{"kid": "nobody"}, nil),
+		"kid a list":                  f.with(map[string]any{"kid": []string{f.key.KID}}, nil),
+		"kid unknown":                 f.with(map[string]any{"kid": "unknown"}, nil),
 		"kid with a path":             f.with(map[string]any{"kid": "./" + f.key.KID}, nil),
 		"kid traversal":               f.with(map[string]any{"kid": "../../dev/null"}, nil),
 		"kid in a URL":                f.with(map[string]any{"kid": issuer + "#" + f.key.KID}, nil),
@@ -263,10 +264,10 @@ func TestParseRefusesHeaders(t *testing.T) {
 		"typ missing":                 f.with(map[string]any{"typ": nil}, nil),
 		"typ JWT":                     f.with(map[string]any{"typ": "JWT"}, nil),
 		"typ empty":                   f.with(map[string]any{"typ": ""}, nil),
-		"typ only the prefix":         f.with(map[string]any{"typ": "application/"}, nil),
+		"typ the prefix only":         f.with(map[string]any{"typ": "application/"}, nil),
 		"typ twice prefixed":          f.with(map[string]any{"typ": "application/application/at+jwt"}, nil),
 		"typ of another tree":         f.with(map[string]any{"typ": "text/at+jwt"}, nil),
-		"typ no string":               f.with(map[string]any{"typ": []string{"at+jwt"}}, nil),
+		"typ a list":                  f.with(map[string]any{"typ": []string{"at+jwt"}}, nil),
 		"typ of a client's assertion": f.with(map[string]any{"typ": "client-authentication+jwt"}, nil),
 	} {
 		if err := f.parse(token); err == nil {
@@ -275,11 +276,11 @@ func TestParseRefusesHeaders(t *testing.T) {
 	}
 }
 
-// TestKeyDecidesOnAlgorithm asks for the reason: such a token is refused before
-// its signature is tried.
+// TestKeyDecidesOnAlgorithm checks that a token with an algorithm other than the key's is
+// refused before its signature is verified.
 func TestKeyDecidesOnAlgorithm(t *testing.T) {
 	t.Parallel()
-	f := newForgery(t)
+	f := newForger(t)
 	edKey, err := f.ring.SigningKey(keys.EdDSA)
 	if err != nil {
 		t.Fatal(err)
@@ -297,7 +298,7 @@ func TestKeyDecidesOnAlgorithm(t *testing.T) {
 
 func TestParseRefusesClaims(t *testing.T) {
 	t.Parallel()
-	f := newForgery(t)
+	f := newForger(t)
 	now := f.clock.Now().Unix()
 	for name, c := range map[string]struct {
 		claims map[string]any
@@ -314,7 +315,7 @@ func TestParseRefusesClaims(t *testing.T) {
 		"iat a string":   {map[string]any{"iat": "1"}, jwt.ErrTokenRequiredClaimMissing},
 		"iss missing":    {map[string]any{"iss": nil}, jwt.ErrTokenInvalidIssuer},
 		"iss empty":      {map[string]any{"iss": ""}, jwt.ErrTokenInvalidIssuer},
-		"iss other":      {map[string]any{"iss": "https://evil.example"}, jwt.ErrTokenInvalidIssuer},
+		"iss other":      {map[string]any{"iss": "https://attacker.example"}, jwt.ErrTokenInvalidIssuer},
 		"iss with slash": {map[string]any{"iss": issuer + "/"}, jwt.ErrTokenInvalidIssuer},
 		"iss a list":     {map[string]any{"iss": []string{issuer}}, jwt.ErrTokenInvalidIssuer},
 		"iss other case": {map[string]any{"iss": strings.ToUpper(issuer)}, jwt.ErrTokenInvalidIssuer},
@@ -324,16 +325,16 @@ func TestParseRefusesClaims(t *testing.T) {
 		}
 	}
 	if err := f.ring.Parse(f.with(nil, map[string]any{"iss": ""}), keys.TypeAccessToken, jwt.MapClaims{}, ""); err == nil {
-		t.Error("no issuer wanted and none given: accepted")
+		t.Error("empty issuer: accepted")
 	}
 	if err := f.ring.Parse(f.with(map[string]any{"typ": ""}, nil), "", jwt.MapClaims{}, issuer); err == nil {
-		t.Error("no typ wanted and none given: accepted")
+		t.Error("empty typ: accepted")
 	}
 }
 
 func TestParseRefusesTamperedBytes(t *testing.T) {
 	t.Parallel()
-	f := newForgery(t)
+	f := newForger(t)
 	good := f.with(nil, nil)
 	parts := strings.Split(good, ".")
 	other := strings.Split(f.with(nil, map[string]any{"sub": "usr_2"}), ".")
@@ -370,9 +371,9 @@ func TestParseRefusesTamperedBytes(t *testing.T) {
 	}
 }
 
-// withURLUnsafeSignature returns a token whose signature has a character that
-// the two base64 alphabets disagree on.
-func (f forgery) withURLUnsafeSignature() string {
+// withURLUnsafeSignature returns a token whose signature contains - or _, which differ in
+// the two base64 alphabets.
+func (f forger) withURLUnsafeSignature() string {
 	for i := range 1000 {
 		token := f.with(nil, map[string]any{"n": i})
 		if strings.ContainsAny(token[strings.LastIndexByte(token, '.'):], "-_") {
@@ -383,8 +384,8 @@ func (f forgery) withURLUnsafeSignature() string {
 	return ""
 }
 
-// setUnusedBits changes the last character in the bits that no byte takes: 64
-// bytes of signature leave four bits over.
+// setUnusedBits changes bits of the last character that the decoder does not use. A
+// signature of 64 bytes leaves four of them.
 func setUnusedBits(token string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	last := strings.IndexByte(alphabet, token[len(token)-1])
@@ -393,7 +394,7 @@ func setUnusedBits(token string) string {
 
 func TestSizeLimitIsExact(t *testing.T) {
 	t.Parallel()
-	f := newForgery(t)
+	f := newForger(t)
 	bare := len(f.with(nil, map[string]any{"pad": ""}))
 	pad := (keys.MaxTokenSize - bare) / 4 * 3
 	longest := f.with(nil, map[string]any{"pad": strings.Repeat("x", pad-3)})
@@ -408,7 +409,7 @@ func TestSizeLimitIsExact(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	c := newClock()
-	r := replica(f, &memory{}, c, keys.EdDSA)
+	r := replica(f, &fakeStore{}, c, keys.EdDSA)
 	good := mustSign(f, r, "", claimsAt(c.Now()))
 	f.Add(good)
 	f.Add(good + "\n")

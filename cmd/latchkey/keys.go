@@ -179,7 +179,7 @@ func (c *cli) planRevocation(cmd *cobra.Command, a *app, kid string) error {
 }
 
 func (c *cli) printPlan(plan keys.Plan) error {
-	view := planView{Alg: plan.Alg, New: plan.Made, Heir: viewKey(plan.Heir), Changed: []keyView{}}
+	view := planView{Alg: plan.Alg, New: plan.IsNew, Heir: viewKey(plan.Successor), Changed: []keyView{}}
 	for _, k := range plan.Changed {
 		view.Changed = append(view.Changed, viewKey(k))
 	}
@@ -192,11 +192,11 @@ func (c *cli) printPlan(plan keys.Plan) error {
 // planText says a plan in sentences, one to a line.
 func planText(plan keys.Plan) string {
 	var b strings.Builder
-	name := "key " + plan.Heir.KID
-	if plan.Made {
+	name := "key " + plan.Successor.KID
+	if plan.IsNew {
 		name = "a new key"
 	}
-	fmt.Fprintf(&b, "%s: %s would sign from %s on\n", plan.Alg, name, showTime(plan.Heir.ActivatesAt, "now"))
+	fmt.Fprintf(&b, "%s: %s would sign from %s on\n", plan.Alg, name, showTime(plan.Successor.ActivatesAt, "now"))
 	for _, k := range plan.Changed {
 		switch {
 		case k.State == keys.StateRevoked:

@@ -39,18 +39,17 @@ const (
 	MaxRSABits = 4096
 )
 
-// forbiddenHeaders are the header parameters by which a token brings or names the
-// key, or changes the way, that it is verified with (RFC 7515 section 4.1, RFC 7516
-// section 4.1, RFC 7797).
+// forbiddenHeaders are the header parameters with which a token chooses the key for its
+// verification or changes how it is verified (RFC 7515 section 4.1, RFC 7516 section 4.1,
+// RFC 7797).
 var forbiddenHeaders = []string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"}
 
 // IsForbiddenHeader reports whether CheckHeader refuses a header parameter.
 func IsForbiddenHeader(name string) bool { return slices.Contains(forbiddenHeaders, name) }
 
-// CheckHeader returns an error that names the first header parameter by which a
-// token says how it is to be verified, unless it is one of allowed. The verifier
-// decides on the key, not the token (RFC 8725 section 3.10). No extension is
-// understood, so "crit" is always refused (RFC 7515 section 4.1.11).
+// CheckHeader returns an error that names the first forbidden header parameter, unless it
+// is one of allowed. The verifier chooses the key, not the token (RFC 8725 section 3.10).
+// No extension is supported, so "crit" is refused (RFC 7515 section 4.1.11).
 func CheckHeader(header map[string]any, allowed ...string) error {
 	for _, name := range forbiddenHeaders {
 		if _, present := header[name]; present && !slices.Contains(allowed, name) {
@@ -60,9 +59,9 @@ func CheckHeader(header map[string]any, allowed ...string) error {
 	return nil
 }
 
-// SameType reports whether two values of the header parameter "typ" are the same:
-// without regard to case, with or without "application/" in front (RFC 7515 section
-// 4.1.9). An empty want is the same as nothing.
+// SameType reports whether two values of the header parameter "typ" are the same. It
+// ignores case and the prefix "application/" of got (RFC 7515 section 4.1.9). It returns
+// false if want is empty.
 func SameType(got, want string) bool {
 	const prefix = "application/"
 	if len(got) > len(prefix) && strings.EqualFold(got[:len(prefix)], prefix) {
@@ -88,9 +87,9 @@ func PrivateMember[V any](jwk map[string]V) string {
 	return ""
 }
 
-// KeyAlgorithms returns the algorithms whose signatures a public key may verify,
-// the usual one first. Libraries look at the type of a key alone. Errors say what
-// is wrong with a key that verifies none, in words that follow "the key".
+// KeyAlgorithms returns the algorithms whose signatures a public key may verify, the usual
+// one first. Libraries check the type of a key only. The text of the error follows the
+// words "the key".
 func KeyAlgorithms(public any) ([]string, error) {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:
@@ -109,8 +108,8 @@ func KeyAlgorithms(public any) ([]string, error) {
 	return nil, errors.New("is of a type that no algorithm here uses")
 }
 
-// CheckRSA returns an error for an RSA key that is too short, too long or no key at
-// all, in words that follow "the key".
+// CheckRSA returns an error for an RSA key that is too short, too long or not valid. The
+// text of the error follows the words "the key".
 func CheckRSA(k *rsa.PublicKey) error {
 	bits := k.N.BitLen()
 	if bits < MinRSABits || bits > MaxRSABits || k.E < 3 || k.E > math.MaxInt32 || k.E%2 == 0 || k.N.Bit(0) == 0 {
