@@ -13,13 +13,12 @@ import (
 	"latchkey/storage"
 )
 
-// Transactor runs fn in one transaction: all of its writes or none take
-// effect.
+// Transactor runs fn in one transaction: all writes of fn take effect, or none.
 type Transactor interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
-// RealmStore keeps realms and password profiles.
+// RealmStore stores realms and password profiles.
 type RealmStore interface {
 	Realm(ctx context.Context, id string) (storage.Realm, error)
 	PutRealm(ctx context.Context, r storage.Realm) (storage.Realm, error)
@@ -27,20 +26,20 @@ type RealmStore interface {
 	PutPasswordProfile(ctx context.Context, p storage.PasswordProfile) (storage.PasswordProfile, error)
 }
 
-// SecurityProfileStore keeps security profiles and who holds them.
+// SecurityProfileStore stores security profiles and their assignments.
 type SecurityProfileStore interface {
 	SecurityProfile(ctx context.Context, id string) (storage.SecurityProfile, error)
 	PutSecurityProfile(ctx context.Context, p storage.SecurityProfile) (storage.SecurityProfile, error)
 	SecurityProfileParties(ctx context.Context, id string) ([]storage.Party, error)
-	// SecurityProfilesOf gives the IDs of those that are assigned to the user, its
-	// account and its kind.
+	// SecurityProfilesOf returns the IDs of the profiles that are assigned to the
+	// user, to its account, or to its kind.
 	SecurityProfilesOf(ctx context.Context, u storage.User) ([]string, error)
 	AssignSecurityProfile(ctx context.Context, id string, to storage.Party) error
 	UnassignSecurityProfile(ctx context.Context, id string, from storage.Party) error
 }
 
-// PeopleStore keeps accounts, users and memberships.
-type PeopleStore interface {
+// UserStore stores accounts, users and memberships.
+type UserStore interface {
 	Account(ctx context.Context, realmID string, kind storage.UserKind, id string) (storage.Account, error)
 	PutAccount(ctx context.Context, a storage.Account) (storage.Account, error)
 	User(ctx context.Context, realmID string, kind storage.UserKind, accountUID, id string) (storage.User, error)
@@ -49,7 +48,7 @@ type PeopleStore interface {
 	PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error)
 }
 
-// LoginStore keeps logins.
+// LoginStore stores logins.
 type LoginStore interface {
 	Login(ctx context.Context, profileID, usernameKey string) (storage.Login, error)
 	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
@@ -57,7 +56,7 @@ type LoginStore interface {
 	SetPassword(ctx context.Context, loginID, hash string, now time.Time, endSessions bool) error
 }
 
-// ClientStore keeps clients.
+// ClientStore stores clients.
 type ClientStore interface {
 	Client(ctx context.Context, id string) (storage.Client, error)
 	PutClient(ctx context.Context, c storage.Client) (storage.Client, error)
@@ -65,26 +64,26 @@ type ClientStore interface {
 	DeleteClientSecret(ctx context.Context, clientID, secretID string) error
 }
 
-// SenderStore keeps message senders and knows delivery configs.
+// SenderStore stores message senders and reads delivery configs.
 type SenderStore interface {
 	Sender(ctx context.Context, id string) (storage.Sender, error)
 	PutSender(ctx context.Context, s storage.Sender) (storage.Sender, error)
 	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
 }
 
-// Hasher makes and verifies password hashes: *signin.Hasher.
+// Hasher computes and verifies password hashes. *signin.Hasher implements it.
 type Hasher interface {
 	Hash(ctx context.Context, password string) (string, error)
 	Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error)
 }
 
-// Config is what an Applier needs. All stores, Hasher, Peppers and Sealer are
+// Config is what an Applier is made from. All stores, Hasher, Peppers and Sealer are
 // required.
 type Config struct {
 	Tx               Transactor
 	Realms           RealmStore
 	SecurityProfiles SecurityProfileStore
-	People           PeopleStore
+	People           UserStore
 	Logins           LoginStore
 	Clients          ClientStore
 	Senders          SenderStore
@@ -92,22 +91,21 @@ type Config struct {
 	Peppers          grants.Digester
 	Sealer           ordercloud.Sealer
 
-	// ForcePasswords stores the PasswordHash of users who have a password
-	// already.
+	// ForcePasswords stores the PasswordHash also of users who have a password.
 	ForcePasswords bool
-	GuessCeiling   float64          // of the password profiles, see otp.CheckRisk; 0: its default
+	GuessCeiling   float64          // for password profiles, see otp.CheckRisk; 0: its default
 	Now            func() time.Time // default time.Now
 	Rand           io.Reader        // default crypto/rand
 }
 
-// Applier brings records in line with documents.
+// Applier imports documents.
 type Applier struct{ cfg Config }
 
-// New fails if a required field is missing.
+// New returns an Applier. It fails if a required field is missing.
 func New(cfg Config) (*Applier, error) {
 	for _, required := range []any{cfg.Tx, cfg.Realms, cfg.SecurityProfiles, cfg.People, cfg.Logins, cfg.Clients, cfg.Senders, cfg.Hasher, cfg.Peppers, cfg.Sealer} {
 		if required == nil {
-			return nil, errors.New("apply: a store or a collaborator is missing")
+			return nil, errors.New("apply: a required field of Config is missing")
 		}
 	}
 	if cfg.Now == nil {
@@ -119,11 +117,11 @@ func New(cfg Config) (*Applier, error) {
 	return &Applier{cfg}, nil
 }
 
-// Apply finds what differs from the document and, unless dryRun, writes it:
-// all of it or nothing. What the document asks for and the stored records do
-// not allow is ordercloud.Faults, all of them at once. storage.ErrStale and
-// storage.ErrConflict mean that somebody else changed a record meanwhile; then
-// another run may succeed.
+// Apply compares the stored records with the document. Unless dryRun, it writes all
+// differences or, if there is an error, nothing. The error is ordercloud.Faults if
+// the stored records do not allow what the document says; it lists all faults. After
+// storage.ErrStale and storage.ErrConflict another run may succeed: a record was
+// changed at the same time.
 func (a *Applier) Apply(ctx context.Context, doc Document, dryRun bool) (Result, error) {
 	p := newPlan(a.cfg, dryRun)
 	if err := p.build(ctx, doc); err != nil {

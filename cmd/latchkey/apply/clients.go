@@ -44,7 +44,7 @@ func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 	return p.warnOfClient(ctx, path, item, want)
 }
 
-// admitted returns the UIDs of the assigned buyers and suppliers.
+// admitted returns the UIDs of the buyers and suppliers that are assigned.
 func (p *plan) admitted(ctx context.Context, path string, assignments []ordercloud.ApiClientAssignment) ([]string, error) {
 	var uids []string
 	err := each(ctx, assignments, path+".Assignments", func(ctx context.Context, path string, a ordercloud.ApiClientAssignment) error {
@@ -57,8 +57,8 @@ func (p *plan) admitted(ctx context.Context, path string, assignments []orderclo
 	return sorted(uids), err
 }
 
-// clientSecret plans the secret in place of an older one that a ClientSecret
-// gave, unless the client has it already.
+// clientSecret plans to replace the secret of an earlier ClientSecret, unless the
+// client has the secret already.
 func (p *plan) clientSecret(path string, client storage.Client, secret *string) (changed bool, err error) {
 	if secret == nil {
 		return false, nil

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// differences names the members in which two values of one struct type differ
-// as JSON, in the order of the type.
+// differences returns the names of the fields whose JSON differs between two values
+// of one struct type, in the order of the type.
 func differences(before, after any) []string {
 	var fields []string
 	b, a := reflect.ValueOf(before), reflect.ValueOf(after)
@@ -27,13 +27,13 @@ func differences(before, after any) []string {
 	return fields
 }
 
-// sameJSON tells whether two values are the same document, whatever the order
-// of members and the spaces between them.
+// sameJSON reports whether two values are equal as JSON. The order of members and
+// white space do not matter.
 func sameJSON(a, b any) bool { return reflect.DeepEqual(canonical(a), canonical(b)) }
 
 func canonical(v any) any {
 	encoded, err := json.Marshal(v)
-	if err != nil { // a stored document that is none: differs from everything
+	if err != nil { // the stored text is not JSON: it differs from everything
 		return err
 	}
 	var tree any
@@ -43,7 +43,7 @@ func canonical(v any) any {
 	return tree
 }
 
-// sameSet tells whether two lists have the same members.
+// sameSet reports whether two lists have the same elements in any order.
 func sameSet(a, b []string) bool { return slices.Equal(sorted(a), sorted(b)) }
 
 func sorted(list []string) []string {

@@ -1,31 +1,30 @@
-// Package apply brings the server's records in line with a document: it reads
-// and checks the document, finds what differs from what is stored, and writes
-// the difference in one transaction.
+// Package apply imports a document into the database. It parses and checks the
+// document, compares it with the stored records, and writes the differences in one
+// transaction.
 //
-// The document has one vocabulary with the HTTP surfaces: an item stands as
-// the /v1 resource takes it (see oauth/ordercloud), realms, password profiles
-// and memberships in the words of /v2. The package adds what only a file has:
-// users inside their buyer or supplier, Assignments inside their resource,
-// Password and PasswordHash of users, ClientSecret of clients.
+// The document has the vocabulary of the HTTP surfaces. Items have the shape of the
+// /v1 resources (see oauth/ordercloud); realms, password profiles and memberships
+// have that of /v2. Only a document has users inside their buyer or supplier,
+// Assignments inside their resource, Password and PasswordHash of users, and
+// ClientSecret of clients.
 //
-// What a run does and does not do:
+// The rules of a run:
 //
 //   - A second run with the same document changes nothing.
-//   - An item stands for its whole record: a member that is left out takes its
-//     default. Only realms and password profiles, of which every database has
-//     some from the start, keep what their items leave out.
-//   - Assignments, when the member is there, are all assignments of the item;
-//     others are withdrawn. Left out, they stay as they are.
-//   - A record that the document does not mention is left alone. Nothing is
-//     ever deleted.
-//   - An item without ID gets one made of its name, every character that an ID
-//     may not have replaced by a hyphen.
-//   - A Password that the stored hash verifies already is no change. A
-//     PasswordHash is stored only for a login that has no password yet, since
-//     the stored one may be its own upgrade or may have been changed by the
-//     user; Config.ForcePasswords overrides that.
-//   - A ClientSecret is kept as the secret named "ClientSecret" unless one of the
-//     client's secrets matches already; secrets of other names stay.
+//   - An item describes its whole record: a missing member has its default value.
+//     Realms and password profiles are the exception, because every database has
+//     some from the start: their missing members keep the stored value.
+//   - If an item has Assignments, these are all its assignments, and others are
+//     removed. If it has none, the stored assignments stay.
+//   - A record that is not in the document is not changed. No record is deleted.
+//   - An item without an ID gets one from its name: a hyphen replaces each character
+//     that an ID cannot have.
+//   - A Password that matches the stored hash is no change. A PasswordHash is stored
+//     only if the login has no password yet: the stored hash may be an upgrade of
+//     it, or the user may have changed the password. Config.ForcePasswords stores it
+//     always.
+//   - A ClientSecret is stored as the secret named "ClientSecret", unless one of the
+//     client's secrets matches already. Secrets with other names stay.
 //
 // It does not open the database, read files or print.
 package apply

@@ -14,7 +14,7 @@ import (
 	"latchkey/oauth/ordercloud"
 )
 
-// Document is what a file says.
+// Document is the content of a file.
 type Document struct {
 	Realms           []Realm `json:"authentication_realms"`
 	SecurityProfiles []SecurityProfile
@@ -44,8 +44,8 @@ type Supplier struct {
 	Users []User
 }
 
-// User is a user with its password, in the clear or as a hash that
-// signin.CheckEncoded takes, and the language of its mail.
+// User is a user with its password and the language of its mail. The password is
+// plain text, or a hash that signin.CheckEncoded accepts.
 type User struct {
 	ordercloud.User
 	PasswordHash *string
@@ -64,8 +64,8 @@ type MessageSender struct {
 	Assignments []ordercloud.MessageSenderAssignment
 }
 
-// Decode reads a document, YAML or JSON, and checks everything that can be
-// checked without the database. The error is ordercloud.Faults: all of them.
+// Decode parses a document, YAML or JSON, and checks it as far as possible without
+// the database. The error is ordercloud.Faults with all faults.
 func Decode(data []byte) (Document, error) {
 	var doc Document
 	asJSON, err := toJSON(data)
@@ -76,7 +76,7 @@ func Decode(data []byte) (Document, error) {
 	doc.nameItems()
 	invalid := slices.DeleteFunc(doc.validate(), func(f ordercloud.Fault) bool {
 		unread := func(known ordercloud.Fault) bool { return known.Path == f.Path }
-		return slices.ContainsFunc(faults, unread) // told already
+		return slices.ContainsFunc(faults, unread) // reported already
 	})
 	if err := append(faults, invalid...).Err(); err != nil {
 		return Document{}, err
@@ -84,8 +84,8 @@ func Decode(data []byte) (Document, error) {
 	return doc, nil
 }
 
-// toJSON returns a JSON document as it is, so that repeated members are still
-// seen, and a YAML one converted.
+// toJSON converts a YAML document to JSON. It returns a JSON document unchanged, so
+// that the decoder still finds repeated members.
 func toJSON(data []byte) ([]byte, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("the document is not UTF-8")
@@ -111,13 +111,13 @@ func toJSON(data []byte) ([]byte, error) {
 	}
 	asJSON, err := json.Marshal(tree)
 	if err != nil {
-		return nil, errors.New("the document has a key that is no string, or a number that is not finite")
+		return nil, errors.New("the document has a key that is not a string, or a number that is not finite")
 	}
 	return asJSON, nil
 }
 
-// timesToText keeps what YAML takes for a time as it was written: rewritten, a
-// password like 2001-01-01 would become another one without a word.
+// timesToText makes strings of the scalars that YAML reads as times. Otherwise a
+// password such as 2001-01-01 would silently become another text.
 func timesToText(n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!timestamp" {
 		n.Tag = "!!str"
@@ -127,7 +127,7 @@ func timesToText(n *yaml.Node) {
 	}
 }
 
-// nameItems gives an ID to every item that has none.
+// nameItems sets the ID of every item without one.
 func (d *Document) nameItems() {
 	for i := range d.Realms {
 		r := &d.Realms[i]
@@ -162,7 +162,7 @@ func nameUsers(users []User) {
 	}
 }
 
-// name derives an absent ID from the item's name.
+// name derives a missing ID from the name of the item.
 func name(id *string, from string) {
 	if *id != "" {
 		return

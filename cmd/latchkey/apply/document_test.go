@@ -22,7 +22,7 @@ func TestDecodeFaults(t *testing.T) {
 		{"no YAML", "Buyers: [", []string{"yaml: "}},
 		{"a list", "[]", []string{"must be an object"}},
 		{"two documents", "Buyers: []\n---\nBuyers: []\n", []string{"there is more than one document"}},
-		{"key that is no string", "Buyers:\n- {ID: b, Name: B, xp: {1: x}}\n", []string{"the document has a key that is no string"}},
+		{"key that is not a string", "Buyers:\n- {ID: b, Name: B, xp: {1: x}}\n", []string{"the document has a key that is not a string"}},
 		{"repeated key in YAML", "Buyers: []\nBuyers: []\n", []string{"yaml: "}},
 		{"repeated key in JSON", `{"Buyers":[],"Buyers":[]}`, []string{"Buyers: occurs twice"}},
 		{"alias bomb", bomb(), []string{"yaml: "}},

@@ -11,10 +11,10 @@ import (
 	"latchkey/storage"
 )
 
-// plan is the difference between a document and the stored records. Building
-// it only reads; whatever is slow, such as hashing, happens here and not in
-// the transaction. Identifiers are drawn here too, so that a record can refer
-// to one that is yet to be written.
+// plan is the difference between a document and the stored records. Building it only
+// reads. Slow work, such as hashing, is done while building and not in the
+// transaction. New identifiers are created then too, so that records can refer to
+// each other before they are written.
 type plan struct {
 	Config
 	dryRun bool
@@ -22,7 +22,7 @@ type plan struct {
 	result Result
 	writes []func(ctx context.Context) error
 
-	// Records as they will be, whether or not they change.
+	// Records as they will be after the run, changed or not.
 	profiles map[string]storage.PasswordProfile
 	accounts map[string]storage.Account // by kind/id
 	users    map[string]storage.User    // by account UID/id
@@ -47,8 +47,8 @@ func newPlan(cfg Config, dryRun bool) *plan {
 	}
 }
 
-// build goes through the document so that what is referred to comes first.
-// Faults are kept; the error is one that stops the run.
+// build plans the items in an order in which references point backwards. It collects
+// faults and goes on; an error ends it.
 func (p *plan) build(ctx context.Context, doc Document) error {
 	for _, part := range []func() error{
 		func() error { return each(ctx, doc.Realms, "authentication_realms", p.realm) },
@@ -79,7 +79,7 @@ func each[T any](ctx context.Context, items []T, path string, do func(ctx contex
 	return nil
 }
 
-// change notes a record that differs and tells whether there is one.
+// change adds a Change if a record differs, and reports whether it does.
 func (p *plan) change(kind, id string, isNew bool, fields []string) bool {
 	switch {
 	case isNew:
@@ -102,7 +102,7 @@ func put[T any](p *plan, record T, with func(context.Context, T) (T, error)) {
 	})
 }
 
-// found turns storage.ErrNotFound into false.
+// found reports whether a record was found: it returns false for storage.ErrNotFound.
 func found(err error) (bool, error) {
 	if errors.Is(err, storage.ErrNotFound) {
 		return false, nil
@@ -110,7 +110,7 @@ func found(err error) (bool, error) {
 	return err == nil, err
 }
 
-// orNew returns the stored record, or fresh if there is none.
+// orNew returns the stored record, or fresh if the record does not exist.
 func orNew[T any](stored T, err error, fresh T) (record T, isNew bool, _ error) {
 	ok, err := found(err)
 	if !ok {
@@ -168,8 +168,8 @@ func (p *plan) passwordProfile(ctx context.Context, path string, item PasswordPr
 	return nil
 }
 
-// profile finds a password profile as it will be. Users and clients of the /v1
-// vocabulary live in the default realm.
+// profile returns a password profile as it will be after the run. Users and clients
+// of the /v1 vocabulary are in the default realm.
 func (p *plan) profile(ctx context.Context, path, id string) (profile storage.PasswordProfile, ok bool, err error) {
 	profile, ok = p.profiles[id]
 	if !ok {

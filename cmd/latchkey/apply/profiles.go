@@ -42,8 +42,8 @@ func (p *plan) securityProfile(ctx context.Context, path string, item SecurityPr
 	return nil
 }
 
-// assignments returns who is to have the profile, and of those who is to get it
-// and who is to lose it. Without assignments in the item nobody changes.
+// assignments returns the parties that will have the profile, those that get it, and
+// those that lose it. If the item has no Assignments, nothing changes.
 func (p *plan) assignments(ctx context.Context, path string, item SecurityProfile) (want, add, remove []storage.Party, _ error) {
 	if item.Assignments == nil {
 		return nil, nil, nil, nil
@@ -68,7 +68,8 @@ func (p *plan) assignments(ctx context.Context, path string, item SecurityProfil
 	return want, without(want, have), without(have, want), nil
 }
 
-// holder finds the party of an assignment. What does not exist is a fault.
+// holder returns the party of an assignment. It adds a fault if the party does not
+// exist.
 func (p *plan) holder(ctx context.Context, path string, a ordercloud.SecurityProfileAssignment) (storage.Party, bool, error) {
 	account, ok, err := p.party(ctx, path, a.BuyerID, a.SupplierID)
 	if err != nil || !ok {

@@ -17,8 +17,8 @@ type Realm struct {
 	PasswordProfiles []PasswordProfile `json:"password_profiles"`
 }
 
-// PasswordProfile is a password profile in the words of /v2; from CodeAlphabet
-// on, the members are Latchkey's own. What is left out keeps the stored value.
+// PasswordProfile is a password profile in the words of /v2. The members from
+// CodeAlphabet on are extensions of Latchkey. Missing members keep the stored value.
 type PasswordProfile struct {
 	ID             string  `json:"id"`
 	Type           *string `json:"type"`
@@ -109,7 +109,7 @@ func (v *shape) between(field string, value *int, low, high int) {
 	}
 }
 
-// newProfile is what a password profile that says nothing is like.
+// newProfile returns the password profile for an item without members.
 func newProfile(id, realmID string) storage.PasswordProfile {
 	return storage.PasswordProfile{
 		ID: id, RealmID: realmID, Name: id, UsernameFormat: "any",
@@ -118,7 +118,7 @@ func newProfile(id, realmID string) storage.PasswordProfile {
 	}
 }
 
-// toRecord returns base with everything the profile says.
+// toRecord returns base with the members that the item has.
 func (p PasswordProfile) toRecord(base storage.PasswordProfile) storage.PasswordProfile {
 	r := base
 	take(&r.Name, p.Name)

@@ -17,7 +17,7 @@ type Change struct {
 	Action string   `json:"action"`
 	Kind   string   `json:"kind"`             // "ApiClient", "User", …
 	ID     string   `json:"id"`               // "storefront", "b1/jane"
-	Fields []string `json:"fields,omitempty"` // what an update changes; never values
+	Fields []string `json:"fields,omitempty"` // names of the fields that an update changes, without values
 }
 
 // String returns the change as one line.
@@ -29,7 +29,7 @@ func (c Change) String() string {
 	return line
 }
 
-// Result is what a run changed, or would change.
+// Result lists what a run changed or, in a dry run, would change.
 type Result struct {
 	DryRun   bool     `json:"dry_run"`
 	Changes  []Change `json:"changes"`

@@ -39,7 +39,7 @@ func (p *plan) sender(ctx context.Context, path string, item MessageSender) erro
 	return nil
 }
 
-// served sets whom the sender is assigned to, if the item says so.
+// served sets the assignments of the sender, if the item has any.
 func (p *plan) served(ctx context.Context, path string, item MessageSender, want *storage.Sender) error {
 	if item.Assignments == nil {
 		return nil
@@ -61,7 +61,7 @@ func (p *plan) served(ctx context.Context, path string, item MessageSender, want
 	return err
 }
 
-// deliveryConfig sees that there is the delivery config of that ID.
+// deliveryConfig adds a fault if the delivery config does not exist.
 func (p *plan) deliveryConfig(ctx context.Context, path, id string) error {
 	if id == "" {
 		return nil

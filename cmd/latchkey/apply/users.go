@@ -14,8 +14,8 @@ func (p *plan) adminUser(ctx context.Context, path string, item User) error {
 	return p.user(ctx, path, item, storage.Account{Kind: storage.Admin})
 }
 
-// user plans a user of the account, which is zero but for its kind for an
-// admin user, together with its login.
+// user plans a user of the account, together with its login. For an admin user, the
+// account has only a kind.
 func (p *plan) user(ctx context.Context, path string, item User, account storage.Account) error {
 	stored, err := p.People.User(ctx, storage.DefaultRealmID, account.Kind, account.UID, item.ID)
 	base, isNew, err := orNew(stored, err, storage.User{RealmID: storage.DefaultRealmID, Kind: account.Kind, AccountUID: account.UID})
@@ -49,17 +49,17 @@ func (p *plan) user(ctx context.Context, path string, item User, account storage
 	return nil
 }
 
-// loginPlan is a user's login as it is and as it will be.
+// loginPlan is the login of a user before and after the run.
 type loginPlan struct {
 	base, want storage.Login
 	isNew      bool
 	newHash    bool // want.PasswordHash is to be stored
 }
 
-// fields names what differs in the user and its login.
+// fields returns the names of the fields that differ in the user and its login.
 func (l loginPlan) fields(base, want storage.User) []string {
 	shown := l.want
-	shown.PasswordSetAt = l.base.PasswordSetAt // "Password" says it
+	shown.PasswordSetAt = l.base.PasswordSetAt // shown as "Password"
 	fields := userFields(base, l.base, want, shown)
 	if l.newHash {
 		fields = append(fields, "Password")
@@ -108,7 +108,7 @@ func (p *plan) login(ctx context.Context, path string, item User, user storage.U
 	return l, err == nil, err
 }
 
-// nameIsFree adds a fault if another user has, or is to have, the username.
+// nameIsFree adds a fault if another user has the username, or gets it in this run.
 func (p *plan) nameIsFree(ctx context.Context, path string, wanted storage.Login) (bool, error) {
 	key := wanted.ProfileID + "/" + wanted.UsernameKey
 	if first, ok := p.logins[key]; ok {
@@ -125,8 +125,8 @@ func (p *plan) nameIsFree(ctx context.Context, path string, wanted storage.Login
 	return err == nil, err
 }
 
-// ownLogin finds the user's login in the profile: the one of that name, or
-// else the only one, which is then renamed.
+// ownLogin returns the user's login in the profile: the login with that username or,
+// if there is none, the only login, which is then renamed.
 func (p *plan) ownLogin(ctx context.Context, path, uid string, wanted storage.Login) (loginPlan, bool, error) {
 	logins, err := p.Logins.LoginsOfUser(ctx, uid)
 	if err != nil {
@@ -176,8 +176,8 @@ func (p *plan) password(ctx context.Context, item User, stored string) (string, 
 	return p.Hasher.Hash(ctx, *item.Password)
 }
 
-// writeLogin plans what differs. A new password ends the sessions that the
-// old one began.
+// writeLogin plans the changes of a login. A new password ends the sessions of the
+// old one.
 func (p *plan) writeLogin(l loginPlan) {
 	renamed := l.base.Username != l.want.Username || l.base.UsernameKey != l.want.UsernameKey
 	if l.isNew || renamed {

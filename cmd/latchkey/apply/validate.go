@@ -7,8 +7,7 @@ import (
 	"latchkey/oauth/ordercloud"
 )
 
-// validate returns the faults of all items, as far as they show without the
-// database.
+// validate returns the faults of all items that can be found without the database.
 func (d *Document) validate() ordercloud.Faults {
 	v := validator{seen: map[string]string{}}
 	for i, r := range d.Realms {
@@ -71,13 +70,13 @@ func (d *Document) validateClientsAndSenders(v *validator) {
 
 type validator struct {
 	faults ordercloud.Faults
-	seen   map[string]string // what an item stands for: its path
+	seen   map[string]string // path of the item, by the record that it describes
 }
 
 func (v *validator) add(f ordercloud.Faults) { v.faults = append(v.faults, f...) }
 
-// once refuses a second item for the same record. What has no ID has a fault
-// already.
+// once adds a fault if another item describes the same record. An item without an ID
+// has a fault already.
 func (v *validator) once(what, id, path string) {
 	if id == "" {
 		return
@@ -119,8 +118,8 @@ func (v *validator) users(path, what string, users []User) {
 	}
 }
 
-// isLocale tells whether the text looks like a language tag (RFC 5646), or like
-// the name of a POSIX locale.
+// isLocale reports whether the text looks like a language tag (RFC 5646) or like the
+// name of a POSIX locale.
 func isLocale(text string) bool {
 	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '-' || r == '_' }) {
 		if len(part) > 8 {

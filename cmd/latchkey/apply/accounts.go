@@ -49,7 +49,7 @@ func accountKey(kind storage.UserKind, id string) string { return string(kind) +
 
 func userKey(accountUID, id string) string { return accountUID + "/" + id }
 
-// account finds a buyer or supplier as it will be.
+// account returns a buyer or supplier as it will be after the run.
 func (p *plan) account(ctx context.Context, kind storage.UserKind, id string) (storage.Account, bool, error) {
 	if a, ok := p.accounts[accountKey(kind, id)]; ok {
 		return a, true, nil
@@ -62,8 +62,8 @@ func (p *plan) account(ctx context.Context, kind storage.UserKind, id string) (s
 	return a, ok, err
 }
 
-// party finds the buyer or supplier of an assignment; with neither it answers
-// a zero account of the kind Admin. What does not exist is a fault.
+// party returns the buyer or supplier of an assignment, or a zero account of the kind
+// Admin if the assignment has neither. It adds a fault if the account does not exist.
 func (p *plan) party(ctx context.Context, path string, buyer, supplier *string) (storage.Account, bool, error) {
 	if buyer == nil && supplier == nil {
 		return storage.Account{Kind: storage.Admin}, true, nil
@@ -79,8 +79,8 @@ func (p *plan) party(ctx context.Context, path string, buyer, supplier *string) 
 	return a, ok, err
 }
 
-// member finds a user of an account (of the marketplace itself when it is
-// zero) as it will be.
+// member returns a user of an account as it will be after the run. The zero account
+// stands for the marketplace itself.
 func (p *plan) member(ctx context.Context, of storage.Account, id string) (storage.User, bool, error) {
 	if u, ok := p.users[userKey(of.UID, id)]; ok {
 		return u, true, nil
@@ -135,7 +135,7 @@ func (p *plan) accountOfEitherKind(ctx context.Context, path, id string) (storag
 	return storage.Account{}, false, err
 }
 
-// memberOf finds the user that a membership names (see Membership).
+// memberOf returns the user of a membership, see Membership.
 func (p *plan) memberOf(ctx context.Context, path string, account storage.Account, id string) (storage.User, bool, error) {
 	home, own, qualified := strings.Cut(id, "/")
 	if qualified {
