@@ -12,33 +12,36 @@ import (
 	"latchkey/storage"
 )
 
-// maxListed is how many accounts a user is shown to choose from. Whoever is a
-// member of more can still name any.
-const maxListed = 100
+// maxListedAccounts is how many accounts SelectionRequired lists. A request can still
+// name any other account of the user.
+const maxListedAccounts = 100
 
-// AccountMember is our grant of a token that is scoped to one account of which
-// the user is a member (RFC 6749 §4.5). The user signs in with a one-time
-// password or a permanent one, or presents a token that an earlier sign-in gave.
+// AccountMember is our own grant (RFC 6749 §4.5) of a token that is scoped to one
+// account of which the user is a member. The user signs in with a one-time password or
+// a permanent one, or presents a token from an earlier sign-in.
 //
-// Parameters: username with one_time_password or password and, if the login is
-// not in the client's own password profile, password_profile_id of another one
-// in the same realm; or member_token, a held account-member access token or
-// account management token; or selection_token. Then account_id, which may be
-// left out with one membership, and scope.
+// Parameters:
 //
-// Without account_id and with several memberships the answer is
-// *SelectionRequired. The sign-in has taken effect then, so the code is used;
-// choosing takes the selection token in it, or the member_token again.
+//   - username, with one_time_password or password. If the login is not in the client's
+//     own password profile: password_profile_id of another one in the same realm.
+//   - or member_token: an access token of this grant, or an account management token.
+//   - or selection_token.
+//   - account_id: optional if the user has one membership.
+//   - scope: optional.
 //
-// An account that the user is no member of is refused like wrong credentials,
-// whether or not it exists, and the code stays good. A selection token is good
-// for one choice, and gets a refresh token like the sign-in it continues; a
-// member_token does not, and what is made from it ends with it.
+// Without account_id and with several memberships the error is *SelectionRequired. The
+// sign-in has taken effect then, so the code is used. The next request presents the
+// selection token in the error, or the member_token again.
+//
+// An account of which the user is not a member is refused like wrong credentials,
+// whether or not it exists, and the code stays good. A selection token is good for one
+// choice. It gives a refresh token, as the sign-in would have. A member_token does not
+// give one, and the new token expires no later than the member_token.
 type AccountMember struct {
 	Authenticator *signin.Authenticator
-	Profiles      ProfileStore // nil: there is no other profile than the client's
+	Profiles      ProfileStore // nil: only the client's own profile
 	Members       MemberStore
-	SubjectTokens SubjectTokens // nil: no token is taken, and a code that meets several accounts stays unused
+	SubjectTokens SubjectTokens // nil: no tokens are accepted, and with several accounts the code stays unused
 	AccessTokens  AccessTokens
 	RefreshTokens *RefreshTokens
 	Now           func() time.Time
@@ -54,7 +57,7 @@ func (h *AccountMember) CanHandleTokenEndpointRequest(_ context.Context, r fosit
 	return r.GetGrantTypes().ExactOne(GrantAccountMember)
 }
 
-// HandleTokenEndpointRequest verifies what was presented and finds the account.
+// HandleTokenEndpointRequest verifies the credential or token and finds the account.
 func (h *AccountMember) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
 	client, session, err := requestOf(r, GrantAccountMember)
 	if err != nil {
@@ -73,8 +76,8 @@ func (h *AccountMember) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	return asGrantError(h.chooseAccount(ctx, client, session, form.accountID))
 }
 
-// authenticate puts the user into the session. An attempt has not taken effect
-// afterwards.
+// authenticate verifies the credential or token and puts the user into the session. A
+// sign-in does not take effect yet.
 func (h *AccountMember) authenticate(ctx context.Context, c *storage.Client, s *Session, f memberForm) error {
 	if f.credential == paramMemberToken || f.credential == paramSelectionToken {
 		return h.presentToken(ctx, c, s, f)
@@ -91,8 +94,8 @@ func (h *AccountMember) authenticate(ctx context.Context, c *storage.Client, s *
 	return nil
 }
 
-// present puts the user of a token into the session. A selection token continues
-// a sign-in, which is to begin a refresh family.
+// presentToken puts the user of a member_token or selection_token into the session. A
+// selection token resumes its sign-in, which begins a refresh token family.
 func (h *AccountMember) presentToken(ctx context.Context, c *storage.Client, s *Session, f memberForm) error {
 	now := h.Now().UTC()
 	switch {
@@ -107,16 +110,18 @@ func (h *AccountMember) presentToken(ctx context.Context, c *storage.Client, s *
 	if err := presentSubject(ctx, c, s, f.secret, now, h.SubjectTokens.VerifySelection); err != nil {
 		return err
 	}
-	held := *s.subject
-	s.signIn, s.subject, s.selectionIssuedAt = signin.Resume(c, held.Principal, held.AMR, held.SourceID, ErrSubjectToken), nil, held.IssuedAt
+	selection := *s.subject
+	s.signIn = signin.Resume(c, selection.Principal, selection.AMR, selection.SourceID, ErrSubjectToken)
+	s.subject, s.selectionIssuedAt = nil, selection.IssuedAt
 	s.spend = func(ctx context.Context, do func(context.Context) error) error {
-		return h.SubjectTokens.SpendSelection(ctx, held, do)
+		return h.SubjectTokens.SpendSelection(ctx, selection, do)
 	}
 	return nil
 }
 
-// profile returns the id of the profile of the login. One that does not exist,
-// or belongs to another realm than the client's, has no logins for it.
+// profileID returns the id of the password profile to look the login up in: the one
+// with the id, or the client's own if id is empty. A profile that does not exist or
+// belongs to another realm is refused like wrong credentials.
 func (h *AccountMember) profileID(ctx context.Context, c *storage.Client, id string) (string, error) {
 	if id == "" || id == c.ProfileID {
 		return c.ProfileID, nil
@@ -138,8 +143,8 @@ func (h *AccountMember) profileID(ctx context.Context, c *storage.Client, id str
 	return id, nil
 }
 
-// choose puts the account into the session: the one that was named, the one of
-// the held token, or the only one.
+// chooseAccount puts the account into the session: the one with accountID, or if that is
+// empty the one of the subject token, or the user's only one.
 func (h *AccountMember) chooseAccount(ctx context.Context, c *storage.Client, s *Session, accountID string) error {
 	userUID := s.Principal.User.UID
 	if accountID != "" {
@@ -161,7 +166,7 @@ func (h *AccountMember) chooseAccount(ctx context.Context, c *storage.Client, s 
 		s.Member = s.subject.Member
 		return nil
 	}
-	page, err := h.Members.Members(ctx, userUID, 0, maxListed)
+	page, err := h.Members.Members(ctx, userUID, 0, maxListedAccounts)
 	switch {
 	case err != nil:
 		return h.abandon(ctx, s, fmt.Errorf("read memberships: %w", err))
@@ -176,15 +181,15 @@ func (h *AccountMember) chooseAccount(ctx context.Context, c *storage.Client, s 
 	return nil
 }
 
-// wasOffered reports whether the membership existed when the selection token of
-// the session was issued. A membership that ended and was given again is another
-// one. Without a selection token the answer is yes.
+// wasOffered reports whether the membership existed when the selection token of the
+// session was issued. A membership that was removed and added again counts as new.
+// Without a selection token the result is true.
 func (s *Session) wasOffered(m *storage.Member) bool {
 	return s.selectionIssuedAt.IsZero() || !m.Membership.CreatedAt.After(s.selectionIssuedAt)
 }
 
-// noMember refuses a user who is no member there, in the words for whatever is
-// wrong with what was presented.
+// refuseNonMember refuses a user who is not a member of the account, with the error for
+// a wrong credential or token.
 func (h *AccountMember) refuseNonMember(ctx context.Context, c *storage.Client, s *Session) error {
 	if s.signIn == nil {
 		h.recordExchange(ctx, c, s, notAMember)
@@ -194,8 +199,9 @@ func (h *AccountMember) refuseNonMember(ctx context.Context, c *storage.Client, 
 	return s.signIn.Refusal()
 }
 
-// several lets the sign-in take effect without a token and returns what there
-// is to choose from. A held token is good for choosing itself.
+// askForAccount returns *SelectionRequired. If there is a sign-in, it mints a selection
+// token and lets the sign-in take effect. With a subject token, the client presents the
+// same token again.
 func (h *AccountMember) askForAccount(ctx context.Context, c *storage.Client, s *Session, page storage.Page[storage.Member]) error {
 	required := &SelectionRequired{Accounts: page.Items, Total: page.Total}
 	if s.signIn == nil || h.SubjectTokens == nil {
@@ -218,8 +224,8 @@ func (h *AccountMember) askForAccount(ctx context.Context, c *storage.Client, s 
 	return required
 }
 
-// PopulateTokenEndpointResponse signs the token, settles the sign-in if there is
-// one and answers.
+// PopulateTokenEndpointResponse mints the token, settles the sign-in if there is one,
+// and answers.
 func (h *AccountMember) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
 	client, session, err := requestOf(r, GrantAccountMember)
 	if err != nil {
@@ -237,7 +243,7 @@ func (h *AccountMember) PopulateTokenEndpointResponse(ctx context.Context, r fos
 	return issue.signIn(ctx, r, w, session, tokenFor(client, session, scope, h.Now().UTC()))
 }
 
-// answerSubject makes a token from a held one.
+// answerSubject mints a token from the subject token and answers.
 func (h *AccountMember) answerSubject(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, c *storage.Client, s *Session) error {
 	scope, err := subjectRoles(c, s, r.GetRequestedScopes())
 	if err != nil {
@@ -255,8 +261,8 @@ func (h *AccountMember) recordExchange(ctx context.Context, c *storage.Client, s
 	h.Authenticator.RecordEvent(ctx, &s.Principal, c.ID, actionExchange, outcome)
 }
 
-// abandon records that the session's sign-in, if it has one, is not settled
-// because of err, and returns err.
+// abandon records that the sign-in of the session, if there is one, is not settled, and
+// returns err.
 func (h *AccountMember) abandon(ctx context.Context, s *Session, err error) error {
 	if err != nil && s.signIn != nil {
 		h.Authenticator.Abandon(ctx, s.signIn)

@@ -12,7 +12,7 @@ import (
 	"latchkey/storage"
 )
 
-// The parameters of the account-member grant that stand for a sign-in.
+// The parameters of the account-member grant that authenticate the user.
 const (
 	paramOTP            = "one_time_password"
 	paramPassword       = "password"
@@ -20,14 +20,14 @@ const (
 	paramSelectionToken = "selection_token"
 )
 
-// memberForm is what a request of the account-member grant says.
+// memberForm is a parsed request of the account-member grant.
 type memberForm struct {
 	username, profileID, accountID string
-	credential                     string // the parameter that stands for the sign-in
+	credential                     string // the parameter that authenticates the user
 	secret                         string // its value
 }
 
-// readMemberForm reads the form and removes the secrets from it.
+// readMemberForm parses the form and removes the secrets from it.
 func readMemberForm(form url.Values) (memberForm, error) {
 	f := memberForm{
 		username: form.Get("username"), profileID: form.Get("password_profile_id"), accountID: form.Get("account_id"),
@@ -46,7 +46,7 @@ func readMemberForm(form url.Values) (memberForm, error) {
 	return f, f.check()
 }
 
-// check refuses parameters that do not go with the credential.
+// check refuses parameters that are missing or do not fit the credential.
 func (f *memberForm) check() error {
 	byName := f.credential == paramOTP || f.credential == paramPassword
 	switch {
@@ -60,7 +60,7 @@ func (f *memberForm) check() error {
 	return nil
 }
 
-// attempt is the sign-in that the form asks for.
+// attempt returns the attempt to sign in with the form's username and secret.
 func (f *memberForm) attempt(profileID string, from netip.Addr) signin.Attempt {
 	at := signin.Attempt{ProfileID: profileID, Username: f.username, Secret: f.secret, Source: from}
 	if f.credential == paramPassword {
@@ -71,21 +71,21 @@ func (f *memberForm) attempt(profileID string, from netip.Addr) signin.Attempt {
 	return at
 }
 
-// SelectionRequired says that the sign-in succeeded and the user has to choose
-// one of several accounts: the client asks again with account_id and the token.
-// To a server that does not know it, it is an RFC 6749 §5.2 error with the code
-// account_selection_required (OpenID Connect Core §3.1.2.6).
+// SelectionRequired is the error if the sign-in succeeded and the user must choose one of
+// several accounts. The client asks again with account_id and the token. It unwraps to
+// an RFC 6749 §5.2 error with the code account_selection_required (OpenID Connect Core
+// §3.1.2.6), for servers that do not know the type.
 type SelectionRequired struct {
-	Token     string           // selection_token; empty: the token that was presented is good for it
-	ExpiresIn time.Duration    // of Token
-	Accounts  []storage.Member // the first of them, the oldest membership first
-	Total     int              // of all
+	Token     string           // for the parameter selection_token; empty: present the same member_token again
+	ExpiresIn time.Duration    // life of Token
+	Accounts  []storage.Member // at most maxListedAccounts, the oldest membership first
+	Total     int              // number of accounts of the user
 }
 
 // Error implements error.
 func (e *SelectionRequired) Error() string { return "one of several accounts has to be chosen" }
 
-// Unwrap returns the answer of a server that does not know the type.
+// Unwrap returns the error for servers that do not know the type.
 func (e *SelectionRequired) Unwrap() error {
 	return &fosite.RFC6749Error{
 		ErrorField: "account_selection_required", CodeField: http.StatusBadRequest,

@@ -13,18 +13,19 @@ import (
 	"latchkey/storage"
 )
 
-// ContextUsers finds the user that a client acts as.
+// ContextUsers reads the user that a client acts as.
 type ContextUsers interface {
+	// Principal reads a login by its key; see signin.SignInStore.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 }
 
-// ClientCredentials is the client credentials grant (RFC 6749 §4.4). A client
-// with a default context user acts as that user (OrderCloud); any other acts
-// for itself with its own roles, which costs no statement.
+// ClientCredentials is the client credentials grant (RFC 6749 §4.4). A client with a
+// default context user acts as that user (OrderCloud). Any other client acts for itself
+// with its own roles, and needs no database statement.
 //
-// A public client that allows it acts as its context user without a secret
-// (OrderCloud: anonymous shopping). Anybody can be that user then, so it must be
-// a buyer, and why it is refused is not told.
+// A public client can be allowed to act as its context user without a secret
+// (OrderCloud's anonymous shopping). Then anybody can act as that user. So the user must
+// be a buyer, and the reason of a refusal is not shown.
 type ClientCredentials struct {
 	Users        ContextUsers
 	AccessTokens AccessTokens
@@ -43,7 +44,7 @@ func (h *ClientCredentials) CanHandleTokenEndpointRequest(_ context.Context, r f
 	return r.GetGrantTypes().ExactOne(GrantClientCredentials)
 }
 
-// HandleTokenEndpointRequest finds out whom the client acts for.
+// HandleTokenEndpointRequest puts the user that the client acts as into the session.
 func (h *ClientCredentials) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
 	client, session, err := requestOf(r, GrantClientCredentials)
 	if err != nil {
@@ -74,7 +75,7 @@ func (h *ClientCredentials) actAs(ctx context.Context, c *storage.Client, s *Ses
 	return nil
 }
 
-// contextUserError tells a client why its context user is kept out.
+// contextUserError returns the error for the reason why the context user is refused.
 func contextUserError(reason string) error {
 	switch reason {
 	case storage.RefusedUserInactive, storage.RefusedLoginInactive:
@@ -87,7 +88,7 @@ func contextUserError(reason string) error {
 	return ErrContextUserRequired
 }
 
-// anonymous lets a public client act as its context user.
+// anonymous puts the context user of a public client into the session.
 func (h *ClientCredentials) anonymous(ctx context.Context, c *storage.Client, s *Session) error {
 	if !c.AnonymousBuyer || c.DefaultContextUser == "" {
 		return fosite.ErrUnauthorizedClient.WithHint("Only a client with a secret may use client credentials.")
@@ -100,8 +101,8 @@ func (h *ClientCredentials) anonymous(ctx context.Context, c *storage.Client, s 
 	return err
 }
 
-// PopulateTokenEndpointResponse signs the token and answers. There is no
-// refresh token (RFC 6749 §4.4.3).
+// PopulateTokenEndpointResponse mints the token and answers. There is no refresh token
+// (RFC 6749 §4.4.3).
 func (h *ClientCredentials) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
 	client, session, err := requestOf(r, GrantClientCredentials)
 	if err != nil {
@@ -114,6 +115,7 @@ func (h *ClientCredentials) PopulateTokenEndpointResponse(ctx context.Context, r
 	return answer(ctx, h.AccessTokens, r, w, session, tokenFor(client, session, scope, h.Now().UTC()))
 }
 
+// rolesOf returns the roles of the user in the session, or the client's own.
 func rolesOf(c *storage.Client, s *Session) []string {
 	if s.Principal.Known {
 		return s.Principal.Roles

@@ -7,25 +7,24 @@ import (
 	"latchkey/storage"
 )
 
-// clientSecretPurpose separates digests of client secrets from all others.
+// clientSecretPurpose separates the digests of client secrets from all others.
 const clientSecretPurpose = "client_secret"
 
-// Digester makes and checks keyed digests: *keys.Peppers.
+// Digester makes and checks keyed digests; *keys.Peppers is one.
 type Digester interface {
 	Digest(purpose string, parts ...string) storage.Digest
 	Matches(d storage.Digest, purpose string, parts ...string) bool
 }
 
-// DigestClientSecret returns the digest under which a secret of the client is
-// kept. Client ids are matched ignoring letter case, so the digest ignores it
-// too.
+// DigestClientSecret returns the digest of a client secret to store. Client ids ignore
+// letter case, so the digest ignores it too.
 func DigestClientSecret(d Digester, clientID, secret string) storage.Digest {
 	return d.Digest(clientSecretPurpose, strings.ToLower(clientID), secret)
 }
 
-// MatchClientSecret tells whether secret is one of the client's that has not
-// expired at the time now. A client without secrets, which is also how an
-// unknown one is presented, and a nil one cost one digest like any other.
+// MatchClientSecret reports whether secret is one of the client's secrets and has not
+// expired at the time now. A client without secrets costs one digest too, and so does
+// nil. So an unknown client takes as long as a wrong secret.
 func MatchClientSecret(d Digester, c *storage.Client, secret string, now time.Time) bool {
 	if c == nil {
 		c = &storage.Client{}

@@ -9,41 +9,41 @@ import (
 	"latchkey/grants/signin"
 )
 
-// Why a grant is refused. The handlers return them wrapped in the fosite error
-// of the matching RFC 6749 code, so a foreign server answers correctly without
-// knowing them, and ours can tell them apart with errors.Is.
+// Errors of refused grants; see also those of grants/signin. The handlers wrap them in
+// the fosite error with the matching code of RFC 6749 §5.2. So a server answers correctly
+// without knowing them, and can tell them apart with errors.Is.
 var (
-	// ErrCredentialsMissing says that username or password was not sent.
+	// ErrCredentialsMissing means that the username or the password is missing.
 	ErrCredentialsMissing = errors.New("both username and password are required")
-	// ErrInsufficientRoles says that the right user may not sign in here, or
-	// that none of the requested roles can be granted.
+	// ErrInsufficientRoles means that the user lacks a role that the client demands,
+	// or that none of the requested roles can be granted.
 	ErrInsufficientRoles = errors.New("user does not have the roles required")
-	// ErrRefreshToken covers every reason to refuse a refresh token.
+	// ErrRefreshToken is the one answer to every refused refresh token.
 	ErrRefreshToken = errors.New("invalid refresh token")
-	// ErrScopeExceeded says that a refresh or an exchange asked for more than
-	// was granted.
+	// ErrScopeExceeded means that a refresh or an exchange asks for more than was
+	// granted.
 	ErrScopeExceeded = errors.New("the requested scope exceeds the scope granted")
-	// ErrSubjectToken covers every reason to refuse a token that was presented
-	// instead of credentials, and the account asked for with it.
+	// ErrSubjectToken is the one answer to every refused token that is presented
+	// instead of credentials, and to an account that it is not good for.
 	ErrSubjectToken = errors.New("the token is not valid, or not for that account")
 )
 
-// Why a client may not act as its default context user. The client has
-// authenticated itself and the user is its own choice, so it is told, unless
-// it is one that anybody can be (see ClientCredentials).
+// Reasons why a client may not act as its default context user. A client with a secret
+// gets the reason, because the user is its own choice. A public client gets
+// ErrContextUserRequired whatever the reason (see ClientCredentials).
 var (
-	// ErrContextUserRequired says that the client has nobody to act as.
+	// ErrContextUserRequired means that the client has no user to act as.
 	ErrContextUserRequired = errors.New("default context user required for client credentials grant")
-	// ErrUserInactive says that the context user or its login is inactive.
+	// ErrUserInactive means that the context user or its login is inactive.
 	ErrUserInactive = errors.New("the user is not active")
-	// ErrCompanyInactive says that the context user's organisation is inactive.
+	// ErrCompanyInactive means that the context user's organisation is inactive.
 	ErrCompanyInactive = errors.New("the user's organisation is not active")
-	// ErrLockedOut says that failed sign-ins have locked the context user.
+	// ErrLockedOut means that failed sign-ins have locked the context user.
 	ErrLockedOut = errors.New("the user is locked after too many failed sign-ins")
 )
 
-// asGrantError dresses a refusal in its RFC 6749 §5.2 code; what is not a
-// refusal passes unchanged.
+// asGrantError wraps a refusal in the fosite error invalid_grant (RFC 6749 §5.2). Other
+// errors stay as they are.
 func asGrantError(err error) error {
 	var weak *signin.RuleError
 	switch {
@@ -56,26 +56,27 @@ func asGrantError(err error) error {
 	return err
 }
 
-// What audit events say of grants that are refused.
+// Outcomes of audit events about refused grants.
 const (
 	insufficientRoles = "insufficient_roles"
 	notAMember        = "not_a_member"
 )
 
-// actionExchange is the audit action of a token made from a held one.
+// actionExchange is the action of audit events about tokens made from a subject token.
 const actionExchange = "token.exchanged"
 
+// malformed returns the error invalid_request with a description.
 func malformed(hint string) error { return fosite.ErrInvalidRequest.WithHint(hint) }
 
-// invalidTarget is an error of RFC 8707 §2 and RFC 8693 §2.2.2 that fosite has
-// not.
+// invalidTarget returns the error invalid_target of RFC 8707 §2 and RFC 8693 §2.2.2, which
+// fosite does not have.
 func invalidTarget(description string) error {
 	return &fosite.RFC6749Error{ErrorField: "invalid_target", CodeField: http.StatusBadRequest, DescriptionField: description}
 }
 
-// checkKey demands that the request proves the possession of the key that what
-// it presents is bound to (RFC 9449 §5); an empty one is none. Another key is
-// refused as other says.
+// checkKey checks that a request proves the possession of the key that its token is
+// bound to (RFC 9449 §5). Parameters: the thumbprints of the key of the token and of the
+// proven key, each empty if there is none, and the error for another key.
 func checkKey(bound, proven string, other error) error {
 	switch {
 	case bound == "" || bound == proven:

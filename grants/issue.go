@@ -11,10 +11,10 @@ import (
 	"latchkey/storage"
 )
 
-// tokenFor fills in what every grant says alike. A token counts as issued when
-// what it is made from was read, so that a revocation in between ends it. One
-// made from a held token keeps its family and ends with it at the latest: else
-// whoever gets hold of one token could renew it for ever.
+// tokenFor returns the content of the token of a session, the same way for every grant.
+// The time of issue of a token that is made from another is when that was read, so that
+// a revocation in between also ends the new token. Such a token keeps the family of the
+// other and expires no later. Otherwise a stolen token could be renewed for ever.
 func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) AccessToken {
 	t := AccessToken{
 		Client: c, Member: s.Member, Scope: scope, AMR: s.AMR, Purpose: s.Purpose, AuthTime: s.AuthTime,
@@ -42,15 +42,17 @@ func tokenFor(c *storage.Client, s *Session, scope []string, now time.Time) Acce
 	return t
 }
 
-// issuer turns verified sign-ins into tokens.
+// issuer issues the tokens of verified sign-ins.
 type issuer struct {
 	authenticator *signin.Authenticator
 	accessTokens  AccessTokens
 	refreshTokens *RefreshTokens
 }
 
-// signIn signs the token of the session's sign-in, begins its refresh family, if
-// the client gets one, lets the sign-in take effect and answers.
+// signIn issues the token t of the session's sign-in, in this order: it mints the access
+// token, confirms the grant, settles the sign-in, and answers. So a failure to mint does
+// not use the code, and no token is handed out whose sign-in did not take effect. The
+// refresh token family, if the client gets one, begins with the settlement.
 func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
 	family, refreshToken, err := i.refreshTokens.newFamily(t)
 	if family != nil {
@@ -81,7 +83,7 @@ func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.A
 	return nil
 }
 
-// answer signs a token that needs nothing else and answers.
+// answer mints a token that has no sign-in to settle, confirms the grant and answers.
 func answer(ctx context.Context, tokens AccessTokens, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
 	signed, err := tokens.Mint(ctx, t)
 	if err != nil {
@@ -94,9 +96,8 @@ func answer(ctx context.Context, tokens AccessTokens, r fosite.AccessRequester, 
 	return nil
 }
 
-// respond writes a minted token into fosite's answer. expires_in counts from
-// the unrounded time of issue, so a client never believes in a token longer than
-// the token itself says (RFC 6749 §5.1).
+// respond writes a minted token into fosite's response. expires_in counts from the exact
+// time of issue, so it never ends after the exp of the token (RFC 6749 §5.1).
 func respond(r fosite.AccessRequester, w fosite.AccessResponder, t AccessToken, token string) {
 	for _, role := range t.Scope {
 		r.GrantScope(role)
@@ -113,7 +114,7 @@ func respond(r fosite.AccessRequester, w fosite.AccessResponder, t AccessToken, 
 	}
 }
 
-// sameSet tells whether two lists without duplicates have the same members.
+// sameSet reports whether two lists without duplicates have the same members.
 func sameSet(a, b []string) bool {
 	return len(a) == len(b) && len(intersect(a, b)) == len(a)
 }

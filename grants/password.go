@@ -10,10 +10,8 @@ import (
 	"latchkey/storage"
 )
 
-// Password is the resource owner password credentials grant (RFC 6749 §4.3),
-// whose password may be a one-time password. It signs the access token before
-// the attempt settles, so a failed signature burns no code, and hands it out
-// only if the settlement took effect.
+// Password is the resource owner password credentials grant (RFC 6749 §4.3). The password
+// may be a one-time password. See issuer.signIn for the order of its effects.
 type Password struct {
 	Authenticator *signin.Authenticator
 	AccessTokens  AccessTokens
@@ -57,8 +55,8 @@ func (h *Password) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acce
 	return nil
 }
 
-// PopulateTokenEndpointResponse signs the token, settles the attempt and
-// answers (RFC 6749 §5.1).
+// PopulateTokenEndpointResponse mints the token, settles the sign-in and answers
+// (RFC 6749 §5.1).
 func (h *Password) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
 	client, session, err := requestOf(r, GrantPassword)
 	if err != nil {

@@ -11,27 +11,27 @@ import (
 	"latchkey/storage"
 )
 
-// FamilyStore is what the refresh grant asks of a store.
+// FamilyStore is the part of a store that the refresh grant needs.
 type FamilyStore interface {
-	// Family reads a family and its user, or answers storage.ErrNotFound.
+	// Family reads a refresh token family and its user, or answers
+	// storage.ErrNotFound.
 	Family(ctx context.Context, id string) (storage.FamilyState, error)
-	// AdvanceFamily moves a live family from one generation to the next, or
-	// answers storage.ErrStale.
+	// AdvanceFamily moves a family that is not revoked from the generation from to
+	// the next one. It answers storage.ErrStale if the family has another generation.
 	AdvanceFamily(ctx context.Context, id string, from int64, now, idleUntil time.Time) error
-	// RevokeFamily ends a family for good.
+	// RevokeFamily revokes a family for good.
 	RevokeFamily(ctx context.Context, id string, now time.Time) error
 }
 
-// Refresh is the refresh token grant (RFC 6749 §6) with rotation and reuse
-// detection (RFC 9700 §4.14.2). The token before the current one is answered
-// with the current one for a grace period, so parallel refreshes and lost
-// answers never end a session; after it, or for any older token, its use ends
-// the family.
+// Refresh is the refresh token grant (RFC 6749 §6) with rotation and reuse detection
+// (RFC 9700 §4.14.2). For a grace period the previous token gets the current one as its
+// answer, so that parallel refreshes and lost answers do not end a session. After that,
+// the use of the previous token, or of an older one at any time, revokes the family.
 type Refresh struct {
 	Families      FamilyStore
 	AccessTokens  AccessTokens
 	RefreshTokens *RefreshTokens
-	Grace         time.Duration
+	Grace         time.Duration // how long the previous token stays good; 0: not at all
 	Recorder      storage.Recorder
 	Now           func() time.Time
 }
@@ -77,10 +77,9 @@ func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	return nil
 }
 
-// live reads the token's family and answers ErrRefreshToken unless the token
-// may be used by the client now. Only a token that is authentic and the
-// client's own can end its family by being used again, and of one that is bound
-// to a key, only who has that key.
+// liveFamily reads the family of the token. It returns ErrRefreshToken if the client may
+// not use the token now. The reuse of a token revokes its family only if the token
+// belongs to the client, and the request proves the key that the family is bound to.
 func (h *Refresh) liveFamily(ctx context.Context, c *storage.Client, token RefreshToken, jkt string) (storage.FamilyState, error) {
 	state, err := h.Families.Family(ctx, token.FamilyID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -106,7 +105,7 @@ func (h *Refresh) liveFamily(ctx context.Context, c *storage.Client, token Refre
 	return state, nil
 }
 
-// current tells whether the token's generation may be used.
+// isCurrent reports whether the token's generation may be used.
 func (h *Refresh) isCurrent(c *storage.Client, f *storage.TokenFamily, token RefreshToken, now time.Time) bool {
 	if token.Generation == f.Generation || c.ReuseRefreshTokens {
 		return true
@@ -114,7 +113,7 @@ func (h *Refresh) isCurrent(c *storage.Client, f *storage.TokenFamily, token Ref
 	return token.Generation == f.Generation-1 && now.Before(f.RotatedAt.Add(h.Grace))
 }
 
-// end revokes the family of a token that was used again too late.
+// revokeReused revokes the family of a reused token and returns ErrRefreshToken.
 func (h *Refresh) revokeReused(ctx context.Context, state *storage.FamilyState, now time.Time) error {
 	if err := h.Families.RevokeFamily(ctx, state.Family.ID, now); err != nil {
 		return fmt.Errorf("revoke refresh family: %w", err)
@@ -123,9 +122,10 @@ func (h *Refresh) revokeReused(ctx context.Context, state *storage.FamilyState, 
 	return ErrRefreshToken
 }
 
-// IsFamilyLive tells whether a refresh family still stands: not revoked, not expired,
-// not older than a password change or what else ended its tokens, its user
-// admitted by the gate and, if it is scoped to an account, a member of that.
+// IsFamilyLive reports whether the tokens of a refresh token family are good at the time
+// now. The family must not be revoked or expired, and not older than a password change
+// or another event that ended the tokens of its user. The client must still admit the
+// user. If the family is scoped to an account, the user must still be a member.
 func IsFamilyLive(c *storage.Client, state *storage.FamilyState, now time.Time) bool {
 	f, p := &state.Family, &state.Principal
 	switch {
@@ -141,8 +141,8 @@ func IsFamilyLive(c *storage.Client, state *storage.FamilyState, now time.Time) 
 	return c.Refusal(p, now) == ""
 }
 
-// PopulateTokenEndpointResponse signs the access token, advances the family
-// and answers (RFC 6749 §6).
+// PopulateTokenEndpointResponse mints the access token, advances the family and answers
+// (RFC 6749 §6).
 func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
 	client, session, err := requestOf(r, GrantRefreshToken)
 	if err != nil {
@@ -172,8 +172,8 @@ func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 	return nil
 }
 
-// advance rotates the family, if this use rotates it, and returns the refresh
-// token to answer with.
+// advance rotates the family, if this use rotates it, and returns the refresh token for
+// the answer.
 func (h *Refresh) advance(ctx context.Context, c *storage.Client, r *refresh, now time.Time) (string, error) {
 	if c.ReuseRefreshTokens {
 		return h.reuse(ctx, c, r, now)
@@ -191,8 +191,8 @@ func (h *Refresh) advance(ctx context.Context, c *storage.Client, r *refresh, no
 	return h.RefreshTokens.At(r.token, r.family.Generation+1)
 }
 
-// overtaken answers a refresh that lost the race to rotate: it gets what the
-// winner got, if the family still stands.
+// overtaken returns the refresh token for a request that lost the race to rotate the
+// family: the same as for the winner, if the family is still live.
 func (h *Refresh) overtaken(ctx context.Context, c *storage.Client, r *refresh) (string, error) {
 	state, err := h.liveFamily(ctx, c, r.token, r.jkt)
 	if err != nil {
@@ -201,8 +201,8 @@ func (h *Refresh) overtaken(ctx context.Context, c *storage.Client, r *refresh) 
 	return h.RefreshTokens.At(r.token, state.Family.Generation)
 }
 
-// reuse answers with the token that was presented. With an idle limit the use
-// is written down; losing the race to write it is as good as winning.
+// reuse returns the refresh token that was presented. If the client has an idle limit,
+// the use extends it. If a parallel request has extended it, that is enough.
 func (h *Refresh) reuse(ctx context.Context, c *storage.Client, r *refresh, now time.Time) (string, error) {
 	if c.RefreshIdleTTL > 0 {
 		err := h.Families.AdvanceFamily(ctx, r.family.ID, r.family.Generation, now, idleUntil(c, now))

@@ -14,35 +14,35 @@ import (
 	"latchkey/storage"
 )
 
-// refreshPrefix marks our refresh tokens, so that a scanner for leaked secrets
-// can know them.
+// refreshPrefix marks our refresh tokens, so that scanners for leaked secrets can
+// recognise them.
 const refreshPrefix = "lkr_"
 
-// MACer authenticates refresh tokens under a pepper; see keys.Peppers.
+// MACer authenticates refresh tokens under a pepper; *keys.Peppers is one.
 type MACer interface {
-	// MAC returns the HMAC-SHA-256 of data under the named pepper, or false
-	// if there is no such pepper.
+	// MAC returns the HMAC-SHA-256 of data under the pepper with that id, or false
+	// if there is none.
 	MAC(pepperID, purpose string, data []byte) ([]byte, bool)
-	// CurrentID names the pepper for new tokens.
+	// CurrentID returns the id of the pepper for new tokens.
 	CurrentID() string
 }
 
-// RefreshTokens writes and reads refresh tokens. A token is its family's id,
-// its generation, the family's random seed of 128 bits, and a MAC of all that
-// under a pepper:
+// RefreshTokens writes and reads refresh tokens. A token consists of the id of its
+// family, its generation, the id of a pepper, the family's random seed of 128 bits, and
+// a MAC of all these under the pepper:
 //
 //	lkr_FAMILY.GENERATION.PEPPER.SEED.MAC
 //
-// The database knows the digest of the seed only and the pepper is sealed
-// there, so neither the one nor the other forges a token. The successor of a
-// token can be computed, so a retry gets the same one, and a family is one row
-// however often it is refreshed.
+// The database has only the digest of the seed, and the pepper is sealed. So neither the
+// database nor the pepper alone is enough to forge a token. The next token is computed
+// from the present one. So a retry gets the same token, and a family is one row however
+// often it is refreshed.
 type RefreshTokens struct {
 	Peppers MACer
 	Rand    io.Reader
 }
 
-// RefreshToken is an authentic refresh token, taken apart.
+// RefreshToken is a parsed refresh token whose MAC is right.
 type RefreshToken struct {
 	FamilyID   string
 	Generation int64
@@ -50,14 +50,15 @@ type RefreshToken struct {
 	pepperID   string
 }
 
-// refresh is a verified refresh token on its way to an answer.
+// refresh is a verified refresh token and its family.
 type refresh struct {
 	token  RefreshToken
 	family storage.TokenFamily
 	jkt    string // thumbprint of the key whose possession was proven; empty: none
 }
 
-// Begin completes a new family with its id, its seed and its first token.
+// Begin completes a new family: it sets its id, its generation and the digest of its seed,
+// and returns its first token.
 func (t *RefreshTokens) Begin(family storage.TokenFamily) (*storage.TokenFamily, string, error) {
 	id, err := storage.NewID(t.Rand, "")
 	if err != nil {
@@ -73,8 +74,8 @@ func (t *RefreshTokens) Begin(family storage.TokenFamily) (*storage.TokenFamily,
 	return &family, token, err
 }
 
-// newFamily makes the refresh family of a sign-in with its first access token,
-// if the client gets one.
+// newFamily returns the refresh token family of a sign-in with the access token first,
+// and its first refresh token. It returns nil if the client gets no refresh tokens.
 func (t *RefreshTokens) newFamily(first AccessToken) (*storage.TokenFamily, string, error) {
 	c, u := first.Client, first.Principal
 	if c.RefreshTokenTTL <= 0 || !c.HasGrant(GrantRefreshToken) {
@@ -90,13 +91,14 @@ func (t *RefreshTokens) newFamily(first AccessToken) (*storage.TokenFamily, stri
 	if first.Member != nil {
 		family.AccountUID = first.Member.Account.UID
 	}
-	if c.Public { // a confidential client authenticates itself at each use instead (RFC 9449 §5)
+	if c.Public { // a confidential client authenticates itself at each use (RFC 9449 §5)
 		family.JKT = first.JKT
 	}
 	return t.Begin(family)
 }
 
-// idleUntil is when a refresh token used now dies of disuse; zero: never.
+// idleUntil returns when a family that is used now expires if it is not used again;
+// zero: never.
 func idleUntil(c *storage.Client, now time.Time) time.Time {
 	if c.RefreshIdleTTL <= 0 {
 		return time.Time{}
@@ -104,7 +106,7 @@ func idleUntil(c *storage.Client, now time.Time) time.Time {
 	return now.Add(c.RefreshIdleTTL)
 }
 
-// At returns the token of the same family at another generation.
+// At returns the token of the same family with another generation.
 func (t *RefreshTokens) At(token RefreshToken, generation int64) (string, error) {
 	token.Generation = generation
 	return t.write(token)
@@ -119,8 +121,8 @@ func (t *RefreshTokens) write(token RefreshToken) (string, error) {
 	return body + "." + mac, nil
 }
 
-// Parse returns the token if it is authentic: written by us, whatever became
-// of its family. It answers ErrRefreshToken otherwise.
+// Parse parses a token and checks its MAC. It does not check the state of the family.
+// It returns ErrRefreshToken if this server did not write the token.
 func (t *RefreshTokens) Parse(token string) (RefreshToken, error) {
 	cut := strings.LastIndexByte(token, '.')
 	if cut < 0 || !IsRefreshToken(token) {
@@ -141,11 +143,11 @@ func (t *RefreshTokens) Parse(token string) (RefreshToken, error) {
 	return RefreshToken{FamilyID: parts[0], Generation: generation, pepperID: parts[2], seed: parts[3]}, nil
 }
 
-// IsRefreshToken tells by its form whether a token is one of our refresh
-// tokens; it need not be authentic.
+// IsRefreshToken reports whether a token has the prefix of our refresh tokens. It does
+// not check the MAC.
 func IsRefreshToken(token string) bool { return strings.HasPrefix(token, refreshPrefix) }
 
-// Of tells whether the token belongs to the family.
+// BelongsTo reports whether the token belongs to the family.
 func (r RefreshToken) BelongsTo(f *storage.TokenFamily) bool {
 	return r.FamilyID == f.ID && subtle.ConstantTimeCompare(r.seedDigest(), f.SeedDigest) == 1
 }

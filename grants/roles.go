@@ -8,8 +8,8 @@ import (
 	"latchkey/storage"
 )
 
-// AllowedRoles returns those of the roles that a token of the client may carry: all
-// of them, or those within the client's ceiling if it has one.
+// AllowedRoles returns the roles among has that a token of the client may carry: all of
+// them, or those in the client's MaximumRoles if it has any.
 func AllowedRoles(c *storage.Client, has []string) []string {
 	if len(c.MaximumRoles) == 0 {
 		return has
@@ -17,8 +17,8 @@ func AllowedRoles(c *storage.Client, has []string) []string {
 	return intersect(has, c.MaximumRoles)
 }
 
-// checkCeiling refuses a scope of which no user gets anything through the client.
-// It is asked before a credential is verified.
+// checkCeiling returns ErrInsufficientRoles if the client's MaximumRoles allow none of
+// the requested roles. Handlers call it before they verify a credential.
 func checkCeiling(c *storage.Client, requested []string) error {
 	if len(requested) > 0 && len(AllowedRoles(c, requested)) == 0 {
 		return fosite.ErrInvalidScope.WithWrap(ErrInsufficientRoles)
@@ -26,10 +26,10 @@ func checkCeiling(c *storage.Client, requested []string) error {
 	return nil
 }
 
-// GrantRoles decides the roles of a token. Requested scope values that the
-// user does not have are left out, not refused (OrderCloud); none requested
-// means all. It fails with ErrInsufficientRoles if the user lacks a role that
-// the client demands, or if nothing of what was requested remains.
+// GrantRoles returns the roles of a token for a user with the roles has. Requested roles
+// that the user does not have are left out (OrderCloud). No requested roles means all.
+// It fails with ErrInsufficientRoles if the user lacks one of the client's MinimumRoles,
+// or if none of the requested roles remains.
 func GrantRoles(c *storage.Client, has, requested []string) ([]string, error) {
 	if len(intersect(c.MinimumRoles, has)) < len(c.MinimumRoles) {
 		return nil, fosite.ErrInvalidGrant.WithWrap(ErrInsufficientRoles)
@@ -37,9 +37,9 @@ func GrantRoles(c *storage.Client, has, requested []string) ([]string, error) {
 	return selectRoles(c, has, requested)
 }
 
-// accountRoles is GrantRoles for a token scoped to the session's account: it
-// carries roles of that membership only, while the client's minimum may also be
-// met by what the user has elsewhere. A token without roles is fine.
+// accountRoles is GrantRoles for a token that is scoped to the session's account. The
+// token carries only roles of that membership, and may carry none. The user's own roles
+// also count for the client's MinimumRoles.
 func accountRoles(c *storage.Client, s *Session, requested []string) ([]string, error) {
 	if err := checkMinimum(c, s); err != nil {
 		return nil, err
@@ -47,10 +47,11 @@ func accountRoles(c *storage.Client, s *Session, requested []string) ([]string, 
 	return selectRoles(c, s.Member.Membership.Roles, requested)
 }
 
-// subjectRoles decides the roles of a token made from the session's held one: in
-// the same account no more than that one carries, in another what the membership
-// there gives. Of a narrowed one it is no more than that carries anywhere: else
-// the way through another account would lead back to all roles.
+// subjectRoles returns the roles of a token made from the session's subject token. In
+// the same account they are no more than the subject token carries. In another account
+// they are those of the membership there. If the subject token is narrowed, they are no
+// more than it carries in any account. Otherwise a detour through another account would
+// give back all roles.
 func subjectRoles(c *storage.Client, s *Session, requested []string) ([]string, error) {
 	if s.subject.Access && sameAccount(s.subject.Member, s.Member) {
 		return narrowRoles(c, s, s.subject.Scope, requested)
@@ -64,8 +65,8 @@ func subjectRoles(c *storage.Client, s *Session, requested []string) ([]string, 
 	return accountRoles(c, s, requested)
 }
 
-// rolesHere are the roles that the user of the session has in its account, or
-// without one by itself.
+// rolesHere returns the roles of the session's user in the session's account, or the
+// user's own roles if there is no account.
 func rolesHere(s *Session) []string {
 	if s.Member != nil {
 		return s.Member.Membership.Roles
@@ -73,8 +74,7 @@ func rolesHere(s *Session) []string {
 	return s.Principal.Roles
 }
 
-// sameAccount tells whether two memberships are in one account, or both in
-// none.
+// sameAccount reports whether two memberships are in the same account, or both are nil.
 func sameAccount(a, b *storage.Member) bool {
 	if a == nil || b == nil {
 		return a == b
@@ -82,9 +82,9 @@ func sameAccount(a, b *storage.Member) bool {
 	return a.Account.UID == b.Account.UID
 }
 
-// narrowRoles decides the roles of a token that continues another: what that
-// was granted and the user still has, or the requested part of it. The client's
-// minimum is about what the user has, not about what was granted.
+// narrowRoles returns the roles of a token that continues another token: the granted
+// roles that the user still has, or the requested ones among them. The client's
+// MinimumRoles are compared with the roles of the user, not with the granted ones.
 func narrowRoles(c *storage.Client, s *Session, granted, requested []string) ([]string, error) {
 	if len(intersect(requested, granted)) < len(requested) {
 		return nil, fosite.ErrInvalidScope.WithWrap(ErrScopeExceeded)
@@ -95,8 +95,8 @@ func narrowRoles(c *storage.Client, s *Session, granted, requested []string) ([]
 	return selectRoles(c, intersect(granted, rolesHere(s)), requested)
 }
 
-// checkMinimum answers ErrInsufficientRoles unless the user has every role that
-// the client demands, by itself or in the session's account.
+// checkMinimum returns ErrInsufficientRoles if the user lacks one of the client's
+// MinimumRoles, counting the user's own roles and those in the session's account.
 func checkMinimum(c *storage.Client, s *Session) error {
 	has := s.Principal.Roles
 	if s.Member != nil {
@@ -106,7 +106,7 @@ func checkMinimum(c *storage.Client, s *Session) error {
 	return err
 }
 
-// selectRoles is GrantRoles without the client's minimum.
+// selectRoles is GrantRoles without the client's MinimumRoles.
 func selectRoles(c *storage.Client, has, requested []string) ([]string, error) {
 	granted := AllowedRoles(c, has)
 	if len(requested) == 0 {

@@ -13,37 +13,61 @@ import (
 	"latchkey/storage"
 )
 
-// Session carries a decision from a handler's first phase to its second. A new
-// one is needed for each token request.
+// Session carries the state of one token request from the first phase of a handler
+// (HandleTokenEndpointRequest) to the second (PopulateTokenEndpointResponse). Each
+// request needs a new one. The server sets some fields before NewAccessRequest, the
+// first phase of the grant sets the others:
+//
+//	Field              server  password  client_credentials  refresh_token  account-member   token-exchange
+//	Source             sets
+//	Resources          sets                                  narrows        narrows (1)      narrows
+//	Audience, JKT      sets
+//	Confirm            sets
+//	Principal                  sets      sets (2)            sets           sets             sets
+//	AMR, AuthTime              sets                          sets           sets             sets
+//	Purpose                    sets                          sets           sets             sets
+//	Member                                                   sets           sets             sets
+//	signIn                     sets                                         sets (3)
+//	refresh                                                  sets
+//	subject                                                                 sets (1)         sets
+//	issuedAt                                                                sets (1), (4)    sets
+//	selectionIssuedAt                                                       sets (4)
+//	spend                                                                   sets (4)
+//	tokenLife                            sets (5)
+//
+//	(1) for a member_token  (2) for a context user  (3) unless for a member_token
+//	(4) for a selection_token  (5) for a public client
+//
+// fosite sets expires by SetExpiresAt.
 type Session struct {
-	Principal storage.Principal // zero when a client acts for itself
+	Principal storage.Principal // the user; zero if the client acts for itself
 	Member    *storage.Member   // of the account that the token is scoped to; nil: none
-	AMR       []string          // RFC 8176
-	Purpose   storage.Purpose   // of the one-time password that was presented; empty: none, or to sign in
-	AuthTime  time.Time         // of the sign-in; zero when a client acts for itself
+	AMR       []string          // authentication methods of the sign-in (RFC 8176 §2)
+	Purpose   storage.Purpose   // of the one-time password of the sign-in; empty: none, or to sign in
+	AuthTime  time.Time         // of the sign-in; zero if there was none
 
-	// What the server knows of the request, filled in before the grant begins.
-	Source    netip.Addr // where the user is; invalid: not known
-	Resources []string   // which resources the token is to be for (RFC 8707), each one that the client may ask for
-	Audience  []string   // which ones it is for if none is named here; empty: the server's default
+	Source    netip.Addr // the user's address; invalid: unknown
+	Resources []string   // that the request asks for (RFC 8707 §2), each allowed to the client; empty: none
+	Audience  []string   // of a token without Resources; empty: the server's default
 	JKT       string     // thumbprint of the key whose possession was proven (RFC 9449 §4.3); empty: none
 
-	// Confirm is asked when a grant is sure to be given, right before it takes
-	// effect, and can still refuse it: by then what the request presents besides
-	// may be used up. nil: nobody is asked.
+	// Confirm is called right before a grant takes effect, and can still refuse it
+	// by an error. It is the place to use up what else the request presents, such as
+	// a proof that is good once. nil: nothing is called.
 	Confirm func(ctx context.Context) error
 
 	expires           map[fosite.TokenType]time.Time
-	signIn            *signin.SignIn // a verified attempt that has yet to take effect
-	refresh           *refresh       // the refresh grant's verified token
-	subject           *SubjectToken  // the token presented instead of credentials
+	signIn            *signin.SignIn // verified, and settled in the second phase; nil: no sign-in to settle
+	refresh           *refresh       // the verified refresh token
+	subject           *SubjectToken  // the token presented instead of credentials; nil: none
 	selectionIssuedAt time.Time      // when the selection token was issued; zero: there is none
-	spend             spendFunc      // of what is good for one sign-in; nil: nothing is used up
-	issuedAt          time.Time      // when what the token is made from was read; zero: when it is written
-	tokenLife         time.Duration  // of the token; 0: the client's AccessTokenLife
+	spend             spendFunc      // uses up the selection token; nil: there is none
+	issuedAt          time.Time      // time of issue of the new token; zero: when it is written
+	tokenLife         time.Duration  // of the new token; 0: the client's AccessTokenLife
 }
 
-// spendFunc uses something up if what it is given succeeds: both or neither.
+// spendFunc calls do and uses up a token in one transaction: both take effect, or
+// neither.
 type spendFunc func(ctx context.Context, do func(context.Context) error) error
 
 // begin puts a verified attempt into the session.
@@ -52,32 +76,33 @@ func (s *Session) begin(signIn *signin.SignIn, now time.Time) {
 	s.Principal, s.AMR, s.Purpose, s.AuthTime = signIn.Principal, []string{signIn.AMR}, signIn.Purpose, now
 }
 
-// present reads a token that is presented instead of credentials and puts it
-// into the session. It must come of a sign-in: a token that a message carries,
-// or that a client got for its context user, is good for no other. The gate is
-// asked here as well, whoever verifies the tokens. Of a token that is bound to a
-// key, the possession of that must have been proven.
+// presentSubject reads a token that is presented instead of credentials, by calling
+// read, and puts its user into the session. It returns ErrSubjectToken in three more
+// cases. The token does not come from a sign-in: tokens in messages, and tokens of a
+// client's context user, give no other token. The client does not admit the user now.
+// The token is bound to a key, and the request proves another one.
 func presentSubject(ctx context.Context, c *storage.Client, s *Session, token string, now time.Time,
 	read func(context.Context, *storage.Client, string) (SubjectToken, error),
 ) error {
-	held, err := read(ctx, c, token)
+	subject, err := read(ctx, c, token)
 	if err != nil {
 		return err
 	}
-	if held.AuthTime.IsZero() || c.Refusal(&held.Principal, now) != "" {
+	if subject.AuthTime.IsZero() || c.Refusal(&subject.Principal, now) != "" {
 		return ErrSubjectToken
 	}
-	if err := checkKey(held.JKT, s.JKT, ErrSubjectToken); err != nil {
+	if err := checkKey(subject.JKT, s.JKT, ErrSubjectToken); err != nil {
 		return err
 	}
-	s.subject, s.issuedAt = &held, now
-	s.Principal, s.AMR, s.Purpose, s.AuthTime = held.Principal, held.AMR, held.Purpose, held.AuthTime
+	s.subject, s.issuedAt = &subject, now
+	s.Principal, s.AMR, s.Purpose, s.AuthTime = subject.Principal, subject.AMR, subject.Purpose, subject.AuthTime
 	return nil
 }
 
-// narrowAudience decides which resources a token that is made from another is
-// for: the ones that were asked for, if the other is for each of them, else the
-// same ones (RFC 8707 §2.2). None stands for what a token is for by default.
+// narrowAudience decides the resources of a token that is made from another token,
+// which has the resources has (RFC 8707 §2.2): those that the request asks for, which
+// must all be in has, or the same ones if it asks for none. An empty list stands for
+// the default audience.
 func (s *Session) narrowAudience(has []string) error {
 	if len(s.Resources) == 0 {
 		s.Resources = has
@@ -94,7 +119,7 @@ func (s *Session) narrowAudience(has []string) error {
 	return nil
 }
 
-// confirm asks whether the grant may take effect.
+// confirm calls Confirm if it is set.
 func (s *Session) confirm(ctx context.Context) error {
 	if s.Confirm == nil {
 		return nil
@@ -129,8 +154,8 @@ func (s *Session) Clone() fosite.Session {
 	return &c
 }
 
-// sessionOf returns the request's session, or a server error if the server
-// passed one of another type.
+// sessionOf returns the session of the request, or a server error if it has another
+// type.
 func sessionOf(r fosite.Requester) (*Session, error) {
 	s, ok := r.GetSession().(*Session)
 	if !ok || s == nil {
@@ -139,9 +164,9 @@ func sessionOf(r fosite.Requester) (*Session, error) {
 	return s, nil
 }
 
-// requestOf returns the client and the session of a request of the grant type,
-// if the client may use that. Both phases of a handler begin with it; for a
-// request of another type it answers fosite.ErrUnknownRequest.
+// requestOf returns the client and the session of a request. Both phases of a handler
+// begin with it. It returns fosite.ErrUnknownRequest for another grant type, and
+// fosite.ErrUnauthorizedClient if the client may not use the grant type.
 func requestOf(r fosite.AccessRequester, grantType string) (*storage.Client, *Session, error) {
 	if !r.GetGrantTypes().ExactOne(grantType) {
 		return nil, nil, fosite.ErrUnknownRequest

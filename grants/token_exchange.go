@@ -12,32 +12,29 @@ import (
 	"latchkey/storage"
 )
 
-// The token types of RFC 8693 §3 that are known here.
+// The supported token types of RFC 8693 §3.
 const (
 	TokenTypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
 	TokenTypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
 )
 
-// TokenExchange is token exchange (RFC 8693) for what can be had without a new
-// sign-in: a token for another account of the same user, or one with fewer
-// roles. The subject token is an access token of the same client that came of a
-// sign-in. Parameters beside those of RFC 8693: account_id; without it the
-// account stays, if there is one. Delegation and other kinds of tokens are
-// refused.
+// TokenExchange is token exchange (RFC 8693). It gives a token for another account of the
+// same user, or a token with fewer roles, without a new sign-in. The subject token is an
+// access token of the same client that comes from a sign-in. A parameter beside those of
+// RFC 8693 is account_id. Without it the account stays the same. Delegation and other
+// token types are refused.
 //
-// The new token is for the resources of the subject token, or for those among
-// them that the request names. A subject token that is bound to a key needs the
-// proof of its possession, and what is made from it is bound to that key, too.
+// The new token is for the resources of the subject token, or for those among them that
+// the request names. A subject token that is bound to a key needs a proof of its
+// possession, and the new token is bound to that key too.
 //
-// In the same account the new token carries no role that the subject token does
-// not, in another what the membership there gives, unless the subject token was
-// made with less than its user could have had. It keeps auth_time, amr and
-// the refresh family of the subject token, so it ends with that family, and it
-// never outlives the subject token. There is no refresh token with it.
+// The roles of the new token are described at subjectRoles. It keeps auth_time, amr and
+// the refresh token family of the subject token, so it ends with that family. It expires
+// no later than the subject token. There is no refresh token with it.
 //
-// A subject token that cannot be used is invalid_request (RFC 8693 §2.2.2)
-// whatever the reason; an account that the user is no member of, or that does
-// not exist, is invalid_target.
+// Whatever is wrong with the subject token, the error is invalid_request (RFC 8693
+// §2.2.2). An account that does not exist, or of which the user is not a member, is
+// invalid_target.
 type TokenExchange struct {
 	SubjectTokens SubjectTokens
 	Members       MemberStore
@@ -83,7 +80,7 @@ func (h *TokenExchange) HandleTokenEndpointRequest(ctx context.Context, r fosite
 	return h.target(ctx, client, session, form.Get("account_id"))
 }
 
-// checkExchange checks all parameters but scope and account_id.
+// checkExchange checks all parameters except scope and account_id.
 func checkExchange(form url.Values, subject string) error {
 	kind, wanted := form.Get("subject_token_type"), form.Get("requested_token_type")
 	switch {
@@ -102,8 +99,8 @@ func checkExchange(form url.Values, subject string) error {
 	return nil
 }
 
-// exchangeTarget decides what the new token is for. A server that does not say
-// what a request named has not looked at it.
+// exchangeTarget decides the resources of the new token. If the request names a resource
+// or an audience and the server did not set Resources, the server does not support them.
 func exchangeTarget(form url.Values, s *Session) error {
 	if (form.Has("resource") || form.Has("audience")) && len(s.Resources) == 0 {
 		return invalidTarget("The parameters resource and audience are not supported.")
@@ -129,7 +126,7 @@ func (h *TokenExchange) target(ctx context.Context, c *storage.Client, s *Sessio
 	return nil
 }
 
-// PopulateTokenEndpointResponse signs the token and answers (RFC 8693 §2.2.1).
+// PopulateTokenEndpointResponse mints the token and answers (RFC 8693 §2.2.1).
 func (h *TokenExchange) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
 	client, session, err := requestOf(r, GrantTokenExchange)
 	if err != nil {
