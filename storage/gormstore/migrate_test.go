@@ -71,6 +71,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 11, Name: "0011_valid_from"},
 		{Version: 12, Name: "0012_code_requests"},
 		{Version: 13, Name: "0013_changed_members"},
+		{Version: 14, Name: "0014_activity"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
