@@ -93,6 +93,11 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (clientMetadata, error
 	if !utf8.ValidString(body) || !strings.HasPrefix(strings.TrimSpace(body), "{") {
 		return m, &metadataError{"invalid_client_metadata", "the body is not a JSON object"}
 	}
+	if json.Valid([]byte(body)) {
+		if name := RepeatedMember([]byte(body)); name != "" {
+			return m, metadataFault(printable(name), "occurs twice")
+		}
+	}
 	err = json.Unmarshal([]byte(body), &m)
 	var wrong *json.UnmarshalTypeError
 	switch {

@@ -152,6 +152,7 @@ func TestCommandsLeaveDatabasesAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			t.Run("no schema", s.withoutSchema)
+			t.Run("tables of another program", s.withOtherTables)
 			t.Run("older schema", s.withOlderSchema)
 			t.Run("newer schema", s.withNewerSchema)
 			t.Run("current schema", s.withCurrentSchema)
@@ -286,6 +287,26 @@ func (s *schemaTest) withoutSchema(t *testing.T) {
 			t.Errorf("client list after latchkey %s: %s", line, got.stderr)
 		}
 	}, creates)
+}
+
+// withOtherTables: a database that belongs to another program is not empty.
+func (s *schemaTest) withOtherTables(t *testing.T) {
+	url := s.missing(t)
+	s.alter(t, url, "CREATE TABLE orders (id INTEGER)")
+	want := fmt.Sprintf("latchkey: The database has tables, but no schema of this program, which needs version %d. If it is the right database, run `latchkey migrate up`.\n", s.version)
+	s.run(t, "client create --name A", url) // makes the lock file of SQLite
+	s.each(func(line string, a access) {
+		got := s.unchanged(t, line, url)
+		if a != describes && (got.code != exitFailed || got.stderr != want || got.stdout != "") || a == describes && got.code != exitDone {
+			t.Errorf("latchkey %s: %d %s", line, got.code, got.stderr)
+		}
+	}, reads, changes, creates, describes)
+	if got := s.run(t, "migrate up", url); got.code != exitDone {
+		t.Errorf("migrate up: %d %s", got.code, got.stderr)
+	}
+	if got := s.run(t, "client list", url); got.code != exitDone {
+		t.Errorf("client list: %d %s", got.code, got.stderr)
+	}
 }
 
 func (s *schemaTest) withOlderSchema(t *testing.T) {

@@ -55,25 +55,28 @@ func badBodies(t *testing.T, m *mall) {
 			body   string
 			status int
 		}{
-			"empty":         {"", 400},
-			"no JSON":       {"{", 400},
-			"a list":        {`[]`, 400},
-			"a text":        {`"data"`, 400},
-			"null":          {`null`, 400},
-			"no data":       {`{}`, 400},
-			"data null":     {`{"data":null}`, 400},
-			"data a list":   {`{"data":[]}`, 400},
-			"data a text":   {`{"data":"x"}`, 400},
-			"two values":    {`{"data":{}}{}`, 400},
-			"wrong type":    {`{"data":{"type":"nonsense"}}`, 400},
-			"type a number": {`{"data":{"type":1}}`, 400},
-			"nothing in it": {`{"data":{}}`, 400},
-			"not UTF-8":     {"{\"data\":{\"name\":\"\xff\"}}", 400},
-			"deep":          {strings.Repeat(`{"data":`, 20_000) + "1" + strings.Repeat("}", 20_000), 413},
-			"deeper":        {strings.Repeat("[", 15_000) + strings.Repeat("]", 15_000), 400},
-			"large":         {`{"data":{"name":"` + strings.Repeat("x", 70_000) + `"}}`, 413},
+			"empty":                    {"", 400},
+			"no JSON":                  {"{", 400},
+			"a list":                   {`[]`, 400},
+			"a text":                   {`"data"`, 400},
+			"null":                     {`null`, 400},
+			"no data":                  {`{}`, 400},
+			"data null":                {`{"data":null}`, 400},
+			"data a list":              {`{"data":[]}`, 400},
+			"data a text":              {`{"data":"x"}`, 400},
+			"two values":               {`{"data":{}}{}`, 400},
+			"data twice":               {`{"data":` + asJSON(t, good) + `,"DATA":{}}`, 400},
+			"type twice":               {`{"data":{"type":"nonsense",` + asJSON(t, good)[1:] + `}`, 400},
+			"name in two letter cases": {`{"data":{"NAME":"x","name":"x",` + asJSON(t, good)[1:] + `}`, 400},
+			"wrong type":               {`{"data":{"type":"nonsense"}}`, 400},
+			"type a number":            {`{"data":{"type":1}}`, 400},
+			"nothing in it":            {`{"data":{}}`, 400},
+			"not UTF-8":                {"{\"data\":{\"name\":\"\xff\"}}", 400},
+			"deep":                     {strings.Repeat(`{"data":`, 20_000) + "1" + strings.Repeat("}", 20_000), 413},
+			"deeper":                   {strings.Repeat("[", 15_000) + strings.Repeat("]", 15_000), 400},
+			"large":                    {`{"data":{"name":"` + strings.Repeat("x", 70_000) + `"}}`, 413},
 		} {
-			if !brief || what == "no JSON" || what == "wrong type" || what == "nothing in it" {
+			if !brief || what == "no JSON" || what == "wrong type" || what == "nothing in it" || strings.Contains(what, "twice") || strings.Contains(what, "letter cases") {
 				refusedV2(t, path+": "+what, admin.ask(http.MethodPost, path, test.body), test.status, "*")
 			}
 		}

@@ -300,6 +300,8 @@ func (r *registrationTest) replacements(t *testing.T) {
 		mustFault(t, put(members), 400, "invalid_client_metadata")
 	}
 	mustFault(t, r.first.call(http.MethodPut, g.path(), g.Token, `{"client_name":"No id"}`), 400, "invalid_client_metadata")
+	mustFault(t, put(`,"client_name":"A","client_name":"B"`), 400, "invalid_client_metadata")
+	mustFault(t, put(`,"scope":"Reader","SCOPE":"Reader Writer"`), 400, "invalid_client_metadata")
 	mustFault(t, r.first.call(http.MethodPut, g.path(), g.Token, `{"client_id":"shop"}`), 400, "invalid_client_metadata")
 
 	got := r.mustTell(t, put(`,"client_name":"New","scope":"Reader","client_secret":"`+g.Secret+`"`), http.StatusOK)

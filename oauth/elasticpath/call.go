@@ -84,7 +84,7 @@ func memberName(path string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p != "" && p[0] >= 'A' && p[0] <= 'Z' }), ".")
 }
 
-// rawBody returns the body, which is JSON in UTF-8. A missing content type is
+// rawBody returns the body, which is JSON in UTF-8 without repeated members. A missing content type is
 // taken for the right one, and so is every kind of JSON.
 func (c *call) rawBody() ([]byte, error) {
 	if given := c.Header.Get("Content-Type"); given != "" {
@@ -98,8 +98,11 @@ func (c *call) rawBody() ([]byte, error) {
 	if errors.As(err, &tooLarge) {
 		return nil, errTooLarge
 	}
-	if err != nil || !utf8.Valid(raw) {
+	if err != nil || !utf8.Valid(raw) || !json.Valid(raw) {
 		return nil, errBody
+	}
+	if name := oauth.RepeatedMember(raw); name != "" {
+		return nil, refuse(http.StatusBadRequest, validation(name[:min(len(name), maxID)], "unique"))
 	}
 	return raw, nil
 }

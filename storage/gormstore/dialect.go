@@ -78,6 +78,8 @@ type opener interface {
 	// schema returns the directory of the migrations, and a query that counts the
 	// tables in which goose keeps what it has applied: 0 or 1.
 	schema() (dir, exists string)
+	// otherTables gives a query that counts the tables besides goose's.
+	otherTables() string
 	// migrations gives goose's settings, and a lock that the caller holds while
 	// it migrates.
 	migrations(ctx context.Context) (migrations, error)

@@ -100,6 +100,11 @@ func (p *postgres) schema() (dir, exists string) {
 	return "migrations/postgres", "SELECT count(to_regclass('goose_db_version'))"
 }
 
+func (p *postgres) otherTables() string {
+	return "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'p') AND relname <> 'goose_db_version' " +
+		"AND pg_table_is_visible(oid) AND relnamespace <> 'pg_catalog'::regnamespace"
+}
+
 func (p *postgres) migrations(context.Context) (migrations, error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, migrationRetries))
 	if err != nil {

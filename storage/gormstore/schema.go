@@ -23,6 +23,8 @@ type Migration struct {
 type SchemaError struct {
 	Found int64 // version up to which all steps are applied; 0: there is no schema
 	Needs int64 // version of the program
+
+	OtherTables int // number of tables in a database without a schema: of another program, or of an extension
 }
 
 // Error says what to do.
@@ -31,14 +33,17 @@ func (e SchemaError) Error() string {
 	if e.Newer() {
 		advice = "Use the release that made the schema, or a later one."
 	}
+	if e.OtherTables > 0 {
+		return fmt.Sprintf("The database has tables, but no schema of this program, which needs version %d. If it is the right database, run `latchkey migrate up`.", e.Needs)
+	}
 	return fmt.Sprintf("The database schema is at version %d; this program needs version %d. %s", e.Found, e.Needs, advice)
 }
 
 // Newer reports whether a newer program made the schema.
 func (e SchemaError) Newer() bool { return e.Found > e.Needs }
 
-// Empty reports whether the database has no schema.
-func (e SchemaError) Empty() bool { return e.Found == 0 }
+// Empty reports whether the database has no tables.
+func (e SchemaError) Empty() bool { return e.Found == 0 && e.OtherTables == 0 }
 
 // CheckSchema returns a SchemaError unless the schema is the one that the program
 // needs. It writes nothing.
@@ -60,6 +65,11 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	}
 	if e.Found == e.Needs {
 		return nil
+	}
+	if e.Found == 0 {
+		if err := s.pools.read.QueryRowContext(ctx, s.dialect.otherTables()).Scan(&e.OtherTables); err != nil {
+			return s.wrap(ctx, "other tables", err)
+		}
 	}
 	return e
 }

@@ -140,6 +140,10 @@ func (d *sqlite) schema() (dir, exists string) {
 	return "migrations/sqlite", "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'goose_db_version'"
 }
 
+func (d *sqlite) otherTables() string {
+	return "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name <> 'goose_db_version' AND name NOT LIKE 'sqlite%'"
+}
+
 func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	unlock, err := lockFile(ctx, d.path+".lock")
 	return migrations{dialect: goose.DialectSQLite3, unlock: unlock}, err
