@@ -133,6 +133,8 @@ func IsFamilyLive(c *storage.Client, state *storage.FamilyState, now time.Time) 
 		return false
 	case !f.IdleUntil.IsZero() && !now.Before(f.IdleUntil):
 		return false
+	case f.CreatedAt.Before(c.RefreshTokensValidFrom()):
+		return false
 	case f.CreatedAt.Before(p.Login.SessionsValidFrom) && f.ID != p.Login.KeptSession, f.CreatedAt.Before(storage.TokensValidFrom(c, p, state.Member)):
 		return false
 	case f.AccountUID != "" && (state.Member == nil || !state.Member.Account.Active):

@@ -81,7 +81,7 @@ func (t *RefreshTokens) newFamily(first AccessToken) (*storage.TokenFamily, stri
 	if c.RefreshTokenTTL <= 0 || !c.HasGrant(GrantRefreshToken) {
 		return nil, "", nil
 	}
-	now := storage.IssueTime(first.IssuedAt, storage.TokensValidFrom(c, u, first.Member))
+	now := storage.IssueTime(storage.IssueTime(first.IssuedAt, c.RefreshTokensValidFrom()), storage.TokensValidFrom(c, u, first.Member))
 	family := storage.TokenFamily{
 		ClientID: c.ID, UserUID: u.User.UID, LoginID: u.Login.ID, SourceID: first.SourceID,
 		Scope: first.Scope, Resources: first.Resources, AMR: first.AMR, Purpose: first.Purpose, AuthTime: first.AuthTime,

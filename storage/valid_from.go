@@ -4,15 +4,15 @@ import "time"
 
 // TokensValidFrom returns the time from which on tokens of the client, user and
 // membership are valid. Tokens that were issued earlier have ended, because one of
-// the records or the user's account was deactivated or activated, or because
-// RevokeUserTokens was called.
+// the records or the user's account was deactivated or activated, because the client
+// did not admit the user for a while, or because RevokeUserTokens was called.
 //
 // Parameters: p is nil for a client that acts for itself. m is nil for a token that
 // is scoped to no account.
 func TokensValidFrom(c *Client, p *Principal, m *Member) time.Time {
 	from := c.ValidFrom
 	if p != nil {
-		from = later(from, p.User.ValidFrom, p.User.TokensValidFrom, p.Account.ValidFrom)
+		from = later(from, p.User.ValidFrom, p.User.TokensValidFrom, p.Account.ValidFrom, c.admitsSince(p.User))
 	}
 	if m != nil { // a user who becomes a member again gets a new membership
 		from = later(from, m.Account.ValidFrom, m.Membership.CreatedAt)
@@ -26,7 +26,7 @@ func TokensValidFrom(c *Client, p *Principal, m *Member) time.Time {
 func CodesValidFrom(c *Client, p *Principal) time.Time {
 	from := later(p.User.ValidFrom, p.Account.ValidFrom, p.Login.SessionsValidFrom)
 	if c != nil {
-		from = later(from, c.ValidFrom)
+		from = later(from, c.ValidFrom, c.admitsSince(p.User), c.PermittedSince[permitCodes])
 	}
 	return from
 }

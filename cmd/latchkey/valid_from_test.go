@@ -261,6 +261,77 @@ func TestSwitchedOffAndOn(t *testing.T) {
 	})
 }
 
+// TestWithdrawnPermissions: what a client may do for its users, taken away and given
+// back, does not bring back what was issued before. What it did not concern goes on.
+func TestWithdrawnPermissions(t *testing.T) {
+	eachDatabase(t, func(t *testing.T, w *world) {
+		s := newSwitchboard(t, w)
+		client := func(body string) func(*testing.T) {
+			return func(t *testing.T) { t.Helper(); s.must(t, "PATCH", "/v1/apiclients/every", body) }
+		}
+		assign := func(member, id string) func(*testing.T) {
+			return func(t *testing.T) {
+				t.Helper()
+				s.must(t, "POST", "/v1/apiclients/assignments", `{"ApiClientID":"every","`+member+`":"`+id+`"}`)
+			}
+		}
+		unassign := func(path string) func(*testing.T) {
+			return func(t *testing.T) {
+				t.Helper()
+				s.must(t, "DELETE", path+"/ApiClients/Assignments/every", "")
+			}
+		}
+		every := []string{"access token", "refresh token", "one-time password", "verification code"}
+		grants := func(refresh string) string {
+			return `{"GrantTypes":["implicit","password",` + refresh + `"client_credentials","urn:latchkey:params:oauth:grant-type:account-member"]}`
+		}
+		for _, test := range []struct {
+			name, user string
+			first      func(t *testing.T)
+			off, on    func(t *testing.T)
+			ends       []string
+		}{
+			{"all buyers", "nell", nil, client(`{"AllowAnyBuyer":false}`), client(`{"AllowAnyBuyer":true}`), append(every, "account token", "selection token", "account's access token", "account's refresh token")},
+			{"all suppliers", "sue", nil, client(`{"AllowAnySupplier":false}`), client(`{"AllowAnySupplier":true}`), every},
+			{"buyers do not concern suppliers", "sue", nil, client(`{"AllowAnyBuyer":false}`), client(`{"AllowAnyBuyer":true}`), nil},
+			{"one-time passwords", "sue", nil, client(`{"AllowedCredentials":["password"]}`), client(`{"AllowedCredentials":["otp","password"]}`), every[2:]},
+			{"refresh tokens", "sue", nil, client(grants("")), client(grants(`"refresh_token",`)), every[1:2]},
+			{"all suppliers by apply", "sue", nil, s.heard(s.applyWith("AllowAnySupplier: true", "AllowAnySupplier: false")), s.heard(func(*testing.T) { s.apply(s.document) }), every},
+			{"an assigned supplier", "sue", func(t *testing.T) { assign("SupplierID", "mill")(t); client(`{"AllowAnySupplier":false}`)(t) }, unassign("/v1/suppliers/mill"), assign("SupplierID", "mill"), every},
+			{"an assigned supplier whose kind goes and comes", "sue", nil, client(`{"AllowAnySupplier":true}`), client(`{"AllowAnySupplier":false}`), nil},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				if test.first != nil {
+					test.first(t)
+				}
+				before := s.issue(t, test.user)
+				test.off(t)
+				test.on(t)
+				after := s.signIn(t, test.user).answer
+				if !s.me(t, after) || !s.refreshes(after) {
+					t.Error("a sign-in right after it was given back is worth nothing")
+				}
+				for what, good := range s.works(t, test.user, before) {
+					if want := !contains(test.ends, what); good != want {
+						t.Errorf("%s: good %v, want %v", what, good, want)
+					}
+				}
+			})
+		}
+	})
+}
+
+// heard changes the client by another process, and waits until the server knows.
+func (s *switchboard) heard(change func(*testing.T)) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Helper()
+		version := func() string { return s.must(t, "GET", "/v1/apiclients/every", "").header.Get("ETag") }
+		before := version()
+		change(t)
+		awaitThat(t, "the server knows of the change", func() bool { return version() != before })
+	}
+}
+
 func (s *switchboard) off(path string) func(*testing.T) {
 	return func(t *testing.T) { t.Helper(); s.active(t, path, false) }
 }

@@ -3,7 +3,10 @@ package gormstore
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"latchkey/storage"
 )
@@ -43,6 +46,7 @@ type clientRow struct {
 	RegistrationDigest []byte `gorm:"column:registration_digest"`
 	XP                 string `gorm:"column:xp"`
 	ValidFrom          int64  `gorm:"column:valid_from"`
+	PermittedSince     string `gorm:"column:permitted_since"`
 	Meta               stamps `gorm:"embedded"`
 }
 
@@ -54,7 +58,7 @@ func (*clientRow) settable() columns {
 		minimum_roles maximum_roles allow_any_buyer allow_any_supplier allow_seller account_uids
 		default_context_user requires_context_user anonymous_buyer access_token_ttl refresh_token_ttl refresh_idle_ttl
 		anonymous_token_ttl reuse_refresh_tokens signing_alg auth_method jwks resources dpop_bound trust_address
-		registration_pepper_id registration_digest xp`
+		registration_pepper_id registration_digest xp permitted_since`
 }
 
 func (r *clientRow) switched() (on bool, mark, also string) { return r.Active, "valid_from", "" }
@@ -88,8 +92,8 @@ func clientRowOf(c storage.Client) clientRow {
 		AuthMethod: c.AuthMethod, JWKS: string(c.JWKS), Resources: words(c.Resources),
 		DPoPBound: c.DPoPBound, TrustAddress: c.TrustAddress,
 		RegistrationPepper: c.Registration.PepperID, RegistrationDigest: bytes(c.Registration.Sum), XP: string(c.XP),
-		ValidFrom: micros(c.ValidFrom),
-		Meta:      stamps{Version: c.Version, Created: micros(c.CreatedAt)},
+		ValidFrom: micros(c.ValidFrom), PermittedSince: timesByKey(c.PermittedSince),
+		Meta: stamps{Version: c.Version, Created: micros(c.CreatedAt)},
 	}
 }
 
@@ -108,8 +112,8 @@ func (r *clientRow) record() storage.Client {
 		AuthMethod: r.AuthMethod, JWKS: raw(r.JWKS), Resources: list(r.Resources),
 		DPoPBound: r.DPoPBound, TrustAddress: r.TrustAddress,
 		Registration: storage.Digest{PepperID: r.RegistrationPepper, Sum: content(r.RegistrationDigest)}, XP: raw(r.XP),
-		ValidFrom: instant(r.ValidFrom),
-		Version:   r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
+		ValidFrom: instant(r.ValidFrom), PermittedSince: keysToTimes(r.PermittedSince),
+		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
 }
 
@@ -176,10 +180,54 @@ func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client
 		return storage.Client{}, err
 	}
 	row.ValidFrom = micros(s.now()) // of a new one: another client may have had its ID before
-	if err := s.changed(ctx, put(ctx, s, "put client", &row)); err != nil {
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		since, err := s.permittedSince(ctx, &c)
+		if err != nil {
+			return err
+		}
+		row.PermittedSince = timesByKey(since)
+		return put(ctx, s, "put client", &row)
+	})
+	if err := s.changed(ctx, err); err != nil {
 		return storage.Client{}, err
 	}
 	return row.record(), nil
+}
+
+// permittedSince returns the PermittedSince that a client has after it was stored,
+// and locks the stored client until the transaction ends.
+func (s *Store) permittedSince(ctx context.Context, c *storage.Client) (map[string]time.Time, error) {
+	stored, err := query[clientRow](ctx, s, "put client", selecting[clientRow]()+" WHERE id = ?"+s.dialect.locks(), c.ID)
+	if err != nil || len(stored) == 0 {
+		return nil, err
+	}
+	before := stored[0].record()
+	return storage.PermittedSinceAfter(&before, c, instant(micros(s.now())+1)), nil
+}
+
+// timesByKey is how PermittedSince is stored: the words key=microseconds, by key.
+func timesByKey(times map[string]time.Time) string {
+	var pairs []string
+	for key, at := range times {
+		pairs = append(pairs, key+"="+strconv.FormatInt(micros(at), 10))
+	}
+	slices.Sort(pairs)
+	return words(pairs)
+}
+
+// keysToTimes is the reverse of timesByKey.
+func keysToTimes(pairs string) map[string]time.Time {
+	var times map[string]time.Time
+	for _, pair := range list(pairs) {
+		key, text, _ := strings.Cut(pair, "=")
+		if us, err := strconv.ParseInt(text, 10, 64); err == nil {
+			if times == nil {
+				times = make(map[string]time.Time)
+			}
+			times[key] = instant(us)
+		}
+	}
+	return times
 }
 
 // noUser answers storage.ErrConflict if a user has that UID: a token's subject

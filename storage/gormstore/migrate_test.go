@@ -72,6 +72,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 12, Name: "0012_code_requests"},
 		{Version: 13, Name: "0013_changed_members"},
 		{Version: 14, Name: "0014_activity"},
+		{Version: 15, Name: "0015_client_permissions"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

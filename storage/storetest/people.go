@@ -24,6 +24,7 @@ func testPeople(t *testing.T, fresh func(*testing.T) Database) {
 		"absent users and accounts are not found": testAbsentPeople,
 		"an admin user has no account":            testAdmin,
 		"deactivation ends what was issued":       testValidFrom,
+		"permissions of a client have a time":     testPermittedSince,
 		"a recreated client is a new one":         testRecreatedClient,
 	}.run(t, fresh)
 }

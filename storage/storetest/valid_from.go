@@ -69,3 +69,36 @@ func testRecreatedClient(t *testing.T, w *fixture) {
 	}
 	equal(t, must(w.store.Client(w.ctx, "web"))(t), second)
 }
+
+// testPermittedSince: the store says since when a client has what it was given after
+// it was created, whatever the caller says.
+func testPermittedSince(t *testing.T, w *fixture) {
+	client := storage.Client{ID: "web", ProfileID: storage.DefaultProfileID, Active: true, AllowAnyBuyer: true, AccountUIDs: []string{"acc_1"}}
+	client = must(w.store.PutClient(w.ctx, client))(t)
+	if client.PermittedSince != nil {
+		t.Errorf("a new client: %v", client.PermittedSince)
+	}
+	for i, anyVersion := range []bool{true, false} {
+		client.AllowAnyBuyer, client.AccountUIDs = false, nil
+		withdrawn := must(w.store.PutClient(w.ctx, client))(t)
+		if withdrawn.PermittedSince != nil {
+			t.Errorf("withdrawn: %v", withdrawn.PermittedSince)
+		}
+		before := time.Now()
+		withdrawn.AllowAnyBuyer, withdrawn.AccountUIDs = true, []string{"acc_1", "acc_2"}
+		withdrawn.PermittedSince = map[string]time.Time{"acc_1": w.now.Add(-day)}
+		if anyVersion {
+			withdrawn.Version = 0
+		}
+		client = must(w.store.PutClient(w.ctx, withdrawn))(t)
+		if len(client.PermittedSince) != 3 {
+			t.Fatalf("round %d: %v", i, client.PermittedSince)
+		}
+		for key, at := range client.PermittedSince {
+			if !at.After(before) {
+				t.Errorf("round %d: %s since %v, but it was given after %v", i, key, at, before)
+			}
+		}
+		equal(t, must(w.store.Client(w.ctx, "web"))(t), client)
+	}
+}
