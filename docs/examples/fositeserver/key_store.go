@@ -14,8 +14,8 @@ func (s *store) SigningKeys(context.Context) ([]storage.SigningKey, error) {
 	return slices.Clone(s.signing), nil
 }
 
-// ChangeSigningKeys implements keys.KeyStore: of two replicas that announce a
-// successor at once one prevails.
+// ChangeSigningKeys implements keys.KeyStore. If two replicas announce a successor at the
+// same time, it accepts one of them.
 func (s *store) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -26,7 +26,7 @@ func (s *store) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange)
 			return storage.ErrNotFound
 		}
 		after[at].ActivatesAt, after[at].RetiresAt, after[at].GoneAt = k.ActivatesAt, k.RetiresAt, k.GoneAt
-		if after[at].RevokedAt.IsZero() { // what is revoked stays so
+		if after[at].RevokedAt.IsZero() { // a revoked key stays revoked
 			after[at].RevokedAt = k.RevokedAt
 		}
 	}
@@ -40,7 +40,7 @@ func (s *store) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange)
 	return nil
 }
 
-// excludes tells whether there cannot be the key k because of an old one.
+// excludes reports whether the key k cannot be added because of an existing one.
 func excludes(old, k storage.SigningKey) bool {
 	return old.KID == k.KID || old.Alg == k.Alg && old.Predecessor == k.Predecessor && old.RevokedAt.IsZero()
 }

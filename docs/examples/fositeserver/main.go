@@ -1,10 +1,12 @@
-// Command fositeserver is somebody else's OAuth 2.0 server on fosite, with
-// clients, users and a store of its own, that takes from Latchkey what signs
-// people in with one-time passwords: the grants, the service that issues codes,
-// and the signing keys. See server.go for what is taken, store.go for what a
-// store has to promise, and token.go for what fosite leaves to the server.
+// Command fositeserver is an example of an OAuth 2.0 server on fosite that imports parts of
+// Latchkey. It has clients, users and a store of its own. From Latchkey it imports the
+// grants for one-time passwords, the service that issues codes, and the signing keys.
 //
-// Everything is in memory, and codes appear on the terminal.
+//   - server.go assembles the imported parts.
+//   - store.go, otp_store.go and key_store.go show what a store must guarantee.
+//   - token_endpoint.go does what fosite leaves to the server.
+//
+// The store is in memory, and codes are printed on the terminal.
 package main
 
 import (
@@ -26,8 +28,8 @@ func main() {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	tell := func(username, code string) { fmt.Printf("one-time password for %s: %s\n", username, code) }
-	s, err := newServer(ctx, serverConfig{Issuer: "http://127.0.0.1:8088", Tell: tell, Now: time.Now})
+	printCode := func(username, code string) { fmt.Printf("one-time password for %s: %s\n", username, code) }
+	s, err := newServer(ctx, serverConfig{Issuer: "http://127.0.0.1:8088", SendCode: printCode, Now: time.Now})
 	if err != nil {
 		return err
 	}

@@ -12,12 +12,12 @@ import (
 	"latchkey/storage"
 )
 
-// AddCodeRequest implements otp.Store. The service has no limits here, so nothing
-// is charged.
+// AddCodeRequest implements otp.Store. The service has no rate limits in this example, so
+// there are no charges.
 func (s *store) AddCodeRequest(_ context.Context, r storage.CodeRequest, _ ...storage.Charge) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests = append(s.requests, &queued{CodeRequest: r})
+	s.requests = append(s.requests, &queuedRequest{CodeRequest: r})
 	return nil
 }
 
@@ -35,13 +35,12 @@ func (s *store) ClaimCodeRequests(_ context.Context, now, leaseUntil time.Time, 
 	return claimed, nil
 }
 
-// EndUnknownRequests implements otp.Store: this store leaves all to IssueCodes.
+// EndUnknownRequests implements otp.Store. This store ends all requests in IssueCodes.
 func (s *store) EndUnknownRequests(context.Context, []storage.RequestNames) ([]string, error) {
 	return nil, nil
 }
 
-// WaitingRequests implements otp.Store. The requests of this store have no
-// sources: they wait in one line.
+// WaitingRequests implements otp.Store. This store has one queue for all sources.
 func (s *store) WaitingRequests(_ context.Context, now, after time.Time) ([]storage.WaitingRequests, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,8 +75,8 @@ func (s *store) Recipients(_ context.Context, _ storage.CodeRequest, usernameKey
 	return found, nil
 }
 
-// recipient is a principal for whom messages are: strangers who have locked the
-// login do not keep them from a user who has signed in somewhere.
+// recipient returns the principal of a recipient. It has a known source that is not locked,
+// if there is one. So attackers who lock the login do not keep messages from the user.
 func (s *store) recipient(name string) storage.Principal {
 	p := s.principal(name)
 	for _, known := range s.state(name).sources {
@@ -109,8 +108,8 @@ func (s *store) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, er
 	return nil, nil
 }
 
-// IssueCodes implements otp.Store, and delivers at once. A real store queues the
-// messages, which deliver.Worker sends; their payloads are sealed.
+// IssueCodes implements otp.Store. It stores the codes and delivers the messages at once. A
+// real store queues the messages, and deliver.Worker sends them.
 func (s *store) IssueCodes(_ context.Context, x storage.Issuance) (storage.Limited, error) {
 	messages, err := s.issue(x)
 	for _, m := range messages {
@@ -118,15 +117,16 @@ func (s *store) IssueCodes(_ context.Context, x storage.Issuance) (storage.Limit
 		if err != nil {
 			return nil, err
 		}
-		s.tell(payload.Username, payload.Code)
+		s.sendCode(payload.Username, payload.Code)
 	}
 	return nil, err
 }
 
+// issue stores the codes and returns the messages.
 func (s *store) issue(x storage.Issuance) ([]storage.Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := slices.IndexFunc(s.requests, func(r *queued) bool { return r.ID == x.RequestID })
+	at := slices.IndexFunc(s.requests, func(r *queuedRequest) bool { return r.ID == x.RequestID })
 	if at < 0 {
 		return nil, storage.ErrStale
 	}
@@ -160,7 +160,7 @@ func (s *store) PasswordProfile(_ context.Context, id string) (storage.PasswordP
 	return storage.PasswordProfile{ID: id, OneTimeCodes: true, Code: otp.DefaultFormat(), CodeTTL: 5 * time.Minute}, nil
 }
 
-// Senders implements otp.Directory: there is one way to everybody.
+// Senders implements otp.Directory. One sender delivers to all users.
 func (s *store) Senders(context.Context) ([]storage.Sender, error) {
 	return []storage.Sender{{
 		ID: "terminal", Active: true, AllowAllBuyers: true,
@@ -168,7 +168,7 @@ func (s *store) Senders(context.Context) ([]storage.Sender, error) {
 	}}, nil
 }
 
-// DeliveryConfig implements otp.Directory: the sender names none.
+// DeliveryConfig implements otp.Directory. No sender has a delivery config.
 func (s *store) DeliveryConfig(context.Context, string) (storage.DeliveryConfig, error) {
 	return storage.DeliveryConfig{}, storage.ErrNotFound
 }
@@ -183,8 +183,8 @@ func (s *store) GetClient(_ context.Context, id string) (fosite.Client, error) {
 	return nil, fosite.ErrNotFound
 }
 
-// ClientAssertionJWTValid implements fosite.ClientManager: clients here have
-// secrets and sign no assertions.
+// ClientAssertionJWTValid implements fosite.ClientManager. It refuses all assertions,
+// because clients authenticate with secrets.
 func (s *store) ClientAssertionJWTValid(context.Context, string) error {
 	return fosite.ErrJTIKnown
 }
@@ -194,9 +194,8 @@ func (s *store) SetClientAssertionJWT(context.Context, string, time.Time) error 
 	return fosite.ErrJTIKnown
 }
 
-// CreateAccessTokenSession implements oauth2.AccessTokenStorage for fosite's
-// client credentials. A signed token is verified by its signature, so nothing is
-// kept.
+// CreateAccessTokenSession implements oauth2.AccessTokenStorage for fosite's client
+// credentials. Tokens are verified by their signature, so nothing is stored.
 func (s *store) CreateAccessTokenSession(context.Context, string, fosite.Requester) error { return nil }
 
 // GetAccessTokenSession implements oauth2.AccessTokenStorage.

@@ -21,9 +21,9 @@ import (
 )
 
 type serverConfig struct {
-	Issuer string
-	Tell   func(username, code string) // delivers a one-time password
-	Now    func() time.Time
+	Issuer   string
+	SendCode func(username, code string) // delivers a one-time password
+	Now      func() time.Time
 }
 
 // server is the OAuth 2.0 server.
@@ -36,17 +36,16 @@ type server struct {
 	hasher *signin.Hasher
 }
 
-// newServer puts together what is taken from Latchkey, and a fosite server around
-// it.
+// newServer assembles the imported parts of Latchkey and a fosite server that uses them.
 func newServer(ctx context.Context, cfg serverConfig) (*server, error) {
-	// A real server keeps the master key outside of its store.
+	// A real server reads the master key from outside of its store.
 	master := make([]byte, keys.MasterKeySize)
 	_, _ = rand.Read(master) // never fails
 	sealer, err := keys.NewSealer(master)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{ServeMux: http.NewServeMux(), store: newStore(sealer, cfg.Tell, cfg.Now)}
+	s := &server{ServeMux: http.NewServeMux(), store: newStore(sealer, cfg.SendCode, cfg.Now)}
 	if s.ring, err = keys.NewRing(ctx, keys.RingConfig{Store: s.store, Sealer: sealer, Now: cfg.Now}); err != nil {
 		return nil, err
 	}
@@ -85,15 +84,15 @@ func newServer(ctx context.Context, cfg serverConfig) (*server, error) {
 	return s, nil
 }
 
-// newProvider is the fosite server, with its stock client credentials beside the
-// grants. What would be set on first use, without a lock, is set here.
+// newProvider returns the fosite server with the grants and fosite's own client credentials.
+// It sets the fields that fosite would otherwise set on first use without a lock.
 func newProvider(cfg serverConfig, s *store, signer *keys.Signer, handlers fosite.TokenEndpointHandlers) fosite.OAuth2Provider {
 	config := &fosite.Config{
 		AccessTokenIssuer: cfg.Issuer, AccessTokenLifespan: 10 * time.Minute, TokenURL: cfg.Issuer + "/token",
 		ScopeStrategy: fosite.ExactScopeStrategy, AudienceMatchingStrategy: fosite.ExactAudienceMatchingStrategy,
-		JWTScopeClaimKey:    1, // a string named scope, as RFC 9068 §2.2.3 has it
+		JWTScopeClaimKey:    1, // the claim scope as a string (RFC 9068 §2.2.3)
 		JWKSFetcherStrategy: fosite.NewDefaultJWKSFetcherStrategy(),
-		GlobalSecret:        make([]byte, 32), // of opaque tokens, of which there are none
+		GlobalSecret:        make([]byte, 32), // for opaque tokens, which this server does not issue
 	}
 	config.ClientSecretsHasher = &fosite.BCrypt{Config: config}
 	config.TokenEndpointHandlers = handlers
@@ -101,8 +100,8 @@ func newProvider(cfg serverConfig, s *store, signer *keys.Signer, handlers fosit
 	return compose.Compose(config, s, strategy, compose.OAuth2ClientCredentialsGrantFactory)
 }
 
-// serveCode sends a one-time password to the user of that name, if there is one.
-// Nobody can tell from the answer.
+// serveCode sends a one-time password to the user with the username. The response does not
+// reveal whether the user exists.
 func (s *server) serveCode(w http.ResponseWriter, r *http.Request) {
 	if !parseForm(w, r) {
 		return
@@ -116,7 +115,7 @@ func (s *server) serveCode(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, otp.ErrClientWithoutCodes), errors.Is(err, otp.ErrProfileWithoutCodes):
-		http.Error(w, "the client takes no one-time passwords", http.StatusBadRequest)
+		http.Error(w, "the client does not accept one-time passwords", http.StatusBadRequest)
 	case errors.Is(err, otp.ErrNobodyNamed), errors.Is(err, storage.ErrNotFound):
 		http.Error(w, "a known client and a username are required", http.StatusBadRequest)
 	default:
@@ -131,7 +130,7 @@ func (s *server) serveKeys(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(s.ring.PublicSet())
 }
 
-// demo adds a client and two people.
+// demo adds a client and two users.
 func (s *server) demo(ctx context.Context) error {
 	secret, err := bcrypt.GenerateFromPassword([]byte("demo-secret"), bcrypt.MinCost)
 	if err != nil {

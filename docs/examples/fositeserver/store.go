@@ -14,35 +14,34 @@ import (
 	"latchkey/storage"
 )
 
-// user is a row of this server's own table, which knows nothing of Latchkey.
+// user is a row of this server's own table. It does not depend on Latchkey.
 type user struct {
 	Email        string
-	PasswordHash string // any that signin.Hasher reads; empty: none
+	PasswordHash string // in a format of signin.Hasher; empty: no password
 	Roles        []string
 	Accounts     map[string][]string // roles by account
 }
 
-// Everybody is in one password profile.
+// profileID is the only password profile.
 const profileID = "default"
 
-// store keeps everything in memory. One lock stands for what would be
-// transactions in a database: whatever a method promises happens at once or not
-// at all.
+// store keeps all records in memory. Its lock does what transactions do in a database: a
+// method makes all of its changes or none.
 type store struct {
-	tell   func(username, code string)
-	sealer *keys.Sealer
-	now    func() time.Time
+	sendCode func(username, code string)
+	sealer   *keys.Sealer
+	now      func() time.Time
 
 	mu       sync.Mutex
 	clients  map[string]client
 	users    map[string]*user  // by username
-	logins   map[string]*login // by username, of names that nobody has too
-	requests []*queued
+	logins   map[string]*login // by username, including unknown usernames
+	requests []*queuedRequest
 	signing  []storage.SigningKey
 	peppers  []storage.Pepper
 }
 
-// login is what signing in needs to know of a name besides the user.
+// login is the sign-in state of a username.
 type login struct {
 	lockout storage.Lockout // without a source
 	sources []source
@@ -55,21 +54,21 @@ type source struct {
 	failures storage.Counter
 }
 
-// queued is a request for a code that waits.
-type queued struct {
+// queuedRequest is a request for a code with its lease.
+type queuedRequest struct {
 	storage.CodeRequest
 	leaseUntil time.Time
 }
 
-func newStore(sealer *keys.Sealer, tell func(username, code string), now func() time.Time) *store {
+func newStore(sealer *keys.Sealer, sendCode func(username, code string), now func() time.Time) *store {
 	return &store{
-		tell: tell, sealer: sealer, now: now,
+		sendCode: sendCode, sealer: sealer, now: now,
 		clients: map[string]client{}, users: map[string]*user{}, logins: map[string]*login{},
 	}
 }
 
-// state returns the login of that name. One that nobody has gets one too, so
-// that it counts guesses as any other; a real store forgets it some day.
+// state returns the login of a username. An unknown username has a login as well, so that
+// guesses are counted for it in the same way. A real store deletes such logins after a while.
 func (s *store) state(name string) *login {
 	if s.logins[name] == nil {
 		s.logins[name] = &login{}
@@ -77,7 +76,7 @@ func (s *store) state(name string) *login {
 	return s.logins[name]
 }
 
-// principal puts together what is known of a name.
+// principal returns all that a decision about a username needs.
 func (s *store) principal(name string) storage.Principal {
 	state := s.state(name)
 	p := storage.Principal{
@@ -103,8 +102,8 @@ const (
 
 func uidOf(name string) string { return userPrefix + name }
 
-// Principal implements signin.SignInStore: the source of the key is known if the
-// login has signed in from there.
+// Principal implements signin.SignInStore. The source of the key is known if the login has
+// signed in from there.
 func (s *store) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,8 +117,8 @@ func (s *store) Principal(_ context.Context, key storage.LoginKey) (storage.Prin
 	return p, nil
 }
 
-// RecordFailure implements signin.SignInStore. Two failures never become one: the
-// second finds another version and is decided again.
+// RecordFailure implements signin.SignInStore. Two failures at the same time are both
+// counted: the second one finds another version, and the caller decides it again.
 func (s *store) RecordFailure(_ context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,24 +126,24 @@ func (s *store) RecordFailure(_ context.Context, p storage.Principal, next stora
 	if state.lockout.Version != p.Lockout.Version {
 		return storage.ErrStale
 	}
-	if at := state.source(p.Source.ID); at >= 0 {
+	if at := state.sourceIndex(p.Source.ID); at >= 0 {
 		state.sources[at].failures = next.Source
 	}
 	state.lockout = next
 	state.lockout.Source, state.lockout.Version = storage.Counter{}, p.Lockout.Version+1
 	if notice != nil {
-		s.requests = append(s.requests, &queued{CodeRequest: *notice})
+		s.requests = append(s.requests, &queuedRequest{CodeRequest: *notice})
 	}
 	return nil
 }
 
-// source returns where the source of that id is, or -1.
-func (l *login) source(id string) int {
+// sourceIndex returns the index of the source with the id, or -1.
+func (l *login) sourceIndex(id string) int {
 	return slices.IndexFunc(l.sources, func(known source) bool { return id != "" && known.ID == id })
 }
 
-// SettleLogin implements signin.SignInStore: a code is used once, whoever else
-// presents it at the same time, and nothing succeeds under the lock that counts.
+// SettleLogin implements signin.SignInStore. A code is used once, even if it is presented
+// several times at once. No attempt succeeds while the lock that applies to it is in force.
 func (s *store) SettleLogin(_ context.Context, x storage.Settlement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,14 +162,14 @@ func (s *store) SettleLogin(_ context.Context, x storage.Settlement) error {
 		u.PasswordHash = x.NewHash
 	}
 	if !x.Resumed {
-		state.forgive(x)
+		state.clearFailures(x)
 	}
 	return nil
 }
 
-// locked tells whether the lock that counts for the settlement is in force.
+// locked reports whether the lock that applies to the settlement is in force.
 func (l *login) locked(x storage.Settlement) bool {
-	if at := l.source(x.SourceID); at >= 0 {
+	if at := l.sourceIndex(x.SourceID); at >= 0 {
 		return l.sources[at].failures.Locked(x.Now)
 	}
 	if x.CodeID != "" {
@@ -179,9 +178,9 @@ func (l *login) locked(x storage.Settlement) bool {
 	return l.lockout.Locked(x.Now)
 }
 
-// forgive clears the failures that a success makes up for, but no lock, and
-// remembers where it came from.
-func (l *login) forgive(x storage.Settlement) {
+// clearFailures clears the counters that are not locked, and remembers the source of the
+// sign-in.
+func (l *login) clearFailures(x storage.Settlement) {
 	if !l.lockout.Locked(x.Now) {
 		l.lockout.Failures, l.lockout.LastFailureAt, l.lockout.LockedUntil = 0, time.Time{}, time.Time{}
 	}
@@ -189,7 +188,7 @@ func (l *login) forgive(x storage.Settlement) {
 		l.lockout.Codes = storage.Counter{}
 	}
 	l.lockout.Version++
-	if at := l.source(x.SourceID); at >= 0 {
+	if at := l.sourceIndex(x.SourceID); at >= 0 {
 		l.sources[at].failures = storage.Counter{}
 	}
 	if x.Remember != nil {
@@ -197,10 +196,11 @@ func (l *login) forgive(x storage.Settlement) {
 	}
 }
 
+// remember makes a source known. It keeps the most recent ones.
 func (l *login) remember(from storage.Source) {
 	at := slices.IndexFunc(l.sources, func(known source) bool { return known.Address == from.Address })
 	if at >= 0 {
-		from.ID = l.sources[at].ID // what tokens say already
+		from.ID = l.sources[at].ID // tokens contain the id already
 		l.sources[at] = source{Source: from}
 		return
 	}

@@ -10,8 +10,8 @@ import (
 	"latchkey/storage"
 )
 
-// stocked is a store with Jane and a code of hers, as another replica left it.
-func stocked() (*store, time.Time) {
+// storeWithCode returns a store with the user Jane and a live code of hers, and the time.
+func storeWithCode() (*store, time.Time) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	s := newStore(nil, nil, func() time.Time { return now })
 	s.users["jane"] = &user{Email: "jane@example.com"}
@@ -21,30 +21,30 @@ func stocked() (*store, time.Time) {
 
 var janesKey = storage.LoginKey{ProfileID: profileID, UsernameKey: "jane", Source: "203.0.113.7"}
 
-// TestStoreUsesACodeOnce, however many replicas have found it right.
+// TestStoreUsesACodeOnce checks that one of many concurrent settlements of a code succeeds.
 func TestStoreUsesACodeOnce(t *testing.T) {
 	t.Parallel()
-	s, now := stocked()
-	var won atomic.Int64
-	var crowd sync.WaitGroup
+	s, now := storeWithCode()
+	var succeeded atomic.Int64
+	var settlements sync.WaitGroup
 	for range 16 {
-		crowd.Go(func() {
+		settlements.Go(func() {
 			err := s.SettleLogin(t.Context(), storage.Settlement{LoginID: "lgn_jane", CodeID: "otc_1", Now: now})
 			if err == nil {
-				won.Add(1)
+				succeeded.Add(1)
 			} else if !errors.Is(err, storage.ErrRefused) {
 				t.Error(err)
 			}
 		})
 	}
-	crowd.Wait()
-	if won.Load() != 1 {
-		t.Errorf("%d of 16 won", won.Load())
+	settlements.Wait()
+	if succeeded.Load() != 1 {
+		t.Errorf("%d of 16 succeeded, want 1", succeeded.Load())
 	}
 }
 
-// TestStoreAsksTheLockThatCounts at the moment of the settlement.
-func TestStoreAsksTheLockThatCounts(t *testing.T) {
+// TestStoreChecksLocks checks which lock refuses a settlement.
+func TestStoreChecksLocks(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		all, codes, source bool // which are locked
@@ -59,9 +59,9 @@ func TestStoreAsksTheLockThatCounts(t *testing.T) {
 		"known source, others locked": {all: true, codes: true, x: storage.Settlement{SourceID: "src_1"}},
 		"known source, locked itself": {source: true, x: storage.Settlement{SourceID: "src_1", CodeID: "otc_1"}, refused: true},
 		"another code":                {x: storage.Settlement{CodeID: "otc_2"}, refused: true},
-		"nobody":                      {x: storage.Settlement{LoginID: "lgn_nobody"}, refused: true},
+		"unknown login":               {x: storage.Settlement{LoginID: "lgn_nobody"}, refused: true},
 	} {
-		s, now := stocked()
+		s, now := storeWithCode()
 		counter := func(locked bool) storage.Counter {
 			if locked {
 				return storage.Counter{Failures: 10, LockedUntil: now.Add(time.Second)}
@@ -85,10 +85,11 @@ func TestStoreAsksTheLockThatCounts(t *testing.T) {
 	}
 }
 
-// TestStoreCountsEachFailure, and those from a known source there.
+// TestStoreCountsEachFailure checks that a failure is counted once, and that a failure from
+// a known source is counted for that source as well.
 func TestStoreCountsEachFailure(t *testing.T) {
 	t.Parallel()
-	s, now := stocked()
+	s, now := storeWithCode()
 	remember := storage.Settlement{LoginID: "lgn_jane", Now: now, Remember: &storage.Source{ID: "src_1", Address: janesKey.Source, SeenAt: now}}
 	if err := s.SettleLogin(t.Context(), remember); err != nil {
 		t.Fatal(err)
@@ -103,15 +104,15 @@ func TestStoreCountsEachFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.RecordFailure(t.Context(), p, next, nil); !errors.Is(err, storage.ErrStale) {
-		t.Errorf("a second failure that saw the same: %v", err)
+		t.Errorf("a second failure with the same version: %v", err)
 	}
 	if p, _ = s.Principal(t.Context(), janesKey); p.Lockout.Failures != 1 || p.Lockout.Source.Failures != 1 {
 		t.Errorf("counted %+v", p.Lockout)
 	}
-	elsewhere := janesKey
-	elsewhere.Source = "198.51.100.9"
-	if p, _ = s.Principal(t.Context(), elsewhere); p.Source.ID != "" || p.Lockout.Source.Failures != 0 {
-		t.Errorf("elsewhere: %+v", p)
+	otherSource := janesKey
+	otherSource.Source = "198.51.100.9"
+	if p, _ = s.Principal(t.Context(), otherSource); p.Source.ID != "" || p.Lockout.Source.Failures != 0 {
+		t.Errorf("other source: %+v", p)
 	}
 	for i := range 2 * storage.MaxSources {
 		remember.Remember = &storage.Source{ID: string(rune('a' + i)), Address: string(rune('a' + i)), SeenAt: now.Add(time.Duration(i) * time.Second)}

@@ -18,8 +18,8 @@ import (
 	"latchkey/storage"
 )
 
-// client is a client of this server's: a policy for the grants, and a secret of
-// its own kind, which fosite compares.
+// client is a client of this server. It has the policy for the grants and a hashed secret,
+// which fosite compares.
 type client struct {
 	grants.Client
 	secretHash []byte
@@ -28,8 +28,7 @@ type client struct {
 // GetHashedSecret implements fosite.Client.
 func (c client) GetHashedSecret() []byte { return c.secretHash }
 
-// minter writes access tokens (RFC 9068) with the signer that also serves
-// fosite's own strategies.
+// minter makes access tokens (RFC 9068) with the signer that fosite's own strategies use.
 type minter struct {
 	signer *keys.Signer
 	issuer string
@@ -51,9 +50,9 @@ func (m minter) Mint(ctx context.Context, t grants.AccessToken) (string, error) 
 
 const maxForm = 16 << 10 // bytes
 
-// parseForm reads a form and refuses what fosite would overlook: other media
-// types, bodies that are cut off, and parameters that are repeated
-// (RFC 6749 §3.2).
+// parseForm parses a form. It refuses what fosite does not check: other media types,
+// truncated bodies, and repeated parameters (RFC 6749 §3.2). It returns false after it has
+// answered.
 func parseForm(w http.ResponseWriter, r *http.Request) bool {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -70,6 +69,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
+// refuse answers with an error code (RFC 6749 §5.2).
 func refuse(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -77,9 +77,9 @@ func refuse(w http.ResponseWriter, status int, code string) {
 	_, _ = w.Write([]byte(`{"error":"` + code + `"}`))
 }
 
-// serveToken is the token endpoint. fosite takes an unknown grant type for a
-// malformed request, and needs for each grant the session that its handler
-// expects.
+// serveToken is the token endpoint. It refuses unknown grant types itself, because fosite
+// treats them as malformed requests. It passes each grant the type of session that its
+// handler expects.
 func (s *server) serveToken(w http.ResponseWriter, r *http.Request) {
 	if !parseForm(w, r) {
 		return
@@ -105,8 +105,8 @@ func (s *server) serveToken(w http.ResponseWriter, r *http.Request) {
 	s.refuseToken(w, r, request, err)
 }
 
-// refuseToken answers. What decided nothing, like a store that is away or too
-// many who wait, is no refusal of the user.
+// refuseToken answers with the error of a grant. An unavailable store and too many waiting
+// attempts are temporary errors, because the user was not refused.
 func (s *server) refuseToken(w http.ResponseWriter, r *http.Request, request fosite.AccessRequester, err error) {
 	var choose *grants.SelectionRequired
 	switch {
@@ -116,7 +116,7 @@ func (s *server) refuseToken(w http.ResponseWriter, r *http.Request, request fos
 		w.Header().Set("Retry-After", "1")
 		refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable")
 	case errors.Is(err, fosite.ErrInvalidClient):
-		w.Header().Set("WWW-Authenticate", `Basic realm="token"`) // which fosite leaves out
+		w.Header().Set("WWW-Authenticate", `Basic realm="token"`) // fosite does not set it
 		refuse(w, http.StatusUnauthorized, "invalid_client")
 	default:
 		s.oauth.WriteAccessError(r.Context(), w, request, err)
