@@ -19,10 +19,10 @@ import (
 	"latchkey/storage"
 )
 
-// maxDocument is how many bytes of a document are read.
+// maxDocument is the largest size of a document, in bytes.
 const maxDocument = 64 << 20
 
-// applyFlags are those of "apply".
+// applyFlags are the flags of "apply".
 type applyFlags struct {
 	file           string
 	dryRun         bool
@@ -119,7 +119,7 @@ func sendersOf(doc apply.Document) []storage.Sender {
 
 func (a *app) apply(ctx context.Context, doc apply.Document, flags applyFlags) (apply.Result, error) {
 	if algs := signingAlgsOf(doc); len(algs) > 0 && !flags.dryRun {
-		// The first key of an algorithm is made here, not by the first request.
+		// Create the first key of an algorithm now, not in the first request.
 		if err := a.openRing(ctx, algs...); err != nil {
 			return apply.Result{}, err
 		}
@@ -159,7 +159,7 @@ func signingAlgsOf(doc apply.Document) []string {
 	return algs
 }
 
-// documentError says that a document has faults.
+// documentError is the error for a document with faults.
 type documentError struct {
 	file   string
 	faults config.Faults
@@ -169,12 +169,12 @@ func (e documentError) Error() string {
 	return fmt.Sprintf("%s: nothing was written, since the document has %d fault(s)", e.file, len(e.faults))
 }
 
-// Unwrap makes it an error of the configuration, which sets the exit code and
-// puts the faults into the JSON report.
+// Unwrap returns the faults, so that the exit code is that of a wrong configuration
+// and the JSON report lists them.
 func (e documentError) Unwrap() error { return e.faults }
 
-// faulty reports the faults of a document, each on a line of its own unless
-// the report is JSON; any other error it returns as it is.
+// faulty turns ordercloud.Faults into a documentError. Unless the output is JSON, it
+// prints each fault on a line of its own. It returns other errors unchanged.
 func (c *cli) faulty(file string, err error) error {
 	found, ok := errors.AsType[ordercloud.Faults](err)
 	if !ok {

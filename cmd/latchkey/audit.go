@@ -40,12 +40,12 @@ func (c *cli) withAudit(open opensApp, do func(context.Context, *app) error) fun
 	}
 }
 
-// headText is a place in the chain as one word: "17:pX0…".
+// headText returns a position in the chain as one word, such as "17:pX0…".
 func headText(h storage.AuditHead) string {
 	return strconv.FormatInt(h.Seq, 10) + ":" + base64.RawURLEncoding.EncodeToString(h.MAC)
 }
 
-// parseHead reads what headText writes; empty is nothing in particular.
+// parseHead parses the result of headText. Empty text is the zero AuditHead.
 func parseHead(text string) (h storage.AuditHead, err error) {
 	if text == "" {
 		return h, nil
@@ -79,18 +79,18 @@ func (c *cli) auditVerifyCommand() *cobra.Command {
 	var expect string
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Tell whether the audit events are those that were written; exit code 1: they are not",
-		Long: `Tell whether the audit events are those that were written.
+		Short: "Check that the audit events are those that were written; exit code 1 if not",
+		Long: `Check that the audit events are those that were written.
 
-Each event carries a number and a MAC over itself and the MAC of the one before
-it, under a secret that is not in the database. So it is noticed when one was
-changed, deleted, added or moved, and which is the first. What retention
-deletes is told from what anybody else does.
+Each event has a number, and a MAC over itself and the MAC of the event before
+it. The secret of the MAC is not in the database. So the command finds the first
+event that was changed, deleted, added or moved. Deletions by retention are no
+fault.
 
-Somebody who puts back the whole database as it once was is noticed only with
---expect: keep what "latchkey audit head" prints where the database's writers
-have no access, and hand it over here. Events from before there was a chain are
-counted, and not protected.`,
+Only --expect shows that somebody has restored the whole database from an older
+copy: keep the output of "latchkey audit head" in a place that the writers of
+the database cannot access, and pass it here. Events that are older than the
+chain are counted, but not protected.`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&expect, "expect", "", "an earlier head, SEQ:MAC, that must be part of the chain")
@@ -98,12 +98,12 @@ counted, and not protected.`,
 	return cmd
 }
 
-// auditView is what became of the chain, in the output.
+// auditView is the result of "audit verify" in the output.
 type auditView struct {
 	Intact  bool   `json:"intact"`
-	Events  int64  `json:"events"`       // found intact
-	Outside int64  `json:"outside"`      // from before there was a chain
-	Swept   int64  `json:"begins_after"` // the last that retention deleted, or a restart left outside
+	Events  int64  `json:"events"`       // that were checked
+	Outside int64  `json:"outside"`      // older than the chain
+	Swept   int64  `json:"begins_after"` // number of the last event that retention deleted, or that is older than a restart
 	Head    string `json:"head"`
 	Broken  *int64 `json:"broken_at"`
 	Reason  string `json:"reason,omitempty"`
@@ -172,10 +172,10 @@ func (c *cli) auditExportCommand() *cobra.Command {
 	return cmd
 }
 
-// exportedEvent is one line of an export. The names are stable; what is empty
-// is left out, but for the first five.
+// exportedEvent is one line of an export. The names are stable. Empty members are
+// left out, except the first five.
 type exportedEvent struct {
-	Seq      int64    `json:"seq"` // 0: from before the chain
+	Seq      int64    `json:"seq"` // 0: older than the chain
 	ID       string   `json:"id"`
 	Time     string   `json:"time"` // RFC 3339, UTC
 	Action   string   `json:"action"`
@@ -189,7 +189,7 @@ type exportedEvent struct {
 	Source   string   `json:"source,omitempty"`
 	Request  string   `json:"request_id,omitempty"`
 	Took     int64    `json:"took_ms,omitempty"`
-	Count    int64    `json:"count,omitempty"` // how many equal events it stands for
+	Count    int64    `json:"count,omitempty"` // number of equal events that this one counts
 	Key      string   `json:"key_id,omitempty"`
 	MAC      string   `json:"mac,omitempty"` // base64url
 }
@@ -218,7 +218,7 @@ func (c *cli) exportAudit(ctx context.Context, a *app, flags exportFlags) (err e
 
 var daysAgo = regexp.MustCompile(`^([0-9]{1,4})d$`)
 
-// moment reads a time, or how long ago it was; empty is the zero time.
+// moment parses a time, or a duration before now. Empty text is the zero time.
 func (c *cli) moment(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -239,12 +239,12 @@ func (c *cli) moment(flag, text string) (time.Time, error) {
 func (c *cli) auditRestartCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "restart",
-		Short: "Begin the chain anew, once a break has been looked into",
-		Long: `Begin the chain anew, once a break has been looked into.
+		Short: "Start a new chain after a break has been investigated",
+		Long: `Start a new chain after a break has been investigated.
 
-All events written so far stay, and are outside of the chain from then on:
-counted, and not protected. Export them first. The new chain's first event says
-who did this.`,
+All existing events stay, but they are outside of the new chain: they are counted
+and not protected. Export them first. The first event of the new chain records
+who ran this command.`,
 		Args: cobra.NoArgs,
 		RunE: c.withAudit(c.withExistingApp, func(ctx context.Context, a *app) error {
 			outside, err := a.store.RestartAudit(ctx, a.byOperator("audit.chain_restarted", ""))

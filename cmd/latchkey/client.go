@@ -36,7 +36,7 @@ func (c *cli) clientCommand() *cobra.Command {
 	return group("client", "OAuth clients", c.clientCreateCommand(), list, enable, disable, c.clientSecretCommand())
 }
 
-// clientView is a client in the output; its names are those of RFC 7591 §2
+// clientView is a client in the output. Its members have the names of RFC 7591 §2,
 // where that has one.
 type clientView struct {
 	ID              string       `json:"client_id"`
@@ -59,7 +59,7 @@ type clientView struct {
 	CreatedAt       time.Time    `json:"created_at"`
 }
 
-// secretView is what can be told of a secret.
+// secretView is a client secret in the output, without its value.
 type secretView struct {
 	ID        string     `json:"secret_id"`
 	Name      string     `json:"name"`
@@ -87,7 +87,7 @@ func viewClient(k storage.Client) clientView {
 	return v
 }
 
-// orEmpty keeps an empty list from being null in JSON.
+// orEmpty returns a list that is [] in JSON, not null, if it is empty.
 func orEmpty(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -147,7 +147,7 @@ func (c *cli) setActive(cmd *cobra.Command, id string, active bool) error {
 	})
 }
 
-// findClient reads a client and says which one there is not.
+// findClient reads a client. The error says if the client does not exist.
 func findClient(ctx context.Context, store *gormstore.Store, id string) (storage.Client, error) {
 	client, err := store.Client(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) {

@@ -29,7 +29,7 @@ const (
 	defaultRefreshDuration = 720 * time.Hour
 	maxRefreshDuration     = 10 * 365 * 24 * time.Hour
 
-	maxJWKSBytes = 1 << 20 // of which no more is read; what is that long is refused
+	maxJWKSBytes = 1 << 20 // the largest key set, in bytes
 )
 
 // maxAccessTokenLife is the longest life of an access token that a client may be
@@ -38,7 +38,7 @@ const maxAccessTokenLife = 24 * time.Hour
 
 func isSigningAlg(alg string) bool { return slices.Contains(jose.SigningAlgorithms(), alg) }
 
-// newClient is what the flags of "client create" say.
+// newClient holds the flags of "client create".
 type newClient struct {
 	name, id, profile, signingAlg string
 	public, noRotation            bool
@@ -51,7 +51,7 @@ type newClient struct {
 	dpop, trustAddress            bool
 }
 
-// createdClient is printed once; nothing can show the secret again.
+// createdClient is printed once. The secret cannot be shown again.
 type createdClient struct {
 	ID     string `json:"client_id"`
 	Secret string `json:"client_secret,omitempty"`
@@ -111,7 +111,7 @@ var clientID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 // scopeToken matches a role: it is granted as a scope (RFC 6749 §3.3).
 var scopeToken = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]{1,100}$`)
 
-// check returns a usageError for what the flags may not say.
+// check returns a usageError if a flag has an invalid value.
 func (n *newClient) check() error {
 	switch id := strings.ToLower(n.id); {
 	case strings.TrimSpace(n.name) == "" || len(n.name) > 200 || strings.ContainsFunc(n.name, unicode.IsControl):
@@ -141,7 +141,7 @@ func (n *newClient) check() error {
 	return n.checkGrants()
 }
 
-// checkProof checks how the client proves who it is, and whom it speaks for.
+// checkProof checks the flags about the client's authentication and its resources.
 func (n *newClient) checkProof() error {
 	switch {
 	case n.public && n.jwksFile != "":
@@ -156,7 +156,7 @@ func (n *newClient) checkProof() error {
 	return nil
 }
 
-// readKeys reads the key set that --jwks names.
+// readKeys reads the file of --jwks and checks the key set in it.
 func (n *newClient) readKeys() error {
 	if n.jwksFile == "" {
 		return nil
@@ -194,8 +194,8 @@ func (n *newClient) checkGrants() error {
 	return nil
 }
 
-// record returns the client that the flags describe. It serves users of every
-// kind; /v1 narrows that.
+// record returns the client that the flags describe. It serves users of all kinds;
+// changes through /v1 can restrict them.
 func (n *newClient) record() storage.Client {
 	roles := sorted(n.roles)
 	k := storage.Client{
@@ -222,7 +222,7 @@ func (n *newClient) record() storage.Client {
 
 func sorted(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
 
-// createClient stores the client and its secret, both or neither.
+// createClient stores the client together with its secret.
 func (a *app) createClient(ctx context.Context, n newClient) (createdClient, error) {
 	if n.id == "" {
 		id, err := uuid.NewRandomFromReader(a.random)
@@ -237,7 +237,7 @@ func (a *app) createClient(ctx context.Context, n newClient) (createdClient, err
 		return createdClient{}, err
 	}
 	if n.signingAlg != "" {
-		// The first key of an algorithm is made here, not by the first request.
+		// Create the first key of an algorithm now, not in the first request.
 		if err := a.openRing(ctx, n.signingAlg); err != nil {
 			return createdClient{}, err
 		}
@@ -251,7 +251,7 @@ func (a *app) createClient(ctx context.Context, n newClient) (createdClient, err
 		}
 		stored, err := a.store.PutClient(ctx, n.record())
 		if err == nil && stored.Version != 1 {
-			// Somebody else created it since; this transaction is undone.
+			// Another process has created it meanwhile. The transaction is rolled back.
 			err = clientExists{stored.ID}
 		}
 		if err == nil && !n.public && n.jwks == nil {
@@ -265,12 +265,12 @@ func (a *app) createClient(ctx context.Context, n newClient) (createdClient, err
 		return a.audit(ctx, "apiclient.created", "ApiClient/"+n.id)
 	})
 	if exists, ok := errors.AsType[clientExists](err); ok {
-		return createdClient{}, exists // without what the store wraps around it
+		return createdClient{}, exists // without the context that the store adds
 	}
 	return created, err
 }
 
-// clientExists says that the id is taken, by a client whose id may differ in
+// clientExists is the error for an id that another client has. The ids may differ in
 // letter case.
 type clientExists struct{ id string }
 

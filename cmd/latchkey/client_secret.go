@@ -14,7 +14,7 @@ import (
 	"latchkey/storage"
 )
 
-// issuedSecret is printed once; nothing can show the secret again.
+// issuedSecret is printed once. The secret cannot be shown again.
 type issuedSecret struct {
 	ClientID  string     `json:"client_id"`
 	ID        string     `json:"secret_id"`

@@ -64,7 +64,7 @@ func (c *cli) checkConfig(cmd *cobra.Command, _ []string) error {
 	})
 }
 
-// storedChecks says how far the check of what is in the database came.
+// storedChecks are the results of the checks of the database, for people.
 type storedChecks struct{ schema, senders, profiles string }
 
 // checkStored checks the schema, and in a PostgreSQL database the senders and
@@ -115,7 +115,7 @@ func (c *cli) checkStored(ctx context.Context, cfg config.Config) (storedChecks,
 	return done, errors.Join(server.CheckSenders(cfg, senders), server.CheckProfiles(cfg, profiles))
 }
 
-// settingView is a setting in the JSON form of the reference.
+// settingView is a setting in the output of "config reference" as JSON.
 type settingView struct {
 	Key      string `json:"key"`
 	Variable string `json:"variable"`

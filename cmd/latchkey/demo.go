@@ -35,8 +35,8 @@ func (c *cli) demoCommand() *cobra.Command {
 	})
 }
 
-// demo serves from a database in a temporary directory, whatever database the
-// configuration names, and removes it at the end.
+// demo runs a server on a new database in a temporary directory, and removes the
+// directory at the end. It ignores the configured database.
 func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	dir, err := os.MkdirTemp("", "latchkey-demo-")
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if cfg.LogLevel == zerolog.InfoLevel {
-		cfg.LogLevel = zerolog.WarnLevel // the terminal belongs to the codes
+		cfg.LogLevel = zerolog.WarnLevel // keep the terminal for the codes
 	}
 	cfg.DatabaseURL = config.NewDatabaseURL("sqlite:" + filepath.Join(dir, "demo.db"))
 	sc, err := server.Bind(ctx, c.serverConfig(cfg))
@@ -64,7 +64,7 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	return errors.Join(server.RunOn(ctx, sc, store), store.Close())
 }
 
-// fillDemo applies the demo's document.
+// fillDemo imports the document of the demo.
 func (c *cli) fillDemo(ctx context.Context, sc server.Config, store *gormstore.Store) error {
 	if err := store.Migrate(ctx); err != nil {
 		return err
@@ -85,8 +85,7 @@ func (c *cli) fillDemo(ctx context.Context, sc server.Config, store *gormstore.S
 	return err
 }
 
-// explainDemo prints what to type. The server answers by then or moments
-// later; curl retries.
+// explainDemo prints commands to try. The server answers a moment later.
 func (c *cli) explainDemo(cfg config.Config) {
 	_, _ = fmt.Fprintf(c.stdout, `Latchkey demo on %[1]s: user "jane", password "correct-Horse-7-battery".
 Everything is gone when it stops (Ctrl-C). In another terminal:

@@ -51,7 +51,7 @@ func forgery(t *testing.T, what, text string, lines bool) {
 }
 
 func isPlain(text string) bool {
-	return utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return r != '\n' && drives(r) }) < 0
+	return utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return r != '\n' && controlsTerminal(r) }) < 0
 }
 
 // TestNoForgedLogLine puts hostile texts into everything that a request has, and

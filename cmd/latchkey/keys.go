@@ -63,9 +63,9 @@ func (c *cli) revokeCommand() *cobra.Command {
 	return withAllSettings(revoke)
 }
 
-// addPlanFlag gives cmd the flag that has two names.
+// addPlanFlag adds the flag --plan and its other name --dry-run to cmd.
 func addPlanFlag(cmd *cobra.Command, plan *bool) {
-	cmd.Flags().BoolVar(plan, "plan", false, "say what would happen, and do nothing")
+	cmd.Flags().BoolVar(plan, "plan", false, "show what would happen and change nothing")
 	cmd.Flags().BoolVar(plan, "dry-run", false, "the same as --plan")
 }
 
@@ -76,7 +76,7 @@ type keyView struct {
 	State       keys.State `json:"state"`
 	CreatedAt   *time.Time `json:"created_at"`
 	ActivatesAt *time.Time `json:"activates_at"`
-	RetiresAt   *time.Time `json:"retires_at"` // null: not decided
+	RetiresAt   *time.Time `json:"retires_at"` // null: not known yet
 	GoneAt      *time.Time `json:"gone_at"`
 	RevokedAt   *time.Time `json:"revoked_at"`
 }
@@ -152,9 +152,9 @@ func (c *cli) revokeKey(cmd *cobra.Command, a *app, kid string) error {
 // planView is a plan in the output.
 type planView struct {
 	Alg     string    `json:"alg"`
-	New     bool      `json:"new"`     // the heir would be made; it has no kid
-	Heir    keyView   `json:"heir"`    // signs afterwards
-	Changed []keyView `json:"changed"` // as they would be
+	New     bool      `json:"new"`     // the successor does not exist yet and has no kid
+	Heir    keyView   `json:"heir"`    // the key that would sign
+	Changed []keyView `json:"changed"` // in their new states
 }
 
 func (c *cli) planRotation(cmd *cobra.Command, a *app, alg string) error {
@@ -189,7 +189,7 @@ func (c *cli) printPlan(plan keys.Plan) error {
 	})
 }
 
-// planText says a plan in sentences, one to a line.
+// planText returns a plan as sentences, one on each line.
 func planText(plan keys.Plan) string {
 	var b strings.Builder
 	name := "key " + plan.Successor.KID

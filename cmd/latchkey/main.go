@@ -1,5 +1,5 @@
-// Command latchkey is the Latchkey server and its administration: one
-// subcommand a file. It is the only place where all packages meet.
+// Command latchkey is the Latchkey server and its administration. Each subcommand has
+// a file of its own that parses flags, calls other packages and prints the result.
 package main
 
 import (
@@ -13,8 +13,8 @@ func main() {
 	os.Exit(start())
 }
 
-// start lets the first signal end the work in order; the second one, no longer
-// caught, ends the process.
+// start runs the command line. The first SIGINT or SIGTERM ends the work in order; the
+// second one ends the process at once.
 func start() int {
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer release()

@@ -130,8 +130,8 @@ type step struct {
 	Detail  string    `json:"detail,omitempty"`
 }
 
-// showMessage takes the ID of a message or of a request; of a message it shows
-// the request's timeline without the other messages.
+// showMessage prints the timeline of a request. If the ID is that of a message, it
+// leaves out the other messages of the request.
 func (c *cli) showMessage(cmd *cobra.Command, store *gormstore.Store, id string) error {
 	requestID, only := id, ""
 	m, err := store.Message(cmd.Context(), id)
@@ -174,7 +174,7 @@ func (s step) text() string {
 	return strings.Join(parts, ", ")
 }
 
-// narrowed leaves of a timeline what concerns the message.
+// narrowed returns the part of a timeline that is about the message.
 func narrowed(t storage.Timeline, m storage.Message) storage.Timeline {
 	t.Codes = slices.DeleteFunc(t.Codes, func(c storage.CodeHistory) bool { return c.ID != m.CodeID })
 	t.Messages = slices.DeleteFunc(t.Messages, func(o storage.Message) bool { return o.ID != m.ID })

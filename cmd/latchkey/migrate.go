@@ -34,7 +34,7 @@ func (c *cli) migrateCommand() *cobra.Command {
 	return group("migrate", "Versioned schema of the database", up, status)
 }
 
-// migrationView is a step of the schema in the output.
+// migrationView is a migration in the output.
 type migrationView struct {
 	Version   int64      `json:"version"`
 	Name      string     `json:"name"`
@@ -42,11 +42,11 @@ type migrationView struct {
 	Newer     bool       `json:"newer,omitempty"`
 }
 
-// newerStep is the name of a step that only a newer program knows.
+// newerStep is shown as the name of a migration that only a newer program knows.
 const newerStep = "(of a newer latchkey)"
 
-// migrations lists the steps of the schema. All are pending if there is no
-// database yet.
+// migrations returns the migrations of the schema. All are pending if the database
+// does not exist.
 func (c *cli) migrations(ctx context.Context, cfg config.Config) (steps []gormstore.Migration, err error) {
 	store, err := server.OpenStoreReadOnly(ctx, c.serverConfig(cfg))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -95,7 +95,7 @@ func (c *cli) migrateStatus(cmd *cobra.Command, _ []string) error {
 	})
 }
 
-// closing closes a store at the end of a function and keeps the error.
+// closing closes a store in a defer statement, and sets err if the close fails.
 func closing(store io.Closer, err *error) {
 	if closeErr := store.Close(); *err == nil {
 		*err = closeErr
@@ -112,10 +112,10 @@ func table(w io.Writer, head string, rows int, row func(int) string) error {
 	return t.Flush()
 }
 
-// cellRune keeps what somebody typed from driving the terminal that a table is
-// printed to. Tabs part the cells.
+// cellRune replaces a character that controls a terminal. Tabs separate cells and
+// stay.
 func cellRune(r rune) rune {
-	if r != '\t' && drives(r) {
+	if r != '\t' && controlsTerminal(r) {
 		return '\uFFFD'
 	}
 	return r

@@ -9,11 +9,11 @@ import (
 	"latchkey/storage"
 )
 
-// sourceCLI is the source of what was done by a command: audit events of
-// requests have an address there.
+// sourceCLI is the source in audit events of commands. Events of requests have an
+// address instead.
 const sourceCLI = "cli"
 
-// osUser is the operating system's name for whoever runs the program.
+// osUser returns the name of the operating system user that runs the program.
 func osUser() string {
 	u, err := user.Current()
 	if err != nil {
@@ -22,22 +22,22 @@ func osUser() string {
 	return u.Username
 }
 
-// byOperator is the event of something that a command has done.
+// byOperator returns the audit event of a change that a command has made.
 func (a *app) byOperator(action, object string) storage.AuditEvent {
 	return storage.AuditEvent{
 		Time: a.now().UTC(), Action: action, Outcome: "success", Username: osUser(), Source: sourceCLI, Object: object,
 	}
 }
 
-// audit writes down that a command did something, before the command says so.
-// In the transaction of what was done the one does not happen without the
+// audit stores the audit event of a change, before the command reports the change.
+// Call it in the transaction of the change, so that neither is stored without the
 // other.
 func (a *app) audit(ctx context.Context, action, object string) error {
 	return a.store.AddAuditEvents(ctx, []storage.AuditEvent{a.byOperator(action, object)})
 }
 
-// auditApply writes down the run of a document and each record that it changed,
-// under the name that the same change has when it is made through /v1.
+// auditApply stores an audit event for the run of a document and for each changed
+// record. The actions have the same names as those of changes through /v1.
 func (a *app) auditApply(ctx context.Context, file string, changes []apply.Change) error {
 	events := []storage.AuditEvent{a.byOperator("document.applied", "Document/"+file)}
 	for _, change := range changes {

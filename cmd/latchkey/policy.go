@@ -25,14 +25,14 @@ func (c *cli) policyCommand() *cobra.Command {
 	var replicas int
 	explain := withAllSettings(&cobra.Command{
 		Use:   "explain",
-		Short: "Tell how many guesses at one-time and permanent passwords each password profile allows, and what they are worth",
-		Long: `Tell how many guesses at one-time passwords and at permanent passwords each
-password profile allows, and what those at one-time passwords are worth. Both have a
-ceiling that no profile may exceed.
+		Short: "Show how many guesses at one-time and permanent passwords each password profile allows, and how likely they succeed",
+		Long: `Show how many guesses at one-time passwords and at permanent passwords each
+password profile allows, and how likely guesses at one-time passwords succeed. Both
+have a ceiling that no profile may exceed.
 
-The figures are those of the profile itself; security profiles only tighten
-them. They hold for a user who does not sign in meanwhile: that clears the
-failures, as an administrator's unlock does.`,
+The figures are those of the password profile itself; security profiles only make
+it stricter. They apply to a user who does not sign in meanwhile. A sign-in clears
+the failures, and so does an unlock by an administrator.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.explainPolicies(cmd, replicas) },
 	})
@@ -61,8 +61,8 @@ func (c *cli) explainPolicies(cmd *cobra.Command, replicas int) error {
 	})
 }
 
-// policyView is what guessing at the codes and the passwords of a password profile
-// is worth. Without one-time passwords it has no Risk.
+// policyView shows how many guesses a password profile allows. Risk is nil if the
+// profile has no one-time passwords.
 type policyView struct {
 	RealmID   string       `json:"realm_id"`
 	ProfileID string       `json:"password_profile_id"`
@@ -71,8 +71,8 @@ type policyView struct {
 	Passwords passwordView `json:"permanent_passwords"`
 }
 
-// passwordView has the figures of permanent passwords. Guesses are those that a
-// login allows altogether, except where they are for one counter.
+// passwordView has the figures of permanent passwords. Guesses are the sum of all
+// counters of a login, unless the name says otherwise.
 type passwordView struct {
 	Counters     int     `json:"counters"`
 	Replicas     int     `json:"replicas"`
@@ -84,7 +84,8 @@ type passwordView struct {
 	AboveCeiling bool    `json:"above_ceiling"`
 }
 
-// riskView has the figures. Guesses are those that a login allows altogether.
+// riskView has the figures of one-time passwords. Guesses are the sum of all counters
+// of a login.
 type riskView struct {
 	Alphabet     string  `json:"code_alphabet"`
 	Length       int     `json:"code_length"`
@@ -96,7 +97,7 @@ type riskView struct {
 	FirstDay     int     `json:"guesses_first_day"`
 	LongRun      float64 `json:"guesses_per_further_day"`
 	PerDay       float64 `json:"odds_per_login_and_day"`
-	Stranger     float64 `json:"odds_from_unknown_addresses"` // the part of it that needs no address of the user's
+	Stranger     float64 `json:"odds_from_unknown_addresses"` // the part from addresses that the user never signed in from
 	PerMillion   float64 `json:"successes_per_million_logins_and_day"`
 	Years        float64 `json:"years_to_one_success_per_million_logins"`
 	Ceiling      float64 `json:"guess_ceiling"`
@@ -124,8 +125,8 @@ func explainPolicy(p storage.PasswordProfile, replicas int, ceiling float64) pol
 	return view
 }
 
-// yearsToOne is how long it takes until one success is to be expected; 0: there
-// never is one.
+// yearsToOne returns the expected number of years until one guess succeeds; 0: no guess
+// ever does.
 func yearsToOne(perDay float64) float64 {
 	if perDay <= 0 {
 		return 0

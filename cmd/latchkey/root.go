@@ -20,7 +20,7 @@ import (
 // Exit codes.
 const (
 	exitDone   = 0
-	exitFailed = 1 // what was asked for could not be done
+	exitFailed = 1 // the command failed
 	exitUsage  = 2 // the command line or the configuration is wrong
 )
 
@@ -35,7 +35,7 @@ type cli struct {
 
 	configFile string
 	output     string // "text" or "json"
-	begun      bool   // the command line was understood
+	begun      bool   // the command line is valid
 }
 
 // run executes the command line args, without the program's name, and returns
@@ -67,7 +67,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	return exitFailed
 }
 
-// usageError is a command line that cannot be carried out.
+// usageError is the error for an invalid command line.
 type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
@@ -88,12 +88,12 @@ func (c *cli) report(err error) {
 	}{text, faults})
 }
 
-// oneLine joins the lines of a text, and drops what could drive a terminal.
+// oneLine joins the lines of a text and replaces characters that control a terminal.
 func oneLine(text string) string {
 	var parts []string
 	for line := range strings.Lines(text) {
 		line = strings.Map(func(r rune) rune {
-			if drives(r) {
+			if controlsTerminal(r) {
 				return ' '
 			}
 			return r
@@ -111,8 +111,8 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// print writes a result: v as one line of JSON when that was asked for, else
-// what text writes.
+// print prints a result: v as one line of JSON with --output json, and otherwise the
+// output of text.
 func (c *cli) print(v any, text func(w io.Writer) error) error {
 	if c.output == "json" {
 		return writeJSON(c.stdout, v)
@@ -120,7 +120,7 @@ func (c *cli) print(v any, text func(w io.Writer) error) error {
 	return text(c.stdout)
 }
 
-// done reports that something was done that has no other result.
+// done prints a sentence as the result of a command without another result.
 func (c *cli) done(format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	return c.print(struct {
@@ -158,7 +158,7 @@ func (c *cli) rootCommand() *cobra.Command {
 	return root
 }
 
-// group is a command that only has subcommands.
+// group returns a command that has only subcommands.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: needsSubcommand}
 	g.AddCommand(commands...)
@@ -175,18 +175,19 @@ func needsSubcommand(cmd *cobra.Command, _ []string) error {
 	return usagef("%s needs a command: %s", cmd.CommandPath(), strings.Join(names, ", "))
 }
 
-// settingFlag is a flag that stands for a setting.
+// settingFlag is the flag of a setting.
 type settingFlag struct {
 	name, usage string
 	boolean     bool
 }
 
-// everywhere picks the settings that every command has flags for.
+// everywhere reports whether every command has a flag for the setting.
 func everywhere(s config.Setting) bool {
 	return slices.Contains([]string{"database_url", "master_key", "log_level"}, s.Key)
 }
 
-// elsewhere picks the others; see withAllSettings.
+// elsewhere reports whether only some commands have a flag for the setting; see
+// withAllSettings.
 func elsewhere(s config.Setting) bool { return !everywhere(s) }
 
 func settingFlags(pick func(config.Setting) bool) []settingFlag {
@@ -209,7 +210,7 @@ func settingFlags(pick func(config.Setting) bool) []settingFlag {
 // allSettings marks a command that has flags for all settings.
 const allSettings = "all-settings"
 
-// withAllSettings gives cmd flags for all settings, and returns it.
+// withAllSettings adds flags for all settings to cmd, and returns cmd.
 func withAllSettings(cmd *cobra.Command) *cobra.Command {
 	cmd.Annotations = map[string]string{allSettings: "yes"}
 	for _, f := range settingFlags(elsewhere) {

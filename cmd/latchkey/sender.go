@@ -34,12 +34,12 @@ func (c *cli) senderTestCommand() *cobra.Command {
 	cmd := withAllSettings(&cobra.Command{
 		Use:   "test ID --to ADDRESS",
 		Short: "Send a harmless test message through a sender at once",
-		Long: `Send a message through a sender at once, and print what became of it.
+		Long: `Send a message through a sender at once, and print the outcome.
 
-It looks like any message with a one-time password, or with --type like one of
-another type; the code is TEST and good for nothing. A webhook gets no user
-token. Nothing is queued and nothing is tried again. It does not matter whether
-the sender is active.`,
+It looks like a message with a one-time password or, with --type, like a message
+of another type. The code is TEST and cannot be used. A webhook gets no user
+token. The message is not queued, and a failed delivery is not repeated. The
+sender may be inactive.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a, err := netmail.ParseAddress(to); err != nil || a.Address != to {
@@ -61,9 +61,9 @@ type senderView struct {
 	Kind      string   `json:"kind"`
 	Types     []string `json:"message_types"`
 	Target    string   `json:"target"`               // URL, delivery config, or host and port
-	Active    bool     `json:"active"`               // else it serves nobody
+	Active    bool     `json:"active"`               // an inactive sender serves nobody
 	Signature string   `json:"signature,omitempty"`  // of a webhook
-	Encrypted bool     `json:"encrypted"`            // codes are, to the receiver's key
+	Encrypted bool     `json:"encrypted"`            // codes are encrypted to the receiver's key
 	Buyers    bool     `json:"serves_all_buyers"`    // without an assignment
 	Admins    bool     `json:"serves_admin_users"`   // by assignment
 	Accounts  int      `json:"serves_accounts"`      // number of buyers and suppliers assigned
@@ -95,7 +95,7 @@ func viewSender(s storage.Sender) senderView {
 	return v
 }
 
-// signatureOf names how the webhook's calls are signed.
+// signatureOf returns the name of the signature of the webhook's calls.
 func signatureOf(s storage.Sender) string {
 	switch {
 	case s.Signature != storage.DialectSignature:
@@ -106,7 +106,7 @@ func signatureOf(s storage.Sender) string {
 	return "oc-hash"
 }
 
-// serves is whom the sender serves, for people.
+// serves returns the users that the sender serves, for people.
 func (v senderView) serves() string {
 	var parties []string
 	if !v.Active {

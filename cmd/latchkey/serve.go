@@ -31,17 +31,17 @@ func (c *cli) serveCommand() *cobra.Command {
 }
 
 const (
-	// gcPercent lets garbage grow to three times what is in use, which is
-	// little: a server holds no tokens. Go's default collects after every few
-	// hundred requests.
+	// gcPercent lets the heap grow to four times the live memory before a collection.
+	// Live memory is small, since a server holds no tokens. With Go's default there
+	// would be a collection every few hundred requests.
 	gcPercent = 300
-	// Memory in MiB that Go's runtime shall not exceed: what a server needs at
-	// most, and what a password hash needs while it is computed.
+	// Parts of the memory limit of Go's runtime, in MiB: the most that a server needs
+	// itself, and the memory of one password hash while it is computed.
 	ownMemory, hashMemory = 48, 20
 )
 
-// limitMemory trades memory for speed, up to a limit, unless the environment
-// says how (see Go's package runtime).
+// limitMemory lets the garbage collector run less often, and sets a memory limit. The
+// variables GOGC and GOMEMLIMIT of Go's runtime take precedence.
 func (c *cli) limitMemory(cfg config.Config) {
 	given := func(name string) bool {
 		return slices.ContainsFunc(c.environ, func(v string) bool { return strings.HasPrefix(v, name+"=") })

@@ -45,7 +45,7 @@ func (c *cli) unlock(cmd *cobra.Command, profile, username string) error {
 	})
 }
 
-// unlock clears the failures of a login, and says on whose word.
+// unlock clears the failures of a login and stores an audit event.
 func (a *app) unlock(ctx context.Context, login storage.Login) error {
 	return a.store.InTx(ctx, func(ctx context.Context) error {
 		if err := a.store.Unlock(ctx, login.ID, a.now()); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// buildView is what the program knows of its own build.
+// buildView is the build of the program in the output.
 type buildView struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`

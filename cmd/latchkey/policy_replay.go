@@ -20,9 +20,9 @@ func (c *cli) policyReplayCommand() *cobra.Command {
 	var since, file string
 	cmd := &cobra.Command{
 		Use:   "replay --policy FILE",
-		Short: "Tell whom a proposed lockout policy would have locked, and what it would have stopped",
-		Long: `Tell whom a proposed lockout policy would have locked, and what it would have
-stopped: the sign-ins in the audit events, run through the policy in FILE:
+		Short: "Show which logins a proposed lockout policy would have locked, and what it would have refused",
+		Long: `Show which logins a proposed lockout policy would have locked, and what it would
+have refused: the sign-ins in the audit events, run through the policy in FILE:
 
   threshold: 5          # failures until the first lock
   duration: 5m          # of the first lock; 0s: until an administrator unlocks
@@ -30,9 +30,10 @@ stopped: the sign-ins in the audit events, run through the policy in FILE:
   forgets_after: 24h    # without failure and lock; default 24h
   profile: default      # only logins of this password profile; default: all
 
-What was before --since is not known to it: every login begins without failures
-and without known addresses. What a lock refused, nobody compared; here it is
-taken for a wrong guess. Guesses at names that nobody has are left out.`,
+Events before --since are not read: every login begins without failures and
+without known addresses. The secret of an attempt that a lock refused was not
+compared; it counts as a wrong guess. Guesses at usernames that do not exist are
+left out.`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&since, "since", "30d", "from when on: RFC 3339, or how long ago, as 24h or 30d")
@@ -41,7 +42,7 @@ taken for a wrong guess. Guesses at names that nobody has are left out.`,
 	return cmd
 }
 
-// proposal is a policy that somebody thinks about.
+// proposal is the content of the file of --policy.
 type proposal struct {
 	Profile      string        `yaml:"profile"`
 	Threshold    *int          `yaml:"threshold"`
@@ -50,7 +51,7 @@ type proposal struct {
 	ForgetsAfter *proposedTime `yaml:"forgets_after"`
 }
 
-// proposedTime is written as Go writes it: 1h30m.
+// proposedTime is a duration in the syntax of Go, such as 1h30m.
 type proposedTime time.Duration
 
 // UnmarshalYAML implements yaml.Unmarshaler.
@@ -123,7 +124,7 @@ func (c *cli) replayPolicy(cmd *cobra.Command, since, file string) error {
 	})
 }
 
-// replayView is what a proposed policy would have done.
+// replayView is the result of "policy replay" in the output.
 type replayView struct {
 	Logins  int        `json:"logins"`  // seen in the events
 	Locked  int        `json:"locked"`  // of them, how many would have been

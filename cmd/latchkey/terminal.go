@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// drives tells whether a character does something to a terminal, or to how the
-// characters around it are shown, other than being one: controls, those of
-// C1 and DEL too, separators of lines, and what changes the direction.
-func drives(r rune) bool {
+// controlsTerminal reports whether a character has an effect on a terminal, or on how
+// the characters around it are shown: control characters, including C1 and DEL, line
+// separators, and characters that change the direction of text.
+func controlsTerminal(r rune) bool {
 	switch {
 	case unicode.IsControl(r), r == '\u2028', r == '\u2029', r == '\u061c', r == '\ufeff':
 		return true
@@ -18,12 +18,11 @@ func drives(r rune) bool {
 	return r >= '\u200b' && r <= '\u200f' || r >= '\u202a' && r <= '\u202e' || r >= '\u2060' && r <= '\u206f'
 }
 
-// jsonWriter passes JSON on, and writes what drives a terminal as JSON does what
-// is special: \u202e. In JSON such characters occur in strings only, so that
-// every reader gets the same texts.
+// jsonWriter writes JSON, and escapes characters that control a terminal, such as
+// \u202e. In JSON they occur in strings only, so a parser gets the same text.
 type jsonWriter struct{ to io.Writer }
 
-// Write implements io.Writer. It takes whole lines.
+// Write implements io.Writer. Each call must write whole lines.
 func (w jsonWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	if !plainJSON(p) {
@@ -35,8 +34,8 @@ func (w jsonWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// plainJSON tells whether there is nothing to write otherwise; of most lines it
-// is found out byte by byte.
+// plainJSON reports whether nothing has to be escaped. It checks ASCII byte by byte,
+// because most lines are ASCII.
 func plainJSON(p []byte) bool {
 	for i := 0; i < len(p); {
 		if p[i] < utf8.RuneSelf {
@@ -47,7 +46,7 @@ func plainJSON(p []byte) bool {
 			continue
 		}
 		r, size := utf8.DecodeRune(p[i:])
-		if r == utf8.RuneError && size == 1 || drives(r) {
+		if r == utf8.RuneError && size == 1 || controlsTerminal(r) {
 			return false
 		}
 		i += size
@@ -60,7 +59,7 @@ func escapedJSON(p []byte) []byte {
 	for len(p) > 0 {
 		r, size := utf8.DecodeRune(p)
 		switch {
-		case r == '\n' || !drives(r) && (r != utf8.RuneError || size > 1):
+		case r == '\n' || !controlsTerminal(r) && (r != utf8.RuneError || size > 1):
 			out = append(out, p[:size]...)
 		default:
 			out = fmt.Appendf(out, `\u%04x`, r)
