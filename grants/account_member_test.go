@@ -11,13 +11,13 @@ import (
 	"latchkey/storage"
 )
 
-// TestAccountMemberGrant: who gets a token for which account.
+// TestAccountMemberGrant: which request gets a token for which account.
 func TestAccountMemberGrant(t *testing.T) {
 	t.Parallel()
-	again := func(w *world) { w.join("usr_bob", "beta", "Sell") }
+	again := func(fx *fixture) { fx.join("usr_bob", "beta", "Sell") }
 	tests := map[string]struct {
 		form    string
-		change  func(*world, *storage.Client)
+		change  func(*fixture, *storage.Client)
 		code    string
 		wantErr error
 		account string
@@ -30,32 +30,32 @@ func TestAccountMemberGrant(t *testing.T) {
 		"password, only account":    {form: "username=bob password=Tr0ub4dor&3", account: "acme", scope: []string{"Buy", "Approve"}, amr: "pwd", settled: 1, refresh: true},
 		"code as password":          {form: "username=bob password=12345678", code: "invalid_grant", wantErr: signin.ErrCredentials},
 		"password as code":          {form: "username=bob one_time_password=Tr0ub4dor&3", code: "invalid_grant", wantErr: signin.ErrCredentials},
-		"code for a password reset": {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.Bob().Login.Code.Purpose = storage.PurposeResetPassword }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
-		"named account":             {form: "username=bob one_time_password=12345678 account_id=beta", change: func(w *world, _ *storage.Client) { again(w) }, account: "beta", scope: []string{"Sell"}, amr: "otp", settled: 1, refresh: true},
+		"code for a password reset": {form: "username=bob one_time_password=12345678", change: func(fx *fixture, _ *storage.Client) { fx.Bob().Login.Code.Purpose = storage.PurposeResetPassword }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"named account":             {form: "username=bob one_time_password=12345678 account_id=beta", change: func(fx *fixture, _ *storage.Client) { again(fx) }, account: "beta", scope: []string{"Sell"}, amr: "otp", settled: 1, refresh: true},
 		"no such account":           {form: "username=bob one_time_password=12345678 account_id=nowhere", code: "invalid_grant", wantErr: signin.ErrCredentials},
-		"account of others":         {form: "username=bob one_time_password=12345678 account_id=beta", change: func(w *world, _ *storage.Client) { w.join("usr_eve", "beta", "Sell") }, code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"account of others":         {form: "username=bob one_time_password=12345678 account_id=beta", change: func(fx *fixture, _ *storage.Client) { fx.join("usr_eve", "beta", "Sell") }, code: "invalid_grant", wantErr: signin.ErrCredentials},
 		"other letter case":         {form: "username=bob one_time_password=12345678 account_id=ACME", code: "invalid_grant", wantErr: signin.ErrCredentials},
-		"no account at all":         {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.members = nil }, code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"no account at all":         {form: "username=bob one_time_password=12345678", change: func(fx *fixture, _ *storage.Client) { fx.members = nil }, code: "invalid_grant", wantErr: signin.ErrCredentials},
 		"part of the roles":         {form: "username=bob one_time_password=12345678 scope=Approve+Shopper", account: "acme", scope: []string{"Approve"}, amr: "otp", settled: 1, refresh: true},
 		"only roles it has elsewhere": {
 			form: "username=bob one_time_password=12345678 scope=Shopper", code: "invalid_scope", wantErr: ErrInsufficientRoles,
 		},
-		"the client's ceiling":     {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.MaximumRoles = []string{"Buy", "Shopper"} }, account: "acme", scope: []string{"Buy"}, amr: "otp", settled: 1, refresh: true},
-		"minimum met by both":      {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.MinimumRoles = []string{"Buy", "Shopper"} }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
-		"minimum missed":           {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.MinimumRoles = []string{"Sell"} }, code: "invalid_grant", wantErr: ErrInsufficientRoles},
-		"no roles":                 {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.members["usr_bob"][0].Membership.Roles = nil }, account: "acme", amr: "otp", settled: 1, refresh: true},
-		"client without refresh":   {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.RefreshTokenTTL = 0 }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1},
-		"client without the grant": {form: "username=bob one_time_password=12345678", change: func(_ *world, c *storage.Client) { c.GrantTypes = []string{GrantPassword} }, code: "unauthorized_client"},
-		"codes are locked":         {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.Bob().Lockout.Codes.LockedUntil = start.Add(1) }, code: "invalid_grant", wantErr: signin.ErrCredentials},
-		"passwords are locked":     {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) { w.Bob().Lockout.LockedUntil = start.Add(1) }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
-		"locked":                   {form: "username=bob password=Tr0ub4dor&3", change: func(w *world, _ *storage.Client) { w.Bob().Lockout.LockedUntil = start.Add(1) }, code: "invalid_grant", wantErr: signin.ErrCredentials},
-		"profile of the realm":     {form: "username=bob one_time_password=12345678 password_profile_id=second", change: func(w *world, _ *storage.Client) { w.AddUser("second", "bob"); w.Bob().Login.Code.UsedAt = start }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"the client's ceiling":     {form: "username=bob one_time_password=12345678", change: func(_ *fixture, c *storage.Client) { c.MaximumRoles = []string{"Buy", "Shopper"} }, account: "acme", scope: []string{"Buy"}, amr: "otp", settled: 1, refresh: true},
+		"minimum met by both":      {form: "username=bob one_time_password=12345678", change: func(_ *fixture, c *storage.Client) { c.MinimumRoles = []string{"Buy", "Shopper"} }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"minimum missed":           {form: "username=bob one_time_password=12345678", change: func(_ *fixture, c *storage.Client) { c.MinimumRoles = []string{"Sell"} }, code: "invalid_grant", wantErr: ErrInsufficientRoles},
+		"no roles":                 {form: "username=bob one_time_password=12345678", change: func(fx *fixture, _ *storage.Client) { fx.members["usr_bob"][0].Membership.Roles = nil }, account: "acme", amr: "otp", settled: 1, refresh: true},
+		"client without refresh":   {form: "username=bob one_time_password=12345678", change: func(_ *fixture, c *storage.Client) { c.RefreshTokenTTL = 0 }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1},
+		"client without the grant": {form: "username=bob one_time_password=12345678", change: func(_ *fixture, c *storage.Client) { c.GrantTypes = []string{GrantPassword} }, code: "unauthorized_client"},
+		"codes are locked":         {form: "username=bob one_time_password=12345678", change: func(fx *fixture, _ *storage.Client) { fx.Bob().Lockout.Codes.LockedUntil = start.Add(1) }, code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"passwords are locked":     {form: "username=bob one_time_password=12345678", change: func(fx *fixture, _ *storage.Client) { fx.Bob().Lockout.LockedUntil = start.Add(1) }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
+		"locked":                   {form: "username=bob password=Tr0ub4dor&3", change: func(fx *fixture, _ *storage.Client) { fx.Bob().Lockout.LockedUntil = start.Add(1) }, code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"profile of the realm":     {form: "username=bob one_time_password=12345678 password_profile_id=second", change: func(fx *fixture, _ *storage.Client) { fx.AddUser("second", "bob"); fx.Bob().Login.Code.UsedAt = start }, account: "acme", scope: []string{"Buy", "Approve"}, amr: "otp", settled: 1, refresh: true},
 		"code of another profile":  {form: "username=bob one_time_password=12345678 password_profile_id=second", code: "invalid_grant", wantErr: signin.ErrCredentials},
-		"profile of another realm": {form: "username=bob one_time_password=12345678 password_profile_id=foreign", change: func(w *world, _ *storage.Client) { w.AddUser("foreign", "bob") }, code: "invalid_grant", wantErr: signin.ErrCredentials},
+		"profile of another realm": {form: "username=bob one_time_password=12345678 password_profile_id=foreign", change: func(fx *fixture, _ *storage.Client) { fx.AddUser("foreign", "bob") }, code: "invalid_grant", wantErr: signin.ErrCredentials},
 		"no such profile":          {form: "username=bob one_time_password=12345678 password_profile_id=none", code: "invalid_grant", wantErr: signin.ErrCredentials},
-		"expired password":         {form: "username=bob password=Tr0ub4dor&3", change: func(w *world, _ *storage.Client) { w.Bob().Rules.MaxAge = 1 }, code: "invalid_grant", wantErr: signin.ErrPasswordExpired},
-		"locked at the last moment": {form: "username=bob one_time_password=12345678", change: func(w *world, _ *storage.Client) {
-			w.BeforeSettle = func(p *storage.Principal) { p.Login.Active = false }
+		"expired password":         {form: "username=bob password=Tr0ub4dor&3", change: func(fx *fixture, _ *storage.Client) { fx.Bob().Rules.MaxAge = 1 }, code: "invalid_grant", wantErr: signin.ErrPasswordExpired},
+		"locked at the last moment": {form: "username=bob one_time_password=12345678", change: func(fx *fixture, _ *storage.Client) {
+			fx.BeforeSettle = func(p *storage.Principal) { p.Login.Active = false }
 		}, code: "invalid_grant", wantErr: signin.ErrCredentials},
 		"nothing presented":          {form: "username=bob", code: "invalid_request"},
 		"two things presented":       {form: "username=bob password=x one_time_password=y", code: "invalid_request"},
@@ -68,17 +68,17 @@ func TestAccountMemberGrant(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
+			fx, client := newFixture(t)
 			if tt.change != nil {
-				tt.change(w, client)
+				tt.change(fx, client)
 			}
 			v := form(tt.form)
-			answer, err := ask(w.accountMember(t), client, GrantAccountMember, v)
+			answer, err := ask(fx.accountMember(t), client, GrantAccountMember, v)
 			if code(err) != tt.code || tt.wantErr != nil && !errors.Is(err, tt.wantErr) {
 				t.Fatalf("error %v, want %s, %v", err, tt.code, tt.wantErr)
 			}
-			if w.Settled != tt.settled {
-				t.Errorf("%d sign-ins took effect, want %d", w.Settled, tt.settled)
+			if fx.Settled != tt.settled {
+				t.Errorf("%d sign-ins took effect, want %d", fx.Settled, tt.settled)
 			}
 			for _, secret := range []string{"one_time_password", "password", "member_token", "selection_token"} {
 				if v.Has(secret) && tt.code != "unauthorized_client" {
@@ -88,7 +88,7 @@ func TestAccountMemberGrant(t *testing.T) {
 			if err != nil {
 				return
 			}
-			token := w.minted[0]
+			token := fx.minted[0]
 			if token.Member == nil || token.Member.Account.ID != tt.account || token.Principal.User.UID != "usr_bob" {
 				t.Errorf("token %+v is not for %s", token, tt.account)
 			}
@@ -101,7 +101,7 @@ func TestAccountMemberGrant(t *testing.T) {
 			if answer.GetExtra("account_id") != tt.account || answer.GetExtra("account_name") != "The "+tt.account {
 				t.Errorf("answered %v", answer.ToMap())
 			}
-			family := w.Families[token.FamilyID]
+			family := fx.Families[token.FamilyID]
 			if (answer.GetExtra("refresh_token") != nil) != tt.refresh || (family != nil) != tt.refresh {
 				t.Errorf("refresh token %v", answer.GetExtra("refresh_token"))
 			}
@@ -112,12 +112,12 @@ func TestAccountMemberGrant(t *testing.T) {
 	}
 }
 
-// TestAccountMemberRefusalsAreAlike: a right code with a foreign account answers
-// as a wrong code does, to the letter.
+// TestAccountMemberRefusalsAreAlike: a right code with an account of others gets exactly
+// the answer of a wrong code.
 func TestAccountMemberRefusalsAreAlike(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
-	h := w.accountMember(t)
+	fx, client := newFixture(t)
+	h := fx.accountMember(t)
 	_, wrong := ask(h, client, GrantAccountMember, form("username=bob one_time_password=00000000 account_id=acme"))
 	_, foreign := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta"))
 	_, unknown := ask(h, client, GrantAccountMember, form("username=eve one_time_password=12345678 account_id=beta"))
@@ -125,23 +125,23 @@ func TestAccountMemberRefusalsAreAlike(t *testing.T) {
 		t.Errorf("answers differ: %v, %v, %v", wrong, foreign, unknown)
 	}
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); err != nil {
-		t.Errorf("the code was burnt: %v", err)
+		t.Errorf("the code was used: %v", err)
 	}
 }
 
-// TestAccountSelection: with several accounts the code is used, and the choice
-// needs no second one.
+// TestAccountSelection: with several accounts the code is used, and choosing one needs no
+// second code.
 func TestAccountSelection(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
-	w.join("usr_bob", "beta", "Sell")
-	h := w.accountMember(t)
+	fx, client := newFixture(t)
+	fx.join("usr_bob", "beta", "Sell")
+	h := fx.accountMember(t)
 
-	w.mintErr = errors.New("no key")
-	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); !errors.Is(err, w.mintErr) || w.Settled != 0 {
-		t.Fatalf("error %v, %d settled; want that of the signer and none", err, w.Settled)
+	fx.mintErr = errors.New("no key")
+	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); !errors.Is(err, fx.mintErr) || fx.Settled != 0 {
+		t.Fatalf("error %v, %d settled; want that of Mint and none", err, fx.Settled)
 	}
-	w.mintErr = nil
+	fx.mintErr = nil
 	_, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678"))
 	var required *SelectionRequired
 	if !errors.As(err, &required) || code(err) != "account_selection_required" {
@@ -150,14 +150,14 @@ func TestAccountSelection(t *testing.T) {
 	if required.Token != "choice" || required.ExpiresIn != 5*time.Minute || required.Total != 2 || required.Accounts[1].Account.ID != "beta" {
 		t.Errorf("selection %+v", required)
 	}
-	if w.Settled != 1 || len(w.Families) != 0 || len(w.minted) != 0 {
-		t.Errorf("%d settled, %d families, %d tokens; want 1, 0, 0", w.Settled, len(w.Families), len(w.minted))
+	if fx.Settled != 1 || len(fx.Families) != 0 || len(fx.minted) != 0 {
+		t.Errorf("%d settled, %d families, %d tokens; want 1, 0, 0", fx.Settled, len(fx.Families), len(fx.minted))
 	}
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta")); !errors.Is(err, signin.ErrCredentials) {
 		t.Errorf("the code is good a second time: %v", err)
 	}
 
-	w.Now = w.Now.Add(time.Minute)
+	fx.Now = fx.Now.Add(time.Minute)
 	if _, err := ask(h, client, GrantAccountMember, form("selection_token=choice account_id=nowhere")); !errors.Is(err, ErrSubjectToken) || code(err) != "invalid_grant" {
 		t.Errorf("no such account: %v", err)
 	}
@@ -168,23 +168,23 @@ func TestAccountSelection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := w.minted[0]
-	if !token.AuthTime.Equal(start) || !token.ExpiresAt.Equal(w.Now.Truncate(time.Second).Add(10*time.Minute)) || token.AMR[0] != "otp" {
+	token := fx.minted[0]
+	if !token.AuthTime.Equal(start) || !token.ExpiresAt.Equal(fx.Now.Truncate(time.Second).Add(10*time.Minute)) || token.AMR[0] != "otp" {
 		t.Errorf("the token does not continue the sign-in: %+v", token)
 	}
-	if answer.GetExtra("refresh_token") == nil || w.Families[token.FamilyID].Family.AccountUID != "acc_beta" {
+	if answer.GetExtra("refresh_token") == nil || fx.Families[token.FamilyID].Family.AccountUID != "acc_beta" {
 		t.Errorf("answered %v", answer.ToMap())
 	}
 	want := []string{
 		"sign_in not_settled", "sign_in success", "sign_in wrong_credentials", "account.chosen not_a_member", "account.chosen success",
 	}
-	if diff := cmp.Diff(want, w.Outcomes()); diff != "" {
+	if diff := cmp.Diff(want, fx.Outcomes()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// TestAccountSelectionEnds: what ends a session between the sign-in and the
-// choice leaves the selection token without effect, however late it happens.
+// TestAccountSelectionEnds: an event that ends sessions between the sign-in and the
+// choice also ends the selection token, even at the last moment.
 func TestAccountSelectionEnds(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -199,28 +199,28 @@ func TestAccountSelectionEnds(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
-			w.choices["choice"] = SelectionToken{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
+			fx, client := newFixture(t)
+			fx.choices["choice"] = SelectionToken{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
 			if tt.before != nil {
-				tt.before(w.Bob())
+				tt.before(fx.Bob())
 			}
-			w.BeforeSettle = tt.meanwhile
-			_, err := ask(w.accountMember(t), client, GrantAccountMember, form("selection_token=choice account_id=acme"))
-			if !errors.Is(err, ErrSubjectToken) || len(w.Families) != 0 {
-				t.Errorf("error %v, %d families; want ErrSubjectToken and none", err, len(w.Families))
+			fx.BeforeSettle = tt.meanwhile
+			_, err := ask(fx.accountMember(t), client, GrantAccountMember, form("selection_token=choice account_id=acme"))
+			if !errors.Is(err, ErrSubjectToken) || len(fx.Families) != 0 {
+				t.Errorf("error %v, %d families; want ErrSubjectToken and none", err, len(fx.Families))
 			}
 		})
 	}
 }
 
-// TestAccountMemberByHeldToken: a held token gives another account's token, but
-// nothing that outlives it, and no wider one in the same account.
-func TestAccountMemberByHeldToken(t *testing.T) {
+// TestAccountMemberByMemberToken: a member_token gives a token for another account. The
+// new token does not live longer, and has no more roles in the same account.
+func TestAccountMemberByMemberToken(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		form    string
-		account string // of the held token
-		change  func(*world, *SubjectToken)
+		account string // of the member_token
+		change  func(*fixture, *SubjectToken)
 		wantErr error
 		want    string
 		scope   []string
@@ -231,26 +231,26 @@ func TestAccountMemberByHeldToken(t *testing.T) {
 		"another account":               {form: "member_token=held account_id=beta", account: "acme", want: "beta", scope: []string{"Sell", "Buy"}},
 		"another account, part":         {form: "member_token=held account_id=beta scope=Sell", account: "acme", want: "beta", scope: []string{"Sell"}},
 		"first account":                 {form: "member_token=held account_id=beta", want: "beta", scope: []string{"Sell", "Buy"}},
-		"account management token":      {form: "member_token=held account_id=acme", account: "acme", change: func(_ *world, h *SubjectToken) { h.Access, h.Scope = false, nil }, want: "acme", scope: []string{"Buy", "Approve"}},
+		"account management token":      {form: "member_token=held account_id=acme", account: "acme", change: func(_ *fixture, h *SubjectToken) { h.Access, h.Scope = false, nil }, want: "acme", scope: []string{"Buy", "Approve"}},
 		"foreign account":               {form: "member_token=held account_id=nowhere", account: "acme", wantErr: ErrSubjectToken},
 		"forged":                        {form: "member_token=forged account_id=acme", account: "acme", wantErr: ErrSubjectToken},
-		"locked":                        {form: "member_token=held", account: "acme", change: func(_ *world, h *SubjectToken) { h.Principal.Lockout.LockedUntil = start.Add(1) }, wantErr: ErrSubjectToken},
-		"of no sign-in":                 {form: "member_token=held", account: "acme", change: func(_ *world, h *SubjectToken) { h.AuthTime = time.Time{} }, wantErr: ErrSubjectToken},
-		"of no user":                    {form: "member_token=held", change: func(_ *world, h *SubjectToken) { h.Principal = storage.Principal{} }, wantErr: ErrSubjectToken},
-		"role lost meanwhile, same":     {form: "member_token=held", account: "acme", change: func(_ *world, h *SubjectToken) { h.Member.Membership.Roles = []string{"Approve"} }, want: "acme"},
+		"locked":                        {form: "member_token=held", account: "acme", change: func(_ *fixture, h *SubjectToken) { h.Principal.Lockout.LockedUntil = start.Add(1) }, wantErr: ErrSubjectToken},
+		"of no sign-in":                 {form: "member_token=held", account: "acme", change: func(_ *fixture, h *SubjectToken) { h.AuthTime = time.Time{} }, wantErr: ErrSubjectToken},
+		"of no user":                    {form: "member_token=held", change: func(_ *fixture, h *SubjectToken) { h.Principal = storage.Principal{} }, wantErr: ErrSubjectToken},
+		"role lost meanwhile, same":     {form: "member_token=held", account: "acme", change: func(_ *fixture, h *SubjectToken) { h.Member.Membership.Roles = []string{"Approve"} }, want: "acme"},
 		"no account, several to choose": {form: "member_token=held", wantErr: &SelectionRequired{}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
-			w.join("usr_bob", "beta", "Sell", "Buy")
-			held := w.hold(tt.account, "Buy")
+			fx, client := newFixture(t)
+			fx.join("usr_bob", "beta", "Sell", "Buy")
+			held := fx.hold(tt.account, "Buy")
 			if tt.change != nil {
-				tt.change(w, held)
-				w.held["held"] = *held
+				tt.change(fx, held)
+				fx.held["held"] = *held
 			}
-			answer, err := ask(w.accountMember(t), client, GrantAccountMember, form(tt.form))
+			answer, err := ask(fx.accountMember(t), client, GrantAccountMember, form(tt.form))
 			var choose *SelectionRequired
 			if errors.As(tt.wantErr, &choose) {
 				if !errors.As(err, &choose) || choose.Token != "" || len(choose.Accounts) != 2 {
@@ -259,7 +259,7 @@ func TestAccountMemberByHeldToken(t *testing.T) {
 				return
 			}
 			if tt.wantErr != nil {
-				if !errors.Is(err, tt.wantErr) || len(w.minted) != 0 {
+				if !errors.Is(err, tt.wantErr) || len(fx.minted) != 0 {
 					t.Errorf("error %v, want %v", err, tt.wantErr)
 				}
 				return
@@ -267,7 +267,7 @@ func TestAccountMemberByHeldToken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			token := w.minted[0]
+			token := fx.minted[0]
 			if token.Member.Account.ID != tt.want || answer.GetExtra("account_id") != tt.want {
 				t.Errorf("for account %s, want %s", token.Member.Account.ID, tt.want)
 			}
@@ -275,19 +275,19 @@ func TestAccountMemberByHeldToken(t *testing.T) {
 				t.Error(diff)
 			}
 			if answer.GetExtra("refresh_token") != nil || token.FamilyID != "fam" || !token.ExpiresAt.Equal(held.ExpiresAt) || !token.AuthTime.Equal(held.AuthTime) {
-				t.Errorf("the token is more than a continuation: %+v", token)
+				t.Errorf("the token exceeds the member_token: %+v", token)
 			}
 		})
 	}
 }
 
-// TestAccountMemberWithoutTokens: a server that has no tokens to hold refuses
-// them, and tells what there is to choose without using the code.
+// TestAccountMemberWithoutTokens: a server without SubjectTokens refuses tokens. With
+// several accounts it lists them and does not use the code.
 func TestAccountMemberWithoutTokens(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
-	w.join("usr_bob", "beta", "Sell")
-	h := w.accountMember(t)
+	fx, client := newFixture(t)
+	fx.join("usr_bob", "beta", "Sell")
+	h := fx.accountMember(t)
 	h.SubjectTokens, h.Profiles = nil, nil
 	for _, presented := range []string{"member_token=held", "selection_token=choice account_id=acme"} {
 		if _, err := ask(h, client, GrantAccountMember, form(presented)); !errors.Is(err, ErrSubjectToken) {
@@ -303,5 +303,21 @@ func TestAccountMemberWithoutTokens(t *testing.T) {
 	}
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta")); err != nil {
 		t.Errorf("the code was used: %v", err)
+	}
+}
+
+// TestSelectionClearsNoFailures: choosing an account presents no credential, so it does
+// not clear the failures since the sign-in.
+func TestSelectionClearsNoFailures(t *testing.T) {
+	t.Parallel()
+	fx, client := newFixture(t)
+	fx.choices["choice"] = SelectionToken{Client: client, AMR: []string{"otp"}, AuthTime: start, IssuedAt: start}
+	failed := storage.Lockout{Failures: 3, LastFailureAt: start.Add(-time.Second), Version: 3}
+	fx.Bob().Lockout = failed
+	if _, err := ask(fx.accountMember(t), client, GrantAccountMember, form("selection_token=choice account_id=acme")); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(failed, fx.Bob().Lockout); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"latchkey/storage"
 )
 
-// TestClientCredentials: whom the client acts as, for how long, and what it is
-// told when it may not.
+// TestClientCredentials: which user the client acts as, how long the token lives, and the
+// reason of a refusal.
 func TestClientCredentials(t *testing.T) {
 	t.Parallel()
 	acting := func(c *storage.Client) { c.DefaultContextUser = "Bob" }
@@ -53,12 +53,12 @@ func TestClientCredentials(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
+			fx, client := newFixture(t)
 			tt.client(client)
 			if tt.user != nil {
-				tt.user(w.Bob())
+				tt.user(fx.Bob())
 			}
-			h := &ClientCredentials{Users: w, AccessTokens: w, Now: w.Clock}
+			h := &ClientCredentials{Users: fx, AccessTokens: fx, Now: fx.Clock}
 			answer, err := ask(h, client, GrantClientCredentials, form(""))
 			if code(err) != tt.code || tt.wantErr != nil && !errors.Is(err, tt.wantErr) {
 				t.Fatalf("error %v, want %s, %v", err, tt.code, tt.wantErr)
@@ -66,14 +66,14 @@ func TestClientCredentials(t *testing.T) {
 			if errors.Is(tt.wantErr, ErrContextUserRequired) {
 				for _, told := range []error{ErrUserInactive, ErrCompanyInactive, ErrLockedOut} {
 					if errors.Is(err, told) {
-						t.Errorf("the error tells that %v", told)
+						t.Errorf("the error shows %v", told)
 					}
 				}
 			}
 			if err != nil {
 				return
 			}
-			token := w.minted[0]
+			token := fx.minted[0]
 			subject := ""
 			if token.Principal != nil {
 				subject = token.Principal.User.UID
@@ -85,7 +85,7 @@ func TestClientCredentials(t *testing.T) {
 				t.Errorf("the token lives %v, want %v", life, tt.life)
 			}
 			if answer.GetExtra("refresh_token") != nil || !token.AuthTime.IsZero() {
-				t.Error("nobody signed in, yet there is a refresh token or an auth_time")
+				t.Error("a refresh token or an auth_time without a sign-in")
 			}
 		})
 	}

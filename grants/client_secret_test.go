@@ -11,7 +11,7 @@ import (
 	"latchkey/storage"
 )
 
-// countingDigester digests without a key and counts the work.
+// countingDigester makes digests without a key and counts them.
 type countingDigester struct{ work int }
 
 func (d *countingDigester) Digest(purpose string, parts ...string) storage.Digest {

@@ -17,8 +17,8 @@ import (
 	"latchkey/storage"
 )
 
-// shopfront is the part of a foreign server that stores and signs: one user,
-// Bob, whose code is known, and one account, Acme.
+// shopfront is the store and the signer of another fosite server. It has one user, Bob,
+// with a known code, and one account, Acme.
 type shopfront struct{ bob storage.Principal }
 
 func (s shopfront) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {
@@ -58,8 +58,8 @@ func (shopfront) Match(p storage.Principal, _ string, _ []storage.Purpose, prese
 	return p.Known && otp.Normalize(presented) == "7K0M1XQZ"
 }
 
-// A fosite server of one's own takes the account-member grant as one more token
-// endpoint handler. RefreshTokens is needed for clients that may refresh.
+// Any fosite server can register the account-member grant as one of its token endpoint
+// handlers. Clients that may refresh also need RefreshTokens.
 func ExampleAccountMember() {
 	hasher, err := signin.NewHasher(signin.HasherConfig{})
 	if err != nil {

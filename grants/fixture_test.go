@@ -21,8 +21,8 @@ const rightPassword = memstore.RightPassword
 
 var start = memstore.Start
 
-// world is a store, a clock, codes, hashes and tokens without any machinery.
-type world struct {
+// fixture is a store in memory that also writes tokens, all as plain text.
+type fixture struct {
 	*memstore.Store
 	members map[string][]storage.Member
 	held    map[string]SubjectToken
@@ -32,35 +32,35 @@ type world struct {
 	mintErr error
 }
 
-// newWorld has bob, who is a member of acme, with the password "Tr0ub4dor&3"
-// and the live code "12345678", and shop, a client that serves him.
-func newWorld(t *testing.T) (*world, *storage.Client) {
+// newFixture returns a fixture with Bob, a member of the account acme, and the client
+// shop, which admits him. His password is "Tr0ub4dor&3", his live code "12345678".
+func newFixture(t *testing.T) (*fixture, *storage.Client) {
 	t.Helper()
 	store, client := memstore.New()
 	client.GrantTypes = []string{GrantPassword, GrantClientCredentials, GrantRefreshToken, GrantAccountMember, GrantTokenExchange}
-	w := &world{
+	fx := &fixture{
 		Store: store, members: map[string][]storage.Member{},
 		held: map[string]SubjectToken{}, choices: map[string]SelectionToken{}, spent: map[string]bool{},
 	}
-	w.join("usr_bob", "acme", "Buy", "Approve")
-	return w, client
+	fx.join("usr_bob", "acme", "Buy", "Approve")
+	return fx, client
 }
 
-func (w *world) join(userUID, account string, roles ...string) {
-	w.members[userUID] = append(w.members[userUID], storage.Member{
+func (fx *fixture) join(userUID, account string, roles ...string) {
+	fx.members[userUID] = append(fx.members[userUID], storage.Member{
 		Membership: storage.Membership{AccountUID: "acc_" + account, UserUID: userUID, Roles: roles},
 		Account:    storage.Account{UID: "acc_" + account, ID: account, Name: "The " + account, Active: true},
 	})
 }
 
-func (w *world) Members(_ context.Context, userUID string, offset, limit int) (storage.Page[storage.Member], error) {
-	all := w.members[userUID]
+func (fx *fixture) Members(_ context.Context, userUID string, offset, limit int) (storage.Page[storage.Member], error) {
+	all := fx.members[userUID]
 	end := min(len(all), offset+limit)
 	return storage.Page[storage.Member]{Items: slices.Clone(all[offset:end]), Total: len(all)}, nil
 }
 
-func (w *world) Member(_ context.Context, userUID, accountID string) (storage.Member, error) {
-	for _, m := range w.members[userUID] {
+func (fx *fixture) Member(_ context.Context, userUID, accountID string) (storage.Member, error) {
+	for _, m := range fx.members[userUID] {
 		if m.Account.ID == accountID {
 			return m, nil
 		}
@@ -68,21 +68,21 @@ func (w *world) Member(_ context.Context, userUID, accountID string) (storage.Me
 	return storage.Member{}, storage.ErrNotFound
 }
 
-func (w *world) Family(_ context.Context, id string) (storage.FamilyState, error) {
-	state := w.Families[id]
+func (fx *fixture) Family(_ context.Context, id string) (storage.FamilyState, error) {
+	state := fx.Families[id]
 	if state == nil {
 		return storage.FamilyState{}, storage.ErrNotFound
 	}
 	now := *state
-	for _, p := range w.Logins {
+	for _, p := range fx.Logins {
 		if p.Login.ID == now.Family.LoginID {
 			now.Principal = *p
-			if s := w.SourceOf(p.Key, now.Family.SourceID); s != nil {
+			if s := fx.SourceOf(p.Key, now.Family.SourceID); s != nil {
 				now.Principal.Source, now.Principal.Lockout.Source = s.Source, s.Counter
 			}
 		}
 	}
-	for _, m := range w.members[now.Family.UserUID] {
+	for _, m := range fx.members[now.Family.UserUID] {
 		if m.Account.UID == now.Family.AccountUID {
 			now.Member = &m
 		}
@@ -90,8 +90,8 @@ func (w *world) Family(_ context.Context, id string) (storage.FamilyState, error
 	return now, nil
 }
 
-func (w *world) AdvanceFamily(_ context.Context, id string, from int64, now, idle time.Time) error {
-	f := &w.Families[id].Family
+func (fx *fixture) AdvanceFamily(_ context.Context, id string, from int64, now, idle time.Time) error {
+	f := &fx.Families[id].Family
 	if f.Generation != from {
 		return storage.ErrStale
 	}
@@ -99,23 +99,23 @@ func (w *world) AdvanceFamily(_ context.Context, id string, from int64, now, idl
 	return nil
 }
 
-func (w *world) RevokeFamily(_ context.Context, id string, now time.Time) error {
-	w.Families[id].Family.RevokedAt = now
+func (fx *fixture) RevokeFamily(_ context.Context, id string, now time.Time) error {
+	fx.Families[id].Family.RevokedAt = now
 	return nil
 }
 
 // Mint implements AccessTokens.
-func (w *world) Mint(_ context.Context, t AccessToken) (string, error) {
-	if w.mintErr != nil {
-		return "", w.mintErr
+func (fx *fixture) Mint(_ context.Context, t AccessToken) (string, error) {
+	if fx.mintErr != nil {
+		return "", fx.mintErr
 	}
-	w.minted = append(w.minted, t)
+	fx.minted = append(fx.minted, t)
 	return "token", nil
 }
 
-// SubjectToken implements SubjectTokens.
-func (w *world) VerifySubject(_ context.Context, c *storage.Client, token string) (SubjectToken, error) {
-	h, ok := w.held[token]
+// VerifySubject implements SubjectTokens.
+func (fx *fixture) VerifySubject(_ context.Context, c *storage.Client, token string) (SubjectToken, error) {
+	h, ok := fx.held[token]
 	if token == "down" {
 		return h, storage.ErrUnavailable
 	}
@@ -125,68 +125,68 @@ func (w *world) VerifySubject(_ context.Context, c *storage.Client, token string
 	return h, nil
 }
 
-// Selection implements SubjectTokens.
-func (w *world) VerifySelection(_ context.Context, c *storage.Client, token string) (SubjectToken, error) {
-	s, ok := w.choices[token]
+// VerifySelection implements SubjectTokens.
+func (fx *fixture) VerifySelection(_ context.Context, c *storage.Client, token string) (SubjectToken, error) {
+	s, ok := fx.choices[token]
 	if !ok || s.Client.ID != c.ID {
 		return SubjectToken{}, ErrSubjectToken
 	}
-	return SubjectToken{Principal: *w.Bob(), AMR: s.AMR, AuthTime: s.AuthTime, ExpiresAt: s.IssuedAt.Add(5 * time.Minute)}, nil
+	return SubjectToken{Principal: *fx.Bob(), AMR: s.AMR, AuthTime: s.AuthTime, ExpiresAt: s.IssuedAt.Add(5 * time.Minute)}, nil
 }
 
-// Spend implements SubjectTokens.
-func (w *world) SpendSelection(ctx context.Context, h SubjectToken, do func(context.Context) error) error {
-	if w.spent[h.TokenID] {
+// SpendSelection implements SubjectTokens.
+func (fx *fixture) SpendSelection(ctx context.Context, h SubjectToken, do func(context.Context) error) error {
+	if fx.spent[h.TokenID] {
 		return ErrSubjectToken
 	}
 	err := do(ctx)
-	w.spent[h.TokenID] = err == nil
+	fx.spent[h.TokenID] = err == nil
 	return err
 }
 
 // MintSelection implements SubjectTokens.
-func (w *world) MintSelection(_ context.Context, s SelectionToken) (string, time.Duration, error) {
-	if w.mintErr != nil {
-		return "", 0, w.mintErr
+func (fx *fixture) MintSelection(_ context.Context, s SelectionToken) (string, time.Duration, error) {
+	if fx.mintErr != nil {
+		return "", 0, fx.mintErr
 	}
-	w.choices["choice"] = s
+	fx.choices["choice"] = s
 	return "choice", 5 * time.Minute, nil
 }
 
-// hold makes "held" an access token of bob's for that account; empty: none.
-func (w *world) hold(account string, scope ...string) *SubjectToken {
+// hold makes "held" an access token of Bob for that account; empty: none.
+func (fx *fixture) hold(account string, scope ...string) *SubjectToken {
 	h := SubjectToken{
-		Principal: *w.Bob(), AMR: []string{"otp"}, AuthTime: start.Add(-time.Minute), Access: true, Scope: scope,
+		Principal: *fx.Bob(), AMR: []string{"otp"}, AuthTime: start.Add(-time.Minute), Access: true, Scope: scope,
 		FamilyID: "fam", ExpiresAt: start.Truncate(time.Second).Add(5 * time.Minute),
 	}
-	if m, err := w.Member(context.Background(), "usr_bob", account); err == nil {
+	if m, err := fx.Member(context.Background(), "usr_bob", account); err == nil {
 		h.Member = &m
 	}
-	w.held["held"] = h
+	fx.held["held"] = h
 	return &h
 }
 
-func (w *world) authenticator(t *testing.T) *signin.Authenticator {
+func (fx *fixture) authenticator(t *testing.T) *signin.Authenticator {
 	t.Helper()
-	a, err := signin.NewAuthenticator(signin.AuthenticatorConfig{Store: w, Codes: w, Passwords: w, Recorder: w, Now: w.Clock})
+	a, err := signin.NewAuthenticator(signin.AuthenticatorConfig{Store: fx, Codes: fx, Passwords: fx, Recorder: fx, Now: fx.Clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
 }
 
-func (w *world) accountMember(t *testing.T) *AccountMember {
+func (fx *fixture) accountMember(t *testing.T) *AccountMember {
 	return &AccountMember{
-		Authenticator: w.authenticator(t), Profiles: w, Members: w, SubjectTokens: w,
-		AccessTokens: w, RefreshTokens: refreshTokens(), Now: w.Clock,
+		Authenticator: fx.authenticator(t), Profiles: fx, Members: fx, SubjectTokens: fx,
+		AccessTokens: fx, RefreshTokens: refreshTokens(), Now: fx.Clock,
 	}
 }
 
-func (w *world) exchange() *TokenExchange {
-	return &TokenExchange{SubjectTokens: w, Members: w, AccessTokens: w, Recorder: w, Now: w.Clock}
+func (fx *fixture) exchange() *TokenExchange {
+	return &TokenExchange{SubjectTokens: fx, Members: fx, AccessTokens: fx, Recorder: fx, Now: fx.Clock}
 }
 
-// form makes a form of a space separated list of name=value.
+// form parses a list of name=value pairs with spaces between them.
 func form(pairs string) url.Values {
 	v := url.Values{}
 	for _, pair := range strings.Fields(pairs) {
@@ -196,29 +196,28 @@ func form(pairs string) url.Values {
 	return v
 }
 
-// ask sends a request through both phases of a handler. A public client is one
-// with Public.
+// ask sends a request through both phases of a handler.
 func ask(h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
 	return askFrom("", h, c, grantType, v)
 }
 
-// askFrom is ask from an address.
+// askFrom is ask with the address of the user.
 func askFrom(address string, h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
 	source, _ := netip.ParseAddr(address)
 	r := fosite.NewAccessRequest(&Session{Source: source})
 	r.Client, r.Form, r.GrantTypes = Client{c}, v, fosite.Arguments{grantType}
 	r.SetRequestedScopes(fosite.RemoveEmpty(strings.Split(v.Get("scope"), "+")))
 	if !h.CanHandleTokenEndpointRequest(context.Background(), r) {
-		return nil, errors.New("the handler does not claim its own grant type")
+		return nil, errors.New("the handler does not handle its own grant type")
 	}
 	if err := h.HandleTokenEndpointRequest(context.Background(), r); err != nil {
 		return nil, err
 	}
-	w := fosite.NewAccessResponse()
-	return w, h.PopulateTokenEndpointResponse(context.Background(), r, w)
+	response := fosite.NewAccessResponse()
+	return response, h.PopulateTokenEndpointResponse(context.Background(), r, response)
 }
 
-// code is the RFC 6749 code that an error means to a foreign server.
+// code returns the RFC 6749 code with which fosite answers an error.
 func code(err error) string {
 	var e *fosite.RFC6749Error
 	switch {

@@ -9,17 +9,17 @@ import (
 	"latchkey/storage"
 )
 
-// TestPasswordGrant: what the grant takes for a sign-in, and that a token that
-// cannot be signed burns no code.
+// TestPasswordGrant: which secrets sign in, and that a failure to mint the token does not
+// use the code.
 func TestPasswordGrant(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
-	h := &Password{Authenticator: w.authenticator(t), AccessTokens: w, RefreshTokens: refreshTokens(), Now: w.Clock}
-	w.mintErr = errors.New("no key")
-	if _, err := ask(h, client, GrantPassword, form("username=bob password=12345678")); !errors.Is(err, w.mintErr) {
-		t.Fatalf("error %v, want that of the signer", err)
+	fx, client := newFixture(t)
+	h := &Password{Authenticator: fx.authenticator(t), AccessTokens: fx, RefreshTokens: refreshTokens(), Now: fx.Clock}
+	fx.mintErr = errors.New("no key")
+	if _, err := ask(h, client, GrantPassword, form("username=bob password=12345678")); !errors.Is(err, fx.mintErr) {
+		t.Fatalf("error %v, want that of Mint", err)
 	}
-	w.mintErr = nil
+	fx.mintErr = nil
 	v := form("username=bob password=12345678")
 	answer, err := ask(h, client, GrantPassword, v)
 	if err != nil {
@@ -28,21 +28,21 @@ func TestPasswordGrant(t *testing.T) {
 	if answer.GetExtra("refresh_token") == nil || answer.GetExtra("account_id") != nil || v.Has("password") {
 		t.Errorf("answered %v, form left %v", answer.ToMap(), v)
 	}
-	token := w.minted[0]
+	token := fx.minted[0]
 	if !token.IssuedAt.Equal(start) || !token.ExpiresAt.Equal(start.Truncate(time.Second).Add(10*time.Minute)) || token.FamilyID == "" {
 		t.Errorf("token %+v", token)
 	}
 	if _, err := ask(h, client, GrantPassword, form("username=bob password=12345678")); code(err) != "invalid_grant" {
 		t.Errorf("second use of the code: %v", err)
 	}
-	w.Bob().Login.Code = storage.Code{
-		ID: "otc_2", Purpose: storage.PurposeResetPassword, ExpiresAt: w.Now.Add(time.Minute),
+	fx.Bob().Login.Code = storage.Code{
+		ID: "otc_2", Purpose: storage.PurposeResetPassword, ExpiresAt: fx.Now.Add(time.Minute),
 		Digest: storage.Digest{Sum: []byte("87654321")},
 	}
 	if _, err := ask(h, client, GrantPassword, form("username=bob password=87654321")); code(err) != "invalid_grant" {
 		t.Errorf("a code for resetting the password signed in: %v", err)
 	}
-	w.Bob().Rules.MaxAge = time.Hour
+	fx.Bob().Rules.MaxAge = time.Hour
 	if _, err := ask(h, client, GrantPassword, form("username=bob password="+rightPassword)); code(err) != "invalid_grant" || !errors.Is(err, signin.ErrPasswordExpired) {
 		t.Errorf("expired password: %v", err)
 	}

@@ -11,47 +11,47 @@ import (
 	"latchkey/storage"
 )
 
-// TestRefreshKeepsTheAccount: a refresh of an account-member token stays in its
-// account, with the roles that were granted and are still held there.
+// TestRefreshKeepsTheAccount: a refresh of an account-member token stays in its account.
+// It keeps the granted roles that the user still has there.
 func TestRefreshKeepsTheAccount(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		change  func(*world)
+		change  func(*fixture)
 		form    string
 		wantErr error
 		scope   []string
 	}{
-		"unchanged":           {change: func(*world) {}, scope: []string{"Buy", "Approve"}},
-		"more roles":          {change: func(w *world) { w.members["usr_bob"][0].Membership.Roles = []string{"Sell", "Approve", "Buy"} }, scope: []string{"Buy", "Approve"}},
-		"fewer roles":         {change: func(w *world) { w.members["usr_bob"][0].Membership.Roles = []string{"Approve"} }, scope: []string{"Approve"}},
-		"no roles":            {change: func(w *world) { w.members["usr_bob"][0].Membership.Roles = nil }},
-		"narrower":            {change: func(*world) {}, form: " scope=Buy", scope: []string{"Buy"}},
-		"wider":               {change: func(*world) {}, form: " scope=Shopper", wantErr: ErrScopeExceeded},
-		"another account too": {change: func(w *world) { w.join("usr_bob", "beta", "Sell") }, scope: []string{"Buy", "Approve"}},
-		"member no longer":    {change: func(w *world) { w.members["usr_bob"] = nil }, wantErr: ErrRefreshToken},
-		"account inactive":    {change: func(w *world) { w.members["usr_bob"][0].Account.Active = false }, wantErr: ErrRefreshToken},
-		"password changed by this session": {change: func(w *world) {
-			login := &w.Bob().Login
+		"unchanged":           {change: func(*fixture) {}, scope: []string{"Buy", "Approve"}},
+		"more roles":          {change: func(fx *fixture) { fx.members["usr_bob"][0].Membership.Roles = []string{"Sell", "Approve", "Buy"} }, scope: []string{"Buy", "Approve"}},
+		"fewer roles":         {change: func(fx *fixture) { fx.members["usr_bob"][0].Membership.Roles = []string{"Approve"} }, scope: []string{"Approve"}},
+		"no roles":            {change: func(fx *fixture) { fx.members["usr_bob"][0].Membership.Roles = nil }},
+		"narrower":            {change: func(*fixture) {}, form: " scope=Buy", scope: []string{"Buy"}},
+		"wider":               {change: func(*fixture) {}, form: " scope=Shopper", wantErr: ErrScopeExceeded},
+		"another account too": {change: func(fx *fixture) { fx.join("usr_bob", "beta", "Sell") }, scope: []string{"Buy", "Approve"}},
+		"member no longer":    {change: func(fx *fixture) { fx.members["usr_bob"] = nil }, wantErr: ErrRefreshToken},
+		"account inactive":    {change: func(fx *fixture) { fx.members["usr_bob"][0].Account.Active = false }, wantErr: ErrRefreshToken},
+		"password changed by this session": {change: func(fx *fixture) {
+			login := &fx.Bob().Login
 			login.SessionsValidFrom = start.Add(1)
-			for id := range w.Families { // the only one
+			for id := range fx.Families { // the only one
 				login.KeptSession = id
 			}
 		}, scope: []string{"Buy", "Approve"}},
-		"password changed": {change: func(w *world) { w.Bob().Login.SessionsValidFrom = start.Add(1) }, wantErr: ErrRefreshToken},
-		"tokens revoked":   {change: func(w *world) { w.Bob().User.TokensValidFrom = start.Add(1) }, wantErr: ErrRefreshToken},
-		"locked":           {change: func(w *world) { w.Bob().Lockout.LockedUntil = start.Add(time.Hour) }, wantErr: ErrRefreshToken},
+		"password changed": {change: func(fx *fixture) { fx.Bob().Login.SessionsValidFrom = start.Add(1) }, wantErr: ErrRefreshToken},
+		"tokens revoked":   {change: func(fx *fixture) { fx.Bob().User.TokensValidFrom = start.Add(1) }, wantErr: ErrRefreshToken},
+		"locked":           {change: func(fx *fixture) { fx.Bob().Lockout.LockedUntil = start.Add(time.Hour) }, wantErr: ErrRefreshToken},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
-			grant := w.accountMember(t)
+			fx, client := newFixture(t)
+			grant := fx.accountMember(t)
 			first, err := ask(grant, client, GrantAccountMember, form("username=bob one_time_password=12345678"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			tt.change(w)
-			h := &Refresh{Families: w, AccessTokens: w, RefreshTokens: grant.RefreshTokens, Recorder: w, Now: w.Clock}
+			tt.change(fx)
+			h := &Refresh{Families: fx, AccessTokens: fx, RefreshTokens: grant.RefreshTokens, Recorder: fx, Now: fx.Clock}
 			refreshToken, _ := first.GetExtra("refresh_token").(string)
 			answer, err := ask(h, client, GrantRefreshToken, form("refresh_token="+refreshToken+tt.form))
 			if tt.wantErr != nil {
@@ -63,9 +63,9 @@ func TestRefreshKeepsTheAccount(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			token := w.minted[1]
+			token := fx.minted[1]
 			if token.Member == nil || token.Member.Account.ID != "acme" || answer.GetExtra("account_id") != "acme" {
-				t.Errorf("the account is lost: %+v, %v", token, answer.ToMap())
+				t.Errorf("want the account to stay: %+v, %v", token, answer.ToMap())
 			}
 			if diff := cmp.Diff(tt.scope, token.Scope); diff != "" {
 				t.Error(diff)
@@ -74,13 +74,14 @@ func TestRefreshKeepsTheAccount(t *testing.T) {
 	}
 }
 
-// Where bob signs in, and where he does not.
+// The addresses of Bob and of the attacker.
 const (
-	home = "192.0.2.1"
-	lair = "203.0.113.66"
+	home     = "192.0.2.1"
+	attacker = "203.0.113.66"
 )
 
-// lockFrom fails to sign bob in from an address as often as it takes to lock it.
+// lockFrom makes ten wrong attempts from an address, which lock a known source, or the
+// login for all unknown sources.
 func lockFrom(t *testing.T, h *Password, c *storage.Client, address string) {
 	t.Helper()
 	for range 10 {
@@ -90,13 +91,13 @@ func lockFrom(t *testing.T, h *Password, c *storage.Client, address string) {
 	}
 }
 
-// TestSessionsGoOnWhereTheyBegan: a session stands under a lock made elsewhere,
-// and falls with one of its own source.
-func TestSessionsGoOnWhereTheyBegan(t *testing.T) {
+// TestRefreshUnderLock: a refresh works while the login is locked for unknown sources,
+// and not while the source of its sign-in is locked.
+func TestRefreshUnderLock(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
-	h := &Password{Authenticator: w.authenticator(t), AccessTokens: w, RefreshTokens: refreshTokens(), Now: w.Clock}
-	refresh := &Refresh{Families: w, AccessTokens: w, RefreshTokens: h.RefreshTokens, Recorder: w, Now: w.Clock}
+	fx, client := newFixture(t)
+	h := &Password{Authenticator: fx.authenticator(t), AccessTokens: fx, RefreshTokens: refreshTokens(), Now: fx.Clock}
+	refresh := &Refresh{Families: fx, AccessTokens: fx, RefreshTokens: h.RefreshTokens, Recorder: fx, Now: fx.Clock}
 	answer, err := askFrom(home, h, client, GrantPassword, form("username=bob password="+rightPassword))
 	if err != nil {
 		t.Fatal(err)
@@ -110,22 +111,22 @@ func TestSessionsGoOnWhereTheyBegan(t *testing.T) {
 		}
 		return err
 	}
-	id := w.minted[0].SourceID
-	if s := w.SourceOf(w.Bob().Key, id); s == nil || s.Address != home {
-		t.Fatalf("the token says %q, known are %v", id, w.Sources)
+	id := fx.minted[0].SourceID
+	if s := fx.SourceOf(fx.Bob().Key, id); s == nil || s.Address != home {
+		t.Fatalf("the token has source %q, known are %v", id, fx.Sources)
 	}
-	lockFrom(t, h, client, lair)
+	lockFrom(t, h, client, attacker)
 	if err := renew(); err != nil {
-		t.Errorf("refresh under a lock made elsewhere: %v", err)
+		t.Errorf("refresh while unknown sources are locked: %v", err)
 	}
-	if got := w.minted[len(w.minted)-1].SourceID; got != id {
-		t.Errorf("the refreshed token says %q, want %q", got, id)
+	if got := fx.minted[len(fx.minted)-1].SourceID; got != id {
+		t.Errorf("the refreshed token has source %q, want %q", got, id)
 	}
 	lockFrom(t, h, client, home)
 	if err := renew(); !errors.Is(err, ErrRefreshToken) {
-		t.Errorf("refresh under a lock of its own source: %v", err)
+		t.Errorf("refresh while its own source is locked: %v", err)
 	}
-	w.Now = w.Now.Add(3 * time.Minute)
+	fx.Now = fx.Now.Add(3 * time.Minute)
 	if err := renew(); err != nil {
 		t.Errorf("refresh after the lock: %v", err)
 	}

@@ -48,18 +48,18 @@ func TestRefreshTokenRoundTrip(t *testing.T) {
 	}
 	again, err := tokens.At(parsed, 2)
 	if err != nil || again != second {
-		t.Errorf("a retry got another successor: %v", err)
+		t.Errorf("a retry got another token: %v", err)
 	}
 	other, _, err := tokens.Begin(storage.TokenFamily{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if parsed.BelongsTo(other) {
-		t.Error("token belongs to a foreign family")
+		t.Error("the token belongs to another family")
 	}
 }
 
-// TestRefreshTokenForgeries changes every part of a token in turn.
+// TestRefreshTokenForgeries changes each part of a token.
 func TestRefreshTokenForgeries(t *testing.T) {
 	t.Parallel()
 	tokens := refreshTokens()
@@ -92,7 +92,7 @@ func TestRefreshTokenForgeries(t *testing.T) {
 	}
 	for name, forged := range forgeries {
 		if _, err := tokens.Parse(forged); !errors.Is(err, ErrRefreshToken) {
-			t.Errorf("%s: %q was taken as authentic (%v)", name, forged, err)
+			t.Errorf("%s: %q was accepted (%v)", name, forged, err)
 		}
 	}
 }
@@ -109,7 +109,28 @@ func FuzzRefreshTokenParse(f *testing.F) {
 	f.Add("lkr_....")
 	f.Fuzz(func(t *testing.T, s string) {
 		if _, err := tokens.Parse(s); err == nil && s != token {
-			t.Errorf("%q was taken as authentic", s)
+			t.Errorf("%q was accepted", s)
 		}
 	})
+}
+
+// TestPublicFamilyIsBound: the family of a public client is bound to its key, that of a
+// confidential client is not.
+func TestPublicFamilyIsBound(t *testing.T) {
+	t.Parallel()
+	for _, public := range []bool{true, false} {
+		fx, client := newFixture(t)
+		client.Public = public
+		if _, err := askAs(&Session{JKT: "k"}, fx.accountMember(t), client, GrantAccountMember, form("username=bob one_time_password=12345678")); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range fx.Families {
+			if bound := f.Family.JKT == "k"; bound != public {
+				t.Errorf("public %v: family bound to %q", public, f.Family.JKT)
+			}
+		}
+		if len(fx.Families) != 1 {
+			t.Errorf("%d families", len(fx.Families))
+		}
+	}
 }

@@ -45,3 +45,55 @@ func TestGrantRoles(t *testing.T) {
 		})
 	}
 }
+
+// TestNarrowed: a narrowed token gives no token with more roles, neither for another
+// account nor for its own.
+func TestNarrowed(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		form  string
+		scope []string
+	}{
+		"other account":           {"account_id=beta", []string{"Buy"}},
+		"other account, one role": {"account_id=beta scope=Buy", []string{"Buy"}},
+		"own account":             {"account_id=acme", []string{"Buy"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fx, client := newFixture(t)
+			fx.join("usr_bob", "beta", "Sell", "Buy")
+			subject := fx.hold("acme", "Buy")
+			subject.Narrowed = true
+			fx.held["held"] = *subject
+			exchanged := form("subject_token=held subject_token_type=" + TokenTypeAccessToken + " " + tt.form)
+			if _, err := ask(fx.exchange(), client, GrantTokenExchange, exchanged); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ask(fx.accountMember(t), client, GrantAccountMember, form("member_token=held "+tt.form)); err != nil {
+				t.Fatal(err)
+			}
+			for _, token := range fx.minted {
+				if diff := cmp.Diff(tt.scope, token.Scope); diff != "" || !token.Narrowed {
+					t.Errorf("narrowed is %v, scope %s", token.Narrowed, diff)
+				}
+			}
+		})
+	}
+}
+
+// TestNarrowedTokens: a token counts as narrowed if it has fewer roles than the user.
+func TestNarrowedTokens(t *testing.T) {
+	t.Parallel()
+	fx, client := newFixture(t)
+	fx.hold("acme", "Buy", "Approve")
+	for scope, want := range map[string]bool{"": false, " scope=Buy+Approve": false, " scope=Buy": true} {
+		exchanged := form("subject_token=held subject_token_type=" + TokenTypeAccessToken + scope)
+		if _, err := ask(fx.exchange(), client, GrantTokenExchange, exchanged); err != nil {
+			t.Fatal(err)
+		}
+		if got := fx.minted[len(fx.minted)-1].Narrowed; got != want {
+			t.Errorf("with%s: narrowed is %v", scope, got)
+		}
+	}
+}

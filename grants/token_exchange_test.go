@@ -11,15 +11,15 @@ import (
 	"latchkey/storage"
 )
 
-// TestTokenExchange: a token for another account or with fewer roles, and what
-// RFC 8693 says to everything else.
+// TestTokenExchange: a subject token gives a token for another account or with fewer
+// roles. Everything else gets the errors of RFC 8693.
 func TestTokenExchange(t *testing.T) {
 	t.Parallel()
 	const good = "subject_token=held subject_token_type=" + TokenTypeAccessToken
 	tests := map[string]struct {
 		form    string
-		account string // of the held token
-		change  func(*world, *SubjectToken)
+		account string // of the subject token
+		change  func(*fixture, *SubjectToken)
 		code    string
 		want    string
 		scope   []string
@@ -32,16 +32,16 @@ func TestTokenExchange(t *testing.T) {
 		"another account, its role":      {form: good + " account_id=beta scope=Sell+Buy", account: "acme", want: "beta", scope: []string{"Sell"}},
 		"another account, no such role":  {form: good + " account_id=beta scope=Buy", account: "acme", code: "invalid_scope"},
 		"into an account":                {form: good + " account_id=beta", want: "beta", scope: []string{"Sell"}},
-		"without account":                {form: good, change: func(_ *world, h *SubjectToken) { h.Scope = []string{"Shopper"} }, scope: []string{"Shopper"}},
+		"without account":                {form: good, change: func(_ *fixture, h *SubjectToken) { h.Scope = []string{"Shopper"} }, scope: []string{"Shopper"}},
 		"without account, role lost":     {form: good, scope: nil},
 		"no such account":                {form: good + " account_id=nowhere", account: "acme", code: "invalid_target"},
 		"account of others":              {form: good + " account_id=gamma", account: "acme", code: "invalid_target"},
-		"role lost, same account":        {form: good, account: "acme", change: func(_ *world, h *SubjectToken) { h.Member.Membership.Roles = []string{"Buy"} }, want: "acme", scope: []string{"Buy"}},
+		"role lost, same account":        {form: good, account: "acme", change: func(_ *fixture, h *SubjectToken) { h.Member.Membership.Roles = []string{"Buy"} }, want: "acme", scope: []string{"Buy"}},
 		"forged":                         {form: strings.Replace(good, "held", "forged", 1), code: "invalid_request"},
-		"locked":                         {form: good, change: func(_ *world, h *SubjectToken) { h.Principal.Lockout.LockedUntil = start.Add(1) }, code: "invalid_request"},
-		"of no sign-in":                  {form: good, change: func(_ *world, h *SubjectToken) { h.AuthTime = time.Time{} }, code: "invalid_request"},
-		"of no user":                     {form: good, change: func(_ *world, h *SubjectToken) { h.Principal = storage.Principal{} }, code: "invalid_request"},
-		"account management token":       {form: good, account: "acme", change: func(_ *world, h *SubjectToken) { h.Access = false }, code: "invalid_request"},
+		"locked":                         {form: good, change: func(_ *fixture, h *SubjectToken) { h.Principal.Lockout.LockedUntil = start.Add(1) }, code: "invalid_request"},
+		"of no sign-in":                  {form: good, change: func(_ *fixture, h *SubjectToken) { h.AuthTime = time.Time{} }, code: "invalid_request"},
+		"of no user":                     {form: good, change: func(_ *fixture, h *SubjectToken) { h.Principal = storage.Principal{} }, code: "invalid_request"},
+		"account management token":       {form: good, account: "acme", change: func(_ *fixture, h *SubjectToken) { h.Access = false }, code: "invalid_request"},
 		"no token":                       {form: "subject_token_type=" + TokenTypeAccessToken, code: "invalid_request"},
 		"no type":                        {form: "subject_token=held", code: "invalid_request"},
 		"unknown type":                   {form: "subject_token=held subject_token_type=urn:ietf:params:oauth:token-type:saml2", code: "invalid_request"},
@@ -51,21 +51,21 @@ func TestTokenExchange(t *testing.T) {
 		"another audience":               {form: good + " audience=other", code: "invalid_target"},
 		"another resource":               {form: good + " resource=https://other.example", code: "invalid_target"},
 		"store down":                     {form: strings.Replace(good, "held", "down", 1), code: "server_error"},
-		"client does not admit any more": {form: good, change: func(_ *world, h *SubjectToken) { h.Principal.User.Kind = storage.Admin }, code: "invalid_request"},
+		"client does not admit any more": {form: good, change: func(_ *fixture, h *SubjectToken) { h.Principal.User.Kind = storage.Admin }, code: "invalid_request"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, client := newWorld(t)
-			w.join("usr_bob", "beta", "Sell")
-			w.join("usr_eve", "gamma", "Sell")
-			held := w.hold(tt.account, "Buy", "Approve")
+			fx, client := newFixture(t)
+			fx.join("usr_bob", "beta", "Sell")
+			fx.join("usr_eve", "gamma", "Sell")
+			held := fx.hold(tt.account, "Buy", "Approve")
 			if tt.change != nil {
-				tt.change(w, held)
-				w.held["held"] = *held
+				tt.change(fx, held)
+				fx.held["held"] = *held
 			}
 			v := form(tt.form)
-			answer, err := ask(w.exchange(), client, GrantTokenExchange, v)
+			answer, err := ask(fx.exchange(), client, GrantTokenExchange, v)
 			if code(err) != tt.code {
 				t.Fatalf("error %v, want %s", err, tt.code)
 			}
@@ -73,12 +73,12 @@ func TestTokenExchange(t *testing.T) {
 				t.Error("a token stays in the form")
 			}
 			if err != nil {
-				if len(w.minted) != 0 {
-					t.Error("a token was signed all the same")
+				if len(fx.minted) != 0 {
+					t.Error("a token was minted all the same")
 				}
 				return
 			}
-			token, account := w.minted[0], ""
+			token, account := fx.minted[0], ""
 			if token.Member != nil {
 				account = token.Member.Account.ID
 			}
@@ -92,39 +92,40 @@ func TestTokenExchange(t *testing.T) {
 				t.Errorf("answered %v", answer.ToMap())
 			}
 			if token.FamilyID != "fam" || !token.AuthTime.Equal(held.AuthTime) || token.AMR[0] != "otp" || !token.ExpiresAt.Equal(held.ExpiresAt) {
-				t.Errorf("the token is more than a continuation: %+v", token)
+				t.Errorf("the token exceeds the subject token: %+v", token)
 			}
 		})
 	}
 }
 
-// TestTokenExchangeLife: the client's life counts where it ends sooner.
+// TestTokenExchangeLife: the client's token life counts if it ends before the subject
+// token.
 func TestTokenExchangeLife(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
-	w.hold("acme", "Buy")
+	fx, client := newFixture(t)
+	fx.hold("acme", "Buy")
 	client.AccessTokenTTL = time.Minute
-	if _, err := ask(w.exchange(), client, GrantTokenExchange, form("subject_token=held subject_token_type="+TokenTypeAccessToken)); err != nil {
+	if _, err := ask(fx.exchange(), client, GrantTokenExchange, form("subject_token=held subject_token_type="+TokenTypeAccessToken)); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := w.minted[0].ExpiresAt, start.Truncate(time.Second).Add(time.Minute); !got.Equal(want) {
+	if got, want := fx.minted[0].ExpiresAt, start.Truncate(time.Second).Add(time.Minute); !got.Equal(want) {
 		t.Errorf("ends %v, want %v", got, want)
 	}
 }
 
-// TestTokenExchangeReason: why a subject token is refused is in no error text.
+// TestTokenExchangeReason: no error text shows why a subject token is refused.
 func TestTokenExchangeReason(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
-	w.hold("", "Shopper")
-	locked := *w.hold("", "Shopper")
+	fx, client := newFixture(t)
+	fx.hold("", "Shopper")
+	locked := *fx.hold("", "Shopper")
 	locked.Principal.Lockout.LockedUntil = start.Add(time.Hour)
-	w.held["locked"] = locked
+	fx.held["locked"] = locked
 	texts := map[string]bool{}
 	for _, token := range []string{"forged", "locked"} {
-		_, err := ask(w.exchange(), client, GrantTokenExchange, form("subject_token="+token+" subject_token_type="+TokenTypeJWT))
+		_, err := ask(fx.exchange(), client, GrantTokenExchange, form("subject_token="+token+" subject_token_type="+TokenTypeJWT))
 		if err == nil {
-			t.Fatalf("%s was taken", token)
+			t.Fatalf("%s was accepted", token)
 		}
 		texts[err.Error()] = true
 		if errors.Is(err, ErrSubjectToken) {
@@ -136,23 +137,22 @@ func TestTokenExchangeReason(t *testing.T) {
 	}
 }
 
-// TestTokenExchangeIssueTime: a revocation between the reading of the subject
-// token and the writing of the new one ends the new one, because it counts as
-// issued when the other was read.
+// TestTokenExchangeIssueTime: the new token is issued at the time when the subject token
+// was read. So a revocation in between also ends the new token.
 func TestTokenExchangeIssueTime(t *testing.T) {
 	t.Parallel()
-	w, client := newWorld(t)
-	w.hold("acme", "Buy")
-	h := w.exchange()
+	fx, client := newFixture(t)
+	fx.hold("acme", "Buy")
+	h := fx.exchange()
 	h.Now = func() time.Time {
-		now := w.Now
-		w.Now = w.Now.Add(time.Millisecond)
+		now := fx.Now
+		fx.Now = fx.Now.Add(time.Millisecond)
 		return now
 	}
 	if _, err := ask(h, client, GrantTokenExchange, form("subject_token=held subject_token_type="+TokenTypeJWT)); err != nil {
 		t.Fatal(err)
 	}
-	if issued := w.minted[0].IssuedAt; !issued.Equal(start) {
+	if issued := fx.minted[0].IssuedAt; !issued.Equal(start) {
 		t.Errorf("issued %v after the subject token was read", issued.Sub(start))
 	}
 }

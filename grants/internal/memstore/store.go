@@ -105,7 +105,7 @@ func (m *Store) Outcomes() []string {
 	return all
 }
 
-// KnownSource is a source of a login.
+// KnownSource is a known source of a login, with its counter of failures.
 type KnownSource struct {
 	storage.Source
 	Counter storage.Counter
@@ -126,13 +126,13 @@ func (m *Store) Principal(_ context.Context, key storage.LoginKey) (storage.Prin
 	return m.seenFrom(*p, key), nil
 }
 
-// login returns the login that the key means, wherever it is used.
+// login returns the login of the key, whatever the source of the key.
 func (m *Store) login(key storage.LoginKey) *storage.Principal {
 	key.Source = ""
 	return m.Logins[key]
 }
 
-// seenFrom is the login for whoever tries from the source of the key.
+// seenFrom returns the login as it is for an attempt from the source of the key.
 func (m *Store) seenFrom(p storage.Principal, key storage.LoginKey) storage.Principal {
 	p.Key = key
 	if s := m.Sources[key]; s != nil && key.Source != "" {
@@ -222,7 +222,7 @@ func (m *Store) take(p *storage.Principal, s storage.Settlement) {
 	}
 }
 
-// SourceOf returns the known source of that id of the login.
+// SourceOf returns the known source of the login with that id; nil: none.
 func (m *Store) SourceOf(login storage.LoginKey, id string) *KnownSource {
 	for key, s := range m.Sources {
 		if key.ProfileID == login.ProfileID && key.UsernameKey == login.UsernameKey && s.ID == id && id != "" {
