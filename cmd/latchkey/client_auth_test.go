@@ -201,8 +201,8 @@ func (c *clientTest) secretShownOnce(t *testing.T) {
 	}
 }
 
-// disabled is H3: neither the client nor what it was given works any more, on
-// no replica.
+// disabled checks that neither a disabled client nor its tokens work on any replica. After
+// it is enabled again, users can sign in through it, and its former tokens stay invalid.
 func (c *clientTest) disabled(t *testing.T) {
 	user := wireWith(plainJane(), "client_id", "fleeting")
 	a := c.first.form("/oauth/token", user...)
@@ -220,7 +220,10 @@ func (c *clientTest) disabled(t *testing.T) {
 		mustRefuseCode(t, n.askForCodeThrough("fleeting", "jane", ""), "PasswordReset.MissingOrInvalidClientID", "ClientID is missing or invalid.")
 	}
 	c.admin(t, "client", "enable", "fleeting")
-	wireSoon(t, "the client works again", func() bool { return c.first.form("/oauth/token", refresh...).status == http.StatusOK })
+	wireSoon(t, "the client works again", func() bool { return c.first.form("/oauth/token", user...).status == http.StatusOK })
+	if a := c.first.form("/oauth/token", refresh...); a.status != http.StatusBadRequest || a.field("error") != "invalid_grant" {
+		t.Errorf("former refresh token: %d %s, want invalid_grant", a.status, a.body)
+	}
 }
 
 // mustRefuseCode holds a refused request for a one-time password to the
