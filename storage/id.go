@@ -9,8 +9,7 @@ import (
 )
 
 // Prefixes of generated identifiers. The ID of a client must not begin with one
-// of them, and must not be the UID of a user. So the subject of a token cannot be
-// mistaken for a client (RFC 9068 §5). New users have no prefix; see NewUUID.
+// of them. New users have no prefix; see NewUserUID.
 const (
 	UserPrefix    = "usr_"
 	AccountPrefix = "acc_"
@@ -33,7 +32,7 @@ func NewID(random io.Reader, prefix string) (string, error) {
 }
 
 // NewUUID returns a random UUID (RFC 9562 §5.4) in lower-case hexadecimal. It is
-// the form of the IDs of users, logins and all records that are created through
+// the form of the IDs of logins and all records that are created through
 // the Elastic Path dialect. NewUUID returns the error of random.
 func NewUUID(random io.Reader) (string, error) {
 	b, err := randomUUID(random)
@@ -41,6 +40,32 @@ func NewUUID(random io.Reader) (string, error) {
 		return "", err
 	}
 	return hyphenated(b), nil
+}
+
+// NewUserUID returns a random UUID of version 8 (RFC 9562 §5.8) in lower-case
+// hexadecimal, with 122 random bits. Nothing else has that version; see IsUserUID.
+// NewUserUID returns the error of random.
+func NewUserUID(random io.Reader) (string, error) {
+	b, err := randomUUID(random)
+	if err != nil {
+		return "", err
+	}
+	b[6] = b[6]&0x0f | 0x80 // version 8
+	return hyphenated(b), nil
+}
+
+// IsUserUID reports whether the ID has the form of a user's UID, whether or not a
+// user has it or ever had it, with or without hyphens and in any letter case. A
+// client must not have such an ID: the subject of a token names a user or a client,
+// and must not be mistaken for the other (RFC 9068 §5). The ID that a deleted user
+// had is never given again.
+func IsUserUID(id string) bool {
+	id = strings.ToLower(id)
+	if strings.HasPrefix(id, UserPrefix) {
+		return true
+	}
+	raw, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
+	return err == nil && len(raw) == 16 && raw[6]>>4 == 8 && raw[8]>>6 == 2
 }
 
 func randomUUID(random io.Reader) (b [16]byte, err error) {

@@ -87,8 +87,18 @@ func (w *walk) idsAreUUIDs(t *testing.T) {
 		t.Errorf("the logs of job %s are of job %q", jobs.text("data", 0, "id"), job)
 	}
 
-	// A client cannot take the id of a user, which is the sub of tokens.
-	for _, id := range []string{w.member, strings.ToUpper(w.member)} {
+	// A client cannot take the id of a user, which is the sub of tokens, not even when
+	// the user is gone: others may keep what they know of a user under that sub.
+	w.noClientWithIDOfMember(t, admin)
+	if got := admin.ask(http.MethodDelete, user, ""); got.status != http.StatusNoContent {
+		t.Fatalf("the user is deleted: %d %s", got.status, got.body)
+	}
+	w.noClientWithIDOfMember(t, admin)
+}
+
+func (w *walk) noClientWithIDOfMember(t *testing.T, admin visitor) {
+	t.Helper()
+	for _, id := range []string{w.member, strings.ToUpper(w.member), strings.ReplaceAll(w.member, "-", "")} {
 		for method, path := range map[string]string{http.MethodPost: "/v1/apiclients", http.MethodPut: "/v1/apiclients/" + id} {
 			if got := admin.ask(method, path, `{"ID":"`+id+`","AppName":"A"}`); got.status != http.StatusConflict {
 				t.Errorf("%s %s: %d %s, want 409", method, path, got.status, got.body)

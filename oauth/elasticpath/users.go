@@ -156,7 +156,7 @@ func (a *API) postUser(c *call) (reply, error) {
 // newUser returns a user of the realm, with an account of its own if the realm
 // gives every member one.
 func (a *API) newUser(realm storage.Realm, f UserFields) (storage.NewUser, error) {
-	id, err := a.newID()
+	id, err := storage.NewUserUID(a.cfg.Rand)
 	if err != nil {
 		return storage.NewUser{}, err
 	}

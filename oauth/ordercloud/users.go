@@ -251,7 +251,7 @@ func (u users) fresh(c *call) (person, error) {
 	if err != nil {
 		return person{}, err
 	}
-	uid, err := storage.NewUUID(u.api.cfg.Rand)
+	uid, err := storage.NewUserUID(u.api.cfg.Rand)
 	return person{company: company, UserLogin: storage.UserLogin{User: storage.User{
 		UID: uid, RealmID: storage.DefaultRealmID, Kind: u.kind, AccountUID: company.UID,
 	}}}, err

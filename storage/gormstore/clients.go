@@ -230,10 +230,12 @@ func keysToTimes(pairs string) map[string]time.Time {
 	return times
 }
 
-// noUser answers storage.ErrConflict if a user has that UID: a token's subject
-// must not be the id of a user and of a client (RFC 9068 §5). UIDs are random, so a
-// user that is created at the same moment has another one.
+// noUser returns storage.ErrConflict if the key has the form of a user's UID, or if a
+// user has that UID: users of earlier versions have UIDs of another form.
 func (s *Store) noUser(ctx context.Context, key string) error {
+	if storage.IsUserUID(key) {
+		return fmt.Errorf("put client: the id has the form of the ids of users: %w", storage.ErrConflict)
+	}
 	users, err := query[string](ctx, s, "put client", "SELECT uid FROM users WHERE uid = ?", key)
 	if err == nil && len(users) > 0 {
 		err = fmt.Errorf("put client: a user has its id: %w", storage.ErrConflict)

@@ -20,7 +20,7 @@ func (p *plan) user(ctx context.Context, path string, item User, account storage
 	stored, err := p.People.User(ctx, storage.DefaultRealmID, account.Kind, account.UID, item.ID)
 	base, isNew, err := orNew(stored, err, storage.User{RealmID: storage.DefaultRealmID, Kind: account.Kind, AccountUID: account.UID})
 	if isNew && err == nil {
-		base.UID, err = storage.NewUUID(p.Rand)
+		base.UID, err = storage.NewUserUID(p.Rand)
 	}
 	if err != nil {
 		return err
