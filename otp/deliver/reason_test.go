@@ -61,14 +61,16 @@ func onEachConnection(t *testing.T, do func(net.Conn)) (address string) {
 // say nothing about the network.
 func TestReasonsNameNothing(t *testing.T) {
 	t.Parallel()
-	closing := onEachConnection(t, func(net.Conn) {})
+	// A connection that is closed before the request is written gives another error.
+	readAndClose := func(c net.Conn) { _, _ = c.Read(make([]byte, 4096)) }
+	closing := onEachConnection(t, readAndClose)
 	silent := onEachConnection(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	notHTTP := onEachConnection(t, func(c net.Conn) { _, _ = io.WriteString(c, "220 relay.internal ESMTP\r\n\r\n") })
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
-	alsoClosing := onEachConnection(t, func(net.Conn) {})
+	alsoClosing := onEachConnection(t, readAndClose)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
