@@ -9,15 +9,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/grants"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
 func TestAudience(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]audience{
+	for text, want := range map[string]token.Audience{
 		`"a"`: {"a"}, `["a","b"]`: {"a", "b"}, `null`: nil,
 	} {
-		var got audience
+		var got token.Audience
 		if err := json.Unmarshal([]byte(text), &got); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -29,7 +30,7 @@ func TestAudience(t *testing.T) {
 		}
 	}
 	for _, text := range []string{`["a"]`, `[]`, `[1,2]`, `{}`, `1`, `["a",["b"]]`} {
-		var got audience
+		var got token.Audience
 		if err := json.Unmarshal([]byte(text), &got); err == nil {
 			t.Errorf("%s is taken for %v", text, got)
 		}
@@ -65,8 +66,8 @@ func TestResources(t *testing.T) {
 		{"narrow", []string{"resource", ordersAt}, ordersAt},
 		{"own", nil, testIssuer},
 	} {
-		token := mustIssue(t, test.client, w.ask(nil, machineForm(test.client, test.asked...)...), "bearer")
-		if diff := cmp.Diff(test.want, claimsIn(t, token)["aud"]); diff != "" {
+		issued := mustIssue(t, test.client, w.ask(nil, machineForm(test.client, test.asked...)...), "bearer")
+		if diff := cmp.Diff(test.want, claimsIn(t, issued)["aud"]); diff != "" {
 			t.Errorf("%s, %v: %s", test.client, test.asked, diff)
 		}
 	}
@@ -111,7 +112,7 @@ func TestRefreshForAResource(t *testing.T) {
 	w := newWorld(t).withResources(t)
 	signIn := w.ask(nil, passwordForm("resource", ordersAt, "resource", testIssuer)...)
 	mustIssue(t, "sign-in", signIn, "bearer")
-	token := text(t, signIn, "refresh_token")
+	issued := text(t, signIn, "refresh_token")
 	for _, test := range []struct {
 		asked []string
 		want  any // nil: refused
@@ -122,7 +123,7 @@ func TestRefreshForAResource(t *testing.T) {
 		{nil, []any{ordersAt, testIssuer}},
 		{[]string{"resource", testIssuer}, testIssuer},
 	} {
-		rec := w.ask(nil, refreshForm(token, test.asked...)...)
+		rec := w.ask(nil, refreshForm(issued, test.asked...)...)
 		if test.want == nil {
 			mustRefuse(t, "not of the sign-in", rec, "invalid_target")
 			continue
@@ -130,12 +131,12 @@ func TestRefreshForAResource(t *testing.T) {
 		if diff := cmp.Diff(test.want, claimsIn(t, mustIssue(t, "refresh", rec, "bearer"))["aud"]); diff != "" {
 			t.Errorf("%v: %s", test.asked, diff)
 		}
-		token = text(t, rec, "refresh_token")
+		issued = text(t, rec, "refresh_token")
 	}
 	w.clients["shop"].Resources = []string{stockAt}
-	mustRefuse(t, "the client may not any more", w.ask(nil, refreshForm(token)...), "invalid_target")
+	mustRefuse(t, "the client may not any more", w.ask(nil, refreshForm(issued)...), "invalid_target")
 	w.clients["shop"].Resources = nil
-	mustIssue(t, "it may again, and the family is unharmed", w.ask(nil, refreshForm(token)...), "bearer")
+	mustIssue(t, "it may again, and the family is unharmed", w.ask(nil, refreshForm(issued)...), "bearer")
 
 	plain := text(t, w.ask(nil, passwordForm()...), "refresh_token")
 	mustRefuse(t, "more than the default", w.ask(nil, refreshForm(plain, "resource", ordersAt)...), "invalid_target")
@@ -192,16 +193,16 @@ func TestTokensForOthers(t *testing.T) {
 	w.withMachine("orders", func(c *storage.Client) { c.Resources, c.GrantTypes = []string{ordersAt}, nil }) // the resource itself
 	w.withMachine("silent", func(c *storage.Client) { c.GrantTypes = nil })
 	w.withMachine("narrow", func(c *storage.Client) { c.Resources = []string{ordersAt} })
-	token := mustIssue(t, "orders", w.ask(nil, machineForm("app", "resource", ordersAt)...), "bearer")
+	issued := mustIssue(t, "orders", w.ask(nil, machineForm("app", "resource", ordersAt)...), "bearer")
 	both := mustIssue(t, "both", w.ask(nil, machineForm("app", "resource", ordersAt, "resource", testIssuer)...), "bearer")
-	if _, err := w.provider.Authorize(resourceRequest("Bearer " + token)); !errors.Is(err, ErrInvalidToken) {
+	if _, err := w.endpoints.tokens.Authorize(resourceRequest("Bearer " + issued)); !errors.Is(err, token.ErrInvalidToken) {
 		t.Errorf("for orders only: %v", err)
 	}
-	if _, err := w.provider.Authorize(resourceRequest("Bearer " + both)); err != nil {
+	if _, err := w.endpoints.tokens.Authorize(resourceRequest("Bearer " + both)); err != nil {
 		t.Errorf("for both: %v", err)
 	}
-	introspect := func(caller, token string) any {
-		rec := w.post("/oauth/introspect", nil, "client_id", caller, "client_secret", "secret", "token", token)
+	introspect := func(caller, issued string) any {
+		rec := w.post("/oauth/introspect", nil, "client_id", caller, "client_secret", "secret", "token", issued)
 		if rec.Code != http.StatusOK {
 			t.Fatalf("%s: %d %s", caller, rec.Code, rec.Body)
 		}
@@ -209,24 +210,24 @@ func TestTokensForOthers(t *testing.T) {
 	}
 	own := mustIssue(t, "default", w.ask(nil, machineForm("app")...), "bearer")
 	for _, test := range []struct {
-		caller, token string
-		want          any
+		caller, issued string
+		want           any
 	}{
-		{"app", token, ordersAt},
-		{"orders", token, ordersAt},
+		{"app", issued, ordersAt},
+		{"orders", issued, ordersAt},
 		{"orders", both, []any{ordersAt, testIssuer}},
 		{"orders", own, nil}, // G4: not for it
-		{"silent", token, nil},
-		{"narrow", token, nil},
+		{"silent", issued, nil},
+		{"narrow", issued, nil},
 	} {
-		if diff := cmp.Diff(test.want, introspect(test.caller, test.token)); diff != "" {
+		if diff := cmp.Diff(test.want, introspect(test.caller, test.issued)); diff != "" {
 			t.Errorf("%s: %s", test.caller, diff)
 		}
 	}
-	if rec := w.post("/oauth/revoke", nil, "client_id", "app", "client_secret", "secret", "token", token); rec.Code != http.StatusOK {
+	if rec := w.post("/oauth/revoke", nil, "client_id", "app", "client_secret", "secret", "token", issued); rec.Code != http.StatusOK {
 		t.Errorf("revocation: %d", rec.Code)
 	}
-	if got := introspect("app", token); got != nil {
+	if got := introspect("app", issued); got != nil {
 		t.Errorf("after the revocation: %v", got)
 	}
 	w.configure(t, func(c *Config) { c.Audience = "named" })

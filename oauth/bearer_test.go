@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/keys"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -16,14 +17,14 @@ func TestBearer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.members[0].Membership.Roles = []string{"BuyerAdmin", "Shopper"}
-	token := w.issue(t, &w.members[0])
-	got, err := w.provider.Bearer(t.Context(), token)
+	issued := w.issue(t, &w.members[0])
+	got, err := w.endpoints.tokens.Bearer(t.Context(), issued)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Caller{
+	want := &token.Caller{
 		Client: w.clients["shop"], Principal: &w.login, Member: &w.members[0], Roles: []string{"Shopper"}, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword,
-		TokenID: claimsIn(t, token)["jti"].(string), FamilyID: "fam", SessionID: "fam",
+		TokenID: claimsIn(t, issued)["jti"].(string), FamilyID: "fam", SessionID: "fam",
 		IssuedAt: start, ExpiresAt: start.Truncate(time.Second).Add(10 * time.Minute), AuthTime: start.Truncate(time.Second),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -47,27 +48,27 @@ func readers() map[string]reader {
 		"Bearer": {
 			keys.TypeAccessToken, testIssuer + "/v2",
 			func(w *world, t *testing.T) string { t.Helper(); return w.issue(t, &w.members[0]) },
-			func(w *world, t *testing.T, token string) error {
+			func(w *world, t *testing.T, issued string) error {
 				t.Helper()
-				_, err := w.provider.Bearer(t.Context(), token)
+				_, err := w.endpoints.tokens.Bearer(t.Context(), issued)
 				return err
 			},
 		},
 		"AccountHolder": {
-			typeAccountToken, testIssuer,
+			"account+jwt", testIssuer,
 			func(w *world, t *testing.T) string { t.Helper(); return w.issueAccount(t) },
-			func(w *world, t *testing.T, token string) error {
+			func(w *world, t *testing.T, issued string) error {
 				t.Helper()
-				_, err := w.provider.AccountHolder(t.Context(), token)
+				_, err := w.endpoints.tokens.AccountHolder(t.Context(), issued)
 				return err
 			},
 		},
 		"Selection": {
-			typeSelectionToken, testIssuer,
+			"selection+jwt", testIssuer,
 			func(w *world, t *testing.T) string { t.Helper(); return w.issueSelection(t) },
-			func(w *world, t *testing.T, token string) error {
+			func(w *world, t *testing.T, issued string) error {
 				t.Helper()
-				_, err := w.provider.VerifySelection(t.Context(), &storage.Client{ID: "shop"}, token)
+				_, err := w.endpoints.tokens.VerifySelection(t.Context(), &storage.Client{ID: "shop"}, issued)
 				return err
 			},
 		},
@@ -83,13 +84,13 @@ func TestHostileTokens(t *testing.T) {
 			w := newWorld(t)
 			w.login.User.TokensValidFrom = start.Add(-time.Minute)
 			f := w.forge(t, r.typ, r.issue(w, t))
-			for what, token := range map[string]string{"genuine": f.real, "signed here": f.as(r.typ), "long typ": f.as("application/" + r.typ)} {
-				if err := r.read(w, t, token); err != nil {
+			for what, issued := range map[string]string{"genuine": f.real, "signed here": f.as(r.typ), "long typ": f.as("application/" + r.typ)} {
+				if err := r.read(w, t, issued); err != nil {
 					t.Errorf("%s: %v, so the forgeries prove nothing", what, err)
 				}
 			}
-			for what, token := range f.hostile(r.otherAudience) {
-				if err := r.read(w, t, token); err == nil {
+			for what, issued := range f.hostile(r.otherAudience) {
+				if err := r.read(w, t, issued); err == nil {
 					t.Errorf("%s: taken", what)
 				}
 			}
@@ -107,9 +108,9 @@ func TestHostileTokens(t *testing.T) {
 func TestAccountTokenNeedsItsClaims(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	f := w.forge(t, typeAccountToken, w.issueAccount(t))
+	f := w.forge(t, "account+jwt", w.issueAccount(t))
 	for _, claim := range []string{"sub", "login_id", "account_uid"} {
-		if _, err := w.provider.AccountHolder(t.Context(), f.with(claim, nil)); !errors.Is(err, ErrInvalidToken) {
+		if _, err := w.endpoints.tokens.AccountHolder(t.Context(), f.with(claim, nil)); !errors.Is(err, token.ErrInvalidToken) {
 			t.Errorf("without %s: %v", claim, err)
 		}
 	}
@@ -124,19 +125,19 @@ func TestWhatEndsATokenBeforeItsTime(t *testing.T) {
 		want   error
 	}{
 		{"nothing", func(*world) {}, nil},
-		{"expired", func(w *world) { w.now = start.Add(10 * time.Minute) }, ErrInvalidToken},
-		{"client inactive", func(w *world) { w.clients["shop"].Active = false }, ErrInvalidToken},
-		{"client gone", func(w *world) { delete(w.clients, "shop") }, ErrInvalidToken},
-		{"client admits no buyers", func(w *world) { w.clients["shop"].AllowAnyBuyer = false }, ErrInvalidToken},
-		{"user inactive", func(w *world) { w.login.User.Active = false }, ErrInvalidToken},
-		{"user gone", func(w *world) { w.login = storage.Principal{} }, ErrInvalidToken},
-		{"login inactive", func(w *world) { w.login.Login.Active = false }, ErrInvalidToken},
-		{"login locked", func(w *world) { w.login.Lockout.LockedUntil = start.Add(time.Hour) }, ErrInvalidToken},
-		{"home account inactive", func(w *world) { w.login.Account.Active = false }, ErrInvalidToken},
+		{"expired", func(w *world) { w.now = start.Add(10 * time.Minute) }, token.ErrInvalidToken},
+		{"client inactive", func(w *world) { w.clients["shop"].Active = false }, token.ErrInvalidToken},
+		{"client gone", func(w *world) { delete(w.clients, "shop") }, token.ErrInvalidToken},
+		{"client admits no buyers", func(w *world) { w.clients["shop"].AllowAnyBuyer = false }, token.ErrInvalidToken},
+		{"user inactive", func(w *world) { w.login.User.Active = false }, token.ErrInvalidToken},
+		{"user gone", func(w *world) { w.login = storage.Principal{} }, token.ErrInvalidToken},
+		{"login inactive", func(w *world) { w.login.Login.Active = false }, token.ErrInvalidToken},
+		{"login locked", func(w *world) { w.login.Lockout.LockedUntil = start.Add(time.Hour) }, token.ErrInvalidToken},
+		{"home account inactive", func(w *world) { w.login.Account.Active = false }, token.ErrInvalidToken},
 		{"tokens valid from the issue", func(w *world) { w.login.User.TokensValidFrom = start }, nil},
-		{"tokens valid from a microsecond later", func(w *world) { w.login.User.TokensValidFrom = start.Add(time.Microsecond) }, ErrTokenRevoked},
+		{"tokens valid from a microsecond later", func(w *world) { w.login.User.TokensValidFrom = start.Add(time.Microsecond) }, token.ErrTokenRevoked},
 		{"sessions valid from the issue", func(w *world) { w.login.Login.SessionsValidFrom = start }, nil},
-		{"sessions valid from a microsecond later", func(w *world) { w.login.Login.SessionsValidFrom = start.Add(time.Microsecond) }, ErrTokenRevoked},
+		{"sessions valid from a microsecond later", func(w *world) { w.login.Login.SessionsValidFrom = start.Add(time.Microsecond) }, token.ErrTokenRevoked},
 		{"the database is away", func(w *world) { w.fail = storage.ErrUnavailable }, storage.ErrUnavailable},
 	}
 	for name, r := range readers() {
@@ -144,14 +145,14 @@ func TestWhatEndsATokenBeforeItsTime(t *testing.T) {
 			t.Run(name+"/"+test.name, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
-				token := r.issue(w, t)
+				issued := r.issue(w, t)
 				test.change(w)
-				if err := r.read(w, t, token); !errors.Is(err, test.want) || test.want == nil && err != nil {
+				if err := r.read(w, t, issued); !errors.Is(err, test.want) || test.want == nil && err != nil {
 					t.Errorf("got %v, want %v", err, test.want)
 				}
 				if test.want == nil {
-					w.revoked[claimsIn(t, token)["jti"].(string)] = true
-					if err := r.read(w, t, token); !errors.Is(err, ErrTokenRevoked) {
+					w.revoked[claimsIn(t, issued)["jti"].(string)] = true
+					if err := r.read(w, t, issued); !errors.Is(err, token.ErrTokenRevoked) {
 						t.Errorf("revoked: %v", err)
 					}
 				}
@@ -173,9 +174,9 @@ func TestWhatEndsAnAccountsTokens(t *testing.T) {
 			"account inactive": func(w *world) { w.members[0].Account.Active = false },
 		} {
 			w := newWorld(t)
-			token := r.issue(w, t)
+			issued := r.issue(w, t)
 			change(w)
-			if err := r.read(w, t, token); !errors.Is(err, ErrInvalidToken) {
+			if err := r.read(w, t, issued); !errors.Is(err, token.ErrInvalidToken) {
 				t.Errorf("%s, %s: %v", name, what, err)
 			}
 		}
@@ -192,7 +193,7 @@ func TestBearerOfAFamily(t *testing.T) {
 	}{
 		{"family older than the sessions", func(f *storage.TokenFamily, w *world) {
 			f.CreatedAt, w.login.Login.SessionsValidFrom = start.Add(-time.Hour), start.Add(-time.Minute)
-		}, ErrTokenRevoked},
+		}, token.ErrTokenRevoked},
 		{"family as old as the sessions", func(f *storage.TokenFamily, w *world) {
 			f.CreatedAt, w.login.Login.SessionsValidFrom = start.Add(-time.Minute), start.Add(-time.Minute)
 		}, nil},
@@ -201,18 +202,18 @@ func TestBearerOfAFamily(t *testing.T) {
 		}, nil},
 		{"another family is kept", func(f *storage.TokenFamily, w *world) {
 			f.CreatedAt, w.login.Login.SessionsValidFrom, w.login.Login.KeptSession = start.Add(-time.Hour), start.Add(-time.Minute), "other"
-		}, ErrTokenRevoked},
+		}, token.ErrTokenRevoked},
 		{"all tokens of the user revoked, but kept", func(_ *storage.TokenFamily, w *world) {
 			w.login.User.TokensValidFrom, w.login.Login.KeptSession = start.Add(time.Minute), "fam"
-		}, ErrTokenRevoked},
-		{"family revoked", func(f *storage.TokenFamily, _ *world) { f.RevokedAt = start }, ErrTokenRevoked},
-		{"family gone", func(_ *storage.TokenFamily, w *world) { delete(w.families, "fam") }, ErrTokenRevoked},
+		}, token.ErrTokenRevoked},
+		{"family revoked", func(f *storage.TokenFamily, _ *world) { f.RevokedAt = start }, token.ErrTokenRevoked},
+		{"family gone", func(_ *storage.TokenFamily, w *world) { delete(w.families, "fam") }, token.ErrTokenRevoked},
 	}
 	for _, test := range tests {
 		w := newWorld(t)
-		token := w.issue(t, nil)
+		issued := w.issue(t, nil)
 		test.change(w.families["fam"], w)
-		if _, err := w.provider.Bearer(t.Context(), token); !errors.Is(err, test.want) || test.want == nil && err != nil {
+		if _, err := w.endpoints.tokens.Bearer(t.Context(), issued); !errors.Is(err, test.want) || test.want == nil && err != nil {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
 	}
@@ -239,7 +240,7 @@ func TestBearerToken(t *testing.T) {
 		{nil, ""},
 	}
 	for _, test := range tests {
-		got, ok := BearerToken(http.Header{"Authorization": test.headers})
+		got, ok := token.BearerToken(http.Header{"Authorization": test.headers})
 		if got != test.want || ok != (test.want != "") {
 			t.Errorf("%q: %q, %v", test.headers, got, ok)
 		}
@@ -254,18 +255,18 @@ func TestChallenge(t *testing.T) {
 		want string
 	}{
 		{nil, `Bearer realm="latchkey"`},
-		{ErrNoToken, `Bearer realm="latchkey"`},
-		{ErrInvalidToken, `Bearer realm="latchkey", error="invalid_token", error_description="The access token is invalid or expired."`},
-		{ErrTokenRevoked, revoked},
-		{errors.Join(errors.New("detail"), ErrTokenRevoked), revoked},
-		{ErrInsufficientRoles, `Bearer realm="latchkey", error="insufficient_scope", error_description="The access token lacks a role."`},
+		{token.ErrNoToken, `Bearer realm="latchkey"`},
+		{token.ErrInvalidToken, `Bearer realm="latchkey", error="invalid_token", error_description="The access token is invalid or expired."`},
+		{token.ErrTokenRevoked, revoked},
+		{errors.Join(errors.New("detail"), token.ErrTokenRevoked), revoked},
+		{token.ErrInsufficientRoles, `Bearer realm="latchkey", error="insufficient_scope", error_description="The access token lacks a role."`},
 	}
 	for _, test := range tests {
-		if got := Challenge(test.err); got != test.want {
+		if got := token.Challenge(test.err); got != test.want {
 			t.Errorf("%v: %s", test.err, got)
 		}
 	}
-	if !errors.Is(ErrTokenRevoked, ErrInvalidToken) || !errors.Is(ErrNoToken, ErrInvalidToken) {
+	if !errors.Is(token.ErrTokenRevoked, token.ErrInvalidToken) || !errors.Is(token.ErrNoToken, token.ErrInvalidToken) {
 		t.Error("whoever tells an invalid token only does not tell the others")
 	}
 }
@@ -284,7 +285,7 @@ func TestCallerHas(t *testing.T) {
 		{[]string{"FullAccess"}, []string{"A"}, true},
 	}
 	for _, test := range tests {
-		if got := (&Caller{Roles: test.has}).Has(test.asked...); got != test.want {
+		if got := (&token.Caller{Roles: test.has}).Has(test.asked...); got != test.want {
 			t.Errorf("%q has %q: %v", test.has, test.asked, got)
 		}
 	}
@@ -297,15 +298,15 @@ func TestCallerSellerSide(t *testing.T) {
 	}
 	tests := []struct {
 		name   string
-		caller Caller
+		caller token.Caller
 		want   bool
 	}{
-		{"client", Caller{Roles: []string{"FullAccess"}}, true},
-		{"client without a secret", Caller{}, false},
-		{"admin user", Caller{Principal: user(storage.Admin)}, true},
-		{"admin user in an account", Caller{Principal: user(storage.Admin), Member: &storage.Member{}, Roles: []string{"FullAccess"}}, false},
-		{"buyer user", Caller{Principal: user(storage.Buyer), Roles: []string{"FullAccess"}}, false},
-		{"supplier user", Caller{Principal: user(storage.Supplier), Roles: []string{"FullAccess"}}, false},
+		{"client", token.Caller{Roles: []string{"FullAccess"}}, true},
+		{"client without a secret", token.Caller{}, false},
+		{"admin user", token.Caller{Principal: user(storage.Admin)}, true},
+		{"admin user in an account", token.Caller{Principal: user(storage.Admin), Member: &storage.Member{}, Roles: []string{"FullAccess"}}, false},
+		{"buyer user", token.Caller{Principal: user(storage.Buyer), Roles: []string{"FullAccess"}}, false},
+		{"supplier user", token.Caller{Principal: user(storage.Supplier), Roles: []string{"FullAccess"}}, false},
 	}
 	for _, test := range tests {
 		if got := test.caller.SellerSide(); got != test.want {

@@ -46,8 +46,8 @@ type ClientToken struct {
 // token endpoint's, for an hour at most. The form is one that ReadForm gave.
 //
 // Errors are those of the token endpoint; Explain tells them.
-func (p *Provider) ClientToken(ctx context.Context, form url.Values) (ClientToken, error) {
-	c, err := p.clients.BySecret(ctx, form.Get("client_id"), form.Get("client_secret"))
+func (e *Endpoints) ClientToken(ctx context.Context, form url.Values) (ClientToken, error) {
+	c, err := e.clients.BySecret(ctx, form.Get("client_id"), form.Get("client_secret"))
 	if err != nil {
 		return ClientToken{}, err
 	}
@@ -58,11 +58,11 @@ func (p *Provider) ClientToken(ctx context.Context, form url.Values) (ClientToke
 	if scope := form.Get("scope"); scope != "" {
 		request.Set("scope", scope)
 	}
-	before := p.cfg.Now().UTC()
+	before := e.cfg.Now().UTC()
 	if c.DPoPBound { // tokens of this function are bearer tokens
 		return ClientToken{}, errUnbound
 	}
-	response, err := p.grant(ctx, &bounded, formRequest(request), terms{})
+	response, err := e.grant(ctx, &bounded, formRequest(request), terms{})
 	if err != nil {
 		return ClientToken{}, err
 	}
@@ -94,11 +94,11 @@ func formRequest(form url.Values) *http.Request {
 //
 // Errors are client.ErrInvalid, client.ErrInactive, fosite.ErrUnauthorizedClient
 // and those of the stores.
-func (p *Provider) ImplicitToken(ctx context.Context, clientID string) (token string, expires time.Time, err error) {
+func (e *Endpoints) ImplicitToken(ctx context.Context, clientID string) (token string, expires time.Time, err error) {
 	if clientID == "" || !otp.IsName(clientID) {
 		return "", time.Time{}, client.ErrInvalid
 	}
-	c, err := p.cfg.Clients.Client(ctx, clientID)
+	c, err := e.cfg.Clients.Client(ctx, clientID)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		return "", time.Time{}, client.ErrInvalid
@@ -111,8 +111,8 @@ func (p *Provider) ImplicitToken(ctx context.Context, clientID string) (token st
 	case !c.HasGrant(grants.GrantImplicit):
 		return "", time.Time{}, fosite.ErrUnauthorizedClient.WithHint("The client may not use implicit tokens.")
 	}
-	now := p.cfg.Now().UTC()
+	now := e.cfg.Now().UTC()
 	expires = now.Truncate(time.Second).Add(clientTokenLife(c.AccessTokenTTL))
-	token, err = p.mint(ctx, grants.AccessToken{Client: &c, IssuedAt: now, ExpiresAt: expires}, accessClaims{UserType: string(storage.Buyer)})
+	token, err = e.tokens.MintAnonymous(ctx, grants.AccessToken{Client: &c, IssuedAt: now, ExpiresAt: expires})
 	return token, expires, err
 }

@@ -34,7 +34,7 @@ func newStore(t *testing.T) *world {
 func TestClientToken(t *testing.T) {
 	t.Parallel()
 	w := newStore(t)
-	got, err := w.provider.ClientToken(t.Context(), url.Values{"client_id": {"KEY"}, "client_secret": {"secret"}, "grant_type": {"client_credentials"}})
+	got, err := w.endpoints.ClientToken(t.Context(), url.Values{"client_id": {"KEY"}, "client_secret": {"secret"}, "grant_type": {"client_credentials"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestClientToken(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ClientToken{}, "AccessToken")); diff != "" {
 		t.Error(diff)
 	}
-	caller, err := w.provider.Bearer(t.Context(), got.AccessToken)
+	caller, err := w.endpoints.tokens.Bearer(t.Context(), got.AccessToken)
 	if err != nil || !caller.SellerSide() || !caller.Has("ApiClientAdmin") || caller.ExpiresAt.Before(got.ExpiresAt) {
 		t.Errorf("got %+v, %v", caller, err)
 	}
@@ -70,7 +70,7 @@ func TestClientTokenRefuses(t *testing.T) {
 		if test.change != nil {
 			test.change(w.clients["key"])
 		}
-		_, err := w.provider.ClientToken(t.Context(), url.Values{"client_id": {test.id}, "client_secret": {test.secret}})
+		_, err := w.endpoints.ClientToken(t.Context(), url.Values{"client_id": {test.id}, "client_secret": {test.secret}})
 		if !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
@@ -80,7 +80,7 @@ func TestClientTokenRefuses(t *testing.T) {
 	}
 	w := newStore(t)
 	w.fail = storage.ErrUnavailable
-	_, err := w.provider.ClientToken(t.Context(), url.Values{"client_id": {"key"}, "client_secret": {"secret"}})
+	_, err := w.endpoints.ClientToken(t.Context(), url.Values{"client_id": {"key"}, "client_secret": {"secret"}})
 	if status, _, _ := Explain(err); status != http.StatusServiceUnavailable {
 		t.Errorf("the database is away: %d %v", status, err)
 	}
@@ -89,11 +89,11 @@ func TestClientTokenRefuses(t *testing.T) {
 func TestImplicitToken(t *testing.T) {
 	t.Parallel()
 	w := newStore(t)
-	token, expires, err := w.provider.ImplicitToken(t.Context(), "Key")
+	issued, expires, err := w.endpoints.ImplicitToken(t.Context(), "Key")
 	if want := start.Truncate(time.Second).Add(time.Hour); err != nil || !expires.Equal(want) {
 		t.Fatalf("%s, %v", expires, err)
 	}
-	caller, err := w.provider.Bearer(t.Context(), token)
+	caller, err := w.endpoints.tokens.Bearer(t.Context(), issued)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestImplicitToken(t *testing.T) {
 		t.Errorf("got %+v", caller)
 	}
 	w.clients["key"].AccessTokenTTL = 10 * time.Minute
-	if _, expires, err = w.provider.ImplicitToken(t.Context(), "key"); err != nil || expires.After(start.Add(10*time.Minute)) {
+	if _, expires, err = w.endpoints.ImplicitToken(t.Context(), "key"); err != nil || expires.After(start.Add(10*time.Minute)) {
 		t.Errorf("a client with a shorter life: %s, %v", expires, err)
 	}
 }
@@ -124,7 +124,7 @@ func TestImplicitTokenRefuses(t *testing.T) {
 		if test.change != nil {
 			test.change(w.clients["key"])
 		}
-		if _, _, err := w.provider.ImplicitToken(t.Context(), test.id); !errors.Is(err, test.want) {
+		if _, _, err := w.endpoints.ImplicitToken(t.Context(), test.id); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"latchkey/grants/signin"
 	"latchkey/oauth/client"
 	"latchkey/oauth/proof"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -81,7 +82,7 @@ var refusals = []struct {
 	{client.ErrTooManyGuesses, refusal{http.StatusTooManyRequests, "temporarily_unavailable", "Too many failed client authentications. Try again later.", "TooManyRequests"}},
 	{client.ErrTwoMethods, refusal{http.StatusBadRequest, "invalid_request", "The client authenticated itself in two ways.", codeOAuth}},
 	{errTokenMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter token is missing.", codeOAuth}},
-	{errInvalidTarget, refusal{http.StatusBadRequest, "invalid_target", "The requested resource is unknown, or the client may not have tokens for it.", codeOAuth}},
+	{token.ErrInvalidTarget, refusal{http.StatusBadRequest, "invalid_target", "The requested resource is unknown, or the client may not have tokens for it.", codeOAuth}},
 	{proof.ErrInvalid, refusal{http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before.", codeOAuth}},
 	{proof.ErrUseNonce, refusal{http.StatusBadRequest, "use_dpop_nonce", "The DPoP proof needs a nonce of this server.", codeOAuth}},
 	{errForeignToken, refusal{http.StatusBadRequest, "unauthorized_client", "The token was issued to another client.", codeOAuth}},
@@ -164,10 +165,10 @@ func printable(s string) string {
 }
 
 // writeError answers a refusal.
-func (p *Provider) writeError(w http.ResponseWriter, r *http.Request, err error) {
+func (e *Endpoints) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	answer, known := classify(err)
 	if !known || answer.status >= http.StatusInternalServerError {
-		p.cfg.Logger.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Int("status", answer.status).Msg("request failed")
+		e.cfg.Logger.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Int("status", answer.status).Msg("request failed")
 	}
 	switch answer.status {
 	case http.StatusMethodNotAllowed:
@@ -177,9 +178,9 @@ func (p *Provider) writeError(w http.ResponseWriter, r *http.Request, err error)
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
 	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", retryAfter(err, p.cfg.Now()))
+		w.Header().Set("Retry-After", retryAfter(err, e.cfg.Now()))
 	}
-	if nonce := p.proofs.NonceFor(err); nonce != "" {
+	if nonce := e.proofs.NonceFor(err); nonce != "" {
 		w.Header().Set(proof.NonceHeader, nonce)
 	}
 	body := errorBody{

@@ -41,9 +41,9 @@ type world struct {
 	rememberedUntil []time.Time // by SpendID and RevokeToken
 	spendFails      bool        // SpendID answers that the database is away
 
-	ring     *keys.Ring
-	cfg      Config
-	provider *Provider
+	ring      *keys.Ring
+	cfg       Config
+	endpoints *Endpoints
 }
 
 func newWorld(t testing.TB) *world {
@@ -95,13 +95,13 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// configure makes a new Provider on the same data after a change of its
+// configure makes new Endpoints on the same data after a change of its
 // configuration.
 func (w *world) configure(t testing.TB, change func(*Config)) {
 	t.Helper()
 	change(&w.cfg)
 	var err error
-	if w.provider, err = New(w.cfg); err != nil {
+	if w.endpoints, err = New(w.cfg); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -287,16 +287,16 @@ func (w *world) post(path string, header http.Header, form ...string) *httptest.
 		r.Header[name] = value
 	}
 	mux := http.NewServeMux()
-	w.provider.Mount(mux)
+	w.endpoints.Mount(mux)
 	rec := httptest.NewRecorder()
 	mux.ServeHTTP(rec, r)
 	return rec
 }
 
-func (w *world) held(c *storage.Client, token string) (grants.SubjectToken, error) {
-	return w.provider.VerifySubject(context.Background(), c, token)
+func (w *world) held(c *storage.Client, issued string) (grants.SubjectToken, error) {
+	return w.endpoints.tokens.VerifySubject(context.Background(), c, issued)
 }
 
-func (w *world) selection(c *storage.Client, token string) (grants.SubjectToken, error) {
-	return w.provider.VerifySelection(context.Background(), c, token)
+func (w *world) selection(c *storage.Client, issued string) (grants.SubjectToken, error) {
+	return w.endpoints.tokens.VerifySelection(context.Background(), c, issued)
 }

@@ -68,7 +68,7 @@ func FuzzTokenEndpoint(f *testing.F) {
 	f.Add("grant_type=password&client_id=shop", "Bearer x")
 	w := newWorld(f)
 	mux := http.NewServeMux()
-	w.provider.Mount(mux)
+	w.endpoints.Mount(mux)
 	f.Fuzz(func(t *testing.T, body, authorization string) {
 		if strings.Contains(body, "right") || strings.Contains(body, "%") && strings.Contains(strings.ToLower(body), "%72") {
 			return // the one password that is right

@@ -17,24 +17,24 @@ func TestHeld(t *testing.T) {
 	w := newWorld(t)
 	whole := start.Truncate(time.Second)
 	want := grants.SubjectToken{Principal: w.login, Member: &w.members[0], AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, SessionID: "ses", AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(10 * time.Minute)}
-	token := w.issueAccount(t)
-	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
-	account, err := w.provider.VerifySubject(t.Context(), w.clients["shop"], token)
+	issued := w.issueAccount(t)
+	want.TokenID, _ = claimsIn(t, issued)["jti"].(string)
+	account, err := w.endpoints.tokens.VerifySubject(t.Context(), w.clients["shop"], issued)
 	if diff := cmp.Diff(want, account); err != nil || diff != "" {
 		t.Errorf("account token: %v %s", err, diff)
 	}
 	want.Access, want.Scope, want.FamilyID, want.SessionID, want.Resources = true, []string{"Shopper"}, "fam", "fam", []string{testIssuer}
-	token = w.issue(t, &w.members[0])
-	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
-	access, err := w.provider.VerifySubject(t.Context(), w.clients["shop"], token)
+	issued = w.issue(t, &w.members[0])
+	want.TokenID, _ = claimsIn(t, issued)["jti"].(string)
+	access, err := w.endpoints.tokens.VerifySubject(t.Context(), w.clients["shop"], issued)
 	if diff := cmp.Diff(want, access); err != nil || diff != "" {
 		t.Errorf("access token: %v %s", err, diff)
 	}
-	want = grants.SubjectToken{Principal: w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(selectionTokenTTL + time.Second)}
-	token = w.issueSelection(t)
-	want.TokenID, _ = claimsIn(t, token)["jti"].(string)
+	want = grants.SubjectToken{Principal: w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(5*time.Minute + time.Second)}
+	issued = w.issueSelection(t)
+	want.TokenID, _ = claimsIn(t, issued)["jti"].(string)
 	want.SessionID = want.TokenID
-	choice, err := w.provider.VerifySelection(t.Context(), w.clients["shop"], token)
+	choice, err := w.endpoints.tokens.VerifySelection(t.Context(), w.clients["shop"], issued)
 	if diff := cmp.Diff(want, choice); err != nil || diff != "" {
 		t.Errorf("selection token: %v %s", err, diff)
 	}
@@ -46,26 +46,26 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	t.Parallel()
 	const apart = time.Minute
 	w := newWorld(t)
-	shop, token := w.clients["shop"], w.issueSelection(t)
-	choice, err := w.provider.VerifySelection(t.Context(), shop, token)
+	shop, issued := w.clients["shop"], w.issueSelection(t)
+	choice, err := w.endpoints.tokens.VerifySelection(t.Context(), shop, issued)
 	if err == nil {
-		err = w.provider.SpendSelection(t.Context(), choice, func(context.Context) error { return nil })
+		err = w.endpoints.tokens.SpendSelection(t.Context(), choice, func(context.Context) error { return nil })
 	}
 	if err == nil {
-		err = w.provider.revoke(t.Context(), shop, token)
+		err = w.endpoints.revoke(t.Context(), shop, issued)
 	}
 	access := w.issue(t, nil)
 	if err == nil {
-		err = w.provider.revoke(t.Context(), shop, access)
+		err = w.endpoints.revoke(t.Context(), shop, access)
 	}
 	if err != nil || len(w.rememberedUntil) != 3 {
 		t.Fatalf("%v, remembered until %v", err, w.rememberedUntil)
 	}
 	clear(w.revoked)
 	for i, read := range []func() error{
-		func() error { _, err := w.provider.VerifySelection(t.Context(), shop, token); return err },
-		func() error { _, err := w.provider.VerifySelection(t.Context(), shop, token); return err },
-		func() error { _, err := w.provider.VerifySubject(t.Context(), shop, access); return err },
+		func() error { _, err := w.endpoints.tokens.VerifySelection(t.Context(), shop, issued); return err },
+		func() error { _, err := w.endpoints.tokens.VerifySelection(t.Context(), shop, issued); return err },
+		func() error { _, err := w.endpoints.tokens.VerifySubject(t.Context(), shop, access); return err },
 	} {
 		w.now = w.rememberedUntil[i].Add(-apart)
 		if err := read(); !errors.Is(err, grants.ErrSubjectToken) {
@@ -80,15 +80,15 @@ func TestHeldRefuses(t *testing.T) {
 	w := newWorld(t)
 	w.addClient("other", func(*storage.Client) {})
 	shop, other := w.clients["shop"], w.clients["other"]
-	own, err := w.provider.Mint(t.Context(), grants.AccessToken{Client: shop, IssuedAt: start, ExpiresAt: start.Add(time.Minute)})
+	own, err := w.endpoints.tokens.Mint(t.Context(), grants.AccessToken{Client: shop, IssuedAt: start, ExpiresAt: start.Add(time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
 		name   string
-		read   func(c *storage.Client, token string) (grants.SubjectToken, error)
+		read   func(c *storage.Client, issued string) (grants.SubjectToken, error)
 		client *storage.Client
-		token  string
+		issued string
 	}{
 		{"selection token as held", w.held, shop, w.issueSelection(t)},
 		{"access token as selection", w.selection, shop, w.issue(t, nil)},
@@ -100,7 +100,7 @@ func TestHeldRefuses(t *testing.T) {
 		{"nothing", w.held, shop, ""},
 	}
 	for _, test := range tests {
-		if _, err := test.read(test.client, test.token); !errors.Is(err, grants.ErrSubjectToken) {
+		if _, err := test.read(test.client, test.issued); !errors.Is(err, grants.ErrSubjectToken) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"latchkey/grants"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/client"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -20,22 +21,22 @@ const RoleIntrospect = admin.RoleIntrospect
 
 // introspection is the answer about an active token (RFC 7662 §2.2).
 type introspection struct {
-	Active    bool     `json:"active"`
-	Scope     string   `json:"scope,omitempty"`
-	ClientID  string   `json:"client_id,omitempty"`
-	Username  string   `json:"username,omitempty"`
-	TokenType string   `json:"token_type,omitempty"`
-	Exp       int64    `json:"exp,omitempty"`
-	Iat       int64    `json:"iat,omitempty"`
-	Nbf       int64    `json:"nbf,omitempty"`
-	Sub       string   `json:"sub,omitempty"`
-	Aud       audience `json:"aud,omitempty"`
-	Iss       string   `json:"iss,omitempty"`
-	Jti       string   `json:"jti,omitempty"`
-	AuthTime  int64    `json:"auth_time,omitempty"`
-	AMR       []string `json:"amr,omitempty"`
+	Active    bool           `json:"active"`
+	Scope     string         `json:"scope,omitempty"`
+	ClientID  string         `json:"client_id,omitempty"`
+	Username  string         `json:"username,omitempty"`
+	TokenType string         `json:"token_type,omitempty"`
+	Exp       int64          `json:"exp,omitempty"`
+	Iat       int64          `json:"iat,omitempty"`
+	Nbf       int64          `json:"nbf,omitempty"`
+	Sub       string         `json:"sub,omitempty"`
+	Aud       token.Audience `json:"aud,omitempty"`
+	Iss       string         `json:"iss,omitempty"`
+	Jti       string         `json:"jti,omitempty"`
+	AuthTime  int64          `json:"auth_time,omitempty"`
+	AMR       []string       `json:"amr,omitempty"`
 
-	Cnf *confirmation `json:"cnf,omitempty"` // RFC 9449 §6.2
+	Cnf *token.Confirmation `json:"cnf,omitempty"` // RFC 9449 §6.2
 
 	AccountID       string   `json:"account_id,omitempty"`
 	AccountName     string   `json:"account_name,omitempty"`
@@ -47,15 +48,15 @@ type introspection struct {
 // the caller may not see looks like one that does not exist, and so does one
 // that is no access token or refresh token: whoever asks is a resource server,
 // which must not take it.
-func (p *Provider) serveIntrospection(w http.ResponseWriter, r *http.Request) error {
-	caller, token, err := p.tokenRequest(w, r)
+func (e *Endpoints) serveIntrospection(w http.ResponseWriter, r *http.Request) error {
+	caller, presented, err := e.tokenRequest(w, r)
 	if err != nil {
 		return err
 	}
 	if (grants.Client{Client: caller}).IsPublic() {
 		return fmt.Errorf("%w: %w", client.ErrUnauthorized, client.ErrInvalid)
 	}
-	answer, err := p.introspect(r.Context(), caller, token)
+	answer, err := e.introspect(r.Context(), caller, presented)
 	if err != nil {
 		return err
 	}
@@ -64,12 +65,12 @@ func (p *Provider) serveIntrospection(w http.ResponseWriter, r *http.Request) er
 }
 
 // tokenRequest reads a request about a token: who asks and which token.
-func (p *Provider) tokenRequest(w http.ResponseWriter, r *http.Request) (*storage.Client, string, error) {
+func (e *Endpoints) tokenRequest(w http.ResponseWriter, r *http.Request) (*storage.Client, string, error) {
 	form, err := readForm(w, r)
 	if err != nil {
 		return nil, "", err
 	}
-	caller, err := p.clients.Authenticate(r, form)
+	caller, err := e.clients.Authenticate(r, form)
 	if errors.Is(err, client.ErrInvalid) || errors.Is(err, client.ErrInactive) {
 		// 401 with either method (RFC 7662 §2.3). The 400 of the token endpoint is
 		// for OrderCloud's clients, which use only that endpoint.
@@ -78,41 +79,41 @@ func (p *Provider) tokenRequest(w http.ResponseWriter, r *http.Request) (*storag
 	if err != nil {
 		return nil, "", err
 	}
-	token := form.Get("token")
-	if token == "" {
+	presented := form.Get("token")
+	if presented == "" {
 		return nil, "", errTokenMissing
 	}
-	return caller, token, nil
+	return caller, presented, nil
 }
 
-func (p *Provider) introspect(ctx context.Context, caller *storage.Client, token string) (introspection, error) {
-	if grants.IsRefreshToken(token) {
-		return p.introspectRefreshToken(ctx, caller, token)
+func (e *Endpoints) introspect(ctx context.Context, caller *storage.Client, presented string) (introspection, error) {
+	if grants.IsRefreshToken(presented) {
+		return e.introspectRefreshToken(ctx, caller, presented)
 	}
-	claims, ok := p.parse(token)
+	claims, ok := e.tokens.ParseAccess(presented)
 	if !ok || !sees(caller, claims) {
 		return introspection{}, nil
 	}
-	holder, err := p.accessHolder(ctx, claims)
-	if errors.Is(err, ErrInvalidToken) {
+	holder, err := e.tokens.AccessHolder(ctx, claims)
+	if errors.Is(err, token.ErrInvalidToken) {
 		return introspection{}, nil
 	}
 	if err != nil {
 		return introspection{}, err
 	}
 	return introspection{
-		Active: true, Scope: strings.Join(currentRoles(claims, holder), " "), ClientID: claims.ClientID, Username: claims.Username,
+		Active: true, Scope: strings.Join(token.CurrentRoles(claims, holder), " "), ClientID: claims.ClientID, Username: claims.Username,
 		TokenType: tokenTypeOf(claims), Cnf: claims.Confirmation, Exp: claims.ExpiresAt, Iat: claims.IssuedAt, Nbf: claims.NotBefore,
 		Sub: claims.Subject, Aud: claims.Audience, Iss: claims.Issuer, Jti: claims.ID,
 		AuthTime: claims.AuthTime, AMR: claims.AMR,
 		AccountID: claims.AccountID, AccountName: claims.AccountName,
-		AccountRoles: currentAccountRoles(claims, holder), AccountMemberID: claims.AccountMemberID,
+		AccountRoles: token.CurrentAccountRoles(claims, holder), AccountMemberID: claims.AccountMemberID,
 	}, nil
 }
 
 // sees tells whether a client may learn of a token: its own client, whoever the
 // token is for, and who has the role.
-func sees(caller *storage.Client, t *accessClaims) bool {
+func sees(caller *storage.Client, t *token.AccessClaims) bool {
 	return strings.EqualFold(caller.ID, t.ClientID) || slices.ContainsFunc(t.Audience, func(name string) bool { return isResource(caller, name) }) ||
 		slices.Contains(caller.Roles, RoleIntrospect)
 }
@@ -126,28 +127,28 @@ func isResource(c *storage.Client, name string) bool {
 }
 
 // tokenTypeOf names the way in which a token is presented (RFC 7662 §2.2).
-func tokenTypeOf(t *accessClaims) string {
-	if t.bound() != "" {
+func tokenTypeOf(t *token.AccessClaims) string {
+	if t.Bound() != "" {
 		return "DPoP"
 	}
 	return "bearer"
 }
 
 // introspectRefreshToken answers about a refresh token, to its own client only.
-func (p *Provider) introspectRefreshToken(ctx context.Context, caller *storage.Client, token string) (introspection, error) {
-	parsed, state, err := p.family(ctx, token)
+func (e *Endpoints) introspectRefreshToken(ctx context.Context, caller *storage.Client, presented string) (introspection, error) {
+	parsed, state, err := e.family(ctx, presented)
 	if err != nil || state == nil || state.Family.ClientID != caller.ID {
 		return introspection{}, err
 	}
 	f := &state.Family
 	usable := parsed.Generation == f.Generation || caller.ReuseRefreshTokens
-	if !usable || !grants.IsFamilyLive(caller, state, p.cfg.Now()) || belowFloor(caller, &state.Principal, state.Member) {
+	if !usable || !grants.IsFamilyLive(caller, state, e.cfg.Now()) || token.BelowFloor(caller, &state.Principal, state.Member) {
 		return introspection{}, nil
 	}
 	answer := introspection{
-		Active: true, Scope: strings.Join(currentScope(caller, state), " "), ClientID: f.ClientID, TokenType: "refresh_token",
+		Active: true, Scope: strings.Join(token.CurrentScope(caller, state), " "), ClientID: f.ClientID, TokenType: "refresh_token",
 		Username: state.Principal.Login.Username, Exp: f.ExpiresAt.Unix(), Iat: f.RotatedAt.Unix(),
-		Sub: f.UserUID, Iss: p.cfg.Issuer, AuthTime: f.AuthTime.Unix(), AMR: f.AMR,
+		Sub: f.UserUID, Iss: e.cfg.Issuer, AuthTime: f.AuthTime.Unix(), AMR: f.AMR,
 	}
 	if m := state.Member; m != nil {
 		answer.AccountID, answer.AccountName = m.Account.ID, m.Account.Name
@@ -157,12 +158,12 @@ func (p *Provider) introspectRefreshToken(ctx context.Context, caller *storage.C
 }
 
 // family returns the family of an authentic refresh token, or nil.
-func (p *Provider) family(ctx context.Context, token string) (grants.RefreshToken, *storage.FamilyState, error) {
-	parsed, err := p.refreshTokens.Parse(token)
+func (e *Endpoints) family(ctx context.Context, presented string) (grants.RefreshToken, *storage.FamilyState, error) {
+	parsed, err := e.refreshTokens.Parse(presented)
 	if err != nil {
 		return parsed, nil, nil //nolint:nilerr // a token that is not ours is no failure
 	}
-	state, err := p.cfg.Families.Family(ctx, parsed.FamilyID)
+	state, err := e.cfg.Families.Family(ctx, parsed.FamilyID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return parsed, nil, nil
 	}

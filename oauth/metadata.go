@@ -40,16 +40,16 @@ type metadata struct {
 	RegistrationEndpoint string `json:"registration_endpoint,omitempty"` // RFC 7591 §3
 }
 
-func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) {
+func (e *Endpoints) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	confidential := []string{authMethodBasic, authMethodPost, storage.AuthMethodPrivateKeyJWT}
 	all := append([]string{authMethodNone}, confidential...)
 	said := metadata{
-		Issuer:                                 p.cfg.Issuer,
-		TokenEndpoint:                          p.base + tokenPath,
-		JWKSURI:                                p.base + "/oauth/jwks",
-		RevocationEndpoint:                     p.base + "/oauth/revoke",
-		IntrospectionEndpoint:                  p.base + "/oauth/introspect",
-		GrantTypesSupported:                    p.grantTypes,
+		Issuer:                                 e.cfg.Issuer,
+		TokenEndpoint:                          e.base + tokenPath,
+		JWKSURI:                                e.base + "/oauth/jwks",
+		RevocationEndpoint:                     e.base + "/oauth/revoke",
+		IntrospectionEndpoint:                  e.base + "/oauth/introspect",
+		GrantTypesSupported:                    e.grantTypes,
 		ResponseTypesSupported:                 []string{},
 		TokenEndpointAuthMethodsSupported:      all,
 		RevocationEndpointAuthMethodsSupported: all,
@@ -62,20 +62,20 @@ func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		RevocationEndpointAuthSigningAlgValuesSupported:    client.AssertionAlgs(),
 		IntrospectionEndpointAuthSigningAlgValuesSupported: client.AssertionAlgs(),
 	}
-	if p.cfg.Registry != nil {
-		said.RegistrationEndpoint = p.base + registrationPath
+	if e.cfg.Registry != nil {
+		said.RegistrationEndpoint = e.base + registrationPath
 	}
-	p.writeCacheable(w, said)
+	e.writeCacheable(w, said)
 }
 
 // serveKeys publishes the keys that verify our tokens (RFC 7517 §5).
-func (p *Provider) serveKeys(w http.ResponseWriter, _ *http.Request) {
-	p.writeCacheable(w, p.cfg.Ring.PublicSet())
+func (e *Endpoints) serveKeys(w http.ResponseWriter, _ *http.Request) {
+	e.writeCacheable(w, e.cfg.Ring.PublicSet())
 }
 
 // serveKey publishes one key by its kid, as OrderCloud's libraries ask for it.
-func (p *Provider) serveKey(w http.ResponseWriter, r *http.Request) {
-	key, ok := p.cfg.Ring.Public(r.PathValue("kid"))
+func (e *Endpoints) serveKey(w http.ResponseWriter, r *http.Request) {
+	key, ok := e.cfg.Ring.Public(r.PathValue("kid"))
 	if !ok {
 		writeJSON(w, http.StatusNotFound, missingCert{[]vendorError{{
 			ErrorCode: "NotFound", Message: "Object not found.",
@@ -83,17 +83,17 @@ func (p *Provider) serveKey(w http.ResponseWriter, r *http.Request) {
 		}}})
 		return
 	}
-	p.writeCacheable(w, json.RawMessage(key))
+	e.writeCacheable(w, json.RawMessage(key))
 }
 
 // writeCacheable answers what resource servers may keep for the ring's
 // publication time: no key signs before it was visible for so long.
-func (p *Provider) writeCacheable(w http.ResponseWriter, body any) {
+func (e *Endpoints) writeCacheable(w http.ResponseWriter, body any) {
 	encoded, err := json.Marshal(body)
 	if err != nil { // only possible for a body that is not made of plain values
 		panic(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(p.cfg.JWKSMaxAge.Seconds())))
+	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(e.cfg.JWKSMaxAge.Seconds())))
 	_, _ = w.Write(encoded) // a client that has gone gets nothing
 }

@@ -8,8 +8,8 @@ import (
 	"latchkey/oauth/openapi"
 )
 
-// Operations returns what the Provider serves, for a document of the server.
-func (p *Provider) Operations() []openapi.Operation {
+// Operations returns what the Endpoints serve, for a document of the server.
+func (e *Endpoints) Operations() []openapi.Operation {
 	all := []openapi.Operation{
 		tokenOperation(),
 		clientOperation("/oauth/revoke", "OAuth.Revoke", "Revoke a token (RFC 7009)", nil, tokenForm()),
@@ -20,7 +20,7 @@ func (p *Provider) Operations() []openapi.Operation {
 		openOperation(wellKnownMetadata, "OAuth.Metadata", "Describe the authorization server (RFC 8414)", metadata{}),
 		openOperation(wellKnownOpenID, "OAuth.OpenIDMetadata", "Describe the authorization server where OpenID Connect clients look", metadata{}),
 	}
-	if p.cfg.Registry != nil {
+	if e.cfg.Registry != nil {
 		all = append(all, registrationOperations()...)
 	}
 	return all

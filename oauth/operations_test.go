@@ -15,8 +15,8 @@ func TestOperations(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	mux := http.NewServeMux()
-	w.provider.Mount(mux)
-	operations := w.provider.Operations()
+	w.endpoints.Mount(mux)
+	operations := w.endpoints.Operations()
 	for _, o := range operations {
 		r := httptest.NewRequest(o.Method, strings.ReplaceAll(o.Path, "{kid}", "x"), nil)
 		if _, pattern := mux.Handler(r); pattern == "" {

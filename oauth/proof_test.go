@@ -11,6 +11,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth/proof"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -19,8 +20,8 @@ func TestProofAtTheTokenEndpoint(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)
 	w.withMachine("app", func(*storage.Client) {})
-	token := mustIssue(t, "a good proof", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
-	if cnf, _ := claimsIn(t, token)["cnf"].(map[string]any); len(cnf) != 1 || cnf["jkt"] != p.jkt {
+	issued := mustIssue(t, "a good proof", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
+	if cnf, _ := claimsIn(t, issued)["cnf"].(map[string]any); len(cnf) != 1 || cnf["jkt"] != p.jkt {
 		t.Errorf("cnf is %v, want the thumbprint %s", cnf, p.jkt)
 	}
 	if unbound := mustIssue(t, "no proof", w.ask(nil, machineForm("app")...), "bearer"); claimsIn(t, unbound)["cnf"] != nil {
@@ -134,18 +135,18 @@ func TestBoundClient(t *testing.T) {
 	mustRefuse(t, "no proof", w.ask(nil, machineForm("app")...), "invalid_dpop_proof")
 	mustIssue(t, "a proof", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
 	form := url.Values{"client_id": {"app"}, "client_secret": {"secret"}}
-	if token, err := w.provider.ClientToken(t.Context(), form); err == nil {
-		t.Errorf("a token by Elastic Path's endpoint: %v", token)
+	if issued, err := w.endpoints.ClientToken(t.Context(), form); err == nil {
+		t.Errorf("a token by Elastic Path's endpoint: %v", issued)
 	}
-	if token, _, err := w.provider.ImplicitToken(t.Context(), "app"); err == nil {
-		t.Errorf("an implicit token: %s", token)
+	if issued, _, err := w.endpoints.ImplicitToken(t.Context(), "app"); err == nil {
+		t.Errorf("an implicit token: %s", issued)
 	}
-	_, token, err := w.provider.Recipient(t.Context(), RecipientRequest{ClientID: "app", Username: "jane"})
-	if err != nil || token != "" {
-		t.Errorf("a message carries the token %q, %v", token, err)
+	_, issued, err := w.endpoints.Recipients().Recipient(t.Context(), token.RecipientRequest{ClientID: "app", Username: "jane"})
+	if err != nil || issued != "" {
+		t.Errorf("a message carries the token %q, %v", issued, err)
 	}
 	w.clients["app"].DPoPBound = false
-	if _, err := w.provider.ClientToken(t.Context(), form); err != nil {
+	if _, err := w.endpoints.ClientToken(t.Context(), form); err != nil {
 		t.Errorf("the same client, not bound: %v", err)
 	}
 }
@@ -160,7 +161,7 @@ func TestBoundRefreshToken(t *testing.T) {
 	mustRefuse(t, "no key", w.ask(nil, refreshForm(first)...), "invalid_dpop_proof")
 	mustRefuse(t, "another key", w.ask(one(thief.forToken()), refreshForm(first)...), "invalid_grant")
 	again := w.ask(one(p.forToken()), refreshForm(first)...)
-	if token := mustIssue(t, "the same key", again, "DPoP"); claimsIn(t, token)["cnf"] == nil {
+	if issued := mustIssue(t, "the same key", again, "DPoP"); claimsIn(t, issued)["cnf"] == nil {
 		t.Error("the refreshed token is bound to no key")
 	}
 	// Long after the grace, who has the key ends the family by using the old
@@ -185,8 +186,8 @@ func TestConfidentialClientChangesKeys(t *testing.T) {
 	signIn := w.ask(one(p.forToken()), append(me, "grant_type", "password", "username", "jane", "password", "right")...)
 	mustIssue(t, "sign-in", signIn, "DPoP")
 	second := w.ask(one(q.forToken()), append(me, "grant_type", "refresh_token", "refresh_token", text(t, signIn, "refresh_token"))...)
-	token := mustIssue(t, "another key", second, "DPoP")
-	if cnf, _ := claimsIn(t, token)["cnf"].(map[string]any); cnf["jkt"] != q.jkt {
+	issued := mustIssue(t, "another key", second, "DPoP")
+	if cnf, _ := claimsIn(t, issued)["cnf"].(map[string]any); cnf["jkt"] != q.jkt {
 		t.Errorf("cnf is %v, want the new key", cnf)
 	}
 	mustIssue(t, "no key", w.ask(nil, append(me, "grant_type", "refresh_token", "refresh_token", text(t, second, "refresh_token"))...), "bearer")
@@ -197,9 +198,9 @@ func TestConfidentialClientChangesKeys(t *testing.T) {
 func TestBoundHeldToken(t *testing.T) {
 	t.Parallel()
 	w, p, thief := newWorld(t), newProver(t), newProver(t)
-	token := mustIssue(t, "sign-in", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
-	exchange := []string{"grant_type", grants.GrantTokenExchange, "client_id", "shop", "subject_token", token, "subject_token_type", grants.TokenTypeAccessToken}
-	member := []string{"grant_type", grants.GrantAccountMember, "client_id", "shop", "member_token", token, "account_id", "one"}
+	issued := mustIssue(t, "sign-in", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
+	exchange := []string{"grant_type", grants.GrantTokenExchange, "client_id", "shop", "subject_token", issued, "subject_token_type", grants.TokenTypeAccessToken}
+	member := []string{"grant_type", grants.GrantAccountMember, "client_id", "shop", "member_token", issued, "account_id", "one"}
 	for what, form := range map[string][]string{"exchange": exchange, "account-member grant": member} {
 		other := "invalid_grant"
 		if what == "exchange" {
@@ -266,25 +267,25 @@ func TestAuthorize(t *testing.T) {
 		{"below the issuer's path", "dpop " + bound, one(p.proof(http.MethodGet, testIssuer+"/v1/me", "ath", hashOf(bound))), nil, ""},
 		{"with a query", "DPoP " + bound, one(good("htu", here+"?access_token=x")), nil, ""},
 		{"the proof again", "DPoP " + bound, one(once), proof.ErrInvalid, `DPoP realm="latchkey", algs="ES256 EdDSA RS256 PS256", error="invalid_dpop_proof"`},
-		{"bound, as bearer", "Bearer " + bound, nil, ErrInvalidToken, `Bearer realm="latchkey", error="invalid_token"`},
-		{"bound, as bearer with proof", "Bearer " + bound, one(good()), ErrInvalidToken, "Bearer "},
-		{"free, by DPoP", "DPoP " + free, one(p.proof(http.MethodGet, here, "ath", hashOf(free))), ErrInvalidToken, `DPoP realm="latchkey", algs="ES256 EdDSA RS256 PS256", error="invalid_token"`},
+		{"bound, as bearer", "Bearer " + bound, nil, token.ErrInvalidToken, `Bearer realm="latchkey", error="invalid_token"`},
+		{"bound, as bearer with proof", "Bearer " + bound, one(good()), token.ErrInvalidToken, "Bearer "},
+		{"free, by DPoP", "DPoP " + free, one(p.proof(http.MethodGet, here, "ath", hashOf(free))), token.ErrInvalidToken, `DPoP realm="latchkey", algs="ES256 EdDSA RS256 PS256", error="invalid_token"`},
 		{"no proof", "DPoP " + bound, nil, proof.ErrInvalid, `error="invalid_dpop_proof"`},
 		{"two proofs", "DPoP " + bound, []string{good(), good()}, proof.ErrInvalid, "DPoP "},
-		{"another key", "DPoP " + bound, one(newProver(t).proof(http.MethodGet, here, "ath", hashOf(bound))), ErrInvalidToken, `error="invalid_token"`},
+		{"another key", "DPoP " + bound, one(newProver(t).proof(http.MethodGet, here, "ath", hashOf(bound))), token.ErrInvalidToken, `error="invalid_token"`},
 		{"ath of another", "DPoP " + bound, one(good("ath", hashOf(free))), proof.ErrInvalid, "DPoP "},
 		{"no ath", "DPoP " + bound, one(p.proof(http.MethodGet, here)), proof.ErrInvalid, "DPoP "},
 		{"another path", "DPoP " + bound, one(good("htu", here+"/orders")), proof.ErrInvalid, "DPoP "},
 		{"the host of the request", "DPoP " + bound, one(good("htu", "http://inside.example/v1/me")), proof.ErrInvalid, "DPoP "},
 		{"another method", "DPoP " + bound, one(good("htm", "POST")), proof.ErrInvalid, "DPoP "},
 		{"a strange nonce", "DPoP " + bound, one(good("nonce", "x")), proof.ErrUseNonce, `error="use_dpop_nonce"`},
-		{"no token of ours", "DPoP x", one(good()), ErrInvalidToken, `error="invalid_token"`},
-		{"in the query alone", "", nil, ErrNoToken, `Bearer realm="latchkey"`},
-		{"another scheme", "Basic " + free, nil, ErrNoToken, ""},
-		{"no token", "DPoP ", one(good()), ErrNoToken, ""},
+		{"no token of ours", "DPoP x", one(good()), token.ErrInvalidToken, `error="invalid_token"`},
+		{"in the query alone", "", nil, token.ErrNoToken, `Bearer realm="latchkey"`},
+		{"another scheme", "Basic " + free, nil, token.ErrNoToken, ""},
+		{"no token", "DPoP ", one(good()), token.ErrNoToken, ""},
 	}
 	for _, test := range tests {
-		caller, err := w.provider.Authorize(resourceRequest(test.authorization, test.proofs...))
+		caller, err := w.endpoints.tokens.Authorize(resourceRequest(test.authorization, test.proofs...))
 		if !errors.Is(err, test.want) || (caller != nil) != (test.want == nil) {
 			t.Errorf("%s: %v, %v", test.name, caller, err)
 		}
@@ -292,11 +293,11 @@ func TestAuthorize(t *testing.T) {
 			continue
 		}
 		h := http.Header{}
-		SetChallenge(h, err)
+		token.SetChallenge(h, err)
 		if got := h.Get("WWW-Authenticate"); !strings.HasPrefix(got, test.challenge) && !strings.Contains(got, ", "+test.challenge) {
 			t.Errorf("%s: challenge %s", test.name, got)
 		}
-		if nonce := h.Get("DPoP-Nonce"); (nonce != "") != errors.Is(err, proof.ErrUseNonce) || nonce != "" && nonce != w.provider.proofs.Nonce() {
+		if nonce := h.Get("DPoP-Nonce"); (nonce != "") != errors.Is(err, proof.ErrUseNonce) || nonce != "" && nonce != w.endpoints.proofs.Nonce() {
 			t.Errorf("%s: nonce %q", test.name, nonce)
 		}
 	}
@@ -310,16 +311,16 @@ func TestAuthorizeSpendsLast(t *testing.T) {
 	bound := mustIssue(t, "bound", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
 	sent := p.proof(http.MethodGet, "https://id.example/v1/me", "ath", hashOf(bound))
 	authorize := func() error {
-		_, err := w.provider.Authorize(resourceRequest("DPoP "+bound, sent))
+		_, err := w.endpoints.tokens.Authorize(resourceRequest("DPoP "+bound, sent))
 		return err
 	}
 	w.login.User.Active = false
-	if err := authorize(); !errors.Is(err, ErrInvalidToken) {
+	if err := authorize(); !errors.Is(err, token.ErrInvalidToken) {
 		t.Errorf("an inactive user: %v", err)
 	}
 	w.login.User.Active = true
 	w.spendFails = true
-	if err := authorize(); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, ErrInvalidToken) {
+	if err := authorize(); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, token.ErrInvalidToken) {
 		t.Errorf("the database is away: %v", err)
 	}
 	w.spendFails = false
@@ -336,8 +337,8 @@ func TestIntrospectionOfBoundTokens(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)
 	w.withMachine("app", func(*storage.Client) {})
-	token := mustIssue(t, "bound", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
-	rec := w.post("/oauth/introspect", nil, "client_id", "app", "client_secret", "secret", "token", token)
+	issued := mustIssue(t, "bound", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
+	rec := w.post("/oauth/introspect", nil, "client_id", "app", "client_secret", "secret", "token", issued)
 	cnf, _ := member(t, rec, "cnf").(map[string]any)
 	if text(t, rec, "token_type") != "DPoP" || cnf["jkt"] != p.jkt {
 		t.Errorf("%s", rec.Body)

@@ -83,8 +83,8 @@ func (p *prover) forToken(claims ...any) string {
 }
 
 // hashOf is what a proof says of an access token.
-func hashOf(token string) string {
-	sum := sha256.Sum256([]byte(token))
+func hashOf(issued string) string {
+	sum := sha256.Sum256([]byte(issued))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
@@ -101,7 +101,7 @@ func (w *world) ask(proofs []string, form ...string) *httptest.ResponseRecorder 
 		r.Header.Add("DPoP", proof)
 	}
 	mux := http.NewServeMux()
-	w.provider.Mount(mux)
+	w.endpoints.Mount(mux)
 	rec := httptest.NewRecorder()
 	mux.ServeHTTP(rec, r)
 	return rec
@@ -159,6 +159,6 @@ func passwordForm(more ...string) []string {
 	return append([]string{"grant_type", grants.GrantPassword, "client_id", "shop", "username", "jane", "password", "right"}, more...)
 }
 
-func refreshForm(token string, more ...string) []string {
-	return append([]string{"grant_type", grants.GrantRefreshToken, "client_id", "shop", "refresh_token", token}, more...)
+func refreshForm(issued string, more ...string) []string {
+	return append([]string{"grant_type", grants.GrantRefreshToken, "client_id", "shop", "refresh_token", issued}, more...)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -14,17 +15,17 @@ func TestRecipient(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
-		request RecipientRequest
-		want    []string // roles of the token; nil: there is none
+		request token.RecipientRequest
+		want    []string // roles of the issued; nil: there is none
 	}{
-		{"through a client", RecipientRequest{ClientID: "shop", Username: " JANE", Elevated: []string{"Elevated", "Shopper"}}, []string{"Shopper", "MeAdmin", "Elevated"}},
-		{"of the client's profile", RecipientRequest{ClientID: "shop", ProfileID: "default", Username: "jane"}, []string{"Shopper", "MeAdmin"}},
-		{"only some roles", RecipientRequest{ClientID: "shop", Username: "jane", Elevated: []string{"Elevated"}, OnlyRoles: []string{"PasswordReset"}}, []string{"PasswordReset"}},
-		{"through no client", RecipientRequest{ProfileID: "default", Username: "jane", Elevated: []string{"Elevated"}}, nil},
+		{"through a client", token.RecipientRequest{ClientID: "shop", Username: " JANE", Elevated: []string{"Elevated", "Shopper"}}, []string{"Shopper", "MeAdmin", "Elevated"}},
+		{"of the client's profile", token.RecipientRequest{ClientID: "shop", ProfileID: "default", Username: "jane"}, []string{"Shopper", "MeAdmin"}},
+		{"only some roles", token.RecipientRequest{ClientID: "shop", Username: "jane", Elevated: []string{"Elevated"}, OnlyRoles: []string{"PasswordReset"}}, []string{"PasswordReset"}},
+		{"through no client", token.RecipientRequest{ProfileID: "default", Username: "jane", Elevated: []string{"Elevated"}}, nil},
 	}
 	for _, test := range tests {
 		w := newWorld(t)
-		got, token, err := w.provider.Recipient(t.Context(), test.request)
+		got, issued, err := w.endpoints.Recipients().Recipient(t.Context(), test.request)
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
@@ -33,12 +34,12 @@ func TestRecipient(t *testing.T) {
 			t.Errorf("%s: %s", test.name, diff)
 		}
 		if test.want == nil {
-			if token != "" {
+			if issued != "" {
 				t.Errorf("%s: a token", test.name)
 			}
 			continue
 		}
-		caller, err := w.provider.Bearer(t.Context(), token)
+		caller, err := w.endpoints.tokens.Bearer(t.Context(), issued)
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
@@ -46,7 +47,7 @@ func TestRecipient(t *testing.T) {
 		if diff := cmp.Diff(test.want, caller.Roles); diff != "" || len(caller.AMR) > 0 || !caller.AuthTime.IsZero() || caller.FamilyID != "" {
 			t.Errorf("%s: %s, or a sign-in: %+v", test.name, diff, caller)
 		}
-		if life := caller.ExpiresAt.Sub(start.Truncate(time.Second)); life != messageTokenTTL {
+		if life := caller.ExpiresAt.Sub(start.Truncate(time.Second)); life != 10*time.Minute {
 			t.Errorf("%s: lives for %s", test.name, life)
 		}
 	}
@@ -54,22 +55,22 @@ func TestRecipient(t *testing.T) {
 
 func TestRecipientRefuses(t *testing.T) {
 	t.Parallel()
-	through := RecipientRequest{ClientID: "shop", Username: "jane"}
-	without := RecipientRequest{ProfileID: "default", Username: "jane"}
+	through := token.RecipientRequest{ClientID: "shop", Username: "jane"}
+	without := token.RecipientRequest{ProfileID: "default", Username: "jane"}
 	tests := []struct {
 		name    string
-		request RecipientRequest
+		request token.RecipientRequest
 		change  func(*world)
 		want    error
 	}{
-		{"client gone", RecipientRequest{ClientID: "nobody", Username: "jane"}, nil, storage.ErrNotFound},
+		{"client gone", token.RecipientRequest{ClientID: "nobody", Username: "jane"}, nil, storage.ErrNotFound},
 		{"client inactive", through, func(w *world) { w.clients["shop"].Active = false }, storage.ErrNotFound},
 		{"client admits no buyers", through, func(w *world) { w.clients["shop"].AllowAnyBuyer = false }, storage.ErrNotFound},
-		{"another profile", RecipientRequest{ClientID: "shop", ProfileID: "other", Username: "jane"}, nil, storage.ErrNotFound},
-		{"user gone", RecipientRequest{ClientID: "shop", Username: "joe"}, nil, storage.ErrNotFound},
+		{"another profile", token.RecipientRequest{ClientID: "shop", ProfileID: "other", Username: "jane"}, nil, storage.ErrNotFound},
+		{"user gone", token.RecipientRequest{ClientID: "shop", Username: "joe"}, nil, storage.ErrNotFound},
 		{"user inactive", without, func(w *world) { w.login.User.Active = false }, storage.ErrNotFound},
 		{"company inactive", without, func(w *world) { w.login.Account.Active = false }, storage.ErrNotFound},
-		{"user gone, no client", RecipientRequest{ProfileID: "default", Username: "joe"}, nil, storage.ErrNotFound},
+		{"user gone, no client", token.RecipientRequest{ProfileID: "default", Username: "joe"}, nil, storage.ErrNotFound},
 		{"the database is away", through, func(w *world) { w.fail = storage.ErrUnavailable }, storage.ErrUnavailable},
 	}
 	for _, test := range tests {
@@ -77,8 +78,8 @@ func TestRecipientRefuses(t *testing.T) {
 		if test.change != nil {
 			test.change(w)
 		}
-		if _, token, err := w.provider.Recipient(t.Context(), test.request); !errors.Is(err, test.want) || token != "" {
-			t.Errorf("%s: %q %v, want %v", test.name, token, err, test.want)
+		if _, issued, err := w.endpoints.Recipients().Recipient(t.Context(), test.request); !errors.Is(err, test.want) || issued != "" {
+			t.Errorf("%s: %q %v, want %v", test.name, issued, err, test.want)
 		}
 	}
 }

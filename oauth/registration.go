@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"latchkey/oauth/client"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -41,14 +42,14 @@ type Registry interface {
 }
 
 // serveRegister registers a client (RFC 7591 §3).
-func (p *Provider) serveRegister(w http.ResponseWriter, r *http.Request) error {
-	caller, err := p.registrar(r)
+func (e *Endpoints) serveRegister(w http.ResponseWriter, r *http.Request) error {
+	caller, err := e.registrar(r)
 	if err != nil {
 		return err
 	}
 	m, err := readMetadata(w, r)
 	if err == nil {
-		err = m.check(p.serves)
+		err = m.check(e.serves)
 	}
 	if err != nil {
 		return err
@@ -56,11 +57,11 @@ func (p *Provider) serveRegister(w http.ResponseWriter, r *http.Request) error {
 	if beyond := caller.Authority().Beyond(m.scopes()); len(beyond) > 0 {
 		return metadataFault("scope", "has roles that the initial access token does not: %s", strings.Join(beyond, " "))
 	}
-	answer, err := p.register(r.Context(), m, caller)
+	answer, err := e.register(r.Context(), m, caller)
 	if err != nil {
 		return err
 	}
-	p.recordRegistration(r.Context(), "client.registered", answer.ClientID, caller)
+	e.recordRegistration(r.Context(), "client.registered", answer.ClientID, caller)
 	writeJSON(w, http.StatusCreated, answer)
 	return nil
 }
@@ -68,13 +69,13 @@ func (p *Provider) serveRegister(w http.ResponseWriter, r *http.Request) error {
 // registrar returns who may register clients. Clients that act for themselves
 // are on the seller's side, so only that side may make any: a user of a buyer
 // would get at all buyers by way of one.
-func (p *Provider) registrar(r *http.Request) (*Caller, error) {
-	caller, err := p.Authorize(r)
+func (e *Endpoints) registrar(r *http.Request) (*token.Caller, error) {
+	caller, err := e.tokens.Authorize(r)
 	if err != nil {
 		return nil, err
 	}
 	if !caller.SellerSide() || !caller.Has(RoleRegisterClients) {
-		return nil, ErrInsufficientRoles
+		return nil, token.ErrInsufficientRoles
 	}
 	return caller, nil
 }
@@ -82,12 +83,12 @@ func (p *Provider) registrar(r *http.Request) (*Caller, error) {
 // register stores a new client with its secret, both or neither. Nobody may sign
 // in through it before an administrator admits somebody, and then with one-time
 // passwords only and no role that the caller could not have given.
-func (p *Provider) register(ctx context.Context, m clientMetadata, caller *Caller) (registeredClient, error) {
-	id, err := uuid.NewRandomFromReader(p.cfg.Rand)
+func (e *Endpoints) register(ctx context.Context, m clientMetadata, caller *token.Caller) (registeredClient, error) {
+	id, err := uuid.NewRandomFromReader(e.cfg.Rand)
 	if err != nil {
 		return registeredClient{}, fmt.Errorf("new client id: %w", err)
 	}
-	token, err := client.RandomSecret(p.cfg.Rand)
+	accessToken, err := client.RandomSecret(e.cfg.Rand)
 	if err != nil {
 		return registeredClient{}, fmt.Errorf("new registration access token: %w", err)
 	}
@@ -95,82 +96,82 @@ func (p *Provider) register(ctx context.Context, m clientMetadata, caller *Calle
 		ID: id.String(), Active: true, ProfileID: storage.DefaultProfileID, Version: storage.MustBeNew,
 		Credentials:     storage.Credentials{OTP: true},
 		RefreshTokenTTL: registeredRefreshTTL,
-		Registration:    p.registrationDigest(id.String(), token),
+		Registration:    e.registrationDigest(id.String(), accessToken),
 	}
 	m.applyTo(&c)
 	c.MaximumRoles = ceiling(c.Roles, caller)
 	secret := ""
-	err = p.cfg.Registry.InTx(ctx, func(ctx context.Context) error {
-		if c, err = p.cfg.Registry.PutClient(ctx, c); err != nil || !m.usesSecret() {
+	err = e.cfg.Registry.InTx(ctx, func(ctx context.Context) error {
+		if c, err = e.cfg.Registry.PutClient(ctx, c); err != nil || !m.usesSecret() {
 			return err
 		}
-		secret, err = p.giveSecret(ctx, c.ID)
+		secret, err = e.giveSecret(ctx, c.ID)
 		return err
 	})
 	if err != nil {
 		return registeredClient{}, fmt.Errorf("register client: %w", err)
 	}
-	return p.registered(&c, token, secret), nil
+	return e.registered(&c, accessToken, secret), nil
 }
 
 // ceiling is what a new client's tokens may carry: the roles that it asked for,
 // or if there are none the caller's, for an empty ceiling would be none at all.
-func ceiling(asked []string, caller *Caller) []string {
-	if len(asked) > 0 || caller.Has(RoleFullAccess) {
+func ceiling(asked []string, caller *token.Caller) []string {
+	if len(asked) > 0 || caller.Has(token.RoleFullAccess) {
 		return asked
 	}
 	return slices.Clone(caller.Roles)
 }
 
 // giveSecret gives a client a secret, which nothing can show again.
-func (p *Provider) giveSecret(ctx context.Context, clientID string) (string, error) {
-	value, kept, err := client.GenerateSecret(p.cfg.Peppers, p.cfg.Rand, clientID, registeredSecretName, time.Time{}, p.cfg.Now())
+func (e *Endpoints) giveSecret(ctx context.Context, clientID string) (string, error) {
+	value, kept, err := client.GenerateSecret(e.cfg.Peppers, e.cfg.Rand, clientID, registeredSecretName, time.Time{}, e.cfg.Now())
 	if err != nil {
 		return "", err
 	}
-	return value, p.cfg.Registry.AddClientSecret(ctx, clientID, kept, 0)
+	return value, e.cfg.Registry.AddClientSecret(ctx, clientID, kept, 0)
 }
 
-func (p *Provider) registrationDigest(clientID, token string) storage.Digest {
-	return p.cfg.Peppers.Digest(registrationPurpose, strings.ToLower(clientID), token)
+func (e *Endpoints) registrationDigest(clientID, accessToken string) storage.Digest {
+	return e.cfg.Peppers.Digest(registrationPurpose, strings.ToLower(clientID), accessToken)
 }
 
 // serveRegistration shows, replaces or deletes a client that registered itself
 // (RFC 7592 §2), to whoever has its registration access token.
-func (p *Provider) serveRegistration(w http.ResponseWriter, r *http.Request) error {
-	token, ok := BearerToken(r.Header)
+func (e *Endpoints) serveRegistration(w http.ResponseWriter, r *http.Request) error {
+	accessToken, ok := token.BearerToken(r.Header)
 	if !ok {
-		return ErrNoToken
+		return token.ErrNoToken
 	}
 	switch r.Method {
 	case http.MethodPut:
-		return p.replaceRegistration(w, r, token)
+		return e.replaceRegistration(w, r, accessToken)
 	case http.MethodDelete:
-		return p.deleteRegistration(w, r, token)
+		return e.deleteRegistration(w, r, accessToken)
 	}
-	client, err := p.registration(r.Context(), r.PathValue("client_id"), token)
+	client, err := e.registration(r.Context(), r.PathValue("client_id"), accessToken)
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, p.registered(&client, token, ""))
+	writeJSON(w, http.StatusOK, e.registered(&client, accessToken, ""))
 	return nil
 }
 
 // registration returns the client of that id if token is its registration
 // access token. An unknown client looks like a wrong token (RFC 7592 §2.1), and
 // so does one that was deactivated.
-func (p *Provider) registration(ctx context.Context, id, token string) (storage.Client, error) {
+func (e *Endpoints) registration(ctx context.Context, id, accessToken string) (storage.Client, error) {
 	if !isClientID(id) {
-		return storage.Client{}, ErrInvalidToken
+		return storage.Client{}, token.ErrInvalidToken
 	}
-	client, err := p.cfg.Registry.Client(ctx, id)
+	client, err := e.cfg.Registry.Client(ctx, id)
 	if errors.Is(err, storage.ErrNotFound) {
-		client = storage.Client{ID: id, Registration: storage.Digest{PepperID: p.cfg.Peppers.CurrentID()}}
+		client = storage.Client{ID: id, Registration: storage.Digest{PepperID: e.cfg.Peppers.CurrentID()}}
 	} else if err != nil {
 		return storage.Client{}, fmt.Errorf("read client: %w", err)
 	}
-	if !p.cfg.Peppers.Matches(client.Registration, registrationPurpose, strings.ToLower(client.ID), token) || !client.Active {
-		return storage.Client{}, ErrInvalidToken
+	if !e.cfg.Peppers.Matches(client.Registration, registrationPurpose, strings.ToLower(client.ID), accessToken) || !client.Active {
+		return storage.Client{}, token.ErrInvalidToken
 	}
 	return client, nil
 }
@@ -178,22 +179,22 @@ func (p *Provider) registration(ctx context.Context, id, token string) (storage.
 // replaceRegistration replaces what a client said of itself (RFC 7592 §2.2). Its
 // token is no longer that of somebody who could give more, so the client can give
 // up roles and grants but not get any.
-func (p *Provider) replaceRegistration(w http.ResponseWriter, r *http.Request, token string) error {
+func (e *Endpoints) replaceRegistration(w http.ResponseWriter, r *http.Request, accessToken string) error {
 	id := r.PathValue("client_id")
-	if _, err := p.registration(r.Context(), id, token); err != nil {
+	if _, err := e.registration(r.Context(), id, accessToken); err != nil {
 		return err
 	}
 	m, err := readMetadata(w, r)
 	if err == nil {
-		err = m.check(p.serves)
+		err = m.check(e.serves)
 	}
 	if err != nil {
 		return err
 	}
 	var answer registeredClient
 	for range maxRegistrationTries {
-		err = p.cfg.Registry.InTx(r.Context(), func(ctx context.Context) error {
-			answer, err = p.replace(ctx, m, id, token)
+		err = e.cfg.Registry.InTx(r.Context(), func(ctx context.Context) error {
+			answer, err = e.replace(ctx, m, id, accessToken)
 			return err
 		})
 		if !errors.Is(err, storage.ErrStale) {
@@ -206,41 +207,41 @@ func (p *Provider) replaceRegistration(w http.ResponseWriter, r *http.Request, t
 	if err != nil {
 		return err
 	}
-	p.recordRegistration(r.Context(), "client.updated", answer.ClientID, nil)
+	e.recordRegistration(r.Context(), "client.updated", answer.ClientID, nil)
 	writeJSON(w, http.StatusOK, answer)
 	return nil
 }
 
-func (p *Provider) replace(ctx context.Context, m clientMetadata, id, token string) (registeredClient, error) {
-	client, err := p.registration(ctx, id, token)
+func (e *Endpoints) replace(ctx context.Context, m clientMetadata, id, accessToken string) (registeredClient, error) {
+	client, err := e.registration(ctx, id, accessToken)
 	if err != nil {
 		return registeredClient{}, err
 	}
-	if err := p.checkReplacement(m, &client); err != nil {
+	if err := e.checkReplacement(m, &client); err != nil {
 		return registeredClient{}, err
 	}
 	secrets, hadSecret := client.Secrets, usesSecret(&client)
 	m.applyTo(&client)
-	if client, err = p.cfg.Registry.PutClient(ctx, client); err != nil {
+	if client, err = e.cfg.Registry.PutClient(ctx, client); err != nil {
 		return registeredClient{}, fmt.Errorf("replace client: %w", err)
 	}
 	secret := ""
 	if !m.usesSecret() || !hadSecret { // what it had is not to be good for anything again
-		if err := p.takeSecrets(ctx, client.ID, secrets); err != nil {
+		if err := e.takeSecrets(ctx, client.ID, secrets); err != nil {
 			return registeredClient{}, err
 		}
 	}
 	if m.usesSecret() && (!hadSecret || len(secrets) == 0) {
-		if secret, err = p.giveSecret(ctx, client.ID); err != nil {
+		if secret, err = e.giveSecret(ctx, client.ID); err != nil {
 			return registeredClient{}, fmt.Errorf("add client secret: %w", err)
 		}
 	}
-	return p.registered(&client, token, secret), nil
+	return e.registered(&client, accessToken, secret), nil
 }
 
-func (p *Provider) takeSecrets(ctx context.Context, clientID string, secrets []storage.ClientSecret) error {
+func (e *Endpoints) takeSecrets(ctx context.Context, clientID string, secrets []storage.ClientSecret) error {
 	for _, old := range secrets {
-		if err := p.cfg.Registry.DeleteClientSecret(ctx, clientID, old.ID); err != nil {
+		if err := e.cfg.Registry.DeleteClientSecret(ctx, clientID, old.ID); err != nil {
 			return fmt.Errorf("delete client secret: %w", err)
 		}
 	}
@@ -249,11 +250,11 @@ func (p *Provider) takeSecrets(ctx context.Context, clientID string, secrets []s
 
 // checkReplacement demands of a replacement that it names the client
 // (RFC 7592 §2.2), and asks for nothing that the client does not have.
-func (p *Provider) checkReplacement(m clientMetadata, c *storage.Client) error {
+func (e *Endpoints) checkReplacement(m clientMetadata, c *storage.Client) error {
 	if !strings.EqualFold(m.ClientID, c.ID) {
 		return metadataFault("client_id", "must be that of the client")
 	}
-	if m.ClientSecret != "" && !p.clients.HasSecret(c, m.ClientSecret) {
+	if m.ClientSecret != "" && !e.clients.HasSecret(c, m.ClientSecret) {
 		return metadataFault("client_secret", "is not that of the client")
 	}
 	for _, role := range m.scopes() {
@@ -271,28 +272,28 @@ func (p *Provider) checkReplacement(m clientMetadata, c *storage.Client) error {
 
 // deleteRegistration ends a client and with it all that it was granted
 // (RFC 7592 §2.3).
-func (p *Provider) deleteRegistration(w http.ResponseWriter, r *http.Request, token string) error {
-	client, err := p.registration(r.Context(), r.PathValue("client_id"), token)
+func (e *Endpoints) deleteRegistration(w http.ResponseWriter, r *http.Request, accessToken string) error {
+	client, err := e.registration(r.Context(), r.PathValue("client_id"), accessToken)
 	if err != nil {
 		return err
 	}
-	err = p.cfg.Registry.DeleteClient(r.Context(), client.ID, 0)
+	err = e.cfg.Registry.DeleteClient(r.Context(), client.ID, 0)
 	if errors.Is(err, storage.ErrNotFound) { // deleted by two at once
-		return ErrInvalidToken
+		return token.ErrInvalidToken
 	}
 	if err != nil {
 		return fmt.Errorf("delete client: %w", err)
 	}
-	p.recordRegistration(r.Context(), "client.deleted", client.ID, nil)
+	e.recordRegistration(r.Context(), "client.deleted", client.ID, nil)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
 // recordRegistration records what was done to a client; by nil: by itself.
-func (p *Provider) recordRegistration(ctx context.Context, action, clientID string, by *Caller) {
+func (e *Endpoints) recordRegistration(ctx context.Context, action, clientID string, by *token.Caller) {
 	event := storage.AuditEvent{
-		Time: p.cfg.Now().UTC(), Action: action, Outcome: "success", ClientID: clientID, Object: "ApiClient/" + clientID,
+		Time: e.cfg.Now().UTC(), Action: action, Outcome: "success", ClientID: clientID, Object: "ApiClient/" + clientID,
 	}
 	if by != nil {
 		event.ClientID = by.Client.ID
@@ -300,5 +301,5 @@ func (p *Provider) recordRegistration(ctx context.Context, action, clientID stri
 			event.UserUID, event.Username = u.User.UID, u.Login.Username
 		}
 	}
-	p.cfg.Recorder.Record(ctx, event)
+	e.cfg.Recorder.Record(ctx, event)
 }

@@ -215,10 +215,10 @@ func usesSecret(c *storage.Client) bool {
 
 // registered returns what the client is told of itself. secret is "" unless it
 // was made just now.
-func (p *Provider) registered(c *storage.Client, token, secret string) registeredClient {
+func (e *Endpoints) registered(c *storage.Client, token, secret string) registeredClient {
 	answer := registeredClient{
 		ClientID: c.ID, ClientIDIssuedAt: c.CreatedAt.Unix(), ClientSecret: secret,
-		RegistrationAccessToken: token, RegistrationClientURI: p.base + registrationPath + "/" + c.ID,
+		RegistrationAccessToken: token, RegistrationClientURI: e.base + registrationPath + "/" + c.ID,
 		ClientName: c.Name, GrantTypes: append([]string{}, c.GrantTypes...), ResponseTypes: []string{},
 		TokenEndpointAuthMethod: methodOf(c), JWKS: c.JWKS, Scope: strings.Join(c.Roles, " "),
 		DPoPBoundAccessTokens: c.DPoPBound,

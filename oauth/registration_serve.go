@@ -3,6 +3,8 @@ package oauth
 import (
 	"errors"
 	"net/http"
+
+	"latchkey/oauth/token"
 )
 
 var errNotJSON = errors.New("content type is not JSON")
@@ -16,37 +18,37 @@ type registrationError struct {
 
 // registrationEndpoint adapts a handler of the registration endpoints, whose
 // refusals are those of a resource that wants a token.
-func (p *Provider) registrationEndpoint(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+func (e *Endpoints) registrationEndpoint(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, err := ReadQuery(r, nil)
 		if err == nil {
 			err = serve(w, r)
 		}
 		if err != nil {
-			p.writeRegistrationError(w, r, err)
+			e.writeRegistrationError(w, r, err)
 		}
 	}
 }
 
-func (p *Provider) writeRegistrationError(w http.ResponseWriter, r *http.Request, err error) {
+func (e *Endpoints) writeRegistrationError(w http.ResponseWriter, r *http.Request, err error) {
 	var fault *metadataError
-	code, description := challengeError(err)
+	code, description := token.ChallengeError(err)
 	switch {
-	case code != "" || errors.Is(err, ErrNoToken):
+	case code != "" || errors.Is(err, token.ErrNoToken):
 		status := http.StatusUnauthorized
-		if errors.Is(err, ErrInsufficientRoles) {
+		if errors.Is(err, token.ErrInsufficientRoles) {
 			status = http.StatusForbidden
 		}
 		if code == "" { // the challenge tells none (RFC 6750 §3.1), the body does
 			code, description = "invalid_token", "An access token is required."
 		}
-		SetChallenge(w.Header(), err)
+		token.SetChallenge(w.Header(), err)
 		writeJSON(w, status, registrationError{code, description})
 	case errors.As(err, &fault):
 		writeJSON(w, http.StatusBadRequest, registrationError{fault.code, printable(fault.description)})
 	case errors.Is(err, errNotJSON):
 		writeJSON(w, http.StatusUnsupportedMediaType, registrationError{"invalid_request", "The content type must be application/json."})
 	default:
-		p.writeError(w, r, err)
+		e.writeError(w, r, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth/proof"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -30,7 +31,7 @@ type tokenResponse struct {
 // serveToken is the token endpoint (RFC 6749 §3.2). It shows all steps of a token
 // request. Their order is fixed: each step may rely on those before it, and no
 // grant can skip one.
-func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
+func (e *Endpoints) serveToken(w http.ResponseWriter, r *http.Request) error {
 	// 1. Method, content type, size and form; repeated parameters are refused.
 	form, err := readForm(w, r)
 	if err != nil {
@@ -40,37 +41,37 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 	switch grantType := form.Get("grant_type"); {
 	case grantType == "":
 		return errGrantTypeMissing
-	case !p.serves(grantType):
+	case !e.serves(grantType):
 		return errUnsupportedGrantType
 	}
 	// 3. The client authenticates itself.
-	c, err := p.clients.Authenticate(r, form)
+	c, err := e.clients.Authenticate(r, form)
 	if err != nil {
 		return err
 	}
 	// 4. The resources that the token is for (RFC 8707).
-	resources, err := p.requestedResources(form, c)
+	resources, err := e.tokens.RequestedResources(form, c)
 	if err != nil {
 		return err
 	}
 	// 5. The proof of possession (RFC 9449) is verified, but not spent.
-	sent, err := p.requiredProof(r, c)
+	sent, err := e.requiredProof(r, c)
 	if err != nil {
 		return err
 	}
 	// 6. Refusals that do not depend on the user's credential.
-	if err := p.checkBeforeCredential(r.Context(), form, c, sent); err != nil {
+	if err := e.checkBeforeCredential(r.Context(), form, c, sent); err != nil {
 		return err
 	}
 	// 7. The grant: it checks the credential and mints the tokens, then the proof is
 	// spent, then the grant takes effect.
-	response, err := p.grant(r.Context(), c, r, terms{resources, sent})
+	response, err := e.grant(r.Context(), c, r, terms{resources, sent})
 	if err != nil {
 		return err
 	}
 	// 8. The response.
-	if p.cfg.DPoPNonce && sent.JKT != "" {
-		w.Header().Set(proof.NonceHeader, p.proofs.Nonce()) // RFC 9449 §8.2
+	if e.cfg.DPoPNonce && sent.JKT != "" {
+		w.Header().Set(proof.NonceHeader, e.proofs.Nonce()) // RFC 9449 §8.2
 	}
 	writeJSON(w, http.StatusOK, tokenBody(response))
 	return nil
@@ -79,8 +80,8 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) error {
 // requiredProof verifies the DPoP proof of a token request. It returns
 // proof.ErrInvalid if there is none and the client's tokens are always bound to a
 // key (RFC 9449 §5.2).
-func (p *Provider) requiredProof(r *http.Request, c *storage.Client) (proof.Proof, error) {
-	sent, err := p.proofs.Read(r, "")
+func (e *Endpoints) requiredProof(r *http.Request, c *storage.Client) (proof.Proof, error) {
+	sent, err := e.proofs.Read(r, "")
 	if err != nil {
 		return proof.Proof{}, err
 	}
@@ -93,16 +94,16 @@ func (p *Provider) requiredProof(r *http.Request, c *storage.Client) (proof.Proo
 // checkBeforeCredential returns the refusals of a request with a user's
 // credential that do not depend on the credential. If they came later, a request
 // that must fail anyway would tell a right credential from a wrong one.
-func (p *Provider) checkBeforeCredential(ctx context.Context, form url.Values, c *storage.Client, sent proof.Proof) error {
+func (e *Endpoints) checkBeforeCredential(ctx context.Context, form url.Values, c *storage.Client, sent proof.Proof) error {
 	switch form.Get("grant_type") {
 	case grants.GrantPassword, grants.GrantAccountMember:
 	default:
 		return nil
 	}
-	if len(p.defaultAudience(c)) == 0 {
-		return errInvalidTarget
+	if len(e.tokens.DefaultAudience(c)) == 0 {
+		return token.ErrInvalidTarget
 	}
-	return p.proofs.CheckUnspent(ctx, sent)
+	return e.proofs.CheckUnspent(ctx, sent)
 }
 
 // terms are the parts of a token request that every grant treats alike.
@@ -114,16 +115,16 @@ type terms struct {
 // grant runs the grant of a request whose client is authenticated. The proof is
 // spent in Confirm: after the last check that can refuse the request, and before
 // the grant takes effect.
-func (p *Provider) grant(ctx context.Context, c *storage.Client, r *http.Request, t terms) (fosite.AccessResponder, error) {
+func (e *Endpoints) grant(ctx context.Context, c *storage.Client, r *http.Request, t terms) (fosite.AccessResponder, error) {
 	ctx = context.WithValue(ctx, clientKey{}, c)
-	request, err := p.fosite.NewAccessRequest(ctx, r, &grants.Session{
-		Source: p.UserAddress(r, c), Resources: t.resources, Audience: p.defaultAudience(c), JKT: t.proof.JKT,
-		Confirm: func(ctx context.Context) error { return p.proofs.Spend(ctx, t.proof) },
+	request, err := e.fosite.NewAccessRequest(ctx, r, &grants.Session{
+		Source: e.UserAddress(r, c), Resources: t.resources, Audience: e.tokens.DefaultAudience(c), JKT: t.proof.JKT,
+		Confirm: func(ctx context.Context) error { return e.proofs.Spend(ctx, t.proof) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	return p.fosite.NewAccessResponse(ctx, request)
+	return e.fosite.NewAccessResponse(ctx, request)
 }
 
 // clientKey carries the authenticated client to fosite.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"latchkey/grants"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -38,10 +39,10 @@ func TestTokensFromBeforeAMark(t *testing.T) {
 		w.login.User.TokensValidFrom, w.login.Login.SessionsValidFrom = time.Time{}, time.Time{}
 		for kind, r := range readers() {
 			mark.set(w, start.Add(-time.Hour))
-			token := r.issue(w, t)
-			for after, want := range map[time.Duration]error{0: nil, time.Microsecond: ErrTokenRevoked, time.Hour: ErrTokenRevoked} {
+			issued := r.issue(w, t)
+			for after, want := range map[time.Duration]error{0: nil, time.Microsecond: token.ErrTokenRevoked, time.Hour: token.ErrTokenRevoked} {
 				mark.set(w, start.Add(after))
-				err := r.read(w, t, token)
+				err := r.read(w, t, issued)
 				if kind == "Selection" && want != nil {
 					want = grants.ErrSubjectToken
 					if !mark.selection {

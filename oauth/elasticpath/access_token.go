@@ -11,7 +11,7 @@ import (
 	"latchkey/oauth/openapi"
 )
 
-// AccessTokens grants access tokens to clients; *oauth.Provider does.
+// AccessTokens grants access tokens to clients; *oauth.Endpoints does.
 type AccessTokens interface {
 	// ImplicitToken grants a token without roles to a client that names itself.
 	ImplicitToken(ctx context.Context, clientID string) (token string, expires time.Time, err error)

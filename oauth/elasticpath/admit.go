@@ -4,17 +4,17 @@ import (
 	"context"
 	"net/http"
 
-	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
-// Bearer tells who presents a token, and makes tokens; *oauth.Provider is one.
+// Bearer tells who presents a token, and makes tokens; *token.Verifier is one.
 type Bearer interface {
 	// Authorize returns who sends a request, after its Authorization header.
-	Authorize(r *http.Request) (*oauth.Caller, error)
+	Authorize(r *http.Request) (*token.Caller, error)
 	// AccountHolder returns who presents an account management authentication
 	// token.
-	AccountHolder(ctx context.Context, token string) (*oauth.AccountHolder, error)
+	AccountHolder(ctx context.Context, token string) (*token.AccountHolder, error)
 }
 
 // admit finds out who calls and whether the route is for them.
@@ -48,7 +48,7 @@ func (a *API) admit(c *call, r route) (err error) {
 // it wants less than the access token allows.
 func (c *call) admitMember(given []string) (err error) {
 	if len(given) > 1 {
-		return oauth.ErrInvalidToken
+		return token.ErrInvalidToken
 	}
 	c.holder, err = c.api.cfg.Bearer.AccountHolder(c.Context(), given[0])
 	return err

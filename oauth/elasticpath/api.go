@@ -17,6 +17,7 @@ import (
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -166,7 +167,7 @@ func (a *API) refuse(c *call, r route, err error) {
 			Str("request_id", a.cfg.TraceID(c.Context())).Int("status", answer.status).Msg("request failed")
 	}
 	if answer.status == http.StatusUnauthorized {
-		oauth.SetChallenge(c.w.Header(), err)
+		token.SetChallenge(c.w.Header(), err)
 	}
 	writeRefusal(c.w, answer, numbersStatus(r.Path))
 }
@@ -238,12 +239,14 @@ type Config struct {
 
 	GuessCeiling float64 // of the password profiles, see otp.CheckRisk; 0: its default
 
-	TraceID  func(context.Context) string     // correlation id of a request
-	Address  func(context.Context) netip.Addr // of who sent a request
-	Recorder storage.Recorder                 // of what administrators change; default: discards
-	Now      func() time.Time                 // default: time.Now
-	Rand     io.Reader
-	Logger   zerolog.Logger
+	TraceID func(context.Context) string     // correlation id of a request
+	Address func(context.Context) netip.Addr // of who sent a request
+	// CallerAddress returns the address of the user that a caller signs in.
+	CallerAddress func(*http.Request, *token.Caller) netip.Addr
+	Recorder      storage.Recorder // of what administrators change; default: discards
+	Now           func() time.Time // default: time.Now
+	Rand          io.Reader
+	Logger        zerolog.Logger
 }
 
 func (c *Config) complete() error {
@@ -258,8 +261,8 @@ func (c *Config) complete() error {
 			return errors.New("elasticpath: a store, a service or Rand is missing")
 		}
 	}
-	if c.Rules == nil || c.TraceID == nil || c.Address == nil {
-		return errors.New("elasticpath: Rules, TraceID and Address are required")
+	if c.Rules == nil || c.TraceID == nil || c.Address == nil || c.CallerAddress == nil {
+		return errors.New("elasticpath: Rules, TraceID, Address and CallerAddress are required")
 	}
 	if c.Recorder == nil {
 		c.Recorder = storage.DiscardEvents{}

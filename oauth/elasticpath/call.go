@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -31,8 +32,8 @@ type call struct {
 	*http.Request
 	w      http.ResponseWriter
 	api    *API
-	caller *oauth.Caller
-	holder *oauth.AccountHolder // the account member who calls; nil: the caller acts for itself
+	caller *token.Caller
+	holder *token.AccountHolder // the account member who calls; nil: the caller acts for itself
 	values url.Values           // of the query string, as oauth.ReadQuery returns them
 }
 

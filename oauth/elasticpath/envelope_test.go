@@ -12,6 +12,7 @@ import (
 
 	"latchkey/grants/signin"
 	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -88,7 +89,7 @@ func TestAnswerTo(t *testing.T) {
 	}{
 		{errFilter, 400, "Could not parse the supplied filter", true},
 		{fmt.Errorf("wrapped: %w", notFound("account")), 404, "account not found", true},
-		{fmt.Errorf("x: %w", oauth.ErrTokenRevoked), 401, "Unauthorized", true},
+		{fmt.Errorf("x: %w", token.ErrTokenRevoked), 401, "Unauthorized", true},
 		{signin.ErrCredentials, 400, "authentication failed", true},
 		{&storage.LimitError{Budget: "recipient", Until: until}, 429, "Too many requests. Try again later.", true},
 		{fmt.Errorf("x: %w", storage.ErrUnavailable), 503, "The server cannot answer now. Try again.", true},

@@ -13,6 +13,7 @@ import (
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/client"
+	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -91,8 +92,8 @@ var statuses = []struct {
 	status int
 	detail string
 }{
-	{oauth.ErrInvalidToken, http.StatusUnauthorized, ""},
-	{oauth.ErrInsufficientRoles, http.StatusForbidden, "forbidden"},
+	{token.ErrInvalidToken, http.StatusUnauthorized, ""},
+	{token.ErrInsufficientRoles, http.StatusForbidden, "forbidden"},
 	{storage.ErrQuery, http.StatusBadRequest, "Could not parse the supplied filter"},
 	{storage.ErrStale, http.StatusPreconditionFailed, "The resource was changed since it was read"},
 	{storage.ErrUsernameTaken, http.StatusUnprocessableEntity, "Constraint violation"},

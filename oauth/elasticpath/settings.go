@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -17,7 +17,7 @@ const (
 
 	settingsRealm   = storage.DefaultRealmID // whose settings they are
 	defaultTokenTTL = 24 * time.Hour
-	maxTokenTTL     = oauth.MaxAccountTokenTTL
+	maxTokenTTL     = token.MaxAccountTokenTTL
 
 	// membershipLimit is how many accounts a member may have; Elastic Path's
 	// highest, and fixed here.

@@ -5,13 +5,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"latchkey/grants"
 	"latchkey/grants/signin"
-	"latchkey/oauth"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -36,12 +35,10 @@ type SignIns interface {
 	Abandon(ctx context.Context, s *signin.SignIn)
 }
 
-// TokenMaker signs account management authentication tokens; *oauth.Provider is
+// TokenMaker signs account management authentication tokens; *token.Verifier is
 // one.
 type TokenMaker interface {
-	MintAccountToken(ctx context.Context, r oauth.AccountTokenRequest) (string, error)
-	// CallerAddress returns where the user is whom a caller signs in.
-	CallerAddress(r *http.Request, c *oauth.Caller) netip.Addr
+	MintAccountToken(ctx context.Context, r token.AccountTokenRequest) (string, error)
 }
 
 // TokenBody asks for tokens. Which members it needs depends on the mechanism.
@@ -157,7 +154,7 @@ func (a *API) mint(ctx context.Context, realm storage.Realm, s *session, account
 	}
 	tokens := make([]Token, 0, len(accounts))
 	for _, m := range accounts {
-		token, err := a.cfg.Tokens.MintAccountToken(ctx, oauth.AccountTokenRequest{
+		token, err := a.cfg.Tokens.MintAccountToken(ctx, token.AccountTokenRequest{
 			Client: s.client, Principal: s.principal, Member: m, Realm: realm, StoreID: a.cfg.StoreID,
 			SessionID: s.id, AMR: s.amr, Purpose: s.purpose, AuthTime: s.authTime, SourceID: s.sourceID, Origin: s.origin, IssuedAt: s.issuedAt, ExpiresAt: expires,
 		})
@@ -229,7 +226,7 @@ func (a *API) signInWith(c *call, name string, body TokenBody, secret *string, a
 	}
 	now := a.cfg.Now().UTC()
 	at.ProfileID, at.Username, at.Secret = p.ID, *body.Username, *secret
-	at.Source = a.cfg.Tokens.CallerAddress(c.Request, c.caller)
+	at.Source = a.cfg.CallerAddress(c.Request, c.caller)
 	verified, err := a.cfg.SignIns.Verify(c.Context(), c.caller.Client, at)
 	if err != nil {
 		return nil, err
@@ -257,7 +254,7 @@ func (a *API) renew(c *call, realm storage.Realm, sent members) (*session, error
 	}
 	now := a.cfg.Now().UTC()
 	holder, err := a.cfg.Bearer.AccountHolder(c.Context(), given[0])
-	if errors.Is(err, oauth.ErrInvalidToken) {
+	if errors.Is(err, token.ErrInvalidToken) {
 		return nil, errCredentials
 	}
 	if err != nil {

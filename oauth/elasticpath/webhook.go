@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
 )
@@ -65,9 +65,9 @@ var eventSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("urn:latchkey:message"))
 // integrations. All fields are required.
 type WebhookEncoder struct {
 	// Recipient returns the user of that name; storage.ErrNotFound when the
-	// client or the user is gone or may no longer sign in. *oauth.Provider's
-	// does. The token that it returns is not used.
-	Recipient func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error)
+	// client or the user is gone or may no longer sign in. *token.Recipients
+	// has one. The token that it returns is not used.
+	Recipient func(context.Context, token.RecipientRequest) (storage.Principal, string, error)
 	// Endpoint returns where the sender delivers, with its secrets;
 	// deliver.Endpoints.Of does.
 	Endpoint func(context.Context, storage.Sender) (deliver.Endpoint, error)
@@ -152,7 +152,7 @@ func (e WebhookEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 	if err != nil {
 		return deliver.Call{}, err
 	}
-	who := oauth.RecipientRequest{ClientID: env.ClientID, Username: env.Username, ProfileID: env.ProfileID}
+	who := token.RecipientRequest{ClientID: env.ClientID, Username: env.Username, ProfileID: env.ProfileID}
 	if env.Message.Type == storage.MessageContactChanged { // whoever changed the address may have changed the username as well
 		who.LoginID, who.UserUID = env.LoginID, env.UserUID
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
 )
 
 func webhookEncoder() WebhookEncoder {
 	return WebhookEncoder{
-		Recipient: func(_ context.Context, r oauth.RecipientRequest) (storage.Principal, string, error) {
+		Recipient: func(_ context.Context, r token.RecipientRequest) (storage.Principal, string, error) {
 			if r.Username != "john.doe@banks.com" || r.ProfileID != "9a44bb7e-e377-4382-b36e-c8030aad1c2d" {
 				return storage.Principal{}, "", storage.ErrNotFound
 			}
@@ -202,8 +202,8 @@ func TestEncodeCodeEventFails(t *testing.T) {
 	}
 }
 
-func awayRecipient(fault error) func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
-	return func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
+func awayRecipient(fault error) func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
+	return func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
 		return storage.Principal{}, "", fault
 	}
 }

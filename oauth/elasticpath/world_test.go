@@ -59,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	hasher, err := signin.NewHasher(signin.HasherConfig{})
 	must(t, err)
 	w := &world{t: t, store: store, mux: http.NewServeMux(), codes: otp.NewCodes(peppers), peppers: peppers}
-	provider, err := oauth.New(oauth.Config{
+	endpoints, err := oauth.New(oauth.Config{
 		Issuer: issuer, Clients: store, SignIns: store, Families: store, Tokens: store, Members: store, Profiles: store,
 		Codes: w.codes, Passwords: hasher, Ring: ring, Peppers: peppers, Rand: rand.Reader,
 	})
@@ -71,9 +71,9 @@ func newWorld(t *testing.T) *world {
 	rules, err := admin.New(store)
 	must(t, err)
 	w.api, err = elasticpath.New(elasticpath.Config{
-		Issuer: issuer, Rules: rules, Bearer: provider, Realms: store, Profiles: store, Users: store, Logins: store, Accounts: store,
-		Memberships: store, Senders: store, Codes: requests, Passwords: passwords, SignIns: provider.Authenticator(),
-		Tokens: provider, AccessTokens: provider, Sealer: sealer, Rand: rand.Reader, Logger: zerolog.Nop(),
+		Issuer: issuer, Rules: rules, Bearer: endpoints.Tokens(), Realms: store, Profiles: store, Users: store, Logins: store, Accounts: store,
+		Memberships: store, Senders: store, Codes: requests, Passwords: passwords, SignIns: endpoints.Authenticator(),
+		Tokens: endpoints.Tokens(), AccessTokens: endpoints, CallerAddress: endpoints.CallerAddress, Sealer: sealer, Rand: rand.Reader, Logger: zerolog.Nop(),
 		TraceID: func(context.Context) string { return "req_1" },
 		Address: func(context.Context) netip.Addr { return netip.MustParseAddr("192.0.2.1") },
 	})

@@ -19,6 +19,7 @@ import (
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -27,10 +28,10 @@ type Transactor interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
-// Bearer tells who presents an access token; *oauth.Provider is one.
+// Bearer tells who presents an access token; *token.Verifier is one.
 type Bearer interface {
 	// Authorize returns who sends a request, after its Authorization header.
-	Authorize(r *http.Request) (*oauth.Caller, error)
+	Authorize(r *http.Request) (*token.Caller, error)
 }
 
 // Config is what the resources below /v1 need. All fields but AdmitUsername, RenewalOrigins,
@@ -256,7 +257,7 @@ func (a *API) refuse(c *call, err error) {
 			Str("request_id", a.cfg.TraceID(c.Context())).Int("status", answer.status).Msg("request failed")
 	}
 	if answer.status == http.StatusUnauthorized {
-		oauth.SetChallenge(c.w.Header(), err)
+		token.SetChallenge(c.w.Header(), err)
 	}
 	writeErrors(c.w, answer)
 }

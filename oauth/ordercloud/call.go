@@ -12,8 +12,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"latchkey/oauth"
 	"latchkey/oauth/admin"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -30,7 +30,7 @@ type call struct {
 	*http.Request
 	w      http.ResponseWriter
 	api    *API
-	caller *oauth.Caller // nil where anybody may call
+	caller *token.Caller // nil where anybody may call
 	route  route
 	values url.Values // of the query string, as oauth.ReadQuery returns them
 }

@@ -15,6 +15,7 @@ import (
 	"latchkey/grants/signin"
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -109,9 +110,9 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	case errors.As(err, &limit):
 		answer = single(http.StatusTooManyRequests, "TooManyRequests", "Too many requests. Try again later.")
 		answer.retryAfter = max(limit.Until.Sub(now), time.Second) // it does not tell which limit
-	case errors.Is(err, oauth.ErrTokenRevoked):
+	case errors.Is(err, token.ErrTokenRevoked):
 		answer = single(http.StatusUnauthorized, "Auth.TokenRevoked", "The provided token has been revoked. Please re-authenticate.")
-	case errors.Is(err, oauth.ErrInvalidToken):
+	case errors.Is(err, token.ErrInvalidToken):
 		answer = single(http.StatusUnauthorized, "InvalidToken", "Access token is invalid or expired.")
 	case errors.As(err, &list) && list.Timeout > 0:
 		answer = single(http.StatusServiceUnavailable, "QueryTimeout", list.Advice())

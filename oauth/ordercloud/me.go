@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"latchkey/oauth"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -158,7 +158,7 @@ func (a *API) self(c *call) (person, error) {
 	p := c.caller.Principal
 	user, err := a.cfg.Stores.Users.UserByUID(c.Context(), p.User.UID)
 	if errors.Is(err, storage.ErrNotFound) {
-		err = oauth.ErrInvalidToken // deleted since the token was looked at
+		err = token.ErrInvalidToken // deleted since the token was looked at
 	}
 	if err != nil {
 		return person{}, err
@@ -173,7 +173,7 @@ func (a *API) self(c *call) (person, error) {
 			return person{UserLogin: of, company: p.Account, principal: p, version: versionOf(of)}, nil
 		}
 	}
-	return person{}, oauth.ErrInvalidToken
+	return person{}, token.ErrInvalidToken
 }
 
 // asMe returns the person as the wire shows itself.
@@ -250,7 +250,7 @@ func isOwn(c *call, p person) bool {
 
 // mayChangeCredentials returns nil if the caller may change what its user signs
 // in with or is reached by, and otherwise the refusal.
-func mayChangeCredentials(c *oauth.Caller) error {
+func mayChangeCredentials(c *token.Caller) error {
 	switch {
 	case c.MayChangeCredentials():
 		return nil
@@ -287,7 +287,7 @@ func (a *API) serveOwnPassword(_ me, c *call) (reply, error) {
 		err = a.cfg.Passwords.Change(c.Context(), c.caller.Principal, w.NewPassword, c.caller.KeptSession())
 	}
 	if errors.Is(err, storage.ErrRefused) {
-		err = oauth.ErrInvalidToken // the login was disabled since the token was looked at
+		err = token.ErrInvalidToken // the login was disabled since the token was looked at
 	}
 	return reply{status: http.StatusNoContent}, passwordRefusal(err)
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -121,7 +121,7 @@ func TestOwnCredentials(t *testing.T) {
 			for user, own := range map[string]string{"ann": acmeUsers + "/ann", "ada": "/v1/adminusers/ada"} {
 				w.userToken(user, "shop", user, append([]string{"MeAdmin", "BuyerUserAdmin", "AdminUserAdmin"}, test.roles...)...)
 				whole := w.bearers[user]
-				w.bearers[user] = func(ctx context.Context) (*oauth.Caller, error) {
+				w.bearers[user] = func(ctx context.Context) (*token.Caller, error) {
 					c, err := whole(ctx)
 					if err == nil {
 						c.AMR, c.Purpose = test.amr, test.purpose
@@ -191,7 +191,7 @@ func TestSharedUser(t *testing.T) {
 	w.client("kiosk", func(c *storage.Client) { c.AnonymousBuyer, c.DefaultContextUser = true, "ANN" })
 	w.userToken("signed-in", "kiosk", "ann", "MeAdmin", "PasswordReset")
 	signedIn := w.bearers["signed-in"]
-	w.bearers["anonymous"] = func(ctx context.Context) (*oauth.Caller, error) {
+	w.bearers["anonymous"] = func(ctx context.Context) (*token.Caller, error) {
 		c, err := signedIn(ctx)
 		if err == nil {
 			c.AMR = nil

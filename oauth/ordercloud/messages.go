@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
@@ -33,8 +33,8 @@ type MessageEncoder struct {
 	// Recipient returns the user of that name with an access token, empty for a
 	// message that was asked for through no client; storage.ErrNotFound when
 	// the client or the user is gone or may no longer sign in.
-	// *oauth.Provider's does.
-	Recipient func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error)
+	// *token.Recipients has one.
+	Recipient func(context.Context, token.RecipientRequest) (storage.Principal, string, error)
 	// Endpoint returns where the sender delivers, with its secrets;
 	// deliver.Endpoints.Of does.
 	Endpoint func(context.Context, storage.Sender) (deliver.Endpoint, error)
@@ -98,7 +98,7 @@ func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 	if err != nil {
 		return deliver.Call{}, err
 	}
-	p, token, err := e.recipient(ctx, s, env, oauth.RecipientRequest{Elevated: s.ElevatedRoles})
+	p, token, err := e.recipient(ctx, s, env, token.RecipientRequest{Elevated: s.ElevatedRoles})
 	if err != nil {
 		return deliver.Call{}, err
 	}
@@ -126,7 +126,7 @@ func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 }
 
 // recipient returns whom the message is for, with a token for the receiver.
-func (e MessageEncoder) recipient(ctx context.Context, s storage.Sender, env deliver.Envelope, r oauth.RecipientRequest) (storage.Principal, string, error) {
+func (e MessageEncoder) recipient(ctx context.Context, s storage.Sender, env deliver.Envelope, r token.RecipientRequest) (storage.Principal, string, error) {
 	r.ClientID, r.Username, r.ProfileID = env.ClientID, env.Username, env.ProfileID
 	if env.Message.Type == storage.MessageContactChanged { // whoever changed the address may have changed the username as well
 		r.LoginID, r.UserUID = env.LoginID, env.UserUID
@@ -159,7 +159,7 @@ func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env del
 	case storage.MessageContactChanged:
 		return contactChanged{Username: env.Username}, nil
 	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
-		_, token, err := e.recipient(ctx, s, env, oauth.RecipientRequest{OnlyRoles: []string{rolePasswordReset}})
+		_, token, err := e.recipient(ctx, s, env, token.RecipientRequest{OnlyRoles: []string{rolePasswordReset}})
 		return passwordRenewal{
 			Username: env.Username, PasswordRenewalURL: env.URL,
 			PasswordRenewalVerificationCode: env.Code, PasswordRenewalAccessToken: token,

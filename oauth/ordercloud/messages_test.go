@@ -17,14 +17,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
 )
 
 func testEncoder() MessageEncoder {
 	return MessageEncoder{
-		Recipient: func(_ context.Context, r oauth.RecipientRequest) (storage.Principal, string, error) {
+		Recipient: func(_ context.Context, r token.RecipientRequest) (storage.Principal, string, error) {
 			p := storage.Principal{
 				Login:   storage.Login{Username: r.Username, ProfileID: "default", Lockout: storage.Lockout{Failures: 1}},
 				User:    storage.User{UID: "usr_1", Kind: storage.Buyer, ID: "jane", FirstName: "Jane", Email: "jane@x.org", Active: true},
@@ -247,7 +247,7 @@ func TestSign(t *testing.T) {
 func TestEncodeMessageToAdmin(t *testing.T) {
 	t.Parallel()
 	e := testEncoder()
-	e.Recipient = func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
+	e.Recipient = func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
 		return storage.Principal{User: storage.User{UID: "usr_1", Kind: storage.Admin, ID: "root"}}, "token", nil
 	}
 	sender, envelope := testEnvelope()
@@ -276,12 +276,12 @@ func TestEncodeMessageFails(t *testing.T) {
 		permanent bool
 	}{
 		{"user gone", func(e *MessageEncoder) {
-			e.Recipient = func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
+			e.Recipient = func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
 				return storage.Principal{}, "", errors.Join(fault, storage.ErrNotFound)
 			}
 		}, true},
 		{"database away", func(e *MessageEncoder) {
-			e.Recipient = func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
+			e.Recipient = func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
 				return storage.Principal{}, "", fault
 			}
 		}, false},

@@ -3,15 +3,15 @@ package ordercloud
 import (
 	"strings"
 
-	"latchkey/oauth"
+	"latchkey/oauth/token"
 )
 
 const (
 	// roleFullAccess stands for every role.
-	roleFullAccess = oauth.RoleFullAccess
+	roleFullAccess = token.RoleFullAccess
 	// rolePasswordReset lets its holder choose a new password. It is all that the
 	// token in a message about a password is good for.
-	rolePasswordReset = oauth.RolePasswordReset
+	rolePasswordReset = token.RolePasswordReset
 )
 
 // standardRoles are the roles that OrderCloud defines. Other roles are custom;

@@ -20,8 +20,8 @@ import (
 
 	"latchkey/grants/signin"
 	"latchkey/keys"
-	"latchkey/oauth"
 	"latchkey/oauth/admin"
+	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
@@ -38,7 +38,7 @@ type town struct {
 	hasher  *signin.Hasher
 	sealer  *keys.Sealer
 	config  Config
-	bearers map[string]func(context.Context) (*oauth.Caller, error)
+	bearers map[string]func(context.Context) (*token.Caller, error)
 
 	mu     sync.Mutex
 	time   time.Time
@@ -51,7 +51,7 @@ const testPassword = "Correct-Horse-7"
 func newTown(t *testing.T, change ...func(*Config)) *town {
 	t.Helper()
 	w := &town{t: t, ctx: context.WithoutCancel(t.Context()), time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	w.bearers = map[string]func(context.Context) (*oauth.Caller, error){}
+	w.bearers = map[string]func(context.Context) (*token.Caller, error){}
 	var err error
 	w.store, err = gormstore.Open(w.ctx, gormstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "town.db"), Relaxed: true, Now: w.now})
 	w.must(err)
@@ -138,14 +138,14 @@ func (w *town) recorded() []string {
 }
 
 // Authorize implements Bearer for the tokens that the tests made.
-func (w *town) Authorize(r *http.Request) (*oauth.Caller, error) {
-	token, ok := oauth.BearerToken(r.Header)
+func (w *town) Authorize(r *http.Request) (*token.Caller, error) {
+	presented, ok := token.BearerToken(r.Header)
 	if !ok {
-		return nil, oauth.ErrNoToken
+		return nil, token.ErrNoToken
 	}
-	find, ok := w.bearers[token]
+	find, ok := w.bearers[presented]
 	if !ok {
-		return nil, oauth.ErrInvalidToken
+		return nil, token.ErrInvalidToken
 	}
 	return find(r.Context())
 }
@@ -162,36 +162,36 @@ func (w *town) client(id string, change func(*storage.Client)) storage.Client {
 	return c
 }
 
-func (w *town) clientToken(token, clientID string, roles ...string) {
-	w.bearers[token] = func(ctx context.Context) (*oauth.Caller, error) {
+func (w *town) clientToken(name, clientID string, roles ...string) {
+	w.bearers[name] = func(ctx context.Context) (*token.Caller, error) {
 		c, err := w.store.Client(ctx, clientID)
-		return &oauth.Caller{Client: &c, Roles: roles}, err
+		return &token.Caller{Client: &c, Roles: roles}, err
 	}
 }
 
 // userToken makes a token of a user who signs in now through the client. It is
 // refused as a real one would be.
-func (w *town) userToken(token, clientID, username string, roles ...string) {
+func (w *town) userToken(name, clientID, username string, roles ...string) {
 	w.t.Helper()
 	login, err := w.store.Login(w.ctx, storage.DefaultProfileID, otp.NormalizeUsername(username))
 	w.must(err)
 	issued := w.now()
-	w.bearers[token] = func(ctx context.Context) (*oauth.Caller, error) {
+	w.bearers[name] = func(ctx context.Context) (*token.Caller, error) {
 		p, err := w.store.PrincipalOf(ctx, login.ID)
 		if err != nil {
-			return nil, oauth.ErrInvalidToken
+			return nil, token.ErrInvalidToken
 		}
 		c, err := w.store.Client(ctx, clientID)
 		if err != nil {
 			return nil, err
 		}
 		switch {
-		case issued.Before(p.User.TokensValidFrom), issued.Before(p.Login.SessionsValidFrom) && p.Login.KeptSession != token:
-			return nil, oauth.ErrTokenRevoked
+		case issued.Before(p.User.TokensValidFrom), issued.Before(p.Login.SessionsValidFrom) && p.Login.KeptSession != name:
+			return nil, token.ErrTokenRevoked
 		case c.Refusal(&p, w.now()) != "":
-			return nil, oauth.ErrInvalidToken
+			return nil, token.ErrInvalidToken
 		}
-		return &oauth.Caller{Client: &c, Principal: &p, Roles: roles, AMR: []string{"pwd"}, SessionID: token, IssuedAt: issued}, nil
+		return &token.Caller{Client: &c, Principal: &p, Roles: roles, AMR: []string{"pwd"}, SessionID: name, IssuedAt: issued}, nil
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"latchkey/oauth"
 	"latchkey/oauth/server/audit"
 	"latchkey/oauth/server/listen"
+	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
@@ -45,11 +46,11 @@ func New(a *App) (*Server, error) {
 		return nil, err
 	}
 	codes := otp.NewCodes(a.Peppers)
-	provider, err := s.newProvider(codes, hasher)
+	endpoints, err := s.newEndpoints(codes, hasher)
 	if err != nil {
 		return nil, err
 	}
-	if s.worker, err = s.newWorker(provider); err != nil {
+	if s.worker, err = s.newWorker(endpoints.Recipients()); err != nil {
 		return nil, err
 	}
 	if s.codes, err = s.newCodeService(codes); err != nil {
@@ -65,7 +66,7 @@ func New(a *App) (*Server, error) {
 		return nil, err
 	}
 	s.routes, err = s.newRoutes(services{
-		provider: provider, codes: s.codes, passwords: passwords,
+		endpoints: endpoints, codes: s.codes, passwords: passwords,
 		signUps:   &otp.Throttle{Store: a.Store, Codes: codes, Budget: "sign-up", Limit: otp.Limit(a.Settings.SignUpLimit), Now: a.Now},
 		usernames: &otp.Throttle{Store: a.Store, Codes: codes, Budget: "username", Limit: usernameLimit(), Now: a.Now},
 	})
@@ -128,7 +129,7 @@ func otpLimits(a *App) otp.Limits {
 // the answer shows whether somebody else has the username.
 func usernameLimit() otp.Limit { return otp.Limit{Burst: 10, Per: time.Hour} }
 
-func (s *Server) newProvider(codes *otp.Codes, hasher *signin.Hasher) (*oauth.Provider, error) {
+func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher) (*oauth.Endpoints, error) {
 	a, settings := s.app, s.app.Settings
 	return oauth.New(oauth.Config{
 		Issuer: settings.Issuer, Audience: settings.Audience, Resources: toStrings(settings.Resources), DPoPNonce: settings.DPoPNonce,
@@ -142,10 +143,10 @@ func (s *Server) newProvider(codes *otp.Codes, hasher *signin.Hasher) (*oauth.Pr
 	})
 }
 
-func (s *Server) newWorker(provider *oauth.Provider) (*deliver.Worker, error) {
+func (s *Server) newWorker(recipients *token.Recipients) (*deliver.Worker, error) {
 	a := s.app
-	recipient := func(ctx context.Context, r oauth.RecipientRequest) (storage.Principal, string, error) {
-		p, token, err := provider.Recipient(ctx, r)
+	recipient := func(ctx context.Context, r token.RecipientRequest) (storage.Principal, string, error) {
+		p, token, err := recipients.Recipient(ctx, r)
 		if err == nil { // messages contain the user's XP, which sign-ins do not read
 			p.User, err = a.Store.UserByUID(ctx, p.User.UID)
 		}

@@ -20,7 +20,7 @@ import (
 // services are what the surfaces are built on: the same services, records and
 // tokens for all of them.
 type services struct {
-	provider  *oauth.Provider
+	endpoints *oauth.Endpoints
 	codes     *otp.Service
 	passwords *signin.Passwords
 	signUps   *otp.Throttle
@@ -58,13 +58,13 @@ func (s *Server) newRoutes(with services) (*http.ServeMux, error) {
 	if err != nil {
 		return nil, err
 	}
-	operations := slices.Concat(with.provider.Operations(), v1.Operations(), v2.Operations())
+	operations := slices.Concat(with.endpoints.Operations(), v1.Operations(), v2.Operations())
 	document, err := openapi.Document(openapi.Info{Title: "Latchkey", Version: s.app.Version, ServerURL: s.app.Settings.Issuer}, operations)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	with.provider.Mount(mux)
+	with.endpoints.Mount(mux)
 	v1.Mount(mux)
 	v2.Mount(mux)
 	mux.HandleFunc("GET "+documentPath, func(w http.ResponseWriter, _ *http.Request) {
@@ -82,7 +82,7 @@ func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
 		return nil, err
 	}
 	return ordercloud.New(ordercloud.Config{
-		Bearer: with.provider, Rules: rules,
+		Bearer: with.endpoints.Tokens(), Rules: rules,
 		Stores: ordercloud.Stores{
 			Clients: a.Store, Secrets: a.Store, Profiles: a.Store, Assignments: a.Store, Accounts: a.Store,
 			Users: a.Store, Logins: a.Store, Senders: a.Store, DeliveryConfigs: a.Store, Records: a.Store, Messages: a.Store, Keys: a.Ring,
@@ -114,9 +114,10 @@ func (s *Server) newElasticPath(with services) (*elasticpath.API, error) {
 	}
 	return elasticpath.New(elasticpath.Config{
 		Issuer: a.Settings.Issuer,
-		Bearer: with.provider, Rules: rules,
+		Bearer: with.endpoints.Tokens(), Rules: rules,
 		Realms: a.Store, Profiles: a.Store, Users: a.Store, Logins: a.Store, Accounts: a.Store, Memberships: a.Store, Senders: a.Store,
-		Codes: with.codes, Passwords: with.passwords, SignIns: with.provider.Authenticator(), Tokens: with.provider, AccessTokens: with.provider,
+		Codes: with.codes, Passwords: with.passwords, SignIns: with.endpoints.Authenticator(),
+		Tokens: with.endpoints.Tokens(), AccessTokens: with.endpoints, CallerAddress: with.endpoints.CallerAddress,
 		Sealer:      a.Sealer,
 		AdmitSignUp: with.signUps.Take, AdmitUsername: with.usernames.TakeFor, GuessCeiling: a.Settings.GuessCeiling,
 		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: s.events,

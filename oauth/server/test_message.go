@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"latchkey/oauth"
+	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
@@ -51,7 +51,7 @@ func (a *App) SendTestMessage(ctx context.Context, sender storage.Sender, kind s
 
 // testTransport returns a transport for which every message is to the user.
 func (a *App) testTransport(kind storage.SenderKind, to storage.User, console io.Writer) (deliver.Transport, error) {
-	recipient := func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error) {
+	recipient := func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
 		return storage.Principal{User: to, Login: storage.Login{Username: testUsername}}, "", nil
 	}
 	user := func(context.Context, string) (storage.User, error) { return to, nil }

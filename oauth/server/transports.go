@@ -11,9 +11,9 @@ import (
 	"slices"
 
 	"latchkey/config"
-	"latchkey/oauth"
 	"latchkey/oauth/elasticpath"
 	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/token"
 	"latchkey/otp/deliver"
 	"latchkey/otp/deliver/mailer"
 	"latchkey/storage"
@@ -21,7 +21,7 @@ import (
 
 // recipientOf finds the recipient of a webhook's message; see
 // ordercloud.MessageEncoder and elasticpath.WebhookEncoder.
-type recipientOf func(context.Context, oauth.RecipientRequest) (storage.Principal, string, error)
+type recipientOf func(context.Context, token.RecipientRequest) (storage.Principal, string, error)
 
 // userOf finds the recipient of a mail; see mailer.Config.
 type userOf func(ctx context.Context, uid string) (storage.User, error)

@@ -19,27 +19,22 @@ import (
 	"latchkey/keys"
 	"latchkey/oauth/client"
 	"latchkey/oauth/proof"
+	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
 )
 
-// TokenStore knows what ends an access token before its time.
+// TokenStore knows what ends an access token before its time, and which proofs and
+// assertions were used.
 type TokenStore interface {
-	// TokenStatus reads, in one statement, what may have ended a token.
-	TokenStatus(ctx context.Context, ref storage.TokenRef) (storage.TokenStatus, error)
-	// RevokeToken ends one access token; it may be forgotten after expiresAt.
+	token.Store
+	// RevokeToken ends one access token. The store may forget it after expiresAt.
 	RevokeToken(ctx context.Context, jti string, expiresAt time.Time) error
-	// SpendID answers storage.ErrConflict if the id was spent before; it may be
-	// forgotten after expiresAt.
-	SpendID(ctx context.Context, id []byte, expiresAt time.Time) error
-	// IsSpent reports whether the id was spent.
+	// IsSpent reports whether an id was spent with SpendID.
 	IsSpent(ctx context.Context, id []byte) (bool, error)
-	// InTx lets all that fn does with its context take effect if it returns nil,
-	// and else none of it.
-	InTx(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
-// Config configures a Provider. The stores, Ring, Peppers and Passwords are
+// Config configures the Endpoints. The stores, Ring, Peppers and Passwords are
 // required.
 type Config struct {
 	Issuer      string        // the server's identifier, an absolute URL without query or fragment (RFC 8414 §2)
@@ -82,51 +77,57 @@ type Grant struct {
 	Handler fosite.TokenEndpointHandler
 }
 
-// Provider serves the OAuth endpoints.
-type Provider struct {
+// Endpoints serves the OAuth endpoints.
+type Endpoints struct {
 	cfg           Config
-	base          string   // Issuer without a trailing slash
-	resources     []string // what tokens may be for: Audience and Resources
+	base          string // Issuer without a trailing slash
 	fosite        fosite.OAuth2Provider
 	grantTypes    []string
 	authenticator *signin.Authenticator
 	refreshTokens *grants.RefreshTokens
 	clients       *client.Authenticator
 	proofs        *proof.Verifier
+	tokens        *token.Verifier
 }
 
-// New assembles a Provider, or says what is wrong with its configuration: a
+// New assembles the Endpoints, or says what is wrong with its configuration: a
 // missing part, an issuer that RFC 8414 does not allow, two grants of one type.
-func New(cfg Config) (*Provider, error) {
+func New(cfg Config) (*Endpoints, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	p := &Provider{
+	e := &Endpoints{
 		cfg: cfg, base: strings.TrimSuffix(cfg.Issuer, "/"),
 		refreshTokens: &grants.RefreshTokens{Peppers: cfg.Peppers, Rand: cfg.Rand},
-		resources:     append([]string{cfg.Audience}, cfg.Resources...),
 	}
 	var err error
-	if p.clients, err = client.New(client.Config{
-		Issuer: cfg.Issuer, TokenEndpoint: p.base + tokenPath, Clients: cfg.Clients, UsedIDs: cfg.Tokens, Peppers: cfg.Peppers,
+	if e.clients, err = client.New(client.Config{
+		Issuer: cfg.Issuer, TokenEndpoint: e.base + tokenPath, Clients: cfg.Clients, UsedIDs: cfg.Tokens, Peppers: cfg.Peppers,
 		Address: cfg.Address, SecretLimit: cfg.SecretLimit, Charges: cfg.Charges,
 		Recorder: cfg.Recorder, Now: cfg.Now, Rand: cfg.Rand, Logger: cfg.Logger,
 	}); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	if p.proofs, err = proof.New(proof.Config{
+	if e.proofs, err = proof.New(proof.Config{
 		Issuer: cfg.Issuer, RequireNonce: cfg.DPoPNonce, UsedIDs: cfg.Tokens, Peppers: cfg.Peppers, Now: cfg.Now,
 	}); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	own, err := p.ownGrants()
+	if e.tokens, err = token.New(token.Config{
+		Issuer: cfg.Issuer, TokenEndpoint: e.base + tokenPath, Audience: cfg.Audience, Resources: cfg.Resources, SigningAlg: cfg.SigningAlg,
+		Clients: cfg.Clients, Tokens: cfg.Tokens, Principals: cfg.SignIns, Ring: cfg.Ring, Proofs: e.proofs,
+		Now: cfg.Now, Rand: cfg.Rand,
+	}); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	own, err := e.ownGrants()
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	if err := p.assemble(append(own, cfg.ExtraGrants...)); err != nil {
+	if err := e.assemble(append(own, cfg.ExtraGrants...)); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
 	}
-	return p, nil
+	return e, nil
 }
 
 // complete fills in the defaults and checks the rest.
@@ -156,32 +157,32 @@ func (c *Config) complete() error {
 	return nil
 }
 
-func (p *Provider) ownGrants() ([]Grant, error) {
+func (e *Endpoints) ownGrants() ([]Grant, error) {
 	var err error
-	p.authenticator, err = signin.NewAuthenticator(signin.AuthenticatorConfig{
-		Store: p.cfg.SignIns, Codes: p.cfg.Codes, Passwords: p.cfg.Passwords,
-		Recorder: p.cfg.Recorder, Now: p.cfg.Now, Rand: p.cfg.Rand,
+	e.authenticator, err = signin.NewAuthenticator(signin.AuthenticatorConfig{
+		Store: e.cfg.SignIns, Codes: e.cfg.Codes, Passwords: e.cfg.Passwords,
+		Recorder: e.cfg.Recorder, Now: e.cfg.Now, Rand: e.cfg.Rand,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return []Grant{
 		{grants.GrantPassword, &grants.Password{
-			Authenticator: p.authenticator, AccessTokens: p, RefreshTokens: p.refreshTokens, Now: p.cfg.Now,
+			Authenticator: e.authenticator, AccessTokens: e.tokens, RefreshTokens: e.refreshTokens, Now: e.cfg.Now,
 		}},
 		{grants.GrantClientCredentials, &grants.ClientCredentials{
-			Users: p.cfg.SignIns, AccessTokens: p, Now: p.cfg.Now,
+			Users: e.cfg.SignIns, AccessTokens: e.tokens, Now: e.cfg.Now,
 		}},
 		{grants.GrantRefreshToken, &grants.Refresh{
-			Families: p.cfg.Families, AccessTokens: p, RefreshTokens: p.refreshTokens,
-			Grace: p.cfg.Grace, Recorder: p.cfg.Recorder, Now: p.cfg.Now,
+			Families: e.cfg.Families, AccessTokens: e.tokens, RefreshTokens: e.refreshTokens,
+			Grace: e.cfg.Grace, Recorder: e.cfg.Recorder, Now: e.cfg.Now,
 		}},
 		{grants.GrantAccountMember, &grants.AccountMember{
-			Authenticator: p.authenticator, Profiles: p.cfg.Profiles, Members: p.cfg.Members, SubjectTokens: p,
-			AccessTokens: p, RefreshTokens: p.refreshTokens, Now: p.cfg.Now,
+			Authenticator: e.authenticator, Profiles: e.cfg.Profiles, Members: e.cfg.Members, SubjectTokens: e.tokens,
+			AccessTokens: e.tokens, RefreshTokens: e.refreshTokens, Now: e.cfg.Now,
 		}},
 		{grants.GrantTokenExchange, &grants.TokenExchange{
-			SubjectTokens: p, Members: p.cfg.Members, AccessTokens: p, Recorder: p.cfg.Recorder, Now: p.cfg.Now,
+			SubjectTokens: e.tokens, Members: e.cfg.Members, AccessTokens: e.tokens, Recorder: e.cfg.Recorder, Now: e.cfg.Now,
 		}},
 	}, nil
 }
@@ -189,28 +190,28 @@ func (p *Provider) ownGrants() ([]Grant, error) {
 // Authenticator returns what decides the sign-ins of the grants. Whoever else
 // signs users in must take the same one: it lets no more attempts of a login run
 // at a time than the login has guesses left.
-func (p *Provider) Authenticator() *signin.Authenticator { return p.authenticator }
+func (e *Endpoints) Authenticator() *signin.Authenticator { return e.authenticator }
 
 // assemble hands the grants to fosite. It fills the list itself, because
 // fosite's Append drops a second handler of one Go type without a word.
-func (p *Provider) assemble(all []Grant) error {
+func (e *Endpoints) assemble(all []Grant) error {
 	var handlers fosite.TokenEndpointHandlers
 	for _, g := range all {
-		if p.serves(g.Type) {
+		if e.serves(g.Type) {
 			return fmt.Errorf("two grants of type %q", g.Type)
 		}
-		p.grantTypes = append(p.grantTypes, g.Type)
+		e.grantTypes = append(e.grantTypes, g.Type)
 		handlers = append(handlers, g.Handler)
 	}
-	p.fosite = fosite.NewOAuth2Provider(nil, &fosite.Config{
+	e.fosite = fosite.NewOAuth2Provider(nil, &fosite.Config{
 		TokenEndpointHandlers:        handlers,
 		ClientAuthenticationStrategy: authenticatedClient,
 	})
 	return nil
 }
 
-func (p *Provider) serves(grantType string) bool {
-	for _, g := range p.grantTypes {
+func (e *Endpoints) serves(grantType string) bool {
+	for _, g := range e.grantTypes {
 		if g == grantType {
 			return true
 		}
@@ -218,31 +219,37 @@ func (p *Provider) serves(grantType string) bool {
 	return false
 }
 
+// Tokens returns the verifier of the server's tokens.
+func (e *Endpoints) Tokens() *token.Verifier { return e.tokens }
+
+// Recipients returns what signs the tokens that messages carry.
+func (e *Endpoints) Recipients() *token.Recipients { return &token.Recipients{Issuer: e.tokens.Issuer} }
+
 // Mount registers the endpoints at the root. If the issuer has a path, the mux
 // must be served below that path too, because the metadata names the endpoints
 // there; listen.Below does so.
-func (p *Provider) Mount(mux *http.ServeMux) {
-	mux.HandleFunc(tokenPath, p.endpoint(p.serveToken))
-	mux.HandleFunc("/oauth/revoke", p.endpoint(p.serveRevocation))
-	mux.HandleFunc("/oauth/introspect", p.endpoint(p.serveIntrospection))
-	if p.cfg.Registry != nil {
-		mux.HandleFunc("POST "+registrationPath, p.registrationEndpoint(p.serveRegister))
+func (e *Endpoints) Mount(mux *http.ServeMux) {
+	mux.HandleFunc(tokenPath, e.endpoint(e.serveToken))
+	mux.HandleFunc("/oauth/revoke", e.endpoint(e.serveRevocation))
+	mux.HandleFunc("/oauth/introspect", e.endpoint(e.serveIntrospection))
+	if e.cfg.Registry != nil {
+		mux.HandleFunc("POST "+registrationPath, e.registrationEndpoint(e.serveRegister))
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-			mux.HandleFunc(method+" "+registrationPath+"/{client_id}", p.registrationEndpoint(p.serveRegistration))
+			mux.HandleFunc(method+" "+registrationPath+"/{client_id}", e.registrationEndpoint(e.serveRegistration))
 		}
 	}
-	mux.HandleFunc("GET /oauth/jwks", p.serveKeys)
-	mux.HandleFunc("GET /oauth/certs/{kid}", p.serveKey)
-	mux.HandleFunc("GET "+wellKnownKeys, p.serveKeys)
-	mux.HandleFunc("GET "+wellKnownMetadata, p.serveMetadata)
-	mux.HandleFunc("GET "+wellKnownOpenID, p.serveMetadata)
+	mux.HandleFunc("GET /oauth/jwks", e.serveKeys)
+	mux.HandleFunc("GET /oauth/certs/{kid}", e.serveKey)
+	mux.HandleFunc("GET "+wellKnownKeys, e.serveKeys)
+	mux.HandleFunc("GET "+wellKnownMetadata, e.serveMetadata)
+	mux.HandleFunc("GET "+wellKnownOpenID, e.serveMetadata)
 }
 
 // endpoint adapts a handler that reports its failure to one that writes it.
-func (p *Provider) endpoint(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+func (e *Endpoints) endpoint(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := serve(w, r); err != nil {
-			p.writeError(w, r, err)
+			e.writeError(w, r, err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package oauth
+package token
 
 import (
 	"context"
@@ -28,15 +28,15 @@ func (e *possession) Unwrap() error { return e.error }
 //
 // Errors: ErrNoToken, ErrInvalidToken, ErrTokenRevoked, proof.ErrInvalid,
 // proof.ErrUseNonce and those of the stores; SetChallenge tells them.
-func (p *Provider) Authorize(r *http.Request) (*Caller, error) {
+func (v *Verifier) Authorize(r *http.Request) (*Caller, error) {
 	scheme, token := authorization(r.Header)
 	switch scheme {
 	case "bearer":
-		return p.Bearer(r.Context(), token)
+		return v.Bearer(r.Context(), token)
 	case "dpop":
-		caller, err := p.possessor(r, token)
+		caller, err := v.possessor(r, token)
 		if err != nil {
-			return nil, &possession{err, p.proofs.NonceFor(err)}
+			return nil, &possession{err, v.cfg.Proofs.NonceFor(err)}
 		}
 		return caller, nil
 	}
@@ -45,27 +45,27 @@ func (p *Provider) Authorize(r *http.Request) (*Caller, error) {
 
 // possessor returns who presents a token that is bound to a key. The proof is
 // used up when nothing else is wrong.
-func (p *Provider) possessor(r *http.Request, token string) (*Caller, error) {
-	claims, err := p.parseOwn(token)
+func (v *Verifier) possessor(r *http.Request, token string) (*Caller, error) {
+	claims, err := v.parseOwn(token)
 	if err != nil {
 		return nil, err
 	}
-	used, err := p.proofs.Read(r, token)
+	used, err := v.cfg.Proofs.Read(r, token)
 	switch {
 	case err != nil:
 		return nil, refusedProof(err)
-	case claims.bound() == "":
+	case claims.Bound() == "":
 		return nil, fmt.Errorf("%w: it is bound to no key", ErrInvalidToken)
 	case used.JKT == "":
 		return nil, refusedProof(fmt.Errorf("%w: none was sent", proof.ErrInvalid))
-	case used.JKT != claims.bound():
+	case used.JKT != claims.Bound():
 		return nil, fmt.Errorf("%w: it is bound to another key", ErrInvalidToken)
 	}
-	caller, err := p.caller(r.Context(), claims)
+	caller, err := v.caller(r.Context(), claims)
 	if err != nil {
 		return nil, err
 	}
-	return caller, refusedProof(p.proofs.Spend(r.Context(), used))
+	return caller, refusedProof(v.cfg.Proofs.Spend(r.Context(), used))
 }
 
 // refusedProof makes ErrInvalidToken of the refusal of a proof, because a resource
@@ -85,25 +85,25 @@ func refusedProof(err error) error {
 // that.
 //
 // Errors: ErrInvalidToken, ErrTokenRevoked, and those of the stores.
-func (p *Provider) Bearer(ctx context.Context, token string) (*Caller, error) {
-	claims, err := p.parseOwn(token)
+func (v *Verifier) Bearer(ctx context.Context, token string) (*Caller, error) {
+	claims, err := v.parseOwn(token)
 	if err != nil {
 		return nil, err
 	}
-	if claims.bound() != "" { // RFC 9449 §7.2
+	if claims.Bound() != "" { // RFC 9449 §7.2
 		return nil, fmt.Errorf("%w: it is bound to a key", ErrInvalidToken)
 	}
-	return p.caller(ctx, claims)
+	return v.caller(ctx, claims)
 }
 
-func (p *Provider) caller(ctx context.Context, claims *accessClaims) (*Caller, error) {
-	holder, err := p.accessHolder(ctx, claims)
+func (v *Verifier) caller(ctx context.Context, claims *AccessClaims) (*Caller, error) {
+	holder, err := v.AccessHolder(ctx, claims)
 	if err != nil {
 		return nil, err
 	}
 	return &Caller{
-		Client: holder.client, Principal: holder.principal, Member: holder.member,
-		Roles: currentRoles(claims, holder), AMR: claims.AMR, Purpose: claims.Purpose,
+		Client: holder.Client, Principal: holder.Principal, Member: holder.Member,
+		Roles: CurrentRoles(claims, holder), AMR: claims.AMR, Purpose: claims.Purpose,
 		TokenID: claims.ID, FamilyID: claims.SessionID, SessionID: claims.session(),
 		IssuedAt: claims.issued(), ExpiresAt: claims.expires(), AuthTime: claims.authenticated(),
 	}, nil
@@ -156,14 +156,14 @@ func Challenge(err error) string {
 	if errors.As(err, &refused) {
 		challenge = `DPoP realm="latchkey", algs="` + strings.Join(dpop.Algorithms(), " ") + `"`
 	}
-	code, description := challengeError(err)
+	code, description := ChallengeError(err)
 	if code == "" {
 		return challenge
 	}
 	return challenge + `, error="` + code + `", error_description="` + description + `"`
 }
 
-func challengeError(err error) (code, description string) {
+func ChallengeError(err error) (code, description string) {
 	switch {
 	case errors.Is(err, ErrNoToken):
 		return "", ""

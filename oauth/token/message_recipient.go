@@ -1,4 +1,4 @@
-package oauth
+package token
 
 import (
 	"context"
@@ -14,7 +14,11 @@ import (
 // recipient.
 const messageTokenTTL = 10 * time.Minute
 
-// RecipientRequest says for whom a message is.
+// Recipients reads the users that messages are for and signs the tokens that the
+// messages carry.
+type Recipients struct{ *Issuer }
+
+// RecipientRequest names the user that a message is for.
 type RecipientRequest struct {
 	ClientID  string // through which the message was asked for; empty: none, and no token
 	Username  string // of the recipient
@@ -29,23 +33,23 @@ type RecipientRequest struct {
 // short-lived access token (OrderCloud: UserToken, PasswordRenewalAccessToken),
 // or without one if the message was asked for through no client, through one
 // whose tokens are bound to a key, or through one that demands roles which the
-// user does not have. The token is no sign-in: it has neither amr nor auth_time. While the login is locked it is
-// made all the same, and is worth nothing.
+// user does not have. The token is no sign-in: it has neither amr nor auth_time. A
+// locked login gets a token too, but the server refuses it while the lock lasts.
 //
 // Errors: storage.ErrNotFound if the client is gone or the user is, or the gate
 // does not let it in any more, and those of the stores.
-func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.Principal, string, error) {
-	client, err := p.messageClient(ctx, &r)
+func (re *Recipients) Recipient(ctx context.Context, r RecipientRequest) (storage.Principal, string, error) {
+	client, err := re.messageClient(ctx, &r)
 	if err != nil {
 		return storage.Principal{}, "", err
 	}
-	user, err := p.recipient(ctx, r)
+	user, err := re.recipient(ctx, r)
 	if err != nil {
 		return user, "", fmt.Errorf("read user: %w", err)
 	}
-	now := p.cfg.Now().UTC()
-	// Whether a lock keeps the message back was decided when it was written; one
-	// that tells of the lock is for somebody who is locked out.
+	now := re.cfg.Now().UTC()
+	// A lock was considered when the message was written. A message that tells of
+	// the lock is for a user who is locked out.
 	user.Lockout, user.Source = storage.Lockout{}, storage.Source{}
 	if client == nil {
 		return user, "", admitted(user.Refusal(now))
@@ -60,23 +64,23 @@ func (p *Provider) Recipient(ctx context.Context, r RecipientRequest) (storage.P
 	}
 	// The receiver of the message has no key. A user below the client's floor gets
 	// no token of it.
-	if client.DPoPBound || belowFloor(client, &user, nil) {
+	if client.DPoPBound || BelowFloor(client, &user, nil) {
 		return user, "", nil
 	}
-	token, err := p.mint(ctx, grants.AccessToken{
+	token, err := re.mint(ctx, grants.AccessToken{
 		Client: client, Principal: &user, Scope: scope,
 		IssuedAt: now, ExpiresAt: now.Truncate(time.Second).Add(messageTokenTTL),
-	}, accessClaims{Elevated: beyond(scope, own)})
+	}, AccessClaims{Elevated: beyond(scope, own)})
 	return user, token, err
 }
 
 // recipient reads the user that the request names.
-func (p *Provider) recipient(ctx context.Context, r RecipientRequest) (storage.Principal, error) {
+func (re *Recipients) recipient(ctx context.Context, r RecipientRequest) (storage.Principal, error) {
 	if r.LoginID != "" {
-		standing, err := p.cfg.Tokens.TokenStatus(ctx, storage.TokenRef{UserUID: r.UserUID, LoginID: r.LoginID})
+		standing, err := re.cfg.Tokens.TokenStatus(ctx, storage.TokenRef{UserUID: r.UserUID, LoginID: r.LoginID})
 		return standing.Principal, err
 	}
-	return p.cfg.SignIns.Principal(ctx, storage.LoginKey{
+	return re.cfg.Principals.Principal(ctx, storage.LoginKey{
 		ProfileID: r.ProfileID, UsernameKey: otp.NormalizeUsername(r.Username),
 	})
 }
@@ -90,11 +94,11 @@ func admitted(refusal string) error {
 
 // messageClient returns the client of a message, if it has one, and completes
 // the request with its profile.
-func (p *Provider) messageClient(ctx context.Context, r *RecipientRequest) (*storage.Client, error) {
+func (re *Recipients) messageClient(ctx context.Context, r *RecipientRequest) (*storage.Client, error) {
 	if r.ClientID == "" {
 		return nil, nil
 	}
-	client, err := p.cfg.Clients.Client(ctx, r.ClientID)
+	client, err := re.cfg.Clients.Client(ctx, r.ClientID)
 	if err != nil {
 		return nil, fmt.Errorf("read client: %w", err)
 	}

@@ -1,4 +1,4 @@
-package oauth
+package token
 
 import (
 	"context"
@@ -9,48 +9,49 @@ import (
 	"latchkey/storage"
 )
 
-// clockSkew is how far the clocks of replicas may be apart before a token of
-// one is too early for another (RFC 7519 §4.1.5: no more than a few minutes).
+// clockSkew is the difference of the clocks of two replicas up to which one accepts
+// fresh tokens of the other (RFC 7519 §4.1.5: no more than a few minutes).
 const clockSkew = 5 * time.Minute
 
-// holder is whom a token stands for, as the database knows them now.
-type holder struct {
-	client    *storage.Client
-	principal *storage.Principal // nil: the client itself
-	member    *storage.Member    // nil: the token is scoped to no account
+// Holder is the client, user and member that a token stands for, as the database
+// knows them now.
+type Holder struct {
+	Client    *storage.Client
+	Principal *storage.Principal // nil: the client itself
+	Member    *storage.Member    // nil: the token is scoped to no account
 }
 
-// holder returns whom a verified token of the session stands for, unless
-// something ended it before its time. Every use of a token asks here, whatever
-// its kind.
-func (p *Provider) holder(ctx context.Context, ref storage.TokenRef, session string, c *tokenClaims) (*holder, error) {
-	now := p.cfg.Now()
+// holder returns the Holder of a verified token of the session, or an error if
+// something ended the token before its time. Every use of a token of any kind calls
+// it.
+func (v *Verifier) holder(ctx context.Context, ref storage.TokenRef, session string, c *Claims) (*Holder, error) {
+	now := v.cfg.Now()
 	if c.NotBefore > now.Add(clockSkew).Unix() {
 		return nil, fmt.Errorf("%w: not valid yet", ErrInvalidToken)
 	}
-	client, err := p.cfg.Clients.Client(ctx, c.ClientID)
+	client, err := v.cfg.Clients.Client(ctx, c.ClientID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, fmt.Errorf("%w: the client is gone", ErrInvalidToken)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read client: %w", err)
 	}
-	standing, err := p.cfg.Tokens.TokenStatus(ctx, ref)
+	standing, err := v.cfg.Tokens.TokenStatus(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("read token standing: %w", err)
 	}
 	if err := ended(ref, session, c, &client, &standing, now); err != nil {
 		return nil, err
 	}
-	h := &holder{client: &client, member: standing.Member}
+	h := &Holder{Client: &client, Member: standing.Member}
 	if ref.UserUID != "" {
-		h.principal = &standing.Principal
+		h.Principal = &standing.Principal
 	}
 	return h, nil
 }
 
-// ended tells what ended a token before its time; nil: nothing.
-func ended(ref storage.TokenRef, session string, c *tokenClaims, client *storage.Client, s *storage.TokenStatus, now time.Time) error {
+// ended returns the reason why a token ended before its time, or nil.
+func ended(ref storage.TokenRef, session string, c *Claims, client *storage.Client, s *storage.TokenStatus, now time.Time) error {
 	switch {
 	case s.Revoked, s.FamilyRevoked:
 		return ErrTokenRevoked
@@ -75,7 +76,7 @@ func ended(ref storage.TokenRef, session string, c *tokenClaims, client *storage
 // client, user or membership (see storage.TokensValidFrom), or its sign-in older
 // than the end of the login's sessions. The sign-in is as old as its family, and
 // without one as the token. The session that set the password goes on.
-func outdated(session string, c *tokenClaims, client *storage.Client, s *storage.TokenStatus) bool {
+func outdated(session string, c *Claims, client *storage.Client, s *storage.TokenStatus) bool {
 	issued := c.issued()
 	signedIn := s.FamilyBegan
 	if signedIn.IsZero() {
@@ -86,5 +87,5 @@ func outdated(session string, c *tokenClaims, client *storage.Client, s *storage
 		signedIn.Before(micros(login.SessionsValidFrom)) && session != login.KeptSession
 }
 
-// micros cuts a time to what tokens and databases know.
+// micros truncates a time to the precision of tokens and databases.
 func micros(t time.Time) time.Time { return t.Truncate(time.Microsecond) }

@@ -1,4 +1,4 @@
-package oauth
+package token
 
 import (
 	"context"
@@ -15,11 +15,11 @@ import (
 // selectionTokenTTL is how long a user may take to choose an account.
 const selectionTokenTTL = 5 * time.Minute
 
-var _ grants.SubjectTokens = (*Provider)(nil)
+var _ grants.SubjectTokens = (*Verifier)(nil)
 
 // selectionClaims are the claims of a token with which a user chooses an
 // account. It is worth something at the token endpoint only.
-type selectionClaims struct{ tokenClaims }
+type selectionClaims struct{ Claims }
 
 func (c *selectionClaims) ref() storage.TokenRef {
 	return storage.TokenRef{JTI: c.ID, UserUID: c.Subject, LoginID: c.LoginID, SourceID: c.SourceID}
@@ -27,8 +27,8 @@ func (c *selectionClaims) ref() storage.TokenRef {
 
 // MintSelection implements grants.SubjectTokens. Tokens know the time by the
 // second, so this one gets the rest of a second on top.
-func (p *Provider) MintSelection(ctx context.Context, s grants.SelectionToken) (string, time.Duration, error) {
-	common, err := p.newClaims(audience{p.selectionAudience()}, issuance{
+func (is *Issuer) MintSelection(ctx context.Context, s grants.SelectionToken) (string, time.Duration, error) {
+	common, err := is.newClaims(Audience{is.selectionAudience()}, issuance{
 		client: s.Client, principal: s.Principal, amr: s.AMR, purpose: s.Purpose, authTime: s.AuthTime, sourceID: s.SourceID,
 		issuedAt: s.IssuedAt, expiresAt: s.IssuedAt.Truncate(time.Second).Add(selectionTokenTTL + time.Second),
 	})
@@ -36,7 +36,7 @@ func (p *Provider) MintSelection(ctx context.Context, s grants.SelectionToken) (
 		return "", 0, err
 	}
 	common.Confirmation = confirm(s.JKT)
-	token, err := p.sign(ctx, p.signingAlg(s.Client), typeSelectionToken, &selectionClaims{common})
+	token, err := is.sign(ctx, is.signingAlg(s.Client), typeSelectionToken, &selectionClaims{common})
 	if err != nil {
 		return "", 0, fmt.Errorf("sign selection token: %w", err)
 	}
@@ -44,39 +44,39 @@ func (p *Provider) MintSelection(ctx context.Context, s grants.SelectionToken) (
 }
 
 // VerifySelection implements grants.SubjectTokens.
-func (p *Provider) VerifySelection(ctx context.Context, c *storage.Client, token string) (grants.SubjectToken, error) {
+func (v *Verifier) VerifySelection(ctx context.Context, c *storage.Client, token string) (grants.SubjectToken, error) {
 	claims := new(selectionClaims)
-	if err := p.parseFor(token, typeSelectionToken, []string{p.selectionAudience()}, claims, &claims.tokenClaims); err != nil {
+	if err := v.parseFor(token, typeSelectionToken, []string{v.selectionAudience()}, claims, &claims.Claims); err != nil {
 		return grants.SubjectToken{}, asHeldTokenError(err)
 	}
-	return p.held(ctx, c, claims.ref(), claims.ID, &claims.tokenClaims)
+	return v.held(ctx, c, claims.ref(), claims.ID, &claims.Claims)
 }
 
 // VerifySubject implements grants.SubjectTokens.
-func (p *Provider) VerifySubject(ctx context.Context, c *storage.Client, token string) (grants.SubjectToken, error) {
-	if access, ok := p.parse(token); ok {
-		held, err := p.held(ctx, c, access.ref(), access.session(), &access.tokenClaims)
+func (v *Verifier) VerifySubject(ctx context.Context, c *storage.Client, token string) (grants.SubjectToken, error) {
+	if access, ok := v.ParseAccess(token); ok {
+		held, err := v.held(ctx, c, access.ref(), access.session(), &access.Claims)
 		held.Access, held.Scope, held.FamilyID = true, access.Role, access.SessionID
 		held.Narrowed, held.Resources = access.Narrowed, access.Audience
 		return held, err
 	}
 	claims := new(accountClaims)
-	if err := p.parseFor(token, typeAccountToken, []string{p.accountAudience()}, claims, &claims.tokenClaims); err != nil {
+	if err := v.parseFor(token, typeAccountToken, []string{v.accountAudience()}, claims, &claims.Claims); err != nil {
 		return grants.SubjectToken{}, asHeldTokenError(err)
 	}
 	if claims.AccountUID == "" {
 		return grants.SubjectToken{}, fmt.Errorf("%w: it is of no account", grants.ErrSubjectToken)
 	}
-	return p.held(ctx, c, claims.ref(), claims.session(), &claims.tokenClaims)
+	return v.held(ctx, c, claims.ref(), claims.session(), &claims.Claims)
 }
 
 // SpendSelection implements grants.SubjectTokens. Of requests that race for one token the
 // others wait here until the first has taken effect, or has not. That it was
 // spent is forgotten when the token has expired by all clocks.
-func (p *Provider) SpendSelection(ctx context.Context, h grants.SubjectToken, do func(context.Context) error) error {
-	id := sha256.Sum256([]byte(typeSelectionToken + "\x00" + p.cfg.Issuer + "\x00" + h.TokenID))
-	err := p.cfg.Tokens.InTx(ctx, func(ctx context.Context) error {
-		if err := p.cfg.Tokens.SpendID(ctx, id[:], h.ExpiresAt.Add(clockSkew)); err != nil {
+func (v *Verifier) SpendSelection(ctx context.Context, h grants.SubjectToken, do func(context.Context) error) error {
+	id := sha256.Sum256([]byte(typeSelectionToken + "\x00" + v.cfg.Issuer + "\x00" + h.TokenID))
+	err := v.cfg.Tokens.InTx(ctx, func(ctx context.Context) error {
+		if err := v.cfg.Tokens.SpendID(ctx, id[:], h.ExpiresAt.Add(clockSkew)); err != nil {
 			return err
 		}
 		return do(ctx)
@@ -89,21 +89,21 @@ func (p *Provider) SpendSelection(ctx context.Context, h grants.SubjectToken, do
 
 // held returns what a verified token of the client's stands for. A token of no
 // user stands for no sign-in.
-func (p *Provider) held(ctx context.Context, c *storage.Client, ref storage.TokenRef, session string, t *tokenClaims) (grants.SubjectToken, error) {
+func (v *Verifier) held(ctx context.Context, c *storage.Client, ref storage.TokenRef, session string, t *Claims) (grants.SubjectToken, error) {
 	if !strings.EqualFold(t.ClientID, c.ID) {
 		return grants.SubjectToken{}, fmt.Errorf("%w: issued to another client", grants.ErrSubjectToken)
 	}
 	if ref.UserUID == "" || ref.LoginID == "" {
 		return grants.SubjectToken{}, fmt.Errorf("%w: it is of no user", grants.ErrSubjectToken)
 	}
-	h, err := p.holder(ctx, ref, session, t)
+	h, err := v.holder(ctx, ref, session, t)
 	if err != nil {
 		return grants.SubjectToken{}, asHeldTokenError(err)
 	}
 	return grants.SubjectToken{
-		Principal: *h.principal, Member: h.member,
+		Principal: *h.Principal, Member: h.Member,
 		AMR: t.AMR, Purpose: t.Purpose, SessionID: session, AuthTime: t.authenticated(), SourceID: t.SourceID, TokenID: t.ID,
-		JKT: t.bound(), IssuedAt: t.issued(), ExpiresAt: t.expires(),
+		JKT: t.Bound(), IssuedAt: t.issued(), ExpiresAt: t.expires(),
 	}, nil
 }
 
@@ -116,4 +116,4 @@ func asHeldTokenError(err error) error {
 	return err
 }
 
-func (p *Provider) selectionAudience() string { return p.base + tokenPath }
+func (is *Issuer) selectionAudience() string { return is.cfg.TokenEndpoint }

@@ -1,4 +1,4 @@
-package oauth
+package token
 
 import (
 	"fmt"
@@ -21,13 +21,13 @@ const (
 	typeSelectionToken = "selection+jwt"
 )
 
-// tokenClaims are the claims that all our kinds of token have: those of
+// Claims are the claims that all our kinds of token have: those of
 // RFC 9068 §2.2, the precise time of issue, and the account that the token is
 // scoped to.
-type tokenClaims struct {
+type Claims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`
-	Audience  audience `json:"aud"`
+	Audience  Audience `json:"aud"`
 	ExpiresAt int64    `json:"exp"`
 	IssuedAt  int64    `json:"iat"`
 	NotBefore int64    `json:"nbf"`
@@ -46,7 +46,7 @@ type tokenClaims struct {
 	SourceID string `json:"src,omitempty"` // where the sign-in came from, as the store knows it
 
 	// Confirmation says to which key the token is bound (RFC 7800 §3.1).
-	Confirmation *confirmation `json:"cnf,omitempty"`
+	Confirmation *Confirmation `json:"cnf,omitempty"`
 
 	// IssuedMicros is iat in microseconds: a password change and the sign-in
 	// with the new password can be in one second. It is later than iat if the
@@ -62,20 +62,20 @@ type tokenClaims struct {
 	AccountUID string `json:"account_uid,omitempty"`
 }
 
-// confirmation is a key by its thumbprint (RFC 9449 §6.1).
-type confirmation struct {
+// Confirmation is a key by its thumbprint (RFC 9449 §6.1).
+type Confirmation struct {
 	JKT string `json:"jkt"`
 }
 
 // confirm returns what a token bound to the key says; nil: an empty one is none.
-func confirm(jkt string) *confirmation {
+func confirm(jkt string) *Confirmation {
 	if jkt == "" {
 		return nil
 	}
-	return &confirmation{jkt}
+	return &Confirmation{jkt}
 }
 
-var _ jwt.Claims = (*tokenClaims)(nil)
+var _ jwt.Claims = (*Claims)(nil)
 
 // issuance is what newClaims fills in alike for every kind of token.
 type issuance struct {
@@ -97,13 +97,13 @@ func (i issuance) issueMicros() int64 {
 }
 
 // newClaims returns the claims of a new token for that audience.
-func (p *Provider) newClaims(aud audience, i issuance) (tokenClaims, error) {
-	id, err := storage.NewID(p.cfg.Rand, "")
+func (is *Issuer) newClaims(aud Audience, i issuance) (Claims, error) {
+	id, err := storage.NewID(is.cfg.Rand, "")
 	if err != nil {
-		return tokenClaims{}, err
+		return Claims{}, err
 	}
-	c := tokenClaims{
-		Issuer: p.cfg.Issuer, Audience: aud, ID: id,
+	c := Claims{
+		Issuer: is.cfg.Issuer, Audience: aud, ID: id,
 		Subject: i.client.ID, ClientID: i.client.ID,
 		IssuedAt: i.issuedAt.Unix(), NotBefore: i.issuedAt.Add(-notBeforeLead).Unix(), ExpiresAt: i.expiresAt.Unix(),
 		IssuedMicros: i.issueMicros(), AMR: i.amr, Purpose: i.purpose, Session: i.session,
@@ -124,8 +124,8 @@ func (p *Provider) newClaims(aud audience, i issuance) (tokenClaims, error) {
 // parseFor verifies a token of that typ, which is for some of the resources and
 // for nothing else, and decodes its claims into claims, of which common is the
 // part that all kinds have.
-func (p *Provider) parseFor(token, typ string, resources []string, claims jwt.Claims, common *tokenClaims) error {
-	if err := p.cfg.Ring.Parse(token, typ, claims, p.cfg.Issuer); err != nil {
+func (is *Issuer) parseFor(token, typ string, resources []string, claims jwt.Claims, common *Claims) error {
+	if err := is.cfg.Ring.Parse(token, typ, claims, is.cfg.Issuer); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, err)
 	}
 	if !common.Audience.within(resources) {
@@ -134,32 +134,32 @@ func (p *Provider) parseFor(token, typ string, resources []string, claims jwt.Cl
 	return nil
 }
 
-// bound returns the thumbprint of the key that the token is bound to; empty: it
+// Bound returns the thumbprint of the key that the token is bound to; empty: it
 // is for whoever bears it.
-func (c *tokenClaims) bound() string {
+func (c *Claims) Bound() string {
 	if c.Confirmation == nil {
 		return ""
 	}
 	return c.Confirmation.JKT
 }
 
-// user returns the internal id of the token's user; empty: the client itself.
-func (c *tokenClaims) user() string {
+// User returns the internal id of the token's user; empty: the client itself.
+func (c *Claims) User() string {
 	if c.LoginID == "" {
 		return ""
 	}
 	return c.Subject
 }
 
-func (c *tokenClaims) issued() time.Time {
+func (c *Claims) issued() time.Time {
 	if c.IssuedMicros == 0 { // written before the claim existed
 		return moment(c.IssuedAt)
 	}
 	return time.UnixMicro(c.IssuedMicros).UTC()
 }
 
-func (c *tokenClaims) expires() time.Time       { return moment(c.ExpiresAt) }
-func (c *tokenClaims) authenticated() time.Time { return moment(c.AuthTime) }
+func (c *Claims) expires() time.Time       { return moment(c.ExpiresAt) }
+func (c *Claims) authenticated() time.Time { return moment(c.AuthTime) }
 
 func moment(seconds int64) time.Time {
 	if seconds == 0 {
@@ -169,24 +169,24 @@ func moment(seconds int64) time.Time {
 }
 
 // GetExpirationTime implements jwt.Claims.
-func (c *tokenClaims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.ExpiresAt), nil }
+func (c *Claims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.ExpiresAt), nil }
 
 // GetIssuedAt implements jwt.Claims.
-func (c *tokenClaims) GetIssuedAt() (*jwt.NumericDate, error) { return date(c.IssuedAt), nil }
+func (c *Claims) GetIssuedAt() (*jwt.NumericDate, error) { return date(c.IssuedAt), nil }
 
 // GetNotBefore implements jwt.Claims. It is nil, so that a replica whose clock
 // is behind knows a fresh token of another one: else it would call it inactive,
 // and take its revocation for that of an unknown token. See holder.
-func (c *tokenClaims) GetNotBefore() (*jwt.NumericDate, error) { return nil, nil }
+func (c *Claims) GetNotBefore() (*jwt.NumericDate, error) { return nil, nil }
 
 // GetIssuer implements jwt.Claims.
-func (c *tokenClaims) GetIssuer() (string, error) { return c.Issuer, nil }
+func (c *Claims) GetIssuer() (string, error) { return c.Issuer, nil }
 
 // GetSubject implements jwt.Claims.
-func (c *tokenClaims) GetSubject() (string, error) { return c.Subject, nil }
+func (c *Claims) GetSubject() (string, error) { return c.Subject, nil }
 
 // GetAudience implements jwt.Claims.
-func (c *tokenClaims) GetAudience() (jwt.ClaimStrings, error) {
+func (c *Claims) GetAudience() (jwt.ClaimStrings, error) {
 	return jwt.ClaimStrings(c.Audience), nil
 }
 

@@ -1,4 +1,4 @@
-package oauth
+package token
 
 import (
 	"context"
@@ -9,20 +9,20 @@ import (
 	"latchkey/storage"
 )
 
-// currentRoles returns the roles of an access token that still count: those that
+// CurrentRoles returns the roles of an access token that still count: those that
 // its user, client or membership has at this moment and the client's ceiling
 // allows, and those that the sender of a message added. A role that was
 // withdrawn stops counting here at once, though the token goes on. A role that
 // was added needs a new token.
-func currentRoles(c *accessClaims, h *holder) []string {
-	has := h.client.Roles
+func CurrentRoles(c *AccessClaims, h *Holder) []string {
+	has := h.Client.Roles
 	switch {
-	case h.member != nil:
-		has = h.member.Membership.Roles
-	case h.principal != nil:
-		has = h.principal.Roles
+	case h.Member != nil:
+		has = h.Member.Membership.Roles
+	case h.Principal != nil:
+		has = h.Principal.Roles
 	}
-	entitled := grants.AllowedRoles(h.client, c.Role)
+	entitled := grants.AllowedRoles(h.Client, c.Role)
 	return slices.DeleteFunc(slices.Clone(c.Role), func(role string) bool {
 		if slices.Contains(c.Elevated, role) {
 			return false
@@ -31,8 +31,8 @@ func currentRoles(c *accessClaims, h *holder) []string {
 	})
 }
 
-// currentScope is currentRoles for the scope of a refresh family.
-func currentScope(c *storage.Client, s *storage.FamilyState) []string {
+// CurrentScope is CurrentRoles for the scope of a refresh family.
+func CurrentScope(c *storage.Client, s *storage.FamilyState) []string {
 	has := s.Principal.Roles
 	if s.Member != nil {
 		has = s.Member.Membership.Roles
@@ -41,25 +41,25 @@ func currentScope(c *storage.Client, s *storage.FamilyState) []string {
 	return beyond(grants.AllowedRoles(c, s.Family.Scope), lost)
 }
 
-// accessHolder is holder for an access token. It also returns ErrInvalidToken if
+// AccessHolder is holder for an access token. It also returns ErrInvalidToken if
 // the client now demands a role that the user, or the client that acts for
 // itself, does not have. Account tokens carry no roles, and nothing is demanded
 // for them.
-func (p *Provider) accessHolder(ctx context.Context, c *accessClaims) (*holder, error) {
-	h, err := p.holder(ctx, c.ref(), c.session(), &c.tokenClaims)
+func (v *Verifier) AccessHolder(ctx context.Context, c *AccessClaims) (*Holder, error) {
+	h, err := v.holder(ctx, c.ref(), c.session(), &c.Claims)
 	if err != nil {
 		return nil, err
 	}
-	byIDAlone := h.principal == nil && len(c.Role) == 0 // see ImplicitToken
-	if !byIDAlone && belowFloor(h.client, h.principal, h.member) {
+	byIDAlone := h.Principal == nil && len(c.Role) == 0 // see ImplicitToken
+	if !byIDAlone && BelowFloor(h.Client, h.Principal, h.Member) {
 		return nil, fmt.Errorf("%w: a role is missing that the client demands", ErrInvalidToken)
 	}
 	return h, nil
 }
 
-// belowFloor reports whether a role that the client demands is missing. p is nil
+// BelowFloor reports whether a role that the client demands is missing. p is nil
 // for a client that acts for itself, m for a token that is scoped to no account.
-func belowFloor(c *storage.Client, p *storage.Principal, m *storage.Member) bool {
+func BelowFloor(c *storage.Client, p *storage.Principal, m *storage.Member) bool {
 	has := c.Roles
 	if p != nil {
 		has = p.Roles
@@ -75,11 +75,11 @@ func beyond(roles, has []string) []string {
 	return slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return slices.Contains(has, role) })
 }
 
-// currentAccountRoles returns those of the token's roles in its account that its
+// CurrentAccountRoles returns those of the token's roles in its account that its
 // user still has there.
-func currentAccountRoles(c *accessClaims, h *holder) []string {
-	if h.member == nil {
+func CurrentAccountRoles(c *AccessClaims, h *Holder) []string {
+	if h.Member == nil {
 		return nil
 	}
-	return beyond(c.AccountRoles, beyond(c.AccountRoles, h.member.Membership.Roles))
+	return beyond(c.AccountRoles, beyond(c.AccountRoles, h.Member.Membership.Roles))
 }

@@ -1,4 +1,4 @@
-package oauth
+package token
 
 import (
 	"encoding/json"
@@ -11,16 +11,17 @@ import (
 	"latchkey/storage"
 )
 
-// errInvalidTarget says that a token was asked for a resource that there is not,
+// ErrInvalidTarget says that a token was asked for a resource that there is not,
 // or that the client may not have tokens for (RFC 8707 §2).
-var errInvalidTarget = errors.New("resource is unknown or not for this client")
+var ErrInvalidTarget = errors.New("resource is unknown or not for this client")
 
-// audience is whom a token is for: in JSON a string for one, an array for several
-// (RFC 7519 §4.1.3). An array of fewer than two was not written here.
-type audience []string
+// Audience is the claim aud. It is a string in JSON for one name, and an array for
+// several (RFC 7519 §4.1.3). Single names are encoded as a string, so an array with
+// fewer than two is not in a token of ours.
+type Audience []string
 
 // MarshalJSON implements json.Marshaler.
-func (a audience) MarshalJSON() ([]byte, error) {
+func (a Audience) MarshalJSON() ([]byte, error) {
 	if len(a) == 1 {
 		return json.Marshal(a[0])
 	}
@@ -28,12 +29,12 @@ func (a audience) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (a *audience) UnmarshalJSON(text []byte) error {
+func (a *Audience) UnmarshalJSON(text []byte) error {
 	var one *string
 	if err := json.Unmarshal(text, &one); err == nil {
 		*a = nil
 		if one != nil {
-			*a = audience{*one}
+			*a = Audience{*one}
 		}
 		return nil
 	}
@@ -49,26 +50,26 @@ func (a *audience) UnmarshalJSON(text []byte) error {
 }
 
 // within tells whether the audience is one, and has nobody who is not named.
-func (a audience) within(names []string) bool {
+func (a Audience) within(names []string) bool {
 	foreign := func(name string) bool { return !slices.Contains(names, name) }
 	return len(a) > 0 && !slices.ContainsFunc(a, foreign)
 }
 
 // resourcesOf are the resources that a client's tokens may be for: the server's,
 // the default audience among them, unless the client has a list of its own.
-func (p *Provider) resourcesOf(c *storage.Client) []string {
+func (is *Issuer) resourcesOf(c *storage.Client) []string {
 	if len(c.Resources) == 0 {
-		return p.resources
+		return is.resources
 	}
-	return slices.DeleteFunc(slices.Clone(c.Resources), func(name string) bool { return !slices.Contains(p.resources, name) })
+	return slices.DeleteFunc(slices.Clone(c.Resources), func(name string) bool { return !slices.Contains(is.resources, name) })
 }
 
-// defaultAudience is what a client's tokens are for if it does not say: the
+// DefaultAudience is what a client's tokens are for if it does not say: the
 // server's default, or all that it may have if that is not among it.
-func (p *Provider) defaultAudience(c *storage.Client) []string {
-	allowed := p.resourcesOf(c)
-	if slices.Contains(allowed, p.cfg.Audience) {
-		return []string{p.cfg.Audience}
+func (is *Issuer) DefaultAudience(c *storage.Client) []string {
+	allowed := is.resourcesOf(c)
+	if slices.Contains(allowed, is.cfg.Audience) {
+		return []string{is.cfg.Audience}
 	}
 	return allowed
 }
@@ -76,35 +77,35 @@ func (p *Provider) defaultAudience(c *storage.Client) []string {
 // audienceOf is the audience of a token for the resources; without any, for the
 // default. What a family or a token has is checked anew: the client's list and
 // the server's may have changed.
-func (p *Provider) audienceOf(c *storage.Client, resources []string) (audience, error) {
+func (is *Issuer) audienceOf(c *storage.Client, resources []string) (Audience, error) {
 	if len(resources) == 0 {
-		resources = p.defaultAudience(c)
+		resources = is.DefaultAudience(c)
 	}
-	a := audience(resources)
-	if !a.within(p.resourcesOf(c)) {
-		return nil, errInvalidTarget
+	a := Audience(resources)
+	if !a.within(is.resourcesOf(c)) {
+		return nil, ErrInvalidTarget
 	}
 	return a, nil
 }
 
-// requestedResources reads the parameter resource (RFC 8707 §2), of which there
+// RequestedResources reads the parameter resource (RFC 8707 §2), of which there
 // may be several, and of token exchange also audience (RFC 8693 §2.1), which
 // means the same here.
-func (p *Provider) requestedResources(form url.Values, c *storage.Client) ([]string, error) {
+func (is *Issuer) RequestedResources(form url.Values, c *storage.Client) ([]string, error) {
 	asked := form["resource"]
 	for _, name := range asked {
 		if !isAbsolute(name) {
-			return nil, fmt.Errorf("%w: %.64q is no absolute URI", errInvalidTarget, name)
+			return nil, fmt.Errorf("%w: %.64q is no absolute URI", ErrInvalidTarget, name)
 		}
 	}
 	if form.Get("grant_type") == grants.GrantTokenExchange {
 		asked = slices.Concat(asked, form["audience"])
 	}
 	var resources []string
-	allowed := p.resourcesOf(c)
+	allowed := is.resourcesOf(c)
 	for _, name := range asked {
 		if !slices.Contains(allowed, name) {
-			return nil, errInvalidTarget
+			return nil, ErrInvalidTarget
 		}
 		if !slices.Contains(resources, name) {
 			resources = append(resources, name)

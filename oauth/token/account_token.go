@@ -1,4 +1,4 @@
-package oauth
+package token
 
 import (
 	"cmp"
@@ -16,7 +16,7 @@ const MaxAccountTokenTTL = 31 * 24 * time.Hour
 // accountClaims are the claims of an account management authentication token
 // (Elastic Path). Its scope is the account's id.
 type accountClaims struct {
-	tokenClaims
+	Claims
 	RealmID        string                 `json:"realm_id"`
 	StoreID        string                 `json:"store_id"`
 	SelfManagement storage.SelfManagement `json:"account_member_self_management"`
@@ -77,8 +77,8 @@ type AccountHolder struct {
 // MintAccountToken signs an account management authentication token and does
 // nothing else. No access token is ever taken in its place, nor it in the place
 // of one: they differ in typ and audience.
-func (p *Provider) MintAccountToken(ctx context.Context, r AccountTokenRequest) (string, error) {
-	common, err := p.newClaims(audience{p.accountAudience()}, issuance{
+func (is *Issuer) MintAccountToken(ctx context.Context, r AccountTokenRequest) (string, error) {
+	common, err := is.newClaims(Audience{is.accountAudience()}, issuance{
 		client: r.Client, principal: r.Principal, member: &r.Member,
 		amr: r.AMR, purpose: r.Purpose, session: r.SessionID, authTime: r.AuthTime, sourceID: r.SourceID, issuedAt: r.IssuedAt, expiresAt: r.ExpiresAt,
 	})
@@ -86,8 +86,8 @@ func (p *Provider) MintAccountToken(ctx context.Context, r AccountTokenRequest) 
 		return "", err
 	}
 	common.Scope = r.Member.Account.ID
-	token, err := p.sign(ctx, p.signingAlg(r.Client), typeAccountToken, &accountClaims{
-		tokenClaims: common, RealmID: storage.RealmUUID(r.Realm.ID), StoreID: r.StoreID, SelfManagement: r.Realm.SelfManagement,
+	token, err := is.sign(ctx, is.signingAlg(r.Client), typeAccountToken, &accountClaims{
+		Claims: common, RealmID: storage.RealmUUID(r.Realm.ID), StoreID: r.StoreID, SelfManagement: r.Realm.SelfManagement,
 		Origin: r.Origin,
 	})
 	if err != nil {
@@ -99,24 +99,24 @@ func (p *Provider) MintAccountToken(ctx context.Context, r AccountTokenRequest) 
 // AccountHolder returns who presents an account management authentication
 // token. What Bearer demands of an access token holds for it as well. Errors:
 // ErrInvalidToken, ErrTokenRevoked, and those of the stores.
-func (p *Provider) AccountHolder(ctx context.Context, token string) (*AccountHolder, error) {
+func (v *Verifier) AccountHolder(ctx context.Context, token string) (*AccountHolder, error) {
 	claims := new(accountClaims)
-	if err := p.parseFor(token, typeAccountToken, []string{p.accountAudience()}, claims, &claims.tokenClaims); err != nil {
+	if err := v.parseFor(token, typeAccountToken, []string{v.accountAudience()}, claims, &claims.Claims); err != nil {
 		return nil, err
 	}
 	ref := claims.ref()
 	if ref.UserUID == "" || ref.LoginID == "" || ref.AccountUID == "" {
 		return nil, fmt.Errorf("%w: no user, login or account", ErrInvalidToken)
 	}
-	h, err := p.holder(ctx, ref, claims.session(), &claims.tokenClaims)
+	h, err := v.holder(ctx, ref, claims.session(), &claims.Claims)
 	if err != nil {
 		return nil, err
 	}
 	return &AccountHolder{
-		Client: h.client, Principal: h.principal, Member: h.member, RealmID: claims.RealmID,
+		Client: h.Client, Principal: h.Principal, Member: h.Member, RealmID: claims.RealmID,
 		AMR: claims.AMR, Purpose: claims.Purpose, SessionID: claims.session(), SourceID: claims.SourceID, TokenID: claims.ID, Origin: claims.lineage(),
 		IssuedAt: claims.issued(), ExpiresAt: claims.expires(), AuthTime: claims.authenticated(),
 	}, nil
 }
 
-func (p *Provider) accountAudience() string { return p.base + "/v2" }
+func (is *Issuer) accountAudience() string { return is.base + "/v2" }

@@ -1,0 +1,28 @@
+package token
+
+import "time"
+
+// Mark is what a revocation stores.
+type Mark struct {
+	ID    string
+	Until time.Time // by then the token has expired by the clock of every replica
+}
+
+// Revocable returns the claims of an unexpired token of ours of any kind, and
+// the mark that ends it. The claims are nil for any other text. The mark of an account management token ends
+// all that were renewed from the same one as well, any of which may have been
+// made this very moment.
+func (is *Issuer) Revocable(token string) (*Claims, Mark) {
+	if claims, ok := is.ParseAccess(token); ok {
+		return &claims.Claims, Mark{claims.ID, claims.expires().Add(clockSkew)}
+	}
+	account := new(accountClaims)
+	if is.parseFor(token, typeAccountToken, []string{is.accountAudience()}, account, &account.Claims) == nil {
+		return &account.Claims, Mark{account.lineage(), is.cfg.Now().UTC().Add(MaxAccountTokenTTL + clockSkew)}
+	}
+	choice := new(selectionClaims)
+	if is.parseFor(token, typeSelectionToken, []string{is.selectionAudience()}, choice, &choice.Claims) == nil {
+		return &choice.Claims, Mark{choice.ID, choice.expires().Add(clockSkew)}
+	}
+	return nil, Mark{}
+}
