@@ -3,12 +3,12 @@
 // (RFC 7009), introspection (RFC 7662), metadata (RFC 8414) and the public
 // keys.
 //
-// The token pipeline is fixed: size and content type, repeated parameters,
-// unknown grant types, client authentication, the grant, the response. A grant
-// cannot skip a step. fosite runs the grant only; what it would accept or
-// answer against RFC 6749 is decided before it is asked.
+// The steps of a token request are fixed; token.go shows them in order. A grant
+// cannot skip a step. fosite runs the grant only. What fosite would accept or answer
+// against RFC 6749 is decided before.
 //
-// It does not own how a user signs in (package grants), what a vendor's other
-// endpoints look like (packages below oauth), or listeners, limits and logs of
-// requests (package server).
+// It does not own who the client is (package client), what tokens say (package
+// token), proofs of possession (package proof), how a user signs in (package
+// signin), the vendors' endpoints (packages ordercloud and elasticpath), or
+// listeners and the limits of requests (package server).
 package oauth

@@ -49,7 +49,7 @@ func (a *Audience) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// within tells whether the audience is one, and has nobody who is not named.
+// within reports whether the audience is not empty and every name is in names.
 func (a Audience) within(names []string) bool {
 	foreign := func(name string) bool { return !slices.Contains(names, name) }
 	return len(a) > 0 && !slices.ContainsFunc(a, foreign)
@@ -114,11 +114,11 @@ func (is *Issuer) RequestedResources(form url.Values, c *storage.Client) ([]stri
 	return resources, nil
 }
 
-// isAbsolute tells whether a resource is an absolute URI without a fragment.
+// isAbsolute reports whether a resource is an absolute URI without a fragment.
 func isAbsolute(resource string) bool {
 	u, err := url.Parse(resource)
 	return err == nil && u.IsAbs() && (u.Host != "" || u.Opaque != "") && !hasFragment(resource)
 }
 
-// hasFragment sees an empty one as well, which net/url does not tell.
+// hasFragment also finds an empty fragment, which net/url does not report.
 func hasFragment(uri string) bool { return slices.Contains([]byte(uri), '#') }

@@ -49,7 +49,7 @@ type Caller struct {
 	AuthTime  time.Time // of the sign-in; zero: none
 }
 
-// Has tells whether the token carries one of the roles, or the one that stands
+// Has reports whether the token carries one of the roles, or the one that stands
 // for all. Without roles the answer is yes.
 func (c *Caller) Has(roles ...string) bool {
 	if len(roles) == 0 || slices.Contains(c.Roles, RoleFullAccess) {
@@ -58,7 +58,7 @@ func (c *Caller) Has(roles ...string) bool {
 	return slices.ContainsFunc(roles, func(role string) bool { return slices.Contains(c.Roles, role) })
 }
 
-// SellerSide tells whether the caller is on the side of who runs the
+// SellerSide reports whether the caller is on the side of who runs the
 // marketplace: a client that acts for itself, or an admin user. A token that a
 // client got without a secret has no roles and is on nobody's side, and one that
 // is scoped to an account is on that account's: its roles are good there only.

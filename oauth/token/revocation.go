@@ -9,9 +9,9 @@ type Mark struct {
 }
 
 // Revocable returns the claims of an unexpired token of ours of any kind, and
-// the mark that ends it. The claims are nil for any other text. The mark of an account management token ends
-// all that were renewed from the same one as well, any of which may have been
-// made this very moment.
+// the mark that ends it. The claims are nil for any other text. The mark of an
+// account management token also ends all tokens that were renewed from the same
+// one, of which any may be new.
 func (is *Issuer) Revocable(token string) (*Claims, Mark) {
 	if claims, ok := is.ParseAccess(token); ok {
 		return &claims.Claims, Mark{claims.ID, claims.expires().Add(clockSkew)}
