@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"testing"
@@ -12,30 +11,6 @@ import (
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
-
-func TestAudience(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]token.Audience{
-		`"a"`: {"a"}, `["a","b"]`: {"a", "b"}, `null`: nil,
-	} {
-		var got token.Audience
-		if err := json.Unmarshal([]byte(text), &got); err != nil {
-			t.Errorf("%s: %v", text, err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: %s", text, diff)
-		}
-		if written, err := json.Marshal(got); want != nil && (err != nil || string(written) != text) {
-			t.Errorf("%s is written as %s, %v", text, written, err)
-		}
-	}
-	for _, text := range []string{`["a"]`, `[]`, `[1,2]`, `{}`, `1`, `["a",["b"]]`} {
-		var got token.Audience
-		if err := json.Unmarshal([]byte(text), &got); err == nil {
-			t.Errorf("%s is taken for %v", text, got)
-		}
-	}
-}
 
 // withResources adds two resources that tokens may be for.
 func (w *world) withResources(t testing.TB) *world {

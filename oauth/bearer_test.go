@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"errors"
-	"net/http"
 	"testing"
 	"time"
 
@@ -215,102 +214,6 @@ func TestBearerOfAFamily(t *testing.T) {
 		test.change(w.families["fam"], w)
 		if _, err := w.endpoints.tokens.Bearer(t.Context(), issued); !errors.Is(err, test.want) || test.want == nil && err != nil {
 			t.Errorf("%s: %v, want %v", test.name, err, test.want)
-		}
-	}
-}
-
-func TestBearerToken(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		headers []string
-		want    string
-	}{
-		{[]string{"Bearer abc"}, "abc"},
-		{[]string{"bearer abc"}, "abc"},
-		{[]string{"BEARER  abc "}, "abc"},
-		{[]string{"Bearer"}, ""},
-		{[]string{"Bearer "}, ""},
-		{[]string{"Bearer a b"}, ""},
-		{[]string{"Bearer a, Bearer b"}, ""},
-		{[]string{"Bearera"}, ""},
-		{[]string{"Basic abc"}, ""},
-		{[]string{"abc"}, ""},
-		{[]string{""}, ""},
-		{[]string{"Bearer abc", "Bearer abc"}, ""},
-		{nil, ""},
-	}
-	for _, test := range tests {
-		got, ok := token.BearerToken(http.Header{"Authorization": test.headers})
-		if got != test.want || ok != (test.want != "") {
-			t.Errorf("%q: %q, %v", test.headers, got, ok)
-		}
-	}
-}
-
-func TestChallenge(t *testing.T) {
-	t.Parallel()
-	const revoked = `Bearer realm="latchkey", error="invalid_token", error_description="The access token was revoked."`
-	tests := []struct {
-		err  error
-		want string
-	}{
-		{nil, `Bearer realm="latchkey"`},
-		{token.ErrNoToken, `Bearer realm="latchkey"`},
-		{token.ErrInvalidToken, `Bearer realm="latchkey", error="invalid_token", error_description="The access token is invalid or expired."`},
-		{token.ErrTokenRevoked, revoked},
-		{errors.Join(errors.New("detail"), token.ErrTokenRevoked), revoked},
-		{token.ErrInsufficientRoles, `Bearer realm="latchkey", error="insufficient_scope", error_description="The access token lacks a role."`},
-	}
-	for _, test := range tests {
-		if got := token.Challenge(test.err); got != test.want {
-			t.Errorf("%v: %s", test.err, got)
-		}
-	}
-	if !errors.Is(token.ErrTokenRevoked, token.ErrInvalidToken) || !errors.Is(token.ErrNoToken, token.ErrInvalidToken) {
-		t.Error("whoever tells an invalid token only does not tell the others")
-	}
-}
-
-func TestCallerHas(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		has, asked []string
-		want       bool
-	}{
-		{nil, nil, true},
-		{nil, []string{"A"}, false},
-		{[]string{"A"}, []string{"A"}, true},
-		{[]string{"B"}, []string{"A", "B"}, true},
-		{[]string{"a"}, []string{"A"}, false},
-		{[]string{"FullAccess"}, []string{"A"}, true},
-	}
-	for _, test := range tests {
-		if got := (&token.Caller{Roles: test.has}).Has(test.asked...); got != test.want {
-			t.Errorf("%q has %q: %v", test.has, test.asked, got)
-		}
-	}
-}
-
-func TestCallerSellerSide(t *testing.T) {
-	t.Parallel()
-	user := func(kind storage.UserKind) *storage.Principal {
-		return &storage.Principal{User: storage.User{Kind: kind}}
-	}
-	tests := []struct {
-		name   string
-		caller token.Caller
-		want   bool
-	}{
-		{"client", token.Caller{Roles: []string{"FullAccess"}}, true},
-		{"client without a secret", token.Caller{}, false},
-		{"admin user", token.Caller{Principal: user(storage.Admin)}, true},
-		{"admin user in an account", token.Caller{Principal: user(storage.Admin), Member: &storage.Member{}, Roles: []string{"FullAccess"}}, false},
-		{"buyer user", token.Caller{Principal: user(storage.Buyer), Roles: []string{"FullAccess"}}, false},
-		{"supplier user", token.Caller{Principal: user(storage.Supplier), Roles: []string{"FullAccess"}}, false},
-	}
-	for _, test := range tests {
-		if got := test.caller.SellerSide(); got != test.want {
-			t.Errorf("%s: %v", test.name, got)
 		}
 	}
 }
