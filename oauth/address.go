@@ -9,22 +9,22 @@ import (
 	"latchkey/storage"
 )
 
-// UserAddress returns where the user is for whom the client, which must have
-// authenticated itself, sends the request: where it came from, unless the client
-// is confidential, its word is taken and it says something else in the header
-// that Config.AddressHeader names. The answer is invalid if nobody knows.
+// UserAddress returns the address of the user for whom an authenticated client sends
+// the request. It is the address in the header Config.AddressHeader if the client
+// is confidential and trusted with it (storage.Client.TrustAddress). Otherwise it is
+// the address that the request came from, which is invalid if unknown.
 func (e *Endpoints) UserAddress(r *http.Request, c *storage.Client) netip.Addr {
 	if c.TrustAddress && !c.Public {
-		if told, ok := e.toldAddress(r.Header); ok {
-			return told
+		if named, ok := e.addressFromHeader(r.Header); ok {
+			return named
 		}
 	}
 	return e.cfg.Address(r.Context())
 }
 
-// CallerAddress is UserAddress for who calls a resource endpoint. Only a token
-// with which the client acts for itself, and has a role, is worth its secret: one
-// of a user's is in the user's hands, and one without roles may be anybody's.
+// CallerAddress is UserAddress for the caller of a resource endpoint. Only a token
+// of a client that acts for itself and has a role proves that the client has sent
+// the request: users hold their own tokens, and anybody can get one without roles.
 func (e *Endpoints) CallerAddress(r *http.Request, c *token.Caller) netip.Addr {
 	if c.Principal != nil || len(c.Roles) == 0 {
 		return e.cfg.Address(r.Context())
@@ -32,9 +32,9 @@ func (e *Endpoints) CallerAddress(r *http.Request, c *token.Caller) netip.Addr {
 	return e.UserAddress(r, c.Client)
 }
 
-// toldAddress reads the header that names the user's address. What is not one
-// address, and that once, is as good as nothing.
-func (e *Endpoints) toldAddress(h http.Header) (netip.Addr, bool) {
+// addressFromHeader reads the header that names the user's address. It is not ok
+// without the header, with several, and with anything but one address.
+func (e *Endpoints) addressFromHeader(h http.Header) (netip.Addr, bool) {
 	if e.cfg.AddressHeader == "" {
 		return netip.Addr{}, false
 	}

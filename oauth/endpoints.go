@@ -187,9 +187,9 @@ func (e *Endpoints) ownGrants() ([]Grant, error) {
 	}, nil
 }
 
-// Authenticator returns what decides the sign-ins of the grants. Whoever else
-// signs users in must take the same one: it lets no more attempts of a login run
-// at a time than the login has guesses left.
+// Authenticator returns the authenticator of the grants. Every other code that signs
+// users in must use the same one, because it allows only as many parallel attempts
+// of a login as the login has guesses left.
 func (e *Endpoints) Authenticator() *signin.Authenticator { return e.authenticator }
 
 // assemble hands the grants to fosite. It fills the list itself, because

@@ -121,7 +121,7 @@ func checkForm(form url.Values) error {
 	return nil
 }
 
-// isScope tells whether s is a list of scope tokens (RFC 6749 §3.3) or empty.
+// isScope reports whether s is a list of scope tokens (RFC 6749 §3.3) or empty.
 func isScope(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {

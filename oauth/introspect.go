@@ -111,17 +111,17 @@ func (e *Endpoints) introspect(ctx context.Context, caller *storage.Client, pres
 	}, nil
 }
 
-// sees tells whether a client may learn of a token: its own client, whoever the
-// token is for, and who has the role.
+// sees reports whether a client may learn of a token: the token's own client, a
+// resource that the token is for, or a client with RoleIntrospect.
 func sees(caller *storage.Client, t *token.AccessClaims) bool {
 	return strings.EqualFold(caller.ID, t.ClientID) || slices.ContainsFunc(t.Audience, func(name string) bool { return isResource(caller, name) }) ||
 		slices.Contains(caller.Roles, RoleIntrospect)
 }
 
-// isResource tells whether a client stands for a resource: it has the name of
-// that, or it can get no tokens and has the name among its resources. The
-// resources of any other client are what it may ask tokens for, which is no
-// reason to see those of others.
+// isResource reports whether a client stands for a resource: its id is the name of
+// the resource, or it has no grant type and lists the resource. A client with grant
+// types lists the resources that it may ask tokens for. That does not entitle it to
+// see the tokens of other clients.
 func isResource(c *storage.Client, name string) bool {
 	return c.ID == name || len(c.GrantTypes) == 0 && slices.Contains(c.Resources, name)
 }

@@ -232,8 +232,7 @@ func (e *Endpoints) registered(c *storage.Client, token, secret string) register
 	return answer
 }
 
-// isClientID tells whether a client may have that id, so that it can be looked
-// for.
+// isClientID reports whether a client can have that id.
 func isClientID(id string) bool {
 	return id != "" && len(id) <= maxRoleBytes && otp.IsName(id)
 }
