@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -84,8 +85,8 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // Verify reports whether password is the one of the encoded hash. If it is, upgrade
 // reports whether the hash should be replaced by one from Hash. Verify compares the
 // normal form of the password first. Imported hashes, and hashes from before passwords
-// were normalized, are of the bytes as typed. So Verify also compares those if they
-// differ.
+// were normalized, may be of the bytes as typed, or of the form NFC or NFD. So Verify
+// also compares those that differ.
 //
 // An empty encoded matches no password and costs as much as a hash from Hash. Errors:
 // ErrHashRefused, at the same cost, for a hash that CheckEncoded refuses; ErrBusy if no
@@ -103,13 +104,17 @@ func (h *Hasher) Verify(ctx context.Context, encoded, password string) (ok, upgr
 	return false, false, err
 }
 
-// passwordForms returns the one or two forms of a password that Verify compares.
+// passwordForms returns the forms of a password that Verify compares: the normal
+// form of Hash, the bytes as typed, and the forms in which other systems hash
+// passwords, each once. A password in ASCII has one form.
 func passwordForms(password string) []string {
-	normal := norm.NFKC.String(password)
-	if normal == password {
-		return []string{normal}
+	forms := []string{norm.NFKC.String(password)}
+	for _, form := range []string{password, norm.NFC.String(password), norm.NFD.String(password)} {
+		if !slices.Contains(forms, form) {
+			forms = append(forms, form)
+		}
 	}
-	return []string{normal, password}
+	return forms
 }
 
 // verify is Verify for one form of a password.

@@ -193,19 +193,25 @@ func TestVerifyNormalizes(t *testing.T) {
 	}
 }
 
-// TestVerifyHashOfBytes: a hash of the bytes as typed still matches them, and should be
+// TestVerifyHashOfAnotherForm: a hash that was made of another form, by another
+// system or an earlier version, matches what a keyboard sends for it, and should be
 // replaced.
-func TestVerifyHashOfBytes(t *testing.T) {
+func TestVerifyHashOfAnotherForm(t *testing.T) {
 	t.Parallel()
 	h := newTestHasher(t)
-	typed := "cafe\u0301"
-	old, err := h.newArgon2()
-	if err != nil {
-		t.Fatal(err)
-	}
-	old.tag = old.compute(typed)
-	if ok, upgrade, err := h.Verify(t.Context(), old.String(), typed); !ok || !upgrade || err != nil {
-		t.Errorf("ok %v, upgrade %v, error %v; want true, true, none", ok, upgrade, err)
+	for _, test := range []struct{ hashed, typed string }{
+		{"cafe\u0301", "cafe\u0301"}, {"cafe\u0301", "caf\u00e9"},
+		{"\ufb01n\u00e9", "\ufb01n\u00e9"}, {"\ufb01n\u00e9", "\ufb01ne\u0301"}, {"\ufb01ne\u0301", "\ufb01n\u00e9"},
+		{"not UTF-8 \xff\ufb01", "not UTF-8 \xff\ufb01"},
+	} {
+		old, err := h.newArgon2()
+		if err != nil {
+			t.Fatal(err)
+		}
+		old.tag = old.compute(test.hashed)
+		if ok, upgrade, err := h.Verify(t.Context(), old.String(), test.typed); !ok || !upgrade || err != nil {
+			t.Errorf("hashed %+q, typed %+q: ok %v, upgrade %v, error %v; want true, true, none", test.hashed, test.typed, ok, upgrade, err)
+		}
 	}
 }
 
