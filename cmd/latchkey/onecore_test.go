@@ -50,7 +50,7 @@ func (m *mall) codeWays(n *node, p shopper) []way {
 	}
 }
 
-// won tells whether the answer is a token.
+// won reports whether the answer is a token.
 func won(a answer) bool {
 	return a.status == http.StatusOK && a.field("access_token") != "" || a.status == http.StatusCreated && strings.Contains(a.body, `"token":"ey`)
 }

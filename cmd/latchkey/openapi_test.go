@@ -122,7 +122,7 @@ func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// isNew tells whether a body is unlike those that were held to a schema before:
+// isNew reports whether a body is unlike those that were held to a schema before:
 // the library takes its time.
 func (w *witness) isNew(schema string, body []byte) bool {
 	w.mu.Lock()

@@ -85,7 +85,7 @@ func (a *API) memberByID(c *call, id string) (storage.User, error) {
 	return u, orNotFound(err, "account member")
 }
 
-// isSelf tells whether the user is the member who calls.
+// isSelf reports whether the user is the member who calls.
 func (c *call) isSelf(u storage.User) bool {
 	return c.holder != nil && c.holder.Principal.User.UID == u.UID
 }

@@ -54,7 +54,7 @@ func (c *call) admitMember(given []string) (err error) {
 	return err
 }
 
-// isOwn tells whether the caller may reach what belongs to the user: members
+// isOwn reports whether the caller may reach what belongs to the user: members
 // only reach what is their own.
 func (c *call) isOwn(userUID string) bool {
 	return c.holder == nil || c.holder.Principal.User.UID == userUID

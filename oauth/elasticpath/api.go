@@ -119,7 +119,7 @@ func byMethod(methods map[string]http.HandlerFunc, numbers bool) http.Handler {
 	})
 }
 
-// numbersStatus tells whether the refusals of a path have a number for their
+// numbersStatus reports whether the refusals of a path have a number for their
 // status: those of integrations have.
 func numbersStatus(path string) bool {
 	return path == "/v2/integrations" || strings.HasPrefix(path, "/v2/integrations/")

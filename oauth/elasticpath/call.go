@@ -40,7 +40,7 @@ type call struct {
 // members are the members of a body's data by their names.
 type members map[string]json.RawMessage
 
-// isNull tells whether the member is there and null.
+// isNull reports whether the member is there and null.
 func (m members) isNull(name string) bool { return string(m[name]) == "null" }
 
 // read decodes the data of the body into the shape that into points to. Its type

@@ -82,7 +82,7 @@ func parseValue(text string) (value, left string, ok bool) {
 	return "", "", false
 }
 
-// endsFilter tells whether nothing follows, or another filter.
+// endsFilter reports whether nothing follows, or another filter.
 func endsFilter(after string) bool {
 	if after == "" {
 		return true
@@ -110,7 +110,7 @@ func parseQuoted(text string) (value, left string, ok bool) {
 	return "", "", false
 }
 
-// isName tells whether s can be an operator or a field.
+// isName reports whether s can be an operator or a field.
 func isName(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && r != '_' })
 }

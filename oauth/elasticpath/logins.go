@@ -118,7 +118,7 @@ func (a *API) taken(c *call, loginID string, err error) error {
 const verbUsername = "username_refused"
 
 // admitUsername refuses a member who has tried too many usernames, since each
-// answer tells whether somebody has the name.
+// answer reports whether somebody has the name.
 func (a *API) admitUsername(c *call, userUID string) error {
 	if c.holder == nil {
 		return nil

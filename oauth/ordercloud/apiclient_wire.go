@@ -156,7 +156,7 @@ func (a ApiClient) validateAuthentication(c *check) {
 	}
 }
 
-// asserts tells whether the client authenticates itself by assertions.
+// asserts reports whether the client authenticates itself by assertions.
 func (a ApiClient) asserts() bool {
 	return orDefault(a.TokenEndpointAuthMethod, "") == storage.AuthMethodPrivateKeyJWT
 }

@@ -125,7 +125,7 @@ func (c *call) rawBody() ([]byte, error) {
 	return raw, nil
 }
 
-// deep tells whether a document is nested beyond what any resource is: a merge
+// deep reports whether a document is nested beyond what any resource is: a merge
 // patch reads every level anew, so that its cost rises with the square of their
 // number.
 func deep(document []byte) bool {

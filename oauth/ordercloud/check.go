@@ -142,7 +142,7 @@ func (c *check) xp(value json.RawMessage) {
 	}
 }
 
-// searchable tells whether a document has nothing that PostgreSQL's jsonb or
+// searchable reports whether a document has nothing that PostgreSQL's jsonb or
 // SQLite's functions fail on: one such record would make every list that is
 // filtered by xp fail.
 func searchable(document json.RawMessage) bool {

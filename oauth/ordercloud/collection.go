@@ -261,7 +261,7 @@ func (k collection[W, R]) servePut(c *call) (reply, error) {
 	}
 }
 
-// isRefusal tells whether an error refuses with the status because of that
+// isRefusal reports whether an error refuses with the status because of that
 // object.
 func isRefusal(err error, status int, object, id string) bool {
 	var refused *refusal

@@ -165,7 +165,7 @@ func (c *call) query(f fields, searched []string) (storage.Query, int, error) {
 	return q, page, err
 }
 
-// plain tells whether the parameters are text that records can have.
+// plain reports whether the parameters are text that records can have.
 func plain(values url.Values) bool {
 	for name, texts := range values {
 		for _, text := range append([]string{name}, texts...) {

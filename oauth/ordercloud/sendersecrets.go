@@ -69,7 +69,7 @@ func changedSealed(members []sealedMember) []string {
 	return names
 }
 
-// sealedAs tells whether what is stored is the secret that was given.
+// sealedAs reports whether what is stored is the secret that was given.
 func sealedAs(with Sealer, stored storage.Sealed, context string, given []byte) bool {
 	if len(stored.Data) == 0 {
 		return false

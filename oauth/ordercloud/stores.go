@@ -98,7 +98,7 @@ type UserStore interface {
 type LoginStore interface {
 	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
 	// Principal returns all that there is to know of a login by its name; Known
-	// tells whether there is one.
+	// reports whether there is one.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error)
 	Rules(ctx context.Context, profileID string, u storage.User) (storage.PasswordRules, error)

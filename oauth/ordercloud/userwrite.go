@@ -168,7 +168,7 @@ func (a *API) usernameTaken(c *call, p person) error {
 }
 
 // admitUsername refuses a user who has tried too many usernames for itself, since
-// each answer tells whether somebody has the name.
+// each answer reports whether somebody has the name.
 func (a *API) admitUsername(c *call, wanted string, p person) error {
 	if otp.NormalizeUsername(wanted) == p.Login.UsernameKey {
 		return nil

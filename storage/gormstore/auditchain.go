@@ -39,7 +39,7 @@ const chainColumns columns = "seq mac stamp swept swept_mac outside key_id seal"
 
 func (c *chainRow) head() storage.AuditHead { return storage.AuditHead{Seq: c.Seq, MAC: c.MAC} }
 
-// unused tells whether nothing has been chained yet, as after the migration.
+// unused reports whether nothing has been chained yet, as after the migration.
 func (c *chainRow) unused() bool {
 	return c.Seq == 0 && c.Swept == 0 && c.Outside == 0 && c.KeyID == "" && len(c.MAC)+len(c.SweptMAC)+len(c.Seal) == 0
 }
@@ -86,13 +86,13 @@ func (s *Store) auditMAC(keyID, purpose string, data []byte) ([]byte, bool) {
 	return s.auditKeys.MAC(keyID, purpose, data)
 }
 
-// sealed tells whether the row is as a store wrote it.
+// sealed reports whether the row is as a store wrote it.
 func (s *Store) sealedChain(c *chainRow) (intact, known bool) {
 	want, known := s.auditMAC(c.KeyID, purposeAuditHead, c.canonical())
 	return known && hmac.Equal(want, c.Seal), known
 }
 
-// authentic tells whether the row is the event that follows the one with the
+// authentic reports whether the row is the event that follows the one with the
 // MAC before.
 func (s *Store) authentic(r *auditRow, before []byte) (intact, known bool) {
 	want, known := s.auditMAC(r.KeyID, purposeAuditEvent, r.canonical(before))

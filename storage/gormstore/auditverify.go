@@ -51,7 +51,7 @@ func (s *Store) eachAuditRow(ctx context.Context, after, and string, do func(*au
 }
 
 // VerifyAudit reads the whole chain of audit events, in bounded memory, and
-// tells whether it is what was written: nothing changed, missing, added or
+// reports whether it is what was written: nothing changed, missing, added or
 // moved, from what retention left to the newest. It needs the secrets of
 // ChainAuditEvents. Of expect, if that is not zero, it demands that it is an
 // event of the chain: only so is it noticed when somebody puts back a whole

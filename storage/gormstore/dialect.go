@@ -19,7 +19,7 @@ type dialect interface {
 	expressions
 	// classify gives the sentinel that a driver's error stands for, or nil.
 	classify(err error) error
-	// settle executes a settlement and tells whether it took effect.
+	// settle executes a settlement and reports whether it took effect.
 	settle(ctx context.Context, s *Store, x settlement) (bool, error)
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.

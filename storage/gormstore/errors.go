@@ -20,7 +20,7 @@ func sentinels() []error {
 	}
 }
 
-// disconnected tells whether the error says that there was nobody to ask, or
+// disconnected reports whether the error says that there was nobody to ask, or
 // no answer in time, whatever the database.
 func disconnected(err error) bool {
 	for _, known := range []error{

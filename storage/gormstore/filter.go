@@ -75,7 +75,7 @@ func validPath(path []string) bool {
 const pathLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 // condition writes that one of the tests holds for one of the fields; joined
-// tells whether that needs the list's joins.
+// reports whether that needs the list's joins.
 func (f fields) condition(d dialect, c storage.Condition) (_ statement, joined bool, err error) {
 	either := []statement{{sql: "FALSE"}}
 	for _, name := range c.Fields {

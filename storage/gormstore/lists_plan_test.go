@@ -169,7 +169,7 @@ func TestListsUseIndexes(t *testing.T) {
 	})
 }
 
-// sorted tells whether a plan of either database sorts or reads a table without
+// sorted reports whether a plan of either database sorts or reads a table without
 // an index.
 func sorted(plan string) bool {
 	for line := range strings.Lines(plan) {

@@ -50,7 +50,7 @@ func (s *Store) settle(ctx context.Context, what string, first statement, then .
 	return s.dialect.settle(ctx, s, settlement{what: what, first: first, rows: 1, then: then})
 }
 
-// aboutSources tells whether the settlement reads or writes any.
+// aboutSources reports whether the settlement reads or writes any.
 func aboutSources(x *storage.Settlement) bool { return x.SourceID != "" || remembers(x) }
 
 func remembers(x *storage.Settlement) bool { return x.Remember != nil && !x.Resumed }

@@ -87,7 +87,7 @@ func (r *scopeRow) record() *storage.Member {
 }
 
 // principal makes the record of a known user, with the policy and the rules of
-// the login's profile from memory where possible; login tells whether one was
+// the login's profile from memory where possible; login reports whether one was
 // looked for.
 func (s *Store) principal(ctx context.Context, r *principalRow, login bool) (storage.Principal, error) {
 	p := storage.Principal{

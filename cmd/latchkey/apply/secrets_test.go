@@ -15,7 +15,7 @@ func user(credential string) string {
 	return "AdminUsers: [{ID: u, Username: u, " + credential + "}]"
 }
 
-// verifies tells whether the password is that of the login u.
+// verifies reports whether the password is that of the login u.
 func (b *bench) verifies(password string) bool {
 	b.t.Helper()
 	ok, _, err := b.hasher.Verify(b.t.Context(), b.principal("u").Login.PasswordHash, password)
