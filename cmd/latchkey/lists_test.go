@@ -171,7 +171,7 @@ func invalid(path, problem string) string {
 }
 
 func (m *market) listRefusals(t *testing.T) {
-	const fields = "Active, DateCreated, Email, FirstName, ID, LastName, Phone, Username, xp"
+	const fields = "Active, DateCreated, Email, FirstName, ID, LastName, Phone, TermsAccepted, Username, xp"
 	for query, want := range map[string]string{
 		"page=0":                         invalid("page", "must be a whole number between 1 and 1000000"),
 		"page=two":                       invalid("page", "must be a whole number between 1 and 1000000"),

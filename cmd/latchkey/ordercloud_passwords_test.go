@@ -10,8 +10,8 @@ func (j *journey) me(t *testing.T) {
 	token := j.signIn(j.first, j.shop, "ted", tedPassword).mustIssue(t)
 	me := j.as(t, token, 200, "GET", "/v1/me", nil)
 	me.mustBe(t, `{"ID":"ted","Username":"ted","FirstName":"T","LastName":"Ed","Email":"ted@example.com","Phone":null,"TermsAccepted":null,"Active":true,"xp":null,
-		"CompanyID":"acme","AvailableRoles":["MeAdmin","Shopper","Vip"],"Locale":null,"LastActive":null,
-		"Buyer":{"ID":"acme","DefaultCatalogID":null},"Supplier":null,"Seller":null}`, "DateCreated", "PasswordLastSetDate")
+		"CompanyID":"acme","AvailableRoles":["MeAdmin","Shopper","Vip"],"Locale":null,
+		"Buyer":{"ID":"acme","DefaultCatalogID":null},"Supplier":null,"Seller":null}`, "DateCreated", "PasswordLastSetDate", "LastActive")
 	if got := j.as(t, token, 200, "PATCH", "/v1/me", `{"Phone":"+49 1"}`); got.field("Phone") != "+49 1" {
 		t.Errorf("after the change: %s", got.body)
 	}
