@@ -154,10 +154,10 @@ func pathProblem(below, before string) string {
 	if first := strings.Split(strings.TrimPrefix(clean, "/"), "/")[0]; slices.Contains(ownPaths, first) {
 		return "must not have a path that begins with one of the server's own: /" + strings.Join(ownPaths, ", /")
 	}
-	switch {
-	case "/"+below == clean:
+	switch "/" + below {
+	case clean:
 		return ""
-	case "/"+below == clean+"/":
+	case clean + "/":
 		return "must not end in a slash: " + write(before+clean)
 	}
 	return "must have no empty segments and no . or .. in its path: " + write(before+clean)

@@ -59,6 +59,7 @@ func (c *Client) admitsSince(u User) time.Time {
 		kind, ofKind = permitAnyBuyer, c.AllowAnyBuyer
 	case Supplier:
 		kind, ofKind = permitAnySupplier, c.AllowAnySupplier
+	case Admin:
 	}
 	assigned := u.Kind != Admin && c.assignedTo(u.AccountUID)
 	since := c.PermittedSince[kind]

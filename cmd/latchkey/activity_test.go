@@ -41,7 +41,7 @@ func TestTermsAndLastActive(t *testing.T) {
 		if got := m.do(t, 200, "GET", "/v1/buyers/acme/users/jane", nil); got.object(t)["LastActive"] != before.object(t)["LastActive"] {
 			t.Errorf("a failure changes LastActive: %s", got.body)
 		}
-		m.world.apply(`AdminUsers: [{ID: imported, Username: imported, TermsAccepted: 2026-01-02T03:04:05Z, LastActive: "2025-05-05T05:05:05Z"}]`)
+		m.apply(`AdminUsers: [{ID: imported, Username: imported, TermsAccepted: 2026-01-02T03:04:05Z, LastActive: "2025-05-05T05:05:05Z"}]`)
 		if got := m.do(t, 200, "GET", "/v1/adminusers/imported", nil); !strings.Contains(got.body, terms) || !strings.Contains(got.body, `"LastActive":"2025-05-05T05:05:05Z"`) {
 			t.Errorf("applied: %s", got.body)
 		}

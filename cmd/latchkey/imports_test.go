@@ -38,8 +38,10 @@ var floorPlan = map[string][]string{
 	"oauth/ordercloud":         {"grants", "grants/signin", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/client", "oauth/openapi", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/elasticpath":        {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/client", "oauth/openapi", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
-	"oauth/server": {"config", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/openapi", "oauth/ordercloud",
-		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/lockout", "storage", "storage/gormstore"},
+	"oauth/server": {
+		"config", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/openapi", "oauth/ordercloud",
+		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/lockout", "storage", "storage/gormstore",
+	},
 	"oauth/server/audit":  {"otp", "storage"},
 	"oauth/server/rewrap": {"keys", "storage"},
 	"otp/replay":          {"otp", "otp/lockout", "storage"},

@@ -102,9 +102,12 @@ func TestQueriesAreReadWholeOrRefused(t *testing.T) {
 func (m *market) makeAssignments(t *testing.T) {
 	t.Helper()
 	for _, r := range [][2]string{
-		{"/v1/buyers", `{"ID":"acme","Name":"Acme"}`}, {"/v1/suppliers", `{"ID":"smith","Name":"Smith"}`},
-		{"/v1/buyers/acme/users", `{"ID":"jane","Username":"jane"}`}, {"/v1/suppliers/smith/users", `{"ID":"sam","Username":"sam"}`},
-		{"/v1/adminusers", `{"ID":"ada","Username":"ada"}`}, {"/v1/securityprofiles", `{"ID":"p","Name":"P","Roles":["MeAdmin"]}`},
+		{"/v1/buyers", `{"ID":"acme","Name":"Acme"}`},
+		{"/v1/suppliers", `{"ID":"smith","Name":"Smith"}`},
+		{"/v1/buyers/acme/users", `{"ID":"jane","Username":"jane"}`},
+		{"/v1/suppliers/smith/users", `{"ID":"sam","Username":"sam"}`},
+		{"/v1/adminusers", `{"ID":"ada","Username":"ada"}`},
+		{"/v1/securityprofiles", `{"ID":"p","Name":"P","Roles":["MeAdmin"]}`},
 		{"/v1/apiclients", `{"ID":"web","AppName":"Web","AllowAnyBuyer":true}`},
 		{"/v1/messagesenders", `{"ID":"hook","Name":"Hook","MessageTypes":["OneTimePassword"],"URL":"https://hook.example","SharedKey":"k"}`},
 	} {

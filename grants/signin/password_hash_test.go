@@ -200,8 +200,11 @@ func TestVerifyHashOfAnotherForm(t *testing.T) {
 	t.Parallel()
 	h := newTestHasher(t)
 	for _, test := range []struct{ hashed, typed string }{
-		{"cafe\u0301", "cafe\u0301"}, {"cafe\u0301", "caf\u00e9"},
-		{"\ufb01n\u00e9", "\ufb01n\u00e9"}, {"\ufb01n\u00e9", "\ufb01ne\u0301"}, {"\ufb01ne\u0301", "\ufb01n\u00e9"},
+		{"cafe\u0301", "cafe\u0301"},
+		{"cafe\u0301", "caf\u00e9"},
+		{"\ufb01n\u00e9", "\ufb01n\u00e9"},
+		{"\ufb01n\u00e9", "\ufb01ne\u0301"},
+		{"\ufb01ne\u0301", "\ufb01n\u00e9"},
 		{"not UTF-8 \xff\ufb01", "not UTF-8 \xff\ufb01"},
 	} {
 		old, err := h.newArgon2()

@@ -338,7 +338,7 @@ func (f field) test(name, text string) (storage.Test, error) {
 			return test, Faults{{Path: printable(name), Problem: "must be a whole number"}}
 		}
 		text += "m"
-	case textField, otherField:
+	case textField, otherField, shownField:
 	}
 	test.Value = text
 	return test, nil

@@ -36,6 +36,9 @@ func Challenge(err error) string {
 	return challenge + `, error="` + code + `", error_description="` + description + `"`
 }
 
+// ChallengeError returns the error code and the description that tell a refusal in
+// a challenge (RFC 6750 section 3.1, RFC 9449 section 7.1). Both are empty if no token
+// was sent.
 func ChallengeError(err error) (code, description string) {
 	switch {
 	case errors.Is(err, ErrNoToken):

@@ -231,11 +231,23 @@ func testFoldedLetters(t *testing.T, w *fixture) {
 		value string
 		want  string
 	}{
-		{storage.OpLikeFold, "*müll*", "a b"}, {storage.OpLikeFold, "*MÜLL*", "a b"}, {storage.OpEqualFold, "mÜLLER", "a b"},
-		{storage.OpEqualFold, "müll*", ""}, {storage.OpEqual, "müller", ""}, {storage.OpLike, "*müll*", ""},
-		{storage.OpLikeFold, "ИВАН*", "c"}, {storage.OpLikeFold, "*офί*", ""}, {storage.OpLikeFold, "*οφί*", "d"}, {storage.OpLikeFold, "σοφίας", ""},
-		{storage.OpLikeFold, "*STRAẞE*", "e"}, {storage.OpLikeFold, "*Ü^]-[?.**", "f"}, {storage.OpEqualFold, `Ü^]-[?.*\%_(A|B){2}$`, "f"},
-		{storage.OpLikeFold, `*Ü*\%_(A|B){2}$`, "f"}, {storage.OpLikeFold, "*Ü.*", ""}, {storage.OpLikeFold, "*m?ller*ü", ""}, {storage.OpLikeFold, "*MULLER*", "g"},
+		{storage.OpLikeFold, "*müll*", "a b"},
+		{storage.OpLikeFold, "*MÜLL*", "a b"},
+		{storage.OpEqualFold, "mÜLLER", "a b"},
+		{storage.OpEqualFold, "müll*", ""},
+		{storage.OpEqual, "müller", ""},
+		{storage.OpLike, "*müll*", ""},
+		{storage.OpLikeFold, "ИВАН*", "c"},
+		{storage.OpLikeFold, "*офί*", ""},
+		{storage.OpLikeFold, "*οφί*", "d"},
+		{storage.OpLikeFold, "σοφίας", ""},
+		{storage.OpLikeFold, "*STRAẞE*", "e"},
+		{storage.OpLikeFold, "*Ü^]-[?.**", "f"},
+		{storage.OpEqualFold, `Ü^]-[?.*\%_(A|B){2}$`, "f"},
+		{storage.OpLikeFold, `*Ü*\%_(A|B){2}$`, "f"},
+		{storage.OpLikeFold, "*Ü.*", ""},
+		{storage.OpLikeFold, "*m?ller*ü", ""},
+		{storage.OpLikeFold, "*MULLER*", "g"},
 	} {
 		for _, field := range []string{"LastName", "XP.s"} {
 			got := strings.Join(w.usersWhere(t, where(field, tt.op, tt.value)), " ")

@@ -79,7 +79,10 @@ func describeRules(r storage.PasswordRules) string {
 		on   bool
 		text string
 	}{
-		{r.UpperCase, "an upper-case letter"}, {r.LowerCase, "a lower-case letter"}, {r.Digit, "a digit"}, {r.Special, "a special character"},
+		{r.UpperCase, "an upper-case letter"},
+		{r.LowerCase, "a lower-case letter"},
+		{r.Digit, "a digit"},
+		{r.Special, "a special character"},
 		{r.MaxRepeatedChars > 0, fmt.Sprintf("no character more than %d times in a row", r.MaxRepeatedChars)},
 	} {
 		if rule.on {
