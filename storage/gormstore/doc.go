@@ -46,6 +46,6 @@
 // arrives instead of the answer to a commit leaves open whether the write took
 // effect, as with any database.
 //
-// Only dialect.go tells one database from the other; postgres.go and sqlite.go
+// Only db_dialect.go distinguishes the databases; db_postgres.go and db_sqlite.go
 // hold what differs.
 package gormstore
