@@ -2,11 +2,8 @@ package oauth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ory/fosite"
@@ -15,6 +12,7 @@ import (
 	"latchkey/grants/signin"
 	"latchkey/oauth/client"
 	"latchkey/oauth/proof"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
@@ -123,9 +121,9 @@ func refusalOf(err error) (r refusal, known bool) {
 			return m.refusal, true
 		}
 	}
-	var query *QueryError
+	var query *surface.QueryError
 	if errors.As(err, &query) {
-		return refusal{http.StatusBadRequest, "invalid_request", printable(query.Error()), codeOAuth}, true
+		return refusal{http.StatusBadRequest, "invalid_request", surface.DescriptionText(query.Error()), codeOAuth}, true
 	}
 	var rules *signin.RuleError
 	if errors.As(err, &rules) {
@@ -135,9 +133,9 @@ func refusalOf(err error) (r refusal, known bool) {
 	if !errors.As(err, &e) || e.CodeField >= http.StatusInternalServerError {
 		return serverError, false
 	}
-	r = refusal{http.StatusBadRequest, e.ErrorField, printable(e.DescriptionField), codeOAuth}
+	r = refusal{http.StatusBadRequest, e.ErrorField, surface.DescriptionText(e.DescriptionField), codeOAuth}
 	if e.HintField != "" {
-		r.description = printable(e.HintField)
+		r.description = surface.DescriptionText(e.HintField)
 	}
 	if errors.Is(err, grants.ErrInsufficientRoles) {
 		r.vendorCode, r.description = "Auth.InsufficientRoles", "User does not have role(s) required to perform this action."
@@ -151,17 +149,6 @@ func refusalOf(err error) (r refusal, known bool) {
 func Explain(err error) (status int, description string, known bool) {
 	r, known := classify(err)
 	return r.status, r.description, known
-}
-
-// printable keeps a text within what error_description may hold (RFC 6749
-// §5.2).
-func printable(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
-			return '?'
-		}
-		return c
-	}, s)
 }
 
 // writeError answers a refusal.
@@ -178,7 +165,11 @@ func (e *Endpoints) writeError(w http.ResponseWriter, r *http.Request, err error
 	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
 	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", retryAfter(err, e.cfg.Now()))
+		wait := time.Second
+		if limit, ok := errors.AsType[*storage.LimitError](err); ok {
+			wait = surface.LimitWait(limit, e.cfg.Now())
+		}
+		surface.SetRetryAfter(w.Header(), wait)
 	}
 	if nonce := e.proofs.NonceFor(err); nonce != "" {
 		w.Header().Set(proof.NonceHeader, nonce)
@@ -195,26 +186,8 @@ func (e *Endpoints) writeError(w http.ResponseWriter, r *http.Request, err error
 	writeJSON(w, answer.status, body)
 }
 
-// retryAfter is how many seconds after now a limit has room again, at least one.
-func retryAfter(err error, now time.Time) string {
-	seconds := int64(1)
-	var limit *storage.LimitError
-	if errors.As(err, &limit) {
-		seconds = max(seconds, int64((limit.Until.Sub(now)+time.Second-1)/time.Second)) // RFC 9110 §10.2.3 has no fractions
-	}
-	return strconv.FormatInt(seconds, 10)
-}
-
-// writeJSON answers what no cache may keep (RFC 6749 §5.1).
+// writeJSON writes an answer that no cache may store (RFC 6749 §5.1).
 func writeJSON(w http.ResponseWriter, status int, body any) {
-	encoded, err := json.Marshal(body)
-	if err != nil { // only possible for a body that is not made of plain values
-		panic(err)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json;charset=UTF-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
-	w.WriteHeader(status)
-	_, _ = w.Write(encoded) // a client that has gone gets nothing
+	w.Header().Set("Pragma", "no-cache")
+	surface.WriteJSON(w, "application/json;charset=UTF-8", status, body)
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 )
 
@@ -39,7 +40,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 // whatever the content type says: Elastic Path's examples send forms as JSON.
 // Explain tells its errors.
 func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	if _, err := parseQuery(r); err != nil {
+	if _, err := surface.ParseQuery(r); err != nil {
 		return nil, err
 	}
 	body, err := readBody(w, r, maxFormBytes)

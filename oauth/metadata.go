@@ -7,6 +7,7 @@ import (
 
 	"latchkey/oauth/client"
 	"latchkey/oauth/dpop"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -79,7 +80,7 @@ func (e *Endpoints) serveKey(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		writeJSON(w, http.StatusNotFound, missingCert{[]vendorError{{
 			ErrorCode: "NotFound", Message: "Object not found.",
-			Data: map[string]string{"ObjectType": "Cert", "ObjectID": printable(r.PathValue("kid"))},
+			Data: map[string]string{"ObjectType": "Cert", "ObjectID": surface.DescriptionText(r.PathValue("kid"))},
 		}}})
 		return
 	}

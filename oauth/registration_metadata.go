@@ -14,6 +14,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth/client"
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -94,15 +95,15 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (clientMetadata, error
 		return m, &metadataError{"invalid_client_metadata", "the body is not a JSON object"}
 	}
 	if json.Valid([]byte(body)) {
-		if name := RepeatedMember([]byte(body)); name != "" {
-			return m, metadataFault(printable(name), "occurs twice")
+		if name := surface.RepeatedMember([]byte(body)); name != "" {
+			return m, metadataFault(surface.DescriptionText(name), "occurs twice")
 		}
 	}
 	err = json.Unmarshal([]byte(body), &m)
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong):
-		return m, metadataFault(printable(wrong.Field), "has the wrong type")
+		return m, metadataFault(surface.DescriptionText(wrong.Field), "has the wrong type")
 	case err != nil:
 		return m, &metadataError{"invalid_client_metadata", "the body is not a JSON object"}
 	}
@@ -149,7 +150,7 @@ func (m *clientMetadata) checkAuthentication() error {
 		return metadataFault("grant_types", "must not have client_credentials if token_endpoint_auth_method is none")
 	case asserts:
 		if err := client.CheckKeySet(m.JWKS); err != nil {
-			return metadataFault("jwks", "%s", printable(strings.ReplaceAll(err.Error(), `"`, "'")))
+			return metadataFault("jwks", "%s", surface.DescriptionText(strings.ReplaceAll(err.Error(), `"`, "'")))
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 )
 
@@ -20,7 +21,7 @@ type registrationError struct {
 // refusals are those of a resource that wants a token.
 func (e *Endpoints) registrationEndpoint(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		_, err := ReadQuery(r, nil)
+		_, err := surface.ReadQuery(r, nil)
 		if err == nil {
 			err = serve(w, r)
 		}
@@ -45,7 +46,7 @@ func (e *Endpoints) writeRegistrationError(w http.ResponseWriter, r *http.Reques
 		token.SetChallenge(w.Header(), err)
 		writeJSON(w, status, registrationError{code, description})
 	case errors.As(err, &fault):
-		writeJSON(w, http.StatusBadRequest, registrationError{fault.code, printable(fault.description)})
+		writeJSON(w, http.StatusBadRequest, registrationError{fault.code, surface.DescriptionText(fault.description)})
 	case errors.Is(err, errNotJSON):
 		writeJSON(w, http.StatusUnsupportedMediaType, registrationError{"invalid_request", "The content type must be application/json."})
 	default:

@@ -46,7 +46,7 @@ var floorPlan = map[string][]string{
 	"oauth/server/rewrap": {"keys", "storage"},
 	"otp/replay":          {"otp", "otp/lockout", "storage"},
 	"oauth/server/listen": {"oauth/surface"},
-	"oauth/surface":       {},
+	"oauth/surface":       {"grants/signin", "oauth/admin", "oauth/openapi", "oauth/token", "otp", "storage"},
 }
 
 // strangers says which of our packages may import a foreign module.

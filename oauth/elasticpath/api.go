@@ -14,9 +14,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
@@ -132,10 +132,10 @@ func (a *API) handler(r route) http.HandlerFunc {
 		err := a.admit(c, r)
 		var done reply
 		if err == nil && r.Form == nil { // the query of a form's endpoint is not read
-			c.values, err = oauth.ReadQuery(request, r.Query)
+			c.values, err = surface.ReadQuery(request, r.Query)
 		}
 		if err == nil {
-			err = oauth.CheckSpelling(c.values, r.Query)
+			err = surface.CheckSpelling(c.values, r.Query)
 		}
 		if err == nil {
 			done, err = r.serve(c)

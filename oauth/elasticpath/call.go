@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"latchkey/oauth"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
@@ -34,7 +34,7 @@ type call struct {
 	api    *API
 	caller *token.Caller
 	holder *token.AccountHolder // the account member who calls; nil: the caller acts for itself
-	values url.Values           // of the query string, as oauth.ReadQuery returns them
+	values url.Values           // of the query string, as surface.ReadQuery returns them
 }
 
 // members are the members of a body's data by their names.
@@ -102,7 +102,7 @@ func (c *call) rawBody() ([]byte, error) {
 	if err != nil || !utf8.Valid(raw) || !json.Valid(raw) {
 		return nil, errBody
 	}
-	if name := oauth.RepeatedMember(raw); name != "" {
+	if name := surface.RepeatedMember(raw); name != "" {
 		return nil, refuse(http.StatusBadRequest, validation(name[:min(len(name), maxID)], "unique"))
 	}
 	return raw, nil

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/grants/signin"
-	"latchkey/oauth"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
@@ -47,7 +47,7 @@ func TestPageLinks(t *testing.T) {
 			t.Parallel()
 			c := &call{Request: httptest.NewRequest(http.MethodGet, "/v2/accounts?"+tt.query, nil), api: &API{base: "https://id.example/x"}}
 			var err error
-			if c.values, err = oauth.ReadQuery(c.Request, listParameters()); err != nil {
+			if c.values, err = surface.ReadQuery(c.Request, listParameters()); err != nil {
 				t.Fatal(err)
 			}
 			q := storage.Query{Limit: tt.limit, Offset: tt.offset}

@@ -13,6 +13,7 @@ import (
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/client"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -110,7 +111,7 @@ var statuses = []struct {
 // error; its text goes to the log only.
 func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	var limit *storage.LimitError
-	var query *oauth.QueryError
+	var query *surface.QueryError
 	if errors.As(err, &answer) {
 		return answer, true
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/rs/zerolog"
 
 	"latchkey/grants"
-	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
@@ -170,7 +170,7 @@ func (a *API) handler(r route) http.HandlerFunc {
 			err = c.plainPath(r.Path)
 		}
 		if err == nil {
-			c.values, err = oauth.ReadQuery(request, r.Query)
+			c.values, err = surface.ReadQuery(request, r.Query)
 		}
 		if err == nil {
 			done, err = r.serve(c)

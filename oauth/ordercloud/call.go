@@ -32,7 +32,7 @@ type call struct {
 	api    *API
 	caller *token.Caller // nil where anybody may call
 	route  route
-	values url.Values // of the query string, as oauth.ReadQuery returns them
+	values url.Values // of the query string, as surface.ReadQuery returns them
 }
 
 var (

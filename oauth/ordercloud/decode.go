@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"latchkey/oauth"
+	"latchkey/oauth/surface"
 )
 
 // Decode reads a JSON document into the struct that into points to, and
@@ -105,7 +105,7 @@ func (d *decoder) object(raw json.RawMessage, path string, v reflect.Value) {
 		case seen[name]:
 			d.faults.Add(Join(path, name), "occurs twice")
 		case !ok:
-			d.unknown(Join(path, name), oauth.Resembled(name, slices.Collect(maps.Keys(known))))
+			d.unknown(Join(path, name), surface.Resembled(name, slices.Collect(maps.Keys(known))))
 		default:
 			d.value(value, Join(path, name), v.FieldByIndex(field))
 		}

@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 
 	"latchkey/grants/signin"
-	"latchkey/oauth"
 	"latchkey/oauth/admin"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
@@ -97,7 +97,7 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	var faults Faults
 	var denied *admin.Denied
 	var limit *storage.LimitError
-	var query *oauth.QueryError
+	var query *surface.QueryError
 	var list *storage.QueryLimitError
 	switch {
 	case errors.As(err, &answer):

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"latchkey/oauth"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -31,7 +31,7 @@ func listCall(query string) (*call, error) {
 	request.URL.RawQuery = query
 	c := &call{Request: request, api: &API{cfg: Config{TraceID: func(context.Context) string { return "" }}}}
 	var err error
-	c.values, err = oauth.ReadQuery(request, nil)
+	c.values, err = surface.ReadQuery(request, nil)
 	return c, err
 }
 

@@ -12,8 +12,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"latchkey/oauth"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -260,7 +260,7 @@ func (c *call) filter(values url.Values, f fields, own []string) ([]storage.Cond
 // looks like a misspelt field or parameter.
 func (f fields) checkUnknown(name string, parameters []string) error {
 	known := slices.Concat(slices.Collect(maps.Keys(f)), parameters)
-	meant := oauth.Resembled(name, known)
+	meant := surface.Resembled(name, known)
 	switch {
 	case slices.Contains(known, name) || strings.HasPrefix(name, "xp."):
 		return unknownField(printable(name), name, f)

@@ -1,6 +1,18 @@
-// Package surface holds what the surfaces of the API share: the OAuth endpoints
-// and the dialects of vendors.
+// Package surface is the kit that the surfaces of the API share: the OAuth
+// endpoints and the dialects of vendors. It answers one question: how do we speak
+// JSON over HTTP?
 //
-// HTTPRules is how a surface tells the HTTP server about its paths, so that the
-// server knows no vendor.
+//	query.go          parameters of a request, with misspelling.go
+//	body.go           JSON bodies, with repeated_member.go
+//	values.go         sizes and forms of members; optional.go: members that may be absent
+//	entity_tag.go     If-Match and ETag
+//	rewrite.go        changes that are repeated if somebody else changed the record
+//	guard.go          who calls
+//	runtime.go        what a surface gets from the server: clock, log, audit
+//	answer.go         JSON answers; failure.go: answers to errors
+//	stores.go         what all surfaces read and write
+//	http_rules.go     what the HTTP server must know about the paths of a surface
+//
+// It knows no vendor: shapes, routes and the words of errors belong to the
+// dialects.
 package surface

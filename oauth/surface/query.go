@@ -1,4 +1,4 @@
-package oauth
+package surface
 
 import (
 	"io"
@@ -22,7 +22,7 @@ func (e *QueryError) Error() string {
 	if e.Parameter == "" {
 		return e.Problem
 	}
-	return "query parameter " + printable(e.Parameter) + ": " + e.Problem
+	return "query parameter " + DescriptionText(e.Parameter) + ": " + e.Problem
 }
 
 // ReadQuery parses the query string of a request. It refuses a raw semicolon and
@@ -37,7 +37,7 @@ func (e *QueryError) Error() string {
 // no body: no operation reads one, and what it says could limit the deletion.
 // Errors are *QueryError.
 func ReadQuery(r *http.Request, takes []openapi.Parameter) (url.Values, error) {
-	values, err := parseQuery(r)
+	values, err := ParseQuery(r)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,9 @@ func hasMembers(body io.Reader) bool {
 	return err != nil || len(raw) == emptyBodyBytes || text != "" && text != "{}" && text != "null"
 }
 
-func parseQuery(r *http.Request) (url.Values, error) {
+// ParseQuery parses the query string of a request; see ReadQuery. Errors are
+// *QueryError.
+func ParseQuery(r *http.Request) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, &QueryError{Problem: "the query of the URL is malformed"}
@@ -118,4 +120,15 @@ func ResembledParameter(name string, takes []openapi.Parameter) string {
 		names[i] = p.Name
 	}
 	return Resembled(name, names)
+}
+
+// DescriptionText replaces each character that error_description may not hold
+// (RFC 6749 §5.2) by a question mark.
+func DescriptionText(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return '?'
+		}
+		return c
+	}, s)
 }

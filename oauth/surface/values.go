@@ -1,0 +1,46 @@
+package surface
+
+import (
+	"net/mail"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"latchkey/otp"
+)
+
+// Sizes of members, in bytes. Longer ones are refused.
+const (
+	MaxID     = 100
+	MaxText   = otp.MaxNameBytes // a login of every name that is stored can be asked for
+	MaxSecret = 1024
+)
+
+// IsPlainText reports whether s is UTF-8 without control characters. PostgreSQL
+// cannot store or compare some of the others.
+func IsPlainText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// IsEmail reports whether s is an e-mail address without a display name.
+func IsEmail(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s
+}
+
+// IsRole reports whether s is a scope-token (RFC 6749 §3.3) of at most MaxID
+// bytes.
+func IsRole(s string) bool {
+	return s != "" && len(s) <= MaxID && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || r == '"' || r == '\\'
+	})
+}
+
+// ParseHTTPURL parses an absolute http or https URL; ok is false for other texts.
+// Callers refuse URLs with a user name or password, because URLs are shown and
+// logged.
+func ParseHTTPURL(s string) (u *url.URL, ok bool) {
+	u, err := url.Parse(s)
+	return u, err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
