@@ -36,7 +36,7 @@ type Config struct {
 	SigningAlg   string        `env:"SIGNING_ALG" derived:"ES256, and RS256 for API clients that are created through /v1" meaning:"JWS algorithm of the tokens of clients without one of their own: ES256, RS256 or EdDSA. OrderCloud's own libraries verify RSA signatures only."`
 	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
 	KeyRotation  time.Duration `env:"KEY_ROTATION" default:"2160h" meaning:"How long a key signs before its successor takes over. A retired key stays published for a month, so short times make a long key set. From 1h to 87600h, and at least twice jwks_max_age. 0: keys rotate by command only."`
-	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"10s" meaning:"How long the previous refresh token still works after a rotation, for clients that repeat a request. The clocks of the replicas must differ by less. 0s to 60s."`
+	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"60s" meaning:"How long a refresh token still works after its rotation, for clients that repeat a request and for requests that arrive late. Long enough for a restart of the database. The clocks of the replicas must differ by less. 0s to 60s."`
 
 	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks of private or loopback addresses that webhooks and mail may connect to."`
 	ConsoleSenderForced bool           `env:"CONSOLE_SENDER_FORCED" default:"false" meaning:"Allows senders that print one-time passwords to the terminal also with PostgreSQL."`

@@ -90,12 +90,12 @@ func (fx *fixture) Family(_ context.Context, id string) (storage.FamilyState, er
 	return now, nil
 }
 
-func (fx *fixture) AdvanceFamily(_ context.Context, id string, from int64, now, idle time.Time) error {
+func (fx *fixture) AdvanceFamily(_ context.Context, id string, next storage.FamilyAdvance) error {
 	f := &fx.Families[id].Family
-	if f.Generation != from {
+	if f.Generation != next.From {
 		return storage.ErrStale
 	}
-	f.Generation, f.RotatedAt, f.IdleUntil = from+1, now, idle
+	f.Generation, f.RotatedAt, f.IdleUntil, f.Rotations = next.From+1, next.Now, next.IdleUntil, next.Rotations
 	return nil
 }
 

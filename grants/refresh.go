@@ -16,22 +16,24 @@ type FamilyStore interface {
 	// Family reads a refresh token family and its user, or answers
 	// storage.ErrNotFound.
 	Family(ctx context.Context, id string) (storage.FamilyState, error)
-	// AdvanceFamily moves a family that is not revoked from the generation from to
-	// the next one. It answers storage.ErrStale if the family has another generation.
-	AdvanceFamily(ctx context.Context, id string, from int64, now, idleUntil time.Time) error
+	// AdvanceFamily moves a family that is not revoked from the generation next.From
+	// to the following one. It answers storage.ErrStale if the family has another
+	// generation.
+	AdvanceFamily(ctx context.Context, id string, next storage.FamilyAdvance) error
 	// RevokeFamily revokes a family for good.
 	RevokeFamily(ctx context.Context, id string, now time.Time) error
 }
 
 // Refresh is the refresh token grant (RFC 6749 §6) with rotation and reuse detection
-// (RFC 9700 §4.14.2). For a grace period the previous token gets the current one as its
-// answer, so that parallel refreshes and lost answers do not end a session. After that,
-// the use of the previous token, or of an older one at any time, revokes the family.
+// (RFC 9700 §4.14.2). For a grace period a replaced token gets the current one as its
+// answer, so that parallel refreshes, lost answers and delayed requests do not end a
+// session, however often the token has been replaced since. After that, the use of the
+// token revokes the family.
 type Refresh struct {
 	Families      FamilyStore
 	AccessTokens  AccessTokens
 	RefreshTokens *RefreshTokens
-	Grace         time.Duration // how long the previous token stays good; 0: not at all
+	Grace         time.Duration // how long a replaced token stays good; 0: not at all
 	Recorder      storage.Recorder
 	Now           func() time.Time
 }
@@ -110,7 +112,7 @@ func (h *Refresh) isCurrent(c *storage.Client, f *storage.TokenFamily, token Ref
 	if token.Generation == f.Generation || c.ReuseRefreshTokens {
 		return true
 	}
-	return token.Generation == f.Generation-1 && now.Before(f.RotatedAt.Add(h.Grace))
+	return token.Generation < f.Generation && now.Before(f.ReplacedAt(token.Generation).Add(h.Grace))
 }
 
 // revokeReused revokes the family of a reused token and returns ErrRefreshToken.
@@ -183,7 +185,7 @@ func (h *Refresh) advance(ctx context.Context, c *storage.Client, r *refresh, no
 	if r.token.Generation < r.family.Generation {
 		return h.RefreshTokens.At(r.token, r.family.Generation)
 	}
-	err := h.Families.AdvanceFamily(ctx, r.family.ID, r.family.Generation, now, idleUntil(c, now))
+	err := h.Families.AdvanceFamily(ctx, r.family.ID, r.family.Advance(now, idleUntil(c, now), h.Grace))
 	if errors.Is(err, storage.ErrStale) {
 		return h.overtaken(ctx, c, r)
 	}
@@ -207,7 +209,7 @@ func (h *Refresh) overtaken(ctx context.Context, c *storage.Client, r *refresh) 
 // the use extends it. If a parallel request has extended it, that is enough.
 func (h *Refresh) reuse(ctx context.Context, c *storage.Client, r *refresh, now time.Time) (string, error) {
 	if c.RefreshIdleTTL > 0 {
-		err := h.Families.AdvanceFamily(ctx, r.family.ID, r.family.Generation, now, idleUntil(c, now))
+		err := h.Families.AdvanceFamily(ctx, r.family.ID, r.family.Advance(now, idleUntil(c, now), h.Grace))
 		if err != nil && !errors.Is(err, storage.ErrStale) {
 			return "", fmt.Errorf("extend refresh family: %w", err)
 		}

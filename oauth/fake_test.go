@@ -160,9 +160,9 @@ func (w *world) Family(_ context.Context, id string) (storage.FamilyState, error
 	return storage.FamilyState{Family: *f, Principal: w.login, Member: w.memberByUID(f.AccountUID)}, w.fail
 }
 
-func (w *world) AdvanceFamily(_ context.Context, id string, _ int64, now, _ time.Time) error {
-	w.families[id].Generation++
-	w.families[id].RotatedAt = now
+func (w *world) AdvanceFamily(_ context.Context, id string, next storage.FamilyAdvance) error {
+	f := w.families[id]
+	f.Generation, f.RotatedAt, f.Rotations = f.Generation+1, next.Now, next.Rotations
 	return w.fail
 }
 

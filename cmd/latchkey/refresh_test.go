@@ -19,6 +19,7 @@ func TestRefresh(t *testing.T) {
 			{"a repeat within the grace", graceRepeat},
 			{"reuse after the grace", reuseKills},
 			{"reuse of a token long gone", oldReuseKills},
+			{"a delayed request", delayedRefresh},
 			{"scope", refreshScope},
 			{"scope below the client's minimum", minimumKept},
 			{"absolute limit", absoluteLimit},
@@ -54,8 +55,8 @@ func (a *arena) session(clientID, name string) pair {
 	return pairOf(a.t, "sign-in", a.n.signInTo(clientID, name, janesPassword))
 }
 
-// pastGrace is longer than the previous token still works.
-const pastGrace = 11 * time.Second
+// pastGrace is longer than a replaced token still works.
+const pastGrace = 61 * time.Second
 
 func rotation(t *testing.T, a *arena) {
 	first := a.session("shop", "e1")
@@ -114,15 +115,39 @@ func reuseKills(t *testing.T, a *arena) {
 	pairOf(t, "another session", m.refresh(beside.refresh))
 }
 
-// oldReuseKills: the token before the previous one has no grace, however
-// recent it is.
+// oldReuseKills: each token has a grace of its own, which ends although the family
+// was refreshed since.
 func oldReuseKills(t *testing.T, a *arena) {
 	first := a.session("shop", "e2b")
 	second := pairOf(t, "refresh", a.n.refresh(first.refresh))
+	a.clock.advance(pastGrace / 2)
 	third := pairOf(t, "refresh", a.n.refresh(second.refresh))
+	a.clock.advance(pastGrace / 2)
+	if again := pairOf(t, "the previous token", a.n.refresh(second.refresh)); again.refresh != third.refresh {
+		t.Error("the previous token got another successor")
+	}
 	refused(t, "the token before the previous one", a.n.refresh(first.refresh), refusedRefresh)
 	refused(t, "the newest", a.n.refresh(third.refresh), refusedRefresh)
 	isInactive(t, "access token", a.n.introspect(third.access))
+}
+
+// delayedRefresh: a request that a proxy holds, its retry, and refreshes elsewhere
+// meanwhile all get the current token, however many refreshes there were.
+func delayedRefresh(t *testing.T, a *arena) {
+	m := a.another()
+	held := a.session("shop", "e2c")
+	newest := pairOf(t, "the retry", m.refresh(held.refresh))
+	for range 12 {
+		newest = pairOf(t, "refresh", a.n.refresh(newest.refresh))
+		a.clock.advance(time.Second)
+	}
+	if late := pairOf(t, "the held request", m.refresh(held.refresh)); late.refresh != newest.refresh {
+		t.Error("the held request got another token than the current one")
+	}
+	pairOf(t, "the newest", a.n.refresh(newest.refresh))
+	a.clock.advance(pastGrace)
+	refused(t, "the held request after the grace", m.refresh(held.refresh), refusedRefresh)
+	refused(t, "the newest", a.n.refresh(newest.refresh), refusedRefresh)
 }
 
 func refreshScope(t *testing.T, a *arena) {

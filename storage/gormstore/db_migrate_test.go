@@ -73,6 +73,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 13, Name: "0013_changed_members"},
 		{Version: 14, Name: "0014_activity"},
 		{Version: 15, Name: "0015_client_permissions"},
+		{Version: 16, Name: "0016_rotations"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

@@ -98,7 +98,7 @@ func upgradedSession(ctx context.Context, t *testing.T, s *gormstore.Store) {
 	if f.Generation != 2 || f.SourceID != "" || f.Resources != nil || f.JKT != "" || !state.Principal.Known {
 		t.Errorf("family %+v", f)
 	}
-	if err := s.AdvanceFamily(ctx, "fam", 2, noon, noon); err != nil {
+	if err := s.AdvanceFamily(ctx, "fam", storage.FamilyAdvance{From: 2, Now: noon, IdleUntil: noon}); err != nil {
 		t.Error(err)
 	}
 	c, err := s.Client(ctx, "web")

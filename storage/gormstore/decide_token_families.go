@@ -2,6 +2,8 @@ package gormstore
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"time"
 
 	"latchkey/storage"
@@ -23,6 +25,7 @@ type familyRow struct {
 	SeedDigest []byte `gorm:"column:seed_digest"`
 	Generation int64  `gorm:"column:generation"`
 	RotatedAt  int64  `gorm:"column:rotated_at"`
+	Rotations  string `gorm:"column:rotations"`
 	ExpiresAt  int64  `gorm:"column:expires_at"`
 	IdleUntil  int64  `gorm:"column:idle_until"`
 	RevokedAt  int64  `gorm:"column:revoked_at"`
@@ -30,13 +33,13 @@ type familyRow struct {
 }
 
 const familyColumns columns = `id client_id user_uid login_id account_uid source_id scope resources jkt amr purpose auth_time
-	seed_digest generation rotated_at expires_at idle_until revoked_at created_at`
+	seed_digest generation rotated_at rotations expires_at idle_until revoked_at created_at`
 
 func (r *familyRow) record() storage.TokenFamily {
 	return storage.TokenFamily{
 		ID: r.ID, ClientID: r.ClientID, UserUID: r.UserUID, LoginID: r.LoginID, AccountUID: r.AccountUID,
 		SourceID: r.SourceID, Scope: list(r.Scope), Resources: list(r.Resources), JKT: r.JKT, AMR: list(r.AMR), Purpose: storage.Purpose(r.Purpose), AuthTime: instant(r.AuthTime),
-		SeedDigest: content(r.SeedDigest), Generation: r.Generation, RotatedAt: instant(r.RotatedAt),
+		SeedDigest: content(r.SeedDigest), Generation: r.Generation, RotatedAt: instant(r.RotatedAt), Rotations: parseRotations(r.Rotations),
 		ExpiresAt: instant(r.ExpiresAt), IdleUntil: instant(r.IdleUntil),
 		RevokedAt: instant(r.RevokedAt), CreatedAt: instant(r.CreatedAt),
 	}
@@ -49,10 +52,33 @@ func insertFamily(f storage.TokenFamily) statement {
 		args: []any{
 			f.ID, f.ClientID, f.UserUID, f.LoginID, f.AccountUID, f.SourceID, words(f.Scope),
 			words(f.Resources), f.JKT, words(f.AMR), string(f.Purpose), micros(f.AuthTime),
-			blob(f.SeedDigest), f.Generation, micros(f.RotatedAt), micros(f.ExpiresAt), micros(f.IdleUntil),
+			blob(f.SeedDigest), f.Generation, micros(f.RotatedAt), formatRotations(f.Rotations), micros(f.ExpiresAt), micros(f.IdleUntil),
 			micros(f.RevokedAt), micros(f.CreatedAt),
 		},
 	}
+}
+
+// formatRotations writes rotations as GENERATION@MICROSECONDS, separated by spaces.
+func formatRotations(rotations []storage.Rotation) string {
+	formatted := make([]string, len(rotations))
+	for i, r := range rotations {
+		formatted[i] = strconv.FormatInt(r.Generation, 10) + "@" + strconv.FormatInt(micros(r.At), 10)
+	}
+	return strings.Join(formatted, " ")
+}
+
+// parseRotations reads what formatRotations wrote.
+func parseRotations(formatted string) []storage.Rotation {
+	var rotations []storage.Rotation
+	for text := range strings.FieldsSeq(formatted) {
+		generation, at, _ := strings.Cut(text, "@")
+		var r storage.Rotation
+		r.Generation, _ = strconv.ParseInt(generation, 10, 64)
+		at64, _ := strconv.ParseInt(at, 10, 64)
+		r.At = instant(at64)
+		rotations = append(rotations, r)
+	}
+	return rotations
 }
 
 type familyStateRow struct {
@@ -76,14 +102,14 @@ func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, err
 	return state, err
 }
 
-// AdvanceFamily moves a family from one generation to the next at the time
-// now, with a new idle limit (zero: none). If its generation is another one
-// already, or it was revoked or never existed, it answers storage.ErrStale.
-func (s *Store) AdvanceFamily(ctx context.Context, id string, from int64, now, idleUntil time.Time) error {
+// AdvanceFamily moves a family from one generation to the next. If its generation
+// is another one already, or it was revoked or never existed, it answers
+// storage.ErrStale.
+func (s *Store) AdvanceFamily(ctx context.Context, id string, next storage.FamilyAdvance) error {
 	n, err := s.exec(ctx, "advance token family",
-		`UPDATE families SET generation = generation + 1, rotated_at = ?, idle_until = ?
+		`UPDATE families SET generation = generation + 1, rotated_at = ?, rotations = ?, idle_until = ?
 		WHERE id = ? AND generation = ? AND revoked_at = 0`,
-		micros(now), micros(idleUntil), id, from)
+		micros(next.Now), formatRotations(next.Rotations), micros(next.IdleUntil), id, next.From)
 	return affected(n, err, s.wrap(ctx, "advance token family", storage.ErrStale))
 }
 

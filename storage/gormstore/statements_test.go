@@ -153,7 +153,9 @@ func TestStatements(t *testing.T) {
 				return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", SourceID: "src", Remember: known, Now: noon})
 			}},
 			{"Family", 1, func() error { _, err := s.Family(ctx, "fam"); return err }},
-			{"AdvanceFamily", 1, func() error { return s.AdvanceFamily(ctx, "fam", 1, noon, noon) }},
+			{"AdvanceFamily", 1, func() error {
+				return s.AdvanceFamily(ctx, "fam", storage.FamilyAdvance{From: 1, Now: noon, IdleUntil: noon})
+			}},
 			{"TokenStatus", 1, func() error { _, err := s.TokenStatus(ctx, ref); return err }},
 			{"PrincipalOf", 1, func() error { _, err := s.PrincipalOf(ctx, "lgn"); return err }},
 			{"Members", 1, func() error { _, err := s.Members(ctx, "usr", 0, 25); return err }},

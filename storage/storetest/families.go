@@ -21,15 +21,19 @@ func testFamilies(t *testing.T, fresh func(*testing.T) Database) {
 func testAdvance(t *testing.T, w *fixture) {
 	f := w.begin("f1")
 	later := w.now.Add(time.Hour)
-	check(t, w.store.AdvanceFamily(w.ctx, "f1", 1, later, later.Add(day)))
-	wantErr(t, w.store.AdvanceFamily(w.ctx, "f1", 1, later, later), storage.ErrStale)
-	wantErr(t, w.store.AdvanceFamily(w.ctx, "f1", 3, later, later), storage.ErrStale)
-	wantErr(t, w.store.AdvanceFamily(w.ctx, "none", 1, later, later), storage.ErrStale)
+	advance := func(id string, from int64, idleUntil time.Time, rotations ...storage.Rotation) error {
+		return w.store.AdvanceFamily(w.ctx, id, storage.FamilyAdvance{From: from, Now: later, IdleUntil: idleUntil, Rotations: rotations})
+	}
+	check(t, advance("f1", 1, later.Add(day)))
+	wantErr(t, advance("f1", 1, later), storage.ErrStale)
+	wantErr(t, advance("f1", 3, later), storage.ErrStale)
+	wantErr(t, advance("none", 1, later), storage.ErrStale)
 	f.Generation, f.RotatedAt, f.IdleUntil = 2, later, later.Add(day)
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Family, f)
 
-	check(t, w.store.AdvanceFamily(w.ctx, "f1", 2, later, time.Time{}))
-	f.Generation, f.IdleUntil = 3, time.Time{}
+	rotations := []storage.Rotation{{Generation: 1, At: w.now}, {Generation: 2, At: later}}
+	check(t, advance("f1", 2, time.Time{}, rotations...))
+	f.Generation, f.IdleUntil, f.Rotations = 3, time.Time{}, rotations
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Family, f)
 }
 
@@ -40,7 +44,7 @@ func testRevoke(t *testing.T, w *fixture) {
 	check(t, w.store.RevokeFamily(w.ctx, "none", w.now))
 	f.RevokedAt = w.now.Add(time.Minute)
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Family, f)
-	wantErr(t, w.store.AdvanceFamily(w.ctx, "f1", 1, w.now, w.now), storage.ErrStale)
+	wantErr(t, w.store.AdvanceFamily(w.ctx, "f1", storage.FamilyAdvance{From: 1, Now: w.now, IdleUntil: w.now}), storage.ErrStale)
 	fails(w.store.Family(w.ctx, "none"))(t, storage.ErrNotFound)
 }
 

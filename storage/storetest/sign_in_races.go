@@ -126,7 +126,7 @@ func raceAdvance(t *testing.T, w *fixture) {
 	w.begin("f")
 	for generation := int64(1); generation <= 10; generation++ {
 		errs := concurrently(100, func(i int) error {
-			return replica(i).AdvanceFamily(w.ctx, "f", generation, w.now, time.Time{})
+			return replica(i).AdvanceFamily(w.ctx, "f", storage.FamilyAdvance{From: generation, Now: w.now})
 		})
 		equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrStale.Error(): 99})
 	}

@@ -110,7 +110,7 @@ type SignIn interface {
 // Families stores refresh token families.
 type Families interface {
 	Family(ctx context.Context, id string) (storage.FamilyState, error)
-	AdvanceFamily(ctx context.Context, id string, from int64, now, idleUntil time.Time) error
+	AdvanceFamily(ctx context.Context, id string, next storage.FamilyAdvance) error
 	RevokeFamily(ctx context.Context, id string, now time.Time) error
 }
 
