@@ -4,22 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
-	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"github.com/rs/zerolog"
 
 	"latchkey/grants"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/surface"
-	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -28,16 +20,10 @@ type Transactor interface {
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
-// Bearer tells who presents an access token; *token.Verifier is one.
-type Bearer interface {
-	// Authorize returns who sends a request, after its Authorization header.
-	Authorize(r *http.Request) (*token.Caller, error)
-}
-
 // Config is what the resources below /v1 need. All fields but AdmitUsername, RenewalOrigins,
 // ClientSigningAlg, Wake, Recorder and Logger are required.
 type Config struct {
-	Bearer    Bearer
+	Bearer    surface.Bearer
 	Stores    Stores
 	Rules     *admin.Rules // who may change what
 	Tx        Transactor
@@ -57,16 +43,11 @@ type Config struct {
 	// names one; default: it names none, and the server's counts.
 	ClientSigningAlg string
 
-	Sealer  Sealer          // of what senders and delivery configs must not show
+	Sealer  surface.Sealer  // of what senders and delivery configs must not show
 	Peppers grants.Digester // of client secrets
 	Wake    func()          // called when a message is to be sent again; default: nobody
 
-	TraceID  func(context.Context) string     // correlation id of a request
-	Address  func(context.Context) netip.Addr // of who sent a request
-	Recorder storage.Recorder                 // of what administrators change; default: discards
-	Now      func() time.Time
-	Rand     io.Reader
-	Logger   zerolog.Logger
+	surface.Runtime
 }
 
 // API serves the resources below /v1.
@@ -79,7 +60,7 @@ type API struct {
 type route struct {
 	openapi.Operation
 	who   audience
-	serve func(*call) (reply, error)
+	serve func(*call) (surface.Answer, error)
 	alias bool // another spelling of a path that the document tells
 }
 
@@ -94,34 +75,19 @@ const (
 	anybody                      // no token is asked for
 )
 
-// reply is what an operation answers when it does what was asked.
-type reply struct {
-	status  int
-	body    any      // nil: none
-	version int64    // of the record shown; 0: no ETag
-	changed []string // members that have another value now, secrets included
-	notice  string   // a warning for the administrator; empty: none
-}
-
 // New returns the API, or says which field is missing.
 func New(cfg Config) (*API, error) {
-	if cfg.Bearer == nil || cfg.TraceID == nil || cfg.Address == nil || cfg.Now == nil || cfg.Rand == nil {
-		return nil, errors.New("ordercloud: Bearer, TraceID, Address, Now and Rand are required")
+	if cfg.Bearer == nil || cfg.Rules == nil || cfg.Tx == nil || cfg.Sealer == nil || cfg.Peppers == nil || cfg.Passwords == nil || cfg.Codes == nil {
+		return nil, errors.New("ordercloud: Bearer, Rules, Tx, Sealer, Peppers, Passwords and Codes are required")
 	}
-	if cfg.Rules == nil || cfg.Tx == nil || cfg.Sealer == nil || cfg.Peppers == nil {
-		return nil, errors.New("ordercloud: Rules, Tx, Sealer and Peppers are required")
-	}
-	if cfg.Passwords == nil || cfg.Codes == nil {
-		return nil, errors.New("ordercloud: Passwords and Codes are required")
+	if err := cfg.Complete(); err != nil {
+		return nil, fmt.Errorf("ordercloud: %w", err)
 	}
 	if err := checkOrigins(cfg.RenewalOrigins); err != nil {
 		return nil, fmt.Errorf("ordercloud: RenewalOrigins: %w", err)
 	}
 	if err := cfg.Stores.complete(); err != nil {
 		return nil, fmt.Errorf("ordercloud: %w", err)
-	}
-	if cfg.Recorder == nil {
-		cfg.Recorder = storage.DiscardEvents{}
 	}
 	if cfg.AdmitUsername == nil {
 		cfg.AdmitUsername = func(context.Context, string) error { return nil }
@@ -165,7 +131,7 @@ func (a *API) handler(r route) http.HandlerFunc {
 	return func(w http.ResponseWriter, request *http.Request) {
 		c := &call{Request: request, w: w, api: a, route: r}
 		err := a.admit(c, r)
-		var done reply
+		var done surface.Answer
 		if err == nil {
 			err = c.plainPath(r.Path)
 		}
@@ -179,7 +145,7 @@ func (a *API) handler(r route) http.HandlerFunc {
 			a.refuse(c, err)
 			return
 		}
-		writeReply(w, done)
+		done.Write(w, mediaType)
 	}
 }
 
@@ -189,7 +155,7 @@ func (c *call) plainPath(pattern string) error {
 	for part := range strings.SplitSeq(pattern, "/") {
 		name, ok := strings.CutPrefix(strings.TrimSuffix(part, "}"), "{")
 		value := c.PathValue(name)
-		if ok && (!utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl)) {
+		if ok && !surface.IsPlainText(value) {
 			object := strings.TrimSuffix(name, "ID")
 			return notFound(strings.ToUpper(object[:1])+object[1:], value)
 		}
@@ -249,40 +215,22 @@ func objectType(kind storage.UserKind) string {
 	return "Buyer"
 }
 
-// refuse writes an error the dialect's way.
+// refuse answers a request that failed.
 func (a *API) refuse(c *call, err error) {
-	answer, known := answerTo(err, a.cfg.Now())
-	if !known || answer.status >= http.StatusInternalServerError {
-		a.cfg.Logger.Error().Ctx(c.Context()).Err(err).Str("path", c.Pattern).
-			Str("request_id", a.cfg.TraceID(c.Context())).Int("status", answer.status).Msg("request failed")
-	}
-	if answer.status == http.StatusUnauthorized {
-		token.SetChallenge(c.w.Header(), err)
-	}
+	answer := answerTo(err, a.cfg.Now())
+	a.cfg.Refuse(c.w, c.Request, answer.status, err)
 	writeErrors(c.w, answer)
 }
 
-// record tells the Recorder that the caller changed something, and which members
-// of it.
+// record records that the caller changed an object, and which of its members have
+// another value now.
 func (a *API) record(c *call, action, object string, changed ...string) {
 	a.recordOutcome(c, action, "success", object, changed...)
 }
 
-// recordOutcome is record for what may have been refused.
+// recordOutcome records what the caller did, or tried to do, to an object.
 func (a *API) recordOutcome(c *call, action, outcome, object string, changed ...string) {
-	event := storage.AuditEvent{
-		Time: a.cfg.Now().UTC(), Action: action, Outcome: outcome, Object: object, Changed: changed,
-		ClientID: c.caller.Client.ID, TraceID: a.cfg.TraceID(c.Context()), Source: source(a.cfg.Address(c.Context())),
-	}
-	if p := c.caller.Principal; p != nil {
-		event.UserUID, event.Username = p.User.UID, p.Login.Username
-	}
-	a.cfg.Recorder.Record(c.Context(), event)
-}
-
-func source(a netip.Addr) string {
-	if !a.IsValid() {
-		return ""
-	}
-	return a.String()
+	a.cfg.Record(c.Context(), c.caller.Client, c.caller.Principal, storage.AuditEvent{
+		Action: action, Outcome: outcome, Object: object, Changed: changed,
+	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"latchkey/keys"
 	"latchkey/keys/jose"
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -258,11 +259,11 @@ func (a *API) raisedClient(c *call, before, after countedClient) (string, error)
 // withKey makes the first signing key of the algorithm that a request asks for,
 // or that a new client gets, so that no token has to wait for one. It does so before anything is written,
 // and outside of a transaction, which would hold up what makes keys.
-func (a *API) withKey(serve func(*call) (reply, error)) func(*call) (reply, error) {
-	return func(c *call) (reply, error) {
+func (a *API) withKey(serve func(*call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
+	return func(c *call) (surface.Answer, error) {
 		raw, err := c.rawBody()
 		if err != nil {
-			return reply{}, err
+			return surface.Answer{}, err
 		}
 		c.Body = io.NopCloser(bytes.NewReader(raw))
 		var asked struct{ SigningAlg string }
@@ -271,7 +272,7 @@ func (a *API) withKey(serve func(*call) (reply, error)) func(*call) (reply, erro
 			err = a.ensureKey(c, alg)
 		}
 		if err != nil {
-			return reply{}, err
+			return surface.Answer{}, err
 		}
 		return serve(c)
 	}

@@ -11,6 +11,7 @@ import (
 	"latchkey/grants"
 	"latchkey/keys/jose"
 	"latchkey/oauth/client"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -108,8 +109,8 @@ func (a ApiClient) Validate(path string) Faults {
 	c.between("RefreshTokenDuration", a.RefreshTokenDuration, 0, maxTokenDuration)
 	c.between("AnonymousTokenDuration", a.AnonymousTokenDuration, 10, maxAnonymousTokenDuration)
 	c.between("RefreshTokenIdleDuration", a.RefreshTokenIdleDuration, 0, maxTokenDuration)
-	c.text("DefaultContextUserName", orDefault(a.DefaultContextUserName, ""))
-	if a.IsAnonBuyer && orDefault(a.DefaultContextUserName, "") == "" {
+	c.text("DefaultContextUserName", surface.ValueOr(a.DefaultContextUserName, ""))
+	if a.IsAnonBuyer && surface.ValueOr(a.DefaultContextUserName, "") == "" {
 		c.fail("IsAnonBuyer", "needs a DefaultContextUserName")
 	}
 	c.xp(a.XP)
@@ -158,7 +159,7 @@ func (a ApiClient) validateAuthentication(c *check) {
 
 // asserts reports whether the client authenticates itself by assertions.
 func (a ApiClient) asserts() bool {
-	return orDefault(a.TokenEndpointAuthMethod, "") == storage.AuthMethodPrivateKeyJWT
+	return surface.ValueOr(a.TokenEndpointAuthMethod, "") == storage.AuthMethodPrivateKeyJWT
 }
 
 // grantTypes are those of a client that names none (OrderCloud).
@@ -179,22 +180,22 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 		r.ID = a.ID
 	}
 	r.Name = a.AppName
-	r.Active = orDefault(a.Active, true)
+	r.Active = surface.ValueOr(a.Active, true)
 	if base.ID == "" {
 		r.Public = true // until it is given a secret
 	}
-	r.ProfileID = storage.PasswordProfileID(orDefault(a.PasswordProfileID, storage.DefaultProfileID))
+	r.ProfileID = storage.PasswordProfileID(surface.ValueOr(a.PasswordProfileID, storage.DefaultProfileID))
 	r.MinimumRoles = set(a.MinimumRequiredRoles, a.MinimumRequiredCustomRoles)
 	r.MaximumRoles = set(a.MaximumGrantedRoles, a.MaximumGrantedCustomRoles)
 	r.AllowAnyBuyer, r.AllowAnySupplier, r.AllowSeller = a.AllowAnyBuyer, a.AllowAnySupplier, a.AllowSeller
-	r.DefaultContextUser = orDefault(a.DefaultContextUserName, "")
+	r.DefaultContextUser = surface.ValueOr(a.DefaultContextUserName, "")
 	r.RequiresContextUser = len(r.Roles) == 0
 	r.AnonymousBuyer = a.IsAnonBuyer
 	r.AccessTokenTTL = a.accessTokenTTL(base)
-	r.RefreshTokenTTL = minutes(orDefault(a.RefreshTokenDuration, 0))
-	r.RefreshIdleTTL = minutes(orDefault(a.RefreshTokenIdleDuration, 0))
-	r.AnonymousTokenTTL = minutes(orDefault(a.AnonymousTokenDuration, defaultAnonymousTokenDuration))
-	r.SigningAlg = orDefault(a.SigningAlg, base.SigningAlg)
+	r.RefreshTokenTTL = minutes(surface.ValueOr(a.RefreshTokenDuration, 0))
+	r.RefreshIdleTTL = minutes(surface.ValueOr(a.RefreshTokenIdleDuration, 0))
+	r.AnonymousTokenTTL = minutes(surface.ValueOr(a.AnonymousTokenDuration, defaultAnonymousTokenDuration))
+	r.SigningAlg = surface.ValueOr(a.SigningAlg, base.SigningAlg)
 	r.XP = a.XP
 	a.extrasToRecord(&r)
 	return r
@@ -204,7 +205,7 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 // of another origin that names none still names none when it is sent back as it
 // was shown.
 func (a ApiClient) accessTokenTTL(base storage.Client) time.Duration {
-	ttl := minutes(orDefault(a.AccessTokenDuration, defaultAccessTokenDuration))
+	ttl := minutes(surface.ValueOr(a.AccessTokenDuration, defaultAccessTokenDuration))
 	if base.ID != "" && base.AccessTokenTTL == 0 && ttl == base.AccessTokenLife() {
 		return 0
 	}
@@ -221,7 +222,7 @@ func (a ApiClient) extrasToRecord(r *storage.Client) {
 		r.Credentials.OTP = slices.Contains(a.AllowedCredentials, credentialOTP)
 		r.Credentials.Password = slices.Contains(a.AllowedCredentials, credentialPassword)
 	}
-	rotates := orDefault(a.RefreshTokenRotation, a.GrantTypes != nil || a.AllowedCredentials != nil)
+	rotates := surface.ValueOr(a.RefreshTokenRotation, a.GrantTypes != nil || a.AllowedCredentials != nil)
 	r.ReuseRefreshTokens = !rotates
 	r.JWKS = a.JWKS
 	r.Resources = set(a.Resources)
@@ -244,7 +245,7 @@ func ApiClientFromRecord(r storage.Client) ApiClient {
 		RefreshTokenDuration:     inMinutes(r.RefreshTokenTTL),
 		AnonymousTokenDuration:   inMinutes(cmp.Or(r.AnonymousTokenTTL, minutes(defaultAnonymousTokenDuration))),
 		RefreshTokenIdleDuration: inMinutes(r.RefreshIdleTTL),
-		DefaultContextUserName:   optional(r.DefaultContextUser),
+		DefaultContextUserName:   surface.Optional(r.DefaultContextUser),
 		XP:                       present(r.XP),
 		AllowAnyBuyer:            r.AllowAnyBuyer,
 		AllowAnySupplier:         r.AllowAnySupplier,
@@ -252,8 +253,8 @@ func ApiClientFromRecord(r storage.Client) ApiClient {
 		IsAnonBuyer:              r.AnonymousBuyer,
 		GrantTypes:               listed(set(r.GrantTypes)),
 		AllowedCredentials:       credentials(r.Credentials),
-		SigningAlg:               optional(r.SigningAlg),
-		PasswordProfileID:        optional(r.ProfileID),
+		SigningAlg:               surface.Optional(r.SigningAlg),
+		PasswordProfileID:        surface.Optional(r.ProfileID),
 		JWKS:                     present(r.JWKS),
 		Resources:                listed(set(r.Resources)),
 		DPoPBoundAccessTokens:    r.DPoPBound,

@@ -7,6 +7,7 @@ import (
 
 	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -26,7 +27,7 @@ type ApiClientSecret struct {
 }
 
 func apiClientSecretFromRecord(r storage.ClientSecret) ApiClientSecret {
-	return ApiClientSecret{ID: r.ID, Name: r.Name, Expiration: optional(r.ExpiresAt)}
+	return ApiClientSecret{ID: r.ID, Name: r.Name, Expiration: surface.Optional(r.ExpiresAt)}
 }
 
 func (a *API) secretRoutes() []route {
@@ -84,15 +85,15 @@ func (a *API) clientOf(c *call, id string) (storage.Client, error) {
 	return found, err
 }
 
-func (a *API) listSecrets(c *call) (reply, error) {
+func (a *API) listSecrets(c *call) (surface.Answer, error) {
 	client, err := a.client(c)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	f := text("ID", "Name").with("Expiration", "Expiration", timeField)
 	q, page, err := c.query(f, []string{"ID", "Name"})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	found := ask(q, client.Secrets, func(s storage.ClientSecret, field string) string {
 		return map[string]string{"ID": s.ID, "Name": s.Name, "Expiration": timeText(s.ExpiresAt)}[field]
@@ -100,34 +101,34 @@ func (a *API) listSecrets(c *call) (reply, error) {
 	return listOf(page, q, found, apiClientSecretFromRecord), nil
 }
 
-func (a *API) getSecret(c *call) (reply, error) {
+func (a *API) getSecret(c *call) (surface.Answer, error) {
 	client, err := a.client(c)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	for _, s := range client.Secrets {
 		if s.ID == c.PathValue("secretID") {
-			return reply{status: http.StatusOK, body: apiClientSecretFromRecord(s)}, nil
+			return surface.Answer{Status: http.StatusOK, Body: apiClientSecretFromRecord(s)}, nil
 		}
 	}
-	return reply{}, c.noSecret()
+	return surface.Answer{}, c.noSecret()
 }
 
 func (c *call) noSecret() error { return notFound("ApiClientSecret", c.PathValue("secretID")) }
 
 // createSecret answers with the only copy of the value there will ever be.
-func (a *API) createSecret(c *call) (reply, error) {
+func (a *API) createSecret(c *call) (surface.Answer, error) {
 	var w ApiClientSecret
 	if err := c.read(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	if err := a.checkSecret(w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	var clientID, value string
 	var kept storage.ClientSecret
 	err := a.changeSecrets(c, func(c *call, client storage.Client) (err error) {
-		expires := orDefault(w.Expiration, time.Time{}).UTC()
+		expires := surface.ValueOr(w.Expiration, time.Time{}).UTC()
 		clientID = client.ID
 		if value, kept, err = GenerateClientSecret(a.cfg.Peppers, a.cfg.Rand, clientID, w.Name, expires, a.cfg.Now()); err != nil {
 			return err
@@ -135,12 +136,12 @@ func (a *API) createSecret(c *call) (reply, error) {
 		return a.addSecret(c, clientID, kept)
 	})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	shown := apiClientSecretFromRecord(kept)
 	shown.ClientSecret = &value
-	done := reply{status: http.StatusCreated, body: shown, changed: admin.ChangedMembers(ApiClientSecret{}, shown)}
-	a.record(c, "apiclientsecret.created", "ApiClient/"+clientID+"/"+kept.ID, done.changed...)
+	done := surface.Answer{Status: http.StatusCreated, Body: shown, Changed: admin.ChangedMembers(ApiClientSecret{}, shown)}
+	a.record(c, "apiclientsecret.created", "ApiClient/"+clientID+"/"+kept.ID, done.Changed...)
 	return done, nil
 }
 
@@ -172,14 +173,14 @@ func (a *API) addSecret(c *call, clientID string, s storage.ClientSecret) error 
 
 // patchSecret changes the members that the body names; a null expiration takes
 // it away. A secret that has expired can be brought back that way.
-func (a *API) patchSecret(c *call) (reply, error) {
+func (a *API) patchSecret(c *call) (surface.Answer, error) {
 	raw, err := c.rawBody()
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	var named ApiClientSecret
 	if err := c.decode(raw, &named); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	var clientID string
 	var before, stored storage.ClientSecret
@@ -195,11 +196,11 @@ func (a *API) patchSecret(c *call) (reply, error) {
 		return err
 	})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	shown := apiClientSecretFromRecord(stored)
-	done := reply{status: http.StatusOK, body: shown, changed: admin.ChangedMembers(apiClientSecretFromRecord(before), shown)}
-	a.record(c, "apiclientsecret.updated", "ApiClient/"+clientID+"/"+stored.ID, done.changed...)
+	done := surface.Answer{Status: http.StatusOK, Body: shown, Changed: admin.ChangedMembers(apiClientSecretFromRecord(before), shown)}
+	a.record(c, "apiclientsecret.updated", "ApiClient/"+clientID+"/"+stored.ID, done.Changed...)
 	return done, nil
 }
 
@@ -211,7 +212,7 @@ func (a *API) changeSecret(s *storage.ClientSecret, patch []byte) error {
 	if w.ID != "" && w.ID != s.ID {
 		return Faults{{Path: "ID", Problem: "cannot be changed"}}
 	}
-	if expires := orDefault(w.Expiration, time.Time{}); expires.Equal(s.ExpiresAt) {
+	if expires := surface.ValueOr(w.Expiration, time.Time{}); expires.Equal(s.ExpiresAt) {
 		w.Expiration = nil // an expiration in the past may stay
 	} else {
 		s.ExpiresAt = expires.UTC()
@@ -220,7 +221,7 @@ func (a *API) changeSecret(s *storage.ClientSecret, patch []byte) error {
 	return a.checkSecret(w)
 }
 
-func (a *API) deleteSecret(c *call) (reply, error) {
+func (a *API) deleteSecret(c *call) (surface.Answer, error) {
 	id, clientID := c.PathValue("secretID"), ""
 	err := a.changeSecrets(c, func(c *call, client storage.Client) error {
 		clientID = client.ID
@@ -231,8 +232,8 @@ func (a *API) deleteSecret(c *call) (reply, error) {
 		return err
 	})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	a.record(c, "apiclientsecret.deleted", "ApiClient/"+clientID+"/"+id)
-	return reply{status: http.StatusNoContent}, nil
+	return surface.Answer{Status: http.StatusNoContent}, nil
 }

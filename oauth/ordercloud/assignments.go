@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -65,7 +66,7 @@ func partyIDs(account storage.Account) (buyerID, supplierID *string) {
 }
 
 // queryID returns the ID that a parameter names, or nil for none.
-func (c *call) queryID(name string) *string { return optional(c.values.Get(name)) }
+func (c *call) queryID(name string) *string { return surface.Optional(c.values.Get(name)) }
 
 func partyParameters() []openapi.Parameter {
 	return []openapi.Parameter{
@@ -119,15 +120,15 @@ func (a *API) clientAssignmentRoutes() []route {
 	return all
 }
 
-func (a *API) listClientAssignments(c *call) (reply, error) {
+func (a *API) listClientAssignments(c *call) (surface.Answer, error) {
 	f := text("ApiClientID", "BuyerID", "SupplierID")
 	q, page, err := c.query(f, []string{"ApiClientID", "BuyerID", "SupplierID"})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	clients, err := a.cfg.Stores.Clients.Clients(c.Context())
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	var uids []string
 	for i := range clients {
@@ -135,7 +136,7 @@ func (a *API) listClientAssignments(c *call) (reply, error) {
 	}
 	accounts, err := a.accountsByUID(c, uids)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	var all []ApiClientAssignment
 	for i := range clients {
@@ -152,32 +153,32 @@ func (a *API) listClientAssignments(c *call) (reply, error) {
 	}
 	found := ask(q, all, func(w ApiClientAssignment, field string) string {
 		return map[string]string{
-			"ApiClientID": w.ApiClientID, "BuyerID": orDefault(w.BuyerID, ""), "SupplierID": orDefault(w.SupplierID, ""),
+			"ApiClientID": w.ApiClientID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]
 	})
 	return listOf(page, q, found, func(w ApiClientAssignment) ApiClientAssignment { return w }), nil
 }
 
-func (a *API) assignClient(c *call) (reply, error) {
+func (a *API) assignClient(c *call) (surface.Answer, error) {
 	var w ApiClientAssignment
 	if err := c.readExactly(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	faults := w.Validate("")
 	if w.ApiClientID == "" {
 		faults.Add("ApiClientID", "is required")
 	}
 	if err := faults.Err(); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return a.changeClientAccounts(c, w, "created", func(have []string, uid string) ([]string, error) {
 		return set(have, []string{uid}), nil
 	})
 }
 
-func (a *API) unassignClient(c *call) (reply, error) {
+func (a *API) unassignClient(c *call) (surface.Answer, error) {
 	w := ApiClientAssignment{
-		ApiClientID: c.PathValue("apiClientID"), BuyerID: optional(c.PathValue("buyerID")), SupplierID: optional(c.PathValue("supplierID")),
+		ApiClientID: c.PathValue("apiClientID"), BuyerID: surface.Optional(c.PathValue("buyerID")), SupplierID: surface.Optional(c.PathValue("supplierID")),
 	}
 	return a.changeClientAccounts(c, w, "deleted", func(have []string, uid string) ([]string, error) {
 		if !slices.Contains(have, uid) {
@@ -192,9 +193,9 @@ func without(list []string, one string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(other string) bool { return other == one })
 }
 
-func (a *API) changeClientAccounts(c *call, w ApiClientAssignment, verb string, change func(have []string, uid string) ([]string, error)) (reply, error) {
+func (a *API) changeClientAccounts(c *call, w ApiClientAssignment, verb string, change func(have []string, uid string) ([]string, error)) (surface.Answer, error) {
 	var company storage.Account
-	err := c.revise(func(c *call) (err error) {
+	err := c.rewriteInTx(func(c *call) (err error) {
 		if company, err = a.party(c, w.BuyerID, w.SupplierID); err != nil {
 			return err
 		}
@@ -213,8 +214,8 @@ func (a *API) changeClientAccounts(c *call, w ApiClientAssignment, verb string, 
 		return err
 	})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	a.record(c, "apiclientassignment."+verb, "ApiClient/"+w.ApiClientID+"/"+objectType(company.Kind)+"/"+company.ID)
-	return reply{status: http.StatusNoContent}, nil
+	return surface.Answer{Status: http.StatusNoContent}, nil
 }

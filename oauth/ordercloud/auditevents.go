@@ -3,6 +3,7 @@ package ordercloud
 import (
 	"time"
 
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -27,9 +28,9 @@ type AuditEvent struct {
 
 func auditEventOf(e storage.AuditEvent) AuditEvent {
 	return AuditEvent{
-		ID: e.ID, Time: e.Time, Action: e.Action, Outcome: e.Outcome, ClientID: optional(e.ClientID),
-		UserID: optional(e.UserUID), Username: optional(e.Username), Factor: optional(e.Factor), Object: optional(e.Object), Changed: listed(e.Changed),
-		TraceID: optional(e.TraceID), Source: optional(e.Source), Took: e.Took.Milliseconds(), Count: e.Count,
+		ID: e.ID, Time: e.Time, Action: e.Action, Outcome: e.Outcome, ClientID: surface.Optional(e.ClientID),
+		UserID: surface.Optional(e.UserUID), Username: surface.Optional(e.Username), Factor: surface.Optional(e.Factor), Object: surface.Optional(e.Object), Changed: listed(e.Changed),
+		TraceID: surface.Optional(e.TraceID), Source: surface.Optional(e.Source), Took: e.Took.Milliseconds(), Count: e.Count,
 	}
 }
 

@@ -1,20 +1,14 @@
 package ordercloud
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
-	"unicode/utf8"
 
-	"latchkey/oauth/admin"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
-	"latchkey/storage"
 )
 
 // maxBodyBytes bounds the body of a request below /v1: a resource with the
@@ -35,16 +29,10 @@ type call struct {
 	values url.Values // of the query string, as surface.ReadQuery returns them
 }
 
-var (
-	errBody        = refuse(http.StatusBadRequest, "Request.InvalidRequestBody", "The request body is not a JSON object of the expected shape.")
-	errContentType = refuse(http.StatusUnsupportedMediaType, "Request.InvalidContentType", "Invalid content type. Please use application/json.")
-	errTooLarge    = refuse(http.StatusRequestEntityTooLarge, "Request.InvalidRequestBody", "The request body is too large.")
-	errStale       = refuse(http.StatusPreconditionFailed, "PreconditionFailed", "The object was changed since it was read.")
-	errIfMatch     = refuse(http.StatusBadRequest, "InvalidRequest", "The header If-Match is not an entity tag of ours.")
-)
+var errContentType = refuse(http.StatusUnsupportedMediaType, "Request.InvalidContentType", "Invalid content type. Please use application/json.")
 
-// inTx makes a change in one transaction: its writes take effect together or
-// not at all, and it reads what is stored, not what memory holds.
+// inTx makes a change in one transaction: its writes take effect together or not
+// at all, and it reads the stored records, not cached ones.
 func (c *call) inTx(change func(*call) error) error {
 	return c.api.cfg.Tx.InTx(c.Context(), func(ctx context.Context) error {
 		within := *c
@@ -53,15 +41,10 @@ func (c *call) inTx(change func(*call) error) error {
 	})
 }
 
-// revise makes a change in one transaction, and anew whenever somebody else
-// changed meanwhile what it is to write.
-func (c *call) revise(change func(*call) error) error {
-	for range maxRewrites {
-		if err := c.inTx(change); !errors.Is(err, storage.ErrStale) {
-			return err
-		}
-	}
-	return errStale
+// rewriteInTx makes a change in one transaction, and repeats it if somebody else
+// changed the record in between.
+func (c *call) rewriteInTx(change func(*call) error) error {
+	return surface.Rewrite(maxRewrites, 0, func() error { return c.inTx(change) })
 }
 
 // read decodes the body into the shape that into points to. Members that the
@@ -114,13 +97,12 @@ func (c *call) rawBody() ([]byte, error) {
 	if media, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return nil, errContentType
 	}
-	raw, err := io.ReadAll(http.MaxBytesReader(c.w, c.Body, maxBodyBytes))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, errTooLarge
+	raw, err := surface.ReadJSON(c.w, c.Request, maxBodyBytes)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil || !utf8.Valid(raw) || deep(raw) || !json.Valid(raw) || !strings.HasPrefix(strings.TrimSpace(string(raw)), "{") {
-		return nil, errBody
+	if raw = bytes.TrimLeft(raw, " \t\r\n"); raw[0] != '{' || deep(raw) {
+		return nil, surface.ErrBodyNotJSON
 	}
 	return raw, nil
 }
@@ -146,48 +128,4 @@ func deep(document []byte) bool {
 		}
 	}
 	return false
-}
-
-// wantsVersion returns the version that If-Match demands; 0: any. An asterisk
-// demands that there is one, which whoever calls this has seen to.
-func (c *call) wantsVersion() (int64, error) {
-	tag := c.Header.Get("If-Match")
-	if tag == "" || tag == "*" {
-		return 0, nil
-	}
-	number, ok := strings.CutPrefix(tag, `"`)
-	number, closed := strings.CutSuffix(number, `"`)
-	version, err := strconv.ParseInt(number, 10, 64)
-	if !ok || !closed || err != nil || version < 1 {
-		return 0, errIfMatch
-	}
-	return version, nil
-}
-
-func entityTag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
-
-// writeReply answers with JSON, or with nothing.
-func writeReply(w http.ResponseWriter, r reply) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	if r.version > 0 {
-		h.Set("ETag", entityTag(r.version))
-	}
-	if len(r.changed) > 0 {
-		h.Set(admin.ChangedHeader, strings.Join(r.changed, ", "))
-	}
-	if r.notice != "" {
-		h.Set(admin.NoticeHeader, r.notice)
-	}
-	if r.body == nil {
-		w.WriteHeader(r.status)
-		return
-	}
-	encoded, err := json.Marshal(r.body)
-	if err != nil { // only possible for a body that is not made of plain values
-		panic(err)
-	}
-	h.Set("Content-Type", "application/json;charset=UTF-8")
-	w.WriteHeader(r.status)
-	_, _ = w.Write(encoded) // a client that has gone gets nothing
 }

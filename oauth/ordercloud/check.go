@@ -5,21 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/mail"
-	"net/url"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 )
 
 // Sizes, in bytes, beyond which a member is refused.
 const (
-	maxID     = 100
-	maxText   = otp.MaxNameBytes // so that every name that is stored can be asked for
-	maxSecret = 1024
+	maxID     = surface.MaxID
+	maxText   = surface.MaxText
+	maxSecret = surface.MaxSecret
 	maxXP     = 64 << 10
 
 	maxXPDepth = 32
@@ -57,7 +54,7 @@ func (c *check) text(field, value string) {
 	switch {
 	case len(value) > maxText:
 		c.fail(field, "longer than %d bytes", maxText)
-	case !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl):
+	case !surface.IsPlainText(value):
 		c.fail(field, "must not contain control characters")
 	}
 }
@@ -86,13 +83,11 @@ func (c *check) between(field string, value *int, low, high int) {
 // roles checks that each role is a scope-token of RFC 6749 §3.3.
 func (c *check) roles(field string, roles []string) {
 	for i, role := range roles {
-		if role == "" || len(role) > maxID || strings.ContainsFunc(role, func(r rune) bool { return !scopeRune(r) }) {
+		if !surface.IsRole(role) {
 			c.fail(Index(field, i), `must be 1 to %d printable ASCII characters without space, " and \`, maxID)
 		}
 	}
 }
-
-func scopeRune(r rune) bool { return r > ' ' && r <= '~' && r != '"' && r != '\\' }
 
 func (c *check) oneOf(field, value string, choices ...string) {
 	if !slices.Contains(choices, value) {
@@ -109,8 +104,8 @@ func (c *check) eachOneOf(field string, values []string, choices ...string) {
 // url checks an absolute URL. It may not carry a user's name or password: URLs
 // are shown and logged.
 func (c *check) url(field, value string) {
-	u, err := url.Parse(strings.ReplaceAll(value, messageTypePlaceholder, "type"))
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	u, ok := surface.ParseHTTPURL(strings.ReplaceAll(value, messageTypePlaceholder, "type"))
+	if !ok {
 		c.fail(field, "must be an absolute http or https URL")
 		return
 	}
@@ -121,7 +116,7 @@ func (c *check) url(field, value string) {
 }
 
 func (c *check) email(field, value string) {
-	if a, err := mail.ParseAddress(value); err != nil || a.Address != value {
+	if !surface.IsEmail(value) {
 		c.fail(field, "must be an e-mail address")
 		return
 	}
@@ -198,24 +193,6 @@ func CheckRoles(path string, roles []string) Faults {
 	var c check
 	c.roles(path, roles)
 	return c.faults
-}
-
-// Helpers between optional members and the values they stand for.
-
-func orDefault[T any](p *T, value T) T {
-	if p == nil {
-		return value
-	}
-	return *p
-}
-
-// optional returns nil for the zero value, which the wire shows as null.
-func optional[T comparable](value T) *T {
-	var zero T
-	if value == zero {
-		return nil
-	}
-	return &value
 }
 
 // set returns the members of all lists, sorted and without duplicates.

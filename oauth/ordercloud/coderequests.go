@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -48,16 +49,16 @@ type MessageRetry struct {
 
 func codeRequestOf(r storage.RequestSummary) CodeRequest {
 	return CodeRequest{
-		ID: r.Request.ID, Type: string(r.Request.Type), ClientID: optional(r.Request.ClientID),
-		Username: optional(r.Request.Username), Email: optional(r.Request.Email), TraceID: optional(r.Request.TraceID),
-		CreatedAt: r.Request.CreatedAt, ExpiresAt: r.Request.ExpiresAt, ResolvedAt: optional(r.ResolvedAt),
+		ID: r.Request.ID, Type: string(r.Request.Type), ClientID: surface.Optional(r.Request.ClientID),
+		Username: surface.Optional(r.Request.Username), Email: surface.Optional(r.Request.Email), TraceID: surface.Optional(r.Request.TraceID),
+		CreatedAt: r.Request.CreatedAt, ExpiresAt: r.Request.ExpiresAt, ResolvedAt: surface.Optional(r.ResolvedAt),
 	}
 }
 
 func timelineStepOf(s otp.Step) TimelineStep {
 	w := TimelineStep{
-		At: s.At, Step: s.Name, MessageID: optional(s.MessageID), CodeID: optional(s.CodeID),
-		Attempt: optional(s.Attempt), Detail: optional(s.Detail),
+		At: s.At, Step: s.Name, MessageID: surface.Optional(s.MessageID), CodeID: surface.Optional(s.CodeID),
+		Attempt: surface.Optional(s.Attempt), Detail: surface.Optional(s.Detail),
 	}
 	if s.Attempt > 0 {
 		w.Milliseconds = new(s.Took.Milliseconds())
@@ -88,19 +89,19 @@ func (a *API) requestRoutes() []route {
 	}
 }
 
-func (a *API) listRequests(c *call) (reply, error) {
+func (a *API) listRequests(c *call) (surface.Answer, error) {
 	f := text("ID", "Type", "ClientID", "Username", "Email", "TraceID").with("CreatedAt", "CreatedAt", timeField).
 		with("ExpiresAt", "ExpiresAt", timeField).with("ResolvedAt", "ResolvedAt", timeField)
 	q, page, err := c.query(f, []string{"Username", "Email", "ClientID"})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	if len(q.Sort) == 0 {
 		q.Sort = []storage.Order{{Field: "CreatedAt", Descending: true}}
 	}
 	found, err := a.cfg.Stores.Records.ListRequests(c.Context(), q)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return listOf(page, q, found, codeRequestOf), nil
 }
@@ -113,43 +114,43 @@ func (a *API) timeline(c *call) (storage.Timeline, error) {
 	return t, err
 }
 
-func (a *API) getRequest(c *call) (reply, error) {
+func (a *API) getRequest(c *call) (surface.Answer, error) {
 	t, err := a.timeline(c)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	w := codeRequestOf(storage.RequestSummary{Request: t.Request, ResolvedAt: t.ResolvedAt})
 	for _, step := range otp.Steps(t, a.cfg.Now()) {
 		w.Timeline = append(w.Timeline, timelineStepOf(step))
 	}
-	return reply{status: http.StatusOK, body: w}, nil
+	return surface.Answer{Status: http.StatusOK, Body: w}, nil
 }
 
-func (a *API) retryMessage(c *call) (reply, error) {
+func (a *API) retryMessage(c *call) (surface.Answer, error) {
 	t, err := a.timeline(c)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	w := MessageRetry{RequestID: t.Request.ID, MessageID: c.PathValue("messageID")}
 	if !hasMessage(t, w.MessageID) {
-		return reply{}, notFound("Message", w.MessageID)
+		return surface.Answer{}, notFound("Message", w.MessageID)
 	}
 	another, err := otp.Retry(c.Context(), a.cfg.Stores.Messages, a.cfg.Rand, w.MessageID, a.cfg.Now().UTC())
 	switch {
 	case errors.Is(err, otp.ErrNoRetry):
 		_, reason, _ := strings.Cut(err.Error(), ": ")
-		return reply{}, refuse(http.StatusConflict, "Message.NoRetry", "The message cannot be sent again: "+reason+".")
+		return surface.Answer{}, refuse(http.StatusConflict, "Message.NoRetry", "The message cannot be sent again: "+reason+".")
 	case errors.Is(err, storage.ErrNotFound):
-		return reply{}, notFound("Message", w.MessageID)
+		return surface.Answer{}, notFound("Message", w.MessageID)
 	case err != nil:
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	if another != "" {
 		w.RequestID = another
 	}
 	a.cfg.Wake()
 	a.record(c, "message.retried", "Message/"+w.MessageID)
-	return reply{status: http.StatusOK, body: w}, nil
+	return surface.Answer{Status: http.StatusOK, Body: w}, nil
 }
 
 func hasMessage(t storage.Timeline, id string) bool {

@@ -9,6 +9,7 @@ import (
 
 	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -63,7 +64,7 @@ func (k collection[W, R]) routes() []route {
 		return openapi.Operation{Method: method, Path: path, ID: operationID(tagged, verb), Tag: k.object, Summary: summary, Roles: roles}
 	}
 	var all []route
-	add := func(o openapi.Operation, serve func(*call) (reply, error)) {
+	add := func(o openapi.Operation, serve func(*call) (surface.Answer, error)) {
 		all = append(all, route{Operation: o, who: k.who, serve: serve})
 	}
 	match := []openapi.Parameter{{Name: "If-Match", About: "Entity tag that the object must still have"}}
@@ -109,10 +110,10 @@ func operationID(path, verb string) string {
 	return strings.Join(append(parts, verb), ".")
 }
 
-func (k collection[W, R]) serveList(c *call) (reply, error) {
+func (k collection[W, R]) serveList(c *call) (surface.Answer, error) {
 	q, page, err := c.query(k.fields, k.search)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	switch {
 	case len(q.Sort) > 0:
@@ -123,15 +124,15 @@ func (k collection[W, R]) serveList(c *call) (reply, error) {
 	}
 	found, err := k.list(c, q)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return listOf(page, q, found, func(r R) W { return k.show(c, r) }), nil
 }
 
-func (k collection[W, R]) serveGet(c *call) (reply, error) {
+func (k collection[W, R]) serveGet(c *call) (surface.Answer, error) {
 	r, err := k.find(c, c.PathValue(k.param))
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return k.answer(c, http.StatusOK, r), nil
 }
@@ -145,25 +146,25 @@ func (k collection[W, R]) find(c *call, id string) (R, error) {
 	return r, err
 }
 
-func (k collection[W, R]) answer(c *call, status int, r R) reply {
-	return reply{status: status, body: k.show(c, r), version: *k.stamp(&r)}
+func (k collection[W, R]) answer(c *call, status int, r R) surface.Answer {
+	return surface.Answer{Status: status, Body: k.show(c, r), Version: *k.stamp(&r)}
 }
 
-func (k collection[W, R]) serveCreate(c *call) (reply, error) {
+func (k collection[W, R]) serveCreate(c *call) (surface.Answer, error) {
 	var w W
 	if err := c.read(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	if id := k.id(&w); *id == "" {
 		var err error
 		if *id, err = k.newID(c); err != nil {
-			return reply{}, err
+			return surface.Answer{}, err
 		}
 	}
 	return k.create(c, w, http.StatusCreated)
 }
 
-func (k collection[W, R]) create(c *call, w W, status int) (done reply, err error) {
+func (k collection[W, R]) create(c *call, w W, status int) (done surface.Answer, err error) {
 	err = k.within(c, func(c *call) error {
 		base, err := k.fresh(c)
 		if err != nil {
@@ -177,7 +178,7 @@ func (k collection[W, R]) create(c *call, w W, status int) (done reply, err erro
 		return err
 	})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	k.record(c, "created", *k.id(&w), done)
 	return done, nil
@@ -209,39 +210,39 @@ func (k collection[W, R]) write(c *call, w W, base R) (R, error) {
 
 // changed answers with a record that was just stored: which members have another
 // value than before, secrets included, and what an administrator is warned of.
-func (k collection[W, R]) changed(c *call, status int, before, after R) (reply, error) {
+func (k collection[W, R]) changed(c *call, status int, before, after R) (surface.Answer, error) {
 	done := k.answer(c, status, after)
-	done.changed = admin.ChangedMembers(k.show(c, before), done.body)
+	done.Changed = admin.ChangedMembers(k.show(c, before), done.Body)
 	if k.secret != nil {
-		done.changed = set(done.changed, k.secret(before, after))
+		done.Changed = set(done.Changed, k.secret(before, after))
 	}
 	if k.notice == nil || status == http.StatusCreated {
 		return done, nil
 	}
 	var err error
-	done.notice, err = k.notice(c, before, after)
+	done.Notice, err = k.notice(c, before, after)
 	return done, err
 }
 
 // record records what became of a record; one that raises a client's roles is an
 // event of its own.
-func (k collection[W, R]) record(c *call, verb, id string, done reply) {
+func (k collection[W, R]) record(c *call, verb, id string, done surface.Answer) {
 	if k.named != nil {
 		id = k.named(c, id)
 	}
 	action := strings.ToLower(k.object) + "."
-	c.api.record(c, action+verb, k.object+"/"+id, done.changed...)
-	if done.notice != "" {
+	c.api.record(c, action+verb, k.object+"/"+id, done.Changed...)
+	if done.Notice != "" {
 		c.api.record(c, action+"raised", k.object+"/"+id)
 	}
 }
 
 // servePut replaces a record; one that does not exist is created under the ID
 // of the path.
-func (k collection[W, R]) servePut(c *call) (reply, error) {
+func (k collection[W, R]) servePut(c *call) (surface.Answer, error) {
 	var w W
 	if err := c.read(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	id := c.PathValue(k.param)
 	for again := false; ; again = true {
@@ -250,7 +251,7 @@ func (k collection[W, R]) servePut(c *call) (reply, error) {
 			return done, err
 		}
 		if c.Header.Get("If-Match") != "" {
-			return reply{}, errStale
+			return surface.Answer{}, storage.ErrStale
 		}
 		created := w
 		*k.id(&created) = id
@@ -273,14 +274,14 @@ func isRefusal(err error, status int, object, id string) bool {
 }
 
 // servePatch changes the members that the body names (RFC 7396).
-func (k collection[W, R]) servePatch(c *call) (reply, error) {
+func (k collection[W, R]) servePatch(c *call) (surface.Answer, error) {
 	raw, err := c.rawBody()
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	var named W
 	if err := c.decode(raw, &named); err != nil { // also finds members that occur twice
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return k.rewrite(c, c.PathValue(k.param), func(r R) (W, error) { return patchedShape(k.show(c, r), raw) })
 }
@@ -327,28 +328,25 @@ func objectOr(value json.RawMessage) []byte {
 // rewrite stores what change makes of the record as it is. With If-Match it is
 // refused if the record is another version by then; else it is tried anew on
 // what others have changed, so that no change is lost.
-func (k collection[W, R]) rewrite(c *call, id string, change func(R) (W, error)) (done reply, err error) {
-	wanted, err := c.wantsVersion()
+func (k collection[W, R]) rewrite(c *call, id string, change func(R) (W, error)) (done surface.Answer, err error) {
+	wanted, err := surface.IfMatch(c.Header)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
-	for range maxRewrites {
-		err = k.within(c, func(c *call) error {
+	err = surface.Rewrite(maxRewrites, wanted, func() error {
+		return k.within(c, func(c *call) error {
 			before, stored, err := k.rewritten(c, id, wanted, change)
 			if err == nil {
 				done, err = k.changed(c, http.StatusOK, before, stored)
 			}
 			return err
 		})
-		if err == nil {
-			k.record(c, "updated", id, done)
-			return done, nil
-		}
-		if !errors.Is(err, storage.ErrStale) || wanted != 0 {
-			return reply{}, err
-		}
+	})
+	if err != nil {
+		return surface.Answer{}, err
 	}
-	return reply{}, errStale
+	k.record(c, "updated", id, done)
+	return done, nil
 }
 
 func (k collection[W, R]) rewritten(c *call, id string, wanted int64, change func(R) (W, error)) (r, stored R, err error) {
@@ -356,7 +354,7 @@ func (k collection[W, R]) rewritten(c *call, id string, wanted int64, change fun
 		return r, r, err
 	}
 	if wanted != 0 && *k.stamp(&r) != wanted {
-		return r, r, errStale
+		return r, r, storage.ErrStale
 	}
 	w, err := change(r)
 	if err != nil {
@@ -380,10 +378,10 @@ func (k collection[W, R]) sameID(a, b string) bool {
 	return k.same(a, b)
 }
 
-func (k collection[W, R]) serveDelete(c *call) (reply, error) {
-	wanted, err := c.wantsVersion()
+func (k collection[W, R]) serveDelete(c *call) (surface.Answer, error) {
+	wanted, err := surface.IfMatch(c.Header)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	id := c.PathValue(k.param)
 	err = k.within(c, func(c *call) error {
@@ -401,8 +399,8 @@ func (k collection[W, R]) serveDelete(c *call) (reply, error) {
 		}
 	})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
-	k.record(c, "deleted", id, reply{})
-	return reply{status: http.StatusNoContent}, nil
+	k.record(c, "deleted", id, surface.Answer{})
+	return surface.Answer{Status: http.StatusNoContent}, nil
 }

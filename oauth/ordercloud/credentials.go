@@ -9,6 +9,7 @@ import (
 	"latchkey/grants"
 	"latchkey/grants/signin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -100,10 +101,10 @@ func (a *API) clientNamed(c *call, id string) (storage.Client, error) {
 	return client, err
 }
 
-func (a *API) serveOneTimePassword(c *call) (reply, error) {
+func (a *API) serveOneTimePassword(c *call) (surface.Answer, error) {
 	var w OneTimePasswordRequest
 	if err := c.readSmall(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	asked := otp.Request{
 		Type: storage.MessageOneTimePassword, Username: w.Username, Email: w.Email, Purpose: storage.PurposeSignIn,
@@ -112,19 +113,19 @@ func (a *API) serveOneTimePassword(c *call) (reply, error) {
 	return a.ask(c, w.ClientID, asked, errNobodyAsked, allowsAll)
 }
 
-func (a *API) serveForgottenPassword(c *call) (reply, error) {
+func (a *API) serveForgottenPassword(c *call) (surface.Answer, error) {
 	var w PasswordResetRequest
 	if err := c.readSmall(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
-	asked := otp.Request{Type: storage.MessageForgottenPassword, Username: w.Username, Email: w.Email, URL: orDefault(w.URL, "")}
+	asked := otp.Request{Type: storage.MessageForgottenPassword, Username: w.Username, Email: w.Email, URL: surface.ValueOr(w.URL, "")}
 	if err := a.checkRenewalURL(asked.URL); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return a.ask(c, w.ClientID, asked, errNotNamed, takesPasswords)
 }
 
-func (a *API) serveForgottenUsername(c *call) (reply, error) {
+func (a *API) serveForgottenUsername(c *call) (surface.Answer, error) {
 	asked := otp.Request{Type: storage.MessageForgottenUsername, Email: c.values.Get("email")}
 	return a.ask(c, c.values.Get("clientID"), asked, errNoEmail, allowsAll)
 }
@@ -142,7 +143,7 @@ func takesPasswords(client *storage.Client) error {
 
 // ask writes a request down that the client allows. Without a name it is
 // refused as unnamed.
-func (a *API) ask(c *call, clientID string, asked otp.Request, unnamed error, allows func(*storage.Client) error) (reply, error) {
+func (a *API) ask(c *call, clientID string, asked otp.Request, unnamed error, allows func(*storage.Client) error) (surface.Answer, error) {
 	asked.Username, asked.Email = strings.TrimSpace(asked.Username), strings.TrimSpace(asked.Email)
 	asked.TraceID, asked.Address = a.cfg.TraceID(c.Context()), a.cfg.Address(c.Context())
 	client, err := a.clientNamed(c, clientID)
@@ -164,13 +165,13 @@ func (a *API) ask(c *call, clientID string, asked otp.Request, unnamed error, al
 	case errors.Is(err, otp.ErrClientWithoutCodes), errors.Is(err, otp.ErrProfileWithoutCodes):
 		err = errNoCodes
 	}
-	return reply{status: http.StatusNoContent}, err
+	return surface.Answer{Status: http.StatusNoContent}, err
 }
 
-func (a *API) serveRenewal(c *call) (reply, error) {
+func (a *API) serveRenewal(c *call) (surface.Answer, error) {
 	var w PasswordReset
 	if err := c.readSmall(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	client, err := a.clientNamed(c, w.ClientID)
 	if err == nil {
@@ -184,7 +185,7 @@ func (a *API) serveRenewal(c *call) (reply, error) {
 			Username: w.Username, Code: c.PathValue("code"), Password: w.Password, Source: a.cfg.Address(c.Context()),
 		})
 	}
-	return reply{status: http.StatusNoContent}, passwordRefusal(err)
+	return surface.Answer{Status: http.StatusNoContent}, passwordRefusal(err)
 }
 
 func checkRenewal(w PasswordReset) error {

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -102,10 +103,10 @@ func (t HttpTarget) validate(c *check, kept KeptDelivery) {
 	c.endpoint(t.Endpoint)
 	c.deliverySecret(t.Secret)
 	c.secret("CustomAuthHeaderValue", t.CustomAuthHeaderValue, "leave it out to keep the stored one")
-	if v := orDefault(t.CustomAuthHeaderValue, ""); strings.TrimSpace(v) != v || strings.ContainsFunc(v, func(r rune) bool { return r > unicode.MaxASCII || unicode.IsControl(r) }) {
+	if v := surface.ValueOr(t.CustomAuthHeaderValue, ""); strings.TrimSpace(v) != v || strings.ContainsFunc(v, func(r rune) bool { return r > unicode.MaxASCII || unicode.IsControl(r) }) {
 		c.fail("CustomAuthHeaderValue", "must be printable ASCII without space at its ends")
 	}
-	name := orDefault(t.CustomAuthHeaderName, "")
+	name := surface.ValueOr(t.CustomAuthHeaderName, "")
 	switch {
 	case name == "" && t.CustomAuthHeaderValue != nil:
 		c.fail("CustomAuthHeaderValue", "needs a CustomAuthHeaderName")
@@ -124,13 +125,13 @@ func (t HttpTarget) validate(c *check, kept KeptDelivery) {
 // own.
 func (d DeliveryConfig) ToRecord(base storage.DeliveryConfig) storage.DeliveryConfig {
 	r := base
-	r.ID, r.Name, r.Enabled = d.ID, d.Name, orDefault(d.Enabled, true)
+	r.ID, r.Name, r.Enabled = d.ID, d.Name, surface.ValueOr(d.Enabled, true)
 	r.Target, r.URL, r.CustomAuthHeaderName = storage.MessageSenderTarget, "", ""
 	if t := d.DeliveryTargets.MessageSender; t != nil {
 		r.URL = t.Endpoint
 	}
 	if t := d.DeliveryTargets.Http; t != nil {
-		r.Target, r.URL, r.CustomAuthHeaderName = storage.HTTPTarget, t.Endpoint, orDefault(t.CustomAuthHeaderName, "")
+		r.Target, r.URL, r.CustomAuthHeaderName = storage.HTTPTarget, t.Endpoint, surface.ValueOr(t.CustomAuthHeaderName, "")
 	}
 	if r.CustomAuthHeaderName == "" || r.CustomAuthHeaderName != base.CustomAuthHeaderName || r.URL != base.URL {
 		r.CustomAuthHeader = storage.Sealed{}
@@ -140,7 +141,7 @@ func (d DeliveryConfig) ToRecord(base storage.DeliveryConfig) storage.DeliveryCo
 
 // SealSecrets seals the secrets that the delivery config says into the record,
 // which ToRecord returned. Errors are those of the sealer.
-func (d DeliveryConfig) SealSecrets(with Sealer, into *storage.DeliveryConfig) error {
+func (d DeliveryConfig) SealSecrets(with surface.Sealer, into *storage.DeliveryConfig) error {
 	var secret, header *string
 	if t := d.DeliveryTargets.MessageSender; t != nil {
 		secret = t.Secret
@@ -160,7 +161,7 @@ func (d DeliveryConfig) SealSecrets(with Sealer, into *storage.DeliveryConfig) e
 func DeliveryConfigFromRecord(r storage.DeliveryConfig) DeliveryConfig {
 	d := DeliveryConfig{ID: r.ID, Name: r.Name, Enabled: &r.Enabled}
 	if r.Target == storage.HTTPTarget {
-		d.DeliveryTargets.Http = &HttpTarget{Endpoint: r.URL, CustomAuthHeaderName: optional(r.CustomAuthHeaderName)}
+		d.DeliveryTargets.Http = &HttpTarget{Endpoint: r.URL, CustomAuthHeaderName: surface.Optional(r.CustomAuthHeaderName)}
 	} else {
 		d.DeliveryTargets.MessageSender = &MessageSenderTarget{Endpoint: r.URL}
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -49,7 +50,7 @@ func (a *API) emptyListRoutes() []route {
 }
 
 // emptyList describes one of them.
-func emptyList(path string, page any, who audience, roles []string, serve func(*call) (reply, error)) route {
+func emptyList(path string, page any, who audience, roles []string, serve func(*call) (surface.Answer, error)) route {
 	object := strings.TrimPrefix(path, "/v1/")
 	o := openapi.Operation{
 		Method: http.MethodGet, Path: path, ID: operationID(object, "List"), Tag: "NotKept", Summary: "List what is not kept here: nothing",
@@ -62,10 +63,10 @@ func emptyList(path string, page any, who audience, roles []string, serve func(*
 }
 
 // inCompany answers an empty page for the buyer or supplier in the path.
-func inCompany[W any](a *API, kind storage.UserKind) func(*call) (reply, error) {
-	return func(c *call) (reply, error) {
+func inCompany[W any](a *API, kind storage.UserKind) func(*call) (surface.Answer, error) {
+	return func(c *call) (surface.Answer, error) {
 		if _, err := (users{api: a, kind: kind}).company(c); err != nil {
-			return reply{}, err
+			return surface.Answer{}, err
 		}
 		return emptyPage[W](c)
 	}
@@ -73,14 +74,14 @@ func inCompany[W any](a *API, kind storage.UserKind) func(*call) (reply, error) 
 
 // emptyPage answers a page without items. The parameters of lists are checked like
 // those of other lists.
-func emptyPage[W any](c *call) (reply, error) {
+func emptyPage[W any](c *call) (surface.Answer, error) {
 	return emptyPageOf[W](c, text("ID", "Name"))
 }
 
-func emptyPageOf[W any](c *call, f fields) (reply, error) {
+func emptyPageOf[W any](c *call, f fields) (surface.Answer, error) {
 	q, page, err := c.query(f, f.names())
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return listOf(page, q, storage.Page[W]{}, func(w W) W { return w }), nil
 }

@@ -1,18 +1,14 @@
 package ordercloud
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"latchkey/grants/signin"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
@@ -93,7 +89,7 @@ func printable(s string) string {
 
 // answerTo maps an error to the wire. What is not known here is a server
 // error; its text goes to the log only.
-func answerTo(err error, now time.Time) (answer *refusal, known bool) {
+func answerTo(err error, now time.Time) (answer *refusal) {
 	var faults Faults
 	var denied *admin.Denied
 	var limit *storage.LimitError
@@ -102,14 +98,20 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	switch {
 	case errors.As(err, &answer):
 	case errors.As(err, &denied):
-		answer, _ = answerTo(insufficientRoles(denied.Missing, denied.Has), now)
+		answer = answerTo(insufficientRoles(denied.Missing, denied.Has), now)
 	case errors.As(err, &faults):
 		answer = invalid(faults)
 	case errors.As(err, &query):
 		answer = invalid(Faults{{Path: printable(query.Parameter), Problem: query.Problem}})
+	case errors.Is(err, surface.ErrBodyNotJSON):
+		answer = single(http.StatusBadRequest, "Request.InvalidRequestBody", "The request body is not a JSON object of the expected shape.")
+	case errors.Is(err, surface.ErrBodyTooLarge):
+		answer = single(http.StatusRequestEntityTooLarge, "Request.InvalidRequestBody", "The request body is too large.")
+	case errors.Is(err, surface.ErrIfMatch):
+		answer = single(http.StatusBadRequest, "InvalidRequest", "The header If-Match is not an entity tag of ours.")
 	case errors.As(err, &limit):
-		answer = single(http.StatusTooManyRequests, "TooManyRequests", "Too many requests. Try again later.")
-		answer.retryAfter = max(limit.Until.Sub(now), time.Second) // it does not tell which limit
+		answer = single(http.StatusTooManyRequests, "TooManyRequests", "Too many requests. Try again later.") // not which limit
+		answer.retryAfter = surface.LimitWait(limit, now)
 	case errors.Is(err, token.ErrTokenRevoked):
 		answer = single(http.StatusUnauthorized, "Auth.TokenRevoked", "The provided token has been revoked. Please re-authenticate.")
 	case errors.Is(err, token.ErrInvalidToken):
@@ -122,15 +124,14 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 	case errors.Is(err, storage.ErrQuery):
 		answer = single(http.StatusBadRequest, "InvalidQuery", "The list cannot be filtered or sorted like that.")
 	case errors.Is(err, storage.ErrStale):
-		answer, _ = answerTo(errStale, now)
-	case errors.Is(err, storage.ErrUnavailable), errors.Is(err, signin.ErrBusy),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		answer = single(http.StatusPreconditionFailed, "PreconditionFailed", "The object was changed since it was read.")
+	case surface.IsUnavailable(err):
 		answer = single(http.StatusServiceUnavailable, "ServiceUnavailable", "The server cannot answer now. Try again.")
 		answer.retryAfter = time.Second
 	default:
-		return single(http.StatusInternalServerError, "InternalServerError", "The server could not answer."), false
+		answer = single(http.StatusInternalServerError, "InternalServerError", "The server could not answer.")
 	}
-	return answer, true
+	return answer
 }
 
 func single(status int, code, message string) *refusal {
@@ -154,25 +155,16 @@ func invalid(faults Faults) *refusal {
 	return answer
 }
 
-// writeErrors answers a refusal (contract section 8).
+// mediaType is the Content-Type of every body below /v1.
+const mediaType = "application/json;charset=UTF-8"
+
+// writeErrors answers a request that is refused (contract section 8).
 func writeErrors(w http.ResponseWriter, r *refusal) {
-	encoded, err := json.Marshal(errorBody{r.entries})
-	if err != nil { // only possible for Data that is not made of plain values
-		panic(err)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json;charset=UTF-8")
-	h.Set("Cache-Control", "no-store")
-	if r.retryAfter != 0 {
-		seconds := int64((r.retryAfter + time.Second - 1) / time.Second) // RFC 9110 §10.2.3 has no fractions
-		h.Set("Retry-After", strconv.FormatInt(max(seconds, 1), 10))
-	}
-	w.WriteHeader(r.status)
-	_, _ = w.Write(encoded) // a client that has gone gets nothing
+	surface.SetRetryAfter(w.Header(), r.retryAfter)
+	surface.WriteJSON(w, mediaType, r.status, errorBody{r.entries})
 }
 
 // NotFound answers for a path below /v1 that does not exist.
 func NotFound(w http.ResponseWriter, r *http.Request) {
-	answer, _ := answerTo(notFound("Route", r.URL.Path), time.Time{})
-	writeErrors(w, answer)
+	writeErrors(w, answerTo(notFound("Route", r.URL.Path), time.Time{}))
 }

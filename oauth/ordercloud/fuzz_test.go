@@ -26,7 +26,7 @@ func FuzzListQuery(f *testing.F) {
 		}
 		q, page, err := c.query(list, []string{"ID", "Name"})
 		if err != nil {
-			if answer, known := answerTo(err, time.Now()); !known || answer.status < 400 || answer.status > 499 {
+			if answer := answerTo(err, time.Now()); answer.status < 400 || answer.status > 499 {
 				t.Errorf("%q: %v", query, err)
 			}
 			return

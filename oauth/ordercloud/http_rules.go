@@ -5,7 +5,6 @@ import "latchkey/oauth/surface"
 // HTTPRules returns the rules for the paths of the dialect.
 func HTTPRules() surface.HTTPRules {
 	const tooMany = `{"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too many requests. Try again later.","Data":null}]}`
-	const mediaType = "application/json;charset=UTF-8"
 	return surface.HTTPRules{
 		Root: "/v1/", NotFound: NotFound,
 		CrossOriginPaths: []string{"/v1/"},

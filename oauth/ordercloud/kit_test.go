@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -29,7 +30,7 @@ func on(field string, tests ...storage.Test) storage.Condition {
 func listCall(query string) (*call, error) {
 	request := httptest.NewRequest("GET", "/v1/x", nil)
 	request.URL.RawQuery = query
-	c := &call{Request: request, api: &API{cfg: Config{TraceID: func(context.Context) string { return "" }}}}
+	c := &call{Request: request, api: &API{cfg: Config{Runtime: surface.Runtime{TraceID: func(context.Context) string { return "" }}}}}
 	var err error
 	c.values, err = surface.ReadQuery(request, nil)
 	return c, err
@@ -120,8 +121,8 @@ func TestListFaults(t *testing.T) {
 		strings.Join(filters, "&"):                "",
 	} {
 		_, _, err := listQuery(query, testFields().withMembersOf(struct{ ID, Hidden string }{}), "ID")
-		answer, known := answerTo(err, time.Now())
-		if want := map[string]string{"Path": path}; !known || len(answer.entries) != 1 || !cmp.Equal(answer.entries[0].Data, any(want)) {
+		answer := answerTo(err, time.Now())
+		if want := map[string]string{"Path": path}; answer.status != http.StatusBadRequest || len(answer.entries) != 1 || !cmp.Equal(answer.entries[0].Data, any(want)) {
 			t.Errorf("%.40q: %v, want a fault at %q", query, err, path)
 		}
 	}

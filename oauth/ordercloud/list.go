@@ -354,7 +354,7 @@ func parseTime(text string) (string, error) {
 }
 
 // listOf answers a page.
-func listOf[R, W any](page int, q storage.Query, found storage.Page[R], show func(R) W) reply {
+func listOf[R, W any](page int, q storage.Query, found storage.Page[R], show func(R) W) surface.Answer {
 	items := make([]W, 0, len(found.Items))
 	for _, r := range found.Items {
 		items = append(items, show(r))
@@ -366,5 +366,5 @@ func listOf[R, W any](page int, q storage.Query, found storage.Page[R], show fun
 	if len(items) > 0 {
 		meta.ItemRange = [2]int{q.Offset + 1, q.Offset + len(items)}
 	}
-	return reply{status: http.StatusOK, body: List[W]{Meta: meta, Items: items}}
+	return surface.Answer{Status: http.StatusOK, Body: List[W]{Meta: meta, Items: items}}
 }

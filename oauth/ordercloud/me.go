@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -80,9 +81,9 @@ func (a *API) meRoutes() []route {
 	password.Body, password.Refuses = TokenPasswordReset{}, []int{400, 403}
 	tokens := operation(http.MethodDelete, "/v1/me/tokens", "RevokeTokens", "Revoke all tokens of the user, this one included")
 	return []route{
-		{Operation: get, who: everyUser, serve: a.asMe(func(k me, c *call) (reply, error) { return k.serveGet(c) })},
-		{Operation: put, who: everyUser, serve: a.asOneself(func(k me, c *call) (reply, error) { return k.servePut(c) })},
-		{Operation: patch, who: everyUser, serve: a.asOneself(func(k me, c *call) (reply, error) { return k.servePatch(c) })},
+		{Operation: get, who: everyUser, serve: a.asMe(func(k me, c *call) (surface.Answer, error) { return k.serveGet(c) })},
+		{Operation: put, who: everyUser, serve: a.asOneself(func(k me, c *call) (surface.Answer, error) { return k.servePut(c) })},
+		{Operation: patch, who: everyUser, serve: a.asOneself(func(k me, c *call) (surface.Answer, error) { return k.servePatch(c) })},
 		{Operation: password, who: everyUser, serve: a.asOneself(a.serveOwnPassword)},
 		{Operation: tokens, who: everyUser, serve: a.asOneself(a.serveOwnTokens)},
 	}
@@ -93,10 +94,10 @@ type me = collection[MeUser, person]
 
 // asMe serves a user what is its own. A client that acts for itself has nothing
 // there.
-func (a *API) asMe(serve func(me, *call) (reply, error)) func(*call) (reply, error) {
-	return func(c *call) (reply, error) {
+func (a *API) asMe(serve func(me, *call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
+	return func(c *call) (surface.Answer, error) {
 		if c.caller.Principal == nil {
-			return reply{}, errNoUser
+			return surface.Answer{}, errNoUser
 		}
 		return serve(a.meOf(c), c)
 	}
@@ -104,12 +105,12 @@ func (a *API) asMe(serve func(me, *call) (reply, error)) func(*call) (reply, err
 
 // asOneself is asMe for what only the user itself may do: not everybody who
 // shops as the user of a client that asks nobody who he is.
-func (a *API) asOneself(serve func(me, *call) (reply, error)) func(*call) (reply, error) {
-	return a.asMe(func(k me, c *call) (reply, error) {
+func (a *API) asOneself(serve func(me, *call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
+	return a.asMe(func(k me, c *call) (surface.Answer, error) {
 		client, user := c.caller.Client, c.caller.Principal
 		shared := client.AnonymousBuyer && otp.NormalizeUsername(client.DefaultContextUser) == user.Login.UsernameKey
 		if shared && len(c.caller.AMR) == 0 {
-			return reply{}, errAnonymous
+			return surface.Answer{}, errAnonymous
 		}
 		return serve(k, c)
 	})
@@ -235,7 +236,7 @@ func (a *API) mergeMe(c *call, w MeUser, p person) (person, error) {
 // reached by themselves, unless their sign-in allows it. Changes of other users
 // pass.
 func checkOwnCredentials(c *call, w User, p person) error {
-	changed := w.Password != nil || w.Username != p.Login.Username || w.Email != p.User.Email || orDefault(w.Phone, "") != p.User.Phone
+	changed := w.Password != nil || w.Username != p.Login.Username || w.Email != p.User.Email || surface.ValueOr(w.Phone, "") != p.User.Phone
 	if !changed || !isOwn(c, p) {
 		return nil
 	}
@@ -272,10 +273,10 @@ func (a *API) saveMe(c *call, w MeUser, p person) (person, error) {
 	return p, nil
 }
 
-func (a *API) serveOwnPassword(_ me, c *call) (reply, error) {
+func (a *API) serveOwnPassword(_ me, c *call) (surface.Answer, error) {
 	var w TokenPasswordReset
 	if err := c.read(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	var faults check
 	faults.newPassword("NewPassword", w.NewPassword)
@@ -289,13 +290,13 @@ func (a *API) serveOwnPassword(_ me, c *call) (reply, error) {
 	if errors.Is(err, storage.ErrRefused) {
 		err = token.ErrInvalidToken // the login was disabled since the token was looked at
 	}
-	return reply{status: http.StatusNoContent}, passwordRefusal(err)
+	return surface.Answer{Status: http.StatusNoContent}, passwordRefusal(err)
 }
 
-func (a *API) serveOwnTokens(k me, c *call) (reply, error) {
+func (a *API) serveOwnTokens(k me, c *call) (surface.Answer, error) {
 	err := a.cfg.Stores.Logins.RevokeUserTokens(c.Context(), c.caller.Principal.User.UID, a.cfg.Now().UTC())
 	if err == nil {
 		a.record(c, strings.ToLower(k.object)+".tokens_revoked", k.object+"/"+ownName(c))
 	}
-	return reply{status: http.StatusNoContent}, err
+	return surface.Answer{Status: http.StatusNoContent}, err
 }

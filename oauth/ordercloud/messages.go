@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
@@ -117,7 +118,7 @@ func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 	}
 	m.Recipient.AvailableRoles = listed(p.Roles)
 	if env.Message.Type == storage.MessageContactChanged {
-		m.Recipient.Email, m.Recipient.Phone = env.Email, optional(env.Phone)
+		m.Recipient.Email, m.Recipient.Phone = env.Email, surface.Optional(env.Phone)
 	}
 	if p.User.Kind == storage.Buyer {
 		m.BuyerID = &p.Account.ID

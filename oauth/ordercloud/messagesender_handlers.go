@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -118,7 +119,7 @@ func (a *API) senderAssignmentRoutes() []route {
 		{Operation: create, serve: a.assignSender},
 		{Operation: remove, serve: a.unassignSender},
 		{Operation: copies, serve: listListeners},
-		{Operation: copyTo, serve: func(*call) (reply, error) { return reply{}, errListeners }},
+		{Operation: copyTo, serve: func(*call) (surface.Answer, error) { return surface.Answer{}, errListeners }},
 	}
 }
 
@@ -130,30 +131,30 @@ func senderAssignmentParameters() []openapi.Parameter {
 		openapi.Parameter{Name: "level", About: "Company for all assignments, Group for those to user groups, of which there are none"})
 }
 
-func listListeners(c *call) (reply, error) {
+func listListeners(c *call) (surface.Answer, error) {
 	return emptyPageOf[MessageSenderAssignment](c, senderAssignmentFields())
 }
 
 func senderAssignmentFields() fields { return text("MessageSenderID", "BuyerID", "SupplierID") }
 
-func (a *API) listSenderAssignments(c *call) (reply, error) {
+func (a *API) listSenderAssignments(c *call) (surface.Answer, error) {
 	q, page, err := c.query(senderAssignmentFields(), []string{"MessageSenderID", "BuyerID", "SupplierID"})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	switch strings.ToLower(c.values.Get("level")) {
 	case "", "company":
 	case "group":
 		q.Where = append(q.Where, matchesNothing("MessageSenderID"))
 	default:
-		return reply{}, Faults{{Path: "level", Problem: "must be Group or Company"}}
+		return surface.Answer{}, Faults{{Path: "level", Problem: "must be Group or Company"}}
 	}
 	if c.queryID("userID") != nil || c.queryID("userGroupID") != nil {
 		q.Where = append(q.Where, matchesNothing("MessageSenderID"))
 	}
 	senders, err := a.cfg.Stores.Senders.Senders(c.Context())
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	var uids []string
 	for i := range senders {
@@ -161,14 +162,14 @@ func (a *API) listSenderAssignments(c *call) (reply, error) {
 	}
 	accounts, err := a.accountsByUID(c, uids)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	if len(q.Sort) == 0 {
 		q.Sort = []storage.Order{{Field: "MessageSenderID"}, {Field: "BuyerID"}, {Field: "SupplierID"}}
 	}
 	found := ask(q, senderAssignments(senders, accounts), func(w MessageSenderAssignment, field string) string {
 		return map[string]string{
-			"MessageSenderID": w.MessageSenderID, "BuyerID": orDefault(w.BuyerID, ""), "SupplierID": orDefault(w.SupplierID, ""),
+			"MessageSenderID": w.MessageSenderID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]
 	})
 	return listOf(page, q, found, func(w MessageSenderAssignment) MessageSenderAssignment { return w }), nil
@@ -194,17 +195,17 @@ func senderAssignments(senders []storage.Sender, accounts map[string]storage.Acc
 	return all
 }
 
-func (a *API) assignSender(c *call) (reply, error) {
+func (a *API) assignSender(c *call) (surface.Answer, error) {
 	var w MessageSenderAssignment
 	if err := c.readExactly(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	faults := w.Validate("")
 	if w.MessageSenderID == "" {
 		faults.Add("MessageSenderID", "is required")
 	}
 	if err := faults.Err(); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return a.changeServed(c, w, "created", func(s *storage.Sender, accountUID string) error {
 		if accountUID == "" {
@@ -216,10 +217,10 @@ func (a *API) assignSender(c *call) (reply, error) {
 	})
 }
 
-func (a *API) unassignSender(c *call) (reply, error) {
+func (a *API) unassignSender(c *call) (surface.Answer, error) {
 	w := MessageSenderAssignment{MessageSenderID: c.PathValue("messageSenderID"), BuyerID: c.queryID("buyerID"), SupplierID: c.queryID("supplierID")}
 	if err := w.Validate("").Err(); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return a.changeServed(c, w, "deleted", func(s *storage.Sender, accountUID string) error {
 		assigned := s.AllowSeller
@@ -238,10 +239,10 @@ func (a *API) unassignSender(c *call) (reply, error) {
 	})
 }
 
-func (a *API) changeServed(c *call, w MessageSenderAssignment, verb string, change func(s *storage.Sender, accountUID string) error) (reply, error) {
+func (a *API) changeServed(c *call, w MessageSenderAssignment, verb string, change func(s *storage.Sender, accountUID string) error) (surface.Answer, error) {
 	object := "MessageSender/" + w.MessageSenderID
 	var company storage.Account
-	err := c.revise(func(c *call) (err error) {
+	err := c.rewriteInTx(func(c *call) (err error) {
 		if company, err = a.party(c, w.BuyerID, w.SupplierID); err != nil {
 			return err
 		}
@@ -263,11 +264,11 @@ func (a *API) changeServed(c *call, w MessageSenderAssignment, verb string, chan
 		return err
 	})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	if company.UID != "" {
 		object += "/" + objectType(company.Kind) + "/" + company.ID
 	}
 	a.record(c, "messagesenderassignment."+verb, object)
-	return reply{status: http.StatusNoContent}, nil
+	return surface.Answer{Status: http.StatusNoContent}, nil
 }

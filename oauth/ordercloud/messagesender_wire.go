@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
@@ -97,7 +98,7 @@ func (s MessageSender) Validate(path string, kept Kept) Faults {
 	c := check{path: path}
 	c.id("ID", s.ID)
 	c.required("Name", s.Name)
-	c.text("Description", orDefault(s.Description, ""))
+	c.text("Description", surface.ValueOr(s.Description, ""))
 	if len(s.MessageTypes)+len(s.FurtherMessageTypes) == 0 && (s.FurtherMessageTypes != nil || !kept.FurtherMessageTypes) {
 		c.fail("MessageTypes", "is required")
 	}
@@ -149,17 +150,17 @@ func (s MessageSender) validateKind(c *check, kept Kept) {
 }
 
 func (s MessageSender) hasWebhook() bool {
-	return orDefault(s.URL, "") != "" || s.SharedKey != nil || s.DeliveryConfigID != nil || s.Signature != nil || s.SigningSecrets != nil || present(s.PublicJWK) != nil
+	return surface.ValueOr(s.URL, "") != "" || s.SharedKey != nil || s.DeliveryConfigID != nil || s.Signature != nil || s.SigningSecrets != nil || present(s.PublicJWK) != nil
 }
 
 func (s MessageSender) validateWebhook(c *check, kept Kept) {
 	switch {
-	case orDefault(s.URL, "") != "":
+	case surface.ValueOr(s.URL, "") != "":
 		c.url("URL", *s.URL)
 	case s.DeliveryConfigID == nil:
 		c.failAs("MessageSenders.UrlRequired", "URL", "Url is required when no delivery configuration is specified.")
 	}
-	signature := orDefault(s.Signature, signatureOrderCloud)
+	signature := surface.ValueOr(s.Signature, signatureOrderCloud)
 	c.oneOf("Signature", signature, signatureOrderCloud, signatureStandard)
 	switch {
 	case signature != signatureStandard:
@@ -187,7 +188,7 @@ func (s MessageSender) validateWebhook(c *check, kept Kept) {
 }
 
 func (s MessageSender) kind() storage.SenderKind {
-	return storage.SenderKind(orDefault(s.Kind, string(storage.WebhookSender)))
+	return storage.SenderKind(surface.ValueOr(s.Kind, string(storage.WebhookSender)))
 }
 
 // ToRecord returns base with everything the sender says except the secrets,
@@ -195,11 +196,11 @@ func (s MessageSender) kind() storage.SenderKind {
 // secrets in base it keeps those that the sender may still use.
 func (s MessageSender) ToRecord(base storage.Sender) storage.Sender {
 	r := base
-	r.ID, r.Name, r.Description = s.ID, s.Name, orDefault(s.Description, "")
-	r.Active = orDefault(s.Active, true)
-	r.Kind, r.URL, r.DeliveryConfig = s.kind(), orDefault(s.URL, ""), orDefault(s.DeliveryConfigID, "")
+	r.ID, r.Name, r.Description = s.ID, s.Name, surface.ValueOr(s.Description, "")
+	r.Active = surface.ValueOr(s.Active, true)
+	r.Kind, r.URL, r.DeliveryConfig = s.kind(), surface.ValueOr(s.URL, ""), surface.ValueOr(s.DeliveryConfigID, "")
 	r.Signature = storage.DialectSignature
-	if orDefault(s.Signature, "") == signatureStandard {
+	if surface.ValueOr(s.Signature, "") == signatureStandard {
 		r.Signature = storage.StandardWebhookSignature
 	}
 	if r.Kind != storage.WebhookSender {
@@ -242,14 +243,14 @@ func MessageSenderFromRecord(r storage.Sender) MessageSender {
 		ID:             r.ID,
 		Name:           r.Name,
 		MessageTypes:   []string{},
-		Description:    optional(r.Description),
-		URL:            optional(r.URL),
+		Description:    surface.Optional(r.Description),
+		URL:            surface.Optional(r.URL),
 		ElevatedRoles:  listed(set(r.ElevatedRoles)),
 		XP:             present(r.XP),
 		AllowAllBuyers: r.AllowAllBuyers,
 		Active:         &r.Active,
 	}
-	s.DeliveryConfigID = optional(r.DeliveryConfig)
+	s.DeliveryConfigID = surface.Optional(r.DeliveryConfig)
 	s.FurtherMessageTypes = furtherTypes(r)
 	for _, t := range r.Types {
 		if !slices.Contains(s.FurtherMessageTypes, string(t)) {
@@ -257,9 +258,9 @@ func MessageSenderFromRecord(r storage.Sender) MessageSender {
 		}
 	}
 	if r.Kind != storage.WebhookSender {
-		s.Kind = optional(string(r.Kind))
+		s.Kind = surface.Optional(string(r.Kind))
 	}
-	s.Signature = optional(string(r.Signature))
+	s.Signature = surface.Optional(string(r.Signature))
 	s.PublicJWK = present(r.PublicJWK)
 	s.SMTP = smtpFromRecord(r)
 	return s

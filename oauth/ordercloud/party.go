@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -45,25 +46,25 @@ func validateAccount(path, id, name string, xp json.RawMessage) Faults {
 // ToRecord returns base with everything the buyer says.
 func (b Buyer) ToRecord(base storage.Account) storage.Account {
 	r := base
-	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Buyer, b.ID, b.Name, orDefault(b.Active, true), b.XP
+	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Buyer, b.ID, b.Name, surface.ValueOr(b.Active, true), b.XP
 	return r
 }
 
 // ToRecord returns base with everything the supplier says.
 func (s Supplier) ToRecord(base storage.Account) storage.Account {
 	r := base
-	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Supplier, s.ID, s.Name, orDefault(s.Active, true), s.XP
+	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Supplier, s.ID, s.Name, surface.ValueOr(s.Active, true), s.XP
 	return r
 }
 
 // BuyerFromRecord returns the account as the wire shows a buyer.
 func BuyerFromRecord(r storage.Account) Buyer {
-	return Buyer{ID: r.ID, Name: r.Name, Active: &r.Active, DateCreated: optional(r.CreatedAt), XP: present(r.XP)}
+	return Buyer{ID: r.ID, Name: r.Name, Active: &r.Active, DateCreated: surface.Optional(r.CreatedAt), XP: present(r.XP)}
 }
 
 // SupplierFromRecord returns the account as the wire shows a supplier.
 func SupplierFromRecord(r storage.Account) Supplier {
-	return Supplier{ID: r.ID, Name: r.Name, Active: &r.Active, DateCreated: optional(r.CreatedAt), XP: present(r.XP)}
+	return Supplier{ID: r.ID, Name: r.Name, Active: &r.Active, DateCreated: surface.Optional(r.CreatedAt), XP: present(r.XP)}
 }
 
 // User is a buyer's, supplier's or admin user. Unlike OrderCloud's it needs
@@ -103,7 +104,7 @@ func (u User) Validate(path string) Faults {
 	if u.Email != "" {
 		c.email("Email", u.Email)
 	}
-	c.text("Phone", orDefault(u.Phone, ""))
+	c.text("Phone", surface.ValueOr(u.Phone, ""))
 	c.xp(u.XP)
 	c.reference("PasswordProfileID", u.PasswordProfileID)
 	return c.faults
@@ -118,9 +119,9 @@ func (u User) ToRecord(base storage.User) storage.User {
 	}
 	r.ID, r.FirstName, r.LastName = u.ID, u.FirstName, u.LastName
 	r.Email, r.EmailKey = u.Email, otp.NormalizeUsername(u.Email)
-	r.Phone = orDefault(u.Phone, "")
-	r.TermsAccepted = orDefault(u.TermsAccepted, time.Time{}).UTC()
-	r.Active = orDefault(u.Active, true)
+	r.Phone = surface.ValueOr(u.Phone, "")
+	r.TermsAccepted = surface.ValueOr(u.TermsAccepted, time.Time{}).UTC()
+	r.Active = surface.ValueOr(u.Active, true)
 	r.XP = u.XP
 	return r
 }
@@ -128,10 +129,10 @@ func (u User) ToRecord(base storage.User) storage.User {
 // ToLogin returns base with the name under which the user signs in.
 func (u User) ToLogin(base storage.Login) storage.Login {
 	r := base
-	r.ProfileID = storage.PasswordProfileID(orDefault(u.PasswordProfileID, storage.DefaultProfileID))
+	r.ProfileID = storage.PasswordProfileID(surface.ValueOr(u.PasswordProfileID, storage.DefaultProfileID))
 	r.Username, r.UsernameKey = u.Username, otp.NormalizeUsername(u.Username)
 	if base.ID == "" {
-		r.LastActiveAt = orDefault(u.LastActive, time.Time{}).UTC()
+		r.LastActiveAt = surface.ValueOr(u.LastActive, time.Time{}).UTC()
 	}
 	return r
 }
@@ -145,18 +146,18 @@ func UserFromRecord(r storage.User, l storage.Login, companyID string) User {
 		FirstName:           r.FirstName,
 		LastName:            r.LastName,
 		Email:               r.Email,
-		Phone:               optional(r.Phone),
+		Phone:               surface.Optional(r.Phone),
 		Active:              &r.Active,
 		XP:                  present(r.XP),
-		CompanyID:           optional(companyID),
-		DateCreated:         optional(r.CreatedAt),
-		TermsAccepted:       optional(r.TermsAccepted),
-		LastActive:          optional(l.LastActiveAt),
-		PasswordLastSetDate: optional(l.PasswordSetAt),
+		CompanyID:           surface.Optional(companyID),
+		DateCreated:         surface.Optional(r.CreatedAt),
+		TermsAccepted:       surface.Optional(r.TermsAccepted),
+		LastActive:          surface.Optional(l.LastActiveAt),
+		PasswordLastSetDate: surface.Optional(l.PasswordSetAt),
 		FailedLoginAttempts: l.Lockout.Failures,
 	}
 	if l.ProfileID != storage.DefaultProfileID {
-		u.PasswordProfileID = optional(l.ProfileID)
+		u.PasswordProfileID = surface.Optional(l.ProfileID)
 	}
 	return u
 }

@@ -8,17 +8,14 @@ import (
 	"net/url"
 
 	"latchkey/grants/signin"
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
 
 // Passwords sets permanent passwords; *signin.Passwords is one.
 type Passwords interface {
-	// Prepare checks a password that an administrator sets and returns the
-	// change that sets it; nothing is written.
-	Prepare(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error)
-	// PrepareOwn is Prepare for users who change their own.
-	PrepareOwn(ctx context.Context, p *storage.Principal, password string) (storage.PasswordChange, error)
+	surface.PasswordMaker
 	// Change sets the password of a signed-in user, whose sessions end except
 	// keepSession.
 	Change(ctx context.Context, p *storage.Principal, password, keepSession string) error
@@ -63,7 +60,7 @@ func passwordRefusal(err error) error {
 	case errors.As(err, &broken):
 		r := broken.Rules
 		return refuseWith(http.StatusBadRequest, "PasswordReset.InsecurePassword", "Password does not meet security requirements.",
-			passwordRequirements{r.MinLength, r.UpperCase, r.LowerCase, r.Special, r.Digit, optional(r.MaxRepeatedChars)})
+			passwordRequirements{r.MinLength, r.UpperCase, r.LowerCase, r.Special, r.Digit, surface.Optional(r.MaxRepeatedChars)})
 	case errors.Is(err, signin.ErrVerification):
 		return errVerification
 	case errors.Is(err, signin.ErrPasswordReused):

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -184,7 +185,7 @@ func TestRequestTimeline(t *testing.T) {
 		w.must(json.Unmarshal([]byte(got.body), &r))
 		var all []string
 		for _, s := range r.Timeline {
-			all = append(all, strings.TrimSuffix(fmt.Sprintf("%s:%v", s.Step, orDefault(s.Milliseconds, 0)), ":0"))
+			all = append(all, strings.TrimSuffix(fmt.Sprintf("%s:%v", s.Step, surface.ValueOr(s.Milliseconds, 0)), ":0"))
 		}
 		return strings.Join(all, " ")
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -111,17 +112,17 @@ func (a *API) holder(c *call, w SecurityProfileAssignment) (storage.Party, error
 // assignProfile gives a profile to a party. The profile is read in the same
 // transaction, so that it cannot get roles meanwhile that the caller must not
 // give.
-func (a *API) assignProfile(c *call) (reply, error) {
+func (a *API) assignProfile(c *call) (surface.Answer, error) {
 	var w SecurityProfileAssignment
 	if err := c.readExactly(&w); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	faults := w.Validate("")
 	if w.SecurityProfileID == "" {
 		faults.Add("SecurityProfileID", "is required")
 	}
 	if err := faults.Err(); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	err := c.inTx(func(c *call) error {
 		profile, party, err := a.assignable(c, w)
@@ -134,10 +135,10 @@ func (a *API) assignProfile(c *call) (reply, error) {
 		return a.cfg.Stores.Assignments.AssignSecurityProfile(c.Context(), profile.ID, party)
 	})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	a.record(c, "securityprofileassignment.created", w.object())
-	return reply{status: http.StatusNoContent}, nil
+	return surface.Answer{Status: http.StatusNoContent}, nil
 }
 
 // assignable returns the profile and the party of an assignment that the caller
@@ -154,11 +155,11 @@ func (a *API) assignable(c *call, w SecurityProfileAssignment) (storage.Security
 	return profile, party, err
 }
 
-func (a *API) unassignProfile(c *call) (reply, error) {
+func (a *API) unassignProfile(c *call) (surface.Answer, error) {
 	w := SecurityProfileAssignment{SecurityProfileID: c.PathValue("securityProfileID")}
 	w.BuyerID, w.SupplierID, w.UserID = c.queryID("buyerID"), c.queryID("supplierID"), c.queryID("userID")
 	if err := w.Validate("").Err(); err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	err := c.inTx(func(c *call) error {
 		_, party, err := a.assignable(c, w)
@@ -168,13 +169,13 @@ func (a *API) unassignProfile(c *call) (reply, error) {
 		return a.cfg.Stores.Assignments.UnassignSecurityProfile(c.Context(), w.SecurityProfileID, party)
 	})
 	if errors.Is(err, storage.ErrNotFound) {
-		return reply{}, notFound("SecurityProfileAssignment", w.SecurityProfileID)
+		return surface.Answer{}, notFound("SecurityProfileAssignment", w.SecurityProfileID)
 	}
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	a.record(c, "securityprofileassignment.deleted", w.object())
-	return reply{status: http.StatusNoContent}, nil
+	return surface.Answer{Status: http.StatusNoContent}, nil
 }
 
 // object is how audit events call the assignment.
@@ -194,14 +195,14 @@ func (a SecurityProfileAssignment) object() string {
 // listProfileAssignments is filtered by the IDs of parties as well, which are
 // looked up first: a buyer without a user is for the assignments to that buyer
 // itself.
-func (a *API) listProfileAssignments(c *call) (reply, error) {
+func (a *API) listProfileAssignments(c *call) (surface.Answer, error) {
 	q, page, err := c.query(fields{"SecurityProfileID": {record: "ProfileID"}}, []string{"SecurityProfileID"})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	condition, err := a.partyCondition(c)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	q.Where = append(q.Where, condition...)
 	if len(q.Sort) == 0 {
@@ -209,11 +210,11 @@ func (a *API) listProfileAssignments(c *call) (reply, error) {
 	}
 	found, err := a.cfg.Stores.Assignments.ListProfileAssignments(c.Context(), q)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	shown, err := a.shownAssignments(c, found.Items)
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	return listOf(page, q, storage.Page[SecurityProfileAssignment]{Items: shown, Total: found.Total},
 		func(w SecurityProfileAssignment) SecurityProfileAssignment { return w }), nil

@@ -3,6 +3,7 @@ package ordercloud
 import (
 	"time"
 
+	"latchkey/oauth/surface"
 	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
@@ -78,7 +79,7 @@ func (c *check) reference(field string, id *string) {
 }
 
 func (c *check) noGroups(group *string) {
-	if orDefault(group, "") != "" {
+	if surface.ValueOr(group, "") != "" {
 		c.fail("UserGroupID", "user groups are not supported")
 	}
 }
@@ -117,7 +118,7 @@ func (p PasswordConfig) validate(path string) Faults {
 // of whatever it does not say.
 func (p PasswordConfig) lockout() storage.LockoutPolicy {
 	policy := lockout.DefaultPolicy()
-	policy.Threshold = orDefault(p.AllowedFailedAttempts, policy.Threshold)
+	policy.Threshold = surface.ValueOr(p.AllowedFailedAttempts, policy.Threshold)
 	if p.LockoutDuration != nil {
 		policy.Duration = time.Duration(*p.LockoutDuration) * time.Minute
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -19,7 +20,7 @@ const (
 // SealSecrets seals the secrets that the sender says and the record has not
 // into the record, which ToRecord returned, and names their members. Errors are
 // those of the sealer.
-func (s MessageSender) SealSecrets(with Sealer, into *storage.Sender) (changed []string, err error) {
+func (s MessageSender) SealSecrets(with surface.Sealer, into *storage.Sender) (changed []string, err error) {
 	var password *string
 	if s.SMTP != nil {
 		password = s.SMTP.Password
@@ -38,7 +39,7 @@ type secretMember struct {
 	into            *storage.Sealed
 }
 
-func sealAll(with Sealer, members []secretMember) (changed []string, err error) {
+func sealAll(with surface.Sealer, members []secretMember) (changed []string, err error) {
 	for _, m := range members {
 		if m.given == nil || sealedAs(with, *m.into, m.context, m.given) {
 			continue
@@ -70,7 +71,7 @@ func changedSealed(members []sealedMember) []string {
 }
 
 // sealedAs reports whether what is stored is the secret that was given.
-func sealedAs(with Sealer, stored storage.Sealed, context string, given []byte) bool {
+func sealedAs(with surface.Sealer, stored storage.Sealed, context string, given []byte) bool {
 	if len(stored.Data) == 0 {
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 	"latchkey/keys"
 	"latchkey/keys/jose"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -32,7 +33,7 @@ type KeyRotation struct {
 func signingKeyOf(k keys.KeyInfo) SigningKey {
 	return SigningKey{
 		ID: k.KID, Alg: k.Alg, State: string(k.State), CreatedAt: k.CreatedAt, ActivatesAt: k.ActivatesAt,
-		RetiresAt: optional(k.RetiresAt), GoneAt: optional(k.GoneAt), RevokedAt: optional(k.RevokedAt),
+		RetiresAt: surface.Optional(k.RetiresAt), GoneAt: surface.Optional(k.GoneAt), RevokedAt: surface.Optional(k.RevokedAt),
 	}
 }
 
@@ -61,18 +62,18 @@ func (a *API) keyRoutes() []route {
 	}
 }
 
-func (a *API) listKeys(c *call) (reply, error) {
+func (a *API) listKeys(c *call) (surface.Answer, error) {
 	f := text("ID", "Alg", "State")
 	for _, name := range []string{"CreatedAt", "ActivatesAt", "RetiresAt", "GoneAt", "RevokedAt"} {
 		f.with(name, name, timeField)
 	}
 	q, page, err := c.query(f, []string{"ID", "Alg", "State"})
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	all, err := a.cfg.Stores.Keys.List(c.Context()) // oldest first, and so they stay unless sortBy says otherwise
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	found := ask(q, all, func(k keys.KeyInfo, field string) string {
 		return map[string]string{
@@ -84,52 +85,52 @@ func (a *API) listKeys(c *call) (reply, error) {
 	return listOf(page, q, found, signingKeyOf), nil
 }
 
-func (a *API) getKey(c *call) (reply, error) {
+func (a *API) getKey(c *call) (surface.Answer, error) {
 	all, err := a.cfg.Stores.Keys.List(c.Context())
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	for _, k := range all {
 		if k.KID == c.PathValue("kid") {
-			return reply{status: http.StatusOK, body: signingKeyOf(k)}, nil
+			return surface.Answer{Status: http.StatusOK, Body: signingKeyOf(k)}, nil
 		}
 	}
-	return reply{}, notFound("SigningKey", c.PathValue("kid"))
+	return surface.Answer{}, notFound("SigningKey", c.PathValue("kid"))
 }
 
 // rotateKey answers with the successor. While one is announced already, that
 // is it, so that asking twice does no harm.
-func (a *API) rotateKey(c *call) (reply, error) {
+func (a *API) rotateKey(c *call) (surface.Answer, error) {
 	var w KeyRotation
 	if c.ContentLength != 0 {
 		if err := c.readExactly(&w); err != nil {
-			return reply{}, err
+			return surface.Answer{}, err
 		}
 	}
 	if w.Alg != nil {
 		var faults check
 		faults.oneOf("Alg", *w.Alg, jose.SigningAlgorithms()...)
 		if err := faults.faults.Err(); err != nil {
-			return reply{}, err
+			return surface.Answer{}, err
 		}
 	}
-	successor, err := a.cfg.Stores.Keys.Rotate(c.Context(), orDefault(w.Alg, ""))
+	successor, err := a.cfg.Stores.Keys.Rotate(c.Context(), surface.ValueOr(w.Alg, ""))
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	a.record(c, "signingkey.rotated", "SigningKey/"+successor.KID)
-	return reply{status: http.StatusOK, body: signingKeyOf(successor)}, nil
+	return surface.Answer{Status: http.StatusOK, Body: signingKeyOf(successor)}, nil
 }
 
-func (a *API) revokeKey(c *call) (reply, error) {
+func (a *API) revokeKey(c *call) (surface.Answer, error) {
 	kid := c.PathValue("kid")
 	err := a.cfg.Stores.Keys.Revoke(c.Context(), kid)
 	if errors.Is(err, storage.ErrNotFound) {
-		return reply{}, notFound("SigningKey", kid)
+		return surface.Answer{}, notFound("SigningKey", kid)
 	}
 	if err != nil {
-		return reply{}, err
+		return surface.Answer{}, err
 	}
 	a.record(c, "signingkey.revoked", "SigningKey/"+kid)
-	return reply{status: http.StatusNoContent}, nil
+	return surface.Answer{Status: http.StatusNoContent}, nil
 }

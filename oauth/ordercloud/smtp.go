@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -38,9 +39,9 @@ func (s *SMTP) validate(c *check, hasPassword bool) {
 	}
 	in.between("Port", s.Port, 1, 65535)
 	in.oneOf("TLS", string(s.tls()), string(storage.RequiredTLS), string(storage.StartTLS), string(storage.ImplicitTLS), string(storage.PlainSMTP))
-	in.text("Username", orDefault(s.Username, ""))
+	in.text("Username", surface.ValueOr(s.Username, ""))
 	in.secret("Password", s.Password, "leave it out to keep the stored one")
-	switch named := orDefault(s.Username, "") != ""; {
+	switch named := surface.ValueOr(s.Username, "") != ""; {
 	case named && s.tls() == storage.PlainSMTP:
 		in.fail("Username", "cannot be used without TLS: the password could be read on its way")
 	case named && s.Password == nil && !hasPassword:
@@ -52,11 +53,11 @@ func (s *SMTP) validate(c *check, hasPassword bool) {
 		in.fail("From", `must be an e-mail address such as noreply@example.com or "Shop" <noreply@example.com>`)
 	}
 	in.text("From", s.From)
-	in.text("SiteName", orDefault(s.SiteName, ""))
+	in.text("SiteName", surface.ValueOr(s.SiteName, ""))
 }
 
 func (s *SMTP) tls() storage.TLSMode {
-	return storage.TLSMode(orDefault(s.TLS, string(storage.RequiredTLS)))
+	return storage.TLSMode(surface.ValueOr(s.TLS, string(storage.RequiredTLS)))
 }
 
 // toRecord keeps the password of base for the same account on the same server
@@ -71,8 +72,8 @@ func (s *SMTP) toRecord(base storage.SMTPSettings) storage.SMTPSettings {
 		port = implicitTLSPort
 	}
 	r := storage.SMTPSettings{
-		Host: s.Host, Port: orDefault(s.Port, port), TLS: s.tls(), Username: orDefault(s.Username, ""),
-		From: s.From, SiteName: orDefault(s.SiteName, ""),
+		Host: s.Host, Port: surface.ValueOr(s.Port, port), TLS: s.tls(), Username: surface.ValueOr(s.Username, ""),
+		From: s.From, SiteName: surface.ValueOr(s.SiteName, ""),
 	}
 	if r.Host == base.Host && r.Port == base.Port && r.TLS == base.TLS && r.Username == base.Username && r.Username != "" {
 		r.Password = base.Password
@@ -85,7 +86,7 @@ func smtpFromRecord(r storage.Sender) *SMTP {
 		return nil
 	}
 	return &SMTP{
-		Host: r.SMTP.Host, Port: optional(r.SMTP.Port), TLS: optional(string(r.SMTP.TLS)),
-		Username: optional(r.SMTP.Username), From: r.SMTP.From, SiteName: optional(r.SMTP.SiteName),
+		Host: r.SMTP.Host, Port: surface.Optional(r.SMTP.Port), TLS: surface.Optional(string(r.SMTP.TLS)),
+		Username: surface.Optional(r.SMTP.Username), From: r.SMTP.From, SiteName: surface.Optional(r.SMTP.SiteName),
 	}
 }

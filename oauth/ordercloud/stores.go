@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"latchkey/keys"
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -16,8 +17,8 @@ type Stores struct {
 	Secrets         SecretStore
 	Profiles        SecurityProfileStore
 	Assignments     AssignmentStore
-	Accounts        AccountStore
-	Users           UserStore
+	Accounts        surface.AccountStore
+	Users           surface.UserStore
 	Logins          LoginStore
 	Senders         SenderStore
 	DeliveryConfigs DeliveryConfigStore
@@ -75,44 +76,21 @@ type AssignmentStore interface {
 	ListProfileAssignments(ctx context.Context, q storage.Query) (storage.Page[storage.ProfileAssignment], error)
 }
 
-// AccountStore keeps buyers and suppliers.
-type AccountStore interface {
-	Account(ctx context.Context, realmID string, kind storage.UserKind, id string) (storage.Account, error)
-	AccountByUID(ctx context.Context, uid string) (storage.Account, error)
-	PutAccount(ctx context.Context, a storage.Account) (storage.Account, error)
-	ListAccounts(ctx context.Context, realmID string, kind storage.UserKind, q storage.Query) (storage.Page[storage.Account], error)
-	DeleteAccount(ctx context.Context, uid string, version int64) error
-}
-
-// UserStore keeps users with their logins.
-type UserStore interface {
-	User(ctx context.Context, realmID string, kind storage.UserKind, accountUID, id string) (storage.User, error)
-	UserByUID(ctx context.Context, uid string) (storage.User, error)
-	ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error)
-	AddUser(ctx context.Context, n storage.NewUser) (storage.UserLogin, error)
-	ChangeUser(ctx context.Context, u storage.User, l *storage.Login, p *storage.PasswordChange) (storage.UserLogin, error)
-	DeleteUser(ctx context.Context, uid string, version int64) error
-}
-
 // LoginStore knows how users sign in.
 type LoginStore interface {
+	surface.LoginReader
 	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
 	// Principal returns all that there is to know of a login by its name; Known
 	// reports whether there is one.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
-	PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error)
-	Rules(ctx context.Context, profileID string, u storage.User) (storage.PasswordRules, error)
 	Unlock(ctx context.Context, loginID string, now time.Time) error
 	RevokeUserTokens(ctx context.Context, userUID string, now time.Time) error
 }
 
 // SenderStore keeps message senders.
 type SenderStore interface {
-	Sender(ctx context.Context, id string) (storage.Sender, error)
+	surface.SenderStore
 	Senders(ctx context.Context) ([]storage.Sender, error)
-	PutSender(ctx context.Context, s storage.Sender) (storage.Sender, error)
-	ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error)
-	DeleteSender(ctx context.Context, id string, version int64) error
 }
 
 // DeliveryConfigStore keeps delivery configs.
@@ -128,12 +106,6 @@ type RecordStore interface {
 	ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error)
 	ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error)
 	Timeline(ctx context.Context, requestID string) (storage.Timeline, error)
-}
-
-// Sealer encrypts what must be read back: *keys.Sealer.
-type Sealer interface {
-	Seal(plain []byte, context string) (storage.Sealed, error)
-	Open(sealed storage.Sealed, context string) ([]byte, error)
 }
 
 // KeyRing holds the signing keys.

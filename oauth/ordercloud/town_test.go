@@ -21,6 +21,7 @@ import (
 	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth/admin"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -83,9 +84,11 @@ func newTown(t *testing.T, change ...func(*Config)) *town {
 			Clients: s, Secrets: s, Profiles: s, Assignments: s, Accounts: s, Users: s, Logins: s, Senders: s,
 			DeliveryConfigs: s, Records: s, Messages: s, Keys: ring,
 		},
-		TraceID:  func(context.Context) string { return "trace-1" },
-		Address:  func(context.Context) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
-		Recorder: w, Now: w.now, Rand: rand.Reader, Logger: zerolog.New(zerolog.NewTestWriter(t)),
+		Runtime: surface.Runtime{
+			TraceID:  func(context.Context) string { return "trace-1" },
+			Address:  func(context.Context) netip.Addr { return netip.MustParseAddr("192.0.2.7") },
+			Recorder: w, Now: w.now, Rand: rand.Reader, Logger: zerolog.New(zerolog.NewTestWriter(t)),
+		},
 	}
 	for _, c := range change {
 		c(&w.config)

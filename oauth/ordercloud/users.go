@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -137,8 +138,8 @@ func (u users) action(method, under, verb, summary string) openapi.Operation {
 }
 
 // act serves what an administrator does to a user besides changing the record.
-func (u users) act(verb string, do func(*call, person) error) func(*call) (reply, error) {
-	return func(c *call) (reply, error) {
+func (u users) act(verb string, do func(*call, person) error) func(*call) (surface.Answer, error) {
+	return func(c *call) (surface.Answer, error) {
 		p, err := u.get(c, c.PathValue("userID"))
 		if errors.Is(err, storage.ErrNotFound) {
 			err = notFound(u.object, c.PathValue("userID"))
@@ -150,10 +151,10 @@ func (u users) act(verb string, do func(*call, person) error) func(*call) (reply
 			err = do(c, p)
 		}
 		if err != nil {
-			return reply{}, err
+			return surface.Answer{}, err
 		}
 		u.api.record(c, strings.ToLower(u.object)+"."+verb, u.object+"/"+u.named(c, p.User.ID))
-		return reply{status: http.StatusNoContent}, nil
+		return surface.Answer{Status: http.StatusNoContent}, nil
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"slices"
 
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -71,7 +72,7 @@ func (p person) profileID(w User) string {
 	if p.Login.ID != "" {
 		return p.Login.ProfileID
 	}
-	return storage.PasswordProfileID(orDefault(w.PasswordProfileID, storage.DefaultProfileID))
+	return storage.PasswordProfileID(surface.ValueOr(w.PasswordProfileID, storage.DefaultProfileID))
 }
 
 // merge returns the person with what the shape says, a new password prepared.

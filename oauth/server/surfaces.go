@@ -90,9 +90,16 @@ func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
 		Tx: a.Store, Passwords: with.passwords, Codes: with.codes, AdmitUsername: with.usernames.TakeFor,
 		RenewalOrigins: toStrings(a.Settings.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.Settings),
 		Sealer: a.Sealer, Peppers: a.Peppers, Wake: s.worker.Wake,
-		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: s.events,
-		Now: a.Now, Rand: a.Rand, Logger: a.Logger,
+		Runtime: s.runtime(),
 	})
+}
+
+// runtime returns what all surfaces get from the server.
+func (s *Server) runtime() surface.Runtime {
+	return surface.Runtime{
+		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: s.events,
+		Now: s.app.Now, Rand: s.app.Rand, Logger: s.app.Logger,
+	}
 }
 
 // clientSigningAlg returns the JWS algorithm of API clients that are created

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"latchkey/grants"
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -89,7 +89,7 @@ type Config struct {
 	Senders          SenderStore
 	Hasher           Hasher
 	Peppers          grants.Digester
-	Sealer           ordercloud.Sealer
+	Sealer           surface.Sealer
 
 	// ForcePasswords stores the PasswordHash also of users who have a password.
 	ForcePasswords bool
