@@ -18,6 +18,7 @@ import (
 	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth/client"
+	"latchkey/oauth/client/register"
 	"latchkey/oauth/proof"
 	"latchkey/oauth/token"
 	"latchkey/otp"
@@ -68,7 +69,7 @@ type Config struct {
 	AddressHeader string
 	SecretLimit   otp.Limit          // of wrong client secrets from one address for one client; zero: none
 	Charges       client.ChargeStore // counts them; nil: no limit
-	Registry      Registry           // of clients that register themselves; nil: none do
+	Registry      register.Registry  // of clients that register themselves; nil: none do
 }
 
 // Grant is a token endpoint handler with the grant type it serves.
@@ -88,6 +89,7 @@ type Endpoints struct {
 	clients       *client.Authenticator
 	proofs        *proof.Verifier
 	tokens        *token.Verifier
+	registration  *register.Endpoint // nil: no client registers itself
 }
 
 // New assembles the Endpoints, or says what is wrong with its configuration: a
@@ -100,34 +102,57 @@ func New(cfg Config) (*Endpoints, error) {
 		cfg: cfg, base: strings.TrimSuffix(cfg.Issuer, "/"),
 		refreshTokens: &grants.RefreshTokens{Peppers: cfg.Peppers, Rand: cfg.Rand},
 	}
-	var err error
+	for _, step := range []func() error{e.newCollaborators, e.newGrants, e.newRegistration} {
+		if err := step(); err != nil {
+			return nil, fmt.Errorf("oauth: %w", err)
+		}
+	}
+	return e, nil
+}
+
+// newCollaborators makes the verifiers of clients, proofs and tokens.
+func (e *Endpoints) newCollaborators() (err error) {
+	cfg := &e.cfg
 	if e.clients, err = client.New(client.Config{
 		Issuer: cfg.Issuer, TokenEndpoint: e.base + tokenPath, Clients: cfg.Clients, UsedIDs: cfg.Tokens, Peppers: cfg.Peppers,
 		Address: cfg.Address, SecretLimit: cfg.SecretLimit, Charges: cfg.Charges,
 		Recorder: cfg.Recorder, Now: cfg.Now, Rand: cfg.Rand, Logger: cfg.Logger,
 	}); err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
+		return err
 	}
 	if e.proofs, err = proof.New(proof.Config{
 		Issuer: cfg.Issuer, RequireNonce: cfg.DPoPNonce, UsedIDs: cfg.Tokens, Peppers: cfg.Peppers, Now: cfg.Now,
 	}); err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
+		return err
 	}
-	if e.tokens, err = token.New(token.Config{
+	e.tokens, err = token.New(token.Config{
 		Issuer: cfg.Issuer, TokenEndpoint: e.base + tokenPath, Audience: cfg.Audience, Resources: cfg.Resources, SigningAlg: cfg.SigningAlg,
 		Clients: cfg.Clients, Tokens: cfg.Tokens, Principals: cfg.SignIns, Ring: cfg.Ring, Proofs: e.proofs,
 		Now: cfg.Now, Rand: cfg.Rand,
-	}); err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
-	}
+	})
+	return err
+}
+
+// newGrants gives fosite the grants of this server and the further ones.
+func (e *Endpoints) newGrants() error {
 	own, err := e.ownGrants()
 	if err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
+		return err
 	}
-	if err := e.assemble(append(own, cfg.ExtraGrants...)); err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
+	return e.assemble(append(own, e.cfg.ExtraGrants...))
+}
+
+// newRegistration makes the registration endpoints, if clients may register
+// themselves.
+func (e *Endpoints) newRegistration() (err error) {
+	if e.cfg.Registry == nil {
+		return nil
 	}
-	return e, nil
+	e.registration, err = register.New(register.Config{
+		Issuer: e.cfg.Issuer, Registry: e.cfg.Registry, Callers: e.tokens, Clients: e.clients, ServesGrant: e.serves,
+		Peppers: e.cfg.Peppers, Recorder: e.cfg.Recorder, Now: e.cfg.Now, Rand: e.cfg.Rand, WriteError: e.writeError,
+	})
+	return err
 }
 
 // complete fills in the defaults and checks the rest.
@@ -232,11 +257,8 @@ func (e *Endpoints) Mount(mux *http.ServeMux) {
 	mux.HandleFunc(tokenPath, e.endpoint(e.serveToken))
 	mux.HandleFunc("/oauth/revoke", e.endpoint(e.serveRevocation))
 	mux.HandleFunc("/oauth/introspect", e.endpoint(e.serveIntrospection))
-	if e.cfg.Registry != nil {
-		mux.HandleFunc("POST "+registrationPath, e.registrationEndpoint(e.serveRegister))
-		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-			mux.HandleFunc(method+" "+registrationPath+"/{client_id}", e.registrationEndpoint(e.serveRegistration))
-		}
+	if e.registration != nil {
+		e.registration.Mount(mux)
 	}
 	mux.HandleFunc("GET /oauth/jwks", e.serveKeys)
 	mux.HandleFunc("GET /oauth/certs/{kid}", e.serveKey)

@@ -45,7 +45,6 @@ type vendorError struct {
 var (
 	errMethod               = errors.New("method is not POST")
 	errContentType          = errors.New("content type is not a form")
-	errTooLarge             = errors.New("body is too large")
 	errTooManyParameters    = errors.New("too many parameters")
 	errMalformedForm        = errors.New("form is malformed")
 	errRepeatedParameter    = errors.New("parameter is repeated")
@@ -67,7 +66,7 @@ var refusals = []struct {
 }{
 	{errMethod, refusal{http.StatusMethodNotAllowed, "invalid_request", "The method must be POST.", codeOAuth}},
 	{errContentType, refusal{http.StatusUnsupportedMediaType, "invalid_request", "Invalid content type. Please use x-www-form-urlencoded.", "Request.InvalidContentType"}},
-	{errTooLarge, refusal{http.StatusRequestEntityTooLarge, "invalid_request", "The request body is too large.", codeOAuth}},
+	{surface.ErrBodyTooLarge, refusal{http.StatusRequestEntityTooLarge, "invalid_request", "The request body is too large.", codeOAuth}},
 	{errTooManyParameters, refusal{http.StatusBadRequest, "invalid_request", "There are too many parameters.", codeOAuth}},
 	{errMalformedForm, refusal{http.StatusBadRequest, "invalid_request", "The request body is not a well-formed form.", codeOAuth}},
 	{errRepeatedParameter, refusal{http.StatusBadRequest, "invalid_request", "A parameter is repeated.", codeOAuth}},
@@ -180,14 +179,8 @@ func (e *Endpoints) writeError(w http.ResponseWriter, r *http.Request, err error
 	}
 	var choice *grants.SelectionRequired
 	if errors.As(err, &choice) {
-		writeJSON(w, answer.status, selection(body, choice))
+		surface.WriteOAuthJSON(w, answer.status, selection(body, choice))
 		return
 	}
-	writeJSON(w, answer.status, body)
-}
-
-// writeJSON writes an answer that no cache may store (RFC 6749 §5.1).
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Pragma", "no-cache")
-	surface.WriteJSON(w, "application/json;charset=UTF-8", status, body)
+	surface.WriteOAuthJSON(w, answer.status, body)
 }

@@ -86,7 +86,7 @@ func parseForm(body string) (url.Values, error) {
 // readBody reads at most limit bytes.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, error) {
 	if r.ContentLength > limit {
-		return "", errTooLarge
+		return "", surface.ErrBodyTooLarge
 	}
 	var body bytes.Buffer
 	if r.ContentLength > 0 {
@@ -95,7 +95,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, erro
 	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return "", errTooLarge
+			return "", surface.ErrBodyTooLarge
 		}
 		return "", errMalformedForm
 	}
@@ -116,18 +116,8 @@ func checkForm(form url.Values) error {
 			return errMalformedName
 		}
 	}
-	if !isScope(form.Get("scope")) {
+	if !surface.IsScope(form.Get("scope")) {
 		return errMalformedScope
 	}
 	return nil
-}
-
-// isScope reports whether s is a list of scope tokens (RFC 6749 §3.3) or empty.
-func isScope(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
 }

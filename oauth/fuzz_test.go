@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"latchkey/oauth/surface"
 )
 
 // FuzzReadForm holds what comes out of the form pipeline to its promises: few
@@ -46,7 +48,7 @@ func FuzzReadForm(f *testing.F) {
 			}
 		}
 		again, err := read(form.Encode())
-		if err != nil && !errors.Is(err, errTooLarge) || err == nil && !maps.EqualFunc(form, again, slices.Equal) {
+		if err != nil && !errors.Is(err, surface.ErrBodyTooLarge) || err == nil && !maps.EqualFunc(form, again, slices.Equal) {
 			t.Errorf("%q reads as %v, and sent again as %v, %v", body, form, again, err)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"latchkey/grants"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/client"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
@@ -60,7 +61,7 @@ func (e *Endpoints) serveIntrospection(w http.ResponseWriter, r *http.Request) e
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, answer)
+	surface.WriteOAuthJSON(w, http.StatusOK, answer)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"latchkey/oauth/client"
+	"latchkey/oauth/client/register"
 	"latchkey/oauth/dpop"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
@@ -42,8 +43,8 @@ type metadata struct {
 }
 
 func (e *Endpoints) serveMetadata(w http.ResponseWriter, _ *http.Request) {
-	confidential := []string{authMethodBasic, authMethodPost, storage.AuthMethodPrivateKeyJWT}
-	all := append([]string{authMethodNone}, confidential...)
+	confidential := []string{client.MethodBasic, client.MethodPost, storage.AuthMethodPrivateKeyJWT}
+	all := append([]string{client.MethodNone}, confidential...)
 	said := metadata{
 		Issuer:                                 e.cfg.Issuer,
 		TokenEndpoint:                          e.base + tokenPath,
@@ -64,7 +65,7 @@ func (e *Endpoints) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		IntrospectionEndpointAuthSigningAlgValuesSupported: client.AssertionAlgs(),
 	}
 	if e.cfg.Registry != nil {
-		said.RegistrationEndpoint = e.base + registrationPath
+		said.RegistrationEndpoint = e.base + register.Path
 	}
 	e.writeCacheable(w, said)
 }
@@ -78,7 +79,7 @@ func (e *Endpoints) serveKeys(w http.ResponseWriter, _ *http.Request) {
 func (e *Endpoints) serveKey(w http.ResponseWriter, r *http.Request) {
 	key, ok := e.cfg.Ring.Public(r.PathValue("kid"))
 	if !ok {
-		writeJSON(w, http.StatusNotFound, missingCert{[]vendorError{{
+		surface.WriteOAuthJSON(w, http.StatusNotFound, missingCert{[]vendorError{{
 			ErrorCode: "NotFound", Message: "Object not found.",
 			Data: map[string]string{"ObjectType": "Cert", "ObjectID": surface.DescriptionText(r.PathValue("kid"))},
 		}}})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"latchkey/oauth/client"
+	"latchkey/oauth/client/register"
 	"latchkey/oauth/openapi"
 )
 
@@ -21,7 +22,7 @@ func (e *Endpoints) Operations() []openapi.Operation {
 		openOperation(wellKnownOpenID, "OAuth.OpenIDMetadata", "Describe the authorization server where OpenID Connect clients look", metadata{}),
 	}
 	if e.cfg.Registry != nil {
-		all = append(all, registrationOperations()...)
+		all = append(all, register.Operations()...)
 	}
 	return all
 }
@@ -88,29 +89,4 @@ func certOperation() openapi.Operation {
 	o := openOperation("/oauth/certs/{kid}", "OAuth.Cert", "Get one of the keys that verify tokens", json.RawMessage(nil))
 	o.Refuses, o.Error = []int{http.StatusNotFound}, missingCert{}
 	return o
-}
-
-// registrationOperations are those of RFC 7591 and RFC 7592. The first wants an
-// access token with the role, the others the registration access token.
-func registrationOperations() []openapi.Operation {
-	const one = registrationPath + "/{client_id}"
-	operation := func(method, path, id, summary string, status int, answer any) openapi.Operation {
-		return openapi.Operation{
-			Method: method, Path: path, ID: id, Tag: "OAuth", Summary: summary,
-			Answers: map[int]any{status: answer}, Error: registrationError{},
-		}
-	}
-	register := operation(http.MethodPost, registrationPath, "OAuth.Register", "Register a client (RFC 7591)", http.StatusCreated, registeredClient{})
-	register.Roles = []string{RoleRegisterClients}
-	replace := operation(http.MethodPut, one, "OAuth.ReplaceRegistration", "Replace what a client has said of itself (RFC 7592)", http.StatusOK, registeredClient{})
-	for _, o := range []*openapi.Operation{&register, &replace} {
-		o.Body = clientMetadata{}
-		o.Refuses = []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}
-	}
-	return []openapi.Operation{
-		register,
-		operation(http.MethodGet, one, "OAuth.Registration", "Show what a client has said of itself (RFC 7592)", http.StatusOK, registeredClient{}),
-		replace,
-		operation(http.MethodDelete, one, "OAuth.DeleteRegistration", "End a client and all that it was granted (RFC 7592)", http.StatusNoContent, nil),
-	}
 }

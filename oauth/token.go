@@ -10,6 +10,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth/proof"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
@@ -73,7 +74,7 @@ func (e *Endpoints) serveToken(w http.ResponseWriter, r *http.Request) error {
 	if e.cfg.DPoPNonce && sent.JKT != "" {
 		w.Header().Set(proof.NonceHeader, e.proofs.Nonce()) // RFC 9449 §8.2
 	}
-	writeJSON(w, http.StatusOK, tokenBody(response))
+	surface.WriteOAuthJSON(w, http.StatusOK, tokenBody(response))
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (au *Authenticator) likeUnknown(ctx context.Context, client *storage.Client
 // that does not authenticate by secrets.
 func (au *Authenticator) HasSecret(client *storage.Client, secret string) bool {
 	matches := grants.MatchClientSecret(au.cfg.Peppers, client, secret, au.cfg.Now())
-	return matches && !client.Public && client.AuthMethod != storage.AuthMethodPrivateKeyJWT
+	return matches && UsesSecret(client)
 }
 
 // findClient reads a client. For an unknown id it returns a client that has

@@ -50,3 +50,10 @@ func WriteJSON(w http.ResponseWriter, mediaType string, status int, body any) {
 	w.WriteHeader(status)
 	_, _ = w.Write(encoded) // an error means that the client has gone
 }
+
+// WriteOAuthJSON writes an answer of an OAuth endpoint, which no cache may store
+// (RFC 6749 §5.1).
+func WriteOAuthJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Pragma", "no-cache")
+	WriteJSON(w, "application/json;charset=UTF-8", status, body)
+}

@@ -121,14 +121,3 @@ func ResembledParameter(name string, takes []openapi.Parameter) string {
 	}
 	return Resembled(name, names)
 }
-
-// DescriptionText replaces each character that error_description may not hold
-// (RFC 6749 §5.2) by a question mark.
-func DescriptionText(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
-			return '?'
-		}
-		return c
-	}, s)
-}

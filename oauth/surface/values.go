@@ -32,10 +32,28 @@ func IsEmail(s string) bool {
 // IsRole reports whether s is a scope-token (RFC 6749 §3.3) of at most MaxID
 // bytes.
 func IsRole(s string) bool {
-	return s != "" && len(s) <= MaxID && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r > '~' || r == '"' || r == '\\'
-	})
+	return s != "" && len(s) <= MaxID && IsScope(s) && !strings.Contains(s, " ")
 }
+
+// IsScope reports whether s is a list of scope-tokens with spaces between them
+// (RFC 6749 §3.3), or empty.
+func IsScope(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return !isDescriptionChar(c) })
+}
+
+// DescriptionText replaces each character that error_description may not hold
+// (RFC 6749 §5.2) by a question mark.
+func DescriptionText(s string) string {
+	return strings.Map(func(c rune) rune {
+		if !isDescriptionChar(c) {
+			return '?'
+		}
+		return c
+	}, s)
+}
+
+// isDescriptionChar reports whether error_description may hold c (RFC 6749 §5.2).
+func isDescriptionChar(c rune) bool { return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\' }
 
 // ParseHTTPURL parses an absolute http or https URL; ok is false for other texts.
 // Callers refuse URLs with a user name or password, because URLs are shown and

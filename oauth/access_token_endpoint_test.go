@@ -15,6 +15,7 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth/client"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -147,7 +148,7 @@ func TestReadForm(t *testing.T) {
 		{"repeated with a semicolon", "a;b=1&a;b=2", nil, errRepeatedParameter},
 		{"repeated", "client_id=a&client_id=b", nil, errRepeatedParameter},
 		{"malformed", "client_id=%zz", nil, errMalformedForm},
-		{"too large", "a=" + strings.Repeat("x", maxFormBytes), nil, errTooLarge},
+		{"too large", "a=" + strings.Repeat("x", maxFormBytes), nil, surface.ErrBodyTooLarge},
 		{"too many", strings.Repeat("a&", maxFormParameters), nil, errTooManyParameters},
 	}
 	for _, test := range tests {
