@@ -54,7 +54,6 @@ var floorPlan = map[string][]string{
 var strangers = map[string][]string{
 	"gorm.io/":                   {"storage/gormstore"},
 	"github.com/jackc/":          {"storage/gormstore", "storage/storetest/pgtest"},
-	"github.com/glebarez/":       {"storage/gormstore"},
 	"modernc.org/":               {"storage/gormstore"},
 	"database/sql":               {"storage/gormstore", "storage/storetest/pgtest"},
 	"github.com/pressly/":        {"storage/gormstore"},

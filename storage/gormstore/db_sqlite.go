@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	gormsqlite "github.com/glebarez/sqlite"
 	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
+	sqlitedriver "modernc.org/sqlite"
 
 	"latchkey/storage"
 )
@@ -119,10 +119,11 @@ func (d *sqlite) pool(conns int, pragma string) (*sql.DB, error) {
 		q.Set("mode", "rw") // never creates the file
 	}
 	path := url.URL{Path: d.path}
-	db, err := sql.Open(gormsqlite.DriverName, "file:"+path.EscapedPath()+"?"+q.Encode())
+	connector, err := sqlitedriver.NewConnector("file:" + path.EscapedPath() + "?" + q.Encode())
 	if err != nil {
 		return nil, err
 	}
+	db := sql.OpenDB(preparingConnector{connector})
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	return db, nil
@@ -131,7 +132,7 @@ func (d *sqlite) pool(conns int, pragma string) (*sql.DB, error) {
 func (d *sqlite) listConns() int { return sqliteListReaders }
 
 func (d *sqlite) gorm(pool gorm.ConnPool) gorm.Dialector {
-	return &gormsqlite.Dialector{Conn: pool}
+	return sqliteDialector{pool}
 }
 
 func (d *sqlite) bind(sql string) string { return sql }

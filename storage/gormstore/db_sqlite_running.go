@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"sync"
 
-	gosqlite "github.com/glebarez/go-sqlite"
+	sqlitedriver "modernc.org/sqlite"
 )
 
 // runningContexts are the contexts of the SQLite statements that may take long,
@@ -21,8 +21,8 @@ var runningContexts = struct {
 // errRegisterRunning is nil once SQLite has the function latchkey_running. The
 // driver looks at a context before the first row only, so a statement that
 // computes for long asks for every row whether its context has ended.
-var errRegisterRunning = gosqlite.RegisterScalarFunction("latchkey_running", 1,
-	func(_ *gosqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+var errRegisterRunning = sqlitedriver.RegisterScalarFunction("latchkey_running", 1,
+	func(_ *sqlitedriver.FunctionContext, args []driver.Value) (driver.Value, error) {
 		number, _ := args[0].(int64)
 		runningContexts.mu.Lock()
 		ctx := runningContexts.of[number]

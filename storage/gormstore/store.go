@@ -126,15 +126,12 @@ func (s *Store) attach(ctx context.Context, seen func(string)) (err error) {
 }
 
 func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
-	p := &pool{db: db}
-	g, err := gorm.Open(s.dialect.gorm(p), &gorm.Config{
+	return gorm.Open(s.dialect.gorm(&pool{db: db, seen: seen}), &gorm.Config{
 		SkipDefaultTransaction: true, // every method is one statement or says InTx
 		DisableAutomaticPing:   true,
 		Logger:                 logger.Discard, // its slow-query log would print arguments
 		NowFunc:                func() time.Time { return s.now().UTC() },
 	})
-	p.seen = seen // GORM's own question for the version is not a caller's
-	return g, err
 }
 
 // Close closes the connections. Calls that run fail with

@@ -1,0 +1,223 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	sqlitedriver "modernc.org/sqlite"
+)
+
+// countingConnector counts the statements that its connections prepare and close.
+type countingConnector struct {
+	driver.Connector
+	count *preparations
+}
+
+type preparations struct{ begun, closed int }
+
+func (c countingConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &countingConn{conn.(sqliteConn), c.count}, nil
+}
+
+type countingConn struct {
+	sqliteConn
+	count *preparations
+}
+
+func (c *countingConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	s, err := c.sqliteConn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	c.count.begun++
+	return &countingStatement{s.(sqliteStatement), c.count}, nil
+}
+
+type countingStatement struct {
+	sqliteStatement
+	count *preparations
+}
+
+func (s *countingStatement) Close() error {
+	s.count.closed++
+	return s.sqliteStatement.Close()
+}
+
+// preparingDB is a database with one connection that counts what it prepares.
+func preparingDB(t *testing.T) (*sql.DB, *preparations) {
+	t.Helper()
+	base, err := sqlitedriver.NewConnector("file:" + filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := new(preparations)
+	db := sql.OpenDB(preparingConnector{countingConnector{base, count}})
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		if count.begun != count.closed {
+			t.Errorf("%d of %d statements were closed", count.closed, count.begun)
+		}
+	})
+	if _, err := db.Exec("CREATE TABLE numbers (n INTEGER PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	count.begun, count.closed = 0, 0
+	count.closed-- // the table's statement is closed with the connection
+	return db, count
+}
+
+func number(t *testing.T, from interface {
+	QueryRow(query string, args ...any) *sql.Row
+}, query string, args ...any,
+) (n int) {
+	t.Helper()
+	if err := from.QueryRow(query, args...).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+func TestStatementsArePreparedOnce(t *testing.T) {
+	t.Parallel()
+	db, count := preparingDB(t)
+	for i := range 10 {
+		if _, err := db.Exec("INSERT INTO numbers VALUES (?)", i); err != nil {
+			t.Fatal(err)
+		}
+		if got := number(t, db, "SELECT n FROM numbers WHERE n = ?", i); got != i {
+			t.Fatalf("read %d, want %d", got, i)
+		}
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := number(t, tx, "SELECT n FROM numbers WHERE n = ?", 3); got != 3 {
+		t.Errorf("read %d in a transaction, want 3", got)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if count.begun != 2 {
+		t.Errorf("prepared %d statements, want 2", count.begun)
+	}
+}
+
+// TestPreparedStatementAfterError uses a statement again that failed.
+func TestPreparedStatementAfterError(t *testing.T) {
+	t.Parallel()
+	db, count := preparingDB(t)
+	for i, n := range []int{1, 1, 2} {
+		_, err := db.Exec("INSERT INTO numbers VALUES (?)", n)
+		if repeated := i == 1; (err != nil) != repeated {
+			t.Errorf("insert %d: %v", n, err)
+		}
+	}
+	if count.begun != 1 {
+		t.Errorf("prepared %d statements, want 1", count.begun)
+	}
+	if n := number(t, db, "SELECT count(*) FROM numbers"); n != 2 {
+		t.Errorf("%d rows, want 2", n)
+	}
+	if _, err := db.Exec("INSERT INTO nothing VALUES (1)"); err == nil {
+		t.Error("a statement about a missing table succeeded")
+	}
+}
+
+// TestPreparedStatementAfterSchemaChange reads a column that did not exist when the
+// statement was prepared.
+func TestPreparedStatementAfterSchemaChange(t *testing.T) {
+	t.Parallel()
+	db, _ := preparingDB(t)
+	const all = "SELECT * FROM numbers"
+	columns := func() int {
+		rows, err := db.Query(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close() //nolint:errcheck // only read
+		names, err := rows.Columns()
+		if err != nil || rows.Err() != nil {
+			t.Fatal(err, rows.Err())
+		}
+		return len(names)
+	}
+	if _, err := db.Exec("INSERT INTO numbers VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	before := columns()
+	if _, err := db.Exec("ALTER TABLE numbers ADD COLUMN more TEXT"); err != nil {
+		t.Fatal(err)
+	}
+	if after := columns(); before != 1 || after != 2 {
+		t.Errorf("%d columns before and %d after, want 1 and 2", before, after)
+	}
+}
+
+// TestStatementWhileItsRowsAreOpen runs a statement again before the rows of its
+// first run are closed.
+func TestStatementWhileItsRowsAreOpen(t *testing.T) {
+	t.Parallel()
+	db, _ := preparingDB(t)
+	for i := range 3 {
+		if _, err := db.Exec("INSERT INTO numbers VALUES (?)", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // only read
+	rows, err := tx.Query("SELECT n FROM numbers WHERE n >= ? ORDER BY n", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close() //nolint:errcheck // only read
+	var seen []int
+	for rows.Next() {
+		var n int
+		if err := rows.Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, n, number(t, tx, "SELECT n FROM numbers WHERE n >= ? ORDER BY n", 2))
+	}
+	if got := fmt.Sprint(seen); got != "[0 2 1 2 2 2]" || rows.Err() != nil {
+		t.Errorf("read %s (%v)", got, rows.Err())
+	}
+}
+
+// TestKeptStatementsAreBounded uses more different statements than are kept. The
+// one that is used all the time stays.
+func TestKeptStatementsAreBounded(t *testing.T) {
+	t.Parallel()
+	db, count := preparingDB(t)
+	const often = "SELECT count(*) FROM numbers"
+	for i := range 3 * maxPrepared {
+		number(t, db, often)
+		number(t, db, fmt.Sprintf("SELECT %d", i))
+	}
+	if want := 3*maxPrepared + 1; count.begun != want {
+		t.Errorf("prepared %d statements, want %d", count.begun, want)
+	}
+	if kept := count.begun - count.closed - 1; kept > maxPrepared {
+		t.Errorf("%d statements are kept, want at most %d", kept, maxPrepared)
+	}
+	long := "SELECT 1 /* " + strings.Repeat("x", maxPreparedText) + " */"
+	before := count.begun - count.closed
+	if number(t, db, long); count.begun-count.closed != before {
+		t.Error("a long statement is kept")
+	}
+}
