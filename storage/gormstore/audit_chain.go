@@ -26,13 +26,13 @@ func (s *Store) ChainAuditEvents(keys storage.AuditKeys) { s.auditKeys = keys }
 // changes the chain locks it first.
 type chainRow struct {
 	Seq      int64  `gorm:"column:seq"` // of the newest event; 0: none yet
-	MAC      []byte `gorm:"column:mac"`
+	MAC      blob   `gorm:"column:mac"`
 	Stamp    int64  `gorm:"column:stamp"` // the time in its id, in microseconds
 	Swept    int64  `gorm:"column:swept"` // the last event that retention deleted
-	SweptMAC []byte `gorm:"column:swept_mac"`
+	SweptMAC blob   `gorm:"column:swept_mac"`
 	Outside  int64  `gorm:"column:outside"` // how many events are not in the chain
 	KeyID    string `gorm:"column:key_id"`
-	Seal     []byte `gorm:"column:seal"`
+	Seal     blob   `gorm:"column:seal"`
 }
 
 const chainColumns columns = "seq mac stamp swept swept_mac outside key_id seal"

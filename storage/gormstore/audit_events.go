@@ -35,7 +35,7 @@ type auditRow struct {
 	Count    int64  `gorm:"column:count"`
 	Seq      int64  `gorm:"column:seq"` // 0: outside of the chain
 	KeyID    string `gorm:"column:key_id"`
-	MAC      []byte `gorm:"column:mac"`
+	MAC      blob   `gorm:"column:mac"`
 }
 
 const auditColumns columns = "id time action outcome client_id user_uid username factor trace_id source object changed took count seq key_id mac"
@@ -150,6 +150,6 @@ func auditFields() fields {
 // are those of storage.AuditEvent.
 func (s *Store) ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error) {
 	l := listing{what: "audit events", table: "audit_events", fields: auditFields(), key: byField("ID"), tie: "id"}
-	rows, total, err := page[auditRow](ctx, s, l, auditColumns.list(), q)
+	rows, total, err := page[auditRow](ctx, s, l, q)
 	return recorded(rows, total, (*auditRow).record), err
 }

@@ -21,7 +21,7 @@ func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do fu
 		after = auditIDFrom(f.Since) // the time in an id is the event's or later
 	}
 	return s.eachAuditRow(ctx, after, "", func(r *auditRow) error {
-		record := storage.AuditRecord{AuditEvent: r.record(), Seq: r.Seq, KeyID: r.KeyID, MAC: content(r.MAC)}
+		record := storage.AuditRecord{AuditEvent: r.record(), Seq: r.Seq, KeyID: r.KeyID, MAC: r.MAC}
 		if !f.Admits(record.AuditEvent) {
 			return nil
 		}

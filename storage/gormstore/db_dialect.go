@@ -27,6 +27,8 @@ type dialect interface {
 	// locks is appended to a selection of rows that nobody may change before
 	// the transaction ends.
 	locks() string
+	// lockRows is locks for what GORM reads.
+	lockRows(db *gorm.DB) *gorm.DB
 	// locksTable is a statement that keeps others from writing to the table until
 	// the transaction ends; empty: none is needed.
 	locksTable(name string) string

@@ -74,16 +74,12 @@ func (s *Store) migrating(ctx context.Context, do func(*goose.Provider) error) (
 // addDefaults leaves records that exist alone, so that an administrator's
 // changes survive the next start.
 func (s *Store) addDefaults(ctx context.Context) error {
-	now := micros(s.now())
-	_, err := s.exec(ctx, "default realm",
-		"INSERT INTO realms (id, name, version, created_at, updated_at) VALUES (?, 'Default', 1, ?, ?) ON CONFLICT DO NOTHING",
-		storage.DefaultRealmID, now, now)
-	if err != nil {
+	realm := realmRowOf(storage.Realm{ID: storage.DefaultRealmID, Name: "Default"})
+	if err := addMissing(ctx, s, "default realm", &realm); err != nil {
 		return err
 	}
-	row := passwordProfileRowOf(defaultProfile())
-	row.Meta = stamps{Version: 1, Created: now, Updated: now}
-	return s.create(ctx, "default password profile", &row, true)
+	profile := passwordProfileRowOf(defaultProfile())
+	return addMissing(ctx, s, "default password profile", &profile)
 }
 
 // defaultProfile repeats otp.DefaultFormat and lockout.DefaultPolicy, which

@@ -18,6 +18,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"latchkey/storage"
 )
@@ -138,6 +139,10 @@ func (p *postgres) settle(ctx context.Context, s *Store, x settlement) (bool, er
 }
 
 func (p *postgres) locks() string { return " FOR UPDATE" }
+
+func (p *postgres) lockRows(db *gorm.DB) *gorm.DB {
+	return db.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
+}
 
 func (p *postgres) locksTable(name string) string {
 	return "LOCK TABLE " + name + " IN SHARE ROW EXCLUSIVE MODE"

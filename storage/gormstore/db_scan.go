@@ -2,87 +2,114 @@ package gormstore
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
+
+	"gorm.io/gorm/schema"
 )
 
-// shapes keeps what is known of row types, by type. Rows are made of strings,
-// whole numbers, booleans, bytes and structs of these, described by the tags
-// that GORM reads: column, embedded and embeddedPrefix.
-type shapes struct{ known sync.Map }
+// rowTypes remembers the columns of row types. A row type is a struct of strings,
+// whole numbers, booleans, blobs and structs of these, with GORM's tags.
+type rowTypes struct {
+	known   sync.Map // *rowType by reflect.Type
+	schemas sync.Map // GORM's own
+}
 
-// shape says where the columns of a row go: the index of each one's field, as
+// rowType is the columns of a row type, and for each the index of its field as
 // reflect has it.
-type shape map[string][]int
-
-// of gives the shape of a struct.
-func (s *shapes) of(row reflect.Type) shape {
-	if known, ok := s.known.Load(row); ok {
-		return known.(shape) //nolint:forcetypeassert // nothing else is stored
-	}
-	fresh := shape{}
-	fresh.add(row, "", nil)
-	s.known.Store(row, fresh)
-	return fresh
+type rowType struct {
+	names  columns
+	places [][]int
+	byName map[string][]int
 }
 
-func (s shape) add(row reflect.Type, prefix string, at []int) {
-	for i := range row.NumField() {
-		field, index := row.Field(i), append(slices.Clone(at), i)
-		tag := map[string]string{}
-		for part := range strings.SplitSeq(field.Tag.Get("gorm"), ";") {
-			name, value, _ := strings.Cut(part, ":")
-			tag[name] = value
-		}
-		if _, embedded := tag["embedded"]; embedded {
-			s.add(field.Type, prefix+tag["embeddedPrefix"], index)
-		} else if column := tag["column"]; column != "" {
-			s[prefix+column] = index
-		}
+// of returns the columns of a struct.
+func (t *rowTypes) of(row reflect.Type) (*rowType, error) {
+	if known, ok := t.known.Load(row); ok {
+		return known.(*rowType), nil //nolint:forcetypeassert // nothing else is stored
 	}
+	parsed, err := schema.Parse(reflect.New(row).Interface(), &t.schemas, schema.NamingStrategy{})
+	if err != nil {
+		return nil, err
+	}
+	fresh := &rowType{names: columns(strings.Join(parsed.DBNames, " ")), byName: map[string][]int{}}
+	for _, name := range parsed.DBNames {
+		place := parsed.FieldsByDBName[name].StructField.Index
+		fresh.places, fresh.byName[name] = append(fresh.places, place), place
+	}
+	t.known.Store(row, fresh)
+	return fresh, nil
 }
 
-// fields gives the place in row for each of the named columns.
-func (s *shapes) fields(row reflect.Value, names []string) ([]field, error) {
+// columnsOf lists the columns of a row type, in the order of its fields.
+func columnsOf[R any](t *rowTypes) columns {
+	row, err := t.of(reflect.TypeFor[R]())
+	if err != nil {
+		panic(err) // the row type itself is wrong
+	}
+	return row.names
+}
+
+// values returns what a row holds, in the order of columnsOf. row is a pointer to
+// a struct.
+func (t *rowTypes) values(row any) []any {
+	at := reflect.ValueOf(row).Elem()
+	known, err := t.of(at.Type())
+	if err != nil {
+		panic(err) // the row type itself is wrong
+	}
+	values := make([]any, len(known.places))
+	for i, place := range known.places {
+		values[i] = at.FieldByIndex(place).Interface()
+	}
+	return values
+}
+
+// fields returns the place in row for each of the named columns.
+func (t *rowTypes) fields(row reflect.Value, names []string) ([]any, error) {
 	if row.Kind() != reflect.Struct {
-		return []field{{row.Addr().Interface()}}, nil
+		return []any{&field{row.Addr().Interface()}}, nil
 	}
-	shape, places := s.of(row.Type()), make([]field, len(names))
+	known, err := t.of(row.Type())
+	if err != nil {
+		return nil, err
+	}
+	places := make([]any, len(names))
 	for i, name := range names {
-		index, ok := shape[name]
+		index, ok := known.byName[name]
 		if !ok {
 			return nil, fmt.Errorf("no place for column %q in %s", name, row.Type())
 		}
-		places[i].at = row.FieldByIndex(index).Addr().Interface()
+		place := row.FieldByIndex(index).Addr().Interface()
+		if _, scanner := place.(sql.Scanner); !scanner {
+			place = &field{place}
+		}
+		places[i] = place
 	}
 	return places, nil
 }
 
-// scan reads all rows and closes them. It does what GORM's Scan does at a
-// fraction of the cost, which counts for the rows of many columns that a
-// sign-in reads.
-func scan[R any](s *shapes, rows *sql.Rows) (all []R, err error) {
+// scan reads all rows and closes them. It does the same as GORM's Scan at a
+// fraction of the cost. That matters for the rows of many columns that a sign-in
+// reads.
+func scan[R any](t *rowTypes, rows *sql.Rows) (all []R, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	names, err := rows.Columns()
 	if err != nil {
 		return nil, err
 	}
 	var row, empty R
-	places, err := s.fields(reflect.ValueOf(&row).Elem(), names)
+	places, err := t.fields(reflect.ValueOf(&row).Elem(), names)
 	if err != nil {
 		return nil, err
 	}
-	into := make([]any, len(places))
-	for i := range places {
-		into[i] = &places[i]
-	}
 	for rows.Next() {
 		row = empty
-		if err := rows.Scan(into...); err != nil {
+		if err := rows.Scan(places...); err != nil {
 			return nil, err
 		}
 		all = append(all, row)
@@ -90,13 +117,13 @@ func scan[R any](s *shapes, rows *sql.Rows) (all []R, err error) {
 	return all, rows.Err()
 }
 
-// field is a place for a column's value: a pointer to a string, a whole number,
-// a boolean or bytes.
+// field is a place for a column's value: a pointer to a string, a whole number or
+// a boolean.
 type field struct{ at any }
 
 var _ sql.Scanner = (*field)(nil)
 
-// Scan implements sql.Scanner. NULL, which only a join makes, is the zero
+// Scan implements sql.Scanner. NULL, which only a join produces, is the zero
 // value.
 func (f *field) Scan(value any) error {
 	switch v := value.(type) {
@@ -110,13 +137,15 @@ func (f *field) Scan(value any) error {
 			return nil
 		}
 	case string:
-		return f.text(v)
-	case []byte:
-		if at, ok := f.at.(*[]byte); ok {
-			*at = slices.Clone(v) // the driver's own
+		if at, ok := f.at.(*string); ok {
+			*at = v
 			return nil
 		}
-		return f.text(string(v))
+	case []byte:
+		if at, ok := f.at.(*string); ok {
+			*at = string(v)
+			return nil
+		}
 	}
 	return f.mismatch(value)
 }
@@ -135,18 +164,33 @@ func (f *field) number(v int64) error {
 	return nil
 }
 
-func (f *field) text(v string) error {
-	switch at := f.at.(type) {
-	case *string:
-		*at = v
-	case *[]byte:
-		*at = []byte(v)
-	default:
-		return f.mismatch(v)
-	}
-	return nil
-}
-
 func (f *field) mismatch(value any) error {
 	return fmt.Errorf("a value of type %T does not fit into %T", value, f.at)
+}
+
+// blob is the bytes of a column. It is never NULL, and nil if it is empty.
+type blob []byte
+
+// Value implements driver.Valuer.
+func (b blob) Value() (driver.Value, error) {
+	if b == nil {
+		return []byte{}, nil
+	}
+	return []byte(b), nil
+}
+
+// Scan implements sql.Scanner. It copies the bytes, because the driver uses its
+// buffer again.
+func (b *blob) Scan(value any) error {
+	switch v := value.(type) {
+	case nil:
+		*b = nil
+	case []byte:
+		*b = append(blob(nil), v...)
+	case string:
+		*b = append(blob(nil), v...)
+	default:
+		return fmt.Errorf("a value of type %T does not fit into %T", value, b)
+	}
+	return nil
 }

@@ -13,23 +13,31 @@ type scanned struct {
 	Text   string `gorm:"column:id;primaryKey"`
 	Number int    `gorm:"column:n"`
 	Inner  struct {
-		Big  int64  `gorm:"column:big"`
-		Flag bool   `gorm:"column:flag"`
-		Raw  []byte `gorm:"column:raw"`
+		Big  int64 `gorm:"column:big"`
+		Flag bool  `gorm:"column:flag"`
+		Raw  blob  `gorm:"column:raw"`
 	} `gorm:"embedded;embeddedPrefix:x_"`
 }
 
-// TestShape finds the place of each column, prefixed as GORM does it.
-func TestShape(t *testing.T) {
+// TestRowType finds the columns of a row and their places, prefixed as GORM does it.
+func TestRowType(t *testing.T) {
 	t.Parallel()
-	want := shape{"id": {0}, "n": {1}, "x_big": {2, 0}, "x_flag": {2, 1}, "x_raw": {2, 2}}
-	var s shapes
+	want := map[string][]int{"id": {0}, "n": {1}, "x_big": {2, 0}, "x_flag": {2, 1}, "x_raw": {2, 2}}
+	var rows rowTypes
 	for range 2 {
-		if diff := cmp.Diff(want, s.of(reflect.TypeFor[scanned]())); diff != "" {
+		got, err := rows.of(reflect.TypeFor[scanned]())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got.byName); diff != "" {
 			t.Error(diff)
 		}
+		if got := columnsOf[scanned](&rows); got != "id n x_big x_flag x_raw" {
+			t.Errorf("got the columns %q", got)
+		}
 	}
-	if _, err := s.fields(reflect.ValueOf(&scanned{}).Elem(), []string{"id", "other"}); err == nil || !strings.Contains(err.Error(), `"other"`) {
+	_, err := rows.fields(reflect.ValueOf(&scanned{}).Elem(), []string{"id", "other"})
+	if err == nil || !strings.Contains(err.Error(), `"other"`) {
 		t.Errorf("got %v, want an error about the column other", err)
 	}
 }
@@ -41,7 +49,7 @@ func TestFieldScan(t *testing.T) {
 		N int
 		I int64
 		B bool
-		R []byte
+		R blob
 	}
 	var v values
 	s, n, i, b, r := &v.S, &v.N, &v.I, &v.B, &v.R
@@ -56,11 +64,12 @@ func TestFieldScan(t *testing.T) {
 		{at: i, value: int64(7), want: values{I: 7}},
 		{at: b, value: true, want: values{B: true}},
 		{at: b, value: int64(1), want: values{B: true}},
-		{at: r, value: []byte("a"), want: values{R: []byte("a")}},
-		{at: r, value: "a", want: values{R: []byte("a")}},
+		{at: r, value: []byte("a"), want: values{R: blob("a")}},
+		{at: r, value: "a", want: values{R: blob("a")}},
 		{at: s, value: nil},
 		{at: r, value: nil},
 		{at: s, value: int64(7), refused: true},
+		{at: r, value: int64(7), refused: true},
 		{at: s, value: true, refused: true},
 		{at: n, value: "7", refused: true},
 		{at: b, value: []byte("t"), refused: true},
@@ -68,7 +77,10 @@ func TestFieldScan(t *testing.T) {
 	}
 	for _, tt := range tests {
 		v = values{}
-		var scanner sql.Scanner = &field{tt.at}
+		scanner, ok := tt.at.(sql.Scanner)
+		if !ok {
+			scanner = &field{tt.at}
+		}
 		if err := scanner.Scan(tt.value); (err != nil) != tt.refused {
 			t.Errorf("%T into %T: error %v", tt.value, tt.at, err)
 		}
@@ -78,12 +90,12 @@ func TestFieldScan(t *testing.T) {
 	}
 }
 
-// TestFieldKeepsItsOwnBytes: the driver reuses its buffer.
-func TestFieldKeepsItsOwnBytes(t *testing.T) {
+// TestBlobCopies scans from a buffer that the driver uses again.
+func TestBlobCopies(t *testing.T) {
 	t.Parallel()
-	var got []byte
+	var got blob
 	buffer := []byte("abc")
-	if err := (&field{&got}).Scan(buffer); err != nil {
+	if err := got.Scan(buffer); err != nil {
 		t.Fatal(err)
 	}
 	buffer[0] = 'X'

@@ -165,6 +165,8 @@ func (d *sqlite) claims() string { return "" }
 // locks is empty: a transaction that writes is alone from its beginning.
 func (d *sqlite) locks() string { return "" }
 
+func (d *sqlite) lockRows(db *gorm.DB) *gorm.DB { return db }
+
 // locksTable is empty as locks is.
 func (d *sqlite) locksTable(string) string { return "" }
 

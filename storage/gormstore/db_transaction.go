@@ -43,11 +43,16 @@ func (s *Store) tx(ctx context.Context) *txState {
 	return state
 }
 
-func (s *Store) writing(ctx context.Context) *gorm.DB {
+// writing and reading are GORM on the context's transaction or, without one, on
+// the connections that write or read.
+func (s *Store) writing(ctx context.Context) *gorm.DB { return s.within(ctx, s.writer) }
+func (s *Store) reading(ctx context.Context) *gorm.DB { return s.within(ctx, s.reader) }
+
+func (s *Store) within(ctx context.Context, db *gorm.DB) *gorm.DB {
 	if tx := s.tx(ctx); tx != nil {
-		return tx.db.WithContext(ctx)
+		db = tx.db
 	}
-	return s.writer.WithContext(ctx)
+	return db.WithContext(ctx)
 }
 
 // conn is a connection of the context's transaction or, without one, of db.
@@ -85,7 +90,7 @@ func read[R any](ctx context.Context, s *Store, what string, db *gorm.DB, sql st
 	if err != nil {
 		return nil, s.wrap(ctx, what, err)
 	}
-	all, err := scan[R](&s.shapes, rows)
+	all, err := scan[R](&s.rows, rows)
 	return all, s.wrap(ctx, what, err)
 }
 

@@ -1,7 +1,6 @@
 package gormstore
 
 import (
-	"database/sql/driver"
 	"encoding/json"
 	"strings"
 	"time"
@@ -43,35 +42,8 @@ func raw(xp string) json.RawMessage {
 	return json.RawMessage(xp)
 }
 
-// blob is bytes on their way into hand-written SQL. It is never NULL.
-type blob []byte
-
-// Value implements driver.Valuer.
-func (b blob) Value() (driver.Value, error) {
-	if b == nil {
-		return []byte{}, nil
-	}
-	return []byte(b), nil
-}
-
-// bytes is what a row to insert holds; it is never nil, hence never NULL.
-func bytes(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
-// content gives back what blob kept.
-func content(b []byte) []byte {
-	if len(b) == 0 {
-		return nil
-	}
-	return b
-}
-
-func sealed(keyID string, data []byte) storage.Sealed {
-	return storage.Sealed{KeyID: keyID, Data: content(data)}
+func sealed(keyID string, data blob) storage.Sealed {
+	return storage.Sealed{KeyID: keyID, Data: data}
 }
 
 // columns is a list of column names, in SQL's notation without the commas.
@@ -83,6 +55,17 @@ func (c columns) of(alias string) string {
 	out := make([]string, 0, 32)
 	for _, name := range strings.Fields(string(c)) {
 		out = append(out, alias+"."+name+" AS "+alias+"_"+name)
+	}
+	return strings.Join(out, ", ")
+}
+
+// joined selects the columns of a row type whose prefixes are the aliases of the
+// tables: m_id is the column id of m.
+func (c columns) joined() string {
+	out := make([]string, 0, 32)
+	for _, name := range strings.Fields(string(c)) {
+		alias, column, _ := strings.Cut(name, "_")
+		out = append(out, alias+"."+column+" AS "+name)
 	}
 	return strings.Join(out, ", ")
 }

@@ -18,7 +18,7 @@ type messageRow struct {
 	UserUID      string `gorm:"column:user_uid"`
 	TraceID      string `gorm:"column:trace_id"`
 	PayloadKeyID string `gorm:"column:payload_key_id"`
-	Payload      []byte `gorm:"column:payload"`
+	Payload      blob   `gorm:"column:payload"`
 	State        string `gorm:"column:state"`
 	Attempts     int    `gorm:"column:attempts"`
 	LastError    string `gorm:"column:last_error"`

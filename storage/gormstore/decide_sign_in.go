@@ -25,12 +25,13 @@ const assigned = `(SELECT string_agg(s.security_profile_id, '` + separator + `')
 const membership = `(SELECT m.roles FROM memberships m
 	WHERE m.account_uid = u.account_uid AND m.user_uid = u.uid) AS m_roles`
 
-func newTexts(d dialect) texts {
-	who := loginState.of("l") + ", " + sourceColumns.of("src") + ", " + userState.of("u") + ", " + accountState.of("a") + ", " + membership + ", " + assigned
+func newTexts(d dialect, t *rowTypes) texts {
+	who := columnsOf[loginFacts](t).of("l") + ", " + columnsOf[sourceRow](t).of("src") + ", " +
+		columnsOf[userFacts](t).of("u") + ", " + columnsOf[accountFacts](t).of("a") + ", " + membership + ", " + assigned
 	const account = "\n LEFT JOIN accounts a ON a.uid = u.account_uid"
-	scoped := membershipColumns.of("sm") + ", " + accountState.of("sa")
+	scoped := columnsOf[membershipRow](t).of("sm") + ", " + columnsOf[accountFacts](t).of("sa")
 	return texts{
-		principal: d.bind("SELECT " + who + ", " + lockoutColumns.of("f") + ` FROM (SELECT 1 AS one) here
+		principal: d.bind("SELECT " + who + ", " + columnsOf[lockoutRow](t).of("f") + ` FROM (SELECT 1 AS one) here
 			LEFT JOIN logins l ON l.profile_id = ? AND l.username_key = ?
 			LEFT JOIN login_sources src ON src.login_id = l.id AND src.address = ?
 			LEFT JOIN users u ON u.uid = l.user_uid` + account + `
@@ -41,7 +42,7 @@ func newTexts(d dialect) texts {
 		recipients: "SELECT " + who + ` FROM logins l
 			JOIN users u ON u.uid = l.user_uid` + account + anySource + `
 			WHERE l.profile_id = ?`,
-		family: d.bind("SELECT " + who + ", " + scoped + ", " + familyColumns.of("t") + ` FROM families t
+		family: d.bind("SELECT " + who + ", " + scoped + ", " + columnsOf[familyRow](t).of("t") + ` FROM families t
 			LEFT JOIN logins l ON l.id = t.login_id
 			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
 			LEFT JOIN users u ON u.uid = t.user_uid` + account + `
@@ -64,19 +65,19 @@ func newTexts(d dialect) texts {
 // principalRow is a login with its surroundings; what the joins did not find
 // is zero.
 type principalRow struct {
-	Login    loginRow   `gorm:"embedded;embeddedPrefix:l_"`
-	Source   sourceRow  `gorm:"embedded;embeddedPrefix:src_"`
-	User     userRow    `gorm:"embedded;embeddedPrefix:u_"`
-	Account  accountRow `gorm:"embedded;embeddedPrefix:a_"`
-	Roles    string     `gorm:"column:m_roles"`
-	Assigned string     `gorm:"column:assigned"`
+	Login    loginFacts   `gorm:"embedded;embeddedPrefix:l_"`
+	Source   sourceRow    `gorm:"embedded;embeddedPrefix:src_"`
+	User     userFacts    `gorm:"embedded;embeddedPrefix:u_"`
+	Account  accountFacts `gorm:"embedded;embeddedPrefix:a_"`
+	Roles    string       `gorm:"column:m_roles"`
+	Assigned string       `gorm:"column:assigned"`
 }
 
 // scopeRow is the membership in the account that a token is scoped to. What the
 // join of an inactive account did not find is zero.
 type scopeRow struct {
 	Membership membershipRow `gorm:"embedded;embeddedPrefix:sm_"`
-	Account    accountRow    `gorm:"embedded;embeddedPrefix:sa_"`
+	Account    accountFacts  `gorm:"embedded;embeddedPrefix:sa_"`
 }
 
 func (r *scopeRow) record() *storage.Member {
@@ -99,7 +100,7 @@ func (s *Store) principal(ctx context.Context, r *principalRow, login bool) (sto
 		return p, nil
 	}
 	p.Login, p.User, p.Account = r.Login.record(), r.User.record(), r.Account.record()
-	p.Source, p.Lockout.Source = r.Source.record(), r.Source.counterRow.record()
+	p.Source, p.Lockout.Source = r.Source.record(), r.Source.Counter.record()
 	if p.Login.ID != "" {
 		profile, err := s.PasswordProfile(ctx, p.Login.ProfileID)
 		if err != nil {
@@ -187,7 +188,7 @@ func (s *Store) Recipients(ctx context.Context, r storage.CodeRequest, usernameK
 // unknown cost one durable write; nothing is written of a source that is not
 // known.
 func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error {
-	first := failureOf(&p, next)
+	first := s.failureOf(&p, next)
 	var then []statement
 	if p.Known && p.Source.ID != "" {
 		then = append(then, countAt(p.Source.ID, p.Login.ID, next.Source))
@@ -204,23 +205,24 @@ func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next sto
 
 // failureOf writes what is counted for everybody, if nobody did since p was
 // read: who writes of a source moves the version too.
-func failureOf(p *storage.Principal, next storage.Lockout) statement {
+func (s *Store) failureOf(p *storage.Principal, next storage.Lockout) statement {
+	counted := columnsOf[lockoutRow](&s.rows)
 	seen := p.Lockout.Version
 	row := lockoutRowOf(next)
 	row.Version = seen + 1
 	if p.Known {
 		return statement{
-			sql:  "UPDATE logins SET " + lockoutColumns.set("?") + " WHERE id = ? AND lockout_version = ?",
-			args: append(row.values(), p.Login.ID, seen),
+			sql:  "UPDATE logins SET " + counted.set("?") + " WHERE id = ? AND lockout_version = ?",
+			args: append(s.rows.values(&row), p.Login.ID, seen),
 		}
 	}
 	day := next.LastFailureAt.Unix() / secondsPerDay
-	const all = "name_digest " + lockoutColumns + " quiet_day"
+	all := "name_digest " + counted + " quiet_day"
 	return statement{
 		sql: "INSERT INTO phantoms (" + all.list() + ") VALUES (" + all.marks() + `)
-			ON CONFLICT (name_digest) DO UPDATE SET ` + (lockoutColumns + " quiet_day").set("excluded.") + `
+			ON CONFLICT (name_digest) DO UPDATE SET ` + (counted + " quiet_day").set("excluded.") + `
 			WHERE phantoms.lockout_version = ?`,
-		args: append(append([]any{phantomOf(p.Key)}, row.values()...), day, seen),
+		args: append(append([]any{phantomOf(p.Key)}, s.rows.values(&row)...), day, seen),
 	}
 }
 

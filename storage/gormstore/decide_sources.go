@@ -6,14 +6,11 @@ import (
 
 // sourceRow is an address that is known for a login, with its own failures.
 type sourceRow struct {
-	counterRow `gorm:"embedded"`
-
-	ID      string `gorm:"column:id"`
-	Address string `gorm:"column:address"`
-	SeenAt  int64  `gorm:"column:seen_at"`
+	ID      string     `gorm:"column:id"`
+	Address string     `gorm:"column:address"`
+	Counter counterRow `gorm:"embedded"`
+	SeenAt  int64      `gorm:"column:seen_at"`
 }
-
-const sourceColumns columns = "id address failures last_failure_at locked_until seen_at"
 
 func (r *sourceRow) record() storage.Source {
 	return storage.Source{ID: r.ID, Address: r.Address, SeenAt: instant(r.SeenAt)}
@@ -30,7 +27,7 @@ func countAt(id, loginID string, c storage.Counter) statement {
 	return statement{
 		sql: `UPDATE login_sources SET failures = ?, last_failure_at = ?, locked_until = ?
 			WHERE id = ? AND login_id = ? AND ` + ifSettled,
-		args: append(row.values(), id, loginID),
+		args: []any{row.Failures, row.LastFailureAt, row.LockedUntil, id, loginID},
 	}
 }
 

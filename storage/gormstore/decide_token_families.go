@@ -22,7 +22,7 @@ type familyRow struct {
 	AMR        string `gorm:"column:amr"`
 	Purpose    string `gorm:"column:purpose"`
 	AuthTime   int64  `gorm:"column:auth_time"`
-	SeedDigest []byte `gorm:"column:seed_digest"`
+	SeedDigest blob   `gorm:"column:seed_digest"`
 	Generation int64  `gorm:"column:generation"`
 	RotatedAt  int64  `gorm:"column:rotated_at"`
 	Rotations  string `gorm:"column:rotations"`
@@ -39,7 +39,7 @@ func (r *familyRow) record() storage.TokenFamily {
 	return storage.TokenFamily{
 		ID: r.ID, ClientID: r.ClientID, UserUID: r.UserUID, LoginID: r.LoginID, AccountUID: r.AccountUID,
 		SourceID: r.SourceID, Scope: list(r.Scope), Resources: list(r.Resources), JKT: r.JKT, AMR: list(r.AMR), Purpose: storage.Purpose(r.Purpose), AuthTime: instant(r.AuthTime),
-		SeedDigest: content(r.SeedDigest), Generation: r.Generation, RotatedAt: instant(r.RotatedAt), Rotations: parseRotations(r.Rotations),
+		SeedDigest: r.SeedDigest, Generation: r.Generation, RotatedAt: instant(r.RotatedAt), Rotations: parseRotations(r.Rotations),
 		ExpiresAt: instant(r.ExpiresAt), IdleUntil: instant(r.IdleUntil),
 		RevokedAt: instant(r.RevokedAt), CreatedAt: instant(r.CreatedAt),
 	}

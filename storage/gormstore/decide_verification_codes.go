@@ -16,7 +16,7 @@ type verificationRow struct {
 	RequestID string `gorm:"column:request_id"`
 	ClientID  string `gorm:"column:client_id"`
 	PepperID  string `gorm:"column:pepper_id"`
-	Digest    []byte `gorm:"column:digest"`
+	Digest    blob   `gorm:"column:digest"`
 	IssuedAt  int64  `gorm:"column:issued_at"`
 	ExpiresAt int64  `gorm:"column:expires_at"`
 	UsedAt    int64  `gorm:"column:used_at"`
@@ -27,7 +27,7 @@ const verificationColumns columns = "login_id id request_id client_id pepper_id 
 func (r *verificationRow) record() storage.VerificationCode {
 	return storage.VerificationCode{
 		ID: r.ID, LoginID: r.LoginID, RequestID: r.RequestID, ClientID: r.ClientID,
-		Digest:   storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
+		Digest:   storage.Digest{PepperID: r.PepperID, Sum: r.Digest},
 		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
 	}
 }

@@ -47,11 +47,11 @@ type term struct {
 // page counts the records that a query selects and reads those of its page; the
 // two are not one instant. It is bounded in cost, time and connections; see
 // storage.QueryLimitError and asList.
-func page[R any](ctx context.Context, s *Store, l listing, selection string, q storage.Query) (rows []R, total int, err error) {
+func page[R any](ctx context.Context, s *Store, l listing, q storage.Query) (rows []R, total int, err error) {
 	p, err := newPaging(s.dialect, l, q)
 	if err == nil {
 		err = s.asList(ctx, func(ctx context.Context) error {
-			rows, total, err = readPage[R](ctx, s, p, selection, q)
+			rows, total, err = readPage[R](ctx, s, p, q)
 			return err
 		})
 	}
@@ -63,7 +63,7 @@ func page[R any](ctx context.Context, s *Store, l listing, selection string, q s
 
 // readPage reads a page of the second half from the other end, so that the last
 // one costs no more than the first.
-func readPage[R any](ctx context.Context, s *Store, p *paging, selection string, q storage.Query) ([]R, int, error) {
+func readPage[R any](ctx context.Context, s *Store, p *paging, q storage.Query) ([]R, int, error) {
 	condition, release := s.dialect.running(ctx)
 	defer release()
 	whileRunning := func(x statement) string { return strings.ReplaceAll(x.sql, ifRunning, condition) }
@@ -77,7 +77,7 @@ func readPage[R any](ctx context.Context, s *Store, p *paging, selection string,
 	if backwards {
 		offset = total - offset - limit
 	}
-	part := p.rows(selection, backwards, limit, offset)
+	part := p.rows(p.selection(columnsOf[R](&s.rows)), backwards, limit, offset)
 	rows, err := query[R](ctx, s, "read page", whileRunning(part), part.args...)
 	if backwards {
 		slices.Reverse(rows)
@@ -125,6 +125,15 @@ func (p *paging) count() statement {
 		from += p.joins
 	}
 	return statement{sql: "SELECT count(*) FROM " + from + p.counted.sql, args: p.counted.args}
+}
+
+// selection names the columns of the row type. A list of several tables has row
+// types with a prefix for each.
+func (l *listing) selection(all columns) string {
+	if strings.Contains(l.table, " ") {
+		return all.joined()
+	}
+	return all.list()
 }
 
 func (p *paging) rows(selection string, backwards bool, limit, offset int) statement {

@@ -10,11 +10,7 @@ func byField(name string) []storage.Order { return []storage.Order{{Field: name}
 
 // recorded makes a page of rows.
 func recorded[W, R any](rows []W, total int, record func(*W) R) storage.Page[R] {
-	p := storage.Page[R]{Items: make([]R, 0, len(rows)), Total: total}
-	for i := range rows {
-		p.Items = append(p.Items, record(&rows[i]))
-	}
-	return p
+	return storage.Page[R]{Items: recordsOf(rows, record), Total: total}
 }
 
 // byID is a list of configuration records in the order of their ids.
@@ -25,7 +21,7 @@ func byID(what, table string, f fields) listing {
 // ListRealms lists realms, without a Sort by ID. Fields are ID, Name, the
 // settings, Version, CreatedAt and UpdatedAt.
 func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[storage.Realm], error) {
-	rows, total, err := page[realmRow](ctx, s, byID("realms", "realms", realmFields()), every[realmRow](), q)
+	rows, total, err := page[realmRow](ctx, s, byID("realms", "realms", realmFields()), q)
 	return recorded(rows, total, (*realmRow).record), err
 }
 
@@ -36,7 +32,7 @@ func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[s
 func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error) {
 	l := byID("password profiles", "password_profiles", passwordProfileFields())
 	l.scope = statement{sql: "realm_id = ?", args: []any{realmID}}
-	rows, total, err := page[passwordProfileRow](ctx, s, l, every[passwordProfileRow](), q)
+	rows, total, err := page[passwordProfileRow](ctx, s, l, q)
 	return recorded(rows, total, (*passwordProfileRow).record), err
 }
 
@@ -44,7 +40,7 @@ func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q stor
 // are ID, RealmID, Name, Version, CreatedAt and UpdatedAt.
 func (s *Store) ListSecurityProfiles(ctx context.Context, q storage.Query) (storage.Page[storage.SecurityProfile], error) {
 	l := byID("security profiles", "security_profiles", securityProfileFields())
-	rows, total, err := page[securityProfileRow](ctx, s, l, every[securityProfileRow](), q)
+	rows, total, err := page[securityProfileRow](ctx, s, l, q)
 	found := storage.Page[storage.SecurityProfile]{Total: total}
 	for i := range rows {
 		profile, broken := rows[i].record()
@@ -81,7 +77,7 @@ func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (st
 		fields: fields{"ProfileID": {sql: "security_profile_id"}, "Party": {sql: "party"}, "Kind": {sql: assignedKind}},
 		tie:    "security_profile_id party",
 	}
-	rows, total, err := page[profileAssignmentRow](ctx, s, l, "security_profile_id, party", q)
+	rows, total, err := page[profileAssignmentRow](ctx, s, l, q)
 	return recorded(rows, total, (*profileAssignmentRow).record), err
 }
 
@@ -89,27 +85,22 @@ func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (st
 // are those of storage.Client but its lists and secrets; the credentials are
 // "Credentials.OTP" and "Credentials.Password".
 func (s *Store) ListClients(ctx context.Context, q storage.Query) (storage.Page[storage.Client], error) {
-	rows, total, err := page[clientRow](ctx, s, byID("clients", "clients", clientFields()), every[clientRow](), q)
+	rows, total, err := page[clientRow](ctx, s, byID("clients", "clients", clientFields()), q)
 	if err != nil || len(rows) == 0 {
 		return storage.Page[storage.Client]{Total: total}, err
 	}
-	keys := make([]any, len(rows))
+	keys := make([]string, len(rows))
 	for i := range rows {
 		keys[i] = rows[i].Key
 	}
-	secrets, err := query[secretRow](ctx, s, "client secrets",
-		"SELECT "+secretColumns.list()+" FROM client_secrets WHERE client_key IN ("+marks(len(keys))+") ORDER BY created_at, id", keys...)
-	of := make(map[string][]secretRow)
-	for _, secret := range secrets {
-		of[secret.ClientKey] = append(of[secret.ClientKey], secret)
-	}
-	return recorded(rows, total, func(r *clientRow) storage.Client { return r.with(of[r.Key]) }), err
+	clients, err := s.withSecrets(ctx, rows, "client_key IN ?", keys)
+	return storage.Page[storage.Client]{Items: clients, Total: total}, err
 }
 
 // ListSenders lists senders, without a Sort by ID. Fields are those of
 // storage.Sender but its lists, its secrets and SMTP.
 func (s *Store) ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error) {
-	rows, total, err := page[senderRow](ctx, s, byID("senders", "senders", senderFields()), every[senderRow](), q)
+	rows, total, err := page[senderRow](ctx, s, byID("senders", "senders", senderFields()), q)
 	return recorded(rows, total, (*senderRow).record), err
 }
 
@@ -117,7 +108,7 @@ func (s *Store) ListSenders(ctx context.Context, q storage.Query) (storage.Page[
 // those of storage.DeliveryConfig but its secrets.
 func (s *Store) ListDeliveryConfigs(ctx context.Context, q storage.Query) (storage.Page[storage.DeliveryConfig], error) {
 	l := byID("delivery configs", "delivery_configs", deliveryConfigFields())
-	rows, total, err := page[deliveryConfigRow](ctx, s, l, every[deliveryConfigRow](), q)
+	rows, total, err := page[deliveryConfigRow](ctx, s, l, q)
 	return recorded(rows, total, (*deliveryConfigRow).record), err
 }
 
@@ -131,7 +122,7 @@ func (r *resolvedRow) record() storage.RequestSummary {
 func (s *Store) ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error) {
 	l := byID("code requests", "code_requests", requestFields())
 	l.key = byField("CreatedAt")
-	rows, total, err := page[resolvedRow](ctx, s, l, requestColumns.list()+", ended_at", q)
+	rows, total, err := page[resolvedRow](ctx, s, l, q)
 	return recorded(rows, total, (*resolvedRow).record), err
 }
 
@@ -159,7 +150,7 @@ func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Q
 	if senderID != "" {
 		l.scope = statement{sql: "m.sender_id = ?", args: []any{senderID}}
 	}
-	rows, total, err := page[deliveryRow](ctx, s, l, attemptColumns.of("t")+", "+messageColumns.of("m"), q)
+	rows, total, err := page[deliveryRow](ctx, s, l, q)
 	return recorded(rows, total, (*deliveryRow).record), err
 }
 
@@ -173,7 +164,7 @@ func (s *Store) ListMessages(ctx context.Context, senderID string, q storage.Que
 	if senderID != "" {
 		l.scope = statement{sql: "sender_id = ?", args: []any{senderID}}
 	}
-	rows, total, err := page[messageRow](ctx, s, l, messageColumns.list(), q)
+	rows, total, err := page[messageRow](ctx, s, l, q)
 	return recorded(rows, total, func(r *messageRow) storage.Message {
 		m := r.record()
 		m.Payload = storage.Sealed{}

@@ -18,7 +18,7 @@ func (s *Store) ListAccounts(ctx context.Context, realmID string, kind storage.U
 		l.scope = l.scope.with(" AND kind = ?", string(kind))
 		l.fields.makeUnique("ID")
 	}
-	rows, total, err := page[accountRow](ctx, s, l, accountColumns.list(), q)
+	rows, total, err := page[accountRow](ctx, s, l, q)
 	return recorded(rows, total, (*accountRow).record), err
 }
 
@@ -39,14 +39,14 @@ func (f fields) makeUnique(name string) {
 func (s *Store) ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error) {
 	l := usersIn(scope)
 	l.fields["Username"] = usernameField()
-	rows, total, err := page[userRow](ctx, s, l, userColumns.list(), q)
+	rows, total, err := page[userRow](ctx, s, l, q)
 	found := storage.Page[storage.UserLogin]{Items: make([]storage.UserLogin, 0, len(rows)), Total: total}
 	if err != nil || len(rows) == 0 {
 		return found, err
 	}
 	first, err := s.firstLogins(ctx, rows)
 	for i := range rows {
-		found.Items = append(found.Items, storage.UserLogin{User: rows[i].record(), Login: first[rows[i].UID]})
+		found.Items = append(found.Items, storage.UserLogin{User: rows[i].record(), Login: first[rows[i].Facts.UID]})
 	}
 	return found, err
 }
@@ -79,16 +79,16 @@ func usersIn(scope storage.UserScope) listing {
 
 // firstLogins reads the login that stands for each user, by the user's UID.
 func (s *Store) firstLogins(ctx context.Context, users []userRow) (map[string]storage.Login, error) {
-	uids := make([]any, len(users))
+	uids := make([]string, len(users))
 	for i := range users {
-		uids[i] = users[i].UID
+		uids[i] = users[i].Facts.UID
 	}
-	rows, err := query[loginRow](ctx, s, "logins of users",
-		"SELECT "+loginColumns.list()+" FROM logins WHERE user_uid IN ("+marks(len(uids))+") ORDER BY profile_id, username_key", uids...)
+	rows, err := find[loginRow](ctx, s, "logins of users", "profile_id, username_key", "user_uid IN ?", uids)
 	first := make(map[string]storage.Login, len(users))
 	for i := range rows {
-		if _, known := first[rows[i].UserUID]; !known {
-			first[rows[i].UserUID] = rows[i].record()
+		uid := rows[i].Facts.UserUID
+		if _, known := first[uid]; !known {
+			first[uid] = rows[i].record()
 		}
 	}
 	return first, err
@@ -102,14 +102,8 @@ func (s *Store) ListLogins(ctx context.Context, userUID string, q storage.Query)
 	l := byID("logins", "logins", loginFields())
 	l.key = []storage.Order{{Field: "ProfileID"}, {Field: "UsernameKey"}}
 	l.scope = statement{sql: "user_uid = ?", args: []any{userUID}}
-	rows, total, err := page[loginRow](ctx, s, l, loginColumns.list(), q)
+	rows, total, err := page[loginRow](ctx, s, l, q)
 	return recorded(rows, total, (*loginRow).record), err
-}
-
-func (r *membershipDetailRow) record() storage.MembershipDetail {
-	return storage.MembershipDetail{
-		Membership: r.Member.Membership.record(), Account: r.Member.Account.record(), User: r.User.record(),
-	}
 }
 
 // ListMemberships lists the memberships of an account or of a user, with their
@@ -132,7 +126,7 @@ func (s *Store) ListMemberships(ctx context.Context, scope storage.MembershipSco
 	case scope.UserUID != "":
 		l.scope, l.tie = statement{sql: "m.user_uid = ?", args: []any{scope.UserUID}}, "m.account_uid"
 	}
-	rows, total, err := page[membershipDetailRow](ctx, s, l, memberColumns()+", "+userColumns.of("u"), q)
+	rows, total, err := page[membershipDetailRow](ctx, s, l, q)
 	return recorded(rows, total, (*membershipDetailRow).record), err
 }
 
@@ -143,6 +137,6 @@ func (s *Store) ListNonMembers(ctx context.Context, realmID, accountUID string, 
 	l := usersIn(storage.UserScope{RealmID: realmID, Kind: storage.Buyer})
 	l.scope = l.scope.with(` AND NOT EXISTS (SELECT 1 FROM memberships m
 		WHERE m.account_uid = ? AND m.user_uid = users.uid)`, accountUID)
-	rows, total, err := page[userRow](ctx, s, l, userColumns.list(), q)
+	rows, total, err := page[userRow](ctx, s, l, q)
 	return recorded(rows, total, (*userRow).record), err
 }

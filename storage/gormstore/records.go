@@ -2,36 +2,75 @@ package gormstore
 
 import (
 	"context"
-	"strings"
+	"errors"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/schema"
 
 	"latchkey/storage"
 )
 
-// stamps are the columns every configuration record ends with. (Named
-// otherwise than GORM's own, which it would fill by itself.)
+// stamps are the columns that every configuration record ends with. GORM would
+// set fields named CreatedAt and UpdatedAt itself, so these have other names.
 type stamps struct {
 	Version int64 `gorm:"column:version"`
-	Created int64 `gorm:"column:created_at"`
+	Created int64 `gorm:"column:created_at;<-:create"`
 	Updated int64 `gorm:"column:updated_at"`
 }
 
-// record is a pointer to the row of a configuration record.
+// record is a pointer to the row of a configuration record. The tags of the row
+// name each column once. The primary key identifies the record, and an update
+// leaves the columns with "<-:create" as they are.
 type record[R any] interface {
 	*R
 	TableName() string
 	stamp() *stamps
-	identity() (column, value string)
-	// settable are the columns that an update sets.
-	settable() columns
 }
 
-// put inserts the row or overwrites the settable columns of the one with its
-// identity, in one statement, and reads back what is stored. With a version
-// other than 0 it overwrites that version only, or answers storage.ErrStale;
-// with storage.MustBeNew it overwrites nothing, or answers storage.ErrConflict.
+// first reads the row that the condition selects or returns storage.ErrNotFound.
+func first[R any](ctx context.Context, s *Store, what, where string, args ...any) (R, error) {
+	return take(ctx, s, what, s.reading(ctx).Where(where, args...), new(R))
+}
+
+// locked is first for a row that nobody else may change before the transaction
+// ends.
+func locked[R any](ctx context.Context, s *Store, what, where string, args ...any) (R, error) {
+	return take(ctx, s, what, s.locking(ctx).Where(where, args...), new(R))
+}
+
+// take reads a row into row.
+func take[R any](ctx context.Context, s *Store, what string, db *gorm.DB, row *R) (R, error) {
+	err := db.Take(row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		err = storage.ErrNotFound
+	}
+	return *row, s.wrap(ctx, what, err)
+}
+
+// find reads the rows that the condition selects, all of them if it is empty.
+func find[R any](ctx context.Context, s *Store, what, order, where string, args ...any) ([]R, error) {
+	var rows []R
+	err := s.reading(ctx).Where(where, args...).Order(order).Find(&rows).Error
+	return rows, s.wrap(ctx, what, err)
+}
+
+// recordsOf returns the records that are in the rows.
+func recordsOf[W, R any](rows []W, record func(*W) R) []R {
+	records := make([]R, len(rows))
+	for i := range rows {
+		records[i] = record(&rows[i])
+	}
+	return records
+}
+
+// locking reads rows that nobody else may change before the transaction ends.
+func (s *Store) locking(ctx context.Context) *gorm.DB { return s.dialect.lockRows(s.writing(ctx)) }
+
+// put inserts the row or overwrites the one with its primary key, in one
+// statement, and reads back what is stored. With a version above 0 it overwrites
+// that version only, or returns storage.ErrStale. With storage.MustBeNew it
+// overwrites nothing, or returns storage.ErrConflict.
 func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
 	if _, ok := any(row).(switchable); !ok {
 		return write(ctx, s, what, row)
@@ -46,30 +85,52 @@ func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) 
 
 // write is put without the effect of a switch.
 func write[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
-	row.stamp().Updated = micros(s.now())
-	if row.stamp().Version > 0 {
+	stamp := row.stamp()
+	if stamp.Version > 0 {
 		return overwrite(ctx, s, what, row)
 	}
-	if row.stamp().Created == 0 {
-		row.stamp().Created = row.stamp().Updated
+	stamp.Updated = micros(s.now())
+	if stamp.Created == 0 {
+		stamp.Created = stamp.Updated
 	}
-	mustBeNew := row.stamp().Version == storage.MustBeNew
-	row.stamp().Version = 1
-	if mustBeNew {
-		return s.create(ctx, what, row, false)
+	mustBeNew := stamp.Version == storage.MustBeNew
+	stamp.Version = 1
+	db := s.writing(ctx)
+	if !mustBeNew {
+		described, err := s.describe(row)
+		if err != nil {
+			return err
+		}
+		db = db.Clauses(onConflictOverwrite(described), clause.Returning{})
 	}
-	id, _ := row.identity()
-	set := append(clause.AssignmentColumns(strings.Fields(string(row.settable()))),
-		clause.AssignmentColumns([]string{"updated_at"})...)
-	set = append(set, clause.Assignment{
+	return s.wrap(ctx, what, db.Create(row).Error)
+}
+
+// describe returns what GORM reads from the tags of a row.
+func (s *Store) describe(row any) (*schema.Schema, error) {
+	described := gorm.Statement{DB: s.writer}
+	err := described.Parse(row)
+	return described.Schema, err
+}
+
+// onConflictOverwrite overwrites the row with the same primary key by the one to
+// insert, as overwrite does.
+func onConflictOverwrite(row *schema.Schema) clause.OnConflict {
+	var conflict clause.OnConflict
+	var overwritten []string
+	for _, name := range row.DBNames {
+		switch field := row.FieldsByDBName[name]; {
+		case field.PrimaryKey:
+			conflict.Columns = append(conflict.Columns, clause.Column{Name: name})
+		case field.Updatable && name != "version":
+			overwritten = append(overwritten, name)
+		}
+	}
+	conflict.DoUpdates = append(clause.AssignmentColumns(overwritten), clause.Assignment{
 		Column: clause.Column{Name: "version"},
-		Value:  gorm.Expr(row.TableName() + ".version + 1"),
+		Value:  gorm.Expr(row.Table + ".version + 1"),
 	})
-	err := s.writing(ctx).Clauses(
-		clause.OnConflict{Columns: []clause.Column{{Name: id}}, DoUpdates: set},
-		clause.Returning{},
-	).Create(row).Error
-	return s.wrap(ctx, what, err)
+	return conflict
 }
 
 // add inserts a row that must be new.
@@ -78,31 +139,48 @@ func add[R any, P record[R]](ctx context.Context, s *Store, what string, row P) 
 	return put(ctx, s, what, row)
 }
 
-// update overwrites the settable columns of the row with its identity within a
-// transaction: with version 0 whatever its version, or it answers
-// storage.ErrNotFound.
+// addMissing inserts a row unless the table has one that conflicts with it.
+func addMissing[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
+	stamp := row.stamp()
+	stamp.Version, stamp.Updated = 1, micros(s.now())
+	if stamp.Created == 0 {
+		stamp.Created = stamp.Updated
+	}
+	return s.wrap(ctx, what, s.writing(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(row).Error)
+}
+
+// update overwrites the row with the primary key of row within a transaction:
+// with version 0 whatever its version, or it returns storage.ErrNotFound.
 func update[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
 	if row.stamp().Version == 0 {
-		column, id := row.identity()
-		version, err := get[int64](ctx, s, what,
-			"SELECT version FROM "+row.TableName()+" WHERE "+column+" = ?"+s.dialect.locks(), id)
+		key := *row // GORM selects by its primary key
+		stored, err := take(ctx, s, what, s.locking(ctx), &key)
 		if err != nil {
 			return err
 		}
-		row.stamp().Version = version
+		row.stamp().Version = P(&stored).stamp().Version
 	}
-	row.stamp().Updated = micros(s.now())
 	if err := endIssued(ctx, s, what, row); err != nil {
 		return err
 	}
 	return overwrite(ctx, s, what, row)
 }
 
-// switchable is a row that can be switched off and on. The column mark says
-// since when what is issued for it is valid; also are further assignments that
-// go with a new mark.
+// overwrite writes the row over the one with its primary key and version, or
+// returns storage.ErrStale.
+func overwrite[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
+	stamp := row.stamp()
+	seen := stamp.Version
+	stamp.Version, stamp.Updated = seen+1, micros(s.now())
+	done := s.writing(ctx).Model(row).Clauses(clause.Returning{}).Where("version = ?", seen).Select("*").Updates(row)
+	return s.wrap(ctx, what, affected(done.RowsAffected, done.Error, storage.ErrStale))
+}
+
+// switchable is a row that can be switched off and on. What was issued for it
+// before the time in the column mark is not valid. The assignments in also go
+// with a new mark.
 type switchable interface {
-	switched() (on bool, mark, also string)
+	switched() (id string, on bool, mark, also string)
 }
 
 // endIssued moves the mark of a row that is about to be switched off or on to
@@ -114,59 +192,13 @@ func endIssued[R any, P record[R]](ctx context.Context, s *Store, what string, r
 	if !ok {
 		return nil
 	}
-	on, mark, also := of.switched()
-	column, id := row.identity()
+	described, err := s.describe(row)
+	if err != nil {
+		return err
+	}
+	id, on, mark, also := of.switched()
 	now := micros(s.now()) + 1
-	_, err := s.exec(ctx, what, "UPDATE "+row.TableName()+" SET "+mark+" = ?"+also+" WHERE "+column+" = ? AND active <> ? AND "+mark+" < ?",
-		now, id, on, now)
+	_, err = s.exec(ctx, what, "UPDATE "+described.Table+" SET "+mark+" = ?"+also+
+		" WHERE "+described.PrimaryFieldDBNames[0]+" = ? AND active <> ? AND "+mark+" < ?", now, id, on, now)
 	return err
-}
-
-func overwrite[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
-	column, id := row.identity()
-	seen := row.stamp().Version
-	row.stamp().Version++
-	cols := append(strings.Fields(string(row.settable())), "version", "updated_at")
-	stored := new(R)
-	res := s.writing(ctx).Model(stored).Clauses(clause.Returning{}).
-		Where(column+" = ? AND version = ?", id, seen).
-		Select(cols).Updates(*row)
-	if err := affected(res.RowsAffected, res.Error, storage.ErrStale); err != nil {
-		return s.wrap(ctx, what, err)
-	}
-	*row = *stored
-	return nil
-}
-
-// create inserts a row that must be new, or that may exist already.
-func (s *Store) create(ctx context.Context, what string, row any, mayExist bool) error {
-	db := s.writing(ctx)
-	if mayExist {
-		db = db.Clauses(clause.OnConflict{DoNothing: true})
-	}
-	return s.wrap(ctx, what, db.Create(row).Error)
-}
-
-// every is all columns of a configuration record.
-func every[R any, P record[R]]() string {
-	row := P(new(R))
-	id, _ := row.identity()
-	all := columns(id) + " " + row.settable()
-	if of, ok := any(row).(switchable); ok {
-		_, mark, _ := of.switched()
-		all += columns(" " + mark)
-	}
-	return (all + " version created_at updated_at").list()
-}
-
-// selecting reads them.
-func selecting[R any, P record[R]]() string {
-	return "SELECT " + every[R, P]() + " FROM " + P(new(R)).TableName()
-}
-
-// find reads the configuration record of that identity or answers
-// storage.ErrNotFound.
-func find[R any, P record[R]](ctx context.Context, s *Store, what, id string) (R, error) {
-	column, _ := P(new(R)).identity()
-	return get[R](ctx, s, what, selecting[R, P]()+" WHERE "+column+" = ?", id)
 }

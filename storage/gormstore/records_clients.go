@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 )
 
 type clientRow struct {
-	ID                 string `gorm:"column:id;primaryKey"`
+	ID                 string `gorm:"column:id;primaryKey;<-:create"`
 	Key                string `gorm:"column:id_key"`
 	Name               string `gorm:"column:name"`
 	Active             bool   `gorm:"column:active"`
@@ -43,37 +44,18 @@ type clientRow struct {
 	DPoPBound          bool   `gorm:"column:dpop_bound"`
 	TrustAddress       bool   `gorm:"column:trust_address"`
 	RegistrationPepper string `gorm:"column:registration_pepper_id"`
-	RegistrationDigest []byte `gorm:"column:registration_digest"`
+	RegistrationDigest blob   `gorm:"column:registration_digest"`
 	XP                 string `gorm:"column:xp"`
-	ValidFrom          int64  `gorm:"column:valid_from"`
+	ValidFrom          int64  `gorm:"column:valid_from;<-:create"`
 	PermittedSince     string `gorm:"column:permitted_since"`
 	Meta               stamps `gorm:"embedded"`
 }
 
-func (*clientRow) TableName() string                  { return "clients" }
-func (r *clientRow) stamp() *stamps                   { return &r.Meta }
-func (r *clientRow) identity() (column, value string) { return "id", r.ID }
-func (*clientRow) settable() columns {
-	return `id_key name active public profile_id grant_types credential_otp credential_password roles
-		minimum_roles maximum_roles allow_any_buyer allow_any_supplier allow_seller account_uids
-		default_context_user requires_context_user anonymous_buyer access_token_ttl refresh_token_ttl refresh_idle_ttl
-		anonymous_token_ttl reuse_refresh_tokens signing_alg auth_method jwks resources dpop_bound trust_address
-		registration_pepper_id registration_digest xp permitted_since`
+func (*clientRow) TableName() string { return "clients" }
+func (r *clientRow) stamp() *stamps  { return &r.Meta }
+func (r *clientRow) switched() (id string, on bool, mark, also string) {
+	return r.ID, r.Active, "valid_from", ""
 }
-
-func (r *clientRow) switched() (on bool, mark, also string) { return r.Active, "valid_from", "" }
-
-type secretRow struct {
-	ID        string `gorm:"column:id"`
-	ClientKey string `gorm:"column:client_key"`
-	Name      string `gorm:"column:name"`
-	PepperID  string `gorm:"column:pepper_id"`
-	Digest    []byte `gorm:"column:digest"`
-	ExpiresAt int64  `gorm:"column:expires_at"`
-	CreatedAt int64  `gorm:"column:created_at"`
-}
-
-const secretColumns columns = "id client_key name pepper_id digest expires_at created_at"
 
 // clientKey is the form in which client ids are compared.
 func clientKey(id string) string { return strings.ToLower(id) }
@@ -91,7 +73,7 @@ func clientRowOf(c storage.Client) clientRow {
 		ReuseRefreshTokens: c.ReuseRefreshTokens, SigningAlg: c.SigningAlg,
 		AuthMethod: c.AuthMethod, JWKS: string(c.JWKS), Resources: words(c.Resources),
 		DPoPBound: c.DPoPBound, TrustAddress: c.TrustAddress,
-		RegistrationPepper: c.Registration.PepperID, RegistrationDigest: bytes(c.Registration.Sum), XP: string(c.XP),
+		RegistrationPepper: c.Registration.PepperID, RegistrationDigest: c.Registration.Sum, XP: string(c.XP),
 		ValidFrom: micros(c.ValidFrom), PermittedSince: timesByKey(c.PermittedSince),
 		Meta: stamps{Version: c.Version, Created: micros(c.CreatedAt)},
 	}
@@ -111,16 +93,9 @@ func (r *clientRow) record() storage.Client {
 		ReuseRefreshTokens: r.ReuseRefreshTokens, SigningAlg: r.SigningAlg,
 		AuthMethod: r.AuthMethod, JWKS: raw(r.JWKS), Resources: list(r.Resources),
 		DPoPBound: r.DPoPBound, TrustAddress: r.TrustAddress,
-		Registration: storage.Digest{PepperID: r.RegistrationPepper, Sum: content(r.RegistrationDigest)}, XP: raw(r.XP),
+		Registration: storage.Digest{PepperID: r.RegistrationPepper, Sum: r.RegistrationDigest}, XP: raw(r.XP),
 		ValidFrom: instant(r.ValidFrom), PermittedSince: keysToTimes(r.PermittedSince),
 		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
-	}
-}
-
-func (r *secretRow) record() storage.ClientSecret {
-	return storage.ClientSecret{
-		ID: r.ID, Name: r.Name, Digest: storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
-		ExpiresAt: instant(r.ExpiresAt), CreatedAt: instant(r.CreatedAt),
 	}
 }
 
@@ -130,50 +105,49 @@ func (r *secretRow) record() storage.ClientSecret {
 func (s *Store) Client(ctx context.Context, id string) (storage.Client, error) {
 	key := clientKey(id)
 	return cached(ctx, s, &s.cache.clients, key, func() (storage.Client, error) {
-		row, err := get[clientRow](ctx, s, "client", selecting[clientRow]()+" WHERE id_key = ?", key)
+		row, err := first[clientRow](ctx, s, "client", "id_key = ?", key)
 		if err != nil {
 			return storage.Client{}, err
 		}
-		secrets, err := query[secretRow](ctx, s, "client secrets",
-			"SELECT "+secretColumns.list()+" FROM client_secrets WHERE client_key = ? ORDER BY created_at, id", key)
-		return row.with(secrets), err
+		clients, err := s.withSecrets(ctx, []clientRow{row}, "client_key = ?", key)
+		if err != nil {
+			return storage.Client{}, err
+		}
+		return clients[0], nil
 	})
-}
-
-func (r *clientRow) with(secrets []secretRow) storage.Client {
-	c := r.record()
-	for i := range secrets {
-		c.Secrets = append(c.Secrets, secrets[i].record())
-	}
-	return c
 }
 
 // Clients lists all clients with their secrets, by id.
 func (s *Store) Clients(ctx context.Context) ([]storage.Client, error) {
-	rows, err := query[clientRow](ctx, s, "clients", selecting[clientRow]()+" ORDER BY id_key")
+	rows, err := find[clientRow](ctx, s, "clients", "id_key", "")
 	if err != nil {
 		return nil, err
 	}
-	secrets, err := query[secretRow](ctx, s, "client secrets",
-		"SELECT "+secretColumns.list()+" FROM client_secrets ORDER BY created_at, id")
+	return s.withSecrets(ctx, rows, "")
+}
+
+// withSecrets adds the secrets, which the condition selects, to the clients.
+func (s *Store) withSecrets(ctx context.Context, rows []clientRow, where string, args ...any) ([]storage.Client, error) {
+	secrets, err := find[secretRow](ctx, s, "client secrets", "created_at, id", where, args...)
 	if err != nil {
 		return nil, err
 	}
-	of := make(map[string][]secretRow)
+	byClient := make(map[string][]storage.ClientSecret)
 	for _, secret := range secrets {
-		of[secret.ClientKey] = append(of[secret.ClientKey], secret)
+		byClient[secret.ClientKey] = append(byClient[secret.ClientKey], secret.record())
 	}
-	clients := make([]storage.Client, 0, len(rows))
+	clients := make([]storage.Client, len(rows))
 	for i := range rows {
-		clients = append(clients, rows[i].with(of[rows[i].Key]))
+		clients[i] = rows[i].record()
+		clients[i].Secrets = byClient[rows[i].Key]
 	}
 	return clients, nil
 }
 
 // PutClient inserts or updates a client, but not its secrets, and returns it
 // as stored, without them. An id that differs from another client's in letter
-// case only, or that is a user's UID, is storage.ErrConflict, an outdated Version storage.ErrStale, an
-// unknown password profile storage.ErrNotFound.
+// case only, or that is a user's UID, is storage.ErrConflict. An outdated Version is
+// storage.ErrStale, an unknown password profile storage.ErrNotFound.
 func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client, error) {
 	row := clientRowOf(c)
 	if err := s.noUser(ctx, row.Key); err != nil {
@@ -197,11 +171,14 @@ func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client
 // permittedSince returns the PermittedSince that a client has after it was stored,
 // and locks the stored client until the transaction ends.
 func (s *Store) permittedSince(ctx context.Context, c *storage.Client) (map[string]time.Time, error) {
-	stored, err := query[clientRow](ctx, s, "put client", selecting[clientRow]()+" WHERE id = ?"+s.dialect.locks(), c.ID)
-	if err != nil || len(stored) == 0 {
+	stored, err := locked[clientRow](ctx, s, "put client", "id = ?", c.ID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
-	before := stored[0].record()
+	before := stored.record()
 	return storage.PermittedSinceAfter(&before, c, instant(micros(s.now())+1)), nil
 }
 
@@ -236,81 +213,9 @@ func (s *Store) noUser(ctx context.Context, key string) error {
 	if storage.IsUserUID(key) {
 		return fmt.Errorf("put client: the id has the form of the ids of users: %w", storage.ErrConflict)
 	}
-	users, err := query[string](ctx, s, "put client", "SELECT uid FROM users WHERE uid = ?", key)
+	users, err := find[userRow](ctx, s, "put client", "uid", "uid = ?", key)
 	if err == nil && len(users) > 0 {
 		err = fmt.Errorf("put client: a user has its id: %w", storage.ErrConflict)
 	}
 	return err
-}
-
-// AddClientSecret adds a secret to a client, which is not public from then on.
-// An unknown client is storage.ErrNotFound, a secret ID in use
-// storage.ErrConflict; one that has limit secrets already, however many are
-// added at the same time, is storage.ErrTooMany. 0 is no limit.
-func (s *Store) AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret, limit int) error {
-	if secret.CreatedAt.IsZero() {
-		secret.CreatedAt = s.now()
-	}
-	key := clientKey(clientID)
-	return s.InTx(ctx, func(ctx context.Context) error {
-		if err := s.roomForSecret(ctx, key, limit); err != nil {
-			return err
-		}
-		_, err := s.exec(ctx, "add client secret",
-			"INSERT INTO client_secrets ("+secretColumns.list()+") VALUES ("+secretColumns.marks()+")",
-			secret.ID, key, secret.Name, secret.Digest.PepperID, blob(secret.Digest.Sum),
-			micros(secret.ExpiresAt), micros(secret.CreatedAt))
-		if err != nil {
-			return err
-		}
-		_, err = s.exec(ctx, "end public client",
-			"UPDATE clients SET public = FALSE WHERE id_key = ? AND public", key)
-		return s.changed(ctx, err)
-	})
-}
-
-// roomForSecret locks the client, so that those who count take turns.
-func (s *Store) roomForSecret(ctx context.Context, key string, limit int) error {
-	if limit == 0 {
-		return nil
-	}
-	if _, err := get[string](ctx, s, "client", "SELECT id FROM clients WHERE id_key = ?"+s.dialect.locks(), key); err != nil {
-		return err
-	}
-	n, err := get[int](ctx, s, "count client secrets", "SELECT count(*) FROM client_secrets WHERE client_key = ?", key)
-	if err == nil && n >= limit {
-		err = s.wrap(ctx, "add client secret", storage.ErrTooMany)
-	}
-	return err
-}
-
-// ChangeClientSecret stores what change makes of a secret's name and expiry,
-// and returns the secret. Nobody else changes it meanwhile. An unknown secret
-// is storage.ErrNotFound; an error of change is handed on.
-func (s *Store) ChangeClientSecret(
-	ctx context.Context, clientID, secretID string, change func(*storage.ClientSecret) error,
-) (secret storage.ClientSecret, err error) {
-	err = s.InTx(ctx, func(ctx context.Context) error {
-		row, err := get[secretRow](ctx, s, "client secret", "SELECT "+secretColumns.list()+
-			" FROM client_secrets WHERE client_key = ? AND id = ?"+s.dialect.locks(), clientKey(clientID), secretID)
-		if err != nil {
-			return err
-		}
-		secret = row.record()
-		if err := change(&secret); err != nil {
-			return err
-		}
-		_, err = s.exec(ctx, "change client secret", "UPDATE client_secrets SET name = ?, expires_at = ? WHERE id = ?",
-			secret.Name, micros(secret.ExpiresAt), row.ID)
-		return s.changed(ctx, err)
-	})
-	return secret, err
-}
-
-// DeleteClientSecret deletes a secret of a client or answers
-// storage.ErrNotFound.
-func (s *Store) DeleteClientSecret(ctx context.Context, clientID, secretID string) error {
-	n, err := s.exec(ctx, "delete client secret",
-		"DELETE FROM client_secrets WHERE client_key = ? AND id = ?", clientKey(clientID), secretID)
-	return s.changed(ctx, affected(n, err, s.wrap(ctx, "delete client secret", storage.ErrNotFound)))
 }

@@ -7,34 +7,29 @@ import (
 )
 
 type deliveryConfigRow struct {
-	ID               string `gorm:"column:id;primaryKey"`
+	ID               string `gorm:"column:id;primaryKey;<-:create"`
 	RealmID          string `gorm:"column:realm_id"`
 	Name             string `gorm:"column:name"`
 	Enabled          bool   `gorm:"column:enabled"`
 	Target           string `gorm:"column:target"`
 	URL              string `gorm:"column:url"`
 	SecretKeyID      string `gorm:"column:secret_key_id"`
-	Secret           []byte `gorm:"column:secret"`
+	Secret           blob   `gorm:"column:secret"`
 	AuthHeaderName   string `gorm:"column:custom_auth_header_name"`
 	AuthHeaderKeyID  string `gorm:"column:custom_auth_header_key_id"`
-	CustomAuthHeader []byte `gorm:"column:custom_auth_header"`
+	CustomAuthHeader blob   `gorm:"column:custom_auth_header"`
 	Meta             stamps `gorm:"embedded"`
 }
 
-func (*deliveryConfigRow) TableName() string                  { return "delivery_configs" }
-func (r *deliveryConfigRow) stamp() *stamps                   { return &r.Meta }
-func (r *deliveryConfigRow) identity() (column, value string) { return "id", r.ID }
-func (*deliveryConfigRow) settable() columns {
-	return `realm_id name enabled target url secret_key_id secret
-		custom_auth_header_name custom_auth_header_key_id custom_auth_header`
-}
+func (*deliveryConfigRow) TableName() string { return "delivery_configs" }
+func (r *deliveryConfigRow) stamp() *stamps  { return &r.Meta }
 
 func deliveryConfigRowOf(c storage.DeliveryConfig) deliveryConfigRow {
 	return deliveryConfigRow{
 		ID: c.ID, RealmID: c.RealmID, Name: c.Name, Enabled: c.Enabled, Target: string(c.Target), URL: c.URL,
-		SecretKeyID: c.Secret.KeyID, Secret: bytes(c.Secret.Data),
+		SecretKeyID: c.Secret.KeyID, Secret: c.Secret.Data,
 		AuthHeaderName: c.CustomAuthHeaderName, AuthHeaderKeyID: c.CustomAuthHeader.KeyID,
-		CustomAuthHeader: bytes(c.CustomAuthHeader.Data),
+		CustomAuthHeader: c.CustomAuthHeader.Data,
 		Meta:             stamps{Version: c.Version, Created: micros(c.CreatedAt)},
 	}
 }
@@ -53,7 +48,7 @@ func (r *deliveryConfigRow) record() storage.DeliveryConfig {
 // to them.
 func (s *Store) DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error) {
 	return cached(ctx, s, &s.cache.delivery, id, func() (storage.DeliveryConfig, error) {
-		row, err := find[deliveryConfigRow](ctx, s, "delivery config", id)
+		row, err := first[deliveryConfigRow](ctx, s, "delivery config", "id = ?", id)
 		return row.record(), err
 	})
 }

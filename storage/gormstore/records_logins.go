@@ -7,71 +7,64 @@ import (
 	"latchkey/storage"
 )
 
+// loginRow is a row of the logins. An update writes the administrator's view of it,
+// and leaves what attempts and passwords change.
 type loginRow struct {
-	ID                string     `gorm:"column:id;primaryKey"`
+	Facts loginFacts `gorm:"embedded"`
+	Meta  stamps     `gorm:"embedded"`
+}
+
+// loginFacts is what a sign-in reads of a login.
+type loginFacts struct {
+	ID                string     `gorm:"column:id;primaryKey;<-:create"`
 	ProfileID         string     `gorm:"column:profile_id"`
 	Username          string     `gorm:"column:username"`
 	UsernameKey       string     `gorm:"column:username_key"`
 	UserUID           string     `gorm:"column:user_uid"`
 	Active            bool       `gorm:"column:active"`
-	PasswordHash      string     `gorm:"column:password_hash"`
-	PasswordSetAt     int64      `gorm:"column:password_set_at"`
-	LastActiveAt      int64      `gorm:"column:last_active_at"`
-	SessionsValidFrom int64      `gorm:"column:sessions_valid_from"`
-	KeptSession       string     `gorm:"column:kept_session"`
+	PasswordHash      string     `gorm:"column:password_hash;<-:create"`
+	PasswordSetAt     int64      `gorm:"column:password_set_at;<-:create"`
+	LastActiveAt      int64      `gorm:"column:last_active_at;<-:create"`
+	SessionsValidFrom int64      `gorm:"column:sessions_valid_from;<-:create"`
+	KeptSession       string     `gorm:"column:kept_session;<-:create"`
 	Lockout           lockoutRow `gorm:"embedded"`
 	Code              codeRow    `gorm:"embedded;embeddedPrefix:code_"`
-	Meta              stamps     `gorm:"embedded"`
 }
 
 // lockoutRow is the failure state in logins and phantoms.
 type lockoutRow struct {
-	Failures      int        `gorm:"column:failures"`
-	LastFailureAt int64      `gorm:"column:last_failure_at"`
-	LockedUntil   int64      `gorm:"column:locked_until"`
+	Failures      int        `gorm:"column:failures;<-:create"`
+	LastFailureAt int64      `gorm:"column:last_failure_at;<-:create"`
+	LockedUntil   int64      `gorm:"column:locked_until;<-:create"`
 	Codes         counterRow `gorm:"embedded;embeddedPrefix:codes_"`
-	NotifiedAt    int64      `gorm:"column:notified_at"`
-	Version       int64      `gorm:"column:lockout_version"`
+	NotifiedAt    int64      `gorm:"column:notified_at;<-:create"`
+	Version       int64      `gorm:"column:lockout_version;<-:create"`
 }
 
 // counterRow is one of the counters beside the first one.
 type counterRow struct {
-	Failures      int   `gorm:"column:failures"`
-	LastFailureAt int64 `gorm:"column:last_failure_at"`
-	LockedUntil   int64 `gorm:"column:locked_until"`
+	Failures      int   `gorm:"column:failures;<-:create"`
+	LastFailureAt int64 `gorm:"column:last_failure_at;<-:create"`
+	LockedUntil   int64 `gorm:"column:locked_until;<-:create"`
 }
 
 type codeRow struct {
-	ID        string `gorm:"column:id"`
-	RequestID string `gorm:"column:request_id"`
-	ClientID  string `gorm:"column:client_id"`
-	Purpose   string `gorm:"column:purpose"`
-	PepperID  string `gorm:"column:pepper_id"`
-	Digest    []byte `gorm:"column:digest"`
-	IssuedAt  int64  `gorm:"column:issued_at"`
-	ExpiresAt int64  `gorm:"column:expires_at"`
-	UsedAt    int64  `gorm:"column:used_at"`
+	ID        string `gorm:"column:id;<-:create"`
+	RequestID string `gorm:"column:request_id;<-:create"`
+	ClientID  string `gorm:"column:client_id;<-:create"`
+	Purpose   string `gorm:"column:purpose;<-:create"`
+	PepperID  string `gorm:"column:pepper_id;<-:create"`
+	Digest    blob   `gorm:"column:digest;<-:create"`
+	IssuedAt  int64  `gorm:"column:issued_at;<-:create"`
+	ExpiresAt int64  `gorm:"column:expires_at;<-:create"`
+	UsedAt    int64  `gorm:"column:used_at;<-:create"`
 }
 
-const (
-	lockoutColumns columns = `failures last_failure_at locked_until codes_failures codes_last_failure_at
-		codes_locked_until notified_at lockout_version`
-	loginSettable columns = "profile_id username username_key user_uid active"
-	loginState            = "id " + loginSettable + " password_hash password_set_at last_active_at sessions_valid_from kept_session " +
-		lockoutColumns + ` code_id code_request_id code_client_id code_purpose code_pepper_id code_digest
-		code_issued_at code_expires_at code_used_at`
-	loginColumns = loginState + " version created_at updated_at"
-)
+func (*loginRow) TableName() string { return "logins" }
+func (r *loginRow) stamp() *stamps  { return &r.Meta }
 
-func (*loginRow) TableName() string                  { return "logins" }
-func (r *loginRow) stamp() *stamps                   { return &r.Meta }
-func (r *loginRow) identity() (column, value string) { return "id", r.ID }
-
-// settable leaves out what attempts and passwords change.
-func (*loginRow) settable() columns { return loginSettable }
-
-func (r *loginRow) switched() (on bool, mark, also string) {
-	return r.Active, "sessions_valid_from", ", kept_session = ''"
+func (r *loginRow) switched() (id string, on bool, mark, also string) {
+	return r.Facts.ID, r.Facts.Active, "sessions_valid_from", ", kept_session = ''"
 }
 
 func (r *lockoutRow) record() storage.Lockout {
@@ -86,11 +79,6 @@ func lockoutRowOf(l storage.Lockout) lockoutRow {
 		Failures: l.Failures, LastFailureAt: micros(l.LastFailureAt), LockedUntil: micros(l.LockedUntil),
 		Codes: counterRowOf(l.Codes), NotifiedAt: micros(l.NotifiedAt), Version: l.Version,
 	}
-}
-
-// values are those of lockoutColumns.
-func (r *lockoutRow) values() []any {
-	return append(append([]any{r.Failures, r.LastFailureAt, r.LockedUntil}, r.Codes.values()...), r.NotifiedAt, r.Version)
 }
 
 func (r *counterRow) record() storage.Counter {
@@ -110,12 +98,12 @@ func (r *counterRow) values() []any { return []any{r.Failures, r.LastFailureAt, 
 func (r *codeRow) record() storage.Code {
 	return storage.Code{
 		ID: r.ID, RequestID: r.RequestID, ClientID: r.ClientID, Purpose: storage.Purpose(r.Purpose),
-		Digest:   storage.Digest{PepperID: r.PepperID, Sum: content(r.Digest)},
+		Digest:   storage.Digest{PepperID: r.PepperID, Sum: r.Digest},
 		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
 	}
 }
 
-func (r *loginRow) record() storage.Login {
+func (r *loginFacts) record() storage.Login {
 	return storage.Login{
 		ID: r.ID, ProfileID: r.ProfileID, Username: r.Username, UsernameKey: r.UsernameKey,
 		UserUID: r.UserUID, Active: r.Active,
@@ -123,22 +111,29 @@ func (r *loginRow) record() storage.Login {
 		LastActiveAt:      instant(r.LastActiveAt),
 		SessionsValidFrom: instant(r.SessionsValidFrom), KeptSession: r.KeptSession,
 		Lockout: r.Lockout.record(), Code: r.Code.record(),
-		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),
 	}
+}
+
+func (r *loginRow) record() storage.Login {
+	l := r.Facts.record()
+	l.Version, l.CreatedAt, l.UpdatedAt = r.Meta.Version, instant(r.Meta.Created), instant(r.Meta.Updated)
+	return l
 }
 
 func loginRowOf(l storage.Login) loginRow {
 	return loginRow{
-		ID: l.ID, ProfileID: l.ProfileID, Username: l.Username, UsernameKey: l.UsernameKey,
-		UserUID: l.UserUID, Active: l.Active,
-		PasswordHash: l.PasswordHash, PasswordSetAt: micros(l.PasswordSetAt),
-		LastActiveAt:      micros(l.LastActiveAt),
-		SessionsValidFrom: micros(l.SessionsValidFrom), KeptSession: l.KeptSession,
-		Lockout: lockoutRowOf(l.Lockout),
-		Code: codeRow{
-			ID: l.Code.ID, RequestID: l.Code.RequestID, ClientID: l.Code.ClientID, Purpose: string(l.Code.Purpose),
-			PepperID: l.Code.Digest.PepperID, Digest: bytes(l.Code.Digest.Sum),
-			IssuedAt: micros(l.Code.IssuedAt), ExpiresAt: micros(l.Code.ExpiresAt), UsedAt: micros(l.Code.UsedAt),
+		Facts: loginFacts{
+			ID: l.ID, ProfileID: l.ProfileID, Username: l.Username, UsernameKey: l.UsernameKey,
+			UserUID: l.UserUID, Active: l.Active,
+			PasswordHash: l.PasswordHash, PasswordSetAt: micros(l.PasswordSetAt),
+			LastActiveAt:      micros(l.LastActiveAt),
+			SessionsValidFrom: micros(l.SessionsValidFrom), KeptSession: l.KeptSession,
+			Lockout: lockoutRowOf(l.Lockout),
+			Code: codeRow{
+				ID: l.Code.ID, RequestID: l.Code.RequestID, ClientID: l.Code.ClientID, Purpose: string(l.Code.Purpose),
+				PepperID: l.Code.Digest.PepperID, Digest: l.Code.Digest.Sum,
+				IssuedAt: micros(l.Code.IssuedAt), ExpiresAt: micros(l.Code.ExpiresAt), UsedAt: micros(l.Code.UsedAt),
+			},
 		},
 		Meta: stamps{Version: l.Version, Created: micros(l.CreatedAt)},
 	}
@@ -147,26 +142,20 @@ func loginRowOf(l storage.Login) loginRow {
 // Login reads a login by profile and normalised username, or answers
 // storage.ErrNotFound.
 func (s *Store) Login(ctx context.Context, profileID, usernameKey string) (storage.Login, error) {
-	row, err := get[loginRow](ctx, s, "login",
-		"SELECT "+loginColumns.list()+" FROM logins WHERE profile_id = ? AND username_key = ?", profileID, usernameKey)
+	row, err := first[loginRow](ctx, s, "login", "profile_id = ? AND username_key = ?", profileID, usernameKey)
 	return row.record(), err
 }
 
 // LoginByID reads a login or answers storage.ErrNotFound.
 func (s *Store) LoginByID(ctx context.Context, id string) (storage.Login, error) {
-	row, err := get[loginRow](ctx, s, "login", "SELECT "+loginColumns.list()+" FROM logins WHERE id = ?", id)
+	row, err := first[loginRow](ctx, s, "login", "id = ?", id)
 	return row.record(), err
 }
 
 // LoginsOfUser lists the logins of a user by profile.
 func (s *Store) LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error) {
-	rows, err := query[loginRow](ctx, s, "logins of user",
-		"SELECT "+loginColumns.list()+" FROM logins WHERE user_uid = ? ORDER BY profile_id, username_key", uid)
-	logins := make([]storage.Login, 0, len(rows))
-	for i := range rows {
-		logins = append(logins, rows[i].record())
-	}
-	return logins, err
+	rows, err := find[loginRow](ctx, s, "logins of user", "profile_id, username_key", "user_uid = ?", uid)
+	return recordsOf(rows, (*loginRow).record), err
 }
 
 // PutLogin inserts the login as it is, or updates the administrator's view of

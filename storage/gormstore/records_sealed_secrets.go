@@ -65,7 +65,7 @@ func (s *Store) CountSealed(ctx context.Context) ([]storage.SealedCount, error) 
 type sealedRow struct {
 	ID    string `gorm:"column:id"`
 	KeyID string `gorm:"column:key_id"`
-	Data  []byte `gorm:"column:data"`
+	Data  blob   `gorm:"column:data"`
 }
 
 // SealedOtherwise lists up to limit secrets of the kind that are not sealed under

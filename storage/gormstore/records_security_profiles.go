@@ -11,7 +11,7 @@ import (
 )
 
 type securityProfileRow struct {
-	ID       string `gorm:"column:id;primaryKey"`
+	ID       string `gorm:"column:id;primaryKey;<-:create"`
 	RealmID  string `gorm:"column:realm_id"`
 	Name     string `gorm:"column:name"`
 	Roles    string `gorm:"column:roles"`
@@ -19,10 +19,8 @@ type securityProfileRow struct {
 	Meta     stamps `gorm:"embedded"`
 }
 
-func (*securityProfileRow) TableName() string                  { return "security_profiles" }
-func (r *securityProfileRow) stamp() *stamps                   { return &r.Meta }
-func (r *securityProfileRow) identity() (column, value string) { return "id", r.ID }
-func (*securityProfileRow) settable() columns                  { return "realm_id name roles password" }
+func (*securityProfileRow) TableName() string { return "security_profiles" }
+func (r *securityProfileRow) stamp() *stamps  { return &r.Meta }
 
 func (r *securityProfileRow) record() (storage.SecurityProfile, error) {
 	p := storage.SecurityProfile{
@@ -37,7 +35,7 @@ func (r *securityProfileRow) record() (storage.SecurityProfile, error) {
 
 // SecurityProfile reads a security profile or answers storage.ErrNotFound.
 func (s *Store) SecurityProfile(ctx context.Context, id string) (storage.SecurityProfile, error) {
-	row, err := find[securityProfileRow](ctx, s, "security profile", id)
+	row, err := first[securityProfileRow](ctx, s, "security profile", "id = ?", id)
 	if err != nil {
 		return storage.SecurityProfile{}, err
 	}
@@ -98,7 +96,7 @@ func (s *Store) securityProfiles(ctx context.Context) (map[string]storage.Securi
 }
 
 func (s *Store) loadSecurityProfiles(ctx context.Context) (map[string]storage.SecurityProfile, error) {
-	rows, err := query[securityProfileRow](ctx, s, "security profiles", selecting[securityProfileRow]())
+	rows, err := find[securityProfileRow](ctx, s, "security profiles", "", "")
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,12 @@ package gormstore
 
 import (
 	"context"
-	"strings"
 
 	"latchkey/storage"
 )
 
 type senderRow struct {
-	ID             string `gorm:"column:id;primaryKey"`
+	ID             string `gorm:"column:id;primaryKey;<-:create"`
 	RealmID        string `gorm:"column:realm_id"`
 	Name           string `gorm:"column:name"`
 	Description    string `gorm:"column:description"`
@@ -19,17 +18,17 @@ type senderRow struct {
 	DeliveryConfig string `gorm:"column:delivery_config"`
 	URL            string `gorm:"column:url"`
 	SharedKeyKeyID string `gorm:"column:shared_key_key_id"`
-	SharedKey      []byte `gorm:"column:shared_key"`
+	SharedKey      blob   `gorm:"column:shared_key"`
 	Signature      string `gorm:"column:signature"`
 	SigningKeyID   string `gorm:"column:signing_secrets_key_id"`
-	SigningSecrets []byte `gorm:"column:signing_secrets"`
+	SigningSecrets blob   `gorm:"column:signing_secrets"`
 	PublicJWK      string `gorm:"column:public_jwk"`
 	SMTPHost       string `gorm:"column:smtp_host"`
 	SMTPPort       int    `gorm:"column:smtp_port"`
 	SMTPTLS        string `gorm:"column:smtp_tls"`
 	SMTPUsername   string `gorm:"column:smtp_username"`
 	SMTPKeyID      string `gorm:"column:smtp_password_key_id"`
-	SMTPPassword   []byte `gorm:"column:smtp_password"`
+	SMTPPassword   blob   `gorm:"column:smtp_password"`
 	SMTPFrom       string `gorm:"column:smtp_from"`
 	SMTPSiteName   string `gorm:"column:smtp_site_name"`
 	ElevatedRoles  string `gorm:"column:elevated_roles"`
@@ -40,15 +39,8 @@ type senderRow struct {
 	Meta           stamps `gorm:"embedded"`
 }
 
-func (*senderRow) TableName() string                  { return "senders" }
-func (r *senderRow) stamp() *stamps                   { return &r.Meta }
-func (r *senderRow) identity() (column, value string) { return "id", r.ID }
-func (*senderRow) settable() columns {
-	return `realm_id name description active dialect kind types delivery_config url shared_key_key_id shared_key
-		signature signing_secrets_key_id signing_secrets public_jwk
-		smtp_host smtp_port smtp_tls smtp_username smtp_password_key_id smtp_password smtp_from smtp_site_name
-		elevated_roles allow_all_buyers allow_seller account_uids xp`
-}
+func (*senderRow) TableName() string { return "senders" }
+func (r *senderRow) stamp() *stamps  { return &r.Meta }
 
 func senderRowOf(m storage.Sender) senderRow {
 	types := make([]string, 0, len(m.Types))
@@ -58,11 +50,11 @@ func senderRowOf(m storage.Sender) senderRow {
 	return senderRow{
 		ID: m.ID, RealmID: m.RealmID, Name: m.Name, Description: m.Description,
 		Active: m.Active, Dialect: string(m.Dialect), Kind: string(m.Kind),
-		Types: strings.Join(types, " "), DeliveryConfig: m.DeliveryConfig, URL: m.URL,
-		SharedKeyKeyID: m.SharedKey.KeyID, SharedKey: bytes(m.SharedKey.Data),
-		Signature: string(m.Signature), SigningKeyID: m.SigningSecrets.KeyID, SigningSecrets: bytes(m.SigningSecrets.Data),
+		Types: words(types), DeliveryConfig: m.DeliveryConfig, URL: m.URL,
+		SharedKeyKeyID: m.SharedKey.KeyID, SharedKey: m.SharedKey.Data,
+		Signature: string(m.Signature), SigningKeyID: m.SigningSecrets.KeyID, SigningSecrets: m.SigningSecrets.Data,
 		PublicJWK: string(m.PublicJWK), SMTPHost: m.SMTP.Host, SMTPPort: m.SMTP.Port, SMTPTLS: string(m.SMTP.TLS),
-		SMTPUsername: m.SMTP.Username, SMTPKeyID: m.SMTP.Password.KeyID, SMTPPassword: bytes(m.SMTP.Password.Data),
+		SMTPUsername: m.SMTP.Username, SMTPKeyID: m.SMTP.Password.KeyID, SMTPPassword: m.SMTP.Password.Data,
 		SMTPFrom: m.SMTP.From, SMTPSiteName: m.SMTP.SiteName,
 		ElevatedRoles: words(m.ElevatedRoles), AllowAllBuyers: m.AllowAllBuyers, AllowSeller: m.AllowSeller,
 		AccountUIDs: words(m.AccountUIDs), XP: string(m.XP),
@@ -110,7 +102,7 @@ func (s *Store) Sender(ctx context.Context, id string) (storage.Sender, error) {
 // shared: callers must not write to it.
 func (s *Store) Senders(ctx context.Context) ([]storage.Sender, error) {
 	return cached(ctx, s, &s.cache.senders, "", func() ([]storage.Sender, error) {
-		rows, err := query[senderRow](ctx, s, "senders", selecting[senderRow]()+" ORDER BY id")
+		rows, err := find[senderRow](ctx, s, "senders", "id", "")
 		senders := make([]storage.Sender, 0, len(rows))
 		for i := range rows {
 			senders = append(senders, rows[i].record())
@@ -138,9 +130,7 @@ func (s *Store) keeping(ctx context.Context, config string, fn func(context.Cont
 		return fn(ctx)
 	}
 	return s.InTx(ctx, func(ctx context.Context) error {
-		_, err := get[string](ctx, s, "delivery config of sender",
-			"SELECT id FROM delivery_configs WHERE id = ?"+s.dialect.locks(), config)
-		if err != nil {
+		if _, err := locked[deliveryConfigRow](ctx, s, "delivery config of sender", "id = ?", config); err != nil {
 			return err
 		}
 		return fn(ctx)

@@ -1,6 +1,7 @@
 package gormstore
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -8,36 +9,44 @@ import (
 	"latchkey/storage"
 )
 
+// signingKeyRow is a row of the signing keys. An update leaves the private half as
+// it is, which Reseal may be changing.
 type signingKeyRow struct {
-	KID          string `gorm:"column:kid"`
-	Alg          string `gorm:"column:alg"`
-	Public       []byte `gorm:"column:public"`
-	PrivateKeyID string `gorm:"column:private_key_id"`
-	Private      []byte `gorm:"column:private"`
-	Predecessor  string `gorm:"column:predecessor"`
-	CreatedAt    int64  `gorm:"column:created_at"`
+	KID          string `gorm:"column:kid;primaryKey;<-:create"`
+	Alg          string `gorm:"column:alg;<-:create"`
+	Public       blob   `gorm:"column:public;<-:create"`
+	PrivateKeyID string `gorm:"column:private_key_id;<-:create"`
+	Private      blob   `gorm:"column:private;<-:create"`
+	Predecessor  string `gorm:"column:predecessor;<-:create"`
+	Created      int64  `gorm:"column:created_at;<-:create"`
 	ActivatesAt  int64  `gorm:"column:activates_at"`
 	RetiresAt    int64  `gorm:"column:retires_at"`
 	GoneAt       int64  `gorm:"column:gone_at"`
 	RevokedAt    int64  `gorm:"column:revoked_at"`
 }
 
-const signingKeyColumns columns = `kid alg public private_key_id private predecessor created_at activates_at retires_at
-	gone_at revoked_at`
+func (*signingKeyRow) TableName() string { return "signing_keys" }
+
+func signingKeyRowOf(k storage.SigningKey) signingKeyRow {
+	return signingKeyRow{
+		KID: k.KID, Alg: k.Alg, Public: k.Public, PrivateKeyID: k.Private.KeyID, Private: k.Private.Data,
+		Predecessor: k.Predecessor, Created: micros(k.CreatedAt), ActivatesAt: micros(k.ActivatesAt),
+		RetiresAt: micros(k.RetiresAt), GoneAt: micros(k.GoneAt), RevokedAt: micros(k.RevokedAt),
+	}
+}
+
+func (r *signingKeyRow) record() storage.SigningKey {
+	return storage.SigningKey{
+		KID: r.KID, Alg: r.Alg, Public: r.Public, Private: sealed(r.PrivateKeyID, r.Private),
+		Predecessor: r.Predecessor, CreatedAt: instant(r.Created), ActivatesAt: instant(r.ActivatesAt),
+		RetiresAt: instant(r.RetiresAt), GoneAt: instant(r.GoneAt), RevokedAt: instant(r.RevokedAt),
+	}
+}
 
 // SigningKeys lists all signing keys, oldest first.
 func (s *Store) SigningKeys(ctx context.Context) ([]storage.SigningKey, error) {
-	rows, err := query[signingKeyRow](ctx, s, "signing keys",
-		"SELECT "+signingKeyColumns.list()+" FROM signing_keys ORDER BY created_at, kid")
-	keys := make([]storage.SigningKey, 0, len(rows))
-	for _, r := range rows {
-		keys = append(keys, storage.SigningKey{
-			KID: r.KID, Alg: r.Alg, Public: content(r.Public), Private: sealed(r.PrivateKeyID, r.Private),
-			Predecessor: r.Predecessor, CreatedAt: instant(r.CreatedAt), ActivatesAt: instant(r.ActivatesAt),
-			RetiresAt: instant(r.RetiresAt), GoneAt: instant(r.GoneAt), RevokedAt: instant(r.RevokedAt),
-		})
-	}
-	return keys, err
+	rows, err := find[signingKeyRow](ctx, s, "signing keys", "created_at, kid", "")
+	return recordsOf(rows, (*signingKeyRow).record), err
 }
 
 // ChangeSigningKeys makes the change as a whole or not at all. When a KID is in
@@ -46,8 +55,8 @@ func (s *Store) SigningKeys(ctx context.Context) ([]storage.SigningKey, error) {
 // announce a successor at once, one succeeds. An unknown KID to update is
 // storage.ErrNotFound. A revocation is never undone.
 func (s *Store) ChangeSigningKeys(ctx context.Context, c storage.SigningKeyChange) error {
-	// In the order of their names, so that two changes wait for each other
-	// instead of both; the updates first, for they make room for the additions.
+	// The order by KID keeps two changes from a deadlock. The updates come first,
+	// because they make room for the additions.
 	update := slices.SortedFunc(slices.Values(c.Update), func(a, b storage.SigningKey) int { return strings.Compare(a.KID, b.KID) })
 	err := s.InTx(ctx, func(ctx context.Context) error {
 		for _, k := range update {
@@ -56,13 +65,14 @@ func (s *Store) ChangeSigningKeys(ctx context.Context, c storage.SigningKeyChang
 			}
 		}
 		for _, k := range c.Add {
-			if err := s.addSigningKey(ctx, k); err != nil {
-				return err
+			row := signingKeyRowOf(k)
+			if err := s.writing(ctx).Create(&row).Error; err != nil {
+				return s.wrap(ctx, "add signing key", err)
 			}
 		}
 		for _, kid := range slices.Sorted(slices.Values(c.Remove)) {
-			if _, err := s.exec(ctx, "remove signing key", "DELETE FROM signing_keys WHERE kid = ?", kid); err != nil {
-				return err
+			if err := s.writing(ctx).Delete(&signingKeyRow{}, "kid = ?", kid).Error; err != nil {
+				return s.wrap(ctx, "remove signing key", err)
 			}
 		}
 		return nil
@@ -70,57 +80,22 @@ func (s *Store) ChangeSigningKeys(ctx context.Context, c storage.SigningKeyChang
 	return s.changed(ctx, err)
 }
 
-func (s *Store) addSigningKey(ctx context.Context, k storage.SigningKey) error {
-	_, err := s.exec(ctx, "add signing key",
-		"INSERT INTO signing_keys ("+signingKeyColumns.list()+") VALUES ("+signingKeyColumns.marks()+")",
-		k.KID, k.Alg, blob(k.Public), k.Private.KeyID, blob(k.Private.Data), k.Predecessor, micros(k.CreatedAt),
-		micros(k.ActivatesAt), micros(k.RetiresAt), micros(k.GoneAt), micros(k.RevokedAt))
-	return err
-}
-
-// updateSigningKey leaves the private half alone, which Reseal may be changing.
+// updateSigningKey writes the times of a key. A revocation stays as it is.
 func (s *Store) updateSigningKey(ctx context.Context, k storage.SigningKey) error {
-	n, err := s.exec(ctx, "update signing key",
-		`UPDATE signing_keys SET activates_at = ?, retires_at = ?, gone_at = ?,
-		revoked_at = CASE WHEN revoked_at = 0 THEN ? ELSE revoked_at END WHERE kid = ?`,
-		micros(k.ActivatesAt), micros(k.RetiresAt), micros(k.GoneAt), micros(k.RevokedAt), k.KID)
-	return affected(n, err, s.wrap(ctx, "update signing key", storage.ErrNotFound))
+	stored, err := locked[signingKeyRow](ctx, s, "update signing key", "kid = ?", k.KID)
+	if err != nil {
+		return err
+	}
+	row := signingKeyRowOf(k)
+	row.RevokedAt = cmp.Or(stored.RevokedAt, row.RevokedAt)
+	return s.wrap(ctx, "update signing key", s.writing(ctx).Model(&row).Select("*").Updates(&row).Error)
 }
 
 // ClientSigningAlgs lists the JWS algorithms that clients name for their
 // tokens, each once.
 func (s *Store) ClientSigningAlgs(ctx context.Context) ([]string, error) {
-	return query[string](ctx, s, "signing algorithms of clients",
-		"SELECT DISTINCT signing_alg FROM clients WHERE signing_alg <> '' ORDER BY signing_alg")
-}
-
-type pepperRow struct {
-	ID          string `gorm:"column:id"`
-	SecretKeyID string `gorm:"column:secret_key_id"`
-	Secret      []byte `gorm:"column:secret"`
-	CreatedAt   int64  `gorm:"column:created_at"`
-}
-
-// Peppers lists all peppers, oldest first.
-func (s *Store) Peppers(ctx context.Context) ([]storage.Pepper, error) {
-	rows, err := query[pepperRow](ctx, s, "peppers",
-		"SELECT id, secret_key_id, secret, created_at FROM peppers ORDER BY ordinal")
-	peppers := make([]storage.Pepper, 0, len(rows))
-	for _, r := range rows {
-		peppers = append(peppers, storage.Pepper{
-			ID: r.ID, Secret: sealed(r.SecretKeyID, r.Secret), CreatedAt: instant(r.CreatedAt),
-		})
-	}
-	return peppers, err
-}
-
-// AddFirstPepper adds the pepper of a new database. If there is one already it
-// answers storage.ErrConflict; of several replicas that try, one succeeds.
-func (s *Store) AddFirstPepper(ctx context.Context, p storage.Pepper) error {
-	// Two that see no pepper both insert the ordinal 1, which is unique.
-	n, err := s.exec(ctx, "add first pepper",
-		`INSERT INTO peppers (id, ordinal, secret_key_id, secret, created_at)
-		SELECT ?, 1, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM peppers)`,
-		p.ID, p.Secret.KeyID, blob(p.Secret.Data), micros(p.CreatedAt))
-	return s.changed(ctx, affected(n, err, s.wrap(ctx, "add first pepper", storage.ErrConflict)))
+	var algs []string
+	err := s.reading(ctx).Model(&clientRow{}).Distinct("signing_alg").Where("signing_alg <> ''").
+		Order("signing_alg").Find(&algs).Error
+	return algs, s.wrap(ctx, "signing algorithms of clients", err)
 }

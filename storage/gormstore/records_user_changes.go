@@ -37,7 +37,7 @@ func (s *Store) addUser(ctx context.Context, n storage.NewUser) (added storage.U
 	if added.Login, err = s.addLogin(ctx, n); err != nil {
 		return added, err
 	}
-	if err := s.join(ctx, user.AccountUID, &user); err != nil {
+	if err := s.join(ctx, n.User.AccountUID, &user); err != nil {
 		return added, err
 	}
 	if n.Account != nil {
@@ -45,7 +45,7 @@ func (s *Store) addUser(ctx context.Context, n storage.NewUser) (added storage.U
 		if err := add(ctx, s, "add account", &account); err != nil {
 			return added, err
 		}
-		if err := s.join(ctx, account.UID, &user); err != nil {
+		if err := s.join(ctx, n.Account.UID, &user); err != nil {
 			return added, err
 		}
 	}
@@ -60,7 +60,7 @@ func (s *Store) addLogin(ctx context.Context, n storage.NewUser) (storage.Login,
 		return storage.Login{}, nil
 	}
 	row := loginRowOf(*n.Login)
-	row.UserUID = n.User.UID
+	row.Facts.UserUID = n.User.UID
 	if err := taken(add(ctx, s, "add login", &row)); err != nil {
 		return storage.Login{}, err
 	}

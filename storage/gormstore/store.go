@@ -59,7 +59,7 @@ type Store struct {
 	writer  *gorm.DB
 	reader  *gorm.DB
 	texts   texts
-	shapes  shapes
+	rows    rowTypes
 	cache   *cache
 	now     func() time.Time
 	rand    io.Reader
@@ -97,10 +97,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.ListTimeout = defaultListTimeout
 	}
 	s := &Store{
-		dialect: d, cache: newCache(), now: cfg.Now, rand: cfg.Rand, log: cfg.Logger, texts: newTexts(d),
+		dialect: d, cache: newCache(), now: cfg.Now, rand: cfg.Rand, log: cfg.Logger,
 		listTimeout: cfg.ListTimeout, listConns: make(chan struct{}, d.listConns()),
 		auditRetention: cfg.AuditRetention,
 	}
+	s.texts = newTexts(d, &s.rows)
 	if s.pools, err = d.open(ctx); err != nil {
 		return nil, s.wrap(ctx, "open", err)
 	}
@@ -129,6 +130,7 @@ func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
 	return gorm.Open(s.dialect.gorm(&pool{db: db, seen: seen}), &gorm.Config{
 		SkipDefaultTransaction: true, // every method is one statement or says InTx
 		DisableAutomaticPing:   true,
+		QueryFields:            true,           // each column by name
 		Logger:                 logger.Discard, // its slow-query log would print arguments
 		NowFunc:                func() time.Time { return s.now().UTC() },
 	})
