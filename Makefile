@@ -20,6 +20,7 @@ help:
 # test runs all tests on SQLite and PostgreSQL, with the race detector.
 test:
 	.ci/postgresql
+	.ci/pgbouncer
 	$(GO) vet -tags strangers ./...
 	test -z "$$(gofmt -l .)"
 	$(GO) test $(RACE) -timeout 40m ./...
@@ -28,6 +29,7 @@ test:
 # check runs what is quick: format, vet, and the tests without the end-to-end stories.
 check:
 	.ci/postgresql
+	.ci/pgbouncer
 	test -z "$$(gofmt -l .)"
 	$(GO) vet -tags strangers ./...
 	$(GO) test $$($(GO) list ./... | grep -v /cmd/latchkey$$)

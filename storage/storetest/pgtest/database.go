@@ -51,6 +51,9 @@ func (s *Server) database(tb testing.TB, create func(name string) error) string 
 		tb.Fatalf("pgtest: database: %v", err)
 	}
 	tb.Cleanup(func() {
+		if s.external == nil && !s.running() {
+			return // the database goes with the server
+		}
 		if err := s.admin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
 			tb.Errorf("pgtest: drop database: %v", err)
 		}

@@ -15,5 +15,9 @@
 // If LATCHKEY_TEST_POSTGRES is set to the URL of an administrator of a running server,
 // the databases are created there instead, and dropped after each test.
 //
+// Server.Pooler starts a PgBouncer in front of the server. StartReplicated starts a server
+// of its own that can have a Standby, which can be promoted. Servers and poolers can be
+// frozen.
+//
 // The package does not depend on Latchkey's schema; the caller passes the migration.
 package pgtest

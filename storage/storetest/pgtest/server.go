@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,19 +21,6 @@ const (
 	superuser    = "postgres"
 )
 
-// guard is a shell script that runs the server until its standard input closes or
-// contains "keep". Then it stops the server, and deletes the directory without "keep". It
-// is a separate process, so that it still runs after the test process was killed.
-const guard = `
-trap '' INT HUP
-"$1/postgres" -D "$2/data" >>"$2/log" 2>&1 &
-server=$!
-read -r keep
-kill -QUIT "$server" 2>/dev/null
-wait "$server"
-[ "$keep" = keep ] || rm -rf "$2"
-`
-
 // Config configures a Server. With the zero value the server is durable and its databases
 // are empty.
 type Config struct {
@@ -42,6 +29,9 @@ type Config struct {
 	Migrate func(url string) error
 	// Relaxed turns fsync off, for tests that do not depend on durability.
 	Relaxed bool
+	// Replicated lets the server have standbys. Such a server is always started from the
+	// installed programs, and listens on a TCP port.
+	Replicated bool
 }
 
 // Server is a PostgreSQL server for tests. It is safe for concurrent use,
@@ -50,14 +40,14 @@ type Server struct {
 	cfg      Config
 	external *url.URL // the server of LATCHKEY_TEST_POSTGRES; nil: own server
 	bin, dir string
-	guard    *exec.Cmd
-	pipe     io.WriteCloser
+	port     int // TCP port; 0: it listens on a socket only
+	guarded
 }
 
 // Start starts a server with a migrated template database. Call Close to stop it. It also
 // stops when the process ends.
 func Start(cfg Config) (*Server, error) {
-	if admin := os.Getenv("LATCHKEY_TEST_POSTGRES"); admin != "" {
+	if admin := os.Getenv("LATCHKEY_TEST_POSTGRES"); admin != "" && !cfg.Replicated {
 		u, err := url.Parse(admin)
 		if err != nil {
 			return nil, fmt.Errorf("LATCHKEY_TEST_POSTGRES: %w", err)
@@ -73,7 +63,7 @@ func start(cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, bin: bin}
-	if s.dir, err = os.MkdirTemp("", "latchkey-pg-"); err != nil {
+	if s.dir, err = newDir(); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -81,6 +71,11 @@ func start(cfg Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if cfg.Replicated {
+		if s.port, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.initialise(); err != nil {
 		return nil, err
 	}
@@ -114,15 +109,20 @@ func version(initdb string) (n int) {
 
 // settings returns the configuration of the server. It is small, and listens only on a
 // socket in its own directory, so that servers of parallel test processes do not conflict.
+// A server with standbys also listens on a port, because only TCP addresses fit into a URL
+// with several hosts.
 func (s *Server) settings() string {
 	lines := []string{
-		"listen_addresses = ''",
 		"unix_socket_directories = '" + s.dir + "'",
 		"max_connections = 300",
 		"shared_buffers = 64MB",
-		"wal_level = minimal",
-		"max_wal_senders = 0",
 		"logging_collector = off",
+	}
+	if s.port == 0 {
+		lines = append(lines, "listen_addresses = ''", "wal_level = minimal", "max_wal_senders = 0")
+	} else {
+		lines = append(lines, "listen_addresses = '127.0.0.1'", "port = "+strconv.Itoa(s.port),
+			"wal_level = replica", "max_wal_senders = 4", "wal_keep_size = '64MB'")
 	}
 	if s.cfg.Relaxed {
 		lines = append(lines, "fsync = off", "synchronous_commit = off", "full_page_writes = off")
@@ -132,16 +132,21 @@ func (s *Server) settings() string {
 
 // initialise creates the data directory.
 func (s *Server) initialise() error {
-	if err := s.chownDir(); err != nil {
+	data := filepath.Join(s.dir, "data")
+	cmd, err := command(s.dir, filepath.Join(s.bin, "initdb"),
+		"-D", data, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	if err != nil {
 		return err
 	}
-	data := filepath.Join(s.dir, "data")
-	cmd := s.command(filepath.Join(s.bin, "initdb"),
-		"-D", data, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	conf, err := os.OpenFile(filepath.Join(data, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	return s.configure()
+}
+
+// configure appends the settings to those of the data directory.
+func (s *Server) configure() error {
+	conf, err := os.OpenFile(filepath.Join(s.dir, "data", "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -154,15 +159,10 @@ func (s *Server) Start() error {
 	if s.external != nil {
 		return errors.New("the server of LATCHKEY_TEST_POSTGRES cannot be started by tests")
 	}
-	s.guard = s.command("/bin/sh", "-c", guard, "guard", s.bin, s.dir)
-	pipe, err := s.guard.StdinPipe()
+	err := s.run(s.dir, "QUIT", filepath.Join(s.bin, "postgres"), "-D", filepath.Join(s.dir, "data"))
 	if err != nil {
 		return err
 	}
-	if err := s.guard.Start(); err != nil {
-		return err
-	}
-	s.pipe = pipe
 	return s.await()
 }
 
@@ -189,8 +189,7 @@ func (s *Server) Stop() error {
 	if s.external != nil {
 		return errors.New("the server of LATCHKEY_TEST_POSTGRES cannot be stopped by tests")
 	}
-	_, err := io.WriteString(s.pipe, "keep\n")
-	return errors.Join(err, s.end())
+	return s.stop()
 }
 
 // Close stops the server and deletes its data.
@@ -198,18 +197,7 @@ func (s *Server) Close() error {
 	if s.external != nil {
 		return nil
 	}
-	err := s.end()
-	return errors.Join(err, os.RemoveAll(s.dir))
-}
-
-// end closes the pipe and waits until the guard has stopped the server.
-func (s *Server) end() error {
-	if s.pipe == nil {
-		return nil
-	}
-	err := errors.Join(s.pipe.Close(), s.guard.Wait())
-	s.pipe = nil
-	return err
+	return errors.Join(s.end(), os.RemoveAll(s.dir))
 }
 
 // url returns the URL of a database for the administrator of the server.
@@ -218,6 +206,9 @@ func (s *Server) url(database string) string {
 		u := *s.external
 		u.Path = "/" + database
 		return u.String()
+	}
+	if s.port > 0 {
+		return "postgres://" + superuser + "@" + s.address() + "/" + database + "?sslmode=disable"
 	}
 	q := url.Values{"host": {s.dir}, "user": {superuser}}
 	return "postgres:///" + database + "?" + q.Encode()

@@ -31,23 +31,26 @@ func serverUser() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-// chownDir makes the user that the server runs as the owner of the directory.
-func (s *Server) chownDir() error {
+// newDir creates a directory that belongs to the user that the server runs as.
+func newDir() (string, error) {
+	dir, err := os.MkdirTemp("", "latchkey-pg-")
+	if err != nil {
+		return "", err
+	}
 	as, err := serverUser()
 	if err != nil || as == nil {
-		return err
+		return dir, err
 	}
-	return os.Chown(s.dir, int(as.Uid), int(as.Gid))
+	return dir, os.Chown(dir, int(as.Uid), int(as.Gid))
 }
 
-// command returns a command that runs in the server's directory, and in its own process
-// group, so that an interrupt from the terminal does not reach it.
-func (s *Server) command(name string, args ...string) *exec.Cmd {
+// command returns a command that runs in the directory as the server's user, and in its
+// own process group, so that an interrupt from the terminal does not reach it.
+func command(dir, name string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.Command(name, args...)
-	cmd.Dir = s.dir
+	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if as, err := serverUser(); err == nil {
-		cmd.SysProcAttr.Credential = as
-	}
-	return cmd
+	as, err := serverUser()
+	cmd.SysProcAttr.Credential = as
+	return cmd, err
 }
