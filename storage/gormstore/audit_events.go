@@ -19,20 +19,20 @@ const (
 )
 
 type auditRow struct {
-	ID       string `gorm:"column:id"`
-	Time     int64  `gorm:"column:time"`
-	Action   string `gorm:"column:action"`
-	Outcome  string `gorm:"column:outcome"`
-	ClientID string `gorm:"column:client_id"`
-	UserUID  string `gorm:"column:user_uid"`
-	Username string `gorm:"column:username"`
-	Factor   string `gorm:"column:factor"`
-	TraceID  string `gorm:"column:trace_id"`
-	Source   string `gorm:"column:source"`
-	Object   string `gorm:"column:object"`
-	Changed  string `gorm:"column:changed"` // member names, separated by spaces
-	Took     int64  `gorm:"column:took"`
-	Count    int64  `gorm:"column:count"`
+	ID       string `gorm:"column:id" list:"ID"`
+	Time     int64  `gorm:"column:time" list:"Time,time"`
+	Action   string `gorm:"column:action" list:"Action"`
+	Outcome  string `gorm:"column:outcome" list:"Outcome"`
+	ClientID string `gorm:"column:client_id" list:"ClientID"`
+	UserUID  string `gorm:"column:user_uid" list:"UserUID"`
+	Username string `gorm:"column:username" list:"Username"`
+	Factor   string `gorm:"column:factor" list:"Factor"`
+	TraceID  string `gorm:"column:trace_id" list:"TraceID"`
+	Source   string `gorm:"column:source" list:"Source"`
+	Object   string `gorm:"column:object" list:"Object"`
+	Changed  string `gorm:"column:changed" list:"Changed"` // member names, separated by spaces
+	Took     int64  `gorm:"column:took" list:"Took,duration"`
+	Count    int64  `gorm:"column:count" list:"Count"`
 	Seq      int64  `gorm:"column:seq"` // 0: outside of the chain
 	KeyID    string `gorm:"column:key_id"`
 	MAC      blob   `gorm:"column:mac"`
@@ -136,20 +136,10 @@ func auditIDFrom(at time.Time) string {
 	return auditPrefix + id[:len(id)-1] // the last letter holds bits of what follows
 }
 
-func auditFields() fields {
-	return fields{
-		"ID": {sql: "id", unique: true}, "Time": {kind: instantly, sql: "time"},
-		"Action": {sql: "action"}, "Outcome": {sql: "outcome"}, "ClientID": {sql: "client_id"},
-		"UserUID": {sql: "user_uid"}, "Username": {sql: "username"}, "Factor": {sql: "factor"},
-		"TraceID": {sql: "trace_id"}, "Source": {sql: "source"}, "Object": {sql: "object"}, "Changed": {sql: "changed"},
-		"Took": {kind: lasting, sql: "took"}, "Count": {kind: numeric, sql: "count"},
-	}
-}
-
 // ListAuditEvents lists audit events, without a Sort the oldest first. Fields
 // are those of storage.AuditEvent.
 func (s *Store) ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error) {
-	l := listing{what: "audit events", table: "audit_events", fields: auditFields(), key: byField("ID"), tie: "id"}
+	l := byID[auditRow](s, "audit events", "audit_events")
 	rows, total, err := page[auditRow](ctx, s, l, q)
 	return recorded(rows, total, (*auditRow).record), err
 }

@@ -15,55 +15,48 @@ import (
 // rowTypes remembers the columns of row types. A row type is a struct of strings,
 // whole numbers, booleans, blobs and structs of these, with GORM's tags.
 type rowTypes struct {
-	known   sync.Map // *rowType by reflect.Type
+	types   sync.Map // *rowType by reflect.Type
 	schemas sync.Map // GORM's own
 }
 
-// rowType is the columns of a row type, and for each the index of its field as
-// reflect has it.
+// rowType is the columns of a row type, the index of each one's field as reflect
+// has it, and the fields of lists.
 type rowType struct {
 	names  columns
 	places [][]int
 	byName map[string][]int
+	listed fields
 }
 
-// of returns the columns of a struct.
-func (t *rowTypes) of(row reflect.Type) (*rowType, error) {
-	if known, ok := t.known.Load(row); ok {
-		return known.(*rowType), nil //nolint:forcetypeassert // nothing else is stored
+// known returns the columns of a struct. It panics if its tags are wrong.
+func (t *rowTypes) known(row reflect.Type) *rowType {
+	if known, ok := t.types.Load(row); ok {
+		return known.(*rowType) //nolint:forcetypeassert // nothing else is stored
 	}
 	parsed, err := schema.Parse(reflect.New(row).Interface(), &t.schemas, schema.NamingStrategy{})
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
-	fresh := &rowType{names: columns(strings.Join(parsed.DBNames, " ")), byName: map[string][]int{}}
+	fresh := &rowType{names: columns(strings.Join(parsed.DBNames, " ")), byName: map[string][]int{}, listed: fields{}}
 	for _, name := range parsed.DBNames {
-		place := parsed.FieldsByDBName[name].StructField.Index
-		fresh.places, fresh.byName[name] = append(fresh.places, place), place
+		f := parsed.FieldsByDBName[name]
+		fresh.places, fresh.byName[name] = append(fresh.places, f.StructField.Index), f.StructField.Index
+		fresh.listed.add(name, f.Unique || f.PrimaryKey && len(parsed.PrimaryFields) == 1, f.Tag, f.FieldType.Kind())
 	}
-	t.known.Store(row, fresh)
-	return fresh, nil
+	t.types.Store(row, fresh)
+	return fresh
 }
 
 // columnsOf lists the columns of a row type, in the order of its fields.
-func columnsOf[R any](t *rowTypes) columns {
-	row, err := t.of(reflect.TypeFor[R]())
-	if err != nil {
-		panic(err) // the row type itself is wrong
-	}
-	return row.names
-}
+func columnsOf[R any](t *rowTypes) columns { return t.known(reflect.TypeFor[R]()).names }
 
 // values returns what a row holds, in the order of columnsOf. row is a pointer to
 // a struct.
 func (t *rowTypes) values(row any) []any {
 	at := reflect.ValueOf(row).Elem()
-	known, err := t.of(at.Type())
-	if err != nil {
-		panic(err) // the row type itself is wrong
-	}
-	values := make([]any, len(known.places))
-	for i, place := range known.places {
+	places := t.known(at.Type()).places
+	values := make([]any, len(places))
+	for i, place := range places {
 		values[i] = at.FieldByIndex(place).Interface()
 	}
 	return values
@@ -74,10 +67,7 @@ func (t *rowTypes) fields(row reflect.Value, names []string) ([]any, error) {
 	if row.Kind() != reflect.Struct {
 		return []any{&field{row.Addr().Interface()}}, nil
 	}
-	known, err := t.of(row.Type())
-	if err != nil {
-		return nil, err
-	}
+	known := t.known(row.Type())
 	places := make([]any, len(names))
 	for i, name := range names {
 		index, ok := known.byName[name]

@@ -25,10 +25,7 @@ func TestRowType(t *testing.T) {
 	want := map[string][]int{"id": {0}, "n": {1}, "x_big": {2, 0}, "x_flag": {2, 1}, "x_raw": {2, 2}}
 	var rows rowTypes
 	for range 2 {
-		got, err := rows.of(reflect.TypeFor[scanned]())
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := rows.known(reflect.TypeFor[scanned]())
 		if diff := cmp.Diff(want, got.byName); diff != "" {
 			t.Error(diff)
 		}

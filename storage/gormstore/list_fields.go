@@ -2,15 +2,63 @@ package gormstore
 
 import (
 	"maps"
+	"reflect"
+	"strings"
 
 	"latchkey/storage"
 )
 
-// The fields of lists are named as in the records they show. t is the table, or
-// its name in a join, with the dot.
+// The tag "list" of a row's field names the field of lists that shows its column,
+// as in storage's record. A kind may follow the name.
+
+// add adds the field that a column's tag names, if it names one.
+func (f fields) add(column string, unique bool, tag reflect.StructTag, of reflect.Kind) {
+	if name, kind, _ := strings.Cut(tag.Get("list"), ","); name != "" {
+		f[name] = attribute{kind: listKind(kind, of), sql: column, unique: unique}
+	}
+}
+
+// listKind returns the kind of a field by its name in the tag. Without a name it
+// follows from the Go type of the column.
+func listKind(name string, of reflect.Kind) attributeKind {
+	switch {
+	case name == "folded":
+		return foldable
+	case name == "time":
+		return instantly
+	case name == "optional time":
+		return someday
+	case name == "duration":
+		return lasting
+	case name == "json":
+		return free
+	case of == reflect.Bool:
+		return logical
+	case of == reflect.Int, of == reflect.Int64:
+		return numeric
+	}
+	return textual
+}
+
+// fieldsOf returns the fields of lists that the tags of a row type name. t is the
+// table, or its name in a join, with the dot.
+func fieldsOf[R any](rows *rowTypes, t string) fields {
+	listed := maps.Clone(rows.known(reflect.TypeFor[R]()).listed)
+	for name, a := range listed {
+		a.sql = t + a.sql
+		listed[name] = a
+	}
+	return listed
+}
 
 func (f fields) and(more fields) fields {
 	maps.Copy(f, more)
+	return f
+}
+
+// with adds or replaces a field.
+func (f fields) with(name string, a attribute) fields {
+	f[name] = a
 	return f
 }
 
@@ -24,87 +72,15 @@ func (f fields) under(prefix string) fields {
 	return renamed
 }
 
-func stampFields(t string) fields {
-	return fields{
-		"Version":   {kind: numeric, sql: t + "version"},
-		"CreatedAt": {kind: instantly, sql: t + "created_at"},
-		"UpdatedAt": {kind: instantly, sql: t + "updated_at"},
-	}
-}
-
-func realmFields() fields {
-	return fields{
-		"ID": {sql: "id", unique: true}, "Name": {sql: "name"},
-		"SelfSignup":           {kind: logical, sql: "self_signup"},
-		"AutoCreateAccount":    {kind: logical, sql: "auto_create_account"},
-		"SelfManagement":       {sql: "self_management"},
-		"AccountTokenTTL":      {kind: lasting, sql: "account_token_ttl"},
-		"DuplicateEmailPolicy": {sql: "duplicate_email_policy"},
-	}.and(stampFields(""))
-}
-
-func passwordProfileFields() fields {
-	return fields{
-		"ID": {sql: "id", unique: true}, "RealmID": {sql: "realm_id"}, "Name": {sql: "name"},
-		"OneTimeCodes": {kind: logical, sql: "one_time_codes"}, "UsernameFormat": {sql: "username_format"},
-		"CodeTTL": {kind: lasting, sql: "code_ttl"},
-		"Used":    {kind: logical, sql: usedProfile},
-	}.and(stampFields(""))
-}
-
 // usedProfile is false for the preset password profile as long as nobody has
 // changed it and no login is in it.
 const usedProfile = "(id <> '" + storage.DefaultProfileID + "' OR version > 1 OR EXISTS (SELECT 1 FROM logins l WHERE l.profile_id = password_profiles.id))"
 
-func securityProfileFields() fields {
-	return fields{
-		"ID": {sql: "id", unique: true}, "RealmID": {sql: "realm_id"}, "Name": {sql: "name"},
-	}.and(stampFields(""))
-}
-
-func clientFields() fields {
-	return fields{
-		"ID": {sql: "id", unique: true}, "Name": {sql: "name"}, "Active": {kind: logical, sql: "active"},
-		"Public": {kind: logical, sql: "public"}, "ProfileID": {sql: "profile_id"},
-		"Credentials.OTP":      {kind: logical, sql: "credential_otp"},
-		"Credentials.Password": {kind: logical, sql: "credential_password"},
-		"AllowAnyBuyer":        {kind: logical, sql: "allow_any_buyer"},
-		"AllowAnySupplier":     {kind: logical, sql: "allow_any_supplier"},
-		"AllowSeller":          {kind: logical, sql: "allow_seller"},
-		"DefaultContextUser":   {sql: "default_context_user"},
-		"RequiresContextUser":  {kind: logical, sql: "requires_context_user"},
-		"AnonymousBuyer":       {kind: logical, sql: "anonymous_buyer"},
-		"AccessTokenTTL":       {kind: lasting, sql: "access_token_ttl"},
-		"RefreshTokenTTL":      {kind: lasting, sql: "refresh_token_ttl"},
-		"RefreshIdleTTL":       {kind: lasting, sql: "refresh_idle_ttl"},
-		"AnonymousTokenTTL":    {kind: lasting, sql: "anonymous_token_ttl"},
-		"ReuseRefreshTokens":   {kind: logical, sql: "reuse_refresh_tokens"},
-		"SigningAlg":           {sql: "signing_alg"}, "XP": {kind: free, sql: "xp"},
-	}.and(stampFields(""))
-}
-
-func accountFields(t string) fields {
-	return fields{
-		"UID": {sql: t + "uid", unique: true}, "RealmID": {sql: t + "realm_id"}, "Kind": {sql: t + "kind"},
-		"ID": {sql: t + "id"}, "Name": {sql: t + "name"}, "Active": {kind: logical, sql: t + "active"},
-		"LegalName": {sql: t + "legal_name"}, "RegistrationID": {sql: t + "registration_id"},
-		"ExternalRef": {sql: t + "external_ref"}, "ParentUID": {sql: t + "parent_uid"},
-		"XP": {kind: free, sql: t + "xp"},
-	}.and(stampFields(t))
-}
-
-func userFields(t string) fields {
-	// A user without a name in full is looked for by its first and last name.
+// userFields are the fields of lists of users. A user without a name in full is
+// looked for by its first and last name.
+func userFields(rows *rowTypes, t string) fields {
 	name := "(CASE WHEN " + t + "name <> '' THEN " + t + "name ELSE TRIM(" + t + "first_name || ' ' || " + t + "last_name) END)"
-	return fields{
-		"UID": {sql: t + "uid", unique: true}, "RealmID": {sql: t + "realm_id"}, "Kind": {sql: t + "kind"},
-		"AccountUID": {sql: t + "account_uid"}, "ID": {sql: t + "id"}, "Name": {sql: name},
-		"FirstName": {sql: t + "first_name"}, "MiddleName": {sql: t + "middle_name"}, "LastName": {sql: t + "last_name"},
-		"Email": {kind: foldable, sql: t + "email"}, "Phone": {sql: t + "phone"},
-		"Active": {kind: logical, sql: t + "active"}, "Locale": {sql: t + "locale"},
-		"TermsAccepted":   {kind: someday, sql: t + "terms_accepted"},
-		"TokensValidFrom": {kind: someday, sql: t + "tokens_valid_from"}, "XP": {kind: free, sql: t + "xp"},
-	}.and(stampFields(t))
+	return fieldsOf[userRow](rows, t).with("Name", attribute{sql: name})
 }
 
 // usernameField is the name of the login that stands for a user in a list of
@@ -117,43 +93,6 @@ func usernameField() attribute {
 		sort: `COALESCE((SELECT l.username FROM logins l WHERE l.user_uid = users.uid
 			ORDER BY l.profile_id, l.username_key LIMIT 1), '')`,
 	}
-}
-
-func loginFields() fields {
-	return fields{
-		"ID": {sql: "id", unique: true}, "ProfileID": {sql: "profile_id"},
-		"Username": {kind: foldable, sql: "username"}, "UsernameKey": {sql: "username_key"},
-		"UserUID": {sql: "user_uid"}, "Active": {kind: logical, sql: "active"},
-		"PasswordSetAt":         {kind: someday, sql: "password_set_at"},
-		"SessionsValidFrom":     {kind: someday, sql: "sessions_valid_from"},
-		"Lockout.Failures":      {kind: numeric, sql: "failures"},
-		"Lockout.LastFailureAt": {kind: someday, sql: "last_failure_at"},
-		"Lockout.LockedUntil":   {kind: someday, sql: "locked_until"},
-	}.and(stampFields(""))
-}
-
-func membershipFields(t string) fields {
-	return fields{
-		"ID": {sql: t + "id", unique: true}, "AccountUID": {sql: t + "account_uid"}, "UserUID": {sql: t + "user_uid"},
-	}.and(stampFields(t))
-}
-
-func senderFields() fields {
-	return fields{
-		"ID": {sql: "id", unique: true}, "RealmID": {sql: "realm_id"}, "Name": {sql: "name"},
-		"Description": {sql: "description"}, "Active": {kind: logical, sql: "active"}, "Dialect": {sql: "dialect"},
-		"Kind": {sql: "kind"}, "URL": {sql: "url"}, "DeliveryConfig": {sql: "delivery_config"},
-		"Signature": {sql: "signature"}, "AllowAllBuyers": {kind: logical, sql: "allow_all_buyers"},
-		"AllowSeller": {kind: logical, sql: "allow_seller"}, "XP": {kind: free, sql: "xp"},
-	}.and(stampFields(""))
-}
-
-func deliveryConfigFields() fields {
-	return fields{
-		"ID": {sql: "id", unique: true}, "RealmID": {sql: "realm_id"}, "Name": {sql: "name"},
-		"Enabled": {kind: logical, sql: "enabled"}, "Target": {sql: "target"}, "URL": {sql: "url"},
-		"CustomAuthHeaderName": {sql: "custom_auth_header_name"},
-	}.and(stampFields(""))
 }
 
 func requestFields() fields {

@@ -14,14 +14,14 @@ func recorded[W, R any](rows []W, total int, record func(*W) R) storage.Page[R] 
 }
 
 // byID is a list of configuration records in the order of their ids.
-func byID(what, table string, f fields) listing {
-	return listing{what: what, table: table, fields: f, key: byField("ID"), tie: "id"}
+func byID[R any](s *Store, what, table string) listing {
+	return listing{what: what, table: table, fields: fieldsOf[R](&s.rows, ""), key: byField("ID"), tie: "id"}
 }
 
 // ListRealms lists realms, without a Sort by ID. Fields are ID, Name, the
 // settings, Version, CreatedAt and UpdatedAt.
 func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[storage.Realm], error) {
-	rows, total, err := page[realmRow](ctx, s, byID("realms", "realms", realmFields()), q)
+	rows, total, err := page[realmRow](ctx, s, byID[realmRow](s, "realms", "realms"), q)
 	return recorded(rows, total, (*realmRow).record), err
 }
 
@@ -30,7 +30,8 @@ func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[s
 // and Used, which is false for the preset profile until somebody changes it or it
 // has a login.
 func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error) {
-	l := byID("password profiles", "password_profiles", passwordProfileFields())
+	l := byID[passwordProfileRow](s, "password profiles", "password_profiles")
+	l.fields["Used"] = attribute{kind: logical, sql: usedProfile}
 	l.scope = statement{sql: "realm_id = ?", args: []any{realmID}}
 	rows, total, err := page[passwordProfileRow](ctx, s, l, q)
 	return recorded(rows, total, (*passwordProfileRow).record), err
@@ -39,7 +40,7 @@ func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q stor
 // ListSecurityProfiles lists security profiles, without a Sort by ID. Fields
 // are ID, RealmID, Name, Version, CreatedAt and UpdatedAt.
 func (s *Store) ListSecurityProfiles(ctx context.Context, q storage.Query) (storage.Page[storage.SecurityProfile], error) {
-	l := byID("security profiles", "security_profiles", securityProfileFields())
+	l := byID[securityProfileRow](s, "security profiles", "security_profiles")
 	rows, total, err := page[securityProfileRow](ctx, s, l, q)
 	found := storage.Page[storage.SecurityProfile]{Total: total}
 	for i := range rows {
@@ -85,7 +86,7 @@ func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (st
 // are those of storage.Client but its lists and secrets; the credentials are
 // "Credentials.OTP" and "Credentials.Password".
 func (s *Store) ListClients(ctx context.Context, q storage.Query) (storage.Page[storage.Client], error) {
-	rows, total, err := page[clientRow](ctx, s, byID("clients", "clients", clientFields()), q)
+	rows, total, err := page[clientRow](ctx, s, byID[clientRow](s, "clients", "clients"), q)
 	if err != nil || len(rows) == 0 {
 		return storage.Page[storage.Client]{Total: total}, err
 	}
@@ -100,14 +101,14 @@ func (s *Store) ListClients(ctx context.Context, q storage.Query) (storage.Page[
 // ListSenders lists senders, without a Sort by ID. Fields are those of
 // storage.Sender but its lists, its secrets and SMTP.
 func (s *Store) ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error) {
-	rows, total, err := page[senderRow](ctx, s, byID("senders", "senders", senderFields()), q)
+	rows, total, err := page[senderRow](ctx, s, byID[senderRow](s, "senders", "senders"), q)
 	return recorded(rows, total, (*senderRow).record), err
 }
 
 // ListDeliveryConfigs lists delivery configs, without a Sort by ID. Fields are
 // those of storage.DeliveryConfig but its secrets.
 func (s *Store) ListDeliveryConfigs(ctx context.Context, q storage.Query) (storage.Page[storage.DeliveryConfig], error) {
-	l := byID("delivery configs", "delivery_configs", deliveryConfigFields())
+	l := byID[deliveryConfigRow](s, "delivery configs", "delivery_configs")
 	rows, total, err := page[deliveryConfigRow](ctx, s, l, q)
 	return recorded(rows, total, (*deliveryConfigRow).record), err
 }
@@ -120,8 +121,8 @@ func (r *resolvedRow) record() storage.RequestSummary {
 // Sort the oldest first. Fields are those of storage.CodeRequest but URL, and
 // ResolvedAt.
 func (s *Store) ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error) {
-	l := byID("code requests", "code_requests", requestFields())
-	l.key = byField("CreatedAt")
+	l := byID[resolvedRow](s, "code requests", "code_requests")
+	l.fields, l.key = requestFields(), byField("CreatedAt")
 	rows, total, err := page[resolvedRow](ctx, s, l, q)
 	return recorded(rows, total, (*resolvedRow).record), err
 }
@@ -159,8 +160,8 @@ func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Q
 // first. Fields are those of
 // storage.Message but its payload.
 func (s *Store) ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error) {
-	l := byID("messages", "messages", messageFields(""))
-	l.key = byField("CreatedAt")
+	l := byID[messageRow](s, "messages", "messages")
+	l.fields, l.key = messageFields(""), byField("CreatedAt")
 	if senderID != "" {
 		l.scope = statement{sql: "sender_id = ?", args: []any{senderID}}
 	}

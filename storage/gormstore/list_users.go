@@ -11,7 +11,7 @@ import (
 // paths into XP.
 func (s *Store) ListAccounts(ctx context.Context, realmID string, kind storage.UserKind, q storage.Query) (storage.Page[storage.Account], error) {
 	l := listing{
-		what: "accounts", table: "accounts", fields: accountFields(""), key: byField("ID"), tie: "uid",
+		what: "accounts", table: "accounts", fields: fieldsOf[accountRow](&s.rows, ""), key: byField("ID"), tie: "uid",
 		scope: statement{sql: "realm_id = ?", args: []any{realmID}},
 	}
 	if kind != "" {
@@ -37,7 +37,7 @@ func (f fields) makeUnique(name string) {
 // and Username are compared as typed, not as otp.NormalizeUsername has them;
 // an index finds equal ones whatever their case.
 func (s *Store) ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error) {
-	l := usersIn(scope)
+	l := s.usersIn(scope)
 	l.fields["Username"] = usernameField()
 	rows, total, err := page[userRow](ctx, s, l, q)
 	found := storage.Page[storage.UserLogin]{Items: make([]storage.UserLogin, 0, len(rows)), Total: total}
@@ -51,8 +51,8 @@ func (s *Store) ListUsers(ctx context.Context, scope storage.UserScope, q storag
 	return found, err
 }
 
-func usersIn(scope storage.UserScope) listing {
-	l := listing{what: "users", table: "users", fields: userFields("users."), key: byField("ID"), tie: "users.uid"}
+func (s *Store) usersIn(scope storage.UserScope) listing {
+	l := listing{what: "users", table: "users", fields: userFields(&s.rows, "users."), key: byField("ID"), tie: "users.uid"}
 	restrict := func(column, value string) {
 		if l.scope.sql != "" {
 			l.scope.sql += " AND "
@@ -99,7 +99,7 @@ func (s *Store) firstLogins(ctx context.Context, users []userRow) (map[string]st
 // state is "Lockout.Failures", "Lockout.LastFailureAt" and
 // "Lockout.LockedUntil".
 func (s *Store) ListLogins(ctx context.Context, userUID string, q storage.Query) (storage.Page[storage.Login], error) {
-	l := byID("logins", "logins", loginFields())
+	l := byID[loginRow](s, "logins", "logins")
 	l.key = []storage.Order{{Field: "ProfileID"}, {Field: "UsernameKey"}}
 	l.scope = statement{sql: "user_uid = ?", args: []any{userUID}}
 	rows, total, err := page[loginRow](ctx, s, l, q)
@@ -114,8 +114,8 @@ func (s *Store) ListMemberships(ctx context.Context, scope storage.MembershipSco
 	l := listing{
 		what: "memberships", table: "memberships m",
 		joins: " JOIN accounts a ON a.uid = m.account_uid JOIN users u ON u.uid = m.user_uid",
-		fields: membershipFields("m.").and(accountFields("a.").under("Account.")).
-			and(userFields("u.").under("User.")),
+		fields: fieldsOf[membershipRow](&s.rows, "m.").and(fieldsOf[accountRow](&s.rows, "a.").under("Account.")).
+			and(userFields(&s.rows, "u.").under("User.")),
 		key: byField("CreatedAt"), tie: "m.account_uid m.user_uid",
 	}
 	switch {
@@ -134,7 +134,7 @@ func (s *Store) ListMemberships(ctx context.Context, scope storage.MembershipSco
 // members of the account, without a Sort by ID. Fields are those of ListUsers
 // but Username.
 func (s *Store) ListNonMembers(ctx context.Context, realmID, accountUID string, q storage.Query) (storage.Page[storage.User], error) {
-	l := usersIn(storage.UserScope{RealmID: realmID, Kind: storage.Buyer})
+	l := s.usersIn(storage.UserScope{RealmID: realmID, Kind: storage.Buyer})
 	l.scope = l.scope.with(` AND NOT EXISTS (SELECT 1 FROM memberships m
 		WHERE m.account_uid = ? AND m.user_uid = users.uid)`, accountUID)
 	rows, total, err := page[userRow](ctx, s, l, q)

@@ -14,9 +14,9 @@ import (
 // stamps are the columns that every configuration record ends with. GORM would
 // set fields named CreatedAt and UpdatedAt itself, so these have other names.
 type stamps struct {
-	Version int64 `gorm:"column:version"`
-	Created int64 `gorm:"column:created_at;<-:create"`
-	Updated int64 `gorm:"column:updated_at"`
+	Version int64 `gorm:"column:version" list:"Version"`
+	Created int64 `gorm:"column:created_at;<-:create" list:"CreatedAt,time"`
+	Updated int64 `gorm:"column:updated_at" list:"UpdatedAt,time"`
 }
 
 // record is a pointer to the row of a configuration record. The tags of the row

@@ -8,22 +8,22 @@ import (
 
 type accountRow struct {
 	Facts          accountFacts `gorm:"embedded"`
-	XP             string       `gorm:"column:xp"`
-	LegalName      string       `gorm:"column:legal_name"`
-	RegistrationID string       `gorm:"column:registration_id"`
-	ExternalRef    string       `gorm:"column:external_ref"`
-	ParentUID      string       `gorm:"column:parent_uid"`
+	XP             string       `gorm:"column:xp" list:"XP,json"`
+	LegalName      string       `gorm:"column:legal_name" list:"LegalName"`
+	RegistrationID string       `gorm:"column:registration_id" list:"RegistrationID"`
+	ExternalRef    string       `gorm:"column:external_ref" list:"ExternalRef"`
+	ParentUID      string       `gorm:"column:parent_uid" list:"ParentUID"`
 	Meta           stamps       `gorm:"embedded"`
 }
 
 // accountFacts is what a sign-in reads of an account.
 type accountFacts struct {
-	UID       string `gorm:"column:uid;primaryKey;<-:create"`
-	RealmID   string `gorm:"column:realm_id"`
-	Kind      string `gorm:"column:kind"`
-	ID        string `gorm:"column:id"`
-	Name      string `gorm:"column:name"`
-	Active    bool   `gorm:"column:active"`
+	UID       string `gorm:"column:uid;primaryKey;<-:create" list:"UID"`
+	RealmID   string `gorm:"column:realm_id" list:"RealmID"`
+	Kind      string `gorm:"column:kind" list:"Kind"`
+	ID        string `gorm:"column:id" list:"ID"`
+	Name      string `gorm:"column:name" list:"Name"`
+	Active    bool   `gorm:"column:active" list:"Active"`
 	ValidFrom int64  `gorm:"column:valid_from;<-:create"`
 }
 

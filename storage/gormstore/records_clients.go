@@ -13,31 +13,31 @@ import (
 )
 
 type clientRow struct {
-	ID                 string `gorm:"column:id;primaryKey;<-:create"`
+	ID                 string `gorm:"column:id;primaryKey;<-:create" list:"ID"`
 	Key                string `gorm:"column:id_key"`
-	Name               string `gorm:"column:name"`
-	Active             bool   `gorm:"column:active"`
-	Public             bool   `gorm:"column:public"`
-	ProfileID          string `gorm:"column:profile_id"`
+	Name               string `gorm:"column:name" list:"Name"`
+	Active             bool   `gorm:"column:active" list:"Active"`
+	Public             bool   `gorm:"column:public" list:"Public"`
+	ProfileID          string `gorm:"column:profile_id" list:"ProfileID"`
 	GrantTypes         string `gorm:"column:grant_types"`
-	CredentialOTP      bool   `gorm:"column:credential_otp"`
-	CredentialPassword bool   `gorm:"column:credential_password"`
+	CredentialOTP      bool   `gorm:"column:credential_otp" list:"Credentials.OTP"`
+	CredentialPassword bool   `gorm:"column:credential_password" list:"Credentials.Password"`
 	Roles              string `gorm:"column:roles"`
 	MinimumRoles       string `gorm:"column:minimum_roles"`
 	MaximumRoles       string `gorm:"column:maximum_roles"`
-	AllowAnyBuyer      bool   `gorm:"column:allow_any_buyer"`
-	AllowAnySupplier   bool   `gorm:"column:allow_any_supplier"`
-	AllowSeller        bool   `gorm:"column:allow_seller"`
+	AllowAnyBuyer      bool   `gorm:"column:allow_any_buyer" list:"AllowAnyBuyer"`
+	AllowAnySupplier   bool   `gorm:"column:allow_any_supplier" list:"AllowAnySupplier"`
+	AllowSeller        bool   `gorm:"column:allow_seller" list:"AllowSeller"`
 	AccountUIDs        string `gorm:"column:account_uids"`
-	DefaultContextUser string `gorm:"column:default_context_user"`
-	NeedsContextUser   bool   `gorm:"column:requires_context_user"`
-	AnonymousBuyer     bool   `gorm:"column:anonymous_buyer"`
-	AccessTokenTTL     int64  `gorm:"column:access_token_ttl"`
-	RefreshTokenTTL    int64  `gorm:"column:refresh_token_ttl"`
-	RefreshIdleTTL     int64  `gorm:"column:refresh_idle_ttl"`
-	AnonymousTokenTTL  int64  `gorm:"column:anonymous_token_ttl"`
-	ReuseRefreshTokens bool   `gorm:"column:reuse_refresh_tokens"`
-	SigningAlg         string `gorm:"column:signing_alg"`
+	DefaultContextUser string `gorm:"column:default_context_user" list:"DefaultContextUser"`
+	NeedsContextUser   bool   `gorm:"column:requires_context_user" list:"RequiresContextUser"`
+	AnonymousBuyer     bool   `gorm:"column:anonymous_buyer" list:"AnonymousBuyer"`
+	AccessTokenTTL     int64  `gorm:"column:access_token_ttl" list:"AccessTokenTTL,duration"`
+	RefreshTokenTTL    int64  `gorm:"column:refresh_token_ttl" list:"RefreshTokenTTL,duration"`
+	RefreshIdleTTL     int64  `gorm:"column:refresh_idle_ttl" list:"RefreshIdleTTL,duration"`
+	AnonymousTokenTTL  int64  `gorm:"column:anonymous_token_ttl" list:"AnonymousTokenTTL,duration"`
+	ReuseRefreshTokens bool   `gorm:"column:reuse_refresh_tokens" list:"ReuseRefreshTokens"`
+	SigningAlg         string `gorm:"column:signing_alg" list:"SigningAlg"`
 	AuthMethod         string `gorm:"column:auth_method"`
 	JWKS               string `gorm:"column:jwks"`
 	Resources          string `gorm:"column:resources"`
@@ -45,7 +45,7 @@ type clientRow struct {
 	TrustAddress       bool   `gorm:"column:trust_address"`
 	RegistrationPepper string `gorm:"column:registration_pepper_id"`
 	RegistrationDigest blob   `gorm:"column:registration_digest"`
-	XP                 string `gorm:"column:xp"`
+	XP                 string `gorm:"column:xp" list:"XP,json"`
 	ValidFrom          int64  `gorm:"column:valid_from;<-:create"`
 	PermittedSince     string `gorm:"column:permitted_since"`
 	Meta               stamps `gorm:"embedded"`

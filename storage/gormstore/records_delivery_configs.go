@@ -7,15 +7,15 @@ import (
 )
 
 type deliveryConfigRow struct {
-	ID               string `gorm:"column:id;primaryKey;<-:create"`
-	RealmID          string `gorm:"column:realm_id"`
-	Name             string `gorm:"column:name"`
-	Enabled          bool   `gorm:"column:enabled"`
-	Target           string `gorm:"column:target"`
-	URL              string `gorm:"column:url"`
+	ID               string `gorm:"column:id;primaryKey;<-:create" list:"ID"`
+	RealmID          string `gorm:"column:realm_id" list:"RealmID"`
+	Name             string `gorm:"column:name" list:"Name"`
+	Enabled          bool   `gorm:"column:enabled" list:"Enabled"`
+	Target           string `gorm:"column:target" list:"Target"`
+	URL              string `gorm:"column:url" list:"URL"`
 	SecretKeyID      string `gorm:"column:secret_key_id"`
 	Secret           blob   `gorm:"column:secret"`
-	AuthHeaderName   string `gorm:"column:custom_auth_header_name"`
+	AuthHeaderName   string `gorm:"column:custom_auth_header_name" list:"CustomAuthHeaderName"`
 	AuthHeaderKeyID  string `gorm:"column:custom_auth_header_key_id"`
 	CustomAuthHeader blob   `gorm:"column:custom_auth_header"`
 	Meta             stamps `gorm:"embedded"`

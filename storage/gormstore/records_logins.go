@@ -16,16 +16,16 @@ type loginRow struct {
 
 // loginFacts is what a sign-in reads of a login.
 type loginFacts struct {
-	ID                string     `gorm:"column:id;primaryKey;<-:create"`
-	ProfileID         string     `gorm:"column:profile_id"`
-	Username          string     `gorm:"column:username"`
-	UsernameKey       string     `gorm:"column:username_key"`
-	UserUID           string     `gorm:"column:user_uid"`
-	Active            bool       `gorm:"column:active"`
+	ID                string     `gorm:"column:id;primaryKey;<-:create" list:"ID"`
+	ProfileID         string     `gorm:"column:profile_id" list:"ProfileID"`
+	Username          string     `gorm:"column:username" list:"Username,folded"`
+	UsernameKey       string     `gorm:"column:username_key" list:"UsernameKey"`
+	UserUID           string     `gorm:"column:user_uid" list:"UserUID"`
+	Active            bool       `gorm:"column:active" list:"Active"`
 	PasswordHash      string     `gorm:"column:password_hash;<-:create"`
-	PasswordSetAt     int64      `gorm:"column:password_set_at;<-:create"`
+	PasswordSetAt     int64      `gorm:"column:password_set_at;<-:create" list:"PasswordSetAt,optional time"`
 	LastActiveAt      int64      `gorm:"column:last_active_at;<-:create"`
-	SessionsValidFrom int64      `gorm:"column:sessions_valid_from;<-:create"`
+	SessionsValidFrom int64      `gorm:"column:sessions_valid_from;<-:create" list:"SessionsValidFrom,optional time"`
 	KeptSession       string     `gorm:"column:kept_session;<-:create"`
 	Lockout           lockoutRow `gorm:"embedded"`
 	Code              codeRow    `gorm:"embedded;embeddedPrefix:code_"`
@@ -33,9 +33,9 @@ type loginFacts struct {
 
 // lockoutRow is the failure state in logins and phantoms.
 type lockoutRow struct {
-	Failures      int        `gorm:"column:failures;<-:create"`
-	LastFailureAt int64      `gorm:"column:last_failure_at;<-:create"`
-	LockedUntil   int64      `gorm:"column:locked_until;<-:create"`
+	Failures      int        `gorm:"column:failures;<-:create" list:"Lockout.Failures"`
+	LastFailureAt int64      `gorm:"column:last_failure_at;<-:create" list:"Lockout.LastFailureAt,optional time"`
+	LockedUntil   int64      `gorm:"column:locked_until;<-:create" list:"Lockout.LockedUntil,optional time"`
 	Codes         counterRow `gorm:"embedded;embeddedPrefix:codes_"`
 	NotifiedAt    int64      `gorm:"column:notified_at;<-:create"`
 	Version       int64      `gorm:"column:lockout_version;<-:create"`

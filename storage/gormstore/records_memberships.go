@@ -10,9 +10,9 @@ import (
 )
 
 type membershipRow struct {
-	ID         string `gorm:"column:id;<-:create"`
-	AccountUID string `gorm:"column:account_uid;primaryKey;<-:create"`
-	UserUID    string `gorm:"column:user_uid;primaryKey;<-:create"`
+	ID         string `gorm:"column:id;unique;<-:create" list:"ID"`
+	AccountUID string `gorm:"column:account_uid;primaryKey;<-:create" list:"AccountUID"`
+	UserUID    string `gorm:"column:user_uid;primaryKey;<-:create" list:"UserUID"`
 	Roles      string `gorm:"column:roles"`
 	Meta       stamps `gorm:"embedded"`
 }

@@ -7,14 +7,14 @@ import (
 )
 
 type passwordProfileRow struct {
-	ID              string    `gorm:"column:id;primaryKey;<-:create"`
-	RealmID         string    `gorm:"column:realm_id"`
-	Name            string    `gorm:"column:name"`
-	OneTimeCodes    bool      `gorm:"column:one_time_codes"`
-	UsernameFormat  string    `gorm:"column:username_format"`
+	ID              string    `gorm:"column:id;primaryKey;<-:create" list:"ID"`
+	RealmID         string    `gorm:"column:realm_id" list:"RealmID"`
+	Name            string    `gorm:"column:name" list:"Name"`
+	OneTimeCodes    bool      `gorm:"column:one_time_codes" list:"OneTimeCodes"`
+	UsernameFormat  string    `gorm:"column:username_format" list:"UsernameFormat"`
 	CodeAlphabet    string    `gorm:"column:code_alphabet"`
 	CodeLength      int       `gorm:"column:code_length"`
-	CodeTTL         int64     `gorm:"column:code_ttl"`
+	CodeTTL         int64     `gorm:"column:code_ttl" list:"CodeTTL,duration"`
 	Lock            policyRow `gorm:"embedded"`
 	RuleMinLength   int       `gorm:"column:rule_min_length"`
 	RuleUpperCase   bool      `gorm:"column:rule_upper_case"`

@@ -8,14 +8,14 @@ import (
 )
 
 type realmRow struct {
-	ID                string `gorm:"column:id;primaryKey;<-:create"`
-	Name              string `gorm:"column:name"`
-	SelfSignup        bool   `gorm:"column:self_signup"`
-	AutoCreateAccount bool   `gorm:"column:auto_create_account"`
-	SelfManagement    string `gorm:"column:self_management"`
-	AccountTokenTTL   int64  `gorm:"column:account_token_ttl"`
+	ID                string `gorm:"column:id;primaryKey;<-:create" list:"ID"`
+	Name              string `gorm:"column:name" list:"Name"`
+	SelfSignup        bool   `gorm:"column:self_signup" list:"SelfSignup"`
+	AutoCreateAccount bool   `gorm:"column:auto_create_account" list:"AutoCreateAccount"`
+	SelfManagement    string `gorm:"column:self_management" list:"SelfManagement"`
+	AccountTokenTTL   int64  `gorm:"column:account_token_ttl" list:"AccountTokenTTL,duration"`
 	RedirectURIs      string `gorm:"column:redirect_uris"`
-	DuplicateEmails   string `gorm:"column:duplicate_email_policy"`
+	DuplicateEmails   string `gorm:"column:duplicate_email_policy" list:"DuplicateEmailPolicy"`
 	Meta              stamps `gorm:"embedded"`
 }
 

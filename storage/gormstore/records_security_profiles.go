@@ -11,9 +11,9 @@ import (
 )
 
 type securityProfileRow struct {
-	ID       string `gorm:"column:id;primaryKey;<-:create"`
-	RealmID  string `gorm:"column:realm_id"`
-	Name     string `gorm:"column:name"`
+	ID       string `gorm:"column:id;primaryKey;<-:create" list:"ID"`
+	RealmID  string `gorm:"column:realm_id" list:"RealmID"`
+	Name     string `gorm:"column:name" list:"Name"`
 	Roles    string `gorm:"column:roles"`
 	Password string `gorm:"column:password"` // JSON
 	Meta     stamps `gorm:"embedded"`

@@ -7,19 +7,19 @@ import (
 )
 
 type senderRow struct {
-	ID             string `gorm:"column:id;primaryKey;<-:create"`
-	RealmID        string `gorm:"column:realm_id"`
-	Name           string `gorm:"column:name"`
-	Description    string `gorm:"column:description"`
-	Active         bool   `gorm:"column:active"`
-	Dialect        string `gorm:"column:dialect"`
-	Kind           string `gorm:"column:kind"`
+	ID             string `gorm:"column:id;primaryKey;<-:create" list:"ID"`
+	RealmID        string `gorm:"column:realm_id" list:"RealmID"`
+	Name           string `gorm:"column:name" list:"Name"`
+	Description    string `gorm:"column:description" list:"Description"`
+	Active         bool   `gorm:"column:active" list:"Active"`
+	Dialect        string `gorm:"column:dialect" list:"Dialect"`
+	Kind           string `gorm:"column:kind" list:"Kind"`
 	Types          string `gorm:"column:types"`
-	DeliveryConfig string `gorm:"column:delivery_config"`
-	URL            string `gorm:"column:url"`
+	DeliveryConfig string `gorm:"column:delivery_config" list:"DeliveryConfig"`
+	URL            string `gorm:"column:url" list:"URL"`
 	SharedKeyKeyID string `gorm:"column:shared_key_key_id"`
 	SharedKey      blob   `gorm:"column:shared_key"`
-	Signature      string `gorm:"column:signature"`
+	Signature      string `gorm:"column:signature" list:"Signature"`
 	SigningKeyID   string `gorm:"column:signing_secrets_key_id"`
 	SigningSecrets blob   `gorm:"column:signing_secrets"`
 	PublicJWK      string `gorm:"column:public_jwk"`
@@ -32,10 +32,10 @@ type senderRow struct {
 	SMTPFrom       string `gorm:"column:smtp_from"`
 	SMTPSiteName   string `gorm:"column:smtp_site_name"`
 	ElevatedRoles  string `gorm:"column:elevated_roles"`
-	AllowAllBuyers bool   `gorm:"column:allow_all_buyers"`
-	AllowSeller    bool   `gorm:"column:allow_seller"`
+	AllowAllBuyers bool   `gorm:"column:allow_all_buyers" list:"AllowAllBuyers"`
+	AllowSeller    bool   `gorm:"column:allow_seller" list:"AllowSeller"`
 	AccountUIDs    string `gorm:"column:account_uids"`
-	XP             string `gorm:"column:xp"`
+	XP             string `gorm:"column:xp" list:"XP,json"`
 	Meta           stamps `gorm:"embedded"`
 }
 

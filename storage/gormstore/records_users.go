@@ -11,28 +11,28 @@ import (
 // back.
 type userRow struct {
 	Facts userFacts `gorm:"embedded"`
-	XP    string    `gorm:"column:xp"`
+	XP    string    `gorm:"column:xp" list:"XP,json"`
 	Meta  stamps    `gorm:"embedded"`
 }
 
 // userFacts is what a sign-in reads of a user.
 type userFacts struct {
-	UID             string `gorm:"column:uid;primaryKey;<-:create"`
-	RealmID         string `gorm:"column:realm_id"`
-	Kind            string `gorm:"column:kind"`
-	AccountUID      string `gorm:"column:account_uid"`
-	ID              string `gorm:"column:id"`
+	UID             string `gorm:"column:uid;primaryKey;<-:create" list:"UID"`
+	RealmID         string `gorm:"column:realm_id" list:"RealmID"`
+	Kind            string `gorm:"column:kind" list:"Kind"`
+	AccountUID      string `gorm:"column:account_uid" list:"AccountUID"`
+	ID              string `gorm:"column:id" list:"ID"`
 	Name            string `gorm:"column:name"`
-	FirstName       string `gorm:"column:first_name"`
-	MiddleName      string `gorm:"column:middle_name"`
-	LastName        string `gorm:"column:last_name"`
-	Email           string `gorm:"column:email"`
+	FirstName       string `gorm:"column:first_name" list:"FirstName"`
+	MiddleName      string `gorm:"column:middle_name" list:"MiddleName"`
+	LastName        string `gorm:"column:last_name" list:"LastName"`
+	Email           string `gorm:"column:email" list:"Email,folded"`
 	EmailKey        string `gorm:"column:email_key"`
-	Phone           string `gorm:"column:phone"`
-	Active          bool   `gorm:"column:active"`
-	Locale          string `gorm:"column:locale"`
-	TermsAccepted   int64  `gorm:"column:terms_accepted"`
-	TokensValidFrom int64  `gorm:"column:tokens_valid_from;<-:create"`
+	Phone           string `gorm:"column:phone" list:"Phone"`
+	Active          bool   `gorm:"column:active" list:"Active"`
+	Locale          string `gorm:"column:locale" list:"Locale"`
+	TermsAccepted   int64  `gorm:"column:terms_accepted" list:"TermsAccepted,optional time"`
+	TokensValidFrom int64  `gorm:"column:tokens_valid_from;<-:create" list:"TokensValidFrom,optional time"`
 	ValidFrom       int64  `gorm:"column:valid_from;<-:create"`
 }
 
