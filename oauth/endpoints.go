@@ -21,7 +21,7 @@ import (
 	"latchkey/oauth/client/register"
 	"latchkey/oauth/proof"
 	"latchkey/oauth/token"
-	"latchkey/otp"
+	"latchkey/otp/limit"
 	"latchkey/storage"
 )
 
@@ -67,9 +67,9 @@ type Config struct {
 	// AddressHeader is the header in which trusted clients name the address of
 	// their user; empty: there is none. See UserAddress.
 	AddressHeader string
-	SecretLimit   otp.Limit          // of wrong client secrets from one address for one client; zero: none
-	Charges       client.ChargeStore // counts them; nil: no limit
-	Registry      register.Registry  // of clients that register themselves; nil: none do
+	SecretLimit   limit.Limit       // of wrong client secrets from one address for one client; zero: none
+	Charges       limit.Store       // counts them; nil: no limit
+	Registry      register.Registry // of clients that register themselves; nil: none do
 }
 
 // Grant is a token endpoint handler with the grant type it serves.

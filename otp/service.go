@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"latchkey/otp/internal/poll"
+	"latchkey/otp/limit"
 	"latchkey/storage"
 )
 
@@ -179,9 +180,9 @@ func (s *Service) Request(ctx context.Context, client storage.Client, r Request)
 		return err
 	}
 	err = s.cfg.Store.AddCodeRequest(ctx, request, s.charges(request, r.Address)...)
-	var limit *storage.LimitError
-	if errors.As(err, &limit) {
-		s.record(ctx, request, ".limited", limit.Budget, nil)
+	var used *storage.LimitError
+	if errors.As(err, &used) {
+		s.record(ctx, request, ".limited", used.Budget, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("request code: %w", err)
@@ -200,8 +201,8 @@ func (s *Service) admit(ctx context.Context, request *storage.CodeRequest) error
 		return nil
 	}
 	reason := "busy"
-	if limit := (*storage.LimitError)(nil); errors.As(err, &limit) {
-		reason = limit.Budget
+	if used := (*storage.LimitError)(nil); errors.As(err, &used) {
+		reason = used.Budget
 	}
 	s.record(ctx, *request, ".limited", reason, nil)
 	return fmt.Errorf("request code: %w", err)
@@ -215,7 +216,7 @@ func (s *Service) admit(ctx context.Context, request *storage.CodeRequest) error
 func (s *Service) Invitation(ctx context.Context, r Request) (storage.CodeRequest, error) {
 	request, err := s.withIDAndExpiry(storage.CodeRequest{
 		Type: storage.MessageNewUserInvitation, ProfileID: r.ProfileID, UserUID: r.UserUID,
-		URL: storable(r.URL), TraceID: r.TraceID, Source: Source(r.Address),
+		URL: storable(r.URL), TraceID: r.TraceID, Source: limit.Source(r.Address),
 	}, invitationTTL)
 	if err == nil {
 		err = s.admit(ctx, &request)
@@ -268,7 +269,7 @@ func (s *Service) newRequest(ctx context.Context, client storage.Client, r Reque
 func parseRequest(r Request) (storage.CodeRequest, error) {
 	request := storage.CodeRequest{
 		Type: r.Type, ProfileID: r.ProfileID, Username: storable(r.Username), Email: storable(r.Email),
-		URL: storable(r.URL), TraceID: r.TraceID, Source: Source(r.Address),
+		URL: storable(r.URL), TraceID: r.TraceID, Source: limit.Source(r.Address),
 	}
 	switch r.Type {
 	case "", storage.MessageOneTimePassword:

@@ -5,15 +5,16 @@ import (
 	"time"
 
 	"latchkey/otp"
+	"latchkey/otp/limit"
 	"latchkey/storage"
 )
 
 // LoginKey returns the key of the login that somebody at the address from names. The
 // username is as typed. The invalid address stands for an unknown one. Addresses of
-// one network may be one source, see otp.Source.
+// one network may be one source, see limit.Source.
 func LoginKey(profileID, username string, from netip.Addr) storage.LoginKey {
 	return storage.LoginKey{
-		ProfileID: profileID, UsernameKey: otp.NormalizeUsername(username), Source: otp.Source(from),
+		ProfileID: profileID, UsernameKey: otp.NormalizeUsername(username), Source: limit.Source(from),
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"latchkey/grants"
-	"latchkey/otp"
+	"latchkey/otp/limit"
 	"latchkey/storage"
 )
 
@@ -59,8 +59,8 @@ type Config struct {
 	// Address returns the address that sent a request. Default: unknown; then
 	// guesses are not limited.
 	Address     func(context.Context) netip.Addr
-	SecretLimit otp.Limit        // of wrong credentials from one address for one client; zero: none
-	Charges     ChargeStore      // counts them for all servers; nil: no limit
+	SecretLimit limit.Limit      // of wrong credentials from one address for one client; zero: none
+	Charges     limit.Store      // counts them for all servers; nil: no limit
 	Recorder    storage.Recorder // of the events that tell of a limit
 	Now         func() time.Time
 	Rand        io.Reader

@@ -2,25 +2,19 @@ package client
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
-	"latchkey/grants"
-	"latchkey/otp"
+	"latchkey/otp/limit"
 	"latchkey/storage"
 )
 
 const (
-	budgetPurpose  = "oauth/client_guard" // of the digests; must stay, running budgets have it
-	budgetKeyBytes = 16                   // of a budget's digest
-	limiterShards  = 64
-	maxShardSize   = 256 // entries of a shard
+	budgetPurpose = "oauth/client_guard" // of the digests; stored budgets have it, so it must not change
+	guessKeys     = 1 << 14              // addresses with clients that are remembered
 
 	// clientShare is the number of addresses that may use up their budget for one
 	// client. After that, each address has a single guess for the client.
@@ -32,13 +26,6 @@ const (
 	budgetAddress = "address"
 	budgetClient  = "client"
 )
-
-// ChargeStore keeps the budgets that all servers share.
-type ChargeStore interface {
-	// Charge takes one place of each budget. If one has no place, it takes none
-	// and returns a *storage.LimitError.
-	Charge(ctx context.Context, now time.Time, charges ...storage.Charge) error
-}
 
 // guessKey is an address that guesses at a client. The id is the presented one,
 // also if no such client exists.
@@ -59,37 +46,25 @@ type guessKey struct {
 // which adds up those of all servers. A nil limiter limits nothing, and an unknown
 // address is not limited.
 type guessLimiter struct {
-	store    ChargeStore
-	digester grants.Digester
-	limit    otp.Limit
+	store    limit.Store
+	digester limit.Digester
+	limit    limit.Limit
+	failures *limit.Memory[guessKey]
 	address  func(context.Context) netip.Addr
 	recorder storage.Recorder
 	now      func() time.Time
-
-	seed   maphash.Seed
-	shards [limiterShards]limiterShard
-}
-
-// limiterShard holds, for recent failures, the time until which the budget is
-// charged (GCRA: the theoretical arrival time).
-type limiterShard struct {
-	mu      sync.Mutex
-	charged map[guessKey]time.Time
 }
 
 // newGuessLimiter returns the limiter that the configuration asks for, or nil.
 func newGuessLimiter(cfg *Config) *guessLimiter {
-	if cfg.Charges == nil || cfg.Address == nil || cfg.SecretLimit.Burst <= 0 || cfg.SecretLimit.Per <= 0 {
+	if cfg.Charges == nil || cfg.Address == nil || cfg.SecretLimit.None() {
 		return nil
 	}
-	g := &guessLimiter{
+	return &guessLimiter{
 		store: cfg.Charges, digester: cfg.Peppers, limit: cfg.SecretLimit, address: cfg.Address,
-		recorder: cfg.Recorder, now: cfg.Now, seed: maphash.MakeSeed(),
+		failures: limit.NewMemory[guessKey](cfg.SecretLimit, guessKeys, cfg.Now),
+		recorder: cfg.Recorder, now: cfg.Now,
 	}
-	for i := range g.shards {
-		g.shards[i].charged = make(map[guessKey]time.Time)
-	}
-	return g
 }
 
 // key returns the key of a request's address and the client.
@@ -97,7 +72,7 @@ func (g *guessLimiter) key(ctx context.Context, clientID string) guessKey {
 	if g == nil {
 		return guessKey{}
 	}
-	return guessKey{strings.ToLower(clientID), otp.Network(g.address(ctx))}
+	return guessKey{strings.ToLower(clientID), limit.Network(g.address(ctx))}
 }
 
 // secret returns nil if matches returns true, and ErrInvalid otherwise. The guesses
@@ -109,11 +84,11 @@ func (g *guessLimiter) secret(ctx context.Context, key guessKey, matches func() 
 		}
 		return ErrInvalid
 	}
-	until, matched := g.try(key, matches)
+	until, wrong := g.failures.Try(key, func() bool { return !matches() })
 	switch {
 	case !until.IsZero():
 		return tooManyGuesses(budgetAddress, until)
-	case matched:
+	case !wrong:
 		return nil
 	}
 	return g.charge(ctx, key, ErrInvalid)
@@ -124,10 +99,7 @@ func (g *guessLimiter) check(key guessKey) error {
 	if g == nil || !key.from.IsValid() {
 		return nil
 	}
-	s := g.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if until := g.blocked(s, key, g.now()); !until.IsZero() {
+	if until := g.failures.Until(key); !until.IsZero() {
 		return tooManyGuesses(budgetAddress, until)
 	}
 	return nil
@@ -140,28 +112,8 @@ func (g *guessLimiter) failed(ctx context.Context, key guessKey, reason error) e
 	if g == nil || !key.from.IsValid() {
 		return reason
 	}
-	s := g.shard(key)
-	s.mu.Lock()
-	g.count(s, key, g.now())
-	s.mu.Unlock()
+	g.failures.Count(key)
 	return g.charge(ctx, key, reason)
-}
-
-// try compares a secret and counts it if it does not match. It returns a time
-// instead, without a comparison, if the budget is used up until then.
-func (g *guessLimiter) try(key guessKey, matches func() bool) (until time.Time, matched bool) {
-	s := g.shard(key)
-	now := g.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if until := g.blocked(s, key, now); !until.IsZero() {
-		return until, false
-	}
-	if matches() {
-		return time.Time{}, true
-	}
-	g.count(s, key, now)
-	return time.Time{}, false
 }
 
 // charge charges a failure to the budgets in the database. It returns reason, or
@@ -169,93 +121,31 @@ func (g *guessLimiter) try(key guessKey, matches func() bool) (until time.Time, 
 func (g *guessLimiter) charge(ctx context.Context, key guessKey, reason error) error {
 	now := g.now().UTC()
 	err := g.store.Charge(ctx, now, g.charges(key)...)
-	var limit *storage.LimitError
+	var used *storage.LimitError
 	switch {
 	case err == nil:
 		return reason
-	case !errors.As(err, &limit):
+	case !errors.As(err, &used):
 		return fmt.Errorf("charge failed client authentication: %w", err)
 	}
-	until := limit.Until
-	if limit.Budget == budgetClient {
+	until := used.Until
+	if used.Budget == budgetClient {
 		until = now.Add(g.limit.Per)
 	}
-	g.block(key, until)
-	g.recorder.Record(ctx, storage.AuditEvent{Time: now, Action: "client.limited", Outcome: limit.Budget, ClientID: key.client})
-	return tooManyGuesses(limit.Budget, until)
+	g.failures.Block(key, until)
+	g.recorder.Record(ctx, storage.AuditEvent{Time: now, Action: "client.limited", Outcome: used.Budget, ClientID: key.client})
+	return tooManyGuesses(used.Budget, until)
 }
 
 func tooManyGuesses(budget string, until time.Time) error {
 	return fmt.Errorf("%w: %w", ErrTooManyGuesses, &storage.LimitError{Budget: budget, Until: until})
 }
 
+// charges returns the charges of one failure: to the budget of the address for the
+// client, and to that of the client.
 func (g *guessLimiter) charges(key guessKey) []storage.Charge {
-	charged := func(budget string, share int, parts ...string) storage.Charge {
-		sum := g.digester.Digest(budgetPurpose, append([]string{budget, key.client}, parts...)...).Sum
-		return storage.Charge{
-			Budget: budget, Key: hex.EncodeToString(sum[:min(budgetKeyBytes, len(sum))]),
-			Gap: max(g.gap()/time.Duration(share), time.Microsecond), Burst: g.limit.Burst * share,
-		}
-	}
-	return []storage.Charge{charged(budgetAddress, 1, key.from.String()), charged(budgetClient, clientShare)}
-}
-
-func (g *guessLimiter) gap() time.Duration {
-	return max(g.limit.Per/time.Duration(g.limit.Burst), time.Microsecond)
-}
-
-// depth returns how far ahead of the clock a budget may be charged.
-func (g *guessLimiter) depth() time.Duration { return time.Duration(g.limit.Burst) * g.gap() }
-
-func (g *guessLimiter) shard(key guessKey) *limiterShard {
-	return &g.shards[maphash.Comparable(g.seed, key)%limiterShards]
-}
-
-// blocked returns the time when the budget has room again, or zero if it has room
-// now.
-func (g *guessLimiter) blocked(s *limiterShard, key guessKey, now time.Time) time.Time {
-	charged, ok := s.charged[key]
-	if until := charged.Add(g.gap() - g.depth()); ok && until.After(now) {
-		return until
-	}
-	return time.Time{}
-}
-
-func (g *guessLimiter) count(s *limiterShard, key guessKey, now time.Time) {
-	charged := s.charged[key]
-	if charged.Before(now) {
-		charged = now
-	}
-	s.put(key, charged.Add(g.gap()), now)
-}
-
-// block refuses the guesses of an address until that time.
-func (g *guessLimiter) block(key guessKey, until time.Time) {
-	s := g.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if charged := until.Add(g.depth() - g.gap()); charged.After(s.charged[key]) {
-		s.put(key, charged, g.now())
-	}
-}
-
-// put stores an entry. A full shard first drops the entries whose budgets have
-// recovered, or the entry that recovers first, so that the most active addresses
-// stay.
-func (s *limiterShard) put(key guessKey, charged, now time.Time) {
-	if _, ok := s.charged[key]; !ok && len(s.charged) >= maxShardSize {
-		var first guessKey
-		var earliest time.Time
-		for other, at := range s.charged {
-			if at.Before(now) {
-				delete(s.charged, other)
-			} else if earliest.IsZero() || at.Before(earliest) {
-				first, earliest = other, at
-			}
-		}
-		if len(s.charged) >= maxShardSize {
-			delete(s.charged, first)
-		}
-	}
-	s.charged[key] = charged
+	forClient := limit.Limit{Burst: g.limit.Burst * clientShare, Per: g.limit.Per}
+	address, _ := limit.NewCharge(g.digester, budgetPurpose, [2]limit.Limit{g.limit}, budgetAddress, key.client, key.from.String())
+	client, _ := limit.NewCharge(g.digester, budgetPurpose, [2]limit.Limit{forClient}, budgetClient, key.client)
+	return []storage.Charge{address, client}
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"latchkey/otp"
+	"latchkey/otp/limit"
 	"latchkey/storage"
 )
 
@@ -46,7 +46,7 @@ func newLimiterWorld(burst int) *limiterWorld {
 	w := &limiterWorld{clock: start, from: "192.0.2.1"}
 	w.guessLimiter = newGuessLimiter(&Config{
 		Charges: w, Peppers: nil, Recorder: storage.DiscardEvents{},
-		SecretLimit: otp.Limit{Burst: burst, Per: time.Duration(burst) * time.Minute},
+		SecretLimit: limit.Limit{Burst: burst, Per: time.Duration(burst) * time.Minute},
 		Address:     func(context.Context) netip.Addr { a, _ := netip.ParseAddr(w.from); return a },
 		Now:         func() time.Time { return w.clock },
 	})
@@ -169,25 +169,4 @@ func TestGuessLimitOfNetworks(t *testing.T) {
 			t.Errorf("%q: %v, want %v", test.from, err, test.want)
 		}
 	}
-}
-
-// A flood of client ids takes bounded memory and does not drop the most active
-// addresses.
-func TestGuessLimitMemory(t *testing.T) {
-	t.Parallel()
-	w := newLimiterWorld(3)
-	for range 3 {
-		w.mustGuess(t, "shop", false, true, ErrInvalid)
-	}
-	for i := range 3 * limiterShards * maxShardSize {
-		w.mustGuess(t, fmt.Sprint("name", i), false, true, ErrInvalid)
-	}
-	total := 0
-	for i := range w.shards {
-		total += len(w.shards[i].charged)
-	}
-	if total > limiterShards*maxShardSize {
-		t.Errorf("%d entries, want at most %d", total, limiterShards*maxShardSize)
-	}
-	w.mustGuess(t, "shop", true, false, ErrTooManyGuesses)
 }

@@ -15,6 +15,7 @@ import (
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
+	"latchkey/otp/limit"
 	"latchkey/storage"
 )
 
@@ -67,8 +68,8 @@ func New(a *App) (*Server, error) {
 	}
 	s.routes, err = s.newRoutes(services{
 		endpoints: endpoints, codes: s.codes, passwords: passwords,
-		signUps:   &otp.Throttle{Store: a.Store, Codes: codes, Budget: "sign-up", Limit: otp.Limit(a.Settings.SignUpLimit), Now: a.Now},
-		usernames: &otp.Throttle{Store: a.Store, Codes: codes, Budget: "username", Limit: usernameLimit(), Now: a.Now},
+		signUps:   &limit.Stored{Store: a.Store, Digester: a.Peppers, Budget: "sign-up", Limit: limit.Limit(a.Settings.SignUpLimit), Now: a.Now},
+		usernames: &limit.Stored{Store: a.Store, Digester: a.Peppers, Budget: "username", Limit: usernameLimit(), Now: a.Now},
 	})
 	if err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error)
 		Listener: a.Listener, Listen: settings.Listen, OpsListen: settings.OpsListen,
 		Logger: a.Logger, RequestTimeout: settings.RequestTimeout, ShutdownTimeout: settings.ShutdownTimeout,
 		HTTPS:          strings.HasPrefix(settings.Issuer, "https://"),
-		TrustedProxies: settings.TrustedProxies, Origins: toStrings(settings.CORSOrigins), Shield: listen.Limit(settings.Shield),
+		TrustedProxies: settings.TrustedProxies, Origins: toStrings(settings.CORSOrigins), Shield: limit.Limit(settings.Shield),
 		Registry: metrics,
 		Ready:    a.Store.Ping, Now: a.Now, Rand: a.Rand,
 	})
@@ -110,24 +111,24 @@ func (s *Server) newCodeService(codes *otp.Codes) (*otp.Service, error) {
 
 // defaultAddressLimit applies to public addresses only: another address may be
 // that of a proxy that all clients share.
-var defaultAddressLimit = otp.Limit{Burst: 60, Per: time.Minute}
+var defaultAddressLimit = limit.Limit{Burst: 60, Per: time.Minute}
 
 func otpLimits(a *App) otp.Limits {
 	settings := a.Settings
 	limits := otp.Limits{
-		Recipient: [2]otp.Limit{otp.Limit(settings.OTPLimitRecipient.Short), otp.Limit(settings.OTPLimitRecipient.Long)},
-		Client:    otp.Limit(settings.OTPLimitClient), Address: defaultAddressLimit,
+		Recipient: [2]limit.Limit{limit.Limit(settings.OTPLimitRecipient.Short), limit.Limit(settings.OTPLimitRecipient.Long)},
+		Client:    limit.Limit(settings.OTPLimitClient), Address: defaultAddressLimit,
 		SpareShared: true, Proxies: settings.TrustedProxies,
 	}
 	if given := settings.OTPLimitAddress; given != nil {
-		limits.Address, limits.SpareShared = otp.Limit(*given), false
+		limits.Address, limits.SpareShared = limit.Limit(*given), false
 	}
 	return limits
 }
 
 // usernameLimit is how many usernames a user may try to take. It is low because
 // the answer shows whether somebody else has the username.
-func usernameLimit() otp.Limit { return otp.Limit{Burst: 10, Per: time.Hour} }
+func usernameLimit() limit.Limit { return limit.Limit{Burst: 10, Per: time.Hour} }
 
 func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher) (*oauth.Endpoints, error) {
 	a, settings := s.app, s.app.Settings
@@ -139,7 +140,7 @@ func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher) (*oauth.E
 		Codes: codes, Passwords: hasher, Ring: a.Ring, Peppers: a.Peppers,
 		Recorder: s.events, Now: a.Now, Rand: a.Rand, Logger: a.Logger,
 		Address: listen.ClientAddr, AddressHeader: settings.EndUserAddressHeader,
-		SecretLimit: otp.Limit(settings.ClientSecretLimit), Charges: a.Store, Registry: a.Store,
+		SecretLimit: limit.Limit(settings.ClientSecretLimit), Charges: a.Store, Registry: a.Store,
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"latchkey/oauth/server/listen"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
+	"latchkey/otp/limit"
 )
 
 // services are what the surfaces are built on: the same services, records and
@@ -23,8 +24,8 @@ type services struct {
 	endpoints *oauth.Endpoints
 	codes     *otp.Service
 	passwords *signin.Passwords
-	signUps   *otp.Throttle
-	usernames *otp.Throttle
+	signUps   *limit.Stored
+	usernames *limit.Stored
 }
 
 // documentPath is where the description of the API is served.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"latchkey/otp"
+	"latchkey/otp/limit"
 	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
@@ -110,7 +110,7 @@ func (r *reader) loginName(ctx context.Context, e storage.AuditEvent) (string, e
 // its /64.
 func sourceOf(text string) string {
 	if a, err := netip.ParseAddr(text); err == nil {
-		return otp.Source(a)
+		return limit.Source(a)
 	}
 	return text
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"latchkey/otp"
+	"latchkey/otp/limit"
 	"latchkey/storage"
 )
 
@@ -66,7 +66,7 @@ func (r *repeats) hold(e storage.AuditEvent) bool {
 	}
 	kind := eventKind{e.Action, e.Outcome, e.ClientID, e.Source}
 	if a, err := netip.ParseAddr(e.Source); err == nil {
-		kind.source = otp.Source(a)
+		kind.source = limit.Source(a)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

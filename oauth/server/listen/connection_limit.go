@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 
+	"latchkey/otp/limit"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -28,7 +30,7 @@ var errNetworkFull = errors.New("the address has as many connections as it may")
 // limit, without an idle connection, is refused.
 //
 // Loopback, private and link-local addresses and trusted proxies have no limit of
-// their own, because many clients share them; see countedNetwork.
+// their own, because many clients share them; see limit.CountedNetwork.
 type limiter struct {
 	net.Listener
 	limit      int // connections open at once
@@ -70,7 +72,7 @@ func (l *limiter) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		c := &limitedConn{Conn: conn, limiter: l}
-		c.network, c.counted = countedNetwork(peerAddr(conn), l.proxies)
+		c.network, c.counted = limit.CountedNetwork(peerAddr(conn), l.proxies)
 		err = l.admit(c)
 		if err == nil {
 			return c, nil

@@ -202,7 +202,7 @@ func TestLimiterBoundsAnAddress(t *testing.T) {
 				t.Errorf("a request that was being served got %d", status)
 			}
 		}
-		for _, free := range []string{"127.0.0.9", "10.0.0.9", "198.51.100.9"} {
+		for _, free := range []string{"127.0.0.9", "10.0.0.9", "100.64.0.9", "198.51.100.9"} {
 			var all []net.Conn
 			for range 4 {
 				all = append(all, p.dial(t, free))

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"go.uber.org/goleak"
+
 	"latchkey/oauth/surface"
 )
 

@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"latchkey/oauth/surface"
+	"latchkey/otp/limit"
 )
 
 // Limits without a setting.
@@ -49,7 +50,7 @@ type Config struct {
 	TrustedProxies  []netip.Prefix // peers whose X-Forwarded-For is trusted
 	Origins         []string       // web origins whose pages may call the API from a browser; default: none
 	HTTPS           bool           // clients use TLS, which a proxy in front of the server terminates
-	Shield          Limit          // of failures of an address at guessable paths; default: none
+	Shield          limit.Limit    // of failures of an address at guessable paths; default: none
 
 	Ready    func(context.Context) error // nil: always ready
 	Registry *prometheus.Registry        // default: a new one; the server adds its own metrics

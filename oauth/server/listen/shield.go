@@ -1,71 +1,45 @@
 package listen
 
 import (
-	"container/list"
 	"io"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"latchkey/oauth/surface"
+	"latchkey/otp/limit"
 )
 
-// Limit allows Burst events at once, and on average Burst events in each Per. The
-// zero value is no limit.
-type Limit struct {
-	Burst int
-	Per   time.Duration
-}
-
 const (
-	shieldEntries = 1 << 16 // addresses that a shield remembers, some 10 MiB
-	shieldPattern = "shield"
+	shieldNetworks = 1 << 16 // that a shield remembers, some 10 MiB
+	shieldPattern  = "shield"
 )
 
 // shield refuses the requests of an address that has failed too often. It refuses
 // them before anything is read, looked up or hashed. Only failures count, so that a
 // storefront can sign in all its users from one address. The counts are those of one
-// process, and they decide about no login: those counters are in the database (see signin.Authenticator).
-//
-// Loopback and private addresses are not counted; see countedNetwork.
-//
-// The state of a bucket is the time at which it is full again (GCRA). Full buckets
-// are equal to missing ones. If there are too many, the shield drops the bucket whose
-// last failure is the longest ago.
+// process, and they decide about no login: those counters are in the database (see
+// signin.Authenticator). Addresses that many callers may share are not counted; see
+// limit.CountedNetwork.
 type shield struct {
-	gap, depth time.Duration
-	paths      []surface.GuessablePath
-	now        func() time.Time
-	most       int
-
-	mu     sync.Mutex
-	byAddr map[netip.Prefix]*list.Element
-	recent *list.List // of *bucket, the latest failure first
-}
-
-type bucket struct {
-	network netip.Prefix
-	full    time.Time // when it is full again
+	paths    []surface.GuessablePath
+	failures *limit.Memory[netip.Prefix]
+	now      func() time.Time
 }
 
 // newShield returns nil, which refuses nothing, if there is no limit.
-func newShield(l Limit, surfaces []surface.HTTPRules, now func() time.Time) *shield {
-	if l.Burst <= 0 || l.Per <= 0 {
+func newShield(l limit.Limit, surfaces []surface.HTTPRules, now func() time.Time) *shield {
+	if l.None() {
 		return nil
 	}
-	var paths []surface.GuessablePath
+	s := &shield{failures: limit.NewMemory[netip.Prefix](l, shieldNetworks, now), now: now}
 	for i := range surfaces {
-		paths = append(paths, surfaces[i].Guessable...)
+		s.paths = append(s.paths, surfaces[i].Guessable...)
 	}
-	gap := max(l.Per/time.Duration(l.Burst), 1)
-	return &shield{
-		gap: gap, depth: gap * time.Duration(l.Burst), paths: paths, now: now, most: shieldEntries,
-		byAddr: map[netip.Prefix]*list.Element{}, recent: list.New(),
-	}
+	return s
 }
 
 // guard refuses requests from addresses that have failed too often, and counts
@@ -75,7 +49,7 @@ func (s *shield) guard(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		from, counted := countedNetwork(ClientAddr(r.Context()), nil)
+		from, counted := limit.CountedNetwork(ClientAddr(r.Context()), nil)
 		path := s.pathOf(r)
 		if path == nil || !counted {
 			next.ServeHTTP(w, r)
@@ -93,7 +67,7 @@ func (s *shield) guard(next http.Handler) http.Handler {
 		next.ServeHTTP(rec, r)
 		switch rec.status {
 		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
-			s.fail(from)
+			s.failures.Count(from)
 		}
 	})
 }
@@ -124,36 +98,9 @@ func refuseUntil(w http.ResponseWriter, path *surface.GuessablePath, wait time.D
 
 // wait returns how long the network must wait before its next request; 0: not at all.
 func (s *shield) wait(from netip.Prefix) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.byAddr[from]
-	if e == nil {
+	until := s.failures.Until(from)
+	if until.IsZero() {
 		return 0
 	}
-	b, _ := e.Value.(*bucket)
-	return max(b.full.Add(s.gap-s.depth).Sub(s.now()), 0)
-}
-
-// fail counts a failure. Concurrent requests may fail more often than the limit
-// allows; the network then waits longer.
-func (s *shield) fail(from netip.Prefix) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.now()
-	e := s.byAddr[from]
-	if e == nil {
-		e = s.recent.PushFront(&bucket{network: from, full: now})
-		s.byAddr[from] = e
-	} else {
-		s.recent.MoveToFront(e)
-	}
-	b, _ := e.Value.(*bucket)
-	if b.full.Before(now) {
-		b.full = now
-	}
-	b.full = b.full.Add(s.gap)
-	if s.recent.Len() > s.most {
-		oldest, _ := s.recent.Remove(s.recent.Back()).(*bucket)
-		delete(s.byAddr, oldest.network)
-	}
+	return until.Sub(s.now())
 }

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,113 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/oauth/surface"
+	"latchkey/otp/limit"
 )
-
-// stopped is a clock that stands still until it is told to go on.
-type stopped struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *stopped) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *stopped) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-func netOf(t *testing.T, addr string) netip.Prefix {
-	t.Helper()
-	network, counted := countedNetwork(netip.MustParseAddr(addr), nil)
-	if !counted {
-		t.Fatalf("%s is not counted", addr)
-	}
-	return network
-}
-
-func TestShieldCountsFailures(t *testing.T) {
-	t.Parallel()
-	clock := &stopped{now: time.Unix(1_700_000_000, 0)}
-	s := newShield(Limit{Burst: 3, Per: 30 * time.Second}, testSurfaces, clock.Now)
-	a, b := netOf(t, "192.0.2.1"), netOf(t, "192.0.2.2")
-	for i := range 3 {
-		if wait := s.wait(a); wait != 0 {
-			t.Fatalf("has to wait %v after %d failures", wait, i)
-		}
-		s.fail(a)
-	}
-	if wait := s.wait(a); wait != 10*time.Second {
-		t.Errorf("has to wait %v for the next try, want 10s", wait)
-	}
-	if wait := s.wait(b); wait != 0 {
-		t.Errorf("another address has to wait %v", wait)
-	}
-	clock.advance(10 * time.Second)
-	if wait := s.wait(a); wait != 0 {
-		t.Errorf("has to wait another %v", wait)
-	}
-	s.fail(a)
-	if wait := s.wait(a); wait != 10*time.Second {
-		t.Errorf("one place became two: %v", wait)
-	}
-	clock.advance(time.Hour)
-	for range 3 {
-		s.fail(a)
-	}
-	if wait := s.wait(a); wait != 10*time.Second {
-		t.Errorf("a quiet hour saves up tries: %v", wait)
-	}
-}
-
-// The number of remembered addresses is limited.
-func TestShieldForgetsTheQuietest(t *testing.T) {
-	t.Parallel()
-	s := newShield(Limit{Burst: 1, Per: time.Hour}, testSurfaces, time.Now)
-	s.most = 100
-	first := netOf(t, "192.0.2.1")
-	for i := range 10_000 {
-		s.fail(netOf(t, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}).String()))
-		s.fail(first) // fails all the time, and stays
-	}
-	if len(s.byAddr) != 100 || s.recent.Len() != 100 {
-		t.Errorf("remembers %d and %d addresses, want 100", len(s.byAddr), s.recent.Len())
-	}
-	if s.wait(first) == 0 {
-		t.Error("forgot the one that fails all the time")
-	}
-}
-
-func TestNetworks(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		a, b string
-		same bool
-	}{
-		{"192.0.2.1", "::ffff:192.0.2.1", true},
-		{"192.0.2.1", "192.0.2.2", false},
-		{"2001:db8::1", "2001:db8::ffff:0:0:1", true},
-		{"2001:db8::1", "2001:db8:0:1::1", false},
-		{"2001:db8::1%eth0", "2001:db8::2%eth1", true},
-	} {
-		if same := netOf(t, test.a) == netOf(t, test.b); same != test.same {
-			t.Errorf("%s and %s: same is %v", test.a, test.b, same)
-		}
-	}
-	proxies := []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
-	for _, addr := range []string{"127.8.0.1", "::1", "10.1.2.3", "::ffff:192.168.0.1", "fd00::1", "fe80::1%eth0", "198.51.100.7"} {
-		if network, counted := countedNetwork(netip.MustParseAddr(addr), proxies); counted {
-			t.Errorf("%s is counted as %s", addr, network)
-		}
-	}
-	if network, counted := countedNetwork(netip.Addr{}, nil); counted {
-		t.Errorf("an unknown address is counted as %s", network)
-	}
-}
 
 // refusing answers every request with the status in its header Want, and counts
 // those that it sees.
@@ -137,7 +31,7 @@ func shielded(t *testing.T, burst int) (*running, *refusing) {
 	t.Helper()
 	h := &refusing{}
 	return start(t, h, func(c *Config) {
-		c.Shield = Limit{Burst: burst, Per: time.Hour}
+		c.Shield = limit.Limit{Burst: burst, Per: time.Hour}
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		c.Origins, c.BasePath = []string{"https://shop.example"}, "/base"
 	}), h
@@ -198,6 +92,23 @@ func TestShieldCountsNoSuccess(t *testing.T) {
 	for _, status := range []int{200, 204, 404, 413, 415, 422, 500, 503, 200} {
 		if got := r.post(t, "POST", "/oauth/token", "192.0.2.1", status); got.StatusCode != status {
 			t.Fatalf("got %d, want %d", got.StatusCode, status)
+		}
+	}
+}
+
+// TestShieldSparesSharedAddresses checks that addresses that many callers may share
+// are not counted, those of carrier-grade NAT among them.
+func TestShieldSparesSharedAddresses(t *testing.T) {
+	t.Parallel()
+	r, _ := shielded(t, 1)
+	for from, limited := range map[string]bool{"100.64.0.1": false, "10.0.0.1": false, "fd00::1": false, "100.128.0.1": true, "2001:db8::1": true} {
+		r.post(t, "POST", "/oauth/token", from, 401)
+		got := r.post(t, "POST", "/oauth/token", from, 401)
+		if want := map[bool]int{false: 401, true: 429}[limited]; got.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", from, got.StatusCode, want)
+		}
+		if wait := got.Header.Get("Retry-After"); limited && wait != "3600" {
+			t.Errorf("%s: Retry-After %q, want 3600", from, wait)
 		}
 	}
 }

@@ -1,0 +1,12 @@
+// Package limit limits how often somebody may do something. It answers for which
+// network a request counts, and has the generic cell rate algorithm (GCRA) in two
+// forms.
+//
+//	limit.go    Limit, and the algorithm
+//	memory.go   Memory counts in this process
+//	stored.go   Stored and NewCharge count in the database, for all servers
+//	network.go  the network and the source of an address
+//
+// It does not own the SQL of the stored form (package gormstore), or which requests
+// are counted: callers decide that.
+package limit
