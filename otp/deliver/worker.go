@@ -21,7 +21,8 @@ const (
 	attemptTime        = 90 * time.Second // limit of one attempt; transports have shorter limits of their own
 	workTime           = attemptTime + 20*time.Second
 	stopTime           = 15 * time.Second // limit of a running attempt when the worker stops
-	lastAttempt        = 3 * time.Second  // time between the last attempt and the end of a message's lifetime
+	lastAttempt        = 3 * time.Second  // time between the last regular attempt and the end of a message's lifetime
+	lastDelay          = time.Second      // between attempts after that
 	defaultConcurrency = 128
 	expireEvery        = time.Second
 	expireLimit        = 500 // messages a statement
@@ -237,8 +238,10 @@ func (w *Worker) extendLease(ctx context.Context, lost func(), m storage.Message
 }
 
 // outcome returns the outcome of an attempt that ended with err: delivered, dead,
-// expired, or queued with the time of the next attempt. The last attempt is made
-// shortly before the end of the message's lifetime.
+// expired, or queued with the time of the next attempt. If the next delay would end
+// too late, the next attempt is made shortly before the end of the message's lifetime.
+// What little time is left after it is used as well, because the attempt may have
+// waited for a receiver that is back now. A receiver that asked to wait is spared.
 func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 	m, now := e.Message, w.cfg.Now().UTC()
 	a := storage.Attempt{MessageID: m.ID, Number: m.Attempts, State: storage.MessageDelivered, Now: now}
@@ -254,8 +257,10 @@ func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 		a.State = storage.MessageDead
 	case next.Before(last):
 		a.State, a.RunAt = storage.MessageQueued, next
-	case now.Add(lastAttempt).Before(last):
+	case now.Before(last):
 		a.State, a.RunAt = storage.MessageQueued, last
+	case wait == 0 && now.Add(lastDelay).Before(m.ExpiresAt):
+		a.State, a.RunAt = storage.MessageQueued, now.Add(lastDelay)
 	default:
 		a.State = storage.MessageExpired
 	}

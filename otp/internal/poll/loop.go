@@ -14,6 +14,7 @@ const (
 	interval     = time.Second      // between claims if Wake is not called
 	longestPause = 8 * time.Second  // between claims while they fail
 	claimLimit   = 10 * time.Second // timeout of one claim
+	stopLimit    = 2 * time.Second  // timeout of a claim that runs when the loop is stopped
 )
 
 // Config configures a Loop. All fields except Freed are required.
@@ -40,7 +41,8 @@ type Config[T any] struct {
 // Loop claims items and processes them.
 type Loop[T any] struct {
 	Config[T]
-	wake chan struct{}
+	wake   chan struct{}
+	resume chan struct{}
 }
 
 // New returns a Loop. Run starts it.
@@ -48,20 +50,28 @@ func New[T any](cfg Config[T]) *Loop[T] {
 	if cfg.Freed == nil {
 		cfg.Freed = func(T) bool { return false }
 	}
-	return &Loop[T]{Config: cfg, wake: make(chan struct{}, 1)}
+	return &Loop[T]{Config: cfg, wake: make(chan struct{}, 1), resume: make(chan struct{}, 1)}
 }
 
-// Wake makes the loop claim at once instead of after the current pause. It never
-// blocks.
-func (l *Loop[T]) Wake() {
+// Wake makes the loop claim at once instead of after the current pause, unless claims
+// fail. It never blocks.
+func (l *Loop[T]) Wake() { signal(l.wake) }
+
+// Resume makes the loop claim at once, also while claims fail. It is for callers who
+// have seen that the database answers again. It never blocks.
+func (l *Loop[T]) Resume() { signal(l.resume) }
+
+func signal(c chan<- struct{}) {
 	select {
-	case l.wake <- struct{}{}:
-	default: // a wake is pending already
+	case c <- struct{}{}:
+	default: // a signal is pending already
 	}
 }
 
 // Run claims and processes items until ctx ends. Then it waits for the items in
-// progress and returns. The end of ctx does not cancel Work, only WorkLimit does.
+// progress and returns. The end of ctx does not cancel Work, only WorkLimit does. It
+// leaves a running claim two seconds: the database may have committed it already, and
+// the items of an answer that is not read would be leased by nobody.
 func (l *Loop[T]) Run(ctx context.Context) {
 	var claims, works outage
 	ended := make(chan done[T], l.Concurrency)
@@ -71,9 +81,7 @@ func (l *Loop[T]) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if free := l.Concurrency - busy; due && free > 0 {
 			items, more, err := l.claim(ctx, free)
-			if ctx.Err() == nil { // a claim that is canceled by stopping has not failed
-				claims.note(l.Logger, l.Name+": claiming", err)
-			}
+			claims.note(l.Logger, l.Name+": claiming", err)
 			l.begin(ctx, items, ended)
 			busy += len(items)
 			due = more
@@ -90,6 +98,8 @@ func (l *Loop[T]) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-wake:
+			due = true
+		case <-l.resume:
 			due = true
 		case <-timer.C:
 			due = true
@@ -111,9 +121,11 @@ type done[T any] struct {
 }
 
 // claim calls Claim with a timeout.
-func (l *Loop[T]) claim(ctx context.Context, limit int) ([]T, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, claimLimit)
+func (l *Loop[T]) claim(running context.Context, limit int) ([]T, bool, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), claimLimit)
 	defer cancel()
+	stopping := context.AfterFunc(running, func() { time.AfterFunc(stopLimit, cancel) })
+	defer stopping()
 	return l.Claim(ctx, limit)
 }
 

@@ -201,6 +201,74 @@ func TestStopFinishesWhatWasBegun(t *testing.T) {
 	})
 }
 
+// TestStopKeepsTheItemsOfAClaim: a claim that runs when the loop stops may have leased
+// items already, so its answer counts. A claim that hangs delays the stop by two
+// seconds at most.
+func TestStopKeepsTheItemsOfAClaim(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ takes, stopped time.Duration }{
+		"an answer on its way": {time.Second, time.Second},
+		"no answer":            {time.Hour, 2 * time.Second},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				q := newQueue(1, 2)
+				worked := 0
+				loop := poll.New(poll.Config[int]{
+					Name: "numbers", Work: func(context.Context, int) error { worked++; return nil },
+					WorkLimit: time.Minute, Concurrency: 1, Logger: zerolog.Nop(),
+					Claim: func(ctx context.Context, limit int) ([]int, bool, error) {
+						items, more, err := q.claim(ctx, limit) // the database has committed
+						select {
+						case <-ctx.Done():
+							return nil, false, ctx.Err()
+						case <-time.After(test.takes):
+							return items, more, err
+						}
+					},
+				})
+				ctx, stop := context.WithCancel(t.Context())
+				returned := make(chan struct{})
+				go func() { loop.Run(ctx); close(returned) }()
+				synctest.Wait()
+				began := time.Now()
+				stop()
+				<-returned
+				claimed := 2 - len(q.waiting)
+				if test.takes == test.stopped && worked != claimed || claimed != 1 {
+					t.Errorf("claimed %d items and worked on %d", claimed, worked)
+				}
+				if time.Since(began) != test.stopped {
+					t.Errorf("the stop took %v, want %v", time.Since(began), test.stopped)
+				}
+			})
+		})
+	}
+}
+
+// TestResumeCutsTheLongPause: who has seen the database answer lets the loop claim at
+// once, although its claims failed.
+func TestResumeCutsTheLongPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		q.fail(errors.New("gone"))
+		loop, stop := start(t, q, 1, &bytes.Buffer{})
+		time.Sleep(15 * time.Second) // the next claim is due at 22 s
+		q.fail(nil)
+		loop.Resume()
+		synctest.Wait()
+		time.Sleep(1500 * time.Millisecond)
+		stop()
+		want := []time.Duration{0, 2 * time.Second, 6 * time.Second, 14 * time.Second, 15 * time.Second, 16 * time.Second}
+		if diff := cmp.Diff(want, q.claims); diff != "" {
+			t.Errorf("claims (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestFreedItemsMakeRoomForOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
