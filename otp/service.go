@@ -313,8 +313,12 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// Wake makes the service claim requests at once. It never blocks.
+// Wake makes the service claim requests at once, unless claims fail. It never blocks.
 func (s *Service) Wake() { s.loop.Wake() }
+
+// Resume makes the service claim requests at once if claims have failed. It is for
+// callers who have seen that the database answers again. It never blocks.
+func (s *Service) Resume() { s.loop.Resume() }
 
 // record records an audit event about a request. p is the login concerned, nil for the
 // request as a whole. An action that begins with a dot gets the prefix for the type of

@@ -20,13 +20,16 @@ const (
 
 // Run serves until ctx ends or until vital returns. The work in the background
 // goes on until the last request has been answered, and then finishes what it has
-// begun. The error joins those of the listeners, of the work in the background and
-// of vital, which may be nil.
+// begun. vital, which may be nil, goes on until that work has ended, because it shows
+// other servers that they must not take the work over. The error joins those of the
+// listeners, of the work in the background and of vital.
 func (s *Server) Run(ctx context.Context, vital func(context.Context) error) error {
 	store, log := s.app.Store, s.app.Logger
 	store.OnChange(s.noteChange)
 	store.OnWork(s.codes.Wake)
 	store.OnWork(s.worker.Wake)
+	store.OnRecovery(s.codes.Resume)
+	store.OnRecovery(s.worker.Resume)
 	endAudit := s.events.Start(ctx)
 	defer endAudit()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -39,26 +42,31 @@ func (s *Server) Run(ctx context.Context, vital func(context.Context) error) err
 	loops := []func(context.Context) error{
 		store.Run, s.codes.Run, s.worker.Run, s.reloadKeys, s.sweep, s.notifyReplicas,
 	}
+	failed := make(chan error, len(loops)+1)
+	run := func(ctx context.Context, loop func(context.Context) error) {
+		if err := loop(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			failed <- err
+		}
+	}
+	var group, alive sync.WaitGroup
+	living, die := context.WithCancel(context.WithoutCancel(ctx))
+	defer die()
 	if vital != nil {
-		loops = append(loops, func(ctx context.Context) error {
+		alive.Go(func() {
 			defer end()
-			return vital(ctx)
+			run(living, vital)
 		})
 	}
-	var group sync.WaitGroup
-	failed := make(chan error, len(loops))
 	for _, loop := range loops {
-		group.Go(func() {
-			if err := loop(background); err != nil && !errors.Is(err, context.Canceled) {
-				failed <- err
-			}
-		})
+		group.Go(func() { run(background, loop) })
 	}
 	log.Info().Stringer("listen", s.listen.Addr()).Stringer("ops", s.listen.OpsAddr()).
 		Str("issuer", s.app.Settings.Issuer).Str("database", store.Dialect()).Msg("serving")
 	err := s.listen.Wait(ctx)
 	stop()
 	group.Wait()
+	die()
+	alive.Wait()
 	close(failed)
 	for failure := range failed {
 		err = errors.Join(err, failure)

@@ -101,8 +101,12 @@ func New(cfg Config) (*Worker, error) {
 	return w, nil
 }
 
-// Wake makes the worker claim messages at once. It never blocks.
+// Wake makes the worker claim messages at once, unless claims fail. It never blocks.
 func (w *Worker) Wake() { w.loop.Wake() }
+
+// Resume makes the worker claim messages at once if claims have failed. It is for
+// callers who have seen that the database answers again. It never blocks.
+func (w *Worker) Resume() { w.loop.Resume() }
 
 // Run delivers messages until ctx ends. Then it waits at most 15 seconds for the
 // running attempts, stores their outcomes, and returns nil.

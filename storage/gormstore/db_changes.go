@@ -38,13 +38,22 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // OnWork registers what is to be called when another process says that there
-// are requests or messages it cannot take (see TellOthers). Calls come one at a
-// time from Run, which waits for them. Register before Run. With SQLite there
-// are none.
+// are requests or messages it cannot take (see TellOthers), and when the leases of a
+// server that is gone have ended. f must be safe for concurrent use. Register before
+// Run and Registration.Keep.
 func (s *Store) OnWork(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onWork = append(s.onWork, f)
+}
+
+// OnRecovery registers what is to be called when the database answers again after it
+// did not, as far as Run or Registration.Keep notice it. f must be safe for concurrent
+// use. Register before both.
+func (s *Store) OnRecovery(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onRecovery = append(s.onRecovery, f)
 }
 
 // TellOthers lets the stores of other processes call what their OnWork
@@ -55,6 +64,7 @@ func (s *Store) TellOthers(ctx context.Context) error { return s.dialect.tell(ct
 func (s *Store) heard() {
 	s.cache.listen()
 	s.call(&s.onChange)
+	s.call(&s.onRecovery)
 }
 
 func (s *Store) work() { s.call(&s.onWork) }

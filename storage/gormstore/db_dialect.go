@@ -32,6 +32,9 @@ type dialect interface {
 	// locksTable is a statement that keeps others from writing to the table until
 	// the transaction ends; empty: none is needed.
 	locksTable(name string) string
+	// lockServing holds a lock while a server runs. It calls alone first if the lock
+	// shows that no other server runs. unlock must be called.
+	lockServing(ctx context.Context, alone func() error) (unlock func() error, err error)
 	// watch calls hear.changes at once when it can hear of changes and then
 	// after each change of configuration, and hear.work when another store says
 	// that there is work, until it can no longer hear or ctx ends.

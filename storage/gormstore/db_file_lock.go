@@ -10,6 +10,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// shareFile takes the shared lock of a file, which it creates and leaves behind, and
+// gives its release. alone reports whether nobody else had it. The lock dies with the
+// process that holds it. Callers must not call it at the same time.
+func shareFile(path string) (unlock func() error, alone bool, err error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return func() error { return nil }, false, err
+	}
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	alone = err == nil
+	if alone || errors.Is(err, unix.EWOULDBLOCK) {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	}
+	if err != nil {
+		err = fmt.Errorf("lock %s: %w", path, err)
+	}
+	return file.Close, alone, err
+}
+
 // lockFile takes the exclusive lock of a file, which it creates and leaves
 // behind, and gives its release. The lock dies with the process that holds it.
 // It asks again and again rather than blocking, so that ctx can end the wait.

@@ -74,6 +74,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 14, Name: "0014_activity"},
 		{Version: 15, Name: "0015_client_permissions"},
 		{Version: 16, Name: "0016_rotations"},
+		{Version: 17, Name: "0017_lease_owners"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

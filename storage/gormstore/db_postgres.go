@@ -148,6 +148,11 @@ func (p *postgres) locksTable(name string) string {
 	return "LOCK TABLE " + name + " IN SHARE ROW EXCLUSIVE MODE"
 }
 
+// lockServing locks nothing: a lock of a session would not survive a pooler.
+func (p *postgres) lockServing(context.Context, func() error) (unlock func() error, err error) {
+	return func() error { return nil }, nil
+}
+
 func (p *postgres) claims() string { return " FOR UPDATE SKIP LOCKED" }
 
 func (p *postgres) bytewise(text string) string { return text + ` COLLATE "C"` }

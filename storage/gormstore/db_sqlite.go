@@ -159,6 +159,24 @@ func (d *sqlite) settle(ctx context.Context, s *Store, x settlement) (bool, erro
 	return d.group.do(ctx, s, x)
 }
 
+// lockServing shares the lock of a file with the other servers of the database. The
+// lock ends with the process, so a server that can have it alone is the only one.
+func (d *sqlite) lockServing(ctx context.Context, alone func() error) (unlock func() error, err error) {
+	started, err := lockFile(ctx, d.path+".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, started()) }()
+	shared, first, err := shareFile(d.path + ".serving")
+	if err == nil && first {
+		err = alone()
+	}
+	if err != nil {
+		return nil, errors.Join(err, shared())
+	}
+	return shared, nil
+}
+
 // claims is empty: there is one writer at a time.
 func (d *sqlite) claims() string { return "" }
 

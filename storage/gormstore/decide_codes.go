@@ -81,7 +81,8 @@ const claimSpread = 4
 // leased, until leaseUntil. It takes turns over the pairs of source and client,
 // and the oldest of each first, so that the requests of one do not delay those
 // of another. Expired ones are among them: somebody has to end them and say so.
-// No two callers get the same request before its lease is over.
+// No two callers get the same request before its lease is over, or the server of
+// the store is gone; see RegisterServer.
 func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error) {
 	rows, err := returning[requestRow](ctx, s, "claim code requests",
 		`WITH waiting AS (SELECT id, created_at,
@@ -91,9 +92,9 @@ func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time
 		due AS MATERIALIZED (SELECT r.id FROM chosen c JOIN code_requests r ON r.id = c.id
 			WHERE r.ended_at = 0 AND r.lease_until <= ?
 			ORDER BY c.turn, c.created_at LIMIT ?`+s.dialect.claims()+`)
-		UPDATE code_requests SET lease_until = ? WHERE id IN (SELECT id FROM due)
+		UPDATE code_requests SET lease_until = ?, lease_owner = ? WHERE id IN (SELECT id FROM due)
 		RETURNING `+requestColumns.list(),
-		micros(now), claimSpread*limit, micros(now), limit, micros(leaseUntil))
+		micros(now), claimSpread*limit, micros(now), limit, micros(leaseUntil), s.leaseOwner())
 	requests := make([]storage.CodeRequest, 0, len(rows))
 	for i := range rows {
 		requests = append(requests, rows[i].record())
@@ -222,7 +223,7 @@ func (s *Store) postpone(ctx context.Context, x storage.Issuance, limited storag
 		until = later(until, limit.Until)
 	}
 	_, err := s.exec(ctx, "postpone code request",
-		"UPDATE code_requests SET ended_at = 0, lease_until = ? WHERE id = ? AND expires_at > ?",
+		"UPDATE code_requests SET ended_at = 0, lease_until = ?, lease_owner = '' WHERE id = ? AND expires_at > ?",
 		micros(until), x.RequestID, micros(until))
 	return err
 }

@@ -59,7 +59,7 @@ func (s *Store) Message(ctx context.Context, id string) (storage.Message, error)
 // ClaimMessages leases up to limit queued messages that are due, unexpired, not
 // leased and not of the senders except, the longest due first, and counts the
 // attempt that is to follow. No two callers get the same message before its
-// lease is over.
+// lease is over, or the server of the store is gone; see RegisterServer.
 func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, limit int, except ...string) ([]storage.Message, error) {
 	others, args := "", []any{micros(now), micros(now), micros(now)}
 	if len(except) > 0 {
@@ -72,9 +72,9 @@ func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, li
 		`WITH due AS MATERIALIZED (SELECT id FROM messages
 			WHERE state = 'queued' AND run_at <= ? AND lease_until <= ? AND expires_at > ?`+others+`
 			ORDER BY run_at LIMIT ?`+s.dialect.claims()+`)
-		UPDATE messages SET lease_until = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
+		UPDATE messages SET lease_until = ?, lease_owner = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
 		RETURNING `+messageColumns.list(),
-		append(args, limit, micros(leaseUntil))...)
+		append(args, limit, micros(leaseUntil), s.leaseOwner())...)
 	slices.SortFunc(rows, func(a, b messageRow) int { return cmp.Compare(a.RunAt, b.RunAt) })
 	messages := make([]storage.Message, 0, len(rows))
 	for i := range rows {

@@ -10,16 +10,18 @@ import (
 )
 
 const (
-	// beatInterval is how often a server shows that it runs.
-	beatInterval = 2 * time.Second
+	// beatInterval is how often a server shows that it runs, and looks at the others.
+	beatInterval = time.Second
+	// leaseSilence is how long a server may show nothing until the others end its
+	// leases. A server that was killed is noticed within five seconds.
+	leaseSilence = 3500 * time.Millisecond
+	// longestLookPause is the longest time between two looks in a row.
+	longestLookPause = 5 * beatInterval / 2
 	// silence is how long a server may show nothing until another one takes its
 	// row for left behind.
 	silence = 10 * time.Second
 	// silencePoll is how often a new server looks meanwhile.
 	silencePoll = 200 * time.Millisecond
-	// tidyEvery is the number of beats after which a server looks for rows that
-	// were left behind. They must not have moved since the last look.
-	tidyEvery = 30
 	// beatTimeout bounds one beat, so that a connection that froze does not end
 	// them.
 	beatTimeout = 5 * time.Second
@@ -37,7 +39,9 @@ type Registration struct {
 	store  *Store
 	id     string
 	issuer string
-	seen   map[string]serverRow // the other servers when they were last looked at
+	unlock func() error // of the dialect's lock for servers
+	seen   map[string]sighting
+	looked time.Time
 }
 
 // serverRow is a row of the table servers.
@@ -52,24 +56,46 @@ type serverRow struct {
 // one would be worth nothing to the other. A server that was killed leaves its
 // row behind. So if only rows that may be such are in the way, RegisterServer
 // calls waiting with the other issuer, waits up to ten seconds for a sign of life,
-// and removes them if there is none.
+// and removes them if there is none. With SQLite it knows whether another server runs.
+//
+// From then on the store claims requests and messages for the server: their leases end
+// with it.
 func (s *Store) RegisterServer(ctx context.Context, issuer string, waiting func(issuer string)) (*Registration, error) {
 	id, err := storage.NewID(s.rand, "srv_")
 	if err != nil {
 		return nil, err
 	}
 	r := &Registration{store: s, id: id, issuer: issuer}
+	r.unlock, err = s.dialect.lockServing(ctx, func() error {
+		_, err := s.exec(ctx, "remove servers", "DELETE FROM servers")
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.enter(ctx, waiting); err != nil {
+		return nil, errors.Join(err, r.unlock())
+	}
+	if _, err := s.releaseLeases(ctx); err != nil {
+		return nil, errors.Join(err, r.End(ctx))
+	}
+	s.server.Store(r)
+	return r, nil
+}
+
+// enter is RegisterServer without the leases.
+func (r *Registration) enter(ctx context.Context, waiting func(issuer string)) error {
 	first, err := r.insert(ctx, nil)
 	conflict, ok := errors.AsType[IssuerConflict](err)
 	if !ok {
-		return r, err
+		return err
 	}
 	waiting(conflict.Issuer)
-	if err := s.awaitSilence(ctx, first, issuer); err != nil {
-		return nil, err
+	if err := r.store.awaitSilence(ctx, first, r.issuer); err != nil {
+		return err
 	}
 	_, err = r.insert(ctx, first)
-	return r, err
+	return err
 }
 
 // insert adds the row of the registration. If there are rows with another issuer
@@ -139,28 +165,32 @@ func (s *Store) awaitSilence(ctx context.Context, seen map[string]serverRow, iss
 	return nil
 }
 
-// Keep shows that the server runs, until ctx ends or another server has removed
-// its row, because it showed nothing for long, and runs with another issuer: then
-// it returns an IssuerConflict. A database that does not answer is no reason to
-// end.
+// Keep shows that the server runs, and ends the leases of servers that show nothing any
+// more, until ctx ends or another server has removed its row, because it showed
+// nothing for long, and runs with another issuer: then it returns an IssuerConflict.
+// A database that does not answer is no reason to end.
 func (r *Registration) Keep(ctx context.Context) error {
 	tick := time.NewTicker(beatInterval)
 	defer tick.Stop()
-	for n := 1; ; n++ {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	for failed := false; ; {
 		err := r.beat(ctx)
 		if conflict, ok := errors.AsType[IssuerConflict](err); ok {
 			return conflict
 		}
-		if err == nil && n%tidyEvery == 0 {
-			err = r.tidy(ctx)
+		if err == nil {
+			err = r.look(ctx, time.Now())
 		}
 		if err != nil && ctx.Err() == nil {
 			r.store.log.Debug().Err(err).Msg("a sign of life failed")
+		}
+		if failed && err == nil {
+			r.store.call(&r.store.onRecovery)
+		}
+		failed = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
 		}
 	}
 }
@@ -182,31 +212,121 @@ func (r *Registration) beat(ctx context.Context) error {
 	return err
 }
 
-// tidy removes the rows of other servers that have not moved since the last look.
-func (r *Registration) tidy(ctx context.Context) error {
+// sighting is a number of beats of another server, and when it was first seen.
+type sighting struct {
+	beats int64
+	since time.Time
+}
+
+// look removes the other servers whose beats have not changed for leaseSilence, and
+// ends their leases. The time is that of this process alone, so no clocks are compared.
+// After a pause between looks all begin anew: this process was frozen or had no
+// database, and the others may have had none either.
+func (r *Registration) look(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	rows, err := query[serverRow](ctx, r.store, "servers", "SELECT id, issuer, beats FROM servers WHERE id <> ?", r.id)
+	beats, err := r.store.beatsOfServers(ctx)
 	if err != nil {
 		return err
 	}
-	for _, row := range rows {
-		if r.seen[row.ID] != row {
+	delete(beats, r.id)
+	if now.Sub(r.looked) > longestLookPause {
+		r.seen = nil
+	}
+	seen := make(map[string]sighting, len(beats))
+	for id, n := range beats {
+		if seen[id] = (sighting{n, now}); r.seen[id].beats != n || r.seen[id].since.IsZero() {
 			continue
 		}
-		if _, err := r.store.exec(ctx, "remove server", "DELETE FROM servers WHERE id = ? AND beats = ?", row.ID, row.Beats); err != nil {
+		if seen[id] = r.seen[id]; now.Sub(seen[id].since) < leaseSilence {
+			continue
+		}
+		if err := r.remove(ctx, id, n); err != nil {
 			return err
 		}
 	}
-	r.seen = serversByID(rows)
+	r.seen, r.looked = seen, now
 	return nil
 }
 
-// End removes the server from the list, which a stopped server must do so that
-// servers with another issuer can start at once.
+// beatsOfServers returns the beats of all servers, by id. As beat does, it goes to the
+// pool itself.
+func (s *Store) beatsOfServers(ctx context.Context) (map[string]int64, error) {
+	rows, err := s.pools.read.QueryContext(ctx, "SELECT id, beats FROM servers")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err reports what matters
+	all := map[string]int64{}
+	for rows.Next() {
+		var id string
+		var beats int64
+		if err := rows.Scan(&id, &beats); err != nil {
+			return nil, err
+		}
+		all[id] = beats
+	}
+	return all, rows.Err()
+}
+
+// remove removes another server, unless it has shown that it runs since its beats were
+// read, and ends its leases.
+func (r *Registration) remove(ctx context.Context, id string, beats int64) error {
+	s, released := r.store, 0
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		n, err := s.exec(ctx, "remove server", "DELETE FROM servers WHERE id = ? AND beats = ?", id, beats)
+		if err != nil || n == 0 {
+			return err
+		}
+		released, err = s.releaseLeases(ctx)
+		return err
+	})
+	if err == nil && released > 0 {
+		s.log.Warn().Str("server", id).Int("leases", released).Msg("a server shows no sign of life; others take over its requests and messages")
+		s.work()
+	}
+	return err
+}
+
+// End removes the server from the list and ends the leases that it has left. A stopped
+// server must do so, so that others can take over at once, and servers with another
+// issuer can start.
 func (r *Registration) End(ctx context.Context) error {
+	s := r.store
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatTimeout)
 	defer cancel()
-	_, err := r.store.exec(ctx, "remove server", "DELETE FROM servers WHERE id = ?", r.id)
-	return err
+	s.server.Store(nil)
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		_, err := s.exec(ctx, "remove server", "DELETE FROM servers WHERE id = ?", r.id)
+		if err == nil {
+			_, err = s.releaseLeases(ctx)
+		}
+		return err
+	})
+	return errors.Join(err, r.unlock())
+}
+
+// releaseLeases ends the leases of requests and messages whose server is not in the
+// list, and returns how many there were. If such a server goes on, it completes only
+// what nobody else has claimed meanwhile: see FinishAttempt and IssueCodes.
+func (s *Store) releaseLeases(ctx context.Context) (released int, err error) {
+	const orphan = " AND lease_owner <> '' AND lease_until > 0 AND NOT EXISTS (SELECT 1 FROM servers WHERE servers.id = lease_owner)"
+	for _, x := range []struct{ table, open string }{{"code_requests", "ended_at = 0"}, {"messages", "state = 'queued'"}} {
+		n, err := s.exec(ctx, "release leases", "UPDATE "+x.table+" SET lease_until = 0 WHERE id IN (SELECT id FROM "+x.table+
+			" WHERE "+x.open+orphan+s.dialect.claims()+")")
+		if err != nil {
+			return released, err
+		}
+		released += int(n)
+	}
+	return released, nil
+}
+
+// leaseOwner returns the server that this store claims for, or nothing if it is not
+// registered. Then its leases end only in time.
+func (s *Store) leaseOwner() string {
+	if r := s.server.Load(); r != nil {
+		return r.id
+	}
+	return ""
 }

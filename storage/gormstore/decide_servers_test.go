@@ -1,33 +1,48 @@
 package gormstore_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
+	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
 
-// TestServersLeftBehind: a row that does not move between two looks was left
-// behind by a server that was killed, and one that moves was not.
+// registered is a store that is registered as a server.
+type registered struct {
+	*gormstore.Store
+	*gormstore.Registration
+}
+
+// register opens the database as another server does.
+func register(t *testing.T, url, issuer string) registered {
+	t.Helper()
+	s := open(t, gormstore.Config{URL: url})
+	r, err := s.RegisterServer(t.Context(), issuer, func(string) { t.Error("a server waits for a sign of life") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registered{s, r}
+}
+
+const issuerOne = "https://one.example"
+
+// TestServersLeftBehind: a row that does not move for some seconds was left behind by a
+// server that was killed, and one that moves was not.
 func TestServersLeftBehind(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
-		s, ctx := open(t, gormstore.Config{URL: url}), t.Context()
-		wait := func(string) { t.Error("a server with the same issuer waits") }
-		register := func() *gormstore.Registration {
-			r, err := s.RegisterServer(ctx, "https://one.example", wait)
-			if err != nil {
+		ctx, now := t.Context(), time.Now()
+		running, alive, killed := register(t, url, issuerOne), register(t, url, issuerOne), register(t, url, issuerOne)
+		for range 5 {
+			if err := errors.Join(alive.Beat(ctx), running.Look(ctx, now)); err != nil {
 				t.Fatal(err)
 			}
-			return r
+			now = now.Add(time.Second)
 		}
-		running, alive, killed := register(), register(), register()
-		for range 2 {
-			if err := errors.Join(alive.Beat(ctx), running.Tidy(ctx)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for r, want := range map[*gormstore.Registration]bool{running: true, alive: true, killed: false} {
+		for r, want := range map[*gormstore.Registration]bool{running.Registration: true, alive.Registration: true, killed.Registration: false} {
 			if got, err := r.Listed(ctx); err != nil || got != want {
 				t.Errorf("listed %t, %v, want %t", got, err, want)
 			}
@@ -41,8 +56,195 @@ func TestServersLeftBehind(t *testing.T) {
 		if err := errors.Join(running.End(ctx), alive.End(ctx), killed.End(ctx)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.RegisterServer(ctx, "https://two.example", wait); err != nil {
-			t.Errorf("another issuer afterwards: %v", err)
+		register(t, url, "https://two.example")
+	})
+}
+
+// TestLookAfterAPause: a server that was frozen itself, or had no database for a while,
+// does not take the others for dead.
+func TestLookAfterAPause(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		ctx, now := t.Context(), time.Now()
+		looking, other := register(t, url, issuerOne), register(t, url, issuerOne)
+		for _, pause := range []time.Duration{0, time.Second, time.Minute, time.Second, time.Second, time.Second} {
+			now = now.Add(pause)
+			if err := looking.Look(ctx, now); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := other.Listed(ctx); err != nil || !got {
+				t.Fatalf("after a pause of %v: listed %t, %v", pause, got, err)
+			}
+		}
+	})
+}
+
+// claimed adds a request and a message and lets a server claim both.
+func claimed(t *testing.T, by registered, id string) {
+	t.Helper()
+	ctx := t.Context()
+	message := storage.Message{ID: "m" + id, RequestID: "done", Type: storage.MessageOneTimePassword, State: storage.MessageQueued, RunAt: noon, CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
+	err := by.AddCodeRequest(ctx, storage.CodeRequest{ID: "done", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)})
+	if err == nil {
+		_, err = by.IssueCodes(ctx, storage.Issuance{RequestID: "done", Now: noon, Notices: []storage.IssuedNotice{{Messages: []storage.Message{message}}}})
+	}
+	if err == nil {
+		err = by.AddCodeRequest(ctx, storage.CodeRequest{ID: "r" + id, CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantClaims(t, by, 1)
+}
+
+// wantClaims claims everything and checks how many requests, and how many messages, that
+// are.
+func wantClaims(t *testing.T, by registered, want int) (messages []storage.Message) {
+	t.Helper()
+	requests, err := by.ClaimCodeRequests(t.Context(), noon, noon.Add(30*time.Second), 10)
+	if err == nil {
+		messages, err = by.ClaimMessages(t.Context(), noon, noon.Add(30*time.Second), 10)
+	}
+	if err != nil || len(requests) != want || len(messages) != want {
+		t.Fatalf("claimed %d requests and %d messages, %v; want %d of each", len(requests), len(messages), err, want)
+	}
+	return messages
+}
+
+// TestLeasesEndWithTheirServer: another server takes over what a killed or frozen server
+// has claimed. If the frozen one goes on, it completes nothing that the other has.
+func TestLeasesEndWithTheirServer(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		ctx, now := t.Context(), time.Now()
+		running, frozen := register(t, url, issuerOne), register(t, url, issuerOne)
+		claimed(t, frozen, "1")
+		woken := 0
+		running.OnWork(func() { woken++ })
+		for range 4 {
+			if err := running.Look(ctx, now); err != nil {
+				t.Fatal(err)
+			}
+			wantClaims(t, running, 0)
+			now = now.Add(time.Second)
+		}
+		if err := running.Look(ctx, now); err != nil {
+			t.Fatal(err)
+		}
+		if woken != 1 {
+			t.Errorf("the workers were woken %d times, want once", woken)
+		}
+		messages := wantClaims(t, running, 1)
+		finish := func(by registered, number int) error {
+			return by.FinishAttempt(ctx, storage.Attempt{MessageID: messages[0].ID, Number: number, State: storage.MessageDelivered, BeganAt: noon, Now: noon})
+		}
+		if err := errors.Join(frozen.Beat(ctx), running.Look(ctx, now.Add(time.Second))); err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{
+			"extends the lease":    frozen.ExtendLease(ctx, messages[0].ID, 1, noon.Add(time.Hour)),
+			"finishes the attempt": finish(frozen, 1),
+		} {
+			if !errors.Is(err, storage.ErrStale) {
+				t.Errorf("the late server %s: %v", what, err)
+			}
+		}
+		issue := func(by registered) error {
+			_, err := by.IssueCodes(ctx, storage.Issuance{RequestID: "r1", Now: noon})
+			return err
+		}
+		if err := errors.Join(finish(running, 2), issue(running)); err != nil {
+			t.Errorf("the new owner: %v", err)
+		}
+		if err := issue(frozen); !errors.Is(err, storage.ErrStale) {
+			t.Errorf("the late server resolves the request: %v", err)
+		}
+	})
+}
+
+// TestStoppedServerLeavesNoLease: what a stopped server has claimed and not finished is
+// free at once.
+func TestStoppedServerLeavesNoLease(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		running, stopped := register(t, url, issuerOne), register(t, url, issuerOne)
+		claimed(t, stopped, "1")
+		if err := stopped.End(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantClaims(t, running, 1)
+	})
+}
+
+// TestRestartTakesLeasesOver: with SQLite a server knows at its start whether another one
+// runs. If none does, it has the leases of its predecessor, and needs not wait for a
+// server with another issuer. With PostgreSQL it knows some seconds later.
+func TestRestartTakesLeasesOver(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		killed := register(t, url, issuerOne)
+		claimed(t, killed, "1")
+		beside := register(t, url, issuerOne)
+		wantClaims(t, beside, 0) // the first one runs
+		if err := beside.End(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		killed.Kill()
+		if killed.Dialect() == "sqlite" {
+			wantClaims(t, register(t, url, "https://two.example"), 1)
+			return
+		}
+		ctx, now := t.Context(), time.Now()
+		restarted := register(t, url, issuerOne)
+		for range 5 {
+			if err := restarted.Look(ctx, now); err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(time.Second)
+		}
+		wantClaims(t, restarted, 1)
+	})
+}
+
+// TestPostponedRequestHasNoOwner: a request that waits for its budget goes on waiting
+// when the server that postponed it stops.
+func TestPostponedRequestHasNoOwner(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		running, stopped := register(t, url, issuerOne), register(t, url, issuerOne)
+		charge := storage.Charge{Budget: "login", Key: "k", Gap: time.Minute, Burst: 1}
+		err := running.Charge(ctx, noon, charge)
+		if err == nil {
+			err = running.AddCodeRequest(ctx, storage.CodeRequest{ID: "r", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		claim := func(by registered, now time.Time) int {
+			requests, err := by.ClaimCodeRequests(ctx, now, now.Add(30*time.Second), 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(requests)
+		}
+		if claim(stopped, noon) != 1 {
+			t.Fatal("nothing claimed")
+		}
+		limited, err := stopped.IssueCodes(ctx, storage.Issuance{
+			RequestID: "r", Now: noon, ChargedAt: noon, Postpone: true, Charges: map[string][]storage.Charge{"l": {charge}},
+		})
+		if err == nil {
+			err = stopped.End(context.Background())
+		}
+		if err != nil || len(limited) != 1 {
+			t.Fatalf("limited %v, %v", limited, err)
+		}
+		if n := claim(running, noon); n != 0 {
+			t.Error("the request does not wait for its budget any more")
+		}
+		if n := claim(running, noon.Add(2*time.Minute)); n != 1 {
+			t.Error("the request is not claimed when its budget has room")
 		}
 	})
 }

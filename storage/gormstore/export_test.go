@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -60,11 +61,14 @@ func (s *Store) OccupyLists() (release func()) {
 // Beat is one sign of life; see Keep.
 func (r *Registration) Beat(ctx context.Context) error { return r.beat(ctx) }
 
-// Tidy is what Keep does now and then.
-func (r *Registration) Tidy(ctx context.Context) error { return r.tidy(ctx) }
+// Look is a look at the other servers at the time now; see Keep.
+func (r *Registration) Look(ctx context.Context, now time.Time) error { return r.look(ctx, now) }
 
 // Listed reports whether the server is in the list.
 func (r *Registration) Listed(ctx context.Context) (bool, error) {
 	n, err := get[int](ctx, r.store, "servers", "SELECT count(*) FROM servers WHERE id = ?", r.id)
 	return n == 1, err
 }
+
+// Kill ends the server as SIGKILL would: its row stays, and its locks end.
+func (r *Registration) Kill() { _ = r.unlock() }

@@ -72,9 +72,12 @@ type Store struct {
 	auditKeys      storage.AuditKeys // nil until ChainAuditEvents
 	auditSeen      atomic.Int64      // up to which event this store has written the chain
 
-	mu       sync.Mutex
-	onChange []func()
-	onWork   []func()
+	mu         sync.Mutex
+	onChange   []func()
+	onWork     []func()
+	onRecovery []func()
+
+	server atomic.Pointer[Registration] // nil until RegisterServer
 }
 
 // Open connects to the database of cfg.URL. It does not migrate; see Migrate.

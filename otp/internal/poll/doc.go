@@ -3,5 +3,6 @@
 // keeps running while the database is unavailable.
 //
 // The queue itself is in the store, which claims, leases and ends items. Items of a
-// process that was killed are claimed again when their lease ends.
+// process that was killed are claimed again when their lease ends, or as soon as the
+// store knows that the process is gone.
 package poll

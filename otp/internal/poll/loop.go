@@ -57,8 +57,8 @@ func New[T any](cfg Config[T]) *Loop[T] {
 // fail. It never blocks.
 func (l *Loop[T]) Wake() { signal(l.wake) }
 
-// Resume makes the loop claim at once, also while claims fail. It is for callers who
-// have seen that the database answers again. It never blocks.
+// Resume makes the loop claim at once if claims have failed. It is for callers who have
+// seen that the database answers again. It never blocks.
 func (l *Loop[T]) Resume() { signal(l.resume) }
 
 func signal(c chan<- struct{}) {
@@ -100,7 +100,7 @@ func (l *Loop[T]) Run(ctx context.Context) {
 		case <-wake:
 			due = true
 		case <-l.resume:
-			due = true
+			due = due || claims.on
 		case <-timer.C:
 			due = true
 		case d := <-ended:
