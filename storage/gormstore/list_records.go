@@ -53,15 +53,6 @@ func (s *Store) ListSecurityProfiles(ctx context.Context, q storage.Query) (stor
 	return found, err
 }
 
-type profileAssignmentRow struct {
-	ProfileID string `gorm:"column:security_profile_id"`
-	Party     string `gorm:"column:party"`
-}
-
-func (r *profileAssignmentRow) record() storage.ProfileAssignment {
-	return storage.ProfileAssignment{ProfileID: r.ProfileID, Party: storage.Party(r.Party)}
-}
-
 // assignedKind is the kind of the users who hold an assignment (storage.UserKind).
 const assignedKind = `(CASE
 	WHEN party LIKE 'user:%' THEN COALESCE((SELECT u.kind FROM users u WHERE u.uid = SUBSTR(party, 6)), '')
@@ -75,7 +66,7 @@ const assignedKind = `(CASE
 func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (storage.Page[storage.ProfileAssignment], error) {
 	l := listing{
 		what: "profile assignments", table: "security_profile_assignments",
-		fields: fields{"ProfileID": {sql: "security_profile_id"}, "Party": {sql: "party"}, "Kind": {sql: assignedKind}},
+		fields: fieldsOf[profileAssignmentRow](&s.rows, "").with("Kind", attribute{sql: assignedKind}),
 		tie:    "security_profile_id party",
 	}
 	rows, total, err := page[profileAssignmentRow](ctx, s, l, q)

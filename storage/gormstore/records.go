@@ -55,6 +55,14 @@ func find[R any](ctx context.Context, s *Store, what, order, where string, args 
 	return rows, s.wrap(ctx, what, err)
 }
 
+// pluck reads one column of text of the rows that the condition selects, in its
+// order.
+func pluck[R any](db *gorm.DB, column, where string, args ...any) ([]string, error) {
+	var values []string
+	err := db.Model(new(R)).Where(where, args...).Order(column).Pluck(column, &values).Error
+	return values, err
+}
+
 // recordsOf returns the records that are in the rows.
 func recordsOf[W, R any](rows []W, record func(*W) R) []R {
 	records := make([]R, len(rows))

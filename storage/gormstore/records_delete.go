@@ -8,30 +8,34 @@ import (
 	"latchkey/storage"
 )
 
-// Every Delete method of a record with a version takes the one to delete, 0 for
+// Every Delete method of a record with a version takes the version to delete, 0 for
 // any: another one is storage.ErrStale, and no such record storage.ErrNotFound.
 // Each is one transaction. Code requests, messages and audit events of what is
 // deleted stay until Sweep takes them.
 
-// deleting locks the row, so that nothing new refers to it, sees that it is the
-// one to delete, lets clear delete what refers to it, and then deletes it.
-func (s *Store) deleting(ctx context.Context, what, table, column, id string, version int64, clear func(context.Context) error) error {
-	what = "delete " + what
+// deleteRecord locks the row that the condition selects, so that nothing new refers
+// to it, compares its version, lets clear delete what refers to it, and deletes it.
+func deleteRecord[R any, P record[R]](
+	ctx context.Context, s *Store, what, where, key string, version int64, clear func(context.Context) error,
+) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
-		where := " FROM " + table + " WHERE " + column + " = ?"
-		stored, err := get[int64](ctx, s, what, "SELECT version"+where+s.dialect.locks(), id)
+		stored, err := locked[R](ctx, s, what, where, key)
 		if err != nil {
 			return err
 		}
-		if version != 0 && version != stored {
+		if version != 0 && version != P(&stored).stamp().Version {
 			return s.wrap(ctx, what, storage.ErrStale)
 		}
 		if err := clear(ctx); err != nil {
 			return err
 		}
-		_, err = s.exec(ctx, what, "DELETE"+where, id)
-		return err
+		return s.wrap(ctx, what, s.writing(ctx).Delete(&stored).Error)
 	})
+}
+
+// deleteAll deletes the rows that the condition selects.
+func deleteAll[R any](ctx context.Context, s *Store, what, where string, args ...any) error {
+	return s.wrap(ctx, what, s.writing(ctx).Where(where, args...).Delete(new(R)).Error)
 }
 
 // each executes statements one after the other.
@@ -44,32 +48,31 @@ func (s *Store) each(ctx context.Context, what string, statements ...statement) 
 	return nil
 }
 
-// unused answers storage.ErrConflict if the table has a row with that value.
-func (s *Store) unused(ctx context.Context, what, table, column, value string) error {
-	rows, err := query[string](ctx, s, what, "SELECT id FROM "+table+" WHERE "+column+" = ? ORDER BY id LIMIT 1", value)
-	if err == nil && len(rows) > 0 {
-		err = fmt.Errorf("%s: %s of %q: %w", what, column, rows[0], storage.ErrConflict)
+// unused returns storage.ErrConflict if a row of the type has that value in the
+// column.
+func unused[R any](ctx context.Context, s *Store, what, column, value string) error {
+	ids, err := pluck[R](s.reading(ctx).Limit(1), "id", column+" = ?", value)
+	if err == nil && len(ids) > 0 {
+		err = fmt.Errorf("%s of %q: %w", column, ids[0], storage.ErrConflict)
 	}
-	return err
+	return s.wrap(ctx, what, err)
 }
 
 // DeleteClient deletes a client, whatever the letter case of id, with its
-// secrets. What it was granted ends with it, since every path looks for the
-// client.
+// secrets. Its grants end with it, because every path looks for the client.
 func (s *Store) DeleteClient(ctx context.Context, id string, version int64) error {
+	const what = "delete client"
 	key := clientKey(id)
-	return s.changed(ctx, s.deleting(ctx, "client", "clients", "id_key", key, version, func(ctx context.Context) error {
-		return s.each(ctx, "delete client secrets",
-			statement{sql: "DELETE FROM client_secrets WHERE client_key = ?", args: []any{key}})
+	return s.changed(ctx, deleteRecord[clientRow](ctx, s, what, "id_key = ?", key, version, func(ctx context.Context) error {
+		return deleteAll[secretRow](ctx, s, what, "client_key = ?", key)
 	}))
 }
 
-// DeleteSecurityProfile deletes a security profile and takes it from all who
-// hold it.
+// DeleteSecurityProfile deletes a security profile with its assignments.
 func (s *Store) DeleteSecurityProfile(ctx context.Context, id string, version int64) error {
-	return s.changed(ctx, s.deleting(ctx, "security profile", "security_profiles", "id", id, version, func(ctx context.Context) error {
-		return s.each(ctx, "delete profile assignments",
-			statement{sql: "DELETE FROM security_profile_assignments WHERE security_profile_id = ?", args: []any{id}})
+	const what = "delete security profile"
+	return s.changed(ctx, deleteRecord[securityProfileRow](ctx, s, what, "id = ?", id, version, func(ctx context.Context) error {
+		return deleteAll[profileAssignmentRow](ctx, s, what, "security_profile_id = ?", id)
 	}))
 }
 
@@ -80,8 +83,8 @@ func (s *Store) DeletePasswordProfile(ctx context.Context, id string, version in
 	if id == storage.DefaultProfileID {
 		return fmt.Errorf("%s: it is the default: %w", what, storage.ErrConflict)
 	}
-	return s.changed(ctx, s.deleting(ctx, "password profile", "password_profiles", "id", id, version, func(ctx context.Context) error {
-		if err := s.unused(ctx, what, "clients", "profile_id", id); err != nil {
+	return s.changed(ctx, deleteRecord[passwordProfileRow](ctx, s, what, "id = ?", id, version, func(ctx context.Context) error {
+		if err := unused[clientRow](ctx, s, what, "profile_id", id); err != nil {
 			return err
 		}
 		return s.deleteLogins(ctx, "profile_id = ?", id)
@@ -90,81 +93,77 @@ func (s *Store) DeletePasswordProfile(ctx context.Context, id string, version in
 
 // deleteLogins deletes the logins that the condition selects, with their
 // verification codes, former passwords and sources, by their foreign keys. It
-// locks them first, in one order for all: a sign-in that settles meanwhile comes
-// before, and a later one finds no login. Their families stay until Sweep takes
-// them; without the login nobody is behind them, and no identifier comes back.
+// locks them first, in one order for all callers: a sign-in that settles meanwhile
+// comes before, and a later one finds no login. Their families stay until Sweep
+// takes them. A family without its login is refused, and no ID is used again.
 func (s *Store) deleteLogins(ctx context.Context, where string, args ...any) error {
 	const what = "delete logins"
-	_, err := query[string](ctx, s, what, "SELECT id FROM logins WHERE "+where+" ORDER BY id"+s.dialect.locks(), args...)
-	if err != nil {
-		return err
+	if _, err := pluck[loginRow](s.locking(ctx), "id", where, args...); err != nil {
+		return s.wrap(ctx, what, err)
 	}
-	return s.each(ctx, what, statement{sql: "DELETE FROM logins WHERE " + where, args: args})
+	return deleteAll[loginRow](ctx, s, what, where, args...)
 }
 
 // DeleteLogin deletes a login with its verification code, former passwords and
-// sources. Its families are those of nobody then. Its ID is never used again.
+// sources. Its token families are refused then. Its ID is never used again.
 func (s *Store) DeleteLogin(ctx context.Context, id string, version int64) error {
-	return s.deleting(ctx, "login", "logins", "id", id, version, func(ctx context.Context) error {
+	return deleteRecord[loginRow](ctx, s, "delete login", "id = ?", id, version, func(ctx context.Context) error {
 		return s.deleteLogins(ctx, "id = ?", id)
 	})
 }
 
 // DeleteUser deletes a user with its logins, memberships and security profile
-// assignments. Its families are those of nobody then. Its UID is never used
-// again.
+// assignments. Its token families are refused then. Its UID is never used again.
 func (s *Store) DeleteUser(ctx context.Context, uid string, version int64) error {
-	return s.deleting(ctx, "user", "users", "uid", uid, version, func(ctx context.Context) error {
+	return deleteRecord[userRow](ctx, s, "delete user", "uid = ?", uid, version, func(ctx context.Context) error {
 		return s.clearUsers(ctx, "uid = ?", uid)
 	})
 }
 
 // clearUsers deletes what refers to the users that the condition selects.
 func (s *Store) clearUsers(ctx context.Context, where string, arg any) error {
-	users := "(SELECT uid FROM users WHERE " + where + ")"
-	if err := s.deleteLogins(ctx, "user_uid IN "+users, arg); err != nil {
+	const what = "delete users"
+	selected := "IN (SELECT uid FROM users WHERE " + where + ")"
+	if err := s.deleteLogins(ctx, "user_uid "+selected, arg); err != nil {
 		return err
 	}
-	return s.each(ctx, "delete users",
-		statement{sql: "DELETE FROM memberships WHERE user_uid IN " + users, args: []any{arg}},
-		statement{
-			sql: `DELETE FROM security_profile_assignments
-				WHERE party IN (SELECT 'user:' || uid FROM users WHERE ` + where + ")",
-			args: []any{arg},
-		})
+	if err := deleteAll[membershipRow](ctx, s, what, "user_uid "+selected, arg); err != nil {
+		return err
+	}
+	return deleteAll[profileAssignmentRow](ctx, s, what, "party IN (SELECT 'user:' || uid FROM users WHERE "+where+")", arg)
 }
 
 // DeleteAccount deletes an account with its own users, as DeleteUser does, its
 // memberships and its assignments of security profiles, clients and senders.
 // Accounts that were part of it are part of none.
 func (s *Store) DeleteAccount(ctx context.Context, uid string, version int64) error {
-	return s.changed(ctx, s.deleting(ctx, "account", "accounts", "uid", uid, version, func(ctx context.Context) error {
-		now := s.now()
-		_, err := query[string](ctx, s, "delete account",
-			"SELECT uid FROM users WHERE account_uid = ? ORDER BY uid"+s.dialect.locks(), uid)
-		if err == nil {
-			err = s.clearUsers(ctx, "account_uid = ?", uid)
+	const what = "delete account"
+	return s.changed(ctx, deleteRecord[accountRow](ctx, s, what, "uid = ?", uid, version, func(ctx context.Context) error {
+		if _, err := pluck[userRow](s.locking(ctx), "uid", "account_uid = ?", uid); err != nil {
+			return s.wrap(ctx, what, err)
 		}
-		if err != nil {
+		if err := s.clearUsers(ctx, "account_uid = ?", uid); err != nil {
 			return err
 		}
-		return s.each(ctx, "delete account",
-			statement{sql: "DELETE FROM users WHERE account_uid = ?", args: []any{uid}},
-			statement{sql: "DELETE FROM memberships WHERE account_uid = ?", args: []any{uid}},
-			statement{
-				sql:  "DELETE FROM security_profile_assignments WHERE party = ?",
-				args: []any{string(storage.AccountParty(uid))},
-			},
-			withoutAccount("clients", uid, now), withoutAccount("senders", uid, now),
-			statement{
-				sql:  "UPDATE accounts SET parent_uid = '', version = version + 1, updated_at = ? WHERE parent_uid = ?",
-				args: []any{micros(now), uid},
-			})
+		if err := deleteAll[userRow](ctx, s, what, "account_uid = ?", uid); err != nil {
+			return err
+		}
+		if err := deleteAll[membershipRow](ctx, s, what, "account_uid = ?", uid); err != nil {
+			return err
+		}
+		if err := deleteAll[profileAssignmentRow](ctx, s, what, "party = ?", string(storage.AccountParty(uid))); err != nil {
+			return err
+		}
+		now := s.now()
+		return s.each(ctx, what, withoutAccount("clients", uid, now), withoutAccount("senders", uid, now), statement{
+			sql:  "UPDATE accounts SET parent_uid = '', version = version + 1, updated_at = ? WHERE parent_uid = ?",
+			args: []any{micros(now), uid},
+		})
 	}))
 }
 
-// withoutAccount takes an account from the words of account_uids. Between
-// spaces each word is told from the longer ones that it is part of.
+// withoutAccount takes an account from the words of account_uids. The spaces around
+// a word distinguish it from longer words that contain it.
 func withoutAccount(table, uid string, now time.Time) statement {
 	const without = "REPLACE(' ' || account_uids || ' ', ' ' || CAST(? AS TEXT) || ' ', ' ')"
 	return statement{
@@ -176,16 +175,17 @@ func withoutAccount(table, uid string, now time.Time) statement {
 
 // DeleteSender deletes a sender. What is queued for it is never delivered.
 func (s *Store) DeleteSender(ctx context.Context, id string, version int64) error {
-	return s.changed(ctx, s.deleting(ctx, "sender", "senders", "id", id, version, nothing))
+	return s.changed(ctx, deleteRecord[senderRow](ctx, s, "delete sender", "id = ?", id, version, func(context.Context) error {
+		return nil
+	}))
 }
 
-func nothing(context.Context) error { return nil }
-
 // DeleteDeliveryConfig deletes a delivery config. One that a sender uses is
-// storage.ErrConflict. PutSender locks the row as well: of a sender that is
-// given it at the same moment either comes first.
+// storage.ErrConflict. PutSender locks the row as well, so that a sender that is
+// given it at the same moment comes before or after.
 func (s *Store) DeleteDeliveryConfig(ctx context.Context, id string, version int64) error {
-	return s.changed(ctx, s.deleting(ctx, "delivery config", "delivery_configs", "id", id, version, func(ctx context.Context) error {
-		return s.unused(ctx, "delete delivery config", "senders", "delivery_config", id)
+	const what = "delete delivery config"
+	return s.changed(ctx, deleteRecord[deliveryConfigRow](ctx, s, what, "id = ?", id, version, func(ctx context.Context) error {
+		return unused[senderRow](ctx, s, what, "delivery_config", id)
 	}))
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"gorm.io/gorm/clause"
+
 	"latchkey/storage"
 )
 
@@ -60,32 +62,40 @@ func (s *Store) PutSecurityProfile(ctx context.Context, p storage.SecurityProfil
 	return row.record()
 }
 
-// SecurityProfileParties lists to whom a security profile is assigned.
+type profileAssignmentRow struct {
+	ProfileID string `gorm:"column:security_profile_id;primaryKey" list:"ProfileID"`
+	Party     string `gorm:"column:party;primaryKey" list:"Party"`
+}
+
+func (*profileAssignmentRow) TableName() string { return "security_profile_assignments" }
+
+func (r *profileAssignmentRow) record() storage.ProfileAssignment {
+	return storage.ProfileAssignment{ProfileID: r.ProfileID, Party: storage.Party(r.Party)}
+}
+
+// SecurityProfileParties lists the parties to which a security profile is assigned.
 func (s *Store) SecurityProfileParties(ctx context.Context, id string) ([]storage.Party, error) {
-	names, err := query[string](ctx, s, "parties of security profile",
-		"SELECT party FROM security_profile_assignments WHERE security_profile_id = ? ORDER BY party", id)
+	names, err := pluck[profileAssignmentRow](s.reading(ctx), "party", "security_profile_id = ?", id)
 	var parties []storage.Party
 	for _, name := range names {
 		parties = append(parties, storage.Party(name))
 	}
-	return parties, err
+	return parties, s.wrap(ctx, "parties of security profile", err)
 }
 
 // AssignSecurityProfile gives a security profile to a party; doing so again
 // changes nothing. An unknown profile is storage.ErrNotFound.
 func (s *Store) AssignSecurityProfile(ctx context.Context, id string, to storage.Party) error {
-	_, err := s.exec(ctx, "assign security profile",
-		"INSERT INTO security_profile_assignments (party, security_profile_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
-		string(to), id)
-	return err
+	row := profileAssignmentRow{ProfileID: id, Party: string(to)}
+	err := s.writing(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
+	return s.wrap(ctx, "assign security profile", err)
 }
 
-// UnassignSecurityProfile takes a security profile from a party, or answers
+// UnassignSecurityProfile takes a security profile from a party, or returns
 // storage.ErrNotFound if the party does not have it.
 func (s *Store) UnassignSecurityProfile(ctx context.Context, id string, from storage.Party) error {
-	n, err := s.exec(ctx, "unassign security profile",
-		"DELETE FROM security_profile_assignments WHERE party = ? AND security_profile_id = ?", string(from), id)
-	return affected(n, err, s.wrap(ctx, "unassign security profile", storage.ErrNotFound))
+	done := s.writing(ctx).Delete(&profileAssignmentRow{ProfileID: id, Party: string(from)})
+	return s.wrap(ctx, "unassign security profile", affected(done.RowsAffected, done.Error, storage.ErrNotFound))
 }
 
 // securityProfiles is all of them by id, from memory where possible.
@@ -162,12 +172,10 @@ func (s *Store) Rules(ctx context.Context, profileID string, u storage.User) (st
 // SecurityProfilesOf gives the IDs of the security profiles that are assigned to
 // the user, to its account and to its kind. The user need not be stored.
 func (s *Store) SecurityProfilesOf(ctx context.Context, u storage.User) ([]string, error) {
-	var parties []any
-	for _, party := range storage.PartiesOf(u) {
-		parties = append(parties, string(party))
-	}
-	return query[string](ctx, s, "security profiles of user",
-		"SELECT DISTINCT security_profile_id FROM security_profile_assignments WHERE party IN ("+marks(len(parties))+")", parties...)
+	var ids []string
+	err := s.reading(ctx).Model(&profileAssignmentRow{}).Distinct("security_profile_id").
+		Where("party IN ?", storage.PartiesOf(u)).Find(&ids).Error
+	return ids, s.wrap(ctx, "security profiles of user", err)
 }
 
 // profilesWith asks the database when memory lacks one of the ids: another
