@@ -34,7 +34,7 @@ var ErrFormat = errors.New("unusable code format")
 // DefaultFormat returns the default format: eight characters of Crockford's base32,
 // 40 bits.
 func DefaultFormat() storage.CodeFormat {
-	return storage.CodeFormat{Alphabet: AlphabetCrockford, Length: 8}
+	return storage.NewPasswordProfile("", "").Code
 }
 
 // CheckFormat returns an error that wraps ErrFormat unless codes of the format have

@@ -8,7 +8,7 @@ type PasswordProfile struct {
 	RealmID        string
 	Name           string
 	OneTimeCodes   bool   // users may ask for one-time passwords
-	UsernameFormat string // "any" or "email"
+	UsernameFormat string // UsernameAny or UsernameEmail
 	Code           CodeFormat
 	CodeTTL        time.Duration // at most ten minutes
 	Lockout        LockoutPolicy
@@ -16,6 +16,28 @@ type PasswordProfile struct {
 
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
+}
+
+// The values of PasswordProfile.UsernameFormat.
+const (
+	UsernameAny   = "any"
+	UsernameEmail = "email"
+)
+
+// NewPasswordProfile returns a password profile with the default settings: codes of
+// eight characters that live ten minutes, a lock of two minutes after ten failures,
+// passwords of at least eight characters. It has no name, and its users cannot ask
+// for one-time passwords.
+func NewPasswordProfile(id, realmID string) PasswordProfile {
+	return PasswordProfile{
+		ID: id, RealmID: realmID, UsernameFormat: UsernameAny,
+		Code: CodeFormat{Alphabet: "crockford", Length: 8}, CodeTTL: 10 * time.Minute,
+		Lockout: LockoutPolicy{
+			Threshold: 10, Duration: 2 * time.Minute,
+			MaxDuration: 24 * time.Hour, ForgetsAfter: 24 * time.Hour,
+		},
+		Rules: PasswordRules{MinLength: 8},
+	}
 }
 
 // CodeFormat is the format of one-time passwords.
@@ -73,6 +95,12 @@ func (r PasswordRules) Tightened(by PasswordPolicy) PasswordRules {
 	r.MaxAge = lower(r.MaxAge, number(by.MaximumPasswordAge))
 	r.MinAge = max(r.MinAge, number(by.MinimumPasswordAge))
 	r.History = max(r.History, number(by.LimitPasswordReuse))
+	return r
+}
+
+// WithMinLength returns the rules with a minimum length of at least n characters.
+func (r PasswordRules) WithMinLength(n int) PasswordRules {
+	r.MinLength = max(r.MinLength, n)
 	return r
 }
 

@@ -11,12 +11,7 @@ import (
 // failure doubles the lock, up to 24 hours. A day without failure and without lock
 // forgets all failures.
 func DefaultPolicy() storage.LockoutPolicy {
-	return storage.LockoutPolicy{
-		Threshold:    10,
-		Duration:     2 * time.Minute,
-		MaxDuration:  24 * time.Hour,
-		ForgetsAfter: 24 * time.Hour,
-	}
+	return storage.NewPasswordProfile("", "").Lockout
 }
 
 // Fail returns the counter after one more failure at the time now.

@@ -5,7 +5,6 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
-	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -82,19 +81,9 @@ func (s *Store) addDefaults(ctx context.Context) error {
 	return addMissing(ctx, s, "default password profile", &profile)
 }
 
-// defaultProfile repeats otp.DefaultFormat and lockout.DefaultPolicy, which
-// this package may not import: eight characters of Crockford's alphabet, ten
-// failures, then two minutes and doubling.
+// defaultProfile returns the password profile of a new database.
 func defaultProfile() storage.PasswordProfile {
-	return storage.PasswordProfile{
-		ID: storage.DefaultProfileID, RealmID: storage.DefaultRealmID, Name: "Default",
-		OneTimeCodes: true, UsernameFormat: "any",
-		Code:    storage.CodeFormat{Alphabet: "crockford", Length: 8},
-		CodeTTL: 10 * time.Minute,
-		Lockout: storage.LockoutPolicy{
-			Threshold: 10, Duration: 2 * time.Minute,
-			MaxDuration: 24 * time.Hour, ForgetsAfter: 24 * time.Hour,
-		},
-		Rules: storage.PasswordRules{MinLength: 8},
-	}
+	p := storage.NewPasswordProfile(storage.DefaultProfileID, storage.DefaultRealmID)
+	p.Name, p.OneTimeCodes = "Default", true
+	return p
 }
