@@ -1,12 +1,16 @@
 package otp
 
 import (
+	"errors"
+	"net/mail"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
+
+	"latchkey/storage"
 )
 
 // NormalizeUsername returns the form under which a username or e-mail address is looked
@@ -49,4 +53,33 @@ func HasInvisible(s string) bool { return strings.ContainsFunc(s, isInvisible) }
 // bidirectional controls are format characters.
 func isInvisible(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// Errors of SetUsername.
+var (
+	ErrUsernameEmpty     = errors.New("the username is empty")
+	ErrUsernameNotEmail  = errors.New("the username is not an e-mail address, as the password profile demands")
+	ErrUsernameInvisible = errors.New("the username contains invisible characters")
+)
+
+// SetUsername gives a login of the password profile a username, or returns one of the
+// errors above.
+func SetUsername(l *storage.Login, p storage.PasswordProfile, username string) error {
+	key := NormalizeUsername(username)
+	switch {
+	case p.UsernameFormat == storage.UsernameEmail && (!IsEmail(username) || HasInvisible(username)):
+		return ErrUsernameNotEmail
+	case HasInvisible(username):
+		return ErrUsernameInvisible
+	case key == "":
+		return ErrUsernameEmpty
+	}
+	l.Username, l.UsernameKey = username, key
+	return nil
+}
+
+// IsEmail reports whether s is an e-mail address without a display name.
+func IsEmail(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s
 }

@@ -1,11 +1,13 @@
 package otp_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"latchkey/otp"
+	"latchkey/storage"
 )
 
 func TestNormalizeUsername(t *testing.T) {
@@ -65,4 +67,27 @@ func FuzzNormalizeUsername(f *testing.F) {
 			t.Errorf("NormalizeUsername(%q) = %q", typed, got)
 		}
 	})
+}
+
+func TestSetUsername(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		format, username string
+		want             error
+	}{
+		{storage.UsernameAny, "Bob ", nil},
+		{storage.UsernameAny, " ", otp.ErrUsernameEmpty},
+		{storage.UsernameAny, "bo\u200bb", otp.ErrUsernameInvisible},
+		{storage.UsernameEmail, "Bob@Example.com", nil},
+		{storage.UsernameEmail, "bob", otp.ErrUsernameNotEmail},
+		{storage.UsernameEmail, "Bob <bob@example.com>", otp.ErrUsernameNotEmail},
+		{storage.UsernameEmail, "bo\u200bb@example.com", otp.ErrUsernameNotEmail},
+	} {
+		l := storage.Login{Username: "old", UsernameKey: "old"}
+		err := otp.SetUsername(&l, storage.PasswordProfile{UsernameFormat: test.format}, test.username)
+		if !errors.Is(err, test.want) || err == nil && (l.Username != test.username || l.UsernameKey != otp.NormalizeUsername(test.username)) ||
+			err != nil && l.Username != "old" {
+			t.Errorf("%s %q: %v, %+v", test.format, test.username, err, l)
+		}
+	}
 }
