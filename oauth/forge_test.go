@@ -40,9 +40,12 @@ func (w *world) issue(t *testing.T, member *storage.Member) string {
 func (w *world) issueAccount(t *testing.T) string {
 	t.Helper()
 	issued, err := w.endpoints.tokens.MintAccountToken(t.Context(), token.AccountTokenRequest{
-		Client: w.clients["shop"], Principal: &w.login, Member: w.members[0], StoreID: "store",
-		Realm:     storage.Realm{ID: "realm", SelfManagement: storage.SelfManagementUpdate},
-		SessionID: "ses", AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: start, IssuedAt: start, ExpiresAt: start.Truncate(time.Second).Add(10 * time.Minute),
+		AccountSession: token.AccountSession{
+			Client: w.clients["shop"], Principal: &w.login, SessionID: "ses",
+			AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: start, IssuedAt: start,
+		},
+		Member: w.members[0], StoreID: "store", Realm: storage.Realm{ID: "realm", SelfManagement: storage.SelfManagementUpdate},
+		ExpiresAt: start.Truncate(time.Second).Add(10 * time.Minute),
 	})
 	if err != nil {
 		t.Fatal(err)

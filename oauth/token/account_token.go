@@ -39,22 +39,14 @@ func (c *accountClaims) ref() storage.TokenRef {
 	return storage.TokenRef{JTI: c.lineage(), UserUID: c.Subject, LoginID: c.LoginID, AccountUID: c.AccountUID, SourceID: c.SourceID}
 }
 
-// AccountTokenRequest is what an account management authentication token is to
-// say.
+// AccountTokenRequest is the content of a new account management authentication
+// token.
 type AccountTokenRequest struct {
-	Client    *storage.Client // through which the member signed in
-	Principal *storage.Principal
+	AccountSession
 	Member    storage.Member
 	Realm     storage.Realm
 	StoreID   string
-	Origin    string          // AccountHolder.Origin of the token that it renews; empty: a sign-in gives it
-	SessionID string          // of the sign-in, the same in all tokens that come from it
-	AMR       []string        // RFC 8176
-	Purpose   storage.Purpose // of the one-time password that was presented; empty: none, or to sign in
-	AuthTime  time.Time       // of the sign-in
-	SourceID  string          // where it came from; may be empty
-	IssuedAt  time.Time       // UTC, not rounded
-	ExpiresAt time.Time       // whole seconds, UTC
+	ExpiresAt time.Time // whole seconds, UTC; see AccountSession.TokenExpiry
 }
 
 // AccountHolder is who presents an account management authentication token.
