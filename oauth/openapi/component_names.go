@@ -56,7 +56,7 @@ func newSchemas(operations []Operation) (*schemas, error) {
 	for _, c := range s.order {
 		name := baseName(c.t)
 		if len(types[name]) > 1 {
-			name = path.Base(c.t.PkgPath()) + "." + name
+			name = packageName(c.t.PkgPath()) + "." + name
 		}
 		name += s.suffix(c)
 		if taken[name] {
@@ -66,6 +66,12 @@ func newSchemas(operations []Operation) (*schemas, error) {
 		s.names[c] = name
 	}
 	return s, nil
+}
+
+// packageName returns the name of a package in the names of components. A package wire
+// holds the shapes of the package that it is in, so it has the name of that.
+func packageName(importPath string) string {
+	return path.Base(strings.TrimSuffix(importPath, "/wire"))
 }
 
 // find records the components of the type of a value.
