@@ -38,10 +38,11 @@ var floorPlan = map[string][]string{
 	"oauth/proof":              {"keys", "oauth/dpop", "storage"},
 	"oauth/openapi":            {},
 	"oauth/ordercloud":         {"grants", "grants/signin", "keys", "keys/jose", "oauth", "oauth/admin", "oauth/client", "oauth/openapi", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/lockout", "storage"},
-	"oauth/elasticpath":        {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/client", "oauth/openapi", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/lockout", "storage"},
+	"oauth/elasticpath":        {"grants", "grants/signin", "oauth", "oauth/admin", "oauth/client", "oauth/elasticpath/wire", "oauth/openapi", "oauth/surface", "oauth/token", "otp", "storage"},
+	"oauth/elasticpath/wire":   {"oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
 	"oauth/server": {
-		"config", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/openapi", "oauth/ordercloud",
+		"config", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/elasticpath/wire", "oauth/openapi", "oauth/ordercloud",
 		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
 	},
 	"oauth/server/audit":  {"otp/limit", "storage"},

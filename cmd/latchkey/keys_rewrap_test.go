@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/keys"
-	"latchkey/oauth/elasticpath"
+	elasticpathwire "latchkey/oauth/elasticpath/wire"
 	"latchkey/oauth/ordercloud"
 	"latchkey/oauth/server/rewrap"
 	"latchkey/otp"
@@ -49,7 +49,7 @@ func addSecretsOfEachKind(ctx context.Context, a *app) error {
 	failures = append(failures, err)
 	_, err = a.store.PutSender(ctx, storage.Sender{
 		ID: "integration", RealmID: storage.DefaultRealmID, Kind: storage.WebhookSender, Dialect: storage.ElasticPathDialect,
-		SharedKey: seal(elasticpath.SecretKeyContext),
+		SharedKey: seal(elasticpathwire.SecretKeyContext),
 	})
 	failures = append(failures, err)
 	_, err = a.store.PutDeliveryConfig(ctx, storage.DeliveryConfig{

@@ -24,3 +24,9 @@ func rolesOf(m *storage.Membership) []string {
 	}
 	return union(m.Roles)
 }
+
+// NameMembershipRoles decides whether the caller may say which roles a membership has.
+// It is asked in addition to ChangeMembership.
+func (r *Rules) NameMembershipRoles(caller Caller) error {
+	return caller.Require([]string{"SecurityProfileAdmin"})
+}

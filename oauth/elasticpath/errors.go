@@ -1,11 +1,11 @@
 package elasticpath
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"latchkey/grants"
@@ -13,41 +13,26 @@ import (
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/client"
+	"latchkey/oauth/elasticpath/wire"
 	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
 )
 
-// Error is one entry of the errors array that every refusal below /v2 carries.
-// It is a shape of the wire, not an error: see answerTo.
-type Error struct {
-	Title  string `json:"title"`
-	Status string `json:"status"` // a string, though it is a number
-	Detail string `json:"detail,omitempty"`
-}
+// mediaType is the Content-Type of all bodies.
+const mediaType = "application/json; charset=utf-8"
 
-// IntegrationError is Error as the integrations have it.
-type IntegrationError struct {
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
-}
-
-// errorBody is the body of a refusal.
-type errorBody[E any] struct {
-	Errors []E `json:"errors"`
-}
-
-// refusal is an error that a handler of this package answers with.
+// refusal is the answer to a request that is not served. Handlers return it as an
+// error.
 type refusal struct {
 	status     int
-	title      string        // default: the status' own text
-	details    []string      // one for each entry
-	retryAfter time.Duration // zero: none is told
+	details    []string      // one for each entry of the body
+	retryAfter time.Duration // zero: the header is not set
 	cause      error         // for the log and the challenge; may be nil
 }
 
+// Error implements error.
 func (r *refusal) Error() string {
 	if len(r.details) == 0 {
 		return http.StatusText(r.status)
@@ -55,30 +40,28 @@ func (r *refusal) Error() string {
 	return r.details[0]
 }
 
+// Unwrap returns the cause.
 func (r *refusal) Unwrap() error { return r.cause }
 
 func refuse(status int, details ...string) *refusal {
 	return &refusal{status: status, details: details}
 }
 
-// What the documentation says in these words.
+// Refusals in the words of the documentation.
 var (
 	errForbidden   = refuse(http.StatusForbidden, "forbidden")
 	errFilter      = refuse(http.StatusBadRequest, "Could not parse the supplied filter")
 	errConstraint  = refuse(http.StatusUnprocessableEntity, "Constraint violation")
 	errCredentials = refuse(http.StatusBadRequest, "authentication failed")
-	errBody        = refuse(http.StatusBadRequest, "Could not parse the request body")
-	errTooLarge    = refuse(http.StatusRequestEntityTooLarge, "The request body is too large")
 	errContentType = refuse(http.StatusUnsupportedMediaType, "The content type must be application/json")
-	errStale       = refuse(http.StatusPreconditionFailed, "The resource was changed since it was read")
-	errIfMatch     = refuse(http.StatusBadRequest, "The header If-Match is not an entity tag of this server")
 )
 
-// notFound refuses what does not exist, or not for the caller.
+// notFound is the refusal of a resource that does not exist, or that the caller may
+// not see.
 func notFound(what string) *refusal { return refuse(http.StatusNotFound, what+" not found") }
 
-// orNotFound turns a store's answer that there is no such record into the
-// wire's.
+// orNotFound replaces storage.ErrNotFound by the refusal that names what was not
+// found.
 func orNotFound(err error, what string) error {
 	if errors.Is(err, storage.ErrNotFound) {
 		return notFound(what)
@@ -86,8 +69,8 @@ func orNotFound(err error, what string) error {
 	return err
 }
 
-// statuses maps errors of the packages below to the wire. The first match
-// counts. What may not be told apart has one entry.
+// statuses maps errors of other packages to refusals. The first match counts. Errors
+// that callers must not be able to tell apart have the same status and detail.
 var statuses = []struct {
 	err    error
 	status int
@@ -95,6 +78,11 @@ var statuses = []struct {
 }{
 	{token.ErrInvalidToken, http.StatusUnauthorized, ""},
 	{token.ErrInsufficientRoles, http.StatusForbidden, "forbidden"},
+	{admin.ErrSelfManagementDisabled, http.StatusForbidden, "forbidden"},
+	{surface.ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "The request body is too large"},
+	{surface.ErrBodyNotJSON, http.StatusBadRequest, wire.ErrBody.Error()},
+	{wire.ErrBody, http.StatusBadRequest, wire.ErrBody.Error()},
+	{surface.ErrIfMatch, http.StatusBadRequest, "The header If-Match is not an entity tag of this server"},
 	{storage.ErrQuery, http.StatusBadRequest, "Could not parse the supplied filter"},
 	{storage.ErrStale, http.StatusPreconditionFailed, "The resource was changed since it was read"},
 	{storage.ErrUsernameTaken, http.StatusUnprocessableEntity, "Constraint violation"},
@@ -103,38 +91,27 @@ var statuses = []struct {
 	{storage.ErrRefused, http.StatusForbidden, "forbidden"},
 	{signin.ErrCredentials, http.StatusBadRequest, "authentication failed"},
 	{grants.ErrCredentialsMissing, http.StatusBadRequest, "authentication failed"},
-	{otp.ErrNobodyNamed, http.StatusBadRequest, "Validation failed: field 'username' on the 'required' tag."},
+	{signin.ErrSignUpDisabled, http.StatusForbidden, "self signup is not enabled"},
+	{signin.ErrSignUpRefused, http.StatusForbidden, "the client may not sign such users in"},
+	{signin.ErrForeignProfile, http.StatusUnprocessableEntity, "password_profile_id is of no password profile of the realm"},
+	{signin.ErrPasswordReused, http.StatusUnprocessableEntity, "The password was used before"},
+	{signin.ErrPasswordTooSoon, http.StatusUnprocessableEntity, "The password was changed too recently"},
+	{signin.ErrPasswordExpired, http.StatusUnprocessableEntity, "The password has expired"},
+	{otp.ErrUsernameNotEmail, http.StatusUnprocessableEntity, wire.Invalid("username", "email").Error()},
+	{otp.ErrUsernameInvisible, http.StatusBadRequest, wire.Invalid("username", "printable").Error()},
+	{otp.ErrUsernameEmpty, http.StatusBadRequest, wire.Invalid("username", "required").Error()},
+	{otp.ErrNobodyNamed, http.StatusBadRequest, wire.Invalid("username", "required").Error()},
 	{otp.ErrProfileWithoutCodes, http.StatusUnprocessableEntity, "one time password tokens are not enabled for the password profile"},
 }
 
-// answerTo maps an error to the wire. What is not known here is a server
-// error; its text goes to the log only.
-func answerTo(err error, now time.Time) (answer *refusal, known bool) {
-	var limit *storage.LimitError
-	var query *surface.QueryError
+// refusalOf returns the refusal that an error leads to. known is false for errors
+// that are not expected: those are server errors, and their text goes to the log
+// only.
+func refusalOf(err error, now time.Time) (answer *refusal, known bool) {
 	if errors.As(err, &answer) {
 		return answer, true
 	}
-	if errors.As(err, &query) {
-		return refuse(http.StatusBadRequest, query.Error()), true
-	}
-	if denied := (*admin.Denied)(nil); errors.As(err, &denied) {
-		return errForbidden, true
-	}
-	if errors.As(err, &limit) {
-		answer = refuse(http.StatusTooManyRequests, "Too many requests. Try again later.") // not which limit
-		answer.retryAfter = max(limit.Until.Sub(now), time.Second)
-		return answer, true
-	}
-	var list *storage.QueryLimitError
-	if errors.As(err, &list) {
-		answer = refuse(http.StatusBadRequest, list.Advice())
-		if list.Timeout > 0 {
-			answer.status, answer.retryAfter = http.StatusServiceUnavailable, list.Timeout
-		}
-		return answer, true
-	}
-	if answer := passwordRefusal(err); answer != nil {
+	if answer = refusalOfType(err, now); answer != nil {
 		return answer, true
 	}
 	for _, s := range statuses {
@@ -146,18 +123,69 @@ func answerTo(err error, now time.Time) (answer *refusal, known bool) {
 			return answer, true
 		}
 	}
-	for _, unavailable := range []error{storage.ErrUnavailable, signin.ErrBusy, context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(err, unavailable) {
-			answer = refuse(http.StatusServiceUnavailable, "The server cannot answer now. Try again.")
-			answer.retryAfter = time.Second
-			return answer, true
-		}
+	if surface.IsUnavailable(err) {
+		answer = refuse(http.StatusServiceUnavailable, "The server cannot answer now. Try again.")
+		answer.retryAfter = time.Second
+		return answer, true
 	}
 	return refuse(http.StatusInternalServerError, "there was a problem processing your request"), false
 }
 
-// explained tells an error of the OAuth endpoints in the dialect's form.
-func explained(err error) error {
+// refusalOfType returns the refusal of an error whose type has the details, or nil.
+func refusalOfType(err error, now time.Time) *refusal {
+	if invalid := (*wire.InvalidError)(nil); errors.As(err, &invalid) {
+		return refuse(http.StatusBadRequest, invalid.Details...)
+	}
+	if unsupported := wire.UnsupportedError(""); errors.As(err, &unsupported) {
+		return refuse(http.StatusUnprocessableEntity, unsupported.Error())
+	}
+	if query := (*surface.QueryError)(nil); errors.As(err, &query) {
+		return refuse(http.StatusBadRequest, query.Error())
+	}
+	if denied := (*admin.Denied)(nil); errors.As(err, &denied) {
+		return errForbidden
+	}
+	if limit := (*storage.LimitError)(nil); errors.As(err, &limit) {
+		answer := refuse(http.StatusTooManyRequests, "Too many requests. Try again later.") // the limit is not named
+		answer.retryAfter = surface.LimitWait(limit, now)
+		return answer
+	}
+	if list := (*storage.QueryLimitError)(nil); errors.As(err, &list) {
+		answer := refuse(http.StatusBadRequest, list.Advice())
+		if list.Timeout > 0 {
+			answer.status, answer.retryAfter = http.StatusServiceUnavailable, list.Timeout
+		}
+		return answer
+	}
+	if rules := (*signin.RuleError)(nil); errors.As(err, &rules) {
+		return refuse(http.StatusUnprocessableEntity, describeRules(rules.Rules))
+	}
+	return nil
+}
+
+// describeRules lists all rules for a password, so that the next one can satisfy all
+// of them.
+func describeRules(r storage.PasswordRules) string {
+	needs := []string{fmt.Sprintf("at least %d characters", max(r.MinLength, 1))}
+	for _, rule := range []struct {
+		required bool
+		text     string
+	}{
+		{r.UpperCase, "an upper case letter"},
+		{r.LowerCase, "a lower case letter"},
+		{r.Digit, "a digit"},
+		{r.Special, "a special character"},
+		{r.MaxRepeatedChars > 0, fmt.Sprintf("at most %d equal characters in a row", r.MaxRepeatedChars)},
+	} {
+		if rule.required {
+			needs = append(needs, rule.text)
+		}
+	}
+	return "The password must have " + strings.Join(needs, ", ")
+}
+
+// oauthRefusal returns an error of the OAuth endpoints as a refusal of this dialect.
+func oauthRefusal(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -171,47 +199,33 @@ func explained(err error) error {
 	return &refusal{status: status, details: []string{description}, cause: err}
 }
 
-// writeRefusal answers a refusal; with numbers, its status is a number.
-func writeRefusal(w http.ResponseWriter, r *refusal, numbers bool) {
-	h := w.Header()
-	if r.retryAfter != 0 {
-		seconds := int64((r.retryAfter + time.Second - 1) / time.Second) // RFC 9110 §10.2.3 has no fractions
-		h.Set("Retry-After", strconv.FormatInt(max(seconds, 1), 10))
-	}
-	title, details := r.title, r.details
-	if title == "" {
-		title = http.StatusText(r.status)
-	}
+// write writes the refusal. If numbers is true, the status in the body is a number.
+func (r *refusal) write(w http.ResponseWriter, numbers bool) {
+	surface.SetRetryAfter(w.Header(), r.retryAfter)
+	title, details := http.StatusText(r.status), r.details
 	if len(details) == 0 {
 		details = []string{""}
 	}
-	var texts errorBody[Error]
-	var integers errorBody[IntegrationError]
+	var texts wire.ErrorBody[wire.Error]
+	var integers wire.ErrorBody[wire.IntegrationError]
 	for _, detail := range details {
-		texts.Errors = append(texts.Errors, Error{Title: title, Status: strconv.Itoa(r.status), Detail: detail})
-		integers.Errors = append(integers.Errors, IntegrationError{Title: title, Status: r.status, Detail: detail})
+		texts.Errors = append(texts.Errors, wire.Error{Title: title, Status: strconv.Itoa(r.status), Detail: detail})
+		integers.Errors = append(integers.Errors, wire.IntegrationError{Title: title, Status: r.status, Detail: detail})
 	}
 	if numbers {
-		writeJSON(w, r.status, integers)
+		surface.WriteJSON(w, mediaType, r.status, integers)
 		return
 	}
-	writeJSON(w, r.status, texts)
+	surface.WriteJSON(w, mediaType, r.status, texts)
 }
 
-// writeJSON answers what no cache may keep.
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	encoded, err := json.Marshal(body)
-	if err != nil { // only possible for a body that is not made of plain values
-		panic(err)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(encoded) // a client that has gone gets nothing
+// hasNumericStatus reports whether the status in refusals of a path is a number. It
+// is for the paths of integrations.
+func hasNumericStatus(path string) bool {
+	return path == "/v2/integrations" || strings.HasPrefix(path, "/v2/integrations/")
 }
 
-// NotFound answers for a path below /v2 that does not exist.
+// NotFound answers requests for paths below /v2 that do not exist.
 func NotFound(w http.ResponseWriter, r *http.Request) {
-	writeRefusal(w, notFound("Resource"), numbersStatus(r.URL.Path))
+	notFound("Resource").write(w, hasNumericStatus(r.URL.Path))
 }

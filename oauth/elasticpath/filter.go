@@ -5,18 +5,19 @@ import (
 	"strings"
 	"time"
 
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
-// Bounds of what a filter may ask.
+// Bounds of the parameter filter.
 const (
 	maxFilters     = 10 // documented
 	maxFilterBytes = 4096
 	maxOptions     = 50 // of one in()
 )
 
-// filter is one of the conditions of a filter parameter, as written:
-// operator(field) or operator(field,value).
+// filter is one condition of the parameter filter: operator(field) or
+// operator(field,value).
 type filter struct {
 	op, field, value string
 	hasValue         bool
@@ -28,11 +29,10 @@ type filter struct {
 //	filter  = name "(" name [ "," value ] ")"
 //	value   = DQUOTE *( any but DQUOTE and "\" / "\" any ) DQUOTE / *any
 //
-// A value without quotes ends at the first ")" behind which another filter
-// begins, or nothing; so times with colons and names with brackets need no
-// quotes.
+// A value without quotes ends at the first ")" that is followed by another filter or
+// by nothing. So times with colons and names with brackets need no quotes.
 func parseFilters(text string) ([]filter, bool) {
-	if len(text) > maxFilterBytes || !plain(text) {
+	if len(text) > maxFilterBytes || !surface.IsPlainText(text) {
 		return nil, false
 	}
 	var all []filter
@@ -49,8 +49,8 @@ func parseFilters(text string) ([]filter, bool) {
 	}
 }
 
-// parseFilter reads the first filter of text. What is left is empty or begins
-// with the colon before the next filter.
+// parseFilter reads the first filter of text. left is the rest: empty, or the colon
+// and the next filter.
 func parseFilter(text string) (f filter, left string, ok bool) {
 	op, rest, ok := strings.Cut(text, "(")
 	if !ok || !isName(op) {
@@ -82,7 +82,7 @@ func parseValue(text string) (value, left string, ok bool) {
 	return "", "", false
 }
 
-// endsFilter reports whether nothing follows, or another filter.
+// endsFilter reports whether the text after a ")" is empty or begins another filter.
 func endsFilter(after string) bool {
 	if after == "" {
 		return true
@@ -123,8 +123,9 @@ type filterable struct {
 	time   bool   // its values are times
 }
 
-// condition translates a filter, unless the field does not take it.
-func (f filterable) condition(x filter) (storage.Condition, bool) {
+// condition translates a filter. ok is false if the field does not have the operator
+// or the value is wrong.
+func (f filterable) condition(x filter) (condition storage.Condition, ok bool) {
 	c := storage.Condition{Fields: []string{f.record}}
 	if !slices.Contains(strings.Fields(f.ops), x.op) || x.hasValue == (x.op == "is_null") {
 		return c, false

@@ -1,133 +1,76 @@
 package elasticpath
 
 import (
-	"net/http"
-
+	"latchkey/oauth/elasticpath/wire"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
-const typeRealm = "authentication-realm"
+var realmList = byTime(map[string]filterable{"name": {record: "Name", ops: textOps}}, "name")
 
-// RealmChange is what can be changed about an authentication realm. What is left
-// out stays.
-type RealmChange struct {
-	Type                 *string  `json:"type"`
-	Name                 *string  `json:"name"`
-	RedirectURIs         []string `json:"redirect_uris"`
-	DuplicateEmailPolicy *string  `json:"duplicate_email_policy"` // allowed, api_only or disallowed
-}
+// realms is the resource authentication realm.
+type realms struct{}
 
-// Realm is an authentication realm.
-type Realm struct {
-	ID                   string             `json:"id"`
-	Type                 string             `json:"type"`
-	Name                 string             `json:"name"`
-	RedirectURIs         []string           `json:"redirect_uris"`
-	DuplicateEmailPolicy string             `json:"duplicate_email_policy"`
-	Relationships        RealmRelationships `json:"relationships"`
-	Meta                 Times              `json:"meta"`
-	Links                *Links             `json:"links,omitempty"` // in lists
-}
+func (realms) kind() string { return wire.TypeRealm }
 
-// RealmRelationships lead to what the realm was made for.
-type RealmRelationships struct {
-	Origin Relation `json:"origin"`
-}
-
-var realmList = byTime(map[string]filterable{"name": {record: "Name", ops: peopleOps}}, "name")
-
-func realmPath(id string) string { return "/v2/authentication-realms/" + storage.RealmUUID(id) }
-
-func (a *API) realm(r storage.Realm) Realm {
-	shown := Realm{
-		ID: storage.RealmUUID(r.ID), Type: typeRealm, Name: r.Name, RedirectURIs: r.RedirectURIs,
-		DuplicateEmailPolicy: r.DuplicateEmailPolicy, Meta: times(r.CreatedAt, r.UpdatedAt),
-	}
-	if shown.RedirectURIs == nil {
-		shown.RedirectURIs = []string{}
-	}
-	if shown.DuplicateEmailPolicy == "" {
-		shown.DuplicateEmailPolicy = "allowed"
-	}
-	if r.ID == settingsRealm {
-		shown.Relationships.Origin.Data = &Reference{ID: storage.RealmUUID(r.ID), Type: typeSettings}
-	}
-	return shown
-}
-
-func (a *API) listRealms(c *call) (reply, error) {
-	q, err := realmList.query(c.values)
-	if err != nil {
-		return reply{}, err
-	}
-	found, err := a.cfg.Realms.ListRealms(c.Context(), q)
-	if err != nil {
-		return reply{}, err
-	}
-	return listOf(c, q, found, func(r storage.Realm) Realm {
-		shown := a.realm(r)
-		shown.Links = &Links{Self: a.base + realmPath(r.ID)}
-		return shown
-	}), nil
-}
-
-func (a *API) getRealm(c *call) (reply, error) {
-	r, err := a.realmOf(c)
-	return a.document(http.StatusOK, a.realm(r), realmPath(r.ID), r.Version), err
-}
-
-func (a *API) putRealm(c *call) (reply, error) {
-	var body RealmChange
-	if _, err := c.read(&body, typeRealm, "authentication_realm"); err != nil {
-		return reply{}, err
-	}
-	var check check
-	check.filled("name", body.Name, false)
-	check.redirectURIs("redirect_uris", body.RedirectURIs)
-	check.oneOf("duplicate_email_policy", body.DuplicateEmailPolicy, "allowed", "api_only", "disallowed")
-	if err := check.err(); err != nil {
-		return reply{}, err
-	}
-	found, err := a.realmOf(c)
-	if err != nil {
-		return reply{}, err
-	}
-	before, r, err := a.changeRealm(c, found.ID, func(r *storage.Realm) {
-		take(&r.Name, body.Name)
-		take(&r.DuplicateEmailPolicy, body.DuplicateEmailPolicy)
-		if body.RedirectURIs != nil {
-			r.RedirectURIs = body.RedirectURIs
-		}
-	})
-	if err != nil {
-		return reply{}, err
-	}
-	done := a.document(http.StatusOK, a.realm(r), realmPath(r.ID), r.Version).changedFrom(a.realm(before))
-	a.record(c, typeRealm, "updated", r.ID, done.changed...)
-	return done, nil
-}
-
-// realmOf returns the realm that the path names.
-func (a *API) realmOf(c *call) (storage.Realm, error) {
+func (realms) find(c *call) (storage.Realm, error) {
 	id, ok := c.id("realm")
 	if !ok {
 		return storage.Realm{}, notFound("authentication realm")
 	}
-	r, err := a.cfg.Realms.Realm(c.Context(), id)
+	r, err := c.cfg.Realms.Realm(c.Context(), id)
 	return r, orNotFound(err, "authentication realm")
 }
 
-// changeRealm writes a realm with what change makes of it, if the caller may. It
-// returns the realm before and after.
-func (a *API) changeRealm(c *call, id string, change func(*storage.Realm)) (before, after storage.Realm, err error) {
-	after, err = rewrite(c,
-		func() (storage.Realm, error) { return a.cfg.Realms.Realm(c.Context(), id) },
-		func(r storage.Realm) int64 { return r.Version },
-		func(r storage.Realm) (storage.Realm, error) {
-			before = r
-			change(&r)
-			return r, a.cfg.Rules.ChangeRealm(c.caller.Authority(), before, r)
-		},
-		func(r storage.Realm) (storage.Realm, error) { return a.cfg.Realms.PutRealm(c.Context(), r) })
-	return before, after, err
+func (realms) show(_ *call, r storage.Realm) (any, string, error) {
+	return wire.RealmFromRecord(r), wire.RealmPath(r.ID), nil
+}
+
+func (realms) key(r storage.Realm) (string, int64) { return r.ID, r.Version }
+
+func (realms) put(c *call, r storage.Realm) (storage.Realm, error) {
+	return c.cfg.Realms.PutRealm(c.Context(), r)
+}
+
+func listRealms(c *call) (surface.Answer, error) {
+	fetch := func(q storage.Query) (storage.Page[storage.Realm], error) {
+		return c.cfg.Realms.ListRealms(c.Context(), q)
+	}
+	return list(c, realmList, fetch, func(r storage.Realm) (wire.Realm, error) {
+		shown := wire.RealmFromRecord(r)
+		shown.Links = &wire.Links{Self: c.base + wire.RealmPath(r.ID)}
+		return shown, nil
+	})
+}
+
+func getRealm(c *call) (surface.Answer, error) { return get(c, realms{}) }
+
+func putRealm(c *call) (surface.Answer, error) {
+	var body wire.RealmChange
+	if _, err := c.read(&body, wire.TypeRealm, wire.TypeRealmUnderscore); err != nil {
+		return surface.Answer{}, err
+	}
+	if err := body.Check(); err != nil {
+		return surface.Answer{}, err
+	}
+	before, stored, err := rewrite(c, realms{}, changeRealm(c, body.Apply))
+	if err != nil {
+		return surface.Answer{}, err
+	}
+	return updated(c, realms{}, before, stored)
+}
+
+// changeRealm returns the change of a realm by apply, if the caller may change it.
+func changeRealm(c *call, apply func(*storage.Realm)) func(storage.Realm) (storage.Realm, error) {
+	return func(r storage.Realm) (storage.Realm, error) {
+		before := r
+		apply(&r)
+		return r, c.cfg.Rules.ChangeRealm(c.caller.Authority(), before, r)
+	}
+}
+
+// membersOf returns the users of a realm that this dialect has: buyers. Users who run
+// the shop are not among them.
+func membersOf(realmID string) storage.UserScope {
+	return storage.UserScope{RealmID: realmID, Kind: storage.Buyer}
 }

@@ -2,7 +2,7 @@ package server
 
 import (
 	"latchkey/keys"
-	"latchkey/oauth/elasticpath"
+	elasticpathwire "latchkey/oauth/elasticpath/wire"
 	"latchkey/oauth/ordercloud"
 	"latchkey/oauth/server/rewrap"
 	"latchkey/otp"
@@ -15,5 +15,5 @@ func (a *App) Rewrapper() *rewrap.Rewrapper {
 }
 
 func sealContexts() []rewrap.Contexts {
-	return []rewrap.Contexts{keys.SealContexts, otp.SealContexts, ordercloud.SealContexts, elasticpath.SealContexts}
+	return []rewrap.Contexts{keys.SealContexts, otp.SealContexts, ordercloud.SealContexts, elasticpathwire.SealContexts}
 }

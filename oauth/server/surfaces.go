@@ -121,15 +121,18 @@ func (s *Server) newElasticPath(with services) (*elasticpath.API, error) {
 		return nil, err
 	}
 	return elasticpath.New(elasticpath.Config{
+		Runtime: surface.Runtime{
+			TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: s.events, Now: a.Now, Rand: a.Rand, Logger: a.Logger,
+		},
 		Issuer: a.Settings.Issuer,
 		Bearer: with.endpoints.Tokens(), Rules: rules,
 		Realms: a.Store, Profiles: a.Store, Users: a.Store, Logins: a.Store, Accounts: a.Store, Memberships: a.Store, Senders: a.Store,
 		Codes: with.codes, Passwords: with.passwords, SignIns: with.endpoints.Authenticator(),
+		SignUps: &signin.SignUps{
+			Store: a.Store, Passwords: with.passwords, Rand: a.Rand, Admit: with.signUps.Take, MinPasswordLength: elasticpath.MinPasswordLength,
+		},
 		Tokens: with.endpoints.Tokens(), AccessTokens: with.endpoints, CallerAddress: with.endpoints.CallerAddress,
-		Sealer:      a.Sealer,
-		AdmitSignUp: with.signUps.Take, AdmitUsername: with.usernames.TakeFor, GuessCeiling: a.Settings.GuessCeiling,
-		TraceID: listen.RequestID, Address: listen.ClientAddr, Recorder: s.events,
-		Now: a.Now, Rand: a.Rand, Logger: a.Logger,
+		Sealer: a.Sealer, AdmitUsername: with.usernames.TakeFor, GuessCeiling: a.Settings.GuessCeiling,
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"latchkey/config"
-	"latchkey/oauth/elasticpath"
+	elasticpathwire "latchkey/oauth/elasticpath/wire"
 	"latchkey/oauth/ordercloud"
 	"latchkey/oauth/token"
 	"latchkey/otp/deliver"
@@ -20,7 +20,7 @@ import (
 )
 
 // recipientOf finds the recipient of a webhook's message; see
-// ordercloud.MessageEncoder and elasticpath.WebhookEncoder.
+// ordercloud.MessageEncoder and elasticpathwire.WebhookEncoder.
 type recipientOf func(context.Context, token.RecipientRequest) (storage.Principal, string, error)
 
 // userOf finds the recipient of a mail; see mailer.Config.
@@ -70,7 +70,7 @@ func (a *App) encoder(recipient recipientOf) encodeFunc {
 	messages := ordercloud.MessageEncoder{
 		Recipient: recipient, Endpoint: endpoints.Of, Now: a.Now, Environment: "Production",
 	}
-	events := elasticpath.WebhookEncoder{
+	events := elasticpathwire.WebhookEncoder{
 		Recipient: recipient, Endpoint: endpoints.Of, Now: a.Now, StoreID: storage.StoreUUID,
 	}
 	return func(ctx context.Context, s storage.Sender, e deliver.Envelope) (deliver.Call, error) {
@@ -126,7 +126,7 @@ func (a *App) opens(context string) func(storage.Sealed) (string, error) {
 // its own.
 func (a *App) openSharedKey(s storage.Sender) (string, error) {
 	if s.Dialect == storage.ElasticPathDialect {
-		return a.opens(elasticpath.SecretKeyContext)(s.SharedKey)
+		return a.opens(elasticpathwire.SecretKeyContext)(s.SharedKey)
 	}
 	return a.opens(ordercloud.SharedKeyContext)(s.SharedKey)
 }

@@ -1,7 +1,6 @@
 package surface
 
 import (
-	"net/mail"
 	"net/url"
 	"strings"
 	"unicode"
@@ -24,10 +23,7 @@ func IsPlainText(s string) bool {
 }
 
 // IsEmail reports whether s is an e-mail address without a display name.
-func IsEmail(s string) bool {
-	a, err := mail.ParseAddress(s)
-	return err == nil && a.Address == s
-}
+func IsEmail(s string) bool { return otp.IsEmail(s) }
 
 // IsRole reports whether s is a scope-token (RFC 6749 §3.3) of at most MaxID
 // bytes.
