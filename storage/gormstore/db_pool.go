@@ -15,49 +15,44 @@ type pools struct {
 	write, read *sql.DB
 }
 
-// pool is the connection pool GORM sees: it reports every round trip and keeps
-// text storable.
-type pool struct {
-	db   *sql.DB
+// connections are what GORM and hand-written SQL use, of a pool or of a
+// transaction: they report every round trip and keep text storable.
+type connections struct {
+	gorm.ConnPool
 	seen func(sql string)
 }
 
-// transaction is pool for one transaction.
-type transaction struct {
-	tx   *sql.Tx
-	pool *pool
-}
-
-func (p *pool) report(sql string) {
-	if p.seen != nil {
-		p.seen(sql)
+func (c connections) report(sql string) {
+	if c.seen != nil {
+		c.seen(sql)
 	}
 }
 
-// PrepareContext implements gorm.ConnPool; with PrepareStmt off nothing calls
-// it.
-func (p *pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	p.report(query)
-	return p.db.PrepareContext(ctx, query)
-}
-
 // ExecContext implements gorm.ConnPool.
-func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	p.report(query)
-	return p.db.ExecContext(ctx, query, storable(args)...)
+func (c connections) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	c.report(query)
+	return c.ConnPool.ExecContext(ctx, query, storable(args)...)
 }
 
 // QueryContext implements gorm.ConnPool.
-func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	p.report(query)
-	return p.db.QueryContext(ctx, query, storable(args)...)
+func (c connections) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	c.report(query)
+	return c.ConnPool.QueryContext(ctx, query, storable(args)...)
 }
 
 // QueryRowContext implements gorm.ConnPool.
-func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	p.report(query)
-	return p.db.QueryRowContext(ctx, query, storable(args)...)
+func (c connections) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	c.report(query)
+	return c.ConnPool.QueryRowContext(ctx, query, storable(args)...)
 }
+
+// pool is connections outside of a transaction.
+type pool struct {
+	connections
+	db *sql.DB
+}
+
+func newPool(db *sql.DB, seen func(string)) *pool { return &pool{connections{db, seen}, db} }
 
 // BeginTx implements gorm.ConnPoolBeginner.
 func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
@@ -66,49 +61,31 @@ func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool,
 	if err != nil {
 		return nil, err
 	}
-	return &transaction{tx: tx, pool: p}, nil
+	return &transaction{connections{tx, p.seen}, tx}, nil
 }
 
-// PrepareContext implements gorm.ConnPool.
-func (t *transaction) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	t.pool.report(query)
-	return t.tx.PrepareContext(ctx, query)
-}
-
-// ExecContext implements gorm.ConnPool.
-func (t *transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	t.pool.report(query)
-	return t.tx.ExecContext(ctx, query, storable(args)...)
-}
-
-// QueryContext implements gorm.ConnPool.
-func (t *transaction) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	t.pool.report(query)
-	return t.tx.QueryContext(ctx, query, storable(args)...)
-}
-
-// QueryRowContext implements gorm.ConnPool.
-func (t *transaction) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	t.pool.report(query)
-	return t.tx.QueryRowContext(ctx, query, storable(args)...)
+// transaction is the connection of one transaction.
+type transaction struct {
+	connections
+	tx *sql.Tx
 }
 
 // Commit implements gorm.TxCommitter.
 func (t *transaction) Commit() error {
-	t.pool.report("COMMIT")
+	t.report("COMMIT")
 	return t.tx.Commit()
 }
 
 // Rollback implements gorm.TxCommitter.
 func (t *transaction) Rollback() error {
-	t.pool.report("ROLLBACK")
+	t.report("ROLLBACK")
 	return t.tx.Rollback()
 }
 
-// storable replaces what PostgreSQL's text cannot hold: a NUL byte or invalid
-// UTF-8 in a name that somebody typed would otherwise be an error there, where
-// any other unknown name is none. Both databases get the same, and a name so
-// changed belongs to nobody.
+// storable replaces what PostgreSQL's text cannot hold. A NUL byte or invalid UTF-8
+// in a name that somebody typed would otherwise be an error there, and any other
+// unknown name is none. Both databases get the same text, and no login has a name
+// that was changed so.
 func storable(args []any) []any {
 	for i, a := range args {
 		if s, ok := a.(string); ok && !isStorable(s) {

@@ -130,12 +130,11 @@ func (s *Store) attach(ctx context.Context, seen func(string)) (err error) {
 }
 
 func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
-	return gorm.Open(s.dialect.gorm(&pool{db: db, seen: seen}), &gorm.Config{
+	return gorm.Open(s.dialect.gorm(newPool(db, seen)), &gorm.Config{
 		SkipDefaultTransaction: true, // every method is one statement or says InTx
 		DisableAutomaticPing:   true,
 		QueryFields:            true,           // each column by name
 		Logger:                 logger.Discard, // its slow-query log would print arguments
-		NowFunc:                func() time.Time { return s.now().UTC() },
 	})
 }
 
