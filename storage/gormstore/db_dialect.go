@@ -27,6 +27,9 @@ type dialect interface {
 	// locks is appended to a selection of rows that nobody may change before
 	// the transaction ends.
 	locks() string
+	// readsBeforeWait reports whether a statement that waited for a row's lock
+	// reads other rows as they were before it waited.
+	readsBeforeWait() bool
 	// lockRows is locks for what GORM reads.
 	lockRows(db *gorm.DB) *gorm.DB
 	// locksTable is a statement that keeps others from writing to the table until

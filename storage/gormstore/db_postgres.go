@@ -140,6 +140,8 @@ func (p *postgres) settle(ctx context.Context, s *Store, x settlement) (bool, er
 
 func (p *postgres) locks() string { return " FOR UPDATE" }
 
+func (p *postgres) readsBeforeWait() bool { return true }
+
 func (p *postgres) lockRows(db *gorm.DB) *gorm.DB {
 	return db.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate})
 }

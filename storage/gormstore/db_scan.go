@@ -19,13 +19,19 @@ type rowTypes struct {
 	schemas sync.Map // GORM's own
 }
 
-// rowType is the columns of a row type, the index of each one's field as reflect
-// has it, and the fields of lists.
+// rowType is the columns of a row type, in the order of its fields.
 type rowType struct {
-	names  columns
-	places [][]int
-	byName map[string][]int
-	listed fields
+	columns []rowColumn
+	names   columns
+	byName  map[string][]int // the places
+}
+
+// rowColumn is a column of a row type.
+type rowColumn struct {
+	name   string
+	place  []int // the index of its field, as reflect has it
+	unique bool
+	field  reflect.StructField
 }
 
 // known returns the columns of a struct. It panics if its tags are wrong.
@@ -37,11 +43,12 @@ func (t *rowTypes) known(row reflect.Type) *rowType {
 	if err != nil {
 		panic(err)
 	}
-	fresh := &rowType{names: columns(strings.Join(parsed.DBNames, " ")), byName: map[string][]int{}, listed: fields{}}
+	fresh := &rowType{names: columns(strings.Join(parsed.DBNames, " ")), byName: map[string][]int{}}
 	for _, name := range parsed.DBNames {
 		f := parsed.FieldsByDBName[name]
-		fresh.places, fresh.byName[name] = append(fresh.places, f.StructField.Index), f.StructField.Index
-		fresh.listed.add(name, f.Unique || f.PrimaryKey && len(parsed.PrimaryFields) == 1, f.Tag, f.FieldType.Kind())
+		unique := f.Unique || f.PrimaryKey && len(parsed.PrimaryFields) == 1
+		fresh.columns = append(fresh.columns, rowColumn{name, f.StructField.Index, unique, f.StructField})
+		fresh.byName[name] = f.StructField.Index
 	}
 	t.types.Store(row, fresh)
 	return fresh
@@ -54,10 +61,10 @@ func columnsOf[R any](t *rowTypes) columns { return t.known(reflect.TypeFor[R]()
 // a struct.
 func (t *rowTypes) values(row any) []any {
 	at := reflect.ValueOf(row).Elem()
-	places := t.known(at.Type()).places
-	values := make([]any, len(places))
-	for i, place := range places {
-		values[i] = at.FieldByIndex(place).Interface()
+	known := t.known(at.Type())
+	values := make([]any, len(known.columns))
+	for i, column := range known.columns {
+		values[i] = at.FieldByIndex(column.place).Interface()
 	}
 	return values
 }

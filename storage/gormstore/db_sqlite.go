@@ -183,6 +183,8 @@ func (d *sqlite) claims() string { return "" }
 // locks is empty: a transaction that writes is alone from its beginning.
 func (d *sqlite) locks() string { return "" }
 
+func (d *sqlite) readsBeforeWait() bool { return false }
+
 func (d *sqlite) lockRows(db *gorm.DB) *gorm.DB { return db }
 
 // locksTable is empty as locks is.

@@ -278,3 +278,14 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode, now time.Time) 
 	fate := storage.CodeHistory{ID: c.ID, RequestID: c.RequestID, LoginID: x.LoginID, IssuedAt: now, ExpiresAt: c.ExpiresAt}
 	return s.noteCode(ctx, fate, x.Messages)
 }
+
+// retire writes down what became of the login's current code before it goes. It
+// locks the login, so that no sign-in redeems the code in between.
+func (s *Store) retire(ctx context.Context, loginID string, now time.Time) error {
+	_, err := s.exec(ctx, "retire code",
+		`UPDATE issued_codes SET redeemed_at = l.code_used_at,
+		retired_at = CASE WHEN l.code_used_at = 0 AND l.code_expires_at > ? THEN CAST(? AS BIGINT) ELSE 0 END
+		FROM (SELECT code_id, code_used_at, code_expires_at FROM logins WHERE id = ?`+s.dialect.locks()+`) l
+		WHERE issued_codes.id = l.code_id`, micros(now), micros(now), loginID)
+	return err
+}

@@ -11,6 +11,21 @@ import (
 
 const secondsPerHour = 60 * 60
 
+// Charge takes one place from each of the budgets at the time now, in one
+// statement, if all of them have one; else none is taken and the error is a
+// *storage.LimitError. The keys differ from each other.
+func (s *Store) Charge(ctx context.Context, now time.Time, charges ...storage.Charge) error {
+	if len(charges) == 0 {
+		return nil
+	}
+	c := charge(now, charges)
+	n, err := s.exec(ctx, "charge", c.sql, c.args...)
+	if err != nil || n == int64(len(charges)) {
+		return err
+	}
+	return s.exhausted(ctx, now, charges)
+}
+
 // charge is GCRA for several budgets in one statement, the same on both
 // databases. A budget's tat moves ahead by its gap, from now or from where it
 // is, but never further ahead of now than the budget's depth; long_tat is the

@@ -138,3 +138,12 @@ func (s *Store) ExpireMessages(ctx context.Context, now time.Time, limit int) ([
 	}
 	return expired, err
 }
+
+// HurryMessage makes a queued message due now. One that is not queued, has
+// expired or is being delivered just now is storage.ErrStale.
+func (s *Store) HurryMessage(ctx context.Context, id string, now time.Time) error {
+	n, err := s.exec(ctx, "hurry message",
+		"UPDATE messages SET run_at = ? WHERE id = ? AND state = 'queued' AND expires_at > ? AND lease_until <= ?",
+		micros(now), id, micros(now), micros(now))
+	return affected(n, err, s.wrap(ctx, "hurry message", storage.ErrStale))
+}

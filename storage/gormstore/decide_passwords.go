@@ -68,6 +68,34 @@ func passwordUpdate(x storage.PasswordChange, condition string) statement {
 	return update
 }
 
+// SetPassword stores the hash of a permanent password, or none when hash is
+// empty. With endSessions every refresh family begun before now is dead and
+// the outstanding codes with it. An unknown login is storage.ErrNotFound.
+func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.Time, endSessions bool) error {
+	set := "password_hash = ?, password_set_at = ?"
+	args := []any{hash, micros(now)}
+	if endSessions {
+		set += ", sessions_valid_from = ?, kept_session = '', code_id = '', code_issued_at = 0, code_expires_at = 0"
+		args = append(args, micros(now))
+	}
+	update := func(ctx context.Context) error {
+		n, err := s.exec(ctx, "set password", "UPDATE logins SET "+set+" WHERE id = ?", append(args, loginID)...)
+		return affected(n, err, s.wrap(ctx, "set password", storage.ErrNotFound))
+	}
+	if !endSessions {
+		return update(ctx)
+	}
+	return s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.retire(ctx, loginID, now); err != nil {
+			return err
+		}
+		if err := update(ctx); err != nil {
+			return err
+		}
+		return s.endVerification(ctx, loginID, now)
+	})
+}
+
 // lockLogin keeps everybody else from deciding over a login until the
 // transaction ends, or answers storage.ErrNotFound.
 func (s *Store) lockLogin(ctx context.Context, id string) error {

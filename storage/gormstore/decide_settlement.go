@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"latchkey/storage"
 )
@@ -22,14 +23,13 @@ func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
 	return s.wrap(ctx, fmt.Sprintf("settle sign-in of login %s", x.LoginID), err)
 }
 
-// settleLogin decides in one statement where that can be. On PostgreSQL a
-// statement that had to wait for the login reads its sources as they were before:
-// then it decides nothing, and another one does that holds the login from its
-// beginning.
+// settleLogin decides in one statement where the database can. Where a statement
+// that waited for the login reads its sources as they were before, it decides
+// nothing. Then a transaction decides that holds the login from its beginning.
 func (s *Store) settleLogin(ctx context.Context, x *storage.Settlement) (settled bool, err error) {
 	first, then := decision(x), consequences(x)
 	settled, err = s.settle(ctx, "settle sign-in", first, then...)
-	if err != nil || settled || !aboutSources(x) || s.dialect.locks() == "" {
+	if err != nil || settled || !aboutSources(x) || !s.dialect.readsBeforeWait() {
 		return settled, err
 	}
 	err = s.InTx(ctx, func(ctx context.Context) error {
@@ -139,3 +139,21 @@ func unlocked(update statement, x *storage.Settlement, now int64) statement {
 		AND COALESCE((SELECT src.locked_until FROM login_sources src
 			WHERE src.id = ? AND src.login_id = logins.id), `+lock+") <= ?", x.LoginID, x.SourceID, now)
 }
+
+// Unlock clears the failures and the locks of a login and of its sources. An
+// unknown login is storage.ErrNotFound.
+func (s *Store) Unlock(ctx context.Context, loginID string, now time.Time) error {
+	update := statement{
+		sql:  "UPDATE logins SET " + clearAll + ", lockout_version = lockout_version + 1, updated_at = ? WHERE id = ?",
+		args: []any{micros(now), loginID},
+	}
+	unlocked, err := s.settle(ctx, "unlock login", update, forgive("", loginID))
+	if err == nil && !unlocked {
+		err = s.wrap(ctx, "unlock login", storage.ErrNotFound)
+	}
+	return err
+}
+
+// clearAll is no failure and no lock of a login.
+const clearAll = `failures = 0, last_failure_at = 0, locked_until = 0,
+	codes_failures = 0, codes_last_failure_at = 0, codes_locked_until = 0`

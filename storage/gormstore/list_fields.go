@@ -8,14 +8,17 @@ import (
 	"latchkey/storage"
 )
 
-// The tag "list" of a row's field names the field of lists that shows its column,
-// as in storage's record. A kind may follow the name.
-
-// add adds the field that a column's tag names, if it names one.
-func (f fields) add(column string, unique bool, tag reflect.StructTag, of reflect.Kind) {
-	if name, kind, _ := strings.Cut(tag.Get("list"), ","); name != "" {
-		f[name] = attribute{kind: listKind(kind, of), sql: column, unique: unique}
+// fieldsOf returns the fields of lists that the tags "list" of a row type name: the
+// field of storage's record and, where the Go type does not say it, the kind. t is
+// the table, or its name in a join, with the dot.
+func fieldsOf[R any](rows *rowTypes, t string) fields {
+	listed := fields{}
+	for _, column := range rows.known(reflect.TypeFor[R]()).columns {
+		if name, kind, _ := strings.Cut(column.field.Tag.Get("list"), ","); name != "" {
+			listed[name] = attribute{kind: listKind(kind, column.field.Type.Kind()), sql: t + column.name, unique: column.unique}
+		}
 	}
+	return listed
 }
 
 // listKind returns the kind of a field by its name in the tag. Without a name it
@@ -38,17 +41,6 @@ func listKind(name string, of reflect.Kind) attributeKind {
 		return numeric
 	}
 	return textual
-}
-
-// fieldsOf returns the fields of lists that the tags of a row type name. t is the
-// table, or its name in a join, with the dot.
-func fieldsOf[R any](rows *rowTypes, t string) fields {
-	listed := maps.Clone(rows.known(reflect.TypeFor[R]()).listed)
-	for name, a := range listed {
-		a.sql = t + a.sql
-		listed[name] = a
-	}
-	return listed
 }
 
 func (f fields) and(more fields) fields {

@@ -3,7 +3,6 @@ package gormstore
 import (
 	"context"
 	"strings"
-	"time"
 
 	"latchkey/storage"
 )
@@ -115,24 +114,4 @@ func (s *Store) messages(ctx context.Context, rest string, args ...any) ([]stora
 		found = append(found, m)
 	}
 	return found, err
-}
-
-// HurryMessage makes a queued message due now. One that is not queued, has
-// expired or is being delivered just now is storage.ErrStale.
-func (s *Store) HurryMessage(ctx context.Context, id string, now time.Time) error {
-	n, err := s.exec(ctx, "hurry message",
-		"UPDATE messages SET run_at = ? WHERE id = ? AND state = 'queued' AND expires_at > ? AND lease_until <= ?",
-		micros(now), id, micros(now), micros(now))
-	return affected(n, err, s.wrap(ctx, "hurry message", storage.ErrStale))
-}
-
-// retire writes down what became of the login's current code before it goes. It
-// locks the login, so that no sign-in redeems the code in between.
-func (s *Store) retire(ctx context.Context, loginID string, now time.Time) error {
-	_, err := s.exec(ctx, "retire code",
-		`UPDATE issued_codes SET redeemed_at = l.code_used_at,
-		retired_at = CASE WHEN l.code_used_at = 0 AND l.code_expires_at > ? THEN CAST(? AS BIGINT) ELSE 0 END
-		FROM (SELECT code_id, code_used_at, code_expires_at FROM logins WHERE id = ?`+s.dialect.locks()+`) l
-		WHERE issued_codes.id = l.code_id`, micros(now), micros(now), loginID)
-	return err
 }

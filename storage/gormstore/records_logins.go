@@ -2,7 +2,6 @@ package gormstore
 
 import (
 	"context"
-	"time"
 
 	"latchkey/storage"
 )
@@ -171,49 +170,3 @@ func (s *Store) PutLogin(ctx context.Context, l storage.Login) (storage.Login, e
 	}
 	return row.record(), nil
 }
-
-// SetPassword stores the hash of a permanent password, or none when hash is
-// empty. With endSessions every refresh family begun before now is dead and
-// the outstanding codes with it. An unknown login is storage.ErrNotFound.
-func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.Time, endSessions bool) error {
-	set := "password_hash = ?, password_set_at = ?"
-	args := []any{hash, micros(now)}
-	if endSessions {
-		set += ", sessions_valid_from = ?, kept_session = '', code_id = '', code_issued_at = 0, code_expires_at = 0"
-		args = append(args, micros(now))
-	}
-	update := func(ctx context.Context) error {
-		n, err := s.exec(ctx, "set password", "UPDATE logins SET "+set+" WHERE id = ?", append(args, loginID)...)
-		return affected(n, err, s.wrap(ctx, "set password", storage.ErrNotFound))
-	}
-	if !endSessions {
-		return update(ctx)
-	}
-	return s.InTx(ctx, func(ctx context.Context) error {
-		if err := s.retire(ctx, loginID, now); err != nil {
-			return err
-		}
-		if err := update(ctx); err != nil {
-			return err
-		}
-		return s.endVerification(ctx, loginID, now)
-	})
-}
-
-// Unlock clears the failures and the locks of a login and of its sources. An
-// unknown login is storage.ErrNotFound.
-func (s *Store) Unlock(ctx context.Context, loginID string, now time.Time) error {
-	update := statement{
-		sql:  "UPDATE logins SET " + clearAll + ", lockout_version = lockout_version + 1, updated_at = ? WHERE id = ?",
-		args: []any{micros(now), loginID},
-	}
-	unlocked, err := s.settle(ctx, "unlock login", update, forgive("", loginID))
-	if err == nil && !unlocked {
-		err = s.wrap(ctx, "unlock login", storage.ErrNotFound)
-	}
-	return err
-}
-
-// clearAll is no failure and no lock of a login.
-const clearAll = `failures = 0, last_failure_at = 0, locked_until = 0,
-	codes_failures = 0, codes_last_failure_at = 0, codes_locked_until = 0`

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pressly/goose/v3"
 	"github.com/rs/zerolog"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -136,6 +137,33 @@ func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
 		QueryFields:            true,           // each column by name
 		Logger:                 logger.Discard, // its slow-query log would print arguments
 	})
+}
+
+// Migrate brings the schema up to date and sees that the default realm and the
+// default password profile exist. Several replicas may do it at once: one
+// works, the others wait for it. The error is a SchemaError if a newer program
+// made the schema.
+func (s *Store) Migrate(ctx context.Context) error {
+	if err := s.refuseNewer(ctx); err != nil {
+		return err
+	}
+	err := s.migrating(ctx, func(p *goose.Provider) error {
+		if pending, err := p.HasPending(ctx); err != nil || !pending {
+			return err
+		}
+		_, err := p.Up(ctx)
+		return err
+	})
+	if err == nil {
+		err = s.refuseNewer(ctx) // another program may have migrated meanwhile
+	}
+	if _, refused := errors.AsType[SchemaError](err); refused {
+		return err
+	}
+	if err == nil {
+		err = s.addDefaults(ctx)
+	}
+	return s.wrap(ctx, "migrate", err)
 }
 
 // Close closes the connections. Calls that run fail with
