@@ -2,117 +2,16 @@ package apply
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
-	"time"
-
-	"latchkey/grants"
-	"latchkey/oauth/surface"
-	"latchkey/storage"
 )
-
-// Transactor runs fn in one transaction: all writes of fn take effect, or none.
-type Transactor interface {
-	InTx(ctx context.Context, fn func(ctx context.Context) error) error
-}
-
-// RealmStore stores realms and password profiles.
-type RealmStore interface {
-	Realm(ctx context.Context, id string) (storage.Realm, error)
-	PutRealm(ctx context.Context, r storage.Realm) (storage.Realm, error)
-	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)
-	PutPasswordProfile(ctx context.Context, p storage.PasswordProfile) (storage.PasswordProfile, error)
-}
-
-// SecurityProfileStore stores security profiles and their assignments.
-type SecurityProfileStore interface {
-	SecurityProfile(ctx context.Context, id string) (storage.SecurityProfile, error)
-	PutSecurityProfile(ctx context.Context, p storage.SecurityProfile) (storage.SecurityProfile, error)
-	SecurityProfileParties(ctx context.Context, id string) ([]storage.Party, error)
-	// SecurityProfilesOf returns the IDs of the profiles that are assigned to the
-	// user, to its account, or to its kind.
-	SecurityProfilesOf(ctx context.Context, u storage.User) ([]string, error)
-	AssignSecurityProfile(ctx context.Context, id string, to storage.Party) error
-	UnassignSecurityProfile(ctx context.Context, id string, from storage.Party) error
-}
-
-// UserStore stores accounts, users and memberships.
-type UserStore interface {
-	Account(ctx context.Context, realmID string, kind storage.UserKind, id string) (storage.Account, error)
-	PutAccount(ctx context.Context, a storage.Account) (storage.Account, error)
-	User(ctx context.Context, realmID string, kind storage.UserKind, accountUID, id string) (storage.User, error)
-	PutUser(ctx context.Context, u storage.User) (storage.User, error)
-	Membership(ctx context.Context, accountUID, userUID string) (storage.Membership, error)
-	PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error)
-}
-
-// LoginStore stores logins.
-type LoginStore interface {
-	Login(ctx context.Context, profileID, usernameKey string) (storage.Login, error)
-	LoginsOfUser(ctx context.Context, uid string) ([]storage.Login, error)
-	PutLogin(ctx context.Context, l storage.Login) (storage.Login, error)
-	SetPassword(ctx context.Context, loginID, hash string, now time.Time, endSessions bool) error
-}
-
-// ClientStore stores clients.
-type ClientStore interface {
-	Client(ctx context.Context, id string) (storage.Client, error)
-	PutClient(ctx context.Context, c storage.Client) (storage.Client, error)
-	AddClientSecret(ctx context.Context, clientID string, secret storage.ClientSecret, limit int) error
-	DeleteClientSecret(ctx context.Context, clientID, secretID string) error
-}
-
-// SenderStore stores message senders and reads delivery configs.
-type SenderStore interface {
-	Sender(ctx context.Context, id string) (storage.Sender, error)
-	PutSender(ctx context.Context, s storage.Sender) (storage.Sender, error)
-	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
-}
-
-// Hasher computes and verifies password hashes. *signin.Hasher implements it.
-type Hasher interface {
-	Hash(ctx context.Context, password string) (string, error)
-	Verify(ctx context.Context, encoded, password string) (ok, upgrade bool, err error)
-}
-
-// Config is what an Applier is made from. All stores, Hasher, Peppers and Sealer are
-// required.
-type Config struct {
-	Tx               Transactor
-	Realms           RealmStore
-	SecurityProfiles SecurityProfileStore
-	People           UserStore
-	Logins           LoginStore
-	Clients          ClientStore
-	Senders          SenderStore
-	Hasher           Hasher
-	Peppers          grants.Digester
-	Sealer           surface.Sealer
-
-	// ForcePasswords stores the PasswordHash also of users who have a password.
-	ForcePasswords bool
-	GuessCeiling   float64          // for password profiles, see otp.CheckRisk; 0: its default
-	Now            func() time.Time // default time.Now
-	Rand           io.Reader        // default crypto/rand
-}
 
 // Applier imports documents.
 type Applier struct{ cfg Config }
 
 // New returns an Applier. It fails if a required field is missing.
 func New(cfg Config) (*Applier, error) {
-	for _, required := range []any{cfg.Tx, cfg.Realms, cfg.SecurityProfiles, cfg.People, cfg.Logins, cfg.Clients, cfg.Senders, cfg.Hasher, cfg.Peppers, cfg.Sealer} {
-		if required == nil {
-			return nil, errors.New("apply: a required field of Config is missing")
-		}
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Rand == nil {
-		cfg.Rand = rand.Reader
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
 	return &Applier{cfg}, nil
 }
@@ -145,4 +44,25 @@ func (a *Applier) Apply(ctx context.Context, doc Document, dryRun bool) (Result,
 		return Result{}, fmt.Errorf("apply: %w", err)
 	}
 	return p.result, nil
+}
+
+// build plans the items in an order in which references point backwards. It collects
+// faults and goes on; an error ends it.
+func (p *plan) build(ctx context.Context, doc Document) error {
+	for _, part := range []func() error{
+		func() error { return each(ctx, doc.Realms, "authentication_realms", p.realm) },
+		func() error { return each(ctx, doc.Buyers, "Buyers", p.buyer) },
+		func() error { return each(ctx, doc.Suppliers, "Suppliers", p.supplier) },
+		func() error { return each(ctx, doc.AdminUsers, "AdminUsers", p.adminUser) },
+		func() error { return each(ctx, doc.SecurityProfiles, "SecurityProfiles", p.securityProfile) },
+		func() error { return p.checkPasswords(ctx) },
+		func() error { return each(ctx, doc.ApiClients, "ApiClients", p.client) },
+		func() error { return each(ctx, doc.MessageSenders, "MessageSenders", p.sender) },
+		func() error { return each(ctx, doc.Memberships, "account_memberships", p.membership) },
+	} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"latchkey/oauth/ordercloud"
-	"latchkey/otp"
-	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
 
@@ -45,27 +43,6 @@ func newPlan(cfg Config, dryRun bool) *plan {
 
 		securityProfiles: map[string]plannedProfile{},
 	}
-}
-
-// build plans the items in an order in which references point backwards. It collects
-// faults and goes on; an error ends it.
-func (p *plan) build(ctx context.Context, doc Document) error {
-	for _, part := range []func() error{
-		func() error { return each(ctx, doc.Realms, "authentication_realms", p.realm) },
-		func() error { return each(ctx, doc.Buyers, "Buyers", p.buyer) },
-		func() error { return each(ctx, doc.Suppliers, "Suppliers", p.supplier) },
-		func() error { return each(ctx, doc.AdminUsers, "AdminUsers", p.adminUser) },
-		func() error { return each(ctx, doc.SecurityProfiles, "SecurityProfiles", p.securityProfile) },
-		func() error { return p.checkPasswords(ctx) },
-		func() error { return each(ctx, doc.ApiClients, "ApiClients", p.client) },
-		func() error { return each(ctx, doc.MessageSenders, "MessageSenders", p.sender) },
-		func() error { return each(ctx, doc.Memberships, "account_memberships", p.membership) },
-	} {
-		if err := part(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // each plans the items of the list at path.
@@ -117,75 +94,4 @@ func orNew[T any](stored T, err error, fresh T) (record T, isNew bool, _ error) 
 		return fresh, true, err
 	}
 	return stored, false, nil
-}
-
-func (p *plan) realm(ctx context.Context, path string, item Realm) error {
-	item.ID = storage.RealmID(item.ID)
-	stored, err := p.Realms.Realm(ctx, item.ID)
-	base, isNew, err := orNew(stored, err, storage.Realm{ID: item.ID, Name: item.ID})
-	if err != nil {
-		return err
-	}
-	want := base
-	take(&want.Name, item.Name)
-	var fields []string
-	if want.Name != base.Name {
-		fields = []string{"name"}
-	}
-	if p.change("authentication_realm", item.ID, isNew, fields) {
-		put(p, want, p.Realms.PutRealm)
-	}
-	return each(ctx, item.PasswordProfiles, path+".password_profiles", func(ctx context.Context, path string, profile PasswordProfile) error {
-		return p.passwordProfile(ctx, path, profile, item.ID)
-	})
-}
-
-func (p *plan) passwordProfile(ctx context.Context, path string, item PasswordProfile, realmID string) error {
-	item.ID = storage.PasswordProfileID(item.ID)
-	stored, err := p.Realms.PasswordProfile(ctx, item.ID)
-	base, isNew, err := orNew(stored, err, newProfile(item.ID, realmID))
-	if err != nil {
-		return err
-	}
-	if base.RealmID != realmID {
-		p.faults.Add(ordercloud.Join(path, "id"), "belongs to realm %s", base.RealmID)
-	}
-	want := item.toRecord(base)
-	if err := otp.CheckFormat(want.Code); err != nil {
-		p.faults.Add(ordercloud.Join(path, "code_length"), "%v", err)
-	}
-	err = otp.CheckRisk(want, p.GuessCeiling)
-	switch {
-	case errors.Is(err, lockout.ErrTooManyGuesses):
-		p.faults.Add(ordercloud.Join(path, "lockout_threshold"), "%v", err)
-	case err != nil:
-		p.faults.Add(ordercloud.Join(path, "code_length"), "%v", err)
-	}
-	p.profiles[want.ID] = want
-	if p.change("password_profile", item.ID, isNew, differences(profileFromRecord(base), profileFromRecord(want))) {
-		put(p, want, p.Realms.PutPasswordProfile)
-	}
-	return nil
-}
-
-// profile returns a password profile as it will be after the run. Users and clients
-// of the /v1 vocabulary are in the default realm.
-func (p *plan) profile(ctx context.Context, path, id string) (profile storage.PasswordProfile, ok bool, err error) {
-	profile, ok = p.profiles[id]
-	if !ok {
-		profile, err = p.Realms.PasswordProfile(ctx, id)
-		if ok, err = found(err); err != nil {
-			return profile, false, err
-		}
-	}
-	if !ok {
-		p.faults.Add(ordercloud.Join(path, "PasswordProfileID"), "there is no password profile %s", id)
-		return profile, false, nil
-	}
-	p.profiles[id] = profile
-	if profile.RealmID != storage.DefaultRealmID {
-		p.faults.Add(ordercloud.Join(path, "PasswordProfileID"), "belongs to realm %s, not to %s", profile.RealmID, storage.DefaultRealmID)
-		return profile, false, nil
-	}
-	return profile, true, nil
 }
