@@ -14,7 +14,7 @@ import (
 	"latchkey/cmd/latchkey/apply"
 	"latchkey/config"
 	"latchkey/grants/signin"
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/server"
 	"latchkey/storage"
 )
@@ -176,7 +176,7 @@ func (e documentError) Unwrap() error { return e.faults }
 // faulty turns ordercloud.Faults into a documentError. Unless the output is JSON, it
 // prints each fault on a line of its own. It returns other errors unchanged.
 func (c *cli) faulty(file string, err error) error {
-	found, ok := errors.AsType[ordercloud.Faults](err)
+	found, ok := errors.AsType[wire.Faults](err)
 	if !ok {
 		return err
 	}

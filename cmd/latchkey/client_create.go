@@ -18,7 +18,7 @@ import (
 	"latchkey/grants"
 	"latchkey/keys/jose"
 	oauthclient "latchkey/oauth/client"
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
 
@@ -149,7 +149,7 @@ func (n *newClient) checkProof() error {
 	case n.public && n.trustAddress:
 		return usagef("--trust-address is for a client that authenticates itself: anybody can be a public one")
 	}
-	shape := ordercloud.ApiClient{AppName: n.name, Resources: n.resources}
+	shape := wire.ApiClient{AppName: n.name, Resources: n.resources}
 	if err := shape.Validate("").Err(); err != nil {
 		return usagef("--resource: %v", err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"latchkey/oauth/ordercloud"
+	oauthclient "latchkey/oauth/client"
 	"latchkey/storage"
 )
 
@@ -82,13 +82,13 @@ func (c *cli) addSecret(cmd *cobra.Command, id, name string, expiresIn time.Dura
 
 // addSecret makes a secret, keeps its digest and returns it.
 func (a *app) addSecret(ctx context.Context, clientID, name string, expires time.Time) (issuedSecret, error) {
-	value, kept, err := ordercloud.GenerateClientSecret(a.peppers, a.random, clientID, name, expires, a.now())
+	value, kept, err := oauthclient.GenerateSecret(a.peppers, a.random, clientID, name, expires, a.now())
 	if err != nil {
 		return issuedSecret{}, err
 	}
-	err = a.store.AddClientSecret(ctx, clientID, kept, ordercloud.MaxClientSecrets)
+	err = a.store.AddClientSecret(ctx, clientID, kept, oauthclient.MaxSecrets)
 	if errors.Is(err, storage.ErrTooMany) {
-		err = fmt.Errorf("client %s has %d secrets already; delete one first", clientID, ordercloud.MaxClientSecrets)
+		err = fmt.Errorf("client %s has %d secrets already; delete one first", clientID, oauthclient.MaxSecrets)
 	}
 	return issuedSecret{clientID, kept.ID, value, optionalTime(expires)}, err
 }

@@ -13,7 +13,7 @@ import (
 
 	"latchkey/keys"
 	elasticpathwire "latchkey/oauth/elasticpath/wire"
-	"latchkey/oauth/ordercloud"
+	ordercloudwire "latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/server/rewrap"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -43,8 +43,8 @@ func addSecretsOfEachKind(ctx context.Context, a *app) error {
 	}
 	_, err := a.store.PutSender(ctx, storage.Sender{
 		ID: "all", RealmID: storage.DefaultRealmID, Kind: storage.WebhookSender, Signature: storage.StandardWebhookSignature,
-		SharedKey: seal(ordercloud.SharedKeyContext), SigningSecrets: seal(ordercloud.SigningSecretsContext),
-		SMTP: storage.SMTPSettings{Password: seal(ordercloud.SMTPPasswordContext)},
+		SharedKey: seal(ordercloudwire.SharedKeyContext), SigningSecrets: seal(ordercloudwire.SigningSecretsContext),
+		SMTP: storage.SMTPSettings{Password: seal(ordercloudwire.SMTPPasswordContext)},
 	})
 	failures = append(failures, err)
 	_, err = a.store.PutSender(ctx, storage.Sender{
@@ -54,7 +54,7 @@ func addSecretsOfEachKind(ctx context.Context, a *app) error {
 	failures = append(failures, err)
 	_, err = a.store.PutDeliveryConfig(ctx, storage.DeliveryConfig{
 		ID: "all", RealmID: storage.DefaultRealmID, Target: "http",
-		Secret: seal(ordercloud.DeliverySecretContext), CustomAuthHeader: seal(ordercloud.DeliveryHeaderContext),
+		Secret: seal(ordercloudwire.DeliverySecretContext), CustomAuthHeader: seal(ordercloudwire.DeliveryHeaderContext),
 	})
 	failures = append(failures, err, queueMessages(ctx, a, 3*rewrap.BatchSize/2))
 	return errors.Join(failures...)

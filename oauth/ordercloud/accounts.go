@@ -3,28 +3,29 @@ package ordercloud
 import (
 	"net/http"
 
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
 
 func (a *API) buyerRoutes() []route {
-	return accountRoutes(a, storage.Buyer, collection[Buyer, storage.Account]{
+	return accountRoutes(a, storage.Buyer, collection[wire.Buyer, storage.Account]{
 		object: "Buyer", path: "/v1/buyers", param: "buyerID",
 		admin: []string{"BuyerAdmin"}, reader: []string{"BuyerReader"},
-		check: func(_ *call, b Buyer, _ storage.Account) error { return b.Validate("").Err() },
-		merge: func(_ *call, b Buyer, r storage.Account) (storage.Account, error) { return b.ToRecord(r), nil },
-		show:  func(_ *call, r storage.Account) Buyer { return BuyerFromRecord(r) },
-		id:    func(b *Buyer) *string { return &b.ID },
+		check: func(_ *call, b wire.Buyer, _ storage.Account) error { return b.Validate("").Err() },
+		merge: func(_ *call, b wire.Buyer, r storage.Account) (storage.Account, error) { return b.ToRecord(r), nil },
+		show:  func(_ *call, r storage.Account) wire.Buyer { return wire.BuyerFromRecord(r) },
+		id:    func(b *wire.Buyer) *string { return &b.ID },
 	})
 }
 
 func (a *API) supplierRoutes() []route {
-	return accountRoutes(a, storage.Supplier, collection[Supplier, storage.Account]{
+	return accountRoutes(a, storage.Supplier, collection[wire.Supplier, storage.Account]{
 		object: "Supplier", path: "/v1/suppliers", param: "supplierID",
 		admin: []string{"SupplierAdmin"}, reader: []string{"SupplierReader"},
-		check: func(_ *call, s Supplier, _ storage.Account) error { return s.Validate("").Err() },
-		merge: func(_ *call, s Supplier, r storage.Account) (storage.Account, error) { return s.ToRecord(r), nil },
-		show:  func(_ *call, r storage.Account) Supplier { return SupplierFromRecord(r) },
-		id:    func(s *Supplier) *string { return &s.ID },
+		check: func(_ *call, s wire.Supplier, _ storage.Account) error { return s.Validate("").Err() },
+		merge: func(_ *call, s wire.Supplier, r storage.Account) (storage.Account, error) { return s.ToRecord(r), nil },
+		show:  func(_ *call, r storage.Account) wire.Supplier { return wire.SupplierFromRecord(r) },
+		id:    func(s *wire.Supplier) *string { return &s.ID },
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"latchkey/grants"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
@@ -99,7 +100,7 @@ func New(cfg Config) (*API, error) {
 	a.routes = a.allRoutes()
 	for i := range a.routes {
 		r := &a.routes[i]
-		r.Error, r.Open = errorBody{}, r.who == anybody
+		r.Error, r.Open = wire.ErrorBody{}, r.who == anybody
 		if r.Body != nil {
 			r.Refuses = append(slices.Clip(r.Refuses), http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 		}

@@ -14,7 +14,10 @@ import (
 
 	"latchkey/keys"
 	"latchkey/keys/jose"
+	"latchkey/oauth/client"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
+	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -42,9 +45,9 @@ func (a *API) clientRoutes() []route {
 	return append(routes, a.clientAssignmentRoutes()...)
 }
 
-func (a *API) clients() collection[ApiClient, countedClient] {
+func (a *API) clients() collection[wire.ApiClient, countedClient] {
 	store := a.cfg.Stores.Clients
-	return collection[ApiClient, countedClient]{
+	return collection[wire.ApiClient, countedClient]{
 		object: "ApiClient", path: "/v1/apiclients", param: "apiClientID",
 		admin: []string{"ApiClientAdmin"}, reader: []string{"ApiClientReader"},
 		fields: clientFields(), search: []string{"ID", "AppName"},
@@ -64,14 +67,14 @@ func (a *API) clients() collection[ApiClient, countedClient] {
 			return countedClient{Client: storage.Client{SigningAlg: a.cfg.ClientSigningAlg}}, nil
 		},
 		check: a.checkClient,
-		merge: func(_ *call, w ApiClient, r countedClient) (countedClient, error) {
+		merge: func(_ *call, w wire.ApiClient, r countedClient) (countedClient, error) {
 			r.Client = w.ToRecord(r.Client)
 			r.Public = r.Public && w.ClientSecret == nil
 			return r, nil
 		},
 		save: a.saveClient,
 		remove: func(c *call, r countedClient, version int64) error {
-			if c.caller.Client.ID == r.ID && c.caller.Has(roleFullAccess) {
+			if c.caller.Client.ID == r.ID && c.caller.Has(token.RoleFullAccess) {
 				return errOwnClient
 			}
 			if err := a.cfg.Rules.ChangeClient(c.Context(), c.caller.Authority(), &r.Client, nil); err != nil {
@@ -79,12 +82,12 @@ func (a *API) clients() collection[ApiClient, countedClient] {
 			}
 			return store.DeleteClient(c.Context(), r.ID, version)
 		},
-		show: func(_ *call, r countedClient) ApiClient {
-			w := ApiClientFromRecord(r.Client)
+		show: func(_ *call, r countedClient) wire.ApiClient {
+			w := wire.ApiClientFromRecord(r.Client)
 			w.AssignedBuyerCount, w.AssignedSupplierCount = r.buyers, r.suppliers
 			return w
 		},
-		id: func(w *ApiClient) *string { return &w.ID },
+		id: func(w *wire.ApiClient) *string { return &w.ID },
 		newID: func(*call) (string, error) {
 			id, err := uuid.NewRandomFromReader(a.cfg.Rand)
 			return id.String(), err
@@ -148,7 +151,7 @@ func (a *API) counted(c *call, clients []storage.Client) ([]countedClient, error
 
 // checkClient finds the faults of what a client is to become, also those that
 // the shape alone does not show.
-func (a *API) checkClient(c *call, w ApiClient, base countedClient) error {
+func (a *API) checkClient(c *call, w wire.ApiClient, base countedClient) error {
 	if err := w.Validate("").Err(); err != nil {
 		return err
 	}
@@ -197,7 +200,7 @@ func (a *API) contextUser(c *call, client storage.Client) (storage.Principal, er
 }
 
 // saveClient stores the client and the secret that it says, both or neither.
-func (a *API) saveClient(c *call, w ApiClient, r countedClient) (countedClient, error) {
+func (a *API) saveClient(c *call, w wire.ApiClient, r countedClient) (countedClient, error) {
 	secrets := r.Secrets
 	stored, err := a.cfg.Stores.Clients.PutClient(c.Context(), r.Client)
 	if err != nil {
@@ -208,7 +211,7 @@ func (a *API) saveClient(c *call, w ApiClient, r countedClient) (countedClient, 
 	if w.ClientSecret == nil {
 		return r, nil
 	}
-	fresh, replaced, err := InlineClientSecret(a.cfg.Peppers, a.cfg.Rand, stored, *w.ClientSecret, a.cfg.Now())
+	fresh, replaced, err := client.InlineSecret(a.cfg.Peppers, a.cfg.Rand, stored, *w.ClientSecret, a.cfg.Now())
 	if err != nil || fresh == nil {
 		return r, err
 	}

@@ -11,6 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/grants"
+	"latchkey/oauth/client"
+	"latchkey/oauth/ordercloud/wire"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -126,7 +129,7 @@ func TestClientBringsKey(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	algs := func() string {
-		var page struct{ Items []SigningKey }
+		var page struct{ Items []wire.SigningKey }
 		w.must(json.Unmarshal([]byte(w.expect(200, "root", "GET", "/v1/signingkeys?State=active&sortBy=Alg", "").body), &page))
 		var all []string
 		for _, k := range page.Items {
@@ -183,7 +186,7 @@ func TestInlineClientSecret(t *testing.T) {
 		w.expect(201, "root", "POST", path+"/secrets", fmt.Sprintf(`{"Name":"s%d"}`, i))
 	}
 	w.expect(200, "root", "PATCH", path, `{"ClientSecret":"third"}`) // replaces one of ten
-	w.expect(204, "root", "DELETE", path+"/secrets/"+w.secretNamed("c", InlineSecretName), "")
+	w.expect(204, "root", "DELETE", path+"/secrets/"+w.secretNamed("c", client.InlineSecretName), "")
 	w.expect(201, "root", "POST", path+"/secrets", `{"Name":"tenth"}`)
 	w.refuses(400, "ApiClientSecret.MaximumClientSecretsReached", "root", "PATCH", path, `{"AppName":"half","ClientSecret":"eleventh"}`)
 	if got := w.expect(200, "root", "GET", path, "").get(t, "AppName"); got != "m" {
@@ -227,7 +230,7 @@ func TestClientSecrets(t *testing.T) {
 		`{"Expiration":"2020-01-01T00:00:00Z"}`: "ApiClientSecret.InvalidExpirationDate",
 		`{"Expiration":"tomorrow"}`:             "ValidationFailure", `{"Name":"a\u0000"}`: "ValidationFailure",
 		`{"ClientSecret":"chosen"}`: "ValidationFailure", `{"Expiratoin":"2027-03-01T12:00:00Z"}`: "ValidationFailure",
-		`{"Name":"` + strings.Repeat("n", maxText+1) + `"}`: "ValidationFailure",
+		`{"Name":"` + strings.Repeat("n", surface.MaxText+1) + `"}`: "ValidationFailure",
 	} {
 		w.refuses(400, code, "root", "POST", path, body)
 		w.refuses(400, code, "root", "PATCH", path+"/"+id, body)

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"latchkey/oauth/admin"
+	"latchkey/oauth/client"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
@@ -18,30 +20,18 @@ var (
 		"The expiration date must be in the future.")
 )
 
-// ApiClientSecret is one of a client's secrets.
-type ApiClientSecret struct {
-	ID           string     // read only
-	Name         string     // for people
-	Expiration   *time.Time // null: never
-	ClientSecret *string    `json:",omitempty"` // read only; shown once, in the answer to the request that made it
-}
-
-func apiClientSecretFromRecord(r storage.ClientSecret) ApiClientSecret {
-	return ApiClientSecret{ID: r.ID, Name: r.Name, Expiration: surface.Optional(r.ExpiresAt)}
-}
-
 func (a *API) secretRoutes() []route {
 	const all, one = "/v1/apiclients/{apiClientID}/secrets", "/v1/apiclients/{apiClientID}/secrets/{secretID}"
 	admin := []string{"ApiClientAdmin"}
 	read := []string{"ApiClientAdmin", "ApiClientReader"}
-	shown := ApiClientSecret{}
+	shown := wire.ApiClientSecret{}
 	operation := func(method, path, verb, summary string, roles []string, status int, answer any, refuses ...int) openapi.Operation {
 		return openapi.Operation{
 			Method: method, Path: path, ID: "apiclients.secrets." + verb, Tag: "ApiClientSecret", Summary: summary, Roles: roles,
 			Answers: map[int]any{status: answer}, Refuses: refuses,
 		}
 	}
-	list := operation(http.MethodGet, all, "List", "List the secrets of a client, without their values", read, http.StatusOK, List[ApiClientSecret]{}, 400, 404)
+	list := operation(http.MethodGet, all, "List", "List the secrets of a client, without their values", read, http.StatusOK, wire.List[wire.ApiClientSecret]{}, 400, 404)
 	list.Query = listParameters()
 	create := operation(http.MethodPost, all, "Create", "Make a secret of a client; its value is in this answer only", admin, http.StatusCreated, shown, 400, 404)
 	create.Body = shown
@@ -64,16 +54,16 @@ func (a *API) client(c *call) (storage.Client, error) {
 // changeSecrets changes the secrets of the client in the path, in the transaction
 // in which it is looked whether the caller may: the client cannot be given more
 // roles in between.
-func (a *API) changeSecrets(c *call, change func(c *call, client storage.Client) error) error {
+func (a *API) changeSecrets(c *call, change func(c *call, found storage.Client) error) error {
 	return c.inTx(func(c *call) error {
-		client, err := a.client(c)
+		found, err := a.client(c)
 		if err == nil {
-			err = a.cfg.Rules.ChangeClient(c.Context(), c.caller.Authority(), &client, &client)
+			err = a.cfg.Rules.ChangeClient(c.Context(), c.caller.Authority(), &found, &found)
 		}
 		if err != nil {
 			return err
 		}
-		return change(c, client)
+		return change(c, found)
 	})
 }
 
@@ -98,7 +88,7 @@ func (a *API) listSecrets(c *call) (surface.Answer, error) {
 	found := ask(q, client.Secrets, func(s storage.ClientSecret, field string) string {
 		return map[string]string{"ID": s.ID, "Name": s.Name, "Expiration": timeText(s.ExpiresAt)}[field]
 	})
-	return listOf(page, q, found, apiClientSecretFromRecord), nil
+	return listOf(page, q, found, wire.ApiClientSecretFromRecord), nil
 }
 
 func (a *API) getSecret(c *call) (surface.Answer, error) {
@@ -108,7 +98,7 @@ func (a *API) getSecret(c *call) (surface.Answer, error) {
 	}
 	for _, s := range client.Secrets {
 		if s.ID == c.PathValue("secretID") {
-			return surface.Answer{Status: http.StatusOK, Body: apiClientSecretFromRecord(s)}, nil
+			return surface.Answer{Status: http.StatusOK, Body: wire.ApiClientSecretFromRecord(s)}, nil
 		}
 	}
 	return surface.Answer{}, c.noSecret()
@@ -118,7 +108,7 @@ func (c *call) noSecret() error { return notFound("ApiClientSecret", c.PathValue
 
 // createSecret answers with the only copy of the value there will ever be.
 func (a *API) createSecret(c *call) (surface.Answer, error) {
-	var w ApiClientSecret
+	var w wire.ApiClientSecret
 	if err := c.read(&w); err != nil {
 		return surface.Answer{}, err
 	}
@@ -127,10 +117,10 @@ func (a *API) createSecret(c *call) (surface.Answer, error) {
 	}
 	var clientID, value string
 	var kept storage.ClientSecret
-	err := a.changeSecrets(c, func(c *call, client storage.Client) (err error) {
+	err := a.changeSecrets(c, func(c *call, found storage.Client) (err error) {
 		expires := surface.ValueOr(w.Expiration, time.Time{}).UTC()
-		clientID = client.ID
-		if value, kept, err = GenerateClientSecret(a.cfg.Peppers, a.cfg.Rand, clientID, w.Name, expires, a.cfg.Now()); err != nil {
+		clientID = found.ID
+		if value, kept, err = client.GenerateSecret(a.cfg.Peppers, a.cfg.Rand, clientID, w.Name, expires, a.cfg.Now()); err != nil {
 			return err
 		}
 		return a.addSecret(c, clientID, kept)
@@ -138,20 +128,15 @@ func (a *API) createSecret(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	shown := apiClientSecretFromRecord(kept)
+	shown := wire.ApiClientSecretFromRecord(kept)
 	shown.ClientSecret = &value
-	done := surface.Answer{Status: http.StatusCreated, Body: shown, Changed: admin.ChangedMembers(ApiClientSecret{}, shown)}
+	done := surface.Answer{Status: http.StatusCreated, Body: shown, Changed: admin.ChangedMembers(wire.ApiClientSecret{}, shown)}
 	a.record(c, "apiclientsecret.created", "ApiClient/"+clientID+"/"+kept.ID, done.Changed...)
 	return done, nil
 }
 
-func (a *API) checkSecret(w ApiClientSecret) error {
-	var faults check
-	faults.text("Name", w.Name)
-	if w.ClientSecret != nil {
-		faults.fail("ClientSecret", "is made by the server; to choose one, set ClientSecret of the client")
-	}
-	if err := faults.faults.Err(); err != nil {
+func (a *API) checkSecret(w wire.ApiClientSecret) error {
+	if err := w.Validate("").Err(); err != nil {
 		return err
 	}
 	if w.Expiration != nil && !w.Expiration.After(a.cfg.Now()) {
@@ -161,7 +146,7 @@ func (a *API) checkSecret(w ApiClientSecret) error {
 }
 
 func (a *API) addSecret(c *call, clientID string, s storage.ClientSecret) error {
-	err := a.cfg.Stores.Secrets.AddClientSecret(c.Context(), clientID, s, MaxClientSecrets)
+	err := a.cfg.Stores.Secrets.AddClientSecret(c.Context(), clientID, s, client.MaxSecrets)
 	switch {
 	case errors.Is(err, storage.ErrTooMany):
 		return errTooManySecrets
@@ -178,14 +163,14 @@ func (a *API) patchSecret(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	var named ApiClientSecret
+	var named wire.ApiClientSecret
 	if err := c.decode(raw, &named); err != nil {
 		return surface.Answer{}, err
 	}
 	var clientID string
 	var before, stored storage.ClientSecret
-	err = a.changeSecrets(c, func(c *call, client storage.Client) (err error) {
-		clientID = client.ID
+	err = a.changeSecrets(c, func(c *call, found storage.Client) (err error) {
+		clientID = found.ID
 		stored, err = a.cfg.Stores.Secrets.ChangeClientSecret(c.Context(), clientID, c.PathValue("secretID"), func(s *storage.ClientSecret) error {
 			before = *s
 			return a.changeSecret(s, raw)
@@ -198,19 +183,19 @@ func (a *API) patchSecret(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	shown := apiClientSecretFromRecord(stored)
-	done := surface.Answer{Status: http.StatusOK, Body: shown, Changed: admin.ChangedMembers(apiClientSecretFromRecord(before), shown)}
+	shown := wire.ApiClientSecretFromRecord(stored)
+	done := surface.Answer{Status: http.StatusOK, Body: shown, Changed: admin.ChangedMembers(wire.ApiClientSecretFromRecord(before), shown)}
 	a.record(c, "apiclientsecret.updated", "ApiClient/"+clientID+"/"+stored.ID, done.Changed...)
 	return done, nil
 }
 
 func (a *API) changeSecret(s *storage.ClientSecret, patch []byte) error {
-	w, err := patchedShape(apiClientSecretFromRecord(*s), patch)
+	w, err := wire.Patched(wire.ApiClientSecretFromRecord(*s), patch)
 	if err != nil {
 		return err
 	}
 	if w.ID != "" && w.ID != s.ID {
-		return Faults{{Path: "ID", Problem: "cannot be changed"}}
+		return wire.Faults{{Path: "ID", Problem: "cannot be changed"}}
 	}
 	if expires := surface.ValueOr(w.Expiration, time.Time{}); expires.Equal(s.ExpiresAt) {
 		w.Expiration = nil // an expiration in the past may stay
@@ -223,8 +208,8 @@ func (a *API) changeSecret(s *storage.ClientSecret, patch []byte) error {
 
 func (a *API) deleteSecret(c *call) (surface.Answer, error) {
 	id, clientID := c.PathValue("secretID"), ""
-	err := a.changeSecrets(c, func(c *call, client storage.Client) error {
-		clientID = client.ID
+	err := a.changeSecrets(c, func(c *call, found storage.Client) error {
+		clientID = found.ID
 		err := a.cfg.Stores.Secrets.DeleteClientSecret(c.Context(), clientID, id)
 		if errors.Is(err, storage.ErrNotFound) {
 			return c.noSecret()

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
@@ -16,7 +17,7 @@ const maxLookup = 400
 // accountsByUID finds those of the accounts that exist.
 func (a *API) accountsByUID(c *call, uids []string) (map[string]storage.Account, error) {
 	accounts := map[string]storage.Account{}
-	for some := range slices.Chunk(set(uids), maxLookup) {
+	for some := range slices.Chunk(surface.SortedSet(uids), maxLookup) {
 		found, err := a.cfg.Stores.Accounts.ListAccounts(c.Context(), storage.DefaultRealmID, "", withUIDs(some))
 		if err != nil {
 			return nil, err
@@ -96,12 +97,12 @@ func (a *API) clientAssignmentRoutes() []route {
 	list := openapi.Operation{
 		Method: http.MethodGet, Path: path, ID: "apiclients.assignments.List", Tag: "ApiClientAssignment",
 		Summary: "List the assignments of clients to buyers and suppliers", Roles: []string{"ApiClientAdmin", "ApiClientReader"},
-		Query: listParameters(), Answers: map[int]any{http.StatusOK: List[ApiClientAssignment]{}}, Refuses: []int{400},
+		Query: listParameters(), Answers: map[int]any{http.StatusOK: wire.List[wire.ApiClientAssignment]{}}, Refuses: []int{400},
 	}
 	create := openapi.Operation{
 		Method: http.MethodPost, Path: path, ID: "apiclients.assignments.Save", Tag: "ApiClientAssignment",
 		Summary: "Admit the users of a buyer or supplier to a client", Roles: admin,
-		Body: ApiClientAssignment{}, Answers: map[int]any{http.StatusNoContent: nil}, Refuses: []int{400, 404},
+		Body: wire.ApiClientAssignment{}, Answers: map[int]any{http.StatusNoContent: nil}, Refuses: []int{400, 404},
 	}
 	all := []route{{Operation: list, serve: a.listClientAssignments}, {Operation: create, serve: a.assignClient}}
 	for _, of := range []struct {
@@ -138,11 +139,11 @@ func (a *API) listClientAssignments(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	var all []ApiClientAssignment
+	var all []wire.ApiClientAssignment
 	for i := range clients {
 		for _, uid := range clients[i].AccountUIDs {
 			if account, ok := accounts[uid]; ok {
-				w := ApiClientAssignment{ApiClientID: clients[i].ID}
+				w := wire.ApiClientAssignment{ApiClientID: clients[i].ID}
 				w.BuyerID, w.SupplierID = partyIDs(account)
 				all = append(all, w)
 			}
@@ -151,16 +152,16 @@ func (a *API) listClientAssignments(c *call) (surface.Answer, error) {
 	if len(q.Sort) == 0 {
 		q.Sort = []storage.Order{{Field: "ApiClientID"}, {Field: "BuyerID"}, {Field: "SupplierID"}}
 	}
-	found := ask(q, all, func(w ApiClientAssignment, field string) string {
+	found := ask(q, all, func(w wire.ApiClientAssignment, field string) string {
 		return map[string]string{
 			"ApiClientID": w.ApiClientID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]
 	})
-	return listOf(page, q, found, func(w ApiClientAssignment) ApiClientAssignment { return w }), nil
+	return listOf(page, q, found, func(w wire.ApiClientAssignment) wire.ApiClientAssignment { return w }), nil
 }
 
 func (a *API) assignClient(c *call) (surface.Answer, error) {
-	var w ApiClientAssignment
+	var w wire.ApiClientAssignment
 	if err := c.readExactly(&w); err != nil {
 		return surface.Answer{}, err
 	}
@@ -172,12 +173,12 @@ func (a *API) assignClient(c *call) (surface.Answer, error) {
 		return surface.Answer{}, err
 	}
 	return a.changeClientAccounts(c, w, "created", func(have []string, uid string) ([]string, error) {
-		return set(have, []string{uid}), nil
+		return surface.SortedSet(have, []string{uid}), nil
 	})
 }
 
 func (a *API) unassignClient(c *call) (surface.Answer, error) {
-	w := ApiClientAssignment{
+	w := wire.ApiClientAssignment{
 		ApiClientID: c.PathValue("apiClientID"), BuyerID: surface.Optional(c.PathValue("buyerID")), SupplierID: surface.Optional(c.PathValue("supplierID")),
 	}
 	return a.changeClientAccounts(c, w, "deleted", func(have []string, uid string) ([]string, error) {
@@ -193,7 +194,7 @@ func without(list []string, one string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(other string) bool { return other == one })
 }
 
-func (a *API) changeClientAccounts(c *call, w ApiClientAssignment, verb string, change func(have []string, uid string) ([]string, error)) (surface.Answer, error) {
+func (a *API) changeClientAccounts(c *call, w wire.ApiClientAssignment, verb string, change func(have []string, uid string) ([]string, error)) (surface.Answer, error) {
 	var company storage.Account
 	err := c.rewriteInTx(func(c *call) (err error) {
 		if company, err = a.party(c, w.BuyerID, w.SupplierID); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 )
@@ -17,7 +18,7 @@ const maxBodyBytes = 256 << 10
 
 // maxBodyDepth is the nesting of the deepest xp and of what may be around it,
 // and one more, so that xp itself is told what is wrong with it.
-const maxBodyDepth = maxXPDepth + 8
+const maxBodyDepth = wire.MaxXPDepth + 8
 
 // call is one request with who sent it.
 type call struct {
@@ -59,7 +60,7 @@ func (c *call) read(into any) error {
 
 // decode decodes a body that rawBody returned; see read.
 func (c *call) decode(raw []byte, into any) error {
-	ignored, faults := decodeKnown(raw, into)
+	ignored, faults := wire.DecodeKnown(raw, into)
 	c.noteIgnored("members", ignored)
 	return faults.Err()
 }
@@ -73,7 +74,7 @@ func (c *call) readExactly(into any) error {
 	if err != nil {
 		return err
 	}
-	return Decode(raw, "", into).Err()
+	return wire.Decode(raw, "", into).Err()
 }
 
 // maxIgnored is how many ignored names are logged for one request.

@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -109,7 +110,7 @@ func TestKeysOfClientsBeyondTheCaller(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	_, set := keyPair(t)
-	w.client("boss", func(c *storage.Client) { c.Roles = []string{roleFullAccess} })
+	w.client("boss", func(c *storage.Client) { c.Roles = []string{token.RoleFullAccess} })
 	w.clientToken("registrar", "back-office", "ApiClientAdmin")
 	w.refuses(403, "Auth.InsufficientRoles", "registrar", "PATCH", "/v1/apiclients/boss",
 		`{"TokenEndpointAuthMethod":"private_key_jwt","JWKS":`+set+`}`)

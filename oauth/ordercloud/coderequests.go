@@ -4,67 +4,13 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
-
-// CodeRequest is somebody's wish for one-time passwords or another
-// message, with what became of it. It never has a code. The resource is
-// Latchkey's own.
-type CodeRequest struct {
-	ID         string
-	Type       string     // of the messages: "OneTimePassword", …
-	ClientID   *string    // through which it was asked for
-	Username   *string    // as asked
-	Email      *string    // as asked
-	TraceID    *string    // of the HTTP request
-	CreatedAt  time.Time  // when it was asked for
-	ExpiresAt  time.Time  // when its codes do
-	ResolvedAt *time.Time // when it was found out whom it is for; null: not yet
-
-	Timeline []TimelineStep `json:",omitempty"` // of a single request only
-}
-
-// TimelineStep is something that happened to a request, to a code or to a
-// message.
-type TimelineStep struct {
-	At           time.Time
-	Step         string // "asked", "nobody_served", "issued", "queued", "failed", "accepted", "dead", "redeemed", "retired", "expired"
-	MessageID    *string
-	CodeID       *string // not the code
-	Attempt      *int
-	Milliseconds *int64  // that the attempt took
-	Detail       *string // what went wrong
-}
-
-// MessageRetry says which request brings a message on its way again.
-type MessageRetry struct {
-	RequestID string // another one than before if the code was lost and a new one is made
-	MessageID string
-}
-
-func codeRequestOf(r storage.RequestSummary) CodeRequest {
-	return CodeRequest{
-		ID: r.Request.ID, Type: string(r.Request.Type), ClientID: surface.Optional(r.Request.ClientID),
-		Username: surface.Optional(r.Request.Username), Email: surface.Optional(r.Request.Email), TraceID: surface.Optional(r.Request.TraceID),
-		CreatedAt: r.Request.CreatedAt, ExpiresAt: r.Request.ExpiresAt, ResolvedAt: surface.Optional(r.ResolvedAt),
-	}
-}
-
-func timelineStepOf(s otp.Step) TimelineStep {
-	w := TimelineStep{
-		At: s.At, Step: s.Name, MessageID: surface.Optional(s.MessageID), CodeID: surface.Optional(s.CodeID),
-		Attempt: surface.Optional(s.Attempt), Detail: surface.Optional(s.Detail),
-	}
-	if s.Attempt > 0 {
-		w.Milliseconds = new(s.Took.Milliseconds())
-	}
-	return w
-}
 
 func (a *API) requestRoutes() []route {
 	const path = "/v1/onetimepasswordrequests"
@@ -74,17 +20,17 @@ func (a *API) requestRoutes() []route {
 		{serve: a.listRequests, Operation: openapi.Operation{
 			Method: http.MethodGet, Path: path, ID: "onetimepasswordrequests.List", Tag: tag, Roles: read,
 			Summary: "List the requests for one-time passwords and other messages, the newest first",
-			Query:   listParameters(), Answers: map[int]any{http.StatusOK: List[CodeRequest]{}}, Refuses: []int{400},
+			Query:   listParameters(), Answers: map[int]any{http.StatusOK: wire.List[wire.CodeRequest]{}}, Refuses: []int{400},
 		}},
 		{serve: a.getRequest, Operation: openapi.Operation{
 			Method: http.MethodGet, Path: path + "/{requestID}", ID: "onetimepasswordrequests.Get", Tag: tag, Roles: read,
 			Summary: "Get a request with what became of its codes and messages",
-			Answers: map[int]any{http.StatusOK: CodeRequest{}}, Refuses: []int{404},
+			Answers: map[int]any{http.StatusOK: wire.CodeRequest{}}, Refuses: []int{404},
 		}},
 		{serve: a.retryMessage, Operation: openapi.Operation{
 			Method: http.MethodPost, Path: path + "/{requestID}/messages/{messageID}/retry", ID: "onetimepasswordrequests.messages.Retry",
 			Tag: tag, Summary: "Bring a message on its way again while its code lives", Roles: admin,
-			Answers: map[int]any{http.StatusOK: MessageRetry{}}, Refuses: []int{404, 409},
+			Answers: map[int]any{http.StatusOK: wire.MessageRetry{}}, Refuses: []int{404, 409},
 		}},
 	}
 }
@@ -103,7 +49,7 @@ func (a *API) listRequests(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	return listOf(page, q, found, codeRequestOf), nil
+	return listOf(page, q, found, wire.CodeRequestFromRecord), nil
 }
 
 func (a *API) timeline(c *call) (storage.Timeline, error) {
@@ -119,9 +65,9 @@ func (a *API) getRequest(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	w := codeRequestOf(storage.RequestSummary{Request: t.Request, ResolvedAt: t.ResolvedAt})
+	w := wire.CodeRequestFromRecord(storage.RequestSummary{Request: t.Request, ResolvedAt: t.ResolvedAt})
 	for _, step := range otp.Steps(t, a.cfg.Now()) {
-		w.Timeline = append(w.Timeline, timelineStepOf(step))
+		w.Timeline = append(w.Timeline, wire.TimelineStepFromStep(step))
 	}
 	return surface.Answer{Status: http.StatusOK, Body: w}, nil
 }
@@ -131,7 +77,7 @@ func (a *API) retryMessage(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	w := MessageRetry{RequestID: t.Request.ID, MessageID: c.PathValue("messageID")}
+	w := wire.MessageRetry{RequestID: t.Request.ID, MessageID: c.PathValue("messageID")}
 	if !hasMessage(t, w.MessageID) {
 		return surface.Answer{}, notFound("Message", w.MessageID)
 	}

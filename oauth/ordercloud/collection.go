@@ -1,14 +1,13 @@
 package ordercloud
 
 import (
-	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
 	"strings"
 
 	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
@@ -56,7 +55,7 @@ func (k collection[W, R]) routes() []route {
 	one := k.path + "/{" + k.param + "}"
 	var zero W
 	k.fields = k.fields.withMembersOf(zero)
-	page := map[int]any{http.StatusOK: List[W]{}}
+	page := map[int]any{http.StatusOK: wire.List[W]{}}
 	shown := map[int]any{http.StatusOK: zero}
 	read := append(append([]string{}, k.admin...), k.reader...)
 	tagged := strings.TrimPrefix(k.path, "/v1/")
@@ -214,7 +213,7 @@ func (k collection[W, R]) changed(c *call, status int, before, after R) (surface
 	done := k.answer(c, status, after)
 	done.Changed = admin.ChangedMembers(k.show(c, before), done.Body)
 	if k.secret != nil {
-		done.Changed = set(done.Changed, k.secret(before, after))
+		done.Changed = surface.SortedSet(done.Changed, k.secret(before, after))
 	}
 	if k.notice == nil || status == http.StatusCreated {
 		return done, nil
@@ -283,46 +282,7 @@ func (k collection[W, R]) servePatch(c *call) (surface.Answer, error) {
 	if err := c.decode(raw, &named); err != nil { // also finds members that occur twice
 		return surface.Answer{}, err
 	}
-	return k.rewrite(c, c.PathValue(k.param), func(r R) (W, error) { return patchedShape(k.show(c, r), raw) })
-}
-
-// patchedShape applies an RFC 7396 merge patch to what the wire shows.
-func patchedShape[W any](shown W, patch []byte) (w W, err error) {
-	document, err := json.Marshal(shown)
-	if err != nil {
-		return w, err
-	}
-	_, faults := decodeKnown(patched(document, patch), &w)
-	return w, faults.Err()
-}
-
-// patched applies an RFC 7396 merge patch; both are JSON objects.
-func patched(document, patch []byte) []byte {
-	var into, from map[string]json.RawMessage
-	_ = json.Unmarshal(document, &into) // both were decoded before
-	_ = json.Unmarshal(patch, &from)
-	if into == nil {
-		into = map[string]json.RawMessage{}
-	}
-	for name, value := range from {
-		switch {
-		case string(value) == "null":
-			delete(into, name)
-		case value[0] == '{':
-			into[name] = patched(objectOr(into[name]), value)
-		default:
-			into[name] = value
-		}
-	}
-	encoded, _ := json.Marshal(maps.Clone(into)) // cannot fail: it is made of JSON
-	return encoded
-}
-
-func objectOr(value json.RawMessage) []byte {
-	if len(value) > 0 && value[0] == '{' {
-		return value
-	}
-	return []byte("{}")
+	return k.rewrite(c, c.PathValue(k.param), func(r R) (W, error) { return wire.Patched(k.show(c, r), raw) })
 }
 
 // rewrite stores what change makes of the record as it is. With If-Match it is
@@ -365,7 +325,7 @@ func (k collection[W, R]) rewritten(c *call, id string, wanted int64, change fun
 	case *given == "":
 		*given = *has
 	case k.fixed && !k.sameID(*given, *has):
-		return r, r, Faults{{Path: "ID", Problem: "cannot be changed"}}
+		return r, r, wire.Faults{{Path: "ID", Problem: "cannot be changed"}}
 	}
 	stored, err = k.write(c, w, r)
 	return r, stored, err

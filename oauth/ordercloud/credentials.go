@@ -9,6 +9,7 @@ import (
 	"latchkey/grants"
 	"latchkey/grants/signin"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -16,28 +17,6 @@ import (
 
 // maxRequestBytes bounds a request that anybody may send.
 const maxRequestBytes = 16 << 10
-
-// OneTimePasswordRequest asks for one-time passwords.
-type OneTimePasswordRequest struct {
-	ClientID string
-	Username string
-	Email    string
-}
-
-// PasswordResetRequest asks for codes to renew forgotten passwords.
-type PasswordResetRequest struct {
-	ClientID string
-	Username string
-	Email    string
-	URL      *string // where a password is renewed, for the message to tell
-}
-
-// PasswordReset renews a forgotten password.
-type PasswordReset struct {
-	ClientID string
-	Username string
-	Password string
-}
 
 var (
 	errNotNamed    = refuse(http.StatusBadRequest, "PasswordReset.MissingUsernameOrEmail", "Username or Email is required.")
@@ -67,15 +46,15 @@ func (a *API) credentialRoutes() []route {
 	}
 	return []route{
 		{
-			Operation: operation(http.MethodPost, "/v1/password/onetimepassword", "password.SendOneTimePassword", "Send one-time passwords", OneTimePasswordRequest{}),
+			Operation: operation(http.MethodPost, "/v1/password/onetimepassword", "password.SendOneTimePassword", "Send one-time passwords", wire.OneTimePasswordRequest{}),
 			who:       anybody, serve: a.serveOneTimePassword,
 		},
 		{
-			Operation: operation(http.MethodPost, "/v1/password/reset", "password.SendVerificationCode", "Send codes to renew forgotten passwords", PasswordResetRequest{}),
+			Operation: operation(http.MethodPost, "/v1/password/reset", "password.SendVerificationCode", "Send codes to renew forgotten passwords", wire.PasswordResetRequest{}),
 			who:       anybody, serve: a.serveForgottenPassword,
 		},
 		{
-			Operation: operation(http.MethodPut, "/v1/password/reset/{code}", "password.ResetByVerificationCode", "Renew a forgotten password", PasswordReset{}),
+			Operation: operation(http.MethodPut, "/v1/password/reset/{code}", "password.ResetByVerificationCode", "Renew a forgotten password", wire.PasswordReset{}),
 			who:       anybody, serve: a.serveRenewal,
 		},
 		{Operation: retrieve, who: anybody, serve: a.serveForgottenUsername},
@@ -102,7 +81,7 @@ func (a *API) clientNamed(c *call, id string) (storage.Client, error) {
 }
 
 func (a *API) serveOneTimePassword(c *call) (surface.Answer, error) {
-	var w OneTimePasswordRequest
+	var w wire.OneTimePasswordRequest
 	if err := c.readSmall(&w); err != nil {
 		return surface.Answer{}, err
 	}
@@ -114,12 +93,12 @@ func (a *API) serveOneTimePassword(c *call) (surface.Answer, error) {
 }
 
 func (a *API) serveForgottenPassword(c *call) (surface.Answer, error) {
-	var w PasswordResetRequest
+	var w wire.PasswordResetRequest
 	if err := c.readSmall(&w); err != nil {
 		return surface.Answer{}, err
 	}
 	asked := otp.Request{Type: storage.MessageForgottenPassword, Username: w.Username, Email: w.Email, URL: surface.ValueOr(w.URL, "")}
-	if err := a.checkRenewalURL(asked.URL); err != nil {
+	if err := a.checkRenewalURL(w); err != nil {
 		return surface.Answer{}, err
 	}
 	return a.ask(c, w.ClientID, asked, errNotNamed, takesPasswords)
@@ -169,7 +148,7 @@ func (a *API) ask(c *call, clientID string, asked otp.Request, unnamed error, al
 }
 
 func (a *API) serveRenewal(c *call) (surface.Answer, error) {
-	var w PasswordReset
+	var w wire.PasswordReset
 	if err := c.readSmall(&w); err != nil {
 		return surface.Answer{}, err
 	}
@@ -188,47 +167,31 @@ func (a *API) serveRenewal(c *call) (surface.Answer, error) {
 	return surface.Answer{Status: http.StatusNoContent}, passwordRefusal(err)
 }
 
-func checkRenewal(w PasswordReset) error {
+func checkRenewal(w wire.PasswordReset) error {
 	switch {
 	case strings.TrimSpace(w.Username) == "":
 		return errNoUsername
 	case !otp.IsName(w.Username):
 		return errCharacters
 	}
-	var c check
-	c.newPassword("Password", w.Password)
-	return c.faults.Err()
+	return w.Validate("").Err()
 }
 
-// newPassword checks a password as far as that depends on nobody's rules.
-func (c *check) newPassword(field, value string) {
-	if value == "" {
-		c.fail(field, "is required")
-		return
-	}
-	c.secret(field, &value, "")
-}
-
-// checkRenewalURL refuses what nobody should be sent to.
-func (a *API) checkRenewalURL(text string) error {
-	if text == "" {
-		return nil
-	}
-	var c check
-	if c.url("URL", text); c.faults != nil {
-		return c.faults
+// checkRenewalURL refuses a URL that a message must not send its recipient to.
+func (a *API) checkRenewalURL(w wire.PasswordResetRequest) error {
+	if err := w.Validate("").Err(); err != nil || surface.ValueOr(w.URL, "") == "" {
+		return err
 	}
 	if len(a.cfg.RenewalOrigins) == 0 {
 		return nil
 	}
-	asked := originOf(text)
+	asked := originOf(*w.URL)
 	for _, allowed := range a.cfg.RenewalOrigins {
 		if originOf(allowed) == asked {
 			return nil
 		}
 	}
-	c.fail("URL", "is of a site where passwords of this server are not renewed")
-	return c.faults
+	return wire.Faults{{Path: "URL", Problem: "is of a site where passwords of this server are not renewed"}}
 }
 
 // originOf returns the origin of a URL that was checked (RFC 6454 §4).

@@ -1,10 +1,13 @@
 package ordercloud
 
-import "latchkey/storage"
+import (
+	"latchkey/oauth/ordercloud/wire"
+	"latchkey/storage"
+)
 
 func (a *API) deliveryConfigRoutes() []route {
 	store := a.cfg.Stores.DeliveryConfigs
-	return collection[DeliveryConfig, storage.DeliveryConfig]{
+	return collection[wire.DeliveryConfig, storage.DeliveryConfig]{
 		object: "DeliveryConfig", path: "/v1/integrations/deliveryconfig", param: "deliveryConfigID",
 		admin:  []string{"DeliveryConfigAdmin"},
 		fields: text("ID", "Name").with("Enabled", "Enabled", otherField),
@@ -17,11 +20,11 @@ func (a *API) deliveryConfigRoutes() []route {
 			return storage.DeliveryConfig{RealmID: storage.DefaultRealmID}, nil
 		},
 		check: a.checkDeliveryConfig,
-		merge: func(_ *call, w DeliveryConfig, r storage.DeliveryConfig) (storage.DeliveryConfig, error) {
+		merge: func(_ *call, w wire.DeliveryConfig, r storage.DeliveryConfig) (storage.DeliveryConfig, error) {
 			r = w.ToRecord(r)
 			return r, w.SealSecrets(a.cfg.Sealer, &r)
 		},
-		save: func(c *call, _ DeliveryConfig, r storage.DeliveryConfig) (storage.DeliveryConfig, error) {
+		save: func(c *call, _ wire.DeliveryConfig, r storage.DeliveryConfig) (storage.DeliveryConfig, error) {
 			return store.PutDeliveryConfig(c.Context(), r)
 		},
 		remove: func(c *call, r storage.DeliveryConfig, version int64) error {
@@ -30,26 +33,20 @@ func (a *API) deliveryConfigRoutes() []route {
 			}
 			return store.DeleteDeliveryConfig(c.Context(), r.ID, version)
 		},
-		show:  func(_ *call, r storage.DeliveryConfig) DeliveryConfig { return DeliveryConfigFromRecord(r) },
-		id:    func(w *DeliveryConfig) *string { return &w.ID },
-		newID: a.newID,
-		stamp: func(r *storage.DeliveryConfig) *int64 { return &r.Version },
-		secret: func(before, after storage.DeliveryConfig) []string {
-			target := "DeliveryTargets." + string(after.Target) + "."
-			return changedSealed([]sealedMember{
-				{target + "Secret", before.Secret, after.Secret},
-				{target + "CustomAuthHeaderValue", before.CustomAuthHeader, after.CustomAuthHeader},
-			})
-		},
-		fixed: true, atomic: true,
+		show:   func(_ *call, r storage.DeliveryConfig) wire.DeliveryConfig { return wire.DeliveryConfigFromRecord(r) },
+		id:     func(w *wire.DeliveryConfig) *string { return &w.ID },
+		newID:  a.newID,
+		stamp:  func(r *storage.DeliveryConfig) *int64 { return &r.Version },
+		secret: wire.ChangedDeliverySecrets,
+		fixed:  true, atomic: true,
 	}.routes()
 }
 
 // checkDeliveryConfig finds the faults of what a delivery config is to become.
 // Its endpoint gets the codes and tokens of its senders' messages.
-func (a *API) checkDeliveryConfig(c *call, w DeliveryConfig, base storage.DeliveryConfig) error {
+func (a *API) checkDeliveryConfig(c *call, w wire.DeliveryConfig, base storage.DeliveryConfig) error {
 	want := w.ToRecord(base)
-	if err := w.Validate("", KeptOf(want)).Err(); err != nil {
+	if err := w.Validate("", wire.KeptOf(want)).Err(); err != nil {
 		return err
 	}
 	return a.cfg.Rules.ChangeDeliveryConfig(c.Context(), c.caller.Authority(), want.ID)

@@ -5,47 +5,32 @@ import (
 	"strings"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
-// UserGroup is a group of a company's users or of admin users. There are none here.
-type UserGroup struct{ ID, Name string }
-
-// UserGroupAssignment puts a user into a group. There are none here.
-type UserGroupAssignment struct{ UserGroupID, UserID string }
-
-// Locale is a language and a currency. There are none here.
-type Locale struct{ ID, Currency, Language string }
-
-// LocaleAssignment gives a locale to a buyer or to a user group. There are none
-// here.
-type LocaleAssignment struct{ LocaleID, BuyerID, UserGroupID string }
-
-// ImpersonationConfig lets users act as users of a buyer. There are none here.
-type ImpersonationConfig struct{ ID, ImpersonationBuyerID string }
-
 // emptyListRoutes are lists of what OrderCloud has and Latchkey does not: its
 // clients read them on their way to what exists.
 func (a *API) emptyListRoutes() []route {
-	group, member := List[UserGroup]{}, List[UserGroupAssignment]{}
+	group, member := wire.List[wire.UserGroup]{}, wire.List[wire.UserGroupAssignment]{}
 	own := []string{"UserGroupAdmin", "BuyerUserAdmin", "UserGroupReader", "BuyerUserReader"}
 	supplier := []string{"SupplierUserGroupAdmin", "SupplierUserAdmin", "SupplierUserGroupReader", "SupplierUserReader"}
 	admin := []string{"AdminUserGroupAdmin", "AdminUserAdmin", "AdminUserGroupReader", "AdminUserReader"}
 	locale := []string{"LocaleAdmin", "LocaleReader"}
 	impersonation := []string{"BuyerImpersonation", "BuyerUserAdmin", "BuyerUserReader"}
 	return []route{
-		emptyList("/v1/me/usergroups", group, everyUser, nil, emptyPage[UserGroup]),
-		emptyList("/v1/buyers/{buyerID}/usergroups", group, companyUsers, own, inCompany[UserGroup](a, storage.Buyer)),
-		emptyList("/v1/buyers/{buyerID}/usergroups/assignments", member, companyUsers, own, inCompany[UserGroupAssignment](a, storage.Buyer)),
-		emptyList("/v1/suppliers/{supplierID}/usergroups", group, companyUsers, supplier, inCompany[UserGroup](a, storage.Supplier)),
+		emptyList("/v1/me/usergroups", group, everyUser, nil, emptyPage[wire.UserGroup]),
+		emptyList("/v1/buyers/{buyerID}/usergroups", group, companyUsers, own, inCompany[wire.UserGroup](a, storage.Buyer)),
+		emptyList("/v1/buyers/{buyerID}/usergroups/assignments", member, companyUsers, own, inCompany[wire.UserGroupAssignment](a, storage.Buyer)),
+		emptyList("/v1/suppliers/{supplierID}/usergroups", group, companyUsers, supplier, inCompany[wire.UserGroup](a, storage.Supplier)),
 		emptyList("/v1/suppliers/{supplierID}/usergroups/assignments", member, companyUsers, supplier,
-			inCompany[UserGroupAssignment](a, storage.Supplier)),
-		emptyList("/v1/usergroups", group, sellers, admin, emptyPage[UserGroup]),
-		emptyList("/v1/usergroups/assignments", member, sellers, admin, emptyPage[UserGroupAssignment]),
-		emptyList("/v1/locales", List[Locale]{}, sellers, locale, emptyPage[Locale]),
-		emptyList("/v1/locales/assignments", List[LocaleAssignment]{}, sellers, locale, emptyPage[LocaleAssignment]),
-		emptyList("/v1/impersonationconfig", List[ImpersonationConfig]{}, sellers, impersonation, emptyPage[ImpersonationConfig]),
+			inCompany[wire.UserGroupAssignment](a, storage.Supplier)),
+		emptyList("/v1/usergroups", group, sellers, admin, emptyPage[wire.UserGroup]),
+		emptyList("/v1/usergroups/assignments", member, sellers, admin, emptyPage[wire.UserGroupAssignment]),
+		emptyList("/v1/locales", wire.List[wire.Locale]{}, sellers, locale, emptyPage[wire.Locale]),
+		emptyList("/v1/locales/assignments", wire.List[wire.LocaleAssignment]{}, sellers, locale, emptyPage[wire.LocaleAssignment]),
+		emptyList("/v1/impersonationconfig", wire.List[wire.ImpersonationConfig]{}, sellers, impersonation, emptyPage[wire.ImpersonationConfig]),
 	}
 }
 

@@ -10,26 +10,16 @@ import (
 	"unicode/utf8"
 
 	"latchkey/oauth/admin"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
-// Error is one entry of the Errors array that every refusal below /v1 carries.
-// It is a shape of the wire, not an error: see writeError.
-type Error struct {
-	ErrorCode string
-	Message   string
-	Data      any
-}
-
-// errorBody is the body of every refusal below /v1.
-type errorBody struct{ Errors []Error }
-
 // refusal is an error that a handler of this package answers with.
 type refusal struct {
 	status     int
-	entries    []Error
+	entries    []wire.Error
 	retryAfter time.Duration // zero: none is told
 }
 
@@ -38,7 +28,7 @@ func (r *refusal) Error() string { return r.entries[0].ErrorCode + ": " + r.entr
 func refuse(status int, code, message string) error { return refuseWith(status, code, message, nil) }
 
 func refuseWith(status int, code, message string, data any) error {
-	return &refusal{status: status, entries: []Error{{ErrorCode: code, Message: message, Data: data}}}
+	return &refusal{status: status, entries: []wire.Error{{ErrorCode: code, Message: message, Data: data}}}
 }
 
 // notFound refuses what does not exist, or not for the caller. OrderCloud's
@@ -63,14 +53,14 @@ func inUse(objectType, id string) error {
 // insufficientRoles refuses a caller who has none of the sufficient roles.
 func insufficientRoles(sufficient, assigned []string) error {
 	return refuseWith(http.StatusForbidden, "Auth.InsufficientRoles", "User does not have role(s) required to perform this action.",
-		map[string][]string{"SufficientRoles": withFullAccess(sufficient), "AssignedRoles": listed(assigned)})
+		map[string][]string{"SufficientRoles": withFullAccess(sufficient), "AssignedRoles": surface.OrEmpty(assigned)})
 }
 
 func withFullAccess(roles []string) []string {
-	if slices.Contains(roles, roleFullAccess) {
+	if slices.Contains(roles, token.RoleFullAccess) {
 		return roles
 	}
-	return append([]string{roleFullAccess}, roles...)
+	return append([]string{token.RoleFullAccess}, roles...)
 }
 
 // printable cuts what a caller sent down to what may be shown.
@@ -81,8 +71,8 @@ func printable(s string) string {
 		}
 		return utf8.RuneError
 	}, s)
-	if len(s) > maxID {
-		s = strings.ToValidUTF8(s[:maxID], "")
+	if len(s) > surface.MaxID {
+		s = strings.ToValidUTF8(s[:surface.MaxID], "")
 	}
 	return s
 }
@@ -90,7 +80,7 @@ func printable(s string) string {
 // answerTo maps an error to the wire. What is not known here is a server
 // error; its text goes to the log only.
 func answerTo(err error, now time.Time) (answer *refusal) {
-	var faults Faults
+	var faults wire.Faults
 	var denied *admin.Denied
 	var limit *storage.LimitError
 	var query *surface.QueryError
@@ -102,7 +92,7 @@ func answerTo(err error, now time.Time) (answer *refusal) {
 	case errors.As(err, &faults):
 		answer = invalid(faults)
 	case errors.As(err, &query):
-		answer = invalid(Faults{{Path: printable(query.Parameter), Problem: query.Problem}})
+		answer = invalid(wire.Faults{{Path: printable(query.Parameter), Problem: query.Problem}})
 	case errors.Is(err, surface.ErrBodyNotJSON):
 		answer = single(http.StatusBadRequest, "Request.InvalidRequestBody", "The request body is not a JSON object of the expected shape.")
 	case errors.Is(err, surface.ErrBodyTooLarge):
@@ -135,7 +125,7 @@ func answerTo(err error, now time.Time) (answer *refusal) {
 }
 
 func single(status int, code, message string) *refusal {
-	return &refusal{status: status, entries: []Error{{ErrorCode: code, Message: message}}}
+	return &refusal{status: status, entries: []wire.Error{{ErrorCode: code, Message: message}}}
 }
 
 // maxFaults is how many faults an answer tells, so that it cannot be made much
@@ -143,10 +133,10 @@ func single(status int, code, message string) *refusal {
 const maxFaults = 50
 
 // invalid tells the faults of a resource, each with its path.
-func invalid(faults Faults) *refusal {
+func invalid(faults wire.Faults) *refusal {
 	answer := &refusal{status: http.StatusBadRequest}
 	for _, f := range faults[:min(len(faults), maxFaults)] {
-		entry := Error{ErrorCode: "ValidationFailure", Message: f.String(), Data: map[string]string{"Path": f.Path}}
+		entry := wire.Error{ErrorCode: "ValidationFailure", Message: f.String(), Data: map[string]string{"Path": f.Path}}
 		if f.Code != "" {
 			entry.ErrorCode, entry.Message = f.Code, f.Problem
 		}
@@ -161,7 +151,7 @@ const mediaType = "application/json;charset=UTF-8"
 // writeErrors answers a request that is refused (contract section 8).
 func writeErrors(w http.ResponseWriter, r *refusal) {
 	surface.SetRetryAfter(w.Header(), r.retryAfter)
-	surface.WriteJSON(w, mediaType, r.status, errorBody{r.entries})
+	surface.WriteJSON(w, mediaType, r.status, wire.ErrorBody{Errors: r.entries})
 }
 
 // NotFound answers for a path below /v1 that does not exist.

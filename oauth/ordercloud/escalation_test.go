@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"latchkey/oauth/ordercloud/wire"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -40,7 +42,7 @@ func TestOnlyFullAccessLetsSendersServeAdmins(t *testing.T) {
 func TestClientsBeyondTheCallerCannotBeDeleted(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
-	w.client("boss", func(c *storage.Client) { c.Roles = []string{roleFullAccess} })
+	w.client("boss", func(c *storage.Client) { c.Roles = []string{token.RoleFullAccess} })
 	w.client("lesser", func(c *storage.Client) { c.Roles, c.AllowSeller = []string{"ApiClientAdmin"}, false })
 	w.clientToken("registrar", "lesser", "ApiClientAdmin")
 	w.refuses(403, "Auth.InsufficientRoles", "registrar", "DELETE", "/v1/apiclients/BOSS", "")
@@ -70,7 +72,7 @@ func TestEveryClientCanBePatched(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	_, err := w.store.PutClient(w.ctx, storage.Client{
-		ID: "cli", Name: "cli", Active: true, ProfileID: storage.DefaultProfileID, Roles: []string{roleFullAccess},
+		ID: "cli", Name: "cli", Active: true, ProfileID: storage.DefaultProfileID, Roles: []string{token.RoleFullAccess},
 		GrantTypes: []string{"client_credentials"}, AccessTokenTTL: 10 * time.Minute,
 	})
 	w.must(err)
@@ -93,8 +95,8 @@ func TestDeepBodiesAreRefusedAtOnce(t *testing.T) {
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("took %v", took)
 	}
-	w.refuses(400, "ValidationFailure", "ann", "PATCH", "/v1/me", nested(maxXPDepth+1))
-	w.expect(200, "ann", "PATCH", "/v1/me", nested(maxXPDepth))
+	w.refuses(400, "ValidationFailure", "ann", "PATCH", "/v1/me", nested(wire.MaxXPDepth+1))
+	w.expect(200, "ann", "PATCH", "/v1/me", nested(wire.MaxXPDepth))
 	w.expect(200, "ann", "PATCH", "/v1/me", `{"FirstName":"\"[[[[{{{{\\","xp":{"a":"`+strings.Repeat("[{", 100)+`"}}`)
 }
 

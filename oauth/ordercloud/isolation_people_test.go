@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"latchkey/oauth/token"
 )
 
 // No route tells or changes anything of another party's, whatever the roles.
@@ -13,8 +15,8 @@ func TestPeopleAreIsolated(t *testing.T) {
 	w.settle()
 	w.expect(201, "root", "POST", "/v1/suppliers", `{"ID":"jones","Name":"jones Ltd"}`)
 	w.expect(201, "root", "POST", "/v1/suppliers/jones/users", `{"ID":"joe","Username":"joe"}`)
-	for token, name := range map[string]string{"gus": "gus", "sue": "sue", "joe": "joe", "ann": "ann"} {
-		w.userToken(token, "shop", name, roleFullAccess)
+	for bearer, name := range map[string]string{"gus": "gus", "sue": "sue", "joe": "joe", "ann": "ann"} {
+		w.userToken(bearer, "shop", name, token.RoleFullAccess)
 	}
 	w.userToken("ann-without-roles", "shop", "ann")
 	w.userToken("sue-without-roles", "shop", "sue")
@@ -86,7 +88,7 @@ func TestOwnPathsStayOwn(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	w.settle()
-	w.userToken("gus", "shop", "gus", roleFullAccess)
+	w.userToken("gus", "shop", "gus", token.RoleFullAccess)
 	for _, path := range []string{"/v1/buyers/globex/users/ann", "/v1/buyers/globex/users/sue", "/v1/buyers/globex/users/ada"} {
 		w.refuses(404, "NotFound", "gus", "GET", path, "")
 		w.refuses(404, "NotFound", "gus", "DELETE", path, "")

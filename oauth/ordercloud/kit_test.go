@@ -2,7 +2,6 @@ package ordercloud
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -124,49 +123,6 @@ func TestListFaults(t *testing.T) {
 		answer := answerTo(err, time.Now())
 		if want := map[string]string{"Path": path}; answer.status != http.StatusBadRequest || len(answer.entries) != 1 || !cmp.Equal(answer.entries[0].Data, any(want)) {
 			t.Errorf("%.40q: %v, want a fault at %q", query, err, path)
-		}
-	}
-}
-
-// The cases are those of RFC 7396, appendix A, as far as both are objects.
-func TestMergePatch(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ document, patch, want string }{
-		{`{"a":"b"}`, `{"a":"c"}`, `{"a":"c"}`},
-		{`{"a":"b"}`, `{"b":"c"}`, `{"a":"b","b":"c"}`},
-		{`{"a":"b"}`, `{"a":null}`, `{}`},
-		{`{"a":"b","b":"c"}`, ` { "a" : null } `, `{"b":"c"}`},
-		{`{"a":["b"]}`, `{"a":"c"}`, `{"a":"c"}`},
-		{`{"a":"c"}`, `{"a":["b"]}`, `{"a":["b"]}`},
-		{`{"a":{"b":"c"}}`, `{"a":{"b":"d","c":null}}`, `{"a":{"b":"d"}}`},
-		{`{"a":[{"b":"c"}]}`, `{"a":[1]}`, `{"a":[1]}`},
-		{`{"e":null}`, `{"a":1}`, `{"a":1,"e":null}`},
-		{`{"a":"b"}`, `{"a":{"c":{"d":null,"e":1}}}`, `{"a":{"c":{"e":1}}}`},
-		{`{}`, `{"a":{"bb":{"ccc":null}}}`, `{"a":{"bb":{}}}`},
-		{`{"n":12345678901234567890.10}`, `{"m":1e400}`, `{"m":1e400,"n":12345678901234567890.10}`},
-	} {
-		if got := string(patched([]byte(tt.document), []byte(tt.patch))); got != tt.want {
-			t.Errorf("%s with %s is %s, want %s", tt.document, tt.patch, got, tt.want)
-		}
-	}
-}
-
-// What one of the databases cannot look into would spoil every list that is
-// filtered by xp.
-func TestXPIsSearchable(t *testing.T) {
-	t.Parallel()
-	deep := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }
-	for document, good := range map[string]bool{
-		`{}`: true, `{"a":[1,-2.5e3,true,null,"ä\n\ud83d\ude00"]}`: true, `{"a":1e307}`: true, deep(32): true,
-		`[]`: false, `"a"`: false, `1`: false,
-		`{"a":1e400}`: false, `{"a":1e999999999}`: false, `{"a":"\u0000"}`: false, `{"\u0000":1}`: false,
-		`{"a":"\ud800"}`: false, `{"a":["\udc00x"]}`: false, deep(33): false,
-		`{"a":"` + strings.Repeat("x", 64<<10) + `"}`: false,
-	} {
-		var c check
-		c.xp(json.RawMessage(document))
-		if (c.faults == nil) != good {
-			t.Errorf("%.60s: %v, want good: %v", document, c.faults, good)
 		}
 	}
 }

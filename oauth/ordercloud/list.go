@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
@@ -24,22 +25,6 @@ const (
 	maxFilters      = 20
 	maxAlternatives = 50 // of one filter
 )
-
-// List is a page of a collection.
-type List[W any] struct {
-	Meta  Meta
-	Items []W
-}
-
-// Meta says which part of the collection a page is. ItemRange counts from 1.
-type Meta struct {
-	Page        int
-	PageSize    int
-	TotalCount  int
-	TotalPages  int
-	ItemRange   [2]int
-	NextPageKey *string // always null: pages are asked for by number
-}
 
 // field is a member by which a collection is filtered and sorted.
 type field struct {
@@ -81,7 +66,7 @@ func (f fields) with(name, record string, kind fieldKind) fields {
 // that a filter by one of them is refused and not ignored.
 func (f fields) withMembersOf(shape any) fields {
 	all := maps.Clone(f)
-	for name := range members(reflect.TypeOf(shape)) {
+	for name := range wire.MemberIndexes(reflect.TypeOf(shape)) {
 		if _, ok := all[name]; !ok {
 			all[name] = field{kind: shownField}
 		}
@@ -132,12 +117,12 @@ func listParameters() []openapi.Parameter {
 func (c *call) query(f fields, searched []string) (storage.Query, int, error) {
 	values := maps.Clone(c.values)
 	if !plain(values) {
-		return storage.Query{}, 0, Faults{{Problem: "the query of the URL has control characters"}}
+		return storage.Query{}, 0, wire.Faults{{Problem: "the query of the URL has control characters"}}
 	}
 	own := slices.Concat([]string{"searchType"}, parameterNames(listParameters()), parameterNames(c.route.Query))
 	for _, name := range own {
 		if len(values[name]) > 1 {
-			return storage.Query{}, 0, Faults{{Path: name, Problem: "occurs more than once"}}
+			return storage.Query{}, 0, wire.Faults{{Path: name, Problem: "occurs more than once"}}
 		}
 	}
 	page, err := number(values.Get("page"), "page", 1, maxPage, 1)
@@ -183,7 +168,7 @@ func number(text, name string, low, high, otherwise int) (int, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < low || n > high {
-		return 0, Faults{{Path: name, Problem: "must be a whole number between " + strconv.Itoa(low) + " and " + strconv.Itoa(high)}}
+		return 0, wire.Faults{{Path: name, Problem: "must be a whole number between " + strconv.Itoa(low) + " and " + strconv.Itoa(high)}}
 	}
 	return n, nil
 }
@@ -206,7 +191,7 @@ func order(sortBy string, f fields) ([]storage.Order, error) {
 }
 
 func unknownField(parameter, name string, f fields) error {
-	return Faults{{Path: parameter, Problem: strconv.Quote(printable(name)) + " is none of " + strings.Join(f.names(), ", ")}}
+	return wire.Faults{{Path: parameter, Problem: strconv.Quote(printable(name)) + " is none of " + strings.Join(f.names(), ", ")}}
 }
 
 // searchFor looks for text in the fields of on, or in those that the collection
@@ -241,7 +226,7 @@ func (c *call) filter(values url.Values, f fields, own []string) ([]storage.Cond
 			continue
 		}
 		if filters++; filters > maxFilters {
-			return nil, Faults{{Path: "", Problem: "at most " + strconv.Itoa(maxFilters) + " filters"}}
+			return nil, wire.Faults{{Path: "", Problem: "at most " + strconv.Itoa(maxFilters) + " filters"}}
 		}
 		for _, text := range values[name] {
 			conditions, err := found.conditions(name, text)
@@ -265,7 +250,7 @@ func (f fields) checkUnknown(name string, parameters []string) error {
 	case slices.Contains(known, name) || strings.HasPrefix(name, "xp."):
 		return unknownField(printable(name), name, f)
 	case meant != "":
-		return Faults{{Path: printable(name), Problem: "unknown parameter; did you mean " + meant + "?"}}
+		return wire.Faults{{Path: printable(name), Problem: "unknown parameter; did you mean " + meant + "?"}}
 	}
 	return nil
 }
@@ -284,7 +269,7 @@ func parameterNames(all []openapi.Parameter) []string {
 func (f field) conditions(name, text string) ([]storage.Condition, error) {
 	alternatives := strings.Split(text, "|")
 	if len(alternatives) > maxAlternatives {
-		return nil, Faults{{Path: printable(name), Problem: "at most " + strconv.Itoa(maxAlternatives) + " alternatives"}}
+		return nil, wire.Faults{{Path: printable(name), Problem: "at most " + strconv.Itoa(maxAlternatives) + " alternatives"}}
 	}
 	var all []storage.Condition
 	either := storage.Condition{Fields: []string{f.record}}
@@ -331,11 +316,11 @@ func (f field) test(name, text string) (storage.Test, error) {
 	switch f.kind {
 	case timeField:
 		if text, err = parseTime(text); err != nil {
-			return test, Faults{{Path: printable(name), Problem: "must be a date or a time of RFC 3339"}}
+			return test, wire.Faults{{Path: printable(name), Problem: "must be a date or a time of RFC 3339"}}
 		}
 	case minutesField:
 		if _, err := strconv.ParseUint(text, 10, 31); err != nil {
-			return test, Faults{{Path: printable(name), Problem: "must be a whole number"}}
+			return test, wire.Faults{{Path: printable(name), Problem: "must be a whole number"}}
 		}
 		text += "m"
 	case textField, otherField, shownField:
@@ -359,12 +344,12 @@ func listOf[R, W any](page int, q storage.Query, found storage.Page[R], show fun
 	for _, r := range found.Items {
 		items = append(items, show(r))
 	}
-	meta := Meta{
+	meta := wire.Meta{
 		Page: page, PageSize: q.Limit, TotalCount: found.Total,
 		TotalPages: (found.Total + q.Limit - 1) / q.Limit,
 	}
 	if len(items) > 0 {
 		meta.ItemRange = [2]int{q.Offset + 1, q.Offset + len(items)}
 	}
-	return surface.Answer{Status: http.StatusOK, Body: List[W]{Meta: meta, Items: items}}
+	return surface.Answer{Status: http.StatusOK, Body: wire.List[W]{Meta: meta, Items: items}}
 }

@@ -1,61 +1,17 @@
 package ordercloud
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
 )
-
-// MeUser is a user as it sees itself. All but its names, its e-mail address,
-// its phone number, its password and its own data is read only.
-type MeUser struct {
-	ID            string
-	Username      string
-	Password      *string `json:",omitempty"` // write only
-	FirstName     string
-	LastName      string
-	Email         string
-	Phone         *string
-	TermsAccepted *time.Time // null: not accepted
-	Active        *bool
-	XP            json.RawMessage `json:"xp"`
-
-	CompanyID           *string
-	AvailableRoles      []string
-	Locale              json.RawMessage // not known here
-	DateCreated         *time.Time
-	LastActive          *time.Time // last sign-in
-	PasswordLastSetDate *time.Time
-
-	Buyer    *MeBuyer // of a buyer's user, as the following of others
-	Supplier *MeSupplier
-	Seller   *MeSeller
-
-	PasswordProfileID *string `json:",omitempty"` // extra
-}
-
-// MeBuyer is the buyer that a user belongs to.
-type MeBuyer struct {
-	ID               string
-	DefaultCatalogID *string // of catalogs, which do not exist here
-}
-
-// MeSupplier is the supplier that a user belongs to.
-type MeSupplier struct{ ID string }
-
-// MeSeller is the marketplace that an admin user belongs to.
-type MeSeller struct{ ID string }
-
-// TokenPasswordReset is the new password of whoever holds the token.
-type TokenPasswordReset struct{ NewPassword string }
 
 var (
 	errNoUser      = refuse(http.StatusForbidden, "Auth.UserRequired", "The access token stands for an API client, not for a user.")
@@ -71,14 +27,14 @@ func (a *API) meRoutes() []route {
 		}
 	}
 	get := operation(http.MethodGet, "/v1/me", "Get", "Get the user that the token stands for")
-	get.Answers = map[int]any{http.StatusOK: MeUser{}}
+	get.Answers = map[int]any{http.StatusOK: wire.MeUser{}}
 	put := operation(http.MethodPut, "/v1/me", "Save", "Replace what the user may change about itself", "MeAdmin")
-	put.Body, put.Answers, put.Refuses = MeUser{}, get.Answers, []int{400, 403, 409, 412, 429}
+	put.Body, put.Answers, put.Refuses = wire.MeUser{}, get.Answers, []int{400, 403, 409, 412, 429}
 	put.Headers = []openapi.Parameter{{Name: "If-Match", About: "Entity tag that the object must still have"}}
 	patch := put
 	patch.Method, patch.ID, patch.Summary, patch.Partial = http.MethodPatch, "me.Patch", "Change what the user may change about itself", true
-	password := operation(http.MethodPost, "/v1/me/password", "ResetPassword", "Set the user's password, which ends its other sessions", rolePasswordReset)
-	password.Body, password.Refuses = TokenPasswordReset{}, []int{400, 403}
+	password := operation(http.MethodPost, "/v1/me/password", "ResetPassword", "Set the user's password, which ends its other sessions", token.RolePasswordReset)
+	password.Body, password.Refuses = wire.TokenPasswordReset{}, []int{400, 403}
 	tokens := operation(http.MethodDelete, "/v1/me/tokens", "RevokeTokens", "Revoke all tokens of the user, this one included")
 	return []route{
 		{Operation: get, who: everyUser, serve: a.asMe(func(k me, c *call) (surface.Answer, error) { return k.serveGet(c) })},
@@ -90,7 +46,7 @@ func (a *API) meRoutes() []route {
 }
 
 // me is the collection of one: the user who calls.
-type me = collection[MeUser, person]
+type me = collection[wire.MeUser, person]
 
 // asMe serves a user what is its own. A client that acts for itself has nothing
 // there.
@@ -124,8 +80,10 @@ func (a *API) meOf(c *call) me {
 		check:  a.checkMe,
 		merge:  a.mergeMe,
 		save:   a.saveMe,
-		show:   func(_ *call, p person) MeUser { return p.asMe() },
-		id:     func(w *MeUser) *string { return &w.ID },
+		show: func(_ *call, p person) wire.MeUser {
+			return wire.MeUserFromRecord(p.User, p.Login, p.company.ID, p.roles())
+		},
+		id:     func(w *wire.MeUser) *string { return &w.ID },
 		stamp:  func(p *person) *int64 { return &p.version },
 		named:  func(c *call, _ string) string { return ownName(c) },
 		secret: changedPassword,
@@ -177,43 +135,15 @@ func (a *API) self(c *call) (person, error) {
 	return person{}, token.ErrInvalidToken
 }
 
-// asMe returns the person as the wire shows itself.
-func (p person) asMe() MeUser {
-	u := p.shown()
-	m := MeUser{
-		ID: u.ID, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, Email: u.Email,
-		Phone: u.Phone, Active: u.Active, XP: u.XP, CompanyID: u.CompanyID, AvailableRoles: u.AvailableRoles,
-		TermsAccepted: u.TermsAccepted, LastActive: u.LastActive, DateCreated: u.DateCreated, PasswordLastSetDate: u.PasswordLastSetDate, PasswordProfileID: u.PasswordProfileID,
-	}
-	switch {
-	case p.User.Kind == storage.Admin:
-		m.Seller = &MeSeller{ID: p.User.RealmID}
-	case p.company.ID == "": // a member of accounts, but of none in particular
-	case p.User.Kind == storage.Supplier:
-		m.Supplier = &MeSupplier{ID: p.company.ID}
-	default:
-		m.Buyer = &MeBuyer{ID: p.company.ID}
-	}
-	return m
-}
-
-// user returns what the shape says as an administrator would say it.
-func (m MeUser) user(active bool) User {
-	return User{
-		ID: m.ID, Username: m.Username, Password: m.Password, FirstName: m.FirstName, LastName: m.LastName,
-		Email: m.Email, Phone: m.Phone, TermsAccepted: m.TermsAccepted, Active: &active, XP: m.XP, PasswordProfileID: m.PasswordProfileID,
-	}
-}
-
-func (a *API) checkMe(c *call, w MeUser, p person) error {
+func (a *API) checkMe(c *call, w wire.MeUser, p person) error {
 	if w.Active != nil && *w.Active != p.User.Active {
-		return Faults{{Path: "Active", Problem: "cannot be changed by the user"}}
+		return wire.Faults{{Path: "Active", Problem: "cannot be changed by the user"}}
 	}
-	return a.checkUser(c, w.user(p.User.Active), p)
+	return a.checkUser(c, w.ToUser(p.User.Active), p)
 }
 
-func (a *API) mergeMe(c *call, w MeUser, p person) (person, error) {
-	given := w.user(p.User.Active)
+func (a *API) mergeMe(c *call, w wire.MeUser, p person) (person, error) {
+	given := w.ToUser(p.User.Active)
 	if err := checkOwnCredentials(c, given, p); err != nil {
 		return p, err
 	}
@@ -235,7 +165,7 @@ func (a *API) mergeMe(c *call, w MeUser, p person) (person, error) {
 // checkOwnCredentials refuses callers who change what they sign in with, or are
 // reached by themselves, unless their sign-in allows it. Changes of other users
 // pass.
-func checkOwnCredentials(c *call, w User, p person) error {
+func checkOwnCredentials(c *call, w wire.User, p person) error {
 	changed := w.Password != nil || w.Username != p.Login.Username || w.Email != p.User.Email || surface.ValueOr(w.Phone, "") != p.User.Phone
 	if !changed || !isOwn(c, p) {
 		return nil
@@ -256,12 +186,12 @@ func mayChangeCredentials(c *token.Caller) error {
 	case c.MayChangeCredentials():
 		return nil
 	case len(c.AMR) == 0:
-		return insufficientRoles([]string{rolePasswordReset}, c.Roles)
+		return insufficientRoles([]string{token.RolePasswordReset}, c.Roles)
 	}
 	return errSignInAgain
 }
 
-func (a *API) saveMe(c *call, w MeUser, p person) (person, error) {
+func (a *API) saveMe(c *call, w wire.MeUser, p person) (person, error) {
 	stored, err := a.changeUser(c, p)
 	if err != nil {
 		return p, err
@@ -274,13 +204,11 @@ func (a *API) saveMe(c *call, w MeUser, p person) (person, error) {
 }
 
 func (a *API) serveOwnPassword(_ me, c *call) (surface.Answer, error) {
-	var w TokenPasswordReset
+	var w wire.TokenPasswordReset
 	if err := c.read(&w); err != nil {
 		return surface.Answer{}, err
 	}
-	var faults check
-	faults.newPassword("NewPassword", w.NewPassword)
-	err := faults.faults.Err()
+	err := w.Validate("").Err()
 	if err == nil {
 		err = mayChangeCredentials(c.caller)
 	}

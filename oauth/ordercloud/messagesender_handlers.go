@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
@@ -15,7 +16,7 @@ var errListeners = refuse(http.StatusBadRequest, "NotSupported", "Messages are c
 
 func (a *API) senderRoutes() []route {
 	store := a.cfg.Stores.Senders
-	return append(collection[MessageSender, storage.Sender]{
+	return append(collection[wire.MessageSender, storage.Sender]{
 		object: "MessageSender", path: "/v1/messagesenders", param: "messageSenderID",
 		admin: []string{"MessageSenderAdmin"}, reader: []string{"MessageSenderReader"},
 		fields: text("ID", "Name", "Description", "URL", "Kind").
@@ -32,12 +33,12 @@ func (a *API) senderRoutes() []route {
 			return storage.Sender{RealmID: storage.DefaultRealmID}, nil
 		},
 		check: a.checkSender,
-		merge: func(_ *call, w MessageSender, r storage.Sender) (storage.Sender, error) {
+		merge: func(_ *call, w wire.MessageSender, r storage.Sender) (storage.Sender, error) {
 			r = w.ToRecord(r)
 			_, err := w.SealSecrets(a.cfg.Sealer, &r)
 			return r, err
 		},
-		save: func(c *call, _ MessageSender, r storage.Sender) (storage.Sender, error) {
+		save: func(c *call, _ wire.MessageSender, r storage.Sender) (storage.Sender, error) {
 			return store.PutSender(c.Context(), r)
 		},
 		remove: func(c *call, r storage.Sender, version int64) error {
@@ -46,18 +47,12 @@ func (a *API) senderRoutes() []route {
 			}
 			return store.DeleteSender(c.Context(), r.ID, version)
 		},
-		show:  func(_ *call, r storage.Sender) MessageSender { return MessageSenderFromRecord(r) },
-		id:    func(w *MessageSender) *string { return &w.ID },
-		newID: a.newID,
-		stamp: func(r *storage.Sender) *int64 { return &r.Version },
-		secret: func(before, after storage.Sender) []string {
-			return changedSealed([]sealedMember{
-				{"SharedKey", before.SharedKey, after.SharedKey},
-				{"SigningSecrets", before.SigningSecrets, after.SigningSecrets},
-				{"SMTP.Password", before.SMTP.Password, after.SMTP.Password},
-			})
-		},
-		fixed: true, atomic: true,
+		show:   func(_ *call, r storage.Sender) wire.MessageSender { return wire.MessageSenderFromRecord(r) },
+		id:     func(w *wire.MessageSender) *string { return &w.ID },
+		newID:  a.newID,
+		stamp:  func(r *storage.Sender) *int64 { return &r.Version },
+		secret: wire.ChangedSenderSecrets,
+		fixed:  true, atomic: true,
 	}.routes(), a.senderAssignmentRoutes()...)
 }
 
@@ -72,9 +67,9 @@ func (a *API) sender(c *call, id string) (storage.Sender, error) {
 
 // checkSender finds the faults of what a sender is to become. Whoever says where
 // its messages go gets the tokens in them.
-func (a *API) checkSender(c *call, w MessageSender, base storage.Sender) error {
+func (a *API) checkSender(c *call, w wire.MessageSender, base storage.Sender) error {
 	want := w.ToRecord(base)
-	if err := w.Validate("", KeptIn(want)).Err(); err != nil {
+	if err := w.Validate("", wire.KeptIn(want)).Err(); err != nil {
 		return err
 	}
 	if want.DeliveryConfig != "" {
@@ -105,13 +100,13 @@ func (a *API) senderAssignmentRoutes() []route {
 		}
 	}
 	list := operation(http.MethodGet, path, "assignments.List", "List whom senders serve", read, 400)
-	list.Query, list.Answers = senderAssignmentParameters(), map[int]any{http.StatusOK: List[MessageSenderAssignment]{}}
+	list.Query, list.Answers = senderAssignmentParameters(), map[int]any{http.StatusOK: wire.List[wire.MessageSenderAssignment]{}}
 	create := operation(http.MethodPost, path, "assignments.Save", "Let a sender serve the users of a company or the admin users", admin, 400, 404)
-	create.Body = MessageSenderAssignment{}
+	create.Body = wire.MessageSenderAssignment{}
 	remove := operation(http.MethodDelete, "/v1/messagesenders/{messageSenderID}/assignments", "assignments.Delete", "Let a sender no longer serve a party", admin, 400, 404)
 	remove.Query = partyParameters()
 	copies := operation(http.MethodGet, listeners, "CCListenerAssignments.List", "List who gets copies of messages: nobody", read, 400)
-	copies.Query, copies.Answers = listParameters(), map[int]any{http.StatusOK: List[MessageSenderAssignment]{}}
+	copies.Query, copies.Answers = listParameters(), map[int]any{http.StatusOK: wire.List[wire.MessageSenderAssignment]{}}
 	copyTo := operation(http.MethodPost, listeners, "CCListenerAssignments.Save", "Not supported", admin, 400)
 	copyTo.Answers = nil
 	return []route{
@@ -132,7 +127,7 @@ func senderAssignmentParameters() []openapi.Parameter {
 }
 
 func listListeners(c *call) (surface.Answer, error) {
-	return emptyPageOf[MessageSenderAssignment](c, senderAssignmentFields())
+	return emptyPageOf[wire.MessageSenderAssignment](c, senderAssignmentFields())
 }
 
 func senderAssignmentFields() fields { return text("MessageSenderID", "BuyerID", "SupplierID") }
@@ -147,7 +142,7 @@ func (a *API) listSenderAssignments(c *call) (surface.Answer, error) {
 	case "group":
 		q.Where = append(q.Where, matchesNothing("MessageSenderID"))
 	default:
-		return surface.Answer{}, Faults{{Path: "level", Problem: "must be Group or Company"}}
+		return surface.Answer{}, wire.Faults{{Path: "level", Problem: "must be Group or Company"}}
 	}
 	if c.queryID("userID") != nil || c.queryID("userGroupID") != nil {
 		q.Where = append(q.Where, matchesNothing("MessageSenderID"))
@@ -167,26 +162,26 @@ func (a *API) listSenderAssignments(c *call) (surface.Answer, error) {
 	if len(q.Sort) == 0 {
 		q.Sort = []storage.Order{{Field: "MessageSenderID"}, {Field: "BuyerID"}, {Field: "SupplierID"}}
 	}
-	found := ask(q, senderAssignments(senders, accounts), func(w MessageSenderAssignment, field string) string {
+	found := ask(q, senderAssignments(senders, accounts), func(w wire.MessageSenderAssignment, field string) string {
 		return map[string]string{
 			"MessageSenderID": w.MessageSenderID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]
 	})
-	return listOf(page, q, found, func(w MessageSenderAssignment) MessageSenderAssignment { return w }), nil
+	return listOf(page, q, found, func(w wire.MessageSenderAssignment) wire.MessageSenderAssignment { return w }), nil
 }
 
-func senderAssignments(senders []storage.Sender, accounts map[string]storage.Account) []MessageSenderAssignment {
-	var all []MessageSenderAssignment
+func senderAssignments(senders []storage.Sender, accounts map[string]storage.Account) []wire.MessageSenderAssignment {
+	var all []wire.MessageSenderAssignment
 	for _, s := range senders {
 		if s.Dialect != storage.OrderCloudDialect {
 			continue
 		}
 		if s.AllowSeller {
-			all = append(all, MessageSenderAssignment{MessageSenderID: s.ID})
+			all = append(all, wire.MessageSenderAssignment{MessageSenderID: s.ID})
 		}
 		for _, uid := range s.AccountUIDs {
 			if account, ok := accounts[uid]; ok {
-				w := MessageSenderAssignment{MessageSenderID: s.ID}
+				w := wire.MessageSenderAssignment{MessageSenderID: s.ID}
 				w.BuyerID, w.SupplierID = partyIDs(account)
 				all = append(all, w)
 			}
@@ -196,7 +191,7 @@ func senderAssignments(senders []storage.Sender, accounts map[string]storage.Acc
 }
 
 func (a *API) assignSender(c *call) (surface.Answer, error) {
-	var w MessageSenderAssignment
+	var w wire.MessageSenderAssignment
 	if err := c.readExactly(&w); err != nil {
 		return surface.Answer{}, err
 	}
@@ -212,13 +207,13 @@ func (a *API) assignSender(c *call) (surface.Answer, error) {
 			s.AllowSeller = true
 			return nil
 		}
-		s.AccountUIDs = set(s.AccountUIDs, []string{accountUID})
+		s.AccountUIDs = surface.SortedSet(s.AccountUIDs, []string{accountUID})
 		return nil
 	})
 }
 
 func (a *API) unassignSender(c *call) (surface.Answer, error) {
-	w := MessageSenderAssignment{MessageSenderID: c.PathValue("messageSenderID"), BuyerID: c.queryID("buyerID"), SupplierID: c.queryID("supplierID")}
+	w := wire.MessageSenderAssignment{MessageSenderID: c.PathValue("messageSenderID"), BuyerID: c.queryID("buyerID"), SupplierID: c.queryID("supplierID")}
 	if err := w.Validate("").Err(); err != nil {
 		return surface.Answer{}, err
 	}
@@ -239,7 +234,7 @@ func (a *API) unassignSender(c *call) (surface.Answer, error) {
 	})
 }
 
-func (a *API) changeServed(c *call, w MessageSenderAssignment, verb string, change func(s *storage.Sender, accountUID string) error) (surface.Answer, error) {
+func (a *API) changeServed(c *call, w wire.MessageSenderAssignment, verb string, change func(s *storage.Sender, accountUID string) error) (surface.Answer, error) {
 	object := "MessageSender/" + w.MessageSenderID
 	var company storage.Account
 	err := c.rewriteInTx(func(c *call) (err error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
 
@@ -43,16 +44,16 @@ func TestMessageSenders(t *testing.T) {
 	if got := w.expect(200, "root", "GET", senderPath+"/hook", "").body; got != want {
 		t.Errorf("got %s", got)
 	}
-	if s := w.sender("hook"); w.opened(s.SharedKey, SharedKeyContext) != "left-Horse" || !s.Active || s.RealmID != storage.DefaultRealmID {
+	if s := w.sender("hook"); w.opened(s.SharedKey, wire.SharedKeyContext) != "left-Horse" || !s.Active || s.RealmID != storage.DefaultRealmID {
 		t.Errorf("stored %+v", s)
 	}
 	w.refuses(409, "IdExists", "root", "POST", senderPath, hook)
 	w.expect(200, "root", "PATCH", senderPath+"/hook", `{"Active":false,"xp":{"template":null,"b":1}}`)
-	if s := w.sender("hook"); w.opened(s.SharedKey, SharedKeyContext) != "left-Horse" || s.Active || string(s.XP) != `{"b":1}` {
+	if s := w.sender("hook"); w.opened(s.SharedKey, wire.SharedKeyContext) != "left-Horse" || s.Active || string(s.XP) != `{"b":1}` {
 		t.Errorf("patched %+v", s)
 	}
 	w.expect(200, "root", "PATCH", senderPath+"/hook", `{"SharedKey":"right-Horse"}`)
-	if got := w.opened(w.sender("hook").SharedKey, SharedKeyContext); got != "right-Horse" {
+	if got := w.opened(w.sender("hook").SharedKey, wire.SharedKeyContext); got != "right-Horse" {
 		t.Errorf("key %q", got)
 	}
 	w.expect(200, "root", "PUT", senderPath+"/hook", `{"Name":"Console","MessageTypes":["OneTimePassword"],"Kind":"console"}`)
@@ -180,7 +181,7 @@ func TestSenderAssignments(t *testing.T) {
 	w.expect(204, "root", "DELETE", senderPath+"/hook/assignments", "")
 	w.refuses(404, "NotFound", "root", "DELETE", senderPath+"/hook/assignments", "")
 	w.refuses(400, "ValidationFailure", "root", "DELETE", senderPath+"/hook/assignments?userID=ann", "")
-	if s := w.sender("hook"); s.AllowSeller || len(s.AccountUIDs) != 1 || w.opened(s.SharedKey, SharedKeyContext) != "left-Horse" {
+	if s := w.sender("hook"); s.AllowSeller || len(s.AccountUIDs) != 1 || w.opened(s.SharedKey, wire.SharedKeyContext) != "left-Horse" {
 		t.Errorf("stored %+v", s)
 	}
 	if got := w.expect(200, "root", "GET", senderPath+"/CCListenerAssignments", "").body; got != `{"Meta":{"Page":1,"PageSize":20,"TotalCount":0,"TotalPages":0,"ItemRange":[0,0],"NextPageKey":null},"Items":[]}` {
@@ -206,19 +207,19 @@ func TestDeliveryConfigs(t *testing.T) {
 	if created.body != want || created.header.Get("ETag") != `"1"` {
 		t.Errorf("created %s, want %s", created.body, want)
 	}
-	if c := w.deliveryConfig("d"); w.opened(c.Secret, DeliverySecretContext) != "left-Horse" || c.Target != storage.MessageSenderTarget {
+	if c := w.deliveryConfig("d"); w.opened(c.Secret, wire.DeliverySecretContext) != "left-Horse" || c.Target != storage.MessageSenderTarget {
 		t.Errorf("stored %+v", c)
 	}
 	w.refuses(409, "IdExists", "root", "POST", configPath, `{"ID":"d","Name":"D","DeliveryTargets":{"Http":{"Endpoint":"https://d.example"}}}`)
 	w.expect(200, "root", "PATCH", configPath+"/d", `{"Enabled":false,"DeliveryTargets":{"MessageSender":{"Endpoint":"https://e.example"}}}`)
-	if c := w.deliveryConfig("d"); w.opened(c.Secret, DeliverySecretContext) != "left-Horse" || c.Enabled || c.URL != "https://e.example" {
+	if c := w.deliveryConfig("d"); w.opened(c.Secret, wire.DeliverySecretContext) != "left-Horse" || c.Enabled || c.URL != "https://e.example" {
 		t.Errorf("patched %+v", c)
 	}
 	put := w.expect(200, "root", "PUT", configPath+"/h", `{"Name":"H","DeliveryTargets":{"Http":{"Endpoint":"https://h.example","Secret":"s","CustomAuthHeaderName":"X-Api-Key","CustomAuthHeaderValue":"right-Horse"}}}`)
 	if want := `{"ID":"h","Name":"H","Enabled":true,"DeliveryTargets":{"MessageSender":null,"Http":{"Endpoint":"https://h.example","CustomAuthHeaderName":"X-Api-Key"}}}`; put.body != want {
 		t.Errorf("put %s, want %s", put.body, want)
 	}
-	if c := w.deliveryConfig("h"); w.opened(c.CustomAuthHeader, DeliveryHeaderContext) != "right-Horse" || c.CustomAuthHeaderName != "X-Api-Key" {
+	if c := w.deliveryConfig("h"); w.opened(c.CustomAuthHeader, wire.DeliveryHeaderContext) != "right-Horse" || c.CustomAuthHeaderName != "X-Api-Key" {
 		t.Errorf("stored %+v", c)
 	}
 	if got := w.expect(200, "root", "GET", configPath+"?Enabled=true", "").ids(t); len(got) != 1 || got[0] != "h" {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"latchkey/grants/signin"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -41,26 +42,14 @@ var (
 	errTooSoon      = refuse(http.StatusBadRequest, "PasswordReset.TooSoonToChange", "The password was changed too recently.")
 )
 
-// passwordRequirements is the Data of a refusal of a password: all rules,
-// whichever it breaks.
-type passwordRequirements struct {
-	MinimumCharacterCount    int
-	UpperCaseRequired        bool
-	LowerCaseRequired        bool
-	SpecialCharacterRequired bool
-	NumericRequired          bool
-	MaxConsecutiveDupeChars  *int // null: no limit
-}
-
 // passwordRefusal says in the dialect's words why a password was not set; what
 // is no refusal passes unchanged.
 func passwordRefusal(err error) error {
 	var broken *signin.RuleError
 	switch {
 	case errors.As(err, &broken):
-		r := broken.Rules
 		return refuseWith(http.StatusBadRequest, "PasswordReset.InsecurePassword", "Password does not meet security requirements.",
-			passwordRequirements{r.MinLength, r.UpperCase, r.LowerCase, r.Special, r.Digit, surface.Optional(r.MaxRepeatedChars)})
+			wire.PasswordRequirementsFromRules(broken.Rules))
 	case errors.Is(err, signin.ErrVerification):
 		return errVerification
 	case errors.Is(err, signin.ErrPasswordReused):

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
@@ -18,8 +19,8 @@ func TestSigningKeys(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	const path = "/v1/signingkeys"
-	list := func(query string) []SigningKey {
-		var page struct{ Items []SigningKey }
+	list := func(query string) []wire.SigningKey {
+		var page struct{ Items []wire.SigningKey }
 		w.must(json.Unmarshal([]byte(w.expect(200, "root", "GET", path+query, "").body), &page))
 		return page.Items
 	}
@@ -181,7 +182,7 @@ func TestRequestTimeline(t *testing.T) {
 		if strings.Contains(got.body, code) {
 			t.Errorf("shows a code: %s", got.body)
 		}
-		var r CodeRequest
+		var r wire.CodeRequest
 		w.must(json.Unmarshal([]byte(got.body), &r))
 		var all []string
 		for _, s := range r.Timeline {

@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
 func (a *API) securityProfileRoutes() []route {
 	store := a.cfg.Stores.Profiles
-	return append(collection[SecurityProfile, storage.SecurityProfile]{
+	return append(collection[wire.SecurityProfile, storage.SecurityProfile]{
 		object: "SecurityProfile", path: "/v1/securityprofiles", param: "securityProfileID",
 		admin: []string{"SecurityProfileAdmin"}, reader: []string{"SecurityProfileReader"},
 		fields: text("ID", "Name"), search: []string{"ID", "Name"},
@@ -28,7 +29,7 @@ func (a *API) securityProfileRoutes() []route {
 		fresh: func(*call) (storage.SecurityProfile, error) {
 			return storage.SecurityProfile{RealmID: storage.DefaultRealmID}, nil
 		},
-		check: func(c *call, w SecurityProfile, base storage.SecurityProfile) error {
+		check: func(c *call, w wire.SecurityProfile, base storage.SecurityProfile) error {
 			if err := w.Validate("").Err(); err != nil {
 				return err
 			}
@@ -38,10 +39,10 @@ func (a *API) securityProfileRoutes() []route {
 			}
 			return a.cfg.Rules.ChangeSecurityProfile(c.Context(), c.caller.Authority(), before, &want)
 		},
-		merge: func(_ *call, w SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
+		merge: func(_ *call, w wire.SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
 			return w.ToRecord(r), nil
 		},
-		save: func(c *call, _ SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
+		save: func(c *call, _ wire.SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
 			return store.PutSecurityProfile(c.Context(), r)
 		},
 		remove: func(c *call, r storage.SecurityProfile, version int64) error {
@@ -51,8 +52,10 @@ func (a *API) securityProfileRoutes() []route {
 			// The one whose roles were looked at, and no later one.
 			return store.DeleteSecurityProfile(c.Context(), r.ID, cmp.Or(version, r.Version))
 		},
-		show:  func(_ *call, r storage.SecurityProfile) SecurityProfile { return SecurityProfileFromRecord(r) },
-		id:    func(w *SecurityProfile) *string { return &w.ID },
+		show: func(_ *call, r storage.SecurityProfile) wire.SecurityProfile {
+			return wire.SecurityProfileFromRecord(r)
+		},
+		id:    func(w *wire.SecurityProfile) *string { return &w.ID },
 		newID: a.newID,
 		stamp: func(r *storage.SecurityProfile) *int64 { return &r.Version },
 		fixed: true, atomic: true,
@@ -71,13 +74,13 @@ func (a *API) profileAssignmentRoutes() []route {
 		}
 	}
 	list := operation(http.MethodGet, path, "List", "List who holds which security profile", []string{"SecurityProfileAdmin", "SecurityProfileReader"})
-	list.Answers = map[int]any{http.StatusOK: List[SecurityProfileAssignment]{}}
+	list.Answers = map[int]any{http.StatusOK: wire.List[wire.SecurityProfileAssignment]{}}
 	list.Query = append(append(listParameters(), partyParameters()...), groupParameter(),
 		openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, else an admin user"},
 		openapi.Parameter{Name: "commerceRole", About: "Buyer, Supplier or Seller: the side that holds the profile"},
 		openapi.Parameter{Name: "level", About: "User for assignments to single users, Company for those to all users of a company or all admin users, Group for those to user groups, of which there are none"})
 	create := operation(http.MethodPost, path, "Save", "Give a security profile to a user, the users of a company or all admin users", admin)
-	create.Body = SecurityProfileAssignment{}
+	create.Body = wire.SecurityProfileAssignment{}
 	remove := operation(http.MethodDelete, "/v1/securityprofiles/{securityProfileID}/assignments", "Delete", "Take a security profile away", admin)
 	remove.Query = append(partyParameters(), openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, else an admin user"})
 	return []route{
@@ -88,7 +91,7 @@ func (a *API) profileAssignmentRoutes() []route {
 }
 
 // holder finds the party of an assignment.
-func (a *API) holder(c *call, w SecurityProfileAssignment) (storage.Party, error) {
+func (a *API) holder(c *call, w wire.SecurityProfileAssignment) (storage.Party, error) {
 	company, err := a.party(c, w.BuyerID, w.SupplierID)
 	switch {
 	case err != nil:
@@ -113,7 +116,7 @@ func (a *API) holder(c *call, w SecurityProfileAssignment) (storage.Party, error
 // transaction, so that it cannot get roles meanwhile that the caller must not
 // give.
 func (a *API) assignProfile(c *call) (surface.Answer, error) {
-	var w SecurityProfileAssignment
+	var w wire.SecurityProfileAssignment
 	if err := c.readExactly(&w); err != nil {
 		return surface.Answer{}, err
 	}
@@ -137,13 +140,13 @@ func (a *API) assignProfile(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	a.record(c, "securityprofileassignment.created", w.object())
+	a.record(c, "securityprofileassignment.created", profileAssignmentObject(w))
 	return surface.Answer{Status: http.StatusNoContent}, nil
 }
 
 // assignable returns the profile and the party of an assignment that the caller
 // may make and end.
-func (a *API) assignable(c *call, w SecurityProfileAssignment) (storage.SecurityProfile, storage.Party, error) {
+func (a *API) assignable(c *call, w wire.SecurityProfileAssignment) (storage.SecurityProfile, storage.Party, error) {
 	profile, err := a.cfg.Stores.Profiles.SecurityProfile(c.Context(), w.SecurityProfileID)
 	if err != nil {
 		return profile, "", err
@@ -156,7 +159,7 @@ func (a *API) assignable(c *call, w SecurityProfileAssignment) (storage.Security
 }
 
 func (a *API) unassignProfile(c *call) (surface.Answer, error) {
-	w := SecurityProfileAssignment{SecurityProfileID: c.PathValue("securityProfileID")}
+	w := wire.SecurityProfileAssignment{SecurityProfileID: c.PathValue("securityProfileID")}
 	w.BuyerID, w.SupplierID, w.UserID = c.queryID("buyerID"), c.queryID("supplierID"), c.queryID("userID")
 	if err := w.Validate("").Err(); err != nil {
 		return surface.Answer{}, err
@@ -174,12 +177,12 @@ func (a *API) unassignProfile(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	a.record(c, "securityprofileassignment.deleted", w.object())
+	a.record(c, "securityprofileassignment.deleted", profileAssignmentObject(w))
 	return surface.Answer{Status: http.StatusNoContent}, nil
 }
 
-// object is how audit events call the assignment.
-func (a SecurityProfileAssignment) object() string {
+// profileAssignmentObject returns the name of an assignment in audit events.
+func profileAssignmentObject(a wire.SecurityProfileAssignment) string {
 	name := "SecurityProfile/" + a.SecurityProfileID
 	for _, part := range []struct {
 		object string
@@ -216,13 +219,13 @@ func (a *API) listProfileAssignments(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	return listOf(page, q, storage.Page[SecurityProfileAssignment]{Items: shown, Total: found.Total},
-		func(w SecurityProfileAssignment) SecurityProfileAssignment { return w }), nil
+	return listOf(page, q, storage.Page[wire.SecurityProfileAssignment]{Items: shown, Total: found.Total},
+		func(w wire.SecurityProfileAssignment) wire.SecurityProfileAssignment { return w }), nil
 }
 
 // partyCondition reads the parameters that select assignments by their party.
 func (a *API) partyCondition(c *call) ([]storage.Condition, error) {
-	w := SecurityProfileAssignment{BuyerID: c.queryID("buyerID"), SupplierID: c.queryID("supplierID"), UserID: c.queryID("userID")}
+	w := wire.SecurityProfileAssignment{BuyerID: c.queryID("buyerID"), SupplierID: c.queryID("supplierID"), UserID: c.queryID("userID")}
 	if err := w.Validate("").Err(); err != nil {
 		return nil, err
 	}
@@ -255,7 +258,7 @@ func levelAndRole(values url.Values) ([]storage.Condition, error) {
 	case "group":
 		all = append(all, matchesNothing("Party"))
 	default:
-		return nil, Faults{{Path: "level", Problem: "must be User, Group or Company"}}
+		return nil, wire.Faults{{Path: "level", Problem: "must be User, Group or Company"}}
 	}
 	switch role := strings.ToLower(values.Get("commerceRole")); role {
 	case "":
@@ -264,7 +267,7 @@ func levelAndRole(values url.Values) ([]storage.Condition, error) {
 	case "seller":
 		all = append(all, equals("Kind", string(storage.Admin)))
 	default:
-		return nil, Faults{{Path: "commerceRole", Problem: "must be Buyer, Supplier or Seller"}}
+		return nil, wire.Faults{{Path: "commerceRole", Problem: "must be Buyer, Supplier or Seller"}}
 	}
 	return all, nil
 }
@@ -280,7 +283,7 @@ func isMissing(err error) bool {
 
 // shownAssignments finds the IDs of the parties. One who is gone has nothing to
 // show.
-func (a *API) shownAssignments(c *call, assigned []storage.ProfileAssignment) ([]SecurityProfileAssignment, error) {
+func (a *API) shownAssignments(c *call, assigned []storage.ProfileAssignment) ([]wire.SecurityProfileAssignment, error) {
 	var userUIDs, accountUIDs []string
 	for _, one := range assigned {
 		switch kind, uid, _ := strings.Cut(string(one.Party), ":"); kind {
@@ -291,7 +294,7 @@ func (a *API) shownAssignments(c *call, assigned []storage.ProfileAssignment) ([
 		}
 	}
 	users := map[string]storage.User{}
-	for some := range slices.Chunk(set(userUIDs), maxLookup) {
+	for some := range slices.Chunk(surface.SortedSet(userUIDs), maxLookup) {
 		found, err := a.cfg.Stores.Users.ListUsers(c.Context(), storage.UserScope{RealmID: storage.DefaultRealmID}, withUIDs(some))
 		if err != nil {
 			return nil, err
@@ -310,10 +313,10 @@ func (a *API) shownAssignments(c *call, assigned []storage.ProfileAssignment) ([
 	return shownParties(assigned, users, accounts), nil
 }
 
-func shownParties(assigned []storage.ProfileAssignment, users map[string]storage.User, accounts map[string]storage.Account) []SecurityProfileAssignment {
-	all := []SecurityProfileAssignment{}
+func shownParties(assigned []storage.ProfileAssignment, users map[string]storage.User, accounts map[string]storage.Account) []wire.SecurityProfileAssignment {
+	all := []wire.SecurityProfileAssignment{}
 	for _, one := range assigned {
-		w := SecurityProfileAssignment{SecurityProfileID: one.ProfileID}
+		w := wire.SecurityProfileAssignment{SecurityProfileID: one.ProfileID}
 		kind, uid, _ := strings.Cut(string(one.Party), ":")
 		account, known := accounts[uid]
 		if kind == "user" {

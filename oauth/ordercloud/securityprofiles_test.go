@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -118,9 +119,9 @@ func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
 	w.settle()
-	w.grant("top", storage.UserParty(w.user("ada").UID), roleFullAccess)
+	w.grant("top", storage.UserParty(w.user("ada").UID), token.RoleFullAccess)
 	w.client("limited", nil)
-	w.client("powerful", func(c *storage.Client) { c.Roles = []string{roleFullAccess} })
+	w.client("powerful", func(c *storage.Client) { c.Roles = []string{token.RoleFullAccess} })
 	w.clientToken("limited", "limited", "SecurityProfileAdmin", "ApiClientAdmin", "MessageSenderAdmin", "DeliveryConfigAdmin", "Shopper")
 	for _, setUp := range [][2]string{
 		{profilePath, `{"ID":"high","Name":"H","Roles":["FullAccess"]}`},

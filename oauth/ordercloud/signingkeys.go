@@ -3,39 +3,13 @@ package ordercloud
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"latchkey/keys"
-	"latchkey/keys/jose"
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
-
-// SigningKey is a key that signs tokens; there is nothing secret in it. The
-// resource is Latchkey's own.
-type SigningKey struct {
-	ID          string // kid
-	Alg         string // JWS algorithm
-	State       string // announced, active, retired, gone or revoked
-	CreatedAt   time.Time
-	ActivatesAt time.Time
-	RetiresAt   *time.Time // null: no successor is announced
-	GoneAt      *time.Time // null: no successor is announced
-	RevokedAt   *time.Time
-}
-
-// KeyRotation asks for a successor of a signing key.
-type KeyRotation struct {
-	Alg *string // JWS algorithm; default the server's
-}
-
-func signingKeyOf(k keys.KeyInfo) SigningKey {
-	return SigningKey{
-		ID: k.KID, Alg: k.Alg, State: string(k.State), CreatedAt: k.CreatedAt, ActivatesAt: k.ActivatesAt,
-		RetiresAt: surface.Optional(k.RetiresAt), GoneAt: surface.Optional(k.GoneAt), RevokedAt: surface.Optional(k.RevokedAt),
-	}
-}
 
 func (a *API) keyRoutes() []route {
 	const path = "/v1/signingkeys"
@@ -46,11 +20,11 @@ func (a *API) keyRoutes() []route {
 			Roles: roles, Answers: answers, Refuses: refuses,
 		}
 	}
-	shown := map[int]any{http.StatusOK: SigningKey{}}
-	list := operation(http.MethodGet, "", "List", "List the signing keys", read, map[int]any{http.StatusOK: List[SigningKey]{}}, 400)
+	shown := map[int]any{http.StatusOK: wire.SigningKey{}}
+	list := operation(http.MethodGet, "", "List", "List the signing keys", read, map[int]any{http.StatusOK: wire.List[wire.SigningKey]{}}, 400)
 	list.Query = listParameters()
 	rotate := operation(http.MethodPost, "/rotate", "Rotate", "Announce a successor of a signing key", admin, shown, 400)
-	rotate.Body = KeyRotation{}
+	rotate.Body = wire.KeyRotation{}
 	return []route{
 		{Operation: list, serve: a.listKeys},
 		{Operation: operation(http.MethodGet, "/{kid}", "Get", "Get a signing key", read, shown, 404), serve: a.getKey},
@@ -82,7 +56,7 @@ func (a *API) listKeys(c *call) (surface.Answer, error) {
 			"GoneAt": timeText(k.GoneAt), "RevokedAt": timeText(k.RevokedAt),
 		}[field]
 	})
-	return listOf(page, q, found, signingKeyOf), nil
+	return listOf(page, q, found, wire.SigningKeyFromInfo), nil
 }
 
 func (a *API) getKey(c *call) (surface.Answer, error) {
@@ -92,7 +66,7 @@ func (a *API) getKey(c *call) (surface.Answer, error) {
 	}
 	for _, k := range all {
 		if k.KID == c.PathValue("kid") {
-			return surface.Answer{Status: http.StatusOK, Body: signingKeyOf(k)}, nil
+			return surface.Answer{Status: http.StatusOK, Body: wire.SigningKeyFromInfo(k)}, nil
 		}
 	}
 	return surface.Answer{}, notFound("SigningKey", c.PathValue("kid"))
@@ -101,25 +75,21 @@ func (a *API) getKey(c *call) (surface.Answer, error) {
 // rotateKey answers with the successor. While one is announced already, that
 // is it, so that asking twice does no harm.
 func (a *API) rotateKey(c *call) (surface.Answer, error) {
-	var w KeyRotation
+	var w wire.KeyRotation
 	if c.ContentLength != 0 {
 		if err := c.readExactly(&w); err != nil {
 			return surface.Answer{}, err
 		}
 	}
-	if w.Alg != nil {
-		var faults check
-		faults.oneOf("Alg", *w.Alg, jose.SigningAlgorithms()...)
-		if err := faults.faults.Err(); err != nil {
-			return surface.Answer{}, err
-		}
+	if err := w.Validate("").Err(); err != nil {
+		return surface.Answer{}, err
 	}
 	successor, err := a.cfg.Stores.Keys.Rotate(c.Context(), surface.ValueOr(w.Alg, ""))
 	if err != nil {
 		return surface.Answer{}, err
 	}
 	a.record(c, "signingkey.rotated", "SigningKey/"+successor.KID)
-	return surface.Answer{Status: http.StatusOK, Body: signingKeyOf(successor)}, nil
+	return surface.Answer{Status: http.StatusOK, Body: wire.SigningKeyFromInfo(successor)}, nil
 }
 
 func (a *API) revokeKey(c *call) (surface.Answer, error) {

@@ -21,6 +21,7 @@ import (
 	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth/admin"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp"
@@ -98,7 +99,7 @@ func newTown(t *testing.T, change ...func(*Config)) *town {
 	w.mux = http.NewServeMux()
 	api.Mount(w.mux)
 	w.client("back-office", nil)
-	w.clientToken("root", "back-office", roleFullAccess)
+	w.clientToken("root", "back-office", token.RoleFullAccess)
 	return w
 }
 
@@ -156,7 +157,7 @@ func (w *town) Authorize(r *http.Request) (*token.Caller, error) {
 // client makes an OAuth client for everybody's users.
 func (w *town) client(id string, change func(*storage.Client)) storage.Client {
 	w.t.Helper()
-	c := ApiClient{ID: id, AppName: id, AllowAnyBuyer: true, AllowAnySupplier: true, AllowSeller: true}.ToRecord(storage.Client{})
+	c := wire.ApiClient{ID: id, AppName: id, AllowAnyBuyer: true, AllowAnySupplier: true, AllowSeller: true}.ToRecord(storage.Client{})
 	if change != nil {
 		change(&c)
 	}
@@ -245,7 +246,7 @@ func (w *town) refuses(status int, code, token, method, path, body string, heade
 }
 
 func (a answer) code() string {
-	var body errorBody
+	var body wire.ErrorBody
 	if json.Unmarshal([]byte(a.body), &body) != nil || len(body.Errors) == 0 {
 		return ""
 	}

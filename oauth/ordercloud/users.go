@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"latchkey/oauth/openapi"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
@@ -62,15 +63,15 @@ func (u users) routes() []route {
 	return all
 }
 
-func (u users) collection() collection[User, person] {
-	return collection[User, person]{
+func (u users) collection() collection[wire.User, person] {
+	return collection[wire.User, person]{
 		object: u.object, path: u.path, param: "userID", who: u.who, admin: u.admin, reader: u.reader,
 		fields: text("ID", "Username", "FirstName", "LastName", "Email", "Phone").
 			with("Active", "Active", otherField).with("DateCreated", "CreatedAt", timeField).with("TermsAccepted", "TermsAccepted", timeField).with("xp", "XP", textField),
 		search: []string{"Username", "FirstName", "LastName", "Email"},
 		list:   u.list, get: u.get, fresh: u.fresh, check: u.check, merge: u.merge, save: u.save, remove: u.remove,
-		show:   func(_ *call, p person) User { return p.shown() },
-		id:     func(w *User) *string { return &w.ID },
+		show:   func(_ *call, p person) wire.User { return p.shown() },
+		id:     func(w *wire.User) *string { return &w.ID },
 		newID:  u.api.newID,
 		stamp:  func(p *person) *int64 { return &p.version },
 		named:  u.named,
@@ -239,11 +240,17 @@ func (a *API) complete(c *call, p person) (person, error) {
 // common, unless a login is changed 16 million times.
 func versionOf(u storage.UserLogin) int64 { return u.User.Version<<24 + u.Login.Version }
 
-func (p person) shown() User {
-	u := UserFromRecord(p.User, p.Login, p.company.ID)
-	if p.principal != nil {
-		u.AvailableRoles = listed(p.principal.Roles)
+// roles returns the roles of a user whose login was looked up, or nil.
+func (p person) roles() []string {
+	if p.principal == nil {
+		return nil
 	}
+	return surface.OrEmpty(p.principal.Roles)
+}
+
+func (p person) shown() wire.User {
+	u := wire.UserFromRecord(p.User, p.Login, p.company.ID)
+	u.AvailableRoles = p.roles()
 	return u
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"slices"
 
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -19,14 +20,10 @@ func (u users) mayManage(c *call, p person) error {
 	if p.version == storage.MustBeNew {
 		return rules.CreateUser(c.Context(), caller, u.kind)
 	}
-	var roles []string
-	if p.principal != nil {
-		roles = listed(p.principal.Roles)
-	}
-	return rules.ManageUser(c.Context(), caller, p.User, roles)
+	return rules.ManageUser(c.Context(), caller, p.User, p.roles())
 }
 
-func (u users) check(c *call, w User, p person) error {
+func (u users) check(c *call, w wire.User, p person) error {
 	if err := u.mayManage(c, p); err != nil {
 		return err
 	}
@@ -34,7 +31,7 @@ func (u users) check(c *call, w User, p person) error {
 }
 
 // checkUser finds the faults of what a user is to become.
-func (a *API) checkUser(c *call, w User, p person) error {
+func (a *API) checkUser(c *call, w wire.User, p person) error {
 	if p.Login.ID == "" && p.version != storage.MustBeNew {
 		return nameless(w)
 	}
@@ -58,8 +55,8 @@ func (a *API) checkUser(c *call, w User, p person) error {
 
 // nameless checks a user whom another surface has taken its only login. It does
 // not get one here: a login has a life of its own there.
-func nameless(w User) error {
-	var faults Faults
+func nameless(w wire.User) error {
+	var faults wire.Faults
 	if w.Username != "" || w.Password != nil {
 		faults.Add("Username", "cannot be given to a user who has none any more")
 	}
@@ -68,7 +65,7 @@ func nameless(w User) error {
 }
 
 // profileID is where the user's login is, or is to be.
-func (p person) profileID(w User) string {
+func (p person) profileID(w wire.User) string {
 	if p.Login.ID != "" {
 		return p.Login.ProfileID
 	}
@@ -76,7 +73,7 @@ func (p person) profileID(w User) string {
 }
 
 // merge returns the person with what the shape says, a new password prepared.
-func (u users) merge(c *call, w User, p person) (person, error) {
+func (u users) merge(c *call, w wire.User, p person) (person, error) {
 	user, login := w.ToRecord(p.User), w.ToLogin(p.Login)
 	login.ProfileID = p.profileID(w)
 	if p.version == storage.MustBeNew {
@@ -106,7 +103,7 @@ func withName(base, named storage.Login) storage.Login {
 }
 
 // newPerson completes a user and its login, which are not stored yet.
-func (u users) newPerson(c *call, w User, p person, user storage.User, login storage.Login) (person, error) {
+func (u users) newPerson(c *call, w wire.User, p person, user storage.User, login storage.Login) (person, error) {
 	var err error
 	login.UserUID, login.Active = user.UID, true
 	if login.ID, err = storage.NewUUID(u.api.cfg.Rand); err != nil {
@@ -126,7 +123,7 @@ func (u users) newPerson(c *call, w User, p person, user storage.User, login sto
 }
 
 // save stores user, login and password, all or nothing.
-func (u users) save(c *call, w User, p person) (person, error) {
+func (u users) save(c *call, w wire.User, p person) (person, error) {
 	stored, err := u.store(c, p)
 	if err != nil {
 		return p, err

@@ -3,7 +3,7 @@ package server
 import (
 	"latchkey/keys"
 	elasticpathwire "latchkey/oauth/elasticpath/wire"
-	"latchkey/oauth/ordercloud"
+	ordercloudwire "latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/server/rewrap"
 	"latchkey/otp"
 )
@@ -15,5 +15,5 @@ func (a *App) Rewrapper() *rewrap.Rewrapper {
 }
 
 func sealContexts() []rewrap.Contexts {
-	return []rewrap.Contexts{keys.SealContexts, otp.SealContexts, ordercloud.SealContexts, elasticpathwire.SealContexts}
+	return []rewrap.Contexts{keys.SealContexts, otp.SealContexts, ordercloudwire.SealContexts, elasticpathwire.SealContexts}
 }

@@ -12,7 +12,7 @@ import (
 
 	"latchkey/config"
 	elasticpathwire "latchkey/oauth/elasticpath/wire"
-	"latchkey/oauth/ordercloud"
+	ordercloudwire "latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/token"
 	"latchkey/otp/deliver"
 	"latchkey/otp/deliver/mailer"
@@ -20,7 +20,7 @@ import (
 )
 
 // recipientOf finds the recipient of a webhook's message; see
-// ordercloud.MessageEncoder and elasticpathwire.WebhookEncoder.
+// ordercloudwire.MessageEncoder and elasticpathwire.WebhookEncoder.
 type recipientOf func(context.Context, token.RecipientRequest) (storage.Principal, string, error)
 
 // userOf finds the recipient of a mail; see mailer.Config.
@@ -41,7 +41,7 @@ func (a *App) newTransports(recipient recipientOf, user userOf, console io.Write
 		return nil, err
 	}
 	mail, err := mailer.New(mailer.Config{
-		User: user, Password: a.opens(ordercloud.SMTPPasswordContext), Templates: templates, SiteName: a.Settings.SiteName,
+		User: user, Password: a.opens(ordercloudwire.SMTPPasswordContext), Templates: templates, SiteName: a.Settings.SiteName,
 		TrustURL: a.trustURL, Allow: a.Settings.OutboundAllow, AllowPlaintext: a.Settings.SMTPPlaintext, Now: a.Now,
 	})
 	if err != nil {
@@ -64,10 +64,10 @@ func (a *App) encoder(recipient recipientOf) encodeFunc {
 		Config:         a.Store.DeliveryConfig,
 		SharedKey:      a.openSharedKey,
 		SigningSecrets: a.openSigningSecrets,
-		ConfigSecret:   a.opens(ordercloud.DeliverySecretContext),
-		ConfigHeader:   a.opens(ordercloud.DeliveryHeaderContext),
+		ConfigSecret:   a.opens(ordercloudwire.DeliverySecretContext),
+		ConfigHeader:   a.opens(ordercloudwire.DeliveryHeaderContext),
 	}
-	messages := ordercloud.MessageEncoder{
+	messages := ordercloudwire.MessageEncoder{
 		Recipient: recipient, Endpoint: endpoints.Of, Now: a.Now, Environment: "Production",
 	}
 	events := elasticpathwire.WebhookEncoder{
@@ -128,11 +128,11 @@ func (a *App) openSharedKey(s storage.Sender) (string, error) {
 	if s.Dialect == storage.ElasticPathDialect {
 		return a.opens(elasticpathwire.SecretKeyContext)(s.SharedKey)
 	}
-	return a.opens(ordercloud.SharedKeyContext)(s.SharedKey)
+	return a.opens(ordercloudwire.SharedKeyContext)(s.SharedKey)
 }
 
 func (a *App) openSigningSecrets(s storage.Sender) (secrets []string, err error) {
-	plain, err := a.Sealer.Open(s.SigningSecrets, ordercloud.SigningSecretsContext)
+	plain, err := a.Sealer.Open(s.SigningSecrets, ordercloudwire.SigningSecretsContext)
 	if err == nil {
 		err = json.Unmarshal(plain, &secrets)
 	}

@@ -1,5 +1,7 @@
 package surface
 
+import "slices"
+
 // ValueOr returns the value of an optional member, or otherwise if it is absent.
 func ValueOr[T any](member *T, otherwise T) T {
 	if member == nil {
@@ -23,4 +25,19 @@ func Overwrite[T any](into *T, member *T) {
 	if member != nil {
 		*into = *member
 	}
+}
+
+// SortedSet returns the elements of all lists, sorted and without duplicates.
+func SortedSet(lists ...[]string) []string {
+	all := slices.Concat(lists...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// OrEmpty returns list, or an empty list for nil, so that JSON shows [].
+func OrEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
 
@@ -14,7 +14,7 @@ func (p *plan) buyer(ctx context.Context, path string, item Buyer) error {
 		return err
 	}
 	want := item.ToRecord(base)
-	fields := differences(ordercloud.BuyerFromRecord(base), ordercloud.BuyerFromRecord(want))
+	fields := differences(wire.BuyerFromRecord(base), wire.BuyerFromRecord(want))
 	return p.accountWithUsers(ctx, path, "Buyer", want, isNew, fields, item.Users)
 }
 
@@ -24,7 +24,7 @@ func (p *plan) supplier(ctx context.Context, path string, item Supplier) error {
 		return err
 	}
 	want := item.ToRecord(base)
-	fields := differences(ordercloud.SupplierFromRecord(base), ordercloud.SupplierFromRecord(want))
+	fields := differences(wire.SupplierFromRecord(base), wire.SupplierFromRecord(want))
 	return p.accountWithUsers(ctx, path, "Supplier", want, isNew, fields, item.Users)
 }
 
@@ -74,7 +74,7 @@ func (p *plan) party(ctx context.Context, path string, buyer, supplier *string) 
 	}
 	a, ok, err := p.account(ctx, kind, id)
 	if !ok && err == nil {
-		p.faults.Add(ordercloud.Join(path, field), "there is no %s %s", kind, id)
+		p.faults.Add(wire.Join(path, field), "there is no %s %s", kind, id)
 	}
 	return a, ok, err
 }
@@ -91,11 +91,11 @@ func (p *plan) member(ctx context.Context, of storage.Account, id string) (stora
 }
 
 func (p *plan) membership(ctx context.Context, path string, item Membership) error {
-	account, ok, err := p.accountOfEitherKind(ctx, ordercloud.Join(path, "account_id"), item.AccountID)
+	account, ok, err := p.accountOfEitherKind(ctx, wire.Join(path, "account_id"), item.AccountID)
 	if err != nil || !ok {
 		return err
 	}
-	user, ok, err := p.memberOf(ctx, ordercloud.Join(path, "account_member_id"), account, item.MemberID)
+	user, ok, err := p.memberOf(ctx, wire.Join(path, "account_member_id"), account, item.MemberID)
 	if err != nil || !ok {
 		return err
 	}

@@ -17,7 +17,7 @@ func New(cfg Config) (*Applier, error) {
 }
 
 // Apply compares the stored records with the document. Unless dryRun, it writes all
-// differences or, if there is an error, nothing. The error is ordercloud.Faults if
+// differences or, if there is an error, nothing. The error is wire.Faults if
 // the stored records do not allow what the document says; it lists all faults. After
 // storage.ErrStale and storage.ErrConflict another run may succeed: a record was
 // changed at the same time.

@@ -18,7 +18,7 @@ import (
 	"latchkey/cmd/latchkey/apply"
 	"latchkey/grants/signin"
 	"latchkey/keys"
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
@@ -202,7 +202,7 @@ func TestApplyTakesEffect(t *testing.T) {
 	if !hook.AllowSeller || !slices.Equal(hook.AccountUIDs, []string{supplier.UID}) {
 		t.Errorf("sender %+v", hook)
 	}
-	key, err := b.cfg.Sealer.Open(hook.SharedKey, ordercloud.SharedKeyContext)
+	key, err := b.cfg.Sealer.Open(hook.SharedKey, wire.SharedKeyContext)
 	if err != nil || string(key) != "key of the hook" {
 		t.Errorf("shared key %q, error %v", key, err)
 	}

@@ -3,7 +3,8 @@ package apply
 import (
 	"context"
 
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/client"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -26,7 +27,7 @@ func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 		}
 	}
 	want.Public = want.Public && item.ClientSecret == nil
-	fields := differences(ordercloud.ApiClientFromRecord(base), ordercloud.ApiClientFromRecord(want))
+	fields := differences(wire.ApiClientFromRecord(base), wire.ApiClientFromRecord(want))
 	if !sameSet(base.AccountUIDs, want.AccountUIDs) {
 		fields = append(fields, "Assignments")
 	}
@@ -45,9 +46,9 @@ func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 }
 
 // admitted returns the UIDs of the buyers and suppliers that are assigned.
-func (p *plan) admitted(ctx context.Context, path string, assignments []ordercloud.ApiClientAssignment) ([]string, error) {
+func (p *plan) admitted(ctx context.Context, path string, assignments []wire.ApiClientAssignment) ([]string, error) {
 	var uids []string
-	err := each(ctx, assignments, path+".Assignments", func(ctx context.Context, path string, a ordercloud.ApiClientAssignment) error {
+	err := each(ctx, assignments, path+".Assignments", func(ctx context.Context, path string, a wire.ApiClientAssignment) error {
 		account, ok, err := p.party(ctx, path, a.BuyerID, a.SupplierID)
 		if ok {
 			uids = append(uids, account.UID)
@@ -59,22 +60,22 @@ func (p *plan) admitted(ctx context.Context, path string, assignments []orderclo
 
 // clientSecret plans to replace the secret of an earlier ClientSecret, unless the
 // client has the secret already.
-func (p *plan) clientSecret(path string, client storage.Client, secret *string) (changed bool, err error) {
+func (p *plan) clientSecret(path string, c storage.Client, secret *string) (changed bool, err error) {
 	if secret == nil {
 		return false, nil
 	}
-	fresh, replaced, err := ordercloud.InlineClientSecret(p.Peppers, p.Rand, client, *secret, p.Now())
+	fresh, replaced, err := client.InlineSecret(p.Peppers, p.Rand, c, *secret, p.Now())
 	if err != nil || fresh == nil {
 		return false, err
 	}
-	if others := len(client.Secrets) - len(replaced); others >= ordercloud.MaxClientSecrets {
-		p.faults.Add(ordercloud.Join(path, "ClientSecret"), "the client has %d secrets of other names already", others)
+	if others := len(c.Secrets) - len(replaced); others >= client.MaxSecrets {
+		p.faults.Add(wire.Join(path, "ClientSecret"), "the client has %d secrets of other names already", others)
 	}
 	for _, old := range replaced {
-		p.write(func(ctx context.Context) error { return p.Clients.DeleteClientSecret(ctx, client.ID, old) })
+		p.write(func(ctx context.Context) error { return p.Clients.DeleteClientSecret(ctx, c.ID, old) })
 	}
 	p.write(func(ctx context.Context) error {
-		return p.Clients.AddClientSecret(ctx, client.ID, *fresh, ordercloud.MaxClientSecrets)
+		return p.Clients.AddClientSecret(ctx, c.ID, *fresh, client.MaxSecrets)
 	})
 	return true, nil
 }
@@ -84,7 +85,7 @@ func (p *plan) warnOfClient(ctx context.Context, path string, item ApiClient, wa
 		p.result.warn(path, "nobody may sign in through ApiClient %s: set AllowAnyBuyer, AllowAnySupplier or AllowSeller, or assign a buyer or supplier", want.ID)
 	}
 	if item.ClientSecret != nil && len(*item.ClientSecret) < goodSecret {
-		p.result.warn(ordercloud.Join(path, "ClientSecret"), "is shorter than %d characters; client secrets should be random, since no slow hash protects them", goodSecret)
+		p.result.warn(wire.Join(path, "ClientSecret"), "is shorter than %d characters; client secrets should be random, since no slow hash protects them", goodSecret)
 	}
 	if want.DefaultContextUser == "" {
 		return nil
@@ -96,7 +97,7 @@ func (p *plan) warnOfClient(ctx context.Context, path string, item ApiClient, wa
 	_, err := p.Logins.Login(ctx, want.ProfileID, key)
 	ok, err := found(err)
 	if !ok && err == nil {
-		p.result.warn(ordercloud.Join(path, "DefaultContextUserName"), "there is no such user")
+		p.result.warn(wire.Join(path, "DefaultContextUserName"), "there is no such user")
 	}
 	return err
 }

@@ -11,7 +11,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 )
 
 // Document is the content of a file.
@@ -28,54 +28,54 @@ type Document struct {
 
 // SecurityProfile is a security profile with its assignments.
 type SecurityProfile struct {
-	ordercloud.SecurityProfile
-	Assignments []ordercloud.SecurityProfileAssignment
+	wire.SecurityProfile
+	Assignments []wire.SecurityProfileAssignment
 }
 
 // Buyer is a buyer with its users.
 type Buyer struct {
-	ordercloud.Buyer
+	wire.Buyer
 	Users []User
 }
 
 // Supplier is a supplier with its users.
 type Supplier struct {
-	ordercloud.Supplier
+	wire.Supplier
 	Users []User
 }
 
 // User is a user with its password and the language of its mail. The password is
 // plain text, or a hash that signin.CheckEncoded accepts.
 type User struct {
-	ordercloud.User
+	wire.User
 	PasswordHash *string
 	Locale       string // such as "de-AT"; empty: the default
 }
 
 // ApiClient is an API client with its assignments.
 type ApiClient struct {
-	ordercloud.ApiClient
-	Assignments []ordercloud.ApiClientAssignment
+	wire.ApiClient
+	Assignments []wire.ApiClientAssignment
 }
 
 // MessageSender is a message sender with its assignments.
 type MessageSender struct {
-	ordercloud.MessageSender
-	Assignments []ordercloud.MessageSenderAssignment
+	wire.MessageSender
+	Assignments []wire.MessageSenderAssignment
 }
 
 // Decode parses a document, YAML or JSON, and checks it as far as possible without
-// the database. The error is ordercloud.Faults with all faults.
+// the database. The error is wire.Faults with all faults.
 func Decode(data []byte) (Document, error) {
 	var doc Document
 	asJSON, err := toJSON(data)
 	if err != nil {
-		return Document{}, ordercloud.Faults{{Problem: err.Error()}}
+		return Document{}, wire.Faults{{Problem: err.Error()}}
 	}
-	faults := ordercloud.Decode(asJSON, "", &doc)
+	faults := wire.Decode(asJSON, "", &doc)
 	doc.nameItems()
-	invalid := slices.DeleteFunc(doc.validate(), func(f ordercloud.Fault) bool {
-		unread := func(known ordercloud.Fault) bool { return known.Path == f.Path }
+	invalid := slices.DeleteFunc(doc.validate(), func(f wire.Fault) bool {
+		unread := func(known wire.Fault) bool { return known.Path == f.Path }
 		return slices.ContainsFunc(faults, unread) // reported already
 	})
 	if err := append(faults, invalid...).Err(); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/cmd/latchkey/apply"
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 )
 
 func TestDecodeFaults(t *testing.T) {
@@ -101,7 +101,7 @@ ApiClients: [{ID: Shop, AppName: A}, {ID: shop, AppName: B}]
 // wantFaults compares the faults by how each of them begins.
 func wantFaults(t *testing.T, err error, want []string) {
 	t.Helper()
-	faults, ok := errors.AsType[ordercloud.Faults](err)
+	faults, ok := errors.AsType[wire.Faults](err)
 	if !ok && len(want) > 0 {
 		t.Fatalf("got %v; want faults", err)
 	}

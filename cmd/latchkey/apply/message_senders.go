@@ -3,7 +3,7 @@ package apply
 import (
 	"context"
 
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
 
@@ -14,14 +14,14 @@ func (p *plan) sender(ctx context.Context, path string, item MessageSender) erro
 		return err
 	}
 	want := item.ToRecord(base)
-	p.faults = append(p.faults, item.Validate(path, ordercloud.KeptIn(want))...)
+	p.faults = append(p.faults, item.Validate(path, wire.KeptIn(want))...)
 	if err := p.deliveryConfig(ctx, path, want.DeliveryConfig); err != nil {
 		return err
 	}
 	if err := p.served(ctx, path, item, &want); err != nil {
 		return err
 	}
-	fields := differences(ordercloud.MessageSenderFromRecord(base), ordercloud.MessageSenderFromRecord(want))
+	fields := differences(wire.MessageSenderFromRecord(base), wire.MessageSenderFromRecord(want))
 	secrets, err := item.SealSecrets(p.Sealer, &want)
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (p *plan) served(ctx context.Context, path string, item MessageSender, want
 	}
 	var uids []string
 	want.AllowSeller = false
-	err := each(ctx, item.Assignments, path+".Assignments", func(ctx context.Context, path string, a ordercloud.MessageSenderAssignment) error {
+	err := each(ctx, item.Assignments, path+".Assignments", func(ctx context.Context, path string, a wire.MessageSenderAssignment) error {
 		account, ok, err := p.party(ctx, path, a.BuyerID, a.SupplierID)
 		switch {
 		case !ok:
@@ -69,7 +69,7 @@ func (p *plan) deliveryConfig(ctx context.Context, path, id string) error {
 	_, err := p.Senders.DeliveryConfig(ctx, id)
 	ok, err := found(err)
 	if !ok && err == nil {
-		p.faults.Add(ordercloud.Join(path, "DeliveryConfigID"), "there is no delivery config %s", id)
+		p.faults.Add(wire.Join(path, "DeliveryConfigID"), "there is no delivery config %s", id)
 	}
 	return err
 }

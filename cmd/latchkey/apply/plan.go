@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
 
@@ -16,7 +16,7 @@ import (
 type plan struct {
 	Config
 	dryRun bool
-	faults ordercloud.Faults
+	faults wire.Faults
 	result Result
 	writes []func(ctx context.Context) error
 
@@ -48,7 +48,7 @@ func newPlan(cfg Config, dryRun bool) *plan {
 // each plans the items of the list at path.
 func each[T any](ctx context.Context, items []T, path string, do func(ctx context.Context, path string, item T) error) error {
 	for i, item := range items {
-		path := ordercloud.Index(path, i)
+		path := wire.Index(path, i)
 		if err := do(ctx, path, item); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}

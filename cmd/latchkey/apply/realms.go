@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	elasticpathwire "latchkey/oauth/elasticpath/wire"
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
@@ -36,17 +36,17 @@ type Membership struct {
 	Roles     []string `json:"roles"`
 }
 
-func (r Realm) validate(path string) ordercloud.Faults {
-	v := shape{path: path, faults: ordercloud.CheckID(ordercloud.Join(path, "id"), r.ID)}
+func (r Realm) validate(path string) wire.Faults {
+	v := shape{path: path, faults: wire.CheckID(wire.Join(path, "id"), r.ID)}
 	v.kind(r.Type, "authentication-realm")
 	for i, p := range r.PasswordProfiles {
-		v.faults = append(v.faults, p.validate(ordercloud.Index(path+".password_profiles", i))...)
+		v.faults = append(v.faults, p.validate(wire.Index(path+".password_profiles", i))...)
 	}
 	return v.faults
 }
 
-func (p PasswordProfile) validate(path string) ordercloud.Faults {
-	v := shape{path: path, faults: ordercloud.CheckID(ordercloud.Join(path, "id"), p.ID)}
+func (p PasswordProfile) validate(path string) wire.Faults {
+	v := shape{path: path, faults: wire.CheckID(wire.Join(path, "id"), p.ID)}
 	v.kind(p.Type, elasticpathwire.TypeProfile)
 	if formats := elasticpathwire.UsernameFormats(); p.UsernameFormat != nil && !slices.Contains(formats, *p.UsernameFormat) {
 		v.fail("username_format", "must be one of %s", strings.Join(formats, ", "))
@@ -59,24 +59,24 @@ func (p PasswordProfile) validate(path string) ordercloud.Faults {
 	return v.faults
 }
 
-func (m Membership) validate(path string) ordercloud.Faults {
-	v := shape{path: path, faults: ordercloud.CheckID(ordercloud.Join(path, "account_id"), m.AccountID)}
+func (m Membership) validate(path string) wire.Faults {
+	v := shape{path: path, faults: wire.CheckID(wire.Join(path, "account_id"), m.AccountID)}
 	v.kind(m.Type, "account_membership")
 	if m.MemberID == "" {
 		v.fail("account_member_id", "is required")
 	}
-	v.faults = append(v.faults, ordercloud.CheckRoles(ordercloud.Join(path, "roles"), m.Roles)...)
+	v.faults = append(v.faults, wire.CheckRoles(wire.Join(path, "roles"), m.Roles)...)
 	return v.faults
 }
 
 // shape collects the faults of an item in the words of /v2.
 type shape struct {
 	path   string
-	faults ordercloud.Faults
+	faults wire.Faults
 }
 
 func (v *shape) fail(field, format string, args ...any) {
-	v.faults.Add(ordercloud.Join(v.path, field), format, args...)
+	v.faults.Add(wire.Join(v.path, field), format, args...)
 }
 
 func (v *shape) kind(kind *string, want string) {
@@ -116,11 +116,11 @@ func (p *plan) passwordProfile(ctx context.Context, path string, item PasswordPr
 		return err
 	}
 	if base.RealmID != realmID {
-		p.faults.Add(ordercloud.Join(path, "id"), "belongs to realm %s", base.RealmID)
+		p.faults.Add(wire.Join(path, "id"), "belongs to realm %s", base.RealmID)
 	}
 	want := item.ToRecord(base)
 	for _, fault := range elasticpathwire.ProfileFaults(want, p.GuessCeiling) {
-		p.faults.Add(ordercloud.Join(path, fault.Field), "%v", fault.Err)
+		p.faults.Add(wire.Join(path, fault.Field), "%v", fault.Err)
 	}
 	p.profiles[want.ID] = want
 	fields := differences(elasticpathwire.ProfileFieldsFromRecord(base), elasticpathwire.ProfileFieldsFromRecord(want))
@@ -141,12 +141,12 @@ func (p *plan) profile(ctx context.Context, path, id string) (profile storage.Pa
 		}
 	}
 	if !ok {
-		p.faults.Add(ordercloud.Join(path, "PasswordProfileID"), "there is no password profile %s", id)
+		p.faults.Add(wire.Join(path, "PasswordProfileID"), "there is no password profile %s", id)
 		return profile, false, nil
 	}
 	p.profiles[id] = profile
 	if profile.RealmID != storage.DefaultRealmID {
-		p.faults.Add(ordercloud.Join(path, "PasswordProfileID"), "belongs to realm %s, not to %s", profile.RealmID, storage.DefaultRealmID)
+		p.faults.Add(wire.Join(path, "PasswordProfileID"), "belongs to realm %s, not to %s", profile.RealmID, storage.DefaultRealmID)
 		return profile, false, nil
 	}
 	return profile, true, nil

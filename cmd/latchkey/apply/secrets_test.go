@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"latchkey/grants"
-	"latchkey/oauth/ordercloud"
 	"latchkey/storage"
 )
 
@@ -120,7 +119,7 @@ func TestClientSecret(t *testing.T) {
 		t.Errorf("a secret: changes %q", got)
 	}
 	c, err := b.store.Client(t.Context(), "shop")
-	if err != nil || c.Public || len(c.Secrets) != 1 || c.Secrets[0].Name != ordercloud.InlineSecretName {
+	if err != nil || c.Public || len(c.Secrets) != 1 || c.Secrets[0].Name != "ClientSecret" {
 		t.Errorf("client %+v, error %v", c, err)
 	}
 	fatal(t, b.store.AddClientSecret(t.Context(), "Shop", storage.ClientSecret{

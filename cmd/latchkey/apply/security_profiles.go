@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
 
@@ -15,7 +15,7 @@ func (p *plan) securityProfile(ctx context.Context, path string, item SecurityPr
 		return err
 	}
 	want := item.ToRecord(base)
-	fields := differences(ordercloud.SecurityProfileFromRecord(base), ordercloud.SecurityProfileFromRecord(want))
+	fields := differences(wire.SecurityProfileFromRecord(base), wire.SecurityProfileFromRecord(want))
 	record := isNew || len(fields) > 0
 	parties, add, remove, err := p.assignments(ctx, path, item)
 	if err != nil {
@@ -48,7 +48,7 @@ func (p *plan) assignments(ctx context.Context, path string, item SecurityProfil
 	if item.Assignments == nil {
 		return nil, nil, nil, nil
 	}
-	err := each(ctx, item.Assignments, path+".Assignments", func(ctx context.Context, path string, a ordercloud.SecurityProfileAssignment) error {
+	err := each(ctx, item.Assignments, path+".Assignments", func(ctx context.Context, path string, a wire.SecurityProfileAssignment) error {
 		party, ok, err := p.holder(ctx, path, a)
 		if ok && !slices.Contains(want, party) {
 			want = append(want, party)
@@ -70,7 +70,7 @@ func (p *plan) assignments(ctx context.Context, path string, item SecurityProfil
 
 // holder returns the party of an assignment. It adds a fault if the party does not
 // exist.
-func (p *plan) holder(ctx context.Context, path string, a ordercloud.SecurityProfileAssignment) (storage.Party, bool, error) {
+func (p *plan) holder(ctx context.Context, path string, a wire.SecurityProfileAssignment) (storage.Party, bool, error) {
 	account, ok, err := p.party(ctx, path, a.BuyerID, a.SupplierID)
 	if err != nil || !ok {
 		return "", false, err
@@ -78,7 +78,7 @@ func (p *plan) holder(ctx context.Context, path string, a ordercloud.SecurityPro
 	if a.UserID != nil {
 		user, ok, err := p.member(ctx, account, *a.UserID)
 		if !ok && err == nil {
-			p.faults.Add(ordercloud.Join(path, "UserID"), "there is no such user")
+			p.faults.Add(wire.Join(path, "UserID"), "there is no such user")
 		}
 		return storage.UserParty(user.UID), ok, err
 	}

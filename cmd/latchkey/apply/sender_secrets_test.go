@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
 
@@ -64,22 +64,22 @@ func TestSenderSecrets(t *testing.T) {
 		s := b.stored()
 		if step.name == "rotation" {
 			var secrets []string
-			fatal(t, json.Unmarshal([]byte(b.opened(s.SigningSecrets, ordercloud.SigningSecretsContext)), &secrets))
+			fatal(t, json.Unmarshal([]byte(b.opened(s.SigningSecrets, wire.SigningSecretsContext)), &secrets))
 			if !slices.Equal(secrets, []string{newSecret, oldSecret}) {
 				t.Errorf("secrets %q", secrets)
 			}
 		}
-		shown, err := json.Marshal([]any{s, ordercloud.MessageSenderFromRecord(s)})
+		shown, err := json.Marshal([]any{s, wire.MessageSenderFromRecord(s)})
 		fatal(t, err)
 		if bytes.Contains(shown, []byte("whsec_")) || bytes.Contains(shown, []byte("Horse")) {
 			t.Errorf("%s: %s", step.name, shown)
 		}
 	}
 	s := b.stored()
-	if got := b.opened(s.SMTP.Password, ordercloud.SMTPPasswordContext); got != "left-Horse" {
+	if got := b.opened(s.SMTP.Password, wire.SMTPPasswordContext); got != "left-Horse" {
 		t.Errorf("password %q", got)
 	}
-	if _, err := b.cfg.Sealer.Open(s.SMTP.Password, ordercloud.SharedKeyContext); err == nil {
+	if _, err := b.cfg.Sealer.Open(s.SMTP.Password, wire.SharedKeyContext); err == nil {
 		t.Error("the password opens as another secret")
 	}
 	if len(s.SigningSecrets.Data) > 0 {

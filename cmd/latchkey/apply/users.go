@@ -6,7 +6,7 @@ import (
 	"net/mail"
 
 	"latchkey/grants/signin"
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
 )
 
@@ -68,7 +68,7 @@ func (l loginPlan) fields(base, want storage.User) []string {
 }
 
 func userFields(base storage.User, login storage.Login, want storage.User, wanted storage.Login) []string {
-	fields := differences(ordercloud.UserFromRecord(base, login, ""), ordercloud.UserFromRecord(want, wanted, ""))
+	fields := differences(wire.UserFromRecord(base, login, ""), wire.UserFromRecord(want, wanted, ""))
 	if base.Locale != want.Locale {
 		fields = append(fields, "Locale")
 	}
@@ -82,7 +82,7 @@ func (p *plan) login(ctx context.Context, path string, item User, user storage.U
 		return loginPlan{}, false, err
 	}
 	if a, err := mail.ParseAddress(item.Username); profile.UsernameFormat == "email" && (err != nil || a.Address != item.Username) {
-		p.faults.Add(ordercloud.Join(path, "Username"), "must be an e-mail address in password profile %s", profile.ID)
+		p.faults.Add(wire.Join(path, "Username"), "must be an e-mail address in password profile %s", profile.ID)
 	}
 	if free, err := p.nameIsFree(ctx, path, wanted); err != nil || !free {
 		return loginPlan{}, false, err
@@ -100,7 +100,7 @@ func (p *plan) login(ctx context.Context, path string, item User, user storage.U
 	}
 	hash, err := p.password(ctx, item, l.base.PasswordHash)
 	if item.Password != nil {
-		p.passwords = append(p.passwords, plannedPassword{path: ordercloud.Join(path, "Password"), value: *item.Password, profile: profile, user: user})
+		p.passwords = append(p.passwords, plannedPassword{path: wire.Join(path, "Password"), value: *item.Password, profile: profile, user: user})
 	}
 	if hash != "" {
 		l.newHash, l.want.PasswordHash, l.want.PasswordSetAt = true, hash, p.Now()
@@ -112,14 +112,14 @@ func (p *plan) login(ctx context.Context, path string, item User, user storage.U
 func (p *plan) nameIsFree(ctx context.Context, path string, wanted storage.Login) (bool, error) {
 	key := wanted.ProfileID + "/" + wanted.UsernameKey
 	if first, ok := p.logins[key]; ok {
-		p.faults.Add(ordercloud.Join(path, "Username"), "is that of %s", first)
+		p.faults.Add(wire.Join(path, "Username"), "is that of %s", first)
 		return false, nil
 	}
 	p.logins[key] = path
 	other, err := p.Logins.Login(ctx, wanted.ProfileID, wanted.UsernameKey)
 	ok, err := found(err)
 	if ok && other.UserUID != wanted.UserUID {
-		p.faults.Add(ordercloud.Join(path, "Username"), "belongs to another user")
+		p.faults.Add(wire.Join(path, "Username"), "belongs to another user")
 		return false, nil
 	}
 	return err == nil, err
@@ -148,7 +148,7 @@ func (p *plan) ownLogin(ctx context.Context, path, uid string, wanted storage.Lo
 	case 1:
 		return loginPlan{base: here[0]}, true, nil
 	}
-	p.faults.Add(ordercloud.Join(path, "Username"), "the user has %d other names in password profile %s", len(here), wanted.ProfileID)
+	p.faults.Add(wire.Join(path, "Username"), "the user has %d other names in password profile %s", len(here), wanted.ProfileID)
 	return loginPlan{}, false, nil
 }
 

@@ -4,36 +4,36 @@ import (
 	"strings"
 
 	"latchkey/grants/signin"
-	"latchkey/oauth/ordercloud"
+	"latchkey/oauth/ordercloud/wire"
 )
 
 // validate returns the faults of all items that can be found without the database.
-func (d *Document) validate() ordercloud.Faults {
+func (d *Document) validate() wire.Faults {
 	v := validator{seen: map[string]string{}}
 	for i, r := range d.Realms {
-		path := ordercloud.Index("authentication_realms", i)
+		path := wire.Index("authentication_realms", i)
 		v.add(r.validate(path))
 		v.once("realm ", r.ID, path)
 		for j, p := range r.PasswordProfiles {
-			v.once("password profile ", p.ID, ordercloud.Index(path+".password_profiles", j))
+			v.once("password profile ", p.ID, wire.Index(path+".password_profiles", j))
 		}
 	}
 	for i, p := range d.SecurityProfiles {
-		path := ordercloud.Index("SecurityProfiles", i)
+		path := wire.Index("SecurityProfiles", i)
 		v.add(p.Validate(path))
 		v.once("security profile ", p.ID, path)
 		for j, a := range p.Assignments {
-			v.assignment(ordercloud.Index(path+".Assignments", j), "SecurityProfileID", a.SecurityProfileID, p.ID, a.Validate)
+			v.assignment(wire.Index(path+".Assignments", j), "SecurityProfileID", a.SecurityProfileID, p.ID, a.Validate)
 		}
 	}
 	for i, b := range d.Buyers {
-		path := ordercloud.Index("Buyers", i)
+		path := wire.Index("Buyers", i)
 		v.add(b.Validate(path))
 		v.once("buyer ", b.ID, path)
 		v.users(path+".Users", "user "+b.ID+"/", b.Users)
 	}
 	for i, s := range d.Suppliers {
-		path := ordercloud.Index("Suppliers", i)
+		path := wire.Index("Suppliers", i)
 		v.add(s.Validate(path))
 		v.once("supplier ", s.ID, path)
 		v.users(path+".Users", "supplier user "+s.ID+"/", s.Users)
@@ -41,7 +41,7 @@ func (d *Document) validate() ordercloud.Faults {
 	v.users("AdminUsers", "admin user ", d.AdminUsers)
 	d.validateClientsAndSenders(&v)
 	for i, m := range d.Memberships {
-		path := ordercloud.Index("account_memberships", i)
+		path := wire.Index("account_memberships", i)
 		v.add(m.validate(path))
 		v.once("membership "+m.AccountID+" ", m.MemberID, path)
 	}
@@ -50,30 +50,30 @@ func (d *Document) validate() ordercloud.Faults {
 
 func (d *Document) validateClientsAndSenders(v *validator) {
 	for i, c := range d.ApiClients {
-		path := ordercloud.Index("ApiClients", i)
+		path := wire.Index("ApiClients", i)
 		v.add(c.Validate(path))
 		v.once("client ", strings.ToLower(c.ID), path)
 		for j, a := range c.Assignments {
-			v.assignment(ordercloud.Index(path+".Assignments", j), "ApiClientID", a.ApiClientID, c.ID, a.Validate)
+			v.assignment(wire.Index(path+".Assignments", j), "ApiClientID", a.ApiClientID, c.ID, a.Validate)
 		}
 	}
 	for i, s := range d.MessageSenders {
-		path := ordercloud.Index("MessageSenders", i)
+		path := wire.Index("MessageSenders", i)
 		// Whether a secret is missing depends on the stored ones.
-		v.add(s.Validate(path, ordercloud.Kept{SharedKey: true, SigningSecrets: true, SMTPPassword: true}))
+		v.add(s.Validate(path, wire.Kept{SharedKey: true, SigningSecrets: true, SMTPPassword: true}))
 		v.once("sender ", s.ID, path)
 		for j, a := range s.Assignments {
-			v.assignment(ordercloud.Index(path+".Assignments", j), "MessageSenderID", a.MessageSenderID, s.ID, a.Validate)
+			v.assignment(wire.Index(path+".Assignments", j), "MessageSenderID", a.MessageSenderID, s.ID, a.Validate)
 		}
 	}
 }
 
 type validator struct {
-	faults ordercloud.Faults
+	faults wire.Faults
 	seen   map[string]string // path of the item, by the record that it describes
 }
 
-func (v *validator) add(f ordercloud.Faults) { v.faults = append(v.faults, f...) }
+func (v *validator) add(f wire.Faults) { v.faults = append(v.faults, f...) }
 
 // once adds a fault if another item describes the same record. An item without an ID
 // has a fault already.
@@ -91,29 +91,29 @@ func (v *validator) once(what, id, path string) {
 
 // assignment checks one that stands inside its resource, whose ID it may
 // repeat.
-func (v *validator) assignment(path, field, id, parent string, validate func(string) ordercloud.Faults) {
+func (v *validator) assignment(path, field, id, parent string, validate func(string) wire.Faults) {
 	v.add(validate(path))
 	if id != "" && !strings.EqualFold(id, parent) {
-		v.faults.Add(ordercloud.Join(path, field), "must be that of the item around it, or absent")
+		v.faults.Add(wire.Join(path, field), "must be that of the item around it, or absent")
 	}
 }
 
 func (v *validator) users(path, what string, users []User) {
 	for i, u := range users {
-		path := ordercloud.Index(path, i)
+		path := wire.Index(path, i)
 		v.add(u.Validate(path))
 		v.once(what, u.ID, path)
 		if u.Locale != "" && !isLocale(u.Locale) {
-			v.faults.Add(ordercloud.Join(path, "Locale"), "must be a language such as de or de-AT")
+			v.faults.Add(wire.Join(path, "Locale"), "must be a language such as de or de-AT")
 		}
 		if u.PasswordHash == nil {
 			continue
 		}
 		if err := signin.CheckEncoded(*u.PasswordHash); err != nil {
-			v.faults.Add(ordercloud.Join(path, "PasswordHash"), "%v", err)
+			v.faults.Add(wire.Join(path, "PasswordHash"), "%v", err)
 		}
 		if u.Password != nil {
-			v.faults.Add(ordercloud.Join(path, "PasswordHash"), "cannot stand beside Password")
+			v.faults.Add(wire.Join(path, "PasswordHash"), "cannot stand beside Password")
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -175,9 +176,9 @@ func TestStoredPasswordStays(t *testing.T) {
 		"Username": {func(s *SMTP) { s.Username = new("v") }, false},
 		"no name":  {func(s *SMTP) { s.Username = nil }, false},
 	} {
-		wire := MessageSenderFromRecord(stored)
-		tt.change(wire.SMTP)
-		if got := KeptIn(wire.ToRecord(stored)).SMTPPassword; got != tt.kept {
+		shown := MessageSenderFromRecord(stored)
+		tt.change(shown.SMTP)
+		if got := KeptIn(shown.ToRecord(stored)).SMTPPassword; got != tt.kept {
 			t.Errorf("%s changes: kept %v, want %v", name, got, tt.kept)
 		}
 	}
@@ -228,12 +229,12 @@ func TestPeopleAndSendersWriteBack(t *testing.T) {
 	}
 	user := storage.User{UID: "usr_1", Kind: storage.Buyer, AccountUID: "acc_1", ID: "u", FirstName: "F", LastName: "L", Email: "U@x.org", EmailKey: "u@x.org", Phone: "1", Active: true, CreatedAt: time.Unix(9, 0).UTC()}
 	login := storage.Login{ID: "l", ProfileID: "other", Username: "Ü", UsernameKey: "ü", UserUID: "usr_1", Active: true, PasswordHash: "h"}
-	var wire User
-	readBack(t, UserFromRecord(user, login, "b1"), &wire)
-	if diff := cmp.Diff(user, wire.ToRecord(user)); diff != "" {
+	var shown User
+	readBack(t, UserFromRecord(user, login, "b1"), &shown)
+	if diff := cmp.Diff(user, shown.ToRecord(user)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(login, wire.ToLogin(login)); diff != "" {
+	if diff := cmp.Diff(login, shown.ToLogin(login)); diff != "" {
 		t.Error(diff)
 	}
 	for _, sender := range []storage.Sender{
@@ -279,14 +280,14 @@ func decodeValid[T interface{ Validate(path string) Faults }](t *testing.T, doc 
 }
 
 func drawRoles(t *rapid.T) []string {
-	return set(rapid.SliceOf(rapid.SampledFrom([]string{"Shopper", "FullAccess", "MeAdmin", "vip", "x"})).Draw(t, "roles"))
+	return surface.SortedSet(rapid.SliceOf(rapid.SampledFrom([]string{"Shopper", "FullAccess", "MeAdmin", "vip", "x"})).Draw(t, "roles"))
 }
 
 func drawClient(t *rapid.T) storage.Client {
 	yes := rapid.Bool()
 	return storage.Client{
 		ID: "C1", Name: "n", Active: yes.Draw(t, "active"), Public: true, ProfileID: "default",
-		GrantTypes:         set(rapid.SliceOf(rapid.SampledFrom(grantTypes())).Draw(t, "grants")),
+		GrantTypes:         surface.SortedSet(rapid.SliceOf(rapid.SampledFrom(grantTypes())).Draw(t, "grants")),
 		Credentials:        storage.Credentials{OTP: yes.Draw(t, "otp"), Password: yes.Draw(t, "password")},
 		MinimumRoles:       drawRoles(t),
 		MaximumRoles:       drawRoles(t),

@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ func Decode(data []byte, path string, into any) Faults {
 // members of other resources and of later versions: a member that the struct
 // does not have is ignored, and its path returned, unless its name looks like a
 // misspelling of one that the struct has. That is a fault.
-func decodeKnown(data []byte, into any) (ignored []string, faults Faults) {
+func DecodeKnown(data []byte, into any) (ignored []string, faults Faults) {
 	d := decoder{ignoresUnknown: true}
 	d.document(data, "", into)
 	return d.ignored, d.faults
@@ -91,7 +91,7 @@ func (d *decoder) object(raw json.RawMessage, path string, v reflect.Value) {
 		d.faults.Add(path, "must be an object")
 		return
 	}
-	known := members(v.Type())
+	known := MemberIndexes(v.Type())
 	seen := map[string]bool{}
 	in := json.NewDecoder(bytes.NewReader(raw))
 	_, _ = in.Token() // the brace; Decode has checked the syntax
@@ -115,7 +115,7 @@ func (d *decoder) object(raw json.RawMessage, path string, v reflect.Value) {
 
 // members maps the JSON names of a struct's fields, those of embedded structs
 // included, to their indexes.
-func members(t reflect.Type) map[string][]int {
+func MemberIndexes(t reflect.Type) map[string][]int {
 	byName := map[string][]int{}
 	for _, f := range reflect.VisibleFields(t) {
 		if f.Anonymous || !f.IsExported() {

@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"bytes"
@@ -52,6 +52,24 @@ func sealAll(with surface.Sealer, members []secretMember) (changed []string, err
 	return changed, nil
 }
 
+// changedSenderSecrets names the members that have another secret than before.
+func ChangedSenderSecrets(before, after storage.Sender) []string {
+	return changedSealed([]sealedMember{
+		{"SharedKey", before.SharedKey, after.SharedKey},
+		{"SigningSecrets", before.SigningSecrets, after.SigningSecrets},
+		{"SMTP.Password", before.SMTP.Password, after.SMTP.Password},
+	})
+}
+
+// changedDeliverySecrets names the members that have another secret than before.
+func ChangedDeliverySecrets(before, after storage.DeliveryConfig) []string {
+	target := "DeliveryTargets." + string(after.Target) + "."
+	return changedSealed([]sealedMember{
+		{target + "Secret", before.Secret, after.Secret},
+		{target + "CustomAuthHeaderValue", before.CustomAuthHeader, after.CustomAuthHeader},
+	})
+}
+
 // sealedMember is a sealed member before and after a change.
 type sealedMember struct {
 	member        string
@@ -94,4 +112,23 @@ func listOfSecrets(list []string) []byte {
 	}
 	encoded, _ := json.Marshal(list) // cannot fail on strings
 	return encoded
+}
+
+// SealContexts returns the additional data that this package seals a secret of the
+// kind with; see keys.Sealer. It returns nil for kinds that it does not seal.
+func SealContexts(kind storage.SealedKind, _ string) []string {
+	switch kind {
+	case storage.SealedSharedKey:
+		return []string{SharedKeyContext}
+	case storage.SealedSigningSecrets:
+		return []string{SigningSecretsContext}
+	case storage.SealedSMTPPassword:
+		return []string{SMTPPasswordContext}
+	case storage.SealedDeliverySecret:
+		return []string{DeliverySecretContext}
+	case storage.SealedDeliveryHeader:
+		return []string{DeliveryHeaderContext}
+	default:
+		return nil
+	}
 }

@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"cmp"
@@ -185,8 +185,8 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 		r.Public = true // until it is given a secret
 	}
 	r.ProfileID = storage.PasswordProfileID(surface.ValueOr(a.PasswordProfileID, storage.DefaultProfileID))
-	r.MinimumRoles = set(a.MinimumRequiredRoles, a.MinimumRequiredCustomRoles)
-	r.MaximumRoles = set(a.MaximumGrantedRoles, a.MaximumGrantedCustomRoles)
+	r.MinimumRoles = surface.SortedSet(a.MinimumRequiredRoles, a.MinimumRequiredCustomRoles)
+	r.MaximumRoles = surface.SortedSet(a.MaximumGrantedRoles, a.MaximumGrantedCustomRoles)
 	r.AllowAnyBuyer, r.AllowAnySupplier, r.AllowSeller = a.AllowAnyBuyer, a.AllowAnySupplier, a.AllowSeller
 	r.DefaultContextUser = surface.ValueOr(a.DefaultContextUserName, "")
 	r.RequiresContextUser = len(r.Roles) == 0
@@ -215,7 +215,7 @@ func (a ApiClient) accessTokenTTL(base storage.Client) time.Duration {
 func (a ApiClient) extrasToRecord(r *storage.Client) {
 	r.GrantTypes = grantTypes()
 	if a.GrantTypes != nil {
-		r.GrantTypes = set(a.GrantTypes)
+		r.GrantTypes = surface.SortedSet(a.GrantTypes)
 	}
 	r.Credentials = storage.Credentials{OTP: true, Password: true}
 	if a.AllowedCredentials != nil {
@@ -225,7 +225,7 @@ func (a ApiClient) extrasToRecord(r *storage.Client) {
 	rotates := surface.ValueOr(a.RefreshTokenRotation, a.GrantTypes != nil || a.AllowedCredentials != nil)
 	r.ReuseRefreshTokens = !rotates
 	r.JWKS = a.JWKS
-	r.Resources = set(a.Resources)
+	r.Resources = surface.SortedSet(a.Resources)
 	r.DPoPBound, r.TrustAddress = a.DPoPBoundAccessTokens, a.TrustEndUserAddress
 	if a.asserts() {
 		r.AuthMethod, r.Public = storage.AuthMethodPrivateKeyJWT, false
@@ -251,12 +251,12 @@ func ApiClientFromRecord(r storage.Client) ApiClient {
 		AllowAnySupplier:         r.AllowAnySupplier,
 		AllowSeller:              r.AllowSeller,
 		IsAnonBuyer:              r.AnonymousBuyer,
-		GrantTypes:               listed(set(r.GrantTypes)),
+		GrantTypes:               surface.OrEmpty(surface.SortedSet(r.GrantTypes)),
 		AllowedCredentials:       credentials(r.Credentials),
 		SigningAlg:               surface.Optional(r.SigningAlg),
 		PasswordProfileID:        surface.Optional(r.ProfileID),
 		JWKS:                     present(r.JWKS),
-		Resources:                listed(set(r.Resources)),
+		Resources:                surface.OrEmpty(surface.SortedSet(r.Resources)),
 		DPoPBoundAccessTokens:    r.DPoPBound,
 		TrustEndUserAddress:      r.TrustAddress,
 	}

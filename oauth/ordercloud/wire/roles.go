@@ -1,18 +1,6 @@
-package ordercloud
+package wire
 
-import (
-	"strings"
-
-	"latchkey/oauth/token"
-)
-
-const (
-	// roleFullAccess stands for every role.
-	roleFullAccess = token.RoleFullAccess
-	// rolePasswordReset lets its holder choose a new password. It is all that the
-	// token in a message about a password is good for.
-	rolePasswordReset = token.RolePasswordReset
-)
+import "strings"
 
 // standardRoles are the roles that OrderCloud defines. Other roles are custom;
 // only the member in which the wire shows a role depends on that.

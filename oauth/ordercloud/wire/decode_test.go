@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"encoding/json"
@@ -100,7 +100,7 @@ func FuzzDecode(f *testing.F) {
 func TestDecodeKnown(t *testing.T) {
 	t.Parallel()
 	var got testOuter
-	ignored, faults := decodeKnown([]byte(`{"ID":"a","BuyerID":"b","Inner":[{"Count":1,"Depth":{"Count":2}}],"Nmae":1,"inner":[],"BuyerID":2}`), &got)
+	ignored, faults := DecodeKnown([]byte(`{"ID":"a","BuyerID":"b","Inner":[{"Count":1,"Depth":{"Count":2}}],"Nmae":1,"inner":[],"BuyerID":2}`), &got)
 	want := Faults{
 		{Path: "Nmae", Problem: "unknown member; did you mean Name?"},
 		{Path: "inner", Problem: "unknown member; did you mean Inner?"},
@@ -130,7 +130,7 @@ func TestVendorsMembersAreNotMisspellings(t *testing.T) {
 		`"ConfigData":{},"OwnerID":"o","ApiClientIDs":[],"Enabled":true`:                                                                  &MessageSender{},
 		`"AnonUserToken":"x","ProductID":"p","CustomImplementationUrl":"u","HashKey":"h","EventType":"e","ElevatedRole2":[],"Headers":[]`: &PasswordReset{},
 	} {
-		if _, faults := decodeKnown([]byte("{"+members+"}"), into); faults != nil {
+		if _, faults := DecodeKnown([]byte("{"+members+"}"), into); faults != nil {
 			t.Errorf("%T: %v", into, faults)
 		}
 	}

@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"time"
@@ -129,7 +129,7 @@ func (p PasswordConfig) lockout() storage.LockoutPolicy {
 func (p SecurityProfile) ToRecord(base storage.SecurityProfile) storage.SecurityProfile {
 	r := base
 	r.ID, r.Name = p.ID, p.Name
-	r.Roles = set(p.Roles, p.CustomRoles)
+	r.Roles = surface.SortedSet(p.Roles, p.CustomRoles)
 	r.Password = storage.PasswordPolicy{}
 	if p.PasswordConfig != nil {
 		r.Password = p.PasswordConfig.toRecord()

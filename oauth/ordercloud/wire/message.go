@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"context"
@@ -116,7 +116,7 @@ func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 		ConfigData:    present(s.XP),
 		EventBody:     event,
 	}
-	m.Recipient.AvailableRoles = listed(p.Roles)
+	m.Recipient.AvailableRoles = surface.OrEmpty(p.Roles)
 	if env.Message.Type == storage.MessageContactChanged {
 		m.Recipient.Email, m.Recipient.Phone = env.Email, surface.Optional(env.Phone)
 	}
@@ -160,7 +160,7 @@ func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env del
 	case storage.MessageContactChanged:
 		return contactChanged{Username: env.Username}, nil
 	case storage.MessageForgottenPassword, storage.MessageNewUserInvitation:
-		_, token, err := e.recipient(ctx, s, env, token.RecipientRequest{OnlyRoles: []string{rolePasswordReset}})
+		_, token, err := e.recipient(ctx, s, env, token.RecipientRequest{OnlyRoles: []string{token.RolePasswordReset}})
 		return passwordRenewal{
 			Username: env.Username, PasswordRenewalURL: env.URL,
 			PasswordRenewalVerificationCode: env.Code, PasswordRenewalAccessToken: token,

@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ const (
 	maxSecret = surface.MaxSecret
 	maxXP     = 64 << 10
 
-	maxXPDepth = 32
+	MaxXPDepth = 32
 )
 
 // check collects the faults of one resource.
@@ -133,7 +133,7 @@ func (c *check) xp(value json.RawMessage) {
 	case len(value) > 0 && value[0] != '{':
 		c.fail("xp", "must be an object")
 	case !searchable(value):
-		c.fail("xp", "is nested more than %d deep, or has a number or a character that cannot be kept", maxXPDepth)
+		c.fail("xp", "is nested more than %d deep, or has a number or a character that cannot be kept", MaxXPDepth)
 	}
 }
 
@@ -164,7 +164,7 @@ func searchable(document json.RawMessage) bool {
 				return false
 			}
 		}
-		if depth > maxXPDepth {
+		if depth > MaxXPDepth {
 			return false
 		}
 	}
@@ -193,21 +193,6 @@ func CheckRoles(path string, roles []string) Faults {
 	var c check
 	c.roles(path, roles)
 	return c.faults
-}
-
-// set returns the members of all lists, sorted and without duplicates.
-func set(lists ...[]string) []string {
-	all := slices.Concat(lists...)
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-// listed returns list, or an empty one for nil, so that JSON shows [].
-func listed(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }
 
 // present returns nil for a document that is not there, however the store has

@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"net/http"

@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"encoding/json"
@@ -216,10 +216,10 @@ func (s MessageSender) ToRecord(base storage.Sender) storage.Sender {
 		further = furtherTypes(base)
 	}
 	r.Types = nil
-	for _, t := range set(s.MessageTypes, further) {
+	for _, t := range surface.SortedSet(s.MessageTypes, further) {
 		r.Types = append(r.Types, storage.MessageType(t))
 	}
-	r.ElevatedRoles = set(s.ElevatedRoles)
+	r.ElevatedRoles = surface.SortedSet(s.ElevatedRoles)
 	r.AllowAllBuyers = s.AllowAllBuyers
 	r.XP = s.XP
 	return r
@@ -245,7 +245,7 @@ func MessageSenderFromRecord(r storage.Sender) MessageSender {
 		MessageTypes:   []string{},
 		Description:    surface.Optional(r.Description),
 		URL:            surface.Optional(r.URL),
-		ElevatedRoles:  listed(set(r.ElevatedRoles)),
+		ElevatedRoles:  surface.OrEmpty(surface.SortedSet(r.ElevatedRoles)),
 		XP:             present(r.XP),
 		AllowAllBuyers: r.AllowAllBuyers,
 		Active:         &r.Active,

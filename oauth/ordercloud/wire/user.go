@@ -1,4 +1,4 @@
-package ordercloud
+package wire
 
 import (
 	"encoding/json"
@@ -8,64 +8,6 @@ import (
 	"latchkey/otp"
 	"latchkey/storage"
 )
-
-// Buyer is an organisation that buys.
-type Buyer struct {
-	ID               string
-	Name             string
-	Active           *bool           // default true
-	DefaultCatalogID *string         // of catalogs, which do not exist here: taken and not kept
-	DateCreated      *time.Time      // read only
-	XP               json.RawMessage `json:"xp"`
-}
-
-// Supplier is an organisation that sells through the marketplace.
-type Supplier struct {
-	ID                string
-	Name              string
-	Active            *bool           // default true
-	AllBuyersCanOrder bool            // of orders, which do not exist here: taken and not kept
-	DateCreated       *time.Time      // read only
-	XP                json.RawMessage `json:"xp"`
-}
-
-// Validate returns every fault of the buyer, as found at path.
-func (b Buyer) Validate(path string) Faults { return validateAccount(path, b.ID, b.Name, b.XP) }
-
-// Validate returns every fault of the supplier, as found at path.
-func (s Supplier) Validate(path string) Faults { return validateAccount(path, s.ID, s.Name, s.XP) }
-
-func validateAccount(path, id, name string, xp json.RawMessage) Faults {
-	c := check{path: path}
-	c.id("ID", id)
-	c.required("Name", name)
-	c.xp(xp)
-	return c.faults
-}
-
-// ToRecord returns base with everything the buyer says.
-func (b Buyer) ToRecord(base storage.Account) storage.Account {
-	r := base
-	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Buyer, b.ID, b.Name, surface.ValueOr(b.Active, true), b.XP
-	return r
-}
-
-// ToRecord returns base with everything the supplier says.
-func (s Supplier) ToRecord(base storage.Account) storage.Account {
-	r := base
-	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Supplier, s.ID, s.Name, surface.ValueOr(s.Active, true), s.XP
-	return r
-}
-
-// BuyerFromRecord returns the account as the wire shows a buyer.
-func BuyerFromRecord(r storage.Account) Buyer {
-	return Buyer{ID: r.ID, Name: r.Name, Active: &r.Active, DateCreated: surface.Optional(r.CreatedAt), XP: present(r.XP)}
-}
-
-// SupplierFromRecord returns the account as the wire shows a supplier.
-func SupplierFromRecord(r storage.Account) Supplier {
-	return Supplier{ID: r.ID, Name: r.Name, Active: &r.Active, DateCreated: surface.Optional(r.CreatedAt), XP: present(r.XP)}
-}
 
 // User is a buyer's, supplier's or admin user. Unlike OrderCloud's it needs
 // neither a name nor an e-mail address.

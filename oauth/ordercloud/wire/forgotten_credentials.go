@@ -1,0 +1,62 @@
+package wire
+
+import "latchkey/oauth/surface"
+
+// OneTimePasswordRequest asks for one-time passwords.
+type OneTimePasswordRequest struct {
+	ClientID string
+	Username string
+	Email    string
+}
+
+// PasswordResetRequest asks for codes to renew forgotten passwords.
+type PasswordResetRequest struct {
+	ClientID string
+	Username string
+	Email    string
+	URL      *string // where a password is renewed, for the message to tell
+}
+
+// PasswordReset renews a forgotten password.
+type PasswordReset struct {
+	ClientID string
+	Username string
+	Password string
+}
+
+// Validate returns the faults of the request's URL, as found at path.
+func (r PasswordResetRequest) Validate(path string) Faults {
+	c := check{path: path}
+	if link := surface.ValueOr(r.URL, ""); link != "" {
+		c.url("URL", link)
+	}
+	return c.faults
+}
+
+// Validate returns the faults of the new password that do not depend on the rules
+// of a password profile, as found at path.
+func (r PasswordReset) Validate(path string) Faults {
+	c := check{path: path}
+	c.newPassword("Password", r.Password)
+	return c.faults
+}
+
+// TokenPasswordReset is the new password of the user whose token is presented.
+type TokenPasswordReset struct{ NewPassword string }
+
+// Validate returns the faults of the new password that do not depend on the rules
+// of a password profile, as found at path.
+func (r TokenPasswordReset) Validate(path string) Faults {
+	c := check{path: path}
+	c.newPassword("NewPassword", r.NewPassword)
+	return c.faults
+}
+
+// newPassword checks a password without the rules of a password profile.
+func (c *check) newPassword(field, value string) {
+	if value == "" {
+		c.fail(field, "is required")
+		return
+	}
+	c.secret(field, &value, "")
+}

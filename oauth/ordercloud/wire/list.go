@@ -1,0 +1,17 @@
+package wire
+
+// List is a page of a collection.
+type List[W any] struct {
+	Meta  Meta
+	Items []W
+}
+
+// Meta says which part of the collection a page is. ItemRange counts from 1.
+type Meta struct {
+	Page        int
+	PageSize    int
+	TotalCount  int
+	TotalPages  int
+	ItemRange   [2]int
+	NextPageKey *string // always null: pages are asked for by number
+}

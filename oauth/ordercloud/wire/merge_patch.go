@@ -1,0 +1,45 @@
+package wire
+
+import (
+	"encoding/json"
+	"maps"
+)
+
+// patchedShape applies an RFC 7396 merge patch to what the wire shows.
+func Patched[W any](shown W, patch []byte) (w W, err error) {
+	document, err := json.Marshal(shown)
+	if err != nil {
+		return w, err
+	}
+	_, faults := DecodeKnown(mergePatch(document, patch), &w)
+	return w, faults.Err()
+}
+
+// patched applies an RFC 7396 merge patch; both are JSON objects.
+func mergePatch(document, patch []byte) []byte {
+	var into, from map[string]json.RawMessage
+	_ = json.Unmarshal(document, &into) // both were decoded before
+	_ = json.Unmarshal(patch, &from)
+	if into == nil {
+		into = map[string]json.RawMessage{}
+	}
+	for name, value := range from {
+		switch {
+		case string(value) == "null":
+			delete(into, name)
+		case value[0] == '{':
+			into[name] = mergePatch(objectOr(into[name]), value)
+		default:
+			into[name] = value
+		}
+	}
+	encoded, _ := json.Marshal(maps.Clone(into)) // cannot fail: it is made of JSON
+	return encoded
+}
+
+func objectOr(value json.RawMessage) []byte {
+	if len(value) > 0 && value[0] == '{' {
+		return value
+	}
+	return []byte("{}")
+}
