@@ -32,7 +32,7 @@ check:
 	.ci/pgbouncer
 	test -z "$$(gofmt -l .)"
 	$(GO) vet -tags strangers ./...
-	$(GO) test $$($(GO) list ./... | grep -v /cmd/latchkey$$)
+	$(GO) test $$($(GO) list ./... | grep -v /test/e2e/)
 
 # build makes a static binary in bin.
 build:
@@ -51,7 +51,7 @@ vuln:
 # bench measures the hot paths against a bare handler, in about three minutes.
 bench:
 	.ci/postgresql
-	$(GO) test ./cmd/latchkey -run '^$$' -bench '^BenchmarkLoad$$' -benchtime 1x -timeout 15m $(BENCHFLAGS)
+	$(GO) test ./test/e2e/load -run '^$$' -bench '^BenchmarkLoad$$' -benchtime 1x -timeout 15m $(BENCHFLAGS)
 
 # fuzz runs each fuzz target for FUZZTIME.
 fuzz:
@@ -66,10 +66,10 @@ docs:
 # bench-delivery measures a backlog to a slow receiver, and others while one hangs.
 bench-delivery:
 	.ci/postgresql
-	$(GO) test ./cmd/latchkey -run '^$$' -bench '^BenchmarkDelivery$$' -benchtime 1x
+	$(GO) test ./test/e2e/load -run '^$$' -bench '^BenchmarkDelivery$$' -benchtime 1x
 
 # strangers lets clients, gateways and SDKs that others wrote use the server.
 strangers:
 	.ci/postgresql
 	.ci/gateways
-	$(GO) test -tags strangers ./cmd/latchkey -run '^TestStrangers$$' -timeout 15m -v
+	$(GO) test -tags strangers ./test/e2e/strangers -run '^TestStrangers$$' -timeout 15m -v

@@ -11,7 +11,7 @@ import (
 )
 
 // floorPlan says which of our packages each package may import. A pattern that
-// ends in /... covers what is below. cmd may import everything.
+// ends in /... covers what is below. cmd and test may import everything.
 var floorPlan = map[string][]string{
 	"storage":                  {},
 	"config":                   {},
@@ -67,14 +67,16 @@ var strangers = map[string][]string{
 }
 
 type listed struct {
-	ImportPath string
-	Imports    []string
-	Deps       []string
+	ImportPath   string
+	Imports      []string
+	Deps         []string
+	TestImports  []string
+	XTestImports []string
 }
 
 func listPackages(t *testing.T) []listed {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-deps=false", "-json=ImportPath,Imports,Deps", "latchkey/...").Output()
+	out, err := exec.Command("go", "list", "-deps=false", "-json=ImportPath,Imports,Deps,TestImports,XTestImports", "latchkey/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -95,6 +97,10 @@ func TestFloorPlan(t *testing.T) {
 	t.Parallel()
 	for _, p := range listPackages(t) {
 		name := strings.TrimPrefix(p.ImportPath, "latchkey/")
+		if strings.HasPrefix(name, "test/") {
+			continue
+		}
+		checkKit(t, name, slices.Concat(p.Imports, p.TestImports, p.XTestImports))
 		if strings.HasPrefix(name, "cmd/") {
 			continue
 		}
@@ -110,6 +116,16 @@ func TestFloorPlan(t *testing.T) {
 		}
 		if name == "storage" {
 			checkStandardOnly(t, p.Imports)
+		}
+	}
+}
+
+// checkKit holds the kit of the end-to-end tests to the packages in test/e2e.
+func checkKit(t *testing.T, name string, imports []string) {
+	t.Helper()
+	for _, imported := range imports {
+		if strings.HasPrefix(imported, "latchkey/test/") {
+			t.Errorf("%s imports %s, which is for test/e2e only", name, imported)
 		}
 	}
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,7 +19,20 @@ import (
 	"latchkey/oauth/server"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
+	"latchkey/storage/storetest/pgtest"
 )
+
+// postgres starts the PostgreSQL server of this test process.
+var postgres = pgtest.Shared(pgtest.Config{Relaxed: true, Migrate: func(url string) error {
+	store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.Migrate(context.Background()), store.Close())
+}})
+
+// testMasterKey is 32 bytes that seal nothing of value.
+const testMasterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 // postgresArgs adds the flags for a PostgreSQL database to a command line.
 func postgresArgs(url string, args ...string) []string {

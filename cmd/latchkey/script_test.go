@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"latchkey": main, "bare-server": bareServer})
+	testscript.Main(m, map[string]func(){"latchkey": main})
 }
 
 // TestScripts drives the program as users do, each script in a directory of

@@ -1,0 +1,121 @@
+package accounts
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"latchkey/storage"
+	"latchkey/test/e2e/kit"
+)
+
+// TestAttacksOnAccountTokens: what somebody tries who has more in one account
+// than elsewhere, or less in a token than in an account.
+func TestAttacksOnAccountTokens(t *testing.T) {
+	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
+		each(m, t, []mallTest{
+			{"roles in an account are none in the own company", rolesStayInTheirAccount},
+			{"a narrowed token is not widened by way of another account", narrowedStaysNarrowed},
+			{"a selection token forgives no failures", selectionForgivesNothing},
+			{"an administrator's token does no more for a member", memberHeaderCounts},
+		})
+	})
+}
+
+// rolesStayInTheirAccount: a user of a company who may manage the users of
+// another account cannot manage those of the company.
+func rolesStayInTheirAccount(t *testing.T, m *kit.ElasticPath) {
+	admin := m.Admin()
+	v1 := func(token string, status int, method, path, body string) {
+		t.Helper()
+		got := m.Server.Do(method, path, "application/json", body, "Authorization", "Bearer "+token)
+		if got.Status != status {
+			t.Errorf("%s %s: %d %s, want %d", method, path, got.Status, got.Body, status)
+		}
+	}
+	v1(admin.AccessToken, http.StatusOK, http.MethodPut, "/v1/buyers/own", `{"Name":"Own","Active":true}`)
+	for _, name := range []string{"mallory", "victim"} {
+		v1(admin.AccessToken, http.StatusOK, http.MethodPut, "/v1/buyers/own/users/"+name,
+			fmt.Sprintf(`{"Username":%q,"FirstName":"A","LastName":"B","Email":"%s@example.com","Active":true}`, name, name))
+	}
+	company, err := m.App.Store.Account(t.Context(), storage.DefaultRealmID, storage.Buyer, "own")
+	m.Must(err)
+	user, err := m.App.Store.User(t.Context(), storage.DefaultRealmID, storage.Buyer, company.UID, "mallory")
+	m.Must(err)
+	for _, roles := range [][]string{{"BuyerUserAdmin"}, {"FullAccess"}} {
+		other := m.AddAccount("Other")
+		m.AddMembership(kit.Shopper{UID: user.UID}, other, roles...)
+		code := planted(m, kit.Shopper{Username: "mallory"})
+		signedIn := kit.MustJSON(t, "sign-in", http.StatusOK, m.Server.MemberGrant("front", "username", "mallory", "one_time_password", code, "account_id", other.ID))
+		token := signedIn.Text("access_token")
+		if got := signedIn.Text("scope"); got != roles[0] {
+			t.Fatalf("scope %q, want %q", got, roles[0])
+		}
+		v1(token, http.StatusNotFound, http.MethodGet, "/v1/buyers/own/users", "")
+		v1(token, http.StatusNotFound, http.MethodPatch, "/v1/buyers/own/users/victim", `{"Password":"taken-Over-1"}`)
+		v1(token, http.StatusForbidden, http.MethodGet, "/v1/adminusers", "")
+	}
+}
+
+// narrowedStaysNarrowed goes to another account and back, by both grants, and
+// by way of a refresh.
+func narrowedStaysNarrowed(t *testing.T, m *kit.ElasticPath) {
+	home, away := m.AddAccount("Home"), m.AddAccount("Away")
+	p := AddShopper(m, "narrow", home, away)
+	for _, step := range []struct {
+		name string
+		move func(token, account string) kit.Response
+	}{
+		{"exchange", func(token, account string) kit.Response {
+			return m.Server.ExchangeToken("front", token, "account_id", account)
+		}},
+		{"member_token", func(token, account string) kit.Response {
+			return m.Server.MemberGrant("front", "member_token", token, "account_id", account)
+		}},
+	} {
+		first := kit.MustJSON(t, step.name, http.StatusOK, m.Server.MemberGrant("front",
+			"username", p.Username, "one_time_password", planted(m, p), "account_id", home.ID, "scope", "Buyer"))
+		again := kit.MustJSON(t, step.name, http.StatusOK, m.Server.Form("/oauth/token",
+			append(kit.ClientFields("front"), "grant_type", "refresh_token", "refresh_token", first.Text("refresh_token"))...))
+		for _, token := range []string{first.Text("access_token"), again.Text("access_token")} {
+			for _, account := range []string{away.ID, home.ID} {
+				token = kit.MustJSON(t, step.name, http.StatusOK, step.move(token, account)).Text("access_token")
+				if _, claims := kit.DecodeJWT(t, token); claims["scope"] != "Buyer" {
+					t.Errorf("%s: a token narrowed to Buyer became one with %v", step.name, claims["scope"])
+				}
+			}
+		}
+	}
+	whole := kit.MustJSON(t, "sign-in", http.StatusOK, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", home.ID))
+	got := kit.MustJSON(t, "switch", http.StatusOK, m.Server.ExchangeToken("front", whole.Text("access_token"), "account_id", away.ID)).Text("access_token")
+	if _, claims := kit.DecodeJWT(t, got); claims["scope"] != "Buyer Shopper" {
+		t.Errorf("a whole token became one with %v", claims["scope"])
+	}
+}
+
+// selectionForgivesNothing guesses, chooses an account by a token got before,
+// and guesses on.
+func selectionForgivesNothing(t *testing.T, m *kit.ElasticPath) {
+	first, second := m.AddAccount("First"), m.AddAccount("Second")
+	p := AddShopper(m, "chooser", first, second)
+	asked := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))
+	selection := kit.MustJSON(t, "sign-in", http.StatusBadRequest, asked).Text("selection_token")
+	for range 9 {
+		m.Server.MemberGrant("front", "username", p.Username, "one_time_password", "WRONGWRONG")
+	}
+	kit.MustJSON(t, "choice", http.StatusOK, m.Server.MemberGrant("front", "selection_token", selection, "account_id", first.ID))
+	m.Server.MemberGrant("front", "username", p.Username, "one_time_password", "WRONGWRONG")
+	kit.MustFailV2(t, "the right code after ten wrong ones", m.Storefront().AccountTokens(kit.ByCode("default", p.Username, planted(m, p))))
+}
+
+// memberHeaderCounts: who sends a member's token wants no more than that allows.
+func memberHeaderCounts(t *testing.T, m *kit.ElasticPath) {
+	p := AddShopper(m, "carried", m.AddAccount("Carried"))
+	token := accountTokens(m, p).Text("data", 0, "token")
+	carrier := WithAccountToken(m.Admin(), token)
+	for method, path := range map[string]string{http.MethodPost: "/v2/accounts", http.MethodDelete: userPath(p), http.MethodGet: "/v2/integrations"} {
+		if got := carrier.Try(method, path, kit.Object{"type": "account", "name": "n"}); got.Status != http.StatusForbidden {
+			t.Errorf("%s %s: %d %s", method, path, got.Status, got.Body)
+		}
+	}
+}

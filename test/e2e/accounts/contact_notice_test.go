@@ -1,0 +1,90 @@
+package accounts
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"latchkey/test/e2e/kit"
+)
+
+// contactSender is a webhook that brings news of changed addresses.
+func contactSender(url string) string {
+	return `MessageSenders: [{ID: contacts, Name: Contacts, MessageTypes: [ForgottenPassword], FurtherMessageTypes: [ContactChanged], URL: "` + url +
+		`/{messagetype}", SharedKey: ` + kit.SharedKey + `, AllowAllBuyers: true}]`
+}
+
+// TestFormerAddressIsTold: whoever changes a user's address, the former one is
+// told. That survives an outage of the receiver, and a new username does not get
+// in its way. No code goes to the former address any more.
+func TestFormerAddressIsTold(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w)
+		a.Apply(contactSender(a.Inbox.URL))
+		a.AddUsers("fa1")
+		token := kit.MustIssue(t, "password", a.Server.SignIn("fa1", kit.Password)).Field("access_token")
+		a.Inbox.Status.Store(http.StatusServiceUnavailable)
+		for _, change := range []string{`{"Email":"new@people.example","Phone":"+49 1"}`, `{"Username":"fa1-renamed"}`} {
+			if got := a.Server.CallV1(token, http.MethodPatch, "/v1/me", change); got.Status != http.StatusOK {
+				t.Fatalf("%s: %d %s", change, got.Status, got.Body)
+			}
+		}
+		kit.Eventually(t, "it was tried in vain", func() bool {
+			return a.QueryOne("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts > 0 AND type = 'ContactChanged'") == "1"
+		})
+		a.Server.Stop()
+		a.Inbox.Status.Store(http.StatusOK)
+		a.Clock.Advance(2 * time.Minute)
+		n := a.StartServer()
+		told := a.AwaitMessages()
+		if len(told) != 1 || told[0].MessageType != "ContactChanged" || told[0].Path != "/contactchanged" ||
+			told[0].Recipient.Email != "fa1@people.example" || told[0].UserToken != "" || told[0].EventBody.OneTimePassword != "" {
+			t.Fatalf("told %+v", told)
+		}
+		o := a.NewAdmin(n)
+		for _, change := range []string{
+			`{"Phone":"+49 2"}`,                  // told at the address that stays
+			`{"Email":"newer@people.example"}`,   // by an administrator
+			`{"FirstName":"Jane"}`,               // nothing to tell
+			`{"Email":"Newer@people.example"}`,   // the same mailbox
+			`{"Password":"another-Horse-8-bat"}`, // no address
+		} {
+			if got := o.Do(http.MethodPatch, "/v1/buyers/acme/users/fa1", change); got.Status != http.StatusOK {
+				t.Fatalf("%s: %d %s", change, got.Status, got.Body)
+			}
+		}
+		var former []string
+		for _, m := range a.AwaitMessages() {
+			former = append(former, m.MessageType+" "+m.Recipient.Email)
+		}
+		if len(former) != 2 || former[0] != "ContactChanged new@people.example" || former[1] != former[0] {
+			t.Errorf("told %q", former)
+		}
+	})
+}
+
+// formerAddressTold is the same in the other dialect, whose events carry the
+// former address.
+func formerAddressTold(t *testing.T, m *kit.ElasticPath) {
+	const event = "user-authentication-info.contact-changed"
+	ChangeSettings(m, kit.Object{"account_member_self_management": "update_only"})
+	integration := m.Receiver.Integration("Contacts")
+	integration["observes"] = []string{event}
+	id := m.Admin().Send(t, 201, http.MethodPost, "/v2/integrations", integration).Text("data", "id")
+	defer func() { m.Admin().Send(t, 200, http.MethodDelete, "/v2/integrations/"+id, nil) }()
+	p := AddShopper(m, "moving", m.AddAccount("Moving"))
+	member := WithAccountToken(m.Storefront(), ResetPasswordTokens(m, p).Text("data", 0, "token"))
+	member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"name": "Moved"})
+	member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"email": "moved@example.com"})
+	if e := m.Receiver.Next(t); e.TriggeredBy != event || e.Payload.User.Email != "moving@example.com" || e.Payload.Code != "" || e.Payload.Login.Username != p.Username {
+		t.Errorf("event %s", e.Body)
+	}
+	m.Admin().Send(t, 200, http.MethodPut, userPath(p), kit.Object{"email": "again@example.com"})
+	if e := m.Receiver.Next(t); e.Payload.User.Email != "moved@example.com" {
+		t.Errorf("event %s", e.Body)
+	}
+	m.AwaitMessages()
+	if n := len(m.Receiver.Events); n != 0 {
+		t.Errorf("%d events more", n)
+	}
+}

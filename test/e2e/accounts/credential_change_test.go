@@ -1,0 +1,273 @@
+package accounts
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+	"latchkey/test/e2e/kit"
+)
+
+// credentialChanges are all requests below /v1 by which a user could change what
+// it signs in with, or is reached by.
+func credentialChanges(name string) [][3]string {
+	own := "/v1/buyers/acme/users/" + name
+	calls := [][3]string{{http.MethodPost, "/v1/me/password", `{"NewPassword":"other-Horse-7-battery"}`}}
+	for _, path := range []string{"/v1/me", own} {
+		for _, change := range []string{
+			`"Email":"thief@example.com"`, `"Email":""`, `"Phone":"+49 1"`, `"Username":"thief"`, `"Password":"other-Horse-7-battery"`,
+		} {
+			calls = append(calls, [3]string{http.MethodPatch, path, "{" + change + "}"})
+		}
+		calls = append(calls, [3]string{http.MethodPut, path, `{"ID":"` + name + `","Username":"` + name + `","Active":true,"Email":"thief@example.com"}`})
+	}
+	return calls
+}
+
+// TestCodeChangesNoCredentials: a session that began with a one-time password
+// changes neither the password nor where its next codes go, with whatever roles,
+// refreshed or not. One that began with the password does.
+func TestCodeChangesNoCredentials(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w)
+		a.Apply(`SecurityProfiles: [{ID: selfish, Name: Selfish, Roles: [MeAdmin, PasswordReset, BuyerUserAdmin], Assignments: [{BuyerID: acme}]}]`)
+		a.AddUsers("cc1")
+		before := a.Login("cc1")
+		session := kit.TokenPairOf(t, "code", a.Server.SignIn("cc1", a.RequestCode(a.Server, "shop", "cc1")))
+		refreshed := kit.TokenPairOf(t, "refresh", a.Server.Refresh(session.Refresh))
+		for what, token := range map[string]string{"fresh": session.Access, "refreshed": refreshed.Access} {
+			for _, call := range credentialChanges("cc1") {
+				if got := a.Server.CallV1(token, call[0], call[1], call[2]); got.Status != http.StatusForbidden {
+					t.Errorf("%s: %v: %d %s", what, call, got.Status, got.Body)
+				}
+			}
+			if got := a.Server.CallV1(token, http.MethodPatch, "/v1/me", `{"FirstName":"Jane","Email":"cc1@people.example"}`); got.Status != http.StatusOK {
+				t.Errorf("%s: a name: %d %s", what, got.Status, got.Body)
+			}
+		}
+		if after := a.Login("cc1"); after.PasswordHash != before.PasswordHash || after.Username != before.Username {
+			t.Errorf("login %+v became %+v", before, after)
+		}
+		if got := a.RequestCode(a.Server, "shop", "cc1"); got == "" {
+			t.Error("no code came")
+		}
+		for _, call := range credentialChanges("cc1") {
+			a.AddUsers("cc1")
+			token := kit.MustIssue(t, "password", a.Server.SignIn("cc1", kit.Password)).Field("access_token")
+			if got := a.Server.CallV1(token, call[0], call[1], call[2]); got.Status >= 300 {
+				t.Errorf("by password: %v: %d %s", call, got.Status, got.Body)
+			}
+			deleteUser(a, "cc1")
+		}
+	})
+}
+
+// deleteUser deletes a user of company acme.
+func deleteUser(a *kit.OneServer, id string) {
+	a.T.Helper()
+	ctx := a.T.Context()
+	account, err := a.App.Store.Account(ctx, storage.DefaultRealmID, storage.Buyer, "acme")
+	a.Must(err)
+	user, err := a.App.Store.User(ctx, storage.DefaultRealmID, storage.Buyer, account.UID, id)
+	a.Must(err)
+	a.Must(a.App.Store.DeleteUser(ctx, user.UID, 0))
+}
+
+// TestSessionThatSetsThePassword: it goes on, with its access and refresh tokens
+// and on all servers, and all other sessions of the login end.
+func TestSessionThatSetsThePassword(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w)
+		a.Apply(`SecurityProfiles: [{ID: renewing, Name: Renewing, Roles: [MeAdmin, PasswordReset], Assignments: [{BuyerID: acme}]}]`)
+		servers := []*kit.Server{a.Server, a.StartServer()}
+		own := a.SignIn("shop", "kp1")
+		password := kit.Password
+		for i, call := range [][3]string{
+			{http.MethodPost, "/v1/me/password", "NewPassword"}, {http.MethodPatch, "/v1/me", "Password"},
+		} {
+			other := kit.TokenPairOf(t, "other session", a.Server.SignIn("kp1", password))
+			byCode := kit.TokenPairOf(t, "session by code", a.Server.SignIn("kp1", a.RequestCode(a.Server, "shop", "kp1")))
+			code := a.RequestCode(a.Server, "shop", "kp1")
+			a.Clock.Advance(time.Second)
+			password = "changed-Horse-" + strconv.Itoa(i)
+			if got := a.Server.CallV1(own.Access, call[0], call[1], `{"`+call[2]+`":"`+password+`"}`); got.Status >= 300 {
+				t.Fatalf("%v: %d %s", call, got.Status, got.Body)
+			}
+			for _, n := range servers {
+				kit.MustBeActive(t, "own access token", n.Introspect(own.Access))
+				kit.MustBeActive(t, "own refresh token", n.Introspect(own.Refresh))
+				for what, p := range map[string]kit.TokenPair{"other": other, "by code": byCode} {
+					kit.MustBeInactive(t, what, n.Introspect(p.Access))
+					kit.MustRefuse(t, what, n.Refresh(p.Refresh), kit.InvalidRefreshTokenBody)
+				}
+				kit.MustRefuse(t, "code on its way", n.SignIn("kp1", code), kit.WrongCredentialsBody)
+			}
+			own = kit.TokenPairOf(t, "own refresh", servers[1].Refresh(own.Refresh))
+			a.Clock.Advance(kit.AfterRefreshGrace)
+		}
+		// An administrator's change ends this session as well.
+		o := a.NewAdmin(a.Server)
+		if got := o.Do(http.MethodPatch, "/v1/buyers/acme/users/kp1", `{"Password":"third-Horse-3-battery"}`); got.Status != http.StatusOK {
+			t.Fatalf("administrator: %d %s", got.Status, got.Body)
+		}
+		kit.MustBeInactive(t, "own access token", a.Server.Introspect(own.Access))
+		kit.MustRefuse(t, "own refresh token", a.Server.Refresh(own.Refresh), kit.InvalidRefreshTokenBody)
+	})
+}
+
+// credentialTests are about what account tokens change of their member, and how
+// long they live.
+func credentialTests() []mallTest {
+	return []mallTest{
+		{"what a code may change", codeOfEachPurpose},
+		{"the password keeps the session", passwordKeepsSession},
+		{"absolute end", accountSessionEnds},
+		{"own account only", ownAccountOnly},
+		{"former address", formerAddressTold},
+	}
+}
+
+// codeOfEachPurpose: the purpose of the code decides what the member may change,
+// and goes with the tokens that are made of the first one.
+func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
+	ChangeSettings(m, kit.Object{"account_member_self_management": "update_only"})
+	hash, err := kit.PasswordHash()
+	m.Must(err)
+	acme := m.AddAccount("Purposes")
+	p := m.AddShopperWithHash(hash, "purposeful", acme)
+	m.AddMembership(p, acme, "MeAdmin")
+	front := m.Storefront()
+	for _, test := range []struct {
+		by     string
+		signIn func() kit.JSON
+		may    bool
+	}{
+		{"sign-in code", func() kit.JSON { return accountTokens(m, p) }, false},
+		{"reset code", func() kit.JSON { return ResetPasswordTokens(m, p) }, true},
+		{"password", func() kit.JSON {
+			return front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByPassword(p.Username, kit.Password))
+		}, true},
+	} {
+		what := test.by
+		first := test.signIn().Text("data", 0, "token")
+		renewed := WithAccountToken(front, first).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken()).Text("data", 0, "token")
+		twice := WithAccountToken(front, renewed).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken()).Text("data", 0, "token")
+		for i, token := range []string{first, renewed, twice} {
+			member, name := WithAccountToken(front, token), fmt.Sprint(what, " ", i)
+			for field, got := range map[string]kit.Response{
+				"email":    member.Try(http.MethodPut, userPath(p), kit.Object{"email": strings.ReplaceAll(name, " ", "-") + "@example.com"}),
+				"username": member.Try(http.MethodPut, loginPath(p), kit.Object{"username": p.Username + strconv.Itoa(i)}),
+			} {
+				if ok := got.Status == http.StatusOK; ok != test.may || !ok && got.Status != http.StatusForbidden {
+					t.Errorf("%s: %s: %d %s", name, field, got.Status, got.Body)
+				}
+			}
+			member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"name": "New name"})
+			if test.may {
+				member.Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"username": p.Username})
+			}
+		}
+		m.Clock.Advance(15 * time.Minute) // or the user has tried too many names
+		// The same by an access token that was made of it.
+		access := kit.MustIssue(t, what, m.Server.MemberGrant("front", "member_token", twice)).Field("access_token")
+		access = kit.MustIssue(t, what, m.Server.ExchangeToken("front", access)).Field("access_token")
+		if got := m.Server.CallV1(access, http.MethodPatch, "/v1/me", `{"Password":"other-Horse-7-battery"}`); (got.Status == http.StatusOK) != test.may {
+			t.Errorf("%s: by an access token: %d %s", what, got.Status, got.Body)
+		}
+		got := WithAccountToken(front, twice).Try(http.MethodPut, loginPath(p), kit.Object{"password": kit.Password})
+		if ok := got.Status == http.StatusOK; ok != test.may || !ok && got.Status != http.StatusForbidden {
+			t.Errorf("%s: password: %d %s", what, got.Status, got.Body)
+		}
+	}
+	// A refresh family remembers the purpose as well.
+	m.StoreCode(p.Username, kit.KnownCode, func(c *storage.Code) { c.Purpose = storage.PurposeResetPassword })
+	session := kit.TokenPairOf(t, "reset code", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", kit.KnownCode))
+	session = kit.TokenPairOf(t, "refresh", m.Server.RefreshThrough("front", session.Refresh))
+	if got := m.Server.CallV1(session.Access, http.MethodPatch, "/v1/me", `{"Password":"other-Horse-7-battery"}`); got.Status != http.StatusOK {
+		t.Errorf("refreshed session of a reset code: %d %s", got.Status, got.Body)
+	}
+}
+
+// passwordKeepsSession: the tokens that the same sign-in gave for other accounts,
+// and what was made of them, go on as well.
+func passwordKeepsSession(t *testing.T, m *kit.ElasticPath) {
+	ChangeSettings(m, kit.Object{"account_member_self_management": "update_only"})
+	p := AddShopper(m, "keeper", m.AddAccount("Kept one"), m.AddAccount("Kept two"))
+	before := accountTokens(m, p)
+	own := ResetPasswordTokens(m, p)
+	front := m.Storefront()
+	renewed := WithAccountToken(front, own.Text("data", 1, "token")).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+	access := kit.MustIssue(t, "held", m.Server.MemberGrant("front", "member_token", own.Text("data", 0, "token"))).Field("access_token")
+	m.Clock.Advance(time.Second)
+	WithAccountToken(front, own.Text("data", 0, "token")).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "kept-Horse-1"})
+	for _, n := range []*kit.Server{m.Server, m.StartServer()} {
+		for i, token := range append(own.Column("token"), renewed.Column("token")...) {
+			if got := WithAccountToken(m.StorefrontAt(n), token).Try(http.MethodGet, userPath(p), nil); got.Status != http.StatusOK {
+				t.Errorf("token %d of the session: %d %s", i, got.Status, got.Body)
+			}
+		}
+		kit.MustBeActive(t, "access token of the session", n.IntrospectThrough("front", access))
+		for i, token := range before.Column("token") {
+			kit.MustRefuseV2(t, fmt.Sprint("older token ", i), WithAccountToken(m.StorefrontAt(n), token).Try(http.MethodGet, userPath(p), nil), http.StatusUnauthorized, "")
+		}
+	}
+	again := WithAccountToken(front, own.Text("data", 1, "token")).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+	WithAccountToken(front, again.Text("data", 0, "token")).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "kept-Horse-2"})
+}
+
+// accountSessionEnds: renewing ends when a refresh token of the sign-in would
+// have ended, and no token lives longer.
+func accountSessionEnds(t *testing.T, m *kit.ElasticPath) {
+	p := AddShopper(m, "endless", m.AddAccount("Endless"))
+	began := m.Clock.Now()
+	token := accountTokens(m, p).Text("data", 0, "token")
+	end := began.Add(48 * time.Hour) // RefreshTokenDuration of client front
+	var expires time.Time
+	for range 4 {
+		got := WithAccountToken(m.Storefront(), token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+		token = got.Text("data", 0, "token")
+		var err error
+		if expires, err = time.Parse(time.RFC3339, got.Text("data", 0, "expires")); err != nil || expires.After(end.Add(2*time.Second)) {
+			t.Fatalf("expires at %v, %v; the session ends at %v", expires, err, end)
+		}
+		access := kit.MustIssue(t, "held", m.Server.MemberGrant("front", "member_token", token)).Field("access_token")
+		if _, claims := kit.DecodeJWT(t, access); claims["exp"].(float64) > float64(end.Unix()+2) {
+			t.Errorf("access token until %v", claims["exp"])
+		}
+		m.Clock.Advance(expires.Sub(m.Clock.Now()) - time.Minute)
+	}
+	if left := end.Sub(expires); left.Abs() > 2*time.Second {
+		t.Errorf("the last token ends %v before the session", left)
+	}
+	WithAccountToken(m.Storefront(), token).Send(t, 200, http.MethodGet, "/v2/accounts", nil)
+	m.Clock.Advance(2 * time.Minute)
+	kit.MustFailV2(t, "after the end", WithAccountToken(m.Storefront(), token).AccountTokens(kit.ByAccountToken()))
+	kit.MustRefuse(t, "after the end", m.Server.MemberGrant("front", "member_token", token), refusedHeld)
+}
+
+// ownAccountOnly: an hour after the sign-in the token of an account gives tokens
+// for that account only.
+func ownAccountOnly(t *testing.T, m *kit.ElasticPath) {
+	one, two := m.AddAccount("Own one"), m.AddAccount("Own two")
+	p := AddShopper(m, "owner-of-two", one, two)
+	token := accountTokens(m, p).Text("data", 1, "token")
+	kit.MustIssue(t, "soon", m.Server.MemberGrant("front", "member_token", token, "account_id", one.ID))
+	m.Clock.Advance(time.Hour + time.Second)
+	front := m.Storefront()
+	for range 2 {
+		got := WithAccountToken(front, token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+		if ids := got.Column("account_id"); len(ids) != 1 || ids[0] != two.ID || got.At("meta", "results", "total") != 1.0 {
+			t.Errorf("tokens for %v: %v", ids, got.Value)
+		}
+		token = got.Text("data", 0, "token")
+	}
+	if got := WithAccountToken(front, token).Send(t, 201, http.MethodPost, kit.AccountTokensPath+"?page[offset]=1", kit.ByAccountToken()); len(got.Column("token")) != 0 {
+		t.Errorf("behind the first page: %v", got.Value)
+	}
+	kit.MustRefuse(t, "another account", m.Server.MemberGrant("front", "member_token", token, "account_id", one.ID), refusedHeld)
+	kit.MustIssue(t, "the own account", m.Server.MemberGrant("front", "member_token", token, "account_id", two.ID))
+}

@@ -1,0 +1,348 @@
+package accounts
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+	"latchkey/test/e2e/kit"
+)
+
+// codeTests is what codes and passwords are good for at the
+// storefront, and what the storefront learns when they are not.
+func codeTests() []mallTest {
+	return []mallTest{
+		{"whose code", whoseCode},
+		{"either purpose", eitherPurpose},
+		{"misspelt purpose", misspeltPurpose},
+		{"a newer code replaces the older", newerEvent},
+		{"life", eventCodeLife},
+		{"re-sends", resends},
+		{"nobody can tell at the request", requestsAlike},
+		{"nobody can tell at the sign-in", signInsAlike},
+		{"where there are no codes", noCodes},
+		{"access tokens", accessTokens},
+		{"integrations", integrations},
+		{"a receiver that fails", failingReceiver},
+		{"pages of other origins", otherOrigins},
+	}
+}
+
+// whoseCode: a code is one login's, in one profile, and stays good while others
+// try it.
+func whoseCode(t *testing.T, m *kit.ElasticPath) {
+	acme := m.AddAccount("Acme")
+	a, b := AddShopper(m, "own-a", acme), AddShopper(m, "own-b", acme)
+	codeA, codeB := m.DeliveredCode(a, "passwordless_authentication"), m.DeliveredCode(b, "passwordless_authentication")
+	front := m.Storefront()
+	twin := twin(m, a, "digits")
+	for what, body := range map[string]kit.Object{
+		"wrong":                    kit.ByCode("default", a.Username, kit.WrongCode),
+		"another user's":           kit.ByCode("default", a.Username, codeB),
+		"to another user":          kit.ByCode("default", b.Username, codeA),
+		"nobody's":                 kit.ByCode("default", "nobody", codeA),
+		"in another profile":       kit.ByCode("digits", a.Username, codeA),
+		"in a profile without":     kit.ByCode("wordy", a.Username, codeA),
+		"in no profile":            kit.ByCode("nonesuch", a.Username, codeA),
+		"as a password":            kit.ByPassword(a.Username, codeA),
+		"with something behind it": kit.ByCode("default", a.Username, codeA+"0"),
+	} {
+		kit.MustFailV2(t, what, front.AccountTokens(body))
+	}
+	if got := m.Failures(a.Username); got != 4 {
+		t.Errorf("%d failures, want 4", got)
+	}
+	// The same name in another profile has its own codes.
+	if got := front.RequestCode("digits", a.Username, "passwordless_authentication"); got.Status != http.StatusAccepted {
+		t.Fatalf("code in the other profile: %d %s", got.Status, got.Body)
+	}
+	other := m.Receiver.Next(t)
+	kit.MustFailV2(t, "the other profile's code here", front.AccountTokens(kit.ByCode("default", a.Username, other.Payload.Code)))
+	theirs := front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("digits", a.Username, other.Payload.Code))
+	mine := front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", " OWN-A ", strings.ToLower(codeA[:4]+"-"+codeA[4:])))
+	if got := [2]string{mine.Text("meta", "account_member_id"), theirs.Text("meta", "account_member_id")}; got != [2]string{a.UID, twin} {
+		t.Errorf("signed in as %v", got)
+	}
+	kit.MustFailV2(t, "replay", front.AccountTokens(kit.ByCode("default", a.Username, codeA)))
+	front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", b.Username, codeB))
+}
+
+// twin makes another user with the same name in another profile.
+func twin(m *kit.ElasticPath, p kit.Shopper, profile string) (uid string) {
+	m.T.Helper()
+	admin := m.Admin()
+	users := kit.RealmPath + "/user-authentication-info"
+	made := admin.Send(m.T, 201, http.MethodPost, users, kit.Object{"type": "user_authentication_info", "name": "Twin", "email": "twin@example.com"})
+	uid = made.Text("data", "id")
+	admin.Send(m.T, 201, http.MethodPost, users+"/"+uid+"/user-authentication-password-profile-info", kit.Object{
+		"type": "user_authentication_password_profile_info", "password_profile_id": profile, "username": p.Username, "password": "twin-Horse-1",
+	})
+	return uid
+}
+
+// eitherPurpose: the purpose is a word for the message; both kinds of code sign
+// in here.
+func eitherPurpose(t *testing.T, m *kit.ElasticPath) {
+	p := AddShopper(m, "purpose")
+	for _, purpose := range []string{"passwordless_authentication", "reset_password"} {
+		code := m.DeliveredCode(p, purpose)
+		got := m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, code))
+		if got.Text("meta", "account_member_id") != p.UID || len(got.Column("token")) != 0 || got.At("meta", "results", "total") != 0.0 {
+			t.Errorf("member of no account: %v", got.Value)
+		}
+	}
+}
+
+// misspeltPurpose: the vendor's guide spells the purpose wrong in one place. The
+// event has the right spelling.
+func misspeltPurpose(t *testing.T, m *kit.ElasticPath) {
+	p := AddShopper(m, "misspelt")
+	if got := m.Storefront().RequestCode("default", p.Username, "passwordless_authenication"); got.Status != http.StatusAccepted || got.Body != "" {
+		t.Fatalf("asked for a code: %d %s", got.Status, got.Body)
+	}
+	e := m.Receiver.Next(t)
+	if e.Payload.Login.Username != p.Username || e.Payload.Purpose != "passwordless_authentication" {
+		t.Errorf("event %s", e.Body)
+	}
+	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, e.Payload.Code))
+}
+
+func newerEvent(t *testing.T, m *kit.ElasticPath) {
+	p := AddShopper(m, "newer")
+	first, second := m.DeliveredCode(p, "passwordless_authentication"), m.DeliveredCode(p, "reset_password")
+	kit.MustFailV2(t, "older code", m.Storefront().AccountTokens(kit.ByCode("default", p.Username, first)))
+	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, second))
+}
+
+func eventCodeLife(t *testing.T, m *kit.ElasticPath) {
+	p := AddShopper(m, "lasting")
+	code := m.DeliveredCode(p, "passwordless_authentication")
+	m.Clock.Advance(10*time.Minute - 5*time.Second)
+	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, code))
+	code = m.DeliveredCode(p, "passwordless_authentication")
+	m.Clock.Advance(10*time.Minute + 2*time.Second)
+	kit.MustFailV2(t, "after ten minutes", m.Storefront().AccountTokens(kit.ByCode("default", p.Username, code)))
+}
+
+// resends: wrong credentials are 400 before the lock, at it and after it, so
+// that no library sends them again by itself; and if one does, the lock is none
+// the longer.
+func resends(t *testing.T, m *kit.ElasticPath) {
+	p := AddShopper(m, "resent", m.AddAccount("Resent"))
+	front := m.Storefront()
+	code := m.DeliveredCode(p, "passwordless_authentication")
+	for i := range 10 {
+		kit.MustFailV2(t, fmt.Sprint("wrong code ", i), front.AccountTokens(kit.ByCode("default", p.Username, kit.WrongCode)))
+	}
+	locked := m.Login(p.Username).Lockout
+	if !locked.Locked(m.Clock.Now()) || locked.Failures != 10 {
+		t.Fatalf("after ten failures: %+v", locked)
+	}
+	for range 4 {
+		m.Clock.Advance(20 * time.Second)
+		kit.MustFailV2(t, "re-sent", front.AccountTokens(kit.ByCode("default", p.Username, kit.WrongCode)))
+		kit.MustFailV2(t, "right code while locked", front.AccountTokens(kit.ByCode("default", p.Username, code)))
+	}
+	if now := m.Login(p.Username).Lockout; !now.LockedUntil.Equal(locked.LockedUntil) || now.Failures != 10 {
+		t.Errorf("re-sends made %+v of %+v", now, locked)
+	}
+	m.Clock.Advance(locked.LockedUntil.Sub(m.Clock.Now()))
+	front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, code))
+}
+
+// sameAnswer compares what a caller can see but the time and the request's id.
+func sameAnswer(t *testing.T, what string, want, got kit.Response) {
+	t.Helper()
+	for _, a := range []*kit.Response{&want, &got} {
+		a.Header = a.Header.Clone()
+		a.Header.Del("Date")
+		a.Header.Del("X-Request-Id")
+	}
+	if want.Status != got.Status || want.Body != got.Body {
+		t.Errorf("%s: %d %q, want %d %q", what, got.Status, got.Body, want.Status, want.Body)
+	}
+	if diff := cmp.Diff(want.Header, got.Header); diff != "" {
+		t.Errorf("%s: header: %s", what, diff)
+	}
+}
+
+// requestsAlike asks for codes for all sorts of people and for nobody.
+func requestsAlike(t *testing.T, m *kit.ElasticPath) {
+	known, idle, locked := AddShopper(m, "req-known"), AddShopper(m, "req-idle"), AddShopper(m, "req-locked")
+	disable(m, idle)
+	lock(m, locked)
+	front := m.Storefront()
+	const purpose = "reset_password"
+	want := front.RequestCode("default", known.Username, purpose)
+	if want.Status != http.StatusAccepted || want.Body != "" {
+		t.Fatalf("known user: %d %s", want.Status, want.Body)
+	}
+	for _, name := range []string{idle.Username, locked.Username, "req-nobody", "REQ-KNOWN", "ünknown", strings.Repeat("x", 100)} {
+		sameAnswer(t, name, want, front.RequestCode("default", name, purpose))
+	}
+	// Both forms of the body, and both spellings of its type.
+	path := kit.RealmPath + "/password-profiles/default/one-time-password-token-request"
+	for _, body := range []string{
+		`{"data":{"type":"one-time-password-token-request","username":"req-nobody","purpose":"reset_password"}}`,
+		`{"type":"one_time_password_token_request","username":"req-nobody","purpose":"reset_password"}`,
+		`{"type":"one-time-password-token-request","username":"req-nobody","purpose":"passwordless_authentication"}`,
+	} {
+		sameAnswer(t, body, want, front.SendText(http.MethodPost, path, body))
+	}
+	m.AwaitMessages()
+	got := []string{m.Receiver.Next(t).Payload.Login.Username, m.Receiver.Next(t).Payload.Login.Username}
+	if len(m.Receiver.Events) != 0 || !slices.Equal(got, []string{known.Username, known.Username}) {
+		t.Errorf("events for %q and %d more", got, len(m.Receiver.Events))
+	}
+}
+
+// disable makes a user inactive; lock locks its login for an hour, codes and the
+// source of these tests included.
+func disable(m *kit.ElasticPath, p kit.Shopper) {
+	m.T.Helper()
+	u, err := m.App.Store.UserByUID(m.T.Context(), p.UID)
+	m.Must(err)
+	u.Active = false
+	_, err = m.App.Store.ChangeUser(m.T.Context(), u, nil, nil)
+	m.Must(err)
+}
+
+func lock(m *kit.ElasticPath, p kit.Shopper) {
+	m.T.Helper()
+	who, err := m.App.Store.Principal(m.T.Context(), storage.LoginKey{
+		ProfileID: storage.DefaultProfileID, UsernameKey: p.Username, Source: "127.0.0.1",
+	})
+	m.Must(err)
+	next := who.Lockout
+	next.Failures, next.LastFailureAt = 10, m.Clock.Now().UTC()
+	next.LockedUntil = next.LastFailureAt.Add(time.Hour)
+	next.Codes = storage.Counter{Failures: 10, LastFailureAt: next.LastFailureAt, LockedUntil: next.LockedUntil}
+	next.Source = next.Codes // if it is known, where all tests are
+	m.Must(m.App.Store.RecordFailure(m.T.Context(), who, next, nil))
+}
+
+// signInsAlike: whatever is wrong with somebody who has a right code or password,
+// the token endpoint says the same, and counts the same for a name that nobody
+// has.
+func signInsAlike(t *testing.T, m *kit.ElasticPath) {
+	hash, err := kit.PasswordHash()
+	m.Must(err)
+	company := m.AddAccount("Alike")
+	known, idle, locked := m.AddShopperWithHash(hash, "in-known", company), m.AddShopperWithHash(hash, "in-idle", company), m.AddShopperWithHash(hash, "in-locked", company)
+	disable(m, idle)
+	lock(m, locked)
+	for _, p := range []kit.Shopper{idle, locked} {
+		planted(m, p)
+	}
+	front := m.Storefront()
+	want := front.AccountTokens(kit.ByCode("default", known.Username, kit.WrongCode))
+	kit.MustFailV2(t, "known user, wrong code", want)
+	for what, body := range map[string]kit.Object{
+		"unknown user, code":      kit.ByCode("default", "in-nobody", kit.KnownCode),
+		"unknown user, password":  kit.ByPassword("in-nobody", kit.Password),
+		"known, wrong password":   kit.ByPassword(known.Username, "wrong"),
+		"inactive, code":          kit.ByCode("default", idle.Username, kit.KnownCode),
+		"inactive, password":      kit.ByPassword(idle.Username, kit.Password),
+		"locked, code":            kit.ByCode("default", locked.Username, kit.KnownCode),
+		"locked, password":        kit.ByPassword(locked.Username, kit.Password),
+		"no profile":              kit.ByCode("nonesuch", known.Username, kit.KnownCode),
+		"known user without code": kit.ByCode("default", known.Username, kit.KnownCode),
+	} {
+		sameAnswer(t, what, want, front.AccountTokens(body))
+	}
+	for name, failures := range map[string]int{known.Username: 3, idle.Username: 2, "in-nobody": 2} {
+		p, err := m.App.Store.Principal(t.Context(), storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: name})
+		if m.Must(err); p.Lockout.Failures != failures {
+			t.Errorf("%s: %d failures, want %d", name, p.Lockout.Failures, failures)
+		}
+	}
+	front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByPassword(known.Username, kit.Password))
+}
+
+// noCodes: where nobody can have a code, the storefront hears it, and it is
+// nothing about a user.
+func noCodes(t *testing.T, m *kit.ElasticPath) {
+	front := m.Storefront()
+	p := AddShopper(m, "codeless")
+	const purpose = "reset_password"
+	off := front.RequestCode("wordy", "nobody", purpose)
+	kit.MustRefuseV2(t, "profile without codes", off, http.StatusUnprocessableEntity, "one time password tokens are not enabled for the password profile")
+	sameAnswer(t, "for somebody", off, front.RequestCode("wordy", p.Username, purpose))
+	_, err := m.App.Store.PutClient(t.Context(), storage.Client{
+		ID: "wordy-shop", Name: "Wordy shop", Active: true, Public: true, ProfileID: "wordy", AllowAnyBuyer: true,
+		GrantTypes: []string{"password"}, Credentials: storage.Credentials{OTP: true, Password: true},
+	})
+	m.Must(err)
+	kit.MustRefuseCode(t, m.Server.RequestCodeThrough("wordy-shop", "nobody", ""),
+		"OneTimePasswordRequest.NotEnabled", "One-time passwords are not enabled for this API client.")
+	kit.MustRefuseV2(t, "unknown profile", front.RequestCode("nonesuch", p.Username, purpose), http.StatusNotFound, "password profile not found")
+	got := front.Try(http.MethodPost, "/v2/authentication-realms/nonesuch/password-profiles/default/one-time-password-token-request",
+		kit.Object{"type": "one_time_password_token_request", "username": p.Username, "purpose": purpose})
+	kit.MustRefuseV2(t, "unknown realm", got, http.StatusNotFound, "password profile not found")
+	for _, purpose := range []string{"", "password_reset", "passwordless_authentcation", "PASSWORDLESS_AUTHENICATION", "RESET_PASSWORD"} {
+		kit.MustRefuseV2(t, "purpose "+purpose, front.RequestCode("default", p.Username, purpose), http.StatusBadRequest, "*")
+	}
+	kit.MustRefuseV2(t, "without a token", kit.Caller{Server: m.Server, AccessToken: "x"}.RequestCode("default", p.Username, purpose), http.StatusUnauthorized, "")
+}
+
+// accessTokens are those of /oauth/access_token, to the letter.
+func accessTokens(t *testing.T, m *kit.ElasticPath) {
+	ask := func(media, form string) kit.Response {
+		return m.Server.Do(http.MethodPost, "/oauth/access_token", media, form)
+	}
+	implicit := kit.EncodeForm("grant_type", "implicit", "client_id", "front")
+	credentials := kit.EncodeForm("grant_type", "client_credentials", "client_id", "admin", "client_secret", m.AdminSecret)
+	for grant, form := range map[string]string{"implicit": implicit, "client_credentials": credentials} {
+		for _, media := range []string{kit.FormMedia, "application/json", ""} {
+			got := ask(media, form)
+			var token struct {
+				Expires     int64
+				ExpiresIn   int64  `json:"expires_in"`
+				AccessToken string `json:"access_token"`
+			}
+			m.Must(json.Unmarshal([]byte(got.Body), &token))
+			want := `{"expires":` + strconv.FormatInt(token.Expires, 10) + `,"identifier":"` + grant + `","expires_in":` +
+				strconv.FormatInt(token.ExpiresIn, 10) + `,"access_token":"` + token.AccessToken + `","token_type":"Bearer"}`
+			left := token.Expires - m.Clock.Now().Unix()
+			if got.Status != http.StatusOK || got.Body != want || left > 3600 || left < 890 || token.ExpiresIn-left > 30 {
+				t.Errorf("%s as %q: %d %s", grant, media, got.Status, got.Body)
+			}
+			if cache := got.Header.Get("Cache-Control"); cache != "no-store" {
+				t.Errorf("%s: Cache-Control %q", grant, cache)
+			}
+		}
+	}
+	for what, test := range map[string]struct {
+		form   string
+		status int
+	}{
+		"wrong secret":            {kit.EncodeForm("grant_type", "client_credentials", "client_id", "admin", "client_secret", "wrong"), 401},
+		"no secret":               {kit.EncodeForm("grant_type", "client_credentials", "client_id", "admin"), 401},
+		"unknown client":          {kit.EncodeForm("grant_type", "client_credentials", "client_id", "nobody", "client_secret", "wrong"), 401},
+		"unknown client alone":    {kit.EncodeForm("grant_type", "implicit", "client_id", "nobody"), 401},
+		"no client":               {kit.EncodeForm("grant_type", "implicit"), 401},
+		"may not be implicit":     {kit.EncodeForm("grant_type", "implicit", "client_id", "admin"), 400},
+		"has no credentials":      {kit.EncodeForm("grant_type", "client_credentials", "client_id", "front", "client_secret", kit.ClientSecret), 400},
+		"another grant":           {kit.EncodeForm("grant_type", "password", "client_id", "front"), 400},
+		"no grant":                {kit.EncodeForm("client_id", "front"), 400},
+		"a parameter twice":       {"grant_type=implicit&client_id=front&client_id=front", 400},
+		"not a form":              {"%zz", 400},
+		"a name with a NUL":       {kit.EncodeForm("grant_type", "implicit", "client_id", "a\x00"), 400},
+		"too much":                {"grant_type=implicit&client_id=front&x=" + strings.Repeat("x", 70_000), 413},
+		"implicit with no grants": {kit.EncodeForm("grant_type", "implicit", "client_id", "bare"), 400},
+	} {
+		got := ask(kit.FormMedia, test.form)
+		kit.MustRefuseV2(t, what, got, test.status, "*")
+		if challenge := got.Header.Get("WWW-Authenticate"); (challenge != "") != (test.status == 401) {
+			t.Errorf("%s: WWW-Authenticate %q", what, challenge)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package accounts
+
+import (
+	"net/http"
+	"testing"
+
+	"latchkey/storage"
+	"latchkey/test/e2e/kit"
+)
+
+// TestStorefronts is everything that storefronts do, in Elastic Path's words
+// and in OAuth's, in one mall for each database: to open one takes seconds.
+func TestStorefronts(t *testing.T) {
+	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) { visit(m, t) })
+}
+
+func visit(m *kit.ElasticPath, t *testing.T) {
+	for _, group := range []struct {
+		name  string
+		tests []mallTest
+	}{
+		{"walk-through", []mallTest{{"both ways", walkThrough}}},
+		{"codes", codeTests()},
+		{"members", memberTests()},
+		{"input", inputTests()},
+		{"account-member grant", grantTests()},
+		{"kinds of token", kindTests()},
+		{"one core", coreTests()},
+		{"credentials", credentialTests()},
+	} {
+		t.Run(group.name, func(t *testing.T) { each(m, t, group.tests) })
+	}
+}
+
+// each runs subtests one after the other in one mall.
+func each(m *kit.ElasticPath, t *testing.T, tests []mallTest) {
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			before := m.T
+			m.T, m.Server.T = t, t
+			defer func() { m.T, m.Server.T = before, before }()
+			test.run(t, m)
+		})
+	}
+}
+
+type mallTest struct {
+	name string
+	run  func(t *testing.T, m *kit.ElasticPath)
+}
+
+// WithAccountToken is the visitor with an account token.
+func WithAccountToken(v kit.Caller, accountToken string) kit.Caller {
+	v.AccountToken = accountToken
+	return v
+}
+
+// ChangeSettings changes the account authentication settings.
+func ChangeSettings(m *kit.ElasticPath, changes kit.Object) {
+	m.T.Helper()
+	m.Admin().Send(m.T, http.StatusOK, http.MethodPut, kit.SettingsPath, changes)
+}
+
+func userPath(p kit.Shopper) string { return kit.RealmPath + "/user-authentication-info/" + p.UID }
+
+func loginPath(p kit.Shopper) string {
+	return userPath(p) + "/user-authentication-password-profile-info/" + p.LoginID
+}
+
+// AddShopper makes one without a password, who is a member of the accounts.
+func AddShopper(m *kit.ElasticPath, name string, accounts ...storage.Account) kit.Shopper {
+	m.T.Helper()
+	return m.AddShopperWithHash("", name, accounts...)
+}
+
+func leave(m *kit.ElasticPath, p kit.Shopper, a storage.Account) {
+	m.T.Helper()
+	m.Must(m.App.Store.DeleteMembership(m.T.Context(), a.UID, p.UID))
+}
+
+// planted gives a shopper a live code.
+func planted(m *kit.ElasticPath, p kit.Shopper) string {
+	m.T.Helper()
+	m.StoreCode(p.Username, kit.KnownCode, nil)
+	return kit.KnownCode
+}
+
+// ResetPasswordTokens signs a shopper in by a planted code that was asked for to reset the
+// password.
+func ResetPasswordTokens(m *kit.ElasticPath, p kit.Shopper) kit.JSON {
+	m.T.Helper()
+	m.StoreCode(p.Username, kit.KnownCode, func(c *storage.Code) { c.Purpose = storage.PurposeResetPassword })
+	return kit.MustJSON(m.T, "account tokens", http.StatusCreated, m.Storefront().AccountTokens(kit.ByCode("default", p.Username, kit.KnownCode)))
+}
+
+// accountTokens signs a shopper in by a planted code and returns the answer.
+func accountTokens(m *kit.ElasticPath, p kit.Shopper) kit.JSON {
+	m.T.Helper()
+	return kit.MustJSON(m.T, "account tokens", http.StatusCreated, m.Storefront().AccountTokens(kit.ByCode("default", p.Username, planted(m, p))))
+}

@@ -1,0 +1,283 @@
+package accounts
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+
+	"latchkey/test/e2e/kit"
+)
+
+// kindTests presents tokens of every kind everywhere that a token is read.
+func kindTests() []mallTest {
+	return []mallTest{
+		{"every kind at every place", everyKindEverywhere},
+		{"revocation", everyKindRevoked},
+		{"forged account tokens", forgedAccountTokens},
+	}
+}
+
+// The kinds of token.
+const (
+	plainAccess   = "access token"
+	scopedAccess  = "access token of an account"
+	clientAccess  = "access token of the client"
+	vendorAccount = "account token"
+	choiceToken   = "selection token"
+	refreshToken  = "refresh token"
+	messageToken  = "token in a message"
+)
+
+// kinds makes a token of each kind for the shopper, all through client "front".
+func kinds(m *kit.ElasticPath, p kit.Shopper, account string) map[string]string {
+	m.T.Helper()
+	plain := kit.TokenPairOf(m.T, plainAccess, m.Server.SignInThrough("front", p.Username, planted(m, p)))
+	scoped := kit.MustIssue(m.T, scopedAccess, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", account))
+	choice := mustSelect(m, choiceToken, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
+	if got := m.Server.RequestCodeThrough("front", p.Username, ""); got.Status != http.StatusNoContent {
+		m.T.Fatalf("asked for a message: %d %s", got.Status, got.Body)
+	}
+	message := m.Inbox.Next(m.T).UserToken // the code in it comes before those that are planted later
+	m.Receiver.Next(m.T)
+	return map[string]string{
+		plainAccess: plain.Access, refreshToken: plain.Refresh, scopedAccess: scoped.Field("access_token"),
+		clientAccess: m.Storefront().AccessToken, choiceToken: choice.Token,
+		vendorAccount: accountTokens(m, p).Text("data", 0, "token"), messageToken: message,
+	}
+}
+
+// place is where a token is read: a request with one, and which kinds it takes
+// with which status. Every other kind gets the refusal.
+type place struct {
+	send    func(token string) kit.Response
+	takes   map[string]int
+	refusal int
+	body    string // of the refusal; "": any
+}
+
+// places are all but revocation, which ends what it reads.
+func places(m *kit.ElasticPath, p kit.Shopper, account string) map[string]place {
+	get := func(path string) func(string) kit.Response {
+		return func(token string) kit.Response {
+			return kit.Caller{Server: m.Server, AccessToken: token}.Try(http.MethodGet, path, nil)
+		}
+	}
+	accesses := map[string]int{plainAccess: 200, scopedAccess: 200, messageToken: 200, clientAccess: 200}
+	ofUsers := map[string]int{plainAccess: 200, scopedAccess: 200, messageToken: 200, clientAccess: 403}
+	front := m.Storefront()
+	return map[string]place{
+		"Bearer below /v1": {send: get("/v1/me"), takes: ofUsers, refusal: 401},
+		"Bearer below /v2": {send: get(kit.SettingsPath), takes: accesses, refusal: 401},
+		"account token header": {send: func(token string) kit.Response {
+			return WithAccountToken(front, token).Try(http.MethodGet, "/v2/account-members/"+p.UID, nil)
+		}, takes: map[string]int{vendorAccount: 200}, refusal: 401},
+		"renewal below /v2": {send: func(token string) kit.Response {
+			return WithAccountToken(front, token).AccountTokens(kit.ByAccountToken())
+		}, takes: map[string]int{vendorAccount: 201}, refusal: 400},
+		"member_token": {send: func(token string) kit.Response {
+			return m.Server.MemberGrant("front", "member_token", token, "account_id", account)
+		}, takes: map[string]int{plainAccess: 200, scopedAccess: 200, vendorAccount: 200}, refusal: 400, body: refusedHeld},
+		"selection_token": {send: func(token string) kit.Response {
+			return m.Server.MemberGrant("front", "selection_token", token, "account_id", account)
+		}, takes: map[string]int{choiceToken: 200}, refusal: 400, body: refusedHeld},
+		"subject_token": {send: func(token string) kit.Response {
+			return m.Server.ExchangeToken("front", token)
+		}, takes: map[string]int{plainAccess: 200, scopedAccess: 200}, refusal: 400, body: refusedSubject},
+		"refresh_token": {send: func(token string) kit.Response {
+			return m.Server.RefreshThrough("front", token)
+		}, takes: map[string]int{refreshToken: 200}, refusal: 400, body: kit.InvalidRefreshTokenBody},
+		"password": {send: func(token string) kit.Response {
+			return m.Server.SignInThrough("otponly", p.Username+"-none", token)
+		}, refusal: 400, body: kit.WrongCredentialsBody},
+	}
+}
+
+// everyKindEverywhere: each place takes its own kinds only.
+func everyKindEverywhere(t *testing.T, m *kit.ElasticPath) {
+	// Of the server itself, so that it knows the sender at once.
+	sink := `{"ID":"sink","Name":"Sink","MessageTypes":["OneTimePassword"],"URL":"` + m.Inbox.URL + `/{messagetype}","SharedKey":"` + kit.SharedKey + `","AllowAllBuyers":true}`
+	if got := m.Admin().SendText(http.MethodPost, "/v1/messagesenders", sink); got.Status != http.StatusCreated {
+		t.Fatalf("%d %s", got.Status, got.Body)
+	}
+	one, two := m.AddAccount("Kinds one"), m.AddAccount("Kinds two")
+	p := AddShopper(m, "kinds", one, two)
+	kinds := kinds(m, p, one.ID)
+	takenByClocksBehind(m, t, kinds)
+	for where, place := range places(m, p, one.ID) {
+		for kind, token := range kinds {
+			got := place.send(token)
+			want, taken := place.takes[kind]
+			if !taken {
+				want = place.refusal
+			}
+			if got.Status != want || !taken && place.body != "" && got.Body != place.body {
+				t.Errorf("%s as %s: %d %s, want %d %s", kind, where, got.Status, got.Body, want, place.body)
+			}
+		}
+	}
+	for kind, token := range kinds {
+		switch got := m.Server.IntrospectThrough("front", token); kind {
+		case choiceToken, vendorAccount:
+			kit.MustBeInactive(t, kind, got)
+		case refreshToken: // used above, so it is not the latest any more
+			kit.MustBeInactive(t, kind, got)
+		default:
+			kit.MustBeActive(t, kind, got)
+		}
+	}
+}
+
+// takenByClocksBehind: a verifier that allows no leeway takes a fresh token of
+// every kind although its clock is a few seconds behind.
+func takenByClocksBehind(m *kit.ElasticPath, t *testing.T, kinds map[string]string) {
+	t.Helper()
+	vendor := m.Server.Form("/oauth/access_token", "grant_type", "client_credentials", "client_id", "admin", "client_secret", m.AdminSecret)
+	for kind, token := range kinds {
+		if kind == refreshToken { // which is no JWT
+			token = kit.MustIssue(t, "client credentials", vendor).Field("access_token")
+		}
+		_, claims := kit.DecodeJWT(t, token)
+		issued, _ := claims["iat"].(float64)
+		for _, behind := range []time.Duration{time.Second, 5 * time.Second} {
+			clock := func() time.Time { return time.Unix(int64(issued), 0).Add(-behind) }
+			if err := jwt.NewValidator(jwt.WithTimeFunc(clock)).Validate(jwt.MapClaims(claims)); err != nil {
+				t.Errorf("%s, %s behind: %v", kind, behind, err)
+			}
+		}
+	}
+}
+
+// everyKindRevoked: whatever the kind, its client can end it and no other can.
+func everyKindRevoked(t *testing.T, m *kit.ElasticPath) {
+	one, two := m.AddAccount("Ended one"), m.AddAccount("Ended two")
+	p := AddShopper(m, "ended", one, two)
+	kinds := kinds(m, p, one.ID)
+	places := places(m, p, one.ID)
+	for kind, where := range map[string]string{
+		scopedAccess: "member_token", messageToken: "Bearer below /v1", clientAccess: "Bearer below /v2",
+		vendorAccount: "account token header", choiceToken: "selection_token", plainAccess: "subject_token", refreshToken: "refresh_token",
+	} {
+		token, place := kinds[kind], places[where]
+		if kind == refreshToken {
+			token = kit.TokenPairOf(t, "another sign-in", m.Server.SignInThrough("front", p.Username, planted(m, p))).Refresh
+		}
+		if got := m.Server.RevokeThrough("till", token); got.Status != http.StatusBadRequest || got.Field("error") != "unauthorized_client" {
+			t.Errorf("%s revoked by another client: %d %s", kind, got.Status, got.Body)
+		}
+		if kind != refreshToken { // whose use would rotate it
+			if got := place.send(token); got.Status != place.takes[kind] {
+				t.Errorf("%s before its revocation: %d %s", kind, got.Status, got.Body)
+			}
+		}
+		if got := m.Server.RevokeThrough("front", token); got.Status != http.StatusOK || got.Body != "" {
+			t.Errorf("%s revoked: %d %s", kind, got.Status, got.Body)
+		}
+		if got := place.send(token); got.Status != place.refusal {
+			t.Errorf("%s after its revocation: %d %s", kind, got.Status, got.Body)
+		}
+	}
+	kit.MustFailV2(t, "a revoked account token renewed", WithAccountToken(m.Storefront(), kinds[vendorAccount]).AccountTokens(kit.ByAccountToken()))
+}
+
+// accountForge is a forge for account tokens.
+func accountForge(m *kit.ElasticPath, t *testing.T, p kit.Shopper) *kit.TokenForger {
+	t.Helper()
+	m.Must(m.App.OpenRing(t.Context()))
+	f := &kit.TokenForger{T: t, Ring: m.App.Ring, Real: accountTokens(m, p).Text("data", 0, "token")}
+	_, f.Claims = kit.DecodeJWT(t, f.Real)
+	f.Kid, f.RsaKID = f.Key("ES256").KID, f.Key("RS256").KID
+	return f
+}
+
+// account is forge.signed for an account token: what is wrong is not the key.
+func account(f *kit.TokenForger, header map[string]any, changes ...any) string {
+	all := map[string]any{"typ": "account+jwt"}
+	maps.Copy(all, header)
+	return f.Signed(all, changes...)
+}
+
+// forgedAccounts are tokens that differ from an account token in one thing.
+func forgedAccounts(f *kit.TokenForger) map[string]string {
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(f.Key("ES256").Public)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	typ := map[string]any{"typ": "account+jwt"}
+	parts := strings.Split(f.Real, ".")
+	encode := base64.RawURLEncoding.EncodeToString
+	none := encode([]byte(`{"alg":"none","typ":"account+jwt","kid":"` + f.Kid + `"}`))
+	other := strings.Split(account(f, nil, "sub", "usr_other", "account_id", "other"), ".")
+	published, _ := f.Ring.Public(f.Kid)
+	return map[string]string{
+		"alg none":                       none + "." + parts[1] + ".",
+		"alg none with a signature":      none + "." + parts[1] + "." + parts[2],
+		"no signature":                   parts[0] + "." + parts[1] + ".",
+		"claims of another":              parts[0] + "." + other[1] + "." + parts[2],
+		"another key":                    f.Sign(jose.ES256, own, f.Claims, typ),
+		"another key, its jwk":           f.Sign(jose.ES256, own, f.Claims, map[string]any{"typ": "account+jwt", "jwk": jose.JSONWebKey{Key: own.Public()}}),
+		"HS256 with the public key, DER": f.Sign(jose.HS256, der, f.Claims, typ),
+		"HS256 with the public key, PEM": f.Sign(jose.HS256, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), f.Claims, typ),
+		"HS256 with the public key, JWK": f.Sign(jose.HS256, published, f.Claims, typ),
+		"HS256 as the vendor does":       f.Sign(jose.HS256, []byte(strings.Repeat("s", 32)), f.Claims, map[string]any{"typ": "JWT", "kid": nil}),
+		"typ JWT":                        account(f, map[string]any{"typ": "JWT"}),
+		"typ of an access token":         account(f, map[string]any{"typ": "at+jwt"}),
+		"typ of a selection token":       account(f, map[string]any{"typ": "selection+jwt"}),
+		"no typ":                         account(f, map[string]any{"typ": nil}),
+		"kid unknown":                    account(f, map[string]any{"kid": "unknown"}),
+		"aud of an access token":         account(f, nil, "aud", "http://latchkey.test"),
+		"aud of a selection token":       account(f, nil, "aud", "http://latchkey.test/oauth/token"),
+		"no aud":                         account(f, nil, "aud", nil),
+		"aud a list":                     account(f, nil, "aud", []string{"http://latchkey.test/v2"}),
+		"other issuer":                   account(f, nil, "iss", "http://evil.test"),
+		"expired":                        account(f, nil, "exp", time.Now().Add(-time.Hour).Unix()),
+		"without end":                    account(f, nil, "exp", nil),
+		"another user's account":         account(f, nil, "account_uid", "acc_other"),
+		"no account":                     account(f, nil, "account_uid", nil),
+		"no login":                       account(f, nil, "login_id", nil),
+		"unknown client":                 account(f, nil, "client_id", "nobody"),
+		"unknown user":                   account(f, nil, "sub", "usr_nobody"),
+	}
+}
+
+// forgedAccountTokens are refused as account token and as member token, with the
+// answer of any nonsense.
+func forgedAccountTokens(t *testing.T, m *kit.ElasticPath) {
+	p := AddShopper(m, "forged", m.AddAccount("Forged"))
+	f := accountForge(m, t, p)
+	front := m.Storefront()
+	use := func(token string) kit.Response {
+		return WithAccountToken(front, token).Try(http.MethodGet, "/v2/account-members/"+p.UID, nil)
+	}
+	for what, token := range map[string]string{"as issued": f.Real, "made here": account(f, nil)} {
+		if got := use(token); got.Status != http.StatusOK {
+			t.Fatalf("%s: %d %s, so the forgeries prove nothing", what, got.Status, got.Body)
+		}
+		kit.MustIssue(t, what, m.Server.MemberGrant("front", "member_token", token))
+	}
+	for what, token := range forgedAccounts(f) {
+		kit.MustRefuseV2(t, what, use(token), http.StatusUnauthorized, "")
+		kit.MustFailV2(t, what+", renewed", WithAccountToken(front, token).AccountTokens(kit.ByAccountToken()))
+		kit.MustRefuse(t, what+", held", m.Server.MemberGrant("front", "member_token", token), refusedHeld)
+		kit.MustRefuse(t, what+", exchanged", m.Server.ExchangeToken("front", token), refusedSubject)
+	}
+	// The account token of one client is no member token of another.
+	kit.MustRefuse(t, "another client", m.Server.MemberGrant("till", "member_token", f.Real), refusedHeld)
+	if got := use(f.Real); got.Status != http.StatusOK {
+		t.Errorf("afterwards: %d %s", got.Status, got.Body)
+	}
+}

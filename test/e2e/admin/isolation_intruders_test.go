@@ -1,0 +1,180 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"latchkey/test/e2e/kit"
+)
+
+const accountTokenHeader = "EP-Account-Management-Authentication-Token"
+
+// intruder is somebody who has no business with what is alpha's.
+type intruder struct {
+	name, token string
+	header      []string
+
+	stranger bool     // the token is none that opens anything: every answer is 401
+	may      []string // operations that are for such callers, and must not tell of alpha
+	skips    []string // those that are not asked
+}
+
+// intruders makes everybody who will try.
+func (e *estate) intruders(t *testing.T) []intruder {
+	t.Helper()
+	front := e.SendForm(e.First, "/oauth/access_token", "grant_type", "implicit", "client_id", "front").AccessToken(t)
+	refresh, selection, account := e.wrongTokens(t, front)
+	shops := storefrontOperations()
+	users := func(name, username string) intruder {
+		return intruder{name: name, token: e.actor(t, name, username), may: shops, skips: ownOperations()}
+	}
+	return []intruder{
+		{name: "nobody", stranger: true},
+		{name: "nonsense", token: "nonsense", stranger: true},
+		{name: "a refresh token", token: refresh, stranger: true},
+		{name: "a selection token", token: selection, stranger: true},
+		{name: "an account token", token: account, stranger: true},
+		{name: "an account token in both places", token: account, header: []string{accountTokenHeader, account}, stranger: true},
+		users("a buyer's user with every role", "bob"), users("a buyer's user with FullAccess", "bella"), users("a supplier's user with FullAccess", "bea"),
+		users("an administrator without roles", "zoe"), users("a colleague without roles", mark+"-alan"),
+		{name: "a storefront", token: front, may: shops},
+		{
+			name: "a member of another account", token: front, header: []string{accountTokenHeader, account},
+			may: append(memberOperations(), shops...),
+		},
+		{
+			name: "an administrator for a member of another account", token: e.AdminToken, header: []string{accountTokenHeader, account},
+			may: append(memberOperations(), e.withoutMembers()...),
+		},
+	}
+}
+
+// withoutMembers are the operations that do not look at whose account token
+// comes along: they are the administrator's.
+func (e *estate) withoutMembers() (ids []string) {
+	members := []string{
+		"Accounts.List", "Accounts.Get", "AccountMembers.List", "AccountMembers.Get", "AccountMembers.ListMemberships", "AccountMemberships.List", "AccountMemberships.Get",
+		"UserAuthenticationInfo.Get", "UserAuthenticationInfo.Update", "UserAuthenticationPasswordProfileInfo.List",
+		"UserAuthenticationPasswordProfileInfo.Get", "UserAuthenticationPasswordProfileInfo.Update",
+		"AccountTags.List", "UserAuthenticationOIDCProfileInfo.List",
+	}
+	for _, o := range e.operations {
+		if !slices.Contains(members, o.id) {
+			ids = append(ids, o.id)
+		}
+	}
+	return ids
+}
+
+// actor returns an access token of a user, by the credentials of a client that
+// acts as it: nothing is to be hashed for that.
+func (e *estate) actor(t *testing.T, name, username string) string {
+	t.Helper()
+	e.Do(t, 201, "POST", "/v1/apiclients", map[string]any{
+		"ID": "as-" + username, "AppName": name, "ClientSecret": kit.ClientSecret, "DefaultContextUserName": username,
+		"AllowAnyBuyer": true, "AllowAnySupplier": true, "AllowSeller": true,
+	})
+	token := e.acting(t, username)
+	if got := e.DoAs(t, token, 200, "GET", "/v1/me", nil); got.Field("Username") != username {
+		t.Fatalf("%s is %s", name, got.Body)
+	}
+	return token
+}
+
+// acting returns an access token of the actor of that name.
+func (e *estate) acting(t *testing.T, username string, roles ...string) string {
+	t.Helper()
+	return e.SendForm(e.First, "/oauth/token", "grant_type", "client_credentials", "client_id", "as-"+username, "client_secret", kit.ClientSecret,
+		"scope", strings.Join(roles, " ")).AccessToken(t)
+}
+
+// wrongTokens are genuine, bob's, and no access tokens: a refresh token, a
+// selection token and an account token.
+func (e *estate) wrongTokens(t *testing.T, front string) (refresh, selection, account string) {
+	t.Helper()
+	e.Do(t, 200, "PATCH", "/v1/buyers/bravo/users/bob", `{"Password":"`+kit.TedPassword+`"}`)
+	refresh = e.SignIn(e.First, "front", "bob", kit.TedPassword).Field("refresh_token")
+	bob := at(t, e.Do(t, 200, "GET", "/v2/accounts/bravo/account-memberships", nil), "data", "0", "relationships", "account_member", "data", "id")
+	if other := at(t, e.Do(t, 200, "GET", "/v2/account-members?filter=eq(email,bob@example.com)", nil), "data", "0", "id"); other != nil {
+		bob = other
+	}
+	got := e.DoAs(t, front, 201, "POST", "/v2/account-members/tokens", map[string]any{"data": map[string]any{
+		"type": "account_management_authentication_token", "authentication_mechanism": "password",
+		"password_profile_id": "default", "username": "bob", "password": kit.TedPassword,
+	}})
+	account, _ = at(t, got, "data", "0", "token").(string)
+	e.Do(t, 201, "POST", "/v2/accounts/depot/account-memberships", map[string]any{"data": map[string]any{"type": "account_membership", "account_member_id": bob}})
+	chosen := e.SendForm(e.First, "/oauth/token", "grant_type", "urn:latchkey:params:oauth:grant-type:account-member",
+		"client_id", "front", "username", "bob", "password", kit.TedPassword)
+	selection = chosen.Field("selection_token")
+	if refresh == "" || account == "" || selection == "" {
+		t.Fatalf("tokens %q %q %q: %s %s", refresh, account, selection, got.Body, chosen.Body)
+	}
+	return refresh, selection, account
+}
+
+// intrude tries every operation on what is alpha's.
+func (e *estate) intrude(t *testing.T, i intruder) {
+	for _, o := range e.operations {
+		if o.open || slices.Contains(i.skips, o.id) {
+			continue
+		}
+		if i.token == e.AdminToken && slices.Contains(i.may, o.id) && !slices.Contains(memberOperations(), o.id) {
+			continue // the administrator's own business
+		}
+		var body any
+		if o.method != http.MethodGet && o.method != http.MethodDelete {
+			body = `{"ID":"evil","Name":"evil","Username":"evil","data":{"name":"evil"}}`
+		}
+		got := e.Send(e.First, i.token, o.method, o.path, body, i.header...)
+		what := fmt.Sprintf("%s %s (%s)", o.method, o.path, o.id)
+		switch {
+		case i.stranger || got.Status == http.StatusUnauthorized:
+			if got.Status != http.StatusUnauthorized || !strings.HasPrefix(got.Header.Get("WWW-Authenticate"), `Bearer realm="latchkey"`) {
+				t.Errorf("%s: %d with challenge %q %s", what, got.Status, got.Header.Get("WWW-Authenticate"), got.Body)
+			}
+		case slices.Contains(i.may, o.id) && got.Status < http.StatusInternalServerError:
+		case got.Status != http.StatusForbidden && got.Status != http.StatusNotFound:
+			t.Errorf("%s: %d %s", what, got.Status, got.Body)
+		}
+		if strings.Contains(strings.ToLower(got.Body), mark) {
+			t.Errorf("%s tells of alpha: %s", what, got.Body)
+		}
+	}
+}
+
+// everyRole: an administrator with every role but those of an operation is
+// refused, and may look with any one of them.
+func (e *estate) everyRole(t *testing.T) {
+	all, tokens := e.documentedRoles(t), map[string]string{}
+	token := func(roles ...string) string {
+		key := strings.Join(roles, " ")
+		if tokens[key] == "" {
+			tokens[key] = e.acting(t, "max", roles...)
+		}
+		return tokens[key]
+	}
+	guarded := 0
+	for _, o := range e.operations {
+		if len(o.roles) == 0 {
+			continue
+		}
+		guarded++
+		others := slices.DeleteFunc(slices.Clone(all), func(role string) bool { return slices.Contains(o.roles, role) })
+		got := e.Send(e.First, token(others...), o.method, o.path, nil)
+		if got.Status != http.StatusForbidden || strings.Contains(strings.ToLower(got.Body), mark) {
+			t.Errorf("%s %s without %v: %d %s", o.method, o.path, o.roles, got.Status, got.Body)
+		}
+		for _, role := range o.roles {
+			if o.method == http.MethodGet {
+				e.DoAs(t, token(role), http.StatusOK, o.method, o.path, nil)
+			}
+		}
+	}
+	if guarded < 100 {
+		t.Errorf("only %d operations ask for a role", guarded)
+	}
+}

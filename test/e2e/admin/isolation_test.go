@@ -1,0 +1,297 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/test/e2e/kit"
+)
+
+// mark is in every name, address, secret and remark of company "alpha" and of
+// what belongs to it, and in no identifier.
+const mark = "zqmark"
+
+// openOperations are those that no user's token is asked for. One more is to be added
+// here on purpose.
+func openOperations() []string {
+	return []string{
+		"OAuth.Token", "OAuth.Revoke", "OAuth.Introspect", "OAuth.Keys", "OAuth.WellKnownKeys", "OAuth.Cert", "OAuth.Metadata", "OAuth.OpenIDMetadata",
+		// These look for tokens of their own kind; see TestClientRegistration.
+		"OAuth.Register", "OAuth.Registration", "OAuth.ReplaceRegistration", "OAuth.DeleteRegistration",
+		"AccessTokens.Create",
+		"password.SendOneTimePassword", "password.SendVerificationCode", "password.ResetByVerificationCode", "username.Retrieve",
+	}
+}
+
+// ownOperations are those of whoever calls, which is nobody's business else.
+func ownOperations() []string {
+	return []string{"me.Get", "me.Save", "me.Patch", "me.ResetPassword", "me.RevokeTokens"}
+}
+
+// storefrontOperations are those for everybody with an access token: what a
+// shop needs before anybody has signed in.
+func storefrontOperations() []string {
+	return []string{
+		"AccountAuthenticationSettings.Get", "AuthenticationRealms.List", "AuthenticationRealms.Get", "PasswordProfiles.List", "PasswordProfiles.Get",
+		"OIDCProfiles.List", "me.usergroups.List", // always empty
+		"PasswordProfiles.RequestOneTimePasswordToken", "AccountMembers.CreateTokens",
+	}
+}
+
+// memberOperations are lists that show an account member what is its own.
+func memberOperations() []string {
+	return []string{"Accounts.List", "AccountMembers.List", "AccountTags.List"}
+}
+
+// operation is one that the document tells, with the path of what is alpha's.
+type operation struct {
+	id, method, path string
+	roles            []string // one of which opens it
+	open             bool
+}
+
+// estate is a market with two companies that are nothing to each other.
+type estate struct {
+	*kit.OrderCloud
+	operations []operation
+	ids        map[string]string // of alpha's things, by the path's parameter
+}
+
+func TestIsolation(t *testing.T) {
+	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
+		e := &estate{OrderCloud: m, ids: map[string]string{"realm": "default", "profile": "default", "code": "x", "job": "job-1"}}
+		m.CheckDocument(t)
+		e.settle(t)
+		e.survey(t)
+		intruders := e.intruders(t)
+		e.actor(t, "an administrator with every role", "max")
+		before := e.everything(t)
+		for _, i := range intruders {
+			t.Run(i.name, func(t *testing.T) { e.intrude(t, i) })
+		}
+		t.Run("roles", e.everyRole)
+		if diff := cmp.Diff(before, e.everything(t)); diff != "" {
+			t.Errorf("the intruders changed (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// settle makes the two companies.
+func (e *estate) settle(t *testing.T) {
+	t.Helper()
+	roles := slices.Concat([]string{"MeAdmin", "PasswordReset"}, e.documentedRoles(t))
+	e.Do(t, 201, "POST", "/v1/securityprofiles", map[string]any{"ID": "all", "Name": mark + " all", "Roles": roles})
+	e.Do(t, 201, "POST", "/v1/securityprofiles", map[string]any{"ID": "full", "Name": mark + " full", "Roles": []string{"FullAccess"}})
+	person := func(id, name string) string {
+		return fmt.Sprintf(`{"ID":%q,"Username":%q,"FirstName":%q,"LastName":%q,"Email":"%s@example.com","xp":{"note":%q}}`, id, name, name, name, name, name)
+	}
+	for path, bodies := range map[string][]string{
+		"/v1/buyers":    {`{"ID":"alpha","Name":"` + mark + `","xp":{"note":"` + mark + `"}}`, `{"ID":"bravo","Name":"Bravo"}`, `{"ID":"depot","Name":"Depot"}`},
+		"/v1/suppliers": {`{"ID":"alphas","Name":"` + mark + `","xp":{"note":"` + mark + `"}}`, `{"ID":"bravos","Name":"Bravo"}`},
+	} {
+		for _, body := range bodies {
+			e.Do(t, 201, "POST", path, body)
+		}
+	}
+	for path, bodies := range map[string][]string{
+		"/v1/buyers/alpha/users":     {person("alan", mark+"-alan")},
+		"/v1/suppliers/alphas/users": {person("alma", mark+"-alma")},
+		"/v1/adminusers":             {person("adam", mark+"-adam"), person("zoe", "zoe"), person("max", "max")},
+		"/v1/buyers/bravo/users":     {person("bob", "bob"), person("bella", "bella")},
+		"/v1/suppliers/bravos/users": {person("bea", "bea")},
+	} {
+		for _, body := range bodies {
+			e.Do(t, 201, "POST", path, body)
+		}
+	}
+	for _, assignment := range []string{
+		`{"SecurityProfileID":"all","BuyerID":"bravo","UserID":"bob"}`, `{"SecurityProfileID":"full","BuyerID":"bravo","UserID":"bella"}`,
+		`{"SecurityProfileID":"full","SupplierID":"bravos"}`, `{"SecurityProfileID":"all","UserID":"max"}`,
+	} {
+		e.Do(t, 204, "POST", "/v1/securityprofiles/assignments", assignment)
+	}
+	e.furnish(t)
+}
+
+// furnish makes what the paths of the document name, for company alpha.
+func (e *estate) furnish(t *testing.T) {
+	t.Helper()
+	e.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"desk","AppName":"`+mark+`","AllowSeller":true,"AllowAnyBuyer":true,"ClientSecret":"`+mark+`-`+kit.ClientSecret+`","xp":{"note":"`+mark+`"}}`)
+	e.ids["secretID"] = e.Do(t, 201, "POST", "/v1/apiclients/desk/secrets", `{"Name":"`+mark+`"}`).Field("ID")
+	e.Do(t, 204, "POST", "/v1/apiclients/assignments", `{"ApiClientID":"desk","BuyerID":"alpha"}`)
+	e.Do(t, 201, "POST", "/v1/integrations/deliveryconfig",
+		`{"ID":"hook","Name":"`+mark+`","DeliveryTargets":{"MessageSender":{"Endpoint":"`+e.SenderInbox.URL+`/`+mark+`","Secret":"`+mark+`-key"}}}`)
+	e.Do(t, 201, "POST", "/v1/messagesenders", `{"ID":"sink","Name":"`+mark+`","MessageTypes":["OneTimePassword"],"DeliveryConfigID":"hook"}`)
+	e.Do(t, 204, "POST", "/v1/messagesenders/assignments", `{"MessageSenderID":"sink","BuyerID":"alpha"}`)
+	e.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"front","AppName":"Front","AllowAnyBuyer":true,"RefreshTokenDuration":60,
+		"GrantTypes":["implicit","password","refresh_token","urn:latchkey:params:oauth:grant-type:account-member"]}`)
+	kit.MustBeDelivered(t, "alan", e.RequestMessage(t, "/v1/password/onetimepassword", `{"ClientID":"front","Username":"`+mark+`-alan"}`))
+	e.SenderInbox.Next(t, "OneTimePassword", mark+"-key")
+	integration := e.Do(t, 201, "POST", "/v2/integrations", `{"data":{"type":"integration","name":"`+mark+`","integration_type":"webhook","observes":["one-time-password-token-request.created"],
+		"configuration":{"url":"`+e.SenderInbox.URL+`/`+mark+`","secret_key":"`+mark+`-key"}}}`)
+	e.note(t, integration, "integration", "data", "id")
+	e.note(t, e.Do(t, 200, "GET", "/v1/onetimepasswordrequests", nil), "requestID", "Items", "0", "ID")
+	one := e.Do(t, 200, "GET", "/v1/onetimepasswordrequests/"+e.ids["requestID"], nil)
+	for i := range 9 {
+		if id, ok := at(t, one, "Timeline", fmt.Sprint(i), "MessageID").(string); ok {
+			e.ids["messageID"] = id
+			break
+		}
+	}
+	audited := func() kit.Response { return e.Do(t, 200, "GET", "/v1/auditevents?Object=ApiClient/desk", nil) }
+	kit.Soon(t, "an audit event", func() bool { return at(t, audited(), "Items", "0") != nil })
+	e.note(t, audited(), "auditEventID", "Items", "0", "ID")
+	e.note(t, e.Do(t, 200, "GET", "/v1/signingkeys?State=active", nil), "kid", "Items", "0", "ID")
+	memberships := e.Do(t, 200, "GET", "/v2/accounts/alpha/account-memberships?include=account_member", nil)
+	e.note(t, memberships, "membership", "data", "0", "id")
+	e.note(t, memberships, "member", "data", "0", "relationships", "account_member", "data", "id")
+	e.ids["user"] = e.ids["member"]
+	e.note(t, e.Do(t, 200, "GET", "/v2/authentication-realms/default/user-authentication-info/"+e.ids["user"]+"/user-authentication-password-profile-info", nil), "info", "data", "0", "id")
+	for parameter, id := range map[string]string{
+		"buyerID": "alpha", "supplierID": "alphas", "apiClientID": "desk", "securityProfileID": "all", "messageSenderID": "sink", "deliveryConfigID": "hook", "account": "alpha", "client_id": "desk",
+	} {
+		e.ids[parameter] = id
+	}
+}
+
+// at returns what stands at a path of an answer; nil: nothing.
+func at(t *testing.T, a kit.Response, path ...string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(a.Body), &v); err != nil {
+		t.Fatalf("%v: %s", err, a.Body)
+	}
+	for _, step := range path {
+		switch of := v.(type) {
+		case map[string]any:
+			v = of[step]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(step, &i); err != nil || i >= len(of) {
+				return nil
+			}
+			v = of[i]
+		}
+	}
+	return v
+}
+
+// note keeps an identifier out of an answer.
+func (e *estate) note(t *testing.T, a kit.Response, parameter string, path ...string) {
+	t.Helper()
+	id, ok := at(t, a, path...).(string)
+	if !ok {
+		t.Fatalf("no %v in %s", path, a.Body)
+	}
+	e.ids[parameter] = id
+}
+
+// document is the part of the document that the sweep is made of.
+type document struct {
+	Paths map[string]map[string]struct {
+		OperationID string   `json:"operationId"`
+		Security    []any    `json:"security"`
+		Roles       []string `json:"x-roles"`
+	}
+}
+
+// fetchDocument returns the OpenAPI document of the server.
+func fetchDocument(m *kit.OrderCloud, t *testing.T) (d document) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(m.Do(t, 200, "GET", "/openapi.json", nil).Body), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (e *estate) documentedRoles(t *testing.T) (roles []string) {
+	t.Helper()
+	for _, methods := range fetchDocument(e.OrderCloud, t).Paths {
+		for _, o := range methods {
+			roles = append(roles, o.Roles...)
+		}
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
+}
+
+// survey reads the operations out of the document. An administrator must find
+// what is alpha's at all of the paths, or a refusal would prove nothing.
+func (e *estate) survey(t *testing.T) {
+	t.Helper()
+	var open []string
+	for path, methods := range fetchDocument(e.OrderCloud, t).Paths {
+		for method, o := range methods {
+			one := operation{o.OperationID, strings.ToUpper(method), e.pathOf(t, path), o.Roles, len(o.Security) == 0 || !strings.HasPrefix(path, "/v")}
+			e.operations = append(e.operations, one)
+			if lower := strings.Replace(one.path, "/ApiClients/Assignments/", "/apiclients/assignments/", 1); lower != one.path {
+				e.operations = append(e.operations, operation{one.id, one.method, lower, one.roles, one.open})
+			}
+			if one.open {
+				open = append(open, one.id)
+			}
+		}
+	}
+	want := openOperations()
+	slices.Sort(open)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, open); diff != "" {
+		t.Errorf("operations without a token (-want +got):\n%s", diff)
+	}
+	slices.SortFunc(e.operations, func(a, b operation) int { return strings.Compare(a.path+a.method, b.path+b.method) })
+	if len(e.operations) < 140 {
+		t.Errorf("only %d operations", len(e.operations))
+	}
+	for _, o := range e.operations {
+		if o.method == http.MethodGet && !o.open && o.id != "me.Get" {
+			e.Do(t, 200, o.method, o.path, nil)
+		}
+	}
+}
+
+// pathOf puts alpha's identifiers into a path.
+func (e *estate) pathOf(t *testing.T, path string) string {
+	t.Helper()
+	user := "alan"
+	switch {
+	case strings.HasPrefix(path, "/v1/suppliers"):
+		user = "alma"
+	case strings.HasPrefix(path, "/v1/adminusers"):
+		user = "adam"
+	}
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		name, ok := strings.CutPrefix(strings.TrimSuffix(part, "}"), "{")
+		switch {
+		case !ok:
+		case name == "userID":
+			parts[i] = user
+		case e.ids[name] == "":
+			t.Fatalf("%s: alpha has no %s", path, name)
+		default:
+			parts[i] = e.ids[name]
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// everything is what an administrator sees, but for what tells of the tests
+// themselves.
+func (e *estate) everything(t *testing.T) map[string]string {
+	t.Helper()
+	seen := map[string]string{}
+	for _, o := range e.operations {
+		if o.method != http.MethodGet || o.open || o.id == "me.Get" || strings.HasPrefix(o.path, "/v1/auditevents") || strings.HasPrefix(o.path, "/v1/onetimepasswordrequests") {
+			continue
+		}
+		got := e.Do(t, 200, o.method, o.path, nil)
+		seen[o.path] = got.Header.Get("ETag") + got.Body
+	}
+	return seen
+}

@@ -1,0 +1,119 @@
+package delivery
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"latchkey/test/e2e/kit"
+)
+
+// process starts a server as a process of its own, which a test may kill.
+func process(w *kit.Fixture) (n *kit.Server, kill func()) {
+	w.T.Helper()
+	cfg := w.Config()
+	cmd := exec.Command(kit.Program(w.T), "serve")
+	cmd.Env = append(os.Environ(),
+		"LATCHKEY_DATABASE_URL="+w.DatabaseURL, "LATCHKEY_MASTER_KEY="+kit.MasterKey, "LATCHKEY_OUTBOUND_ALLOW=127.0.0.0/8",
+		"LATCHKEY_LISTEN="+cfg.Listen, "LATCHKEY_OPS_LISTEN="+cfg.OpsListen,
+		"LATCHKEY_OTP_LIMIT_RECIPIENT=0", "LATCHKEY_OTP_LIMIT_CLIENT=0", "LATCHKEY_OTP_LIMIT_ADDRESS=0")
+	cmd.Stdout, cmd.Stderr = &w.Log, &w.Log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		w.T.Fatal(err)
+	}
+	var once sync.Once
+	kill = func() {
+		once.Do(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+	}
+	w.T.Cleanup(kill)
+	n = &kit.Server{T: w.T, URL: "http://" + cfg.Listen, OpsURL: "http://" + cfg.OpsListen, Stop: kill}
+	n.AwaitReady(nil)
+	return n, kill
+}
+
+// TestKilledReplicas asks three replicas for codes while the receiver is down,
+// kills two of them right after they answered, and brings the receiver back:
+// every message arrives, and as a receiver counts them, by their idempotency
+// id, each arrives once.
+func TestKilledReplicas(t *testing.T) {
+	t.Parallel()
+	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
+	w.Inbox.Status.Store(http.StatusServiceUnavailable)
+	first, killFirst := process(w)
+	second, killSecond := process(w)
+	third, _ := process(w)
+	asked := 0
+	ask := func(n *kit.Server, times int) {
+		for range times {
+			if a := n.RequestCode("jane", ""); a.Status != http.StatusNoContent {
+				t.Fatalf("asked for a code: %d %s", a.Status, a.Body)
+			}
+			asked++
+		}
+	}
+	ask(third, 5)
+	ask(second, 5)
+	ask(first, 10)
+	killFirst()
+	ask(second, 10)
+	killSecond()
+	ask(third, 5)
+	await(t, "a failed attempt", func() bool {
+		return slices.ContainsFunc(messages(w), func(m queuedMessage) bool { return strings.Contains(m.Reason, "503") })
+	})
+	w.Inbox.Status.Store(http.StatusOK)
+
+	copies := map[string]int{}
+	for deadline := time.After(90 * time.Second); len(copies) < asked; {
+		select {
+		case m := <-w.Inbox.Messages:
+			copies[m.Header.Get("Idempotency-Key")]++
+		case <-deadline:
+			t.Fatalf("%d of %d messages arrived; still there: %+v", len(copies), asked, messages(w, "--state", "queued"))
+		}
+	}
+	await(t, "the settlement", func() bool { return len(messages(w, "--state", "delivered")) == asked })
+	for len(w.Inbox.Messages) > 0 {
+		copies[(<-w.Inbox.Messages).Header.Get("Idempotency-Key")]++
+	}
+	for _, m := range messages(w) {
+		if copies[m.ID] != 1 {
+			t.Errorf("message %s arrived %d times: %+v", m.ID, copies[m.ID], m)
+		}
+	}
+	if n := len(copies); n != asked {
+		t.Errorf("%d idempotency ids, want %d", n, asked)
+	}
+}
+
+// TestNothingAfterExpiry brings the receiver back too late: what it missed is
+// listed with the reason, and nothing is sent.
+func TestNothingAfterExpiry(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		n := w.Serve()
+		w.Inbox.Status.Store(http.StatusServiceUnavailable)
+		n.RequestCode("jane", "")
+		await(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
+		w.Clock.Advance(10 * time.Minute)
+		w.Inbox.Status.Store(http.StatusOK)
+		await(t, "the end of the message", func() bool { return len(messages(w, "--state", "expired")) == 1 })
+		m := messages(w)[0]
+		if !strings.Contains(m.Reason, "503") || m.EndedAt == nil || len(w.Inbox.Messages) != 0 {
+			t.Errorf("%d messages sent; %+v", len(w.Inbox.Messages), m)
+		}
+		steps := stepsOf(w, m.ID)
+		if steps[0] != "asked" || !slices.Contains(steps, "failed") || steps[len(steps)-1] != "expired" {
+			t.Errorf("steps %q", steps)
+		}
+	})
+}

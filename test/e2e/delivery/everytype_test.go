@@ -1,0 +1,169 @@
+package delivery
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/test/e2e/kit"
+)
+
+// askForEverything asks once for each type of message.
+func askForEverything(o kit.Admin, t *testing.T, newcomer string) {
+	t.Helper()
+	invited := o.Do(http.MethodPost, "/v1/buyers/acme/users", fmt.Sprintf(`{"ID":%q,"Username":%[1]q,"Email":"new@example.com","Active":true}`, newcomer))
+	if invited.Status != http.StatusCreated {
+		t.Fatalf("invitation: %d %s", invited.Status, invited.Body)
+	}
+	for what, got := range map[string]kit.Response{
+		"code":     o.Server.RequestCode("jane", ""),
+		"renewal":  o.Server.RequestRenewal("john"),
+		"username": o.Server.Do(http.MethodPost, "/v1/username/retrieve?clientID=shop&email=jane@example.com", "", ""),
+	} {
+		if got.Status != http.StatusNoContent {
+			t.Fatalf("%s: %d %s", what, got.Status, got.Body)
+		}
+	}
+}
+
+// TestEveryTypeSurvives: every type of message goes the same durable way. The
+// server is killed right after its last answer, the receiver is down for
+// minutes after that, and then each message comes once and its code is good.
+// What is refused for good, or has expired, is listed with the reason, and
+// never sent.
+func TestEveryTypeSurvives(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		w.Apply(strings.ReplaceAll(kit.EveryTypeDocument, "SINK", w.Inbox.URL))
+		a := kit.NewOneServer(w)
+		a.Server.Stop()
+		a.Inbox.Status.Store(http.StatusServiceUnavailable)
+		p := a.StartProcess()
+		askForEverything(a.NewAdmin(p.Server), t, "nina")
+		p.Kill()
+		n := a.StartServer()
+		for attempts := range 3 { // a minute of each is over before the next
+			a.Clock.Advance(time.Minute)
+			kit.Eventually(t, "all were tried in vain again", func() bool {
+				return a.QueryOne(fmt.Sprintf("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts > %d", attempts)) == "4"
+			})
+		}
+		a.Inbox.Status.Store(http.StatusOK)
+		a.Clock.Advance(time.Minute)
+		came := map[string]kit.Message{}
+		for _, m := range a.AwaitMessages() {
+			if again, ok := came[m.MessageType]; ok {
+				t.Errorf("%s came as %s and %s", m.MessageType, again.Header.Get("Idempotency-Key"), m.Header.Get("Idempotency-Key"))
+			}
+			came[m.MessageType] = m
+		}
+		if diff := cmp.Diff([]string{"ForgottenPassword", "ForgottenUsername", "NewUserInvitation", "OneTimePassword"}, slices.Sorted(maps.Keys(came))); diff != "" {
+			t.Fatalf("messages: %s", diff)
+		}
+		kit.MustIssue(t, "code", n.SignIn("jane", came["OneTimePassword"].EventBody.OneTimePassword))
+		for name, m := range map[string]kit.Message{"john": came["ForgottenPassword"], "nina": came["NewUserInvitation"]} {
+			if got := n.RenewPassword(m.EventBody.PasswordRenewalVerificationCode, name, kit.NextPassword); got.Status != http.StatusNoContent {
+				t.Errorf("password of %s: %d %s", name, got.Status, got.Body)
+			}
+		}
+		if got := metric(n, `latchkey_otp_steps_total{step="delivered"}`); got != "1" {
+			t.Errorf("the funnel of one-time passwords counts %s deliveries, want 1", got)
+		}
+		endsAreListed(a, t, a.NewAdmin(n))
+	})
+}
+
+// endsAreListed has every type refused for good, and then expire.
+func endsAreListed(a *kit.OneServer, t *testing.T, o kit.Admin) {
+	t.Helper()
+	for _, end := range []struct {
+		state, newcomer, reason string
+		answer                  int64
+	}{
+		{"dead", "dora", "410", http.StatusGone},
+		{"expired", "ella", "503", http.StatusServiceUnavailable},
+	} {
+		a.Inbox.Status.Store(end.answer)
+		askForEverything(o, t, end.newcomer)
+		if end.state == "expired" {
+			kit.Eventually(t, "all were tried", func() bool {
+				return a.QueryOne("SELECT count(*) FROM messages WHERE state = 'queued' AND last_error <> ''") == "4"
+			})
+			a.Clock.Advance(8 * 24 * time.Hour)
+			a.Inbox.Status.Store(http.StatusOK)
+		}
+		if late := a.AwaitMessages(); len(late) != 0 {
+			t.Errorf("%d messages came after their end", len(late))
+		}
+		ended := messages(a.Fixture, "--state", end.state)
+		if len(ended) != 4 {
+			t.Errorf("%d messages are %s, want 4: %+v", len(ended), end.state, ended)
+		}
+		for _, m := range ended {
+			if !strings.Contains(m.Reason, end.reason) {
+				t.Errorf("%s message %+v", end.state, m)
+			}
+			if end.state == "dead" { // the token is as old as the clock says
+				hasStep(a, t, o, m.RequestID, end.state, end.reason)
+			}
+		}
+	}
+	if got := a.QueryOne("SELECT count(*) FROM messages WHERE length(payload) > 0"); got != "0" {
+		t.Errorf("%s messages that have ended keep a payload", got)
+	}
+}
+
+// hasStep looks for a step and its reason where an administrator would.
+func hasStep(a *kit.OneServer, t *testing.T, o kit.Admin, requestID, step, reason string) {
+	t.Helper()
+	got := o.Do(http.MethodGet, "/v1/onetimepasswordrequests/"+requestID, "")
+	var shown struct {
+		Timeline []struct{ Step, Detail string }
+	}
+	if err := json.Unmarshal([]byte(got.Body), &shown); got.Status != http.StatusOK || err != nil {
+		t.Fatalf("%d %s", got.Status, got.Body)
+	}
+	for _, s := range shown.Timeline {
+		if s.Step == step && strings.Contains(s.Detail, reason) {
+			return
+		}
+	}
+	t.Errorf("no step %q because of %s in %s", step, reason, got.Body)
+}
+
+// TestThreeReplicas shares sixty requests among three servers: a receiver that
+// answers gets one call for each.
+func TestThreeReplicas(t *testing.T) {
+	t.Parallel()
+	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
+	a := kit.NewOneServer(w)
+	names := kit.Numbered("third-", 60)
+	a.AddUsersWithoutPassword(names...)
+	replicas := []*kit.Server{a.Server, a.StartServer(), a.StartServer()}
+	for i, got := range kit.Concurrently(len(names), func(i int) kit.Response { return replicas[i%3].RequestCodeThrough("kiosk", names[i], "") }) {
+		if got.Status != http.StatusNoContent {
+			t.Fatalf("request %d: %d %s", i, got.Status, got.Body)
+		}
+	}
+	ids, asked := map[string]int{}, map[string]int{}
+	for _, m := range a.AwaitMessages() {
+		ids[m.Header.Get("Idempotency-Key")]++
+		asked[m.EventBody.Username]++
+	}
+	for _, counted := range []map[string]int{ids, asked} {
+		if len(counted) != len(names) {
+			t.Errorf("%d of %d came", len(counted), len(names))
+		}
+		for id, calls := range counted {
+			if calls != 1 {
+				t.Errorf("%q came %d times", id, calls)
+			}
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package delivery
+
+import (
+	"database/sql"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/test/e2e/kit"
+)
+
+// sendEverything has the world's sender deliver messages of every type.
+func sendEverything(w *kit.Fixture) {
+	w.Apply(strings.ReplaceAll(`
+MessageSenders:
+  - {ID: sink, Name: Sink, MessageTypes: [OneTimePassword, ForgottenPassword, ForgottenUsername, NewUserInvitation, AccountLocked],
+     URL: "SINK/{messagetype}", SharedKey: key-of-the-message-sender, AllowAllBuyers: true}
+`, "SINK", w.Inbox.URL))
+}
+
+// delivered waits until nothing is left to resolve or to deliver, and returns
+// the messages since the last time by the user they went to.
+func delivered(w *kit.Fixture) map[string]int {
+	w.T.Helper()
+	db := openDatabase(w)
+	quiet := func() (left int) {
+		err := db.QueryRow(fmt.Sprintf(`SELECT (SELECT count(*) FROM code_requests WHERE ended_at = 0 AND lease_until <= %d)
+			+ (SELECT count(*) FROM messages WHERE state = 'queued')`, w.Clock.Now().Add(time.Minute).UnixMicro())).Scan(&left) // what waits for a budget waits longer
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		return left
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if quiet() == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			w.T.Fatal("messages are still under way")
+		}
+	}
+	got := map[string]int{}
+	for {
+		select {
+		case m := <-w.Inbox.Messages:
+			got[m.Recipient.Username]++
+		default:
+			return got
+		}
+	}
+}
+
+// openDatabase opens the world's database to look at it.
+func openDatabase(w *kit.Fixture) *sql.DB {
+	w.T.Helper()
+	driver, url := "pgx", w.DatabaseURL
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		driver, url = "sqlite", "file:"+path+"?_pragma=busy_timeout(10000)"
+	}
+	db, err := sql.Open(driver, url)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	w.T.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// total adds up what delivered returns.
+func total(messages map[string]int) (n int) {
+	for _, of := range messages {
+		n += of
+	}
+	return n
+}
+
+// TestFiveMessagesForAMailbox asks two servers four hundred times at once, in
+// every way that leads to one login or to one mailbox.
+func TestFiveMessagesForAMailbox(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		sendEverything(w)
+		nodes := []*kit.Server{w.Serve(defaultsOf("RECIPIENT")...), w.Serve(defaultsOf("RECIPIENT")...)}
+		const requests = 400
+		ask := func(way func(n *kit.Server, i int) kit.Response) map[int]int {
+			statuses := map[int]int{}
+			for _, a := range kit.Concurrently(requests, func(i int) kit.Response { return way(nodes[i%2], i) }) {
+				statuses[a.Status]++
+			}
+			return statuses
+		}
+		anywhere := func(i int) string { return fmt.Sprintf("2001:db8:%x::1", i+1) }
+		for name, messages := range map[string]int{"jane": 5, "nobody": 0} {
+			got := ask(func(n *kit.Server, i int) kit.Response { return askFrom(n, anywhere(i), name, "") })
+			if got[http.StatusNoContent] != 5 || got[http.StatusTooManyRequests] != requests-5 {
+				t.Errorf("%s: answers %v", name, got)
+			}
+			if sent := total(delivered(w)); sent != messages {
+				t.Errorf("%s: %d messages, want %d", name, sent, messages)
+			}
+		}
+		w.Clock.Advance(24 * time.Hour)
+		john := func(n *kit.Server, i int) kit.Response { // john and johnny have one mailbox
+			switch i % 5 {
+			case 0:
+				return askFrom(n, anywhere(i), "john", "")
+			case 1:
+				return askFrom(n, anywhere(i), "", " DOE@Example.com")
+			case 2:
+				return askFrom(n, anywhere(i), "johnny", "doe@example.com")
+			case 3:
+				return n.Do(http.MethodPost, "/v1/password/reset", "application/json", `{"ClientID":"other","Username":"john"}`, "X-Forwarded-For", anywhere(i))
+			}
+			return n.Do(http.MethodPost, "/v1/username/retrieve?clientID=shop&email=doe@example.com", "", "", "X-Forwarded-For", anywhere(i))
+		}
+		got := ask(john)
+		if got[http.StatusNoContent] == 0 || got[http.StatusNoContent]+got[http.StatusTooManyRequests] != requests {
+			t.Errorf("answers %v", got)
+		}
+		if sent := delivered(w); total(sent) != 5 {
+			t.Errorf("messages %v, want 5 in all", sent)
+		}
+		w.Clock.Advance(2 * time.Minute) // one place more
+		ask(john)
+		if sent := delivered(w); total(sent) != 1 {
+			t.Errorf("after two minutes, messages %v, want one", sent)
+		}
+	})
+}
+
+// TestThirtyMessagesADay asks in every ten minutes of a day.
+func TestThirtyMessagesADay(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		n := w.Serve(defaultsOf("RECIPIENT")...)
+		sent, answers := 0, [2]int{}
+		for range 6 {
+			for i, name := range []string{"jane", "nobody"} {
+				for range 6 {
+					if n.RequestCode(name, "").Status == http.StatusNoContent {
+						answers[i]++
+					}
+				}
+			}
+			sent += total(delivered(w))
+			w.Clock.Advance(10 * time.Minute)
+		}
+		if sent != 30 || answers != [2]int{30, 30} {
+			t.Errorf("%d messages; answers %v for a known and an unknown name", sent, answers)
+		}
+		for _, name := range []string{"jane", "nobody"} { // one place more after 48 minutes
+			if a := n.RequestCode(name, ""); a.Status != http.StatusNoContent {
+				t.Errorf("%s, after an hour: %d", name, a.Status)
+			}
+			if a := n.RequestCode(name, ""); a.Status != http.StatusTooManyRequests {
+				t.Errorf("%s, once more: %d", name, a.Status)
+			}
+		}
+	})
+}
+
+// TestUsedUpMailboxKeepsTheCode uses a mailbox up by the name of another login:
+// the answer is the same, nothing is sent, and the last code still signs in.
+func TestUsedUpMailboxKeepsTheCode(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		n := w.Serve("LATCHKEY_OTP_LIMIT_RECIPIENT=2/10m")
+		w.DeliveredCode(n, "john")
+		code := w.DeliveredCode(n, "johnny")
+		a := n.RequestCode("", "doe@example.com")
+		if nobody := n.RequestCode("", "nobody@example.com"); a.Status != http.StatusNoContent || nobody.Status != a.Status || nobody.Body != a.Body {
+			t.Errorf("answers %d and %d", a.Status, nobody.Status)
+		}
+		if sent := delivered(w); total(sent) != 0 {
+			t.Errorf("messages %v", sent)
+		}
+		if a := n.SignIn("johnny", code); a.Status != http.StatusOK {
+			t.Errorf("sign-in by the older code: %d %s", a.Status, a.Body)
+		}
+		if log := w.Log.String(); strings.Count(log, `"outcome":"mailbox_limit"`) != 2 {
+			t.Error("no event says that a limit kept the codes back")
+		}
+	})
+}
+
+// TestLockNoticeWaitsForTheMailbox uses a mailbox up and locks its login then:
+// the news of it comes when the mailbox has a place again.
+func TestLockNoticeWaitsForTheMailbox(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		sendEverything(w)
+		n := w.Serve("LATCHKEY_OTP_LIMIT_RECIPIENT=1/10m")
+		w.DeliveredCode(n, "jane")
+		for i := range 40 {
+			n.SignIn("jane", "wrong-"+strconv.Itoa(i))
+		}
+		if sent := delivered(w); total(sent) != 0 {
+			t.Fatalf("messages %v", sent)
+		}
+		w.Clock.Advance(10*time.Minute + time.Second)
+		if m := w.Inbox.Next(t); m.MessageType != "AccountLocked" || m.Recipient.Username != "jane" {
+			t.Errorf("message %+v", m)
+		}
+	})
+}

@@ -1,0 +1,2 @@
+// Package docs runs the commands of the documentation beside a running server.
+package docs

@@ -1,0 +1,3 @@
+// Package keys tells how signing keys rotate and are revoked, and how a master key is
+// replaced, while services verify tokens.
+package keys

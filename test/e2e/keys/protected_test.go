@@ -1,0 +1,265 @@
+package keys
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"latchkey/keys"
+	"latchkey/oauth/resource"
+	"latchkey/oauth/server"
+	"latchkey/storage"
+	"latchkey/test/e2e/kit"
+)
+
+// Resource servers of strangers, which know nothing of the server but its issuer.
+
+// protected is a service behind the middleware.
+type protected struct {
+	t   *testing.T
+	url string
+}
+
+// protect starts a service for the tokens of the node's own issuer.
+func protect(w *kit.Fixture, t *testing.T, n *kit.Server, change func(*resource.Config)) *protected {
+	t.Helper()
+	cfg := resource.Config{Issuer: n.URL, Audiences: []string{n.URL}, Now: w.Clock.Now}
+	if change != nil {
+		change(&cfg)
+	}
+	v, err := resource.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /things", v.Require()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, _ := resource.FromContext(r.Context())
+		_, _ = io.WriteString(w, token.Subject)
+	})))
+	mux.Handle("GET /checkout", v.RequireAccountMember()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		member, _ := resource.AccountMemberFromContext(r.Context())
+		_, _ = io.WriteString(w, member.Account.ID)
+	})))
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return &protected{t, server.URL}
+}
+
+// takes tells with what status the service answers a token.
+func (p *protected) takes(token string) int {
+	return p.get("/things", "Authorization", "Bearer "+token).Status
+}
+
+func (p *protected) get(path string, header ...string) kit.Response {
+	n := kit.Server{T: p.t, URL: p.url}
+	return n.Do(http.MethodGet, path, "", "", header...)
+}
+
+// machine makes a client whose tokens are cheap to come by.
+func machine(w *kit.Fixture, t *testing.T) kit.Client {
+	t.Helper()
+	return w.CreateClient(t, "--name", "Machine", "--grant", "client_credentials", "--role", "Reader")
+}
+
+func tokenOf(n *kit.Server, c kit.Client) string {
+	a := n.Form("/oauth/token", "grant_type", "client_credentials", "client_id", c.ID, "client_secret", c.Secret)
+	if a.Status != http.StatusOK {
+		n.T.Errorf("no token: %d %s", a.Status, a.Body)
+	}
+	return a.Field("access_token")
+}
+
+// rotating is a server whose keys rotate, and a service that relies on nothing
+// but the max-age of the key set.
+type rotating struct {
+	*kit.Fixture
+	t       *testing.T
+	n       *kit.Server
+	machine kit.Client
+	service *protected
+	since   time.Time // the present key signs
+	kept    []string  // tokens that are checked to their end
+	kids    map[string]bool
+	checked int
+}
+
+const (
+	protectedRotation = time.Hour
+	protectedMaxAge   = 5 * time.Minute
+	perSecond         = 100
+)
+
+// TestNoVerificationFailsWhileKeysRotate: ten rotations in a row, a hundred
+// tokens a second around each, and a service that reads the key set when its
+// max-age is over and at no other time.
+func TestNoVerificationFailsWhileKeysRotate(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		machine := machine(w, t)
+		n := w.Serve("LATCHKEY_JWKS_MAX_AGE="+protectedMaxAge.String(), "LATCHKEY_KEY_ROTATION="+protectedRotation.String())
+		r := &rotating{Fixture: w, t: t, n: n, machine: machine, since: w.Clock.Now(), kids: map[string]bool{}}
+		r.service = protect(w, t, n, func(cfg *resource.Config) { cfg.RefetchInterval = 10_000 * time.Hour })
+		r.busy(1)
+		for range 10 {
+			r.rotate()
+		}
+		if len(r.kids) != 11 || r.checked < 10*4*perSecond {
+			t.Errorf("%d keys have signed, %d tokens were checked", len(r.kids), r.checked)
+		}
+	})
+}
+
+// rotate lets time pass until the next key signs. The service reads the key set
+// just before the successor is announced, so it learns of it as late as can be.
+func (r *rotating) rotate() {
+	r.t.Helper()
+	due := r.since.Add(protectedRotation - protectedMaxAge - server.KeyMargin)
+	r.waitUntil(due.Add(-time.Second), protectedMaxAge)
+	r.Clock.Advance(2 * time.Second)
+	at := r.announced()
+	r.busy(1)
+	r.waitUntil(at.Add(-1500*time.Millisecond), time.Minute)
+	r.busy(3) // the successor takes over in the midst of it
+	r.since = at
+}
+
+// waitUntil lets time pass in steps in which there is little to do.
+func (r *rotating) waitUntil(end time.Time, step time.Duration) {
+	r.t.Helper()
+	for left := end.Sub(r.Clock.Now()); left > 0; left = end.Sub(r.Clock.Now()) {
+		r.Clock.Advance(min(left, step))
+		r.check(tokenOf(r.n, r.machine))
+		r.settle()
+	}
+}
+
+// announced has the server look after its keys, as it does every half minute, and
+// returns when the one that it announces will sign.
+func (r *rotating) announced() (at time.Time) {
+	r.t.Helper()
+	kit.Soon(r.t, "a successor is announced", func() bool {
+		r.WithApp(func(ctx context.Context, a *server.App) error {
+			_, err := a.Store.PutSecurityProfile(ctx, storage.SecurityProfile{
+				ID: "nudge", RealmID: storage.DefaultRealmID, Name: fmt.Sprint("Nudge at ", r.Clock.Now()),
+			})
+			return err
+		})
+		r.WithRing(r.t, func(ring *keys.Ring) { at = r.next(ring) })
+		return !at.IsZero()
+	})
+	return at
+}
+
+// next returns when the ES256 key that is announced will sign; zero: none is.
+func (r *rotating) next(ring *keys.Ring) (at time.Time) {
+	infos, err := ring.List(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, k := range infos {
+		if k.Alg == keys.ES256 && k.State == keys.StateAnnounced {
+			at = k.ActivatesAt
+		}
+	}
+	return at
+}
+
+// busy is a number of seconds with their tokens.
+func (r *rotating) busy(seconds int) {
+	r.t.Helper()
+	for range seconds {
+		tokens := make([]string, perSecond)
+		var crowd sync.WaitGroup
+		var next atomic.Int64
+		for range 4 {
+			crowd.Go(func() {
+				for i := next.Add(1) - 1; i < perSecond; i = next.Add(1) - 1 {
+					tokens[i] = tokenOf(r.n, r.machine)
+					if status := r.service.takes(tokens[i]); status != http.StatusOK {
+						r.t.Errorf("a fresh token: %d", status)
+					}
+				}
+			})
+		}
+		crowd.Wait()
+		r.checked += perSecond
+		r.check(tokens[0])
+		r.Clock.Advance(time.Second)
+	}
+}
+
+// check looks at a token and keeps it.
+func (r *rotating) check(token string) {
+	r.t.Helper()
+	r.kids[kit.KeyID(r.t, token)] = true
+	r.kept = append(r.kept, token)
+	if status := r.service.takes(token); status != http.StatusOK {
+		r.t.Errorf("a fresh token: %d", status)
+	}
+}
+
+// settle checks the kept tokens that have not expired, whichever key signed them.
+func (r *rotating) settle() {
+	r.t.Helper()
+	var valid []string
+	for _, token := range r.kept {
+		_, claims := kit.DecodeJWT(r.t, token)
+		if exp, _ := claims["exp"].(float64); r.Clock.Now().Unix()+30 > int64(exp) {
+			continue
+		}
+		valid = append(valid, token)
+		if status := r.service.takes(token); status != http.StatusOK {
+			r.t.Errorf("a token that expires at %v: %d", claims["exp"], status)
+		}
+	}
+	r.kept = valid
+}
+
+// TestKeyRevokedInAnEmergency: its tokens are inactive at once where somebody
+// asks, and refused by services after their max-age at the latest. The next key
+// signs without having been announced, so services that do not look for it fail:
+// which is why others are announced.
+func TestKeyRevokedInAnEmergency(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		machine := machine(w, t)
+		n := w.Serve("LATCHKEY_JWKS_MAX_AGE=" + protectedMaxAge.String())
+		looking := protect(w, t, n, nil)
+		waiting := protect(w, t, n, func(cfg *resource.Config) { cfg.RefetchInterval = 10_000 * time.Hour })
+		old := n.SignIn("jane", kit.Password).AccessToken(t)
+		for name, service := range map[string]*protected{"looking": looking, "waiting": waiting} {
+			if status := service.takes(old); status != http.StatusOK {
+				t.Fatalf("%s before: %d", name, status)
+			}
+		}
+		w.WithApp(func(ctx context.Context, a *server.App) error {
+			if err := a.OpenRing(ctx); err != nil {
+				return err
+			}
+			return a.Ring.Revoke(ctx, kit.KeyID(t, old))
+		})
+		kit.Soon(t, "the key's tokens are inactive", func() bool { return n.Introspect(old).Body == `{"active":false}` })
+		next := tokenOf(n, machine)
+		if kit.KeyID(t, next) == kit.KeyID(t, old) {
+			t.Fatal("the revoked key signs")
+		}
+		w.Clock.Advance(resource.DefaultRefetchInterval)
+		if status := looking.takes(next); status != http.StatusOK {
+			t.Errorf("a token of the next key: %d", status)
+		}
+		if status := looking.takes(old); status != http.StatusUnauthorized {
+			t.Errorf("a token of the revoked key: %d", status)
+		}
+		if status := waiting.takes(next); status != http.StatusUnauthorized {
+			t.Errorf("a key that signs at once, for who trusts max-age: %d, so the test of rotations proves nothing", status)
+		}
+		w.Clock.Advance(protectedMaxAge)
+		kit.Soon(t, "all services have the new keys", func() bool {
+			return waiting.takes(next) == http.StatusOK && waiting.takes(old) == http.StatusUnauthorized
+		})
+	})
+}

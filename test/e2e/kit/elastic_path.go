@@ -1,0 +1,345 @@
+package kit
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"latchkey/grants"
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// ElasticPathDocument is the world of Elastic Path's storefronts: the clients "front"
+// and "till" may do all that a storefront does, "capped" is one with a ceiling,
+// "bare" one without grants for accounts. Nobody in it has a password.
+const ElasticPathDocument = `
+authentication_realms:
+  - id: default
+    password_profiles:
+      - {id: wordy, name: No codes, enable_one_time_password_token: false}
+ApiClients:
+  - &front {ID: front, AppName: Storefront, ClientSecret: shop-secret-shop-secret-shop-secret, Active: true, AccessTokenDuration: 60, RefreshTokenDuration: 2880, AllowAnyBuyer: true,
+     AllowedCredentials: [otp, password],
+     GrantTypes: [implicit, password, refresh_token, "urn:latchkey:params:oauth:grant-type:account-member", "urn:ietf:params:oauth:grant-type:token-exchange"]}
+  - {<<: *front, ID: till, AppName: Other storefront}
+  - {<<: *front, ID: capped, AppName: Ceiling, MaximumGrantedRoles: [Shopper]}
+  - {<<: *front, ID: bare, AppName: No accounts, GrantTypes: [password, refresh_token]}
+  - {<<: *front, ID: otponly, AppName: Codes only, AllowedCredentials: [otp]}
+`
+
+const (
+	RealmPath          = "/v2/authentication-realms/default"
+	AccountTokensPath  = "/v2/account-members/tokens"
+	SettingsPath       = "/v2/settings/account-authentication"
+	AccountTokenHeader = "EP-Account-Management-Authentication-Token"
+	CodeRequestedEvent = "one-time-password-token-request.created"
+)
+
+// ElasticPath is an arena that Elastic Path's dialect is spoken in.
+type ElasticPath struct {
+	*OneServer
+	AdminSecret string
+	Receiver    *EventReceiver
+}
+
+// EachElasticPath runs a test on SQLite and on PostgreSQL.
+func EachElasticPath(t *testing.T, test func(t *testing.T, m *ElasticPath)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, NewElasticPath(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"), LongRequestTimeout))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, NewElasticPath(t, Postgres(t).Database(t), LongRequestTimeout))
+	})
+}
+
+// NewElasticPath serves a mall with an integration that brings codes to its receiver;
+// see world.serve for the settings.
+func NewElasticPath(t testing.TB, databaseURL string, settings ...string) *ElasticPath {
+	t.Helper()
+	w := &Fixture{T: t, DatabaseURL: databaseURL, Inbox: NewInbox(t)}
+	w.Apply(ElasticPathDocument)
+	m := &ElasticPath{OneServer: NewOneServer(w, settings...), Receiver: NewEventReceiver(t, "moltin-secret")}
+	var admin struct {
+		Secret string `json:"client_secret"`
+	}
+	m.Must(json.Unmarshal([]byte(m.Run("client", "create", "--id", "admin", "--name", "Admin",
+		"--role", "FullAccess", "--grant", "client_credentials")), &admin))
+	m.AdminSecret = admin.Secret
+	m.Admin().Send(t, http.StatusCreated, http.MethodPost, "/v2/integrations", m.Receiver.Integration("Codes"))
+	return m
+}
+
+// Caller is who calls /v2: by an access token and perhaps an account token.
+type Caller struct {
+	Server                    *Server
+	AccessToken, AccountToken string
+}
+
+func (v Caller) SendText(method, path, body string) Response {
+	header := []string{"Authorization", "Bearer " + v.AccessToken}
+	if v.AccountToken != "" {
+		header = append(header, AccountTokenHeader, v.AccountToken)
+	}
+	return v.Server.Do(method, path, "application/json", body, header...)
+}
+
+// Try sends a resource in its envelope; nil is no body.
+func (v Caller) Try(method, path string, data Object) Response {
+	if data == nil {
+		return v.SendText(method, path, "")
+	}
+	body, err := json.Marshal(Object{"data": data})
+	if err != nil {
+		v.Server.T.Error(err)
+	}
+	return v.SendText(method, path, string(body))
+}
+
+// Send is try for a request that must get that status.
+func (v Caller) Send(t testing.TB, status int, method, path string, data Object) JSON {
+	t.Helper()
+	return MustJSON(t, method+" "+path, status, v.Try(method, path, data))
+}
+
+// JSON is a JSON document.
+type JSON struct{ Value any }
+
+func MustJSON(t testing.TB, what string, status int, a Response) (p JSON) {
+	t.Helper()
+	if a.Status != status {
+		t.Fatalf("%s: %d %s, want %d", what, a.Status, a.Body, status)
+	}
+	if a.Body == "" {
+		return p
+	}
+	if err := json.Unmarshal([]byte(a.Body), &p.Value); err != nil {
+		t.Fatalf("%s: %v: %s", what, err, a.Body)
+	}
+	return p
+}
+
+// At follows names and indexes; what is not there is nil.
+func (p JSON) At(path ...any) any {
+	v := p.Value
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			object, _ := v.(map[string]any)
+			v = object[step]
+		case int:
+			list, _ := v.([]any)
+			if step >= len(list) {
+				return nil
+			}
+			v = list[step]
+		}
+	}
+	return v
+}
+
+func (p JSON) Text(path ...any) string {
+	s, _ := p.At(path...).(string)
+	return s
+}
+
+// Column returns a member of every item of the list.
+func (p JSON) Column(name string) (values []string) {
+	items, _ := p.At("data").([]any)
+	for i := range items {
+		values = append(values, p.Text("data", i, name))
+	}
+	return values
+}
+
+// Storefront is a storefront with a fresh implicit token; admin may do everything.
+func (m *ElasticPath) Storefront() Caller { return m.StorefrontAt(m.Server) }
+
+func (m *ElasticPath) StorefrontAt(n *Server) Caller {
+	m.T.Helper()
+	got := n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "front")
+	return Caller{Server: n, AccessToken: MustJSON(m.T, "implicit token", http.StatusOK, got).Text("access_token")}
+}
+
+func (m *ElasticPath) Admin() Caller {
+	m.T.Helper()
+	got := m.Server.Form("/oauth/access_token", "grant_type", "client_credentials", "client_id", "admin", "client_secret", m.AdminSecret)
+	return Caller{Server: m.Server, AccessToken: MustJSON(m.T, "admin token", http.StatusOK, got).Text("access_token")}
+}
+
+// AddAccount makes an account.
+func (m *ElasticPath) AddAccount(name string) storage.Account {
+	m.T.Helper()
+	uid, err := storage.NewID(rand.Reader, storage.AccountPrefix)
+	m.Must(err)
+	a, err := m.App.Store.PutAccount(m.T.Context(), storage.Account{
+		UID: uid, RealmID: storage.DefaultRealmID, Kind: storage.Buyer, ID: uuid.NewString(), Name: name, Active: true,
+	})
+	m.Must(err)
+	return a
+}
+
+// Shopper is a user with a login in the default profile.
+type Shopper struct{ UID, LoginID, Username string }
+
+// AddShopperWithHash is shopper with the hash of a password.
+func (m *ElasticPath) AddShopperWithHash(hash, name string, accounts ...storage.Account) Shopper {
+	m.T.Helper()
+	uid, err := storage.NewID(rand.Reader, storage.UserPrefix)
+	m.Must(err)
+	info, err := storage.NewID(rand.Reader, "lgn_")
+	m.Must(err)
+	email := name + "@example.com"
+	_, err = m.App.Store.AddUser(m.T.Context(), storage.NewUser{
+		User: storage.User{
+			UID: uid, RealmID: storage.DefaultRealmID, Kind: storage.Buyer, ID: uuid.NewString(), Name: name + " Doe",
+			Email: email, EmailKey: otp.NormalizeUsername(email), Active: true,
+		},
+		Login: &storage.Login{
+			ID: info, ProfileID: storage.DefaultProfileID, Username: name, UsernameKey: otp.NormalizeUsername(name),
+			PasswordHash: hash, PasswordSetAt: m.Clock.Now().Add(-time.Hour).UTC(), Active: true,
+		},
+	})
+	m.Must(err)
+	p := Shopper{uid, info, name}
+	for _, a := range accounts {
+		m.AddMembership(p, a, "Buyer", "Shopper")
+	}
+	return p
+}
+
+// AddMembership makes a shopper a member, or gives the member other roles.
+func (m *ElasticPath) AddMembership(p Shopper, a storage.Account, roles ...string) storage.Membership {
+	m.T.Helper()
+	membership, err := m.App.Store.PutMembership(m.T.Context(), storage.Membership{AccountUID: a.UID, UserUID: p.UID, Roles: roles})
+	m.Must(err)
+	return membership
+}
+
+// KnownCode is what plant gives out in malls.
+const KnownCode = "K7M2QX9T"
+
+// RequestCode asks for a one-time password in Elastic Path's words.
+func (v Caller) RequestCode(profile, username, purpose string) Response {
+	return v.Try(http.MethodPost, RealmPath+"/password-profiles/"+profile+"/one-time-password-token-request",
+		Object{"type": "one_time_password_token_request", "username": username, "purpose": purpose})
+}
+
+// DeliveredCode asks for a code and waits for it.
+func (m *ElasticPath) DeliveredCode(p Shopper, purpose string) string {
+	m.T.Helper()
+	if got := m.Storefront().RequestCode("default", p.Username, purpose); got.Status != http.StatusAccepted || got.Body != "" {
+		m.T.Fatalf("asked for a code: %d %s", got.Status, got.Body)
+	}
+	e := m.Receiver.Next(m.T)
+	if e.Payload.Login.Username != p.Username || e.Payload.Purpose != purpose {
+		m.T.Fatalf("an event for %q came: %s", e.Payload.Login.Username, e.Body)
+	}
+	return e.Payload.Code
+}
+
+// ByCode and byPassword are the bodies of requests for account tokens.
+func ByCode(profile, username, code string) Object {
+	return Object{
+		"type": "account_management_authentication_token", "authentication_mechanism": "passwordless",
+		"password_profile_id": profile, "username": username, "one_time_password_token": code,
+	}
+}
+
+func ByPassword(username, password string) Object {
+	return Object{
+		"type": "account_management_authentication_token", "authentication_mechanism": "password",
+		"password_profile_id": "default", "username": username, "password": password,
+	}
+}
+
+func ByAccountToken() Object {
+	return Object{
+		"type":                     "account_management_authentication_token",
+		"authentication_mechanism": "account_management_authentication_token",
+	}
+}
+
+// AccountTokens signs in through the storefront and returns the answer.
+func (v Caller) AccountTokens(data Object) Response {
+	return v.Try(http.MethodPost, AccountTokensPath, data)
+}
+
+// MemberGrant asks for a token scoped to an account.
+func (n *Server) MemberGrant(clientID string, fields ...string) Response {
+	all := append(ClientFields(clientID), "grant_type", grants.GrantAccountMember)
+	return n.Form("/oauth/token", append(all, fields...)...)
+}
+
+// ExchangeToken asks for another token in place of an access token.
+func (n *Server) ExchangeToken(clientID, subject string, fields ...string) Response {
+	all := append(ClientFields(clientID), "grant_type", grants.GrantTokenExchange,
+		"subject_token", subject, "subject_token_type", grants.TokenTypeAccessToken)
+	return n.Form("/oauth/token", append(all, fields...)...)
+}
+
+// MustFailV2 fails the test unless the answer is what every wrong credential gets.
+func MustFailV2(t testing.TB, what string, a Response) {
+	t.Helper()
+	const body = `{"errors":[{"title":"Bad Request","status":"400","detail":"authentication failed"}]}`
+	if a.Status != http.StatusBadRequest || a.Body != body {
+		t.Errorf("%s: %d %s, want 400 %s", what, a.Status, a.Body, body)
+	}
+}
+
+// MustRefuseV2 fails the test unless the answer is a refusal of that status in the
+// dialect's envelope, with that detail unless it is "*".
+func MustRefuseV2(t testing.TB, what string, a Response, status int, detail string) {
+	t.Helper()
+	var body struct {
+		Errors []struct {
+			Title, Detail string
+			Status        any
+		}
+	}
+	err := json.Unmarshal([]byte(a.Body), &body)
+	if err != nil || a.Status != status || len(body.Errors) == 0 {
+		t.Errorf("%s: %d %s, want %d in an envelope", what, a.Status, a.Body, status)
+		return
+	}
+	for _, e := range body.Errors {
+		number, _ := e.Status.(float64)
+		text, _ := e.Status.(string)
+		if told := strings.TrimSpace(text); e.Title != http.StatusText(status) || int(number) != status && told != strconv.Itoa(status) {
+			t.Errorf("%s: %s", what, a.Body)
+		}
+	}
+	if detail != "*" && body.Errors[0].Detail != detail {
+		t.Errorf("%s: detail %q, want %q", what, body.Errors[0].Detail, detail)
+	}
+}
+
+// DecodeJWT returns the header and the claims of a token, not verified.
+func DecodeJWT(t testing.TB, token string) (header, claims map[string]any) {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("%q is no JWT", token)
+	}
+	for i, into := range []*map[string]any{&header, &claims} {
+		text, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err == nil {
+			err = json.Unmarshal(text, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return header, claims
+}

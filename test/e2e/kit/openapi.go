@@ -1,0 +1,242 @@
+package kit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+)
+
+// UnlistedPatterns are the patterns that are no operations.
+func UnlistedPatterns() []string {
+	return []string{
+		"/v1/", "/v2/", // answers for paths that are none
+		"GET /openapi.json",
+		// Other spellings of paths that are told.
+		"DELETE /v1/buyers/{buyerID}/apiclients/assignments/{apiClientID}", "DELETE /v1/suppliers/{supplierID}/apiclients/assignments/{apiClientID}",
+	}
+}
+
+// documentChecker sees to it that everything its client sends and gets is as the
+// server's document has it.
+type documentChecker struct {
+	t    testing.TB
+	next http.RoundTripper
+	doc  *openapi3.T
+	mux  *http.ServeMux // the document's paths as patterns, and the unlisted ones
+
+	mu   sync.Mutex
+	seen map[string]bool // bodies by schema and what they look like
+}
+
+// CheckDocument lets a witness see what the market's clients send from now on.
+func (m *OrderCloud) CheckDocument(t *testing.T) {
+	t.Helper()
+	w := &documentChecker{t: t, next: HTTPClient.Transport, doc: m.OpenAPIDocument(t), mux: http.NewServeMux(), seen: map[string]bool{}}
+	for path, item := range w.doc.Paths.Map() {
+		for method := range item.Operations() {
+			w.mux.Handle(method+" "+path, http.NotFoundHandler())
+		}
+	}
+	for _, pattern := range UnlistedPatterns() {
+		w.mux.Handle(pattern, http.NotFoundHandler())
+	}
+	m.HTTPClient = &http.Client{Timeout: HTTPClient.Timeout, Transport: w}
+}
+
+// OpenAPIDocument fetches the document and holds it to the specification.
+func (m *OrderCloud) OpenAPIDocument(t *testing.T) *openapi3.T {
+	t.Helper()
+	got := m.Send(m.First, "", http.MethodGet, "/openapi.json", nil)
+	if got.Status != http.StatusOK || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Cache-Control") != "public, max-age=300" {
+		t.Fatalf("%d %v", got.Status, got.Header)
+	}
+	doc, err := openapi3.NewLoader().LoadFromData([]byte(closed(t, got.Body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(context.WithoutCancel(t.Context())); err != nil || !doc.IsOpenAPI31OrLater() {
+		t.Fatalf("OpenAPI %s: %v", doc.OpenAPI, err)
+	}
+	return doc
+}
+
+// closed makes every object of a document one that has no other members than
+// those it names: what is told nowhere would otherwise be let through. The
+// keyword is one of JSON Schema 2020-12, without which the library takes a
+// schema with references for one of OpenAPI 3.0.
+func closed(t *testing.T, document string) string {
+	t.Helper()
+	var d any
+	if err := json.Unmarshal([]byte(document), &d); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, one := range v {
+				walk(one)
+			}
+		case map[string]any:
+			for _, one := range v {
+				walk(one)
+			}
+			if _, open := v["additionalProperties"]; v["type"] == "object" && v["properties"] != nil && !open {
+				v["unevaluatedProperties"] = false
+			}
+		}
+	}
+	walk(d)
+	text, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *documentChecker) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent, err := drain(&r.Body)
+	if err != nil {
+		return nil, err
+	}
+	response, err := w.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	got, err := drain(&response.Body)
+	if err != nil {
+		return nil, err
+	}
+	_, pattern := w.mux.Handler(r)
+	if strings.HasSuffix(pattern, "/") && response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed {
+		w.t.Errorf("%s %s is not in the document and answers %d", r.Method, r.URL.Path, response.StatusCode)
+	}
+	if pattern == "" || slices.Contains(UnlistedPatterns(), pattern) {
+		return response, nil
+	}
+	w.check(r, response, pattern, sent, got)
+	return response, nil
+}
+
+// isNew reports whether a body is unlike those that were held to a schema before:
+// the library takes its time.
+func (w *documentChecker) isNew(schema string, body []byte) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	key := schema + outline(body)
+	before := w.seen[key]
+	w.seen[key] = true
+	return !before
+}
+
+// outline is a document with the types of its values in their place.
+func outline(document []byte) string {
+	var v any
+	if json.Unmarshal(document, &v) != nil {
+		return fmt.Sprint(len(document) > 0)
+	}
+	var draw func(v any) any
+	draw = func(v any) any {
+		switch v := v.(type) {
+		case []any:
+			for i := range v {
+				v[i] = draw(v[i])
+			}
+			return slices.CompactFunc(v, reflect.DeepEqual)
+		case map[string]any:
+			for name := range v {
+				v[name] = draw(v[name])
+			}
+			return v
+		}
+		return fmt.Sprintf("%T", v)
+	}
+	return fmt.Sprint(draw(v))
+}
+
+// drain reads a body and puts another of the same text in its place.
+func drain(body *io.ReadCloser) ([]byte, error) {
+	if *body == nil {
+		return nil, nil
+	}
+	text, err := io.ReadAll(*body)
+	_ = (*body).Close()
+	*body = io.NopCloser(bytes.NewReader(text))
+	return text, err
+}
+
+// route is the operation of a request, which has that pattern.
+func (w *documentChecker) route(r *http.Request, pattern string) (*routers.Route, map[string]string) {
+	_, path, _ := strings.Cut(pattern, " ")
+	item := w.doc.Paths.Value(path)
+	parameters := map[string]string{}
+	segments := strings.Split(r.URL.EscapedPath(), "/")
+	for i, name := range strings.Split(path, "/") {
+		if strings.HasPrefix(name, "{") {
+			parameters[strings.Trim(name, "{}")], _ = url.PathUnescape(segments[i])
+		}
+	}
+	return &routers.Route{Spec: w.doc, Path: path, PathItem: item, Method: r.Method, Operation: item.GetOperation(r.Method)}, parameters
+}
+
+// check holds an answer to the document, and so the request unless it is
+// refused.
+func (w *documentChecker) check(r *http.Request, response *http.Response, pattern string, sent, got []byte) {
+	w.t.Helper()
+	route, parameters := w.route(r, pattern)
+	documented := route.Operation.Responses.Status(response.StatusCode)
+	if documented == nil {
+		w.t.Errorf("%s %s answers %d, of which the document does not tell: %s", r.Method, r.URL.Path, response.StatusCode, got)
+		return
+	}
+	media := documented.Value.Content.Get("application/json")
+	if (media == nil) != (len(got) == 0) {
+		w.t.Errorf("%s %s: the answer %d has a body against the document: %q", r.Method, r.URL.Path, response.StatusCode, got)
+	}
+	again := r.Clone(context.WithoutCancel(r.Context()))
+	again.Body = io.NopCloser(bytes.NewReader(sent))
+	input := &openapi3filter.RequestValidationInput{
+		Request: again, PathParams: parameters, Route: route,
+		Options: &openapi3filter.Options{
+			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, RejectWhenRequestBodyNotSpecified: true, MultiError: true,
+		},
+	}
+	if response.StatusCode < http.StatusBadRequest && w.isNew(route.Operation.OperationID, sent) {
+		if err := openapi3filter.ValidateRequest(again.Context(), input); err != nil {
+			w.t.Errorf("%s %s was taken, and is not as in the document: %v: %s", r.Method, r.URL.Path, err, sent)
+		}
+	}
+	if media == nil || !w.isNew(response.Header.Get("Content-Type")+schemaOf(media, pattern+response.Status), got) {
+		return
+	}
+	answered := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: response.StatusCode, Header: response.Header,
+		Body: io.NopCloser(bytes.NewReader(got)), Options: input.Options,
+	}
+	if err := openapi3filter.ValidateResponse(again.Context(), answered); err != nil {
+		w.t.Errorf("%s %s: the answer %d is not as in the document: %v: %s", r.Method, r.URL.Path, response.StatusCode, err, got)
+	}
+}
+
+// schemaOf names the schema of a body; one without a name is told by where it
+// stands.
+func schemaOf(media *openapi3.MediaType, place string) string {
+	if media.Schema != nil && media.Schema.Ref != "" {
+		return media.Schema.Ref
+	}
+	return place
+}

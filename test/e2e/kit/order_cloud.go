@@ -1,0 +1,402 @@
+package kit
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// EachEmptyDatabase runs a test on an empty database of each kind.
+func EachEmptyDatabase(t *testing.T, test func(t *testing.T, url string)) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, Postgres(t).Database(t))
+	})
+}
+
+func DataOf(o Object) string {
+	text, err := json.Marshal(map[string]any{"data": o})
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// InvalidBody is the literal refusal of one fault.
+func InvalidBody(path, problem string) string {
+	message, data := problem, `{"Path":""}`
+	if path != "" {
+		message, data = path+": "+problem, `{"Path":"`+path+`"}`
+	}
+	return ErrorBody("ValidationFailure", message, data)
+}
+
+const MailPassword = "password-at-the-mail-server"
+
+// OrderCloud is a database that only the API has filled, with two servers that are
+// one to their clients. The first administrator is made on the command line;
+// root is a token of it.
+type OrderCloud struct {
+	*Fixture
+	First, Second *Server
+	SenderInbox   *SenderInbox
+	Operator      Client
+	AdminToken    string
+	HTTPClient    *http.Client
+}
+
+// EachOrderCloud runs a test on SQLite and on PostgreSQL.
+func EachOrderCloud(t *testing.T, settings []string, test func(t *testing.T, m *OrderCloud)) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, NewOrderCloud(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"), settings...))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, NewOrderCloud(t, Postgres(t).Database(t), settings...))
+	})
+}
+
+func NewOrderCloud(t *testing.T, databaseURL string, settings ...string) *OrderCloud {
+	t.Helper()
+	m := &OrderCloud{Fixture: &Fixture{T: t, DatabaseURL: databaseURL}, SenderInbox: NewSenderInbox(t), HTTPClient: HTTPClient}
+	m.Operator = m.CreateClient(t, "--name", "Operator", "--id", "operator", "--grant", "client_credentials", "--role", "FullAccess", "--access-token-duration", "24h")
+	m.First, m.Second = m.Serve(append(settings, SharedIssuer)...), m.Serve(append(settings, SharedIssuer)...)
+	t.Cleanup(HTTPClient.CloseIdleConnections) // or the servers would wait a second for them
+	m.AdminToken = m.First.ClientCredentials(m.Operator.ID, m.Operator.Secret).AccessToken(t)
+	return m
+}
+
+// Send sends a request to a server with a token, or with none, and reads the
+// answer; it may be called by any goroutine. A body that is no text is sent as
+// JSON.
+func (m *OrderCloud) Send(n *Server, token, method, path string, body any, header ...string) Response {
+	text, ok := body.(string)
+	if !ok && body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			m.T.Error(err)
+		}
+		text = string(encoded)
+	}
+	request, err := http.NewRequest(method, n.URL+path, strings.NewReader(text))
+	if err != nil {
+		m.T.Error(err)
+		return Response{}
+	}
+	if text != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := m.HTTPClient.Do(request)
+	if err != nil {
+		m.T.Errorf("%s %s: %v", method, path, err)
+		return Response{}
+	}
+	defer response.Body.Close() //nolint:errcheck // only read
+	read, err := io.ReadAll(response.Body)
+	if err != nil {
+		m.T.Errorf("%s %s: %v", method, path, err)
+	}
+	return Response{response.StatusCode, response.Header, string(read)}
+}
+
+// DoAs sends a request that must be answered with the status.
+func (m *OrderCloud) DoAs(t *testing.T, token string, status int, method, path string, body any, header ...string) Response {
+	t.Helper()
+	got := m.Send(m.First, token, method, path, body, header...)
+	if got.Status != status {
+		t.Fatalf("%s %s: got %d %s, want %d", method, path, got.Status, got.Body, status)
+	}
+	return got
+}
+
+// Do sends a request of the administrator that must be answered with the
+// status.
+func (m *OrderCloud) Do(t *testing.T, status int, method, path string, body any, header ...string) Response {
+	t.Helper()
+	return m.DoAs(t, m.AdminToken, status, method, path, body, header...)
+}
+
+// SendForm sends a form.
+func (m *OrderCloud) SendForm(n *Server, path string, fields ...string) Response {
+	return m.Send(n, "", http.MethodPost, path, EncodeForm(fields...), "Content-Type", FormMedia)
+}
+
+// SignIn asks a public client for a token with a password or a code.
+func (m *OrderCloud) SignIn(n *Server, clientID, username, secret string, more ...string) Response {
+	return m.SendForm(n, "/oauth/token", append([]string{
+		"grant_type", "password", "username", username, "password", secret, "client_id", clientID,
+	}, more...)...)
+}
+
+// Refresh uses a refresh token of a public client.
+func (m *OrderCloud) Refresh(n *Server, clientID, token string) Response {
+	return m.SendForm(n, "/oauth/token", "grant_type", "refresh_token", "client_id", clientID, "refresh_token", token)
+}
+
+// OnBothServers holds what has just been made so by the first server to be so there
+// at once, and on the other as soon as that has heard of it.
+func (m *OrderCloud) OnBothServers(t *testing.T, what string, holds func(n *Server) bool) {
+	t.Helper()
+	if !holds(m.First) {
+		t.Errorf("not so at once: %s", what)
+	}
+	Soon(t, what, func() bool { return holds(m.Second) })
+}
+
+// AwaitAgreement waits until both servers show the same at the paths, so that whichever
+// of them takes on a request goes by what was changed there.
+func (m *OrderCloud) AwaitAgreement(t *testing.T, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		want := m.Send(m.First, m.AdminToken, http.MethodGet, path, nil)
+		Soon(t, "the servers agree on "+path, func() bool { return m.Send(m.Second, m.AdminToken, http.MethodGet, path, nil).Body == want.Body })
+	}
+}
+
+// Members is the body of an answer, without the members that differ from run to
+// run.
+func (a Response) Members(t *testing.T, without ...string) map[string]any {
+	t.Helper()
+	o := a.JSON(t)
+	for _, name := range without {
+		if _, ok := o[name]; !ok {
+			t.Errorf("no member %s in %s", name, a.Body)
+		}
+		delete(o, name)
+	}
+	return o
+}
+
+// MustEqualJSON holds an answer to its whole body, which is given as JSON.
+func (a Response) MustEqualJSON(t *testing.T, want string, without ...string) {
+	t.Helper()
+	var o map[string]any
+	if err := json.Unmarshal([]byte(want), &o); err != nil {
+		t.Fatalf("%v: %s", err, want)
+	}
+	if diff := cmp.Diff(o, a.Members(t, without...)); diff != "" {
+		t.Errorf("body (-want +got):\n%s", diff)
+	}
+}
+
+// MustRefuseV1 holds a refusal below /v1 to its status and its literal body.
+func (a Response) MustRefuseV1(t *testing.T, status int, body string) {
+	t.Helper()
+	if a.Status != status || a.Body != body {
+		t.Errorf("got %d %s, want %d %s", a.Status, a.Body, status, body)
+	}
+	for name, want := range map[string]string{
+		"Content-Type": "application/json;charset=UTF-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+	} {
+		if got := a.Header.Get(name); got != want {
+			t.Errorf("header %s is %q, want %q", name, got, want)
+		}
+	}
+	if challenge := a.Header.Get("WWW-Authenticate"); (challenge != "") != (status == http.StatusUnauthorized) {
+		t.Errorf("%d with WWW-Authenticate %q", status, challenge)
+	}
+}
+
+// ErrorBody is the body of a refusal below /v1 with one entry. The data is
+// JSON.
+func ErrorBody(code, message, data string) string {
+	return `{"Errors":[{"ErrorCode":"` + code + `","Message":"` + message + `","Data":` + data + `}]}`
+}
+
+func ObjectData(kind, id string) string {
+	return `{"ObjectID":"` + id + `","ObjectType":"` + kind + `"}`
+}
+
+func NotFoundBody(kind, id string) string {
+	return ErrorBody("NotFound", "Object not found.", ObjectData(kind, id))
+}
+
+// Refusals below /v1 that many tests have in common.
+var (
+	RevokedTokenBody        = ErrorBody("Auth.TokenRevoked", "The provided token has been revoked. Please re-authenticate.", "null")
+	InvalidTokenBody        = ErrorBody("InvalidToken", "Access token is invalid or expired.", "null")
+	InvalidVerificationBody = ErrorBody("PasswordReset.InvalidVerification", "Incorrect verification code or username.", "null")
+	StaleBody               = ErrorBody("PreconditionFailed", "The object was changed since it was read.", "null")
+)
+
+// SenderMessage is a message as a message sender gets it.
+type SenderMessage struct {
+	Path   string
+	Header http.Header
+	Body   []byte
+
+	OcLogIdHeader string //nolint:revive // OrderCloud's spelling
+	BuyerID       *string
+	UserToken     string
+	MessageType   string
+	Recipient     struct{ ID, Username, Email string }
+	ConfigData    json.RawMessage
+	EventBody     struct {
+		Username, ClientID, OneTimePassword string
+
+		PasswordRenewalUrl, PasswordRenewalVerificationCode, PasswordRenewalAccessToken string //nolint:revive // OrderCloud's spelling
+	}
+}
+
+// SenderInbox receives the messages of every sender.
+type SenderInbox struct {
+	URL      string
+	messages chan SenderMessage
+}
+
+func NewSenderInbox(t testing.TB) *SenderInbox {
+	t.Helper()
+	b := &SenderInbox{messages: make(chan SenderMessage, 1000)}
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		l := SenderMessage{Path: r.URL.Path, Header: r.Header, Body: body}
+		if err == nil {
+			err = json.Unmarshal(body, &l)
+		}
+		if err != nil {
+			t.Errorf("message %s: %v", body, err)
+		}
+		b.messages <- l
+		rw.WriteHeader(http.StatusOK)
+	}))
+	t.Cleanup(server.Close)
+	b.URL = server.URL
+	return b
+}
+
+// Next waits for a message, which must be of the type and signed with the key.
+func (b *SenderInbox) Next(t *testing.T, messageType, key string) SenderMessage {
+	t.Helper()
+	select {
+	case l := <-b.messages:
+		mac := hmac.New(sha256.New, []byte(key))
+		mac.Write(l.Body)
+		if want := base64.StdEncoding.EncodeToString(mac.Sum(nil)); l.Header.Get("X-Oc-Hash") != want {
+			t.Errorf("message with hash %q, want %q: %s", l.Header.Get("X-Oc-Hash"), want, l.Body)
+		}
+		if l.MessageType != messageType {
+			t.Fatalf("message of type %s, want %s: %s", l.MessageType, messageType, l.Body)
+		}
+		return l
+	case <-time.After(30 * time.Second):
+		t.Fatal("no message came")
+		return SenderMessage{}
+	}
+}
+
+// RequestMessage sends a request for a message, which must be taken on, and returns what
+// became of it when everything has ended: the names of the steps of its
+// timeline after the first.
+func (m *OrderCloud) RequestMessage(t *testing.T, path string, body any) (steps []string) {
+	t.Helper()
+	got := m.DoAs(t, "", http.StatusNoContent, http.MethodPost, path, body)
+	if got.Body != "" {
+		t.Errorf("%s: body %s", path, got.Body)
+	}
+	return m.AwaitSteps(t, "TraceID", got.Header.Get("X-Request-Id"))
+}
+
+// AwaitSteps waits until the one request whose field has the value has ended.
+func (m *OrderCloud) AwaitSteps(t *testing.T, field, value string) (steps []string) {
+	t.Helper()
+	var found struct {
+		Items []struct {
+			ID         string
+			ResolvedAt *time.Time
+			Timeline   []struct{ Step, Detail string }
+		}
+	}
+	Eventually(t, "the request has ended", func() bool {
+		list := m.Do(t, http.StatusOK, http.MethodGet, "/v1/onetimepasswordrequests?"+field+"="+url.QueryEscape(value), nil)
+		if err := json.Unmarshal([]byte(list.Body), &found); err != nil || len(found.Items) != 1 {
+			t.Fatalf("%v: want one request in %s", err, list.Body)
+		}
+		if found.Items[0].ResolvedAt == nil {
+			return false
+		}
+		one := m.Do(t, http.StatusOK, http.MethodGet, "/v1/onetimepasswordrequests/"+found.Items[0].ID, nil)
+		if err := json.Unmarshal([]byte(one.Body), &found.Items[0]); err != nil {
+			t.Fatal(err)
+		}
+		steps = nil
+		for _, s := range found.Items[0].Timeline[1:] {
+			steps = append(steps, s.Step)
+		}
+		tally := map[string]int{}
+		for _, s := range steps {
+			tally[s]++
+		}
+		return tally["nobody_served"] > 0 || tally["queued"] > 0 && tally["accepted"]+tally["dead"] == tally["queued"]
+	})
+	return steps
+}
+
+// MustBeEmpty fails the test if a message has come.
+func (b *SenderInbox) MustBeEmpty(t *testing.T, what string) {
+	t.Helper()
+	select {
+	case l := <-b.messages:
+		t.Errorf("%s: a message came: %s", what, l.Body)
+	default:
+	}
+}
+
+// MustReachNobody holds a request to have been for nobody.
+func MustReachNobody(t *testing.T, what string, steps []string) {
+	t.Helper()
+	if diff := cmp.Diff([]string{"nobody_served"}, steps); diff != "" {
+		t.Errorf("%s: %s", what, diff)
+	}
+}
+
+// MustBeDelivered holds a request to have become one message that arrived.
+func MustBeDelivered(t *testing.T, what string, steps []string) {
+	t.Helper()
+	if slices.Contains(steps, "nobody_served") || !slices.Contains(steps, "accepted") {
+		t.Errorf("%s: steps %v, want a delivery", what, steps)
+	}
+}
+
+// DecodeSegment reads a segment of a JWT.
+func DecodeSegment(t *testing.T, segment string, into any) {
+	t.Helper()
+	text, err := base64.RawURLEncoding.DecodeString(segment)
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		t.Fatalf("segment %q: %v", segment, err)
+	}
+}
+
+const NextPassword = "second-Horse-8-battery"
+
+// What the journey's administrator chooses.
+const (
+	SenderKey   = "key-of-the-market"
+	TedPassword = "correct-Horse-7-battery"
+)

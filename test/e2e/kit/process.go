@@ -1,0 +1,85 @@
+package kit
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// Process is the server as a process of the operating system, with its own
+// memory and the real time.
+type Process struct {
+	*Server
+	Cmd   *exec.Cmd
+	ended chan error
+}
+
+// StartProcess starts the program on the world's database. It stops when the test
+// ends, unless it was killed, and must then end well: a data race in it is
+// exit code 66.
+func (a *OneServer) StartProcess(settings ...string) *Process {
+	a.T.Helper()
+	listen, ops := FreeAddresses(a.T)
+	cfg := map[string]string{
+		"LATCHKEY_DATABASE_URL": a.DatabaseURL, "LATCHKEY_MASTER_KEY": MasterKey,
+		"LATCHKEY_OUTBOUND_ALLOW": "127.0.0.0/8", "LATCHKEY_ISSUER": "http://latchkey.test",
+		"LATCHKEY_LISTEN": listen, "LATCHKEY_OPS_LISTEN": ops,
+		"LATCHKEY_GUESS_CEILING": "2e-4", // for codes of six digits
+	}
+	for _, setting := range settings {
+		key, value, _ := strings.Cut(setting, "=")
+		cfg[key] = value
+	}
+	cmd := exec.Command(Program(a.T), "serve")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = a.T.TempDir(), &a.Log, &a.Log
+	cmd.Env = BaseEnviron()
+	for key := range maps.Keys(cfg) {
+		cmd.Env = append(cmd.Env, key+"="+cfg[key])
+	}
+	if err := cmd.Start(); err != nil {
+		a.T.Fatal(err)
+	}
+	p := &Process{
+		Server: &Server{T: a.T, URL: "http://" + cfg["LATCHKEY_LISTEN"], OpsURL: "http://" + cfg["LATCHKEY_OPS_LISTEN"]},
+		Cmd:    cmd, ended: make(chan error, 1),
+	}
+	go func() {
+		p.ended <- cmd.Wait()
+		close(p.ended) // whoever asks again need not wait
+	}()
+	t := a.T
+	p.Stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may be dead
+		if err := <-p.ended; err != nil {
+			t.Errorf("the server ended with %v:\n%s", err, a.Log.String())
+		}
+	})
+	t.Cleanup(func() { p.Stop() })
+	p.AwaitReady(p.ended)
+	return p
+}
+
+// Kill ends the program with no chance to do anything more.
+func (p *Process) Kill() {
+	p.T.Helper()
+	p.Stop = func() {}
+	if err := p.Cmd.Process.Kill(); err != nil {
+		p.T.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := <-p.ended; !errors.As(err, &exit) || exit.ExitCode() != -1 {
+		p.T.Fatalf("killed, and ended with %v", err)
+	}
+}
+
+func Numbered(prefix string, n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprint(prefix, i)
+	}
+	return names
+}

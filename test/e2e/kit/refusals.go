@@ -1,0 +1,166 @@
+package kit
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What the tests of the protocol share: table rows, answers compared member by
+// member, and the program as an administrator calls it.
+
+// SharedIssuer makes the replicas of a world one server to its clients.
+const SharedIssuer = "LATCHKEY_ISSUER=https://login.example.com"
+
+// Refusal is the whole body of a refusal below /oauth.
+func Refusal(code, vendorCode, message string) map[string]any {
+	return map[string]any{
+		"error": code, "error_description": message,
+		"Errors": []any{map[string]any{"ErrorCode": vendorCode, "Message": message, "Data": nil}},
+	}
+}
+
+// Refusals that many rows have in common.
+var (
+	InvalidClient       = Refusal("invalid_client", "ApiClient.InvalidClientID", "Invalid Client ID.")
+	InactiveClient      = Refusal("invalid_client", "Auth.ClientNotActive", "Client ID is not active.")
+	WrongCredentials    = Refusal("invalid_grant", "Auth.InvalidUsernameOrPassword", "Invalid username or password.")
+	CredentialsMissing  = Refusal("invalid_request", "Auth.UsernameAndPasswordRequired", "Both username and password are required.")
+	GrantMissing        = Refusal("invalid_request", "Auth.OauthError", "The parameter grant_type is missing.")
+	UnsupportedGrant    = Refusal("unsupported_grant_type", "Auth.OauthError", "The grant type is not supported.")
+	UnauthorizedClient  = Refusal("unauthorized_client", "Auth.OauthError", "The client may not use this grant type.")
+	RepeatedParameter   = Refusal("invalid_request", "Auth.OauthError", "A parameter is repeated.")
+	TwoAuthentications  = Refusal("invalid_request", "Auth.OauthError", "The client authenticated itself in two ways.")
+	MalformedName       = Refusal("invalid_request", "Auth.OauthError", "A username or client_id has unsupported characters or is too long.")
+	MalformedScope      = Refusal("invalid_scope", "Auth.OauthError", "The scope has unsupported characters.")
+	MalformedForm       = Refusal("invalid_request", "Auth.OauthError", "The request body is not a well-formed form.")
+	BodyTooLarge        = Refusal("invalid_request", "Auth.OauthError", "The request body is too large.")
+	TooManyParameters   = Refusal("invalid_request", "Auth.OauthError", "There are too many parameters.")
+	MethodNotAllowed    = Refusal("invalid_request", "Auth.OauthError", "The method must be POST.")
+	WrongMediaType      = Refusal("invalid_request", "Request.InvalidContentType", "Invalid content type. Please use x-www-form-urlencoded.")
+	InvalidRefreshToken = Refusal("invalid_grant", "Auth.OauthError", "The refresh token is invalid, expired or revoked.")
+	TokenMissing        = Refusal("invalid_request", "Auth.OauthError", "The parameter token is missing.")
+	ForeignToken        = Refusal("unauthorized_client", "Auth.OauthError", "The token was issued to another client.")
+	NoRoleFits          = Refusal("invalid_scope", "Auth.InsufficientRoles", "User does not have role(s) required to perform this action.")
+	RolesMissing        = Refusal("invalid_grant", "Auth.InsufficientRoles", "User does not have role(s) required to perform this action.")
+)
+
+// JSON returns the body as a JSON object.
+func (a Response) JSON(t *testing.T) map[string]any {
+	t.Helper()
+	var o map[string]any
+	if err := json.Unmarshal([]byte(a.Body), &o); err != nil {
+		t.Errorf("%d with a body that is no JSON object: %v: %.200q", a.Status, err, a.Body)
+	}
+	return o
+}
+
+// MustRefuse holds an answer to the status and the whole body, and to the
+// headers that every refusal has.
+func (a Response) MustRefuse(t *testing.T, status int, body map[string]any) {
+	t.Helper()
+	if a.Status != status {
+		t.Errorf("status %d, want %d: %s", a.Status, status, a.Body)
+	}
+	if diff := cmp.Diff(body, a.JSON(t)); diff != "" {
+		t.Errorf("body (-want +got):\n%s", diff)
+	}
+	a.MustNotLeak(t)
+	want := map[string]string{
+		"Content-Type": "application/json;charset=UTF-8", "Cache-Control": "no-store", "Pragma": "no-cache",
+		"X-Content-Type-Options": "nosniff", "Www-Authenticate": "", "Allow": "", "Retry-After": "",
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		want["Www-Authenticate"] = `Basic realm="latchkey"`
+	case http.StatusMethodNotAllowed:
+		want["Allow"] = "POST"
+	}
+	for name, value := range want {
+		if got := strings.Join(a.Header[name], ", "); got != value {
+			t.Errorf("header %s is %q, want %q", name, got, value)
+		}
+	}
+}
+
+// MustNotLeak looks for words of the inside (OWASP ASVS 16.5.1).
+func (a Response) MustNotLeak(t *testing.T) {
+	t.Helper()
+	if a.Status >= http.StatusInternalServerError {
+		t.Errorf("answered %d: %s", a.Status, a.Body)
+	}
+	for _, word := range []string{"fosite", "goroutine", ".go:", "SELECT", "INSERT", "SQLSTATE", "sqlite", "postgres", "error_debug", "error_hint", "storage:"} {
+		if strings.Contains(a.Body, word) {
+			t.Errorf("the answer tells of %q: %s", word, a.Body)
+		}
+	}
+}
+
+// AccessToken holds an answer to be a token, and returns it.
+func (a Response) AccessToken(t *testing.T) string {
+	t.Helper()
+	if a.Status != http.StatusOK || a.Field("access_token") == "" {
+		t.Fatalf("no token: %d %s", a.Status, a.Body)
+	}
+	return a.Field("access_token")
+}
+
+// MustEqual holds two answers to be the same in everything but what names the
+// request itself.
+func (a Response) MustEqual(t *testing.T, b Response) {
+	t.Helper()
+	plain := func(h http.Header) http.Header {
+		h = h.Clone()
+		h.Del("X-Request-Id")
+		h.Del("Date")
+		return h
+	}
+	if a.Status != b.Status || a.Body != b.Body {
+		t.Errorf("answers differ: %d %s and %d %s", a.Status, a.Body, b.Status, b.Body)
+	}
+	if diff := cmp.Diff(plain(a.Header), plain(b.Header)); diff != "" {
+		t.Errorf("headers differ:\n%s", diff)
+	}
+}
+
+// BasicAuth returns the header of RFC 6749 §2.3.1.
+func BasicAuth(id, secret string) []string {
+	return AuthorizationHeader("Basic", url.QueryEscape(id)+":"+url.QueryEscape(secret))
+}
+
+func AuthorizationHeader(scheme, credentials string) []string {
+	return []string{"Authorization", scheme + " " + base64.StdEncoding.EncodeToString([]byte(credentials))}
+}
+
+// WithoutField returns the form fields but for those of that name.
+func WithoutField(fields []string, name string) []string {
+	var rest []string
+	for i := 0; i+1 < len(fields); i += 2 {
+		if fields[i] != name {
+			rest = append(rest, fields[i], fields[i+1])
+		}
+	}
+	return rest
+}
+
+// WithField returns the form fields with one more, in place of those of that name.
+func WithField(fields []string, name, value string) []string {
+	return append(WithoutField(fields, name), name, value)
+}
+
+// Soon waits until a change made by another process has come through.
+func Soon(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("not within 10 s: %s", what)
+}

@@ -1,0 +1,81 @@
+package kit
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"latchkey/keys"
+)
+
+// TokenForger makes tokens that are almost ours.
+type TokenForger struct {
+	T       *testing.T
+	Ring    *keys.Ring
+	Kid     string // of the server's ES256 key
+	RsaKID  string // of its RS256 key
+	made    int
+	Claims  map[string]any // of a token that is active
+	Real    string         // that token
+	Fetched atomic.Int64   // requests at the address that forged headers name
+}
+
+func (f *TokenForger) Key(alg string) keys.Key {
+	f.T.Helper()
+	key, err := f.Ring.SigningKey(alg)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	return key
+}
+
+// Sign signs the claims with a header of any shape. A nil header parameter is
+// left out.
+func (f *TokenForger) Sign(alg jose.SignatureAlgorithm, key any, claims any, header map[string]any) string {
+	f.T.Helper()
+	options := &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{"typ": "at+jwt", "kid": f.Kid}}
+	for name, value := range header {
+		options.ExtraHeaders[jose.HeaderKey(name)] = value
+		if value == nil {
+			delete(options.ExtraHeaders, jose.HeaderKey(name))
+		}
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, options)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	token, err := signed.CompactSerialize()
+	if err != nil {
+		f.T.Fatal(err)
+	}
+	return token
+}
+
+// Signed is sign with the server's own key, which no forger has: what is wrong
+// is the rest.
+func (f *TokenForger) Signed(header map[string]any, changes ...any) string {
+	f.T.Helper()
+	claims := maps.Clone(f.Claims)
+	f.made++
+	claims["jti"] = fmt.Sprintf("forged %d", f.made) // so that no revocation hides another reason
+	for i := 0; i+1 < len(changes); i += 2 {
+		name, _ := changes[i].(string)
+		claims[name] = changes[i+1]
+		if changes[i+1] == nil {
+			delete(claims, name)
+		}
+	}
+	return f.Sign(jose.ES256, f.Key("ES256").Private, claims, header)
+}

@@ -1,0 +1,29 @@
+package kit
+
+import (
+	"testing"
+	"time"
+)
+
+// TokenPair is what a token answer carries.
+type TokenPair struct{ Access, Refresh string }
+
+func TokenPairOf(t testing.TB, what string, got Response) TokenPair {
+	t.Helper()
+	MustIssue(t, what, got)
+	p := TokenPair{got.Field("access_token"), got.Field("refresh_token")}
+	if p.Refresh == "" {
+		t.Fatalf("%s: no refresh token: %s", what, got.Body)
+	}
+	return p
+}
+
+// SignIn signs a new user in through a client.
+func (a *OneServer) SignIn(clientID, name string) TokenPair {
+	a.T.Helper()
+	a.AddUsers(name)
+	return TokenPairOf(a.T, "sign-in", a.Server.SignInThrough(clientID, name, Password))
+}
+
+// AfterRefreshGrace is longer than a replaced token still works.
+const AfterRefreshGrace = 61 * time.Second

@@ -1,0 +1,175 @@
+package load
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/grants/signin"
+	"latchkey/test/e2e/kit"
+)
+
+// TestBudgets holds warm requests to their round trips to the database. The
+// budgets count on PostgreSQL, where a statement outside of a transaction
+// commits by itself. SQLite has no round trips, but one commit there is to
+// stay one, too.
+func TestBudgets(t *testing.T) {
+	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		testBudgets(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"), func(b *budget) []string { return b.sqlite })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		testBudgets(t, kit.Postgres(t).Database(t), func(b *budget) []string { return b.postgres })
+	})
+}
+
+// budget is a request with the statements it may cost, each told by its verb.
+type budget struct {
+	name     string
+	request  apiCall
+	postgres []string
+	sqlite   []string
+	commits  int
+}
+
+func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) {
+	var seen statements
+	s := newLoadFixture(t, databaseURL, 5, seen.add)
+	server := httptest.NewServer(s.listen())
+	defer server.Close()
+	n := &kit.Server{T: t, URL: server.URL}
+	post := func(c apiCall) kit.Response {
+		t.Helper()
+		a := n.Do(http.MethodPost, c.path, c.media, c.body)
+		if a.Status != c.status {
+			t.Fatalf("%s: %d %s, want %d", c.path, a.Status, a.Body, c.status)
+		}
+		return a
+	}
+	for _, b := range s.budgets(post) {
+		// What is kept in memory is read first, and kept from the moment on
+		// that the listener hears.
+		for deadline := time.Now().Add(30 * time.Second); ; {
+			post(s.machineCall())
+			seen.take()
+			if post(s.machineCall()); len(seen.take()) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("client credentials never become warm")
+			}
+		}
+		post(b.request)
+		got := seen.take()
+		if diff := cmp.Diff(want(&b), got); diff != "" {
+			t.Errorf("%s: statements (-want +got):\n%s", b.name, diff)
+		}
+		if n := commits(got); n != b.commits {
+			t.Errorf("%s: %d commits, want %d", b.name, n, b.commits)
+		}
+	}
+}
+
+// budgets prepares a request of each kind. The numbers allowed are those of
+// the design: none for client credentials, four for a sign-in and for a request
+// for a code, three for a refresh.
+func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
+	s.plant(s.logins[:2])
+	hasher, err := signin.NewHasher(signin.HasherConfig{})
+	s.must(err)
+	hash, err := hasher.Hash(s.tb.Context(), kit.Password)
+	s.must(err)
+	s.must(s.app.Store.SetPassword(s.tb.Context(), s.logins[2].ID, hash, time.Now(), false))
+	began := post(s.signInCall(s.logins[0], plantedCode)) // this also reads all that is kept in memory
+	post(s.codeCall(s.logins[3]))
+	// What is measured comes from where its login has been, but for one.
+	post(s.signInCall(s.logins[1], plantedCode))
+	post(s.signInCall(s.logins[2], kit.Password))
+	s.plant(s.logins[1:2])
+	s.plant(s.logins[4:])
+
+	wrong := s.signInCall(s.logins[3], "wrong")
+	wrong.status = http.StatusBadRequest
+	nobody := wrong
+	nobody.body = strings.ReplaceAll(wrong.body, s.logins[3].Username, "nobody")
+	signIn := budget{
+		postgres: []string{"SELECT", "WITH"},
+		sqlite:   []string{"SELECT", "BEGIN", "UPDATE", "UPDATE", "INSERT", "COMMIT"},
+		commits:  1,
+	}
+	byCode, byPassword := signIn, signIn
+	byCode.name, byCode.request = "one-time password", s.signInCall(s.logins[1], plantedCode)
+	byPassword.name, byPassword.request = "permanent password", s.signInCall(s.logins[2], kit.Password)
+	fromAnew := signIn
+	fromAnew.name, fromAnew.request = "one-time password from a new address", s.signInCall(s.logins[4], plantedCode)
+	fromAnew.sqlite = []string{"SELECT", "BEGIN", "UPDATE", "UPDATE", "DELETE", "INSERT", "INSERT", "COMMIT"}
+	asked := budget{ // with the limit of what is asked for a recipient
+		name: "request for a code", request: s.codeCall(s.logins[3]),
+		postgres: []string{"WITH"},
+		sqlite:   []string{"BEGIN", "WITH", "INSERT", "COMMIT"},
+		commits:  1,
+	}
+	return []budget{
+		{name: "client credentials", request: s.machineCall()},
+		byCode, byPassword, fromAnew,
+		same("refresh", s.refreshCall(began.Field("refresh_token")), 1, "SELECT", "UPDATE"),
+		asked,
+		same("introspection", s.introspectCall(began.Field("access_token")), 0, "SELECT"),
+		same("wrong password", wrong, 1, "SELECT", "UPDATE"),
+		same("wrong password, unknown user", nobody, 1, "SELECT", "INSERT"),
+	}
+}
+
+// same is a budget that is the same on both databases.
+func same(name string, request apiCall, commits int, verbs ...string) budget {
+	return budget{name: name, request: request, postgres: verbs, sqlite: verbs, commits: commits}
+}
+
+// commits counts the durable commits of statements: those of transactions that
+// write and those of single writing statements outside of them.
+func commits(verbs []string) int {
+	n, inside := 0, false
+	for _, verb := range verbs {
+		switch {
+		case verb == "BEGIN":
+			inside = true
+		case verb == "COMMIT":
+			inside = false
+			n++
+		case !inside && verb != "SELECT":
+			n++
+		}
+	}
+	return n
+}
+
+// statements keeps the verbs of the statements that a store makes.
+type statements struct {
+	mu    sync.Mutex
+	verbs []string
+}
+
+func (s *statements) add(sql string) {
+	verb, _, _ := strings.Cut(strings.TrimSpace(sql), " ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verbs = append(s.verbs, verb)
+}
+
+// take returns what was added since the last time.
+func (s *statements) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := slices.Clone(s.verbs)
+	s.verbs = nil
+	return taken
+}

@@ -1,0 +1,211 @@
+package load
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"latchkey/config"
+	"latchkey/grants"
+	"latchkey/oauth/server"
+	"latchkey/otp"
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+	"latchkey/storage/storetest/pgtest"
+	"latchkey/test/e2e/kit"
+)
+
+// durablePostgres starts a PostgreSQL server that keeps its promises, for
+// measurements.
+var durablePostgres = pgtest.Shared(pgtest.Config{Migrate: func(url string) error {
+	store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.Migrate(context.Background()), store.Close())
+}})
+
+// loadFixture is a database with two clients and numbered users, made for counting
+// and measuring: "machine" uses client credentials, "shop" passwords, codes
+// and refresh tokens.
+type loadFixture struct {
+	tb            testing.TB
+	cfg           config.Config
+	app           *server.App
+	machine, shop kit.Client
+	logins        []storage.Login
+}
+
+// newLoadFixture fills an empty database. seen hears of each statement; it may be
+// nil.
+func newLoadFixture(tb testing.TB, databaseURL string, logins int, seen func(sql string)) *loadFixture {
+	tb.Helper()
+	cfg, err := config.Load(config.Sources{Environ: []string{
+		"LATCHKEY_DATABASE_URL=" + databaseURL, "LATCHKEY_MASTER_KEY=" + kit.MasterKey,
+		"LATCHKEY_LISTEN=127.0.0.1:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0",
+	}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a, err := kit.OpenApp(tb.Context(), server.Config{
+		Settings: cfg, Logger: zerolog.Nop(), Now: time.Now, Rand: rand.Reader, Console: io.Discard, OnStatement: seen,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = a.Close() })
+	s := &loadFixture{tb: tb, cfg: cfg, app: a}
+	s.must(a.OpenRing(tb.Context()))
+	s.machine = s.client("machine", "--grant", grants.GrantClientCredentials, "--role", "Reader", "--role", "Writer")
+	s.shop = s.client("shop", "--grant", grants.GrantPassword, "--grant", grants.GrantRefreshToken, "--refresh-token-duration", "1h")
+	s.people(logins)
+	return s
+}
+
+func (s *loadFixture) must(err error) {
+	s.tb.Helper()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+func (s *loadFixture) client(id string, flags ...string) kit.Client {
+	s.tb.Helper()
+	w := &kit.Fixture{T: s.tb, DatabaseURL: s.cfg.DatabaseURL.Reveal()}
+	return w.CreateClient(s.tb, append(flags, "--name", id, "--id", id, "--access-token-duration", "15m")...)
+}
+
+// people makes a buyer whose users have two roles.
+func (s *loadFixture) people(logins int) {
+	s.tb.Helper()
+	store := s.app.Store
+	s.must(store.InTx(s.tb.Context(), func(ctx context.Context) error {
+		_, err := store.PutSecurityProfile(ctx, storage.SecurityProfile{
+			ID: "shopping", RealmID: storage.DefaultRealmID, Name: "Shopping", Roles: []string{"MeAdmin", "Shopper"},
+		})
+		if err != nil {
+			return err
+		}
+		if err := store.AssignSecurityProfile(ctx, "shopping", storage.AccountParty("acc_acme")); err != nil {
+			return err
+		}
+		_, err = store.PutAccount(ctx, storage.Account{
+			UID: "acc_acme", RealmID: storage.DefaultRealmID, Kind: storage.Buyer, ID: "acme", Name: "Acme", Active: true,
+		})
+		for i := 0; i < logins && err == nil; i++ {
+			err = s.person(ctx, fmt.Sprintf("user%06d", i))
+		}
+		return err
+	}))
+}
+
+func (s *loadFixture) person(ctx context.Context, name string) error {
+	u, err := s.app.Store.PutUser(ctx, storage.User{
+		UID: "usr_" + name, RealmID: storage.DefaultRealmID, Kind: storage.Buyer, AccountUID: "acc_acme", ID: name,
+		FirstName: "First", LastName: "Last", Email: name + "@example.com", EmailKey: name + "@example.com", Active: true,
+	})
+	if err != nil {
+		return err
+	}
+	login, err := s.app.Store.PutLogin(ctx, storage.Login{
+		ID: "lgn_" + name, ProfileID: storage.DefaultProfileID, Username: name, UsernameKey: name, UserUID: u.UID, Active: true,
+	})
+	s.logins = append(s.logins, login)
+	return err
+}
+
+// plantedCode is everybody's one-time password.
+const plantedCode = "K7M2QX9T"
+
+// plant gives logins a fresh code, as the worker would, without a message.
+func (s *loadFixture) plant(logins []storage.Login) {
+	s.tb.Helper()
+	now, codes := time.Now().UTC(), otp.NewCodes(s.app.Peppers)
+	r := storage.CodeRequest{
+		ID: "otr_" + rand.Text(), ClientID: s.shop.ID, ProfileID: storage.DefaultProfileID,
+		Purpose: storage.PurposeSignIn, CreatedAt: now, ExpiresAt: now.Add(10 * time.Minute),
+	}
+	issuance := storage.Issuance{RequestID: r.ID, Now: now}
+	for _, l := range logins {
+		issuance.Codes = append(issuance.Codes, storage.IssuedCode{LoginID: l.ID, Code: storage.Code{
+			ID: "otc_" + rand.Text(), RequestID: r.ID, ClientID: r.ClientID, Purpose: r.Purpose,
+			Digest: codes.Digest(l.ID, plantedCode), IssuedAt: now, ExpiresAt: r.ExpiresAt,
+		}})
+	}
+	store := s.app.Store
+	s.must(store.InTx(s.tb.Context(), func(ctx context.Context) error { // so that no worker sees the request
+		if err := store.AddCodeRequest(ctx, r); err != nil {
+			return err
+		}
+		_, err := store.IssueCodes(ctx, issuance)
+		return err
+	}))
+}
+
+// listen makes a replica that hears of changes, and so keeps configuration in
+// memory, but does no other work of its own.
+func (s *loadFixture) listen() *server.Server {
+	s.tb.Helper()
+	r, err := server.New(s.app)
+	s.must(err)
+	ctx, stop := context.WithCancel(context.WithoutCancel(s.tb.Context()))
+	done := make(chan error, 1)
+	go func() { done <- s.app.Store.Run(ctx) }()
+	s.tb.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			s.tb.Errorf("change listener: %v", err)
+		}
+	})
+	return r
+}
+
+// apiCall is one request to a stage's server and the status it must get.
+type apiCall struct {
+	path, media, body string
+	status            int
+}
+
+func (c apiCall) http(ctx context.Context) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.path, strings.NewReader(c.body))
+	if err == nil {
+		r.Header.Set("Content-Type", c.media)
+	}
+	return r, err
+}
+
+func (s *loadFixture) tokenCall(k kit.Client, fields ...string) apiCall {
+	form := kit.EncodeForm(append([]string{"client_id", k.ID, "client_secret", k.Secret}, fields...)...)
+	return apiCall{"/oauth/token", kit.FormMedia, form, http.StatusOK}
+}
+
+func (s *loadFixture) machineCall() apiCall {
+	return s.tokenCall(s.machine, "grant_type", grants.GrantClientCredentials)
+}
+
+func (s *loadFixture) signInCall(login storage.Login, secret string) apiCall {
+	return s.tokenCall(s.shop, "grant_type", grants.GrantPassword, "username", login.Username, "password", secret)
+}
+
+func (s *loadFixture) refreshCall(token string) apiCall {
+	return s.tokenCall(s.shop, "grant_type", grants.GrantRefreshToken, "refresh_token", token)
+}
+
+func (s *loadFixture) codeCall(login storage.Login) apiCall {
+	body := fmt.Sprintf(`{"ClientID":%q,"Username":%q}`, s.shop.ID, login.Username)
+	return apiCall{"/v1/password/onetimepassword", "application/json", body, http.StatusNoContent}
+}
+
+func (s *loadFixture) introspectCall(token string) apiCall {
+	c := s.tokenCall(s.shop, "token", token)
+	c.path = "/oauth/introspect"
+	return c
+}

@@ -1,0 +1,128 @@
+package operations
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"latchkey/config"
+	"latchkey/oauth/server"
+	"latchkey/test/e2e/kit"
+)
+
+// TestAnyPort: a server whose port the system chooses knows its port. Issuer,
+// audience and the URLs that it publishes can be called.
+func TestAnyPort(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		for listen, host := range map[string]string{
+			"localhost:0": "localhost", "127.0.0.1:0": "127.0.0.1", "[::1]:0": "[::1]", ":0": "127.0.0.1", "0.0.0.0:00": "127.0.0.1",
+		} {
+			if host == "[::1]" && !listensOnIPv6() {
+				t.Log("this machine has no IPv6 loopback address")
+				continue
+			}
+			cfg := w.Config("LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN=127.0.0.1:0", "LATCHKEY_PLAIN_HTTP=true")
+			log := runUntilPrinted(t, `"issuer":"([^"]+)".*"message":"serving"`, func(ctx context.Context, out *kit.Buffer) error { return serve(ctx, w, cfg, out) })
+			isServed(t, w, log.found, host, log.stop)
+		}
+	})
+}
+
+// TestAnyPortOfDemo: the welcome text names the port.
+func TestAnyPortOfDemo(t *testing.T) {
+	t.Parallel()
+	log := runUntilPrinted(t, `Latchkey demo on (\S+):`, func(ctx context.Context, out *kit.Buffer) error {
+		cmd := exec.CommandContext(ctx, kit.Program(t), "demo")
+		cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), out, out
+		cmd.Env = append(kit.BaseEnviron(), "LATCHKEY_LISTEN=localhost:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0")
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+		err := cmd.Run()
+		if cmd.ProcessState.Success() {
+			return nil // not the error of the context
+		}
+		return err
+	})
+	isServed(t, nil, log.found, "localhost", log.stop)
+}
+
+// serve runs a server in this process that logs to out.
+func serve(ctx context.Context, w *kit.Fixture, settings config.Config, out *kit.Buffer) error {
+	cfg := w.ServerConfig(&w.Clock, settings)
+	cfg.Logger = zerolog.New(out).Level(settings.LogLevel)
+	return server.Run(ctx, cfg)
+}
+
+func listensOnIPv6() bool {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err == nil {
+		_ = l.Close()
+	}
+	return err == nil
+}
+
+// printedServer is a running server that has printed something.
+type printedServer struct {
+	found   string
+	stop    func()
+	printed func() string
+}
+
+// runUntilPrinted runs a server until it has printed what matches the pattern, and
+// returns the pattern's group.
+func runUntilPrinted(t *testing.T, pattern string, run func(context.Context, *kit.Buffer) error) printedServer {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var out kit.Buffer
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, &out) }()
+	stop := func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("server ended with %v", err)
+		}
+	}
+	line := regexp.MustCompile(pattern)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if m := line.FindStringSubmatch(out.String()); m != nil {
+			return printedServer{m[1], stop, out.String}
+		}
+	}
+	t.Fatalf("the server printed %s", out.String())
+	return printedServer{}
+}
+
+// isServed calls a server by its issuer, and then stops it.
+func isServed(t *testing.T, w *kit.Fixture, issuer, host string, stop func()) {
+	t.Helper()
+	defer stop()
+	if !strings.HasPrefix(issuer, "http://"+host+":") || strings.HasSuffix(issuer, ":0") {
+		t.Fatalf("the issuer is %q", issuer)
+	}
+	n := &kit.Server{T: t, URL: issuer}
+	var metadata map[string]any
+	for deadline := time.Now().Add(10 * time.Second); metadata == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if response, err := http.Get(issuer + "/.well-known/oauth-authorization-server"); err == nil { // demo explains before it serves
+			_ = json.NewDecoder(response.Body).Decode(&metadata)
+			_ = response.Body.Close()
+		}
+	}
+	if metadata["issuer"] != issuer || metadata["token_endpoint"] != issuer+"/oauth/token" {
+		t.Errorf("metadata of %s: %v", issuer, metadata)
+	}
+	if w == nil {
+		return
+	}
+	_, claims := kit.DecodeJWT(t, n.SignIn("jane", kit.Password).AccessToken(t))
+	if claims["iss"] != issuer || claims["aud"] != issuer {
+		t.Errorf("iss %v, aud %v, want %s", claims["iss"], claims["aud"], issuer)
+	}
+}

@@ -1,0 +1,195 @@
+package privacy
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage"
+	"latchkey/test/e2e/kit"
+)
+
+// TestUniformAnswers: nothing that a caller sees tells who exists.
+func TestUniformAnswers(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		kit.NewOneServer(w).Each(t, []kit.OneServerTest{
+			{Name: "asking for a code", Run: uniformRequests},
+			{Name: "signing in", Run: uniformRefusals},
+			{Name: "one address, two names", Run: twoNames},
+		})
+	})
+}
+
+func uniformRequests(t *testing.T, a *kit.OneServer) {
+	a.AddUsers("c1", "c1-locked")
+	a.AddUsersTo("acme", func(user kit.Object) { delete(user, "Email") }, "c1-mute")
+	a.LockOut(a.Server, "c1-locked")
+	a.AwaitMessages()
+	known := kit.VisibleBody(a.Server.RequestCode("c1", ""))
+	if want := "204\nCache-Control: [\"no-store\"]\n"; !strings.HasPrefix(known, want) || !strings.HasSuffix(known, "\n\n") {
+		t.Fatalf("known user:\n%s", known)
+	}
+	for _, asked := range [][2]string{
+		{"c1", ""},
+		{"c1-nobody", ""},
+		{"", "c1-nobody@people.example"},
+		{"", "c1@people.example"},
+		{"c1", "c1@people.example"},
+		{"c1", "jane@example.com"},
+		{"c1-nobody", "c1@people.example"},
+		{"gone", ""},
+		{"", "gone@example.com"},
+		{"carl", ""},
+		{"c1-locked", ""},
+		{"", "c1-locked@people.example"},
+		{"c1-mute", ""},
+		{"c1-mute", "c1-mute@people.example"},
+		{"ada", ""},
+		{strings.Repeat("x", 500), ""},
+	} {
+		if diff := cmp.Diff(known, kit.VisibleBody(a.Server.RequestCode(asked[0], asked[1]))); diff != "" {
+			t.Errorf("%q: %s", asked, diff)
+		}
+	}
+	sent := map[string]int{}
+	for _, m := range a.AwaitMessages() {
+		sent[m.EventBody.Username]++
+	}
+	// A sender may know a way other than mail, and guesses at passwords keep no
+	// code from its owner.
+	want := map[string]int{"c1": 4, "c1-mute": 1, "c1-locked": 2}
+	if diff := cmp.Diff(want, sent); diff != "" {
+		t.Errorf("messages: %s", diff)
+	}
+}
+
+func uniformRefusals(t *testing.T, a *kit.OneServer) {
+	a.AddUsers("c1a", "c1a-locked", "c1a-used", "c1a-late")
+	a.AddUsersWithoutPassword("c1a-none")
+	a.StoreCode("c1a-locked", "01234567", nil) // with a code to hit, guesses lock codes as well
+	a.LockOut(a.Server, "c1a-locked")
+	used := a.RequestCode(a.Server, "shop", "c1a-used")
+	kit.MustIssue(t, "code", a.Server.SignIn("c1a-used", used))
+	a.StoreCode("c1a-late", "01234567", func(c *storage.Code) { c.ExpiresAt = a.Clock.Now().Add(-time.Second) })
+	known := kit.VisibleBody(a.Server.SignIn("c1a", "wrong"))
+	if !strings.HasPrefix(known, "400\n") || !strings.HasSuffix(known, "\n\n"+kit.WrongCredentialsBody) {
+		t.Fatalf("wrong password:\n%s", known)
+	}
+	for what, try := range map[string][2]string{
+		"unknown user":                   {"c1a-nobody", kit.Password},
+		"user without password":          {"c1a-none", kit.Password},
+		"disabled user, right password":  {"gone", kit.Password},
+		"disabled user, wrong password":  {"gone", "wrong"},
+		"closed company, right password": {"carl", kit.Password},
+		"not admitted, right password":   {"ada", kit.Password},
+		"locked, right password":         {"c1a-locked", kit.Password},
+		"locked, right code":             {"c1a-locked", "01234567"},
+		"locked, wrong":                  {"c1a-locked", "wrong"},
+		"used code":                      {"c1a-used", used},
+		"expired code":                   {"c1a-late", "01234567"},
+		"name in other letters":          {"  C1A ", "wrong"},
+		"very long password":             {"c1a", strings.Repeat("p", 5000)},
+		"control characters":             {"c1a", "wr\x00ong\r\n"},
+	} {
+		if diff := cmp.Diff(known, kit.VisibleBody(a.Server.SignIn(try[0], try[1]))); diff != "" {
+			t.Errorf("%s: %s", what, diff)
+		}
+	}
+}
+
+// twoNames: each of the people behind one address gets a code of their own;
+// a pair that does not belong together gets none.
+func twoNames(t *testing.T, a *kit.OneServer) {
+	a.AwaitMessages()
+	for _, asked := range [][2]string{{"", " DOE@example.com "}, {"jane", "doe@example.com"}, {"john", "jane@example.com"}} {
+		if got := a.Server.RequestCode(asked[0], asked[1]); got.Status != http.StatusNoContent {
+			t.Fatalf("%q: %d %s", asked, got.Status, got.Body)
+		}
+	}
+	codes := map[string]string{}
+	mails := a.AwaitMessages()
+	for _, m := range mails {
+		codes[m.EventBody.Username] = m.EventBody.OneTimePassword
+	}
+	if len(mails) != 2 || codes["john"] == "" || codes["johnny"] == "" || codes["john"] == codes["johnny"] {
+		t.Fatalf("messages: %v", codes)
+	}
+	kit.MustRefuse(t, "john's code for johnny", a.Server.SignIn("johnny", codes["john"]), kit.WrongCredentialsBody)
+	kit.MustIssue(t, "john's", a.Server.SignIn("john", codes["john"]))
+	kit.MustIssue(t, "johnny's", a.Server.SignIn("johnny", codes["johnny"]))
+	// With the name as well, only that one is meant.
+	if got := a.Server.RequestCode("johnny", "doe@example.com"); got.Status != http.StatusNoContent {
+		t.Fatalf("%d %s", got.Status, got.Body)
+	}
+	if mails := a.AwaitMessages(); len(mails) != 1 || mails[0].EventBody.Username != "johnny" {
+		t.Errorf("%d messages, want johnny's alone", len(mails))
+	}
+}
+
+// TestNoSecretAtRest looks for everything that is secret in the database, file
+// by file or column by column, and in the log: while a message waits, and after
+// everything has been used.
+func TestNoSecretAtRest(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		w.Apply(strings.ReplaceAll(kit.EveryTypeDocument, "SINK", w.Inbox.URL))
+		a := kit.NewOneServer(w, "LATCHKEY_LOG_LEVEL=trace")
+		a.Inbox.Status.Store(http.StatusServiceUnavailable)
+		for _, got := range []kit.Response{a.Server.RequestCode("jane", ""), a.Server.RequestRenewal("john")} {
+			if got.Status != http.StatusNoContent {
+				t.Fatalf("%d %s", got.Status, got.Body)
+			}
+		}
+		kit.Eventually(t, "delivery was tried", func() bool {
+			return a.QueryOne("SELECT count(*) FROM messages WHERE state = 'queued' AND last_error <> ''") == "2"
+		})
+		waiting := a.StoredBytes()
+		a.Inbox.Status.Store(http.StatusOK)
+		a.Clock.Advance(time.Minute)
+		m, renewal := a.Inbox.Next(t), a.Inbox.Next(t)
+		if m.MessageType != "OneTimePassword" {
+			m, renewal = renewal, m
+		}
+		code, verification := m.EventBody.OneTimePassword, renewal.EventBody.PasswordRenewalVerificationCode
+		if got := a.Server.RenewPassword(verification, "john", kit.NextPassword); got.Status != http.StatusNoContent {
+			t.Fatalf("renewal: %d %s", got.Status, got.Body)
+		}
+		kit.MustIssue(t, "new password", a.Server.SignIn("john", kit.NextPassword))
+		first := kit.MustIssue(t, "code", a.Server.SignIn("jane", code))
+		second := kit.MustIssue(t, "refresh", a.Server.Refresh(first.Field("refresh_token")))
+		kit.MustIssue(t, "password", a.Server.SignIn("jane", kit.Password))
+		kit.MustRefuse(t, "mistyped", a.Server.SignIn("jane", kit.Password+"-mistyped"), kit.WrongCredentialsBody)
+		kit.MustRefuse(t, "password as name", a.Server.SignIn("secret-in-the-wrong-field", "x"), kit.WrongCredentialsBody)
+		a.AwaitMessages()
+
+		secrets := map[string]string{
+			"code": code, "password": kit.Password, "client secret": kit.ClientSecret, "shared key": kit.SharedKey,
+			"master key": kit.MasterKey, "user token": m.UserToken,
+			"access token": first.Field("access_token"), "second access token": second.Field("access_token"),
+		}
+		secrets["verification code"], secrets["renewal token"] = verification, renewal.EventBody.PasswordRenewalAccessToken
+		secrets["new password"] = kit.NextPassword
+		for i, token := range []string{first.Field("refresh_token"), second.Field("refresh_token")} {
+			secrets[fmt.Sprint("refresh token ", i)] = token
+			parts := strings.Split(token, ".")
+			secrets[fmt.Sprint("seed ", i)], secrets[fmt.Sprint("MAC ", i)] = parts[len(parts)-2], parts[len(parts)-1]
+		}
+		places := map[string][]byte{"log": []byte(a.Log.String())}
+		maps.Copy(places, waiting)
+		for name, content := range a.StoredBytes() {
+			places[name+" at the end"] = content
+		}
+		if !strings.Contains(string(places["log"]), `"audit":"sign_in"`) {
+			t.Error("the log is empty")
+		}
+		for place, content := range places {
+			for what, secret := range secrets {
+				kit.SearchFor(t, place, content, what, secret)
+			}
+		}
+	})
+}

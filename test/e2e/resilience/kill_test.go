@@ -1,0 +1,146 @@
+package resilience
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"latchkey/test/e2e/kit"
+)
+
+// TestKilled: what was acknowledged survives kill -9, is delivered once, and
+// not when it is too late.
+func TestKilled(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w)
+		a.Server.Stop()
+		deliveredAfterKill(a, t)
+		expiredAfterKill(a, t)
+	})
+}
+
+// deliveredAfterKill kills the server at the last of twenty acknowledgements.
+// A message that was on its way may be sent again, under its old id.
+func deliveredAfterKill(a *kit.OneServer, t *testing.T) {
+	names := kit.Numbered("kill-", 20)
+	a.AddUsersWithoutPassword(names...)
+	p := a.StartProcess()
+	for i, got := range kit.Concurrently(len(names), func(i int) kit.Response { return p.RequestCodeThrough("kiosk", names[i], "") }) {
+		if got.Status != http.StatusNoContent {
+			t.Fatalf("request %d: %d %s", i, got.Status, got.Body)
+		}
+	}
+	p.Kill()
+	a.Clock.Advance(time.Minute) // the dead server's leases are over
+	n := a.StartServer()
+	ids, codes := map[string]string{}, map[string]string{}
+	for _, m := range a.AwaitMessages() {
+		name := m.EventBody.Username
+		id := m.Header.Get("Idempotency-Key")
+		if id == "" || ids[name] != "" && ids[name] != id || codes[name] != "" && codes[name] != m.EventBody.OneTimePassword {
+			t.Errorf("%s got messages %q and %q", name, ids[name], id)
+		}
+		ids[name], codes[name] = id, m.EventBody.OneTimePassword
+	}
+	for _, name := range names {
+		kit.MustIssue(t, name, n.SignInThrough("kiosk", name, codes[name]))
+	}
+	if got := a.QueryOne("SELECT count(*) FROM messages"); got != "20" {
+		t.Errorf("%s messages, want 20", got)
+	}
+	n.Stop()
+}
+
+// expiredAfterKill has the server killed while the receiver is down, and
+// started again when the codes have expired.
+func expiredAfterKill(a *kit.OneServer, t *testing.T) {
+	names := kit.Numbered("late-", 5)
+	a.AddUsersWithoutPassword(append(names, "in-time")...)
+	a.Inbox.Status.Store(http.StatusServiceUnavailable)
+	p := a.StartProcess()
+	for _, name := range names {
+		if got := p.RequestCodeThrough("kiosk", name, ""); got.Status != http.StatusNoContent {
+			t.Fatalf("%s: %d %s", name, got.Status, got.Body)
+		}
+	}
+	kit.Eventually(t, "all were tried", func() bool {
+		return a.QueryOne("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts > 0") == "5"
+	})
+	p.Kill()
+	a.Inbox.Status.Store(http.StatusOK)
+	a.Clock.Advance(11 * time.Minute)
+	n := a.StartServer()
+	if mails := a.AwaitMessages(); len(mails) != 0 {
+		t.Errorf("%d messages were delivered after the end of their codes", len(mails))
+	}
+	if got := a.QueryOne("SELECT count(*) FROM messages WHERE state = 'expired' AND length(payload) = 0"); got != "5" {
+		t.Errorf("%s messages are expired and empty, want 5", got)
+	}
+	kit.MustIssue(t, "asked afterwards", n.SignInThrough("kiosk", "in-time", a.RequestCode(n, "kiosk", "in-time")))
+}
+
+// TestReceiverDown: a receiver that refuses connections, then answers errors,
+// gets each message once it is up, and one copy.
+func TestReceiverDown(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w)
+		names := kit.Numbered("down-", 5)
+		a.AddUsersWithoutPassword(names...)
+		address, _ := kit.FreeAddresses(t)
+		a.ApplyObject(kit.Object{"MessageSenders": []kit.Object{{
+			"ID": "sink", "Name": "Sink", "MessageTypes": []string{"OneTimePassword"}, "AllowAllBuyers": true,
+			"URL": "http://" + address + "/{messagetype}", "SharedKey": kit.SharedKey,
+		}}})
+		a.Server.Stop() // it may still know the old address
+		n := a.StartServer()
+		for _, name := range names {
+			if got := n.RequestCodeThrough("kiosk", name, ""); got.Status != http.StatusNoContent {
+				t.Fatalf("%s: %d %s", name, got.Status, got.Body)
+			}
+		}
+		tried := func(times int) func() bool {
+			return func() bool {
+				a.Clock.Advance(500 * time.Millisecond) // the pauses grow
+				return a.QueryOne(fmt.Sprintf("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts >= %d", times)) == "5"
+			}
+		}
+		kit.Eventually(t, "all were tried in vain", tried(1))
+		received := make(chan string, 100)
+		status := http.StatusInternalServerError
+		var mu sync.Mutex
+		listener, err := net.Listen("tcp", address)
+		a.Must(err)
+		receiver := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if status == http.StatusOK {
+				received <- r.Header.Get("Idempotency-Key")
+			}
+			rw.WriteHeader(status)
+		})}
+		go func() { _ = receiver.Serve(listener) }()
+		t.Cleanup(func() { _ = receiver.Close() })
+		kit.Eventually(t, "all were answered with errors", tried(3))
+		mu.Lock()
+		status = http.StatusOK
+		mu.Unlock()
+		kit.Eventually(t, "all were delivered", func() bool {
+			a.Clock.Advance(500 * time.Millisecond) // the pauses grow
+			return a.QueryOne("SELECT count(*) FROM messages WHERE state = 'delivered'") == "5"
+		})
+		ids := map[string]bool{}
+		for range len(received) {
+			id := <-received
+			if ids[id] {
+				t.Errorf("message %s came twice", id)
+			}
+			ids[id] = true
+		}
+		if len(ids) != 5 {
+			t.Errorf("%d messages came, want 5", len(ids))
+		}
+	})
+}

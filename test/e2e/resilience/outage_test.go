@@ -1,0 +1,220 @@
+package resilience
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"latchkey/storage/gormstore"
+	"latchkey/storage/storetest/pgtest"
+	"latchkey/test/e2e/kit"
+)
+
+func besiege(a *kit.OneServer) *kit.Outage {
+	a.T.Helper()
+	b := &kit.Outage{OneServer: a, Session: a.SignIn("shop", "siege-session")}
+	a.AddUsers("siege-code", "siege-password", "siege-wrong")
+	for _, name := range []string{"siege-code", "siege-password", "siege-wrong"} {
+		for range 9 {
+			kit.MustRefuse(a.T, "wrong", a.Server.SignInThrough("codes-only", name, kit.WrongCode), kit.WrongCredentialsBody)
+		}
+	}
+	b.Code = a.RequestCode(a.Server, "shop", "siege-code")
+	var robot struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	a.Must(json.Unmarshal([]byte(a.Run("client", "create", "--name", "Robot", "--grant", "client_credentials")), &robot))
+	b.ClientCredentials = func() kit.Response {
+		return a.Server.Form("/oauth/token", "grant_type", "client_credentials", "client_id", robot.ID, "client_secret", robot.Secret)
+	}
+	kit.MustIssue(a.T, "client credentials", b.ClientCredentials())
+	return b
+}
+
+// writes are the requests that cannot be answered without a write, reads those
+// that need only look.
+func writes(b *kit.Outage) map[string]func() kit.Response {
+	return map[string]func() kit.Response{
+		"right password":         func() kit.Response { return b.Server.SignIn("siege-password", kit.Password) },
+		"wrong password":         func() kit.Response { return b.Server.SignIn("siege-wrong", "wrong") },
+		"right code":             func() kit.Response { return b.Server.SignIn("siege-code", b.Code) },
+		"wrong code":             func() kit.Response { return b.Server.SignInThrough("codes-only", "siege-wrong", kit.WrongCode) },
+		"unknown user":           func() kit.Response { return b.Server.SignIn("nobody", "wrong") },
+		"refresh":                func() kit.Response { return b.Server.Refresh(b.Session.Refresh) },
+		"revoke a refresh token": func() kit.Response { return b.Server.RevokeThrough("shop", b.Session.Refresh) },
+		"revoke an access token": func() kit.Response { return b.Server.RevokeThrough("shop", b.Session.Access) },
+		"ask for a code":         func() kit.Response { return b.Server.RequestCode("siege-wrong", "") },
+		"ask for nobody's code":  func() kit.Response { return b.Server.RequestCode("nobody", "") },
+	}
+}
+
+func reads(b *kit.Outage) map[string]func() kit.Response {
+	return map[string]func() kit.Response{
+		"introspect an access token": func() kit.Response { return b.Server.Introspect(b.Session.Access) },
+		"introspect a refresh token": func() kit.Response { return b.Server.Introspect(b.Session.Refresh) },
+	}
+}
+
+// together sends requests of several kinds at once, each three times.
+func together(b *kit.Outage, t *testing.T, requests map[string]func() kit.Response) {
+	t.Helper()
+	type named struct {
+		name string
+		send func() kit.Response
+	}
+	var all []named
+	for name, send := range requests {
+		all = append(all, named{name, send}, named{name, send}, named{name, send})
+	}
+	for i, got := range kit.Concurrently(len(all), func(i int) kit.Response { return all[i].send() }) {
+		kit.MustBeUnavailable(t, all[i].name, got)
+	}
+}
+
+// nothingHappened is asked when the database is back: no failure was counted,
+// no code burnt, no token rotated or revoked, and no code request taken on.
+func nothingHappened(b *kit.Outage, t *testing.T) {
+	t.Helper()
+	kit.Eventually(t, "the server is ready again", func() bool {
+		got, err := kit.HTTPClient.Get(b.Server.OpsURL + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = got.Body.Close()
+		return got.StatusCode == http.StatusOK
+	})
+	for _, name := range []string{"siege-code", "siege-password", "siege-wrong"} {
+		if l := b.Login(name); l.Lockout.Failures != 9 || !l.Code.UsedAt.IsZero() {
+			t.Errorf("%s: %d failures, code used at %v; want 9 and no used code", name, l.Lockout.Failures, l.Code.UsedAt)
+		}
+	}
+	kit.MustBeActive(t, "access token", b.Server.Introspect(b.Session.Access))
+	kit.MustBeActive(t, "refresh token", b.Server.Introspect(b.Session.Refresh))
+	if mails := b.AwaitMessages(); len(mails) != 0 {
+		t.Errorf("%d messages of requests that were refused", len(mails))
+	}
+	for name, want := range map[string]string{"siege-code": "0", "siege-password": "0", "siege-session": "1"} {
+		if got := b.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + b.Login(name).ID + "'"); got != want {
+			t.Errorf("%s has %s refresh families, want %s", name, got, want)
+		}
+	}
+	kit.MustIssue(t, "the code", b.Server.SignIn("siege-code", b.Code))
+	kit.MustRefuse(t, "the code again", b.Server.SignIn("siege-code", b.Code), kit.WrongCredentialsBody)
+	next := kit.TokenPairOf(t, "refresh", b.Server.Refresh(b.Session.Refresh))
+	if got := b.Server.RevokeThrough("shop", next.Refresh); got.Status != http.StatusOK {
+		t.Errorf("revocation: %d %s", got.Status, got.Body)
+	}
+	kit.MustBeInactive(t, "access token after the revocation", b.Server.Introspect(b.Session.Access))
+	kit.MustIssue(t, "the password", b.Server.SignIn("siege-password", kit.Password))
+	kit.MustIssue(t, "the other password", b.Server.SignIn("siege-wrong", kit.Password))
+	kit.MustIssue(t, "client credentials", b.ClientCredentials())
+}
+
+// TestPostgresStopped crashes the database under a server of its own.
+func TestPostgresStopped(t *testing.T) {
+	t.Parallel()
+	server, err := pgtest.Start(pgtest.Config{Migrate: func(url string) error {
+		store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
+		if err != nil {
+			return err
+		}
+		return errors.Join(store.Migrate(context.Background()), store.Close())
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	b := besiege(kit.NewOneServer(kit.NewFixture(t, server.Database(t))))
+	for range 2 {
+		// A code is asked for in time, but its message does not get through
+		// before the outage.
+		b.Inbox.Status.Store(http.StatusServiceUnavailable)
+		b.AddUsersWithoutPassword("patient")
+		if got := b.Server.RequestCodeThrough("kiosk", "patient", ""); got.Status != http.StatusNoContent {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+		kit.Eventually(t, "it was tried", func() bool {
+			return b.QueryOne("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts > 0") == "1"
+		})
+		b.Must(server.Stop())
+		together(b, t, writes(b))
+		together(b, t, reads(b))
+		// A token of a client's own needs no database as long as the server
+		// can trust what it knows, and it notices soon that it cannot.
+		kit.Eventually(t, "client credentials are refused", func() bool {
+			got := b.ClientCredentials()
+			if got.Status != http.StatusOK {
+				kit.MustBeUnavailable(t, "client credentials", got)
+			}
+			return got.Status == http.StatusServiceUnavailable
+		})
+		b.Inbox.Status.Store(http.StatusOK)
+		b.Must(server.Start())
+		b.Clock.Advance(time.Minute)
+		got := b.Inbox.Next(t)
+		if got.EventBody.Username != "patient" {
+			t.Errorf("message for %q", got.EventBody.Username)
+		}
+		kit.MustIssue(t, "the code that waited", b.Server.SignInThrough("kiosk", "patient", got.EventBody.OneTimePassword))
+	}
+	nothingHappened(b, t)
+}
+
+// TestWritesRefused has a database that can be read and not written, so that
+// an attempt fails in the middle: verified, and not settled.
+func TestWritesRefused(t *testing.T) {
+	t.Parallel()
+	t.Run("postgres standby", func(t *testing.T) {
+		t.Parallel()
+		b := besiege(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t))))
+		name := b.QueryOne("SELECT current_database()")
+		b.TurnReadOnly(t, name, "on")
+		together(b, t, writes(b))
+		for what, ask := range reads(b) {
+			kit.MustBeActive(t, what, ask())
+		}
+		b.TurnReadOnly(t, name, "off")
+		nothingHappened(b, t)
+	})
+	t.Run("postgres locked", func(t *testing.T) {
+		t.Parallel()
+		b := besiege(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t)), "LATCHKEY_REQUEST_TIMEOUT=2s"))
+		whileHeld(b, t, "BEGIN", "LOCK TABLE logins, phantoms, families, revoked_tokens, code_requests IN EXCLUSIVE MODE")
+	})
+	t.Run("sqlite locked", func(t *testing.T) {
+		t.Parallel()
+		b := besiege(kit.NewOneServer(kit.NewFixture(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"))))
+		whileHeld(b, t, "BEGIN IMMEDIATE")
+	})
+}
+
+// whileHeld sends everything that writes while another connection holds what
+// has to be written.
+func whileHeld(b *kit.Outage, t *testing.T, statements ...string) {
+	t.Helper()
+	conn, err := b.DB.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range statements {
+		if _, err := conn.ExecContext(context.Background(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	together(b, t, writes(b))
+	for what, ask := range reads(b) {
+		kit.MustBeActive(t, what, ask())
+	}
+	if _, err := conn.ExecContext(context.Background(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	nothingHappened(b, t)
+}

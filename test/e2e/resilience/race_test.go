@@ -1,0 +1,296 @@
+package resilience
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/bcrypt"
+
+	"latchkey/test/e2e/kit"
+)
+
+// oneWinner fails the test unless exactly one of the answers is a token and all
+// others are the literal refusal.
+func oneWinner(t *testing.T, what string, answers []kit.Response) {
+	t.Helper()
+	tally := map[string]int{}
+	for _, got := range answers {
+		switch {
+		case got.Status == http.StatusOK && got.Field("access_token") != "":
+			tally["token"]++
+		case got.Status == http.StatusBadRequest && got.Body == kit.WrongCredentialsBody:
+			tally["refused"]++
+		default:
+			tally[fmt.Sprintf("%d %s", got.Status, got.Body)]++
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"token": 1, "refused": len(answers) - 1}, tally); diff != "" {
+		t.Errorf("%s: %s", what, diff)
+	}
+}
+
+// TestRedeemRace: of 200 parallel redemptions of one code, over two servers,
+// one gets a token. On PostgreSQL the servers are processes of their own.
+func TestRedeemRace(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w, kit.LongRequestTimeout)
+		rounds, servers := 50, []*kit.Server(nil)
+		if strings.HasPrefix(w.DatabaseURL, "sqlite:") {
+			rounds, servers = 5, []*kit.Server{a.Server, a.StartServer(kit.LongRequestTimeout)}
+		} else {
+			a.Server.Stop()
+			servers = []*kit.Server{a.StartProcess(kit.LongRequestTimeout).Server, a.StartProcess(kit.LongRequestTimeout).Server}
+		}
+		names := make([]string, rounds)
+		for i := range names {
+			names[i] = fmt.Sprint("b3-", i)
+		}
+		a.AddUsersWithoutPassword(names...)
+		for _, name := range names {
+			code := a.RequestCode(servers[0], "kiosk", name)
+			answers := kit.Concurrently(200, func(i int) kit.Response { return servers[i%2].SignInThrough("kiosk", name, code) })
+			oneWinner(t, name, answers)
+			kit.MustRefuse(t, name+", later", servers[1].SignInThrough("kiosk", name, code), kit.WrongCredentialsBody)
+		}
+		want := fmt.Sprint(rounds)
+		if got := a.QueryOne("SELECT count(*) FROM families"); got != want {
+			t.Errorf("%s refresh families, want %s", got, want)
+		}
+		if got := a.QueryOne("SELECT count(DISTINCT login_id) FROM families"); got != want {
+			t.Errorf("refresh families of %s logins, want %s", got, want)
+		}
+	})
+}
+
+// TestGuessRace: parallel guesses are worth no more than the budget on each
+// server, however cheap the right one is to check.
+func TestGuessRace(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w, kit.LongRequestTimeout)
+		servers := []*kit.Server{a.Server, a.StartServer(kit.LongRequestTimeout)}
+		for round := range 2 {
+			t.Run(fmt.Sprint("last guess, round ", round), func(t *testing.T) {
+				lastGuess(a, t, servers[:1+round%2], "kiosk", fmt.Sprint("d2-last-", round))
+			})
+			t.Run(fmt.Sprint("all guesses, round ", round), func(t *testing.T) {
+				allGuesses(a, t, servers[:1+round%2], "kiosk", fmt.Sprint("d2-all-", round))
+			})
+		}
+		// Where wrong guesses go on to a password hash and the right one does not.
+		t.Run("all guesses, with hashes", func(t *testing.T) {
+			allGuesses(a, t, servers[:1], "shop", "d2-all-hash")
+		})
+	})
+}
+
+const parallelGuesses = 300
+
+// busy is the answer to whoever waited for a turn in vain.
+const busy = `{"error":"temporarily_unavailable","error_description":"The server is busy. Try again.","Errors":[{"ErrorCode":"Auth.OauthError","Message":"The server is busy. Try again.","Data":null}]}`
+
+// guessAll sends 300 guesses at once, of which the one in the middle is right.
+func guessAll(t *testing.T, servers []*kit.Server, client, name, code string) (won int) {
+	t.Helper()
+	answers := kit.Concurrently(parallelGuesses, func(i int) kit.Response {
+		secret := kit.WrongCode
+		if i == parallelGuesses/2 {
+			secret = code
+		}
+		return servers[i%len(servers)].SignInThrough(client, name, secret)
+	})
+	unexpected := map[string]int{}
+	for i, got := range answers {
+		switch {
+		case got.Status == http.StatusOK && i == parallelGuesses/2:
+			won++
+		case got.Status == http.StatusBadRequest && got.Body == kit.WrongCredentialsBody:
+		case got.Status == http.StatusServiceUnavailable && got.Body == busy: // waited for five seconds, behind hashes or a slow disk
+		default:
+			unexpected[fmt.Sprintf("%d %s", got.Status, got.Body)]++
+		}
+	}
+	if len(unexpected) > 0 {
+		t.Errorf("unexpected answers: %v", unexpected)
+	}
+	return won
+}
+
+// lastGuess: one guess is left when 300 come.
+func lastGuess(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, name string) {
+	a.AddUsersWithoutPassword(name)
+	code := a.RequestCode(a.Server, client, name)
+	for range 9 {
+		kit.MustRefuse(t, "wrong", a.Server.SignInThrough("codes-only", name, kit.WrongCode), kit.WrongCredentialsBody)
+	}
+	before := a.WrongGuesses(name)
+	won := guessAll(t, servers, client, name, code)
+	compared := a.WrongGuesses(name) - before
+	// A server compares one guess. If that was the right one, there are ten more.
+	if limit := len(servers) * (1 + 10*won); compared > limit {
+		t.Errorf("%d wrong guesses were compared on %d servers, right one taken: %d; want at most %d", compared, len(servers), won, limit)
+	}
+	isLockedOut(a, t, servers, client, name, code)
+}
+
+// allGuesses: nobody has guessed yet when 300 come.
+func allGuesses(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, name string) {
+	a.AddUsersWithoutPassword(name)
+	code := a.RequestCode(a.Server, client, name)
+	won := guessAll(t, servers, client, name, code)
+	compared := a.WrongGuesses(name)
+	if limit := len(servers) * 10 * (1 + won); compared > limit {
+		t.Errorf("%d wrong guesses were compared on %d servers, right one taken: %d; want at most %d", compared, len(servers), won, limit)
+	}
+	isLockedOut(a, t, servers, client, name, code)
+}
+
+// isLockedOut: after so many wrong guesses the login is locked, ten counted,
+// and the right code is too late.
+func isLockedOut(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, name, code string) {
+	t.Helper()
+	if state := a.Login(name).Lockout; state.Failures != 10 || !state.Locked(a.Clock.Now()) {
+		t.Errorf("%s is not locked: %+v", name, state)
+	}
+	for _, n := range servers {
+		kit.MustRefuse(t, "too late", n.SignInThrough(client, name, code), kit.WrongCredentialsBody)
+	}
+}
+
+// TestLateCode: the lock is there as soon as the tenth failure has been
+// answered, although hundreds of guesses are still under way.
+func TestLateCode(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w, kit.LongRequestTimeout)
+		a.AddUsersWithoutPassword("d2-late")
+		code := a.RequestCode(a.Server, "kiosk", "d2-late")
+		for range 9 {
+			kit.MustRefuse(t, "wrong", a.Server.SignInThrough("kiosk", "d2-late", kit.WrongCode), kit.WrongCredentialsBody)
+		}
+		answered := make(chan kit.Response, parallelGuesses)
+		var all sync.WaitGroup
+		for range parallelGuesses {
+			all.Go(func() { answered <- a.Server.SignInThrough("kiosk", "d2-late", kit.WrongCode) })
+		}
+		kit.MustRefuse(t, "the first answer", <-answered, kit.WrongCredentialsBody)
+		kit.MustRefuse(t, "the right code after it", a.Server.SignInThrough("kiosk", "d2-late", code), kit.WrongCredentialsBody)
+		all.Wait()
+		if l := a.Login("d2-late"); l.Lockout.Failures != 10 || !l.Code.UsedAt.IsZero() {
+			t.Errorf("%d failures, code used at %v", l.Lockout.Failures, l.Code.UsedAt)
+		}
+	})
+}
+
+// TestParallelLogins: the protection does not keep out 50 parallel sign-ins of
+// one user, not even while his imported hash is replaced by a better one.
+func TestParallelLogins(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w, kit.LongRequestTimeout)
+		servers := []*kit.Server{a.Server, a.StartServer(kit.LongRequestTimeout)}
+		a.AddUsers("d3")
+		imported, err := bcrypt.GenerateFromPassword([]byte(kit.Password), bcrypt.MinCost+1)
+		a.Must(err)
+		a.AddUsersTo("acme", func(user kit.Object) { user["PasswordHash"] = string(imported) }, "d3-imported")
+		for _, name := range []string{"d3", "d3-imported"} {
+			kit.MustRefuse(t, "one failure before", a.Server.SignInThrough("codes-only", name, kit.WrongCode), kit.WrongCredentialsBody)
+			answers := kit.Concurrently(50, func(i int) kit.Response { return servers[i%2].SignIn(name, kit.Password) })
+			if tally := kit.CountStatuses(answers); tally[http.StatusOK] != 50 {
+				t.Errorf("%s: %v, want 50 times 200", name, tally)
+			}
+			kit.MustIssue(t, "afterwards", a.Server.SignIn(name, kit.Password))
+			if got := a.Failures(name); got != 0 {
+				t.Errorf("%s: %d failures", name, got)
+			}
+		}
+		if hash := a.Login("d3-imported").PasswordHash; !strings.HasPrefix(hash, "$argon2id$") {
+			t.Errorf("the imported hash is still %.7s…", hash)
+		}
+	})
+}
+
+// TestRefreshRace: 20 parallel refreshes over two servers, a hundred times in a
+// row, all get the one token that goes on.
+func TestRefreshRace(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w, "LATCHKEY_REFRESH_GRACE=60s")
+		servers := []*kit.Server{a.Server, a.StartServer("LATCHKEY_REFRESH_GRACE=60s")}
+		current := a.SignIn("shop", "e3")
+		for round := range 100 {
+			var next string
+			for i, got := range kit.Concurrently(20, func(i int) kit.Response { return servers[i%2].Refresh(current.Refresh) }) {
+				p := kit.TokenPairOf(t, fmt.Sprintf("round %d, refresh %d", round, i), got)
+				if next == "" {
+					next = p.Refresh
+				}
+				if p.Refresh != next || p.Refresh == current.Refresh {
+					t.Fatalf("round %d: refresh tokens differ, or the old one came back", round)
+				}
+				current.Access = p.Access
+			}
+			current.Refresh = next
+		}
+		kit.MustBeActive(t, "access token", servers[1].Introspect(current.Access))
+		kit.TokenPairOf(t, "the last", servers[0].Refresh(current.Refresh))
+		if got := a.QueryOne("SELECT count(*) FROM families WHERE revoked_at = 0"); got != "1" {
+			t.Errorf("%s live families, want 1", got)
+		}
+		if got := a.QueryOne("SELECT generation FROM families"); got != "102" {
+			t.Errorf("generation %s, want 102: each round rotates once", got)
+		}
+	})
+}
+
+// TestBusyWriters: everything at once on two servers, on SQLite before all,
+// and nothing fails for want of the database's lock.
+func TestBusyWriters(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w, kit.LongRequestTimeout)
+		servers := []*kit.Server{a.Server, a.StartServer(kit.LongRequestTimeout)}
+		const each = 50
+		names := make([]string, each)
+		for i := range names {
+			names[i] = fmt.Sprint("k4-", i)
+		}
+		a.AddUsers(names...)
+		sessions := make([]kit.TokenPair, each)
+		for i, name := range names {
+			a.StoreCode(name, "01234567", nil)
+			sessions[i] = kit.TokenPairOf(t, "sign-in", servers[i%2].SignInThrough("kiosk", name, "01234567"))
+		}
+		answers := kit.Concurrently(5*each, func(i int) kit.Response {
+			n, name := servers[i%2], names[i/5]
+			switch i % 5 {
+			case 0:
+				return n.SignIn(name, kit.Password)
+			case 1:
+				return n.RequestCodeThrough("kiosk", name, "")
+			case 2:
+				return n.RefreshThrough("kiosk", sessions[i/5].Refresh)
+			case 3:
+				return n.SignInThrough("kiosk", name, kit.WrongCode)
+			}
+			_, err := a.App.Store.Sweep(context.WithoutCancel(t.Context()), a.Clock.Now(), 100)
+			if err != nil {
+				return kit.Response{Status: http.StatusInternalServerError, Body: err.Error()}
+			}
+			return kit.Response{Status: http.StatusOK}
+		})
+		want := []int{http.StatusOK, http.StatusNoContent, http.StatusOK, http.StatusBadRequest, http.StatusOK}
+		unexpected := map[string]int{}
+		for i, got := range answers {
+			if got.Status != want[i%5] {
+				unexpected[fmt.Sprintf("kind %d: %d %s", i%5, got.Status, got.Body)]++
+			}
+		}
+		if len(unexpected) > 0 {
+			t.Errorf("unexpected answers: %v", unexpected)
+		}
+		if mails := a.AwaitMessages(); len(mails) != each {
+			t.Errorf("%d messages, want %d", len(mails), each)
+		}
+	})
+}

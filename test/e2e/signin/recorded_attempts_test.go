@@ -1,0 +1,141 @@
+package signin
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"latchkey/test/e2e/kit"
+)
+
+// attemptsDocument adds a client with a ceiling, one whose resources the server
+// does not have, and rules that only the users of one company must follow.
+const attemptsDocument = kit.DPoPDocument + `
+  - {ID: capped, AppName: Ceiling, Active: true, AccessTokenDuration: 60, AllowAnyBuyer: true, MaximumGrantedRoles: [Shopper],
+     GrantTypes: [password, "urn:latchkey:params:oauth:grant-type:account-member"], AllowedCredentials: [otp, password]}
+  - {ID: nowhere, AppName: No resource, Active: true, AccessTokenDuration: 60, AllowAnyBuyer: true, Resources: ["https://gone.example"],
+     GrantTypes: [password, "urn:latchkey:params:oauth:grant-type:account-member"], AllowedCredentials: [otp, password]}
+`
+
+// audited counts the events of that action and outcome.
+func (s *switchboard) audited(action, outcome string) (n int) {
+	for line := range strings.Lines(s.Log.String()) {
+		var event struct{ Audit, Outcome string }
+		if json.Unmarshal([]byte(line), &event) == nil && event.Audit == action && event.Outcome == outcome {
+			n++
+		}
+	}
+	return n
+}
+
+// TestCredentialsAreNotTestedInSilence: a request that must fail whatever the
+// credential is answers a right credential like a wrong one, or records that the
+// right one was presented and uses it up.
+func TestCredentialsAreNotTestedInSilence(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		w.Apply(attemptsDocument)
+		s := newSwitchboardAt(t, w, kit.SharedIssuer)
+		key := w.NewDPoPKey(t)
+		used := key.TokenHeader()
+		kit.MustIssue(t, "a sign-in with a proof", s.n.Token(used, kit.PublicClientSignIn("nell", kit.Password)...))
+		memberGrant := []string{"grant_type", "urn:latchkey:params:oauth:grant-type:account-member", "username", "nell"}
+		grant := func(client, secret string, more ...string) []string {
+			return append([]string{"grant_type", "password", "client_id", client, "username", "nell", "password", secret}, more...)
+		}
+		for name, send := range map[string]func(secret string) kit.Response{
+			"used proof": func(secret string) kit.Response { return s.n.Token(used, kit.PublicClientSignIn("nell", secret)...) },
+			"no proof":   func(secret string) kit.Response { return s.n.Token(nil, grant("bound", secret)...) },
+			"scope above the ceiling": func(secret string) kit.Response {
+				return s.n.Token(nil, grant("capped", secret, "scope", "FullAccess Other")...)
+			},
+			"scope above the ceiling, for an account": func(secret string) kit.Response {
+				return s.n.Token(nil, append(memberGrant, "client_id", "capped", "password", secret, "scope", "FullAccess")...)
+			},
+			"unknown resource": func(secret string) kit.Response {
+				return s.n.Token(nil, grant("capped", secret, "resource", "https://no.example")...)
+			},
+			"client without any": func(secret string) kit.Response { return s.n.Token(nil, grant("nowhere", secret)...) },
+			"malformed resource": func(secret string) kit.Response { return s.n.Token(nil, grant("capped", secret, "resource", "x#y")...) },
+			"repeated parameter": func(secret string) kit.Response { return s.n.Token(nil, grant("capped", secret, "username", "x")...) },
+			"grant of another": func(secret string) kit.Response {
+				return s.n.Token(nil, append(memberGrant, "client_id", "spa", "password", secret)...)
+			},
+			"unknown account": func(secret string) kit.Response {
+				return s.n.Token(nil, append(memberGrant, "client_id", "capped", "password", secret, "account_id", "none")...)
+			},
+		} {
+			right, wrong := send(kit.Password), send("wrong-Horse-7-battery")
+			if right.Status != wrong.Status || right.Body != wrong.Body || right.Status/100 != 4 {
+				t.Errorf("%s: right %d %s, wrong %d %s", name, right.Status, right.Body, wrong.Status, wrong.Body)
+			}
+		}
+		s.Command(t, "user", "unlock", "nell")
+		s.pages(t)
+		s.renewals(t)
+	})
+}
+
+// pages: a page without tokens uses the code up and is recorded.
+func (s *switchboard) pages(t *testing.T) {
+	t.Helper()
+	code, _ := s.codes(t, "nell")
+	bearer := kit.MustIssue(t, "implicit token", s.n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every")).Field("access_token")
+	v, before := kit.Caller{Server: s.n, AccessToken: bearer}, s.CountSignIns("nell", "success")
+	got := v.Try(http.MethodPost, kit.AccountTokensPath+"?page[offset]=5000", kit.ByCode("default", "nell", code))
+	if p := kit.MustJSON(t, "a page without tokens", http.StatusCreated, got); len(p.Column("token")) != 0 {
+		t.Errorf("tokens %s", got.Body)
+	}
+	if after := s.CountSignIns("nell", "success"); after != before+1 {
+		t.Errorf("%d sign-ins recorded, want 1", after-before)
+	}
+	kit.MustFailV2(t, "the code a second time", v.AccountTokens(kit.ByCode("default", "nell", code)))
+	s.Command(t, "user", "unlock", "nell")
+}
+
+// renewals: codes of 144 bits are not guesses at live codes; passwords that break
+// the profile's rules are refused before the code is looked at, and others are
+// recorded.
+func (s *switchboard) renewals(t *testing.T) {
+	t.Helper()
+	code, renewal := s.codes(t, "nell")
+	put := func(renewal, username, password string) kit.Response {
+		body, err := json.Marshal(map[string]string{"ClientID": "every", "Username": username, "Password": password})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.n.Do("PUT", "/v1/password/reset/"+renewal, "application/json", string(body))
+	}
+	weak := put(renewal, "nell", "short")
+	for _, other := range []kit.Response{put("wrong", "nell", "short"), put(renewal, "nobody", "short")} {
+		if weak.Status != 400 || other.Body != weak.Body || other.Status != weak.Status {
+			t.Errorf("right %d %s, wrong %d %s", weak.Status, weak.Body, other.Status, other.Body)
+		}
+	}
+	for range 15 {
+		if got := put("wrong-wrong-wrong-wrong0", "nell", kit.Password); got.Status != 400 {
+			t.Fatalf("wrong code: %d %s", got.Status, got.Body)
+		}
+	}
+	if n := s.audited("password.renewed", "wrong_code"); n != 15 {
+		t.Errorf("%d events of wrong codes, want 15", n)
+	}
+	signIn := func(secret string) kit.Response {
+		return s.n.Form("/oauth/token", append(kit.ClientFields("every"), "grant_type", "password", "username", "nell", "password", secret)...)
+	}
+	kit.MustIssue(t, "the code after wrong verification codes", signIn(code))
+	kit.MustIssue(t, "the password after them", signIn(kit.Password))
+
+	// Only the users of the company must have digits and letters in upper case.
+	s.must(t, "PUT", "/v1/securityprofiles/strict", `{"Name":"Strict","PasswordConfig":{"SpecialCharacterRequired":true,"LimitPasswordReuse":3}}`)
+	s.must(t, "POST", "/v1/securityprofiles/assignments", `{"SecurityProfileID":"strict","BuyerID":"acme"}`)
+	if got := put(renewal, "nell", "longandplainpassword"); got.Status != 400 || s.audited("password.renewed", "insecure_password") != 1 {
+		t.Errorf("a password that breaks the company's rules: %d %s, %d events", got.Status, got.Body, s.audited("password.renewed", "insecure_password"))
+	}
+	if got := put(renewal, "nell", kit.Password); got.Status != 400 || s.audited("password.renewed", "password_reused") != 1 {
+		t.Errorf("the present password: %d %s, %d events", got.Status, got.Body, s.audited("password.renewed", "password_reused"))
+	}
+	if got := put(renewal, "nell", "third-Horse-9-battery"); got.Status != 204 {
+		t.Errorf("another one: %d %s", got.Status, got.Body)
+	}
+}

@@ -1,0 +1,80 @@
+package signin
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+	"latchkey/test/e2e/kit"
+)
+
+// TestLockIsTold: the user of a login is told of locks, once an hour; that is
+// durable, and costs a name that nobody has as much.
+func TestLockIsTold(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w, kit.BehindProxy)
+		m := a.StartServer(kit.BehindProxy)
+		a.Apply(`MessageSenders: [{ID: locks, Name: Locks, MessageTypes: [AccountLocked], URL: "` + a.Inbox.URL +
+			`/{messagetype}", SharedKey: ` + kit.SharedKey + `, AllowAllBuyers: true}]`)
+		a.AddUsers("n1")
+		for i := range 10 {
+			kit.MustRefuse(t, "wrong", signInFrom([]*kit.Server{a.Server, m}[i%2], fmt.Sprint("203.0.113.", i), "n1", kit.WrongCode), kit.WrongCredentialsBody)
+		}
+		told := a.Inbox.Next(t)
+		state := a.Login("n1").Lockout
+		if told.MessageType != "AccountLocked" || told.Path != "/accountlocked" || told.EventBody.Username != "n1" ||
+			told.Recipient.Email != "n1@people.example" || told.UserToken != "" || told.EventBody.LockedUntil == nil ||
+			!told.EventBody.LockedUntil.Equal(state.LockedUntil.Truncate(time.Second)) {
+			t.Errorf("told %+v, locked until %v", told, state.LockedUntil)
+		}
+		// What locks again within the hour, here or there, is not told.
+		for i := range 4 {
+			a.Clock.Advance(a.Login("n1").Lockout.LockedUntil.Sub(a.Clock.Now()))
+			kit.MustRefuse(t, "wrong", signInFrom([]*kit.Server{a.Server, m}[i%2], inLair, "n1", kit.WrongCode), kit.WrongCredentialsBody)
+		}
+		if mails := a.AwaitMessages(); len(mails) != 0 {
+			t.Errorf("told %d times more within the hour", len(mails))
+		}
+		a.Clock.Advance(time.Hour)
+		kit.MustRefuse(t, "wrong", signInFrom(m, inLair, "n1", kit.WrongCode), kit.WrongCredentialsBody)
+		if mails := a.AwaitMessages(); len(mails) != 1 || mails[0].MessageType != "AccountLocked" {
+			t.Errorf("told %d times after an hour", len(mails))
+		}
+
+		// A known source that locks itself out is told as well.
+		a.AddUsers("n2")
+		kit.MustIssue(t, "at home", signInFrom(a.Server, atHome, "n2", kit.Password))
+		for range 10 {
+			kit.MustRefuse(t, "wrong", signInFrom(a.Server, atHome, "n2", kit.WrongCode), kit.WrongCredentialsBody)
+		}
+		if mails := a.AwaitMessages(); len(mails) != 1 || mails[0].EventBody.Username != "n2" {
+			t.Errorf("told %d times of a source's lock", len(mails))
+		}
+
+		// Nobody is told of a name that nobody has, at the same price.
+		requests := a.QueryOne("SELECT count(*) FROM code_requests WHERE type = '" + string(storage.MessageAccountLocked) + "'")
+		for range 10 {
+			kit.MustRefuse(t, "wrong", signInFrom(a.Server, inLair, "n-nobody", kit.WrongCode), kit.WrongCredentialsBody)
+		}
+		if mails := a.AwaitMessages(); len(mails) != 0 {
+			t.Errorf("told %d times of a name that nobody has", len(mails))
+		}
+		after := a.QueryOne("SELECT count(*) FROM code_requests WHERE type = '" + string(storage.MessageAccountLocked) + "'")
+		if before, now := number(t, requests), number(t, after); now != before+1 {
+			t.Errorf("%d requests became %d", before, now)
+		}
+		if n := eventsOf(a.Fixture, "login.locked", "n1"); n != 6 {
+			t.Errorf("%d events of locks, want one for each of six", n)
+		}
+	})
+}
+
+// number reads a number.
+func number(t *testing.T, text string) (n int) {
+	t.Helper()
+	if _, err := fmt.Sscan(text, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

@@ -1,0 +1,260 @@
+package tokens
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/test/e2e/kit"
+)
+
+// TestDPoP is J1 and J2, over two replicas.
+func TestDPoP(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		w.Apply(kit.DPoPDocument)
+		p := &possessionTest{Fixture: w, first: w.Serve(kit.SharedIssuer), second: w.Serve(kit.SharedIssuer)}
+		p.machine = w.CreateClient(t, "--name", "machine", "--role", "FullAccess", "--grant", "client_credentials")
+		for name, test := range map[string]func(*testing.T){
+			"token": p.token, "race": p.race, "resource": p.resource, "resource race": p.resourceRace, "code": p.code,
+			"refresh": p.refresh, "exchange": p.exchange, "nonce": p.nonce, "bound client": p.boundClient,
+		} {
+			t.Run(name, test)
+		}
+		t.Run("later", p.later) // moves the clock
+	})
+}
+
+type possessionTest struct {
+	*kit.Fixture
+	first, second *kit.Server
+	machine       kit.Client
+}
+
+func (p *possessionTest) byMachine() []string {
+	return []string{"grant_type", "client_credentials", "client_id", p.machine.ID, "client_secret", p.machine.Secret}
+}
+
+// token: what the answer, the token and introspection say, and which proofs are
+// refused.
+func (p *possessionTest) token(t *testing.T) {
+	h := p.NewDPoPKey(t)
+	proof := h.TokenHeader()
+	token := mustBeOf(t, "a good proof", p.first.Token(proof, p.byMachine()...), "DPoP")
+	cnf := map[string]any{"jkt": h.Thumbprint}
+	if _, claims := kit.DecodeJWT(t, token); cmp.Diff(cnf, claims["cnf"]) != "" {
+		t.Errorf("cnf is %v", claims["cnf"])
+	}
+	seen := p.second.Form("/oauth/introspect", "client_id", p.machine.ID, "client_secret", p.machine.Secret, "token", token).JSON(t)
+	if cmp.Diff(cnf, seen["cnf"]) != "" || seen["token_type"] != "DPoP" || seen["active"] != true {
+		t.Errorf("introspection: %v", seen)
+	}
+	now := p.Clock.Now()
+	for what, header := range map[string][]string{
+		"the proof again":   proof,
+		"two proofs":        append(h.TokenHeader(), h.TokenHeader()...),
+		"no proof in it":    {"DPoP", "x"},
+		"another method":    h.Proof(http.MethodGet, "/oauth/token"),
+		"another path":      h.Proof(http.MethodPost, "/oauth/revoke"),
+		"the listener":      h.TokenHeader("htu", p.second.URL+"/oauth/token"),
+		"too old":           h.TokenHeader("iat", now.Add(-6*time.Minute).Unix()),
+		"too new":           h.TokenHeader("iat", now.Add(time.Minute).Unix()),
+		"a jti of 257":      h.TokenHeader("jti", strings.Repeat("x", 257)),
+		"a proof of 20 KiB": h.TokenHeader("more", strings.Repeat("x", 20<<10)),
+	} {
+		mustFail(t, what, p.second.Token(header, p.byMachine()...), "invalid_dpop_proof")
+	}
+	mustBeOf(t, "no proof", p.first.Token(nil, p.byMachine()...), "bearer")
+}
+
+// inParallel counts the statuses of requests that both replicas get at once.
+func (p *possessionTest) inParallel(requests int, send func(n *kit.Server) kit.Response) map[int]int {
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	statuses, gate := map[int]int{}, make(chan struct{})
+	for i := range requests {
+		n := p.first
+		if i%2 == 1 {
+			n = p.second
+		}
+		wait.Go(func() {
+			<-gate
+			a := send(n)
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[a.Status]++
+		})
+	}
+	close(gate)
+	wait.Wait()
+	return statuses
+}
+
+// race: of 50 uses of one proof one succeeds.
+func (p *possessionTest) race(t *testing.T) {
+	proof := p.NewDPoPKey(t).TokenHeader()
+	got := p.inParallel(50, func(n *kit.Server) kit.Response { return n.Token(proof, p.byMachine()...) })
+	if diff := cmp.Diff(map[int]int{200: 1, 400: 49}, got); diff != "" {
+		t.Errorf("statuses: %s", diff)
+	}
+}
+
+// resourceRace: the same at a resource.
+func (p *possessionTest) resourceRace(t *testing.T) {
+	h := p.NewDPoPKey(t)
+	token := mustBeOf(t, "sign-in", p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("jane", kit.Password)...), "DPoP")
+	use := forUse(h, token, http.MethodGet, "/v1/me")
+	got := p.inParallel(50, func(n *kit.Server) kit.Response { return get(n, "/v1/me", use...) })
+	if diff := cmp.Diff(map[int]int{200: 1, 401: 49}, got); diff != "" {
+		t.Errorf("statuses: %s", diff)
+	}
+}
+
+// resource is J2 at both dialects: a bound token is worth nothing without its key.
+func (p *possessionTest) resource(t *testing.T) {
+	h, thief := p.NewDPoPKey(t), p.NewDPoPKey(t)
+	me := mustBeOf(t, "sign-in", p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("jane", kit.Password)...), "DPoP")
+	admin := mustBeOf(t, "machine", p.first.Token(h.TokenHeader(), p.byMachine()...), "DPoP")
+	free := mustBeOf(t, "machine, unbound", p.first.Token(nil, p.byMachine()...), "bearer")
+	const dpop = `DPoP realm="latchkey", algs="ES256 EdDSA RS256 PS256"`
+	for path, token := range map[string]string{"/v1/me": me, "/v1/apiclients": admin, kit.SettingsPath: admin} {
+		for what, c := range map[string]struct {
+			header    []string
+			challenge string // "": it is let in
+		}{
+			"with its key":    {forUse(h, token, http.MethodGet, path), ""},
+			"as bearer":       {[]string{"Authorization", "Bearer " + token}, `Bearer realm="latchkey", error="invalid_token"`},
+			"bearer, proof":   {append(forUse(h, token, http.MethodGet, path)[:2], "Authorization", "Bearer "+token), `Bearer realm="latchkey", error="invalid_token"`},
+			"no proof":        {[]string{"Authorization", "DPoP " + token}, dpop + `, error="invalid_dpop_proof"`},
+			"another key":     {forUse(thief, token, http.MethodGet, path), dpop + `, error="invalid_token"`},
+			"another path":    {forUse(h, token, http.MethodGet, "/v1/other"), dpop + `, error="invalid_dpop_proof"`},
+			"another method":  {forUse(h, token, http.MethodPost, path), dpop + `, error="invalid_dpop_proof"`},
+			"ath of another":  {append(forUse(h, free, http.MethodGet, path)[:2], "Authorization", "DPoP "+token), dpop + `, error="invalid_dpop_proof"`},
+			"an unbound one":  {forUse(h, free, http.MethodGet, path), dpop + `, error="invalid_token"`},
+			"in the query":    {nil, `Bearer realm="latchkey"`},
+			"a strange nonce": {forUse(h, token, http.MethodGet, path, "nonce", "x"), dpop + `, error="use_dpop_nonce"`},
+		} {
+			query := ""
+			if c.header == nil {
+				query = "?access_token=" + free
+			}
+			a := get(p.second, path+query, c.header...)
+			got := a.Header.Get("WWW-Authenticate")
+			if c.challenge == "" && a.Status != 200 || c.challenge != "" && (a.Status != 401 || !strings.HasPrefix(got, c.challenge)) {
+				t.Errorf("%s, %s: %d, %s", path, what, a.Status, got)
+			}
+			if nonce := a.Header.Get("DPoP-Nonce"); (nonce != "") != (what == "a strange nonce") {
+				t.Errorf("%s, %s: nonce %q", path, what, nonce)
+			}
+		}
+	}
+}
+
+// code: a replayed proof burns no one-time password.
+func (p *possessionTest) code(t *testing.T) {
+	h := p.NewDPoPKey(t)
+	spent := h.TokenHeader()
+	mustBeOf(t, "the first use", p.first.Token(spent, p.byMachine()...), "DPoP")
+	code := p.Fixture.DeliveredCode(p.first, "jane")
+	through := func(header []string) kit.Response {
+		return p.second.Token(header, "grant_type", "password", "client_id", "shop", "client_secret", kit.ClientSecret, "username", "jane", "password", code)
+	}
+	mustFail(t, "the proof again, with a code", through(spent), "invalid_dpop_proof")
+	mustBeOf(t, "the code, with another proof", through(h.TokenHeader()), "DPoP")
+	mustFail(t, "the code again", through(h.TokenHeader()), "invalid_grant")
+}
+
+// refresh is J2 for the refresh tokens of public clients, and what confidential
+// ones may do.
+func (p *possessionTest) refresh(t *testing.T) {
+	h, thief := p.NewDPoPKey(t), p.NewDPoPKey(t)
+	first := p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("john", kit.Password)...)
+	mustBeOf(t, "sign-in", first, "DPoP")
+	token := first.Field("refresh_token")
+	mustFail(t, "no key", p.second.Token(nil, refreshSPA(token)...), "invalid_dpop_proof")
+	mustFail(t, "another key", p.second.Token(thief.TokenHeader(), refreshSPA(token)...), "invalid_grant")
+	second := p.second.Token(h.TokenHeader(), refreshSPA(token)...)
+	if _, claims := kit.DecodeJWT(t, mustBeOf(t, "its key", second, "DPoP")); cmp.Diff(map[string]any{"jkt": h.Thumbprint}, claims["cnf"]) != "" {
+		t.Errorf("cnf is %v", claims["cnf"])
+	}
+	desk := []string{"client_id", "shop", "client_secret", kit.ClientSecret}
+	theirs := p.first.Token(h.TokenHeader(), append(desk, "grant_type", "password", "username", "john", "password", kit.Password)...)
+	mustBeOf(t, "confidential", theirs, "DPoP")
+	mustBeOf(t, "confidential, another key", p.second.Token(thief.TokenHeader(), append(desk, "grant_type", "refresh_token", "refresh_token", theirs.Field("refresh_token"))...), "DPoP")
+}
+
+// exchange: what is made of a bound token needs its key, and is bound to it.
+func (p *possessionTest) exchange(t *testing.T) {
+	h := p.NewDPoPKey(t)
+	token := mustBeOf(t, "sign-in", p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("jane", kit.Password)...), "DPoP")
+	form := []string{
+		"grant_type", "urn:ietf:params:oauth:grant-type:token-exchange", "client_id", "spa", "subject_token", token,
+		"subject_token_type", "urn:ietf:params:oauth:token-type:access_token",
+	}
+	mustFail(t, "no key", p.second.Token(nil, form...), "invalid_dpop_proof")
+	mustFail(t, "another key", p.second.Token(p.NewDPoPKey(t).TokenHeader(), form...), "invalid_request")
+	made := mustBeOf(t, "its key", p.second.Token(h.TokenHeader(), form...), "DPoP")
+	if _, claims := kit.DecodeJWT(t, made); cmp.Diff(map[string]any{"jkt": h.Thumbprint}, claims["cnf"]) != "" {
+		t.Errorf("cnf is %v", claims["cnf"])
+	}
+}
+
+// nonce: one replica demands what the other gave.
+func (p *possessionTest) nonce(t *testing.T) {
+	h, strict := p.NewDPoPKey(t), p.Serve(kit.SharedIssuer, "LATCHKEY_DPOP_NONCE=true")
+	told := strict.Token(h.TokenHeader(), p.byMachine()...)
+	mustFail(t, "no nonce", told, "use_dpop_nonce")
+	nonce := told.Header.Get("DPoP-Nonce")
+	got := strict.Token(h.TokenHeader("nonce", nonce), p.byMachine()...)
+	token := mustBeOf(t, "its nonce", got, "DPoP")
+	if got.Header.Get("DPoP-Nonce") == "" {
+		t.Error("no nonce for the next request")
+	}
+	mustBeOf(t, "its nonce at another replica", p.first.Token(h.TokenHeader("nonce", nonce), p.byMachine()...), "DPoP")
+	mustFail(t, "a nonce of nobody", p.first.Token(h.TokenHeader("nonce", nonce+"x"), p.byMachine()...), "use_dpop_nonce")
+	refused := get(strict, "/v1/apiclients", forUse(h, token, http.MethodGet, "/v1/apiclients")...)
+	if refused.Status != 401 || !strings.Contains(refused.Header.Get("WWW-Authenticate"), `error="use_dpop_nonce"`) {
+		t.Errorf("resource without nonce: %d %v", refused.Status, refused.Header)
+	}
+	next := forUse(h, token, http.MethodGet, "/v1/apiclients", "nonce", refused.Header.Get("DPoP-Nonce"))
+	if a := get(strict, "/v1/apiclients", next...); a.Status != 200 {
+		t.Errorf("resource with nonce: %d %s", a.Status, a.Body)
+	}
+	mustBeOf(t, "no proof", strict.Token(nil, p.byMachine()...), "bearer")
+}
+
+// boundClient: RFC 9449 §5.2. What its settings are is told at /v1.
+func (p *possessionTest) boundClient(t *testing.T) {
+	h := p.NewDPoPKey(t)
+	form := []string{"grant_type", "password", "client_id", "bound", "username", "jane", "password", kit.Password}
+	mustFail(t, "no proof", p.first.Token(nil, form...), "invalid_dpop_proof")
+	mustBeOf(t, "a proof", p.second.Token(h.TokenHeader(), form...), "DPoP")
+	admin := mustBeOf(t, "machine", p.first.Token(nil, p.byMachine()...), "bearer")
+	var shown struct{ DPoPBoundAccessTokens bool }
+	if a := get(p.first, "/v1/apiclients/bound", "Authorization", "Bearer "+admin); json.Unmarshal([]byte(a.Body), &shown) != nil || !shown.DPoPBoundAccessTokens {
+		t.Errorf("%d %s", a.Status, a.Body)
+	}
+}
+
+// later: a proof that is forgotten is too old as well, and the reuse of an old
+// refresh token ends the session only in the hands of who has the key.
+func (p *possessionTest) later(t *testing.T) {
+	h, thief := p.NewDPoPKey(t), p.NewDPoPKey(t)
+	proof := h.TokenHeader()
+	first := p.first.Token(proof, kit.PublicClientSignIn("john", kit.Password)...)
+	mustBeOf(t, "sign-in", first, "DPoP")
+	old := first.Field("refresh_token")
+	token := p.first.Token(h.TokenHeader(), refreshSPA(old)...).Field("refresh_token")
+	p.Clock.Advance(10 * time.Minute)
+	mustFail(t, "an old proof", p.second.Token(proof, p.byMachine()...), "invalid_dpop_proof")
+	mustFail(t, "the old token, no key", p.first.Token(nil, refreshSPA(old)...), "invalid_dpop_proof")
+	mustFail(t, "the old token, another key", p.second.Token(thief.TokenHeader(), refreshSPA(old)...), "invalid_grant")
+	next := p.second.Token(h.TokenHeader(), refreshSPA(token)...)
+	mustBeOf(t, "the family is unharmed", next, "DPoP")
+	mustFail(t, "the old token, the key", p.second.Token(h.TokenHeader(), refreshSPA(old)...), "invalid_grant")
+	mustFail(t, "the family has ended", p.first.Token(h.TokenHeader(), refreshSPA(next.Field("refresh_token"))...), "invalid_grant")
+}

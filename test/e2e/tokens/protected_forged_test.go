@@ -1,0 +1,61 @@
+package tokens
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"latchkey/keys"
+	"latchkey/oauth/resource"
+	"latchkey/test/e2e/kit"
+)
+
+// TestForgedTokensAtAService presents to the middleware, which has the keys from
+// a real server, all forgeries that the server itself refuses (F5, F12).
+func TestForgedTokensAtAService(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		c := &tokenTest{w, w.Serve(kit.SharedIssuer)}
+		v, err := resource.New(resource.Config{
+			Issuer: "https://login.example.com", Audiences: []string{"https://login.example.com"},
+			JWKSURL: c.node.URL + "/oauth/jwks", Leeway: time.Nanosecond, Now: w.Clock.Now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.WithRing(t, func(ring *keys.Ring) { c.atAService(t, ring, v) })
+	})
+}
+
+func (c *tokenTest) atAService(t *testing.T, ring *keys.Ring, v *resource.Verifier) {
+	f := &kit.TokenForger{T: t, Ring: ring, Real: c.node.SignIn("jane", kit.Password).AccessToken(t)}
+	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { f.Fetched.Add(1) }))
+	defer trap.Close()
+	_, f.Claims = verifyEverywhere(c.node, t, f.Real, jose.ES256)
+	f.Kid, f.RsaKID = f.Key("ES256").KID, f.Key("RS256").KID
+	genuine, claims := genuine(f), otherClaims(f)
+	delete(genuine, "of a clock ahead") // further than the leeway allows
+	for what, token := range genuine {
+		if _, err := v.Verify(t.Context(), token); err != nil {
+			t.Errorf("%s: %v, so the forgeries prove nothing", what, err)
+		}
+	}
+	for _, forgeries := range []map[string]string{claims, otherHeaders(f, trap.URL), otherKeys(f), otherText(f)} {
+		for what, token := range forgeries {
+			// What only the server knows, whoever has its key could say.
+			if slices.Contains([]string{"another client", "client gone", "user gone", "login gone", "user with NUL", "token id with NUL"}, what) {
+				continue
+			}
+			if _, err := v.Verify(t.Context(), token); !errors.Is(err, resource.ErrInvalidToken) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+	}
+	if n := f.Fetched.Load(); n != 0 {
+		t.Errorf("%d requests to the address in a header", n)
+	}
+}

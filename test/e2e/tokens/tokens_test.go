@@ -1,0 +1,366 @@
+package tokens
+
+import (
+	"context"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"latchkey/oauth/server"
+	"latchkey/storage"
+	"latchkey/test/e2e/kit"
+)
+
+func TestTokens(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		n := w.Serve(kit.SharedIssuer)
+		c := &tokenTest{w, n}
+		// While the server runs, which has no EdDSA key yet.
+		w.Apply(kit.ClientAlgsDocument)
+		t.Run("client's algorithm", c.clientAlgs)
+		t.Run("parallel", func(t *testing.T) {
+			for name, test := range map[string]func(*testing.T){
+				"header and claims": c.claims, "client's own": c.ownClaims, "key set": c.keySet, "forged": c.forged,
+				"server's algorithm": c.serverAlgs, "subjects": c.subjects, "renamed": c.renamed,
+			} {
+				t.Run(name, func(t *testing.T) { t.Parallel(); test(t) })
+			}
+		})
+		t.Run("rotation", c.rotation)
+		t.Run("revocation", c.revocation)
+	})
+}
+
+type tokenTest struct {
+	*kit.Fixture
+	node *kit.Server
+}
+
+// verifyEverywhere verifies a token by the three addresses of our keys, and
+// returns header and claims.
+func verifyEverywhere(n *kit.Server, t *testing.T, token string, alg jose.SignatureAlgorithm) (jose.Header, map[string]any) {
+	t.Helper()
+	for _, path := range []string{"/oauth/jwks", "/.well-known/jwks.json"} {
+		kit.VerifyToken(t, token, alg, n.FetchKeys(t, path))
+	}
+	var key jose.JSONWebKey
+	a := n.Do(http.MethodGet, "/oauth/certs/"+kit.KeyID(t, token), "", "")
+	if err := json.Unmarshal([]byte(a.Body), &key); err != nil || a.Status != http.StatusOK {
+		t.Fatalf("%d %v %s", a.Status, err, a.Body)
+	}
+	return kit.VerifyToken(t, token, alg, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
+}
+
+// wireTake removes a claim and returns it.
+func wireTake[T any](t *testing.T, claims map[string]any, name string) T {
+	t.Helper()
+	value, ok := claims[name].(T)
+	if !ok {
+		t.Errorf("claim %s is %v", name, claims[name])
+	}
+	delete(claims, name)
+	return value
+}
+
+// wireTakeMicros removes the issue time in microseconds, which is the other one
+// but for the part of a second.
+func wireTakeMicros(t *testing.T, claims map[string]any, issued float64) {
+	t.Helper()
+	if micros := wireTake[float64](t, claims, "iat_us"); math.Floor(micros/1e6) != issued {
+		t.Errorf("iat_us %v, iat %v", micros, issued)
+	}
+}
+
+// claims is F1, F2 and F3: RFC 9068 §2.1, §2.2.
+func (c *tokenTest) claims(t *testing.T) {
+	header, claims := verifyEverywhere(c.node, t, c.node.SignIn("jane", kit.Password).AccessToken(t), jose.ES256)
+	if header.Algorithm != "ES256" || header.ExtraHeaders[jose.HeaderType] != "at+jwt" || len(header.KeyID) < 20 || len(header.ExtraHeaders) != 1 || header.JSONWebKey != nil {
+		t.Errorf("header %+v", header)
+	}
+	issued := wireTake[float64](t, claims, "iat")
+	if age := float64(c.Clock.Now().Unix()) - issued; age < 0 || age > 60 {
+		t.Errorf("issued %v s ago", age)
+	}
+	wireTakeMicros(t, claims, issued)
+	for name, ahead := range map[string]float64{"exp": 3600, "nbf": -10, "auth_time": 0} {
+		// The sign-in is timed before the password was verified.
+		if got := wireTake[float64](t, claims, name) - issued; got > ahead || got < ahead-10 || name != "auth_time" && got != ahead {
+			t.Errorf("%s is iat + %v, want + %v", name, got, ahead)
+		}
+	}
+	for _, name := range []string{"jti", "sid", "login_id", "src"} {
+		if id := wireTake[string](t, claims, name); len(id) < 22 {
+			t.Errorf("%s %q is shorter than 128 random bits", name, id)
+		}
+	}
+	sub := wireTake[string](t, claims, "sub")
+	if uuid.Validate(sub) != nil {
+		t.Errorf("sub %q", sub)
+	}
+	want := map[string]any{
+		"iss": "https://login.example.com", "aud": "https://login.example.com", "client_id": "shop", "scope": "MeAdmin Shopper",
+		"amr": []any{"pwd"}, "usr": "jane", "cid": "shop", "u": sub, "usrtype": "buyer", "role": []any{"MeAdmin", "Shopper"},
+	}
+	if diff := cmp.Diff(want, claims); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
+	}
+}
+
+// ownClaims are those of a client that acts for itself.
+func (c *tokenTest) ownClaims(t *testing.T) {
+	k := c.CreateClient(t, "--name", "machine", "--id", "Machine", "--grant", "client_credentials", "--role", "Reader", "--role", "Writer", "--access-token-duration", "90s")
+	ids := map[string]bool{}
+	for range 3 {
+		a := c.node.ClientCredentials("machine", k.Secret, "scope", "Reader")
+		_, claims := verifyEverywhere(c.node, t, a.AccessToken(t), jose.ES256)
+		if a.Field("refresh_token") != "" {
+			t.Error("a refresh token was issued (RFC 6749 §4.4.3)")
+		}
+		ids[wireTake[string](t, claims, "jti")] = true
+		issued := wireTake[float64](t, claims, "iat")
+		wireTakeMicros(t, claims, issued)
+		if got := wireTake[float64](t, claims, "exp") - issued; got != 90 {
+			t.Errorf("lives for %v s, want 90", got)
+		}
+		want := map[string]any{
+			"iss": "https://login.example.com", "aud": "https://login.example.com", "sub": "Machine", "client_id": "Machine", "cid": "Machine",
+			"nbf": issued - 10, "scope": "Reader", "role": []any{"Reader"}, "usrtype": "admin",
+		}
+		if diff := cmp.Diff(want, claims); diff != "" {
+			t.Errorf("claims (-want +got):\n%s", diff)
+		}
+	}
+	if len(ids) != 3 {
+		t.Errorf("3 tokens have %d ids", len(ids))
+	}
+}
+
+// clientAlgs is F9 for clients that name an algorithm of their own. Nobody who
+// asks at once may get a server error.
+func (c *tokenTest) clientAlgs(t *testing.T) {
+	for id, alg := range map[string]jose.SignatureAlgorithm{"shop-rs256": jose.RS256, "shop-eddsa": jose.EdDSA} {
+		kit.Soon(t, "the client "+id+" is known", func() bool {
+			a := c.node.Form("/oauth/token", "grant_type", "password", "client_id", id, "username", "jane", "password", kit.Password)
+			a.MustNotLeak(t)
+			return a.Status == http.StatusOK
+		})
+		header, _ := verifyEverywhere(c.node, t, c.node.SignInTo2(t, id), alg)
+		if header.Algorithm != string(alg) || header.ExtraHeaders[jose.HeaderType] != "at+jwt" {
+			t.Errorf("header %+v, want %s", header, alg)
+		}
+	}
+}
+
+// serverAlgs is F9 for the whole server, and its aud.
+func (c *tokenTest) serverAlgs(t *testing.T) {
+	for _, alg := range []jose.SignatureAlgorithm{jose.EdDSA, jose.RS256} {
+		n := c.Serve("LATCHKEY_SIGNING_ALG="+string(alg), "LATCHKEY_AUDIENCE=https://api.example.com")
+		header, claims := verifyEverywhere(n, t, n.SignInTo2(t, "vendor"), alg)
+		if header.Algorithm != string(alg) || claims["iss"] != testIssuer || claims["aud"] != "https://api.example.com" {
+			t.Errorf("header %+v, iss %v, aud %v", header, claims["iss"], claims["aud"])
+		}
+		header, _ = verifyEverywhere(n, t, n.SignInTo2(t, "shop-rs256"), jose.RS256)
+		if header.Algorithm != "RS256" {
+			t.Errorf("the client's algorithm is %s, want its own", header.Algorithm)
+		}
+	}
+}
+
+// keySet is F6: public members only, unique kids, RSA of 2048 bits or more.
+func (c *tokenTest) keySet(t *testing.T) {
+	var first string
+	for _, path := range []string{"/oauth/jwks", "/.well-known/jwks.json"} {
+		a := c.node.Do(http.MethodGet, path, "", "")
+		if a.Header.Get("Content-Type") != "application/json" || a.Header.Get("Cache-Control") != "public, max-age=3600" || a.Status != http.StatusOK {
+			t.Errorf("%d %v", a.Status, a.Header)
+		}
+		if first == "" {
+			first = a.Body
+		}
+		if a.Body != first {
+			t.Errorf("%s answers differently", path)
+		}
+	}
+	var raw struct{ Keys []map[string]any }
+	if err := json.Unmarshal([]byte(first), &raw); err != nil {
+		t.Fatal(err)
+	}
+	members := map[any][]string{"EC": {"crv", "x", "y"}, "RSA": {"e", "n"}, "OKP": {"crv", "x"}}
+	var algs []string
+	kids := map[any]bool{}
+	for _, key := range raw.Keys {
+		var names []string
+		for name := range key {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		want := slices.Sorted(slices.Values(append([]string{"alg", "kid", "kty", "use"}, members[key["kty"]]...)))
+		if diff := cmp.Diff(want, names); diff != "" || key["use"] != "sig" || kids[key["kid"]] {
+			t.Errorf("key %v: members (-want +got):\n%s", key["kid"], diff)
+		}
+		kids[key["kid"]] = true
+		alg, _ := key["alg"].(string)
+		algs = append(algs, alg)
+	}
+	slices.Sort(algs)
+	if want := []string{"ES256", "EdDSA", "RS256"}; !slices.Equal(slices.Compact(algs), want) {
+		t.Errorf("algorithms %v, want %v", algs, want)
+	}
+	for _, key := range c.node.FetchKeys(t, "/oauth/jwks").Keys {
+		if public, ok := key.Key.(*rsa.PublicKey); ok && public.N.BitLen() < 2048 {
+			t.Errorf("RSA key of %d bits", public.N.BitLen())
+		}
+		if !key.Valid() || !key.IsPublic() {
+			t.Errorf("key %s is not a valid public key", key.KeyID)
+		}
+	}
+	for _, kid := range []string{"unknown", "..%2f..%2fetc%2fpasswd", "%00", "%27%20OR%201=1", strings.Repeat("x", 2000)} {
+		a := c.node.Do(http.MethodGet, "/oauth/certs/"+kid, "", "")
+		a.MustNotLeak(t)
+		if a.Status != http.StatusNotFound {
+			t.Errorf("certificate %.20s: %d %s", kid, a.Status, a.Body)
+		}
+	}
+}
+
+// subjects is F10: no client can be given an id that is or could be a user's
+// sub.
+func (c *tokenTest) subjects(t *testing.T) {
+	_, claims := verifyEverywhere(c.node, t, c.node.SignInTo2(t, "vendor"), jose.ES256)
+	sub, _ := claims["sub"].(string)
+	for _, id := range []string{"usr_x", "USR_X", "acc_x"} {
+		r := kit.TryCommand(t, c.Environ(), "client", "create", "--name", "x", "--id", id)
+		if r.ExitCode != 2 || !strings.Contains(r.Stderr, "--id must not begin with usr_ or acc_") {
+			t.Errorf("id %q: got %d %q", id, r.ExitCode, r.Stderr)
+		}
+	}
+	for _, id := range []string{sub, strings.ToUpper(sub), "usr_x", "acc_x"} {
+		if id == sub || strings.EqualFold(id, sub) {
+			c.WithApp(func(ctx context.Context, a *server.App) error {
+				if _, err := a.Store.PutClient(ctx, storage.Client{ID: id, Name: "x", ProfileID: storage.DefaultProfileID, Active: true}); !errors.Is(err, storage.ErrConflict) {
+					t.Errorf("id %q: %v", id, err)
+				}
+				return nil
+			})
+		}
+		a := c.node.ClientCredentials(id, "x")
+		a.MustRefuse(t, 400, kit.InvalidClient)
+	}
+}
+
+// renamed is F11: sub stays, and what was issued under the old name goes on.
+func (c *tokenTest) renamed(t *testing.T) {
+	before := c.node.SignIn("john", kit.Password)
+	_, was := verifyEverywhere(c.node, t, before.AccessToken(t), jose.ES256)
+	c.Apply(`{Buyers: [{ID: acme, Name: Acme Ltd, Active: true, Users: [
+		{ID: john, Username: john.doe, FirstName: John, LastName: Doe, Email: new@example.com, Active: true}]}]}`)
+	after := c.node.SignIn("john.doe", kit.Password)
+	_, is := verifyEverywhere(c.node, t, after.AccessToken(t), jose.ES256)
+	if was["sub"] != is["sub"] || is["usr"] != "john.doe" {
+		t.Errorf("was %v, is %v", was, is)
+	}
+	c.node.SignIn("john", kit.Password).MustRefuse(t, 400, kit.WrongCredentials)
+	for _, token := range []string{before.Field("access_token"), after.Field("access_token")} {
+		if a := c.node.Introspect(token); a.Field("sub") != was["sub"] {
+			t.Errorf("introspection: %s, want sub %v", a.Body, was["sub"])
+		}
+	}
+	_, refreshed := verifyEverywhere(c.node, t, c.node.Refresh(before.Field("refresh_token")).AccessToken(t), jose.ES256)
+	if refreshed["sub"] != was["sub"] || refreshed["usr"] != "john.doe" {
+		t.Errorf("refreshed %v, want sub %v and the new name", refreshed, was["sub"])
+	}
+	// Somebody else who takes the old name is somebody else.
+	c.Apply(`{Buyers: [{ID: acme, Name: Acme Ltd, Active: true, Users: [
+		{ID: john2, Username: john, Password: correct-Horse-7-battery, FirstName: John, LastName: Two, Active: true}]}]}`)
+	_, other := verifyEverywhere(c.node, t, c.node.SignIn("john", kit.Password).AccessToken(t), jose.ES256)
+	if other["sub"] == was["sub"] {
+		t.Error("a sub was used again")
+	}
+}
+
+// rotation is F7, seen by a resource server that keeps the key set for as long
+// as it may.
+func (c *tokenTest) rotation(t *testing.T) {
+	n := c.node
+	auditor := c.CreateClient(t, "--name", "auditor", "--role", "TokenIntrospection")
+	old := n.SignInTo2(t, "vendor")
+	cached := n.FetchKeys(t, "/oauth/jwks")
+	c.Command(t, "keys", "rotate")
+	announced := func(set jose.JSONWebKeySet) []string {
+		var kids []string
+		for _, key := range set.Keys {
+			if len(cached.Key(key.KeyID)) == 0 {
+				kids = append(kids, key.KeyID)
+			}
+		}
+		return kids
+	}
+	kit.Soon(t, "the successor is announced", func() bool { return len(announced(n.FetchKeys(t, "/oauth/jwks"))) == 1 })
+	successor := announced(n.FetchKeys(t, "/oauth/jwks"))[0]
+
+	c.Clock.Advance(time.Hour - time.Minute)
+	for range 3 {
+		kit.VerifyToken(t, n.SignInTo2(t, "vendor"), jose.ES256, cached)
+	}
+	fresh := n.FetchKeys(t, "/oauth/jwks")
+	c.Clock.Advance(3*time.Minute + 30*time.Second)
+	token := n.SignInTo2(t, "vendor")
+	if header, _ := kit.VerifyToken(t, token, jose.ES256, fresh); header.KeyID != successor {
+		t.Errorf("signed by %s, want the successor %s", header.KeyID, successor)
+	}
+	kit.VerifyToken(t, old, jose.ES256, n.FetchKeys(t, "/oauth/jwks"))
+	for _, token := range []string{old, token} {
+		if a := n.Form("/oauth/introspect", "client_id", auditor.ID, "client_secret", auditor.Secret, "token", token); a.Field("username") != "jane" {
+			t.Errorf("introspection after the rotation: %s", a.Body)
+		}
+	}
+	mine := n.SignIn("jane", kit.Password).AccessToken(t)
+	// The retired key stays for the longest life of a token.
+	c.Clock.Advance(server.MaxTokenLife - time.Hour)
+	kit.VerifyToken(t, old, jose.ES256, n.FetchKeys(t, "/oauth/jwks"))
+	c.Clock.Advance(time.Hour + server.KeyMargin)
+	if set := n.FetchKeys(t, "/oauth/jwks"); len(set.Key(kit.KeyID(t, old))) != 0 {
+		t.Error("the retired key is published longer than any token lives")
+	}
+	if a := n.Introspect(mine); a.Body != `{"active":false}` {
+		t.Errorf("an expired token: %s", a.Body)
+	}
+}
+
+// revocation is F8: an emergency revocation by another process takes effect
+// without a restart.
+func (c *tokenTest) revocation(t *testing.T) {
+	n := c.node
+	a := n.SignIn("jane", kit.Password)
+	token, kid := a.AccessToken(t), kit.KeyID(t, a.Field("access_token"))
+	byRSA := n.SignInTo2(t, "shop-rs256")
+	if a := n.Introspect(token); a.Field("username") != "jane" {
+		t.Fatalf("the token is not active: %s", a.Body)
+	}
+	c.Command(t, "keys", "revoke", kid)
+	kit.Soon(t, "tokens of the key are inactive", func() bool { return n.Introspect(token).Body == `{"active":false}` })
+	if set := n.FetchKeys(t, "/oauth/jwks"); len(set.Key(kid)) != 0 {
+		t.Error("the revoked key is published")
+	}
+	if a := n.Do(http.MethodGet, "/oauth/certs/"+kid, "", ""); a.Status != http.StatusNotFound {
+		t.Errorf("the revoked key: %d %s", a.Status, a.Body)
+	}
+	next := n.Refresh(a.Field("refresh_token")).AccessToken(t)
+	if header, _ := verifyEverywhere(n, t, next, jose.ES256); header.KeyID == kid {
+		t.Error("the revoked key signs")
+	}
+	if a := n.Introspect(next); a.Field("username") != "jane" {
+		t.Errorf("a token of the new key: %s", a.Body)
+	}
+	verifyEverywhere(n, t, byRSA, jose.RS256)
+}
