@@ -2,8 +2,9 @@ package elasticpath_test
 
 import "testing"
 
-// Nobody gives a member a role that it has not itself.
-func TestRolesOfMembershipsAreTheGivers(t *testing.T) {
+// TestMembershipRolesNeedSameRoles checks that a caller cannot give or take away roles
+// of a membership that it does not have itself.
+func TestMembershipRolesNeedSameRoles(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	user, _ := s.createUser(s.createProfile(), "ann")

@@ -68,21 +68,21 @@ func TestRenewedTokens(t *testing.T) {
 	s.changeSettings(`"auto_create_account_for_account_members":true`)
 	profile := s.createProfile()
 	user, _ := s.createUser(profile, "john")
-	held := textAt(s.requestTokens(201, byPassword(profile, "john", "first password")), "data", 0, "token")
+	presented := textAt(s.requestTokens(201, byPassword(profile, "john", "first password")), "data", 0, "token")
 	const mechanism = `{"data":{"type":"account_management_authentication_token","authentication_mechanism":"account_management_authentication_token"}}`
-	got := s.send(caller{s.shop, held}, "POST", "/v2/account-members/tokens", mechanism, 201)
+	got := s.send(caller{s.shop, presented}, "POST", "/v2/account-members/tokens", mechanism, 201)
 	checkEqual(t, valueAt(got, "meta", "account_member_id"), any(user))
-	if textAt(got, "data", 0, "token") == held {
+	if textAt(got, "data", 0, "token") == presented {
 		t.Error("the same token")
 	}
 	s.expectRefusal(caller{s.shop, s.admin}, "POST", "/v2/account-members/tokens", mechanism, 400, "authentication failed")
-	s.expectRefusal(caller{s.shop, held + "x"}, "POST", "/v2/account-members/tokens", mechanism, 400, "authentication failed")
+	s.expectRefusal(caller{s.shop, presented + "x"}, "POST", "/v2/account-members/tokens", mechanism, 400, "authentication failed")
 	s.expectRefusal(caller{bearer: s.shop}, "POST", "/v2/account-members/tokens", mechanism, 400,
 		"the header EP-Account-Management-Authentication-Token is required")
 	s.expectRefusal(caller{bearer: s.shop}, "POST", "/v2/account-members/tokens",
-		`{"data":{"authentication_mechanism":"account_management_authentication_token","token":"`+held+`"}}`, 400,
+		`{"data":{"authentication_mechanism":"account_management_authentication_token","token":"`+presented+`"}}`, 400,
 		"the token must be in the header EP-Account-Management-Authentication-Token")
-	s.send(caller{bearer: held}, "GET", settings, "", 401) // no access token
+	s.send(caller{bearer: presented}, "GET", settings, "", 401) // no access token
 }
 
 func TestTokenRequestsOfOtherKinds(t *testing.T) {
@@ -114,7 +114,7 @@ func TestSelfSignup(t *testing.T) {
 	s.requestTokens(201, byPassword(profile, "ron", "long enough"))
 }
 
-// TestSelfManagement is the password reset of the walk-through.
+// TestSelfManagement follows the password reset of the vendor's guide.
 func TestSelfManagement(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -127,10 +127,10 @@ func TestSelfManagement(t *testing.T) {
 	me := caller{s.shop, token}
 	own := realm + "/user-authentication-info/" + user
 	infos := own + "/user-authentication-password-profile-info"
-	for _, try := range []struct{ method, path, body string }{
+	for _, attempt := range []struct{ method, path, body string }{
 		{"GET", own, ""}, {"PUT", own, `{"data":{"name":"J"}}`}, {"GET", infos, ""}, {"PUT", infos + "/" + info, `{"data":{"password":"second password"}}`},
 	} {
-		s.expectRefusal(me, try.method, try.path, try.body, 403, "forbidden")
+		s.expectRefusal(me, attempt.method, attempt.path, attempt.body, 403, "forbidden")
 	}
 	s.changeSettings(`"account_member_self_management":"update_only"`)
 	s.send(caller{bearer: s.shop}, "PUT", own, `{"data":{"name":"J"}}`, 403)       // without the token
@@ -151,9 +151,9 @@ func TestSelfManagement(t *testing.T) {
 	s.requestTokens(201, byPassword(profile, "john", "second password"))
 }
 
-// TestMembersReachTheirOwn: whatever is another's looks as if it did not exist,
-// even with an access token that could reach it.
-func TestMembersReachTheirOwn(t *testing.T) {
+// TestMembersFindOnlyTheirOwn checks that resources of others are 404 for a member, even
+// if the access token could read them.
+func TestMembersFindOnlyTheirOwn(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.changeSettings(`"auto_create_account_for_account_members":true,"account_member_self_management":"update_only"`)

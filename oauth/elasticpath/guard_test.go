@@ -2,9 +2,9 @@ package elasticpath_test
 
 import "testing"
 
-// TestSecretKeysAreForWhoeverMayChangeThem: a reader learns no secret that
-// receivers know the server by.
-func TestSecretKeysAreForWhoeverMayChangeThem(t *testing.T) {
+// TestSecretKeyIsHiddenFromReaders checks that only callers who may change an
+// integration see its secret key: receivers recognise the server by it.
+func TestSecretKeyIsHiddenFromReaders(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	made := s.send(caller{bearer: s.admin}, "POST", "/v2/integrations", `{"data":{"type":"integration","name":"Notify","integration_type":"webhook",
@@ -20,19 +20,19 @@ func TestSecretKeysAreForWhoeverMayChangeThem(t *testing.T) {
 	}
 }
 
-// TestMemberHeaderOnRoutesOfSellers: who names a member is not let do what only
-// those may do who run the shop, whatever the access token allows.
+// TestMemberHeaderOnRoutesOfSellers checks that a request with the header of a member
+// is refused where only sellers may call, whatever the access token allows.
 func TestMemberHeaderOnRoutesOfSellers(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	user, _ := s.createUser("default", "john")
 	for _, member := range []string{"nonsense", s.admin, ""} {
-		carrier := caller{bearer: s.admin, member: member}
+		both := caller{bearer: s.admin, member: member}
 		status, detail := 403, "forbidden"
 		if member == "" { // no header
 			status, detail = 201, ""
 		}
-		s.expectRefusal(carrier, "POST", "/v2/accounts", `{"data":{"type":"account","name":"A"}}`, status, detail)
+		s.expectRefusal(both, "POST", "/v2/accounts", `{"data":{"type":"account","name":"A"}}`, status, detail)
 	}
 	s.expectRefusal(caller{bearer: s.admin, member: "x"}, "DELETE", realm+"/user-authentication-info/"+user, "", 403, "forbidden")
 }

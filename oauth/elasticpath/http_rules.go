@@ -2,8 +2,8 @@ package elasticpath
 
 import "latchkey/oauth/surface"
 
-// HTTPRules returns the rules for the paths of the dialect. Elastic Path's client
-// libraries send headers of their own.
+// HTTPRules returns the rules for the paths of the dialect. The prefixes are those of
+// headers that Elastic Path's client libraries send.
 func HTTPRules() surface.HTTPRules {
 	return surface.HTTPRules{
 		Root: "/v2/", NotFound: NotFound,

@@ -48,7 +48,7 @@ func codeEvent() (storage.Sender, deliver.Envelope) {
 	}
 }
 
-// The body is the walk-through's, with our ids in it.
+// TestEncodeCodeEvent expects the body of the vendor's guide, with ids of this server.
 func TestEncodeCodeEvent(t *testing.T) {
 	t.Parallel()
 	sender, envelope := codeEvent()
@@ -79,7 +79,7 @@ func TestEncodeCodeEvent(t *testing.T) {
 	}
 }
 
-// TestEncodeLockEvent is news of a lock, in the vendor's manner.
+// TestEncodeLockEvent expects the event about a lock, with and without a known end.
 func TestEncodeLockEvent(t *testing.T) {
 	t.Parallel()
 	for end, want := range map[time.Time]string{
@@ -153,7 +153,7 @@ func TestEncodeCodeEventVariants(t *testing.T) {
 	}
 }
 
-// The receiver verifies with the library of Standard Webhooks.
+// TestEncodeCodeEventSigned verifies the signature with the library of Standard Webhooks.
 func TestEncodeCodeEventSigned(t *testing.T) {
 	t.Parallel()
 	const secret = "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4"
@@ -183,10 +183,10 @@ func TestEncodeCodeEventFails(t *testing.T) {
 		spoil     func(*WebhookEncoder, *deliver.Envelope)
 		permanent bool
 	}{
-		"another type":  {func(_ *WebhookEncoder, e *deliver.Envelope) { e.Message.Type = storage.MessageForgottenPassword }, true},
-		"another user":  {func(_ *WebhookEncoder, e *deliver.Envelope) { e.UserUID = "usr_eve" }, true},
-		"no such name":  {func(_ *WebhookEncoder, e *deliver.Envelope) { e.Username = "eve" }, true},
-		"database away": {func(w *WebhookEncoder, _ *deliver.Envelope) { w.Recipient = awayRecipient(fault) }, false},
+		"another type":         {func(_ *WebhookEncoder, e *deliver.Envelope) { e.Message.Type = storage.MessageForgottenPassword }, true},
+		"another user":         {func(_ *WebhookEncoder, e *deliver.Envelope) { e.UserUID = "usr_eve" }, true},
+		"no such name":         {func(_ *WebhookEncoder, e *deliver.Envelope) { e.Username = "eve" }, true},
+		"database unavailable": {func(w *WebhookEncoder, _ *deliver.Envelope) { w.Recipient = failingRecipient(fault) }, false},
 		"no endpoint": {func(w *WebhookEncoder, _ *deliver.Envelope) {
 			w.Endpoint = func(context.Context, storage.Sender) (deliver.Endpoint, error) {
 				return deliver.Endpoint{}, deliver.Permanent(fault)
@@ -202,7 +202,7 @@ func TestEncodeCodeEventFails(t *testing.T) {
 	}
 }
 
-func awayRecipient(fault error) func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
+func failingRecipient(fault error) func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
 	return func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
 		return storage.Principal{}, "", fault
 	}

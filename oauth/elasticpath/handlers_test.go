@@ -23,7 +23,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	checkEqual(t, s.answer(admin, "HEAD", realm, "").Code, 200)
 }
 
-func TestEveryRouteWantsATokenAndARole(t *testing.T) {
+func TestEveryRouteNeedsTokenAndRole(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	for _, o := range s.api.Operations() {
@@ -127,9 +127,9 @@ func TestPasswordProfiles(t *testing.T) {
 	checkEqual(t, valueAt(made, "data", "code_length"), any(8.0))
 	got := s.send(shop, "GET", all+"/"+id, "", 200)
 	checkEqual(t, valueAt(got, "data", "username_format"), any("email"))
-	checkEqual(t, valueAt(got, "data", "lockout_threshold"), any("")) // nothing for storefronts
+	checkEqual(t, valueAt(got, "data", "lockout_threshold"), any("")) // hidden from storefronts
 	got = s.send(shop, "GET", all+"?sort=created_at", "", 200)
-	checkEqual(t, valueAt(got, "meta", "results", "total"), any(1.0)) // the preset profile is not used
+	checkEqual(t, valueAt(got, "meta", "results", "total"), any(1.0)) // the preset profile is not listed while it is unused
 	checkEqual(t, valueAt(got, "data", 0, "links", "self"), any(issuer+shownRealm+"/password-profiles/"+id))
 	checkEqual(t, valueAt(got, "links", "next"), any(""))
 
@@ -184,8 +184,7 @@ func TestUsers(t *testing.T) {
 	s.expectRefusal(admin, "GET", all+"/"+id, "", 404, "user not found")
 }
 
-// TestOnlyBuyersAreUsers: whoever runs the shop is out of the reach of this
-// dialect, whose roles are those for shoppers.
+// TestOnlyBuyersAreUsers checks that admin users are 404 in this dialect.
 func TestOnlyBuyersAreUsers(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -339,9 +338,9 @@ func TestMemberships(t *testing.T) {
 	s.expectRefusal(admin, "GET", all+"/"+id, "", 404, "account membership not found")
 }
 
-// TestRolesOfMembershipsNeedTheirOwn: whoever keeps accounts may not hand roles
-// out by way of memberships.
-func TestRolesOfMembershipsNeedTheirOwn(t *testing.T) {
+// TestAccountAdminGivesNoRoles checks that a caller who may change accounts cannot give
+// roles through memberships.
+func TestAccountAdminGivesNoRoles(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	user, _ := s.createUser("default", "john")
