@@ -28,7 +28,7 @@
 //	filter.go                the parameter filter
 //	guard.go                 who may call, and what a member may do
 //	call.go                  one request: body, path, audit events
-//	errors.go                answers to errors
 //	http_rules.go            what the HTTP server must know about the paths
+//	errors.go                answers to errors
 //	config.go                what the API needs
 package elasticpath

@@ -11,15 +11,17 @@
 //
 // Files use each other downwards only, in this order:
 //
-//	webhook_events.go                   events of integrations
-//	account_tokens.go, access_tokens.go
-//	code_requests.go                    requests for one-time password tokens
-//	integrations.go, integration_logs.go
-//	memberships.go, account_members.go, accounts.go
-//	logins.go, users.go, password_profiles.go
-//	settings.go, realms.go
-//	not_supported.go                    resources that do not exist here
-//	envelope.go                         documents, pages, links, times
-//	errors.go                           bodies of refusals
-//	decode.go, check.go                 bodies of requests
+//	webhook_event.go                      events of integrations
+//	seal_contexts.go                      with what secrets are sealed
+//	account_token.go, access_token.go
+//	code_request.go                       requests for one-time password tokens
+//	integration_log.go, integration.go
+//	envelope.go                           documents, pages, links, times
+//	account_membership.go, account_member.go, account.go
+//	login.go, user.go, password_profile.go
+//	settings.go, realm.go
+//	not_supported.go                      resources that do not exist here
+//	reference.go                          what all resources have: links, times, relations
+//	error.go                              bodies of refusals
+//	decode.go, check.go                   bodies of requests
 package wire
