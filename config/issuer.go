@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/idna"
+	"latchkey/otp/domain"
 )
 
 // ownPaths are the first segments of the paths that the server serves at its
@@ -82,7 +82,7 @@ func hostProblem(host, before, after string) string {
 		return ""
 	}
 	if strings.ContainsFunc(host, func(r rune) bool { return r > '~' }) {
-		ascii, err := idna.Lookup.ToASCII(host)
+		ascii, err := domain.ToASCII(host)
 		if err != nil || !isHostName(ascii) {
 			return "must have an internet host name in ASCII (RFC 5890)"
 		}

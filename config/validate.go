@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 
+	"latchkey/keys/jose"
+
 	"github.com/rs/zerolog"
 )
 
@@ -31,7 +33,7 @@ func (c Config) faults() Faults {
 	v.between("database_max_conns", c.DatabaseMaxConns, 1, 1000)
 	v.problem("master_key", c.masterKeyProblem())
 	v.check("log_level", validLevel(c.LogLevel), wants["zerolog.Level"])
-	v.check("signing_alg", c.SigningAlg == "" || slices.Contains(signingAlgs, c.SigningAlg), "must be one of "+strings.Join(signingAlgs, ", "))
+	v.check("signing_alg", c.SigningAlg == "" || slices.Contains(jose.SigningAlgorithms(), c.SigningAlg), "must be one of "+strings.Join(jose.SigningAlgorithms(), ", "))
 	v.duration("jwks_max_age", c.JWKSMaxAge, time.Second, 24*time.Hour)
 	v.problem("key_rotation", c.keyRotationProblem())
 	v.duration("refresh_grace", c.RefreshGrace, 0, time.Minute)
@@ -98,9 +100,6 @@ func isSpaceOrControl(r rune) bool { return r <= ' ' || r == 0x7f }
 func validLevel(l zerolog.Level) bool {
 	return zerolog.TraceLevel <= l && l <= zerolog.ErrorLevel || l == zerolog.Disabled
 }
-
-// signingAlgs are the JWS algorithms of access tokens (RFC 7518 §3.1, RFC 8037).
-var signingAlgs = []string{"ES256", "RS256", "EdDSA"}
 
 func databaseProblem(u DatabaseURL) string {
 	if path, ok := u.SQLitePath(); ok {

@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"io"
+	"math/big"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -180,6 +181,12 @@ func TestExternalKeysAreNotChanged(t *testing.T) {
 	}
 }
 
+// rsaOf returns an RSA public key of so many bits. Nobody has its private key.
+func rsaOf(bits int) *rsa.PublicKey {
+	n := new(big.Int).SetBit(big.NewInt(1), bits-1, 1)
+	return &rsa.PublicKey{N: n, E: 65537}
+}
+
 func TestBadExternalKeys(t *testing.T) {
 	t.Parallel()
 	v, other := newFakeKMS(t, keys.ES256), newFakeKMS(t, keys.ES256)
@@ -190,6 +197,9 @@ func TestBadExternalKeys(t *testing.T) {
 		"other public key":  {{Alg: keys.ES256, Signer: v, Public: other.Public()}},
 		"same kid":          {{KID: "a", Alg: keys.ES256, Signer: v}, {KID: "a", Alg: keys.ES256, Signer: other}},
 		"same key":          {{Alg: keys.ES256, Signer: v}, {Alg: keys.ES256, Public: v.Public()}},
+		"RSA too short":     {{Alg: keys.RS256, Public: rsaOf(1024)}},
+		"RSA too long":      {{Alg: keys.RS256, Public: rsaOf(8192)}}, // verifiers refuse it
+		"PS256":             {{Alg: "PS256", Public: rsaOf(2048)}},
 		"line break":        {{KID: "a\nb", Alg: keys.ES256, Signer: v}},
 	} {
 		_, err := keys.NewRing(context.Background(), keys.RingConfig{Store: &fakeStore{}, Sealer: newSealer(t), External: external})

@@ -152,17 +152,9 @@ func newEntry(record storage.SigningKey, kid string, public crypto.PublicKey, pr
 	return e, nil
 }
 
-// fits reports whether alg can use the public key (RFC 7518 §3.1, RFC 8037 §3.1).
+// fits reports whether the server can sign with alg and a key.
 func fits(alg string, public crypto.PublicKey) bool {
-	switch key := public.(type) {
-	case *ecdsa.PublicKey:
-		return alg == ES256 && key.Curve == elliptic.P256()
-	case *rsa.PublicKey:
-		return alg == RS256 && key.N.BitLen() >= rsaBits
-	case ed25519.PublicKey:
-		return alg == EdDSA
-	}
-	return false
+	return slices.Contains(jose.SigningAlgorithms(), alg) && jose.KeyFits(public, alg)
 }
 
 // signer returns the entry that signs with alg at the time now, or nil.

@@ -5,8 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/idna"
-
+	"latchkey/otp/domain"
 	"latchkey/otp/limit"
 	"latchkey/storage"
 )
@@ -106,9 +105,9 @@ func Mailbox(email string) string {
 	if at < 0 {
 		return key
 	}
-	domain := strings.TrimSuffix(key[at+1:], ".")
-	if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
-		domain = ascii
+	host := strings.TrimSuffix(key[at+1:], ".")
+	if ascii, err := domain.ToASCII(host); err == nil {
+		host = ascii
 	}
-	return key[:at+1] + domain
+	return key[:at+1] + host
 }

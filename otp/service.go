@@ -216,7 +216,7 @@ func (s *Service) admit(ctx context.Context, request *storage.CodeRequest) error
 func (s *Service) Invitation(ctx context.Context, r Request) (storage.CodeRequest, error) {
 	request, err := s.withIDAndExpiry(storage.CodeRequest{
 		Type: storage.MessageNewUserInvitation, ProfileID: r.ProfileID, UserUID: r.UserUID,
-		URL: storable(r.URL), TraceID: r.TraceID, Source: limit.Source(r.Address),
+		URL: storage.StorableText(r.URL), TraceID: r.TraceID, Source: limit.Source(r.Address),
 	}, invitationTTL)
 	if err == nil {
 		err = s.admit(ctx, &request)
@@ -233,7 +233,7 @@ func LockNotice(random io.Reader, key storage.LoginKey, now time.Time) (storage.
 		return storage.CodeRequest{}, fmt.Errorf("lock notice: %w", err)
 	}
 	return storage.CodeRequest{
-		ID: id, Type: storage.MessageAccountLocked, ProfileID: key.ProfileID, Username: storable(key.UsernameKey),
+		ID: id, Type: storage.MessageAccountLocked, ProfileID: key.ProfileID, Username: storage.StorableText(key.UsernameKey),
 		Source: key.Source, CreatedAt: now, ExpiresAt: now.Add(noticeTTL),
 	}, nil
 }
@@ -268,8 +268,8 @@ func (s *Service) newRequest(ctx context.Context, client storage.Client, r Reque
 // parseRequest returns the stored form of a request, without client, ID and times.
 func parseRequest(r Request) (storage.CodeRequest, error) {
 	request := storage.CodeRequest{
-		Type: r.Type, ProfileID: r.ProfileID, Username: storable(r.Username), Email: storable(r.Email),
-		URL: storable(r.URL), TraceID: r.TraceID, Source: limit.Source(r.Address),
+		Type: r.Type, ProfileID: r.ProfileID, Username: storage.StorableText(r.Username), Email: storage.StorableText(r.Email),
+		URL: storage.StorableText(r.URL), TraceID: r.TraceID, Source: limit.Source(r.Address),
 	}
 	switch r.Type {
 	case "", storage.MessageOneTimePassword:

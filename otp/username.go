@@ -20,17 +20,11 @@ import (
 func NormalizeUsername(s string) string {
 	// Folding can undo the composition, and composing can produce characters to fold.
 	// After two rounds nothing changes any more (Unicode, definition D147).
-	s = norm.NFD.String(storable(s))
+	s = norm.NFD.String(storage.StorableText(s))
 	for range 2 {
 		s = norm.NFKC.String(cases.Fold().String(s))
 	}
 	return strings.TrimSpace(s)
-}
-
-// storable returns s with NUL and invalid UTF-8 replaced. PostgreSQL refuses those in
-// text columns, and a request must not make a statement fail.
-func storable(s string) string {
-	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 }
 
 // MaxNameBytes is the longest name that IsName accepts, in bytes.

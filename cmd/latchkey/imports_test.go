@@ -14,7 +14,7 @@ import (
 // ends in /... covers what is below. cmd and test may import everything.
 var floorPlan = map[string][]string{
 	"storage":                  {},
-	"config":                   {},
+	"config":                   {"keys/jose", "otp/domain"},
 	"storage/gormstore":        {"storage"},
 	"storage/storetest":        {"storage"},
 	"storage/storetest/pgtest": {},
@@ -22,10 +22,11 @@ var floorPlan = map[string][]string{
 	"keys/jose":                {},
 	"otp/lockout":              {"storage"},
 	"otp/internal/poll":        {"storage"},
+	"otp/domain":               {},
 	"otp/limit":                {"storage"},
-	"otp":                      {"keys", "keys/jose", "otp/limit", "otp/lockout", "otp/internal/poll", "storage"},
+	"otp":                      {"keys", "keys/jose", "otp/domain", "otp/limit", "otp/lockout", "otp/internal/poll", "storage"},
 	"otp/deliver":              {"otp", "otp/internal/poll", "storage"},
-	"otp/deliver/mailer":       {"otp/deliver", "storage"},
+	"otp/deliver/mailer":       {"otp/deliver", "otp/domain", "storage"},
 	"grants/internal/memstore": {"otp/lockout", "storage"},
 	"grants/signin":            {"otp", "otp/limit", "otp/lockout", "storage"},
 	"grants":                   {"grants/signin", "storage"},

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchkey/keys"
+	"latchkey/keys/jose"
 	"latchkey/storage"
 )
 
@@ -33,7 +34,7 @@ func (c *cli) rotateCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if alg != "" && !isSigningAlg(alg) {
-				return usagef("unknown algorithm %q: the known are ES256, RS256, EdDSA", alg)
+				return usagef("unknown algorithm %q: the known are %s", alg, strings.Join(jose.SigningAlgorithms(), ", "))
 			}
 			if plan {
 				return c.withRing(cmd, c.withReadingApp, func(cmd *cobra.Command, a *app) error { return c.planRotation(cmd, a, alg) })

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	netmail "net/mail"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchkey/oauth/server"
+	"latchkey/oauth/surface"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
@@ -42,7 +42,7 @@ token. The message is not queued, and a failed delivery is not repeated. The
 sender may be inactive.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if a, err := netmail.ParseAddress(to); err != nil || a.Address != to {
+			if !surface.IsEmail(to) {
 				return usagef("--to must be an e-mail address")
 			}
 			return c.testSender(cmd, args[0], kind, server.TestRecipient(to, locale))

@@ -313,6 +313,6 @@ func storableText(text, code string) string {
 	if code != "" {
 		text = strings.ReplaceAll(text, code, "[code]")
 	}
-	text = text[:min(len(text), maxErrorText)]
-	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "")
+	text = storage.StorableText(text)
+	return strings.ToValidUTF8(text[:min(len(text), maxErrorText)], "") // a character may be cut
 }

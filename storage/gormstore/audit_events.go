@@ -104,7 +104,7 @@ func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
 		{&r.Object, e.Object},
 		{&r.Changed, words(e.Changed)},
 	} {
-		*field.to = storableText(field.text)
+		*field.to = storage.StorableText(field.text)
 	}
 	return r
 }

@@ -3,8 +3,8 @@ package gormstore
 import (
 	"context"
 	"database/sql"
-	"strings"
-	"unicode/utf8"
+
+	"latchkey/storage"
 
 	"gorm.io/gorm"
 )
@@ -88,18 +88,9 @@ func (t *transaction) Rollback() error {
 // that was changed so.
 func storable(args []any) []any {
 	for i, a := range args {
-		if s, ok := a.(string); ok && !isStorable(s) {
-			args[i] = storableText(s)
+		if s, ok := a.(string); ok && !storage.IsStorable(s) {
+			args[i] = storage.StorableText(s)
 		}
 	}
 	return args
-}
-
-func isStorable(s string) bool { return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) }
-
-func storableText(s string) string {
-	if isStorable(s) {
-		return s
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

@@ -15,7 +15,7 @@ func compose(from, to *mail.Address, id string, now time.Time, text Text) *gomai
 	m.FromMailAddress(from)
 	m.ToMailAddress(to)
 	m.Subject(text.Subject)
-	m.SetMessageIDWithValue(id + "@" + domain(from))
+	m.SetMessageIDWithValue(id + "@" + domainOf(from))
 	m.SetDateWithValue(now)
 	// No automatic reply, such as an absence notice, may answer this mail (RFC 3834 §5).
 	m.SetGenHeader(gomail.Header("Auto-Submitted"), "auto-generated")
@@ -24,5 +24,5 @@ func compose(from, to *mail.Address, id string, now time.Time, text Text) *gomai
 	return m
 }
 
-// domain returns the part of an address after the @.
-func domain(a *mail.Address) string { return a.Address[strings.LastIndexByte(a.Address, '@')+1:] }
+// domainOf returns the part of an address after the @.
+func domainOf(a *mail.Address) string { return a.Address[strings.LastIndexByte(a.Address, '@')+1:] }

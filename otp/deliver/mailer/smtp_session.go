@@ -18,6 +18,7 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 
 	"latchkey/otp/deliver"
+	"latchkey/otp/domain"
 	"latchkey/storage"
 )
 
@@ -48,17 +49,19 @@ type mailing struct {
 
 // needsUTF8 reports whether the mail needs SMTPUTF8 (RFC 6531) because the local part of
 // an address is not ASCII. The header contains both addresses as well.
-func (m mailing) needsUTF8() bool { return !isASCII(m.from.Address) || !isASCII(m.to.Address) }
+func (m mailing) needsUTF8() bool {
+	return !domain.IsASCII(m.from.Address) || !domain.IsASCII(m.to.Address)
+}
 
 // session prepares a session with the mail server of the settings.
 func (m *Mailer) session(settings storage.SMTPSettings, password string, from *mail.Address) (session, error) {
-	host, err := asciiHost(settings.Host)
+	host, err := domain.ToASCII(settings.Host)
 	if err != nil {
 		return session{}, deliver.Permanent(fmt.Errorf("%w: %w", deliver.Reason("the sender's Host is not a valid name"), err))
 	}
 	settings.Host = host
 	return session{
-		settings: settings, password: password, hello: domain(from), dialer: m.dialer,
+		settings: settings, password: password, hello: domainOf(from), dialer: m.dialer,
 		tls: &tls.Config{ServerName: host, RootCAs: m.cfg.RootCAs, MinVersion: tls.VersionTLS12},
 	}, nil
 }

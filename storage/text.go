@@ -1,0 +1,19 @@
+package storage
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// IsStorable reports whether a text can be stored: valid UTF-8 without NUL.
+// PostgreSQL refuses other texts, and a statement with one fails.
+func IsStorable(s string) bool { return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) }
+
+// StorableText returns s with each NUL and invalid part replaced by U+FFFD. A text
+// that can be stored does not change.
+func StorableText(s string) string {
+	if IsStorable(s) {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
