@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchkey/oauth/server"
-	"latchkey/oauth/surface"
+	"latchkey/otp"
 	"latchkey/otp/deliver"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
@@ -42,7 +42,7 @@ token. The message is not queued, and a failed delivery is not repeated. The
 sender may be inactive.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !surface.IsEmail(to) {
+			if !otp.IsEmail(to) {
 				return usagef("--to must be an e-mail address")
 			}
 			return c.testSender(cmd, args[0], kind, server.TestRecipient(to, locale))
