@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"latchkey/oauth/ordercloud/wire"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -68,7 +69,7 @@ func (p *plan) party(ctx context.Context, path string, buyer, supplier *string) 
 	if buyer == nil && supplier == nil {
 		return storage.Account{Kind: storage.Admin}, true, nil
 	}
-	kind, field, id := storage.Buyer, "BuyerID", deref(buyer)
+	kind, field, id := storage.Buyer, "BuyerID", surface.ValueOr(buyer, "")
 	if supplier != nil {
 		kind, field, id = storage.Supplier, "SupplierID", *supplier
 	}

@@ -1,126 +1,22 @@
 package apply_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"errors"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/cmd/latchkey/apply"
-	"latchkey/grants/signin"
-	"latchkey/keys"
 	"latchkey/oauth/ordercloud/wire"
 	"latchkey/storage"
-	"latchkey/storage/gormstore"
 )
 
 //go:embed testdata/shop.yaml
 var shop string
-
-// bench is a database to apply documents to.
-type bench struct {
-	t      *testing.T
-	store  *gormstore.Store
-	cfg    apply.Config
-	hasher *signin.Hasher
-
-	mu     sync.Mutex
-	writes []string // statements that write
-}
-
-func newBench(t *testing.T) *bench {
-	t.Helper()
-	b := &bench{t: t}
-	var err error
-	b.store, err = gormstore.Open(t.Context(), gormstore.Config{
-		URL: "sqlite:" + filepath.Join(t.TempDir(), "test.db"), Relaxed: true, OnStatement: b.noteStatement,
-	})
-	fatal(t, err)
-	t.Cleanup(func() { _ = b.store.Close() })
-	fatal(t, b.store.Migrate(t.Context()))
-	sealer, err := keys.NewSealer(bytes.Repeat([]byte{1}, keys.MasterKeySize))
-	fatal(t, err)
-	peppers, err := keys.LoadPeppers(t.Context(), b.store, sealer, rand.Reader, time.Now())
-	fatal(t, err)
-	b.hasher, err = signin.NewHasher(signin.HasherConfig{})
-	fatal(t, err)
-	b.cfg = apply.Config{
-		Tx: b.store, Realms: b.store, SecurityProfiles: b.store, People: b.store, Logins: b.store,
-		Clients: b.store, Senders: b.store, Hasher: b.hasher, Peppers: peppers, Sealer: sealer,
-	}
-	return b
-}
-
-func fatal(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (b *bench) noteStatement(sql string) {
-	verb := strings.ToUpper(strings.TrimSpace(sql))
-	for _, writing := range []string{"INSERT", "UPDATE", "DELETE", "BEGIN"} {
-		if strings.HasPrefix(verb, writing) {
-			b.mu.Lock()
-			b.writes = append(b.writes, sql)
-			b.mu.Unlock()
-		}
-	}
-}
-
-// written returns the writing statements since it was last called.
-func (b *bench) written() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	was := b.writes
-	b.writes = nil
-	return was
-}
-
-func (b *bench) try(doc string, dryRun bool) (apply.Result, error) {
-	b.t.Helper()
-	parsed, err := apply.Decode([]byte(doc))
-	fatal(b.t, err)
-	applier, err := apply.New(b.cfg)
-	fatal(b.t, err)
-	return applier.Apply(b.t.Context(), parsed, dryRun)
-}
-
-// apply applies the document and returns the lines of the result.
-func (b *bench) apply(doc string) []string {
-	b.t.Helper()
-	result, err := b.try(doc, false)
-	fatal(b.t, err)
-	return lines(result)
-}
-
-func lines(r apply.Result) []string {
-	var list []string
-	for _, c := range r.Changes {
-		list = append(list, c.String())
-	}
-	return list
-}
-
-func (b *bench) principal(username string) storage.Principal {
-	b.t.Helper()
-	p, err := b.store.Principal(b.t.Context(), storage.LoginKey{ProfileID: "default", UsernameKey: username})
-	fatal(b.t, err)
-	if !p.Known {
-		b.t.Fatalf("no login %q", username)
-	}
-	return p
-}
 
 var shopChanges = []string{
 	"update password_profile default: code_length",
@@ -143,71 +39,71 @@ var shopChanges = []string{
 
 func TestApplyIsIdempotent(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	if diff := cmp.Diff(shopChanges, b.apply(shop)); diff != "" {
+	db := newDatabase(t)
+	if diff := cmp.Diff(shopChanges, db.apply(shop)); diff != "" {
 		t.Error(diff)
 	}
-	b.written()
-	if again := b.apply(shop); len(again) > 0 {
+	db.written()
+	if again := db.apply(shop); len(again) > 0 {
 		t.Errorf("a second run changes %q", again)
 	}
-	if sql := b.written(); len(sql) > 0 {
+	if sql := db.written(); len(sql) > 0 {
 		t.Errorf("a second run writes %q", sql)
 	}
-	if c, err := b.store.Client(t.Context(), "storefront"); err != nil || c.Version != 1 {
+	if c, err := db.store.Client(t.Context(), "storefront"); err != nil || c.Version != 1 {
 		t.Errorf("version %d, error %v; want 1", c.Version, err)
 	}
 }
 
 func TestDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.written()
-	result, err := b.try(shop, true)
-	fatal(t, err)
+	db := newDatabase(t)
+	db.written()
+	result, err := db.run(shop, true)
+	must(t, err)
 	if diff := cmp.Diff(shopChanges, lines(result)); diff != "" || !result.DryRun {
 		t.Errorf("dry run %v: %s", result.DryRun, diff)
 	}
-	if sql := b.written(); len(sql) > 0 {
+	if sql := db.written(); len(sql) > 0 {
 		t.Errorf("a dry run writes %q", sql)
 	}
 }
 
-// What was applied is what a sign-in sees.
+// TestApplyTakesEffect checks that sign-ins use the applied records.
 func TestApplyTakesEffect(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.apply(shop)
-	jane := b.principal("jane")
+	db := newDatabase(t)
+	db.apply(shop)
+	jane := db.principal("jane")
 	if diff := cmp.Diff([]string{"MeAdmin", "Shopper", "vip"}, jane.Roles); diff != "" {
 		t.Errorf("roles of jane: %s", diff)
 	}
 	if jane.Policy.Threshold != 5 || jane.Account.ID != "b1" || jane.Login.Username != "Jane" || jane.User.EmailKey != "jane@example.org" {
 		t.Errorf("got %+v", jane)
 	}
-	if diff := cmp.Diff([]string{"FullAccess"}, b.principal("root").Roles); diff != "" {
+	if diff := cmp.Diff([]string{"FullAccess"}, db.principal("root").Roles); diff != "" {
 		t.Errorf("roles of root: %s", diff)
 	}
-	if diff := cmp.Diff([]string{"MeAdmin", "Shopper", "vip"}, b.principal("sam").Roles); diff != "" {
+	if diff := cmp.Diff([]string{"MeAdmin", "Shopper", "vip"}, db.principal("sam").Roles); diff != "" {
 		t.Errorf("roles of sam: %s", diff)
 	}
-	supplier, err := b.store.Account(t.Context(), "default", storage.Supplier, "s1")
-	fatal(t, err)
-	m, err := b.store.Membership(t.Context(), supplier.UID, jane.User.UID)
+	supplier, err := db.store.Account(t.Context(), "default", storage.Supplier, "s1")
+	must(t, err)
+	m, err := db.store.Membership(t.Context(), supplier.UID, jane.User.UID)
 	if err != nil || !slices.Equal(m.Roles, []string{"buyer-admin"}) {
 		t.Errorf("membership %+v, error %v", m, err)
 	}
-	hook, err := b.store.Sender(t.Context(), "hook")
-	fatal(t, err)
+	hook, err := db.store.Sender(t.Context(), "hook")
+	must(t, err)
 	if !hook.AllowSeller || !slices.Equal(hook.AccountUIDs, []string{supplier.UID}) {
 		t.Errorf("sender %+v", hook)
 	}
-	key, err := b.cfg.Sealer.Open(hook.SharedKey, wire.SharedKeyContext)
+	key, err := db.cfg.Sealer.Open(hook.SharedKey, wire.SharedKeyContext)
 	if err != nil || string(key) != "key of the hook" {
 		t.Errorf("shared key %q, error %v", key, err)
 	}
-	c, err := b.store.Client(t.Context(), "Back-OFFICE")
-	fatal(t, err)
+	c, err := db.store.Client(t.Context(), "Back-OFFICE")
+	must(t, err)
 	if !c.Public || c.ReuseRefreshTokens || c.Credentials != (storage.Credentials{OTP: true}) {
 		t.Errorf("client %+v", c)
 	}
@@ -249,16 +145,16 @@ account_memberships: [{account_id: b, account_member_id: u, roles: [x]}]
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
-			b.apply(before)
+			db := newDatabase(t)
+			db.apply(before)
 			after := strings.Replace(before, tt.from, tt.to, 1)
 			if after == before {
 				t.Fatalf("%q is not in the document", tt.from)
 			}
-			if diff := cmp.Diff(tt.want, b.apply(after)); diff != "" {
+			if diff := cmp.Diff(tt.want, db.apply(after)); diff != "" {
 				t.Error(diff)
 			}
-			if again := b.apply(after); again != nil {
+			if again := db.apply(after); again != nil {
 				t.Errorf("a second run changes %q", again)
 			}
 		})
@@ -267,25 +163,25 @@ account_memberships: [{account_id: b, account_member_id: u, roles: [x]}]
 
 func TestApplyUnassigns(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.apply(`
+	db := newDatabase(t)
+	db.apply(`
 SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], Assignments: [{BuyerID: b}]}]
 Buyers: [{ID: b, Name: B, Users: [{ID: u, Username: u}]}]`)
-	if got := b.principal("u").Roles; !slices.Equal(got, []string{"MeAdmin"}) {
+	if got := db.principal("u").Roles; !slices.Equal(got, []string{"MeAdmin"}) {
 		t.Fatalf("roles %q", got)
 	}
-	b.apply(`SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], Assignments: []}]`)
-	if got := b.principal("u").Roles; len(got) > 0 {
+	db.apply(`SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], Assignments: []}]`)
+	if got := db.principal("u").Roles; len(got) > 0 {
 		t.Errorf("roles %q after the assignment is gone", got)
 	}
 }
 
 func TestApplyFaults(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.apply(shop)
-	b.written()
-	_, err := b.try(`
+	db := newDatabase(t)
+	db.apply(shop)
+	db.written()
+	_, err := db.run(`
 authentication_realms:
 - {id: default, password_profiles: [{id: partners-otp}, {id: short, code_length: 3}, {id: mail, username_format: email}]}
 SecurityProfiles:
@@ -308,7 +204,7 @@ account_memberships:
 - {account_id: none, account_member_id: jane}
 - {account_id: b1, account_member_id: none}
 `, false)
-	wantFaults(t, err, []string{
+	checkFaults(t, err, []string{
 		"authentication_realms[0].password_profiles[0].id: belongs to realm partners",
 		"authentication_realms[0].password_profiles[1].code_length: unusable code format",
 		"Buyers[0].Users[0].Username: belongs to another user",
@@ -325,7 +221,7 @@ account_memberships:
 		"account_memberships[0].account_id: there is no account none",
 		"account_memberships[1].account_member_id: there is no user none",
 	})
-	if sql := b.written(); len(sql) > 0 {
+	if sql := db.written(); len(sql) > 0 {
 		t.Errorf("a document with faults writes %q", sql)
 	}
 }
@@ -341,53 +237,53 @@ func (f failingClients) PutClient(context.Context, storage.Client) (storage.Clie
 
 func TestApplyAllOrNothing(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	db := newDatabase(t)
 	fault := errors.New("fault")
-	b.cfg.Clients = failingClients{b.store, fault}
-	if _, err := b.try(shop, false); !errors.Is(err, fault) {
+	db.cfg.Clients = failingClients{db.store, fault}
+	if _, err := db.run(shop, false); !errors.Is(err, fault) {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := b.store.Account(t.Context(), "default", storage.Buyer, "b1"); !errors.Is(err, storage.ErrNotFound) {
+	if _, err := db.store.Account(t.Context(), "default", storage.Buyer, "b1"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("the buyer before the fault: %v; want none", err)
 	}
 }
 
-// A change by somebody else between reading and writing is not overwritten.
+// TestApplyStale checks that a change between reading and writing is not overwritten.
 func TestApplyStale(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.apply(shop)
-	b.cfg.Tx = meanwhile{b.store, func(ctx context.Context) {
-		c, err := b.store.Client(ctx, "storefront")
-		fatal(t, err)
+	db := newDatabase(t)
+	db.apply(shop)
+	db.cfg.Tx = beforeTransaction{db.store, func(ctx context.Context) {
+		c, err := db.store.Client(ctx, "storefront")
+		must(t, err)
 		c.Active = false
-		_, err = b.store.PutClient(ctx, c)
-		fatal(t, err)
+		_, err = db.store.PutClient(ctx, c)
+		must(t, err)
 	}}
-	_, err := b.try(strings.Replace(shop, "AppName: Storefront", "AppName: New", 1), false)
+	_, err := db.run(strings.Replace(shop, "AppName: Storefront", "AppName: New", 1), false)
 	if !errors.Is(err, storage.ErrStale) {
 		t.Errorf("got %v; want storage.ErrStale", err)
 	}
 }
 
-type meanwhile struct {
+type beforeTransaction struct {
 	apply.Transactor
 	do func(ctx context.Context)
 }
 
-func (m meanwhile) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	m.do(ctx)
-	return m.Transactor.InTx(ctx, fn)
+func (b beforeTransaction) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	b.do(ctx)
+	return b.Transactor.InTx(ctx, fn)
 }
 
 func TestApplyWarnings(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	result, err := b.try(`
+	db := newDatabase(t)
+	result, err := db.run(`
 ApiClients: [{ID: c, AppName: C, ClientSecret: short, DefaultContextUserName: nobody}]
 MessageSenders: [{ID: m, Name: M, MessageTypes: [OneTimePassword], Kind: console}]
 `, false)
-	fatal(t, err)
+	must(t, err)
 	if len(result.Warnings) != 4 {
 		t.Fatalf("got %q", result.Warnings)
 	}
@@ -422,29 +318,29 @@ Suppliers: [{ID: s1, Name: S1}, {ID: b2, Name: both}]
 	for _, tt := range tests {
 		t.Run(tt.account+" "+tt.member, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
-			_, err := b.try(people+"account_memberships: [{account_id: "+tt.account+", account_member_id: "+tt.member+"}]", false)
+			db := newDatabase(t)
+			_, err := db.run(people+"account_memberships: [{account_id: "+tt.account+", account_member_id: "+tt.member+"}]", false)
 			if tt.fault != "" {
-				wantFaults(t, err, []string{tt.fault})
+				checkFaults(t, err, []string{tt.fault})
 				return
 			}
-			fatal(t, err)
-			account, err := b.store.Account(t.Context(), "default", storage.Buyer, tt.account)
+			must(t, err)
+			account, err := db.store.Account(t.Context(), "default", storage.Buyer, tt.account)
 			if errors.Is(err, storage.ErrNotFound) {
-				account, err = b.store.Account(t.Context(), "default", storage.Supplier, tt.account)
+				account, err = db.store.Account(t.Context(), "default", storage.Supplier, tt.account)
 			}
-			fatal(t, err)
-			_, err = b.store.Membership(t.Context(), account.UID, b.principal(tt.username).User.UID)
-			fatal(t, err)
+			must(t, err)
+			_, err = db.store.Membership(t.Context(), account.UID, db.principal(tt.username).User.UID)
+			must(t, err)
 		})
 	}
 }
 
 func TestNewNeedsEverything(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.cfg.Hasher = nil
-	if _, err := apply.New(b.cfg); err == nil {
+	db := newDatabase(t)
+	db.cfg.Hasher = nil
+	if _, err := apply.New(db.cfg); err == nil {
 		t.Error("no error without a hasher")
 	}
 }

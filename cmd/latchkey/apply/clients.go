@@ -9,7 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-const goodSecret = 32 // characters
+// minSecretLength is how many characters a client secret should have at least.
+const minSecretLength = 32
 
 func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 	stored, err := p.Clients.Client(ctx, item.ID)
@@ -22,7 +23,7 @@ func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 		return err
 	}
 	if item.Assignments != nil {
-		if want.AccountUIDs, err = p.admitted(ctx, path, item.Assignments); err != nil {
+		if want.AccountUIDs, err = p.assignedAccounts(ctx, path, item.Assignments); err != nil {
 			return err
 		}
 	}
@@ -45,8 +46,8 @@ func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 	return p.warnOfClient(ctx, path, item, want)
 }
 
-// admitted returns the UIDs of the buyers and suppliers that are assigned.
-func (p *plan) admitted(ctx context.Context, path string, assignments []wire.ApiClientAssignment) ([]string, error) {
+// assignedAccounts returns the UIDs of the buyers and suppliers that are assigned.
+func (p *plan) assignedAccounts(ctx context.Context, path string, assignments []wire.ApiClientAssignment) ([]string, error) {
 	var uids []string
 	err := each(ctx, assignments, path+".Assignments", func(ctx context.Context, path string, a wire.ApiClientAssignment) error {
 		account, ok, err := p.party(ctx, path, a.BuyerID, a.SupplierID)
@@ -84,8 +85,8 @@ func (p *plan) warnOfClient(ctx context.Context, path string, item ApiClient, wa
 	if !want.AllowAnyBuyer && !want.AllowAnySupplier && !want.AllowSeller && len(want.AccountUIDs) == 0 {
 		p.result.warn(path, "nobody may sign in through ApiClient %s: set AllowAnyBuyer, AllowAnySupplier or AllowSeller, or assign a buyer or supplier", want.ID)
 	}
-	if item.ClientSecret != nil && len(*item.ClientSecret) < goodSecret {
-		p.result.warn(wire.Join(path, "ClientSecret"), "is shorter than %d characters; client secrets should be random, since no slow hash protects them", goodSecret)
+	if item.ClientSecret != nil && len(*item.ClientSecret) < minSecretLength {
+		p.result.warn(wire.Join(path, "ClientSecret"), "is shorter than %d characters; client secrets should be random, since no slow hash protects them", minSecretLength)
 	}
 	if want.DefaultContextUser == "" {
 		return nil

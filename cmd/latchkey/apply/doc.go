@@ -3,10 +3,10 @@
 // transaction.
 //
 // The document has the vocabulary of the HTTP surfaces. Items have the shape of the
-// /v1 resources (see oauth/ordercloud); realms, password profiles and memberships
-// have that of /v2. Only a document has users inside their buyer or supplier,
-// Assignments inside their resource, Password and PasswordHash of users, and
-// ClientSecret of clients.
+// /v1 resources (see oauth/ordercloud/wire); realms, password profiles and memberships
+// have that of /v2 (see oauth/elasticpath/wire). Only a document has users inside
+// their buyer or supplier, Assignments inside their resource, Password and
+// PasswordHash of users, and ClientSecret of clients.
 //
 // The rules of a run:
 //
@@ -27,4 +27,9 @@
 //     client's secrets matches already. Secrets with other names stay.
 //
 // It does not open the database, read files or print.
+//
+// Calls run downwards through the files: apply.go; decode.go and validate.go; one file
+// for each kind of item, from message_senders.go to realms.go; document.go, which has
+// the shapes; plan.go, which collects the writes; result.go, differences.go and
+// config.go.
 package apply

@@ -18,7 +18,7 @@ func (p *plan) sender(ctx context.Context, path string, item MessageSender) erro
 	if err := p.deliveryConfig(ctx, path, want.DeliveryConfig); err != nil {
 		return err
 	}
-	if err := p.served(ctx, path, item, &want); err != nil {
+	if err := p.assignSender(ctx, path, item, &want); err != nil {
 		return err
 	}
 	fields := differences(wire.MessageSenderFromRecord(base), wire.MessageSenderFromRecord(want))
@@ -39,8 +39,8 @@ func (p *plan) sender(ctx context.Context, path string, item MessageSender) erro
 	return nil
 }
 
-// served sets the assignments of the sender, if the item has any.
-func (p *plan) served(ctx context.Context, path string, item MessageSender, want *storage.Sender) error {
+// assignSender sets the assignments of the sender, if the item has any.
+func (p *plan) assignSender(ctx context.Context, path string, item MessageSender, want *storage.Sender) error {
 	if item.Assignments == nil {
 		return nil
 	}

@@ -10,21 +10,6 @@ import (
 	"latchkey/storage"
 )
 
-// plannedProfile is a security profile of the document as it will be.
-type plannedProfile struct {
-	storage.SecurityProfile
-	parties  []storage.Party // who will have it
-	assigned bool            // parties says so; false: whoever has it now
-}
-
-// plannedPassword is a password of the document, whether or not it is stored
-// already.
-type plannedPassword struct {
-	path, value string
-	profile     storage.PasswordProfile
-	user        storage.User
-}
-
 // checkPasswords adds a fault for each password that breaks the rules as they
 // will be: a login with such a password could not sign in. The rules are those
 // of the API, without the history of passwords.
@@ -51,7 +36,7 @@ func (p *plan) rulesOf(ctx context.Context, planned plannedPassword) (storage.Pa
 	}
 	for _, id := range stored {
 		if of, ok := p.securityProfiles[id]; ok && of.assigned {
-			continue // decided below
+			continue // its parties change, see below
 		} else if ok {
 			rules = rules.Tightened(of.Password)
 			continue
@@ -71,8 +56,8 @@ func (p *plan) rulesOf(ctx context.Context, planned plannedPassword) (storage.Pa
 	return rules, nil
 }
 
-// describeRules says what a password needs. It does not say what the refused one
-// lacks.
+// describeRules lists what a password needs. It does not say which of the rules a
+// password breaks.
 func describeRules(r storage.PasswordRules) string {
 	needs := []string{fmt.Sprintf("at least %d characters", r.MinLength)}
 	for _, rule := range []struct {

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// The rules are those that hold once the document is applied, wherever they come
-// from. A dry run finds the same faults, and nothing is written with one.
-func TestApplyHoldsPasswordsToTheRules(t *testing.T) {
+// TestPasswordRules checks passwords by the rules that hold after the run, whether they
+// come from the document or from stored records. A dry run finds the same faults.
+func TestPasswordRules(t *testing.T) {
 	t.Parallel()
 	const (
 		long    = "SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], PasswordConfig: {MinimumCharacterCount: 20}, Assignments: [%s]}]\n"
@@ -43,13 +43,13 @@ func TestApplyHoldsPasswordsToTheRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
+			db := newDatabase(t)
 			if tt.before != "" {
-				b.apply(tt.before)
+				db.apply(tt.before)
 			}
-			b.written()
+			db.written()
 			for _, dryRun := range []bool{true, false} {
-				_, err := b.try(tt.document, dryRun)
+				_, err := db.run(tt.document, dryRun)
 				if (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
 					t.Errorf("dry run %v: %v, want %q", dryRun, err, tt.want)
 				}
@@ -57,7 +57,7 @@ func TestApplyHoldsPasswordsToTheRules(t *testing.T) {
 					t.Errorf("the fault tells the password: %v", err)
 				}
 			}
-			if sql := b.written(); tt.want != "" && len(sql) > 0 {
+			if sql := db.written(); tt.want != "" && len(sql) > 0 {
 				t.Errorf("refused, but written: %q", sql)
 			}
 		})

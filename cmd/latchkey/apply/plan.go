@@ -31,6 +31,21 @@ type plan struct {
 	passwords        []plannedPassword
 }
 
+// plannedProfile is a security profile of the document as it will be.
+type plannedProfile struct {
+	storage.SecurityProfile
+	parties  []storage.Party // who will have it
+	assigned bool            // parties lists them; false: the parties that have it now
+}
+
+// plannedPassword is a password of the document, whether or not it is stored
+// already.
+type plannedPassword struct {
+	path, value string
+	profile     storage.PasswordProfile
+	user        storage.User
+}
+
 func newPlan(cfg Config, dryRun bool) *plan {
 	return &plan{
 		Config: cfg, dryRun: dryRun,

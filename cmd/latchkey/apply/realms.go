@@ -11,31 +11,6 @@ import (
 	"latchkey/storage"
 )
 
-// Realm is an authentication realm in the words of /v2.
-type Realm struct {
-	ID               string            `json:"id"`
-	Type             *string           `json:"type"`
-	Name             *string           `json:"name"`
-	PasswordProfiles []PasswordProfile `json:"password_profiles"`
-}
-
-// PasswordProfile is a password profile in the words of /v2. Missing members keep the
-// stored value.
-type PasswordProfile struct {
-	ID string `json:"id"`
-	elasticpathwire.ProfileBody
-}
-
-// Membership is an account membership in the words of /v2. The member is a
-// user of that account, a user whose ID occurs once in the document, or
-// "account/user".
-type Membership struct {
-	Type      *string  `json:"type"`
-	AccountID string   `json:"account_id"`
-	MemberID  string   `json:"account_member_id"`
-	Roles     []string `json:"roles"`
-}
-
 func (r Realm) validate(path string) wire.Faults {
 	v := shape{path: path, faults: wire.CheckID(wire.Join(path, "id"), r.ID)}
 	v.kind(r.Type, "authentication-realm")

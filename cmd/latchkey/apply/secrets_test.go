@@ -15,10 +15,10 @@ func user(credential string) string {
 }
 
 // verifies reports whether the password is that of the login u.
-func (b *bench) verifies(password string) bool {
-	b.t.Helper()
-	ok, _, err := b.hasher.Verify(b.t.Context(), b.principal("u").Login.PasswordHash, password)
-	fatal(b.t, err)
+func (db *database) verifies(password string) bool {
+	db.t.Helper()
+	ok, _, err := db.hasher.Verify(db.t.Context(), db.principal("u").Login.PasswordHash, password)
+	must(db.t, err)
 	return ok
 }
 
@@ -37,129 +37,130 @@ func TestImportHashes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
-			b.apply(user("PasswordHash: " + tt.hash))
-			if !b.verifies(tt.password) || b.verifies("another") {
+			db := newDatabase(t)
+			db.apply(user("PasswordHash: " + tt.hash))
+			if !db.verifies(tt.password) || db.verifies("another") {
 				t.Error("the imported hash does not tell passwords apart")
 			}
-			if b.principal("u").Login.PasswordSetAt.IsZero() {
+			if db.principal("u").Login.PasswordSetAt.IsZero() {
 				t.Error("no time of the password")
 			}
 		})
 	}
 }
 
-// Sign-in upgrades hashes and users change passwords: a later run must not
-// bring the imported hash back, unless that is asked for.
+// TestImportedHashDoesNotReturn checks that a later run does not restore an imported
+// hash, which a sign-in may have upgraded and a user may have replaced. Only
+// ForcePasswords does.
 func TestImportedHashDoesNotReturn(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.apply(user("PasswordHash: " + hashOfHorse))
-	b.apply(user("Password: changed since"))
-	if got := b.apply(user("PasswordHash: " + hashOfHorse)); got != nil || !b.verifies("changed since") {
-		t.Errorf("changes %q; the password given since: %v", got, b.verifies("changed since"))
+	db := newDatabase(t)
+	db.apply(user("PasswordHash: " + hashOfHorse))
+	db.apply(user("Password: changed since"))
+	if got := db.apply(user("PasswordHash: " + hashOfHorse)); got != nil || !db.verifies("changed since") {
+		t.Errorf("changes %q; the password given since: %v", got, db.verifies("changed since"))
 	}
-	b.cfg.ForcePasswords = true
+	db.cfg.ForcePasswords = true
 	want := []string{"update AdminUser u: Password"}
-	if got := b.apply(user("PasswordHash: " + hashOfHorse)); !slices.Equal(got, want) || !b.verifies("correct horse") {
+	if got := db.apply(user("PasswordHash: " + hashOfHorse)); !slices.Equal(got, want) || !db.verifies("correct horse") {
 		t.Errorf("forced: changes %q, want %q", got, want)
 	}
-	if got := b.apply(user("PasswordHash: " + hashOfHorse)); got != nil {
+	if got := db.apply(user("PasswordHash: " + hashOfHorse)); got != nil {
 		t.Errorf("forced once more: changes %q", got)
 	}
 }
 
 func TestPassword(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.apply(user("Password: first-password"))
-	old := b.principal("u").Login
-	if got := b.apply(user("Password: first-password")); got != nil || b.principal("u").Login.PasswordHash != old.PasswordHash {
+	db := newDatabase(t)
+	db.apply(user("Password: first-password"))
+	old := db.principal("u").Login
+	if got := db.apply(user("Password: first-password")); got != nil || db.principal("u").Login.PasswordHash != old.PasswordHash {
 		t.Errorf("the same password changes %q", got)
 	}
-	if got := b.apply(user("Email: u@x.org")); !slices.Equal(got, []string{"update AdminUser u: Email"}) || !b.verifies("first-password") {
+	if got := db.apply(user("Email: u@x.org")); !slices.Equal(got, []string{"update AdminUser u: Email"}) || !db.verifies("first-password") {
 		t.Errorf("without a password: changes %q", got)
 	}
-	if got := b.apply(user("Email: u@x.org, Password: second-password")); !slices.Equal(got, []string{"update AdminUser u: Password"}) || !b.verifies("second-password") {
+	if got := db.apply(user("Email: u@x.org, Password: second-password")); !slices.Equal(got, []string{"update AdminUser u: Password"}) || !db.verifies("second-password") {
 		t.Errorf("another password: changes %q", got)
 	}
-	if !b.principal("u").Login.SessionsValidFrom.After(old.SessionsValidFrom) {
+	if !db.principal("u").Login.SessionsValidFrom.After(old.SessionsValidFrom) {
 		t.Error("a new password leaves the old sessions alive")
 	}
 }
 
-// A password replaces a hash that no longer passes the checks.
+// TestPasswordOverUnusableHash checks that a password replaces a hash that is refused.
 func TestPasswordOverUnusableHash(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.apply(user("Password: first-password"))
-	fatal(t, b.store.SetPassword(t.Context(), b.principal("u").Login.ID, "$md5$x$y", time.Now(), false))
-	if got := b.apply(user("Password: first-password")); len(got) != 1 || !b.verifies("first-password") {
+	db := newDatabase(t)
+	db.apply(user("Password: first-password"))
+	must(t, db.store.SetPassword(t.Context(), db.principal("u").Login.ID, "$md5$x$y", time.Now(), false))
+	if got := db.apply(user("Password: first-password")); len(got) != 1 || !db.verifies("first-password") {
 		t.Errorf("changes %q", got)
 	}
 }
 
 func TestClientSecret(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	db := newDatabase(t)
 	client := func(secret string) string {
 		return "ApiClients: [{ID: Shop, AppName: Shop, AllowSeller: true, " + secret + "}]"
 	}
 	matches := func(secret string) bool {
-		c, err := b.store.Client(t.Context(), "shop")
-		fatal(t, err)
-		return grants.MatchClientSecret(b.cfg.Peppers, &c, secret, time.Now())
+		c, err := db.store.Client(t.Context(), "shop")
+		must(t, err)
+		return grants.MatchClientSecret(db.cfg.Peppers, &c, secret, time.Now())
 	}
-	b.apply(client("Active: true"))
-	if c, err := b.store.Client(t.Context(), "shop"); err != nil || !c.Public {
+	db.apply(client("Active: true"))
+	if c, err := db.store.Client(t.Context(), "shop"); err != nil || !c.Public {
 		t.Errorf("without a secret: public %v, error %v", c.Public, err)
 	}
 	want := []string{"update ApiClient Shop: ClientSecret"}
-	if got := b.apply(client("ClientSecret: one")); !slices.Equal(got, want) || !matches("one") || matches("two") {
+	if got := db.apply(client("ClientSecret: one")); !slices.Equal(got, want) || !matches("one") || matches("two") {
 		t.Errorf("a secret: changes %q", got)
 	}
-	c, err := b.store.Client(t.Context(), "shop")
+	c, err := db.store.Client(t.Context(), "shop")
 	if err != nil || c.Public || len(c.Secrets) != 1 || c.Secrets[0].Name != "ClientSecret" {
 		t.Errorf("client %+v, error %v", c, err)
 	}
-	fatal(t, b.store.AddClientSecret(t.Context(), "Shop", storage.ClientSecret{
-		ID: "other", Name: "other", Digest: grants.DigestClientSecret(b.cfg.Peppers, "Shop", "three"), CreatedAt: time.Now(),
+	must(t, db.store.AddClientSecret(t.Context(), "Shop", storage.ClientSecret{
+		ID: "other", Name: "other", Digest: grants.DigestClientSecret(db.cfg.Peppers, "Shop", "three"), CreatedAt: time.Now(),
 	}, 0))
-	if got := b.apply(client("ClientSecret: three")); got != nil {
+	if got := db.apply(client("ClientSecret: three")); got != nil {
 		t.Errorf("a secret of another name: changes %q", got)
 	}
-	if got := b.apply(client("ClientSecret: two")); !slices.Equal(got, want) || matches("one") || !matches("two") || !matches("three") {
+	if got := db.apply(client("ClientSecret: two")); !slices.Equal(got, want) || matches("one") || !matches("two") || !matches("three") {
 		t.Errorf("another secret: changes %q", got)
 	}
-	if got := b.apply(client("Active: true")); got != nil || !matches("two") {
+	if got := db.apply(client("Active: true")); got != nil || !matches("two") {
 		t.Errorf("no secret given: changes %q", got)
 	}
 }
 
 func TestTooManyClientSecrets(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.apply("ApiClients: [{ID: c, AppName: C}]")
+	db := newDatabase(t)
+	db.apply("ApiClients: [{ID: c, AppName: C}]")
 	for i := range 10 {
-		fatal(t, b.store.AddClientSecret(t.Context(), "c", storage.ClientSecret{ID: fmt.Sprint(i), Name: fmt.Sprint(i), CreatedAt: time.Now()}, 0))
+		must(t, db.store.AddClientSecret(t.Context(), "c", storage.ClientSecret{ID: fmt.Sprint(i), Name: fmt.Sprint(i), CreatedAt: time.Now()}, 0))
 	}
-	_, err := b.try("ApiClients: [{ID: c, AppName: C, ClientSecret: one-more}]", false)
-	wantFaults(t, err, []string{"ApiClients[0].ClientSecret: the client has 10 secrets"})
+	_, err := db.run("ApiClients: [{ID: c, AppName: C, ClientSecret: one-more}]", false)
+	checkFaults(t, err, []string{"ApiClients[0].ClientSecret: the client has 10 secrets"})
 }
 
-// A change of the master key makes the stored key unreadable; giving it again
-// seals it anew.
+// TestSharedKeyAfterLossOfMasterKey checks that a shared key in the document replaces a
+// stored one that the master key cannot open.
 func TestSharedKeyAfterLossOfMasterKey(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	db := newDatabase(t)
 	const doc = "MessageSenders: [{ID: m, Name: M, MessageTypes: [OneTimePassword], URL: 'https://x.org', SharedKey: k, AllowAllBuyers: true}]"
-	b.apply(doc)
-	m, err := b.store.Sender(t.Context(), "m")
-	fatal(t, err)
+	db.apply(doc)
+	m, err := db.store.Sender(t.Context(), "m")
+	must(t, err)
 	m.SharedKey.KeyID = "lost"
-	_, err = b.store.PutSender(t.Context(), m)
-	fatal(t, err)
-	if got := b.apply(doc); !slices.Equal(got, []string{"update MessageSender m: SharedKey"}) {
+	_, err = db.store.PutSender(t.Context(), m)
+	must(t, err)
+	if got := db.apply(doc); !slices.Equal(got, []string{"update MessageSender m: SharedKey"}) {
 		t.Errorf("changes %q", got)
 	}
 }

@@ -49,7 +49,7 @@ func (p *plan) assignments(ctx context.Context, path string, item SecurityProfil
 		return nil, nil, nil, nil
 	}
 	err := each(ctx, item.Assignments, path+".Assignments", func(ctx context.Context, path string, a wire.SecurityProfileAssignment) error {
-		party, ok, err := p.holder(ctx, path, a)
+		party, ok, err := p.partyOf(ctx, path, a)
 		if ok && !slices.Contains(want, party) {
 			want = append(want, party)
 		}
@@ -68,9 +68,9 @@ func (p *plan) assignments(ctx context.Context, path string, item SecurityProfil
 	return want, without(want, have), without(have, want), nil
 }
 
-// holder returns the party of an assignment. It adds a fault if the party does not
+// partyOf returns the party of an assignment. It adds a fault if the party does not
 // exist.
-func (p *plan) holder(ctx context.Context, path string, a wire.SecurityProfileAssignment) (storage.Party, bool, error) {
+func (p *plan) partyOf(ctx context.Context, path string, a wire.SecurityProfileAssignment) (storage.Party, bool, error) {
 	account, ok, err := p.party(ctx, path, a.BuyerID, a.SupplierID)
 	if err != nil || !ok {
 		return "", false, err

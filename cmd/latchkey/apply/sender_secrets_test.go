@@ -24,25 +24,25 @@ func mailSender(settings string) string {
 	return sender("Kind: smtp, SMTP: {Host: mail.example.com, From: shop@example.com, " + settings + "}")
 }
 
-func (b *bench) stored() storage.Sender {
-	b.t.Helper()
-	s, err := b.store.Sender(b.t.Context(), "s")
-	fatal(b.t, err)
+func (db *database) stored() storage.Sender {
+	db.t.Helper()
+	s, err := db.store.Sender(db.t.Context(), "s")
+	must(db.t, err)
 	return s
 }
 
-func (b *bench) opened(s storage.Sealed, context string) string {
-	b.t.Helper()
-	plain, err := b.cfg.Sealer.Open(s, context)
-	fatal(b.t, err)
+func (db *database) opened(s storage.Sealed, context string) string {
+	db.t.Helper()
+	plain, err := db.cfg.Sealer.Open(s, context)
+	must(db.t, err)
 	return string(plain)
 }
 
-// Secrets are sealed for what they are, found unchanged by a second run, kept
-// when they are left out, and never shown.
+// TestSenderSecrets checks that secrets are sealed with their own context, do not change
+// in a second run, stay if they are left out, and are never shown.
 func TestSenderSecrets(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	db := newDatabase(t)
 	standard := "URL: 'https://x.org', Signature: standard-webhooks"
 	steps := []struct {
 		name, document string
@@ -58,28 +58,28 @@ func TestSenderSecrets(t *testing.T) {
 		{"another password", mailSender("Username: shop, Password: left-Horse"), []string{"update MessageSender s: SMTP.Password"}},
 	}
 	for _, step := range steps {
-		if got := b.apply(step.document); !slices.Equal(got, step.want) {
+		if got := db.apply(step.document); !slices.Equal(got, step.want) {
 			t.Errorf("%s: changes %q, want %q", step.name, got, step.want)
 		}
-		s := b.stored()
+		s := db.stored()
 		if step.name == "rotation" {
 			var secrets []string
-			fatal(t, json.Unmarshal([]byte(b.opened(s.SigningSecrets, wire.SigningSecretsContext)), &secrets))
+			must(t, json.Unmarshal([]byte(db.opened(s.SigningSecrets, wire.SigningSecretsContext)), &secrets))
 			if !slices.Equal(secrets, []string{newSecret, oldSecret}) {
 				t.Errorf("secrets %q", secrets)
 			}
 		}
 		shown, err := json.Marshal([]any{s, wire.MessageSenderFromRecord(s)})
-		fatal(t, err)
+		must(t, err)
 		if bytes.Contains(shown, []byte("whsec_")) || bytes.Contains(shown, []byte("Horse")) {
 			t.Errorf("%s: %s", step.name, shown)
 		}
 	}
-	s := b.stored()
-	if got := b.opened(s.SMTP.Password, wire.SMTPPasswordContext); got != "left-Horse" {
+	s := db.stored()
+	if got := db.opened(s.SMTP.Password, wire.SMTPPasswordContext); got != "left-Horse" {
 		t.Errorf("password %q", got)
 	}
-	if _, err := b.cfg.Sealer.Open(s.SMTP.Password, wire.SharedKeyContext); err == nil {
+	if _, err := db.cfg.Sealer.Open(s.SMTP.Password, wire.SharedKeyContext); err == nil {
 		t.Error("the password opens as another secret")
 	}
 	if len(s.SigningSecrets.Data) > 0 {
@@ -87,30 +87,31 @@ func TestSenderSecrets(t *testing.T) {
 	}
 }
 
-// A stored password does not follow a sender to another server.
+// TestSenderPasswordDoesNotMove checks that a stored SMTP password is not used for
+// another server.
 func TestSenderPasswordDoesNotMove(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	b.apply(mailSender("Username: shop, Password: right-Horse"))
+	db := newDatabase(t)
+	db.apply(mailSender("Username: shop, Password: right-Horse"))
 	moved := strings.Replace(mailSender("Username: shop"), "mail.example.com", "mail.evil.example", 1)
-	if _, err := b.try(moved, false); err == nil || !strings.Contains(err.Error(), "MessageSenders[0].SMTP.Password: is required") {
+	if _, err := db.run(moved, false); err == nil || !strings.Contains(err.Error(), "MessageSenders[0].SMTP.Password: is required") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// A sender may deliver by a delivery config, which must be there.
+// TestSenderDeliveryConfig checks that the delivery config of a sender must exist.
 func TestSenderDeliveryConfig(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
-	if _, err := b.try(sender("DeliveryConfigID: shared"), false); err == nil || !strings.Contains(err.Error(), "MessageSenders[0].DeliveryConfigID: there is no delivery config shared") {
+	db := newDatabase(t)
+	if _, err := db.run(sender("DeliveryConfigID: shared"), false); err == nil || !strings.Contains(err.Error(), "MessageSenders[0].DeliveryConfigID: there is no delivery config shared") {
 		t.Errorf("error %v", err)
 	}
-	_, err := b.store.PutDeliveryConfig(t.Context(), storage.DeliveryConfig{ID: "shared", RealmID: storage.DefaultRealmID, Target: storage.MessageSenderTarget})
-	fatal(t, err)
-	if got := b.apply(sender("DeliveryConfigID: shared")); !slices.Equal(got, []string{"create MessageSender s"}) || b.stored().DeliveryConfig != "shared" {
-		t.Errorf("changes %q, stored %+v", got, b.stored())
+	_, err := db.store.PutDeliveryConfig(t.Context(), storage.DeliveryConfig{ID: "shared", RealmID: storage.DefaultRealmID, Target: storage.MessageSenderTarget})
+	must(t, err)
+	if got := db.apply(sender("DeliveryConfigID: shared")); !slices.Equal(got, []string{"create MessageSender s"}) || db.stored().DeliveryConfig != "shared" {
+		t.Errorf("changes %q, stored %+v", got, db.stored())
 	}
-	if got := b.apply(sender("DeliveryConfigID: shared, Active: false")); !slices.Equal(got, []string{"update MessageSender s: Active"}) || b.stored().Active {
-		t.Errorf("changes %q, stored %+v", got, b.stored())
+	if got := db.apply(sender("DeliveryConfigID: shared, Active: false")); !slices.Equal(got, []string{"update MessageSender s: Active"}) || db.stored().Active {
+		t.Errorf("changes %q, stored %+v", got, db.stored())
 	}
 }

@@ -84,7 +84,7 @@ func (p *plan) login(ctx context.Context, path string, item User, user storage.U
 	if a, err := mail.ParseAddress(item.Username); profile.UsernameFormat == "email" && (err != nil || a.Address != item.Username) {
 		p.faults.Add(wire.Join(path, "Username"), "must be an e-mail address in password profile %s", profile.ID)
 	}
-	if free, err := p.nameIsFree(ctx, path, wanted); err != nil || !free {
+	if free, err := p.usernameIsFree(ctx, path, wanted); err != nil || !free {
 		return loginPlan{}, false, err
 	}
 	l, ok, err := p.ownLogin(ctx, path, user.UID, wanted)
@@ -108,8 +108,8 @@ func (p *plan) login(ctx context.Context, path string, item User, user storage.U
 	return l, err == nil, err
 }
 
-// nameIsFree adds a fault if another user has the username, or gets it in this run.
-func (p *plan) nameIsFree(ctx context.Context, path string, wanted storage.Login) (bool, error) {
+// usernameIsFree adds a fault if another user has the username, or gets it in this run.
+func (p *plan) usernameIsFree(ctx context.Context, path string, wanted storage.Login) (bool, error) {
 	key := wanted.ProfileID + "/" + wanted.UsernameKey
 	if first, ok := p.logins[key]; ok {
 		p.faults.Add(wire.Join(path, "Username"), "is that of %s", first)

@@ -89,8 +89,8 @@ func (v *validator) once(what, id, path string) {
 	v.seen[what] = path
 }
 
-// assignment checks one that stands inside its resource, whose ID it may
-// repeat.
+// assignment checks an assignment inside its resource. It may repeat the ID of the
+// resource.
 func (v *validator) assignment(path, field, id, parent string, validate func(string) wire.Faults) {
 	v.add(validate(path))
 	if id != "" && !strings.EqualFold(id, parent) {

@@ -25,7 +25,7 @@ func TestDecodeFaults(t *testing.T) {
 		{"key that is not a string", "Buyers:\n- {ID: b, Name: B, xp: {1: x}}\n", []string{"the document has a key that is not a string"}},
 		{"repeated key in YAML", "Buyers: []\nBuyers: []\n", []string{"yaml: "}},
 		{"repeated key in JSON", `{"Buyers":[],"Buyers":[]}`, []string{"Buyers: occurs twice"}},
-		{"alias bomb", bomb(), []string{"yaml: "}},
+		{"alias bomb", aliasBomb(), []string{"yaml: "}},
 		{"many faults at once", `
 Byers: []
 Buyers:
@@ -93,13 +93,13 @@ ApiClients: [{ID: Shop, AppName: A}, {ID: shop, AppName: B}]
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := apply.Decode([]byte(tt.doc))
-			wantFaults(t, err, tt.want)
+			checkFaults(t, err, tt.want)
 		})
 	}
 }
 
-// wantFaults compares the faults by how each of them begins.
-func wantFaults(t *testing.T, err error, want []string) {
+// checkFaults compares the beginnings of the faults.
+func checkFaults(t *testing.T, err error, want []string) {
 	t.Helper()
 	faults, ok := errors.AsType[wire.Faults](err)
 	if !ok && len(want) > 0 {
@@ -115,18 +115,18 @@ func wantFaults(t *testing.T, err error, want []string) {
 	}
 }
 
-// bomb is a small document that expands to ten thousand million items.
-func bomb() string {
-	var b strings.Builder
-	b.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
+// aliasBomb returns a small document that YAML expands to ten thousand million items.
+func aliasBomb() string {
+	var text strings.Builder
+	text.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
 	for i := range 9 {
 		from, to := string(rune('0'+i)), string(rune('1'+i))
-		b.WriteString("a" + to + ": &a" + to + " [" + strings.Repeat("*a"+from+", ", 9) + "*a" + from + "]\n")
+		text.WriteString("a" + to + ": &a" + to + " [" + strings.Repeat("*a"+from+", ", 9) + "*a" + from + "]\n")
 	}
-	return b.String()
+	return text.String()
 }
 
-// No fault tells a secret.
+// TestDecodeFaultsTellNoSecret checks that no fault contains a secret.
 func TestDecodeFaultsTellNoSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"
@@ -143,8 +143,8 @@ MessageSenders:
 	}
 }
 
-// YAML takes some words for something else than text. What is given for text
-// is taken as it stands, or refused, but never changed.
+// TestDecodeText checks words that YAML does not read as text. Where text is expected
+// they are taken unchanged or refused.
 func TestDecodeText(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -166,7 +166,7 @@ func TestDecodeText(t *testing.T) {
 			t.Parallel()
 			doc, err := apply.Decode([]byte("AdminUsers: [{Username: root, Password: " + tt.written + "}]"))
 			if tt.want == "" {
-				wantFaults(t, err, []string{"AdminUsers[0].Password: must be a string"})
+				checkFaults(t, err, []string{"AdminUsers[0].Password: must be a string"})
 				return
 			}
 			if err != nil {
