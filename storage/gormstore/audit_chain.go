@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
 	"latchkey/storage"
 )
 
@@ -25,7 +28,8 @@ func (s *Store) ChainAuditEvents(keys storage.AuditKeys) { s.auditKeys = keys }
 // chainRow is the one row that says where the chain begins and ends. Whoever
 // changes the chain locks it first.
 type chainRow struct {
-	Seq      int64  `gorm:"column:seq"` // of the newest event; 0: none yet
+	ID       int64  `gorm:"column:id;primaryKey;autoIncrement:false"` // 1
+	Seq      int64  `gorm:"column:seq"`                               // of the newest event; 0: none yet
 	MAC      blob   `gorm:"column:mac"`
 	Stamp    int64  `gorm:"column:stamp"` // the time in its id, in microseconds
 	Swept    int64  `gorm:"column:swept"` // the last event that retention deleted
@@ -35,7 +39,7 @@ type chainRow struct {
 	Seal     blob   `gorm:"column:seal"`
 }
 
-const chainColumns columns = "seq mac stamp swept swept_mac outside key_id seal"
+func (*chainRow) TableName() string { return "audit_chain" }
 
 func (c *chainRow) head() storage.AuditHead { return storage.AuditHead{Seq: c.Seq, MAC: c.MAC} }
 
@@ -99,36 +103,32 @@ func (s *Store) authentic(r *auditRow, before []byte) (intact, known bool) {
 	return known && hmac.Equal(want, r.MAC), known
 }
 
-// chain reads the chain's row; lock is dialect.locks in a transaction.
-func (s *Store) chain(ctx context.Context, lock string) (chainRow, error) {
-	c, err := get[chainRow](ctx, s, "audit chain", "SELECT "+chainColumns.list()+" FROM audit_chain WHERE id = 1"+lock)
+// chain reads the chain's row through db, which locks it in a transaction that
+// changes it.
+func (s *Store) chain(ctx context.Context, db *gorm.DB) (chainRow, error) {
+	c, err := take(ctx, s, "audit chain", db.Where("id = 1"), new(chainRow))
 	if errors.Is(err, storage.ErrNotFound) {
-		return chainRow{KeyID: "-"}, nil // somebody deleted it; that is no chain that was never used
+		return chainRow{KeyID: "-"}, nil // somebody deleted it; a chain that was never used has a row
 	}
 	return c, err
 }
 
 // putChain seals the row and writes it.
 func (s *Store) putChain(ctx context.Context, c chainRow) error {
-	c.KeyID = s.auditKeys.CurrentID()
+	c.ID, c.KeyID = 1, s.auditKeys.CurrentID()
 	seal, known := s.auditMAC(c.KeyID, purposeAuditHead, c.canonical())
 	if !known {
 		return fmt.Errorf("audit chain: no secret %q", c.KeyID)
 	}
-	_, err := s.exec(ctx, "audit chain",
-		"INSERT INTO audit_chain (id, "+chainColumns.list()+") VALUES (1, "+chainColumns.marks()+")"+
-			" ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, mac = excluded.mac, stamp = excluded.stamp,"+
-			" swept = excluded.swept, swept_mac = excluded.swept_mac, outside = excluded.outside,"+
-			" key_id = excluded.key_id, seal = excluded.seal",
-		c.Seq, blob(c.MAC), c.Stamp, c.Swept, blob(c.SweptMAC), c.Outside, c.KeyID, blob(seal))
-	return err
+	c.Seal = seal
+	return s.wrap(ctx, "audit chain", s.writing(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&c).Error)
 }
 
 // extendChain numbers the rows, gives them ids and MACs, and returns the chain
 // that ends with them. What somebody else did to the end of the chain becomes
 // an event of its own, so that going on does not hide it.
 func (s *Store) extendChain(ctx context.Context, rows []auditRow) ([]auditRow, chainRow, error) {
-	c, err := s.chain(ctx, s.dialect.locks())
+	c, err := s.chain(ctx, s.locking(ctx))
 	if err != nil {
 		return nil, c, err
 	}

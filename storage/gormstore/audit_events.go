@@ -38,7 +38,7 @@ type auditRow struct {
 	MAC      blob   `gorm:"column:mac"`
 }
 
-const auditColumns columns = "id time action outcome client_id user_uid username factor trace_id source object changed took count seq key_id mac"
+func (*auditRow) TableName() string { return "audit_events" }
 
 func (r *auditRow) record() storage.AuditEvent {
 	return storage.AuditEvent{
@@ -88,37 +88,23 @@ func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
 	if at.IsZero() {
 		at = s.now()
 	}
-	r := auditRow{Time: micros(at), Took: e.Took.Microseconds(), Count: e.Count}
-	for _, field := range []struct {
-		to   *string
-		text string
-	}{
-		{&r.Action, e.Action},
-		{&r.Outcome, e.Outcome},
-		{&r.ClientID, e.ClientID},
-		{&r.UserUID, e.UserUID},
-		{&r.Username, e.Username},
-		{&r.Factor, e.Factor},
-		{&r.TraceID, e.TraceID},
-		{&r.Source, e.Source},
-		{&r.Object, e.Object},
-		{&r.Changed, words(e.Changed)},
-	} {
-		*field.to = storage.StorableText(field.text)
+	text := storage.StorableText
+	return auditRow{
+		Time: micros(at), Action: text(e.Action), Outcome: text(e.Outcome), ClientID: text(e.ClientID),
+		UserUID: text(e.UserUID), Username: text(e.Username), Factor: text(e.Factor), TraceID: text(e.TraceID),
+		Source: text(e.Source), Object: text(e.Object), Changed: text(words(e.Changed)),
+		Took: e.Took.Microseconds(), Count: e.Count,
 	}
-	return r
 }
 
 func (s *Store) insertAuditEvents(ctx context.Context, batch []auditRow) error {
+	names := columnsOf[auditRow](&s.rows)
 	args := make([]any, 0, 17*len(batch))
 	for i := range batch {
-		r := &batch[i]
-		args = append(args, r.ID, r.Time, r.Action, r.Outcome, r.ClientID, r.UserUID, r.Username, r.Factor,
-			r.TraceID, r.Source, r.Object, r.Changed, r.Took, r.Count, r.Seq, r.KeyID, blob(r.MAC))
+		args = append(args, s.rows.values(&batch[i])...)
 	}
-	rows := strings.TrimSuffix(strings.Repeat("("+auditColumns.marks()+"), ", len(batch)), ", ")
-	_, err := s.exec(ctx, "add audit events",
-		"INSERT INTO audit_events ("+auditColumns.list()+") VALUES "+rows, args...)
+	rows := strings.TrimSuffix(strings.Repeat("("+names.marks()+"), ", len(batch)), ", ")
+	_, err := s.exec(ctx, "add audit events", "INSERT INTO audit_events ("+names.list()+") VALUES "+rows, args...)
 	return err
 }
 

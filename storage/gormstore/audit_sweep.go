@@ -25,7 +25,7 @@ func (s *Store) sweepAudit(ctx context.Context, before int64, limit int) (n int,
 }
 
 func (s *Store) sweepChain(ctx context.Context, before int64, limit int) (int, error) {
-	c, err := s.chain(ctx, s.dialect.locks())
+	c, err := s.chain(ctx, s.locking(ctx))
 	if err != nil || c.unused() { // what came before the chain is counted first
 		return 0, err
 	}
@@ -33,7 +33,7 @@ func (s *Store) sweepChain(ctx context.Context, before int64, limit int) (int, e
 		s.log.Error().Msg("audit events are not swept: the end of their chain was changed")
 		return 0, nil
 	}
-	rows, err := query[auditRow](ctx, s, "sweep audit_events", "SELECT "+auditColumns.list()+" FROM audit_events ORDER BY id LIMIT ?", limit)
+	rows, err := query[auditRow](ctx, s, "sweep audit_events", "SELECT "+columnsOf[auditRow](&s.rows).list()+" FROM audit_events ORDER BY id LIMIT ?", limit)
 	if err != nil {
 		return 0, err
 	}
@@ -68,7 +68,7 @@ func (s *Store) leaves(c *chainRow, r *auditRow) bool {
 // write to the database cannot. It does not look at the events; see
 // VerifyAudit. A chain whose end was changed is an error.
 func (s *Store) AuditHead(ctx context.Context) (storage.AuditHead, error) {
-	c, err := s.chain(ctx, "")
+	c, err := s.chain(ctx, s.reading(ctx))
 	if err != nil || c.unused() {
 		return storage.AuditHead{}, err
 	}
@@ -85,7 +85,7 @@ func (s *Store) AuditHead(ctx context.Context) (storage.AuditHead, error) {
 func (s *Store) RestartAudit(ctx context.Context, why storage.AuditEvent) (int64, error) {
 	var outside int64
 	err := s.InTx(ctx, func(ctx context.Context) error {
-		c, err := s.chain(ctx, s.dialect.locks())
+		c, err := s.chain(ctx, s.locking(ctx))
 		if err != nil {
 			return err
 		}

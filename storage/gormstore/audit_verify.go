@@ -34,7 +34,7 @@ func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do fu
 func (s *Store) eachAuditRow(ctx context.Context, after, and string, do func(*auditRow) error) error {
 	for {
 		rows, err := query[auditRow](ctx, s, "read audit events",
-			"SELECT "+auditColumns.list()+" FROM audit_events WHERE id > ?"+and+" ORDER BY id LIMIT ?", after, auditPage)
+			"SELECT "+columnsOf[auditRow](&s.rows).list()+" FROM audit_events WHERE id > ?"+and+" ORDER BY id LIMIT ?", after, auditPage)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (v *verifier) begin(ctx context.Context) error {
 
 // reread reads the two ends of the chain again.
 func (v *verifier) reread(ctx context.Context) (err error) {
-	if v.chain, err = v.store.chain(ctx, ""); err != nil {
+	if v.chain, err = v.store.chain(ctx, v.store.reading(ctx)); err != nil {
 		return err
 	}
 	if v.chain.unused() {

@@ -97,3 +97,38 @@ func benchSettleLogin(b *testing.B, from *storage.Source) {
 		})
 	})
 }
+
+// BenchmarkRecords reads and writes configuration records past the memory.
+func BenchmarkRecords(b *testing.B) {
+	onEach(b, func(b *testing.B, s *gormstore.Store, _ storage.LoginKey) {
+		ctx := context.Background()
+		client, err := s.Client(ctx, "web")
+		if err != nil {
+			b.Fatal(err)
+		}
+		for name, call := range map[string]func(ctx context.Context) error{
+			"User":   func(ctx context.Context) error { _, err := s.UserByUID(ctx, "usr"); return err },
+			"Client": func(ctx context.Context) error { _, err := s.Client(ctx, "web"); return err },
+			"ListUsers": func(ctx context.Context) error {
+				_, err := s.ListUsers(ctx, storage.UserScope{RealmID: "default"}, storage.Query{Limit: 20})
+				return err
+			},
+			"PutClient": func(ctx context.Context) error { client.Version = 0; _, err := s.PutClient(ctx, client); return err },
+		} {
+			b.Run(name, func(b *testing.B) {
+				// Within a transaction nothing comes from the memory.
+				err := s.InTx(ctx, func(ctx context.Context) error {
+					for b.Loop() {
+						if err := call(ctx); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
+	})
+}

@@ -19,8 +19,10 @@ type rowTypes struct {
 	schemas sync.Map // GORM's own
 }
 
-// rowType is the columns of a row type, in the order of its fields.
+// rowType is the columns of a row type, in the order of its fields, and the table
+// that the row names.
 type rowType struct {
+	table   string
 	columns []rowColumn
 	names   columns
 	byName  map[string][]int // the places
@@ -43,7 +45,7 @@ func (t *rowTypes) known(row reflect.Type) *rowType {
 	if err != nil {
 		panic(err)
 	}
-	fresh := &rowType{names: columns(strings.Join(parsed.DBNames, " ")), byName: map[string][]int{}}
+	fresh := &rowType{table: parsed.Table, names: columns(strings.Join(parsed.DBNames, " ")), byName: map[string][]int{}}
 	for _, name := range parsed.DBNames {
 		f := parsed.FieldsByDBName[name]
 		unique := f.Unique || f.PrimaryKey && len(parsed.PrimaryFields) == 1
@@ -69,23 +71,33 @@ func (t *rowTypes) values(row any) []any {
 	return values
 }
 
+// insertion inserts a row after a settlement that took effect. row is a pointer to
+// a struct that names its table.
+func (t *rowTypes) insertion(row any) statement {
+	known := t.known(reflect.TypeOf(row).Elem())
+	return statement{
+		sql:  "INSERT INTO " + known.table + " (" + known.names.list() + ") SELECT " + known.names.marks() + " WHERE " + ifSettled,
+		args: t.values(row),
+	}
+}
+
 // fields returns the place in row for each of the named columns.
 func (t *rowTypes) fields(row reflect.Value, names []string) ([]any, error) {
 	if row.Kind() != reflect.Struct {
 		return []any{&field{row.Addr().Interface()}}, nil
 	}
 	known := t.known(row.Type())
-	places := make([]any, len(names))
+	places, wrapped := make([]any, len(names)), make([]field, len(names))
 	for i, name := range names {
 		index, ok := known.byName[name]
 		if !ok {
 			return nil, fmt.Errorf("no place for column %q in %s", name, row.Type())
 		}
-		place := row.FieldByIndex(index).Addr().Interface()
-		if _, scanner := place.(sql.Scanner); !scanner {
-			place = &field{place}
+		places[i] = row.FieldByIndex(index).Addr().Interface()
+		if _, scanner := places[i].(sql.Scanner); !scanner {
+			wrapped[i].at = places[i]
+			places[i] = &wrapped[i]
 		}
-		places[i] = place
 	}
 	return places, nil
 }

@@ -49,11 +49,15 @@ func (sqliteDialector) BindVarTo(writer clause.Writer, _ *gorm.Statement, _ any)
 // QuoteTo implements gorm.Dialector. SQLite takes a double-quoted name that it does
 // not know for a string, therefore backquotes.
 func (sqliteDialector) QuoteTo(writer clause.Writer, name string) {
-	for i, part := range strings.Split(name, ".") {
-		if i > 0 {
-			_ = writer.WriteByte('.')
+	for {
+		part, rest, more := strings.Cut(name, ".")
+		_ = writer.WriteByte('`')
+		_, _ = writer.WriteString(strings.ReplaceAll(part, "`", "``"))
+		_ = writer.WriteByte('`')
+		if name = rest; !more {
+			return
 		}
-		_, _ = writer.WriteString("`" + strings.ReplaceAll(part, "`", "``") + "`")
+		_ = writer.WriteByte('.')
 	}
 }
 

@@ -10,26 +10,36 @@ import (
 )
 
 type messageRow struct {
-	ID           string `gorm:"column:id"`
-	RequestID    string `gorm:"column:request_id"`
-	CodeID       string `gorm:"column:code_id"`
-	SenderID     string `gorm:"column:sender_id"`
-	Type         string `gorm:"column:type"`
-	UserUID      string `gorm:"column:user_uid"`
-	TraceID      string `gorm:"column:trace_id"`
+	ID           string `gorm:"column:id" list:"ID"`
+	RequestID    string `gorm:"column:request_id" list:"RequestID"`
+	CodeID       string `gorm:"column:code_id" list:"CodeID"`
+	SenderID     string `gorm:"column:sender_id" list:"SenderID"`
+	Type         string `gorm:"column:type" list:"Type"`
+	UserUID      string `gorm:"column:user_uid" list:"UserUID"`
+	TraceID      string `gorm:"column:trace_id" list:"TraceID"`
 	PayloadKeyID string `gorm:"column:payload_key_id"`
 	Payload      blob   `gorm:"column:payload"`
-	State        string `gorm:"column:state"`
-	Attempts     int    `gorm:"column:attempts"`
-	LastError    string `gorm:"column:last_error"`
-	RunAt        int64  `gorm:"column:run_at"`
-	ExpiresAt    int64  `gorm:"column:expires_at"`
-	CreatedAt    int64  `gorm:"column:created_at"`
-	EndedAt      int64  `gorm:"column:ended_at"`
+	State        string `gorm:"column:state" list:"State"`
+	Attempts     int    `gorm:"column:attempts" list:"Attempts"`
+	LastError    string `gorm:"column:last_error" list:"LastError"`
+	RunAt        int64  `gorm:"column:run_at" list:"RunAt,time"`
+	ExpiresAt    int64  `gorm:"column:expires_at" list:"ExpiresAt,time"`
+	CreatedAt    int64  `gorm:"column:created_at" list:"CreatedAt,time"`
+	EndedAt      int64  `gorm:"column:ended_at" list:"EndedAt,optional time"`
+	LeaseUntil   int64  `gorm:"column:lease_until"`
 }
 
-const messageColumns columns = `id request_id code_id sender_id type user_uid trace_id payload_key_id payload state
-	attempts last_error run_at expires_at created_at ended_at`
+func (*messageRow) TableName() string { return "messages" }
+
+func messageRowOf(m storage.Message) messageRow {
+	return messageRow{
+		ID: m.ID, RequestID: m.RequestID, CodeID: m.CodeID, SenderID: m.SenderID, Type: string(m.Type),
+		UserUID: m.UserUID, TraceID: m.TraceID, PayloadKeyID: m.Payload.KeyID, Payload: m.Payload.Data,
+		State: string(m.State), Attempts: m.Attempts, LastError: m.LastError,
+		RunAt: micros(m.RunAt), ExpiresAt: micros(m.ExpiresAt),
+		CreatedAt: micros(m.CreatedAt), EndedAt: micros(m.EndedAt),
+	}
+}
 
 func (r *messageRow) record() storage.Message {
 	return storage.Message{
@@ -42,17 +52,15 @@ func (r *messageRow) record() storage.Message {
 }
 
 func (s *Store) addMessage(ctx context.Context, m storage.Message) error {
-	_, err := s.exec(ctx, "queue message",
-		"INSERT INTO messages ("+messageColumns.list()+", lease_until) VALUES ("+messageColumns.marks()+", 0)",
-		m.ID, m.RequestID, m.CodeID, m.SenderID, string(m.Type), m.UserUID, m.TraceID,
-		m.Payload.KeyID, blob(m.Payload.Data), string(m.State), m.Attempts, m.LastError,
-		micros(m.RunAt), micros(m.ExpiresAt), micros(m.CreatedAt), micros(m.EndedAt))
+	row := messageRowOf(m)
+	insert := s.rows.insertion(&row)
+	_, err := s.exec(ctx, "queue message", insert.alone(), insert.args...)
 	return err
 }
 
 // Message reads a message or answers storage.ErrNotFound.
 func (s *Store) Message(ctx context.Context, id string) (storage.Message, error) {
-	row, err := get[messageRow](ctx, s, "message", "SELECT "+messageColumns.list()+" FROM messages WHERE id = ?", id)
+	row, err := first[messageRow](ctx, s, "message", "id = ?", id)
 	return row.record(), err
 }
 
@@ -73,7 +81,7 @@ func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, li
 			WHERE state = 'queued' AND run_at <= ? AND lease_until <= ? AND expires_at > ?`+others+`
 			ORDER BY run_at LIMIT ?`+s.dialect.claims()+`)
 		UPDATE messages SET lease_until = ?, lease_owner = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
-		RETURNING `+messageColumns.list(),
+		RETURNING `+columnsOf[messageRow](&s.rows).list(),
 		append(args, limit, micros(leaseUntil), s.leaseOwner())...)
 	slices.SortFunc(rows, func(a, b messageRow) int { return cmp.Compare(a.RunAt, b.RunAt) })
 	messages := make([]storage.Message, 0, len(rows))
@@ -112,7 +120,7 @@ func (s *Store) FinishAttempt(ctx context.Context, a storage.Attempt) error {
 		sql:  "UPDATE messages SET " + set + " WHERE id = ? AND attempts = ? AND state = 'queued'",
 		args: append(args, a.MessageID, a.Number),
 	}
-	done, err := s.settle(ctx, "finish attempt", update, insertAttempt(a))
+	done, err := s.settle(ctx, "finish attempt", update, s.insertAttempt(a))
 	if err == nil && !done {
 		err = s.wrap(ctx, "finish attempt", storage.ErrStale)
 	}
@@ -130,7 +138,7 @@ func (s *Store) ExpireMessages(ctx context.Context, now time.Time, limit int) ([
 			WHERE state = 'queued' AND expires_at <= ? AND lease_until <= ?
 			ORDER BY expires_at LIMIT ?`+s.dialect.claims()+`)
 		UPDATE messages SET state = 'expired', `+ended+` WHERE id IN (SELECT id FROM due)
-		RETURNING `+messageColumns.list(),
+		RETURNING `+columnsOf[messageRow](&s.rows).list(),
 		micros(now), micros(now), limit, micros(now), blob(nil))
 	var expired []storage.Message
 	for i := range rows {

@@ -96,22 +96,3 @@ func requestFields() fields {
 		"ResolvedAt": {kind: someday, sql: "ended_at"},
 	}
 }
-
-func attemptFields(t string) fields {
-	return fields{
-		"MessageID": {sql: t + "message_id"}, "Number": {kind: numeric, sql: t + "number"},
-		"State": {sql: t + "state"}, "Error": {sql: t + "error"},
-		"BeganAt": {kind: instantly, sql: t + "began_at"}, "EndedAt": {kind: instantly, sql: t + "ended_at"},
-	}
-}
-
-func messageFields(t string) fields {
-	return fields{
-		"ID": {sql: t + "id"}, "RequestID": {sql: t + "request_id"}, "CodeID": {sql: t + "code_id"},
-		"SenderID": {sql: t + "sender_id"}, "Type": {sql: t + "type"}, "UserUID": {sql: t + "user_uid"},
-		"TraceID": {sql: t + "trace_id"}, "State": {sql: t + "state"},
-		"Attempts": {kind: numeric, sql: t + "attempts"}, "LastError": {sql: t + "last_error"},
-		"RunAt": {kind: instantly, sql: t + "run_at"}, "ExpiresAt": {kind: instantly, sql: t + "expires_at"},
-		"CreatedAt": {kind: instantly, sql: t + "created_at"}, "EndedAt": {kind: someday, sql: t + "ended_at"},
-	}
-}

@@ -136,7 +136,7 @@ func (r *deliveryRow) record() storage.DeliveryRecord {
 func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.DeliveryRecord], error) {
 	l := listing{
 		what: "deliveries", table: "message_attempts t JOIN messages m ON m.id = t.message_id",
-		fields: attemptFields("t.").and(messageFields("m.").under("Message.")),
+		fields: fieldsOf[attemptRow](&s.rows, "t.").and(fieldsOf[messageRow](&s.rows, "m.").under("Message.")),
 		key:    byField("EndedAt"), tie: "t.message_id t.number",
 	}
 	if senderID != "" {
@@ -152,7 +152,7 @@ func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Q
 // storage.Message but its payload.
 func (s *Store) ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error) {
 	l := byID[messageRow](s, "messages", "messages")
-	l.fields, l.key = messageFields(""), byField("CreatedAt")
+	l.key = byField("CreatedAt")
 	if senderID != "" {
 		l.scope = statement{sql: "sender_id = ?", args: []any{senderID}}
 	}

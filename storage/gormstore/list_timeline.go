@@ -27,15 +27,15 @@ func (r *fateRow) record() storage.CodeHistory {
 }
 
 type attemptRow struct {
-	MessageID string `gorm:"column:message_id"`
-	Number    int    `gorm:"column:number"`
-	State     string `gorm:"column:state"`
-	Error     string `gorm:"column:error"`
-	BeganAt   int64  `gorm:"column:began_at"`
-	EndedAt   int64  `gorm:"column:ended_at"`
+	MessageID string `gorm:"column:message_id" list:"MessageID"`
+	Number    int    `gorm:"column:number" list:"Number"`
+	State     string `gorm:"column:state" list:"State"`
+	Error     string `gorm:"column:error" list:"Error"`
+	BeganAt   int64  `gorm:"column:began_at" list:"BeganAt,time"`
+	EndedAt   int64  `gorm:"column:ended_at" list:"EndedAt,time"`
 }
 
-const attemptColumns columns = "message_id number state error began_at ended_at"
+func (*attemptRow) TableName() string { return "message_attempts" }
 
 func (r *attemptRow) record() storage.AttemptRecord {
 	return storage.AttemptRecord{
@@ -44,12 +44,11 @@ func (r *attemptRow) record() storage.AttemptRecord {
 	}
 }
 
-// insertAttempt selects its values, for dialect.both.
-func insertAttempt(a storage.Attempt) statement {
-	return statement{
-		sql:  "INSERT INTO message_attempts (" + attemptColumns.list() + ") SELECT " + attemptColumns.marks() + " WHERE " + ifSettled,
-		args: []any{a.MessageID, a.Number, string(a.State), a.Error, micros(a.BeganAt), micros(a.Now)},
-	}
+func (s *Store) insertAttempt(a storage.Attempt) statement {
+	return s.rows.insertion(&attemptRow{
+		MessageID: a.MessageID, Number: a.Number, State: string(a.State), Error: a.Error,
+		BeganAt: micros(a.BeganAt), EndedAt: micros(a.Now),
+	})
 }
 
 type resolvedRow struct {
@@ -79,9 +78,8 @@ func (s *Store) Timeline(ctx context.Context, requestID string) (storage.Timelin
 	if t.Messages, err = s.messages(ctx, " WHERE request_id = ? ORDER BY created_at, id", requestID); err != nil {
 		return t, err
 	}
-	attempts, err := query[attemptRow](ctx, s, "attempts of request",
-		"SELECT "+attemptColumns.list()+` FROM message_attempts
-		WHERE message_id IN (SELECT id FROM messages WHERE request_id = ?) ORDER BY ended_at, message_id, number`, requestID)
+	attempts, err := find[attemptRow](ctx, s, "attempts of request", "ended_at, message_id, number",
+		"message_id IN (SELECT id FROM messages WHERE request_id = ?)", requestID)
 	for i := range attempts {
 		t.Attempts = append(t.Attempts, attempts[i].record())
 	}
@@ -106,7 +104,7 @@ func (s *Store) Messages(ctx context.Context, f storage.MessageFilter) ([]storag
 }
 
 func (s *Store) messages(ctx context.Context, rest string, args ...any) ([]storage.Message, error) {
-	rows, err := query[messageRow](ctx, s, "messages", "SELECT "+messageColumns.list()+" FROM messages"+rest, args...)
+	rows, err := query[messageRow](ctx, s, "messages", "SELECT "+columnsOf[messageRow](&s.rows).list()+" FROM messages"+rest, args...)
 	var found []storage.Message
 	for i := range rows {
 		m := rows[i].record()
