@@ -15,7 +15,7 @@ import (
 
 // ContextUsers reads the user that a client acts as.
 type ContextUsers interface {
-	// Principal reads a login by its key; see signin.SignInStore.
+	// Principal reads a login by its key; see signin.Store.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 }
 

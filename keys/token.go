@@ -30,7 +30,7 @@ type header struct {
 }
 
 // encodeHeader returns the first part of a token.
-func encodeHeader(h any) (string, error) {
+func encodeHeader(h header) (string, error) {
 	raw, err := json.Marshal(h)
 	if err != nil {
 		return "", fmt.Errorf("encode header: %w", err)
@@ -86,24 +86,19 @@ func (e *entry) sign(head string, claims any) (string, error) {
 // Every error means that the token is refused and that claims must not be used. errors.Is
 // finds the reason among the errors of golang-jwt.
 func (r *Ring) Parse(token, typ string, claims jwt.Claims, issuer string) error {
-	_, err := r.parse(token, typ, claims, issuer)
-	return err
-}
-
-func (r *Ring) parse(token, typ string, claims jwt.Claims, issuer string) (*jwt.Token, error) {
 	if err := checkForm(token); err != nil {
-		return nil, err
+		return err
 	}
-	parsed, err := r.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+	_, err := r.parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		return r.keyFor(t, typ)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkOrigin(claims, issuer); err != nil {
-		return nil, fmt.Errorf("%w: %w", jwt.ErrTokenInvalidClaims, err)
+		return fmt.Errorf("%w: %w", jwt.ErrTokenInvalidClaims, err)
 	}
-	return parsed, nil
+	return nil
 }
 
 // checkForm refuses a token that is too long or has a line break, before anything is

@@ -46,7 +46,7 @@ type Config struct {
 	Grace       time.Duration // of a rotated refresh token
 	JWKSMaxAge  time.Duration // how long resource servers may cache our keys
 	Clients     client.Store
-	SignIns     signin.SignInStore
+	SignIns     signin.Store
 	Families    grants.FamilyStore
 	Tokens      TokenStore
 	Members     grants.MemberStore

@@ -4,7 +4,7 @@
 // database.
 //
 // It does not define the interface of a store. Each consumer declares the few
-// methods that it needs (see signin.SignInStore, otp.Store, deliver.Store), and
+// methods that it needs (see signin.Store, otp.Store, deliver.Store), and
 // gormstore implements all of them.
 //
 // Times are UTC with microseconds. The zero time means "never" or "not yet".

@@ -62,7 +62,7 @@ var strangers = map[string][]string{
 	"database/sql":               {"storage/gormstore", "storage/storetest/pgtest"},
 	"github.com/pressly/":        {"storage/gormstore"},
 	"github.com/ory/fosite":      {"grants", "oauth"},
-	"github.com/ory/fosite/":     {"keys"},
+	"github.com/ory/fosite/":     {},
 	"github.com/spf13/cobra":     {},
 	"github.com/golang-jwt/jwt/": {"keys", "oauth/client", "oauth/token", "oauth/resource", "oauth/dpop"},
 }

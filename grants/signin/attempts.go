@@ -33,7 +33,7 @@ func delayRefusal(ctx context.Context, began time.Time) {
 	}
 }
 
-// attemptStore is the part of a store that attempts need; see SignInStore.
+// attemptStore is the part of a store that attempts need; see Store.
 type attemptStore interface {
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error

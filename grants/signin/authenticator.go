@@ -13,8 +13,8 @@ import (
 	"latchkey/storage"
 )
 
-// SignInStore is the part of a store that an Authenticator needs.
-type SignInStore interface {
+// Store is the part of a store that an Authenticator needs.
+type Store interface {
 	// Principal reads a login by its key, and whether the source of the key is
 	// known for it. An unknown name is not an error: it has a lockout state like
 	// any other.
@@ -49,7 +49,7 @@ type PasswordVerifier interface {
 // AuthenticatorConfig configures an Authenticator. Store, Codes and Passwords are
 // required.
 type AuthenticatorConfig struct {
-	Store     SignInStore
+	Store     Store
 	Codes     CodeMatcher
 	Passwords PasswordVerifier
 	Recorder  storage.Recorder // default: discards events

@@ -12,9 +12,9 @@ import (
 
 // PasswordStore is the part of a store that Passwords needs.
 type PasswordStore interface {
-	// Principal reads a login by its key; see SignInStore.
+	// Principal reads a login by its key; see Store.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
-	// RecordFailure writes the next lockout state; see SignInStore.
+	// RecordFailure writes the next lockout state; see Store.
 	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
 	// PasswordProfile reads a password profile by its id.
 	PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error)

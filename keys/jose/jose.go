@@ -44,9 +44,6 @@ const (
 // RFC 7797).
 var forbiddenHeaders = []string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"}
 
-// IsForbiddenHeader reports whether CheckHeader refuses a header parameter.
-func IsForbiddenHeader(name string) bool { return slices.Contains(forbiddenHeaders, name) }
-
 // CheckHeader returns an error that names the first forbidden header parameter, unless it
 // is one of allowed. The verifier chooses the key, not the token (RFC 8725 section 3.10).
 // No extension is supported, so "crit" is refused (RFC 7515 section 4.1.11).

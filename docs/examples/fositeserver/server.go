@@ -49,10 +49,6 @@ func newServer(ctx context.Context, cfg serverConfig) (*server, error) {
 	if s.ring, err = keys.NewRing(ctx, keys.RingConfig{Store: s.store, Sealer: sealer, Now: cfg.Now}); err != nil {
 		return nil, err
 	}
-	signer, err := keys.NewSigner(keys.SignerConfig{Ring: s.ring, Issuer: cfg.Issuer})
-	if err != nil {
-		return nil, err
-	}
 	peppers, err := keys.LoadPeppers(ctx, s.store, sealer, rand.Reader, cfg.Now())
 	if err != nil {
 		return nil, err
@@ -73,8 +69,8 @@ func newServer(ctx context.Context, cfg serverConfig) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens := minter{signer: signer, issuer: cfg.Issuer}
-	s.oauth = newProvider(cfg, s.store, signer, fosite.TokenEndpointHandlers{
+	tokens := minter{ring: s.ring, issuer: cfg.Issuer}
+	s.oauth = newProvider(cfg, s.store, signer{s.ring, cfg.Issuer}, fosite.TokenEndpointHandlers{
 		&grants.Password{Authenticator: authenticator, AccessTokens: tokens, Now: cfg.Now},
 		&grants.AccountMember{Authenticator: authenticator, Members: s.store, AccessTokens: tokens, Now: cfg.Now},
 	})
@@ -86,7 +82,7 @@ func newServer(ctx context.Context, cfg serverConfig) (*server, error) {
 
 // newProvider returns the fosite server with the grants and fosite's own client credentials.
 // It sets the fields that fosite would otherwise set on first use without a lock.
-func newProvider(cfg serverConfig, s *store, signer *keys.Signer, handlers fosite.TokenEndpointHandlers) fosite.OAuth2Provider {
+func newProvider(cfg serverConfig, s *store, tokens signer, handlers fosite.TokenEndpointHandlers) fosite.OAuth2Provider {
 	config := &fosite.Config{
 		AccessTokenIssuer: cfg.Issuer, AccessTokenLifespan: 10 * time.Minute, TokenURL: cfg.Issuer + "/token",
 		ScopeStrategy: fosite.ExactScopeStrategy, AudienceMatchingStrategy: fosite.ExactAudienceMatchingStrategy,
@@ -96,7 +92,7 @@ func newProvider(cfg serverConfig, s *store, signer *keys.Signer, handlers fosit
 	}
 	config.ClientSecretsHasher = &fosite.BCrypt{Config: config}
 	config.TokenEndpointHandlers = handlers
-	strategy := &oauth2.DefaultJWTStrategy{Signer: signer, HMACSHAStrategy: compose.NewOAuth2HMACStrategy(config), Config: config}
+	strategy := &oauth2.DefaultJWTStrategy{Signer: tokens, HMACSHAStrategy: compose.NewOAuth2HMACStrategy(config), Config: config}
 	return compose.Compose(config, s, strategy, compose.OAuth2ClientCredentialsGrantFactory)
 }
 

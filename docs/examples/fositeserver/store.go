@@ -102,7 +102,7 @@ const (
 
 func uidOf(name string) string { return userPrefix + name }
 
-// Principal implements signin.SignInStore. The source of the key is known if the login has
+// Principal implements signin.Store. The source of the key is known if the login has
 // signed in from there.
 func (s *store) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {
 	s.mu.Lock()
@@ -117,7 +117,7 @@ func (s *store) Principal(_ context.Context, key storage.LoginKey) (storage.Prin
 	return p, nil
 }
 
-// RecordFailure implements signin.SignInStore. Two failures at the same time are both
+// RecordFailure implements signin.Store. Two failures at the same time are both
 // counted: the second one finds another version, and the caller decides it again.
 func (s *store) RecordFailure(_ context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error {
 	s.mu.Lock()
@@ -142,7 +142,7 @@ func (l *login) sourceIndex(id string) int {
 	return slices.IndexFunc(l.sources, func(known source) bool { return id != "" && known.ID == id })
 }
 
-// SettleLogin implements signin.SignInStore. A code is used once, even if it is presented
+// SettleLogin implements signin.Store. A code is used once, even if it is presented
 // several times at once. No attempt succeeds while the lock that applies to it is in force.
 func (s *store) SettleLogin(_ context.Context, x storage.Settlement) error {
 	s.mu.Lock()

@@ -10,7 +10,6 @@ import (
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/handler/oauth2"
-	"github.com/ory/fosite/token/jwt"
 
 	"latchkey/grants"
 	"latchkey/grants/signin"
@@ -28,15 +27,15 @@ type client struct {
 // GetHashedSecret implements fosite.Client.
 func (c client) GetHashedSecret() []byte { return c.secretHash }
 
-// minter makes access tokens (RFC 9068) with the signer that fosite's own strategies use.
+// minter makes access tokens (RFC 9068).
 type minter struct {
-	signer *keys.Signer
+	ring   *keys.Ring
 	issuer string
 }
 
 // Mint implements grants.AccessTokens.
-func (m minter) Mint(ctx context.Context, t grants.AccessToken) (string, error) {
-	claims := jwt.MapClaims{
+func (m minter) Mint(_ context.Context, t grants.AccessToken) (string, error) {
+	claims := map[string]any{
 		"iss": m.issuer, "aud": m.issuer, "jti": rand.Text(),
 		"sub": t.Principal.User.UID, "client_id": t.Client.ID, "scope": strings.Join(t.Scope, " "),
 		"iat": t.IssuedAt.Unix(), "exp": t.ExpiresAt.Unix(), "auth_time": t.AuthTime.Unix(), "amr": t.AMR,
@@ -44,8 +43,7 @@ func (m minter) Mint(ctx context.Context, t grants.AccessToken) (string, error) 
 	if t.Member != nil {
 		claims["account_id"], claims["account_roles"] = t.Member.Account.ID, t.Member.Membership.Roles
 	}
-	token, _, err := m.signer.Generate(ctx, claims, jwt.NewHeaders())
-	return token, err
+	return m.ring.Sign("", keys.TypeAccessToken, claims)
 }
 
 const maxForm = 16 << 10 // bytes

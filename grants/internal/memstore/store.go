@@ -111,7 +111,7 @@ type KnownSource struct {
 	Counter storage.Counter
 }
 
-// Principal implements signin.SignInStore.
+// Principal implements signin.Store.
 func (m *Store) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -141,7 +141,7 @@ func (m *Store) seenFrom(p storage.Principal, key storage.LoginKey) storage.Prin
 	return p
 }
 
-// RecordFailure implements signin.SignInStore.
+// RecordFailure implements signin.Store.
 func (m *Store) RecordFailure(_ context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -164,7 +164,7 @@ func (m *Store) RecordFailure(_ context.Context, p storage.Principal, next stora
 	return nil
 }
 
-// SettleLogin implements signin.SignInStore.
+// SettleLogin implements signin.Store.
 func (m *Store) SettleLogin(_ context.Context, s storage.Settlement) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

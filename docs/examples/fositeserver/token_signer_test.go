@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	fosite "github.com/ory/fosite/token/jwt"
+)
+
+// TestSigner checks that fosite's strategies can verify the tokens that they sign, and
+// that they get errors which they understand.
+func TestSigner(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	server, err := newServer(t.Context(), serverConfig{Issuer: "https://id.example", Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := signer{server.ring, "https://id.example"}
+	claims := fosite.MapClaims{"iss": s.issuer, "sub": "bob", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
+	token, signature, err := s.Generate(t.Context(), claims, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Validate(t.Context(), token); err != nil || got != signature {
+		t.Errorf("Validate: %q, %v, want %q", got, err, signature)
+	}
+	if decoded, err := s.Decode(t.Context(), token); err != nil || decoded.Claims["sub"] != "bob" {
+		t.Errorf("Decode: %v, %v", decoded, err)
+	}
+	for text, want := range map[string]uint32{
+		"x.y":                             fosite.ValidationErrorMalformed,
+		token[:len(token)-8] + "AAAAAAAA": fosite.ValidationErrorSignatureInvalid,
+	} {
+		var invalid *fosite.ValidationError
+		if _, err := s.Decode(t.Context(), text); !errors.As(err, &invalid) || invalid.Errors != want {
+			t.Errorf("%s: %v, want bits %b", text, err, want)
+		}
+	}
+	now = now.Add(time.Hour)
+	var invalid *fosite.ValidationError
+	if _, err := s.Decode(t.Context(), token); !errors.As(err, &invalid) || invalid.Errors != fosite.ValidationErrorExpired {
+		t.Errorf("an expired token: %v", err)
+	}
+}
