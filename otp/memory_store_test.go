@@ -215,18 +215,23 @@ func (m *memoryStore) WaitingRequests(_ context.Context, now, after time.Time) (
 	return all, nil
 }
 
-func (m *memoryStore) IssueCodes(_ context.Context, i storage.Issuance) (storage.Limited, error) {
+// newerThan reports whether the request with the ID was stored after that at the index.
+func (m *memoryStore) newerThan(at int, id string) bool {
+	return slices.ContainsFunc(m.requests[at+1:], func(r *queuedRequest) bool { return r.ID == id })
+}
+
+func (m *memoryStore) IssueCodes(_ context.Context, i storage.Issuance) (storage.IssueResult, error) {
 	if m.beforeIssue != nil {
 		m.beforeIssue()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.unavailable {
-		return nil, storage.ErrUnavailable
+		return storage.IssueResult{}, storage.ErrUnavailable
 	}
 	at := slices.IndexFunc(m.requests, func(r *queuedRequest) bool { return r.ID == i.RequestID })
 	if m.requests[at].ended {
-		return nil, storage.ErrStale
+		return storage.IssueResult{}, storage.ErrStale
 	}
 	m.requests[at].ended = true
 	limited := storage.Limited{}
@@ -238,13 +243,20 @@ func (m *memoryStore) IssueCodes(_ context.Context, i storage.Issuance) (storage
 	}
 	if len(limited) > 0 {
 		m.requests[at].postponed = i.Postpone
-		return limited, nil
+		return storage.IssueResult{Limited: limited}, nil
 	}
+	result := storage.IssueResult{Retired: map[string]bool{}, Superseded: map[string]bool{}}
 	for _, issued := range i.Codes {
 		for _, p := range m.logins {
-			if p.Login.ID == issued.LoginID {
-				p.Login.Code = issued.Code
+			if p.Login.ID != issued.LoginID {
+				continue
 			}
+			if m.newerThan(at, p.Login.Code.RequestID) {
+				result.Superseded[issued.LoginID], issued.Messages = true, nil
+				continue
+			}
+			result.Retired[issued.LoginID] = p.Login.Code.Live(i.Now)
+			p.Login.Code = issued.Code
 		}
 		m.messages = append(m.messages, issued.Messages...)
 	}
@@ -258,7 +270,7 @@ func (m *memoryStore) IssueCodes(_ context.Context, i storage.Issuance) (storage
 	for _, notice := range i.Notices {
 		m.messages = append(m.messages, notice.Messages...)
 	}
-	return nil, nil
+	return result, nil
 }
 
 func (m *memoryStore) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, error) {

@@ -15,10 +15,11 @@ import (
 // storage.Client.CodeRefusal. They are the Outcome of audit events such as
 // code.not_sent.
 const (
-	reasonClient   = "client_unusable"
-	reasonCodesOff = "codes_off"
-	reasonExpired  = "expired"
-	reasonNoSender = "no_sender"
+	reasonClient     = "client_unusable"
+	reasonCodesOff   = "codes_off"
+	reasonExpired    = "expired"
+	reasonNoSender   = "no_sender"
+	reasonSuperseded = "superseded" // by a newer request
 )
 
 // requestConfig is the configuration that a request is resolved with.
@@ -32,6 +33,7 @@ type requestConfig struct {
 type result struct {
 	who      *storage.Principal // nil: the request as a whole
 	reason   string             // why nothing is sent; empty: the messages are sent
+	retired  bool               // the new code replaces a live one
 	messages []storage.Message
 }
 
@@ -45,8 +47,8 @@ func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
 		if err != nil {
 			return fmt.Errorf("resolve request %s: %w", r.ID, err)
 		}
-		limited, err := s.cfg.Store.IssueCodes(ctx, issuance)
-		results = withLimits(v, limited)
+		issued, err := s.cfg.Store.IssueCodes(ctx, issuance)
+		results = withOutcome(v, issued)
 		return err
 	})
 	if errors.Is(err, storage.ErrStale) {
@@ -59,15 +61,21 @@ func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
 	return nil
 }
 
-// withLimits adds the used-up budget to the results of the logins that got nothing
-// because of it.
-func withLimits(results []result, limited storage.Limited) []result {
+// withOutcome adds what the store has done to the results.
+func withOutcome(results []result, issued storage.IssueResult) []result {
 	for i := range results {
 		v := &results[i]
-		if v.who == nil || limited[v.who.Login.ID] == nil {
+		if v.who == nil {
 			continue
 		}
-		v.reason, v.messages = limited[v.who.Login.ID].Budget+"_limit", nil
+		id := v.who.Login.ID
+		v.retired = issued.Retired[id]
+		if limit := issued.Limited[id]; limit != nil {
+			v.reason, v.messages = limit.Budget+"_limit", nil
+		}
+		if issued.Superseded[id] {
+			v.reason, v.messages = reasonSuperseded, nil
+		}
 	}
 	return results
 }
@@ -94,7 +102,7 @@ func (s *Service) report(ctx context.Context, r storage.CodeRequest, results []r
 // recordIssue records an issued code, the code that it replaced, and the messages
 // that carry it.
 func (s *Service) recordIssue(ctx context.Context, r storage.CodeRequest, v result) {
-	if r.Type == storage.MessageOneTimePassword && v.who.Login.Code.Live(s.cfg.Now()) {
+	if v.retired {
 		s.record(ctx, r, ".retired", "replaced", v.who)
 	}
 	s.record(ctx, r, ".issued", "success", v.who)

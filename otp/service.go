@@ -58,9 +58,10 @@ type Store interface {
 	WaitingRequests(ctx context.Context, now, after time.Time) ([]storage.WaitingRequests, error)
 	// IssueCodes charges the logins' budgets, replaces their codes, queues the
 	// messages and ends the request, in one transaction. It returns ErrStale if the
-	// request has ended already. Limited lists the logins that got nothing because a
-	// budget is used up.
-	IssueCodes(context.Context, storage.Issuance) (storage.Limited, error)
+	// request has ended already. The result lists the logins that got nothing because
+	// a budget is used up, or because a newer request has issued their code: however
+	// late a request is resolved, the code of the request that was stored last stays.
+	IssueCodes(context.Context, storage.Issuance) (storage.IssueResult, error)
 }
 
 // People looks up logins; *gormstore.Store is one.

@@ -402,8 +402,42 @@ func TestTwoReplicasResolveEachRequestOnce(t *testing.T) {
 		synctest.Wait()
 		stop1()
 		stop2()
-		if w.ended() != 100 || len(w.messages) != 100 {
-			t.Errorf("%d requests ended, %d messages; want 100 and 100", w.ended(), len(w.messages))
+		outcomes := map[string]int{}
+		for _, line := range w.recorded.lines() {
+			outcomes[line]++
+		}
+		issued, superseded := outcomes["code.issued success bob"], outcomes["code.not_sent superseded bob"]
+		if w.ended() != 100 || issued+superseded != 100 || len(w.messages) != issued {
+			t.Errorf("%d requests ended, %d messages, events %v", w.ended(), len(w.messages), outcomes)
+		}
+		if last := w.requests[99].ID; w.logins[0].Login.Code.RequestID != last {
+			t.Errorf("the code is not of the last request")
+		}
+	})
+}
+
+// TestOlderRequestIsSuperseded resolves a request when a newer one has issued its code:
+// its own code is not sent, and the event says why.
+func TestOlderRequestIsSuperseded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newFixture(t)
+		newer := storage.Code{ID: "otc_newer", RequestID: "newer", IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Minute)}
+		w.beforeIssue = func() {
+			w.change(func(m *memoryStore) {
+				m.requests = append(m.requests, &queuedRequest{CodeRequest: storage.CodeRequest{ID: "newer"}, ended: true})
+				m.logins[0].Login.Code = newer
+			})
+		}
+		stop := w.run(t, w.service)
+		w.ask(t, otp.Request{Username: "bob"})
+		synctest.Wait()
+		stop()
+		if diff := cmp.Diff([]string{"code.not_sent superseded bob", "code.requested success"}, w.recorded.lines()); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(newer, w.logins[0].Login.Code); diff != "" || len(w.messages) != 0 || w.wakes.Load() != 0 {
+			t.Errorf("%d messages, %d wakes, code (-want +got):\n%s", len(w.messages), w.wakes.Load(), diff)
 		}
 	})
 }

@@ -22,7 +22,10 @@ type Step struct {
 // Steps returns the steps of a timeline up to the time now, in order of time.
 func Steps(t storage.Timeline, now time.Time) []Step {
 	steps := []Step{{At: t.Request.CreatedAt, Name: "asked"}}
-	if !t.ResolvedAt.IsZero() && len(t.Codes) == 0 && len(t.Messages) == 0 {
+	switch {
+	case t.Superseded:
+		steps = append(steps, Step{At: t.ResolvedAt, Name: "superseded", Detail: "a newer request has issued the code"})
+	case !t.ResolvedAt.IsZero() && len(t.Codes) == 0 && len(t.Messages) == 0:
 		steps = append(steps, Step{At: t.ResolvedAt, Name: "nobody_served", Detail: "the log has the reason"})
 	}
 	for _, code := range t.Codes {

@@ -44,7 +44,8 @@ type WaitingRequests struct {
 // Issuance is the result of resolving a request. One transaction stores all of it
 // and ends the request.
 //
-// A login whose budgets are used up gets nothing and keeps its current code.
+// A login whose budgets are used up gets nothing and keeps its current code. So does one
+// with a code of the same kind from a request that was stored later.
 type Issuance struct {
 	RequestID     string
 	Now           time.Time
@@ -54,6 +55,13 @@ type Issuance struct {
 	Charges       map[string][]Charge // by login ID; the budgets that its messages are charged to
 	ChargedAt     time.Time           // time of the charges
 	Postpone      bool                // if a budget is used up, the request is kept until the budget has room
+}
+
+// IssueResult is what became of an Issuance.
+type IssueResult struct {
+	Limited    Limited
+	Superseded map[string]bool // the logins that got nothing, because a newer request has issued their code; by ID
+	Retired    map[string]bool // the logins whose one-time password was live and has been replaced; by ID
 }
 
 // Limited lists the logins of an Issuance that got nothing, by login ID, with the

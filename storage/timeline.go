@@ -7,6 +7,7 @@ import "time"
 type Timeline struct {
 	Request    CodeRequest
 	ResolvedAt time.Time // zero: not yet
+	Superseded bool      // a login got no code, because a newer request had issued one
 	Codes      []CodeHistory
 	Messages   []Message // without their payload
 	Attempts   []AttemptRecord

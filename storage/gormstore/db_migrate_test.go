@@ -75,6 +75,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 15, Name: "0015_client_permissions"},
 		{Version: 16, Name: "0016_rotations"},
 		{Version: 17, Name: "0017_lease_owners"},
+		{Version: 18, Name: "0018_request_order"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

@@ -173,33 +173,119 @@ func (s *Store) EndUnknownRequests(ctx context.Context, names []storage.RequestN
 
 // IssueCodes ends a request and, in the same transaction, gives each login its
 // new one-time password or verification code in place of the older one and
-// queues the messages. It charges the budgets of each login first: a login whose
-// budgets are used up gets nothing, and is in the answer. A request that was
-// ended already, or never existed, is storage.ErrStale, an unknown login
-// storage.ErrNotFound; then nothing takes effect.
-func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) (limited storage.Limited, err error) {
+// queues the messages. A login that a newer request gave its code gets nothing. It
+// charges the budgets of the others first: a login whose budgets are used up gets
+// nothing either. The answer has both. A request that was ended already, or never
+// existed, is storage.ErrStale, an unknown login storage.ErrNotFound; then nothing
+// takes effect.
+func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) (result storage.IssueResult, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, "end code request",
-			"UPDATE code_requests SET ended_at = ? WHERE id = ? AND ended_at = 0", micros(x.Now), x.RequestID)
-		if err := affected(n, err, s.wrap(ctx, "end code request", storage.ErrStale)); err != nil {
-			return err
-		}
-		if limited, err = s.chargeLogins(ctx, x); err != nil {
-			return err
-		}
-		if err := s.postpone(ctx, x, limited); err != nil {
-			return err
-		}
-		return s.issueTo(ctx, x, limited)
+		result = storage.IssueResult{}
+		return s.issueCodes(ctx, x, &result)
 	})
-	return limited, err
+	return result, err
 }
 
-// chargeLogins takes a place from the budgets of each login, in one order for
-// all callers.
-func (s *Store) chargeLogins(ctx context.Context, x storage.Issuance) (storage.Limited, error) {
+// issueCodes is IssueCodes in its transaction.
+func (s *Store) issueCodes(ctx context.Context, x storage.Issuance, result *storage.IssueResult) error {
+	ended, err := returning[int64](ctx, s, "end code request",
+		"UPDATE code_requests SET ended_at = ? WHERE id = ? AND ended_at = 0 RETURNING seq", micros(x.Now), x.RequestID)
+	if err := affected(int64(len(ended)), err, s.wrap(ctx, "end code request", storage.ErrStale)); err != nil {
+		return err
+	}
+	issuing := issuing{now: x.Now, seq: ended[0], result: result}
+	if issuing.logins, err = s.lockCodes(ctx, x); err != nil {
+		return err
+	}
+	if err := s.supersede(ctx, x, issuing); err != nil {
+		return err
+	}
+	if result.Limited, err = s.chargeLogins(ctx, x, result.Superseded); err != nil {
+		return err
+	}
+	if err := s.postpone(ctx, x, result.Limited); err != nil {
+		return err
+	}
+	return s.issueTo(ctx, x, issuing)
+}
+
+// issuing is what is known while a request is resolved.
+type issuing struct {
+	now    time.Time
+	seq    int64 // position of the request among all
+	logins map[string]codesRow
+	result *storage.IssueResult
+}
+
+// codesRow is what a login says about its last codes.
+type codesRow struct {
+	ID              string `gorm:"column:id"`
+	CodeID          string `gorm:"column:code_id"`
+	CodeUsedAt      int64  `gorm:"column:code_used_at"`
+	CodeExpiresAt   int64  `gorm:"column:code_expires_at"`
+	CodeSeq         int64  `gorm:"column:code_seq"`
+	VerificationSeq int64  `gorm:"column:verification_seq"`
+}
+
+const codesColumns columns = "id code_id code_used_at code_expires_at code_seq verification_seq"
+
+// lockCodes reads the logins that get a code, and keeps everybody else from deciding
+// over them until the transaction ends. It does so before anything that depends on
+// their codes: a statement that waits for a row reads the others as they were before.
+func (s *Store) lockCodes(ctx context.Context, x storage.Issuance) (map[string]codesRow, error) {
+	var ids []any
+	for _, issued := range x.Codes {
+		ids = append(ids, issued.LoginID)
+	}
+	for _, issued := range x.Verifications {
+		ids = append(ids, issued.Code.LoginID)
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	rows, err := returning[codesRow](ctx, s, "lock logins",
+		"SELECT "+codesColumns.list()+" FROM logins WHERE id IN ("+marks(len(ids))+") ORDER BY id"+s.dialect.locks(), ids...)
+	locked := make(map[string]codesRow, len(rows))
+	for _, row := range rows {
+		locked[row.ID] = row
+	}
+	for _, id := range ids {
+		if _, found := locked[id.(string)]; !found && err == nil {
+			err = fmt.Errorf("store code of login %s: %w", id, storage.ErrNotFound)
+		}
+	}
+	return locked, err
+}
+
+// supersede notes the logins that a newer request gave their code.
+func (s *Store) supersede(ctx context.Context, x storage.Issuance, on issuing) error {
+	superseded := map[string]bool{}
+	for _, issued := range x.Codes {
+		if on.logins[issued.LoginID].CodeSeq > on.seq {
+			superseded[issued.LoginID] = true
+		}
+	}
+	for _, issued := range x.Verifications {
+		if on.logins[issued.Code.LoginID].VerificationSeq > on.seq {
+			superseded[issued.Code.LoginID] = true
+		}
+	}
+	if len(superseded) == 0 {
+		return nil
+	}
+	on.result.Superseded = superseded
+	_, err := s.exec(ctx, "supersede code request", "UPDATE code_requests SET superseded = TRUE WHERE id = ?", x.RequestID)
+	return err
+}
+
+// chargeLogins takes a place from the budgets of each login except some, in one order
+// for all callers.
+func (s *Store) chargeLogins(ctx context.Context, x storage.Issuance, except map[string]bool) (storage.Limited, error) {
 	limited := storage.Limited{}
 	for _, loginID := range slices.Sorted(maps.Keys(x.Charges)) {
+		if except[loginID] {
+			continue
+		}
 		err := s.Charge(ctx, x.ChargedAt, x.Charges[loginID]...)
 		var limit *storage.LimitError
 		switch {
@@ -228,64 +314,86 @@ func (s *Store) postpone(ctx context.Context, x storage.Issuance, limited storag
 	return err
 }
 
-// issueTo gives the logins that are not limited what they get.
-func (s *Store) issueTo(ctx context.Context, x storage.Issuance, limited storage.Limited) error {
-	for _, issued := range sorted(x.Codes) {
-		if limited[issued.LoginID] != nil {
+// issueTo gives the logins that are neither limited nor superseded what they get.
+func (s *Store) issueTo(ctx context.Context, x storage.Issuance, on issuing) error {
+	withheld := func(loginID string) bool {
+		return on.result.Limited[loginID] != nil || on.result.Superseded[loginID]
+	}
+	for _, issued := range x.Codes {
+		if withheld(issued.LoginID) {
 			continue
 		}
-		if err := s.issue(ctx, issued, x.Now); err != nil {
+		if err := s.issue(ctx, issued, on); err != nil {
 			return err
 		}
 	}
-	for _, issued := range byLogin(x.Verifications) {
-		if limited[issued.Code.LoginID] != nil {
+	for _, issued := range x.Verifications {
+		if withheld(issued.Code.LoginID) {
 			continue
 		}
-		if err := s.issueVerification(ctx, issued, x.Now); err != nil {
+		if err := s.issueVerification(ctx, issued, on); err != nil {
 			return err
 		}
 	}
 	var messages []storage.Message
 	for _, notice := range x.Notices {
-		if limited[notice.LoginID] == nil {
+		if !withheld(notice.LoginID) {
 			messages = append(messages, notice.Messages...)
 		}
 	}
 	return s.addMessages(ctx, "", messages)
 }
 
-// sorted keeps two issuances for the same logins from waiting for each other.
-func sorted(codes []storage.IssuedCode) []storage.IssuedCode {
-	return slices.SortedFunc(slices.Values(codes), func(a, b storage.IssuedCode) int {
-		return cmp.Compare(a.LoginID, b.LoginID)
-	})
-}
-
-func (s *Store) issue(ctx context.Context, x storage.IssuedCode, now time.Time) error {
-	c := x.Code
-	if err := s.retire(ctx, x.LoginID, now); err != nil {
+func (s *Store) issue(ctx context.Context, x storage.IssuedCode, on issuing) error {
+	c, former := x.Code, on.logins[x.LoginID]
+	live, err := s.retireCode(ctx, former, on.now)
+	if err != nil {
 		return err
 	}
-	n, err := s.exec(ctx, "store code",
+	if live {
+		if on.result.Retired == nil {
+			on.result.Retired = map[string]bool{}
+		}
+		on.result.Retired[x.LoginID] = true
+	}
+	_, err = s.exec(ctx, "store code",
 		`UPDATE logins SET code_id = ?, code_request_id = ?, code_client_id = ?, code_purpose = ?,
-		code_pepper_id = ?, code_digest = ?, code_issued_at = ?, code_expires_at = ?, code_used_at = ? WHERE id = ?`,
+		code_pepper_id = ?, code_digest = ?, code_issued_at = ?, code_expires_at = ?, code_used_at = ?, code_seq = ? WHERE id = ?`,
 		c.ID, c.RequestID, c.ClientID, string(c.Purpose), c.Digest.PepperID, blob(c.Digest.Sum),
-		micros(c.IssuedAt), micros(c.ExpiresAt), micros(c.UsedAt), x.LoginID)
-	if err := affected(n, err, fmt.Errorf("store code of login %s: %w", x.LoginID, storage.ErrNotFound)); err != nil {
+		micros(c.IssuedAt), micros(c.ExpiresAt), micros(c.UsedAt), on.seq, x.LoginID)
+	if err != nil {
 		return err
 	}
-	fate := storage.CodeHistory{ID: c.ID, RequestID: c.RequestID, LoginID: x.LoginID, IssuedAt: now, ExpiresAt: c.ExpiresAt}
-	return s.noteCode(ctx, fate, x.Messages)
+	history := storage.CodeHistory{ID: c.ID, RequestID: c.RequestID, LoginID: x.LoginID, IssuedAt: on.now, ExpiresAt: c.ExpiresAt}
+	return s.noteCode(ctx, history, x.Messages)
 }
 
 // retire writes down what became of the login's current code before it goes. It
 // locks the login, so that no sign-in redeems the code in between.
 func (s *Store) retire(ctx context.Context, loginID string, now time.Time) error {
-	_, err := s.exec(ctx, "retire code",
-		`UPDATE issued_codes SET redeemed_at = l.code_used_at,
-		retired_at = CASE WHEN l.code_used_at = 0 AND l.code_expires_at > ? THEN CAST(? AS BIGINT) ELSE 0 END
-		FROM (SELECT code_id, code_used_at, code_expires_at FROM logins WHERE id = ?`+s.dialect.locks()+`) l
-		WHERE issued_codes.id = l.code_id`, micros(now), micros(now), loginID)
+	row, err := get[codesRow](ctx, s, "lock login", "SELECT "+codesColumns.list()+" FROM logins WHERE id = ?"+s.dialect.locks(), loginID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		_, err = s.retireCode(ctx, row, now)
+	}
 	return err
+}
+
+// retireCode writes down what became of the code of a login that is locked, and reports
+// whether the code is still live. The statement must begin when the login is locked
+// already: otherwise it would not see a code that was issued while it waited.
+func (s *Store) retireCode(ctx context.Context, former codesRow, now time.Time) (live bool, err error) {
+	if former.CodeID == "" {
+		return false, nil
+	}
+	live = former.CodeUsedAt == 0 && former.CodeExpiresAt > micros(now)
+	var retiredAt int64
+	if live {
+		retiredAt = micros(now)
+	}
+	_, err = s.exec(ctx, "retire code", "UPDATE issued_codes SET redeemed_at = ?, retired_at = ? WHERE id = ?",
+		former.CodeUsedAt, retiredAt, former.CodeID)
+	return live, err
 }

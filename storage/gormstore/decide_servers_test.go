@@ -231,14 +231,14 @@ func TestPostponedRequestHasNoOwner(t *testing.T) {
 		if claim(stopped, noon) != 1 {
 			t.Fatal("nothing claimed")
 		}
-		limited, err := stopped.IssueCodes(ctx, storage.Issuance{
+		result, err := stopped.IssueCodes(ctx, storage.Issuance{
 			RequestID: "r", Now: noon, ChargedAt: noon, Postpone: true, Charges: map[string][]storage.Charge{"l": {charge}},
 		})
 		if err == nil {
 			err = stopped.End(context.Background())
 		}
-		if err != nil || len(limited) != 1 {
-			t.Fatalf("limited %v, %v", limited, err)
+		if err != nil || len(result.Limited) != 1 {
+			t.Fatalf("result %v, %v", result, err)
 		}
 		if n := claim(running, noon); n != 0 {
 			t.Error("the request does not wait for its budget any more")

@@ -1,11 +1,7 @@
 package gormstore
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"slices"
-	"time"
 
 	"latchkey/storage"
 )
@@ -40,29 +36,24 @@ func (s *Store) VerificationCode(ctx context.Context, loginID string) (storage.V
 	return row.record(), err
 }
 
-// byLogin keeps two issuances for the same logins from waiting for each other.
-func byLogin(codes []storage.IssuedVerification) []storage.IssuedVerification {
-	return slices.SortedFunc(slices.Values(codes), func(a, b storage.IssuedVerification) int {
-		return cmp.Compare(a.Code.LoginID, b.Code.LoginID)
-	})
-}
-
-func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerification, now time.Time) error {
+// issueVerification replaces the verification code of a login that is locked.
+func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerification, on issuing) error {
 	c := x.Code
-	if err := s.lockLogin(ctx, c.LoginID); err != nil {
-		return fmt.Errorf("store verification code of login %s: %w", c.LoginID, err)
-	}
-	if err := s.endVerification(ctx, c.LoginID, now); err != nil {
+	if err := s.endVerification(ctx, c.LoginID, on.now); err != nil {
 		return err
 	}
-	_, err := s.exec(ctx, "store verification code",
+	_, err := s.exec(ctx, "store order of verification code", "UPDATE logins SET verification_seq = ? WHERE id = ?", on.seq, c.LoginID)
+	if err != nil {
+		return err
+	}
+	_, err = s.exec(ctx, "store verification code",
 		"INSERT INTO verification_codes ("+verificationColumns.list()+") VALUES ("+verificationColumns.marks()+")",
 		c.LoginID, c.ID, c.RequestID, c.ClientID, c.Digest.PepperID, blob(c.Digest.Sum), micros(c.IssuedAt),
 		micros(c.ExpiresAt), micros(c.UsedAt))
 	if err != nil {
 		return err
 	}
-	fate := storage.CodeHistory{ID: c.ID, RequestID: c.RequestID, LoginID: c.LoginID, IssuedAt: now, ExpiresAt: c.ExpiresAt}
+	fate := storage.CodeHistory{ID: c.ID, RequestID: c.RequestID, LoginID: c.LoginID, IssuedAt: on.now, ExpiresAt: c.ExpiresAt}
 	return s.noteCode(ctx, fate, x.Messages)
 }
 

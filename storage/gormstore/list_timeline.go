@@ -52,19 +52,20 @@ func (s *Store) insertAttempt(a storage.Attempt) statement {
 }
 
 type resolvedRow struct {
-	Request requestRow `gorm:"embedded"`
-	EndedAt int64      `gorm:"column:ended_at"`
+	Request    requestRow `gorm:"embedded"`
+	EndedAt    int64      `gorm:"column:ended_at"`
+	Superseded bool       `gorm:"column:superseded"`
 }
 
 // Timeline reads what became of a request, or answers storage.ErrNotFound. It
 // is for people to look at, and is not read in one instant.
 func (s *Store) Timeline(ctx context.Context, requestID string) (storage.Timeline, error) {
 	request, err := get[resolvedRow](ctx, s, "code request",
-		"SELECT "+requestColumns.list()+", ended_at FROM code_requests WHERE id = ?", requestID)
+		"SELECT "+requestColumns.list()+", ended_at, superseded FROM code_requests WHERE id = ?", requestID)
 	if err != nil {
 		return storage.Timeline{}, err
 	}
-	t := storage.Timeline{Request: request.Request.record(), ResolvedAt: instant(request.EndedAt)}
+	t := storage.Timeline{Request: request.Request.record(), ResolvedAt: instant(request.EndedAt), Superseded: request.Superseded}
 	fates, err := query[fateRow](ctx, s, "codes of request",
 		`SELECT c.id, c.request_id, c.login_id, l.username, c.issued_at, c.expires_at, c.retired_at,
 		CASE WHEN l.code_id = c.id THEN l.code_used_at ELSE c.redeemed_at END AS redeemed_at

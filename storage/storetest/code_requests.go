@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +23,8 @@ func testCodes(t *testing.T, fresh func(*testing.T) Database) {
 		"a lease is exclusive until it ends":               testLease,
 		"ended requests are not claimed, expired ones are": testClaimEnded,
 		"codes are issued once":                            testIssue,
+		"a request resolved late replaces no newer code":   testSuperseded,
+		"the newest of many concurrent requests wins":      raceNewest,
 		"an issuance is all or nothing":                    testIssueRollsBack,
 		"recipients are found by either key":               testRecipients,
 	}.run(t, fresh)
@@ -81,6 +85,87 @@ func testIssue(t *testing.T, w *fixture) {
 	w.request("r3") // resolved without a recipient
 	must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "r3", Now: w.now}))(t)
 	fails(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "r3", Now: w.now}))(t, storage.ErrStale)
+}
+
+// testSuperseded resolves an older request after a newer one: its replica was frozen or
+// killed meanwhile. The older one has no effect, whether its code is a one-time password
+// or a verification code, and whether the newer code has been used or has ended.
+func testSuperseded(t *testing.T, w *fixture) {
+	afterwards := map[string]func(){
+		"live": func() {},
+		"redeemed": func() {
+			if code := w.principal().Login.Code; code.Live(w.now) {
+				w.redeem(code.ID, w.now)
+			}
+		},
+		"ended": func() { check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash", w.now, true)) },
+	}
+	for name, end := range afterwards {
+		older, newer := "older-"+name, "newer-"+name
+		for _, kind := range []string{"otp-", "verification-"} {
+			issuance := w.issuance
+			if kind == "verification-" {
+				issuance = w.verificationIssuance
+			}
+			w.request(kind + older)
+			w.request(kind + newer)
+			must(w.store.IssueCodes(w.ctx, issuance(kind+newer)))(t)
+			end()
+			code := w.principal().Login.Code
+			late := issuance(kind + older)
+			late.Charges, late.ChargedAt = map[string][]storage.Charge{w.login.ID: {budget(kind + name)}}, w.now
+			result := must(w.store.IssueCodes(w.ctx, late))(t)
+			equal(t, result.Superseded, map[string]bool{w.login.ID: true})
+			equal(t, w.principal().Login.Code, code)
+			got := w.timeline(kind + older)
+			if !got.Superseded || got.ResolvedAt.IsZero() || len(got.Codes)+len(got.Messages) > 0 {
+				t.Errorf("%s, the newer code is %s: %+v", kind, name, got)
+			}
+			if w.timeline(kind + newer).Superseded {
+				t.Errorf("%s, the newer code is %s: the newer request counts as superseded", kind, name)
+			}
+			for i := range 5 { // the superseded request charged nothing
+				check(t, w.ask(w.store, fmt.Sprint(kind, name, i), w.now, budget(kind+name)))
+			}
+		}
+	}
+	next := w.code("next") // a request after all of them is served
+	equal(t, w.principal().Login.Code, next)
+}
+
+// raceNewest resolves many requests for one login at the same time. Whatever the order is,
+// the code of the newest stays. The timeline of each other request says that its code was
+// retired, or that the request was superseded.
+func raceNewest(t *testing.T, w *fixture) {
+	replica := w.replicas()
+	const requests = 8
+	for round := range 10 {
+		id := func(i int) string { return fmt.Sprintf("r%d-%d", round, i) }
+		for i := range requests {
+			check(t, replica(i).AddCodeRequest(w.ctx, storage.CodeRequest{
+				ID: id(i), Type: storage.MessageOneTimePassword, CreatedAt: w.now, ExpiresAt: w.now.Add(10 * time.Minute),
+			}))
+		}
+		retired := make([]bool, requests)
+		errs := concurrently(requests, func(i int) error {
+			result, err := replica(i).IssueCodes(w.ctx, w.issuance(id(i)))
+			retired[i] = result.Retired[w.login.ID]
+			return err
+		})
+		equal(t, countErrors(errs), map[string]int{"": requests})
+		equal(t, w.principal().Login.Code.RequestID, id(requests-1))
+		replacements := 0
+		for i := range requests - 1 {
+			got := w.timeline(id(i))
+			if got.Superseded == (len(got.Codes) == 1) || len(got.Codes) == 1 && got.Codes[0].RetiredAt.IsZero() {
+				t.Errorf("request %d of %d: %+v", i, requests, got)
+			}
+			replacements += len(got.Codes)
+		}
+		if round == 0 && len(slices.DeleteFunc(retired, func(r bool) bool { return !r })) != replacements {
+			t.Errorf("%v retired a code, want %d of them", retired, replacements)
+		}
+	}
 }
 
 func testIssueRollsBack(t *testing.T, w *fixture) {

@@ -128,7 +128,7 @@ type Requests interface {
 	AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
 	Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error)
-	IssueCodes(ctx context.Context, x storage.Issuance) (storage.Limited, error)
+	IssueCodes(ctx context.Context, x storage.Issuance) (storage.IssueResult, error)
 	EndUnknownRequests(ctx context.Context, names []storage.RequestNames) ([]string, error)
 	WaitingRequests(ctx context.Context, now, after time.Time) ([]storage.WaitingRequests, error)
 }

@@ -110,16 +110,16 @@ func (s *store) LoginsOfUser(_ context.Context, uid string) ([]storage.Login, er
 
 // IssueCodes implements otp.Store. It stores the codes and delivers the messages at once. A
 // real store queues the messages, and deliver.Worker sends them.
-func (s *store) IssueCodes(_ context.Context, x storage.Issuance) (storage.Limited, error) {
+func (s *store) IssueCodes(_ context.Context, x storage.Issuance) (storage.IssueResult, error) {
 	messages, err := s.issue(x)
 	for _, m := range messages {
 		payload, err := otp.OpenPayload(s.sealer, m)
 		if err != nil {
-			return nil, err
+			return storage.IssueResult{}, err
 		}
 		s.sendCode(payload.Username, payload.Code)
 	}
-	return nil, err
+	return storage.IssueResult{}, err
 }
 
 // issue stores the codes and returns the messages.

@@ -29,7 +29,7 @@ type CodeRequest struct {
 // message.
 type TimelineStep struct {
 	At           time.Time
-	Step         string // "asked", "nobody_served", "issued", "queued", "failed", "accepted", "dead", "redeemed", "retired", "expired"
+	Step         string // "asked", "nobody_served", "superseded", "issued", "queued", "failed", "accepted", "dead", "redeemed", "retired", "expired"
 	MessageID    *string
 	CodeID       *string // not the code
 	Attempt      *int
