@@ -2,15 +2,15 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"slices"
 
-	"latchkey/otp"
 	"latchkey/storage"
 )
 
-// ChangeClient decides whether the caller may make, change or delete a client,
-// its secrets or its assignments. before is nil for a new client, after for one
-// that is deleted; for its secrets and assignments the two are the same. The
+// ChangeClient decides whether the caller may make or change a client, its secrets
+// or its assignments. before is nil for a new client; for secrets and assignments
+// the two are the same. The
 // caller needs the roles of RolesOfClient in both states.
 func (r *Rules) ChangeClient(ctx context.Context, caller Caller, before, after *storage.Client) error {
 	for _, state := range []*storage.Client{before, after} {
@@ -26,6 +26,19 @@ func (r *Rules) ChangeClient(ctx context.Context, caller Caller, before, after *
 		}
 	}
 	return nil
+}
+
+// ErrOwnClient says that a caller may not delete the client through which it has
+// FullAccess: it could be the last one.
+var ErrOwnClient = errors.New("the client through which the caller has FullAccess cannot be deleted")
+
+// DeleteClient decides whether the caller may delete a client; see ChangeClient.
+// ErrOwnClient is the other refusal.
+func (r *Rules) DeleteClient(ctx context.Context, caller Caller, c storage.Client) error {
+	if caller.ClientID == c.ID && caller.Has(RoleFullAccess) {
+		return ErrOwnClient
+	}
+	return r.ChangeClient(ctx, caller, &c, nil)
 }
 
 // RolesOfClient returns the roles that whoever controls a client can use, sorted.
@@ -54,9 +67,7 @@ func (r *Rules) RolesOfClient(ctx context.Context, c storage.Client) ([]string, 
 	if c.DefaultContextUser == "" {
 		return union(roles), nil
 	}
-	user, err := r.store.Principal(ctx, storage.LoginKey{
-		ProfileID: c.ProfileID, UsernameKey: otp.NormalizeUsername(c.DefaultContextUser),
-	})
+	user, err := r.contextUser(ctx, c)
 	switch {
 	case err != nil:
 		return nil, err

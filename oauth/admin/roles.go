@@ -13,6 +13,7 @@ const RoleIntrospect = "TokenIntrospection"
 
 // Caller is who asks for a change.
 type Caller struct {
+	ClientID   string   // of the client through which it calls
 	Roles      []string // of the access token, as far as they are still held
 	SellerSide bool     // an admin user, or a client that acts for itself
 	OwnRoles   []string // all roles of a company's user, whatever its token carries

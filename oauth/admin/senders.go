@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"slices"
 
 	"latchkey/storage"
 )
@@ -50,4 +51,13 @@ func (r *Rules) ChangeDeliveryConfig(ctx context.Context, caller Caller, id stri
 		}
 	}
 	return nil
+}
+
+// IsServed reports whether a message sender serves a user with messages of the
+// type, so that it is worth asking for one.
+func (r *Rules) IsServed(ctx context.Context, t storage.MessageType, u storage.User) (bool, error) {
+	senders, err := r.store.Senders(ctx)
+	return slices.ContainsFunc(senders, func(s storage.Sender) bool {
+		return s.RealmID == u.RealmID && s.Serves(t, u)
+	}), err
 }

@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"strings"
 
+	"latchkey/oauth/admin"
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
-	"latchkey/otp"
 	"latchkey/storage"
 )
 
@@ -19,7 +19,10 @@ var (
 	errAnonymous   = refuse(http.StatusForbidden, "Auth.AnonymousUser", "The user that everybody may be can only be changed by an administrator.")
 )
 
-func (a *API) meRoutes() []route {
+// me is the user who calls.
+type me struct{ *API }
+
+func (a me) routes() []route {
 	operation := func(method, path, verb, summary string, roles ...string) openapi.Operation {
 		return openapi.Operation{
 			Method: method, Path: path, ID: "me." + verb, Tag: "Me", Summary: summary, Roles: roles,
@@ -37,59 +40,54 @@ func (a *API) meRoutes() []route {
 	password.Body, password.Refuses = wire.TokenPasswordReset{}, []int{400, 403}
 	tokens := operation(http.MethodDelete, "/v1/me/tokens", "RevokeTokens", "Revoke all tokens of the user, this one included")
 	return []route{
-		{Operation: get, who: everyUser, serve: a.asMe(func(k me, c *call) (surface.Answer, error) { return k.serveGet(c) })},
-		{Operation: put, who: everyUser, serve: a.asOneself(func(k me, c *call) (surface.Answer, error) { return k.servePut(c) })},
-		{Operation: patch, who: everyUser, serve: a.asOneself(func(k me, c *call) (surface.Answer, error) { return k.servePatch(c) })},
-		{Operation: password, who: everyUser, serve: a.asOneself(a.serveOwnPassword)},
-		{Operation: tokens, who: everyUser, serve: a.asOneself(a.serveOwnTokens)},
+		{Operation: get, who: everyUser, serve: asUser(func(c *call) (surface.Answer, error) { return a.editor(c).serveGet(c) })},
+		{Operation: put, who: everyUser, serve: asItself(func(c *call) (surface.Answer, error) { return a.editor(c).servePut(c) })},
+		{Operation: patch, who: everyUser, serve: asItself(func(c *call) (surface.Answer, error) { return a.editor(c).servePatch(c) })},
+		{Operation: password, who: everyUser, serve: asItself(a.resetPassword)},
+		{Operation: tokens, who: everyUser, serve: asItself(a.revokeTokens)},
 	}
 }
 
-// me is the collection of one: the user who calls.
-type me = collection[wire.MeUser, person]
-
-// asMe serves a user what is its own. A client that acts for itself has nothing
-// there.
-func (a *API) asMe(serve func(me, *call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
+// asUser serves users only: a client that acts for itself is no user.
+func asUser(serve func(*call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
 	return func(c *call) (surface.Answer, error) {
 		if c.caller.Principal == nil {
 			return surface.Answer{}, errNoUser
 		}
-		return serve(a.meOf(c), c)
+		return serve(c)
 	}
 }
 
-// asOneself is asMe for what only the user itself may do: not everybody who
-// shops as the user of a client that asks nobody who he is.
-func (a *API) asOneself(serve func(me, *call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
-	return a.asMe(func(k me, c *call) (surface.Answer, error) {
-		client, user := c.caller.Client, c.caller.Principal
-		shared := client.AnonymousBuyer && otp.NormalizeUsername(client.DefaultContextUser) == user.Login.UsernameKey
-		if shared && len(c.caller.AMR) == 0 {
+// asItself is asUser for changes that only the user itself may make, and not
+// everybody who shops as the user of a client for anonymous buyers.
+func asItself(serve func(*call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
+	return asUser(func(c *call) (surface.Answer, error) {
+		if admin.IsSharedUser(c.caller.Client, c.caller.Principal, c.caller.AMR) {
 			return surface.Answer{}, errAnonymous
 		}
-		return serve(k, c)
+		return serve(c)
 	})
 }
 
-func (a *API) meOf(c *call) me {
-	u := c.caller.Principal.User
-	return me{
-		object: userObject(u.Kind),
-		get:    func(c *call, _ string) (person, error) { return a.self(c) },
-		check:  a.checkMe,
-		merge:  a.mergeMe,
-		save:   a.saveMe,
-		show: func(_ *call, p person) wire.MeUser {
-			return wire.MeUserFromRecord(p.User, p.Login, p.company.ID, p.roles())
-		},
-		id:     func(w *wire.MeUser) *string { return &w.ID },
-		stamp:  func(p *person) *int64 { return &p.version },
-		named:  func(c *call, _ string) string { return ownName(c) },
-		secret: changedPassword,
-		fixed:  true,
-	}
+func (a me) editor(c *call) editor[wire.MeUser, person] {
+	return editor[wire.MeUser, person]{kind{object: userObject(c.caller.Principal.User.Kind), sameID: equalID}, a}
 }
+
+func (a me) get(c *call, _ string) (person, error) { return a.self(c) }
+
+func (a me) show(p person) wire.MeUser {
+	return wire.MeUserFromRecord(p.User, p.Login, p.company.ID, p.roles())
+}
+
+func (a me) id(w *wire.MeUser) *string { return &w.ID }
+
+func (a me) version(p person) int64 { return p.version }
+
+func (a me) auditID(c *call, _ string) string { return ownName(c) }
+
+func (a me) changedSecrets(before, after person) []string { return changedPassword(before, after) }
+
+func (a me) notice(*call, person, person) (string, error) { return "", nil }
 
 // userObject is what errors and audit events call a user of the kind.
 func userObject(kind storage.UserKind) string {
@@ -113,7 +111,7 @@ func ownName(c *call) string {
 }
 
 // self reads the caller, with the login that it has signed in with.
-func (a *API) self(c *call) (person, error) {
+func (a me) self(c *call) (person, error) {
 	p := c.caller.Principal
 	user, err := a.cfg.Stores.Users.UserByUID(c.Context(), p.User.UID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -135,15 +133,14 @@ func (a *API) self(c *call) (person, error) {
 	return person{}, token.ErrInvalidToken
 }
 
-func (a *API) checkMe(c *call, w wire.MeUser, p person) error {
+func (a me) apply(c *call, w wire.MeUser, p person) (person, error) {
 	if w.Active != nil && *w.Active != p.User.Active {
-		return wire.Faults{{Path: "Active", Problem: "cannot be changed by the user"}}
+		return p, wire.Faults{{Path: "Active", Problem: "cannot be changed by the user"}}
 	}
-	return a.checkUser(c, w.ToUser(p.User.Active), p)
-}
-
-func (a *API) mergeMe(c *call, w wire.MeUser, p person) (person, error) {
 	given := w.ToUser(p.User.Active)
+	if err := a.checkUser(c, given, p); err != nil {
+		return p, err
+	}
 	if err := checkOwnCredentials(c, given, p); err != nil {
 		return p, err
 	}
@@ -162,12 +159,11 @@ func (a *API) mergeMe(c *call, w wire.MeUser, p person) (person, error) {
 	return p, passwordRefusal(err)
 }
 
-// checkOwnCredentials refuses callers who change what they sign in with, or are
-// reached by themselves, unless their sign-in allows it. Changes of other users
-// pass.
+// checkOwnCredentials refuses callers who change their own credentials, unless
+// their sign-in allows it. Changes of other users pass.
 func checkOwnCredentials(c *call, w wire.User, p person) error {
-	changed := w.Password != nil || w.Username != p.Login.Username || w.Email != p.User.Email || surface.ValueOr(w.Phone, "") != p.User.Phone
-	if !changed || !isOwn(c, p) {
+	after := storage.UserLogin{User: w.ToRecord(p.User), Login: w.ToLogin(p.Login)}
+	if !isOwn(c, p) || !admin.ChangesCredentials(p.UserLogin, after, w.Password != nil) {
 		return nil
 	}
 	return mayChangeCredentials(c.caller)
@@ -191,7 +187,7 @@ func mayChangeCredentials(c *token.Caller) error {
 	return errSignInAgain
 }
 
-func (a *API) saveMe(c *call, w wire.MeUser, p person) (person, error) {
+func (a me) save(c *call, w wire.MeUser, p person) (person, error) {
 	stored, err := a.changeUser(c, p)
 	if err != nil {
 		return p, err
@@ -203,7 +199,7 @@ func (a *API) saveMe(c *call, w wire.MeUser, p person) (person, error) {
 	return p, nil
 }
 
-func (a *API) serveOwnPassword(_ me, c *call) (surface.Answer, error) {
+func (a me) resetPassword(c *call) (surface.Answer, error) {
 	var w wire.TokenPasswordReset
 	if err := c.read(&w); err != nil {
 		return surface.Answer{}, err
@@ -221,10 +217,11 @@ func (a *API) serveOwnPassword(_ me, c *call) (surface.Answer, error) {
 	return surface.Answer{Status: http.StatusNoContent}, passwordRefusal(err)
 }
 
-func (a *API) serveOwnTokens(k me, c *call) (surface.Answer, error) {
+func (a me) revokeTokens(c *call) (surface.Answer, error) {
 	err := a.cfg.Stores.Logins.RevokeUserTokens(c.Context(), c.caller.Principal.User.UID, a.cfg.Now().UTC())
 	if err == nil {
-		a.record(c, strings.ToLower(k.object)+".tokens_revoked", k.object+"/"+ownName(c))
+		object := userObject(c.caller.Principal.User.Kind)
+		a.record(c, strings.ToLower(object)+".tokens_revoked", object+"/"+ownName(c))
 	}
 	return surface.Answer{Status: http.StatusNoContent}, err
 }

@@ -1,15 +1,15 @@
 package ordercloud
 
-// allRoutes are the operations of the dialect, resource by resource.
+import "slices"
+
+// allRoutes returns the operations of the dialect, resource by resource.
 func (a *API) allRoutes() []route {
-	var all []route
-	for _, of := range [][]route{
-		a.clientRoutes(), a.secretRoutes(), a.securityProfileRoutes(), a.senderRoutes(), a.deliveryConfigRoutes(),
-		a.keyRoutes(), a.auditRoutes(), a.requestRoutes(),
-		a.buyerRoutes(), a.supplierRoutes(), a.userRoutes(), a.allBuyersUsersRoutes(), a.meRoutes(), a.credentialRoutes(),
-		a.emptyListRoutes(),
-	} {
-		all = append(all, of...)
-	}
-	return all
+	return slices.Concat(
+		apiClients{API: a}.routes(), apiClientAssignments{a}.routes(), apiClientSecrets{a}.routes(),
+		securityProfiles{API: a}.routes(), securityProfileAssignments{a}.routes(),
+		messageSenders{API: a}.routes(), messageSenderAssignments{a}.routes(), deliveryConfigs{API: a}.routes(),
+		signingKeys{a}.routes(), auditEvents{a}.routes(), oneTimePasswordRequests{a}.routes(),
+		a.buyerRoutes(), a.supplierRoutes(), a.userRoutes(), me{a}.routes(), forgottenCredentials{a}.routes(),
+		unsupportedLists{a}.routes(),
+	)
 }

@@ -30,70 +30,68 @@ func (p person) auditObject() string {
 	return userObject(p.User.Kind) + "/" + p.company.ID + "/" + p.User.ID
 }
 
-// users is the collection of the users of one kind.
+// users are the users of one kind: of buyers, of suppliers, or admin users.
 type users struct {
-	api    *API
-	kind   storage.UserKind
-	object string
-	path   string
-	who    audience
-	admin  []string
-	reader []string
+	*API
+	kind
+	of storage.UserKind
 }
 
 func (a *API) userRoutes() []route {
 	var all []route
-	for _, of := range []users{
-		{a, storage.Buyer, "User", "/v1/buyers/{buyerID}/users", companyUsers, []string{"BuyerUserAdmin"}, []string{"BuyerUserReader"}},
-		{a, storage.Supplier, "SupplierUser", "/v1/suppliers/{supplierID}/users", companyUsers, []string{"SupplierUserAdmin"}, []string{"SupplierUserReader"}},
-		{a, storage.Admin, "AdminUser", "/v1/adminusers", sellers, []string{"AdminUserAdmin"}, []string{"AdminUserReader"}},
+	for _, u := range []users{
+		{a, kind{
+			object: "User", path: "/v1/buyers/{buyerID}/users", who: companyUsers,
+			admin: []string{"BuyerUserAdmin"}, reader: []string{"BuyerUserReader"},
+		}, storage.Buyer},
+		{a, kind{
+			object: "SupplierUser", path: "/v1/suppliers/{supplierID}/users", who: companyUsers,
+			admin: []string{"SupplierUserAdmin"}, reader: []string{"SupplierUserReader"},
+		}, storage.Supplier},
+		{a, kind{
+			object: "AdminUser", path: "/v1/adminusers",
+			admin: []string{"AdminUserAdmin"}, reader: []string{"AdminUserReader"},
+		}, storage.Admin},
 	} {
-		all = append(all, of.routes()...)
+		all = append(all, u.routes()...)
 	}
-	return all
+	everyBuyer := usersOfAllBuyers{users{a, kind{
+		object: "User", path: "/v1/buyerusers",
+		admin: []string{"BuyerUserAdmin"}, reader: []string{"BuyerUserReader"},
+	}, storage.Buyer}}
+	list := newCollection(everyBuyer.described(), everyBuyer).listRoute()
+	list.Summary, list.Query = "List the users of all buyers", append(list.Query, groupParameter())
+	return append(all, list)
+}
+
+// described adds what the users of all kinds have in common.
+func (u users) described() kind {
+	k := u.kind
+	k.param = "userID"
+	k.fields = text("ID", "Username", "FirstName", "LastName", "Email", "Phone").with("Active", "Active", otherField).
+		with("DateCreated", "CreatedAt", timeField).with("TermsAccepted", "TermsAccepted", timeField).with("xp", "XP", textField)
+	k.search = []string{"Username", "FirstName", "LastName", "Email"}
+	return k
 }
 
 func (u users) routes() []route {
-	all := append(u.collection().routes(), u.unlockRoute(), u.tokensRoute())
+	all := append(newCollection(u.described(), u).routes(), u.unlockRoute(), u.tokensRoute())
 	for i := range all {
-		if r := &all[i]; r.Method == http.MethodGet && r.Path == u.path && u.kind != storage.Admin {
+		if r := &all[i]; r.Method == http.MethodGet && r.Path == u.path && u.of != storage.Admin {
 			r.Query = append(r.Query, groupParameter())
 		}
 	}
 	return all
 }
 
-func (u users) collection() collection[wire.User, person] {
-	return collection[wire.User, person]{
-		object: u.object, path: u.path, param: "userID", who: u.who, admin: u.admin, reader: u.reader,
-		fields: text("ID", "Username", "FirstName", "LastName", "Email", "Phone").
-			with("Active", "Active", otherField).with("DateCreated", "CreatedAt", timeField).with("TermsAccepted", "TermsAccepted", timeField).with("xp", "XP", textField),
-		search: []string{"Username", "FirstName", "LastName", "Email"},
-		list:   u.list, get: u.get, fresh: u.fresh, check: u.check, merge: u.merge, save: u.save, remove: u.remove,
-		show:   func(_ *call, p person) wire.User { return p.shown() },
-		id:     func(w *wire.User) *string { return &w.ID },
-		newID:  u.api.newID,
-		stamp:  func(p *person) *int64 { return &p.version },
-		named:  u.named,
-		secret: changedPassword,
-	}
-}
+// usersOfAllBuyers lists the users of all buyers at once, for the seller's side.
+type usersOfAllBuyers struct{ users }
 
-// allBuyersUsersRoutes list the users of all buyers at once, for the seller's side.
-func (a *API) allBuyersUsersRoutes() []route {
-	u := users{a, storage.Buyer, "User", "/v1/buyerusers", sellers, []string{"BuyerUserAdmin"}, []string{"BuyerUserReader"}}
-	k := u.collection()
-	k.list = u.listAll
-	list := k.routes()[0]
-	list.Summary, list.Query = "List the users of all buyers", append(list.Query, groupParameter())
-	return []route{list}
-}
-
-func (u users) listAll(c *call, q storage.Query) (storage.Page[person], error) {
+func (u usersOfAllBuyers) list(c *call, q storage.Query) (storage.Page[person], error) {
 	if c.queryID("userGroupID") != nil {
 		q.Where = append(q.Where, matchesNothing("UID"))
 	}
-	found, err := u.api.cfg.Stores.Users.ListUsers(c.Context(),
+	found, err := u.cfg.Stores.Users.ListUsers(c.Context(),
 		storage.UserScope{RealmID: storage.DefaultRealmID, Kind: storage.Buyer}, q)
 	if err != nil {
 		return storage.Page[person]{}, err
@@ -102,7 +100,7 @@ func (u users) listAll(c *call, q storage.Query) (storage.Page[person], error) {
 	for _, of := range found.Items {
 		uids = append(uids, of.User.AccountUID)
 	}
-	buyers, err := u.api.accountsByUID(c, uids)
+	buyers, err := u.accountsByUID(c, uids)
 	page := storage.Page[person]{Total: found.Total}
 	for _, of := range found.Items {
 		page.Items = append(page.Items, person{UserLogin: of, company: buyers[of.User.AccountUID], version: versionOf(of)})
@@ -115,9 +113,9 @@ func (u users) listAll(c *call, q storage.Query) (storage.Page[person], error) {
 func (u users) unlockRoute() route {
 	o := u.action(http.MethodPost, "/unlock", "Unlock", "Forget a user's failed sign-ins")
 	return route{Operation: o, who: u.who, serve: u.act("unlocked", func(c *call, p person) error {
-		logins, err := u.api.cfg.Stores.Logins.LoginsOfUser(c.Context(), p.User.UID)
+		logins, err := u.cfg.Stores.Logins.LoginsOfUser(c.Context(), p.User.UID)
 		for _, l := range logins {
-			err = errors.Join(err, u.api.cfg.Stores.Logins.Unlock(c.Context(), l.ID, u.api.cfg.Now().UTC()))
+			err = errors.Join(err, u.cfg.Stores.Logins.Unlock(c.Context(), l.ID, u.cfg.Now().UTC()))
 		}
 		return err
 	})}
@@ -127,7 +125,7 @@ func (u users) unlockRoute() route {
 func (u users) tokensRoute() route {
 	o := u.action(http.MethodDelete, "/tokens", "RevokeTokens", "Revoke all tokens of a user")
 	return route{Operation: o, who: u.who, serve: u.act("tokens_revoked", func(c *call, p person) error {
-		return u.api.cfg.Stores.Logins.RevokeUserTokens(c.Context(), p.User.UID, u.api.cfg.Now().UTC())
+		return u.cfg.Stores.Logins.RevokeUserTokens(c.Context(), p.User.UID, u.cfg.Now().UTC())
 	})}
 }
 
@@ -154,21 +152,21 @@ func (u users) act(verb string, do func(*call, person) error) func(*call) (surfa
 		if err != nil {
 			return surface.Answer{}, err
 		}
-		u.api.record(c, strings.ToLower(u.object)+"."+verb, u.object+"/"+u.named(c, p.User.ID))
+		u.record(c, strings.ToLower(u.object)+"."+verb, u.object+"/"+u.auditID(c, p.User.ID))
 		return surface.Answer{Status: http.StatusNoContent}, nil
 	}
 }
 
-// named is how audit events call a user of that ID.
-func (u users) named(c *call, id string) string {
-	if u.kind == storage.Admin {
+// auditID returns the ID of a user with that of its company in front.
+func (u users) auditID(c *call, id string) string {
+	if u.of == storage.Admin {
 		return id
 	}
 	return c.PathValue(u.companyParameter()) + "/" + id
 }
 
 func (u users) companyParameter() string {
-	if u.kind == storage.Supplier {
+	if u.of == storage.Supplier {
 		return "supplierID"
 	}
 	return "buyerID"
@@ -176,13 +174,13 @@ func (u users) companyParameter() string {
 
 // company finds the buyer or supplier in the path; admin users have none.
 func (u users) company(c *call) (storage.Account, error) {
-	if u.kind == storage.Admin {
+	if u.of == storage.Admin {
 		return storage.Account{}, nil
 	}
 	id := c.PathValue(u.companyParameter())
-	found, err := u.api.account(c, u.kind, id)
+	found, err := u.account(c, u.of, id)
 	if errors.Is(err, storage.ErrNotFound) {
-		err = notFound(objectType(u.kind), id)
+		err = notFound(objectType(u.of), id)
 	}
 	return found, err
 }
@@ -195,8 +193,8 @@ func (u users) list(c *call, q storage.Query) (storage.Page[person], error) {
 	if c.queryID("userGroupID") != nil {
 		q.Where = append(q.Where, matchesNothing("UID"))
 	}
-	found, err := u.api.cfg.Stores.Users.ListUsers(c.Context(),
-		storage.UserScope{RealmID: storage.DefaultRealmID, Kind: u.kind, AccountUID: company.UID}, q)
+	found, err := u.cfg.Stores.Users.ListUsers(c.Context(),
+		storage.UserScope{RealmID: storage.DefaultRealmID, Kind: u.of, AccountUID: company.UID}, q)
 	page := storage.Page[person]{Total: found.Total}
 	for _, of := range found.Items {
 		page.Items = append(page.Items, person{UserLogin: of, company: company, version: versionOf(of)})
@@ -209,11 +207,11 @@ func (u users) get(c *call, id string) (person, error) {
 	if err != nil {
 		return person{}, err
 	}
-	user, err := u.api.cfg.Stores.Users.User(c.Context(), storage.DefaultRealmID, u.kind, company.UID, id)
+	user, err := u.cfg.Stores.Users.User(c.Context(), storage.DefaultRealmID, u.of, company.UID, id)
 	if err != nil {
 		return person{}, err
 	}
-	logins, err := u.api.cfg.Stores.Logins.LoginsOfUser(c.Context(), user.UID)
+	logins, err := u.cfg.Stores.Logins.LoginsOfUser(c.Context(), user.UID)
 	if err != nil {
 		return person{}, err
 	}
@@ -221,7 +219,7 @@ func (u users) get(c *call, id string) (person, error) {
 	if len(logins) > 0 {
 		p.Login = logins[0] // by profile, as in lists
 	}
-	return u.api.complete(c, p)
+	return u.complete(c, p)
 }
 
 // complete adds what the user's login gives it.
@@ -248,20 +246,28 @@ func (p person) roles() []string {
 	return surface.OrEmpty(p.principal.Roles)
 }
 
-func (p person) shown() wire.User {
-	u := wire.UserFromRecord(p.User, p.Login, p.company.ID)
-	u.AvailableRoles = p.roles()
-	return u
+func (u users) show(p person) wire.User {
+	w := wire.UserFromRecord(p.User, p.Login, p.company.ID)
+	w.AvailableRoles = p.roles()
+	return w
 }
 
-func (u users) fresh(c *call) (person, error) {
+func (u users) id(w *wire.User) *string { return &w.ID }
+
+func (u users) version(p person) int64 { return p.version }
+
+func (u users) changedSecrets(before, after person) []string { return changedPassword(before, after) }
+
+func (u users) notice(*call, person, person) (string, error) { return "", nil }
+
+func (u users) blank(c *call) (person, error) {
 	company, err := u.company(c)
 	if err != nil {
 		return person{}, err
 	}
-	uid, err := storage.NewUserUID(u.api.cfg.Rand)
-	return person{company: company, UserLogin: storage.UserLogin{User: storage.User{
-		UID: uid, RealmID: storage.DefaultRealmID, Kind: u.kind, AccountUID: company.UID,
+	uid, err := storage.NewUserUID(u.cfg.Rand)
+	return person{company: company, version: storage.MustBeNew, UserLogin: storage.UserLogin{User: storage.User{
+		UID: uid, RealmID: storage.DefaultRealmID, Kind: u.of, AccountUID: company.UID,
 	}}}, err
 }
 
@@ -270,10 +276,10 @@ func (u users) remove(c *call, p person, version int64) error {
 		return err
 	}
 	if version == 0 {
-		return u.api.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, 0)
+		return u.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, 0)
 	}
 	if version != p.version {
 		return storage.ErrStale
 	}
-	return u.api.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, p.User.Version)
+	return u.cfg.Stores.Users.DeleteUser(c.Context(), p.User.UID, p.User.Version)
 }

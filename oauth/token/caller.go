@@ -74,7 +74,7 @@ func (c *Caller) SellerSide() bool {
 
 // Authority returns the caller as the rules about changes know it.
 func (c *Caller) Authority() admin.Caller {
-	authority := admin.Caller{Roles: c.Roles, SellerSide: c.SellerSide()}
+	authority := admin.Caller{ClientID: c.Client.ID, Roles: c.Roles, SellerSide: c.SellerSide()}
 	if c.Principal != nil && !authority.SellerSide {
 		authority.OwnRoles = c.Principal.Roles
 	}

@@ -14,82 +14,10 @@ import (
 
 var errListeners = refuse(http.StatusBadRequest, "NotSupported", "Messages are copied to nobody here: CC listeners are not supported.")
 
-func (a *API) senderRoutes() []route {
-	store := a.cfg.Stores.Senders
-	return append(collection[wire.MessageSender, storage.Sender]{
-		object: "MessageSender", path: "/v1/messagesenders", param: "messageSenderID",
-		admin: []string{"MessageSenderAdmin"}, reader: []string{"MessageSenderReader"},
-		fields: text("ID", "Name", "Description", "URL", "Kind").
-			with("DeliveryConfigID", "DeliveryConfig", textField).with("xp", "XP", textField).
-			with("Active", "Active", otherField).with("AllowAllBuyers", "AllowAllBuyers", otherField),
-		search: []string{"ID", "Name", "Description"},
-		list: func(c *call, q storage.Query) (storage.Page[storage.Sender], error) {
-			ours := storage.Test{Op: storage.OpEqual, Value: string(storage.ElasticPathDialect), Not: true}
-			q.Where = append(q.Where, storage.Condition{Fields: []string{"Dialect"}, Tests: []storage.Test{ours}})
-			return store.ListSenders(c.Context(), q)
-		},
-		get: a.sender,
-		fresh: func(*call) (storage.Sender, error) {
-			return storage.Sender{RealmID: storage.DefaultRealmID}, nil
-		},
-		check: a.checkSender,
-		merge: func(_ *call, w wire.MessageSender, r storage.Sender) (storage.Sender, error) {
-			r = w.ToRecord(r)
-			_, err := w.SealSecrets(a.cfg.Sealer, &r)
-			return r, err
-		},
-		save: func(c *call, _ wire.MessageSender, r storage.Sender) (storage.Sender, error) {
-			return store.PutSender(c.Context(), r)
-		},
-		remove: func(c *call, r storage.Sender, version int64) error {
-			if err := a.cfg.Rules.ChangeSender(c.caller.Authority(), &r, nil); err != nil {
-				return err
-			}
-			return store.DeleteSender(c.Context(), r.ID, version)
-		},
-		show:   func(_ *call, r storage.Sender) wire.MessageSender { return wire.MessageSenderFromRecord(r) },
-		id:     func(w *wire.MessageSender) *string { return &w.ID },
-		newID:  a.newID,
-		stamp:  func(r *storage.Sender) *int64 { return &r.Version },
-		secret: wire.ChangedSenderSecrets,
-		fixed:  true, atomic: true,
-	}.routes(), a.senderAssignmentRoutes()...)
-}
+// messageSenderAssignments say whose users a message sender serves.
+type messageSenderAssignments struct{ *API }
 
-// sender finds a sender of this dialect.
-func (a *API) sender(c *call, id string) (storage.Sender, error) {
-	found, err := a.cfg.Stores.Senders.Sender(c.Context(), id)
-	if err == nil && found.Dialect != storage.OrderCloudDialect {
-		return storage.Sender{}, storage.ErrNotFound
-	}
-	return found, err
-}
-
-// checkSender finds the faults of what a sender is to become. Whoever says where
-// its messages go gets the tokens in them.
-func (a *API) checkSender(c *call, w wire.MessageSender, base storage.Sender) error {
-	want := w.ToRecord(base)
-	if err := w.Validate("", wire.KeptIn(want)).Err(); err != nil {
-		return err
-	}
-	if want.DeliveryConfig != "" {
-		_, err := a.cfg.Stores.DeliveryConfigs.DeliveryConfig(c.Context(), want.DeliveryConfig)
-		if errors.Is(err, storage.ErrNotFound) {
-			return notFound("DeliveryConfig", want.DeliveryConfig)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	before := &base
-	if base.Version == storage.MustBeNew {
-		before = nil
-	}
-	return a.cfg.Rules.ChangeSender(c.caller.Authority(), before, &want)
-}
-
-// senderAssignmentRoutes say whom a sender serves.
-func (a *API) senderAssignmentRoutes() []route {
+func (a messageSenderAssignments) routes() []route {
 	const path, listeners = "/v1/messagesenders/assignments", "/v1/messagesenders/CCListenerAssignments"
 	admin := []string{"MessageSenderAdmin", "MessageConfigAssignmentAdmin"}
 	read := []string{"MessageSenderAdmin", "MessageConfigAssignmentAdmin", "MessageSenderReader"}
@@ -110,9 +38,9 @@ func (a *API) senderAssignmentRoutes() []route {
 	copyTo := operation(http.MethodPost, listeners, "CCListenerAssignments.Save", "Not supported", admin, 400)
 	copyTo.Answers = nil
 	return []route{
-		{Operation: list, serve: a.listSenderAssignments},
-		{Operation: create, serve: a.assignSender},
-		{Operation: remove, serve: a.unassignSender},
+		{Operation: list, serve: a.list},
+		{Operation: create, serve: a.save},
+		{Operation: remove, serve: a.delete},
 		{Operation: copies, serve: listListeners},
 		{Operation: copyTo, serve: func(*call) (surface.Answer, error) { return surface.Answer{}, errListeners }},
 	}
@@ -132,7 +60,7 @@ func listListeners(c *call) (surface.Answer, error) {
 
 func senderAssignmentFields() fields { return text("MessageSenderID", "BuyerID", "SupplierID") }
 
-func (a *API) listSenderAssignments(c *call) (surface.Answer, error) {
+func (a messageSenderAssignments) list(c *call) (surface.Answer, error) {
 	q, page, err := c.query(senderAssignmentFields(), []string{"MessageSenderID", "BuyerID", "SupplierID"})
 	if err != nil {
 		return surface.Answer{}, err
@@ -190,7 +118,7 @@ func senderAssignments(senders []storage.Sender, accounts map[string]storage.Acc
 	return all
 }
 
-func (a *API) assignSender(c *call) (surface.Answer, error) {
+func (a messageSenderAssignments) save(c *call) (surface.Answer, error) {
 	var w wire.MessageSenderAssignment
 	if err := c.readExactly(&w); err != nil {
 		return surface.Answer{}, err
@@ -202,7 +130,7 @@ func (a *API) assignSender(c *call) (surface.Answer, error) {
 	if err := faults.Err(); err != nil {
 		return surface.Answer{}, err
 	}
-	return a.changeServed(c, w, "created", func(s *storage.Sender, accountUID string) error {
+	return a.change(c, w, "created", func(s *storage.Sender, accountUID string) error {
 		if accountUID == "" {
 			s.AllowSeller = true
 			return nil
@@ -212,12 +140,12 @@ func (a *API) assignSender(c *call) (surface.Answer, error) {
 	})
 }
 
-func (a *API) unassignSender(c *call) (surface.Answer, error) {
+func (a messageSenderAssignments) delete(c *call) (surface.Answer, error) {
 	w := wire.MessageSenderAssignment{MessageSenderID: c.PathValue("messageSenderID"), BuyerID: c.queryID("buyerID"), SupplierID: c.queryID("supplierID")}
 	if err := w.Validate("").Err(); err != nil {
 		return surface.Answer{}, err
 	}
-	return a.changeServed(c, w, "deleted", func(s *storage.Sender, accountUID string) error {
+	return a.change(c, w, "deleted", func(s *storage.Sender, accountUID string) error {
 		assigned := s.AllowSeller
 		if accountUID != "" {
 			assigned = slices.Contains(s.AccountUIDs, accountUID)
@@ -234,7 +162,7 @@ func (a *API) unassignSender(c *call) (surface.Answer, error) {
 	})
 }
 
-func (a *API) changeServed(c *call, w wire.MessageSenderAssignment, verb string, change func(s *storage.Sender, accountUID string) error) (surface.Answer, error) {
+func (a messageSenderAssignments) change(c *call, w wire.MessageSenderAssignment, verb string, change func(s *storage.Sender, accountUID string) error) (surface.Answer, error) {
 	object := "MessageSender/" + w.MessageSenderID
 	var company storage.Account
 	err := c.rewriteInTx(func(c *call) (err error) {

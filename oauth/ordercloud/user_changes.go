@@ -3,8 +3,6 @@ package ordercloud
 import (
 	"errors"
 	"net/http"
-	"net/mail"
-	"slices"
 
 	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
@@ -16,18 +14,39 @@ var errUsername = refuse(http.StatusConflict, "User.UsernameMustBeUnique", "User
 
 // mayManage decides whether the caller may manage the user, or make it.
 func (u users) mayManage(c *call, p person) error {
-	caller, rules := c.caller.Authority(), u.api.cfg.Rules
+	caller, rules := c.caller.Authority(), u.cfg.Rules
 	if p.version == storage.MustBeNew {
-		return rules.CreateUser(c.Context(), caller, u.kind)
+		return rules.CreateUser(c.Context(), caller, u.of)
 	}
 	return rules.ManageUser(c.Context(), caller, p.User, p.roles())
 }
 
-func (u users) check(c *call, w wire.User, p person) error {
+// apply returns the user with what the shape says, a new password hashed.
+func (u users) apply(c *call, w wire.User, p person) (person, error) {
 	if err := u.mayManage(c, p); err != nil {
-		return err
+		return p, err
 	}
-	return u.api.checkUser(c, w, p)
+	if err := u.checkUser(c, w, p); err != nil {
+		return p, err
+	}
+	user, login := w.ToRecord(p.User), w.ToLogin(p.Login)
+	login.ProfileID = p.profileID(w)
+	if p.version == storage.MustBeNew {
+		return u.newPerson(c, w, p, user, login)
+	}
+	if err := checkOwnCredentials(c, w, p); err != nil {
+		return p, err
+	}
+	p.User, p.Login = user, withName(p.Login, login)
+	if w.Password == nil {
+		return p, nil
+	}
+	change, err := u.cfg.Passwords.Prepare(c.Context(), p.principal, *w.Password)
+	if isOwn(c, p) {
+		change.KeepSession = c.caller.KeptSession()
+	}
+	p.password = &change
+	return p, passwordRefusal(err)
 }
 
 // checkUser finds the faults of what a user is to become.
@@ -47,7 +66,7 @@ func (a *API) checkUser(c *call, w wire.User, p person) error {
 	if err != nil || profile.RealmID != storage.DefaultRealmID {
 		faults.Add("PasswordProfileID", "there is no such password profile")
 	}
-	if a, err := mail.ParseAddress(w.Username); profile.UsernameFormat == "email" && (err != nil || a.Address != w.Username) {
+	if profile.UsernameFormat == "email" && !surface.IsEmail(w.Username) {
 		faults.Add("Username", "must be an e-mail address")
 	}
 	return faults.Err()
@@ -72,28 +91,6 @@ func (p person) profileID(w wire.User) string {
 	return storage.PasswordProfileID(surface.ValueOr(w.PasswordProfileID, storage.DefaultProfileID))
 }
 
-// merge returns the person with what the shape says, a new password prepared.
-func (u users) merge(c *call, w wire.User, p person) (person, error) {
-	user, login := w.ToRecord(p.User), w.ToLogin(p.Login)
-	login.ProfileID = p.profileID(w)
-	if p.version == storage.MustBeNew {
-		return u.newPerson(c, w, p, user, login)
-	}
-	if err := checkOwnCredentials(c, w, p); err != nil {
-		return p, err
-	}
-	p.User, p.Login = user, withName(p.Login, login)
-	if w.Password == nil {
-		return p, nil
-	}
-	change, err := u.api.cfg.Passwords.Prepare(c.Context(), p.principal, *w.Password)
-	if isOwn(c, p) {
-		change.KeepSession = c.caller.KeptSession()
-	}
-	p.password = &change
-	return p, passwordRefusal(err)
-}
-
 // withName returns the login with its new name, or as it is if it is none.
 func withName(base, named storage.Login) storage.Login {
 	if base.ID == "" {
@@ -106,18 +103,18 @@ func withName(base, named storage.Login) storage.Login {
 func (u users) newPerson(c *call, w wire.User, p person, user storage.User, login storage.Login) (person, error) {
 	var err error
 	login.UserUID, login.Active = user.UID, true
-	if login.ID, err = storage.NewUUID(u.api.cfg.Rand); err != nil {
+	if login.ID, err = storage.NewUUID(u.cfg.Rand); err != nil {
 		return p, err
 	}
 	p.User, p.Login = user, login
 	if w.Password == nil {
 		return p, nil
 	}
-	rules, err := u.api.cfg.Stores.Logins.Rules(c.Context(), login.ProfileID, user)
+	rules, err := u.cfg.Stores.Logins.Rules(c.Context(), login.ProfileID, user)
 	if err != nil {
 		return p, err
 	}
-	change, err := u.api.cfg.Passwords.Prepare(c.Context(), &storage.Principal{Rules: rules}, *w.Password)
+	change, err := u.cfg.Passwords.Prepare(c.Context(), &storage.Principal{Rules: rules}, *w.Password)
 	p.Login.PasswordHash, p.Login.PasswordSetAt = change.Hash, change.Now
 	return p, passwordRefusal(err)
 }
@@ -129,28 +126,28 @@ func (u users) save(c *call, w wire.User, p person) (person, error) {
 		return p, err
 	}
 	if w.Password != nil {
-		u.api.record(c, "password.set", u.object+"/"+u.named(c, stored.User.ID))
+		u.record(c, "password.set", u.object+"/"+u.auditID(c, stored.User.ID))
 	}
-	return u.api.complete(c, person{UserLogin: stored, company: p.company})
+	return u.complete(c, person{UserLogin: stored, company: p.company})
 }
 
 func (u users) store(c *call, p person) (storage.UserLogin, error) {
 	if p.version != storage.MustBeNew {
-		return u.api.changeUser(c, p)
+		return u.changeUser(c, p)
 	}
 	invitation, err := u.invitation(c, p)
 	if err != nil {
 		return storage.UserLogin{}, err
 	}
-	added, err := u.api.cfg.Stores.Users.AddUser(c.Context(), storage.NewUser{User: p.User, Login: &p.Login, Invitation: invitation})
+	added, err := u.cfg.Stores.Users.AddUser(c.Context(), storage.NewUser{User: p.User, Login: &p.Login, Invitation: invitation})
 	switch {
 	case errors.Is(err, storage.ErrUsernameTaken):
-		err = u.api.usernameTaken(c, p)
+		err = u.usernameTaken(c, p)
 	case errors.Is(err, storage.ErrNotFound):
-		err = notFound(objectType(u.kind), p.company.ID) // deleted meanwhile
+		err = notFound(objectType(u.of), p.company.ID) // deleted meanwhile
 	}
 	if err == nil && invitation != nil {
-		u.api.cfg.Codes.Wake()
+		u.cfg.Codes.Wake()
 	}
 	return added, err
 }
@@ -196,19 +193,16 @@ func (a *API) changeUser(c *call, p person) (storage.UserLogin, error) {
 	return changed, err
 }
 
-// invitation returns the request that tells a new user of itself, if there is
-// anybody to bring the message.
+// invitation returns the request that tells a new user of itself, or nil if no
+// message sender serves the user.
 func (u users) invitation(c *call, p person) (*storage.CodeRequest, error) {
-	senders, err := u.api.cfg.Stores.Senders.Senders(c.Context())
-	serving := slices.ContainsFunc(senders, func(s storage.Sender) bool {
-		return s.RealmID == p.User.RealmID && s.Serves(storage.MessageNewUserInvitation, p.User)
-	})
-	if err != nil || !serving || !p.User.Active {
+	served, err := u.cfg.Rules.IsServed(c.Context(), storage.MessageNewUserInvitation, p.User)
+	if err != nil || !served || !p.User.Active {
 		return nil, err
 	}
-	request, err := u.api.cfg.Codes.Invitation(c.Context(), otp.Request{
+	request, err := u.cfg.Codes.Invitation(c.Context(), otp.Request{
 		UserUID: p.User.UID, ProfileID: p.Login.ProfileID,
-		Address: u.api.cfg.Address(c.Context()), TraceID: u.api.cfg.TraceID(c.Context()),
+		Address: u.cfg.Address(c.Context()), TraceID: u.cfg.TraceID(c.Context()),
 	})
 	return &request, err
 }

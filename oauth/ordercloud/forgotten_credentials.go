@@ -29,10 +29,13 @@ var (
 	errNoPasswords = refuse(http.StatusBadRequest, "PasswordReset.NotEnabled", "Passwords are not enabled for this API client.")
 )
 
+// forgottenCredentials are the requests of users who cannot sign in.
+type forgottenCredentials struct{ *API }
+
 // credentialRoutes are what somebody asks who cannot sign in. Whatever a request
 // asks for whom, it is answered before anybody looks whether that user exists;
 // see otp.Service.Request and signin.Passwords.Renew.
-func (a *API) credentialRoutes() []route {
+func (a forgottenCredentials) routes() []route {
 	operation := func(method, path, id, summary string, body any) openapi.Operation {
 		return openapi.Operation{
 			Method: method, Path: path, ID: id, Tag: "ForgottenCredentials", Summary: summary, Body: body,
@@ -47,17 +50,17 @@ func (a *API) credentialRoutes() []route {
 	return []route{
 		{
 			Operation: operation(http.MethodPost, "/v1/password/onetimepassword", "password.SendOneTimePassword", "Send one-time passwords", wire.OneTimePasswordRequest{}),
-			who:       anybody, serve: a.serveOneTimePassword,
+			who:       anybody, serve: a.sendOneTimePassword,
 		},
 		{
 			Operation: operation(http.MethodPost, "/v1/password/reset", "password.SendVerificationCode", "Send codes to renew forgotten passwords", wire.PasswordResetRequest{}),
-			who:       anybody, serve: a.serveForgottenPassword,
+			who:       anybody, serve: a.sendVerificationCode,
 		},
 		{
 			Operation: operation(http.MethodPut, "/v1/password/reset/{code}", "password.ResetByVerificationCode", "Renew a forgotten password", wire.PasswordReset{}),
-			who:       anybody, serve: a.serveRenewal,
+			who:       anybody, serve: a.resetPassword,
 		},
-		{Operation: retrieve, who: anybody, serve: a.serveForgottenUsername},
+		{Operation: retrieve, who: anybody, serve: a.retrieveUsername},
 	}
 }
 
@@ -69,7 +72,7 @@ func (c *call) readSmall(into any) error {
 
 // clientNamed returns the client through which somebody asks. Clients are no
 // secret: one that does not exist, or no more, is told.
-func (a *API) clientNamed(c *call, id string) (storage.Client, error) {
+func (a forgottenCredentials) clientNamed(c *call, id string) (storage.Client, error) {
 	if id == "" || !otp.IsName(id) {
 		return storage.Client{}, errClientID
 	}
@@ -80,7 +83,7 @@ func (a *API) clientNamed(c *call, id string) (storage.Client, error) {
 	return client, err
 }
 
-func (a *API) serveOneTimePassword(c *call) (surface.Answer, error) {
+func (a forgottenCredentials) sendOneTimePassword(c *call) (surface.Answer, error) {
 	var w wire.OneTimePasswordRequest
 	if err := c.readSmall(&w); err != nil {
 		return surface.Answer{}, err
@@ -89,10 +92,10 @@ func (a *API) serveOneTimePassword(c *call) (surface.Answer, error) {
 		Type: storage.MessageOneTimePassword, Username: w.Username, Email: w.Email, Purpose: storage.PurposeSignIn,
 		GrantType: grants.GrantPassword, // the code is presented as the password
 	}
-	return a.ask(c, w.ClientID, asked, errNobodyAsked, allowsAll)
+	return a.request(c, w.ClientID, asked, errNobodyAsked, allowsAll)
 }
 
-func (a *API) serveForgottenPassword(c *call) (surface.Answer, error) {
+func (a forgottenCredentials) sendVerificationCode(c *call) (surface.Answer, error) {
 	var w wire.PasswordResetRequest
 	if err := c.readSmall(&w); err != nil {
 		return surface.Answer{}, err
@@ -101,12 +104,12 @@ func (a *API) serveForgottenPassword(c *call) (surface.Answer, error) {
 	if err := a.checkRenewalURL(w); err != nil {
 		return surface.Answer{}, err
 	}
-	return a.ask(c, w.ClientID, asked, errNotNamed, takesPasswords)
+	return a.request(c, w.ClientID, asked, errNotNamed, takesPasswords)
 }
 
-func (a *API) serveForgottenUsername(c *call) (surface.Answer, error) {
+func (a forgottenCredentials) retrieveUsername(c *call) (surface.Answer, error) {
 	asked := otp.Request{Type: storage.MessageForgottenUsername, Email: c.values.Get("email")}
-	return a.ask(c, c.values.Get("clientID"), asked, errNoEmail, allowsAll)
+	return a.request(c, c.values.Get("clientID"), asked, errNoEmail, allowsAll)
 }
 
 // allowsAll refuses no client.
@@ -120,9 +123,9 @@ func takesPasswords(client *storage.Client) error {
 	return nil
 }
 
-// ask writes a request down that the client allows. Without a name it is
+// request writes a request down that the client allows. Without a name it is
 // refused as unnamed.
-func (a *API) ask(c *call, clientID string, asked otp.Request, unnamed error, allows func(*storage.Client) error) (surface.Answer, error) {
+func (a forgottenCredentials) request(c *call, clientID string, asked otp.Request, unnamed error, allows func(*storage.Client) error) (surface.Answer, error) {
 	asked.Username, asked.Email = strings.TrimSpace(asked.Username), strings.TrimSpace(asked.Email)
 	asked.TraceID, asked.Address = a.cfg.TraceID(c.Context()), a.cfg.Address(c.Context())
 	client, err := a.clientNamed(c, clientID)
@@ -147,7 +150,7 @@ func (a *API) ask(c *call, clientID string, asked otp.Request, unnamed error, al
 	return surface.Answer{Status: http.StatusNoContent}, err
 }
 
-func (a *API) serveRenewal(c *call) (surface.Answer, error) {
+func (a forgottenCredentials) resetPassword(c *call) (surface.Answer, error) {
 	var w wire.PasswordReset
 	if err := c.readSmall(&w); err != nil {
 		return surface.Answer{}, err
@@ -178,7 +181,7 @@ func checkRenewal(w wire.PasswordReset) error {
 }
 
 // checkRenewalURL refuses a URL that a message must not send its recipient to.
-func (a *API) checkRenewalURL(w wire.PasswordResetRequest) error {
+func (a forgottenCredentials) checkRenewalURL(w wire.PasswordResetRequest) error {
 	if err := w.Validate("").Err(); err != nil || surface.ValueOr(w.URL, "") == "" {
 		return err
 	}

@@ -10,9 +10,11 @@ import (
 	"latchkey/storage"
 )
 
-// emptyListRoutes are lists of what OrderCloud has and Latchkey does not: its
-// clients read them on their way to what exists.
-func (a *API) emptyListRoutes() []route {
+// unsupportedLists are lists of resources that OrderCloud has and Latchkey does not.
+// OrderCloud's clients read them on their way to resources that exist.
+type unsupportedLists struct{ *API }
+
+func (a unsupportedLists) routes() []route {
 	group, member := wire.List[wire.UserGroup]{}, wire.List[wire.UserGroupAssignment]{}
 	own := []string{"UserGroupAdmin", "BuyerUserAdmin", "UserGroupReader", "BuyerUserReader"}
 	supplier := []string{"SupplierUserGroupAdmin", "SupplierUserAdmin", "SupplierUserGroupReader", "SupplierUserReader"}
@@ -21,11 +23,11 @@ func (a *API) emptyListRoutes() []route {
 	impersonation := []string{"BuyerImpersonation", "BuyerUserAdmin", "BuyerUserReader"}
 	return []route{
 		emptyList("/v1/me/usergroups", group, everyUser, nil, emptyPage[wire.UserGroup]),
-		emptyList("/v1/buyers/{buyerID}/usergroups", group, companyUsers, own, inCompany[wire.UserGroup](a, storage.Buyer)),
-		emptyList("/v1/buyers/{buyerID}/usergroups/assignments", member, companyUsers, own, inCompany[wire.UserGroupAssignment](a, storage.Buyer)),
-		emptyList("/v1/suppliers/{supplierID}/usergroups", group, companyUsers, supplier, inCompany[wire.UserGroup](a, storage.Supplier)),
+		emptyList("/v1/buyers/{buyerID}/usergroups", group, companyUsers, own, inCompany[wire.UserGroup](a.API, storage.Buyer)),
+		emptyList("/v1/buyers/{buyerID}/usergroups/assignments", member, companyUsers, own, inCompany[wire.UserGroupAssignment](a.API, storage.Buyer)),
+		emptyList("/v1/suppliers/{supplierID}/usergroups", group, companyUsers, supplier, inCompany[wire.UserGroup](a.API, storage.Supplier)),
 		emptyList("/v1/suppliers/{supplierID}/usergroups/assignments", member, companyUsers, supplier,
-			inCompany[wire.UserGroupAssignment](a, storage.Supplier)),
+			inCompany[wire.UserGroupAssignment](a.API, storage.Supplier)),
 		emptyList("/v1/usergroups", group, sellers, admin, emptyPage[wire.UserGroup]),
 		emptyList("/v1/usergroups/assignments", member, sellers, admin, emptyPage[wire.UserGroupAssignment]),
 		emptyList("/v1/locales", wire.List[wire.Locale]{}, sellers, locale, emptyPage[wire.Locale]),
@@ -48,9 +50,9 @@ func emptyList(path string, page any, who audience, roles []string, serve func(*
 }
 
 // inCompany answers an empty page for the buyer or supplier in the path.
-func inCompany[W any](a *API, kind storage.UserKind) func(*call) (surface.Answer, error) {
+func inCompany[W any](a *API, of storage.UserKind) func(*call) (surface.Answer, error) {
 	return func(c *call) (surface.Answer, error) {
-		if _, err := (users{api: a, kind: kind}).company(c); err != nil {
+		if _, err := (users{API: a, of: of}).company(c); err != nil {
 			return surface.Answer{}, err
 		}
 		return emptyPage[W](c)

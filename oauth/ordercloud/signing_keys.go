@@ -11,7 +11,10 @@ import (
 	"latchkey/storage"
 )
 
-func (a *API) keyRoutes() []route {
+// signingKeys are the keys that sign tokens.
+type signingKeys struct{ *API }
+
+func (a signingKeys) routes() []route {
 	const path = "/v1/signingkeys"
 	admin, read := []string{"SigningKeyAdmin"}, []string{"SigningKeyAdmin", "SigningKeyReader"}
 	operation := func(method, under, verb, summary string, roles []string, answers map[int]any, refuses ...int) openapi.Operation {
@@ -26,17 +29,17 @@ func (a *API) keyRoutes() []route {
 	rotate := operation(http.MethodPost, "/rotate", "Rotate", "Announce a successor of a signing key", admin, shown, 400)
 	rotate.Body = wire.KeyRotation{}
 	return []route{
-		{Operation: list, serve: a.listKeys},
-		{Operation: operation(http.MethodGet, "/{kid}", "Get", "Get a signing key", read, shown, 404), serve: a.getKey},
-		{Operation: rotate, serve: a.rotateKey},
+		{Operation: list, serve: a.list},
+		{Operation: operation(http.MethodGet, "/{kid}", "Get", "Get a signing key", read, shown, 404), serve: a.get},
+		{Operation: rotate, serve: a.rotate},
 		{
 			Operation: operation(http.MethodPost, "/{kid}/revoke", "Revoke", "End a signing key at once", admin, map[int]any{http.StatusNoContent: nil}, 404),
-			serve:     a.revokeKey,
+			serve:     a.revoke,
 		},
 	}
 }
 
-func (a *API) listKeys(c *call) (surface.Answer, error) {
+func (a signingKeys) list(c *call) (surface.Answer, error) {
 	f := text("ID", "Alg", "State")
 	for _, name := range []string{"CreatedAt", "ActivatesAt", "RetiresAt", "GoneAt", "RevokedAt"} {
 		f.with(name, name, timeField)
@@ -59,7 +62,7 @@ func (a *API) listKeys(c *call) (surface.Answer, error) {
 	return listOf(page, q, found, wire.SigningKeyFromInfo), nil
 }
 
-func (a *API) getKey(c *call) (surface.Answer, error) {
+func (a signingKeys) get(c *call) (surface.Answer, error) {
 	all, err := a.cfg.Stores.Keys.List(c.Context())
 	if err != nil {
 		return surface.Answer{}, err
@@ -72,9 +75,9 @@ func (a *API) getKey(c *call) (surface.Answer, error) {
 	return surface.Answer{}, notFound("SigningKey", c.PathValue("kid"))
 }
 
-// rotateKey answers with the successor. While one is announced already, that
+// rotate answers with the successor. While one is announced already, that
 // is it, so that asking twice does no harm.
-func (a *API) rotateKey(c *call) (surface.Answer, error) {
+func (a signingKeys) rotate(c *call) (surface.Answer, error) {
 	var w wire.KeyRotation
 	if c.ContentLength != 0 {
 		if err := c.readExactly(&w); err != nil {
@@ -92,7 +95,7 @@ func (a *API) rotateKey(c *call) (surface.Answer, error) {
 	return surface.Answer{Status: http.StatusOK, Body: wire.SigningKeyFromInfo(successor)}, nil
 }
 
-func (a *API) revokeKey(c *call) (surface.Answer, error) {
+func (a signingKeys) revoke(c *call) (surface.Answer, error) {
 	kid := c.PathValue("kid")
 	err := a.cfg.Stores.Keys.Revoke(c.Context(), kid)
 	if errors.Is(err, storage.ErrNotFound) {

@@ -20,7 +20,10 @@ var (
 		"The expiration date must be in the future.")
 )
 
-func (a *API) secretRoutes() []route {
+// apiClientSecrets are the secrets of API clients.
+type apiClientSecrets struct{ *API }
+
+func (a apiClientSecrets) routes() []route {
 	const all, one = "/v1/apiclients/{apiClientID}/secrets", "/v1/apiclients/{apiClientID}/secrets/{secretID}"
 	admin := []string{"ApiClientAdmin"}
 	read := []string{"ApiClientAdmin", "ApiClientReader"}
@@ -38,23 +41,23 @@ func (a *API) secretRoutes() []route {
 	patch := operation(http.MethodPatch, one, "Patch", "Change the name or the expiration of a secret", admin, http.StatusOK, shown, 400, 404)
 	patch.Body, patch.Partial = shown, true
 	return []route{
-		{Operation: list, serve: a.listSecrets},
-		{Operation: create, serve: a.createSecret},
-		{Operation: operation(http.MethodGet, one, "Get", "Get a secret of a client, without its value", read, http.StatusOK, shown, 404), serve: a.getSecret},
-		{Operation: patch, serve: a.patchSecret},
-		{Operation: operation(http.MethodDelete, one, "Delete", "Delete a secret of a client", admin, http.StatusNoContent, nil, 404), serve: a.deleteSecret},
+		{Operation: list, serve: a.list},
+		{Operation: create, serve: a.create},
+		{Operation: operation(http.MethodGet, one, "Get", "Get a secret of a client, without its value", read, http.StatusOK, shown, 404), serve: a.get},
+		{Operation: patch, serve: a.patch},
+		{Operation: operation(http.MethodDelete, one, "Delete", "Delete a secret of a client", admin, http.StatusNoContent, nil, 404), serve: a.delete},
 	}
 }
 
 // client finds the client in the path.
-func (a *API) client(c *call) (storage.Client, error) {
+func (a apiClientSecrets) client(c *call) (storage.Client, error) {
 	return a.clientOf(c, c.PathValue("apiClientID"))
 }
 
-// changeSecrets changes the secrets of the client in the path, in the transaction
+// changeInTx changes the secrets of the client in the path, in the transaction
 // in which it is looked whether the caller may: the client cannot be given more
 // roles in between.
-func (a *API) changeSecrets(c *call, change func(c *call, found storage.Client) error) error {
+func (a apiClientSecrets) changeInTx(c *call, change func(c *call, found storage.Client) error) error {
 	return c.inTx(func(c *call) error {
 		found, err := a.client(c)
 		if err == nil {
@@ -67,15 +70,7 @@ func (a *API) changeSecrets(c *call, change func(c *call, found storage.Client) 
 	})
 }
 
-func (a *API) clientOf(c *call, id string) (storage.Client, error) {
-	found, err := a.cfg.Stores.Clients.Client(c.Context(), id)
-	if errors.Is(err, storage.ErrNotFound) {
-		err = notFound("ApiClient", id)
-	}
-	return found, err
-}
-
-func (a *API) listSecrets(c *call) (surface.Answer, error) {
+func (a apiClientSecrets) list(c *call) (surface.Answer, error) {
 	client, err := a.client(c)
 	if err != nil {
 		return surface.Answer{}, err
@@ -91,7 +86,7 @@ func (a *API) listSecrets(c *call) (surface.Answer, error) {
 	return listOf(page, q, found, wire.ApiClientSecretFromRecord), nil
 }
 
-func (a *API) getSecret(c *call) (surface.Answer, error) {
+func (a apiClientSecrets) get(c *call) (surface.Answer, error) {
 	client, err := a.client(c)
 	if err != nil {
 		return surface.Answer{}, err
@@ -106,18 +101,18 @@ func (a *API) getSecret(c *call) (surface.Answer, error) {
 
 func (c *call) noSecret() error { return notFound("ApiClientSecret", c.PathValue("secretID")) }
 
-// createSecret answers with the only copy of the value there will ever be.
-func (a *API) createSecret(c *call) (surface.Answer, error) {
+// create answers with the only copy of the value there will ever be.
+func (a apiClientSecrets) create(c *call) (surface.Answer, error) {
 	var w wire.ApiClientSecret
 	if err := c.read(&w); err != nil {
 		return surface.Answer{}, err
 	}
-	if err := a.checkSecret(w); err != nil {
+	if err := a.check(w); err != nil {
 		return surface.Answer{}, err
 	}
 	var clientID, value string
 	var kept storage.ClientSecret
-	err := a.changeSecrets(c, func(c *call, found storage.Client) (err error) {
+	err := a.changeInTx(c, func(c *call, found storage.Client) (err error) {
 		expires := surface.ValueOr(w.Expiration, time.Time{}).UTC()
 		clientID = found.ID
 		if value, kept, err = client.GenerateSecret(a.cfg.Peppers, a.cfg.Rand, clientID, w.Name, expires, a.cfg.Now()); err != nil {
@@ -135,7 +130,7 @@ func (a *API) createSecret(c *call) (surface.Answer, error) {
 	return done, nil
 }
 
-func (a *API) checkSecret(w wire.ApiClientSecret) error {
+func (a apiClientSecrets) check(w wire.ApiClientSecret) error {
 	if err := w.Validate("").Err(); err != nil {
 		return err
 	}
@@ -145,20 +140,9 @@ func (a *API) checkSecret(w wire.ApiClientSecret) error {
 	return nil
 }
 
-func (a *API) addSecret(c *call, clientID string, s storage.ClientSecret) error {
-	err := a.cfg.Stores.Secrets.AddClientSecret(c.Context(), clientID, s, client.MaxSecrets)
-	switch {
-	case errors.Is(err, storage.ErrTooMany):
-		return errTooManySecrets
-	case errors.Is(err, storage.ErrNotFound):
-		return notFound("ApiClient", clientID)
-	}
-	return err
-}
-
-// patchSecret changes the members that the body names; a null expiration takes
+// patch changes the members that the body names; a null expiration takes
 // it away. A secret that has expired can be brought back that way.
-func (a *API) patchSecret(c *call) (surface.Answer, error) {
+func (a apiClientSecrets) patch(c *call) (surface.Answer, error) {
 	raw, err := c.rawBody()
 	if err != nil {
 		return surface.Answer{}, err
@@ -169,11 +153,11 @@ func (a *API) patchSecret(c *call) (surface.Answer, error) {
 	}
 	var clientID string
 	var before, stored storage.ClientSecret
-	err = a.changeSecrets(c, func(c *call, found storage.Client) (err error) {
+	err = a.changeInTx(c, func(c *call, found storage.Client) (err error) {
 		clientID = found.ID
 		stored, err = a.cfg.Stores.Secrets.ChangeClientSecret(c.Context(), clientID, c.PathValue("secretID"), func(s *storage.ClientSecret) error {
 			before = *s
-			return a.changeSecret(s, raw)
+			return a.change(s, raw)
 		})
 		if errors.Is(err, storage.ErrNotFound) {
 			return c.noSecret()
@@ -189,7 +173,7 @@ func (a *API) patchSecret(c *call) (surface.Answer, error) {
 	return done, nil
 }
 
-func (a *API) changeSecret(s *storage.ClientSecret, patch []byte) error {
+func (a apiClientSecrets) change(s *storage.ClientSecret, patch []byte) error {
 	w, err := wire.Patched(wire.ApiClientSecretFromRecord(*s), patch)
 	if err != nil {
 		return err
@@ -203,12 +187,12 @@ func (a *API) changeSecret(s *storage.ClientSecret, patch []byte) error {
 		s.ExpiresAt = expires.UTC()
 	}
 	s.Name = w.Name
-	return a.checkSecret(w)
+	return a.check(w)
 }
 
-func (a *API) deleteSecret(c *call) (surface.Answer, error) {
+func (a apiClientSecrets) delete(c *call) (surface.Answer, error) {
 	id, clientID := c.PathValue("secretID"), ""
-	err := a.changeSecrets(c, func(c *call, found storage.Client) error {
+	err := a.changeInTx(c, func(c *call, found storage.Client) error {
 		clientID = found.ID
 		err := a.cfg.Stores.Secrets.DeleteClientSecret(c.Context(), clientID, id)
 		if errors.Is(err, storage.ErrNotFound) {

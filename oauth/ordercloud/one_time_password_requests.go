@@ -12,22 +12,26 @@ import (
 	"latchkey/storage"
 )
 
-func (a *API) requestRoutes() []route {
+// oneTimePasswordRequests are the stored requests for one-time passwords and other
+// messages.
+type oneTimePasswordRequests struct{ *API }
+
+func (a oneTimePasswordRequests) routes() []route {
 	const path = "/v1/onetimepasswordrequests"
 	admin, read := []string{"OneTimePasswordAdmin"}, []string{"OneTimePasswordAdmin", "OneTimePasswordReader"}
 	tag := "OneTimePasswordRequest"
 	return []route{
-		{serve: a.listRequests, Operation: openapi.Operation{
+		{serve: a.list, Operation: openapi.Operation{
 			Method: http.MethodGet, Path: path, ID: "onetimepasswordrequests.List", Tag: tag, Roles: read,
 			Summary: "List the requests for one-time passwords and other messages, the newest first",
 			Query:   listParameters(), Answers: map[int]any{http.StatusOK: wire.List[wire.CodeRequest]{}}, Refuses: []int{400},
 		}},
-		{serve: a.getRequest, Operation: openapi.Operation{
+		{serve: a.get, Operation: openapi.Operation{
 			Method: http.MethodGet, Path: path + "/{requestID}", ID: "onetimepasswordrequests.Get", Tag: tag, Roles: read,
 			Summary: "Get a request with what became of its codes and messages",
 			Answers: map[int]any{http.StatusOK: wire.CodeRequest{}}, Refuses: []int{404},
 		}},
-		{serve: a.retryMessage, Operation: openapi.Operation{
+		{serve: a.retry, Operation: openapi.Operation{
 			Method: http.MethodPost, Path: path + "/{requestID}/messages/{messageID}/retry", ID: "onetimepasswordrequests.messages.Retry",
 			Tag: tag, Summary: "Bring a message on its way again while its code lives", Roles: admin,
 			Answers: map[int]any{http.StatusOK: wire.MessageRetry{}}, Refuses: []int{404, 409},
@@ -35,7 +39,7 @@ func (a *API) requestRoutes() []route {
 	}
 }
 
-func (a *API) listRequests(c *call) (surface.Answer, error) {
+func (a oneTimePasswordRequests) list(c *call) (surface.Answer, error) {
 	f := text("ID", "Type", "ClientID", "Username", "Email", "TraceID").with("CreatedAt", "CreatedAt", timeField).
 		with("ExpiresAt", "ExpiresAt", timeField).with("ResolvedAt", "ResolvedAt", timeField)
 	q, page, err := c.query(f, []string{"Username", "Email", "ClientID"})
@@ -52,7 +56,7 @@ func (a *API) listRequests(c *call) (surface.Answer, error) {
 	return listOf(page, q, found, wire.CodeRequestFromRecord), nil
 }
 
-func (a *API) timeline(c *call) (storage.Timeline, error) {
+func (a oneTimePasswordRequests) timeline(c *call) (storage.Timeline, error) {
 	t, err := a.cfg.Stores.Records.Timeline(c.Context(), c.PathValue("requestID"))
 	if errors.Is(err, storage.ErrNotFound) {
 		err = notFound("OneTimePasswordRequest", c.PathValue("requestID"))
@@ -60,7 +64,7 @@ func (a *API) timeline(c *call) (storage.Timeline, error) {
 	return t, err
 }
 
-func (a *API) getRequest(c *call) (surface.Answer, error) {
+func (a oneTimePasswordRequests) get(c *call) (surface.Answer, error) {
 	t, err := a.timeline(c)
 	if err != nil {
 		return surface.Answer{}, err
@@ -72,7 +76,7 @@ func (a *API) getRequest(c *call) (surface.Answer, error) {
 	return surface.Answer{Status: http.StatusOK, Body: w}, nil
 }
 
-func (a *API) retryMessage(c *call) (surface.Answer, error) {
+func (a oneTimePasswordRequests) retry(c *call) (surface.Answer, error) {
 	t, err := a.timeline(c)
 	if err != nil {
 		return surface.Answer{}, err

@@ -1,7 +1,6 @@
 package ordercloud
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -14,57 +13,11 @@ import (
 	"latchkey/storage"
 )
 
-func (a *API) securityProfileRoutes() []route {
-	store := a.cfg.Stores.Profiles
-	return append(collection[wire.SecurityProfile, storage.SecurityProfile]{
-		object: "SecurityProfile", path: "/v1/securityprofiles", param: "securityProfileID",
-		admin: []string{"SecurityProfileAdmin"}, reader: []string{"SecurityProfileReader"},
-		fields: text("ID", "Name"), search: []string{"ID", "Name"},
-		list: func(c *call, q storage.Query) (storage.Page[storage.SecurityProfile], error) {
-			return store.ListSecurityProfiles(c.Context(), q)
-		},
-		get: func(c *call, id string) (storage.SecurityProfile, error) {
-			return store.SecurityProfile(c.Context(), id)
-		},
-		fresh: func(*call) (storage.SecurityProfile, error) {
-			return storage.SecurityProfile{RealmID: storage.DefaultRealmID}, nil
-		},
-		check: func(c *call, w wire.SecurityProfile, base storage.SecurityProfile) error {
-			if err := w.Validate("").Err(); err != nil {
-				return err
-			}
-			want, before := w.ToRecord(base), &base
-			if base.Version == storage.MustBeNew {
-				before = nil
-			}
-			return a.cfg.Rules.ChangeSecurityProfile(c.Context(), c.caller.Authority(), before, &want)
-		},
-		merge: func(_ *call, w wire.SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
-			return w.ToRecord(r), nil
-		},
-		save: func(c *call, _ wire.SecurityProfile, r storage.SecurityProfile) (storage.SecurityProfile, error) {
-			return store.PutSecurityProfile(c.Context(), r)
-		},
-		remove: func(c *call, r storage.SecurityProfile, version int64) error {
-			if err := a.cfg.Rules.ChangeSecurityProfile(c.Context(), c.caller.Authority(), &r, nil); err != nil {
-				return err
-			}
-			// The one whose roles were looked at, and no later one.
-			return store.DeleteSecurityProfile(c.Context(), r.ID, cmp.Or(version, r.Version))
-		},
-		show: func(_ *call, r storage.SecurityProfile) wire.SecurityProfile {
-			return wire.SecurityProfileFromRecord(r)
-		},
-		id:    func(w *wire.SecurityProfile) *string { return &w.ID },
-		newID: a.newID,
-		stamp: func(r *storage.SecurityProfile) *int64 { return &r.Version },
-		fixed: true, atomic: true,
-	}.routes(), a.profileAssignmentRoutes()...)
-}
+// securityProfileAssignments give security profiles to users, to all users of a
+// company and to all admin users.
+type securityProfileAssignments struct{ *API }
 
-// profileAssignmentRoutes give security profiles to users, companies and all
-// admin users.
-func (a *API) profileAssignmentRoutes() []route {
+func (a securityProfileAssignments) routes() []route {
 	const path = "/v1/securityprofiles/assignments"
 	admin := []string{"SecurityProfileAdmin"}
 	operation := func(method, path, verb, summary string, roles []string) openapi.Operation {
@@ -84,14 +37,14 @@ func (a *API) profileAssignmentRoutes() []route {
 	remove := operation(http.MethodDelete, "/v1/securityprofiles/{securityProfileID}/assignments", "Delete", "Take a security profile away", admin)
 	remove.Query = append(partyParameters(), openapi.Parameter{Name: "userID", About: "User of that buyer or supplier, else an admin user"})
 	return []route{
-		{Operation: list, serve: a.listProfileAssignments},
-		{Operation: create, serve: a.assignProfile},
-		{Operation: remove, serve: a.unassignProfile},
+		{Operation: list, serve: a.list},
+		{Operation: create, serve: a.save},
+		{Operation: remove, serve: a.delete},
 	}
 }
 
 // holder finds the party of an assignment.
-func (a *API) holder(c *call, w wire.SecurityProfileAssignment) (storage.Party, error) {
+func (a securityProfileAssignments) holder(c *call, w wire.SecurityProfileAssignment) (storage.Party, error) {
 	company, err := a.party(c, w.BuyerID, w.SupplierID)
 	switch {
 	case err != nil:
@@ -112,10 +65,10 @@ func (a *API) holder(c *call, w wire.SecurityProfileAssignment) (storage.Party, 
 	return storage.UserParty(user.UID), err
 }
 
-// assignProfile gives a profile to a party. The profile is read in the same
+// save gives a profile to a party. The profile is read in the same
 // transaction, so that it cannot get roles meanwhile that the caller must not
 // give.
-func (a *API) assignProfile(c *call) (surface.Answer, error) {
+func (a securityProfileAssignments) save(c *call) (surface.Answer, error) {
 	var w wire.SecurityProfileAssignment
 	if err := c.readExactly(&w); err != nil {
 		return surface.Answer{}, err
@@ -146,7 +99,7 @@ func (a *API) assignProfile(c *call) (surface.Answer, error) {
 
 // assignable returns the profile and the party of an assignment that the caller
 // may make and end.
-func (a *API) assignable(c *call, w wire.SecurityProfileAssignment) (storage.SecurityProfile, storage.Party, error) {
+func (a securityProfileAssignments) assignable(c *call, w wire.SecurityProfileAssignment) (storage.SecurityProfile, storage.Party, error) {
 	profile, err := a.cfg.Stores.Profiles.SecurityProfile(c.Context(), w.SecurityProfileID)
 	if err != nil {
 		return profile, "", err
@@ -158,7 +111,7 @@ func (a *API) assignable(c *call, w wire.SecurityProfileAssignment) (storage.Sec
 	return profile, party, err
 }
 
-func (a *API) unassignProfile(c *call) (surface.Answer, error) {
+func (a securityProfileAssignments) delete(c *call) (surface.Answer, error) {
 	w := wire.SecurityProfileAssignment{SecurityProfileID: c.PathValue("securityProfileID")}
 	w.BuyerID, w.SupplierID, w.UserID = c.queryID("buyerID"), c.queryID("supplierID"), c.queryID("userID")
 	if err := w.Validate("").Err(); err != nil {
@@ -195,10 +148,10 @@ func profileAssignmentObject(a wire.SecurityProfileAssignment) string {
 	return name
 }
 
-// listProfileAssignments is filtered by the IDs of parties as well, which are
+// list is filtered by the IDs of parties as well, which are
 // looked up first: a buyer without a user is for the assignments to that buyer
 // itself.
-func (a *API) listProfileAssignments(c *call) (surface.Answer, error) {
+func (a securityProfileAssignments) list(c *call) (surface.Answer, error) {
 	q, page, err := c.query(fields{"SecurityProfileID": {record: "ProfileID"}}, []string{"SecurityProfileID"})
 	if err != nil {
 		return surface.Answer{}, err
@@ -224,7 +177,7 @@ func (a *API) listProfileAssignments(c *call) (surface.Answer, error) {
 }
 
 // partyCondition reads the parameters that select assignments by their party.
-func (a *API) partyCondition(c *call) ([]storage.Condition, error) {
+func (a securityProfileAssignments) partyCondition(c *call) ([]storage.Condition, error) {
 	w := wire.SecurityProfileAssignment{BuyerID: c.queryID("buyerID"), SupplierID: c.queryID("supplierID"), UserID: c.queryID("userID")}
 	if err := w.Validate("").Err(); err != nil {
 		return nil, err
@@ -272,10 +225,6 @@ func levelAndRole(values url.Values) ([]storage.Condition, error) {
 	return all, nil
 }
 
-func equals(field, value string) storage.Condition {
-	return storage.Condition{Fields: []string{field}, Tests: []storage.Test{{Op: storage.OpEqual, Value: value}}}
-}
-
 func isMissing(err error) bool {
 	var refused *refusal
 	return errors.As(err, &refused) && refused.status == http.StatusNotFound
@@ -283,7 +232,7 @@ func isMissing(err error) bool {
 
 // shownAssignments finds the IDs of the parties. One who is gone has nothing to
 // show.
-func (a *API) shownAssignments(c *call, assigned []storage.ProfileAssignment) ([]wire.SecurityProfileAssignment, error) {
+func (a securityProfileAssignments) shownAssignments(c *call, assigned []storage.ProfileAssignment) ([]wire.SecurityProfileAssignment, error) {
 	var userUIDs, accountUIDs []string
 	for _, one := range assigned {
 		switch kind, uid, _ := strings.Cut(string(one.Party), ":"); kind {
