@@ -14,19 +14,19 @@ import (
 	"latchkey/storage"
 )
 
-// What the MACs of the chain are for; see storage.AuditKeys.
+// Purposes of the MACs; see storage.AuditKeys.
 const (
 	purposeAuditEvent = "audit event"
 	purposeAuditHead  = "audit head"
 )
 
-// ChainAuditEvents gives the store the secrets that audit events are chained
-// with, before it is asked for anything about such events. Without, it writes
-// none.
+// ChainAuditEvents gives the store the secrets that audit events are chained with. It
+// must be called before audit events are written or verified. Without the secrets
+// the store writes none.
 func (s *Store) ChainAuditEvents(keys storage.AuditKeys) { s.auditKeys = keys }
 
-// chainRow is the one row that says where the chain begins and ends. Whoever
-// changes the chain locks it first.
+// chainRow is the only row of the chain: where it begins and ends. A transaction
+// that changes the chain locks it first.
 type chainRow struct {
 	ID       int64  `gorm:"column:id;primaryKey;autoIncrement:false"` // 1
 	Seq      int64  `gorm:"column:seq"`                               // of the newest event; 0: none yet
@@ -43,7 +43,7 @@ func (*chainRow) TableName() string { return "audit_chain" }
 
 func (c *chainRow) head() storage.AuditHead { return storage.AuditHead{Seq: c.Seq, MAC: c.MAC} }
 
-// unused reports whether nothing has been chained yet, as after the migration.
+// unused reports whether no event has been chained yet, as after the migration.
 func (c *chainRow) unused() bool {
 	return c.Seq == 0 && c.Swept == 0 && c.Outside == 0 && c.KeyID == "" && len(c.MAC)+len(c.SweptMAC)+len(c.Seal) == 0
 }
@@ -53,8 +53,8 @@ func (c *chainRow) canonical() []byte {
 	return e.number(c.Seq).bytes(c.MAC).number(c.Stamp).number(c.Swept).bytes(c.SweptMAC).number(c.Outside).text(c.KeyID)
 }
 
-// encoding writes fields so that no two lists of them look the same: numbers
-// have eight bytes, everything else its length in front.
+// encoding writes fields so that no two lists of fields look the same: numbers
+// have eight bytes, everything else has its length in front.
 type encoding []byte
 
 func (e encoding) number(n int64) encoding {
@@ -65,9 +65,9 @@ func (e encoding) bytes(b []byte) encoding { return append(e.number(int64(len(b)
 
 func (e encoding) text(s string) encoding { return append(e.number(int64(len(s))), s...) }
 
-// canonical is what an event's MAC is over. The count and the changed members are
-// left out where there are none: the MACs of older events were computed without
-// them. Changed members follow a count, so that neither passes for the other.
+// canonical is the input of an event's MAC. The MACs of older events were computed
+// without the count and the changed members, so these are left out where there are
+// none. Changed members follow a count, so neither can be taken for the other.
 func (r *auditRow) canonical(before []byte) []byte {
 	var e encoding
 	e = e.bytes(before).number(r.Seq).text(r.KeyID).text(r.ID).number(r.Time).text(r.Action).text(r.Outcome)
@@ -82,22 +82,23 @@ func (r *auditRow) canonical(before []byte) []byte {
 	return e
 }
 
-// auditMAC is false for a secret that the store was not given.
-func (s *Store) auditMAC(keyID, purpose string, data []byte) ([]byte, bool) {
+// auditMAC computes a MAC. known is false if the store does not have the secret.
+func (s *Store) auditMAC(keyID, purpose string, data []byte) (mac []byte, known bool) {
 	if s.auditKeys == nil || keyID == "" {
 		return nil, false
 	}
 	return s.auditKeys.MAC(keyID, purpose, data)
 }
 
-// sealed reports whether the row is as a store wrote it.
+// sealedChain reports whether the row is as a store wrote it, and whether its secret
+// is known.
 func (s *Store) sealedChain(c *chainRow) (intact, known bool) {
 	want, known := s.auditMAC(c.KeyID, purposeAuditHead, c.canonical())
 	return known && hmac.Equal(want, c.Seal), known
 }
 
 // authentic reports whether the row is the event that follows the one with the
-// MAC before.
+// MAC before, and whether its secret is known.
 func (s *Store) authentic(r *auditRow, before []byte) (intact, known bool) {
 	want, known := s.auditMAC(r.KeyID, purposeAuditEvent, r.canonical(before))
 	return known && hmac.Equal(want, r.MAC), known
@@ -125,8 +126,8 @@ func (s *Store) putChain(ctx context.Context, c chainRow) error {
 }
 
 // extendChain numbers the rows, gives them ids and MACs, and returns the chain
-// that ends with them. What somebody else did to the end of the chain becomes
-// an event of its own, so that going on does not hide it.
+// that ends with them. If somebody else changed the end of the chain, an event of
+// its own says so. Otherwise the next events would hide the change.
 func (s *Store) extendChain(ctx context.Context, rows []auditRow) ([]auditRow, chainRow, error) {
 	c, err := s.chain(ctx, s.locking(ctx))
 	if err != nil {
@@ -158,8 +159,8 @@ func (s *Store) extendChain(ctx context.Context, rows []auditRow) ([]auditRow, c
 	return rows, c, nil
 }
 
-// beginChain counts what was written before there was a chain. Ids of the
-// chain come after theirs.
+// beginChain counts the events from before the chain. Ids of the chain come after
+// theirs.
 func (s *Store) beginChain(ctx context.Context, c *chainRow) (why string, err error) {
 	type before struct {
 		Outside int64 `gorm:"column:outside"`
@@ -175,7 +176,7 @@ func (s *Store) beginChain(ctx context.Context, c *chainRow) (why string, err er
 	return why, err
 }
 
-// link makes the row the next of the chain.
+// link makes the row the next one of the chain.
 func (s *Store) link(r *auditRow, c *chainRow) (err error) {
 	stamp := max(r.Time, c.Stamp+1)
 	if r.ID, err = auditID(s.rand, stamp); err != nil {

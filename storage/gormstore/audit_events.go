@@ -48,11 +48,10 @@ func (r *auditRow) record() storage.AuditEvent {
 	}
 }
 
-// AddAuditEvents writes events down, at the end of the chain that the secrets
-// of ChainAuditEvents make of them: in one transaction of three statements up to
-// a thousand events, all of them or none. An event without a Time gets the
-// present. The store gives the ids, which rise with the chain and, but for what
-// several servers write within one second, with time.
+// AddAuditEvents writes events at the end of the chain (see ChainAuditEvents): all of
+// them or none, in one transaction of three statements for up to a thousand events.
+// An event without a Time gets the present. The ids rise with the chain. They rise
+// with time as well, except among events of several servers within one second.
 func (s *Store) AddAuditEvents(ctx context.Context, events []storage.AuditEvent) error {
 	if len(events) == 0 {
 		return nil
@@ -77,12 +76,12 @@ func (s *Store) AddAuditEvents(ctx context.Context, events []storage.AuditEvent)
 		return s.putChain(ctx, end)
 	})
 	if err == nil && s.tx(ctx) == nil {
-		s.auditSeen.Store(end.Seq) // of writers at once another may be ahead; that is made up for by the next
+		s.auditSeen.Store(end.Seq) // another writer may be ahead; the next call corrects it
 	}
 	return err
 }
 
-// auditRowOf keeps of texts what the database can; see storable.
+// auditRowOf keeps the text that the database can store; see storable.
 func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
 	at := e.Time
 	if at.IsZero() {
@@ -114,7 +113,7 @@ func auditAlphabet() *base32.Encoding {
 	return base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 }
 
-// auditIDFrom is less than the id of every event of that time or later.
+// auditIDFrom returns a text below the id of every event of that time or later.
 func auditIDFrom(at time.Time) string {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], uint64(max(0, micros(at)))) //nolint:gosec // not negative
@@ -122,8 +121,8 @@ func auditIDFrom(at time.Time) string {
 	return auditPrefix + id[:len(id)-1] // the last letter holds bits of what follows
 }
 
-// ListAuditEvents lists audit events, without a Sort the oldest first. Fields
-// are those of storage.AuditEvent.
+// ListAuditEvents lists audit events, oldest first without a Sort. Fields are those
+// of storage.AuditEvent.
 func (s *Store) ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error) {
 	l := byID[auditRow](s, "audit events", "audit_events")
 	rows, total, err := page[auditRow](ctx, s, l, q)

@@ -9,9 +9,9 @@ import (
 )
 
 // sweepAudit deletes up to limit events from the front of the chain that are
-// older than the retention, and notes the last of them under the seal, so that
-// this is told from anybody else's deletion. It deletes nothing that is not as
-// it was written: what an attacker did, and dated back, stays to be found.
+// older than the retention. It stores the last of them under the seal, which
+// distinguishes this from any other deletion. It deletes only events that are as
+// they were written, so that events that an attacker wrote and dated back stay.
 func (s *Store) sweepAudit(ctx context.Context, before int64, limit int) (n int, err error) {
 	oldest, err := query[int64](ctx, s, "sweep audit_events", "SELECT time FROM audit_events ORDER BY id LIMIT 1")
 	if err != nil || len(oldest) == 0 || oldest[0] >= before || limit < 1 || s.auditKeys == nil {
@@ -26,7 +26,7 @@ func (s *Store) sweepAudit(ctx context.Context, before int64, limit int) (n int,
 
 func (s *Store) sweepChain(ctx context.Context, before int64, limit int) (int, error) {
 	c, err := s.chain(ctx, s.locking(ctx))
-	if err != nil || c.unused() { // what came before the chain is counted first
+	if err != nil || c.unused() { // beginChain counts the earlier events first
 		return 0, err
 	}
 	if intact, _ := s.sealedChain(&c); !intact {
@@ -49,8 +49,8 @@ func (s *Store) sweepChain(ctx context.Context, before int64, limit int) (int, e
 	return n, s.putChain(ctx, c)
 }
 
-// leaves moves the beginning of the chain beyond the row, or tells that this is
-// not the row to be there.
+// leaves moves the beginning of the chain beyond the row, or returns false if another
+// row should be there.
 func (s *Store) leaves(c *chainRow, r *auditRow) bool {
 	if r.Seq == 0 && c.Outside > 0 {
 		c.Outside--
@@ -64,9 +64,9 @@ func (s *Store) leaves(c *chainRow, r *auditRow) bool {
 	return true
 }
 
-// AuditHead is the newest event of the chain, for keeping where those who can
-// write to the database cannot. It does not look at the events; see
-// VerifyAudit. A chain whose end was changed is an error.
+// AuditHead returns the newest event of the chain, to be kept outside of the
+// database. It does not read the events; see VerifyAudit. A chain whose end was
+// changed is an error.
 func (s *Store) AuditHead(ctx context.Context) (storage.AuditHead, error) {
 	c, err := s.chain(ctx, s.reading(ctx))
 	if err != nil || c.unused() {
@@ -78,10 +78,10 @@ func (s *Store) AuditHead(ctx context.Context) (storage.AuditHead, error) {
 	return c.head(), nil
 }
 
-// RestartAudit begins the chain anew, with the event why as its first; all that
-// was written before is outside of it then. It is the way on after VerifyAudit
-// found a break, which would otherwise be found again until somebody deletes
-// what was tampered with. It returns how many events are outside.
+// RestartAudit begins the chain anew, with the event why as its first. All earlier
+// events are outside of the chain then. Without it, VerifyAudit would report the
+// same break until the events in question are deleted. It returns the number of
+// events outside.
 func (s *Store) RestartAudit(ctx context.Context, why storage.AuditEvent) (int64, error) {
 	var outside int64
 	err := s.InTx(ctx, func(ctx context.Context) error {

@@ -13,8 +13,8 @@ import (
 const auditPage = 1000
 
 // EachAuditEvent calls do with every event that the filter selects, in the
-// order of the chain, those from before it first. Events written meanwhile may
-// or may not be among them. It ends with the first error of do.
+// order of the chain, with the events from before the chain first. Events written
+// meanwhile may be missing. It ends with the first error of do.
 func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do func(storage.AuditRecord) error) error {
 	after := ""
 	if !f.Since.IsZero() {
@@ -30,7 +30,7 @@ func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do fu
 }
 
 // eachAuditRow reads rows page by page in the order of their ids. and is a
-// further condition, or nothing.
+// further condition, or empty.
 func (s *Store) eachAuditRow(ctx context.Context, after, and string, do func(*auditRow) error) error {
 	for {
 		rows, err := query[auditRow](ctx, s, "read audit events",
@@ -51,14 +51,13 @@ func (s *Store) eachAuditRow(ctx context.Context, after, and string, do func(*au
 }
 
 // VerifyAudit reads the whole chain of audit events, in bounded memory, and
-// reports whether it is what was written: nothing changed, missing, added or
-// moved, from what retention left to the newest. It needs the secrets of
-// ChainAuditEvents. Of expect, if that is not zero, it demands that it is an
-// event of the chain: only so is it noticed when somebody puts back a whole
-// older state of the database.
+// reports whether it is as it was written: no event changed, missing, added or
+// moved. It needs the secrets of ChainAuditEvents. expect, unless it is zero, must
+// be an event of the chain. Only that shows that somebody restored an older state
+// of the whole database.
 //
 // It may run while events are written and swept. The error is one of the
-// database; what is wrong with the chain is in the verdict.
+// database; a break of the chain is in the verdict.
 func (s *Store) VerifyAudit(ctx context.Context, expect storage.AuditHead) (storage.AuditVerdict, error) {
 	v := verifier{store: s, expect: expect}
 	err := v.begin(ctx)
@@ -78,13 +77,13 @@ func (s *Store) VerifyAudit(ctx context.Context, expect storage.AuditHead) (stor
 // errBroken ends a verification.
 var errBroken = errors.New("the chain is broken")
 
-// verifier walks along the chain.
+// verifier reads along the chain.
 type verifier struct {
 	store   *Store
 	expect  storage.AuditHead
 	chain   chainRow          // as last read
-	last    storage.AuditHead // the event that was seen last, or that retention deleted last
-	met     bool              // what was expected was there
+	last    storage.AuditHead // the last event that was read, or that retention deleted
+	met     bool              // the expected event was there
 	lastID  string
 	verdict storage.AuditVerdict
 }
@@ -99,7 +98,7 @@ func (v *verifier) unknown(seq int64, keyID string) error {
 	return errBroken
 }
 
-// begin starts at what retention left.
+// begin starts behind the events that retention deleted.
 func (v *verifier) begin(ctx context.Context) error {
 	if err := v.reread(ctx); err != nil {
 		return err
@@ -127,7 +126,7 @@ func (v *verifier) reread(ctx context.Context) (err error) {
 	return nil
 }
 
-// walk looks at all events, and again for those that were written meanwhile.
+// walk reads all events, and then those that were written meanwhile.
 func (v *verifier) walk(ctx context.Context) error {
 	for moved := true; moved; {
 		before := v.last.Seq
@@ -143,7 +142,7 @@ func (v *verifier) walk(ctx context.Context) error {
 	return nil
 }
 
-// see takes the next row.
+// see checks the next row.
 func (v *verifier) see(ctx context.Context, r *auditRow) error {
 	v.lastID = r.ID
 	if r.Seq != v.last.Seq+1 || r.Seq > v.chain.Seq {
@@ -178,8 +177,8 @@ func (v *verifier) see(ctx context.Context, r *auditRow) error {
 	return v.meet()
 }
 
-// catchUp reads again where the chain begins and ends: retention may have moved
-// on meanwhile, and servers may have written more.
+// catchUp reads again where the chain begins and ends. Retention may have deleted
+// events meanwhile, and servers may have written more.
 func (v *verifier) catchUp(ctx context.Context, seq int64) error {
 	if err := v.reread(ctx); err != nil {
 		return err
@@ -191,7 +190,7 @@ func (v *verifier) catchUp(ctx context.Context, seq int64) error {
 	return v.meet()
 }
 
-// meet compares with what was expected once that place is reached.
+// meet compares the expected event with the chain once its number is reached.
 func (v *verifier) meet() error {
 	if v.expect.Seq == 0 || v.last.Seq != v.expect.Seq {
 		return nil
@@ -202,7 +201,7 @@ func (v *verifier) meet() error {
 	return nil
 }
 
-// end compares with where the chain ends.
+// end compares the last event with the end of the chain.
 func (v *verifier) end(ctx context.Context) error {
 	switch {
 	case v.last.Seq < v.chain.Seq:

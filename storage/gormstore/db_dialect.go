@@ -13,27 +13,27 @@ import (
 	"latchkey/storage"
 )
 
-// dialect is what the two databases do differently, beyond opening.
+// dialect is what the databases do differently. Nothing else distinguishes them.
 type dialect interface {
 	opener
 	expressions
-	// classify gives the sentinel that a driver's error stands for, or nil.
+	// classify returns the sentinel for a driver's error, or nil.
 	classify(err error) error
 	// settle executes a settlement and reports whether it took effect.
 	settle(ctx context.Context, s *Store, x settlement) (bool, error)
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.
 	claims() string
-	// locks is appended to a selection of rows that nobody may change before
+	// locks is appended to a selection of rows that nobody else may change before
 	// the transaction ends.
 	locks() string
 	// readsBeforeWait reports whether a statement that waited for a row's lock
 	// reads other rows as they were before it waited.
 	readsBeforeWait() bool
-	// lockRows is locks for what GORM reads.
+	// lockRows does the same as locks for rows that GORM reads.
 	lockRows(db *gorm.DB) *gorm.DB
-	// locksTable is a statement that keeps others from writing to the table until
-	// the transaction ends; empty: none is needed.
+	// locksTable returns a statement that keeps others from writing to the table until
+	// the transaction ends. Empty: none is needed.
 	locksTable(name string) string
 	// lockServing holds a lock while a server runs. It calls alone first if the lock
 	// shows that no other server runs. unlock must be called.
@@ -50,23 +50,22 @@ type dialect interface {
 	running(ctx context.Context) (condition string, release func())
 }
 
-// expressions are what lists are filtered and sorted by.
+// expressions filter and sort lists.
 type expressions interface {
 	// bytewise makes text compare and sort by bytes, and lower() change ASCII
 	// letters only.
 	bytewise(text string) string
-	// like compares text with a pattern in which an asterisk is any text, and
-	// nothing else is special.
+	// like compares text with a pattern in which an asterisk stands for any text and
+	// no other character is special.
 	like(text statement, pattern string) statement
-	// likeAny is like for a pattern whose letters may stand for several: each
-	// element matches one of the characters of a string, or any text if it is
-	// empty.
+	// likeAny is like for a pattern of sets of characters. Each element matches one of
+	// its characters or, if it is empty, any text.
 	likeAny(text statement, pattern []string) statement
-	// member reads what a path leads to in a column of JSON: the text of a string
-	// or a boolean, and a number, each NULL if it is something else. A column
-	// that is no JSON has no members.
+	// member reads the member at a path in a column of JSON: the text of a string or
+	// a boolean, and a number. Each is NULL for another type. A column that is not
+	// JSON has no members.
 	member(column string, path []string) (text, number statement)
-	// number is a value to compare a member's number with.
+	// number returns an operand to compare with a member's number.
 	number(value json.Number) statement
 }
 
@@ -86,9 +85,9 @@ type opener interface {
 	// schema returns the directory of the migrations, and a query that counts the
 	// tables in which goose keeps what it has applied: 0 or 1.
 	schema() (dir, exists string)
-	// otherTables gives a query that counts the tables besides goose's.
+	// otherTables returns a query that counts the tables besides goose's.
 	otherTables() string
-	// migrations gives goose's settings, and a lock that the caller holds while
+	// migrations returns goose's settings, and a lock that the caller holds while
 	// it migrates.
 	migrations(ctx context.Context) (migrations, error)
 }
@@ -106,10 +105,11 @@ type statement struct {
 	args []any
 }
 
-// settlement is statements that take effect all or none: the first one decides,
-// and the others follow if it wrote that many rows. (What it wrote when it wrote
-// fewer may stay.) Those that follow do not see what the ones before them wrote,
-// and each says ifSettled in its condition.
+// settlement is statements that all take effect or none. The first one decides: the
+// others follow if it wrote that many rows. (What it wrote when it wrote fewer may
+// stay.) The others do not see what the ones before them wrote, and each has
+// ifSettled stands for the condition that the first statement of a settlement wrote
+// its rows.
 type settlement struct {
 	what  string
 	first statement
@@ -121,10 +121,10 @@ type settlement struct {
 // of a settlement wrote what it had to.
 const ifSettled = "{settled}"
 
-// ifRunning is what stands in a list for the condition of dialect.running.
+// ifRunning stands for the condition of dialect.running in a list.
 const ifRunning = "{running}"
 
-// alone is the SQL of a statement that follows nothing.
+// alone returns the SQL of a statement that follows no other.
 func (x statement) alone() string { return strings.ReplaceAll(x.sql, ifSettled, "TRUE") }
 
 // dialectOf chooses the database by the scheme of its URL.
@@ -139,14 +139,14 @@ func dialectOf(cfg Config) (dialect, error) {
 	return nil, errors.New(`database URL must begin with "sqlite:" or "postgres://"`)
 }
 
-// wrap names the operation and, if a driver said it, the sentinel that its
-// error stands for. Errors that carry a sentinel already pass.
+// wrap names the operation and adds the sentinel for a driver's error. An error that
+// has a sentinel keeps it.
 func (s *Store) wrap(ctx context.Context, what string, err error) error {
 	if err == nil {
 		return nil
 	}
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) && errors.Is(s.dialect.classify(err), storage.ErrUnavailable) {
-		err = fmt.Errorf("%w (%w)", ended, err) // the driver reports the interruption only
+		err = fmt.Errorf("%w (%w)", ended, err) // the driver reports only the interruption
 	}
 	if kind := s.kindOf(err); kind != nil {
 		return fmt.Errorf("%s: %w: %w", what, kind, err)

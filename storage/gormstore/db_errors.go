@@ -20,8 +20,8 @@ func sentinels() []error {
 	}
 }
 
-// disconnected reports whether the error says that there was nobody to ask, or
-// no answer in time, whatever the database.
+// disconnected reports whether the error says that no database answered, or none
+// in time.
 func disconnected(err error) bool {
 	for _, known := range []error{
 		context.DeadlineExceeded, os.ErrDeadlineExceeded, driver.ErrBadConn,
@@ -32,11 +32,11 @@ func disconnected(err error) bool {
 		}
 	}
 	var network net.Error
-	// database/sql has no sentinel for the pool that was closed.
+	// database/sql has no sentinel error for a closed pool.
 	return errors.As(err, &network) || strings.Contains(err.Error(), "sql: database is closed")
 }
 
-// affected turns the count of a conditional write into its verdict.
+// affected returns otherwise if a conditional write succeeded and changed no row.
 func affected(n int64, err, otherwise error) error {
 	if err == nil && n == 0 {
 		return otherwise

@@ -30,8 +30,8 @@ func shareFile(path string) (unlock func() error, alone bool, err error) {
 }
 
 // lockFile takes the exclusive lock of a file, which it creates and leaves
-// behind, and gives its release. The lock dies with the process that holds it.
-// It asks again and again rather than blocking, so that ctx can end the wait.
+// behind, and returns its release. The lock ends with the process that holds it.
+// It polls instead of blocking, so that ctx can end the wait.
 func lockFile(ctx context.Context, path string) (unlock func() error, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

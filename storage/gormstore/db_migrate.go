@@ -12,8 +12,8 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-// refuseNewer returns a SchemaError if a newer program made the schema: what this
-// one would write might break rules that it does not know.
+// refuseNewer returns a SchemaError if a newer program made the schema. Writes of
+// this program might break rules that it does not know.
 func (s *Store) refuseNewer(ctx context.Context) error {
 	err := s.CheckSchema(ctx)
 	if e, ok := errors.AsType[SchemaError](err); ok && !e.Newer() {

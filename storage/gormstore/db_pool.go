@@ -9,7 +9,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// pools are the connections of a store; read and write are the same pool where
+// pools are the connections of a store. read and write are the same pool where
 // the database has many writers.
 type pools struct {
 	write, read *sql.DB

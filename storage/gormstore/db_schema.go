@@ -24,10 +24,10 @@ type SchemaError struct {
 	Found int64 // version up to which all steps are applied; 0: there is no schema
 	Needs int64 // version of the program
 
-	OtherTables int // number of tables in a database without a schema: of another program, or of an extension
+	OtherTables int // tables in a database without a schema, of another program or an extension
 }
 
-// Error says what to do.
+// Error names both versions and the command or release that helps.
 func (e SchemaError) Error() string {
 	advice := "Run `latchkey migrate up`."
 	if e.Newer() {

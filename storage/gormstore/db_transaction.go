@@ -18,11 +18,9 @@ type txState struct {
 
 // InTx runs fn in one transaction, which commits when fn returns nil and rolls
 // back otherwise. Every method of the store that is called with fn's context
-// takes part; none of them takes a second connection. Within another InTx it
-// joins: then the error must be handed on, since nothing rolls back before the
-// outer one ends. On PostgreSQL the first error dooms the transaction.
-//
-// It is for declarative imports; sign-ins never hold a transaction.
+// takes part; none of them takes a second connection. An inner InTx joins the
+// outer transaction, which alone rolls back: so fn must return an error of the
+// inner one. On PostgreSQL the first error ends the transaction.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	if s.tx(ctx) != nil {
 		return fn(ctx)
@@ -55,7 +53,7 @@ func (s *Store) within(ctx context.Context, db *gorm.DB) *gorm.DB {
 	return db.WithContext(ctx)
 }
 
-// conn is a connection of the context's transaction or, without one, of db.
+// conn returns a connection of the context's transaction or, without one, of db.
 func (s *Store) conn(ctx context.Context, db *gorm.DB) gorm.ConnPool {
 	if tx := s.tx(ctx); tx != nil {
 		db = tx.db
@@ -63,9 +61,9 @@ func (s *Store) conn(ctx context.Context, db *gorm.DB) gorm.ConnPool {
 	return db.Statement.ConnPool
 }
 
-// exec writes with hand-written SQL and counts the rows. Hand-written SQL goes
-// to GORM's connections, and takes part in its transactions, but is bound and
-// scanned without GORM, which would cost about as much as the database.
+// exec writes with hand-written SQL and counts the rows. Hand-written SQL uses
+// GORM's connections and takes part in its transactions. It is bound and scanned
+// without GORM, which would cost about as much as the database.
 func (s *Store) exec(ctx context.Context, what, sql string, args ...any) (int64, error) {
 	res, err := s.conn(ctx, s.writer).ExecContext(ctx, s.dialect.bind(sql), args...)
 	if err != nil {
@@ -94,7 +92,7 @@ func read[R any](ctx context.Context, s *Store, what string, db *gorm.DB, sql st
 	return all, s.wrap(ctx, what, err)
 }
 
-// get reads the one row or answers storage.ErrNotFound.
+// get reads one row or returns storage.ErrNotFound.
 func get[R any](ctx context.Context, s *Store, what, sql string, args ...any) (R, error) {
 	rows, err := query[R](ctx, s, what, sql, args...)
 	if err == nil && len(rows) == 0 {

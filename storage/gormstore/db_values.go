@@ -8,7 +8,7 @@ import (
 	"latchkey/storage"
 )
 
-// micros is how a time is kept: microseconds since 1970, 0 for the zero time.
+// micros is the stored form of a time: microseconds since 1970, 0 for the zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -25,7 +25,7 @@ func instant(us int64) time.Time {
 
 func span(us int64) time.Duration { return time.Duration(us) * time.Microsecond }
 
-// words is how a list of names without spaces is kept.
+// words is the stored form of a list of names without spaces.
 func words(list []string) string { return strings.Join(list, " ") }
 
 func list(words string) []string {
@@ -72,7 +72,8 @@ func (c columns) joined() string {
 
 func (c columns) list() string { return strings.Join(strings.Fields(string(c)), ", ") }
 
-// set assigns each column: "?", or the column of that name under a prefix.
+// set assigns "?" to each column or, with another prefix, the column of that name
+// under the prefix.
 func (c columns) set(to string) string {
 	out := make([]string, 0, 16)
 	for _, name := range strings.Fields(string(c)) {

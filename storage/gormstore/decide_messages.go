@@ -58,7 +58,7 @@ func (s *Store) addMessage(ctx context.Context, m storage.Message) error {
 	return err
 }
 
-// Message reads a message or answers storage.ErrNotFound.
+// Message reads a message or returns storage.ErrNotFound.
 func (s *Store) Message(ctx context.Context, id string) (storage.Message, error) {
 	row, err := first[messageRow](ctx, s, "message", "id = ?", id)
 	return row.record(), err
@@ -92,7 +92,7 @@ func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, li
 }
 
 // ExtendLease prolongs the lease of a message while the attempt of that number
-// is under way. It answers storage.ErrStale if the message was claimed again
+// is under way. It returns storage.ErrStale if the message was claimed again
 // since, or has ended.
 func (s *Store) ExtendLease(ctx context.Context, messageID string, attempt int, until time.Time) error {
 	n, err := s.exec(ctx, "extend lease of message",

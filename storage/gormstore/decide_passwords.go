@@ -11,7 +11,7 @@ import (
 // ChangePassword gives a login a new permanent password if, at this moment, the
 // login is active and, with a CodeID, that verification code live and the lock of
 // one-time passwords not in force, or of a known source that source's lock;
-// otherwise it answers storage.ErrRefused and changes nothing. Older refresh
+// otherwise it returns storage.ErrRefused and changes nothing. Older refresh
 // families and access tokens of the login are dead then, except those of
 // KeepSession, and so are its one-time password and its verification code. A code clears all failures and locks, the
 // sources' included; anybody else's change leaves them as they are.
@@ -97,7 +97,7 @@ func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.
 }
 
 // lockLogin keeps everybody else from deciding over a login until the
-// transaction ends, or answers storage.ErrNotFound.
+// transaction ends, or returns storage.ErrNotFound.
 func (s *Store) lockLogin(ctx context.Context, id string) error {
 	_, err := get[string](ctx, s, "lock login", "SELECT id FROM logins WHERE id = ?"+s.dialect.locks(), id)
 	return err

@@ -108,7 +108,7 @@ func (s *Store) principal(ctx context.Context, r *principalRow, login bool) (sto
 		}
 		p.Policy, p.Rules = profile.Lockout, profile.Rules
 	}
-	return p, s.empower(ctx, &p, r.Assigned, r.Roles)
+	return p, s.addRoles(ctx, &p, r.Assigned, r.Roles)
 }
 
 type signInRow struct {

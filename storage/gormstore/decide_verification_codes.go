@@ -29,7 +29,7 @@ func (r *verificationRow) record() storage.VerificationCode {
 }
 
 // VerificationCode reads the verification code that a login got last, used or
-// not, or answers storage.ErrNotFound.
+// not, or returns storage.ErrNotFound.
 func (s *Store) VerificationCode(ctx context.Context, loginID string) (storage.VerificationCode, error) {
 	row, err := get[verificationRow](ctx, s, "verification code",
 		"SELECT "+verificationColumns.list()+" FROM verification_codes WHERE login_id = ?", loginID)

@@ -3,20 +3,28 @@
 //
 // It owns the schema and its migrations, all SQL, the cache of configuration
 // records with its invalidation across replicas, and the translation of driver
-// errors into the sentinels of package storage. It does not own any decision:
-// what a lockout policy says, whether a code matches or when a token dies is
-// computed above and settled here by statements that state their condition.
+// errors into the sentinels of package storage. It does not own the rules: packages
+// above compute what a lockout policy says, whether a code matches and when a token
+// ends. Statements with a condition settle it here.
+//
+// # Files
+//
+// records_*.go read and write configuration records through GORM; the tags of a row
+// type name each column once. decide_*.go are hot decisions in SQL, list_*.go lists
+// and their filters, audit_*.go the chain of audit events, and db_*.go databases,
+// connections and transactions. Each group uses only those before it in the order
+// db, records, decide, list and audit.
 //
 // # One row decides
 //
 // A login's lockout state and its current code are columns of its row, and
-// every settlement is one conditional UPDATE of that row. The database's row
-// lock therefore orders a success against the failure that locks, and one
-// redemption of a code against another, without any lock of ours.
+// every settlement is one conditional UPDATE of that row. So the database's row
+// lock orders a success against the failure that locks, and one redemption of a
+// code against another.
 //
-// The failures of a login's sources are rows of their own. Whoever writes to one
-// updates the login's row first, and moves its lockout version: a settlement that
-// reads sources takes effect only if that version is the one it saw.
+// The failures of a login's sources are rows of their own. A transaction that writes
+// to one updates the login's row first, and increments its lockout version. A
+// settlement that reads sources takes effect only if that version has not changed.
 //
 // # Reading
 //
@@ -26,26 +34,25 @@
 //
 // # Lists
 //
-// Each List method documents its fields and the order without a Sort. Text is
-// compared and sorted by its bytes, and a Fold ignores the case of ASCII letters
-// only, on both databases alike. Numbers, booleans, times (RFC 3339) and
-// durations (in Go's notation) have no patterns. A path into XP has names of
-// ASCII letters, digits, hyphens and underscores; a number there is compared as
-// one, true and false as these words, and null, lists, objects and what is
-// missing are empty. Anything else, a Limit outside of 1 to 10,000, more than
-// 500 comparisons and values that are no text are storage.ErrQuery. Items and
-// Total are not read in one instant. The last page is read from the other end
-// of an index and costs what the first one costs.
+// Each List method documents its fields and its order without a Sort. Both databases
+// compare and sort text by its bytes, and a Fold ignores the case of ASCII letters.
+// Numbers, booleans, times (RFC 3339) and durations (in Go's notation) have no
+// patterns. A path into XP has names of ASCII letters, digits, hyphens and
+// underscores. It compares a number as a number, and true and false as these words.
+// Null, lists, objects and missing members are empty.
+//
+// Anything else, a Limit outside of 1 to 10,000, a query above storage.MaxQueryCost
+// and values that are not text are storage.ErrQuery. Items and Total are read by two statements. The last page is read
+// from the other end of an index and costs as much as the first one.
 //
 // # Errors
 //
-// Methods answer storage.ErrNotFound, ErrConflict, ErrStale, ErrRefused,
+// Methods return storage.ErrNotFound, ErrConflict, ErrStale, ErrRefused,
 // ErrQuery and ErrUnavailable, wrapped with the operation's name. An unknown
 // reference (a foreign key) is ErrNotFound too. A cancelled context stays
-// context.Canceled, an exceeded deadline is ErrUnavailable. An error that
-// arrives instead of the answer to a commit leaves open whether the write took
-// effect, as with any database.
+// context.Canceled, an exceeded deadline is ErrUnavailable. After an error of a
+// commit it is not known whether the write took effect, as with any database.
 //
-// Only db_dialect.go distinguishes the databases; db_postgres.go and db_sqlite.go
-// hold what differs.
+// The type dialect in db_dialect.go is all that differs between the databases.
+// db_postgres*.go and db_sqlite*.go implement it.
 package gormstore

@@ -64,8 +64,8 @@ func (f fields) under(prefix string) fields {
 	return renamed
 }
 
-// usedProfile is false for the preset password profile as long as nobody has
-// changed it and no login is in it.
+// usedProfile is false for the preset password profile while nobody has
+// changed it and it has no login.
 const usedProfile = "(id <> '" + storage.DefaultProfileID + "' OR version > 1 OR EXISTS (SELECT 1 FROM logins l WHERE l.profile_id = password_profiles.id))"
 
 // userFields are the fields of lists of users. A user without a name in full is
@@ -75,8 +75,7 @@ func userFields(rows *rowTypes, t string) fields {
 	return fieldsOf[userRow](rows, t).with("Name", attribute{sql: name})
 }
 
-// usernameField is the name of the login that stands for a user in a list of
-// users.
+// usernameField is the name of a user's first login, in a list of users.
 func usernameField() attribute {
 	return attribute{
 		kind: foldable, sql: "l.username",

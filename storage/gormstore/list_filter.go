@@ -12,14 +12,14 @@ import (
 	"latchkey/storage"
 )
 
-// Bounds of what is compared and of paths into the administrator's own data.
+// Limits of compared values and of paths into the administrator's own data.
 const (
 	maxValue = 2000 // bytes
 	maxPath  = 10   // names
 	maxName  = 100  // bytes of a name in a path
 )
 
-// attributeKind is what a field of a list holds.
+// attributeKind is the type of a field of a list.
 type attributeKind int
 
 const (
@@ -37,8 +37,8 @@ const (
 type attribute struct {
 	kind   attributeKind
 	sql    string // its value, not NULL
-	within string // a condition on records that a condition on sql, for %s, is part of; empty: it is that condition
-	sort   string // what orders by it; empty: sql
+	within string // a condition on records with %s for the condition on sql; empty: only that
+	sort   string // the expression to sort by; empty: sql
 	path   []string
 	joined bool // the condition needs the list's joins
 	unique bool // no two records of the list share its value
@@ -47,7 +47,7 @@ type attribute struct {
 // fields are the fields of a list by name.
 type fields map[string]attribute
 
-// find gives the field of that name. "XP.a.b" is the member b of the member a
+// find returns the field of that name. "XP.a.b" is the member b of the member a
 // of the field XP.
 func (f fields) find(name string) (attribute, error) {
 	before, path, isPath := strings.Cut("."+name, ".XP.")
@@ -74,7 +74,7 @@ func validPath(path []string) bool {
 
 const pathLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
-// condition writes that one of the tests holds for one of the fields; joined
+// condition requires that one of the tests holds for one of the fields. joined
 // reports whether that needs the list's joins.
 func (f fields) condition(d dialect, c storage.Condition) (_ statement, joined bool, err error) {
 	either := []statement{{sql: "FALSE"}}
@@ -99,7 +99,7 @@ func (f fields) condition(d dialect, c storage.Condition) (_ statement, joined b
 	return one, joined, nil
 }
 
-// test writes a comparison so that it is true or not, whatever is NULL.
+// test returns a comparison that is true or false, never NULL.
 func (a attribute) test(d dialect, t storage.Test) (statement, error) {
 	is, err := a.compare(d, t)
 	if err != nil {
@@ -136,16 +136,16 @@ func (a attribute) compare(d dialect, t storage.Test) (statement, error) {
 	return compareText(d, statement{sql: d.bytewise(a.sql)}, a.kind == foldable, t)
 }
 
-// storableValue refuses what no record can hold, and PostgreSQL not even be
-// asked for.
+// storableValue returns an error for a value that no record can hold. PostgreSQL would
+// refuse it as a parameter.
 func storableValue(value string) error {
 	if len(value) > maxValue || strings.IndexByte(value, 0) >= 0 || !utf8.ValidString(value) {
-		return fmt.Errorf("value is no text of at most %d bytes: %w", maxValue, storage.ErrQuery)
+		return fmt.Errorf("value is not text of at most %d bytes: %w", maxValue, storage.ErrQuery)
 	}
 	return nil
 }
 
-// relation is the SQL of the operators that are one, but equality; else empty.
+// relation returns the SQL of an operator of order, and nothing for the others.
 func relation(op storage.Op) string {
 	switch op {
 	case storage.OpLess:
@@ -161,8 +161,8 @@ func relation(op storage.Op) string {
 	return ""
 }
 
-// compareText compares bytes. With an index on the lower-case form equality is
-// looked for there first.
+// compareText compares bytes. With an index on the lower-case form, that index finds
+// equal texts.
 func compareText(d dialect, text statement, indexed bool, t storage.Test) (statement, error) {
 	folded := statement{sql: "lower(" + text.sql + ")", args: text.args}
 	switch t.Op {
@@ -197,7 +197,7 @@ func (s statement) with(sql string, args ...any) statement {
 	return statement{sql: s.sql + sql, args: append(s.args[:len(s.args):len(s.args)], args...)}
 }
 
-// fold is what lower() makes of text on both databases: only ASCII letters
+// fold returns what lower() does with text on both databases: only ASCII letters
 // change.
 func fold(text string) string {
 	return strings.Map(func(r rune) rune {
@@ -245,8 +245,8 @@ func (a attribute) compareLogical(t storage.Test) (statement, error) {
 	return statement{}, fmt.Errorf("it can only equal true or false: %w", storage.ErrQuery)
 }
 
-// compareNumber compares numbers and what is kept as one. A time that is zero
-// compares with none.
+// compareNumber compares numbers, times and durations. No comparison with a zero time
+// is true.
 func (a attribute) compareNumber(t storage.Test) (statement, error) {
 	left := a.sql
 	if t.Op == storage.OpEmpty {
@@ -267,7 +267,7 @@ func (a attribute) compareNumber(t storage.Test) (statement, error) {
 		is = " = "
 	}
 	if is == "" {
-		return statement{}, fmt.Errorf("it is no text: %w", storage.ErrQuery)
+		return statement{}, fmt.Errorf("it is not text: %w", storage.ErrQuery)
 	}
 	return statement{sql: left + is + "CAST(? AS BIGINT)", args: []any{n}}, nil
 }
@@ -276,26 +276,26 @@ func (a attribute) number(value string) (n int64, err error) {
 	switch a.kind {
 	case numeric:
 		if n, err = strconv.ParseInt(value, 10, 64); err != nil {
-			return 0, fmt.Errorf("no whole number: %w", storage.ErrQuery)
+			return 0, fmt.Errorf("not a whole number: %w", storage.ErrQuery)
 		}
 	case lasting:
 		d, err := time.ParseDuration(value)
 		if err != nil {
-			return 0, fmt.Errorf("no duration: %w", storage.ErrQuery)
+			return 0, fmt.Errorf("not a duration: %w", storage.ErrQuery)
 		}
 		n = d.Microseconds()
 	default:
 		at, err := time.Parse(time.RFC3339Nano, value)
 		if err != nil {
-			return 0, fmt.Errorf("no time of RFC 3339: %w", storage.ErrQuery)
+			return 0, fmt.Errorf("not a time of RFC 3339: %w", storage.ErrQuery)
 		}
 		n = micros(at)
 	}
 	return n, nil
 }
 
-// compareFree compares a member of the administrator's own data: a number as
-// such, true and false as these words. Lists, objects, null and what is missing
+// compareFree compares a member of the administrator's own data: a number as a
+// number, true and false as these words. Lists, objects, null and missing members
 // have no value.
 func (a attribute) compareFree(d dialect, t storage.Test) (statement, error) {
 	text, number := d.member(a.sql, a.path)
@@ -317,7 +317,8 @@ func (a attribute) compareFree(d dialect, t storage.Test) (statement, error) {
 	return is, err
 }
 
-// parseNumber takes what JSON has for a number, whole or as precise as a float.
+// parseNumber reads a number of JSON, as a whole number or with the precision of a
+// float.
 func parseNumber(value string) (json.Number, bool) {
 	if value == "" || strings.Trim(value[:1], "-0123456789") != "" || !json.Valid([]byte(value)) {
 		return "", false
@@ -329,7 +330,7 @@ func parseNumber(value string) (json.Number, bool) {
 	return json.Number(strconv.FormatFloat(f, 'g', -1, 64)), err == nil
 }
 
-// terms writes the order by a field: of free data first what has no value, then
+// terms returns the order by a field. Free data without a value comes first, then
 // numbers, then text.
 func (a attribute) terms(d dialect, descending bool) []term {
 	by := a.sql

@@ -14,9 +14,9 @@ const defaultListTimeout = 5 * time.Second
 // asList runs the statements of a list within the time of Config.ListTimeout. The
 // wait for a connection has as much time of its own: PostgreSQL ignores the
 // cancellation of a statement that has not begun, so no statement may begin when
-// its time is over. At any time, lists use only some of
-// the connections (dialect.listConns), so that sign-ins never wait for lists. A
-// list in a transaction already has its connection and does not wait.
+// its time is over. Lists use only some of the connections at a time
+// (dialect.listConns), so that sign-ins never wait for lists. A list in a
+// transaction already has its connection and does not wait.
 //
 // It fails with a storage.QueryLimitError if the statements took too long, and
 // with storage.ErrUnavailable if no connection became free in time.
@@ -42,7 +42,7 @@ func (s *Store) asList(ctx context.Context, read func(context.Context) error) er
 	return err
 }
 
-// checkCost refuses a query that costs more than storage.MaxQueryCost.
+// checkCost returns an error for a query that costs more than storage.MaxQueryCost.
 func (l *listing) checkCost(q storage.Query) error {
 	cost := 0
 	for _, by := range q.Sort {
@@ -65,7 +65,7 @@ func (l *listing) checkCost(q storage.Query) error {
 	return nil
 }
 
-// cost returns what a condition costs: every test is made of every field.
+// cost returns the cost of a condition: every test applies to every field.
 func (f fields) cost(c storage.Condition) (int, error) {
 	perTest, tests := 0, 0
 	for _, name := range c.Fields {
@@ -84,9 +84,8 @@ func (f fields) cost(c storage.Condition) (int, error) {
 	return perTest * tests, nil
 }
 
-// cost returns what one comparison with the field, or a sort by it, costs.
-// Members of JSON are read by parsing the whole of it; a field of another table
-// is looked for there.
+// cost returns the cost of one comparison with the field, or of a sort by it. A member
+// of JSON needs the whole column parsed, and a field of another table a lookup.
 func (a attribute) cost() int {
 	if a.kind == free || a.within != "" || a.sort != "" {
 		return storage.ExpensiveFieldCost

@@ -9,23 +9,23 @@ import (
 	"latchkey/storage"
 )
 
-// What one query may ask for, besides storage.MaxQueryCost. The databases have
-// limits of their own (SQLite: 1000 nested expressions, 32,766 parameters) and
-// would fail beyond them.
+// Limits of one query, besides storage.MaxQueryCost. The databases have limits of
+// their own (SQLite: 1000 nested expressions, 32,766 parameters) and would fail
+// beyond them.
 const (
 	maxOrders = 20
 	maxLimit  = 10_000
 )
 
-// listing is a list of records before anybody asks for a part of it.
+// listing is a list of records before a query selects some of them.
 type listing struct {
 	what   string
 	table  string // has a row for each record
 	joins  string // of other tables; they neither add nor remove rows
 	scope  statement
 	fields fields
-	key    []storage.Order // the order where the query names none
-	tie    columns         // that no two records share
+	key    []storage.Order // the order of a query without a Sort
+	tie    columns         // columns whose values no two records share
 }
 
 // paging is a query of a listing in SQL.
@@ -44,8 +44,8 @@ type term struct {
 	nullable   bool // NULL comes first
 }
 
-// page counts the records that a query selects and reads those of its page; the
-// two are not one instant. It is bounded in cost, time and connections; see
+// page counts the records that a query selects and reads those of its page, in two
+// statements. It is bounded in cost, time and connections; see
 // storage.QueryLimitError and asList.
 func page[R any](ctx context.Context, s *Store, l listing, q storage.Query) (rows []R, total int, err error) {
 	p, err := newPaging(s.dialect, l, q)
@@ -85,7 +85,7 @@ func readPage[R any](ctx context.Context, s *Store, p *paging, q storage.Query) 
 	return rows, total, err
 }
 
-// newPaging puts a query into SQL or answers storage.ErrQuery.
+// newPaging translates a query into SQL or returns storage.ErrQuery.
 func newPaging(d dialect, l listing, q storage.Query) (*paging, error) {
 	if q.Limit < 1 || q.Limit > maxLimit {
 		return nil, fmt.Errorf("limit %d is not between 1 and %d: %w", q.Limit, maxLimit, storage.ErrQuery)
@@ -105,7 +105,7 @@ func newPaging(d dialect, l listing, q storage.Query) (*paging, error) {
 		return nil, err
 	}
 	if p.counted = p.where; len(q.Where) == 0 {
-		p.counted = l.scope // an index counts it, too fast to be worth a question for each row
+		p.counted = l.scope // an index counts it, so fast that ifRunning is not worth its cost
 	}
 	if p.counted.sql != "" {
 		p.counted.sql = " WHERE " + p.counted.sql
@@ -162,7 +162,7 @@ func (t term) towards(backwards bool) string {
 	return t.sql
 }
 
-// sorted ends with what is unique, in the direction of the last field, so that
+// sorted adds the tie columns, in the direction of the last field, so that
 // an index on all of it can be read either way.
 func (l *listing) sorted(d dialect, sort []storage.Order) ([]term, error) {
 	var terms []term

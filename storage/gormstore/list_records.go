@@ -53,15 +53,15 @@ func (s *Store) ListSecurityProfiles(ctx context.Context, q storage.Query) (stor
 	return found, err
 }
 
-// assignedKind is the kind of the users who hold an assignment (storage.UserKind).
+// assignedKind is the kind of the users who have an assignment (storage.UserKind).
 const assignedKind = `(CASE
 	WHEN party LIKE 'user:%' THEN COALESCE((SELECT u.kind FROM users u WHERE u.uid = SUBSTR(party, 6)), '')
 	WHEN party LIKE 'account:%' THEN COALESCE((SELECT a.kind FROM accounts a WHERE a.uid = SUBSTR(party, 9)), '')
 	ELSE SUBSTR(party, 6) END)`
 
-// ListProfileAssignments lists who holds which security profile, without a Sort
+// ListProfileAssignments lists the assignments of security profiles, without a Sort
 // by ProfileID and Party. Fields are those two and Kind, the kind of the users
-// who hold the profile. Party begins with "user:", "account:" or "kind:"; see
+// who have the profile. Party begins with "user:", "account:" or "kind:"; see
 // storage.Party.
 func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (storage.Page[storage.ProfileAssignment], error) {
 	l := listing{
@@ -148,8 +148,7 @@ func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Q
 
 // ListMessages lists messages, without their payloads, that have not been swept
 // yet, of one sender or, with an empty senderID, of all; without a Sort the oldest
-// first. Fields are those of
-// storage.Message but its payload.
+// first. Fields are those of storage.Message but its payload.
 func (s *Store) ListMessages(ctx context.Context, senderID string, q storage.Query) (storage.Page[storage.Message], error) {
 	l := byID[messageRow](s, "messages", "messages")
 	l.key = byField("CreatedAt")

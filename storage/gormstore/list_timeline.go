@@ -57,8 +57,8 @@ type resolvedRow struct {
 	Superseded bool       `gorm:"column:superseded"`
 }
 
-// Timeline reads what became of a request, or answers storage.ErrNotFound. It
-// is for people to look at, and is not read in one instant.
+// Timeline reads a request with its codes, messages and attempts, or returns
+// storage.ErrNotFound. It reads them in several statements, for people to look at.
 func (s *Store) Timeline(ctx context.Context, requestID string) (storage.Timeline, error) {
 	request, err := get[resolvedRow](ctx, s, "code request",
 		"SELECT "+requestColumns.list()+", ended_at, superseded FROM code_requests WHERE id = ?", requestID)

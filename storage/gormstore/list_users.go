@@ -22,8 +22,7 @@ func (s *Store) ListAccounts(ctx context.Context, realmID string, kind storage.U
 	return recorded(rows, total, (*accountRow).record), err
 }
 
-// makeUnique says that the scope of a list leaves no two records with the same
-// value of the field.
+// makeUnique marks a field whose values no two records in the scope share.
 func (f fields) makeUnique(name string) {
 	a := f[name]
 	a.unique = true
@@ -32,10 +31,10 @@ func (f fields) makeUnique(name string) {
 
 // ListUsers lists users, each with its first login by profile; without a Sort
 // by ID. Admin users have no account, whatever the scope says. Fields are those
-// of storage.User but EmailKey, with paths into XP, and Username, the login's.
-// Name is the first and the last name of a user who has no name in full. Email
-// and Username are compared as typed, not as otp.NormalizeUsername has them;
-// an index finds equal ones whatever their case.
+// of storage.User except EmailKey, with paths into XP, and Username, the login's.
+// Name is the first and the last name of a user without a full name. Email and
+// Username are compared as typed, not as otp.NormalizeUsername returns them; an
+// index finds equal ones whatever their case.
 func (s *Store) ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error) {
 	l := s.usersIn(scope)
 	l.fields["Username"] = usernameField()
@@ -67,7 +66,7 @@ func (s *Store) usersIn(scope storage.UserScope) listing {
 	}
 	if scope.AccountUID != "" || scope.Kind == storage.Admin {
 		if scope.Kind == storage.Admin {
-			scope.AccountUID = "" // said nevertheless: it is what the index begins with
+			scope.AccountUID = "" // the index begins with this column
 		}
 		restrict("account_uid", scope.AccountUID)
 		if scope.RealmID != "" && scope.Kind != "" {
@@ -77,7 +76,7 @@ func (s *Store) usersIn(scope storage.UserScope) listing {
 	return l
 }
 
-// firstLogins reads the login that stands for each user, by the user's UID.
+// firstLogins reads each user's first login by profile, by the user's UID.
 func (s *Store) firstLogins(ctx context.Context, users []userRow) (map[string]storage.Login, error) {
 	uids := make([]string, len(users))
 	for i := range users {

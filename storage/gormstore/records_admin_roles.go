@@ -7,8 +7,8 @@ import (
 	"latchkey/storage"
 )
 
-// adminProfiles selects the security profiles that admin users have. A condition
-// on u, the admin user, is to follow.
+// adminProfiles selects the security profiles of admin users. A condition on u, the
+// admin user, must follow.
 const adminProfiles = `SELECT DISTINCT a.security_profile_id FROM users u
 	JOIN security_profile_assignments a ON a.party IN ('user:' || u.uid, 'kind:admin')
 	WHERE u.kind = 'admin' AND `
@@ -35,7 +35,7 @@ func (s *Store) AdminRolesOfPasswordProfile(ctx context.Context, profileID strin
 }
 
 // AdminRolesOfSecurityProfile returns the roles of all admin users to whom the
-// security profile is assigned singly, sorted. all is true if the security
+// security profile is assigned directly, sorted. all is true if the security
 // profile is assigned to all admin users.
 func (s *Store) AdminRolesOfSecurityProfile(ctx context.Context, id string) (roles []string, all bool, err error) {
 	const what = "roles of admin users of security profile"

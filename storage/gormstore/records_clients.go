@@ -57,7 +57,7 @@ func (r *clientRow) switched() (id string, on bool, mark, also string) {
 	return r.ID, r.Active, "valid_from", ""
 }
 
-// clientKey is the form in which client ids are compared.
+// clientKey returns the form in which client ids are compared.
 func clientKey(id string) string { return strings.ToLower(id) }
 
 func clientRowOf(c storage.Client) clientRow {
@@ -100,7 +100,7 @@ func (r *clientRow) record() storage.Client {
 }
 
 // Client reads a client with its secrets, ignoring the letter case of id, from
-// memory where possible, or answers storage.ErrNotFound. The lists in it are
+// memory where possible, or returns storage.ErrNotFound. The lists in it are
 // shared: callers must not write to them.
 func (s *Store) Client(ctx context.Context, id string) (storage.Client, error) {
 	key := clientKey(id)
@@ -153,7 +153,7 @@ func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client
 	if err := s.noUser(ctx, row.Key); err != nil {
 		return storage.Client{}, err
 	}
-	row.ValidFrom = micros(s.now()) // of a new one: another client may have had its ID before
+	row.ValidFrom = micros(s.now()) // a former client may have had the ID of a new one
 	err := s.InTx(ctx, func(ctx context.Context) error {
 		since, err := s.permittedSince(ctx, &c)
 		if err != nil {
@@ -168,8 +168,8 @@ func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client
 	return row.record(), nil
 }
 
-// permittedSince returns the PermittedSince that a client has after it was stored,
-// and locks the stored client until the transaction ends.
+// permittedSince returns the PermittedSince of a client after it was stored, and locks
+// the stored client until the transaction ends.
 func (s *Store) permittedSince(ctx context.Context, c *storage.Client) (map[string]time.Time, error) {
 	stored, err := locked[clientRow](ctx, s, "put client", "id = ?", c.ID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -182,7 +182,7 @@ func (s *Store) permittedSince(ctx context.Context, c *storage.Client) (map[stri
 	return storage.PermittedSinceAfter(&before, c, instant(micros(s.now())+1)), nil
 }
 
-// timesByKey is how PermittedSince is stored: the words key=microseconds, by key.
+// timesByKey is the stored form of PermittedSince: the words key=microseconds, by key.
 func timesByKey(times map[string]time.Time) string {
 	var pairs []string
 	for key, at := range times {
@@ -207,8 +207,8 @@ func keysToTimes(pairs string) map[string]time.Time {
 	return times
 }
 
-// noUser returns storage.ErrConflict if the key has the form of a user's UID, or if a
-// user has that UID: users of earlier versions have UIDs of another form.
+// noUser returns storage.ErrConflict if the key has the form of a user's UID or is the
+// UID of a user: users of earlier versions have UIDs of another form.
 func (s *Store) noUser(ctx context.Context, key string) error {
 	if storage.IsUserUID(key) {
 		return fmt.Errorf("put client: the id has the form of the ids of users: %w", storage.ErrConflict)

@@ -44,7 +44,7 @@ func (r *deliveryConfigRow) record() storage.DeliveryConfig {
 }
 
 // DeliveryConfig reads a delivery config, from memory where possible, or
-// answers storage.ErrNotFound. Its secrets are shared: callers must not write
+// returns storage.ErrNotFound. Its secrets are shared: callers must not write
 // to them.
 func (s *Store) DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error) {
 	return cached(ctx, s, &s.cache.delivery, id, func() (storage.DeliveryConfig, error) {

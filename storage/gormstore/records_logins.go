@@ -138,14 +138,14 @@ func loginRowOf(l storage.Login) loginRow {
 	}
 }
 
-// Login reads a login by profile and normalised username, or answers
+// Login reads a login by profile and normalised username, or returns
 // storage.ErrNotFound.
 func (s *Store) Login(ctx context.Context, profileID, usernameKey string) (storage.Login, error) {
 	row, err := first[loginRow](ctx, s, "login", "profile_id = ? AND username_key = ?", profileID, usernameKey)
 	return row.record(), err
 }
 
-// LoginByID reads a login or answers storage.ErrNotFound.
+// LoginByID reads a login or returns storage.ErrNotFound.
 func (s *Store) LoginByID(ctx context.Context, id string) (storage.Login, error) {
 	row, err := first[loginRow](ctx, s, "login", "id = ?", id)
 	return row.record(), err

@@ -80,7 +80,7 @@ func (s *Store) join(ctx context.Context, accountUID string, u *userRow) error {
 	return addMissing(ctx, s, "put membership", &row)
 }
 
-// DeleteMembership ends a membership or answers storage.ErrNotFound.
+// DeleteMembership ends a membership or returns storage.ErrNotFound.
 func (s *Store) DeleteMembership(ctx context.Context, accountUID, userUID string) error {
 	done := s.writing(ctx).Where("account_uid = ? AND user_uid = ?", accountUID, userUID).Delete(&membershipRow{})
 	return s.wrap(ctx, "delete membership", affected(done.RowsAffected, done.Error, storage.ErrNotFound))
@@ -124,7 +124,7 @@ func (s *Store) Members(ctx context.Context, userUID string, offset, limit int) 
 }
 
 // Member reads a user's membership in the account of that ID, which is the
-// buyer's where a supplier has the same one. It answers storage.ErrNotFound if
+// buyer's where a supplier has the same one. It returns storage.ErrNotFound if
 // the user is no member or the account is not active.
 func (s *Store) Member(ctx context.Context, userUID, accountID string) (storage.Member, error) {
 	row, err := get[memberRow](ctx, s, "member",
@@ -138,7 +138,7 @@ type membershipDetailRow struct {
 }
 
 // MembershipByID reads a membership with its two ends, whether or not they are
-// active, or answers storage.ErrNotFound.
+// active, or returns storage.ErrNotFound.
 func (s *Store) MembershipByID(ctx context.Context, id string) (storage.MembershipDetail, error) {
 	row, err := get[membershipDetailRow](ctx, s, "membership",
 		"SELECT "+columnsOf[membershipDetailRow](&s.rows).joined()+` FROM memberships m

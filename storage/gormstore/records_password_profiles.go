@@ -75,7 +75,7 @@ func (r *passwordProfileRow) record() storage.PasswordProfile {
 }
 
 // PasswordProfile reads a password profile, from memory where possible, or
-// answers storage.ErrNotFound.
+// returns storage.ErrNotFound.
 func (s *Store) PasswordProfile(ctx context.Context, id string) (storage.PasswordProfile, error) {
 	return cached(ctx, s, &s.cache.profiles, id, func() (storage.PasswordProfile, error) {
 		row, err := first[passwordProfileRow](ctx, s, "password profile", "id = ?", id)

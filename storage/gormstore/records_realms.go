@@ -43,7 +43,7 @@ func (r *realmRow) record() storage.Realm {
 	}
 }
 
-// Realm reads a realm or answers storage.ErrNotFound.
+// Realm reads a realm or returns storage.ErrNotFound.
 func (s *Store) Realm(ctx context.Context, id string) (storage.Realm, error) {
 	row, err := first[realmRow](ctx, s, "realm", "id = ?", id)
 	return row.record(), err
@@ -52,7 +52,7 @@ func (s *Store) Realm(ctx context.Context, id string) (storage.Realm, error) {
 // PutRealm inserts or updates a realm and returns it as stored, with an empty
 // SelfManagement as storage.SelfManagementDisabled and an empty
 // DuplicateEmailPolicy as "allowed". With a Version other than 0 and than the
-// stored one it answers storage.ErrStale.
+// stored one it returns storage.ErrStale.
 func (s *Store) PutRealm(ctx context.Context, r storage.Realm) (storage.Realm, error) {
 	row := realmRowOf(r)
 	if err := s.changed(ctx, put(ctx, s, "put realm", &row)); err != nil {

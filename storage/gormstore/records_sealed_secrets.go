@@ -7,11 +7,11 @@ import (
 	"latchkey/storage"
 )
 
-// sealedPlace is where the sealed secrets of a kind are kept.
+// sealedPlace is where sealed secrets of a kind are stored.
 type sealedPlace struct {
 	table, key  string
 	data, keyID string
-	versioned   bool // whoever read the record before may not write the old secret back
+	versioned   bool // an update of a record read earlier must not write the old secret back
 }
 
 // sealedPlaces has every kind of secret; a test compares it with the schema.
@@ -41,8 +41,8 @@ type sealedCountRow struct {
 	Count int64  `gorm:"column:n"`
 }
 
-// CountSealed tells how many secrets of each kind are sealed under which master
-// key. Kinds without a secret are left out.
+// CountSealed counts the secrets of each kind that each master key seals. Kinds
+// without a secret are left out.
 func (s *Store) CountSealed(ctx context.Context) ([]storage.SealedCount, error) {
 	var counts []storage.SealedCount
 	for _, kind := range storage.SealedKinds() {
@@ -68,9 +68,9 @@ type sealedRow struct {
 	Data  blob   `gorm:"column:data"`
 }
 
-// SealedOtherwise lists up to limit secrets of the kind that are not sealed under
-// the master key of that id, in the order of the records' ids and behind the id
-// after (empty: from the first on).
+// SealedOtherwise lists up to limit secrets of the kind that another master key than
+// that of keyID seals, in the order of the records' ids and behind the id after
+// (empty: from the first on).
 func (s *Store) SealedOtherwise(ctx context.Context, kind storage.SealedKind, keyID, after string, limit int) ([]storage.SealedSecret, error) {
 	p, err := s.sealedPlace(kind)
 	if err != nil {
@@ -87,9 +87,8 @@ func (s *Store) SealedOtherwise(ctx context.Context, kind storage.SealedKind, ke
 	return secrets, err
 }
 
-// Reseal replaces a sealed secret by the same secret sealed otherwise, unless
-// it is no longer what the caller read: then nothing changes and the answer is
-// false.
+// Reseal replaces a sealed secret by the same secret under another key, unless the
+// stored one differs from was: then it changes nothing and returns false.
 func (s *Store) Reseal(ctx context.Context, was storage.SealedSecret, now storage.Sealed) (bool, error) {
 	p, err := s.sealedPlace(was.Kind)
 	if err != nil {

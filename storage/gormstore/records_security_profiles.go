@@ -35,7 +35,7 @@ func (r *securityProfileRow) record() (storage.SecurityProfile, error) {
 	return p, nil
 }
 
-// SecurityProfile reads a security profile or answers storage.ErrNotFound.
+// SecurityProfile reads a security profile or returns storage.ErrNotFound.
 func (s *Store) SecurityProfile(ctx context.Context, id string) (storage.SecurityProfile, error) {
 	row, err := first[securityProfileRow](ctx, s, "security profile", "id = ?", id)
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *Store) UnassignSecurityProfile(ctx context.Context, id string, from sto
 	return s.wrap(ctx, "unassign security profile", affected(done.RowsAffected, done.Error, storage.ErrNotFound))
 }
 
-// securityProfiles is all of them by id, from memory where possible.
+// securityProfiles returns all of them by id, from memory where possible.
 func (s *Store) securityProfiles(ctx context.Context) (map[string]storage.SecurityProfile, error) {
 	return cached(ctx, s, &s.cache.security, "", func() (map[string]storage.SecurityProfile, error) {
 		return s.loadSecurityProfiles(ctx)
@@ -119,7 +119,7 @@ func (s *Store) loadSecurityProfiles(ctx context.Context) (map[string]storage.Se
 	return all, nil
 }
 
-// separator stands between the ids that a statement aggregates; no id has it.
+// separator stands between aggregated ids. No id contains it.
 const separator = "\n"
 
 func splitIDs(aggregated string) []string {
@@ -129,10 +129,10 @@ func splitIDs(aggregated string) []string {
 	return strings.Split(aggregated, separator)
 }
 
-// empower gives a principal the roles of the assigned security profiles and of
+// addRoles adds to a principal the roles of the assigned security profiles and of
 // its membership, and tightens its lockout policy and its password rules by
 // theirs.
-func (s *Store) empower(ctx context.Context, p *storage.Principal, assigned, membership string) error {
+func (s *Store) addRoles(ctx context.Context, p *storage.Principal, assigned, membership string) error {
 	p.Roles = list(membership)
 	ids := splitIDs(assigned)
 	if len(ids) > 0 {
@@ -151,7 +151,7 @@ func (s *Store) empower(ctx context.Context, p *storage.Principal, assigned, mem
 	return nil
 }
 
-// Rules gives what a new permanent password must satisfy in a password profile,
+// Rules returns the rules for a new permanent password in a password profile,
 // tightened by the security profiles of the user's kind, of its account and, if
 // it has a UID, of itself. The user need not be stored. An unknown password
 // profile is storage.ErrNotFound.
@@ -165,11 +165,11 @@ func (s *Store) Rules(ctx context.Context, profileID string, u storage.User) (st
 		return storage.PasswordRules{}, err
 	}
 	p := storage.Principal{Rules: profile.Rules}
-	err = s.empower(ctx, &p, strings.Join(ids, separator), "")
+	err = s.addRoles(ctx, &p, strings.Join(ids, separator), "")
 	return p.Rules, err
 }
 
-// SecurityProfilesOf gives the IDs of the security profiles that are assigned to
+// SecurityProfilesOf returns the IDs of the security profiles that are assigned to
 // the user, to its account and to its kind. The user need not be stored.
 func (s *Store) SecurityProfilesOf(ctx context.Context, u storage.User) ([]string, error) {
 	var ids []string
@@ -178,8 +178,8 @@ func (s *Store) SecurityProfilesOf(ctx context.Context, u storage.User) ([]strin
 	return ids, s.wrap(ctx, "security profiles of user", err)
 }
 
-// profilesWith asks the database when memory lacks one of the ids: another
-// replica may have made and assigned it just now.
+// profilesWith returns security profiles by id, at least those of ids. It reads the
+// database if memory lacks one: another replica may have just added it.
 func (s *Store) profilesWith(ctx context.Context, ids []string) (map[string]storage.SecurityProfile, error) {
 	profiles, err := s.securityProfiles(ctx)
 	if err != nil {

@@ -83,7 +83,7 @@ func (r *senderRow) record() storage.Sender {
 	return m
 }
 
-// Sender reads a sender, from memory where possible, or answers
+// Sender reads a sender, from memory where possible, or returns
 // storage.ErrNotFound. Its lists are shared: callers must not write to them.
 func (s *Store) Sender(ctx context.Context, id string) (storage.Sender, error) {
 	senders, err := s.Senders(ctx)
@@ -123,8 +123,8 @@ func (s *Store) PutSender(ctx context.Context, m storage.Sender) (storage.Sender
 	return row.record(), nil
 }
 
-// keeping lets fn refer to a delivery config, which cannot be deleted until that
-// has taken effect; see DeleteDeliveryConfig.
+// keeping runs fn, which refers to a delivery config, while no other transaction can
+// delete the config; see DeleteDeliveryConfig.
 func (s *Store) keeping(ctx context.Context, config string, fn func(context.Context) error) error {
 	if config == "" {
 		return fn(ctx)

@@ -51,7 +51,7 @@ func (s *Store) SigningKeys(ctx context.Context) ([]storage.SigningKey, error) {
 
 // ChangeSigningKeys makes the change as a whole or not at all. When a KID is in
 // use, or a key of the algorithm that is not revoked succeeds the same
-// predecessor already, it answers storage.ErrConflict: of many replicas that
+// predecessor already, it returns storage.ErrConflict: of many replicas that
 // announce a successor at once, one succeeds. An unknown KID to update is
 // storage.ErrNotFound. A revocation is never undone.
 func (s *Store) ChangeSigningKeys(ctx context.Context, c storage.SigningKeyChange) error {

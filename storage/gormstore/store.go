@@ -35,15 +35,15 @@ type Config struct {
 	MaxConns int
 	// ListTimeout bounds the time of a list; 0 means 5 s.
 	ListTimeout time.Duration
-	// Now stamps records, and tells which sources of a login are locked where
-	// nobody in particular asks; nil means time.Now.
+	// Now stamps records, and says which sources of a login are locked when no source
+	// is given. nil means time.Now.
 	Now func() time.Time
 	// Rand makes the ids of audit events and memberships; nil means crypto/rand.
 	Rand io.Reader
 	// AuditRetention is how long Sweep leaves audit events; 0 means 90 days.
 	AuditRetention time.Duration
-	// Logger hears of a lost change listener and of a broken chain of audit
-	// events, and of nothing else.
+	// Logger logs a lost change listener and a broken chain of audit events, and
+	// nothing else.
 	Logger zerolog.Logger
 	// OnStatement is called before every round trip to the database on behalf
 	// of a caller, BEGIN, COMMIT and ROLLBACK included, with the SQL but never
@@ -67,11 +67,11 @@ type Store struct {
 	log     zerolog.Logger
 
 	listTimeout time.Duration
-	listConns   chan struct{} // has an element for each list that uses a connection
+	listConns   chan struct{} // one element for each list that uses a connection
 
 	auditRetention time.Duration
 	auditKeys      storage.AuditKeys // nil until ChainAuditEvents
-	auditSeen      atomic.Int64      // up to which event this store has written the chain
+	auditSeen      atomic.Int64      // the last event of the chain that this store wrote
 
 	mu         sync.Mutex
 	onChange   []func()
@@ -115,7 +115,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// attach puts GORM on the pools and sees that the database answers.
+// attach gives the pools to GORM and pings the database.
 func (s *Store) attach(ctx context.Context, seen func(string)) (err error) {
 	if err = s.pools.write.PingContext(ctx); err != nil {
 		return err
@@ -139,10 +139,10 @@ func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
 	})
 }
 
-// Migrate brings the schema up to date and sees that the default realm and the
-// default password profile exist. Several replicas may do it at once: one
-// works, the others wait for it. The error is a SchemaError if a newer program
-// made the schema.
+// Migrate brings the schema up to date and adds the default realm and the default
+// password profile where they are missing. Several replicas may call it at once:
+// one works, the others wait. The error is a SchemaError if a newer program made
+// the schema.
 func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.refuseNewer(ctx); err != nil {
 		return err
@@ -166,8 +166,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return s.wrap(ctx, "migrate", err)
 }
 
-// Close closes the connections. Calls that run fail with
-// storage.ErrUnavailable.
+// Close closes the connections. Running calls fail with storage.ErrUnavailable.
 func (s *Store) Close() error {
 	err := s.pools.write.Close()
 	if s.pools.read != s.pools.write {
@@ -179,7 +178,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Ping asks the database for a sign of life.
+// Ping asks the database for an answer.
 func (s *Store) Ping(ctx context.Context) error {
 	_, err := get[int](ctx, s, "ping", "SELECT 1")
 	return err

@@ -6,28 +6,28 @@ import (
 )
 
 const (
-	// keepEnded is how long what has ended stays to be looked at.
+	// keepEnded is how long ended requests, messages and families can still be read.
 	keepEnded = 24 * time.Hour
-	// keepQuiet is how long a name that nobody has stays known for its failures.
+	// keepQuiet is how long the failures of a name without a login are kept.
 	keepQuiet = 48 * time.Hour
-	// keepSource is how long an address stays known to a login that does not sign
-	// in from it.
+	// keepSource is how long an address stays known to a login that no longer signs in
+	// from it.
 	keepSource = 90 * 24 * time.Hour
 )
 
-// refuse is a kind of row that ends.
-type refuse struct {
+// expiring is a kind of row that ends.
+type expiring struct {
 	table, key string
 	where      string
 	args       []any
 }
 
-// Sweep deletes up to limit rows that have ended and returns how many: requests
+// Sweep deletes up to limit rows that have ended and returns their number: requests
 // and messages a day after their end, families a day after their expiry or
-// revocation, marks of revoked tokens after the token's expiry, audit events
-// after Config.AuditRetention, ids that were spent after their expiry, sources
-// from which nobody signed in for 90 days, and the failures of names that nobody has after
-// two quiet days, unless they are locked. Call it again while it returns limit.
+// revocation, marks of revoked tokens and spent ids after their expiry, audit events
+// after Config.AuditRetention, sources without a sign-in for 90 days, and the
+// failures of names without a login after two days, unless they are locked. Call it
+// again while it returns limit.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
 	total := 0
 	for _, r := range s.sweepable(now) {
@@ -47,10 +47,10 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error
 }
 
 // sweepable lists conditions that each have an index.
-func (s *Store) sweepable(now time.Time) []refuse {
+func (s *Store) sweepable(now time.Time) []expiring {
 	ended := micros(now.Add(-keepEnded))
 	quiet := now.Add(-keepQuiet)
-	return []refuse{
+	return []expiring{
 		// A request ends at its expiry at the latest.
 		{table: "code_requests", key: "id", where: "expires_at < ?", args: []any{ended}},
 		{
@@ -60,7 +60,7 @@ func (s *Store) sweepable(now time.Time) []refuse {
 		{table: "messages", key: "id", where: "ended_at > 0 AND ended_at < ?", args: []any{ended}},
 		{table: "issued_codes", key: "id", where: "expires_at < ?", args: []any{ended}},
 		{table: "verification_codes", key: "login_id", where: "expires_at < ?", args: []any{ended}},
-		// A budget that is whole again is as good as none.
+		// A budget whose times are past is full again and needs no row.
 		{table: "send_limits", key: "id", where: "hour < ? AND tat <= ? AND long_tat <= ?", args: []any{now.Unix() / secondsPerHour, micros(now), micros(now)}},
 		{table: "families", key: "id", where: "expires_at < ?", args: []any{ended}},
 		{table: "families", key: "id", where: "revoked_at > 0 AND revoked_at < ?", args: []any{ended}},
