@@ -16,36 +16,36 @@ import (
 	"latchkey/storage"
 )
 
-// clientTokenTTL is the life of the tokens that clients get outside the token
-// endpoint, unless the client names a shorter one (Elastic Path: 3600 s).
+// clientTokenTTL is the life of the tokens of POST /oauth/access_token, unless the
+// client has a shorter one (Elastic Path: 3600 s).
 const clientTokenTTL = time.Hour
 
-// clientTokenLife returns the life of a token outside the token endpoint for a
-// client that names the life named; 0: it names none.
-func clientTokenLife(named time.Duration) time.Duration {
-	if named == 0 {
+// clientTokenLife returns the life of a token of POST /oauth/access_token for a client
+// with the token life ttl; 0: the client has none.
+func clientTokenLife(ttl time.Duration) time.Duration {
+	if ttl == 0 {
 		return clientTokenTTL
 	}
-	return min(named, clientTokenTTL)
+	return min(ttl, clientTokenTTL)
 }
 
 // errUnbound says that a client whose tokens are bound to a key (RFC 9449 §5.2)
-// asked for one where no proof is read.
+// requested one from an endpoint that reads no proof.
 var errUnbound = fosite.ErrUnauthorizedClient.WithHint("The client's tokens are bound to a key, and are had at the token endpoint only.")
 
-// ClientToken is an access token that a client got for itself.
+// ClientToken is an access token for a client that acts for itself.
 type ClientToken struct {
 	AccessToken string
 	ExpiresAt   time.Time // whole seconds, UTC
 	ExpiresIn   time.Duration
-	Identifier  string // the grant it came by
+	Identifier  string // the grant type
 }
 
-// ClientToken grants a client that authenticates by the parameters client_id
-// and client_secret a token by the client credentials grant, the same as the
-// token endpoint's, for an hour at most. The form is one that ReadForm gave.
+// ClientToken runs the client credentials grant for a client that authenticates by the
+// parameters client_id and client_secret. The token lives an hour at most. form is a
+// result of ReadForm.
 //
-// Errors are those of the token endpoint; Explain tells them.
+// The errors are those of the token endpoint; see Explain.
 func (e *Endpoints) ClientToken(ctx context.Context, form url.Values) (ClientToken, error) {
 	c, err := e.clients.BySecret(ctx, form.Get("client_id"), form.Get("client_secret"))
 	if err != nil {
@@ -70,8 +70,8 @@ func (e *Endpoints) ClientToken(ctx context.Context, form url.Values) (ClientTok
 	if !ok {
 		return ClientToken{}, errors.New("the answer of the client credentials grant has no expires_in")
 	}
-	// The grant counts from the unrounded time and tells whole seconds. Elastic
-	// Path tells the life that the token was given.
+	// The grant adds the life to the unrounded time and returns whole seconds. Elastic
+	// Path returns the life that was configured.
 	life := time.Duration(seconds) * time.Second
 	if before.Nanosecond() > 0 {
 		life += time.Second
@@ -82,18 +82,18 @@ func (e *Endpoints) ClientToken(ctx context.Context, form url.Values) (ClientTok
 	}, nil
 }
 
-// formRequest is the request of a form that somebody has read already.
+// formRequest returns a request with a form that was read before.
 func formRequest(form url.Values) *http.Request {
 	return &http.Request{Method: http.MethodPost, Header: http.Header{}, Form: form, PostForm: form}
 }
 
-// ImplicitToken grants a client a token by its id alone, if it may use
-// grants.GrantImplicit. As anybody can know the id, the token carries no roles;
-// it says who asks and nothing else. Its usrtype is that of anonymous shoppers. It
-// lives an hour at most.
+// ImplicitToken returns a token for a client that presents its id only, if it may use
+// grants.GrantImplicit. Everybody can know the id, so the token has no roles. It only
+// identifies the client. Its usrtype is that of anonymous shoppers. It lives an hour
+// at most.
 //
-// Errors are client.ErrInvalid, client.ErrInactive, fosite.ErrUnauthorizedClient
-// and those of the stores.
+// Errors are client.ErrInvalid, client.ErrInactive, fosite.ErrUnauthorizedClient and
+// those of the stores.
 func (e *Endpoints) ImplicitToken(ctx context.Context, clientID string) (token string, expires time.Time, err error) {
 	if clientID == "" || !otp.IsName(clientID) {
 		return "", time.Time{}, client.ErrInvalid

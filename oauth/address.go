@@ -22,9 +22,9 @@ func (e *Endpoints) UserAddress(r *http.Request, c *storage.Client) netip.Addr {
 	return e.cfg.Address(r.Context())
 }
 
-// CallerAddress is UserAddress for the caller of a resource endpoint. Only a token
-// of a client that acts for itself and has a role proves that the client has sent
-// the request: users hold their own tokens, and anybody can get one without roles.
+// CallerAddress returns the UserAddress of the caller of a resource endpoint. Only a
+// token of a client that acts for itself and has a role proves that the client sent
+// the request: users have their own tokens, and anybody can get one without roles.
 func (e *Endpoints) CallerAddress(r *http.Request, c *token.Caller) netip.Addr {
 	if c.Principal != nil || len(c.Roles) == 0 {
 		return e.cfg.Address(r.Context())
@@ -32,8 +32,8 @@ func (e *Endpoints) CallerAddress(r *http.Request, c *token.Caller) netip.Addr {
 	return e.UserAddress(r, c.Client)
 }
 
-// addressFromHeader reads the header that names the user's address. It is not ok
-// without the header, with several, and with anything but one address.
+// addressFromHeader reads the header that names the user's address. ok is false if
+// there is no such header, several, or one that is not a single address.
 func (e *Endpoints) addressFromHeader(h http.Header) (netip.Addr, bool) {
 	if e.cfg.AddressHeader == "" {
 		return netip.Addr{}, false

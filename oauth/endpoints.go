@@ -25,8 +25,8 @@ import (
 	"latchkey/storage"
 )
 
-// TokenStore knows what ends an access token before its time, and which proofs and
-// assertions were used.
+// TokenStore reads what ends an access token before it expires, and remembers which
+// proofs and assertions were used.
 type TokenStore interface {
 	token.Store
 	// RevokeToken ends one access token. The store may forget it after expiresAt.
@@ -40,7 +40,7 @@ type TokenStore interface {
 type Config struct {
 	Issuer      string        // the server's identifier, an absolute URL without query or fragment (RFC 8414 §2)
 	Audience    string        // of access tokens; default: Issuer
-	Resources   []string      // what else they may be for (RFC 8707): absolute URIs without fragment; default: nothing
+	Resources   []string      // further audiences (RFC 8707): absolute URIs without fragment
 	DPoPNonce   bool          // a DPoP proof must have a nonce of ours (RFC 9449 §8)
 	SigningAlg  string        // of access tokens; default: the ring's
 	Grace       time.Duration // of a rotated refresh token
@@ -55,21 +55,21 @@ type Config struct {
 	Passwords   signin.PasswordVerifier
 	Ring        *keys.Ring
 	Peppers     *keys.Peppers
-	Recorder    storage.Recorder // default: discards
+	Recorder    storage.Recorder // default: events are discarded
 	Now         func() time.Time // default: time.Now
 	Rand        io.Reader
 	Logger      zerolog.Logger
 	ExtraGrants []Grant // further token endpoint handlers
 
-	// Address tells who sent a request. Default: nobody knows; then guesses at
-	// client secrets are not limited.
+	// Address returns the address that sent a request. If it is nil or returns an
+	// invalid address, guesses at client secrets are not limited.
 	Address func(context.Context) netip.Addr
-	// AddressHeader is the header in which trusted clients name the address of
-	// their user; empty: there is none. See UserAddress.
+	// AddressHeader is the header in which trusted clients name the address of their
+	// user. Empty: no header is read. See UserAddress.
 	AddressHeader string
 	SecretLimit   limit.Limit       // of wrong client secrets from one address for one client; zero: none
 	Charges       limit.Store       // counts them; nil: no limit
-	Registry      register.Registry // of clients that register themselves; nil: none do
+	Registry      register.Registry // stores clients that register themselves; nil: registration is off
 }
 
 // Grant is a token endpoint handler with the grant type it serves.
@@ -89,11 +89,11 @@ type Endpoints struct {
 	clients       *client.Authenticator
 	proofs        *proof.Verifier
 	tokens        *token.Verifier
-	registration  *register.Endpoint // nil: no client registers itself
+	registration  *register.Endpoint // nil: registration is off
 }
 
-// New assembles the Endpoints, or says what is wrong with its configuration: a
-// missing part, an issuer that RFC 8414 does not allow, two grants of one type.
+// New returns the Endpoints. It returns an error for a missing field, an issuer that
+// RFC 8414 does not allow, and two grants of one type.
 func New(cfg Config) (*Endpoints, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)
@@ -155,7 +155,7 @@ func (e *Endpoints) newRegistration() (err error) {
 	return err
 }
 
-// complete fills in the defaults and checks the rest.
+// complete sets the defaults and checks the other fields.
 func (c *Config) complete() error {
 	u, err := url.Parse(c.Issuer)
 	if err != nil || u.Scheme == "" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
@@ -217,8 +217,8 @@ func (e *Endpoints) ownGrants() ([]Grant, error) {
 // of a login as the login has guesses left.
 func (e *Endpoints) Authenticator() *signin.Authenticator { return e.authenticator }
 
-// assemble hands the grants to fosite. It fills the list itself, because
-// fosite's Append drops a second handler of one Go type without a word.
+// assemble gives the grants to fosite. It fills the list itself, because fosite's
+// Append silently drops a second handler of the same Go type.
 func (e *Endpoints) assemble(all []Grant) error {
 	var handlers fosite.TokenEndpointHandlers
 	for _, g := range all {
@@ -247,7 +247,7 @@ func (e *Endpoints) serves(grantType string) bool {
 // Tokens returns the verifier of the server's tokens.
 func (e *Endpoints) Tokens() *token.Verifier { return e.tokens }
 
-// Recipients returns what signs the tokens that messages carry.
+// Recipients returns the signer of the tokens in messages.
 func (e *Endpoints) Recipients() *token.Recipients { return &token.Recipients{Issuer: e.tokens.Issuer} }
 
 // Mount registers the endpoints at the root. If the issuer has a path, the mux
@@ -267,7 +267,7 @@ func (e *Endpoints) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+wellKnownOpenID, e.serveMetadata)
 }
 
-// endpoint adapts a handler that reports its failure to one that writes it.
+// endpoint adapts a handler that returns its failure to one that answers it.
 func (e *Endpoints) endpoint(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := serve(w, r); err != nil {

@@ -8,8 +8,8 @@ import (
 	"latchkey/storage"
 )
 
-// PasswordRequirements are the Data of a refusal of a permanent password, as
-// OrderCloud names them. Rules that do not apply are left out.
+// PasswordRequirements is the Data of a refused permanent password, in OrderCloud's
+// names. Rules that do not apply are left out.
 type PasswordRequirements struct {
 	MinimumCharacterCount    int  `json:",omitempty"`
 	UpperCaseRequired        bool `json:",omitempty"`
@@ -19,7 +19,7 @@ type PasswordRequirements struct {
 	MaxConsecutiveDupeCount  int  `json:",omitempty"`
 }
 
-// RequirementsOf returns the rules in OrderCloud's words.
+// RequirementsOf returns the password rules in OrderCloud's names.
 func RequirementsOf(r storage.PasswordRules) PasswordRequirements {
 	return PasswordRequirements{
 		MinimumCharacterCount: r.MinLength, MaxConsecutiveDupeCount: r.MaxRepeatedChars,
@@ -28,8 +28,7 @@ func RequirementsOf(r storage.PasswordRules) PasswordRequirements {
 	}
 }
 
-// dataOf returns what OrderCloud's clients are told besides the message; nil:
-// nothing.
+// dataOf returns the Data of an error for OrderCloud's clients, or nil.
 func dataOf(err error) any {
 	var e *signin.RuleError
 	if errors.As(err, &e) {
@@ -38,11 +37,11 @@ func dataOf(err error) any {
 	return nil
 }
 
-// selectionBody is what the account-member grant answers to a user of several
-// accounts: a refusal with what there is to choose from.
+// selectionBody is the answer of the account-member grant to a user with several
+// accounts: a refusal with the accounts that the user can choose.
 type selectionBody struct {
 	errorBody
-	SelectionToken string              `json:"selection_token,omitempty"` // none: the token that was presented is good for it
+	SelectionToken string              `json:"selection_token,omitempty"` // empty: the token of the request can be used again
 	ExpiresIn      int64               `json:"expires_in,omitempty"`      // of the selection token
 	Accounts       []selectableAccount `json:"accounts,omitempty"`
 	AccountsTotal  int                 `json:"accounts_total,omitempty"` // may be more than are listed

@@ -17,9 +17,9 @@ import (
 	"latchkey/storage"
 )
 
-// refusal is what the endpoints below /oauth answer instead of what was asked:
-// the members of RFC 6749 §5.2 and, for OrderCloud's clients, an entry of the
-// Errors array in the same body.
+// refusal is an answer of the OAuth endpoints to a request that failed: the members of
+// RFC 6749 §5.2 and, for OrderCloud's clients, an entry of the Errors array in the
+// same body.
 type refusal struct {
 	status      int
 	code        string // RFC 6749
@@ -27,7 +27,8 @@ type refusal struct {
 	vendorCode  string // OrderCloud
 }
 
-// errorBody is a refusal on the wire: RFC 6749 §5.2 and OrderCloud in one.
+// errorBody is the JSON body of a refusal. It has the members of RFC 6749 §5.2 and of
+// OrderCloud.
 type errorBody struct {
 	Error            string        `json:"error"`
 	ErrorDescription string        `json:"error_description"`
@@ -40,8 +41,8 @@ type vendorError struct {
 	Data      any    `json:"Data"`
 }
 
-// Refusals of the pipeline itself. They are errors, so that a step can return
-// one; what a body looks like is decided in writeError only.
+// Refusals of the steps before the grant. writeError decides what their bodies look
+// like.
 var (
 	errMethod               = errors.New("method is not POST")
 	errContentType          = errors.New("content type is not a form")
@@ -58,8 +59,8 @@ var (
 
 const codeOAuth = "Auth.OauthError"
 
-// refusals maps what can go wrong to the wire. The first match counts; what
-// none matches is a server error, and its text goes to the log only.
+// refusals maps errors to answers. The first match counts. An error without a match is
+// a server error, whose text goes to the log only.
 var refusals = []struct {
 	err error
 	refusal
@@ -105,7 +106,7 @@ var refusals = []struct {
 
 var serverError = refusal{http.StatusInternalServerError, "server_error", "The server could not answer.", codeOAuth}
 
-// classify finds the refusal that an error means.
+// classify returns the refusal for an error. known is false for a server error.
 func classify(err error) (r refusal, known bool) {
 	r, known = refusalOf(err)
 	if known && errors.Is(err, client.ErrUnauthorized) {
@@ -142,15 +143,16 @@ func refusalOf(err error) (r refusal, known bool) {
 	return r, true
 }
 
-// Explain tells a surface in another dialect what the OAuth endpoints would
-// answer an error of theirs: an HTTP status and a sentence. What is not known
-// is 500, and its text is for the log only.
+// Explain returns the HTTP status and the sentence with which the OAuth endpoints
+// would answer an error of theirs. Other surfaces answer such errors in their own
+// dialect. If known is false the status is 500, and the text of the error is for the
+// log only.
 func Explain(err error) (status int, description string, known bool) {
 	r, known := classify(err)
 	return r.status, r.description, known
 }
 
-// writeError answers a refusal.
+// writeError answers a request that failed.
 func (e *Endpoints) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	answer, known := classify(err)
 	if !known || answer.status >= http.StatusInternalServerError {

@@ -20,11 +20,10 @@ const (
 
 const formType = "application/x-www-form-urlencoded"
 
-// readForm reads the parameters of a POST request and makes them the only ones
-// that anybody sees. A malformed query is refused, and the parameters of any
-// other are not read (RFC 6749 §3.2). Empty values are dropped and repeated
-// parameters refused (RFC 6749 §3.1), but for resource and audience (RFC 8707 §2,
-// RFC 8693 §2.1).
+// readForm reads the parameters of a POST request, and replaces r.Form and r.PostForm
+// by them. It refuses a malformed query and ignores the parameters of a valid one (RFC
+// 6749 §3.2). It drops empty values and refuses repeated parameters (RFC 6749 §3.1),
+// except resource and audience (RFC 8707 §2, RFC 8693 §2.1).
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if r.Method != http.MethodPost {
 		return nil, errMethod
@@ -36,9 +35,9 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return ReadForm(w, r)
 }
 
-// ReadForm reads the form in a request's body the way the token endpoint does,
-// whatever the content type says: Elastic Path's examples send forms as JSON.
-// Explain tells its errors.
+// ReadForm reads the form in a request's body as the token endpoint does, but with any
+// content type: Elastic Path's examples send forms as JSON. See Explain for its
+// errors.
 func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if _, err := surface.ParseQuery(r); err != nil {
 		return nil, err
@@ -83,14 +82,14 @@ func parseForm(body string) (url.Values, error) {
 	return form, nil
 }
 
-// readBody reads at most limit bytes.
+// readBody reads a body of at most limit bytes.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, error) {
 	if r.ContentLength > limit {
 		return "", surface.ErrBodyTooLarge
 	}
 	var body bytes.Buffer
 	if r.ContentLength > 0 {
-		body.Grow(int(r.ContentLength) + bytes.MinRead) // ReadFrom wants room even to find the end
+		body.Grow(int(r.ContentLength) + bytes.MinRead) // ReadFrom needs room to find the end
 	}
 	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
 		var tooLarge *http.MaxBytesError

@@ -2,16 +2,16 @@ package oauth
 
 import "latchkey/oauth/surface"
 
-// InternalErrorBody is the body of the answer 500 that the HTTP server gives when
-// a handler panics (RFC 6749 §5.2 has the shape).
+// InternalErrorBody is the body of the answer 500 of the HTTP server after a panic in
+// a handler (RFC 6749 §5.2).
 const InternalErrorBody = `{"error":"server_error"}` + "\n"
 
 // HTTPRules returns the rules for the OAuth endpoints and their public documents.
 func HTTPRules() surface.HTTPRules {
 	return surface.HTTPRules{
 		Root: "/oauth/",
-		// Clients in browsers configure themselves by the metadata (RFC 8414 §3) and
-		// the keys, which are below /.well-known/.
+		// Clients in browsers read the metadata (RFC 8414 §3) and the keys, which are
+		// below /.well-known/.
 		CrossOriginPaths: []string{"/oauth/", "/.well-known/"},
 		Guessable: []surface.GuessablePath{{
 			Prefix: "/oauth/", Type: "application/json;charset=UTF-8",

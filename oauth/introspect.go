@@ -16,8 +16,8 @@ import (
 	"latchkey/storage"
 )
 
-// RoleIntrospect is the role that lets a client introspect tokens that were
-// issued to others, as a resource server must.
+// RoleIntrospect is the role with which a client may introspect tokens of other
+// clients. Resource servers need it.
 const RoleIntrospect = admin.RoleIntrospect
 
 // introspection is the answer about an active token (RFC 7662 §2.2).
@@ -45,10 +45,10 @@ type introspection struct {
 	AccountMemberID string   `json:"account_member_id,omitempty"`
 }
 
-// serveIntrospection is the introspection endpoint (RFC 7662). A token that
-// the caller may not see looks like one that does not exist, and so does one
-// that is no access token or refresh token: whoever asks is a resource server,
-// which must not take it.
+// serveIntrospection is the introspection endpoint (RFC 7662). A token that the caller
+// may not see gets the answer for a token that does not exist. So does every token
+// that is not an access or refresh token, because a resource server must not accept
+// it.
 func (e *Endpoints) serveIntrospection(w http.ResponseWriter, r *http.Request) error {
 	caller, presented, err := e.tokenRequest(w, r)
 	if err != nil {
@@ -65,7 +65,7 @@ func (e *Endpoints) serveIntrospection(w http.ResponseWriter, r *http.Request) e
 	return nil
 }
 
-// tokenRequest reads a request about a token: who asks and which token.
+// tokenRequest reads a request about a token: the caller and the token.
 func (e *Endpoints) tokenRequest(w http.ResponseWriter, r *http.Request) (*storage.Client, string, error) {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -127,7 +127,7 @@ func isResource(c *storage.Client, name string) bool {
 	return c.ID == name || len(c.GrantTypes) == 0 && slices.Contains(c.Resources, name)
 }
 
-// tokenTypeOf names the way in which a token is presented (RFC 7662 §2.2).
+// tokenTypeOf returns the scheme with which a token is presented (RFC 7662 §2.2).
 func tokenTypeOf(t *token.AccessClaims) string {
 	if t.Bound() != "" {
 		return "DPoP"
@@ -135,7 +135,7 @@ func tokenTypeOf(t *token.AccessClaims) string {
 	return "bearer"
 }
 
-// introspectRefreshToken answers about a refresh token, to its own client only.
+// introspectRefreshToken introspects a refresh token. Only its own client sees it.
 func (e *Endpoints) introspectRefreshToken(ctx context.Context, caller *storage.Client, presented string) (introspection, error) {
 	parsed, state, err := e.family(ctx, presented)
 	if err != nil || state == nil || state.Family.ClientID != caller.ID {

@@ -12,16 +12,14 @@ import (
 	"latchkey/storage"
 )
 
-// Where the keys and the metadata are (RFC 8414 §3, OpenID Connect Discovery 1.0
-// §4).
+// Paths of the keys and the metadata (RFC 8414 §3, OpenID Connect Discovery 1.0 §4).
 const (
 	wellKnownKeys     = "/.well-known/jwks.json"
 	wellKnownMetadata = "/.well-known/oauth-authorization-server"
 	wellKnownOpenID   = "/.well-known/openid-configuration"
 )
 
-// metadata is what RFC 8414 §2 lets a server say of itself. Only what is
-// served is said.
+// metadata describes the server (RFC 8414 §2). It names only what the server does.
 type metadata struct {
 	Issuer                                    string   `json:"issuer"`
 	TokenEndpoint                             string   `json:"token_endpoint"`
@@ -45,7 +43,7 @@ type metadata struct {
 func (e *Endpoints) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 	confidential := []string{client.MethodBasic, client.MethodPost, storage.AuthMethodPrivateKeyJWT}
 	all := append([]string{client.MethodNone}, confidential...)
-	said := metadata{
+	document := metadata{
 		Issuer:                                 e.cfg.Issuer,
 		TokenEndpoint:                          e.base + tokenPath,
 		JWKSURI:                                e.base + "/oauth/jwks",
@@ -56,7 +54,7 @@ func (e *Endpoints) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		TokenEndpointAuthMethodsSupported:      all,
 		RevocationEndpointAuthMethodsSupported: all,
 
-		// A public client cannot prove who asks.
+		// A public client cannot prove its identity.
 		IntrospectionEndpointAuthMethodsSupported: confidential,
 
 		DPoPSigningAlgValuesSupported:                      dpop.Algorithms(),
@@ -65,9 +63,9 @@ func (e *Endpoints) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		IntrospectionEndpointAuthSigningAlgValuesSupported: client.AssertionAlgs(),
 	}
 	if e.cfg.Registry != nil {
-		said.RegistrationEndpoint = e.base + register.Path
+		document.RegistrationEndpoint = e.base + register.Path
 	}
-	e.writeCacheable(w, said)
+	e.writeCacheable(w, document)
 }
 
 // serveKeys publishes the keys that verify our tokens (RFC 7517 §5).
@@ -75,7 +73,7 @@ func (e *Endpoints) serveKeys(w http.ResponseWriter, _ *http.Request) {
 	e.writeCacheable(w, e.cfg.Ring.PublicSet())
 }
 
-// serveKey publishes one key by its kid, as OrderCloud's libraries ask for it.
+// serveKey publishes the key of a kid. OrderCloud's libraries read single keys.
 func (e *Endpoints) serveKey(w http.ResponseWriter, r *http.Request) {
 	key, ok := e.cfg.Ring.Public(r.PathValue("kid"))
 	if !ok {
@@ -88,14 +86,14 @@ func (e *Endpoints) serveKey(w http.ResponseWriter, r *http.Request) {
 	e.writeCacheable(w, json.RawMessage(key))
 }
 
-// writeCacheable answers what resource servers may keep for the ring's
-// publication time: no key signs before it was visible for so long.
+// writeCacheable writes an answer that resource servers may cache for JWKSMaxAge. No
+// key signs before it was published for that time.
 func (e *Endpoints) writeCacheable(w http.ResponseWriter, body any) {
 	encoded, err := json.Marshal(body)
-	if err != nil { // only possible for a body that is not made of plain values
+	if err != nil { // a programming error
 		panic(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(e.cfg.JWKSMaxAge.Seconds())))
-	_, _ = w.Write(encoded) // a client that has gone gets nothing
+	_, _ = w.Write(encoded) // the error says that the client is gone
 }

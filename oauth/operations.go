@@ -9,14 +9,14 @@ import (
 	"latchkey/oauth/openapi"
 )
 
-// Operations returns what the Endpoints serve, for a document of the server.
+// Operations returns the operations of the Endpoints for the OpenAPI document.
 func (e *Endpoints) Operations() []openapi.Operation {
 	all := []openapi.Operation{
 		tokenOperation(),
 		clientOperation("/oauth/revoke", "OAuth.Revoke", "Revoke a token (RFC 7009)", nil, tokenForm()),
-		clientOperation("/oauth/introspect", "OAuth.Introspect", "Tell whether a token is active and what it says (RFC 7662)", introspection{}, tokenForm()),
+		clientOperation("/oauth/introspect", "OAuth.Introspect", "Introspect a token (RFC 7662)", introspection{}, tokenForm()),
 		openOperation("/oauth/jwks", "OAuth.Keys", "List the keys that verify tokens (RFC 7517)", keySet{}),
-		openOperation(wellKnownKeys, "OAuth.WellKnownKeys", "List the keys that verify tokens, at another place", keySet{}),
+		openOperation(wellKnownKeys, "OAuth.WellKnownKeys", "List the keys that verify tokens, at a well-known path", keySet{}),
 		certOperation(),
 		openOperation(wellKnownMetadata, "OAuth.Metadata", "Describe the authorization server (RFC 8414)", metadata{}),
 		openOperation(wellKnownOpenID, "OAuth.OpenIDMetadata", "Describe the authorization server where OpenID Connect clients look", metadata{}),
@@ -27,22 +27,22 @@ func (e *Endpoints) Operations() []openapi.Operation {
 	return all
 }
 
-// keySet is what the key endpoints answer, for the document.
+// keySet is the answer of the key endpoints in the OpenAPI document.
 type keySet struct {
 	Keys []json.RawMessage `json:"keys"`
 }
 
-// missingCert is the answer about a key that does not exist.
+// missingCert is the answer for a key that does not exist.
 type missingCert struct{ Errors []vendorError }
 
 func tokenOperation() openapi.Operation {
 	o := clientOperation(tokenPath, "OAuth.Token", "Get an access token (RFC 6749)", tokenResponse{}, []openapi.Parameter{
-		{Name: "grant_type", Required: true, About: "What the token is asked for by"},
-		{Name: "scope", About: "Roles, separated by spaces; all that can be granted if left out"},
+		{Name: "grant_type", Required: true, About: "The grant type"},
+		{Name: "scope", About: "Roles, separated by spaces; without it all that can be granted"},
 		{Name: "username", About: "Of the password and account-member grants"},
 		{Name: "password", About: "A one-time password or a permanent one"},
 		{Name: "one_time_password", About: "Of the account-member grant"},
-		{Name: "password_profile_id", About: "Of the account-member grant: where the username is looked for; the client's if left out"},
+		{Name: "password_profile_id", About: "Of the account-member grant: the profile of the username; without it the client's"},
 		{Name: "account_id", About: "Of the account-member grant and token exchange: the account that the token is for"},
 		{Name: "member_token", About: "Of the account-member grant: an account token in place of a sign-in"},
 		{Name: "selection_token", About: "Of the account-member grant: from the answer account_selection_required"},
@@ -59,8 +59,8 @@ func tokenOperation() openapi.Operation {
 
 func tokenForm() []openapi.Parameter {
 	return []openapi.Parameter{
-		{Name: "token", Required: true, About: "The token that is asked about"},
-		{Name: "token_type_hint", About: "Not needed: tokens tell their type"},
+		{Name: "token", Required: true, About: "The token"},
+		{Name: "token_type_hint", About: "Not needed: the server recognizes the type"},
 	}
 }
 
@@ -68,7 +68,7 @@ func tokenForm() []openapi.Parameter {
 func clientOperation(path, id, summary string, answer any, form []openapi.Parameter) openapi.Operation {
 	form = append(form,
 		openapi.Parameter{Name: "client_id", About: "Of a client that does not use HTTP Basic"},
-		openapi.Parameter{Name: "client_secret", About: "Of a client that does not use HTTP Basic; none of a public one"},
+		openapi.Parameter{Name: "client_secret", About: "Of a client that does not use HTTP Basic; a public client has none"},
 		openapi.Parameter{Name: "client_assertion", About: "Of a client that authenticates by private_key_jwt: a JWT that it has signed (RFC 7523)"},
 		openapi.Parameter{Name: "client_assertion_type", About: "With client_assertion: " + client.AssertionType})
 	return openapi.Operation{

@@ -10,9 +10,9 @@ import (
 	"latchkey/storage"
 )
 
-// serveRevocation is the revocation endpoint (RFC 7009). A refresh token takes
-// its family and with it the family's access tokens along. A 200 means that
-// the revocation is written down.
+// serveRevocation is the revocation endpoint (RFC 7009). Revoking a refresh token ends
+// its family and the access tokens of the family. The answer 200 means that the
+// revocation is stored.
 func (e *Endpoints) serveRevocation(w http.ResponseWriter, r *http.Request) error {
 	caller, token, err := e.tokenRequest(w, r)
 	if err != nil {
@@ -26,9 +26,8 @@ func (e *Endpoints) serveRevocation(w http.ResponseWriter, r *http.Request) erro
 	return nil
 }
 
-// revoke ends a token of the caller's. The type is told by the token itself,
-// so a wrong token_type_hint does no harm; an unknown token is as good as
-// revoked (RFC 7009 §2.2).
+// revoke ends a token of the caller. The token itself shows its type, so a wrong
+// token_type_hint is harmless. An unknown token counts as revoked (RFC 7009 §2.2).
 func (e *Endpoints) revoke(ctx context.Context, caller *storage.Client, token string) error {
 	if grants.IsRefreshToken(token) {
 		return e.revokeRefreshToken(ctx, caller, token)

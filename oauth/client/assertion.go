@@ -82,9 +82,9 @@ type assertion struct {
 	kid    string // may be empty
 }
 
-// byAssertion returns the client that has signed the assertion, and spends the
-// assertion. A wrong assertion, an unknown client and a client of another method
-// are all refused with ErrInvalid after one verification of a signature.
+// byAssertion returns the client that signed the assertion, and spends the assertion.
+// It refuses a wrong assertion, an unknown client and a client of another method with
+// ErrInvalid, after one verification of a signature.
 func (au *Authenticator) byAssertion(ctx context.Context, presented credentials) (*storage.Client, error) {
 	a, err := readAssertion(presented.assertion)
 	if err != nil {
@@ -107,8 +107,8 @@ func (au *Authenticator) byAssertion(ctx context.Context, presented credentials)
 	return &client, au.spendAssertion(ctx, &client, &a.claims)
 }
 
-// readAssertion decodes an assertion without verifying its signature, and checks
-// what needs no client.
+// readAssertion decodes an assertion without verifying its signature, and makes the
+// checks that need no client.
 func readAssertion(text string) (*assertion, error) {
 	if len(text) > maxAssertionBytes || strings.ContainsAny(text, "\r\n") {
 		return nil, errors.New("the assertion is too long or has line breaks")
@@ -200,18 +200,18 @@ func (au *Authenticator) keysOf(client *storage.Client) []verificationKey {
 }
 
 // spendAssertion makes an assertion unusable. The store remembers it until every
-// server refuses it as expired, also one whose clock is behind by assertionSkew.
+// server, even one whose clock is behind by assertionSkew, refuses it as expired.
 func (au *Authenticator) spendAssertion(ctx context.Context, client *storage.Client, claims *assertionClaims) error {
 	sum := sha256.New()
 	for _, part := range []string{"client assertion", strings.ToLower(client.ID), claims.ID} {
-		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part) // a hash takes everything
+		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part) // writing to a hash cannot fail
 	}
 	err := au.cfg.UsedIDs.SpendID(ctx, sum.Sum(nil), claims.Expires.date.Add(2*assertionSkew).UTC())
 	if errors.Is(err, storage.ErrConflict) {
 		return fmt.Errorf("%w: the assertion was used before", ErrInvalid)
 	}
 	if err != nil {
-		return fmt.Errorf("use assertion up: %w", err)
+		return fmt.Errorf("spend assertion: %w", err)
 	}
 	return nil
 }

@@ -45,9 +45,9 @@ func (au *Authenticator) BySecret(ctx context.Context, id, secret string) (*stor
 	return au.authenticate(ctx, credentials{id: id, secret: secret})
 }
 
-// authenticate returns the client of the credentials. An unknown client, a
-// wrong secret and a secret sent for a public client answer alike, after the
-// same work. Only a client that has authenticated learns that it is inactive.
+// authenticate returns the client of the credentials. It refuses an unknown client, a
+// wrong secret, and a secret for a public client in the same way after the same work.
+// A client learns that it is inactive only after it has authenticated.
 func (au *Authenticator) authenticate(ctx context.Context, presented credentials) (*storage.Client, error) {
 	if presented.assertion != "" {
 		return au.byAssertion(ctx, presented)
@@ -76,9 +76,9 @@ func (au *Authenticator) authenticate(ctx context.Context, presented credentials
 // absentClientID is an id that no client can have.
 const absentClientID = "~"
 
-// likeUnknown returns the refusal of a client after the work that an unknown
-// client costs. The store caches clients that exist. It looks for an unknown one
-// in the database each time, so the same look-up is made here.
+// likeUnknown returns the refusal of a client after the work that an unknown client
+// costs. The store caches clients that exist, and looks for an unknown one in the
+// database each time. So the same look-up is made here.
 func (au *Authenticator) likeUnknown(ctx context.Context, client *storage.Client, refusal error) error {
 	if client.Version > 0 && errors.Is(refusal, ErrInvalid) {
 		if _, err := au.findClient(ctx, absentClientID); err != nil {

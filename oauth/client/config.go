@@ -15,11 +15,12 @@ import (
 	"latchkey/storage"
 )
 
-// Why a client is refused.
+// Refusals of a client.
 var (
-	// ErrInvalid covers every reason that must look alike from outside.
+	// ErrInvalid is the refusal for all reasons that a client must not be able to tell
+	// apart.
 	ErrInvalid = errors.New("client authentication failed")
-	// ErrInactive says that the right client was deactivated.
+	// ErrInactive says that the client has authenticated but is not active.
 	ErrInactive = errors.New("client is not active")
 	// ErrTwoMethods says that the request has credentials of two methods
 	// (RFC 6749 §2.3).
@@ -35,8 +36,8 @@ var (
 
 // Store finds clients.
 type Store interface {
-	// Client returns the client of that id, ignoring letter case, or
-	// storage.ErrNotFound. The caller must not change what it points to.
+	// Client returns the client of the id, ignoring letter case, or
+	// storage.ErrNotFound. The caller must not change the slices and pointers in it.
 	Client(ctx context.Context, id string) (storage.Client, error)
 }
 
@@ -56,12 +57,12 @@ type Config struct {
 	UsedIDs       UsedIDs
 	Peppers       grants.Digester
 
-	// Address returns the address that sent a request. Default: unknown; then
-	// guesses are not limited.
+	// Address returns the address that sent a request. If it is nil or returns an
+	// invalid address, guesses are not limited.
 	Address     func(context.Context) netip.Addr
 	SecretLimit limit.Limit      // of wrong credentials from one address for one client; zero: none
 	Charges     limit.Store      // counts them for all servers; nil: no limit
-	Recorder    storage.Recorder // of the events that tell of a limit
+	Recorder    storage.Recorder // of the events that a limit was reached
 	Now         func() time.Time
 	Rand        io.Reader
 	Logger      zerolog.Logger

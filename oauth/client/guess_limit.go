@@ -27,8 +27,8 @@ const (
 	budgetClient  = "client"
 )
 
-// guessKey is an address that guesses at a client. The id is the presented one,
-// also if no such client exists.
+// guessKey is an address and the client whose secret it guesses. The id is the one in
+// the request, which may be of no client.
 type guessKey struct {
 	client string // in lower case
 	from   netip.Prefix
@@ -55,7 +55,7 @@ type guessLimiter struct {
 	now      func() time.Time
 }
 
-// newGuessLimiter returns the limiter that the configuration asks for, or nil.
+// newGuessLimiter returns a limiter, or nil if the configuration has no limit.
 func newGuessLimiter(cfg *Config) *guessLimiter {
 	if cfg.Charges == nil || cfg.Address == nil || cfg.SecretLimit.None() {
 		return nil
@@ -94,7 +94,7 @@ func (g *guessLimiter) secret(ctx context.Context, key guessKey, matches func() 
 	return g.charge(ctx, key, ErrInvalid)
 }
 
-// check refuses an address whose budget is used up.
+// check returns an error if the budget of the address is used up.
 func (g *guessLimiter) check(key guessKey) error {
 	if g == nil || !key.from.IsValid() {
 		return nil
@@ -105,8 +105,8 @@ func (g *guessLimiter) check(key guessKey) error {
 	return nil
 }
 
-// failed counts a failure that had another reason than a wrong secret, and returns
-// the error to answer.
+// failed counts a failure that is not a wrong secret, and returns the error for the
+// answer.
 func (g *guessLimiter) failed(ctx context.Context, key guessKey, reason error) error {
 	reason = fmt.Errorf("%w: %w", ErrInvalid, reason)
 	if g == nil || !key.from.IsValid() {

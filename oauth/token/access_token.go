@@ -25,15 +25,15 @@ type AccessClaims struct {
 	UserType string   `json:"usrtype"` // OrderCloud's .NET library throws without one
 	Role     []string `json:"role,omitempty"`
 
-	// Narrowed says that the token carries less than its user could have had.
+	// Narrowed says that the token has fewer roles than its user could have had.
 	Narrowed bool `json:"narrowed,omitempty"`
-	// Elevated are the roles that the user did not have: a message gave them. They
-	// are not lost with what the user loses.
+	// Elevated are roles that a message added and that the user does not have. They
+	// stay when the user loses roles.
 	Elevated []string `json:"elevated,omitempty"`
 }
 
-// session names the session that the token belongs to: its refresh family, the
-// one of the token that it was made from, or itself.
+// session identifies the session of the token: its refresh family, the session of the
+// token that it was made from, or the token itself.
 func (c *AccessClaims) session() string { return cmp.Or(c.SessionID, c.Session, c.ID) }
 
 func (c *AccessClaims) ref() storage.TokenRef {
@@ -43,8 +43,7 @@ func (c *AccessClaims) ref() storage.TokenRef {
 	}
 }
 
-// Mint implements grants.AccessTokens: it signs the token and does nothing
-// else.
+// Mint implements grants.AccessTokens. It signs the token and writes nothing.
 func (is *Issuer) Mint(ctx context.Context, t grants.AccessToken) (string, error) {
 	return is.mint(ctx, t, AccessClaims{})
 }
@@ -55,8 +54,8 @@ func (is *Issuer) MintAnonymous(ctx context.Context, t grants.AccessToken) (stri
 	return is.mint(ctx, t, AccessClaims{UserType: string(storage.Buyer)})
 }
 
-// mint is Mint for a token with further claims: Elevated, and UserType of a token
-// without a user. A client that acts for itself is of the seller's side.
+// mint signs a token that can have further claims: Elevated, and UserType for a token
+// without a user. A client that acts for itself belongs to the seller.
 func (is *Issuer) mint(ctx context.Context, t grants.AccessToken, claims AccessClaims) (string, error) {
 	aud, err := is.audienceOf(t.Client, t.Resources)
 	if err != nil {
@@ -94,8 +93,8 @@ func (is *Issuer) ParseAccess(token string) (*AccessClaims, bool) {
 	return claims, err == nil
 }
 
-// parseOwn returns the claims of one that is for our own endpoints, at least among
-// others.
+// parseOwn returns the claims of an access token that is for our own endpoints, at
+// least among others.
 func (is *Issuer) parseOwn(token string) (*AccessClaims, error) {
 	claims, ok := is.ParseAccess(token)
 	if !ok {
@@ -107,8 +106,8 @@ func (is *Issuer) parseOwn(token string) (*AccessClaims, error) {
 	return claims, nil
 }
 
-// sign signs the claims. A client may be heard of before the first key of its
-// algorithm is, which was stored earlier; then the keys are read again.
+// sign signs the claims. A client may use an algorithm whose first key was stored
+// after the last reload of the ring. Then the keys are read again.
 func (is *Issuer) sign(ctx context.Context, alg, typ string, claims any) (string, error) {
 	token, err := is.cfg.Ring.Sign(alg, typ, claims)
 	if !errors.Is(err, keys.ErrNoKey) {

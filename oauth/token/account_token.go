@@ -22,24 +22,23 @@ type accountClaims struct {
 	SelfManagement storage.SelfManagement `json:"account_member_self_management"`
 	Ancestors      string                 `json:"ancestors"` // of the account: none
 
-	// Origin is the id of the token that a sign-in gave and this one was renewed
-	// from, at any remove. Revocations go by it, so that one reaches all that
-	// was made of a token.
+	// Origin is the id of the first token of the sign-in from which this one was
+	// renewed. Revocation uses it, so that one revocation ends all renewals.
 	Origin string `json:"origin,omitempty"`
 }
 
-// lineage is what the token is revoked by.
+// lineage returns the id by which the token is revoked.
 func (c *accountClaims) lineage() string { return cmp.Or(c.Origin, c.ID) }
 
-// session names the session that the token belongs to: the sign-in, which gives
-// a token for each account.
+// session identifies the session of the token: the sign-in, which gives a token for
+// each account.
 func (c *accountClaims) session() string { return cmp.Or(c.Session, c.lineage()) }
 
 func (c *accountClaims) ref() storage.TokenRef {
 	return storage.TokenRef{JTI: c.lineage(), UserUID: c.Subject, LoginID: c.LoginID, AccountUID: c.AccountUID, SourceID: c.SourceID}
 }
 
-// AccountTokenRequest is the content of a new account management authentication
+// AccountTokenRequest holds the values of a new account management authentication
 // token.
 type AccountTokenRequest struct {
 	AccountSession
@@ -49,7 +48,7 @@ type AccountTokenRequest struct {
 	ExpiresAt time.Time // whole seconds, UTC; see AccountSession.TokenExpiry
 }
 
-// AccountHolder is who presents an account management authentication token.
+// AccountHolder is the member who presents an account management authentication token.
 type AccountHolder struct {
 	Client    *storage.Client
 	Principal *storage.Principal
@@ -59,16 +58,16 @@ type AccountHolder struct {
 	Purpose   storage.Purpose // of the one-time password that the sign-in used; empty: none, or to sign in
 	SessionID string          // of the sign-in
 	TokenID   string
-	SourceID  string // where the sign-in came from; may be empty
+	SourceID  string // address of the sign-in; may be empty
 	Origin    string // id of the first token that it was renewed from; its own if a sign-in gave it
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	AuthTime  time.Time
 }
 
-// MintAccountToken signs an account management authentication token and does
-// nothing else. No access token is ever taken in its place, nor it in the place
-// of one: they differ in typ and audience.
+// MintAccountToken signs an account management authentication token and writes
+// nothing. It cannot be used as an access token, nor an access token as this one,
+// because they differ in typ and audience.
 func (is *Issuer) MintAccountToken(ctx context.Context, r AccountTokenRequest) (string, error) {
 	common, err := is.newClaims(Audience{is.accountAudience()}, issuance{
 		client: r.Client, principal: r.Principal, member: &r.Member,
@@ -88,8 +87,8 @@ func (is *Issuer) MintAccountToken(ctx context.Context, r AccountTokenRequest) (
 	return token, nil
 }
 
-// AccountHolder returns who presents an account management authentication
-// token. What Bearer demands of an access token holds for it as well. Errors:
+// AccountHolder returns the member who presents an account management authentication
+// token. The conditions of Bearer for access tokens also hold for it. Errors:
 // ErrInvalidToken, ErrTokenRevoked, and those of the stores.
 func (v *Verifier) AccountHolder(ctx context.Context, token string) (*AccountHolder, error) {
 	claims := new(accountClaims)

@@ -11,13 +11,13 @@ import (
 	"latchkey/storage"
 )
 
-// ErrInvalidTarget says that a token was asked for a resource that there is not,
-// or that the client may not have tokens for (RFC 8707 §2).
+// ErrInvalidTarget says that a requested resource does not exist, or that the client
+// may not have tokens for it (RFC 8707 §2).
 var ErrInvalidTarget = errors.New("resource is unknown or not for this client")
 
 // Audience is the claim aud. It is a string in JSON for one name, and an array for
-// several (RFC 7519 §4.1.3). Single names are encoded as a string, so an array with
-// fewer than two is not in a token of ours.
+// several (RFC 7519 §4.1.3). Our tokens encode single names as a string, so an array
+// with fewer than two entries is not from us.
 type Audience []string
 
 // MarshalJSON implements json.Marshaler.
@@ -49,14 +49,14 @@ func (a *Audience) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// within reports whether the audience is not empty and every name is in names.
+// within reports whether the audience is not empty and names has all of it.
 func (a Audience) within(names []string) bool {
 	foreign := func(name string) bool { return !slices.Contains(names, name) }
 	return len(a) > 0 && !slices.ContainsFunc(a, foreign)
 }
 
-// resourcesOf are the resources that a client's tokens may be for: the server's,
-// the default audience among them, unless the client has a list of its own.
+// resourcesOf returns the resources that a client's tokens may be for: those of the
+// client, or all of the server if the client has no list.
 func (is *Issuer) resourcesOf(c *storage.Client) []string {
 	if len(c.Resources) == 0 {
 		return is.resources
@@ -64,8 +64,9 @@ func (is *Issuer) resourcesOf(c *storage.Client) []string {
 	return slices.DeleteFunc(slices.Clone(c.Resources), func(name string) bool { return !slices.Contains(is.resources, name) })
 }
 
-// DefaultAudience is what a client's tokens are for if it does not say: the
-// server's default, or all that it may have if that is not among it.
+// DefaultAudience returns the audience of a client's tokens if the request names no
+// resource: the server's default, or all resources of the client if the default is not
+// among them.
 func (is *Issuer) DefaultAudience(c *storage.Client) []string {
 	allowed := is.resourcesOf(c)
 	if slices.Contains(allowed, is.cfg.Audience) {
@@ -74,9 +75,9 @@ func (is *Issuer) DefaultAudience(c *storage.Client) []string {
 	return allowed
 }
 
-// audienceOf is the audience of a token for the resources; without any, for the
-// default. What a family or a token has is checked anew: the client's list and
-// the server's may have changed.
+// audienceOf returns the audience of a token for the resources, or DefaultAudience if
+// there are none. The resources of a family or a token are checked again, because the
+// lists of the client and the server may have changed.
 func (is *Issuer) audienceOf(c *storage.Client, resources []string) (Audience, error) {
 	if len(resources) == 0 {
 		resources = is.DefaultAudience(c)
@@ -88,9 +89,9 @@ func (is *Issuer) audienceOf(c *storage.Client, resources []string) (Audience, e
 	return a, nil
 }
 
-// RequestedResources reads the parameter resource (RFC 8707 §2), of which there
-// may be several, and of token exchange also audience (RFC 8693 §2.1), which
-// means the same here.
+// RequestedResources reads the parameter resource (RFC 8707 §2), which may be
+// repeated. For token exchange it also reads audience (RFC 8693 §2.1), which has the
+// same meaning here. It returns ErrInvalidTarget.
 func (is *Issuer) RequestedResources(form url.Values, c *storage.Client) ([]string, error) {
 	asked := form["resource"]
 	for _, name := range asked {

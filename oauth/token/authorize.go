@@ -10,23 +10,23 @@ import (
 	"latchkey/oauth/proof"
 )
 
-// possession is a refusal of a request that used the scheme DPoP.
-type possession struct {
+// dpopRefusal is the refusal of a request that used the scheme DPoP.
+type dpopRefusal struct {
 	error
 	nonce string // for the next try
 }
 
 // Unwrap returns what was wrong.
-func (e *possession) Unwrap() error { return e.error }
+func (e *dpopRefusal) Unwrap() error { return e.error }
 
-// Authorize returns who sends a request to a resource endpoint of the server,
-// after its one Authorization header: Bearer with an access token (RFC 6750
-// §2.1), or DPoP with one that is bound to a key, and the proof of its possession
-// for this very request (RFC 9449 §7.1). A proof is good for one request. What
-// Bearer demands of a token holds for both. A token anywhere else is not read.
+// Authorize returns the caller of a resource endpoint of this server. The request must
+// have one Authorization header: Bearer with an access token (RFC 6750 §2.1), or DPoP
+// with an access token that is bound to a key. With DPoP the request also needs a
+// proof of possession, which can be used once (RFC 9449 §7.1). Tokens in other places
+// are not read. The token must satisfy the demands of Bearer.
 //
 // Errors: ErrNoToken, ErrInvalidToken, ErrTokenRevoked, proof.ErrInvalid,
-// proof.ErrUseNonce and those of the stores; SetChallenge tells them.
+// proof.ErrUseNonce and those of the stores. SetChallenge writes their headers.
 func (v *Verifier) Authorize(r *http.Request) (*Caller, error) {
 	scheme, token := authorization(r.Header)
 	switch scheme {
@@ -35,15 +35,15 @@ func (v *Verifier) Authorize(r *http.Request) (*Caller, error) {
 	case "dpop":
 		caller, err := v.possessor(r, token)
 		if err != nil {
-			return nil, &possession{err, v.cfg.Proofs.NonceFor(err)}
+			return nil, &dpopRefusal{err, v.cfg.Proofs.NonceFor(err)}
 		}
 		return caller, nil
 	}
 	return nil, ErrNoToken
 }
 
-// possessor returns who presents a token that is bound to a key. The proof is
-// used up when nothing else is wrong.
+// possessor returns the caller of a token that is bound to a key. It spends the proof
+// after all other checks.
 func (v *Verifier) possessor(r *http.Request, token string) (*Caller, error) {
 	claims, err := v.parseOwn(token)
 	if err != nil {
@@ -67,8 +67,8 @@ func (v *Verifier) possessor(r *http.Request, token string) (*Caller, error) {
 	return caller, refusedProof(v.cfg.Proofs.Spend(r.Context(), used))
 }
 
-// refusedProof makes ErrInvalidToken of the refusal of a proof, because a resource
-// endpoint answers both in the same way. Other errors pass unchanged.
+// refusedProof turns the refusal of a proof into ErrInvalidToken, because a resource
+// endpoint answers both in the same way. It returns other errors unchanged.
 func refusedProof(err error) error {
 	if errors.Is(err, proof.ErrInvalid) || errors.Is(err, proof.ErrUseNonce) {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, err)
@@ -76,12 +76,14 @@ func refusedProof(err error) error {
 	return err
 }
 
-// Bearer returns who presents an access token, in one statement. The token must
-// be an unexpired access token of ours that is for our own endpoints, at least
-// among others, and bound to no key; not revoked, itself or with its family, and
-// not older than what ends its user's tokens; its client must be active, its
-// user pass the gate and, if it is scoped to an account, still be a member of
-// that.
+// Bearer returns the caller that presents an access token. It reads the database in
+// one statement.
+//
+// The token must be one of ours, unexpired, not bound to a key, not revoked, and for
+// our own endpoints, at least among others. Its refresh family must not be revoked,
+// and nothing may have ended the tokens of its user since it was issued. Its client
+// must be active, and its user must be allowed to sign in. If it is scoped to an
+// account, the user must still be a member.
 //
 // Errors: ErrInvalidToken, ErrTokenRevoked, and those of the stores.
 func (v *Verifier) Bearer(ctx context.Context, token string) (*Caller, error) {
@@ -108,9 +110,9 @@ func (v *Verifier) caller(ctx context.Context, claims *AccessClaims) (*Caller, e
 	}, nil
 }
 
-// authorization returns the scheme, in small letters, and the token of a
-// request's one Authorization header. Both are empty without one, with several,
-// and with nothing behind the scheme or more than a token.
+// authorization returns the scheme in lower case and the token of the only
+// Authorization header. Both are empty if there is no such header or more than one,
+// and if the scheme is not followed by exactly one token.
 func authorization(h http.Header) (scheme, token string) {
 	values := h.Values("Authorization")
 	if len(values) != 1 {
@@ -124,9 +126,8 @@ func authorization(h http.Header) (scheme, token string) {
 	return strings.ToLower(scheme), token
 }
 
-// BearerToken returns the token of a request's one Authorization header
-// (RFC 6750 §2.1). It is not ok without one, with several, and with another
-// scheme or nothing behind it.
+// BearerToken returns the token of the only Authorization header (RFC 6750 §2.1). ok
+// is false without the header, with several, with another scheme and without a token.
 func BearerToken(h http.Header) (token string, ok bool) {
 	scheme, token := authorization(h)
 	if scheme != "bearer" {

@@ -10,26 +10,27 @@ import (
 	"latchkey/storage"
 )
 
-// RoleFullAccess is the role that stands for every other.
+// RoleFullAccess is the role that includes all others.
 const RoleFullAccess = admin.RoleFullAccess
 
-// Why a resource endpoint refuses a token. What else Bearer and AccountHolder
-// return, storage.ErrUnavailable say, means that nothing was decided.
+// Refusals of a token. Other errors of Bearer and AccountHolder, such as
+// storage.ErrUnavailable, mean that nothing was decided.
 var (
-	// ErrInvalidToken says that a token is none of ours, is of another kind or
-	// for another audience, has expired, or that whom it stands for is not let
-	// in now. The detail is for the log.
+	// ErrInvalidToken says that a token is not one of ours, is of another kind or for
+	// another audience, has expired, or that its user or client may not use it now.
+	// The wrapped detail is for the log.
 	ErrInvalidToken = errors.New("the access token is invalid")
-	// ErrNoToken says that none was sent.
+	// ErrNoToken says that the request has no token.
 	ErrNoToken = fmt.Errorf("%w: none was sent", ErrInvalidToken)
-	// ErrTokenRevoked says that a genuine token was ended before its time.
+	// ErrTokenRevoked says that a genuine token was ended before it expired.
 	ErrTokenRevoked = fmt.Errorf("%w: revoked", ErrInvalidToken)
-	// ErrInsufficientRoles says that a token is good, but not for this.
+	// ErrInsufficientRoles says that a token is valid, but does not allow the
+	// operation.
 	ErrInsufficientRoles = errors.New("the access token lacks a role")
 )
 
-// Caller is who calls a resource endpoint, as its access token and the database
-// know it.
+// Caller is the caller of a resource endpoint, according to its access token and the
+// database.
 type Caller struct {
 	Client    *storage.Client
 	Principal *storage.Principal // nil: the client itself
@@ -37,8 +38,8 @@ type Caller struct {
 
 	Roles []string // the token's
 	AMR   []string // RFC 8176; empty: nobody signed in for it
-	// Purpose is that of the one-time password that the sign-in used; empty: none,
-	// or to sign in.
+	// Purpose is the purpose of the one-time password that the sign-in used. It is
+	// empty if none was used, or one to sign in.
 	Purpose storage.Purpose
 
 	TokenID   string
@@ -49,8 +50,8 @@ type Caller struct {
 	AuthTime  time.Time // of the sign-in; zero: none
 }
 
-// Has reports whether the token carries one of the roles, or the one that stands
-// for all. Without roles the answer is yes.
+// Has reports whether the token has at least one of the roles, or FullAccess. It
+// returns true if there are no roles.
 func (c *Caller) Has(roles ...string) bool {
 	if len(roles) == 0 || slices.Contains(c.Roles, RoleFullAccess) {
 		return true
@@ -58,10 +59,10 @@ func (c *Caller) Has(roles ...string) bool {
 	return slices.ContainsFunc(roles, func(role string) bool { return slices.Contains(c.Roles, role) })
 }
 
-// SellerSide reports whether the caller is on the side of who runs the
-// marketplace: a client that acts for itself, or an admin user. A token that a
-// client got without a secret has no roles and is on nobody's side, and one that
-// is scoped to an account is on that account's: its roles are good there only.
+// SellerSide reports whether the caller belongs to the seller, who runs the
+// marketplace: a client that acts for itself, or an admin user. A token that a client
+// got without a secret has no roles and belongs to neither side. A token that is
+// scoped to an account belongs to the account, because its roles are valid there only.
 func (c *Caller) SellerSide() bool {
 	if c.Member != nil {
 		return false
@@ -72,7 +73,7 @@ func (c *Caller) SellerSide() bool {
 	return len(c.Roles) > 0
 }
 
-// Authority returns the caller as the rules about changes know it.
+// Authority returns the caller in the form that the rules about changes use.
 func (c *Caller) Authority() admin.Caller {
 	authority := admin.Caller{ClientID: c.Client.ID, Roles: c.Roles, SellerSide: c.SellerSide()}
 	if c.Principal != nil && !authority.SellerSide {

@@ -9,23 +9,23 @@ import (
 	"latchkey/oauth/proof"
 )
 
-// SetChallenge writes the headers of a resource endpoint that refuses with 401,
-// or with 403 for ErrInsufficientRoles: Challenge, and the nonce for the next
-// try if one is demanded.
+// SetChallenge sets the headers of a refusal with 401, or with 403 for
+// ErrInsufficientRoles: Challenge, and the nonce for the next request if the server
+// demands one.
 func SetChallenge(h http.Header, err error) {
 	h.Set("WWW-Authenticate", Challenge(err))
-	var refused *possession
+	var refused *dpopRefusal
 	if errors.As(err, &refused) && refused.nonce != "" {
 		h.Set(proof.NonceHeader, refused.nonce)
 	}
 }
 
-// Challenge returns the WWW-Authenticate header of a refusal, in the scheme that
-// the request used (RFC 6750 §3, RFC 9449 §7.1). To a request without a token,
-// ErrNoToken or a nil error, it tells none (RFC 6750 §3.1).
+// Challenge returns the WWW-Authenticate header of a refusal, in the scheme of the
+// request (RFC 6750 §3, RFC 9449 §7.1). It has no error code if the request had no
+// token: for ErrNoToken and for a nil error (RFC 6750 §3.1).
 func Challenge(err error) string {
 	challenge := `Bearer realm="latchkey"`
-	var refused *possession
+	var refused *dpopRefusal
 	if errors.As(err, &refused) {
 		challenge = `DPoP realm="latchkey", algs="` + strings.Join(dpop.Algorithms(), " ") + `"`
 	}
@@ -36,9 +36,9 @@ func Challenge(err error) string {
 	return challenge + `, error="` + code + `", error_description="` + description + `"`
 }
 
-// ChallengeError returns the error code and the description that tell a refusal in
-// a challenge (RFC 6750 section 3.1, RFC 9449 section 7.1). Both are empty if no token
-// was sent.
+// ChallengeError returns the error code and the description of a refusal for a
+// challenge (RFC 6750 §3.1, RFC 9449 §7.1). Both are empty if the request had no
+// token.
 func ChallengeError(err error) (code, description string) {
 	switch {
 	case errors.Is(err, ErrNoToken):

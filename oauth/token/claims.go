@@ -10,20 +10,19 @@ import (
 )
 
 // notBeforeLead is how long before its issue a token becomes valid by its nbf.
-// Verifiers compare nbf with their own clock (RFC 7519 §4.1.5), and many of them
-// allow no leeway: a verifier whose clock is behind by less takes a fresh token.
+// Verifiers compare nbf with their own clock (RFC 7519 §4.1.5), and many allow no
+// leeway. So a verifier whose clock is slow by up to this time accepts a new token.
 const notBeforeLead = 10 * time.Second
 
-// Values of the header parameter typ of our tokens that are no access tokens.
-// Each kind is read in one place only, which demands its own type and audience.
+// Values of the header parameter typ of our tokens that are not access tokens. Each
+// kind is accepted in one place only, which demands its own type and audience.
 const (
 	typeAccountToken   = "account+jwt"
 	typeSelectionToken = "selection+jwt"
 )
 
-// Claims are the claims that all our kinds of token have: those of
-// RFC 9068 §2.2, the precise time of issue, and the account that the token is
-// scoped to.
+// Claims are the claims that all kinds of our tokens have: those of RFC 9068 §2.2, the
+// precise time of issue, and the account that the token is scoped to.
 type Claims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`
@@ -37,20 +36,20 @@ type Claims struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	LoginID   string   `json:"login_id,omitempty"`
-	// Purpose is that of the one-time password that the sign-in used; empty: none,
-	// or to sign in.
+	// Purpose is the purpose of the one-time password that the sign-in used. It is
+	// empty if none was used, or one to sign in.
 	Purpose storage.Purpose `json:"purpose,omitempty"`
-	// Session is the sign-in that the token comes from, where neither a refresh
-	// family nor the token's own id stands for it.
+	// Session identifies the sign-in that the token comes from, if neither its refresh
+	// family nor its own id does.
 	Session  string `json:"session,omitempty"`
 	SourceID string `json:"src,omitempty"` // where the sign-in came from, as the store knows it
 
-	// Confirmation says to which key the token is bound (RFC 7800 §3.1).
+	// Confirmation names the key that the token is bound to (RFC 7800 §3.1).
 	Confirmation *Confirmation `json:"cnf,omitempty"`
 
-	// IssuedMicros is iat in microseconds: a password change and the sign-in
-	// with the new password can be in one second. It is later than iat if the
-	// clock of this server is behind the one that ended older tokens.
+	// IssuedMicros is iat in microseconds, because a password change and the sign-in
+	// with the new password can be in one second. It is later than iat if the clock of
+	// this server is behind that of the server which ended older tokens.
 	IssuedMicros int64 `json:"iat_us"`
 
 	AccountID       string   `json:"account_id,omitempty"`
@@ -62,12 +61,13 @@ type Claims struct {
 	AccountUID string `json:"account_uid,omitempty"`
 }
 
-// Confirmation is a key by its thumbprint (RFC 9449 §6.1).
+// Confirmation identifies a key by its thumbprint (RFC 9449 §6.1).
 type Confirmation struct {
 	JKT string `json:"jkt"`
 }
 
-// confirm returns what a token bound to the key says; nil: an empty one is none.
+// confirm returns the claim cnf of a token that is bound to the key. It returns nil
+// for an empty thumbprint.
 func confirm(jkt string) *Confirmation {
 	if jkt == "" {
 		return nil
@@ -77,7 +77,8 @@ func confirm(jkt string) *Confirmation {
 
 var _ jwt.Claims = (*Claims)(nil)
 
-// issuance is what newClaims fills in alike for every kind of token.
+// issuance holds the values that newClaims writes in the same way for every kind of
+// token.
 type issuance struct {
 	client              *storage.Client
 	principal           *storage.Principal // nil: the client acts for itself
@@ -90,13 +91,13 @@ type issuance struct {
 	issuedAt, expiresAt time.Time
 }
 
-// issueMicros is the time of issue as holder compares it with the marks of whom
-// the token is for.
+// issueMicros returns the time of issue as holder compares it with the times at which
+// older tokens ended.
 func (i issuance) issueMicros() int64 {
 	return storage.IssueTime(i.issuedAt, storage.TokensValidFrom(i.client, i.principal, i.member)).UnixMicro()
 }
 
-// newClaims returns the claims of a new token for that audience.
+// newClaims returns the claims of a new token for the audience.
 func (is *Issuer) newClaims(aud Audience, i issuance) (Claims, error) {
 	id, err := storage.NewID(is.cfg.Rand, "")
 	if err != nil {
@@ -121,9 +122,9 @@ func (is *Issuer) newClaims(aud Audience, i issuance) (Claims, error) {
 	return c, nil
 }
 
-// parseFor verifies a token of that typ, which is for some of the resources and
-// for nothing else, and decodes its claims into claims, of which common is the
-// part that all kinds have.
+// parseFor verifies a token of the type typ and decodes its claims into claims. Every
+// audience of the token must be one of the resources. common is the part of claims
+// that all kinds of token have.
 func (is *Issuer) parseFor(token, typ string, resources []string, claims jwt.Claims, common *Claims) error {
 	if err := is.cfg.Ring.Parse(token, typ, claims, is.cfg.Issuer); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidToken, err)
@@ -134,8 +135,8 @@ func (is *Issuer) parseFor(token, typ string, resources []string, claims jwt.Cla
 	return nil
 }
 
-// Bound returns the thumbprint of the key that the token is bound to; empty: it
-// is for whoever bears it.
+// Bound returns the thumbprint of the key that the token is bound to. It returns ""
+// for a bearer token.
 func (c *Claims) Bound() string {
 	if c.Confirmation == nil {
 		return ""
@@ -143,7 +144,8 @@ func (c *Claims) Bound() string {
 	return c.Confirmation.JKT
 }
 
-// User returns the internal id of the token's user; empty: the client itself.
+// User returns the internal id of the token's user. It returns "" if the client acts
+// for itself.
 func (c *Claims) User() string {
 	if c.LoginID == "" {
 		return ""
@@ -174,9 +176,9 @@ func (c *Claims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.E
 // GetIssuedAt implements jwt.Claims.
 func (c *Claims) GetIssuedAt() (*jwt.NumericDate, error) { return date(c.IssuedAt), nil }
 
-// GetNotBefore implements jwt.Claims. It is nil, so that a replica whose clock
-// is behind knows a fresh token of another one: else it would call it inactive,
-// and take its revocation for that of an unknown token. See holder.
+// GetNotBefore implements jwt.Claims. It returns nil, so that a replica whose clock is
+// behind accepts a new token of another replica. Otherwise it would report the token
+// as inactive, and would not revoke it. See holder.
 func (c *Claims) GetNotBefore() (*jwt.NumericDate, error) { return nil, nil }
 
 // GetIssuer implements jwt.Claims.

@@ -13,7 +13,7 @@ import (
 	"latchkey/storage"
 )
 
-// Store knows what ends an access token before its time.
+// Store reads what ends a token before it expires, and remembers spent ids.
 type Store interface {
 	// TokenStatus reads, in one statement, what may have ended a token.
 	TokenStatus(ctx context.Context, ref storage.TokenRef) (storage.TokenStatus, error)
@@ -27,7 +27,8 @@ type Store interface {
 
 // Principals reads users by their login.
 type Principals interface {
-	// Principal reads a login with its user; for an unknown one it is not Known.
+	// Principal reads a login with its user. For an unknown login the result is not
+	// Known.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 }
 
@@ -48,14 +49,14 @@ type Config struct {
 	Rand          io.Reader
 }
 
-// Issuer signs tokens and decodes them. It looks nothing up.
+// Issuer signs and decodes tokens. It does not read the database.
 type Issuer struct {
 	cfg       Config
 	base      string   // Config.Issuer without a trailing slash
 	resources []string // all audiences of access tokens: Audience and Resources
 }
 
-// Verifier checks tokens against what the database says of them now.
+// Verifier verifies tokens and checks them against the database.
 type Verifier struct{ *Issuer }
 
 // New returns a Verifier, or an error if a field is missing.

@@ -9,11 +9,11 @@ import (
 	"latchkey/storage"
 )
 
-// CurrentRoles returns the roles of an access token that still count: those that
-// its user, client or membership has at this moment and the client's ceiling
-// allows, and those that the sender of a message added. A role that was
-// withdrawn stops counting here at once, though the token goes on. A role that
-// was added needs a new token.
+// CurrentRoles returns the roles of an access token that are still valid. These are
+// the roles that its user, client or membership has now and that the client's ceiling
+// allows, and the roles that the sender of a message added. A role that was withdrawn
+// is invalid here at once, although the token stays valid. A role that was added needs
+// a new token.
 func CurrentRoles(c *AccessClaims, h *Holder) []string {
 	has := h.Client.Roles
 	switch {
@@ -31,7 +31,8 @@ func CurrentRoles(c *AccessClaims, h *Holder) []string {
 	})
 }
 
-// CurrentScope is CurrentRoles for the scope of a refresh family.
+// CurrentScope returns the roles of a refresh family that are still valid, as
+// CurrentRoles does.
 func CurrentScope(c *storage.Client, s *storage.FamilyState) []string {
 	has := s.Principal.Roles
 	if s.Member != nil {
@@ -41,9 +42,9 @@ func CurrentScope(c *storage.Client, s *storage.FamilyState) []string {
 	return beyond(grants.AllowedRoles(c, s.Family.Scope), lost)
 }
 
-// AccessHolder is holder for an access token. It also returns ErrInvalidToken if
-// the client now demands a role that the user, or the client that acts for
-// itself, does not have. Account tokens carry no roles, and nothing is demanded
+// AccessHolder returns the Holder of an access token, as holder does. It also returns
+// ErrInvalidToken if the user lacks a role that the client demands now, or the client
+// lacks it and acts for itself. Account tokens have no roles, so nothing is demanded
 // for them.
 func (v *Verifier) AccessHolder(ctx context.Context, c *AccessClaims) (*Holder, error) {
 	h, err := v.holder(ctx, c.ref(), c.session(), &c.Claims)
@@ -57,8 +58,8 @@ func (v *Verifier) AccessHolder(ctx context.Context, c *AccessClaims) (*Holder, 
 	return h, nil
 }
 
-// BelowFloor reports whether a role that the client demands is missing. p is nil
-// for a client that acts for itself, m for a token that is scoped to no account.
+// BelowFloor reports whether a role that the client demands is missing. p is nil for a
+// client that acts for itself, m is nil for a token that is scoped to no account.
 func BelowFloor(c *storage.Client, p *storage.Principal, m *storage.Member) bool {
 	has := c.Roles
 	if p != nil {
@@ -70,13 +71,13 @@ func BelowFloor(c *storage.Client, p *storage.Principal, m *storage.Member) bool
 	return len(beyond(c.MinimumRoles, has)) > 0
 }
 
-// beyond returns the members of roles that are not in has.
+// beyond returns the roles that are not in has.
 func beyond(roles, has []string) []string {
 	return slices.DeleteFunc(slices.Clone(roles), func(role string) bool { return slices.Contains(has, role) })
 }
 
-// CurrentAccountRoles returns those of the token's roles in its account that its
-// user still has there.
+// CurrentAccountRoles returns the roles of the token in its account that the user
+// still has there.
 func CurrentAccountRoles(c *AccessClaims, h *Holder) []string {
 	if h.Member == nil {
 		return nil

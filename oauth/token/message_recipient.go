@@ -10,34 +10,33 @@ import (
 	"latchkey/storage"
 )
 
-// messageTokenTTL is how long the token lives that a message carries for its
-// recipient.
+// messageTokenTTL is the life of the token in a message.
 const messageTokenTTL = 10 * time.Minute
 
 // Recipients reads the users that messages are for and signs the tokens that the
 // messages carry.
 type Recipients struct{ *Issuer }
 
-// RecipientRequest names the user that a message is for.
+// RecipientRequest identifies the recipient of a message.
 type RecipientRequest struct {
-	ClientID  string // through which the message was asked for; empty: none, and no token
+	ClientID  string // through which the message was requested; empty: none, then there is no token
 	Username  string // of the recipient
 	ProfileID string // of the recipient's login; empty: the client's
-	LoginID   string // of the recipient, with UserUID instead of Username; empty: the username tells
+	LoginID   string // of the recipient, with UserUID instead of Username; empty: Username identifies the login
 	UserUID   string
 	Elevated  []string // roles that the token has besides the recipient's own
-	OnlyRoles []string // if any, the token has these alone
+	OnlyRoles []string // if not empty, the token has only these
 }
 
-// Recipient reads the user that a message is for and returns it with a
-// short-lived access token (OrderCloud: UserToken, PasswordRenewalAccessToken),
-// or without one if the message was asked for through no client, through one
-// whose tokens are bound to a key, or through one that demands roles which the
-// user does not have. The token is no sign-in: it has neither amr nor auth_time. A
-// locked login gets a token too, but the server refuses it while the lock lasts.
+// Recipient reads the recipient of a message and signs a short-lived access token for
+// it (OrderCloud: UserToken, PasswordRenewalAccessToken). There is no token if the
+// message was requested through no client, through a client whose tokens are bound to
+// a key, or through a client that demands roles which the user lacks. The token stands
+// for no sign-in, so it has neither amr nor auth_time. A locked login gets a token
+// too, but the server refuses it during the lock.
 //
-// Errors: storage.ErrNotFound if the client is gone or the user is, or the gate
-// does not let it in any more, and those of the stores.
+// Errors: storage.ErrNotFound if the client or the user does not exist any more or may
+// not sign in, and those of the stores.
 func (re *Recipients) Recipient(ctx context.Context, r RecipientRequest) (storage.Principal, string, error) {
 	client, err := re.messageClient(ctx, &r)
 	if err != nil {
@@ -48,8 +47,8 @@ func (re *Recipients) Recipient(ctx context.Context, r RecipientRequest) (storag
 		return user, "", fmt.Errorf("read user: %w", err)
 	}
 	now := re.cfg.Now().UTC()
-	// A lock was considered when the message was written. A message that tells of
-	// the lock is for a user who is locked out.
+	// The lock was considered when the message was written. A message about a lock
+	// goes to a user who is locked out.
 	user.Lockout, user.Source = storage.Lockout{}, storage.Source{}
 	if client == nil {
 		return user, "", admitted(user.Refusal(now))
@@ -62,8 +61,8 @@ func (re *Recipients) Recipient(ctx context.Context, r RecipientRequest) (storag
 	if len(scope) == 0 {
 		scope = union(own, r.Elevated)
 	}
-	// The receiver of the message has no key. A user below the client's floor gets
-	// no token of it.
+	// The receiver of the message has no key. A user without the roles that the client
+	// demands gets no token.
 	if client.DPoPBound || BelowFloor(client, &user, nil) {
 		return user, "", nil
 	}
@@ -92,8 +91,8 @@ func admitted(refusal string) error {
 	return nil
 }
 
-// messageClient returns the client of a message, if it has one, and completes
-// the request with its profile.
+// messageClient returns the client of a message, or nil, and sets the profile of the
+// request.
 func (re *Recipients) messageClient(ctx context.Context, r *RecipientRequest) (*storage.Client, error) {
 	if r.ClientID == "" {
 		return nil, nil
@@ -111,7 +110,7 @@ func (re *Recipients) messageClient(ctx context.Context, r *RecipientRequest) (*
 	return &client, nil
 }
 
-// union returns the members of a, then those of b that are not in a.
+// union returns the elements of a, followed by those of b that are not in a.
 func union(a, b []string) []string {
 	all := append([]string(nil), a...)
 	seen := make(map[string]bool, len(a))

@@ -2,16 +2,16 @@ package token
 
 import "time"
 
-// Mark is what a revocation stores.
+// Mark is the record of a revocation.
 type Mark struct {
 	ID    string
-	Until time.Time // by then the token has expired by the clock of every replica
+	Until time.Time // when the token has expired on every replica
 }
 
-// Revocable returns the claims of an unexpired token of ours of any kind, and
-// the mark that ends it. The claims are nil for any other text. The mark of an
-// account management token also ends all tokens that were renewed from the same
-// one, of which any may be new.
+// Revocable returns the claims of an unexpired token of any of our kinds, and the mark
+// that ends it. The claims are nil for any other text. The mark of an account
+// management token ends all tokens that were renewed from the same first token,
+// because a client may hold any of them.
 func (is *Issuer) Revocable(token string) (*Claims, Mark) {
 	if claims, ok := is.ParseAccess(token); ok {
 		return &claims.Claims, Mark{claims.ID, claims.expires().Add(clockSkew)}

@@ -16,16 +16,16 @@ const selectionTokenTTL = 5 * time.Minute
 
 var _ grants.SubjectTokens = (*Verifier)(nil)
 
-// selectionClaims are the claims of a token with which a user chooses an
-// account. It is worth something at the token endpoint only.
+// selectionClaims are the claims of a token with which a user chooses an account. Only
+// the token endpoint accepts it.
 type selectionClaims struct{ Claims }
 
 func (c *selectionClaims) ref() storage.TokenRef {
 	return storage.TokenRef{JTI: c.ID, UserUID: c.Subject, LoginID: c.LoginID, SourceID: c.SourceID}
 }
 
-// MintSelection implements grants.SubjectTokens. Tokens know the time by the
-// second, so this one gets the rest of a second on top.
+// MintSelection implements grants.SubjectTokens. Times in tokens are whole seconds, so
+// the expiry is rounded up.
 func (is *Issuer) MintSelection(ctx context.Context, s grants.SelectionToken) (string, time.Duration, error) {
 	common, err := is.newClaims(Audience{is.selectionAudience()}, issuance{
 		client: s.Client, principal: s.Principal, amr: s.AMR, purpose: s.Purpose, authTime: s.AuthTime, sourceID: s.SourceID,
@@ -46,14 +46,14 @@ func (is *Issuer) MintSelection(ctx context.Context, s grants.SelectionToken) (s
 func (v *Verifier) VerifySelection(ctx context.Context, c *storage.Client, token string) (grants.SubjectToken, error) {
 	claims := new(selectionClaims)
 	if err := v.parseFor(token, typeSelectionToken, []string{v.selectionAudience()}, claims, &claims.Claims); err != nil {
-		return grants.SubjectToken{}, asHeldTokenError(err)
+		return grants.SubjectToken{}, asSubjectTokenError(err)
 	}
-	return v.held(ctx, c, claims.ref(), claims.ID, &claims.Claims)
+	return v.subject(ctx, c, claims.ref(), claims.ID, &claims.Claims)
 }
 
-// SpendSelection implements grants.SubjectTokens. Of requests that race for one token the
-// others wait here until the first has taken effect, or has not. That it was
-// spent is forgotten when the token has expired by all clocks.
+// SpendSelection implements grants.SubjectTokens. Parallel requests with one token
+// wait here until the first of them has committed or failed. The spent id is stored
+// until the token has expired on every replica.
 func (v *Verifier) SpendSelection(ctx context.Context, h grants.SubjectToken, do func(context.Context) error) error {
 	id := sha256.Sum256([]byte(typeSelectionToken + "\x00" + v.cfg.Issuer + "\x00" + h.TokenID))
 	err := v.cfg.Tokens.InTx(ctx, func(ctx context.Context) error {

@@ -9,12 +9,11 @@ import (
 	"latchkey/storage"
 )
 
-// clockSkew is the difference of the clocks of two replicas up to which one accepts
-// fresh tokens of the other (RFC 7519 §4.1.5: no more than a few minutes).
+// clockSkew is how far the clocks of two replicas may differ so that one accepts new
+// tokens of the other (RFC 7519 §4.1.5: a few minutes at most).
 const clockSkew = 5 * time.Minute
 
-// Holder is the client, user and member that a token stands for, as the database
-// knows them now.
+// Holder is the client, user and member of a token, with their current records.
 type Holder struct {
 	Client    *storage.Client
 	Principal *storage.Principal // nil: the client itself
@@ -22,8 +21,8 @@ type Holder struct {
 }
 
 // holder returns the Holder of a verified token of the session, or an error if
-// something ended the token before its time. Every use of a token of any kind calls
-// it.
+// something ended the token before it expired. It is called for every use of a token
+// of any kind.
 func (v *Verifier) holder(ctx context.Context, ref storage.TokenRef, session string, c *Claims) (*Holder, error) {
 	now := v.cfg.Now()
 	if c.NotBefore > now.Add(clockSkew).Unix() {
@@ -36,21 +35,21 @@ func (v *Verifier) holder(ctx context.Context, ref storage.TokenRef, session str
 	if err != nil {
 		return nil, fmt.Errorf("read client: %w", err)
 	}
-	standing, err := v.cfg.Tokens.TokenStatus(ctx, ref)
+	status, err := v.cfg.Tokens.TokenStatus(ctx, ref)
 	if err != nil {
-		return nil, fmt.Errorf("read token standing: %w", err)
+		return nil, fmt.Errorf("read token status: %w", err)
 	}
-	if err := ended(ref, session, c, &client, &standing, now); err != nil {
+	if err := ended(ref, session, c, &client, &status, now); err != nil {
 		return nil, err
 	}
-	h := &Holder{Client: &client, Member: standing.Member}
+	h := &Holder{Client: &client, Member: status.Member}
 	if ref.UserUID != "" {
-		h.Principal = &standing.Principal
+		h.Principal = &status.Principal
 	}
 	return h, nil
 }
 
-// ended returns the reason why a token ended before its time, or nil.
+// ended returns the reason why a token ended before it expired, or nil.
 func ended(ref storage.TokenRef, session string, c *Claims, client *storage.Client, s *storage.TokenStatus, now time.Time) error {
 	switch {
 	case s.Revoked, s.FamilyRevoked:
@@ -72,10 +71,11 @@ func ended(ref storage.TokenRef, session string, c *Claims, client *storage.Clie
 	return nil
 }
 
-// outdated reports whether the token is older than what ended the tokens of its
-// client, user or membership (see storage.TokensValidFrom), or its sign-in older
-// than the end of the login's sessions. The sign-in is as old as its family, and
-// without one as the token. The session that set the password goes on.
+// outdated reports whether the token is older than the event that ended the tokens of
+// its client, user or membership (see storage.TokensValidFrom), or its sign-in is
+// older than the end of the login's sessions. A sign-in is as old as its refresh
+// family, or as the token if there is none. The session that set the password
+// continues.
 func outdated(session string, c *Claims, client *storage.Client, s *storage.TokenStatus) bool {
 	issued := c.issued()
 	signedIn := s.FamilyBegan

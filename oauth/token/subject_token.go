@@ -13,24 +13,24 @@ import (
 // VerifySubject implements grants.SubjectTokens.
 func (v *Verifier) VerifySubject(ctx context.Context, c *storage.Client, token string) (grants.SubjectToken, error) {
 	if access, ok := v.ParseAccess(token); ok {
-		held, err := v.held(ctx, c, access.ref(), access.session(), &access.Claims)
-		held.Access, held.Scope, held.FamilyID = true, access.Role, access.SessionID
-		held.Narrowed, held.Resources = access.Narrowed, access.Audience
-		return held, err
+		subject, err := v.subject(ctx, c, access.ref(), access.session(), &access.Claims)
+		subject.Access, subject.Scope, subject.FamilyID = true, access.Role, access.SessionID
+		subject.Narrowed, subject.Resources = access.Narrowed, access.Audience
+		return subject, err
 	}
 	claims := new(accountClaims)
 	if err := v.parseFor(token, typeAccountToken, []string{v.accountAudience()}, claims, &claims.Claims); err != nil {
-		return grants.SubjectToken{}, asHeldTokenError(err)
+		return grants.SubjectToken{}, asSubjectTokenError(err)
 	}
 	if claims.AccountUID == "" {
 		return grants.SubjectToken{}, fmt.Errorf("%w: it is of no account", grants.ErrSubjectToken)
 	}
-	return v.held(ctx, c, claims.ref(), claims.session(), &claims.Claims)
+	return v.subject(ctx, c, claims.ref(), claims.session(), &claims.Claims)
 }
 
-// held returns what a verified token of the client's stands for. A token of no
-// user stands for no sign-in.
-func (v *Verifier) held(ctx context.Context, c *storage.Client, ref storage.TokenRef, session string, t *Claims) (grants.SubjectToken, error) {
+// subject returns the subject of a verified token. The client must be that of the token,
+// and the token must be of a user.
+func (v *Verifier) subject(ctx context.Context, c *storage.Client, ref storage.TokenRef, session string, t *Claims) (grants.SubjectToken, error) {
 	if !strings.EqualFold(t.ClientID, c.ID) {
 		return grants.SubjectToken{}, fmt.Errorf("%w: issued to another client", grants.ErrSubjectToken)
 	}
@@ -39,7 +39,7 @@ func (v *Verifier) held(ctx context.Context, c *storage.Client, ref storage.Toke
 	}
 	h, err := v.holder(ctx, ref, session, t)
 	if err != nil {
-		return grants.SubjectToken{}, asHeldTokenError(err)
+		return grants.SubjectToken{}, asSubjectTokenError(err)
 	}
 	return grants.SubjectToken{
 		Principal: *h.Principal, Member: h.Member,
@@ -48,9 +48,9 @@ func (v *Verifier) held(ctx context.Context, c *storage.Client, ref storage.Toke
 	}, nil
 }
 
-// asHeldTokenError turns a refusal into the grants' word for it; what is not a
-// refusal passes unchanged.
-func asHeldTokenError(err error) error {
+// asSubjectTokenError turns a refusal into grants.ErrSubjectToken. It returns other
+// errors unchanged.
+func asSubjectTokenError(err error) error {
 	if errors.Is(err, ErrInvalidToken) {
 		return fmt.Errorf("%w: %w", grants.ErrSubjectToken, err)
 	}
