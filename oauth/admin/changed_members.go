@@ -6,18 +6,18 @@ import (
 	"slices"
 )
 
-// ChangedHeader is the response header that names the members which a change
-// gave another value, separated by commas. Their values are not told.
+// ChangedHeader is the response header with the names of the members that a change
+// gave another value, separated by commas. It does not contain their values.
 const ChangedHeader = "Latchkey-Changed"
 
 // NoticeHeader is the response header that warns an administrator: a client that
 // has secrets was given further roles.
 const NoticeHeader = "Latchkey-Notice"
 
-// ChangedMembers returns the names of the members that differ between two values
-// as JSON shows them, sorted. Of objects within objects it names the path:
-// "PasswordConfig.LockoutDuration". It does not look into the administrator's own
-// data, "xp". Both values must be encodable.
+// ChangedMembers returns the sorted names of the members that differ between two
+// values in JSON. A member of an inner object is named by its path, such as
+// "PasswordConfig.LockoutDuration". The administrator's own data, "xp", is one member.
+// Both values must be encodable.
 func ChangedMembers(before, after any) []string {
 	names := differing("", object(encoded(before)), object(encoded(after)))
 	slices.Sort(names)
@@ -50,7 +50,7 @@ func joined(a, b map[string]json.RawMessage) map[string]bool {
 	return names
 }
 
-// isAbsent reports whether a member has no value, however that is written.
+// isAbsent reports whether a member has no value, in any of the encodings of no value.
 func isAbsent(value json.RawMessage) bool {
 	switch string(value) {
 	case "", "null", `""`, "[]", "false", "0":

@@ -8,10 +8,9 @@ import (
 	"latchkey/storage"
 )
 
-// ChangeClient decides whether the caller may make or change a client, its secrets
-// or its assignments. before is nil for a new client; for secrets and assignments
-// the two are the same. The
-// caller needs the roles of RolesOfClient in both states.
+// ChangeClient returns nil if the caller may make or change a client, its secrets or
+// its assignments. before is nil for a new client. For secrets and assignments both
+// are the same client. The caller needs the roles of RolesOfClient in both states.
 func (r *Rules) ChangeClient(ctx context.Context, caller Caller, before, after *storage.Client) error {
 	for _, state := range []*storage.Client{before, after} {
 		if state == nil {
@@ -29,11 +28,11 @@ func (r *Rules) ChangeClient(ctx context.Context, caller Caller, before, after *
 }
 
 // ErrOwnClient says that a caller may not delete the client through which it has
-// FullAccess: it could be the last one.
+// FullAccess, because it could be the last one.
 var ErrOwnClient = errors.New("the client through which the caller has FullAccess cannot be deleted")
 
-// DeleteClient decides whether the caller may delete a client; see ChangeClient.
-// ErrOwnClient is the other refusal.
+// DeleteClient returns nil if the caller may delete a client; see ChangeClient. It may
+// also return ErrOwnClient.
 func (r *Rules) DeleteClient(ctx context.Context, caller Caller, c storage.Client) error {
 	if caller.ClientID == c.ID && caller.Has(RoleFullAccess) {
 		return ErrOwnClient
@@ -41,17 +40,18 @@ func (r *Rules) DeleteClient(ctx context.Context, caller Caller, c storage.Clien
 	return r.ChangeClient(ctx, caller, &c, nil)
 }
 
-// RolesOfClient returns the roles that whoever controls a client can use, sorted.
+// RolesOfClient returns the roles, sorted, that a person who controls a client can
+// use.
 //
-// They are the client's own and those of an admin user whom it acts as. If admin
-// users sign in through it, they are also the most that those can get there: the
-// roles of its ceiling, or FullAccess without one, and the roles that it demands
-// of everybody. A client without grants that stands for resources is told of the
-// tokens for those, which takes the role TokenIntrospection.
+// They are the client's own roles and those of the admin user that it acts as. If
+// admin users sign in through it, they are also the most that these users can get
+// there: the roles of its ceiling, or FullAccess without a ceiling, and the roles that
+// it demands. A client without grants that stands for resources can introspect their
+// tokens, which takes the role TokenIntrospection.
 //
-// Users of buyers and suppliers do not count: the seller side manages them
-// whatever their roles. A user whom the client names and who does not exist
-// counts as FullAccess, since nobody knows who will get the name.
+// Users of buyers and suppliers do not count, because the seller side manages them
+// whatever their roles are. If the client names a user who does not exist, that counts
+// as FullAccess, because nobody knows who will get the name.
 func (r *Rules) RolesOfClient(ctx context.Context, c storage.Client) ([]string, error) {
 	roles := slices.Clone(c.Roles)
 	if len(c.GrantTypes) == 0 && len(c.Resources) > 0 {
@@ -79,8 +79,8 @@ func (r *Rules) RolesOfClient(ctx context.Context, c storage.Client) ([]string, 
 	return union(roles), nil
 }
 
-// RaisedClient returns the roles that a change adds to those of RolesOfClient,
-// sorted. They become the roles of everybody who knows a secret of the client.
+// RaisedClient returns the roles, sorted, that a change adds to those of
+// RolesOfClient. Everybody who knows a secret of the client gets them.
 func (r *Rules) RaisedClient(ctx context.Context, before, after storage.Client) ([]string, error) {
 	had, err := r.RolesOfClient(ctx, before)
 	if err != nil {

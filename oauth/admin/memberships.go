@@ -6,10 +6,9 @@ import (
 	"latchkey/storage"
 )
 
-// ChangeMembership decides whether the caller may make, change or end a
-// membership. before is nil for a new one, after for one that ends. A caller who
-// changes its roles needs those of both states. A membership whose roles stay
-// takes nothing.
+// ChangeMembership returns nil if the caller may make, change or end a membership.
+// before is nil for a new one, after is nil for one that ends. A change of its roles
+// needs the roles of both states. A change that keeps the roles needs none.
 func (r *Rules) ChangeMembership(caller Caller, before, after *storage.Membership) error {
 	had, has := rolesOf(before), rolesOf(after)
 	if slices.Equal(had, has) {
@@ -25,8 +24,8 @@ func rolesOf(m *storage.Membership) []string {
 	return union(m.Roles)
 }
 
-// NameMembershipRoles decides whether the caller may say which roles a membership has.
-// It is asked in addition to ChangeMembership.
+// NameMembershipRoles returns nil if the caller may say which roles a membership has.
+// Callers check it in addition to ChangeMembership.
 func (r *Rules) NameMembershipRoles(caller Caller) error {
 	return caller.Require([]string{"SecurityProfileAdmin"})
 }

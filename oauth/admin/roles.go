@@ -5,26 +5,26 @@ import (
 	"strings"
 )
 
-// RoleFullAccess is the role that stands for every other.
+// RoleFullAccess is the role that includes all others.
 const RoleFullAccess = "FullAccess"
 
 // RoleIntrospect lets its holder introspect the tokens of all clients.
 const RoleIntrospect = "TokenIntrospection"
 
-// Caller is who asks for a change.
+// Caller is the person or client that wants to change something.
 type Caller struct {
 	ClientID   string   // of the client through which it calls
-	Roles      []string // of the access token, as far as they are still held
+	Roles      []string // of the access token, if the caller still has them
 	SellerSide bool     // an admin user, or a client that acts for itself
-	OwnRoles   []string // all roles of a company's user, whatever its token carries
+	OwnRoles   []string // all roles of a company's user, whatever roles its token has
 }
 
-// Has reports whether the caller has the role, or the one that stands for all.
+// Has reports whether the caller has the role, or FullAccess.
 func (c Caller) Has(role string) bool {
 	return slices.Contains(c.Roles, RoleFullAccess) || slices.Contains(c.Roles, role)
 }
 
-// Beyond returns those of the roles that the caller does not have, sorted.
+// Beyond returns the roles, sorted, that the caller does not have.
 func (c Caller) Beyond(roles []string) []string {
 	return slices.DeleteFunc(union(roles), c.Has)
 }
@@ -41,7 +41,7 @@ func (c Caller) Require(roles ...[]string) error {
 
 // Denied says that a caller may not make a change.
 type Denied struct {
-	Missing []string // roles that the caller lacks; nil: not told
+	Missing []string // roles that the caller lacks; nil: not said
 	Has     []string // roles that the caller has
 }
 

@@ -7,11 +7,11 @@ import (
 	"latchkey/storage"
 )
 
-// Store reads what the rules depend on; *gormstore.Store is one. In a
-// transaction it reads what is stored.
+// Store reads the records that the rules need; *gormstore.Store is one. In a
+// transaction it reads the stored records, not a cache.
 type Store interface {
-	// Principal returns the login of that name with its user and roles; Known
-	// reports whether there is one.
+	// Principal returns the login of the key with its user and roles. Known is false
+	// if there is none.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	// Senders returns all message senders and integrations.
 	Senders(ctx context.Context) ([]storage.Sender, error)
@@ -27,7 +27,7 @@ type Store interface {
 	AdminRolesOfSecurityProfile(ctx context.Context, id string) (roles []string, all bool, err error)
 }
 
-// Rules decides about changes.
+// Rules has a method for each kind of change. It returns nil, or a *Denied.
 type Rules struct{ store Store }
 
 // New returns the rules over a store.

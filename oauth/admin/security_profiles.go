@@ -7,11 +7,11 @@ import (
 	"latchkey/storage"
 )
 
-// ChangeSecurityProfile decides whether the caller may make, change or delete a
-// security profile. before is nil for a new one, after for one that is deleted.
-// The caller needs the roles that it gives in both states. If it governs
-// passwords in either state, the caller also needs the roles of the admin users
-// who have it.
+// ChangeSecurityProfile returns nil if the caller may make, change or delete a
+// security profile. before is nil for a new one, after is nil for one that is deleted.
+// The caller needs the roles of the profile in both states. If the profile governs
+// passwords in either state, the caller also needs the roles of the admin users who
+// have it.
 func (r *Rules) ChangeSecurityProfile(ctx context.Context, caller Caller, before, after *storage.SecurityProfile) error {
 	governs := false
 	for _, state := range []*storage.SecurityProfile{before, after} {
@@ -36,11 +36,10 @@ func (r *Rules) ChangeSecurityProfile(ctx context.Context, caller Caller, before
 	return caller.Require(roles)
 }
 
-// AssignSecurityProfile decides whether the caller may give a security profile to
-// a party or take it away. The caller needs the roles of the profile. If the
-// profile governs passwords, the caller also needs the roles of an admin user
-// whom it is for, and FullAccess if it is for all admin users, those to come
-// included.
+// AssignSecurityProfile returns nil if the caller may give a security profile to a
+// party or take it away. The caller needs the roles of the profile. If the profile
+// governs passwords, the caller also needs the roles of the admin user that it is
+// assigned to. For all admin users, future ones included, the caller needs FullAccess.
 func (r *Rules) AssignSecurityProfile(ctx context.Context, caller Caller, p storage.SecurityProfile, party storage.Party) error {
 	if err := caller.Require(p.Roles); err != nil || !governsPasswords(p) {
 		return err
@@ -59,7 +58,7 @@ func (r *Rules) AssignSecurityProfile(ctx context.Context, caller Caller, p stor
 	return caller.Require(roles)
 }
 
-// governsPasswords reports whether the profile changes how its holders sign in.
+// governsPasswords reports whether the profile changes how its users sign in.
 func governsPasswords(p storage.SecurityProfile) bool {
 	return p.Password != (storage.PasswordPolicy{})
 }

@@ -6,7 +6,8 @@ import (
 	"latchkey/storage"
 )
 
-// ErrSelfManagementDisabled says that members of a realm may not manage themselves.
+// ErrSelfManagementDisabled says that the members of a realm may not manage
+// themselves.
 var ErrSelfManagementDisabled = errors.New("members of the realm may not manage themselves")
 
 // ManageSelf decides whether account members of the realm may see and change their own

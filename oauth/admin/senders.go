@@ -7,10 +7,9 @@ import (
 	"latchkey/storage"
 )
 
-// ChangeSender decides whether the caller may make, change, assign, withdraw or
-// delete a message sender or an integration. before is nil for a new one, after
-// for one that is deleted. The caller needs the roles of RolesOfSender in both
-// states.
+// ChangeSender returns nil if the caller may make, change, assign, withdraw or delete
+// a message sender or an integration. before is nil for a new one, after is nil for
+// one that is deleted. The caller needs the roles of RolesOfSender in both states.
 func (r *Rules) ChangeSender(caller Caller, before, after *storage.Sender) error {
 	for _, state := range []*storage.Sender{before, after} {
 		if state == nil {
@@ -23,9 +22,9 @@ func (r *Rules) ChangeSender(caller Caller, before, after *storage.Sender) error
 	return nil
 }
 
-// RolesOfSender returns the roles that whoever receives a sender's messages can
-// use, sorted: those that it adds to the tokens in them, and FullAccess if it
-// serves the admin users, those to come included.
+// RolesOfSender returns the roles, sorted, that the receiver of a sender's messages
+// can use: the roles that the sender adds to the tokens in messages, and FullAccess if
+// it serves all admin users, future ones included.
 func RolesOfSender(s storage.Sender) []string {
 	roles := union(s.ElevatedRoles)
 	if s.AllowSeller {
@@ -34,9 +33,9 @@ func RolesOfSender(s storage.Sender) []string {
 	return roles
 }
 
-// ChangeDeliveryConfig decides whether the caller may change or delete the
-// delivery config of that ID: its endpoint, its secrets or whether it is on. It
-// takes the roles of all senders that use it.
+// ChangeDeliveryConfig returns nil if the caller may change or delete the delivery
+// config of the ID: its endpoint, its secrets, or whether it is enabled. The caller
+// needs the roles of all senders that use it.
 func (r *Rules) ChangeDeliveryConfig(ctx context.Context, caller Caller, id string) error {
 	senders, err := r.store.Senders(ctx)
 	if err != nil {

@@ -7,21 +7,21 @@ import (
 	"latchkey/storage"
 )
 
-// ManageUser decides whether the caller may change, unlock or delete a user and
-// its logins, or end its sessions: whoever sets a password or an e-mail address
-// can become that user.
+// ManageUser returns nil if the caller may change, unlock or delete a user and its
+// logins, or end its sessions. A caller that sets a password or an e-mail address can
+// sign in as that user.
 //
-// Admin users take a caller who has all of their roles. The seller side manages
-// the users of all companies. A user of a company manages those of its own
-// company whose roles it has itself; companyRoles are those roles, nil if they
-// are not known.
+// For an admin user the caller needs all of the user's roles. The seller side manages
+// the users of all companies. A user of a company manages users of its own company if
+// it has all of their roles. companyRoles are the roles of the managed user, nil if
+// they are not known.
 func (r *Rules) ManageUser(ctx context.Context, caller Caller, u storage.User, companyRoles []string) error {
 	if u.Kind == storage.Admin {
 		roles, err := r.store.AdminRoles(ctx, u.UID)
 		if err != nil {
 			return err
 		}
-		return untold(caller.Require(roles))
+		return withoutRoles(caller.Require(roles))
 	}
 	if caller.SellerSide || slices.Contains(caller.Roles, RoleFullAccess) {
 		return nil
@@ -30,10 +30,10 @@ func (r *Rules) ManageUser(ctx context.Context, caller Caller, u storage.User, c
 	if companyRoles == nil {
 		return &Denied{Has: own.Roles}
 	}
-	return untold(Caller{Roles: own.Roles}.Require(companyRoles))
+	return withoutRoles(Caller{Roles: own.Roles}.Require(companyRoles))
 }
 
-// CreateUser decides whether the caller may make a user: of an admin user it
+// CreateUser returns nil if the caller may make a user. For an admin user the caller
 // needs the roles that every admin user has.
 func (r *Rules) CreateUser(ctx context.Context, caller Caller, kind storage.UserKind) error {
 	if kind != storage.Admin {
@@ -43,11 +43,11 @@ func (r *Rules) CreateUser(ctx context.Context, caller Caller, kind storage.User
 	if err != nil {
 		return err
 	}
-	return untold(caller.Require(roles))
+	return withoutRoles(caller.Require(roles))
 }
 
-// untold does not tell a caller the roles of another user.
-func untold(err error) error {
+// withoutRoles removes the roles of another user from a refusal.
+func withoutRoles(err error) error {
 	if denied, ok := err.(*Denied); ok { //nolint:errorlint // Require wraps nothing
 		return &Denied{Has: denied.Has}
 	}
