@@ -5,8 +5,36 @@ import (
 	"time"
 )
 
-// pause is how long Run waits before it listens anew after an error.
-const pause = time.Second
+const (
+	// pause is how long Run waits before it watches anew after an error.
+	pause = time.Second
+	// maxChanges bounds the changes that are read at once. If there are more, everything
+	// counts as changed.
+	maxChanges = 1000
+	// keepChanges is how long a change stays in the table config_changes. Whoever did not
+	// look for that long takes everything for changed.
+	keepChanges = time.Hour
+	// tidyChangesEvery is how often a watch deletes older ones.
+	tidyChangesEvery = 10 * time.Minute
+)
+
+// HearsBy is how a store learns of the changes that other processes make.
+type HearsBy string
+
+// The ways to learn of changes.
+const (
+	HearsNothing  HearsBy = "nothing"   // the database does not answer, or Run does not run: every read goes to the database
+	HearsByNotice HearsBy = "listening" // PostgreSQL notifies at each commit
+	HearsByAsking HearsBy = "polling"   // the database is asked four times a second
+)
+
+// HearsBy returns how the store learns of changes at the moment.
+func (s *Store) HearsBy() HearsBy {
+	if by, ok := s.hearsBy.Load().(HearsBy); ok {
+		return by
+	}
+	return HearsNothing
+}
 
 // OnChange registers what is to be called after any change of configuration
 // (realms, profiles, clients and their secrets, senders, keys), whoever made
@@ -18,17 +46,21 @@ func (s *Store) OnChange(f func()) {
 	s.onChange = append(s.onChange, f)
 }
 
-// Run listens for changes until ctx ends, and then returns nil. While it
-// listens configuration is served from memory: PostgreSQL tells of a change at
-// its commit, SQLite is asked four times a second.
+// Run watches for changes until ctx ends, and then returns nil. While it does,
+// configuration is served from memory. The database is asked for changes once a
+// second or more often; PostgreSQL also notifies of each change at its commit. If
+// its notifications do not arrive, as behind a pooler in transaction mode, or with
+// SQLite, the database is asked four times a second. While it does not answer,
+// nothing is served from memory.
 func (s *Store) Run(ctx context.Context) error {
 	for {
-		err := s.dialect.watch(ctx, s, hearing{changes: s.heard, work: s.work})
-		s.cache.deafen()
+		err := s.dialect.watch(ctx, s)
+		s.cache.unwatch()
+		s.hearsBy.Store(HearsNothing)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was told to end
 		}
-		s.log.Warn().Err(err).Msg("not listening for changes of configuration; reading it from the database")
+		s.log.Warn().Err(err).Msg("not watching for changes of configuration; reading it from the database")
 		select {
 		case <-ctx.Done():
 			return nil
@@ -61,12 +93,6 @@ func (s *Store) OnRecovery(f func()) {
 // second. With SQLite it does nothing.
 func (s *Store) TellOthers(ctx context.Context) error { return s.dialect.tell(ctx, s) }
 
-func (s *Store) heard() {
-	s.cache.listen()
-	s.call(&s.onChange)
-	s.call(&s.onRecovery)
-}
-
 func (s *Store) work() { s.call(&s.onWork) }
 
 func (s *Store) call(registered *[]func()) {
@@ -75,5 +101,46 @@ func (s *Store) call(registered *[]func()) {
 	s.mu.Unlock()
 	for _, f := range calls {
 		f()
+	}
+}
+
+// changeWatch is what the watches of both databases do with the changes that they find.
+type changeWatch struct {
+	store *Store
+	asked time.Time // when the database was last asked; zero: never
+	tidy  time.Time // when older changes are to be deleted
+}
+
+// learn takes in the changes that the database told when it was asked at that time.
+func (w *changeWatch) learn(asked time.Time, changes []configChange) {
+	c := w.store.cache
+	missed := asked.Sub(w.asked) > keepChanges/2 || len(changes) > maxChanges
+	switch {
+	case w.asked.IsZero():
+		c.watch()
+	case missed:
+		c.forget(configChange{})
+	default:
+		c.forget(changes...)
+	}
+	c.confirm(asked)
+	if missed || len(changes) > 0 {
+		w.store.call(&w.store.onChange)
+	}
+	if w.asked.IsZero() {
+		w.store.call(&w.store.onRecovery)
+	}
+	w.asked = asked
+}
+
+// deleteOld executes a statement that deletes old changes, when it is time again. Nothing
+// depends on it at once.
+func (w *changeWatch) deleteOld(ctx context.Context, sql string) {
+	if time.Now().Before(w.tidy) {
+		return
+	}
+	w.tidy = time.Now().Add(tidyChangesEvery)
+	if _, err := w.store.pools.write.ExecContext(ctx, sql); err != nil {
+		w.store.log.Debug().Err(err).Msg("deletion of old changes of configuration failed")
 	}
 }

@@ -2,8 +2,11 @@ package gormstore_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 
+	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
 
@@ -45,4 +48,75 @@ func TestWorkOnSQLite(t *testing.T) {
 	if err := s.TellOthers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestChangeDropsItsEntry has other replicas change records while one serves from memory:
+// only the changed records are read again.
+func TestChangeDropsItsEntry(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		var c counter
+		here, there := open(t, gormstore.Config{URL: url, OnStatement: c.add}), open(t, gormstore.Config{URL: url})
+		seed(t, there)
+		changed := listening(t, here)
+		ctx := t.Context()
+		put := func(s *gormstore.Store, id, name string) {
+			t.Helper()
+			current, err := there.Client(ctx, id)
+			if err != nil {
+				current = storage.Client{ID: id, ProfileID: "default", Active: true}
+			}
+			current.Name = name
+			if _, err := s.PutClient(ctx, current); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read := func(id string) string {
+			t.Helper()
+			client, err := here.Client(ctx, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return client.Name
+		}
+		hears := func(id, name string) {
+			t.Helper()
+			for read(id) != name {
+				<-changed
+			}
+		}
+		put(there, "other", "first")
+		hears("other", "first")
+		warm := func() error {
+			read("web")
+			_, err := here.PasswordProfile(ctx, "default")
+			if err == nil {
+				_, err = here.DeliveryConfig(ctx, "dc")
+			}
+			return err
+		}
+		c.during(t, warm)
+		for i, changing := range []*gormstore.Store{there, here} {
+			for n := range 30 {
+				put(changing, fmt.Sprintf("new-%d-%d", i, n), "registered")
+			}
+			name := fmt.Sprint("changed by ", i)
+			put(changing, "other", name)
+			hears("other", name)
+			if got := c.during(t, warm); len(got) > 0 {
+				t.Errorf("other clients changed (%d), and this was read again:\n%s", i, strings.Join(got, "\n"))
+			}
+		}
+		put(there, "web", "changed at last")
+		hears("web", "changed at last")
+		if err := there.AddClientSecret(ctx, "web", storage.ClientSecret{ID: "new"}, 0); err != nil {
+			t.Fatal(err)
+		}
+		for client, err := here.Client(ctx, "web"); len(client.Secrets) == 0; client, err = here.Client(ctx, "web") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-changed
+		}
+	})
 }

@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,10 +39,9 @@ type dialect interface {
 	// lockServing holds a lock while a server runs. It calls alone first if the lock
 	// shows that no other server runs. unlock must be called.
 	lockServing(ctx context.Context, alone func() error) (unlock func() error, err error)
-	// watch calls hear.changes at once when it can hear of changes and then
-	// after each change of configuration, and hear.work when another store says
-	// that there is work, until it can no longer hear or ctx ends.
-	watch(ctx context.Context, s *Store, hear hearing) error
+	// watch learns of changes of configuration, and calls the store's work when
+	// another store says that there is some, until it can no longer or ctx ends.
+	watch(ctx context.Context, s *Store) error
 	// tell makes the watches of other stores hear that there is work.
 	tell(ctx context.Context, s *Store) error
 	// running returns a condition that fails once ctx has ended, so that a
@@ -69,9 +69,6 @@ type expressions interface {
 	number(value json.Number) statement
 }
 
-// hearing is what a watch calls.
-type hearing struct{ changes, work func() }
-
 // opener makes the connections of a dialect.
 type opener interface {
 	name() string
@@ -95,7 +92,7 @@ type opener interface {
 // migrations is how a dialect migrates. unlock must be called.
 type migrations struct {
 	dialect goose.Dialect
-	options []goose.ProviderOption
+	db      *sql.DB // nil: the connections that write
 	unlock  func() error
 }
 

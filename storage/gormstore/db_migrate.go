@@ -12,16 +12,7 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-// refuseNewer returns a SchemaError if a newer program made the schema. Writes of
-// this program might break rules that it does not know.
-func (s *Store) refuseNewer(ctx context.Context) error {
-	err := s.CheckSchema(ctx)
-	if e, ok := errors.AsType[SchemaError](err); ok && !e.Newer() {
-		return nil
-	}
-	return err
-}
-
+// migrating calls do with the steps of the schema, while nobody else migrates.
 func (s *Store) migrating(ctx context.Context, do func(*goose.Provider) error) (err error) {
 	m, err := s.dialect.migrations(ctx)
 	if err != nil {
@@ -33,8 +24,11 @@ func (s *Store) migrating(ctx context.Context, do func(*goose.Provider) error) (
 	if err != nil {
 		return err
 	}
-	options := append(m.options, goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
-	provider, err := goose.NewProvider(m.dialect, s.pools.write, files, options...)
+	db := m.db
+	if db == nil {
+		db = s.pools.write
+	}
+	provider, err := goose.NewProvider(m.dialect, db, files, goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}

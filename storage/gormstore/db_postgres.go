@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -26,43 +23,36 @@ import (
 const (
 	defaultMaxConns = 16
 	listShare       = 8 // lists may use this part of the connections
-	connectTimeout  = 5 * time.Second
-	// heartbeat is how long the change listener waits for a notice before it
-	// asks whether the connection still lives: a replica cut off from the
-	// database serves stale configuration no longer than this plus its timeout.
-	heartbeat        = 5 * time.Second
-	heartbeatTimeout = 3 * time.Second
-	// patience of a replica that waits for another one's migration.
-	migrationRetries = 600
 )
 
 type postgres struct {
-	conn      *pgx.ConnConfig
+	connector *connector // of the pool
+	direct    *connector // of the watch and of migrations; may be the same
 	maxConns  int
 	listening atomic.Uint32 // the server's process of the listening connection; 0: none
 }
 
 func newPostgres(cfg Config) (dialect, error) {
-	conn, err := pgx.ParseConfig(cfg.URL)
+	c, err := newConnector(cfg.URL, servingSettings())
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", err) // pgx leaves the password out
+		return nil, err
 	}
-	if conn.ConnectTimeout == 0 {
-		conn.ConnectTimeout = connectTimeout
-	}
-	if conn.RuntimeParams["application_name"] == "" {
-		conn.RuntimeParams["application_name"] = "latchkey"
+	direct := c
+	if cfg.DirectURL != "" {
+		if direct, err = newConnector(cfg.DirectURL, servingSettings()); err != nil {
+			return nil, fmt.Errorf("direct %w", err)
+		}
 	}
 	if cfg.MaxConns == 0 {
 		cfg.MaxConns = defaultMaxConns
 	}
-	return &postgres{conn: conn, maxConns: cfg.MaxConns}, nil
+	return &postgres{connector: c, direct: direct, maxConns: cfg.MaxConns}, nil
 }
 
 func (p *postgres) name() string { return "postgres" }
 
 func (p *postgres) open(context.Context) (pools, error) {
-	db := stdlib.OpenDB(*p.conn)
+	db := sql.OpenDB(p.connector)
 	db.SetMaxOpenConns(p.maxConns)
 	db.SetMaxIdleConns(p.maxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
@@ -104,18 +94,6 @@ func (p *postgres) schema() (dir, exists string) {
 func (p *postgres) otherTables() string {
 	return "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'p') AND relname <> 'goose_db_version' " +
 		"AND pg_table_is_visible(oid) AND relnamespace <> 'pg_catalog'::regnamespace"
-}
-
-func (p *postgres) migrations(context.Context) (migrations, error) {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, migrationRetries))
-	if err != nil {
-		return migrations{}, err
-	}
-	return migrations{
-		dialect: goose.DialectPostgres,
-		options: []goose.ProviderOption{goose.WithSessionLocker(locker)},
-		unlock:  func() error { return nil },
-	}, nil
 }
 
 // settle is one statement, so that PostgreSQL commits it without being asked.
@@ -194,73 +172,6 @@ func (p *postgres) member(column string, path []string) (text, number statement)
 
 func (p *postgres) number(value json.Number) statement {
 	return statement{sql: "CAST(CAST(? AS TEXT) AS NUMERIC)", args: []any{string(value)}}
-}
-
-// The channels of NOTIFY: configuration changed (see the triggers of
-// 0001_init.sql), and there is work.
-const (
-	configChannel = "latchkey_config"
-	workChannel   = "latchkey_work"
-)
-
-// watch listens for notices.
-func (p *postgres) watch(ctx context.Context, _ *Store, hear hearing) error {
-	conn, err := pgx.ConnectConfig(ctx, p.conn.Copy())
-	if err != nil {
-		return err
-	}
-	defer func() {
-		ended, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatTimeout)
-		defer cancel()
-		_ = conn.Close(ended) // nothing depends on a polite goodbye
-	}()
-	for _, channel := range []string{configChannel, workChannel} {
-		if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
-			return err
-		}
-	}
-	p.listening.Store(conn.PgConn().PID())
-	defer p.listening.Store(0)
-	hear.changes()
-	for {
-		notice, err := p.await(ctx, conn)
-		if err != nil {
-			return err
-		}
-		switch {
-		case notice == nil:
-		case notice.Channel != workChannel:
-			hear.changes()
-		case notice.Payload != p.signature():
-			hear.work()
-		}
-	}
-}
-
-// signature marks this store's notices of work, which it need not hear itself.
-func (p *postgres) signature() string { return strconv.FormatUint(uint64(p.listening.Load()), 10) }
-
-// tell notifies in a transaction of its own: a commit that notifies takes a lock
-// of the whole server, and no other commit shall wait for it.
-func (p *postgres) tell(ctx context.Context, s *Store) error {
-	_, err := s.exec(ctx, "tell of work", "SELECT pg_notify(?, ?)", workChannel, p.signature())
-	return err
-}
-
-// await waits for one notice or sees that the connection still lives.
-func (p *postgres) await(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
-	beat, cancel := context.WithTimeout(ctx, heartbeat)
-	defer cancel()
-	notice, err := conn.WaitForNotification(beat)
-	if err == nil {
-		return notice, nil
-	}
-	if ctx.Err() != nil || beat.Err() == nil {
-		return nil, err
-	}
-	alive, cancelAlive := context.WithTimeout(ctx, heartbeatTimeout)
-	defer cancelAlive()
-	return nil, conn.Ping(alive)
 }
 
 // classify goes by SQLSTATE (PostgreSQL manual, appendix A).

@@ -234,10 +234,10 @@ func (d *sqlite) number(value json.Number) statement {
 	return statement{sql: "?", args: []any{f}}
 }
 
-// watch polls the counter that every commit of another connection moves
-// (PRAGMA data_version costs no I/O) and, when it moved, the revision of the
+// watch asks for the counter that every commit of another connection moves
+// (PRAGMA data_version costs no I/O) and, when it moved, for the changes of
 // configuration, because most commits are attempts.
-func (d *sqlite) watch(ctx context.Context, s *Store, hear hearing) error {
+func (d *sqlite) watch(ctx context.Context, s *Store) error {
 	conn, err := s.pools.read.Conn(ctx)
 	if err != nil {
 		return err
@@ -245,20 +245,25 @@ func (d *sqlite) watch(ctx context.Context, s *Store, hear hearing) error {
 	defer conn.Close() //nolint:errcheck // it only goes back to its pool
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
-	var seen struct{ commits, revision int64 }
-	for first := true; ; first = false {
-		before := seen
-		if err := conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&seen.commits); err != nil {
+	w := changeWatch{store: s}
+	var commits, last int64
+	for {
+		before, asked := commits, time.Now()
+		if err := conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&commits); err != nil {
 			return err
 		}
-		if seen.commits != before.commits {
-			if err := conn.QueryRowContext(ctx, "SELECT revision FROM config_revision").Scan(&seen.revision); err != nil {
-				return err
-			}
+		var changes []configChange
+		if w.asked.IsZero() {
+			err = conn.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM config_changes").Scan(&last)
+		} else if commits != before {
+			changes, last, err = changesAfter(ctx, conn, last)
 		}
-		if first || seen.revision != before.revision {
-			hear.changes()
+		if err != nil {
+			return err
 		}
+		w.learn(asked, changes)
+		s.hearsBy.Store(HearsByAsking)
+		w.deleteOld(ctx, "DELETE FROM config_changes WHERE changed_at < unixepoch() - "+seconds(keepChanges))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -266,6 +271,24 @@ func (d *sqlite) watch(ctx context.Context, s *Store, hear hearing) error {
 		case <-s.cache.dropped:
 		}
 	}
+}
+
+// changesAfter reads the changes with a higher number than last, and returns the highest.
+// Here transactions end in the order of the numbers.
+func changesAfter(ctx context.Context, conn *sql.Conn, last int64) (changes []configChange, highest int64, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT id, kind, key FROM config_changes WHERE id > ? ORDER BY id", last)
+	if err != nil {
+		return nil, last, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var c configChange
+		if err := rows.Scan(&last, &c.kind, &c.key); err != nil {
+			return nil, last, err
+		}
+		changes = append(changes, c)
+	}
+	return changes, last, rows.Err()
 }
 
 // tell does nothing: whoever shares the file looks for work every second.

@@ -13,7 +13,7 @@ type txKey struct{ store *Store }
 // txState is the transaction that a context carries.
 type txState struct {
 	db      *gorm.DB
-	changed bool // configuration changed in it
+	changes []configChange // of configuration in it
 }
 
 // InTx runs fn in one transaction, which commits when fn returns nil and rolls
@@ -30,8 +30,8 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) er
 		state.db = db
 		return fn(context.WithValue(ctx, txKey{s}, state))
 	})
-	if state.changed {
-		s.cache.drop()
+	if len(state.changes) > 0 {
+		s.cache.drop(state.changes...)
 	}
 	return s.wrap(ctx, "transaction", err)
 }

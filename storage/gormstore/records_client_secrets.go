@@ -46,7 +46,7 @@ func (s *Store) AddClientSecret(ctx context.Context, clientID string, secret sto
 			return s.wrap(ctx, "add client secret", err)
 		}
 		err := s.writing(ctx).Model(&clientRow{}).Where("id_key = ? AND public", row.ClientKey).Update("public", false).Error
-		return s.changed(ctx, s.wrap(ctx, "end public client", err))
+		return s.changed(ctx, s.wrap(ctx, "end public client", err), configChange{clientChanged, row.ClientKey})
 	})
 }
 
@@ -84,7 +84,7 @@ func (s *Store) ChangeClientSecret(
 		}
 		row.Name, row.ExpiresAt = secret.Name, micros(secret.ExpiresAt)
 		err = s.writing(ctx).Model(&row).Select("*").Updates(&row).Error
-		return s.changed(ctx, s.wrap(ctx, "change client secret", err))
+		return s.changed(ctx, s.wrap(ctx, "change client secret", err), configChange{clientChanged, clientKey(clientID)})
 	})
 	return secret, err
 }
@@ -94,5 +94,5 @@ func (s *Store) ChangeClientSecret(
 func (s *Store) DeleteClientSecret(ctx context.Context, clientID, secretID string) error {
 	done := s.writing(ctx).Where("client_key = ? AND id = ?", clientKey(clientID), secretID).Delete(&secretRow{})
 	err := affected(done.RowsAffected, done.Error, storage.ErrNotFound)
-	return s.changed(ctx, s.wrap(ctx, "delete client secret", err))
+	return s.changed(ctx, s.wrap(ctx, "delete client secret", err), configChange{clientChanged, clientKey(clientID)})
 }

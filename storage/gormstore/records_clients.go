@@ -162,7 +162,7 @@ func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client
 		row.PermittedSince = timesByKey(since)
 		return put(ctx, s, "put client", &row)
 	})
-	if err := s.changed(ctx, err); err != nil {
+	if err := s.changed(ctx, err, configChange{clientChanged, row.Key}); err != nil {
 		return storage.Client{}, err
 	}
 	return row.record(), nil

@@ -65,7 +65,7 @@ func (s *Store) DeleteClient(ctx context.Context, id string, version int64) erro
 	key := clientKey(id)
 	return s.changed(ctx, deleteRecord[clientRow](ctx, s, what, "id_key = ?", key, version, func(ctx context.Context) error {
 		return deleteAll[secretRow](ctx, s, what, "client_key = ?", key)
-	}))
+	}), configChange{clientChanged, key})
 }
 
 // DeleteSecurityProfile deletes a security profile with its assignments.
@@ -73,7 +73,7 @@ func (s *Store) DeleteSecurityProfile(ctx context.Context, id string, version in
 	const what = "delete security profile"
 	return s.changed(ctx, deleteRecord[securityProfileRow](ctx, s, what, "id = ?", id, version, func(ctx context.Context) error {
 		return deleteAll[profileAssignmentRow](ctx, s, what, "security_profile_id = ?", id)
-	}))
+	}), configChange{securityProfileChanged, ""})
 }
 
 // DeletePasswordProfile deletes a password profile with its logins; the users
@@ -88,7 +88,7 @@ func (s *Store) DeletePasswordProfile(ctx context.Context, id string, version in
 			return err
 		}
 		return s.deleteLogins(ctx, "profile_id = ?", id)
-	}))
+	}), configChange{passwordProfileChanged, id})
 }
 
 // deleteLogins deletes the logins that the condition selects, with their
@@ -159,7 +159,7 @@ func (s *Store) DeleteAccount(ctx context.Context, uid string, version int64) er
 			sql:  "UPDATE accounts SET parent_uid = '', version = version + 1, updated_at = ? WHERE parent_uid = ?",
 			args: []any{micros(now), uid},
 		})
-	}))
+	}), configChange{})
 }
 
 // withoutAccount takes an account from the words of account_uids. The spaces around
@@ -177,7 +177,7 @@ func withoutAccount(table, uid string, now time.Time) statement {
 func (s *Store) DeleteSender(ctx context.Context, id string, version int64) error {
 	return s.changed(ctx, deleteRecord[senderRow](ctx, s, "delete sender", "id = ?", id, version, func(context.Context) error {
 		return nil
-	}))
+	}), configChange{senderChanged, ""})
 }
 
 // DeleteDeliveryConfig deletes a delivery config. One that a sender uses is
@@ -187,5 +187,5 @@ func (s *Store) DeleteDeliveryConfig(ctx context.Context, id string, version int
 	const what = "delete delivery config"
 	return s.changed(ctx, deleteRecord[deliveryConfigRow](ctx, s, what, "id = ?", id, version, func(ctx context.Context) error {
 		return unused[senderRow](ctx, s, what, "delivery_config", id)
-	}))
+	}), configChange{deliveryConfigChanged, id})
 }

@@ -58,7 +58,7 @@ func (s *Store) DeliveryConfig(ctx context.Context, id string) (storage.Delivery
 // storage.ErrNotFound.
 func (s *Store) PutDeliveryConfig(ctx context.Context, c storage.DeliveryConfig) (storage.DeliveryConfig, error) {
 	row := deliveryConfigRowOf(c)
-	if err := s.changed(ctx, put(ctx, s, "put delivery config", &row)); err != nil {
+	if err := s.changed(ctx, put(ctx, s, "put delivery config", &row), configChange{deliveryConfigChanged, row.ID}); err != nil {
 		return storage.DeliveryConfig{}, err
 	}
 	return row.record(), nil

@@ -88,7 +88,7 @@ func (s *Store) PasswordProfile(ctx context.Context, id string) (storage.Passwor
 // storage.ErrNotFound.
 func (s *Store) PutPasswordProfile(ctx context.Context, p storage.PasswordProfile) (storage.PasswordProfile, error) {
 	row := passwordProfileRowOf(p)
-	if err := s.changed(ctx, put(ctx, s, "put password profile", &row)); err != nil {
+	if err := s.changed(ctx, put(ctx, s, "put password profile", &row), configChange{passwordProfileChanged, row.ID}); err != nil {
 		return storage.PasswordProfile{}, err
 	}
 	return row.record(), nil

@@ -101,5 +101,5 @@ func (s *Store) Reseal(ctx context.Context, was storage.SealedSecret, now storag
 	n, err := s.exec(ctx, "reseal "+string(was.Kind),
 		"UPDATE "+p.table+" SET "+set+" WHERE "+p.key+" = ? AND "+p.keyID+" = ? AND "+p.data+" = ?",
 		now.KeyID, blob(now.Data), was.ID, was.Sealed.KeyID, blob(was.Sealed.Data))
-	return n > 0, s.changed(ctx, err)
+	return n > 0, s.changed(ctx, err, configChange{p.table, was.ID}, configChange{p.table, ""})
 }

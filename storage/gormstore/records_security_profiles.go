@@ -56,7 +56,7 @@ func (s *Store) PutSecurityProfile(ctx context.Context, p storage.SecurityProfil
 		ID: p.ID, RealmID: p.RealmID, Name: p.Name, Roles: words(p.Roles), Password: string(policy),
 		Meta: stamps{Version: p.Version, Created: micros(p.CreatedAt)},
 	}
-	if err := s.changed(ctx, put(ctx, s, "put security profile", &row)); err != nil {
+	if err := s.changed(ctx, put(ctx, s, "put security profile", &row), configChange{securityProfileChanged, ""}); err != nil {
 		return storage.SecurityProfile{}, err
 	}
 	return row.record()

@@ -117,7 +117,7 @@ func (s *Store) Senders(ctx context.Context) ([]storage.Sender, error) {
 func (s *Store) PutSender(ctx context.Context, m storage.Sender) (storage.Sender, error) {
 	row := senderRowOf(m)
 	err := s.keeping(ctx, m.DeliveryConfig, func(ctx context.Context) error { return put(ctx, s, "put sender", &row) })
-	if err := s.changed(ctx, err); err != nil {
+	if err := s.changed(ctx, err, configChange{senderChanged, ""}); err != nil {
 		return storage.Sender{}, err
 	}
 	return row.record(), nil

@@ -73,8 +73,9 @@ func seed(tb testing.TB, s *gormstore.Store) storage.LoginKey {
 	return storage.LoginKey{ProfileID: "default", UsernameKey: "bob"}
 }
 
-// listening runs the store and returns when it serves from memory.
-func listening(tb testing.TB, s *gormstore.Store) {
+// listening runs the store and returns when it serves from memory. The channel gets an
+// element after changes that it hears of.
+func listening(tb testing.TB, s *gormstore.Store) <-chan struct{} {
 	tb.Helper()
 	told := make(chan struct{}, 1)
 	s.OnChange(func() {
@@ -93,6 +94,7 @@ func listening(tb testing.TB, s *gormstore.Store) {
 		}
 	})
 	<-told
+	return told
 }
 
 func TestStatements(t *testing.T) {

@@ -23,6 +23,9 @@ import (
 type Config struct {
 	// URL is "sqlite:PATH" or "postgres://…" (also "postgresql://…").
 	URL string
+	// DirectURL reaches the same database as a PostgreSQL URL, but not through its
+	// pooler. Run listens there, and Migrate migrates there. Empty: URL.
+	DirectURL string
 	// Relaxed lets SQLite acknowledge a commit before it is on disk
 	// (synchronous=NORMAL). For throwaway databases only.
 	Relaxed bool
@@ -73,6 +76,7 @@ type Store struct {
 	auditKeys      storage.AuditKeys // nil until ChainAuditEvents
 	auditSeen      atomic.Int64      // the last event of the chain that this store wrote
 
+	hearsBy    atomic.Value // HearsBy
 	mu         sync.Mutex
 	onChange   []func()
 	onWork     []func()
@@ -144,20 +148,17 @@ func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
 // one works, the others wait. The error is a SchemaError if a newer program made
 // the schema.
 func (s *Store) Migrate(ctx context.Context) error {
-	if err := s.refuseNewer(ctx); err != nil {
-		return err
-	}
-	err := s.migrating(ctx, func(p *goose.Provider) error {
-		if pending, err := p.HasPending(ctx); err != nil || !pending {
+	err := s.CheckSchema(ctx)
+	if e, wrong := errors.AsType[SchemaError](err); wrong && !e.Newer() {
+		err = s.migrating(ctx, func(p *goose.Provider) error {
+			_, err := p.Up(ctx)
 			return err
+		})
+		if err == nil {
+			err = s.CheckSchema(ctx) // a newer program may have migrated meanwhile
 		}
-		_, err := p.Up(ctx)
-		return err
-	})
-	if err == nil {
-		err = s.refuseNewer(ctx) // another program may have migrated meanwhile
 	}
-	if _, refused := errors.AsType[SchemaError](err); refused {
+	if _, wrong := errors.AsType[SchemaError](err); wrong {
 		return err
 	}
 	if err == nil {
