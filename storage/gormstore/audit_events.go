@@ -64,10 +64,12 @@ func (s *Store) AddAuditEvents(ctx context.Context, events []storage.AuditEvent)
 		rows[i] = s.auditRowOf(&events[i])
 	}
 	var end chainRow
-	err := s.InTx(ctx, func(ctx context.Context) (err error) {
-		if rows, end, err = s.extendChain(ctx, rows); err != nil {
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		rows, extended, err := s.extendChain(ctx, slices.Clone(rows))
+		if err != nil {
 			return err
 		}
+		end = extended
 		for batch := range slices.Chunk(rows, auditBatch) {
 			if err := s.insertAuditEvents(ctx, batch); err != nil {
 				return err

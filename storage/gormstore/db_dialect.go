@@ -20,6 +20,9 @@ type dialect interface {
 	expressions
 	// classify returns the sentinel for a driver's error, or nil.
 	classify(err error) error
+	// repeatable reports whether the database undid a statement or transaction for a
+	// reason that a repetition may not meet.
+	repeatable(err error) bool
 	// settle executes a settlement and reports whether it took effect.
 	settle(ctx context.Context, s *Store, x settlement) (bool, error)
 	// claims is appended to the selection of rows that a worker claims, so that

@@ -46,13 +46,36 @@ func (c connections) QueryRowContext(ctx context.Context, query string, args ...
 	return c.ConnPool.QueryRowContext(ctx, query, storable(args)...)
 }
 
-// pool is connections outside of a transaction.
+// pool is connections outside of a transaction. It repeats statements that the
+// database undid.
 type pool struct {
 	connections
-	db *sql.DB
+	db         *sql.DB
+	repeatable func(error) bool
 }
 
-func newPool(db *sql.DB, seen func(string)) *pool { return &pool{connections{db, seen}, db} }
+func newPool(db *sql.DB, seen func(string), repeatable func(error) bool) *pool {
+	return &pool{connections{db, seen}, db, repeatable}
+}
+
+// ExecContext implements gorm.ConnPool.
+func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (result sql.Result, err error) {
+	err = repeat(ctx, p.repeatable, func() (err error) {
+		result, err = p.connections.ExecContext(ctx, query, args...)
+		return err
+	})
+	return result, err
+}
+
+// QueryContext implements gorm.ConnPool. PostgreSQL completes a statement that writes
+// before it returns the first row, so no row is returned twice.
+func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
+	err = repeat(ctx, p.repeatable, func() (err error) {
+		rows, err = p.connections.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // the caller closes them
+		return err
+	})
+	return rows, err
+}
 
 // BeginTx implements gorm.ConnPoolBeginner.
 func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {

@@ -174,6 +174,13 @@ func (p *postgres) number(value json.Number) statement {
 	return statement{sql: "CAST(CAST(? AS TEXT) AS NUMERIC)", args: []any{string(value)}}
 }
 
+// repeatable goes by SQLSTATE: serialization_failure and deadlock_detected, and
+// read_only_sql_transaction, after which another connection leads to another server.
+func (p *postgres) repeatable(err error) bool {
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains([]string{"40001", "40P01", "25006"}, said.Code)
+}
+
 // classify goes by SQLSTATE (PostgreSQL manual, appendix A).
 func (p *postgres) classify(err error) error {
 	var said *pgconn.PgError

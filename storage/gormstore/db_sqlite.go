@@ -150,6 +150,9 @@ func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	return migrations{dialect: goose.DialectSQLite3, unlock: unlock}, err
 }
 
+// repeatable is false: there is one writer at a time, so nothing is undone.
+func (d *sqlite) repeatable(error) bool { return false }
+
 // settle is an immediate transaction, perhaps with others': from BEGIN on nobody
 // else writes.
 func (d *sqlite) settle(ctx context.Context, s *Store, x settlement) (bool, error) {

@@ -20,15 +20,20 @@ type txState struct {
 // back otherwise. Every method of the store that is called with fn's context
 // takes part; none of them takes a second connection. An inner InTx joins the
 // outer transaction, which alone rolls back: so fn must return an error of the
-// inner one. On PostgreSQL the first error ends the transaction.
+// inner one. On PostgreSQL the first error ends the transaction. After a
+// deadlock or the like fn is called again, in a new transaction, so it must not
+// depend on what it changed outside of the database.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	if s.tx(ctx) != nil {
 		return fn(ctx)
 	}
-	state := &txState{}
-	err := s.writer.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-		state.db = db
-		return fn(context.WithValue(ctx, txKey{s}, state))
+	var state *txState
+	err := repeat(ctx, s.dialect.repeatable, func() error {
+		state = &txState{}
+		return s.writer.WithContext(ctx).Transaction(func(db *gorm.DB) error {
+			state.db = db
+			return fn(context.WithValue(ctx, txKey{s}, state))
+		})
 	})
 	if len(state.changes) > 0 {
 		s.cache.drop(state.changes...)

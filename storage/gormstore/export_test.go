@@ -72,3 +72,8 @@ func (r *Registration) Listed(ctx context.Context) (bool, error) {
 
 // Kill ends the server as SIGKILL would: its row stays, and its locks end.
 func (r *Registration) Kill() { _ = r.unlock() }
+
+// Setting returns a setting of PostgreSQL as it is for a statement.
+func (s *Store) Setting(ctx context.Context, name string) (string, error) {
+	return get[string](ctx, s, "setting", "SELECT current_setting(?)", name)
+}

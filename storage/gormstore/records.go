@@ -83,7 +83,9 @@ func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) 
 	if _, ok := any(row).(switchable); !ok {
 		return write(ctx, s, what, row)
 	}
+	given := *row
 	return s.InTx(ctx, func(ctx context.Context) error {
+		*row = given // an earlier attempt may have written to it
 		if err := endIssued(ctx, s, what, row); err != nil {
 			return err
 		}

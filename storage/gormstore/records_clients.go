@@ -154,7 +154,9 @@ func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client
 		return storage.Client{}, err
 	}
 	row.ValidFrom = micros(s.now()) // a former client may have had the ID of a new one
+	given := row
 	err := s.InTx(ctx, func(ctx context.Context) error {
+		row = given
 		since, err := s.permittedSince(ctx, &c)
 		if err != nil {
 			return err

@@ -115,8 +115,11 @@ func (s *Store) Senders(ctx context.Context) ([]storage.Sender, error) {
 // Version is storage.ErrStale, an unknown realm or delivery config
 // storage.ErrNotFound.
 func (s *Store) PutSender(ctx context.Context, m storage.Sender) (storage.Sender, error) {
-	row := senderRowOf(m)
-	err := s.keeping(ctx, m.DeliveryConfig, func(ctx context.Context) error { return put(ctx, s, "put sender", &row) })
+	var row senderRow
+	err := s.keeping(ctx, m.DeliveryConfig, func(ctx context.Context) error {
+		row = senderRowOf(m)
+		return put(ctx, s, "put sender", &row)
+	})
 	if err := s.changed(ctx, err, configChange{senderChanged, ""}); err != nil {
 		return storage.Sender{}, err
 	}

@@ -135,7 +135,7 @@ func (s *Store) attach(ctx context.Context, seen func(string)) (err error) {
 }
 
 func (s *Store) over(db *sql.DB, seen func(string)) (*gorm.DB, error) {
-	return gorm.Open(s.dialect.gorm(newPool(db, seen)), &gorm.Config{
+	return gorm.Open(s.dialect.gorm(newPool(db, seen, s.dialect.repeatable)), &gorm.Config{
 		SkipDefaultTransaction: true, // every method is one statement or says InTx
 		DisableAutomaticPing:   true,
 		QueryFields:            true,           // each column by name

@@ -84,18 +84,19 @@ func (e *Endpoint) register(ctx context.Context, m clientMetadata, caller *token
 	}
 	m.applyTo(&c)
 	c.MaximumRoles = ceiling(c.Roles, caller)
+	var stored storage.Client
 	secret := ""
-	err = e.cfg.Registry.InTx(ctx, func(ctx context.Context) error {
-		if c, err = e.cfg.Registry.PutClient(ctx, c); err != nil || !m.usesSecret() {
+	err = e.cfg.Registry.InTx(ctx, func(ctx context.Context) (err error) {
+		if stored, err = e.cfg.Registry.PutClient(ctx, c); err != nil || !m.usesSecret() {
 			return err
 		}
-		secret, err = e.giveSecret(ctx, c.ID)
+		secret, err = e.giveSecret(ctx, stored.ID)
 		return err
 	})
 	if err != nil {
 		return registeredClient{}, fmt.Errorf("register client: %w", err)
 	}
-	return e.describe(&c, accessToken, secret), nil
+	return e.describe(&stored, accessToken, secret), nil
 }
 
 // ceiling returns the roles that a new client's tokens may carry: the roles that it

@@ -1,0 +1,124 @@
+package gormstore_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// alter executes a statement on a database itself.
+func alter(t *testing.T, url, sql string) {
+	t.Helper()
+	s := open(t, gormstore.Config{URL: url})
+	if err := s.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// databaseOf returns the name of the database in its URL.
+func databaseOf(t *testing.T, text string) string {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// TestSerializableByDefault has statements that are written for read committed run at the
+// same time on a database whose default is serializable, with and without a pooler.
+func TestSerializableByDefault(t *testing.T) {
+	t.Parallel()
+	for name, reach := range map[string]func(url string) string{
+		"directly": func(url string) string { return url },
+		"through a pooler": func(url string) string {
+			return postgres(t).Pooler(t, 8).URL(url)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			direct := postgres(t).Database(t)
+			alter(t, direct, "ALTER DATABASE "+databaseOf(t, direct)+" SET default_transaction_isolation = serializable")
+			s := open(t, gormstore.Config{URL: reach(direct)})
+			seed(t, s)
+			for _, scope := range []func(func(context.Context) error) error{
+				func(do func(context.Context) error) error { return do(t.Context()) },
+				func(do func(context.Context) error) error { return s.InTx(t.Context(), do) },
+			} {
+				err := scope(func(ctx context.Context) error {
+					got, err := s.Setting(ctx, "transaction_isolation")
+					if got != "read committed" {
+						t.Errorf("isolation %q, error %v", got, err)
+					}
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			errs := make(chan error, 30)
+			var group sync.WaitGroup
+			for i := range cap(errs) {
+				group.Go(func() {
+					errs <- s.AddCodeRequest(t.Context(), storage.CodeRequest{ID: fmt.Sprint("r", i), CreatedAt: noon, ExpiresAt: noon},
+						storage.Charge{Key: "limit of all", Gap: time.Second, Burst: cap(errs)})
+				})
+			}
+			group.Wait()
+			close(errs)
+			for err := range errs {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// TestDeadlock lets two transactions lock the same rows in opposite order. The database
+// undoes one of them, which is repeated.
+func TestDeadlock(t *testing.T) {
+	t.Parallel()
+	s := open(t, gormstore.Config{URL: postgres(t).Database(t)})
+	seed(t, s)
+	ctx := t.Context()
+	if _, err := s.PutRealm(ctx, storage.Realm{ID: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan struct{})
+	var begun sync.WaitGroup
+	begun.Add(2)
+	var once sync.Once
+	rename := func(ids ...string) error {
+		attempts := 0
+		return s.InTx(ctx, func(ctx context.Context) error {
+			attempts++
+			for i, id := range ids {
+				if _, err := s.PutRealm(ctx, storage.Realm{ID: id, Name: fmt.Sprint("of ", ids)}); err != nil {
+					return err
+				}
+				if i == 0 && attempts == 1 {
+					begun.Done()
+					go once.Do(func() { begun.Wait(); close(first) })
+					<-first // both hold a row now
+				}
+			}
+			return nil
+		})
+	}
+	errs := make(chan error, 2)
+	go func() { errs <- rename("default", "other") }()
+	go func() { errs <- rename("other", "default") }()
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
