@@ -199,6 +199,7 @@ func (p *postgres) classify(err error) error {
 	case "40001", "40P01", // serialization_failure, deadlock_detected
 		"55P03", "57014", // lock_not_available, query_canceled
 		"57P01", "57P02", "57P03", "57P05", // shutting down, starting up
+		"25P03", // idle_in_transaction_session_timeout
 		"25006": // read_only_sql_transaction: a primary that became a standby
 		return storage.ErrUnavailable
 	}

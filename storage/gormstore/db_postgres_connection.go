@@ -34,10 +34,16 @@ func (c *connection) ResetSession(ctx context.Context) error {
 	return c.Conn.ResetSession(ctx)
 }
 
-// Close implements driver.Conn.
+// Close implements driver.Conn. A connection to a lost server is not ended politely: that
+// server may never answer.
 func (c *connection) Close() error {
 	c.from.remove(c)
-	return c.Conn.Close()
+	if c.epoch == c.from.epoch.Load() {
+		return c.Conn.Close()
+	}
+	_ = c.Conn.Conn().PgConn().Conn().Close()
+	_ = c.Conn.Close() // fails at once
+	return nil
 }
 
 // ExecContext implements driver.ExecerContext.

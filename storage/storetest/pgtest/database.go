@@ -91,6 +91,16 @@ func (s *Server) migrate(name string) error {
 	return nil
 }
 
+// Exec runs statements as administrator, each by itself.
+func (s *Server) Exec(statements ...string) error {
+	for _, sql := range statements {
+		if err := s.admin(sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // admin runs a statement as administrator.
 func (s *Server) admin(sql string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
