@@ -28,9 +28,10 @@ type Config struct {
 	Resources []Resource `env:"RESOURCES" derived:"none" meaning:"Comma-separated absolute URIs of the resources that access tokens may be for, besides audience (RFC 8707). The parameter resource of a request must equal one of them exactly."`
 	DPoPNonce bool       `env:"DPOP_NONCE" default:"false" meaning:"Requires a nonce of this server in every DPoP proof (RFC 9449 section 8), so that proofs cannot be made in advance."`
 
-	DatabaseURL      DatabaseURL `env:"DATABASE_URL" default:"sqlite:latchkey.db" secret:"true" meaning:"sqlite:PATH or postgres://…. A flag must not contain a password, because the list of processes shows it: use the variable or a file."`
-	DatabaseMaxConns int         `env:"DATABASE_MAX_CONNS" default:"16" meaning:"Largest number of PostgreSQL connections, 1 to 1000. Lists use an eighth of them, but at least one. Not used with SQLite."`
-	MasterKey        MasterKey   `env:"MASTER_KEY" derived:"with SQLite, the file PATH.key beside the database, created when absent" secret:"only" meaning:"Key that seals secrets at rest: 32 bytes in base64. In a comma-separated list, the first key seals and all keys open. Required with PostgreSQL."`
+	DatabaseURL       DatabaseURL `env:"DATABASE_URL" default:"sqlite:latchkey.db" secret:"true" meaning:"sqlite:PATH or postgres://…. A flag must not contain a password, because the list of processes shows it: use the variable or a file."`
+	DatabaseDirectURL DatabaseURL `env:"DATABASE_DIRECT_URL" derived:"database_url" secret:"true" meaning:"The same PostgreSQL database as database_url, but not through its connection pooler: used for migrations, and to hear of changes at once. Without it the server works behind a pooler as well, and asks for changes four times a second."`
+	DatabaseMaxConns  int         `env:"DATABASE_MAX_CONNS" default:"16" meaning:"Largest number of PostgreSQL connections, 1 to 1000. Lists use an eighth of them, but at least one. Not used with SQLite."`
+	MasterKey         MasterKey   `env:"MASTER_KEY" derived:"with SQLite, the file PATH.key beside the database, created when absent" secret:"only" meaning:"Key that seals secrets at rest: 32 bytes in base64. In a comma-separated list, the first key seals and all keys open. Required with PostgreSQL."`
 
 	LogLevel     zerolog.Level `env:"LOG_LEVEL" default:"info" meaning:"Lowest level that is logged: trace, debug, info, warn, error or disabled."`
 	SigningAlg   string        `env:"SIGNING_ALG" derived:"ES256, and RS256 for API clients that are created through /v1" meaning:"JWS algorithm of the tokens of clients without one of their own: ES256, RS256 or EdDSA. OrderCloud's own libraries verify RSA signatures only."`

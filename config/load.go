@@ -71,11 +71,12 @@ func defaultLayer() layer {
 }
 
 const (
-	databaseVariable = prefix + "DATABASE_URL"
+	databaseVariable       = prefix + "DATABASE_URL"
+	directDatabaseVariable = prefix + "DATABASE_DIRECT_URL"
 
 	// passwordInFlag is the fault of a flag that contains a database password.
-	passwordInFlag = "holds a password, which everybody on the machine can see in the list of processes; use " +
-		databaseVariable + ", " + databaseVariable + "_FILE or --database-url-file"
+	passwordInFlag = "holds a password, which everybody on the machine can see in the list of processes; use the variable, " +
+		"such as " + databaseVariable + ", or a file, as in --database-url-file"
 )
 
 func (src Sources) flagLayer(faults *Faults) layer {
@@ -94,13 +95,17 @@ func (src Sources) flagLayer(faults *Faults) layer {
 		switch {
 		case !ok:
 			*faults = append(*faults, Fault{Setting: "--" + flag, Problem: "unknown flag"})
-		case variable == databaseVariable && NewDatabaseURL(text).hasPassword():
-			*faults = append(*faults, Fault{"database_url", "--" + flag, passwordInFlag})
+		case isDatabaseURL(variable) && NewDatabaseURL(text).hasPassword():
+			*faults = append(*faults, Fault{strings.ReplaceAll(flag, "-", "_"), "--" + flag, passwordInFlag})
 		default:
 			l.put(variable, text, "--"+flag)
 		}
 	}
 	return l
+}
+
+func isDatabaseURL(variable string) bool {
+	return variable == databaseVariable || variable == directDatabaseVariable
 }
 
 func (src Sources) environLayer(faults *Faults) layer {

@@ -45,7 +45,7 @@ func (u DatabaseURL) hasPassword() bool {
 	}
 	_, inUserInfo := parsed.User.Password()
 	query := parsed.Query()
-	return inUserInfo || query.Has("password") || query.Has("sslpassword")
+	return inUserInfo || hasMisplacedUser(parsed) || query.Has("password") || query.Has("sslpassword")
 }
 
 // String returns the URL without its password and query.
@@ -54,7 +54,7 @@ func (u DatabaseURL) String() string {
 		return u.text
 	}
 	parsed, err := url.Parse(u.text)
-	if err != nil || !u.Postgres() {
+	if err != nil || !u.Postgres() || hasMisplacedUser(parsed) {
 		return redacted
 	}
 	shown := url.URL{Scheme: parsed.Scheme, Host: parsed.Host, Path: parsed.Path}

@@ -30,6 +30,10 @@ func (c Config) faults() Faults {
 	}
 	v.check("audience", c.Audience != "" && !strings.ContainsFunc(c.Audience, isSpaceOrControl), "must be a name without spaces")
 	v.problem("database_url", databaseProblem(c.DatabaseURL))
+	if c.DatabaseDirectURL.Reveal() != "" {
+		v.problem("database_direct_url", databaseProblem(c.DatabaseDirectURL))
+		v.check("database_direct_url", c.DatabaseDirectURL.Postgres() && c.DatabaseURL.Postgres(), "must be postgres://…, like database_url")
+	}
 	v.between("database_max_conns", c.DatabaseMaxConns, 1, 1000)
 	v.problem("master_key", c.masterKeyProblem())
 	v.check("log_level", validLevel(c.LogLevel), wants["zerolog.Level"])
@@ -101,15 +105,40 @@ func validLevel(l zerolog.Level) bool {
 	return zerolog.TraceLevel <= l && l <= zerolog.ErrorLevel || l == zerolog.Disabled
 }
 
+// databaseProblem returns what is wrong with the URL of a database and what to write
+// instead. It repeats nothing of the URL, because any part of it may be the password.
 func databaseProblem(u DatabaseURL) string {
 	if path, ok := u.SQLitePath(); ok {
-		if path == ":memory:" {
-			return "must name a file, because memory is lost in a restart"
-		}
-		return ""
+		return sqlitePathProblem(path)
 	}
-	if parsed, err := url.Parse(u.Reveal()); !u.Postgres() || err != nil || parsed.Path == "" && parsed.Host == "" {
+	parsed, err := url.Parse(u.Reveal())
+	switch {
+	case !u.Postgres():
 		return "must be sqlite:PATH or postgres://…"
+	case (err != nil || hasMisplacedUser(parsed)) && strings.Contains(u.Reveal(), "@"):
+		return "is no URL: in user and password, write each of : / ? # [ ] @ % and the space as % with its code, such as %40 for @ and %2F for /"
+	case err != nil || parsed.Path == "" && parsed.Host == "":
+		return "is no URL: must be postgres://USER:PASSWORD@HOST:PORT/DATABASE, with HOST:PORT,HOST:PORT for several hosts"
+	}
+	return ""
+}
+
+// hasMisplacedUser reports whether an unescaped character of the password has ended the
+// part of the URL that user and password are in.
+func hasMisplacedUser(u *url.URL) bool {
+	name, _, _ := strings.Cut(u.RawQuery, "=")
+	return u.Fragment != "" || u.User == nil && strings.Contains(u.Path+name, "@")
+}
+
+// sqlitePathProblem returns what is wrong with a path that follows "sqlite:".
+func sqlitePathProblem(path string) string {
+	switch {
+	case path == ":memory:":
+		return "must name a file, because memory is lost in a restart"
+	case strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///"):
+		return "has // before the path: write sqlite:PATH for a relative path, or sqlite:/PATH for an absolute one"
+	case strings.ContainsRune(path, '?'):
+		return "has parameters behind ?, which SQLite databases do not take here: write sqlite:PATH alone"
 	}
 	return ""
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,5 +81,39 @@ func TestValidate(t *testing.T) {
 				t.Errorf("%v\n%s", err, diff)
 			}
 		})
+	}
+}
+
+// TestDatabaseURLFaults names mistakes in database URLs with what to write instead.
+func TestDatabaseURLFaults(t *testing.T) {
+	t.Parallel()
+	const escape = "such as %40 for @"
+	for text, want := range map[string]string{
+		"postgres://u:s3cr/et@db/latchkey":           escape,
+		"postgres://u:s3cr#et@db/latchkey":           escape,
+		"postgres://u:s3cr?et@db/latchkey":           escape,
+		"postgres://u:s3cr%et@db/latchkey":           escape,
+		"postgres://u:s3cr[et@db/latchkey":           escape,
+		"postgres://u:s3cr et@db/latchkey":           escape,
+		"postgres://u:1/s3cret@db/latchkey":          escape,
+		"postgres://u:1#s3cret@db/latchkey":          escape,
+		"postgres://u:1?s3cret@db/latchkey":          escape,
+		"postgres://u:s3cr@et@db/latchkey":           "",
+		"postgres://u:s3cr%40et@db/latchkey":         "",
+		"postgres://u@h1:5432,h2:5433/latchkey":      "",
+		"postgres:///latchkey?host=/run&user=u@host": "",
+		"postgres://db:port/latchkey":                "HOST:PORT,HOST:PORT",
+		"sqlite://latchkey.db":                       "sqlite:PATH for a relative path",
+		"sqlite:///srv/latchkey.db":                  "",
+		"sqlite:latchkey.db?_pragma=foreign_keys(1)": "write sqlite:PATH alone",
+		"sqlite::memory:":                            "lost in a restart",
+	} {
+		got := databaseProblem(NewDatabaseURL(text))
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+		if strings.Contains(got, "s3cr") || strings.Contains(NewDatabaseURL(text).String(), "s3cr") {
+			t.Errorf("%s: the password is shown: %q, %s", text, got, NewDatabaseURL(text))
+		}
 	}
 }

@@ -78,6 +78,7 @@ func openStore(ctx context.Context, cfg Config, readOnly bool) (*gormstore.Store
 	settings := cfg.Settings
 	store, err := gormstore.Open(ctx, gormstore.Config{
 		URL:            settings.DatabaseURL.Reveal(),
+		DirectURL:      settings.DatabaseDirectURL.Reveal(),
 		ReadOnly:       readOnly,
 		Relaxed:        cfg.FastCommits,
 		MaxConns:       settings.DatabaseMaxConns,
