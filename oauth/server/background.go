@@ -16,6 +16,7 @@ const (
 	sweepLimit        = 500                    // records in a batch
 	sweepPause        = 50 * time.Millisecond  // between batches, so that requests go first
 	notifyPause       = 100 * time.Millisecond // between notifications of other replicas
+	reloadKeysPause   = 500 * time.Millisecond // between reloads of keys because of changes
 )
 
 // Run serves until ctx ends or until vital returns. The work in the background
@@ -124,6 +125,11 @@ func (s *Server) reloadKeys(ctx context.Context) error {
 			log.Warn().Err(err).Msg("reload of signing keys failed")
 		} else if err := within(ctx, s.maintainKeys); err != nil && ctx.Err() == nil {
 			log.Warn().Err(err).Msg("rotation of signing keys failed")
+		}
+		select { // so that many changes in a row cost few reloads
+		case <-ctx.Done():
+			return nil
+		case <-time.After(reloadKeysPause):
 		}
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"latchkey/otp/deliver"
 	"latchkey/otp/limit"
 	"latchkey/storage"
+	"latchkey/storage/gormstore"
 )
 
 // Server is an assembled server with its work in the background. Any number of
@@ -57,7 +59,7 @@ func New(a *App) (*Server, error) {
 	if s.codes, err = s.newCodeService(codes); err != nil {
 		return nil, err
 	}
-	if err := registerBacklog(metrics, s.codes); err != nil {
+	if err := errors.Join(registerBacklog(metrics, s.codes), registerHearing(metrics, a.Store)); err != nil {
 		return nil, err
 	}
 	passwords, err := signin.NewPasswords(signin.PasswordsConfig{
@@ -96,8 +98,17 @@ func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error)
 		HTTPS:          strings.HasPrefix(settings.Issuer, "https://"),
 		TrustedProxies: settings.TrustedProxies, Origins: toStrings(settings.CORSOrigins), Shield: limit.Limit(settings.Shield),
 		Registry: metrics,
-		Ready:    a.Store.Ping, Now: a.Now, Rand: a.Rand,
+		Ready:    s.ready, Now: a.Now, Rand: a.Rand,
 	})
+}
+
+// ready is a listen.ReadyFunc.
+func (s *Server) ready(ctx context.Context) (changes, reason string, err error) {
+	err = s.app.Store.Ready(ctx)
+	if e, ok := errors.AsType[gormstore.NotReady](err); ok {
+		reason = e.Reason
+	}
+	return string(s.app.Store.HearsBy()), reason, err
 }
 
 func (s *Server) newCodeService(codes *otp.Codes) (*otp.Service, error) {

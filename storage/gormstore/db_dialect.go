@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
@@ -20,6 +21,9 @@ type dialect interface {
 	expressions
 	// classify returns the sentinel for a driver's error, or nil.
 	classify(err error) error
+	// reason says in words why the database does not do its work, or nothing if the error
+	// has no such reason.
+	reason(err error) string
 	// repeatable reports whether the database undid a statement or transaction for a
 	// reason that a repetition may not meet.
 	repeatable(err error) bool
@@ -147,6 +151,9 @@ func (s *Store) wrap(ctx context.Context, what string, err error) error {
 	}
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) && errors.Is(s.dialect.classify(err), storage.ErrUnavailable) {
 		err = fmt.Errorf("%w (%w)", ended, err) // the driver reports only the interruption
+	}
+	if reason := s.dialect.reason(err); reason == reasonFull || reason == reasonBroken {
+		s.diskFault.Store(&diskFault{time.Now(), reason, err})
 	}
 	if kind := s.kindOf(err); kind != nil {
 		return fmt.Errorf("%s: %w: %w", what, kind, err)

@@ -174,6 +174,32 @@ func (p *postgres) number(value json.Number) statement {
 	return statement{sql: "CAST(CAST(? AS TEXT) AS NUMERIC)", args: []any{string(value)}}
 }
 
+// reason goes by SQLSTATE. pgx has no error type for a host that takes no writes.
+func (p *postgres) reason(err error) string {
+	if strings.Contains(err.Error(), "read only connection") {
+		return reasonReadOnly
+	}
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return ""
+	}
+	switch said.Code {
+	case "25006": // read_only_sql_transaction
+		return reasonReadOnly
+	case "53100": // disk_full
+		return reasonFull
+	case "58030": // io_error
+		return reasonBroken
+	case "53300": // too_many_connections
+		return reasonCrowded
+	case "57P01", "57P02", "57P03": // admin_shutdown, crash_shutdown, cannot_connect_now
+		return reasonUnstarted
+	case "57014", "55P03": // query_canceled, lock_not_available
+		return reasonSilent
+	}
+	return ""
+}
+
 // repeatable goes by SQLSTATE: serialization_failure and deadlock_detected, and
 // read_only_sql_transaction, after which another connection leads to another server.
 func (p *postgres) repeatable(err error) bool {

@@ -150,6 +150,28 @@ func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	return migrations{dialect: goose.DialectSQLite3, unlock: unlock}, err
 }
 
+// reason goes by SQLite's result codes.
+func (d *sqlite) reason(err error) string {
+	said, ok := errors.AsType[interface {
+		error
+		Code() int
+	}](err)
+	if !ok {
+		return ""
+	}
+	switch said.Code() & 0xff {
+	case sqliteFull:
+		return reasonFull
+	case sqliteIOErr:
+		return reasonBroken
+	case sqliteReadOnly:
+		return reasonReadOnly
+	case sqliteBusy, sqliteLocked:
+		return reasonSilent
+	}
+	return ""
+}
+
 // repeatable is false: there is one writer at a time, so nothing is undone.
 func (d *sqlite) repeatable(error) bool { return false }
 

@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -76,4 +77,11 @@ func (r *Registration) Kill() { _ = r.unlock() }
 // Setting returns a setting of PostgreSQL as it is for a statement.
 func (s *Store) Setting(ctx context.Context, name string) (string, error) {
 	return get[string](ctx, s, "setting", "SELECT current_setting(?)", name)
+}
+
+// LimitPages limits the size of an SQLite file, as a full disk does. The limit is never
+// below the present size.
+func (s *Store) LimitPages(ctx context.Context, pages int) error {
+	_, err := returning[int](ctx, s, "limit", fmt.Sprintf("PRAGMA max_page_count = %d", pages))
+	return err
 }

@@ -77,6 +77,7 @@ type Store struct {
 	auditSeen      atomic.Int64      // the last event of the chain that this store wrote
 
 	hearsBy    atomic.Value // HearsBy
+	diskFault  atomic.Pointer[diskFault]
 	mu         sync.Mutex
 	onChange   []func()
 	onWork     []func()

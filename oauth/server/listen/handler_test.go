@@ -262,11 +262,11 @@ func TestOps(t *testing.T) {
 	mux.HandleFunc("POST /oauth/token", func(http.ResponseWriter, *http.Request) {})
 	broken := new(atomic.Bool)
 	s := start(t, mux, func(c *Config) {
-		c.Ready = func(context.Context) error {
+		c.Ready = func(context.Context) (changes, reason string, err error) {
 			if broken.Load() {
-				return errors.New("no database at db.internal")
+				return "", "the disk is full", errors.New("no database at db.internal")
 			}
-			return nil
+			return "listening", "", nil
 		}
 	})
 	check := func(path string, status int, body string) {
@@ -277,10 +277,10 @@ func TestOps(t *testing.T) {
 		}
 	}
 	check("/healthz", 200, "{\"status\":\"ok\"}\n")
-	check("/readyz", 200, "{\"status\":\"ready\"}\n")
+	check("/readyz", 200, "{\"status\":\"ready\",\"changes\":\"listening\"}\n")
 	broken.Store(true)
 	check("/healthz", 200, "{\"status\":\"ok\"}\n")
-	check("/readyz", 503, "{\"status\":\"unavailable\"}\n")
+	check("/readyz", 503, "{\"status\":\"unavailable\",\"reason\":\"the disk is full\"}\n")
 	s.get(t, s.url("/oauth/token"), nil)   // 405: no route
 	s.get(t, s.url("/a%0Amade=up{}"), nil) // 404: no route
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url("/oauth/token"), nil)

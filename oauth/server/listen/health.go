@@ -2,6 +2,7 @@ package listen
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,8 +19,8 @@ func (s *Server) opsHandler() http.Handler {
 	return mux
 }
 
-// ready answers 200 if the server can take requests, and 503 otherwise. The reason
-// is in the log.
+// ready answers 200 if the server can take requests, with how it learns of changes, and
+// 503 otherwise, with the reason. The error itself is in the log.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.stopping.Load() {
 		answerHealth(w, http.StatusServiceUnavailable, `{"status":"stopping"}`)
@@ -27,12 +28,22 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), opsTimeout)
 	defer cancel()
-	if err := s.cfg.Ready(ctx); err != nil {
-		s.cfg.Logger.Warn().Err(err).Msg("not ready")
-		answerHealth(w, http.StatusServiceUnavailable, `{"status":"unavailable"}`)
+	changes, reason, err := s.cfg.Ready(ctx)
+	if err != nil {
+		s.cfg.Logger.Warn().Err(err).Str("reason", reason).Msg("not ready")
+		answerHealth(w, http.StatusServiceUnavailable, `{"status":"unavailable"`+member("reason", reason)+`}`)
 		return
 	}
-	answerHealth(w, http.StatusOK, `{"status":"ready"}`)
+	answerHealth(w, http.StatusOK, `{"status":"ready"`+member("changes", changes)+`}`)
+}
+
+// member returns a further member of a JSON object, or nothing if it is empty.
+func member(name, text string) string {
+	if text == "" {
+		return ""
+	}
+	value, _ := json.Marshal(text) // a string has an encoding
+	return `,"` + name + `":` + string(value)
 }
 
 func answerHealth(w http.ResponseWriter, status int, body string) {

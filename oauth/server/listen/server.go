@@ -52,11 +52,16 @@ type Config struct {
 	HTTPS           bool           // clients use TLS, which a proxy in front of the server terminates
 	Shield          limit.Limit    // of failures of an address at guessable paths; default: none
 
-	Ready    func(context.Context) error // nil: always ready
-	Registry *prometheus.Registry        // default: a new one; the server adds its own metrics
-	Now      func() time.Time            // default time.Now
-	Rand     io.Reader                   // for request ids; used concurrently; default crypto/rand
+	Ready    ReadyFunc            // nil: always ready
+	Registry *prometheus.Registry // default: a new one; the server adds its own metrics
+	Now      func() time.Time     // default time.Now
+	Rand     io.Reader            // for request ids; used concurrently; default crypto/rand
 }
+
+// ReadyFunc reports whether the server can take requests: an error if it cannot, with the
+// reason in words that may be shown. changes says how it learns of changes that others
+// make. Empty texts are not shown.
+type ReadyFunc func(context.Context) (changes, reason string, err error)
 
 // Server serves one handler and its health.
 type Server struct {
@@ -112,7 +117,7 @@ func (c *Config) setDefaults() {
 	c.MaxConns = orDefault(c.MaxConns, 4096)
 	c.MaxBodyBytes = orDefault(c.MaxBodyBytes, 1<<20)
 	if c.Ready == nil {
-		c.Ready = func(context.Context) error { return nil }
+		c.Ready = func(context.Context) (string, string, error) { return "", "", nil }
 	}
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
