@@ -14,24 +14,39 @@ import (
 )
 
 type requestRow struct {
-	ID        string `gorm:"column:id"`
-	Type      string `gorm:"column:type"`
-	ClientID  string `gorm:"column:client_id"`
-	ProfileID string `gorm:"column:profile_id"`
-	Username  string `gorm:"column:username"`
-	Email     string `gorm:"column:email"`
+	ID        string `gorm:"column:id" list:"ID"`
+	Type      string `gorm:"column:type" list:"Type"`
+	ClientID  string `gorm:"column:client_id" list:"ClientID"`
+	ProfileID string `gorm:"column:profile_id" list:"ProfileID"`
+	Username  string `gorm:"column:username" list:"Username"`
+	Email     string `gorm:"column:email" list:"Email"`
 	Phone     string `gorm:"column:phone"`
-	UserUID   string `gorm:"column:user_uid"`
-	Purpose   string `gorm:"column:purpose"`
+	UserUID   string `gorm:"column:user_uid" list:"UserUID"`
+	Purpose   string `gorm:"column:purpose" list:"Purpose"`
 	URL       string `gorm:"column:url"`
-	TraceID   string `gorm:"column:trace_id"`
-	Source    string `gorm:"column:source"`
-	CreatedAt int64  `gorm:"column:created_at"`
-	ExpiresAt int64  `gorm:"column:expires_at"`
+	TraceID   string `gorm:"column:trace_id" list:"TraceID"`
+	Source    string `gorm:"column:source" list:"Source"`
+	CreatedAt int64  `gorm:"column:created_at" list:"CreatedAt,time"`
+	ExpiresAt int64  `gorm:"column:expires_at" list:"ExpiresAt,time"`
 }
 
-const requestColumns columns = `id type client_id profile_id username email phone user_uid purpose url trace_id source
-	created_at expires_at`
+// waitingRow is a request that nobody has leased.
+type waitingRow struct {
+	Request    requestRow `gorm:"embedded"`
+	LeaseUntil int64      `gorm:"column:lease_until"`
+	EndedAt    int64      `gorm:"column:ended_at"`
+}
+
+func (*waitingRow) TableName() string { return "code_requests" }
+
+func requestRowOf(r storage.CodeRequest) requestRow {
+	return requestRow{
+		ID: r.ID, Type: string(r.Type), ClientID: r.ClientID, ProfileID: r.ProfileID,
+		Username: r.Username, Email: r.Email, Phone: r.Phone, UserUID: r.UserUID,
+		Purpose: string(r.Purpose), URL: r.URL, TraceID: r.TraceID, Source: r.Source,
+		CreatedAt: micros(r.CreatedAt), ExpiresAt: micros(r.ExpiresAt),
+	}
+}
 
 func (r *requestRow) record() storage.CodeRequest {
 	return storage.CodeRequest{
@@ -42,16 +57,9 @@ func (r *requestRow) record() storage.CodeRequest {
 	}
 }
 
-// insertRequest writes a request down after a settlement that took effect.
-func insertRequest(r storage.CodeRequest) statement {
-	return statement{
-		sql: "INSERT INTO code_requests (" + requestColumns.list() + ", lease_until, ended_at) SELECT " +
-			requestColumns.marks() + ", 0, 0 WHERE " + ifSettled,
-		args: []any{
-			r.ID, string(r.Type), r.ClientID, r.ProfileID, r.Username, r.Email, r.Phone, r.UserUID, string(r.Purpose), r.URL, r.TraceID, r.Source,
-			micros(r.CreatedAt), micros(r.ExpiresAt),
-		},
-	}
+// insertRequest stores a request after a settlement that took effect.
+func (s *Store) insertRequest(r storage.CodeRequest) statement {
+	return s.rows.insertion(&waitingRow{Request: requestRowOf(r)})
 }
 
 // AddCodeRequest writes a request down for ClaimCodeRequests, in one statement
@@ -59,7 +67,7 @@ func insertRequest(r storage.CodeRequest) statement {
 // CreatedAt; else the error is a *storage.LimitError. Keys of charges differ
 // from each other. An ID in use is storage.ErrConflict.
 func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
-	insert := insertRequest(r)
+	insert := s.insertRequest(r)
 	if len(charges) == 0 {
 		_, err := s.exec(ctx, "add code request", insert.alone(), insert.args...)
 		return err
@@ -93,7 +101,7 @@ func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time
 			WHERE r.ended_at = 0 AND r.lease_until <= ?
 			ORDER BY c.turn, c.created_at LIMIT ?`+s.dialect.claims()+`)
 		UPDATE code_requests SET lease_until = ?, lease_owner = ? WHERE id IN (SELECT id FROM due)
-		RETURNING `+requestColumns.list(),
+		RETURNING `+columnsOf[requestRow](&s.rows).list(),
 		micros(now), claimSpread*limit, micros(now), limit, micros(leaseUntil), s.leaseOwner())
 	requests := make([]storage.CodeRequest, 0, len(rows))
 	for i := range rows {
@@ -227,8 +235,6 @@ type codesRow struct {
 	VerificationSeq int64  `gorm:"column:verification_seq"`
 }
 
-const codesColumns columns = "id code_id code_used_at code_expires_at code_seq verification_seq"
-
 // lockCodes reads the logins that get a code, and keeps everybody else from deciding
 // over them until the transaction ends. It does so before anything that depends on
 // their codes: a statement that waits for a row reads the others as they were before.
@@ -244,7 +250,7 @@ func (s *Store) lockCodes(ctx context.Context, x storage.Issuance) (map[string]c
 		return nil, nil
 	}
 	rows, err := returning[codesRow](ctx, s, "lock logins",
-		"SELECT "+codesColumns.list()+" FROM logins WHERE id IN ("+marks(len(ids))+") ORDER BY id"+s.dialect.locks(), ids...)
+		"SELECT "+columnsOf[codesRow](&s.rows).list()+" FROM logins WHERE id IN ("+marks(len(ids))+") ORDER BY id"+s.dialect.locks(), ids...)
 	locked := make(map[string]codesRow, len(rows))
 	for _, row := range rows {
 		locked[row.ID] = row
@@ -371,7 +377,7 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode, on issuing) err
 // retire writes down what became of the login's current code before it goes. It
 // locks the login, so that no sign-in redeems the code in between.
 func (s *Store) retire(ctx context.Context, loginID string, now time.Time) error {
-	row, err := get[codesRow](ctx, s, "lock login", "SELECT "+codesColumns.list()+" FROM logins WHERE id = ?"+s.dialect.locks(), loginID)
+	row, err := get[codesRow](ctx, s, "lock login", "SELECT "+columnsOf[codesRow](&s.rows).list()+" FROM logins WHERE id = ?"+s.dialect.locks(), loginID)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil
 	}

@@ -194,7 +194,7 @@ func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next sto
 		then = append(then, countAt(p.Source.ID, p.Login.ID, next.Source))
 	}
 	if notice != nil {
-		then = append(then, insertRequest(*notice))
+		then = append(then, s.insertRequest(*notice))
 	}
 	settled, err := s.settle(ctx, "record failure", first, then...)
 	if err == nil && !settled {

@@ -18,7 +18,15 @@ type verificationRow struct {
 	UsedAt    int64  `gorm:"column:used_at"`
 }
 
-const verificationColumns columns = "login_id id request_id client_id pepper_id digest issued_at expires_at used_at"
+func (*verificationRow) TableName() string { return "verification_codes" }
+
+func verificationRowOf(c storage.VerificationCode) verificationRow {
+	return verificationRow{
+		LoginID: c.LoginID, ID: c.ID, RequestID: c.RequestID, ClientID: c.ClientID,
+		PepperID: c.Digest.PepperID, Digest: c.Digest.Sum,
+		IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), UsedAt: micros(c.UsedAt),
+	}
+}
 
 func (r *verificationRow) record() storage.VerificationCode {
 	return storage.VerificationCode{
@@ -31,8 +39,7 @@ func (r *verificationRow) record() storage.VerificationCode {
 // VerificationCode reads the verification code that a login got last, used or
 // not, or returns storage.ErrNotFound.
 func (s *Store) VerificationCode(ctx context.Context, loginID string) (storage.VerificationCode, error) {
-	row, err := get[verificationRow](ctx, s, "verification code",
-		"SELECT "+verificationColumns.list()+" FROM verification_codes WHERE login_id = ?", loginID)
+	row, err := first[verificationRow](ctx, s, "verification code", "login_id = ?", loginID)
 	return row.record(), err
 }
 
@@ -46,15 +53,14 @@ func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerificat
 	if err != nil {
 		return err
 	}
-	_, err = s.exec(ctx, "store verification code",
-		"INSERT INTO verification_codes ("+verificationColumns.list()+") VALUES ("+verificationColumns.marks()+")",
-		c.LoginID, c.ID, c.RequestID, c.ClientID, c.Digest.PepperID, blob(c.Digest.Sum), micros(c.IssuedAt),
-		micros(c.ExpiresAt), micros(c.UsedAt))
+	row := verificationRowOf(c)
+	insert := s.rows.insertion(&row)
+	_, err = s.exec(ctx, "store verification code", insert.alone(), insert.args...)
 	if err != nil {
 		return err
 	}
-	fate := storage.CodeHistory{ID: c.ID, RequestID: c.RequestID, LoginID: c.LoginID, IssuedAt: on.now, ExpiresAt: c.ExpiresAt}
-	return s.noteCode(ctx, fate, x.Messages)
+	history := storage.CodeHistory{ID: c.ID, RequestID: c.RequestID, LoginID: c.LoginID, IssuedAt: on.now, ExpiresAt: c.ExpiresAt}
+	return s.noteCode(ctx, history, x.Messages)
 }
 
 // noteCode writes down that a code was issued, and queues the messages that

@@ -85,13 +85,3 @@ func usernameField() attribute {
 			ORDER BY l.profile_id, l.username_key LIMIT 1), '')`,
 	}
 }
-
-func requestFields() fields {
-	return fields{
-		"ID": {sql: "id", unique: true}, "Type": {sql: "type"}, "ClientID": {sql: "client_id"},
-		"ProfileID": {sql: "profile_id"}, "Username": {sql: "username"}, "Email": {sql: "email"},
-		"UserUID": {sql: "user_uid"}, "Purpose": {sql: "purpose"}, "TraceID": {sql: "trace_id"}, "Source": {sql: "source"},
-		"CreatedAt": {kind: instantly, sql: "created_at"}, "ExpiresAt": {kind: instantly, sql: "expires_at"},
-		"ResolvedAt": {kind: someday, sql: "ended_at"},
-	}
-}

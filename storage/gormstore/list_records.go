@@ -113,7 +113,7 @@ func (r *resolvedRow) record() storage.RequestSummary {
 // ResolvedAt.
 func (s *Store) ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error) {
 	l := byID[resolvedRow](s, "code requests", "code_requests")
-	l.fields, l.key = requestFields(), byField("CreatedAt")
+	l.key = byField("CreatedAt")
 	rows, total, err := page[resolvedRow](ctx, s, l, q)
 	return recorded(rows, total, (*resolvedRow).record), err
 }

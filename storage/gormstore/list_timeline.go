@@ -53,7 +53,7 @@ func (s *Store) insertAttempt(a storage.Attempt) statement {
 
 type resolvedRow struct {
 	Request    requestRow `gorm:"embedded"`
-	EndedAt    int64      `gorm:"column:ended_at"`
+	EndedAt    int64      `gorm:"column:ended_at" list:"ResolvedAt,optional time"`
 	Superseded bool       `gorm:"column:superseded"`
 }
 
@@ -61,7 +61,7 @@ type resolvedRow struct {
 // storage.ErrNotFound. It reads them in several statements, for people to look at.
 func (s *Store) Timeline(ctx context.Context, requestID string) (storage.Timeline, error) {
 	request, err := get[resolvedRow](ctx, s, "code request",
-		"SELECT "+requestColumns.list()+", ended_at, superseded FROM code_requests WHERE id = ?", requestID)
+		"SELECT "+columnsOf[resolvedRow](&s.rows).list()+" FROM code_requests WHERE id = ?", requestID)
 	if err != nil {
 		return storage.Timeline{}, err
 	}
