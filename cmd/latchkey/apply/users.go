@@ -3,10 +3,10 @@ package apply
 import (
 	"context"
 	"errors"
-	"net/mail"
 
 	"latchkey/grants/signin"
 	"latchkey/oauth/ordercloud/wire"
+	"latchkey/otp"
 	"latchkey/storage"
 )
 
@@ -81,7 +81,7 @@ func (p *plan) login(ctx context.Context, path string, item User, user storage.U
 	if err != nil || !ok {
 		return loginPlan{}, false, err
 	}
-	if a, err := mail.ParseAddress(item.Username); profile.UsernameFormat == "email" && (err != nil || a.Address != item.Username) {
+	if profile.UsernameFormat == storage.UsernameEmail && !otp.IsEmail(item.Username) {
 		p.faults.Add(wire.Join(path, "Username"), "must be an e-mail address in password profile %s", profile.ID)
 	}
 	if free, err := p.usernameIsFree(ctx, path, wanted); err != nil || !free {
