@@ -206,3 +206,15 @@ func (a apiClientSecrets) delete(c *call) (surface.Answer, error) {
 	a.record(c, "apiclientsecret.deleted", "ApiClient/"+clientID+"/"+id)
 	return surface.Answer{Status: http.StatusNoContent}, nil
 }
+
+// addSecret stores a secret of a client, unless it has too many.
+func (a *API) addSecret(c *call, clientID string, s storage.ClientSecret) error {
+	err := a.cfg.Stores.Secrets.AddClientSecret(c.Context(), clientID, s, client.MaxSecrets)
+	switch {
+	case errors.Is(err, storage.ErrTooMany):
+		return errTooManySecrets
+	case errors.Is(err, storage.ErrNotFound):
+		return notFound("ApiClient", clientID)
+	}
+	return err
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"latchkey/oauth/openapi"
 	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
@@ -20,6 +21,31 @@ const maxBodyBytes = 256 << 10
 // and one more, so that xp itself is told what is wrong with it.
 const maxBodyDepth = wire.MaxXPDepth + 8
 
+// API serves the resources below /v1.
+type API struct {
+	cfg    Config
+	routes []route
+}
+
+// route is one operation with what serves it.
+type route struct {
+	openapi.Operation
+	who   audience
+	serve func(*call) (surface.Answer, error)
+	alias bool // another spelling of a path that the document tells
+}
+
+// audience is which callers an operation is for, before their roles are looked
+// at.
+type audience int
+
+const (
+	sellers      audience = iota // clients that act for themselves and admin users
+	companyUsers                 // those, and users of the buyer or supplier that the path names
+	everyUser                    // whoever is somebody
+	anybody                      // no token is asked for
+)
+
 // call is one request with who sent it.
 type call struct {
 	*http.Request
@@ -31,6 +57,11 @@ type call struct {
 }
 
 var errContentType = refuse(http.StatusUnsupportedMediaType, "Request.InvalidContentType", "Invalid content type. Please use application/json.")
+
+// maxRewrites is how often a change is repeated because somebody else changed the
+// record in between. Each time another request succeeded, so this is how many may
+// change one record at the same moment.
+const maxRewrites = 100
 
 // inTx makes a change in one transaction: its writes take effect together or not
 // at all, and it reads the stored records, not cached ones.

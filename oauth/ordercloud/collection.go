@@ -11,21 +11,6 @@ import (
 	"latchkey/storage"
 )
 
-// kind describes a resource: its names, its paths, and who may call.
-type kind struct {
-	object string // in errors and audit events: "ApiClient"
-	path   string // "/v1/apiclients"
-	param  string // of the path of one: "apiClientID"
-	who    audience
-	admin  []string // roles that may do everything
-	reader []string // roles that may read
-	fields fields
-	search []string // fields that ?search= looks into
-
-	sameID func(a, b string) bool // whether two IDs are the same; nil: the ID can be changed
-	atomic bool                   // a change is one transaction: get may answer from memory, or save writes twice
-}
-
 // resource is what a kind of resource does besides what all of them do: it is
 // listed, created and deleted. W is the shape on the wire, R the record.
 type resource[W, R any] interface {
@@ -81,25 +66,6 @@ func (k collection[W, R]) listRoute() route {
 		o.Refuses = append(o.Refuses, http.StatusNotFound)
 	}
 	return route{Operation: o, who: k.who, serve: k.serveList}
-}
-
-func (k kind) readers() []string { return append(append([]string{}, k.admin...), k.reader...) }
-
-func (k kind) operation(method, path, verb, summary string, roles []string) openapi.Operation {
-	return openapi.Operation{
-		Method: method, Path: path, ID: operationID(strings.TrimPrefix(k.path, "/v1/"), verb), Tag: k.object, Summary: summary, Roles: roles,
-	}
-}
-
-// operationID names an operation after its path: "buyers.users.Create".
-func operationID(path, verb string) string {
-	var parts []string
-	for part := range strings.SplitSeq(path, "/") {
-		if part != "" && part[0] != '{' {
-			parts = append(parts, part)
-		}
-	}
-	return strings.Join(append(parts, verb), ".")
 }
 
 func (k collection[W, R]) serveList(c *call) (surface.Answer, error) {

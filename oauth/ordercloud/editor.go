@@ -11,11 +11,6 @@ import (
 	"latchkey/storage"
 )
 
-// maxRewrites is how often a change is repeated because somebody else changed the
-// record in between. Each time another request succeeded, so this is how many may
-// change one record at the same moment.
-const maxRewrites = 100
-
 // editable is what a kind of resource does when one of its records is read or
 // changed. W is the shape on the wire, R the record. A kind whose records are as
 // plain as most embeds standard for the last three.

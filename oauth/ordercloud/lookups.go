@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 
-	"latchkey/oauth/client"
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/surface"
 	"latchkey/storage"
@@ -16,17 +15,6 @@ func (a *API) clientOf(c *call, id string) (storage.Client, error) {
 		err = notFound("ApiClient", id)
 	}
 	return found, err
-}
-
-func (a *API) addSecret(c *call, clientID string, s storage.ClientSecret) error {
-	err := a.cfg.Stores.Secrets.AddClientSecret(c.Context(), clientID, s, client.MaxSecrets)
-	switch {
-	case errors.Is(err, storage.ErrTooMany):
-		return errTooManySecrets
-	case errors.Is(err, storage.ErrNotFound):
-		return notFound("ApiClient", clientID)
-	}
-	return err
 }
 
 // account finds a buyer or supplier. For a user of one it is always its own: the
@@ -133,4 +121,24 @@ func (a *API) sender(c *call, id string) (storage.Sender, error) {
 
 func equals(field, value string) storage.Condition {
 	return storage.Condition{Fields: []string{field}, Tests: []storage.Test{{Op: storage.OpEqual, Value: value}}}
+}
+
+// objectType names the resource that stands for accounts of the kind.
+func objectType(kind storage.UserKind) string {
+	if kind == storage.Supplier {
+		return "Supplier"
+	}
+	return "Buyer"
+}
+
+// userObject is what errors and audit events call a user of the kind.
+func userObject(kind storage.UserKind) string {
+	switch kind {
+	case storage.Supplier:
+		return "SupplierUser"
+	case storage.Admin:
+		return "AdminUser"
+	case storage.Buyer:
+	}
+	return "User"
 }

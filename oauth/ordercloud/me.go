@@ -14,9 +14,8 @@ import (
 )
 
 var (
-	errNoUser      = refuse(http.StatusForbidden, "Auth.UserRequired", "The access token stands for an API client, not for a user.")
-	errSignInAgain = refuse(http.StatusForbidden, "Auth.PasswordSignInRequired", "A change of Username, Password, Email or Phone takes a sign-in with the permanent password.")
-	errAnonymous   = refuse(http.StatusForbidden, "Auth.AnonymousUser", "The user that everybody may be can only be changed by an administrator.")
+	errNoUser    = refuse(http.StatusForbidden, "Auth.UserRequired", "The access token stands for an API client, not for a user.")
+	errAnonymous = refuse(http.StatusForbidden, "Auth.AnonymousUser", "The user that everybody may be can only be changed by an administrator.")
 )
 
 // me is the user who calls.
@@ -89,18 +88,6 @@ func (a me) changedSecrets(before, after person) []string { return changedPasswo
 
 func (a me) notice(*call, person, person) (string, error) { return "", nil }
 
-// userObject is what errors and audit events call a user of the kind.
-func userObject(kind storage.UserKind) string {
-	switch kind {
-	case storage.Supplier:
-		return "SupplierUser"
-	case storage.Admin:
-		return "AdminUser"
-	case storage.Buyer:
-	}
-	return "User"
-}
-
 // ownName is how audit events call the caller.
 func ownName(c *call) string {
 	p := c.caller.Principal
@@ -157,34 +144,6 @@ func (a me) apply(c *call, w wire.MeUser, p person) (person, error) {
 	change.KeepSession = c.caller.KeptSession()
 	p.password = &change
 	return p, passwordRefusal(err)
-}
-
-// checkOwnCredentials refuses callers who change their own credentials, unless
-// their sign-in allows it. Changes of other users pass.
-func checkOwnCredentials(c *call, w wire.User, p person) error {
-	after := storage.UserLogin{User: w.ToRecord(p.User), Login: w.ToLogin(p.Login)}
-	if !isOwn(c, p) || !admin.ChangesCredentials(p.UserLogin, after, w.Password != nil) {
-		return nil
-	}
-	return mayChangeCredentials(c.caller)
-}
-
-// isOwn reports whether the person is the caller's own user.
-func isOwn(c *call, p person) bool {
-	own := c.caller.Principal
-	return own != nil && own.User.UID == p.User.UID
-}
-
-// mayChangeCredentials returns nil if the caller may change what its user signs
-// in with or is reached by, and otherwise the refusal.
-func mayChangeCredentials(c *token.Caller) error {
-	switch {
-	case c.MayChangeCredentials():
-		return nil
-	case len(c.AMR) == 0:
-		return insufficientRoles([]string{token.RolePasswordReset}, c.Roles)
-	}
-	return errSignInAgain
 }
 
 func (a me) save(c *call, w wire.MeUser, p person) (person, error) {

@@ -13,82 +13,82 @@ import (
 
 func TestMe(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
+	srv := newServer(t)
+	srv.addPeople()
 	for name, of := range map[string]struct{ company, belongs string }{
 		"ann": {`"acme"`, `"Buyer":{"ID":"acme","DefaultCatalogID":null},"Supplier":null,"Seller":null`},
 		"sue": {`"smith"`, `"Buyer":null,"Supplier":{"ID":"smith"},"Seller":null`},
 		"ada": {`null`, `"Buyer":null,"Supplier":null,"Seller":{"ID":"default"}`},
 	} {
-		w.userToken(name, "shop", name)
-		w.userToken(name+"-admin", "shop", name, "MeAdmin")
-		got := w.expect(200, name, "GET", "/v1/me", "")
+		srv.userToken(name, "shop", name)
+		srv.userToken(name+"-admin", "shop", name, "MeAdmin")
+		got := srv.expect(200, name, "GET", "/v1/me", "")
 		want := `{"ID":"` + name + `","Username":"` + name + `","FirstName":"First-` + name + `","LastName":"Last","Email":"` + name + `@example.com","Phone":null,` +
 			`"TermsAccepted":null,"Active":true,"xp":null,"CompanyID":` + of.company + `,"AvailableRoles":[],"Locale":null,"DateCreated":"2026-03-01T12:00:00Z",` +
 			`"LastActive":null,"PasswordLastSetDate":"2026-03-01T12:00:00Z",` + of.belongs + `}`
 		if got.body != want {
 			t.Errorf("got %s\nwant %s", got.body, want)
 		}
-		w.refuses(403, "Auth.InsufficientRoles", name, "PATCH", "/v1/me", `{"FirstName":"x"}`)
-		w.refuses(403, "Auth.InsufficientRoles", name, "PUT", "/v1/me", want)
-		w.refuses(403, "Auth.InsufficientRoles", name+"-admin", "POST", "/v1/me/password", `{"NewPassword":"Another-Horse-8"}`)
+		srv.refuses(403, "Auth.InsufficientRoles", name, "PATCH", "/v1/me", `{"FirstName":"x"}`)
+		srv.refuses(403, "Auth.InsufficientRoles", name, "PUT", "/v1/me", want)
+		srv.refuses(403, "Auth.InsufficientRoles", name+"-admin", "POST", "/v1/me/password", `{"NewPassword":"Another-Horse-8"}`)
 		admin := name + "-admin"
-		saved := w.expect(200, admin, "PUT", "/v1/me", want, "If-Match", got.header.Get("ETag"))
+		saved := srv.expect(200, admin, "PUT", "/v1/me", want, "If-Match", got.header.Get("ETag"))
 		if saved.body != want {
 			t.Errorf("what was read, written back: %s", saved.body)
 		}
-		w.refuses(412, "PreconditionFailed", admin, "PATCH", "/v1/me", `{"FirstName":"x"}`, "If-Match", got.header.Get("ETag"))
-		patched := w.expect(200, admin, "PATCH", "/v1/me", `{"Username":"new-`+name+`","FirstName":"New","Email":"new@example.com","Phone":"7","xp":{"a":1}}`)
+		srv.refuses(412, "PreconditionFailed", admin, "PATCH", "/v1/me", `{"FirstName":"x"}`, "If-Match", got.header.Get("ETag"))
+		patched := srv.expect(200, admin, "PATCH", "/v1/me", `{"Username":"new-`+name+`","FirstName":"New","Email":"new@example.com","Phone":"7","xp":{"a":1}}`)
 		if patched.get(t, "FirstName") != "New" || patched.get(t, "LastName") != "Last" || patched.get(t, "Username") != "new-"+name || patched.get(t, "xp.a") == nil {
 			t.Errorf("patched %s", patched.body)
 		}
 		for _, body := range []string{`{"Active":false}`, `{"ID":"other"}`, `{"Username":""}`, `{"active":false}`, `{"PasswordProfileID":"x"}`} {
-			w.refuses(400, "ValidationFailure", admin, "PATCH", "/v1/me", body)
+			srv.refuses(400, "ValidationFailure", admin, "PATCH", "/v1/me", body)
 		}
-		w.expect(200, admin, "PATCH", "/v1/me", `{"CompanyID":"globex","AvailableRoles":["FullAccess"],"Roles":["FullAccess"],"BuyerID":"globex","Buyer":{"ID":"globex"},"Seller":{"ID":"x"}}`)
-		if u := w.user("new-" + name); u.ID != name || !u.Active {
+		srv.expect(200, admin, "PATCH", "/v1/me", `{"CompanyID":"globex","AvailableRoles":["FullAccess"],"Roles":["FullAccess"],"BuyerID":"globex","Buyer":{"ID":"globex"},"Seller":{"ID":"x"}}`)
+		if u := srv.user("new-" + name); u.ID != name || !u.Active {
 			t.Errorf("stored %+v", u)
 		}
-		if again := w.expect(200, name, "GET", "/v1/me", ""); again.get(t, "AvailableRoles") == nil || again.get(t, "Username") != "new-"+name {
+		if again := srv.expect(200, name, "GET", "/v1/me", ""); again.get(t, "AvailableRoles") == nil || again.get(t, "Username") != "new-"+name {
 			t.Errorf("got %s", again.body)
 		}
 	}
-	w.refuses(409, "User.UsernameMustBeUnique", "ann-admin", "PATCH", "/v1/me", `{"Username":"GUS"}`)
-	w.refuses(403, "Auth.UserRequired", "root", "GET", "/v1/me", "")
-	w.refuses(403, "Auth.UserRequired", "root", "DELETE", "/v1/me/tokens", "")
+	srv.refuses(409, "User.UsernameMustBeUnique", "ann-admin", "PATCH", "/v1/me", `{"Username":"GUS"}`)
+	srv.refuses(403, "Auth.UserRequired", "root", "GET", "/v1/me", "")
+	srv.refuses(403, "Auth.UserRequired", "root", "DELETE", "/v1/me/tokens", "")
 }
 
 func TestOwnPassword(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.userToken("ann", "shop", "ann", "PasswordReset", "MeAdmin")
-	w.userToken("elsewhere", "shop", "ann")
+	srv := newServer(t)
+	srv.addPeople()
+	srv.userToken("ann", "shop", "ann", "PasswordReset", "MeAdmin")
+	srv.userToken("elsewhere", "shop", "ann")
 	for body, code := range map[string]string{
 		`{}`: "ValidationFailure", `{"NewPassword":""}`: "ValidationFailure", `{"NewPassword":7}`: "ValidationFailure",
 		`{"Password":"Another-Horse-8"}`: "ValidationFailure", `{"NewPassword":"short"}`: "PasswordReset.InsecurePassword",
 	} {
-		w.refuses(400, code, "ann", "POST", "/v1/me/password", body)
+		srv.refuses(400, code, "ann", "POST", "/v1/me/password", body)
 	}
-	w.advance(time.Second)
-	if a := w.expect(204, "ann", "POST", "/v1/me/password", `{"NewPassword":"Another-Horse-8"}`); a.body != "" {
+	srv.advance(time.Second)
+	if a := srv.expect(204, "ann", "POST", "/v1/me/password", `{"NewPassword":"Another-Horse-8"}`); a.body != "" {
 		t.Errorf("body %s", a.body)
 	}
-	if !w.hasPassword("ann", "Another-Horse-8") {
+	if !srv.hasPassword("ann", "Another-Horse-8") {
 		t.Error("the password is another")
 	}
-	w.expect(200, "ann", "GET", "/v1/me", "")
-	w.refuses(401, "Auth.TokenRevoked", "elsewhere", "GET", "/v1/me", "")
-	w.userToken("elsewhere", "shop", "ann", "MeAdmin")
-	w.advance(time.Second)
-	if a := w.expect(200, "ann", "PATCH", "/v1/me", `{"Password":"Yet-Another-9"}`); a.get(t, "Password") != nil {
+	srv.expect(200, "ann", "GET", "/v1/me", "")
+	srv.refuses(401, "Auth.TokenRevoked", "elsewhere", "GET", "/v1/me", "")
+	srv.userToken("elsewhere", "shop", "ann", "MeAdmin")
+	srv.advance(time.Second)
+	if a := srv.expect(200, "ann", "PATCH", "/v1/me", `{"Password":"Yet-Another-9"}`); a.get(t, "Password") != nil {
 		t.Errorf("the password is shown: %s", a.body)
 	}
-	if !w.hasPassword("ann", "Yet-Another-9") {
+	if !srv.hasPassword("ann", "Yet-Another-9") {
 		t.Error("the password is another")
 	}
-	w.expect(200, "ann", "GET", "/v1/me", "")
-	w.refuses(401, "Auth.TokenRevoked", "elsewhere", "GET", "/v1/me", "")
+	srv.expect(200, "ann", "GET", "/v1/me", "")
+	srv.refuses(401, "Auth.TokenRevoked", "elsewhere", "GET", "/v1/me", "")
 }
 
 // TestOwnCredentials: each kind of token changes what its user signs in with or
@@ -116,12 +116,12 @@ func TestOwnCredentials(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newTown(t)
-			w.settle()
+			srv := newServer(t)
+			srv.addPeople()
 			for user, own := range map[string]string{"ann": acmeUsers + "/ann", "ada": "/v1/adminusers/ada"} {
-				w.userToken(user, "shop", user, append([]string{"MeAdmin", "BuyerUserAdmin", "AdminUserAdmin"}, test.roles...)...)
-				whole := w.bearers[user]
-				w.bearers[user] = func(ctx context.Context) (*token.Caller, error) {
+				srv.userToken(user, "shop", user, append([]string{"MeAdmin", "BuyerUserAdmin", "AdminUserAdmin"}, test.roles...)...)
+				whole := srv.bearers[user]
+				srv.bearers[user] = func(ctx context.Context) (*token.Caller, error) {
 					c, err := whole(ctx)
 					if err == nil {
 						c.AMR, c.Purpose = test.amr, test.purpose
@@ -129,79 +129,79 @@ func TestOwnCredentials(t *testing.T) {
 					return c, err
 				}
 				for _, path := range []string{"/v1/me", own} {
-					w.changesItself(user, path, test.code)
+					srv.changesItself(user, path, test.code)
 				}
 			}
-			w.expect(200, "ada", "PATCH", "/v1/buyers/globex/users/gus", `{"Email":"gus2@example.com"}`) // somebody else
+			srv.expect(200, "ada", "PATCH", "/v1/buyers/globex/users/gus", `{"Email":"gus2@example.com"}`) // somebody else
 		})
 	}
 }
 
 // changesItself lets a user change each of its credentials at the path, which
 // must be refused with the code; without a code it must be done.
-func (w *town) changesItself(user, path, code string) {
-	w.t.Helper()
-	shown := w.expect(200, user, "GET", path, "")
+func (srv *testServer) changesItself(user, path, code string) {
+	srv.t.Helper()
+	shown := srv.expect(200, user, "GET", path, "")
 	for member, value := range map[string]string{
 		"Email": "else@example.com", "Phone": "+49 1", "Password": "Else-Horse-7", "Username": user + strconv.Itoa(len(path)),
 	} {
 		change, err := json.Marshal(map[string]string{member: value})
-		w.must(err)
+		srv.must(err)
 		var whole map[string]any
-		w.must(json.Unmarshal([]byte(shown.body), &whole))
+		srv.must(json.Unmarshal([]byte(shown.body), &whole))
 		whole[member] = value
 		replacement, err := json.Marshal(whole)
-		w.must(err)
+		srv.must(err)
 		if code == "" {
-			w.expect(200, user, "PATCH", path, string(change))
+			srv.expect(200, user, "PATCH", path, string(change))
 			continue
 		}
-		w.refuses(403, code, user, "PATCH", path, string(change))
-		w.refuses(403, code, user, "PUT", path, string(replacement))
+		srv.refuses(403, code, user, "PATCH", path, string(change))
+		srv.refuses(403, code, user, "PUT", path, string(replacement))
 	}
 	if code != "" {
-		w.refuses(403, code, user, "PUT", path, `{"ID":"`+user+`","Username":"`+user+`","Active":true}`) // takes the address away
-		w.expect(200, user, "PUT", path, shown.body)                                                     // changes nothing
-		if after := w.expect(200, user, "GET", path, ""); after.body != shown.body {
-			w.t.Errorf("%s became %s", shown.body, after.body)
+		srv.refuses(403, code, user, "PUT", path, `{"ID":"`+user+`","Username":"`+user+`","Active":true}`) // takes the address away
+		srv.expect(200, user, "PUT", path, shown.body)                                                     // changes nothing
+		if after := srv.expect(200, user, "GET", path, ""); after.body != shown.body {
+			srv.t.Errorf("%s became %s", shown.body, after.body)
 		}
 	}
-	w.expect(200, user, "PATCH", path, `{"FirstName":"New"}`)
+	srv.expect(200, user, "PATCH", path, `{"FirstName":"New"}`)
 }
 
 func TestOwnTokens(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.userToken("ann", "shop", "ann")
-	w.userToken("gus", "shop", "gus")
-	w.advance(time.Second)
-	if a := w.expect(204, "ann", "DELETE", "/v1/me/tokens", ""); a.body != "" {
+	srv := newServer(t)
+	srv.addPeople()
+	srv.userToken("ann", "shop", "ann")
+	srv.userToken("gus", "shop", "gus")
+	srv.advance(time.Second)
+	if a := srv.expect(204, "ann", "DELETE", "/v1/me/tokens", ""); a.body != "" {
 		t.Errorf("body %s", a.body)
 	}
-	w.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
-	w.expect(200, "gus", "GET", "/v1/me", "")
+	srv.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
+	srv.expect(200, "gus", "GET", "/v1/me", "")
 }
 
 // Nobody who shops anonymously changes the user that all of them are.
 func TestSharedUser(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.client("kiosk", func(c *storage.Client) { c.AnonymousBuyer, c.DefaultContextUser = true, "ANN" })
-	w.userToken("signed-in", "kiosk", "ann", "MeAdmin", "PasswordReset")
-	signedIn := w.bearers["signed-in"]
-	w.bearers["anonymous"] = func(ctx context.Context) (*token.Caller, error) {
+	srv := newServer(t)
+	srv.addPeople()
+	srv.client("kiosk", func(c *storage.Client) { c.AnonymousBuyer, c.DefaultContextUser = true, "ANN" })
+	srv.userToken("signed-in", "kiosk", "ann", "MeAdmin", "PasswordReset")
+	signedIn := srv.bearers["signed-in"]
+	srv.bearers["anonymous"] = func(ctx context.Context) (*token.Caller, error) {
 		c, err := signedIn(ctx)
 		if err == nil {
 			c.AMR = nil
 		}
 		return c, err
 	}
-	w.expect(200, "anonymous", "GET", "/v1/me", "")
-	w.refuses(403, "Auth.AnonymousUser", "anonymous", "PATCH", "/v1/me", `{"FirstName":"x"}`)
-	w.refuses(403, "Auth.AnonymousUser", "anonymous", "PUT", "/v1/me", `{"Username":"x"}`)
-	w.refuses(403, "Auth.AnonymousUser", "anonymous", "POST", "/v1/me/password", `{"NewPassword":"Another-Horse-8"}`)
-	w.refuses(403, "Auth.AnonymousUser", "anonymous", "DELETE", "/v1/me/tokens", "")
-	w.expect(200, "signed-in", "PATCH", "/v1/me", `{"FirstName":"x"}`)
+	srv.expect(200, "anonymous", "GET", "/v1/me", "")
+	srv.refuses(403, "Auth.AnonymousUser", "anonymous", "PATCH", "/v1/me", `{"FirstName":"x"}`)
+	srv.refuses(403, "Auth.AnonymousUser", "anonymous", "PUT", "/v1/me", `{"Username":"x"}`)
+	srv.refuses(403, "Auth.AnonymousUser", "anonymous", "POST", "/v1/me/password", `{"NewPassword":"Another-Horse-8"}`)
+	srv.refuses(403, "Auth.AnonymousUser", "anonymous", "DELETE", "/v1/me/tokens", "")
+	srv.expect(200, "signed-in", "PATCH", "/v1/me", `{"FirstName":"x"}`)
 }

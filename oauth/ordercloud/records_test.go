@@ -17,63 +17,63 @@ import (
 
 func TestSigningKeys(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	const path = "/v1/signingkeys"
 	list := func(query string) []wire.SigningKey {
 		var page struct{ Items []wire.SigningKey }
-		w.must(json.Unmarshal([]byte(w.expect(200, "root", "GET", path+query, "").body), &page))
+		srv.must(json.Unmarshal([]byte(srv.expect(200, "root", "GET", path+query, "").body), &page))
 		return page.Items
 	}
 	first := list("")
 	if len(first) != 1 || first[0].State != "active" || first[0].Alg != "ES256" || first[0].RetiresAt != nil {
 		t.Fatalf("keys %+v", first)
 	}
-	w.recorded()
-	rotated := w.expect(200, "root", "POST", path+"/rotate", `{"Alg":"ES256"}`)
+	srv.recorded()
+	rotated := srv.expect(200, "root", "POST", path+"/rotate", `{"Alg":"ES256"}`)
 	heir, _ := rotated.get(t, "ID").(string)
 	if rotated.get(t, "State") != "announced" || heir == first[0].ID {
 		t.Errorf("rotated %s", rotated.body)
 	}
-	if again := w.expect(200, "root", "POST", path+"/rotate", "").get(t, "ID"); again != heir {
+	if again := srv.expect(200, "root", "POST", path+"/rotate", "").get(t, "ID"); again != heir {
 		t.Errorf("asked twice: %v and %s", again, heir)
 	}
-	w.expect(200, "root", "POST", path+"/rotate", "{}")
+	srv.expect(200, "root", "POST", path+"/rotate", "{}")
 	if got := list("?State=announced&Alg=es*&sortBy=!CreatedAt"); len(got) != 1 || got[0].ID != heir {
 		t.Errorf("announced %+v", got)
 	}
-	if shown := w.expect(200, "root", "GET", path+"/"+heir, "").body; strings.Contains(shown, "rivate") || !strings.Contains(shown, `"ActivatesAt":"2026-03-01T12:01:00Z"`) {
+	if shown := srv.expect(200, "root", "GET", path+"/"+heir, "").body; strings.Contains(shown, "rivate") || !strings.Contains(shown, `"ActivatesAt":"2026-03-01T12:01:00Z"`) {
 		t.Errorf("shown %s", shown)
 	}
-	w.expect(204, "root", "POST", path+"/"+first[0].ID+"/revoke", "")
-	w.expect(204, "root", "POST", path+"/"+first[0].ID+"/revoke", "")
+	srv.expect(204, "root", "POST", path+"/"+first[0].ID+"/revoke", "")
+	srv.expect(204, "root", "POST", path+"/"+first[0].ID+"/revoke", "")
 	if got := list("?State=active"); len(got) != 1 || got[0].ID != heir {
 		t.Errorf("active %+v", got)
 	}
-	w.refuses(404, "NotFound", "root", "POST", path+"/none/revoke", "")
-	w.refuses(404, "NotFound", "root", "GET", path+"/none", "")
-	w.refuses(400, "ValidationFailure", "root", "POST", path+"/rotate", `{"Alg":"HS256"}`)
-	w.refuses(400, "ValidationFailure", "root", "POST", path+"/rotate", `{"Algorithm":"ES256"}`)
-	if got := w.recorded(); len(got) != 5 || got[0] != "signingkey.rotated SigningKey/"+heir || got[4] != "signingkey.revoked SigningKey/"+first[0].ID {
+	srv.refuses(404, "NotFound", "root", "POST", path+"/none/revoke", "")
+	srv.refuses(404, "NotFound", "root", "GET", path+"/none", "")
+	srv.refuses(400, "ValidationFailure", "root", "POST", path+"/rotate", `{"Alg":"HS256"}`)
+	srv.refuses(400, "ValidationFailure", "root", "POST", path+"/rotate", `{"Algorithm":"ES256"}`)
+	if got := srv.recorded(); len(got) != 5 || got[0] != "signingkey.rotated SigningKey/"+heir || got[4] != "signingkey.revoked SigningKey/"+first[0].ID {
 		t.Errorf("recorded %q", got)
 	}
-	w.clientToken("reader", "back-office", "SigningKeyReader")
-	w.expect(200, "reader", "GET", path, "")
-	w.refuses(403, "Auth.InsufficientRoles", "reader", "POST", path+"/rotate", "")
-	w.refuses(403, "Auth.InsufficientRoles", "reader", "POST", path+"/"+heir+"/revoke", "")
+	srv.clientToken("reader", "back-office", "SigningKeyReader")
+	srv.expect(200, "reader", "GET", path, "")
+	srv.refuses(403, "Auth.InsufficientRoles", "reader", "POST", path+"/rotate", "")
+	srv.refuses(403, "Auth.InsufficientRoles", "reader", "POST", path+"/"+heir+"/revoke", "")
 }
 
 func TestAuditEvents(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	at := w.now()
-	w.must(w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{
+	srv := newServer(t)
+	at := srv.now()
+	srv.must(srv.store.AddAuditEvents(srv.ctx, []storage.AuditEvent{
 		{Time: at, Action: "sign_in", Outcome: "success", ClientID: "shop", UserUID: "usr_1", Username: "ann", Factor: "otp", TraceID: "t1", Source: "192.0.2.1"},
 		{Time: at.Add(time.Hour), Action: "sign_in", Outcome: "wrong_credentials", ClientID: "shop", Username: "bob"},
 		{Time: at.Add(2 * time.Hour), Action: "message.delivered", Outcome: "success", Object: "Message/m", Took: 1500 * time.Millisecond},
 	}))
-	w.clientToken("auditor", "back-office", "AuditReader")
+	srv.clientToken("auditor", "back-office", "AuditReader")
 	const path = "/v1/auditevents"
-	ids := w.expect(200, "auditor", "GET", path+"?sortBy=ID", "").ids(t)
+	ids := srv.expect(200, "auditor", "GET", path+"?sortBy=ID", "").ids(t)
 	if len(ids) != 3 {
 		t.Fatalf("events %v", ids)
 	}
@@ -84,86 +84,86 @@ func TestAuditEvents(t *testing.T) {
 		"?Time=%3E%3D2026-03-01T13:00:00Z&Time=%3C2026-03-01T14:00:00Z": {second}, "?Object=Message/*": {third}, "?search=deliv": {third},
 		"?pageSize=1&page=2": {second},
 	} {
-		if diff := cmp.Diff(want, w.expect(200, "auditor", "GET", path+query, "").ids(t)); diff != "" {
+		if diff := cmp.Diff(want, srv.expect(200, "auditor", "GET", path+query, "").ids(t)); diff != "" {
 			t.Errorf("%s: %s", query, diff)
 		}
 	}
 	want := `{"ID":"` + third + `","Time":"2026-03-01T14:00:00Z","Action":"message.delivered","Outcome":"success","ClientID":null,"UserID":null,` +
 		`"Username":null,"Factor":null,"Object":"Message/m","Changed":[],"TraceID":null,"Source":null,"Took":1500}`
-	if got := w.expect(200, "auditor", "GET", path+"/"+third, ""); got.body != want || got.header.Get("ETag") != "" {
+	if got := srv.expect(200, "auditor", "GET", path+"/"+third, ""); got.body != want || got.header.Get("ETag") != "" {
 		t.Errorf("got %s", got.body)
 	}
-	w.refuses(404, "NotFound", "auditor", "GET", path+"/aud_4", "")
-	w.refuses(404, "NotFound", "root", "DELETE", path+"/"+third, "")
-	w.refuses(403, "Auth.InsufficientRoles", "auditor", "GET", "/v1/apiclients", "")
-	w.clientToken("other", "back-office", "ApiClientAdmin")
-	w.refuses(403, "Auth.InsufficientRoles", "other", "GET", path, "")
+	srv.refuses(404, "NotFound", "auditor", "GET", path+"/aud_4", "")
+	srv.refuses(404, "NotFound", "root", "DELETE", path+"/"+third, "")
+	srv.refuses(403, "Auth.InsufficientRoles", "auditor", "GET", "/v1/apiclients", "")
+	srv.clientToken("other", "back-office", "ApiClientAdmin")
+	srv.refuses(403, "Auth.InsufficientRoles", "other", "GET", path, "")
 }
 
 // request writes a request of ann's down that, if resolved, one message answers.
-func (w *town) request(id string, resolved bool) (code string) {
-	w.t.Helper()
-	login := w.login("ann")
-	w.must(w.store.AddCodeRequest(w.ctx, storage.CodeRequest{
+func (srv *testServer) request(id string, resolved bool) (code string) {
+	srv.t.Helper()
+	login := srv.login("ann")
+	srv.must(srv.store.AddCodeRequest(srv.ctx, storage.CodeRequest{
 		ID: id, Type: storage.MessageOneTimePassword, ClientID: "shop", ProfileID: storage.DefaultProfileID, Username: "Ann",
-		Purpose: storage.PurposeSignIn, TraceID: "t-" + id, CreatedAt: w.now(), ExpiresAt: w.now().Add(10 * time.Minute),
+		Purpose: storage.PurposeSignIn, TraceID: "t-" + id, CreatedAt: srv.now(), ExpiresAt: srv.now().Add(10 * time.Minute),
 	}))
 	if !resolved {
 		return ""
 	}
 	const secret = "K7QM2XWR"
-	_, err := w.store.IssueCodes(w.ctx, storage.Issuance{
-		RequestID: id, Now: w.now(),
+	_, err := srv.store.IssueCodes(srv.ctx, storage.Issuance{
+		RequestID: id, Now: srv.now(),
 		Codes: []storage.IssuedCode{{
 			LoginID: login.ID,
 			Code: storage.Code{
 				ID: "code-" + id, RequestID: id, ClientID: "shop", Purpose: storage.PurposeSignIn,
-				Digest: storage.Digest{PepperID: "p", Sum: []byte(secret)}, ExpiresAt: w.now().Add(10 * time.Minute),
+				Digest: storage.Digest{PepperID: "p", Sum: []byte(secret)}, ExpiresAt: srv.now().Add(10 * time.Minute),
 			},
 			Messages: []storage.Message{{
 				ID: "msg-" + id, RequestID: id, SenderID: "hook", Type: storage.MessageOneTimePassword, UserUID: login.UserUID,
 				Payload: storage.Sealed{KeyID: "k", Data: []byte(secret)}, State: storage.MessageQueued,
-				RunAt: w.now(), ExpiresAt: w.now().Add(10 * time.Minute), CreatedAt: w.now(),
+				RunAt: srv.now(), ExpiresAt: srv.now().Add(10 * time.Minute), CreatedAt: srv.now(),
 			}},
 		}},
 	})
-	w.must(err)
+	srv.must(err)
 	return secret
 }
 
 // attempt lets a delivery of the message end in the state after 250 ms.
-func (w *town) attempt(messageID string, state storage.MessageState, problem string) {
-	w.t.Helper()
-	claimed, err := w.store.ClaimMessages(w.ctx, w.now(), w.now().Add(time.Minute), 10)
-	w.must(err)
+func (srv *testServer) attempt(messageID string, state storage.MessageState, problem string) {
+	srv.t.Helper()
+	claimed, err := srv.store.ClaimMessages(srv.ctx, srv.now(), srv.now().Add(time.Minute), 10)
+	srv.must(err)
 	for _, m := range claimed {
 		if m.ID != messageID {
 			continue
 		}
-		began := w.now()
-		w.advance(250 * time.Millisecond)
-		w.must(w.store.FinishAttempt(w.ctx, storage.Attempt{
-			MessageID: m.ID, Number: m.Attempts, State: state, Error: problem, BeganAt: began, RunAt: w.now().Add(5 * time.Minute), Now: w.now(),
+		began := srv.now()
+		srv.advance(250 * time.Millisecond)
+		srv.must(srv.store.FinishAttempt(srv.ctx, storage.Attempt{
+			MessageID: m.ID, Number: m.Attempts, State: state, Error: problem, BeganAt: began, RunAt: srv.now().Add(5 * time.Minute), Now: srv.now(),
 		}))
 		return
 	}
-	w.t.Fatalf("message %s cannot be claimed", messageID)
+	srv.t.Fatalf("message %s cannot be claimed", messageID)
 }
 
 func TestRequestTimeline(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
+	srv := newServer(t)
+	srv.addPeople()
 	woken := 0
-	w.config.Wake = func() { woken++ }
-	w.rebuild()
-	code := w.request("r1", true)
-	w.advance(time.Second)
-	w.attempt("msg-r1", storage.MessageQueued, "500 Internal Server Error")
-	w.request("r2", false)
-	w.recorded()
+	srv.config.Wake = func() { woken++ }
+	srv.rebuild()
+	code := srv.request("r1", true)
+	srv.advance(time.Second)
+	srv.attempt("msg-r1", storage.MessageQueued, "500 Internal Server Error")
+	srv.request("r2", false)
+	srv.recorded()
 	const path = "/v1/onetimepasswordrequests"
-	listed := w.expect(200, "root", "GET", path, "")
+	listed := srv.expect(200, "root", "GET", path, "")
 	want := `{"ID":"r1","Type":"OneTimePassword","ClientID":"shop","Username":"Ann","Email":null,"TraceID":"t-r1",` +
 		`"CreatedAt":"2026-03-01T12:00:00Z","ExpiresAt":"2026-03-01T12:10:00Z","ResolvedAt":"2026-03-01T12:00:00Z"}`
 	if !strings.HasSuffix(listed.body, want+"]}") || fmt.Sprint(listed.ids(t)) != "[r2 r1]" {
@@ -173,17 +173,17 @@ func TestRequestTimeline(t *testing.T) {
 		"?ResolvedAt=!*": "[r2]", "?ResolvedAt=*": "[r1]", "?Username=ann&sortBy=CreatedAt": "[r1 r2]", "?ClientID=other": "[]",
 		"?CreatedAt=%3C2026-03-01T12:00:01Z": "[r1]", "?Type=OneTime*&search=an&TraceID=t-r2": "[r2]",
 	} {
-		if got := fmt.Sprint(w.expect(200, "root", "GET", path+query, "").ids(t)); got != want {
+		if got := fmt.Sprint(srv.expect(200, "root", "GET", path+query, "").ids(t)); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}
 	}
 	steps := func(id string) string {
-		got := w.expect(200, "root", "GET", path+"/"+id, "")
+		got := srv.expect(200, "root", "GET", path+"/"+id, "")
 		if strings.Contains(got.body, code) {
 			t.Errorf("shows a code: %s", got.body)
 		}
 		var r wire.CodeRequest
-		w.must(json.Unmarshal([]byte(got.body), &r))
+		srv.must(json.Unmarshal([]byte(got.body), &r))
 		var all []string
 		for _, s := range r.Timeline {
 			all = append(all, strings.TrimSuffix(fmt.Sprintf("%s:%v", s.Step, surface.ValueOr(s.Milliseconds, 0)), ":0"))
@@ -197,38 +197,38 @@ func TestRequestTimeline(t *testing.T) {
 		t.Errorf("steps %s", got)
 	}
 	retry := path + "/r1/messages/msg-r1/retry"
-	if got := w.expect(200, "root", "POST", retry, "").body; got != `{"RequestID":"r1","MessageID":"msg-r1"}` || woken != 1 {
+	if got := srv.expect(200, "root", "POST", retry, "").body; got != `{"RequestID":"r1","MessageID":"msg-r1"}` || woken != 1 {
 		t.Errorf("retry %s, woken %d times", got, woken)
 	}
-	w.attempt("msg-r1", storage.MessageDead, "410 Gone")
-	again, _ := w.expect(200, "root", "POST", retry, "").get(t, "RequestID").(string)
-	if again == "r1" || fmt.Sprint(w.expect(200, "root", "GET", path+"/"+again, "").get(t, "Username")) != "ann" || woken != 2 {
+	srv.attempt("msg-r1", storage.MessageDead, "410 Gone")
+	again, _ := srv.expect(200, "root", "POST", retry, "").get(t, "RequestID").(string)
+	if again == "r1" || fmt.Sprint(srv.expect(200, "root", "GET", path+"/"+again, "").get(t, "Username")) != "ann" || woken != 2 {
 		t.Errorf("retry of a dead message: request %q", again)
 	}
-	w.refuses(404, "NotFound", "root", "GET", path+"/none", "")
-	w.refuses(404, "NotFound", "root", "POST", path+"/none/messages/msg-r1/retry", "")
-	w.refuses(404, "NotFound", "root", "POST", path+"/r2/messages/msg-r1/retry", "")
-	w.advance(time.Hour)
+	srv.refuses(404, "NotFound", "root", "GET", path+"/none", "")
+	srv.refuses(404, "NotFound", "root", "POST", path+"/none/messages/msg-r1/retry", "")
+	srv.refuses(404, "NotFound", "root", "POST", path+"/r2/messages/msg-r1/retry", "")
+	srv.advance(time.Hour)
 	if got := steps("r1"); got != "asked issued queued failed:250 dead:250 expired" {
 		t.Errorf("steps %s", got)
 	}
-	a := w.refuses(409, "Message.NoRetry", "root", "POST", retry, "")
+	a := srv.refuses(409, "Message.NoRetry", "root", "POST", retry, "")
 	if !strings.Contains(a.body, "its code expired at") || woken != 2 {
 		t.Errorf("refused %s", a.body)
 	}
-	if got := w.recorded(); len(got) != 2 || got[0] != "message.retried Message/msg-r1" {
+	if got := srv.recorded(); len(got) != 2 || got[0] != "message.retried Message/msg-r1" {
 		t.Errorf("recorded %q", got)
 	}
-	w.clientToken("reader", "back-office", "OneTimePasswordReader")
-	w.expect(200, "reader", "GET", path+"/r1", "")
-	w.refuses(403, "Auth.InsufficientRoles", "reader", "POST", retry, "")
+	srv.clientToken("reader", "back-office", "OneTimePasswordReader")
+	srv.expect(200, "reader", "GET", path+"/r1", "")
+	srv.refuses(403, "Auth.InsufficientRoles", "reader", "POST", retry, "")
 }
 
 // rebuild makes the API anew after a change of its configuration.
-func (w *town) rebuild() {
-	w.t.Helper()
-	api, err := New(w.config)
-	w.must(err)
-	w.mux = http.NewServeMux()
-	api.Mount(w.mux)
+func (srv *testServer) rebuild() {
+	srv.t.Helper()
+	api, err := New(srv.config)
+	srv.must(err)
+	srv.mux = http.NewServeMux()
+	api.Mount(srv.mux)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
@@ -113,4 +114,31 @@ type KeyRing interface {
 	List(ctx context.Context) ([]keys.KeyInfo, error)
 	Rotate(ctx context.Context, alg string) (keys.KeyInfo, error)
 	Revoke(ctx context.Context, kid string) error
+}
+
+// Transactor runs fn in one transaction; *gormstore.Store is one.
+type Transactor interface {
+	InTx(ctx context.Context, fn func(ctx context.Context) error) error
+}
+
+// Passwords sets permanent passwords; *signin.Passwords is one.
+type Passwords interface {
+	surface.PasswordMaker
+	// Change sets the password of a signed-in user, whose sessions end except
+	// keepSession.
+	Change(ctx context.Context, p *storage.Principal, password, keepSession string) error
+	// Renew sets a forgotten password by a verification code.
+	Renew(ctx context.Context, c *storage.Client, r signin.Renewal) error
+}
+
+// Codes takes requests for codes and messages; *otp.Service is one.
+type Codes interface {
+	// Request writes down that somebody wants codes or messages through the
+	// client.
+	Request(ctx context.Context, client storage.Client, r otp.Request) error
+	// Invitation returns the request that invites a user, to be written down
+	// together with it.
+	Invitation(ctx context.Context, r otp.Request) (storage.CodeRequest, error)
+	// Wake makes it look for requests at once.
+	Wake()
 }

@@ -12,15 +12,6 @@ import (
 
 var errUsername = refuse(http.StatusConflict, "User.UsernameMustBeUnique", "Username must be unique.")
 
-// mayManage decides whether the caller may manage the user, or make it.
-func (u users) mayManage(c *call, p person) error {
-	caller, rules := c.caller.Authority(), u.cfg.Rules
-	if p.version == storage.MustBeNew {
-		return rules.CreateUser(c.Context(), caller, u.of)
-	}
-	return rules.ManageUser(c.Context(), caller, p.User, p.roles())
-}
-
 // apply returns the user with what the shape says, a new password hashed.
 func (u users) apply(c *call, w wire.User, p person) (person, error) {
 	if err := u.mayManage(c, p); err != nil {
@@ -81,14 +72,6 @@ func nameless(w wire.User) error {
 	}
 	w.Username, w.Password = "-", nil
 	return append(faults, w.Validate("")...).Err()
-}
-
-// profileID is where the user's login is, or is to be.
-func (p person) profileID(w wire.User) string {
-	if p.Login.ID != "" {
-		return p.Login.ProfileID
-	}
-	return storage.PasswordProfileID(surface.ValueOr(w.PasswordProfileID, storage.DefaultProfileID))
 }
 
 // withName returns the login with its new name, or as it is if it is none.
@@ -205,12 +188,4 @@ func (u users) invitation(c *call, p person) (*storage.CodeRequest, error) {
 		Address: u.cfg.Address(c.Context()), TraceID: u.cfg.TraceID(c.Context()),
 	})
 	return &request, err
-}
-
-// changedPassword names Password if the user has another one than before.
-func changedPassword(before, after person) []string {
-	if before.Login.PasswordHash == after.Login.PasswordHash {
-		return nil
-	}
-	return []string{"Password"}
 }

@@ -11,25 +11,6 @@ import (
 	"latchkey/storage"
 )
 
-// person is a user with what the wire shows and asks besides.
-type person struct {
-	storage.UserLogin
-	company   storage.Account    // zero for an admin user
-	principal *storage.Principal // whom the login stands for; nil: none, or not looked up, as in lists
-	version   int64              // of user and login together; see versionOf
-
-	password *storage.PasswordChange // to take effect with the rest; nil: none
-}
-
-// auditObject returns the name of the user in audit events: its type, the ID of
-// its company if it has one, and its ID.
-func (p person) auditObject() string {
-	if p.company.ID == "" {
-		return userObject(p.User.Kind) + "/" + p.User.ID
-	}
-	return userObject(p.User.Kind) + "/" + p.company.ID + "/" + p.User.ID
-}
-
 // users are the users of one kind: of buyers, of suppliers, or admin users.
 type users struct {
 	*API
@@ -220,30 +201,6 @@ func (u users) get(c *call, id string) (person, error) {
 		p.Login = logins[0] // by profile, as in lists
 	}
 	return u.complete(c, p)
-}
-
-// complete adds what the user's login gives it.
-func (a *API) complete(c *call, p person) (person, error) {
-	p.version = versionOf(p.UserLogin)
-	if p.Login.ID == "" {
-		return p, nil
-	}
-	principal, err := a.cfg.Stores.Logins.PrincipalOf(c.Context(), p.Login.ID)
-	p.principal = &principal
-	return p, err
-}
-
-// versionOf is the version of what the wire shows as one object. Each part's
-// version rises with each of its changes, so no two states of both have one in
-// common, unless a login is changed 16 million times.
-func versionOf(u storage.UserLogin) int64 { return u.User.Version<<24 + u.Login.Version }
-
-// roles returns the roles of a user whose login was looked up, or nil.
-func (p person) roles() []string {
-	if p.principal == nil {
-		return nil
-	}
-	return surface.OrEmpty(p.principal.Roles)
 }
 
 func (u users) show(p person) wire.User {

@@ -22,6 +22,10 @@ const (
 	MaxXPDepth = 32
 )
 
+// messageTypePlaceholder in a sender's URL stands for the lower-case type of
+// the message.
+const messageTypePlaceholder = "{messagetype}"
+
 // check collects the faults of one resource.
 type check struct {
 	path   string
@@ -202,4 +206,32 @@ func present(doc json.RawMessage) json.RawMessage {
 		return nil
 	}
 	return doc
+}
+
+// party checks the buyer or supplier of an assignment.
+func (c *check) party(buyer, supplier *string) {
+	c.reference("BuyerID", buyer)
+	c.reference("SupplierID", supplier)
+	if buyer != nil && supplier != nil {
+		c.fail("SupplierID", "cannot stand beside BuyerID; make two assignments")
+	}
+}
+
+// reference checks the ID of another resource. An empty one is refused: it
+// would otherwise assign to everybody what was meant for somebody.
+func (c *check) reference(field string, id *string) {
+	if id == nil {
+		return
+	}
+	if *id == "" {
+		c.fail(field, "must not be empty")
+		return
+	}
+	c.id(field, *id)
+}
+
+func (c *check) noGroups(group *string) {
+	if surface.ValueOr(group, "") != "" {
+		c.fail("UserGroupID", "user groups are not supported")
+	}
 }

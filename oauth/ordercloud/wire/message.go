@@ -18,10 +18,6 @@ import (
 	"latchkey/storage"
 )
 
-// messageTypePlaceholder in a sender's URL stands for the lower-case type of
-// the message.
-const messageTypePlaceholder = "{messagetype}"
-
 // What a delivery config's secrets are sealed with as additional data.
 const (
 	DeliverySecretContext = "delivery_config.secret"

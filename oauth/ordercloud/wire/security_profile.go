@@ -56,34 +56,6 @@ func (a SecurityProfileAssignment) Validate(path string) Faults {
 	return c.faults
 }
 
-// party checks the buyer or supplier of an assignment.
-func (c *check) party(buyer, supplier *string) {
-	c.reference("BuyerID", buyer)
-	c.reference("SupplierID", supplier)
-	if buyer != nil && supplier != nil {
-		c.fail("SupplierID", "cannot stand beside BuyerID; make two assignments")
-	}
-}
-
-// reference checks the ID of another resource. An empty one is refused: it
-// would otherwise assign to everybody what was meant for somebody.
-func (c *check) reference(field string, id *string) {
-	if id == nil {
-		return
-	}
-	if *id == "" {
-		c.fail(field, "must not be empty")
-		return
-	}
-	c.id(field, *id)
-}
-
-func (c *check) noGroups(group *string) {
-	if surface.ValueOr(group, "") != "" {
-		c.fail("UserGroupID", "user groups are not supported")
-	}
-}
-
 // Validate returns every fault of the profile, as found at path.
 func (p SecurityProfile) Validate(path string) Faults {
 	c := check{path: path}

@@ -16,8 +16,8 @@ const profilePath = "/v1/securityprofiles"
 
 func TestSecurityProfiles(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	created := w.expect(201, "root", "POST", profilePath, `{"ID":"p","Name":"P","Roles":["Shopper","MeAdmin"],"CustomRoles":["vip"],
+	srv := newServer(t)
+	created := srv.expect(201, "root", "POST", profilePath, `{"ID":"p","Name":"P","Roles":["Shopper","MeAdmin"],"CustomRoles":["vip"],
 		"PasswordConfig":{"LimitPasswordReuse":5,"MaximumPasswordAge":90,"MinimumPasswordAge":30,"AllowedFailedAttempts":3,"LockoutDuration":0,"NumericRequired":true}}`)
 	want := `{"ID":"p","Name":"P","Roles":["MeAdmin","Shopper"],"CustomRoles":["vip"],"PasswordConfig":{"LimitPasswordReuse":5,` +
 		`"MaxConsecutiveDupeChars":null,"MaximumPasswordAge":90,"MinimumPasswordAge":30,"AllowedFailedAttempts":3,"LockoutDuration":0,` +
@@ -26,8 +26,8 @@ func TestSecurityProfiles(t *testing.T) {
 	if diff := cmp.Diff(want, created.body); diff != "" {
 		t.Error(diff)
 	}
-	stored, err := w.store.SecurityProfile(w.ctx, "p")
-	w.must(err)
+	stored, err := srv.store.SecurityProfile(srv.ctx, "p")
+	srv.must(err)
 	wantPolicy := storage.PasswordPolicy{
 		LimitPasswordReuse: new(5), MaximumPasswordAge: new(90 * 24 * time.Hour), MinimumPasswordAge: new(30 * time.Minute),
 		AllowedFailedAttempts: new(3), LockoutDuration: new(time.Duration(0)), NumericRequired: true,
@@ -35,11 +35,11 @@ func TestSecurityProfiles(t *testing.T) {
 	if diff := cmp.Diff(wantPolicy, stored.Password); diff != "" || stored.RealmID != storage.DefaultRealmID {
 		t.Error(diff)
 	}
-	patched := w.expect(200, "root", "PATCH", profilePath+"/p", `{"PasswordConfig":{"MaximumPasswordAge":null},"Roles":[]}`)
+	patched := srv.expect(200, "root", "PATCH", profilePath+"/p", `{"PasswordConfig":{"MaximumPasswordAge":null},"Roles":[]}`)
 	if patched.get(t, "PasswordConfig.MaximumPasswordAge") != nil || fmt.Sprint(patched.get(t, "PasswordConfig.LimitPasswordReuse")) != "5" || fmt.Sprint(patched.get(t, "CustomRoles")) != "[vip]" {
 		t.Errorf("patched %s", patched.body)
 	}
-	if got := w.expect(200, "root", "PATCH", profilePath+"/p", `{"PasswordConfig":null}`).get(t, "PasswordConfig"); got != nil {
+	if got := srv.expect(200, "root", "PATCH", profilePath+"/p", `{"PasswordConfig":null}`).get(t, "PasswordConfig"); got != nil {
 		t.Errorf("policy %v", got)
 	}
 	for body, paths := range map[string]string{
@@ -47,33 +47,33 @@ func TestSecurityProfiles(t *testing.T) {
 		`{"Name":"","Roles":["a b"],"CustomRoles":[""],"PasswordConfig":{"minimumPasswordAge":1}}`:                    "PasswordConfig.minimumPasswordAge",
 		`{"Name":"","Roles":["a b"],"CustomRoles":[""]}`:                                                              "Name Roles[0] CustomRoles[0]",
 	} {
-		if diff := cmp.Diff(paths, strings.Join(w.refuses(400, "ValidationFailure", "root", "POST", profilePath, body).paths(), " ")); diff != "" {
+		if diff := cmp.Diff(paths, strings.Join(srv.refuses(400, "ValidationFailure", "root", "POST", profilePath, body).paths(), " ")); diff != "" {
 			t.Errorf("%s: %s", body, diff)
 		}
 	}
-	w.expect(204, "root", "DELETE", profilePath+"/p", "")
-	w.refuses(404, "NotFound", "root", "DELETE", profilePath+"/p", "")
+	srv.expect(204, "root", "DELETE", profilePath+"/p", "")
+	srv.refuses(404, "NotFound", "root", "DELETE", profilePath+"/p", "")
 }
 
 func TestProfileAssignments(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.expect(201, "root", "POST", profilePath, `{"ID":"p","Name":"P","Roles":["Shopper"]}`)
-	w.expect(201, "root", "POST", profilePath, `{"ID":"q","Name":"Q"}`)
+	srv := newServer(t)
+	srv.addPeople()
+	srv.expect(201, "root", "POST", profilePath, `{"ID":"p","Name":"P","Roles":["Shopper"]}`)
+	srv.expect(201, "root", "POST", profilePath, `{"ID":"q","Name":"Q"}`)
 	const path = profilePath + "/assignments"
 	for _, body := range []string{
 		`{"SecurityProfileID":"p"}`, `{"SecurityProfileID":"p","BuyerID":"acme"}`, `{"SecurityProfileID":"p","BuyerID":"acme","UserID":"ann"}`,
 		`{"SecurityProfileID":"p","SupplierID":"smith"}`, `{"SecurityProfileID":"q","UserID":"ada"}`, `{"SecurityProfileID":"q","UserID":"ada"}`,
 	} {
-		w.expect(204, "root", "POST", path, body)
+		srv.expect(204, "root", "POST", path, body)
 	}
-	p, err := w.store.Principal(w.ctx, storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "ann"})
+	p, err := srv.store.Principal(srv.ctx, storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "ann"})
 	if err != nil || fmt.Sprint(p.Roles) != "[Shopper]" {
 		t.Errorf("roles %v, error %v", p.Roles, err)
 	}
 	list := func(query string) string {
-		_, items, _ := strings.Cut(w.expect(200, "root", "GET", path+query, "").body, `"Items":`)
+		_, items, _ := strings.Cut(srv.expect(200, "root", "GET", path+query, "").body, `"Items":`)
 		return strings.NewReplacer(`"SecurityProfileID":`, "", `,"BuyerID":`, "/", `,"SupplierID":`, "/", `,"UserID":`, "/",
 			`,"UserGroupID":null`, "", `"`, "", "{", "", "}", "", "null", "-").Replace(items)
 	}
@@ -90,24 +90,24 @@ func TestProfileAssignments(t *testing.T) {
 	if len(all) != 5 || !strings.Contains(list(""), "p/-/-/-") {
 		t.Errorf("listed %v", all)
 	}
-	w.refuses(400, "ValidationFailure", "root", "GET", path+"?level=Galaxy", "")
+	srv.refuses(400, "ValidationFailure", "root", "GET", path+"?level=Galaxy", "")
 	for body, want := range map[string]string{
 		`{"SecurityProfileID":"none"}`: "404 SecurityProfile", `{"SecurityProfileID":"p","BuyerID":"none"}`: "404 Buyer",
 		`{"SecurityProfileID":"p","BuyerID":"globex","UserID":"ann"}`: "404 User", `{"SecurityProfileID":"p","UserID":"ann"}`: "404 User",
 		`{}`: "400 ", `{"SecurityProfileID":"p","UserID":""}`: "400 ", `{"SecurityProfileID":"p","UserGroupID":"g"}`: "400 ",
 	} {
-		a := w.call("root", "POST", path, body)
+		a := srv.call("root", "POST", path, body)
 		_, object, _ := strings.Cut(a.body, `"ObjectType":"`)
 		object, _, _ = strings.Cut(object, `"`)
 		if got := fmt.Sprintf("%d %s", a.status, object); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)
 		}
 	}
-	w.expect(204, "root", "DELETE", profilePath+"/p/assignments?buyerID=acme&userID=ann", "")
-	w.refuses(404, "NotFound", "root", "DELETE", profilePath+"/p/assignments?buyerID=acme&userID=ann", "")
-	w.refuses(404, "NotFound", "root", "DELETE", profilePath+"/q/assignments", "")
-	w.expect(204, "root", "DELETE", profilePath+"/p/assignments", "")
-	w.expect(204, "root", "DELETE", profilePath+"/p", "") // with its other assignments
+	srv.expect(204, "root", "DELETE", profilePath+"/p/assignments?buyerID=acme&userID=ann", "")
+	srv.refuses(404, "NotFound", "root", "DELETE", profilePath+"/p/assignments?buyerID=acme&userID=ann", "")
+	srv.refuses(404, "NotFound", "root", "DELETE", profilePath+"/q/assignments", "")
+	srv.expect(204, "root", "DELETE", profilePath+"/p/assignments", "")
+	srv.expect(204, "root", "DELETE", profilePath+"/p", "") // with its other assignments
 	if got := list(""); got != "[q/-/-/ada]" {
 		t.Errorf("left: %s", got)
 	}
@@ -117,12 +117,12 @@ func TestProfileAssignments(t *testing.T) {
 // opens no way to one.
 func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.grant("top", storage.UserParty(w.user("ada").UID), token.RoleFullAccess)
-	w.client("limited", nil)
-	w.client("powerful", func(c *storage.Client) { c.Roles = []string{token.RoleFullAccess} })
-	w.clientToken("limited", "limited", "SecurityProfileAdmin", "ApiClientAdmin", "MessageSenderAdmin", "DeliveryConfigAdmin", "Shopper")
+	srv := newServer(t)
+	srv.addPeople()
+	srv.giveProfile("top", storage.UserParty(srv.user("ada").UID), token.RoleFullAccess)
+	srv.client("limited", nil)
+	srv.client("powerful", func(c *storage.Client) { c.Roles = []string{token.RoleFullAccess} })
+	srv.clientToken("limited", "limited", "SecurityProfileAdmin", "ApiClientAdmin", "MessageSenderAdmin", "DeliveryConfigAdmin", "Shopper")
 	for _, setUp := range [][2]string{
 		{profilePath, `{"ID":"high","Name":"H","Roles":["FullAccess"]}`},
 		{profilePath, `{"ID":"low","Name":"L","Roles":["Shopper"]}`},
@@ -132,7 +132,7 @@ func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 		{configPath, `{"ID":"d","Name":"D","DeliveryTargets":{"MessageSender":{"Endpoint":"https://d.example","Secret":"s"}}}`},
 		{senderPath, `{"ID":"shared","Name":"E","MessageTypes":["OneTimePassword"],"DeliveryConfigID":"d","ElevatedRoles":["OrderAdmin"]}`},
 	} {
-		w.expect(201, "root", "POST", setUp[0], setUp[1])
+		srv.expect(201, "root", "POST", setUp[0], setUp[1])
 	}
 	for _, tt := range []struct {
 		method, path, body string
@@ -179,15 +179,15 @@ func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 		{"DELETE", configPath + "/d", ``, 0},
 	} {
 		if tt.may == 0 {
-			w.refuses(403, "Auth.InsufficientRoles", "limited", tt.method, tt.path, tt.body)
+			srv.refuses(403, "Auth.InsufficientRoles", "limited", tt.method, tt.path, tt.body)
 			continue
 		}
-		w.expect(tt.may, "limited", tt.method, tt.path, tt.body)
+		srv.expect(tt.may, "limited", tt.method, tt.path, tt.body)
 	}
 	for _, id := range []string{"x1", "x2", "x3"} {
-		w.refuses(404, "NotFound", "root", "GET", profilePath+"/"+id, "")
+		srv.refuses(404, "NotFound", "root", "GET", profilePath+"/"+id, "")
 	}
-	if w.secretMatches("powerful", "mine") || w.secretMatches("as-ada", "mine") {
+	if srv.secretMatches("powerful", "mine") || srv.secretMatches("as-ada", "mine") {
 		t.Error("a secret was set that must not be")
 	}
 }

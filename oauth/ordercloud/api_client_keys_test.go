@@ -37,28 +37,28 @@ func keyPair(t *testing.T) (private, public string) {
 // else it says whichever way it is changed.
 func TestApiClientsWithKeys(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	_, set := keyPair(t)
 	const path = "/v1/apiclients/signer"
 	members := `"TokenEndpointAuthMethod":"private_key_jwt","JWKS":` + set +
 		`,"Resources":["https://b.example/api","urn:example:a"],"DPoPBoundAccessTokens":true,"TrustEndUserAddress":true`
-	created := w.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"signer","AppName":"Signer",`+members+`}`)
+	created := srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"signer","AppName":"Signer",`+members+`}`)
 	if !strings.HasSuffix(created.body, members+"}") {
 		t.Errorf("created %s", created.body)
 	}
 	stored := func() storage.Client {
 		t.Helper()
-		c, err := w.store.Client(w.ctx, "signer")
-		w.must(err)
+		c, err := srv.store.Client(srv.ctx, "signer")
+		srv.must(err)
 		return c
 	}
 	first := stored()
 	if first.Public || first.AuthMethod != storage.AuthMethodPrivateKeyJWT || !first.DPoPBound || !first.TrustAddress || string(first.JWKS) != set {
 		t.Errorf("stored %+v", first)
 	}
-	w.expect(200, "root", "PATCH", path, `{"AppName":"Other"}`)
-	back := w.expect(200, "root", "GET", path, "")
-	w.expect(200, "root", "PUT", path, back.body)
+	srv.expect(200, "root", "PATCH", path, `{"AppName":"Other"}`)
+	back := srv.expect(200, "root", "GET", path, "")
+	srv.expect(200, "root", "PUT", path, back.body)
 	last := stored()
 	last.Name, last.Version, last.UpdatedAt = first.Name, first.Version, first.UpdatedAt
 	var before, after any
@@ -70,7 +70,7 @@ func TestApiClientsWithKeys(t *testing.T) {
 		t.Errorf("after PATCH and PUT of what was read (-before +after):\n%s", diff)
 	}
 
-	w.expect(200, "root", "PATCH", path, `{"TokenEndpointAuthMethod":null,"JWKS":null,"Resources":[],"DPoPBoundAccessTokens":false}`)
+	srv.expect(200, "root", "PATCH", path, `{"TokenEndpointAuthMethod":null,"JWKS":null,"Resources":[],"DPoPBoundAccessTokens":false}`)
 	if c := stored(); c.AuthMethod != "" || len(c.JWKS) != 0 || c.Resources != nil || c.DPoPBound || !c.TrustAddress || c.Public {
 		t.Errorf("without keys: %+v", c)
 	}
@@ -78,7 +78,7 @@ func TestApiClientsWithKeys(t *testing.T) {
 
 func TestApiClientsWithBadKeys(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	private, public := keyPair(t)
 	const method = `"TokenEndpointAuthMethod":"private_key_jwt"`
 	for what, members := range map[string]string{
@@ -94,7 +94,7 @@ func TestApiClientsWithBadKeys(t *testing.T) {
 		"resource with a space":    `"Resources":["https://api.example/a b"]`,
 		"resource without a name":  `"Resources":["https:"]`,
 	} {
-		got := w.refuses(400, "ValidationFailure", "root", "POST", "/v1/apiclients", `{"AppName":"n",`+members+`}`)
+		got := srv.refuses(400, "ValidationFailure", "root", "POST", "/v1/apiclients", `{"AppName":"n",`+members+`}`)
 		var pair struct{ Keys []struct{ D string } }
 		if err := json.Unmarshal([]byte(private), &pair); err != nil {
 			t.Fatal(err)
@@ -108,13 +108,13 @@ func TestApiClientsWithBadKeys(t *testing.T) {
 // Whoever sets the keys of a client can be that client.
 func TestKeysOfClientsBeyondTheCaller(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	_, set := keyPair(t)
-	w.client("boss", func(c *storage.Client) { c.Roles = []string{token.RoleFullAccess} })
-	w.clientToken("registrar", "back-office", "ApiClientAdmin")
-	w.refuses(403, "Auth.InsufficientRoles", "registrar", "PATCH", "/v1/apiclients/boss",
+	srv.client("boss", func(c *storage.Client) { c.Roles = []string{token.RoleFullAccess} })
+	srv.clientToken("registrar", "back-office", "ApiClientAdmin")
+	srv.refuses(403, "Auth.InsufficientRoles", "registrar", "PATCH", "/v1/apiclients/boss",
 		`{"TokenEndpointAuthMethod":"private_key_jwt","JWKS":`+set+`}`)
-	if c, err := w.store.Client(w.ctx, "boss"); err != nil || c.AuthMethod != "" {
+	if c, err := srv.store.Client(srv.ctx, "boss"); err != nil || c.AuthMethod != "" {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

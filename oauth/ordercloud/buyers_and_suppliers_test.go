@@ -9,50 +9,50 @@ import (
 
 func TestAccounts(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	for _, of := range []struct{ path, object, extra string }{
 		{"/v1/buyers", "Buyer", `"DefaultCatalogID":null,`}, {"/v1/suppliers", "Supplier", `"AllBuyersCanOrder":false,`},
 	} {
-		w.recorded()
-		created := w.expect(201, "root", "POST", of.path, `{"ID":"a1","Name":"Äpfel & Söhne","xp":{"tier":1,"more":{"x":1}}}`)
+		srv.recorded()
+		created := srv.expect(201, "root", "POST", of.path, `{"ID":"a1","Name":"Äpfel & Söhne","xp":{"tier":1,"more":{"x":1}}}`)
 		want := `{"ID":"a1","Name":"Äpfel \u0026 Söhne","Active":true,` + of.extra + `"DateCreated":"2026-03-01T12:00:00Z","xp":{"tier":1,"more":{"x":1}}}`
 		if created.body != want || created.header.Get("ETag") != `"1"` {
 			t.Errorf("created %s %s, want %s", created.header.Get("ETag"), created.body, want)
 		}
 		one := of.path + "/a1"
-		if got := w.expect(200, "root", "GET", one, ""); got.body != want || got.header.Get("ETag") != `"1"` {
+		if got := srv.expect(200, "root", "GET", one, ""); got.body != want || got.header.Get("ETag") != `"1"` {
 			t.Errorf("got %s %s", got.header.Get("ETag"), got.body)
 		}
-		w.refuses(409, "IdExists", "root", "POST", of.path, `{"ID":"a1","Name":"Other"}`)
-		if again := w.expect(200, "root", "PUT", one, want); again.header.Get("ETag") != `"2"` {
+		srv.refuses(409, "IdExists", "root", "POST", of.path, `{"ID":"a1","Name":"Other"}`)
+		if again := srv.expect(200, "root", "PUT", one, want); again.header.Get("ETag") != `"2"` {
 			t.Errorf("what was read, written back: %s", again.body)
 		}
-		patched := w.expect(200, "root", "PATCH", one, `{"Active":false,"xp":{"more":{"y":2},"tier":null}}`)
+		patched := srv.expect(200, "root", "PATCH", one, `{"Active":false,"xp":{"more":{"y":2},"tier":null}}`)
 		if patched.get(t, "Active") != false || patched.get(t, "xp.tier") != nil || patched.get(t, "xp.more.x") == nil || patched.get(t, "xp.more.y") == nil {
 			t.Errorf("patched %s", patched.body)
 		}
-		w.refuses(412, "PreconditionFailed", "root", "PUT", one, `{"ID":"a1","Name":"Stale"}`, "If-Match", `"2"`)
-		w.refuses(412, "PreconditionFailed", "root", "DELETE", one, "", "If-Match", `"2"`)
-		renamed := w.expect(200, "root", "PUT", one, `{"ID":"a2","Name":"New"}`, "If-Match", `"3"`)
+		srv.refuses(412, "PreconditionFailed", "root", "PUT", one, `{"ID":"a1","Name":"Stale"}`, "If-Match", `"2"`)
+		srv.refuses(412, "PreconditionFailed", "root", "DELETE", one, "", "If-Match", `"2"`)
+		renamed := srv.expect(200, "root", "PUT", one, `{"ID":"a2","Name":"New"}`, "If-Match", `"3"`)
 		if renamed.get(t, "ID") != "a2" || renamed.get(t, "Active") != true {
 			t.Errorf("renamed %s", renamed.body)
 		}
-		gone := w.refuses(404, "NotFound", "root", "GET", one, "")
+		gone := srv.refuses(404, "NotFound", "root", "GET", one, "")
 		if want := `{"Errors":[{"ErrorCode":"NotFound","Message":"Object not found.","Data":{"ObjectID":"a1","ObjectType":"` + of.object + `"}}]}`; gone.body != want {
 			t.Errorf("got %s, want %s", gone.body, want)
 		}
-		w.expect(200, "root", "PUT", one, `{"Name":"by PUT"}`)
-		w.refuses(409, "IdExists", "root", "PATCH", one, `{"ID":"a2"}`)
-		w.expect(204, "root", "DELETE", of.path+"/a2", "")
-		w.refuses(404, "NotFound", "root", "DELETE", of.path+"/a2", "")
+		srv.expect(200, "root", "PUT", one, `{"Name":"by PUT"}`)
+		srv.refuses(409, "IdExists", "root", "PATCH", one, `{"ID":"a2"}`)
+		srv.expect(204, "root", "DELETE", of.path+"/a2", "")
+		srv.refuses(404, "NotFound", "root", "DELETE", of.path+"/a2", "")
 		lower := strings.ToLower(of.object)
 		if diff := cmp.Diff([]string{
 			lower + ".created " + of.object + "/a1", lower + ".updated " + of.object + "/a1", lower + ".updated " + of.object + "/a1",
 			lower + ".updated " + of.object + "/a1", lower + ".created " + of.object + "/a1", lower + ".deleted " + of.object + "/a2",
-		}, w.recorded()); diff != "" {
+		}, srv.recorded()); diff != "" {
 			t.Error(diff)
 		}
-		generated := w.expect(201, "root", "POST", of.path, `{"Name":"without"}`)
+		generated := srv.expect(201, "root", "POST", of.path, `{"Name":"without"}`)
 		if id, _ := generated.get(t, "ID").(string); len(id) != 36 {
 			t.Errorf("generated %s", generated.body)
 		}
@@ -61,13 +61,13 @@ func TestAccounts(t *testing.T) {
 
 func TestAccountLists(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	for _, b := range []string{
 		`{"ID":"b1","Name":"Alpha","xp":{"region":"north"}}`, `{"ID":"b2","Name":"Beta","Active":false}`, `{"ID":"b3","Name":"Gamma","xp":{"region":"south"}}`,
 	} {
-		w.expect(201, "root", "POST", "/v1/buyers", b)
+		srv.expect(201, "root", "POST", "/v1/buyers", b)
 	}
-	w.expect(201, "root", "POST", "/v1/suppliers", `{"ID":"s1","Name":"Alpha Supplies"}`)
+	srv.expect(201, "root", "POST", "/v1/suppliers", `{"ID":"s1","Name":"Alpha Supplies"}`)
 	for query, want := range map[string][]string{
 		"":                              {"b1", "b2", "b3"},
 		"?search=alpha":                 {"b1"},
@@ -80,17 +80,17 @@ func TestAccountLists(t *testing.T) {
 		"?DateCreated=%3E2026-03-02":    {},
 		"?DateCreated=%3E2026-01-01&ID=b2%7Cnone": {"b2"},
 	} {
-		if diff := cmp.Diff(want, w.expect(200, "root", "GET", "/v1/buyers"+query, "").ids(t)); diff != "" {
+		if diff := cmp.Diff(want, srv.expect(200, "root", "GET", "/v1/buyers"+query, "").ids(t)); diff != "" {
 			t.Errorf("%s: %s", query, diff)
 		}
 	}
-	w.expect(200, "root", "GET", "/v1/buyers?Colour=red&depth=all", "")
-	w.refuses(400, "ValidationFailure", "root", "GET", "/v1/buyers?DefaultCatalogID=red", "")
+	srv.expect(200, "root", "GET", "/v1/buyers?Colour=red&depth=all", "")
+	srv.refuses(400, "ValidationFailure", "root", "GET", "/v1/buyers?DefaultCatalogID=red", "")
 }
 
 func TestBadAccounts(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	long := strings.Repeat("x", 513)
 	for body, paths := range map[string][]string{
 		`{}`: {"Name"},
@@ -100,15 +100,15 @@ func TestBadAccounts(t *testing.T) {
 		`{"Name":"a","Name":"b"}`:                     {"Name"},
 		`{"Name":1}`:                                  {"Name"},
 	} {
-		a := w.refuses(400, "ValidationFailure", "root", "POST", "/v1/buyers", body)
+		a := srv.refuses(400, "ValidationFailure", "root", "POST", "/v1/buyers", body)
 		if diff := cmp.Diff(paths, a.paths()); diff != "" {
 			t.Errorf("%s: %s", body, diff)
 		}
 	}
-	w.refuses(400, "Request.InvalidRequestBody", "root", "POST", "/v1/buyers", `[]`)
-	w.refuses(415, "Request.InvalidContentType", "root", "POST", "/v1/buyers", `{"Name":"a"}`, "Content-Type", "text/plain")
-	if got := w.expect(200, "root", "GET", "/v1/buyers", "").ids(t); len(got) != 0 {
+	srv.refuses(400, "Request.InvalidRequestBody", "root", "POST", "/v1/buyers", `[]`)
+	srv.refuses(415, "Request.InvalidContentType", "root", "POST", "/v1/buyers", `{"Name":"a"}`, "Content-Type", "text/plain")
+	if got := srv.expect(200, "root", "GET", "/v1/buyers", "").ids(t); len(got) != 0 {
 		t.Errorf("half-written: %v", got)
 	}
-	w.expect(201, "root", "POST", "/v1/buyers", `{"ID":"ok","Name":"{{.Name}} <b>$(id)</b> ${jndi:ldap://x}"}`)
+	srv.expect(201, "root", "POST", "/v1/buyers", `{"ID":"ok","Name":"{{.Name}} <b>$(id)</b> ${jndi:ldap://x}"}`)
 }

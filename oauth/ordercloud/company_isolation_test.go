@@ -11,22 +11,22 @@ import (
 // No route tells or changes anything of another party's, whatever the roles.
 func TestPeopleAreIsolated(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.expect(201, "root", "POST", "/v1/suppliers", `{"ID":"jones","Name":"jones Ltd"}`)
-	w.expect(201, "root", "POST", "/v1/suppliers/jones/users", `{"ID":"joe","Username":"joe"}`)
+	srv := newServer(t)
+	srv.addPeople()
+	srv.expect(201, "root", "POST", "/v1/suppliers", `{"ID":"jones","Name":"jones Ltd"}`)
+	srv.expect(201, "root", "POST", "/v1/suppliers/jones/users", `{"ID":"joe","Username":"joe"}`)
 	for bearer, name := range map[string]string{"gus": "gus", "sue": "sue", "joe": "joe", "ann": "ann"} {
-		w.userToken(bearer, "shop", name, token.RoleFullAccess)
+		srv.userToken(bearer, "shop", name, token.RoleFullAccess)
 	}
-	w.userToken("ann-without-roles", "shop", "ann")
-	w.userToken("sue-without-roles", "shop", "sue")
-	w.clientToken("public-client", "shop")
+	srv.userToken("ann-without-roles", "shop", "ann")
+	srv.userToken("sue-without-roles", "shop", "sue")
+	srv.clientToken("public-client", "shop")
 
-	api, err := New(w.config)
-	w.must(err)
+	api, err := New(srv.config)
+	srv.must(err)
 	targets := strings.NewReplacer("{buyerID}", "acme", "{supplierID}", "smith")
 	foreign := []string{"First-", "@example.com", " Ltd", `"acme"`, `"smith"`, "ada"}
-	before := w.everybody()
+	before := srv.everybody()
 	tried := 0
 	for _, of := range [][]route{api.buyerRoutes(), api.supplierRoutes(), api.userRoutes()} {
 		for _, r := range of {
@@ -43,7 +43,7 @@ func TestPeopleAreIsolated(t *testing.T) {
 			path := strings.ReplaceAll(targets.Replace(r.Path), "{userID}", victim)
 			for _, token := range intruders {
 				tried++
-				a := w.call(token, r.Method, path, `{"ID":"evil","Name":"evil"}`)
+				a := srv.call(token, r.Method, path, `{"ID":"evil","Name":"evil"}`)
 				if a.status != http.StatusForbidden && a.status != http.StatusNotFound {
 					t.Errorf("%s: %s %s: %d %s", token, r.Method, path, a.status, a.body)
 				}
@@ -56,7 +56,7 @@ func TestPeopleAreIsolated(t *testing.T) {
 				}
 			}
 			for _, token := range []string{"", "nonsense"} {
-				if a := w.call(token, r.Method, path, "{}"); a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") == "" {
+				if a := srv.call(token, r.Method, path, "{}"); a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") == "" {
 					t.Errorf("token %q: %s %s: %d %v", token, r.Method, path, a.status, a.header)
 				}
 			}
@@ -65,19 +65,19 @@ func TestPeopleAreIsolated(t *testing.T) {
 	if tried < 100 {
 		t.Errorf("only %d attempts", tried)
 	}
-	if after := w.everybody(); after != before {
+	if after := srv.everybody(); after != before {
 		t.Errorf("before %s\nafter %s", before, after)
 	}
 }
 
 // everybody is what an administrator sees.
-func (w *town) everybody() string {
-	w.t.Helper()
+func (srv *testServer) everybody() string {
+	srv.t.Helper()
 	var all strings.Builder
 	for _, path := range []string{
 		"/v1/buyers", "/v1/suppliers", "/v1/adminusers", "/v1/buyers/acme/users", "/v1/buyers/globex/users", "/v1/suppliers/smith/users",
 	} {
-		all.WriteString(w.expect(200, "root", "GET", path, "").body)
+		all.WriteString(srv.expect(200, "root", "GET", path, "").body)
 	}
 	return all.String()
 }
@@ -86,26 +86,26 @@ func (w *town) everybody() string {
 // by lists.
 func TestOwnPathsStayOwn(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.userToken("gus", "shop", "gus", token.RoleFullAccess)
+	srv := newServer(t)
+	srv.addPeople()
+	srv.userToken("gus", "shop", "gus", token.RoleFullAccess)
 	for _, path := range []string{"/v1/buyers/globex/users/ann", "/v1/buyers/globex/users/sue", "/v1/buyers/globex/users/ada"} {
-		w.refuses(404, "NotFound", "gus", "GET", path, "")
-		w.refuses(404, "NotFound", "gus", "DELETE", path, "")
-		w.refuses(404, "NotFound", "gus", "DELETE", path+"/tokens", "")
+		srv.refuses(404, "NotFound", "gus", "GET", path, "")
+		srv.refuses(404, "NotFound", "gus", "DELETE", path, "")
+		srv.refuses(404, "NotFound", "gus", "DELETE", path+"/tokens", "")
 	}
 	for _, query := range []string{"", "?search=ann", "?sortBy=Email", "?ID=ann|gus|sue", "?AccountUID=x", "?UID=x", "?PasswordHash=x"} {
-		a := w.expect(200, "gus", "GET", "/v1/buyers/globex/users"+query, "")
+		a := srv.expect(200, "gus", "GET", "/v1/buyers/globex/users"+query, "")
 		if strings.Contains(a.body, "ann") || strings.Contains(a.body, "sue") || strings.Contains(a.body, "ada") {
 			t.Errorf("%s: %s", query, a.body)
 		}
 	}
 	for _, query := range []string{"?CompanyID=x", "?Password=x", "?sortBy=AccountUID", "?search=x&searchOn=PasswordHash"} {
-		w.refuses(400, "ValidationFailure", "gus", "GET", "/v1/buyers/globex/users"+query, "")
+		srv.refuses(400, "ValidationFailure", "gus", "GET", "/v1/buyers/globex/users"+query, "")
 	}
-	w.expect(200, "gus", "GET", "/v1/buyers/globex", "")
-	w.refuses(404, "NotFound", "gus", "GET", "/v1/buyers/acme", "")
-	w.refuses(404, "NotFound", "gus", "GET", "/v1/suppliers/globex", "")
-	w.refuses(403, "Auth.InsufficientRoles", "gus", "PATCH", "/v1/buyers/globex", `{"Name":"x"}`)
-	w.refuses(403, "Auth.InsufficientRoles", "gus", "GET", "/v1/buyers", "")
+	srv.expect(200, "gus", "GET", "/v1/buyers/globex", "")
+	srv.refuses(404, "NotFound", "gus", "GET", "/v1/buyers/acme", "")
+	srv.refuses(404, "NotFound", "gus", "GET", "/v1/suppliers/globex", "")
+	srv.refuses(403, "Auth.InsufficientRoles", "gus", "PATCH", "/v1/buyers/globex", `{"Name":"x"}`)
+	srv.refuses(403, "Auth.InsufficientRoles", "gus", "GET", "/v1/buyers", "")
 }

@@ -14,10 +14,10 @@ import (
 )
 
 // requests lists what was written down, the oldest first.
-func (w *town) requests() []storage.CodeRequest {
-	w.t.Helper()
-	found, err := w.store.ListRequests(w.ctx, storage.Query{Limit: 100, Sort: []storage.Order{{Field: "CreatedAt"}}})
-	w.must(err)
+func (srv *testServer) requests() []storage.CodeRequest {
+	srv.t.Helper()
+	found, err := srv.store.ListRequests(srv.ctx, storage.Query{Limit: 100, Sort: []storage.Order{{Field: "CreatedAt"}}})
+	srv.must(err)
 	var all []storage.CodeRequest
 	for _, r := range found.Items {
 		all = append(all, r.Request)
@@ -27,18 +27,18 @@ func (w *town) requests() []storage.CodeRequest {
 
 func TestRequestsForMessages(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.client("phone", func(c *storage.Client) { c.Credentials.Password = false })
-	w.client("desk", func(c *storage.Client) { c.Credentials.OTP = false })
-	w.client("old", func(c *storage.Client) { c.Active = false })
-	w.client("member", func(c *storage.Client) { c.GrantTypes = []string{grants.GrantAccountMember} })
-	_, err := w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{
+	srv := newServer(t)
+	srv.addPeople()
+	srv.client("phone", func(c *storage.Client) { c.Credentials.Password = false })
+	srv.client("desk", func(c *storage.Client) { c.Credentials.OTP = false })
+	srv.client("old", func(c *storage.Client) { c.Active = false })
+	srv.client("member", func(c *storage.Client) { c.GrantTypes = []string{grants.GrantAccountMember} })
+	_, err := srv.store.PutPasswordProfile(srv.ctx, storage.PasswordProfile{
 		ID: "passwords", RealmID: storage.DefaultRealmID, Name: "Passwords", UsernameFormat: "any", Code: otp.DefaultFormat(), CodeTTL: time.Minute,
 		Lockout: storage.LockoutPolicy{Threshold: 3, Duration: time.Hour, MaxDuration: time.Hour, ForgetsAfter: 24 * time.Hour},
 	})
-	w.must(err)
-	w.client("strict", func(c *storage.Client) { c.ProfileID = "passwords" })
+	srv.must(err)
+	srv.client("strict", func(c *storage.Client) { c.ProfileID = "passwords" })
 	const otpPath, resetPath, namePath = "/v1/password/onetimepassword", "/v1/password/reset", "/v1/username/retrieve"
 	for _, test := range []struct {
 		path, body string
@@ -53,26 +53,26 @@ func TestRequestsForMessages(t *testing.T) {
 		{namePath + "?clientID=shop&email=nobody@example.com", "", 0, storage.CodeRequest{Type: storage.MessageForgottenUsername, Email: "nobody@example.com"}},
 	} {
 		for _, token := range []string{"", "nonsense", "root"} {
-			w.advance(time.Second)
-			a := w.expect(204, token, "POST", test.path, test.body)
+			srv.advance(time.Second)
+			a := srv.expect(204, token, "POST", test.path, test.body)
 			if a.body != "" || a.header.Get("Cache-Control") != "no-store" || len(a.header) != 1 {
 				t.Errorf("%s: %v %s", test.path, a.header, a.body)
 			}
 			want := test.want
 			want.ClientID, want.ProfileID, want.TraceID = "shop", storage.DefaultProfileID, "trace-1"
-			want.Source, want.CreatedAt = "192.0.2.7", w.now()
-			all := w.requests()
+			want.Source, want.CreatedAt = "192.0.2.7", srv.now()
+			all := srv.requests()
 			got := all[len(all)-1]
 			if test.life == 0 {
 				test.life = got.ExpiresAt.Sub(got.CreatedAt) // of a message without a code
 			}
-			want.ID, want.ExpiresAt = got.ID, w.now().Add(test.life)
+			want.ID, want.ExpiresAt = got.ID, srv.now().Add(test.life)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s %s: %s", test.path, test.body, diff)
 			}
 		}
 	}
-	before := len(w.requests())
+	before := len(srv.requests())
 	for _, test := range []struct{ code, path, body string }{
 		{"PasswordReset.MissingOrInvalidClientID", otpPath, `{"Username":"ann"}`},
 		{"PasswordReset.MissingOrInvalidClientID", otpPath, `{"ClientID":"none","Username":"ann"}`},
@@ -98,28 +98,28 @@ func TestRequestsForMessages(t *testing.T) {
 		{"PasswordReset.MissingEmail", namePath + "?clientID=shop", ""},
 		{"ValidationFailure", namePath + "?clientID=shop&email=a%0Ab", ""},
 	} {
-		w.refuses(400, test.code, "", "POST", test.path, test.body)
+		srv.refuses(400, test.code, "", "POST", test.path, test.body)
 	}
-	w.refuses(413, "Request.InvalidRequestBody", "", "POST", otpPath, `{"ClientID":"shop","Username":"`+strings.Repeat("x", maxRequestBytes)+`"}`)
-	w.refuses(415, "Request.InvalidContentType", "", "POST", otpPath, `ClientID=shop&Username=ann`, "Content-Type", "application/x-www-form-urlencoded")
-	if got := len(w.requests()); got != before {
+	srv.refuses(413, "Request.InvalidRequestBody", "", "POST", otpPath, `{"ClientID":"shop","Username":"`+strings.Repeat("x", maxRequestBytes)+`"}`)
+	srv.refuses(415, "Request.InvalidContentType", "", "POST", otpPath, `ClientID=shop&Username=ann`, "Content-Type", "application/x-www-form-urlencoded")
+	if got := len(srv.requests()); got != before {
 		t.Errorf("%d refused requests were written down", got-before)
 	}
 }
 
 func TestRenewalOrigins(t *testing.T) {
 	t.Parallel()
-	w := newTown(t, func(c *Config) { c.RenewalOrigins = []string{"https://Shop.example", "http://127.0.0.1:3000"} })
-	w.settle()
+	srv := newServer(t, func(c *Config) { c.RenewalOrigins = []string{"https://Shop.example", "http://127.0.0.1:3000"} })
+	srv.addPeople()
 	for url, status := range map[string]int{
 		"": 204, "https://shop.example/renew": 204, "https://SHOP.example:443/x": 204, "http://127.0.0.1:3000/#/reset": 204,
 		"http://shop.example/renew": 400, "https://shop.example.evil.example/": 400, "https://shop.example:8443/": 400,
 		"https://evil.example/?https://shop.example": 400, "http://127.0.0.1:3001/": 400, `https://evil.example\\@shop.example/`: 400,
 	} {
-		w.expect(status, "", "POST", "/v1/password/reset", `{"ClientID":"shop","Username":"ann","URL":"`+url+`"}`)
+		srv.expect(status, "", "POST", "/v1/password/reset", `{"ClientID":"shop","Username":"ann","URL":"`+url+`"}`)
 	}
 	for _, origin := range []string{"shop.example", "https://shop.example/", "https://shop.example/path", "ftp://shop.example", "https://u@shop.example", ""} {
-		cfg := w.config
+		cfg := srv.config
 		cfg.RenewalOrigins = []string{origin}
 		if _, err := New(cfg); err == nil {
 			t.Errorf("origin %q was taken", origin)
@@ -128,30 +128,30 @@ func TestRenewalOrigins(t *testing.T) {
 }
 
 // verification gives a login a code as the worker would.
-func (w *town) verification(username, clientID, text string) {
-	w.t.Helper()
-	l := w.login(username)
-	w.must(w.store.AddCodeRequest(w.ctx, storage.CodeRequest{
+func (srv *testServer) verification(username, clientID, text string) {
+	srv.t.Helper()
+	l := srv.login(username)
+	srv.must(srv.store.AddCodeRequest(srv.ctx, storage.CodeRequest{
 		ID: "otr_" + text, Type: storage.MessageForgottenPassword, ClientID: clientID, ProfileID: l.ProfileID,
-		Username: username, CreatedAt: w.now(), ExpiresAt: w.now().Add(2 * time.Hour),
+		Username: username, CreatedAt: srv.now(), ExpiresAt: srv.now().Add(2 * time.Hour),
 	}))
-	_, err := w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "otr_" + text, Now: w.now(), Verifications: []storage.IssuedVerification{{
+	_, err := srv.store.IssueCodes(srv.ctx, storage.Issuance{RequestID: "otr_" + text, Now: srv.now(), Verifications: []storage.IssuedVerification{{
 		Code: storage.VerificationCode{
 			ID: "vfc_" + text, LoginID: l.ID, RequestID: "otr_" + text, ClientID: clientID,
-			Digest: w.codes.DigestVerification(l.ID, text), IssuedAt: w.now(), ExpiresAt: w.now().Add(2 * time.Hour),
+			Digest: srv.codes.DigestVerification(l.ID, text), IssuedAt: srv.now(), ExpiresAt: srv.now().Add(2 * time.Hour),
 		},
 	}}})
-	w.must(err)
+	srv.must(err)
 }
 
 func TestRenewal(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.client("phone", func(c *storage.Client) { c.Credentials.Password = false })
-	w.client("other", nil)
-	w.verification("ann", "shop", "code-of-ann")
-	w.verification("gus", "shop", "code-of-gus")
+	srv := newServer(t)
+	srv.addPeople()
+	srv.client("phone", func(c *storage.Client) { c.Credentials.Password = false })
+	srv.client("other", nil)
+	srv.verification("ann", "shop", "code-of-ann")
+	srv.verification("gus", "shop", "code-of-gus")
 	const path = "/v1/password/reset/code-of-ann"
 	body := func(client, username, password string) string {
 		return `{"ClientID":"` + client + `","Username":"` + username + `","Password":"` + password + `"}`
@@ -166,7 +166,7 @@ func TestRenewal(t *testing.T) {
 		{"PasswordReset.InsecurePassword", path + "x", body("shop", "ann", "short")},
 		{"PasswordReset.InsecurePassword", path, body("shop", "nobody", "short")},
 	} {
-		w.refuses(400, test.code, "", "PUT", test.path, test.body)
+		srv.refuses(400, test.code, "", "PUT", test.path, test.body)
 	}
 	// However it is wrong, and whoever is meant, the answer is one.
 	const wrong = `{"Errors":[{"ErrorCode":"PasswordReset.InvalidVerification","Message":"Incorrect verification code or username.","Data":null}]}`
@@ -178,23 +178,23 @@ func TestRenewal(t *testing.T) {
 		{"/v1/password/reset/" + strings.Repeat("x", 400), body("shop", "ann", "Another-Horse-8")},
 		{"/v1/password/reset/%20%F0%9F%94%91", body("shop", "ann", "Another-Horse-8")},
 	} {
-		a := w.expect(400, "", "PUT", test.path, test.body)
+		a := srv.expect(400, "", "PUT", test.path, test.body)
 		if a.body != wrong || len(a.header) != 2 {
 			t.Errorf("%s %s: %v %s", test.path, test.body, a.header, a.body)
 		}
 	}
-	w.userToken("ann", "shop", "ann")
-	w.advance(time.Second)
-	if a := w.expect(204, "nonsense", "PUT", path, body("SHOP", "ANN", "Another-Horse-8")); a.body != "" {
+	srv.userToken("ann", "shop", "ann")
+	srv.advance(time.Second)
+	if a := srv.expect(204, "nonsense", "PUT", path, body("SHOP", "ANN", "Another-Horse-8")); a.body != "" {
 		t.Errorf("body %s", a.body)
 	}
-	if !w.hasPassword("ann", "Another-Horse-8") || !w.hasPassword("gus", testPassword) {
+	if !srv.hasPassword("ann", "Another-Horse-8") || !srv.hasPassword("gus", testPassword) {
 		t.Error("the passwords are others")
 	}
-	w.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
-	w.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", path, body("shop", "ann", "Yet-Another-9"))
-	w.advance(3 * time.Hour)
-	w.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", "/v1/password/reset/code-of-gus", body("shop", "gus", "Another-Horse-8"))
+	srv.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
+	srv.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", path, body("shop", "ann", "Yet-Another-9"))
+	srv.advance(3 * time.Hour)
+	srv.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", "/v1/password/reset/code-of-gus", body("shop", "gus", "Another-Horse-8"))
 }
 
 type limitedCodes struct {
@@ -209,10 +209,10 @@ func (l limitedCodes) Request(context.Context, storage.Client, otp.Request) erro
 // Who asks too often is told to wait, whoever it asks for.
 func TestLimitedRequests(t *testing.T) {
 	t.Parallel()
-	w := newTown(t, func(c *Config) { c.Codes = limitedCodes{c.Codes, c.Now().Add(90 * time.Second)} })
-	w.settle()
+	srv := newServer(t, func(c *Config) { c.Codes = limitedCodes{c.Codes, c.Now().Add(90 * time.Second)} })
+	srv.addPeople()
 	for _, name := range []string{"ann", "nobody"} {
-		a := w.refuses(429, "TooManyRequests", "", "POST", "/v1/password/reset", `{"ClientID":"shop","Username":"`+name+`"}`)
+		a := srv.refuses(429, "TooManyRequests", "", "POST", "/v1/password/reset", `{"ClientID":"shop","Username":"`+name+`"}`)
 		if a.header.Get("Retry-After") != "90" {
 			t.Errorf("headers %v", a.header)
 		}

@@ -19,10 +19,10 @@ import (
 
 func TestApiClients(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.recorded()
-	created := w.expect(201, "root", "POST", "/v1/apiclients", `{
+	srv := newServer(t)
+	srv.addPeople()
+	srv.recorded()
+	created := srv.expect(201, "root", "POST", "/v1/apiclients", `{
 		"ID":"Shop-1","AppName":"Shop","AccessTokenDuration":60,"RefreshTokenDuration":120,"AllowAnyBuyer":true,
 		"MaximumGrantedRoles":["Shopper"],"MaximumGrantedCustomRoles":["vip"],"DefaultContextUserName":"ANN ","IsAnonBuyer":true,
 		"xp":{"a":{"b":1}},"OrderCheckoutIntegrationEventID":"x"}`)
@@ -40,29 +40,29 @@ func TestApiClients(t *testing.T) {
 	}
 	// IDs are matched ignoring letter case, and stay as they were registered.
 	for _, id := range []string{"Shop-1", "sHOP-1"} {
-		if got := w.expect(200, "root", "GET", "/v1/apiclients/"+id, "").body; got != want {
+		if got := srv.expect(200, "root", "GET", "/v1/apiclients/"+id, "").body; got != want {
 			t.Errorf("%s: %s", id, got)
 		}
 	}
-	w.refuses(409, "IdExists", "root", "POST", "/v1/apiclients", `{"ID":"SHOP-1","AppName":"Other"}`)
-	if got := w.expect(200, "root", "PUT", "/v1/apiclients/shop-1", `{"AppName":"New"}`).get(t, "ID"); got != "Shop-1" {
+	srv.refuses(409, "IdExists", "root", "POST", "/v1/apiclients", `{"ID":"SHOP-1","AppName":"Other"}`)
+	if got := srv.expect(200, "root", "PUT", "/v1/apiclients/shop-1", `{"AppName":"New"}`).get(t, "ID"); got != "Shop-1" {
 		t.Errorf("ID %v", got)
 	}
-	w.expect(200, "root", "PUT", "/v1/apiclients/shop-1", `{"ID":"shop-1","AppName":"New"}`)
-	w.refuses(400, "ValidationFailure", "root", "PUT", "/v1/apiclients/shop-1", `{"ID":"shop-2","AppName":"New"}`)
-	patched := w.expect(200, "root", "PATCH", "/v1/apiclients/Shop-1", `{"Active":false,"RefreshTokenRotation":true,"AllowSeller":true}`)
+	srv.expect(200, "root", "PUT", "/v1/apiclients/shop-1", `{"ID":"shop-1","AppName":"New"}`)
+	srv.refuses(400, "ValidationFailure", "root", "PUT", "/v1/apiclients/shop-1", `{"ID":"shop-2","AppName":"New"}`)
+	patched := srv.expect(200, "root", "PATCH", "/v1/apiclients/Shop-1", `{"Active":false,"RefreshTokenRotation":true,"AllowSeller":true}`)
 	if patched.get(t, "AppName") != "New" || patched.get(t, "Active") != false || patched.get(t, "RefreshTokenRotation") != true || patched.get(t, "AllowAnyBuyer") != false {
 		t.Errorf("patched %s", patched.body)
 	}
-	w.expect(204, "root", "DELETE", "/v1/apiclients/SHOP-1", "")
-	w.refuses(404, "NotFound", "root", "GET", "/v1/apiclients/Shop-1", "")
+	srv.expect(204, "root", "DELETE", "/v1/apiclients/SHOP-1", "")
+	srv.refuses(404, "NotFound", "root", "GET", "/v1/apiclients/Shop-1", "")
 	if diff := cmp.Diff([]string{
 		"apiclient.created ApiClient/Shop-1", "apiclient.updated ApiClient/shop-1", "apiclient.updated ApiClient/shop-1",
 		"apiclient.updated ApiClient/Shop-1", "apiclient.deleted ApiClient/SHOP-1",
-	}, w.recorded()); diff != "" {
+	}, srv.recorded()); diff != "" {
 		t.Error(diff)
 	}
-	generated, _ := w.expect(201, "root", "POST", "/v1/apiclients", `{"AppName":"n"}`).get(t, "ID").(string)
+	generated, _ := srv.expect(201, "root", "POST", "/v1/apiclients", `{"AppName":"n"}`).get(t, "ID").(string)
 	if len(generated) != 36 || generated[14] != '4' {
 		t.Errorf("generated ID %q is no random UUID", generated)
 	}
@@ -70,43 +70,43 @@ func TestApiClients(t *testing.T) {
 
 func TestApiClientReferences(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	_, err := w.store.PutRealm(w.ctx, storage.Realm{ID: "other"})
-	w.must(err)
-	_, err = w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "foreign", RealmID: "other"})
-	w.must(err)
+	srv := newServer(t)
+	srv.addPeople()
+	_, err := srv.store.PutRealm(srv.ctx, storage.Realm{ID: "other"})
+	srv.must(err)
+	_, err = srv.store.PutPasswordProfile(srv.ctx, storage.PasswordProfile{ID: "foreign", RealmID: "other"})
+	srv.must(err)
 	for body, want := range map[string]string{
 		`"PasswordProfileID":"none"`:                      `"Data":{"ObjectID":"none","ObjectType":"PasswordProfile"}`,
 		`"PasswordProfileID":"foreign"`:                   `"Data":{"ObjectID":"foreign","ObjectType":"PasswordProfile"}`,
 		`"DefaultContextUserName":"nobody"`:               `"Data":{"ObjectID":"nobody","ObjectType":"User"}`,
 		`"IsAnonBuyer":true,"DefaultContextUserName":"x"`: `"Data":{"ObjectID":"x","ObjectType":"User"}`,
 	} {
-		if a := w.refuses(404, "NotFound", "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n",`+body+`}`); !strings.Contains(a.body, want) {
+		if a := srv.refuses(404, "NotFound", "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n",`+body+`}`); !strings.Contains(a.body, want) {
 			t.Errorf("%s: %s", body, a.body)
 		}
 	}
 	for _, user := range []string{"ada", "sue"} {
-		w.refuses(400, "ApiClient.RequiredNotAnonBuyer", "root", "POST", "/v1/apiclients",
+		srv.refuses(400, "ApiClient.RequiredNotAnonBuyer", "root", "POST", "/v1/apiclients",
 			`{"ID":"c","AppName":"n","IsAnonBuyer":true,"DefaultContextUserName":"`+user+`"}`)
 	}
-	w.refuses(404, "NotFound", "root", "GET", "/v1/apiclients/c", "") // nothing of all that was written
-	w.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n","DefaultContextUserName":"ada"}`)
-	w.refuses(400, "ApiClient.RequiredNotAnonBuyer", "root", "PATCH", "/v1/apiclients/c", `{"IsAnonBuyer":true}`)
+	srv.refuses(404, "NotFound", "root", "GET", "/v1/apiclients/c", "") // nothing of all that was written
+	srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n","DefaultContextUserName":"ada"}`)
+	srv.refuses(400, "ApiClient.RequiredNotAnonBuyer", "root", "PATCH", "/v1/apiclients/c", `{"IsAnonBuyer":true}`)
 	// A user who is gone does not stand in the way of other changes.
-	w.expect(204, "root", "DELETE", "/v1/adminusers/ada", "")
-	w.expect(200, "root", "PATCH", "/v1/apiclients/c", `{"AppName":"still works"}`)
+	srv.expect(204, "root", "DELETE", "/v1/adminusers/ada", "")
+	srv.expect(200, "root", "PATCH", "/v1/apiclients/c", `{"AppName":"still works"}`)
 }
 
 func TestApiClientLists(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	for _, c := range []string{
 		`{"ID":"a1","AppName":"Alpha","AccessTokenDuration":10,"xp":{"team":"north"}}`,
 		`{"ID":"a2","AppName":"Beta","Active":false,"AllowSeller":true,"AccessTokenDuration":30}`,
 		`{"ID":"A3","AppName":"Gamma","SigningAlg":"RS256","xp":{"team":"south"}}`,
 	} {
-		w.expect(201, "root", "POST", "/v1/apiclients", c)
+		srv.expect(201, "root", "POST", "/v1/apiclients", c)
 	}
 	for query, want := range map[string][]string{
 		"?search=alpha": {"a1"}, "?search=a3": {"A3"}, "?Active=false": {"a2"}, "?AppName=!*et*&ID=a*": {"A3", "a1"},
@@ -114,11 +114,11 @@ func TestApiClientLists(t *testing.T) {
 		"?xp.team=north|south&sortBy=!xp.team": {"A3", "a1"}, "?SigningAlg=rs256": {"A3"}, "?AllowSeller=true&ID=!back*": {"a2"},
 		"?ID=a*&pageSize=2&page=2": {"a2"},
 	} {
-		if diff := cmp.Diff(want, w.expect(200, "root", "GET", "/v1/apiclients"+query, "").ids(t)); diff != "" {
+		if diff := cmp.Diff(want, srv.expect(200, "root", "GET", "/v1/apiclients"+query, "").ids(t)); diff != "" {
 			t.Errorf("%s: %s", query, diff)
 		}
 	}
-	page := w.expect(200, "root", "GET", "/v1/apiclients?ID=a*&pageSize=2&page=2", "").body
+	page := srv.expect(200, "root", "GET", "/v1/apiclients?ID=a*&pageSize=2&page=2", "").body
 	if want := `{"Meta":{"Page":2,"PageSize":2,"TotalCount":3,"TotalPages":2,"ItemRange":[3,3],"NextPageKey":null},"Items":[{`; !strings.HasPrefix(page, want) {
 		t.Errorf("page %s", page)
 	}
@@ -127,10 +127,10 @@ func TestApiClientLists(t *testing.T) {
 // The first key of an algorithm is there before the client that needs it.
 func TestClientBringsKey(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	algs := func() string {
 		var page struct{ Items []wire.SigningKey }
-		w.must(json.Unmarshal([]byte(w.expect(200, "root", "GET", "/v1/signingkeys?State=active&sortBy=Alg", "").body), &page))
+		srv.must(json.Unmarshal([]byte(srv.expect(200, "root", "GET", "/v1/signingkeys?State=active&sortBy=Alg", "").body), &page))
 		var all []string
 		for _, k := range page.Items {
 			all = append(all, k.Alg)
@@ -138,91 +138,91 @@ func TestClientBringsKey(t *testing.T) {
 		return strings.Join(all, " ")
 	}
 	for range 2 {
-		w.expect(200, "root", "PUT", "/v1/apiclients/c", `{"AppName":"n","SigningAlg":"EdDSA"}`)
+		srv.expect(200, "root", "PUT", "/v1/apiclients/c", `{"AppName":"n","SigningAlg":"EdDSA"}`)
 		if got := algs(); got != "ES256 EdDSA" {
 			t.Errorf("algorithms with an active key: %s", got)
 		}
 	}
-	w.refuses(400, "ValidationFailure", "root", "POST", "/v1/apiclients", `{"AppName":"n","SigningAlg":"HS256"}`)
+	srv.refuses(400, "ValidationFailure", "root", "POST", "/v1/apiclients", `{"AppName":"n","SigningAlg":"HS256"}`)
 }
 
-func (w *town) secretMatches(client, secret string) bool {
-	w.t.Helper()
-	c, err := w.store.Client(w.ctx, client)
-	w.must(err)
-	return grants.MatchClientSecret(w.config.Peppers, &c, secret, w.now())
+func (srv *testServer) secretMatches(client, secret string) bool {
+	srv.t.Helper()
+	c, err := srv.store.Client(srv.ctx, client)
+	srv.must(err)
+	return grants.MatchClientSecret(srv.config.Peppers, &c, secret, srv.now())
 }
 
 // ClientSecret says one of the client's secrets, in place of the one it said
 // before.
 func TestInlineClientSecret(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	srv := newServer(t)
 	const path = "/v1/apiclients/c"
-	created := w.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n","ClientSecret":"first"}`)
-	if c, err := w.store.Client(w.ctx, "c"); err != nil || c.Public || !w.secretMatches("c", "first") {
+	created := srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n","ClientSecret":"first"}`)
+	if c, err := srv.store.Client(srv.ctx, "c"); err != nil || c.Public || !srv.secretMatches("c", "first") {
 		t.Errorf("client %+v, error %v", c, err)
 	}
-	other := w.expect(201, "root", "POST", path+"/secrets", `{"Name":"other"}`)
-	w.expect(200, "root", "PATCH", path, `{"AppName":"m"}`)
-	if !w.secretMatches("c", "first") {
+	other := srv.expect(201, "root", "POST", path+"/secrets", `{"Name":"other"}`)
+	srv.expect(200, "root", "PATCH", path, `{"AppName":"m"}`)
+	if !srv.secretMatches("c", "first") {
 		t.Error("a change of the name took the secret away")
 	}
-	w.expect(200, "root", "PUT", path, `{"AppName":"m","ClientSecret":"second"}`)
-	if w.secretMatches("c", "first") || !w.secretMatches("c", "second") || !w.secretMatches("c", other.get(t, "ClientSecret").(string)) {
+	srv.expect(200, "root", "PUT", path, `{"AppName":"m","ClientSecret":"second"}`)
+	if srv.secretMatches("c", "first") || !srv.secretMatches("c", "second") || !srv.secretMatches("c", other.get(t, "ClientSecret").(string)) {
 		t.Error("the second secret did not take the place of the first alone")
 	}
-	w.expect(200, "root", "PATCH", path, `{"ClientSecret":"second"}`)
-	if got := w.expect(200, "root", "GET", path+"/secrets", "").ids(t); len(got) != 2 {
+	srv.expect(200, "root", "PATCH", path, `{"ClientSecret":"second"}`)
+	if got := srv.expect(200, "root", "GET", path+"/secrets", "").ids(t); len(got) != 2 {
 		t.Errorf("secrets %v", got)
 	}
-	w.refuses(400, "ValidationFailure", "root", "PATCH", path, `{"ClientSecret":""}`)
-	for _, shown := range []string{created.body, w.expect(200, "root", "GET", path, "").body, w.expect(200, "root", "GET", "/v1/apiclients", "").body} {
+	srv.refuses(400, "ValidationFailure", "root", "PATCH", path, `{"ClientSecret":""}`)
+	for _, shown := range []string{created.body, srv.expect(200, "root", "GET", path, "").body, srv.expect(200, "root", "GET", "/v1/apiclients", "").body} {
 		if strings.Contains(shown, "first") || strings.Contains(shown, "second") {
 			t.Errorf("shows a secret: %s", shown)
 		}
 	}
 	for i := range 8 {
-		w.expect(201, "root", "POST", path+"/secrets", fmt.Sprintf(`{"Name":"s%d"}`, i))
+		srv.expect(201, "root", "POST", path+"/secrets", fmt.Sprintf(`{"Name":"s%d"}`, i))
 	}
-	w.expect(200, "root", "PATCH", path, `{"ClientSecret":"third"}`) // replaces one of ten
-	w.expect(204, "root", "DELETE", path+"/secrets/"+w.secretNamed("c", client.InlineSecretName), "")
-	w.expect(201, "root", "POST", path+"/secrets", `{"Name":"tenth"}`)
-	w.refuses(400, "ApiClientSecret.MaximumClientSecretsReached", "root", "PATCH", path, `{"AppName":"half","ClientSecret":"eleventh"}`)
-	if got := w.expect(200, "root", "GET", path, "").get(t, "AppName"); got != "m" {
+	srv.expect(200, "root", "PATCH", path, `{"ClientSecret":"third"}`) // replaces one of ten
+	srv.expect(204, "root", "DELETE", path+"/secrets/"+srv.secretNamed("c", client.InlineSecretName), "")
+	srv.expect(201, "root", "POST", path+"/secrets", `{"Name":"tenth"}`)
+	srv.refuses(400, "ApiClientSecret.MaximumClientSecretsReached", "root", "PATCH", path, `{"AppName":"half","ClientSecret":"eleventh"}`)
+	if got := srv.expect(200, "root", "GET", path, "").get(t, "AppName"); got != "m" {
 		t.Errorf("half-written: %v", got)
 	}
 }
 
-func (w *town) secretNamed(client, name string) string {
-	w.t.Helper()
-	c, err := w.store.Client(w.ctx, client)
-	w.must(err)
+func (srv *testServer) secretNamed(client, name string) string {
+	srv.t.Helper()
+	c, err := srv.store.Client(srv.ctx, client)
+	srv.must(err)
 	i := slices.IndexFunc(c.Secrets, func(s storage.ClientSecret) bool { return s.Name == name })
 	return c.Secrets[i].ID
 }
 
 func TestClientSecrets(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n"}`)
-	w.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"d","AppName":"n"}`)
-	w.recorded()
+	srv := newServer(t)
+	srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n"}`)
+	srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"d","AppName":"n"}`)
+	srv.recorded()
 	const path = "/v1/apiclients/C/secrets"
-	made := w.expect(201, "root", "POST", path, `{"Name":"first","Expiration":"2026-03-02T13:00:00+01:00"}`)
+	made := srv.expect(201, "root", "POST", path, `{"Name":"first","Expiration":"2026-03-02T13:00:00+01:00"}`)
 	value, _ := made.get(t, "ClientSecret").(string)
 	id, _ := made.get(t, "ID").(string)
-	if len(value) != 43 || strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" || !w.secretMatches("c", value) {
+	if len(value) != 43 || strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" || !srv.secretMatches("c", value) {
 		t.Errorf("made %s", made.body)
 	}
 	shown := fmt.Sprintf(`{"ID":%q,"Name":"first","Expiration":"2026-03-02T12:00:00Z"}`, id)
-	if got := w.expect(200, "root", "GET", path+"/"+id, "").body; got != shown {
+	if got := srv.expect(200, "root", "GET", path+"/"+id, "").body; got != shown {
 		t.Errorf("shown %s, want %s", got, shown)
 	}
-	if got := w.expect(200, "root", "GET", path+"?Name=f*", "").body; !strings.HasSuffix(got, `"Items":[`+shown+`]}`) {
+	if got := srv.expect(200, "root", "GET", path+"?Name=f*", "").body; !strings.HasSuffix(got, `"Items":[`+shown+`]}`) {
 		t.Errorf("listed %s", got)
 	}
-	if got := w.expect(200, "root", "GET", path+"?Name=g*", "").ids(t); len(got) != 0 {
+	if got := srv.expect(200, "root", "GET", path+"?Name=g*", "").ids(t); len(got) != 0 {
 		t.Errorf("filtered %v", got)
 	}
 	for body, code := range map[string]string{
@@ -232,66 +232,66 @@ func TestClientSecrets(t *testing.T) {
 		`{"ClientSecret":"chosen"}`: "ValidationFailure", `{"Expiratoin":"2027-03-01T12:00:00Z"}`: "ValidationFailure",
 		`{"Name":"` + strings.Repeat("n", surface.MaxText+1) + `"}`: "ValidationFailure",
 	} {
-		w.refuses(400, code, "root", "POST", path, body)
-		w.refuses(400, code, "root", "PATCH", path+"/"+id, body)
+		srv.refuses(400, code, "root", "POST", path, body)
+		srv.refuses(400, code, "root", "PATCH", path+"/"+id, body)
 	}
-	w.refuses(400, "ValidationFailure", "root", "PATCH", path+"/"+id, `{"ID":"other"}`)
-	if got := w.expect(200, "root", "PATCH", path+"/"+id, `{"Name":"renamed"}`); got.get(t, "Expiration") != "2026-03-02T12:00:00Z" || strings.Contains(got.body, value) {
+	srv.refuses(400, "ValidationFailure", "root", "PATCH", path+"/"+id, `{"ID":"other"}`)
+	if got := srv.expect(200, "root", "PATCH", path+"/"+id, `{"Name":"renamed"}`); got.get(t, "Expiration") != "2026-03-02T12:00:00Z" || strings.Contains(got.body, value) {
 		t.Errorf("patched %s", got.body)
 	}
-	w.advance(48 * time.Hour)
-	if w.secretMatches("c", value) {
+	srv.advance(48 * time.Hour)
+	if srv.secretMatches("c", value) {
 		t.Error("an expired secret matches")
 	}
-	w.expect(200, "root", "PATCH", path+"/"+id, `{"Name":"past"}`) // its expiry is past, but not new
-	if got := w.expect(200, "root", "PATCH", path+"/"+id, `{"Expiration":null}`); got.get(t, "Expiration") != nil || !w.secretMatches("c", value) {
+	srv.expect(200, "root", "PATCH", path+"/"+id, `{"Name":"past"}`) // its expiry is past, but not new
+	if got := srv.expect(200, "root", "PATCH", path+"/"+id, `{"Expiration":null}`); got.get(t, "Expiration") != nil || !srv.secretMatches("c", value) {
 		t.Errorf("without expiration %s", got.body)
 	}
 	for _, call := range [][2]string{{"GET", ""}, {"PATCH", `{"Name":"n"}`}, {"DELETE", ""}} {
 		for _, missing := range []string{path + "/none", "/v1/apiclients/d/secrets/" + id, "/v1/apiclients/none/secrets/" + id} {
-			w.refuses(404, "NotFound", "root", call[0], missing, call[1])
+			srv.refuses(404, "NotFound", "root", call[0], missing, call[1])
 		}
 	}
-	w.expect(204, "root", "DELETE", path+"/"+id, "")
-	if c, err := w.store.Client(w.ctx, "c"); err != nil || c.Public {
+	srv.expect(204, "root", "DELETE", path+"/"+id, "")
+	if c, err := srv.store.Client(srv.ctx, "c"); err != nil || c.Public {
 		t.Errorf("without its secret the client is public: %v, error %v", c.Public, err)
 	}
 	want := []string{
 		"apiclientsecret.created ApiClient/c/" + id, "apiclientsecret.updated ApiClient/c/" + id, "apiclientsecret.updated ApiClient/c/" + id,
 		"apiclientsecret.updated ApiClient/c/" + id, "apiclientsecret.deleted ApiClient/c/" + id,
 	}
-	if diff := cmp.Diff(want, w.recorded()); diff != "" {
+	if diff := cmp.Diff(want, srv.recorded()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestTenSecretsAtMost(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n"}`)
-	got := atOnce(30, func(int) answer { return w.call("root", "POST", "/v1/apiclients/c/secrets", `{}`) })
+	srv := newServer(t)
+	srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n"}`)
+	got := atOnce(30, func(int) answer { return srv.call("root", "POST", "/v1/apiclients/c/secrets", `{}`) })
 	if got[201] != 10 || got[400] != 20 {
 		t.Errorf("answers %v", got)
 	}
-	w.refuses(400, "ApiClientSecret.MaximumClientSecretsReached", "root", "POST", "/v1/apiclients/c/secrets", `{}`)
+	srv.refuses(400, "ApiClientSecret.MaximumClientSecretsReached", "root", "POST", "/v1/apiclients/c/secrets", `{}`)
 }
 
 func TestClientAssignments(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.settle()
-	w.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c1","AppName":"n"}`)
-	w.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c2","AppName":"n"}`)
-	w.recorded()
+	srv := newServer(t)
+	srv.addPeople()
+	srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c1","AppName":"n"}`)
+	srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c2","AppName":"n"}`)
+	srv.recorded()
 	const path = "/v1/apiclients/assignments"
 	for _, body := range []string{
 		`{"ApiClientID":"c1","BuyerID":"acme"}`, `{"ApiClientID":"C1","BuyerID":"acme"}`, `{"ApiClientID":"c1","BuyerID":"globex"}`,
 		`{"ApiClientID":"c1","SupplierID":"smith"}`, `{"ApiClientID":"c2","BuyerID":"globex","SupplierID":null}`,
 	} {
-		w.expect(204, "root", "POST", path, body)
+		srv.expect(204, "root", "POST", path, body)
 	}
 	list := func(query string) string {
-		_, items, _ := strings.Cut(w.expect(200, "root", "GET", path+query, "").body, `"Items":`)
+		_, items, _ := strings.Cut(srv.expect(200, "root", "GET", path+query, "").body, `"Items":`)
 		return strings.NewReplacer(`"ApiClientID":`, "", `"BuyerID":`, "", `"SupplierID":`, "", `"`, "", "{", "", "}", "").Replace(items)
 	}
 	for query, want := range map[string]string{
@@ -307,29 +307,29 @@ func TestClientAssignments(t *testing.T) {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}
 	}
-	got := w.expect(200, "root", "GET", "/v1/apiclients/c1", "")
+	got := srv.expect(200, "root", "GET", "/v1/apiclients/c1", "")
 	if fmt.Sprintf("%v %v", got.get(t, "AssignedBuyerCount"), got.get(t, "AssignedSupplierCount")) != "2 1" {
 		t.Errorf("counts of %s", got.body)
 	}
 	for body, object := range map[string]string{
 		`{"ApiClientID":"none","BuyerID":"acme"}`: "ApiClient", `{"ApiClientID":"c1","BuyerID":"none"}`: "Buyer", `{"ApiClientID":"c1","SupplierID":"acme"}`: "Supplier",
 	} {
-		if a := w.refuses(404, "NotFound", "root", "POST", path, body); !strings.Contains(a.body, `"ObjectType":"`+object+`"`) {
+		if a := srv.refuses(404, "NotFound", "root", "POST", path, body); !strings.Contains(a.body, `"ObjectType":"`+object+`"`) {
 			t.Errorf("%s: %s", body, a.body)
 		}
 	}
 	for _, body := range []string{`{"ApiClientID":"c1"}`, `{"BuyerID":"acme"}`, `{"ApiClientID":"c1","BuyerID":""}`, `{"ApiClientID":"c1","BuyerID":"a","SupplierID":"b"}`} {
-		w.refuses(400, "ValidationFailure", "root", "POST", path, body)
+		srv.refuses(400, "ValidationFailure", "root", "POST", path, body)
 	}
-	w.expect(204, "root", "DELETE", "/v1/buyers/acme/ApiClients/Assignments/c1", "")
-	w.expect(204, "root", "DELETE", "/v1/suppliers/smith/apiclients/assignments/C1", "")
-	w.refuses(404, "NotFound", "root", "DELETE", "/v1/buyers/acme/ApiClients/Assignments/c1", "")
-	w.refuses(404, "NotFound", "root", "DELETE", "/v1/buyers/none/ApiClients/Assignments/c1", "")
-	w.refuses(404, "NotFound", "root", "DELETE", "/v1/suppliers/smith/ApiClients/Assignments/none", "")
+	srv.expect(204, "root", "DELETE", "/v1/buyers/acme/ApiClients/Assignments/c1", "")
+	srv.expect(204, "root", "DELETE", "/v1/suppliers/smith/apiclients/assignments/C1", "")
+	srv.refuses(404, "NotFound", "root", "DELETE", "/v1/buyers/acme/ApiClients/Assignments/c1", "")
+	srv.refuses(404, "NotFound", "root", "DELETE", "/v1/buyers/none/ApiClients/Assignments/c1", "")
+	srv.refuses(404, "NotFound", "root", "DELETE", "/v1/suppliers/smith/ApiClients/Assignments/none", "")
 	if got := list(""); !strings.HasPrefix(got, "[c1,globex,null,c2,globex,null]") {
 		t.Errorf("left: %s", got)
 	}
-	if got := w.recorded(); len(got) != 7 || got[0] != "apiclientassignment.created ApiClient/c1/Buyer/acme" || got[6] != "apiclientassignment.deleted ApiClient/C1/Supplier/smith" {
+	if got := srv.recorded(); len(got) != 7 || got[0] != "apiclientassignment.created ApiClient/c1/Buyer/acme" || got[6] != "apiclientassignment.deleted ApiClient/C1/Supplier/smith" {
 		t.Errorf("recorded %q", got)
 	}
 }
@@ -337,25 +337,25 @@ func TestClientAssignments(t *testing.T) {
 // Administrators who assign one client at the same time lose nothing.
 func TestAssignmentRace(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n"}`)
+	srv := newServer(t)
+	srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n"}`)
 	for i := range 20 {
-		w.expect(201, "root", "POST", "/v1/buyers", fmt.Sprintf(`{"ID":"b%d","Name":"n"}`, i))
+		srv.expect(201, "root", "POST", "/v1/buyers", fmt.Sprintf(`{"ID":"b%d","Name":"n"}`, i))
 	}
 	got := atOnce(20, func(i int) answer {
-		return w.call("root", "POST", "/v1/apiclients/assignments", fmt.Sprintf(`{"ApiClientID":"c","BuyerID":"b%d"}`, i))
+		return srv.call("root", "POST", "/v1/apiclients/assignments", fmt.Sprintf(`{"ApiClientID":"c","BuyerID":"b%d"}`, i))
 	})
-	if count := w.expect(200, "root", "GET", "/v1/apiclients/c", "").get(t, "AssignedBuyerCount"); got[204] != 20 || fmt.Sprint(count) != "20" {
+	if count := srv.expect(200, "root", "GET", "/v1/apiclients/c", "").get(t, "AssignedBuyerCount"); got[204] != 20 || fmt.Sprint(count) != "20" {
 		t.Errorf("answers %v, %v assignments", got, count)
 	}
 }
 
 func TestOwnClientStays(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	w.client("other", nil)
-	w.client("back-office", func(c *storage.Client) { c.AllowSeller = false })
-	w.clientToken("keeper", "other", "ApiClientAdmin")
-	w.refuses(409, "ApiClient.CannotDeleteLastFullAccess", "root", "DELETE", "/v1/apiclients/Back-Office", "")
-	w.expect(204, "keeper", "DELETE", "/v1/apiclients/back-office", "") // another one may
+	srv := newServer(t)
+	srv.client("other", nil)
+	srv.client("back-office", func(c *storage.Client) { c.AllowSeller = false })
+	srv.clientToken("keeper", "other", "ApiClientAdmin")
+	srv.refuses(409, "ApiClient.CannotDeleteLastFullAccess", "root", "DELETE", "/v1/apiclients/Back-Office", "")
+	srv.expect(204, "keeper", "DELETE", "/v1/apiclients/back-office", "") // another one may
 }
