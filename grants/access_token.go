@@ -33,6 +33,16 @@ type AccessTokens interface {
 	Mint(ctx context.Context, t AccessToken) (string, error)
 }
 
+// AccessTokenPreparer is implemented by AccessTokens that can do beforehand all that may
+// fail. Only with one are one-time passwords and refresh tokens used up in the statement
+// that reads their login.
+type AccessTokenPreparer interface {
+	// Prepare returns a function that signs an access token of the client for the
+	// resources (RFC 8707). The function fails only for a token that no key could
+	// sign.
+	Prepare(ctx context.Context, c *storage.Client, resources []string) (func(AccessToken) (string, error), error)
+}
+
 // tokenType returns the token_type of the response (RFC 6750 §4, RFC 9449 §5).
 func (t *AccessToken) tokenType() string {
 	if t.JKT != "" {

@@ -204,7 +204,12 @@ func ask(h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v u
 // askFrom is ask with the address of the user.
 func askFrom(address string, h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
 	source, _ := netip.ParseAddr(address)
-	r := fosite.NewAccessRequest(&Session{Source: source})
+	return askIn(&Session{Source: source}, h, c, grantType, v)
+}
+
+// askIn is ask with a session that the server has prepared.
+func askIn(s *Session, h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
+	r := fosite.NewAccessRequest(s)
 	r.Client, r.Form, r.GrantTypes = Client{c}, v, fosite.Arguments{grantType}
 	r.SetRequestedScopes(fosite.RemoveEmpty(strings.Split(v.Get("scope"), "+")))
 	if !h.CanHandleTokenEndpointRequest(context.Background(), r) {

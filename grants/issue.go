@@ -54,6 +54,9 @@ type issuer struct {
 // not use the code, and no token is handed out whose sign-in did not take effect. The
 // refresh token family, if the client gets one, begins with the settlement.
 func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
+	if s.direct != nil {
+		return i.directSignIn(ctx, r, w, s, t)
+	}
 	family, refreshToken, err := i.refreshTokens.newFamily(t)
 	if family != nil {
 		t.FamilyID = family.ID

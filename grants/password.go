@@ -44,15 +44,12 @@ func (h *Password) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acce
 	if err := checkCeiling(client, r.GetRequestedScopes()); err != nil {
 		return err
 	}
-	signIn, err := h.Authenticator.Verify(ctx, client, signin.Attempt{
+	attempt := signin.Attempt{
 		ProfileID: client.ProfileID, Username: username, Secret: secret, Source: session.Source,
 		OTP: true, Password: true, Purposes: []storage.Purpose{storage.PurposeSignIn},
-	})
-	if err != nil {
-		return asGrantError(err)
 	}
-	session.begin(signIn, h.Now().UTC())
-	return nil
+	issue := issuer{h.Authenticator, h.AccessTokens, h.RefreshTokens}
+	return asGrantError(issue.verifyDirect(ctx, client, session, attempt, r.GetRequestedScopes(), h.Now))
 }
 
 // PopulateTokenEndpointResponse mints the token, settles the sign-in and answers

@@ -33,6 +33,7 @@ import (
 //	issuedAt                                                                sets (1), (4)    sets
 //	selectionIssuedAt                                                       sets (4)
 //	spend                                                                   sets (4)
+//	direct                     sets
 //	tokenLife                            sets (5)
 //
 //	(1) for a member_token  (2) for a context user  (3) unless for a member_token
@@ -60,6 +61,7 @@ type Session struct {
 	signIn            *signin.SignIn // verified, and settled in the second phase; nil: no sign-in to settle
 	refresh           *refresh       // the verified refresh token
 	subject           *SubjectToken  // the token presented instead of credentials; nil: none
+	direct            *directGrant   // how the grant takes effect at once; nil: it takes two steps
 	selectionIssuedAt time.Time      // when the selection token was issued; zero: there is none
 	spend             spendFunc      // uses up the selection token; nil: there is none
 	issuedAt          time.Time      // time of issue of the new token; zero: when it is written

@@ -44,17 +44,27 @@ func encodeHeader(h header) (string, error) {
 // that they expire within MaxTokenLife. It returns ErrNoKey, or the error of encoding or
 // signing.
 func (r *Ring) Sign(alg, typ string, claims any) (token string, err error) {
-	e, err := r.signer(alg)
+	sign, err := r.Signer(alg, typ)
 	if err != nil {
 		return "", err
+	}
+	return sign(claims)
+}
+
+// Signer is Sign in two steps: it chooses the key, and the function that it returns signs
+// claims with that key, whatever becomes of the key meanwhile. It is for one token.
+func (r *Ring) Signer(alg, typ string) (sign func(claims any) (string, error), err error) {
+	e, err := r.signer(alg)
+	if err != nil {
+		return nil, err
 	}
 	head, ok := e.headers[typ]
 	if !ok {
 		if head, err = encodeHeader(header{Alg: e.key.Alg, KID: e.key.KID, Typ: typ}); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	return e.sign(head, claims)
+	return func(claims any) (string, error) { return e.sign(head, claims) }, nil
 }
 
 // sign returns a token with the encoded header head and the claims.

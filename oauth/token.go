@@ -118,10 +118,13 @@ type terms struct {
 // the grant takes effect.
 func (e *Endpoints) grant(ctx context.Context, c *storage.Client, r *http.Request, t terms) (fosite.AccessResponder, error) {
 	ctx = context.WithValue(ctx, clientKey{}, c)
-	request, err := e.fosite.NewAccessRequest(ctx, r, &grants.Session{
+	session := &grants.Session{
 		Source: e.UserAddress(r, c), Resources: t.resources, Audience: e.tokens.DefaultAudience(c), JKT: t.proof.JKT,
-		Confirm: func(ctx context.Context) error { return e.proofs.Spend(ctx, t.proof) },
-	})
+	}
+	if t.proof.JKT != "" {
+		session.Confirm = func(ctx context.Context) error { return e.proofs.Spend(ctx, t.proof) }
+	}
+	request, err := e.fosite.NewAccessRequest(ctx, r, session)
 	if err != nil {
 		return nil, err
 	}

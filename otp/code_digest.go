@@ -16,6 +16,7 @@ type Digester interface {
 
 const (
 	digestPurpose       = "otp/code"
+	namePurpose         = "otp/code-by-name"
 	verificationPurpose = "otp/verification"
 	decoyPurpose        = "otp/decoy"
 	decoyLoginID        = "000000000000000000000000000000" // as long as a real one
@@ -37,6 +38,26 @@ func NewCodes(d Digester) *Codes {
 func (c *Codes) Digest(loginID, code string) storage.Digest {
 	return c.digester.Digest(digestPurpose, loginID, Normalize(code))
 }
+
+// SetDigests sets the digests of a new one-time password of the login. The pepper may
+// change in between; then the code has no digest by name.
+func (c *Codes) SetDigests(code *storage.Code, login *storage.Login, text string) {
+	code.Digest = c.Digest(login.ID, text)
+	byName := c.DigestByName(storage.LoginKey{ProfileID: login.ProfileID, UsernameKey: login.UsernameKey}, text)
+	if byName.PepperID == code.Digest.PepperID {
+		code.NameDigest = byName.Sum
+	}
+}
+
+// DigestByName returns a second digest of a one-time password. It includes the name of
+// the login instead of the login ID, so it can be computed before the login is read. The
+// source in the key does not matter.
+func (c *Codes) DigestByName(key storage.LoginKey, code string) storage.Digest {
+	return c.digester.Digest(namePurpose, key.ProfileID, key.UsernameKey, Normalize(code))
+}
+
+// CodeLength returns the number of characters of a code as it was generated.
+func (c *Codes) CodeLength(presented string) int { return len(Normalize(presented)) }
 
 // Match reports whether presented is the principal's one-time password. The code
 // must be live at the time now, have one of the purposes, and be bound to the client

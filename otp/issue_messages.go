@@ -69,15 +69,16 @@ func (s *Service) issueCode(n notification, now time.Time) (storage.IssuedCode, 
 		return storage.IssuedCode{}, err
 	}
 	messages, err := s.messages(n, text, now)
-	return storage.IssuedCode{LoginID: n.to.Login.ID, Messages: messages, Code: storage.Code{
+	code := storage.Code{
 		ID:        id,
 		RequestID: n.request.ID,
 		ClientID:  n.request.ClientID,
 		Purpose:   n.request.Purpose,
-		Digest:    s.cfg.Codes.Digest(n.to.Login.ID, text),
 		IssuedAt:  storage.IssueTime(now, storage.CodesValidFrom(n.client, n.to)),
 		ExpiresAt: n.request.ExpiresAt,
-	}}, err
+	}
+	s.cfg.Codes.SetDigests(&code, &n.to.Login, text)
+	return storage.IssuedCode{LoginID: n.to.Login.ID, Messages: messages, Code: code}, err
 }
 
 // issueVerification returns a new verification code of the login and its messages.

@@ -10,9 +10,13 @@ type Code struct {
 	ClientID  string // the client that it is bound to; empty: any client of the profile may redeem it
 	Purpose   Purpose
 	Digest    Digest
-	IssuedAt  time.Time
-	ExpiresAt time.Time
-	UsedAt    time.Time
+	// NameDigest is the sum of a second digest, under the pepper of Digest: of the code
+	// and the name of the login instead of its ID. So it can be computed before the
+	// login is read; see Redemption. Empty: there is none.
+	NameDigest []byte
+	IssuedAt   time.Time
+	ExpiresAt  time.Time
+	UsedAt     time.Time
 }
 
 // Live reports whether the code can be redeemed at the time now.

@@ -38,4 +38,8 @@ type Principal struct {
 	User    User
 	Account Account  // zero for admin users
 	Roles   []string // from security profiles and the account membership
+
+	// RoleSource names the records that Roles comes from, in a form that only the store
+	// understands. Users with the same RoleSource have the same Roles.
+	RoleSource string
 }

@@ -73,8 +73,19 @@ type event struct{ action, outcome, clientID, factor, source string }
 // attempt that started under the lock must be refused even if the lock ends while it
 // runs.
 func (a *attempts) begin(ctx context.Context, key storage.LoginKey) (*ticket, storage.Principal, error) {
-	var p storage.Principal
 	ticket := a.queues.newTicket(key)
+	p, err := a.await(ctx, ticket, key)
+	if err != nil {
+		ticket.leave()
+		return nil, storage.Principal{}, err
+	}
+	return ticket, p, nil
+}
+
+// await is begin for an attempt that has its ticket. The caller leaves it also after an
+// error.
+func (a *attempts) await(ctx context.Context, ticket *ticket, key storage.LoginKey) (storage.Principal, error) {
+	var p storage.Principal
 	err := ticket.await(ctx, func() (loginState, error) {
 		var err error
 		if p, err = a.store.Principal(ctx, key); err != nil {
@@ -86,11 +97,7 @@ func (a *attempts) begin(ctx context.Context, key storage.LoginKey) (*ticket, st
 			locked: p.Locked(ticket.readAt) && p.CodesLocked(ticket.readAt),
 		}, nil
 	})
-	if err != nil {
-		ticket.leave()
-		return nil, storage.Principal{}, err
-	}
-	return ticket, p, nil
+	return p, err
 }
 
 // nextLockout computes the lockout state after a failed attempt from the latest

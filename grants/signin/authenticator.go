@@ -62,6 +62,9 @@ type AuthenticatorConfig struct {
 type Authenticator struct {
 	attempts
 	settle    func(ctx context.Context, s storage.Settlement) error
+	redeemer  CodeRedeemer // nil: codes are not redeemed directly, and likewise without byName
+	byName    NameDigester
+	learnt    learntGrants
 	codes     CodeMatcher
 	passwords PasswordVerifier
 }
@@ -72,10 +75,13 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	if cfg.Store == nil || cfg.Codes == nil || cfg.Passwords == nil {
 		return nil, errors.New("signin: an Authenticator needs Store, Codes and Passwords")
 	}
-	return &Authenticator{
+	a := &Authenticator{
 		attempts: newAttempts(cfg.Store, cfg.Recorder, cfg.Now, cfg.Rand),
 		settle:   cfg.Store.SettleLogin, codes: cfg.Codes, passwords: cfg.Passwords,
-	}, nil
+	}
+	a.redeemer, _ = cfg.Store.(CodeRedeemer)
+	a.byName, _ = cfg.Codes.(NameDigester)
+	return a, nil
 }
 
 // Attempt is one try to sign in.
@@ -87,6 +93,12 @@ type Attempt struct {
 	OTP       bool              // the secret may be a one-time password
 	Password  bool              // the secret may be the permanent password
 	Purposes  []storage.Purpose // accepted purposes of a one-time password; none: no code is accepted
+
+	// Direct lets a right one-time password take effect in Verify if the store can do
+	// that, no other attempt of the login is in flight, and the case is an ordinary
+	// one; see SignIn.TookEffect. The caller must still call Settle, which only records the success, or TakeBack and Abandon. nil: Verify
+	// changes nothing.
+	Direct *Direct
 }
 
 // Verify checks the secret, first as a one-time password and then as the permanent
@@ -119,11 +131,16 @@ func (a *Authenticator) Verify(ctx context.Context, c *storage.Client, at Attemp
 func (a *Authenticator) verify(ctx context.Context, c *storage.Client, at Attempt) (*SignIn, error) {
 	at.OTP = at.OTP && c.Credentials.OTP
 	at.Password = at.Password && c.Credentials.Password
-	ticket, p, err := a.begin(ctx, LoginKey(at.ProfileID, at.Username, at.Source))
+	key := LoginKey(at.ProfileID, at.Username, at.Source)
+	ticket := a.queues.newTicket(key)
+	defer ticket.leave()
+	if s, err := a.redeem(ctx, c, &at, key, ticket); s != nil || err != nil {
+		return s, err
+	}
+	p, err := a.await(ctx, ticket, key)
 	if err != nil {
 		return nil, err
 	}
-	defer ticket.leave()
 	s, err := a.check(ctx, c, p, at, ticket.readAt)
 	if err != nil {
 		return nil, a.recordUndecided(ctx, c, p, at, ticket.readAt, err)
@@ -134,6 +151,7 @@ func (a *Authenticator) verify(ctx context.Context, c *storage.Client, at Attemp
 	if err := a.checkOutdated(ctx, s, at.Secret); err != nil {
 		return nil, err
 	}
+	a.learn(c, &at, s)
 	return s, nil
 }
 
@@ -166,6 +184,7 @@ func (a *Authenticator) recordUndecided(
 const (
 	actionSignIn     = "sign_in"
 	notSettled       = "not_settled"
+	success          = "success"
 	insecurePassword = "insecure_password"
 )
 
@@ -173,14 +192,14 @@ const (
 // live, that is likely. It is used for audit events only.
 func (a *Authenticator) likelyFactor(c *storage.Client, p *storage.Principal) string {
 	if c.CodeLive(p, a.now()) {
-		return amrOTP
+		return AMROTP
 	}
 	return ""
 }
 
 // Authentication methods (RFC 8176 §2).
 const (
-	amrOTP      = "otp"
+	AMROTP      = "otp"
 	amrPassword = "pwd"
 )
 
@@ -195,7 +214,7 @@ func (a *Authenticator) check(
 	code := &p.Login.Code
 	isCode := a.codes.Match(p, c.ID, at.Purposes, at.Secret, a.now()) && !c.CodeEnded(&p, code.ClientID, code.IssuedAt)
 	if isCode && at.OTP && c.CodeRefusal(&p, readAt) == "" {
-		s, err := a.newSignIn(c, p, at, amrOTP)
+		s, err := a.newSignIn(c, p, at, AMROTP)
 		s.codeID = p.Login.Code.ID
 		if p.Login.Code.Purpose != storage.PurposeSignIn {
 			s.Purpose = p.Login.Code.Purpose
@@ -236,7 +255,7 @@ func (a *Authenticator) newSignIn(c *storage.Client, p storage.Principal, at Att
 	if p.Source.ID != "" || p.Key.Source == "" {
 		return s, nil
 	}
-	id, err := storage.NewID(a.rand, "src_")
+	id, err := storage.NewID(a.rand, sourcePrefix)
 	s.source = storage.Source{ID: id, Address: p.Key.Source}
 	return s, err
 }
@@ -288,8 +307,14 @@ func (a *Authenticator) checkOutdated(ctx context.Context, s *SignIn, password s
 // cleared, the source becomes known, and the refresh token family begins unless
 // family is nil. If the login was locked or disabled, or the code used, since Verify
 // read it, nothing takes effect and Settle returns s.Refusal().
+//
+// For a sign-in that took effect in Verify, Settle only records the success.
 func (a *Authenticator) Settle(ctx context.Context, s *SignIn, family *storage.TokenFamily) error {
-	outcome, err := "success", a.settle(ctx, a.settlement(s, family))
+	if s.redeemed != nil {
+		a.RecordOutcome(ctx, s, success)
+		return nil
+	}
+	outcome, err := success, a.settle(ctx, a.settlement(s, family))
 	if errors.Is(err, storage.ErrRefused) {
 		outcome, err = "overtaken", s.refusal
 	} else if err != nil {

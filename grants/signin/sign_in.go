@@ -20,7 +20,11 @@ type SignIn struct {
 	codeID    string         // empty: no code was presented
 	newHash   string         // replaces the password hash; empty: it stays
 	resumed   bool           // see Resume
+	redeemed  *redeemed      // it took effect in Verify; see Attempt.Direct. nil: it did not
 }
+
+// TookEffect reports whether the sign-in took effect in Verify; see Attempt.Direct.
+func (s *SignIn) TookEffect() bool { return s.redeemed != nil }
 
 // SourceID returns the id of the source of the sign-in, for its tokens; empty:
 // unknown.

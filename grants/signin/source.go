@@ -27,6 +27,9 @@ func addressText(a netip.Addr) string {
 	return a.String()
 }
 
+// sourcePrefix is the prefix of the ids of sources.
+const sourcePrefix = "src_"
+
 // sourceUpdateInterval is how old the time of a source's last sign-in gets before
 // another sign-in from there updates it.
 const sourceUpdateInterval = 24 * time.Hour

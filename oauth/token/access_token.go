@@ -57,17 +57,55 @@ func (is *Issuer) MintAnonymous(ctx context.Context, t grants.AccessToken) (stri
 // mint signs a token that can have further claims: Elevated, and UserType for a token
 // without a user. A client that acts for itself belongs to the seller.
 func (is *Issuer) mint(ctx context.Context, t grants.AccessToken, claims AccessClaims) (string, error) {
-	aud, err := is.audienceOf(t.Client, t.Resources)
+	sign, err := is.prepare(ctx, t.Client, t.Resources)
 	if err != nil {
 		return "", err
 	}
-	common, err := is.newClaims(aud, issuance{
+	return sign(t, claims)
+}
+
+// Prepare implements grants.AccessTokenPreparer.
+func (is *Issuer) Prepare(ctx context.Context, c *storage.Client, resources []string) (func(grants.AccessToken) (string, error), error) {
+	sign, err := is.prepare(ctx, c, resources)
+	if err != nil {
+		return nil, err
+	}
+	return func(t grants.AccessToken) (string, error) { return sign(t, AccessClaims{}) }, nil
+}
+
+// prepare chooses the audience, the id and the key of an access token. The function that
+// it returns signs the token, with further claims as mint.
+func (is *Issuer) prepare(
+	ctx context.Context, c *storage.Client, resources []string,
+) (func(grants.AccessToken, AccessClaims) (string, error), error) {
+	aud, err := is.audienceOf(c, resources)
+	if err != nil {
+		return nil, err
+	}
+	id, err := storage.NewID(is.cfg.Rand, "")
+	if err != nil {
+		return nil, err
+	}
+	sign, err := is.signer(ctx, is.signingAlg(c), keys.TypeAccessToken)
+	if err != nil {
+		return nil, fmt.Errorf("sign access token: %w", err)
+	}
+	return func(t grants.AccessToken, claims AccessClaims) (string, error) {
+		is.setAccessClaims(&claims, aud, id, t)
+		token, err := sign(&claims)
+		if err != nil {
+			return "", fmt.Errorf("sign access token: %w", err)
+		}
+		return token, nil
+	}, nil
+}
+
+// setAccessClaims sets the claims of the access token t.
+func (is *Issuer) setAccessClaims(claims *AccessClaims, aud Audience, id string, t grants.AccessToken) {
+	common := is.claims(aud, id, issuance{
 		client: t.Client, principal: t.Principal, member: t.Member,
 		amr: t.AMR, purpose: t.Purpose, authTime: t.AuthTime, sourceID: t.SourceID, issuedAt: t.IssuedAt, expiresAt: t.ExpiresAt,
 	})
-	if err != nil {
-		return "", err
-	}
 	if t.FamilyID == "" {
 		common.Session = t.SessionID
 	}
@@ -78,11 +116,6 @@ func (is *Issuer) mint(ctx context.Context, t grants.AccessToken, claims AccessC
 	if u := t.Principal; u != nil {
 		claims.UserID, claims.Username, claims.UserType = u.User.UID, u.Login.Username, string(u.User.Kind)
 	}
-	token, err := is.sign(ctx, is.signingAlg(t.Client), keys.TypeAccessToken, &claims)
-	if err != nil {
-		return "", fmt.Errorf("sign access token: %w", err)
-	}
-	return token, nil
 }
 
 // ParseAccess returns the claims of one of our unexpired access tokens, whatever
@@ -109,14 +142,23 @@ func (is *Issuer) parseOwn(token string) (*AccessClaims, error) {
 // sign signs the claims. A client may use an algorithm whose first key was stored
 // after the last reload of the ring. Then the keys are read again.
 func (is *Issuer) sign(ctx context.Context, alg, typ string, claims any) (string, error) {
-	token, err := is.cfg.Ring.Sign(alg, typ, claims)
-	if !errors.Is(err, keys.ErrNoKey) {
-		return token, err
-	}
-	if err := is.cfg.Ring.Reload(ctx); err != nil {
+	sign, err := is.signer(ctx, alg, typ)
+	if err != nil {
 		return "", err
 	}
-	return is.cfg.Ring.Sign(alg, typ, claims)
+	return sign(claims)
+}
+
+// signer is sign in two steps; see keys.Ring.Signer.
+func (is *Issuer) signer(ctx context.Context, alg, typ string) (func(claims any) (string, error), error) {
+	sign, err := is.cfg.Ring.Signer(alg, typ)
+	if !errors.Is(err, keys.ErrNoKey) {
+		return sign, err
+	}
+	if err := is.cfg.Ring.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return is.cfg.Ring.Signer(alg, typ)
 }
 
 func (is *Issuer) signingAlg(c *storage.Client) string {

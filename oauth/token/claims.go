@@ -103,6 +103,11 @@ func (is *Issuer) newClaims(aud Audience, i issuance) (Claims, error) {
 	if err != nil {
 		return Claims{}, err
 	}
+	return is.claims(aud, id, i), nil
+}
+
+// claims is newClaims for a token with that id.
+func (is *Issuer) claims(aud Audience, id string, i issuance) Claims {
 	c := Claims{
 		Issuer: is.cfg.Issuer, Audience: aud, ID: id,
 		Subject: i.client.ID, ClientID: i.client.ID,
@@ -119,7 +124,7 @@ func (is *Issuer) newClaims(aud Audience, i issuance) (Claims, error) {
 		c.AccountID, c.AccountName, c.AccountUID = m.Account.ID, m.Account.Name, m.Account.UID
 		c.AccountRoles, c.AccountMemberID = m.Membership.Roles, m.Membership.UserUID
 	}
-	return c, nil
+	return c
 }
 
 // parseFor verifies a token of the type typ and decodes its claims into claims. Every

@@ -2,6 +2,7 @@ package gormstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -131,4 +132,71 @@ func BenchmarkRecords(b *testing.B) {
 			})
 		}
 	})
+}
+
+// BenchmarkRedeemCode redeems the codes of different logins in one statement, and in two
+// steps.
+func BenchmarkRedeemCode(b *testing.B) {
+	for name, steps := range map[string]int{"one": 1, "two": 2} {
+		b.Run(name, func(b *testing.B) {
+			onEach(b, func(b *testing.B, s *gormstore.Store, _ storage.LoginKey) { benchRedeemCode(b, s, steps) })
+		})
+	}
+}
+
+func benchRedeemCode(b *testing.B, s *gormstore.Store, steps int) {
+	b.StopTimer()
+	ctx := context.Background()
+	err := s.InTx(ctx, func(ctx context.Context) error {
+		for i := range b.N {
+			name := fmt.Sprint(b.Name(), b.N, "-", i)
+			_, err := s.PutLogin(ctx, storage.Login{
+				ID: name, ProfileID: "default", UsernameKey: name, UserUID: "usr", Active: true,
+				Code: storage.Code{
+					ID: "code", Purpose: storage.PurposeSignIn, IssuedAt: noon, ExpiresAt: noon.Add(time.Hour),
+					Digest: storage.Digest{PepperID: "p1"}, NameDigest: []byte("by name"),
+				},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var n atomic.Int64
+	b.StartTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			name := fmt.Sprint(b.Name(), b.N, "-", n.Add(1)-1)
+			if err := redeemIn(ctx, s, name, steps); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// redeemIn redeems the code of the login with that name and ID.
+func redeemIn(ctx context.Context, s *gormstore.Store, name string, steps int) error {
+	key := storage.LoginKey{ProfileID: "default", UsernameKey: name}
+	family := &storage.TokenFamily{
+		ID: "fam" + name, UserUID: "usr", LoginID: name, Scope: []string{"Shopper"},
+		SeedDigest: make([]byte, 32), ExpiresAt: noon.Add(time.Hour), CreatedAt: noon,
+	}
+	if steps == 2 {
+		if _, err := s.Principal(ctx, key); err != nil {
+			return err
+		}
+		return s.SettleLogin(ctx, storage.Settlement{LoginID: name, CodeID: "code", BeginFamily: family, Now: noon})
+	}
+	_, ok, err := s.RedeemCode(ctx, storage.Redemption{
+		Key: key, NameDigest: storage.Digest{PepperID: "p1", Sum: []byte("by name")}, Purpose: storage.PurposeSignIn,
+		Admission: storage.Admission{Kinds: []storage.UserKind{storage.Buyer}}, Grants: []storage.RoleGrant{{RoleSource: "\nsp"}}, Family: family, Now: noon,
+	})
+	if err == nil && !ok && s.Dialect() == "postgres" {
+		err = errors.New("the code was not redeemed")
+	}
+	return err
 }

@@ -55,7 +55,7 @@ func (s *Store) changePassword(ctx context.Context, x storage.PasswordChange, co
 func passwordUpdate(x storage.PasswordChange, condition string) statement {
 	now := micros(x.Now)
 	set := `password_hash = ?, password_set_at = ?, sessions_valid_from = ?, kept_session = ?, code_id = '', code_request_id = '',
-		code_client_id = '', code_purpose = '', code_pepper_id = '', code_digest = ?, code_issued_at = 0, code_expires_at = 0, code_used_at = 0`
+		code_client_id = '', code_purpose = '', code_pepper_id = '', code_digest = ?, code_name_digest = '', code_issued_at = 0, code_expires_at = 0, code_used_at = 0`
 	update := statement{sql: "UPDATE logins SET " + set, args: []any{x.Hash, now, now, x.KeepSession, blob(nil)}}
 	if x.CodeID != "" {
 		update = update.with(", lockout_version = lockout_version + 1, " + clearAll)

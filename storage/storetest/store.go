@@ -105,6 +105,8 @@ type SignIn interface {
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
 	RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, notice *storage.CodeRequest) error
 	SettleLogin(ctx context.Context, x storage.Settlement) error
+	RedeemCode(ctx context.Context, r storage.Redemption) (storage.Redeemed, bool, error)
+	RestoreCode(ctx context.Context, r storage.Redemption, done storage.Redeemed) error
 }
 
 // Families stores refresh token families.

@@ -32,6 +32,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"Changes":         testChanges,
 		"Sweep":           testSweep,
 		"Races":           testRaces,
+		"Redemptions":     testRedemptions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -135,10 +135,12 @@ func (s *loadFixture) plant(logins []storage.Login) {
 	}
 	issuance := storage.Issuance{RequestID: r.ID, Now: now}
 	for _, l := range logins {
-		issuance.Codes = append(issuance.Codes, storage.IssuedCode{LoginID: l.ID, Code: storage.Code{
+		code := storage.Code{
 			ID: "otc_" + rand.Text(), RequestID: r.ID, ClientID: r.ClientID, Purpose: r.Purpose,
-			Digest: codes.Digest(l.ID, plantedCode), IssuedAt: now, ExpiresAt: r.ExpiresAt,
-		}})
+			IssuedAt: now, ExpiresAt: r.ExpiresAt,
+		}
+		codes.SetDigests(&code, &l, plantedCode)
+		issuance.Codes = append(issuance.Codes, storage.IssuedCode{LoginID: l.ID, Code: code})
 	}
 	store := s.app.Store
 	s.must(store.InTx(s.tb.Context(), func(ctx context.Context) error { // so that no worker sees the request

@@ -80,8 +80,8 @@ func testBudgets(t *testing.T, databaseURL string, want func(*budget) []string) 
 }
 
 // budgets prepares a request of each kind. The numbers allowed are those of
-// the design: none for client credentials, four for a sign-in and for a request
-// for a code, three for a refresh.
+// the design: none for client credentials, one for a sign-in with a one-time password
+// and for a request for a code, two for the others.
 func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 	s.plant(s.logins[:2])
 	hasher, err := signin.NewHasher(signin.HasherConfig{})
@@ -99,6 +99,17 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 
 	wrong := s.signInCall(s.logins[3], "wrong")
 	wrong.status = http.StatusBadRequest
+	// A text as long as a code is tried as one first. That statement writes nothing, but
+	// commits counts it.
+	wrongCode := same("wrong code", s.signInCall(s.logins[3], "00000000"), 1, "SELECT", "UPDATE")
+	wrongCode.request.status = http.StatusBadRequest
+	wrongCodeOfNobody := same("wrong code, unknown user", wrongCode.request, 1, "SELECT", "INSERT")
+	wrongCodeOfNobody.request.body = strings.ReplaceAll(wrongCode.request.body, s.logins[3].Username, "nobody")
+	for _, b := range []*budget{&wrongCode, &wrongCodeOfNobody} {
+		if s.app.Store.Dialect() == "postgres" {
+			b.postgres, b.commits = append([]string{"WITH"}, b.postgres...), 2
+		}
+	}
 	nobody := wrong
 	nobody.body = strings.ReplaceAll(wrong.body, s.logins[3].Username, "nobody")
 	signIn := budget{
@@ -107,9 +118,10 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 		commits:  1,
 	}
 	byCode, byPassword := signIn, signIn
+	byCode.postgres = []string{"WITH"}
 	byCode.name, byCode.request = "one-time password", s.signInCall(s.logins[1], plantedCode)
 	byPassword.name, byPassword.request = "permanent password", s.signInCall(s.logins[2], kit.Password)
-	fromAnew := signIn
+	fromAnew := byCode
 	fromAnew.name, fromAnew.request = "one-time password from a new address", s.signInCall(s.logins[4], plantedCode)
 	fromAnew.sqlite = []string{"SELECT", "BEGIN", "UPDATE", "UPDATE", "DELETE", "INSERT", "INSERT", "COMMIT"}
 	asked := budget{ // with the limit of what is asked for a recipient
@@ -126,6 +138,7 @@ func (s *loadFixture) budgets(post func(apiCall) kit.Response) []budget {
 		same("introspection", s.introspectCall(began.Field("access_token")), 0, "SELECT"),
 		same("wrong password", wrong, 1, "SELECT", "UPDATE"),
 		same("wrong password, unknown user", nobody, 1, "SELECT", "INSERT"),
+		wrongCode, wrongCodeOfNobody,
 	}
 }
 
