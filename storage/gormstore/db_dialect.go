@@ -134,6 +134,11 @@ const ifRunning = "{running}"
 // alone returns the SQL of a statement that follows no other.
 func (x statement) alone() string { return strings.ReplaceAll(x.sql, ifSettled, "TRUE") }
 
+// with appends SQL and its arguments.
+func (s statement) with(sql string, args ...any) statement {
+	return statement{sql: s.sql + sql, args: append(s.args[:len(s.args):len(s.args)], args...)}
+}
+
 // dialectOf chooses the database by the scheme of its URL.
 func dialectOf(cfg Config) (dialect, error) {
 	scheme, rest, _ := strings.Cut(cfg.URL, ":")

@@ -3,7 +3,6 @@ package gormstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"latchkey/storage"
@@ -65,14 +64,6 @@ func (s *Store) addLogin(ctx context.Context, n storage.NewUser) (storage.Login,
 		return storage.Login{}, err
 	}
 	return row.record(), nil
-}
-
-// taken tells that a login's conflict is about its name: its ID is random.
-func taken(err error) error {
-	if errors.Is(err, storage.ErrConflict) {
-		return fmt.Errorf("%w: %w", storage.ErrUsernameTaken, err)
-	}
-	return err
 }
 
 // ChangeUser changes a user, and where they are given the administrator's view

@@ -192,11 +192,6 @@ func compareText(d dialect, text statement, indexed bool, t storage.Test) (state
 	return statement{}, fmt.Errorf("operator %d: %w", t.Op, storage.ErrQuery)
 }
 
-// with appends SQL and its arguments.
-func (s statement) with(sql string, args ...any) statement {
-	return statement{sql: s.sql + sql, args: append(s.args[:len(s.args):len(s.args)], args...)}
-}
-
 // fold returns what lower() does with text on both databases: only ASCII letters
 // change.
 func fold(text string) string {

@@ -26,31 +26,6 @@ func (r *fateRow) record() storage.CodeHistory {
 	}
 }
 
-type attemptRow struct {
-	MessageID string `gorm:"column:message_id" list:"MessageID"`
-	Number    int    `gorm:"column:number" list:"Number"`
-	State     string `gorm:"column:state" list:"State"`
-	Error     string `gorm:"column:error" list:"Error"`
-	BeganAt   int64  `gorm:"column:began_at" list:"BeganAt,time"`
-	EndedAt   int64  `gorm:"column:ended_at" list:"EndedAt,time"`
-}
-
-func (*attemptRow) TableName() string { return "message_attempts" }
-
-func (r *attemptRow) record() storage.AttemptRecord {
-	return storage.AttemptRecord{
-		MessageID: r.MessageID, Number: r.Number, State: storage.MessageState(r.State), Error: r.Error,
-		BeganAt: instant(r.BeganAt), EndedAt: instant(r.EndedAt),
-	}
-}
-
-func (s *Store) insertAttempt(a storage.Attempt) statement {
-	return s.rows.insertion(&attemptRow{
-		MessageID: a.MessageID, Number: a.Number, State: string(a.State), Error: a.Error,
-		BeganAt: micros(a.BeganAt), EndedAt: micros(a.Now),
-	})
-}
-
 type resolvedRow struct {
 	Request    requestRow `gorm:"embedded"`
 	EndedAt    int64      `gorm:"column:ended_at" list:"ResolvedAt,optional time"`

@@ -2,6 +2,8 @@ package gormstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"latchkey/storage"
 )
@@ -170,4 +172,13 @@ func (s *Store) PutLogin(ctx context.Context, l storage.Login) (storage.Login, e
 		return storage.Login{}, err
 	}
 	return row.record(), nil
+}
+
+// taken turns a conflict into storage.ErrUsernameTaken: a login's ID is random, so the
+// conflict is about its name.
+func taken(err error) error {
+	if errors.Is(err, storage.ErrConflict) {
+		return fmt.Errorf("%w: %w", storage.ErrUsernameTaken, err)
+	}
+	return err
 }
