@@ -1,13 +1,22 @@
-// Package ordercloud is the /v1 dialect: what OrderCloud's resources, messages
-// and refusals look like on the wire.
+// Package ordercloud is the /v1 dialect: OrderCloud's resources over the records of
+// Latchkey.
 //
-// It owns the shapes (ApiClient, User, MessageSender, …), their strict
-// decoding, the faults that can be told from a shape alone, and the way to and
-// from the records of package storage. It decides nothing: who may sign in,
-// what a code is and when it is sent are settled in grants and otp. It opens
-// no database; what a shape refers to is for its caller to find.
+// Calls run downwards:
 //
-// Members that OrderCloud documents for orders and catalogs are taken and not
-// kept. A documented rule for security that is not enforced here is refused.
-// Members of our own stand at the end of a shape.
+//	api.go                             New, Mount: all routes, and what happens to each request
+//	api_clients.go, users.go, me.go …  one file for each resource: its routes and its type,
+//	                                   with the methods of resource or editable
+//	collection.go, editor.go           what all resources have in common: list, create, delete; get, put, patch
+//	list_parameters.go                 pages, filters, search and sorting of lists
+//	lookups.go, user_record.go         records that several resources need
+//	guard.go, call.go, errors.go       who may call, reading a request, the table of errors
+//	wire                               a package: shapes, their faults, their way to records
+//
+// The package decides nothing about sign-ins, codes and messages; grants and otp do.
+// Who may change what is decided in oauth/admin. What both dialects share is in
+// oauth/surface.
+//
+// A new member of a resource goes into its file in wire and, if lists can be filtered
+// by it, into the fields of its kind. A new parameter of all lists goes into
+// listParameters and query, and its answer into wire.Meta.
 package ordercloud

@@ -15,24 +15,26 @@ import (
 	"latchkey/storage"
 )
 
-// Durations in minutes that an API client has unless it says otherwise.
+// Durations in minutes. Those that begin with default are for API clients that name
+// none.
 const (
 	defaultAccessTokenDuration    = 600
 	defaultAnonymousTokenDuration = 7 * 24 * 60
-	maxAnonymousTokenDuration     = 31 * 24 * 60 // as long as the keys that verify them are published
+	maxAnonymousTokenDuration     = 31 * 24 * 60 // keys that verify such tokens are published as long
 	maxTokenDuration              = 524160
 	maxResources                  = 50
 )
 
-// The values that the extra members of an API client may take.
+// Values of AllowedCredentials.
 const (
 	credentialOTP      = "otp"
 	credentialPassword = "password"
 )
 
-// ApiClient is OrderCloud's API client, with Latchkey's extra members at the
-// end. Without any of those it behaves like OrderCloud's: password, client
-// credentials and refresh, both credentials, and a refresh token that stays.
+// ApiClient is OrderCloud's API client. Latchkey's own members are the last ones. A
+// client without those behaves as in OrderCloud: it has the grants password, client
+// credentials and refresh, takes one-time passwords and passwords, and keeps its
+// refresh token.
 type ApiClient struct {
 	ID                         string
 	ClientSecret               *string // write only
@@ -47,14 +49,14 @@ type ApiClient struct {
 	AllowAnySupplier           bool
 	AllowSeller                bool
 	IsAnonBuyer                bool
-	AssignedBuyerCount         int // read only; for the caller of ApiClientFromRecord to count
+	AssignedBuyerCount         int // read only; not set by ApiClientFromRecord
 	AssignedSupplierCount      int // likewise
 	MinimumRequiredRoles       []string
 	MinimumRequiredCustomRoles []string
 	MaximumGrantedRoles        []string
 	MaximumGrantedCustomRoles  []string
 
-	// Of orders, which do not exist here: taken and not kept.
+	// Members for orders, which do not exist here: accepted and not stored.
 	OrderCheckoutIntegrationEventID   *string
 	OrderCheckoutIntegrationEventName *string
 	OrderReturnIntegrationEventID     *string
@@ -65,15 +67,15 @@ type ApiClient struct {
 	GrantTypes               []string // default password, client_credentials, refresh_token
 	AllowedCredentials       []string // "otp", "password"; default both
 	RefreshTokenRotation     *bool    // default: true if one of the two above is given
-	RefreshTokenIdleDuration *int     // minutes that a refresh token may lie unused; default 0: no limit
-	SigningAlg               *string  // ES256, RS256 or EdDSA; left out: that of the stored client, and of a new one RS256 unless the server's setting names another
+	RefreshTokenIdleDuration *int     // minutes a refresh token may be unused; default 0: no limit
+	SigningAlg               *string  // ES256, RS256 or EdDSA; absent: the stored one; for a new client RS256, or the setting of the server
 	PasswordProfileID        *string  // whose logins sign in; default "default"
 
 	TokenEndpointAuthMethod *string         // "private_key_jwt": it signs assertions (RFC 7523) and has no secret; default: by secret, or public
 	JWKS                    json.RawMessage // its public keys, for private_key_jwt (RFC 7517 §5)
 	Resources               []string        // which of the server's resources its tokens may be for (RFC 8707); default all
 	DPoPBoundAccessTokens   bool            // its tokens are bound to a key, always (RFC 9449 §5.2)
-	TrustEndUserAddress     bool            // the address that it says its user has is believed, if it is confidential
+	TrustEndUserAddress     bool            // a confidential client names the address of its user
 }
 
 // ApiClientAssignment admits the users of a buyer or of a supplier.
@@ -94,7 +96,7 @@ func (a ApiClientAssignment) Validate(path string) Faults {
 	return c.faults
 }
 
-// Validate returns every fault of the client, as found at path.
+// Validate returns all faults of the client. path is its place in the document.
 func (a ApiClient) Validate(path string) Faults {
 	c := check{path: path}
 	c.id("ID", a.ID)
@@ -128,8 +130,8 @@ func (a ApiClient) Validate(path string) Faults {
 	return c.faults
 }
 
-// validateAuthentication checks how the client authenticates itself and what its
-// tokens are for.
+// validateAuthentication checks how the client authenticates, and the resources of
+// its tokens.
 func (a ApiClient) validateAuthentication(c *check) {
 	switch asserts := a.asserts(); {
 	case a.TokenEndpointAuthMethod != nil && !asserts:
@@ -157,23 +159,21 @@ func (a ApiClient) validateAuthentication(c *check) {
 	}
 }
 
-// asserts reports whether the client authenticates itself by assertions.
+// asserts reports whether the client authenticates by assertions (RFC 7523).
 func (a ApiClient) asserts() bool {
 	return surface.ValueOr(a.TokenEndpointAuthMethod, "") == storage.AuthMethodPrivateKeyJWT
 }
 
-// grantTypes are those of a client that names none (OrderCloud).
+// grantTypes returns the grants of a client that names none (OrderCloud).
 func grantTypes() []string {
 	return []string{grants.GrantClientCredentials, grants.GrantPassword, grants.GrantRefreshToken}
 }
 
-// ToRecord returns base with everything the client says. What the wire does
-// not carry stays: secrets, assignments, own roles, version and times. So does
-// the signing algorithm if the client names none: OrderCloud's clients do not
-// know it, and a change would make tokens useless to who verifies them. An ID
-// that differs from the stored one only in letter case does not replace it. A
-// new client is public until it is given a secret; ClientSecret is not looked
-// at, since its digest is the caller's to make.
+// ToRecord returns base with the members of the client. What the wire does not have
+// stays: secrets, assignments, own roles, version, times. An absent SigningAlg
+// leaves the stored one, because verifiers depend on it and OrderCloud's clients do
+// not send it. An ID that differs in letter case only does not replace the stored
+// one. The caller stores ClientSecret.
 func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 	r := base
 	if !strings.EqualFold(r.ID, a.ID) {
@@ -201,9 +201,9 @@ func (a ApiClient) ToRecord(base storage.Client) storage.Client {
 	return r
 }
 
-// accessTokenTTL returns the life of the client's access tokens. A stored client
-// of another origin that names none still names none when it is sent back as it
-// was shown.
+// accessTokenTTL returns the life of the client's access tokens. A client that was
+// not made through /v1 may have none of its own. It keeps none if it is sent back
+// as it was shown.
 func (a ApiClient) accessTokenTTL(base storage.Client) time.Duration {
 	ttl := minutes(surface.ValueOr(a.AccessTokenDuration, defaultAccessTokenDuration))
 	if base.ID != "" && base.AccessTokenTTL == 0 && ttl == base.AccessTokenLife() {
@@ -234,8 +234,8 @@ func (a ApiClient) extrasToRecord(r *storage.Client) {
 	}
 }
 
-// ApiClientFromRecord returns the client as the wire shows it. It says every
-// extra member that has a value, so that sending it back changes nothing.
+// ApiClientFromRecord returns the client as the wire shows it. It has all members
+// of our own that have a value, so that sending it back changes nothing.
 func ApiClientFromRecord(r storage.Client) ApiClient {
 	a := ApiClient{
 		ID:                       r.ID,

@@ -12,7 +12,7 @@ type ApiClientSecret struct {
 	ID           string     // read only
 	Name         string     // for people
 	Expiration   *time.Time // null: never
-	ClientSecret *string    `json:",omitempty"` // read only; shown once, in the answer to the request that made it
+	ClientSecret *string    `json:",omitempty"` // read only; shown once, in the answer to its creation
 }
 
 func ApiClientSecretFromRecord(r storage.ClientSecret) ApiClientSecret {

@@ -7,13 +7,12 @@ import (
 	"latchkey/storage"
 )
 
-// AuditEvent is something that whoever answers for the server wants to know of
-// later. The resource is Latchkey's own.
+// AuditEvent is a recorded action. The resource is Latchkey's own.
 type AuditEvent struct {
 	ID       string
 	Time     time.Time
 	Action   string   // "sign_in", "apiclient.updated", …
-	Outcome  string   // "success", or why not
+	Outcome  string   // "success", or the reason of a failure
 	ClientID *string  // through which it happened
 	UserID   *string  // who did it: the subject of its tokens
 	Username *string  // as presented
@@ -21,9 +20,9 @@ type AuditEvent struct {
 	Object   *string  // what was changed: "ApiClient/shop"
 	Changed  []string // members of Object that have another value now, secrets included; never the value
 	TraceID  *string  // of the HTTP request
-	Source   *string  // address of who sent that
+	Source   *string  // address of the sender
 	Took     int64    // milliseconds from the queueing of a message to its end
-	Count    int64    `json:",omitempty"` // how many equal events it stands for; absent: itself alone
+	Count    int64    `json:",omitempty"` // number of equal events it stands for; absent: 1
 }
 
 func AuditEventFromRecord(e storage.AuditEvent) AuditEvent {

@@ -13,7 +13,7 @@ type Buyer struct {
 	ID               string
 	Name             string
 	Active           *bool           // default true
-	DefaultCatalogID *string         // of catalogs, which do not exist here: taken and not kept
+	DefaultCatalogID *string         // catalogs do not exist here: accepted, not stored
 	DateCreated      *time.Time      // read only
 	XP               json.RawMessage `json:"xp"`
 }
@@ -30,7 +30,7 @@ func validateAccount(path, id, name string, xp json.RawMessage) Faults {
 	return c.faults
 }
 
-// ToRecord returns base with everything the buyer says.
+// ToRecord returns base with the members of the buyer.
 func (b Buyer) ToRecord(base storage.Account) storage.Account {
 	r := base
 	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Buyer, b.ID, b.Name, surface.ValueOr(b.Active, true), b.XP

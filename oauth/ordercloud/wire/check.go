@@ -12,7 +12,7 @@ import (
 	"latchkey/otp"
 )
 
-// Sizes, in bytes, beyond which a member is refused.
+// Sizes of members, in bytes. Longer ones are refused.
 const (
 	maxID     = surface.MaxID
 	maxText   = surface.MaxText
@@ -22,8 +22,8 @@ const (
 	MaxXPDepth = 32
 )
 
-// messageTypePlaceholder in a sender's URL stands for the lower-case type of
-// the message.
+// messageTypePlaceholder in the URL of a sender is replaced by the type of the
+// message in lower case.
 const messageTypePlaceholder = "{messagetype}"
 
 // check collects the faults of one resource.
@@ -36,13 +36,12 @@ func (c *check) fail(field, format string, args ...any) {
 	c.faults.Add(Join(c.path, field), format, args...)
 }
 
-// failAs adds a fault that OrderCloud has a code and a message of its own for.
+// failAs adds a fault for which OrderCloud has its own code and message.
 func (c *check) failAs(code, field, message string) {
 	c.faults = append(c.faults, Fault{Path: Join(c.path, field), Problem: message, Code: code})
 }
 
-// id checks an identifier unless it is empty: whoever stores the resource
-// chooses one then.
+// id checks an identifier. An empty one is accepted: the server chooses one.
 func (c *check) id(field, value string) {
 	if len(value) > maxID || strings.ContainsFunc(value, func(r rune) bool { return !idRune(r) }) {
 		c.fail(field, "must be 1 to %d of the characters A-Z, a-z, 0-9, - and _", maxID)
@@ -63,7 +62,7 @@ func (c *check) text(field, value string) {
 	}
 }
 
-// visible checks that a name shows all of its characters.
+// visible checks that a name has no invisible characters.
 func (c *check) visible(field, name string) {
 	if otp.HasInvisible(name) {
 		c.fail(field, "must not contain invisible characters")
@@ -105,8 +104,8 @@ func (c *check) eachOneOf(field string, values []string, choices ...string) {
 	}
 }
 
-// url checks an absolute URL. It may not carry a user's name or password: URLs
-// are shown and logged.
+// url checks an absolute URL. A user name or password in it is refused, because
+// URLs are shown and logged.
 func (c *check) url(field, value string) {
 	u, ok := surface.ParseHTTPURL(strings.ReplaceAll(value, messageTypePlaceholder, "type"))
 	if !ok {
@@ -128,8 +127,8 @@ func (c *check) email(field, value string) {
 	c.visible(field, value)
 }
 
-// xp checks the administrator's own data: an object, as OrderCloud has it, that
-// both databases can look into.
+// xp checks the administrator's own data. It must be an object, as in OrderCloud,
+// and both databases must be able to search it.
 func (c *check) xp(value json.RawMessage) {
 	switch {
 	case len(value) > maxXP:
@@ -141,9 +140,9 @@ func (c *check) xp(value json.RawMessage) {
 	}
 }
 
-// searchable reports whether a document has nothing that PostgreSQL's jsonb or
-// SQLite's functions fail on: one such record would make every list that is
-// filtered by xp fail.
+// searchable reports whether PostgreSQL's jsonb and SQLite's functions can read a
+// document. One record that they cannot read would make every list filtered by xp
+// fail.
 func searchable(document json.RawMessage) bool {
 	in := json.NewDecoder(bytes.NewReader(document))
 	in.UseNumber()
@@ -174,7 +173,7 @@ func searchable(document json.RawMessage) bool {
 	}
 }
 
-// secret checks a password or key, whose value no fault may tell.
+// secret checks a password or key. A fault never shows its value.
 func (c *check) secret(field string, value *string, ifEmpty string) {
 	switch {
 	case value == nil:
@@ -185,22 +184,23 @@ func (c *check) secret(field string, value *string, ifEmpty string) {
 	}
 }
 
-// CheckID returns the faults of an identifier at path, which must be there.
+// CheckID returns the faults of an identifier that must not be empty. path is its
+// place in the document.
 func CheckID(path, id string) Faults {
 	var c check
 	c.reference(path, &id)
 	return c.faults
 }
 
-// CheckRoles returns the faults of the list of roles at path.
+// CheckRoles returns the faults of a list of roles. path is its place in the
+// document.
 func CheckRoles(path string, roles []string) Faults {
 	var c check
 	c.roles(path, roles)
 	return c.faults
 }
 
-// present returns nil for a document that is not there, however the store has
-// it, so that JSON shows null.
+// present returns nil for an empty document, so that JSON shows null.
 func present(doc json.RawMessage) json.RawMessage {
 	if len(doc) == 0 {
 		return nil
@@ -217,8 +217,8 @@ func (c *check) party(buyer, supplier *string) {
 	}
 }
 
-// reference checks the ID of another resource. An empty one is refused: it
-// would otherwise assign to everybody what was meant for somebody.
+// reference checks the ID of another resource. An empty one is refused: an
+// assignment without it would be for all users.
 func (c *check) reference(field string, id *string) {
 	if id == nil {
 		return

@@ -11,21 +11,20 @@ import (
 	"latchkey/oauth/surface"
 )
 
-// Decode reads a JSON document into the struct that into points to, and
-// returns every fault with its path below path. It is stricter than
-// encoding/json: a member that the struct does not have, or that occurs twice,
-// is a fault, and names are compared exactly. A null is the same as an absent
-// member. json.RawMessage fields take any value.
+// Decode decodes a JSON document into the struct that into points to. It returns
+// all faults; path is the place of the document. It is stricter than encoding/json:
+// unknown and repeated members are faults, and letter case counts. A null is the
+// same as an absent member. A json.RawMessage takes any value.
 func Decode(data []byte, path string, into any) Faults {
 	var d decoder
 	d.document(data, path, into)
 	return d.faults
 }
 
-// decodeKnown is Decode for documents of OrderCloud's clients, which send
-// members of other resources and of later versions: a member that the struct
-// does not have is ignored, and its path returned, unless its name looks like a
-// misspelling of one that the struct has. That is a fault.
+// DecodeKnown is Decode for bodies of OrderCloud's clients, which send members of
+// other resources and of later versions. Unknown members are ignored and their
+// paths returned. An unknown member whose name looks like a misspelling is still a
+// fault.
 func DecodeKnown(data []byte, into any) (ignored []string, faults Faults) {
 	d := decoder{ignoresUnknown: true}
 	d.document(data, "", into)
@@ -113,8 +112,8 @@ func (d *decoder) object(raw json.RawMessage, path string, v reflect.Value) {
 	}
 }
 
-// members maps the JSON names of a struct's fields, those of embedded structs
-// included, to their indexes.
+// MemberIndexes returns the JSON names of a struct's fields with their indexes.
+// Fields of embedded structs are included.
 func MemberIndexes(t reflect.Type) map[string][]int {
 	byName := map[string][]int{}
 	for _, f := range reflect.VisibleFields(t) {
@@ -130,8 +129,8 @@ func MemberIndexes(t reflect.Type) map[string][]int {
 	return byName
 }
 
-// unknown handles a member that the struct does not have. meant is the member
-// that its name looks like a misspelling of, or "".
+// unknown handles an unknown member. meant is the member whose name it looks like,
+// or "".
 func (d *decoder) unknown(path, meant string) {
 	switch {
 	case meant != "":

@@ -24,19 +24,19 @@ type DeliveryConfig struct {
 	DeliveryTargets DeliveryTargets
 }
 
-// DeliveryTargets says where messages go: one of the two is given.
+// DeliveryTargets is where messages go. One of the two is given.
 type DeliveryTargets struct {
 	MessageSender *MessageSenderTarget
 	Http          *HttpTarget
 }
 
-// MessageSenderTarget is an endpoint that is called as message senders are.
+// MessageSenderTarget is an endpoint that is called like that of a message sender.
 type MessageSenderTarget struct {
 	Endpoint string
 	Secret   *string `json:",omitempty"` // write only
 }
 
-// HttpTarget is such an endpoint that wants to see a header besides.
+// HttpTarget is an endpoint that expects another header as well.
 type HttpTarget struct {
 	Endpoint              string
 	Secret                *string `json:",omitempty"` // write only
@@ -44,18 +44,18 @@ type HttpTarget struct {
 	CustomAuthHeaderValue *string `json:",omitempty"` // write only
 }
 
-// KeptDelivery tells which secrets of a delivery config are stored already.
+// KeptDelivery says which secrets of a delivery config are stored already.
 type KeptDelivery struct{ Secret, Header bool }
 
-// KeptOf returns what is kept in a record that ToRecord returned.
+// KeptOf returns which secrets a record of ToRecord has.
 func KeptOf(r storage.DeliveryConfig) KeptDelivery {
 	return KeptDelivery{Secret: len(r.Secret.Data) > 0, Header: len(r.CustomAuthHeader.Data) > 0}
 }
 
-// fieldName matches what RFC 9110 §5.1 lets a header be called.
+// fieldName matches the name of a header (RFC 9110 §5.1).
 var fieldName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")
 
-// ownHeaders are those of a call that are not an administrator's to set.
+// ownHeaders are the headers of a call that administrators cannot set.
 var ownHeaders = []string{
 	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Host", "Keep-Alive",
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Oc-Hash",
@@ -118,11 +118,10 @@ func (t HttpTarget) validate(c *check, kept KeptDelivery) {
 	}
 }
 
-// ToRecord returns base with everything the delivery config says except the
-// secrets, which SealSecrets adds. The stored value of the custom header stays
-// for the same header of the same endpoint only: whoever may change a config
-// but not read its secrets shall not get them by naming an endpoint of their
-// own.
+// ToRecord returns base with the members of the delivery config. SealSecrets adds
+// the secrets. The stored value of the custom header stays only for the same header
+// of the same endpoint. Otherwise an administrator who cannot read it could have it
+// sent to another endpoint.
 func (d DeliveryConfig) ToRecord(base storage.DeliveryConfig) storage.DeliveryConfig {
 	r := base
 	r.ID, r.Name, r.Enabled = d.ID, d.Name, surface.ValueOr(d.Enabled, true)
@@ -139,8 +138,8 @@ func (d DeliveryConfig) ToRecord(base storage.DeliveryConfig) storage.DeliveryCo
 	return r
 }
 
-// SealSecrets seals the secrets that the delivery config says into the record,
-// which ToRecord returned. Errors are those of the sealer.
+// SealSecrets seals the secrets of the delivery config into the record of ToRecord.
+// The error is that of the sealer.
 func (d DeliveryConfig) SealSecrets(with surface.Sealer, into *storage.DeliveryConfig) error {
 	var secret, header *string
 	if t := d.DeliveryTargets.MessageSender; t != nil {

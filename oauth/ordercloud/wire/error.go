@@ -5,19 +5,19 @@ import (
 	"latchkey/storage"
 )
 
-// Error is one entry of the Errors array that every refusal below /v1 carries.
-// It is a shape of the wire, not an error: see writeError.
+// Error is one entry of the Errors array in the answer to a request that is
+// refused.
 type Error struct {
 	ErrorCode string
 	Message   string
 	Data      any
 }
 
-// errorBody is the body of every refusal below /v1.
+// ErrorBody is the body of the answer to a request that is refused.
 type ErrorBody struct{ Errors []Error }
 
-// passwordRequirements is the Data of a refusal of a password: all rules,
-// whichever it breaks.
+// passwordRequirements is the Data of an error about a password. It has all rules,
+// because the next password must satisfy all.
 type passwordRequirements struct {
 	MinimumCharacterCount    int
 	UpperCaseRequired        bool

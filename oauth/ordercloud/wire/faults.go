@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Fault is one thing wrong with a document, and where.
+// Fault is one fault of a document.
 type Fault struct {
 	Path    string // "ApiClients[2].AccessTokenDuration"
 	Problem string // never holds a secret
-	Code    string // OrderCloud's for it; empty: that of any fault
+	Code    string // ErrorCode of OrderCloud; empty: ValidationFailure
 }
 
 // String returns "path: problem".
@@ -20,8 +20,8 @@ func (f Fault) String() string {
 	return f.Path + ": " + f.Problem
 }
 
-// Faults is everything wrong with a document. As an error it has a line for
-// each; use Err to get one.
+// Faults are all faults of a document. As an error it has a line for each. Err
+// returns one.
 type Faults []Fault
 
 // Error implements error.
@@ -46,7 +46,7 @@ func (f *Faults) Add(path, format string, args ...any) {
 	*f = append(*f, Fault{Path: path, Problem: fmt.Sprintf(format, args...)})
 }
 
-// Join returns the path of a member of what stands at path.
+// Join returns the path of a member of the object at path.
 func Join(path, member string) string {
 	if path == "" {
 		return member

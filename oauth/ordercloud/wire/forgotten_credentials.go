@@ -14,7 +14,7 @@ type PasswordResetRequest struct {
 	ClientID string
 	Username string
 	Email    string
-	URL      *string // where a password is renewed, for the message to tell
+	URL      *string // page where the password is renewed; in the message
 }
 
 // PasswordReset renews a forgotten password.

@@ -6,7 +6,7 @@ type List[W any] struct {
 	Items []W
 }
 
-// Meta says which part of the collection a page is. ItemRange counts from 1.
+// Meta says which part of a list a page is. ItemRange counts from 1.
 type Meta struct {
 	Page        int
 	PageSize    int

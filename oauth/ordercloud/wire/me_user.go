@@ -7,8 +7,8 @@ import (
 	"latchkey/storage"
 )
 
-// MeUser is a user as it sees itself. All but its names, its e-mail address,
-// its phone number, its password and its own data is read only.
+// MeUser is a user as it sees itself. It may change its names, e-mail address,
+// phone number, password and xp; the other members are read only.
 type MeUser struct {
 	ID            string
 	Username      string
@@ -23,12 +23,12 @@ type MeUser struct {
 
 	CompanyID           *string
 	AvailableRoles      []string
-	Locale              json.RawMessage // not known here
+	Locale              json.RawMessage // always null
 	DateCreated         *time.Time
 	LastActive          *time.Time // last sign-in
 	PasswordLastSetDate *time.Time
 
-	Buyer    *MeBuyer // of a buyer's user, as the following of others
+	Buyer    *MeBuyer // of a user of a buyer; likewise the next two
 	Supplier *MeSupplier
 	Seller   *MeSeller
 

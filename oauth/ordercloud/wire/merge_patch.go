@@ -5,7 +5,7 @@ import (
 	"maps"
 )
 
-// patchedShape applies an RFC 7396 merge patch to what the wire shows.
+// Patched applies a merge patch (RFC 7396) to a shape as the wire shows it.
 func Patched[W any](shown W, patch []byte) (w W, err error) {
 	document, err := json.Marshal(shown)
 	if err != nil {

@@ -67,14 +67,14 @@ type passwordRenewal struct {
 
 type forgottenUsername struct{ Username string }
 
-// accountLocked is ours: OrderCloud tells nobody.
+// accountLocked is Latchkey's own: OrderCloud sends no such message.
 type accountLocked struct {
 	Username    string
-	LockedUntil *time.Time // null: the lock has ended, or nobody knows when it does
+	LockedUntil *time.Time // null: the lock has ended, or has no end
 }
 
-// contactChanged is ours. It is sent to the former address: that is what the
-// message says of the recipient.
+// contactChanged is Latchkey's own. It is sent to the former address, which is also
+// the one in Recipient.
 type contactChanged struct{ Username string }
 
 func lockEnd(t time.Time) *time.Time {
@@ -85,11 +85,10 @@ func lockEnd(t time.Time) *time.Time {
 	return &t
 }
 
-// Encode returns the call that brings the message to the sender's endpoint,
-// signed with the shared key, with the signing secrets or with both. A message
-// to a user who is gone, or whose name is another user's by now, fails for good,
-// and so does one of a sender whose delivery config is off; any other failure
-// may pass.
+// Encode returns the HTTP call that brings a message to the endpoint of a sender,
+// signed with the shared key, the signing secrets or both. It fails for good if the
+// user is gone, if another user has the username by now, or if the delivery config
+// is off. Other failures may pass.
 func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env deliver.Envelope) (deliver.Call, error) {
 	endpoint, err := e.Endpoint(ctx, s)
 	if err != nil {
@@ -122,10 +121,11 @@ func (e MessageEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 	return e.call(s, endpoint, env.Message.ID, m)
 }
 
-// recipient returns whom the message is for, with a token for the receiver.
+// recipient returns the user that a message is for, and a token of that user for
+// the receiver.
 func (e MessageEncoder) recipient(ctx context.Context, s storage.Sender, env deliver.Envelope, r token.RecipientRequest) (storage.Principal, string, error) {
 	r.ClientID, r.Username, r.ProfileID = env.ClientID, env.Username, env.ProfileID
-	if env.Message.Type == storage.MessageContactChanged { // whoever changed the address may have changed the username as well
+	if env.Message.Type == storage.MessageContactChanged { // the username may have changed together with the address
 		r.LoginID, r.UserUID = env.LoginID, env.UserUID
 	}
 	p, token, err := e.Recipient(ctx, r)
@@ -144,7 +144,7 @@ func (e MessageEncoder) recipient(ctx context.Context, s storage.Sender, env del
 	return p, token, nil
 }
 
-// eventBody returns what messages of the type say of their own.
+// eventBody returns the part of a message that depends on its type.
 func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env deliver.Envelope) (any, error) {
 	switch env.Message.Type {
 	case storage.MessageOneTimePassword:
@@ -165,8 +165,9 @@ func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env del
 	return nil, deliver.Permanent(deliver.Reason(fmt.Sprintf("message senders know no messages of type %q", env.Message.Type)))
 }
 
-// sealToken encrypts a user's token to the receiver if that has a key: whoever
-// must not read the code must not have a token either, which is worth more.
+// sealToken encrypts the token to the key of the receiver, if it has one. The key
+// exists so that others on the way cannot read codes, and a token is worth more
+// than a code.
 func sealToken(jwk json.RawMessage, token string) (string, error) {
 	if len(jwk) == 0 || token == "" {
 		return token, nil
@@ -178,7 +179,7 @@ func sealToken(jwk json.RawMessage, token string) (string, error) {
 	return key.Encrypt([]byte(token))
 }
 
-// call encodes the message and signs it the way the sender wants it.
+// call encodes a message and signs it with the signature of the sender.
 func (e MessageEncoder) call(s storage.Sender, to deliver.Endpoint, id string, m message) (deliver.Call, error) {
 	body, err := json.Marshal(m)
 	if err != nil {
@@ -199,7 +200,7 @@ func (e MessageEncoder) call(s storage.Sender, to deliver.Endpoint, id string, m
 	return deliver.Call{URL: url, Header: header, Body: body}, nil
 }
 
-// sign returns what OrderCloud sends as X-oc-hash.
+// sign returns the header X-oc-hash (OrderCloud): an HMAC-SHA256 of the body.
 func sign(key string, body []byte) string {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write(body)

@@ -11,16 +11,16 @@ import (
 	"latchkey/storage"
 )
 
-// The words of Signature.
+// Values of Signature.
 const (
 	signatureOrderCloud = "oc-hash"
 	signatureStandard   = string(storage.StandardWebhookSignature)
 )
 
-const maxSigningSecrets = 2 // the new and the old one while they are exchanged
+const maxSigningSecrets = 2 // the new one and the old one during a change
 
-// messageTypes are those of OrderCloud. Only OneTimePassword, ForgottenPassword,
-// ForgottenUsername and NewUserInvitation are ever sent.
+// messageTypes are OrderCloud's message types. Only OneTimePassword,
+// ForgottenPassword, ForgottenUsername and NewUserInvitation are sent here.
 const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPassword ForgottenUsername" +
 	" OrderSubmittedForYourApproval OrderSubmittedForApproval OrderApproved" +
 	" OrderSubmittedForYourApprovalHasBeenApproved OrderSubmittedForYourApprovalHasBeenDeclined" +
@@ -30,28 +30,28 @@ const messageTypes = "OrderDeclined OrderSubmitted ShipmentCreated ForgottenPass
 	" OrderReturnCompleted SubscriptionReminder ProductCollectionInvitationAccepted" +
 	" ProductCollectionInvitationDeclined OneTimePassword"
 
-// furtherMessageTypes are Latchkey's own. They have a member of their own, because
-// OrderCloud's .NET library throws on a message type that it does not know.
+// furtherMessageTypes are Latchkey's own. They have another member, because
+// OrderCloud's .NET library fails on message types that it does not know.
 const furtherMessageTypes = string(storage.MessageAccountLocked + " " + storage.MessageContactChanged)
 
-// MessageSender is OrderCloud's message sender. Where its calls go and how they
-// are signed is said by URL and SharedKey or, where DeliveryConfigID is given,
-// by that delivery config.
+// MessageSender is OrderCloud's message sender. URL and SharedKey say where its
+// calls go and how they are signed. With DeliveryConfigID the delivery config says
+// it.
 type MessageSender struct {
 	ID               string
 	Name             string
 	MessageTypes     []string
 	Description      *string
 	URL              *string
-	ElevatedRoles    []string        // added to the recipient's in the token that a message carries
+	ElevatedRoles    []string        // added to those of the recipient in the token of a message
 	SharedKey        *string         // write only
 	XP               json.RawMessage `json:"xp"`
 	DeliveryConfigID *string
 	AllowAllBuyers   bool
 
-	FurtherMessageTypes []string `json:",omitempty"` // extra: "AccountLocked", "ContactChanged"; left out: those that are stored
+	FurtherMessageTypes []string `json:",omitempty"` // extra: "AccountLocked", "ContactChanged"; absent: the stored ones
 
-	Active         *bool           `json:",omitempty"` // extra: default true; else it serves nobody
+	Active         *bool           `json:",omitempty"` // extra: default true; false: it serves nobody
 	Kind           *string         `json:",omitempty"` // extra: "webhook" (default), "smtp" or "console"
 	Signature      *string         `json:",omitempty"` // extra: "oc-hash" (default) or "standard-webhooks"
 	SigningSecrets []string        `json:",omitempty"` // extra, write only: one or two, newest first
@@ -59,10 +59,10 @@ type MessageSender struct {
 	SMTP           *SMTP           `json:",omitempty"` // extra: of kind "smtp"
 }
 
-// Kept says what of a sender is stored already and need not be sent again.
+// Kept says which parts of a sender are stored already and need not be sent again.
 type Kept struct{ SharedKey, SigningSecrets, SMTPPassword, FurtherMessageTypes bool }
 
-// KeptIn returns what is kept in a record that ToRecord returned.
+// KeptIn returns which parts a record of ToRecord has.
 func KeptIn(r storage.Sender) Kept {
 	return Kept{
 		SharedKey:      len(r.SharedKey.Data) > 0,
@@ -73,8 +73,8 @@ func KeptIn(r storage.Sender) Kept {
 	}
 }
 
-// MessageSenderAssignment lets the sender serve the users of a buyer or
-// supplier or, without any party, admin users.
+// MessageSenderAssignment lets the sender serve the users of a buyer or supplier
+// or, without either, admin users.
 type MessageSenderAssignment struct {
 	MessageSenderID          string
 	BuyerID                  *string
@@ -102,7 +102,7 @@ func (s MessageSender) Validate(path string, kept Kept) Faults {
 	if len(s.MessageTypes)+len(s.FurtherMessageTypes) == 0 && (s.FurtherMessageTypes != nil || !kept.FurtherMessageTypes) {
 		c.fail("MessageTypes", "is required")
 	}
-	// Files of earlier versions name the further types among OrderCloud's.
+	// Files for earlier versions have the further types in MessageTypes.
 	c.messageTypes("MessageTypes", s.MessageTypes, messageTypes+" "+furtherMessageTypes)
 	c.messageTypes("FurtherMessageTypes", s.FurtherMessageTypes, furtherMessageTypes)
 	c.roles("ElevatedRoles", s.ElevatedRoles)
@@ -113,8 +113,7 @@ func (s MessageSender) Validate(path string, kept Kept) Faults {
 	return c.faults
 }
 
-// messageTypes finds the faults of a list of message types. Known ones are
-// separated by spaces.
+// messageTypes checks a list of message types. Spaces separate the known ones.
 func (c *check) messageTypes(member string, types []string, known string) {
 	for i, t := range types {
 		if !slices.Contains(strings.Fields(known), t) {
@@ -191,9 +190,9 @@ func (s MessageSender) kind() storage.SenderKind {
 	return storage.SenderKind(surface.ValueOr(s.Kind, string(storage.WebhookSender)))
 }
 
-// ToRecord returns base with everything the sender says except the secrets,
-// which SealSecrets adds, and the assignments. Of the
-// secrets in base it keeps those that the sender may still use.
+// ToRecord returns base with the members of the sender. SealSecrets adds the
+// secrets; assignments stay. A stored secret stays only if the sender still uses
+// it.
 func (s MessageSender) ToRecord(base storage.Sender) storage.Sender {
 	r := base
 	r.ID, r.Name, r.Description = s.ID, s.Name, surface.ValueOr(s.Description, "")
@@ -236,8 +235,7 @@ func furtherTypes(r storage.Sender) []string {
 	return further
 }
 
-// MessageSenderFromRecord returns the sender as the wire shows it: without its
-// shared key.
+// MessageSenderFromRecord returns the sender as the wire shows it, without secrets.
 func MessageSenderFromRecord(r storage.Sender) MessageSender {
 	s := MessageSender{
 		ID:             r.ID,

@@ -8,9 +8,8 @@ import (
 	"latchkey/storage"
 )
 
-// CodeRequest is somebody's wish for one-time passwords or another
-// message, with what became of it. It never has a code. The resource is
-// Latchkey's own.
+// CodeRequest is a request for one-time passwords or another message, with what
+// happened to it. It never has a code. The resource is Latchkey's own.
 type CodeRequest struct {
 	ID         string
 	Type       string     // of the messages: "OneTimePassword", …
@@ -19,14 +18,13 @@ type CodeRequest struct {
 	Email      *string    // as asked
 	TraceID    *string    // of the HTTP request
 	CreatedAt  time.Time  // when it was asked for
-	ExpiresAt  time.Time  // when its codes do
-	ResolvedAt *time.Time // when it was found out whom it is for; null: not yet
+	ExpiresAt  time.Time  // when its codes expire
+	ResolvedAt *time.Time // when its users were found; null: not yet
 
 	Timeline []TimelineStep `json:",omitempty"` // of a single request only
 }
 
-// TimelineStep is something that happened to a request, to a code or to a
-// message.
+// TimelineStep is an event of a request, a code or a message.
 type TimelineStep struct {
 	At           time.Time
 	Step         string // "asked", "nobody_served", "superseded", "issued", "queued", "failed", "accepted", "dead", "redeemed", "retired", "expired"
@@ -37,9 +35,9 @@ type TimelineStep struct {
 	Detail       *string // what went wrong
 }
 
-// MessageRetry says which request brings a message on its way again.
+// MessageRetry is the answer to the retry of a message.
 type MessageRetry struct {
-	RequestID string // another one than before if the code was lost and a new one is made
+	RequestID string // a new request if the code was lost and another one is issued
 	MessageID string
 }
 

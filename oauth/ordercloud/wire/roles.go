@@ -2,8 +2,8 @@ package wire
 
 import "strings"
 
-// standardRoles are the roles that OrderCloud defines. Other roles are custom;
-// only the member in which the wire shows a role depends on that.
+// standardRoles are the roles that OrderCloud defines. Other roles are custom. The
+// difference is only in which member the wire shows a role.
 const standardRoles = " AddressAdmin AddressReader AdminAddressAdmin AdminAddressReader AdminUserAdmin" +
 	" AdminUserGroupAdmin AdminUserGroupReader AdminUserReader ApiClientAdmin ApiClientReader" +
 	" ApprovalRuleAdmin ApprovalRuleReader BundleAdmin BundleAssignmentAdmin BundleReader BuyerAdmin" +

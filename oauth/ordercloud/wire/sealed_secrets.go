@@ -9,17 +9,16 @@ import (
 	"latchkey/storage"
 )
 
-// What the secrets of senders are sealed with as additional data, so that no
-// other sealed secret can pass for one.
+// Additional data of sealed secrets. It keeps the secret of one member from passing
+// for that of another.
 const (
 	SharedKeyContext      = "message_sender.shared_key"
 	SigningSecretsContext = "message_sender.signing_secrets"
 	SMTPPasswordContext   = "message_sender.smtp_password"
 )
 
-// SealSecrets seals the secrets that the sender says and the record has not
-// into the record, which ToRecord returned, and names their members. Errors are
-// those of the sealer.
+// SealSecrets seals the secrets of the sender that are new into the record of
+// ToRecord, and names their members. The error is that of the sealer.
 func (s MessageSender) SealSecrets(with surface.Sealer, into *storage.Sender) (changed []string, err error) {
 	var password *string
 	if s.SMTP != nil {
@@ -32,7 +31,7 @@ func (s MessageSender) SealSecrets(with surface.Sealer, into *storage.Sender) (c
 	})
 }
 
-// secretMember is a member that is kept sealed.
+// secretMember is a member that is stored sealed.
 type secretMember struct {
 	member, context string
 	given           []byte // nil: the stored one stays
@@ -52,7 +51,7 @@ func sealAll(with surface.Sealer, members []secretMember) (changed []string, err
 	return changed, nil
 }
 
-// changedSenderSecrets names the members that have another secret than before.
+// ChangedSenderSecrets names the members with another secret than before.
 func ChangedSenderSecrets(before, after storage.Sender) []string {
 	return changedSealed([]sealedMember{
 		{"SharedKey", before.SharedKey, after.SharedKey},
@@ -61,7 +60,7 @@ func ChangedSenderSecrets(before, after storage.Sender) []string {
 	})
 }
 
-// changedDeliverySecrets names the members that have another secret than before.
+// ChangedDeliverySecrets names the members with another secret than before.
 func ChangedDeliverySecrets(before, after storage.DeliveryConfig) []string {
 	target := "DeliveryTargets." + string(after.Target) + "."
 	return changedSealed([]sealedMember{
@@ -76,8 +75,8 @@ type sealedMember struct {
 	before, after storage.Sealed
 }
 
-// changedSealed names the members that have another secret than before. A secret
-// that is given again is not sealed anew, so equal bytes are the same secret.
+// changedSealed names the members with another secret than before. A secret that is
+// sent again is not sealed again, so equal bytes are the same secret.
 func changedSealed(members []sealedMember) []string {
 	var names []string
 	for _, m := range members {
@@ -88,7 +87,7 @@ func changedSealed(members []sealedMember) []string {
 	return names
 }
 
-// sealedAs reports whether what is stored is the secret that was given.
+// sealedAs reports whether the stored secret is the given one.
 func sealedAs(with surface.Sealer, stored storage.Sealed, context string, given []byte) bool {
 	if len(stored.Data) == 0 {
 		return false
@@ -104,8 +103,7 @@ func bytesOf(s *string) []byte {
 	return []byte(*s)
 }
 
-// listOfSecrets is how several secrets are kept in one (see
-// storage.Sender.SigningSecrets).
+// listOfSecrets returns several secrets as one, see storage.Sender.SigningSecrets.
 func listOfSecrets(list []string) []byte {
 	if len(list) == 0 {
 		return nil

@@ -20,8 +20,8 @@ type SecurityProfile struct {
 	IsExternalRoleGroup bool // read only
 }
 
-// PasswordConfig tightens the rules for logins of those who hold the profile.
-// An absent member leaves the password profile's value.
+// PasswordConfig has stricter rules for the logins of the holders of the profile.
+// An absent member leaves the rule of the password profile.
 type PasswordConfig struct {
 	LimitPasswordReuse       *int // how many former passwords may not come back, 0 to 24
 	MaxConsecutiveDupeChars  *int
@@ -36,8 +36,8 @@ type PasswordConfig struct {
 	MinimumCharacterCount    *int
 }
 
-// SecurityProfileAssignment gives the profile to a user, to the users of a
-// buyer or supplier or, without any party, to all admin users.
+// SecurityProfileAssignment gives the profile to a user, to the users of a buyer or
+// supplier or, without any of these, to all admin users.
 type SecurityProfileAssignment struct {
 	SecurityProfileID string
 	BuyerID           *string
@@ -86,8 +86,8 @@ func (p PasswordConfig) validate(path string) Faults {
 	return c.faults
 }
 
-// lockout returns the lockout policy that the config describes, with the default
-// of whatever it does not say.
+// lockout returns the lockout policy of the config. Absent members have their
+// defaults.
 func (p PasswordConfig) lockout() storage.LockoutPolicy {
 	policy := lockout.DefaultPolicy()
 	policy.Threshold = surface.ValueOr(p.AllowedFailedAttempts, policy.Threshold)
@@ -97,7 +97,7 @@ func (p PasswordConfig) lockout() storage.LockoutPolicy {
 	return policy
 }
 
-// ToRecord returns base with everything the profile says.
+// ToRecord returns base with the members of the profile.
 func (p SecurityProfile) ToRecord(base storage.SecurityProfile) storage.SecurityProfile {
 	r := base
 	r.ID, r.Name = p.ID, p.Name
@@ -126,7 +126,7 @@ func (p PasswordConfig) toRecord() storage.PasswordPolicy {
 	return r
 }
 
-// times is a number of units as a duration, and in undoes it.
+// times returns a number of units as a duration; in returns the number again.
 func times(n *int, unit time.Duration) *time.Duration {
 	if n == nil {
 		return nil

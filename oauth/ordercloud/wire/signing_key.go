@@ -8,8 +8,8 @@ import (
 	"latchkey/oauth/surface"
 )
 
-// SigningKey is a key that signs tokens; there is nothing secret in it. The
-// resource is Latchkey's own.
+// SigningKey is a key that signs tokens, without its secret. The resource is
+// Latchkey's own.
 type SigningKey struct {
 	ID          string // kid
 	Alg         string // JWS algorithm

@@ -10,7 +10,7 @@ import (
 	"latchkey/storage"
 )
 
-// SMTP is an extension of MessageSender: the mail server it sends through.
+// SMTP is the mail server of a message sender. The member is Latchkey's own.
 type SMTP struct {
 	Host     string
 	Port     *int    // default 587, or 465 if TLS is "implicit"
@@ -27,10 +27,10 @@ const (
 	submissionPort  = 587
 )
 
-// hostName matches what RFC 1123 §2.1 lets a host be called.
+// hostName matches the name of a host (RFC 1123 §2.1).
 var hostName = regexp.MustCompile(`^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?))*\.?$`)
 
-// validate adds every fault to c. hasPassword tells that one is stored.
+// validate adds the faults to c. hasPassword says that a password is stored.
 func (s *SMTP) validate(c *check, hasPassword bool) {
 	in := check{path: Join(c.path, "SMTP")}
 	defer func() { c.faults = append(c.faults, in.faults...) }()
@@ -60,9 +60,9 @@ func (s *SMTP) tls() storage.TLSMode {
 	return storage.TLSMode(surface.ValueOr(s.TLS, string(storage.RequiredTLS)))
 }
 
-// toRecord keeps the password of base for the same account on the same server
-// only: whoever may change a sender but not read its password shall not get it
-// by naming a server of their own.
+// toRecord keeps the stored password only for the same account on the same server.
+// Otherwise an administrator who cannot read it could have it sent to another
+// server.
 func (s *SMTP) toRecord(base storage.SMTPSettings) storage.SMTPSettings {
 	if s == nil {
 		return storage.SMTPSettings{}

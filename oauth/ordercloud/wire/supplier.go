@@ -13,7 +13,7 @@ type Supplier struct {
 	ID                string
 	Name              string
 	Active            *bool           // default true
-	AllBuyersCanOrder bool            // of orders, which do not exist here: taken and not kept
+	AllBuyersCanOrder bool            // orders do not exist here: accepted, not stored
 	DateCreated       *time.Time      // read only
 	XP                json.RawMessage `json:"xp"`
 }
@@ -21,7 +21,7 @@ type Supplier struct {
 // Validate returns every fault of the supplier, as found at path.
 func (s Supplier) Validate(path string) Faults { return validateAccount(path, s.ID, s.Name, s.XP) }
 
-// ToRecord returns base with everything the supplier says.
+// ToRecord returns base with the members of the supplier.
 func (s Supplier) ToRecord(base storage.Account) storage.Account {
 	r := base
 	r.Kind, r.ID, r.Name, r.Active, r.XP = storage.Supplier, s.ID, s.Name, surface.ValueOr(s.Active, true), s.XP

@@ -9,8 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-// User is a buyer's, supplier's or admin user. Unlike OrderCloud's it needs
-// neither a name nor an e-mail address.
+// User is a user of a buyer, of a supplier, or an admin user. In OrderCloud the
+// names and the e-mail address are required.
 type User struct {
 	ID            string
 	Username      string
@@ -24,10 +24,10 @@ type User struct {
 	XP            json.RawMessage `json:"xp"`
 
 	CompanyID           *string         // read only, as are those that follow
-	AvailableRoles      []string        `openapi:"nullable"` // for the caller of UserFromRecord to fill in
+	AvailableRoles      []string        `openapi:"nullable"` // not set by UserFromRecord
 	Locale              json.RawMessage // likewise
 	DateCreated         *time.Time
-	LastActive          *time.Time // last sign-in; taken for a new user only
+	LastActive          *time.Time // last sign-in; accepted for a new user only
 	PasswordLastSetDate *time.Time
 	FailedLoginAttempts int
 
@@ -52,8 +52,8 @@ func (u User) Validate(path string) Faults {
 	return c.faults
 }
 
-// ToRecord returns base with everything the user says about the person. The
-// name in full, which the wire does not carry, goes when the other names change.
+// ToRecord returns base with the members of the user. The name in full, which /v1
+// does not have, is removed if the other names change.
 func (u User) ToRecord(base storage.User) storage.User {
 	r := base
 	if u.FirstName != r.FirstName || u.LastName != r.LastName {
@@ -68,7 +68,7 @@ func (u User) ToRecord(base storage.User) storage.User {
 	return r
 }
 
-// ToLogin returns base with the name under which the user signs in.
+// ToLogin returns base with the username.
 func (u User) ToLogin(base storage.Login) storage.Login {
 	r := base
 	r.ProfileID = storage.PasswordProfileID(surface.ValueOr(u.PasswordProfileID, storage.DefaultProfileID))
@@ -79,8 +79,8 @@ func (u User) ToLogin(base storage.Login) storage.Login {
 	return r
 }
 
-// UserFromRecord returns the user as the wire shows it. companyID is the ID of
-// its buyer or supplier, empty for an admin user.
+// UserFromRecord returns the user as the wire shows it. companyID is the ID of its
+// buyer or supplier, empty for admin users.
 func UserFromRecord(r storage.User, l storage.Login, companyID string) User {
 	u := User{
 		ID:                  r.ID,
