@@ -112,16 +112,16 @@ func clearing(x *storage.Settlement, now int64) statement {
 	if remembers(x) {
 		moves = statement{sql: "TRUE"}
 	}
-	clear := statement{
+	update := statement{
 		sql:  "UPDATE logins SET lockout_version = lockout_version + CASE WHEN " + moves.sql + " THEN 1 ELSE 0 END",
 		args: moves.args,
 	}
 	for _, lock := range []string{"", "codes_"} {
 		for _, column := range []string{"failures", "last_failure_at", "locked_until"} {
-			clear = clear.with(", "+lock+column+" = CASE WHEN "+lock+"locked_until <= ? THEN 0 ELSE "+lock+column+" END", now)
+			update = update.with(", "+lock+column+" = CASE WHEN "+lock+"locked_until <= ? THEN 0 ELSE "+lock+column+" END", now)
 		}
 	}
-	return clear.with(", last_active_at = ?", now)
+	return update.with(", last_active_at = ?", now)
 }
 
 // unlocked adds the condition that the lock that counts is not in force. The

@@ -14,9 +14,9 @@ import (
 // deleted stay until Sweep takes them.
 
 // deleteRecord locks the row that the condition selects, so that nothing new refers
-// to it, compares its version, lets clear delete what refers to it, and deletes it.
+// to it, compares its version, lets deleteReferring delete the rows that refer to it, and deletes it.
 func deleteRecord[R any, P record[R]](
-	ctx context.Context, s *Store, what, where, key string, version int64, clear func(context.Context) error,
+	ctx context.Context, s *Store, what, where, key string, version int64, deleteReferring func(context.Context) error,
 ) error {
 	return s.InTx(ctx, func(ctx context.Context) error {
 		stored, err := locked[R](ctx, s, what, where, key)
@@ -26,7 +26,7 @@ func deleteRecord[R any, P record[R]](
 		if version != 0 && version != P(&stored).stamp().Version {
 			return s.wrap(ctx, what, storage.ErrStale)
 		}
-		if err := clear(ctx); err != nil {
+		if err := deleteReferring(ctx); err != nil {
 			return err
 		}
 		return s.wrap(ctx, what, s.writing(ctx).Delete(&stored).Error)
