@@ -57,7 +57,7 @@ func issuerProblem(issuer string) string {
 }
 
 // write is the part of a problem that says what to write. The URL may still
-// have other faults; those are told next.
+// have other faults. The next check reports those.
 func write(url string) string { return fmt.Sprintf("write %s", printable(url)) }
 
 // splitAuthority parts the host, brackets included, from what follows it, which

@@ -18,17 +18,18 @@
 // caller calls [Ring.Reload] when records changed, and [Ring.Maintain] at
 // intervals.
 //
-// signer.go is the only file that knows fosite. A [Signer] replaces fosite's
-// DefaultSigner in oauth2.DefaultJWTStrategy. The DefaultSigner has one key and no
-// kid, so a rotation ends all tokens. It takes neither Ed25519 keys nor a
-// crypto.Signer. An importer should know this about fosite v0.49.0:
+// The package does not know fosite. A fosite server signs with [Ring.Sign] and
+// verifies with [Ring.Parse]; docs/examples/fositeserver has a fosite.Signer that does.
+// An importer should know this about fosite v0.49.0:
 //
+//   - Its DefaultSigner has one key and no kid, so a rotation ends all tokens. It takes
+//     neither Ed25519 keys nor a crypto.Signer.
 //   - The strategy makes the claims. The stock session gives no client_id, an
 //     empty aud, and the scope as a list unless JWTScopeClaimKey says otherwise.
 //     RFC 9068 requires more, so mint access tokens from claims of your own.
 //   - JWTSession keeps the first iat through a refresh. Expiry times are rounded,
 //     so half of the tokens live a second longer.
-//   - Its validator of JWTs checks neither iss nor typ nor exp. The Signer does.
+//   - Its validator of JWTs checks neither iss nor typ nor exp. Ring.Parse does.
 //   - Each ECDSA signature has a second form that verifies as well. So do not
 //     identify a revoked token by its signature: use its jti.
 package keys

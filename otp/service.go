@@ -239,7 +239,7 @@ func LockNotice(random io.Reader, key storage.LoginKey, now time.Time) (storage.
 	}, nil
 }
 
-// newRequest checks a request and returns what is stored of it.
+// newRequest checks a request and returns the record of it.
 func (s *Service) newRequest(ctx context.Context, client storage.Client, r Request) (storage.CodeRequest, error) {
 	request, err := parseRequest(r)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// NonceHeader is the header that tells a client the nonce of its next proof
+// NonceHeader is the response header with the nonce for the next proof
 // (RFC 9449 §8).
 const NonceHeader = "DPoP-Nonce"
 

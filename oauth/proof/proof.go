@@ -19,8 +19,8 @@ var (
 	// ErrInvalid says that a proof is missing, does not fit the request, or was
 	// used before.
 	ErrInvalid = errors.New("no valid DPoP proof")
-	// ErrUseNonce says that the proof must carry a nonce of this server, which the
-	// answer tells in NonceHeader (RFC 9449 §8).
+	// ErrUseNonce says that the proof must carry a nonce of this server, which is
+	// in the NonceHeader of the answer (RFC 9449 §8).
 	ErrUseNonce = errors.New("the DPoP proof has no nonce of this server")
 )
 
