@@ -267,14 +267,32 @@ func (a *Authenticator) refuse(ctx context.Context, c *storage.Client, p storage
 	if at.OTP && !at.Password {
 		reason = c.CodeRefusal(&p, readAt)
 	}
-	e.outcome = cmp.Or(reason, e.outcome)
 	next := a.countGuess(&p, readAt, func(p *storage.Principal) lockout.Guess {
 		return lockout.Guess{Password: at.Password, Code: at.OTP, CodeLive: c.CodeLive(p, a.now())}
 	})
+	if a.isRepeated(c, p, at) {
+		next, e.outcome = countNothing, "repeated"
+	}
+	e.outcome = cmp.Or(reason, e.outcome)
 	if err := a.recordFailure(ctx, p, e, next); err != nil {
 		return err
 	}
 	return ErrCredentials
+}
+
+// repeatWindow is how long after a redemption the same code is not counted as a failure.
+const repeatWindow = time.Minute
+
+// isRepeated reports whether the attempt presents the code with which the login signed
+// in less than repeatWindow ago. A client whose connection broke does that: it does not
+// know that it succeeded. The attempt is refused like any other, but it is not a guess:
+// who presents the code has had it. Nobody learns anything from the difference, because
+// the code is worth nothing any more. One digest is computed for every attempt.
+func (a *Authenticator) isRepeated(c *storage.Client, p storage.Principal, at Attempt) bool {
+	usedAt := p.Login.Code.UsedAt
+	p.Login.Code.UsedAt = time.Time{} // so that the digests are compared
+	same := a.codes.Match(p, c.ID, at.Purposes, at.Secret, a.now())
+	return same && at.OTP && !usedAt.IsZero() && a.now().Before(usedAt.Add(repeatWindow))
 }
 
 // failureEvent returns the audit event of an attempt that did not succeed.

@@ -118,6 +118,48 @@ func TestLockOfCodes(t *testing.T) {
 	}
 }
 
+// TestRepeatedRedemptionIsNoFailure: a client that lost the answer presents the code again.
+// That is refused, at the usual cost, and not counted. Other secrets and other clients are
+// counted, and so is the code after a minute.
+func TestRepeatedRedemptionIsNoFailure(t *testing.T) {
+	t.Parallel()
+	store, client := newStore(t)
+	store.Bob().Login.Code.ClientID = client.ID
+	a := store.authenticator(t)
+	store.mustSignIn(t, a, client, rightCode, home)
+	store.Bob().Login.Code.UsedAt = store.Now
+	failures := func() int {
+		n := store.Bob().Lockout.Failures + store.Bob().Lockout.Codes.Failures
+		for _, s := range store.Sources {
+			n += s.Counter.Failures
+		}
+		return n
+	}
+	refused := func(c *storage.Client, secret, address string, counted bool) {
+		t.Helper()
+		before, version, hashes := failures(), store.Bob().Lockout.Version, store.Hashes
+		if _, err := a.Verify(t.Context(), c, from(attempt(secret), address)); !errors.Is(err, ErrCredentials) {
+			t.Fatalf("%s: %v", secret, err)
+		}
+		if got := failures() > before; got != counted || store.Bob().Lockout.Version == version || store.Hashes != hashes+1 {
+			t.Errorf("%s from %s: counted %t, want %t; version %d, %d hashes", secret, address, got, counted, store.Bob().Lockout.Version-version, store.Hashes-hashes)
+		}
+	}
+	other := *client
+	other.ID = "other"
+	refused(client, rightCode, home, false)
+	refused(client, rightCode, abroad, false)
+	refused(client, "wrong", home, true)
+	refused(&other, rightCode, home, true)
+	store.Now = store.Now.Add(repeatWindow - 1)
+	refused(client, rightCode, home, false)
+	store.Now = store.Now.Add(1)
+	refused(client, rightCode, home, true)
+	store.NewCode("otc_2") // another code was issued: the old one is a guess
+	store.Bob().Login.Code.Digest.Sum = []byte("another")
+	refused(client, rightCode, home, true)
+}
+
 // TestDayOfGuessingCodes: an attacker with fifty addresses and a new code for each guess
 // gets no more than twenty codes compared in the first day.
 func TestDayOfGuessingCodes(t *testing.T) {
