@@ -28,10 +28,11 @@ type Config struct {
 	Resources []Resource `env:"RESOURCES" derived:"none" meaning:"Comma-separated absolute URIs of the resources that access tokens may be for, besides audience (RFC 8707). The parameter resource of a request must equal one of them exactly."`
 	DPoPNonce bool       `env:"DPOP_NONCE" default:"false" meaning:"Requires a nonce of this server in every DPoP proof (RFC 9449 section 8), so that proofs cannot be made in advance."`
 
-	DatabaseURL       DatabaseURL `env:"DATABASE_URL" default:"sqlite:latchkey.db" secret:"true" meaning:"sqlite:PATH or postgres://…. A flag must not contain a password, because the list of processes shows it: use the variable or a file."`
-	DatabaseDirectURL DatabaseURL `env:"DATABASE_DIRECT_URL" derived:"database_url" secret:"true" meaning:"The same PostgreSQL database as database_url, but not through its connection pooler: used for migrations, and to hear of changes at once. Without it the server works behind a pooler as well, and asks for changes four times a second."`
-	DatabaseMaxConns  int         `env:"DATABASE_MAX_CONNS" default:"16" meaning:"Largest number of PostgreSQL connections, 1 to 1000. Lists use an eighth of them, but at least one. Not used with SQLite."`
-	MasterKey         MasterKey   `env:"MASTER_KEY" derived:"with SQLite, the file PATH.key beside the database, created when absent" secret:"only" meaning:"Key that seals secrets at rest: 32 bytes in base64. In a comma-separated list, the first key seals and all keys open. Required with PostgreSQL."`
+	DatabaseURL       DatabaseURL   `env:"DATABASE_URL" default:"sqlite:latchkey.db" secret:"true" meaning:"sqlite:PATH or postgres://…. A flag must not contain a password, because the list of processes shows it: use the variable or a file."`
+	DatabaseDirectURL DatabaseURL   `env:"DATABASE_DIRECT_URL" derived:"database_url" secret:"true" meaning:"The same PostgreSQL database as database_url, but not through its connection pooler: used for migrations, and to hear of changes at once. Without it the server works behind a pooler as well, and asks for changes four times a second."`
+	DatabaseMaxConns  int           `env:"DATABASE_MAX_CONNS" default:"16" meaning:"Largest number of PostgreSQL connections, 1 to 1000. Lists use an eighth of them, but at least one. Not used with SQLite."`
+	DatabaseWait      time.Duration `env:"DATABASE_WAIT" default:"60s" meaning:"How long serve waits at its start for a PostgreSQL server that does not answer, or is starting. 0s: it ends at once. At most 1h."`
+	MasterKey         MasterKey     `env:"MASTER_KEY" derived:"with SQLite, the file PATH.key beside the database, created when absent" secret:"only" meaning:"Key that seals secrets at rest: 32 bytes in base64. In a comma-separated list, the first key seals and all keys open. Required with PostgreSQL."`
 
 	LogLevel     zerolog.Level `env:"LOG_LEVEL" default:"info" meaning:"Lowest level that is logged: trace, debug, info, warn, error or disabled."`
 	SigningAlg   string        `env:"SIGNING_ALG" derived:"ES256, and RS256 for API clients that are created through /v1" meaning:"JWS algorithm of the tokens of clients without one of their own: ES256, RS256 or EdDSA. OrderCloud's own libraries verify RSA signatures only."`
@@ -64,7 +65,8 @@ type Config struct {
 
 	HashConcurrency int           `env:"HASH_CONCURRENCY" derived:"number of CPUs" meaning:"How many password hashes are computed at once, 1 to 1024. Each takes about 19 MiB of memory."`
 	RequestTimeout  time.Duration `env:"REQUEST_TIMEOUT" default:"10s" meaning:"How long one request may take. 100ms to 5m."`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"15s" meaning:"How long a stop waits for requests in flight. 100ms to 10m."`
+	ShutdownDelay   time.Duration `env:"SHUTDOWN_DELAY" default:"1s" meaning:"How long a stop goes on accepting connections while /readyz says 503 already, so that load balancers send their requests elsewhere before the listener closes. Set it to what your load balancer needs to notice. 0s to 10m."`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"15s" meaning:"How long a stop waits for requests in flight, after shutdown_delay. 100ms to 10m."`
 
 	IssuerDerived bool // not a setting: Issuer was computed from Listen
 }

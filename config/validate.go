@@ -35,6 +35,7 @@ func (c Config) faults() Faults {
 		v.check("database_direct_url", c.DatabaseDirectURL.Postgres() && c.DatabaseURL.Postgres(), "must be postgres://…, like database_url")
 	}
 	v.between("database_max_conns", c.DatabaseMaxConns, 1, 1000)
+	v.duration("database_wait", c.DatabaseWait, 0, time.Hour)
 	v.problem("master_key", c.masterKeyProblem())
 	v.check("log_level", validLevel(c.LogLevel), wants["zerolog.Level"])
 	v.check("signing_alg", c.SigningAlg == "" || slices.Contains(jose.SigningAlgorithms(), c.SigningAlg), "must be one of "+strings.Join(jose.SigningAlgorithms(), ", "))
@@ -53,6 +54,7 @@ func (c Config) faults() Faults {
 	v.duration("audit_retention", c.AuditRetention, time.Hour, 87600*time.Hour)
 	v.between("hash_concurrency", c.HashConcurrency, 1, 1024)
 	v.duration("request_timeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
+	v.duration("shutdown_delay", c.ShutdownDelay, 0, 10*time.Minute)
 	v.duration("shutdown_timeout", c.ShutdownTimeout, 100*time.Millisecond, 10*time.Minute)
 	return Faults(v)
 }

@@ -64,7 +64,9 @@ func TestValidate(t *testing.T) {
 		{"address header", func(c *Config) { c.EndUserAddressHeader = "X-Shop-User" }, nil},
 		{"numbers and times", func(c *Config) {
 			c.DatabaseMaxConns, c.HashConcurrency, c.JWKSMaxAge, c.RequestTimeout, c.ShutdownTimeout = 0, 0, 0, 0, 0
-		}, []string{"database_max_conns", "jwks_max_age", "hash_concurrency", "request_timeout", "shutdown_timeout"}},
+			c.DatabaseWait, c.ShutdownDelay = -1, -1
+		}, []string{"database_max_conns", "database_wait", "jwks_max_age", "hash_concurrency", "request_timeout", "shutdown_delay", "shutdown_timeout"}},
+		{"no waits", func(c *Config) { c.DatabaseWait, c.ShutdownDelay = 0, 0 }, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

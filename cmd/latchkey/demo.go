@@ -46,6 +46,7 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	if cfg.LogLevel == zerolog.InfoLevel {
 		cfg.LogLevel = zerolog.WarnLevel // keep the terminal for the codes
 	}
+	cfg.ShutdownDelay = 0 // no load balancer has to notice
 	cfg.DatabaseURL = config.NewDatabaseURL("sqlite:" + filepath.Join(dir, "demo.db"))
 	sc, err := server.Bind(ctx, c.serverConfig(cfg))
 	if err != nil {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
+	"time"
 
 	"latchkey/config"
+	"latchkey/oauth/server/listen"
+	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
 
@@ -20,11 +22,35 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer bound.Release()
-	store, err := OpenStore(ctx, bound)
+	store, err := waitForStore(ctx, bound)
 	if err != nil {
 		return err
 	}
 	return errors.Join(RunOn(ctx, bound, store), store.Close())
+}
+
+// openPause is the time between two attempts of waitForStore.
+const openPause = time.Second
+
+// waitForStore opens the store. While PostgreSQL does not answer, or is starting, it tries
+// again for as long as the setting database_wait says, because servers and their
+// database are often started together. It returns other errors at once.
+func waitForStore(ctx context.Context, cfg Config) (*gormstore.Store, error) {
+	end := time.Now().Add(cfg.Settings.DatabaseWait)
+	for waiting := false; ; waiting = true {
+		store, err := OpenStore(ctx, cfg)
+		if !errors.Is(err, storage.ErrUnavailable) || !cfg.Settings.DatabaseURL.Postgres() || time.Now().Add(openPause).After(end) {
+			return store, err
+		}
+		if !waiting {
+			cfg.Logger.Warn().Err(err).Stringer("at_most", cfg.Settings.DatabaseWait).Msg("waiting for the database")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(openPause):
+		}
+	}
 }
 
 // Bind opens the listener of a configuration that leaves the port to the system,
@@ -35,8 +61,7 @@ func Bind(ctx context.Context, cfg Config) (Config, error) {
 	if cfg.Listener != nil || !cfg.Settings.AnyPort() {
 		return cfg, nil
 	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", cfg.Settings.Listen)
+	listener, err := listen.Open(ctx, cfg.Settings.Listen)
 	if err != nil {
 		return cfg, fmt.Errorf("server: %w", err)
 	}

@@ -94,7 +94,7 @@ func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error)
 		BasePath: settings.IssuerPath(),
 		Surfaces: rules, InternalError: oauth.InternalErrorBody,
 		Listener: a.Listener, Listen: settings.Listen, OpsListen: settings.OpsListen,
-		Logger: a.Logger, RequestTimeout: settings.RequestTimeout, ShutdownTimeout: settings.ShutdownTimeout,
+		Logger: a.Logger, RequestTimeout: settings.RequestTimeout, ShutdownDelay: settings.ShutdownDelay, ShutdownTimeout: settings.ShutdownTimeout,
 		HTTPS:          strings.HasPrefix(settings.Issuer, "https://"),
 		TrustedProxies: settings.TrustedProxies, Origins: toStrings(settings.CORSOrigins), Shield: limit.Limit(settings.Shield),
 		Registry: metrics,

@@ -2,11 +2,15 @@ package listen
 
 import (
 	"container/list"
+	"context"
 	"errors"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"latchkey/otp/limit"
 
@@ -44,6 +48,7 @@ type limiter struct {
 	networks map[netip.Prefix]int // open connections of addresses that are counted
 	idle     *list.List           // of *limitedConn, the longest idle first
 	closed   bool
+	closing  atomic.Bool   // Accept closes the listener when it finds no connection
 	done     chan struct{} // closed with the listener
 	empty    chan struct{} // closed when the listener and every connection is
 }
@@ -66,8 +71,17 @@ func newLimiter(l net.Listener, limit int, proxies []netip.Prefix, gauge prometh
 
 // Accept implements net.Listener.
 func (l *limiter) Accept() (net.Conn, error) {
-	for {
+	for waits := 0; ; {
+		if l.closing.Load() {
+			l.limitAccept()
+		}
 		conn, err := l.Listener.Accept()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if waits++; waits < backlogWaits {
+				continue
+			}
+			return nil, errors.Join(net.ErrClosed, l.Close())
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -186,6 +200,35 @@ func (l *limiter) closeEmpty() {
 	case <-l.empty:
 	default:
 		close(l.empty)
+	}
+}
+
+// A listener that closes waits twice for one more connection, for backlogTime each: a
+// client may need a moment to complete the handshake. The first wait does not count,
+// because on a busy machine its time may be over before the system is asked at all.
+const (
+	backlogTime  = 50 * time.Millisecond
+	backlogWaits = 2
+)
+
+// closeWhenIdle closes the listener when its backlog is empty, at the latest when ctx
+// ends. The system resets the connections that a listener has not accepted when it
+// closes. So where the system can, it ignores attempts to open further ones meanwhile.
+func (l *limiter) closeWhenIdle(ctx context.Context) {
+	ignoreNewConnections(l.Listener)
+	l.closing.Store(true)
+	l.limitAccept()
+	select {
+	case <-l.done:
+	case <-ctx.Done():
+		_ = l.Close()
+	}
+}
+
+// limitAccept sets the time at which Accept gives up, now or at its next call.
+func (l *limiter) limitAccept() {
+	if timed, ok := l.Listener.(interface{ SetDeadline(time.Time) error }); ok {
+		_ = timed.SetDeadline(time.Now().Add(backlogTime)) // ctx of closeWhenIdle ends the wait otherwise
 	}
 }
 

@@ -43,7 +43,8 @@ type Config struct {
 
 	Logger          zerolog.Logger
 	RequestTimeout  time.Duration  // deadline of one request; default 10 s
-	ShutdownTimeout time.Duration  // how long a stop waits for requests in flight; default 15 s
+	ShutdownDelay   time.Duration  // how long a stop goes on accepting connections after readiness has become 503
+	ShutdownTimeout time.Duration  // how long a stop waits for requests in flight, after ShutdownDelay; default 15 s
 	DrainTimeout    time.Duration  // how long a stop still answers on idle connections before it closes them; default 1 s; a part of ShutdownTimeout
 	MaxConns        int            // open connections; one address may have an eighth of them; default 4096
 	MaxBodyBytes    int64          // of a request; default 1 MiB
@@ -137,6 +138,14 @@ func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
 	return otherwise
 }
 
+// Open listens on a TCP address. Multipath TCP is off: its listeners cannot filter what
+// they receive, which a stop needs; see ignoreNewConnections.
+func Open(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	return lc.Listen(ctx, "tcp", address)
+}
+
 // Run serves until ctx ends, then stops; see Start and Wait.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(ctx); err != nil {
@@ -149,15 +158,14 @@ func (s *Server) Run(ctx context.Context) error {
 // Addr and OpsAddr are known and the server accepts connections. Call Start once,
 // and Wait after it. The end of ctx does not cancel requests.
 func (s *Server) Start(ctx context.Context) error {
-	var lc net.ListenConfig
 	api, err := s.cfg.Listener, error(nil)
 	if api == nil {
-		api, err = lc.Listen(ctx, "tcp", s.cfg.Listen)
+		api, err = Open(ctx, s.cfg.Listen)
 	}
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	ops, err := lc.Listen(ctx, "tcp", s.cfg.OpsListen)
+	ops, err := Open(ctx, s.cfg.OpsListen)
 	if err != nil {
 		return errors.Join(fmt.Errorf("server: %w", err), api.Close())
 	}
@@ -187,10 +195,11 @@ func (s *Server) Addr() net.Addr { return s.apiLimit.Addr() }
 func (s *Server) OpsAddr() net.Addr { return s.opsLimit.Addr() }
 
 // Wait serves until ctx ends or a listener fails, and then stops. During the stop,
-// readiness is 503, the API's listener is closed, and requests in flight finish.
-// Further requests on open connections are answered with "Connection: close". The
-// error is that of a listener, or context.DeadlineExceeded if requests were still
-// running after Config.ShutdownTimeout and were aborted.
+// readiness is 503, and all answers have "Connection: close". After
+// Config.ShutdownDelay the API's listener closes, when all connections that clients
+// have opened are accepted. Requests in flight finish. The error is that of a listener,
+// or context.DeadlineExceeded if requests were still running after
+// Config.ShutdownTimeout and were aborted.
 func (s *Server) Wait(ctx context.Context) error {
 	var failed error
 	select {
@@ -203,9 +212,12 @@ func (s *Server) Wait(ctx context.Context) error {
 func (s *Server) stop(ctx context.Context) error {
 	s.cfg.Logger.Info().Msg("stopping")
 	s.stopping.Store(true)
+	select {
+	case <-time.After(s.cfg.ShutdownDelay):
+	case <-s.apiLimit.done: // it has failed
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ShutdownTimeout)
 	defer cancel()
-	_ = s.apiLimit.Close()
 	s.drain(ctx)
 	err := s.api.Shutdown(ctx)
 	if err != nil {
@@ -218,12 +230,14 @@ func (s *Server) stop(ctx context.Context) error {
 	return err
 }
 
-// drain waits until the clients have closed their connections, as every answer now
-// asks them to do, or until DrainTimeout has passed. If it closed idle connections
-// at once, a request that is already on its way would get no answer.
+// drain closes the listener when its backlog is empty, and waits until the clients have
+// closed their connections, as every answer now asks them to do, or until DrainTimeout
+// has passed. If it closed idle connections at once, a request that is already on its
+// way would get no answer.
 func (s *Server) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
 	defer cancel()
+	s.apiLimit.closeWhenIdle(ctx)
 	select {
 	case <-s.apiLimit.empty:
 	case <-ctx.Done():

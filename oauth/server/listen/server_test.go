@@ -118,6 +118,87 @@ func echo(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
+// TestReadinessFallsFirst: during ShutdownDelay readiness is 503 already, and new
+// connections are accepted and asked to close. Then the listener closes.
+func TestReadinessFallsFirst(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") })
+	s := start(t, mux, func(c *Config) { c.ShutdownDelay = time.Hour })
+	s.begin()
+	for {
+		if resp, _ := s.get(t, s.opsURL("/readyz"), nil); resp.StatusCode == http.StatusServiceUnavailable {
+			break
+		}
+	}
+	for range 3 {
+		if resp, body := s.get(t, s.url("/"), nil); resp.StatusCode != http.StatusOK || body != "served" || !resp.Close {
+			t.Errorf("a new connection while readiness is 503: %d %q, close: %v", resp.StatusCode, body, resp.Close)
+		}
+	}
+	_ = s.apiLimit.Close() // the delay ends with the listener
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// heldListener accepts nothing until the server closes it or limits the time of Accept.
+type heldListener struct {
+	*net.TCPListener
+	open func()
+	held chan struct{}
+}
+
+func (l *heldListener) Accept() (net.Conn, error) {
+	<-l.held
+	return l.TCPListener.Accept()
+}
+
+func (l *heldListener) SetDeadline(t time.Time) error {
+	l.open()
+	return l.TCPListener.SetDeadline(t)
+}
+
+func (l *heldListener) Close() error {
+	l.open()
+	return l.TCPListener.Close()
+}
+
+// TestBacklogIsServed stops a server while clients have connected and sent a request, but
+// the server has not accepted them yet. The system would reset them if it closed.
+func TestBacklogIsServed(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := &heldListener{TCPListener: l.(*net.TCPListener), held: make(chan struct{})}
+	held.open = sync.OnceFunc(func() { close(held.held) })
+	s := start(t, mux, func(c *Config) { c.Listener, c.DrainTimeout, c.ShutdownTimeout = held, time.Minute, time.Minute })
+	conns := make([]net.Conn, 6)
+	for i := range conns {
+		conns[i] = s.dial(t)
+		if _, err := io.WriteString(conns[i], "GET / HTTP/1.1\r\nHost: latchkey.test\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.begin()
+	for i, conn := range conns {
+		got, err := io.ReadAll(conn)
+		if err != nil || !strings.Contains(string(got), "served") || !strings.Contains(string(got), "Connection: close") {
+			t.Errorf("connection %d got %q, %v", i, got, err)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := net.Dial("tcp", s.Addr().String()); err == nil {
+		t.Error("the listener is open after the stop")
+	}
+}
+
 // TestStopOrder looks at a stop while a request is in flight: readiness says
 // so, new connections are refused, and the request still gets its answer.
 func TestStopOrder(t *testing.T) {

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -48,6 +49,11 @@ func process(w *kit.Fixture) (n *kit.Server, kill func()) {
 func TestKilledReplicas(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, kit.Postgres(t).Database(t))
+	users := "Buyers:\n  - ID: acme\n    Name: Acme Ltd\n    Active: true\n    Users:\n" // one for each request: of one user, the newest request wins
+	for i := range 35 {
+		users += fmt.Sprintf("      - {ID: waiting-%d, Username: waiting-%d, Email: waiting-%d@example.com, Active: true}\n", i, i, i)
+	}
+	w.Apply(users)
 	w.Inbox.Status.Store(http.StatusServiceUnavailable)
 	first, killFirst := process(w)
 	second, killSecond := process(w)
@@ -55,7 +61,7 @@ func TestKilledReplicas(t *testing.T) {
 	asked := 0
 	ask := func(n *kit.Server, times int) {
 		for range times {
-			if a := n.RequestCode("jane", ""); a.Status != http.StatusNoContent {
+			if a := n.RequestCode(fmt.Sprint("waiting-", asked), ""); a.Status != http.StatusNoContent {
 				t.Fatalf("asked for a code: %d %s", a.Status, a.Body)
 			}
 			asked++

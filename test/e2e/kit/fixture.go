@@ -149,6 +149,7 @@ func (w *Fixture) Config(changes ...string) config.Config {
 		"LATCHKEY_CLIENT_SECRET_LIMIT": "0",
 		"LATCHKEY_SIGN_UP_LIMIT":       "0",
 		"LATCHKEY_GUESS_CEILING":       "2e-4", // for codes of six digits
+		"LATCHKEY_SHUTDOWN_DELAY":      "0s",
 		"LATCHKEY_LISTEN":              listen, "LATCHKEY_OPS_LISTEN": ops,
 	}
 	for _, change := range changes {

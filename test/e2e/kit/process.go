@@ -28,7 +28,8 @@ func (a *OneServer) StartProcess(settings ...string) *Process {
 		"LATCHKEY_DATABASE_URL": a.DatabaseURL, "LATCHKEY_MASTER_KEY": MasterKey,
 		"LATCHKEY_OUTBOUND_ALLOW": "127.0.0.0/8", "LATCHKEY_ISSUER": "http://latchkey.test",
 		"LATCHKEY_LISTEN": listen, "LATCHKEY_OPS_LISTEN": ops,
-		"LATCHKEY_GUESS_CEILING": "2e-4", // for codes of six digits
+		"LATCHKEY_GUESS_CEILING":  "2e-4", // for codes of six digits
+		"LATCHKEY_SHUTDOWN_DELAY": "0s",
 	}
 	for _, setting := range settings {
 		key, value, _ := strings.Cut(setting, "=")

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"latchkey/config"
+	"latchkey/storage"
+)
+
+// refusedAddress returns an address of the loopback interface that refuses connections.
+func refusedAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // it only has to be closed
+	return l.Addr().String()
+}
+
+// TestWaitsForTheDatabase: a server waits at its start for a database that is away, for
+// as long as it is told to, and no longer than the server lives. It does not wait for an
+// SQLite file that cannot be opened.
+func TestWaitsForTheDatabase(t *testing.T) {
+	t.Parallel()
+	away := "postgres://u@" + refusedAddress(t) + "/db?sslmode=disable"
+	tests := []struct {
+		name, url  string
+		wait, stop time.Duration // stop: when the server is told to end; 0: never
+		least      time.Duration
+		waits      bool
+	}{
+		{"for the setting", away, 3 * time.Second, 0, 2 * time.Second, true},
+		{"not at all", away, 0, 0, 0, false},
+		{"until the stop", away, time.Hour, 2500 * time.Millisecond, 2 * time.Second, true},
+		{"not for a file", "sqlite:/nowhere/latchkey.db", time.Hour, 0, 0, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			settings := config.Default()
+			settings.DatabaseURL, settings.DatabaseWait = config.NewDatabaseURL(test.url), test.wait
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if test.stop > 0 {
+				time.AfterFunc(test.stop, cancel)
+			}
+			began := time.Now()
+			_, err := waitForStore(ctx, Config{Settings: settings, Logger: zerolog.New(&log), Now: time.Now})
+			took := time.Since(began)
+			if !errors.Is(err, storage.ErrUnavailable) {
+				t.Errorf("error %v", err)
+			}
+			if took < test.least {
+				t.Errorf("waited %v, want %v at least", took, test.least)
+			}
+			if got := strings.Count(log.String(), "waiting for the database"); (got == 1) != test.waits || got > 1 {
+				t.Errorf("said %d times that it waits: %s", got, log.String())
+			}
+		})
+	}
+}
