@@ -13,7 +13,7 @@ Settings come from flags, then variables, then the YAML file that ` + "`--config
 ` + "`LATCHKEY_CONFIG`" + ` names, then the defaults. An empty value counts as not given. A
 flag is the key with hyphens (` + "`ops_listen`" + ` is ` + "`--ops-listen`" + `). A secret may also
 be given as the name of a file that holds it: the variable with ` + "`_FILE`" + `, the key
-with ` + "`_file`" + `, the flag with ` + "`-file`" + `; white space around the content is removed.
+with ` + "`_file`" + `, the flag with ` + "`-file`" + `. White space around the content is removed.
 Secrets are marked *; ` + "`master_key`" + ` has no flag of its own, because the arguments
 of a process can be read by other users.
 
