@@ -20,12 +20,16 @@ type directGrant struct {
 	refreshToken string               // of the family
 }
 
+// maxAdmitted is the highest number of accounts of a client whose refresh tokens are used
+// directly. They are an argument of the statement.
+const maxAdmitted = 100
+
 // prepareDirect returns a directGrant, or nil if the request has to take two steps. It
 // has if the access tokens cannot be prepared, or if the session has something else to
 // confirm before the grant takes effect. An error of the preparation is left to the two
 // steps, which decide first whether the credential is right.
-func (i issuer) prepareDirect(ctx context.Context, c *storage.Client, s *Session) *directGrant {
-	preparer, ok := i.accessTokens.(AccessTokenPreparer)
+func prepareDirect(ctx context.Context, tokens AccessTokens, c *storage.Client, s *Session) *directGrant {
+	preparer, ok := tokens.(AccessTokenPreparer)
 	if !ok || s.Confirm != nil {
 		return nil
 	}
@@ -42,7 +46,7 @@ func (i issuer) verifyDirect(ctx context.Context, c *storage.Client, s *Session,
 	now := clock().UTC()
 	var direct *directGrant
 	if i.authenticator.CanRedeem() {
-		direct = i.prepareDirect(ctx, c, s)
+		direct = prepareDirect(ctx, i.accessTokens, c, s)
 	}
 	if direct != nil {
 		var err error
@@ -86,6 +90,62 @@ func (i issuer) directSignIn(ctx context.Context, r fosite.AccessRequester, w fo
 	if err := i.authenticator.Settle(ctx, s.signIn, nil); err != nil {
 		return asGrantError(err)
 	}
+	respond(r, w, t, signed)
+	return nil
+}
+
+// FamilyUser is implemented by a FamilyStore that can use a refresh token before it reads
+// the family.
+type FamilyUser interface {
+	// UseFamily moves a family to the next generation if the case is an ordinary one, see
+	// storage.FamilyUse. Otherwise it changes nothing and returns false. After true with
+	// an error, the caller calls RestoreFamily.
+	UseFamily(ctx context.Context, use storage.FamilyUse) (storage.FamilyState, bool, error)
+	// RestoreFamily takes back what UseFamily did. f is the family that it returned.
+	RestoreFamily(ctx context.Context, f storage.TokenFamily) error
+}
+
+// useDirectly uses the refresh token in the statement that reads its family, and reports
+// whether it did. If not, the request takes two steps.
+func (h *Refresh) useDirectly(ctx context.Context, c *storage.Client, s *Session, token RefreshToken, requested []string) (bool, error) {
+	families, ok := h.Families.(FamilyUser)
+	now, from := h.Now().UTC(), c.UnchangedSince()
+	if !ok || !c.Active || c.ReuseRefreshTokens || len(c.MinimumRoles)+len(requested)+len(s.Resources) > 0 || s.JKT != "" ||
+		len(c.AccountUIDs) > maxAdmitted || now.Before(from) {
+		return false, nil
+	}
+	direct := prepareDirect(ctx, h.AccessTokens, c, s)
+	if direct == nil {
+		return false, nil
+	}
+	state, ok, err := families.UseFamily(ctx, storage.FamilyUse{
+		FamilyID: token.FamilyID, Generation: token.Generation, SeedDigest: token.seedDigest(), ClientID: c.ID,
+		Admission: c.Admission(), ValidFrom: from, IdleUntil: idleUntil(c, now), GraceFrom: now.Add(-h.Grace), Now: now,
+	})
+	if ok && err != nil {
+		err = errors.Join(err, families.RestoreFamily(context.WithoutCancel(ctx), state.Family))
+	}
+	if !ok || err != nil {
+		return false, err
+	}
+	s.direct = direct
+	s.refreshed(token, &state)
+	return true, nil
+}
+
+// answerDirectly mints the token of a refresh token that is used already, and answers. If
+// it cannot mint, it takes the use back.
+func (h *Refresh) answerDirectly(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder, s *Session, t AccessToken) error {
+	next, err := h.RefreshTokens.At(s.refresh.token, s.refresh.family.Generation)
+	var signed string
+	if err == nil {
+		signed, err = s.direct.mint(t)
+	}
+	if families, ok := h.Families.(FamilyUser); ok && err != nil {
+		return errors.Join(err, families.RestoreFamily(context.WithoutCancel(ctx), s.refresh.family))
+	}
+	h.record(ctx, t.Client.ID, &s.Principal, "success")
+	w.SetExtra("refresh_token", next)
 	respond(r, w, t, signed)
 	return nil
 }

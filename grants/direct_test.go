@@ -182,3 +182,83 @@ func TestPasswordGrantTakesTwoSteps(t *testing.T) {
 		})
 	}
 }
+
+func (fx *directFixture) UseFamily(ctx context.Context, use storage.FamilyUse) (storage.FamilyState, bool, error) {
+	state, err := fx.Family(ctx, use.FamilyID)
+	f := &state.Family
+	if err != nil || f.Generation != use.Generation || string(f.SeedDigest) != string(use.SeedDigest) || f.ClientID != use.ClientID {
+		return storage.FamilyState{}, false, nil
+	}
+	fx.redeemed++
+	f.Generation++
+	fx.Families[f.ID].Family = *f
+	return state, true, nil
+}
+
+func (fx *directFixture) RestoreFamily(_ context.Context, f storage.TokenFamily) error {
+	if fx.restoreErr != nil {
+		return fx.restoreErr
+	}
+	fx.restored++
+	fx.Families[f.ID].Family.Generation = f.Generation - 1
+	return nil
+}
+
+// TestRefreshUsesDirectly: an ordinary refresh is one use of the family. A failure to mint
+// takes it back. Everything else takes two steps.
+func TestRefreshUsesDirectly(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		session Session
+		change  func(fx *directFixture, c *storage.Client)
+		scope   string
+		used    int
+		err     error
+	}{
+		"ordinary":   {used: 1},
+		"mint fails": {change: func(fx *directFixture, _ *storage.Client) { fx.mintErr = errNoKey }, used: 1, err: errNoKey},
+		"mint and restore fail": {change: func(fx *directFixture, _ *storage.Client) {
+			fx.mintErr, fx.restoreErr = errNoKey, storage.ErrUnavailable
+		}, used: 1, err: storage.ErrUnavailable},
+		"a scope":                   {scope: " scope=Shopper"},
+		"a resource":                {session: Session{Resources: []string{"https://api.example"}, Audience: []string{"https://api.example"}}},
+		"a key":                     {session: Session{JKT: "thumbprint"}},
+		"a proof to confirm":        {session: Session{Confirm: func(context.Context) error { return nil }}},
+		"minimum roles":             {change: func(_ *directFixture, c *storage.Client) { c.MinimumRoles = []string{"Shopper"} }},
+		"no rotation":               {change: func(_ *directFixture, c *storage.Client) { c.ReuseRefreshTokens = true }},
+		"an inactive client":        {change: func(_ *directFixture, c *storage.Client) { c.Active = false }, err: ErrRefreshToken},
+		"a client of many accounts": {change: func(_ *directFixture, c *storage.Client) { c.AccountUIDs = make([]string, 101) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fx, client, h, _ := newDirect(t)
+			fx.NewCode("otc_2")
+			first, err := ask(h, client, GrantPassword, form("username=bob password=12345678"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fx.redeemed, fx.minted = 0, nil
+			if c.change != nil {
+				c.change(fx, client)
+			}
+			refresh := &Refresh{Families: fx, AccessTokens: fx, RefreshTokens: h.RefreshTokens, Recorder: fx, Now: fx.Clock}
+			presented, _ := first.GetExtra("refresh_token").(string)
+			answer, err := askIn(&c.session, refresh, client, GrantRefreshToken, form("refresh_token="+presented+c.scope))
+			if fx.redeemed != c.used || !errors.Is(err, c.err) {
+				t.Fatalf("%d used, error %v", fx.redeemed, err)
+			}
+			if restored := c.err == errNoKey; restored != (fx.restored == 1) {
+				t.Errorf("%d restored", fx.restored)
+			}
+			if c.err != nil {
+				return
+			}
+			next, err := h.RefreshTokens.Parse(answer.GetExtra("refresh_token").(string))
+			if err != nil || (next.Generation == 2) == client.ReuseRefreshTokens || cmp.Diff([]string{"Shopper"}, fx.minted[0].Scope) != "" {
+				t.Errorf("next token %+v (%v), minted %+v", next, err, fx.minted[0])
+			}
+		})
+	}
+}
+
+var errNoKey = errors.New("no key")

@@ -64,6 +64,9 @@ func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	if err != nil {
 		return asGrantError(err)
 	}
+	if done, err := h.useDirectly(ctx, client, session, token, r.GetRequestedScopes()); done || err != nil {
+		return asGrantError(err)
+	}
 	state, err := h.liveFamily(ctx, client, token, session.JKT)
 	if err != nil {
 		return asGrantError(err)
@@ -71,12 +74,15 @@ func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acces
 	if err := session.narrowAudience(state.Family.Resources); err != nil {
 		return err
 	}
-	session.refresh = &refresh{token: token, family: state.Family, jkt: session.JKT}
-	session.Principal = state.Principal
-	session.Member = state.Member
-	session.AMR, session.Purpose = state.Family.AMR, state.Family.Purpose
-	session.AuthTime = state.Family.AuthTime
+	session.refreshed(token, &state)
 	return nil
+}
+
+// refreshed puts the verified refresh token and its family into the session.
+func (s *Session) refreshed(token RefreshToken, state *storage.FamilyState) {
+	s.refresh = &refresh{token: token, family: state.Family, jkt: s.JKT}
+	s.Principal, s.Member = state.Principal, state.Member
+	s.AMR, s.Purpose, s.AuthTime = state.Family.AMR, state.Family.Purpose, state.Family.AuthTime
 }
 
 // liveFamily reads the family of the token. It returns ErrRefreshToken if the client may
@@ -159,6 +165,9 @@ func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 	now := h.Now().UTC()
 	token := tokenFor(client, session, scope, now)
 	token.FamilyID, token.SourceID = session.refresh.family.ID, session.refresh.family.SourceID
+	if session.direct != nil {
+		return h.answerDirectly(ctx, r, w, session, token)
+	}
 	signed, err := h.AccessTokens.Mint(ctx, token)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ import (
 //	issuedAt                                                                sets (1), (4)    sets
 //	selectionIssuedAt                                                       sets (4)
 //	spend                                                                   sets (4)
-//	direct                     sets
+//	direct                     sets                          sets
 //	tokenLife                            sets (5)
 //
 //	(1) for a member_token  (2) for a context user  (3) unless for a member_token

@@ -29,9 +29,10 @@ type dialect interface {
 	repeatable(err error) bool
 	// settle executes a settlement and reports whether it took effect.
 	settle(ctx context.Context, s *Store, x settlement) (bool, error)
-	// redemption returns the statement of Store.RedeemCode, or nothing if the database
-	// is not asked for one.
+	// redemption and familyUse return the statements of Store.RedeemCode and
+	// Store.UseFamily, or nothing if the database is not asked for them.
 	redemption() string
+	familyUse() string
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.
 	claims() string

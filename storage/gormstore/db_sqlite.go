@@ -202,6 +202,9 @@ func (d *sqlite) lockServing(ctx context.Context, alone func() error) (unlock fu
 	return shared, nil
 }
 
+// familyUse is empty as redemption is.
+func (d *sqlite) familyUse() string { return "" }
+
 // redemption is empty: there is no round trip to save, and statements that write wait for
 // the only writer, also if they find out that there is nothing to write.
 func (d *sqlite) redemption() string { return "" }

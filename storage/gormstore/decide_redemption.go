@@ -76,12 +76,15 @@ const sourceText = `COALESCE((SELECT m.roles FROM memberships m WHERE m.account_
 	COALESCE((SELECT string_agg(s.security_profile_id, '` + separator + `' ORDER BY s.security_profile_id COLLATE "C")
 		FROM security_profile_assignments s WHERE s.party IN ('user:' || u.uid, 'account:' || u.account_uid, 'kind:' || u.kind)), '')`
 
+// admitted is storage.Admission in SQL. No index serves the comparison: without
+// statistics the planner would look for all users of a kind.
+const admitted = `(array_position(string_to_array(:kinds, ' '), u.kind) IS NOT NULL
+	OR u.kind <> '` + string(storage.Admin) + `' AND array_position(string_to_array(:accounts, ' '), u.account_uid) IS NOT NULL)`
+
 // redemption puts the statement together. It decides like decision and unlocked, but only
 // where nothing is to be cleared. All parts read what was there when it began. Where the
 // UPDATE had to wait for the login, x is the login as it is then, and l and the rest are
 // as before. So the lockout's version, which moves with the sources, must be the same.
-// The kinds and accounts are compared in a way that no index serves: without statistics
-// the planner would look for all users of a kind.
 func (p *postgres) redemption() string {
 	const isNew, isOld = "(src.id IS NULL AND :new_source <> '')", "COALESCE(src.seen_at < :seen_before, FALSE)"
 	family := strings.Fields(string(familyColumns))
@@ -115,8 +118,7 @@ func (p *postgres) redemption() string {
 			AND COALESCE(src.failures, 0) = 0 AND COALESCE(src.locked_until, 0) = 0
 			AND u.active AND (u.account_uid = '' OR a.active)
 			AND GREATEST(u.valid_from, u.tokens_valid_from, a.valid_from) <= :now
-			AND (array_position(string_to_array(:kinds, ' '), u.kind) IS NOT NULL
-				OR u.kind <> '`+string(storage.Admin)+`' AND array_position(string_to_array(:accounts, ' '), u.account_uid) IS NOT NULL)
+			AND `+admitted+`
 			AND has.grant_no IS NOT NULL
 			AND (NOT `+isNew+` OR (SELECT count(*) FROM login_sources k WHERE k.login_id = l.id) < `+strconv.Itoa(storage.MaxSources)+`)
 		RETURNING x.id, l.username, l.user_uid, u.kind, u.account_uid, l.code_id, l.last_active_at, src.id AS source_id,

@@ -12,7 +12,7 @@ import (
 // recipients, which gets conditions, are bound already.
 type texts struct {
 	principal, principalOf, recipients, family, standing string
-	redemption                                           string // empty: the database has no such statement
+	redemption, familyUse                                string // empty: the database is not asked for them
 }
 
 // assigned is the ids of the security profiles that a user has by itself, by
@@ -38,6 +38,7 @@ func newTexts(d dialect, t *rowTypes) texts {
 			LEFT JOIN users u ON u.uid = l.user_uid` + account + `
 			LEFT JOIN phantoms f ON f.name_digest = ?`),
 		redemption: d.redemption(),
+		familyUse:  d.familyUse(),
 		principalOf: d.bind("SELECT " + who + ` FROM logins l
 			JOIN users u ON u.uid = l.user_uid` + account + anySource + `
 			WHERE l.id = ?`),

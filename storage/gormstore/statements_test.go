@@ -223,6 +223,34 @@ func TestRedeemCodeStatements(t *testing.T) {
 	})
 }
 
+// TestUseFamilyStatements uses a refresh token in one statement on PostgreSQL. On SQLite
+// it is not tried.
+func TestUseFamilyStatements(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		var c counter
+		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+		seed(t, s)
+		listening(t, s)
+		family := &storage.TokenFamily{ID: "fam", LoginID: "lgn", UserUID: "usr", Generation: 1, CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
+		if err := s.SettleLogin(t.Context(), storage.Settlement{LoginID: "lgn", BeginFamily: family, Now: noon}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Family(t.Context(), "fam"); err != nil { // fills the memory
+			t.Fatal(err)
+		}
+		use := storage.FamilyUse{FamilyID: "fam", Generation: 1, Admission: storage.Admission{Kinds: []storage.UserKind{storage.Buyer}}, Now: noon}
+		want := map[string]int{"postgres": 1, "sqlite": 0}[s.Dialect()]
+		for _, used := range []bool{want == 1, false} {
+			var ok bool
+			got := c.during(t, func() (err error) { _, ok, err = s.UseFamily(t.Context(), use); return err })
+			if len(got) != want || ok != used {
+				t.Errorf("used: %v, want %v, with %d statements, want %d:\n%s", ok, used, len(got), want, strings.Join(got, "\n"))
+			}
+		}
+	})
+}
+
 func TestCachedReadsTakeNoStatement(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {

@@ -113,6 +113,8 @@ type SignIn interface {
 type Families interface {
 	Family(ctx context.Context, id string) (storage.FamilyState, error)
 	AdvanceFamily(ctx context.Context, id string, next storage.FamilyAdvance) error
+	UseFamily(ctx context.Context, use storage.FamilyUse) (storage.FamilyState, bool, error)
+	RestoreFamily(ctx context.Context, f storage.TokenFamily) error
 	RevokeFamily(ctx context.Context, id string, now time.Time) error
 }
 

@@ -33,6 +33,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"Sweep":           testSweep,
 		"Races":           testRaces,
 		"Redemptions":     testRedemptions,
+		"FamilyUses":      testFamilyUses,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
