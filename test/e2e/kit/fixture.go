@@ -458,7 +458,14 @@ type Message struct {
 type Inbox struct {
 	URL      string
 	Messages chan Message
-	Status   atomic.Int64 // the status it answers with
+	Status   atomic.Int64         // the status it answers with
+	Hold     atomic.Pointer[Hold] // holds requests back; nil: none
+}
+
+// Hold keeps requests to an Inbox waiting.
+type Hold struct {
+	Arrived chan struct{} // gets a value for each request that waits
+	Release chan struct{} // closed: those requests go on
 }
 
 func NewInbox(t testing.TB) *Inbox {
@@ -475,6 +482,10 @@ func NewInbox(t testing.TB) *Inbox {
 		}
 		if want := base64.StdEncoding.EncodeToString(mac.Sum(nil)); err != nil || r.Header.Get("X-Oc-Hash") != want {
 			t.Errorf("message with hash %q, want %q (%v): %s", r.Header.Get("X-Oc-Hash"), want, err, body)
+		}
+		if hold := b.Hold.Load(); hold != nil {
+			hold.Arrived <- struct{}{}
+			<-hold.Release
 		}
 		status := int(b.Status.Load())
 		if status == http.StatusOK {

@@ -64,6 +64,20 @@ func (a *OneServer) StartProcess(settings ...string) *Process {
 	return p
 }
 
+// Terminate sends SIGTERM and does not wait. Stop waits afterwards: a second signal would
+// end the program at once.
+func (p *Process) Terminate() {
+	p.T.Helper()
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.T.Fatal(err)
+	}
+	p.Stop = sync.OnceFunc(func() {
+		if err := <-p.ended; err != nil {
+			p.T.Errorf("the server ended with %v", err)
+		}
+	})
+}
+
 // Kill ends the program with no chance to do anything more.
 func (p *Process) Kill() {
 	p.T.Helper()
