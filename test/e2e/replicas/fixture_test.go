@@ -1,0 +1,88 @@
+package replicas
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/test/e2e/kit"
+)
+
+// slowMachine multiplies the times that are promised to operators, because tests run on
+// machines that have much else to do.
+const slowMachine = 4
+
+// within calls holds until it returns true, and fails the test if that takes too long.
+func within(t *testing.T, promised time.Duration, what string, holds func() bool) {
+	t.Helper()
+	began := time.Now()
+	for !holds() {
+		if time.Since(began) > slowMachine*promised {
+			t.Fatalf("not within %s: %s", slowMachine*promised, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Logf("after %s: %s", time.Since(began).Round(time.Millisecond), what)
+}
+
+// ops returns status and body of a path of the ops listener.
+func ops(t *testing.T, n *kit.Server, path string) (status int, body string) {
+	t.Helper()
+	answer, err := http.Get(n.OpsURL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close() //nolint:errcheck // it was read
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, strings.TrimSpace(string(text))
+}
+
+// token asks for a token of a client's own, and returns the status.
+func token(n *kit.Server, c kit.Client) int {
+	return n.Form("/oauth/token", "grant_type", "client_credentials", "client_id", c.ID, "client_secret", c.Secret).Status
+}
+
+// createClient creates a client by the program.
+func createClient(t *testing.T, w *kit.Fixture, name string) kit.Client {
+	t.Helper()
+	return w.CreateClient(t, "--name", name, "--grant", "client_credentials", "--role", "MeAdmin")
+}
+
+// each reports whether the condition holds for all servers. It asks them at once.
+func each(servers []*kit.Server, holds func(*kit.Server) bool) bool {
+	return !slices.Contains(kit.Concurrently(len(servers), func(i int) bool { return holds(servers[i]) }), false)
+}
+
+// journeys signs users in through both servers at once, by one-time password and by
+// password. Those who come too late with the one-time password lock nobody out.
+func journeys(t *testing.T, w *kit.Fixture, servers []*kit.Server) {
+	t.Helper()
+	if got := servers[0].RequestCode("jane", ""); got.Status != http.StatusNoContent {
+		t.Fatalf("request for a code: %d %s", got.Status, got.Body)
+	}
+	code := w.Inbox.Next(t).EventBody.OneTimePassword
+	redeemed := 0
+	for _, got := range kit.Concurrently(4, func(i int) kit.Response { return servers[i%len(servers)].SignIn("jane", code) }) {
+		switch got.Status {
+		case http.StatusOK:
+			redeemed++
+		case http.StatusBadRequest:
+		default:
+			t.Errorf("sign-in: %d %s", got.Status, got.Body)
+		}
+	}
+	if redeemed != 1 {
+		t.Errorf("one code was redeemed %d times", redeemed)
+	}
+	for _, got := range kit.Concurrently(8, func(i int) kit.Response { return servers[i%len(servers)].SignIn("john", kit.Password) }) {
+		if got.Status != http.StatusOK {
+			t.Errorf("sign-in by password: %d %s", got.Status, got.Body)
+		}
+	}
+}
