@@ -125,7 +125,10 @@ func (s *Server) settings() string {
 			"wal_level = replica", "max_wal_senders = 4", "wal_keep_size = '64MB'")
 	}
 	if s.cfg.Relaxed {
-		lines = append(lines, "fsync = off", "synchronous_commit = off", "full_page_writes = off")
+		lines = append(lines, "fsync = off", "full_page_writes = off")
+		if s.port == 0 { // a standby must know of what was acknowledged
+			lines = append(lines, "synchronous_commit = off")
+		}
 	}
 	return strings.Join(lines, "\n") + "\n"
 }
