@@ -89,6 +89,11 @@ func (s *Store) RestartAudit(ctx context.Context, why storage.AuditEvent) (int64
 		if err != nil {
 			return err
 		}
+		if sql := s.dialect.unhurried(); sql != "" { // the next statements read all events
+			if _, err := s.exec(ctx, "restart audit chain", sql); err != nil {
+				return err
+			}
+		}
 		if s.auditKeys == nil {
 			return errors.New("restart audit chain: no secrets to chain events with")
 		}

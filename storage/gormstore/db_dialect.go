@@ -21,6 +21,9 @@ type dialect interface {
 	expressions
 	// classify returns the sentinel for a driver's error, or nil.
 	classify(err error) error
+	// unhurried is a statement that lets the others of its transaction take as long as
+	// they need. Empty: nothing bounds them.
+	unhurried() string
 	// reason says in words why the database does not do its work, or nothing if the error
 	// has no such reason.
 	reason(err error) string

@@ -174,6 +174,8 @@ func (p *postgres) number(value json.Number) statement {
 	return statement{sql: "CAST(CAST(? AS TEXT) AS NUMERIC)", args: []any{string(value)}}
 }
 
+func (p *postgres) unhurried() string { return "SET LOCAL statement_timeout = 0" }
+
 // reason goes by SQLSTATE. pgx has no error type for a host that takes no writes.
 func (p *postgres) reason(err error) string {
 	if strings.Contains(err.Error(), "read only connection") {

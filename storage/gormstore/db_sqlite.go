@@ -150,6 +150,9 @@ func (d *sqlite) migrations(ctx context.Context) (migrations, error) {
 	return migrations{dialect: goose.DialectSQLite3, unlock: unlock}, err
 }
 
+// unhurried is empty: only contexts end statements.
+func (d *sqlite) unhurried() string { return "" }
+
 // reason goes by SQLite's result codes.
 func (d *sqlite) reason(err error) string {
 	said, ok := errors.AsType[interface {

@@ -28,9 +28,10 @@
 //
 // # Reading
 //
-// Clients, profiles and senders are cached as long as [Store.Run] hears of
-// changes; while it does not run or has lost its connection, every read goes
-// to the database. Within [Store.InTx] nothing is read from the cache.
+// Clients, profiles and senders are cached as long as [Store.Run] learns of
+// changes. A change removes the record that it concerns. While Run does not run, or
+// the database did not answer it for ten seconds, every read goes to the database.
+// Within [Store.InTx] nothing is read from the cache.
 //
 // # Lists
 //

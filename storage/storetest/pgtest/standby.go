@@ -3,6 +3,7 @@ package pgtest
 import (
 	"context"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -135,14 +136,20 @@ func value(ctx context.Context, url, sql string, into any) error {
 	return conn.QueryRow(ctx, sql).Scan(into)
 }
 
-// freePort returns a TCP port that nobody listens on.
+// freePort returns a TCP port that nobody listens on. It is below those that the system
+// gives to clients, and to servers that ask for any port, so it stays free.
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const first, count = 15000, 15000
+	var failed error
+	for range 100 {
+		port := first + mathrand.IntN(count) //nolint:gosec // no secret
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, listener.Close()
+		}
+		failed = err
 	}
-	port := listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on TCP
-	return port, listener.Close()
+	return 0, failed
 }
 
 // inCI reports whether the tests run in continuous integration, where nothing may be
