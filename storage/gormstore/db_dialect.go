@@ -34,7 +34,7 @@ type dialect interface {
 	settle(ctx context.Context, s *Store, x settlement) (bool, error)
 	// redemption and familyUse return the statements of Store.RedeemCode and
 	// Store.UseFamily, or nothing if the database is not asked for them.
-	redemption() string
+	redemption(t *rowTypes) string
 	familyUse() string
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.

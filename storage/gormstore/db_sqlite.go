@@ -210,7 +210,7 @@ func (d *sqlite) familyUse() string { return "" }
 
 // redemption is empty: there is no round trip to save, and statements that write wait for
 // the only writer, also if they find out that there is nothing to write.
-func (d *sqlite) redemption() string { return "" }
+func (d *sqlite) redemption(*rowTypes) string { return "" }
 
 // claims is empty: there is one writer at a time.
 func (d *sqlite) claims() string { return "" }

@@ -31,7 +31,7 @@ func (s *Store) RedeemCode(ctx context.Context, r storage.Redemption) (done stor
 	if s.texts.redemption == "" || len(r.Grants) == 0 {
 		return done, false, nil
 	}
-	rows, err := returning[redeemedRow](ctx, s, "redeem code", s.texts.redemption, redemptionArgs(&r)...)
+	rows, err := returning[redeemedRow](ctx, s, "redeem code", s.texts.redemption, redemptionArgs(&s.rows, &r)...)
 	if err != nil || len(rows) == 0 {
 		return done, false, err
 	}
@@ -85,9 +85,10 @@ const admitted = `(array_position(string_to_array(:kinds, ' '), u.kind) IS NOT N
 // where nothing is to be cleared. All parts read what was there when it began. Where the
 // UPDATE had to wait for the login, x is the login as it is then, and l and the rest are
 // as before. So the lockout's version, which moves with the sources, must be the same.
-func (p *postgres) redemption() string {
+func (p *postgres) redemption(t *rowTypes) string {
 	const isNew, isOld = "(src.id IS NULL AND :new_source <> '')", "COALESCE(src.seen_at < :seen_before, FALSE)"
-	family := strings.Fields(string(familyColumns))
+	began := columnsOf[familyRow](t)
+	family := strings.Fields(string(began))
 	values := slices.Clone(family)
 	for i, column := range family {
 		switch column {
@@ -123,11 +124,11 @@ func (p *postgres) redemption() string {
 			AND (NOT `+isNew+` OR (SELECT count(*) FROM login_sources k WHERE k.login_id = l.id) < `+strconv.Itoa(storage.MaxSources)+`)
 		RETURNING x.id, l.username, l.user_uid, u.kind, u.account_uid, l.code_id, l.last_active_at, src.id AS source_id,
 			`+isNew+` OR `+isOld+` AS is_seen, has.grant_no),
-	began AS (INSERT INTO families (`+familyColumns.list()+`) SELECT `+strings.Join(values, ", ")+` FROM done WHERE :f_id <> ''),
+	began AS (INSERT INTO families (`+began.list()+`) SELECT `+strings.Join(values, ", ")+` FROM done WHERE :f_id <> ''),
 	got_known AS (INSERT INTO login_sources (id, login_id, address, failures, last_failure_at, locked_until, seen_at)
 		SELECT :new_source, id, :address, 0, 0, 0, :now FROM done WHERE is_seen
 		ON CONFLICT (login_id, address) DO UPDATE SET seen_at = excluded.seen_at)
-	SELECT id, username, user_uid, kind, account_uid, code_id, last_active_at, source_id, grant_no FROM done`, redemptionParams())
+	SELECT id, username, user_uid, kind, account_uid, code_id, last_active_at, source_id, grant_no FROM done`, redemptionParams(t))
 }
 
 // numbered replaces the names of parameters in SQL, each after a colon, by PostgreSQL's
@@ -150,12 +151,12 @@ const nextItem = "\x1e"
 
 // redemptionParams returns the names and types of the arguments of redemption, in the
 // order of redemptionArgs. A name that begins with another one comes first.
-func redemptionParams() []string {
+func redemptionParams(t *rowTypes) []string {
 	params := []string{
 		"now BIGINT", "seen_before BIGINT", "issued_from BIGINT", "profile TEXT", "username TEXT", "address TEXT", "new_source TEXT",
 		"pepper TEXT", "digest BYTEA", "purpose TEXT", "client TEXT", "kinds TEXT", "accounts TEXT", "role_sources TEXT", "scopes TEXT", "next TEXT",
 	}
-	for _, column := range storedWithFamily() {
+	for _, column := range storedWithFamily(t) {
 		params = append(params, "f_"+column)
 	}
 	slices.SortStableFunc(params[16:], func(a, b string) int { return strings.Compare(b, a) })
@@ -163,14 +164,14 @@ func redemptionParams() []string {
 }
 
 // storedWithFamily returns the columns of a family that do not come from the login.
-func storedWithFamily() []string {
-	return slices.DeleteFunc(strings.Fields(string(familyColumns)), func(column string) bool {
+func storedWithFamily(t *rowTypes) []string {
+	return slices.DeleteFunc(strings.Fields(string(columnsOf[familyRow](t))), func(column string) bool {
 		return slices.Contains([]string{"user_uid", "login_id", "source_id", "scope"}, column)
 	})
 }
 
 // redemptionArgs returns the arguments of the redemption.
-func redemptionArgs(r *storage.Redemption) []any {
+func redemptionArgs(t *rowTypes, r *storage.Redemption) []any {
 	kinds := make([]string, len(r.Admission.Kinds))
 	for i, kind := range r.Admission.Kinds {
 		kinds[i] = string(kind)
@@ -188,8 +189,9 @@ func redemptionArgs(r *storage.Redemption) []any {
 	if family == nil {
 		family = new(storage.TokenFamily)
 	}
-	values, columns := familyValues(family), strings.Fields(string(familyColumns))
-	for _, param := range redemptionParams()[len(args):] {
+	row := familyRowOf(family)
+	values, columns := t.values(&row), strings.Fields(string(columnsOf[familyRow](t)))
+	for _, param := range redemptionParams(t)[len(args):] {
 		args = append(args, values[slices.Index(columns, strings.TrimPrefix(param, "f_"))])
 	}
 	return args

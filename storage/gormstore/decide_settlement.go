@@ -27,7 +27,7 @@ func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
 // that waited for the login reads its sources as they were before, it decides
 // nothing. Then a transaction decides that holds the login from its beginning.
 func (s *Store) settleLogin(ctx context.Context, x *storage.Settlement) (settled bool, err error) {
-	first, then := decision(x), consequences(x)
+	first, then := decision(x), s.consequences(x)
 	settled, err = s.settle(ctx, "settle sign-in", first, then...)
 	if err != nil || settled || !aboutSources(x) || !s.dialect.readsBeforeWait() {
 		return settled, err
@@ -56,7 +56,7 @@ func aboutSources(x *storage.Settlement) bool { return x.SourceID != "" || remem
 func remembers(x *storage.Settlement) bool { return x.Remember != nil && !x.Resumed }
 
 // consequences are what follows a settlement that took effect.
-func consequences(x *storage.Settlement) []statement {
+func (s *Store) consequences(x *storage.Settlement) []statement {
 	var then []statement
 	switch {
 	case remembers(x):
@@ -68,7 +68,7 @@ func consequences(x *storage.Settlement) []statement {
 		then = append(then, forgive(x.SourceID, x.LoginID))
 	}
 	if x.BeginFamily != nil {
-		then = append(then, insertFamily(*x.BeginFamily))
+		then = append(then, s.insertFamily(x.BeginFamily))
 	}
 	return then
 }

@@ -37,7 +37,7 @@ func newTexts(d dialect, t *rowTypes) texts {
 			LEFT JOIN login_sources src ON src.login_id = l.id AND src.address = ?
 			LEFT JOIN users u ON u.uid = l.user_uid` + account + `
 			LEFT JOIN phantoms f ON f.name_digest = ?`),
-		redemption: d.redemption(),
+		redemption: d.redemption(t),
 		familyUse:  d.familyUse(),
 		principalOf: d.bind("SELECT " + who + ` FROM logins l
 			JOIN users u ON u.uid = l.user_uid` + account + anySource + `

@@ -32,8 +32,17 @@ type familyRow struct {
 	CreatedAt  int64  `gorm:"column:created_at"`
 }
 
-const familyColumns columns = `id client_id user_uid login_id account_uid source_id scope resources jkt amr purpose auth_time
-	seed_digest generation rotated_at rotations expires_at idle_until revoked_at created_at`
+func (*familyRow) TableName() string { return "families" }
+
+func familyRowOf(f *storage.TokenFamily) familyRow {
+	return familyRow{
+		ID: f.ID, ClientID: f.ClientID, UserUID: f.UserUID, LoginID: f.LoginID, AccountUID: f.AccountUID,
+		SourceID: f.SourceID, Scope: words(f.Scope), Resources: words(f.Resources), JKT: f.JKT, AMR: words(f.AMR),
+		Purpose: string(f.Purpose), AuthTime: micros(f.AuthTime), SeedDigest: f.SeedDigest, Generation: f.Generation,
+		RotatedAt: micros(f.RotatedAt), Rotations: formatRotations(f.Rotations), ExpiresAt: micros(f.ExpiresAt),
+		IdleUntil: micros(f.IdleUntil), RevokedAt: micros(f.RevokedAt), CreatedAt: micros(f.CreatedAt),
+	}
+}
 
 func (r *familyRow) record() storage.TokenFamily {
 	return storage.TokenFamily{
@@ -46,21 +55,9 @@ func (r *familyRow) record() storage.TokenFamily {
 }
 
 // insertFamily begins a family after a settlement that took effect.
-func insertFamily(f storage.TokenFamily) statement {
-	return statement{
-		sql:  "INSERT INTO families (" + familyColumns.list() + ") SELECT " + familyColumns.marks() + " WHERE " + ifSettled,
-		args: familyValues(&f),
-	}
-}
-
-// familyValues returns the values of familyColumns.
-func familyValues(f *storage.TokenFamily) []any {
-	return []any{
-		f.ID, f.ClientID, f.UserUID, f.LoginID, f.AccountUID, f.SourceID, words(f.Scope),
-		words(f.Resources), f.JKT, words(f.AMR), string(f.Purpose), micros(f.AuthTime),
-		blob(f.SeedDigest), f.Generation, micros(f.RotatedAt), formatRotations(f.Rotations), micros(f.ExpiresAt), micros(f.IdleUntil),
-		micros(f.RevokedAt), micros(f.CreatedAt),
-	}
+func (s *Store) insertFamily(f *storage.TokenFamily) statement {
+	row := familyRowOf(f)
+	return s.rows.insertion(&row)
 }
 
 // formatRotations writes rotations as GENERATION@MICROSECONDS, separated by spaces.
