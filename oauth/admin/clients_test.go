@@ -52,8 +52,10 @@ func TestIsSharedUser(t *testing.T) {
 		amr    []string
 		want   bool
 	}{
-		{"the guest", client, guest, nil, true}, {"the guest after a sign-in", client, guest, []string{"otp"}, false},
-		{"another user", client, jane, nil, false}, {"a client without anonymous buyers", own, guest, nil, false},
+		{"the guest", client, guest, nil, true},
+		{"the guest after a sign-in", client, guest, []string{"otp"}, false},
+		{"another user", client, jane, nil, false},
+		{"a client without anonymous buyers", own, guest, nil, false},
 	} {
 		if got := IsSharedUser(&test.client, test.user, test.amr); got != test.want {
 			t.Errorf("%s: %v", test.name, got)

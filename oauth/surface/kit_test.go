@@ -115,12 +115,27 @@ func TestValues(t *testing.T) {
 		s    string
 		want bool
 	}{
-		{IsPlainText, "Zoë", true}, {IsPlainText, "a\nb", false}, {IsPlainText, "\xff", false}, {IsPlainText, "\x00", false},
-		{IsEmail, "jane@example.com", true}, {IsEmail, "Jane <jane@example.com>", false}, {IsEmail, "jane", false},
-		{IsRole, "BuyerAdmin", true}, {IsRole, "", false}, {IsRole, "a b", false}, {IsRole, `a"`, false}, {IsRole, `a\`, false},
-		{IsRole, "é", false}, {IsRole, strings.Repeat("a", MaxID), true}, {IsRole, strings.Repeat("a", MaxID+1), false},
-		{isHTTPURL, "https://example.com/a", true}, {isHTTPURL, "HTTP://example.com", true}, {isHTTPURL, "https:///a", false},
-		{isHTTPURL, "/a", false}, {isHTTPURL, "ftp://example.com", false}, {isHTTPURL, "https://exa mple.com", false},
+		{IsPlainText, "Zoë", true},
+		{IsPlainText, "a\nb", false},
+		{IsPlainText, "\xff", false},
+		{IsPlainText, "\x00", false},
+		{IsEmail, "jane@example.com", true},
+		{IsEmail, "Jane <jane@example.com>", false},
+		{IsEmail, "jane", false},
+		{IsRole, "BuyerAdmin", true},
+		{IsRole, "", false},
+		{IsRole, "a b", false},
+		{IsRole, `a"`, false},
+		{IsRole, `a\`, false},
+		{IsRole, "é", false},
+		{IsRole, strings.Repeat("a", MaxID), true},
+		{IsRole, strings.Repeat("a", MaxID+1), false},
+		{isHTTPURL, "https://example.com/a", true},
+		{isHTTPURL, "HTTP://example.com", true},
+		{isHTTPURL, "https:///a", false},
+		{isHTTPURL, "/a", false},
+		{isHTTPURL, "ftp://example.com", false},
+		{isHTTPURL, "https://exa mple.com", false},
 	} {
 		if test.is(test.s) != test.want {
 			t.Errorf("%q: %v", test.s, !test.want)
