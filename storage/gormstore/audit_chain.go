@@ -69,7 +69,7 @@ func (e encoding) text(s string) encoding { return append(e.number(int64(len(s))
 // without the count and the changed members, so these are left out where there are
 // none. Changed members follow a count, so neither can be taken for the other.
 func (r *auditRow) canonical(before []byte) []byte {
-	var e encoding
+	e := make(encoding, 0, 512) // longer than most events
 	e = e.bytes(before).number(r.Seq).text(r.KeyID).text(r.ID).number(r.Time).text(r.Action).text(r.Outcome)
 	e = e.text(r.ClientID).text(r.UserUID).text(r.Username).text(r.Factor).text(r.TraceID).text(r.Source)
 	e = e.text(r.Object).number(r.Took)
@@ -151,8 +151,12 @@ func (s *Store) extendChain(ctx context.Context, rows []auditRow) ([]auditRow, c
 		s.log.Error().Int64("seq", c.Seq).Str("reason", why).Msg("the chain of audit events is broken")
 		rows = append([]auditRow{{Time: micros(s.now()), Action: storage.AuditChainBroken, Outcome: why}}, rows...)
 	}
+	random := make([]byte, auditIDRandom*len(rows))
+	if _, err := io.ReadFull(s.rand, random); err != nil {
+		return nil, c, fmt.Errorf("new audit events: %w", err)
+	}
 	for i := range rows {
-		if err := s.link(&rows[i], &c); err != nil {
+		if err := s.link(&rows[i], &c, random[auditIDRandom*i:][:auditIDRandom]); err != nil {
 			return nil, c, err
 		}
 	}
@@ -176,13 +180,11 @@ func (s *Store) beginChain(ctx context.Context, c *chainRow) (why string, err er
 	return why, err
 }
 
-// link makes the row the next one of the chain.
-func (s *Store) link(r *auditRow, c *chainRow) (err error) {
+// link makes the row the next one of the chain. random is the part of its id that is
+// not the time.
+func (s *Store) link(r *auditRow, c *chainRow, random []byte) error {
 	stamp := max(r.Time, c.Stamp+1)
-	if r.ID, err = auditID(s.rand, stamp); err != nil {
-		return err
-	}
-	r.Seq, r.KeyID = c.Seq+1, s.auditKeys.CurrentID()
+	r.ID, r.Seq, r.KeyID = auditID(stamp, random), c.Seq+1, s.auditKeys.CurrentID()
 	mac, known := s.auditMAC(r.KeyID, purposeAuditEvent, r.canonical(c.MAC))
 	if !known {
 		return fmt.Errorf("add audit events: no secret %q", r.KeyID)
@@ -191,13 +193,12 @@ func (s *Store) link(r *auditRow, c *chainRow) (err error) {
 	return nil
 }
 
+// auditIDRandom is how many random bytes the id of an audit event has.
+const auditIDRandom = 10
+
 // auditID is the time in microseconds and 80 random bits. The alphabet is in
 // the order of its bytes, so ids sort as their times do.
-func auditID(random io.Reader, stamp int64) (string, error) {
-	var b [18]byte
-	if _, err := io.ReadFull(random, b[8:]); err != nil {
-		return "", fmt.Errorf("new audit event: %w", err)
-	}
-	binary.BigEndian.PutUint64(b[:8], uint64(max(0, stamp))) //nolint:gosec // not negative
-	return auditPrefix + auditAlphabet().EncodeToString(b[:]), nil
+func auditID(stamp int64, random []byte) string {
+	id := binary.BigEndian.AppendUint64(make([]byte, 0, 8+auditIDRandom), uint64(max(0, stamp))) //nolint:gosec // not negative
+	return auditPrefix + auditAlphabet().EncodeToString(append(id, random...))
 }

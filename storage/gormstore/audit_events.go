@@ -6,17 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"latchkey/storage"
 )
 
-const (
-	defaultAuditRetention = 90 * 24 * time.Hour
-	// auditBatch keeps one statement below SQLite's 32,766 parameters.
-	auditBatch = 1000
-)
+const defaultAuditRetention = 90 * 24 * time.Hour
 
 type auditRow struct {
 	ID       string `gorm:"column:id" list:"ID"`
@@ -49,7 +44,8 @@ func (r *auditRow) record() storage.AuditEvent {
 }
 
 // AddAuditEvents writes events at the end of the chain (see ChainAuditEvents): all of
-// them or none, in one transaction of three statements for up to a thousand events.
+// them or none, in one transaction of three statements. With SQLite, each thousand events
+// after the first takes one more.
 // An event without a Time gets the present. The ids rise with the chain. They rise
 // with time as well, except among events of several servers within one second.
 func (s *Store) AddAuditEvents(ctx context.Context, events []storage.AuditEvent) error {
@@ -70,10 +66,8 @@ func (s *Store) AddAuditEvents(ctx context.Context, events []storage.AuditEvent)
 			return err
 		}
 		end = extended
-		for batch := range slices.Chunk(rows, auditBatch) {
-			if err := s.insertAuditEvents(ctx, batch); err != nil {
-				return err
-			}
+		if err := s.insertAuditEvents(ctx, rows); err != nil {
+			return err
 		}
 		return s.putChain(ctx, end)
 	})
@@ -98,15 +92,13 @@ func (s *Store) auditRowOf(e *storage.AuditEvent) auditRow {
 	}
 }
 
-func (s *Store) insertAuditEvents(ctx context.Context, batch []auditRow) error {
-	names := columnsOf[auditRow](&s.rows)
-	args := make([]any, 0, 17*len(batch))
-	for i := range batch {
-		args = append(args, s.rows.values(&batch[i])...)
+func (s *Store) insertAuditEvents(ctx context.Context, rows []auditRow) error {
+	for _, insert := range s.dialect.insertRows("audit_events", columnsOf[auditRow](&s.rows), arraysOf(&s.rows, rows)) {
+		if _, err := s.exec(ctx, "add audit events", insert.sql, insert.args...); err != nil {
+			return err
+		}
 	}
-	rows := strings.TrimSuffix(strings.Repeat("("+names.marks()+"), ", len(batch)), ", ")
-	_, err := s.exec(ctx, "add audit events", "INSERT INTO audit_events ("+names.list()+") VALUES "+rows, args...)
-	return err
+	return nil
 }
 
 const auditPrefix = "aud_"

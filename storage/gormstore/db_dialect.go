@@ -36,6 +36,13 @@ type dialect interface {
 	// Store.UseFamily, or nothing if the database is not asked for them.
 	redemption(t *rowTypes) string
 	familyUse() string
+	// insertRows returns statements that insert rows into a table, with as few of them as
+	// the database allows. The values are in arrays; see arraysOf.
+	insertRows(table string, names columns, arrays []any) []statement
+	// deletesUpTo returns a statement that deletes the first rows of a table that meet a
+	// condition, in the order of a column. It has the arguments of the condition. It
+	// leaves rows out that another transaction is deleting.
+	deletesUpTo(limit int, table, condition, order string) string
 	// claims is appended to the selection of rows that a worker claims, so that
 	// two workers do not wait for each other.
 	claims() string

@@ -133,6 +133,33 @@ func (p *postgres) lockServing(context.Context, func() error) (unlock func() err
 	return func() error { return nil }, nil
 }
 
+// insertRows sends one array for each column. So the statement has the same text for any
+// number of rows, and PostgreSQL parses it once for each connection.
+func (p *postgres) insertRows(table string, names columns, arrays []any) []statement {
+	casts := make([]string, len(arrays))
+	for i, values := range arrays {
+		switch values.(type) {
+		case []int64:
+			casts[i] = "?::bigint[]"
+		case [][]byte:
+			casts[i] = "?::bytea[]"
+		default:
+			casts[i] = "?::text[]"
+		}
+	}
+	return []statement{{
+		sql:  "INSERT INTO " + table + " (" + names.list() + ") SELECT * FROM unnest(" + strings.Join(casts, ", ") + ")",
+		args: arrays,
+	}}
+}
+
+// deletesUpTo names rows by their place in the table. Locked rows do not move. The array
+// is read once, before the rows are deleted; a join could read it again.
+func (p *postgres) deletesUpTo(limit int, table, condition, order string) string {
+	return "DELETE FROM " + table + " WHERE ctid = ANY (ARRAY(SELECT ctid FROM " + table + " WHERE " + condition +
+		" ORDER BY " + order + " LIMIT " + strconv.Itoa(limit) + p.claims() + "))"
+}
+
 func (p *postgres) claims() string { return " FOR UPDATE SKIP LOCKED" }
 
 func (p *postgres) bytewise(text string) string { return text + ` COLLATE "C"` }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -69,6 +70,43 @@ func (t *rowTypes) values(row any) []any {
 		values[i] = at.FieldByIndex(column.place).Interface()
 	}
 	return values
+}
+
+// arraysOf returns the values of each column of the rows, in the order of columnsOf: a
+// []string, an []int64 or a [][]byte. Other types of columns have no arrays.
+func arraysOf[R any](t *rowTypes, rows []R) []any {
+	known, all := t.known(reflect.TypeFor[R]()), reflect.ValueOf(rows)
+	arrays := make([]any, len(known.columns))
+	for i, column := range known.columns {
+		switch column.field.Type.Kind() {
+		case reflect.Int64:
+			arrays[i] = arrayOf(all, column.place, reflect.Value.Int)
+		case reflect.Slice:
+			arrays[i] = arrayOf(all, column.place, func(v reflect.Value) []byte { return slices.Concat([]byte{}, v.Bytes()) })
+		default:
+			arrays[i] = arrayOf(all, column.place, reflect.Value.String)
+		}
+	}
+	return arrays
+}
+
+func arrayOf[V any](rows reflect.Value, place []int, value func(reflect.Value) V) []V {
+	values := make([]V, rows.Len())
+	for i := range values {
+		values[i] = value(rows.Index(i).FieldByIndex(place))
+	}
+	return values
+}
+
+// rowsOf returns the rows that arraysOf took apart.
+func rowsOf(arrays []any) [][]any {
+	rows := make([][]any, reflect.ValueOf(arrays[0]).Len())
+	for i := range rows {
+		for _, values := range arrays {
+			rows[i] = append(rows[i], reflect.ValueOf(values).Index(i).Interface())
+		}
+	}
+	return rows
 }
 
 // insertion inserts a row after a settlement that took effect. row is a pointer to

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +25,7 @@ const (
 	// watchInterval is how often a process looks whether another one changed
 	// the configuration in the file they share.
 	watchInterval = 250 * time.Millisecond
+	rowsOfInsert  = 1000
 )
 
 // Result codes of SQLite (sqlite.org/rescode.html); the extended code keeps
@@ -211,6 +214,23 @@ func (d *sqlite) familyUse() string { return "" }
 // redemption is empty: there is no round trip to save, and statements that write wait for
 // the only writer, also if they find out that there is nothing to write.
 func (d *sqlite) redemption(*rowTypes) string { return "" }
+
+// insertRows keeps each statement below SQLite's 32,766 parameters.
+func (d *sqlite) insertRows(table string, names columns, arrays []any) (inserts []statement) {
+	row := "(" + names.marks() + ")"
+	for batch := range slices.Chunk(rowsOf(arrays), rowsOfInsert) {
+		inserts = append(inserts, statement{
+			sql:  "INSERT INTO " + table + " (" + names.list() + ") VALUES " + row + strings.Repeat(", "+row, len(batch)-1),
+			args: slices.Concat(batch...),
+		})
+	}
+	return inserts
+}
+
+func (d *sqlite) deletesUpTo(limit int, table, condition, order string) string {
+	return "DELETE FROM " + table + " WHERE rowid IN (SELECT rowid FROM " + table + " WHERE " + condition +
+		" ORDER BY " + order + " LIMIT " + strconv.Itoa(limit) + ")"
+}
 
 // claims is empty: there is one writer at a time.
 func (d *sqlite) claims() string { return "" }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,8 +12,12 @@ import (
 )
 
 const (
-	bufferSize   = 8192 // events that wait for the database
-	batchSize    = 256
+	// bufferSize is how many events wait for the database at most: those of 13 s at 5,000
+	// events a second. Another replica that hangs stops the chain for 5 s at most.
+	bufferSize = 1 << 16
+	// batchSize amortizes what a batch costs whatever its size: the lock of the chain, four
+	// round trips and a durable commit.
+	batchSize    = 2048
 	batchDelay   = 200 * time.Millisecond // the longest time that an event waits for others
 	retryDelay   = time.Second
 	writeTimeout = 5 * time.Second
@@ -27,15 +32,19 @@ type Store interface {
 // database. An event that does not fit into the buffer is in the log only, and
 // latchkey_audit_lost_total counts it.
 type writer struct {
-	store  Store
-	log    zerolog.Logger
-	events chan storage.AuditEvent
-	lost   prometheus.Counter
+	store Store
+	log   zerolog.Logger
+	lost  prometheus.Counter
+
+	mu      sync.Mutex
+	waiting []storage.AuditEvent // grows only while the database is slow
+	arrived chan struct{}        // holds an element after the first event that waits
+	full    chan struct{}        // holds an element after the one that fills a batch
 }
 
 func newWriter(store Store, log zerolog.Logger, reg prometheus.Registerer) (*writer, error) {
 	w := &writer{
-		store: store, log: log, events: make(chan storage.AuditEvent, bufferSize),
+		store: store, log: log, arrived: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "latchkey_audit_lost_total",
 			Help: "Audit events that are in the log but not in the database, because it did not keep up.",
@@ -46,11 +55,50 @@ func newWriter(store Store, log zerolog.Logger, reg prometheus.Registerer) (*wri
 
 // add queues an event. It never blocks.
 func (w *writer) add(e storage.AuditEvent) {
-	select {
-	case w.events <- e:
-	default:
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.waiting) == bufferSize {
 		w.lost.Inc()
+		return
 	}
+	w.waiting = append(w.waiting, e)
+	w.signal()
+}
+
+// signal tells gather how many events wait. The caller holds mu.
+func (w *writer) signal() {
+	if len(w.waiting) > 0 {
+		note(w.arrived)
+	}
+	if len(w.waiting) >= batchSize {
+		note(w.full)
+	}
+}
+
+func note(happened chan<- struct{}) {
+	select {
+	case happened <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the oldest events that wait, batchSize at most.
+func (w *writer) take() []storage.AuditEvent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, stale := range []chan struct{}{w.arrived, w.full} {
+		select {
+		case <-stale:
+		default:
+		}
+	}
+	n := min(len(w.waiting), batchSize)
+	batch := w.waiting[:n:n]
+	if w.waiting = w.waiting[n:]; len(w.waiting) == 0 {
+		w.waiting = nil
+	}
+	w.signal()
+	return batch
 }
 
 // run stores events until ctx ends. Then it stores the events that are left.
@@ -60,28 +108,27 @@ func (w *writer) run(ctx context.Context) {
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	for len(w.events) > 0 && last.Err() == nil {
-		w.writeBatch(last, w.gather(last))
+	for batch := w.take(); len(batch) > 0; batch = w.take() {
+		if last.Err() != nil {
+			w.lost.Add(float64(len(batch)))
+			continue
+		}
+		w.writeBatch(last, batch)
 	}
 }
 
 // gather waits for an event, and up to batchDelay longer for others.
 func (w *writer) gather(ctx context.Context) []storage.AuditEvent {
-	var batch []storage.AuditEvent
-	var enough <-chan time.Time
-	for len(batch) < batchSize {
-		select {
-		case e := <-w.events:
-			if batch = append(batch, e); enough == nil {
-				enough = time.After(batchDelay)
-			}
-		case <-enough:
-			return batch
-		case <-ctx.Done():
-			return batch
-		}
+	select {
+	case <-w.arrived:
+	case <-ctx.Done():
 	}
-	return batch
+	select {
+	case <-w.full:
+	case <-time.After(batchDelay):
+	case <-ctx.Done():
+	}
+	return w.take()
 }
 
 // writeBatch stores a batch. It repeats the attempt for as long as the database

@@ -19,6 +19,7 @@ type memoryStore struct {
 	mu       sync.Mutex
 	failures int
 	stored   []storage.AuditEvent
+	calls    int
 	filled   chan struct{} // closed when want events are stored
 	want     int
 }
@@ -30,6 +31,7 @@ func (l *memoryStore) AddAuditEvents(_ context.Context, events []storage.AuditEv
 		l.failures--
 		return errors.New("the database does not answer")
 	}
+	l.calls++
 	l.stored = append(l.stored, events...)
 	if len(l.stored) == l.want {
 		close(l.filled)
@@ -45,6 +47,18 @@ func newTestWriter(t *testing.T, failures, want int) (*writer, *memoryStore) {
 		t.Fatal(err)
 	}
 	return a, l
+}
+
+// lost returns latchkey_audit_lost_total.
+func lost(t *testing.T, w *writer) float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(w.lost)
+	metrics, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return metrics[0].GetMetric()[0].GetCounter().GetValue()
 }
 
 func (l *memoryStore) inOrder(t *testing.T) {
@@ -95,4 +109,44 @@ func TestWriterFinishes(t *testing.T) {
 		t.Errorf("%d of %d events are stored", len(l.stored), events)
 	}
 	l.inOrder(t)
+}
+
+// TestWriterCatchesUp has the database hang for as long as a replica that holds the chain
+// can hang, while 5,000 events a second are recorded. None of them is lost, and they are
+// stored in as few batches as they fit into.
+func TestWriterCatchesUp(t *testing.T) {
+	t.Parallel()
+	const events = 5000 * 5
+	a, l := newTestWriter(t, 0, events)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	l.mu.Lock()
+	go func() { defer close(done); a.run(ctx) }()
+	for i := range events {
+		a.add(storage.AuditEvent{Object: strconv.Itoa(i)})
+	}
+	l.mu.Unlock()
+	select {
+	case <-l.filled:
+	case <-time.After(time.Minute):
+		t.Error("the events were not stored")
+	}
+	stop()
+	<-done
+	l.inOrder(t)
+	if batches := events/batchSize + 2; l.calls > batches || lost(t, a) != 0 {
+		t.Errorf("%d batches, want %d at most; %v events are lost", l.calls, batches, lost(t, a))
+	}
+}
+
+// TestWriterIsBounded loses the events that come when the buffer is full, and counts them.
+func TestWriterIsBounded(t *testing.T) {
+	t.Parallel()
+	a, _ := newTestWriter(t, 0, 0)
+	for range bufferSize + 3 {
+		a.add(storage.AuditEvent{})
+	}
+	if lost(t, a) != 3 || len(a.waiting) != bufferSize {
+		t.Errorf("%v events are lost, %d wait", lost(t, a), len(a.waiting))
+	}
 }
