@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,31 +52,41 @@ type ElasticPath struct {
 
 // EachElasticPath runs a test on SQLite and on PostgreSQL.
 func EachElasticPath(t *testing.T, test func(t *testing.T, m *ElasticPath)) {
-	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		test(t, NewElasticPath(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"), LongRequestTimeout))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		test(t, NewElasticPath(t, Postgres(t).Database(t), LongRequestTimeout))
+	elasticPathDatabase.each(t, func(t *testing.T, databaseURL string, admin Client) {
+		w := &Fixture{T: t, DatabaseURL: databaseURL, Inbox: NewInbox(t), hasOneServerClients: true}
+		test(t, newElasticPath(w, admin, LongRequestTimeout))
 	})
 }
 
-// NewElasticPath serves a mall with an integration that brings codes to its receiver;
-// see world.serve for the settings.
+// elasticPathDatabase contains the clients of ElasticPathDocument and of OneServer, and
+// an administrator.
+var elasticPathDatabase = &prepared[Client]{fill: func(w *Fixture) Client {
+	w.Apply(ElasticPathDocument)
+	w.Apply(oneServerDocument)
+	return w.createAdmin()
+}}
+
+// NewElasticPath fills an empty database and starts a server with the settings.
+// EachElasticPath is faster.
 func NewElasticPath(t testing.TB, databaseURL string, settings ...string) *ElasticPath {
 	t.Helper()
 	w := &Fixture{T: t, DatabaseURL: databaseURL, Inbox: NewInbox(t)}
 	w.Apply(ElasticPathDocument)
-	m := &ElasticPath{OneServer: NewOneServer(w, settings...), Receiver: NewEventReceiver(t, "moltin-secret")}
-	var admin struct {
-		Secret string `json:"client_secret"`
-	}
-	m.Must(json.Unmarshal([]byte(m.Run("client", "create", "--id", "admin", "--name", "Admin",
-		"--role", "FullAccess", "--grant", "client_credentials")), &admin))
-	m.AdminSecret = admin.Secret
-	m.Admin().Send(t, http.StatusCreated, http.MethodPost, "/v2/integrations", m.Receiver.Integration("Codes"))
+	return newElasticPath(w, w.createAdmin(), settings...)
+}
+
+// createAdmin creates a client that may do everything.
+func (w *Fixture) createAdmin() Client {
+	w.T.Helper()
+	return w.CreateClient(w.T, "--id", "admin", "--name", "Admin", "--role", "FullAccess", "--grant", "client_credentials")
+}
+
+// newElasticPath starts a server, and creates an integration that sends codes to the
+// receiver.
+func newElasticPath(w *Fixture, admin Client, settings ...string) *ElasticPath {
+	w.T.Helper()
+	m := &ElasticPath{OneServer: NewOneServer(w, settings...), Receiver: NewEventReceiver(w.T, "moltin-secret"), AdminSecret: admin.Secret}
+	m.Admin().Send(w.T, http.StatusCreated, http.MethodPost, "/v2/integrations", m.Receiver.Integration("Codes"))
 	return m
 }
 

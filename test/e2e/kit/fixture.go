@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,21 +93,24 @@ MessageSenders:
   - {ID: sink, Name: Sink, MessageTypes: [OneTimePassword], URL: "SINK/{messagetype}", SharedKey: key-of-the-message-sender, AllowAllBuyers: true}
 `
 
-// EachDatabase runs a test on SQLite and on PostgreSQL.
+// EachDatabase runs a test on an SQLite and on a PostgreSQL fixture.
 func EachDatabase(t *testing.T, test func(t *testing.T, w *Fixture)) {
-	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		test(t, NewFixture(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db")))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		test(t, NewFixture(t, Postgres(t).Database(t)))
+	documentDatabase.each(t, func(t *testing.T, databaseURL string, _ struct{}) {
+		w := &Fixture{T: t, DatabaseURL: databaseURL, Inbox: NewInbox(t), hasOneServerClients: true}
+		w.connectInbox()
+		test(t, w)
 	})
 }
 
-// Fixture is one database with the people of worldDocument, a clock, a receiver
-// of messages, and as many servers as a test wants.
+// documentDatabase contains the users and clients of Document and of OneServer.
+var documentDatabase = &prepared[struct{}]{fill: func(w *Fixture) struct{} {
+	w.applyDocument(preparedInbox)
+	w.Apply(oneServerDocument)
+	return struct{}{}
+}}
+
+// Fixture is one database with the users and clients of Document, a clock, an inbox,
+// and any number of servers.
 type Fixture struct {
 	T           testing.TB
 	DatabaseURL string
@@ -116,19 +118,29 @@ type Fixture struct {
 	Inbox       *Inbox
 	Log         Buffer
 
+	hasOneServerClients bool // oneServerDocument was applied
+
 	mu     sync.Mutex
 	issuer string // of the first server: the servers of one database have one issuer
 }
 
+// NewFixture fills an empty database. EachDatabase is faster.
 func NewFixture(t testing.TB, databaseURL string) *Fixture {
 	t.Helper()
 	w := &Fixture{T: t, DatabaseURL: databaseURL, Inbox: NewInbox(t)}
-	hash, err := PasswordHash() // one for all worlds: they have the same password, and it is dear
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Apply(strings.NewReplacer("SINK", w.Inbox.URL, "Password: "+Password, "PasswordHash: '"+hash+"'").Replace(Document))
+	w.applyDocument(w.Inbox.URL)
 	return w
+}
+
+// applyDocument applies Document with the URL of an inbox. All users with a password
+// share one hash, because hashing takes long.
+func (w *Fixture) applyDocument(inboxURL string) {
+	w.T.Helper()
+	hash, err := PasswordHash()
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	w.Apply(strings.NewReplacer("SINK", inboxURL, "Password: "+Password, "PasswordHash: '"+hash+"'").Replace(Document))
 }
 
 // Clock runs with the real one, some time ahead.
@@ -199,7 +211,10 @@ func OpenApp(ctx context.Context, cfg server.Config) (*server.App, error) {
 		return nil, err
 	}
 	var a *server.App
-	if err = store.Migrate(ctx); err == nil {
+	if err = store.CheckSchema(ctx); err != nil {
+		err = store.Migrate(ctx)
+	}
+	if err == nil {
 		a, err = server.NewApp(ctx, cfg, store)
 	}
 	if err != nil {

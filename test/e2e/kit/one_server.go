@@ -60,7 +60,10 @@ type OneServer struct {
 // NewOneServer serves the world; see world.serve for the settings.
 func NewOneServer(w *Fixture, settings ...string) *OneServer {
 	w.T.Helper()
-	w.Apply(oneServerDocument)
+	if !w.hasOneServerClients {
+		w.Apply(oneServerDocument)
+		w.hasOneServerClients = true
+	}
 	a := &OneServer{Fixture: w, seen: map[string]bool{}}
 	var err error
 	if a.App, err = OpenApp(w.T.Context(), w.ServerConfig(&w.Clock, w.Config())); err != nil {

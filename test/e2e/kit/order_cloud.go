@@ -63,21 +63,34 @@ type OrderCloud struct {
 
 // EachOrderCloud runs a test on SQLite and on PostgreSQL.
 func EachOrderCloud(t *testing.T, settings []string, test func(t *testing.T, m *OrderCloud)) {
-	t.Parallel()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		test(t, NewOrderCloud(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"), settings...))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		test(t, NewOrderCloud(t, Postgres(t).Database(t), settings...))
+	orderCloudDatabase.each(t, func(t *testing.T, databaseURL string, operator Client) {
+		test(t, newOrderCloud(t, databaseURL, operator, settings...))
 	})
 }
 
+// orderCloudDatabase contains the client of the first administrator only.
+var orderCloudDatabase = &prepared[Client]{fill: (*Fixture).createOperator}
+
+// NewOrderCloud fills an empty database and starts two servers with the settings.
+// EachOrderCloud is faster.
 func NewOrderCloud(t *testing.T, databaseURL string, settings ...string) *OrderCloud {
 	t.Helper()
-	m := &OrderCloud{Fixture: &Fixture{T: t, DatabaseURL: databaseURL}, SenderInbox: NewSenderInbox(t), HTTPClient: HTTPClient}
-	m.Operator = m.CreateClient(t, "--name", "Operator", "--id", "operator", "--grant", "client_credentials", "--role", "FullAccess", "--access-token-duration", "24h")
+	w := &Fixture{T: t, DatabaseURL: databaseURL}
+	return newOrderCloud(t, databaseURL, w.createOperator(), settings...)
+}
+
+// createOperator creates the client of the first administrator.
+func (w *Fixture) createOperator() Client {
+	w.T.Helper()
+	return w.CreateClient(w.T, "--name", "Operator", "--id", "operator", "--grant", "client_credentials", "--role", "FullAccess", "--access-token-duration", "24h")
+}
+
+func newOrderCloud(t *testing.T, databaseURL string, operator Client, settings ...string) *OrderCloud {
+	t.Helper()
+	m := &OrderCloud{
+		Fixture:     &Fixture{T: t, DatabaseURL: databaseURL},
+		SenderInbox: NewSenderInbox(t), HTTPClient: HTTPClient, Operator: operator,
+	}
 	m.First, m.Second = m.Serve(append(settings, SharedIssuer)...), m.Serve(append(settings, SharedIssuer)...)
 	t.Cleanup(HTTPClient.CloseIdleConnections) // or the servers would wait a second for them
 	m.AdminToken = m.First.ClientCredentials(m.Operator.ID, m.Operator.Secret).AccessToken(t)

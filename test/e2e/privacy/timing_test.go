@@ -36,7 +36,7 @@ MessageSenders:
 const (
 	lineupSize = 4 // people of each kind
 	cheapTries = 60
-	dearTries  = 16
+	dearTries  = 18
 )
 
 // lineup is a database with people of every kind whom no answer may tell apart.
