@@ -69,7 +69,7 @@ func libraryConfig(m *kit.ElasticPath, fields ...string) *clientcredentials.Conf
 func memberByLibrary(t *testing.T, m *kit.ElasticPath) {
 	ctx := context.WithoutCancel(t.Context())
 	one, two := m.AddAccount("Library one"), m.AddAccount("Library two")
-	p := AddShopper(m, "reader-of-books", one, two)
+	p := m.AddShopper("reader-of-books", one, two)
 	code := m.DeliveredCode(p, "passwordless_authentication")
 
 	_, err := libraryConfig(m, "username", p.Username, "one_time_password", code).Token(ctx)
@@ -110,7 +110,7 @@ func memberByLibrary(t *testing.T, m *kit.ElasticPath) {
 // and the claims are these.
 func oneAccount(t *testing.T, m *kit.ElasticPath) {
 	acme := m.AddAccount("Acme")
-	p := AddShopper(m, "single", acme)
+	p := m.AddShopper("single", acme)
 	before := m.Clock.Now().Unix()
 	got := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
 	if got.Field("account_id") != acme.ID || got.Field("account_name") != "Acme" || got.Field("refresh_token") == "" {
@@ -144,7 +144,7 @@ func oneAccount(t *testing.T, m *kit.ElasticPath) {
 		}
 	}
 	kit.MustRefuse(t, "the code again", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", kit.KnownCode), kit.WrongCredentialsBody)
-	none := AddShopper(m, "memberless")
+	none := m.AddShopper("memberless")
 	kit.MustRefuse(t, "a member of nothing", m.Server.MemberGrant("front", "username", none.Username, "one_time_password", planted(m, none)), kit.WrongCredentialsBody)
 	if l := m.Login(none.Username); !l.Code.UsedAt.IsZero() {
 		t.Error("the code of a member of nothing was used up")
@@ -176,7 +176,7 @@ func mustSelect(m *kit.ElasticPath, what string, a kit.Response) (s selection) {
 // and nothing else.
 func severalAccounts(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("First"), m.AddAccount("Second")
-	p := AddShopper(m, "several", one)
+	p := m.AddShopper("several", one)
 	m.AddMembership(p, two)
 	got := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))
 	choice := mustSelect(m, "sign-in", got)
@@ -206,7 +206,7 @@ func severalAccounts(t *testing.T, m *kit.ElasticPath) {
 // their user.
 func selectionTokens(t *testing.T, m *kit.ElasticPath) {
 	one, two, foreign := m.AddAccount("Sel one"), m.AddAccount("Sel two"), m.AddAccount("Sel foreign")
-	p := AddShopper(m, "selector", one, two)
+	p := m.AddShopper("selector", one, two)
 	signIn := func() string {
 		return mustSelect(m, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))).Token
 	}
@@ -242,7 +242,7 @@ func selectionTokens(t *testing.T, m *kit.ElasticPath) {
 
 func accountByName(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Named one"), m.AddAccount("Named two")
-	p := AddShopper(m, "namer", one, two)
+	p := m.AddShopper("namer", one, two)
 	got := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", two.ID))
 	if got.Field("account_id") != two.ID {
 		t.Errorf("answer %s", got.Body)
@@ -257,7 +257,7 @@ func accountByName(t *testing.T, m *kit.ElasticPath) {
 // one that does not exist, or from a wrong code; and the code stays good.
 func notThatAccount(t *testing.T, m *kit.ElasticPath) {
 	own, foreign, left, closed := m.AddAccount("Own"), m.AddAccount("Theirs"), m.AddAccount("Left"), m.AddAccount("Shut")
-	p := AddShopper(m, "stranger", own, left, closed)
+	p := m.AddShopper("stranger", own, left, closed)
 	leave(m, p, left)
 	closed.Active = false
 	_, err := m.App.Store.PutAccount(t.Context(), closed)

@@ -61,7 +61,7 @@ func rolesStayInTheirAccount(t *testing.T, m *kit.ElasticPath) {
 // by way of a refresh.
 func narrowedStaysNarrowed(t *testing.T, m *kit.ElasticPath) {
 	home, away := m.AddAccount("Home"), m.AddAccount("Away")
-	p := AddShopper(m, "narrow", home, away)
+	p := m.AddShopper("narrow", home, away)
 	for _, step := range []struct {
 		name string
 		move func(token, account string) kit.Response
@@ -97,7 +97,7 @@ func narrowedStaysNarrowed(t *testing.T, m *kit.ElasticPath) {
 // and guesses on.
 func selectionForgivesNothing(t *testing.T, m *kit.ElasticPath) {
 	first, second := m.AddAccount("First"), m.AddAccount("Second")
-	p := AddShopper(m, "chooser", first, second)
+	p := m.AddShopper("chooser", first, second)
 	asked := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))
 	selection := kit.MustJSON(t, "sign-in", http.StatusBadRequest, asked).Text("selection_token")
 	for range 9 {
@@ -110,9 +110,9 @@ func selectionForgivesNothing(t *testing.T, m *kit.ElasticPath) {
 
 // memberHeaderCounts: who sends a member's token wants no more than that allows.
 func memberHeaderCounts(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "carried", m.AddAccount("Carried"))
+	p := m.AddShopper("carried", m.AddAccount("Carried"))
 	token := accountTokens(m, p).Text("data", 0, "token")
-	carrier := WithAccountToken(m.Admin(), token)
+	carrier := m.Admin().WithAccountToken(token)
 	for method, path := range map[string]string{http.MethodPost: "/v2/accounts", http.MethodDelete: userPath(p), http.MethodGet: "/v2/integrations"} {
 		if got := carrier.Try(method, path, kit.Object{"type": "account", "name": "n"}); got.Status != http.StatusForbidden {
 			t.Errorf("%s %s: %d %s", method, path, got.Status, got.Body)

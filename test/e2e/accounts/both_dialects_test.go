@@ -59,7 +59,7 @@ func won(a kit.Response) bool {
 // oneCounter: failures in either dialect lead to one lock, which is there for
 // both, and a success in one clears the count for the other.
 func oneCounter(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "counted", m.AddAccount("Counted"))
+	p := m.AddShopper("counted", m.AddAccount("Counted"))
 	other := m.StartServer()
 	ways := append(codeWays(m, m.Server, p), codeWays(m, other, p)...)
 	code := planted(m, p)
@@ -95,7 +95,7 @@ func oneCounter(t *testing.T, m *kit.ElasticPath) {
 // oneCode: wherever a code was asked for, it works once, anywhere where the
 // client that it was asked for may use it; and a newer one replaces it.
 func oneCode(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "coded", m.AddAccount("Coded"))
+	p := m.AddShopper("coded", m.AddAccount("Coded"))
 	ways := codeWays(m, m.Server, p)
 	for _, used := range ways {
 		code := m.DeliveredCode(p, "passwordless_authentication")
@@ -128,7 +128,7 @@ func oneCode(t *testing.T, m *kit.ElasticPath) {
 // ends everything older of that login except the token's own session: refresh
 // families, access tokens, account tokens, and codes on their way.
 func onePassword(t *testing.T, m *kit.ElasticPath) {
-	ChangeSettings(m, kit.Object{"account_member_self_management": "update_only"})
+	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	hash, err := kit.PasswordHash()
 	m.Must(err)
 	acme := m.AddAccount("Passwords")
@@ -137,12 +137,12 @@ func onePassword(t *testing.T, m *kit.ElasticPath) {
 	scoped := kit.TokenPairOf(t, "member", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
 	exchanged := kit.MustIssue(t, "exchanged", m.Server.ExchangeToken("front", session.Access, "account_id", acme.ID)).Field("access_token")
 	older := accountTokens(m, p).Text("data", 0, "token")
-	token := ResetPasswordTokens(m, p).Text("data", 0, "token")
-	other := AddShopper(m, "bystander", acme)
+	token := m.ResetPasswordTokens(p).Text("data", 0, "token")
+	other := m.AddShopper("bystander", acme)
 	beside := kit.TokenPairOf(t, "bystander", m.Server.MemberGrant("front", "username", other.Username, "one_time_password", planted(m, other)))
 	code := m.DeliveredCode(p, "reset_password")
 
-	WithAccountToken(m.Storefront(), token).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "changed-Horse-9"})
+	m.Storefront().WithAccountToken(token).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "changed-Horse-9"})
 
 	replicas := []*kit.Server{m.Server, m.StartServer()}
 	for _, n := range replicas {
@@ -157,11 +157,11 @@ func onePassword(t *testing.T, m *kit.ElasticPath) {
 		for _, way := range codeWays(m, n, p) {
 			way.wrong(t, "outstanding code, "+way.name, way.send(code))
 		}
-		kit.MustRefuseV2(t, "older account token", WithAccountToken(m.StorefrontAt(n), older).Try(http.MethodGet, userPath(p), nil), http.StatusUnauthorized, "")
-		kit.MustFailV2(t, "older account token, renewed", WithAccountToken(m.StorefrontAt(n), older).AccountTokens(kit.ByAccountToken()))
+		kit.MustRefuseV2(t, "older account token", m.StorefrontAt(n).WithAccountToken(older).Try(http.MethodGet, userPath(p), nil), http.StatusUnauthorized, "")
+		kit.MustFailV2(t, "older account token, renewed", m.StorefrontAt(n).WithAccountToken(older).AccountTokens(kit.ByAccountToken()))
 		kit.MustRefuse(t, "older account token, held", n.MemberGrant("front", "member_token", older), refusedHeld)
-		WithAccountToken(m.StorefrontAt(n), token).Send(t, 200, http.MethodGet, userPath(p), nil)
-		WithAccountToken(m.StorefrontAt(n), token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+		m.StorefrontAt(n).WithAccountToken(token).Send(t, 200, http.MethodGet, userPath(p), nil)
+		m.StorefrontAt(n).WithAccountToken(token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 		kit.MustIssue(t, "used account token, held", n.MemberGrant("front", "member_token", token))
 	}
 	kit.MustBeActive(t, "another user", m.Server.IntrospectThrough("front", beside.Access))
@@ -171,7 +171,7 @@ func onePassword(t *testing.T, m *kit.ElasticPath) {
 	fresh := kit.TokenPairOf(t, "new password", m.Server.SignInThrough("front", p.Username, "changed-Horse-9"))
 	kit.TokenPairOf(t, "new session", m.Server.RefreshThrough("front", fresh.Refresh))
 	again := m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByPassword(p.Username, "changed-Horse-9")).Text("data", 0, "token")
-	WithAccountToken(m.Storefront(), again).Send(t, 200, http.MethodGet, userPath(p), nil)
+	m.Storefront().WithAccountToken(again).Send(t, 200, http.MethodGet, userPath(p), nil)
 }
 
 // doors are all paths to a token, or past one, of somebody who holds everything
@@ -199,8 +199,8 @@ func doors(m *kit.ElasticPath, t *testing.T, p kit.Shopper, two storage.Account)
 			return n.MemberGrant("front", "username", p.Username, "one_time_password", code, "account_id", two.ID)
 		}),
 		"/v2 tokens, password":   is(400, failed, func() kit.Response { return front.AccountTokens(kit.ByPassword(p.Username, kit.Password)) }),
-		"/v2 tokens, held":       is(400, failed, func() kit.Response { return WithAccountToken(front, vendor).AccountTokens(kit.ByAccountToken()) }),
-		"account token":          is(401, unauthorized, func() kit.Response { return WithAccountToken(front, vendor).Try(http.MethodGet, "/v2/accounts", nil) }),
+		"/v2 tokens, held":       is(400, failed, func() kit.Response { return front.WithAccountToken(vendor).AccountTokens(kit.ByAccountToken()) }),
+		"account token":          is(401, unauthorized, func() kit.Response { return front.WithAccountToken(vendor).Try(http.MethodGet, "/v2/accounts", nil) }),
 		"member token, vendor's": is(400, refusedHeld, func() kit.Response { return n.MemberGrant("front", "member_token", vendor) }),
 		"member token, scoped":   is(400, refusedHeld, func() kit.Response { return n.MemberGrant("front", "member_token", scoped.Access) }),
 		"selection": is(400, refusedHeld, func() kit.Response {
@@ -275,7 +275,7 @@ func oneWins(t *testing.T, m *kit.ElasticPath) {
 		rounds = 2
 	}
 	for round := range rounds {
-		p := AddShopper(m, fmt.Sprint("racer-", round), acme)
+		p := m.AddShopper(fmt.Sprint("racer-", round), acme)
 		code := planted(m, p)
 		if round%2 == 1 {
 			code = m.DeliveredCode(p, "passwordless_authentication")
@@ -331,7 +331,7 @@ func TestOneCoreOutage(t *testing.T) {
 
 func outage(m *kit.ElasticPath, t *testing.T, while func(b *kit.Outage, during func())) {
 	acme := m.AddAccount("Siege")
-	p, q := AddShopper(m, "siege", acme), AddShopper(m, "siege-held", acme)
+	p, q := m.AddShopper("siege", acme), m.AddShopper("siege-held", acme)
 	session := kit.TokenPairOf(t, "session", m.Server.MemberGrant("front", "username", q.Username, "one_time_password", planted(m, q)))
 	held := accountTokens(m, q).Text("data", 0, "token")
 	for range 9 {
@@ -365,7 +365,7 @@ func outage(m *kit.ElasticPath, t *testing.T, while func(b *kit.Outage, during f
 		t.Errorf("%d events of requests that were refused", n)
 	}
 	front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, code))
-	WithAccountToken(front, held).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+	front.WithAccountToken(held).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 	kit.TokenPairOf(t, "refresh", m.Server.RefreshThrough("front", session.Refresh))
 	m.Clock.Advance(time.Second)
 }

@@ -40,7 +40,7 @@ func codeTests() []mallTest {
 // try it.
 func whoseCode(t *testing.T, m *kit.ElasticPath) {
 	acme := m.AddAccount("Acme")
-	a, b := AddShopper(m, "own-a", acme), AddShopper(m, "own-b", acme)
+	a, b := m.AddShopper("own-a", acme), m.AddShopper("own-b", acme)
 	codeA, codeB := m.DeliveredCode(a, "passwordless_authentication"), m.DeliveredCode(b, "passwordless_authentication")
 	front := m.Storefront()
 	twin := twin(m, a, "digits")
@@ -91,7 +91,7 @@ func twin(m *kit.ElasticPath, p kit.Shopper, profile string) (uid string) {
 // eitherPurpose: the purpose is a word for the message; both kinds of code sign
 // in here.
 func eitherPurpose(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "purpose")
+	p := m.AddShopper("purpose")
 	for _, purpose := range []string{"passwordless_authentication", "reset_password"} {
 		code := m.DeliveredCode(p, purpose)
 		got := m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, code))
@@ -104,7 +104,7 @@ func eitherPurpose(t *testing.T, m *kit.ElasticPath) {
 // misspeltPurpose: the vendor's guide spells the purpose wrong in one place. The
 // event has the right spelling.
 func misspeltPurpose(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "misspelt")
+	p := m.AddShopper("misspelt")
 	if got := m.Storefront().RequestCode("default", p.Username, "passwordless_authenication"); got.Status != http.StatusAccepted || got.Body != "" {
 		t.Fatalf("asked for a code: %d %s", got.Status, got.Body)
 	}
@@ -116,14 +116,14 @@ func misspeltPurpose(t *testing.T, m *kit.ElasticPath) {
 }
 
 func newerEvent(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "newer")
+	p := m.AddShopper("newer")
 	first, second := m.DeliveredCode(p, "passwordless_authentication"), m.DeliveredCode(p, "reset_password")
 	kit.MustFailV2(t, "older code", m.Storefront().AccountTokens(kit.ByCode("default", p.Username, first)))
 	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, second))
 }
 
 func eventCodeLife(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "lasting")
+	p := m.AddShopper("lasting")
 	code := m.DeliveredCode(p, "passwordless_authentication")
 	m.Clock.Advance(10*time.Minute - 5*time.Second)
 	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, code))
@@ -136,7 +136,7 @@ func eventCodeLife(t *testing.T, m *kit.ElasticPath) {
 // that no library sends them again by itself; and if one does, the lock is none
 // the longer.
 func resends(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "resent", m.AddAccount("Resent"))
+	p := m.AddShopper("resent", m.AddAccount("Resent"))
 	front := m.Storefront()
 	code := m.DeliveredCode(p, "passwordless_authentication")
 	for i := range 10 {
@@ -176,7 +176,7 @@ func sameAnswer(t *testing.T, what string, want, got kit.Response) {
 
 // requestsAlike asks for codes for all sorts of people and for nobody.
 func requestsAlike(t *testing.T, m *kit.ElasticPath) {
-	known, idle, locked := AddShopper(m, "req-known"), AddShopper(m, "req-idle"), AddShopper(m, "req-locked")
+	known, idle, locked := m.AddShopper("req-known"), m.AddShopper("req-idle"), m.AddShopper("req-locked")
 	disable(m, idle)
 	lock(m, locked)
 	front := m.Storefront()
@@ -271,7 +271,7 @@ func signInsAlike(t *testing.T, m *kit.ElasticPath) {
 // nothing about a user.
 func noCodes(t *testing.T, m *kit.ElasticPath) {
 	front := m.Storefront()
-	p := AddShopper(m, "codeless")
+	p := m.AddShopper("codeless")
 	const purpose = "reset_password"
 	off := front.RequestCode("wordy", "nobody", purpose)
 	kit.MustRefuseV2(t, "profile without codes", off, http.StatusUnprocessableEntity, "one time password tokens are not enabled for the password profile")

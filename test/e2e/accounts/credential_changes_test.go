@@ -134,7 +134,7 @@ func credentialTests() []mallTest {
 // codeOfEachPurpose: the purpose of the code decides what the member may change,
 // and goes with the tokens that are made of the first one.
 func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
-	ChangeSettings(m, kit.Object{"account_member_self_management": "update_only"})
+	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	hash, err := kit.PasswordHash()
 	m.Must(err)
 	acme := m.AddAccount("Purposes")
@@ -147,17 +147,17 @@ func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 		may    bool
 	}{
 		{"sign-in code", func() kit.JSON { return accountTokens(m, p) }, false},
-		{"reset code", func() kit.JSON { return ResetPasswordTokens(m, p) }, true},
+		{"reset code", func() kit.JSON { return m.ResetPasswordTokens(p) }, true},
 		{"password", func() kit.JSON {
 			return front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByPassword(p.Username, kit.Password))
 		}, true},
 	} {
 		what := test.by
 		first := test.signIn().Text("data", 0, "token")
-		renewed := WithAccountToken(front, first).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken()).Text("data", 0, "token")
-		twice := WithAccountToken(front, renewed).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken()).Text("data", 0, "token")
+		renewed := front.WithAccountToken(first).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken()).Text("data", 0, "token")
+		twice := front.WithAccountToken(renewed).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken()).Text("data", 0, "token")
 		for i, token := range []string{first, renewed, twice} {
-			member, name := WithAccountToken(front, token), fmt.Sprint(what, " ", i)
+			member, name := front.WithAccountToken(token), fmt.Sprint(what, " ", i)
 			for field, got := range map[string]kit.Response{
 				"email":    member.Try(http.MethodPut, userPath(p), kit.Object{"email": strings.ReplaceAll(name, " ", "-") + "@example.com"}),
 				"username": member.Try(http.MethodPut, loginPath(p), kit.Object{"username": p.Username + strconv.Itoa(i)}),
@@ -178,7 +178,7 @@ func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 		if got := m.Server.CallV1(access, http.MethodPatch, "/v1/me", `{"Password":"other-Horse-7-battery"}`); (got.Status == http.StatusOK) != test.may {
 			t.Errorf("%s: by an access token: %d %s", what, got.Status, got.Body)
 		}
-		got := WithAccountToken(front, twice).Try(http.MethodPut, loginPath(p), kit.Object{"password": kit.Password})
+		got := front.WithAccountToken(twice).Try(http.MethodPut, loginPath(p), kit.Object{"password": kit.Password})
 		if ok := got.Status == http.StatusOK; ok != test.may || !ok && got.Status != http.StatusForbidden {
 			t.Errorf("%s: password: %d %s", what, got.Status, got.Body)
 		}
@@ -195,40 +195,40 @@ func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 // passwordKeepsSession: the tokens that the same sign-in gave for other accounts,
 // and what was made of them, go on as well.
 func passwordKeepsSession(t *testing.T, m *kit.ElasticPath) {
-	ChangeSettings(m, kit.Object{"account_member_self_management": "update_only"})
-	p := AddShopper(m, "keeper", m.AddAccount("Kept one"), m.AddAccount("Kept two"))
+	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
+	p := m.AddShopper("keeper", m.AddAccount("Kept one"), m.AddAccount("Kept two"))
 	before := accountTokens(m, p)
-	own := ResetPasswordTokens(m, p)
+	own := m.ResetPasswordTokens(p)
 	front := m.Storefront()
-	renewed := WithAccountToken(front, own.Text("data", 1, "token")).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+	renewed := front.WithAccountToken(own.Text("data", 1, "token")).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 	access := kit.MustIssue(t, "held", m.Server.MemberGrant("front", "member_token", own.Text("data", 0, "token"))).Field("access_token")
 	m.Clock.Advance(time.Second)
-	WithAccountToken(front, own.Text("data", 0, "token")).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "kept-Horse-1"})
+	front.WithAccountToken(own.Text("data", 0, "token")).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "kept-Horse-1"})
 	for _, n := range []*kit.Server{m.Server, m.StartServer()} {
 		for i, token := range append(own.Column("token"), renewed.Column("token")...) {
-			if got := WithAccountToken(m.StorefrontAt(n), token).Try(http.MethodGet, userPath(p), nil); got.Status != http.StatusOK {
+			if got := m.StorefrontAt(n).WithAccountToken(token).Try(http.MethodGet, userPath(p), nil); got.Status != http.StatusOK {
 				t.Errorf("token %d of the session: %d %s", i, got.Status, got.Body)
 			}
 		}
 		kit.MustBeActive(t, "access token of the session", n.IntrospectThrough("front", access))
 		for i, token := range before.Column("token") {
-			kit.MustRefuseV2(t, fmt.Sprint("older token ", i), WithAccountToken(m.StorefrontAt(n), token).Try(http.MethodGet, userPath(p), nil), http.StatusUnauthorized, "")
+			kit.MustRefuseV2(t, fmt.Sprint("older token ", i), m.StorefrontAt(n).WithAccountToken(token).Try(http.MethodGet, userPath(p), nil), http.StatusUnauthorized, "")
 		}
 	}
-	again := WithAccountToken(front, own.Text("data", 1, "token")).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
-	WithAccountToken(front, again.Text("data", 0, "token")).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "kept-Horse-2"})
+	again := front.WithAccountToken(own.Text("data", 1, "token")).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+	front.WithAccountToken(again.Text("data", 0, "token")).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "kept-Horse-2"})
 }
 
 // accountSessionEnds: renewing ends when a refresh token of the sign-in would
 // have ended, and no token lives longer.
 func accountSessionEnds(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "endless", m.AddAccount("Endless"))
+	p := m.AddShopper("endless", m.AddAccount("Endless"))
 	began := m.Clock.Now()
 	token := accountTokens(m, p).Text("data", 0, "token")
 	end := began.Add(48 * time.Hour) // RefreshTokenDuration of client front
 	var expires time.Time
 	for range 4 {
-		got := WithAccountToken(m.Storefront(), token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+		got := m.Storefront().WithAccountToken(token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 		token = got.Text("data", 0, "token")
 		var err error
 		if expires, err = time.Parse(time.RFC3339, got.Text("data", 0, "expires")); err != nil || expires.After(end.Add(2*time.Second)) {
@@ -243,9 +243,9 @@ func accountSessionEnds(t *testing.T, m *kit.ElasticPath) {
 	if left := end.Sub(expires); left.Abs() > 2*time.Second {
 		t.Errorf("the last token ends %v before the session", left)
 	}
-	WithAccountToken(m.Storefront(), token).Send(t, 200, http.MethodGet, "/v2/accounts", nil)
+	m.Storefront().WithAccountToken(token).Send(t, 200, http.MethodGet, "/v2/accounts", nil)
 	m.Clock.Advance(2 * time.Minute)
-	kit.MustFailV2(t, "after the end", WithAccountToken(m.Storefront(), token).AccountTokens(kit.ByAccountToken()))
+	kit.MustFailV2(t, "after the end", m.Storefront().WithAccountToken(token).AccountTokens(kit.ByAccountToken()))
 	kit.MustRefuse(t, "after the end", m.Server.MemberGrant("front", "member_token", token), refusedHeld)
 }
 
@@ -253,19 +253,19 @@ func accountSessionEnds(t *testing.T, m *kit.ElasticPath) {
 // for that account only.
 func ownAccountOnly(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Own one"), m.AddAccount("Own two")
-	p := AddShopper(m, "owner-of-two", one, two)
+	p := m.AddShopper("owner-of-two", one, two)
 	token := accountTokens(m, p).Text("data", 1, "token")
 	kit.MustIssue(t, "soon", m.Server.MemberGrant("front", "member_token", token, "account_id", one.ID))
 	m.Clock.Advance(time.Hour + time.Second)
 	front := m.Storefront()
 	for range 2 {
-		got := WithAccountToken(front, token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+		got := front.WithAccountToken(token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 		if ids := got.Column("account_id"); len(ids) != 1 || ids[0] != two.ID || got.At("meta", "results", "total") != 1.0 {
 			t.Errorf("tokens for %v: %v", ids, got.Value)
 		}
 		token = got.Text("data", 0, "token")
 	}
-	if got := WithAccountToken(front, token).Send(t, 201, http.MethodPost, kit.AccountTokensPath+"?page[offset]=1", kit.ByAccountToken()); len(got.Column("token")) != 0 {
+	if got := front.WithAccountToken(token).Send(t, 201, http.MethodPost, kit.AccountTokensPath+"?page[offset]=1", kit.ByAccountToken()); len(got.Column("token")) != 0 {
 		t.Errorf("behind the first page: %v", got.Value)
 	}
 	kit.MustRefuse(t, "another account", m.Server.MemberGrant("front", "member_token", token, "account_id", one.ID), refusedHeld)

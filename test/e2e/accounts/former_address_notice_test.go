@@ -67,13 +67,13 @@ func TestFormerAddressIsTold(t *testing.T) {
 // former address.
 func formerAddressTold(t *testing.T, m *kit.ElasticPath) {
 	const event = "user-authentication-info.contact-changed"
-	ChangeSettings(m, kit.Object{"account_member_self_management": "update_only"})
+	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	integration := m.Receiver.Integration("Contacts")
 	integration["observes"] = []string{event}
 	id := m.Admin().Send(t, 201, http.MethodPost, "/v2/integrations", integration).Text("data", "id")
 	defer func() { m.Admin().Send(t, 200, http.MethodDelete, "/v2/integrations/"+id, nil) }()
-	p := AddShopper(m, "moving", m.AddAccount("Moving"))
-	member := WithAccountToken(m.Storefront(), ResetPasswordTokens(m, p).Text("data", 0, "token"))
+	p := m.AddShopper("moving", m.AddAccount("Moving"))
+	member := m.Storefront().WithAccountToken(m.ResetPasswordTokens(p).Text("data", 0, "token"))
 	member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"name": "Moved"})
 	member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"email": "moved@example.com"})
 	if e := m.Receiver.Next(t); e.TriggeredBy != event || e.Payload.User.Email != "moving@example.com" || e.Payload.Code != "" || e.Payload.Login.Username != p.Username {

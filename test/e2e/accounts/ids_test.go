@@ -163,7 +163,7 @@ func presetProfile(t *testing.T, m *kit.ElasticPath) {
 		t.Errorf("the preset profile is %q", preset)
 	}
 	before := list()
-	AddShopper(m, "user-of-the-preset")
+	m.AddShopper("user-of-the-preset")
 	after := list()
 	if len(after) != len(before) && len(after) != len(before)+1 || !slices.Contains(after, preset) {
 		t.Errorf("listed %v, and %v when it is used", before, after)
@@ -205,7 +205,7 @@ func TestPresetProfileIsHidden(t *testing.T) {
 
 // earlierRows uses members and logins whose ids are those of earlier versions.
 func earlierRows(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "earlier", m.AddAccount("Earlier"))
+	p := m.AddShopper("earlier", m.AddAccount("Earlier"))
 	if wireUUID.MatchString(p.UID) || wireUUID.MatchString(p.LoginID) {
 		t.Fatalf("%s and %s are not like those of earlier versions", p.UID, p.LoginID)
 	}
@@ -218,7 +218,7 @@ func earlierRows(t *testing.T, m *kit.ElasticPath) {
 	if id := tokens.Text("meta", "account_member_id"); id != p.UID {
 		t.Errorf("member %s is %s", p.UID, id)
 	}
-	WithAccountToken(m.Storefront(), tokens.Text("data", 0, "token")).Send(t, 200, http.MethodGet, "/v2/account-members/"+p.UID, nil)
+	m.Storefront().WithAccountToken(tokens.Text("data", 0, "token")).Send(t, 200, http.MethodGet, "/v2/account-members/"+p.UID, nil)
 }
 
 // twoSpellings names the preset realm and profile by either id, in all places that

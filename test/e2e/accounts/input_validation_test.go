@@ -49,7 +49,7 @@ func writables(p kit.Shopper, account string) map[string]kit.Object {
 // badBodies are refused alike by everything that takes a body.
 func badBodies(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
-	p, account := AddShopper(m, "bodies"), m.AddAccount("Bodies")
+	p, account := m.AddShopper("bodies"), m.AddAccount("Bodies")
 	for path, good := range writables(p, account.ID) {
 		bare := strings.HasSuffix(path, "-request") // which may come without an envelope
 		brief := !bare && path != "/v2/accounts"    // as others read bodies the same way
@@ -98,7 +98,7 @@ func badBodies(t *testing.T, m *kit.ElasticPath) {
 // badFields gives each member of each resource values that it cannot have.
 func badFields(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
-	p, account := AddShopper(m, "fields"), m.AddAccount("Fields")
+	p, account := m.AddShopper("fields"), m.AddAccount("Fields")
 	lookedUp := map[string]int{"account_member_id": 404, "integration_type": 422, "password_profile_id": 422}
 	for path, good := range writables(p, account.ID) {
 		for name := range good {
@@ -163,7 +163,7 @@ func badLists(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	hook := admin.Send(t, 200, http.MethodGet, "/v2/integrations", nil).Text("data", 0, "id")
 	account := m.AddAccount("Lists")
-	p := AddShopper(m, "lists", account)
+	p := m.AddShopper("lists", account)
 	for i, path := range listsV2(m, p, account.ID, hook) {
 		if i > 2 { // the others read their parameters the same way
 			for query, detail := range map[string]string{
@@ -200,7 +200,7 @@ func badLists(t *testing.T, m *kit.ElasticPath) {
 func unknownIDs(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	account, elsewhere := m.AddAccount("Here"), m.AddAccount("Elsewhere")
-	p, other := AddShopper(m, "here", account), AddShopper(m, "elsewhere", elsewhere)
+	p, other := m.AddShopper("here", account), m.AddShopper("elsewhere", elsewhere)
 	paths := []string{
 		kit.RealmPath + "/user-authentication-info/" + p.UID + "/user-authentication-password-profile-info/" + other.LoginID,
 		"/v2/accounts/" + account.ID + "/account-memberships/" + membership(m, other, elsewhere),
@@ -239,7 +239,7 @@ func unknownIDs(t *testing.T, m *kit.ElasticPath) {
 func duplicates(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	account := m.AddAccount("Twice")
-	p, other := AddShopper(m, "twice", account), AddShopper(m, "twice-other")
+	p, other := m.AddShopper("twice", account), m.AddShopper("twice-other")
 	const taken = "Constraint violation"
 	kit.MustRefuseV2(t, "login", admin.Try(http.MethodPost, userPath(other)+"/user-authentication-password-profile-info", kit.Object{
 		"password_profile_id": "default", "username": strings.ToUpper(p.Username), "password": "twice-Horse-1",
@@ -376,7 +376,7 @@ func callers(t *testing.T, m *kit.ElasticPath) {
 	token := kit.MustJSON(t, "token", 200, m.Server.Form("/oauth/access_token", "grant_type", "client_credentials", "client_id", "reader", "client_secret", reader.Secret))
 	some := kit.Caller{Server: m.Server, AccessToken: token.Text("access_token")}
 	account := m.AddAccount("Called")
-	p := AddShopper(m, "called")
+	p := m.AddShopper("called")
 	forbidden := map[string]func(v kit.Caller) kit.Response{
 		"make an account": func(v kit.Caller) kit.Response {
 			return v.Try(http.MethodPost, "/v2/accounts", kit.Object{"name": "X"})

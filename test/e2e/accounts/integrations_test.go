@@ -33,7 +33,7 @@ func integrations(t *testing.T, m *kit.ElasticPath) {
 		t.Errorf("secret key %q", key)
 	}
 
-	p := AddShopper(m, "hooked")
+	p := m.AddShopper("hooked")
 	code := m.DeliveredCode(p, "reset_password")
 	if e := extra.Next(t); e.Payload.Code != code {
 		t.Errorf("code %q at one receiver, %q at the other", code, e.Payload.Code)
@@ -125,7 +125,7 @@ func badIntegrations(m *kit.ElasticPath, t *testing.T, admin, front kit.Caller, 
 // failingReceiver: what a receiver refuses is tried again and logged, and comes
 // once it takes it.
 func failingReceiver(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "patient")
+	p := m.AddShopper("patient")
 	admin := m.Admin()
 	hooks := admin.Send(t, 200, http.MethodGet, "/v2/integrations", nil)
 	path := "/v2/integrations/" + hooks.Text("data", 0, "id") + "/logs"

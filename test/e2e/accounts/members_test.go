@@ -52,9 +52,9 @@ func ownWrites(p kit.Shopper) map[string]func(v kit.Caller) kit.Response {
 
 func selfManagementOff(t *testing.T, m *kit.ElasticPath) {
 	acme := m.AddAccount("Off")
-	p, other := AddShopper(m, "off", acme), AddShopper(m, "off-other", acme)
-	ChangeSettings(m, kit.Object{"account_member_self_management": "disabled"})
-	member := WithAccountToken(m.Storefront(), accountTokens(m, p).Text("data", 0, "token"))
+	p, other := m.AddShopper("off", acme), m.AddShopper("off-other", acme)
+	m.ChangeSettings(kit.Object{"account_member_self_management": "disabled"})
+	member := m.Storefront().WithAccountToken(accountTokens(m, p).Text("data", 0, "token"))
 	for what, write := range ownWrites(p) {
 		kit.MustRefuseV2(t, what, write(member), http.StatusForbidden, "forbidden")
 	}
@@ -69,11 +69,11 @@ func selfManagementOff(t *testing.T, m *kit.ElasticPath) {
 // selfManagementOn: a member changes its own name, e-mail, username and
 // password, and nothing else.
 func selfManagementOn(t *testing.T, m *kit.ElasticPath) {
-	ChangeSettings(m, kit.Object{"account_member_self_management": "update_only"})
+	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	acme := m.AddAccount("On")
-	p := AddShopper(m, "on", acme)
-	token := ResetPasswordTokens(m, p).Text("data", 0, "token")
-	member := WithAccountToken(m.Storefront(), token)
+	p := m.AddShopper("on", acme)
+	token := m.ResetPasswordTokens(p).Text("data", 0, "token")
+	member := m.Storefront().WithAccountToken(token)
 	member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"type": "user_authentication_info", "name": "Onno", "email": "onno@example.com"})
 	got := member.Send(t, 200, http.MethodGet, userPath(p), nil)
 	if got.Text("data", "name") != "Onno" || got.Text("data", "email") != "onno@example.com" {
@@ -122,12 +122,12 @@ func selfManagementOn(t *testing.T, m *kit.ElasticPath) {
 // memberSees: the account of the token, itself, and its membership.
 func memberSees(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Seen one"), m.AddAccount("Seen two")
-	p, other := AddShopper(m, "seer", one, two), AddShopper(m, "unseen", one)
+	p, other := m.AddShopper("seer", one, two), m.AddShopper("unseen", one)
 	tokens := accountTokens(m, p)
 	if diff := cmp.Diff([]string{"Seen one", "Seen two"}, tokens.Column("account_name")); diff != "" {
 		t.Errorf("accounts: %s", diff)
 	}
-	member := WithAccountToken(m.Storefront(), tokens.Text("data", 1, "token"))
+	member := m.Storefront().WithAccountToken(tokens.Text("data", 1, "token"))
 	for path, want := range map[string]string{
 		"/v2/accounts":        two.ID,
 		"/v2/account-members": p.UID,
@@ -149,7 +149,7 @@ func memberSees(t *testing.T, m *kit.ElasticPath) {
 		kit.MustRefuseV2(t, path, member.Try(http.MethodGet, path, nil), http.StatusNotFound, "account not found")
 	}
 	path := "/v2/accounts/" + one.ID + "/account-memberships/" + membership(m, other, one)
-	ofOne := WithAccountToken(m.Storefront(), tokens.Text("data", 0, "token"))
+	ofOne := m.Storefront().WithAccountToken(tokens.Text("data", 0, "token"))
 	kit.MustRefuseV2(t, "a fellow member's membership", ofOne.Try(http.MethodGet, path, nil), http.StatusNotFound, "account membership not found")
 }
 
@@ -163,10 +163,10 @@ func membership(m *kit.ElasticPath, p kit.Shopper, a storage.Account) string {
 // foreignIDs: another member's resources are as absent as those of nobody,
 // whatever is asked of them.
 func foreignIDs(t *testing.T, m *kit.ElasticPath) {
-	ChangeSettings(m, kit.Object{"account_member_self_management": "update_only"})
+	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	acme := m.AddAccount("Foreign")
-	p, other := AddShopper(m, "self", acme), AddShopper(m, "other", acme)
-	member := WithAccountToken(m.Storefront(), accountTokens(m, p).Text("data", 0, "token"))
+	p, other := m.AddShopper("self", acme), m.AddShopper("other", acme)
+	member := m.Storefront().WithAccountToken(accountTokens(m, p).Text("data", 0, "token"))
 	nobody := kit.Shopper{UID: "usr_nobody", LoginID: "lgn_nobody", Username: "nobody"}
 	for _, foreign := range []kit.Shopper{other, nobody} {
 		for _, get := range []string{userPath(foreign), loginPath(foreign), strings.TrimSuffix(loginPath(foreign), "/"+foreign.LoginID)} {
@@ -197,10 +197,10 @@ func signup(name string, more kit.Object) kit.Object {
 }
 
 func selfSignup(t *testing.T, m *kit.ElasticPath) {
-	ChangeSettings(m, kit.Object{"enable_self_signup": false, "auto_create_account_for_account_members": false})
+	m.ChangeSettings(kit.Object{"enable_self_signup": false, "auto_create_account_for_account_members": false})
 	front := m.Storefront()
 	kit.MustRefuseV2(t, "switched off", front.AccountTokens(signup("early", nil)), http.StatusForbidden, "self signup is not enabled")
-	ChangeSettings(m, kit.Object{"enable_self_signup": true})
+	m.ChangeSettings(kit.Object{"enable_self_signup": true})
 	got := front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, signup("fresh", nil))
 	uid := got.Text("meta", "account_member_id")
 	if uid == "" || len(got.Column("token")) != 0 {
@@ -236,7 +236,7 @@ func selfSignup(t *testing.T, m *kit.ElasticPath) {
 // autoCreate: with the setting, whoever is made or signs up has an account of
 // its own, with its name.
 func autoCreate(t *testing.T, m *kit.ElasticPath) {
-	ChangeSettings(m, kit.Object{"enable_self_signup": true, "auto_create_account_for_account_members": true})
+	m.ChangeSettings(kit.Object{"enable_self_signup": true, "auto_create_account_for_account_members": true})
 	got := m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, signup("owner", nil))
 	if diff := cmp.Diff([]string{"Self owner"}, got.Column("account_name")); diff != "" {
 		t.Errorf("accounts: %s", diff)
@@ -252,18 +252,18 @@ func autoCreate(t *testing.T, m *kit.ElasticPath) {
 	if len(mine.Column("id")) != 1 {
 		t.Errorf("memberships of a user who was made: %v", mine.Value)
 	}
-	ChangeSettings(m, kit.Object{"enable_self_signup": false, "auto_create_account_for_account_members": false})
+	m.ChangeSettings(kit.Object{"enable_self_signup": false, "auto_create_account_for_account_members": false})
 }
 
 // switching: soon after the sign-in a held token gives tokens for every account
 // the member has now, by the header and nothing else, for a new life.
 func switching(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Switch one"), m.AddAccount("Switch two")
-	p := AddShopper(m, "switcher", one)
+	p := m.AddShopper("switcher", one)
 	first := accountTokens(m, p).Text("data", 0, "token")
 	m.AddMembership(p, two, "Approver")
 	m.Clock.Advance(50 * time.Minute)
-	got := WithAccountToken(m.Storefront(), first).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
+	got := m.Storefront().WithAccountToken(first).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 	if diff := cmp.Diff([]string{"Switch one", "Switch two"}, got.Column("account_name")); diff != "" {
 		t.Errorf("accounts: %s", diff)
 	}
@@ -283,20 +283,20 @@ func switching(t *testing.T, m *kit.ElasticPath) {
 	inBody := kit.ByAccountToken()
 	inBody["token"] = first
 	kit.MustRefuseV2(t, "in the body", front.AccountTokens(inBody), http.StatusBadRequest, "*")
-	kit.MustRefuseV2(t, "in both", WithAccountToken(front, first).AccountTokens(inBody), http.StatusBadRequest, "*")
-	kit.MustFailV2(t, "an access token", WithAccountToken(front, front.AccessToken).AccountTokens(kit.ByAccountToken()))
-	kit.MustFailV2(t, "nonsense", WithAccountToken(front, "nonsense").AccountTokens(kit.ByAccountToken()))
+	kit.MustRefuseV2(t, "in both", front.WithAccountToken(first).AccountTokens(inBody), http.StatusBadRequest, "*")
+	kit.MustFailV2(t, "an access token", front.WithAccountToken(front.AccessToken).AccountTokens(kit.ByAccountToken()))
+	kit.MustFailV2(t, "nonsense", front.WithAccountToken("nonsense").AccountTokens(kit.ByAccountToken()))
 	leave(m, p, two)
-	kit.MustFailV2(t, "of an account left", WithAccountToken(front, second).AccountTokens(kit.ByAccountToken()))
-	if left := WithAccountToken(front, first).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken()); !slices.Equal(left.Column("account_id"), []string{one.ID}) {
+	kit.MustFailV2(t, "of an account left", front.WithAccountToken(second).AccountTokens(kit.ByAccountToken()))
+	if left := front.WithAccountToken(first).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken()); !slices.Equal(left.Column("account_id"), []string{one.ID}) {
 		t.Errorf("accounts %v", left.Column("account_id"))
 	}
 }
 
 func accountTokenLife(t *testing.T, m *kit.ElasticPath) {
-	ChangeSettings(m, kit.Object{"account_management_authentication_token_timeout_secs": 3600})
-	defer func() { ChangeSettings(m, kit.Object{"account_management_authentication_token_timeout_secs": 86400}) }()
-	p := AddShopper(m, "brief", m.AddAccount("Brief"))
+	m.ChangeSettings(kit.Object{"account_management_authentication_token_timeout_secs": 3600})
+	defer func() { m.ChangeSettings(kit.Object{"account_management_authentication_token_timeout_secs": 86400}) }()
+	p := m.AddShopper("brief", m.AddAccount("Brief"))
 	got := accountTokens(m, p)
 	expires, err := time.Parse(time.RFC3339, got.Text("data", 0, "expires"))
 	if left := expires.Sub(m.Clock.Now()); err != nil || left > time.Hour || left < time.Hour-time.Minute {
@@ -304,10 +304,10 @@ func accountTokenLife(t *testing.T, m *kit.ElasticPath) {
 	}
 	token := got.Text("data", 0, "token")
 	m.Clock.Advance(59 * time.Minute)
-	WithAccountToken(m.Storefront(), token).Send(t, 200, http.MethodGet, "/v2/accounts", nil)
+	m.Storefront().WithAccountToken(token).Send(t, 200, http.MethodGet, "/v2/accounts", nil)
 	m.Clock.Advance(time.Minute + time.Second)
-	kit.MustRefuseV2(t, "expired", WithAccountToken(m.Storefront(), token).Try(http.MethodGet, "/v2/accounts", nil), http.StatusUnauthorized, "")
-	kit.MustFailV2(t, "renewed too late", WithAccountToken(m.Storefront(), token).AccountTokens(kit.ByAccountToken()))
+	kit.MustRefuseV2(t, "expired", m.Storefront().WithAccountToken(token).Try(http.MethodGet, "/v2/accounts", nil), http.StatusUnauthorized, "")
+	kit.MustFailV2(t, "renewed too late", m.Storefront().WithAccountToken(token).AccountTokens(kit.ByAccountToken()))
 }
 
 // pagesOfTokens: all tokens of a member of many accounts, each once.
@@ -318,12 +318,12 @@ func pagesOfTokens(t *testing.T, m *kit.ElasticPath) {
 		a := m.AddAccount(fmt.Sprint("Many ", i))
 		accounts, ids = append(accounts, a), append(ids, a.ID)
 	}
-	p := AddShopper(m, "busy", accounts...)
+	p := m.AddShopper("busy", accounts...)
 	held := accountTokens(m, p)
 	if diff := cmp.Diff(ids, held.Column("account_id")); diff != "" {
 		t.Errorf("accounts in order: %s", diff)
 	}
-	member := WithAccountToken(m.Storefront(), held.Text("data", 7, "token"))
+	member := m.Storefront().WithAccountToken(held.Text("data", 7, "token"))
 	var all []string
 	for offset := 0; offset < 30; offset += 10 {
 		page := member.Send(t, 201, http.MethodPost, fmt.Sprintf("%s?page%%5Blimit%%5D=10&page[offset]=%d", kit.AccountTokensPath, offset), kit.ByAccountToken())
@@ -351,14 +351,14 @@ func pagesOfTokens(t *testing.T, m *kit.ElasticPath) {
 // good any more.
 func noAccountLeft(t *testing.T, m *kit.ElasticPath) {
 	closed, sold := m.AddAccount("Closed"), m.AddAccount("Sold")
-	p := AddShopper(m, "leaver", closed, sold)
+	p := m.AddShopper("leaver", closed, sold)
 	tokens := accountTokens(m, p)
 	closed.Active = false
 	_, err := m.App.Store.PutAccount(t.Context(), closed)
 	m.Must(err)
 	m.Admin().Send(t, http.StatusNoContent, http.MethodDelete, "/v2/accounts/"+sold.ID, nil)
 	for i := range 2 {
-		member := WithAccountToken(m.Storefront(), tokens.Text("data", i, "token"))
+		member := m.Storefront().WithAccountToken(tokens.Text("data", i, "token"))
 		kit.MustRefuseV2(t, "account token", member.Try(http.MethodGet, "/v2/account-members/"+p.UID, nil), http.StatusUnauthorized, "")
 		kit.MustFailV2(t, "renewed", member.AccountTokens(kit.ByAccountToken()))
 	}

@@ -32,7 +32,7 @@ func TestHeldTokensAreBounded(t *testing.T) {
 func chooser(m *kit.ElasticPath, name string) (p kit.Shopper, token string, one, two storage.Account) {
 	m.T.Helper()
 	one, two = m.AddAccount(name+" one"), m.AddAccount(name+" two")
-	p = AddShopper(m, name, one, two)
+	p = m.AddShopper(name, one, two)
 	got := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))
 	return p, mustSelect(m, "sign-in", got).Token, one, two
 }
@@ -111,12 +111,12 @@ func raceForOneChoice(t *testing.T, m *kit.ElasticPath) {
 // that were renewed from the same one end, on every server, and stay so for as
 // long as any of them could live. Those of another sign-in go on.
 func revokedLineage(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "lineage", m.AddAccount("Lineage"))
+	p := m.AddShopper("lineage", m.AddAccount("Lineage"))
 	works := func(token string) bool {
-		return WithAccountToken(m.Storefront(), token).Try(http.MethodGet, "/v2/accounts", nil).Status == http.StatusOK
+		return m.Storefront().WithAccountToken(token).Try(http.MethodGet, "/v2/accounts", nil).Status == http.StatusOK
 	}
 	renewed := func(token string) string {
-		return kit.MustJSON(t, "renewal", http.StatusCreated, WithAccountToken(m.Storefront(), token).AccountTokens(kit.ByAccountToken())).Text("data", 0, "token")
+		return kit.MustJSON(t, "renewal", http.StatusCreated, m.Storefront().WithAccountToken(token).AccountTokens(kit.ByAccountToken())).Text("data", 0, "token")
 	}
 	for name, revoke := range map[string]func(first, second, third string) string{
 		"the first":  func(first, _, _ string) string { return first },
@@ -137,7 +137,7 @@ func revokedLineage(t *testing.T, m *kit.ElasticPath) {
 			if works(token) {
 				t.Errorf("%s was revoked: number %d works", name, i+1)
 			}
-			kit.MustFailV2(t, "renewal", WithAccountToken(m.Storefront(), token).AccountTokens(kit.ByAccountToken()))
+			kit.MustFailV2(t, "renewal", m.Storefront().WithAccountToken(token).AccountTokens(kit.ByAccountToken()))
 		}
 		if !works(other) {
 			t.Errorf("%s was revoked: the token of another sign-in ended", name)
@@ -162,7 +162,7 @@ func revokedLineage(t *testing.T, m *kit.ElasticPath) {
 // otherwise such pages would tell right codes from wrong ones, as often as one
 // likes.
 func pageBeyondEnd(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "pager", m.AddAccount("Pager"))
+	p := m.AddShopper("pager", m.AddAccount("Pager"))
 	code := planted(m, p)
 	query := "?" + url.Values{"page[offset]": {"5"}}.Encode()
 	empty := m.Storefront().Send(t, http.StatusCreated, http.MethodPost, kit.AccountTokensPath+query, kit.ByCode("default", p.Username, code))

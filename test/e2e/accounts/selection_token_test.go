@@ -30,7 +30,7 @@ func memberByPassword(t *testing.T, m *kit.ElasticPath) {
 
 // memberOfProfile: a login in another profile than the client's is named by it.
 func memberOfProfile(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "profiled", m.AddAccount("Profiled"))
+	p := m.AddShopper("profiled", m.AddAccount("Profiled"))
 	code := planted(m, p)
 	ask := func(profile, code string) kit.Response {
 		return m.Server.MemberGrant("front", "username", p.Username, "password_profile_id", profile, "one_time_password", code)
@@ -54,7 +54,7 @@ func memberOfProfile(t *testing.T, m *kit.ElasticPath) {
 // and at what was asked for.
 func memberRoles(t *testing.T, m *kit.ElasticPath) {
 	acme, bare := m.AddAccount("Roles"), m.AddAccount("No roles")
-	p := AddShopper(m, "roled", acme)
+	p := m.AddShopper("roled", acme)
 	m.AddMembership(p, acme, "Approver", "Buyer", "Shopper")
 	m.AddMembership(p, bare)
 	scope := func(client, account string, more ...string) string {
@@ -89,7 +89,7 @@ func memberRoles(t *testing.T, m *kit.ElasticPath) {
 // the membership ends the family.
 func memberRefresh(t *testing.T, m *kit.ElasticPath) {
 	acme, other := m.AddAccount("Refreshed"), m.AddAccount("Also")
-	p := AddShopper(m, "refresher", acme, other)
+	p := m.AddShopper("refresher", acme, other)
 	session := func() kit.TokenPair {
 		return kit.TokenPairOf(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", acme.ID))
 	}
@@ -121,7 +121,7 @@ func memberRefresh(t *testing.T, m *kit.ElasticPath) {
 // plain sign-in, or Elastic Path's.
 func heldTokens(t *testing.T, m *kit.ElasticPath) {
 	one, two, foreign := m.AddAccount("Held one"), m.AddAccount("Held two"), m.AddAccount("Held foreign")
-	p := AddShopper(m, "holder", one, two)
+	p := m.AddShopper("holder", one, two)
 	vendor := accountTokens(m, p).Text("data", 0, "token") // of account one
 	scoped := kit.MustIssue(t, "scoped", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", one.ID)).Field("access_token")
 	plain := kit.MustIssue(t, "plain", m.Server.SignInThrough("front", p.Username, planted(m, p))).Field("access_token")
@@ -159,7 +159,7 @@ func heldTokens(t *testing.T, m *kit.ElasticPath) {
 }
 
 func malformedMember(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "malformed", m.AddAccount("Malformed"))
+	p := m.AddShopper("malformed", m.AddAccount("Malformed"))
 	code := planted(m, p)
 	for what, fields := range map[string][]string{
 		"no credential":       {"username", p.Username},
@@ -192,7 +192,7 @@ func malformedMember(t *testing.T, m *kit.ElasticPath) {
 // exchanges: another account, or fewer roles (RFC 8693).
 func exchanges(t *testing.T, m *kit.ElasticPath) {
 	one, two, foreign := m.AddAccount("Ex one"), m.AddAccount("Ex two"), m.AddAccount("Ex foreign")
-	p := AddShopper(m, "exchanger", one)
+	p := m.AddShopper("exchanger", one)
 	m.AddMembership(p, two, "Approver")
 	session := kit.TokenPairOf(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", one.ID))
 	m.Clock.Advance(time.Minute)
@@ -235,7 +235,7 @@ func exchanges(t *testing.T, m *kit.ElasticPath) {
 // subjectTokens that cannot be used are refused alike.
 func subjectTokens(t *testing.T, m *kit.ElasticPath) {
 	acme := m.AddAccount("Subjects")
-	p := AddShopper(m, "subject", acme)
+	p := m.AddShopper("subject", acme)
 	signIn := func() string {
 		return kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))).Field("access_token")
 	}
@@ -267,7 +267,7 @@ func subjectTokens(t *testing.T, m *kit.ElasticPath) {
 }
 
 func malformedExchange(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "malexchange", m.AddAccount("Malexchange"))
+	p := m.AddShopper("malexchange", m.AddAccount("Malexchange"))
 	token := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))).Field("access_token")
 	const kind = grants.TokenTypeAccessToken
 	for what, test := range map[string]struct {
@@ -295,7 +295,7 @@ func malformedExchange(t *testing.T, m *kit.ElasticPath) {
 // began with.
 func oneSignIn(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Chain one"), m.AddAccount("Chain two")
-	p := AddShopper(m, "chained", one, two)
+	p := m.AddShopper("chained", one, two)
 	began := m.Clock.Now().Unix()
 	choice := mustSelect(m, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
 	m.Clock.Advance(2 * time.Minute)

@@ -29,7 +29,7 @@ func TestSignUpLimit(t *testing.T) {
 }
 
 func signUpsLimited(t *testing.T, m *kit.ElasticPath, nodes []*kit.Server) {
-	ChangeSettings(m, kit.Object{"enable_self_signup": true, "auto_create_account_for_account_members": true})
+	m.ChangeSettings(kit.Object{"enable_self_signup": true, "auto_create_account_for_account_members": true})
 	const body = `{"data":{"type":"account_management_authentication_token","authentication_mechanism":"self_signup",` +
 		`"password_profile_id":"default","password":"self-Horse-1","name":"N","username":"`
 	bearer := m.Storefront().AccessToken

@@ -49,28 +49,10 @@ type mallTest struct {
 	run  func(t *testing.T, m *kit.ElasticPath)
 }
 
-// WithAccountToken is the visitor with an account token.
-func WithAccountToken(v kit.Caller, accountToken string) kit.Caller {
-	v.AccountToken = accountToken
-	return v
-}
-
-// ChangeSettings changes the account authentication settings.
-func ChangeSettings(m *kit.ElasticPath, changes kit.Object) {
-	m.T.Helper()
-	m.Admin().Send(m.T, http.StatusOK, http.MethodPut, kit.SettingsPath, changes)
-}
-
 func userPath(p kit.Shopper) string { return kit.RealmPath + "/user-authentication-info/" + p.UID }
 
 func loginPath(p kit.Shopper) string {
 	return userPath(p) + "/user-authentication-password-profile-info/" + p.LoginID
-}
-
-// AddShopper makes one without a password, who is a member of the accounts.
-func AddShopper(m *kit.ElasticPath, name string, accounts ...storage.Account) kit.Shopper {
-	m.T.Helper()
-	return m.AddShopperWithHash("", name, accounts...)
 }
 
 func leave(m *kit.ElasticPath, p kit.Shopper, a storage.Account) {
@@ -83,14 +65,6 @@ func planted(m *kit.ElasticPath, p kit.Shopper) string {
 	m.T.Helper()
 	m.StoreCode(p.Username, kit.KnownCode, nil)
 	return kit.KnownCode
-}
-
-// ResetPasswordTokens signs a shopper in by a planted code that was asked for to reset the
-// password.
-func ResetPasswordTokens(m *kit.ElasticPath, p kit.Shopper) kit.JSON {
-	m.T.Helper()
-	m.StoreCode(p.Username, kit.KnownCode, func(c *storage.Code) { c.Purpose = storage.PurposeResetPassword })
-	return kit.MustJSON(m.T, "account tokens", http.StatusCreated, m.Storefront().AccountTokens(kit.ByCode("default", p.Username, kit.KnownCode)))
 }
 
 // accountTokens signs a shopper in by a planted code and returns the answer.

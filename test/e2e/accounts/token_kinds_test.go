@@ -80,10 +80,10 @@ func places(m *kit.ElasticPath, p kit.Shopper, account string) map[string]place 
 		"Bearer below /v1": {send: get("/v1/me"), takes: ofUsers, refusal: 401},
 		"Bearer below /v2": {send: get(kit.SettingsPath), takes: accesses, refusal: 401},
 		"account token header": {send: func(token string) kit.Response {
-			return WithAccountToken(front, token).Try(http.MethodGet, "/v2/account-members/"+p.UID, nil)
+			return front.WithAccountToken(token).Try(http.MethodGet, "/v2/account-members/"+p.UID, nil)
 		}, takes: map[string]int{vendorAccount: 200}, refusal: 401},
 		"renewal below /v2": {send: func(token string) kit.Response {
-			return WithAccountToken(front, token).AccountTokens(kit.ByAccountToken())
+			return front.WithAccountToken(token).AccountTokens(kit.ByAccountToken())
 		}, takes: map[string]int{vendorAccount: 201}, refusal: 400},
 		"member_token": {send: func(token string) kit.Response {
 			return m.Server.MemberGrant("front", "member_token", token, "account_id", account)
@@ -111,7 +111,7 @@ func everyKindEverywhere(t *testing.T, m *kit.ElasticPath) {
 		t.Fatalf("%d %s", got.Status, got.Body)
 	}
 	one, two := m.AddAccount("Kinds one"), m.AddAccount("Kinds two")
-	p := AddShopper(m, "kinds", one, two)
+	p := m.AddShopper("kinds", one, two)
 	kinds := kinds(m, p, one.ID)
 	takenByClocksBehind(m, t, kinds)
 	for where, place := range places(m, p, one.ID) {
@@ -161,7 +161,7 @@ func takenByClocksBehind(m *kit.ElasticPath, t *testing.T, kinds map[string]stri
 // everyKindRevoked: whatever the kind, its client can end it and no other can.
 func everyKindRevoked(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Ended one"), m.AddAccount("Ended two")
-	p := AddShopper(m, "ended", one, two)
+	p := m.AddShopper("ended", one, two)
 	kinds := kinds(m, p, one.ID)
 	places := places(m, p, one.ID)
 	for kind, where := range map[string]string{
@@ -187,7 +187,7 @@ func everyKindRevoked(t *testing.T, m *kit.ElasticPath) {
 			t.Errorf("%s after its revocation: %d %s", kind, got.Status, got.Body)
 		}
 	}
-	kit.MustFailV2(t, "a revoked account token renewed", WithAccountToken(m.Storefront(), kinds[vendorAccount]).AccountTokens(kit.ByAccountToken()))
+	kit.MustFailV2(t, "a revoked account token renewed", m.Storefront().WithAccountToken(kinds[vendorAccount]).AccountTokens(kit.ByAccountToken()))
 }
 
 // accountForge is a forge for account tokens.
@@ -257,11 +257,11 @@ func forgedAccounts(f *kit.TokenForger) map[string]string {
 // forgedAccountTokens are refused as account token and as member token, with the
 // answer of any nonsense.
 func forgedAccountTokens(t *testing.T, m *kit.ElasticPath) {
-	p := AddShopper(m, "forged", m.AddAccount("Forged"))
+	p := m.AddShopper("forged", m.AddAccount("Forged"))
 	f := accountForge(m, t, p)
 	front := m.Storefront()
 	use := func(token string) kit.Response {
-		return WithAccountToken(front, token).Try(http.MethodGet, "/v2/account-members/"+p.UID, nil)
+		return front.WithAccountToken(token).Try(http.MethodGet, "/v2/account-members/"+p.UID, nil)
 	}
 	for what, token := range map[string]string{"as issued": f.Real, "made here": account(f, nil)} {
 		if got := use(token); got.Status != http.StatusOK {
@@ -271,7 +271,7 @@ func forgedAccountTokens(t *testing.T, m *kit.ElasticPath) {
 	}
 	for what, token := range forgedAccounts(f) {
 		kit.MustRefuseV2(t, what, use(token), http.StatusUnauthorized, "")
-		kit.MustFailV2(t, what+", renewed", WithAccountToken(front, token).AccountTokens(kit.ByAccountToken()))
+		kit.MustFailV2(t, what+", renewed", front.WithAccountToken(token).AccountTokens(kit.ByAccountToken()))
 		kit.MustRefuse(t, what+", held", m.Server.MemberGrant("front", "member_token", token), refusedHeld)
 		kit.MustRefuse(t, what+", exchanged", m.Server.ExchangeToken("front", token), refusedSubject)
 	}

@@ -43,7 +43,7 @@ func prepareStore(m *kit.ElasticPath, t *testing.T) *walk {
 	if mode := settings.Text("data", "account_member_self_management"); mode != "disabled" {
 		t.Errorf("self management is %q at first", mode)
 	}
-	ChangeSettings(m, kit.Object{"type": "account_authentication_settings", "account_member_self_management": "update_only"})
+	m.ChangeSettings(kit.Object{"type": "account_authentication_settings", "account_member_self_management": "update_only"})
 	realm := "/v2/authentication-realms/" + w.realm
 	admin.Send(t, 200, http.MethodGet, realm, nil)
 
@@ -135,7 +135,7 @@ func (w *walk) passwordless(t *testing.T) {
 
 	_, claims := kit.DecodeJWT(t, token)
 	account, _ := claims["account_id"].(string)
-	member := WithAccountToken(w.Storefront(), token)
+	member := w.Storefront().WithAccountToken(token)
 	own := member.Send(t, 200, http.MethodGet, "/v2/accounts/"+account, nil)
 	if name := own.Text("data", "name"); name != "Banks" {
 		t.Errorf("own account is %q", name)
@@ -173,7 +173,7 @@ func (w *walk) passwordReset(t *testing.T) {
 	before := w.redeem(t, w.requestCode(t, "passwordless_authentication").Payload.Code)
 	w.Clock.Advance(time.Second)
 	code := w.requestCode(t, "reset_password").Payload.Code
-	member := WithAccountToken(w.Storefront(), w.redeem(t, code))
+	member := w.Storefront().WithAccountToken(w.redeem(t, code))
 	path := "/v2/authentication-realms/" + w.realm + "/user-authentication-info/" + w.member + "/user-authentication-password-profile-info"
 
 	// Without the id, which not every message carries: the member lists its own.
@@ -196,7 +196,7 @@ func (w *walk) passwordReset(t *testing.T) {
 	kit.MustFailV2(t, "the old password", w.Storefront().AccountTokens(in("first-Horse-1")))
 	w.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, in("second-Horse-2"))
 	kit.MustFailV2(t, "the code", w.Storefront().AccountTokens(kit.ByCode(w.profile, w.username, code)))
-	got := WithAccountToken(w.Storefront(), before).Try(http.MethodGet, path, nil)
+	got := w.Storefront().WithAccountToken(before).Try(http.MethodGet, path, nil)
 	kit.MustRefuseV2(t, "older account token", got, http.StatusUnauthorized, "")
 	member.Send(t, 200, http.MethodGet, path, nil) // the member stays signed in
 }

@@ -352,3 +352,29 @@ func DecodeJWT(t testing.TB, token string) (header, claims map[string]any) {
 	}
 	return header, claims
 }
+
+// WithAccountToken is the visitor with an account token.
+func (v Caller) WithAccountToken(accountToken string) Caller {
+	v.AccountToken = accountToken
+	return v
+}
+
+// ChangeSettings changes the account authentication settings.
+func (m *ElasticPath) ChangeSettings(changes Object) {
+	m.T.Helper()
+	m.Admin().Send(m.T, http.StatusOK, http.MethodPut, SettingsPath, changes)
+}
+
+// AddShopper makes one without a password, who is a member of the accounts.
+func (m *ElasticPath) AddShopper(name string, accounts ...storage.Account) Shopper {
+	m.T.Helper()
+	return m.AddShopperWithHash("", name, accounts...)
+}
+
+// ResetPasswordTokens signs a shopper in by a planted code that was asked for to reset the
+// password.
+func (m *ElasticPath) ResetPasswordTokens(p Shopper) JSON {
+	m.T.Helper()
+	m.StoreCode(p.Username, KnownCode, func(c *storage.Code) { c.Purpose = storage.PurposeResetPassword })
+	return MustJSON(m.T, "account tokens", http.StatusCreated, m.Storefront().AccountTokens(ByCode("default", p.Username, KnownCode)))
+}
