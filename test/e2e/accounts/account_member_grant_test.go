@@ -22,8 +22,8 @@ import (
 
 // grantTests is the grant of a token scoped to one account, and what
 // else becomes of such a token.
-func grantTests() []mallTest {
-	return []mallTest{
+func grantTests() []storefrontTest {
+	return []storefrontTest{
 		{"golang.org/x/oauth2", memberByLibrary},
 		{"one account", oneAccount},
 		{"several accounts", severalAccounts},

@@ -13,7 +13,7 @@ import (
 // than elsewhere, or less in a token than in an account.
 func TestAttacksOnAccountTokens(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
-		each(m, t, []mallTest{
+		each(m, t, []storefrontTest{
 			{"roles in an account are none in the own company", rolesStayInTheirAccount},
 			{"a narrowed token is not widened by way of another account", narrowedStaysNarrowed},
 			{"a selection token forgives no failures", selectionForgivesNothing},

@@ -17,8 +17,8 @@ import (
 
 // coreTests: both dialects sign in the same users, by the same logins, codes
 // and counters.
-func coreTests() []mallTest {
-	return []mallTest{
+func coreTests() []storefrontTest {
+	return []storefrontTest{
 		{"one counter", oneCounter},
 		{"one code", oneCode},
 		{"one password", onePassword},
@@ -28,21 +28,21 @@ func coreTests() []mallTest {
 	}
 }
 
-// way is a path to a token by a code or password, in either dialect.
-type way struct {
+// signInWay is a path to a token by a code or password, in either dialect.
+type signInWay struct {
 	name  string
 	send  func(secret string) kit.Response
 	wrong func(t testing.TB, what string, a kit.Response)
 }
 
 // codeWays are all paths by a one-time password. None of them hashes.
-func codeWays(m *kit.ElasticPath, n *kit.Server, p kit.Shopper) []way {
+func codeWays(m *kit.ElasticPath, n *kit.Server, p kit.Shopper) []signInWay {
 	front := m.StorefrontAt(n)
 	oauth := func(t testing.TB, what string, a kit.Response) {
 		t.Helper()
 		kit.MustRefuse(t, what, a, kit.WrongCredentialsBody)
 	}
-	return []way{
+	return []signInWay{
 		{"password grant", func(code string) kit.Response { return n.SignInThrough("otponly", p.Username, code) }, oauth},
 		{"/v2 tokens", func(code string) kit.Response { return front.AccountTokens(kit.ByCode("default", p.Username, code)) }, kit.MustFailV2},
 		{"member grant", func(code string) kit.Response {
@@ -299,9 +299,9 @@ func oneWins(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// TestOneCoreOutage: while the database cannot be written to, nothing of either
+// TestElasticPathOutage: while the database cannot be written to, nothing of either
 // dialect is decided: 503 with Retry-After, no failure counted, no code burnt.
-func TestOneCoreOutage(t *testing.T) {
+func TestElasticPathOutage(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite locked", func(t *testing.T) {
 		t.Parallel()

@@ -18,8 +18,8 @@ import (
 
 // codeTests is what codes and passwords are good for at the
 // storefront, and what the storefront learns when they are not.
-func codeTests() []mallTest {
-	return []mallTest{
+func codeTests() []storefrontTest {
+	return []storefrontTest{
 		{"whose code", whoseCode},
 		{"either purpose", eitherPurpose},
 		{"misspelt purpose", misspeltPurpose},

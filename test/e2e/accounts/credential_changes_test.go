@@ -121,13 +121,13 @@ func TestSessionThatSetsThePassword(t *testing.T) {
 
 // credentialTests are about what account tokens change of their member, and how
 // long they live.
-func credentialTests() []mallTest {
-	return []mallTest{
+func credentialTests() []storefrontTest {
+	return []storefrontTest{
 		{"what a code may change", codeOfEachPurpose},
 		{"the password keeps the session", passwordKeepsSession},
 		{"absolute end", accountSessionEnds},
 		{"own account only", ownAccountOnly},
-		{"former address", formerAddressTold},
+		{"former address", formerAddressNotified},
 	}
 }
 

@@ -14,10 +14,10 @@ func contactSender(url string) string {
 		`/{messagetype}", SharedKey: ` + kit.SharedKey + `, AllowAllBuyers: true}]`
 }
 
-// TestFormerAddressIsTold: whoever changes a user's address, the former one is
+// TestFormerAddressIsNotified: whoever changes a user's address, the former one is
 // told. That survives an outage of the receiver, and a new username does not get
 // in its way. No code goes to the former address any more.
-func TestFormerAddressIsTold(t *testing.T) {
+func TestFormerAddressIsNotified(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
 		a.Apply(contactSender(a.Inbox.URL))
@@ -63,9 +63,9 @@ func TestFormerAddressIsTold(t *testing.T) {
 	})
 }
 
-// formerAddressTold is the same in the other dialect, whose events carry the
+// formerAddressNotified is the same in the other dialect, whose events carry the
 // former address.
-func formerAddressTold(t *testing.T, m *kit.ElasticPath) {
+func formerAddressNotified(t *testing.T, m *kit.ElasticPath) {
 	const event = "user-authentication-info.contact-changed"
 	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	integration := m.Receiver.Integration("Contacts")

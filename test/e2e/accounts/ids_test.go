@@ -22,8 +22,8 @@ var wireUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89
 // it names.
 func TestElasticPathIDs(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
-		w := &walk{ElasticPath: m}
-		each(m, t, []mallTest{
+		w := &storeSetup{ElasticPath: m}
+		each(m, t, []storefrontTest{
 			{"every id is a UUID", func(t *testing.T, _ *kit.ElasticPath) { *w = *prepareStore(m, t); w.idsAreUUIDs(t) }},
 			{"the preset profile", presetProfile},
 			{"rows of earlier versions", earlierRows},
@@ -33,7 +33,7 @@ func TestElasticPathIDs(t *testing.T) {
 }
 
 // idsAreUUIDs looks at every member of every answer that holds an id.
-func (w *walk) idsAreUUIDs(t *testing.T) {
+func (w *storeSetup) idsAreUUIDs(t *testing.T) {
 	admin := w.Admin()
 	// People of /v1 and of apply are members as well.
 	w.Apply(`Buyers: [{ID: 5c5fe9ba-5a3c-4bd0-9e05-6ed9ae1b2c2a, Name: B, Active: true, Users: [{ID: ann, Username: ann, Active: true}]}]`)
@@ -98,7 +98,7 @@ func (w *walk) idsAreUUIDs(t *testing.T) {
 	w.noClientWithIDOfMember(t, admin)
 }
 
-func (w *walk) noClientWithIDOfMember(t *testing.T, admin kit.Caller) {
+func (w *storeSetup) noClientWithIDOfMember(t *testing.T, admin kit.Caller) {
 	t.Helper()
 	for _, id := range []string{w.member, strings.ToUpper(w.member), strings.ReplaceAll(w.member, "-", "")} {
 		for method, path := range map[string]string{http.MethodPost: "/v1/apiclients", http.MethodPut: "/v1/apiclients/" + id} {

@@ -18,8 +18,8 @@ import (
 
 // inputTests is what the dialect makes of input that is no good, or
 // that is hard to read.
-func inputTests() []mallTest {
-	return []mallTest{
+func inputTests() []storefrontTest {
+	return []storefrontTest{
 		{"bodies", badBodies},
 		{"fields", badFields},
 		{"lists", badLists},

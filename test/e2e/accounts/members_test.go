@@ -17,8 +17,8 @@ import (
 )
 
 // memberTests is what account members can do with their tokens.
-func memberTests() []mallTest {
-	return []mallTest{
+func memberTests() []storefrontTest {
+	return []storefrontTest{
 		{"self management off", selfManagementOff},
 		{"self management on", selfManagementOn},
 		{"what a member sees", memberSees},

@@ -13,11 +13,11 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestHeldTokensAreBounded: what a token that stands for a sign-in is good for
+// TestSelectionTokenLimits: what a token that stands for a sign-in is good for
 // is no more than that sign-in was.
-func TestHeldTokensAreBounded(t *testing.T) {
+func TestSelectionTokenLimits(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
-		each(m, t, []mallTest{
+		each(m, t, []storefrontTest{
 			{"one choice", oneChoice},
 			{"a choice that fails uses nothing up", failedChoice},
 			{"one choice of fifty", raceForOneChoice},

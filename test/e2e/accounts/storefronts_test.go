@@ -11,15 +11,15 @@ import (
 // TestStorefronts is everything that storefronts do, in Elastic Path's words
 // and in OAuth's, in one mall for each database: to open one takes seconds.
 func TestStorefronts(t *testing.T) {
-	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) { visit(m, t) })
+	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) { runStorefrontTests(m, t) })
 }
 
-func visit(m *kit.ElasticPath, t *testing.T) {
+func runStorefrontTests(m *kit.ElasticPath, t *testing.T) {
 	for _, group := range []struct {
 		name  string
-		tests []mallTest
+		tests []storefrontTest
 	}{
-		{"walk-through", []mallTest{{"both ways", walkThrough}}},
+		{"walk-through", []storefrontTest{{"both ways", walkThrough}}},
 		{"codes", codeTests()},
 		{"members", memberTests()},
 		{"input", inputTests()},
@@ -33,7 +33,7 @@ func visit(m *kit.ElasticPath, t *testing.T) {
 }
 
 // each runs subtests one after the other in one mall.
-func each(m *kit.ElasticPath, t *testing.T, tests []mallTest) {
+func each(m *kit.ElasticPath, t *testing.T, tests []storefrontTest) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			before := m.T
@@ -44,7 +44,7 @@ func each(m *kit.ElasticPath, t *testing.T, tests []mallTest) {
 	}
 }
 
-type mallTest struct {
+type storefrontTest struct {
 	name string
 	run  func(t *testing.T, m *kit.ElasticPath)
 }

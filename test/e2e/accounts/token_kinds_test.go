@@ -20,8 +20,8 @@ import (
 )
 
 // kindTests presents tokens of every kind everywhere that a token is read.
-func kindTests() []mallTest {
-	return []mallTest{
+func kindTests() []storefrontTest {
+	return []storefrontTest{
 		{"every kind at every place", everyKindEverywhere},
 		{"revocation", everyKindRevoked},
 		{"forged account tokens", forgedAccountTokens},
@@ -57,9 +57,9 @@ func kinds(m *kit.ElasticPath, p kit.Shopper, account string) map[string]string 
 	}
 }
 
-// place is where a token is read: a request with one, and which kinds it takes
+// tokenConsumer is where a token is read: a request with one, and which kinds it takes
 // with which status. Every other kind gets the refusal.
-type place struct {
+type tokenConsumer struct {
 	send    func(token string) kit.Response
 	takes   map[string]int
 	refusal int
@@ -67,7 +67,7 @@ type place struct {
 }
 
 // places are all but revocation, which ends what it reads.
-func places(m *kit.ElasticPath, p kit.Shopper, account string) map[string]place {
+func places(m *kit.ElasticPath, p kit.Shopper, account string) map[string]tokenConsumer {
 	get := func(path string) func(string) kit.Response {
 		return func(token string) kit.Response {
 			return kit.Caller{Server: m.Server, AccessToken: token}.Try(http.MethodGet, path, nil)
@@ -76,7 +76,7 @@ func places(m *kit.ElasticPath, p kit.Shopper, account string) map[string]place 
 	accesses := map[string]int{plainAccess: 200, scopedAccess: 200, messageToken: 200, clientAccess: 200}
 	ofUsers := map[string]int{plainAccess: 200, scopedAccess: 200, messageToken: 200, clientAccess: 403}
 	front := m.Storefront()
-	return map[string]place{
+	return map[string]tokenConsumer{
 		"Bearer below /v1": {send: get("/v1/me"), takes: ofUsers, refusal: 401},
 		"Bearer below /v2": {send: get(kit.SettingsPath), takes: accesses, refusal: 401},
 		"account token header": {send: func(token string) kit.Response {

@@ -24,8 +24,8 @@ func walkThrough(t *testing.T, m *kit.ElasticPath) {
 	m.Admin().Send(t, 201, http.MethodPost, "/v2/integrations", m.Receiver.Integration("Codes"))
 }
 
-// walk is a store whose administrator has made the four preparations.
-type walk struct {
+// storeSetup is a store whose administrator has made the four preparations.
+type storeSetup struct {
 	*kit.ElasticPath
 	receiver             *kit.EventReceiver
 	realm, profile, info string
@@ -33,8 +33,8 @@ type walk struct {
 	member, username     string
 }
 
-func prepareStore(m *kit.ElasticPath, t *testing.T) *walk {
-	w := &walk{ElasticPath: m, receiver: kit.NewEventReceiver(t, ""), username: "john.doe@banks.com"}
+func prepareStore(m *kit.ElasticPath, t *testing.T) *storeSetup {
+	w := &storeSetup{ElasticPath: m, receiver: kit.NewEventReceiver(t, ""), username: "john.doe@banks.com"}
 	admin := m.Admin()
 
 	// Get the account authentication settings, let members help themselves.
@@ -80,7 +80,7 @@ func prepareStore(m *kit.ElasticPath, t *testing.T) *walk {
 }
 
 // requestCode asks for a code, checks the event to the letter and returns it.
-func (w *walk) requestCode(t *testing.T, purpose string) kit.Event {
+func (w *storeSetup) requestCode(t *testing.T, purpose string) kit.Event {
 	t.Helper()
 	got := w.Storefront().RequestCode(w.profile, w.username, purpose)
 	if got.Status != http.StatusAccepted || got.Body != "" {
@@ -111,7 +111,7 @@ func (w *walk) requestCode(t *testing.T, purpose string) kit.Event {
 }
 
 // redeem exchanges a code for the one account token of the user.
-func (w *walk) redeem(t *testing.T, code string) (token string) {
+func (w *storeSetup) redeem(t *testing.T, code string) (token string) {
 	t.Helper()
 	got := w.Storefront().AccountTokens(kit.ByCode(w.profile, w.username, code))
 	tokens := kit.MustJSON(t, "exchange of a code", 201, got)
@@ -127,7 +127,7 @@ func (w *walk) redeem(t *testing.T, code string) (token string) {
 	return token
 }
 
-func (w *walk) passwordless(t *testing.T) {
+func (w *storeSetup) passwordless(t *testing.T) {
 	code := w.requestCode(t, "passwordless_authentication").Payload.Code
 	token := w.redeem(t, code)
 	kit.MustFailV2(t, "replay", w.Storefront().AccountTokens(kit.ByCode(w.profile, w.username, code)))
@@ -144,7 +144,7 @@ func (w *walk) passwordless(t *testing.T) {
 }
 
 // isAccountToken checks what an account token says.
-func (w *walk) isAccountToken(t *testing.T, token string) {
+func (w *storeSetup) isAccountToken(t *testing.T, token string) {
 	t.Helper()
 	header, claims := kit.DecodeJWT(t, token)
 	if header["typ"] != "account+jwt" || header["alg"] != "ES256" || header["kid"] == "" {
@@ -169,7 +169,7 @@ func (w *walk) isAccountToken(t *testing.T, token string) {
 	}
 }
 
-func (w *walk) passwordReset(t *testing.T) {
+func (w *storeSetup) passwordReset(t *testing.T) {
 	before := w.redeem(t, w.requestCode(t, "passwordless_authentication").Payload.Code)
 	w.Clock.Advance(time.Second)
 	code := w.requestCode(t, "reset_password").Payload.Code

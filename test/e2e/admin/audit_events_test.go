@@ -18,23 +18,23 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// deed is something that happens at a server, by the id of its request.
-type deed struct {
+// auditedAction is something that happens at a server, by the id of its request.
+type auditedAction struct {
 	id   string
 	do   func(id string) kit.Response
 	want []string // action, outcome, client, name, factor and object of each event
 }
 
-// TestEachDeedIsOneEvent does everything that is worth an audit event, each
+// TestEachActionIsOneAuditEvent does everything that is worth an audit event, each
 // once, and reads what was written down of it (ASVS 16.2): one event for each,
 // with the time in UTC, who, through which client, by what factor, with what
 // outcome, from where, and the id of the request.
-func TestEachDeedIsOneEvent(t *testing.T) {
+func TestEachActionIsOneAuditEvent(t *testing.T) {
 	t.Parallel()
 	kit.EachEmptyDatabase(t, func(t *testing.T, url string) {
-		m := kit.NewElasticPath(t, url, "LATCHKEY_OTP_LIMIT_RECIPIENT=60/10m", kit.LongRequestTimeout)
+		m := kit.NewElasticPath(t, url, "LATCHKEY_OTP_LIMIT_RECIPIENT=60/24h", kit.LongRequestTimeout)
 		began := time.Now().Add(-time.Minute)
-		deeds := deeds(m)
+		deeds := auditedActions(m)
 		for _, d := range deeds {
 			if got := d.do(d.id); got.Status >= http.StatusInternalServerError {
 				t.Fatalf("%s: %d %s", d.id, got.Status, got.Body)
@@ -44,9 +44,9 @@ func TestEachDeedIsOneEvent(t *testing.T) {
 		m.Server.Stop() // writes what is still in memory
 		events := exportedEvents(m.OneServer, "--since", began.UTC().Format(time.RFC3339))
 		for _, d := range deeds {
-			seeDeed(m, t, d, events)
+			checkEvents(m, t, d, events)
 		}
-		seeCommands(m, t, events)
+		checkEventsOfCommands(m, t, events)
 		if text := m.Run("audit", "verify"); !strings.Contains(text, "are as they were written") {
 			t.Error(text)
 		}
@@ -92,7 +92,7 @@ func (e exportedEvent) summary() string {
 	return text
 }
 
-func seeDeed(m *kit.ElasticPath, t *testing.T, d deed, events []exportedEvent) {
+func checkEvents(m *kit.ElasticPath, t *testing.T, d auditedAction, events []exportedEvent) {
 	t.Helper()
 	var got []string
 	for _, e := range events {
@@ -135,9 +135,9 @@ func tokenRequest(m *kit.ElasticPath, id string, fields ...string) kit.Response 
 	return send(m, id, "", http.MethodPost, "/oauth/token", kit.EncodeForm(append(kit.ClientFields("front"), fields...)...))
 }
 
-// deeds lists what users and administrators do, in an order in which it can be
+// auditedActions lists what users and administrators do, in an order in which it can be
 // done.
-func deeds(m *kit.ElasticPath) []deed {
+func auditedActions(m *kit.ElasticPath) []auditedAction {
 	m.T.Helper()
 	hash, err := kit.PasswordHash()
 	m.Must(err)
@@ -146,7 +146,7 @@ func deeds(m *kit.ElasticPath) []deed {
 	m.AddShopperWithHash(hash, "locke", club)
 	root := m.Admin().AccessToken
 	var code, first, second, access, secretID string
-	deeds := []deed{
+	deeds := []auditedAction{
 		{"a-code-asked", func(id string) kit.Response {
 			got := send(m, id, "", http.MethodPost, "/v1/password/onetimepassword", `{"ClientID":"front","Username":"audrey"}`)
 			code = m.Receiver.Next(m.T).Payload.Code
@@ -274,8 +274,8 @@ func deeds(m *kit.ElasticPath) []deed {
 	return deeds
 }
 
-// seeCommands looks for what the commands of the preparations wrote down.
-func seeCommands(m *kit.ElasticPath, t *testing.T, events []exportedEvent) {
+// checkEventsOfCommands looks for what the commands of the preparations wrote down.
+func checkEventsOfCommands(m *kit.ElasticPath, t *testing.T, events []exportedEvent) {
 	t.Helper()
 	document := filepath.Join(t.TempDir(), "document.yaml")
 	m.Must(os.WriteFile(document, []byte("Buyers: [{ID: applied, Name: Applied, Active: true}]"), 0o600))

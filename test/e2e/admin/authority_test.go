@@ -15,8 +15,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// attempt is a change that takes FullAccess, by whichever operation.
-type attempt struct {
+// escalation is a change that takes FullAccess, by whichever operation.
+type escalation struct {
 	operation string // of the document
 	path      string // with the parameters of the operation filled in
 	body      string
@@ -51,9 +51,9 @@ func grantsNothing() map[string]string {
 	return reasons
 }
 
-// guarded is a market with things of every kind that take FullAccess, and the
+// fullAccessRecords is a market with things of every kind that take FullAccess, and the
 // identifiers that the server gave some of them.
-type guarded struct {
+type fullAccessRecords struct {
 	*kit.OrderCloud
 	secretOf                         map[string]string // a secret's ID by the client's
 	staffProfile, bossUID, bossLogin string
@@ -62,10 +62,10 @@ type guarded struct {
 
 const plantedSecret = "planted-secret-planted-secret-planted"
 
-func newGuarded(t *testing.T, m *kit.OrderCloud) *guarded {
+func newGuarded(t *testing.T, m *kit.OrderCloud) *fullAccessRecords {
 	t.Helper()
 	m.CheckDocument(t)
-	g := &guarded{OrderCloud: m, secretOf: map[string]string{}}
+	g := &fullAccessRecords{OrderCloud: m, secretOf: map[string]string{}}
 	g.staffProfile, _ = at(t, m.Do(t, 201, "POST", kit.RealmPath+"/password-profiles", `{"data":{"type":"password_profile","name":"Staff"}}`), "data", "id").(string)
 	for _, made := range [][2]string{
 		{"/v1/buyers", `{"ID":"acme","Name":"Acme"}`},
@@ -117,7 +117,7 @@ func newGuarded(t *testing.T, m *kit.OrderCloud) *guarded {
 }
 
 // makeMember makes a user with FullAccess in one account.
-func (g *guarded) makeMember(t *testing.T) {
+func (g *fullAccessRecords) makeMember(t *testing.T) {
 	t.Helper()
 	ann, _ := at(t, g.Do(t, 200, "GET", "/v2/account-members?filter=eq(email,ann@example.com)", nil), "data", "0", "id").(string)
 	g.account, _ = at(t, g.Do(t, 201, "POST", "/v2/accounts", `{"data":{"type":"account","name":"Club","legal_name":"Club"}}`), "data", "id").(string)
@@ -138,14 +138,14 @@ func (g *guarded) makeMember(t *testing.T) {
 
 // attempts are changes of everything that takes FullAccess, in an order in which
 // somebody who may can make all of them.
-func (g *guarded) attempts() []attempt {
+func (g *fullAccessRecords) attempts() []escalation {
 	return slices.Concat(g.clientAttempts(), g.profileAttempts(), g.senderAttempts(), g.userAttempts(), g.v2Attempts())
 }
 
-func (g *guarded) clientAttempts() []attempt {
+func (g *fullAccessRecords) clientAttempts() []escalation {
 	const path = "/v1/apiclients"
 	secret := func(client string) string { return path + "/" + client + "/secrets/" + g.secretOf[client] }
-	return []attempt{
+	return []escalation{
 		{operation: "apiclients.secrets.Create", path: path + "/as-boss/secrets", body: `{"Name":"planted"}`},
 		{operation: "apiclients.secrets.Create", path: path + "/desk/secrets", body: `{}`},
 		{operation: "apiclients.secrets.Create", path: path + "/full/secrets", body: `{}`},
@@ -186,9 +186,9 @@ func (g *guarded) clientAttempts() []attempt {
 	}
 }
 
-func (g *guarded) profileAttempts() []attempt {
+func (g *fullAccessRecords) profileAttempts() []escalation {
 	const path = "/v1/securityprofiles"
-	return []attempt{
+	return []escalation{
 		{operation: "securityprofiles.Create", path: path, body: `{"ID":"n1","Name":"n","Roles":["FullAccess"]}`},
 		{operation: "securityprofiles.Save", path: path + "/n2", body: `{"Name":"n","CustomRoles":["Vault"]}`},
 		{operation: "securityprofiles.Save", path: path + "/strict", body: `{"Name":"n"}`},
@@ -212,10 +212,10 @@ func (g *guarded) profileAttempts() []attempt {
 	}
 }
 
-func (g *guarded) senderAttempts() []attempt {
+func (g *fullAccessRecords) senderAttempts() []escalation {
 	const path, configs = "/v1/messagesenders", "/v1/integrations/deliveryconfig"
 	webhook := `"MessageTypes":["OneTimePassword"],"URL":"https://mine.example.com","SharedKey":"k"`
-	return []attempt{
+	return []escalation{
 		{operation: "messagesenders.Create", path: path, body: `{"ID":"n1","Name":"n",` + webhook + `,"ElevatedRoles":["FullAccess"]}`},
 		{operation: "messagesenders.Save", path: path + "/n2", body: `{"Name":"n",` + webhook + `,"ElevatedRoles":["Vault"]}`},
 		{operation: "messagesenders.Save", path: path + "/raising", body: `{"Name":"n",` + webhook + `}`},
@@ -244,9 +244,9 @@ func (g *guarded) senderAttempts() []attempt {
 	}
 }
 
-func (g *guarded) userAttempts() []attempt {
+func (g *fullAccessRecords) userAttempts() []escalation {
 	const path = "/v1/adminusers"
-	return []attempt{
+	return []escalation{
 		{operation: "adminusers.Create", path: path, body: `{"ID":"n1","Username":"n1"}`}, // every admin user has the role Vault
 		{operation: "adminusers.Save", path: path + "/n2", body: `{"Username":"n2"}`},
 		{operation: "adminusers.Patch", path: path + "/boss", body: `{"Email":"mine@example.com"}`},
@@ -260,12 +260,12 @@ func (g *guarded) userAttempts() []attempt {
 	}
 }
 
-func (g *guarded) v2Attempts() []attempt {
+func (g *fullAccessRecords) v2Attempts() []escalation {
 	const profile = `{"data":{"type":"password_profile",`
 	user := kit.RealmPath + "/user-authentication-info/" + g.bossUID
 	login := user + "/user-authentication-password-profile-info/" + g.bossLogin
 	memberships := "/v2/accounts/" + g.account + "/account-memberships"
-	return []attempt{
+	return []escalation{
 		{operation: "PasswordProfiles.Update", path: kit.RealmPath + "/password-profiles/default", body: profile + `"lockout_threshold":9,"lockout_duration_seconds":7200}}`},
 		{operation: "PasswordProfiles.Update", path: kit.RealmPath + "/password-profiles/default", body: profile + `"lockout_threshold":1,"lockout_duration_seconds":0}}`},
 		{operation: "PasswordProfiles.Update", path: kit.RealmPath + "/password-profiles/default", body: profile + `"name":"renamed"}}`},
@@ -293,11 +293,11 @@ func (g *guarded) v2Attempts() []attempt {
 	}
 }
 
-// TestNobodyReachesMore lets every documented role by itself, and all of them
+// TestOnlyFullAccessMakesFullAccessChanges lets every documented role by itself, and all of them
 // without FullAccess together, try every change that takes FullAccess, by every
 // operation that writes. None is let through and nothing changes; FullAccess may
 // do all of it.
-func TestNobodyReachesMore(t *testing.T) {
+func TestOnlyFullAccessMakesFullAccessChanges(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		g := newGuarded(t, m)
 		writes := g.writes(t)
@@ -339,7 +339,7 @@ func TestNobodyReachesMore(t *testing.T) {
 	})
 }
 
-func (g *guarded) tries(t *testing.T, a attempt, method, who, token string) {
+func (g *fullAccessRecords) tries(t *testing.T, a escalation, method, who, token string) {
 	t.Helper()
 	want := a.refusal
 	if want == 0 {
@@ -352,7 +352,7 @@ func (g *guarded) tries(t *testing.T, a attempt, method, who, token string) {
 
 // writes are the operations of the document that change something below /v1 and
 // /v2, by their IDs, but for those without a token.
-func (g *guarded) writes(t *testing.T) map[string]operation {
+func (g *fullAccessRecords) writes(t *testing.T) map[string]operation {
 	t.Helper()
 	all := map[string]operation{}
 	for path, methods := range fetchDocument(g.OrderCloud, t).Paths {
@@ -370,11 +370,11 @@ func (g *guarded) writes(t *testing.T) map[string]operation {
 
 // classified demands of every operation that writes an attempt, or the reason why
 // there is none.
-func (g *guarded) classified(t *testing.T, writes map[string]operation, attempts []attempt) {
+func (g *fullAccessRecords) classified(t *testing.T, writes map[string]operation, attempts []escalation) {
 	t.Helper()
 	reasons := grantsNothing()
 	for id := range writes {
-		tried := slices.ContainsFunc(attempts, func(a attempt) bool { return a.operation == id })
+		tried := slices.ContainsFunc(attempts, func(a escalation) bool { return a.operation == id })
 		if tried == (reasons[id] != "") {
 			t.Errorf("operation %s: attempts %v, reason %q", id, tried, reasons[id])
 		}
@@ -382,7 +382,7 @@ func (g *guarded) classified(t *testing.T, writes map[string]operation, attempts
 }
 
 // state is what the attempts must not change.
-func (g *guarded) state(t *testing.T) map[string]string {
+func (g *fullAccessRecords) state(t *testing.T) map[string]string {
 	t.Helper()
 	seen := map[string]string{}
 	for _, path := range []string{
@@ -398,10 +398,10 @@ func (g *guarded) state(t *testing.T) map[string]string {
 	return seen
 }
 
-// TestPlantedBeforeItIsRaised: a client or sender is not lowered by somebody who
+// TestPreparedSecretsEndWithMoreRoles: a client or sender is not lowered by somebody who
 // may not use what it reaches, and what an administrator raises is told together
 // with the secrets that it keeps.
-func TestPlantedBeforeItIsRaised(t *testing.T) {
+func TestPreparedSecretsEndWithMoreRoles(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		g := newGuarded(t, m)
 		lesser := worker(m, t, "lesser", "ApiClientAdmin", "MessageSenderAdmin", "MessageConfigAssignmentAdmin", "SecurityProfileAdmin")

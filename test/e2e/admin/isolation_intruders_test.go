@@ -12,8 +12,8 @@ import (
 
 const accountTokenHeader = "EP-Account-Management-Authentication-Token"
 
-// intruder is somebody who has no business with what is alpha's.
-type intruder struct {
+// outsider is somebody who has no business with what is alpha's.
+type outsider struct {
 	name, token string
 	header      []string
 
@@ -22,16 +22,16 @@ type intruder struct {
 	skips    []string // those that are not asked
 }
 
-// intruders makes everybody who will try.
-func (e *estate) intruders(t *testing.T) []intruder {
+// outsiders makes everybody who will try.
+func (e *twoCompanies) outsiders(t *testing.T) []outsider {
 	t.Helper()
 	front := e.SendForm(e.First, "/oauth/access_token", "grant_type", "implicit", "client_id", "front").AccessToken(t)
 	refresh, selection, account := e.wrongTokens(t, front)
 	shops := storefrontOperations()
-	users := func(name, username string) intruder {
-		return intruder{name: name, token: e.actor(t, name, username), may: shops, skips: ownOperations()}
+	users := func(name, username string) outsider {
+		return outsider{name: name, token: e.actor(t, name, username), may: shops, skips: ownOperations()}
 	}
-	return []intruder{
+	return []outsider{
 		{name: "nobody", stranger: true},
 		{name: "nonsense", token: "nonsense", stranger: true},
 		{name: "a refresh token", token: refresh, stranger: true},
@@ -54,7 +54,7 @@ func (e *estate) intruders(t *testing.T) []intruder {
 
 // withoutMembers are the operations that do not look at whose account token
 // comes along: they are the administrator's.
-func (e *estate) withoutMembers() (ids []string) {
+func (e *twoCompanies) withoutMembers() (ids []string) {
 	members := []string{
 		"Accounts.List", "Accounts.Get", "AccountMembers.List", "AccountMembers.Get", "AccountMembers.ListMemberships", "AccountMemberships.List", "AccountMemberships.Get",
 		"UserAuthenticationInfo.Get", "UserAuthenticationInfo.Update", "UserAuthenticationPasswordProfileInfo.List",
@@ -71,7 +71,7 @@ func (e *estate) withoutMembers() (ids []string) {
 
 // actor returns an access token of a user, by the credentials of a client that
 // acts as it: nothing is to be hashed for that.
-func (e *estate) actor(t *testing.T, name, username string) string {
+func (e *twoCompanies) actor(t *testing.T, name, username string) string {
 	t.Helper()
 	e.Do(t, 201, "POST", "/v1/apiclients", map[string]any{
 		"ID": "as-" + username, "AppName": name, "ClientSecret": kit.ClientSecret, "DefaultContextUserName": username,
@@ -85,7 +85,7 @@ func (e *estate) actor(t *testing.T, name, username string) string {
 }
 
 // acting returns an access token of the actor of that name.
-func (e *estate) acting(t *testing.T, username string, roles ...string) string {
+func (e *twoCompanies) acting(t *testing.T, username string, roles ...string) string {
 	t.Helper()
 	return e.SendForm(e.First, "/oauth/token", "grant_type", "client_credentials", "client_id", "as-"+username, "client_secret", kit.ClientSecret,
 		"scope", strings.Join(roles, " ")).AccessToken(t)
@@ -93,7 +93,7 @@ func (e *estate) acting(t *testing.T, username string, roles ...string) string {
 
 // wrongTokens are genuine, bob's, and no access tokens: a refresh token, a
 // selection token and an account token.
-func (e *estate) wrongTokens(t *testing.T, front string) (refresh, selection, account string) {
+func (e *twoCompanies) wrongTokens(t *testing.T, front string) (refresh, selection, account string) {
 	t.Helper()
 	e.Do(t, 200, "PATCH", "/v1/buyers/bravo/users/bob", `{"Password":"`+kit.TedPassword+`"}`)
 	refresh = e.SignIn(e.First, "front", "bob", kit.TedPassword).Field("refresh_token")
@@ -116,8 +116,8 @@ func (e *estate) wrongTokens(t *testing.T, front string) (refresh, selection, ac
 	return refresh, selection, account
 }
 
-// intrude tries every operation on what is alpha's.
-func (e *estate) intrude(t *testing.T, i intruder) {
+// tryEverything tries every operation on what is alpha's.
+func (e *twoCompanies) tryEverything(t *testing.T, i outsider) {
 	for _, o := range e.operations {
 		if o.open || slices.Contains(i.skips, o.id) {
 			continue
@@ -148,7 +148,7 @@ func (e *estate) intrude(t *testing.T, i intruder) {
 
 // everyRole: an administrator with every role but those of an operation is
 // refused, and may look with any one of them.
-func (e *estate) everyRole(t *testing.T) {
+func (e *twoCompanies) everyRole(t *testing.T) {
 	all, tokens := e.documentedRoles(t), map[string]string{}
 	token := func(roles ...string) string {
 		key := strings.Join(roles, " ")

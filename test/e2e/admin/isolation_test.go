@@ -56,8 +56,8 @@ type operation struct {
 	open             bool
 }
 
-// estate is a market with two companies that are nothing to each other.
-type estate struct {
+// twoCompanies is a market with two companies that are nothing to each other.
+type twoCompanies struct {
 	*kit.OrderCloud
 	operations []operation
 	ids        map[string]string // of alpha's things, by the path's parameter
@@ -65,15 +65,15 @@ type estate struct {
 
 func TestIsolation(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
-		e := &estate{OrderCloud: m, ids: map[string]string{"realm": "default", "profile": "default", "code": "x", "job": "job-1"}}
+		e := &twoCompanies{OrderCloud: m, ids: map[string]string{"realm": "default", "profile": "default", "code": "x", "job": "job-1"}}
 		m.CheckDocument(t)
 		e.settle(t)
 		e.survey(t)
-		intruders := e.intruders(t)
+		intruders := e.outsiders(t)
 		e.actor(t, "an administrator with every role", "max")
 		before := e.everything(t)
 		for _, i := range intruders {
-			t.Run(i.name, func(t *testing.T) { e.intrude(t, i) })
+			t.Run(i.name, func(t *testing.T) { e.tryEverything(t, i) })
 		}
 		t.Run("roles", e.everyRole)
 		if diff := cmp.Diff(before, e.everything(t)); diff != "" {
@@ -83,7 +83,7 @@ func TestIsolation(t *testing.T) {
 }
 
 // settle makes the two companies.
-func (e *estate) settle(t *testing.T) {
+func (e *twoCompanies) settle(t *testing.T) {
 	t.Helper()
 	roles := slices.Concat([]string{"MeAdmin", "PasswordReset"}, e.documentedRoles(t))
 	e.Do(t, 201, "POST", "/v1/securityprofiles", map[string]any{"ID": "all", "Name": mark + " all", "Roles": roles})
@@ -120,7 +120,7 @@ func (e *estate) settle(t *testing.T) {
 }
 
 // furnish makes what the paths of the document name, for company alpha.
-func (e *estate) furnish(t *testing.T) {
+func (e *twoCompanies) furnish(t *testing.T) {
 	t.Helper()
 	e.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"desk","AppName":"`+mark+`","AllowSeller":true,"AllowAnyBuyer":true,"ClientSecret":"`+mark+`-`+kit.ClientSecret+`","xp":{"note":"`+mark+`"}}`)
 	e.ids["secretID"] = e.Do(t, 201, "POST", "/v1/apiclients/desk/secrets", `{"Name":"`+mark+`"}`).Field("ID")
@@ -183,7 +183,7 @@ func at(t *testing.T, a kit.Response, path ...string) any {
 }
 
 // note keeps an identifier out of an answer.
-func (e *estate) note(t *testing.T, a kit.Response, parameter string, path ...string) {
+func (e *twoCompanies) note(t *testing.T, a kit.Response, parameter string, path ...string) {
 	t.Helper()
 	id, ok := at(t, a, path...).(string)
 	if !ok {
@@ -210,7 +210,7 @@ func fetchDocument(m *kit.OrderCloud, t *testing.T) (d document) {
 	return d
 }
 
-func (e *estate) documentedRoles(t *testing.T) (roles []string) {
+func (e *twoCompanies) documentedRoles(t *testing.T) (roles []string) {
 	t.Helper()
 	for _, methods := range fetchDocument(e.OrderCloud, t).Paths {
 		for _, o := range methods {
@@ -223,7 +223,7 @@ func (e *estate) documentedRoles(t *testing.T) (roles []string) {
 
 // survey reads the operations out of the document. An administrator must find
 // what is alpha's at all of the paths, or a refusal would prove nothing.
-func (e *estate) survey(t *testing.T) {
+func (e *twoCompanies) survey(t *testing.T) {
 	t.Helper()
 	var open []string
 	for path, methods := range fetchDocument(e.OrderCloud, t).Paths {
@@ -256,7 +256,7 @@ func (e *estate) survey(t *testing.T) {
 }
 
 // pathOf puts alpha's identifiers into a path.
-func (e *estate) pathOf(t *testing.T, path string) string {
+func (e *twoCompanies) pathOf(t *testing.T, path string) string {
 	t.Helper()
 	user := "alan"
 	switch {
@@ -283,7 +283,7 @@ func (e *estate) pathOf(t *testing.T, path string) string {
 
 // everything is what an administrator sees, but for what tells of the tests
 // themselves.
-func (e *estate) everything(t *testing.T) map[string]string {
+func (e *twoCompanies) everything(t *testing.T) map[string]string {
 	t.Helper()
 	seen := map[string]string{}
 	for _, o := range e.operations {

@@ -9,7 +9,7 @@ import (
 
 // TermsAccepted is kept for every user. LastActive is the last sign-in, or, for a
 // user who comes from elsewhere, what is said when it is created.
-func TestTermsAndLastActive(t *testing.T) {
+func TestLastActive(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		const terms = `"TermsAccepted":"2026-01-02T03:04:05Z"`
 		makeAssignments(m, t)

@@ -17,7 +17,7 @@ const (
 )
 
 // newSecret makes a secret of the client "desk" and returns what was shown.
-func (j *journey) newSecret(t *testing.T, body string) (id, value string) {
+func (j *orderCloudJourney) newSecret(t *testing.T, body string) (id, value string) {
 	t.Helper()
 	got := j.Do(t, 201, "POST", "/v1/apiclients/desk/secrets", body)
 	id, value = got.Field("ID"), got.Field("ClientSecret")
@@ -28,11 +28,11 @@ func (j *journey) newSecret(t *testing.T, body string) (id, value string) {
 }
 
 // elevated signs ted in through "desk".
-func (j *journey) elevated(n *kit.Server, secret string) kit.Response {
+func (j *orderCloudJourney) elevated(n *kit.Server, secret string) kit.Response {
 	return j.SignIn(n, "desk", "ted", kit.TedPassword, "client_secret", secret)
 }
 
-func (j *journey) secrets(t *testing.T) {
+func (j *orderCloudJourney) secrets(t *testing.T) {
 	j.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"desk","AppName":"Desk","AccessTokenDuration":10,"AllowAnyBuyer":true}`)
 	j.SignIn(j.Second, "desk", "ted", kit.TedPassword).AccessToken(t) // still public
 	first, value := j.newSecret(t, `{"Name":"first"}`)
@@ -69,11 +69,11 @@ func (j *journey) secrets(t *testing.T) {
 }
 
 // desk asks for a token of the client "desk" by its own credentials.
-func (j *journey) desk(n *kit.Server, more ...string) kit.Response {
+func (j *orderCloudJourney) desk(n *kit.Server, more ...string) kit.Response {
 	return j.SendForm(n, "/oauth/token", append([]string{"grant_type", "client_credentials", "client_id", "desk", "client_secret", j.deskSecret}, more...)...)
 }
 
-func (j *journey) clientCredentials(t *testing.T) {
+func (j *orderCloudJourney) clientCredentials(t *testing.T) {
 	kit.MustRefuse(t, "without a context user", j.desk(j.First), `{"error":"invalid_grant","error_description":"Default context user required for client credentials grant",`+
 		`"Errors":[{"ErrorCode":"Auth.OauthError","Message":"Default context user required for client credentials grant","Data":null}]}`)
 	j.Send(j.First, j.AdminToken, "PATCH", "/v1/apiclients/desk", `{"DefaultContextUserName":"nobody"}`).MustRefuseV1(t, 404, kit.NotFoundBody("User", "nobody"))
@@ -89,7 +89,7 @@ func (j *journey) clientCredentials(t *testing.T) {
 	j.elevated(j.First, j.deskSecret).MustEqualJSON(t, `{"token_type":"bearer","expires_in":599,"scope":"Shopper"}`, "access_token")
 }
 
-func (j *journey) anonymous(t *testing.T) {
+func (j *orderCloudJourney) anonymous(t *testing.T) {
 	j.Send(j.First, j.AdminToken, "POST", "/v1/apiclients", `{"AppName":"Anon","AllowSeller":true,"IsAnonBuyer":true,"DefaultContextUserName":"ada"}`).MustRefuseV1(t, 400,
 		kit.ErrorBody("ApiClient.RequiredNotAnonBuyer", "IsAnonBuyer requires a default context user who is a user of a buyer.", "null"))
 	id := j.Do(t, 201, "POST", "/v1/apiclients", `{"AppName":"Anon","AllowAnyBuyer":true,"IsAnonBuyer":true,"RefreshTokenDuration":60,"DefaultContextUserName":"tess"}`).Field("ID")
@@ -104,7 +104,7 @@ func (j *journey) anonymous(t *testing.T) {
 }
 
 // deactivation ends every token of a client, whoever it stands for.
-func (j *journey) deactivation(t *testing.T) {
+func (j *orderCloudJourney) deactivation(t *testing.T) {
 	id := j.Do(t, 201, "POST", "/v1/apiclients", `{"AppName":"Brief","AllowAnyBuyer":true,"RefreshTokenDuration":60,"DefaultContextUserName":"ted"}`).Field("ID")
 	session := j.SignIn(j.Second, id, "ted", kit.TedPassword)
 	token := session.AccessToken(t)

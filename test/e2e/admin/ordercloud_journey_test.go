@@ -23,8 +23,8 @@ func TestOrderCloud(t *testing.T) {
 	})
 }
 
-// journey is a market as it comes into being.
-type journey struct {
+// orderCloudJourney is a market as it comes into being.
+type orderCloudJourney struct {
 	*kit.OrderCloud
 	shop string // API client of shoppers
 	till string // one that takes codes only, so that a wrong guess costs little
@@ -32,10 +32,10 @@ type journey struct {
 	deskSecret string // of a confidential client
 }
 
-func newJourney(m *kit.OrderCloud) *journey { return &journey{OrderCloud: m} }
+func newJourney(m *kit.OrderCloud) *orderCloudJourney { return &orderCloudJourney{OrderCloud: m} }
 
 // walk goes every step; each builds on those before.
-func (j *journey) walk(t *testing.T) {
+func (j *orderCloudJourney) walk(t *testing.T) {
 	for _, step := range []struct {
 		name string
 		walk func(*testing.T)
@@ -69,7 +69,7 @@ func (j *journey) walk(t *testing.T) {
 	}
 }
 
-func (j *journey) companies(t *testing.T) {
+func (j *orderCloudJourney) companies(t *testing.T) {
 	made := j.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme","Active":true,"xp":{"tier":{"level":"gold","since":2001}}}`)
 	made.MustEqualJSON(t, `{"ID":"acme","Name":"Acme","Active":true,"DefaultCatalogID":null,"xp":{"tier":{"level":"gold","since":2001}}}`, "DateCreated")
 	if tag := made.Header.Get("ETag"); tag != `"1"` {
@@ -91,7 +91,7 @@ func (j *journey) companies(t *testing.T) {
 		`{"Meta":{"Page":1,"PageSize":1,"TotalCount":2,"TotalPages":2,"ItemRange":[1,1],"NextPageKey":null}}`, "Items")
 }
 
-func (j *journey) roles(t *testing.T) {
+func (j *orderCloudJourney) roles(t *testing.T) {
 	made := j.Do(t, 201, "POST", "/v1/securityprofiles",
 		`{"ID":"shopper","Name":"Shopper","Roles":["Shopper","MeAdmin"],"CustomRoles":["Vip"],"PasswordConfig":{"MinimumCharacterCount":12,"NumericRequired":true}}`)
 	made.MustEqualJSON(t, `{"ID":"shopper","Name":"Shopper","Roles":["MeAdmin","Shopper"],"CustomRoles":["Vip"],"IsExternalRoleGroup":false,
@@ -111,7 +111,7 @@ func shownUser(id, username, email, roles string) string {
 		"CompanyID":"acme","AvailableRoles":%s,"Locale":null,"LastActive":null,"PasswordLastSetDate":null,"FailedLoginAttempts":0}`, id, username, email, roles)
 }
 
-func (j *journey) people(t *testing.T) {
+func (j *orderCloudJourney) people(t *testing.T) {
 	weak := j.Send(j.First, j.AdminToken, "POST", "/v1/buyers/acme/users", `{"ID":"ted","Username":"ted","Password":"Short7a","FirstName":"T","LastName":"Ed","Email":"ted@example.com"}`)
 	weak.MustRefuseV1(t, 400, wireInsecure)
 	j.Do(t, 404, "GET", "/v1/buyers/acme/users/ted", nil) // nothing of it was kept
@@ -138,7 +138,7 @@ func (j *journey) people(t *testing.T) {
 const wireInsecure = `{"Errors":[{"ErrorCode":"PasswordReset.InsecurePassword","Message":"Password does not meet security requirements.",` +
 	`"Data":{"MinimumCharacterCount":12,"UpperCaseRequired":false,"LowerCaseRequired":false,"SpecialCharacterRequired":false,"NumericRequired":true,"MaxConsecutiveDupeChars":null}}]}`
 
-func (j *journey) clients(t *testing.T) {
+func (j *orderCloudJourney) clients(t *testing.T) {
 	made := j.Do(t, 201, "POST", "/v1/apiclients", `{"AppName":"Shop","Active":true,"AccessTokenDuration":10,"RefreshTokenDuration":1440}`)
 	j.shop = made.Field("ID")
 	if !regexp.MustCompile(`^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$`).MatchString(j.shop) {
@@ -168,7 +168,7 @@ func (j *journey) clients(t *testing.T) {
 		MustEqualJSON(t, `{"token_type":"bearer","expires_in":599,"scope":"Shopper"}`, "access_token", "refresh_token")
 }
 
-func (j *journey) senders(t *testing.T) {
+func (j *orderCloudJourney) senders(t *testing.T) {
 	sender := map[string]any{
 		"ID": "sink", "Name": "Sink", "MessageTypes": []string{"OneTimePassword", "ForgottenPassword", "ForgottenUsername"},
 		"URL": j.SenderInbox.URL + "/{messagetype}", "SharedKey": kit.SenderKey, "ElevatedRoles": []string{"OrderReader"}, "xp": map[string]int{"template": 7},
@@ -201,7 +201,7 @@ func claims(t *testing.T, token string) (c struct {
 	return c
 }
 
-func (j *journey) oneTimePassword(t *testing.T) {
+func (j *orderCloudJourney) oneTimePassword(t *testing.T) {
 	steps := j.RequestMessage(t, "/v1/password/onetimepassword", map[string]string{"ClientID": j.shop, "Username": "ted"})
 	kit.MustBeDelivered(t, "assigned", steps)
 	l := j.SenderInbox.Next(t, "OneTimePassword", kit.SenderKey)
@@ -229,7 +229,7 @@ func (j *journey) oneTimePassword(t *testing.T) {
 
 // refreshes: a client registered in OrderCloud's words sends the same token for
 // ever.
-func (j *journey) refreshes(t *testing.T) {
+func (j *orderCloudJourney) refreshes(t *testing.T) {
 	refresh := j.SignIn(j.First, j.shop, "ted", kit.TedPassword, "scope", "Shopper").Field("refresh_token")
 	for _, n := range []*kit.Server{j.First, j.Second, j.First} {
 		next := j.Refresh(n, j.shop, refresh)

@@ -8,13 +8,13 @@ import (
 )
 
 // ask asks for a one-time password through the client of everybody.
-func (j *journey) ask(t *testing.T, username string) (steps []string) {
+func (j *orderCloudJourney) ask(t *testing.T, username string) (steps []string) {
 	t.Helper()
 	return j.RequestMessage(t, "/v1/password/onetimepassword", map[string]string{"ClientID": j.till, "Username": username})
 }
 
 // invitation: whoever is made while a sender of that type serves it is told.
-func (j *journey) invitation(t *testing.T) {
+func (j *orderCloudJourney) invitation(t *testing.T) {
 	j.Do(t, 201, "POST", "/v1/messagesenders", map[string]any{
 		"ID": "greeter", "Name": "Greeter", "MessageTypes": []string{"NewUserInvitation"}, "AllowAllBuyers": true,
 		"URL": j.SenderInbox.URL + "/{messagetype}", "SharedKey": kit.SenderKey,
@@ -37,7 +37,7 @@ func (j *journey) invitation(t *testing.T) {
 	j.SenderInbox.MustBeEmpty(t, "nobody else was invited")
 }
 
-func (j *journey) deliveryConfig(t *testing.T) {
+func (j *orderCloudJourney) deliveryConfig(t *testing.T) {
 	const path, secret = "/v1/integrations/deliveryconfig", "secret-of-the-config"
 	http := map[string]any{"Endpoint": j.SenderInbox.URL + "/configured/{messagetype}", "Secret": secret, "CustomAuthHeaderName": "X-Gate", "CustomAuthHeaderValue": "open-sesame"}
 	config := map[string]any{"ID": "hook", "Name": "Hook", "Enabled": true, "DeliveryTargets": map[string]any{"Http": http}}
@@ -75,7 +75,7 @@ func (j *journey) deliveryConfig(t *testing.T) {
 }
 
 // whomSendersServe: those assigned, and of them no one inactive.
-func (j *journey) whomSendersServe(t *testing.T) {
+func (j *orderCloudJourney) whomSendersServe(t *testing.T) {
 	j.Do(t, 200, "PUT", "/v1/messagesenders/sink", map[string]any{
 		"Name": "Sink", "MessageTypes": []string{"OneTimePassword"}, "URL": j.SenderInbox.URL, "SharedKey": kit.SenderKey,
 	})
@@ -126,7 +126,7 @@ func (j *journey) whomSendersServe(t *testing.T) {
 }
 
 // records are what an administrator can find out afterwards.
-func (j *journey) records(t *testing.T) {
+func (j *orderCloudJourney) records(t *testing.T) {
 	for what, action := range map[string]string{
 		"ApiClient/desk": "apiclient.created", "User/acme/ted": "user.unlocked", "SecurityProfile/shopper/Buyer/acme": "securityprofileassignment.created",
 		"User/acme/nina": "user.created", "MessageSender/sink/Supplier/smith": "messagesenderassignment.created",
@@ -154,7 +154,7 @@ func (j *journey) records(t *testing.T) {
 	j.OnBothServers(t, "a revoked key is gone", func(n *kit.Server) bool { return j.Send(n, "", "GET", "/oauth/certs/"+kid, nil).Status == 404 })
 }
 
-func (j *journey) end(t *testing.T) {
+func (j *orderCloudJourney) end(t *testing.T) {
 	token := j.SignIn(j.First, j.shop, "ted", kit.TedPassword).AccessToken(t)
 	j.Do(t, 204, "DELETE", "/v1/buyers/acme/users/ted", nil)
 	j.Send(j.Second, token, "GET", "/v1/me", nil).MustRefuseV1(t, 401, kit.RevokedTokenBody)

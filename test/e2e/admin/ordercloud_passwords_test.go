@@ -8,7 +8,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-func (j *journey) me(t *testing.T) {
+func (j *orderCloudJourney) me(t *testing.T) {
 	token := j.SignIn(j.First, j.shop, "ted", kit.TedPassword).AccessToken(t)
 	me := j.DoAs(t, token, 200, "GET", "/v1/me", nil)
 	me.MustEqualJSON(t, `{"ID":"ted","Username":"ted","FirstName":"T","LastName":"Ed","Email":"ted@example.com","Phone":null,"TermsAccepted":null,"Active":true,"xp":null,
@@ -29,19 +29,19 @@ func (j *journey) me(t *testing.T) {
 }
 
 // put renews a password by a code.
-func (j *journey) put(n *kit.Server, code, username, password string) kit.Response {
+func (j *orderCloudJourney) put(n *kit.Server, code, username, password string) kit.Response {
 	return j.Send(n, "", "PUT", "/v1/password/reset/"+code, map[string]string{"ClientID": j.shop, "Username": username, "Password": password})
 }
 
 // renewal asks for a code to renew a password and waits for it.
-func (j *journey) renewal(t *testing.T, username string) kit.SenderMessage {
+func (j *orderCloudJourney) renewal(t *testing.T, username string) kit.SenderMessage {
 	t.Helper()
 	kit.MustBeDelivered(t, "a code for "+username, j.RequestMessage(t, "/v1/password/reset",
 		map[string]string{"ClientID": j.shop, "Username": username, "URL": "https://shop.example/renew"}))
 	return j.SenderInbox.Next(t, "ForgottenPassword", kit.SenderKey)
 }
 
-func (j *journey) passwordByCode(t *testing.T) {
+func (j *orderCloudJourney) passwordByCode(t *testing.T) {
 	before := j.SignIn(j.First, j.shop, "ted", kit.TedPassword)
 	l := j.renewal(t, "ted")
 	code := l.EventBody.PasswordRenewalVerificationCode
@@ -64,7 +64,7 @@ func (j *journey) passwordByCode(t *testing.T) {
 	j.SignIn(j.First, j.shop, "ted", kit.NextPassword).AccessToken(t)
 }
 
-func (j *journey) passwordByToken(t *testing.T) {
+func (j *orderCloudJourney) passwordByToken(t *testing.T) {
 	token := j.renewal(t, "ted").EventBody.PasswordRenewalAccessToken
 	for path, method := range map[string]string{"/v1/me": "PATCH", "/v1/buyers/acme": "GET"} {
 		if got := j.Send(j.First, token, method, path, "{}"); got.Status != 403 {
@@ -80,7 +80,7 @@ func (j *journey) passwordByToken(t *testing.T) {
 	}
 }
 
-func (j *journey) forgottenUsername(t *testing.T) {
+func (j *orderCloudJourney) forgottenUsername(t *testing.T) {
 	at := func(email string) string { return "/v1/username/retrieve?clientID=" + j.shop + "&email=" + email }
 	kit.MustBeDelivered(t, "an address of somebody", j.RequestMessage(t, at("TED@example.com"), nil))
 	l := j.SenderInbox.Next(t, "ForgottenUsername", kit.SenderKey)
@@ -93,7 +93,7 @@ func (j *journey) forgottenUsername(t *testing.T) {
 	j.SenderInbox.MustBeEmpty(t, "nobody")
 }
 
-func (j *journey) lockout(t *testing.T) {
+func (j *orderCloudJourney) lockout(t *testing.T) {
 	// With a code on its way, guesses lock codes as well.
 	kit.MustBeDelivered(t, "before the guesses", j.RequestMessage(t, "/v1/password/onetimepassword", map[string]string{"ClientID": j.shop, "Username": "ted"}))
 	j.SenderInbox.Next(t, "OneTimePassword", kit.SenderKey)
@@ -117,7 +117,7 @@ func (j *journey) lockout(t *testing.T) {
 	}
 }
 
-func (j *journey) revocation(t *testing.T) {
+func (j *orderCloudJourney) revocation(t *testing.T) {
 	for i, revoke := range []func(token string) kit.Response{
 		func(string) kit.Response {
 			return j.Send(j.Second, j.AdminToken, "DELETE", "/v1/buyers/acme/users/ted/tokens", nil)

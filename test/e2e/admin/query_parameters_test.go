@@ -77,7 +77,7 @@ func queryOperations(m *kit.OrderCloud, t *testing.T) (all []queryOperation) {
 
 // No request is read in part: a query that is malformed, misspelt, empty or
 // repeated is refused by every operation, and nothing is changed.
-func TestQueriesAreReadWholeOrRefused(t *testing.T) {
+func TestQueriesAreCompleteOrRefused(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		makeAssignments(m, t)
 		operations := queryOperations(m, t)
@@ -235,7 +235,7 @@ func TestQueriesOfOAuthEndpoints(t *testing.T) {
 
 // net/http's own readers of queries and forms drop what they do not understand.
 // So requests are read in oauth/query.go and oauth/form.go only.
-func TestOnlyOneReaderOfQueries(t *testing.T) {
+func TestQueriesAreParsedInOnePlace(t *testing.T) {
 	t.Parallel()
 	forbidden := []string{"FormValue", "PostFormValue", "ParseForm", "ParseMultipartForm", "FormFile", "MultipartReader"}
 	files := 0

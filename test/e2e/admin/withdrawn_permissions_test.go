@@ -10,9 +10,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestPowersEnd: whoever has less can take nothing from whoever has more, and
+// TestWithdrawnRolesEnd: whoever has less can take nothing from whoever has more, and
 // what was taken from somebody is gone at once.
-func TestPowersEnd(t *testing.T) {
+func TestWithdrawnRolesEnd(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)
 		t.Run("security profiles above the caller", func(t *testing.T) { profilesAbove(m, t) })

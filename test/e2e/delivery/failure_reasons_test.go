@@ -15,10 +15,10 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDeliveryReasonsNameNothing: an administrator points senders at many
+// TestFailureReasonsContainNoSecrets: an administrator points senders at many
 // places. What is shown of the failures says nothing about the network that the
 // server is in, wherever it is shown.
-func TestDeliveryReasonsNameNothing(t *testing.T) {
+func TestFailureReasonsContainNoSecrets(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		secure := httptest.NewTLSServer(http.NotFoundHandler())
 		t.Cleanup(secure.Close)

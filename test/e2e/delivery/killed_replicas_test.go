@@ -74,7 +74,7 @@ func TestKilledReplicas(t *testing.T) {
 	ask(second, 10)
 	killSecond()
 	ask(third, 5)
-	await(t, "a failed attempt", func() bool {
+	awaitSlow(t, "a failed attempt", func() bool {
 		return slices.ContainsFunc(messages(w), func(m queuedMessage) bool { return strings.Contains(m.Reason, "503") })
 	})
 	w.Inbox.Status.Store(http.StatusOK)
@@ -88,7 +88,7 @@ func TestKilledReplicas(t *testing.T) {
 			t.Fatalf("%d of %d messages arrived; still there: %+v", len(copies), asked, messages(w, "--state", "queued"))
 		}
 	}
-	await(t, "the settlement", func() bool { return len(messages(w, "--state", "delivered")) == asked })
+	awaitSlow(t, "the settlement", func() bool { return len(messages(w, "--state", "delivered")) == asked })
 	for len(w.Inbox.Messages) > 0 {
 		copies[(<-w.Inbox.Messages).Header.Get("Idempotency-Key")]++
 	}
@@ -102,17 +102,17 @@ func TestKilledReplicas(t *testing.T) {
 	}
 }
 
-// TestNothingAfterExpiry brings the receiver back too late: what it missed is
+// TestNothingIsDeliveredAfterExpiry brings the receiver back too late: what it missed is
 // listed with the reason, and nothing is sent.
-func TestNothingAfterExpiry(t *testing.T) {
+func TestNothingIsDeliveredAfterExpiry(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
 		w.Inbox.Status.Store(http.StatusServiceUnavailable)
 		n.RequestCode("jane", "")
-		await(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
+		awaitSlow(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
 		w.Clock.Advance(10 * time.Minute)
 		w.Inbox.Status.Store(http.StatusOK)
-		await(t, "the end of the message", func() bool { return len(messages(w, "--state", "expired")) == 1 })
+		awaitSlow(t, "the end of the message", func() bool { return len(messages(w, "--state", "expired")) == 1 })
 		m := messages(w)[0]
 		if !strings.Contains(m.Reason, "503") || m.EndedAt == nil || len(w.Inbox.Messages) != 0 {
 			t.Errorf("%d messages sent; %+v", len(w.Inbox.Messages), m)

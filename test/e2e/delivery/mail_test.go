@@ -26,8 +26,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// posted is a mail as a mail server took it.
-type posted struct {
+// receivedMail is a mail as a mail server took it.
+type receivedMail struct {
 	to      []string
 	user    string // who authenticated
 	tls     bool
@@ -42,12 +42,12 @@ type mailServer struct {
 	t              *testing.T
 	certificate    string // file of the certificate
 	starttls, smtp int    // ports
-	mails          chan posted
+	mails          chan receivedMail
 }
 
 func newMailServer(t *testing.T) *mailServer {
 	t.Helper()
-	m := &mailServer{t: t, mails: make(chan posted, 100), certificate: filepath.Join(t.TempDir(), "roots.pem")}
+	m := &mailServer{t: t, mails: make(chan receivedMail, 100), certificate: filepath.Join(t.TempDir(), "roots.pem")}
 	certified := httptest.NewUnstartedServer(nil) // for its certificate of 127.0.0.1
 	certified.StartTLS()
 	t.Cleanup(certified.Close)
@@ -91,7 +91,7 @@ func (m *mailServer) NewSession(c *smtp.Conn) (smtp.Session, error) {
 type mailSession struct {
 	server *mailServer
 	conn   *smtp.Conn
-	mail   posted
+	mail   receivedMail
 }
 
 func (s *mailSession) AuthMechanisms() []string { return []string{sasl.Plain} }
@@ -154,7 +154,7 @@ func (s *mailSession) Data(r io.Reader) error {
 }
 
 // next waits for a mail to one address, which must have come over TLS.
-func (m *mailServer) next(t *testing.T, to string) posted {
+func (m *mailServer) next(t *testing.T, to string) receivedMail {
 	t.Helper()
 	select {
 	case mail := <-m.mails:
@@ -164,7 +164,7 @@ func (m *mailServer) next(t *testing.T, to string) posted {
 		return mail
 	case <-time.After(30 * time.Second):
 		t.Fatal("no mail came")
-		return posted{}
+		return receivedMail{}
 	}
 }
 
@@ -225,7 +225,7 @@ func mailedCode(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (c
 }
 
 // codeIn reads the code, which stands alone on its line.
-func codeIn(t *testing.T, mail posted) string {
+func codeIn(t *testing.T, mail receivedMail) string {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^    (\S+)\r?$`).FindStringSubmatch(mail.plain)
 	if found == nil || !strings.Contains(mail.html, found[1]) {

@@ -33,12 +33,12 @@ func askForEverything(o kit.Admin, t *testing.T, newcomer string) {
 	}
 }
 
-// TestEveryTypeSurvives: every type of message goes the same durable way. The
+// TestEveryMessageTypeSurvivesAKill: every type of message goes the same durable way. The
 // server is killed right after its last answer, the receiver is down for
 // minutes after that, and then each message comes once and its code is good.
 // What is refused for good, or has expired, is listed with the reason, and
 // never sent.
-func TestEveryTypeSurvives(t *testing.T) {
+func TestEveryMessageTypeSurvivesAKill(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(strings.ReplaceAll(kit.EveryTypeDocument, "SINK", w.Inbox.URL))
 		a := kit.NewOneServer(w)

@@ -23,22 +23,22 @@ import (
 
 const webhookSecret = "whsec_bmV3IG5ldyBuZXcgbmV3IG5ldyBuZXcg" //nolint:gosec // of this test alone
 
-// vault is a receiver with a private key, which takes what Standard Webhooks'
+// sealedReceiver is a receiver with a private key, which takes what Standard Webhooks'
 // own library says is signed.
-type vault struct {
-	url     string
-	private any
-	letters chan kit.SenderMessage
-	open    atomic.Bool // else it answers 503
+type sealedReceiver struct {
+	url      string
+	private  any
+	messages chan kit.SenderMessage
+	accepts  atomic.Bool // else it answers 503
 }
 
-func newVault(t *testing.T, private any) *vault {
+func newSealedReceiver(t *testing.T, private any) *sealedReceiver {
 	t.Helper()
 	verifier, err := standardwebhooks.NewWebhook(webhookSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &vault{private: private, letters: make(chan kit.SenderMessage, 100)}
+	v := &sealedReceiver{private: private, messages: make(chan kit.SenderMessage, 100)}
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		l := kit.SenderMessage{Header: r.Header, Body: body}
@@ -51,19 +51,19 @@ func newVault(t *testing.T, private any) *vault {
 		if err != nil || r.Header.Get("Webhook-Id") != r.Header.Get("Idempotency-Key") {
 			t.Errorf("message with header %v: %v: %s", r.Header, err, body)
 		}
-		if !v.open.Load() {
+		if !v.accepts.Load() {
 			rw.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		v.letters <- l
+		v.messages <- l
 	}))
 	t.Cleanup(server.Close)
 	v.url = server.URL
 	return v
 }
 
-// sender is one of the type with the vault's public key.
-func (v *vault) sender(t *testing.T, id, messageType string, public any) kit.Object {
+// sender is one of the type with the sealedReceiver's public key.
+func (v *sealedReceiver) sender(t *testing.T, id, messageType string, public any) kit.Object {
 	t.Helper()
 	jwk, err := jose.JSONWebKey{Key: public, Use: "enc"}.MarshalJSON()
 	if err != nil {
@@ -75,10 +75,10 @@ func (v *vault) sender(t *testing.T, id, messageType string, public any) kit.Obj
 	}
 }
 
-func (v *vault) next(t *testing.T) kit.SenderMessage {
+func (v *sealedReceiver) next(t *testing.T) kit.SenderMessage {
 	t.Helper()
 	select {
-	case l := <-v.letters:
+	case l := <-v.messages:
 		return l
 	case <-time.After(30 * time.Second):
 		t.Fatal("no message came")
@@ -87,7 +87,7 @@ func (v *vault) next(t *testing.T) kit.SenderMessage {
 }
 
 // decrypt opens a compact JWE.
-func (v *vault) decrypt(t *testing.T, jwe string) string {
+func (v *sealedReceiver) decrypt(t *testing.T, jwe string) string {
 	t.Helper()
 	object, err := jose.ParseEncryptedCompact(jwe, []jose.KeyAlgorithm{jose.ECDH_ES_A256KW, jose.RSA_OAEP_256}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
@@ -101,7 +101,7 @@ func (v *vault) decrypt(t *testing.T, jwe string) string {
 }
 
 // code opens the code of a message and checks whose it is.
-func (v *vault) code(t *testing.T, l kit.SenderMessage, jwe, clientID string) string {
+func (v *sealedReceiver) code(t *testing.T, l kit.SenderMessage, jwe, clientID string) string {
 	t.Helper()
 	var sealed otp.SealedCode
 	if err := json.Unmarshal([]byte(v.decrypt(t, jwe)), &sealed); err != nil {
@@ -132,7 +132,7 @@ func TestSealedToReceiver(t *testing.T) {
 		t.Fatal(err)
 	}
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
-		codes, renewals := newVault(t, elliptical), newVault(t, factors)
+		codes, renewals := newSealedReceiver(t, elliptical), newSealedReceiver(t, factors)
 		a := kit.NewOneServer(w)
 		a.Server.Stop()
 		a.ApplyObject(kit.Object{"MessageSenders": []kit.Object{
@@ -150,8 +150,8 @@ func TestSealedToReceiver(t *testing.T) {
 			return a.QueryOne("SELECT count(*) FROM messages WHERE state = 'queued' AND last_error <> ''") == "2"
 		})
 		waiting, opened := a.StoredBytes(), openPayloads(a, t)
-		codes.open.Store(true)
-		renewals.open.Store(true)
+		codes.accepts.Store(true)
+		renewals.accepts.Store(true)
 		a.Clock.Advance(20 * time.Second) // the library takes a timestamp as far as five minutes off
 		first, second := codes.next(t), renewals.next(t)
 		code := codes.code(t, first, first.EventBody.OneTimePassword, "shop")

@@ -67,8 +67,8 @@ func stepsOf(w *kit.Fixture, id string) []string {
 	return steps
 }
 
-// await asks again until the condition holds; the test's deadline is the limit.
-func await(t *testing.T, what string, holds func() bool) {
+// awaitSlow asks again until the condition holds; the test's deadline is the limit.
+func awaitSlow(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -104,7 +104,7 @@ func TestTimeline(t *testing.T) {
 		if a := n.RequestCode("jane", ""); a.Status != http.StatusNoContent {
 			t.Fatalf("asked for a code: %d %s", a.Status, a.Body)
 		}
-		await(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
+		awaitSlow(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
 		m := messages(w, "--state", "queued", "--sender", "sink")[0]
 		if m.DueAt == nil || m.EndedAt != nil || !strings.Contains(m.Reason, "503") {
 			t.Errorf("message %+v", m)
@@ -117,7 +117,7 @@ func TestTimeline(t *testing.T) {
 			}
 		}
 		secret := w.Inbox.Next(t).EventBody.OneTimePassword
-		await(t, "the delivery", func() bool { return len(messages(w, "--state", "delivered")) == 1 })
+		awaitSlow(t, "the delivery", func() bool { return len(messages(w, "--state", "delivered")) == 1 })
 
 		if a := n.SignIn("jane", "WRONG-CODE"); a.Status != http.StatusBadRequest {
 			t.Errorf("a wrong code: %d %s", a.Status, a.Body)
@@ -162,7 +162,7 @@ func TestRetryOfADeadMessage(t *testing.T) {
 		n := w.Serve()
 		w.Inbox.Status.Store(http.StatusGone)
 		n.RequestCode("", "jane@example.com")
-		await(t, "a dead message", func() bool { return len(messages(w, "--state", "dead")) == 1 })
+		awaitSlow(t, "a dead message", func() bool { return len(messages(w, "--state", "dead")) == 1 })
 		dead := messages(w)[0]
 		if !strings.Contains(dead.Reason, "410") {
 			t.Errorf("message %+v", dead)
@@ -208,7 +208,7 @@ func TestUnknownNamesLeaveATimeline(t *testing.T) {
 		n := w.Serve()
 		n.RequestCode("nobody", "")
 		var id string
-		await(t, "the end of the request", func() bool { return strings.Contains(w.Log.String(), "no_such_login") })
+		awaitSlow(t, "the end of the request", func() bool { return strings.Contains(w.Log.String(), "no_such_login") })
 		withRequestID(w, &id)
 		if steps := stepsOf(w, id); !slices.Equal(steps, []string{"asked", "nobody_served"}) {
 			t.Errorf("steps %q", steps)

@@ -195,9 +195,9 @@ func checkRewrapped(w *kit.Fixture, t *testing.T, first []rewrap.Count) {
 	}
 }
 
-// TestRewrapTellsWhatItCannotOpen leaves one secret under a master key that
+// TestRewrapReportsUnknownMasterKeys leaves one secret under a master key that
 // nobody has any more.
-func TestRewrapTellsWhatItCannotOpen(t *testing.T) {
+func TestRewrapReportsUnknownMasterKeys(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db")
 	err := withMaster(w, kit.MasterKey, func(ctx context.Context, a *server.App) error {

@@ -20,14 +20,14 @@ import (
 
 // Resource servers of strangers, which know nothing of the server but its issuer.
 
-// protected is a service behind the middleware.
-type protected struct {
+// service is a service behind the middleware.
+type service struct {
 	t   *testing.T
 	url string
 }
 
-// protect starts a service for the tokens of the node's own issuer.
-func protect(w *kit.Fixture, t *testing.T, n *kit.Server, change func(*resource.Config)) *protected {
+// startService starts a service for the tokens of the node's own issuer.
+func startService(w *kit.Fixture, t *testing.T, n *kit.Server, change func(*resource.Config)) *service {
 	t.Helper()
 	cfg := resource.Config{Issuer: n.URL, Audiences: []string{n.URL}, Now: w.Clock.Now}
 	if change != nil {
@@ -48,15 +48,15 @@ func protect(w *kit.Fixture, t *testing.T, n *kit.Server, change func(*resource.
 	})))
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return &protected{t, server.URL}
+	return &service{t, server.URL}
 }
 
 // takes tells with what status the service answers a token.
-func (p *protected) takes(token string) int {
+func (p *service) takes(token string) int {
 	return p.get("/things", "Authorization", "Bearer "+token).Status
 }
 
-func (p *protected) get(path string, header ...string) kit.Response {
+func (p *service) get(path string, header ...string) kit.Response {
 	n := kit.Server{T: p.t, URL: p.url}
 	return n.Do(http.MethodGet, path, "", "", header...)
 }
@@ -75,14 +75,14 @@ func tokenOf(n *kit.Server, c kit.Client) string {
 	return a.Field("access_token")
 }
 
-// rotating is a server whose keys rotate, and a service that relies on nothing
+// rotationTest is a server whose keys rotate, and a service that relies on nothing
 // but the max-age of the key set.
-type rotating struct {
+type rotationTest struct {
 	*kit.Fixture
 	t       *testing.T
-	n       *kit.Server
+	server  *kit.Server
 	machine kit.Client
-	service *protected
+	service *service
 	since   time.Time // the present key signs
 	kept    []string  // tokens that are checked to their end
 	kids    map[string]bool
@@ -102,8 +102,8 @@ func TestNoVerificationFailsWhileKeysRotate(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		machine := machine(w, t)
 		n := w.Serve("LATCHKEY_JWKS_MAX_AGE="+protectedMaxAge.String(), "LATCHKEY_KEY_ROTATION="+protectedRotation.String())
-		r := &rotating{Fixture: w, t: t, n: n, machine: machine, since: w.Clock.Now(), kids: map[string]bool{}}
-		r.service = protect(w, t, n, func(cfg *resource.Config) { cfg.RefetchInterval = 10_000 * time.Hour })
+		r := &rotationTest{Fixture: w, t: t, server: n, machine: machine, since: w.Clock.Now(), kids: map[string]bool{}}
+		r.service = startService(w, t, n, func(cfg *resource.Config) { cfg.RefetchInterval = 10_000 * time.Hour })
 		r.busy(1)
 		for range 10 {
 			r.rotate()
@@ -116,7 +116,7 @@ func TestNoVerificationFailsWhileKeysRotate(t *testing.T) {
 
 // rotate lets time pass until the next key signs. The service reads the key set
 // just before the successor is announced, so it learns of it as late as can be.
-func (r *rotating) rotate() {
+func (r *rotationTest) rotate() {
 	r.t.Helper()
 	due := r.since.Add(protectedRotation - protectedMaxAge - server.KeyMargin)
 	r.waitUntil(due.Add(-time.Second), protectedMaxAge)
@@ -129,18 +129,18 @@ func (r *rotating) rotate() {
 }
 
 // waitUntil lets time pass in steps in which there is little to do.
-func (r *rotating) waitUntil(end time.Time, step time.Duration) {
+func (r *rotationTest) waitUntil(end time.Time, step time.Duration) {
 	r.t.Helper()
 	for left := end.Sub(r.Clock.Now()); left > 0; left = end.Sub(r.Clock.Now()) {
 		r.Clock.Advance(min(left, step))
-		r.check(tokenOf(r.n, r.machine))
+		r.check(tokenOf(r.server, r.machine))
 		r.settle()
 	}
 }
 
 // announced has the server look after its keys, as it does every half minute, and
 // returns when the one that it announces will sign.
-func (r *rotating) announced() (at time.Time) {
+func (r *rotationTest) announced() (at time.Time) {
 	r.t.Helper()
 	kit.Soon(r.t, "a successor is announced", func() bool {
 		r.WithApp(func(ctx context.Context, a *server.App) error {
@@ -156,7 +156,7 @@ func (r *rotating) announced() (at time.Time) {
 }
 
 // next returns when the ES256 key that is announced will sign; zero: none is.
-func (r *rotating) next(ring *keys.Ring) (at time.Time) {
+func (r *rotationTest) next(ring *keys.Ring) (at time.Time) {
 	infos, err := ring.List(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
@@ -170,7 +170,7 @@ func (r *rotating) next(ring *keys.Ring) (at time.Time) {
 }
 
 // busy is a number of seconds with their tokens.
-func (r *rotating) busy(seconds int) {
+func (r *rotationTest) busy(seconds int) {
 	r.t.Helper()
 	for range seconds {
 		tokens := make([]string, perSecond)
@@ -179,7 +179,7 @@ func (r *rotating) busy(seconds int) {
 		for range 4 {
 			crowd.Go(func() {
 				for i := next.Add(1) - 1; i < perSecond; i = next.Add(1) - 1 {
-					tokens[i] = tokenOf(r.n, r.machine)
+					tokens[i] = tokenOf(r.server, r.machine)
 					if status := r.service.takes(tokens[i]); status != http.StatusOK {
 						r.t.Errorf("a fresh token: %d", status)
 					}
@@ -194,7 +194,7 @@ func (r *rotating) busy(seconds int) {
 }
 
 // check looks at a token and keeps it.
-func (r *rotating) check(token string) {
+func (r *rotationTest) check(token string) {
 	r.t.Helper()
 	r.kids[kit.KeyID(r.t, token)] = true
 	r.kept = append(r.kept, token)
@@ -204,7 +204,7 @@ func (r *rotating) check(token string) {
 }
 
 // settle checks the kept tokens that have not expired, whichever key signed them.
-func (r *rotating) settle() {
+func (r *rotationTest) settle() {
 	r.t.Helper()
 	var valid []string
 	for _, token := range r.kept {
@@ -228,10 +228,10 @@ func TestKeyRevokedInAnEmergency(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		machine := machine(w, t)
 		n := w.Serve("LATCHKEY_JWKS_MAX_AGE=" + protectedMaxAge.String())
-		looking := protect(w, t, n, nil)
-		waiting := protect(w, t, n, func(cfg *resource.Config) { cfg.RefetchInterval = 10_000 * time.Hour })
+		looking := startService(w, t, n, nil)
+		waiting := startService(w, t, n, func(cfg *resource.Config) { cfg.RefetchInterval = 10_000 * time.Hour })
 		old := n.SignIn("jane", kit.Password).AccessToken(t)
-		for name, service := range map[string]*protected{"looking": looking, "waiting": waiting} {
+		for name, service := range map[string]*service{"looking": looking, "waiting": waiting} {
 			if status := service.takes(old); status != http.StatusOK {
 				t.Fatalf("%s before: %d", name, status)
 			}

@@ -69,8 +69,8 @@ func listensOnIPv6() bool {
 	return err == nil
 }
 
-// printedServer is a running server that has printed something.
-type printedServer struct {
+// loggedServer is a running server that has printed something.
+type loggedServer struct {
 	found   string
 	stop    func()
 	printed func() string
@@ -78,7 +78,7 @@ type printedServer struct {
 
 // runUntilPrinted runs a server until it has printed what matches the pattern, and
 // returns the pattern's group.
-func runUntilPrinted(t *testing.T, pattern string, run func(context.Context, *kit.Buffer) error) printedServer {
+func runUntilPrinted(t *testing.T, pattern string, run func(context.Context, *kit.Buffer) error) loggedServer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var out kit.Buffer
@@ -93,11 +93,11 @@ func runUntilPrinted(t *testing.T, pattern string, run func(context.Context, *ki
 	line := regexp.MustCompile(pattern)
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if m := line.FindStringSubmatch(out.String()); m != nil {
-			return printedServer{m[1], stop, out.String}
+			return loggedServer{m[1], stop, out.String}
 		}
 	}
 	t.Fatalf("the server printed %s", out.String())
-	return printedServer{}
+	return loggedServer{}
 }
 
 // isServed calls a server by its issuer, and then stops it.

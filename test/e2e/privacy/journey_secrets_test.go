@@ -14,9 +14,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// secretWay is a way through the whole server, as a process of its own that logs
+// secretJourney is a way through the whole server, as a process of its own that logs
 // all that it can, and what was secret on it.
-type secretWay struct {
+type secretJourney struct {
 	*kit.ElasticPath
 	p       *kit.Process
 	secrets map[string]string
@@ -32,7 +32,7 @@ func TestNoSecretOnTheJourney(t *testing.T) {
 	kit.EachEmptyDatabase(t, func(t *testing.T, url string) {
 		m := kit.NewElasticPath(t, url, kit.LongRequestTimeout)
 		m.Server.Stop()
-		j := &secretWay{ElasticPath: m, p: m.StartProcess("LATCHKEY_LOG_LEVEL=trace", "LATCHKEY_CLIENT_SECRET_LIMIT=0", kit.LongRequestTimeout), secrets: map[string]string{
+		j := &secretJourney{ElasticPath: m, p: m.StartProcess("LATCHKEY_LOG_LEVEL=trace", "LATCHKEY_CLIENT_SECRET_LIMIT=0", kit.LongRequestTimeout), secrets: map[string]string{
 			"client secret": kit.ClientSecret, "administrator's secret": m.AdminSecret, "master key": kit.MasterKey,
 			"webhook's key": m.Receiver.Key, "password": kit.Password,
 			"Basic credentials": base64.StdEncoding.EncodeToString([]byte("front:" + kit.ClientSecret)),
@@ -52,7 +52,7 @@ func TestNoSecretOnTheJourney(t *testing.T) {
 }
 
 // keys takes note of what the database keeps sealed.
-func (j *secretWay) keys(t *testing.T) {
+func (j *secretJourney) keys(t *testing.T) {
 	t.Helper()
 	peppers, err := j.App.Store.Peppers(t.Context())
 	j.Must(err)
@@ -74,7 +74,7 @@ func (j *secretWay) keys(t *testing.T) {
 }
 
 // keep takes note of a secret of an answer.
-func (j *secretWay) keep(t *testing.T, what string, a kit.Response, member string) string {
+func (j *secretJourney) keep(t *testing.T, what string, a kit.Response, member string) string {
 	t.Helper()
 	secret := a.Field(member)
 	if secret == "" {
@@ -84,7 +84,7 @@ func (j *secretWay) keep(t *testing.T, what string, a kit.Response, member strin
 	return secret
 }
 
-func (j *secretWay) users(t *testing.T) {
+func (j *secretJourney) users(t *testing.T) {
 	hash, err := kit.PasswordHash()
 	j.Must(err)
 	club := j.AddAccount("secret-club")
@@ -125,7 +125,7 @@ func tokensOf(a kit.Response, t *testing.T) (tokens []string) {
 	return tokens
 }
 
-func (j *secretWay) administrators(t *testing.T) {
+func (j *secretJourney) administrators(t *testing.T) {
 	root := j.Admin().AccessToken
 	j.secrets["administrator's token"] = root
 	do := func(method, path, body string) kit.Response {
@@ -155,7 +155,7 @@ func (j *secretWay) administrators(t *testing.T) {
 
 // intruders present secrets where they do not belong, and each right one in the
 // wrong way.
-func (j *secretWay) intruders(t *testing.T) {
+func (j *secretJourney) intruders(t *testing.T) {
 	t.Helper()
 	for what, secret := range j.secrets {
 		if strings.HasPrefix(what, "pepper") || strings.HasPrefix(what, "signing") {
@@ -184,7 +184,7 @@ func (j *secretWay) intruders(t *testing.T) {
 }
 
 // places is everywhere that anything was written.
-func (j *secretWay) places(t *testing.T) map[string][]byte {
+func (j *secretJourney) places(t *testing.T) map[string][]byte {
 	t.Helper()
 	places := map[string][]byte{"refusals": []byte(j.refused.String())}
 	response, err := http.Get(j.p.OpsURL + "/metrics")

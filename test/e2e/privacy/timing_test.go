@@ -17,9 +17,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// lineupDocument has the clients through which strangers ask. They are public,
+// timingDocument has the clients through which strangers ask. They are public,
 // but for "safe", which has a secret.
-const lineupDocument = `
+const timingDocument = `
 Buyers:
   - {ID: acme, Name: Acme Ltd, Active: true, Users: [PEOPLE]}
 ApiClients:
@@ -34,29 +34,29 @@ MessageSenders:
 `
 
 const (
-	lineupSize = 4 // people of each kind
-	cheapTries = 60
-	dearTries  = 18
+	usersOfAKind = 4 // people of each kind
+	cheapTries   = 60
+	dearTries    = 18
 )
 
-// lineup is a database with people of every kind whom no answer may tell apart.
-type lineup struct {
+// timingTest is a database with people of every kind whom no answer may tell apart.
+type timingTest struct {
 	*kit.Fixture
-	n      *kit.Server
+	server *kit.Server
 	bearer string // of a storefront
 }
 
-// TestNobodyCanTell asks for everything that takes a username, or a client's
+// TestUsersCannotBeToldApart asks for everything that takes a username, or a client's
 // name, on behalf of those whom nobody may tell apart, and holds the answers to
 // be the same, byte for byte and in time. It does not run beside other tests of
 // this package: they would lengthen it, and hide what it looks for.
-func TestNobodyCanTell(t *testing.T) { //nolint:paralleltest // see above
+func TestUsersCannotBeToldApart(t *testing.T) { //nolint:paralleltest // see above
 	for name, database := range map[string]func() string{
 		"sqlite":   func() string { return "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db") },
 		"postgres": func() string { return kit.Postgres(t).Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := gather(t, database())
+			c := newTimingTest(t, database())
 			for _, group := range []struct {
 				name string
 				run  func(t *testing.T)
@@ -74,9 +74,9 @@ func TestNobodyCanTell(t *testing.T) { //nolint:paralleltest // see above
 	}
 }
 
-// gather makes the people and serves them. Their profile allows as many guesses
+// newTimingTest makes the people and serves them. Their profile allows as many guesses
 // as a test takes: who is locked is so from the start.
-func gather(t *testing.T, databaseURL string) *lineup {
+func newTimingTest(t *testing.T, databaseURL string) *timingTest {
 	t.Helper()
 	hasher, err := signin.NewHasher(signin.HasherConfig{})
 	if err != nil {
@@ -88,7 +88,7 @@ func gather(t *testing.T, databaseURL string) *lineup {
 	}
 	var people []string
 	for _, of := range []string{"knows", "coded", "locks", "offed", "nopwd", "nomel"} {
-		for i := range lineupSize {
+		for i := range usersOfAKind {
 			user := fmt.Sprintf(`{ID: %[1]s, Username: %[1]s, FirstName: A, LastName: B, Active: %[2]v`, member(of, i), of != "offed")
 			if of != "nopwd" {
 				user += fmt.Sprintf(", PasswordHash: %q", hash)
@@ -99,28 +99,28 @@ func gather(t *testing.T, databaseURL string) *lineup {
 			people = append(people, user+"}")
 		}
 	}
-	c := &lineup{Fixture: &kit.Fixture{T: t, DatabaseURL: databaseURL}}
+	c := &timingTest{Fixture: &kit.Fixture{T: t, DatabaseURL: databaseURL}}
 	sink, arrived := newSink(t)
-	c.Apply(strings.NewReplacer("SINK", sink, "PEOPLE", strings.Join(people, ", ")).Replace(lineupDocument))
-	c.n = c.Serve("LATCHKEY_SHIELD=0", "LATCHKEY_GUESS_CEILING=1", "LATCHKEY_CLIENT_SECRET_LIMIT=10000/1s", "LATCHKEY_OTP_LIMIT_RECIPIENT=0")
+	c.Apply(strings.NewReplacer("SINK", sink, "PEOPLE", strings.Join(people, ", ")).Replace(timingDocument))
+	c.server = c.Serve("LATCHKEY_SHIELD=0", "LATCHKEY_GUESS_CEILING=1", "LATCHKEY_CLIENT_SECRET_LIMIT=10000/1s", "LATCHKEY_OTP_LIMIT_RECIPIENT=0")
 	c.WithApp(c.loosen) // no server starts with such a policy
-	for i := range lineupSize {
+	for i := range usersOfAKind {
 		for _, of := range []string{"coded", "locks"} {
-			if got := c.n.RequestCodeThrough("both", member(of, i), ""); got.Status != http.StatusNoContent {
+			if got := c.server.RequestCodeThrough("both", member(of, i), ""); got.Status != http.StatusNoContent {
 				t.Fatalf("asked for a code: %d %s", got.Status, got.Body)
 			}
 			<-arrived
 		}
 	}
 	c.WithApp(c.lock)
-	got := c.n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "both")
+	got := c.server.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "both")
 	c.bearer = kit.MustJSON(t, "implicit token", http.StatusOK, got).Text("access_token")
 	return c
 }
 
 // newSink takes messages, and tells that some came as long as somebody listens.
 func newSink(t *testing.T) (address string, arrived <-chan struct{}) {
-	came := make(chan struct{}, 2*lineupSize)
+	came := make(chan struct{}, 2*usersOfAKind)
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		select {
 		case came <- struct{}{}:
@@ -132,10 +132,10 @@ func newSink(t *testing.T) (address string, arrived <-chan struct{}) {
 }
 
 // member names one of a kind; names of all kinds have one length.
-func member(of string, i int) string { return fmt.Sprintf("%s-%02d", of, i%lineupSize) }
+func member(of string, i int) string { return fmt.Sprintf("%s-%02d", of, i%usersOfAKind) }
 
 // loosen lets the default profile take any number of guesses.
-func (c *lineup) loosen(ctx context.Context, a *server.App) error {
+func (c *timingTest) loosen(ctx context.Context, a *server.App) error {
 	p, err := a.Store.PasswordProfile(ctx, storage.DefaultProfileID)
 	if err == nil {
 		p.Lockout.Threshold = 1_000_000
@@ -145,8 +145,8 @@ func (c *lineup) loosen(ctx context.Context, a *server.App) error {
 }
 
 // lock locks those who shall be, for passwords and for codes.
-func (c *lineup) lock(ctx context.Context, a *server.App) error {
-	for i := range lineupSize {
+func (c *timingTest) lock(ctx context.Context, a *server.App) error {
+	for i := range usersOfAKind {
 		key := storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: otp.NormalizeUsername(member("locks", i))}
 		p, err := a.Store.Principal(ctx, key)
 		if err != nil {
@@ -167,7 +167,7 @@ func (c *lineup) lock(ctx context.Context, a *server.App) error {
 // of returns the kinds of people that are named, for a question about one of
 // them. A "ghost" is somebody new each time, the "shade" one of a few; nobody
 // has either name.
-func (c *lineup) of(ask func(name string) kit.Response, kinds ...string) []kind {
+func (c *timingTest) of(ask func(name string) kit.Response, kinds ...string) []kind {
 	var all []kind
 	for _, of := range kinds {
 		name := func(i int) string { return member(of, i) }
@@ -179,12 +179,12 @@ func (c *lineup) of(ask func(name string) kit.Response, kinds ...string) []kind 
 	return all
 }
 
-func (c *lineup) post(path, body string, header ...string) kit.Response {
-	return c.n.Do(http.MethodPost, path, "application/json", body, header...)
+func (c *timingTest) post(path, body string, header ...string) kit.Response {
+	return c.server.Do(http.MethodPost, path, "application/json", body, header...)
 }
 
 // requests asks for codes.
-func (c *lineup) requests(t *testing.T) {
+func (c *timingTest) requests(t *testing.T) {
 	kinds := []string{"knows", "ghost", "shade", "locks", "offed", "nopwd", "nomel"}
 	for _, path := range []string{"/v1/password/onetimepassword", "/v1/password/reset"} {
 		t.Run(path, func(t *testing.T) {
@@ -204,58 +204,60 @@ func (c *lineup) requests(t *testing.T) {
 }
 
 // renewal sets a password with a wrong code.
-func (c *lineup) renewal(t *testing.T) {
+func (c *timingTest) renewal(t *testing.T) {
 	ask := func(name string) kit.Response {
-		return c.n.Do(http.MethodPut, "/v1/password/reset/wrong-code", "application/json", `{"ClientID":"both","Username":"`+name+`","Password":"`+kit.TedPassword+`"}`)
+		return c.server.Do(http.MethodPut, "/v1/password/reset/wrong-code", "application/json", `{"ClientID":"both","Username":"`+name+`","Password":"`+kit.TedPassword+`"}`)
 	}
 	alike(t, http.StatusBadRequest, cheapTries, c.of(ask, "knows", "ghost", "shade", "locks", "offed", "nopwd")...)
 }
 
-// strangersTo are those whom a wrong secret must not tell apart.
-func strangersTo() []string {
+// indistinguishableUsers are those whom a wrong secret must not tell apart.
+func indistinguishableUsers() []string {
 	return []string{"knows", "ghost", "shade", "locks", "offed", "nopwd", "coded"}
 }
 
 // byToken asks /v2 for account tokens.
-func (c *lineup) byToken(mechanism, field, username, secret string) kit.Response {
+func (c *timingTest) byToken(mechanism, field, username, secret string) kit.Response {
 	return c.post(kit.AccountTokensPath, fmt.Sprintf(`{"data":{"type":"account_management_authentication_token","authentication_mechanism":%q,"password_profile_id":"default","username":%q,%q:%q}}`,
 		mechanism, username, field, secret), "Authorization", "Bearer "+c.bearer)
 }
 
-func (c *lineup) grant(clientID, username, secret string) kit.Response {
-	return c.n.Form("/oauth/token", "grant_type", "password", "client_id", clientID, "username", username, "password", secret)
+func (c *timingTest) grant(clientID, username, secret string) kit.Response {
+	return c.server.Form("/oauth/token", "grant_type", "password", "client_id", clientID, "username", username, "password", secret)
 }
 
 // codes guesses where no password will do.
-func (c *lineup) codes(t *testing.T) {
+func (c *timingTest) codes(t *testing.T) {
 	t.Run("grant", func(t *testing.T) {
-		alike(t, http.StatusBadRequest, cheapTries, c.of(func(name string) kit.Response { return c.grant("codes", name, kit.WrongCode) }, strangersTo()...)...)
+		alike(t, http.StatusBadRequest, cheapTries, c.of(func(name string) kit.Response { return c.grant("codes", name, kit.WrongCode) }, indistinguishableUsers()...)...)
 	})
 	t.Run("/v2", func(t *testing.T) {
 		ask := func(name string) kit.Response {
 			return c.byToken("passwordless", "one_time_password_token", name, kit.WrongCode)
 		}
-		alike(t, http.StatusBadRequest, cheapTries, c.of(ask, strangersTo()...)...)
+		alike(t, http.StatusBadRequest, cheapTries, c.of(ask, indistinguishableUsers()...)...)
 	})
 }
 
 // passwords guesses where a password will do.
-func (c *lineup) passwords(t *testing.T) {
+func (c *timingTest) passwords(t *testing.T) {
 	for what, ask := range map[string]func(name string) kit.Response{
 		"either":   func(name string) kit.Response { return c.grant("both", name, kit.WrongCode) },
 		"password": func(name string) kit.Response { return c.grant("words", name, kit.WrongCode) },
 		"member": func(name string) kit.Response {
-			return c.n.Form("/oauth/token", "grant_type", "urn:latchkey:params:oauth:grant-type:account-member", "client_id", "both", "username", name, "password", kit.WrongCode)
+			return c.server.Form("/oauth/token", "grant_type", "urn:latchkey:params:oauth:grant-type:account-member", "client_id", "both", "username", name, "password", kit.WrongCode)
 		},
 		"/v2": func(name string) kit.Response { return c.byToken("password", "password", name, kit.WrongCode) },
 	} {
-		t.Run(what, func(t *testing.T) { alike(t, http.StatusBadRequest, dearTries, c.of(ask, strangersTo()...)...) })
+		t.Run(what, func(t *testing.T) {
+			alike(t, http.StatusBadRequest, dearTries, c.of(ask, indistinguishableUsers()...)...)
+		})
 	}
 }
 
 // emptyPasswords sends none: what that is answered, and when, must not depend on
 // who it is for either.
-func (c *lineup) emptyPasswords(t *testing.T) {
+func (c *timingTest) emptyPasswords(t *testing.T) {
 	kinds := []string{"knows", "ghost", "locks", "offed", "nopwd"}
 	for what, ask := range map[string]func(name string) kit.Response{
 		"either": func(name string) kit.Response { return c.grant("both", name, "") },
@@ -267,17 +269,17 @@ func (c *lineup) emptyPasswords(t *testing.T) {
 }
 
 // clients shows secrets that are wrong.
-func (c *lineup) clients(t *testing.T) {
+func (c *timingTest) clients(t *testing.T) {
 	const wrong = "shop-secret-shop-secret-shop-secreT"
 	for what, ask := range map[string]func(id string) kit.Response{
 		"in the form": func(id string) kit.Response {
-			return c.n.Form("/oauth/token", "grant_type", "client_credentials", "client_id", id, "client_secret", wrong)
+			return c.server.Form("/oauth/token", "grant_type", "client_credentials", "client_id", id, "client_secret", wrong)
 		},
 		"in the header": func(id string) kit.Response {
-			return c.n.Do(http.MethodPost, "/oauth/token", kit.FormMedia, kit.EncodeForm("grant_type", "client_credentials"), kit.BasicAuth(id, wrong)...)
+			return c.server.Do(http.MethodPost, "/oauth/token", kit.FormMedia, kit.EncodeForm("grant_type", "client_credentials"), kit.BasicAuth(id, wrong)...)
 		},
 		"for a user": func(id string) kit.Response {
-			return c.n.Form("/oauth/token", "grant_type", "password", "client_id", id, "client_secret", wrong, "username", "knows-00", "password", kit.WrongCode)
+			return c.server.Form("/oauth/token", "grant_type", "password", "client_id", id, "client_secret", wrong, "username", "knows-00", "password", kit.WrongCode)
 		},
 	} {
 		status := http.StatusBadRequest

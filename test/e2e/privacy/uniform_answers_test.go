@@ -19,15 +19,15 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// lobby is a market whose people have forgotten their passwords.
-type lobby struct{ *kit.OrderCloud }
+// forgottenPasswords is a market whose people have forgotten their passwords.
+type forgottenPasswords struct{ *kit.OrderCloud }
 
 // TestForgottenPasswords is what somebody who is not signed in can ask, find
 // out and do.
 func TestForgottenPasswords(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)
-		l := lobby{m}
+		l := forgottenPasswords{m}
 		l.furnish(t)
 		t.Run("requests tell nothing", l.requestsAlike)
 		t.Run("renewals tell nothing", l.renewalsAlike)
@@ -41,7 +41,7 @@ func TestForgottenPasswords(t *testing.T) {
 }
 
 // furnish makes people with and without something that keeps them out.
-func (l lobby) furnish(t *testing.T) {
+func (l forgottenPasswords) furnish(t *testing.T) {
 	t.Helper()
 	l.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme"}`)
 	l.Do(t, 201, "POST", "/v1/buyers", `{"ID":"closed","Name":"Closed","Active":false}`)
@@ -63,7 +63,7 @@ func (l lobby) furnish(t *testing.T) {
 }
 
 // sendCode makes a one-time password live, so that guesses could hit it.
-func (l lobby) sendCode(t *testing.T, name string) {
+func (l forgottenPasswords) sendCode(t *testing.T, name string) {
 	t.Helper()
 	if got := l.Send(l.First, "", "POST", "/v1/password/onetimepassword", `{"ClientID":"shop","Username":"`+name+`"}`); got.Status != http.StatusNoContent {
 		t.Fatalf("asked for a code: %d %s", got.Status, got.Body)
@@ -73,7 +73,7 @@ func (l lobby) sendCode(t *testing.T, name string) {
 
 // enrol makes users without passwords; the one called closed is of an inactive
 // company.
-func (l lobby) enrol(t *testing.T, names ...string) {
+func (l forgottenPasswords) enrol(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		company := "acme"
@@ -90,7 +90,7 @@ func everybody() []string {
 	return []string{"known", "unknown", "locked", "disabled", "closed"}
 }
 
-func (l lobby) requestsAlike(t *testing.T) {
+func (l forgottenPasswords) requestsAlike(t *testing.T) {
 	requests := map[string]func(n *kit.Server, name string) kit.Response{
 		"by name": func(n *kit.Server, name string) kit.Response { return l.reset(n, "shop", name) },
 		"by address": func(n *kit.Server, name string) kit.Response {
@@ -129,12 +129,12 @@ func (l lobby) requestsAlike(t *testing.T) {
 }
 
 // reset asks for a code to renew a password.
-func (l lobby) reset(n *kit.Server, clientID, username string) kit.Response {
+func (l forgottenPasswords) reset(n *kit.Server, clientID, username string) kit.Response {
 	return l.Send(n, "", "POST", "/v1/password/reset", map[string]string{"ClientID": clientID, "Username": username})
 }
 
 // code asks for one and waits for it.
-func (l lobby) code(t *testing.T, username string) string {
+func (l forgottenPasswords) code(t *testing.T, username string) string {
 	t.Helper()
 	if got := l.reset(l.First, "shop", username); got.Status != http.StatusNoContent {
 		t.Fatalf("%d %s", got.Status, got.Body)
@@ -143,14 +143,14 @@ func (l lobby) code(t *testing.T, username string) string {
 }
 
 // put renews a password.
-func (l lobby) put(n *kit.Server, clientID, code, username, password string) kit.Response {
+func (l forgottenPasswords) put(n *kit.Server, clientID, code, username, password string) kit.Response {
 	return l.Send(n, "", "PUT", "/v1/password/reset/"+code, map[string]string{"ClientID": clientID, "Username": username, "Password": password})
 }
 
 // renewalsAlike: without the right code nobody learns anything, not even
 // whether a password would do; a right code is worth nothing to whom the gate
 // keeps out.
-func (l lobby) renewalsAlike(t *testing.T) {
+func (l forgottenPasswords) renewalsAlike(t *testing.T) {
 	l.enrol(t, "barred", "shut")
 	barred, shut := l.code(t, "barred"), l.code(t, "shut")
 	first := l.put(l.First, "shop", "wrong-code", "known", kit.TedPassword)
@@ -185,7 +185,7 @@ func (l lobby) renewalsAlike(t *testing.T) {
 
 // limitsAlike: who asks too often is told so after as many requests, whether
 // for somebody or for nobody.
-func (l lobby) limitsAlike(t *testing.T) {
+func (l forgottenPasswords) limitsAlike(t *testing.T) {
 	n := l.Serve(kit.SharedIssuer, "LATCHKEY_OTP_LIMIT_RECIPIENT=3/1h")
 	defer n.Stop()
 	defer kit.HTTPClient.CloseIdleConnections()
@@ -207,7 +207,7 @@ func (l lobby) limitsAlike(t *testing.T) {
 }
 
 // purposes: a code for one thing is none for another, and not used up by that.
-func (l lobby) purposes(t *testing.T) {
+func (l forgottenPasswords) purposes(t *testing.T) {
 	l.enrol(t, "prudence")
 	renewal := l.code(t, "prudence")
 	kit.MustBeDelivered(t, "prudence", l.RequestMessage(t, "/v1/password/onetimepassword", `{"ClientID":"shop","Username":"prudence"}`))
@@ -222,7 +222,7 @@ func (l lobby) purposes(t *testing.T) {
 }
 
 // failures holds a user of acme to a number of failed attempts.
-func (l lobby) failures(t *testing.T, name string, want int) {
+func (l forgottenPasswords) failures(t *testing.T, name string, want int) {
 	t.Helper()
 	if got := l.Do(t, 200, "GET", "/v1/buyers/acme/users/"+name, nil).Members(t)["FailedLoginAttempts"]; got != float64(want) {
 		t.Errorf("%s: %v failed attempts, want %d", name, got, want)
@@ -230,7 +230,7 @@ func (l lobby) failures(t *testing.T, name string, want int) {
 }
 
 // whoseCode: a code is one user's and one client's, and a newer one replaces it.
-func (l lobby) whoseCode(t *testing.T) {
+func (l forgottenPasswords) whoseCode(t *testing.T) {
 	l.enrol(t, "wanda", "wilma")
 	older, theirs := l.code(t, "wanda"), l.code(t, "wilma")
 	newer := l.code(t, "wanda")
@@ -254,7 +254,7 @@ func (l lobby) whoseCode(t *testing.T) {
 // wrongCodes: wrong one-time passwords count, over all servers, and lock; wrong
 // codes to renew a password do not. The right one is as good as before when the
 // lock is undone.
-func (l lobby) wrongCodes(t *testing.T) {
+func (l forgottenPasswords) wrongCodes(t *testing.T) {
 	l.enrol(t, "carol")
 	code := l.code(t, "carol")
 	l.sendCode(t, "carol")
@@ -277,7 +277,7 @@ func (l lobby) wrongCodes(t *testing.T) {
 
 // oneRenewal: of a hundred who renew with one code, over two servers, one does,
 // and it is that one's password that counts.
-func (l lobby) oneRenewal(t *testing.T) {
+func (l forgottenPasswords) oneRenewal(t *testing.T) {
 	l.enrol(t, "rachel")
 	code := l.code(t, "rachel")
 	const tries = 100
@@ -303,7 +303,7 @@ func (l lobby) oneRenewal(t *testing.T) {
 }
 
 // life: a code lives for two hours.
-func (l lobby) life(t *testing.T) {
+func (l forgottenPasswords) life(t *testing.T) {
 	l.enrol(t, "early", "late")
 	early, late := l.code(t, "early"), l.code(t, "late")
 	l.Clock.Advance(2*time.Hour - 30*time.Second)
@@ -321,7 +321,7 @@ func TestRenewalOutage(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "latchkey.db")
-		l := lobby{kit.NewOrderCloud(t, "sqlite:"+path, "LATCHKEY_REQUEST_TIMEOUT=2s")}
+		l := forgottenPasswords{kit.NewOrderCloud(t, "sqlite:"+path, "LATCHKEY_REQUEST_TIMEOUT=2s")}
 		l.outage(t, func() (end func()) {
 			db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
 			if err != nil {
@@ -354,7 +354,7 @@ func TestRenewalOutage(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = server.Close() })
-		l := lobby{kit.NewOrderCloud(t, server.Database(t), "LATCHKEY_REQUEST_TIMEOUT=2s")}
+		l := forgottenPasswords{kit.NewOrderCloud(t, server.Database(t), "LATCHKEY_REQUEST_TIMEOUT=2s")}
 		l.outage(t, func() (end func()) {
 			if err := server.Stop(); err != nil {
 				t.Fatal(err)
@@ -368,7 +368,7 @@ func TestRenewalOutage(t *testing.T) {
 	})
 }
 
-func (l lobby) outage(t *testing.T, begin func() (end func())) {
+func (l forgottenPasswords) outage(t *testing.T, begin func() (end func())) {
 	l.furnish(t)
 	code := l.code(t, "known")
 	requests := map[string]func() kit.Response{

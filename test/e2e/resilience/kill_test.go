@@ -11,9 +11,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestKilled: what was acknowledged survives kill -9, is delivered once, and
+// TestKilledServer: what was acknowledged survives kill -9, is delivered once, and
 // not when it is too late.
-func TestKilled(t *testing.T) {
+func TestKilledServer(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
 		a.Server.Stop()

@@ -14,7 +14,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-func besiege(a *kit.OneServer) *kit.Outage {
+func prepareOutage(a *kit.OneServer) *kit.Outage {
 	a.T.Helper()
 	b := &kit.Outage{OneServer: a, Session: a.SignIn("shop", "siege-session")}
 	a.AddUsers("siege-code", "siege-password", "siege-wrong")
@@ -129,7 +129,7 @@ func TestPostgresStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	b := besiege(kit.NewOneServer(kit.NewFixture(t, server.Database(t))))
+	b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, server.Database(t))))
 	for range 2 {
 		// A code is asked for in time, but its message does not get through
 		// before the outage.
@@ -165,13 +165,13 @@ func TestPostgresStopped(t *testing.T) {
 	nothingHappened(b, t)
 }
 
-// TestWritesRefused has a database that can be read and not written, so that
+// TestReadOnlyDatabase has a database that can be read and not written, so that
 // an attempt fails in the middle: verified, and not settled.
-func TestWritesRefused(t *testing.T) {
+func TestReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
 	t.Run("postgres standby", func(t *testing.T) {
 		t.Parallel()
-		b := besiege(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t))))
+		b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t))))
 		name := b.QueryOne("SELECT current_database()")
 		b.TurnReadOnly(t, name, "on")
 		together(b, t, writes(b))
@@ -183,12 +183,12 @@ func TestWritesRefused(t *testing.T) {
 	})
 	t.Run("postgres locked", func(t *testing.T) {
 		t.Parallel()
-		b := besiege(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t)), "LATCHKEY_REQUEST_TIMEOUT=2s"))
+		b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t)), "LATCHKEY_REQUEST_TIMEOUT=2s"))
 		whileHeld(b, t, "BEGIN", "LOCK TABLE logins, phantoms, families, revoked_tokens, code_requests IN EXCLUSIVE MODE")
 	})
 	t.Run("sqlite locked", func(t *testing.T) {
 		t.Parallel()
-		b := besiege(kit.NewOneServer(kit.NewFixture(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"))))
+		b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"))))
 		whileHeld(b, t, "BEGIN IMMEDIATE")
 	})
 }

@@ -36,43 +36,43 @@ MessageSenders:
      AllowAllBuyers: true, Assignments: [{SupplierID: mill}]}
 `
 
-// switchboard is a world whose administrator switches things off and on.
-type switchboard struct {
+// adminSetup is a world whose administrator switches things off and on.
+type adminSetup struct {
 	*kit.Fixture
-	n        *kit.Server
-	operator kit.Client
-	root     string
-	member   string // ID of nell below /v2
-	document string
+	server     *kit.Server
+	operator   kit.Client
+	adminToken string
+	member     string // ID of nell below /v2
+	document   string
 }
 
-func newSwitchboard(t *testing.T, w *kit.Fixture) *switchboard {
+func newAdminSetup(t *testing.T, w *kit.Fixture) *adminSetup {
 	t.Helper()
-	return newSwitchboardAt(t, w)
+	return newAdminSetupAt(t, w)
 }
 
-// newSwitchboardAt is newSwitchboard with settings of the server.
-func newSwitchboardAt(t *testing.T, w *kit.Fixture, settings ...string) *switchboard {
+// newAdminSetupAt is newAdminSetup with settings of the server.
+func newAdminSetupAt(t *testing.T, w *kit.Fixture, settings ...string) *adminSetup {
 	t.Helper()
 	hash, err := kit.PasswordHash()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &switchboard{Fixture: w}
+	s := &adminSetup{Fixture: w}
 	s.document = strings.NewReplacer("SINK", w.Inbox.URL, "Password: "+kit.Password, "PasswordHash: '"+hash+"'").Replace(validFromDocument)
 	w.Apply(s.document)
 	s.operator = w.CreateClient(t, "--name", "Operator", "--id", "operator", "--grant", "client_credentials", "--role", "FullAccess")
-	s.n = w.Serve(settings...)
-	s.root = s.n.ClientCredentials(s.operator.ID, s.operator.Secret).AccessToken(t)
+	s.server = w.Serve(settings...)
+	s.adminToken = s.server.ClientCredentials(s.operator.ID, s.operator.Secret).AccessToken(t)
 	s.member = s.signIn(t, "nell").claim(t, "sub")
 	s.join(t)
 	return s
 }
 
 // must sends a request of the administrator, which must succeed.
-func (s *switchboard) must(t *testing.T, method, path, body string) kit.Response {
+func (s *adminSetup) must(t *testing.T, method, path, body string) kit.Response {
 	t.Helper()
-	got := s.n.Do(method, path, "application/json", body, "Authorization", "Bearer "+s.root)
+	got := s.server.Do(method, path, "application/json", body, "Authorization", "Bearer "+s.adminToken)
 	if got.Status/100 != 2 {
 		t.Fatalf("%s %s: %d %s", method, path, got.Status, got.Body)
 	}
@@ -80,43 +80,43 @@ func (s *switchboard) must(t *testing.T, method, path, body string) kit.Response
 }
 
 // active switches what the path names off or on.
-func (s *switchboard) active(t *testing.T, path string, on bool) {
+func (s *adminSetup) active(t *testing.T, path string, on bool) {
 	t.Helper()
 	state := map[bool]string{true: "true", false: "false"}[on]
 	s.must(t, "PATCH", path, `{"Active":`+state+`}`)
 }
 
 // join makes nell a member of the second company.
-func (s *switchboard) join(t *testing.T) {
+func (s *adminSetup) join(t *testing.T) {
 	t.Helper()
 	s.must(t, "POST", "/v2/accounts/branch/account-memberships", `{"data":{"type":"account_membership","account_member_id":"`+s.member+`"}}`)
 }
 
 // leave ends that membership.
-func (s *switchboard) leave(t *testing.T) {
+func (s *adminSetup) leave(t *testing.T) {
 	t.Helper()
 	found := s.must(t, "GET", "/v2/accounts/branch/account-memberships", "")
 	s.must(t, "DELETE", "/v2/accounts/branch/account-memberships/"+kit.MustJSON(t, "memberships", 200, found).Text("data", 0, "id"), "")
 }
 
-// signedIn is the answer to a sign-in.
-type signedIn struct{ kit.Response }
+// tokenResponse is the answer to a sign-in.
+type tokenResponse struct{ kit.Response }
 
-func (s signedIn) claim(t *testing.T, name string) string {
+func (s tokenResponse) claim(t *testing.T, name string) string {
 	t.Helper()
 	_, claims := kit.DecodeJWT(t, s.Field("access_token"))
 	text, _ := claims[name].(string)
 	return text
 }
 
-func (s *switchboard) signIn(t *testing.T, username string) signedIn {
+func (s *adminSetup) signIn(t *testing.T, username string) tokenResponse {
 	t.Helper()
-	return signedIn{kit.MustIssue(t, "sign-in of "+username, s.n.Form("/oauth/token", append(kit.ClientFields("every"),
+	return tokenResponse{kit.MustIssue(t, "sign-in of "+username, s.server.Form("/oauth/token", append(kit.ClientFields("every"),
 		"grant_type", "password", "username", username, "password", kit.Password)...))}
 }
 
-// issued is everything that somebody can hold.
-type issued struct {
+// issuedTokens is everything that somebody can hold.
+type issuedTokens struct {
 	user, client, account kit.Response // answers of the token endpoint
 	accountToken          string       // of /v2
 	selection             string
@@ -124,13 +124,13 @@ type issued struct {
 }
 
 // issue gets it for nell, or for sue without what belongs to accounts.
-func (s *switchboard) issue(t *testing.T, username string) (i issued) {
+func (s *adminSetup) issue(t *testing.T, username string) (i issuedTokens) {
 	t.Helper()
 	i.user = s.signIn(t, username).Response
-	i.client = kit.MustIssue(t, "implicit token", s.n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every"))
+	i.client = kit.MustIssue(t, "implicit token", s.server.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every"))
 	if username == "nell" {
-		i.account = kit.MustIssue(t, "account token", s.n.MemberGrant("every", "username", "nell", "password", kit.Password, "account_id", "branch"))
-		choice := s.n.MemberGrant("every", "username", "nell", "password", kit.Password)
+		i.account = kit.MustIssue(t, "account token", s.server.MemberGrant("every", "username", "nell", "password", kit.Password, "account_id", "branch"))
+		choice := s.server.MemberGrant("every", "username", "nell", "password", kit.Password)
 		if i.selection = choice.Field("selection_token"); i.selection == "" {
 			t.Fatalf("no choice: %d %s", choice.Status, choice.Body)
 		}
@@ -141,10 +141,10 @@ func (s *switchboard) issue(t *testing.T, username string) (i issued) {
 }
 
 // accountTokens gets account tokens by /v2, by the ID of the account.
-func (s *switchboard) accountTokens(t *testing.T, held string, body kit.Object) map[string]string {
+func (s *adminSetup) accountTokens(t *testing.T, held string, body kit.Object) map[string]string {
 	t.Helper()
-	bearer := kit.MustIssue(t, "implicit token", s.n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every")).Field("access_token")
-	got := kit.Caller{Server: s.n, AccessToken: bearer, AccountToken: held}.AccountTokens(body)
+	bearer := kit.MustIssue(t, "implicit token", s.server.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every")).Field("access_token")
+	got := kit.Caller{Server: s.server, AccessToken: bearer, AccountToken: held}.AccountTokens(body)
 	tokens := map[string]string{}
 	if got.Status != http.StatusCreated {
 		return tokens
@@ -157,9 +157,9 @@ func (s *switchboard) accountTokens(t *testing.T, held string, body kit.Object) 
 }
 
 // codes asks for a one-time password and for a verification code.
-func (s *switchboard) codes(t *testing.T, username string) (code, renewal string) {
+func (s *adminSetup) codes(t *testing.T, username string) (code, renewal string) {
 	t.Helper()
-	if got := s.n.RequestCodeThrough("every", username, ""); got.Status != 204 {
+	if got := s.server.RequestCodeThrough("every", username, ""); got.Status != 204 {
 		t.Fatalf("asked for a code: %d %s", got.Status, got.Body)
 	}
 	code = s.Inbox.Next(t).EventBody.OneTimePassword
@@ -167,18 +167,18 @@ func (s *switchboard) codes(t *testing.T, username string) (code, renewal string
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.n.Do("POST", "/v1/password/reset", "application/json", string(body)); got.Status != 204 {
+	if got := s.server.Do("POST", "/v1/password/reset", "application/json", string(body)); got.Status != 204 {
 		t.Fatalf("asked to renew a password: %d %s", got.Status, got.Body)
 	}
 	return code, s.Inbox.Next(t).EventBody.PasswordRenewalVerificationCode
 }
 
 // me reports whether an access token is taken by an endpoint and is active.
-func (s *switchboard) me(t *testing.T, a kit.Response) bool {
+func (s *adminSetup) me(t *testing.T, a kit.Response) bool {
 	t.Helper()
 	token := a.Field("access_token")
-	status := s.n.Do("GET", "/v1/me", "", "", "Authorization", "Bearer "+token).Status
-	active := strings.Contains(s.n.Form("/oauth/introspect", append(kit.ClientFields("every"), "token", token)...).Body, `"active":true`)
+	status := s.server.Do("GET", "/v1/me", "", "", "Authorization", "Bearer "+token).Status
+	active := strings.Contains(s.server.Form("/oauth/introspect", append(kit.ClientFields("every"), "token", token)...).Body, `"active":true`)
 	if taken := status == 200 || status == 403; taken != active {
 		t.Errorf("GET /v1/me answers %d, introspection says active: %v", status, active)
 	}
@@ -186,35 +186,35 @@ func (s *switchboard) me(t *testing.T, a kit.Response) bool {
 }
 
 // refreshes reports whether the refresh token of an answer is good.
-func (s *switchboard) refreshes(a kit.Response) bool {
-	return s.n.RefreshThrough("every", a.Field("refresh_token")).Status == 200
+func (s *adminSetup) refreshes(a kit.Response) bool {
+	return s.server.RefreshThrough("every", a.Field("refresh_token")).Status == 200
 }
 
-// works returns what is still good of what was issued to the user. It uses the
+// works returns what is still good of what was issuedTokens to the user. It uses the
 // codes up.
-func (s *switchboard) works(t *testing.T, username string, i issued) map[string]bool {
+func (s *adminSetup) works(t *testing.T, username string, i issuedTokens) map[string]bool {
 	t.Helper()
 	good := map[string]bool{
 		"access token": s.me(t, i.user), "refresh token": s.refreshes(i.user), "client's token": s.me(t, i.client),
-		"one-time password": s.n.Form("/oauth/token", append(kit.ClientFields("every"),
+		"one-time password": s.server.Form("/oauth/token", append(kit.ClientFields("every"),
 			"grant_type", "password", "username", username, "password", i.code)...).Status == 200,
 	}
-	renewal := s.n.Do("PUT", "/v1/password/reset/"+i.renewal, "application/json",
+	renewal := s.server.Do("PUT", "/v1/password/reset/"+i.renewal, "application/json",
 		`{"ClientID":"every","Username":"`+username+`","Password":"`+kit.Password+`"}`)
 	good["verification code"] = renewal.Status == 204
 	if username == "nell" {
 		good["account's access token"], good["account's refresh token"] = s.me(t, i.account), s.refreshes(i.account)
 		good["account token"] = len(s.accountTokens(t, i.accountToken, kit.ByAccountToken())) > 0
-		good["selection token"] = s.n.MemberGrant("every", "selection_token", i.selection, "account_id", "branch").Status == 200
+		good["selection token"] = s.server.MemberGrant("every", "selection_token", i.selection, "account_id", "branch").Status == 200
 	}
 	return good
 }
 
-// TestSwitchedOffAndOn: switching something off ends what was issued before for
-// good, whoever switches it; what is issued right after it is on again works.
-func TestSwitchedOffAndOn(t *testing.T) {
+// TestDisabledAndEnabledAgain: switching something off ends what was issuedTokens before for
+// good, whoever switches it; what is issuedTokens right after it is on again works.
+func TestDisabledAndEnabledAgain(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
-		s := newSwitchboard(t, w)
+		s := newAdminSetup(t, w)
 		all := []string{"access token", "refresh token", "one-time password", "verification code"}
 		accounts := []string{"account's access token", "account's refresh token", "account token", "selection token"}
 		everything := append(append([]string{}, all...), accounts...)
@@ -254,7 +254,7 @@ func TestSwitchedOffAndOn(t *testing.T) {
 						t.Errorf("the %s has ended", what)
 					}
 				}
-				if code, _ := s.codes(t, test.user); s.n.Form("/oauth/token", append(kit.ClientFields("every"),
+				if code, _ := s.codes(t, test.user); s.server.Form("/oauth/token", append(kit.ClientFields("every"),
 					"grant_type", "password", "username", test.user, "password", code)...).Status != 200 {
 					t.Error("a code from afterwards does not work")
 				}
@@ -264,10 +264,10 @@ func TestSwitchedOffAndOn(t *testing.T) {
 }
 
 // TestWithdrawnPermissions: what a client may do for its users, taken away and given
-// back, does not bring back what was issued before. What it did not concern goes on.
+// back, does not bring back what was issuedTokens before. What it did not concern goes on.
 func TestWithdrawnPermissions(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
-		s := newSwitchboard(t, w)
+		s := newAdminSetup(t, w)
 		client := func(body string) func(*testing.T) {
 			return func(t *testing.T) { t.Helper(); s.must(t, "PATCH", "/v1/apiclients/every", body) }
 		}
@@ -324,7 +324,7 @@ func TestWithdrawnPermissions(t *testing.T) {
 }
 
 // heard changes the client by another process, and waits until the server knows.
-func (s *switchboard) heard(change func(*testing.T)) func(*testing.T) {
+func (s *adminSetup) heard(change func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
 		version := func() string { return s.must(t, "GET", "/v1/apiclients/every", "").Header.Get("ETag") }
@@ -334,27 +334,27 @@ func (s *switchboard) heard(change func(*testing.T)) func(*testing.T) {
 	}
 }
 
-func (s *switchboard) off(path string) func(*testing.T) {
+func (s *adminSetup) off(path string) func(*testing.T) {
 	return func(t *testing.T) { t.Helper(); s.active(t, path, false) }
 }
 
-func (s *switchboard) on(path string) func(*testing.T) {
+func (s *adminSetup) on(path string) func(*testing.T) {
 	return func(t *testing.T) { t.Helper(); s.active(t, path, true) }
 }
 
 // enable switches the client on by the command line, and waits until the server
 // has heard of it.
-func (s *switchboard) enable(t *testing.T) {
+func (s *adminSetup) enable(t *testing.T) {
 	t.Helper()
 	version := func() string { return s.must(t, "GET", "/v1/apiclients/every", "").Header.Get("ETag") }
 	before := version()
 	s.Command(t, "client", "enable", "every")
 	kit.Eventually(t, "the server knows that the client is on again", func() bool {
-		return version() != before && s.n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every").Status == 200
+		return version() != before && s.server.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every").Status == 200
 	})
 }
 
-func (s *switchboard) applyWith(old, replacement string) func(*testing.T) {
+func (s *adminSetup) applyWith(old, replacement string) func(*testing.T) {
 	return func(*testing.T) { s.Apply(strings.Replace(s.document, old, replacement, 1)) }
 }
 
@@ -372,13 +372,13 @@ func contains(list []string, one string) bool {
 // role that it demands now.
 func TestNarrowedClient(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
-		s := newSwitchboard(t, w)
+		s := newAdminSetup(t, w)
 		had := s.signIn(t, "nell").Response
 		scope := func(token string) string {
-			return s.n.Form("/oauth/introspect", append(kit.ClientFields("every"), "token", token)...).Field("scope")
+			return s.server.Form("/oauth/introspect", append(kit.ClientFields("every"), "token", token)...).Field("scope")
 		}
 		change := func() int {
-			return s.n.Do("PATCH", "/v1/me", "application/json", `{"FirstName":"Nelly"}`, "Authorization", "Bearer "+had.Field("access_token")).Status
+			return s.server.Do("PATCH", "/v1/me", "application/json", `{"FirstName":"Nelly"}`, "Authorization", "Bearer "+had.Field("access_token")).Status
 		}
 		for _, step := range []struct {
 			change, scope   string
@@ -402,7 +402,7 @@ func TestNarrowedClient(t *testing.T) {
 			if got := change(); got != step.status {
 				t.Errorf("%s: PATCH /v1/me is %d, want %d", step.change, got, step.status)
 			}
-			got := s.n.RefreshThrough("every", had.Field("refresh_token"))
+			got := s.server.RefreshThrough("every", had.Field("refresh_token"))
 			if got.Status != step.refresh || got.Status == 200 && scope(got.Field("access_token")) != step.scope {
 				t.Errorf("%s: refreshed: %d %s", step.change, got.Status, got.Body)
 			}

@@ -9,9 +9,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLockIsTold: the user of a login is told of locks, once an hour; that is
+// TestLockoutNotice: the user of a login is told of locks, once an hour; that is
 // durable, and costs a name that nobody has as much.
-func TestLockIsTold(t *testing.T) {
+func TestLockoutNotice(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.BehindProxy)
 		m := a.StartServer(kit.BehindProxy)

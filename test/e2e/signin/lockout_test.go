@@ -180,16 +180,16 @@ func countsPersist(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "locked after a restart", a.StartServer().SignIn("d11", kit.Password), kit.WrongCredentialsBody)
 }
 
-// outOfBreath is a hasher with too much to do.
-type outOfBreath struct{ err error }
+// failingHasher is a hasher that refuses with an error.
+type failingHasher struct{ err error }
 
-func (h outOfBreath) Verify(context.Context, string, string) (ok, upgrade bool, err error) {
+func (h failingHasher) Verify(context.Context, string, string) (ok, upgrade bool, err error) {
 	return false, false, h.err
 }
 
-func (h outOfBreath) DecoyVerify(context.Context, string) error { return h.err }
+func (h failingHasher) DecoyVerify(context.Context, string) error { return h.err }
 
-func (h outOfBreath) Hash(context.Context, string) (string, error) { return "", h.err }
+func (h failingHasher) Hash(context.Context, string) (string, error) { return "", h.err }
 
 // eitherFactor is an attempt with what may be a code or a password.
 func eitherFactor(username, secret string) signin.Attempt {
@@ -213,7 +213,7 @@ func busyHasher(t *testing.T, a *kit.OneServer) {
 		a.AddUsers("busy-" + name)
 		code := a.RequestCode(a.Server, "shop", "busy-"+name)
 		auth, err := signin.NewAuthenticator(signin.AuthenticatorConfig{
-			Store: a.App.Store, Codes: otp.NewCodes(a.App.Peppers), Passwords: outOfBreath{failure}, Now: a.Clock.Now,
+			Store: a.App.Store, Codes: otp.NewCodes(a.App.Peppers), Passwords: failingHasher{failure}, Now: a.Clock.Now,
 		})
 		a.Must(err)
 		hungUp, hangUp := context.WithCancel(ctx)
@@ -275,9 +275,9 @@ func dayOfGuessing(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "right code in the end", a.Server.SignInThrough("kiosk", "d6", "01234567"), kit.WrongCredentialsBody)
 }
 
-// TestEveryPathAsksTheGate: whatever keeps a user out keeps out every
-// credential that was issued before.
-func TestEveryPathAsksTheGate(t *testing.T) {
+// TestLockedLoginsAreRefusedEverywhere: whatever keeps a user out keeps out every
+// credential that was issuedTokens before.
+func TestLockedLoginsAreRefusedEverywhere(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
 		m := a.StartServer()
@@ -329,8 +329,8 @@ func TestEveryPathAsksTheGate(t *testing.T) {
 	})
 }
 
-// pathsAsk shuts a gate after everything was issued and tries it all, on two
-// replicas, and opens it again. Then what was issued works again, or has ended
+// pathsAsk shuts a gate after everything was issuedTokens and tries it all, on two
+// replicas, and opens it again. Then what was issuedTokens works again, or has ended
 // for good: a user, company or login that was switched off, and a user who was not
 // admitted for a while, has nothing left.
 func pathsAsk(a *kit.OneServer, t *testing.T, m *kit.Server, name string, revives bool, turn func(name string, shut bool)) {

@@ -19,7 +19,7 @@ const attemptsDocument = kit.DPoPDocument + `
 `
 
 // audited counts the events of that action and outcome.
-func (s *switchboard) audited(action, outcome string) (n int) {
+func (s *adminSetup) audited(action, outcome string) (n int) {
 	for line := range strings.Lines(s.Log.String()) {
 		var event struct{ Audit, Outcome string }
 		if json.Unmarshal([]byte(line), &event) == nil && event.Audit == action && event.Outcome == outcome {
@@ -29,40 +29,46 @@ func (s *switchboard) audited(action, outcome string) (n int) {
 	return n
 }
 
-// TestCredentialsAreNotTestedInSilence: a request that must fail whatever the
+// TestEveryAttemptIsRecorded: a request that must fail whatever the
 // credential is answers a right credential like a wrong one, or records that the
 // right one was presented and uses it up.
-func TestCredentialsAreNotTestedInSilence(t *testing.T) {
+func TestEveryAttemptIsRecorded(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(attemptsDocument)
-		s := newSwitchboardAt(t, w, kit.SharedIssuer)
+		s := newAdminSetupAt(t, w, kit.SharedIssuer)
 		key := w.NewDPoPKey(t)
 		used := key.TokenHeader()
-		kit.MustIssue(t, "a sign-in with a proof", s.n.Token(used, kit.PublicClientSignIn("nell", kit.Password)...))
+		kit.MustIssue(t, "a sign-in with a proof", s.server.Token(used, kit.PublicClientSignIn("nell", kit.Password)...))
 		memberGrant := []string{"grant_type", "urn:latchkey:params:oauth:grant-type:account-member", "username", "nell"}
 		grant := func(client, secret string, more ...string) []string {
 			return append([]string{"grant_type", "password", "client_id", client, "username", "nell", "password", secret}, more...)
 		}
 		for name, send := range map[string]func(secret string) kit.Response{
-			"used proof": func(secret string) kit.Response { return s.n.Token(used, kit.PublicClientSignIn("nell", secret)...) },
-			"no proof":   func(secret string) kit.Response { return s.n.Token(nil, grant("bound", secret)...) },
+			"used proof": func(secret string) kit.Response {
+				return s.server.Token(used, kit.PublicClientSignIn("nell", secret)...)
+			},
+			"no proof": func(secret string) kit.Response { return s.server.Token(nil, grant("bound", secret)...) },
 			"scope above the ceiling": func(secret string) kit.Response {
-				return s.n.Token(nil, grant("capped", secret, "scope", "FullAccess Other")...)
+				return s.server.Token(nil, grant("capped", secret, "scope", "FullAccess Other")...)
 			},
 			"scope above the ceiling, for an account": func(secret string) kit.Response {
-				return s.n.Token(nil, append(memberGrant, "client_id", "capped", "password", secret, "scope", "FullAccess")...)
+				return s.server.Token(nil, append(memberGrant, "client_id", "capped", "password", secret, "scope", "FullAccess")...)
 			},
 			"unknown resource": func(secret string) kit.Response {
-				return s.n.Token(nil, grant("capped", secret, "resource", "https://no.example")...)
+				return s.server.Token(nil, grant("capped", secret, "resource", "https://no.example")...)
 			},
-			"client without any": func(secret string) kit.Response { return s.n.Token(nil, grant("nowhere", secret)...) },
-			"malformed resource": func(secret string) kit.Response { return s.n.Token(nil, grant("capped", secret, "resource", "x#y")...) },
-			"repeated parameter": func(secret string) kit.Response { return s.n.Token(nil, grant("capped", secret, "username", "x")...) },
+			"client without any": func(secret string) kit.Response { return s.server.Token(nil, grant("nowhere", secret)...) },
+			"malformed resource": func(secret string) kit.Response {
+				return s.server.Token(nil, grant("capped", secret, "resource", "x#y")...)
+			},
+			"repeated parameter": func(secret string) kit.Response {
+				return s.server.Token(nil, grant("capped", secret, "username", "x")...)
+			},
 			"grant of another": func(secret string) kit.Response {
-				return s.n.Token(nil, append(memberGrant, "client_id", "spa", "password", secret)...)
+				return s.server.Token(nil, append(memberGrant, "client_id", "spa", "password", secret)...)
 			},
 			"unknown account": func(secret string) kit.Response {
-				return s.n.Token(nil, append(memberGrant, "client_id", "capped", "password", secret, "account_id", "none")...)
+				return s.server.Token(nil, append(memberGrant, "client_id", "capped", "password", secret, "account_id", "none")...)
 			},
 		} {
 			right, wrong := send(kit.Password), send("wrong-Horse-7-battery")
@@ -77,11 +83,11 @@ func TestCredentialsAreNotTestedInSilence(t *testing.T) {
 }
 
 // pages: a page without tokens uses the code up and is recorded.
-func (s *switchboard) pages(t *testing.T) {
+func (s *adminSetup) pages(t *testing.T) {
 	t.Helper()
 	code, _ := s.codes(t, "nell")
-	bearer := kit.MustIssue(t, "implicit token", s.n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every")).Field("access_token")
-	v, before := kit.Caller{Server: s.n, AccessToken: bearer}, s.CountSignIns("nell", "success")
+	bearer := kit.MustIssue(t, "implicit token", s.server.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every")).Field("access_token")
+	v, before := kit.Caller{Server: s.server, AccessToken: bearer}, s.CountSignIns("nell", "success")
 	got := v.Try(http.MethodPost, kit.AccountTokensPath+"?page[offset]=5000", kit.ByCode("default", "nell", code))
 	if p := kit.MustJSON(t, "a page without tokens", http.StatusCreated, got); len(p.Column("token")) != 0 {
 		t.Errorf("tokens %s", got.Body)
@@ -96,7 +102,7 @@ func (s *switchboard) pages(t *testing.T) {
 // renewals: codes of 144 bits are not guesses at live codes; passwords that break
 // the profile's rules are refused before the code is looked at, and others are
 // recorded.
-func (s *switchboard) renewals(t *testing.T) {
+func (s *adminSetup) renewals(t *testing.T) {
 	t.Helper()
 	code, renewal := s.codes(t, "nell")
 	put := func(renewal, username, password string) kit.Response {
@@ -104,7 +110,7 @@ func (s *switchboard) renewals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s.n.Do("PUT", "/v1/password/reset/"+renewal, "application/json", string(body))
+		return s.server.Do("PUT", "/v1/password/reset/"+renewal, "application/json", string(body))
 	}
 	weak := put(renewal, "nell", "short")
 	for _, other := range []kit.Response{put("wrong", "nell", "short"), put(renewal, "nobody", "short")} {
@@ -121,7 +127,7 @@ func (s *switchboard) renewals(t *testing.T) {
 		t.Errorf("%d events of wrong codes, want 15", n)
 	}
 	signIn := func(secret string) kit.Response {
-		return s.n.Form("/oauth/token", append(kit.ClientFields("every"), "grant_type", "password", "username", "nell", "password", secret)...)
+		return s.server.Form("/oauth/token", append(kit.ClientFields("every"), "grant_type", "password", "username", "nell", "password", secret)...)
 	}
 	kit.MustIssue(t, "the code after wrong verification codes", signIn(code))
 	kit.MustIssue(t, "the password after them", signIn(kit.Password))

@@ -94,12 +94,12 @@ func searchIgnoresCase(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// TestReceiverThatAsksForPatience answers the first calls of a message sender
+// TestReceiverWithRetryAfter answers the first calls of a message sender
 // with 404, or with 503 and Retry-After, as a receiver does that is being
 // deployed. The message arrives in the end.
-func TestReceiverThatAsksForPatience(t *testing.T) {
+func TestReceiverWithRetryAfter(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
-		receiver := &patientReceiver{}
+		receiver := &retryAfterReceiver{}
 		server := httptest.NewServer(receiver)
 		t.Cleanup(server.Close)
 		m.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme","Active":true}`)
@@ -121,12 +121,12 @@ func TestReceiverThatAsksForPatience(t *testing.T) {
 	})
 }
 
-type patientReceiver struct {
+type retryAfterReceiver struct {
 	mu    sync.Mutex
 	calls []time.Time
 }
 
-func (p *patientReceiver) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
+func (p *retryAfterReceiver) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls = append(p.calls, time.Now())
@@ -139,7 +139,7 @@ func (p *patientReceiver) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func (p *patientReceiver) taken() []time.Time {
+func (p *retryAfterReceiver) taken() []time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.calls)

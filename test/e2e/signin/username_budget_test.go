@@ -14,10 +14,10 @@ import (
 // each try leaves an event.
 func TestUsernameBudget(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
-		s := newSwitchboard(t, w)
+		s := newAdminSetup(t, w)
 		nell := s.signIn(t, "nell").Field("access_token")
 		me := func(method, body string) kit.Response {
-			return s.n.Do(method, "/v1/me", "application/json", body, "Authorization", "Bearer "+nell)
+			return s.server.Do(method, "/v1/me", "application/json", body, "Authorization", "Bearer "+nell)
 		}
 		s.usernames(t, http.StatusConflict, "username.refused", func(i int, name string) kit.Response {
 			if i%2 == 0 {
@@ -35,8 +35,8 @@ func TestUsernameBudget(t *testing.T) {
 
 		s.must(t, "PUT", kit.SettingsPath, `{"data":{"type":"account_authentication_settings","account_member_self_management":"update_only"}}`)
 		token := s.accountTokens(t, "", kit.ByPassword("john", kit.Password))["acme"]
-		bearer := kit.MustIssue(t, "implicit token", s.n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every")).Field("access_token")
-		v := kit.Caller{Server: s.n, AccessToken: bearer, AccountToken: token}
+		bearer := kit.MustIssue(t, "implicit token", s.server.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "every")).Field("access_token")
+		v := kit.Caller{Server: s.server, AccessToken: bearer, AccountToken: token}
 		_, claims := kit.DecodeJWT(t, token)
 		sub, _ := claims["sub"].(string)
 		infos := kit.RealmPath + "/user-authentication-info/" + sub + "/user-authentication-password-profile-info"
@@ -50,7 +50,7 @@ func TestUsernameBudget(t *testing.T) {
 const typeLoginEvent = "user_authentication_password_profile_info"
 
 // usernames tries names until the budget is used up.
-func (s *switchboard) usernames(t *testing.T, taken int, action string, try func(i int, name string) kit.Response) {
+func (s *adminSetup) usernames(t *testing.T, taken int, action string, try func(i int, name string) kit.Response) {
 	t.Helper()
 	for i := range 10 {
 		if got := try(i, "jane"); got.Status != taken {

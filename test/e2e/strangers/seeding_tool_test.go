@@ -73,7 +73,7 @@ Assignments:
 // in this process: it answers for the vendor's portal, passes what is for the
 // marketplace to the server, and answers with empty lists for what Latchkey does not
 // keep, as the rest of a marketplace would.
-func (s *strangersStage) seeding(t *testing.T, dir string) {
+func (s *scriptInput) seeding(t *testing.T, dir string) {
 	m := newSeedingProxy(t, s, dir)
 	work := t.TempDir()
 	if err := os.WriteFile(filepath.Join(work, "seed.yml"), []byte(seedFile), 0o600); err != nil {
@@ -149,7 +149,7 @@ func isPartOf(want, found map[string]any) bool {
 
 // seedingProxy is the network around the seeding tool.
 type seedingProxy struct {
-	stage *strangersStage
+	stage *scriptInput
 	url   string
 	ca    string // file
 	tool  string // directory of the package
@@ -160,7 +160,7 @@ type seedingProxy struct {
 	elsewhere []string // lists that were answered in Latchkey's place
 }
 
-func newSeedingProxy(t *testing.T, s *strangersStage, dir string) *seedingProxy {
+func newSeedingProxy(t *testing.T, s *scriptInput, dir string) *seedingProxy {
 	t.Helper()
 	m := &seedingProxy{stage: s, ca: filepath.Join(t.TempDir(), "ca.pem"), tool: filepath.Join(dir, "node_modules/@ordercloud/seeding")}
 	m.certify(t, "portal.ordercloud.io", "api.ordercloud.io")

@@ -58,8 +58,8 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// strangersStage is what the scripts are told.
-type strangersStage struct {
+// scriptInput is what the scripts are told.
+type scriptInput struct {
 	Issuer   string           `json:"issuer"`
 	Resource string           `json:"resource"`
 	Machine  strangersClient  `json:"machine"`
@@ -80,14 +80,14 @@ type strangersAccount struct {
 	Password string `json:"password"`
 }
 
-func newStrangersStage(t *testing.T, w *kit.Fixture) *strangersStage {
+func newStrangersStage(t *testing.T, w *kit.Fixture) *scriptInput {
 	t.Helper()
 	n := w.Serve("LATCHKEY_RESOURCES=" + strangersResource)
 	client := func(args ...string) strangersClient {
 		c := w.CreateClient(t, append([]string{"--name", args[1], "--grant", "client_credentials"}, args...)...)
 		return strangersClient{ID: c.ID, Secret: c.Secret}
 	}
-	return &strangersStage{
+	return &scriptInput{
 		Issuer: n.URL, Resource: strangersResource,
 		Machine: client("--id", "machine", "--role", "Reader", "--role", "Writer"),
 		RSA:     client("--id", "rsa", "--role", "Reader", "--signing-alg", "RS256"),
@@ -99,7 +99,7 @@ func newStrangersStage(t *testing.T, w *kit.Fixture) *strangersStage {
 }
 
 // node runs a script, which throws unless everything is as it should be.
-func (s *strangersStage) node(t *testing.T, dir, script, sdk string) {
+func (s *scriptInput) node(t *testing.T, dir, script, sdk string) {
 	t.Helper()
 	stage, err := json.Marshal(s)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *strangersStage) node(t *testing.T, dir, script, sdk string) {
 }
 
 // token asks for an access token by client credentials.
-func (s *strangersStage) token(t *testing.T, c strangersClient) string {
+func (s *scriptInput) token(t *testing.T, c strangersClient) string {
 	t.Helper()
 	response, err := http.PostForm(s.Issuer+"/oauth/token", url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {c.ID}, "client_secret": {c.Secret},
@@ -137,7 +137,7 @@ func (s *strangersStage) token(t *testing.T, c strangersClient) string {
 }
 
 // keySet writes the server's key set down and returns the public RSA key.
-func (s *strangersStage) keySet(t *testing.T, file string) any {
+func (s *scriptInput) keySet(t *testing.T, file string) any {
 	t.Helper()
 	response, err := http.Get(s.Issuer + "/oauth/jwks")
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *strangersStage) keySet(t *testing.T, file string) any {
 }
 
 // haproxy lets HAProxy verify a token by jwt_verify, as a gateway does.
-func (s *strangersStage) haproxy(t *testing.T) {
+func (s *scriptInput) haproxy(t *testing.T) {
 	dir := t.TempDir()
 	der, err := x509.MarshalPKIXPublicKey(s.keySet(t, filepath.Join(dir, "jwks.json")))
 	if err != nil {
@@ -193,7 +193,7 @@ frontend gateway
 }
 
 // apache lets mod_oauth2 verify a token by the server's key set.
-func (s *strangersStage) apache(t *testing.T) {
+func (s *scriptInput) apache(t *testing.T) {
 	dir := t.TempDir()
 	s.keySet(t, filepath.Join(dir, "jwks.json"))
 	listen, _ := kit.FreeAddresses(t)
@@ -231,7 +231,7 @@ DirectoryIndex index.html
 
 // gateway starts a gateway with that configuration, as the last of its
 // arguments, and shows it tokens.
-func (s *strangersStage) gateway(t *testing.T, dir, listen, configuration, program string, args ...string) {
+func (s *scriptInput) gateway(t *testing.T, dir, listen, configuration, program string, args ...string) {
 	t.Helper()
 	file := filepath.Join(dir, "gateway.conf")
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {

@@ -17,7 +17,7 @@ import (
 func TestClientSecretGuesses(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		settings := []string{kit.SharedIssuer, "LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8", "LATCHKEY_CLIENT_SECRET_LIMIT=5/24h"}
-		g := &guardTest{Fixture: w, first: w.Serve(settings...), second: w.Serve(settings...)}
+		g := &clientGuessTest{Fixture: w, first: w.Serve(settings...), second: w.Serve(settings...)}
 		g.client = w.CreateClient(t, "--name", "guarded", "--id", "guarded", "--grant", "client_credentials", "--role", "Reader")
 		g.oneAddress(t)
 		g.alike(t)
@@ -28,8 +28,8 @@ func TestClientSecretGuesses(t *testing.T) {
 	})
 }
 
-// guardTest is two replicas behind a proxy that says where requests come from.
-type guardTest struct {
+// clientGuessTest is two replicas behind a proxy that says where requests come from.
+type clientGuessTest struct {
 	*kit.Fixture
 	first, second *kit.Server
 	client        kit.Client
@@ -43,7 +43,7 @@ func from(n *kit.Server, address, id, secret string) kit.Response {
 		kit.EncodeForm("grant_type", "client_credentials", "client_id", id, "client_secret", secret), "X-Forwarded-For", address)
 }
 
-func (g *guardTest) mustLimit(t *testing.T, a kit.Response) {
+func (g *clientGuessTest) mustLimit(t *testing.T, a kit.Response) {
 	t.Helper()
 	if diff := cmp.Diff(wireTooManyGuesses, a.JSON(t)); a.Status != http.StatusTooManyRequests || diff != "" {
 		t.Errorf("%d %s, want 429", a.Status, a.Body)
@@ -55,7 +55,7 @@ func (g *guardTest) mustLimit(t *testing.T, a kit.Response) {
 }
 
 // oneAddress uses up the budget of one address, which another one does not feel.
-func (g *guardTest) oneAddress(t *testing.T) {
+func (g *clientGuessTest) oneAddress(t *testing.T) {
 	const here, elsewhere = "192.0.2.1", "192.0.2.2"
 	for range 5 {
 		from(g.first, here, "guarded", "wrong").MustRefuse(t, 400, kit.InvalidClient)
@@ -83,7 +83,7 @@ func (g *guardTest) oneAddress(t *testing.T) {
 }
 
 // alike: a name that nobody has is limited like any other.
-func (g *guardTest) alike(t *testing.T) {
+func (g *clientGuessTest) alike(t *testing.T) {
 	for i := range 8 {
 		known, unknown := from(g.first, "192.0.2.10", "guarded", "wrong"), from(g.first, "192.0.2.10", "nobody", "wrong")
 		if known.Status != unknown.Status || known.Body != unknown.Body {
@@ -93,7 +93,7 @@ func (g *guardTest) alike(t *testing.T) {
 }
 
 // parallel: guesses sent at once, to two replicas, get no more answers.
-func (g *guardTest) parallel(t *testing.T) {
+func (g *clientGuessTest) parallel(t *testing.T) {
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	counts := map[int]int{}
@@ -113,7 +113,7 @@ func (g *guardTest) parallel(t *testing.T) {
 
 // public: nobody guesses at the secret of a client that has none, so those who
 // share its users' address cannot keep them out.
-func (g *guardTest) public(t *testing.T) {
+func (g *clientGuessTest) public(t *testing.T) {
 	const here = "192.0.2.20"
 	for range 5 {
 		from(g.first, here, "codes-only", "wrong").MustRefuse(t, 400, kit.InvalidClient)
@@ -127,7 +127,7 @@ func (g *guardTest) public(t *testing.T) {
 }
 
 // assertions that are wrong count as well.
-func (g *guardTest) assertions(t *testing.T) {
+func (g *clientGuessTest) assertions(t *testing.T) {
 	const here = "192.0.2.30"
 	a := newAsserter(g.Fixture, t, "signing")
 	send := func(from, assertion string) kit.Response {
@@ -144,7 +144,7 @@ func (g *guardTest) assertions(t *testing.T) {
 
 // everywhere: while many addresses guess at once, one that fails is kept out at
 // once, and one that does not is not.
-func (g *guardTest) everywhere(t *testing.T) {
+func (g *clientGuessTest) everywhere(t *testing.T) {
 	const share, burst = 50, 5
 	var group sync.WaitGroup
 	places := make(chan struct{}, 16)

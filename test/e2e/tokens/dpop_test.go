@@ -17,7 +17,7 @@ import (
 func TestDPoP(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(kit.DPoPDocument)
-		p := &possessionTest{Fixture: w, first: w.Serve(kit.SharedIssuer), second: w.Serve(kit.SharedIssuer)}
+		p := &dpopTest{Fixture: w, first: w.Serve(kit.SharedIssuer), second: w.Serve(kit.SharedIssuer)}
 		p.machine = w.CreateClient(t, "--name", "machine", "--role", "FullAccess", "--grant", "client_credentials")
 		for name, test := range map[string]func(*testing.T){
 			"token": p.token, "race": p.race, "resource": p.resource, "resource race": p.resourceRace, "code": p.code,
@@ -29,19 +29,19 @@ func TestDPoP(t *testing.T) {
 	})
 }
 
-type possessionTest struct {
+type dpopTest struct {
 	*kit.Fixture
 	first, second *kit.Server
 	machine       kit.Client
 }
 
-func (p *possessionTest) byMachine() []string {
+func (p *dpopTest) byMachine() []string {
 	return []string{"grant_type", "client_credentials", "client_id", p.machine.ID, "client_secret", p.machine.Secret}
 }
 
 // token: what the answer, the token and introspection say, and which proofs are
 // refused.
-func (p *possessionTest) token(t *testing.T) {
+func (p *dpopTest) token(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	proof := h.TokenHeader()
 	token := mustBeOf(t, "a good proof", p.first.Token(proof, p.byMachine()...), "DPoP")
@@ -72,7 +72,7 @@ func (p *possessionTest) token(t *testing.T) {
 }
 
 // inParallel counts the statuses of requests that both replicas get at once.
-func (p *possessionTest) inParallel(requests int, send func(n *kit.Server) kit.Response) map[int]int {
+func (p *dpopTest) inParallel(requests int, send func(n *kit.Server) kit.Response) map[int]int {
 	var mu sync.Mutex
 	var wait sync.WaitGroup
 	statuses, gate := map[int]int{}, make(chan struct{})
@@ -95,7 +95,7 @@ func (p *possessionTest) inParallel(requests int, send func(n *kit.Server) kit.R
 }
 
 // race: of 50 uses of one proof one succeeds.
-func (p *possessionTest) race(t *testing.T) {
+func (p *dpopTest) race(t *testing.T) {
 	proof := p.NewDPoPKey(t).TokenHeader()
 	got := p.inParallel(50, func(n *kit.Server) kit.Response { return n.Token(proof, p.byMachine()...) })
 	if diff := cmp.Diff(map[int]int{200: 1, 400: 49}, got); diff != "" {
@@ -104,7 +104,7 @@ func (p *possessionTest) race(t *testing.T) {
 }
 
 // resourceRace: the same at a resource.
-func (p *possessionTest) resourceRace(t *testing.T) {
+func (p *dpopTest) resourceRace(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	token := mustBeOf(t, "sign-in", p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("jane", kit.Password)...), "DPoP")
 	use := forUse(h, token, http.MethodGet, "/v1/me")
@@ -115,7 +115,7 @@ func (p *possessionTest) resourceRace(t *testing.T) {
 }
 
 // resource is J2 at both dialects: a bound token is worth nothing without its key.
-func (p *possessionTest) resource(t *testing.T) {
+func (p *dpopTest) resource(t *testing.T) {
 	h, thief := p.NewDPoPKey(t), p.NewDPoPKey(t)
 	me := mustBeOf(t, "sign-in", p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("jane", kit.Password)...), "DPoP")
 	admin := mustBeOf(t, "machine", p.first.Token(h.TokenHeader(), p.byMachine()...), "DPoP")
@@ -155,7 +155,7 @@ func (p *possessionTest) resource(t *testing.T) {
 }
 
 // code: a replayed proof burns no one-time password.
-func (p *possessionTest) code(t *testing.T) {
+func (p *dpopTest) code(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	spent := h.TokenHeader()
 	mustBeOf(t, "the first use", p.first.Token(spent, p.byMachine()...), "DPoP")
@@ -170,7 +170,7 @@ func (p *possessionTest) code(t *testing.T) {
 
 // refresh is J2 for the refresh tokens of public clients, and what confidential
 // ones may do.
-func (p *possessionTest) refresh(t *testing.T) {
+func (p *dpopTest) refresh(t *testing.T) {
 	h, thief := p.NewDPoPKey(t), p.NewDPoPKey(t)
 	first := p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("john", kit.Password)...)
 	mustBeOf(t, "sign-in", first, "DPoP")
@@ -188,7 +188,7 @@ func (p *possessionTest) refresh(t *testing.T) {
 }
 
 // exchange: what is made of a bound token needs its key, and is bound to it.
-func (p *possessionTest) exchange(t *testing.T) {
+func (p *dpopTest) exchange(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	token := mustBeOf(t, "sign-in", p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("jane", kit.Password)...), "DPoP")
 	form := []string{
@@ -204,7 +204,7 @@ func (p *possessionTest) exchange(t *testing.T) {
 }
 
 // nonce: one replica demands what the other gave.
-func (p *possessionTest) nonce(t *testing.T) {
+func (p *dpopTest) nonce(t *testing.T) {
 	h, strict := p.NewDPoPKey(t), p.Serve(kit.SharedIssuer, "LATCHKEY_DPOP_NONCE=true")
 	told := strict.Token(h.TokenHeader(), p.byMachine()...)
 	mustFail(t, "no nonce", told, "use_dpop_nonce")
@@ -228,7 +228,7 @@ func (p *possessionTest) nonce(t *testing.T) {
 }
 
 // boundClient: RFC 9449 §5.2. What its settings are is told at /v1.
-func (p *possessionTest) boundClient(t *testing.T) {
+func (p *dpopTest) boundClient(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	form := []string{"grant_type", "password", "client_id", "bound", "username", "jane", "password", kit.Password}
 	mustFail(t, "no proof", p.first.Token(nil, form...), "invalid_dpop_proof")
@@ -242,7 +242,7 @@ func (p *possessionTest) boundClient(t *testing.T) {
 
 // later: a proof that is forgotten is too old as well, and the reuse of an old
 // refresh token ends the session only in the hands of who has the key.
-func (p *possessionTest) later(t *testing.T) {
+func (p *dpopTest) later(t *testing.T) {
 	h, thief := p.NewDPoPKey(t), p.NewDPoPKey(t)
 	proof := h.TokenHeader()
 	first := p.first.Token(proof, kit.PublicClientSignIn("john", kit.Password)...)
