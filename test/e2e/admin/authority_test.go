@@ -465,7 +465,7 @@ func mustName(t *testing.T, a kit.Response, members ...string) {
 // exactly or at its beginning.
 func heard(m *kit.OrderCloud, t *testing.T, object, action, changed string, exactly bool) {
 	t.Helper()
-	kit.Soon(t, action+" of "+object+": "+changed, func() bool {
+	kit.Eventually(t, action+" of "+object+": "+changed, func() bool {
 		var page struct {
 			Items []struct {
 				Action  string

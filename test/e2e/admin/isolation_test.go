@@ -145,7 +145,7 @@ func (e *twoCompanies) furnish(t *testing.T) {
 		}
 	}
 	audited := func() kit.Response { return e.Do(t, 200, "GET", "/v1/auditevents?Object=ApiClient/desk", nil) }
-	kit.Soon(t, "an audit event", func() bool { return at(t, audited(), "Items", "0") != nil })
+	kit.Eventually(t, "an audit event", func() bool { return at(t, audited(), "Items", "0") != nil })
 	e.note(t, audited(), "auditEventID", "Items", "0", "ID")
 	e.note(t, e.Do(t, 200, "GET", "/v1/signingkeys?State=active", nil), "kid", "Items", "0", "ID")
 	memberships := e.Do(t, 200, "GET", "/v2/accounts/alpha/account-memberships?include=account_member", nil)

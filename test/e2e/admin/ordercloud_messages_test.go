@@ -131,7 +131,7 @@ func (j *orderCloudJourney) records(t *testing.T) {
 		"ApiClient/desk": "apiclient.created", "User/acme/ted": "user.unlocked", "SecurityProfile/shopper/Buyer/acme": "securityprofileassignment.created",
 		"User/acme/nina": "user.created", "MessageSender/sink/Supplier/smith": "messagesenderassignment.created",
 	} {
-		kit.Soon(t, "an audit event for "+what, func() bool {
+		kit.Eventually(t, "an audit event for "+what, func() bool {
 			got := j.Do(t, 200, "GET", "/v1/auditevents?Action="+action+"&Object="+what+"&ClientID=operator&Outcome=success", nil)
 			return strings.Contains(got.Body, `"TotalCount":1,`)
 		})

@@ -121,7 +121,7 @@ func withdrawnFromClient(m *kit.OrderCloud, t *testing.T) {
 		return err
 	})
 	for _, n := range []*kit.Server{m.First, m.Second} {
-		kit.Soon(t, "the role is gone", func() bool {
+		kit.Eventually(t, "the role is gone", func() bool {
 			return m.Send(n, token, "GET", "/v1/buyers", nil).Status == http.StatusForbidden
 		})
 	}

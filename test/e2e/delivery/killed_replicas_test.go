@@ -74,7 +74,7 @@ func TestKilledReplicas(t *testing.T) {
 	ask(second, 10)
 	killSecond()
 	ask(third, 5)
-	awaitSlow(t, "a failed attempt", func() bool {
+	kit.Eventually(t, "a failed attempt", func() bool {
 		return slices.ContainsFunc(messages(w), func(m queuedMessage) bool { return strings.Contains(m.Reason, "503") })
 	})
 	w.Inbox.Status.Store(http.StatusOK)
@@ -88,7 +88,7 @@ func TestKilledReplicas(t *testing.T) {
 			t.Fatalf("%d of %d messages arrived; still there: %+v", len(copies), asked, messages(w, "--state", "queued"))
 		}
 	}
-	awaitSlow(t, "the settlement", func() bool { return len(messages(w, "--state", "delivered")) == asked })
+	kit.Eventually(t, "the settlement", func() bool { return len(messages(w, "--state", "delivered")) == asked })
 	for len(w.Inbox.Messages) > 0 {
 		copies[(<-w.Inbox.Messages).Header.Get("Idempotency-Key")]++
 	}
@@ -109,10 +109,10 @@ func TestNothingIsDeliveredAfterExpiry(t *testing.T) {
 		n := w.Serve()
 		w.Inbox.Status.Store(http.StatusServiceUnavailable)
 		n.RequestCode("jane", "")
-		awaitSlow(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
+		kit.Eventually(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
 		w.Clock.Advance(10 * time.Minute)
 		w.Inbox.Status.Store(http.StatusOK)
-		awaitSlow(t, "the end of the message", func() bool { return len(messages(w, "--state", "expired")) == 1 })
+		kit.Eventually(t, "the end of the message", func() bool { return len(messages(w, "--state", "expired")) == 1 })
 		m := messages(w)[0]
 		if !strings.Contains(m.Reason, "503") || m.EndedAt == nil || len(w.Inbox.Messages) != 0 {
 			t.Errorf("%d messages sent; %+v", len(w.Inbox.Messages), m)

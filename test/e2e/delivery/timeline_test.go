@@ -67,16 +67,6 @@ func stepsOf(w *kit.Fixture, id string) []string {
 	return steps
 }
 
-// awaitSlow asks again until the condition holds; the test's deadline is the limit.
-func awaitSlow(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
 func metric(n *kit.Server, name string) string {
 	n.T.Helper()
 	response, err := http.Get(n.OpsURL + "/metrics")
@@ -104,7 +94,7 @@ func TestTimeline(t *testing.T) {
 		if a := n.RequestCode("jane", ""); a.Status != http.StatusNoContent {
 			t.Fatalf("asked for a code: %d %s", a.Status, a.Body)
 		}
-		awaitSlow(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
+		kit.Eventually(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
 		m := messages(w, "--state", "queued", "--sender", "sink")[0]
 		if m.DueAt == nil || m.EndedAt != nil || !strings.Contains(m.Reason, "503") {
 			t.Errorf("message %+v", m)
@@ -117,7 +107,7 @@ func TestTimeline(t *testing.T) {
 			}
 		}
 		secret := w.Inbox.Next(t).EventBody.OneTimePassword
-		awaitSlow(t, "the delivery", func() bool { return len(messages(w, "--state", "delivered")) == 1 })
+		kit.Eventually(t, "the delivery", func() bool { return len(messages(w, "--state", "delivered")) == 1 })
 
 		if a := n.SignIn("jane", "WRONG-CODE"); a.Status != http.StatusBadRequest {
 			t.Errorf("a wrong code: %d %s", a.Status, a.Body)
@@ -162,7 +152,7 @@ func TestRetryOfADeadMessage(t *testing.T) {
 		n := w.Serve()
 		w.Inbox.Status.Store(http.StatusGone)
 		n.RequestCode("", "jane@example.com")
-		awaitSlow(t, "a dead message", func() bool { return len(messages(w, "--state", "dead")) == 1 })
+		kit.Eventually(t, "a dead message", func() bool { return len(messages(w, "--state", "dead")) == 1 })
 		dead := messages(w)[0]
 		if !strings.Contains(dead.Reason, "410") {
 			t.Errorf("message %+v", dead)
@@ -208,7 +198,7 @@ func TestUnknownNamesLeaveATimeline(t *testing.T) {
 		n := w.Serve()
 		n.RequestCode("nobody", "")
 		var id string
-		awaitSlow(t, "the end of the request", func() bool { return strings.Contains(w.Log.String(), "no_such_login") })
+		kit.Eventually(t, "the end of the request", func() bool { return strings.Contains(w.Log.String(), "no_such_login") })
 		withRequestID(w, &id)
 		if steps := stepsOf(w, id); !slices.Equal(steps, []string{"asked", "nobody_served"}) {
 			t.Errorf("steps %q", steps)

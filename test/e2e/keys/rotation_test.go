@@ -25,7 +25,7 @@ func TestKeysRotateThemselves(t *testing.T) {
 		w.Clock.Advance(rotation - maxAge - server.KeyMargin)
 		nudge(w)
 		for _, n := range nodes {
-			kit.Soon(t, "a successor of each key is announced", func() bool {
+			kit.Eventually(t, "a successor of each key is announced", func() bool {
 				return len(n.FetchKeys(t, "/oauth/jwks").Keys) == 2*len(cached.Keys)
 			})
 		}
@@ -79,7 +79,7 @@ func checkSuccessors(w *kit.Fixture, t *testing.T) {
 // checkAnnouncements demands an audit event of each announced key.
 func checkAnnouncements(w *kit.Fixture, t *testing.T, want int) {
 	t.Helper()
-	kit.Soon(t, "every announcement is in the audit log, once", func() bool {
+	kit.Eventually(t, "every announcement is in the audit log, once", func() bool {
 		found := 0
 		w.WithApp(func(ctx context.Context, a *server.App) error {
 			page, err := a.Store.ListAuditEvents(ctx, storage.Query{Limit: 100})
@@ -111,7 +111,7 @@ func TestEmergencyRevocation(t *testing.T) {
 			return a.Ring.Revoke(ctx, kid)
 		})
 		for _, n := range []*kit.Server{first, second} {
-			kit.Soon(t, "the key's tokens are inactive", func() bool { return n.Introspect(token).Body == `{"active":false}` })
+			kit.Eventually(t, "the key's tokens are inactive", func() bool { return n.Introspect(token).Body == `{"active":false}` })
 			if a := n.Do(http.MethodGet, "/oauth/certs/"+kid, "", ""); a.Status != http.StatusNotFound {
 				t.Errorf("the revoked key: %d %s", a.Status, a.Body)
 			}

@@ -142,7 +142,7 @@ func (r *rotationTest) waitUntil(end time.Time, step time.Duration) {
 // returns when the one that it announces will sign.
 func (r *rotationTest) announced() (at time.Time) {
 	r.t.Helper()
-	kit.Soon(r.t, "a successor is announced", func() bool {
+	kit.Eventually(r.t, "a successor is announced", func() bool {
 		r.WithApp(func(ctx context.Context, a *server.App) error {
 			_, err := a.Store.PutSecurityProfile(ctx, storage.SecurityProfile{
 				ID: "nudge", RealmID: storage.DefaultRealmID, Name: fmt.Sprint("Nudge at ", r.Clock.Now()),
@@ -242,7 +242,7 @@ func TestKeyRevokedInAnEmergency(t *testing.T) {
 			}
 			return a.Ring.Revoke(ctx, kit.KeyID(t, old))
 		})
-		kit.Soon(t, "the key's tokens are inactive", func() bool { return n.Introspect(old).Body == `{"active":false}` })
+		kit.Eventually(t, "the key's tokens are inactive", func() bool { return n.Introspect(old).Body == `{"active":false}` })
 		next := tokenOf(n, machine)
 		if kit.KeyID(t, next) == kit.KeyID(t, old) {
 			t.Fatal("the revoked key signs")
@@ -258,7 +258,7 @@ func TestKeyRevokedInAnEmergency(t *testing.T) {
 			t.Errorf("a key that signs at once, for who trusts max-age: %d, so the test of rotations proves nothing", status)
 		}
 		w.Clock.Advance(protectedMaxAge)
-		kit.Soon(t, "all services have the new keys", func() bool {
+		kit.Eventually(t, "all services have the new keys", func() bool {
 			return waiting.takes(next) == http.StatusOK && waiting.takes(old) == http.StatusUnauthorized
 		})
 	})

@@ -335,7 +335,7 @@ func MustBeInactive(t testing.TB, what string, a Response) {
 	}
 }
 
-// Eventually waits until something has come true.
+// Eventually waits until ok returns true. It fails the test after 40 seconds.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(40 * time.Second); !ok(); {

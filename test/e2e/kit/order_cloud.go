@@ -177,7 +177,7 @@ func (m *OrderCloud) OnBothServers(t *testing.T, what string, holds func(n *Serv
 	if !holds(m.First) {
 		t.Errorf("not so at once: %s", what)
 	}
-	Soon(t, what, func() bool { return holds(m.Second) })
+	Eventually(t, what, func() bool { return holds(m.Second) })
 }
 
 // AwaitAgreement waits until both servers show the same at the paths, so that whichever
@@ -186,7 +186,7 @@ func (m *OrderCloud) AwaitAgreement(t *testing.T, paths ...string) {
 	t.Helper()
 	for _, path := range paths {
 		want := m.Send(m.First, m.AdminToken, http.MethodGet, path, nil)
-		Soon(t, "the servers agree on "+path, func() bool { return m.Send(m.Second, m.AdminToken, http.MethodGet, path, nil).Body == want.Body })
+		Eventually(t, "the servers agree on "+path, func() bool { return m.Send(m.Second, m.AdminToken, http.MethodGet, path, nil).Body == want.Body })
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -152,15 +151,4 @@ func WithoutField(fields []string, name string) []string {
 // WithField returns the form fields with one more, in place of those of that name.
 func WithField(fields []string, name, value string) []string {
 	return append(WithoutField(fields, name), name, value)
-}
-
-// Soon waits until a change made by another process has come through.
-func Soon(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if holds() {
-			return
-		}
-	}
-	t.Fatalf("not within 10 s: %s", what)
 }

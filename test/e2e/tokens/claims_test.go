@@ -149,7 +149,7 @@ func (c *tokenTest) ownClaims(t *testing.T) {
 // asks at once may get a server error.
 func (c *tokenTest) clientAlgs(t *testing.T) {
 	for id, alg := range map[string]jose.SignatureAlgorithm{"shop-rs256": jose.RS256, "shop-eddsa": jose.EdDSA} {
-		kit.Soon(t, "the client "+id+" is known", func() bool {
+		kit.Eventually(t, "the client "+id+" is known", func() bool {
 			a := c.node.Form("/oauth/token", "grant_type", "password", "client_id", id, "username", "jane", "password", kit.Password)
 			a.MustNotLeak(t)
 			return a.Status == http.StatusOK
@@ -305,7 +305,7 @@ func (c *tokenTest) rotation(t *testing.T) {
 		}
 		return kids
 	}
-	kit.Soon(t, "the successor is announced", func() bool { return len(announced(n.FetchKeys(t, "/oauth/jwks"))) == 1 })
+	kit.Eventually(t, "the successor is announced", func() bool { return len(announced(n.FetchKeys(t, "/oauth/jwks"))) == 1 })
 	successor := announced(n.FetchKeys(t, "/oauth/jwks"))[0]
 
 	c.Clock.Advance(time.Hour - time.Minute)
@@ -348,7 +348,7 @@ func (c *tokenTest) revocation(t *testing.T) {
 		t.Fatalf("the token is not active: %s", a.Body)
 	}
 	c.Command(t, "keys", "revoke", kid)
-	kit.Soon(t, "tokens of the key are inactive", func() bool { return n.Introspect(token).Body == `{"active":false}` })
+	kit.Eventually(t, "tokens of the key are inactive", func() bool { return n.Introspect(token).Body == `{"active":false}` })
 	if set := n.FetchKeys(t, "/oauth/jwks"); len(set.Key(kid)) != 0 {
 		t.Error("the revoked key is published")
 	}

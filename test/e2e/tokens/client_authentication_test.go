@@ -151,7 +151,7 @@ func (c *clientTest) lastSecret(t *testing.T) {
 	c.first.ClientCredentials(k.ID, k.Secret).AccessToken(t)
 	c.Command(t, "client", "secret", "delete", k.ID, c.secretIDs(t, k.ID)["first"])
 	for name, n := range c.replicas() {
-		kit.Soon(t, name+" replica refuses the deleted secret", func() bool { return n.ClientCredentials(k.ID, k.Secret).Status != http.StatusOK })
+		kit.Eventually(t, name+" replica refuses the deleted secret", func() bool { return n.ClientCredentials(k.ID, k.Secret).Status != http.StatusOK })
 		for _, secret := range []string{k.Secret, "", "x"} {
 			n.ClientCredentials(k.ID, secret).MustRefuse(t, 400, kit.InvalidClient)
 		}
@@ -211,7 +211,7 @@ func (c *clientTest) disabled(t *testing.T) {
 	}
 	c.Command(t, "client", "disable", "FLEETING")
 	for name, n := range c.replicas() {
-		kit.Soon(t, name+" replica has its tokens inactive", func() bool { return !c.active(t, n, token) })
+		kit.Eventually(t, name+" replica has its tokens inactive", func() bool { return !c.active(t, n, token) })
 		n.Form("/oauth/token", user...).MustRefuse(t, 400, kit.InactiveClient)
 		n.Form("/oauth/token", refresh...).MustRefuse(t, 400, kit.InactiveClient)
 		n.Do(http.MethodPost, "/oauth/token", kit.FormMedia, "grant_type=client_credentials", kit.BasicAuth("fleeting", kit.ClientSecret)...).MustRefuse(t, 401, kit.InactiveClient)
@@ -219,7 +219,7 @@ func (c *clientTest) disabled(t *testing.T) {
 		kit.MustRefuseCode(t, n.RequestCodeThrough("fleeting", "jane", ""), "PasswordReset.MissingOrInvalidClientID", "ClientID is missing or invalid.")
 	}
 	c.Command(t, "client", "enable", "fleeting")
-	kit.Soon(t, "the client works again", func() bool { return c.first.Form("/oauth/token", user...).Status == http.StatusOK })
+	kit.Eventually(t, "the client works again", func() bool { return c.first.Form("/oauth/token", user...).Status == http.StatusOK })
 	if a := c.first.Form("/oauth/token", refresh...); a.Status != http.StatusBadRequest || a.Field("error") != "invalid_grant" {
 		t.Errorf("former refresh token: %d %s, want invalid_grant", a.Status, a.Body)
 	}
@@ -304,7 +304,7 @@ func (c *clientTest) floor(t *testing.T) {
 	c.second.Form("/oauth/token", kit.WithField(withCode, "scope", "Shopper")...).MustRefuse(t, 400, kit.RolesMissing)
 	c.Apply(`{ApiClients: [{ID: floor, AppName: Floor, Active: true, AccessTokenDuration: 10, AllowAnyBuyer: true, MinimumRequiredRoles: [Shopper],
 		GrantTypes: [password], AllowedCredentials: [otp, password]}]}`)
-	kit.Soon(t, "the floor is lowered", func() bool { return c.first.Form("/oauth/token", withCode...).Status == http.StatusOK })
+	kit.Eventually(t, "the floor is lowered", func() bool { return c.first.Form("/oauth/token", withCode...).Status == http.StatusOK })
 	c.first.Form("/oauth/token", withCode...).MustRefuse(t, 400, kit.WrongCredentials)
 }
 
@@ -323,7 +323,7 @@ func (c *clientTest) severalSecrets(t *testing.T) {
 	}
 	second, brief := add("--name", "second"), add("--name", "brief", "--expires-in", "1h")
 	for name, n := range c.replicas() {
-		kit.Soon(t, name+" replica knows the secrets", func() bool { return n.ClientCredentials(k.ID, brief.Secret).Status == http.StatusOK })
+		kit.Eventually(t, name+" replica knows the secrets", func() bool { return n.ClientCredentials(k.ID, brief.Secret).Status == http.StatusOK })
 		for _, secret := range []string{k.Secret, second.Secret, brief.Secret} {
 			n.ClientCredentials(k.ID, secret).AccessToken(t)
 			n.Do(http.MethodPost, "/oauth/token", kit.FormMedia, "grant_type=client_credentials", kit.BasicAuth(k.ID, secret)...).AccessToken(t)
@@ -334,7 +334,7 @@ func (c *clientTest) severalSecrets(t *testing.T) {
 	c.Command(t, "client", "secret", "delete", k.ID, c.secretIDs(t, k.ID)["first"])
 	c.Clock.Advance(time.Hour + time.Second)
 	for name, n := range c.replicas() {
-		kit.Soon(t, name+" replica refuses the deleted secret", func() bool { return n.ClientCredentials(k.ID, k.Secret).Status != http.StatusOK })
+		kit.Eventually(t, name+" replica refuses the deleted secret", func() bool { return n.ClientCredentials(k.ID, k.Secret).Status != http.StatusOK })
 		n.ClientCredentials(k.ID, k.Secret).MustRefuse(t, 400, kit.InvalidClient)
 		n.ClientCredentials(k.ID, brief.Secret).MustRefuse(t, 400, kit.InvalidClient)
 		n.ClientCredentials(k.ID, second.Secret).AccessToken(t)

@@ -250,12 +250,12 @@ func (a *assertionTest) methods(t *testing.T) {
 
 	a.Command(t, "client", "disable", "machine")
 	for _, node := range a.nodes {
-		kit.Soon(t, "the client is disabled", func() bool {
+		kit.Eventually(t, "the client is disabled", func() bool {
 			return asserted(node, "/oauth/token", a.assert(nil)).Status != http.StatusOK
 		})
 	}
 	a.Command(t, "client", "enable", "machine")
-	kit.Soon(t, "the client is enabled", func() bool { return asserted(n, "/oauth/token", a.assert(nil)).Status == http.StatusOK })
+	kit.Eventually(t, "the client is enabled", func() bool { return asserted(n, "/oauth/token", a.assert(nil)).Status == http.StatusOK })
 }
 
 // adminSecret gives the client a secret, which is of no use to it.

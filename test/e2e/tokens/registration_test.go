@@ -127,7 +127,7 @@ func (r *registrationTest) raisedShopper(t *testing.T) string {
 	t.Helper()
 	r.Apply(`SecurityProfiles: [{ID: raised, Name: Raised, Roles: [ClientRegistration], Assignments: [{BuyerID: acme, UserID: john}]}]`)
 	var a kit.Response
-	kit.Soon(t, "john has the role", func() bool {
+	kit.Eventually(t, "john has the role", func() bool {
 		a = r.first.SignIn("john", kit.Password)
 		return strings.Contains(a.Field("scope"), "ClientRegistration")
 	})
@@ -297,7 +297,7 @@ func (r *registrationTest) replacements(t *testing.T) {
 	if got.Name != "New" || got.Scope != "Reader" || !cmp.Equal(got.Grants, []string{"client_credentials"}) || got.Secret != "" || got.Token != g.Token {
 		t.Errorf("%+v", got)
 	}
-	kit.Soon(t, "the scope is narrower", func() bool { return r.first.ClientCredentials(g.ID, g.Secret).Field("scope") == "Reader" })
+	kit.Eventually(t, "the scope is narrower", func() bool { return r.first.ClientCredentials(g.ID, g.Secret).Field("scope") == "Reader" })
 	mustFault(t, put(`,"scope":"Reader Writer"`), 400, "invalid_client_metadata") // what was given up is gone
 
 	a := newAsserter(r.Fixture, t, "replacement")
@@ -330,7 +330,7 @@ func (r *registrationTest) deletion(t *testing.T) {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
 	for _, n := range []*kit.Server{r.first, r.second} {
-		kit.Soon(t, "the client is gone", func() bool { return n.ClientCredentials(g.ID, g.Secret).Status == http.StatusBadRequest })
+		kit.Eventually(t, "the client is gone", func() bool { return n.ClientCredentials(g.ID, g.Secret).Status == http.StatusBadRequest })
 		if got := n.SendJSON(http.MethodGet, "/v1/buyers", token, ""); got.Status != http.StatusUnauthorized {
 			t.Errorf("its token: %d %s", got.Status, got.Body)
 		}
@@ -342,7 +342,7 @@ func (r *registrationTest) deletion(t *testing.T) {
 	}
 	disabled := r.register(t, `{}`)
 	r.Command(t, "client", "disable", disabled.ID)
-	kit.Soon(t, "the client is disabled", func() bool {
+	kit.Eventually(t, "the client is disabled", func() bool {
 		return r.first.SendJSON(http.MethodGet, disabled.path(), disabled.Token, "").Status == http.StatusUnauthorized
 	})
 }
@@ -362,7 +362,7 @@ func (r *registrationTest) admission(t *testing.T) {
 	if admitted.Status != http.StatusOK {
 		t.Fatalf("%d %s", admitted.Status, admitted.Body)
 	}
-	kit.Soon(t, "jane is admitted", func() bool {
+	kit.Eventually(t, "jane is admitted", func() bool {
 		got := r.first.Form("/oauth/token", "grant_type", "password", "client_id", g.ID, "username", "jane", "password", kit.Password)
 		if scope := got.Field("scope"); scope != "" {
 			t.Errorf("scope %q", scope)

@@ -156,7 +156,7 @@ func hasTypes(m *kit.OrderCloud, t *testing.T, id, ours, further string) {
 // seen waits until the server has heard of a sender.
 func seen(m *kit.OrderCloud, t *testing.T, id string) {
 	t.Helper()
-	kit.Soon(t, "the sender is there", func() bool {
+	kit.Eventually(t, "the sender is there", func() bool {
 		return m.Send(m.First, m.AdminToken, http.MethodGet, "/v1/messagesenders/"+id, nil).Status == http.StatusOK
 	})
 }
