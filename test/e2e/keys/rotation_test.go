@@ -31,12 +31,12 @@ func TestKeysRotateThemselves(t *testing.T) {
 		}
 		checkSuccessors(w, t)
 		for _, n := range nodes {
-			kit.VerifyToken(t, n.SignInTo2(t, "vendor"), jose.ES256, cached)
+			kit.VerifyToken(t, n.JanesToken(t, "vendor"), jose.ES256, cached)
 		}
 		fresh := nodes[1].FetchKeys(t, "/oauth/jwks")
 		w.Clock.Advance(maxAge + server.KeyMargin + time.Second)
 		for _, n := range nodes {
-			token := n.SignInTo2(t, "vendor")
+			token := n.JanesToken(t, "vendor")
 			kit.VerifyToken(t, token, jose.ES256, fresh)
 			if len(cached.Key(kit.KeyID(t, token))) != 0 {
 				t.Error("the old key signs")

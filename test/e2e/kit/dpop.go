@@ -13,9 +13,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-const DPoPIssuer = "https://login.example.com" // wireIssuer's
+const DPoPIssuer = "https://login.example.com" // that of SharedIssuer
 
-// DPoPDocument are those of the tests of proofs of possession.
+// DPoPDocument contains the clients of the DPoP tests (RFC 9449).
 const DPoPDocument = `
 ApiClients:
   - {ID: spa, AppName: Public, Active: true, AccessTokenDuration: 60, RefreshTokenDuration: 1440, AllowAnyBuyer: true,
@@ -24,7 +24,7 @@ ApiClients:
      DPoPBoundAccessTokens: true, GrantTypes: [password, refresh_token], AllowedCredentials: [otp, password]}
 `
 
-// DPoPKey is a client's key. It makes proofs with go-jose.
+// DPoPKey is the key of a client. It signs proofs with go-jose.
 type DPoPKey struct {
 	T          testing.TB
 	w          *Fixture
@@ -46,8 +46,8 @@ func (w *Fixture) NewDPoPKey(t testing.TB) *DPoPKey {
 	return &DPoPKey{t, w, key, base64.RawURLEncoding.EncodeToString(sum)}
 }
 
-// Proof returns the header for a request, with a proof that is good but for the
-// claims: name, value, …
+// Proof returns the header with a proof for a request. Claims are added to the proof or
+// replace those of a valid one: name, value, …
 func (h *DPoPKey) Proof(method, path string, claims ...any) []string {
 	h.T.Helper()
 	all := map[string]any{"htm": method, "htu": DPoPIssuer + path, "iat": h.w.Clock.Now().Unix(), "jti": rand.Text()}
@@ -75,18 +75,18 @@ func (h *DPoPKey) Proof(method, path string, claims ...any) []string {
 	return []string{"DPoP", text}
 }
 
-// TokenHeader is a proof for the token endpoint.
+// TokenHeader returns the header with a proof for the token endpoint.
 func (h *DPoPKey) TokenHeader(claims ...any) []string {
 	h.T.Helper()
 	return h.Proof(http.MethodPost, "/oauth/token", claims...)
 }
 
-// Token asks the token endpoint, with a header.
+// Token sends a form to the token endpoint, with a header.
 func (n *Server) Token(header []string, fields ...string) Response {
 	return n.Do(http.MethodPost, "/oauth/token", FormMedia, EncodeForm(fields...), header...)
 }
 
-// PublicClientSignIn are the fields of a sign-in through the public client.
+// PublicClientSignIn returns the form fields of a sign-in through the public client.
 func PublicClientSignIn(username, secret string, more ...string) []string {
 	return append([]string{"grant_type", "password", "client_id", "spa", "username", username, "password", secret}, more...)
 }

@@ -17,9 +17,9 @@ import (
 	"latchkey/storage"
 )
 
-// ElasticPathDocument is the world of Elastic Path's storefronts: the clients "front"
-// and "till" may do all that a storefront does, "capped" is one with a ceiling,
-// "bare" one without grants for accounts. Nobody in it has a password.
+// ElasticPathDocument contains the clients of storefronts. "front" and "till" may do
+// everything that a storefront does, "capped" has maximum roles, "bare" has no grant for
+// accounts, and "otponly" takes codes only. There are no users.
 const ElasticPathDocument = `
 authentication_realms:
   - id: default
@@ -43,7 +43,8 @@ const (
 	CodeRequestedEvent = "one-time-password-token-request.created"
 )
 
-// ElasticPath is an arena that Elastic Path's dialect is spoken in.
+// ElasticPath is a OneServer with the clients of ElasticPathDocument, an administrator,
+// and an integration that sends codes to the receiver.
 type ElasticPath struct {
 	*OneServer
 	AdminSecret string
@@ -90,12 +91,13 @@ func newElasticPath(w *Fixture, admin Client, settings ...string) *ElasticPath {
 	return m
 }
 
-// Caller is who calls /v2: by an access token and perhaps an account token.
+// Caller calls /v2 with an access token, and with an account token unless it is "".
 type Caller struct {
 	Server                    *Server
 	AccessToken, AccountToken string
 }
 
+// SendText sends JSON text.
 func (v Caller) SendText(method, path, body string) Response {
 	header := []string{"Authorization", "Bearer " + v.AccessToken}
 	if v.AccountToken != "" {
@@ -104,7 +106,7 @@ func (v Caller) SendText(method, path, body string) Response {
 	return v.Server.Do(method, path, "application/json", body, header...)
 }
 
-// Try sends a resource in its envelope; nil is no body.
+// Try sends a resource in its envelope. If data is nil, there is no body.
 func (v Caller) Try(method, path string, data Object) Response {
 	if data == nil {
 		return v.SendText(method, path, "")
@@ -116,7 +118,7 @@ func (v Caller) Try(method, path string, data Object) Response {
 	return v.SendText(method, path, string(body))
 }
 
-// Send is try for a request that must get that status.
+// Send is Try for a request that must be answered with the status.
 func (v Caller) Send(t testing.TB, status int, method, path string, data Object) JSON {
 	t.Helper()
 	return MustJSON(t, method+" "+path, status, v.Try(method, path, data))
@@ -125,6 +127,7 @@ func (v Caller) Send(t testing.TB, status int, method, path string, data Object)
 // JSON is a JSON document.
 type JSON struct{ Value any }
 
+// MustJSON returns the body of a response that must have the status.
 func MustJSON(t testing.TB, what string, status int, a Response) (p JSON) {
 	t.Helper()
 	if a.Status != status {
@@ -139,7 +142,7 @@ func MustJSON(t testing.TB, what string, status int, a Response) (p JSON) {
 	return p
 }
 
-// At follows names and indexes; what is not there is nil.
+// At follows names and indexes into the document. It returns nil for what is missing.
 func (p JSON) At(path ...any) any {
 	v := p.Value
 	for _, step := range path {
@@ -158,12 +161,13 @@ func (p JSON) At(path ...any) any {
 	return v
 }
 
+// Text is At for a string.
 func (p JSON) Text(path ...any) string {
 	s, _ := p.At(path...).(string)
 	return s
 }
 
-// Column returns a member of every item of the list.
+// Column returns a member of each item of the list in "data".
 func (p JSON) Column(name string) (values []string) {
 	items, _ := p.At("data").([]any)
 	for i := range items {
@@ -172,22 +176,24 @@ func (p JSON) Column(name string) (values []string) {
 	return values
 }
 
-// Storefront is a storefront with a fresh implicit token; admin may do everything.
+// Storefront returns a caller with a new implicit token.
 func (m *ElasticPath) Storefront() Caller { return m.StorefrontAt(m.Server) }
 
+// StorefrontAt is Storefront at another server.
 func (m *ElasticPath) StorefrontAt(n *Server) Caller {
 	m.T.Helper()
 	got := n.Form("/oauth/access_token", "grant_type", "implicit", "client_id", "front")
 	return Caller{Server: n, AccessToken: MustJSON(m.T, "implicit token", http.StatusOK, got).Text("access_token")}
 }
 
+// Admin returns a caller that may do everything.
 func (m *ElasticPath) Admin() Caller {
 	m.T.Helper()
 	got := m.Server.Form("/oauth/access_token", "grant_type", "client_credentials", "client_id", "admin", "client_secret", m.AdminSecret)
 	return Caller{Server: m.Server, AccessToken: MustJSON(m.T, "admin token", http.StatusOK, got).Text("access_token")}
 }
 
-// AddAccount makes an account.
+// AddAccount creates an account.
 func (m *ElasticPath) AddAccount(name string) storage.Account {
 	m.T.Helper()
 	uid, err := storage.NewID(rand.Reader, storage.AccountPrefix)
@@ -202,7 +208,8 @@ func (m *ElasticPath) AddAccount(name string) storage.Account {
 // Shopper is a user with a login in the default profile.
 type Shopper struct{ UID, LoginID, Username string }
 
-// AddShopperWithHash is shopper with the hash of a password.
+// AddShopperWithHash creates a user with the hash of a password, or with no password if it
+// is "". The user is a member of the accounts.
 func (m *ElasticPath) AddShopperWithHash(hash, name string, accounts ...storage.Account) Shopper {
 	m.T.Helper()
 	uid, err := storage.NewID(rand.Reader, storage.UserPrefix)
@@ -228,7 +235,7 @@ func (m *ElasticPath) AddShopperWithHash(hash, name string, accounts ...storage.
 	return p
 }
 
-// AddMembership makes a shopper a member, or gives the member other roles.
+// AddMembership makes a user a member of an account, or gives the member other roles.
 func (m *ElasticPath) AddMembership(p Shopper, a storage.Account, roles ...string) storage.Membership {
 	m.T.Helper()
 	membership, err := m.App.Store.PutMembership(m.T.Context(), storage.Membership{AccountUID: a.UID, UserUID: p.UID, Roles: roles})
@@ -236,16 +243,16 @@ func (m *ElasticPath) AddMembership(p Shopper, a storage.Account, roles ...strin
 	return membership
 }
 
-// KnownCode is what plant gives out in malls.
+// KnownCode is a code that tests store for a login; see StoreCode.
 const KnownCode = "K7M2QX9T"
 
-// RequestCode asks for a one-time password in Elastic Path's words.
+// RequestCode requests a one-time password token (Elastic Path).
 func (v Caller) RequestCode(profile, username, purpose string) Response {
 	return v.Try(http.MethodPost, RealmPath+"/password-profiles/"+profile+"/one-time-password-token-request",
 		Object{"type": "one_time_password_token_request", "username": username, "purpose": purpose})
 }
 
-// DeliveredCode asks for a code and waits for it.
+// DeliveredCode requests a code, waits until the receiver has it, and returns it.
 func (m *ElasticPath) DeliveredCode(p Shopper, purpose string) string {
 	m.T.Helper()
 	if got := m.Storefront().RequestCode("default", p.Username, purpose); got.Status != http.StatusAccepted || got.Body != "" {
@@ -258,7 +265,7 @@ func (m *ElasticPath) DeliveredCode(p Shopper, purpose string) string {
 	return e.Payload.Code
 }
 
-// ByCode and byPassword are the bodies of requests for account tokens.
+// ByCode returns the body of a request for account tokens by a code.
 func ByCode(profile, username, code string) Object {
 	return Object{
 		"type": "account_management_authentication_token", "authentication_mechanism": "passwordless",
@@ -266,6 +273,7 @@ func ByCode(profile, username, code string) Object {
 	}
 }
 
+// ByPassword returns the body of a request for account tokens by a password.
 func ByPassword(username, password string) Object {
 	return Object{
 		"type": "account_management_authentication_token", "authentication_mechanism": "password",
@@ -273,6 +281,7 @@ func ByPassword(username, password string) Object {
 	}
 }
 
+// ByAccountToken returns the body of a request for account tokens by an account token.
 func ByAccountToken() Object {
 	return Object{
 		"type":                     "account_management_authentication_token",
@@ -280,25 +289,25 @@ func ByAccountToken() Object {
 	}
 }
 
-// AccountTokens signs in through the storefront and returns the answer.
+// AccountTokens requests account tokens; data is ByCode, ByPassword or ByAccountToken.
 func (v Caller) AccountTokens(data Object) Response {
 	return v.Try(http.MethodPost, AccountTokensPath, data)
 }
 
-// MemberGrant asks for a token scoped to an account.
+// MemberGrant sends a request of the account-member grant.
 func (n *Server) MemberGrant(clientID string, fields ...string) Response {
 	all := append(ClientFields(clientID), "grant_type", grants.GrantAccountMember)
 	return n.Form("/oauth/token", append(all, fields...)...)
 }
 
-// ExchangeToken asks for another token in place of an access token.
+// ExchangeToken sends a request of the token exchange grant (RFC 8693) for an access token.
 func (n *Server) ExchangeToken(clientID, subject string, fields ...string) Response {
 	all := append(ClientFields(clientID), "grant_type", grants.GrantTokenExchange,
 		"subject_token", subject, "subject_token_type", grants.TokenTypeAccessToken)
 	return n.Form("/oauth/token", append(all, fields...)...)
 }
 
-// MustFailV2 fails the test unless the answer is what every wrong credential gets.
+// MustFailV2 fails the test unless the response is that to any wrong credential.
 func MustFailV2(t testing.TB, what string, a Response) {
 	t.Helper()
 	const body = `{"errors":[{"title":"Bad Request","status":"400","detail":"authentication failed"}]}`
@@ -307,8 +316,8 @@ func MustFailV2(t testing.TB, what string, a Response) {
 	}
 }
 
-// MustRefuseV2 fails the test unless the answer is a refusal of that status in the
-// dialect's envelope, with that detail unless it is "*".
+// MustRefuseV2 fails the test unless the response is an error of the status in the
+// envelope of /v2, with the detail unless that is "*".
 func MustRefuseV2(t testing.TB, what string, a Response, status int, detail string) {
 	t.Helper()
 	var body struct {
@@ -334,7 +343,8 @@ func MustRefuseV2(t testing.TB, what string, a Response, status int, detail stri
 	}
 }
 
-// DecodeJWT returns the header and the claims of a token, not verified.
+// DecodeJWT returns the header and the claims of a token. It does not verify the
+// signature.
 func DecodeJWT(t testing.TB, token string) (header, claims map[string]any) {
 	t.Helper()
 	parts := strings.Split(token, ".")
@@ -353,7 +363,7 @@ func DecodeJWT(t testing.TB, token string) (header, claims map[string]any) {
 	return header, claims
 }
 
-// WithAccountToken is the visitor with an account token.
+// WithAccountToken returns the caller with an account token.
 func (v Caller) WithAccountToken(accountToken string) Caller {
 	v.AccountToken = accountToken
 	return v
@@ -365,14 +375,13 @@ func (m *ElasticPath) ChangeSettings(changes Object) {
 	m.Admin().Send(m.T, http.StatusOK, http.MethodPut, SettingsPath, changes)
 }
 
-// AddShopper makes one without a password, who is a member of the accounts.
+// AddShopper creates a user without a password, who is a member of the accounts.
 func (m *ElasticPath) AddShopper(name string, accounts ...storage.Account) Shopper {
 	m.T.Helper()
 	return m.AddShopperWithHash("", name, accounts...)
 }
 
-// ResetPasswordTokens signs a shopper in by a planted code that was asked for to reset the
-// password.
+// ResetPasswordTokens signs a user in by a code whose purpose is to reset the password.
 func (m *ElasticPath) ResetPasswordTokens(p Shopper) JSON {
 	m.T.Helper()
 	m.StoreCode(p.Username, KnownCode, func(c *storage.Code) { c.Purpose = storage.PurposeResetPassword })

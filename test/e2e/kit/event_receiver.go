@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Event is what an integration is told of a code.
+// Event is the event that an integration receives for a code.
 type Event struct {
 	ID          string
 	TriggeredBy string `json:"triggered_by"`
@@ -25,16 +25,17 @@ type Event struct {
 	Body string
 }
 
-// EventReceiver is a webhook of Elastic Path's kind, with a secret key of its own.
+// EventReceiver is the webhook of an Elastic Path integration. It checks each request.
 type EventReceiver struct {
 	URL, Key string
 	Events   chan Event
 
 	mu   sync.Mutex
-	seen map[string]bool // ids of events: each may come more than once
+	seen map[string]bool // ids of events, because an event may arrive more than once
 	fail bool
 }
 
+// NewEventReceiver starts a receiver with a secret key.
 func NewEventReceiver(t testing.TB, key string) *EventReceiver {
 	r := &EventReceiver{Key: key, Events: make(chan Event, 1000), seen: map[string]bool{}}
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, request *http.Request) {
@@ -68,13 +69,14 @@ func (r *EventReceiver) take(e Event) (status int) {
 	return http.StatusOK
 }
 
+// SetFailing makes the receiver answer 502, or not any more.
 func (r *EventReceiver) SetFailing(fail bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fail = fail
 }
 
-// Integration is the resource that makes events come to the receiver.
+// Integration returns the integration resource that sends events to the receiver.
 func (r *EventReceiver) Integration(name string) Object {
 	return Object{
 		"type": "integration", "name": name, "description": "Brings codes", "enabled": true, "integration_type": "webhook",

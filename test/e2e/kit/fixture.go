@@ -32,15 +32,16 @@ import (
 	"latchkey/storage/storetest/pgtest"
 )
 
-// LongRequestTimeout gives requests the time they need on a machine that has much else
-// to do: what is tested here is who wins, not how fast.
+// LongRequestTimeout is a setting for tests that send many requests at once. They test
+// which request wins, not how fast, and the machine may be busy.
 const LongRequestTimeout = "LATCHKEY_REQUEST_TIMEOUT=40s"
 
-// BehindProxy makes a server believe X-Forwarded-For, so that a test can come
-// from anywhere.
+// BehindProxy is a setting that makes a server trust X-Forwarded-For, so that a test can
+// choose the address of its requests.
 const BehindProxy = "LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8"
 
-// Postgres starts the one PostgreSQL server of this test process.
+// Postgres returns the PostgreSQL server of this test process. Its databases are migrated
+// and empty. It does not write to disk; tests of a crash of the database start their own.
 var Postgres = pgtest.Shared(pgtest.Config{Relaxed: true, Migrate: func(url string) error {
 	store, err := gormstore.Open(context.Background(), gormstore.Config{URL: url})
 	if err != nil {
@@ -49,10 +50,10 @@ var Postgres = pgtest.Shared(pgtest.Config{Relaxed: true, Migrate: func(url stri
 	return errors.Join(store.Migrate(context.Background()), store.Close())
 }})
 
-// MasterKey is 32 bytes that seal nothing of worth.
+// MasterKey is the master key of all databases.
 const MasterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
-// The users and clients of every world.
+// The secrets of the users and clients in Document.
 const (
 	Password     = "correct-Horse-7-battery"
 	ClientSecret = "shop-secret-shop-secret-shop-secret"
@@ -60,7 +61,8 @@ const (
 	SharedKey    = "key-of-the-message-sender"
 )
 
-// Document is applied to every world; SINK is its webhook.
+// Document contains the users and clients of every Fixture. SINK stands for the URL of its
+// inbox.
 const Document = `
 SecurityProfiles:
   - {ID: shopping, Name: Shopping, Roles: [MeAdmin, Shopper], Assignments: [{BuyerID: acme}, {BuyerID: closed}]}
@@ -143,14 +145,14 @@ func (w *Fixture) applyDocument(inboxURL string) {
 	w.Apply(strings.NewReplacer("SINK", inboxURL, "Password: "+Password, "PasswordHash: '"+hash+"'").Replace(Document))
 }
 
-// Clock runs with the real one, some time ahead.
+// Clock is the real time plus an offset. The zero value is the real time.
 type Clock struct{ Ahead atomic.Int64 }
 
 func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.Ahead.Load())) }
 
 func (c *Clock) Advance(d time.Duration) { c.Ahead.Add(int64(d)) }
 
-// Config is the configuration of the world's servers, with changes.
+// Config returns the settings of a server, with changes given as NAME=VALUE.
 func (w *Fixture) Config(changes ...string) config.Config {
 	w.T.Helper()
 	listen, ops := FreeAddresses(w.T)
@@ -179,7 +181,7 @@ func (w *Fixture) Config(changes ...string) config.Config {
 	return cfg
 }
 
-// FreeAddresses returns two addresses that nobody listens on.
+// FreeAddresses returns two addresses with free ports.
 func FreeAddresses(t testing.TB) (one, other string) {
 	t.Helper()
 	var addresses [2]string
@@ -275,11 +277,11 @@ func (w *Fixture) Apply(document string) {
 	})
 }
 
-// Serve starts a server in this process and stops it when the test ends.
-// Settings are given as NAME=VALUE.
+// Serve starts a server in this process, on the clock of the fixture. The server stops
+// when the test ends. Settings are given as NAME=VALUE.
 func (w *Fixture) Serve(settings ...string) *Server { return w.ServeAt(&w.Clock, settings...) }
 
-// ServeAt is serve with a clock of the server's own.
+// ServeAt is Serve with another clock.
 func (w *Fixture) ServeAt(c *Clock, settings ...string) *Server {
 	w.T.Helper()
 	cfg := w.Config(w.withIssuer(settings)...)
@@ -288,7 +290,7 @@ func (w *Fixture) ServeAt(c *Clock, settings ...string) *Server {
 	done := make(chan error, 1)
 	go func() {
 		done <- server.Run(ctx, w.ServerConfig(c, cfg))
-		close(done) // both awaitReady and end may receive
+		close(done) // both AwaitReady and end may receive
 	}()
 	var once sync.Once
 	end := func() {
@@ -305,7 +307,7 @@ func (w *Fixture) ServeAt(c *Clock, settings ...string) *Server {
 	return n
 }
 
-// withIssuer gives a server that is told no issuer that of the world's first one.
+// withIssuer adds the issuer of the first server to settings without one.
 func (w *Fixture) withIssuer(settings []string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -321,15 +323,14 @@ func (w *Fixture) noteIssuer(issuer string) {
 	w.issuer = cmp.Or(w.issuer, issuer)
 }
 
-// Server is one server, as seen by its clients.
+// Server is a server as its clients see it. Its methods may be called by any goroutine.
 type Server struct {
 	T           testing.TB
 	URL, OpsURL string
 	Stop        func()
 }
 
-// AwaitReady returns once the server answers that it is ready. ended may tell
-// that it never will.
+// AwaitReady waits until the server is ready. It fails the test if ended receives first.
 func (n *Server) AwaitReady(ended <-chan error) {
 	n.T.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
@@ -348,14 +349,14 @@ func (n *Server) AwaitReady(ended <-chan error) {
 	n.T.Fatal("server did not become ready")
 }
 
-// Response is what a server answered.
+// Response is the response to a request.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-// Field returns a member of a JSON object as text; "" if there is none.
+// Field returns a string member of a JSON object, or "" if there is none.
 func (a Response) Field(name string) string {
 	var object map[string]any
 	if json.Unmarshal([]byte(a.Body), &object) != nil {
@@ -365,7 +366,7 @@ func (a Response) Field(name string) string {
 	return text
 }
 
-// Do sends a request and reads the answer; it may be called by any goroutine.
+// Do sends a request. Headers are given as name, value, …
 func (n *Server) Do(method, path, contentType, body string, header ...string) Response {
 	request, err := http.NewRequest(method, n.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -391,16 +392,17 @@ func (n *Server) Do(method, path, contentType, body string, header ...string) Re
 	return Response{response.StatusCode, response.Header, string(text)}
 }
 
-// HTTPClient keeps enough connections for the tests that race.
+// HTTPClient keeps enough idle connections for tests with many requests at once.
 var HTTPClient = &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 512}}
 
 const FormMedia = "application/x-www-form-urlencoded"
 
-// Form sends a form: name, value, name, value, …
+// Form sends a form with the fields name, value, …
 func (n *Server) Form(path string, fields ...string) Response {
 	return n.Do(http.MethodPost, path, FormMedia, EncodeForm(fields...))
 }
 
+// EncodeForm returns the encoded form of the fields name, value, …
 func EncodeForm(fields ...string) string {
 	form := url.Values{}
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -409,30 +411,31 @@ func EncodeForm(fields ...string) string {
 	return form.Encode()
 }
 
-// SignIn asks client "shop" for a token with a password or code.
+// SignIn requests a token through client "shop", by a password or a code.
 func (n *Server) SignIn(username, secret string, more ...string) Response {
 	return n.Form("/oauth/token", append([]string{
 		"grant_type", "password", "client_id", "shop", "client_secret", ClientSecret, "username", username, "password", secret,
 	}, more...)...)
 }
 
-// Refresh asks client "shop" to refresh.
+// Refresh sends a refresh token through client "shop".
 func (n *Server) Refresh(token string, more ...string) Response {
 	return n.Form("/oauth/token", append([]string{
 		"grant_type", "refresh_token", "client_id", "shop", "client_secret", ClientSecret, "refresh_token", token,
 	}, more...)...)
 }
 
-// Introspect asks client "shop" about a token.
+// Introspect introspects a token as client "shop".
 func (n *Server) Introspect(token string) Response {
 	return n.Form("/oauth/introspect", "client_id", "shop", "client_secret", ClientSecret, "token", token)
 }
 
-// RequestCode asks for one-time passwords through client "shop".
+// RequestCode requests one-time passwords through client "shop".
 func (n *Server) RequestCode(username, email string) Response {
 	return n.RequestCodeThrough("shop", username, email)
 }
 
+// RequestCodeThrough is RequestCode through another client.
 func (n *Server) RequestCodeThrough(clientID, username, email string) Response {
 	body, err := json.Marshal(map[string]string{"ClientID": clientID, "Username": username, "Email": email})
 	if err != nil {
@@ -441,7 +444,8 @@ func (n *Server) RequestCodeThrough(clientID, username, email string) Response {
 	return n.Do(http.MethodPost, "/v1/password/onetimepassword", "application/json", string(body))
 }
 
-// DeliveredCode asks for a one-time password and waits until it is delivered.
+// DeliveredCode requests a one-time password, waits until it is in the inbox, and returns
+// it.
 func (w *Fixture) DeliveredCode(n *Server, username string) string {
 	w.T.Helper()
 	if a := n.RequestCode(username, ""); a.Status != http.StatusNoContent {
@@ -450,7 +454,7 @@ func (w *Fixture) DeliveredCode(n *Server, username string) string {
 	return w.Inbox.Next(w.T).EventBody.OneTimePassword
 }
 
-// Message is a message as the webhook gets it.
+// Message is a message as the inbox receives it.
 type Message struct {
 	OcLogIdHeader string //nolint:revive // OrderCloud's spelling
 	BuyerID       string
@@ -469,7 +473,8 @@ type Message struct {
 	Path   string
 }
 
-// Inbox is a webhook that checks the signature of each message and keeps it.
+// Inbox is a webhook of OrderCloud. It checks the signature of each message and keeps the
+// message.
 type Inbox struct {
 	URL      string
 	Messages chan Message
@@ -483,6 +488,7 @@ type Hold struct {
 	Release chan struct{} // closed: those requests go on
 }
 
+// NewInbox starts an inbox, which answers 200.
 func NewInbox(t testing.TB) *Inbox {
 	t.Helper()
 	b := &Inbox{Messages: make(chan Message, 1000)}
@@ -513,7 +519,7 @@ func NewInbox(t testing.TB) *Inbox {
 	return b
 }
 
-// Next waits for a message.
+// Next waits for the next message.
 func (b *Inbox) Next(t testing.TB) Message {
 	t.Helper()
 	select {
@@ -525,7 +531,7 @@ func (b *Inbox) Next(t testing.TB) Message {
 	}
 }
 
-// Buffer is a buffer that many may write to.
+// Buffer is a bytes.Buffer for many goroutines.
 type Buffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// MeasuredProcess is a server of its own, under measurement.
+// MeasuredProcess is a server whose load is measured from outside.
 type MeasuredProcess struct {
 	Tb      testing.TB
 	Cmd     *exec.Cmd
 	Address string
 }
 
-// StartProcess returns once the process answers at url.
+// StartProcess starts a command, and waits until it answers at url.
 func StartProcess(tb testing.TB, cmd *exec.Cmd, address, url string) *MeasuredProcess {
 	tb.Helper()
 	if err := cmd.Start(); err != nil {
@@ -36,5 +36,5 @@ func StartProcess(tb testing.TB, cmd *exec.Cmd, address, url string) *MeasuredPr
 
 func (p *MeasuredProcess) end() {
 	_ = p.Cmd.Process.Kill()
-	_ = p.Cmd.Wait() // says that it was killed
+	_ = p.Cmd.Wait() // its error is that it was killed
 }

@@ -19,7 +19,7 @@ import (
 	"latchkey/storage"
 )
 
-// The literal refusals that tell nothing.
+// The literal bodies of refusals that reveal nothing.
 const (
 	WrongCredentialsBody = `{"error":"invalid_grant","error_description":"Invalid username or password.",` +
 		`"Errors":[{"ErrorCode":"Auth.InvalidUsernameOrPassword","Message":"Invalid username or password.","Data":null}]}`
@@ -30,7 +30,8 @@ const (
 	InactiveBody = `{"active":false}`
 )
 
-// oneServerDocument adds to a world what its adversaries need.
+// oneServerDocument contains further clients: with codes only, with an idle limit, with
+// minimum roles, and with codes of six digits.
 const oneServerDocument = `
 authentication_realms:
   - id: default
@@ -47,17 +48,17 @@ ApiClients:
      GrantTypes: [password, refresh_token], AllowedCredentials: [otp], PasswordProfileID: digits}
 `
 
-// OneServer is a world with an adversary in it: more clients, a server, a look
-// into the database past the server, and people for one test each.
+// OneServer is a fixture with a running server, with the clients of oneServerDocument,
+// and with access to the database that bypasses the server.
 type OneServer struct {
 	*Fixture
 	Server *Server
 	App    *server.App
 	DB     *sql.DB
-	seen   map[string]bool // messages that codeThrough has returned, by id
+	seen   map[string]bool // messages that RequestCode has returned, by Idempotency-Key
 }
 
-// NewOneServer serves the world; see world.serve for the settings.
+// NewOneServer starts a server; see Fixture.Serve for the settings.
 func NewOneServer(w *Fixture, settings ...string) *OneServer {
 	w.T.Helper()
 	if !w.hasOneServerClients {
@@ -82,8 +83,7 @@ func NewOneServer(w *Fixture, settings ...string) *OneServer {
 	return a
 }
 
-// StartServerAt starts a server that the others do not differ from, but perhaps in
-// its clock.
+// StartServerAt starts a further server with the issuer of the others, and with a clock.
 func (a *OneServer) StartServerAt(c *Clock, settings ...string) *Server {
 	a.T.Helper()
 	n := a.ServeAt(c, append(settings, "LATCHKEY_ISSUER=http://latchkey.test")...)
@@ -91,15 +91,16 @@ func (a *OneServer) StartServerAt(c *Clock, settings ...string) *Server {
 	return n
 }
 
-// StartServer starts one more server on the world's clock.
+// StartServer starts a further server on the clock of the fixture.
 func (a *OneServer) StartServer(settings ...string) *Server {
 	a.T.Helper()
 	return a.StartServerAt(&a.Clock, settings...)
 }
 
-// Object is a part of a document.
+// Object is a JSON object.
 type Object map[string]any
 
+// ApplyObject is Apply for an object.
 func (a *OneServer) ApplyObject(document Object) {
 	a.T.Helper()
 	text, err := json.Marshal(document)
@@ -109,7 +110,7 @@ func (a *OneServer) ApplyObject(document Object) {
 	a.Apply(string(text))
 }
 
-// PasswordHash is a hash of janesPassword, made once.
+// PasswordHash returns a hash of Password. It is computed once.
 var PasswordHash = sync.OnceValues(func() (string, error) {
 	h, err := signin.NewHasher(signin.HasherConfig{Rand: rand.Reader})
 	if err != nil {
@@ -118,8 +119,8 @@ var PasswordHash = sync.OnceValues(func() (string, error) {
 	return h.Hash(context.Background(), Password)
 })
 
-// AddUsers makes buyers of company acme who sign in with janesPassword or with
-// codes; their mail address is NAME@people.example.
+// AddUsers creates users of buyer "acme" who sign in with Password or with codes. Their
+// mail addresses are NAME@people.example.
 func (a *OneServer) AddUsers(names ...string) {
 	a.T.Helper()
 	a.AddUsersTo("acme", func(user Object) {
@@ -131,12 +132,13 @@ func (a *OneServer) AddUsers(names ...string) {
 	}, names...)
 }
 
-// AddUsersWithoutPassword is enrol without a permanent password.
+// AddUsersWithoutPassword is AddUsers without a permanent password.
 func (a *OneServer) AddUsersWithoutPassword(names ...string) {
 	a.T.Helper()
 	a.AddUsersTo("acme", func(Object) {}, names...)
 }
 
+// AddUsersTo creates users of a buyer. change may change each user.
 func (a *OneServer) AddUsersTo(buyer string, change func(user Object), names ...string) {
 	a.T.Helper()
 	var users []Object
@@ -148,7 +150,7 @@ func (a *OneServer) AddUsersTo(buyer string, change func(user Object), names ...
 	a.ApplyObject(Object{"Buyers": []Object{{"ID": buyer, "Name": buyer, "Active": true, "Users": users}}})
 }
 
-// Login reads a login of the default profile past the server.
+// Login reads a login of the default profile from the database.
 func (a *OneServer) Login(name string) storage.Login {
 	a.T.Helper()
 	l, err := a.App.Store.Login(context.WithoutCancel(a.T.Context()), storage.DefaultProfileID, otp.NormalizeUsername(name))
@@ -158,12 +160,13 @@ func (a *OneServer) Login(name string) storage.Login {
 	return l
 }
 
+// Failures returns the failure counter of a login.
 func (a *OneServer) Failures(name string) int {
 	a.T.Helper()
 	return a.Login(name).Lockout.Failures
 }
 
-// QueryOne reads one value past the server.
+// QueryOne returns the one value that a query selects.
 func (a *OneServer) QueryOne(query string) (value string) {
 	a.T.Helper()
 	if err := a.DB.QueryRow(query).Scan(&value); err != nil {
@@ -172,8 +175,7 @@ func (a *OneServer) QueryOne(query string) (value string) {
 	return value
 }
 
-// StoreCode gives a login a code of our choice, as though it had been sent a
-// minute ago.
+// StoreCode stores a code for a login, as if it had been delivered. change may change it.
 func (a *OneServer) StoreCode(name, code string, change func(*storage.Code)) {
 	a.T.Helper()
 	err := storage.ErrStale
@@ -183,8 +185,8 @@ func (a *OneServer) StoreCode(name, code string, change func(*storage.Code)) {
 	a.Must(err)
 }
 
-// tryToStoreCode settles a request that has expired, so that no worker will. But one
-// may end it first: then the answer is storage.ErrStale.
+// tryToStoreCode resolves a request that has expired already, so that no worker resolves
+// it. A worker may end it first: then the error is storage.ErrStale.
 func (a *OneServer) tryToStoreCode(name, code string, change func(*storage.Code)) error {
 	a.T.Helper()
 	ctx, now := context.WithoutCancel(a.T.Context()), a.Clock.Now().UTC()
@@ -216,9 +218,9 @@ func (a *OneServer) Must(err error) {
 	}
 }
 
-// RequestCode asks for a code through a client and waits for it. A second copy
-// of an earlier message is passed over: a server whose clock is ahead takes a
-// message over before its time.
+// RequestCode requests a code through a client, waits until it is in the inbox, and
+// returns it. It skips second copies of earlier messages: a server whose clock is ahead
+// takes a message over too early.
 func (a *OneServer) RequestCode(n *Server, clientID, name string) string {
 	a.T.Helper()
 	if got := n.RequestCodeThrough(clientID, name, ""); got.Status != http.StatusNoContent {
@@ -235,8 +237,8 @@ func (a *OneServer) RequestCode(n *Server, clientID, name string) string {
 	return m.EventBody.OneTimePassword
 }
 
-// AwaitMessages waits until every request for codes and every message has ended, and
-// returns the messages that came.
+// AwaitMessages waits until all requests for codes and all messages have ended. It
+// returns the messages that arrived since.
 func (a *OneServer) AwaitMessages() []Message {
 	a.T.Helper()
 	Eventually(a.T, "all messages have ended", func() bool {
@@ -260,11 +262,12 @@ func (a *OneServer) Run(args ...string) string {
 	return a.Command(a.T, args...)
 }
 
-// WrongGuesses counts the wrong secrets for a name that were compared while the
-// name was not locked, by what the servers say in their logs.
+// WrongGuesses counts the wrong secrets for a username that were compared while the login
+// was not locked, by the audit events in the log.
 func (w *Fixture) WrongGuesses(name string) int { return w.CountSignIns(name, "wrong_credentials") }
 
-// CountSignIns counts sign-ins of a name that ended so.
+// CountSignIns counts the sign-ins of a username with an outcome, by the audit events in
+// the log.
 func (w *Fixture) CountSignIns(name, outcome string) (n int) {
 	for line := range strings.Lines(w.Log.String()) {
 		var event struct{ Audit, Outcome, Username string }
@@ -276,7 +279,7 @@ func (w *Fixture) CountSignIns(name, outcome string) (n int) {
 	return n
 }
 
-// ClientFields authenticate a client of the documents.
+// ClientFields returns the form fields that authenticate a client of the documents.
 func ClientFields(id string) []string {
 	fields := []string{"client_id", id}
 	if id != "codes-only" && id != "vendor" {
@@ -285,24 +288,25 @@ func ClientFields(id string) []string {
 	return fields
 }
 
-// SignInThrough is signIn through any client.
+// SignInThrough is SignIn through another client.
 func (n *Server) SignInThrough(clientID, username, secret string, more ...string) Response {
 	fields := append(ClientFields(clientID), "grant_type", "password", "username", username, "password", secret)
 	return n.Form("/oauth/token", append(fields, more...)...)
 }
 
-// RefreshThrough is refresh through any client.
+// RefreshThrough is Refresh through another client.
 func (n *Server) RefreshThrough(clientID, token string, more ...string) Response {
 	fields := append(ClientFields(clientID), "grant_type", "refresh_token", "refresh_token", token)
 	return n.Form("/oauth/token", append(fields, more...)...)
 }
 
-// IntrospectThrough is introspect by any client.
+// IntrospectThrough is Introspect as another client.
 func (n *Server) IntrospectThrough(clientID, token string) Response {
 	return n.Form("/oauth/introspect", append(ClientFields(clientID), "token", token)...)
 }
 
-// MustIssue fails the test unless the answer is a token, and returns it.
+// MustIssue fails the test unless the response contains an access token. It returns the
+// response.
 func MustIssue(t testing.TB, what string, a Response) Response {
 	t.Helper()
 	if a.Status != http.StatusOK || a.Field("access_token") == "" {
@@ -311,7 +315,7 @@ func MustIssue(t testing.TB, what string, a Response) Response {
 	return a
 }
 
-// MustRefuse fails the test unless the answer is this literal refusal.
+// MustRefuse fails the test unless the response is 400 with the literal body.
 func MustRefuse(t testing.TB, what string, a Response, body string) {
 	t.Helper()
 	if a.Status != http.StatusBadRequest || a.Body != body {
@@ -319,8 +323,7 @@ func MustRefuse(t testing.TB, what string, a Response, body string) {
 	}
 }
 
-// MustBeActive fails the test unless introspection tells of a live token;
-// isInactive unless it tells nothing.
+// MustBeActive fails the test unless the response of introspection is an active token.
 func MustBeActive(t testing.TB, what string, a Response) {
 	t.Helper()
 	if a.Status != http.StatusOK || !strings.HasPrefix(a.Body, `{"active":true,`) {
@@ -328,6 +331,7 @@ func MustBeActive(t testing.TB, what string, a Response) {
 	}
 }
 
+// MustBeInactive fails the test unless the response of introspection is an inactive token.
 func MustBeInactive(t testing.TB, what string, a Response) {
 	t.Helper()
 	if a.Status != http.StatusOK || a.Body != InactiveBody {
@@ -342,11 +346,11 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain until %s", what)
 		}
-		time.Sleep(10 * time.Millisecond) // between two looks
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// Concurrently lets n callers go together and returns what each got.
+// Concurrently makes n calls at once, and returns their results.
 func Concurrently[T any](n int, call func(i int) T) []T {
 	results := make([]T, n)
 	start := make(chan struct{})
@@ -362,7 +366,7 @@ func Concurrently[T any](n int, call func(i int) T) []T {
 	return results
 }
 
-// CountStatuses counts answers by status.
+// CountStatuses counts responses by status.
 func CountStatuses(answers []Response) map[int]int {
 	tally := map[int]int{}
 	for _, a := range answers {
@@ -371,7 +375,7 @@ func CountStatuses(answers []Response) map[int]int {
 	return tally
 }
 
-// ClaimsOf reads a token's claims without looking at its signature.
+// ClaimsOf returns some claims of a token. It does not verify the signature.
 func ClaimsOf(t testing.TB, token string) (claims struct {
 	AMR      []string
 	AuthTime int64 `json:"auth_time"`
@@ -395,10 +399,10 @@ func ClaimsOf(t testing.TB, token string) (claims struct {
 	return claims
 }
 
-// WrongCode is well-formed and nobody's.
+// WrongCode is a well-formed code that no login has.
 const WrongCode = "ZZZZZZZZ"
 
-// LockOut makes wrong guesses until the login is locked.
+// LockOut sends wrong codes until the login is locked.
 func (a *OneServer) LockOut(n *Server, name string) {
 	a.T.Helper()
 	for range 10 {
@@ -409,12 +413,13 @@ func (a *OneServer) LockOut(n *Server, name string) {
 	}
 }
 
-// subtests run one after the other in one arena.
+// OneServerTest is a subtest on a OneServer.
 type OneServerTest struct {
 	Name string
 	Run  func(t *testing.T, a *OneServer)
 }
 
+// Each runs subtests one after the other.
 func (a *OneServer) Each(t *testing.T, tests []OneServerTest) {
 	for _, test := range tests {
 		t.Run(test.Name, func(t *testing.T) {

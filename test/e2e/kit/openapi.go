@@ -19,18 +19,18 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// UnlistedPatterns are the patterns that are no operations.
+// UnlistedPatterns returns the patterns of the router that are not operations.
 func UnlistedPatterns() []string {
 	return []string{
-		"/v1/", "/v2/", // answers for paths that are none
+		"/v1/", "/v2/", // answers for unknown paths
 		"GET /openapi.json",
-		// Other spellings of paths that are told.
+		// Other spellings of documented paths.
 		"DELETE /v1/buyers/{buyerID}/apiclients/assignments/{apiClientID}", "DELETE /v1/suppliers/{supplierID}/apiclients/assignments/{apiClientID}",
 	}
 }
 
-// documentChecker sees to it that everything its client sends and gets is as the
-// server's document has it.
+// documentChecker is an http.RoundTripper that compares each request and response with
+// the OpenAPI document of the server.
 type documentChecker struct {
 	t    testing.TB
 	next http.RoundTripper
@@ -38,10 +38,10 @@ type documentChecker struct {
 	mux  *http.ServeMux // the document's paths as patterns, and the unlisted ones
 
 	mu   sync.Mutex
-	seen map[string]bool // bodies by schema and what they look like
+	seen map[string]bool // schemas and shapes of bodies that were compared
 }
 
-// CheckDocument lets a witness see what the market's clients send from now on.
+// CheckDocument compares all further requests and responses with the OpenAPI document.
 func (m *OrderCloud) CheckDocument(t *testing.T) {
 	t.Helper()
 	w := &documentChecker{t: t, next: HTTPClient.Transport, doc: m.OpenAPIDocument(t), mux: http.NewServeMux(), seen: map[string]bool{}}
@@ -56,7 +56,7 @@ func (m *OrderCloud) CheckDocument(t *testing.T) {
 	m.HTTPClient = &http.Client{Timeout: HTTPClient.Timeout, Transport: w}
 }
 
-// OpenAPIDocument fetches the document and holds it to the specification.
+// OpenAPIDocument fetches the document and validates it.
 func (m *OrderCloud) OpenAPIDocument(t *testing.T) *openapi3.T {
 	t.Helper()
 	got := m.Send(m.First, "", http.MethodGet, "/openapi.json", nil)
@@ -73,10 +73,9 @@ func (m *OrderCloud) OpenAPIDocument(t *testing.T) *openapi3.T {
 	return doc
 }
 
-// closed makes every object of a document one that has no other members than
-// those it names: what is told nowhere would otherwise be let through. The
-// keyword is one of JSON Schema 2020-12, without which the library takes a
-// schema with references for one of OpenAPI 3.0.
+// closed forbids members in each object of a document that the document does not name.
+// Otherwise undocumented members would pass. It sets a keyword of JSON Schema 2020-12,
+// without which the library reads a schema with references as OpenAPI 3.0.
 func closed(t *testing.T, document string) string {
 	t.Helper()
 	var d any
@@ -132,8 +131,8 @@ func (w *documentChecker) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// isNew reports whether a body is unlike those that were held to a schema before:
-// the library takes its time.
+// isNew reports whether no body of this schema and shape was compared before. The library
+// is slow.
 func (w *documentChecker) isNew(schema string, body []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -143,7 +142,7 @@ func (w *documentChecker) isNew(schema string, body []byte) bool {
 	return !before
 }
 
-// outline is a document with the types of its values in their place.
+// outline returns the shape of a document: the types of values instead of values.
 func outline(document []byte) string {
 	var v any
 	if json.Unmarshal(document, &v) != nil {
@@ -168,7 +167,7 @@ func outline(document []byte) string {
 	return fmt.Sprint(draw(v))
 }
 
-// drain reads a body and puts another of the same text in its place.
+// drain reads a body, and replaces it by a copy.
 func drain(body *io.ReadCloser) ([]byte, error) {
 	if *body == nil {
 		return nil, nil
@@ -179,7 +178,7 @@ func drain(body *io.ReadCloser) ([]byte, error) {
 	return text, err
 }
 
-// route is the operation of a request, which has that pattern.
+// route returns the operation of a request with the pattern.
 func (w *documentChecker) route(r *http.Request, pattern string) (*routers.Route, map[string]string) {
 	_, path, _ := strings.Cut(pattern, " ")
 	item := w.doc.Paths.Value(path)
@@ -193,8 +192,7 @@ func (w *documentChecker) route(r *http.Request, pattern string) (*routers.Route
 	return &routers.Route{Spec: w.doc, Path: path, PathItem: item, Method: r.Method, Operation: item.GetOperation(r.Method)}, parameters
 }
 
-// check holds an answer to the document, and so the request unless it is
-// refused.
+// check compares a response with the document, and the request unless it was refused.
 func (w *documentChecker) check(r *http.Request, response *http.Response, pattern string, sent, got []byte) {
 	w.t.Helper()
 	route, parameters := w.route(r, pattern)
@@ -232,8 +230,8 @@ func (w *documentChecker) check(r *http.Request, response *http.Response, patter
 	}
 }
 
-// schemaOf names the schema of a body; one without a name is told by where it
-// stands.
+// schemaOf returns the name of the schema of a body, or its place in the document if it
+// has no name.
 func schemaOf(media *openapi3.MediaType, place string) string {
 	if media.Schema != nil && media.Schema.Ref != "" {
 		return media.Schema.Ref

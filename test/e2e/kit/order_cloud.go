@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// EachEmptyDatabase runs a test on an empty database of each kind.
+// EachEmptyDatabase runs a test on an empty SQLite and PostgreSQL database.
 func EachEmptyDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -30,6 +30,7 @@ func EachEmptyDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	})
 }
 
+// DataOf returns the JSON of a resource in the envelope of /v2.
 func DataOf(o Object) string {
 	text, err := json.Marshal(map[string]any{"data": o})
 	if err != nil {
@@ -38,7 +39,8 @@ func DataOf(o Object) string {
 	return string(text)
 }
 
-// InvalidBody is the literal refusal of one fault.
+// InvalidBody is the literal body of a refusal of one invalid member. The path is "" for
+// the whole body.
 func InvalidBody(path, problem string) string {
 	message, data := problem, `{"Path":""}`
 	if path != "" {
@@ -47,11 +49,12 @@ func InvalidBody(path, problem string) string {
 	return ErrorBody("ValidationFailure", message, data)
 }
 
+// MailPassword is the password at the SMTP server.
 const MailPassword = "password-at-the-mail-server"
 
-// OrderCloud is a database that only the API has filled, with two servers that are
-// one to their clients. The first administrator is made on the command line;
-// root is a token of it.
+// OrderCloud is a database that tests fill through the API, and two servers with one
+// issuer. "latchkey client create" has created the first administrator, Operator;
+// AdminToken is its token.
 type OrderCloud struct {
 	*Fixture
 	First, Second *Server
@@ -97,9 +100,8 @@ func newOrderCloud(t *testing.T, databaseURL string, operator Client, settings .
 	return m
 }
 
-// Send sends a request to a server with a token, or with none, and reads the
-// answer; it may be called by any goroutine. A body that is no text is sent as
-// JSON.
+// Send sends a request to a server, with a token unless that is "". A body that is not a
+// string is encoded as JSON. Any goroutine may call it.
 func (m *OrderCloud) Send(n *Server, token, method, path string, body any, header ...string) Response {
 	text, ok := body.(string)
 	if !ok && body != nil {
@@ -136,7 +138,7 @@ func (m *OrderCloud) Send(n *Server, token, method, path string, body any, heade
 	return Response{response.StatusCode, response.Header, string(read)}
 }
 
-// DoAs sends a request that must be answered with the status.
+// DoAs sends a request to the first server that must be answered with the status.
 func (m *OrderCloud) DoAs(t *testing.T, token string, status int, method, path string, body any, header ...string) Response {
 	t.Helper()
 	got := m.Send(m.First, token, method, path, body, header...)
@@ -146,8 +148,7 @@ func (m *OrderCloud) DoAs(t *testing.T, token string, status int, method, path s
 	return got
 }
 
-// Do sends a request of the administrator that must be answered with the
-// status.
+// Do is DoAs with the token of the administrator.
 func (m *OrderCloud) Do(t *testing.T, status int, method, path string, body any, header ...string) Response {
 	t.Helper()
 	return m.DoAs(t, m.AdminToken, status, method, path, body, header...)
@@ -158,20 +159,20 @@ func (m *OrderCloud) SendForm(n *Server, path string, fields ...string) Response
 	return m.Send(n, "", http.MethodPost, path, EncodeForm(fields...), "Content-Type", FormMedia)
 }
 
-// SignIn asks a public client for a token with a password or a code.
+// SignIn requests a token through a public client, by a password or a code.
 func (m *OrderCloud) SignIn(n *Server, clientID, username, secret string, more ...string) Response {
 	return m.SendForm(n, "/oauth/token", append([]string{
 		"grant_type", "password", "username", username, "password", secret, "client_id", clientID,
 	}, more...)...)
 }
 
-// Refresh uses a refresh token of a public client.
+// Refresh sends a refresh token of a public client.
 func (m *OrderCloud) Refresh(n *Server, clientID, token string) Response {
 	return m.SendForm(n, "/oauth/token", "grant_type", "refresh_token", "client_id", clientID, "refresh_token", token)
 }
 
-// OnBothServers holds what has just been made so by the first server to be so there
-// at once, and on the other as soon as that has heard of it.
+// OnBothServers fails the test unless a change by the first server is seen there at once,
+// and by the second server soon.
 func (m *OrderCloud) OnBothServers(t *testing.T, what string, holds func(n *Server) bool) {
 	t.Helper()
 	if !holds(m.First) {
@@ -180,8 +181,8 @@ func (m *OrderCloud) OnBothServers(t *testing.T, what string, holds func(n *Serv
 	Eventually(t, what, func() bool { return holds(m.Second) })
 }
 
-// AwaitAgreement waits until both servers show the same at the paths, so that whichever
-// of them takes on a request goes by what was changed there.
+// AwaitAgreement waits until both servers answer the same at the paths, so that either may
+// process the next request.
 func (m *OrderCloud) AwaitAgreement(t *testing.T, paths ...string) {
 	t.Helper()
 	for _, path := range paths {
@@ -190,8 +191,7 @@ func (m *OrderCloud) AwaitAgreement(t *testing.T, paths ...string) {
 	}
 }
 
-// Members is the body of an answer, without the members that differ from run to
-// run.
+// Members returns the members of a JSON object, without those that differ from run to run.
 func (a Response) Members(t *testing.T, without ...string) map[string]any {
 	t.Helper()
 	o := a.JSON(t)
@@ -204,7 +204,8 @@ func (a Response) Members(t *testing.T, without ...string) map[string]any {
 	return o
 }
 
-// MustEqualJSON holds an answer to its whole body, which is given as JSON.
+// MustEqualJSON fails the test unless the body equals the JSON in want. Members in without
+// are ignored.
 func (a Response) MustEqualJSON(t *testing.T, want string, without ...string) {
 	t.Helper()
 	var o map[string]any
@@ -216,7 +217,8 @@ func (a Response) MustEqualJSON(t *testing.T, want string, without ...string) {
 	}
 }
 
-// MustRefuseV1 holds a refusal below /v1 to its status and its literal body.
+// MustRefuseV1 fails the test unless the response is a refusal of /v1 with the status and
+// the literal body.
 func (a Response) MustRefuseV1(t *testing.T, status int, body string) {
 	t.Helper()
 	if a.Status != status || a.Body != body {
@@ -234,8 +236,7 @@ func (a Response) MustRefuseV1(t *testing.T, status int, body string) {
 	}
 }
 
-// ErrorBody is the body of a refusal below /v1 with one entry. The data is
-// JSON.
+// ErrorBody returns the body of a refusal of /v1 with one error. data is JSON.
 func ErrorBody(code, message, data string) string {
 	return `{"Errors":[{"ErrorCode":"` + code + `","Message":"` + message + `","Data":` + data + `}]}`
 }
@@ -248,7 +249,7 @@ func NotFoundBody(kind, id string) string {
 	return ErrorBody("NotFound", "Object not found.", ObjectData(kind, id))
 }
 
-// Refusals below /v1 that many tests have in common.
+// Bodies of refusals of /v1.
 var (
 	RevokedTokenBody        = ErrorBody("Auth.TokenRevoked", "The provided token has been revoked. Please re-authenticate.", "null")
 	InvalidTokenBody        = ErrorBody("InvalidToken", "Access token is invalid or expired.", "null")
@@ -256,7 +257,7 @@ var (
 	StaleBody               = ErrorBody("PreconditionFailed", "The object was changed since it was read.", "null")
 )
 
-// SenderMessage is a message as a message sender gets it.
+// SenderMessage is a message as a webhook receives it.
 type SenderMessage struct {
 	Path   string
 	Header http.Header
@@ -275,7 +276,7 @@ type SenderMessage struct {
 	}
 }
 
-// SenderInbox receives the messages of every sender.
+// SenderInbox is the webhook of all message senders. Unlike Inbox it takes any shared key.
 type SenderInbox struct {
 	URL      string
 	messages chan SenderMessage
@@ -301,7 +302,7 @@ func NewSenderInbox(t testing.TB) *SenderInbox {
 	return b
 }
 
-// Next waits for a message, which must be of the type and signed with the key.
+// Next waits for the next message, which must have the type and be signed with the key.
 func (b *SenderInbox) Next(t *testing.T, messageType, key string) SenderMessage {
 	t.Helper()
 	select {
@@ -321,9 +322,8 @@ func (b *SenderInbox) Next(t *testing.T, messageType, key string) SenderMessage 
 	}
 }
 
-// RequestMessage sends a request for a message, which must be taken on, and returns what
-// became of it when everything has ended: the names of the steps of its
-// timeline after the first.
+// RequestMessage sends a request for a message, which must be accepted, and waits until
+// everything about it has ended. It returns the steps of its timeline after the first.
 func (m *OrderCloud) RequestMessage(t *testing.T, path string, body any) (steps []string) {
 	t.Helper()
 	got := m.DoAs(t, "", http.StatusNoContent, http.MethodPost, path, body)
@@ -333,7 +333,8 @@ func (m *OrderCloud) RequestMessage(t *testing.T, path string, body any) (steps 
 	return m.AwaitSteps(t, "TraceID", got.Header.Get("X-Request-Id"))
 }
 
-// AwaitSteps waits until the one request whose field has the value has ended.
+// AwaitSteps waits until the request whose field has the value has ended. It returns the
+// steps of its timeline after the first.
 func (m *OrderCloud) AwaitSteps(t *testing.T, field, value string) (steps []string) {
 	t.Helper()
 	var found struct {
@@ -368,7 +369,7 @@ func (m *OrderCloud) AwaitSteps(t *testing.T, field, value string) (steps []stri
 	return steps
 }
 
-// MustBeEmpty fails the test if a message has come.
+// MustBeEmpty fails the test if a message has arrived.
 func (b *SenderInbox) MustBeEmpty(t *testing.T, what string) {
 	t.Helper()
 	select {
@@ -378,7 +379,7 @@ func (b *SenderInbox) MustBeEmpty(t *testing.T, what string) {
 	}
 }
 
-// MustReachNobody holds a request to have been for nobody.
+// MustReachNobody fails the test unless a request found no user.
 func MustReachNobody(t *testing.T, what string, steps []string) {
 	t.Helper()
 	if diff := cmp.Diff([]string{"nobody_served"}, steps); diff != "" {
@@ -386,7 +387,7 @@ func MustReachNobody(t *testing.T, what string, steps []string) {
 	}
 }
 
-// MustBeDelivered holds a request to have become one message that arrived.
+// MustBeDelivered fails the test unless a request became a message that was delivered.
 func MustBeDelivered(t *testing.T, what string, steps []string) {
 	t.Helper()
 	if slices.Contains(steps, "nobody_served") || !slices.Contains(steps, "accepted") {
@@ -394,7 +395,7 @@ func MustBeDelivered(t *testing.T, what string, steps []string) {
 	}
 }
 
-// DecodeSegment reads a segment of a JWT.
+// DecodeSegment decodes a segment of a JWT.
 func DecodeSegment(t *testing.T, segment string, into any) {
 	t.Helper()
 	text, err := base64.RawURLEncoding.DecodeString(segment)
@@ -408,7 +409,7 @@ func DecodeSegment(t *testing.T, segment string, into any) {
 
 const NextPassword = "second-Horse-8-battery"
 
-// What the journey's administrator chooses.
+// The shared key of message senders, and the password of user "ted".
 const (
 	SenderKey   = "key-of-the-market"
 	TedPassword = "correct-Horse-7-battery"

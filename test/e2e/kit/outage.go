@@ -8,22 +8,23 @@ import (
 	"testing"
 )
 
-// Outage is an arena before the outage of its database: logins with nine
-// failures, one short of the lock. One of them has a code, one a session. Each
-// is for requests of one kind, since those of one login wait for each other.
+// Outage is a OneServer prepared for an outage of its database. Its logins have nine
+// failures, one less than the limit. One has a code, one a session. Each login is for
+// requests of one kind, since requests of one login wait for each other.
 type Outage struct {
 	*OneServer
 	Code              string
 	Session           TokenPair
-	ClientCredentials func() Response // asks for a token of a client's own
+	ClientCredentials func() Response // requests a token by client credentials
 }
 
+// RevokeThrough revokes a token as a client.
 func (n *Server) RevokeThrough(clientID, token string) Response {
 	return n.Form("/oauth/revoke", append(ClientFields(clientID), "token", token)...)
 }
 
-// MustBeUnavailable fails the test unless the answer is 503, says when to come back
-// and blames nobody.
+// MustBeUnavailable fails the test unless the response is 503 with Retry-After and an
+// error that does not blame the request.
 func MustBeUnavailable(t *testing.T, what string, got Response) {
 	t.Helper()
 	oauth := strings.HasPrefix(got.Body, `{"error":"temporarily_unavailable",`)
@@ -38,7 +39,8 @@ func MustBeUnavailable(t *testing.T, what string, got Response) {
 	}
 }
 
-// TurnReadOnly lets every new connection write or not, and ends the old ones.
+// TurnReadOnly makes a PostgreSQL database read-only (state "on") or not ("off"), and ends
+// its connections.
 func (b *Outage) TurnReadOnly(t *testing.T, name, state string) {
 	t.Helper()
 	conn, err := b.DB.Conn(context.Background())

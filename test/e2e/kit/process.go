@@ -10,17 +10,16 @@ import (
 	"syscall"
 )
 
-// Process is the server as a process of the operating system, with its own
-// memory and the real time.
+// Process is a server in a process of its own, on the real time. It can be killed.
 type Process struct {
 	*Server
 	Cmd   *exec.Cmd
 	ended chan error
 }
 
-// StartProcess starts the program on the world's database. It stops when the test
-// ends, unless it was killed, and must then end well: a data race in it is
-// exit code 66.
+// StartProcess starts the program "latchkey serve" on the database. Unless it was killed,
+// it stops when the test ends, and the test fails if it ends with an error. After a data
+// race the exit code is 66.
 func (a *OneServer) StartProcess(settings ...string) *Process {
 	a.T.Helper()
 	listen, ops := FreeAddresses(a.T)
@@ -50,11 +49,11 @@ func (a *OneServer) StartProcess(settings ...string) *Process {
 	}
 	go func() {
 		p.ended <- cmd.Wait()
-		close(p.ended) // whoever asks again need not wait
+		close(p.ended) // a second receiver does not wait
 	}()
 	t := a.T
 	p.Stop = sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may be dead
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 		if err := <-p.ended; err != nil {
 			t.Errorf("the server ended with %v:\n%s", err, a.Log.String())
 		}
@@ -78,7 +77,7 @@ func (p *Process) Terminate() {
 	})
 }
 
-// Kill ends the program with no chance to do anything more.
+// Kill kills the process (kill -9).
 func (p *Process) Kill() {
 	p.T.Helper()
 	p.Stop = func() {}

@@ -11,13 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What the tests of the protocol share: table rows, answers compared member by
-// member, and the program as an administrator calls it.
-
-// SharedIssuer makes the replicas of a world one server to its clients.
+// SharedIssuer is a setting that gives servers one issuer.
 const SharedIssuer = "LATCHKEY_ISSUER=https://login.example.com"
 
-// Refusal is the whole body of a refusal below /oauth.
+// Refusal returns the body of a refusal of an endpoint below /oauth.
 func Refusal(code, vendorCode, message string) map[string]any {
 	return map[string]any{
 		"error": code, "error_description": message,
@@ -25,7 +22,7 @@ func Refusal(code, vendorCode, message string) map[string]any {
 	}
 }
 
-// Refusals that many rows have in common.
+// Bodies of refusals of endpoints below /oauth.
 var (
 	InvalidClient       = Refusal("invalid_client", "ApiClient.InvalidClientID", "Invalid Client ID.")
 	InactiveClient      = Refusal("invalid_client", "Auth.ClientNotActive", "Client ID is not active.")
@@ -60,8 +57,8 @@ func (a Response) JSON(t *testing.T) map[string]any {
 	return o
 }
 
-// MustRefuse holds an answer to the status and the whole body, and to the
-// headers that every refusal has.
+// MustRefuse fails the test unless the response has the status, the body, and the headers
+// of a refusal.
 func (a Response) MustRefuse(t *testing.T, status int, body map[string]any) {
 	t.Helper()
 	if a.Status != status {
@@ -88,7 +85,7 @@ func (a Response) MustRefuse(t *testing.T, status int, body map[string]any) {
 	}
 }
 
-// MustNotLeak looks for words of the inside (OWASP ASVS 16.5.1).
+// MustNotLeak fails the test if the response names internals (OWASP ASVS 16.5.1).
 func (a Response) MustNotLeak(t *testing.T) {
 	t.Helper()
 	if a.Status >= http.StatusInternalServerError {
@@ -101,7 +98,7 @@ func (a Response) MustNotLeak(t *testing.T) {
 	}
 }
 
-// AccessToken holds an answer to be a token, and returns it.
+// AccessToken returns the access token of a response, which must contain one.
 func (a Response) AccessToken(t *testing.T) string {
 	t.Helper()
 	if a.Status != http.StatusOK || a.Field("access_token") == "" {
@@ -110,8 +107,8 @@ func (a Response) AccessToken(t *testing.T) string {
 	return a.Field("access_token")
 }
 
-// MustEqual holds two answers to be the same in everything but what names the
-// request itself.
+// MustEqual fails the test unless two responses are equal, except for Date and the request
+// id.
 func (a Response) MustEqual(t *testing.T, b Response) {
 	t.Helper()
 	plain := func(h http.Header) http.Header {
@@ -128,16 +125,17 @@ func (a Response) MustEqual(t *testing.T, b Response) {
 	}
 }
 
-// BasicAuth returns the header of RFC 6749 §2.3.1.
+// BasicAuth returns the Authorization header of a client (RFC 6749 §2.3.1).
 func BasicAuth(id, secret string) []string {
 	return AuthorizationHeader("Basic", url.QueryEscape(id)+":"+url.QueryEscape(secret))
 }
 
+// AuthorizationHeader returns an Authorization header with encoded credentials.
 func AuthorizationHeader(scheme, credentials string) []string {
 	return []string{"Authorization", scheme + " " + base64.StdEncoding.EncodeToString([]byte(credentials))}
 }
 
-// WithoutField returns the form fields but for those of that name.
+// WithoutField returns the form fields without those of the name.
 func WithoutField(fields []string, name string) []string {
 	var rest []string
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -148,7 +146,7 @@ func WithoutField(fields []string, name string) []string {
 	return rest
 }
 
-// WithField returns the form fields with one more, in place of those of that name.
+// WithField returns the form fields with one of the name, which replaces the others.
 func WithField(fields []string, name, value string) []string {
 	return append(WithoutField(fields, name), name, value)
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ClientCredentials asks for a token by client credentials.
+// ClientCredentials requests a token by client credentials.
 func (n *Server) ClientCredentials(id, secret string, more ...string) Response {
 	return n.Form("/oauth/token", append([]string{"grant_type", "client_credentials", "client_id", id, "client_secret", secret}, more...)...)
 }
 
-// MustRefuseCode holds a refused request for a one-time password to the
-// vendor's shape.
+// MustRefuseCode fails the test unless a request for a one-time password was refused with
+// the error.
 func MustRefuseCode(t *testing.T, a Response, code, message string) {
 	t.Helper()
 	want := map[string]any{"Errors": []any{map[string]any{"ErrorCode": code, "Message": message, "Data": nil}}}
@@ -31,42 +31,44 @@ func (n *Server) CallV1(token, method, path, body string) Response {
 	return n.Do(method, path, "application/json", body, "Authorization", "Bearer "+token)
 }
 
-// EveryTypeDocument makes the world's receiver take every type of message.
+// EveryTypeDocument makes the inbox receive every type of message.
 const EveryTypeDocument = `
 MessageSenders:
   - {ID: sink, Name: Sink, MessageTypes: [OneTimePassword, ForgottenPassword, ForgottenUsername, NewUserInvitation],
      URL: "SINK/{messagetype}", SharedKey: key-of-the-message-sender, AllowAllBuyers: true}
 `
 
-// RequestRenewal asks for a code to renew a password through client "shop".
+// RequestRenewal requests a verification code to renew a password, through client "shop".
 func (n *Server) RequestRenewal(username string) Response {
 	return n.Do(http.MethodPost, "/v1/password/reset", "application/json",
 		fmt.Sprintf(`{"ClientID":"shop","Username":%q,"URL":"https://shop.example/renew"}`, username))
 }
 
-// RenewPassword renews a password by a code.
+// RenewPassword sets a password by a verification code.
 func (n *Server) RenewPassword(code, username, password string) Response {
 	return n.Do(http.MethodPut, "/v1/password/reset/"+code, "application/json",
 		fmt.Sprintf(`{"ClientID":"shop","Username":%q,"Password":%q}`, username, password))
 }
 
-// Admin is an administrator of the world, by the API.
+// Admin is an administrator who uses the API.
 type Admin struct {
 	Server      *Server
 	AccessToken string
 }
 
+// NewAdmin creates an administrator with a token of the server.
 func (a *OneServer) NewAdmin(n *Server) Admin {
 	a.T.Helper()
 	c := a.CreateClient(a.T.(*testing.T), "--name", "Operator", "--grant", "client_credentials", "--role", "FullAccess", "--access-token-duration", "24h")
 	return Admin{n, MustIssue(a.T, "operator", n.ClientCredentials(c.ID, c.Secret)).Field("access_token")}
 }
 
+// Do sends JSON with the token of the administrator.
 func (o Admin) Do(method, path, body string) Response {
 	return o.Server.Do(method, path, "application/json", body, "Authorization", "Bearer "+o.AccessToken)
 }
 
-// SendJSON sends JSON with a bearer token.
+// SendJSON sends JSON, with a bearer token unless that is "".
 func (n *Server) SendJSON(method, path, token, body string) Response {
 	var header []string
 	if token != "" {

@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// VisibleBody is what a caller sees of an answer, but for what always differs.
+// VisibleBody returns the status, headers and body of a response, without what always
+// differs.
 func VisibleBody(a Response) string {
 	header := maps.Clone(a.Header)
 	header.Del("Date")
@@ -29,7 +30,7 @@ func VisibleBody(a Response) string {
 	return fmt.Sprintf("%d\n%s\n%s", a.Status, strings.Join(lines, ""), a.Body)
 }
 
-// SearchFor looks for a secret as it is and in its usual disguises.
+// SearchFor fails the test if content contains a secret, as it is or in a usual encoding.
 func SearchFor(t *testing.T, place string, content []byte, what, secret string) {
 	t.Helper()
 	text := string(content)
@@ -82,7 +83,7 @@ func (a *OneServer) StoredBytes() map[string][]byte {
 	return content
 }
 
-// dumpOf reads every column of every table that can hold a text, as bytes.
+// dumpOf returns the bytes of all columns that can contain a text.
 func dumpOf(t testing.TB, db *sql.DB) []byte {
 	t.Helper()
 	rows, err := db.Query(`SELECT table_name, column_name, data_type FROM information_schema.columns

@@ -12,7 +12,7 @@ import (
 	"latchkey/keys"
 )
 
-// TokenForger makes tokens that are almost ours.
+// TokenForger makes forged tokens from the claims of a real one.
 type TokenForger struct {
 	T       *testing.T
 	Ring    *keys.Ring
@@ -21,7 +21,7 @@ type TokenForger struct {
 	made    int
 	Claims  map[string]any // of a token that is active
 	Real    string         // that token
-	Fetched atomic.Int64   // requests at the address that forged headers name
+	Fetched atomic.Int64   // requests to the URL in forged headers
 }
 
 func (f *TokenForger) Key(alg string) keys.Key {
@@ -33,8 +33,7 @@ func (f *TokenForger) Key(alg string) keys.Key {
 	return key
 }
 
-// Sign signs the claims with a header of any shape. A nil header parameter is
-// left out.
+// Sign signs the claims with any header. A header parameter that is nil is left out.
 func (f *TokenForger) Sign(alg jose.SignatureAlgorithm, key any, claims any, header map[string]any) string {
 	f.T.Helper()
 	options := &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{"typ": "at+jwt", "kid": f.Kid}}
@@ -63,13 +62,12 @@ func (f *TokenForger) Sign(alg jose.SignatureAlgorithm, key any, claims any, hea
 	return token
 }
 
-// Signed is sign with the server's own key, which no forger has: what is wrong
-// is the rest.
+// Signed is Sign with the server's own key. So only the header or the claims are wrong.
 func (f *TokenForger) Signed(header map[string]any, changes ...any) string {
 	f.T.Helper()
 	claims := maps.Clone(f.Claims)
 	f.made++
-	claims["jti"] = fmt.Sprintf("forged %d", f.made) // so that no revocation hides another reason
+	claims["jti"] = fmt.Sprintf("forged %d", f.made) // so that the revocation of one does not hide why another is refused
 	for i := 0; i+1 < len(changes); i += 2 {
 		name, _ := changes[i].(string)
 		claims[name] = changes[i+1]

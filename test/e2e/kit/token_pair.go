@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// TokenPair is what a token answer carries.
+// TokenPair is the access token and the refresh token of a response.
 type TokenPair struct{ Access, Refresh string }
 
+// TokenPairOf returns the tokens of a response, which must contain both.
 func TokenPairOf(t testing.TB, what string, got Response) TokenPair {
 	t.Helper()
 	MustIssue(t, what, got)
@@ -18,7 +19,7 @@ func TokenPairOf(t testing.TB, what string, got Response) TokenPair {
 	return p
 }
 
-// SignIn signs a new user in through a client.
+// SignIn creates a user, signs the user in through a client, and returns the tokens.
 func (a *OneServer) SignIn(clientID, name string) TokenPair {
 	a.T.Helper()
 	a.AddUsers(name)

@@ -8,15 +8,15 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// ClientAlgsDocument has a client for each signing algorithm.
+// ClientAlgsDocument contains a client for each signing algorithm.
 const ClientAlgsDocument = `
 ApiClients:
   - {ID: shop-rs256, AppName: RS256, Active: true, AccessTokenDuration: 60, AllowAnyBuyer: true, SigningAlg: RS256, GrantTypes: [password], AllowedCredentials: [password]}
   - {ID: shop-eddsa, AppName: EdDSA, Active: true, AccessTokenDuration: 60, AllowAnyBuyer: true, SigningAlg: EdDSA, GrantTypes: [password], AllowedCredentials: [password]}
 `
 
-// SignInTo2 returns an access token of jane's through a public client.
-func (n *Server) SignInTo2(t *testing.T, clientID string) string {
+// JanesToken returns an access token of user "jane" from a public client.
+func (n *Server) JanesToken(t *testing.T, clientID string) string {
 	t.Helper()
 	return n.Form("/oauth/token", "grant_type", "password", "client_id", clientID, "username", "jane", "password", Password).AccessToken(t)
 }
@@ -32,8 +32,8 @@ func (n *Server) FetchKeys(t *testing.T, path string) jose.JSONWebKeySet {
 	return set
 }
 
-// VerifyToken takes a token as a resource server does that knows the key set and
-// the one algorithm, and returns header and claims.
+// VerifyToken verifies a token as a resource server does that accepts the keys of the set
+// and one algorithm. It returns the header and the claims.
 func VerifyToken(t *testing.T, token string, alg jose.SignatureAlgorithm, set jose.JSONWebKeySet) (jose.Header, map[string]any) {
 	t.Helper()
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{alg})
@@ -56,7 +56,7 @@ func VerifyToken(t *testing.T, token string, alg jose.SignatureAlgorithm, set jo
 	return header, claims
 }
 
-// KeyID returns the kid of a token that need not be valid.
+// KeyID returns the kid of a token. It does not verify the token.
 func KeyID(t *testing.T, token string) string {
 	t.Helper()
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.EdDSA})

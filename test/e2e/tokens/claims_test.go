@@ -154,7 +154,7 @@ func (c *tokenTest) clientAlgs(t *testing.T) {
 			a.MustNotLeak(t)
 			return a.Status == http.StatusOK
 		})
-		header, _ := verifyEverywhere(c.node, t, c.node.SignInTo2(t, id), alg)
+		header, _ := verifyEverywhere(c.node, t, c.node.JanesToken(t, id), alg)
 		if header.Algorithm != string(alg) || header.ExtraHeaders[jose.HeaderType] != "at+jwt" {
 			t.Errorf("header %+v, want %s", header, alg)
 		}
@@ -165,11 +165,11 @@ func (c *tokenTest) clientAlgs(t *testing.T) {
 func (c *tokenTest) serverAlgs(t *testing.T) {
 	for _, alg := range []jose.SignatureAlgorithm{jose.EdDSA, jose.RS256} {
 		n := c.Serve("LATCHKEY_SIGNING_ALG="+string(alg), "LATCHKEY_AUDIENCE=https://api.example.com")
-		header, claims := verifyEverywhere(n, t, n.SignInTo2(t, "vendor"), alg)
+		header, claims := verifyEverywhere(n, t, n.JanesToken(t, "vendor"), alg)
 		if header.Algorithm != string(alg) || claims["iss"] != testIssuer || claims["aud"] != "https://api.example.com" {
 			t.Errorf("header %+v, iss %v, aud %v", header, claims["iss"], claims["aud"])
 		}
-		header, _ = verifyEverywhere(n, t, n.SignInTo2(t, "shop-rs256"), jose.RS256)
+		header, _ = verifyEverywhere(n, t, n.JanesToken(t, "shop-rs256"), jose.RS256)
 		if header.Algorithm != "RS256" {
 			t.Errorf("the client's algorithm is %s, want its own", header.Algorithm)
 		}
@@ -236,7 +236,7 @@ func (c *tokenTest) keySet(t *testing.T) {
 // subjects is F10: no client can be given an id that is or could be a user's
 // sub.
 func (c *tokenTest) subjects(t *testing.T) {
-	_, claims := verifyEverywhere(c.node, t, c.node.SignInTo2(t, "vendor"), jose.ES256)
+	_, claims := verifyEverywhere(c.node, t, c.node.JanesToken(t, "vendor"), jose.ES256)
 	sub, _ := claims["sub"].(string)
 	for _, id := range []string{"usr_x", "USR_X", "acc_x"} {
 		r := kit.TryCommand(t, c.Environ(), "client", "create", "--name", "x", "--id", id)
@@ -293,7 +293,7 @@ func (c *tokenTest) renamed(t *testing.T) {
 func (c *tokenTest) rotation(t *testing.T) {
 	n := c.node
 	auditor := c.CreateClient(t, "--name", "auditor", "--role", "TokenIntrospection")
-	old := n.SignInTo2(t, "vendor")
+	old := n.JanesToken(t, "vendor")
 	cached := n.FetchKeys(t, "/oauth/jwks")
 	c.Command(t, "keys", "rotate")
 	announced := func(set jose.JSONWebKeySet) []string {
@@ -310,11 +310,11 @@ func (c *tokenTest) rotation(t *testing.T) {
 
 	c.Clock.Advance(time.Hour - time.Minute)
 	for range 3 {
-		kit.VerifyToken(t, n.SignInTo2(t, "vendor"), jose.ES256, cached)
+		kit.VerifyToken(t, n.JanesToken(t, "vendor"), jose.ES256, cached)
 	}
 	fresh := n.FetchKeys(t, "/oauth/jwks")
 	c.Clock.Advance(3*time.Minute + 30*time.Second)
-	token := n.SignInTo2(t, "vendor")
+	token := n.JanesToken(t, "vendor")
 	if header, _ := kit.VerifyToken(t, token, jose.ES256, fresh); header.KeyID != successor {
 		t.Errorf("signed by %s, want the successor %s", header.KeyID, successor)
 	}
@@ -343,7 +343,7 @@ func (c *tokenTest) revocation(t *testing.T) {
 	n := c.node
 	a := n.SignIn("jane", kit.Password)
 	token, kid := a.AccessToken(t), kit.KeyID(t, a.Field("access_token"))
-	byRSA := n.SignInTo2(t, "shop-rs256")
+	byRSA := n.JanesToken(t, "shop-rs256")
 	if a := n.Introspect(token); a.Field("username") != "jane" {
 		t.Fatalf("the token is not active: %s", a.Body)
 	}
