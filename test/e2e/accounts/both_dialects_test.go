@@ -331,7 +331,7 @@ func TestElasticPathOutage(t *testing.T) {
 
 func outage(m *kit.ElasticPath, t *testing.T, while func(b *kit.Outage, during func())) {
 	acme := m.AddAccount("Siege")
-	p, q := m.AddShopper("siege", acme), m.AddShopper("siege-held", acme)
+	p, q := m.AddShopper("outage", acme), m.AddShopper("outage-held", acme)
 	session := kit.TokenPairOf(t, "session", m.Server.MemberGrant("front", "username", q.Username, "one_time_password", planted(m, q)))
 	held := accountTokens(m, q).Text("data", 0, "token")
 	for range 9 {

@@ -8,8 +8,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestStorefronts is everything that storefronts do, in Elastic Path's words
-// and in OAuth's, in one mall for each database: to open one takes seconds.
+// TestStorefronts does everything that storefronts do, in Elastic Path's words
+// and in OAuth's, with one server for each database, because starting one takes long.
 func TestStorefronts(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) { runStorefrontTests(m, t) })
 }
@@ -32,7 +32,7 @@ func runStorefrontTests(m *kit.ElasticPath, t *testing.T) {
 	}
 }
 
-// each runs subtests one after the other in one mall.
+// each runs subtests one after the other.
 func each(m *kit.ElasticPath, t *testing.T, tests []storefrontTest) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -71,7 +71,7 @@ func prepareStore(m *kit.ElasticPath, t *testing.T) *storeSetup {
 	admin.Send(t, 201, http.MethodPost, "/v2/accounts/"+account.Text("data", "id")+"/account-memberships",
 		kit.Object{"type": "account_membership", "account_member_id": w.member})
 
-	// Create a webhook, in place of the mall's own.
+	// Create a webhook, in place of that of kit.ElasticPath.
 	old := admin.Send(t, 200, http.MethodGet, "/v2/integrations", nil)
 	admin.Send(t, 200, http.MethodDelete, "/v2/integrations/"+old.Text("data", 0, "id"), nil)
 	integration := admin.Send(t, 201, http.MethodPost, "/v2/integrations", w.receiver.Integration("One Time Password notification"))

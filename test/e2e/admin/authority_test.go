@@ -51,7 +51,7 @@ func grantsNothing() map[string]string {
 	return reasons
 }
 
-// fullAccessRecords is a market with things of every kind that take FullAccess, and the
+// fullAccessRecords is a database with records of every kind that need FullAccess, and the
 // identifiers that the server gave some of them.
 type fullAccessRecords struct {
 	*kit.OrderCloud

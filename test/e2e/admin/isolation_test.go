@@ -56,7 +56,7 @@ type operation struct {
 	open             bool
 }
 
-// twoCompanies is a market with two companies that are nothing to each other.
+// twoCompanies is a database with two companies that have nothing in common.
 type twoCompanies struct {
 	*kit.OrderCloud
 	operations []operation

@@ -53,7 +53,7 @@ func methods(m *kit.OrderCloud, t *testing.T, path string) (served []string) {
 	return served
 }
 
-// patterns are those of the mux of a server like the market's. net/http does
+// patterns are those of the router of a server. net/http does
 // not tell them, so they are read from its index.
 func patterns(m *kit.OrderCloud, t *testing.T) (patterns []string) {
 	t.Helper()

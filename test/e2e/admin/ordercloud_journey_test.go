@@ -23,7 +23,7 @@ func TestOrderCloud(t *testing.T) {
 	})
 }
 
-// orderCloudJourney is a market as it comes into being.
+// orderCloudJourney sets up a marketplace through the API, step by step.
 type orderCloudJourney struct {
 	*kit.OrderCloud
 	shop string // API client of shoppers

@@ -41,7 +41,7 @@ type queuedMessage struct {
 	EndedAt   *time.Time `json:"ended_at"`
 }
 
-// messages lists the world's messages, the newest first.
+// messages returns all messages, the newest first.
 func messages(w *kit.Fixture, args ...string) []queuedMessage {
 	w.T.Helper()
 	code, out, errs := command(w, append([]string{"message", "list", "--output", "json"}, args...)...)

@@ -43,7 +43,7 @@ func rewrapCommand(w *kit.Fixture, masterKeys string, flags ...string) error {
 	return nil
 }
 
-// addSecretsOfEachKind makes what the world's document does not: a queued
+// addSecretsOfEachKind adds the secrets that kit.Document does not contain: a queued
 // message, and the secrets of senders and delivery configs of either dialect.
 func addSecretsOfEachKind(ctx context.Context, a *server.App) error {
 	var failures []error

@@ -170,7 +170,7 @@ func (s *loadFixture) listen() *server.Server {
 	return r
 }
 
-// apiCall is one request to a stage's server and the status it must get.
+// apiCall is a request and the status that its response must have.
 type apiCall struct {
 	path, media, body string
 	status            int

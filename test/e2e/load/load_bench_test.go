@@ -111,7 +111,7 @@ func bareTargets(p *kit.MeasuredProcess) []*target {
 	}
 }
 
-// targets are the hot paths of a server on the stage's database.
+// targets returns the hot paths of a server on the database.
 func (s *loadFixture) targets(database string, p *kit.MeasuredProcess) []*target {
 	var turn atomic.Int64 // of the logins
 	signIns := func(int) caller {

@@ -19,7 +19,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// forgottenPasswords is a market whose people have forgotten their passwords.
+// forgottenPasswords is a database whose users have forgotten their passwords.
 type forgottenPasswords struct{ *kit.OrderCloud }
 
 // TestForgottenPasswords is what somebody who is not signed in can ask, find

@@ -16,14 +16,14 @@ import (
 
 func prepareOutage(a *kit.OneServer) *kit.Outage {
 	a.T.Helper()
-	b := &kit.Outage{OneServer: a, Session: a.SignIn("shop", "siege-session")}
-	a.AddUsers("siege-code", "siege-password", "siege-wrong")
-	for _, name := range []string{"siege-code", "siege-password", "siege-wrong"} {
+	b := &kit.Outage{OneServer: a, Session: a.SignIn("shop", "outage-session")}
+	a.AddUsers("outage-code", "outage-password", "outage-wrong")
+	for _, name := range []string{"outage-code", "outage-password", "outage-wrong"} {
 		for range 9 {
 			kit.MustRefuse(a.T, "wrong", a.Server.SignInThrough("codes-only", name, kit.WrongCode), kit.WrongCredentialsBody)
 		}
 	}
-	b.Code = a.RequestCode(a.Server, "shop", "siege-code")
+	b.Code = a.RequestCode(a.Server, "shop", "outage-code")
 	var robot struct {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`
@@ -40,15 +40,15 @@ func prepareOutage(a *kit.OneServer) *kit.Outage {
 // that need only look.
 func writes(b *kit.Outage) map[string]func() kit.Response {
 	return map[string]func() kit.Response{
-		"right password":         func() kit.Response { return b.Server.SignIn("siege-password", kit.Password) },
-		"wrong password":         func() kit.Response { return b.Server.SignIn("siege-wrong", "wrong") },
-		"right code":             func() kit.Response { return b.Server.SignIn("siege-code", b.Code) },
-		"wrong code":             func() kit.Response { return b.Server.SignInThrough("codes-only", "siege-wrong", kit.WrongCode) },
+		"right password":         func() kit.Response { return b.Server.SignIn("outage-password", kit.Password) },
+		"wrong password":         func() kit.Response { return b.Server.SignIn("outage-wrong", "wrong") },
+		"right code":             func() kit.Response { return b.Server.SignIn("outage-code", b.Code) },
+		"wrong code":             func() kit.Response { return b.Server.SignInThrough("codes-only", "outage-wrong", kit.WrongCode) },
 		"unknown user":           func() kit.Response { return b.Server.SignIn("nobody", "wrong") },
 		"refresh":                func() kit.Response { return b.Server.Refresh(b.Session.Refresh) },
 		"revoke a refresh token": func() kit.Response { return b.Server.RevokeThrough("shop", b.Session.Refresh) },
 		"revoke an access token": func() kit.Response { return b.Server.RevokeThrough("shop", b.Session.Access) },
-		"ask for a code":         func() kit.Response { return b.Server.RequestCode("siege-wrong", "") },
+		"ask for a code":         func() kit.Response { return b.Server.RequestCode("outage-wrong", "") },
 		"ask for nobody's code":  func() kit.Response { return b.Server.RequestCode("nobody", "") },
 	}
 }
@@ -88,7 +88,7 @@ func nothingHappened(b *kit.Outage, t *testing.T) {
 		_ = got.Body.Close()
 		return got.StatusCode == http.StatusOK
 	})
-	for _, name := range []string{"siege-code", "siege-password", "siege-wrong"} {
+	for _, name := range []string{"outage-code", "outage-password", "outage-wrong"} {
 		if l := b.Login(name); l.Lockout.Failures != 9 || !l.Code.UsedAt.IsZero() {
 			t.Errorf("%s: %d failures, code used at %v; want 9 and no used code", name, l.Lockout.Failures, l.Code.UsedAt)
 		}
@@ -98,20 +98,20 @@ func nothingHappened(b *kit.Outage, t *testing.T) {
 	if mails := b.AwaitMessages(); len(mails) != 0 {
 		t.Errorf("%d messages of requests that were refused", len(mails))
 	}
-	for name, want := range map[string]string{"siege-code": "0", "siege-password": "0", "siege-session": "1"} {
+	for name, want := range map[string]string{"outage-code": "0", "outage-password": "0", "outage-session": "1"} {
 		if got := b.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + b.Login(name).ID + "'"); got != want {
 			t.Errorf("%s has %s refresh families, want %s", name, got, want)
 		}
 	}
-	kit.MustIssue(t, "the code", b.Server.SignIn("siege-code", b.Code))
-	kit.MustRefuse(t, "the code again", b.Server.SignIn("siege-code", b.Code), kit.WrongCredentialsBody)
+	kit.MustIssue(t, "the code", b.Server.SignIn("outage-code", b.Code))
+	kit.MustRefuse(t, "the code again", b.Server.SignIn("outage-code", b.Code), kit.WrongCredentialsBody)
 	next := kit.TokenPairOf(t, "refresh", b.Server.Refresh(b.Session.Refresh))
 	if got := b.Server.RevokeThrough("shop", next.Refresh); got.Status != http.StatusOK {
 		t.Errorf("revocation: %d %s", got.Status, got.Body)
 	}
 	kit.MustBeInactive(t, "access token after the revocation", b.Server.Introspect(b.Session.Access))
-	kit.MustIssue(t, "the password", b.Server.SignIn("siege-password", kit.Password))
-	kit.MustIssue(t, "the other password", b.Server.SignIn("siege-wrong", kit.Password))
+	kit.MustIssue(t, "the password", b.Server.SignIn("outage-password", kit.Password))
+	kit.MustIssue(t, "the other password", b.Server.SignIn("outage-wrong", kit.Password))
 	kit.MustIssue(t, "client credentials", b.ClientCredentials())
 }
 

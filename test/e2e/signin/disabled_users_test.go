@@ -36,7 +36,8 @@ MessageSenders:
      AllowAllBuyers: true, Assignments: [{SupplierID: mill}]}
 `
 
-// adminSetup is a world whose administrator switches things off and on.
+// adminSetup is a fixture with a server, and an administrator who disables and enables
+// users, clients and accounts.
 type adminSetup struct {
 	*kit.Fixture
 	server     *kit.Server

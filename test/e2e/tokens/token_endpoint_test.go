@@ -35,7 +35,7 @@ var exactPasswords = []struct {
 // in a form.
 const oddSecret = `o:d+d %41&=é/?"\ secret of at least 32 bytes`
 
-// tokenDocument adds to the world what the tests of the token endpoint need.
+// tokenDocument contains the clients of the tests of the token endpoint.
 func tokenDocument(t *testing.T) string {
 	t.Helper()
 	var users []map[string]any
