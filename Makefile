@@ -8,6 +8,10 @@ FUZZTIME ?= 30s
 # several times as long.
 RACE = -race -gcflags='modernc.org/...=-race=false' -gcflags='golang.org/x/crypto/...=-race=false'
 
+# PARALLEL runs more tests at once than there are processors, because stories mostly
+# wait: for a deadline, for the disk, for a hash that another one computes.
+PARALLEL = -p 3 -parallel 4
+
 # EXAMPLE is a module of its own: a server of another team that imports the grants.
 EXAMPLE = docs/examples/fositeserver
 
@@ -23,7 +27,7 @@ test:
 	.ci/pgbouncer
 	$(GO) vet -tags strangers ./...
 	test -z "$$(gofmt -l .)"
-	$(GO) test $(RACE) -timeout 40m ./...
+	$(GO) test $(RACE) $(PARALLEL) -timeout 40m ./...
 	cd $(EXAMPLE) && $(GO) vet ./... && $(GO) test $(RACE) ./...
 
 # check runs what is quick: format, vet, and the tests without the end-to-end stories.

@@ -98,16 +98,15 @@ MessageSenders:
 // EachDatabase runs a test on an SQLite and on a PostgreSQL fixture.
 func EachDatabase(t *testing.T, test func(t *testing.T, w *Fixture)) {
 	documentDatabase.each(t, func(t *testing.T, databaseURL string, _ struct{}) {
-		w := &Fixture{T: t, DatabaseURL: databaseURL, Inbox: NewInbox(t), hasOneServerClients: true}
+		w := &Fixture{T: t, DatabaseURL: databaseURL, Inbox: NewInbox(t)}
 		w.connectInbox()
 		test(t, w)
 	})
 }
 
-// documentDatabase contains the users and clients of Document and of OneServer.
+// documentDatabase contains the users and clients of Document.
 var documentDatabase = &prepared[struct{}]{fill: func(w *Fixture) struct{} {
 	w.applyDocument(preparedInbox)
-	w.Apply(oneServerDocument)
 	return struct{}{}
 }}
 
