@@ -234,7 +234,7 @@ func TestQueriesOfOAuthEndpoints(t *testing.T) {
 }
 
 // net/http's own readers of queries and forms drop what they do not understand.
-// So requests are read in oauth/query.go and oauth/form.go only.
+// So requests are read in oauth/surface/query.go and oauth/form.go only.
 func TestQueriesAreParsedInOnePlace(t *testing.T) {
 	t.Parallel()
 	forbidden := []string{"FormValue", "PostFormValue", "ParseForm", "ParseMultipartForm", "FormFile", "MultipartReader"}
