@@ -80,6 +80,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 17, Name: "0017_lease_owners"},
 		{Version: 18, Name: "0018_request_order"},
 		{Version: 19, Name: "0019_config_changes"},
+		{Version: 20, Name: "0020_code_name_digest"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

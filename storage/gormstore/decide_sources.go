@@ -1,6 +1,8 @@
 package gormstore
 
 import (
+	"strconv"
+
 	"latchkey/storage"
 )
 
@@ -59,8 +61,8 @@ func remember(loginID string, x storage.Source) []statement {
 		},
 		{
 			sql: "DELETE FROM login_sources WHERE " + others + ` AND id NOT IN (SELECT id FROM login_sources
-				WHERE ` + others + " ORDER BY seen_at DESC, id LIMIT ?) AND " + ifSettled,
-			args: []any{loginID, x.Address, loginID, x.Address, storage.MaxSources - 1},
+				WHERE ` + others + " ORDER BY seen_at DESC, id LIMIT " + strconv.Itoa(storage.MaxSources-1) + ") AND " + ifSettled,
+			args: []any{loginID, x.Address, loginID, x.Address},
 		},
 		{
 			sql: `INSERT INTO login_sources (id, login_id, address, failures, last_failure_at, locked_until, seen_at)

@@ -2,7 +2,6 @@ package gormstore
 
 import (
 	"context"
-	"errors"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -39,13 +38,11 @@ func locked[R any](ctx context.Context, s *Store, what, where string, args ...an
 	return take(ctx, s, what, s.locking(ctx).Where(where, args...), new(R))
 }
 
-// take reads a row into row.
+// take reads the only row of a unique key into row. It does without GORM's Take, whose
+// LIMIT is a parameter: SQLite would plan the statement anew at each call.
 func take[R any](ctx context.Context, s *Store, what string, db *gorm.DB, row *R) (R, error) {
-	err := db.Take(row).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		err = storage.ErrNotFound
-	}
-	return *row, s.wrap(ctx, what, err)
+	done := db.Find(row)
+	return *row, s.wrap(ctx, what, affected(done.RowsAffected, done.Error, storage.ErrNotFound))
 }
 
 // find reads the rows that the condition selects, all of them if it is empty.
