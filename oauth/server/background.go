@@ -12,9 +12,6 @@ import (
 const (
 	backgroundTimeout = 10 * time.Second
 	reloadKeysEvery   = 30 * time.Second
-	sweepEvery        = time.Minute
-	sweepLimit        = 500                    // records in a batch
-	sweepPause        = 50 * time.Millisecond  // between batches, so that requests go first
 	notifyPause       = 100 * time.Millisecond // between notifications of other replicas
 	reloadKeysPause   = 500 * time.Millisecond // between reloads of keys because of changes
 )
@@ -41,7 +38,7 @@ func (s *Server) Run(ctx context.Context, vital func(context.Context) error) err
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	loops := []func(context.Context) error{
-		store.Run, s.codes.Run, s.worker.Run, s.reloadKeys, s.sweep, s.notifyReplicas,
+		store.Run, s.codes.Run, s.worker.Run, s.reloadKeys, s.sweeper.run, s.notifyReplicas,
 	}
 	failed := make(chan error, len(loops)+1)
 	run := func(ctx context.Context, loop func(context.Context) error) {
@@ -150,32 +147,6 @@ func (s *Server) maintainKeys(ctx context.Context) error {
 		a.Logger.Info().Str("kid", k.KID).Str("alg", k.Alg).Time("activates_at", k.ActivatesAt).Msg("signing key announced")
 	}
 	return err
-}
-
-// sweep deletes records that have ended, in small batches while serving.
-func (s *Server) sweep(ctx context.Context) error {
-	pause := time.NewTimer(sweepEvery)
-	defer pause.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-pause.C:
-		}
-		var n int
-		err := within(ctx, func(ctx context.Context) (err error) {
-			n, err = s.app.Store.Sweep(ctx, s.app.Now().UTC(), sweepLimit)
-			return err
-		})
-		if err != nil && ctx.Err() == nil {
-			s.app.Logger.Warn().Err(err).Msg("sweep failed")
-		}
-		if n > 0 {
-			pause.Reset(sweepPause)
-		} else {
-			pause.Reset(sweepEvery)
-		}
-	}
 }
 
 // within limits the time of a piece of background work, so that a frozen

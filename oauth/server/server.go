@@ -27,6 +27,7 @@ type Server struct {
 	app     *App
 	events  *audit.Recorder
 	listen  *listen.Server
+	sweeper *sweeper
 	routes  *http.ServeMux
 	codes   *otp.Service
 	worker  *deliver.Worker
@@ -60,6 +61,9 @@ func New(a *App) (*Server, error) {
 		return nil, err
 	}
 	if err := errors.Join(registerBacklog(metrics, s.codes), registerHearing(metrics, a.Store)); err != nil {
+		return nil, err
+	}
+	if s.sweeper, err = newSweeper(a.Store, a.Logger, metrics, a.Now); err != nil {
 		return nil, err
 	}
 	passwords, err := signin.NewPasswords(signin.PasswordsConfig{

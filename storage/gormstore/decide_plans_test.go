@@ -2,7 +2,6 @@ package gormstore_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -67,8 +66,8 @@ func TestPrincipalUsesIndexes(t *testing.T) {
 }
 
 // explain gives the generic plan, which is the one that a prepared statement
-// ends up with.
-func explain(t *testing.T, url, sql string) string {
+// ends up with, with further settings.
+func explain(t *testing.T, url, sql string, settings ...string) string {
 	t.Helper()
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, url)
@@ -76,13 +75,16 @@ func explain(t *testing.T, url, sql string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close(ctx) //nolint:errcheck // read only
-	for _, set := range []string{"SET enable_seqscan = off", "SET plan_cache_mode = force_generic_plan", "PREPARE x AS " + sql} {
+	for _, set := range append(settings, "SET enable_seqscan = off", "SET plan_cache_mode = force_generic_plan", "PREPARE x AS "+sql) {
 		if _, err := conn.Exec(ctx, set); err != nil {
 			t.Fatal(err)
 		}
 	}
-	args := "NULL" + strings.Repeat(", NULL", strings.Count(sql, "$")-1)
-	rows, err := conn.Query(ctx, fmt.Sprintf("EXPLAIN EXECUTE x (%s)", args))
+	execute := "EXPLAIN EXECUTE x"
+	if n := strings.Count(sql, "$"); n > 0 {
+		execute += "(NULL" + strings.Repeat(", NULL", n-1) + ")"
+	}
+	rows, err := conn.Query(ctx, execute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,10 @@ package gormstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,60 +21,138 @@ const (
 
 // expiring is a kind of row that ends.
 type expiring struct {
-	table, key string
-	where      string
-	args       []any
+	table string
+	where string // holds for rows that have ended; it has an index
+	args  []any
+
+	since string        // the column that the index begins with: the lowest rows ended first
+	unit  time.Duration // of that column
+	due   int64         // the highest value of that column in rows that have ended
 }
 
-// Sweep deletes up to limit rows that have ended and returns their number: requests
-// and messages a day after their end, families a day after their expiry or
-// revocation, marks of revoked tokens and spent ids after their expiry, audit events
-// after Config.AuditRetention, sources without a sign-in for 90 days, and the
-// failures of names without a login after two days, unless they are locked. Call it
-// again while it returns limit.
+// auditEvents are deleted along their chain, and not by a condition.
+const auditEvents = "audit_events"
+
+// Sweep deletes rows that have ended, up to limit of each table (see SweepTable), and
+// returns their number. Call it again while it returns limit or more. Tables after one
+// that fails are swept as well.
 func (s *Store) Sweep(ctx context.Context, now time.Time, limit int) (int, error) {
-	total := 0
-	for _, r := range s.sweepable(now) {
-		if total >= limit {
-			break
+	total, errs := 0, []error(nil)
+	for _, table := range s.SweepTables() {
+		n, err := s.SweepTable(ctx, table, now, limit)
+		total += n
+		errs = append(errs, err)
+	}
+	return total, errors.Join(errs...)
+}
+
+// SweepTables returns the tables whose rows end.
+func (s *Store) SweepTables() []string {
+	var tables []string
+	for _, r := range expiringRows(time.Time{}) {
+		if !slices.Contains(tables, r.table) {
+			tables = append(tables, r.table)
 		}
-		n, err := s.exec(ctx, "sweep "+r.table,
-			"DELETE FROM "+r.table+" WHERE "+r.key+" IN (SELECT "+r.key+" FROM "+r.table+" WHERE "+r.where+" LIMIT ?)",
-			append(r.args, limit-total)...)
-		total += int(n)
-		if err != nil {
+	}
+	return append(tables, auditEvents)
+}
+
+// SweepTable deletes up to limit rows of a table that have ended, the oldest first, and
+// returns their number: requests and messages a day after their end, families a day
+// after their expiry or revocation, marks of revoked tokens and spent ids after their
+// expiry, audit events after Config.AuditRetention, sources without a sign-in for 90
+// days, and the failures of names without a login after two days, unless they are locked.
+//
+// On PostgreSQL, callers at the same time delete different rows and do not wait for each
+// other, except for audit events.
+func (s *Store) SweepTable(ctx context.Context, table string, now time.Time, limit int) (int, error) {
+	if table == auditEvents {
+		return s.sweepAudit(ctx, s.auditDue(now), limit)
+	}
+	total := 0
+	for _, r := range expiringRows(now) {
+		if r.table != table || total >= limit {
+			continue
+		}
+		n, err := s.exec(ctx, "sweep "+table, s.dialect.deletesUpTo(limit-total, table, r.where, r.since), r.args...)
+		if total += int(n); err != nil {
 			return total, err
 		}
 	}
-	n, err := s.sweepAudit(ctx, micros(now.Add(-s.auditRetention)), limit-total)
-	return total + n, err
+	return total, nil
 }
 
-// sweepable lists conditions that each have an index.
-func (s *Store) sweepable(now time.Time) []expiring {
-	ended := micros(now.Add(-keepEnded))
+// Overdue returns for each table of SweepTables for how long the oldest row that Sweep
+// would delete has been due. 0: there is none. Rows of send_limits and phantoms are due
+// by the hour and by the day.
+func (s *Store) Overdue(ctx context.Context, now time.Time) (map[string]time.Duration, error) {
+	type oldest struct {
+		Kind  int   `gorm:"column:kind"`
+		Since int64 `gorm:"column:since"`
+	}
+	kinds := expiringRows(now)
+	var selects []string
+	var args []any
+	for i, r := range kinds {
+		selects = append(selects, fmt.Sprintf("SELECT %d AS kind, coalesce((SELECT %s FROM %s WHERE %s ORDER BY %[2]s LIMIT 1), ?) AS since",
+			i, r.since, r.table, r.where))
+		args = append(append(args, r.args...), r.due)
+	}
+	kinds = append(kinds, expiring{table: auditEvents, unit: time.Microsecond, due: s.auditDue(now)})
+	selects = append(selects, fmt.Sprintf("SELECT %d AS kind, coalesce((SELECT time FROM audit_events ORDER BY id LIMIT 1), ?) AS since", len(kinds)-1))
+	args = append(args, s.auditDue(now))
+	rows, err := query[oldest](ctx, s, "overdue rows", strings.Join(selects, " UNION ALL "), args...)
+	if err != nil {
+		return nil, err
+	}
+	overdue := map[string]time.Duration{}
+	for _, row := range rows {
+		kind := kinds[row.Kind]
+		overdue[kind.table] = max(overdue[kind.table], time.Duration(kind.due-row.Since)*kind.unit)
+	}
+	return overdue, nil
+}
+
+// auditDue returns the time before which audit events are deleted, as stored.
+func (s *Store) auditDue(now time.Time) int64 { return micros(now.Add(-s.auditRetention)) }
+
+// expiringRows lists conditions that each have an index.
+func expiringRows(now time.Time) []expiring {
+	ended := now.Add(-keepEnded)
+	before := func(table, column string, at time.Time) expiring {
+		return expiring{
+			table: table, where: column + " < ?", args: []any{micros(at)},
+			since: column, unit: time.Microsecond, due: micros(at),
+		}
+	}
+	messages, revoked, attempts := before("messages", "ended_at", ended), before("families", "revoked_at", ended), before("message_attempts", "ended_at", ended)
+	messages.where = "ended_at > 0 AND " + messages.where
+	revoked.where = "revoked_at > 0 AND " + revoked.where
+	// Attempts end with their message, which may be deleted before them.
+	attempts.where += " AND coalesce((SELECT m.ended_at FROM messages m WHERE m.id = message_attempts.message_id), 1) BETWEEN 1 AND ?"
+	attempts.args = append(attempts.args, micros(ended)-1)
 	quiet := now.Add(-keepQuiet)
+	hour, day := now.Unix()/secondsPerHour, quiet.Unix()/secondsPerDay
 	return []expiring{
-		// A request ends at its expiry at the latest.
-		{table: "code_requests", key: "id", where: "expires_at < ?", args: []any{ended}},
-		{
-			table: "message_attempts", key: "message_id",
-			where: "message_id IN (SELECT id FROM messages WHERE ended_at > 0 AND ended_at < ?)", args: []any{ended},
-		},
-		{table: "messages", key: "id", where: "ended_at > 0 AND ended_at < ?", args: []any{ended}},
-		{table: "issued_codes", key: "id", where: "expires_at < ?", args: []any{ended}},
-		{table: "verification_codes", key: "login_id", where: "expires_at < ?", args: []any{ended}},
+		before("code_requests", "expires_at", ended), // a request ends at its expiry at the latest
+		attempts,
+		messages,
+		before("issued_codes", "expires_at", ended),
+		before("verification_codes", "expires_at", ended),
 		// A budget whose times are past is full again and needs no row.
-		{table: "send_limits", key: "id", where: "hour < ? AND tat <= ? AND long_tat <= ?", args: []any{now.Unix() / secondsPerHour, micros(now), micros(now)}},
-		{table: "families", key: "id", where: "expires_at < ?", args: []any{ended}},
-		{table: "families", key: "id", where: "revoked_at > 0 AND revoked_at < ?", args: []any{ended}},
-		{table: "revoked_tokens", key: "jti", where: "expires_at < ?", args: []any{micros(now)}},
-		{table: "spent_ids", key: "id", where: "expires_at < ?", args: []any{micros(now)}},
-		{table: "login_sources", key: "id", where: "seen_at < ?", args: []any{micros(now.Add(-keepSource))}},
 		{
-			table: "phantoms", key: "name_digest",
-			where: "quiet_day <= ? AND last_failure_at < ? AND locked_until <= ? AND codes_locked_until <= ?",
-			args:  []any{quiet.Unix() / secondsPerDay, micros(quiet), micros(now), micros(now)},
+			table: "send_limits", where: "hour < ? AND tat <= ? AND long_tat <= ?", args: []any{hour, micros(now), micros(now)},
+			since: "hour", unit: time.Hour, due: hour - 1,
+		},
+		before("families", "expires_at", ended),
+		revoked,
+		before("revoked_tokens", "expires_at", now),
+		before("spent_ids", "expires_at", now),
+		before("login_sources", "seen_at", now.Add(-keepSource)),
+		{
+			table: "phantoms", where: "quiet_day <= ? AND last_failure_at < ? AND locked_until <= ? AND codes_locked_until <= ?",
+			args:  []any{day, micros(quiet), micros(now), micros(now)},
+			since: "quiet_day", unit: 24 * time.Hour, due: day,
 		},
 	}
 }

@@ -35,6 +35,7 @@ type Lifecycle interface {
 	Ping(ctx context.Context) error
 	InTx(ctx context.Context, fn func(ctx context.Context) error) error
 	Sweep(ctx context.Context, now time.Time, limit int) (int, error)
+	Overdue(ctx context.Context, now time.Time) (map[string]time.Duration, error)
 }
 
 // Realms stores realms and their password profiles.
