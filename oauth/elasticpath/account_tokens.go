@@ -116,7 +116,7 @@ func signUp(c *call, realm storage.Realm, body wire.TokenBody) (*session, error)
 	if err := signin.CheckSignUp(realm); err != nil { // before the body is looked at
 		return nil, err
 	}
-	if err := body.UserFields.Check(true); err != nil {
+	if err := body.Check(true); err != nil {
 		return nil, err
 	}
 	login := body.Login()

@@ -69,7 +69,7 @@ func (c *Config) complete() error {
 	if c.Rules == nil || c.SignUps == nil || c.CallerAddress == nil {
 		return errors.New("elasticpath: Rules, SignUps and CallerAddress are required")
 	}
-	if err := c.Runtime.Complete(); err != nil {
+	if err := c.Complete(); err != nil {
 		return errors.Join(errors.New("elasticpath"), err)
 	}
 	if c.AdmitUsername == nil {

@@ -31,7 +31,7 @@ func ignoreNewConnections(l net.Listener) {
 		return
 	}
 	_ = raw.Control(func(fd uintptr) {
-		program := unix.SockFprog{Len: uint16(len(synFilter)), Filter: &synFilter[0]}
+		program := unix.SockFprog{Len: uint16(len(synFilter)), Filter: &synFilter[0]} //nolint:gosec // a few instructions
 		_ = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program)
 	})
 }
