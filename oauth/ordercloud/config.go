@@ -44,7 +44,7 @@ type Config struct {
 // complete sets the defaults, and returns an error if a required field is missing.
 func (c *Config) complete() error {
 	if c.Bearer == nil || c.Rules == nil || c.Tx == nil || c.Sealer == nil || c.Peppers == nil || c.Passwords == nil || c.Codes == nil {
-		return errors.New("Bearer, Rules, Tx, Sealer, Peppers, Passwords and Codes are required")
+		return errors.New("one of Bearer, Rules, Tx, Sealer, Peppers, Passwords and Codes is missing")
 	}
 	if err := c.Complete(); err != nil {
 		return err

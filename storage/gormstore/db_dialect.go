@@ -143,7 +143,7 @@ const ifSettled = "{settled}"
 const ifRunning = "{running}"
 
 // alone returns the SQL of a statement that follows no other.
-func (x statement) alone() string { return strings.ReplaceAll(x.sql, ifSettled, "TRUE") }
+func (s statement) alone() string { return strings.ReplaceAll(s.sql, ifSettled, "TRUE") }
 
 // with appends SQL and its arguments.
 func (s statement) with(sql string, args ...any) statement {

@@ -20,8 +20,6 @@ const (
 	// severalHostsTimeout replaces connectTimeout if the URL names several hosts: one that
 	// hangs must not use up the time of a request before the next one is tried.
 	severalHostsTimeout = 1500 * time.Millisecond
-	// farewellTimeout bounds the polite end of a connection.
-	farewellTimeout = time.Second
 )
 
 // sessionSetting is a setting of PostgreSQL for a session or a transaction.

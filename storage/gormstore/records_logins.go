@@ -95,8 +95,6 @@ func counterRowOf(c storage.Counter) counterRow {
 	}
 }
 
-func (r *counterRow) values() []any { return []any{r.Failures, r.LastFailureAt, r.LockedUntil} }
-
 func (r *codeRow) record() storage.Code {
 	return storage.Code{
 		ID: r.ID, RequestID: r.RequestID, ClientID: r.ClientID, Purpose: storage.Purpose(r.Purpose),

@@ -15,6 +15,7 @@ type ApiClientSecret struct {
 	ClientSecret *string    `json:",omitempty"` // read only; shown once, in the answer to its creation
 }
 
+// ApiClientSecretFromRecord returns the secret as OrderCloud shows it, without its value.
 func ApiClientSecretFromRecord(r storage.ClientSecret) ApiClientSecret {
 	return ApiClientSecret{ID: r.ID, Name: r.Name, Expiration: surface.Optional(r.ExpiresAt)}
 }

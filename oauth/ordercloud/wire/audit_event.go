@@ -25,6 +25,7 @@ type AuditEvent struct {
 	Count    int64    `json:",omitempty"` // number of equal events it stands for; absent: 1
 }
 
+// AuditEventFromRecord returns the event as /v1/auditevents shows it.
 func AuditEventFromRecord(e storage.AuditEvent) AuditEvent {
 	return AuditEvent{
 		ID: e.ID, Time: e.Time, Action: e.Action, Outcome: e.Outcome, ClientID: surface.Optional(e.ClientID),

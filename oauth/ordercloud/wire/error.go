@@ -27,6 +27,7 @@ type passwordRequirements struct {
 	MaxConsecutiveDupeChars  *int // null: no limit
 }
 
+// PasswordRequirementsFromRules returns the rules in OrderCloud's names.
 func PasswordRequirementsFromRules(r storage.PasswordRules) passwordRequirements {
 	return passwordRequirements{r.MinLength, r.UpperCase, r.LowerCase, r.Special, r.Digit, surface.Optional(r.MaxRepeatedChars)}
 }

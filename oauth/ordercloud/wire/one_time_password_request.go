@@ -41,6 +41,7 @@ type MessageRetry struct {
 	MessageID string
 }
 
+// CodeRequestFromRecord returns the request as it is shown to administrators.
 func CodeRequestFromRecord(r storage.RequestSummary) CodeRequest {
 	return CodeRequest{
 		ID: r.Request.ID, Type: string(r.Request.Type), ClientID: surface.Optional(r.Request.ClientID),
@@ -49,6 +50,7 @@ func CodeRequestFromRecord(r storage.RequestSummary) CodeRequest {
 	}
 }
 
+// TimelineStepFromStep returns the step of a delivery as it is shown to administrators.
 func TimelineStepFromStep(s otp.Step) TimelineStep {
 	w := TimelineStep{
 		At: s.At, Step: s.Name, MessageID: surface.Optional(s.MessageID), CodeID: surface.Optional(s.CodeID),

@@ -26,6 +26,7 @@ type KeyRotation struct {
 	Alg *string // JWS algorithm; default the server's
 }
 
+// SigningKeyFromInfo returns the key as it is shown to administrators.
 func SigningKeyFromInfo(k keys.KeyInfo) SigningKey {
 	return SigningKey{
 		ID: k.KID, Alg: k.Alg, State: string(k.State), CreatedAt: k.CreatedAt, ActivatesAt: k.ActivatesAt,

@@ -159,7 +159,7 @@ func (p *dpopTest) code(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	spent := h.TokenHeader()
 	mustBeOf(t, "the first use", p.first.Token(spent, p.byMachine()...), "DPoP")
-	code := p.Fixture.DeliveredCode(p.first, "jane")
+	code := p.DeliveredCode(p.first, "jane")
 	through := func(header []string) kit.Response {
 		return p.second.Token(header, "grant_type", "password", "client_id", "shop", "client_secret", kit.ClientSecret, "username", "jane", "password", code)
 	}
