@@ -146,8 +146,8 @@ const ifRunning = "{running}"
 func (s statement) alone() string { return strings.ReplaceAll(s.sql, ifSettled, "TRUE") }
 
 // with appends SQL and its arguments.
-func (s statement) with(sql string, args ...any) statement {
-	return statement{sql: s.sql + sql, args: append(s.args[:len(s.args):len(s.args)], args...)}
+func (x statement) with(sql string, args ...any) statement {
+	return statement{sql: x.sql + sql, args: append(x.args[:len(x.args):len(x.args)], args...)}
 }
 
 // dialectOf chooses the database by the scheme of its URL.

@@ -9,7 +9,7 @@ import (
 	"latchkey/storage"
 )
 
-// maxGroup bounds how long other writers wait for a group.
+// maxGroup limits how long other writers wait for a group.
 const maxGroup = 256
 
 // run executes the settlement in the context's transaction.
@@ -26,9 +26,9 @@ func (x settlement) run(ctx context.Context, s *Store) (done bool, err error) {
 	return true, nil
 }
 
-// group commits settlements together: what is asked for while one transaction runs
-// makes up the next one, so that a database with one writer syncs its file once
-// for all of them. One that is alone waits for nobody.
+// group commits settlements together. Those that arrive while one transaction runs form
+// the next one, so that a database with one writer syncs its file once for all of them.
+// A single settlement does not wait.
 type group struct {
 	mu      sync.Mutex
 	running bool
@@ -38,14 +38,14 @@ type group struct {
 // member is a settlement in a group.
 type member struct {
 	settlement
-	ctx     context.Context //nolint:containedctx // its end is looked at before it begins
+	ctx     context.Context //nolint:containedctx // checked before the settlement begins
 	done    bool
 	gone    error      // ctx ended before it began
 	outcome chan error // takes one without a reader
 }
 
-// do runs a settlement and answers when it is committed. If ctx ends before, it
-// may still take effect, unless it has not begun; the others do not notice.
+// do runs a settlement and returns when it is committed. If ctx ends before, a
+// settlement that has begun may still take effect. The others do not notice.
 func (g *group) do(ctx context.Context, s *Store, x settlement) (bool, error) {
 	m := &member{settlement: x, ctx: ctx, outcome: make(chan error, 1)}
 	g.mu.Lock()
@@ -63,14 +63,14 @@ func (g *group) do(ctx context.Context, s *Store, x settlement) (bool, error) {
 	}
 }
 
-// run commits until nobody waits.
+// run commits groups until none waits.
 func (g *group) run(ctx context.Context, s *Store) {
 	for members := g.next(); members != nil; members = g.next() {
 		commit(ctx, s, members)
 	}
 }
 
-// next takes those who wait, or nil when there are none: then run ends.
+// next returns the waiting members, or nil if there are none: then run ends.
 func (g *group) next() []*member {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,8 +85,8 @@ func (g *group) next() []*member {
 }
 
 // commit runs the settlements in one transaction. If a statement of one fails for a
-// reason of its own, each gets a transaction of its own; what says that the
-// database is away, and what the commit says, goes to all.
+// reason of its own, each gets a transaction of its own. An error of the connection or
+// of the commit goes to all.
 func commit(ctx context.Context, s *Store, members []*member) {
 	failed := false
 	err := s.InTx(ctx, func(ctx context.Context) (err error) {
@@ -109,7 +109,7 @@ func commit(ctx context.Context, s *Store, members []*member) {
 	}
 }
 
-// begin runs the member's settlement unless who asked for it has gone.
+// begin runs the member's settlement unless its context has ended.
 func (m *member) begin(ctx context.Context, s *Store) (err error) {
 	if m.done, m.gone = false, s.wrap(m.ctx, m.what, m.ctx.Err()); m.gone == nil {
 		m.done, err = m.run(ctx, s)

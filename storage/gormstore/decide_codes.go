@@ -62,10 +62,10 @@ func (s *Store) insertRequest(r storage.CodeRequest) statement {
 	return s.rows.insertion(&waitingRow{Request: requestRowOf(r)})
 }
 
-// AddCodeRequest writes a request down for ClaimCodeRequests, in one statement
-// that looks at nobody, if every budget that it is charged to has room at its
-// CreatedAt; else the error is a *storage.LimitError. Keys of charges differ
-// from each other. An ID in use is storage.ErrConflict.
+// AddCodeRequest stores a request for ClaimCodeRequests, in one statement that looks up
+// no user, if every budget that it is charged to has room at its CreatedAt. Otherwise
+// the error is a *storage.LimitError. The keys of the charges differ. An ID in use is
+// storage.ErrConflict.
 func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charges ...storage.Charge) error {
 	insert := s.insertRequest(r)
 	if len(charges) == 0 {
@@ -82,13 +82,13 @@ func (s *Store) AddCodeRequest(ctx context.Context, r storage.CodeRequest, charg
 }
 
 // claimSpread is how many times the wanted number of requests a claim looks at,
-// because some of them may be in the hands of other workers.
+// because other workers may be claiming some of them.
 const claimSpread = 4
 
 // ClaimCodeRequests leases up to limit requests that are neither ended nor
 // leased, until leaseUntil. It takes turns over the pairs of source and client,
 // and the oldest of each first, so that the requests of one do not delay those
-// of another. Expired ones are among them: somebody has to end them and say so.
+// of another. It includes expired requests, so that a worker ends and reports them.
 // No two callers get the same request before its lease is over, or the server of
 // the store is gone; see RegisterServer.
 func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error) {
@@ -152,7 +152,7 @@ const unknownBatch = 1000
 
 // EndUnknownRequests ends those of the requests whose names no login of their
 // password profile has, in one statement up to a thousand, and returns their
-// IDs. Nothing is kept of them: many come at once when somebody tries names.
+// IDs. It deletes them: there are many when somebody tries names.
 func (s *Store) EndUnknownRequests(ctx context.Context, names []storage.RequestNames) ([]string, error) {
 	var ended []string
 	for batch := range slices.Chunk(names, unknownBatch) {
@@ -181,11 +181,10 @@ func (s *Store) EndUnknownRequests(ctx context.Context, names []storage.RequestN
 
 // IssueCodes ends a request and, in the same transaction, gives each login its
 // new one-time password or verification code in place of the older one and
-// queues the messages. A login that a newer request gave its code gets nothing. It
-// charges the budgets of the others first: a login whose budgets are used up gets
-// nothing either. The answer has both. A request that was ended already, or never
-// existed, is storage.ErrStale, an unknown login storage.ErrNotFound; then nothing
-// takes effect.
+// queues the messages. A login that a newer request gave its code gets nothing.
+// A login whose budgets are used up gets nothing either. The result names both. A
+// request that was ended already, or never existed, is storage.ErrStale, an unknown
+// login storage.ErrNotFound; then nothing takes effect.
 func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) (result storage.IssueResult, err error) {
 	err = s.InTx(ctx, func(ctx context.Context) error {
 		result = storage.IssueResult{}
@@ -194,7 +193,7 @@ func (s *Store) IssueCodes(ctx context.Context, x storage.Issuance) (result stor
 	return result, err
 }
 
-// issueCodes is IssueCodes in its transaction.
+// issueCodes does so within a transaction.
 func (s *Store) issueCodes(ctx context.Context, x storage.Issuance, result *storage.IssueResult) error {
 	ended, err := returning[int64](ctx, s, "end code request",
 		"UPDATE code_requests SET ended_at = ? WHERE id = ? AND ended_at = 0 RETURNING seq", micros(x.Now), x.RequestID)
@@ -217,7 +216,7 @@ func (s *Store) issueCodes(ctx context.Context, x storage.Issuance, result *stor
 	return s.issueTo(ctx, x, issuing)
 }
 
-// issuing is what is known while a request is resolved.
+// issuing is the state while a request is resolved.
 type issuing struct {
 	now    time.Time
 	seq    int64 // position of the request among all
@@ -225,7 +224,7 @@ type issuing struct {
 	result *storage.IssueResult
 }
 
-// codesRow is what a login says about its last codes.
+// codesRow is the state of a login's last codes.
 type codesRow struct {
 	ID              string `gorm:"column:id"`
 	CodeID          string `gorm:"column:code_id"`
@@ -235,9 +234,9 @@ type codesRow struct {
 	VerificationSeq int64  `gorm:"column:verification_seq"`
 }
 
-// lockCodes reads the logins that get a code, and keeps everybody else from deciding
-// over them until the transaction ends. It does so before anything that depends on
-// their codes: a statement that waits for a row reads the others as they were before.
+// lockCodes locks and reads the logins that get a code. It does so before any statement
+// that depends on their codes: a statement that waits for a row reads other rows as they
+// were before.
 func (s *Store) lockCodes(ctx context.Context, x storage.Issuance) (map[string]codesRow, error) {
 	var ids []any
 	for _, issued := range x.Codes {
@@ -320,7 +319,8 @@ func (s *Store) postpone(ctx context.Context, x storage.Issuance, limited storag
 	return err
 }
 
-// issueTo gives the logins that are neither limited nor superseded what they get.
+// issueTo gives their codes and messages to the logins that are neither limited nor
+// superseded.
 func (s *Store) issueTo(ctx context.Context, x storage.Issuance, on issuing) error {
 	withheld := func(loginID string) bool {
 		return on.result.Limited[loginID] != nil || on.result.Superseded[loginID]
@@ -374,7 +374,7 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode, on issuing) err
 	return s.noteCode(ctx, history, x.Messages)
 }
 
-// retire writes down what became of the login's current code before it goes. It
+// retire stores the outcome of the login's current code before the code is replaced. It
 // locks the login, so that no sign-in redeems the code in between.
 func (s *Store) retire(ctx context.Context, loginID string, now time.Time) error {
 	row, err := get[codesRow](ctx, s, "lock login", "SELECT "+columnsOf[codesRow](&s.rows).list()+" FROM logins WHERE id = ?"+s.dialect.locks(), loginID)
@@ -387,9 +387,9 @@ func (s *Store) retire(ctx context.Context, loginID string, now time.Time) error
 	return err
 }
 
-// retireCode writes down what became of the code of a login that is locked, and reports
-// whether the code is still live. The statement must begin when the login is locked
-// already: otherwise it would not see a code that was issued while it waited.
+// retireCode stores the outcome of the code of a locked login, and reports whether the
+// code is still live. The statement must begin after the login was locked. Otherwise it
+// would not see a code that was issued while it waited.
 func (s *Store) retireCode(ctx context.Context, former codesRow, now time.Time) (live bool, err error) {
 	if former.CodeID == "" {
 		return false, nil

@@ -12,8 +12,8 @@ import (
 const secondsPerHour = 60 * 60
 
 // Charge takes one place from each of the budgets at the time now, in one
-// statement, if all of them have one; else none is taken and the error is a
-// *storage.LimitError. The keys differ from each other.
+// statement, if all of them have one. Otherwise it takes none and returns a
+// *storage.LimitError. The keys of the charges differ.
 func (s *Store) Charge(ctx context.Context, now time.Time, charges ...storage.Charge) error {
 	if len(charges) == 0 {
 		return nil
@@ -28,17 +28,16 @@ func (s *Store) Charge(ctx context.Context, now time.Time, charges ...storage.Ch
 
 // charge is GCRA for several budgets in one statement, the same on both
 // databases. A budget's tat moves ahead by its gap, from now or from where it
-// is, but never further ahead of now than the budget's depth; long_tat is the
+// is, but never further ahead of now than the budget's depth. long_tat is the
 // same for the second limit.
 //
-// The condition on the conflict is what decides, under the row's lock, so that
-// no number of callers gets more than the burst. The one in the selection looks
-// first whether any budget is used up already: then no row is touched, a request
-// that is refused by one budget takes nothing from the others, and a flood of
-// refusals costs no commit. Only callers that race for the last place can lose
-// one in another budget.
+// The condition on the conflict decides, under the row's lock, so that no number of
+// callers gets more than the burst. The condition in the selection comes first: if a
+// budget is used up already, the statement writes no row. So a refusal takes nothing
+// from the other budgets and costs no commit. Only callers that race for the last
+// place can lose one in another budget.
 //
-// Rows are locked in the order of the charges, which is one for all callers.
+// All callers lock the rows in the order of their charges.
 func charge(now time.Time, charges []storage.Charge) statement {
 	rows := make([]string, len(charges))
 	args := make([]any, 0, 5*len(charges)+5)
@@ -65,7 +64,7 @@ func charge(now time.Time, charges []storage.Charge) statement {
 			AND send_limits.long_tat + excluded.long_gap - excluded.long_depth <= excluded.long_tat - excluded.long_gap`}
 }
 
-// exhausted says which of the budgets recovers last, and when.
+// exhausted returns which of the budgets recovers last, and when.
 func (s *Store) exhausted(ctx context.Context, now time.Time, charges []storage.Charge) error {
 	keys := make([]any, len(charges))
 	for i, c := range charges {
@@ -88,7 +87,7 @@ func (s *Store) exhausted(ctx context.Context, now time.Time, charges []storage.
 			worst.Budget, worst.Until = c.Budget, until
 		}
 	}
-	// Whoever lost a race for a place may find another by now.
+	// The loser of a race for a place may find a free one already.
 	worst.Until = later(worst.Until, now.Add(time.Second))
 	return worst
 }

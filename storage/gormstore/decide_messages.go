@@ -129,10 +129,10 @@ func (s *Store) ExtendLease(ctx context.Context, messageID string, attempt int, 
 	return err
 }
 
-// FinishAttempt writes down how an attempt ended, in the message and in a record
-// of its own, and gives up its lease. If
-// the message is no longer queued, or was claimed again since, it answers
-// storage.ErrStale. A message that is not queued again loses its payload.
+// FinishAttempt stores the outcome of an attempt, in the message and in a record of its
+// own, and ends its lease. If the message is no longer queued, or was claimed again
+// since, it returns storage.ErrStale. A message that is not queued again loses its
+// payload.
 func (s *Store) FinishAttempt(ctx context.Context, a storage.Attempt) error {
 	set := "state = ?, last_error = ?, lease_until = 0"
 	args := []any{string(a.State), a.Error}
@@ -152,11 +152,11 @@ func (s *Store) FinishAttempt(ctx context.Context, a storage.Attempt) error {
 	return err
 }
 
-// ended wipes what only a queued message may hold.
+// ended wipes the payload, which only a queued message may hold.
 const ended = "ended_at = ?, payload = ?, payload_key_id = ''"
 
-// ExpireMessages ends up to limit queued messages whose time is over and which
-// nobody is delivering just now, and wipes their payload. It returns them.
+// ExpireMessages ends up to limit expired messages that are queued and not being
+// delivered, wipes their payload and returns them.
 func (s *Store) ExpireMessages(ctx context.Context, now time.Time, limit int) ([]storage.Message, error) {
 	rows, err := returning[messageRow](ctx, s, "expire messages",
 		`WITH due AS MATERIALIZED (SELECT id FROM messages

@@ -9,19 +9,19 @@ import (
 )
 
 // ChangePassword gives a login a new permanent password if, at this moment, the
-// login is active and, with a CodeID, that verification code live and the lock of
-// one-time passwords not in force, or of a known source that source's lock;
-// otherwise it returns storage.ErrRefused and changes nothing. Older refresh
-// families and access tokens of the login are dead then, except those of
-// KeepSession, and so are its one-time password and its verification code. A code clears all failures and locks, the
-// sources' included; anybody else's change leaves them as they are.
+// login is active. A CodeID must also name its live verification code, while the lock
+// of one-time passwords, or of the known source, is not in force. Otherwise it returns
+// storage.ErrRefused and changes nothing.
+//
+// The change ends older refresh families and access tokens of the login, except those
+// of KeepSession, its one-time password and its verification code. With a code it
+// clears all failures and locks, the sources' included.
 func (s *Store) ChangePassword(ctx context.Context, x storage.PasswordChange) error {
 	return s.InTx(ctx, func(ctx context.Context) error { return s.changePassword(ctx, x, " AND active") })
 }
 
 // changePassword does so within a transaction, on a further condition. It locks
-// the login first: of many changes with one code each finds what the one before
-// it left.
+// the login first, so that several changes with one code come one after the other.
 func (s *Store) changePassword(ctx context.Context, x storage.PasswordChange, condition string) error {
 	err := s.lockLogin(ctx, x.LoginID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -50,8 +50,8 @@ func (s *Store) changePassword(ctx context.Context, x storage.PasswordChange, co
 	return err
 }
 
-// passwordUpdate wipes the one-time password. The lockout's version moves with
-// what a code clears, so that no failure from before is put back.
+// passwordUpdate wipes the one-time password. Where a code clears failures, the lockout
+// version moves, so that no earlier failure is put back.
 func passwordUpdate(x storage.PasswordChange, condition string) statement {
 	now := micros(x.Now)
 	set := `password_hash = ?, password_set_at = ?, sessions_valid_from = ?, kept_session = ?, code_id = '', code_request_id = '',
@@ -69,8 +69,8 @@ func passwordUpdate(x storage.PasswordChange, condition string) statement {
 }
 
 // SetPassword stores the hash of a permanent password, or none when hash is
-// empty. With endSessions every refresh family begun before now is dead and
-// the outstanding codes with it. An unknown login is storage.ErrNotFound.
+// empty. With endSessions it ends every refresh family begun before now and the
+// outstanding codes. An unknown login is storage.ErrNotFound.
 func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.Time, endSessions bool) error {
 	set := "password_hash = ?, password_set_at = ?"
 	args := []any{hash, micros(now)}
@@ -96,15 +96,14 @@ func (s *Store) SetPassword(ctx context.Context, loginID, hash string, now time.
 	})
 }
 
-// lockLogin keeps everybody else from deciding over a login until the
-// transaction ends, or returns storage.ErrNotFound.
+// lockLogin locks a login until the transaction ends, or returns storage.ErrNotFound.
 func (s *Store) lockLogin(ctx context.Context, id string) error {
 	_, err := get[string](ctx, s, "lock login", "SELECT id FROM logins WHERE id = ?"+s.dialect.locks(), id)
 	return err
 }
 
 // spendVerification uses up the verification code that allows the change, if it
-// is live, or ends the one that nobody used.
+// is live. Without a CodeID it ends an unused one.
 func (s *Store) spendVerification(ctx context.Context, x storage.PasswordChange) error {
 	if x.CodeID == "" {
 		return s.endVerification(ctx, x.LoginID, x.Now)
@@ -119,8 +118,8 @@ func (s *Store) spendVerification(ctx context.Context, x storage.PasswordChange)
 	return err
 }
 
-// endVerification deletes a login's verification code and, if it was live,
-// writes that down.
+// endVerification deletes a login's verification code and stores that a live one was
+// retired.
 func (s *Store) endVerification(ctx context.Context, loginID string, now time.Time) error {
 	_, err := s.exec(ctx, "retire verification code",
 		`UPDATE issued_codes SET retired_at = ? WHERE id IN
@@ -132,7 +131,7 @@ func (s *Store) endVerification(ctx context.Context, loginID string, now time.Ti
 	return err
 }
 
-// remember keeps the hash that is to be replaced, and forgets the oldest ones.
+// remember stores the hash that is to be replaced, and deletes the oldest ones.
 func (s *Store) remember(ctx context.Context, x storage.PasswordChange) error {
 	if x.Keep > 0 {
 		_, err := s.exec(ctx, "remember password",
@@ -159,9 +158,8 @@ func (s *Store) FormerPasswords(ctx context.Context, loginID string, n int) ([]s
 		) known ORDER BY former, set_at DESC, hash LIMIT ?`, loginID, loginID, max(n, 0))
 }
 
-// RevokeUserTokens ends all that a user holds: the access tokens and the refresh
-// families that are as old as now, in microseconds, or older. An unknown user is
-// storage.ErrNotFound.
+// RevokeUserTokens ends the access tokens and refresh families of a user that are as old
+// as now, in microseconds, or older. An unknown user is storage.ErrNotFound.
 func (s *Store) RevokeUserTokens(ctx context.Context, userUID string, now time.Time) error {
 	n, err := s.exec(ctx, "revoke tokens of user",
 		"UPDATE users SET tokens_valid_from = ? WHERE uid = ?", micros(now)+1, userUID)

@@ -9,12 +9,11 @@ import (
 	"latchkey/storage"
 )
 
-// SettleLogin lets a successful attempt take effect if, at this moment, the
-// login is active and not locked for whoever made it, and the presented code is
-// live or, without one, the password unchanged; otherwise it answers
-// storage.ErrRefused and changes nothing. Which lock counts storage.Settlement
-// says; a source that is not the login's, or no longer, is not known. With
-// Resumed nothing is cleared or remembered.
+// SettleLogin lets a successful attempt take effect if, at this moment, the login is
+// active, the lock that counts is not in force (see storage.Settlement), and the code
+// is live or, without one, the password unchanged. Otherwise it returns
+// storage.ErrRefused and changes nothing. A source of another login, or a former one,
+// is not known. With Resumed it clears and remembers nothing.
 func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
 	settled, err := s.settleLogin(ctx, &x)
 	if err == nil && !settled {
@@ -45,17 +44,17 @@ func (s *Store) settleLogin(ctx context.Context, x *storage.Settlement) (settled
 	return settled, err
 }
 
-// settle is for what one row of the first statement decides.
+// settle runs a settlement whose first statement writes one row.
 func (s *Store) settle(ctx context.Context, what string, first statement, then ...statement) (bool, error) {
 	return s.dialect.settle(ctx, s, settlement{what: what, first: first, rows: 1, then: then})
 }
 
-// aboutSources reports whether the settlement reads or writes any.
+// aboutSources reports whether the settlement reads or writes sources.
 func aboutSources(x *storage.Settlement) bool { return x.SourceID != "" || remembers(x) }
 
 func remembers(x *storage.Settlement) bool { return x.Remember != nil && !x.Resumed }
 
-// consequences are what follows a settlement that took effect.
+// consequences follow a settlement that took effect.
 func (s *Store) consequences(x *storage.Settlement) []statement {
 	var then []statement
 	switch {
@@ -73,9 +72,9 @@ func (s *Store) consequences(x *storage.Settlement) []statement {
 	return then
 }
 
-// decision is the conditional update that decides. It holds the row of the login
-// until it has taken effect, as all do who write of the login's lockout or of its
-// sources, so that one comes before the other.
+// decision is the conditional update that decides. It locks the login's row, as every
+// write to the lockout of the login or its sources does, so that one comes before the
+// other.
 func decision(x *storage.Settlement) statement {
 	now := micros(x.Now)
 	update := statement{sql: "UPDATE logins SET failures = failures"} // the condition decides, and nothing changes
@@ -95,10 +94,10 @@ func decision(x *storage.Settlement) statement {
 	return update.with(" AND password_set_at = ?", micros(x.PasswordSetAt))
 }
 
-// clearing sets the counters whose lock is not in force to nothing. The version
-// moves when there was something to clear, so that a failure settled against it
-// does not put it back, and when a source gets known: whoever reads sources
-// in the same moment sees that they changed.
+// clearing resets the counters whose lock is not in force. The version moves if there
+// was something to clear, so that a failure settled against it does not put it back. It
+// moves as well when a source becomes known, so that transactions that read sources at
+// that moment notice.
 func clearing(x *storage.Settlement, now int64) statement {
 	const (
 		all   = "(failures <> 0 OR locked_until <> 0) AND locked_until <= ?"
@@ -124,9 +123,9 @@ func clearing(x *storage.Settlement, now int64) statement {
 	return update.with(", last_active_at = ?", now)
 }
 
-// unlocked adds the condition that the lock that counts is not in force. The
-// subqueries read what was there when the statement began, also where it had to
-// wait for the login: therefore the version must be the one from then.
+// unlocked adds the condition that the lock that counts is not in force. The subqueries
+// read the rows from before the statement waited for the login. So the version must
+// still be the one from then.
 func unlocked(update statement, x *storage.Settlement, now int64) statement {
 	lock := "locked_until"
 	if x.CodeID != "" {
@@ -154,6 +153,6 @@ func (s *Store) Unlock(ctx context.Context, loginID string, now time.Time) error
 	return err
 }
 
-// clearAll is no failure and no lock of a login.
+// clearAll resets all failures and locks of a login.
 const clearAll = `failures = 0, last_failure_at = 0, locked_until = 0,
 	codes_failures = 0, codes_last_failure_at = 0, codes_locked_until = 0`

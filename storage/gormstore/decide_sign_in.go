@@ -9,20 +9,20 @@ import (
 )
 
 // texts are the long statements of the hot paths, put together once. All but
-// recipients, which gets conditions, are bound already.
+// recipients, which gets conditions, have their parameters bound.
 type texts struct {
 	principal, principalOf, recipients, family, standing string
 	redemption, familyUse                                string // empty: the database is not asked for them
 }
 
-// assigned is the ids of the security profiles that a user has by itself, by
-// its account and by its kind; see storage.Party.
+// assigned is the ids of the security profiles that are assigned to the user, to its
+// account and to its kind; see storage.Party.
 const assigned = `(SELECT string_agg(s.security_profile_id, '` + separator + `')
 	FROM security_profile_assignments s
 	WHERE s.party IN ('user:' || u.uid, 'account:' || u.account_uid, 'kind:' || u.kind)) AS assigned`
 
-// membership is the roles of a user's membership in its account. As a join it
-// would be dearer: every further join carries all the columns.
+// membership is the roles of a user's membership in its account. A join would cost more,
+// because every further join carries all the columns.
 const membership = `(SELECT m.roles FROM memberships m
 	WHERE m.account_uid = u.account_uid AND m.user_uid = u.uid) AS m_roles`
 
@@ -65,8 +65,8 @@ func newTexts(d dialect, t *rowTypes) texts {
 	}
 }
 
-// principalRow is a login with its surroundings; what the joins did not find
-// is zero.
+// principalRow is a login with its user and account. Columns that the joins did not find
+// are zero.
 type principalRow struct {
 	Login    loginFacts   `gorm:"embedded;embeddedPrefix:l_"`
 	Source   sourceRow    `gorm:"embedded;embeddedPrefix:src_"`
@@ -76,8 +76,8 @@ type principalRow struct {
 	Assigned string       `gorm:"column:assigned"`
 }
 
-// scopeRow is the membership in the account that a token is scoped to. What the
-// join of an inactive account did not find is zero.
+// scopeRow is the membership in the account that a token is scoped to. It is zero if the
+// account is not active.
 type scopeRow struct {
 	Membership membershipRow `gorm:"embedded;embeddedPrefix:sm_"`
 	Account    accountFacts  `gorm:"embedded;embeddedPrefix:sa_"`
@@ -90,8 +90,8 @@ func (r *scopeRow) record() *storage.Member {
 	return &storage.Member{Membership: r.Membership.record(), Account: r.Account.record()}
 }
 
-// principal makes the record of a known user, with the policy and the rules of
-// the login's profile from memory where possible; login reports whether one was
+// principal returns the record of a known user, with the policy and the rules of
+// the login's profile from memory where possible. login reports whether a login was
 // looked for.
 func (s *Store) principal(ctx context.Context, r *principalRow, login bool) (storage.Principal, error) {
 	p := storage.Principal{
@@ -120,11 +120,10 @@ type signInRow struct {
 }
 
 // Principal reads all that a sign-in needs, in one statement while the profiles
-// are in memory. Of accounts it reads what a decision needs, here and in
-// storage.Member: UID, realm, kind, ID, name and whether it is active. A name
-// that nobody has is no error: Known is false then and Lockout the name's own.
-// Source is key.Source if that is known for the login. An unknown profile is
-// storage.ErrNotFound.
+// are in memory. Of accounts, here and in storage.Member, it reads UID, realm, kind, ID,
+// name and whether it is active. A name without a login is not an error: Known is false
+// then and Lockout the name's own. Source is key.Source if that is known for the login.
+// An unknown profile is storage.ErrNotFound.
 func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error) {
 	row, err := get[signInRow](ctx, s, "principal", s.texts.principal,
 		key.ProfileID, key.UsernameKey, key.Source, phantomOf(key))
@@ -141,7 +140,7 @@ func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Pr
 	return p, err
 }
 
-// PrincipalOf is Principal for a login's ID, or answers storage.ErrNotFound.
+// PrincipalOf is Principal for a login's ID, or returns storage.ErrNotFound.
 // Nobody in particular is trying: Source is a known one that is not locked, if
 // there is any, so that what a stranger's guesses lock stays open for whom it is
 // known to belong to.

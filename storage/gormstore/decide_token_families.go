@@ -89,11 +89,10 @@ type familyStateRow struct {
 	Family familyRow    `gorm:"embedded;embeddedPrefix:t_"`
 }
 
-// Family reads a family with its user as they are now, or answers
-// storage.ErrNotFound. The principal is unknown if user or login are gone; its
-// account is the user's own, whatever the family's AccountUID, which shows in
-// Member: the membership in an active account. Its source is the family's, if
-// that is still known for the login.
+// Family reads a family with its user as they are now, or returns
+// storage.ErrNotFound. The principal is unknown if user or login are gone. Its account
+// is the user's own. Member is the membership in the active account of the family's
+// AccountUID. The source is the family's, if that is still known for the login.
 func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, error) {
 	row, err := get[familyStateRow](ctx, s, "token family", s.texts.family, id)
 	if err != nil {
@@ -104,9 +103,8 @@ func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, err
 	return state, err
 }
 
-// AdvanceFamily moves a family from one generation to the next. If its generation
-// is another one already, or it was revoked or never existed, it answers
-// storage.ErrStale.
+// AdvanceFamily moves a family from one generation to the next. If it has another
+// generation already, or was revoked or never existed, it returns storage.ErrStale.
 func (s *Store) AdvanceFamily(ctx context.Context, id string, next storage.FamilyAdvance) error {
 	n, err := s.exec(ctx, "advance token family",
 		`UPDATE families SET generation = generation + 1, rotated_at = ?, rotations = ?, idle_until = ?
@@ -140,12 +138,11 @@ type standingRow struct {
 	FamilyCreatedAt int64        `gorm:"column:family_created_at"`
 }
 
-// TokenStatus reads what can end an access token before its time, in one
-// statement. Empty ids are left out: a token without family has none revoked,
-// one without user has an unknown principal, one without account no member. A
-// login that is given but is not the user's makes the principal unknown, and a
-// source that is not the login's, or no longer, is not known. Member
-// is the user's membership in an active account.
+// TokenStatus reads what can end an access token before its time, in one statement. Empty
+// ids are left out: then no family is revoked, the principal is unknown, or there is no
+// member. A login that is not the user's makes the principal unknown. A source of another
+// login, or a former one, is not known. Member is the user's membership in an active
+// account.
 func (s *Store) TokenStatus(ctx context.Context, of storage.TokenRef) (storage.TokenStatus, error) {
 	row, err := get[standingRow](ctx, s, "token standing", s.texts.standing,
 		of.UserUID, of.LoginID, of.SourceID, of.AccountUID, of.FamilyID, of.JTI)

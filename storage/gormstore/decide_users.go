@@ -8,13 +8,12 @@ import (
 	"latchkey/storage"
 )
 
-// AddUser makes a user with what goes with it, all or nothing: its login, its
-// own account, its memberships in that and in the account it belongs to, and
-// the request for its invitation. It returns user and login as stored. Each of
-// them must be new: the error is a storage.ErrConflict that names what was not,
-// for a username another login of the profile has a storage.ErrUsernameTaken. An
-// unknown realm, account or profile is storage.ErrNotFound. The login belongs to
-// the user, whatever its UserUID.
+// AddUser adds a user with its login, its own account, its memberships in that and in
+// the account it belongs to, and the request for its invitation, all or nothing. It
+// returns user and login as stored. Each must be new: the error is a
+// storage.ErrConflict, and for a username of another login of the profile a
+// storage.ErrUsernameTaken. An unknown realm, account or profile is
+// storage.ErrNotFound. The login belongs to the user, whatever its UserUID.
 func (s *Store) AddUser(ctx context.Context, n storage.NewUser) (storage.UserLogin, error) {
 	var added storage.UserLogin
 	err := s.InTx(ctx, func(ctx context.Context) (err error) {
@@ -66,18 +65,19 @@ func (s *Store) addLogin(ctx context.Context, n storage.NewUser) (storage.Login,
 	return row.record(), nil
 }
 
-// ChangeUser changes a user, and where they are given the administrator's view
-// of one of its logins (see PutLogin) and its permanent password, all or
-// nothing. A change of password without LoginID is that of the login; where a
-// login is given its password changes even if it is not active. ChangeUser
-// returns the user and the login as stored, without either the user's first by
-// profile. Versions other than 0 are compared: an outdated one is
-// storage.ErrStale. An unknown user or login is storage.ErrNotFound, an ID
-// another user of the account has storage.ErrConflict, a username another login
-// of the profile has storage.ErrUsernameTaken; and see ChangePassword. When the
-// e-mail address or the phone number changes, the codes that were sent to the
-// former one end, and a request for a message to the former one is written down;
-// see contactNotices.
+// ChangeUser changes a user and, where they are given, the administrator's view of one
+// of its logins (see PutLogin) and its permanent password, all or nothing. A change of
+// password without LoginID is that of the given login, which need not be active then. It
+// returns the user and the login as stored, without a given one the first by profile.
+//
+// Versions other than 0 are compared: an outdated one is storage.ErrStale. An unknown
+// user or login is storage.ErrNotFound, an ID of another user of the account
+// storage.ErrConflict, a username of another login of the profile
+// storage.ErrUsernameTaken; see also ChangePassword. When the e-mail address or the
+// phone number changes, the codes sent to the former one end, and it gets a message; see
+// contactNotices limits the messages about changes of one user's address: three,
+// and another one each hour. So nobody can fill a mailbox by such changes, and the
+// first address always gets a message.
 func (s *Store) ChangeUser(
 	ctx context.Context, u storage.User, l *storage.Login, p *storage.PasswordChange,
 ) (storage.UserLogin, error) {
@@ -109,8 +109,8 @@ type contactRow struct {
 	Phone string `gorm:"column:phone"`
 }
 
-// leaveContact ends the codes of a user who is about to be reached elsewhere than
-// before, and has the former address told.
+// leaveContact ends the codes of a user whose e-mail address or phone number is about to
+// change, and requests a message to the former one.
 func (s *Store) leaveContact(ctx context.Context, u storage.User) error {
 	moved, err := query[contactRow](ctx, s, "former contact",
 		`SELECT email, phone FROM users WHERE uid = ? AND (email <> '' AND email_key <> ? OR phone <> '' AND phone <> ?)`+s.dialect.locks(),
@@ -133,8 +133,8 @@ const (
 	contactNoticeTTL = 24 * time.Hour
 )
 
-// notifyFormerContact writes down the request for a message to the user's former
-// address, unless there were too many of late.
+// notifyFormerContact stores the request for a message to the user's former
+// address, unless contactNotices is used up.
 func (s *Store) notifyFormerContact(ctx context.Context, u storage.User, former contactRow) error {
 	id, err := storage.NewID(s.rand, "otr_")
 	if err != nil {
@@ -152,8 +152,8 @@ func (s *Store) notifyFormerContact(ctx context.Context, u storage.User, former 
 	return err
 }
 
-// endCodesOf ends the codes of all logins of a user: whoever reads what comes to
-// the former address must not be let in by it.
+// endCodesOf ends the codes of all logins of a user: messages to the former address must
+// not let its reader in.
 func (s *Store) endCodesOf(ctx context.Context, u storage.User) error {
 	const what = "end codes of user"
 	logins, err := query[string](ctx, s, what, "SELECT id FROM logins WHERE user_uid = ? ORDER BY id"+s.dialect.locks(), u.UID)

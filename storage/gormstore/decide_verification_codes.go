@@ -36,8 +36,8 @@ func (r *verificationRow) record() storage.VerificationCode {
 	}
 }
 
-// VerificationCode reads the verification code that a login got last, used or
-// not, or returns storage.ErrNotFound.
+// VerificationCode reads the last verification code of a login, used or not, or returns
+// storage.ErrNotFound.
 func (s *Store) VerificationCode(ctx context.Context, loginID string) (storage.VerificationCode, error) {
 	row, err := first[verificationRow](ctx, s, "verification code", "login_id = ?", loginID)
 	return row.record(), err
@@ -63,8 +63,7 @@ func (s *Store) issueVerification(ctx context.Context, x storage.IssuedVerificat
 	return s.noteCode(ctx, history, x.Messages)
 }
 
-// noteCode writes down that a code was issued, and queues the messages that
-// carry it.
+// noteCode stores that a code was issued, and queues the messages that contain it.
 func (s *Store) noteCode(ctx context.Context, c storage.CodeHistory, messages []storage.Message) error {
 	_, err := s.exec(ctx, "note code",
 		`INSERT INTO issued_codes (id, request_id, login_id, issued_at, expires_at, redeemed_at, retired_at)

@@ -100,7 +100,7 @@ type countedMemberRow struct {
 	Total  int       `gorm:"column:total"`
 }
 
-// activeMembers is what Members and Member select from.
+// activeMembers selects the memberships for Members and Member.
 const activeMembers = ` FROM memberships m JOIN accounts a ON a.uid = m.account_uid AND a.active WHERE m.user_uid = ?`
 
 // Members lists the active accounts that a user is a member of, the oldest
