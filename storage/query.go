@@ -54,6 +54,7 @@ type Query struct {
 	Where  []Condition // all must hold
 	Sort   []Order     // followed by the default order of the list
 	Offset int         // number of records to skip
+	After  string      // Page.Next of the page before, instead of Offset; empty: count from the start
 	Limit  int         // highest number of records; at least 1
 }
 
@@ -95,8 +96,19 @@ type Order struct {
 
 // Page is the part of a list that a Query asks for.
 type Page[R any] struct {
-	Items []R
-	Total int // number of all records that Where selects
+	Items  []R
+	Total  int // number of all records that Where selects; with After as counted for the first page
+	Offset int // number of records before the page; with After without those that came or went since the first
+
+	// Next is Query.After of the next page. A Query with it finds the next records by an
+	// index, however many come before. It is for a Query with the same Where and Sort.
+	// Empty: this is the last page.
+	Next string
+}
+
+// WithItems returns the page with other items, such as what is shown of each record.
+func WithItems[R, W any](p Page[R], items []W) Page[W] {
+	return Page[W]{Items: items, Total: p.Total, Offset: p.Offset, Next: p.Next}
 }
 
 // UserScope selects users. Empty fields select all.

@@ -45,7 +45,7 @@ func (a apiClientAssignments) routes() []route {
 
 func (a apiClientAssignments) list(c *call) (surface.Answer, error) {
 	f := text("ApiClientID", "BuyerID", "SupplierID")
-	q, page, err := c.query(f, []string{"ApiClientID", "BuyerID", "SupplierID"})
+	q, err := c.query(f, []string{"ApiClientID", "BuyerID", "SupplierID"})
 	if err != nil {
 		return surface.Answer{}, err
 	}
@@ -74,12 +74,12 @@ func (a apiClientAssignments) list(c *call) (surface.Answer, error) {
 	if len(q.Sort) == 0 {
 		q.Sort = []storage.Order{{Field: "ApiClientID"}, {Field: "BuyerID"}, {Field: "SupplierID"}}
 	}
-	found := ask(q, all, func(w wire.ApiClientAssignment, field string) string {
+	found, err := ask(q, all, func(w wire.ApiClientAssignment, field string) string {
 		return map[string]string{
 			"ApiClientID": w.ApiClientID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]
 	})
-	return listOf(page, q, found, func(w wire.ApiClientAssignment) wire.ApiClientAssignment { return w }), nil
+	return listOf(c, q, found, func(w wire.ApiClientAssignment) wire.ApiClientAssignment { return w })
 }
 
 func (a apiClientAssignments) save(c *call) (surface.Answer, error) {

@@ -76,14 +76,14 @@ func (a apiClientSecrets) list(c *call) (surface.Answer, error) {
 		return surface.Answer{}, err
 	}
 	f := text("ID", "Name").with("Expiration", "Expiration", timeField)
-	q, page, err := c.query(f, []string{"ID", "Name"})
+	q, err := c.query(f, []string{"ID", "Name"})
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	found := ask(q, client.Secrets, func(s storage.ClientSecret, field string) string {
+	found, err := ask(q, client.Secrets, func(s storage.ClientSecret, field string) string {
 		return map[string]string{"ID": s.ID, "Name": s.Name, "Expiration": timeText(s.ExpiresAt)}[field]
 	})
-	return listOf(page, q, found, wire.ApiClientSecretFromRecord), nil
+	return listOf(c, q, found, wire.ApiClientSecretFromRecord)
 }
 
 func (a apiClientSecrets) get(c *call) (surface.Answer, error) {

@@ -118,7 +118,7 @@ func (a apiClients) list(c *call, q storage.Query) (storage.Page[countedClient],
 		return storage.Page[countedClient]{}, err
 	}
 	counted, err := a.counted(c, found.Items)
-	return storage.Page[countedClient]{Items: counted, Total: found.Total}, err
+	return storage.WithItems(found, counted), err
 }
 
 func (a apiClients) counted(c *call, clients []storage.Client) ([]countedClient, error) {

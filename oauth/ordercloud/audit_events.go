@@ -23,7 +23,7 @@ func (a auditEvents) routes() []route {
 func (a auditEvents) list(c *call) (surface.Answer, error) {
 	f := text("ID", "Action", "Outcome", "ClientID", "Username", "Factor", "Object", "TraceID", "Source", "Changed").
 		with("UserID", "UserUID", textField).with("Time", "Time", timeField).withMembersOf(wire.AuditEvent{})
-	q, page, err := c.query(f, []string{"Action", "Outcome", "Username", "Object"})
+	q, err := c.query(f, []string{"Action", "Outcome", "Username", "Object"})
 	if err != nil {
 		return surface.Answer{}, err
 	}
@@ -34,7 +34,7 @@ func (a auditEvents) list(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	return listOf(page, q, found, wire.AuditEventFromRecord), nil
+	return listOf(c, q, found, wire.AuditEventFromRecord)
 }
 
 func (a auditEvents) get(c *call) (surface.Answer, error) {

@@ -69,7 +69,7 @@ func (k collection[W, R]) listRoute() route {
 }
 
 func (k collection[W, R]) serveList(c *call) (surface.Answer, error) {
-	q, page, err := c.query(k.fields, k.search)
+	q, err := c.query(k.fields, k.search)
 	if err != nil {
 		return surface.Answer{}, err
 	}
@@ -80,7 +80,7 @@ func (k collection[W, R]) serveList(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	return listOf(page, q, found, k.show), nil
+	return listOf(c, q, found, k.show)
 }
 
 func (k collection[W, R]) serveCreate(c *call) (surface.Answer, error) {

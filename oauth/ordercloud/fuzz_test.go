@@ -24,15 +24,15 @@ func FuzzListQuery(f *testing.F) {
 		if err != nil {
 			return
 		}
-		q, page, err := c.query(list, []string{"ID", "Name"})
+		q, err := c.query(list, []string{"ID", "Name"})
 		if err != nil {
 			if answer := answerTo(err, time.Now()); answer.status < 400 || answer.status > 499 {
 				t.Errorf("%q: %v", query, err)
 			}
 			return
 		}
-		if page < 1 || page > maxPage || q.Limit < 1 || q.Limit > maxPageSize || q.Offset != (page-1)*q.Limit {
-			t.Errorf("%q: page %d, from %d, %d of them", query, page, q.Offset, q.Limit)
+		if q.Limit < 1 || q.Limit > maxPageSize || q.Offset < 0 || q.Offset%q.Limit != 0 || q.Offset/q.Limit >= maxPage {
+			t.Errorf("%q: from %d, %d of them", query, q.Offset, q.Limit)
 		}
 		for _, o := range q.Sort {
 			if !slices.Contains(records, o.Field) {

@@ -1,7 +1,9 @@
 package ordercloud
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,7 +12,7 @@ import (
 
 // ask answers a query of records that are few enough to be in memory. value
 // returns a field of a record as text, times as in RFC 3339.
-func ask[R any](q storage.Query, all []R, value func(r R, field string) string) storage.Page[R] {
+func ask[R any](q storage.Query, all []R, value func(r R, field string) string) (storage.Page[R], error) {
 	found := slices.DeleteFunc(slices.Clone(all), func(r R) bool {
 		return slices.ContainsFunc(q.Where, func(c storage.Condition) bool { return !holds(c, func(f string) string { return value(r, f) }) })
 	})
@@ -24,11 +26,21 @@ func ask[R any](q storage.Query, all []R, value func(r R, field string) string) 
 		}
 		return 0
 	})
-	page := storage.Page[R]{Total: len(found)}
-	if from := min(q.Offset, len(found)); from < len(found) {
+	from := q.Offset
+	if q.After != "" { // the number of records before the page
+		var err error
+		if from, err = strconv.Atoi(q.After); err != nil || from < 0 {
+			return storage.Page[R]{}, fmt.Errorf("the page key belongs to another list: %w", storage.ErrQuery)
+		}
+	}
+	page := storage.Page[R]{Total: len(found), Offset: from}
+	if from < len(found) {
 		page.Items = found[from:min(from+q.Limit, len(found))]
 	}
-	return page
+	if end := from + len(page.Items); end < page.Total && len(page.Items) > 0 {
+		page.Next = strconv.Itoa(end)
+	}
+	return page, nil
 }
 
 func holds(c storage.Condition, value func(field string) string) bool {

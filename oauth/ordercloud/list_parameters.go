@@ -106,7 +106,8 @@ func listParameters() []openapi.Parameter {
 		{Name: "search", About: "Text that one of the fields of searchOn contains"},
 		{Name: "searchOn", About: "Fields to search, separated by commas"},
 		{Name: "sortBy", About: "Fields to sort by, separated by commas; ! before one sorts downwards"},
-		{Name: "page", About: "Number of the page, from 1", Type: "integer"},
+		{Name: "page", About: "Number of the page, from 1; ignored beside pageKey", Type: "integer"},
+		{Name: "pageKey", About: "NextPageKey of the page before, with the same filters and sortBy"},
 		{Name: "pageSize", About: "Items on a page, 1 to 100", Type: "integer"},
 	}
 }
@@ -114,40 +115,45 @@ func listParameters() []openapi.Parameter {
 // query translates the parameters of a list (contract section 8). A parameter
 // that is none of the operation's own filters by the field of that name; without
 // such a field it is ignored, unless it looks like a misspelt parameter or field.
-func (c *call) query(f fields, searched []string) (storage.Query, int, error) {
+func (c *call) query(f fields, searched []string) (storage.Query, error) {
 	values := maps.Clone(c.values)
 	if !plain(values) {
-		return storage.Query{}, 0, wire.Faults{{Problem: "the query of the URL has control characters"}}
+		return storage.Query{}, wire.Faults{{Problem: "the query of the URL has control characters"}}
 	}
 	own := slices.Concat([]string{"searchType"}, parameterNames(listParameters()), parameterNames(c.route.Query))
 	for _, name := range own {
 		if len(values[name]) > 1 {
-			return storage.Query{}, 0, wire.Faults{{Path: name, Problem: "occurs more than once"}}
+			return storage.Query{}, wire.Faults{{Path: name, Problem: "occurs more than once"}}
 		}
 	}
 	page, err := number(values.Get("page"), "page", 1, maxPage, 1)
 	if err != nil {
-		return storage.Query{}, 0, err
+		return storage.Query{}, err
 	}
 	size, err := number(values.Get("pageSize"), "pageSize", 1, maxPageSize, defaultPageSize)
 	if err != nil {
-		return storage.Query{}, 0, err
+		return storage.Query{}, err
 	}
 	q := storage.Query{Offset: (page - 1) * size, Limit: size}
+	if key := values.Get("pageKey"); key != "" {
+		if q.After, err = c.openPageKey(key); err != nil {
+			return q, err
+		}
+	}
 	if q.Sort, err = order(values.Get("sortBy"), f); err != nil {
-		return q, 0, err
+		return q, err
 	}
 	if search := values.Get("search"); search != "" {
 		condition, err := searchFor(search, values.Get("searchOn"), f, searched)
 		if err != nil {
-			return q, 0, err
+			return q, err
 		}
 		q.Where = append(q.Where, condition)
 	}
 	maps.DeleteFunc(values, func(name string, _ []string) bool { return slices.Contains(own, name) })
 	filters, err := c.filter(values, f, own)
 	q.Where = append(q.Where, filters...)
-	return q, page, err
+	return q, err
 }
 
 // plain reports whether the parameters are text that records can have.
@@ -339,17 +345,24 @@ func parseTime(text string) (string, error) {
 }
 
 // listOf answers a page.
-func listOf[R, W any](page int, q storage.Query, found storage.Page[R], show func(R) W) surface.Answer {
+func listOf[R, W any](c *call, q storage.Query, found storage.Page[R], show func(R) W) (surface.Answer, error) {
 	items := make([]W, 0, len(found.Items))
 	for _, r := range found.Items {
 		items = append(items, show(r))
 	}
 	meta := wire.Meta{
-		Page: page, PageSize: q.Limit, TotalCount: found.Total,
+		Page: found.Offset/q.Limit + 1, PageSize: q.Limit, TotalCount: found.Total,
 		TotalPages: (found.Total + q.Limit - 1) / q.Limit,
 	}
 	if len(items) > 0 {
-		meta.ItemRange = [2]int{q.Offset + 1, q.Offset + len(items)}
+		meta.ItemRange = [2]int{found.Offset + 1, found.Offset + len(items)}
 	}
-	return surface.Answer{Status: http.StatusOK, Body: wire.List[W]{Meta: meta, Items: items}}
+	if found.Next != "" {
+		key, err := c.sealPageKey(found.Next)
+		if err != nil {
+			return surface.Answer{}, err
+		}
+		meta.NextPageKey = &key
+	}
+	return surface.Answer{Status: http.StatusOK, Body: wire.List[W]{Meta: meta, Items: items}}, nil
 }

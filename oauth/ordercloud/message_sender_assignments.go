@@ -61,7 +61,7 @@ func listListeners(c *call) (surface.Answer, error) {
 func senderAssignmentFields() fields { return text("MessageSenderID", "BuyerID", "SupplierID") }
 
 func (a messageSenderAssignments) list(c *call) (surface.Answer, error) {
-	q, page, err := c.query(senderAssignmentFields(), []string{"MessageSenderID", "BuyerID", "SupplierID"})
+	q, err := c.query(senderAssignmentFields(), []string{"MessageSenderID", "BuyerID", "SupplierID"})
 	if err != nil {
 		return surface.Answer{}, err
 	}
@@ -90,12 +90,12 @@ func (a messageSenderAssignments) list(c *call) (surface.Answer, error) {
 	if len(q.Sort) == 0 {
 		q.Sort = []storage.Order{{Field: "MessageSenderID"}, {Field: "BuyerID"}, {Field: "SupplierID"}}
 	}
-	found := ask(q, senderAssignments(senders, accounts), func(w wire.MessageSenderAssignment, field string) string {
+	found, err := ask(q, senderAssignments(senders, accounts), func(w wire.MessageSenderAssignment, field string) string {
 		return map[string]string{
 			"MessageSenderID": w.MessageSenderID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]
 	})
-	return listOf(page, q, found, func(w wire.MessageSenderAssignment) wire.MessageSenderAssignment { return w }), nil
+	return listOf(c, q, found, func(w wire.MessageSenderAssignment) wire.MessageSenderAssignment { return w })
 }
 
 func senderAssignments(senders []storage.Sender, accounts map[string]storage.Account) []wire.MessageSenderAssignment {

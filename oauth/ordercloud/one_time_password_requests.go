@@ -42,7 +42,7 @@ func (a oneTimePasswordRequests) routes() []route {
 func (a oneTimePasswordRequests) list(c *call) (surface.Answer, error) {
 	f := text("ID", "Type", "ClientID", "Username", "Email", "TraceID").with("CreatedAt", "CreatedAt", timeField).
 		with("ExpiresAt", "ExpiresAt", timeField).with("ResolvedAt", "ResolvedAt", timeField)
-	q, page, err := c.query(f, []string{"Username", "Email", "ClientID"})
+	q, err := c.query(f, []string{"Username", "Email", "ClientID"})
 	if err != nil {
 		return surface.Answer{}, err
 	}
@@ -53,7 +53,7 @@ func (a oneTimePasswordRequests) list(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	return listOf(page, q, found, wire.CodeRequestFromRecord), nil
+	return listOf(c, q, found, wire.CodeRequestFromRecord)
 }
 
 func (a oneTimePasswordRequests) timeline(c *call) (storage.Timeline, error) {

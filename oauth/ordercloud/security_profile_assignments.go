@@ -152,7 +152,7 @@ func profileAssignmentObject(a wire.SecurityProfileAssignment) string {
 // looked up first: a buyer without a user is for the assignments to that buyer
 // itself.
 func (a securityProfileAssignments) list(c *call) (surface.Answer, error) {
-	q, page, err := c.query(fields{"SecurityProfileID": {record: "ProfileID"}}, []string{"SecurityProfileID"})
+	q, err := c.query(fields{"SecurityProfileID": {record: "ProfileID"}}, []string{"SecurityProfileID"})
 	if err != nil {
 		return surface.Answer{}, err
 	}
@@ -172,8 +172,8 @@ func (a securityProfileAssignments) list(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	return listOf(page, q, storage.Page[wire.SecurityProfileAssignment]{Items: shown, Total: found.Total},
-		func(w wire.SecurityProfileAssignment) wire.SecurityProfileAssignment { return w }), nil
+	return listOf(c, q, storage.WithItems(found, shown),
+		func(w wire.SecurityProfileAssignment) wire.SecurityProfileAssignment { return w })
 }
 
 // partyCondition reads the parameters that select assignments by their party.

@@ -44,7 +44,7 @@ func (a signingKeys) list(c *call) (surface.Answer, error) {
 	for _, name := range []string{"CreatedAt", "ActivatesAt", "RetiresAt", "GoneAt", "RevokedAt"} {
 		f.with(name, name, timeField)
 	}
-	q, page, err := c.query(f, []string{"ID", "Alg", "State"})
+	q, err := c.query(f, []string{"ID", "Alg", "State"})
 	if err != nil {
 		return surface.Answer{}, err
 	}
@@ -52,14 +52,14 @@ func (a signingKeys) list(c *call) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	found := ask(q, all, func(k keys.KeyInfo, field string) string {
+	found, err := ask(q, all, func(k keys.KeyInfo, field string) string {
 		return map[string]string{
 			"ID": k.KID, "Alg": k.Alg, "State": string(k.State), "CreatedAt": timeText(k.CreatedAt),
 			"ActivatesAt": timeText(k.ActivatesAt), "RetiresAt": timeText(k.RetiresAt),
 			"GoneAt": timeText(k.GoneAt), "RevokedAt": timeText(k.RevokedAt),
 		}[field]
 	})
-	return listOf(page, q, found, wire.SigningKeyFromInfo), nil
+	return listOf(c, q, found, wire.SigningKeyFromInfo)
 }
 
 func (a signingKeys) get(c *call) (surface.Answer, error) {

@@ -66,9 +66,9 @@ func emptyPage[W any](c *call) (surface.Answer, error) {
 }
 
 func emptyPageOf[W any](c *call, f fields) (surface.Answer, error) {
-	q, page, err := c.query(f, f.names())
+	q, err := c.query(f, f.names())
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	return listOf(page, q, storage.Page[W]{}, func(w W) W { return w }), nil
+	return listOf(c, q, storage.Page[W]{}, func(w W) W { return w })
 }

@@ -82,11 +82,11 @@ func (u usersOfAllBuyers) list(c *call, q storage.Query) (storage.Page[person], 
 		uids = append(uids, of.User.AccountUID)
 	}
 	buyers, err := u.accountsByUID(c, uids)
-	page := storage.Page[person]{Total: found.Total}
+	people := make([]person, 0, len(found.Items))
 	for _, of := range found.Items {
-		page.Items = append(page.Items, person{UserLogin: of, company: buyers[of.User.AccountUID], version: versionOf(of)})
+		people = append(people, person{UserLogin: of, company: buyers[of.User.AccountUID], version: versionOf(of)})
 	}
-	return page, err
+	return storage.WithItems(found, people), err
 }
 
 // unlockRoute forgets a user's failed sign-ins. Whatever the body is, the
@@ -176,11 +176,11 @@ func (u users) list(c *call, q storage.Query) (storage.Page[person], error) {
 	}
 	found, err := u.cfg.Stores.Users.ListUsers(c.Context(),
 		storage.UserScope{RealmID: storage.DefaultRealmID, Kind: u.of, AccountUID: company.UID}, q)
-	page := storage.Page[person]{Total: found.Total}
+	people := make([]person, 0, len(found.Items))
 	for _, of := range found.Items {
-		page.Items = append(page.Items, person{UserLogin: of, company: company, version: versionOf(of)})
+		people = append(people, person{UserLogin: of, company: company, version: versionOf(of)})
 	}
-	return page, err
+	return storage.WithItems(found, people), err
 }
 
 func (u users) get(c *call, id string) (person, error) {

@@ -85,13 +85,13 @@ func PasswordProfiles(ctx context.Context, store ProfileLister) ([]storage.Passw
 // readAll reads a list page by page.
 func readAll[R any](page func(storage.Query) (storage.Page[R], error)) ([]R, error) {
 	var all []R
-	for {
-		found, err := page(storage.Query{Limit: listPageSize, Offset: len(all)})
+	for q := (storage.Query{Limit: listPageSize}); ; {
+		found, err := page(q)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, found.Items...)
-		if len(found.Items) == 0 || len(all) >= found.Total {
+		if q.After = found.Next; q.After == "" {
 			return all, nil
 		}
 	}

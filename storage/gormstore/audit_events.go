@@ -119,6 +119,6 @@ func auditIDFrom(at time.Time) string {
 // of storage.AuditEvent.
 func (s *Store) ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error) {
 	l := byID[auditRow](s, "audit events", "audit_events")
-	rows, total, err := page[auditRow](ctx, s, l, q)
-	return recorded(rows, total, (*auditRow).record), err
+	found, err := page[auditRow](ctx, s, l, q)
+	return recorded(found, (*auditRow).record), err
 }

@@ -88,6 +88,9 @@ type expressions interface {
 	member(column string, path []string) (text, number statement)
 	// number returns an operand to compare with a member's number.
 	number(value json.Number) statement
+	// jsonArray returns the values of an order's terms as a JSON array. Numbers keep
+	// their precision.
+	jsonArray(order []term) statement
 }
 
 // opener makes the connections of a dialect.

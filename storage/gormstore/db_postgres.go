@@ -201,6 +201,11 @@ func (p *postgres) number(value json.Number) statement {
 	return statement{sql: "CAST(CAST(? AS TEXT) AS NUMERIC)", args: []any{string(value)}}
 }
 
+func (p *postgres) jsonArray(order []term) statement {
+	all := combine(", ", statementsOf(order))
+	return statement{sql: "CAST(json_build_array(" + all.sql + ") AS TEXT)", args: all.args}
+}
+
 func (p *postgres) unhurried() string { return "SET LOCAL statement_timeout = 0" }
 
 // reason goes by SQLSTATE. pgx has no error type for a host that takes no writes.

@@ -337,11 +337,11 @@ func (a attribute) terms(d dialect, descending bool) []term {
 		text, number := d.member(a.sql, a.path)
 		return []term{
 			{statement: text, descending: descending, nullable: true},
-			{statement: number, descending: descending, nullable: true},
+			{statement: number, kind: free, descending: descending, nullable: true},
 		}
 	case textual, foldable:
 		by = d.bytewise(by)
 	case logical, numeric, instantly, someday, lasting:
 	}
-	return []term{{statement: statement{sql: by}, descending: descending}}
+	return []term{{statement: statement{sql: by}, kind: a.kind, descending: descending}}
 }

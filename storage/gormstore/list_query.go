@@ -31,58 +31,105 @@ type listing struct {
 // paging is a query of a listing in SQL.
 type paging struct {
 	listing
-	where   statement // with WHERE in front
-	counted statement // where, or nothing, for the count
-	joined  bool      // where needs the joins
-	order   []term
+	whileRunning string    // what ifRunning stands for
+	where        statement // with WHERE in front
+	counted      statement // where, or nothing, for the count
+	joined       bool      // where needs the joins
+	order        []term
 }
 
 // term is one expression of an order.
 type term struct {
 	statement
+	kind       attributeKind // free: a number of any precision
 	descending bool
 	nullable   bool // NULL comes first
 }
 
-// page counts the records that a query selects and reads those of its page, in two
-// statements. It is bounded in cost, time and connections; see
-// storage.QueryLimitError and asList.
-func page[R any](ctx context.Context, s *Store, l listing, q storage.Query) (rows []R, total int, err error) {
+// page reads the records of a query's page. It is bounded in cost, time and
+// connections; see storage.QueryLimitError and asList.
+func page[R any](ctx context.Context, s *Store, l listing, q storage.Query) (found storage.Page[R], err error) {
 	p, err := newPaging(s.dialect, l, q)
 	if err == nil {
 		err = s.asList(ctx, func(ctx context.Context) error {
-			rows, total, err = readPage[R](ctx, s, p, q)
+			found, err = readPage[R](ctx, s, p, q)
 			return err
 		})
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("list %s: %w", l.what, err)
+		return storage.Page[R]{}, fmt.Errorf("list %s: %w", l.what, err)
 	}
-	return rows, total, nil
+	return found, nil
 }
 
-// readPage reads a page of the second half from the other end, so that the last
-// one costs no more than the first.
-func readPage[R any](ctx context.Context, s *Store, p *paging, q storage.Query) ([]R, int, error) {
+// keyed is a row of a page with its values of the order's terms, in JSON.
+type keyed[R any] struct {
+	Row    R      `gorm:"embedded"`
+	Values string `gorm:"column:order_values"`
+}
+
+// readPage reads the page after a page key in one statement, and other pages in two:
+// the first one counts the records.
+func readPage[R any](ctx context.Context, s *Store, p *paging, q storage.Query) (storage.Page[R], error) {
 	condition, release := s.dialect.running(ctx)
 	defer release()
-	whileRunning := func(x statement) string { return strings.ReplaceAll(x.sql, ifRunning, condition) }
-	count := p.count()
-	total, err := get[int](ctx, s, "count", whileRunning(count), count.args...)
-	if err != nil || q.Offset >= total {
-		return nil, total, err
+	p.whileRunning = condition
+	if q.After != "" {
+		return readAfter[R](ctx, s, p, q)
 	}
-	offset, limit := q.Offset, min(q.Limit, total-q.Offset)
-	backwards := total-offset-limit < offset
+	found := storage.Page[R]{Offset: q.Offset}
+	var err error
+	found.Total, err = get[int](ctx, s, "count", p.running(p.count()), p.counted.args...)
+	if err != nil || q.Offset >= found.Total {
+		return found, err
+	}
+	// A page of the second half is read from the other end, so that the last one costs
+	// no more than the first.
+	offset, limit := q.Offset, min(q.Limit, found.Total-q.Offset)
+	backwards := found.Total-offset-limit < offset
 	if backwards {
-		offset = total - offset - limit
+		offset = found.Total - offset - limit
 	}
-	part := p.rows(p.selection(columnsOf[R](&s.rows)), backwards, limit, offset)
-	rows, err := query[R](ctx, s, "read page", whileRunning(part), part.args...)
+	rows, err := readRows[R](ctx, s, p, p.where, backwards, limit, offset)
 	if backwards {
 		slices.Reverse(rows)
 	}
-	return rows, total, err
+	return pageOf(p, found, rows, q.Offset+limit < found.Total), err
+}
+
+// readAfter reads the page after q.After, and one record more to see whether it is the
+// last page.
+func readAfter[R any](ctx context.Context, s *Store, p *paging, q storage.Query) (storage.Page[R], error) {
+	key, err := p.parseKey(q.After)
+	if err != nil {
+		return storage.Page[R]{}, err
+	}
+	after, err := p.after(s.dialect, key.Values)
+	if err != nil {
+		return storage.Page[R]{}, err
+	}
+	rows, err := readRows[R](ctx, s, p, combine(" AND ", []statement{p.where, after}), false, q.Limit+1, 0)
+	more := len(rows) > q.Limit
+	if more {
+		rows = rows[:q.Limit]
+	}
+	return pageOf(p, storage.Page[R]{Total: key.Total, Offset: key.Offset}, rows, more), err
+}
+
+func readRows[R any](ctx context.Context, s *Store, p *paging, where statement, backwards bool, limit, offset int) ([]keyed[R], error) {
+	part := p.rows(p.selection(columnsOf[R](&s.rows)), s.dialect.jsonArray(p.order), where, backwards, limit, offset)
+	return query[keyed[R]](ctx, s, "read page", p.running(part), part.args...)
+}
+
+// pageOf fills a page with rows. more reports whether others follow.
+func pageOf[R any](p *paging, page storage.Page[R], rows []keyed[R], more bool) storage.Page[R] {
+	for i := range rows {
+		page.Items = append(page.Items, rows[i].Row)
+	}
+	if more && len(rows) > 0 {
+		page.Next = p.key(rows[len(rows)-1].Values, page.Offset+len(rows), page.Total)
+	}
+	return page
 }
 
 // newPaging translates a query into SQL or returns storage.ErrQuery.
@@ -119,6 +166,11 @@ func newPaging(d dialect, l listing, q storage.Query) (*paging, error) {
 	return p, err
 }
 
+// running returns the SQL of a statement that ends with the list's context.
+func (p *paging) running(x statement) string {
+	return strings.ReplaceAll(x.sql, ifRunning, p.whileRunning)
+}
+
 func (p *paging) count() statement {
 	from := p.table
 	if p.joined {
@@ -136,14 +188,14 @@ func (l *listing) selection(all columns) string {
 	return all.list()
 }
 
-func (p *paging) rows(selection string, backwards bool, limit, offset int) statement {
-	terms, args := make([]string, len(p.order)), slices.Clone(p.where.args)
+func (p *paging) rows(selection string, values, where statement, backwards bool, limit, offset int) statement {
+	terms, args := make([]string, len(p.order)), slices.Concat(values.args, where.args)
 	for i, t := range p.order {
 		terms[i] = t.towards(backwards)
 		args = append(args, t.args...)
 	}
 	return statement{
-		sql: "SELECT " + selection + " FROM " + p.table + p.joins + p.where.sql +
+		sql: "SELECT " + selection + ", " + values.sql + " AS order_values FROM " + p.table + p.joins + where.sql +
 			" ORDER BY " + strings.Join(terms, ", ") + " LIMIT ? OFFSET ?",
 		args: append(args, limit, offset),
 	}

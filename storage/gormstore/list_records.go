@@ -9,8 +9,8 @@ import (
 func byField(name string) []storage.Order { return []storage.Order{{Field: name}} }
 
 // recorded makes a page of rows.
-func recorded[W, R any](rows []W, total int, record func(*W) R) storage.Page[R] {
-	return storage.Page[R]{Items: recordsOf(rows, record), Total: total}
+func recorded[W, R any](rows storage.Page[W], record func(*W) R) storage.Page[R] {
+	return storage.WithItems(rows, recordsOf(rows.Items, record))
 }
 
 // byID is a list of configuration records in the order of their ids.
@@ -21,8 +21,8 @@ func byID[R any](s *Store, what, table string) listing {
 // ListRealms lists realms, without a Sort by ID. Fields are ID, Name, the
 // settings, Version, CreatedAt and UpdatedAt.
 func (s *Store) ListRealms(ctx context.Context, q storage.Query) (storage.Page[storage.Realm], error) {
-	rows, total, err := page[realmRow](ctx, s, byID[realmRow](s, "realms", "realms"), q)
-	return recorded(rows, total, (*realmRow).record), err
+	found, err := page[realmRow](ctx, s, byID[realmRow](s, "realms", "realms"), q)
+	return recorded(found, (*realmRow).record), err
 }
 
 // ListPasswordProfiles lists the password profiles of a realm, without a Sort
@@ -33,24 +33,24 @@ func (s *Store) ListPasswordProfiles(ctx context.Context, realmID string, q stor
 	l := byID[passwordProfileRow](s, "password profiles", "password_profiles")
 	l.fields["Used"] = attribute{kind: logical, sql: usedProfile}
 	l.scope = statement{sql: "realm_id = ?", args: []any{realmID}}
-	rows, total, err := page[passwordProfileRow](ctx, s, l, q)
-	return recorded(rows, total, (*passwordProfileRow).record), err
+	found, err := page[passwordProfileRow](ctx, s, l, q)
+	return recorded(found, (*passwordProfileRow).record), err
 }
 
 // ListSecurityProfiles lists security profiles, without a Sort by ID. Fields
 // are ID, RealmID, Name, Version, CreatedAt and UpdatedAt.
 func (s *Store) ListSecurityProfiles(ctx context.Context, q storage.Query) (storage.Page[storage.SecurityProfile], error) {
 	l := byID[securityProfileRow](s, "security profiles", "security_profiles")
-	rows, total, err := page[securityProfileRow](ctx, s, l, q)
-	found := storage.Page[storage.SecurityProfile]{Total: total}
-	for i := range rows {
-		profile, broken := rows[i].record()
+	rows, err := page[securityProfileRow](ctx, s, l, q)
+	var profiles []storage.SecurityProfile
+	for i := range rows.Items {
+		profile, broken := rows.Items[i].record()
 		if broken != nil {
-			return found, broken
+			return storage.Page[storage.SecurityProfile]{}, broken
 		}
-		found.Items = append(found.Items, profile)
+		profiles = append(profiles, profile)
 	}
-	return found, err
+	return storage.WithItems(rows, profiles), err
 }
 
 // assignedKind is the kind of the users who have an assignment (storage.UserKind).
@@ -69,39 +69,39 @@ func (s *Store) ListProfileAssignments(ctx context.Context, q storage.Query) (st
 		fields: fieldsOf[profileAssignmentRow](&s.rows, "").with("Kind", attribute{sql: assignedKind}),
 		tie:    "security_profile_id party",
 	}
-	rows, total, err := page[profileAssignmentRow](ctx, s, l, q)
-	return recorded(rows, total, (*profileAssignmentRow).record), err
+	found, err := page[profileAssignmentRow](ctx, s, l, q)
+	return recorded(found, (*profileAssignmentRow).record), err
 }
 
 // ListClients lists clients with their secrets, without a Sort by ID. Fields
 // are those of storage.Client but its lists and secrets; the credentials are
 // "Credentials.OTP" and "Credentials.Password".
 func (s *Store) ListClients(ctx context.Context, q storage.Query) (storage.Page[storage.Client], error) {
-	rows, total, err := page[clientRow](ctx, s, byID[clientRow](s, "clients", "clients"), q)
-	if err != nil || len(rows) == 0 {
-		return storage.Page[storage.Client]{Total: total}, err
+	rows, err := page[clientRow](ctx, s, byID[clientRow](s, "clients", "clients"), q)
+	if err != nil || len(rows.Items) == 0 {
+		return storage.WithItems[clientRow, storage.Client](rows, nil), err
 	}
-	keys := make([]string, len(rows))
-	for i := range rows {
-		keys[i] = rows[i].Key
+	keys := make([]string, len(rows.Items))
+	for i := range rows.Items {
+		keys[i] = rows.Items[i].Key
 	}
-	clients, err := s.withSecrets(ctx, rows, "client_key IN ?", keys)
-	return storage.Page[storage.Client]{Items: clients, Total: total}, err
+	clients, err := s.withSecrets(ctx, rows.Items, "client_key IN ?", keys)
+	return storage.WithItems(rows, clients), err
 }
 
 // ListSenders lists senders, without a Sort by ID. Fields are those of
 // storage.Sender but its lists, its secrets and SMTP.
 func (s *Store) ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error) {
-	rows, total, err := page[senderRow](ctx, s, byID[senderRow](s, "senders", "senders"), q)
-	return recorded(rows, total, (*senderRow).record), err
+	found, err := page[senderRow](ctx, s, byID[senderRow](s, "senders", "senders"), q)
+	return recorded(found, (*senderRow).record), err
 }
 
 // ListDeliveryConfigs lists delivery configs, without a Sort by ID. Fields are
 // those of storage.DeliveryConfig but its secrets.
 func (s *Store) ListDeliveryConfigs(ctx context.Context, q storage.Query) (storage.Page[storage.DeliveryConfig], error) {
 	l := byID[deliveryConfigRow](s, "delivery configs", "delivery_configs")
-	rows, total, err := page[deliveryConfigRow](ctx, s, l, q)
-	return recorded(rows, total, (*deliveryConfigRow).record), err
+	found, err := page[deliveryConfigRow](ctx, s, l, q)
+	return recorded(found, (*deliveryConfigRow).record), err
 }
 
 func (r *resolvedRow) record() storage.RequestSummary {
@@ -114,8 +114,8 @@ func (r *resolvedRow) record() storage.RequestSummary {
 func (s *Store) ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error) {
 	l := byID[resolvedRow](s, "code requests", "code_requests")
 	l.key = byField("CreatedAt")
-	rows, total, err := page[resolvedRow](ctx, s, l, q)
-	return recorded(rows, total, (*resolvedRow).record), err
+	found, err := page[resolvedRow](ctx, s, l, q)
+	return recorded(found, (*resolvedRow).record), err
 }
 
 type deliveryRow struct {
@@ -142,8 +142,8 @@ func (s *Store) ListDeliveries(ctx context.Context, senderID string, q storage.Q
 	if senderID != "" {
 		l.scope = statement{sql: "m.sender_id = ?", args: []any{senderID}}
 	}
-	rows, total, err := page[deliveryRow](ctx, s, l, q)
-	return recorded(rows, total, (*deliveryRow).record), err
+	found, err := page[deliveryRow](ctx, s, l, q)
+	return recorded(found, (*deliveryRow).record), err
 }
 
 // ListMessages lists messages, without their payloads, that have not been swept
@@ -155,8 +155,8 @@ func (s *Store) ListMessages(ctx context.Context, senderID string, q storage.Que
 	if senderID != "" {
 		l.scope = statement{sql: "sender_id = ?", args: []any{senderID}}
 	}
-	rows, total, err := page[messageRow](ctx, s, l, q)
-	return recorded(rows, total, func(r *messageRow) storage.Message {
+	found, err := page[messageRow](ctx, s, l, q)
+	return recorded(found, func(r *messageRow) storage.Message {
 		m := r.record()
 		m.Payload = storage.Sealed{}
 		return m

@@ -18,8 +18,8 @@ func (s *Store) ListAccounts(ctx context.Context, realmID string, kind storage.U
 		l.scope = l.scope.with(" AND kind = ?", string(kind))
 		l.fields.makeUnique("ID")
 	}
-	rows, total, err := page[accountRow](ctx, s, l, q)
-	return recorded(rows, total, (*accountRow).record), err
+	found, err := page[accountRow](ctx, s, l, q)
+	return recorded(found, (*accountRow).record), err
 }
 
 // makeUnique marks a field whose values no two records in the scope share.
@@ -38,16 +38,16 @@ func (f fields) makeUnique(name string) {
 func (s *Store) ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error) {
 	l := s.usersIn(scope)
 	l.fields["Username"] = usernameField()
-	rows, total, err := page[userRow](ctx, s, l, q)
-	found := storage.Page[storage.UserLogin]{Items: make([]storage.UserLogin, 0, len(rows)), Total: total}
-	if err != nil || len(rows) == 0 {
-		return found, err
+	rows, err := page[userRow](ctx, s, l, q)
+	users := make([]storage.UserLogin, 0, len(rows.Items))
+	if err != nil || len(rows.Items) == 0 {
+		return storage.WithItems(rows, users), err
 	}
-	first, err := s.firstLogins(ctx, rows)
-	for i := range rows {
-		found.Items = append(found.Items, storage.UserLogin{User: rows[i].record(), Login: first[rows[i].Facts.UID]})
+	first, err := s.firstLogins(ctx, rows.Items)
+	for i := range rows.Items {
+		users = append(users, storage.UserLogin{User: rows.Items[i].record(), Login: first[rows.Items[i].Facts.UID]})
 	}
-	return found, err
+	return storage.WithItems(rows, users), err
 }
 
 func (s *Store) usersIn(scope storage.UserScope) listing {
@@ -101,8 +101,8 @@ func (s *Store) ListLogins(ctx context.Context, userUID string, q storage.Query)
 	l := byID[loginRow](s, "logins", "logins")
 	l.key = []storage.Order{{Field: "ProfileID"}, {Field: "UsernameKey"}}
 	l.scope = statement{sql: "user_uid = ?", args: []any{userUID}}
-	rows, total, err := page[loginRow](ctx, s, l, q)
-	return recorded(rows, total, (*loginRow).record), err
+	found, err := page[loginRow](ctx, s, l, q)
+	return recorded(found, (*loginRow).record), err
 }
 
 // ListMemberships lists the memberships of an account or of a user, with their
@@ -125,8 +125,8 @@ func (s *Store) ListMemberships(ctx context.Context, scope storage.MembershipSco
 	case scope.UserUID != "":
 		l.scope, l.tie = statement{sql: "m.user_uid = ?", args: []any{scope.UserUID}}, "m.account_uid"
 	}
-	rows, total, err := page[membershipDetailRow](ctx, s, l, q)
-	return recorded(rows, total, (*membershipDetailRow).record), err
+	found, err := page[membershipDetailRow](ctx, s, l, q)
+	return recorded(found, (*membershipDetailRow).record), err
 }
 
 // ListNonMembers lists the users of kind storage.Buyer of a realm who are no
@@ -136,6 +136,6 @@ func (s *Store) ListNonMembers(ctx context.Context, realmID, accountUID string, 
 	l := s.usersIn(storage.UserScope{RealmID: realmID, Kind: storage.Buyer})
 	l.scope = l.scope.with(` AND NOT EXISTS (SELECT 1 FROM memberships m
 		WHERE m.account_uid = ? AND m.user_uid = users.uid)`, accountUID)
-	rows, total, err := page[userRow](ctx, s, l, q)
-	return recorded(rows, total, (*userRow).record), err
+	found, err := page[userRow](ctx, s, l, q)
+	return recorded(found, (*userRow).record), err
 }

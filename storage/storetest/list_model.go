@@ -31,11 +31,11 @@ func newListTest[R any](name, root, fields string, list func(storage.Query) (sto
 		name: name, fields: strings.Fields(fields),
 		list: func(q storage.Query) (storage.Page[any], error) {
 			got, err := list(q)
-			page := storage.Page[any]{Total: got.Total}
+			var items []any
 			for _, item := range got.Items {
-				page.Items = append(page.Items, item)
+				items = append(items, item)
 			}
-			return page, err
+			return storage.WithItems(got, items), err
 		},
 		value: func(record any, field string) any { return member(reflect.ValueOf(record), root, field) },
 	}
@@ -275,6 +275,9 @@ func (l *listTest) sorts(t *testing.T) {
 			if !sorted {
 				t.Errorf("%s by %s, descending %v, is not sorted", l.name, field, descending)
 			}
+			if pages := l.byKeys(t, sort, 7); !reflect.DeepEqual(got, pages) {
+				t.Errorf("%s by %s, descending %v, by page keys (-one +pages):\n%s", l.name, field, descending, cmp.Diff(got, pages))
+			}
 			if descending {
 				slices.Reverse(got)
 				if !reflect.DeepEqual(up, got) {
@@ -301,4 +304,20 @@ func (l *listTest) inPages(t *testing.T, sort []storage.Order, size int) (items 
 			return items
 		}
 	}
+}
+
+// byKeys reads a list in pages, each by the key of the one before.
+func (l *listTest) byKeys(t *testing.T, sort []storage.Order, size int) (items []any) {
+	t.Helper()
+	for key, first := "", true; first || key != ""; first = false {
+		page := must(l.list(storage.Query{Sort: sort, After: key, Limit: size}))(t)
+		if page.Offset != len(items) {
+			t.Fatalf("%s: a page begins after %d records, want %d", l.name, page.Offset, len(items))
+		}
+		items, key = append(items, page.Items...), page.Next
+		if last := len(items) == page.Total; last != (key == "") || len(page.Items) != min(size, page.Total-page.Offset) {
+			t.Fatalf("%s from %d: %d of %d records, next key %q", l.name, page.Offset, len(page.Items), page.Total, key)
+		}
+	}
+	return items
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ func testLists(t *testing.T, fresh func(*testing.T) Database) {
 		"case is ignored for all letters":           testFoldedLetters,
 		"unreadable XP does not break lists":        testHostileXP,
 		"XP can be sorted by":                       testXPSort,
+		"page keys survive changes":                 testPageKeys,
 		"invalid queries are refused":               testBadQueries,
 		"the most expensive query":                  testLargeQuery,
 		"a transaction lists its own writes":        testListInTx,
@@ -277,24 +279,74 @@ func testHostileXP(t *testing.T, w *fixture) {
 func testXPSort(t *testing.T, w *fixture) {
 	for id, xp := range map[string]string{
 		"a": `{"k": "b"}`, "b": `{"k": "B"}`, "c": `{"k": 10}`, "d": `{"k": 9.5}`, "e": ``, "f": `{"k": true}`, "g": `{"k": -1}`,
+		"h": `{"k": 0.3}`, "i": `{"k": 0.30000000000000004}`, "j": `{"k": 9007199254740993}`, "k": `{"k": null}`,
 	} {
 		must(w.store.PutAccount(w.ctx, storage.Account{
 			UID: "acc_" + id, RealmID: "default", Kind: storage.Supplier, ID: id, XP: json.RawMessage(xp),
 		}))(t)
 	}
-	list := func(descending bool) (ids string) {
-		for offset := 0; offset < 7; offset += 2 { // in both directions
-			page := must(w.store.ListAccounts(w.ctx, "default", storage.Supplier, storage.Query{
-				Sort: []storage.Order{{Field: "XP.k", Descending: descending}}, Offset: offset, Limit: 2,
-			}))(t)
+	list := func(sort ...storage.Order) (ids string) {
+		for offset := 0; offset < 11; offset += 2 { // in both directions
+			page := must(w.store.ListAccounts(w.ctx, "default", storage.Supplier, storage.Query{Sort: sort, Offset: offset, Limit: 2}))(t)
 			for _, a := range page.Items {
 				ids += a.ID
 			}
 		}
+		byKeys := ""
+		for key, first := "", true; first || key != ""; first = false {
+			page := must(w.store.ListAccounts(w.ctx, "default", storage.Supplier, storage.Query{Sort: sort, After: key, Limit: 1}))(t)
+			for _, a := range page.Items {
+				byKeys += a.ID
+			}
+			if key = page.Next; len(byKeys) > 11 {
+				break
+			}
+		}
+		equal(t, byKeys, ids)
 		return ids
 	}
-	equal(t, list(false), "egdcbaf")
-	equal(t, list(true), "fabcdge")
+	equal(t, list(storage.Order{Field: "XP.k"}), "ekghidcjbaf")
+	equal(t, list(storage.Order{Field: "XP.k", Descending: true}), "fabjcdihgke")
+	equal(t, list(storage.Order{Field: "XP.k"}, storage.Order{Field: "ID", Descending: true}), "kegihdcjbaf"[:2]+"ghidcjbaf")
+	equal(t, list(storage.Order{Field: "Active"}, storage.Order{Field: "XP.k", Descending: true}, storage.Order{Field: "ID"}), "fabjcdihgek")
+}
+
+// testPageKeys deletes the record that a key follows and adds records before and after it.
+func testPageKeys(t *testing.T, w *fixture) {
+	put := func(id string) {
+		must(w.store.PutAccount(w.ctx, storage.Account{UID: "acc_" + id, RealmID: "default", Kind: storage.Supplier, ID: id}))(t)
+	}
+	for _, id := range strings.Fields("b d f h") {
+		put(id)
+	}
+	list := func(q storage.Query) (storage.Page[storage.Account], error) {
+		return w.store.ListAccounts(w.ctx, "default", storage.Supplier, q)
+	}
+	first := must(list(storage.Query{Limit: 2}))(t)
+	check(t, w.store.DeleteAccount(w.ctx, "acc_d", 0))
+	put("a")
+	put("e")
+	second := must(list(storage.Query{After: first.Next, Limit: 2}))(t)
+	equal(t, []string{second.Items[0].ID, second.Items[1].ID}, []string{"e", "f"})
+	equal(t, []int{second.Total, second.Offset}, []int{4, 2})
+	third := must(list(storage.Query{After: second.Next, Limit: 2}))(t)
+	equal(t, []string{third.Items[0].ID, third.Next}, []string{"h", ""})
+
+	byName := []storage.Order{{Field: "Name"}}
+	forged := base64.RawURLEncoding.EncodeToString([]byte(`{"List":"AAAA","Values":["a"],"Offset":1,"Total":1}`))
+	for _, q := range []storage.Query{
+		{After: first.Next, Sort: byName, Limit: 2},
+		{After: first.Next, Sort: []storage.Order{{Field: "ID", Descending: true}}, Limit: 2},
+		{After: first.Next, Where: []storage.Condition{where("ID", storage.OpGreater, "b")}, Limit: 2},
+		{After: first.Next + "x", Limit: 2}, {After: "x", Limit: 2}, {After: forged, Limit: 2}, {After: "\x00", Limit: 2},
+	} {
+		if _, err := list(q); !errors.Is(err, storage.ErrQuery) {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+	if _, err := w.store.ListAccounts(w.ctx, "default", storage.Buyer, storage.Query{After: first.Next, Limit: 2}); !errors.Is(err, storage.ErrQuery) {
+		t.Errorf("a key of suppliers is taken for buyers: %v", err)
+	}
 }
 
 func testBadQueries(t *testing.T, w *fixture) {

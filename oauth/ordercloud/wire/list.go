@@ -13,5 +13,5 @@ type Meta struct {
 	TotalCount  int
 	TotalPages  int
 	ItemRange   [2]int
-	NextPageKey *string // always null: pages are asked for by number
+	NextPageKey *string // pageKey of the next page; null on the last one
 }

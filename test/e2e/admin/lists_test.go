@@ -28,6 +28,7 @@ func TestLists(t *testing.T) {
 		m.Do(t, 201, "POST", "/v1/buyers/other/users", `{"ID":"u0007","Username":"stranger","LastName":"Seven"}`)
 		populate(m, t)
 		t.Run("pages", func(t *testing.T) { pages(m, t) })
+		t.Run("page keys", func(t *testing.T) { pageKeys(m, t) })
 		t.Run("filters", func(t *testing.T) { filters(m, t) })
 		t.Run("what lists refuse", func(t *testing.T) { listRefusals(m, t) })
 		t.Run("entity tags", func(t *testing.T) { entityTags(m, t) })
@@ -101,6 +102,48 @@ func (l pageOfUsers) ids() (ids []string) {
 	return ids
 }
 
+// pageKeys walks through lists by NextPageKey, as the vendor's SDKs do.
+func pageKeys(m *kit.OrderCloud, t *testing.T) {
+	for _, query := range []string{
+		"pageSize=100", "pageSize=99&sortBy=!ID", "pageSize=100&sortBy=LastName,!FirstName", "pageSize=100&sortBy=!Username",
+		"pageSize=100&sortBy=xp.group.name,!xp.number", "pageSize=37&Active=false", "pageSize=100&sortBy=Active,!xp.number&search=u0",
+	} {
+		seen, last, query := map[string]bool{}, pageOfUsers{}, query
+		for next := query; next != ""; {
+			page := list(m, t, next)
+			if from := page.Meta.ItemRange[0]; from != len(seen)+1 || page.Meta.Page != len(seen)/page.Meta.PageSize+1 {
+				t.Fatalf("%s: %+v after %d users", query, page.Meta, len(seen))
+			}
+			for _, id := range page.ids() {
+				seen[id] = true
+			}
+			last, next = page, ""
+			if key := page.Meta.NextPageKey; key != nil {
+				next = query + "&page=1&pageKey=" + *key
+			}
+		}
+		if len(seen) != last.Meta.TotalCount || last.Meta.ItemRange[1] != len(seen) {
+			t.Errorf("%s: %d users, the last page is %+v", query, len(seen), last.Meta)
+		}
+	}
+	key := *list(m, t, "sortBy=ID").Meta.NextPageKey
+	middle := []byte(key)
+	middle[len(middle)/2] ^= 1
+	for _, path := range []string{
+		"acme/users?sortBy=!ID&pageKey=" + key, "acme/users?pageKey=" + key, "acme/users?sortBy=ID&Active=true&pageKey=" + key,
+		"other/users?sortBy=ID&pageKey=" + key, "acme/users?sortBy=ID&pageKey=" + string(middle), "acme/users?sortBy=ID&pageKey=2",
+		"acme/users?sortBy=ID&pageKey=.", "acme/users?sortBy=ID&pageKey=%F0%9F%98%80", "acme/users?sortBy=ID&pageKey=" + key + "&pageKey=" + key,
+	} {
+		if got := m.Do(t, 400, "GET", "/v1/buyers/"+path, nil); !strings.Contains(got.Body, "pageKey") {
+			t.Errorf("%s: %s", path, got.Body)
+		}
+	}
+	m.Do(t, 400, "GET", "/v1/apiclients?pageKey="+key, nil)
+	if got := list(m, t, "sortBy=ID&pageSize=100&pageKey="+key); len(got.Items) != 100 || got.Items[0].ID != "u0020" {
+		t.Errorf("with another page size: %+v", got.Meta)
+	}
+}
+
 func pages(m *kit.OrderCloud, t *testing.T) {
 	for _, tt := range []struct {
 		query            string
@@ -124,6 +167,10 @@ func pages(m *kit.OrderCloud, t *testing.T) {
 		want := pageOfUsers{}
 		want.Meta.Page, want.Meta.PageSize, want.Meta.TotalCount = tt.page, tt.size, crowd
 		want.Meta.TotalPages, want.Meta.ItemRange = (crowd+tt.size-1)/tt.size, [2]int{tt.from, tt.from + len(ids) - 1}
+		if last := tt.from+len(ids) > crowd; last != (got.Meta.NextPageKey == nil) {
+			t.Errorf("%s: NextPageKey %v", tt.query, got.Meta.NextPageKey)
+		}
+		want.Meta.NextPageKey = got.Meta.NextPageKey
 		if diff := cmp.Diff(want.Meta, got.Meta); diff != "" || ids[0] != tt.ids[0] || ids[len(ids)-1] != tt.ids[1] {
 			t.Errorf("%s: %v\n%s", tt.query, ids, diff)
 		}

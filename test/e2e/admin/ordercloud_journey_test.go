@@ -87,8 +87,8 @@ func (j *orderCloudJourney) companies(t *testing.T) {
 		MustEqualJSON(t, `{"ID":"globex","Name":"Globex","Active":true,"DefaultCatalogID":null,"xp":null}`, "DateCreated")
 	j.Do(t, 201, "POST", "/v1/suppliers", `{"ID":"smith","Name":"Smith","Active":true}`).
 		MustEqualJSON(t, `{"ID":"smith","Name":"Smith","Active":true,"AllBuyersCanOrder":false,"xp":null}`, "DateCreated")
-	j.Do(t, 200, "GET", "/v1/buyers?sortBy=!Name&pageSize=1", nil).MustEqualJSON(t,
-		`{"Meta":{"Page":1,"PageSize":1,"TotalCount":2,"TotalPages":2,"ItemRange":[1,1],"NextPageKey":null}}`, "Items")
+	j.Do(t, 200, "GET", "/v1/buyers?sortBy=!Name&pageSize=1&page=2", nil).MustEqualJSON(t,
+		`{"Meta":{"Page":2,"PageSize":1,"TotalCount":2,"TotalPages":2,"ItemRange":[2,2],"NextPageKey":null}}`, "Items")
 }
 
 func (j *orderCloudJourney) roles(t *testing.T) {

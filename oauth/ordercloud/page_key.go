@@ -1,0 +1,40 @@
+package ordercloud
+
+import (
+	"encoding/base64"
+	"maps"
+	"strings"
+
+	"latchkey/oauth/ordercloud/wire"
+	"latchkey/storage"
+)
+
+// pageKeyContext is what a page key is sealed with. A key has values of a record. It is
+// sealed so that nobody makes one that compares with other values, and opens for the
+// same list, filters and order only.
+func (c *call) pageKeyContext() string {
+	values := maps.Clone(c.values)
+	for _, name := range []string{"page", "pageKey", "pageSize"} {
+		values.Del(name)
+	}
+	return "page key of " + c.URL.Path + "?" + values.Encode()
+}
+
+// sealPageKey returns Meta.NextPageKey for storage.Page.Next.
+func (c *call) sealPageKey(next string) (string, error) {
+	sealed, err := c.api.cfg.Sealer.Seal([]byte(next), c.pageKeyContext())
+	return sealed.KeyID + "." + base64.RawURLEncoding.EncodeToString(sealed.Data), err
+}
+
+// openPageKey returns storage.Query.After for the parameter pageKey.
+func (c *call) openPageKey(key string) (string, error) {
+	id, text, _ := strings.Cut(key, ".")
+	data, err := base64.RawURLEncoding.DecodeString(text)
+	if err == nil {
+		data, err = c.api.cfg.Sealer.Open(storage.Sealed{KeyID: id, Data: data}, c.pageKeyContext())
+	}
+	if err != nil {
+		return "", wire.Faults{{Path: "pageKey", Problem: "is not the NextPageKey of this list with these filters and this order"}}
+	}
+	return string(data), nil
+}
