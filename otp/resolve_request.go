@@ -35,6 +35,7 @@ type result struct {
 	reason   string             // why nothing is sent; empty: the messages are sent
 	retired  bool               // the new code replaces a live one
 	messages []storage.Message
+	direct   int // how many of them are sent without being claimed
 }
 
 // work resolves one request and stores the result. While the database is unavailable
@@ -47,8 +48,10 @@ func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
 		if err != nil {
 			return fmt.Errorf("resolve request %s: %w", r.ID, err)
 		}
+		send := s.reserveDelivery(&issuance, v)
 		issued, err := s.cfg.Store.IssueCodes(ctx, issuance)
 		results = withOutcome(v, issued)
+		send(err == nil)
 		return err
 	})
 	if errors.Is(err, storage.ErrStale) {
@@ -59,6 +62,59 @@ func (s *Service) work(ctx context.Context, r storage.CodeRequest) error {
 	}
 	s.report(ctx, r, results)
 	return nil
+}
+
+// directMessages is the highest number of messages of a request that are sent without
+// being claimed.
+const directMessages = 4
+
+// reserveDelivery leases the messages of an issuance for which the delivery has room. The
+// result must be called with whether the issuance is stored: it sends those that are.
+func (s *Service) reserveDelivery(x *storage.Issuance, results []result) (send func(stored bool)) {
+	type reserved struct {
+		of   *result
+		m    storage.Message
+		give func(storage.Message, bool)
+	}
+	var all []reserved
+	take := func(messages []storage.Message) {
+		for i := range messages {
+			m := &messages[i]
+			owner := slices.IndexFunc(results, func(v result) bool { return hasMessage(v.messages, m.ID) })
+			if owner < 0 || len(all) >= directMessages {
+				continue
+			}
+			give, ok := s.cfg.Deliver(m.SenderID)
+			if !ok {
+				continue
+			}
+			m.Attempts, m.LeaseUntil = 1, x.Now.Add(lease)
+			all = append(all, reserved{&results[owner], *m, give})
+		}
+	}
+	for i := range x.Codes {
+		take(x.Codes[i].Messages)
+	}
+	for i := range x.Verifications {
+		take(x.Verifications[i].Messages)
+	}
+	for i := range x.Notices {
+		take(x.Notices[i].Messages)
+	}
+	return func(stored bool) {
+		for _, r := range all {
+			sent := stored && hasMessage(r.of.messages, r.m.ID)
+			if sent {
+				r.of.direct++
+			}
+			r.give(r.m, sent)
+		}
+	}
+}
+
+// hasMessage reports whether the message with that ID is one of the messages.
+func hasMessage(messages []storage.Message, id string) bool {
+	return slices.ContainsFunc(messages, func(m storage.Message) bool { return m.ID == id })
 }
 
 // withOutcome adds what the store has done to the results.
@@ -80,13 +136,13 @@ func withOutcome(results []result, issued storage.IssueResult) []result {
 	return results
 }
 
-// report records and logs the results, and wakes the delivery if messages were
-// queued.
+// report records and logs the results, and wakes the delivery if messages are to be
+// claimed.
 func (s *Service) report(ctx context.Context, r storage.CodeRequest, results []result) {
-	issued := 0
+	queued := 0
 	for _, v := range results {
 		if v.reason == "" {
-			issued++
+			queued += len(v.messages) - v.direct
 			s.recordIssue(ctx, r, v)
 			continue
 		}
@@ -94,7 +150,7 @@ func (s *Service) report(ctx context.Context, r storage.CodeRequest, results []r
 		s.cfg.Logger.Info().Str("request", r.ID).Str("type", string(r.Type)).Str("client", r.ClientID).
 			Str("trace", r.TraceID).Str("reason", v.reason).Msg("no message sent")
 	}
-	if issued > 0 {
+	if queued > 0 {
 		s.cfg.Wake()
 	}
 }

@@ -101,7 +101,11 @@ type Config struct {
 	Recorder  storage.Recorder // nil: events are discarded
 	Logger    zerolog.Logger
 	Wake      func() // called when messages were queued; nil: not called
-	Overflow  func() // called when more requests wait than this process can resolve now; nil: not called
+	// Deliver takes room for an attempt to send a message of the sender, so that the
+	// message need not be claimed. It returns false if there is none. Otherwise send is
+	// called once, with whether the message is stored. nil: messages are claimed.
+	Deliver  func(senderID string) (send func(m storage.Message, stored bool), ok bool)
+	Overflow func() // called when more requests wait than this process can resolve now; nil: not called
 }
 
 // Service stores requests for codes and resolves them.
@@ -129,10 +133,14 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Overflow == nil {
 		cfg.Overflow = func() {}
 	}
+	if cfg.Deliver == nil {
+		cfg.Deliver = func(string) (func(storage.Message, bool), bool) { return nil, false }
+	}
 	s := &Service{cfg: cfg, backlog: backlog{rate: assumedRate}}
 	s.loop = poll.New(poll.Config[storage.CodeRequest]{
 		Name:        "code requests",
 		Claim:       s.claim,
+		Admit:       func(string) bool { return len(s.claimed.requests) == 0 && !s.claimed.moreWaiting },
 		Work:        s.work,
 		WorkLimit:   resolveTime,
 		Concurrency: resolvers,
@@ -180,7 +188,15 @@ func (s *Service) Request(ctx context.Context, client storage.Client, r Request)
 	if err := s.admit(ctx, &request); err != nil {
 		return err
 	}
+	request.CreatedAt, request.ExpiresAt = request.CreatedAt.Truncate(time.Microsecond), request.ExpiresAt.Truncate(time.Microsecond)
+	give, direct := s.loop.Reserve("")
+	if direct {
+		request.LeaseUntil = request.CreatedAt.Add(lease)
+	}
 	err = s.cfg.Store.AddCodeRequest(ctx, request, s.charges(request, r.Address)...)
+	if direct {
+		give(request, err == nil)
+	}
 	var used *storage.LimitError
 	if errors.As(err, &used) {
 		s.record(ctx, request, ".limited", used.Budget, nil)
@@ -188,9 +204,11 @@ func (s *Service) Request(ctx context.Context, client storage.Client, r Request)
 	if err != nil {
 		return fmt.Errorf("request code: %w", err)
 	}
-	s.backlog.add(&request)
 	s.record(ctx, request, ".requested", "success", nil)
-	s.loop.Wake()
+	if !direct {
+		s.backlog.add(&request)
+		s.loop.Wake()
+	}
 	return nil
 }
 

@@ -21,6 +21,10 @@ type CodeRequest struct {
 	Source    string // network address of the caller; empty: unknown. Workers alternate between sources
 	CreatedAt time.Time
 	ExpiresAt time.Time // expiry of the codes and messages
+
+	// LeaseUntil is set for a new request that the server that stores it resolves without
+	// claiming it; zero: the request is to be claimed.
+	LeaseUntil time.Time
 }
 
 // RequestNames holds the names in a request, normalized by otp.NormalizeUsername.

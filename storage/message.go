@@ -55,6 +55,10 @@ type Message struct {
 	ExpiresAt time.Time // no attempt after this time
 	CreatedAt time.Time
 	EndedAt   time.Time
+
+	// LeaseUntil is set for a new message that the server that stores it sends without
+	// claiming it. Attempts is 1 then. Zero: the message is to be claimed.
+	LeaseUntil time.Time
 }
 
 // Attempt is the result of one attempt to deliver a message.

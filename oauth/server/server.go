@@ -120,7 +120,7 @@ func (s *Server) newCodeService(codes *otp.Codes) (*otp.Service, error) {
 	return otp.New(otp.Config{
 		Store: a.Store, People: a.Store, Directory: a.Store, Codes: codes, Sealer: a.Sealer,
 		Limits: otpLimits(a),
-		Now:    a.Now, Rand: a.Rand, Recorder: s.events, Logger: a.Logger, Wake: s.worker.Wake, Overflow: s.noteCrowd,
+		Now:    a.Now, Rand: a.Rand, Recorder: s.events, Logger: a.Logger, Wake: s.worker.Wake, Deliver: s.worker.Reserve, Overflow: s.noteCrowd,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,6 +94,7 @@ func New(cfg Config) (*Worker, error) {
 		Name:        "message delivery",
 		Claim:       w.claim,
 		Freed:       func(m storage.Message) bool { return w.share.release(m.SenderID) },
+		Admit:       w.admit,
 		Work:        w.deliver,
 		WorkLimit:   workTime,
 		Concurrency: cfg.Concurrency,
@@ -107,6 +109,24 @@ func (w *Worker) Wake() { w.loop.Wake() }
 // Resume makes the worker claim messages at once if claims have failed. It is for
 // callers who have seen that the database answers again. It never blocks.
 func (w *Worker) Resume() { w.loop.Resume() }
+
+// Reserve takes room for an attempt to send a message of the sender, which the caller
+// stores under a lease and with its first attempt counted. It returns false if other
+// messages go first. Otherwise the caller calls send once, with whether the message is
+// stored.
+func (w *Worker) Reserve(senderID string) (send func(m storage.Message, stored bool), ok bool) {
+	return w.loop.Reserve(senderID)
+}
+
+// admit reports whether the sender may have one more attempt now, and takes it.
+func (w *Worker) admit(senderID string) bool {
+	_, busy := w.share.room()
+	if w.share.full() || slices.Contains(busy, senderID) {
+		return false
+	}
+	w.share.take(senderID)
+	return true
+}
 
 // Run delivers messages until ctx ends. Then it waits at most 15 seconds for the
 // running attempts, stores their outcomes, and returns nil.

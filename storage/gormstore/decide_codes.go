@@ -30,10 +30,11 @@ type requestRow struct {
 	ExpiresAt int64  `gorm:"column:expires_at" list:"ExpiresAt,time"`
 }
 
-// waitingRow is a request that nobody has leased.
+// waitingRow is a new request. Its server may have leased it already.
 type waitingRow struct {
 	Request    requestRow `gorm:"embedded"`
 	LeaseUntil int64      `gorm:"column:lease_until"`
+	LeaseOwner string     `gorm:"column:lease_owner"`
 	EndedAt    int64      `gorm:"column:ended_at"`
 }
 
@@ -59,7 +60,11 @@ func (r *requestRow) record() storage.CodeRequest {
 
 // insertRequest stores a request after a settlement that took effect.
 func (s *Store) insertRequest(r storage.CodeRequest) statement {
-	return s.rows.insertion(&waitingRow{Request: requestRowOf(r)})
+	row := waitingRow{Request: requestRowOf(r), LeaseUntil: micros(r.LeaseUntil)}
+	if row.LeaseUntil != 0 {
+		row.LeaseOwner = s.leaseOwner()
+	}
+	return s.rows.insertion(&row)
 }
 
 // AddCodeRequest stores a request for ClaimCodeRequests, in one statement that looks up

@@ -27,6 +27,7 @@ type messageRow struct {
 	CreatedAt    int64  `gorm:"column:created_at" list:"CreatedAt,time"`
 	EndedAt      int64  `gorm:"column:ended_at" list:"EndedAt,optional time"`
 	LeaseUntil   int64  `gorm:"column:lease_until"`
+	LeaseOwner   string `gorm:"column:lease_owner"`
 }
 
 func (*messageRow) TableName() string { return "messages" }
@@ -37,7 +38,7 @@ func messageRowOf(m storage.Message) messageRow {
 		UserUID: m.UserUID, TraceID: m.TraceID, PayloadKeyID: m.Payload.KeyID, Payload: m.Payload.Data,
 		State: string(m.State), Attempts: m.Attempts, LastError: m.LastError,
 		RunAt: micros(m.RunAt), ExpiresAt: micros(m.ExpiresAt),
-		CreatedAt: micros(m.CreatedAt), EndedAt: micros(m.EndedAt),
+		CreatedAt: micros(m.CreatedAt), EndedAt: micros(m.EndedAt), LeaseUntil: micros(m.LeaseUntil),
 	}
 }
 
@@ -53,6 +54,9 @@ func (r *messageRow) record() storage.Message {
 
 func (s *Store) addMessage(ctx context.Context, m storage.Message) error {
 	row := messageRowOf(m)
+	if row.LeaseUntil != 0 {
+		row.LeaseOwner = s.leaseOwner()
+	}
 	insert := s.rows.insertion(&row)
 	_, err := s.exec(ctx, "queue message", insert.alone(), insert.args...)
 	return err

@@ -11,6 +11,7 @@ import (
 
 func testCodes(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
+		"a lease from the start":                           testLeasedFromTheStart,
 		"a request is claimed as it was stored":            testClaimRequest,
 		"claims are oldest first and bounded":              testClaimOrder,
 		"claims alternate between sources and clients":     testClaimTurns,
@@ -203,4 +204,32 @@ func testRecipients(t *testing.T, w *fixture) {
 	equal(t, len(other), 0)
 	bob := must(w.store.Recipients(w.ctx, storage.CodeRequest{ProfileID: "default"}, "bob", ""))(t)
 	equal(t, bob, []storage.Principal{w.principal()})
+}
+
+// testLeasedFromTheStart: a request and a message that are stored under a lease are not
+// claimed before it is over.
+func testLeasedFromTheStart(t *testing.T, w *fixture) {
+	until := w.now.Add(30 * time.Second)
+	r := w.request("claimed")
+	r.ID, r.LeaseUntil = "leased", until
+	check(t, w.store.AddCodeRequest(w.ctx, r))
+	claimed := func(now time.Time) (ids []string) {
+		for _, r := range must(w.store.ClaimCodeRequests(w.ctx, now, now.Add(time.Second), 10))(t) {
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	equal(t, claimed(w.now), []string{"claimed"})
+	equal(t, claimed(until), []string{"claimed", "leased"})
+
+	x := w.issuance("leased")
+	m := &x.Codes[0].Messages[0]
+	m.Attempts, m.LeaseUntil = 1, until
+	must(w.store.IssueCodes(w.ctx, x))(t)
+	equal(t, len(must(w.store.ClaimMessages(w.ctx, w.now, until, 10))(t)), 0)
+	check(t, w.store.FinishAttempt(w.ctx, storage.Attempt{MessageID: m.ID, Number: 1, State: storage.MessageQueued, RunAt: w.now, Now: w.now}))
+	again := must(w.store.ClaimMessages(w.ctx, w.now, until, 10))(t)
+	if len(again) != 1 || again[0].Attempts != 2 {
+		t.Fatalf("after the attempt: %+v", again)
+	}
 }

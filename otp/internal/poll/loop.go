@@ -17,7 +17,7 @@ const (
 	stopLimit    = 2 * time.Second  // timeout of a claim that runs when the loop is stopped
 )
 
-// Config configures a Loop. All fields except Freed are required.
+// Config configures a Loop. All fields except Freed and Admit are required.
 type Config[T any] struct {
 	// Name identifies the loop in the log.
 	Name string
@@ -27,6 +27,10 @@ type Config[T any] struct {
 	// Freed is called for each finished item. It reports whether Claim can now take
 	// items that it had to leave before. Nil: never.
 	Freed func(T) bool
+	// Admit reports whether an item with the key of Reserve may be worked on without
+	// having been claimed. The loop never calls it concurrently with Claim and Freed, and
+	// calls Freed for the item. Nil: always.
+	Admit func(key string) bool
 	// Work processes one item. An error is logged, and the item is claimed again when
 	// its lease ends.
 	Work func(context.Context, T) error
@@ -41,8 +45,10 @@ type Config[T any] struct {
 // Loop claims items and processes them.
 type Loop[T any] struct {
 	Config[T]
-	wake   chan struct{}
-	resume chan struct{}
+	wake    chan struct{}
+	resume  chan struct{}
+	reserve chan reservation
+	ended   chan done[T]
 }
 
 // New returns a Loop. Run starts it.
@@ -50,12 +56,47 @@ func New[T any](cfg Config[T]) *Loop[T] {
 	if cfg.Freed == nil {
 		cfg.Freed = func(T) bool { return false }
 	}
-	return &Loop[T]{Config: cfg, wake: make(chan struct{}, 1), resume: make(chan struct{}, 1)}
+	if cfg.Admit == nil {
+		cfg.Admit = func(string) bool { return true }
+	}
+	return &Loop[T]{
+		Config: cfg, wake: make(chan struct{}, 1), resume: make(chan struct{}, 1),
+		reserve: make(chan reservation), ended: make(chan done[T], cfg.Concurrency),
+	}
 }
 
 // Wake makes the loop claim at once instead of after the current pause, unless claims
 // fail. It never blocks.
 func (l *Loop[T]) Wake() { signal(l.wake) }
+
+// reservation asks the loop for room for one item.
+type reservation struct {
+	key      string
+	admitted chan bool
+}
+
+// Reserve takes room for one item that the caller stores in the queue under a lease of its
+// own. So the item needs no claim. It reports false if the loop has something else to do:
+// items that wait go first. Otherwise the caller must call give once, with whether the item
+// is stored. Reserve does not wait for other items.
+func (l *Loop[T]) Reserve(key string) (give func(item T, stored bool), ok bool) {
+	r := reservation{key, make(chan bool, 1)}
+	select {
+	case l.reserve <- r:
+	default:
+		return nil, false
+	}
+	if !<-r.admitted {
+		return nil, false
+	}
+	return func(item T, stored bool) {
+		if stored {
+			l.begin(context.Background(), []T{item})
+		} else {
+			l.ended <- done[T]{item: item}
+		}
+	}, true
+}
 
 // Resume makes the loop claim at once if claims have failed. It is for callers who have
 // seen that the database answers again. It never blocks.
@@ -74,7 +115,6 @@ func signal(c chan<- struct{}) {
 // the items of an answer that is not read would be leased by nobody.
 func (l *Loop[T]) Run(ctx context.Context) {
 	var claims, works outage
-	ended := make(chan done[T], l.Concurrency)
 	busy, due, pause := 0, true, interval
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -82,7 +122,7 @@ func (l *Loop[T]) Run(ctx context.Context) {
 		if free := l.Concurrency - busy; due && free > 0 {
 			items, more, err := l.claim(ctx, free)
 			claims.note(l.Logger, l.Name+": claiming", err)
-			l.begin(ctx, items, ended)
+			l.begin(ctx, items)
 			busy += len(items)
 			due = more
 			pause = nextPause(pause, err)
@@ -91,9 +131,12 @@ func (l *Loop[T]) Run(ctx context.Context) {
 				continue // Claim took less than the loop has room for, and wants to take more
 			}
 		}
-		wake := l.wake
+		wake, reserve := l.wake, l.reserve
 		if claims.on {
 			wake = nil // calls of Wake must not shorten the pause
+		}
+		if claims.on || due || busy >= l.Concurrency {
+			reserve = nil
 		}
 		select {
 		case <-ctx.Done():
@@ -103,14 +146,20 @@ func (l *Loop[T]) Run(ctx context.Context) {
 			due = due || claims.on
 		case <-timer.C:
 			due = true
-		case d := <-ended:
+		case r := <-reserve:
+			admitted := l.Admit(r.key)
+			if admitted {
+				busy++
+			}
+			r.admitted <- admitted
+		case d := <-l.ended:
 			busy--
 			due = l.Freed(d.item) || due
 			works.note(l.Logger, l.Name+": work", d.err)
 		}
 	}
 	for ; busy > 0; busy-- {
-		works.note(l.Logger, l.Name+": work", (<-ended).err)
+		works.note(l.Logger, l.Name+": work", (<-l.ended).err)
 	}
 }
 
@@ -130,12 +179,12 @@ func (l *Loop[T]) claim(running context.Context, limit int) ([]T, bool, error) {
 }
 
 // begin starts Work for each item.
-func (l *Loop[T]) begin(ctx context.Context, items []T, ended chan<- done[T]) {
+func (l *Loop[T]) begin(ctx context.Context, items []T) {
 	for _, item := range items {
 		go func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.WorkLimit)
 			defer cancel()
-			ended <- done[T]{item, l.Work(ctx, item)}
+			l.ended <- done[T]{item, l.Work(ctx, item)}
 		}()
 	}
 }

@@ -327,3 +327,63 @@ func TestRetry(t *testing.T) {
 		})
 	}
 }
+
+// TestReserve: an item that the caller has leased is worked on without a claim, if the loop
+// has room and no item waits.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		release := make(chan struct{})
+		q.work = func(_ context.Context, item int) error {
+			if item < 10 {
+				<-release
+			}
+			return nil
+		}
+		admitted := true
+		var freed []int
+		l := poll.New(poll.Config[int]{
+			Name: "test", Claim: q.claim, Work: q.do, WorkLimit: time.Minute, Concurrency: 2, Logger: zerolog.Nop(),
+			Admit: func(key string) bool { return admitted && key == "key" },
+			Freed: func(item int) bool { freed = append(freed, item); return false },
+		})
+		if _, ok := l.Reserve("key"); ok {
+			t.Error("a loop that does not run has room")
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); l.Run(ctx) }()
+		synctest.Wait()
+		claims := len(q.claims)
+		if _, ok := l.Reserve("other"); ok {
+			t.Error("room for an item that is not admitted")
+		}
+		first, ok := l.Reserve("key")
+		if !ok {
+			t.Fatal("no room in an idle loop")
+		}
+		first(1, true)
+		synctest.Wait()
+		second, ok := l.Reserve("key")
+		if !ok {
+			t.Fatal("no room for a second item")
+		}
+		if _, ok := l.Reserve("key"); ok {
+			t.Error("room for a third item")
+		}
+		second(2, false) // not stored: no work, but the room is free again
+		synctest.Wait()
+		third, ok := l.Reserve("key")
+		if !ok {
+			t.Fatal("no room after an item that was not stored")
+		}
+		stop()
+		third(10, true) // a loop that stops waits for it
+		close(release)
+		<-ended
+		if got := fmt.Sprint(q.worked, freed, len(q.claims)-claims); !strings.HasSuffix(got, " 0") || len(q.worked) != 2 || len(freed) != 1 {
+			t.Errorf("worked, freed and claims: %s", got)
+		}
+	})
+}
