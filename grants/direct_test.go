@@ -187,7 +187,7 @@ func (fx *directFixture) UseFamily(ctx context.Context, use storage.FamilyUse) (
 	state, err := fx.Family(ctx, use.FamilyID)
 	f := &state.Family
 	if err != nil || f.Generation != use.Generation || string(f.SeedDigest) != string(use.SeedDigest) || f.ClientID != use.ClientID {
-		return storage.FamilyState{}, false, nil
+		return storage.FamilyState{}, false, nil //nolint:nilerr // a family that does not exist cannot be used
 	}
 	fx.redeemed++
 	f.Generation++
@@ -247,7 +247,7 @@ func TestRefreshUsesDirectly(t *testing.T) {
 			if fx.redeemed != c.used || !errors.Is(err, c.err) {
 				t.Fatalf("%d used, error %v", fx.redeemed, err)
 			}
-			if restored := c.err == errNoKey; restored != (fx.restored == 1) {
+			if restored := errors.Is(c.err, errNoKey); restored != (fx.restored == 1) {
 				t.Errorf("%d restored", fx.restored)
 			}
 			if c.err != nil {

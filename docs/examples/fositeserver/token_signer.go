@@ -43,7 +43,7 @@ func (s signer) Validate(ctx context.Context, token string) (string, error) {
 func (s signer) Decode(_ context.Context, token string) (*fosite.Token, error) {
 	claims := jwt.MapClaims{}
 	if err := s.ring.Parse(token, keys.TypeAccessToken, claims, s.issuer); err != nil {
-		reason := uint32(fosite.ValidationErrorClaimsInvalid)
+		reason := fosite.ValidationErrorClaimsInvalid
 		switch {
 		case errors.Is(err, jwt.ErrTokenMalformed):
 			reason = fosite.ValidationErrorMalformed

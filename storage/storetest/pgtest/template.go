@@ -1,11 +1,10 @@
 package pgtest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"strings"
 	"testing"
-
-	"crypto/rand"
 )
 
 // Template is a database with content, which the tests of a process clone.

@@ -32,11 +32,11 @@ type once[S, T any] struct {
 	content T
 }
 
-func (o *once[S, T]) get(make func() (S, T)) (S, T) {
+func (o *once[S, T]) get(prepare func() (S, T)) (S, T) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.done {
-		o.source, o.content = make()
+		o.source, o.content = prepare()
 		o.done = true
 	}
 	return o.source, o.content
