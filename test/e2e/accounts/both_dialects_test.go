@@ -35,8 +35,8 @@ type signInWay struct {
 	wrong func(t testing.TB, what string, a kit.Response)
 }
 
-// codeWays are all paths by a one-time password. None of them hashes.
-func codeWays(m *kit.ElasticPath, n *kit.Server, p kit.Shopper) []signInWay {
+// signInWaysByCode are all paths by a one-time password. None of them hashes.
+func signInWaysByCode(m *kit.ElasticPath, n *kit.Server, p kit.Shopper) []signInWay {
 	front := m.StorefrontAt(n)
 	oauth := func(t testing.TB, what string, a kit.Response) {
 		t.Helper()
@@ -61,7 +61,7 @@ func won(a kit.Response) bool {
 func oneCounter(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("counted", m.AddAccount("Counted"))
 	other := m.StartServer()
-	ways := append(codeWays(m, m.Server, p), codeWays(m, other, p)...)
+	ways := append(signInWaysByCode(m, m.Server, p), signInWaysByCode(m, other, p)...)
 	code := planted(m, p)
 	for i := range 9 {
 		way := ways[i%len(ways)]
@@ -96,7 +96,7 @@ func oneCounter(t *testing.T, m *kit.ElasticPath) {
 // client that it was asked for may use it; and a newer one replaces it.
 func oneCode(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("coded", m.AddAccount("Coded"))
-	ways := codeWays(m, m.Server, p)
+	ways := signInWaysByCode(m, m.Server, p)
 	for _, used := range ways {
 		code := m.DeliveredCode(p, "passwordless_authentication")
 		if got := used.send(code); !won(got) {
@@ -154,7 +154,7 @@ func onePassword(t *testing.T, m *kit.ElasticPath) {
 			kit.MustBeInactive(t, "access token", n.IntrospectThrough("front", access))
 			kit.MustRefuse(t, "exchange", n.ExchangeToken("front", access), refusedSubject)
 		}
-		for _, way := range codeWays(m, n, p) {
+		for _, way := range signInWaysByCode(m, n, p) {
 			way.wrong(t, "outstanding code, "+way.name, way.send(code))
 		}
 		kit.MustRefuseV2(t, "older account token", m.StorefrontAt(n).WithAccountToken(older).Try(http.MethodGet, userPath(p), nil), http.StatusUnauthorized, "")
@@ -214,7 +214,7 @@ func doors(m *kit.ElasticPath, t *testing.T, p kit.Shopper, two storage.Account)
 		"introspection, scoped":  is(200, kit.InactiveBody, func() kit.Response { return n.IntrospectThrough("front", scoped.Access) }),
 		"introspection, refresh": is(200, kit.InactiveBody, func() kit.Response { return n.IntrospectThrough("front", scoped.Refresh) }),
 	}
-	for _, way := range codeWays(m, n, p) {
+	for _, way := range signInWaysByCode(m, n, p) {
 		doors[way.name+", code"] = func() (kit.Response, bool) {
 			got := way.send(code)
 			return got, got.Status == http.StatusBadRequest && !won(got) && (got.Body == kit.WrongCredentialsBody || got.Body == failed)
@@ -280,7 +280,7 @@ func oneWins(t *testing.T, m *kit.ElasticPath) {
 		if round%2 == 1 {
 			code = m.DeliveredCode(p, "passwordless_authentication")
 		}
-		ways := slices.Concat(codeWays(m, m.Server, p), codeWays(m, other, p))
+		ways := slices.Concat(signInWaysByCode(m, m.Server, p), signInWaysByCode(m, other, p))
 		tally := map[string]int{}
 		for i, got := range kit.Concurrently(100, func(i int) kit.Response { return ways[i%len(ways)].send(code) }) {
 			if won(got) {
@@ -340,7 +340,7 @@ func outage(m *kit.ElasticPath, t *testing.T, while func(b *kit.Outage, during f
 	code := m.DeliveredCode(p, "passwordless_authentication")
 	front := m.Storefront()
 	var requests []func() kit.Response
-	for _, way := range codeWays(m, m.Server, p) {
+	for _, way := range signInWaysByCode(m, m.Server, p) {
 		requests = append(requests, func() kit.Response { return way.send(code) }, func() kit.Response { return way.send(kit.WrongCode) })
 	}
 	requests = append(requests,

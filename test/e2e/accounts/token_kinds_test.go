@@ -196,7 +196,7 @@ func accountForge(m *kit.ElasticPath, t *testing.T, p kit.Shopper) *kit.TokenFor
 	m.Must(m.App.OpenRing(t.Context()))
 	f := &kit.TokenForger{T: t, Ring: m.App.Ring, Real: accountTokens(m, p).Text("data", 0, "token")}
 	_, f.Claims = kit.DecodeJWT(t, f.Real)
-	f.Kid, f.RsaKID = f.Key("ES256").KID, f.Key("RS256").KID
+	f.ES256KeyID, f.RS256KeyID = f.Key("ES256").KID, f.Key("RS256").KID
 	return f
 }
 
@@ -220,9 +220,9 @@ func forgedAccounts(f *kit.TokenForger) map[string]string {
 	typ := map[string]any{"typ": "account+jwt"}
 	parts := strings.Split(f.Real, ".")
 	encode := base64.RawURLEncoding.EncodeToString
-	none := encode([]byte(`{"alg":"none","typ":"account+jwt","kid":"` + f.Kid + `"}`))
+	none := encode([]byte(`{"alg":"none","typ":"account+jwt","kid":"` + f.ES256KeyID + `"}`))
 	other := strings.Split(account(f, nil, "sub", "usr_other", "account_id", "other"), ".")
-	published, _ := f.Ring.Public(f.Kid)
+	published, _ := f.Ring.Public(f.ES256KeyID)
 	return map[string]string{
 		"alg none":                       none + "." + parts[1] + ".",
 		"alg none with a signature":      none + "." + parts[1] + "." + parts[2],

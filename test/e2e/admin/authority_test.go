@@ -431,20 +431,20 @@ func TestPreparedSecretsEndWithMoreRoles(t *testing.T) {
 		for _, body := range []string{`{"DefaultContextUserName":null}`, `{"DefaultContextUserName":null,"ClientSecret":"x-` + plantedSecret + `"}`} {
 			m.DoAs(t, lesser, 403, "PATCH", "/v1/apiclients/robot", body)
 		}
-		heard(m, t, "ApiClient/robot", "apiclient.created", "AccessTokenDuration Active AllowedCredentials", false)
-		heard(m, t, "ApiClient/robot", "apiclient.updated", "AccessTokenDuration ClientSecret", true)
-		heard(m, t, "ApiClient/robot", "apiclient.updated", "DefaultContextUserName", true)
-		heard(m, t, "ApiClient/robot", "apiclient.raised", "", true)
+		mustHearOfChange(m, t, "ApiClient/robot", "apiclient.created", "AccessTokenDuration Active AllowedCredentials", false)
+		mustHearOfChange(m, t, "ApiClient/robot", "apiclient.updated", "AccessTokenDuration ClientSecret", true)
+		mustHearOfChange(m, t, "ApiClient/robot", "apiclient.updated", "DefaultContextUserName", true)
+		mustHearOfChange(m, t, "ApiClient/robot", "apiclient.raised", "", true)
 
 		m.DoAs(t, lesser, 403, "DELETE", "/v1/messagesenders/staff/assignments", nil)
 		mustName(t, m.Do(t, 200, "PATCH", "/v1/messagesenders/plain", `{"SharedKey":"another"}`), "SharedKey")
 		mustName(t, m.Do(t, 200, "PATCH", "/v1/integrations/deliveryconfig/hook", `{"DeliveryTargets":{"MessageSender":{"Secret":"another"}}}`), "DeliveryTargets.MessageSender.Secret")
 		mustName(t, m.Do(t, 200, "PATCH", "/v1/adminusers/boss", `{"Password":"`+kit.TedPassword+`"}`), "Password")
-		heard(m, t, "AdminUser/boss", "adminuser.updated", "Password PasswordLastSetDate", true)
+		mustHearOfChange(m, t, "AdminUser/boss", "adminuser.updated", "Password PasswordLastSetDate", true)
 		mustName(t, m.Do(t, 200, "PATCH", "/v1/securityprofiles/strict", `{"PasswordConfig":{"LockoutDuration":7}}`), "PasswordConfig.LockoutDuration")
 		put := m.Do(t, 200, "PUT", kit.RealmPath+"/password-profiles/default", `{"data":{"type":"password_profile","lockout_threshold":7}}`)
 		mustName(t, put, "lockout_threshold")
-		heard(m, t, "password_profile/default", "password_profile.updated", "lockout_threshold", true)
+		mustHearOfChange(m, t, "password_profile/default", "password_profile.updated", "lockout_threshold", true)
 		mustName(t, m.Do(t, 200, "PUT", "/v2/accounts/"+g.account+"/account-memberships/"+g.membership, `{"data":{"type":"account_membership","roles":[]}}`), "roles")
 	})
 }
@@ -461,9 +461,9 @@ func mustName(t *testing.T, a kit.Response, members ...string) {
 	}
 }
 
-// heard waits for an audit event about the object with the changed members,
+// mustHearOfChange waits for an audit event about the object with the changed members,
 // exactly or at its beginning.
-func heard(m *kit.OrderCloud, t *testing.T, object, action, changed string, exactly bool) {
+func mustHearOfChange(m *kit.OrderCloud, t *testing.T, object, action, changed string, exactly bool) {
 	t.Helper()
 	kit.Eventually(t, action+" of "+object+": "+changed, func() bool {
 		var page struct {

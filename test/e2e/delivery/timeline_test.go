@@ -172,7 +172,7 @@ func TestRetryOfADeadMessage(t *testing.T) {
 		if code != 1 || !strings.Contains(errs, "its code was replaced or withdrawn at ") {
 			t.Errorf("a second retry: %d %q", code, errs)
 		}
-		w.Clock.Advance(11 * time.Minute) // which the command, a process, does not see
+		w.Clock.Advance(11 * time.Minute) // which the command, a startReplica, does not see
 		w.WithApp(func(ctx context.Context, a *server.App) error {
 			if _, err := otp.Retry(ctx, a.Store, a.Rand, dead.ID, a.Now()); err == nil || !strings.Contains(err.Error(), "its code expired at ") {
 				t.Errorf("a late retry: %v", err)

@@ -9,7 +9,7 @@ import (
 
 // MeasuredProcess is a server whose load is measured from outside.
 type MeasuredProcess struct {
-	Tb      testing.TB
+	TB      testing.TB
 	Cmd     *exec.Cmd
 	Address string
 }
@@ -20,7 +20,7 @@ func StartProcess(tb testing.TB, cmd *exec.Cmd, address, url string) *MeasuredPr
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	p := &MeasuredProcess{Tb: tb, Cmd: cmd, Address: address}
+	p := &MeasuredProcess{TB: tb, Cmd: cmd, Address: address}
 	tb.Cleanup(p.end)
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if response, err := http.Get(url); err == nil {

@@ -14,14 +14,14 @@ import (
 
 // TokenForger makes forged tokens from the claims of a real one.
 type TokenForger struct {
-	T       *testing.T
-	Ring    *keys.Ring
-	Kid     string // of the server's ES256 key
-	RsaKID  string // of its RS256 key
-	made    int
-	Claims  map[string]any // of a token that is active
-	Real    string         // that token
-	Fetched atomic.Int64   // requests to the URL in forged headers
+	T          *testing.T
+	Ring       *keys.Ring
+	ES256KeyID string // of the server's ES256 key
+	RS256KeyID string // of its RS256 key
+	made       int
+	Claims     map[string]any // of a token that is active
+	Real       string         // that token
+	Fetched    atomic.Int64   // requests to the URL in forged headers
 }
 
 func (f *TokenForger) Key(alg string) keys.Key {
@@ -36,7 +36,7 @@ func (f *TokenForger) Key(alg string) keys.Key {
 // Sign signs the claims with any header. A header parameter that is nil is left out.
 func (f *TokenForger) Sign(alg jose.SignatureAlgorithm, key any, claims any, header map[string]any) string {
 	f.T.Helper()
-	options := &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{"typ": "at+jwt", "kid": f.Kid}}
+	options := &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{"typ": "at+jwt", "kid": f.ES256KeyID}}
 	for name, value := range header {
 		options.ExtraHeaders[jose.HeaderKey(name)] = value
 		if value == nil {

@@ -58,10 +58,10 @@ func startBare(tb testing.TB, databaseURL string) *kit.MeasuredProcess {
 
 // memory is the resident memory in MB, now ("VmRSS") or at most ("VmHWM").
 func memory(p *kit.MeasuredProcess, which string) float64 {
-	p.Tb.Helper()
+	p.TB.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
 	if err != nil {
-		p.Tb.Fatal(err)
+		p.TB.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
 		if fields := strings.Fields(line); fields[0] == which+":" {
@@ -69,14 +69,14 @@ func memory(p *kit.MeasuredProcess, which string) float64 {
 			return float64(kb) / 1024
 		}
 	}
-	p.Tb.Fatalf("no %s of the process", which)
+	p.TB.Fatalf("no %s of the process", which)
 	return 0
 }
 
 // awaitQuiet waits until the process has finished what goes on behind its
 // answers.
 func awaitQuiet(p *kit.MeasuredProcess) {
-	p.Tb.Helper()
+	p.TB.Helper()
 	for used := ticks(p); ; {
 		time.Sleep(300 * time.Millisecond)
 		now := ticks(p)
@@ -92,10 +92,10 @@ const usPerTick = 10_000
 
 // ticks is the processor time used so far.
 func ticks(p *kit.MeasuredProcess) int {
-	p.Tb.Helper()
+	p.TB.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Cmd.Process.Pid))
 	if err != nil {
-		p.Tb.Fatal(err)
+		p.TB.Fatal(err)
 	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	user, _ := strconv.Atoi(fields[11])
@@ -112,12 +112,12 @@ type caller struct {
 // run lets the callers send calls until the end, each over a connection of its
 // own, and returns how many were answered in what time.
 func run(p *kit.MeasuredProcess, callers []caller, end time.Duration) (calls int, took time.Duration) {
-	p.Tb.Helper()
+	p.TB.Helper()
 	conns := make([]*bufio.ReadWriter, len(callers))
 	for i := range conns {
 		conn, err := net.Dial("tcp", p.Address)
 		if err != nil {
-			p.Tb.Fatal(err)
+			p.TB.Fatal(err)
 		}
 		defer conn.Close() //nolint:errcheck,gocritic // all of them are open until the last call
 		conns[i] = bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn))
@@ -134,7 +134,7 @@ func run(p *kit.MeasuredProcess, callers []caller, end time.Duration) (calls int
 				}
 				body, err := exchange(conns[i], c)
 				if err != nil {
-					p.Tb.Error(err)
+					p.TB.Error(err)
 					return
 				}
 				if caller.answered != nil {

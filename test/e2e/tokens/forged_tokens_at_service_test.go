@@ -36,7 +36,7 @@ func (c *tokenTest) atAService(t *testing.T, ring *keys.Ring, v *resource.Verifi
 	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { f.Fetched.Add(1) }))
 	defer trap.Close()
 	_, f.Claims = verifyEverywhere(c.node, t, f.Real, jose.ES256)
-	f.Kid, f.RsaKID = f.Key("ES256").KID, f.Key("RS256").KID
+	f.ES256KeyID, f.RS256KeyID = f.Key("ES256").KID, f.Key("RS256").KID
 	genuine, claims := genuine(f), otherClaims(f)
 	delete(genuine, "of a clock ahead") // further than the leeway allows
 	for what, token := range genuine {

@@ -29,7 +29,7 @@ func (c *tokenTest) forged(t *testing.T) {
 		trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { f.Fetched.Add(1) }))
 		defer trap.Close()
 		_, f.Claims = verifyEverywhere(c.node, t, f.Real, jose.ES256)
-		f.Kid, f.RsaKID = f.Key("ES256").KID, f.Key("RS256").KID
+		f.ES256KeyID, f.RS256KeyID = f.Key("ES256").KID, f.Key("RS256").KID
 
 		for what, token := range genuine(f) {
 			if a := c.node.Introspect(token); a.Field("username") != "jane" {
@@ -72,13 +72,13 @@ func genuine(f *kit.TokenForger) map[string]string {
 		"signed here":       f.Signed(nil),
 		"long typ":          f.Signed(map[string]any{"typ": "application/at+jwt"}),
 		"of a clock ahead":  f.Signed(nil, "nbf", f.Claims["iat"].(float64)+120, "iat", f.Claims["iat"].(float64)+120),
-		"signed with RS256": f.Sign(jose.RS256, f.Key("RS256").Private, f.Claims, map[string]any{"kid": f.RsaKID}),
+		"signed with RS256": f.Sign(jose.RS256, f.Key("RS256").Private, f.Claims, map[string]any{"kid": f.RS256KeyID}),
 	}
 }
 
 // otherHeaders have a header that a token of ours never has.
 func otherHeaders(f *kit.TokenForger, trap string) map[string]string {
-	public := jose.JSONWebKey{Key: f.Key("ES256").Public, KeyID: f.Kid, Algorithm: "ES256", Use: "sig"}
+	public := jose.JSONWebKey{Key: f.Key("ES256").Public, KeyID: f.ES256KeyID, Algorithm: "ES256", Use: "sig"}
 	forgeries := map[string]string{
 		"typ JWT":        f.Signed(map[string]any{"typ": "JWT"}),
 		"typ id_token":   f.Signed(map[string]any{"typ": "id_token+jwt"}),
@@ -89,11 +89,11 @@ func otherHeaders(f *kit.TokenForger, trap string) map[string]string {
 		"kid empty":      f.Signed(map[string]any{"kid": ""}),
 		"kid unknown":    f.Signed(map[string]any{"kid": "unknown"}),
 		"kid a path":     f.Signed(map[string]any{"kid": "../../../../../../dev/null"}),
-		"kid beside":     f.Signed(map[string]any{"kid": "./" + f.Kid}),
+		"kid beside":     f.Signed(map[string]any{"kid": "./" + f.ES256KeyID}),
 		"kid in SQL":     f.Signed(map[string]any{"kid": "' OR '1'='1"}),
-		"kid with NUL":   f.Signed(map[string]any{"kid": f.Kid + "\x00"}),
+		"kid with NUL":   f.Signed(map[string]any{"kid": f.ES256KeyID + "\x00"}),
 		"kid an address": f.Signed(map[string]any{"kid": trap}),
-		"kid of another": f.Signed(map[string]any{"kid": f.RsaKID}),
+		"kid of another": f.Signed(map[string]any{"kid": f.RS256KeyID}),
 		"own jwk":        f.Signed(map[string]any{"jwk": public}),
 		"jku":            f.Signed(map[string]any{"jku": trap}),
 		"x5u":            f.Signed(map[string]any{"x5u": trap}),
@@ -102,7 +102,7 @@ func otherHeaders(f *kit.TokenForger, trap string) map[string]string {
 	}
 	payload := strings.Split(f.Real, ".")[1]
 	for _, alg := range []string{"none", "None", "NONE", "nOnE", "", "HS256", "ES384", "ES256 "} {
-		header, err := json.Marshal(map[string]string{"alg": alg, "typ": "at+jwt", "kid": f.Kid})
+		header, err := json.Marshal(map[string]string{"alg": alg, "typ": "at+jwt", "kid": f.ES256KeyID})
 		if err != nil {
 			f.T.Fatal(err)
 		}
@@ -124,12 +124,12 @@ func otherKeys(f *kit.TokenForger) map[string]string {
 		"another key, its jwk":      f.Sign(jose.ES256, own, f.Claims, map[string]any{"jwk": jwk, "kid": nil}),
 		"another key, jwk and kid":  f.Sign(jose.ES256, own, f.Claims, map[string]any{"jwk": jwk}),
 		"another key, its own kid":  f.Sign(jose.ES256, own, f.Claims, map[string]any{"jwk": jwk, "kid": "mine"}),
-		"PS256 with the RS256 key":  f.Sign(jose.PS256, f.Key("RS256").Private, f.Claims, map[string]any{"kid": f.RsaKID}),
-		"RS512 with the RS256 key":  f.Sign(jose.RS512, f.Key("RS256").Private, f.Claims, map[string]any{"kid": f.RsaKID}),
+		"PS256 with the RS256 key":  f.Sign(jose.PS256, f.Key("RS256").Private, f.Claims, map[string]any{"kid": f.RS256KeyID}),
+		"RS512 with the RS256 key":  f.Sign(jose.RS512, f.Key("RS256").Private, f.Claims, map[string]any{"kid": f.RS256KeyID}),
 		"RS256 with the ES256 kid":  f.Sign(jose.RS256, f.Key("RS256").Private, f.Claims, nil),
 		"HS256 with nothing as key": f.Sign(jose.HS256, make([]byte, 32), f.Claims, nil),
 	}
-	for name, kid := range map[string]string{"ES256": f.Kid, "RS256": f.RsaKID} {
+	for name, kid := range map[string]string{"ES256": f.ES256KeyID, "RS256": f.RS256KeyID} {
 		der, err := x509.MarshalPKIXPublicKey(f.Key(name).Public)
 		if err != nil {
 			f.T.Fatal(err)
