@@ -9,8 +9,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestAttacksOnAccountTokens: what somebody tries who has more in one account
-// than elsewhere, or less in a token than in an account.
+// TestAttacksOnAccountTokens: a user has more roles in one account than in another, or
+// a token with fewer roles than the account. The user tries to combine them. Each
+// attempt is refused.
 func TestAttacksOnAccountTokens(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
 		each(m, t, []storefrontTest{

@@ -299,8 +299,8 @@ func oneWins(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// TestElasticPathOutage: while the database cannot be written to, nothing of either
-// dialect is decided: 503 with Retry-After, no failure counted, no code burnt.
+// TestElasticPathOutage: while the database refuses writes, both dialects answer 503
+// with Retry-After. No failure is counted, and no code is used up.
 func TestElasticPathOutage(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite locked", func(t *testing.T) {

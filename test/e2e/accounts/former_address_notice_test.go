@@ -14,9 +14,9 @@ func contactSender(url string) string {
 		`/{messagetype}", SharedKey: ` + kit.SharedKey + `, AllowAllBuyers: true}]`
 }
 
-// TestFormerAddressIsNotified: whoever changes a user's address, the former one is
-// told. That survives an outage of the receiver, and a new username does not get
-// in its way. No code goes to the former address any more.
+// TestFormerAddressIsNotified: when the address of a user changes, the former address
+// is notified, by whomever it was changed. The notice survives an outage of the
+// receiver and a change of the username. No code goes to the former address any more.
 func TestFormerAddressIsNotified(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)

@@ -18,8 +18,8 @@ import (
 // wireUUID is a UUID of RFC 9562 in the form of the vendors' specifications.
 var wireUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
-// TestElasticPathIDs holds every id below /v2 to being a UUID, whoever created what
-// it names.
+// TestElasticPathIDs: every id below /v2 is a UUID, by whatever surface the record was
+// created.
 func TestElasticPathIDs(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
 		w := &storeSetup{ElasticPath: m}
@@ -173,7 +173,8 @@ func presetProfile(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// TestPresetProfileIsHidden lists profiles in a database that nobody has used.
+// TestPresetProfileIsHidden: the list of profiles of a new database is empty, although
+// it has a default profile.
 func TestPresetProfileIsHidden(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		settings := m.Do(t, 200, http.MethodGet, kit.SettingsPath, nil)

@@ -13,8 +13,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSelectionTokenLimits: what a token that stands for a sign-in is good for
-// is no more than that sign-in was.
+// TestSelectionTokenLimits: a selection token stands for one sign-in, and allows no
+// more than that sign-in did.
 func TestSelectionTokenLimits(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
 		each(m, t, []storefrontTest{

@@ -11,8 +11,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSignUpLimit signs up on two servers at once, more often than is allowed.
-// Signing in is not limited by it.
+// TestSignUpLimit: two servers share the limit of sign-ups. It does not limit sign-ins.
 func TestSignUpLimit(t *testing.T) {
 	t.Parallel()
 	settings := []string{kit.LongRequestTimeout, "LATCHKEY_SIGN_UP_LIMIT=5/1h", "LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8"}

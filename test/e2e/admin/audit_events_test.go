@@ -25,10 +25,9 @@ type auditedAction struct {
 	want []string // action, outcome, client, name, factor and object of each event
 }
 
-// TestEachActionIsOneAuditEvent does everything that is worth an audit event, each
-// once, and reads what was written down of it (ASVS 16.2): one event for each,
-// with the time in UTC, who, through which client, by what factor, with what
-// outcome, from where, and the id of the request.
+// TestEachActionIsOneAuditEvent: each action that is recorded (ASVS 16.2) is done once,
+// and leads to one audit event with the time in UTC, the user, the client, the factor,
+// the outcome, the address, and the id of the request.
 func TestEachActionIsOneAuditEvent(t *testing.T) {
 	t.Parallel()
 	kit.EachEmptyDatabase(t, func(t *testing.T, url string) {

@@ -293,10 +293,9 @@ func (g *fullAccessRecords) v2Attempts() []escalation {
 	}
 }
 
-// TestOnlyFullAccessMakesFullAccessChanges lets every documented role by itself, and all of them
-// without FullAccess together, try every change that takes FullAccess, by every
-// operation that writes. None is let through and nothing changes; FullAccess may
-// do all of it.
+// TestOnlyFullAccessMakesFullAccessChanges: each documented role, and all roles except
+// FullAccess together, try each change that needs FullAccess, by each operation that
+// writes. All are refused and change nothing. FullAccess may make all of them.
 func TestOnlyFullAccessMakesFullAccessChanges(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		g := newGuarded(t, m)
@@ -398,10 +397,11 @@ func (g *fullAccessRecords) state(t *testing.T) map[string]string {
 	return seen
 }
 
-// TestPreparedSecretsEndWithMoreRoles: a client or sender is not lowered by somebody who
-// may not use what it reaches, and what an administrator raises is told together
-// with the secrets that it keeps.
-func TestPreparedSecretsEndWithMoreRoles(t *testing.T) {
+// TestRaisedClientReportsItsSecrets: a client or sender with more roles cannot be
+// changed by an administrator who may not use them. When an administrator gives a
+// client more roles, the response and the audit event name the secrets that the client
+// already has.
+func TestRaisedClientReportsItsSecrets(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		g := newGuarded(t, m)
 		lesser := worker(m, t, "lesser", "ApiClientAdmin", "MessageSenderAdmin", "MessageConfigAssignmentAdmin", "SecurityProfileAdmin")
@@ -486,8 +486,8 @@ func mustHearOfChange(m *kit.OrderCloud, t *testing.T, object, action, changed s
 	})
 }
 
-// TestLesserRolesStillWork: the administrators of each kind do their work where
-// nobody with more roles is concerned.
+// TestLesserRolesStillWork: administrators of each kind can do their work on records
+// without more roles than they have.
 func TestLesserRolesStillWork(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		g := newGuarded(t, m)

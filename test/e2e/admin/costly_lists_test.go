@@ -23,9 +23,8 @@ const (
 	listTooSlow = "The list took longer than 5s. Use fewer filters, alternatives, asterisks and sort fields."
 )
 
-// TestHostileLists: somebody who may read one company's users, and nothing
-// else, sends the dearest lists that there are. None of them keeps anybody from
-// signing in.
+// TestHostileLists: a caller who may read the users of one company sends the most
+// expensive lists. They do not keep others from signing in.
 func TestHostileLists(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		m.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme","Active":true}`)

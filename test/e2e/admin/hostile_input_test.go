@@ -9,9 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestHostileInput is what an administrator, or somebody who sends what another
-// typed, may send amiss: the documented refusal comes, each fault with its
-// path, and nothing is stored.
+// TestHostileInput: invalid input is answered by the documented refusal with the path
+// of each fault, and nothing is stored.
 func TestHostileInput(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)

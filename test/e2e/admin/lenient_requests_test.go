@@ -7,8 +7,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// OrderCloud's tools send query parameters and members that are of other
-// resources; OrderCloud ignores them.
+// TestLenientRequests: the tools of OrderCloud send query parameters and members of
+// other resources. OrderCloud ignores these, and so does /v1.
 func TestLenientRequests(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		t.Run("bodies", func(t *testing.T) { unknownMembers(m, t) })

@@ -13,9 +13,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestOrderCloud is the whole life of a marketplace, from its first buyer on:
-// what its administrator sets up and its shoppers do, over two servers. All of
-// it is as the server's document tells.
+// TestOrderCloud: an administrator sets up a marketplace through two servers, from the
+// first buyer on, and its shoppers use it. All requests and responses match the OpenAPI
+// document.
 func TestOrderCloud(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)

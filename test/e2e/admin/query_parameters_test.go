@@ -75,8 +75,8 @@ func queryOperations(m *kit.OrderCloud, t *testing.T) (all []queryOperation) {
 	return all
 }
 
-// No request is read in part: a query that is malformed, misspelt, empty or
-// repeated is refused by every operation, and nothing is changed.
+// TestQueriesAreCompleteOrRefused: every operation refuses a query that is malformed,
+// misspelt, empty or repeated, and changes nothing.
 func TestQueriesAreCompleteOrRefused(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		makeAssignments(m, t)
@@ -199,8 +199,8 @@ func deletesOnlyWhatIsNamed(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// The endpoints of forms do not read the query, but refuse one that is
-// malformed. Registration takes no parameters.
+// TestQueriesOfOAuthEndpoints: endpoints that take forms refuse a malformed query and
+// otherwise ignore it. Registration takes no parameters.
 func TestQueriesOfOAuthEndpoints(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		self := []string{"grant_type", "client_credentials", "client_id", m.Operator.ID, "client_secret", m.Operator.Secret}
@@ -233,8 +233,8 @@ func TestQueriesOfOAuthEndpoints(t *testing.T) {
 	})
 }
 
-// net/http's own readers of queries and forms drop what they do not understand.
-// So requests are read in oauth/surface/query.go and oauth/form.go only.
+// TestQueriesAreParsedInOnePlace: the parsers of net/http drop what they do not
+// understand. So only oauth/surface/query.go and oauth/form.go parse queries and forms.
 func TestQueriesAreParsedInOnePlace(t *testing.T) {
 	t.Parallel()
 	forbidden := []string{"FormValue", "PostFormValue", "ParseForm", "ParseMultipartForm", "FormFile", "MultipartReader"}
@@ -276,8 +276,8 @@ func TestQueriesAreParsedInOnePlace(t *testing.T) {
 	}
 }
 
-// A raw semicolon in a form is data (WHATWG URL §5.1): Angular's HttpParams sends
-// it so.
+// TestSemicolonsInForms: a raw semicolon in a form is data (WHATWG URL §5.1). The
+// HttpParams of Angular sends it so.
 func TestSemicolonsInForms(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		const password, secret = "correct;Horse;7battery", "a;secret;of;thirty-two;characters;1"

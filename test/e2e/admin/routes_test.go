@@ -17,8 +17,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestVendorRoutes asks for what the vendors' clients ask for on their way, and for
-// what does not exist.
+// TestVendorRoutes: the server answers the requests that the vendors' clients send
+// besides the documented ones, and refuses unknown paths in the shape of the dialect.
 func TestVendorRoutes(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.Do(t, 200, "PUT", "/v1/buyers/acme", `{"Name":"Acme","Active":true}`)

@@ -13,8 +13,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// A path with a slash at its end is the same resource, for every operation, for
-// every caller, and in the metrics.
+// TestTrailingSlash: a path with a slash at its end is the same resource, for each
+// operation, for each caller, and in the metrics.
 func TestTrailingSlash(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		m.HTTPClient = &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

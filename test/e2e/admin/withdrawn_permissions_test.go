@@ -10,8 +10,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestWithdrawnRolesEnd: whoever has less can take nothing from whoever has more, and
-// what was taken from somebody is gone at once.
+// TestWithdrawnRolesEnd: an administrator with fewer roles cannot take anything from
+// one with more. A withdrawn role ends at once.
 func TestWithdrawnRolesEnd(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)

@@ -16,8 +16,8 @@ import (
 )
 
 // TestFailureReasonsContainNoSecrets: an administrator points senders at many
-// places. What is shown of the failures says nothing about the network that the
-// server is in, wherever it is shown.
+// addresses. The reasons of failures do not reveal the network of the server, wherever
+// they are shown.
 func TestFailureReasonsContainNoSecrets(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		secure := httptest.NewTLSServer(http.NotFoundHandler())

@@ -101,8 +101,8 @@ func TestKilledReplicas(t *testing.T) {
 	}
 }
 
-// TestNothingIsDeliveredAfterExpiry brings the receiver back too late: what it missed is
-// listed with the reason, and nothing is sent.
+// TestNothingIsDeliveredAfterExpiry: the receiver comes back after the codes have
+// expired. Nothing is sent, and each message is listed with the reason.
 func TestNothingIsDeliveredAfterExpiry(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()

@@ -85,8 +85,8 @@ func total(messages map[string]int) (n int) {
 	return n
 }
 
-// TestFiveMessagesForAMailbox asks two servers four hundred times at once, in
-// every way that leads to one login or to one mailbox.
+// TestFiveMessagesForAMailbox: two servers get four hundred requests at once, in each
+// way that leads to one login or one mailbox. Five messages are sent at most.
 func TestFiveMessagesForAMailbox(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		sendEverything(w)
@@ -141,7 +141,8 @@ func TestFiveMessagesForAMailbox(t *testing.T) {
 	})
 }
 
-// TestThirtyMessagesADay asks in every ten minutes of a day.
+// TestThirtyMessagesADay: a mailbox gets thirty messages a day at most, and unknown
+// usernames are limited alike.
 func TestThirtyMessagesADay(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve(defaultsOf("RECIPIENT")...)
@@ -171,8 +172,8 @@ func TestThirtyMessagesADay(t *testing.T) {
 	})
 }
 
-// TestUsedUpMailboxKeepsTheCode uses a mailbox up by the name of another login:
-// the answer is the same, nothing is sent, and the last code still signs in.
+// TestUsedUpMailboxKeepsTheCode: the limit of a mailbox is used up through another
+// login. The response is the same, nothing is sent, and the last code still signs in.
 func TestUsedUpMailboxKeepsTheCode(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve("LATCHKEY_OTP_LIMIT_RECIPIENT=2/10m")
@@ -194,8 +195,8 @@ func TestUsedUpMailboxKeepsTheCode(t *testing.T) {
 	})
 }
 
-// TestLockNoticeWaitsForTheMailbox uses a mailbox up and locks its login then:
-// the news of it comes when the mailbox has a place again.
+// TestLockNoticeWaitsForTheMailbox: a lockout notice for a mailbox at its limit is sent
+// when the limit allows it.
 func TestLockNoticeWaitsForTheMailbox(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		sendEverything(w)

@@ -33,11 +33,10 @@ func askForEverything(o kit.Admin, t *testing.T, newcomer string) {
 	}
 }
 
-// TestEveryMessageTypeSurvivesAKill: every type of message goes the same durable way. The
-// server is killed right after its last answer, the receiver is down for
-// minutes after that, and then each message comes once and its code is good.
-// What is refused for good, or has expired, is listed with the reason, and
-// never sent.
+// TestEveryMessageTypeSurvivesAKill: the server is killed right after its last
+// response, and the receiver is down for minutes. Then each message of each type
+// arrives once, and its code works. Messages that were refused or have expired are
+// listed with the reason, and are never sent.
 func TestEveryMessageTypeSurvivesAKill(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(strings.ReplaceAll(kit.EveryTypeDocument, "SINK", w.Inbox.URL))
@@ -137,8 +136,8 @@ func hasStep(a *kit.OneServer, t *testing.T, o kit.Admin, requestID, step, reaso
 	t.Errorf("no step %q because of %s in %s", step, reason, got.Body)
 }
 
-// TestThreeReplicas shares sixty requests among three servers: a receiver that
-// answers gets one call for each.
+// TestThreeReplicas: three servers share sixty requests. The receiver gets one call for
+// each.
 func TestThreeReplicas(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, kit.Postgres(t).Database(t))

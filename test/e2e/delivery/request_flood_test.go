@@ -31,9 +31,9 @@ func defaultsOf(names ...string) []string {
 	return settings
 }
 
-// TestDefaultLimitOfAnAddress asks for many names from one address each, on two
-// servers: public ones are limited, by any of the endpoints that write requests,
-// and addresses that may stand for many callers are not.
+// TestDefaultLimitOfAnAddress: many usernames are requested from each of several
+// addresses, on two servers. Public addresses are limited at each endpoint that stores
+// requests. Addresses that may be shared by many callers are not.
 func TestDefaultLimitOfAnAddress(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		nodes := []*kit.Server{w.Serve(defaultsOf("ADDRESS")...), w.Serve(defaultsOf("ADDRESS")...)}
@@ -116,9 +116,8 @@ func backlog(w *kit.Fixture, n int, source string) {
 	})
 }
 
-// TestBacklogOfOneAddressDelaysNobodyElse has thousands of requests of one
-// address wait, and asks from another: that code comes while most of the others
-// still wait.
+// TestBacklogOfOneAddressDelaysNobodyElse: thousands of requests of one address wait.
+// The code of a request from another address arrives while most of them still wait.
 func TestBacklogOfOneAddressDelaysNobodyElse(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		backlog(w, 6000, "198.51.100.1")
@@ -150,8 +149,8 @@ func gauge(n *kit.Server, name string) float64 {
 	return value
 }
 
-// TestFloodOfUnknownNames asks for a thousand names that nobody has: little is
-// left of it in the database.
+// TestFloodOfUnknownNames: a thousand requests for unknown usernames leave little in
+// the database.
 func TestFloodOfUnknownNames(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve(kit.BehindProxy)

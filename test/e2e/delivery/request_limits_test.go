@@ -58,7 +58,7 @@ func checkTooMany(t *testing.T, a kit.Response) {
 	}
 }
 
-// TestSendLimits asks two servers at once, more often than is allowed.
+// TestSendLimits: two servers share the limits of requests for codes.
 func TestSendLimits(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		for _, test := range []struct {
@@ -87,8 +87,8 @@ func TestSendLimits(t *testing.T) {
 	})
 }
 
-// TestForgedAddress asks from one address under many names, with no proxy
-// trusted.
+// TestForgedAddress: without a trusted proxy, X-Forwarded-For does not change the
+// address that is limited.
 func TestForgedAddress(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		settings := append(limitsOf("ADDRESS", "5/1h"), "LATCHKEY_TRUSTED_PROXIES=")

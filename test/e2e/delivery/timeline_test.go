@@ -85,8 +85,8 @@ func metric(n *kit.Server, name string) string {
 	return string(found[1])
 }
 
-// TestTimeline follows a code from the request to its redemption, past a
-// receiver that fails at first.
+// TestTimeline: the timeline shows each step of a code, from the request to the
+// redemption, with a receiver that fails at first.
 func TestTimeline(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
@@ -145,8 +145,8 @@ func TestTimeline(t *testing.T) {
 	})
 }
 
-// TestRetryOfADeadMessage has the receiver refuse a message for good: another
-// code goes out in its place, while there is time.
+// TestRetryOfADeadMessage: the receiver refuses a message for good. A retry sends
+// another code in its place, until the code has expired.
 func TestRetryOfADeadMessage(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
@@ -192,7 +192,8 @@ func TestRetryOfADeadMessage(t *testing.T) {
 	})
 }
 
-// TestUnknownNamesLeaveATimeline as short as that.
+// TestUnknownNamesLeaveATimeline: a request for an unknown username has a timeline with
+// two steps.
 func TestUnknownNamesLeaveATimeline(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()

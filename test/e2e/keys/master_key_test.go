@@ -98,8 +98,8 @@ func queueMessages(ctx context.Context, a *server.App, n int) error {
 	return errors.Join(err, issueErr)
 }
 
-// TestRewrap changes the master key of a database in use: after it the old one
-// opens nothing, and nobody misses it.
+// TestRewrap: the master key of a database in use is changed. Then the old master key
+// opens nothing, and everything works with the new one.
 func TestRewrap(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const issuer = "LATCHKEY_ISSUER=http://id.example"
@@ -195,8 +195,8 @@ func checkRewrapped(w *kit.Fixture, t *testing.T, first []rewrap.Count) {
 	}
 }
 
-// TestRewrapReportsUnknownMasterKeys leaves one secret under a master key that
-// nobody has any more.
+// TestRewrapReportsUnknownMasterKeys: a secret that is sealed under an unknown master
+// key is reported.
 func TestRewrapReportsUnknownMasterKeys(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db")

@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestKeysRotateThemselves lets three servers notice at once that their keys
-// have signed for long enough.
+// TestKeysRotateThemselves: three servers find at once that their signing keys are old
+// enough. One successor is announced for each algorithm.
 func TestKeysRotateThemselves(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const rotation, maxAge = 2160 * time.Hour, time.Hour
@@ -94,8 +94,8 @@ func checkAnnouncements(w *kit.Fixture, t *testing.T, want int) {
 	})
 }
 
-// TestEmergencyRevocation has one server revoke a key while another is asked
-// about its tokens.
+// TestEmergencyRevocation: one server revokes a key. Tokens signed with it are inactive
+// at the other server.
 func TestEmergencyRevocation(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		first, second := w.Serve(kit.SharedIssuer), w.Serve(kit.SharedIssuer)

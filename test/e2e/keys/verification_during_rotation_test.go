@@ -95,9 +95,9 @@ const (
 	perSecond         = 100
 )
 
-// TestNoVerificationFailsWhileKeysRotate: ten rotations in a row, a hundred
-// tokens a second around each, and a service that reads the key set when its
-// max-age is over and at no other time.
+// TestNoVerificationFailsWhileKeysRotate: keys rotate ten times, with a hundred tokens
+// a second around each rotation. A service that fetches the key set only when its
+// max-age is over verifies all of them.
 func TestNoVerificationFailsWhileKeysRotate(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		machine := machine(w, t)
@@ -220,10 +220,10 @@ func (r *rotationTest) settle() {
 	r.kept = valid
 }
 
-// TestKeyRevokedInAnEmergency: its tokens are inactive at once where somebody
-// asks, and refused by services after their max-age at the latest. The next key
-// signs without having been announced, so services that do not look for it fail:
-// which is why others are announced.
+// TestKeyRevokedInAnEmergency: tokens of a revoked key are inactive at once at
+// introspection, and refused by services after the max-age at the latest. The next key
+// signs at once without announcement. So services that do not look for it fail, which
+// is why other keys are announced.
 func TestKeyRevokedInAnEmergency(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		machine := machine(w, t)

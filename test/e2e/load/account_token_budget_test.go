@@ -13,8 +13,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestElasticPathBudget: the tokens of 25 accounts cost five round trips at
-// most, and the sign-in settles once.
+// TestElasticPathBudget: account tokens for 25 accounts take at most five round trips,
+// and one commit.
 func TestElasticPathBudget(t *testing.T) {
 	t.Parallel()
 	for name, url := range map[string]func(*testing.T) string{

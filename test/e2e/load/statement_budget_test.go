@@ -16,10 +16,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestBudgets holds warm requests to their round trips to the database. The
-// budgets count on PostgreSQL, where a statement outside of a transaction
-// commits by itself. SQLite has no round trips, but one commit there is to
-// stay one, too.
+// TestBudgets: warm requests take a fixed number of round trips to the database. The
+// budgets are those of PostgreSQL, where a statement outside of a transaction commits
+// by itself. On SQLite only the commits are compared.
 func TestBudgets(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {

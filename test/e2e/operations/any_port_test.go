@@ -19,8 +19,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestAnyPort: a server whose port the system chooses knows its port. Issuer,
-// audience and the URLs that it publishes can be called.
+// TestAnyPort: a server with a port that the system chooses knows the port. Its issuer,
+// audience and published URLs can be called.
 func TestAnyPort(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		for listen, host := range map[string]string{
@@ -37,7 +37,8 @@ func TestAnyPort(t *testing.T) {
 	})
 }
 
-// TestAnyPortOfDemo: the welcome text names the port.
+// TestAnyPortOfDemo: the welcome text of the demo names the port that the system has
+// chosen.
 func TestAnyPortOfDemo(t *testing.T) {
 	t.Parallel()
 	log := runUntilPrinted(t, `Latchkey demo on (\S+):`, func(ctx context.Context, out *kit.Buffer) error {

@@ -10,8 +10,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestPublicDocumentsAcrossOrigins: a page of a configured origin reads every
-// public document of the server, and a page of another origin reads none.
+// TestPublicDocumentsAcrossOrigins: a web page of a configured origin can read each
+// public document. A page of another origin can read none.
 func TestPublicDocumentsAcrossOrigins(t *testing.T) {
 	const shop, stranger = "https://shop.example", "https://stranger.example"
 	kit.EachOrderCloud(t, []string{"LATCHKEY_CORS_ORIGINS=" + shop}, func(t *testing.T, m *kit.OrderCloud) {

@@ -15,9 +15,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestOneIssuer: while a server runs on a database, no server with another issuer
-// starts on it. Servers with the same issuer do. When all have stopped the issuer
-// may be another one, at once.
+// TestOneIssuer: while a server runs on a database, a server with another issuer does
+// not start on it. Servers with the same issuer start. When all have stopped, a server
+// with another issuer starts at once.
 func TestOneIssuer(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const issuer = "LATCHKEY_ISSUER=https://one.example"
@@ -71,8 +71,8 @@ func joinsIssuer(t *testing.T, w *kit.Fixture, issuer string) {
 	}
 }
 
-// TestOneIssuerAtOnce: of servers with several issuers that start at once, those
-// of one issuer run.
+// TestOneIssuerAtOnce: servers with several issuers start at once. Those of one issuer
+// run, the others end.
 func TestOneIssuerAtOnce(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		issuers := []string{"https://one.example", "https://two.example", "https://three.example"}
@@ -98,9 +98,9 @@ func TestOneIssuerAtOnce(t *testing.T) {
 	})
 }
 
-// TestIssuerAfterKill: a server that was killed is not in the way for long, with
-// the same issuer not at all. One that was only frozen ends when it wakes up and
-// another issuer has taken over.
+// TestIssuerAfterKill: a killed server does not keep servers with its issuer from
+// starting, and others only for a short time. A frozen server ends when it wakes up and
+// a server with another issuer has started.
 func TestIssuerAfterKill(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		killed := processOf(w, t, "https://one.example")

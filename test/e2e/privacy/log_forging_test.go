@@ -59,10 +59,9 @@ func isPlain(text string) bool {
 	}) < 0
 }
 
-// TestNoForgedLogLine puts hostile texts into everything that a request has, and
-// that an administrator can name, and looks at all that is written about it: the
-// log, the audit export, the tables of the commands and the answers (ASVS
-// 16.4.1).
+// TestNoForgedLogLine: hostile texts are sent in each part of a request, and as names
+// that administrators choose. They cannot forge a line of the log, of the audit export,
+// of the output of commands or of a response (ASVS 16.4.1).
 func TestNoForgedLogLine(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, "LATCHKEY_LOG_LEVEL=trace")
@@ -157,7 +156,7 @@ func seeCommandsForgeNothing(a *kit.OneServer, t *testing.T, name, text string) 
 	}
 }
 
-// TestHostileRecords prints records whose names are hostile.
+// TestHostileRecords: commands print records with hostile names safely.
 func TestHostileRecords(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)

@@ -180,8 +180,9 @@ func mannWhitney(a, b []time.Duration) float64 {
 	return math.Erfc(max(0, distance-0.5) / deviation / math.Sqrt2)
 }
 
-// The expected values of the first three are textbook examples worked out by
-// hand: U, its mean and its deviation, then a table of the normal distribution.
+// TestMannWhitney: the expected values of the first three cases are textbook examples
+// calculated by hand: U, its mean and deviation, then a table of the normal
+// distribution.
 func TestMannWhitney(t *testing.T) {
 	t.Parallel()
 	sample := func(values ...float64) []time.Duration {
@@ -225,8 +226,8 @@ func TestMannWhitney(t *testing.T) {
 	}
 }
 
-// Of samples of one distribution as many are told apart as the probability says;
-// of such that differ by a twentieth as the times here do, nearly all.
+// TestMannWhitneyIsCalibrated: samples of one distribution separate as often as the
+// probability says. Samples that differ by a tenth nearly always separate.
 func TestMannWhitneyIsCalibrated(t *testing.T) {
 	t.Parallel()
 	chance := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same in each run

@@ -14,7 +14,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestUniformAnswers: nothing that a caller sees tells who exists.
+// TestUniformAnswers: responses do not reveal which users exist.
 func TestUniformAnswers(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		kit.NewOneServer(w).Each(t, []kit.OneServerTest{
@@ -131,9 +131,8 @@ func twoNames(t *testing.T, a *kit.OneServer) {
 	}
 }
 
-// TestNoSecretAtRest looks for everything that is secret in the database, file
-// by file or column by column, and in the log: while a message waits, and after
-// everything has been used.
+// TestNoSecretAtRest: the files of SQLite, the columns of PostgreSQL and the log
+// contain no secret, neither while messages wait nor after everything was used.
 func TestNoSecretAtRest(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(strings.ReplaceAll(kit.EveryTypeDocument, "SINK", w.Inbox.URL))

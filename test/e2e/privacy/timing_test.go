@@ -46,10 +46,10 @@ type timingTest struct {
 	bearer string // of a storefront
 }
 
-// TestUsersCannotBeToldApart asks for everything that takes a username, or a client's
-// name, on behalf of those whom nobody may tell apart, and holds the answers to
-// be the same, byte for byte and in time. It does not run beside other tests of
-// this package: they would lengthen it, and hide what it looks for.
+// TestUsersCannotBeToldApart: each request that takes a username or a client id is sent
+// for users and clients who must be indistinguishable. The responses are equal, byte
+// for byte, and their times do not separate. It does not run in parallel with other
+// tests of this package, which would make it slower and hide differences.
 func TestUsersCannotBeToldApart(t *testing.T) { //nolint:paralleltest // see above
 	for name, database := range map[string]func() string{
 		"sqlite":   func() string { return "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db") },

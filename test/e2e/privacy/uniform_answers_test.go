@@ -22,8 +22,8 @@ import (
 // forgottenPasswords is a database whose users have forgotten their passwords.
 type forgottenPasswords struct{ *kit.OrderCloud }
 
-// TestForgottenPasswords is what somebody who is not signed in can ask, find
-// out and do.
+// TestForgottenPasswords: callers who are not signed in can renew a password by a code
+// and can ask for usernames, and learn nothing about users.
 func TestForgottenPasswords(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)
@@ -314,8 +314,8 @@ func (l forgottenPasswords) life(t *testing.T) {
 	l.put(l.Second, "shop", late, "late", kit.TedPassword).MustRefuseV1(t, 400, kit.InvalidVerificationBody)
 }
 
-// TestRenewalOutage has a database that cannot be written to, or is not there
-// at all: nothing is decided, and the code is as good as before.
+// TestRenewalOutage: while the database refuses writes or is not there, a renewal
+// decides nothing, and its code stays valid.
 func TestRenewalOutage(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {

@@ -34,8 +34,8 @@ func oneWinner(t *testing.T, what string, answers []kit.Response) {
 	}
 }
 
-// TestRedeemRace: of 200 parallel redemptions of one code, over two servers,
-// one gets a token. On PostgreSQL the servers are processes of their own.
+// TestRedeemRace: of 200 parallel redemptions of one code at two servers, one gets a
+// token. On PostgreSQL the servers are processes.
 func TestRedeemRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.LongRequestTimeout)
@@ -67,8 +67,8 @@ func TestRedeemRace(t *testing.T) {
 	})
 }
 
-// TestGuessRace: parallel guesses are worth no more than the budget on each
-// server, however cheap the right one is to check.
+// TestGuessRace: parallel guesses are worth no more than the budget at each server,
+// although a right code is faster to check than a wrong one.
 func TestGuessRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.LongRequestTimeout)
@@ -161,8 +161,8 @@ func isLockedOut(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, 
 	}
 }
 
-// TestLateCode: the lock is there as soon as the tenth failure has been
-// answered, although hundreds of guesses are still under way.
+// TestLateCode: the login is locked as soon as the tenth failure is answered, although
+// hundreds of guesses are still running.
 func TestLateCode(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.LongRequestTimeout)
@@ -185,8 +185,8 @@ func TestLateCode(t *testing.T) {
 	})
 }
 
-// TestParallelLogins: the protection does not keep out 50 parallel sign-ins of
-// one user, not even while his imported hash is replaced by a better one.
+// TestParallelLogins: 50 parallel sign-ins of one user all succeed, also while an
+// imported hash is replaced.
 func TestParallelLogins(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.LongRequestTimeout)
@@ -212,8 +212,8 @@ func TestParallelLogins(t *testing.T) {
 	})
 }
 
-// TestRefreshRace: 20 parallel refreshes over two servers, a hundred times in a
-// row, all get the one token that goes on.
+// TestRefreshRace: 20 parallel refreshes at two servers all get the same next token, a
+// hundred times in a row.
 func TestRefreshRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, "LATCHKEY_REFRESH_GRACE=60s")
@@ -244,8 +244,8 @@ func TestRefreshRace(t *testing.T) {
 	})
 }
 
-// TestBusyWriters: everything at once on two servers, on SQLite before all,
-// and nothing fails for want of the database's lock.
+// TestBusyWriters: two servers get requests of all kinds at once. None fails because
+// another one holds the lock of the database.
 func TestBusyWriters(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.LongRequestTimeout)

@@ -191,7 +191,7 @@ func (s *adminSetup) refreshes(a kit.Response) bool {
 	return s.server.RefreshThrough("every", a.Field("refresh_token")).Status == 200
 }
 
-// works returns what is still good of what was issuedTokens to the user. It uses the
+// works returns what is still good of what was issued to the user. It uses the
 // codes up.
 func (s *adminSetup) works(t *testing.T, username string, i issuedTokens) map[string]bool {
 	t.Helper()
@@ -211,8 +211,8 @@ func (s *adminSetup) works(t *testing.T, username string, i issuedTokens) map[st
 	return good
 }
 
-// TestDisabledAndEnabledAgain: switching something off ends what was issuedTokens before for
-// good, whoever switches it; what is issuedTokens right after it is on again works.
+// TestDisabledAndEnabledAgain: tokens and codes from before a user, client or account
+// was disabled stay invalid after it is enabled again. New ones work.
 func TestDisabledAndEnabledAgain(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)
@@ -264,8 +264,8 @@ func TestDisabledAndEnabledAgain(t *testing.T) {
 	})
 }
 
-// TestWithdrawnPermissions: what a client may do for its users, taken away and given
-// back, does not bring back what was issuedTokens before. What it did not concern goes on.
+// TestWithdrawnPermissions: a permission of a client is withdrawn and given back.
+// Tokens and codes that needed it stay invalid. Others go on.
 func TestWithdrawnPermissions(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)
@@ -368,9 +368,9 @@ func contains(list []string, one string) bool {
 	return false
 }
 
-// TestNarrowedClient: roles that a client may not give any more are worth nothing
-// in tokens that it gave before, and neither are tokens of a user who lacks a
-// role that it demands now.
+// TestNarrowedClient: roles that a client may not give any more are not effective in
+// its older tokens. Tokens of users who lack a role that the client now demands are
+// refused.
 func TestNarrowedClient(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)

@@ -27,7 +27,7 @@ var (
 	}
 )
 
-// TestLaxPoliciesAreRefused: no dialect stores a lockout policy above the ceiling of
+// TestLaxPoliciesAreRefused: no dialect stores a lockout policy above the ceiling for
 // passwords, whether or not the profile has one-time passwords.
 func TestLaxPoliciesAreRefused(t *testing.T) { kit.EachElasticPath(t, laxPoliciesAreRefused) }
 
@@ -72,7 +72,7 @@ func laxPoliciesAreRefused(t *testing.T, m *kit.ElasticPath) {
 }
 
 // TestLaxPolicyStopsTheStart: no server starts with a password profile above the
-// ceiling, whoever has stored it, and policy explain says which one it is.
+// ceiling, and "policy explain" names the profile.
 func TestLaxPolicyStopsTheStart(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)

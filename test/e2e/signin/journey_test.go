@@ -10,8 +10,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestJourney is the way of a user without a password, walked with somebody
-// else's OAuth client and JOSE library.
+// TestJourney: a user without a password signs in by a one-time password, with an OAuth
+// client and a JOSE library of others.
 func TestJourney(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()

@@ -40,7 +40,8 @@ func lockFrom(a *kit.OneServer, n *kit.Server, address, name string) {
 	}
 }
 
-// TestLockoutBySource: what somebody does to a login elsewhere.
+// TestLockoutBySource: failures at other addresses do not lock out a user at a known
+// address.
 func TestLockoutBySource(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		kit.NewOneServer(w, kit.BehindProxy).Each(t, []kit.OneServerTest{

@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLockoutNotice: the user of a login is told of locks, once an hour; that is
-// durable, and costs a name that nobody has as much.
+// TestLockoutNotice: the user of a locked login is notified, once an hour at most. The
+// notice is durable, and an unknown username costs the same work.
 func TestLockoutNotice(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.BehindProxy)

@@ -16,7 +16,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLockout is what guessing is worth, and what a lock is.
+// TestLockout: failures lock a login, for longer each time, and success, time or an
+// administrator unlocks it.
 func TestLockout(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		kit.NewOneServer(w).Each(t, []kit.OneServerTest{
@@ -275,8 +276,8 @@ func dayOfGuessing(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "right code in the end", a.Server.SignInThrough("kiosk", "d6", "01234567"), kit.WrongCredentialsBody)
 }
 
-// TestLockedLoginsAreRefusedEverywhere: whatever keeps a user out keeps out every
-// credential that was issuedTokens before.
+// TestLockedLoginsAreRefusedEverywhere: a locked or disabled login, user, client or
+// account refuses every credential that was issued before.
 func TestLockedLoginsAreRefusedEverywhere(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -329,8 +330,8 @@ func TestLockedLoginsAreRefusedEverywhere(t *testing.T) {
 	})
 }
 
-// pathsAsk shuts a gate after everything was issuedTokens and tries it all, on two
-// replicas, and opens it again. Then what was issuedTokens works again, or has ended
+// pathsAsk shuts a gate after everything was issued and tries it all, on two
+// replicas, and opens it again. Then what was issued works again, or has ended
 // for good: a user, company or login that was switched off, and a user who was not
 // admitted for a while, has nothing left.
 func pathsAsk(a *kit.OneServer, t *testing.T, m *kit.Server, name string, revives bool, turn func(name string, shut bool)) {

@@ -29,9 +29,9 @@ func (s *adminSetup) audited(action, outcome string) (n int) {
 	return n
 }
 
-// TestEveryAttemptIsRecorded: a request that must fail whatever the
-// credential is answers a right credential like a wrong one, or records that the
-// right one was presented and uses it up.
+// TestEveryAttemptIsRecorded: a request that must fail whatever the credential is
+// either answers a right credential like a wrong one, or records that the right one was
+// presented and uses it up.
 func TestEveryAttemptIsRecorded(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(attemptsDocument)

@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestUnicode types names, codes and passwords as keyboards, mail programs and
-// attackers do.
+// TestUnicode: usernames, codes and passwords are accepted as keyboards and mail
+// programs write them, and not as attackers do.
 func TestUnicode(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.Do(t, 201, "POST", "/v1/buyers", `{"ID":"acme","Name":"Acme","Active":true}`)
@@ -94,9 +94,8 @@ func searchIgnoresCase(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// TestReceiverWithRetryAfter answers the first calls of a message sender
-// with 404, or with 503 and Retry-After, as a receiver does that is being
-// deployed. The message arrives in the end.
+// TestReceiverWithRetryAfter: a receiver that is being deployed answers 404, or 503
+// with Retry-After. The message arrives in the end.
 func TestReceiverWithRetryAfter(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		receiver := &retryAfterReceiver{}

@@ -26,9 +26,9 @@ import (
 // strangersResource is a resource besides the server's default.
 const strangersResource = "https://api.example/orders"
 
-// TestStrangers runs programs that others have written for OAuth, for
-// OrderCloud and for Elastic Path against a server on each database. They come
-// from npm and from Debian, unmodified; make strangers fetches them.
+// TestStrangers: clients, gateways and SDKs of others, for OAuth, OrderCloud and
+// Elastic Path, use a server on each database. They come from npm and Debian,
+// unmodified; "make strangers" fetches them.
 func TestStrangers(t *testing.T) {
 	scripts := t.TempDir()
 	if err := os.CopyFS(scripts, os.DirFS("testdata")); err != nil {

@@ -13,7 +13,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDPoP is J1 and J2, over two replicas.
+// TestDPoP: bound tokens need a proof of their key (J1, J2), at two replicas.
 func TestDPoP(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(kit.DPoPDocument)

@@ -15,8 +15,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestForgedTokensAtAService presents to the middleware, which has the keys from
-// a real server, all forgeries that the server itself refuses (F5, F12).
+// TestForgedTokensAtAService: the middleware of a service, with the keys of a real
+// server, refuses all forged tokens that the server refuses (F5, F12).
 func TestForgedTokensAtAService(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		c := &tokenTest{w, w.Serve(kit.SharedIssuer)}

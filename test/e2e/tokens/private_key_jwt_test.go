@@ -28,7 +28,8 @@ type assertionTest struct {
 	nodes [2]*kit.Server
 }
 
-// TestPrivateKeyJWT is H4, and what F5, F12 and G3 say of assertions.
+// TestPrivateKeyJWT: clients authenticate by private_key_jwt (H4), and invalid
+// assertions are refused (F5, F12, G3).
 func TestPrivateKeyJWT(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := &assertionTest{Fixture: w, nodes: [2]*kit.Server{w.Serve(kit.SharedIssuer), w.Serve(kit.SharedIssuer)}}

@@ -12,7 +12,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestRefresh is the life of refresh tokens, by the test's clock.
+// TestRefresh: refresh tokens rotate, have a grace and end, on the clock of the test.
 func TestRefresh(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		kit.NewOneServer(w).Each(t, []kit.OneServerTest{

@@ -12,8 +12,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestClientRegistration is H9, and RFC 7591 and RFC 7592 as far as they are
-// served.
+// TestClientRegistration: clients register themselves and manage their registration
+// (H9, RFC 7591, RFC 7592).
 func TestClientRegistration(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		r := &registrationTest{Fixture: w, first: w.Serve(kit.SharedIssuer), second: w.Serve(kit.SharedIssuer)}

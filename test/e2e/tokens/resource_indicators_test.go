@@ -22,7 +22,8 @@ ApiClients:
      Resources: ["https://api.example.com/stock"], GrantTypes: [password, refresh_token], AllowedCredentials: [otp, password]}
 `
 
-// TestResources is F4, I5 and G4 for RFC 8707, over two replicas.
+// TestResources: tokens are for the resources that were requested (F4, I5, G4, RFC
+// 8707), at two replicas.
 func TestResources(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(resourceClients)

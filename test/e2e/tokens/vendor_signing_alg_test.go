@@ -8,8 +8,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSigningAlgOfRegisteredClients looks at the algorithm of tokens that clients
-// get which were registered without one, on each way to register a client.
+// TestSigningAlgOfRegisteredClients: a client that was registered without an algorithm
+// gets tokens of the expected algorithm, in each way to register.
 func TestSigningAlgOfRegisteredClients(t *testing.T) {
 	for _, c := range []struct {
 		name, setting string
