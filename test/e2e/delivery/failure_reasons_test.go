@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -81,7 +82,9 @@ func TestFailureReasonsContainNoSecrets(t *testing.T) {
 // the network. port is one that the senders connect to.
 func mustNameNothing(t *testing.T, shown map[string]string, port string) {
 	t.Helper()
+	id := regexp.MustCompile(`[a-z]+_[0-9a-z]{20,}`) // a random one may contain such a word
 	for where, text := range shown {
+		text = id.ReplaceAllString(text, "ID")
 		for _, leak := range []string{"10.77.1.2", "127.0.0.", "169.254.", ":" + port, ":8443", ":2525", ".invalid", "dial", "tcp", "lookup ", "x509", "prohibited"} {
 			if strings.Contains(text, leak) {
 				t.Errorf("%s: it names %q: %s", where, leak, text)
