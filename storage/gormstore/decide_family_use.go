@@ -30,14 +30,14 @@ type usedFamilyRow struct {
 // what tokens and audit events name. Otherwise it changes nothing and returns false. On
 // SQLite it always does.
 func (s *Store) UseFamily(ctx context.Context, use storage.FamilyUse) (state storage.FamilyState, ok bool, err error) {
-	if s.texts.familyUse == "" {
+	if s.statements.familyUse == "" {
 		return state, false, nil
 	}
 	kinds := make([]string, len(use.Admission.Kinds))
 	for i, kind := range use.Admission.Kinds {
 		kinds[i] = string(kind)
 	}
-	rows, err := returning[usedFamilyRow](ctx, s, "use token family", s.texts.familyUse,
+	rows, err := returning[usedFamilyRow](ctx, s, "use token family", s.statements.familyUse,
 		micros(use.Now), micros(use.IdleUntil), micros(use.GraceFrom), micros(use.ValidFrom), use.FamilyID, use.Generation,
 		blob(use.SeedDigest), use.ClientID, words(kinds), words(use.Admission.AccountUIDs))
 	if err != nil || len(rows) == 0 {

@@ -28,10 +28,10 @@ type redeemedRow struct {
 // case is an ordinary one; see storage.Redemption. Otherwise it changes nothing and
 // returns false. On SQLite it always does.
 func (s *Store) RedeemCode(ctx context.Context, r storage.Redemption) (done storage.Redeemed, ok bool, err error) {
-	if s.texts.redemption == "" || len(r.Grants) == 0 {
+	if s.statements.redemption == "" || len(r.Grants) == 0 {
 		return done, false, nil
 	}
-	rows, err := returning[redeemedRow](ctx, s, "redeem code", s.texts.redemption, redemptionArgs(&s.rows, &r)...)
+	rows, err := returning[redeemedRow](ctx, s, "redeem code", s.statements.redemption, redemptionArgs(&s.rows, &r)...)
 	if err != nil || len(rows) == 0 {
 		return done, false, err
 	}

@@ -8,11 +8,11 @@ import (
 	"latchkey/storage"
 )
 
-// texts are the long statements of the hot paths, put together once. All but
+// statements are the long statements of the hot paths, put together once. All but
 // recipients, which gets conditions, have their parameters bound.
-type texts struct {
-	principal, principalOf, recipients, family, standing string
-	redemption, familyUse                                string // empty: the database is not asked for them
+type statements struct {
+	principal, principalOf, recipients, family, tokenStatus string
+	redemption, familyUse                                   string // empty: the database is not asked for them
 }
 
 // assigned is the ids of the security profiles that are assigned to the user, to its
@@ -26,12 +26,12 @@ const assigned = `(SELECT string_agg(s.security_profile_id, '` + separator + `')
 const membership = `(SELECT m.roles FROM memberships m
 	WHERE m.account_uid = u.account_uid AND m.user_uid = u.uid) AS m_roles`
 
-func newTexts(d dialect, t *rowTypes) texts {
+func newStatements(d dialect, t *rowTypes) statements {
 	who := columnsOf[loginFacts](t).of("l") + ", " + columnsOf[sourceRow](t).of("src") + ", " +
 		columnsOf[userFacts](t).of("u") + ", " + columnsOf[accountFacts](t).of("a") + ", " + membership + ", " + assigned
 	const account = "\n LEFT JOIN accounts a ON a.uid = u.account_uid"
 	scoped := columnsOf[membershipRow](t).of("sm") + ", " + columnsOf[accountFacts](t).of("sa")
-	return texts{
+	return statements{
 		principal: d.bind("SELECT " + who + ", " + columnsOf[lockoutRow](t).of("f") + ` FROM (SELECT 1 AS one) here
 			LEFT JOIN logins l ON l.profile_id = ? AND l.username_key = ?
 			LEFT JOIN login_sources src ON src.login_id = l.id AND src.address = ?
@@ -52,7 +52,7 @@ func newTexts(d dialect, t *rowTypes) texts {
 			LEFT JOIN memberships sm ON sm.account_uid = t.account_uid AND sm.user_uid = t.user_uid
 			LEFT JOIN accounts sa ON sa.uid = sm.account_uid AND sa.active
 			WHERE t.id = ?`),
-		standing: d.bind("SELECT " + who + ", " + scoped + `, r.jti AS revoked_jti,
+		tokenStatus: d.bind("SELECT " + who + ", " + scoped + `, r.jti AS revoked_jti,
 			t.id AS family_id, t.revoked_at AS family_revoked_at, t.created_at AS family_created_at
 			FROM (SELECT 1 AS one) here
 			LEFT JOIN users u ON u.uid = ?
@@ -125,7 +125,7 @@ type signInRow struct {
 // then and Lockout the name's own. Source is key.Source if that is known for the login.
 // An unknown profile is storage.ErrNotFound.
 func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error) {
-	row, err := get[signInRow](ctx, s, "principal", s.texts.principal,
+	row, err := get[signInRow](ctx, s, "principal", s.statements.principal,
 		key.ProfileID, key.UsernameKey, key.Source, phantomOf(key))
 	if err != nil {
 		return storage.Principal{}, err
@@ -145,7 +145,7 @@ func (s *Store) Principal(ctx context.Context, key storage.LoginKey) (storage.Pr
 // there is any, so that what a stranger's guesses lock stays open for whom it is
 // known to belong to.
 func (s *Store) PrincipalOf(ctx context.Context, loginID string) (storage.Principal, error) {
-	row, err := get[principalRow](ctx, s, "principal", s.texts.principalOf, micros(s.now()), loginID)
+	row, err := get[principalRow](ctx, s, "principal", s.statements.principalOf, micros(s.now()), loginID)
 	if err != nil {
 		return storage.Principal{}, err
 	}
@@ -157,7 +157,7 @@ func (s *Store) PrincipalOf(ctx context.Context, loginID string) (storage.Princi
 // of otp.NormalizeUsername) leaves its condition out. Both empty is nobody.
 // Source is as in PrincipalOf.
 func (s *Store) Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error) {
-	sql, args := s.texts.recipients, []any{micros(s.now()), r.ProfileID}
+	sql, args := s.statements.recipients, []any{micros(s.now()), r.ProfileID}
 	if usernameKey != "" {
 		sql, args = sql+" AND l.username_key = ?", append(args, usernameKey)
 	}

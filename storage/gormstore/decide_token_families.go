@@ -94,7 +94,7 @@ type familyStateRow struct {
 // is the user's own. Member is the membership in the active account of the family's
 // AccountUID. The source is the family's, if that is still known for the login.
 func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, error) {
-	row, err := get[familyStateRow](ctx, s, "token family", s.texts.family, id)
+	row, err := get[familyStateRow](ctx, s, "token family", s.statements.family, id)
 	if err != nil {
 		return storage.FamilyState{}, err
 	}
@@ -129,7 +129,7 @@ func (s *Store) RevokeToken(ctx context.Context, jti string, expiresAt time.Time
 	return err
 }
 
-type standingRow struct {
+type tokenStatusRow struct {
 	Who             principalRow `gorm:"embedded"`
 	Scope           scopeRow     `gorm:"embedded"`
 	RevokedJTI      string       `gorm:"column:revoked_jti"`
@@ -144,17 +144,17 @@ type standingRow struct {
 // login, or a former one, is not known. Member is the user's membership in an active
 // account.
 func (s *Store) TokenStatus(ctx context.Context, of storage.TokenRef) (storage.TokenStatus, error) {
-	row, err := get[standingRow](ctx, s, "token standing", s.texts.standing,
+	row, err := get[tokenStatusRow](ctx, s, "token status", s.statements.tokenStatus,
 		of.UserUID, of.LoginID, of.SourceID, of.AccountUID, of.FamilyID, of.JTI)
 	if err != nil {
 		return storage.TokenStatus{}, err
 	}
-	standing := storage.TokenStatus{
+	tokenStatus := storage.TokenStatus{
 		Revoked:       row.RevokedJTI != "",
 		FamilyRevoked: of.FamilyID != "" && (row.FamilyID == "" || row.FamilyRevokedAt != 0),
 		FamilyBegan:   instant(row.FamilyCreatedAt),
 		Member:        row.Scope.record(),
 	}
-	standing.Principal, err = s.principal(ctx, &row.Who, of.LoginID != "")
-	return standing, err
+	tokenStatus.Principal, err = s.principal(ctx, &row.Who, of.LoginID != "")
+	return tokenStatus, err
 }

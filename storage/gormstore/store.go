@@ -58,16 +58,16 @@ type Config struct {
 // Store keeps records in one database. It is safe for concurrent use; make one
 // with Open.
 type Store struct {
-	dialect dialect
-	pools   pools
-	writer  *gorm.DB
-	reader  *gorm.DB
-	texts   texts
-	rows    rowTypes
-	cache   *cache
-	now     func() time.Time
-	rand    io.Reader
-	log     zerolog.Logger
+	dialect    dialect
+	pools      pools
+	writer     *gorm.DB
+	reader     *gorm.DB
+	statements statements
+	rows       rowTypes
+	cache      *cache
+	now        func() time.Time
+	rand       io.Reader
+	log        zerolog.Logger
 
 	listTimeout time.Duration
 	listConns   chan struct{} // one element for each list that uses a connection
@@ -110,7 +110,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		listTimeout: cfg.ListTimeout, listConns: make(chan struct{}, d.listConns()),
 		auditRetention: cfg.AuditRetention,
 	}
-	s.texts = newTexts(d, &s.rows)
+	s.statements = newStatements(d, &s.rows)
 	if s.pools, err = d.open(ctx); err != nil {
 		return nil, s.wrap(ctx, "open", err)
 	}
