@@ -64,13 +64,17 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 func retryRefusal(m storage.Message, t storage.Timeline, i int, now time.Time) string {
 	at := func(t time.Time) string { return t.Format(time.RFC3339) }
 	reminder := !m.Type.HasCode()
+	expiry := m.ExpiresAt
+	if i >= 0 { // the message of a code that was replaced expires with it
+		expiry = t.Codes[i].ExpiresAt
+	}
 	switch {
 	case m.State == storage.MessageDelivered:
 		return "it was delivered at " + at(m.EndedAt)
-	case !now.Before(m.ExpiresAt) && reminder:
-		return "it expired at " + at(m.ExpiresAt) + "; the user has to ask again"
-	case !now.Before(m.ExpiresAt):
-		return "its code expired at " + at(m.ExpiresAt) + "; the user has to ask for another one"
+	case !now.Before(expiry) && reminder:
+		return "it expired at " + at(expiry) + "; the user has to ask again"
+	case !now.Before(expiry):
+		return "its code expired at " + at(expiry) + "; the user has to ask for another one"
 	case reminder:
 		return ""
 	case i < 0 || t.Codes[i].Username == "":

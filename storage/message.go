@@ -52,7 +52,7 @@ type Message struct {
 	Attempts  int
 	LastError string
 	RunAt     time.Time // time of the next attempt
-	ExpiresAt time.Time // no attempt after this time
+	ExpiresAt time.Time // no attempt after this time; when the code was replaced or withdrawn, if that was earlier
 	CreatedAt time.Time
 	EndedAt   time.Time
 

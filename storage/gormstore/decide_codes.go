@@ -233,6 +233,7 @@ type issuing struct {
 type codesRow struct {
 	ID              string `gorm:"column:id"`
 	CodeID          string `gorm:"column:code_id"`
+	CodeRequestID   string `gorm:"column:code_request_id"`
 	CodeUsedAt      int64  `gorm:"column:code_used_at"`
 	CodeExpiresAt   int64  `gorm:"column:code_expires_at"`
 	CodeSeq         int64  `gorm:"column:code_seq"`
@@ -400,11 +401,20 @@ func (s *Store) retireCode(ctx context.Context, former codesRow, now time.Time) 
 		return false, nil
 	}
 	live = former.CodeUsedAt == 0 && former.CodeExpiresAt > micros(now)
+	update, then := "UPDATE issued_codes SET redeemed_at = ?, retired_at = ? WHERE id = ?", []statement(nil)
 	var retiredAt int64
 	if live {
-		retiredAt = micros(now)
+		retiredAt, then = micros(now), []statement{withdrawMessages(former.CodeRequestID, former.CodeID, now)}
 	}
-	_, err = s.exec(ctx, "retire code", "UPDATE issued_codes SET redeemed_at = ?, retired_at = ? WHERE id = ?",
-		former.CodeUsedAt, retiredAt, former.CodeID)
+	_, err = s.settle(ctx, "retire code", statement{sql: update, args: []any{former.CodeUsedAt, retiredAt, former.CodeID}}, then...)
 	return live, err
+}
+
+// withdrawMessages ends the life of the queued messages that carry a code, because
+// nobody can use it any more: an attempt that is running goes on, and no other begins.
+func withdrawMessages(requestID, codeID string, now time.Time) statement {
+	return statement{
+		sql:  "UPDATE messages SET expires_at = ? WHERE request_id = ? AND code_id = ? AND state = 'queued'",
+		args: []any{micros(now), requestID, codeID},
+	}
 }

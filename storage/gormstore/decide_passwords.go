@@ -118,15 +118,16 @@ func (s *Store) spendVerification(ctx context.Context, x storage.PasswordChange)
 	return err
 }
 
-// endVerification deletes a login's verification code and stores that a live one was
-// retired.
+// endVerification deletes a login's verification code. If the code was live, it stores
+// that the code was retired, and withdraws its messages.
 func (s *Store) endVerification(ctx context.Context, loginID string, now time.Time) error {
-	_, err := s.exec(ctx, "retire verification code",
-		`UPDATE issued_codes SET retired_at = ? WHERE id IN
-		(SELECT id FROM verification_codes WHERE login_id = ? AND used_at = 0 AND expires_at > ?)`,
-		micros(now), loginID, micros(now))
-	if err == nil {
-		_, err = s.exec(ctx, "end verification code", "DELETE FROM verification_codes WHERE login_id = ?", loginID)
+	ended, err := returning[verificationRow](ctx, s, "end verification code",
+		"DELETE FROM verification_codes WHERE login_id = ? RETURNING "+columnsOf[verificationRow](&s.rows).list(), loginID)
+	for _, code := range ended {
+		if err == nil && code.UsedAt == 0 && code.ExpiresAt > micros(now) {
+			retire := statement{sql: "UPDATE issued_codes SET retired_at = ? WHERE id = ?", args: []any{micros(now), code.ID}}
+			_, err = s.settle(ctx, "retire verification code", retire, withdrawMessages(code.RequestID, code.ID, now))
+		}
 	}
 	return err
 }

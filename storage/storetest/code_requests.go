@@ -25,6 +25,7 @@ func testCodes(t *testing.T, fresh func(*testing.T) Database) {
 		"ended requests are not claimed, expired ones are": testClaimEnded,
 		"codes are issued once":                            testIssue,
 		"a request resolved late replaces no newer code":   testSuperseded,
+		"messages of replaced codes are not sent":          testWithdrawnMessages,
 		"the newest of many concurrent requests wins":      raceNewest,
 		"an issuance is all or nothing":                    testIssueRollsBack,
 		"recipients are found by either key":               testRecipients,
@@ -132,6 +133,52 @@ func testSuperseded(t *testing.T, w *fixture) {
 	}
 	next := w.code("next") // a request after all of them is served
 	equal(t, w.principal().Login.Code, next)
+}
+
+// testWithdrawnMessages ends codes before their message was sent, by a newer code or by a
+// new password. No attempt begins any more, and the message expires. An attempt that runs
+// meanwhile is completed if it succeeds, and is not repeated otherwise.
+func testWithdrawnMessages(t *testing.T, w *fixture) {
+	kinds := map[string]func(id string){
+		"otp":          func(id string) { w.code(id) },
+		"verification": func(id string) { w.verification(id) },
+	}
+	issued := 0
+	for kind, issue := range kinds {
+		ends := map[string]func(){
+			"newer":    func() { issued++; issue(fmt.Sprint("newer-", issued)) },
+			"password": func() { check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash", w.now, true)) },
+		}
+		for name, end := range ends {
+			for _, state := range []storage.MessageState{"", storage.MessageQueued, storage.MessageDelivered} {
+				id := kind + name + string(state)
+				issue(id)
+				if state != "" {
+					equal(t, len(w.claim(w.now)), 1)
+				}
+				end()
+				want := storage.MessageExpired
+				if state != "" {
+					attempt := storage.Attempt{MessageID: "msg-" + id, Number: 1, State: state, RunAt: w.now, Now: w.now}
+					check(t, w.store.FinishAttempt(w.ctx, attempt))
+				}
+				if state == storage.MessageDelivered {
+					want = state
+				}
+				for _, m := range w.claim(w.now) {
+					if m.ID == "msg-"+id {
+						t.Errorf("%s: the message is sent", id)
+					}
+				}
+				must(w.store.ExpireMessages(w.ctx, w.now, 10))(t)
+				if m := must(w.store.Message(w.ctx, "msg-"+id))(t); m.State != want || m.Payload.Data != nil {
+					t.Errorf("%s: %+v", id, m)
+				}
+				check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash", w.now, true)) // the next round begins without a code
+				must(w.store.ExpireMessages(w.ctx, w.now.Add(time.Minute), 10))(t)
+			}
+		}
+	}
 }
 
 // raceNewest resolves many requests for one login at the same time. Whatever the order is,

@@ -131,7 +131,7 @@ func testLateAttempt(t *testing.T, w *fixture) {
 
 func testExpire(t *testing.T, w *fixture) {
 	w.code("r1")
-	w.code("r2")
+	w.verification("r2")
 	end := w.now.Add(10 * time.Minute)
 	got := must(w.store.ClaimMessages(w.ctx, end.Add(-time.Second), end.Add(time.Second), 1))(t) // one is being delivered when it expires
 	equal(t, len(must(w.store.ExpireMessages(w.ctx, end.Add(-time.Second), 10))(t)), 0)

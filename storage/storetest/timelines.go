@@ -34,7 +34,7 @@ func testTimelineOpen(t *testing.T, w *fixture) {
 
 func testTimelineAttempts(t *testing.T, w *fixture) {
 	w.code("r1")
-	w.code("r2")
+	w.verification("r2")
 	first := w.now.Add(time.Second)
 	w.claim(w.now)
 	check(t, w.store.FinishAttempt(w.ctx, storage.Attempt{
