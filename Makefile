@@ -15,7 +15,11 @@ PARALLEL = -p 3 -parallel 4
 # EXAMPLE is a module of its own: a server of another team that imports the grants.
 EXAMPLE = docs/examples/fositeserver
 
-.PHONY: help test check build lint vuln bench bench-delivery fuzz docs strangers
+# CHAOS is how long "make chaos" causes faults. SEED repeats their order; 0: a new one.
+CHAOS ?= 3m
+SEED ?= 0
+
+.PHONY: help test check build lint vuln bench bench-delivery chaos fuzz docs strangers
 
 # help lists the targets.
 help:
@@ -56,6 +60,11 @@ vuln:
 bench:
 	.ci/postgresql
 	$(GO) test ./test/e2e/load -run '^$$' -bench '^BenchmarkLoad$$' -benchtime 1x -timeout 15m $(BENCHFLAGS)
+
+# chaos lets three replicas, their database and the receiver fail at random for CHAOS.
+chaos:
+	.ci/postgresql
+	$(GO) test ./test/e2e/chaos -run '^TestChaos$$' -count 1 -v -timeout 60m -duration $(CHAOS) -seed $(SEED)
 
 # fuzz runs each fuzz target for FUZZTIME.
 fuzz:
