@@ -24,7 +24,7 @@ const (
 	loadLogins = 4000
 	// maxMemory is what a server may have resident, in MB, however many tokens
 	// it has issued; maxGrowth is what counts as none.
-	maxMemory, maxGrowth = 80, 10
+	maxMemory, maxGrowth = 60, 10
 )
 
 // loadColumns are the numbers of connections measured.
