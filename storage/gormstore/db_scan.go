@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 
@@ -82,12 +81,20 @@ func arraysOf[R any](t *rowTypes, rows []R) []any {
 		case reflect.Int64:
 			arrays[i] = arrayOf(all, column.place, reflect.Value.Int)
 		case reflect.Slice:
-			arrays[i] = arrayOf(all, column.place, func(v reflect.Value) []byte { return slices.Concat([]byte{}, v.Bytes()) })
+			arrays[i] = arrayOf(all, column.place, notNull)
 		default:
 			arrays[i] = arrayOf(all, column.place, reflect.Value.String)
 		}
 	}
 	return arrays
+}
+
+// notNull returns the bytes of a blob, which is never NULL.
+func notNull(v reflect.Value) []byte {
+	if v.Len() == 0 {
+		return []byte{}
+	}
+	return v.Bytes()
 }
 
 func arrayOf[V any](rows reflect.Value, place []int, value func(reflect.Value) V) []V {

@@ -1,0 +1,57 @@
+package replicas
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"latchkey/oauth/server"
+	"latchkey/test/e2e/kit"
+)
+
+// TestRetention starts a server on a database in which rows of two tables have ended. The
+// metrics show how overdue they are, and within 75 s that all are deleted.
+func TestRetention(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		const tokens, ids = 1200, 50
+		w.WithApp(func(ctx context.Context, a *server.App) error {
+			return a.Store.InTx(ctx, func(ctx context.Context) error {
+				past := a.Now().UTC().Add(-48 * time.Hour)
+				for i := range tokens {
+					if err := a.Store.RevokeToken(ctx, fmt.Sprint("old", i), past); err != nil {
+						return err
+					}
+				}
+				for i := range ids {
+					if err := a.Store.SpendID(ctx, binary.BigEndian.AppendUint32(nil, uint32(i)), past); err != nil { //nolint:gosec // small
+						return err
+					}
+				}
+				return nil
+			})
+		})
+		n := w.Serve()
+		_, metrics := ops(t, n, "/metrics")
+		for _, want := range []string{
+			`latchkey_sweep_overdue_seconds{table="spent_ids"} 1728`, // two days
+			`latchkey_sweep_overdue_seconds{table="revoked_tokens"} 1728`,
+			`latchkey_sweep_overdue_seconds{table="audit_events"} 0`,
+			`latchkey_sweep_rows_total{table="spent_ids"} 0`,
+		} {
+			if !strings.Contains(metrics, "\n"+want) {
+				t.Errorf("metrics without %s:\n%s", want, metrics)
+			}
+		}
+		within(t, 75*time.Second, "all rows are deleted", func() bool {
+			time.Sleep(time.Second) // each look asks the database
+			_, metrics = ops(t, n, "/metrics")
+			return strings.Contains(metrics, fmt.Sprintf(`latchkey_sweep_rows_total{table="spent_ids"} %d`, ids)) &&
+				strings.Contains(metrics, fmt.Sprintf(`latchkey_sweep_rows_total{table="revoked_tokens"} %d`, tokens)) &&
+				strings.Contains(metrics, "\n"+`latchkey_sweep_overdue_seconds{table="spent_ids"} 0`) &&
+				strings.Contains(metrics, "\n"+`latchkey_sweep_overdue_seconds{table="revoked_tokens"} 0`)
+		})
+	})
+}
