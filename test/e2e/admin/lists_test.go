@@ -324,7 +324,10 @@ func oneID(m *kit.OrderCloud, t *testing.T) {
 			if diff := cmp.Diff(want, kit.CountStatuses(answers)); diff != "" {
 				t.Errorf("%s %s: %s\n%s", method, to, diff, answers[0].Body)
 			}
-			m.Do(t, 200, "GET", path+"/"+id, nil)
+			// A server may answer from its memory until it hears of a change elsewhere.
+			kit.Eventually(t, to+" shows the new object", func() bool {
+				return m.Send(m.First, m.AdminToken, "GET", path+"/"+id, nil).Status == http.StatusOK
+			})
 		}
 	}
 }
