@@ -88,9 +88,10 @@ type expressions interface {
 	member(column string, path []string) (text, number statement)
 	// number returns an operand to compare with a member's number.
 	number(value json.Number) statement
-	// jsonArray returns the values of an order's terms as a JSON array. Numbers keep
-	// their precision.
-	jsonArray(order []term) statement
+	// precise returns a member's number for jsonArray, which would round it otherwise.
+	precise(number statement) statement
+	// jsonArray returns expressions, separated by commas, as the text of a JSON array.
+	jsonArray(expressions string) string
 }
 
 // opener makes the connections of a dialect.

@@ -202,9 +202,10 @@ func (p *postgres) number(value json.Number) statement {
 	return statement{sql: "CAST(CAST(? AS TEXT) AS NUMERIC)", args: []any{string(value)}}
 }
 
-func (p *postgres) jsonArray(order []term) statement {
-	all := combine(", ", statementsOf(order))
-	return statement{sql: "CAST(json_build_array(" + all.sql + ") AS TEXT)", args: all.args}
+func (p *postgres) precise(number statement) statement { return number }
+
+func (p *postgres) jsonArray(expressions string) string {
+	return "CAST(json_build_array(" + expressions + ") AS TEXT)"
 }
 
 func (p *postgres) unhurried() string { return "SET LOCAL statement_timeout = 0" }

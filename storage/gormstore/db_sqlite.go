@@ -289,20 +289,15 @@ func (d *sqlite) number(value json.Number) statement {
 	return statement{sql: "?", args: []any{f}}
 }
 
-// jsonArray writes floats with 17 digits, because SQLite's JSON has 15 only.
-func (d *sqlite) jsonArray(order []term) statement {
-	values := statementsOf(order)
-	for i, t := range order {
-		if x := t.statement; t.kind == free {
-			values[i] = combine("", []statement{
-				{sql: "CASE typeof(" + x.sql, args: x.args}, {sql: ") WHEN 'real' THEN printf('%!.17g', " + x.sql, args: x.args},
-				{sql: ") ELSE " + x.sql + " END", args: x.args},
-			})
-		}
+// precise writes a float with 17 digits, because SQLite's JSON has 15 only.
+func (d *sqlite) precise(number statement) statement {
+	return statement{
+		sql:  "CASE typeof(" + number.sql + ") WHEN 'real' THEN printf('%!.17g', " + number.sql + ") ELSE " + number.sql + " END",
+		args: slices.Repeat(number.args, 3),
 	}
-	all := combine(", ", values)
-	return statement{sql: "json_array(" + all.sql + ")", args: all.args}
 }
+
+func (d *sqlite) jsonArray(expressions string) string { return "json_array(" + expressions + ")" }
 
 // watch asks for the counter that every commit of another connection moves
 // (PRAGMA data_version costs no I/O) and, when it moved, for the changes of

@@ -34,6 +34,18 @@ func (p *paging) key(values string, offset, total int) string {
 	return base64.RawURLEncoding.EncodeToString(encoded)
 }
 
+// orderValues returns the values of a row that a key has, as a JSON array.
+func (p *paging) orderValues(d dialect) statement {
+	values := statementsOf(p.order)
+	for i, t := range p.order {
+		if t.kind == free {
+			values[i] = d.precise(t.statement)
+		}
+	}
+	all := combine(", ", values)
+	return statement{sql: d.jsonArray(all.sql), args: all.args}
+}
+
 // parseKey reads storage.Query.After. It returns storage.ErrQuery for a key that is none,
 // or of another list, filter or order.
 func (p *paging) parseKey(text string) (pageKey, error) {
