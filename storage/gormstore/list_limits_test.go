@@ -24,8 +24,9 @@ func makeRequestsEndless(t *testing.T, url string) *sql.DB {
 			SELECT r.* FROM n LEFT JOIN code_requests_away r ON TRUE`
 	}
 	for _, statement := range []string{
-		`INSERT INTO code_requests (id, client_id, profile_id, username, email, purpose, trace_id,
-			created_at, expires_at, lease_until, ended_at) VALUES ('r', '', '', '', '', '', '', 1, 1, 0, 1)`,
+		`INSERT INTO code_requests (id, type, client_id, profile_id, username, email, phone, user_uid, purpose, url,
+			trace_id, source, created_at, expires_at, lease_until, ended_at)
+			VALUES ('r', '', '', '', '', '', '', '', '', '', '', '', 1, 1, 0, 1)`,
 		"ALTER TABLE code_requests RENAME TO code_requests_away", endless,
 	} {
 		if _, err := db.Exec(statement); err != nil {

@@ -57,8 +57,9 @@ func crowd(tb testing.TB, url string, n int) {
 		`INSERT INTO security_profiles (id, realm_id, name, roles, password, version, created_at, updated_at)
 			VALUES ('sp', 'default', '', '', '{}', 1, 1, 1)`,
 		`INSERT INTO security_profile_assignments (party, security_profile_id) SELECT 'user:' || uid, 'sp' FROM users`,
-		`INSERT INTO code_requests (id, client_id, profile_id, username, email, purpose, trace_id, created_at, expires_at, lease_until, ended_at)
-			SELECT 'r' || i, '', '', '', '', '', '', i * 7919 % 1000003, 1, 0, 1 FROM n`,
+		`INSERT INTO code_requests (id, type, client_id, profile_id, username, email, phone, user_uid, purpose, url,
+			trace_id, source, created_at, expires_at, lease_until, ended_at)
+			SELECT 'r' || i, '', '', '', '', '', '', '', '', '', '', '', i * 7919 % 1000003, 1, 0, 1 FROM n`,
 		`INSERT INTO messages (id, request_id, sender_id, type, user_uid, trace_id, payload_key_id, payload, state, attempts,
 			last_error, run_at, lease_until, expires_at, created_at, ended_at)
 			SELECT 'm' || i, '', 's' || (i % 2), '', '', '', '', '', 'dead', 1, '', 1, 0, 1, 1, 1 FROM n`,
