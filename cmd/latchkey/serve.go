@@ -31,10 +31,11 @@ func (c *cli) serveCommand() *cobra.Command {
 }
 
 const (
-	// gcPercent lets the heap grow to four times the live memory before a collection.
+	// gcPercent lets the heap grow to 2.7 times the live memory before a collection.
 	// Live memory is small, since a server holds no tokens. With Go's default there
-	// would be a collection every few hundred requests.
-	gcPercent = 300
+	// would be a collection every few hundred requests. With 300 a server that hashes
+	// no passwords has up to 67 MB resident, with 170 up to 57 MB.
+	gcPercent = 170
 	// Parts of the memory limit of Go's runtime, in MiB: the most that a server needs
 	// itself, and the memory of one password hash while it is computed.
 	ownMemory, hashMemory = 48, 20
