@@ -176,7 +176,7 @@ func TestAccountSelection(t *testing.T) {
 		t.Errorf("answered %v", answer.ToMap())
 	}
 	want := []string{
-		"sign_in not_settled", "sign_in success", "sign_in wrong_credentials", "account.chosen not_a_member", "account.chosen success",
+		"sign_in not_settled", "sign_in success", "sign_in repeated", "account.chosen not_a_member", "account.chosen success",
 	}
 	if diff := cmp.Diff(want, fx.Outcomes()); diff != "" {
 		t.Error(diff)
