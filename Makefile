@@ -10,7 +10,7 @@ RACE = -race -gcflags='modernc.org/...=-race=false' -gcflags='golang.org/x/crypt
 
 # PARALLEL runs more tests at once than there are processors, because stories mostly
 # wait: for a deadline, for the disk, for a hash that another one computes.
-PARALLEL = -p 3 -parallel 4
+PARALLEL = -p 2 -parallel 4
 
 # EXAMPLE is a module of its own: a server of another team that imports the grants.
 EXAMPLE = docs/examples/fositeserver
