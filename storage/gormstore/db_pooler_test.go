@@ -31,7 +31,7 @@ func TestConformanceBehindPooler(t *testing.T) {
 // awaitHearsBy waits until the store learns of changes in that way.
 func awaitHearsBy(t *testing.T, s *gormstore.Store, want gormstore.HearsBy) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); s.HearsBy() != want; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(3*time.Minute); s.HearsBy() != want; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("learns of changes by %s, want %s", s.HearsBy(), want)
 		}
@@ -96,7 +96,7 @@ func TestFrozenPooler(t *testing.T) {
 	s := open(t, gormstore.Config{URL: pooler.URL(postgres(t).Database(t))})
 	seed(t, s)
 	listening(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	client := func() error {
 		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)

@@ -130,7 +130,7 @@ func TestListsLeaveConnections(t *testing.T) {
 func TestListsWaitTheirTime(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
-		s := open(t, gormstore.Config{URL: url, ListTimeout: 50 * time.Millisecond})
+		s := open(t, gormstore.Config{URL: url, ListTimeout: time.Second})
 		release := s.OccupyLists()
 		_, err := s.ListRealms(t.Context(), storage.Query{Limit: 1})
 		if _, limited := errors.AsType[*storage.QueryLimitError](err); limited || !errors.Is(err, storage.ErrUnavailable) {
