@@ -31,7 +31,7 @@ func TestConformanceBehindPooler(t *testing.T) {
 // awaitHearsBy waits until the store learns of changes in that way.
 func awaitHearsBy(t *testing.T, s *gormstore.Store, want gormstore.HearsBy) {
 	t.Helper()
-	for end := time.Now().Add(3*time.Minute); s.HearsBy() != want; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); s.HearsBy() != want; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("learns of changes by %s, want %s", s.HearsBy(), want)
 		}
