@@ -2,7 +2,6 @@ package gormstore_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -44,28 +43,11 @@ var beforeSources = []string{
 // stays so for passwords and codes, and sessions go on.
 func TestUpgradeToSources(t *testing.T) {
 	t.Parallel()
-	for dialect, empty := range map[string]func(t *testing.T) string{
-		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "old.db") },
-		"postgres": func(t *testing.T) string { return postgres(t).Empty(t) },
-	} {
-		t.Run(dialect, func(t *testing.T) {
-			t.Parallel()
-			ctx, s := t.Context(), open(t, gormstore.Config{URL: empty(t)})
-			if err := s.MigrateTo(ctx, 6); err != nil {
-				t.Fatal(err)
-			}
-			for _, sql := range beforeSources {
-				if err := s.Exec(ctx, sql); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := s.Migrate(ctx); err != nil {
-				t.Fatal(err)
-			}
-			upgradedLockouts(ctx, t, s)
-			upgradedSession(ctx, t, s)
-		})
-	}
+	upgrade(t, 6, beforeSources, func(ctx context.Context, t *testing.T, s *gormstore.Store) {
+		t.Helper()
+		upgradedLockouts(ctx, t, s)
+		upgradedSession(ctx, t, s)
+	})
 }
 
 func upgradedLockouts(ctx context.Context, t *testing.T, s *gormstore.Store) {

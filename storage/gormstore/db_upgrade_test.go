@@ -36,6 +36,17 @@ var old = []string{
 // account is a member of it then, what senders and requests did they still do.
 func TestUpgradeToMembers(t *testing.T) {
 	t.Parallel()
+	upgrade(t, 3, old, func(ctx context.Context, t *testing.T, s *gormstore.Store) {
+		t.Helper()
+		upgradedMembers(ctx, t, s)
+		upgradedConfiguration(ctx, t, s)
+	})
+}
+
+// upgrade fills a database of an older version of the schema, migrates it and runs check,
+// on both databases.
+func upgrade(t *testing.T, version int64, statements []string, check func(ctx context.Context, t *testing.T, s *gormstore.Store)) {
+	t.Helper()
 	for dialect, empty := range map[string]func(t *testing.T) string{
 		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "old.db") },
 		"postgres": func(t *testing.T) string { return postgres(t).Empty(t) },
@@ -43,10 +54,10 @@ func TestUpgradeToMembers(t *testing.T) {
 		t.Run(dialect, func(t *testing.T) {
 			t.Parallel()
 			ctx, s := t.Context(), open(t, gormstore.Config{URL: empty(t)})
-			if err := s.MigrateTo(ctx, 3); err != nil {
+			if err := s.MigrateTo(ctx, version); err != nil {
 				t.Fatal(err)
 			}
-			for _, sql := range old {
+			for _, sql := range statements {
 				if err := s.Exec(ctx, sql); err != nil {
 					t.Fatal(err)
 				}
@@ -54,8 +65,7 @@ func TestUpgradeToMembers(t *testing.T) {
 			if err := s.Migrate(ctx); err != nil {
 				t.Fatal(err)
 			}
-			upgradedMembers(ctx, t, s)
-			upgradedConfiguration(ctx, t, s)
+			check(ctx, t, s)
 		})
 	}
 }
