@@ -141,7 +141,7 @@ func TestPasswordGrantTakesBack(t *testing.T) {
 	_ = h
 }
 
-// TestPasswordGrantTakesTwoSteps: what is not ordinary is decided as if nothing could be
+// TestPasswordGrantTakesTwoSteps: any other request is decided as if nothing could be
 // redeemed directly, with the same count of failures.
 func TestPasswordGrantTakesTwoSteps(t *testing.T) {
 	t.Parallel()

@@ -60,7 +60,7 @@ var (
 // not see.
 func notFound(what string) *refusal { return refuse(http.StatusNotFound, what+" not found") }
 
-// orNotFound replaces storage.ErrNotFound by the refusal that names what was not
+// orNotFound replaces storage.ErrNotFound by a refusal that names the record that was not
 // found.
 func orNotFound(err error, what string) error {
 	if errors.Is(err, storage.ErrNotFound) {

@@ -225,7 +225,7 @@ func (a apiClients) withKey(serve func(*call) (surface.Answer, error)) func(*cal
 		}
 		c.Body = io.NopCloser(bytes.NewReader(raw))
 		var asked struct{ SigningAlg string }
-		_ = json.Unmarshal(raw, &asked) // the next reader of the body refuses what is not JSON
+		_ = json.Unmarshal(raw, &asked) // a body that is not JSON is refused when it is read next
 		if alg := cmp.Or(asked.SigningAlg, a.cfg.ClientSigningAlg); slices.Contains(jose.SigningAlgorithms(), alg) {
 			err = a.ensureKey(c, alg)
 		}

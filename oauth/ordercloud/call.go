@@ -42,7 +42,7 @@ type audience int
 const (
 	sellers      audience = iota // clients that act for themselves and admin users
 	companyUsers                 // those, and users of the buyer or supplier that the path names
-	everyUser                    // whoever is somebody
+	everyUser                    // any caller with a token
 	anybody                      // no token is asked for
 )
 

@@ -59,7 +59,7 @@ func TestOnlyOneCreates(t *testing.T) {
 		if got := atOnce(50, func(int) answer { return srv.call("root", "POST", path, fmt.Sprintf(body, "posted")) }); got[201] != 1 || got[409] != 49 {
 			t.Errorf("POST %s: answers %v", path, got)
 		}
-		// Whoever puts it first creates it; the others replace it.
+		// The first PUT creates the object. The others replace it.
 		if got := atOnce(50, func(int) answer { return srv.call("root", "PUT", path+"/put", fmt.Sprintf(body, "put")) }); got[200] != 50 {
 			t.Errorf("PUT %s: answers %v", path, got)
 		}

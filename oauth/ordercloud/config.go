@@ -25,9 +25,9 @@ type Config struct {
 	// *storage.LimitError to one who has tried too many; default: everybody may.
 	AdmitUsername func(ctx context.Context, userUID string) error
 
-	// RenewalOrigins are those that the URL of a request to renew a password may
-	// have ("https://shop.example.com"). Without any it may have every one, and
-	// whoever receives the message must not trust it.
+	// RenewalOrigins are the allowed origins ("https://shop.example.com") of the URL in
+	// a request to renew a password. Empty: all are allowed. Then the receiver of the
+	// message must not trust the URL.
 	RenewalOrigins []string
 
 	// ClientSigningAlg is the JWS algorithm that a new API client gets unless it
