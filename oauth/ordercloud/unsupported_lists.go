@@ -70,5 +70,9 @@ func emptyPageOf[W any](c *call, f fields) (surface.Answer, error) {
 	if err != nil {
 		return surface.Answer{}, err
 	}
-	return listOf(c, q, storage.Page[W]{}, func(w W) W { return w })
+	none, err := ask[W](q, nil, nil)
+	if err != nil {
+		return surface.Answer{}, err
+	}
+	return listOf(c, q, none, func(w W) W { return w })
 }

@@ -364,7 +364,10 @@ func (m *OrderCloud) AwaitSteps(t *testing.T, field, value string) (steps []stri
 		for _, s := range steps {
 			tally[s]++
 		}
-		return tally["nobody_served"] > 0 || tally["queued"] > 0 && tally["accepted"]+tally["dead"] == tally["queued"]
+		if tally["nobody_served"]+tally["superseded"] > 0 {
+			return true
+		}
+		return tally["queued"] > 0 && tally["accepted"]+tally["dead"] == tally["queued"]
 	})
 	return steps
 }

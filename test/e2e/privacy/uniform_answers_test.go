@@ -198,6 +198,8 @@ func (l forgottenPasswords) limitsAlike(t *testing.T) {
 			}
 			if got.Status == 429 {
 				got.MustRefuseV1(t, 429, kit.ErrorBody("TooManyRequests", "Too many requests. Try again later.", "null"))
+			} else {
+				l.AwaitSteps(t, "TraceID", got.Header.Get("X-Request-Id"))
 			}
 		}
 	}
