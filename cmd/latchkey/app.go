@@ -45,15 +45,10 @@ func (a *app) openRing(ctx context.Context, also ...string) error {
 // Close closes the database.
 func (a *app) Close() error { return a.store.Close() }
 
-// logger writes JSON lines to the standard error stream.
-func (c *cli) logger(cfg config.Config) zerolog.Logger {
-	return zerolog.New(jsonWriter{c.stderr}).Level(cfg.LogLevel).With().Timestamp().Logger()
-}
-
 // serverConfig returns what a server of this program is assembled from.
 func (c *cli) serverConfig(cfg config.Config) server.Config {
 	return server.Config{
-		Settings: cfg, Version: buildVersion().Version, Logger: c.logger(cfg),
+		Settings: cfg, Version: buildVersion().Version, Log: c.stderr,
 		Now: c.now, Rand: c.random, Console: c.stdout, OnStatement: c.onStatement,
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"latchkey/oauth/server/terminal"
 	"latchkey/storage"
 )
 
@@ -211,7 +212,7 @@ func (c *cli) exportAudit(ctx context.Context, a *app, flags exportFlags) (err e
 	if filter.Until, err = c.moment("--until", flags.until); err != nil {
 		return err
 	}
-	lines := json.NewEncoder(jsonWriter{c.stdout})
+	lines := json.NewEncoder(terminal.JSON(c.stdout))
 	lines.SetEscapeHTML(false)
 	return a.store.EachAuditEvent(ctx, filter, func(r storage.AuditRecord) error { return lines.Encode(exported(r)) })
 }

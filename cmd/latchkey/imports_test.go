@@ -45,13 +45,14 @@ var floorPlan = map[string][]string{
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
 	"oauth/server": {
 		"config", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/elasticpath/wire", "oauth/openapi", "oauth/ordercloud", "oauth/ordercloud/wire",
-		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
+		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/server/terminal", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
 	},
-	"oauth/server/audit":  {"otp/limit", "storage"},
-	"oauth/server/rewrap": {"keys", "storage"},
-	"otp/replay":          {"otp", "otp/limit", "otp/lockout", "storage"},
-	"oauth/server/listen": {"oauth/surface", "otp/limit"},
-	"oauth/surface":       {"grants/signin", "oauth/admin", "oauth/openapi", "oauth/token", "otp", "storage"},
+	"oauth/server/audit":    {"otp/limit", "storage"},
+	"oauth/server/rewrap":   {"keys", "storage"},
+	"oauth/server/terminal": {},
+	"otp/replay":            {"otp", "otp/limit", "otp/lockout", "storage"},
+	"oauth/server/listen":   {"oauth/surface", "otp/limit"},
+	"oauth/surface":         {"grants/signin", "oauth/admin", "oauth/openapi", "oauth/token", "otp", "storage"},
 }
 
 // strangers says which of our packages may import a foreign module.

@@ -15,6 +15,7 @@ import (
 
 	"latchkey/config"
 	"latchkey/oauth/server"
+	"latchkey/oauth/server/terminal"
 	"latchkey/storage/gormstore"
 )
 
@@ -115,7 +116,7 @@ func table(w io.Writer, head string, rows int, row func(int) string) error {
 // cellRune replaces a character that controls a terminal. Tabs separate cells and
 // stay.
 func cellRune(r rune) rune {
-	if r != '\t' && controlsTerminal(r) {
+	if r != '\t' && terminal.Controls(r) {
 		return '\uFFFD'
 	}
 	return r

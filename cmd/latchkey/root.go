@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"latchkey/config"
+	"latchkey/oauth/server/terminal"
 )
 
 // Exit codes.
@@ -93,7 +94,7 @@ func oneLine(text string) string {
 	var parts []string
 	for line := range strings.Lines(text) {
 		line = strings.Map(func(r rune) rune {
-			if controlsTerminal(r) {
+			if terminal.Controls(r) {
 				return ' '
 			}
 			return r
@@ -106,7 +107,7 @@ func oneLine(text string) string {
 }
 
 func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(jsonWriter{w})
+	enc := json.NewEncoder(terminal.JSON(w))
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }

@@ -15,6 +15,7 @@ import (
 
 	"latchkey/config"
 	"latchkey/keys"
+	"latchkey/oauth/server/terminal"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
@@ -33,8 +34,8 @@ const (
 // Config is what a server is assembled from.
 type Config struct {
 	Settings config.Config
-	Version  string // of the program, for the OpenAPI document
-	Logger   zerolog.Logger
+	Version  string           // of the program, for the OpenAPI document
+	Log      io.Writer        // lines of JSON, of the level in Settings; nil: nowhere
 	Now      func() time.Time // required
 	Rand     io.Reader        // required; read by many goroutines at once
 	Console  io.Writer        // console senders write their messages to it; nil: nowhere
@@ -49,10 +50,20 @@ type Config struct {
 	FastCommits bool
 }
 
+// logger returns a logger that writes to Log. Callers choose parts of some lines, so
+// characters that control a terminal are escaped.
+func (c Config) logger() zerolog.Logger {
+	if c.Log == nil {
+		return zerolog.Nop()
+	}
+	return zerolog.New(terminal.JSON(c.Log)).Level(c.Settings.LogLevel).With().Timestamp().Logger()
+}
+
 // App is an open database together with the secrets that belong to it. The server
 // is assembled from an App, and commands use one.
 type App struct {
 	Config
+	Logger  zerolog.Logger // writes to Log
 	Store   *gormstore.Store
 	Sealer  *keys.Sealer
 	Peppers *keys.Peppers
@@ -83,7 +94,7 @@ func openStore(ctx context.Context, cfg Config, readOnly bool) (*gormstore.Store
 		Relaxed:        cfg.FastCommits,
 		MaxConns:       settings.DatabaseMaxConns,
 		Now:            cfg.Now,
-		Logger:         cfg.Logger,
+		Logger:         cfg.logger(),
 		AuditRetention: settings.AuditRetention,
 		OnStatement:    cfg.OnStatement,
 	})
@@ -134,7 +145,7 @@ func newApp(ctx context.Context, cfg Config, store *gormstore.Store, secrets key
 		return nil, err
 	}
 	store.ChainAuditEvents(peppers)
-	return &App{Config: cfg, Store: store, Sealer: sealer, Peppers: peppers}, nil
+	return &App{Config: cfg, Logger: cfg.logger(), Store: store, Sealer: sealer, Peppers: peppers}, nil
 }
 
 // NewReadOnlyApp is NewApp for callers that change nothing. If the database has no

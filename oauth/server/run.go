@@ -43,7 +43,8 @@ func waitForStore(ctx context.Context, cfg Config) (*gormstore.Store, error) {
 			return store, err
 		}
 		if !waiting {
-			cfg.Logger.Warn().Err(err).Stringer("at_most", cfg.Settings.DatabaseWait).Msg("waiting for the database")
+			log := cfg.logger()
+			log.Warn().Err(err).Stringer("at_most", cfg.Settings.DatabaseWait).Msg("waiting for the database")
 		}
 		select {
 		case <-ctx.Done():

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"latchkey/config"
 	"latchkey/storage"
 )
@@ -55,7 +53,7 @@ func TestWaitsForTheDatabase(t *testing.T) {
 				time.AfterFunc(test.stop, cancel)
 			}
 			began := time.Now()
-			_, err := waitForStore(ctx, Config{Settings: settings, Logger: zerolog.New(&log), Now: time.Now})
+			_, err := waitForStore(ctx, Config{Settings: settings, Log: &log, Now: time.Now})
 			took := time.Since(began)
 			if !errors.Is(err, storage.ErrUnavailable) {
 				t.Errorf("error %v", err)

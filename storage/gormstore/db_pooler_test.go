@@ -98,19 +98,19 @@ func TestFrozenPooler(t *testing.T) {
 	listening(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	client := func() error {
-		ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	client := func(patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		_, err := s.Client(ctx, "web")
 		return err
 	}
-	for client() != nil && ctx.Err() == nil { // fills the cache
+	for client(10*time.Second) != nil && ctx.Err() == nil { // fills the cache
 	}
 	if err := pooler.Freeze(); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	for client() == nil && ctx.Err() == nil {
+	for client(100*time.Millisecond) == nil && ctx.Err() == nil {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if took := time.Since(began); took > 15*time.Second {
@@ -119,7 +119,7 @@ func TestFrozenPooler(t *testing.T) {
 	if err := pooler.Thaw(); err != nil {
 		t.Fatal(err)
 	}
-	for client() != nil {
+	for client(10*time.Second) != nil {
 		if ctx.Err() != nil {
 			t.Fatal("it does not answer again")
 		}

@@ -1,7 +1,7 @@
 package gormstore_test
 
 import (
-	"path/filepath"
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -33,34 +33,20 @@ func TestEverySealedColumnIsKnown(t *testing.T) {
 // key of one algorithm each, and in which a rotation was under way.
 func TestUpgradeToSuccessors(t *testing.T) {
 	t.Parallel()
-	for dialect, empty := range map[string]func(t *testing.T) string{
-		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "old.db") },
-		"postgres": func(t *testing.T) string { return postgres(t).Empty(t) },
-	} {
-		t.Run(dialect, func(t *testing.T) {
-			t.Parallel()
-			ctx, s := t.Context(), open(t, gormstore.Config{URL: empty(t)})
-			if err := s.MigrateTo(ctx, 5); err != nil {
-				t.Fatal(err)
-			}
-			for _, kid := range []string{"a", "b", "c"} {
-				err := s.Exec(ctx, `INSERT INTO signing_keys (kid, alg, public, private_key_id, private, created_at, activates_at,
-					retires_at, gone_at, revoked_at) VALUES (?, 'ES256', '', 'k', '', 1, 2, 0, 0, 0)`, kid)
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := s.Migrate(ctx); err != nil {
-				t.Fatal(err)
-			}
-			keys, err := s.SigningKeys(ctx)
-			if err != nil || len(keys) != 3 {
-				t.Fatalf("%d keys, error %v", len(keys), err)
-			}
-			next := storage.SigningKey{KID: "d", Alg: "ES256", Predecessor: "a"}
-			if err := s.ChangeSigningKeys(ctx, storage.SigningKeyChange{Add: []storage.SigningKey{next}}); err != nil {
-				t.Errorf("an old key gets no successor: %v", err)
-			}
-		})
+	var rows []string
+	for _, kid := range []string{"a", "b", "c"} {
+		rows = append(rows, `INSERT INTO signing_keys (kid, alg, public, private_key_id, private, created_at, activates_at,
+			retires_at, gone_at, revoked_at) VALUES ('`+kid+`', 'ES256', '', 'k', '', 1, 2, 0, 0, 0)`)
 	}
+	upgrade(t, 5, rows, func(ctx context.Context, t *testing.T, s *gormstore.Store) {
+		t.Helper()
+		keys, err := s.SigningKeys(ctx)
+		if err != nil || len(keys) != 3 {
+			t.Fatalf("%d keys, error %v", len(keys), err)
+		}
+		next := storage.SigningKey{KID: "d", Alg: "ES256", Predecessor: "a"}
+		if err := s.ChangeSigningKeys(ctx, storage.SigningKeyChange{Add: []storage.SigningKey{next}}); err != nil {
+			t.Errorf("an old key gets no successor: %v", err)
+		}
+	})
 }

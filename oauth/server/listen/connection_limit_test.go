@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -317,7 +316,4 @@ func TestMoreThanMaxConns(t *testing.T) {
 		}
 	}
 	awaitOpen(t, r, limit)
-	if _, metrics := r.get(t, r.opsURL("/metrics"), nil); !strings.Contains(metrics, fmt.Sprintf("latchkey_http_connections_open %d\n", limit)) {
-		t.Errorf("want %d connections open: %s", limit, metrics)
-	}
 }

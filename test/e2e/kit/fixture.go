@@ -22,8 +22,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"latchkey/cmd/latchkey/apply"
 	"latchkey/config"
 	"latchkey/grants/signin"
@@ -145,9 +143,25 @@ func (w *Fixture) applyDocument(inboxURL string) {
 }
 
 // Clock is the real time plus an offset. The zero value is the real time.
-type Clock struct{ Ahead atomic.Int64 }
+type Clock struct {
+	Ahead   atomic.Int64
+	stopped atomic.Pointer[time.Time]
+}
 
-func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.Ahead.Load())) }
+func (c *Clock) Now() time.Time {
+	now := time.Now()
+	if at := c.stopped.Load(); at != nil {
+		now = *at
+	}
+	return now.Add(time.Duration(c.Ahead.Load()))
+}
+
+// Stop stops the clock: from now on only Advance moves it. So a limit that refills with
+// time admits the same number on a slow machine, and no second attempt becomes due.
+func (c *Clock) Stop() {
+	now := time.Now()
+	c.stopped.Store(&now)
+}
 
 func (c *Clock) Advance(d time.Duration) { c.Ahead.Add(int64(d)) }
 
@@ -199,8 +213,7 @@ func FreeAddresses(t testing.TB) (one, other string) {
 // The server logs to the fixture's log.
 func (w *Fixture) ServerConfig(c *Clock, settings config.Config) server.Config {
 	return server.Config{
-		Settings: settings, Version: "test", Now: c.Now, Rand: rand.Reader, Console: &w.Log,
-		Logger: zerolog.New(&w.Log).Level(settings.LogLevel).With().Timestamp().Logger(),
+		Settings: settings, Version: "test", Log: &w.Log, Now: c.Now, Rand: rand.Reader, Console: &w.Log,
 	}
 }
 
@@ -229,7 +242,7 @@ func (w *Fixture) WithApp(do func(ctx context.Context, a *server.App) error) {
 	w.T.Helper()
 	ctx := w.T.Context()
 	cfg := w.ServerConfig(&w.Clock, w.Config())
-	cfg.Logger = zerolog.Nop() // the log contains the servers' lines only
+	cfg.Log = nil // the log contains the servers' lines only
 	a, err := OpenApp(ctx, cfg)
 	if err == nil {
 		err = errors.Join(do(ctx, a), a.Close())

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"latchkey/config"
 	"latchkey/grants"
 	"latchkey/oauth/server"
@@ -56,7 +54,7 @@ func newLoadFixture(tb testing.TB, databaseURL string, logins int, seen func(sql
 		tb.Fatal(err)
 	}
 	a, err := kit.OpenApp(tb.Context(), server.Config{
-		Settings: cfg, Logger: zerolog.Nop(), Now: time.Now, Rand: rand.Reader, Console: io.Discard, OnStatement: seen,
+		Settings: cfg, Now: time.Now, Rand: rand.Reader, Console: io.Discard, OnStatement: seen,
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"latchkey/config"
 	"latchkey/oauth/server"
 	"latchkey/test/e2e/kit"
@@ -41,8 +39,9 @@ func TestAnyPort(t *testing.T) {
 // chosen.
 func TestAnyPortOfDemo(t *testing.T) {
 	t.Parallel()
+	program := kit.Program(t) // to build it may take longer than the demo has to start
 	log := runUntilPrinted(t, `Latchkey demo on (\S+):`, func(ctx context.Context, out *kit.Buffer) error {
-		cmd := exec.CommandContext(ctx, kit.Program(t), "demo")
+		cmd := exec.CommandContext(ctx, program, "demo")
 		cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), out, out
 		cmd.Env = append(kit.BaseEnviron(), "LATCHKEY_LISTEN=localhost:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0")
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -58,7 +57,7 @@ func TestAnyPortOfDemo(t *testing.T) {
 // serve runs a server in this process that logs to out.
 func serve(ctx context.Context, w *kit.Fixture, settings config.Config, out *kit.Buffer) error {
 	cfg := w.ServerConfig(&w.Clock, settings)
-	cfg.Logger = zerolog.New(out).Level(settings.LogLevel)
+	cfg.Log = out
 	return server.Run(ctx, cfg)
 }
 
@@ -92,7 +91,7 @@ func runUntilPrinted(t *testing.T, pattern string, run func(context.Context, *ki
 		}
 	}
 	line := regexp.MustCompile(pattern)
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if m := line.FindStringSubmatch(out.String()); m != nil {
 			return loggedServer{m[1], stop, out.String}
 		}
@@ -110,7 +109,7 @@ func isServed(t *testing.T, w *kit.Fixture, issuer, host string, stop func()) {
 	}
 	n := &kit.Server{T: t, URL: issuer}
 	var metadata map[string]any
-	for deadline := time.Now().Add(10 * time.Second); metadata == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); metadata == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if response, err := http.Get(issuer + "/.well-known/oauth-authorization-server"); err == nil { // demo explains before it serves
 			_ = json.NewDecoder(response.Body).Decode(&metadata)
 			_ = response.Body.Close()

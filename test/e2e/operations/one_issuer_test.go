@@ -28,10 +28,10 @@ func TestOneIssuer(t *testing.T) {
 		first.Stop()
 		refusesIssuer(t, w, "https://one.example", "LATCHKEY_ISSUER=https://two.example")
 		second.Stop()
-		begun := time.Now()
+		before := len(w.Log.String())
 		third := w.Serve("LATCHKEY_ISSUER=https://two.example")
-		if took := time.Since(begun); took > 8*time.Second {
-			t.Errorf("the first server with another issuer took %s to start", took)
+		if strings.Contains(w.Log.String()[before:], "waiting for a sign of life") {
+			t.Error("the first server with another issuer waited for those that had stopped")
 		}
 		refusesIssuer(t, w, "https://two.example", issuer)
 		third.Stop()
@@ -42,7 +42,7 @@ func TestOneIssuer(t *testing.T) {
 // one runs with that issuer.
 func refusesIssuer(t *testing.T, w *kit.Fixture, other string, settings ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cfg := w.Config(settings...)
 	err := server.Run(ctx, w.ServerConfig(&w.Clock, cfg))
@@ -76,7 +76,7 @@ func joinsIssuer(t *testing.T, w *kit.Fixture, issuer string) {
 func TestOneIssuerAtOnce(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		issuers := []string{"https://one.example", "https://two.example", "https://three.example"}
-		ctx, stop := context.WithTimeout(t.Context(), 15*time.Second)
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		ended := make(chan error, len(issuers))
 		for _, issuer := range issuers {

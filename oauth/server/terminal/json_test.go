@@ -1,0 +1,43 @@
+package terminal
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// TestJSON: each character that controls a terminal is written as ASCII, and a parser
+// gets the same text.
+func TestJSON(t *testing.T) {
+	for r := range unicode.MaxRune {
+		if !Controls(r) {
+			continue
+		}
+		want := "a" + string(r) + "é😀z"
+		text, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if n, err := JSON(&out).Write(append(text, '\n')); err != nil || n != len(text)+1 {
+			t.Fatalf("U+%04X: %d, %v", r, n, err)
+		}
+		if strings.ContainsFunc(strings.TrimSuffix(out.String(), "\n"), Controls) {
+			t.Errorf("U+%04X: %q", r, out.String())
+		}
+		var got string
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil || got != want {
+			t.Errorf("U+%04X: parsed as %q, %v", r, got, err)
+		}
+	}
+}
+
+// TestInvalidUTF8: bytes that are not UTF-8 become the replacement character.
+func TestInvalidUTF8(t *testing.T) {
+	var out bytes.Buffer
+	if _, err := JSON(&out).Write([]byte("\"\xff\"\n")); err != nil || out.String() != `"\ufffd"`+"\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}
