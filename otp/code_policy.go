@@ -2,6 +2,7 @@ package otp
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"latchkey/storage"
@@ -30,8 +31,10 @@ var codeGrants = []string{"password", "urn:latchkey:params:oauth:grant-type:acco
 // profile is nil if the password profile does not exist. grantType is the grant
 // type that the code is meant for, empty for any that takes codes.
 func checkCodesAllowed(client *storage.Client, profile *storage.PasswordProfile, grantType string) error {
-	if client != nil && !takesCodes(client, grantType) {
-		return ErrClientWithoutCodes
+	if client != nil {
+		if err := checkClient(client, grantType); err != nil {
+			return err
+		}
 	}
 	if profile == nil || !profile.OneTimeCodes {
 		return ErrProfileWithoutCodes
@@ -39,10 +42,33 @@ func checkCodesAllowed(client *storage.Client, profile *storage.PasswordProfile,
 	return nil
 }
 
-// takesCodes reports whether a one-time password can be redeemed through the
-// client with the grant type, or with any if grantType is empty.
-func takesCodes(c *storage.Client, grantType string) bool {
-	return c.Active && c.Credentials.OTP && slices.ContainsFunc(codeGrants, func(g string) bool {
-		return c.HasGrant(g) && (grantType == "" || grantType == g)
-	})
+// CheckClient returns an error if no user can ever redeem a one-time password through the
+// client. It wraps ErrClientWithoutCodes and names the field that is the reason.
+func CheckClient(c storage.Client) error {
+	if err := checkClient(&c, ""); err != nil {
+		return err
+	}
+	if !c.AllowAnyBuyer && !c.AllowAnySupplier && !c.AllowSeller && len(c.AccountUIDs) == 0 {
+		return refuseClient(&c, "it admits no user: AllowAnyBuyer, AllowAnySupplier and AllowSeller are false, and AccountUIDs is empty")
+	}
+	return nil
+}
+
+// checkClient returns an error that wraps ErrClientWithoutCodes unless a one-time
+// password can be redeemed through the client with the grant type, or with any if
+// grantType is empty.
+func checkClient(c *storage.Client, grantType string) error {
+	switch {
+	case !c.Active:
+		return refuseClient(c, "Active is false")
+	case !c.Credentials.OTP:
+		return refuseClient(c, "Credentials.OTP is false")
+	case !slices.ContainsFunc(codeGrants, func(g string) bool { return c.HasGrant(g) && (grantType == "" || grantType == g) }):
+		return refuseClient(c, fmt.Sprintf("GrantTypes has none of %q", codeGrants))
+	}
+	return nil
+}
+
+func refuseClient(c *storage.Client, reason string) error {
+	return fmt.Errorf("%w: client %q: %s", ErrClientWithoutCodes, c.ID, reason)
 }

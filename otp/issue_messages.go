@@ -64,7 +64,7 @@ func (s *Service) issueCode(n notification, now time.Time) (storage.IssuedCode, 
 	if err != nil {
 		return storage.IssuedCode{}, err
 	}
-	id, err := storage.NewID(s.cfg.Rand, "otc_")
+	id, err := storage.NewID(s.cfg.Rand, codePrefix)
 	if err != nil {
 		return storage.IssuedCode{}, err
 	}

@@ -30,6 +30,7 @@ const (
 	resolvers   = 8                // number of requests resolved at a time
 
 	requestPrefix = "otr_" // of request IDs
+	codePrefix    = "otc_" // of code IDs
 )
 
 // ErrNobodyNamed says that a request contains neither a username nor an e-mail

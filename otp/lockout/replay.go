@@ -8,24 +8,13 @@ import (
 	"latchkey/storage"
 )
 
-// Outcome is what an Event did to a login.
-type Outcome int
-
-// The outcomes of events.
-const (
-	Failed        Outcome = iota + 1 // a wrong secret was compared
-	Succeeded                        // the sign-in took effect
-	RefusedByLock                    // a lock refused the attempt, so its secret was not compared
-	Cleared                          // no attempt: an administrator unlocked the login, or its password changed
-)
-
 // Event is one thing that happened to a login.
 type Event struct {
-	At      time.Time
-	Login   string // any name that is unique among the logins of the replay
-	Source  string // source address, as in storage.LoginKey; empty: not known
-	Outcome Outcome
-	OTP     bool // signed in by one-time password; if Failed: the login had a live code
+	At     time.Time
+	Login  string // any name that is unique among the logins of the replay
+	Source string // source address, as in storage.LoginKey; empty: not known
+	Kind   Kind
+	OTP    bool // signed in by one-time password; if Failed: the login had a live code
 }
 
 // Lock is a lock that the replayed policy would have caused.
@@ -54,17 +43,11 @@ type Replay struct {
 	logins map[string]*replayedLogin
 }
 
-// replayedLogin is the state of a login under the replayed policy.
+// replayedLogin is the state of a login under the replayed policy. The ID of a source is
+// its address.
 type replayedLogin struct {
-	state   storage.Lockout
-	sources []*replayedSource // least recently used first
-	result  Result
-}
-
-// replayedSource is a known source of a login.
-type replayedSource struct {
-	address string
-	counter storage.Counter
+	state  State
+	result Result
 }
 
 // NewReplay returns an empty Replay of the policy.
@@ -79,9 +62,9 @@ func (r *Replay) Add(e Event) {
 		l = &replayedLogin{result: Result{Login: e.Login}}
 		r.logins[e.Login] = l
 	}
-	switch e.Outcome {
+	switch e.Kind {
 	case Cleared:
-		l.clearFailures()
+		l.state, _ = Apply(r.policy, l.state, Outcome{Kind: Cleared}, e.At)
 	case Succeeded:
 		l.succeed(r.policy, e)
 	case Failed, RefusedByLock:
@@ -99,44 +82,21 @@ func (r *Replay) Results() []Result {
 	return results
 }
 
-// principal returns what an attempt from the address would read from the store.
-// The source is nil if it is not known.
-func (l *replayedLogin) principal(p storage.LockoutPolicy, address string) (*storage.Principal, *replayedSource) {
-	read := &storage.Principal{Known: true, Policy: p, Lockout: l.state}
-	i := slices.IndexFunc(l.sources, func(s *replayedSource) bool { return s.address == address })
-	if address == "" || i < 0 {
-		return read, nil
-	}
-	read.Source, read.Lockout.Source = storage.Source{ID: address, Address: address}, l.sources[i].counter
-	return read, l.sources[i]
-}
-
-// clearFailures clears all counters. Known sources stay known.
-func (l *replayedLogin) clearFailures() {
-	l.state = storage.Lockout{}
-	for _, s := range l.sources {
-		s.counter = storage.Counter{}
-	}
-}
-
 func (l *replayedLogin) fail(policy storage.LockoutPolicy, e Event) {
-	p, source := l.principal(policy, e.Source)
-	guess := Guess{Password: true, Code: e.OTP, CodeLive: e.OTP}
+	_, before := l.state.From(e.Source)
+	next, counted := Apply(policy, l.state, Outcome{
+		Kind: Failed, SourceID: e.Source, Guess: Guess{Password: true, Code: e.OTP, CodeLive: e.OTP},
+	}, e.At)
 	l.result.Guesses++
-	refused := Refused(p, guess, e.At)
 	switch {
-	case refused && e.Outcome == Failed:
+	case !counted && e.Kind == Failed:
 		l.result.NewlyRefused++
-	case !refused && e.Outcome == RefusedByLock:
+	case counted && e.Kind == RefusedByLock:
 		l.result.NewlyCompared++
 	}
-	after := Next(p, guess, e.At)
-	l.addLocks(e.At, p.Lockout, after, e.Source)
-	if source != nil {
-		source.counter = after.Source
-	}
-	after.Source = storage.Counter{}
-	l.state = after
+	_, after := next.From(e.Source)
+	l.addLocks(e.At, before, after, e.Source)
+	l.state = next
 }
 
 // addLocks adds the locks that an attempt caused to the result.
@@ -152,32 +112,15 @@ func (l *replayedLogin) addLocks(at time.Time, before, after storage.Lockout, so
 	}
 }
 
-// succeed does what settling a sign-in does in the store: it clears the counters
-// that are not locked, and makes the source known.
+// succeed settles a sign-in, which makes its source known.
 func (l *replayedLogin) succeed(policy storage.LockoutPolicy, e Event) {
-	p, source := l.principal(policy, e.Source)
-	locked := p.Locked(e.At)
-	if e.OTP {
-		locked = p.CodesLocked(e.At)
+	o := Outcome{Kind: Succeeded, SourceID: e.Source, Code: e.OTP}
+	if e.Source != "" {
+		o.Remember = &storage.Source{ID: e.Source, Address: e.Source, SeenAt: e.At}
 	}
-	if locked {
+	next, accepted := Apply(policy, l.state, o, e.At)
+	if !accepted {
 		l.result.RefusedSignIns = append(l.result.RefusedSignIns, e.At)
-		return
 	}
-	if !l.state.Locked(e.At) {
-		l.state = storage.Lockout{Codes: l.state.Codes}
-	}
-	if !l.state.Codes.Locked(e.At) {
-		l.state.Codes = storage.Counter{}
-	}
-	if e.Source == "" {
-		return
-	}
-	if source == nil {
-		source = &replayedSource{address: e.Source}
-	}
-	source.counter = storage.Counter{}
-	l.sources = slices.DeleteFunc(l.sources, func(s *replayedSource) bool { return s == source })
-	l.sources = append(l.sources, source)
-	l.sources = l.sources[max(0, len(l.sources)-storage.MaxSources):]
+	l.state = next
 }

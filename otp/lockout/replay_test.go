@@ -17,15 +17,15 @@ func TestReplay(t *testing.T) {
 	policy := storage.LockoutPolicy{Threshold: 3, Duration: 10 * time.Minute, MaxDuration: time.Hour, ForgetsAfter: 24 * time.Hour}
 	at := func(minutes int) time.Time { return start().Add(time.Duration(minutes) * time.Minute) }
 	wrong := func(minute int, source string) lockout.Event {
-		return lockout.Event{At: at(minute), Login: "a", Source: source, Outcome: lockout.Failed}
+		return lockout.Event{At: at(minute), Login: "a", Source: source, Kind: lockout.Failed}
 	}
 	right := func(minute int, source string, otp bool) lockout.Event {
-		return lockout.Event{At: at(minute), Login: "a", Source: source, Outcome: lockout.Succeeded, OTP: otp}
+		return lockout.Event{At: at(minute), Login: "a", Source: source, Kind: lockout.Succeeded, OTP: otp}
 	}
 	live := func(minute int) lockout.Event {
-		return lockout.Event{At: at(minute), Login: "a", Source: "attacker", Outcome: lockout.Failed, OTP: true}
+		return lockout.Event{At: at(minute), Login: "a", Source: "attacker", Kind: lockout.Failed, OTP: true}
 	}
-	refused := lockout.Event{At: at(30), Login: "a", Source: "attacker", Outcome: lockout.RefusedByLock}
+	refused := lockout.Event{At: at(30), Login: "a", Source: "attacker", Kind: lockout.RefusedByLock}
 	lock := lockout.Lock{At: at(2), Until: at(12)}
 	tests := []struct {
 		name   string
@@ -58,14 +58,14 @@ func TestReplay(t *testing.T) {
 		},
 		{
 			"an administrator unlocks",
-			[]lockout.Event{wrong(0, "x"), wrong(1, "x"), wrong(2, "x"), {At: at(3), Login: "a", Outcome: lockout.Cleared}, right(4, "home", false)},
+			[]lockout.Event{wrong(0, "x"), wrong(1, "x"), wrong(2, "x"), {At: at(3), Login: "a", Kind: lockout.Cleared}, right(4, "home", false)},
 			lockout.Result{Locks: []lockout.Lock{lock}, Guesses: 3},
 		},
 		{
 			"a known source stays known after an unlock",
 			[]lockout.Event{
 				right(0, "home", false), wrong(1, "attacker"), wrong(1, "attacker"), wrong(2, "attacker"),
-				{At: at(3), Login: "a", Outcome: lockout.Cleared},
+				{At: at(3), Login: "a", Kind: lockout.Cleared},
 				wrong(4, "attacker"), wrong(4, "attacker"), wrong(5, "attacker"), right(6, "home", false),
 			},
 			lockout.Result{Locks: []lockout.Lock{lock, {At: at(5), Until: at(15)}}, Guesses: 6},
@@ -99,7 +99,7 @@ func TestReplayOfStricterPolicies(t *testing.T) {
 			r, now := lockout.NewReplay(policy), start()
 			for i, wait := range waits {
 				now = now.Add(time.Duration(wait))
-				r.Add(lockout.Event{At: now, Login: fmt.Sprint(i % 2), Source: "s", Outcome: lockout.Failed, OTP: true})
+				r.Add(lockout.Event{At: now, Login: fmt.Sprint(i % 2), Source: "s", Kind: lockout.Failed, OTP: true})
 			}
 			n := 0
 			for _, result := range r.Results() {

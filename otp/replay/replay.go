@@ -55,20 +55,20 @@ func (r *reader) add(ctx context.Context, e storage.AuditEvent) error {
 	event := lockout.Event{At: e.Time, Source: sourceOf(e.Source), OTP: e.Factor == "otp"}
 	switch {
 	case e.Action == "login.unlocked":
-		event.Outcome = lockout.Cleared
+		event.Kind = lockout.Cleared
 		event.Login = strings.TrimPrefix(e.Object, "Login/")
 		if r.profileID == "" || strings.HasPrefix(event.Login, r.profileID+"/") {
 			r.replay.Add(event)
 		}
 		return nil
 	case e.Action == "sign_in" && e.Outcome == "success":
-		event.Outcome = lockout.Succeeded
+		event.Kind = lockout.Succeeded
 	case e.Action == "sign_in" && e.Outcome == "wrong_credentials":
-		event.Outcome = lockout.Failed
+		event.Kind = lockout.Failed
 	case e.Action == "sign_in" && e.Outcome == storage.RefusedLocked:
-		event.Outcome = lockout.RefusedByLock
+		event.Kind = lockout.RefusedByLock
 	case e.Action != "sign_in" && e.Outcome == "success":
-		event.Outcome = lockout.Cleared
+		event.Kind = lockout.Cleared
 	case e.Action == "sign_in" && e.UserUID == "":
 		r.unknown++
 		return nil

@@ -418,3 +418,21 @@ func withdrawMessages(requestID, codeID string, now time.Time) statement {
 		args: []any{micros(now), requestID, codeID},
 	}
 }
+
+// IssueCode gives a login a one-time password that was requested at this moment, and
+// queues no message. Otherwise it is IssueCodes for a request with the ID of the code.
+func (s *Store) IssueCode(ctx context.Context, loginID string, code storage.Code) error {
+	code.RequestID = code.ID
+	return s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.AddCodeRequest(ctx, storage.CodeRequest{
+			ID: code.RequestID, Type: storage.MessageOneTimePassword, ClientID: code.ClientID, Purpose: code.Purpose,
+			CreatedAt: code.IssuedAt, ExpiresAt: code.ExpiresAt,
+		}); err != nil {
+			return err
+		}
+		_, err := s.IssueCodes(ctx, storage.Issuance{
+			RequestID: code.RequestID, Now: code.IssuedAt, Codes: []storage.IssuedCode{{LoginID: loginID, Code: code}},
+		})
+		return err
+	})
+}

@@ -182,6 +182,15 @@ func (s *Store) Recipients(ctx context.Context, r storage.CodeRequest, usernameK
 	return found, nil
 }
 
+// Recipient is Principal for a login that gets a message. Source is as in PrincipalOf.
+func (s *Store) Recipient(ctx context.Context, key storage.LoginKey) (storage.Principal, error) {
+	found, err := s.Recipients(ctx, storage.CodeRequest{ProfileID: key.ProfileID}, key.UsernameKey, "")
+	if err != nil || len(found) == 0 {
+		return storage.Principal{Key: key}, err
+	}
+	return found[0], nil
+}
+
 // RecordFailure writes the next lockout state of a login, or of a name that
 // nobody has, and that of p.Source if that is known, unless the state in p is
 // outdated: then storage.ErrStale, and the caller is to read again. With it goes

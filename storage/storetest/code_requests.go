@@ -29,6 +29,7 @@ func testCodes(t *testing.T, fresh func(*testing.T) Database) {
 		"the newest of many concurrent requests wins":      raceNewest,
 		"an issuance is all or nothing":                    testIssueRollsBack,
 		"recipients are found by either key":               testRecipients,
+		"a code is issued without a queue":                 testIssueUnqueued,
 	}.run(t, fresh)
 }
 
@@ -36,6 +37,28 @@ func testClaimRequest(t *testing.T, w *fixture) {
 	r := w.request("r1")
 	wantErr(t, w.store.AddCodeRequest(w.ctx, r), storage.ErrConflict)
 	equal(t, must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now.Add(time.Minute), 10))(t), []storage.CodeRequest{r})
+}
+
+// testIssueUnqueued checks that a code that is issued at once replaces the older one, and
+// that nothing is left to resolve or to send.
+func testIssueUnqueued(t *testing.T, w *fixture) {
+	older := w.code("r1")
+	check(t, w.store.RecordFailure(w.ctx, w.principal(), storage.Lockout{Failures: 2, LastFailureAt: w.now}, nil))
+	code := older
+	code.ID = "otc_2"
+	check(t, w.store.IssueCode(w.ctx, w.login.ID, code))
+	wantErr(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: older.ID, Now: w.now}), storage.ErrRefused)
+	p := must(w.store.Recipient(w.ctx, w.key()))(t)
+	equal(t, p.Login.Code.ID, "otc_2")
+	equal(t, p.Lockout.Failures, 2)
+	check(t, w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: "otc_2", Now: w.now}))
+	equal(t, len(must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now.Add(time.Minute), 10))(t)), 0)
+	equal(t, len(must(w.store.ClaimMessages(w.ctx, w.now, w.now.Add(time.Minute), 10))(t)), 0)
+
+	code.ID = "otc_3"
+	wantErr(t, w.store.IssueCode(w.ctx, "nobody", code), storage.ErrNotFound)
+	nobody := storage.LoginKey{ProfileID: w.login.ProfileID, UsernameKey: "nobody"}
+	equal(t, must(w.store.Recipient(w.ctx, nobody))(t), storage.Principal{Key: nobody})
 }
 
 func testClaimOrder(t *testing.T, w *fixture) {

@@ -134,6 +134,8 @@ type Requests interface {
 	ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time, limit int) ([]storage.CodeRequest, error)
 	Recipients(ctx context.Context, r storage.CodeRequest, usernameKey, emailKey string) ([]storage.Principal, error)
 	IssueCodes(ctx context.Context, x storage.Issuance) (storage.IssueResult, error)
+	Recipient(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
+	IssueCode(ctx context.Context, loginID string, code storage.Code) error
 	EndUnknownRequests(ctx context.Context, names []storage.RequestNames) ([]string, error)
 	WaitingRequests(ctx context.Context, now, after time.Time) ([]storage.WaitingRequests, error)
 }

@@ -14,6 +14,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"Roles":           testRoles,
 		"SignIn":          testSignIn,
 		"Sources":         testSources,
+		"Outcomes":        testOutcomes,
 		"Families":        testFamilies,
 		"Codes":           testCodes,
 		"Limits":          testLimits,

@@ -1,0 +1,236 @@
+package granttest
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"latchkey/grants"
+	"latchkey/grants/signin"
+	"latchkey/grants/statestore"
+	"latchkey/otp"
+	"latchkey/storage"
+)
+
+// What the user signs in with.
+const (
+	username = "jane"
+	password = "correct-Horse-7-battery"
+	codeText = "8BM3SYBG"
+)
+
+// errDown is the error of a store or a signer that fails.
+var errDown = errors.New("down")
+
+// replica is one server over the store.
+type replica struct {
+	store    *statestore.Store
+	codes    *otp.Codes
+	password *grants.Password
+	refresh  *grants.Refresh
+	client   *storage.Client
+	clock    *clock
+	hashes   *atomic.Int64 // compared guesses, of all replicas
+	mintErr  error
+}
+
+// clock is the time of all replicas.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// newReplicas returns two servers over one store. Jane is their only user.
+func newReplicas(states statestore.States) ([2]*replica, error) {
+	shared := &clock{now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	var hashes atomic.Int64
+	var both [2]*replica
+	for i := range both {
+		r := &replica{clock: shared, hashes: &hashes, codes: otp.NewCodes(digester{})}
+		var err error
+		if r.store, err = statestore.New(statestore.Config{States: states, User: findUser, Now: shared.Now}); err != nil {
+			return both, err
+		}
+		r.client = &storage.Client{
+			ID: "shop", Active: true, AllowAnyBuyer: true, GrantTypes: []string{grants.GrantPassword, grants.GrantRefreshToken},
+			Credentials: storage.Credentials{OTP: true, Password: true}, RefreshTokenTTL: 24 * time.Hour,
+		}
+		authenticator, err := signin.NewAuthenticator(signin.AuthenticatorConfig{
+			Store: r.store, Codes: r.codes, Passwords: r, Now: shared.Now,
+		})
+		if err != nil {
+			return both, err
+		}
+		tokens := &grants.RefreshTokens{Peppers: digester{}, Rand: rand.Reader}
+		r.password = &grants.Password{Authenticator: authenticator, AccessTokens: r, RefreshTokens: tokens, Now: shared.Now}
+		r.refresh = &grants.Refresh{
+			Families: r.store, AccessTokens: r, RefreshTokens: tokens, Grace: 10 * time.Second,
+			Recorder: storage.DiscardEvents{}, Now: shared.Now,
+		}
+		both[i] = r
+	}
+	return both, nil
+}
+
+func findUser(_ context.Context, name string) (statestore.User, error) {
+	if name != username {
+		return statestore.User{}, storage.ErrNotFound
+	}
+	return statestore.User{ID: "usr_1", Email: "jane@example.com", PasswordHash: password, Roles: []string{"Shopper"}}, nil
+}
+
+// issueCode gives Jane a new code.
+func (r *replica) issueCode(ctx context.Context) error {
+	id, err := storage.NewID(rand.Reader, "otc_")
+	if err != nil {
+		return err
+	}
+	now := r.clock.Now()
+	code := storage.Code{ID: id, ClientID: r.client.ID, Purpose: storage.PurposeSignIn, IssuedAt: now, ExpiresAt: now.Add(10 * time.Minute)}
+	r.codes.SetDigests(&code, &storage.Login{ID: username, UsernameKey: username}, codeText)
+	return r.store.IssueCode(ctx, username, code)
+}
+
+// signIn sends a password grant and returns the refresh token.
+func (r *replica) signIn(ctx context.Context, name, secret string) (string, error) {
+	return r.post(ctx, r.password, url.Values{"grant_type": {grants.GrantPassword}, "username": {name}, "password": {secret}})
+}
+
+// use sends a refresh token grant and returns the next refresh token.
+func (r *replica) use(ctx context.Context, token string) (string, error) {
+	return r.post(ctx, r.refresh, url.Values{"grant_type": {grants.GrantRefreshToken}, "refresh_token": {token}})
+}
+
+// post runs both phases of a grant, as fosite does.
+func (r *replica) post(ctx context.Context, h fosite.TokenEndpointHandler, form url.Values) (string, error) {
+	request := fosite.NewAccessRequest(&grants.Session{})
+	request.Client, request.Form, request.GrantTypes = grants.Client{Client: r.client}, form, fosite.Arguments{form.Get("grant_type")}
+	if err := h.HandleTokenEndpointRequest(ctx, request); err != nil {
+		return "", err
+	}
+	response := fosite.NewAccessResponse()
+	if err := h.PopulateTokenEndpointResponse(ctx, request, response); err != nil {
+		return "", err
+	}
+	token, _ := response.GetExtra("refresh_token").(string)
+	return token, nil
+}
+
+// Mint implements grants.AccessTokens.
+func (r *replica) Mint(context.Context, grants.AccessToken) (string, error) {
+	return "token", r.mintErr
+}
+
+// Verify implements signin.PasswordVerifier. The hash of a password is the password.
+func (r *replica) Verify(_ context.Context, encoded, presented string) (ok, upgrade bool, err error) {
+	r.hashes.Add(1)
+	return encoded != "" && encoded == presented, false, nil
+}
+
+// Hash implements signin.PasswordVerifier.
+func (r *replica) Hash(_ context.Context, text string) (string, error) { return text, nil }
+
+// DecoyVerify implements signin.PasswordVerifier.
+func (r *replica) DecoyVerify(context.Context, string) error { return nil }
+
+// digester implements otp.Digester and grants.MACer under a fixed key.
+type digester struct{}
+
+func (digester) Digest(purpose string, parts ...string) storage.Digest {
+	mac, _ := digester{}.MAC("p", purpose, []byte(fmt.Sprintf("%q", parts)))
+	return storage.Digest{PepperID: "p", Sum: mac}
+}
+
+func (d digester) Matches(want storage.Digest, purpose string, parts ...string) bool {
+	return hmac.Equal(want.Sum, d.Digest(purpose, parts...).Sum)
+}
+
+func (digester) MAC(_, purpose string, data []byte) ([]byte, bool) {
+	mac := hmac.New(sha256.New, []byte("granttest"))
+	mac.Write([]byte(purpose))
+	mac.Write([]byte{0})
+	mac.Write(data)
+	return mac.Sum(nil), true
+}
+
+func (digester) CurrentID() string { return "p" }
+
+// distant is a store at the other end of a network: other requests run between a load and
+// the swap that follows it.
+type distant struct {
+	statestore.States
+	failSwaps atomic.Bool
+}
+
+// Load implements statestore.States.
+func (d *distant) Load(ctx context.Context, key string) ([]byte, error) {
+	value, err := d.States.Load(ctx, key)
+	time.Sleep(2 * time.Millisecond)
+	return value, err
+}
+
+// Swap implements statestore.States. While failSwaps is set, it fails and writes nothing.
+func (d *distant) Swap(ctx context.Context, changes ...statestore.Change) error {
+	if d.failSwaps.Load() {
+		return errDown
+	}
+	return d.States.Swap(ctx, changes...)
+}
+
+// concurrently runs f n times at once and returns the errors, in order.
+func concurrently(n int, f func(i int) error) []error {
+	errs := make([]error, n)
+	start := make(chan struct{})
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() {
+			<-start
+			errs[i] = f(i)
+		})
+	}
+	close(start)
+	running.Wait()
+	return errs
+}
+
+// tally counts the errors that are none, those that wrap want, and joins the others.
+func tally(errs []error, want error) (succeeded, refused int, other error) {
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			succeeded++
+		case errors.Is(err, want):
+			refused++
+		default:
+			other = errors.Join(other, err)
+		}
+	}
+	return succeeded, refused, other
+}
+
+// text is the value of a counter.
+func text(n int) []byte {
+	return []byte(fmt.Sprintf(`{"n":%d,"pad":"%s"}`, n, strings.Repeat("é", 3)))
+}

@@ -1,0 +1,52 @@
+// Package granttest proves that a store of another team keeps what signing in needs. [Run]
+// is the suite, and [Memory] is a store that passes it:
+//
+//	func TestStore(t *testing.T) {
+//		granttest.Run(t, func() statestore.States { return newStore(t) })
+//	}
+//
+// The suite runs the grants of this module over the store, on two replicas: a code is
+// used once, no guess is lost, refresh tokens rotate, and errors use nothing up.
+package granttest
+
+import (
+	"context"
+	"testing"
+
+	"latchkey/grants/statestore"
+)
+
+// Run runs the suite. Each call of newStore returns an empty store. The suite uses it
+// from several goroutines.
+func Run(t *testing.T, newStore func() statestore.States) {
+	t.Helper()
+	for _, p := range properties {
+		t.Run(p.name, func(t *testing.T) {
+			if err := p.check(t.Context(), newStore()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// property is one promise of a store. check returns what breaks it.
+type property struct {
+	name  string
+	check func(ctx context.Context, s statestore.States) error
+}
+
+var properties = []property{
+	{"a value is replaced only if it is the expected one", checkCondition},
+	{"changes take effect together or not at all", checkTogether},
+	{"concurrent changes of a value are not lost", checkConcurrent},
+	{"a code is used once", checkCodeOnce},
+	{"valid sign-ins all pass", checkValidSignIns},
+	{"parallel guesses use up the budget", checkGuessBudget},
+	{"a guess is counted before its answer", checkCountedFirst},
+	{"failures of unknown names count alike", checkUnknownNames},
+	{"a failed mint uses no code up", checkFailedMint},
+	{"a failed write uses no code up", checkFailedWrite},
+	{"a refresh token rotates once", checkRotation},
+	{"the reuse of a refresh token ends its family", checkReuse},
+	{"a revoked family stays revoked", checkRevoked},
+}

@@ -1,0 +1,165 @@
+package granttest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"latchkey/grants/statestore"
+)
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	Run(t, func() statestore.States { return new(Memory) })
+}
+
+// naive is a Memory with a mistake.
+type naive struct {
+	Memory
+	load func(m *Memory, key string) ([]byte, error)
+	swap func(m *Memory, changes []statestore.Change) error
+}
+
+func (n *naive) Load(ctx context.Context, key string) ([]byte, error) {
+	if n.load != nil {
+		return n.load(&n.Memory, key)
+	}
+	return n.Memory.Load(ctx, key)
+}
+
+func (n *naive) Swap(ctx context.Context, changes ...statestore.Change) error {
+	if n.swap != nil {
+		return n.swap(&n.Memory, changes)
+	}
+	return n.Memory.Swap(ctx, changes...)
+}
+
+// put writes a value without a condition.
+func (m *Memory) put(c statestore.Change) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.values == nil {
+		m.values = map[string][]byte{}
+	}
+	m.values[c.Key] = bytes.Clone(c.New)
+}
+
+// TestNaiveStores checks that the suite finds each mistake, by the property that it breaks.
+func TestNaiveStores(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	for name, mistake := range map[string]struct {
+		store  func() *naive
+		breaks string
+	}{
+		"no condition on the update": {func() *naive {
+			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
+				for _, c := range changes {
+					m.put(c)
+				}
+				return nil
+			}}
+		}, "a code is used once"},
+		"no compare-and-swap": {func() *naive {
+			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
+				for _, c := range changes { // compares first, and writes later
+					if present, _ := m.Load(ctx, c.Key); !bytes.Equal(present, c.Old) {
+						return m.Swap(ctx, c)
+					}
+				}
+				time.Sleep(time.Millisecond)
+				for _, c := range changes {
+					m.put(c)
+				}
+				return nil
+			}}
+		}, "concurrent changes of a value are not lost"},
+		"counter after the answer": {func() *naive {
+			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
+				time.AfterFunc(20*time.Millisecond, func() { _ = m.Swap(ctx, changes...) })
+				return nil
+			}}
+		}, "a guess is counted before its answer"},
+		"code burnt by a failed mint": {burntByRead, "a failed mint uses no code up"},
+		"refresh without generations": {func() *naive {
+			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
+				if strings.HasPrefix(changes[0].Key, "family.") {
+					m.put(changes[0])
+					return nil
+				}
+				return m.Swap(ctx, changes...)
+			}}
+		}, "a refresh token rotates once"},
+		"unknown names cheaper": {func() *naive {
+			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
+				if first := changes[0]; first.Old == nil && !bytes.Contains(first.New, []byte(`"otc_`)) {
+					return nil // a row is made for users who asked for a code
+				}
+				return m.Swap(ctx, changes...)
+			}}
+		}, "failures of unknown names count alike"},
+		"no transaction": {func() *naive {
+			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
+				for _, c := range changes {
+					if err := m.Swap(ctx, c); err != nil {
+						return err
+					}
+				}
+				return nil
+			}}
+		}, "changes take effect together or not at all"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, p := range properties {
+				if p.name != mistake.breaks {
+					continue
+				}
+				if err := p.check(t.Context(), mistake.store()); err == nil {
+					t.Errorf("the store passes %q", p.name)
+				} else {
+					t.Log(err)
+				}
+				return
+			}
+			t.Errorf("there is no property %q", mistake.breaks)
+		})
+	}
+}
+
+// burntByRead removes the code from the value that it hands out, as a store does that
+// takes a one-time password out of a cache in order to compare it.
+func burntByRead() *naive {
+	var mu sync.Mutex
+	taken := map[string][]byte{} // the value with the code, which the next swap names
+	return &naive{
+		load: func(m *Memory, key string) ([]byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			value, err := m.Load(context.Background(), key)
+			var members map[string]json.RawMessage
+			if bytes.Contains(value, []byte(`"otc_`)) && json.Unmarshal(value, &members) == nil {
+				delete(members, "Code")
+				without, _ := json.Marshal(members)
+				taken[key] = value
+				m.put(statestore.Change{Key: key, New: without})
+			}
+			return value, err
+		},
+		swap: func(m *Memory, changes []statestore.Change) error {
+			mu.Lock()
+			defer mu.Unlock()
+			for i, c := range changes {
+				if bytes.Equal(taken[c.Key], c.Old) && c.Old != nil {
+					changes[i].Old, _ = m.Load(context.Background(), c.Key)
+				}
+				delete(taken, c.Key)
+			}
+			return m.Swap(context.Background(), changes...)
+		},
+	}
+}

@@ -1,0 +1,170 @@
+package statestore_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"testing"
+	"time"
+
+	"latchkey/grants/granttest"
+	"latchkey/grants/statestore"
+	"latchkey/keys"
+	"latchkey/otp/lockout"
+	"latchkey/storage"
+)
+
+var now = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// newStore returns a store whose only user is jane. Tests may change user.
+func newStore(t *testing.T, states statestore.States) (*statestore.Store, *statestore.User) {
+	t.Helper()
+	user := &statestore.User{ID: "usr_1", Email: "jane@example.com", PasswordHash: "hash-1", Roles: []string{"Shopper"}}
+	s, err := statestore.New(statestore.Config{
+		States: states, Now: func() time.Time { return now },
+		User: func(_ context.Context, name string) (statestore.User, error) {
+			if name != "jane" {
+				return statestore.User{}, storage.ErrNotFound
+			}
+			return *user, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, user
+}
+
+func principal(t *testing.T, s *statestore.Store) storage.Principal {
+	t.Helper()
+	p, err := s.Principal(t.Context(), storage.LoginKey{UsernameKey: "jane"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestSettlementSeesTheUserAsItIs checks that a sign-in is refused if the user changed
+// after its password was verified.
+func TestSettlementSeesTheUserAsItIs(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change  func(*statestore.User)
+		refused bool
+	}{
+		"nothing":      {func(*statestore.User) {}, false},
+		"roles":        {func(u *statestore.User) { u.Roles = nil }, false},
+		"inactive":     {func(u *statestore.User) { u.Inactive = true }, true},
+		"new password": {func(u *statestore.User) { u.PasswordHash = "hash-2" }, true},
+		"password set": {func(u *statestore.User) { u.PasswordSetAt = now }, true},
+	} {
+		s, user := newStore(t, new(granttest.Memory))
+		p := principal(t, s)
+		c.change(user)
+		err := s.SettleLogin(t.Context(), storage.Settlement{LoginID: p.Login.ID, OldHash: p.Login.PasswordHash, PasswordSetAt: p.Login.PasswordSetAt, Now: now})
+		if errors.Is(err, storage.ErrRefused) != c.refused || !c.refused && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestUpgradedHash checks that an upgraded hash is used until the user's own changes, and
+// that a sign-in which verified the older one still takes effect.
+func TestUpgradedHash(t *testing.T) {
+	t.Parallel()
+	s, user := newStore(t, new(granttest.Memory))
+	upgrade := storage.Settlement{LoginID: "jane", OldHash: "hash-1", NewHash: "better", Now: now}
+	for range 2 {
+		if err := s.SettleLogin(t.Context(), upgrade); err != nil {
+			t.Fatal(err)
+		}
+		if got := principal(t, s).Login.PasswordHash; got != "better" {
+			t.Errorf("hash %q", got)
+		}
+	}
+	user.PasswordHash = "hash-2"
+	if got := principal(t, s).Login.PasswordHash; got != "hash-2" {
+		t.Errorf("hash %q after a new password", got)
+	}
+}
+
+// TestFamilyOfAnotherUser checks that a session ends when its name goes to another user.
+func TestFamilyOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	s, user := newStore(t, new(granttest.Memory))
+	family := storage.TokenFamily{ID: "f", UserUID: "usr_1", LoginID: "jane", Generation: 1, ExpiresAt: now.Add(time.Hour), CreatedAt: now}
+	if err := s.SettleLogin(t.Context(), storage.Settlement{LoginID: "jane", OldHash: "hash-1", BeginFamily: &family, Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	for _, known := range []bool{true, false} {
+		state, err := s.Family(t.Context(), "f")
+		if err != nil || state.Principal.Known != known || state.Family.Generation != 1 {
+			t.Errorf("%+v, %v, want known: %v", state, err, known)
+		}
+		user.ID = "usr_2"
+	}
+	if _, err := s.Family(t.Context(), "other"); !errors.Is(err, storage.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+// TestKeys checks that two replicas agree on signing keys and peppers.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, new(granttest.Memory))
+	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tokens [2]string
+	var rings [2]*keys.Ring
+	for i := range rings {
+		if rings[i], err = keys.NewRing(t.Context(), keys.RingConfig{Store: s, Sealer: sealer, Now: func() time.Time { return now }}); err != nil {
+			t.Fatal(err)
+		}
+		if tokens[i], err = rings[i].Sign("", keys.TypeAccessToken, map[string]any{"iss": "https://id.example", "exp": now.Add(time.Hour).Unix()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := rings[0].PublicSet(), rings[1].PublicSet()
+	if len(first.Keys) == 0 || len(first.Keys) != len(second.Keys) || first.Keys[0].KeyID != second.Keys[0].KeyID {
+		t.Errorf("replicas have different keys: %v, %v", first, second)
+	}
+	one, err := keys.LoadPeppers(t.Context(), s, sealer, rand.Reader, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := keys.LoadPeppers(t.Context(), s, sealer, rand.Reader, now)
+	if err != nil || !two.Matches(one.Digest("p", "x"), "p", "x") {
+		t.Errorf("replicas have different peppers: %v", err)
+	}
+}
+
+// failing is a store that cannot be reached.
+type failing struct{ *granttest.Memory }
+
+func (failing) Load(context.Context, string) ([]byte, error) { return nil, errors.New("refused") }
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	s, user := newStore(t, failing{})
+	if _, err := s.Principal(t.Context(), storage.LoginKey{UsernameKey: "jane"}); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("a store that cannot be reached: %v", err)
+	}
+	user.ID = ""
+	if _, err := s.Principal(t.Context(), storage.LoginKey{UsernameKey: "jane"}); err == nil || errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("a user without an ID: %v", err)
+	}
+	for name, cfg := range map[string]statestore.Config{
+		"no States": {User: func(context.Context, string) (statestore.User, error) { return statestore.User{}, nil }},
+		"no User":   {States: new(granttest.Memory)},
+		"too many guesses": {
+			States: new(granttest.Memory), Lockout: storage.LockoutPolicy{Threshold: 1000, Duration: time.Second},
+			User: func(context.Context, string) (statestore.User, error) { return statestore.User{}, nil },
+		},
+	} {
+		if _, err := statestore.New(cfg); err == nil || name == "too many guesses" != errors.Is(err, lockout.ErrTooManyGuesses) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
