@@ -8,9 +8,10 @@ import (
 	"latchkey/storage"
 )
 
-// The grant types of this package's handlers: three of RFC 6749, our own, and that of
+// The grant types of this package's handlers: four of RFC 6749, our own, and that of
 // RFC 8693.
 const (
+	GrantAuthorizationCode = "authorization_code"
 	GrantPassword          = "password"
 	GrantClientCredentials = "client_credentials"
 	GrantRefreshToken      = "refresh_token"
@@ -25,7 +26,7 @@ const GrantImplicit = "implicit"
 // GrantTypes returns all grant types that a client can have.
 func GrantTypes() []string {
 	return []string{
-		GrantPassword, GrantClientCredentials, GrantRefreshToken, GrantAccountMember, GrantTokenExchange, GrantImplicit,
+		GrantAuthorizationCode, GrantPassword, GrantClientCredentials, GrantRefreshToken, GrantAccountMember, GrantTokenExchange, GrantImplicit,
 	}
 }
 
@@ -44,7 +45,7 @@ func (c Client) GetID() string { return c.ID }
 func (c Client) GetHashedSecret() []byte { return nil }
 
 // GetRedirectURIs implements fosite.Client.
-func (c Client) GetRedirectURIs() []string { return nil }
+func (c Client) GetRedirectURIs() []string { return c.RedirectURIs }
 
 // GetGrantTypes implements fosite.Client.
 func (c Client) GetGrantTypes() fosite.Arguments { return c.GrantTypes }

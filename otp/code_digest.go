@@ -39,6 +39,17 @@ func (c *Codes) Digest(loginID, code string) storage.Digest {
 	return c.digester.Digest(digestPurpose, loginID, Normalize(code))
 }
 
+// Bind returns the text that stands for a code which is good together with binding only,
+// in hexadecimal. Digests are computed of that text, and whoever presents the code
+// presents the text: other guesses at the code are wrong, whatever they are. An empty
+// binding leaves the code as it is.
+func Bind(code, binding string) string {
+	if binding == "" {
+		return code
+	}
+	return Normalize(code) + "." + binding
+}
+
 // SetDigests sets the digests of a new one-time password of the login. The pepper may
 // change in between; then the code has no digest by name.
 func (c *Codes) SetDigests(code *storage.Code, login *storage.Login, text string) {

@@ -77,7 +77,7 @@ func (s *Service) issueCode(n notification, now time.Time) (storage.IssuedCode, 
 		IssuedAt:  storage.IssueTime(now, storage.CodesValidFrom(n.client, n.to)),
 		ExpiresAt: n.request.ExpiresAt,
 	}
-	s.cfg.Codes.SetDigests(&code, &n.to.Login, text)
+	s.cfg.Codes.SetDigests(&code, &n.to.Login, Bind(text, n.request.Binding))
 	return storage.IssuedCode{LoginID: n.to.Login.ID, Messages: messages, Code: code}, err
 }
 

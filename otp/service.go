@@ -165,6 +165,7 @@ type Request struct {
 	// of the client, and the codes are bound to the client.
 	ProfileID string
 	Purpose   storage.Purpose // of one-time passwords; empty: PurposeSignIn
+	Binding   string          // hexadecimal, that one-time passwords are good with only; see Bind. Empty: they are not bound
 	GrantType string          // that the client must have to redeem a one-time password; empty: any that takes codes
 	URL       string          // page to reset the password, for the message
 	Address   netip.Addr      // of the caller; the limit Address does not apply to the zero value
@@ -289,7 +290,7 @@ func (s *Service) newRequest(ctx context.Context, client storage.Client, r Reque
 func parseRequest(r Request) (storage.CodeRequest, error) {
 	request := storage.CodeRequest{
 		Type: r.Type, ProfileID: r.ProfileID, Username: storage.StorableText(r.Username), Email: storage.StorableText(r.Email),
-		URL: storage.StorableText(r.URL), TraceID: r.TraceID, Source: limit.Source(r.Address),
+		Binding: r.Binding, URL: storage.StorableText(r.URL), TraceID: r.TraceID, Source: limit.Source(r.Address),
 	}
 	switch r.Type {
 	case "", storage.MessageOneTimePassword:

@@ -45,6 +45,13 @@ type Client struct {
 	TrustAddress bool            // if the client is confidential, it may state the network address of its user
 	Registration Digest          // of its registration access token (RFC 7592); zero: none
 
+	RedirectURIs           []string // to which authorization responses go; see HasRedirectURI
+	PostLogoutRedirectURIs []string // to which browsers may go after a logout
+	BackchannelLogoutURI   string   // that is told of logouts; empty: none
+	ThirdParty             bool     // its users are asked for their consent
+	IDTokenAlg             string   // JWS algorithm of its ID tokens; empty: RS256
+	RequirePAR             bool     // it must push its authorization requests (RFC 9126)
+
 	Secrets []ClientSecret
 	XP      json.RawMessage // the administrator's own data
 

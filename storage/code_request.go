@@ -16,6 +16,7 @@ type CodeRequest struct {
 	Phone     string // for MessageContactChanged the former number; may be empty
 	UserUID   string // the recipient of an invitation or of MessageContactChanged; otherwise empty
 	Purpose   Purpose
+	Binding   string // the one-time password is good with this text only; see otp.Bind. Empty: it is not bound
 	URL       string // page to reset the password, for the message
 	TraceID   string // correlation id of the HTTP request
 	Source    string // network address of the caller; empty: unknown. Workers alternate between sources

@@ -6,7 +6,8 @@ import "time"
 // refuses it with ErrRefused unless the login is active and not locked at that
 // moment and the credential is still valid: the code is live, or the password is
 // unchanged. Otherwise it uses up the code, clears the failures, stores the new
-// hash, remembers the source and begins the token family.
+// hash, remembers the source, begins the token family and the session, and issues the
+// authorization code.
 //
 // For an attempt from a known source, the lock of that source counts. Otherwise
 // the lock for guesses at codes counts for a code, and the lock of the login for a
@@ -28,7 +29,12 @@ type Settlement struct {
 	Resumed bool
 
 	BeginFamily *TokenFamily // nil: no refresh token
-	Now         time.Time
+
+	// BeginSession is the session of the browser that begins. A session with that ID of
+	// the same login that has not ended is renewed: it gets the new secret. nil: none.
+	BeginSession *Session
+	Authorize    *Authorization // code that is issued; nil: none
+	Now          time.Time
 }
 
 // PasswordChange sets a new permanent password in one transaction. The store

@@ -15,6 +15,7 @@ type TokenFamily struct {
 	LoginID    string
 	AccountUID string // the account that its tokens are scoped to; empty: none
 	SourceID   string // the known source that the sign-in came from; empty: unknown
+	SessionID  string // the session of the browser that the sign-in belongs to; empty: none
 	Scope      []string
 	Resources  []string // the audience of its access tokens (RFC 8707); empty: the server's default
 	JKT        string   // JWK thumbprint of the key that its tokens are bound to (RFC 9449); empty: none

@@ -49,6 +49,10 @@ type newClient struct {
 	jwks                          []byte        // what that file holds
 	resources                     []string
 	dpop, trustAddress            bool
+	redirectURIs                  []string
+	postLogoutURIs                []string
+	backchannelURI                string
+	thirdParty                    bool
 }
 
 // createdClient is printed once. The secret cannot be shown again.
@@ -80,6 +84,10 @@ func (c *cli) clientCreateCommand() *cobra.Command {
 	f.StringArrayVar(&n.resources, "resource", nil, "resource that its tokens may be for, a URI of LATCHKEY_RESOURCES, repeatable (default: all)")
 	f.BoolVar(&n.dpop, "dpop", false, "its tokens are bound to a key, always (RFC 9449)")
 	f.BoolVar(&n.trustAddress, "trust-address", false, "the address that it says its user has is believed")
+	f.StringArrayVar(&n.redirectURIs, "redirect-uri", nil, "URI to which the hosted sign-in returns, repeatable, for the grant authorization_code")
+	f.StringArrayVar(&n.postLogoutURIs, "post-logout-redirect-uri", nil, "URI to which browsers may go after a logout, repeatable")
+	f.StringVar(&n.backchannelURI, "backchannel-logout-uri", "", "URI that is told of logouts")
+	f.BoolVar(&n.thirdParty, "third-party", false, "its users are asked for their consent")
 	f.StringVar(&n.profile, "profile", storage.DefaultProfileID, "password profile of its users")
 	return cmd
 }
@@ -138,6 +146,9 @@ func (n *newClient) check() error {
 	if err := n.checkProof(); err != nil {
 		return err
 	}
+	if err := n.checkRedirects(); err != nil {
+		return err
+	}
 	return n.checkGrants()
 }
 
@@ -152,6 +163,30 @@ func (n *newClient) checkProof() error {
 	shape := wire.ApiClient{AppName: n.name, Resources: n.resources}
 	if err := shape.Validate("").Err(); err != nil {
 		return usagef("--resource: %v", err)
+	}
+	return nil
+}
+
+// checkRedirects checks the flags about the hosted sign-in.
+func (n *newClient) checkRedirects() error {
+	for flag, uris := range map[string][]string{"--redirect-uri": n.redirectURIs, "--post-logout-redirect-uri": n.postLogoutURIs} {
+		for _, uri := range uris {
+			if err := storage.CheckRedirectURI(uri); err != nil {
+				return usagef("%s: the redirect URI %q %v", flag, uri, err)
+			}
+		}
+	}
+	if n.backchannelURI != "" {
+		if err := storage.CheckLogoutURI(n.backchannelURI); err != nil {
+			return usagef("--backchannel-logout-uri: %q %v", n.backchannelURI, err)
+		}
+	}
+	codes := slices.Contains(n.grants, grants.GrantAuthorizationCode)
+	switch {
+	case codes && len(n.redirectURIs) == 0:
+		return usagef("--grant %s needs --redirect-uri", grants.GrantAuthorizationCode)
+	case !codes && len(n.redirectURIs) > 0:
+		return usagef("--redirect-uri needs --grant %s", grants.GrantAuthorizationCode)
 	}
 	return nil
 }
@@ -210,6 +245,8 @@ func (n *newClient) record() storage.Client {
 		AccessTokenTTL: n.accessDuration, RefreshTokenTTL: n.refreshDuration,
 		ReuseRefreshTokens: n.noRotation, SigningAlg: n.signingAlg,
 		JWKS: n.jwks, Resources: sorted(n.resources), DPoPBound: n.dpop, TrustAddress: n.trustAddress,
+		RedirectURIs: sorted(n.redirectURIs), PostLogoutRedirectURIs: sorted(n.postLogoutURIs),
+		BackchannelLogoutURI: n.backchannelURI, ThirdParty: n.thirdParty,
 	}
 	if n.jwks != nil {
 		k.AuthMethod = storage.AuthMethodPrivateKeyJWT

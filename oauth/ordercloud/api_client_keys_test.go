@@ -41,7 +41,7 @@ func TestApiClientsWithKeys(t *testing.T) {
 	_, set := keyPair(t)
 	const path = "/v1/apiclients/signer"
 	members := `"TokenEndpointAuthMethod":"private_key_jwt","JWKS":` + set +
-		`,"Resources":["https://b.example/api","urn:example:a"],"DPoPBoundAccessTokens":true,"TrustEndUserAddress":true`
+		`,"Resources":["https://b.example/api","urn:example:a"],"DPoPBoundAccessTokens":true,"TrustEndUserAddress":true,"RedirectUris":[],"PostLogoutRedirectUris":[],"BackchannelLogoutUri":null,"ThirdParty":false,"IDTokenSigningAlg":null,"RequirePushedAuthorizationRequests":false`
 	created := srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"signer","AppName":"Signer",`+members+`}`)
 	if !strings.HasSuffix(created.body, members+"}") {
 		t.Errorf("created %s", created.body)

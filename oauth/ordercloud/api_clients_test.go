@@ -34,7 +34,7 @@ func TestApiClients(t *testing.T) {
 		`"OrderReturnIntegrationEventName":null,"AddToCartIntegrationEventID":null,"AddToCartIntegrationEventName":null,` +
 		`"GrantTypes":["client_credentials","password","refresh_token"],"AllowedCredentials":["otp","password"],` +
 		`"RefreshTokenRotation":false,"RefreshTokenIdleDuration":0,"SigningAlg":null,"PasswordProfileID":"default",` +
-		`"TokenEndpointAuthMethod":null,"JWKS":null,"Resources":[],"DPoPBoundAccessTokens":false,"TrustEndUserAddress":false}`
+		`"TokenEndpointAuthMethod":null,"JWKS":null,"Resources":[],"DPoPBoundAccessTokens":false,"TrustEndUserAddress":false,"RedirectUris":[],"PostLogoutRedirectUris":[],"BackchannelLogoutUri":null,"ThirdParty":false,"IDTokenSigningAlg":null,"RequirePushedAuthorizationRequests":false}`
 	if diff := cmp.Diff(want, created.body); diff != "" || created.header.Get("ETag") != `"1"` {
 		t.Error(diff)
 	}

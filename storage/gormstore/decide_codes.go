@@ -23,6 +23,7 @@ type requestRow struct {
 	Phone     string `gorm:"column:phone"`
 	UserUID   string `gorm:"column:user_uid" list:"UserUID"`
 	Purpose   string `gorm:"column:purpose" list:"Purpose"`
+	Binding   string `gorm:"column:binding"`
 	URL       string `gorm:"column:url"`
 	TraceID   string `gorm:"column:trace_id" list:"TraceID"`
 	Source    string `gorm:"column:source" list:"Source"`
@@ -44,7 +45,7 @@ func requestRowOf(r storage.CodeRequest) requestRow {
 	return requestRow{
 		ID: r.ID, Type: string(r.Type), ClientID: r.ClientID, ProfileID: r.ProfileID,
 		Username: r.Username, Email: r.Email, Phone: r.Phone, UserUID: r.UserUID,
-		Purpose: string(r.Purpose), URL: r.URL, TraceID: r.TraceID, Source: r.Source,
+		Purpose: string(r.Purpose), Binding: r.Binding, URL: r.URL, TraceID: r.TraceID, Source: r.Source,
 		CreatedAt: micros(r.CreatedAt), ExpiresAt: micros(r.ExpiresAt),
 	}
 }
@@ -53,7 +54,7 @@ func (r *requestRow) record() storage.CodeRequest {
 	return storage.CodeRequest{
 		ID: r.ID, Type: storage.MessageType(r.Type), ClientID: r.ClientID, ProfileID: r.ProfileID,
 		Username: r.Username, Email: r.Email, Phone: r.Phone, UserUID: r.UserUID,
-		Purpose: storage.Purpose(r.Purpose), URL: r.URL, TraceID: r.TraceID, Source: r.Source,
+		Purpose: storage.Purpose(r.Purpose), Binding: r.Binding, URL: r.URL, TraceID: r.TraceID, Source: r.Source,
 		CreatedAt: instant(r.CreatedAt), ExpiresAt: instant(r.ExpiresAt),
 	}
 }

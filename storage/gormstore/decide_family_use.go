@@ -16,6 +16,7 @@ type usedFamilyRow struct {
 	AccountUID string `gorm:"column:account_uid"`
 	Scope      string `gorm:"column:scope"`
 	SourceID   string `gorm:"column:source_id"`
+	SessionID  string `gorm:"column:session_id"`
 	AMR        string `gorm:"column:amr"`
 	Purpose    string `gorm:"column:purpose"`
 	AuthTime   int64  `gorm:"column:auth_time"`
@@ -45,7 +46,7 @@ func (s *Store) UseFamily(ctx context.Context, use storage.FamilyUse) (state sto
 	}
 	row := &rows[0]
 	state.Family = storage.TokenFamily{
-		ID: use.FamilyID, ClientID: use.ClientID, UserUID: row.UserUID, LoginID: row.LoginID, SourceID: row.SourceID,
+		ID: use.FamilyID, ClientID: use.ClientID, UserUID: row.UserUID, LoginID: row.LoginID, SourceID: row.SourceID, SessionID: row.SessionID,
 		Scope: list(row.Scope), AMR: list(row.AMR), Purpose: storage.Purpose(row.Purpose), AuthTime: instant(row.AuthTime),
 		SeedDigest: use.SeedDigest, Generation: use.Generation + 1, RotatedAt: use.Now, Rotations: parseRotations(row.Rotations),
 		IdleUntil: use.IdleUntil, CreatedAt: instant(row.CreatedAt),
@@ -93,7 +94,7 @@ func (p *postgres) familyUse() string {
 			AND l.active AND u.active AND (u.account_uid = '' OR a.active)
 			AND COALESCE((SELECT src.locked_until FROM login_sources src WHERE src.id = t.source_id AND src.login_id = l.id), l.locked_until) <= :now
 			AND `+admitted+`
-		RETURNING l.id, l.username, u.uid, u.kind, u.account_uid, t.scope, t.source_id, t.amr, t.purpose, t.auth_time,
+		RETURNING l.id, l.username, u.uid, u.kind, u.account_uid, t.scope, t.source_id, t.session_id, t.amr, t.purpose, t.auth_time,
 			t.rotations, t.created_at, `+membership+`, `+assigned,
 		[]string{
 			"now BIGINT", "idle_until BIGINT", "grace_from BIGINT", "valid_from BIGINT", "family TEXT", "generation BIGINT",

@@ -69,6 +69,12 @@ func (s *Store) consequences(x *storage.Settlement) []statement {
 	if x.BeginFamily != nil {
 		then = append(then, s.insertFamily(x.BeginFamily))
 	}
+	if x.BeginSession != nil {
+		then = append(then, s.beginSession(x.BeginSession))
+	}
+	if x.Authorize != nil {
+		then = append(then, s.insertAuthorization(x.Authorize))
+	}
 	return then
 }
 

@@ -12,6 +12,7 @@ import (
 // recipients, which gets conditions, have their parameters bound.
 type statements struct {
 	principal, principalOf, recipients, family, tokenStatus string
+	session, authorization                                  string
 	redemption, familyUse                                   string // empty: the database is not asked for them
 }
 
@@ -46,6 +47,19 @@ func newStatements(d dialect, t *rowTypes) statements {
 			JOIN users u ON u.uid = l.user_uid` + account + anySource + `
 			WHERE l.profile_id = ?`,
 		family: d.bind("SELECT " + who + ", " + scoped + ", " + columnsOf[familyRow](t).of("t") + ` FROM families t
+			LEFT JOIN logins l ON l.id = t.login_id
+			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
+			LEFT JOIN users u ON u.uid = t.user_uid` + account + `
+			LEFT JOIN memberships sm ON sm.account_uid = t.account_uid AND sm.user_uid = t.user_uid
+			LEFT JOIN accounts sa ON sa.uid = sm.account_uid AND sa.active
+			WHERE t.id = ?`),
+		session: d.bind("SELECT " + who + ", " + columnsOf[sessionRow](t).of("t") + ` FROM sessions t
+			LEFT JOIN logins l ON l.id = t.login_id
+			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
+			LEFT JOIN users u ON u.uid = t.user_uid` + account + `
+			WHERE t.id = ?`),
+		authorization: d.bind("SELECT " + who + ", " + scoped + ", " + columnsOf[authorizationRow](t).of("t") + `, b.id AS session_id FROM authorizations t
+			LEFT JOIN sessions b ON b.id = t.session_id AND b.ended_at = 0
 			LEFT JOIN logins l ON l.id = t.login_id
 			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
 			LEFT JOIN users u ON u.uid = t.user_uid` + account + `

@@ -16,6 +16,7 @@ type familyRow struct {
 	LoginID    string `gorm:"column:login_id"`
 	AccountUID string `gorm:"column:account_uid"`
 	SourceID   string `gorm:"column:source_id"`
+	SessionID  string `gorm:"column:session_id"`
 	Scope      string `gorm:"column:scope"`
 	Resources  string `gorm:"column:resources"`
 	JKT        string `gorm:"column:jkt"`
@@ -37,7 +38,7 @@ func (*familyRow) TableName() string { return "families" }
 func familyRowOf(f *storage.TokenFamily) familyRow {
 	return familyRow{
 		ID: f.ID, ClientID: f.ClientID, UserUID: f.UserUID, LoginID: f.LoginID, AccountUID: f.AccountUID,
-		SourceID: f.SourceID, Scope: words(f.Scope), Resources: words(f.Resources), JKT: f.JKT, AMR: words(f.AMR),
+		SourceID: f.SourceID, SessionID: f.SessionID, Scope: words(f.Scope), Resources: words(f.Resources), JKT: f.JKT, AMR: words(f.AMR),
 		Purpose: string(f.Purpose), AuthTime: micros(f.AuthTime), SeedDigest: f.SeedDigest, Generation: f.Generation,
 		RotatedAt: micros(f.RotatedAt), Rotations: formatRotations(f.Rotations), ExpiresAt: micros(f.ExpiresAt),
 		IdleUntil: micros(f.IdleUntil), RevokedAt: micros(f.RevokedAt), CreatedAt: micros(f.CreatedAt),
@@ -47,7 +48,7 @@ func familyRowOf(f *storage.TokenFamily) familyRow {
 func (r *familyRow) record() storage.TokenFamily {
 	return storage.TokenFamily{
 		ID: r.ID, ClientID: r.ClientID, UserUID: r.UserUID, LoginID: r.LoginID, AccountUID: r.AccountUID,
-		SourceID: r.SourceID, Scope: list(r.Scope), Resources: list(r.Resources), JKT: r.JKT, AMR: list(r.AMR), Purpose: storage.Purpose(r.Purpose), AuthTime: instant(r.AuthTime),
+		SourceID: r.SourceID, SessionID: r.SessionID, Scope: list(r.Scope), Resources: list(r.Resources), JKT: r.JKT, AMR: list(r.AMR), Purpose: storage.Purpose(r.Purpose), AuthTime: instant(r.AuthTime),
 		SeedDigest: r.SeedDigest, Generation: r.Generation, RotatedAt: instant(r.RotatedAt), Rotations: parseRotations(r.Rotations),
 		ExpiresAt: instant(r.ExpiresAt), IdleUntil: instant(r.IdleUntil),
 		RevokedAt: instant(r.RevokedAt), CreatedAt: instant(r.CreatedAt),

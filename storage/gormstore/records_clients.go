@@ -43,6 +43,12 @@ type clientRow struct {
 	Resources          string `gorm:"column:resources"`
 	DPoPBound          bool   `gorm:"column:dpop_bound"`
 	TrustAddress       bool   `gorm:"column:trust_address"`
+	RedirectURIs       string `gorm:"column:redirect_uris"`
+	PostLogoutURIs     string `gorm:"column:post_logout_redirect_uris"`
+	BackchannelURI     string `gorm:"column:backchannel_logout_uri"`
+	ThirdParty         bool   `gorm:"column:third_party"`
+	IDTokenAlg         string `gorm:"column:id_token_alg"`
+	RequirePAR         bool   `gorm:"column:require_par"`
 	RegistrationPepper string `gorm:"column:registration_pepper_id"`
 	RegistrationDigest blob   `gorm:"column:registration_digest"`
 	XP                 string `gorm:"column:xp" list:"XP,json"`
@@ -73,6 +79,8 @@ func clientRowOf(c storage.Client) clientRow {
 		ReuseRefreshTokens: c.ReuseRefreshTokens, SigningAlg: c.SigningAlg,
 		AuthMethod: c.AuthMethod, JWKS: string(c.JWKS), Resources: words(c.Resources),
 		DPoPBound: c.DPoPBound, TrustAddress: c.TrustAddress,
+		RedirectURIs: words(c.RedirectURIs), PostLogoutURIs: words(c.PostLogoutRedirectURIs), BackchannelURI: c.BackchannelLogoutURI,
+		ThirdParty: c.ThirdParty, IDTokenAlg: c.IDTokenAlg, RequirePAR: c.RequirePAR,
 		RegistrationPepper: c.Registration.PepperID, RegistrationDigest: c.Registration.Sum, XP: string(c.XP),
 		ValidFrom: micros(c.ValidFrom), PermittedSince: timesByKey(c.PermittedSince),
 		Meta: stamps{Version: c.Version, Created: micros(c.CreatedAt)},
@@ -93,6 +101,8 @@ func (r *clientRow) record() storage.Client {
 		ReuseRefreshTokens: r.ReuseRefreshTokens, SigningAlg: r.SigningAlg,
 		AuthMethod: r.AuthMethod, JWKS: raw(r.JWKS), Resources: list(r.Resources),
 		DPoPBound: r.DPoPBound, TrustAddress: r.TrustAddress,
+		RedirectURIs: list(r.RedirectURIs), PostLogoutRedirectURIs: list(r.PostLogoutURIs), BackchannelLogoutURI: r.BackchannelURI,
+		ThirdParty: r.ThirdParty, IDTokenAlg: r.IDTokenAlg, RequirePAR: r.RequirePAR,
 		Registration: storage.Digest{PepperID: r.RegistrationPepper, Sum: r.RegistrationDigest}, XP: raw(r.XP),
 		ValidFrom: instant(r.ValidFrom), PermittedSince: keysToTimes(r.PermittedSince),
 		Version: r.Meta.Version, CreatedAt: instant(r.Meta.Created), UpdatedAt: instant(r.Meta.Updated),

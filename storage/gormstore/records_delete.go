@@ -64,6 +64,11 @@ func (s *Store) DeleteClient(ctx context.Context, id string, version int64) erro
 	const what = "delete client"
 	key := clientKey(id)
 	return s.changed(ctx, deleteRecord[clientRow](ctx, s, what, "id_key = ?", key, version, func(ctx context.Context) error {
+		// A later client may have the ID.
+		consents := statement{sql: "DELETE FROM consents WHERE client_id IN (SELECT id FROM clients WHERE id_key = ?)", args: []any{key}}
+		if err := s.each(ctx, what, consents); err != nil {
+			return err
+		}
 		return deleteAll[secretRow](ctx, s, what, "client_key = ?", key)
 	}), configChange{clientChanged, key})
 }
@@ -129,6 +134,11 @@ func (s *Store) clearUsers(ctx context.Context, where string, arg any) error {
 	}
 	if err := deleteAll[membershipRow](ctx, s, what, "user_uid "+selected, arg); err != nil {
 		return err
+	}
+	for _, table := range []string{"sessions", "consents"} {
+		if err := s.each(ctx, what, statement{sql: "DELETE FROM " + table + " WHERE user_uid " + selected, args: []any{arg}}); err != nil {
+			return err
+		}
 	}
 	return deleteAll[profileAssignmentRow](ctx, s, what, "party IN (SELECT 'user:' || uid FROM users WHERE "+where+")", arg)
 }

@@ -17,6 +17,8 @@ const (
 	// keepSource is how long an address stays known to a login that no longer signs in
 	// from it.
 	keepSource = 90 * 24 * time.Hour
+	// keepConsent is how long a user's consent is remembered.
+	keepConsent = 365 * 24 * time.Hour
 )
 
 // expiring is a kind of row that ends.
@@ -59,7 +61,8 @@ func (s *Store) SweepTables() []string {
 
 // SweepTable deletes up to limit rows of a table that have ended, the oldest first, and
 // returns their number: requests and messages a day after their end, families a day
-// after their expiry or revocation, marks of revoked tokens and spent ids after their
+// after their expiry or revocation, sessions and
+// authorizations likewise, consents after a year, marks of revoked tokens and spent ids after their
 // expiry, audit events after Config.AuditRetention, sources without a sign-in for 90
 // days, and the failures of names without a login after two days, unless they are locked.
 //
@@ -126,6 +129,8 @@ func expiringRows(now time.Time) []expiring {
 		}
 	}
 	messages, revoked, attempts := before("messages", "ended_at", ended), before("families", "revoked_at", ended), before("message_attempts", "ended_at", ended)
+	signedOut := before("sessions", "ended_at", ended)
+	signedOut.where = "ended_at > 0 AND " + signedOut.where
 	messages.where = "ended_at > 0 AND " + messages.where
 	revoked.where = "revoked_at > 0 AND " + revoked.where
 	// Attempts end with their message, which may be deleted before them.
@@ -148,6 +153,10 @@ func expiringRows(now time.Time) []expiring {
 		revoked,
 		before("revoked_tokens", "expires_at", now),
 		before("spent_ids", "expires_at", now),
+		before("authorizations", "expires_at", ended),
+		before("sessions", "idle_until", ended), // never after the end of their life
+		signedOut,
+		before("consents", "granted_at", now.Add(-keepConsent)),
 		before("login_sources", "seen_at", now.Add(-keepSource)),
 		{
 			table: "phantoms", where: "quiet_day <= ? AND last_failure_at < ? AND locked_until <= ? AND codes_locked_until <= ?",

@@ -128,6 +128,8 @@ func fullClient(id string) storage.Client {
 		ReuseRefreshTokens: true, SigningAlg: "RS256",
 		AuthMethod: storage.AuthMethodPrivateKeyJWT, JWKS: json.RawMessage(`{"keys":[{"kty":"EC","kid":"ü"}]}`),
 		Resources: []string{"https://a.example/x?y=z", "urn:b"}, DPoPBound: true, TrustAddress: true,
+		RedirectURIs: []string{"com.example.app:/cb", "https://a.example/cb?x=y"}, PostLogoutRedirectURIs: []string{"https://a.example/"},
+		BackchannelLogoutURI: "https://a.example/logout", ThirdParty: true, IDTokenAlg: "ES256", RequirePAR: true,
 		Registration: storage.Digest{PepperID: "p", Sum: []byte{0, 255, 7}}, XP: json.RawMessage(`{"x": "ü"}`),
 	}
 }

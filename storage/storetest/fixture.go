@@ -99,7 +99,7 @@ func (w *fixture) request(id string) storage.CodeRequest {
 	r := storage.CodeRequest{
 		ID: id, Type: storage.MessageOneTimePassword, ClientID: "web", ProfileID: storage.DefaultProfileID,
 		Username: "bob", Email: "bob@example.com", UserUID: "usr_bob", URL: "https://shop.example/reset",
-		Purpose: storage.PurposeSignIn, TraceID: "trace", Source: "192.0.2.1", CreatedAt: w.now, ExpiresAt: w.now.Add(10 * time.Minute),
+		Purpose: storage.PurposeSignIn, Binding: "b", TraceID: "trace", Source: "192.0.2.1", CreatedAt: w.now, ExpiresAt: w.now.Add(10 * time.Minute),
 	}
 	check(w.t, w.store.AddCodeRequest(w.ctx, r))
 	return r

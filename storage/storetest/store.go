@@ -18,6 +18,7 @@ type Store interface {
 	Logins
 	Senders
 	SignIn
+	Sessions
 	Families
 	Revocations
 	Requests
@@ -108,6 +109,17 @@ type SignIn interface {
 	SettleLogin(ctx context.Context, x storage.Settlement) error
 	RedeemCode(ctx context.Context, r storage.Redemption) (storage.Redeemed, bool, error)
 	RestoreCode(ctx context.Context, r storage.Redemption, done storage.Redeemed) error
+}
+
+// Sessions stores sign-ins of browsers, authorization codes and consents.
+type Sessions interface {
+	Session(ctx context.Context, id string) (storage.SessionState, error)
+	UseSession(ctx context.Context, use storage.SessionUse) error
+	EndSession(ctx context.Context, id string, now time.Time) (bool, error)
+	Authorization(ctx context.Context, id string) (storage.AuthorizationState, error)
+	RedeemAuthorization(ctx context.Context, use storage.AuthorizationUse) error
+	Consent(ctx context.Context, userUID, clientID string) (storage.Consent, error)
+	PutConsent(ctx context.Context, c storage.Consent) error
 }
 
 // Families stores refresh token families.

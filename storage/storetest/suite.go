@@ -35,6 +35,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"Races":           testRaces,
 		"Redemptions":     testRedemptions,
 		"FamilyUses":      testFamilyUses,
+		"Sessions":        testSessions,
+		"Authorizations":  testAuthorizations,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"latchkey/grants"
+	"latchkey/keys"
 	"latchkey/oauth/client"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
@@ -35,9 +36,14 @@ type clientMetadata struct {
 	Scope                   string          `json:"scope,omitempty"`
 	DPoPBoundAccessTokens   bool            `json:"dpop_bound_access_tokens,omitempty"`
 
-	// Members that this server refuses.
-	RedirectURIs []string `json:"redirect_uris,omitempty"`
-	JWKSURI      string   `json:"jwks_uri,omitempty"`
+	// Members about the hosted sign-in (RFC 7591 §2, RFC 9126 §6, OpenID Connect).
+	RedirectURIs           []string `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelLogoutURI   string   `json:"backchannel_logout_uri,omitempty"`
+	IDTokenAlg             string   `json:"id_token_signed_response_alg,omitempty"`
+	RequirePAR             bool     `json:"require_pushed_authorization_requests,omitempty"`
+
+	JWKSURI string `json:"jwks_uri,omitempty"` // refused
 
 	// Members of a replacement only (RFC 7592 §2.2).
 	ClientID     string `json:"client_id,omitempty"`
@@ -59,6 +65,12 @@ type registeredClient struct {
 	JWKS                    json.RawMessage `json:"jwks,omitempty"`
 	Scope                   string          `json:"scope"`
 	DPoPBoundAccessTokens   bool            `json:"dpop_bound_access_tokens"`
+
+	RedirectURIs           []string `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelLogoutURI   string   `json:"backchannel_logout_uri,omitempty"`
+	IDTokenAlg             string   `json:"id_token_signed_response_alg,omitempty"`
+	RequirePAR             bool     `json:"require_pushed_authorization_requests,omitempty"`
 }
 
 // metadataError is a refusal of the metadata of a client (RFC 7591 §3.2.2).
@@ -107,14 +119,15 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (clientMetadata, error
 // do. serves reports whether the server has a grant.
 func (m *clientMetadata) check(serves func(grantType string) bool) error {
 	switch {
-	case len(m.RedirectURIs) > 0:
-		return &metadataError{"invalid_redirect_uri", "redirect_uris must be empty: this server redirects to nobody"}
-	case len(m.ResponseTypes) > 0:
-		return fault("response_types", "must be empty: there is no authorization endpoint")
+	case slices.ContainsFunc(m.ResponseTypes, func(t string) bool { return t != responseTypeCode }):
+		return fault("response_types", "can only have code")
 	case len(m.ClientName) > maxClientNameBytes || strings.ContainsFunc(m.ClientName, unicode.IsControl):
 		return fault("client_name", "must be one line of at most %d bytes", maxClientNameBytes)
 	case !surface.IsScope(m.Scope) || slices.ContainsFunc(m.scopes(), func(role string) bool { return len(role) > maxRoleBytes }):
 		return fault("scope", "must be a list of scopes with spaces between them (RFC 6749, section 3.3)")
+	}
+	if err := m.checkRedirects(); err != nil {
+		return err
 	}
 	for _, g := range m.grantTypes() {
 		if !serves(g) {
@@ -122,6 +135,40 @@ func (m *clientMetadata) check(serves func(grantType string) bool) error {
 		}
 	}
 	return m.checkAuthentication()
+}
+
+// responseTypeCode is the response type of authorization codes.
+const responseTypeCode = "code"
+
+// maxRedirectURIs is the highest number of redirect URIs of each kind.
+const maxRedirectURIs = 50
+
+// checkRedirects checks the members about the hosted sign-in.
+func (m *clientMetadata) checkRedirects() error {
+	uses := slices.Contains(m.grantTypes(), grants.GrantAuthorizationCode)
+	switch {
+	case len(m.RedirectURIs) > maxRedirectURIs || len(m.PostLogoutRedirectURIs) > maxRedirectURIs:
+		return fault("redirect_uris", "has more than %d", maxRedirectURIs)
+	case uses && len(m.RedirectURIs) == 0:
+		return &metadataError{"invalid_redirect_uri", "redirect_uris is required for the grant type authorization_code"}
+	case !uses && len(m.ResponseTypes) > 0:
+		return fault("response_types", "needs the grant type authorization_code")
+	case m.IDTokenAlg != "" && !slices.Contains([]string{keys.ES256, keys.RS256, keys.EdDSA}, m.IDTokenAlg):
+		return fault("id_token_signed_response_alg", "is not served")
+	}
+	for member, uris := range map[string][]string{"redirect_uris": m.RedirectURIs, "post_logout_redirect_uris": m.PostLogoutRedirectURIs} {
+		for _, uri := range uris {
+			if err := storage.CheckRedirectURI(uri); err != nil {
+				return &metadataError{"invalid_redirect_uri", member + ": the redirect URI " + surface.DescriptionText(uri) + " " + err.Error()}
+			}
+		}
+	}
+	if m.BackchannelLogoutURI != "" {
+		if err := storage.CheckLogoutURI(m.BackchannelLogoutURI); err != nil {
+			return fault("backchannel_logout_uri", "%v", err)
+		}
+	}
+	return nil
 }
 
 func (m *clientMetadata) checkAuthentication() error {
@@ -158,11 +205,15 @@ func (m *clientMetadata) usesSecret() bool {
 	return m.method() == client.MethodBasic || m.method() == client.MethodPost
 }
 
-// grantTypes returns the grant types that the client asks for. The default is
-// client_credentials: the RFC's default, authorization_code, is not served, and a
-// client gets no grant that signs users in unless it asks for it.
+// grantTypes returns the grant types that the client asks for. The default of a client
+// with redirect URIs is authorization_code (RFC 7591 §2), and that of another one is
+// client_credentials. So a client gets no grant that signs users in unless it asks for
+// it.
 func (m *clientMetadata) grantTypes() []string {
 	if len(m.GrantTypes) == 0 {
+		if len(m.RedirectURIs) > 0 {
+			return []string{grants.GrantAuthorizationCode}
+		}
 		return []string{grants.GrantClientCredentials}
 	}
 	return slices.Compact(slices.Sorted(slices.Values(m.GrantTypes)))
@@ -183,6 +234,8 @@ func (m *clientMetadata) applyTo(c *storage.Client) {
 	c.GrantTypes, c.Roles = m.grantTypes(), m.scopes()
 	c.Public = m.method() == client.MethodNone
 	c.DPoPBound = m.DPoPBoundAccessTokens
+	c.RedirectURIs, c.PostLogoutRedirectURIs = m.RedirectURIs, m.PostLogoutRedirectURIs
+	c.BackchannelLogoutURI, c.IDTokenAlg, c.RequirePAR = m.BackchannelLogoutURI, m.IDTokenAlg, m.RequirePAR
 	c.JWKS, c.AuthMethod = m.JWKS, ""
 	if m.method() == client.MethodPost || m.method() == storage.AuthMethodPrivateKeyJWT {
 		c.AuthMethod = m.method()
@@ -198,6 +251,11 @@ func (e *Endpoint) describe(c *storage.Client, accessToken, secret string) regis
 		ClientName: c.Name, GrantTypes: append([]string{}, c.GrantTypes...), ResponseTypes: []string{},
 		TokenEndpointAuthMethod: client.MethodOf(c), JWKS: c.JWKS, Scope: strings.Join(c.Roles, " "),
 		DPoPBoundAccessTokens: c.DPoPBound,
+		RedirectURIs:          c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs,
+		BackchannelLogoutURI: c.BackchannelLogoutURI, IDTokenAlg: c.IDTokenAlg, RequirePAR: c.RequirePAR,
+	}
+	if c.HasGrant(grants.GrantAuthorizationCode) {
+		answer.ResponseTypes = []string{responseTypeCode}
 	}
 	if len(answer.JWKS) == 0 {
 		answer.JWKS = nil

@@ -23,6 +23,7 @@ const (
 	maxAnonymousTokenDuration     = 31 * 24 * 60 // keys that verify such tokens are published as long
 	maxTokenDuration              = 524160
 	maxResources                  = 50
+	maxRedirectURIs               = 50
 )
 
 // Values of AllowedCredentials.
@@ -76,6 +77,13 @@ type ApiClient struct {
 	Resources               []string        // which of the server's resources its tokens may be for (RFC 8707); default all
 	DPoPBoundAccessTokens   bool            // its tokens are bound to a key, always (RFC 9449 §5.2)
 	TrustEndUserAddress     bool            // a confidential client names the address of its user
+
+	RedirectUris                       []string // to which the hosted sign-in returns; compared as they are, but for the port of the loopback interface
+	PostLogoutRedirectUris             []string // to which browsers may go after a logout
+	BackchannelLogoutUri               *string  //nolint:revive // that is told of logouts (OpenID Connect Back-Channel Logout 1.0)
+	ThirdParty                         bool     // its users are asked for their consent
+	IDTokenSigningAlg                  *string  // ES256, RS256 or EdDSA; default RS256
+	RequirePushedAuthorizationRequests bool     // RFC 9126 §6
 }
 
 // ApiClientAssignment admits the users of a buyer or of a supplier.
@@ -127,7 +135,30 @@ func (a ApiClient) Validate(path string) Faults {
 	}
 	c.reference("PasswordProfileID", a.PasswordProfileID)
 	a.validateAuthentication(&c)
+	a.validateRedirects(&c)
 	return c.faults
+}
+
+// validateRedirects checks where browsers are sent, and who is told of logouts.
+func (a ApiClient) validateRedirects(c *check) {
+	for field, uris := range map[string][]string{"RedirectUris": a.RedirectUris, "PostLogoutRedirectUris": a.PostLogoutRedirectUris} {
+		if len(uris) > maxRedirectURIs {
+			c.fail(field, "more than %d", maxRedirectURIs)
+		}
+		for i, uri := range uris {
+			if err := storage.CheckRedirectURI(uri); err != nil {
+				c.fail(Index(field, i), "the redirect URI %.200q %v", uri, err)
+			}
+		}
+	}
+	if uri := surface.ValueOr(a.BackchannelLogoutUri, ""); uri != "" {
+		if err := storage.CheckLogoutURI(uri); err != nil {
+			c.fail("BackchannelLogoutUri", "%.200q %v", uri, err)
+		}
+	}
+	if a.IDTokenSigningAlg != nil {
+		c.oneOf("IDTokenSigningAlg", *a.IDTokenSigningAlg, jose.SigningAlgorithms()...)
+	}
 }
 
 // validateAuthentication checks how the client authenticates, and the resources of
@@ -227,6 +258,9 @@ func (a ApiClient) extrasToRecord(r *storage.Client) {
 	r.JWKS = a.JWKS
 	r.Resources = surface.SortedSet(a.Resources)
 	r.DPoPBound, r.TrustAddress = a.DPoPBoundAccessTokens, a.TrustEndUserAddress
+	r.RedirectURIs, r.PostLogoutRedirectURIs = surface.SortedSet(a.RedirectUris), surface.SortedSet(a.PostLogoutRedirectUris)
+	r.BackchannelLogoutURI, r.IDTokenAlg = surface.ValueOr(a.BackchannelLogoutUri, ""), surface.ValueOr(a.IDTokenSigningAlg, "")
+	r.ThirdParty, r.RequirePAR = a.ThirdParty, a.RequirePushedAuthorizationRequests
 	if a.asserts() {
 		r.AuthMethod, r.Public = storage.AuthMethodPrivateKeyJWT, false
 	} else if r.AuthMethod == storage.AuthMethodPrivateKeyJWT {
@@ -259,6 +293,13 @@ func ApiClientFromRecord(r storage.Client) ApiClient {
 		Resources:                surface.OrEmpty(surface.SortedSet(r.Resources)),
 		DPoPBoundAccessTokens:    r.DPoPBound,
 		TrustEndUserAddress:      r.TrustAddress,
+		RedirectUris:             surface.OrEmpty(surface.SortedSet(r.RedirectURIs)),
+		PostLogoutRedirectUris:   surface.OrEmpty(surface.SortedSet(r.PostLogoutRedirectURIs)),
+		BackchannelLogoutUri:     surface.Optional(r.BackchannelLogoutURI),
+		ThirdParty:               r.ThirdParty,
+		IDTokenSigningAlg:        surface.Optional(r.IDTokenAlg),
+
+		RequirePushedAuthorizationRequests: r.RequirePAR,
 	}
 	if r.AuthMethod == storage.AuthMethodPrivateKeyJWT {
 		a.TokenEndpointAuthMethod = &r.AuthMethod

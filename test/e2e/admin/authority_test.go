@@ -165,7 +165,7 @@ func (g *fullAccessRecords) clientAttempts() []escalation {
 		{operation: "apiclients.Patch", path: path + "/as-boss", body: `{"DefaultContextUserName":"boss"}`},
 		{operation: "apiclients.Patch", path: path + "/as-nobody", body: `{"AppName":"renamed"}`},
 		{operation: "apiclients.Patch", path: path + "/as-nobody", body: `{"ClientSecret":"` + plantedSecret + `"}`},
-		{operation: "apiclients.Patch", path: path + "/desk", body: `{"MaximumGrantedRoles":[],"TrustEndUserAddress":true}`},
+		{operation: "apiclients.Patch", path: path + "/desk", body: `{"MaximumGrantedRoles":[],"TrustEndUserAddress":true,"RedirectUris":[],"PostLogoutRedirectUris":[],"BackchannelLogoutUri":null,"ThirdParty":false,"IDTokenSigningAlg":null,"RequirePushedAuthorizationRequests":false}`},
 		{operation: "apiclients.Patch", path: path + "/desk", body: `{"AllowedCredentials":["otp"]}`},
 		{operation: "apiclients.Patch", path: path + "/desk", body: `{"AllowSeller":false,"ClientSecret":"` + plantedSecret + `"}`},
 		{operation: "apiclients.Patch", path: path + "/desk", body: `{"AllowSeller":true}`},

@@ -151,7 +151,7 @@ func (j *orderCloudJourney) clients(t *testing.T) {
 		"OrderReturnIntegrationEventName":null,"AddToCartIntegrationEventID":null,"AddToCartIntegrationEventName":null,
 		"GrantTypes":["client_credentials","password","refresh_token"],"AllowedCredentials":["otp","password"],
 		"RefreshTokenRotation":false,"RefreshTokenIdleDuration":0,"SigningAlg":"RS256","PasswordProfileID":"default",
-		"TokenEndpointAuthMethod":null,"JWKS":null,"Resources":[],"DPoPBoundAccessTokens":false,"TrustEndUserAddress":false}`, "ID")
+		"TokenEndpointAuthMethod":null,"JWKS":null,"Resources":[],"DPoPBoundAccessTokens":false,"TrustEndUserAddress":false,"RedirectUris":[],"PostLogoutRedirectUris":[],"BackchannelLogoutUri":null,"ThirdParty":false,"IDTokenSigningAlg":null,"RequirePushedAuthorizationRequests":false}`, "ID")
 	kit.MustRefuse(t, "a company that is not assigned", j.SignIn(j.First, j.shop, "ted", kit.TedPassword), kit.WrongCredentialsBody)
 	j.Do(t, 204, "POST", "/v1/apiclients/assignments", map[string]string{"ApiClientID": j.shop, "BuyerID": "acme"})
 	j.Do(t, 200, "GET", "/v1/apiclients/assignments?apiClientID="+j.shop, nil).MustEqualJSON(t,

@@ -243,7 +243,7 @@ func (r *registrationTest) faults(t *testing.T) {
 		t.Log(what)
 		mustFault(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.registrar, body), 400, "invalid_client_metadata")
 	}
-	mustFault(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.registrar, `{"redirect_uris":["https://app.example/cb"]}`), 400, "invalid_redirect_uri")
+	mustFault(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.registrar, `{"redirect_uris":["https://app.example/cb#fragment"]}`), 400, "invalid_redirect_uri")
 	mustFault(t, r.first.Do(http.MethodPost, "/oauth/register", kit.FormMedia, "client_name=x", "Authorization", "Bearer "+r.registrar), 415, "invalid_request")
 	mustFault(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.registrar, `{"client_name":"`+strings.Repeat("x", 200_000)+`"}`), 413, "invalid_request")
 	if after := strings.Count(r.Command(t, "client", "list"), "\n"); after != before {

@@ -1,0 +1,201 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testSessions(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a sign-in begins a session":                  testBeginSession,
+		"a refused sign-in begins nothing":            testBeginSessionRefused,
+		"a sign-in renews the session of its login":   testRenewSession,
+		"a session is used until it ends":             testUseSession,
+		"the end of a session ends its families":      testEndSession,
+		"a session has the current state of its user": testSessionUser,
+		"ended sessions are swept":                    testSessionsSwept,
+		"consents are replaced":                       testConsent,
+		"sessions and consents go with their user":    testSessionsDeleted,
+	}.run(t, fresh)
+}
+
+func (w *fixture) session(id string) storage.Session {
+	return storage.Session{
+		ID: id, Secret: storage.Digest{PepperID: "p1", Sum: []byte{4, 5, 6}}, ClientID: "web", UserUID: w.user.UID, LoginID: w.login.ID,
+		SourceID: "src_1", AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: w.now,
+		CreatedAt: w.now, LastUsedAt: w.now, IdleUntil: w.now.Add(time.Hour), ExpiresAt: w.now.Add(day),
+	}
+}
+
+func (w *fixture) authorization(id, sessionID string) storage.Authorization {
+	return storage.Authorization{
+		ID: id, Secret: storage.Digest{PepperID: "p1", Sum: []byte{7, 8}}, ClientID: "web", SessionID: sessionID,
+		UserUID: w.user.UID, LoginID: w.login.ID, SourceID: "src_1", AccountUID: "acc_1", RedirectURI: "https://app.example/cb",
+		Scope: []string{"openid", "Shopper"}, Resources: []string{"https://api.example"}, Nonce: "n 1", Challenge: "challenge", JKT: "jkt",
+		AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: w.now,
+		CreatedAt: w.now, ExpiresAt: w.now.Add(time.Minute),
+	}
+}
+
+// beginSession signs bob in on a browser, and issues a code unless that has no ID.
+func (w *fixture) beginSession(x storage.Session, codeID string) {
+	w.t.Helper()
+	settlement := storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginSession: &x, Now: w.now}
+	if codeID != "" {
+		a := w.authorization(codeID, x.ID)
+		settlement.Authorize = &a
+	}
+	check(w.t, w.store.SettleLogin(w.ctx, settlement))
+}
+
+// isLive reports whether a session goes on.
+func (w *fixture) isLive(id string) bool {
+	w.t.Helper()
+	state := must(w.store.Session(w.ctx, id))(w.t)
+	return state.Live(w.now)
+}
+
+func testBeginSession(t *testing.T, w *fixture) {
+	want := w.session("s1")
+	w.beginSession(want, "")
+	got := must(w.store.Session(w.ctx, "s1"))(t)
+	equal(t, got.Session, want)
+	equal(t, got.Live(w.now), true)
+	fails(w.store.Session(w.ctx, "s2"))(t, storage.ErrNotFound)
+}
+
+func testBeginSessionRefused(t *testing.T, w *fixture) {
+	w.login.Active = false
+	w.login = must(w.store.PutLogin(w.ctx, w.login))(t)
+	x, a := w.session("s1"), w.authorization("a1", "s1")
+	wantErr(t, w.store.SettleLogin(w.ctx, storage.Settlement{
+		LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginSession: &x, Authorize: &a, Now: w.now,
+	}), storage.ErrRefused)
+	fails(w.store.Session(w.ctx, "s1"))(t, storage.ErrNotFound)
+	fails(w.store.Authorization(w.ctx, "a1"))(t, storage.ErrNotFound)
+}
+
+func testRenewSession(t *testing.T, w *fixture) {
+	first := w.session("s1")
+	w.beginSession(first, "")
+	again := first
+	again.Secret.Sum, again.AMR, again.Purpose, again.ClientID = []byte{1}, []string{"pwd"}, "", "other"
+	again.AuthTime, again.CreatedAt, again.IdleUntil = w.now.Add(time.Minute), w.now.Add(time.Minute), w.now.Add(2*time.Hour)
+	w.beginSession(again, "")
+	again.CreatedAt = first.CreatedAt
+	equal(t, must(w.store.Session(w.ctx, "s1"))(t).Session, again)
+
+	foreign := first
+	foreign.LoginID, foreign.UserUID = "lgn_other", "usr_other"
+	w.beginSession(foreign, "")
+	equal(t, must(w.store.Session(w.ctx, "s1"))(t).Session, again)
+
+	must(w.store.EndSession(w.ctx, "s1", w.now))(t)
+	w.beginSession(first, "")
+	equal(t, w.isLive("s1"), false)
+}
+
+func testUseSession(t *testing.T, w *fixture) {
+	x := w.session("s1")
+	w.beginSession(x, "")
+	use := func(id, codeID, account string, now time.Time) error {
+		a := w.authorization(codeID, id)
+		return w.store.UseSession(w.ctx, storage.SessionUse{ID: id, AccountUID: account, IdleUntil: now.Add(time.Hour), Authorize: &a, Now: now})
+	}
+	later := w.now.Add(59 * time.Minute)
+	check(t, use("s1", "a1", "acc_1", later))
+	x.AccountUID, x.LastUsedAt, x.IdleUntil = "acc_1", later, later.Add(time.Hour)
+	equal(t, must(w.store.Session(w.ctx, "s1"))(t).Session, x)
+	equal(t, must(w.store.Authorization(w.ctx, "a1"))(t).Authorization, w.authorization("a1", "s1"))
+	check(t, use("s1", "a2", "", later))
+	equal(t, must(w.store.Session(w.ctx, "s1"))(t).Session, x)
+
+	wantErr(t, use("s1", "a3", "", later.Add(time.Hour)), storage.ErrRefused)
+	wantErr(t, use("none", "a3", "", later), storage.ErrRefused)
+	must(w.store.EndSession(w.ctx, "s1", later))(t)
+	wantErr(t, use("s1", "a3", "", later), storage.ErrRefused)
+	fails(w.store.Authorization(w.ctx, "a3"))(t, storage.ErrNotFound)
+}
+
+func testEndSession(t *testing.T, w *fixture) {
+	for _, id := range []string{"s1", "s2"} {
+		w.beginSession(w.session(id), "a-"+id)
+		f := w.family("f-" + id)
+		f.SessionID = id
+		check(t, w.store.RedeemAuthorization(w.ctx, storage.AuthorizationUse{ID: "a-" + id, Family: &f, Now: w.now}))
+	}
+	w.begin("unrelated")
+	later := w.now.Add(time.Second)
+	equal(t, must(w.store.EndSession(w.ctx, "s1", later))(t), true)
+	equal(t, must(w.store.EndSession(w.ctx, "s1", later.Add(time.Second)))(t), false)
+	equal(t, must(w.store.EndSession(w.ctx, "none", later))(t), false)
+	equal(t, must(w.store.EndSession(w.ctx, "", later))(t), false)
+	equal(t, must(w.store.Session(w.ctx, "s1"))(t).Session.EndedAt, later)
+	equal(t, w.isLive("s2"), true)
+	for id, end := range map[string]time.Time{"f-s1": later, "f-s2": {}, "unrelated": {}} {
+		equal(t, must(w.store.Family(w.ctx, id))(t).Family.RevokedAt, end)
+	}
+}
+
+func testSessionUser(t *testing.T, w *fixture) {
+	live := func() bool { return w.isLive("s1") }
+	w.beginSession(w.session("s1"), "")
+	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash-2", w.now.Add(time.Microsecond), true))
+	equal(t, live(), false)
+	w.now = w.now.Add(time.Second)
+	w.login = must(w.store.LoginByID(w.ctx, w.login.ID))(t)
+	w.beginSession(w.session("s1"), "")
+	equal(t, live(), true)
+	check(t, w.store.RevokeUserTokens(w.ctx, w.user.UID, w.now))
+	equal(t, live(), false)
+	check(t, w.store.DeleteLogin(w.ctx, w.login.ID, 0))
+	equal(t, must(w.store.Session(w.ctx, "s1"))(t).Principal.Known, false)
+}
+
+func testSessionsSwept(t *testing.T, w *fixture) {
+	w.beginSession(w.session("idle"), "a1")
+	long := w.session("ended")
+	long.IdleUntil = w.now.Add(400 * day)
+	w.beginSession(long, "")
+	long.ID = "live"
+	w.beginSession(long, "")
+	must(w.store.EndSession(w.ctx, "ended", w.now))(t)
+	check(t, w.store.PutConsent(w.ctx, storage.Consent{UserUID: w.user.UID, ClientID: "web", GrantedAt: w.now}))
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(23*time.Hour), 100))(t), 0)
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(26*time.Hour), 100))(t), 3)
+	fails(w.store.Session(w.ctx, "idle"))(t, storage.ErrNotFound)
+	fails(w.store.Session(w.ctx, "ended"))(t, storage.ErrNotFound)
+	fails(w.store.Authorization(w.ctx, "a1"))(t, storage.ErrNotFound)
+	must(w.store.Session(w.ctx, "live"))(t)
+	must(w.store.Sweep(w.ctx, w.now.Add(364*day), 100))(t)
+	must(w.store.Consent(w.ctx, w.user.UID, "web"))(t)
+	must(w.store.Sweep(w.ctx, w.now.Add(366*day), 100))(t)
+	fails(w.store.Consent(w.ctx, w.user.UID, "web"))(t, storage.ErrNotFound)
+}
+
+func testConsent(t *testing.T, w *fixture) {
+	fails(w.store.Consent(w.ctx, w.user.UID, "web"))(t, storage.ErrNotFound)
+	c := storage.Consent{UserUID: w.user.UID, ClientID: "web", Scope: []string{"openid", "email"}, GrantedAt: w.now}
+	check(t, w.store.PutConsent(w.ctx, c))
+	equal(t, must(w.store.Consent(w.ctx, w.user.UID, "web"))(t), c)
+	c.Scope, c.GrantedAt = []string{"openid"}, w.now.Add(time.Second)
+	check(t, w.store.PutConsent(w.ctx, c))
+	equal(t, must(w.store.Consent(w.ctx, w.user.UID, "web"))(t), c)
+	fails(w.store.Consent(w.ctx, w.user.UID, "other"))(t, storage.ErrNotFound)
+}
+
+func testSessionsDeleted(t *testing.T, w *fixture) {
+	must(w.store.PutClient(w.ctx, storage.Client{ID: "Web", ProfileID: storage.DefaultProfileID}))(t)
+	w.beginSession(w.session("s1"), "")
+	for _, client := range []string{"Web", "other"} {
+		check(t, w.store.PutConsent(w.ctx, storage.Consent{UserUID: w.user.UID, ClientID: client, GrantedAt: w.now}))
+	}
+	check(t, w.store.DeleteClient(w.ctx, "web", 0))
+	fails(w.store.Consent(w.ctx, w.user.UID, "Web"))(t, storage.ErrNotFound)
+	must(w.store.Consent(w.ctx, w.user.UID, "other"))(t)
+	check(t, w.store.DeleteUser(w.ctx, w.user.UID, 0))
+	fails(w.store.Consent(w.ctx, w.user.UID, "other"))(t, storage.ErrNotFound)
+	fails(w.store.Session(w.ctx, "s1"))(t, storage.ErrNotFound)
+}
