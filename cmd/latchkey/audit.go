@@ -111,6 +111,14 @@ type auditView struct {
 	Key     string `json:"unknown_key,omitempty"`
 }
 
+func viewAudit(v storage.AuditVerdict) auditView {
+	view := auditView{Intact: v.Break == nil, Events: v.Events, Outside: v.Outside, Swept: v.Swept, Head: headText(v.Head)}
+	if v.Break != nil {
+		view.Broken, view.Reason, view.Key = &v.Break.Seq, v.Break.Why, v.Break.Key
+	}
+	return view
+}
+
 func (c *cli) verifyAudit(ctx context.Context, a *app, expect string) error {
 	head, err := parseHead(expect)
 	if err != nil {
@@ -120,10 +128,7 @@ func (c *cli) verifyAudit(ctx context.Context, a *app, expect string) error {
 	if err != nil {
 		return err
 	}
-	view := auditView{Intact: v.Break == nil, Events: v.Events, Outside: v.Outside, Swept: v.Swept, Head: headText(v.Head)}
-	if v.Break != nil {
-		view.Broken, view.Reason, view.Key = &v.Break.Seq, v.Break.Why, v.Break.Key
-	}
+	view := viewAudit(v)
 	if err := c.print(view, func(w io.Writer) error {
 		_, err := io.WriteString(w, view.text())
 		return err

@@ -33,18 +33,20 @@ const (
 	changes                 // it changes records and needs the schema
 	creates                 // it adds records, and gives an empty database its schema
 	migrates                // it brings the schema up to date
+	fills                   // it fills an empty database; see test/e2e/operations
 	ownFile                 // it has a database of its own
 )
 
 // commandAccess classifies every command line that matters. The key is the
 // command; a new command fails TestEveryCommandHasItsAccess until it is here.
-// DOCUMENT and POLICY are files.
+// DOCUMENT, POLICY and BACKUP are files.
 var commandAccess = map[string]map[string]access{
 	"apply":                {"apply -f DOCUMENT": creates, "apply -f DOCUMENT --dry-run": reads},
 	"audit export":         {"audit export": reads},
 	"audit head":           {"audit head": reads},
 	"audit restart":        {"audit restart": changes},
 	"audit verify":         {"audit verify": reads},
+	"backup":               {"backup BACKUP": reads},
 	"client create":        {"client create --name A --id a": creates, "client create --name B --id b --signing-alg EdDSA": creates},
 	"client disable":       {"client disable a": changes},
 	"client enable":        {"client enable a": changes},
@@ -53,6 +55,7 @@ var commandAccess = map[string]map[string]access{
 	"client secret delete": {"client secret delete a b": changes},
 	"config check":         {"config check": describes},
 	"config reference":     {"config reference": noAccess},
+	"copy":                 {"copy": ownFile},
 	"demo":                 {"demo": ownFile},
 	"keys list":            {"keys list": reads},
 	"keys revoke":          {"keys revoke a": changes, "keys revoke a --plan": reads},
@@ -65,6 +68,7 @@ var commandAccess = map[string]map[string]access{
 	"migrate up":           {"migrate up": migrates},
 	"policy explain":       {"policy explain": reads},
 	"policy replay":        {"policy replay --policy POLICY": reads},
+	"restore":              {"restore BACKUP": fills},
 	"sender list":          {"sender list": reads},
 	"sender test":          {"sender test a --to a@b.example": reads},
 	"serve":                {"serve": migrates},
@@ -236,7 +240,8 @@ func (s *schemaTest) run(t *testing.T, line, url string) commandResult {
 	if strings.HasPrefix(url, "postgres") {
 		c.environ = append(c.environ, "LATCHKEY_MASTER_KEY="+testMasterKey)
 	}
-	args := strings.Fields(strings.NewReplacer("DOCUMENT", filepath.Join(s.dir, "DOCUMENT"), "POLICY", filepath.Join(s.dir, "POLICY")).Replace(line))
+	args := strings.Fields(strings.NewReplacer("DOCUMENT", filepath.Join(s.dir, "DOCUMENT"), "POLICY", filepath.Join(s.dir, "POLICY"),
+		"BACKUP", filepath.Join(t.TempDir(), "backup")).Replace(line))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	code := c.run(ctx, args)

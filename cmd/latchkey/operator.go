@@ -4,6 +4,7 @@ import (
 	"context"
 	"os/user"
 	"strings"
+	"time"
 
 	"latchkey/cmd/latchkey/apply"
 	"latchkey/storage"
@@ -23,9 +24,18 @@ func osUser() string {
 }
 
 // byOperator returns the audit event of a change that a command has made.
+func (c *cli) byOperator(action, object string) storage.AuditEvent {
+	return byOperator(c.now, action, object)
+}
+
+// byOperator is cli.byOperator for a command that has an app.
 func (a *app) byOperator(action, object string) storage.AuditEvent {
+	return byOperator(a.now, action, object)
+}
+
+func byOperator(now func() time.Time, action, object string) storage.AuditEvent {
 	return storage.AuditEvent{
-		Time: a.now().UTC(), Action: action, Outcome: "success", Username: osUser(), Source: sourceCLI, Object: object,
+		Time: now().UTC(), Action: action, Outcome: "success", Username: osUser(), Source: sourceCLI, Object: object,
 	}
 }
 

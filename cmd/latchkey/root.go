@@ -154,8 +154,9 @@ func (c *cli) rootCommand() *cobra.Command {
 	for _, f := range settingFlags(everywhere) {
 		flags.String(f.name, "", f.usage)
 	}
-	root.AddCommand(c.applyCommand(), c.auditCommand(), c.clientCommand(), c.configCommand(), c.demoCommand(), c.keysCommand(), c.messageCommand(),
-		c.migrateCommand(), c.policyCommand(), c.senderCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
+	root.AddCommand(c.applyCommand(), c.auditCommand(), c.backupCommand(), c.clientCommand(), c.configCommand(),
+		c.copyCommand(), c.demoCommand(), c.keysCommand(), c.messageCommand(),
+		c.migrateCommand(), c.policyCommand(), c.restoreCommand(), c.senderCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
 	return root
 }
 

@@ -69,6 +69,8 @@ type dialect interface {
 	// statement with many rows ends with its context. release is called after
 	// the statement.
 	running(ctx context.Context) (condition string, release func())
+	// copying returns what copies between databases need.
+	copying() copying
 }
 
 // expressions filter and sort lists.

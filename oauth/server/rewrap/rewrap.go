@@ -135,3 +135,31 @@ func (r *Rewrapper) Reseal(secret storage.SealedSecret) (storage.Sealed, error) 
 	}
 	return storage.Sealed{}, err
 }
+
+// Check opens every stored secret and returns how many there are. It changes nothing.
+// The error names the first secret that no given master key opens.
+func (r *Rewrapper) Check(ctx context.Context) (int, error) {
+	total := 0
+	for _, kind := range storage.SealedKinds() {
+		for after := ""; ; {
+			batch, err := r.Store.SealedOtherwise(ctx, kind, "", after, BatchSize)
+			if err != nil {
+				return total, err
+			}
+			for _, secret := range batch {
+				if !r.Sealer.Knows(secret.Sealed.KeyID) {
+					return total, fmt.Errorf("%s of %q: it is sealed under a master key that was not given", secret.Kind, secret.ID)
+				}
+				if _, err := r.Reseal(secret); err != nil {
+					return total, fmt.Errorf("%s of %q: %w", secret.Kind, secret.ID, err)
+				}
+			}
+			total += len(batch)
+			if len(batch) < BatchSize {
+				break
+			}
+			after = batch[len(batch)-1].ID
+		}
+	}
+	return total, nil
+}
