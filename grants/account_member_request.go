@@ -62,7 +62,7 @@ func (f *memberForm) check() error {
 
 // attempt returns the attempt to sign in with the form's username and secret.
 func (f *memberForm) attempt(profileID string, from netip.Addr) signin.Attempt {
-	at := signin.Attempt{ProfileID: profileID, Username: f.username, Secret: f.secret, Source: from}
+	at := signin.Attempt{ProfileID: profileID, Username: f.username, Secret: f.secret, Source: from, Grant: GrantAccountMember}
 	if f.credential == paramPassword {
 		at.Password = true
 		return at

@@ -45,7 +45,7 @@ func (h *Password) HandleTokenEndpointRequest(ctx context.Context, r fosite.Acce
 		return err
 	}
 	attempt := signin.Attempt{
-		ProfileID: client.ProfileID, Username: username, Secret: secret, Source: session.Source,
+		ProfileID: client.ProfileID, Username: username, Secret: secret, Source: session.Source, Grant: GrantPassword,
 		OTP: true, Password: true, Purposes: []storage.Purpose{storage.PurposeSignIn},
 	}
 	issue := issuer{h.Authenticator, h.AccessTokens, h.RefreshTokens}

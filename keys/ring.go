@@ -247,6 +247,18 @@ func (r *Ring) signer(alg string) (*entry, error) {
 	return nil, fmt.Errorf("%w for %q", ErrNoKey, alg)
 }
 
+// SigningSince returns the time since which the key of each algorithm signs. External keys
+// are left out.
+func (r *Ring) SigningSince() map[string]time.Time {
+	current, now, since := r.current.Load(), r.now(), map[string]time.Time{}
+	for alg := range current.groups {
+		if e := current.signer(alg, now); e != nil && !e.external {
+			since[alg] = e.record.ActivatesAt
+		}
+	}
+	return since
+}
+
 // VerificationKey returns the key with exactly that kid, without its private half,
 // as long as tokens that it signed may be valid. After that it returns
 // ErrUnknownKey.

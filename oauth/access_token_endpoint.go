@@ -114,5 +114,8 @@ func (e *Endpoints) ImplicitToken(ctx context.Context, clientID string) (token s
 	now := e.cfg.Now().UTC()
 	expires = now.Truncate(time.Second).Add(clientTokenLife(c.AccessTokenTTL))
 	token, err = e.tokens.MintAnonymous(ctx, grants.AccessToken{Client: &c, IssuedAt: now, ExpiresAt: expires})
+	if err == nil {
+		e.cfg.Issued(grants.GrantImplicit)
+	}
 	return token, expires, err
 }

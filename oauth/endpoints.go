@@ -61,6 +61,9 @@ type Config struct {
 	Logger      zerolog.Logger
 	ExtraGrants []Grant // further token endpoint handlers
 
+	Issued  func(grantType string) // called for each access token; optional
+	Limited func(limiter string)   // called when too many guesses at a client secret were refused; optional
+
 	// Address returns the address that sent a request. If it is nil or returns an
 	// invalid address, guesses at client secrets are not limited.
 	Address func(context.Context) netip.Addr
@@ -115,7 +118,7 @@ func (e *Endpoints) newCollaborators() (err error) {
 	cfg := &e.cfg
 	if e.clients, err = client.New(client.Config{
 		Issuer: cfg.Issuer, TokenEndpoint: e.base + tokenPath, Clients: cfg.Clients, UsedIDs: cfg.Tokens, Peppers: cfg.Peppers,
-		Address: cfg.Address, SecretLimit: cfg.SecretLimit, Charges: cfg.Charges,
+		Address: cfg.Address, SecretLimit: cfg.SecretLimit, Charges: cfg.Charges, Limited: cfg.Limited,
 		Recorder: cfg.Recorder, Now: cfg.Now, Rand: cfg.Rand, Logger: cfg.Logger,
 	}); err != nil {
 		return err
@@ -175,6 +178,12 @@ func (c *Config) complete() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Issued == nil {
+		c.Issued = func(string) {}
+	}
+	if c.Limited == nil {
+		c.Limited = func(string) {}
 	}
 	if c.Address == nil {
 		c.Address = func(context.Context) netip.Addr { return netip.Addr{} }

@@ -128,7 +128,11 @@ func (e *Endpoints) grant(ctx context.Context, c *storage.Client, r *http.Reques
 	if err != nil {
 		return nil, err
 	}
-	return e.fosite.NewAccessResponse(ctx, request)
+	response, err := e.fosite.NewAccessResponse(ctx, request)
+	if err == nil {
+		e.cfg.Issued(request.GetRequestForm().Get("grant_type"))
+	}
+	return response, err
 }
 
 // clientKey carries the authenticated client to fosite.

@@ -15,6 +15,7 @@ type AuditEvent struct {
 	UserUID  string
 	Username string        // as presented
 	Factor   string        // "otp", "pwd" or empty
+	Grant    string        // grant type of a sign-in; for metrics, not stored
 	TraceID  string        // correlation id of the HTTP request
 	Source   string        // network address that the request came from
 	Object   string        // what an administrator changed, as "ApiClient/shop"; the other fields then describe the administrator

@@ -46,7 +46,7 @@ var floorPlan = map[string][]string{
 	"oauth/elasticpath/wire":   {"oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/lockout", "storage"},
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
 	"oauth/server": {
-		"config", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/elasticpath/wire", "oauth/openapi", "oauth/ordercloud", "oauth/ordercloud/wire",
+		"config", "grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/elasticpath/wire", "oauth/openapi", "oauth/ordercloud", "oauth/ordercloud/wire",
 		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/server/terminal", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
 	},
 	"oauth/server/audit":    {"otp/limit", "storage"},

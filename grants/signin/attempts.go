@@ -63,7 +63,7 @@ func newAttempts(store attemptStore, recorder storage.Recorder, now func() time.
 }
 
 // event is the part of an audit event that depends on the attempt.
-type event struct{ action, outcome, clientID, factor, source string }
+type event struct{ action, outcome, clientID, factor, grant, source string }
 
 // begin waits until an attempt at the login may run, and reads the login. The caller
 // must call leave on the ticket.
@@ -180,7 +180,7 @@ func (a *attempts) lockNotice(p *storage.Principal, after *storage.Lockout) (*st
 func (a *attempts) record(ctx context.Context, p *storage.Principal, e event) {
 	a.recorder.Record(ctx, storage.AuditEvent{
 		Time: a.now().UTC(), Action: e.action, Outcome: e.outcome, ClientID: e.clientID,
-		UserUID: p.User.UID, Username: p.Login.Username, Factor: e.factor, Source: e.source,
+		UserUID: p.User.UID, Username: p.Login.Username, Factor: e.factor, Grant: e.grant, Source: e.source,
 	})
 }
 

@@ -92,6 +92,7 @@ type Attempt struct {
 	Source    netip.Addr        // the user's address; invalid: unknown
 	OTP       bool              // the secret may be a one-time password
 	Password  bool              // the secret may be the permanent password
+	Grant     string            // grant type, for audit events
 	Purposes  []storage.Purpose // accepted purposes of a one-time password; none: no code is accepted
 
 	// Direct lets a right one-time password take effect in Verify if the store can do
@@ -249,7 +250,7 @@ func (a *Authenticator) check(
 // stored, because tokens name it.
 func (a *Authenticator) newSignIn(c *storage.Client, p storage.Principal, at Attempt, amr string) (*SignIn, error) {
 	s := &SignIn{
-		Principal: p, AMR: amr, action: actionSignIn, refusal: ErrCredentials, clientID: c.ID,
+		Principal: p, AMR: amr, action: actionSignIn, refusal: ErrCredentials, clientID: c.ID, grant: at.Grant,
 		address: addressText(at.Source), source: p.Source,
 	}
 	if p.Source.ID != "" || p.Key.Source == "" {
@@ -299,7 +300,7 @@ func (a *Authenticator) isRepeated(c *storage.Client, p storage.Principal, at At
 func (a *Authenticator) failureEvent(c *storage.Client, p *storage.Principal, at Attempt, outcome string) event {
 	return event{
 		action: actionSignIn, outcome: outcome, clientID: c.ID,
-		factor: a.likelyFactor(c, p), source: addressText(at.Source),
+		factor: a.likelyFactor(c, p), grant: at.Grant, source: addressText(at.Source),
 	}
 }
 
@@ -363,7 +364,7 @@ func (a *Authenticator) Abandon(ctx context.Context, s *SignIn) { a.RecordOutcom
 
 // RecordOutcome records how a verified sign-in ended.
 func (a *Authenticator) RecordOutcome(ctx context.Context, s *SignIn, outcome string) {
-	a.record(ctx, &s.Principal, event{action: s.action, outcome: outcome, clientID: s.clientID, factor: s.AMR, source: s.address})
+	a.record(ctx, &s.Principal, event{action: s.action, outcome: outcome, clientID: s.clientID, factor: s.AMR, grant: s.grant, source: s.address})
 }
 
 // RecordEvent records an audit event of a user that is not about an attempt.

@@ -149,6 +149,9 @@ func (h *Hasher) verify(ctx context.Context, encoded, password string) (ok, upgr
 	return true, !isCurrent(stored), nil
 }
 
+// Waiting returns how many callers wait for a slot.
+func (h *Hasher) Waiting() int64 { return h.waiting.Load() }
+
 // acquire waits for as many slots as weight.
 func (h *Hasher) acquire(ctx context.Context, weight int64) error {
 	if h.slots.TryAcquire(weight) {

@@ -70,7 +70,7 @@ func (a *Authenticator) redeem(ctx context.Context, c *storage.Client, at *Attem
 	}
 	done := &redeemed{*r, result}
 	s := &SignIn{
-		Principal: result.Principal, AMR: AMROTP, action: actionSignIn, refusal: ErrCredentials, clientID: c.ID,
+		Principal: result.Principal, AMR: AMROTP, action: actionSignIn, refusal: ErrCredentials, clientID: c.ID, grant: at.Grant,
 		address: addressText(at.Source), source: storage.Source{ID: result.SourceID}, redeemed: done,
 	}
 	if r.Purpose != storage.PurposeSignIn {

@@ -14,6 +14,7 @@ type SignIn struct {
 	Purpose   storage.Purpose // of the one-time password; empty: none, or to sign in
 	action    string          // of the audit event
 	clientID  string
+	grant     string         // grant type, for audit events
 	address   string         // of the user, for audit events; empty: unknown
 	refusal   error          // see Refusal
 	source    storage.Source // of the attempt, new or known; zero: unknown

@@ -49,7 +49,7 @@ type UsedIDs interface {
 }
 
 // Config configures an Authenticator. All fields are required but Address,
-// SecretLimit, Charges and Logger.
+// SecretLimit, Charges, Limited and Logger.
 type Config struct {
 	Issuer        string // the server's identifier, one audience of assertions
 	TokenEndpoint string // its URL, the other audience (RFC 7523 §3)
@@ -60,9 +60,10 @@ type Config struct {
 	// Address returns the address that sent a request. If it is nil or returns an
 	// invalid address, guesses are not limited.
 	Address     func(context.Context) netip.Addr
-	SecretLimit limit.Limit      // of wrong credentials from one address for one client; zero: none
-	Charges     limit.Store      // counts them for all servers; nil: no limit
-	Recorder    storage.Recorder // of the events that a limit was reached
+	SecretLimit limit.Limit          // of wrong credentials from one address for one client; zero: none
+	Charges     limit.Store          // counts them for all servers; nil: no limit
+	Limited     func(limiter string) // called when a guess was refused because of SecretLimit
+	Recorder    storage.Recorder     // of the events that a limit was reached
 	Now         func() time.Time
 	Rand        io.Reader
 	Logger      zerolog.Logger

@@ -52,6 +52,7 @@ type guessLimiter struct {
 	failures *limit.Memory[guessKey]
 	address  func(context.Context) netip.Addr
 	recorder storage.Recorder
+	limited  func(limiter string) // may be nil
 	now      func() time.Time
 }
 
@@ -63,7 +64,7 @@ func newGuessLimiter(cfg *Config) *guessLimiter {
 	return &guessLimiter{
 		store: cfg.Charges, digester: cfg.Peppers, limit: cfg.SecretLimit, address: cfg.Address,
 		failures: limit.NewMemory[guessKey](cfg.SecretLimit, guessKeys, cfg.Now),
-		recorder: cfg.Recorder, now: cfg.Now,
+		recorder: cfg.Recorder, now: cfg.Now, limited: cfg.Limited,
 	}
 }
 
@@ -87,7 +88,7 @@ func (g *guessLimiter) secret(ctx context.Context, key guessKey, matches func() 
 	until, wrong := g.failures.Try(key, func() bool { return !matches() })
 	switch {
 	case !until.IsZero():
-		return tooManyGuesses(budgetAddress, until)
+		return g.tooManyGuesses(budgetAddress, until)
 	case !wrong:
 		return nil
 	}
@@ -100,7 +101,7 @@ func (g *guessLimiter) check(key guessKey) error {
 		return nil
 	}
 	if until := g.failures.Until(key); !until.IsZero() {
-		return tooManyGuesses(budgetAddress, until)
+		return g.tooManyGuesses(budgetAddress, until)
 	}
 	return nil
 }
@@ -134,10 +135,13 @@ func (g *guessLimiter) charge(ctx context.Context, key guessKey, reason error) e
 	}
 	g.failures.Block(key, until)
 	g.recorder.Record(ctx, storage.AuditEvent{Time: now, Action: "client.limited", Outcome: used.Budget, ClientID: key.client})
-	return tooManyGuesses(used.Budget, until)
+	return g.tooManyGuesses(used.Budget, until)
 }
 
-func tooManyGuesses(budget string, until time.Time) error {
+func (g *guessLimiter) tooManyGuesses(budget string, until time.Time) error {
+	if g.limited != nil {
+		g.limited("client_secret")
+	}
 	return fmt.Errorf("%w: %w", ErrTooManyGuesses, &storage.LimitError{Budget: budget, Until: until})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"latchkey/grants"
 	"latchkey/grants/signin"
 	"latchkey/oauth/elasticpath/wire"
 	"latchkey/oauth/surface"
@@ -94,7 +95,7 @@ func verifyCredential(c *call, name string, body wire.TokenBody, secret *string,
 	}
 	now := c.cfg.Now().UTC()
 	at.ProfileID, at.Username, at.Secret = p.ID, *body.Username, *secret
-	at.Source = c.cfg.CallerAddress(c.Request, c.caller)
+	at.Source, at.Grant = c.cfg.CallerAddress(c.Request, c.caller), grants.GrantAccountMember
 	verified, err := c.cfg.SignIns.Verify(c.Context(), c.caller.Client, at)
 	if err != nil {
 		return nil, err

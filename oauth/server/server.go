@@ -33,6 +33,7 @@ type Server struct {
 	worker  *deliver.Worker
 	changed chan struct{} // configuration or keys changed in the database
 	crowded chan struct{} // there is more work than this server has room for
+	counts  *counters
 }
 
 // New assembles a server from an App whose Ring is open. The server does not
@@ -44,8 +45,12 @@ func New(a *App) (*Server, error) {
 	}
 	metrics := prometheus.NewRegistry()
 	s := &Server{app: a, changed: make(chan struct{}, 1), crowded: make(chan struct{}, 1)}
+	if s.counts, err = newCounters(metrics); err != nil {
+		return nil, err
+	}
+	a.Store.Observe(s.observeStatement)
 	if s.events, err = audit.New(audit.Config{
-		Store: a.Store, Logger: a.Logger, Registry: metrics, Now: a.Now, RequestID: listen.RequestID, Address: listen.ClientAddr,
+		Store: a.Store, Logger: a.Logger, Registry: metrics, Now: a.Now, RequestID: listen.RequestID, Address: listen.ClientAddr, Limited: s.counts.refused,
 	}); err != nil {
 		return nil, err
 	}
@@ -60,7 +65,7 @@ func New(a *App) (*Server, error) {
 	if s.codes, err = s.newCodeService(codes); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(registerBacklog(metrics, s.codes), registerHearing(metrics, a.Store)); err != nil {
+	if err := s.register(metrics, hasher); err != nil {
 		return nil, err
 	}
 	if s.sweeper, err = newSweeper(a.Store, a.Logger, metrics, a.Now); err != nil {
@@ -74,14 +79,39 @@ func New(a *App) (*Server, error) {
 	}
 	s.routes, err = s.newRoutes(services{
 		endpoints: endpoints, codes: s.codes, passwords: passwords,
-		signUps:   &limit.Stored{Store: a.Store, Digester: a.Peppers, Budget: "sign-up", Limit: limit.Limit(a.Settings.SignUpLimit), Now: a.Now},
-		usernames: &limit.Stored{Store: a.Store, Digester: a.Peppers, Budget: "username", Limit: usernameLimit(), Now: a.Now},
+		signUps:   s.newLimit(signUpBudget, limit.Limit(a.Settings.SignUpLimit)),
+		usernames: s.newLimit(usernameBudget, usernameLimit()),
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.listen, err = s.newListen(metrics)
 	return s, err
+}
+
+// The budgets of limits that the server itself makes.
+const (
+	signUpBudget   = "sign-up"
+	usernameBudget = "username"
+)
+
+func (s *Server) newLimit(budget string, l limit.Limit) *limit.Stored {
+	return &limit.Stored{Store: s.app.Store, Digester: s.app.Peppers, Budget: budget, Limit: l, Now: s.app.Now, Refused: s.counts.refused}
+}
+
+// observeStatement is a gormstore.Observer.
+func (s *Server) observeStatement(_ context.Context, name string, began time.Time, err error) {
+	s.counts.statement(name, s.app.Now().Sub(began), err)
+}
+
+// register adds the metrics that are read when they are asked for.
+func (s *Server) register(metrics prometheus.Registerer, hasher *signin.Hasher) error {
+	a := s.app
+	return errors.Join(
+		registerProcess(metrics, a.Version), registerHashes(metrics, hasher.Waiting), registerPools(metrics, a.Store),
+		registerKeys(metrics, a.Ring.SigningSince, a.Now), registerLoad(metrics, a),
+		registerBacklog(metrics, s.codes), registerHearing(metrics, a.Store),
+	)
 }
 
 // ServeHTTP implements http.Handler: it serves the API without a listener, and
@@ -101,8 +131,8 @@ func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error)
 		Logger: a.Logger, RequestTimeout: settings.RequestTimeout, ShutdownDelay: settings.ShutdownDelay, ShutdownTimeout: settings.ShutdownTimeout,
 		HTTPS:          strings.HasPrefix(settings.Issuer, "https://"),
 		TrustedProxies: settings.TrustedProxies, Origins: toStrings(settings.CORSOrigins), Shield: limit.Limit(settings.Shield),
-		Registry: metrics,
-		Ready:    s.ready, Now: a.Now, Rand: a.Rand,
+		Registry: metrics, Limited: s.counts.refused,
+		Ready: s.ready, Now: a.Now, Rand: a.Rand,
 	})
 }
 
@@ -156,6 +186,7 @@ func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher) (*oauth.E
 		Recorder: s.events, Now: a.Now, Rand: a.Rand, Logger: a.Logger,
 		Address: listen.ClientAddr, AddressHeader: settings.EndUserAddressHeader,
 		SecretLimit: limit.Limit(settings.ClientSecretLimit), Charges: a.Store, Registry: a.Store,
+		Issued: s.counts.issued, Limited: s.counts.refused,
 	})
 }
 
@@ -174,7 +205,7 @@ func (s *Server) newWorker(recipients *token.Recipients) (*deliver.Worker, error
 	}
 	return deliver.New(deliver.Config{
 		Store: a.Store, Sealer: a.Sealer,
-		Transports: transports,
-		Now:        a.Now, Rand: a.Rand, Logger: a.Logger, Recorder: s.events, Overflow: s.noteCrowd,
+		Transports: transports, Attempted: s.counts.attempted,
+		Now: a.Now, Rand: a.Rand, Logger: a.Logger, Recorder: s.events, Overflow: s.noteCrowd,
 	})
 }

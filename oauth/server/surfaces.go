@@ -131,7 +131,7 @@ func (s *Server) newElasticPath(with services) (*elasticpath.API, error) {
 		SignUps: &signin.SignUps{
 			Store: a.Store, Passwords: with.passwords, Rand: a.Rand, Admit: with.signUps.Take, MinPasswordLength: elasticpath.MinPasswordLength,
 		},
-		Tokens: with.endpoints.Tokens(), AccessTokens: with.endpoints, CallerAddress: with.endpoints.CallerAddress,
+		Tokens: countedTokens{with.endpoints.Tokens(), s.counts.issued}, AccessTokens: with.endpoints, CallerAddress: with.endpoints.CallerAddress,
 		Sealer: a.Sealer, AdmitUsername: with.usernames.TakeFor, GuessCeiling: a.Settings.GuessCeiling,
 	})
 }

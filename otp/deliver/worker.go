@@ -57,9 +57,10 @@ type Config struct {
 	Now         func() time.Time // nil: time.Now
 	Rand        io.Reader        // safe for concurrent use, as crypto/rand.Reader
 	Logger      zerolog.Logger
-	Recorder    storage.Recorder // nil: events are discarded
-	Concurrency int              // attempts at a time; 0: 128
-	Overflow    func()           // called when due messages wait because too many attempts are running; optional
+	Recorder    storage.Recorder              // nil: events are discarded
+	Concurrency int                           // attempts at a time; 0: 128
+	Overflow    func()                        // called when due messages wait because too many attempts are running; optional
+	Attempted   func(senderID, result string) // called after each attempt: delivered, delayed, failed or expired; optional
 }
 
 // Worker delivers messages.
@@ -85,6 +86,9 @@ func New(cfg Config) (*Worker, error) {
 	}
 	if cfg.Concurrency <= 0 {
 		cfg.Concurrency = defaultConcurrency
+	}
+	if cfg.Attempted == nil {
+		cfg.Attempted = func(string, string) {}
 	}
 	if cfg.Overflow == nil {
 		cfg.Overflow = func() {}
@@ -291,6 +295,12 @@ func (w *Worker) outcome(e Envelope, err error) storage.Attempt {
 	return a
 }
 
+// results names the outcomes of attempts by the state of the message after them.
+var results = map[storage.MessageState]string{
+	storage.MessageDelivered: "delivered", storage.MessageQueued: "delayed",
+	storage.MessageDead: "failed", storage.MessageExpired: "expired",
+}
+
 // report logs the outcome of an attempt and records it as an audit event. Of the
 // attempts that will be retried, only a message's first is recorded and logged as a
 // warning. The text of cause is only logged, because it may name internal addresses.
@@ -310,6 +320,7 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt, caus
 			action = "message.delayed"
 		}
 	}
+	w.cfg.Attempted(e.Message.SenderID, results[a.State])
 	line := w.cfg.Logger.WithLevel(level).Str("message", a.MessageID).Str("sender", e.Message.SenderID).
 		Str("trace", e.Message.TraceID).Int("attempt", a.Number).Str("state", string(a.State)).
 		Str("reason", a.Error)

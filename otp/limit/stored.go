@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -56,6 +57,7 @@ type Stored struct {
 	Budget   string // name of the limit in logs and audit events
 	Limit    Limit  // of each IPv4 address, each /64 of IPv6 or each user; the zero value is no limit
 	Now      func() time.Time
+	Refused  func(budget string) // called when the budget is used up; optional
 }
 
 // Take charges one event to the address. It returns a *storage.LimitError if the
@@ -75,5 +77,9 @@ func (s *Stored) take(ctx context.Context, key string) error {
 	if !ok {
 		return nil
 	}
-	return s.Store.Charge(ctx, s.Now(), c)
+	err := s.Store.Charge(ctx, s.Now(), c)
+	if used := (*storage.LimitError)(nil); s.Refused != nil && errors.As(err, &used) {
+		s.Refused(s.Budget)
+	}
+	return err
 }

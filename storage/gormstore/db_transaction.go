@@ -70,7 +70,9 @@ func (s *Store) conn(ctx context.Context, db *gorm.DB) gorm.ConnPool {
 // GORM's connections and takes part in its transactions. It is bound and scanned
 // without GORM, which would cost about as much as the database.
 func (s *Store) exec(ctx context.Context, what, sql string, args ...any) (int64, error) {
+	began := s.now()
 	res, err := s.conn(ctx, s.writer).ExecContext(ctx, s.dialect.bind(sql), args...)
+	s.observed(ctx, what, began, err)
 	if err != nil {
 		return 0, s.wrap(ctx, what, err)
 	}
@@ -89,11 +91,13 @@ func returning[R any](ctx context.Context, s *Store, what, sql string, args ...a
 }
 
 func read[R any](ctx context.Context, s *Store, what string, db *gorm.DB, sql string, args []any) ([]R, error) {
+	began := s.now()
 	rows, err := s.conn(ctx, db).QueryContext(ctx, s.dialect.bind(sql), args...)
-	if err != nil {
-		return nil, s.wrap(ctx, what, err)
+	var all []R
+	if err == nil {
+		all, err = scan[R](&s.rows, rows)
 	}
-	all, err := scan[R](&s.rows, rows)
+	s.observed(ctx, what, began, err)
 	return all, s.wrap(ctx, what, err)
 }
 

@@ -41,14 +41,18 @@ func locked[R any](ctx context.Context, s *Store, what, where string, args ...an
 // take reads the only row of a unique key into row. It does without GORM's Take, whose
 // LIMIT is a parameter: SQLite would plan the statement anew at each call.
 func take[R any](ctx context.Context, s *Store, what string, db *gorm.DB, row *R) (R, error) {
+	began := s.now()
 	done := db.Find(row)
+	s.observed(ctx, what, began, done.Error)
 	return *row, s.wrap(ctx, what, affected(done.RowsAffected, done.Error, storage.ErrNotFound))
 }
 
 // find reads the rows that the condition selects, all of them if it is empty.
 func find[R any](ctx context.Context, s *Store, what, order, where string, args ...any) ([]R, error) {
 	var rows []R
+	began := s.now()
 	err := s.reading(ctx).Where(where, args...).Order(order).Find(&rows).Error
+	s.observed(ctx, what, began, err)
 	return rows, s.wrap(ctx, what, err)
 }
 
@@ -110,7 +114,10 @@ func write[R any, P record[R]](ctx context.Context, s *Store, what string, row P
 		}
 		db = db.Clauses(onConflictOverwrite(described), clause.Returning{})
 	}
-	return s.wrap(ctx, what, db.Create(row).Error)
+	began := s.now()
+	err := db.Create(row).Error
+	s.observed(ctx, what, began, err)
+	return s.wrap(ctx, what, err)
 }
 
 // describe returns what GORM reads from the tags of a row.
@@ -179,7 +186,9 @@ func overwrite[R any, P record[R]](ctx context.Context, s *Store, what string, r
 	stamp := row.stamp()
 	seen := stamp.Version
 	stamp.Version, stamp.Updated = seen+1, micros(s.now())
+	began := s.now()
 	done := s.writing(ctx).Model(row).Clauses(clause.Returning{}).Where("version = ?", seen).Select("*").Updates(row)
+	s.observed(ctx, what, began, done.Error)
 	return s.wrap(ctx, what, affected(done.RowsAffected, done.Error, storage.ErrStale))
 }
 

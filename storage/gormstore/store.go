@@ -76,6 +76,7 @@ type Store struct {
 	auditKeys      storage.AuditKeys // nil until ChainAuditEvents
 	auditSeen      atomic.Int64      // the last event of the chain that this store wrote
 
+	observer   atomic.Pointer[Observer]
 	hearsBy    atomic.Value // HearsBy
 	diskFault  atomic.Pointer[diskFault]
 	mu         sync.Mutex
@@ -166,6 +167,30 @@ func (s *Store) Migrate(ctx context.Context) error {
 		err = s.addDefaults(ctx)
 	}
 	return s.wrap(ctx, "migrate", err)
+}
+
+// Observer is called after each named statement: with the context of its caller, its name,
+// which contains no argument, the time it began, and its error.
+type Observer func(ctx context.Context, name string, began time.Time, err error)
+
+// Observe has the observer called from now on. A statement that GORM makes counts as well.
+func (s *Store) Observe(o Observer) { s.observer.Store(&o) }
+
+// observed reports a statement to the observer.
+func (s *Store) observed(ctx context.Context, name string, began time.Time, err error) {
+	if o := s.observer.Load(); o != nil {
+		(*o)(ctx, name, began, err)
+	}
+}
+
+// PoolStats returns the statistics of the connection pools by name: "write", and "read" if
+// reading has a pool of its own.
+func (s *Store) PoolStats() map[string]func() sql.DBStats {
+	stats := map[string]func() sql.DBStats{"write": s.pools.write.Stats}
+	if s.pools.read != s.pools.write {
+		stats["read"] = s.pools.read.Stats
+	}
+	return stats
 }
 
 // Close closes the connections. Running calls fail with storage.ErrUnavailable.

@@ -2,11 +2,21 @@ package audit
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"latchkey/storage"
 )
+
+// eventMetrics counts what the events of this replica tell.
+type eventMetrics struct {
+	codes     codeMetrics
+	signIns   *prometheus.CounterVec
+	refreshes *prometheus.CounterVec
+	lockouts  prometheus.Counter
+	limited   func(limiter string)
+}
 
 // codeMetrics counts the steps of one-time passwords from the request to the
 // sign-in. Each replica counts its own steps.
@@ -31,6 +41,68 @@ func newCodeMetrics(reg prometheus.Registerer) (codeMetrics, error) {
 		m.steps.WithLabelValues(step) // a step that did not happen yet is shown as 0
 	}
 	return m, errors.Join(reg.Register(m.steps), reg.Register(m.delivery))
+}
+
+// newEventMetrics registers the metrics. limited is called with the name of each limit
+// that refused a request for a code.
+func newEventMetrics(reg prometheus.Registerer, limited func(limiter string)) (eventMetrics, error) {
+	codes, err := newCodeMetrics(reg)
+	m := eventMetrics{
+		codes: codes, limited: limited,
+		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "latchkey_sign_ins_total",
+			Help: "Attempts to sign in. The factor of a failure is a guess; empty: a password, or unknown.",
+		}, []string{"grant", "factor", "outcome"}),
+		refreshes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "latchkey_refreshes_total",
+			Help: "Uses of refresh tokens: success, reuse (the family was revoked), or key_not_proven.",
+		}, []string{"outcome"}),
+		lockouts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "latchkey_lockouts_total",
+			Help: "Locks of logins that failed attempts have started or extended.",
+		}),
+	}
+	for _, grant := range []string{"password", "account-member"} {
+		for _, factor := range []string{"otp", "pwd"} {
+			m.signIns.WithLabelValues(grant, factor, "success")
+		}
+		for _, factor := range []string{"otp", ""} {
+			m.signIns.WithLabelValues(grant, factor, "wrong_credentials")
+		}
+	}
+	for _, outcome := range refreshOutcomes {
+		m.refreshes.WithLabelValues(outcome)
+	}
+	return m, errors.Join(err, reg.Register(m.signIns), reg.Register(m.refreshes), reg.Register(m.lockouts))
+}
+
+// refreshOutcomes maps the outcomes of audit events to values of a label.
+var refreshOutcomes = map[string]string{
+	"success": "success", "reused token, family revoked": "reuse", "key not proven": "key_not_proven",
+}
+
+func (m eventMetrics) count(e storage.AuditEvent) {
+	m.codes.count(e)
+	switch e.Action {
+	case "sign_in":
+		m.signIns.WithLabelValues(GrantLabel(e.Grant), e.Factor, e.Outcome).Inc()
+	case "refresh":
+		if outcome, ok := refreshOutcomes[e.Outcome]; ok {
+			m.refreshes.WithLabelValues(outcome).Inc()
+		}
+	case "login.locked":
+		m.lockouts.Inc()
+	default:
+		if subject, step, _ := strings.Cut(e.Action, "."); step == "limited" && subject != "client" {
+			m.limited(e.Outcome)
+		}
+	}
+}
+
+// GrantLabel returns the value of the label grant: the grant type, or the last part of one
+// that is a URN.
+func GrantLabel(grantType string) string {
+	return grantType[strings.LastIndexByte(grantType, ':')+1:]
 }
 
 func (m codeMetrics) count(e storage.AuditEvent) {

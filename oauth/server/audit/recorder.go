@@ -22,13 +22,14 @@ type Config struct {
 
 	RequestID func(context.Context) string     // of the request that ctx belongs to; empty: none
 	Address   func(context.Context) netip.Addr // of the client that sent the request; invalid: unknown
+	Limited   func(limiter string)             // called when a limit has refused a request for a code
 }
 
 // Recorder implements storage.Recorder for a server. Record is safe for
 // concurrent use and does not wait for the database.
 type Recorder struct {
 	cfg     Config
-	metrics codeMetrics
+	metrics eventMetrics
 	writer  *writer
 	repeats *repeats
 }
@@ -38,8 +39,8 @@ type Recorder struct {
 func New(cfg Config) (*Recorder, error) {
 	r := &Recorder{cfg: cfg}
 	var metricsErr, writerErr error
-	r.metrics, metricsErr = newCodeMetrics(cfg.Registry)
-	r.writer, writerErr = newWriter(cfg.Store, cfg.Logger, cfg.Registry)
+	r.metrics, metricsErr = newEventMetrics(cfg.Registry, cfg.Limited)
+	r.writer, writerErr = newWriter(cfg.Store, cfg.Logger, cfg.Registry, cfg.Now)
 	r.repeats = newRepeats(cfg.Now, r.write)
 	return r, errors.Join(metricsErr, writerErr)
 }
@@ -62,7 +63,11 @@ func (r *Recorder) Record(ctx context.Context, e storage.AuditEvent) {
 // write writes an event to the log and queues it for the database.
 func (r *Recorder) write(e storage.AuditEvent) {
 	r.writer.add(e)
-	line := r.cfg.Logger.Info().Str("audit", e.Action).Str("outcome", e.Outcome)
+	level := zerolog.InfoLevel
+	if e.Action == "sign_in" && e.Outcome != "success" {
+		level = zerolog.WarnLevel
+	}
+	line := r.cfg.Logger.WithLevel(level).Str("audit", e.Action).Str("outcome", e.Outcome)
 	for _, field := range []struct{ key, value string }{
 		{"client_id", e.ClientID},
 		{"user", e.UserUID},

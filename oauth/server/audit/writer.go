@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -38,11 +39,12 @@ type writer struct {
 
 	mu      sync.Mutex
 	waiting []storage.AuditEvent // grows only while the database is slow
+	writing []storage.AuditEvent // the batch that take returned last, until it is stored
 	arrived chan struct{}        // holds an element after the first event that waits
 	full    chan struct{}        // holds an element after the one that fills a batch
 }
 
-func newWriter(store Store, log zerolog.Logger, reg prometheus.Registerer) (*writer, error) {
+func newWriter(store Store, log zerolog.Logger, reg prometheus.Registerer, now func() time.Time) (*writer, error) {
 	w := &writer{
 		store: store, log: log, arrived: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
@@ -50,7 +52,40 @@ func newWriter(store Store, log zerolog.Logger, reg prometheus.Registerer) (*wri
 			Help: "Audit events that are in the log but not in the database, because it did not keep up.",
 		}),
 	}
-	return w, reg.Register(w.lost)
+	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "latchkey_audit_waiting_events",
+		Help: "Audit events that are not in the database yet.",
+	}, func() float64 {
+		n, _ := w.lag(now())
+		return float64(n)
+	})
+	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "latchkey_audit_lag_seconds",
+		Help: "Age of the oldest audit event that is not in the database yet; 0: there is none.",
+	}, func() float64 {
+		_, age := w.lag(now())
+		return age.Seconds()
+	})
+	return w, errors.Join(reg.Register(w.lost), reg.Register(waiting), reg.Register(oldest))
+}
+
+// lag returns how many events are not stored yet, and the age of the oldest.
+func (w *writer) lag(now time.Time) (events int, age time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, waiting := range [][]storage.AuditEvent{w.waiting, w.writing} {
+		if len(waiting) > 0 {
+			age = max(age, now.Sub(waiting[0].Time))
+		}
+	}
+	return len(w.waiting) + len(w.writing), age
+}
+
+// stored notes that the last batch does not wait any more.
+func (w *writer) stored() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writing = nil
 }
 
 // add queues an event. It never blocks.
@@ -94,6 +129,7 @@ func (w *writer) take() []storage.AuditEvent {
 	}
 	n := min(len(w.waiting), batchSize)
 	batch := w.waiting[:n:n]
+	w.writing = batch
 	if w.waiting = w.waiting[n:]; len(w.waiting) == 0 {
 		w.waiting = nil
 	}
@@ -135,6 +171,7 @@ func (w *writer) gather(ctx context.Context) []storage.AuditEvent {
 // fails and ctx lasts. An attempt that the end of ctx interrupts is finished, and
 // a batch that comes after it gets one attempt.
 func (w *writer) writeBatch(ctx context.Context, batch []storage.AuditEvent) {
+	defer w.stored()
 	for len(batch) > 0 {
 		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 		err := w.store.AddAuditEvents(attempt, batch)

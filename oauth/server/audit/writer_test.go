@@ -42,7 +42,7 @@ func (l *memoryStore) AddAuditEvents(_ context.Context, events []storage.AuditEv
 func newTestWriter(t *testing.T, failures, want int) (*writer, *memoryStore) {
 	t.Helper()
 	l := &memoryStore{failures: failures, want: want, filled: make(chan struct{})}
-	a, err := newWriter(l, zerolog.Nop(), prometheus.NewRegistry())
+	a, err := newWriter(l, zerolog.Nop(), prometheus.NewRegistry(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,5 +148,23 @@ func TestWriterIsBounded(t *testing.T) {
 	}
 	if lost(t, a) != 3 || len(a.waiting) != bufferSize {
 		t.Errorf("%v events are lost, %d wait", lost(t, a), len(a.waiting))
+	}
+}
+
+// TestWriterLag counts the events that are not stored, including the batch that is being
+// written, and tells the age of the oldest.
+func TestWriterLag(t *testing.T) {
+	t.Parallel()
+	a, _ := newTestWriter(t, 0, 0)
+	now := time.Now()
+	a.add(storage.AuditEvent{Time: now.Add(-3 * time.Second)})
+	batch := a.take()
+	a.add(storage.AuditEvent{Time: now.Add(-time.Second)})
+	if n, age := a.lag(now); n != 2 || age != 3*time.Second {
+		t.Errorf("while a batch is written: %d events, the oldest %v", n, age)
+	}
+	a.writeBatch(t.Context(), batch)
+	if n, age := a.lag(now); n != 1 || age != time.Second {
+		t.Errorf("after it: %d events, the oldest %v", n, age)
 	}
 }

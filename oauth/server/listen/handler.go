@@ -70,7 +70,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.
 		pattern = "unmatched"
 	}
 	s.metrics.inFlight.Dec()
-	s.metrics.observe(pattern, rec.status, duration)
+	s.metrics.observe(method(r.Method), pattern, rec.status, duration)
 	s.cfg.Logger.Info().
 		Str("method", method(r.Method)).Str("pattern", pattern).
 		Int("status", rec.status).Int64("bytes", rec.bytes).

@@ -295,8 +295,8 @@ func TestOps(t *testing.T) {
 	s.get(t, s.url("/oauth/token"), nil)
 	_, text := s.get(t, s.opsURL("/metrics"), nil)
 	for _, want := range []string{
-		`latchkey_http_request_duration_seconds_count{pattern="POST /oauth/token",status="200"} 1`,
-		`latchkey_http_request_duration_seconds_count{pattern="unmatched",status="404"} 1`,
+		`latchkey_http_request_duration_seconds_count{method="POST",pattern="/oauth/token",status="200"} 1`,
+		`latchkey_http_request_duration_seconds_count{method="GET",pattern="unmatched",status="404"} 1`,
 		`latchkey_http_panics_total 0`,
 	} {
 		if !strings.Contains(text, want+"\n") {

@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,7 +24,7 @@ func newMetrics(reg *prometheus.Registry) (metrics, error) {
 			Name:    "latchkey_http_request_duration_seconds",
 			Help:    "Time from the first byte of a request's head to the end of its handler.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"pattern", "status"}),
+		}, []string{"method", "pattern", "status"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "latchkey_http_requests_in_flight",
 			Help: "Requests that are being handled.",
@@ -41,9 +42,14 @@ func newMetrics(reg *prometheus.Registry) (metrics, error) {
 		reg.Register(m.connections), reg.Register(m.panics))
 }
 
-func (m metrics) observe(pattern string, status int, d time.Duration) {
-	m.requests.WithLabelValues(pattern, statusText(status)).Observe(d.Seconds())
+// observe counts a request. A pattern of net/http may begin with a method, which has a
+// label of its own.
+func (m metrics) observe(method, pattern string, status int, d time.Duration) {
+	m.requests.WithLabelValues(method, pathOf(pattern), statusText(status)).Observe(d.Seconds())
 }
+
+// pathOf returns a pattern of net/http without its method.
+func pathOf(pattern string) string { return pattern[strings.IndexByte(pattern, ' ')+1:] }
 
 // statusText returns the status as text, without an allocation for common ones. The
 // status is 0 if the answer ended before it had one.

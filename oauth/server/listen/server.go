@@ -55,6 +55,7 @@ type Config struct {
 
 	Ready    ReadyFunc            // nil: always ready
 	Registry *prometheus.Registry // default: a new one; the server adds its own metrics
+	Limited  func(limiter string) // called when the shield has refused a request; optional
 	Now      func() time.Time     // default time.Now
 	Rand     io.Reader            // for request ids; used concurrently; default crypto/rand
 }
@@ -83,7 +84,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("server: no handler")
 	}
 	cfg.setDefaults()
-	cfg.Handler = Below(cfg.BasePath, newCrossOrigin(cfg.Origins, cfg.Surfaces).wrap(newShield(cfg.Shield, cfg.Surfaces, cfg.Now).guard(cfg.Handler)))
+	cfg.Handler = Below(cfg.BasePath, newCrossOrigin(cfg.Origins, cfg.Surfaces).wrap(newShield(cfg.Shield, cfg.Surfaces, cfg.Now, cfg.Limited).guard(cfg.Handler)))
 	m, err := newMetrics(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("server: metrics: %w", err)
@@ -119,6 +120,9 @@ func (c *Config) setDefaults() {
 	c.MaxBodyBytes = orDefault(c.MaxBodyBytes, 1<<20)
 	if c.Ready == nil {
 		c.Ready = func(context.Context) (string, string, error) { return "", "", nil }
+	}
+	if c.Limited == nil {
+		c.Limited = func(string) {}
 	}
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()

@@ -28,14 +28,15 @@ type shield struct {
 	paths    []surface.GuessablePath
 	failures *limit.Memory[netip.Prefix]
 	now      func() time.Time
+	limited  func(limiter string)
 }
 
 // newShield returns nil, which refuses nothing, if there is no limit.
-func newShield(l limit.Limit, surfaces []surface.HTTPRules, now func() time.Time) *shield {
+func newShield(l limit.Limit, surfaces []surface.HTTPRules, now func() time.Time, limited func(limiter string)) *shield {
 	if l.None() {
 		return nil
 	}
-	s := &shield{failures: limit.NewMemory[netip.Prefix](l, shieldNetworks, now), now: now}
+	s := &shield{failures: limit.NewMemory[netip.Prefix](l, shieldNetworks, now), now: now, limited: limited}
 	for i := range surfaces {
 		s.paths = append(s.paths, surfaces[i].Guessable...)
 	}
@@ -57,6 +58,7 @@ func (s *shield) guard(next http.Handler) http.Handler {
 		}
 		if wait := s.wait(from); wait > 0 {
 			r.Pattern = shieldPattern // for the log: no mux sees the request
+			s.limited(shieldPattern)
 			refuseUntil(w, path, wait)
 			return
 		}

@@ -1,0 +1,33 @@
+package gormstore
+
+import (
+	"context"
+	"time"
+)
+
+// MaxCounted bounds the rows that Load counts of each kind, so that it costs the same
+// however many there are.
+const MaxCounted = 100_000
+
+// Load is what the database has to do and to keep at the moment. The numbers are MaxCounted
+// at most.
+type Load struct {
+	QueuedMessages int       // also those that wait for another attempt
+	OldestMessage  time.Time // when the oldest of them was queued; zero: there is none
+	Sessions       int       // refresh token families that are neither expired nor revoked
+}
+
+// Load counts queued messages and sessions.
+func (s *Store) Load(ctx context.Context, now time.Time) (Load, error) {
+	type row struct {
+		Messages int   `gorm:"column:messages"`
+		Oldest   int64 `gorm:"column:oldest"`
+		Sessions int   `gorm:"column:sessions"`
+	}
+	counted, err := get[row](ctx, s, "load",
+		`SELECT count(*) AS messages, coalesce(min(created_at), 0) AS oldest,
+			(SELECT count(*) FROM (SELECT 1 AS one FROM families WHERE expires_at > ? AND revoked_at = 0 LIMIT ?) f) AS sessions
+		FROM (SELECT created_at FROM messages WHERE state = 'queued' LIMIT ?) q`,
+		micros(now), MaxCounted, MaxCounted)
+	return Load{QueuedMessages: counted.Messages, OldestMessage: instant(counted.Oldest), Sessions: counted.Sessions}, err
+}
