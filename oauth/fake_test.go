@@ -20,8 +20,6 @@ import (
 	"latchkey/storage"
 )
 
-const formType = "application/x-www-form-urlencoded"
-
 const testIssuer = "https://id.example/auth"
 
 // start is when every test begins: some microseconds into a second.

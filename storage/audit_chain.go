@@ -17,7 +17,7 @@ type AuditRecord struct {
 	AuditEvent
 	Seq   int64  // from 1 without gaps; 0: stored before events were chained
 	KeyID string // of the secret that MAC was computed with
-	MAC   []byte // over the event and the MAC of the previous one
+	MAC   []byte // over the event and the MAC of the previous one in its batch
 }
 
 // AuditFilter selects audit events. The zero value selects all of them.
@@ -40,15 +40,15 @@ func (f AuditFilter) Admits(e AuditEvent) bool {
 	return len(f.Actions) == 0
 }
 
-// AuditHead identifies an event of the chain. Its MAC covers all earlier events.
+// AuditHead identifies a batch of the chain. Its MAC covers all earlier batches.
 type AuditHead struct {
-	Seq int64
+	Seq int64 // of the last event of the batch
 	MAC []byte
 }
 
 // AuditBreak is the first place where the chain differs from what was written.
 type AuditBreak struct {
-	Seq int64 // of the first event that is missing, changed or cannot be checked
+	Seq int64 // of the first event that is missing, changed or cannot be checked; 0: rows outside of the chain
 	Why string
 	Key string // id of the secret that is missing, if the event cannot be checked for that reason
 }
@@ -58,7 +58,7 @@ type AuditVerdict struct {
 	Events  int64       // number of intact events
 	Outside int64       // number of events from before events were chained; nothing protects them
 	Swept   int64       // Seq of the last event that retention deleted; 0: none
-	Head    AuditHead   // the last event
+	Head    AuditHead   // the last batch
 	Break   *AuditBreak // nil: the chain is intact
 }
 

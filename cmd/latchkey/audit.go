@@ -21,7 +21,7 @@ import (
 func (c *cli) auditCommand() *cobra.Command {
 	head := &cobra.Command{
 		Use:   "head",
-		Short: "Print the newest event's number and MAC, for keeping elsewhere; see audit verify --expect",
+		Short: "Print the number of the newest event and the MAC of its batch, for keeping elsewhere; see audit verify --expect",
 		Args:  cobra.NoArgs,
 		RunE:  c.withAudit(c.withReadingApp, c.auditHead),
 	}
@@ -84,9 +84,9 @@ func (c *cli) auditVerifyCommand() *cobra.Command {
 		Long: `Check that the audit events are those that were written.
 
 Each event has a number, and a MAC over itself and the MAC of the event before
-it. The secret of the MAC is not in the database. So the command finds the first
-event that was changed, deleted, added or moved. Deletions by retention are no
-fault.
+it. Each batch of events has a MAC over that and the MAC of the batch before it. The
+secret of the MACs is not in the database. So the command finds the first event that
+was changed, deleted, added or moved. Deletions by retention are no fault.
 
 Only --expect shows that somebody has restored the whole database from an older
 copy: keep the output of "latchkey audit head" in a place that the writers of
@@ -168,7 +168,7 @@ func (c *cli) auditExportCommand() *cobra.Command {
 	var flags exportFlags
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Print audit events as lines of JSON, in the order in which they were written",
+		Short: "Print audit events as lines of JSON, in the order of their times",
 		Args:  cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&flags.since, "since", "", "from this time on: RFC 3339, or so long ago, as 24h or 30d")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"latchkey/grants"
+	"latchkey/oauth"
 	"latchkey/oauth/elasticpath/wire"
 	"latchkey/oauth/surface"
 )
@@ -14,7 +15,7 @@ import (
 // content type is, because examples in Elastic Path's documentation send a form as
 // JSON.
 func postAccessToken(c *call) (surface.Answer, error) {
-	form, err := grants.ReadForm(c.w, c.Request)
+	form, err := oauth.ReadForm(c.w, c.Request)
 	if err != nil {
 		return surface.Answer{}, oauthRefusal(err)
 	}

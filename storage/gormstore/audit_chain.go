@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -17,6 +16,7 @@ import (
 // Purposes of the MACs; see storage.AuditKeys.
 const (
 	purposeAuditEvent = "audit event"
+	purposeAuditBatch = "audit batch"
 	purposeAuditHead  = "audit head"
 )
 
@@ -26,13 +26,13 @@ const (
 func (s *Store) ChainAuditEvents(keys storage.AuditKeys) { s.auditKeys = keys }
 
 // chainRow is the only row of the chain: where it begins and ends. A transaction
-// that changes the chain locks it first.
+// that changes the chain locks it last, for two statements and its commit.
 type chainRow struct {
 	ID       int64  `gorm:"column:id;primaryKey;autoIncrement:false"` // 1
 	Seq      int64  `gorm:"column:seq"`                               // of the newest event; 0: none yet
-	MAC      blob   `gorm:"column:mac"`
-	Stamp    int64  `gorm:"column:stamp"` // the time in its id, in microseconds
-	Swept    int64  `gorm:"column:swept"` // the last event that retention deleted
+	MAC      blob   `gorm:"column:mac"`                               // of the newest batch
+	Stamp    int64  `gorm:"column:stamp"`                             // the latest time in an id, in microseconds
+	Swept    int64  `gorm:"column:swept"`                             // the last event that retention deleted
 	SweptMAC blob   `gorm:"column:swept_mac"`
 	Outside  int64  `gorm:"column:outside"` // how many events are not in the chain
 	KeyID    string `gorm:"column:key_id"`
@@ -125,82 +125,34 @@ func (s *Store) putChain(ctx context.Context, c chainRow) error {
 	return s.wrap(ctx, "audit chain", s.writing(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&c).Error)
 }
 
-// extendChain numbers the rows, gives them ids and MACs, and returns the chain
-// that ends with them. If somebody else changed the end of the chain, an event of
-// its own says so. Otherwise the next events would hide the change.
-func (s *Store) extendChain(ctx context.Context, rows []auditRow) ([]auditRow, chainRow, error) {
-	c, err := s.chain(ctx, s.locking(ctx))
-	if err != nil {
-		return nil, c, err
-	}
-	why := ""
+// chainFault reports why the end of the chain is not the one that a store wrote, or
+// nothing. It begins a chain that has not been used. batch is the caller's: its events are
+// stored and not yet part of the chain.
+func (s *Store) chainFault(ctx context.Context, c *chainRow, batch int64) (why string, err error) {
 	if c.unused() {
-		why, err = s.beginChain(ctx, &c)
-	} else if intact, known := s.sealedChain(&c); !intact {
+		why, err = s.beginChain(ctx, c, batch)
+	} else if intact, known := s.sealedChain(c); !intact {
 		if why = "the end of the chain was changed"; !known {
 			why = "the end of the chain is sealed with an unknown secret"
 		}
 	}
-	if err != nil {
-		return nil, c, err
-	}
 	if seen := s.auditSeen.Load(); c.Seq < seen && why == "" {
 		why = fmt.Sprintf("the chain was cut at %d after %d events", c.Seq, seen)
-	}
-	if why != "" {
-		s.log.Error().Int64("seq", c.Seq).Str("reason", why).Msg("the chain of audit events is broken")
-		rows = append([]auditRow{{Time: micros(s.now()), Action: storage.AuditChainBroken, Outcome: why}}, rows...)
-	}
-	random := make([]byte, auditIDRandom*len(rows))
-	if _, err := io.ReadFull(s.rand, random); err != nil {
-		return nil, c, fmt.Errorf("new audit events: %w", err)
-	}
-	var room encoding
-	for i := range rows {
-		if room, err = s.link(&rows[i], &c, random[auditIDRandom*i:][:auditIDRandom], room); err != nil {
-			return nil, c, err
-		}
-	}
-	return rows, c, nil
-}
-
-// beginChain counts the events from before the chain. Ids of the chain come after
-// theirs.
-func (s *Store) beginChain(ctx context.Context, c *chainRow) (why string, err error) {
-	type before struct {
-		Outside int64 `gorm:"column:outside"`
-		Chained int64 `gorm:"column:chained"`
-		Stamp   int64 `gorm:"column:stamp"`
-	}
-	found, err := get[before](ctx, s, "audit chain",
-		`SELECT count(*) AS outside, coalesce(sum(CASE WHEN seq = 0 THEN 0 ELSE 1 END), 0) AS chained,
-			coalesce(max(time), 0) AS stamp FROM audit_events`)
-	if c.Outside, c.Stamp = found.Outside, found.Stamp; found.Chained > 0 {
-		why = "the end of the chain was erased"
 	}
 	return why, err
 }
 
-// link makes the row the next one of the chain. random is the part of its id that is
-// not the time. room is memory for the input of the MAC; it returns room for the next row.
-func (s *Store) link(r *auditRow, c *chainRow, random []byte, room encoding) (encoding, error) {
-	stamp := max(r.Time, c.Stamp+1)
-	r.ID, r.Seq, r.KeyID = auditID(stamp, random), c.Seq+1, s.auditKeys.CurrentID()
-	room = r.canonical(room, c.MAC)
-	mac, known := s.auditMAC(r.KeyID, purposeAuditEvent, room)
-	if !known {
-		return nil, fmt.Errorf("add audit events: no secret %q", r.KeyID)
+// beginChain counts the events from before the chain.
+func (s *Store) beginChain(ctx context.Context, c *chainRow, batch int64) (why string, err error) {
+	type before struct {
+		Outside int64 `gorm:"column:outside"`
+		Chained int64 `gorm:"column:chained"`
 	}
-	r.MAC, c.Seq, c.MAC, c.Stamp = mac, r.Seq, mac, stamp
-	return room, nil
-}
-
-// auditIDRandom is how many random bytes the id of an audit event has.
-const auditIDRandom = 10
-
-// auditID is the time in microseconds and 80 random bits. The alphabet is in
-// the order of its bytes, so ids sort as their times do.
-func auditID(stamp int64, random []byte) string {
-	id := binary.BigEndian.AppendUint64(make([]byte, 0, 8+auditIDRandom), uint64(max(0, stamp))) //nolint:gosec // not negative
-	return auditPrefix + auditAlphabet().EncodeToString(append(id, random...))
+	found, err := get[before](ctx, s, "audit chain",
+		`SELECT count(*) AS outside, coalesce(sum(CASE WHEN seq = 0 THEN 0 ELSE 1 END), 0) AS chained
+			FROM audit_events WHERE batch <> ?`, batch)
+	if c.Outside = found.Outside; found.Chained > 0 {
+		why = "the end of the chain was erased"
+	}
+	return why, err
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
 	"latchkey/storage"
@@ -28,7 +27,8 @@ type auditRow struct {
 	Changed  string `gorm:"column:changed" list:"Changed"` // member names, separated by spaces
 	Took     int64  `gorm:"column:took" list:"Took,duration"`
 	Count    int64  `gorm:"column:count" list:"Count"`
-	Seq      int64  `gorm:"column:seq"` // 0: outside of the chain
+	Seq      int64  `gorm:"column:seq"`   // in its batch, or in the chain without one; 0: outside of the chain
+	Batch    int64  `gorm:"column:batch"` // 0: none
 	KeyID    string `gorm:"column:key_id"`
 	MAC      blob   `gorm:"column:mac"`
 }
@@ -43,11 +43,11 @@ func (r *auditRow) record() storage.AuditEvent {
 	}
 }
 
-// AddAuditEvents writes events at the end of the chain (see ChainAuditEvents): all of
-// them or none, in one transaction of three statements. With SQLite, each thousand events
-// after the first takes one more.
-// An event without a Time gets the present. The ids rise with the chain. They rise
-// with time as well, except among events of several servers within one second.
+// AddAuditEvents writes events as one batch at the end of the chain (see
+// ChainAuditEvents): all of them or none, in one transaction of four statements. With
+// SQLite, each thousand events after the first takes one more.
+// An event without a Time gets the present. The ids of a store rise in the order in which
+// it writes, and those of several stores with time.
 func (s *Store) AddAuditEvents(ctx context.Context, events []storage.AuditEvent) error {
 	if len(events) == 0 {
 		return nil
@@ -59,17 +59,17 @@ func (s *Store) AddAuditEvents(ctx context.Context, events []storage.AuditEvent)
 	for i := range events {
 		rows[i] = s.auditRowOf(&events[i])
 	}
+	batch, err := s.newAuditBatch(rows)
+	if err != nil {
+		return err
+	}
 	var end chainRow
-	err := s.InTx(ctx, func(ctx context.Context) error {
-		rows, extended, err := s.extendChain(ctx, slices.Clone(rows))
-		if err != nil {
+	err = s.InTx(ctx, func(ctx context.Context) error {
+		if err := s.insertAuditEvents(ctx, batch.rows); err != nil {
 			return err
 		}
-		end = extended
-		if err := s.insertAuditEvents(ctx, rows); err != nil {
-			return err
-		}
-		return s.putChain(ctx, end)
+		end, err = s.appendBatch(ctx, batch)
+		return err
 	})
 	if err == nil && s.tx(ctx) == nil {
 		s.auditSeen.Store(end.Seq) // another writer may be ahead; the next call corrects it

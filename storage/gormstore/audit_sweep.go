@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"latchkey/storage"
 )
 
+// errSwept says that another server has swept the same events.
+var errSwept = errors.New("another server has swept them")
+
 // sweepAudit deletes up to limit events from the front of the chain that are
-// older than the retention. It stores the last of them under the seal, which
-// distinguishes this from any other deletion. It deletes only events that are as
-// they were written, so that events that an attacker wrote and dated back stay.
+// older than the retention: whole batches, and one at least. It stores the last of them
+// under the seal, which distinguishes this from any other deletion. It deletes only events
+// that are as they were written, so that events that an attacker wrote and dated back stay.
 func (s *Store) sweepAudit(ctx context.Context, before int64, limit int) (n int, err error) {
 	oldest, err := query[int64](ctx, s, "sweep audit_events", "SELECT time FROM audit_events ORDER BY id LIMIT 1")
 	if err != nil || len(oldest) == 0 || oldest[0] >= before || limit < 1 || s.auditKeys == nil {
@@ -21,11 +25,16 @@ func (s *Store) sweepAudit(ctx context.Context, before int64, limit int) (n int,
 		n, err = s.sweepChain(ctx, before, limit)
 		return err
 	})
+	if errors.Is(err, errSwept) {
+		return 0, nil
+	}
 	return n, err
 }
 
+// sweepChain locks the end of the chain after the deletion, so that nobody who writes
+// waits for it.
 func (s *Store) sweepChain(ctx context.Context, before int64, limit int) (int, error) {
-	c, err := s.chain(ctx, s.locking(ctx))
+	c, err := s.chain(ctx, s.reading(ctx))
 	if err != nil || c.unused() { // beginChain counts the earlier events first
 		return 0, err
 	}
@@ -33,38 +42,84 @@ func (s *Store) sweepChain(ctx context.Context, before int64, limit int) (int, e
 		s.log.Error().Msg("audit events are not swept: the end of their chain was changed")
 		return 0, nil
 	}
-	rows, err := query[auditRow](ctx, s, "sweep audit_events", "SELECT "+columnsOf[auditRow](&s.rows).list()+" FROM audit_events ORDER BY id LIMIT ?", limit)
+	began := c
+	n, err := s.sweepOutside(ctx, &c, before, limit)
+	for n < limit && err == nil {
+		var more int
+		if more, err = s.sweepLinks(ctx, &c, before, limit-n, n == 0); more == 0 {
+			break
+		}
+		n += more
+	}
+	if n == 0 || err != nil {
+		return 0, err
+	}
+	end, err := s.chain(ctx, s.locking(ctx))
 	if err != nil {
 		return 0, err
 	}
-	n := 0
-	for ; n < len(rows) && rows[n].Time < before && s.leaves(&c, &rows[n]); n++ {
+	if intact, _ := s.sealedChain(&end); !intact || end.Swept != began.Swept || end.Outside != began.Outside {
+		return 0, errSwept
 	}
-	if n == 0 {
+	end.Outside, end.Swept, end.SweptMAC = c.Outside, c.Swept, c.SweptMAC
+	return n, s.putChain(ctx, end)
+}
+
+// sweepOutside deletes events that are outside of the chain.
+func (s *Store) sweepOutside(ctx context.Context, c *chainRow, before int64, limit int) (int, error) {
+	if c.Outside == 0 {
 		return 0, nil
 	}
-	if _, err := s.exec(ctx, "sweep audit_events", "DELETE FROM audit_events WHERE id <= ?", rows[n-1].ID); err != nil {
+	deleted, err := s.exec(ctx, "sweep audit_events", fmt.Sprintf(
+		"DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events WHERE seq = 0 AND time < ? ORDER BY id LIMIT %d)",
+		min(int64(limit), c.Outside)), before)
+	c.Outside -= deleted
+	return int(deleted), err
+}
+
+// sweepLinks deletes the first links of the chain that are old enough, as far as they are
+// as they were written. They have up to limit events; always lets the first one have more.
+func (s *Store) sweepLinks(ctx context.Context, c *chainRow, before int64, limit int, always bool) (int, error) {
+	links, err := s.auditLinks(ctx, c.Swept, c.Seq, "")
+	if err != nil {
 		return 0, err
 	}
-	return n, s.putChain(ctx, c)
+	n, taken := 0, 0
+	from := c.Swept
+	first, last := "", ""
+	for i := range links {
+		l := &links[i]
+		if n+len(l.rows) > limit && (taken > 0 || !always) || slices.ContainsFunc(l.rows, func(r auditRow) bool { return r.Time >= before }) {
+			break
+		}
+		mac, broken := s.checkLink(l, storage.AuditHead{Seq: c.Swept, MAC: c.SweptMAC})
+		if broken != nil {
+			s.log.Error().Int64("seq", broken.Seq).Str("reason", broken.Why).Msg("audit events are not swept: their chain is broken")
+			break
+		}
+		if taken == 0 {
+			first = l.rows[0].ID
+		}
+		first, last = min(first, l.rows[0].ID), max(last, l.rows[len(l.rows)-1].ID)
+		c.Swept, c.SweptMAC = l.end(), mac
+		n, taken = n+len(l.rows), taken+1
+	}
+	if taken == 0 {
+		return 0, nil
+	}
+	deleted, err := s.exec(ctx, "sweep audit_events", `DELETE FROM audit_events WHERE id >= ? AND id <= ? AND
+		(batch = 0 AND seq > ? AND seq <= ? OR batch IN (SELECT id FROM audit_batches WHERE seq > ? AND seq <= ?))`,
+		first, last, from, c.Swept, from, c.Swept)
+	if err == nil {
+		_, err = s.exec(ctx, "sweep audit_events", "DELETE FROM audit_batches WHERE seq > ? AND seq <= ?", from, c.Swept)
+	}
+	if err == nil && deleted != int64(n) {
+		err = errSwept
+	}
+	return n, err
 }
 
-// leaves moves the beginning of the chain beyond the row, or returns false if another
-// row should be there.
-func (s *Store) leaves(c *chainRow, r *auditRow) bool {
-	if r.Seq == 0 && c.Outside > 0 {
-		c.Outside--
-		return true
-	}
-	if intact, _ := s.authentic(r, c.SweptMAC); !intact || r.Seq != c.Swept+1 {
-		s.log.Error().Int64("seq", c.Swept+1).Msg("audit events are not swept: their chain is broken")
-		return false
-	}
-	c.Swept, c.SweptMAC = r.Seq, r.MAC
-	return true
-}
-
-// AuditHead returns the newest event of the chain, to be kept outside of the
+// AuditHead returns the end of the chain, to be kept outside of the
 // database. It does not read the events; see VerifyAudit. A chain whose end was
 // changed is an error.
 func (s *Store) AuditHead(ctx context.Context) (storage.AuditHead, error) {
@@ -97,8 +152,10 @@ func (s *Store) RestartAudit(ctx context.Context, why storage.AuditEvent) (int64
 		if s.auditKeys == nil {
 			return errors.New("restart audit chain: no secrets to chain events with")
 		}
-		if _, err = s.exec(ctx, "restart audit chain", "UPDATE audit_events SET seq = 0 WHERE seq <> 0"); err != nil {
-			return err
+		for _, sql := range []string{"UPDATE audit_events SET seq = 0, batch = 0 WHERE seq <> 0", "DELETE FROM audit_batches"} {
+			if _, err = s.exec(ctx, "restart audit chain", sql); err != nil {
+				return err
+			}
 		}
 		if outside, err = get[int64](ctx, s, "restart audit chain", "SELECT count(*) FROM audit_events"); err != nil {
 			return err

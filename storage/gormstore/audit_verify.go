@@ -4,56 +4,51 @@ import (
 	"context"
 	"crypto/hmac"
 	"errors"
-	"fmt"
 
 	"latchkey/storage"
 )
 
-// auditPage is how many events are in memory at a time.
-const auditPage = 1000
+// numberedRow is an event with its number in the chain.
+type numberedRow struct {
+	Event  auditRow `gorm:"embedded"`
+	Number int64    `gorm:"column:number"`
+}
 
-// EachAuditEvent calls do with every event that the filter selects, in the
-// order of the chain, with the events from before the chain first. Events written
-// meanwhile may be missing. It ends with the first error of do.
+// EachAuditEvent calls do with every event that the filter selects, in the order of their
+// ids. Events written meanwhile may be missing. It ends with the first error of do.
 func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do func(storage.AuditRecord) error) error {
 	after := ""
 	if !f.Since.IsZero() {
 		after = auditIDFrom(f.Since) // the time in an id is the event's or later
 	}
-	return s.eachAuditRow(ctx, after, "", func(r *auditRow) error {
-		record := storage.AuditRecord{AuditEvent: r.record(), Seq: r.Seq, KeyID: r.KeyID, MAC: r.MAC}
-		if !f.Admits(record.AuditEvent) {
-			return nil
-		}
-		return do(record)
-	})
-}
-
-// eachAuditRow reads rows page by page in the order of their ids. and is a
-// further condition, or empty.
-func (s *Store) eachAuditRow(ctx context.Context, after, and string, do func(*auditRow) error) error {
 	for {
-		rows, err := query[auditRow](ctx, s, "read audit events",
-			"SELECT "+columnsOf[auditRow](&s.rows).list()+" FROM audit_events WHERE id > ?"+and+" ORDER BY id LIMIT ?", after, auditPage)
+		rows, err := query[numberedRow](ctx, s, "read audit events", "SELECT "+columnsOf[auditRow](&s.rows).list()+`,
+			seq + coalesce((SELECT b.seq - b.events FROM audit_batches b WHERE b.id = audit_events.batch), 0) AS number
+			FROM audit_events WHERE id > ? ORDER BY id LIMIT 1000`, after)
 		if err != nil {
 			return err
 		}
 		for i := range rows {
-			if err := do(&rows[i]); err != nil {
+			r := &rows[i].Event
+			record := storage.AuditRecord{AuditEvent: r.record(), Seq: rows[i].Number, KeyID: r.KeyID, MAC: r.MAC}
+			if !f.Admits(record.AuditEvent) {
+				continue
+			}
+			if err := do(record); err != nil {
 				return err
 			}
 		}
 		if len(rows) < auditPage {
 			return nil
 		}
-		after = rows[len(rows)-1].ID
+		after = rows[len(rows)-1].Event.ID
 	}
 }
 
 // VerifyAudit reads the whole chain of audit events, in bounded memory, and
 // reports whether it is as it was written: no event changed, missing, added or
 // moved. It needs the secrets of ChainAuditEvents. expect, unless it is zero, must
-// be an event of the chain. Only that shows that somebody restored an older state
+// be an earlier head of the chain. Only that shows that somebody restored an older state
 // of the whole database.
 //
 // It may run while events are written and swept. The error is one of the
@@ -82,19 +77,18 @@ type verifier struct {
 	store   *Store
 	expect  storage.AuditHead
 	chain   chainRow          // as last read
-	last    storage.AuditHead // the last event that was read, or that retention deleted
-	met     bool              // the expected event was there
-	lastID  string
+	last    storage.AuditHead // the last link that was read, or that retention deleted
+	met     bool              // the expected head was there
+	lastID  string            // of the last event without a batch
 	verdict storage.AuditVerdict
 }
 
 func (v *verifier) fail(seq int64, why string, args ...any) error {
-	v.verdict.Break = &storage.AuditBreak{Seq: seq, Why: fmt.Sprintf(why, args...)}
-	return errBroken
+	return v.broken(auditBreak(seq, why, args...))
 }
 
-func (v *verifier) unknown(seq int64, keyID string) error {
-	v.verdict.Break = &storage.AuditBreak{Seq: seq, Key: keyID, Why: fmt.Sprintf("it is under the secret %q, which is not known", keyID)}
+func (v *verifier) broken(b *storage.AuditBreak) error {
+	v.verdict.Break = b
 	return errBroken
 }
 
@@ -103,6 +97,10 @@ func (v *verifier) begin(ctx context.Context) error {
 	if err := v.reread(ctx); err != nil {
 		return err
 	}
+	return v.startAfterSwept()
+}
+
+func (v *verifier) startAfterSwept() error {
 	v.last = storage.AuditHead{Seq: v.chain.Swept, MAC: v.chain.SweptMAC}
 	v.verdict.Swept = v.chain.Swept
 	return v.meet()
@@ -119,78 +117,71 @@ func (v *verifier) reread(ctx context.Context) (err error) {
 	intact, known := v.store.sealedChain(&v.chain)
 	switch {
 	case !known:
-		return v.unknown(v.chain.Seq, v.chain.KeyID)
+		return v.broken(unknownSecret(v.chain.Seq, v.chain.KeyID))
 	case !intact:
 		return v.fail(v.chain.Seq, "the record of where the chain ends was changed")
 	}
 	return nil
 }
 
-// walk reads all events, and then those that were written meanwhile.
+// walk reads the chain up to its end as last read.
 func (v *verifier) walk(ctx context.Context) error {
-	for moved := true; moved; {
-		before := v.last.Seq
-		err := v.store.eachAuditRow(ctx, v.lastID, " AND seq <> 0", func(r *auditRow) error { return v.see(ctx, r) })
-		if err == nil && before == v.last.Seq && before < v.chain.Seq {
-			err = v.catchUp(ctx, v.chain.Seq+1)
+	for v.last.Seq < v.chain.Seq {
+		err := v.step(ctx)
+		if !errors.Is(err, errBroken) {
+			if err != nil {
+				return err
+			}
+			continue
 		}
-		if err != nil {
+		found := v.verdict.Break
+		if err := v.reread(ctx); err != nil {
 			return err
 		}
-		moved = before < v.last.Seq && v.last.Seq < v.chain.Seq
+		if v.chain.Swept <= v.last.Seq {
+			return v.broken(found)
+		}
+		v.verdict.Break = nil // retention has deleted what was to come next
+		if err := v.startAfterSwept(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// see checks the next row.
-func (v *verifier) see(ctx context.Context, r *auditRow) error {
-	v.lastID = r.ID
-	if r.Seq != v.last.Seq+1 || r.Seq > v.chain.Seq {
-		if err := v.catchUp(ctx, r.Seq); err != nil {
-			return err
-		}
-		if r.Seq > v.last.Seq && r.Seq <= v.chain.Swept {
-			return nil // swept between the reading of the page and now
-		}
-	}
-	next := v.last.Seq + 1
-	if r.Seq > next {
-		return v.fail(next, "it is missing; %d comes next", r.Seq)
-	}
-	if r.Seq < next {
-		return v.fail(next, "there is an event %d in its place", r.Seq)
-	}
-	if r.Seq > v.chain.Seq {
-		return v.fail(r.Seq, "it is beyond the end of the chain")
-	}
-	intact, known := v.store.authentic(r, v.last.MAC)
-	switch {
-	case !known:
-		return v.unknown(r.Seq, r.KeyID)
-	case !intact:
-		return v.fail(r.Seq, "it, or what was before it, is not what was written")
-	case r.Action == storage.AuditChainBroken:
-		return v.fail(r.Seq, "a server found then: %s", r.Outcome)
-	}
-	v.last = storage.AuditHead{Seq: r.Seq, MAC: r.MAC}
-	v.verdict.Events++
-	return v.meet()
-}
-
-// catchUp reads again where the chain begins and ends. Retention may have deleted
-// events meanwhile, and servers may have written more.
-func (v *verifier) catchUp(ctx context.Context, seq int64) error {
-	if err := v.reread(ctx); err != nil {
+// step checks the next links.
+func (v *verifier) step(ctx context.Context) error {
+	links, err := v.store.auditLinks(ctx, v.last.Seq, v.chain.Seq, v.lastID)
+	if err != nil {
 		return err
 	}
-	if v.chain.Swept > v.last.Seq && v.chain.Swept < seq {
-		v.last = storage.AuditHead{Seq: v.chain.Swept, MAC: v.chain.SweptMAC}
-		v.verdict.Swept = v.chain.Swept
+	if len(links) == 0 {
+		return v.fail(v.last.Seq+1, "it is missing; the chain ends with %d", v.chain.Seq)
 	}
-	return v.meet()
+	for i := range links {
+		l := &links[i]
+		mac, broken := v.store.checkLink(l, v.last)
+		if broken != nil {
+			return v.broken(broken)
+		}
+		for j := range l.rows {
+			if r := &l.rows[j]; r.Action == storage.AuditChainBroken {
+				return v.fail(v.last.Seq+int64(j)+1, "a server found then: %s", r.Outcome)
+			}
+		}
+		if l.batch == nil {
+			v.lastID = l.rows[0].ID
+		}
+		v.last = storage.AuditHead{Seq: l.end(), MAC: mac}
+		v.verdict.Events += int64(len(l.rows))
+		if err := v.meet(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// meet compares the expected event with the chain once its number is reached.
+// meet compares the expected head with the chain once its number is reached.
 func (v *verifier) meet() error {
 	if v.expect.Seq == 0 || v.last.Seq != v.expect.Seq {
 		return nil
@@ -201,37 +192,52 @@ func (v *verifier) meet() error {
 	return nil
 }
 
-// end compares the last event with the end of the chain.
+// end compares the last link with the end of the chain.
 func (v *verifier) end(ctx context.Context) error {
 	switch {
-	case v.last.Seq < v.chain.Seq:
-		return v.fail(v.last.Seq+1, "it is missing; the chain ends with %d", v.chain.Seq)
 	case !hmac.Equal(v.last.MAC, v.chain.MAC):
 		return v.fail(v.chain.Seq, "it is not the one that the chain ends with")
 	case v.expect.Seq > v.last.Seq:
 		return v.fail(v.last.Seq+1, "it is missing; %d was expected to be there", v.expect.Seq)
-	case v.expect.Seq > 0 && !v.met:
+	case v.expect.Seq > 0 && !v.met && v.expect.Seq < v.verdict.Swept:
 		return v.fail(v.expect.Seq, "retention has deleted it, so that it cannot be compared; expect a later one")
+	case v.expect.Seq > 0 && !v.met:
+		return v.fail(v.expect.Seq, "no head of this chain has its number")
 	}
-	return v.outsiders(ctx)
+	return v.count(ctx)
 }
 
-// outsiders counts the events that are not in the chain.
-func (v *verifier) outsiders(ctx context.Context) error {
-	type count struct {
-		Found int64 `gorm:"column:found"`
-		Known int64 `gorm:"column:known"`
+// count compares the number of all events and batches with what the chain says. So rows
+// that are no part of it are found wherever they are.
+func (v *verifier) count(ctx context.Context) error {
+	type counts struct {
+		Outside      int64 `gorm:"column:outside"`
+		Chained      int64 `gorm:"column:chained"`
+		Found        int64 `gorm:"column:found"`
+		FoundOutside int64 `gorm:"column:found_outside"`
+		Single       int64 `gorm:"column:single"`
+		Batched      int64 `gorm:"column:batched"`
 	}
-	n, err := get[count](ctx, v.store, "audit events", `SELECT outside AS known,
-		(SELECT count(*) FROM audit_events WHERE seq = 0) AS found FROM audit_chain WHERE id = 1`)
+	n, err := get[counts](ctx, v.store, "audit events", `SELECT c.outside, c.seq - c.swept AS chained, e.found, e.found_outside, e.single,
+			(SELECT CAST(coalesce(sum(b.events), 0) AS BIGINT) FROM audit_batches b) AS batched
+		FROM audit_chain c, (SELECT count(*) AS found, count(CASE WHEN seq = 0 THEN 1 END) AS found_outside,
+			count(CASE WHEN batch = 0 AND seq <> 0 THEN 1 END) AS single FROM audit_events) e
+		WHERE c.id = 1`)
 	if err != nil {
 		return err
 	}
-	if v.verdict.Outside = n.Found; n.Found > n.Known {
-		return v.fail(0, "%d events outside of the chain were written after it began, by an older server or by somebody else", n.Found-n.Known)
-	}
-	if n.Found < n.Known {
-		return v.fail(0, "%d events from before the chain are missing", n.Known-n.Found)
+	v.verdict.Outside = n.FoundOutside
+	switch extra := n.Found - n.FoundOutside - n.Chained; {
+	case n.FoundOutside > n.Outside:
+		return v.fail(0, "%d events outside of the chain were written after it began, by an older server or by somebody else", n.FoundOutside-n.Outside)
+	case n.FoundOutside < n.Outside:
+		return v.fail(0, "%d events from before the chain are missing", n.Outside-n.FoundOutside)
+	case extra > 0:
+		return v.fail(0, "%d events have numbers, but are no part of the chain", extra)
+	case extra < 0:
+		return v.fail(0, "%d events were deleted while the chain was read", -extra)
+	case n.Single+n.Batched != n.Chained:
+		return v.fail(0, "the records of batches have %d events, and should have %d", n.Batched, n.Chained-n.Single)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package gormstore_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,13 +16,13 @@ import (
 // hung is stored when it goes on.
 func TestFrozenReplica(t *testing.T) {
 	t.Parallel()
-	for name, reach := range map[string]func(url string) string{
-		"directly":         func(url string) string { return url },
-		"through a pooler": func(url string) string { return postgres(t).Pooler(t, 4).URL(url) },
+	for name, reach := range map[string]func(t *testing.T, url string) string{
+		"directly":         func(_ *testing.T, url string) string { return url },
+		"through a pooler": func(t *testing.T, url string) string { return postgres(t).Pooler(t, 4).URL(url) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			url := reach(postgres(t).Database(t))
+			url := reach(t, postgres(t).Database(t))
 			frozen, other := open(t, gormstore.Config{URL: url}), open(t, gormstore.Config{URL: url})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -55,5 +56,47 @@ func TestFrozenReplica(t *testing.T) {
 				t.Errorf("the chain: %+v, error %v", verdict, err)
 			}
 		})
+	}
+}
+
+// TestFrozenWriterStopsNobody has a replica hang when it has just stored audit events, which
+// takes most of the time of a batch. The others do not wait for it at all, and it goes on
+// afterwards.
+func TestFrozenWriterStopsNobody(t *testing.T) {
+	t.Parallel()
+	url := postgres(t).Database(t)
+	stored, thaw := make(chan struct{}), make(chan struct{})
+	before := ""
+	frozen := open(t, gormstore.Config{URL: url, OnStatement: func(sql string) {
+		if strings.HasPrefix(before, "INSERT INTO audit_events") {
+			close(stored)
+			<-thaw
+		}
+		before = sql
+	}})
+	other := open(t, gormstore.Config{URL: url})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- frozen.AddAuditEvents(ctx, []storage.AuditEvent{{Action: "of the frozen replica"}})
+	}()
+	<-stored
+	for range 3 {
+		if err := other.AddAuditEvents(ctx, []storage.AuditEvent{{Action: "of another replica"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("the frozen replica ended before the others: %v", err)
+	default:
+	}
+	close(thaw)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if v, err := other.VerifyAudit(ctx, storage.AuditHead{}); err != nil || v.Break != nil || v.Events != 4 {
+		t.Errorf("the chain: %+v, break %+v, error %v", v, v.Break, err)
 	}
 }

@@ -82,6 +82,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 19, Name: "0019_config_changes"},
 		{Version: 20, Name: "0020_code_name_digest"},
 		{Version: 21, Name: "0021_browser_sessions"},
+		{Version: 22, Name: "0022_audit_batches"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

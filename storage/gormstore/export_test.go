@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
+
+	"latchkey/storage"
 )
 
 // MigrateTo stops at a version, as a server of that age would.
@@ -84,4 +86,27 @@ func (s *Store) Setting(ctx context.Context, name string) (string, error) {
 func (s *Store) LimitPages(ctx context.Context, pages int) error {
 	_, err := returning[int](ctx, s, "limit", fmt.Sprintf("PRAGMA max_page_count = %d", pages))
 	return err
+}
+
+// AddSingly chains audit events without batches, as earlier versions do.
+func (s *Store) AddSingly(ctx context.Context, events ...storage.AuditEvent) error {
+	return s.InTx(ctx, func(ctx context.Context) error {
+		c, err := s.chain(ctx, s.locking(ctx))
+		if err != nil {
+			return err
+		}
+		rows := make([]auditRow, len(events))
+		for i := range events {
+			r := &rows[i]
+			*r = s.auditRowOf(&events[i])
+			c.Stamp = max(r.Time, c.Stamp+1)
+			r.ID, r.Seq, r.KeyID = auditID(c.Stamp, make([]byte, auditIDRandom)), c.Seq+1, s.auditKeys.CurrentID()
+			r.MAC, _ = s.auditMAC(r.KeyID, purposeAuditEvent, r.canonical(nil, c.MAC))
+			c.Seq, c.MAC = r.Seq, r.MAC
+		}
+		if err := s.insertAuditEvents(ctx, rows); err != nil {
+			return err
+		}
+		return s.putChain(ctx, c)
+	})
 }

@@ -26,7 +26,7 @@ func (c *counter) add(sql string) {
 }
 
 // during gives the statements of a call.
-func (c *counter) during(t *testing.T, call func() error) []string {
+func (c *counter) during(t testing.TB, call func() error) []string {
 	t.Helper()
 	c.mu.Lock()
 	c.seen = nil

@@ -75,6 +75,7 @@ type Store struct {
 	auditRetention time.Duration
 	auditKeys      storage.AuditKeys // nil until ChainAuditEvents
 	auditSeen      atomic.Int64      // the last event of the chain that this store wrote
+	auditStamp     atomic.Int64      // the time in the last id that it gave, in microseconds
 
 	observer   atomic.Pointer[Observer]
 	hearsBy    atomic.Value // HearsBy

@@ -16,7 +16,7 @@ func testAudit(t *testing.T, fresh func(*testing.T) Database) {
 		"events are stored":                            testAuditKept,
 		"later events have higher IDs":                 testAuditIDs,
 		"a batch is all or nothing":                    testAuditBatch,
-		"old events are swept":                         testAuditSwept,
+		"old events are swept by batches":              testAuditSwept,
 		"usernames with invalid characters are stored": testAuditHostile,
 		"events are chained":                           testAuditChained,
 		"concurrent writers make one chain":            testAuditRace,
@@ -182,17 +182,22 @@ func testAuditRace(t *testing.T, w *fixture) {
 }
 
 func testAuditSwept(t *testing.T, w *fixture) {
-	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{
-		{Time: w.now.Add(-90*day - time.Second), Action: "old"},
-		{Time: w.now.Add(-90*day - time.Minute), Action: "older"},
-		{Time: w.now.Add(-90*day + time.Second), Action: "kept"},
-	}))
+	old, kept := w.now.Add(-90*day-time.Second), w.now.Add(-90*day+time.Second)
+	for _, batch := range [][]storage.AuditEvent{
+		{{Time: old, Action: "old"}},
+		{{Time: old, Action: "old"}, {Time: old.Add(-time.Minute), Action: "older"}},
+		{{Time: old, Action: "old"}, {Time: kept, Action: "kept"}}, // a batch is deleted as a whole
+		{{Time: old, Action: "old"}},
+	} {
+		check(t, w.store.AddAuditEvents(w.ctx, batch))
+	}
 	equal(t, must(w.store.Sweep(w.ctx, w.now, 1))(t), 1)
-	equal(t, must(w.store.Sweep(w.ctx, w.now, 10))(t), 1)
+	equal(t, must(w.store.Sweep(w.ctx, w.now, 1))(t), 2) // one batch at least
 	equal(t, must(w.store.Sweep(w.ctx, w.now, 10))(t), 0)
-	got := w.events()
-	equal(t, len(got), 1)
-	equal(t, got[0].Action, "kept")
+	equal(t, len(w.events()), 3)
+	equal(t, w.checkChain(3).Swept, 3)
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day), 10))(t), 3)
+	equal(t, w.checkChain(0).Swept, 6)
 }
 
 // testAuditHostile records text that PostgreSQL cannot store.

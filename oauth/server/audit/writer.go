@@ -16,7 +16,7 @@ const (
 	// bufferSize is how many events wait for the database at most: those of 13 s at 5,000
 	// events a second. Another replica that hangs stops the chain for 5 s at most.
 	bufferSize = 1 << 16
-	// batchSize amortizes what a batch costs whatever its size: the lock of the chain, four
+	// batchSize amortizes what a batch costs whatever its size: the lock of the chain, five
 	// round trips and a durable commit.
 	batchSize    = 2048
 	batchDelay   = 200 * time.Millisecond // the longest time that an event waits for others
