@@ -72,9 +72,10 @@ fuzz:
 		$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; \
 	done
 
-# docs writes docs/CONFIG.md from the settings.
+# docs writes docs/CONFIG.md from the settings, and docs/APPLY.md and its schema.
 docs:
 	$(GO) test ./config -run TestReference -update
+	$(GO) test ./cmd/latchkey/apply -run TestReference -update
 
 # bench-delivery measures a backlog to a slow receiver, and others while one hangs.
 bench-delivery:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,9 @@ type applyFlags struct {
 	file           string
 	dryRun         bool
 	forcePasswords bool
+	prune          bool
+
+	notice func(format string, args ...any) error // prints a line besides the result
 }
 
 func (c *cli) applyCommand() *cobra.Command {
@@ -37,15 +41,57 @@ func (c *cli) applyCommand() *cobra.Command {
 		Long: `Bring realms, users, clients and senders in line with a YAML or JSON document.
 
 The whole document takes effect, or nothing. A second run changes nothing.
-Records that the document does not mention are left alone.`,
+Records that the document does not mention are left alone, unless --prune is given:
+then each list that the document has is complete, and other records of these lists
+are deleted. docs/APPLY.md describes the document.
+
+A secret may stand in the environment or in a file instead: ClientSecret: ${NAME},
+or ClientSecretFile: PATH. Paths are relative to the document.`,
+		Example: `  latchkey apply -f shop.yaml --dry-run
+  latchkey export | latchkey apply -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd, flags) },
 	}
+	cmd.AddCommand(c.applySchemaCommand())
 	f := cmd.Flags()
 	f.StringVarP(&flags.file, "file", "f", "", "the document; - for the standard input")
 	f.BoolVar(&flags.dryRun, "dry-run", false, "show what would change and write nothing")
+	f.BoolVar(&flags.prune, "prune", false, "delete the records that the document does not name, of each list that it has")
 	f.BoolVar(&flags.forcePasswords, "force-passwords", false, "let a PasswordHash replace the password of a user who has one")
 	return cmd
+}
+
+// secrets reads the secrets that a document refers to. Paths are relative to it.
+func (c *cli) secrets(document string) apply.Secrets {
+	return apply.Secrets{
+		Lookup: func(name string) (string, bool) {
+			for _, variable := range slices.Backward(c.environ) {
+				if value, ok := strings.CutPrefix(variable, name+"="); ok {
+					return value, true
+				}
+			}
+			return "", false
+		},
+		ReadFile: func(path string) ([]byte, error) {
+			if !filepath.IsAbs(path) && document != "-" {
+				path = filepath.Join(filepath.Dir(document), path)
+			}
+			return os.ReadFile(path)
+		},
+	}
+}
+
+func (c *cli) applySchemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "schema",
+		Short:   "Print the JSON Schema of the document, for editors",
+		Example: "  latchkey apply schema >latchkey.schema.json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := c.stdout.Write(apply.Schema())
+			return err
+		},
+	}
 }
 
 func (c *cli) apply(cmd *cobra.Command, flags applyFlags) error {
@@ -57,13 +103,14 @@ func (c *cli) apply(cmd *cobra.Command, flags applyFlags) error {
 	if err != nil {
 		return err
 	}
-	doc, err := apply.Decode(data)
+	doc, err := apply.Decode(data, c.secrets(flags.file))
 	if err != nil {
-		return c.faulty(flags.file, err)
+		return c.faulty(flags.file, data, err)
 	}
 	if err := server.CheckSenders(cfg, sendersOf(doc)); err != nil {
 		return err
 	}
+	flags.notice = c.notice
 	var result apply.Result
 	open := c.withApp
 	if flags.dryRun {
@@ -74,7 +121,7 @@ func (c *cli) apply(cmd *cobra.Command, flags applyFlags) error {
 		return err
 	})
 	if err != nil {
-		return c.faulty(flags.file, err)
+		return c.faulty(flags.file, data, err)
 	}
 	if c.output == "text" {
 		for _, warning := range result.Warnings {
@@ -124,29 +171,59 @@ func (a *app) apply(ctx context.Context, doc apply.Document, flags applyFlags) (
 			return apply.Result{}, err
 		}
 	}
-	applier, err := a.newApplier(flags.forcePasswords)
+	applier, err := a.newApplier(flags)
 	if err != nil {
 		return apply.Result{}, err
 	}
+	if flags.prune && !flags.dryRun {
+		if err := a.announceDeletions(ctx, applier, doc, flags); err != nil {
+			return apply.Result{}, err
+		}
+	}
 	result, err := applier.Apply(ctx, doc, flags.dryRun)
+	if err == nil && len(doc.MessageSenders) > 0 {
+		var senders []storage.Sender
+		senders, err = server.WithStoredSenders(ctx, a.store, sendersOf(doc))
+		result.Warnings = append(result.Warnings, server.SenderWarnings(a.cfg, senders)...)
+	}
 	if err == nil && !flags.dryRun {
 		err = a.auditApply(ctx, filepath.Base(flags.file), result.Changes)
 	}
 	return result, err
 }
 
+// announceDeletions prints what will be deleted, before it is.
+func (a *app) announceDeletions(ctx context.Context, applier *apply.Applier, doc apply.Document, flags applyFlags) error {
+	planned, err := applier.Apply(ctx, doc, true)
+	if err != nil {
+		return err
+	}
+	for _, change := range planned.Changes {
+		if change.Action == apply.Delete {
+			if err := flags.notice("will %s", change); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // newApplier returns an applier on the app's store.
-func (a *app) newApplier(forcePasswords bool) (*apply.Applier, error) {
+func (a *app) newApplier(flags applyFlags) (*apply.Applier, error) {
 	hasher, err := signin.NewHasher(signin.HasherConfig{Rand: a.random})
 	if err != nil {
 		return nil, err
 	}
-	return apply.New(apply.Config{
+	cfg := apply.Config{
 		Tx: a.store, Realms: a.store, SecurityProfiles: a.store, People: a.store,
 		Logins: a.store, Clients: a.store, Senders: a.store,
 		Hasher: hasher, Peppers: a.peppers, Sealer: a.sealer,
-		ForcePasswords: forcePasswords, GuessCeiling: a.cfg.GuessCeiling, Now: a.now, Rand: a.random,
-	})
+		ForcePasswords: flags.forcePasswords, GuessCeiling: a.cfg.GuessCeiling, Now: a.now, Rand: a.random,
+	}
+	if flags.prune {
+		cfg.Prune = a.store
+	}
+	return apply.New(cfg)
 }
 
 func signingAlgsOf(doc apply.Document) []string {
@@ -173,9 +250,10 @@ func (e documentError) Error() string {
 // and the JSON report lists them.
 func (e documentError) Unwrap() error { return e.faults }
 
-// faulty turns ordercloud.Faults into a documentError. Unless the output is JSON, it
-// prints each fault on a line of its own. It returns other errors unchanged.
-func (c *cli) faulty(file string, err error) error {
+// faulty turns wire.Faults of a document into a documentError. Unless the output is
+// JSON, it prints each fault on a line of its own, behind the file and the line of the
+// document. It returns other errors unchanged.
+func (c *cli) faulty(file string, data []byte, err error) error {
 	found, ok := errors.AsType[wire.Faults](err)
 	if !ok {
 		return err
@@ -184,7 +262,11 @@ func (c *cli) faulty(file string, err error) error {
 	for i, f := range found {
 		faults[i] = config.Fault{Setting: f.Path, Problem: f.Problem}
 		if c.output == "text" {
-			_, _ = fmt.Fprintf(c.stderr, "latchkey: %s\n", oneLine(f.String()))
+			place := file
+			if line := apply.Line(data, f.Path); line > 0 && f.Path != "" {
+				place += fmt.Sprintf(":%d", line)
+			}
+			_, _ = fmt.Fprintf(c.stderr, "latchkey: %s: %s\n", place, oneLine(f.String()))
 		}
 	}
 	return documentError{file, faults}

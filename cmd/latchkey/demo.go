@@ -74,11 +74,11 @@ func (c *cli) fillDemo(ctx context.Context, sc server.Config, store *gormstore.S
 	if err != nil {
 		return err
 	}
-	applier, err := newApp(core).newApplier(false)
+	applier, err := newApp(core).newApplier(applyFlags{})
 	if err != nil {
 		return err
 	}
-	doc, err := apply.Decode(demoDocument)
+	doc, err := apply.Decode(demoDocument, apply.Secrets{})
 	if err != nil {
 		return fmt.Errorf("demo document: %w", err)
 	}

@@ -59,6 +59,7 @@ func (p *plan) build(ctx context.Context, doc Document) error {
 		func() error { return each(ctx, doc.ApiClients, "ApiClients", p.client) },
 		func() error { return each(ctx, doc.MessageSenders, "MessageSenders", p.sender) },
 		func() error { return each(ctx, doc.Memberships, "account_memberships", p.membership) },
+		func() error { return p.prune(ctx, doc) },
 	} {
 		if err := part(); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 
 	"latchkey/oauth/client"
 	"latchkey/oauth/ordercloud/wire"
+	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -18,7 +19,12 @@ func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 	if err != nil {
 		return err
 	}
+	before := base
+	if item.Roles != nil {
+		base.Roles = surface.SortedSet(item.Roles)
+	}
 	want := item.ToRecord(base)
+	base = before
 	if _, ok, err := p.profile(ctx, path, want.ProfileID); err != nil || !ok {
 		return err
 	}
@@ -27,8 +33,14 @@ func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 			return err
 		}
 	}
-	want.Public = want.Public && item.ClientSecret == nil
+	want.Public = surface.ValueOr(item.Public, want.Public) && item.ClientSecret == nil
 	fields := differences(wire.ApiClientFromRecord(base), wire.ApiClientFromRecord(want))
+	if !sameSet(base.Roles, want.Roles) {
+		fields = append(fields, "Roles")
+	}
+	if !isNew && base.Public != want.Public && item.ClientSecret == nil {
+		fields = append(fields, "Public")
+	}
 	if !sameSet(base.AccountUIDs, want.AccountUIDs) {
 		fields = append(fields, "Assignments")
 	}
@@ -39,7 +51,7 @@ func (p *plan) client(ctx context.Context, path string, item ApiClient) error {
 	if err != nil {
 		return err
 	}
-	if newSecret || base.Public != want.Public {
+	if newSecret || base.Public != want.Public && item.ClientSecret != nil {
 		fields = append(fields, "ClientSecret")
 	}
 	p.change("ApiClient", want.ID, isNew, fields)
@@ -84,6 +96,9 @@ func (p *plan) clientSecret(path string, c storage.Client, secret *string) (chan
 func (p *plan) warnOfClient(ctx context.Context, path string, item ApiClient, want storage.Client) error {
 	if !want.AllowAnyBuyer && !want.AllowAnySupplier && !want.AllowSeller && len(want.AccountUIDs) == 0 {
 		p.result.warn(path, "nobody may sign in through ApiClient %s: set AllowAnyBuyer, AllowAnySupplier or AllowSeller, or assign a buyer or supplier", want.ID)
+	}
+	if !want.Public && item.ClientSecret == nil && len(want.Secrets) == 0 && want.AuthMethod == "" {
+		p.result.warn(path, "ApiClient %s has no secret yet: run `latchkey client secret add %s`", want.ID, want.ID)
 	}
 	if item.ClientSecret != nil && len(*item.ClientSecret) < minSecretLength {
 		p.result.warn(wire.Join(path, "ClientSecret"), "is shorter than %d characters; client secrets should be random, since no slow hash protects them", minSecretLength)

@@ -70,6 +70,28 @@ type SenderStore interface {
 	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
 }
 
+// RecordStore lists the records that a document can have, and deletes them. A deletion
+// takes the version of the record, or 0 for any.
+type RecordStore interface {
+	ListRealms(ctx context.Context, q storage.Query) (storage.Page[storage.Realm], error)
+	ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error)
+	ListSecurityProfiles(ctx context.Context, q storage.Query) (storage.Page[storage.SecurityProfile], error)
+	ListProfileAssignments(ctx context.Context, q storage.Query) (storage.Page[storage.ProfileAssignment], error)
+	ListAccounts(ctx context.Context, realmID string, kind storage.UserKind, q storage.Query) (storage.Page[storage.Account], error)
+	ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error)
+	ListMemberships(ctx context.Context, scope storage.MembershipScope, q storage.Query) (storage.Page[storage.MembershipDetail], error)
+	ListClients(ctx context.Context, q storage.Query) (storage.Page[storage.Client], error)
+	ListSenders(ctx context.Context, q storage.Query) (storage.Page[storage.Sender], error)
+
+	DeletePasswordProfile(ctx context.Context, id string, version int64) error
+	DeleteSecurityProfile(ctx context.Context, id string, version int64) error
+	DeleteAccount(ctx context.Context, uid string, version int64) error
+	DeleteUser(ctx context.Context, uid string, version int64) error
+	DeleteMembership(ctx context.Context, accountUID, userUID string) error
+	DeleteClient(ctx context.Context, id string, version int64) error
+	DeleteSender(ctx context.Context, id string, version int64) error
+}
+
 // Hasher computes and verifies password hashes. *signin.Hasher implements it.
 type Hasher interface {
 	Hash(ctx context.Context, password string) (string, error)
@@ -90,6 +112,9 @@ type Config struct {
 	Peppers          grants.Digester
 	Sealer           surface.Sealer
 
+	// Prune deletes the records that the document does not name, of each list that the
+	// document has. nil: nothing is deleted.
+	Prune RecordStore
 	// ForcePasswords stores the PasswordHash also of users who have a password.
 	ForcePasswords bool
 	GuessCeiling   float64          // for password profiles, see otp.CheckRisk; 0: its default

@@ -79,7 +79,7 @@ func (db *database) written() []string {
 
 func (db *database) run(doc string, dryRun bool) (apply.Result, error) {
 	db.t.Helper()
-	parsed, err := apply.Decode([]byte(doc))
+	parsed, err := apply.Decode([]byte(doc), apply.Secrets{})
 	must(db.t, err)
 	applier, err := apply.New(db.cfg)
 	must(db.t, err)

@@ -15,9 +15,9 @@ import (
 	"latchkey/oauth/surface"
 )
 
-// Decode parses a document, YAML or JSON, and checks it as far as possible without
-// the database. The error is wire.Faults with all faults.
-func Decode(data []byte) (Document, error) {
+// Decode parses a document, YAML or JSON, reads the secrets that it refers to, and checks
+// it as far as possible without the database. The error is wire.Faults with all faults.
+func Decode(data []byte, secrets Secrets) (Document, error) {
 	var doc Document
 	asJSON, err := toJSON(data)
 	if err != nil {
@@ -25,6 +25,7 @@ func Decode(data []byte) (Document, error) {
 	}
 	faults := wire.Decode(asJSON, "", &doc)
 	doc.nameItems()
+	faults = append(faults, doc.readSecrets(secrets)...)
 	invalid := slices.DeleteFunc(doc.validate(), func(f wire.Fault) bool {
 		unread := func(known wire.Fault) bool { return known.Path == f.Path }
 		return slices.ContainsFunc(faults, unread) // reported already

@@ -92,7 +92,7 @@ ApiClients: [{ID: Shop, AppName: A}, {ID: shop, AppName: B}]
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := apply.Decode([]byte(tt.doc))
+			_, err := apply.Decode([]byte(tt.doc), apply.Secrets{})
 			checkFaults(t, err, tt.want)
 		})
 	}
@@ -132,12 +132,12 @@ func TestDecodeFaultsTellNoSecret(t *testing.T) {
 	const secret = "hunter2hunter2"
 	_, err := apply.Decode([]byte(`
 AdminUsers:
-- {ID: "!", Username: root, Password: ` + secret + `, PasswordHash: ` + secret + `}
+- {ID: "!", Username: root, Password: `+secret+`, PasswordHash: `+secret+`}
 ApiClients:
-- {ID: "!", ClientSecret: ` + secret + `}
+- {ID: "!", ClientSecret: `+secret+`}
 MessageSenders:
-- {ID: "!", SharedKey: ` + secret + `, URL: "https://u:` + secret + `@x.org"}
-`))
+- {ID: "!", SharedKey: `+secret+`, URL: "https://u:`+secret+`@x.org"}
+`), apply.Secrets{})
 	if err == nil || strings.Contains(err.Error(), secret) {
 		t.Errorf("got %v", err)
 	}
@@ -164,7 +164,7 @@ func TestDecodeText(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.written, func(t *testing.T) {
 			t.Parallel()
-			doc, err := apply.Decode([]byte("AdminUsers: [{Username: root, Password: " + tt.written + "}]"))
+			doc, err := apply.Decode([]byte("AdminUsers: [{Username: root, Password: "+tt.written+"}]"), apply.Secrets{})
 			if tt.want == "" {
 				checkFaults(t, err, []string{"AdminUsers[0].Password: must be a string"})
 				return
@@ -181,7 +181,7 @@ func TestDecodeText(t *testing.T) {
 
 func TestDecodeNamesItems(t *testing.T) {
 	t.Parallel()
-	doc, err := apply.Decode([]byte(`{"Buyers":[{"Name":" Müller & Co_1 ","Users":[{"Username":"a@x.org"}]}],"ApiClients":[{"AppName":"Shop"}]}`))
+	doc, err := apply.Decode([]byte(`{"Buyers":[{"Name":" Müller & Co_1 ","Users":[{"Username":"a@x.org"}]}],"ApiClients":[{"AppName":"Shop"}]}`), apply.Secrets{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("Buyers: [{ID: b, Name: B, Users: [{Username: u}]}]"))
 	f.Add([]byte(`{"ApiClients":[{"AppName":"a","Assignments":[{"BuyerID":"b"}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		doc, err := apply.Decode(data)
+		doc, err := apply.Decode(data, apply.Secrets{})
 		if err != nil {
 			return
 		}

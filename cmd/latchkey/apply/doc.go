@@ -16,7 +16,8 @@
 //     some from the start: their missing members keep the stored value.
 //   - If an item has Assignments, these are all its assignments, and others are
 //     removed. If it has none, the stored assignments stay.
-//   - A record that is not in the document is not changed. No record is deleted.
+//   - A record that is not in the document is not changed. With Config.Prune it is
+//     deleted, if the document has the list that it belongs to.
 //   - An item without an ID gets one from its name: a hyphen replaces each character
 //     that an ID cannot have.
 //   - A Password that matches the stored hash is no change. A PasswordHash is stored
@@ -26,9 +27,12 @@
 //   - A ClientSecret is stored as the secret named "ClientSecret", unless one of the
 //     client's secrets matches already. Secrets with other names stay.
 //
+// Export writes the stored records as such a document.
+//
 // It does not open the database, read files or print.
 //
-// Calls run downwards through the files: apply.go; decode.go and validate.go; one file
+// Calls run downwards through the files: apply.go; decode.go, secret_references.go and
+// validate.go; prune.go and export.go; one file
 // for each kind of item, from message_senders.go to realms.go; document.go, which has
 // the shapes; plan.go, which collects the writes; result.go, differences.go and
 // config.go.

@@ -39,20 +39,34 @@ type Supplier struct {
 // plain text, or a hash that signin.CheckEncoded accepts.
 type User struct {
 	wire.User
-	PasswordHash *string
-	Locale       string // such as "de-AT"; empty: the default
+	PasswordFile     *string // a file that holds the Password
+	PasswordHash     *string // instead of Password: argon2id, bcrypt or PBKDF2; stored for a user without a password
+	PasswordHashFile *string // a file that holds the PasswordHash
+	Locale           string  // such as de-AT; default: that of the server
 }
 
 // ApiClient is an API client with its assignments.
 type ApiClient struct {
 	wire.ApiClient
-	Assignments []wire.ApiClientAssignment
+	ClientSecretFile *string                    // a file that holds the ClientSecret
+	Public           *bool                      // false: a client without a secret is confidential, and gets one by "client secret add"; default: a new client without a secret is public
+	Roles            []string                   // of a machine client, which has them without a user; absent: the stored ones
+	Assignments      []wire.ApiClientAssignment // the buyers and suppliers whose users sign in; absent: the stored ones
 }
 
 // MessageSender is a message sender with its assignments.
 type MessageSender struct {
 	wire.MessageSender
-	Assignments []wire.MessageSenderAssignment
+	SMTP               *SMTP   // of kind smtp
+	SharedKeyFile      *string // a file that holds the SharedKey
+	SigningSecretsFile *string // a file with one of the SigningSecrets on each line
+	Assignments        []wire.MessageSenderAssignment
+}
+
+// SMTP is the mail server of a message sender.
+type SMTP struct {
+	wire.SMTP
+	PasswordFile *string // a file that holds the Password
 }
 
 // Realm is an authentication realm in the words of /v2.

@@ -10,6 +10,7 @@ import (
 const (
 	Create = "create"
 	Update = "update"
+	Delete = "delete"
 )
 
 // Change is one record that differs from the document.

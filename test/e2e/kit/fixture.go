@@ -255,7 +255,7 @@ func (w *Fixture) WithApp(do func(ctx context.Context, a *server.App) error) {
 // Apply stores the records of a document, like "latchkey apply".
 func (w *Fixture) Apply(document string) {
 	w.T.Helper()
-	doc, err := apply.Decode([]byte(document))
+	doc, err := apply.Decode([]byte(document), apply.Secrets{})
 	if err != nil {
 		w.T.Fatal(err)
 	}
