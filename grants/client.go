@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ory/fosite"
@@ -66,11 +67,25 @@ func (c Client) GetAudience() fosite.Arguments { return nil }
 // Policy returns the record that says who may sign in and which roles a token may carry.
 func (c Client) Policy() *storage.Client { return c.Client }
 
-// clientOf returns the policy of the request's client, or a server error if the client
-// has no method Policy.
-func clientOf(r fosite.Requester) (*storage.Client, error) {
+// clientOf returns the policy of the request's client: its own, or that of the store of
+// the TokenEndpoint. If there is none, it returns a server error.
+func clientOf(r fosite.Requester, s *Session) (*storage.Client, error) {
 	if c, ok := r.GetClient().(interface{ Policy() *storage.Client }); ok && c.Policy() != nil {
 		return c.Policy(), nil
 	}
-	return nil, fosite.ErrServerError.WithWrap(fmt.Errorf("client of type %T carries no policy", r.GetClient()))
+	if s.policy != nil {
+		return s.policy, nil
+	}
+	if s.policyOf == nil {
+		return nil, fosite.ErrServerError.WithWrap(fmt.Errorf("client %q of type %T carries no policy, and NewTokenEndpoint was given no ClientStore", r.GetClient().GetID(), r.GetClient()))
+	}
+	c, err := s.policyOf(r.GetClient().GetID())
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, fosite.ErrUnauthorizedClient.WithWrap(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read client: %w", err)
+	}
+	s.policy = &c
+	return s.policy, nil
 }

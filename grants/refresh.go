@@ -45,11 +45,15 @@ func (h *Refresh) CanSkipClientAuth(context.Context, fosite.AccessRequester) boo
 
 // CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
 func (h *Refresh) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
-	return r.GetGrantTypes().ExactOne(GrantRefreshToken)
+	_, ours := r.GetSession().(*Session)
+	return r.GetGrantTypes().ExactOne(GrantRefreshToken) && (ours || IsRefreshToken(r.GetRequestForm().Get("refresh_token")))
 }
 
 // HandleTokenEndpointRequest verifies the refresh token.
 func (h *Refresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest // see OtherRefresh
+	}
 	client, session, err := requestOf(r, GrantRefreshToken)
 	if err != nil {
 		return err
@@ -154,6 +158,9 @@ func IsFamilyLive(c *storage.Client, state *storage.FamilyState, now time.Time) 
 // PopulateTokenEndpointResponse mints the access token, advances the family and answers
 // (RFC 6749 §6).
 func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
+	if !h.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest
+	}
 	client, session, err := requestOf(r, GrantRefreshToken)
 	if err != nil {
 		return err

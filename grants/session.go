@@ -58,14 +58,16 @@ type Session struct {
 	Confirm func(ctx context.Context) error
 
 	expires           map[fosite.TokenType]time.Time
-	signIn            *signin.SignIn // verified, and settled in the second phase; nil: no sign-in to settle
-	refresh           *refresh       // the verified refresh token
-	subject           *SubjectToken  // the token presented instead of credentials; nil: none
-	direct            *directGrant   // how the grant takes effect at once; nil: it takes two steps
-	selectionIssuedAt time.Time      // when the selection token was issued; zero: there is none
-	spend             spendFunc      // uses up the selection token; nil: there is none
-	issuedAt          time.Time      // time of issue of the new token; zero: when it is written
-	tokenLife         time.Duration  // of the new token; 0: the client's AccessTokenLife
+	signIn            *signin.SignIn                                // verified, and settled in the second phase; nil: no sign-in to settle
+	refresh           *refresh                                      // the verified refresh token
+	subject           *SubjectToken                                 // the token presented instead of credentials; nil: none
+	direct            *directGrant                                  // how the grant takes effect at once; nil: it takes two steps
+	selectionIssuedAt time.Time                                     // when the selection token was issued; zero: there is none
+	spend             spendFunc                                     // uses up the selection token; nil: there is none
+	issuedAt          time.Time                                     // time of issue of the new token; zero: when it is written
+	policyOf          func(clientID string) (storage.Client, error) // reads the policy of a client that has none; nil: it must have one
+	policy            *storage.Client                               // that policyOf returned
+	tokenLife         time.Duration                                 // of the new token; 0: the client's AccessTokenLife
 }
 
 // spendFunc calls do and uses up a token in one transaction: both take effect, or
@@ -173,13 +175,16 @@ func requestOf(r fosite.AccessRequester, grantType string) (*storage.Client, *Se
 	if !r.GetGrantTypes().ExactOne(grantType) {
 		return nil, nil, fosite.ErrUnknownRequest
 	}
-	c, err := clientOf(r)
+	s, err := sessionOf(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := clientOf(r, s)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !c.HasGrant(grantType) {
 		return nil, nil, fosite.ErrUnauthorizedClient
 	}
-	s, err := sessionOf(r)
-	return c, s, err
+	return c, s, nil
 }

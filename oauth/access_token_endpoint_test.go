@@ -3,7 +3,6 @@ package oauth
 import (
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -15,7 +14,6 @@ import (
 
 	"latchkey/grants"
 	"latchkey/oauth/client"
-	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -131,32 +129,5 @@ func TestImplicitTokenRefuses(t *testing.T) {
 	}
 	if got := newStore(t).post("/oauth/token", nil, "grant_type", "implicit", "client_id", "key", "client_secret", "secret"); !strings.Contains(got.Body.String(), "unsupported_grant_type") {
 		t.Errorf("the token endpoint: %s", got.Body)
-	}
-}
-
-// TestReadForm is liberal about the content type and about nothing else.
-func TestReadForm(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name, body string
-		want       url.Values
-		err        error
-	}{
-		{"form", "grant_type=implicit&client_id=key&empty=", url.Values{"grant_type": {"implicit"}, "client_id": {"key"}}, nil},
-		{"semicolons", "a;b=1;c&client_id=x;y;&;=z", url.Values{"a;b": {"1;c"}, "client_id": {"x;y;"}, ";": {"z"}}, nil},
-		{"encodings", "&&a+b=c+%2B%3B%26d&=e&f", url.Values{"a b": {"c +;&d"}, "": {"e"}}, nil},
-		{"repeated with a semicolon", "a;b=1&a;b=2", nil, errRepeatedParameter},
-		{"repeated", "client_id=a&client_id=b", nil, errRepeatedParameter},
-		{"malformed", "client_id=%zz", nil, errMalformedForm},
-		{"too large", "a=" + strings.Repeat("x", maxFormBytes), nil, surface.ErrBodyTooLarge},
-		{"too many", strings.Repeat("a&", maxFormParameters), nil, errTooManyParameters},
-	}
-	for _, test := range tests {
-		r := httptest.NewRequest(http.MethodPost, "/oauth/access_token?grant_type=query", strings.NewReader(test.body))
-		r.Header.Set("Content-Type", "application/json")
-		got, err := ReadForm(httptest.NewRecorder(), r)
-		if diff := cmp.Diff(test.want, got); diff != "" || !errors.Is(err, test.err) {
-			t.Errorf("%s: %v %s", test.name, err, diff)
-		}
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"latchkey/storage"
 )
 
+const formType = "application/x-www-form-urlencoded"
+
 const testIssuer = "https://id.example/auth"
 
 // start is when every test begins: some microseconds into a second.

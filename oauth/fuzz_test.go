@@ -3,56 +3,11 @@ package oauth
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
-
-	"latchkey/oauth/surface"
 )
-
-// FuzzReadForm holds what comes out of the form pipeline to its promises: few
-// parameters, none of them empty or repeated, and the same when it is sent again.
-func FuzzReadForm(f *testing.F) {
-	for _, seed := range []string{
-		"", "grant_type=password&username=a&password=b", "a=1&a=2", "a=&a=", "resource=https://a&resource=https://b", "a=%zz", "username=%ff", "username=a%0ab",
-		"scope=a+b", "scope=%22", "client_id=%00", strings.Repeat("a&", 70), "a;b=c", "=x", "username=" + strings.Repeat("x", 300),
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, body string) {
-		read := func(body string) (url.Values, error) {
-			r := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(body))
-			return ReadForm(httptest.NewRecorder(), r)
-		}
-		form, err := read(body)
-		if err != nil {
-			return
-		}
-		if len(form) > maxFormParameters {
-			t.Errorf("%d parameters", len(form))
-		}
-		for name, values := range form {
-			if len(values) != 1 && name != "resource" && name != "audience" || len(values) == 1 && values[0] == "" {
-				t.Errorf("%q: %q is %q", body, name, values)
-			}
-		}
-		for _, name := range []string{"username", "client_id"} {
-			if !utf8.ValidString(form.Get(name)) || strings.ContainsAny(form.Get(name), "\r\n\x00") {
-				t.Errorf("%q: %s is %q", body, name, form.Get(name))
-			}
-		}
-		again, err := read(form.Encode())
-		if err != nil && !errors.Is(err, surface.ErrBodyTooLarge) || err == nil && !maps.EqualFunc(form, again, slices.Equal) {
-			t.Errorf("%q reads as %v, and sent again as %v, %v", body, form, again, err)
-		}
-	})
-}
 
 // FuzzTokenEndpoint sends forms to the whole server on a database in memory.
 // Nobody knows the password there, so nothing but a refusal may come of them:

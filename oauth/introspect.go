@@ -67,7 +67,7 @@ func (e *Endpoints) serveIntrospection(w http.ResponseWriter, r *http.Request) e
 
 // tokenRequest reads a request about a token: the caller and the token.
 func (e *Endpoints) tokenRequest(w http.ResponseWriter, r *http.Request) (*storage.Client, string, error) {
-	form, err := readForm(w, r)
+	form, err := grants.ReadTokenForm(w, r)
 	if err != nil {
 		return nil, "", err
 	}

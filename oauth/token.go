@@ -34,16 +34,16 @@ type tokenResponse struct {
 // grant can skip one.
 func (e *Endpoints) serveToken(w http.ResponseWriter, r *http.Request) error {
 	// 1. Method, content type, size and form; repeated parameters are refused.
-	form, err := readForm(w, r)
+	form, err := grants.ReadTokenForm(w, r)
 	if err != nil {
 		return err
 	}
 	// 2. The grant type, before anything is looked up.
 	switch grantType := form.Get("grant_type"); {
 	case grantType == "":
-		return errGrantTypeMissing
+		return grants.ErrGrantTypeMissing
 	case !e.serves(grantType):
-		return errUnsupportedGrantType
+		return grants.ErrUnsupportedGrantType
 	}
 	// 3. The client authenticates itself.
 	c, err := e.clients.Authenticate(r, form)

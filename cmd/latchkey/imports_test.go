@@ -31,7 +31,7 @@ var floorPlan = map[string][]string{
 	"grants/statestore":        {"otp/lockout", "storage"},
 	"grants/granttest":         {"grants", "grants/signin", "grants/statestore", "otp", "otp/lockout", "storage"},
 	"grants/signin":            {"otp", "otp/limit", "otp/lockout", "storage"},
-	"grants":                   {"grants/signin", "storage"},
+	"grants":                   {"grants/signin", "otp", "storage"},
 	"oauth":                    {"grants", "grants/signin", "keys", "keys/jose", "oauth/admin", "oauth/client", "oauth/client/register", "oauth/dpop", "oauth/openapi", "oauth/proof", "oauth/surface", "oauth/token", "otp", "otp/limit", "storage"},
 	"oauth/client":             {"grants", "keys/jose", "otp", "otp/limit", "storage"},
 	"oauth/client/register":    {"grants", "keys", "oauth/client", "oauth/openapi", "oauth/surface", "oauth/token", "otp", "storage"},

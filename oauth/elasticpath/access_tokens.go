@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"latchkey/grants"
-	"latchkey/oauth"
 	"latchkey/oauth/elasticpath/wire"
 	"latchkey/oauth/surface"
 )
@@ -15,7 +14,7 @@ import (
 // content type is, because examples in Elastic Path's documentation send a form as
 // JSON.
 func postAccessToken(c *call) (surface.Answer, error) {
-	form, err := oauth.ReadForm(c.w, c.Request)
+	form, err := grants.ReadForm(c.w, c.Request)
 	if err != nil {
 		return surface.Answer{}, oauthRefusal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"latchkey/otp"
+	"latchkey/storage"
 )
 
 // Sizes of members, in bytes. Longer ones are refused.
@@ -33,23 +34,11 @@ func IsRole(s string) bool {
 
 // IsScope reports whether s is a list of scope-tokens with spaces between them
 // (RFC 6749 §3.3), or empty.
-func IsScope(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return !isDescriptionChar(c) })
-}
+func IsScope(s string) bool { return storage.IsOAuthText(s) }
 
 // DescriptionText replaces each character that error_description may not hold
 // (RFC 6749 §5.2) by a question mark.
-func DescriptionText(s string) string {
-	return strings.Map(func(c rune) rune {
-		if !isDescriptionChar(c) {
-			return '?'
-		}
-		return c
-	}, s)
-}
-
-// isDescriptionChar reports whether error_description may hold c (RFC 6749 §5.2).
-func isDescriptionChar(c rune) bool { return c >= 0x20 && c <= 0x7e && c != '"' && c != '\\' }
+func DescriptionText(s string) string { return storage.OAuthText(s) }
 
 // ParseHTTPURL parses an absolute http or https URL; ok is false for other texts.
 // Callers refuse URLs with a user name or password, because URLs are shown and

@@ -1,0 +1,244 @@
+package grants
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ory/fosite"
+
+	"latchkey/grants/internal/memstore"
+	"latchkey/grants/signin"
+	"latchkey/storage"
+)
+
+// plainClient is a client of another team: it has no policy of ours.
+type plainClient struct{ *fosite.DefaultClient }
+
+// foreignGrant is a handler of another team. It issues the token "foreign".
+type foreignGrant struct{ grant string }
+
+func (foreignGrant) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
+
+func (g foreignGrant) CanHandleTokenEndpointRequest(_ context.Context, r fosite.AccessRequester) bool {
+	return r.GetGrantTypes().ExactOne(g.grant)
+}
+
+func (g foreignGrant) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	if !g.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest
+	}
+	return nil
+}
+
+func (g foreignGrant) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
+	if !g.CanHandleTokenEndpointRequest(ctx, r) {
+		return fosite.ErrUnknownRequest
+	}
+	w.SetAccessToken("foreign")
+	w.SetTokenType("bearer")
+	w.SetScopes(r.GetGrantedScopes())
+	return nil
+}
+
+// endpointFixture is a token endpoint over a store in memory.
+type endpointFixture struct {
+	*fixture
+	client    *storage.Client
+	endpoint  *TokenEndpoint
+	clientErr error // of the client authentication
+	policyErr error // of the ClientStore
+	failed    error
+}
+
+// Client implements ClientStore.
+func (e *endpointFixture) Client(_ context.Context, id string) (storage.Client, error) {
+	if e.policyErr != nil || id != e.client.ID {
+		return storage.Client{}, errors.Join(e.policyErr, storage.ErrNotFound)
+	}
+	return *e.client, nil
+}
+
+func newEndpoint(t *testing.T, more ...fosite.TokenEndpointHandler) *endpointFixture {
+	t.Helper()
+	e := &endpointFixture{}
+	e.fixture, e.client = newFixture(t)
+	e.client.RefreshTokenTTL = time.Hour
+	authenticator, err := signin.NewAuthenticator(signin.AuthenticatorConfig{
+		Store: e.Store, Codes: e.Store, Passwords: e.Store, Now: e.clock,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := refreshTokens()
+	handlers := append(fosite.TokenEndpointHandlers{
+		&Password{Authenticator: authenticator, AccessTokens: e, RefreshTokens: tokens, Now: e.clock},
+		&Refresh{Families: e, AccessTokens: e, RefreshTokens: tokens, Recorder: storage.DiscardEvents{}, Now: e.clock},
+	}, more...)
+	provider := fosite.NewOAuth2Provider(nil, &fosite.Config{
+		TokenEndpointHandlers: handlers,
+		ClientAuthenticationStrategy: func(context.Context, *http.Request, url.Values) (fosite.Client, error) {
+			return plainClient{&fosite.DefaultClient{ID: "shop"}}, e.clientErr
+		},
+	})
+	if e.endpoint, err = NewTokenEndpoint(provider, e); err != nil {
+		t.Fatal(err)
+	}
+	e.endpoint.Failed = func(_ *http.Request, err error) { e.failed = err }
+	return e
+}
+
+func (e *endpointFixture) clock() time.Time { return e.Now }
+
+// post sends a form and returns the response with its JSON object.
+func (e *endpointFixture) post(t *testing.T, body string) (*http.Response, map[string]any) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(body))
+	r.Header.Set("Content-Type", formType)
+	rec := httptest.NewRecorder()
+	e.endpoint.ServeHTTP(rec, r)
+	object := map[string]any{}
+	if err := json.Unmarshal(rec.Body.Bytes(), &object); err != nil {
+		t.Fatalf("%s: %v", rec.Body, err)
+	}
+	response := rec.Result()
+	if got := response.Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("%s: Cache-Control %q", body, got)
+	}
+	return response, object
+}
+
+const passwordForm = "grant_type=password&username=bob&password="
+
+// TestTokenEndpointErrors checks the status, the code and the header of each kind of
+// refusal.
+func TestTokenEndpointErrors(t *testing.T) {
+	t.Parallel()
+	good := passwordForm + url.QueryEscape(rightPassword)
+	for name, c := range map[string]struct {
+		change func(*endpointFixture)
+		form   string
+		status int
+		code   string
+		header string
+	}{
+		"repeated parameter":           {form: good + "&username=eve", status: 400, code: "invalid_request"},
+		"malformed body":               {form: good + "&x=%zz", status: 400, code: "invalid_request"},
+		"no grant type":                {form: "username=bob", status: 400, code: "invalid_request"},
+		"unknown grant type":           {form: "grant_type=urn:example:x", status: 400, code: "unsupported_grant_type"},
+		"two grant types":              {form: "grant_type=password+refresh_token", status: 400, code: "unsupported_grant_type"},
+		"no credentials":               {form: "grant_type=password", status: 400, code: "invalid_request"},
+		"wrong password":               {form: passwordForm + "x", status: 400, code: "invalid_grant"},
+		"grant not allowed":            {func(e *endpointFixture) { e.client.GrantTypes = nil }, good, 400, "unauthorized_client", ""},
+		"client without a policy":      {func(e *endpointFixture) { e.client.ID = "other" }, good, 400, "unauthorized_client", ""},
+		"wrong client secret":          {func(e *endpointFixture) { e.clientErr = fosite.ErrInvalidClient }, good, 401, "invalid_client", "WWW-Authenticate"},
+		"client store unavailable":     {func(e *endpointFixture) { e.clientErr = fosite.ErrInvalidClient.WithWrap(storage.ErrUnavailable) }, good, 503, "temporarily_unavailable", "Retry-After"},
+		"policies unavailable":         {func(e *endpointFixture) { e.policyErr = storage.ErrUnavailable }, good, 503, "temporarily_unavailable", "Retry-After"},
+		"token cannot be minted":       {func(e *endpointFixture) { e.mintErr = errors.New("the secret reason") }, good, 500, "server_error", ""},
+		"refresh token of nobody":      {form: "grant_type=refresh_token&refresh_token=x", status: 400, code: "invalid_grant"},
+		"refresh token is missing":     {form: "grant_type=refresh_token", status: 400, code: "invalid_request"},
+		"too many roles are requested": {form: good + "&scope=Root", status: 400, code: "invalid_scope"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEndpoint(t)
+			if c.change != nil {
+				c.change(e)
+			}
+			response, object := e.post(t, c.form)
+			if response.StatusCode != c.status || object["error"] != c.code || c.header != "" && response.Header.Get(c.header) == "" {
+				t.Errorf("%d %v %v, want %d %s with %s", response.StatusCode, object, response.Header, c.status, c.code, c.header)
+			}
+			if (c.status >= 500) != (e.failed != nil) {
+				t.Errorf("reported: %v", e.failed)
+			}
+			if text, _ := object["error_description"].(string); text == "" || strings.Contains(text, "secret reason") {
+				t.Errorf("description %q", text)
+			}
+		})
+	}
+}
+
+func TestTokenEndpointMethod(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t)
+	rec := httptest.NewRecorder()
+	e.endpoint.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/token?"+passwordForm, nil))
+	if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != http.MethodPost {
+		t.Errorf("%d %v", rec.Code, rec.Header())
+	}
+}
+
+// TestTwoKindsOfRefreshTokens checks that each handler gets its own tokens only.
+func TestTwoKindsOfRefreshTokens(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t, OtherRefresh(foreignGrant{GrantRefreshToken}), foreignGrant{GrantClientCredentials})
+	_, object := e.post(t, passwordForm+memstore.RightCode)
+	ours, _ := object["refresh_token"].(string)
+	if !IsRefreshToken(ours) {
+		t.Fatalf("no refresh token of ours: %v", object)
+	}
+	for token, want := range map[string]string{ours: "token", "other": "foreign"} {
+		if _, object := e.post(t, "grant_type=refresh_token&refresh_token="+token); object["access_token"] != want {
+			t.Errorf("%s: %v, want the access token %q", token, object, want)
+		}
+	}
+	if _, object := e.post(t, "grant_type=client_credentials&scope=a+b"); object["access_token"] != "foreign" || object["scope"] != "a b" {
+		t.Errorf("fosite's own grant: %v", object)
+	}
+	if response, object := e.post(t, "grant_type=refresh_token&refresh_token=lkr_x.1.p.s.m"); response.StatusCode != 400 || object["error"] != "invalid_grant" {
+		t.Errorf("a forged token of ours: %d %v", response.StatusCode, object)
+	}
+}
+
+// TestNewTokenEndpoint checks that mistakes of the assembly are named.
+func TestNewTokenEndpoint(t *testing.T) {
+	t.Parallel()
+	complete := newEndpoint(t).endpoint.handlers
+	for want, handlers := range map[string]fosite.TokenEndpointHandlers{
+		"the field AccessTokens of *grants.Password is missing":             {&Password{Authenticator: complete[0].(*Password).Authenticator}},
+		"the field Recorder of *grants.Refresh is missing":                  {&Refresh{Families: newEndpoint(t), AccessTokens: newEndpoint(t), RefreshTokens: &RefreshTokens{}, Now: time.Now}},
+		"both serve the grant password":                                     append(fosite.TokenEndpointHandlers{foreignGrant{GrantPassword}}, complete...),
+		"both serve the grant refresh_token with a token of package grants": append(fosite.TokenEndpointHandlers{foreignGrant{GrantRefreshToken}}, complete...),
+	} {
+		_, err := NewTokenEndpoint(fosite.NewOAuth2Provider(nil, &fosite.Config{TokenEndpointHandlers: handlers}), nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if _, err := NewTokenEndpoint(nil, nil); err == nil {
+		t.Error("no provider is no error")
+	}
+}
+
+// TestCheckClient checks that the error names the client and the field.
+func TestCheckClient(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*storage.Client){
+		"ID is empty":            func(c *storage.Client) { c.ID = "" },
+		"Active is false":        func(c *storage.Client) { c.Active = false },
+		"GrantTypes is empty":    func(c *storage.Client) { c.GrantTypes = nil },
+		"Credentials.OTP is set": func(c *storage.Client) { c.GrantTypes = []string{GrantClientCredentials} },
+		"neither OTP nor":        func(c *storage.Client) { c.Credentials = storage.Credentials{} },
+		"admits no user":         func(c *storage.Client) { c.AllowAnyBuyer = false },
+		"RefreshTokenTTL is not": func(c *storage.Client) { c.RefreshTokenTTL = 0 },
+	} {
+		c := storage.Client{
+			ID: "shop", Active: true, AllowAnyBuyer: true, Credentials: storage.Credentials{OTP: true},
+			GrantTypes: []string{GrantPassword, GrantRefreshToken}, RefreshTokenTTL: time.Hour,
+		}
+		if err := CheckClient(c); err != nil {
+			t.Fatal(err)
+		}
+		change(&c)
+		if err := CheckClient(c); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "client ") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
