@@ -15,8 +15,9 @@ import (
 
 // Values of the header parameter typ.
 const (
-	TypeAccessToken = "at+jwt" // RFC 9068 §2.1
-	TypeJWT         = "JWT"    // RFC 7519 §5.1
+	TypeAccessToken = "at+jwt"     // RFC 9068 §2.1
+	TypeJWT         = "JWT"        // RFC 7519 §5.1
+	TypeLogoutToken = "logout+jwt" // OpenID Connect Back-Channel Logout 1.0 §2.4
 )
 
 // MaxTokenSize is the maximum length of a token in bytes. Longer ones are not parsed.

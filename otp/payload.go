@@ -22,6 +22,7 @@ type Payload struct {
 	RealmID     string          // of the user
 	ProfileID   string          // of the login
 	LoginID     string
+	SessionID   string    // of a Logout message: the session that has ended
 	Email       string    // of a ContactChanged message: the former address
 	Phone       string    // of a ContactChanged message: the former number
 	LockedUntil time.Time // of an AccountLocked message: end of the lock; zero: ended or unknown

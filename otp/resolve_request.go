@@ -176,6 +176,9 @@ func (s *Service) resolve(ctx context.Context, r storage.CodeRequest, now time.T
 	if !now.Before(r.ExpiresAt) {
 		return issuance, []result{{reason: reasonExpired}}, nil
 	}
+	if r.Type == storage.MessageLogout {
+		return s.resolveLogout(ctx, r, issuance)
+	}
 	with, refusal, err := s.readConfig(ctx, r)
 	if err != nil {
 		return issuance, nil, err

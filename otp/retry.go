@@ -50,6 +50,9 @@ func Retry(ctx context.Context, store RetryStore, random io.Reader, messageID st
 		if i >= 0 {
 			r.Username = t.Codes[i].Username
 		}
+		if client, ok := storage.LogoutClientID(m.SenderID); ok { // the other clients have messages of their own
+			r.ClientID = client
+		}
 		return repeatRequest(ctx, store, random, r, now)
 	}
 	err = store.HurryMessage(ctx, m.ID, now)

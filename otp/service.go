@@ -23,7 +23,7 @@ const (
 	renewalTTL    = 120 * time.Minute  // OrderCloud, verification codes
 	reminderTTL   = 120 * time.Minute  // of messages with forgotten usernames
 	invitationTTL = 7 * 24 * time.Hour // of invitations and the verification code in them
-	noticeTTL     = 24 * time.Hour     // of AccountLocked and ContactChanged messages
+	noticeTTL     = 24 * time.Hour     // of AccountLocked, ContactChanged and Logout messages
 
 	lease       = 30 * time.Second // of a claimed request
 	resolveTime = 20 * time.Second // to resolve a request; shorter than the lease
@@ -89,11 +89,18 @@ type Directory interface {
 	DeliveryConfig(ctx context.Context, id string) (storage.DeliveryConfig, error)
 }
 
+// Sessions reads sessions of browsers; *gormstore.Store is one.
+type Sessions interface {
+	// Session returns the session of that ID, or ErrNotFound.
+	Session(ctx context.Context, id string) (storage.SessionState, error)
+}
+
 // Config configures a Service. Fields without a default are required.
 type Config struct {
 	Store     Store
 	People    People
 	Directory Directory
+	Sessions  Sessions // of browsers; nil: there are none, and nobody is notified of their end
 	Codes     *Codes
 	Sealer    Sealer           // encrypts the payloads of messages
 	Now       func() time.Time // nil: time.Now
@@ -386,6 +393,8 @@ func actionPrefix(t storage.MessageType) string {
 		return "invitation"
 	case storage.MessageAccountLocked, storage.MessageContactChanged:
 		return "notice"
+	case storage.MessageLogout:
+		return "logout"
 	case storage.MessageOneTimePassword:
 	}
 	return "code"
@@ -400,7 +409,7 @@ func lifetime(t storage.MessageType, p storage.PasswordProfile) time.Duration {
 		return reminderTTL
 	case storage.MessageNewUserInvitation:
 		return invitationTTL
-	case storage.MessageAccountLocked, storage.MessageContactChanged:
+	case storage.MessageAccountLocked, storage.MessageContactChanged, storage.MessageLogout:
 		return noticeTTL
 	case storage.MessageOneTimePassword:
 	}

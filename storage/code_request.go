@@ -18,6 +18,7 @@ type CodeRequest struct {
 	Purpose   Purpose
 	Binding   string // the one-time password is good with this text only; see otp.Bind. Empty: it is not bound
 	URL       string // page to reset the password, for the message
+	SessionID string // the session that has ended, of MessageLogout; otherwise empty
 	TraceID   string // correlation id of the HTTP request
 	Source    string // network address of the caller; empty: unknown. Workers alternate between sources
 	CreatedAt time.Time

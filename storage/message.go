@@ -5,7 +5,8 @@ import "time"
 // MessageType is the type of a message, as OrderCloud names it.
 type MessageType string
 
-// The message types. AccountLocked and ContactChanged do not exist in OrderCloud.
+// The message types. AccountLocked, ContactChanged and Logout do not exist in
+// OrderCloud.
 const (
 	MessageOneTimePassword   MessageType = "OneTimePassword"
 	MessageForgottenPassword MessageType = "ForgottenPassword"
@@ -15,12 +16,15 @@ const (
 	// MessageContactChanged goes to the e-mail address and the phone number that
 	// the user had before.
 	MessageContactChanged MessageType = "ContactChanged"
+	// MessageLogout notifies a client that a session has ended (OpenID Connect
+	// Back-Channel Logout 1.0). It goes to the client and not to the user.
+	MessageLogout MessageType = "Logout"
 )
 
 // HasCode reports whether messages of the type carry a code.
 func (t MessageType) HasCode() bool {
 	switch t {
-	case MessageForgottenUsername, MessageAccountLocked, MessageContactChanged:
+	case MessageForgottenUsername, MessageAccountLocked, MessageContactChanged, MessageLogout:
 		return false
 	case MessageOneTimePassword, MessageForgottenPassword, MessageNewUserInvitation:
 	}

@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,8 @@ const (
 	WebhookSender SenderKind = "webhook"
 	ConsoleSender SenderKind = "console"
 	SMTPSender    SenderKind = "smtp"
+	// ClientSender is a client that is notified of logouts; see LogoutSender.
+	ClientSender SenderKind = "client"
 )
 
 // SignatureScheme is how the calls of a webhook are signed.
@@ -81,6 +84,26 @@ type Sender struct {
 	Version        int64
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+}
+
+// logoutSenderPrefix begins the IDs of senders that stand for clients. Other senders have
+// no colon in their ID.
+const logoutSenderPrefix = "client:"
+
+// LogoutSender returns the sender that stands for the client in messages of the type
+// MessageLogout. It is not stored: it is active while the client is, and has a URI for
+// them.
+func LogoutSender(c *Client) Sender {
+	return Sender{
+		ID: logoutSenderPrefix + c.ID, Name: c.Name, Active: c.Active && c.BackchannelLogoutURI != "",
+		Kind: ClientSender, URL: c.BackchannelLogoutURI,
+	}
+}
+
+// LogoutClientID returns the ID of the client that a sender stands for. ok is false if it
+// stands for none.
+func LogoutClientID(senderID string) (id string, ok bool) {
+	return strings.CutPrefix(senderID, logoutSenderPrefix)
 }
 
 // Serves reports whether the sender delivers messages of type t to the user.

@@ -11,8 +11,9 @@ type Session struct {
 	ClientID   string // that the user signed in for
 	UserUID    string
 	LoginID    string
-	SourceID   string // the known source that the sign-in came from; empty: unknown
-	AccountUID string // the account that the user chose last; empty: none was chosen
+	SourceID   string   // the known source that the sign-in came from; empty: unknown
+	AccountUID string   // the account that the user chose last; empty: none was chosen
+	Clients    []string // that codes were issued to in it; they are notified of its end
 	AMR        []string
 	Purpose    Purpose   // of the one-time password of the sign-in; empty: none, or PurposeSignIn
 	AuthTime   time.Time // of the sign-in, in microseconds

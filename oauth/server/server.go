@@ -148,7 +148,7 @@ func (s *Server) ready(ctx context.Context) (changes, reason string, err error) 
 func (s *Server) newCodeService(codes *otp.Codes) (*otp.Service, error) {
 	a := s.app
 	return otp.New(otp.Config{
-		Store: a.Store, People: a.Store, Directory: a.Store, Codes: codes, Sealer: a.Sealer,
+		Store: a.Store, People: a.Store, Directory: a.Store, Sessions: a.Store, Codes: codes, Sealer: a.Sealer,
 		Limits: otpLimits(a),
 		Now:    a.Now, Rand: a.Rand, Recorder: s.events, Logger: a.Logger, Wake: s.worker.Wake, Deliver: s.worker.Reserve, Overflow: s.noteCrowd,
 	})
@@ -203,8 +203,13 @@ func (s *Server) newWorker(recipients *token.Recipients) (*deliver.Worker, error
 	if err != nil {
 		return nil, err
 	}
+	if transports[storage.ClientSender], err = deliver.NewWebhook(deliver.WebhookConfig{
+		Encode: a.encodeLogout(recipients.Issuer), Allow: a.Settings.OutboundAllow,
+	}); err != nil {
+		return nil, err
+	}
 	return deliver.New(deliver.Config{
-		Store: a.Store, Sealer: a.Sealer,
+		Store: messageStore{a.Store}, Sealer: a.Sealer,
 		Transports: transports, Attempted: s.counts.attempted,
 		Now: a.Now, Rand: a.Rand, Logger: a.Logger, Recorder: s.events, Overflow: s.noteCrowd,
 	})

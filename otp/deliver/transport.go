@@ -33,6 +33,7 @@ type Envelope struct {
 	RealmID     string          // of the user
 	ProfileID   string          // of the login
 	LoginID     string
+	SessionID   string    // of a Logout: the session that has ended
 	Email       string    // of a ContactChanged: the user's former address
 	Phone       string    // of a ContactChanged: the user's former number
 	LockedUntil time.Time // of an AccountLocked; zero: the lock has ended or is not known
@@ -43,6 +44,6 @@ func NewEnvelope(m storage.Message, p otp.Payload) Envelope {
 	return Envelope{
 		Message: m, Username: p.Username, Code: p.Code, ClientID: p.ClientID, UserUID: p.UserUID,
 		ExpiresAt: p.ExpiresAt, RequestedAt: p.RequestedAt, Purpose: p.Purpose, URL: p.URL,
-		RealmID: p.RealmID, ProfileID: p.ProfileID, LoginID: p.LoginID, Email: p.Email, Phone: p.Phone, LockedUntil: p.LockedUntil,
+		RealmID: p.RealmID, ProfileID: p.ProfileID, LoginID: p.LoginID, SessionID: p.SessionID, Email: p.Email, Phone: p.Phone, LockedUntil: p.LockedUntil,
 	}
 }

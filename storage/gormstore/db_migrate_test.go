@@ -83,6 +83,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 20, Name: "0020_code_name_digest"},
 		{Version: 21, Name: "0021_browser_sessions"},
 		{Version: 22, Name: "0022_audit_batches"},
+		{Version: 23, Name: "0023_session_clients"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

@@ -24,6 +24,7 @@ type requestRow struct {
 	UserUID   string `gorm:"column:user_uid" list:"UserUID"`
 	Purpose   string `gorm:"column:purpose" list:"Purpose"`
 	Binding   string `gorm:"column:binding"`
+	SessionID string `gorm:"column:session_id"`
 	URL       string `gorm:"column:url"`
 	TraceID   string `gorm:"column:trace_id" list:"TraceID"`
 	Source    string `gorm:"column:source" list:"Source"`
@@ -45,7 +46,7 @@ func requestRowOf(r storage.CodeRequest) requestRow {
 	return requestRow{
 		ID: r.ID, Type: string(r.Type), ClientID: r.ClientID, ProfileID: r.ProfileID,
 		Username: r.Username, Email: r.Email, Phone: r.Phone, UserUID: r.UserUID,
-		Purpose: string(r.Purpose), Binding: r.Binding, URL: r.URL, TraceID: r.TraceID, Source: r.Source,
+		Purpose: string(r.Purpose), Binding: r.Binding, SessionID: r.SessionID, URL: r.URL, TraceID: r.TraceID, Source: r.Source,
 		CreatedAt: micros(r.CreatedAt), ExpiresAt: micros(r.ExpiresAt),
 	}
 }
@@ -54,7 +55,7 @@ func (r *requestRow) record() storage.CodeRequest {
 	return storage.CodeRequest{
 		ID: r.ID, Type: storage.MessageType(r.Type), ClientID: r.ClientID, ProfileID: r.ProfileID,
 		Username: r.Username, Email: r.Email, Phone: r.Phone, UserUID: r.UserUID,
-		Purpose: storage.Purpose(r.Purpose), Binding: r.Binding, URL: r.URL, TraceID: r.TraceID, Source: r.Source,
+		Purpose: storage.Purpose(r.Purpose), Binding: r.Binding, SessionID: r.SessionID, URL: r.URL, TraceID: r.TraceID, Source: r.Source,
 		CreatedAt: instant(r.CreatedAt), ExpiresAt: instant(r.ExpiresAt),
 	}
 }

@@ -16,6 +16,7 @@ type sessionRow struct {
 	LoginID      string `gorm:"column:login_id"`
 	SourceID     string `gorm:"column:source_id"`
 	AccountUID   string `gorm:"column:account_uid"`
+	Clients      string `gorm:"column:clients"`
 	AMR          string `gorm:"column:amr"`
 	Purpose      string `gorm:"column:purpose"`
 	AuthTime     int64  `gorm:"column:auth_time"`
@@ -31,7 +32,7 @@ func (*sessionRow) TableName() string { return "sessions" }
 func sessionRowOf(x *storage.Session) sessionRow {
 	return sessionRow{
 		ID: x.ID, PepperID: x.Secret.PepperID, SecretDigest: x.Secret.Sum, ClientID: x.ClientID,
-		UserUID: x.UserUID, LoginID: x.LoginID, SourceID: x.SourceID, AccountUID: x.AccountUID,
+		UserUID: x.UserUID, LoginID: x.LoginID, SourceID: x.SourceID, AccountUID: x.AccountUID, Clients: words(x.Clients),
 		AMR: words(x.AMR), Purpose: string(x.Purpose), AuthTime: micros(x.AuthTime),
 		CreatedAt: micros(x.CreatedAt), LastUsedAt: micros(x.LastUsedAt), IdleUntil: micros(x.IdleUntil),
 		ExpiresAt: micros(x.ExpiresAt), EndedAt: micros(x.EndedAt),
@@ -41,7 +42,7 @@ func sessionRowOf(x *storage.Session) sessionRow {
 func (r *sessionRow) record() storage.Session {
 	return storage.Session{
 		ID: r.ID, Secret: storage.Digest{PepperID: r.PepperID, Sum: r.SecretDigest}, ClientID: r.ClientID,
-		UserUID: r.UserUID, LoginID: r.LoginID, SourceID: r.SourceID, AccountUID: r.AccountUID,
+		UserUID: r.UserUID, LoginID: r.LoginID, SourceID: r.SourceID, AccountUID: r.AccountUID, Clients: list(r.Clients),
 		AMR: list(r.AMR), Purpose: storage.Purpose(r.Purpose), AuthTime: instant(r.AuthTime),
 		CreatedAt: instant(r.CreatedAt), LastUsedAt: instant(r.LastUsedAt), IdleUntil: instant(r.IdleUntil),
 		ExpiresAt: instant(r.ExpiresAt), EndedAt: instant(r.EndedAt),
@@ -66,28 +67,56 @@ func (s *Store) Session(ctx context.Context, id string) (storage.SessionState, e
 	return state, err
 }
 
+// Sessions reads the sessions of a user that were not ended and have not expired at the
+// time now, the newest first, up to limit. Whether they go on is for
+// storage.SessionState.Live to say.
+func (s *Store) Sessions(ctx context.Context, userUID string, now time.Time, limit int) ([]storage.SessionState, error) {
+	rows, err := query[sessionStateRow](ctx, s, "sessions of user", s.statements.sessions, userUID, micros(now), micros(now), limit)
+	states := make([]storage.SessionState, len(rows))
+	for i := 0; i < len(rows) && err == nil; i++ {
+		states[i].Session = rows[i].Session.record()
+		states[i].Principal, err = s.principal(ctx, &rows[i].Who, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return states, nil
+}
+
+// withWord adds a word to the words of a column, unless it is one of them. The
+// expression has one word twice.
+func withWord(column, word string) string {
+	return "TRIM(REPLACE(' ' || " + column + " || ' ', ' ' || " + word + " || ' ', ' ') || " + word + ")"
+}
+
 // beginSession begins or renews a session after a settlement that took effect; see
-// storage.Settlement.
-func (s *Store) beginSession(x *storage.Session) statement {
+// storage.Settlement. authorize is the code that is issued with it, or nil.
+func (s *Store) beginSession(x *storage.Session, authorize *storage.Authorization) statement {
 	row := sessionRowOf(x)
+	if authorize != nil {
+		row.Clients = authorize.ClientID
+	}
 	renewed := columns("pepper_id secret_digest client_id source_id amr purpose auth_time last_used_at idle_until expires_at")
 	// SQLite needs the condition: without it, ON would belong to a join.
 	return s.rows.insertion(&row).with(" ON CONFLICT (id) DO UPDATE SET " + renewed.set("excluded.") +
+		", clients = " + withWord("sessions.clients", "excluded.clients") +
 		" WHERE sessions.login_id = excluded.login_id AND sessions.ended_at = 0")
 }
 
 // UseSession extends a session and issues an authorization code, or returns
 // storage.ErrRefused and changes nothing; see storage.SessionUse.
 func (s *Store) UseSession(ctx context.Context, use storage.SessionUse) error {
-	now := micros(use.Now)
-	first := statement{
-		sql: `UPDATE sessions SET last_used_at = ?, idle_until = ?, account_uid = CASE WHEN CAST(? AS TEXT) = '' THEN account_uid ELSE ? END
-			WHERE id = ? AND ended_at = 0 AND idle_until > ? AND expires_at > ?`,
-		args: []any{now, micros(use.IdleUntil), use.AccountUID, use.AccountUID, use.ID, now, now},
-	}
+	now, client := micros(use.Now), ""
 	var then []statement
 	if use.Authorize != nil {
 		then = append(then, s.insertAuthorization(use.Authorize))
+		client = use.Authorize.ClientID
+	}
+	first := statement{
+		sql: `UPDATE sessions SET last_used_at = ?, idle_until = ?, account_uid = CASE WHEN CAST(? AS TEXT) = '' THEN account_uid ELSE ? END,
+			clients = ` + withWord("clients", "CAST(? AS TEXT)") + `
+			WHERE id = ? AND ended_at = 0 AND idle_until > ? AND expires_at > ?`,
+		args: []any{now, micros(use.IdleUntil), use.AccountUID, use.AccountUID, client, client, use.ID, now, now},
 	}
 	used, err := s.settle(ctx, "use session", first, then...)
 	if err == nil && !used {
@@ -96,20 +125,25 @@ func (s *Store) UseSession(ctx context.Context, use storage.SessionUse) error {
 	return err
 }
 
-// EndSession ends a session and the token families that began in it. One that ended
-// before, or never existed, is no error. ended is false then.
+// EndSession ends the session logout.SessionID and the token families that began in it,
+// at logout.CreatedAt, and stores the request: its clients are notified. A session that
+// ended before, or never existed, is no error. ended is false then, and nothing is stored.
 //
 // It locks the session first: a code that is redeemed meanwhile comes before, so that its
 // family is found, or is refused. Statements of one transaction see what was committed
 // before each of them.
-func (s *Store) EndSession(ctx context.Context, id string, now time.Time) (ended bool, err error) {
+func (s *Store) EndSession(ctx context.Context, logout storage.CodeRequest) (ended bool, err error) {
+	id, now := logout.SessionID, micros(logout.CreatedAt)
 	err = s.InTx(ctx, func(ctx context.Context) error {
-		n, err := s.exec(ctx, "end session", "UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at = 0", micros(now), id)
+		n, err := s.exec(ctx, "end session", "UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at = 0", now, id)
 		if ended = n > 0; err != nil || !ended {
 			return err
 		}
-		_, err = s.exec(ctx, "end session", "UPDATE families SET revoked_at = ? WHERE session_id = ? AND session_id <> '' AND revoked_at = 0", micros(now), id)
-		return err
+		_, err = s.exec(ctx, "end session", "UPDATE families SET revoked_at = ? WHERE session_id = ? AND session_id <> '' AND revoked_at = 0", now, id)
+		if err != nil {
+			return err
+		}
+		return s.AddCodeRequest(ctx, logout)
 	})
 	return ended, err
 }

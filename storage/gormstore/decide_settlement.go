@@ -70,7 +70,7 @@ func (s *Store) consequences(x *storage.Settlement) []statement {
 		then = append(then, s.insertFamily(x.BeginFamily))
 	}
 	if x.BeginSession != nil {
-		then = append(then, s.beginSession(x.BeginSession))
+		then = append(then, s.beginSession(x.BeginSession, x.Authorize))
 	}
 	if x.Authorize != nil {
 		then = append(then, s.insertAuthorization(x.Authorize))

@@ -12,7 +12,7 @@ import (
 // recipients, which gets conditions, have their parameters bound.
 type statements struct {
 	principal, principalOf, recipients, family, tokenStatus string
-	session, authorization                                  string
+	session, sessions, authorization                        string
 	redemption, familyUse                                   string // empty: the database is not asked for them
 }
 
@@ -32,6 +32,10 @@ func newStatements(d dialect, t *rowTypes) statements {
 		columnsOf[userFacts](t).of("u") + ", " + columnsOf[accountFacts](t).of("a") + ", " + membership + ", " + assigned
 	const account = "\n LEFT JOIN accounts a ON a.uid = u.account_uid"
 	scoped := columnsOf[membershipRow](t).of("sm") + ", " + columnsOf[accountFacts](t).of("sa")
+	session := "SELECT " + who + ", " + columnsOf[sessionRow](t).of("t") + ` FROM sessions t
+			LEFT JOIN logins l ON l.id = t.login_id
+			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
+			LEFT JOIN users u ON u.uid = t.user_uid` + account
 	return statements{
 		principal: d.bind("SELECT " + who + ", " + columnsOf[lockoutRow](t).of("f") + ` FROM (SELECT 1 AS one) here
 			LEFT JOIN logins l ON l.profile_id = ? AND l.username_key = ?
@@ -53,11 +57,9 @@ func newStatements(d dialect, t *rowTypes) statements {
 			LEFT JOIN memberships sm ON sm.account_uid = t.account_uid AND sm.user_uid = t.user_uid
 			LEFT JOIN accounts sa ON sa.uid = sm.account_uid AND sa.active
 			WHERE t.id = ?`),
-		session: d.bind("SELECT " + who + ", " + columnsOf[sessionRow](t).of("t") + ` FROM sessions t
-			LEFT JOIN logins l ON l.id = t.login_id
-			LEFT JOIN login_sources src ON src.id = t.source_id AND src.login_id = l.id
-			LEFT JOIN users u ON u.uid = t.user_uid` + account + `
-			WHERE t.id = ?`),
+		session: d.bind(session + "\n WHERE t.id = ?"),
+		sessions: d.bind(session + `
+			WHERE t.user_uid = ? AND t.ended_at = 0 AND t.idle_until > ? AND t.expires_at > ? ORDER BY t.created_at DESC, t.id LIMIT ?`),
 		authorization: d.bind("SELECT " + who + ", " + scoped + ", " + columnsOf[authorizationRow](t).of("t") + `, b.id AS session_id FROM authorizations t
 			LEFT JOIN sessions b ON b.id = t.session_id AND b.ended_at = 0
 			LEFT JOIN logins l ON l.id = t.login_id

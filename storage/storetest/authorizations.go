@@ -50,7 +50,7 @@ func testRedeemAuthorization(t *testing.T, w *fixture) {
 func testAuthorizationSession(t *testing.T, w *fixture) {
 	w.beginSession(w.session("s1"), "a1")
 	equal(t, must(w.store.Authorization(w.ctx, "a1"))(t).SessionEnded, false)
-	must(w.store.EndSession(w.ctx, "s1", w.now))(t)
+	must(w.end("s1", w.now))(t)
 	equal(t, must(w.store.Authorization(w.ctx, "a1"))(t).SessionEnded, true)
 	wantErr(t, w.redeemAuthorization(w.store, "a1", "s1", "f1", w.now), storage.ErrRefused)
 	fails(w.store.Family(w.ctx, "f1"))(t, storage.ErrNotFound)
@@ -96,7 +96,7 @@ func raceAuthorizationAndEnd(t *testing.T, w *fixture) {
 		w.beginSession(w.session(session), code)
 		errs := concurrently(2, func(i int) error {
 			if i == 0 {
-				_, err := replica(i+round).EndSession(w.ctx, session, w.now)
+				_, err := replica(i+round).EndSession(w.ctx, w.logout(session, w.now))
 				return err
 			}
 			return w.redeemAuthorization(replica(i+round), code, session, family, w.now)

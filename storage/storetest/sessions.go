@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,6 +16,9 @@ func testSessions(t *testing.T, fresh func(*testing.T) Database) {
 		"a sign-in renews the session of its login":   testRenewSession,
 		"a session is used until it ends":             testUseSession,
 		"the end of a session ends its families":      testEndSession,
+		"the end of a session is to be notified":      testLogoutRequest,
+		"a session lists the clients with codes":      testSessionClients,
+		"live sessions of a user are listed":          testListSessions,
 		"a session has the current state of its user": testSessionUser,
 		"ended sessions are swept":                    testSessionsSwept,
 		"consents are replaced":                       testConsent,
@@ -48,6 +53,19 @@ func (w *fixture) beginSession(x storage.Session, codeID string) {
 		settlement.Authorize = &a
 	}
 	check(w.t, w.store.SettleLogin(w.ctx, settlement))
+}
+
+// end ends a session.
+func (w *fixture) end(id string, now time.Time) (bool, error) {
+	return w.store.EndSession(w.ctx, w.logout(id, now))
+}
+
+// logout returns the request that notifies the clients of a session of its end.
+func (w *fixture) logout(id string, now time.Time) storage.CodeRequest {
+	return storage.CodeRequest{
+		ID: "otr_end_" + id, Type: storage.MessageLogout, UserUID: w.user.UID, SessionID: id, TraceID: "t1",
+		CreatedAt: now, ExpiresAt: now.Add(day),
+	}
 }
 
 // isLive reports whether a session goes on.
@@ -92,7 +110,7 @@ func testRenewSession(t *testing.T, w *fixture) {
 	w.beginSession(foreign, "")
 	equal(t, must(w.store.Session(w.ctx, "s1"))(t).Session, again)
 
-	must(w.store.EndSession(w.ctx, "s1", w.now))(t)
+	must(w.end("s1", w.now))(t)
 	w.beginSession(first, "")
 	equal(t, w.isLive("s1"), false)
 }
@@ -106,7 +124,7 @@ func testUseSession(t *testing.T, w *fixture) {
 	}
 	later := w.now.Add(59 * time.Minute)
 	check(t, use("s1", "a1", "acc_1", later))
-	x.AccountUID, x.LastUsedAt, x.IdleUntil = "acc_1", later, later.Add(time.Hour)
+	x.Clients, x.AccountUID, x.LastUsedAt, x.IdleUntil = []string{"web"}, "acc_1", later, later.Add(time.Hour)
 	equal(t, must(w.store.Session(w.ctx, "s1"))(t).Session, x)
 	equal(t, must(w.store.Authorization(w.ctx, "a1"))(t).Authorization, w.authorization("a1", "s1"))
 	check(t, use("s1", "a2", "", later))
@@ -114,7 +132,7 @@ func testUseSession(t *testing.T, w *fixture) {
 
 	wantErr(t, use("s1", "a3", "", later.Add(time.Hour)), storage.ErrRefused)
 	wantErr(t, use("none", "a3", "", later), storage.ErrRefused)
-	must(w.store.EndSession(w.ctx, "s1", later))(t)
+	must(w.end("s1", later))(t)
 	wantErr(t, use("s1", "a3", "", later), storage.ErrRefused)
 	fails(w.store.Authorization(w.ctx, "a3"))(t, storage.ErrNotFound)
 }
@@ -128,15 +146,85 @@ func testEndSession(t *testing.T, w *fixture) {
 	}
 	w.begin("unrelated")
 	later := w.now.Add(time.Second)
-	equal(t, must(w.store.EndSession(w.ctx, "s1", later))(t), true)
-	equal(t, must(w.store.EndSession(w.ctx, "s1", later.Add(time.Second)))(t), false)
-	equal(t, must(w.store.EndSession(w.ctx, "none", later))(t), false)
-	equal(t, must(w.store.EndSession(w.ctx, "", later))(t), false)
+	equal(t, must(w.end("s1", later))(t), true)
+	equal(t, must(w.end("s1", later.Add(time.Second)))(t), false)
+	equal(t, must(w.end("none", later))(t), false)
+	equal(t, must(w.end("", later))(t), false)
 	equal(t, must(w.store.Session(w.ctx, "s1"))(t).Session.EndedAt, later)
 	equal(t, w.isLive("s2"), true)
 	for id, end := range map[string]time.Time{"f-s1": later, "f-s2": {}, "unrelated": {}} {
 		equal(t, must(w.store.Family(w.ctx, id))(t).Family.RevokedAt, end)
 	}
+}
+
+func testLogoutRequest(t *testing.T, w *fixture) {
+	w.beginSession(w.session("s1"), "")
+	must(w.end("none", w.now))(t)
+	must(w.end("s1", w.now))(t)
+	must(w.store.EndSession(w.ctx, storage.CodeRequest{ID: "otr_again", SessionID: "s1", CreatedAt: w.now, ExpiresAt: w.now.Add(day)}))(t)
+	claimed := must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now.Add(time.Minute), 10))(t)
+	equal(t, claimed, []storage.CodeRequest{w.logout("s1", w.now)})
+
+	w.beginSession(w.session("s2"), "")
+	taken := w.logout("s2", w.now)
+	taken.ID = claimed[0].ID // so that nothing takes effect
+	fails(w.store.EndSession(w.ctx, taken))(t, storage.ErrConflict)
+	equal(t, w.isLive("s2"), true)
+}
+
+func testSessionClients(t *testing.T, w *fixture) {
+	use := func(session, client string) error {
+		a := w.authorization("a-"+session+client+fmt.Sprint(w.now.UnixMicro()), session)
+		a.ClientID = client
+		return w.store.UseSession(w.ctx, storage.SessionUse{ID: session, IdleUntil: w.now.Add(time.Hour), Authorize: &a, Now: w.now})
+	}
+	clients := func() []string {
+		return slices.Sorted(slices.Values(must(w.store.Session(w.ctx, "s1"))(t).Session.Clients))
+	}
+	w.beginSession(w.session("s1"), "")
+	w.beginSession(w.session("s2"), "")
+	equal(t, clients(), nil)
+	check(t, w.store.UseSession(w.ctx, storage.SessionUse{ID: "s1", IdleUntil: w.now.Add(time.Hour), Now: w.now}))
+	equal(t, clients(), nil)
+	for _, client := range []string{"shop-2", "shop", "hop", "shop", "shop-2"} {
+		w.now = w.now.Add(time.Microsecond)
+		check(t, use("s1", client))
+	}
+	equal(t, clients(), []string{"hop", "shop", "shop-2"})
+	w.beginSession(w.session("s1"), "a-web")
+	w.beginSession(w.session("s1"), "a-web-2")
+	equal(t, clients(), []string{"hop", "shop", "shop-2", "web"})
+	must(w.end("s1", w.now))(t)
+	wantErr(t, use("s1", "late"), storage.ErrRefused)
+	equal(t, clients(), []string{"hop", "shop", "shop-2", "web"})
+	equal(t, must(w.store.Session(w.ctx, "s2"))(t).Session.Clients, nil)
+}
+
+func testListSessions(t *testing.T, w *fixture) {
+	list := func(limit int) (ids []string) {
+		for _, x := range must(w.store.Sessions(w.ctx, w.user.UID, w.now, limit))(t) {
+			equal(t, x.Principal.User.UID, w.user.UID)
+			ids = append(ids, x.Session.ID)
+		}
+		return ids
+	}
+	equal(t, list(10), nil)
+	for i, id := range []string{"s1", "s2", "s3", "idle", "old"} {
+		x := w.session(id)
+		x.CreatedAt = x.CreatedAt.Add(time.Duration(i) * time.Second)
+		switch id {
+		case "idle":
+			x.IdleUntil = w.now
+		case "old":
+			x.ExpiresAt = w.now
+		}
+		w.beginSession(x, "")
+	}
+	equal(t, list(10), []string{"s3", "s2", "s1"})
+	equal(t, list(2), []string{"s3", "s2"})
+	must(w.end("s2", w.now))(t)
+	equal(t, list(10), []string{"s3", "s1"})
+	equal(t, must(w.store.Sessions(w.ctx, "usr_other", w.now, 10))(t), []storage.SessionState{})
 }
 
 func testSessionUser(t *testing.T, w *fixture) {
@@ -161,7 +249,7 @@ func testSessionsSwept(t *testing.T, w *fixture) {
 	w.beginSession(long, "")
 	long.ID = "live"
 	w.beginSession(long, "")
-	must(w.store.EndSession(w.ctx, "ended", w.now))(t)
+	must(w.end("ended", w.now))(t)
 	check(t, w.store.PutConsent(w.ctx, storage.Consent{UserUID: w.user.UID, ClientID: "web", GrantedAt: w.now}))
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(23*time.Hour), 100))(t), 0)
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(26*time.Hour), 100))(t), 3)

@@ -115,7 +115,8 @@ type SignIn interface {
 type Sessions interface {
 	Session(ctx context.Context, id string) (storage.SessionState, error)
 	UseSession(ctx context.Context, use storage.SessionUse) error
-	EndSession(ctx context.Context, id string, now time.Time) (bool, error)
+	Sessions(ctx context.Context, userUID string, now time.Time, limit int) ([]storage.SessionState, error)
+	EndSession(ctx context.Context, logout storage.CodeRequest) (bool, error)
 	Authorization(ctx context.Context, id string) (storage.AuthorizationState, error)
 	RedeemAuthorization(ctx context.Context, use storage.AuthorizationUse) error
 	Consent(ctx context.Context, userUID, clientID string) (storage.Consent, error)

@@ -161,6 +161,7 @@ func (e MessageEncoder) eventBody(ctx context.Context, s storage.Sender, env del
 			Username: env.Username, PasswordRenewalURL: env.URL,
 			PasswordRenewalVerificationCode: env.Code, PasswordRenewalAccessToken: token,
 		}, err
+	case storage.MessageLogout: // goes to clients
 	}
 	return nil, deliver.Permanent(deliver.Reason(fmt.Sprintf("message senders know no messages of type %q", env.Message.Type)))
 }
