@@ -12,8 +12,8 @@ RACE = -race -gcflags='modernc.org/...=-race=false' -gcflags='golang.org/x/crypt
 # wait: for a deadline, for the disk, for a hash that another one computes.
 PARALLEL = -p 2 -parallel 4
 
-# EXAMPLE is a module of its own: a server of another team that imports the grants.
-EXAMPLE = docs/examples/fositeserver
+# EXAMPLES are modules of their own: servers of other teams that import the grants.
+EXAMPLES = grantsonly withgormstore signinpage
 
 # CHAOS is how long "make chaos" causes faults. SEED repeats their order; 0: a new one.
 CHAOS ?= 3m
@@ -32,7 +32,7 @@ test:
 	$(GO) vet -tags strangers ./...
 	test -z "$$(gofmt -l .)"
 	$(GO) test $(RACE) $(PARALLEL) -timeout 40m ./...
-	cd $(EXAMPLE) && $(GO) vet ./... && $(GO) test $(RACE) ./...
+	for example in $(EXAMPLES); do (cd docs/examples/$$example && $(GO) vet ./... && $(GO) test $(RACE) ./...) || exit 1; done
 
 # check runs what is quick: format, vet, and the tests without the end-to-end stories.
 check:
@@ -49,12 +49,12 @@ build:
 # lint runs golangci-lint.
 lint:
 	$(GOLANGCI_LINT) run
-	cd $(EXAMPLE) && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml
+	for example in $(EXAMPLES); do (cd docs/examples/$$example && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml) || exit 1; done
 
 # vuln looks for known vulnerabilities.
 vuln:
 	$(GOVULNCHECK) ./...
-	cd $(EXAMPLE) && $(GOVULNCHECK) ./...
+	for example in $(EXAMPLES); do (cd docs/examples/$$example && $(GOVULNCHECK) ./...) || exit 1; done
 
 # bench measures the hot paths against a bare handler, and with a million users, in about ten minutes.
 bench:

@@ -2,6 +2,8 @@ package grants
 
 import (
 	"context"
+	"crypto/rand"
+	"strings"
 	"time"
 
 	"latchkey/storage"
@@ -31,6 +33,34 @@ type AccessTokens interface {
 	// Mint signs an access token. It must have no other effect: the token may be
 	// discarded.
 	Mint(ctx context.Context, t AccessToken) (string, error)
+}
+
+// MintFunc is a function as AccessTokens.
+type MintFunc func(ctx context.Context, t AccessToken) (string, error)
+
+// Mint implements AccessTokens.
+func (f MintFunc) Mint(ctx context.Context, t AccessToken) (string, error) { return f(ctx, t) }
+
+// Claims returns the claims of the token as a JWT (RFC 9068 §2.2). Its type is "at+jwt".
+// audience is that of a token without Resources. The caller may add claims.
+func (t AccessToken) Claims(issuer string, audience ...string) map[string]any {
+	claims := map[string]any{
+		"iss": issuer, "aud": audience, "jti": rand.Text(), "client_id": t.Client.ID, "sub": t.Client.ID,
+		"scope": strings.Join(t.Scope, " "), "iat": t.IssuedAt.Unix(), "exp": t.ExpiresAt.Unix(),
+	}
+	if len(t.Resources) > 0 {
+		claims["aud"] = t.Resources
+	}
+	if t.Principal != nil {
+		claims["sub"], claims["amr"], claims["auth_time"] = t.Principal.User.UID, t.AMR, t.AuthTime.Unix()
+	}
+	if t.Member != nil {
+		claims["account_id"], claims["account_roles"] = t.Member.Account.ID, t.Member.Membership.Roles
+	}
+	if t.JKT != "" {
+		claims["cnf"] = map[string]string{"jkt": t.JKT}
+	}
+	return claims
 }
 
 // AccessTokenPreparer is implemented by AccessTokens that can do beforehand all that may

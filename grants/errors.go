@@ -20,6 +20,8 @@ var (
 	ErrInsufficientRoles = errors.New("user does not have the roles required")
 	// ErrRefreshToken is the one answer to every refused refresh token.
 	ErrRefreshToken = errors.New("invalid refresh token")
+	// ErrForeignToken means that a client revokes the token of another one.
+	ErrForeignToken = errors.New("token belongs to another client")
 	// ErrScopeExceeded means that a refresh or an exchange asks for more than was
 	// granted.
 	ErrScopeExceeded = errors.New("the requested scope exceeds the scope granted")

@@ -2,8 +2,10 @@ package grants
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/ory/fosite"
 
@@ -32,7 +34,7 @@ func (h *Password) missing() string {
 func (h *ClientCredentials) missing() string { return firstNil(h, "Users", "AccessTokens", "Now") }
 
 func (h *Refresh) missing() string {
-	return firstNil(h, "Families", "AccessTokens", "RefreshTokens", "Recorder", "Now")
+	return firstNil(h, "Families", "AccessTokens", "RefreshTokens", "Now")
 }
 
 func (h *AccountMember) missing() string {
@@ -70,7 +72,7 @@ var probes = []struct {
 }
 
 // checkHandlers returns an error for a handler of this package that has a missing field,
-// and for two handlers that serve the same request.
+// and for a request that such a handler and another one both serve.
 func checkHandlers(handlers fosite.TokenEndpointHandlers) error {
 	for _, h := range handlers {
 		own, ok := h.(ownHandler)
@@ -85,42 +87,74 @@ func checkHandlers(handlers fosite.TokenEndpointHandlers) error {
 		request := fosite.NewAccessRequest(p.session)
 		request.GrantTypes = fosite.Arguments{p.grant}
 		request.Form.Set("refresh_token", p.token)
-		var first fosite.TokenEndpointHandler
+		var serving []fosite.TokenEndpointHandler
+		ours := false
 		for _, h := range handlers {
-			if !h.CanHandleTokenEndpointRequest(context.Background(), request) {
-				continue
+			if h.CanHandleTokenEndpointRequest(context.Background(), request) {
+				_, own := h.(ownHandler)
+				serving, ours = append(serving, h), ours || own
 			}
-			if first != nil {
-				return fmt.Errorf("%T and %T both serve the grant %s, and fosite would run both; see OtherRefresh", first, h, p.what)
-			}
-			first = h
+		}
+		if ours && len(serving) > 1 {
+			return fmt.Errorf("%T and %T both serve the grant %s, and fosite would run both; see OtherRefresh", serving[0], serving[1], p.what)
 		}
 	}
 	return nil
 }
 
-// OtherRefresh returns a handler of the refresh token grant that leaves the refresh tokens
-// of this package to Refresh. So a server can issue both kinds: its own, for example with
-// authorization codes, and those of this package.
+// OtherRefresh returns one handler for all other handlers of the refresh token grant. It
+// leaves the refresh tokens of this package to Refresh. So a server can issue both kinds:
+// its own, for example with authorization codes, and those of this package.
 //
-//	config.TokenEndpointHandlers.Append(refresh)                      // *Refresh
-//	config.TokenEndpointHandlers.Append(grants.OtherRefresh(fositesOwn))
-func OtherRefresh(h fosite.TokenEndpointHandler) fosite.TokenEndpointHandler { return &otherRefresh{h} }
+//	config.TokenEndpointHandlers = append(config.TokenEndpointHandlers, refresh, grants.OtherRefresh(fositesOwn))
+func OtherRefresh(handlers ...fosite.TokenEndpointHandler) fosite.TokenEndpointHandler {
+	return otherRefresh(handlers)
+}
 
-type otherRefresh struct{ fosite.TokenEndpointHandler }
+type otherRefresh []fosite.TokenEndpointHandler
+
+// CanSkipClientAuth implements fosite.TokenEndpointHandler.
+func (o otherRefresh) CanSkipClientAuth(ctx context.Context, r fosite.AccessRequester) bool {
+	return !slices.ContainsFunc(o, func(h fosite.TokenEndpointHandler) bool { return !h.CanSkipClientAuth(ctx, r) })
+}
 
 // CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
-func (h *otherRefresh) CanHandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) bool {
+func (o otherRefresh) CanHandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) bool {
 	_, ours := r.GetSession().(*Session)
-	return !ours && !IsRefreshToken(r.GetRequestForm().Get("refresh_token")) && h.TokenEndpointHandler.CanHandleTokenEndpointRequest(ctx, r)
+	return !ours && !IsRefreshToken(r.GetRequestForm().Get("refresh_token")) &&
+		slices.ContainsFunc(o, func(h fosite.TokenEndpointHandler) bool { return h.CanHandleTokenEndpointRequest(ctx, r) })
+}
+
+// HandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
+func (o otherRefresh) HandleTokenEndpointRequest(ctx context.Context, r fosite.AccessRequester) error {
+	return o.each(ctx, r, func(h fosite.TokenEndpointHandler) error { return h.HandleTokenEndpointRequest(ctx, r) })
 }
 
 // PopulateTokenEndpointResponse implements fosite.TokenEndpointHandler.
-func (h *otherRefresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, r) {
+func (o otherRefresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.AccessRequester, w fosite.AccessResponder) error {
+	return o.each(ctx, r, func(h fosite.TokenEndpointHandler) error { return h.PopulateTokenEndpointResponse(ctx, r, w) })
+}
+
+// each runs one phase of the handlers that serve the request.
+func (o otherRefresh) each(ctx context.Context, r fosite.AccessRequester, phase func(fosite.TokenEndpointHandler) error) error {
+	if !o.CanHandleTokenEndpointRequest(ctx, r) {
 		return fosite.ErrUnknownRequest
 	}
-	return h.TokenEndpointHandler.PopulateTokenEndpointResponse(ctx, r, w)
+	served := false
+	for _, h := range o {
+		if !h.CanHandleTokenEndpointRequest(ctx, r) {
+			continue
+		}
+		if err := phase(h); err == nil {
+			served = true
+		} else if !errors.Is(err, fosite.ErrUnknownRequest) {
+			return err
+		}
+	}
+	if !served {
+		return fosite.ErrUnknownRequest
+	}
+	return nil
 }
 
 // CheckClient returns an error, with the name of the field, if the grants of the client

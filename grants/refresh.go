@@ -33,8 +33,8 @@ type Refresh struct {
 	Families      FamilyStore
 	AccessTokens  AccessTokens
 	RefreshTokens *RefreshTokens
-	Grace         time.Duration // how long a replaced token stays good; 0: not at all
-	Recorder      storage.Recorder
+	Grace         time.Duration    // how long a replaced token stays good; 0: not at all
+	Recorder      storage.Recorder // nil: events are discarded
 	Now           func() time.Time
 }
 
@@ -233,7 +233,34 @@ func (h *Refresh) reuse(ctx context.Context, c *storage.Client, r *refresh, now 
 	return h.RefreshTokens.At(r.token, r.token.Generation)
 }
 
+// Revoke ends the family of a refresh token (RFC 7009 §2). An unknown token counts as
+// revoked. It returns ErrForeignToken if the token was issued to another client.
+func (h *Refresh) Revoke(ctx context.Context, clientID, token string) error {
+	parsed, err := h.RefreshTokens.Parse(token)
+	if err != nil {
+		return nil //nolint:nilerr // RFC 7009 §2.2
+	}
+	state, err := h.Families.Family(ctx, parsed.FamilyID)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !parsed.BelongsTo(&state.Family) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read refresh family: %w", err)
+	}
+	if state.Family.ClientID != clientID {
+		return ErrForeignToken
+	}
+	if err := h.Families.RevokeFamily(ctx, parsed.FamilyID, h.Now()); err != nil {
+		return fmt.Errorf("revoke refresh family: %w", err)
+	}
+	h.record(ctx, clientID, &state.Principal, "revoked")
+	return nil
+}
+
 func (h *Refresh) record(ctx context.Context, clientID string, p *storage.Principal, outcome string) {
+	if h.Recorder == nil {
+		return
+	}
 	h.Recorder.Record(ctx, storage.AuditEvent{
 		Time: h.Now().UTC(), Action: "refresh", Outcome: outcome, ClientID: clientID,
 		UserUID: p.User.UID, Username: p.Login.Username,

@@ -8,6 +8,7 @@ import (
 	"github.com/ory/fosite"
 
 	"latchkey/grants/signin"
+	"latchkey/otp"
 	"latchkey/storage"
 )
 
@@ -40,11 +41,15 @@ var refusals = []struct {
 	{ErrSubjectToken, Refusal{http.StatusBadRequest, "invalid_grant", "The token is not valid, or not for that account."}},
 	{ErrRefreshToken, Refusal{http.StatusBadRequest, "invalid_grant", "The refresh token is invalid, expired or revoked."}},
 	{ErrScopeExceeded, Refusal{http.StatusBadRequest, "invalid_scope", "The requested scope exceeds the scope granted."}},
+	{otp.ErrNobodyNamed, Refusal{http.StatusBadRequest, "invalid_request", "The parameter username is missing or malformed."}},
+	{otp.ErrClientWithoutCodes, Refusal{http.StatusBadRequest, "unauthorized_client", "The client takes no one-time passwords."}},
+	{otp.ErrProfileWithoutCodes, Refusal{http.StatusBadRequest, "unauthorized_client", "The client takes no one-time passwords."}},
+	{ErrForeignToken, Refusal{http.StatusBadRequest, "unauthorized_client", "The token was issued to another client."}},
 	{fosite.ErrUnauthorizedClient, Refusal{http.StatusBadRequest, "unauthorized_client", "The client may not use this grant type."}},
 }
 
 // RefusalOf returns the answer to a failed token request. err is an error of this
-// package's handlers, of ReadTokenForm, or of fosite. known is false for any other: its
+// package, of a request for a code (package otp), or of fosite. known is false for any other: its
 // text belongs into the log only, and the answer is server_error.
 //
 // fosite alone answers errors of a store with 500, and some faults of its own as well. A
@@ -57,6 +62,9 @@ func RefusalOf(err error) (r Refusal, known bool) {
 		if errors.Is(err, m.err) {
 			return m.Refusal, true
 		}
+	}
+	if _, ok := errors.AsType[*storage.LimitError](err); ok {
+		return Refusal{http.StatusTooManyRequests, "temporarily_unavailable", "Too many requests. Try again later."}, true
 	}
 	if _, ok := errors.AsType[*signin.RuleError](err); ok {
 		return Refusal{http.StatusBadRequest, "invalid_grant", "Password does not meet security requirements."}, true

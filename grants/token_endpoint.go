@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/ory/fosite"
 
@@ -30,6 +32,8 @@ type ClientStore interface {
 //   - It answers 503 with Retry-After if nothing was decided, 401 with WWW-Authenticate,
 //     and never the text of an unknown error. See RefusalOf.
 //   - It grants the scopes of fosite's own client credentials.
+//
+// Client and WriteError serve further endpoints by the same rules.
 //
 // Set the fields before the first request. A server that needs another order of steps
 // uses ReadTokenForm and RefusalOf in a handler of its own.
@@ -75,7 +79,7 @@ var _ http.Handler = (*TokenEndpoint)(nil)
 func (e *TokenEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request, response, err := e.grant(w, r)
 	if err != nil {
-		e.refuse(w, r, err)
+		e.WriteError(w, r, err)
 		return
 	}
 	e.provider.WriteAccessResponse(r.Context(), w, request, response)
@@ -123,6 +127,11 @@ func (e *TokenEndpoint) session(r *http.Request, form url.Values) (fosite.Sessio
 		}
 		return e.NewSession(r), nil
 	}
+	return e.ownSession(r), nil
+}
+
+// ownSession returns a session for a handler of this package.
+func (e *TokenEndpoint) ownSession(r *http.Request) *Session {
 	s := &Session{}
 	if e.Address != nil {
 		s.Source = e.Address(r)
@@ -130,7 +139,7 @@ func (e *TokenEndpoint) session(r *http.Request, form url.Values) (fosite.Sessio
 	if e.clients != nil {
 		s.policyOf = func(id string) (storage.Client, error) { return e.clients.Client(r.Context(), id) }
 	}
-	return s, nil
+	return s
 }
 
 // serves reports whether a handler of this package, or another one, serves the request.
@@ -146,8 +155,34 @@ func (e *TokenEndpoint) serves(ctx context.Context, form url.Values, ours bool) 
 	})
 }
 
-// refuse answers a request that failed.
-func (e *TokenEndpoint) refuse(w http.ResponseWriter, r *http.Request, err error) {
+// Client reads the form of a request to another endpoint of the server, and authenticates
+// the client as the token endpoint does. It returns the policy of the client. Use it for
+// requests for codes and for revocation: fosite itself authenticates clients only in
+// NewAccessRequest. WriteError answers its errors.
+func (e *TokenEndpoint) Client(w http.ResponseWriter, r *http.Request) (storage.Client, url.Values, error) {
+	form, err := ReadTokenForm(w, r)
+	if err != nil {
+		return storage.Client{}, nil, err
+	}
+	authenticator, ok := e.provider.(interface {
+		AuthenticateClient(context.Context, *http.Request, url.Values) (fosite.Client, error)
+	})
+	if !ok {
+		return storage.Client{}, nil, fmt.Errorf("grants: provider of type %T authenticates no clients", e.provider)
+	}
+	client, err := authenticator.AuthenticateClient(r.Context(), r, form)
+	if err != nil {
+		return storage.Client{}, nil, err
+	}
+	policy, err := clientOf(&fosite.Request{Client: client}, e.ownSession(r))
+	if err != nil {
+		return storage.Client{}, nil, err
+	}
+	return *policy, form, nil
+}
+
+// WriteError answers a request that failed; see RefusalOf.
+func (e *TokenEndpoint) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	answer, known := RefusalOf(err)
 	if e.Failed != nil && (!known || answer.Status >= http.StatusInternalServerError) {
 		e.Failed(r, err)
@@ -164,6 +199,11 @@ func (e *TokenEndpoint) refuse(w http.ResponseWriter, r *http.Request, err error
 		h.Set("WWW-Authenticate", `Basic realm="token"`)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "1")
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", "60")
+		if limit, ok := errors.AsType[*storage.LimitError](err); ok {
+			h.Set("Retry-After", strconv.Itoa(max(1, int(time.Until(limit.Until).Seconds()))))
+		}
 	}
 	h.Set("Content-Type", "application/json;charset=UTF-8")
 	h.Set("Cache-Control", "no-store")

@@ -203,7 +203,7 @@ func TestNewTokenEndpoint(t *testing.T) {
 	complete := newEndpoint(t).endpoint.handlers
 	for want, handlers := range map[string]fosite.TokenEndpointHandlers{
 		"the field AccessTokens of *grants.Password is missing":             {&Password{Authenticator: complete[0].(*Password).Authenticator}},
-		"the field Recorder of *grants.Refresh is missing":                  {&Refresh{Families: newEndpoint(t), AccessTokens: newEndpoint(t), RefreshTokens: &RefreshTokens{}, Now: time.Now}},
+		"the field Now of *grants.Refresh is missing":                       {&Refresh{Families: newEndpoint(t), AccessTokens: newEndpoint(t), RefreshTokens: &RefreshTokens{}}},
 		"both serve the grant password":                                     append(fosite.TokenEndpointHandlers{foreignGrant{GrantPassword}}, complete...),
 		"both serve the grant refresh_token with a token of package grants": append(fosite.TokenEndpointHandlers{foreignGrant{GrantRefreshToken}}, complete...),
 	} {

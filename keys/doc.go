@@ -19,7 +19,7 @@
 // intervals.
 //
 // The package does not know fosite. A fosite server signs with [Ring.Sign] and
-// verifies with [Ring.Parse]; docs/examples/fositeserver has a fosite.Signer that does.
+// verifies with [Ring.Parse]; docs/examples/signinpage has a fosite.Signer that does.
 // An importer should know this about fosite v0.49.0:
 //
 //   - Its DefaultSigner has one key and no kid, so a rotation ends all tokens. It takes

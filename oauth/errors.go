@@ -38,11 +38,9 @@ type vendorError struct {
 	Data      any    `json:"Data"`
 }
 
-// Refusals of this package's own steps. writeError decides what their bodies look like.
-var (
-	errTokenMissing = errors.New("token is missing")
-	errForeignToken = errors.New("token belongs to another client")
-)
+// errTokenMissing is a refusal of this package's own. writeError decides what its body
+// looks like.
+var errTokenMissing = errors.New("token is missing")
 
 const codeOAuth = "Auth.OauthError"
 
@@ -60,7 +58,6 @@ var refusals = []struct {
 	{token.ErrInvalidTarget, refusal{http.StatusBadRequest, "invalid_target", "The requested resource is unknown, or the client may not have tokens for it.", codeOAuth}},
 	{proof.ErrInvalid, refusal{http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before.", codeOAuth}},
 	{proof.ErrUseNonce, refusal{http.StatusBadRequest, "use_dpop_nonce", "The DPoP proof needs a nonce of this server.", codeOAuth}},
-	{errForeignToken, refusal{http.StatusBadRequest, "unauthorized_client", "The token was issued to another client.", codeOAuth}},
 }
 
 // vendorCodes are OrderCloud's codes of errors that grants.RefusalOf answers; of others:

@@ -37,7 +37,7 @@ func (e *Endpoints) revoke(ctx context.Context, caller *storage.Client, token st
 		return nil
 	}
 	if !strings.EqualFold(claims.ClientID, caller.ID) {
-		return errForeignToken
+		return grants.ErrForeignToken
 	}
 	if err := e.cfg.Tokens.RevokeToken(ctx, mark.ID, mark.Until); err != nil {
 		return fmt.Errorf("revoke token: %w", err)
@@ -52,7 +52,7 @@ func (e *Endpoints) revokeRefreshToken(ctx context.Context, caller *storage.Clie
 		return err
 	}
 	if state.Family.ClientID != caller.ID {
-		return errForeignToken
+		return grants.ErrForeignToken
 	}
 	if err := e.cfg.Families.RevokeFamily(ctx, parsed.FamilyID, e.cfg.Now()); err != nil {
 		return fmt.Errorf("revoke refresh family: %w", err)

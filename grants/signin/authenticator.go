@@ -46,12 +46,11 @@ type PasswordVerifier interface {
 	DecoyVerify(ctx context.Context, password string) error
 }
 
-// AuthenticatorConfig configures an Authenticator. Store, Codes and Passwords are
-// required.
+// AuthenticatorConfig configures an Authenticator. Store and Codes are required.
 type AuthenticatorConfig struct {
 	Store     Store
 	Codes     CodeMatcher
-	Passwords PasswordVerifier
+	Passwords PasswordVerifier // default: a Hasher with the default configuration
 	Recorder  storage.Recorder // default: discards events
 	Now       func() time.Time // default: time.Now
 	Rand      io.Reader        // default: crypto/rand.Reader
@@ -72,8 +71,17 @@ type Authenticator struct {
 // NewAuthenticator returns an Authenticator, or an error if a required field is
 // missing.
 func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
-	if cfg.Store == nil || cfg.Codes == nil || cfg.Passwords == nil {
-		return nil, errors.New("signin: an Authenticator needs Store, Codes and Passwords")
+	switch {
+	case cfg.Store == nil:
+		return nil, errors.New("signin: AuthenticatorConfig.Store is required")
+	case cfg.Codes == nil:
+		return nil, errors.New("signin: AuthenticatorConfig.Codes is required")
+	case cfg.Passwords == nil:
+		hasher, err := NewHasher(HasherConfig{})
+		if err != nil {
+			return nil, err
+		}
+		cfg.Passwords = hasher
 	}
 	a := &Authenticator{
 		attempts: newAttempts(cfg.Store, cfg.Recorder, cfg.Now, cfg.Rand),

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	fosite "github.com/ory/fosite/token/jwt"
+
+	"latchkey/grants/granttest"
+	"latchkey/grants/statestore"
+	"latchkey/keys"
+	"latchkey/storage"
 )
 
 // TestSigner checks that fosite's strategies can verify the tokens that they sign, and
@@ -13,11 +19,21 @@ import (
 func TestSigner(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	server, err := newServer(t.Context(), serverConfig{Issuer: "https://id.example", Now: func() time.Time { return now }})
+	store, err := statestore.New(statestore.Config{
+		States: new(granttest.Memory), User: func(context.Context, string) (statestore.User, error) { return statestore.User{}, storage.ErrNotFound },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := signer{server.ring, "https://id.example"}
+	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keys.NewRing(t.Context(), keys.RingConfig{Store: store, Sealer: sealer, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := signer{ring, "https://id.example"}
 	claims := fosite.MapClaims{"iss": s.issuer, "sub": "bob", "iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}
 	token, signature, err := s.Generate(t.Context(), claims, nil)
 	if err != nil {
