@@ -38,6 +38,8 @@ type Config struct {
 	SigningAlg   string        `env:"SIGNING_ALG" derived:"ES256, and RS256 for API clients that are created through /v1" meaning:"JWS algorithm of the tokens of clients without one of their own: ES256, RS256 or EdDSA. OrderCloud's own libraries verify RSA signatures only."`
 	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
 	KeyRotation  time.Duration `env:"KEY_ROTATION" default:"2160h" meaning:"How long a key signs before its successor takes over. A retired key stays published for a month, so short times make a long key set. From 1h to 87600h, and at least twice jwks_max_age. 0: keys rotate by command only."`
+	SessionIdle  time.Duration `env:"SESSION_IDLE" default:"8h" meaning:"How long a browser stays signed in at the hosted pages without using the session. From 1m to session_life."`
+	SessionLife  time.Duration `env:"SESSION_LIFE" default:"168h" meaning:"How long a browser stays signed in at the hosted pages at most. From 1m to 8760h."`
 	RefreshGrace time.Duration `env:"REFRESH_GRACE" default:"60s" meaning:"How long a refresh token still works after its rotation, for clients that repeat a request and for requests that arrive late. Long enough for a restart of the database. The clocks of the replicas must differ by less. 0s to 60s."`
 
 	OutboundAllow       []netip.Prefix `env:"OUTBOUND_ALLOW" derived:"none" meaning:"Comma-separated CIDR blocks of private or loopback addresses that webhooks and mail may connect to."`

@@ -41,6 +41,8 @@ func (c Config) faults() Faults {
 	v.check("signing_alg", c.SigningAlg == "" || slices.Contains(jose.SigningAlgorithms(), c.SigningAlg), "must be one of "+strings.Join(jose.SigningAlgorithms(), ", "))
 	v.duration("jwks_max_age", c.JWKSMaxAge, time.Second, 24*time.Hour)
 	v.problem("key_rotation", c.keyRotationProblem())
+	v.duration("session_life", c.SessionLife, time.Minute, 8760*time.Hour)
+	v.duration("session_idle", c.SessionIdle, time.Minute, c.SessionLife)
 	v.duration("refresh_grace", c.RefreshGrace, 0, time.Minute)
 	for _, p := range c.OutboundAllow {
 		v.check("outbound_allow", p.IsValid() && p == p.Masked(), fmt.Sprintf("%s has bits set behind its prefix length", p))

@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,18 +15,22 @@ type AccessToken struct {
 	Client    *storage.Client
 	Principal *storage.Principal // nil: the client acts for itself
 	Member    *storage.Member    // of the account that the token is scoped to; nil: none
-	Scope     []string
+	Scope     []string           // roles
+	Identity  []string           // scopes of OpenID Connect that it carries beside roles
 	AMR       []string
 	Purpose   storage.Purpose // of the one-time password of the sign-in; empty: none, or to sign in
 	AuthTime  time.Time       // of the sign-in; zero: there was none
 	FamilyID  string          // of the refresh token issued with it; may be empty
 	SessionID string          // of the subject token, if that has no family; empty: FamilyID, or a session of its own
 	SourceID  string          // of the source of the sign-in; empty: unknown
-	Resources []string        // its audience (RFC 8707); empty: the server's default
-	JKT       string          // thumbprint of the key that it is bound to (RFC 9449 §6.1); empty: a bearer token
-	Narrowed  bool            // Scope is less than the user could have; tokens made from it get no more
-	IssuedAt  time.Time       // UTC, as exact as the clock
-	ExpiresAt time.Time       // whole seconds, UTC
+
+	BrowserSession string // of the browser that the user signed in with; empty: none
+
+	Resources []string  // its audience (RFC 8707); empty: the server's default
+	JKT       string    // thumbprint of the key that it is bound to (RFC 9449 §6.1); empty: a bearer token
+	Narrowed  bool      // Scope is less than the user could have; tokens made from it get no more
+	IssuedAt  time.Time // UTC, as exact as the clock
+	ExpiresAt time.Time // whole seconds, UTC
 }
 
 // AccessTokens writes access tokens.
@@ -72,6 +77,9 @@ type AccessTokenPreparer interface {
 	// sign.
 	Prepare(ctx context.Context, c *storage.Client, resources []string) (func(AccessToken) (string, error), error)
 }
+
+// allScopes returns the scopes of OpenID Connect and the roles.
+func (t *AccessToken) allScopes() []string { return slices.Concat(t.Identity, t.Scope) }
 
 // tokenType returns the token_type of the response (RFC 6750 §4, RFC 9449 §5).
 func (t *AccessToken) tokenType() string {

@@ -22,6 +22,8 @@ var (
 	ErrRefreshToken = errors.New("invalid refresh token")
 	// ErrForeignToken means that a client revokes the token of another one.
 	ErrForeignToken = errors.New("token belongs to another client")
+	// ErrAuthorizationCode is the one answer to every refused authorization code.
+	ErrAuthorizationCode = errors.New("invalid authorization code")
 	// ErrScopeExceeded means that a refresh or an exchange asks for more than was
 	// granted.
 	ErrScopeExceeded = errors.New("the requested scope exceeds the scope granted")
@@ -49,7 +51,7 @@ var (
 func asGrantError(err error) error {
 	var weak *signin.RuleError
 	switch {
-	case errors.Is(err, signin.ErrCredentials), errors.Is(err, ErrRefreshToken),
+	case errors.Is(err, signin.ErrCredentials), errors.Is(err, ErrRefreshToken), errors.Is(err, ErrAuthorizationCode),
 		errors.Is(err, signin.ErrPasswordExpired), errors.As(err, &weak):
 		return fosite.ErrInvalidGrant.WithWrap(err)
 	case errors.Is(err, ErrSubjectToken):

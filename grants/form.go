@@ -67,6 +67,20 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 		return nil, ErrMalformedQuery
 	}
+	form, err := ReadParameters(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkForm(form); err != nil {
+		return nil, err
+	}
+	r.Form, r.PostForm = form, form
+	return form, nil
+}
+
+// ReadParameters reads the form in the body of a request, with repeated parameters. Its
+// errors are *RequestError.
+func ReadParameters(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	body, err := readBody(w, r, MaxFormBytes)
 	if err != nil {
 		return nil, err
@@ -78,10 +92,6 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, ErrMalformedForm
 	}
-	if err := checkForm(form); err != nil {
-		return nil, err
-	}
-	r.Form, r.PostForm = form, form
 	return form, nil
 }
 

@@ -108,8 +108,8 @@ func respond(r fosite.AccessRequester, w fosite.AccessResponder, t AccessToken, 
 	w.SetAccessToken(token)
 	w.SetTokenType(t.tokenType())
 	w.SetExpiresIn(t.ExpiresAt.Sub(t.IssuedAt))
-	if !sameSet(t.Scope, r.GetRequestedScopes()) {
-		w.SetScopes(t.Scope)
+	if !sameSet(t.allScopes(), r.GetRequestedScopes()) {
+		w.SetScopes(t.allScopes())
 	}
 	if t.Member != nil {
 		w.SetExtra("account_id", t.Member.Account.ID)

@@ -165,12 +165,13 @@ func (h *Refresh) PopulateTokenEndpointResponse(ctx context.Context, r fosite.Ac
 	if err != nil {
 		return err
 	}
-	scope, err := narrowRoles(client, session, session.refresh.family.Scope, r.GetRequestedScopes())
+	identity, roles, err := refreshedScope(client, session, &session.refresh.family, r.GetRequestedScopes())
 	if err != nil {
 		return err
 	}
 	now := h.Now().UTC()
-	token := tokenFor(client, session, scope, now)
+	token := tokenFor(client, session, roles, now)
+	token.Identity = identity
 	token.FamilyID, token.SourceID = session.refresh.family.ID, session.refresh.family.SourceID
 	if session.direct != nil {
 		return h.answerDirectly(ctx, r, w, session, token)

@@ -77,16 +77,29 @@ func (t *RefreshTokens) Begin(family storage.TokenFamily) (*storage.TokenFamily,
 // newFamily returns the refresh token family of a sign-in with the access token first,
 // and its first refresh token. It returns nil if the client gets no refresh tokens.
 func (t *RefreshTokens) newFamily(first AccessToken) (*storage.TokenFamily, string, error) {
-	c, u := first.Client, first.Principal
+	c := first.Client
 	if c.RefreshTokenTTL <= 0 || !c.HasGrant(GrantRefreshToken) {
 		return nil, "", nil
 	}
-	now := storage.IssueTime(storage.IssueTime(first.IssuedAt, c.RefreshTokensValidFrom()), storage.TokensValidFrom(c, u, first.Member))
+	now := first.familyStart()
+	family := familyOf(first, now.Add(c.RefreshTokenTTL))
+	family.IdleUntil = idleUntil(c, now)
+	return t.Begin(family)
+}
+
+// familyStart returns when the family of an access token begins.
+func (t *AccessToken) familyStart() time.Time {
+	return storage.IssueTime(storage.IssueTime(t.IssuedAt, t.Client.RefreshTokensValidFrom()), storage.TokensValidFrom(t.Client, t.Principal, t.Member))
+}
+
+// familyOf returns the family that begins with the access token first. Begin completes it.
+func familyOf(first AccessToken, expires time.Time) storage.TokenFamily {
+	c, u, now := first.Client, first.Principal, first.familyStart()
 	family := storage.TokenFamily{
 		ClientID: c.ID, UserUID: u.User.UID, LoginID: u.Login.ID, SourceID: first.SourceID,
-		Scope: first.Scope, Resources: first.Resources, AMR: first.AMR, Purpose: first.Purpose, AuthTime: first.AuthTime,
+		SessionID: first.BrowserSession, Scope: first.allScopes(), Resources: first.Resources, AMR: first.AMR, Purpose: first.Purpose, AuthTime: first.AuthTime,
 		RotatedAt: now, CreatedAt: now,
-		ExpiresAt: now.Add(c.RefreshTokenTTL), IdleUntil: idleUntil(c, now),
+		ExpiresAt: expires,
 	}
 	if first.Member != nil {
 		family.AccountUID = first.Member.Account.UID
@@ -94,7 +107,7 @@ func (t *RefreshTokens) newFamily(first AccessToken) (*storage.TokenFamily, stri
 	if c.Public { // a confidential client authenticates itself at each use (RFC 9449 §5)
 		family.JKT = first.JKT
 	}
-	return t.Begin(family)
+	return family
 }
 
 // idleUntil returns when a family that is used now expires if it is not used again;

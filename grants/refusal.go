@@ -40,6 +40,7 @@ var refusals = []struct {
 	{ErrLockedOut, Refusal{http.StatusBadRequest, "invalid_grant", "Due to excessive login failures, this account has been locked."}},
 	{ErrSubjectToken, Refusal{http.StatusBadRequest, "invalid_grant", "The token is not valid, or not for that account."}},
 	{ErrRefreshToken, Refusal{http.StatusBadRequest, "invalid_grant", "The refresh token is invalid, expired or revoked."}},
+	{ErrAuthorizationCode, Refusal{http.StatusBadRequest, "invalid_grant", "The authorization code is invalid, expired or was used, or was not requested in this way."}},
 	{ErrScopeExceeded, Refusal{http.StatusBadRequest, "invalid_scope", "The requested scope exceeds the scope granted."}},
 	{otp.ErrNobodyNamed, Refusal{http.StatusBadRequest, "invalid_request", "The parameter username is missing or malformed."}},
 	{otp.ErrClientWithoutCodes, Refusal{http.StatusBadRequest, "unauthorized_client", "The client takes no one-time passwords."}},

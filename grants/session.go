@@ -18,6 +18,9 @@ import (
 // request needs a new one. The server sets some fields before NewAccessRequest, the
 // first phase of the grant sets the others:
 //
+// The authorization code grant sets Principal, AMR, AuthTime, Purpose, Member, issuedAt,
+// authorization and presentedCode, and narrows Resources.
+//
 //	Field              server  password  client_credentials  refresh_token  account-member   token-exchange
 //	Source             sets
 //	Resources          sets                                  narrows        narrows (1)      narrows
@@ -60,6 +63,8 @@ type Session struct {
 	expires           map[fosite.TokenType]time.Time
 	signIn            *signin.SignIn                                // verified, and settled in the second phase; nil: no sign-in to settle
 	refresh           *refresh                                      // the verified refresh token
+	authorization     *storage.Authorization                        // the verified authorization code
+	presentedCode     presentedCode                                 // likewise
 	subject           *SubjectToken                                 // the token presented instead of credentials; nil: none
 	direct            *directGrant                                  // how the grant takes effect at once; nil: it takes two steps
 	selectionIssuedAt time.Time                                     // when the selection token was issued; zero: there is none

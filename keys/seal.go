@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -117,3 +118,30 @@ func (s *Sealer) Open(sealed storage.Sealed, context string) ([]byte, error) {
 	}
 	return plain, nil
 }
+
+// SealText is Seal for text that leaves the server and comes back, such as the state of a
+// form. The result is base64url. It returns the error of Seal.
+func (s *Sealer) SealText(plain []byte, context string) (string, error) {
+	sealed, err := s.Seal(plain, context)
+	if err != nil {
+		return "", err
+	}
+	id, err := hex.DecodeString(sealed.KeyID)
+	if err != nil {
+		return "", fmt.Errorf("seal text: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(append(id, sealed.Data...)), nil
+}
+
+// OpenText opens what SealText returned for the context. It returns ErrUnknownMasterKey
+// or ErrTampered.
+func (s *Sealer) OpenText(text, context string) ([]byte, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(raw) < sealIDSize {
+		return nil, ErrTampered
+	}
+	return s.Open(storage.Sealed{KeyID: hex.EncodeToString(raw[:sealIDSize]), Data: raw[sealIDSize:]}, context)
+}
+
+// sealIDSize is the length of the id of a master key in bytes.
+const sealIDSize = 8

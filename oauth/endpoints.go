@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,28 +39,32 @@ type TokenStore interface {
 // Config configures the Endpoints. The stores, Ring, Peppers and Passwords are
 // required.
 type Config struct {
-	Issuer      string        // the server's identifier, an absolute URL without query or fragment (RFC 8414 §2)
-	Audience    string        // of access tokens; default: Issuer
-	Resources   []string      // further audiences (RFC 8707): absolute URIs without fragment
-	DPoPNonce   bool          // a DPoP proof must have a nonce of ours (RFC 9449 §8)
-	SigningAlg  string        // of access tokens; default: the ring's
-	Grace       time.Duration // of a rotated refresh token
-	JWKSMaxAge  time.Duration // how long resource servers may cache our keys
-	Clients     client.Store
-	SignIns     signin.Store
-	Families    grants.FamilyStore
-	Tokens      TokenStore
-	Members     grants.MemberStore
-	Profiles    grants.ProfileStore
-	Codes       signin.CodeMatcher
-	Passwords   signin.PasswordVerifier
-	Ring        *keys.Ring
-	Peppers     *keys.Peppers
-	Recorder    storage.Recorder // default: events are discarded
-	Now         func() time.Time // default: time.Now
-	Rand        io.Reader
-	Logger      zerolog.Logger
-	ExtraGrants []Grant // further token endpoint handlers
+	Issuer         string        // the server's identifier, an absolute URL without query or fragment (RFC 8414 §2)
+	Audience       string        // of access tokens; default: Issuer
+	Resources      []string      // further audiences (RFC 8707): absolute URIs without fragment
+	DPoPNonce      bool          // a DPoP proof must have a nonce of ours (RFC 9449 §8)
+	SigningAlg     string        // of access tokens; default: the ring's
+	Grace          time.Duration // of a rotated refresh token
+	JWKSMaxAge     time.Duration // how long resource servers may cache our keys
+	Clients        client.Store
+	SignIns        signin.Store
+	Families       grants.FamilyStore
+	Tokens         TokenStore
+	Members        grants.MemberStore
+	Profiles       grants.ProfileStore
+	Authorizations AuthorizationStore
+	Sealer         *keys.Sealer  // of requests that travel sealed
+	SessionIdle    time.Duration // a browser's session that is not used for so long ends; default: DefaultSessionIdle
+	SessionLife    time.Duration // of a browser's session in total; default: DefaultSessionLife
+	Codes          signin.CodeMatcher
+	Passwords      signin.PasswordVerifier
+	Ring           *keys.Ring
+	Peppers        *keys.Peppers
+	Recorder       storage.Recorder // default: events are discarded
+	Now            func() time.Time // default: time.Now
+	Rand           io.Reader
+	Logger         zerolog.Logger
+	ExtraGrants    []Grant // further token endpoint handlers
 
 	Issued  func(grantType string) // called for each access token; optional
 	Limited func(limiter string)   // called when too many guesses at a client secret were refused; optional
@@ -89,6 +94,8 @@ type Endpoints struct {
 	grantTypes    []string
 	authenticator *signin.Authenticator
 	refreshTokens *grants.RefreshTokens
+	codes         *grants.AuthorizationCodes
+	sessions      *BrowserSessions
 	clients       *client.Authenticator
 	proofs        *proof.Verifier
 	tokens        *token.Verifier
@@ -104,6 +111,12 @@ func New(cfg Config) (*Endpoints, error) {
 	e := &Endpoints{
 		cfg: cfg, base: strings.TrimSuffix(cfg.Issuer, "/"),
 		refreshTokens: &grants.RefreshTokens{Peppers: cfg.Peppers, Rand: cfg.Rand},
+		codes:         &grants.AuthorizationCodes{Digests: cfg.Peppers, Rand: cfg.Rand},
+		sessions: &BrowserSessions{
+			Store: cfg.Authorizations, Peppers: cfg.Peppers, Rand: cfg.Rand, Now: cfg.Now,
+			Idle: cmp.Or(cfg.SessionIdle, DefaultSessionIdle), Life: cmp.Or(cfg.SessionLife, DefaultSessionLife),
+			Secure: strings.HasPrefix(cfg.Issuer, "https:"),
+		},
 	}
 	for _, step := range []func() error{e.newCollaborators, e.newGrants, e.newRegistration} {
 		if err := step(); err != nil {
@@ -164,11 +177,11 @@ func (c *Config) complete() error {
 	if err != nil || u.Scheme == "" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("issuer %q is not an absolute URL without query and fragment", c.Issuer)
 	}
-	if c.Clients == nil || c.SignIns == nil || c.Families == nil || c.Tokens == nil || c.Members == nil || c.Profiles == nil {
+	if c.Clients == nil || c.SignIns == nil || c.Families == nil || c.Tokens == nil || c.Members == nil || c.Profiles == nil || c.Authorizations == nil {
 		return errors.New("a store is missing")
 	}
-	if c.Ring == nil || c.Peppers == nil || c.Codes == nil || c.Passwords == nil || c.Rand == nil {
-		return errors.New("one of Ring, Peppers, Codes, Passwords and Rand is missing")
+	if c.Ring == nil || c.Peppers == nil || c.Codes == nil || c.Passwords == nil || c.Rand == nil || c.Sealer == nil {
+		return errors.New("one of Ring, Sealer, Peppers, Codes, Passwords and Rand is missing")
 	}
 	if c.Audience == "" {
 		c.Audience = c.Issuer
@@ -201,6 +214,10 @@ func (e *Endpoints) ownGrants() ([]Grant, error) {
 		return nil, err
 	}
 	return []Grant{
+		{grants.GrantAuthorizationCode, &grants.AuthorizationCode{
+			Store: e.cfg.Authorizations, Codes: e.codes, AccessTokens: e.tokens, IDTokens: e.tokens, RefreshTokens: e.refreshTokens,
+			Recorder: e.cfg.Recorder, Now: e.cfg.Now,
+		}},
 		{grants.GrantPassword, &grants.Password{
 			Authenticator: e.authenticator, AccessTokens: e.tokens, RefreshTokens: e.refreshTokens, Now: e.cfg.Now,
 		}},
@@ -264,6 +281,9 @@ func (e *Endpoints) Recipients() *token.Recipients { return &token.Recipients{Is
 // there; listen.Below does so.
 func (e *Endpoints) Mount(mux *http.ServeMux) {
 	mux.HandleFunc(tokenPath, e.endpoint(e.serveToken))
+	mux.HandleFunc(parPath, e.endpoint(e.servePushed))
+	mux.HandleFunc("GET "+userinfoPath, e.serveUserinfo)
+	mux.HandleFunc("POST "+userinfoPath, e.serveUserinfo)
 	mux.HandleFunc("/oauth/revoke", e.endpoint(e.serveRevocation))
 	mux.HandleFunc("/oauth/introspect", e.endpoint(e.serveIntrospection))
 	if e.registration != nil {

@@ -91,6 +91,9 @@ func refusalOf(err error) (r refusal, known bool) {
 			return m.refusal, true
 		}
 	}
+	if refused, ok := errors.AsType[*AuthorizationError](err); ok {
+		return refusal{http.StatusBadRequest, refused.Code, refused.Description, codeOAuth}, true
+	}
 	answer, known := grants.RefusalOf(err)
 	return refusal{answer.Status, answer.Code, answer.Description, vendorCodeOf(err)}, known
 }

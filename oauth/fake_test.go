@@ -89,7 +89,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.cfg = Config{
-		Issuer: testIssuer, Clients: w, SignIns: w, Families: w, Tokens: w, Members: w, Profiles: w,
+		Issuer: testIssuer, Clients: w, SignIns: w, Families: w, Tokens: w, Members: w, Profiles: w, Authorizations: noAuthorizations{}, Sealer: sealer,
 		Codes: w, Passwords: w, Ring: w.ring, Peppers: peppers, Grace: time.Minute, JWKSMaxAge: time.Hour,
 		Now: w.clock, Rand: rand.Reader, Logger: zerolog.Nop(),
 	}
@@ -301,4 +301,15 @@ func (w *world) held(c *storage.Client, issued string) (grants.SubjectToken, err
 
 func (w *world) selection(c *storage.Client, issued string) (grants.SubjectToken, error) {
 	return w.endpoints.tokens.VerifySelection(context.Background(), c, issued)
+}
+
+// noAuthorizations is a store in which nobody signed in at the hosted pages.
+type noAuthorizations struct{ AuthorizationStore }
+
+func (noAuthorizations) Session(context.Context, string) (storage.SessionState, error) {
+	return storage.SessionState{}, storage.ErrNotFound
+}
+
+func (noAuthorizations) Authorization(context.Context, string) (storage.AuthorizationState, error) {
+	return storage.AuthorizationState{}, storage.ErrNotFound
 }

@@ -103,7 +103,7 @@ func (e *Endpoints) introspect(ctx context.Context, caller *storage.Client, pres
 		return introspection{}, err
 	}
 	return introspection{
-		Active: true, Scope: strings.Join(token.CurrentRoles(claims, holder), " "), ClientID: claims.ClientID, Username: claims.Username,
+		Active: true, Scope: strings.Join(slices.Concat(claims.Identity(), token.CurrentRoles(claims, holder)), " "), ClientID: claims.ClientID, Username: claims.Username,
 		TokenType: tokenTypeOf(claims), Cnf: claims.Confirmation, Exp: claims.ExpiresAt, Iat: claims.IssuedAt, Nbf: claims.NotBefore,
 		Sub: claims.Subject, Aud: claims.Audience, Iss: claims.Issuer, Jti: claims.ID,
 		AuthTime: claims.AuthTime, AMR: claims.AMR,

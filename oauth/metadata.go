@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"latchkey/grants"
+	"latchkey/keys"
 	"latchkey/oauth/client"
 	"latchkey/oauth/client/register"
 	"latchkey/oauth/dpop"
@@ -22,12 +24,28 @@ const (
 // metadata describes the server (RFC 8414 §2). It names only what the server does.
 type metadata struct {
 	Issuer                                    string   `json:"issuer"`
+	AuthorizationEndpoint                     string   `json:"authorization_endpoint"`
 	TokenEndpoint                             string   `json:"token_endpoint"`
+	PushedAuthorizationRequestEndpoint        string   `json:"pushed_authorization_request_endpoint"`
+	UserinfoEndpoint                          string   `json:"userinfo_endpoint"`
 	JWKSURI                                   string   `json:"jwks_uri"`
 	RevocationEndpoint                        string   `json:"revocation_endpoint"`
 	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
 	GrantTypesSupported                       []string `json:"grant_types_supported"`
 	ResponseTypesSupported                    []string `json:"response_types_supported"`
+	ResponseModesSupported                    []string `json:"response_modes_supported"`
+	CodeChallengeMethodsSupported             []string `json:"code_challenge_methods_supported"`
+	ScopesSupported                           []string `json:"scopes_supported"` // of OpenID Connect; roles are scopes too
+	SubjectTypesSupported                     []string `json:"subject_types_supported"`
+	IDTokenSigningAlgValuesSupported          []string `json:"id_token_signing_alg_values_supported"`
+	ClaimsSupported                           []string `json:"claims_supported"`
+	ACRValuesSupported                        []string `json:"acr_values_supported"`
+	PromptValuesSupported                     []string `json:"prompt_values_supported"`
+	UILocalesSupported                        []string `json:"ui_locales_supported"`
+	IssParameterSupported                     bool     `json:"authorization_response_iss_parameter_supported"`
+	RequestParameterSupported                 bool     `json:"request_parameter_supported"`
+	RequestURIParameterSupported              bool     `json:"request_uri_parameter_supported"` // request URIs of this server are no such
+	ClaimsParameterSupported                  bool     `json:"claims_parameter_supported"`
 	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
@@ -50,7 +68,6 @@ func (e *Endpoints) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		RevocationEndpoint:                     e.base + "/oauth/revoke",
 		IntrospectionEndpoint:                  e.base + "/oauth/introspect",
 		GrantTypesSupported:                    e.grantTypes,
-		ResponseTypesSupported:                 []string{},
 		TokenEndpointAuthMethodsSupported:      all,
 		RevocationEndpointAuthMethodsSupported: all,
 
@@ -62,10 +79,31 @@ func (e *Endpoints) serveMetadata(w http.ResponseWriter, _ *http.Request) {
 		RevocationEndpointAuthSigningAlgValuesSupported:    client.AssertionAlgs(),
 		IntrospectionEndpointAuthSigningAlgValuesSupported: client.AssertionAlgs(),
 	}
+	e.describeAuthorization(&document)
 	if e.cfg.Registry != nil {
 		document.RegistrationEndpoint = e.base + register.Path
 	}
 	e.writeCacheable(w, document)
+}
+
+// describeAuthorization adds the members about the hosted sign-in.
+func (e *Endpoints) describeAuthorization(m *metadata) {
+	m.AuthorizationEndpoint = e.base + AuthorizePath
+	m.PushedAuthorizationRequestEndpoint, m.UserinfoEndpoint = e.base+parPath, e.base+userinfoPath
+	m.ResponseTypesSupported = []string{"code"}
+	m.ResponseModesSupported = []string{ModeQuery, ModeFormPost}
+	m.CodeChallengeMethodsSupported = []string{"S256"}
+	m.ScopesSupported = grants.IdentityScopes()
+	m.SubjectTypesSupported = []string{"public"}
+	m.IDTokenSigningAlgValuesSupported = []string{keys.RS256, keys.ES256, keys.EdDSA}
+	m.ClaimsSupported = []string{
+		"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "name", "given_name", "middle_name",
+		"family_name", "preferred_username", "locale", "email", "email_verified", "phone_number",
+	}
+	m.ACRValuesSupported = []string{grants.ACROTP, grants.ACRPassword}
+	m.PromptValuesSupported = prompts()
+	m.UILocalesSupported = []string{"en"}
+	m.IssParameterSupported = true
 }
 
 // serveKeys publishes the keys that verify our tokens (RFC 7517 §5).

@@ -13,6 +13,9 @@ import (
 func (e *Endpoints) Operations() []openapi.Operation {
 	all := []openapi.Operation{
 		tokenOperation(),
+		pushedOperation(),
+		userinfoOperation(http.MethodGet, "OAuth.Userinfo"),
+		userinfoOperation(http.MethodPost, "OAuth.UserinfoByPost"),
 		clientOperation("/oauth/revoke", "OAuth.Revoke", "Revoke a token (RFC 7009)", nil, tokenForm()),
 		clientOperation("/oauth/introspect", "OAuth.Introspect", "Introspect a token (RFC 7662)", introspection{}, tokenForm()),
 		openOperation("/oauth/jwks", "OAuth.Keys", "List the keys that verify tokens (RFC 7517)", keySet{}),
@@ -47,6 +50,9 @@ func tokenOperation() openapi.Operation {
 		{Name: "member_token", About: "Of the account-member grant: an account token in place of a sign-in"},
 		{Name: "selection_token", About: "Of the account-member grant: from the answer account_selection_required"},
 		{Name: "refresh_token", About: "Of the refresh grant"},
+		{Name: "code", About: "Of the authorization code grant"},
+		{Name: "code_verifier", About: "Of the authorization code grant (RFC 7636)"},
+		{Name: "redirect_uri", About: "Of the authorization code grant: as in the authorization request"},
 		{Name: "subject_token", About: "Of token exchange (RFC 8693)"},
 		{Name: "subject_token_type", About: "Of token exchange"},
 		{Name: "requested_token_type", About: "Of token exchange"},
@@ -55,6 +61,25 @@ func tokenOperation() openapi.Operation {
 	})
 	o.Error = selectionBody{}
 	return o
+}
+
+func pushedOperation() openapi.Operation {
+	o := clientOperation(parPath, "OAuth.Push", "Push an authorization request (RFC 9126)", nil, []openapi.Parameter{
+		{Name: "response_type", Required: true, About: "code"},
+		{Name: "redirect_uri", About: "One of the client's redirect URIs"},
+		{Name: "scope", About: "Scopes of OpenID Connect and roles, separated by spaces"},
+		{Name: "code_challenge", Required: true, About: "PKCE (RFC 7636)"},
+		{Name: "code_challenge_method", Required: true, About: "S256"},
+	})
+	o.Answers = map[int]any{http.StatusCreated: pushedResponse{}}
+	return o
+}
+
+func userinfoOperation(method, id string) openapi.Operation {
+	return openapi.Operation{
+		Method: method, Path: userinfoPath, ID: id, Tag: "OAuth", Summary: "Show the user of an access token (OpenID Connect Core 1.0, section 5.3)",
+		Answers: map[int]any{http.StatusOK: userinfo{}}, Error: errorBody{}, Refuses: []int{http.StatusForbidden},
+	}
 }
 
 func tokenForm() []openapi.Parameter {

@@ -24,6 +24,7 @@ type tokenResponse struct {
 	TokenType       string `json:"token_type"`
 	ExpiresIn       int64  `json:"expires_in"`
 	RefreshToken    string `json:"refresh_token,omitempty"`
+	IDToken         string `json:"id_token,omitempty"` // of the authorization code grant
 	Scope           string `json:"scope,omitempty"`
 	AccountID       string `json:"account_id,omitempty"` // of a token scoped to an account
 	AccountName     string `json:"account_name,omitempty"`
@@ -156,6 +157,7 @@ func tokenBody(r fosite.AccessResponder) tokenResponse {
 		TokenType:       r.GetTokenType(),
 		ExpiresIn:       seconds,
 		RefreshToken:    extra(r, "refresh_token"),
+		IDToken:         extra(r, "id_token"),
 		Scope:           extra(r, "scope"),
 		AccountID:       extra(r, "account_id"),
 		AccountName:     extra(r, "account_name"),

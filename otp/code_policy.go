@@ -19,7 +19,7 @@ var (
 
 // codeGrants are the grant types that take one-time passwords. The handlers of
 // package grants use the same names.
-var codeGrants = []string{"password", "urn:latchkey:params:oauth:grant-type:account-member"}
+var codeGrants = []string{"authorization_code", "password", "urn:latchkey:params:oauth:grant-type:account-member"}
 
 // checkCodesAllowed returns ErrClientWithoutCodes or ErrProfileWithoutCodes
 // unless a one-time password may be issued. It is checked when a code is

@@ -14,7 +14,6 @@ import (
 // ends in /... covers what is below. cmd and test may import everything.
 var floorPlan = map[string][]string{
 	"storage":                  {},
-	"deploy/release":           {},
 	"config":                   {"keys/jose", "otp/domain"},
 	"storage/gormstore":        {"storage"},
 	"storage/storetest":        {"otp/lockout", "storage"},
@@ -48,13 +47,14 @@ var floorPlan = map[string][]string{
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
 	"oauth/server": {
 		"config", "grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/elasticpath/wire", "oauth/openapi", "oauth/ordercloud", "oauth/ordercloud/wire",
-		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/server/terminal", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
+		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/server/terminal", "oauth/signinpage", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
 	},
 	"oauth/server/audit":    {"otp/limit", "storage"},
 	"oauth/server/rewrap":   {"keys", "storage"},
 	"oauth/server/terminal": {},
 	"otp/replay":            {"otp", "otp/limit", "otp/lockout", "storage"},
 	"oauth/server/listen":   {"oauth/surface", "otp/limit"},
+	"oauth/signinpage":      {"grants", "grants/signin", "keys", "oauth", "oauth/surface", "otp", "storage"},
 	"oauth/surface":         {"grants/signin", "oauth/admin", "oauth/openapi", "oauth/token", "otp", "storage"},
 }
 

@@ -341,7 +341,19 @@ func (a *Authenticator) Settle(ctx context.Context, s *SignIn, family *storage.T
 		a.RecordOutcome(ctx, s, success)
 		return nil
 	}
-	outcome, err := success, a.settle(ctx, a.settlement(s, family))
+	return a.settleNow(ctx, s, a.settlement(s, family))
+}
+
+// SettleSession is Settle for a sign-in at a hosted page: the session of the browser
+// begins and, unless code is nil, the authorization code is issued.
+func (a *Authenticator) SettleSession(ctx context.Context, s *SignIn, session *storage.Session, code *storage.Authorization) error {
+	x := a.settlement(s, nil)
+	x.BeginSession, x.Authorize = session, code
+	return a.settleNow(ctx, s, x)
+}
+
+func (a *Authenticator) settleNow(ctx context.Context, s *SignIn, x storage.Settlement) error {
+	outcome, err := success, a.settle(ctx, x)
 	if errors.Is(err, storage.ErrRefused) {
 		outcome, err = "overtaken", s.refusal
 	} else if err != nil {

@@ -62,7 +62,7 @@ func newServer(t *testing.T) *testServer {
 	must(t, err)
 	s := &testServer{t: t, store: store, mux: http.NewServeMux(), codes: otp.NewCodes(peppers), peppers: peppers}
 	endpoints, err := oauth.New(oauth.Config{
-		Issuer: issuer, Clients: store, SignIns: store, Families: store, Tokens: store, Members: store, Profiles: store,
+		Issuer: issuer, Clients: store, SignIns: store, Families: store, Tokens: store, Members: store, Profiles: store, Authorizations: store, Sealer: sealer,
 		Codes: s.codes, Passwords: hasher, Ring: ring, Peppers: peppers, Rand: rand.Reader,
 	})
 	must(t, err)

@@ -182,6 +182,7 @@ func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher) (*oauth.E
 		SigningAlg: settings.SigningAlg,
 		Grace:      settings.RefreshGrace, JWKSMaxAge: settings.JWKSMaxAge,
 		Clients: a.Store, SignIns: a.Store, Families: a.Store, Tokens: a.Store, Members: a.Store, Profiles: a.Store,
+		Authorizations: a.Store, Sealer: a.Sealer, SessionIdle: settings.SessionIdle, SessionLife: settings.SessionLife,
 		Codes: codes, Passwords: hasher, Ring: a.Ring, Peppers: a.Peppers,
 		Recorder: s.events, Now: a.Now, Rand: a.Rand, Logger: a.Logger,
 		Address: listen.ClientAddr, AddressHeader: settings.EndUserAddressHeader,

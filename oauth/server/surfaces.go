@@ -13,6 +13,7 @@ import (
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/ordercloud"
 	"latchkey/oauth/server/listen"
+	"latchkey/oauth/signinpage"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/otp/limit"
@@ -34,7 +35,7 @@ const documentPath = "/openapi.json"
 // httpRules returns the rules of all surfaces, and of the description of the API.
 func httpRules() []surface.HTTPRules {
 	return []surface.HTTPRules{
-		oauth.HTTPRules(), ordercloud.HTTPRules(), elasticpath.HTTPRules(), {CrossOriginPaths: []string{documentPath}},
+		signinpage.HTTPRules(), oauth.HTTPRules(), ordercloud.HTTPRules(), elasticpath.HTTPRules(), {CrossOriginPaths: []string{documentPath}},
 	}
 }
 
@@ -64,7 +65,12 @@ func (s *Server) newRoutes(with services) (*http.ServeMux, error) {
 	if err != nil {
 		return nil, err
 	}
+	pages, err := s.newPages(with)
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
+	pages.Mount(mux)
 	with.endpoints.Mount(mux)
 	v1.Mount(mux)
 	v2.Mount(mux)
@@ -92,6 +98,14 @@ func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
 		RenewalOrigins: toStrings(a.Settings.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.Settings),
 		Sealer: a.Sealer, Peppers: a.Peppers, Wake: s.worker.Wake,
 		Runtime: s.runtime(),
+	})
+}
+
+func (s *Server) newPages(with services) (*signinpage.Pages, error) {
+	a := s.app
+	return signinpage.New(signinpage.Config{
+		Runtime: s.runtime(), Issuer: a.Settings.Issuer, Endpoints: with.endpoints, Clients: a.Store, Members: a.Store,
+		Codes: with.codes, Sealer: a.Sealer, Peppers: a.Peppers,
 	})
 }
 

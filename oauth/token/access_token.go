@@ -109,7 +109,7 @@ func (is *Issuer) setAccessClaims(claims *AccessClaims, aud Audience, id string,
 	if t.FamilyID == "" {
 		common.Session = t.SessionID
 	}
-	common.Scope, common.Confirmation = strings.Join(t.Scope, " "), confirm(t.JKT)
+	common.Scope, common.Confirmation = strings.Join(slices.Concat(t.Identity, t.Scope), " "), confirm(t.JKT)
 	claims.Claims, claims.SessionID, claims.Client = common, t.FamilyID, t.Client.ID
 	claims.Role, claims.Narrowed = t.Scope, t.Narrowed
 	claims.UserType = cmp.Or(claims.UserType, string(storage.Admin))

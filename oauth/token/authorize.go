@@ -104,7 +104,7 @@ func (v *Verifier) caller(ctx context.Context, claims *AccessClaims) (*Caller, e
 	}
 	return &Caller{
 		Client: holder.Client, Principal: holder.Principal, Member: holder.Member,
-		Roles: CurrentRoles(claims, holder), AMR: claims.AMR, Purpose: claims.Purpose,
+		Roles: CurrentRoles(claims, holder), Identity: claims.Identity(), AMR: claims.AMR, Purpose: claims.Purpose,
 		TokenID: claims.ID, FamilyID: claims.SessionID, SessionID: claims.session(),
 		IssuedAt: claims.issued(), ExpiresAt: claims.expires(), AuthTime: claims.authenticated(),
 	}, nil

@@ -36,8 +36,9 @@ type Caller struct {
 	Principal *storage.Principal // nil: the client itself
 	Member    *storage.Member    // of the account the token is scoped to; nil: none
 
-	Roles []string // the token's
-	AMR   []string // RFC 8176; empty: nobody signed in for it
+	Roles    []string // the token's
+	Identity []string // scopes of OpenID Connect that the token carries
+	AMR      []string // RFC 8176; empty: nobody signed in for it
 	// Purpose is the purpose of the one-time password that the sign-in used. It is
 	// empty if none was used, or one to sign in.
 	Purpose storage.Purpose

@@ -38,8 +38,13 @@ func CurrentScope(c *storage.Client, s *storage.FamilyState) []string {
 	if s.Member != nil {
 		has = s.Member.Membership.Roles
 	}
-	lost := beyond(s.Family.Scope, has)
-	return beyond(grants.AllowedRoles(c, s.Family.Scope), lost)
+	var identity []string
+	roles := s.Family.Scope
+	if s.Family.SessionID != "" {
+		identity, roles = grants.SplitScope(roles)
+	}
+	lost := beyond(roles, has)
+	return slices.Concat(identity, beyond(grants.AllowedRoles(c, roles), lost))
 }
 
 // AccessHolder returns the Holder of an access token, as holder does. It also returns

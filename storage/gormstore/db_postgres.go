@@ -56,9 +56,7 @@ func (p *postgres) open(context.Context) (pools, error) {
 	db.SetMaxOpenConns(p.maxConns)
 	db.SetMaxIdleConns(p.maxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	signs := sql.OpenDB(p.connector)
-	signs.SetMaxOpenConns(1)
-	return pools{write: db, read: db, signs: signs}, nil
+	return pools{write: db, read: db}, nil
 }
 
 // running is always true: the driver cancels the statement when ctx ends.

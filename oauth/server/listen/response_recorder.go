@@ -13,7 +13,11 @@ type recorder struct {
 	status      int
 	bytes       int64
 	wroteHeader bool
+	failed      bool // whatever the status is
 }
+
+// MarkFailure implements surface.FailureMarker.
+func (r *recorder) MarkFailure() { r.failed = true }
 
 // WriteHeader implements http.ResponseWriter.
 func (r *recorder) WriteHeader(status int) {

@@ -67,6 +67,10 @@ func (s *shield) guard(next http.Handler) http.Handler {
 			rec = &recorder{ResponseWriter: w, stopping: new(atomic.Bool)}
 		}
 		next.ServeHTTP(rec, r)
+		if rec.failed {
+			s.failures.Count(from)
+			return
+		}
 		switch rec.status {
 		case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 			s.failures.Count(from)

@@ -1,0 +1,14 @@
+// Package signinpage serves the pages of the hosted sign-in: the authorization endpoint
+// (RFC 6749 §3.1) and the form that a person fills in there. The steps are name, code or
+// password, choice of an account, consent.
+//
+//	pages.go     configuration, routes, refusals
+//	flow.go      which step comes next, and when the browser goes back to the client
+//	steps.go     what a posted form does
+//	visit.go     the state of a form, which travels sealed, and the cookie of the browser
+//	render.go    the HTML, and the headers of all answers
+//
+// A visitor writes nothing to the database before asking for a code. The package does not
+// own the rules of requests and responses (package oauth), nor those of credentials
+// (package signin).
+package signinpage

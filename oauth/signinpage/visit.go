@@ -1,0 +1,119 @@
+package signinpage
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"latchkey/oauth"
+)
+
+const (
+	visitContext = "sign-in page"
+
+	// visitLife is how long a form is accepted. A later one gets a fresh page for the same
+	// request.
+	visitLife = time.Hour
+	// visitStep is the size in bytes of which the sealed state has a multiple. So pages
+	// for names of equal length have equal sizes.
+	visitStep = 512
+)
+
+// Steps of a visit.
+const (
+	stepName     = "name"
+	stepCode     = "code"
+	stepPassword = "password"
+	stepResume   = "resume"  // go on as the user of the session, or as another one
+	stepAccount  = "account" // choose an account
+	stepConsent  = "consent"
+)
+
+// visit is the state of a form. It travels sealed, so that a visitor writes nothing.
+type visit struct {
+	Request *oauth.AuthorizationRequest `json:"q"`
+	Started int64                       `json:"t"` // when the request came, in Unix microseconds
+	ShownAt int64                       `json:"x"` // when this form was shown
+	Browser string                      `json:"b"` // digest of the cookie of the browser that may post it
+	Step    string                      `json:"p"`
+	Name    string                      `json:"n,omitzero"` // as typed
+	Account string                      `json:"a,omitzero"` // UID of the account that was chosen
+	Session string                      `json:"s,omitzero"` // ID of the session that the step belongs to
+}
+
+// seal returns the visit as the form has it.
+func (p *Pages) seal(v *visit) (string, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("seal form: %w", err)
+	}
+	if over := len(plain) % visitStep; over > 0 {
+		plain = append(plain, bytes.Repeat([]byte(" "), visitStep-over)...)
+	}
+	return p.cfg.Sealer.SealText(plain, visitContext)
+}
+
+// open returns the visit in a form. ok is false if this server did not seal it.
+func (p *Pages) open(sealed string) (v *visit, ok bool) {
+	plain, err := p.cfg.Sealer.OpenText(sealed, visitContext)
+	if err != nil {
+		return nil, false
+	}
+	v = new(visit)
+	if err := json.Unmarshal(plain, v); err != nil || v.Request == nil {
+		return nil, false
+	}
+	return v, true
+}
+
+// browserCookie returns the name of the cookie that identifies a browser while it signs
+// in.
+func (p *Pages) browserCookie() string { return p.sessions.CookieName() + "-signin" }
+
+// browserOf returns the digest of the browser's cookie, and sets the cookie if the browser
+// has none. The digest binds forms and one-time passwords to the browser.
+func (p *Pages) browserOf(w http.ResponseWriter, r *http.Request) string {
+	if digest := p.presentedBrowser(r); digest != "" {
+		return digest
+	}
+	secret := make([]byte, 32)
+	if _, err := io.ReadFull(p.cfg.Rand, secret); err != nil {
+		return "" // no form is accepted then
+	}
+	cookie := p.sessions.Cookie(base64.RawURLEncoding.EncodeToString(secret))
+	cookie.Name = p.browserCookie()
+	http.SetCookie(w, cookie)
+	return p.browserDigest(cookie.Value)
+}
+
+// presentedBrowser returns the digest of the cookie that the request has; empty: none.
+func (p *Pages) presentedBrowser(r *http.Request) string {
+	cookie, err := r.Cookie(p.browserCookie())
+	if err != nil || len(cookie.Value) < 40 || len(cookie.Value) > 100 {
+		return ""
+	}
+	return p.browserDigest(cookie.Value)
+}
+
+func (p *Pages) browserDigest(cookie string) string {
+	return hex.EncodeToString(p.cfg.Peppers.Digest("sign-in browser", cookie).Sum)
+}
+
+// mayPost reports whether the browser that shows the form posts it, from a page of this
+// server. Browsers send "Origin: null" from pages without referrers, so Sec-Fetch-Site
+// decides where it exists.
+func (p *Pages) mayPost(r *http.Request, v *visit) bool {
+	if v.Browser == "" || p.presentedBrowser(r) != v.Browser {
+		return false
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin"
+	}
+	origin := r.Header.Get("Origin")
+	return origin == "" || origin == "null" || origin == p.origin
+}
