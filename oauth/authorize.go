@@ -111,6 +111,7 @@ func (e *Endpoints) Authorize(ctx context.Context, q *AuthorizationRequest, u Si
 func (e *Endpoints) issueCode(ctx context.Context, u SignedIn, code *storage.Authorization, now time.Time) error {
 	if u.SignIn != nil {
 		session := u.Session
+		session.AccountUID = u.Account
 		return e.authenticator.SettleSession(ctx, u.SignIn, &session, code)
 	}
 	return e.cfg.Authorizations.UseSession(ctx, storage.SessionUse{

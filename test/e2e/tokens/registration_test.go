@@ -226,7 +226,7 @@ func (r *registrationTest) faults(t *testing.T) {
 		"null":                  `null`,
 		"wrong type":            `{"client_name":7}`,
 		"grants of wrong type":  `{"grant_types":"password"}`,
-		"unknown grant":         `{"grant_types":["authorization_code"]}`,
+		"unknown grant":         `{"grant_types":["device_code"]}`,
 		"implicit":              `{"grant_types":["implicit"]}`,
 		"response type":         `{"response_types":["code"]}`,
 		"unknown method":        `{"token_endpoint_auth_method":"client_secret_jwt"}`,

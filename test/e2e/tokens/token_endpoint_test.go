@@ -109,7 +109,7 @@ func testMalformedRequests(t *testing.T, n *kit.Server) {
 		"grant type in capitals":       {grant("PASSWORD"), 400, kit.UnsupportedGrant},
 		"grant type with NUL":          {grant("password\x00"), 400, kit.UnsupportedGrant},
 		"grant type implicit":          {grant("implicit"), 400, kit.UnsupportedGrant},
-		"grant type code":              {grant("authorization_code"), 400, kit.UnsupportedGrant},
+		"grant type code":              {grant("authorization_code"), 400, kit.UnauthorizedClient},
 		"grant not the client's":       {grant("client_credentials"), 400, kit.UnauthorizedClient},
 		"refresh not the client's":     {kit.EncodeForm("grant_type", "refresh_token", "client_id", "codes-only", "refresh_token", "x"), 400, kit.UnauthorizedClient},
 		"client missing":               {kit.EncodeForm(kit.WithoutField(plain, "client_id")...), 400, kit.InvalidClient},

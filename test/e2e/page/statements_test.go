@@ -1,0 +1,113 @@
+package page
+
+import (
+	"context"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"latchkey/oauth/server"
+	"latchkey/test/e2e/kit"
+)
+
+// statements records the statements of a server.
+type statements struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (s *statements) record(sql string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = append(s.seen, sql)
+}
+
+// during returns the statements that f causes.
+func (s *statements) during(f func()) []string {
+	s.mu.Lock()
+	s.seen = nil
+	s.mu.Unlock()
+	f()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
+
+// TestStatements counts round trips to the database. A visitor without a session costs
+// none, a silent sign-in one read and one write, a code at the token endpoint likewise.
+func TestStatements(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		var seen statements
+		cfg := s.ServerConfig(&s.Clock, s.Config("LATCHKEY_ISSUER=http://latchkey.test"))
+		cfg.OnStatement = seen.record
+		app, err := kit.OpenApp(t.Context(), cfg)
+		s.Must(err)
+		t.Cleanup(func() { _ = app.Close() })
+		s.Must(app.OpenRing(t.Context()))
+		handler, err := server.New(app)
+		s.Must(err)
+		ctx, stop := context.WithCancel(t.Context())
+		watched := make(chan struct{})
+		go func() { defer close(watched); _ = app.Store.Run(ctx) }() // the cache keeps clients while it runs
+		t.Cleanup(func() { stop(); <-watched })
+		front := httptest.NewServer(handler)
+		t.Cleanup(front.Close)
+
+		b := s.newBrowser()
+		b.server = &kit.Server{T: t, URL: front.URL}
+		a := s.spa()
+		kit.Eventually(t, "the client is cached", func() bool {
+			return len(seen.during(func() { b.get(a.path()) })) == 0
+		})
+		rows := func() string {
+			return s.QueryOne("SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM authorizations) + (SELECT count(*) FROM code_requests) + (SELECT count(*) FROM spent_ids)")
+		}
+		before := rows()
+		if got := seen.during(func() {
+			for range 200 {
+				s.newVisitor(front.URL).get(s.spa().path()).asksFor(t, "username")
+			}
+		}); len(got) > 0 || rows() != before {
+			t.Errorf("200 visitors cost %d statements: %.100q", len(got), got)
+		}
+
+		page := b.submit(b.get(a.path("acr_values", "urn:latchkey:acr:pwd")), "username", "jane")
+		var got url.Values
+		signIn := seen.during(func() { got = b.submit(page, "password", kit.Password).response(t, callback) })
+		t.Logf("sign-in: %d statements", len(signIn))
+		exchange := seen.during(func() { b.redeem(a, got.Get("code")) })
+		silent := seen.during(func() { b.get(s.spa().path("prompt", "none")).response(t, callback) })
+		for what, cost := range map[string][]string{"a code at the token endpoint": exchange, "a silent sign-in": silent} {
+			if n := len(withoutTransactions(cost)); n > 2 {
+				t.Errorf("%s costs %d statements: %.300q", what, n, cost)
+			}
+		}
+	})
+}
+
+// newVisitor returns a browser without cookies at another server.
+func (s *site) newVisitor(at string) *browser {
+	b := s.newBrowser()
+	b.server = &kit.Server{T: s.t, URL: at}
+	return b
+}
+
+func (b *browser) redeem(a *attempt, code string) kit.Response {
+	b.t.Helper()
+	return kit.MustIssue(b.t, "a code", b.server.Form("/oauth/token", "grant_type", "authorization_code", "code", code, "client_id", "spa",
+		"redirect_uri", callback, "code_verifier", a.verifier))
+}
+
+// withoutTransactions leaves out what SQLite, which has no round trips, adds around writes.
+func withoutTransactions(all []string) []string {
+	var kept []string
+	for _, sql := range all {
+		word, _, _ := strings.Cut(strings.TrimSpace(sql), " ")
+		if word != "BEGIN" && word != "COMMIT" && !(strings.HasPrefix(sql, "INSERT INTO families") || strings.HasPrefix(sql, "INSERT INTO authorizations")) {
+			kept = append(kept, sql)
+		}
+	}
+	return kept
+}
