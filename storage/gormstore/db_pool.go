@@ -3,6 +3,7 @@ package gormstore
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"latchkey/storage"
 
@@ -10,9 +11,22 @@ import (
 )
 
 // pools are the connections of a store. read and write are the same pool where
-// the database has many writers.
+// the database has many writers. signs is of one connection, for the signs of life of a
+// server: callers who use up the other connections must not make it look dead. It is the
+// same as write where the database has one writer.
 type pools struct {
-	write, read *sql.DB
+	write, read, signs *sql.DB
+}
+
+// all returns each pool once.
+func (p pools) all() []*sql.DB {
+	all := []*sql.DB{p.write}
+	for _, db := range []*sql.DB{p.read, p.signs} {
+		if !slices.Contains(all, db) {
+			all = append(all, db)
+		}
+	}
+	return all
 }
 
 // connections are what GORM and hand-written SQL use, of a pool or of a

@@ -56,7 +56,9 @@ func (p *postgres) open(context.Context) (pools, error) {
 	db.SetMaxOpenConns(p.maxConns)
 	db.SetMaxIdleConns(p.maxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	return pools{write: db, read: db}, nil
+	signs := sql.OpenDB(p.connector)
+	signs.SetMaxOpenConns(1)
+	return pools{write: db, read: db, signs: signs}, nil
 }
 
 // running is always true: the driver cancels the statement when ctx ends.

@@ -99,7 +99,7 @@ func (d *sqlite) open(ctx context.Context) (_ pools, err error) {
 	if err != nil {
 		return pools{}, errors.Join(err, writer.Close())
 	}
-	return pools{write: writer, read: reader}, nil
+	return pools{write: writer, read: reader, signs: writer}, nil
 }
 
 // openToRead makes connections that change nothing in a file that must exist.
@@ -110,7 +110,7 @@ func (d *sqlite) openToRead() (pools, error) {
 		return pools{}, err
 	}
 	reader, err := d.pool(sqliteReaders, "query_only(1)")
-	return pools{write: reader, read: reader}, err
+	return pools{write: reader, read: reader, signs: reader}, err
 }
 
 func (d *sqlite) pool(conns int, pragma string) (*sql.DB, error) {

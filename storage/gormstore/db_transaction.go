@@ -27,10 +27,15 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) er
 	if s.tx(ctx) != nil {
 		return fn(ctx)
 	}
+	return s.inTxOf(ctx, s.writer, fn)
+}
+
+// inTxOf is InTx on the connections of db.
+func (s *Store) inTxOf(ctx context.Context, db *gorm.DB, fn func(ctx context.Context) error) error {
 	var state *txState
 	err := repeat(ctx, s.dialect.repeatable, func() error {
 		state = &txState{}
-		return s.writer.WithContext(ctx).Transaction(func(db *gorm.DB) error {
+		return db.WithContext(ctx).Transaction(func(db *gorm.DB) error {
 			state.db = db
 			return fn(context.WithValue(ctx, txKey{s}, state))
 		})

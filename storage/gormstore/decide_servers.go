@@ -104,7 +104,7 @@ func (r *Registration) enter(ctx context.Context, waiting func(issuer string)) e
 // is first.
 func (r *Registration) insert(ctx context.Context, dead map[string]serverRow) (others map[string]serverRow, err error) {
 	s := r.store
-	err = s.InTx(ctx, func(ctx context.Context) error {
+	err = s.inTxOf(ctx, s.signs, func(ctx context.Context) error {
 		if lock := s.dialect.locksTable("servers"); lock != "" {
 			if _, err := s.exec(ctx, "lock servers", lock); err != nil {
 				return err
@@ -195,13 +195,13 @@ func (r *Registration) Keep(ctx context.Context) error {
 	}
 }
 
-// beat counts the server's beats up, and adds its row again if it is gone. It
-// goes to the pool itself, because it is not on behalf of a caller: see
+// beat counts the server's beats up, and adds its row again if it is gone. Signs of life
+// have a connection of their own, which is not on behalf of a caller: see
 // Config.OnStatement.
 func (r *Registration) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	done, err := r.store.pools.write.ExecContext(ctx, r.store.dialect.bind("UPDATE servers SET beats = beats + 1 WHERE id = ?"), r.id)
+	done, err := r.store.pools.signs.ExecContext(ctx, r.store.dialect.bind("UPDATE servers SET beats = beats + 1 WHERE id = ?"), r.id)
 	if err != nil {
 		return err
 	}
@@ -249,10 +249,9 @@ func (r *Registration) look(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// beatsOfServers returns the beats of all servers, by id. As beat does, it goes to the
-// pool itself.
+// beatsOfServers returns the beats of all servers, by id, over the connection of beat.
 func (s *Store) beatsOfServers(ctx context.Context) (map[string]int64, error) {
-	rows, err := s.pools.read.QueryContext(ctx, "SELECT id, beats FROM servers")
+	rows, err := s.pools.signs.QueryContext(ctx, "SELECT id, beats FROM servers")
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +272,7 @@ func (s *Store) beatsOfServers(ctx context.Context) (map[string]int64, error) {
 // read, and ends its leases.
 func (r *Registration) remove(ctx context.Context, id string, beats int64) error {
 	s, released := r.store, 0
-	err := s.InTx(ctx, func(ctx context.Context) error {
+	err := s.inTxOf(ctx, s.signs, func(ctx context.Context) error {
 		n, err := s.exec(ctx, "remove server", "DELETE FROM servers WHERE id = ? AND beats = ?", id, beats)
 		if err != nil || n == 0 {
 			return err
@@ -296,7 +295,7 @@ func (r *Registration) End(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatTimeout)
 	defer cancel()
 	s.server.Store(nil)
-	err := s.InTx(ctx, func(ctx context.Context) error {
+	err := s.inTxOf(ctx, s.signs, func(ctx context.Context) error {
 		_, err := s.exec(ctx, "remove server", "DELETE FROM servers WHERE id = ?", r.id)
 		if err == nil {
 			_, err = s.releaseLeases(ctx)

@@ -3,6 +3,7 @@ package gormstore_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +77,56 @@ func TestLookAfterAPause(t *testing.T) {
 				t.Fatalf("after a pause of %v: listed %t, %v", pause, got, err)
 			}
 		}
+	})
+}
+
+// TestBusyServerIsAlive uses up all connections of a server for six seconds. It goes on
+// showing that it runs, so others do not take over what it has claimed.
+func TestBusyServerIsAlive(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		const conns = 2
+		busy := open(t, gormstore.Config{URL: url, MaxConns: conns})
+		r, err := busy.RegisterServer(t.Context(), issuerOne, func(string) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var keeping, using sync.WaitGroup
+		for _, each := range []*gormstore.Registration{r, register(t, url, issuerOne).Registration} {
+			keeping.Go(func() {
+				if err := each.Keep(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		end := time.Now().Add(6 * time.Second)
+		for range conns {
+			using.Go(func() {
+				err := busy.InTx(t.Context(), func(ctx context.Context) (err error) {
+					for time.Now().Before(end) && err == nil {
+						time.Sleep(200 * time.Millisecond)
+						err = busy.Ping(ctx)
+					}
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		db, id := direct(t, url), ""
+		for listed := true; listed && time.Now().Before(end.Add(2*time.Second)); time.Sleep(100 * time.Millisecond) {
+			if id, listed, err = r.ListedIn(t.Context(), db); err != nil {
+				t.Fatal(err)
+			}
+			if !listed {
+				t.Errorf("the busy server %s was removed", id)
+			}
+		}
+		using.Wait()
+		stop()
+		keeping.Wait()
 	})
 }
 

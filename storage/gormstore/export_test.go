@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -86,6 +87,14 @@ func (s *Store) Setting(ctx context.Context, name string) (string, error) {
 func (s *Store) LimitPages(ctx context.Context, pages int) error {
 	_, err := returning[int](ctx, s, "limit", fmt.Sprintf("PRAGMA max_page_count = %d", pages))
 	return err
+}
+
+// ListedIn returns the id of the server, and whether it is in the list. It asks db, so the
+// server's connections do not matter.
+func (r *Registration) ListedIn(ctx context.Context, db *sql.DB) (id string, listed bool, err error) {
+	var n int
+	err = db.QueryRowContext(ctx, "SELECT count(*) FROM servers WHERE id = '"+r.id+"'").Scan(&n)
+	return r.id, n == 1, err
 }
 
 // AddSingly chains audit events without batches, as earlier versions do.

@@ -62,6 +62,7 @@ type Store struct {
 	pools      pools
 	writer     *gorm.DB
 	reader     *gorm.DB
+	signs      *gorm.DB // see pools
 	statements statements
 	rows       rowTypes
 	cache      *cache
@@ -134,6 +135,9 @@ func (s *Store) attach(ctx context.Context, seen func(string)) (err error) {
 	if s.pools.read != s.pools.write {
 		s.reader, err = s.over(s.pools.read, seen)
 	}
+	if err == nil {
+		s.signs, err = s.over(s.pools.signs, nil)
+	}
 	return err
 }
 
@@ -196,9 +200,9 @@ func (s *Store) PoolStats() map[string]func() sql.DBStats {
 
 // Close closes the connections. Running calls fail with storage.ErrUnavailable.
 func (s *Store) Close() error {
-	err := s.pools.write.Close()
-	if s.pools.read != s.pools.write {
-		err = errors.Join(err, s.pools.read.Close())
+	var err error
+	for _, db := range s.pools.all() {
+		err = errors.Join(err, db.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("close database: %w", err)
