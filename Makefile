@@ -19,7 +19,7 @@ EXAMPLES = grantsonly withgormstore signinpage
 CHAOS ?= 3m
 SEED ?= 0
 
-.PHONY: help test check build lint vuln bench bench-delivery chaos fuzz docs strangers
+.PHONY: help test check build release image deploy-test lint vuln bench bench-delivery chaos fuzz docs strangers
 
 # help lists the targets.
 help:
@@ -29,7 +29,7 @@ help:
 test:
 	.ci/postgresql
 	.ci/pgbouncer
-	$(GO) vet -tags strangers ./...
+	$(GO) vet -tags strangers,deployment ./...
 	test -z "$$(gofmt -l .)"
 	$(GO) test $(RACE) $(PARALLEL) -timeout 40m ./...
 	for example in $(EXAMPLES); do (cd docs/examples/$$example && $(GO) vet ./... && $(GO) test $(RACE) ./...) || exit 1; done
@@ -39,12 +39,26 @@ check:
 	.ci/postgresql
 	.ci/pgbouncer
 	test -z "$$(gofmt -l .)"
-	$(GO) vet -tags strangers ./...
+	$(GO) vet -tags strangers,deployment ./...
 	$(GO) test $$($(GO) list ./... | grep -v /test/e2e/)
 
-# build makes a static binary in bin.
+# build makes a static binary in bin, with version, commit and date.
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/latchkey ./cmd/latchkey
+	$(GO) run ./deploy/release binary
+
+# release makes archives for linux, with checksums and a list of components, in dist.
+release:
+	$(GO) run ./deploy/release archives
+
+# image makes an OCI image layout in dist/image.
+image:
+	$(GO) run ./deploy/release image
+
+# deploy-test checks image, archives, unit, chart, alerts, and proxies under restarts.
+deploy-test:
+	.ci/deployment
+	.ci/postgresql
+	$(GO) test -tags deployment ./test/e2e/deployment -count 1 -timeout 20m -v
 
 # lint runs golangci-lint.
 lint:

@@ -50,6 +50,7 @@ func (c *cli) serverConfig(cfg config.Config) server.Config {
 	return server.Config{
 		Settings: cfg, Version: buildVersion().Version, Log: c.stderr,
 		Now: c.now, Rand: c.random, Console: c.stdout, OnStatement: c.onStatement,
+		Notify: c.notifier(), Watchdog: c.watchdog(),
 	}
 }
 

@@ -59,6 +59,7 @@ var commandAccess = map[string]map[string]access{
 	"copy":                 {"copy": ownFile},
 	"demo":                 {"demo": ownFile},
 	"export":               {"export": reads},
+	"healthcheck":          {"healthcheck": noAccess},
 	"keys list":            {"keys list": reads},
 	"keys revoke":          {"keys revoke a": changes, "keys revoke a --plan": reads},
 	"keys rewrap":          {"keys rewrap": changes, "keys rewrap --dry-run": reads},

@@ -14,6 +14,7 @@ import (
 // ends in /... covers what is below. cmd and test may import everything.
 var floorPlan = map[string][]string{
 	"storage":                  {},
+	"deploy/release":           {},
 	"config":                   {"keys/jose", "otp/domain"},
 	"storage/gormstore":        {"storage"},
 	"storage/storetest":        {"otp/lockout", "storage"},

@@ -155,7 +155,7 @@ func (c *cli) rootCommand() *cobra.Command {
 		flags.String(f.name, "", f.usage)
 	}
 	root.AddCommand(c.applyCommand(), c.auditCommand(), c.backupCommand(), c.clientCommand(), c.configCommand(),
-		c.copyCommand(), c.demoCommand(), c.exportCommand(), c.keysCommand(), c.messageCommand(),
+		c.copyCommand(), c.demoCommand(), c.exportCommand(), c.healthcheckCommand(), c.keysCommand(), c.messageCommand(),
 		c.migrateCommand(), c.policyCommand(), c.restoreCommand(), c.senderCommand(), c.serveCommand(), c.userCommand(), c.versionCommand())
 	return root
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
+
+// The linker sets these in releases; see deploy/release.
+var version, revision, date string
 
 // buildView is the build of the program in the output.
 type buildView struct {
@@ -38,10 +42,7 @@ func buildVersion() buildView {
 	if !ok {
 		return v
 	}
-	v.Version, v.Go = info.Main.Version, info.GoVersion
-	if v.Version == "" {
-		v.Version = "(devel)"
-	}
+	v.Version, v.Go = cmp.Or(version, info.Main.Version, "(devel)"), info.GoVersion
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
@@ -52,6 +53,7 @@ func buildVersion() buildView {
 			v.Modified = s.Value == "true"
 		}
 	}
+	v.Revision, v.Time = cmp.Or(revision, v.Revision), cmp.Or(date, v.Time)
 	return v
 }
 
@@ -59,6 +61,9 @@ func (v buildView) String() string {
 	s := "latchkey " + v.Version
 	if v.Revision != "" {
 		s += " " + v.Revision
+	}
+	if v.Time != "" {
+		s += " " + v.Time
 	}
 	if v.Modified {
 		s += " (modified)"

@@ -45,6 +45,10 @@ type Config struct {
 	Listener net.Listener
 	// OnStatement is called with each SQL statement. It may be nil.
 	OnStatement func(sql string)
+	// Notify is called with what the service manager wants to know: READY=1, STOPPING=1
+	// and, each Watchdog, WATCHDOG=1 (sd_notify(3)). nil: nothing is told.
+	Notify   func(state string)
+	Watchdog time.Duration // 0: no sign of life is wanted
 	// FastCommits trades the durability of an SQLite database for speed: the last
 	// commits are lost if the machine fails.
 	FastCommits bool

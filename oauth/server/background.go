@@ -38,7 +38,7 @@ func (s *Server) Run(ctx context.Context, vital func(context.Context) error) err
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	loops := []func(context.Context) error{
-		store.Run, s.codes.Run, s.worker.Run, s.reloadKeys, s.sweeper.run, s.notifyReplicas,
+		store.Run, s.codes.Run, s.worker.Run, s.reloadKeys, s.sweeper.run, s.notifyReplicas, s.watchdog,
 	}
 	failed := make(chan error, len(loops)+1)
 	run := func(ctx context.Context, loop func(context.Context) error) {
@@ -60,6 +60,9 @@ func (s *Server) Run(ctx context.Context, vital func(context.Context) error) err
 	}
 	log.Info().Stringer("listen", s.listen.Addr()).Stringer("ops", s.listen.OpsAddr()).
 		Str("issuer", s.app.Settings.Issuer).Str("database", store.Dialect()).Msg("serving")
+	s.notify("READY=1")
+	stopping := context.AfterFunc(ctx, func() { s.notify("STOPPING=1") })
+	defer stopping()
 	err := s.listen.Wait(ctx)
 	stop()
 	group.Wait()
@@ -71,6 +74,31 @@ func (s *Server) Run(ctx context.Context, vital func(context.Context) error) err
 	}
 	log.Info().Msg("stopped")
 	return err
+}
+
+// notify tells the service manager a state.
+func (s *Server) notify(state string) {
+	if s.app.Notify != nil {
+		s.app.Notify(state)
+	}
+}
+
+// watchdog gives signs of life until ctx ends. A process that is frozen gives none. An
+// outage of the database is no reason for a restart.
+func (s *Server) watchdog(ctx context.Context) error {
+	if s.app.Watchdog <= 0 {
+		return nil
+	}
+	ticker := time.NewTicker(s.app.Watchdog)
+	defer ticker.Stop()
+	for {
+		s.notify("WATCHDOG=1")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
 }
 
 func (s *Server) noteChange() { note(s.changed) }
