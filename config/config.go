@@ -20,8 +20,12 @@ import (
 //     file that contains it (variable with _FILE, key with _file). secret:"only"
 //     has no flag, because other users can read the arguments of a process.
 type Config struct {
-	Listen    string     `env:"LISTEN" default:"127.0.0.1:8080" meaning:"Address that serves the API, as host:port. With port 0 the system chooses a free port, and the default issuer contains it."`
-	OpsListen string     `env:"OPS_LISTEN" default:"127.0.0.1:8081" meaning:"Address that serves /healthz, /readyz and /metrics, as host:port. Do not expose it to the public."`
+	Listen         string `env:"LISTEN" default:"127.0.0.1:8080" meaning:"Address that serves the API, as host:port. With port 0 the system chooses a free port, and the default issuer contains it."`
+	OpsListen      string `env:"OPS_LISTEN" default:"127.0.0.1:8081" meaning:"Address that serves /healthz, /readyz and /metrics, as host:port. Do not expose it to the public."`
+	TLSCertFile    string `env:"TLS_CERT_FILE" derived:"none" meaning:"File with the TLS certificate of listen and its chain, in PEM. It is read again within ten seconds when it changes. Empty: plain HTTP, behind a proxy that terminates TLS."`
+	TLSKeyFile     string `env:"TLS_KEY_FILE" derived:"none" meaning:"File with the private key of tls_cert_file, in PEM."`
+	HealthOnListen bool   `env:"HEALTH_ON_LISTEN" default:"false" meaning:"Serves /healthz at listen as well, for load balancers that can ask only the port that they send requests to. It answers 503 while the server stops, and does not ask the database."`
+
 	PlainHTTP bool       `env:"PLAIN_HTTP" default:"false" meaning:"Allows listen to be reachable from other machines without TLS in front of it, that is, without an https issuer and without trusted_proxies. Anybody on the network path can then read passwords and codes."`
 	Issuer    string     `env:"ISSUER" derived:"that of the servers that run on the database, otherwise http://LISTEN" meaning:"URL by which clients reach the server: the iss of every token and the base of the metadata. It must be in its normal form: lower case, an ASCII host, no trailing slash. If it has a path, everything is served below that path, and also at the root, for proxies that remove the path. All servers of a database must have the same issuer."`
 	Audience  string     `env:"AUDIENCE" derived:"the issuer" meaning:"The aud of access tokens whose request names no resource. The server's own endpoints below /v1 and /v2 accept only tokens for this audience."`

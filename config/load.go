@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"regexp"
 	"runtime"
@@ -23,6 +24,7 @@ type Sources struct {
 	Flags    map[string]string                 // text by flag name, only of flags that were given
 	Environ  []string                          // NAME=value, as from os.Environ
 	File     string                            // name of the YAML file; empty: the value of LATCHKEY_CONFIG
+	Default  string                            // name of a YAML file that is read if no other is named and it exists
 	ReadFile func(name string) ([]byte, error) // default: reads the file system
 }
 
@@ -149,10 +151,17 @@ func (src Sources) fileLayer(faults *Faults) layer {
 			name = text
 		}
 	}
+	named := name != ""
+	if !named {
+		name = src.Default
+	}
 	if name == "" {
 		return newLayer()
 	}
 	text, err := src.ReadFile(name)
+	if !named && errors.Is(err, fs.ErrNotExist) {
+		return newLayer()
+	}
 	if err != nil {
 		*faults = append(*faults, Fault{Setting: "config", Source: printable(name), Problem: "cannot be read: " + cause(err)})
 		return newLayer()

@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.Join([]string{
-		"listen=127.0.0.1:8080", "ops_listen=127.0.0.1:8081", "plain_http=false", "issuer=http://127.0.0.1:8080",
+		"listen=127.0.0.1:8080", "ops_listen=127.0.0.1:8081 tls_cert_file= tls_key_file= health_on_listen=false", "plain_http=false", "issuer=http://127.0.0.1:8080",
 		"audience=http://127.0.0.1:8080", "resources=", "dpop_nonce=false", "database_url=sqlite:latchkey.db", "database_direct_url=", "database_max_conns=16", "database_wait=1m0s",
 		"master_key=", "log_level=info", "signing_alg=", "jwks_max_age=1h0m0s", "key_rotation=2160h0m0s", "session_idle=8h0m0s", "session_life=168h0m0s", "refresh_grace=1m0s",
 		"outbound_allow=", "console_sender_forced=false", "smtp_plaintext=false", "mail_templates=", "site_name=127.0.0.1",
@@ -389,6 +389,60 @@ func TestServiceLinks(t *testing.T) {
 		_, err := Load(Sources{Environ: []string{name + "=tcp://10.0.0.1:80"}})
 		if got, _ := errors.AsType[Faults](err); !slices.Equal(got, faults) {
 			t.Errorf("%s: %v, want %v", name, err, faults)
+		}
+	}
+}
+
+// TestDefaultFile: the default file is read if it exists and no other is named.
+func TestDefaultFile(t *testing.T) {
+	t.Parallel()
+	read := func(name string) ([]byte, error) {
+		switch name {
+		case "/etc/default.yaml":
+			return []byte("site_name: of the default"), nil
+		case "/other.yaml":
+			return []byte("site_name: of the other"), nil
+		case "/locked.yaml":
+			return nil, fs.ErrPermission
+		}
+		return nil, fs.ErrNotExist
+	}
+	for _, tt := range []struct {
+		name    string
+		sources Sources
+		want    string // the site name; empty: an error
+	}{
+		{"it exists", Sources{Default: "/etc/default.yaml"}, "of the default"},
+		{"it does not exist", Sources{Default: "/none.yaml"}, "127.0.0.1"},
+		{"another is named", Sources{Default: "/etc/default.yaml", File: "/other.yaml"}, "of the other"},
+		{"the named one does not exist", Sources{Default: "/etc/default.yaml", File: "/none.yaml"}, ""},
+		{"it cannot be read", Sources{Default: "/locked.yaml"}, ""},
+	} {
+		tt.sources.ReadFile = read
+		c, err := Load(tt.sources)
+		if c.SiteName != tt.want || (err == nil) != (tt.want != "") {
+			t.Errorf("%s: site name %q, error %v", tt.name, c.SiteName, err)
+		}
+	}
+}
+
+// TestTLSSettings: a certificate needs its key and an https issuer, and allows a listener
+// that others reach.
+func TestTLSSettings(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		environ []string
+		faults  int
+	}{
+		{[]string{"LATCHKEY_LISTEN=:443", "LATCHKEY_TLS_CERT_FILE=c", "LATCHKEY_TLS_KEY_FILE=k", "LATCHKEY_ISSUER=https://id.example"}, 0},
+		{[]string{"LATCHKEY_TLS_CERT_FILE=c", "LATCHKEY_TLS_KEY_FILE=k"}, 1},
+		{[]string{"LATCHKEY_TLS_CERT_FILE=c", "LATCHKEY_ISSUER=https://id.example"}, 1},
+		{[]string{"LATCHKEY_TLS_KEY_FILE=k", "LATCHKEY_ISSUER=https://id.example"}, 1},
+	} {
+		_, err := Load(Sources{Environ: tt.environ})
+		faults, _ := errors.AsType[Faults](err)
+		if len(faults) != tt.faults {
+			t.Errorf("%q: %v, want %d faults", tt.environ, err, tt.faults)
 		}
 	}
 }

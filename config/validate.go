@@ -25,6 +25,8 @@ func (c Config) faults() Faults {
 	v.address("ops_listen", c.OpsListen)
 	v.check("ops_listen", c.OpsListen != c.Listen || strings.HasSuffix(c.Listen, ":0"), "must differ from listen")
 	v.check("listen", c.PlainHTTP || c.protected(), "is open to others in plain HTTP: put TLS in front of it and make issuer the https URL there, or allow it with plain_http")
+	v.check("tls_key_file", (c.TLSCertFile == "") == (c.TLSKeyFile == ""), "and tls_cert_file go together")
+	v.check("issuer", c.TLSCertFile == "" || strings.HasPrefix(c.Issuer, "https://"), "must be an https URL with tls_cert_file")
 	if !Faults(v).has("listen") || c.Issuer != derivedIssuer(c.Listen) {
 		v.problem("issuer", c.issuerProblem())
 	}
@@ -70,7 +72,7 @@ func (c Config) protected() bool {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || strings.HasPrefix(c.Issuer, "https://") || len(c.TrustedProxies) > 0
+	return err == nil && ip.IsLoopback() || c.TLSCertFile != "" || strings.HasPrefix(c.Issuer, "https://") || len(c.TrustedProxies) > 0
 }
 
 // validator collects faults.

@@ -48,7 +48,7 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	}
 	cfg.ShutdownDelay = 0 // no load balancer has to notice
 	cfg.DatabaseURL = config.NewDatabaseURL("sqlite:" + filepath.Join(dir, "demo.db"))
-	sc, err := server.Bind(ctx, c.serverConfig(cfg))
+	sc, err := server.BindBoth(ctx, c.serverConfig(cfg))
 	if err != nil {
 		return err
 	}

@@ -34,9 +34,10 @@ type cli struct {
 	random         io.Reader
 	onStatement    func(sql string) // see gormstore.Config; may be nil
 
-	configFile string
-	output     string // "text" or "json"
-	begun      bool   // the command line is valid
+	configFile  string
+	defaultFile string // settings that are read if no other file is named; empty: none
+	output      string // "text" or "json"
+	begun       bool   // the command line is valid
 }
 
 // run executes the command line args, without the program's name, and returns
@@ -44,7 +45,7 @@ type cli struct {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &cli{
 		stdin: stdin, stdout: stdout, stderr: stderr, environ: os.Environ(),
-		now: time.Now, random: rand.Reader,
+		now: time.Now, random: rand.Reader, defaultFile: "/etc/latchkey/latchkey.yaml",
 	}
 	return c.run(ctx, args)
 }
@@ -149,7 +150,7 @@ func (c *cli) rootCommand() *cobra.Command {
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.configFile, "config", "", "YAML file with settings (LATCHKEY_CONFIG)")
+	flags.StringVar(&c.configFile, "config", "", "YAML file with settings (LATCHKEY_CONFIG); default: /etc/latchkey/latchkey.yaml, if it exists")
 	flags.StringVar(&c.output, "output", "text", "how to print results and errors: text or json")
 	for _, f := range settingFlags(everywhere) {
 		flags.String(f.name, "", f.usage)
@@ -236,5 +237,5 @@ func (c *cli) load(cmd *cobra.Command) (config.Config, error) {
 			given[f.name] = flag.Value.String()
 		}
 	}
-	return config.Load(config.Sources{Flags: given, Environ: c.environ, File: c.configFile})
+	return config.Load(config.Sources{Flags: given, Environ: c.environ, File: c.configFile, Default: c.defaultFile})
 }

@@ -43,6 +43,9 @@ type Config struct {
 	// Listener is open at Settings.Listen already, see Bind. If it is nil, the
 	// server opens its listener when everything else is ready.
 	Listener net.Listener
+	// OpsListener is open at Settings.OpsListen already, see BindBoth. nil: the server
+	// opens it.
+	OpsListener net.Listener
 	// OnStatement is called with each SQL statement. It may be nil.
 	OnStatement func(sql string)
 	// Notify is called with what the service manager wants to know: READY=1, STOPPING=1

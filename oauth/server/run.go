@@ -75,11 +75,34 @@ func Bind(ctx context.Context, cfg Config) (Config, error) {
 	return cfg, nil
 }
 
-// Release closes the listener that Bind opened. A server may have closed it
+// BindBoth opens both listeners, for a caller who must know early that the addresses are
+// free. Requests wait until the server runs. The caller calls Release.
+func BindBoth(ctx context.Context, cfg Config) (Config, error) {
+	cfg, err := Bind(ctx, cfg)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.Listener == nil {
+		cfg.Listener, err = listen.Open(ctx, cfg.Settings.Listen)
+	}
+	if err == nil && cfg.OpsListener == nil {
+		cfg.OpsListener, err = listen.Open(ctx, cfg.Settings.OpsListen)
+	}
+	if err != nil {
+		cfg.Release()
+		return cfg, fmt.Errorf("server: %w", err)
+	}
+	return cfg, nil
+}
+
+// Release closes the listeners that Bind or BindBoth opened. A server may have closed it
 // already.
 func (c Config) Release() {
 	if c.Listener != nil {
 		_ = c.Listener.Close()
+	}
+	if c.OpsListener != nil {
+		_ = c.OpsListener.Close()
 	}
 }
 

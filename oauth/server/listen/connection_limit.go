@@ -3,6 +3,7 @@ package listen
 import (
 	"container/list"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -172,6 +173,9 @@ func (l *limiter) count(c *limitedConn, n int) {
 // limiter has just closed the connection of a request, the answer could not be sent.
 // The panic then ends the connection before the handler is called.
 func (l *limiter) track(conn net.Conn, state http.ConnState) {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
 	c, ok := conn.(*limitedConn)
 	if !ok {
 		return

@@ -19,6 +19,23 @@ func (s *Server) opsHandler() http.Handler {
 	return mux
 }
 
+// withHealth serves /healthz besides next, for load balancers that ask the address that
+// they send requests to. It asks no database, because everybody can call it.
+func (s *Server) withHealth(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path != "/healthz" || r.Method != http.MethodGet && r.Method != http.MethodHead:
+			next.ServeHTTP(w, r)
+			return
+		case s.stopping.Load():
+			answerHealth(w, http.StatusServiceUnavailable, `{"status":"stopping"}`)
+		default:
+			answerHealth(w, http.StatusOK, `{"status":"ok"}`)
+		}
+		r.Pattern = "GET /healthz" // for the log and the metrics: no mux sees the request
+	})
+}
+
 // ready answers 200 if the server can take requests, with how it learns of changes, and
 // 503 otherwise, with the reason. The error itself is in the log.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +39,12 @@ type Config struct {
 	Listener  net.Listener // already open at Listen; nil: Start opens one
 	OpsListen string       // host:port of health, readiness and metrics
 
+	OpsListener net.Listener // already open at OpsListen; nil: Start opens one
+	// TLSCertFile and TLSKeyFile are the certificate of Listen in PEM. They are read again
+	// when they change. Empty: plain HTTP.
+	TLSCertFile, TLSKeyFile string
+	HealthOnListen          bool // serves /healthz at Listen as well
+
 	Surfaces      []surface.HTTPRules // rules of the surfaces that Handler consists of
 	InternalError string              // JSON body of the answer when Handler panics; empty: none
 
@@ -71,6 +78,7 @@ type Server struct {
 	metrics  metrics
 	stopping atomic.Bool
 
+	certificate        *certificate // nil: plain HTTP
 	api, ops           *http.Server
 	apiLimit, opsLimit *limiter
 	failed             chan error
@@ -90,6 +98,14 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("server: metrics: %w", err)
 	}
 	s := &Server{cfg: cfg, metrics: m, failed: make(chan error, 2)}
+	if cfg.HealthOnListen {
+		s.cfg.Handler = s.withHealth(cfg.Handler)
+	}
+	if cfg.TLSCertFile != "" {
+		if s.certificate, err = newCertificate(cfg.TLSCertFile, cfg.TLSKeyFile, cfg.Now, cfg.Logger); err != nil {
+			return nil, err
+		}
+	}
 	errorLog := log.New(cfg.Logger.With().Str("from", "net/http").Logger(), "", 0)
 	s.api = &http.Server{
 		Handler:           s,
@@ -169,13 +185,19 @@ func (s *Server) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	ops, err := Open(ctx, s.cfg.OpsListen)
+	ops := s.cfg.OpsListener
+	if ops == nil {
+		ops, err = Open(ctx, s.cfg.OpsListen)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("server: %w", err), api.Close())
 	}
 	s.apiLimit = newLimiter(api, s.cfg.MaxConns, s.cfg.TrustedProxies, s.metrics.connections)
 	s.opsLimit = newLimiter(ops, opsMaxConns, s.cfg.TrustedProxies, nil)
 	base := context.WithoutCancel(ctx)
+	if s.certificate != nil {
+		s.api.TLSConfig = s.certificate.config()
+	}
 	s.serve(base, s.api, s.apiLimit)
 	s.serve(base, s.ops, s.opsLimit)
 	return nil
@@ -185,11 +207,20 @@ func (s *Server) serve(base context.Context, srv *http.Server, l *limiter) {
 	srv.BaseContext = func(net.Listener) context.Context { return base }
 	srv.ConnState = l.track
 	s.serving.Go(func() {
-		err := srv.Serve(l)
+		err := serveOn(srv, l)
 		if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.failed <- fmt.Errorf("server: %w", err)
 		}
 	})
+}
+
+// serveOn serves with TLS if the server has a configuration of it.
+func serveOn(srv *http.Server, l net.Listener) error {
+	if srv.TLSConfig == nil {
+		return srv.Serve(l)
+	}
+	srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no HTTP/2
+	return srv.ServeTLS(l, "", "")
 }
 
 // Addr returns the address of the API. Call it after Start.

@@ -54,6 +54,24 @@ func TestAnyPortOfDemo(t *testing.T) {
 	isServed(t, nil, log.found, "localhost", log.stop)
 }
 
+// TestDemoOnTakenPort: a demo whose address is in use says so, and prints no commands that
+// would reach somebody else.
+func TestDemoOnTakenPort(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close() //nolint:errcheck // the test is over then
+	for _, setting := range []string{"LATCHKEY_LISTEN", "LATCHKEY_OPS_LISTEN"} {
+		settings := map[string]string{"LATCHKEY_LISTEN": "127.0.0.1:0", "LATCHKEY_OPS_LISTEN": "127.0.0.1:0", setting: taken.Addr().String()}
+		r := kit.TryCommand(t, []string{"LATCHKEY_LISTEN=" + settings["LATCHKEY_LISTEN"], "LATCHKEY_OPS_LISTEN=" + settings["LATCHKEY_OPS_LISTEN"]}, "demo")
+		if r.ExitCode != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "address already in use") {
+			t.Errorf("%s is in use: %+v", setting, r)
+		}
+	}
+}
+
 // serve runs a server in this process that logs to out.
 func serve(ctx context.Context, w *kit.Fixture, settings config.Config, out *kit.Buffer) error {
 	cfg := w.ServerConfig(&w.Clock, settings)

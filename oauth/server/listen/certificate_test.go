@@ -1,0 +1,124 @@
+package listen
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// writeCertificate writes a self-signed certificate for 127.0.0.1 with the serial number.
+func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Unix(serial, 0)
+		if err := os.Chtimes(name, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCertificateIsRead again when its files change, and stays in use while they are
+// broken. The connection limits hold for TLS too.
+func TestCertificateIsReadAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, certFile, keyFile, 1)
+	var ahead atomic.Int64
+	s := start(t, http.NotFoundHandler(), func(c *Config) {
+		c.TLSCertFile, c.TLSKeyFile = certFile, keyFile
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	serial := func() int64 {
+		t.Helper()
+		conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", s.Addr().String()) //nolint:gosec // the test looks at the certificate itself
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // the test is over then
+		return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+	}
+	if got := serial(); got != 1 {
+		t.Fatalf("certificate %d", got)
+	}
+	writeCertificate(t, certFile, keyFile, 2)
+	if got := serial(); got != 1 {
+		t.Errorf("certificate %d before the files are looked at", got)
+	}
+	ahead.Add(int64(certificateAge))
+	if got := serial(); got != 2 {
+		t.Errorf("certificate %d after a renewal, want 2", got)
+	}
+	if err := os.WriteFile(keyFile, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ahead.Add(int64(certificateAge))
+	if got := serial(); got != 2 || !strings.Contains(s.log.text(), "stays in use") {
+		t.Errorf("certificate %d while the files are broken, want 2", got)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // self-signed
+	defer client.CloseIdleConnections()
+	response, err := client.Get("https://" + s.Addr().String() + "/") //nolint:noctx // a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusNotFound || response.Header.Get("Strict-Transport-Security") == "" || response.ProtoMajor != 1 {
+		t.Errorf("answer %d over %s", response.StatusCode, response.Proto)
+	}
+	s.apiLimit.mu.Lock()
+	idle := s.apiLimit.idle.Len()
+	s.apiLimit.mu.Unlock()
+	if idle == 0 {
+		t.Error("the idle TLS connection cannot be closed for another one")
+	}
+}
+
+// TestHealthOnListen: /healthz on the address of the API needs no database, says that the
+// server stops, and exists only if it was asked for.
+func TestHealthOnListen(t *testing.T) {
+	t.Parallel()
+	for _, wanted := range []bool{false, true} {
+		s := start(t, http.NotFoundHandler(), func(c *Config) { c.HealthOnListen, c.ShutdownDelay = wanted, 2*time.Second })
+		want := map[bool]int{true: http.StatusOK, false: http.StatusNotFound}[wanted]
+		if got, _ := s.get(t, s.url("/healthz"), nil); got.StatusCode != want {
+			t.Errorf("wanted %v: %d", wanted, got.StatusCode)
+		}
+		s.stopping.Store(true)
+		if got, body := s.get(t, s.url("/healthz"), nil); wanted && (got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "stopping")) {
+			t.Errorf("while it stops: %d %s", got.StatusCode, body)
+		}
+		if got, _ := s.get(t, s.url("/readyz"), nil); got.StatusCode != http.StatusNotFound {
+			t.Errorf("readiness is public: %d", got.StatusCode)
+		}
+	}
+}
