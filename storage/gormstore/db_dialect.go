@@ -21,6 +21,9 @@ type dialect interface {
 	expressions
 	// classify returns the sentinel for a driver's error, or nil.
 	classify(err error) error
+	// refersToNothing reports whether a violation of a foreign key is about that column.
+	// count counts the rows with the key that the column refers to.
+	refersToNothing(ctx context.Context, s *Store, err error, column, count string, key any) bool
 	// unhurried is a statement that lets the others of its transaction take as long as
 	// they need. Empty: nothing bounds them.
 	unhurried() string

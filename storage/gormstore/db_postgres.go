@@ -245,6 +245,13 @@ func (p *postgres) repeatable(err error) bool {
 	return ok && slices.Contains([]string{"40001", "40P01", "25006"}, said.Code)
 }
 
+// refersToNothing goes by the name of the constraint, which is TABLE_COLUMN_fkey. It cannot
+// look the row up, because the transaction has failed.
+func (p *postgres) refersToNothing(_ context.Context, _ *Store, err error, column, _ string, _ any) bool {
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.HasSuffix(said.ConstraintName, "_"+column+"_fkey")
+}
+
 // classify goes by SQLSTATE (PostgreSQL manual, appendix A).
 func (p *postgres) classify(err error) error {
 	var said *pgconn.PgError

@@ -359,6 +359,13 @@ func changesAfter(ctx context.Context, conn *sql.Conn, last int64) (changes []co
 // tell does nothing: whoever shares the file looks for work every second.
 func (d *sqlite) tell(context.Context, *Store) error { return nil }
 
+// refersToNothing looks the row up, because SQLite does not name it.
+func (*sqlite) refersToNothing(ctx context.Context, s *Store, _ error, _, count string, key any) bool {
+	var n int64
+	err := s.writing(ctx).Raw(count, key).Scan(&n).Error
+	return err == nil && n == 0
+}
+
 func (d *sqlite) classify(err error) error {
 	var said interface {
 		error

@@ -81,6 +81,9 @@ func (s *Store) locking(ctx context.Context) *gorm.DB { return s.dialect.lockRow
 // that version only, or returns storage.ErrStale. With storage.MustBeNew it
 // overwrites nothing, or returns storage.ErrConflict.
 func put[R any, P record[R]](ctx context.Context, s *Store, what string, row P) error {
+	if err := s.checkKey(ctx, what, row); err != nil {
+		return err
+	}
 	if _, ok := any(row).(switchable); !ok {
 		return write(ctx, s, what, row)
 	}
@@ -117,7 +120,7 @@ func write[R any, P record[R]](ctx context.Context, s *Store, what string, row P
 	began := s.now()
 	err := db.Create(row).Error
 	s.observed(ctx, what, began, err)
-	return s.wrap(ctx, what, err)
+	return s.wrapRow(ctx, what, row, err)
 }
 
 // describe returns what GORM reads from the tags of a row.
@@ -160,7 +163,7 @@ func addMissing[R any, P record[R]](ctx context.Context, s *Store, what string, 
 	if stamp.Created == 0 {
 		stamp.Created = stamp.Updated
 	}
-	return s.wrap(ctx, what, s.writing(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(row).Error)
+	return s.wrapRow(ctx, what, row, s.writing(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(row).Error)
 }
 
 // update overwrites the row with the primary key of row within a transaction:
@@ -189,7 +192,7 @@ func overwrite[R any, P record[R]](ctx context.Context, s *Store, what string, r
 	began := s.now()
 	done := s.writing(ctx).Model(row).Clauses(clause.Returning{}).Where("version = ?", seen).Select("*").Updates(row)
 	s.observed(ctx, what, began, done.Error)
-	return s.wrap(ctx, what, affected(done.RowsAffected, done.Error, storage.ErrStale))
+	return s.wrapRow(ctx, what, row, affected(done.RowsAffected, done.Error, storage.ErrStale))
 }
 
 // switchable is a row that can be switched off and on. What was issued for it

@@ -14,6 +14,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"Roles":           testRoles,
 		"SignIn":          testSignIn,
 		"Sources":         testSources,
+		"References":      testMissingReferences,
 		"Outcomes":        testOutcomes,
 		"Families":        testFamilies,
 		"Codes":           testCodes,
