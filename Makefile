@@ -19,7 +19,7 @@ EXAMPLES = grantsonly withgormstore signinpage
 CHAOS ?= 3m
 SEED ?= 0
 
-.PHONY: help test check build release image deploy-test lint vuln bench bench-delivery chaos fuzz docs strangers
+.PHONY: help test check build release image deploy-test lint vuln bench bench-delivery chaos fuzz docs strangers module
 
 # help lists the targets.
 help:
@@ -101,3 +101,7 @@ strangers:
 	.ci/postgresql
 	.ci/gateways
 	$(GO) test -tags strangers ./test/e2e/strangers -run '^TestStrangers$$' -timeout 15m -v
+
+# module writes a copy of the source to OUT, with the module path MODULE.
+module:
+	@.ci/module "$(MODULE)" "$(OUT)"

@@ -7,6 +7,18 @@
 // answer nor its time depends on whether a user exists. A loop in the same process
 // (Service.Run) resolves the request a moment later.
 //
+// # Two ways to send codes
+//
+// [Unqueued] hands each code to a function of yours, in the background. A code that is not
+// sent when the process ends is lost, and its user asks again. It needs no tables but
+// those of the sign-ins.
+//
+// [Service] is for those who must not lose a request. It stores the request, resolves it
+// into codes and sealed messages, and package deliver sends those until one arrives or
+// the code expires. *gormstore.Store has the tables.
+//
+// # What it does not own
+//
 // The package does not redeem codes: package signin calls Codes.Match or
 // Codes.MatchVerification and the store settles the attempt. It does not count
 // guesses (see lockout) and does not deliver messages (see deliver). It does not
@@ -14,10 +26,10 @@
 //
 // It does not depend on fosite, which has no endpoint for requesting a code. A
 // server with fosite adds its own endpoint and must do three things:
-//   - Authenticate the client there as at the token endpoint. fosite authenticates
-//     clients only in NewAccessRequest.
+//   - Authenticate the client there as at the token endpoint; see
+//     grants.TokenEndpoint.Client. fosite authenticates clients only in NewAccessRequest.
 //   - Give the same answer for all users.
-//   - Call Service.Run in every process. Otherwise no code is sent.
+//   - With a Service, call Service.Run in every process. Otherwise no code is sent.
 //
 // Redeem codes with grants.Password and do not register fosite's own handler of
 // that grant too. That handler does not support codes, answers a store's error with

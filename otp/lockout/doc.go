@@ -6,6 +6,10 @@
 // have hit a code, and one for each known source address. A new code renews no
 // counter.
 //
-// The package does not clear counters. A successful sign-in clears them in the
-// store, and so does an administrator's unlock.
+// [Apply] is the whole arithmetic: it returns the [State] after an [Outcome]. A store that
+// keeps the State as one value needs no other function. [Next] is the part for failures,
+// for stores that keep counters in columns.
+//
+// [AllowanceOf] says how many guesses a policy allows, [Check] refuses a policy that allows
+// too many, and [Replay] shows what another policy would have done to past events.
 package lockout
