@@ -36,9 +36,10 @@ func databaseOf(t *testing.T, text string) string {
 // same time on a database whose default is serializable, with and without a pooler.
 func TestSerializableByDefault(t *testing.T) {
 	t.Parallel()
-	for name, reach := range map[string]func(url string) string{
-		"directly": func(url string) string { return url },
-		"through a pooler": func(url string) string {
+	for name, reach := range map[string]func(t *testing.T, url string) string{
+		"directly": func(_ *testing.T, url string) string { return url },
+		"through a pooler": func(t *testing.T, url string) string {
+			t.Helper()
 			return postgres(t).Pooler(t, 8).URL(url)
 		},
 	} {
@@ -46,7 +47,7 @@ func TestSerializableByDefault(t *testing.T) {
 			t.Parallel()
 			direct := postgres(t).Database(t)
 			alter(t, direct, "ALTER DATABASE "+databaseOf(t, direct)+" SET default_transaction_isolation = serializable")
-			s := open(t, gormstore.Config{URL: reach(direct)})
+			s := open(t, gormstore.Config{URL: reach(t, direct)})
 			seed(t, s)
 			for _, scope := range []func(func(context.Context) error) error{
 				func(do func(context.Context) error) error { return do(t.Context()) },
