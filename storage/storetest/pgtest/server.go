@@ -116,6 +116,7 @@ func (s *Server) settings() string {
 		"unix_socket_directories = '" + s.dir + "'",
 		"max_connections = 300",
 		"shared_buffers = 64MB",
+		"max_wal_size = 256MB",
 		"logging_collector = off",
 	}
 	if s.port == 0 {
