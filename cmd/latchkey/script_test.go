@@ -28,6 +28,7 @@ func TestScripts(t *testing.T) {
 			"absent": absent,
 		},
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", "halt_on_error=1 atexit_sleep_ms=0") // see kit.BaseEnviron
 			text, err := os.ReadFile(filepath.Join("..", "..", "docs", "CONFIG.md"))
 			if err != nil {
 				return err

@@ -3,7 +3,6 @@ package delivery
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,12 +14,12 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// startReplica starts a server as a startReplica of its own, which a test may kill.
+// startReplica starts a server as a process of its own, which a test may kill.
 func startReplica(w *kit.Fixture) (n *kit.Server, kill func()) {
 	w.T.Helper()
 	cfg := w.Config()
 	cmd := exec.Command(kit.Program(w.T), "serve")
-	cmd.Env = append(os.Environ(),
+	cmd.Env = append(kit.BaseEnviron(),
 		"LATCHKEY_DATABASE_URL="+w.DatabaseURL, "LATCHKEY_MASTER_KEY="+kit.MasterKey, "LATCHKEY_OUTBOUND_ALLOW=127.0.0.0/8",
 		"LATCHKEY_LISTEN="+cfg.Listen, "LATCHKEY_OPS_LISTEN="+cfg.OpsListen,
 		"LATCHKEY_OTP_LIMIT_RECIPIENT=0", "LATCHKEY_OTP_LIMIT_CLIENT=0", "LATCHKEY_OTP_LIMIT_ADDRESS=0")

@@ -61,7 +61,7 @@ func (r pageRun) run(t *testing.T, w *kit.Fixture) {
 	defer cancel()
 	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	shell.Dir = t.TempDir()
-	shell.Env = append(os.Environ(), "PATH="+filepath.Dir(kit.Program(t))+":"+os.Getenv("PATH"), "BASE="+r.server, "SECRET="+r.secret, "RECEIVER="+r.receiver, "NO_PROXY=127.0.0.1",
+	shell.Env = append(kit.BaseEnviron(), "PATH="+filepath.Dir(kit.Program(t))+":"+os.Getenv("PATH"), "BASE="+r.server, "SECRET="+r.secret, "RECEIVER="+r.receiver, "NO_PROXY=127.0.0.1",
 		"LATCHKEY_DATABASE_URL="+w.DatabaseURL, "LATCHKEY_MASTER_KEY="+kit.MasterKey)
 	if out, err := shell.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)

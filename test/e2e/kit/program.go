@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"latchkey/keys"
 	"latchkey/oauth/server"
@@ -45,7 +46,10 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer unlock()
-	args, path := []string{"build"}, filepath.Join(dir, "plain", "latchkey")
+	if err := removeUnused(filepath.Dir(dir)); err != nil {
+		return "", err
+	}
+	args, path := []string{"build", "-ldflags=-s -w"}, filepath.Join(dir, "plain", "latchkey")
 	if raceDetector {
 		// The same flags as in the Makefile, so that both share the build cache.
 		args = append(args, "-race", "-gcflags=modernc.org/...=-race=false", "-gcflags=golang.org/x/crypto/...=-race=false")
@@ -69,13 +73,29 @@ func cacheDir(root string) (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
-// lockFile waits for the lock of a file, which ends with the process at the latest.
+// programLife is how long a program is kept that no test uses.
+const programLife = 24 * time.Hour
+
+// removeUnused removes the programs of other checkouts, which may be gone, from the cache.
+func removeUnused(cache string) error {
+	locks, err := filepath.Glob(filepath.Join(cache, "*", "lock"))
+	for _, lock := range locks {
+		if info, statErr := os.Stat(lock); statErr == nil && time.Since(info.ModTime()) > programLife {
+			err = errors.Join(err, os.RemoveAll(filepath.Dir(lock)))
+		}
+	}
+	return err
+}
+
+// lockFile waits for the lock of a file, which ends with the process at the latest. The
+// time of the file says when it was last used.
 func lockFile(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	now := time.Now()
+	if err := errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_EX), os.Chtimes(path, now, now)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return func() { _ = f.Close() }, nil
@@ -107,9 +127,10 @@ func TryCommand(t testing.TB, environ []string, args ...string) Result {
 	return Result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
-// BaseEnviron returns the environment of each process that the tests start.
+// BaseEnviron returns the environment of each process that the tests start. A data race
+// ends the process. Without one, the race detector does not wait a second at the end.
 func BaseEnviron() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir(), "GORACE=halt_on_error=1"}
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir(), "GORACE=halt_on_error=1 atexit_sleep_ms=0"}
 }
 
 // Command runs the program on the fixture's database, and returns what it printed. It

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -130,7 +129,7 @@ func processOf(w *kit.Fixture, t *testing.T, issuer string) *exec.Cmd {
 	listen, ops := kit.FreeAddresses(t)
 	cmd := exec.Command(kit.Program(t), "serve")
 	cmd.Stderr = new(bytes.Buffer)
-	cmd.Env = append(os.Environ(), "LATCHKEY_DATABASE_URL="+w.DatabaseURL, "LATCHKEY_MASTER_KEY="+kit.MasterKey,
+	cmd.Env = append(kit.BaseEnviron(), "LATCHKEY_DATABASE_URL="+w.DatabaseURL, "LATCHKEY_MASTER_KEY="+kit.MasterKey,
 		"LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN="+ops, "LATCHKEY_ISSUER="+issuer, "LATCHKEY_OUTBOUND_ALLOW=127.0.0.0/8")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
