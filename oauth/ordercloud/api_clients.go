@@ -214,7 +214,7 @@ func (a apiClients) changedSecrets(before, after countedClient) []string {
 	return []string{"ClientSecret"}
 }
 
-// withKey makes the first signing key of the algorithm that a request asks for, or
+// withKey makes the first signing key of each algorithm that a request asks for, or
 // that a new client gets, so that no token has to wait for one. It does so before
 // the transaction of the change, because making a key has a transaction of its own.
 func (a apiClients) withKey(serve func(*call) (surface.Answer, error)) func(*call) (surface.Answer, error) {
@@ -224,13 +224,15 @@ func (a apiClients) withKey(serve func(*call) (surface.Answer, error)) func(*cal
 			return surface.Answer{}, err
 		}
 		c.Body = io.NopCloser(bytes.NewReader(raw))
-		var asked struct{ SigningAlg string }
+		var asked struct{ SigningAlg, IDTokenSigningAlg string }
 		_ = json.Unmarshal(raw, &asked) // a body that is not JSON is refused when it is read next
-		if alg := cmp.Or(asked.SigningAlg, a.cfg.ClientSigningAlg); slices.Contains(jose.SigningAlgorithms(), alg) {
-			err = a.ensureKey(c, alg)
-		}
-		if err != nil {
-			return surface.Answer{}, err
+		for _, alg := range []string{cmp.Or(asked.SigningAlg, a.cfg.ClientSigningAlg), asked.IDTokenSigningAlg} {
+			if !slices.Contains(jose.SigningAlgorithms(), alg) {
+				continue
+			}
+			if err := a.ensureKey(c, alg); err != nil {
+				return surface.Answer{}, err
+			}
 		}
 		return serve(c)
 	}

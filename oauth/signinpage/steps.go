@@ -169,7 +169,7 @@ func (p *Pages) takeCredential(w http.ResponseWriter, r *http.Request, v *visit,
 	former, err := p.sessions.Read(r)
 	if err == nil {
 		var who person
-		if who, err = p.newPerson(c, signIn, former); err == nil {
+		if who, err = p.newPerson(c, v, signIn, former); err == nil {
 			err = p.finish(w, r, v, c, who)
 		}
 	}
@@ -181,8 +181,12 @@ func (p *Pages) takeCredential(w http.ResponseWriter, r *http.Request, v *visit,
 }
 
 // newPerson returns the person of a verified sign-in, whose session has not begun.
-func (p *Pages) newPerson(c *storage.Client, s *signin.SignIn, former *storage.SessionState) (person, error) {
+// It signed in after the request came, whatever the clocks of the servers say.
+func (p *Pages) newPerson(c *storage.Client, v *visit, s *signin.SignIn, former *storage.SessionState) (person, error) {
 	session, cookie, err := p.sessions.Begin(c, s, former)
+	if began := time.UnixMicro(v.Started).UTC(); session.AuthTime.Before(began) {
+		session.AuthTime = began
+	}
 	return person{SignedIn: oauth.SignedIn{Session: session, SignIn: s}, user: &s.Principal, cookie: cookie}, err
 }
 

@@ -94,8 +94,7 @@ func (s *Store) updateSigningKey(ctx context.Context, k storage.SigningKey) erro
 // ClientSigningAlgs lists the JWS algorithms that clients name for their
 // tokens, each once.
 func (s *Store) ClientSigningAlgs(ctx context.Context) ([]string, error) {
-	var algs []string
-	err := s.reading(ctx).Model(&clientRow{}).Distinct("signing_alg").Where("signing_alg <> ''").
-		Order("signing_alg").Find(&algs).Error
-	return algs, s.wrap(ctx, "signing algorithms of clients", err)
+	return query[string](ctx, s, "signing algorithms of clients",
+		`SELECT signing_alg FROM clients WHERE signing_alg <> ''
+		UNION SELECT id_token_alg FROM clients WHERE id_token_alg <> '' ORDER BY 1`)
 }

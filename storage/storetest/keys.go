@@ -120,7 +120,10 @@ func testClientAlgs(t *testing.T, w *fixture) {
 	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p", RealmID: "r"}))(t)
 	for id, alg := range map[string]string{"one": "RS256", "two": "EdDSA", "three": "RS256", "four": ""} {
 		c := fullClient(id)
-		c.SigningAlg = alg
+		c.SigningAlg, c.IDTokenAlg = alg, ""
+		if alg == "EdDSA" { // of its ID tokens
+			c.SigningAlg, c.IDTokenAlg = "", alg
+		}
 		must(w.store.PutClient(w.ctx, c))(t)
 	}
 	equal(t, must(w.store.ClientSigningAlgs(w.ctx))(t), []string{"EdDSA", "RS256"})

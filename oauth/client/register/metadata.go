@@ -153,7 +153,7 @@ func (m *clientMetadata) checkRedirects() error {
 		return &metadataError{"invalid_redirect_uri", "redirect_uris is required for the grant type authorization_code"}
 	case !uses && len(m.ResponseTypes) > 0:
 		return fault("response_types", "needs the grant type authorization_code")
-	case m.IDTokenAlg != "" && !slices.Contains([]string{keys.ES256, keys.RS256, keys.EdDSA}, m.IDTokenAlg):
+	case m.IDTokenAlg != "" && !slices.Contains([]string{keys.ES256, keys.RS256}, m.IDTokenAlg):
 		return fault("id_token_signed_response_alg", "is not served")
 	}
 	for member, uris := range map[string][]string{"redirect_uris": m.RedirectURIs, "post_logout_redirect_uris": m.PostLogoutRedirectURIs} {

@@ -1,0 +1,68 @@
+package page
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+
+	"latchkey/test/e2e/kit"
+)
+
+// TestClients registers clients for the page in each way.
+func TestClients(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		admin := s.NewAdmin(s.Server)
+		body := `{"ID":"made","AppName":"Made","Active":true,"AllowAnyBuyer":true,"GrantTypes":["authorization_code"],"AllowedCredentials":["otp"],` +
+			`"RedirectUris":["https://made.example/b","https://made.example/a"],"PostLogoutRedirectUris":["https://made.example/"],` +
+			`"BackchannelLogoutUri":"https://made.example/logout","IDTokenSigningAlg":"EdDSA"}`
+		made := admin.Do(http.MethodPost, "/v1/apiclients", body)
+		for _, part := range []string{
+			`"RedirectUris":["https://made.example/a","https://made.example/b"]`, `"PostLogoutRedirectUris":["https://made.example/"]`,
+			`"BackchannelLogoutUri":"https://made.example/logout"`, `"IDTokenSigningAlg":"EdDSA"`,
+		} {
+			if made.Status != 201 || !strings.Contains(made.Body, part) {
+				t.Errorf("%s is missing: %d %s", part, made.Status, made.Body)
+			}
+		}
+		for _, uri := range []string{"http://made.example/a", "https://*.made.example/a", "https://made.example/a#b", "/a", "javascript:alert(1)"} {
+			text, err := json.Marshal(map[string]any{"RedirectUris": []string{uri}})
+			s.Must(err)
+			if got := admin.Do(http.MethodPatch, "/v1/apiclients/made", string(text)); got.Status != 400 || !strings.Contains(got.Body, "redirect URI") {
+				t.Errorf("%s: %d %s", uri, got.Status, got.Body)
+			}
+		}
+		a, b := s.attempt("made", "", "https://made.example/a", "openid"), s.newBrowser()
+		token, err := a.exchange(b.signIn(a, "jane").Get("code"))
+		s.Must(err)
+		ctx := oidc.ClientContext(context.Background(), kit.HTTPClient)
+		raw, _ := token.Extra("id_token").(string)
+		id, err := oidc.NewVerifier("http://latchkey.test", oidc.NewRemoteKeySet(ctx, s.Server.URL+"/oauth/jwks"),
+			&oidc.Config{ClientID: "made", SupportedSigningAlgs: []string{"EdDSA"}, Now: s.Clock.Now}).Verify(ctx, raw)
+		s.Must(err)
+		s.Must(id.VerifyAccessToken(token.AccessToken))
+	})
+}
+
+// TestShield guesses codes at the page from one public address, until it is refused with a
+// page, although each answer has status 200.
+func TestShield(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		s := newSite(t, w, kit.BehindProxy, "LATCHKEY_SHIELD=5/1m")
+		b := s.newBrowser()
+		b.header.Set("X-Forwarded-For", "203.0.113.9")
+		page := b.submit(b.get(s.spa().path()), "username", "nobody").asksFor(t, "one-time-code")
+		for i := range 5 {
+			if got := b.submit(page, "code", "12345678"); got.status != 200 {
+				t.Fatalf("guess %d: %d %s", i, got.status, got.body)
+			}
+		}
+		got := b.submit(page, "code", "12345678")
+		if got.status != 429 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") || got.header.Get("Retry-After") == "" {
+			t.Errorf("another guess: %d %v", got.status, got.header)
+		}
+	})
+}
