@@ -100,6 +100,10 @@ type Page[R any] struct {
 	Total  int // number of all records that Where selects; with After as counted for the first page
 	Offset int // number of records before the page; with After without those that came or went since the first
 
+	// Estimated says that Total is an estimate. It is exact up to 100,000, and for pages
+	// that end beyond.
+	Estimated bool
+
 	// Next is Query.After of the next page. A Query with it finds the next records by an
 	// index, however many come before. It is for a Query with the same Where and Sort.
 	// Empty: this is the last page.
@@ -108,7 +112,7 @@ type Page[R any] struct {
 
 // WithItems returns the page with other items, such as what is shown of each record.
 func WithItems[R, W any](p Page[R], items []W) Page[W] {
-	return Page[W]{Items: items, Total: p.Total, Offset: p.Offset, Next: p.Next}
+	return Page[W]{Items: items, Total: p.Total, Offset: p.Offset, Estimated: p.Estimated, Next: p.Next}
 }
 
 // UserScope selects users. Empty fields select all.

@@ -162,7 +162,7 @@ func list[R, T any](
 		}
 		page.Data = append(page.Data, item)
 	}
-	return surface.Answer{Status: http.StatusOK, Body: page}, nil
+	return surface.Answer{Status: http.StatusOK, Body: page, Estimated: found.Estimated}, nil
 }
 
 // withIncluded adds related resources to the answer of a list.

@@ -364,5 +364,5 @@ func listOf[R, W any](c *call, q storage.Query, found storage.Page[R], show func
 		}
 		meta.NextPageKey = &key
 	}
-	return surface.Answer{Status: http.StatusOK, Body: wire.List[W]{Meta: meta, Items: items}}, nil
+	return surface.Answer{Status: http.StatusOK, Body: wire.List[W]{Meta: meta, Items: items}, Estimated: found.Estimated}, nil
 }

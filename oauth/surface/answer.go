@@ -15,13 +15,22 @@ type Answer struct {
 	Version int64    // of the record shown, for the ETag; 0: no ETag
 	Changed []string // members that have another value now, secrets included
 	Notice  string   // a warning for the administrator; empty: none
+
+	Estimated bool // the total of a list is
 }
+
+// TotalHeader is the response header that says "estimated" if the total of a list is an
+// estimate. Bodies stay as the vendors' SDKs expect them.
+const TotalHeader = "Latchkey-Total"
 
 // Write writes the answer as JSON. mediaType is the Content-Type of a body.
 func (a Answer) Write(w http.ResponseWriter, mediaType string) {
 	h := w.Header()
 	if a.Version > 0 {
 		h.Set("ETag", EntityTag(a.Version))
+	}
+	if a.Estimated {
+		h.Set(TotalHeader, "estimated")
 	}
 	if len(a.Changed) > 0 {
 		h.Set(admin.ChangedHeader, strings.Join(a.Changed, ", "))

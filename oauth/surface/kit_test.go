@@ -67,10 +67,10 @@ func TestRewrite(t *testing.T) {
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	Answer{Status: http.StatusOK, Body: map[string]int{"A": 1}, Version: 3, Changed: []string{"A", "B"}, Notice: "note"}.Write(w, "application/json")
+	Answer{Status: http.StatusOK, Body: map[string]int{"A": 1}, Version: 3, Changed: []string{"A", "B"}, Notice: "note", Estimated: true}.Write(w, "application/json")
 	want := http.Header{
 		"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}, "Etag": {`"3"`},
-		"Latchkey-Changed": {"A, B"}, "Latchkey-Notice": {"note"},
+		"Latchkey-Changed": {"A, B"}, "Latchkey-Notice": {"note"}, "Latchkey-Total": {"estimated"},
 	}
 	if w.Code != http.StatusOK || w.Body.String() != `{"A":1}` || fmt.Sprint(w.Header()) != fmt.Sprint(want) {
 		t.Errorf("%d %s %v", w.Code, w.Body, w.Header())

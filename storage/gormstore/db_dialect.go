@@ -68,6 +68,9 @@ type dialect interface {
 	watch(ctx context.Context, s *Store) error
 	// tell makes the watches of other stores hear that there is work.
 	tell(ctx context.Context, s *Store) error
+	// estimate returns about how many rows a selection has, at a cost that does not grow
+	// with their number. where begins with WHERE.
+	estimate(ctx context.Context, s *Store, table, joins string, where statement) (int, error)
 	// running returns a condition that fails once ctx has ended, so that a
 	// statement with many rows ends with its context. release is called after
 	// the statement.

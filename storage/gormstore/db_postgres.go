@@ -66,6 +66,23 @@ func (p *postgres) running(context.Context) (condition string, release func()) {
 	return "TRUE", func() {}
 }
 
+// estimate asks the planner.
+func (p *postgres) estimate(ctx context.Context, s *Store, table, joins string, where statement) (int, error) {
+	text, err := get[string](ctx, s, "estimate", "EXPLAIN (FORMAT JSON) SELECT 1 FROM "+table+joins+where.sql, where.args...)
+	if err != nil {
+		return 0, err
+	}
+	var plans []struct {
+		Plan struct {
+			Rows float64 `json:"Plan Rows"`
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &plans); err != nil || len(plans) == 0 {
+		return 0, fmt.Errorf("estimate: the plan %q: %w", text, err)
+	}
+	return int(plans[0].Plan.Rows), nil
+}
+
 func (p *postgres) listConns() int { return max(p.maxConns/listShare, 1) }
 
 func (p *postgres) gorm(pool gorm.ConnPool) gorm.Dialector {

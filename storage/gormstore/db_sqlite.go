@@ -1,6 +1,7 @@
 package gormstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -225,6 +226,17 @@ func (d *sqlite) insertRows(table string, names columns, arrays []any) (inserts 
 		})
 	}
 	return inserts
+}
+
+// estimate looks at a thousand places in the table and sees how many hold a row of the
+// selection.
+func (d *sqlite) estimate(ctx context.Context, s *Store, table, joins string, where statement) (int, error) {
+	name, alias, _ := strings.Cut(table, " ")
+	return get[int](ctx, s, "estimate", `WITH RECURSIVE i (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM i WHERE n < 999),
+			ends (low, high) AS (SELECT min(rowid), max(rowid) FROM `+name+`)
+		SELECT count(*) * (SELECT high - low + 1 FROM ends) / 1000
+		FROM (SELECT low + (high - low) * n / 999 AS sampled FROM ends, i) CROSS JOIN `+table+` ON `+cmp.Or(alias, name)+`.rowid = sampled`+joins+where.sql,
+		where.args...)
 }
 
 func (d *sqlite) deletesUpTo(limit int, table, condition, order string) string {

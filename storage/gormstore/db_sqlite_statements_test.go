@@ -4,12 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	sqlitedriver "modernc.org/sqlite"
+	"modernc.org/sqlite/vtab"
 )
 
 // countingConnector counts the statements that its connections prepare and close.
@@ -219,5 +222,83 @@ func TestKeptStatementsAreBounded(t *testing.T) {
 	before := count.begun - count.closed
 	if number(t, db, long); count.begun-count.closed != before {
 		t.Error("a long statement is kept")
+	}
+}
+
+// planCounter is a virtual table without rows. SQLite asks it for an index whenever it
+// plans a statement that reads it.
+type planCounter struct{ plans int }
+
+func (p *planCounter) Create(ctx vtab.Context, _ []string) (vtab.Table, error) {
+	return p, ctx.Declare("CREATE TABLE counted (n)")
+}
+func (p *planCounter) Connect(ctx vtab.Context, args []string) (vtab.Table, error) {
+	return p.Create(ctx, args)
+}
+func (p *planCounter) BestIndex(*vtab.IndexInfo) error        { p.plans++; return nil }
+func (p *planCounter) Open() (vtab.Cursor, error)             { return p, nil }
+func (p *planCounter) Disconnect() error                      { return nil }
+func (p *planCounter) Destroy() error                         { return nil }
+func (p *planCounter) Filter(int, string, []vtab.Value) error { return nil }
+func (p *planCounter) Next() error                            { return nil }
+func (p *planCounter) Eof() bool                              { return true }
+func (p *planCounter) Column(int) (vtab.Value, error)         { return nil, nil }
+func (p *planCounter) Rowid() (int64, error)                  { return 0, nil }
+func (p *planCounter) Close() error                           { return nil }
+
+// TestLimitsKeepTheirPlan executes a statement with the form of a limit that this package
+// uses, with many values: SQLite plans it once. It plans the plain form at each call, which
+// costs more than most of these statements. So no source file has the plain form.
+func TestLimitsKeepTheirPlan(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // holds nothing
+	db.SetMaxOpenConns(1)
+	var counter planCounter
+	if err := vtab.RegisterModule(db, "latchkey_plan_counter", &counter); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE VIRTUAL TABLE counted USING latchkey_plan_counter"); err != nil {
+		t.Fatal(err)
+	}
+	plans := func(limit string) int {
+		counter.plans = 0
+		statement, err := db.Prepare("SELECT n FROM counted " + limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer statement.Close() //nolint:errcheck // only read
+		for n := range 10 {
+			rows, err := statement.Query(n)
+			if err == nil {
+				err = errors.Join(rows.Close(), rows.Err())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return counter.plans
+	}
+	if n := plans("LIMIT CAST(? AS BIGINT)"); n > 2 {
+		t.Errorf("a statement that was executed ten times was planned %d times", n)
+	}
+	if n := plans("LIMIT ?"); n < 10 {
+		t.Errorf("a statement with a plain limit was planned %d times: the cast is not needed any more", n)
+	}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(source, "_test.go") && strings.Contains(string(text), "LIMIT ?") {
+			t.Errorf("%s has a plain limit", source)
+		}
 	}
 }

@@ -103,10 +103,10 @@ func (s *Store) ClaimCodeRequests(ctx context.Context, now, leaseUntil time.Time
 		`WITH waiting AS (SELECT id, created_at,
 				row_number() OVER (PARTITION BY source, client_id ORDER BY created_at) AS turn
 			FROM code_requests WHERE ended_at = 0 AND lease_until <= ?),
-		chosen AS MATERIALIZED (SELECT id, created_at, turn FROM waiting ORDER BY turn, created_at LIMIT ?),
+		chosen AS MATERIALIZED (SELECT id, created_at, turn FROM waiting ORDER BY turn, created_at LIMIT CAST(? AS BIGINT)),
 		due AS MATERIALIZED (SELECT r.id FROM chosen c JOIN code_requests r ON r.id = c.id
 			WHERE r.ended_at = 0 AND r.lease_until <= ?
-			ORDER BY c.turn, c.created_at LIMIT ?`+s.dialect.claims()+`)
+			ORDER BY c.turn, c.created_at LIMIT CAST(? AS BIGINT)`+s.dialect.claims()+`)
 		UPDATE code_requests SET lease_until = ?, lease_owner = ? WHERE id IN (SELECT id FROM due)
 		RETURNING `+columnsOf[requestRow](&s.rows).list(),
 		micros(now), claimSpread*limit, micros(now), limit, micros(leaseUntil), s.leaseOwner())

@@ -108,7 +108,7 @@ func (s *Store) ClaimMessages(ctx context.Context, now, leaseUntil time.Time, li
 	rows, err := returning[messageRow](ctx, s, "claim messages",
 		`WITH due AS MATERIALIZED (SELECT id FROM messages
 			WHERE state = 'queued' AND run_at <= ? AND lease_until <= ? AND expires_at > ?`+others+`
-			ORDER BY run_at LIMIT ?`+s.dialect.claims()+`)
+			ORDER BY run_at LIMIT CAST(? AS BIGINT)`+s.dialect.claims()+`)
 		UPDATE messages SET lease_until = ?, lease_owner = ?, attempts = attempts + 1 WHERE id IN (SELECT id FROM due)
 		RETURNING `+columnsOf[messageRow](&s.rows).list(),
 		append(args, limit, micros(leaseUntil), s.leaseOwner())...)
@@ -165,7 +165,7 @@ func (s *Store) ExpireMessages(ctx context.Context, now time.Time, limit int) ([
 	rows, err := returning[messageRow](ctx, s, "expire messages",
 		`WITH due AS MATERIALIZED (SELECT id FROM messages
 			WHERE state = 'queued' AND expires_at <= ? AND lease_until <= ?
-			ORDER BY expires_at LIMIT ?`+s.dialect.claims()+`)
+			ORDER BY expires_at LIMIT CAST(? AS BIGINT)`+s.dialect.claims()+`)
 		UPDATE messages SET state = 'expired', `+ended+` WHERE id IN (SELECT id FROM due)
 		RETURNING `+columnsOf[messageRow](&s.rows).list(),
 		micros(now), micros(now), limit, micros(now), blob(nil))

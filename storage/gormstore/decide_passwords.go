@@ -144,7 +144,7 @@ func (s *Store) remember(ctx context.Context, x storage.PasswordChange) error {
 	}
 	_, err := s.exec(ctx, "forget passwords",
 		`DELETE FROM password_history WHERE login_id = ? AND (set_at, hash) NOT IN
-		(SELECT set_at, hash FROM password_history WHERE login_id = ? ORDER BY set_at DESC, hash LIMIT ?)`,
+		(SELECT set_at, hash FROM password_history WHERE login_id = ? ORDER BY set_at DESC, hash LIMIT CAST(? AS BIGINT))`,
 		x.LoginID, x.LoginID, max(x.Keep, 0))
 	return err
 }
@@ -156,7 +156,7 @@ func (s *Store) FormerPasswords(ctx context.Context, loginID string, n int) ([]s
 		`SELECT hash FROM (
 			SELECT password_hash AS hash, 0 AS former, password_set_at AS set_at FROM logins WHERE id = ? AND password_hash <> ''
 			UNION ALL SELECT hash, 1, set_at FROM password_history WHERE login_id = ?
-		) known ORDER BY former, set_at DESC, hash LIMIT ?`, loginID, loginID, max(n, 0))
+		) known ORDER BY former, set_at DESC, hash LIMIT CAST(? AS BIGINT)`, loginID, loginID, max(n, 0))
 }
 
 // RevokeUserTokens ends the access tokens and refresh families of a user that are as old

@@ -59,7 +59,7 @@ func newStatements(d dialect, t *rowTypes) statements {
 			WHERE t.id = ?`),
 		session: d.bind(session + "\n WHERE t.id = ?"),
 		sessions: d.bind(session + `
-			WHERE t.user_uid = ? AND t.ended_at = 0 AND t.idle_until > ? AND t.expires_at > ? ORDER BY t.created_at DESC, t.id LIMIT ?`),
+			WHERE t.user_uid = ? AND t.ended_at = 0 AND t.idle_until > ? AND t.expires_at > ? ORDER BY t.created_at DESC, t.id LIMIT CAST(? AS BIGINT)`),
 		authorization: d.bind("SELECT " + who + ", " + scoped + ", " + columnsOf[authorizationRow](t).of("t") + `, b.id AS session_id FROM authorizations t
 			LEFT JOIN sessions b ON b.id = t.session_id AND b.ended_at = 0
 			LEFT JOIN logins l ON l.id = t.login_id

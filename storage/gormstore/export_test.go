@@ -89,6 +89,9 @@ func (s *Store) LimitPages(ctx context.Context, pages int) error {
 	return err
 }
 
+// CountUpTo lets lists count up to n records, and estimate how many they are beyond.
+func (s *Store) CountUpTo(n int) { s.exactTotal = n }
+
 // ListedIn returns the id of the server, and whether it is in the list. It asks db, so the
 // server's connections do not matter.
 func (r *Registration) ListedIn(ctx context.Context, db *sql.DB) (id string, listed bool, err error) {

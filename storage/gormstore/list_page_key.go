@@ -20,14 +20,18 @@ type pageKey struct {
 	Values []any  // of the order's terms: a string, json.Number, bool or nil
 	Offset int    // number of records before the page
 	Total  int    // number of all records, as counted for the first page
+
+	Estimated bool // Total is
 }
 
-// key returns storage.Page.Next. values is a JSON array of the last record's values.
-func (p *paging) key(values string, offset, total int) string {
+// key returns storage.Page.Next. values is a JSON array of the last record's values. next
+// has what else the key says.
+func (p *paging) key(values string, next pageKey) string {
+	next.List = p.digest()
 	encoded, err := json.Marshal(struct {
 		pageKey
 		Values json.RawMessage
-	}{pageKey{List: p.digest(), Offset: offset, Total: total}, json.RawMessage(values)})
+	}{next, json.RawMessage(values)})
 	if err != nil {
 		panic(err) // the database wrote JSON
 	}

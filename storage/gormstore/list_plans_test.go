@@ -37,7 +37,16 @@ func direct(tb testing.TB, url string) *sql.DB {
 func crowd(tb testing.TB, url string, n int) {
 	tb.Helper()
 	db := direct(tb, url)
-	numbers := fmt.Sprintf("WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d)", n-1)
+	for _, statement := range append(crowdStatements(n), "ANALYZE") {
+		if _, err := db.Exec(statement); err != nil {
+			tb.Fatalf("%.60s: %v", statement, err)
+		}
+	}
+}
+
+// crowdStatements are the statements of crowd: first a buyer, users and logins.
+func crowdStatements(n int) []string {
+	numbers := fmt.Sprintf("WITH RECURSIVE n (i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < %d)", n-1)
 	statements := []string{
 		`INSERT INTO accounts (uid, realm_id, kind, id, name, active, xp, version, created_at, updated_at)
 			SELECT 'acc' || i, 'default', 'buyer', 'b' || (1000000 + i), 'Buyer', TRUE, '', 1, i * 7919 % 1000003, 1 FROM n`,
@@ -68,15 +77,13 @@ func crowd(tb testing.TB, url string, n int) {
 		`INSERT INTO audit_events (id, time, action, outcome, client_id, user_uid, username, factor, trace_id, source, object, took)
 			SELECT 'e' || i, i * 7919 % 1000003, '', '', '', 'usr' || (i % 3), '', '', '', '', '', 0 FROM n`,
 	}
-	for _, statement := range append(statements, "ANALYZE") {
+	for i, statement := range statements {
 		if strings.Contains(statement, "FROM n") {
 			into, selected, _ := strings.Cut(statement, "SELECT")
-			statement = into + numbers + " SELECT" + selected
-		}
-		if _, err := db.Exec(statement); err != nil {
-			tb.Fatalf("%.60s: %v", statement, err)
+			statements[i] = into + numbers + " SELECT" + selected
 		}
 	}
+	return statements
 }
 
 // longList is a list as a surface asks for it, with the arguments of its scope.
@@ -171,9 +178,9 @@ func TestListsUseIndexes(t *testing.T) {
 }
 
 // sorted reports whether a plan of either database sorts or reads a table without
-// an index.
+// an index. The rows that a list counts are read once more, in memory.
 func sorted(plan string) bool {
-	for line := range strings.Lines(plan) {
+	for line := range strings.Lines(strings.ReplaceAll(plan, "SCAN counted", "")) {
 		scans := strings.Contains(line, "SCAN ") && !strings.Contains(line, " USING ")
 		if scans || strings.Contains(line, "TEMP B-TREE") || strings.Contains(line, "Sort") || strings.Contains(line, "Seq Scan") {
 			return true
@@ -252,28 +259,4 @@ func TestEqualNamesUseIndexes(t *testing.T) {
 			}
 		}
 	})
-}
-
-// BenchmarkListUsers reads pages of a long list.
-func BenchmarkListUsers(b *testing.B) {
-	const users = 100_000
-	for dialect, fresh := range map[string]func() string{
-		"sqlite":   func() string { return sqliteFile(b) },
-		"postgres": func() string { return durable(b).Database(b) },
-	} {
-		url := fresh()
-		crowd(b, url, users)
-		s := open(b, gormstore.Config{URL: url})
-		scope := storage.UserScope{RealmID: "default", Kind: storage.Buyer, AccountUID: "acc0"}
-		for name, offset := range map[string]int{"first": 0, "middle": users / 2, "last": users - 20} {
-			b.Run(dialect+"/"+name, func(b *testing.B) {
-				for b.Loop() {
-					page, err := s.ListUsers(context.Background(), scope, storage.Query{Offset: offset, Limit: 20})
-					if err != nil || page.Total != users || len(page.Items) != 20 {
-						b.Fatal(page.Total, len(page.Items), err)
-					}
-				}
-			})
-		}
-	}
 }

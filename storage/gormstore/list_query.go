@@ -17,6 +17,10 @@ const (
 	maxLimit  = 10_000
 )
 
+// defaultExactTotal is up to how many records a list counts. More are estimated, unless
+// the page lies beyond them: to find it costs as much as to count.
+const defaultExactTotal = 100_000
+
 // listing is a list of records before a query selects some of them.
 type listing struct {
 	what   string
@@ -68,8 +72,9 @@ type keyed[R any] struct {
 	Values string `gorm:"column:order_values"`
 }
 
-// readPage reads the page after a page key in one statement, and other pages in two:
-// the first one counts the records.
+// readPage reads the page after a page key in one statement, and other pages in two or
+// three: the first one counts the records, and the second one estimates how many they are
+// if they are too many to count.
 func readPage[R any](ctx context.Context, s *Store, p *paging, q storage.Query) (storage.Page[R], error) {
 	condition, release := s.dialect.running(ctx)
 	defer release()
@@ -77,16 +82,15 @@ func readPage[R any](ctx context.Context, s *Store, p *paging, q storage.Query) 
 	if q.After != "" {
 		return readAfter[R](ctx, s, p, q)
 	}
-	found := storage.Page[R]{Offset: q.Offset}
-	var err error
-	found.Total, err = get[int](ctx, s, "count", p.running(p.count()), p.counted.args...)
+	total, estimated, err := p.total(ctx, s, q)
+	found := storage.Page[R]{Total: total, Estimated: estimated, Offset: q.Offset}
 	if err != nil || q.Offset >= found.Total {
 		return found, err
 	}
 	// A page of the second half is read from the other end, so that the last one costs
 	// no more than the first.
 	offset, limit := q.Offset, min(q.Limit, found.Total-q.Offset)
-	backwards := found.Total-offset-limit < offset
+	backwards := !estimated && found.Total-offset-limit < offset
 	if backwards {
 		offset = found.Total - offset - limit
 	}
@@ -113,7 +117,7 @@ func readAfter[R any](ctx context.Context, s *Store, p *paging, q storage.Query)
 	if more {
 		rows = rows[:q.Limit]
 	}
-	return pageOf(p, storage.Page[R]{Total: key.Total, Offset: key.Offset}, rows, more), err
+	return pageOf(p, storage.Page[R]{Total: key.Total, Estimated: key.Estimated, Offset: key.Offset}, rows, more), err
 }
 
 func readRows[R any](ctx context.Context, s *Store, p *paging, where statement, backwards bool, limit, offset int) ([]keyed[R], error) {
@@ -127,7 +131,7 @@ func pageOf[R any](p *paging, page storage.Page[R], rows []keyed[R], more bool) 
 		page.Items = append(page.Items, rows[i].Row)
 	}
 	if more && len(rows) > 0 {
-		page.Next = p.key(rows[len(rows)-1].Values, page.Offset+len(rows), page.Total)
+		page.Next = p.key(rows[len(rows)-1].Values, pageKey{Offset: page.Offset + len(rows), Total: page.Total, Estimated: page.Estimated})
 	}
 	return page
 }
@@ -171,12 +175,23 @@ func (p *paging) running(x statement) string {
 	return strings.ReplaceAll(x.sql, ifRunning, p.whileRunning)
 }
 
-func (p *paging) count() statement {
-	from := p.table
+// total returns how many records the list has, and whether that is an estimate.
+func (p *paging) total(ctx context.Context, s *Store, q storage.Query) (total int, estimated bool, err error) {
+	joins := ""
 	if p.joined {
-		from += p.joins
+		joins = p.joins
 	}
-	return statement{sql: "SELECT count(*) FROM " + from + p.counted.sql, args: p.counted.args}
+	counted := statement{p.running(p.counted), p.counted.args}
+	if q.Offset+q.Limit > s.exactTotal {
+		total, err = get[int](ctx, s, "count", "SELECT count(*) FROM "+p.table+joins+counted.sql, counted.args...)
+		return total, false, err
+	}
+	total, err = get[int](ctx, s, "count", fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s LIMIT %d) counted", p.table+joins+counted.sql, s.exactTotal+1), counted.args...)
+	if err != nil || total <= s.exactTotal {
+		return total, false, err
+	}
+	total, err = s.dialect.estimate(ctx, s, p.table, joins, counted)
+	return max(total, s.exactTotal+1), true, err
 }
 
 // selection names the columns of the row type. A list of several tables has row
@@ -196,7 +211,7 @@ func (p *paging) rows(selection string, values, where statement, backwards bool,
 	}
 	return statement{
 		sql: "SELECT " + selection + ", " + values.sql + " AS order_values FROM " + p.table + p.joins + where.sql +
-			" ORDER BY " + strings.Join(terms, ", ") + " LIMIT ? OFFSET ?",
+			" ORDER BY " + strings.Join(terms, ", ") + " LIMIT CAST(? AS BIGINT) OFFSET ?",
 		args: append(args, limit, offset),
 	}
 }

@@ -72,7 +72,7 @@ func (s *Store) Messages(ctx context.Context, f storage.MessageFilter) ([]storag
 	if f.SenderID != "" {
 		where, args = append(where, "sender_id = ?"), append(args, f.SenderID)
 	}
-	rest := " ORDER BY created_at DESC, id LIMIT ?"
+	rest := " ORDER BY created_at DESC, id LIMIT CAST(? AS BIGINT)"
 	if len(where) > 0 {
 		rest = " WHERE " + strings.Join(where, " AND ") + rest
 	}

@@ -26,8 +26,8 @@ func (s *Store) Load(ctx context.Context, now time.Time) (Load, error) {
 	}
 	counted, err := get[row](ctx, s, "load",
 		`SELECT count(*) AS messages, coalesce(min(created_at), 0) AS oldest,
-			(SELECT count(*) FROM (SELECT 1 AS one FROM families WHERE expires_at > ? AND revoked_at = 0 LIMIT ?) f) AS sessions
-		FROM (SELECT created_at FROM messages WHERE state = 'queued' LIMIT ?) q`,
+			(SELECT count(*) FROM (SELECT 1 AS one FROM families WHERE expires_at > ? AND revoked_at = 0 LIMIT CAST(? AS BIGINT)) f) AS sessions
+		FROM (SELECT created_at FROM messages WHERE state = 'queued' LIMIT CAST(? AS BIGINT)) q`,
 		micros(now), MaxCounted, MaxCounted)
 	return Load{QueuedMessages: counted.Messages, OldestMessage: instant(counted.Oldest), Sessions: counted.Sessions}, err
 }

@@ -110,7 +110,7 @@ func (s *Store) Members(ctx context.Context, userUID string, offset, limit int) 
 	var page storage.Page[storage.Member]
 	rows, err := query[countedMemberRow](ctx, s, "members",
 		"SELECT "+columnsOf[memberRow](&s.rows).joined()+", count(*) OVER () AS total"+activeMembers+
-			" ORDER BY m.created_at, m.account_uid LIMIT ? OFFSET ?", userUID, limit, offset)
+			" ORDER BY m.created_at, m.account_uid LIMIT CAST(? AS BIGINT) OFFSET ?", userUID, limit, offset)
 	if err != nil {
 		return page, err
 	}

@@ -78,7 +78,7 @@ func (s *Store) SealedOtherwise(ctx context.Context, kind storage.SealedKind, ke
 	}
 	rows, err := query[sealedRow](ctx, s, "sealed secrets",
 		"SELECT "+p.key+" AS id, "+p.keyID+" AS key_id, "+p.data+" AS data FROM "+p.table+
-			" WHERE "+p.key+" > ? AND "+p.keyID+" <> '' AND "+p.keyID+" <> ? ORDER BY "+p.key+" LIMIT ?",
+			" WHERE "+p.key+" > ? AND "+p.keyID+" <> '' AND "+p.keyID+" <> ? ORDER BY "+p.key+" LIMIT CAST(? AS BIGINT)",
 		after, keyID, limit)
 	secrets := make([]storage.SealedSecret, 0, len(rows))
 	for _, r := range rows {

@@ -71,6 +71,7 @@ type Store struct {
 	log        zerolog.Logger
 
 	listTimeout time.Duration
+	exactTotal  int           // see defaultExactTotal
 	listConns   chan struct{} // one element for each list that uses a connection
 
 	auditRetention time.Duration
@@ -110,7 +111,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		dialect: d, cache: newCache(), now: cfg.Now, rand: cfg.Rand, log: cfg.Logger,
-		listTimeout: cfg.ListTimeout, listConns: make(chan struct{}, d.listConns()),
+		listTimeout: cfg.ListTimeout, exactTotal: defaultExactTotal, listConns: make(chan struct{}, d.listConns()),
 		auditRetention: cfg.AuditRetention,
 	}
 	s.statements = newStatements(d, &s.rows)

@@ -14,7 +14,7 @@ var crossOriginHeaders = []string{"authorization", "content-type", "dpop", "if-m
 
 const (
 	crossOriginMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	crossOriginReads   = "DPoP-Nonce, ETag, Latchkey-Changed, Latchkey-Notice, Location, Retry-After, WWW-Authenticate, X-Request-Id"
+	crossOriginReads   = "DPoP-Nonce, ETag, Latchkey-Changed, Latchkey-Notice, Latchkey-Total, Location, Retry-After, WWW-Authenticate, X-Request-Id"
 	preflightMaxAge    = "600" // seconds
 	preflightPattern   = "OPTIONS preflight"
 )

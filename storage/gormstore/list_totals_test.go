@@ -1,0 +1,72 @@
+package gormstore_test
+
+import (
+	"strconv"
+	"testing"
+
+	"latchkey/storage"
+	"latchkey/storage/gormstore"
+)
+
+// TestTotals counts up to a bound and estimates beyond it, whatever a list selects. The
+// page decides as well: one beyond the bound is counted.
+func TestTotals(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		const users, bound = 5_000, 600
+		crowd(t, url, users)
+		var c counter
+		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+		s.CountUpTo(bound)
+		list := func(q storage.Query, statements int) (page storage.Page[storage.UserLogin]) {
+			t.Helper()
+			q.Limit = 100
+			seen := c.during(t, func() (err error) {
+				page, err = s.ListUsers(t.Context(), storage.UserScope{RealmID: "default", Kind: storage.Buyer, AccountUID: "acc0"}, q)
+				return err
+			})
+			if len(seen) != statements+1 || len(page.Items) != 100 { // and one for the logins
+				t.Errorf("%d statements and %d users: %q", len(seen), len(page.Items), seen)
+			}
+			return page
+		}
+		about := func(page storage.Page[storage.UserLogin], want int) {
+			t.Helper()
+			if !page.Estimated || page.Total < want*8/10 || page.Total > want*12/10 {
+				t.Errorf("about %d users (estimated %t), there are %d", page.Total, page.Estimated, want)
+			}
+		}
+		exactly := func(page storage.Page[storage.UserLogin], want int) {
+			t.Helper()
+			if page.Estimated || page.Total != want {
+				t.Errorf("%d users (estimated %t), want %d", page.Total, page.Estimated, want)
+			}
+		}
+		first := list(storage.Query{}, 3)
+		about(first, users)
+		second := list(storage.Query{After: first.Next}, 1)
+		if about(second, users); second.Total != first.Total || second.Offset != 100 {
+			t.Errorf("the second page begins at %d of %d, the first one said %d", second.Offset, second.Total, first.Total)
+		}
+		about(list(storage.Query{Offset: bound - 100}, 3), users)
+		exactly(list(storage.Query{Offset: bound - 99}, 2), users)
+		last := list(storage.Query{Offset: users - 100}, 2)
+		if exactly(last, users); last.Next != "" {
+			t.Errorf("the last page has a key")
+		}
+		created := func(below string) []storage.Condition {
+			return []storage.Condition{{Fields: []string{"CreatedAt"}, Tests: []storage.Test{{Op: storage.OpLess, Value: below}}}}
+		}
+		exactly(list(storage.Query{Where: created("1970-01-01T00:00:00.1Z")}, 2), countCreated(t, url, 100_000))
+		about(list(storage.Query{Where: created("1970-01-01T00:00:00.4Z")}, 3), countCreated(t, url, 400_000))
+	})
+}
+
+// countCreated counts the users that were created before a time in microseconds.
+func countCreated(t *testing.T, url string, before int) (n int) {
+	t.Helper()
+	if err := direct(t, url).QueryRow("SELECT count(*) FROM users WHERE created_at < " + strconv.Itoa(before)).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
