@@ -42,7 +42,7 @@ func Steps(t storage.Timeline, now time.Time) []Step {
 	}
 	for _, m := range t.Messages {
 		if m.State == storage.MessageExpired && !endedByAttempt(t, m) {
-			steps = append(steps, Step{At: m.EndedAt, Name: "expired", MessageID: m.ID, Detail: "unsent in time"})
+			steps = append(steps, Step{At: m.EndedAt, Name: "expired", MessageID: m.ID, Detail: m.Unsent()})
 		}
 	}
 	slices.SortStableFunc(steps, func(a, b Step) int { return a.At.Compare(b.At) })

@@ -42,6 +42,10 @@ const (
 	MessageDead      MessageState = "dead"
 )
 
+// MessageWithdrawn is Message.LastError of a message whose code was replaced or withdrawn
+// before it could be delivered.
+const MessageWithdrawn = "its code was replaced or withdrawn"
+
 // Message is a queued or ended delivery through one sender.
 type Message struct {
 	ID        string // also the idempotency ID that every delivery attempt carries
@@ -63,6 +67,14 @@ type Message struct {
 	// LeaseUntil is set for a new message that the server that stores it sends without
 	// claiming it. Attempts is 1 then. Zero: the message is to be claimed.
 	LeaseUntil time.Time
+}
+
+// Unsent returns why a message expired without a last attempt.
+func (m Message) Unsent() string {
+	if m.LastError == MessageWithdrawn {
+		return MessageWithdrawn
+	}
+	return "unsent in time"
 }
 
 // Attempt is the result of one attempt to deliver a message.

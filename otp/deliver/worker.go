@@ -171,7 +171,7 @@ func (w *Worker) expire(ctx context.Context, now time.Time) error {
 	w.cfg.Logger.Warn().Int("messages", len(expired)).Msg("messages expired undelivered")
 	for _, m := range expired {
 		w.cfg.Recorder.Record(ctx, storage.AuditEvent{
-			Time: now, Action: "message.expired", Outcome: "unsent in time", UserUID: m.UserUID,
+			Time: now, Action: "message.expired", Outcome: m.Unsent(), UserUID: m.UserUID,
 			Factor: otp.Factor(m.Type), TraceID: m.TraceID, Took: now.Sub(m.CreatedAt),
 		})
 	}

@@ -416,8 +416,8 @@ func (s *Store) retireCode(ctx context.Context, former codesRow, now time.Time) 
 // nobody can use it any more: an attempt that is running goes on, and no other begins.
 func withdrawMessages(requestID, codeID string, now time.Time) statement {
 	return statement{
-		sql:  "UPDATE messages SET expires_at = ? WHERE request_id = ? AND code_id = ? AND state = 'queued'",
-		args: []any{micros(now), requestID, codeID},
+		sql:  "UPDATE messages SET expires_at = ?, last_error = ? WHERE request_id = ? AND code_id = ? AND state = 'queued'",
+		args: []any{micros(now), storage.MessageWithdrawn, requestID, codeID},
 	}
 }
 

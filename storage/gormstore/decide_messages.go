@@ -140,8 +140,9 @@ func (s *Store) ExtendLease(ctx context.Context, messageID string, attempt int, 
 func (s *Store) FinishAttempt(ctx context.Context, a storage.Attempt) error {
 	set := "state = ?, last_error = ?, lease_until = 0"
 	args := []any{string(a.State), a.Error}
-	if a.State == storage.MessageQueued {
-		set, args = set+", run_at = ?", append(args, micros(a.RunAt))
+	if a.State == storage.MessageQueued { // a message that was withdrawn meanwhile keeps that reason
+		set = "state = ?, last_error = CASE WHEN last_error = ? THEN last_error ELSE ? END, lease_until = 0, run_at = ?"
+		args = []any{string(a.State), storage.MessageWithdrawn, a.Error, micros(a.RunAt)}
 	} else {
 		set, args = set+", "+ended, append(args, micros(a.Now), blob(nil))
 	}

@@ -194,7 +194,8 @@ func testWithdrawnMessages(t *testing.T, w *fixture) {
 					}
 				}
 				must(w.store.ExpireMessages(w.ctx, w.now, 10))(t)
-				if m := must(w.store.Message(w.ctx, "msg-"+id))(t); m.State != want || m.Payload.Data != nil {
+				m := must(w.store.Message(w.ctx, "msg-"+id))(t)
+				if m.State != want || m.Payload.Data != nil || want == storage.MessageExpired && m.Unsent() != storage.MessageWithdrawn {
 					t.Errorf("%s: %+v", id, m)
 				}
 				check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash", w.now, true)) // the next round begins without a code

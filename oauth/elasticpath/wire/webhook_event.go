@@ -138,18 +138,19 @@ func (e WebhookEncoder) Encode(ctx context.Context, s storage.Sender, env delive
 
 func payload(env deliver.Envelope, p storage.Principal) any {
 	requested := env.RequestedAt.UTC().Format(webhookTime)
+	realmID, profileID := storage.RealmUUID(env.RealmID), storage.PasswordProfileUUID(env.ProfileID)
 	user := eventUser{Email: p.User.Email, ID: p.User.UID, Name: fullName(p.User)}
-	login := eventProfileInfo{ID: env.LoginID, ProfileID: storage.PasswordProfileUUID(env.ProfileID), Username: env.Username}
+	login := eventProfileInfo{ID: env.LoginID, ProfileID: profileID, Username: env.Username}
 	if env.Message.Type == storage.MessageAccountLocked {
 		return lockPayload{
-			RealmID: storage.RealmUUID(env.RealmID), ProfileID: storage.PasswordProfileUUID(env.ProfileID), LockedUntil: lockEnd(env.LockedUntil),
+			RealmID: realmID, ProfileID: profileID, LockedUntil: lockEnd(env.LockedUntil),
 			CreatedAt: requested, UpdatedAt: requested, User: user, Login: login,
 		}
 	}
 	if env.Message.Type == storage.MessageContactChanged {
 		user.Email = env.Email
 		return contactPayload{
-			RealmID: env.RealmID, ProfileID: env.ProfileID, CreatedAt: requested, UpdatedAt: requested, User: user, Login: login,
+			RealmID: realmID, ProfileID: profileID, CreatedAt: requested, UpdatedAt: requested, User: user, Login: login,
 		}
 	}
 	purpose := purposeSignIn
@@ -157,7 +158,7 @@ func payload(env deliver.Envelope, p storage.Principal) any {
 		purpose = purposeReset
 	}
 	return codeRequestPayload{
-		RealmID: storage.RealmUUID(env.RealmID), ProfileID: storage.PasswordProfileUUID(env.ProfileID), Code: env.Code, Purpose: purpose,
+		RealmID: realmID, ProfileID: profileID, Code: env.Code, Purpose: purpose,
 		CreatedAt: requested, UpdatedAt: requested,
 		User: user, Login: login,
 	}

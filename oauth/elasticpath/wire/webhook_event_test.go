@@ -114,6 +114,40 @@ func TestEncodeLockEvent(t *testing.T) {
 	}
 }
 
+// TestEventsNamePresetsByUUID: events of every type name the preset realm and profile as
+// the resources of /v2 do.
+func TestEventsNamePresetsByUUID(t *testing.T) {
+	t.Parallel()
+	encoder := webhookEncoder()
+	encoder.Recipient = func(context.Context, token.RecipientRequest) (storage.Principal, string, error) {
+		return storage.Principal{User: storage.User{UID: "usr_john"}}, "", nil
+	}
+	for _, e := range events {
+		sender, envelope := codeEvent()
+		envelope.Message.Type, envelope.RealmID, envelope.ProfileID = e.kind, storage.DefaultRealmID, storage.DefaultProfileID
+		call, err := encoder.Encode(t.Context(), sender, envelope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Payload struct {
+				RealmID   string `json:"authentication_realm_id"`
+				ProfileID string `json:"password_profile_id"`
+				Login     struct {
+					ProfileID string `json:"password_profile_id"`
+				} `json:"user_authentication_password_profile_info"`
+			}
+		}
+		if err := json.Unmarshal(call.Body, &got); err != nil {
+			t.Fatal(err)
+		}
+		realm, profile := storage.RealmUUID(storage.DefaultRealmID), storage.PasswordProfileUUID(storage.DefaultProfileID)
+		if p := got.Payload; p.RealmID != realm || p.ProfileID != profile || p.Login.ProfileID != profile {
+			t.Errorf("%s names %+v", e.name, p)
+		}
+	}
+}
+
 func TestEncodeCodeEventVariants(t *testing.T) {
 	t.Parallel()
 	type got struct {
