@@ -40,7 +40,8 @@ type Server struct {
 	cfg      Config
 	external *url.URL // the server of LATCHKEY_TEST_POSTGRES; nil: own server
 	bin, dir string
-	port     int // TCP port; 0: it listens on a socket only
+	port     int    // TCP port; 0: it listens on a socket only
+	copying  string // how CREATE DATABASE copies a template
 	guarded
 }
 

@@ -33,7 +33,7 @@ func (s *Server) NewTemplate(fill func(url string) error) (*Template, error) {
 func (t *Template) Database(tb testing.TB) string {
 	tb.Helper()
 	return t.server.database(tb, func(name string) error {
-		return t.server.admin("CREATE DATABASE " + name + " TEMPLATE " + t.name)
+		return t.server.clone(name, t.name)
 	})
 }
 
