@@ -50,6 +50,7 @@ type Config struct {
 	ConsoleSenderForced bool           `env:"CONSOLE_SENDER_FORCED" default:"false" meaning:"Allows senders that print one-time passwords to the terminal also with PostgreSQL."`
 	SMTPPlaintext       bool           `env:"SMTP_PLAINTEXT" default:"false" meaning:"Allows senders with TLS none. Anybody on the network path can read their mails and the codes in them."`
 	MailTemplates       string         `env:"MAIL_TEMPLATES" derived:"the embedded templates" meaning:"Directory with the mail templates."`
+	PageTemplates       string         `env:"PAGE_TEMPLATES" derived:"the embedded files" meaning:"Directory with template, texts, style sheet and images of the sign-in pages."`
 	SiteName            string         `env:"SITE_NAME" derived:"the host of the issuer" meaning:"Name of the site in mails of senders that have no name of their own."`
 
 	OTPLimitRecipient    Rates          `env:"OTP_LIMIT_RECIPIENT" default:"5/10m,30/24h" meaning:"How many messages of all types may be requested for one username or e-mail address of a password profile, and how many one login and one mailbox get. Names that nobody has count too. 5/10m is 5 at once and one more every 2 minutes. With 30/24h it is also no more than 30 and one more every 48 minutes. Requests for a name beyond the limit are answered 429. Messages to a login or a mailbox beyond it are not sent, and the answer is the same. Logins with one e-mail address share its mailbox. 0: no limit."`

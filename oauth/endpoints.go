@@ -45,6 +45,7 @@ type Config struct {
 	DPoPNonce      bool          // a DPoP proof must have a nonce of ours (RFC 9449 §8)
 	SigningAlg     string        // of access tokens; default: the ring's
 	Grace          time.Duration // of a rotated refresh token
+	UILocales      []string      // languages of the hosted sign-in, as language tags
 	JWKSMaxAge     time.Duration // how long resource servers may cache our keys
 	Clients        client.Store
 	SignIns        signin.Store

@@ -102,7 +102,7 @@ func (e *Endpoints) describeAuthorization(m *metadata) {
 	}
 	m.ACRValuesSupported = []string{grants.ACROTP, grants.ACRPassword}
 	m.PromptValuesSupported = prompts()
-	m.UILocalesSupported = []string{"en"}
+	m.UILocalesSupported = e.cfg.UILocales
 	m.IssParameterSupported = true
 }
 

@@ -39,7 +39,7 @@ func (c *cli) checkConfig(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := server.LoadTemplates(cfg); err != nil {
+	if err := server.CheckTemplates(cfg); err != nil {
 		return err
 	}
 	stored, err := c.checkStored(cmd.Context(), cfg)

@@ -55,7 +55,11 @@ func New(a *App) (*Server, error) {
 		return nil, err
 	}
 	codes := otp.NewCodes(a.Peppers)
-	endpoints, err := s.newEndpoints(codes, hasher)
+	pages, err := LoadPageTemplates(a.Settings)
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := s.newEndpoints(codes, hasher, pages.Locales())
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +82,7 @@ func New(a *App) (*Server, error) {
 		return nil, err
 	}
 	s.routes, err = s.newRoutes(services{
-		endpoints: endpoints, codes: s.codes, passwords: passwords,
+		endpoints: endpoints, codes: s.codes, passwords: passwords, pages: pages,
 		signUps:   s.newLimit(signUpBudget, limit.Limit(a.Settings.SignUpLimit)),
 		usernames: s.newLimit(usernameBudget, usernameLimit()),
 	})
@@ -176,12 +180,12 @@ func otpLimits(a *App) otp.Limits {
 // the answer shows whether somebody else has the username.
 func usernameLimit() limit.Limit { return limit.Limit{Burst: 10, Per: time.Hour} }
 
-func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher) (*oauth.Endpoints, error) {
+func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher, locales []string) (*oauth.Endpoints, error) {
 	a, settings := s.app, s.app.Settings
 	return oauth.New(oauth.Config{
 		Issuer: settings.Issuer, Audience: settings.Audience, Resources: toStrings(settings.Resources), DPoPNonce: settings.DPoPNonce,
-		SigningAlg: settings.SigningAlg,
-		Grace:      settings.RefreshGrace, JWKSMaxAge: settings.JWKSMaxAge,
+		SigningAlg: settings.SigningAlg, UILocales: locales,
+		Grace: settings.RefreshGrace, JWKSMaxAge: settings.JWKSMaxAge,
 		Clients: a.Store, SignIns: a.Store, Families: a.Store, Tokens: a.Store, Members: a.Store, Profiles: a.Store,
 		Authorizations: a.Store, Sealer: a.Sealer, SessionIdle: settings.SessionIdle, SessionLife: settings.SessionLife,
 		Codes: codes, Passwords: hasher, Ring: a.Ring, Peppers: a.Peppers,

@@ -25,6 +25,7 @@ type services struct {
 	endpoints *oauth.Endpoints
 	codes     *otp.Service
 	passwords *signin.Passwords
+	pages     *signinpage.Templates
 	signUps   *limit.Stored
 	usernames *limit.Stored
 }
@@ -105,7 +106,7 @@ func (s *Server) newPages(with services) (*signinpage.Pages, error) {
 	a := s.app
 	return signinpage.New(signinpage.Config{
 		Runtime: s.runtime(), Issuer: a.Settings.Issuer, Endpoints: with.endpoints, Clients: a.Store, Members: a.Store,
-		Codes: with.codes, Sealer: a.Sealer, Peppers: a.Peppers,
+		Codes: with.codes, Profiles: a.Store, Templates: with.pages, Sealer: a.Sealer, Peppers: a.Peppers,
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"latchkey/config"
 	elasticpathwire "latchkey/oauth/elasticpath/wire"
 	ordercloudwire "latchkey/oauth/ordercloud/wire"
+	"latchkey/oauth/signinpage"
 	"latchkey/oauth/token"
 	"latchkey/otp/deliver"
 	"latchkey/otp/deliver/mailer"
@@ -112,6 +113,37 @@ func LoadTemplates(cfg config.Config) (*mailer.Templates, error) {
 		return nil, config.Faults{{Setting: "mail_templates", Problem: err.Error()}}
 	}
 	return templates, nil
+}
+
+// LoadPageTemplates reads the files of the sign-in pages of the configured directory, or
+// the built-in ones if none is configured. Invalid files are config.Faults.
+func LoadPageTemplates(cfg config.Config) (*signinpage.Templates, error) {
+	if cfg.PageTemplates == "" {
+		return signinpage.LoadTemplates(nil)
+	}
+	templates, err := signinpage.LoadTemplates(os.DirFS(cfg.PageTemplates))
+	if err != nil {
+		return nil, config.Faults{{Setting: "page_templates", Problem: err.Error()}}
+	}
+	return templates, nil
+}
+
+// CheckTemplates returns the faults of the templates of mails and pages as config.Faults.
+func CheckTemplates(cfg config.Config) error {
+	_, mails := LoadTemplates(cfg)
+	_, pages := LoadPageTemplates(cfg)
+	var all config.Faults
+	for _, err := range []error{mails, pages} {
+		faults, ok := errors.AsType[config.Faults](err)
+		if err != nil && !ok {
+			return err
+		}
+		all = append(all, faults...)
+	}
+	if len(all) > 0 {
+		return all
+	}
+	return nil
 }
 
 // opens returns a function that opens secrets that were sealed with the context.

@@ -6,7 +6,9 @@
 //	flow.go      which step comes next, and when the browser goes back to the client
 //	steps.go     what a posted form does
 //	visit.go     the state of a form, which travels sealed, and the cookie of the browser
-//	render.go    the HTML, and the headers of all answers
+//	render.go    which page is shown, and the headers of all answers
+//	page.go      what the template shows
+//	template_files.go, template_check.go, locale.go: the template, texts and other files
 //
 // A visitor writes nothing to the database before asking for a code. The package does not
 // own the rules of requests and responses (package oauth), nor those of credentials

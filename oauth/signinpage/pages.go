@@ -39,6 +39,8 @@ type Config struct {
 	Clients   Clients
 	Members   grants.MemberStore
 	Codes     Codes
+	Profiles  grants.ProfileStore
+	Templates *Templates
 	Sealer    *keys.Sealer
 	Peppers   *keys.Peppers
 }
@@ -56,7 +58,7 @@ func New(cfg Config) (*Pages, error) {
 	if err := cfg.Complete(); err != nil {
 		return nil, fmt.Errorf("signinpage: %w", err)
 	}
-	if cfg.Endpoints == nil || cfg.Clients == nil || cfg.Members == nil || cfg.Codes == nil || cfg.Sealer == nil || cfg.Peppers == nil {
+	if cfg.Endpoints == nil || cfg.Clients == nil || cfg.Members == nil || cfg.Codes == nil || cfg.Profiles == nil || cfg.Templates == nil || cfg.Sealer == nil || cfg.Peppers == nil {
 		return nil, errors.New("signinpage: a collaborator is missing")
 	}
 	u, err := url.Parse(cfg.Issuer)
@@ -74,9 +76,9 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+oauth.AuthorizePath, p.serveAuthorize)
 	mux.HandleFunc("POST "+formPath, p.serveForm)
 	mux.HandleFunc("GET "+formPath, func(w http.ResponseWriter, r *http.Request) {
-		p.showError(w, r, http.StatusBadRequest, "Start the sign-in at your application.")
+		p.showError(w, r, http.StatusBadRequest, alertStart, "")
 	})
-	mux.HandleFunc("GET "+formPath+"/assets/{name}", serveAsset)
+	mux.HandleFunc("GET "+formPath+"/assets/{name}", p.serveAsset)
 }
 
 // HTTPRules returns the rules for the pages.
@@ -110,18 +112,19 @@ func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &refused) && refused.Request != nil:
 		p.respond(w, r, p.cfg.Endpoints.RespondError(refused.Request, refused.Code, refused.Description))
 	case errors.As(err, &refused):
-		p.showError(w, r, http.StatusBadRequest, refused.Description)
+		p.showError(w, r, http.StatusBadRequest, alertRequest, refused.Description)
 	case errors.Is(err, signin.ErrBusy), errors.Is(err, storage.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		w.Header().Set("Retry-After", "1")
 		p.cfg.Logger.Warn().Ctx(r.Context()).Err(err).Msg("sign-in page cannot be shown now")
-		p.showError(w, r, http.StatusServiceUnavailable, "The server cannot answer now. Try again.")
+		p.showError(w, r, http.StatusServiceUnavailable, alertBusy, "")
 	default:
 		status, description, known := oauth.Explain(err)
 		if !known {
 			p.cfg.Logger.Error().Ctx(r.Context()).Err(err).Msg("sign-in page failed")
-			description = "Something went wrong here."
+			p.showError(w, r, status, alertInternal, "")
+			return
 		}
-		p.showError(w, r, status, description)
+		p.showError(w, r, status, alertRequest, description)
 	}
 }
 

@@ -31,12 +31,12 @@ const (
 func (p *Pages) serveForm(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
 	if err := r.ParseForm(); err != nil {
-		p.showError(w, r, http.StatusBadRequest, "The form is malformed.")
+		p.showError(w, r, http.StatusBadRequest, alertStart, "The form is malformed.")
 		return
 	}
 	v, ok := p.open(r.PostForm.Get("state"))
 	if !ok {
-		p.showError(w, r, http.StatusBadRequest, "Start the sign-in at your application.")
+		p.showError(w, r, http.StatusBadRequest, alertStart, "")
 		return
 	}
 	if err := p.serveVisit(w, r, v); err != nil {
@@ -107,7 +107,7 @@ func (p *Pages) signedInSince(w http.ResponseWriter, r *http.Request, v *visit, 
 func (p *Pages) takeName(w http.ResponseWriter, r *http.Request, v *visit, c *storage.Client) error {
 	name := r.PostForm.Get("username")
 	if name == "" || !otp.IsName(name) || otp.NormalizeUsername(name) == "" {
-		return p.showName(w, r, v, c, "Enter your name.")
+		return p.showName(w, r, v, c, alertName)
 	}
 	v.Name = name
 	if p.prefersPassword(c, v.Request) {
@@ -126,7 +126,13 @@ func (p *Pages) prefersPassword(c *storage.Client, q *oauth.AuthorizationRequest
 // sendCode requests a one-time password that is good in this browser only, and shows the
 // page for it. The page does not show whether there is such a user.
 func (p *Pages) sendCode(w http.ResponseWriter, r *http.Request, v *visit, c *storage.Client, notice string) error {
-	err := p.cfg.Codes.Request(r.Context(), *c, otp.Request{
+	profile, err := p.cfg.Profiles.PasswordProfile(r.Context(), c.ProfileID)
+	if err != nil {
+		return fmt.Errorf("read password profile: %w", err)
+	}
+	v.Digits = profile.Code.Alphabet == otp.AlphabetDigits
+	now := p.cfg.Now()
+	err = p.cfg.Codes.Request(r.Context(), *c, otp.Request{
 		Username: v.Name, Binding: v.Browser, GrantType: grants.GrantAuthorizationCode,
 		Address: p.cfg.Address(r.Context()), TraceID: p.cfg.TraceID(r.Context()),
 	})
@@ -134,8 +140,8 @@ func (p *Pages) sendCode(w http.ResponseWriter, r *http.Request, v *visit, c *st
 	switch {
 	case errors.As(err, &used):
 		surface.MarkFailure(w)
-		wait := seconds(used.Until.Sub(p.cfg.Now()))
-		return p.showCode(w, r, v, c, fmt.Sprintf("No more codes can be sent now. Wait %d seconds.", max(wait, 1)), "")
+		wait := seconds(used.Until.Sub(now))
+		return p.showCode(w, r, v, c, page{Alert: alertWait, Wait: max(wait, 1)})
 	case errors.Is(err, otp.ErrClientWithoutCodes), errors.Is(err, otp.ErrProfileWithoutCodes):
 		if c.Credentials.Password {
 			return p.showPassword(w, r, v, c, "")
@@ -144,14 +150,15 @@ func (p *Pages) sendCode(w http.ResponseWriter, r *http.Request, v *visit, c *st
 	case err != nil:
 		return err
 	}
-	return p.showCode(w, r, v, c, "", notice)
+	v.CodeUntil = now.Add(profile.CodeTTL).UnixMicro()
+	return p.showCode(w, r, v, c, page{Notice: notice})
 }
 
 // takeCredential verifies the code or the password.
 func (p *Pages) takeCredential(w http.ResponseWriter, r *http.Request, v *visit, c *storage.Client, do string) error {
 	switch {
 	case do == doAgain:
-		return p.sendCode(w, r, v, c, "A new code is on its way.")
+		return p.sendCode(w, r, v, c, noticeNewCode)
 	case do == doPassword && c.Credentials.Password:
 		return p.showPassword(w, r, v, c, "")
 	}
@@ -161,7 +168,7 @@ func (p *Pages) takeCredential(w http.ResponseWriter, r *http.Request, v *visit,
 		if v.Step == stepPassword {
 			return p.showPassword(w, r, v, c, alert)
 		}
-		return p.showCode(w, r, v, c, alert, "")
+		return p.showCode(w, r, v, c, page{Alert: alert})
 	}
 	if err != nil {
 		return err
@@ -175,7 +182,7 @@ func (p *Pages) takeCredential(w http.ResponseWriter, r *http.Request, v *visit,
 	}
 	if errors.Is(err, signIn.Refusal()) { // another attempt overtook this one
 		surface.MarkFailure(w)
-		return p.showCode(w, r, v, c, alertOf(v, signin.ErrCredentials), "")
+		return p.showCode(w, r, v, c, page{Alert: alertOf(v, signin.ErrCredentials)})
 	}
 	return err
 }
@@ -207,11 +214,11 @@ func alertOf(v *visit, err error) string {
 	var weak *signin.RuleError
 	switch {
 	case errors.Is(err, signin.ErrPasswordExpired), errors.As(err, &weak):
-		return "The password must be changed before it can be used here."
+		return alertPasswordOld
 	case errors.Is(err, signin.ErrCredentials) && v.Step == stepPassword:
-		return "The password is wrong."
+		return alertPassword
 	case errors.Is(err, signin.ErrCredentials):
-		return "The code is wrong or has expired."
+		return alertCode
 	}
 	return ""
 }

@@ -36,14 +36,16 @@ const (
 
 // visit is the state of a form. It travels sealed, so that a visitor writes nothing.
 type visit struct {
-	Request *oauth.AuthorizationRequest `json:"q"`
-	Started int64                       `json:"t"` // when the request came, in Unix microseconds
-	ShownAt int64                       `json:"x"` // when this form was shown
-	Browser string                      `json:"b"` // digest of the cookie of the browser that may post it
-	Step    string                      `json:"p"`
-	Name    string                      `json:"n,omitzero"` // as typed
-	Account string                      `json:"a,omitzero"` // UID of the account that was chosen
-	Session string                      `json:"s,omitzero"` // ID of the session that the step belongs to
+	Request   *oauth.AuthorizationRequest `json:"q"`
+	Started   int64                       `json:"t"` // when the request came, in Unix microseconds
+	ShownAt   int64                       `json:"x"` // when this form was shown
+	Browser   string                      `json:"b"` // digest of the cookie of the browser that may post it
+	Step      string                      `json:"p"`
+	Name      string                      `json:"n,omitzero"` // as typed
+	CodeUntil int64                       `json:"e,omitzero"` // when the code that was sent expires, in Unix microseconds
+	Digits    bool                        `json:"d,omitzero"` // the code consists of digits
+	Account   string                      `json:"a,omitzero"` // UID of the account that was chosen
+	Session   string                      `json:"s,omitzero"` // ID of the session that the step belongs to
 }
 
 // seal returns the visit as the form has it.

@@ -100,7 +100,7 @@ func TestConsent(t *testing.T) {
 			t.Errorf("prompt none: %v", got)
 		}
 		page := b.get(a.path())
-		if !strings.Contains(page.body, "<li>email</li>") {
+		if !strings.Contains(page.body, "<li>see your e-mail address</li>") {
 			t.Fatalf("no consent page: %s", page.body)
 		}
 		if got := b.submit(page, "do", "deny").response(t, target); got.Get("error") != "access_denied" {
