@@ -22,6 +22,9 @@ const mark = "zqmark"
 func openOperations() []string {
 	return []string{
 		"OAuth.Token", "OAuth.Revoke", "OAuth.Introspect", "OAuth.Keys", "OAuth.WellKnownKeys", "OAuth.Cert", "OAuth.Metadata", "OAuth.OpenIDMetadata",
+		"OAuth.Push",
+		// These need a token of the authorization code grant, and show its own user; see TestJourney.
+		"OAuth.Userinfo", "OAuth.UserinfoByPost",
 		// These look for tokens of their own kind; see TestClientRegistration.
 		"OAuth.Register", "OAuth.Registration", "OAuth.ReplaceRegistration", "OAuth.DeleteRegistration",
 		"AccessTokens.Create",
