@@ -157,6 +157,15 @@ func (o otherRefresh) each(ctx context.Context, r fosite.AccessRequester, phase 
 	return nil
 }
 
+// NewClient returns the client for a fosite server that keeps its clients as records of
+// package storage. Its errors are those of CheckClient.
+func NewClient(c storage.Client) (Client, error) {
+	if err := CheckClient(c); err != nil {
+		return Client{}, fmt.Errorf("grants: %w", err)
+	}
+	return Client{&c}, nil
+}
+
 // CheckClient returns an error, with the name of the field, if the grants of the client
 // can never succeed: it has no id, is inactive, accepts no credential, or admits no user.
 // Call it where the client is made. Otherwise its users are refused without a reason.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"latchkey/otp"
 	"latchkey/storage"
 )
 
@@ -45,8 +46,8 @@ type TokenEndpoint struct {
 	// sources. nil: no address is known. Behind a proxy, the address of the connection is
 	// that of the proxy.
 	Address func(*http.Request) netip.Addr
-	// Failed is called with each error that is not the fault of the request: the answer
-	// is 500 or 503. nil: it is lost.
+	// Failed is called with each error that is not the fault of the request: the answer is
+	// 500 or 503, or the client can never get a code. nil: it is lost.
 	Failed func(*http.Request, error)
 
 	provider fosite.OAuth2Provider
@@ -184,7 +185,8 @@ func (e *TokenEndpoint) Client(w http.ResponseWriter, r *http.Request) (storage.
 // WriteError answers a request that failed; see RefusalOf.
 func (e *TokenEndpoint) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	answer, known := RefusalOf(err)
-	if e.Failed != nil && (!known || answer.Status >= http.StatusInternalServerError) {
+	ownFault := !known || answer.Status >= http.StatusInternalServerError || errors.Is(err, otp.ErrClientWithoutCodes)
+	if e.Failed != nil && ownFault {
 		e.Failed(r, err)
 	}
 	body := map[string]any{"error": answer.Code, "error_description": answer.Description}

@@ -15,6 +15,7 @@ import (
 
 	"latchkey/grants/internal/memstore"
 	"latchkey/grants/signin"
+	"latchkey/otp"
 	"latchkey/storage"
 )
 
@@ -175,6 +176,18 @@ func TestTokenEndpointMethod(t *testing.T) {
 	}
 }
 
+// TestClientWithoutCodes checks that the reason is reported to the server, and not to the
+// client.
+func TestClientWithoutCodes(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t)
+	rec := httptest.NewRecorder()
+	e.endpoint.WriteError(rec, httptest.NewRequest(http.MethodPost, "/code", nil), otp.CheckClient(storage.Client{ID: "shop", Active: true}))
+	if rec.Code != http.StatusBadRequest || strings.Contains(rec.Body.String(), "Credentials") || e.failed == nil || !strings.Contains(e.failed.Error(), "Credentials.OTP") {
+		t.Errorf("%d %s, reported: %v", rec.Code, rec.Body, e.failed)
+	}
+}
+
 // TestTwoKindsOfRefreshTokens checks that each handler gets its own tokens only.
 func TestTwoKindsOfRefreshTokens(t *testing.T) {
 	t.Parallel()
@@ -236,8 +249,11 @@ func TestCheckClient(t *testing.T) {
 		if err := CheckClient(c); err != nil {
 			t.Fatal(err)
 		}
+		if made, err := NewClient(c); err != nil || made.Policy().ID != "shop" {
+			t.Fatal(err)
+		}
 		change(&c)
-		if err := CheckClient(c); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "client ") {
+		if _, err := NewClient(c); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "client ") {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

@@ -399,3 +399,24 @@ func TestSigningWhileReloading(t *testing.T) {
 	close(done)
 	signers.Wait()
 }
+
+// TestOpen checks that two replicas get the same signing keys and peppers.
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	store, master := &fakeStore{}, make([]byte, keys.MasterKeySize)
+	ring, peppers, err := keys.Open(t.Context(), store, master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, samePeppers, err := keys.Open(t.Context(), store, master)
+	if err != nil || again.PublicSet().Keys[0].KeyID != ring.PublicSet().Keys[0].KeyID || !samePeppers.Matches(peppers.Digest("p", "x"), "p", "x") {
+		t.Errorf("another replica has other keys: %v", err)
+	}
+	master[0]++
+	if _, _, err := keys.Open(t.Context(), store, master); err == nil {
+		t.Error("another master key opens the store")
+	}
+	if _, _, err := keys.Open(t.Context(), store, nil); err == nil {
+		t.Error("no master key is no error")
+	}
+}

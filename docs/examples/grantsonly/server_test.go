@@ -22,8 +22,10 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"latchkey/grants"
 	"latchkey/grants/granttest"
 	"latchkey/grants/statestore"
+	"latchkey/otp"
 	"latchkey/storage"
 	"latchkey/storage/storetest/pgtest"
 )
@@ -207,6 +209,15 @@ func TestEndpoints(t *testing.T) {
 		status, object = w.signIn("x")
 		w.check("without the database", status, object, http.StatusServiceUnavailable, "temporarily_unavailable")
 	})
+}
+
+// TestClient checks that the policy of the clients admits users.
+func TestClient(t *testing.T) {
+	t.Parallel()
+	client, err := new(server).Client(t.Context(), "shop")
+	if err != nil || grants.CheckClient(client) != nil || otp.CheckClient(client) != nil {
+		t.Errorf("%v, %v, %v", err, grants.CheckClient(client), otp.CheckClient(client))
+	}
 }
 
 // TestImportGraph checks what comes with the grants: no GORM, no HTTP server and no

@@ -53,15 +53,7 @@ func newServer(ctx context.Context, database string, master []byte, send func(co
 	if err := store.Migrate(ctx); err != nil {
 		return nil, err
 	}
-	sealer, err := keys.NewSealer(master)
-	if err != nil {
-		return nil, err
-	}
-	ring, err := keys.NewRing(ctx, keys.RingConfig{Store: store, Sealer: sealer})
-	if err != nil {
-		return nil, err
-	}
-	peppers, err := keys.LoadPeppers(ctx, store, sealer, rand.Reader, time.Now())
+	ring, peppers, err := keys.Open(ctx, store, master)
 	if err != nil {
 		return nil, err
 	}
