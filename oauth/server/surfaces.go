@@ -1,8 +1,10 @@
 package server
 
 import (
+	"io"
 	"net/http"
 	"slices"
+	"sync"
 
 	"latchkey/config"
 	"latchkey/grants/signin"
@@ -61,11 +63,6 @@ func (s *Server) newRoutes(with services) (*http.ServeMux, error) {
 	if err != nil {
 		return nil, err
 	}
-	operations := slices.Concat(with.endpoints.Operations(), v1.Operations(), v2.Operations())
-	document, err := openapi.Document(openapi.Info{Title: "Latchkey", Version: s.app.Version, ServerURL: s.app.Settings.Issuer}, operations)
-	if err != nil {
-		return nil, err
-	}
 	pages, err := s.newPages(with)
 	if err != nil {
 		return nil, err
@@ -75,12 +72,27 @@ func (s *Server) newRoutes(with services) (*http.ServeMux, error) {
 	with.endpoints.Mount(mux)
 	v1.Mount(mux)
 	v2.Mount(mux)
-	mux.HandleFunc("GET "+documentPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "public, max-age=300")
-		_, _ = w.Write(document) // the error means that the client has gone
-	})
+	mux.HandleFunc("GET "+documentPath, s.serveDocument(with.endpoints.Operations(), v1.Operations(), v2.Operations()))
 	return mux, nil
+}
+
+// serveDocument returns a handler that serves the OpenAPI document of the operations. The
+// first request makes the document, because few servers are asked for it.
+func (s *Server) serveDocument(operations ...[]openapi.Operation) http.HandlerFunc {
+	info := openapi.Info{Title: "Latchkey", Version: s.app.Version, ServerURL: s.app.Settings.Issuer}
+	document := sync.OnceValues(func() ([]byte, error) { return openapi.Document(info, slices.Concat(operations...)) })
+	return func(w http.ResponseWriter, _ *http.Request) {
+		text, err := document()
+		w.Header().Set("Content-Type", "application/json")
+		if err != nil {
+			s.app.Logger.Error().Err(err).Msg("the OpenAPI document cannot be made")
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, oauth.InternalErrorBody)
+			return
+		}
+		w.Header().Set("Cache-Control", "public, max-age=300")
+		_, _ = w.Write(text) // the error means that the client has gone
+	}
 }
 
 func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
