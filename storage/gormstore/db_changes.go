@@ -9,8 +9,9 @@ const (
 	// pause is how long Run waits before it watches anew after an error.
 	pause = time.Second
 	// maxChanges bounds the changes that are read at once. If there are more, everything
-	// counts as changed.
-	maxChanges = 1000
+	// counts as changed. So many clients may be registered within a quarter of a second
+	// without any other record being read again.
+	maxChanges = 10_000
 	// keepChanges is how long a change stays in the table config_changes. Whoever did not
 	// look for that long takes everything for changed.
 	keepChanges = time.Hour

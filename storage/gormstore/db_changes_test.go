@@ -2,9 +2,12 @@ package gormstore_test
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
@@ -119,4 +122,70 @@ func TestChangeDropsItsEntry(t *testing.T) {
 			<-changed
 		}
 	})
+}
+
+// TestRegistrationsReadNothingAgain has somebody register 10,000 clients, as fast as the
+// database takes them, while a replica serves sign-ins of another client. What these need
+// stays in memory: not one of them asks the database for it.
+func TestRegistrationsReadNothingAgain(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		const registrations, together = 10_000, 20
+		var c counter
+		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
+		seed(t, s)
+		listening(t, s)
+		signIn := func() error {
+			_, err := s.Client(t.Context(), "web")
+			if err == nil {
+				_, err = s.PasswordProfile(t.Context(), "default")
+			}
+			return err
+		}
+		for len(c.during(t, signIn)) > 0 {
+			time.Sleep(time.Millisecond) // until the replica keeps what it reads
+		}
+		registered := make(chan error, 1)
+		go func() { registered <- copyClient(direct(t, url), "web", registrations, together) }()
+		signIns := 0
+		read := c.during(t, func() error {
+			for {
+				select {
+				case err := <-registered:
+					return err
+				default:
+				}
+				if err := signIn(); err != nil {
+					return err
+				}
+				signIns++
+				time.Sleep(100 * time.Microsecond)
+			}
+		})
+		if len(read) > 0 || signIns < 100 {
+			t.Errorf("%d sign-ins during %d registrations took %d statements: %.100q", signIns, registrations, len(read), read)
+		}
+		if last, err := s.Client(t.Context(), fmt.Sprint("copy", registrations)); err != nil || !last.Active {
+			t.Errorf("the last client that was registered: %+v, %v", last, err)
+		}
+	})
+}
+
+// copyClient adds n copies of a client, some of them in one statement.
+func copyClient(db *sql.DB, id string, n, together int) error {
+	rows, err := db.Query("SELECT * FROM clients WHERE 1 = 0")
+	if err != nil {
+		return err
+	}
+	columns, err := rows.Columns()
+	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	values := strings.NewReplacer(" id,", " 'copy' || i,", " id_key,", " 'copy' || i,").Replace(" " + strings.Join(columns, ", ") + ",")
+	for next := 1; next <= n && err == nil; next += together {
+		_, err = db.Exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+			INSERT INTO clients (%s) SELECT %s FROM clients, n WHERE id = '%s'`,
+			next, next+together-1, strings.Join(columns, ", "), strings.TrimSuffix(values, ","), id))
+	}
+	return err
 }
