@@ -39,6 +39,7 @@ type Config struct {
 	MasterKey         MasterKey     `env:"MASTER_KEY" derived:"with SQLite, the file PATH.key beside the database, created when absent" secret:"only" meaning:"Key that seals secrets at rest: 32 bytes in base64. In a comma-separated list, the first key seals and all keys open. Required with PostgreSQL."`
 
 	LogLevel     zerolog.Level `env:"LOG_LEVEL" default:"info" meaning:"Lowest level that is logged: trace, debug, info, warn, error or disabled."`
+	LogFormat    string        `env:"LOG_FORMAT" default:"json" meaning:"How lines of the log look: json, or text for people at a terminal."`
 	SigningAlg   string        `env:"SIGNING_ALG" derived:"ES256, and RS256 for API clients that are created through /v1" meaning:"JWS algorithm of the tokens of clients without one of their own: ES256, RS256 or EdDSA. OrderCloud's own libraries verify RSA signatures only."`
 	JWKSMaxAge   time.Duration `env:"JWKS_MAX_AGE" default:"1h" meaning:"How long others may cache the key set. A new key is announced this long before it signs. 1s to 24h."`
 	KeyRotation  time.Duration `env:"KEY_ROTATION" default:"2160h" meaning:"How long a key signs before its successor takes over. A retired key stays published for a month, so short times make a long key set. From 1h to 87600h, and at least twice jwks_max_age. 0: keys rotate by command only."`

@@ -58,7 +58,7 @@ func TestDefaults(t *testing.T) {
 	want := strings.Join([]string{
 		"listen=127.0.0.1:8080", "ops_listen=127.0.0.1:8081 tls_cert_file= tls_key_file= health_on_listen=false", "plain_http=false", "issuer=http://127.0.0.1:8080",
 		"audience=http://127.0.0.1:8080", "resources=", "dpop_nonce=false", "database_url=sqlite:latchkey.db", "database_direct_url=", "database_max_conns=16", "database_wait=1m0s",
-		"master_key=", "log_level=info", "signing_alg=", "jwks_max_age=1h0m0s", "key_rotation=2160h0m0s", "session_idle=8h0m0s", "session_life=168h0m0s", "refresh_grace=1m0s",
+		"master_key=", "log_level=info", "log_format=json", "signing_alg=", "jwks_max_age=1h0m0s", "key_rotation=2160h0m0s", "session_idle=8h0m0s", "session_life=168h0m0s", "refresh_grace=1m0s",
 		"outbound_allow=", "console_sender_forced=false", "smtp_plaintext=false", "mail_templates=", "page_templates=", "site_name=127.0.0.1",
 		"otp_limit_recipient=5/10m,30/24h", "otp_limit_client=0", "otp_limit_address=", "trusted_proxies=", "end_user_address_header=", "shield=1000/1m", "sign_up_limit=10/10m", "client_secret_limit=100/10m", "guess_ceiling=1e-05",
 		"cors_origins=", "renewal_origins=", "audit_retention=2160h0m0s",

@@ -56,6 +56,7 @@ func (c Config) faults() Faults {
 	v.check("site_name", len(c.SiteName) <= 200 && !strings.ContainsFunc(c.SiteName, unicode.IsControl), "must be one line of at most 200 bytes")
 	v.check("guess_ceiling", c.GuessCeiling > 0 && c.GuessCeiling <= 1, "must be above 0 and at most 1")
 	v.duration("audit_retention", c.AuditRetention, time.Hour, 87600*time.Hour)
+	v.check("log_format", c.LogFormat == "json" || c.LogFormat == "text", "must be json or text")
 	v.between("hash_concurrency", c.HashConcurrency, 1, 1024)
 	v.duration("request_timeout", c.RequestTimeout, 100*time.Millisecond, 5*time.Minute)
 	v.duration("shutdown_delay", c.ShutdownDelay, 0, 10*time.Minute)

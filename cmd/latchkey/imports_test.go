@@ -53,6 +53,7 @@ var floorPlan = map[string][]string{
 	"oauth/server/audit":    {"otp/limit", "storage"},
 	"oauth/server/rewrap":   {"keys", "storage"},
 	"oauth/server/terminal": {},
+	"oauth/server/tracing":  {},
 	"otp/replay":            {"otp", "otp/limit", "otp/lockout", "storage"},
 	"oauth/server/listen":   {"oauth/surface", "otp/limit"},
 	"oauth/signinpage":      {"grants", "grants/signin", "keys", "oauth", "oauth/surface", "otp", "storage"},
@@ -69,6 +70,7 @@ var strangers = map[string][]string{
 	"github.com/ory/fosite":      {"grants", "grants/granttest", "oauth"},
 	"github.com/ory/fosite/":     {},
 	"github.com/spf13/cobra":     {},
+	"go.opentelemetry.io/":       {"oauth/server/tracing"},
 	"github.com/golang-jwt/jwt/": {"keys", "oauth/client", "oauth/token", "oauth/resource", "oauth/dpop"},
 }
 

@@ -16,6 +16,7 @@ import (
 	"latchkey/config"
 	"latchkey/keys"
 	"latchkey/oauth/server/terminal"
+	"latchkey/oauth/server/tracing"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
@@ -63,7 +64,12 @@ func (c Config) logger() zerolog.Logger {
 	if c.Log == nil {
 		return zerolog.Nop()
 	}
-	return zerolog.New(terminal.JSON(c.Log)).Level(c.Settings.LogLevel).With().Timestamp().Logger()
+	var to io.Writer = terminal.JSON(c.Log)
+	if c.Settings.LogFormat == "text" {
+		// It quotes values with characters that are not printable.
+		to = zerolog.ConsoleWriter{Out: c.Log, NoColor: true, TimeFormat: time.RFC3339}
+	}
+	return zerolog.New(to).Level(c.Settings.LogLevel).With().Timestamp().Logger()
 }
 
 // App is an open database together with the secrets that belong to it. The server
@@ -76,7 +82,8 @@ type App struct {
 	Peppers *keys.Peppers
 	Ring    *keys.Ring // nil until OpenRing
 
-	readOnly bool // nothing may be changed
+	readOnly bool            // nothing may be changed
+	tracer   *tracing.Tracer // nil: there are no spans
 }
 
 // OpenStore opens the database of the settings. It creates an SQLite file that

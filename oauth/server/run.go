@@ -9,6 +9,7 @@ import (
 
 	"latchkey/config"
 	"latchkey/oauth/server/listen"
+	"latchkey/oauth/server/tracing"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )
@@ -137,6 +138,10 @@ func RunOn(ctx context.Context, cfg Config, store *gormstore.Store) error {
 	if err := a.OpenRing(ctx); err != nil {
 		return err
 	}
+	if a.tracer, err = tracing.New(ctx, cfg.Version, store.Dialect(), a.Logger); err != nil {
+		return err
+	}
+	defer a.endTraces(ctx)
 	s, err := New(a)
 	if err != nil {
 		return err
@@ -161,6 +166,13 @@ func (a *App) register(ctx context.Context) (*gormstore.Registration, error) {
 		a.Logger.Warn().Str("issuer", conflict.Issuer).Str("instead_of", a.Settings.Issuer).
 			Msg("issuer is not set; taking over that of the servers that run on this database")
 		a.Settings = a.Settings.WithIssuer(conflict.Issuer)
+	}
+}
+
+// endTraces exports the spans that are left, for a moment at most.
+func (a *App) endTraces(ctx context.Context) {
+	if err := within(context.WithoutCancel(ctx), a.tracer.Close); err != nil {
+		a.Logger.Warn().Err(err).Msg("the last traces could not be exported")
 	}
 }
 

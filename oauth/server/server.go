@@ -43,6 +43,9 @@ func New(a *App) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.tracer != nil {
+		a.Logger = a.Logger.Hook(a.tracer.Hook())
+	}
 	metrics := prometheus.NewRegistry()
 	s := &Server{app: a, changed: make(chan struct{}, 1), crowded: make(chan struct{}, 1)}
 	if s.counts, err = newCounters(metrics); err != nil {
@@ -104,8 +107,17 @@ func (s *Server) newLimit(budget string, l limit.Limit) *limit.Stored {
 }
 
 // observeStatement is a gormstore.Observer.
-func (s *Server) observeStatement(_ context.Context, name string, began time.Time, err error) {
-	s.counts.statement(name, s.app.Now().Sub(began), err)
+func (s *Server) observeStatement(ctx context.Context, name string, began time.Time, err error) {
+	ended := s.app.Now()
+	s.counts.statement(name, ended.Sub(began), err)
+	if s.app.tracer != nil {
+		s.app.tracer.Statement(ctx, name, began, ended, err)
+	}
+}
+
+// traceAttempt begins the span of an attempt to deliver a message.
+func (s *Server) traceAttempt(ctx context.Context, m storage.Message) (context.Context, func(result string)) {
+	return s.app.tracer.Attempt(ctx, m.TraceID, m.SenderID, m.ID, m.Attempts)
 }
 
 // register adds the metrics that are read when they are asked for.
@@ -127,7 +139,7 @@ func (s *Server) Routes() *http.ServeMux { return s.routes }
 
 func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error) {
 	a, settings, rules := s.app, s.app.Settings, httpRules()
-	return listen.New(listen.Config{
+	cfg := listen.Config{
 		Handler:  answerUncleanPaths(settings.IssuerPath(), rules, listen.WithoutTrailingSlash(roots(rules), s.routes)),
 		BasePath: settings.IssuerPath(),
 		Surfaces: rules, InternalError: oauth.InternalErrorBody,
@@ -138,7 +150,11 @@ func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error)
 		TrustedProxies: settings.TrustedProxies, Origins: toStrings(settings.CORSOrigins), Shield: limit.Limit(settings.Shield),
 		Registry: metrics, Limited: s.counts.refused,
 		Ready: s.ready, Now: a.Now, Rand: a.Rand,
-	})
+	}
+	if a.tracer != nil {
+		cfg.Trace = a.tracer.Request
+	}
+	return listen.New(cfg)
 }
 
 // ready is a listen.ReadyFunc.
@@ -210,13 +226,17 @@ func (s *Server) newWorker(recipients *token.Recipients) (*deliver.Worker, error
 		return nil, err
 	}
 	if transports[storage.ClientSender], err = deliver.NewWebhook(deliver.WebhookConfig{
-		Encode: a.encodeLogout(recipients.Issuer), Allow: a.Settings.OutboundAllow,
+		Encode: a.encodeLogout(recipients.Issuer), Allow: a.Settings.OutboundAllow, Inject: a.inject(),
 	}); err != nil {
 		return nil, err
 	}
-	return deliver.New(deliver.Config{
+	cfg := deliver.Config{
 		Store: messageStore{a.Store}, Sealer: a.Sealer,
 		Transports: transports, Attempted: s.counts.attempted,
 		Now: a.Now, Rand: a.Rand, Logger: a.Logger, Recorder: s.events, Overflow: s.noteCrowd,
-	})
+	}
+	if a.tracer != nil {
+		cfg.Trace = s.traceAttempt
+	}
+	return deliver.New(cfg)
 }

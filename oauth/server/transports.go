@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -33,7 +34,7 @@ func (a *App) newTransports(recipient recipientOf, user userOf, console io.Write
 	if console == nil {
 		console = io.Discard
 	}
-	webhook, err := deliver.NewWebhook(deliver.WebhookConfig{Encode: a.encoder(recipient), Allow: a.Settings.OutboundAllow})
+	webhook, err := deliver.NewWebhook(deliver.WebhookConfig{Encode: a.encoder(recipient), Allow: a.Settings.OutboundAllow, Inject: a.inject()})
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +54,14 @@ func (a *App) newTransports(recipient recipientOf, user userOf, console io.Write
 		storage.SMTPSender:    mail,
 		storage.ConsoleSender: deliver.NewConsole(console),
 	}, nil
+}
+
+// inject returns what adds the headers of a span to the requests of webhooks, or nil.
+func (a *App) inject() func(context.Context, http.Header) {
+	if a.tracer == nil {
+		return nil
+	}
+	return a.tracer.Inject
 }
 
 // encodeFunc encodes a message for a webhook; see deliver.WebhookConfig.

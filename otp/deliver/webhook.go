@@ -43,7 +43,8 @@ type WebhookConfig struct {
 	Timeout time.Duration
 	// Resolver looks up host names; nil means the resolver of the system.
 	Resolver *net.Resolver
-	Now      func() time.Time // nil: time.Now
+	Now      func() time.Time                   // nil: time.Now
+	Inject   func(context.Context, http.Header) // adds the headers of a span (W3C Trace Context); optional
 }
 
 // Webhook is the Transport that delivers by HTTP POST. It follows no redirect, uses no
@@ -111,6 +112,9 @@ func (w *Webhook) Send(ctx context.Context, sender storage.Sender, e Envelope) e
 	request, err := newRequest(ctx, call, e.Message.ID)
 	if err != nil {
 		return Permanent(err)
+	}
+	if w.cfg.Inject != nil {
+		w.cfg.Inject(ctx, request.Header)
 	}
 	response, err := w.client.Do(request)
 	if err != nil {

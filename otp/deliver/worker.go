@@ -57,10 +57,12 @@ type Config struct {
 	Now         func() time.Time // nil: time.Now
 	Rand        io.Reader        // safe for concurrent use, as crypto/rand.Reader
 	Logger      zerolog.Logger
-	Recorder    storage.Recorder              // nil: events are discarded
-	Concurrency int                           // attempts at a time; 0: 128
-	Overflow    func()                        // called when due messages wait because too many attempts are running; optional
-	Attempted   func(senderID, result string) // called after each attempt: delivered, delayed, failed or expired; optional
+	Recorder    storage.Recorder // nil: events are discarded
+	Concurrency int              // attempts at a time; 0: 128
+	Overflow    func()           // called when due messages wait because too many attempts are running; optional
+	// Trace begins a span for an attempt. end takes its result. nil: there are no spans.
+	Trace     func(ctx context.Context, m storage.Message) (_ context.Context, end func(result string))
+	Attempted func(senderID, result string) // called after each attempt: delivered, delayed, failed or expired; optional
 }
 
 // Worker delivers messages.
@@ -182,8 +184,13 @@ func (w *Worker) expire(ctx context.Context, now time.Time) error {
 // available it repeats only the storing, so that the receiver gets no second copy.
 func (w *Worker) deliver(ctx context.Context, m storage.Message) error {
 	began := w.cfg.Now().UTC()
+	end := func(string) {}
+	if w.cfg.Trace != nil {
+		ctx, end = w.cfg.Trace(ctx, m)
+	}
 	e, cause := w.attempt(ctx, m)
 	attempt := w.outcome(e, cause)
+	defer end(results[attempt.State])
 	attempt.BeganAt = began
 	err := poll.Retry(ctx, func(ctx context.Context) error { return w.cfg.Store.FinishAttempt(ctx, attempt) })
 	if errors.Is(err, storage.ErrStale) {
@@ -321,7 +328,7 @@ func (w *Worker) report(ctx context.Context, e Envelope, a storage.Attempt, caus
 		}
 	}
 	w.cfg.Attempted(e.Message.SenderID, results[a.State])
-	line := w.cfg.Logger.WithLevel(level).Str("message", a.MessageID).Str("sender", e.Message.SenderID).
+	line := w.cfg.Logger.WithLevel(level).Ctx(ctx).Str("message", a.MessageID).Str("sender", e.Message.SenderID).
 		Str("trace", e.Message.TraceID).Int("attempt", a.Number).Str("state", string(a.State)).
 		Str("reason", a.Error)
 	if cause != nil && cause.Error() != a.Error {

@@ -186,7 +186,7 @@ func (d *sqlite) repeatable(error) bool { return false }
 // else writes.
 func (d *sqlite) settle(ctx context.Context, s *Store, x settlement) (bool, error) {
 	if len(x.then) == 0 || s.tx(ctx) != nil {
-		return x.run(ctx, s)
+		return x.run(ctx, ctx, s)
 	}
 	return d.group.do(ctx, s, x)
 }

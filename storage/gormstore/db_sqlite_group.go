@@ -12,14 +12,14 @@ import (
 // maxGroup limits how long other writers wait for a group.
 const maxGroup = 256
 
-// run executes the settlement in the context's transaction.
-func (x settlement) run(ctx context.Context, s *Store) (done bool, err error) {
-	rows, err := s.exec(ctx, x.what, x.first.sql, x.first.args...)
+// run executes the settlement in the transaction of ctx, on behalf of the caller.
+func (x settlement) run(ctx, caller context.Context, s *Store) (done bool, err error) {
+	rows, err := s.execFor(ctx, caller, x.what, x.first.sql, x.first.args)
 	if err != nil || rows != int64(x.rows) {
 		return false, err
 	}
 	for _, then := range x.then {
-		if _, err := s.exec(ctx, x.what, then.alone(), then.args...); err != nil {
+		if _, err := s.execFor(ctx, caller, x.what, then.alone(), then.args); err != nil {
 			return false, err
 		}
 	}
@@ -112,7 +112,7 @@ func commit(ctx context.Context, s *Store, members []*member) {
 // begin runs the member's settlement unless its context has ended.
 func (m *member) begin(ctx context.Context, s *Store) (err error) {
 	if m.done, m.gone = false, s.wrap(m.ctx, m.what, m.ctx.Err()); m.gone == nil {
-		m.done, err = m.run(ctx, s)
+		m.done, err = m.run(ctx, m.ctx, s)
 	}
 	return err
 }

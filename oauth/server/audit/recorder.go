@@ -41,7 +41,7 @@ func New(cfg Config) (*Recorder, error) {
 	var metricsErr, writerErr error
 	r.metrics, metricsErr = newEventMetrics(cfg.Registry, cfg.Limited)
 	r.writer, writerErr = newWriter(cfg.Store, cfg.Logger, cfg.Registry, cfg.Now)
-	r.repeats = newRepeats(cfg.Now, r.write)
+	r.repeats = newRepeats(cfg.Now, func(e storage.AuditEvent) { r.write(context.Background(), e) })
 	return r, errors.Join(metricsErr, writerErr)
 }
 
@@ -56,18 +56,18 @@ func (r *Recorder) Record(ctx context.Context, e storage.AuditEvent) {
 		e.Source = from.String()
 	}
 	if !r.repeats.hold(e) {
-		r.write(e)
+		r.write(ctx, e)
 	}
 }
 
 // write writes an event to the log and queues it for the database.
-func (r *Recorder) write(e storage.AuditEvent) {
+func (r *Recorder) write(ctx context.Context, e storage.AuditEvent) {
 	r.writer.add(e)
 	level := zerolog.InfoLevel
 	if e.Action == "sign_in" && e.Outcome != "success" {
 		level = zerolog.WarnLevel
 	}
-	line := r.cfg.Logger.WithLevel(level).Str("audit", e.Action).Str("outcome", e.Outcome)
+	line := r.cfg.Logger.WithLevel(level).Ctx(ctx).Str("audit", e.Action).Str("outcome", e.Outcome)
 	for _, field := range []struct{ key, value string }{
 		{"client_id", e.ClientID},
 		{"user", e.UserUID},

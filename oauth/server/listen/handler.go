@@ -15,13 +15,17 @@ import (
 // and calls Config.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := s.cfg.Now()
-	id, err := requestID(r.Header[requestIDHeader], s.cfg.Rand)
-	if err != nil {
-		s.cfg.Logger.Error().Err(err).Msg("request id")
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)
 	defer cancel()
 	rec := &recorder{ResponseWriter: w, stopping: &s.stopping}
+	spanID := ""
+	if s.cfg.Trace != nil {
+		ctx, spanID, rec.endSpan = s.cfg.Trace(ctx, method(r.Method), r.Header)
+	}
+	id, err := requestID(r.Header[requestIDHeader], spanID, s.cfg.Rand)
+	if err != nil {
+		s.cfg.Logger.Error().Err(err).Msg("request id")
+	}
 	s.setHeaders(w.Header(), id, r.TLS != nil)
 	if len(r.TransferEncoding) > 0 {
 		// The request may have had a Content-Length too, which net/http hides. A proxy
@@ -54,7 +58,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.
 	cause := recover()
 	if cause != nil && cause != http.ErrAbortHandler { //nolint:errorlint // the value of a panic, not an error
 		s.metrics.panics.Inc()
-		s.cfg.Logger.Error().Str("request_id", id).Str("panic", describe(cause)).
+		s.cfg.Logger.Error().Ctx(r.Context()).Str("request_id", id).Str("panic", describe(cause)).
 			Bytes("stack", debug.Stack()).Msg("handler panicked")
 		if !rec.wroteHeader {
 			answerPanic(rec, s.cfg.InternalError)
@@ -70,8 +74,11 @@ func (s *Server) finish(rec *recorder, r *http.Request, id string, client netip.
 		pattern = "unmatched"
 	}
 	s.metrics.inFlight.Dec()
+	if rec.endSpan != nil {
+		rec.endSpan(pattern, rec.status)
+	}
 	s.metrics.observe(method(r.Method), pattern, rec.status, duration)
-	s.cfg.Logger.Info().
+	s.cfg.Logger.Info().Ctx(r.Context()).
 		Str("method", method(r.Method)).Str("pattern", pattern).
 		Int("status", rec.status).Int64("bytes", rec.bytes).
 		Float64("duration_ms", float64(duration.Microseconds())/1000).

@@ -88,7 +88,7 @@ func TestRequestID(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := requestID(tt.sent, strings.NewReader(strings.Repeat("\xff", 16)))
+			got, err := requestID(tt.sent, "", strings.NewReader(strings.Repeat("\xff", 16)))
 			want := strings.Repeat("f", 32)
 			if tt.kept {
 				want = tt.sent[0]

@@ -38,10 +38,14 @@ func (c *requestContext) Value(key any) any {
 }
 
 // requestID returns the id that the client sent, if it has 1 to 64 letters, digits,
-// hyphens and underscores. Otherwise it returns a new id of 128 random bits.
-func requestID(sent []string, random io.Reader) (string, error) {
+// hyphens and underscores. Otherwise it returns the id of the request's span, or a new id
+// of 128 random bits if there is no span.
+func requestID(sent []string, spanID string, random io.Reader) (string, error) {
 	if len(sent) == 1 && harmless(sent[0]) {
 		return sent[0], nil
+	}
+	if spanID != "" {
+		return spanID, nil
 	}
 	var b [16]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {

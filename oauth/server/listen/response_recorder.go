@@ -13,7 +13,8 @@ type recorder struct {
 	status      int
 	bytes       int64
 	wroteHeader bool
-	failed      bool // whatever the status is
+	endSpan     func(route string, status int) // nil: the request has no span
+	failed      bool                           // whatever the status is
 }
 
 // MarkFailure implements surface.FailureMarker.

@@ -63,8 +63,12 @@ type Config struct {
 	Ready    ReadyFunc            // nil: always ready
 	Registry *prometheus.Registry // default: a new one; the server adds its own metrics
 	Limited  func(limiter string) // called when the shield has refused a request; optional
-	Now      func() time.Time     // default time.Now
-	Rand     io.Reader            // for request ids; used concurrently; default crypto/rand
+	// Trace begins a span for a request. It returns the context of the span, an id of the
+	// request that contains the span, and end, which takes the route and the status. nil:
+	// there are no spans.
+	Trace func(ctx context.Context, method string, header http.Header) (_ context.Context, id string, end func(route string, status int))
+	Now   func() time.Time // default time.Now
+	Rand  io.Reader        // for request ids; used concurrently; default crypto/rand
 }
 
 // ReadyFunc reports whether the server can take requests: an error if it cannot, with the

@@ -76,6 +76,7 @@ func TestAlerts(t *testing.T) {
 func helm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	t.Setenv("HOME", t.TempDir())
+	t.Setenv("GOFLAGS", "")
 	return try(t, root+"/deploy/helm", "go", append([]string{"run", "helm.sh/helm/v3/cmd/helm@v3.22.0"}, args...)...)
 }
 
