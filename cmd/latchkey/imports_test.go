@@ -48,7 +48,7 @@ var floorPlan = map[string][]string{
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
 	"oauth/server": {
 		"config", "grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/elasticpath/wire", "oauth/openapi", "oauth/ordercloud", "oauth/ordercloud/wire",
-		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/server/terminal", "oauth/signinpage", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
+		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/server/terminal", "oauth/server/tracing", "oauth/signinpage", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
 	},
 	"oauth/server/audit":    {"otp/limit", "storage"},
 	"oauth/server/rewrap":   {"keys", "storage"},
