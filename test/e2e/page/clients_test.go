@@ -66,3 +66,43 @@ func TestShield(t *testing.T) {
 		}
 	})
 }
+
+// TestRegisteredClients registers a client by RFC 7591 and by the command line, and signs
+// in through them.
+func TestRegisteredClients(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		admin := s.NewAdmin(s.Server)
+		registered := admin.Do(http.MethodPost, "/oauth/register", `{"client_name":"Native","token_endpoint_auth_method":"none",`+
+			`"redirect_uris":["com.example.app:/callback","http://127.0.0.1/callback"],"response_types":["code"],"require_pushed_authorization_requests":true}`)
+		for _, part := range []string{`"grant_types":["authorization_code"]`, `"response_types":["code"]`, `"redirect_uris":["com.example.app:/callback"`} {
+			if registered.Status != 201 || !strings.Contains(registered.Body, part) {
+				t.Errorf("%s is missing: %d %s", part, registered.Status, registered.Body)
+			}
+		}
+		a := s.attempt(registered.Field("client_id"), "", "http://127.0.0.1:51004/callback", "openid")
+		if got := s.newBrowser().get(a.path()).response(t, "http://127.0.0.1:51004/callback"); got.Get("error") != "invalid_request" {
+			t.Errorf("a request that was not pushed: %v", got)
+		}
+
+		var created struct {
+			ID     string `json:"client_id"`
+			Secret string `json:"client_secret"`
+		}
+		s.Must(json.Unmarshal([]byte(s.Run("client", "create", "--name", "Phone", "--public", "--grant", "authorization_code", "--grant", "refresh_token",
+			"--credential", "otp", "--role", "Shopper", "--redirect-uri", "com.example.phone:/callback")), &created))
+		if created.ID == "" || created.Secret != "" {
+			t.Fatalf("created %+v", created)
+		}
+		var token struct {
+			Scope string `json:"scope"`
+		}
+		phone, b := s.attempt(created.ID, "", "com.example.phone:/callback", "openid"), s.newBrowser()
+		code := b.signIn(phone, "jane").Get("code")
+		answer := kit.MustIssue(t, "the phone's code", s.Server.Form("/oauth/token", "grant_type", "authorization_code", "code", code, "client_id", created.ID,
+			"redirect_uri", "com.example.phone:/callback", "code_verifier", phone.verifier))
+		s.Must(json.Unmarshal([]byte(answer.Body), &token))
+		if token.Scope != "openid Shopper" || answer.Field("refresh_token") == "" {
+			t.Errorf("token %s", answer.Body)
+		}
+	})
+}
