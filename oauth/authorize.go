@@ -88,7 +88,11 @@ func (e *Endpoints) Authorize(ctx context.Context, q *AuthorizationRequest, u Si
 	if err != nil {
 		return AuthorizationResponse{}, err
 	}
-	issue := func(ctx context.Context) error { return e.issueCode(ctx, u, code, now) }
+	decided := false // a settlement records its own outcome
+	issue := func(ctx context.Context) error {
+		decided = true
+		return e.issueCode(ctx, u, code, now)
+	}
 	if len(q.PushedID) > 0 {
 		err = e.cfg.Tokens.InTx(ctx, func(ctx context.Context) error {
 			if err := e.cfg.Tokens.SpendID(ctx, spentPushed(q), now.Add(spentLife)); err != nil {
@@ -103,6 +107,9 @@ func (e *Endpoints) Authorize(ctx context.Context, q *AuthorizationRequest, u Si
 		err = issue(ctx)
 	}
 	if err != nil {
+		if u.SignIn != nil && !decided {
+			e.authenticator.Abandon(ctx, u.SignIn)
+		}
 		return AuthorizationResponse{}, err
 	}
 	return e.respondTo(q, url.Values{"code": {text}}), nil

@@ -89,6 +89,7 @@ func (p *Pages) finish(w http.ResponseWriter, r *http.Request, v *visit, c *stor
 	}
 	accounts, err := p.chooseAccount(r, v, &who)
 	if err != nil {
+		p.abandon(r, who)
 		return err
 	}
 	if len(accounts) == 0 && who.Account == who.user.User.AccountUID {
@@ -99,6 +100,7 @@ func (p *Pages) finish(w http.ResponseWriter, r *http.Request, v *visit, c *stor
 	}
 	consent, err := p.cfg.Endpoints.NeedsConsent(ctx, c, q, who.user.User.UID)
 	if err != nil {
+		p.abandon(r, who)
 		return err
 	}
 	consent = consent && v.Step != stepConsent // that was just given
@@ -127,6 +129,13 @@ func (p *Pages) giveUp(r *http.Request, who person, outcome string) {
 	}
 }
 
+// abandon records that a verified sign-in is not settled.
+func (p *Pages) abandon(r *http.Request, who person) {
+	if who.SignIn != nil {
+		p.cfg.Endpoints.Authenticator().Abandon(r.Context(), who.SignIn)
+	}
+}
+
 // begin lets a sign-in take effect before the last step: the session begins.
 func (p *Pages) begin(w http.ResponseWriter, r *http.Request, who person) error {
 	if who.SignIn == nil {
@@ -140,15 +149,18 @@ func (p *Pages) begin(w http.ResponseWriter, r *http.Request, who person) error 
 }
 
 // chooseAccount decides for which account the person gets tokens. It returns the accounts
-// if the person must choose. Who has one account only needs no choice. Who chose in this
-// session keeps the choice, unless the request asks anew.
+// if the person must choose. A person with one account needs no choice. A person who chose
+// in this session keeps the choice, unless the request asks anew or the person is no member
+// any more.
 func (p *Pages) chooseAccount(r *http.Request, v *visit, who *person) ([]storage.Member, error) {
 	kept := who.Session.AccountUID
-	askAnew := v.Request.Has(oauth.PromptSelectAccount)
+	if who.SignIn != nil || v.Request.Has(oauth.PromptSelectAccount) {
+		kept = ""
+	}
 	switch {
 	case who.Account != "", who.user.User.Kind == storage.Admin:
 		return nil, nil
-	case kept != "" && who.SignIn == nil && !askAnew:
+	case kept != "" && kept == who.user.User.AccountUID: // the user's own company
 		who.Account = kept
 		return nil, nil
 	}
@@ -156,12 +168,14 @@ func (p *Pages) chooseAccount(r *http.Request, v *visit, who *person) ([]storage
 	if err != nil {
 		return nil, err
 	}
-	switch len(page.Items) {
-	case 0:
-		return nil, nil
-	case 1:
-		who.Account = page.Items[0].Account.UID
-		return nil, nil
+	if len(page.Items) == 1 {
+		kept = page.Items[0].Account.UID
+	}
+	for i := range page.Items {
+		if page.Items[i].Account.UID == kept {
+			who.Account = kept
+			return nil, nil
+		}
 	}
 	return page.Items, nil
 }

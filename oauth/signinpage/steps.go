@@ -174,7 +174,9 @@ func (p *Pages) takeCredential(w http.ResponseWriter, r *http.Request, v *visit,
 		return err
 	}
 	former, err := p.sessions.Read(r)
-	if err == nil {
+	if err != nil {
+		p.cfg.Endpoints.Authenticator().Abandon(r.Context(), signIn)
+	} else {
 		var who person
 		if who, err = p.newPerson(c, v, signIn, former); err == nil {
 			err = p.finish(w, r, v, c, who)

@@ -16,8 +16,7 @@ func TestAccounts(t *testing.T) {
 Buyers:
   - {ID: second, Name: Second Ltd, Active: true}
 `)
-		s.exec(`INSERT INTO memberships (account_uid, user_uid, roles, version, created_at, updated_at, id)
-			SELECT a.uid, u.uid, 'Approver', 1, 1, 1, 'm-second' FROM accounts a, users u WHERE a.id = 'second' AND u.id = 'jane'`)
+		s.addSecond()
 		b, a := s.newBrowser(), s.spa("openid")
 		page := b.submit(b.get(a.path()), "username", "jane").asksFor(t, "one-time-code")
 		page = b.submit(page, "code", s.Inbox.Next(t).EventBody.OneTimePassword)
@@ -47,6 +46,14 @@ Buyers:
 		if refreshed.Field("account_id") != "second" || refreshed.Field("scope") != "openid Approver" {
 			t.Errorf("refreshed: %s", refreshed.Body)
 		}
+		s.exec(`DELETE FROM memberships WHERE id = 'm-second'`)
+		gone := s.spa("openid")
+		token, err = gone.exchange(b.get(gone.path("prompt", "none")).response(t, callback).Get("code"))
+		s.Must(err)
+		if token.Extra("account_id") != nil {
+			t.Errorf("a token for an account of which the user is no member any more: %v", token.Extra("account_id"))
+		}
+		s.addSecond()
 		own := s.spa("openid")
 		chooser := b.submit(b.get(own.path("prompt", "select_account")))
 		token, err = own.exchange(b.submit(chooser, "account", "acme").response(t, callback).Get("code"))
@@ -55,6 +62,13 @@ Buyers:
 			t.Errorf("own company: account %v, scope %v", token.Extra("account_id"), token.Extra("scope"))
 		}
 	})
+}
+
+// addSecond makes jane a member of a second account.
+func (s *site) addSecond() {
+	s.t.Helper()
+	s.exec(`INSERT INTO memberships (account_uid, user_uid, roles, version, created_at, updated_at, id)
+		SELECT a.uid, u.uid, 'Approver', 1, 1, 1, 'm-second' FROM accounts a, users u WHERE a.id = 'second' AND u.id = 'jane'`)
 }
 
 func (s *site) exec(sql string) {
