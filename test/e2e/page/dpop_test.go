@@ -1,0 +1,43 @@
+package page
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"testing"
+
+	"latchkey/test/e2e/kit"
+)
+
+// TestBoundCode binds a code to a key (RFC 9449 §10). Without a proof of that key nothing
+// is used up, and the tokens are bound to the key.
+func TestBoundCode(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		key, other := s.NewDPoPKey(t), s.NewDPoPKey(t)
+		a := s.spa("openid", "profile", "email")
+		code := s.newBrowser().signIn(a, "jane", "dpop_jkt", key.Thumbprint).Get("code")
+		redeem := func(header []string) kit.Response {
+			return s.Server.Token(header, "grant_type", "authorization_code", "code", code, "client_id", "spa", "redirect_uri", callback, "code_verifier", a.verifier)
+		}
+		const endpoint = "http://latchkey.test/oauth/token"
+		if got := redeem(nil); got.Field("error") != "invalid_dpop_proof" {
+			t.Errorf("without a proof: %d %s", got.Status, got.Body)
+		}
+		if got := redeem(other.TokenHeader("htu", endpoint)); got.Field("error") != "invalid_grant" {
+			t.Errorf("with another key: %d %s", got.Status, got.Body)
+		}
+		got := kit.MustIssue(t, "the right key", redeem(key.TokenHeader("htu", endpoint)))
+		if got.Field("token_type") != "DPoP" {
+			t.Errorf("token_type %q", got.Field("token_type"))
+		}
+		token := got.Field("access_token")
+		sum := sha256.Sum256([]byte(token))
+		proof := key.Proof(http.MethodGet, "", "htu", "http://latchkey.test/oauth/userinfo", "ath", base64.RawURLEncoding.EncodeToString(sum[:]))
+		if got := s.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", append(proof, "Authorization", "DPoP "+token)...); got.Status != 200 {
+			t.Errorf("userinfo: %d %s", got.Status, got.Body)
+		}
+		if got := s.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", "Authorization", "Bearer "+token); got.Status != 401 {
+			t.Errorf("userinfo as a bearer token: %d", got.Status)
+		}
+	})
+}
