@@ -75,6 +75,8 @@ var commandAccess = map[string]map[string]access{
 	"sender list":          {"sender list": reads},
 	"sender test":          {"sender test a --to a@b.example": reads},
 	"serve":                {"serve": migrates},
+	"session list":         {"session list a": reads},
+	"session end":          {"session end a": changes},
 	"user unlock":          {"user unlock a": changes},
 	"version":              {"version": noAccess},
 }

@@ -38,13 +38,13 @@ func (a me) routes() []route {
 	password := operation(http.MethodPost, "/v1/me/password", "ResetPassword", "Set the user's password, which ends its other sessions", token.RolePasswordReset)
 	password.Body, password.Refuses = wire.TokenPasswordReset{}, []int{400, 403}
 	tokens := operation(http.MethodDelete, "/v1/me/tokens", "RevokeTokens", "Revoke all tokens of the user, this one included")
-	return []route{
+	return append(a.sessionRoutes(), []route{
 		{Operation: get, who: everyUser, serve: asUser(func(c *call) (surface.Answer, error) { return a.editor(c).serveGet(c) })},
 		{Operation: put, who: everyUser, serve: asItself(func(c *call) (surface.Answer, error) { return a.editor(c).servePut(c) })},
 		{Operation: patch, who: everyUser, serve: asItself(func(c *call) (surface.Answer, error) { return a.editor(c).servePatch(c) })},
 		{Operation: password, who: everyUser, serve: asItself(a.resetPassword)},
 		{Operation: tokens, who: everyUser, serve: asItself(a.revokeTokens)},
-	}
+	}...)
 }
 
 // asUser serves users only: a client that acts for itself is no user.

@@ -82,6 +82,7 @@ func newServer(t *testing.T, change ...func(*Config)) *testServer {
 	srv.must(err)
 	srv.config = Config{
 		Bearer: srv, Rules: rules, Tx: s, Passwords: passwords, Codes: service, Sealer: srv.sealer, Peppers: peppers,
+		Sessions: &admin.Sessions{Store: s, Rand: rand.Reader, Now: srv.now, Wake: service.Wake},
 		Stores: Stores{
 			Clients: s, Secrets: s, Profiles: s, Assignments: s, Accounts: s, Users: s, Logins: s, Senders: s,
 			DeliveryConfigs: s, Records: s, Messages: s, Keys: ring,

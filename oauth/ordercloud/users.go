@@ -57,6 +57,7 @@ func (u users) described() kind {
 
 func (u users) routes() []route {
 	all := append(newCollection(u.described(), u).routes(), u.unlockRoute(), u.tokensRoute())
+	all = append(all, u.sessionRoutes()...)
 	for i := range all {
 		if r := &all[i]; r.Method == http.MethodGet && r.Path == u.path && u.of != storage.Admin {
 			r.Query = append(r.Query, groupParameter())
@@ -120,13 +121,7 @@ func (u users) action(method, under, verb, summary string) openapi.Operation {
 // act serves what an administrator does to a user besides changing the record.
 func (u users) act(verb string, do func(*call, person) error) func(*call) (surface.Answer, error) {
 	return func(c *call) (surface.Answer, error) {
-		p, err := u.get(c, c.PathValue("userID"))
-		if errors.Is(err, storage.ErrNotFound) {
-			err = notFound(u.object, c.PathValue("userID"))
-		}
-		if err == nil {
-			err = u.mayManage(c, p)
-		}
+		p, err := u.manageable(c)
 		if err == nil {
 			err = do(c, p)
 		}
@@ -136,6 +131,24 @@ func (u users) act(verb string, do func(*call, person) error) func(*call) (surfa
 		u.record(c, strings.ToLower(u.object)+"."+verb, u.object+"/"+u.auditID(c, p.User.ID))
 		return surface.Answer{Status: http.StatusNoContent}, nil
 	}
+}
+
+// existing reads the user in the path.
+func (u users) existing(c *call) (person, error) {
+	p, err := u.get(c, c.PathValue("userID"))
+	if errors.Is(err, storage.ErrNotFound) {
+		err = notFound(u.object, c.PathValue("userID"))
+	}
+	return p, err
+}
+
+// manageable reads the user in the path, whom the caller must be allowed to manage.
+func (u users) manageable(c *call) (person, error) {
+	p, err := u.existing(c)
+	if err == nil {
+		err = u.mayManage(c, p)
+	}
+	return p, err
 }
 
 // auditID returns the ID of a user with that of its company in front.

@@ -11,6 +11,7 @@ import (
 
 	"latchkey/grants/signin"
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/oauth/server/audit"
 	"latchkey/oauth/server/listen"
 	"latchkey/oauth/token"
@@ -88,6 +89,7 @@ func New(a *App) (*Server, error) {
 		endpoints: endpoints, codes: s.codes, passwords: passwords, pages: pages,
 		signUps:   s.newLimit(signUpBudget, limit.Limit(a.Settings.SignUpLimit)),
 		usernames: s.newLimit(usernameBudget, usernameLimit()),
+		sessions:  &admin.Sessions{Store: a.Store, Rand: a.Rand, Now: a.Now, Wake: s.codes.Wake},
 	})
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type services struct {
 	pages     *signinpage.Templates
 	signUps   *limit.Stored
 	usernames *limit.Stored
+	sessions  *admin.Sessions
 }
 
 // documentPath is where the description of the API is served.
@@ -107,7 +108,7 @@ func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
 			Clients: a.Store, Secrets: a.Store, Profiles: a.Store, Assignments: a.Store, Accounts: a.Store,
 			Users: a.Store, Logins: a.Store, Senders: a.Store, DeliveryConfigs: a.Store, Records: a.Store, Messages: a.Store, Keys: a.Ring,
 		},
-		Tx: a.Store, Passwords: with.passwords, Codes: with.codes, AdmitUsername: with.usernames.TakeFor,
+		Tx: a.Store, Passwords: with.passwords, Codes: with.codes, Sessions: with.sessions, AdmitUsername: with.usernames.TakeFor,
 		RenewalOrigins: toStrings(a.Settings.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.Settings),
 		Sealer: a.Sealer, Peppers: a.Peppers, Wake: s.worker.Wake,
 		Runtime: s.runtime(),
