@@ -44,7 +44,10 @@ type metadata struct {
 	UILocalesSupported                        []string `json:"ui_locales_supported"`
 	IssParameterSupported                     bool     `json:"authorization_response_iss_parameter_supported"`
 	RequestParameterSupported                 bool     `json:"request_parameter_supported"`
-	RequestURIParameterSupported              bool     `json:"request_uri_parameter_supported"` // request URIs of this server are no such
+	EndSessionEndpoint                        string   `json:"end_session_endpoint"`
+	BackchannelLogoutSupported                bool     `json:"backchannel_logout_supported"`
+	BackchannelLogoutSessionSupported         bool     `json:"backchannel_logout_session_supported"` // logout tokens have sid
+	RequestURIParameterSupported              bool     `json:"request_uri_parameter_supported"`      // request URIs of this server are no such
 	ClaimsParameterSupported                  bool     `json:"claims_parameter_supported"`
 	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -104,6 +107,7 @@ func (e *Endpoints) describeAuthorization(m *metadata) {
 	m.PromptValuesSupported = prompts()
 	m.UILocalesSupported = e.cfg.UILocales
 	m.IssParameterSupported = true
+	m.EndSessionEndpoint, m.BackchannelLogoutSupported, m.BackchannelLogoutSessionSupported = e.base+EndSessionPath, true, true
 }
 
 // serveKeys publishes the keys that verify our tokens (RFC 7517 §5).

@@ -56,7 +56,7 @@ var floorPlan = map[string][]string{
 	"oauth/server/tracing":  {},
 	"otp/replay":            {"otp", "otp/limit", "otp/lockout", "storage"},
 	"oauth/server/listen":   {"oauth/surface", "otp/limit"},
-	"oauth/signinpage":      {"grants", "grants/signin", "keys", "oauth", "oauth/surface", "otp", "storage"},
+	"oauth/signinpage":      {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/surface", "otp", "storage"},
 	"oauth/surface":         {"grants/signin", "oauth/admin", "oauth/openapi", "oauth/token", "otp", "storage"},
 }
 

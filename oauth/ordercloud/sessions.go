@@ -13,7 +13,8 @@ import (
 
 var errThirdParty = refuse(http.StatusForbidden, "Auth.ThirdPartyClient", "A third-party client may not see or end the sessions of its users.")
 
-// sessionRoutes returns the operations on the user's own sessions.
+// sessionRoutes returns the operations on the user's own sessions. No DELETE ends several:
+// one for a session without its ID would end them all.
 func (a me) sessionRoutes() []route {
 	const path = "/v1/me/sessions"
 	operation := func(method, under, verb, summary string, refuses ...int) openapi.Operation {
@@ -27,7 +28,7 @@ func (a me) sessionRoutes() []route {
 	return []route{
 		{Operation: list, who: everyUser, serve: asFirstParty(a.listSessions)},
 		{
-			Operation: operation(http.MethodDelete, "", "EndOtherSessions", "End the user's sessions, except that of the access token"),
+			Operation: operation(http.MethodPost, "/endothers", "EndOtherSessions", "End the user's sessions, except that of the access token"),
 			who:       everyUser, serve: asFirstParty(a.endOtherSessions),
 		},
 		{
@@ -124,7 +125,7 @@ func (u users) sessionRoutes() []route {
 	list.Roles, list.Query, list.Answers = append(u.reader[:len(u.reader):len(u.reader)], u.admin...), listParameters(), sessionsShown()
 	list.Refuses = append(list.Refuses, http.StatusBadRequest)
 	one := u.action(http.MethodDelete, "/sessions/{sessionID}", "EndSession", "End one session of a user")
-	all := u.action(http.MethodDelete, "/sessions", "EndSessions", "End all sessions of a user")
+	all := u.action(http.MethodPost, "/sessions/endall", "EndSessions", "End all sessions of a user")
 	return []route{
 		{Operation: list, who: u.who, serve: func(c *call) (surface.Answer, error) {
 			p, err := u.existing(c)

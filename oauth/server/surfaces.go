@@ -119,7 +119,7 @@ func (s *Server) newPages(with services) (*signinpage.Pages, error) {
 	a := s.app
 	return signinpage.New(signinpage.Config{
 		Runtime: s.runtime(), Issuer: a.Settings.Issuer, Endpoints: with.endpoints, Clients: a.Store, Members: a.Store,
-		Codes: with.codes, Profiles: a.Store, Templates: with.pages, Sealer: a.Sealer, Peppers: a.Peppers,
+		Codes: with.codes, Sessions: with.sessions, Profiles: a.Store, Templates: with.pages, Sealer: a.Sealer, Peppers: a.Peppers,
 	})
 }
 

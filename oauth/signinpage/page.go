@@ -28,6 +28,11 @@ const (
 const (
 	stepRespond = "respond" // the browser posts the response to the client
 	stepError   = "error"
+
+	stepLogout      = "logout"      // whether to sign out
+	stepLoggedOut   = "loggedOut"   // the browser has no session any more
+	stepStays       = "stays"       // the user does not want to sign out
+	stepLogoutError = "logoutError" // like stepError
 )
 
 // page is what the template shows.

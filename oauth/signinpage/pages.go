@@ -13,6 +13,7 @@ import (
 	"latchkey/grants/signin"
 	"latchkey/keys"
 	"latchkey/oauth"
+	"latchkey/oauth/admin"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -39,6 +40,7 @@ type Config struct {
 	Clients   Clients
 	Members   grants.MemberStore
 	Codes     Codes
+	Sessions  *admin.Sessions
 	Profiles  grants.ProfileStore
 	Templates *Templates
 	Sealer    *keys.Sealer
@@ -58,7 +60,7 @@ func New(cfg Config) (*Pages, error) {
 	if err := cfg.Complete(); err != nil {
 		return nil, fmt.Errorf("signinpage: %w", err)
 	}
-	if cfg.Endpoints == nil || cfg.Clients == nil || cfg.Members == nil || cfg.Codes == nil || cfg.Profiles == nil || cfg.Templates == nil || cfg.Sealer == nil || cfg.Peppers == nil {
+	if cfg.Endpoints == nil || cfg.Clients == nil || cfg.Members == nil || cfg.Codes == nil || cfg.Sessions == nil || cfg.Profiles == nil || cfg.Templates == nil || cfg.Sealer == nil || cfg.Peppers == nil {
 		return nil, errors.New("signinpage: a collaborator is missing")
 	}
 	u, err := url.Parse(cfg.Issuer)
@@ -75,6 +77,9 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+oauth.AuthorizePath, p.serveAuthorize)
 	mux.HandleFunc("POST "+oauth.AuthorizePath, p.serveAuthorize)
 	mux.HandleFunc("POST "+formPath, p.serveForm)
+	mux.HandleFunc("GET "+oauth.EndSessionPath, p.serveEndSession)
+	mux.HandleFunc("POST "+oauth.EndSessionPath, p.serveEndSession)
+	mux.HandleFunc("POST "+logoutPath, p.serveLogoutForm)
 	mux.HandleFunc("GET "+formPath, func(w http.ResponseWriter, r *http.Request) {
 		p.showError(w, r, http.StatusBadRequest, alertStart, "")
 	})

@@ -27,7 +27,7 @@ func setHeaders(h http.Header, policy string) {
 // follows a post.
 func (p *Pages) policy(q *oauth.AuthorizationRequest) string {
 	target := ""
-	if q != nil {
+	if q != nil && q.RedirectURI != "" {
 		if u, err := url.Parse(q.RedirectURI); err == nil && u.Host != "" && strings.HasPrefix(u.Scheme, "http") {
 			target = " " + u.Scheme + "://" + u.Host
 		} else if err == nil {

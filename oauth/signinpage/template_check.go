@@ -33,6 +33,10 @@ func samples() []sample {
 	}
 	return append(
 		all,
+		sample{page{Step: stepLogout, User: "jane", State: "sealed", Action: "/sample/signin/logout"}, []string{"jane", `name="state"`, `value="sealed"`, `action="/sample/signin/logout"`, `method="post"`, `value="stay"`}},
+		sample{page{Step: stepLoggedOut}, []string{`role="status"`}},
+		sample{page{Step: stepStays}, []string{`role="status"`}},
+		sample{page{Step: stepLogoutError, Alert: alertRequest, RequestID: "f00d", Detail: "A detail."}, []string{`role="alert"`, "f00d", "A detail."}},
 		sample{page{Step: stepRespond, Action: "https://app.example/", Fields: url.Values{"code": {"lkc"}}}, []string{`name="code"`, `value="lkc"`, `action="https://app.example/"`}},
 		sample{page{Step: stepError, Alert: alertRequest, RequestID: "f00d", Detail: "A detail."}, []string{`role="alert"`, "f00d", "A detail."}},
 	)

@@ -25,7 +25,7 @@ func UnlistedPatterns() []string {
 		"/v1/", "/v2/", // answers for unknown paths
 		"GET /openapi.json",
 		// Pages for people.
-		"GET /oauth/authorize", "POST /oauth/authorize", "GET /oauth/signin", "POST /oauth/signin", "GET /oauth/signin/assets/{name}",
+		"GET /oauth/authorize", "POST /oauth/authorize", "GET /oauth/signin", "POST /oauth/signin", "POST /oauth/signin/logout", "GET /oauth/end_session", "POST /oauth/end_session", "GET /oauth/signin/assets/{name}",
 		// Other spellings of documented paths.
 		"DELETE /v1/buyers/{buyerID}/apiclients/assignments/{apiClientID}", "DELETE /v1/suppliers/{supplierID}/apiclients/assignments/{apiClientID}",
 	}
