@@ -49,7 +49,8 @@ const (
 
 // Unqueued issues codes and sends them at once, without a queue in a store. A code that
 // is not sent when the process ends is lost, and its user asks again. Use Service where
-// an accepted request must survive that.
+// an accepted request must survive that. It does not read password profiles: its format,
+// life and limit of codes are those of its configuration.
 type Unqueued struct {
 	cfg    UnqueuedConfig
 	counts *limit.Memory[storage.LoginKey]

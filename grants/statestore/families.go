@@ -2,6 +2,7 @@ package statestore
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"latchkey/otp/lockout"
@@ -20,7 +21,18 @@ func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, err
 	f := e.value
 	p, err := s.principal(ctx, f.LoginID, func(l lockout.State) (storage.Source, storage.Lockout) { return l.Of(f.SourceID) })
 	p.Known = p.Known && p.User.UID == f.UserUID
-	return storage.FamilyState{Family: f, Principal: p}, err
+	state := storage.FamilyState{Family: f, Principal: p}
+	if err != nil || f.AccountUID == "" || s.member == nil {
+		return state, err
+	}
+	member, err := s.member(ctx, f.UserUID, f.AccountUID)
+	switch {
+	case err == nil:
+		state.Member = &member
+	case !errors.Is(err, storage.ErrNotFound):
+		return state, unavailable("read member", err)
+	}
+	return state, nil
 }
 
 // family loads a family, or returns storage.ErrNotFound.

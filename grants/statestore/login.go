@@ -156,6 +156,9 @@ func (s *Store) settle(ctx context.Context, x *storage.Settlement) error {
 	if x.BeginFamily == nil {
 		return e.swap(ctx, s, s.until(l))
 	}
+	if x.BeginFamily.AccountUID != "" && s.member == nil {
+		return errors.New("statestore: Config.Member is required for refresh tokens that are scoped to an account")
+	}
 	begin := entry[storage.TokenFamily]{key: familyKey(x.BeginFamily.ID), value: *x.BeginFamily}
 	family, err := begin.change(x.BeginFamily.ExpiresAt)
 	if err != nil {

@@ -108,6 +108,43 @@ func TestFamilyOfAnotherUser(t *testing.T) {
 	}
 }
 
+// TestFamilyOfAnAccount checks that a session with an account ends with the membership, and
+// that it does not begin where memberships cannot be read.
+func TestFamilyOfAnAccount(t *testing.T) {
+	t.Parallel()
+	states, members := new(granttest.Memory), map[string]storage.Member{"acc_1": {Account: storage.Account{UID: "acc_1", Active: true}}}
+	s, err := statestore.New(statestore.Config{
+		States: states, Now: func() time.Time { return now },
+		User: func(context.Context, string) (statestore.User, error) { return statestore.User{ID: "usr_1"}, nil },
+		Member: func(_ context.Context, _, account string) (storage.Member, error) {
+			if m, ok := members[account]; ok {
+				return m, nil
+			}
+			return storage.Member{}, storage.ErrNotFound
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	family := storage.TokenFamily{ID: "f", UserUID: "usr_1", LoginID: "jane", AccountUID: "acc_1", Generation: 1, ExpiresAt: now.Add(time.Hour), CreatedAt: now}
+	begin := storage.Settlement{LoginID: "jane", BeginFamily: &family, Now: now}
+	if err := s.SettleLogin(t.Context(), begin); err != nil {
+		t.Fatal(err)
+	}
+	for _, member := range []bool{true, false} {
+		state, err := s.Family(t.Context(), "f")
+		if err != nil || (state.Member != nil) != member {
+			t.Errorf("%+v, %v, want a member: %v", state, err, member)
+		}
+		delete(members, "acc_1")
+	}
+	without, _ := newStore(t, states)
+	family.ID, begin.OldHash = "g", "hash-1"
+	if err := without.SettleLogin(t.Context(), begin); err == nil || errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("without Config.Member: %v", err)
+	}
+}
+
 // TestKeys checks that two replicas agree on signing keys and peppers.
 func TestKeys(t *testing.T) {
 	t.Parallel()

@@ -51,6 +51,10 @@ type Config struct {
 	// User returns the user with that name, or storage.ErrNotFound. The name is in the
 	// form of otp.NormalizeUsername.
 	User func(ctx context.Context, name string) (User, error)
+	// Member returns the membership of a user in an account by the UIDs of both, or
+	// storage.ErrNotFound. Refresh tokens that are scoped to an account need it. nil: a
+	// sign-in that begins one is an error.
+	Member func(ctx context.Context, userID, accountUID string) (storage.Member, error)
 	// Lockout is the policy for failed attempts; zero: lockout.DefaultPolicy.
 	Lockout storage.LockoutPolicy
 	Now     func() time.Time // nil: time.Now
@@ -61,6 +65,7 @@ type Config struct {
 type Store struct {
 	states States
 	find   func(ctx context.Context, name string) (User, error)
+	member func(ctx context.Context, userID, accountUID string) (storage.Member, error)
 	policy storage.LockoutPolicy
 	now    func() time.Time
 }
@@ -80,7 +85,7 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Store{states: cfg.States, find: cfg.User, policy: cfg.Lockout, now: cfg.Now}, nil
+	return &Store{states: cfg.States, find: cfg.User, member: cfg.Member, policy: cfg.Lockout, now: cfg.Now}, nil
 }
 
 // entry is a value as it was loaded.
