@@ -25,6 +25,7 @@ var (
 	_ ownHandler = (*Refresh)(nil)
 	_ ownHandler = (*AccountMember)(nil)
 	_ ownHandler = (*TokenExchange)(nil)
+	_ ownHandler = (*AuthorizationCode)(nil)
 )
 
 func (h *Password) missing() string {
@@ -43,6 +44,10 @@ func (h *AccountMember) missing() string {
 
 func (h *TokenExchange) missing() string {
 	return firstNil(h, "SubjectTokens", "Members", "AccessTokens", "Recorder", "Now")
+}
+
+func (h *AuthorizationCode) missing() string {
+	return firstNil(h, "Store", "Codes", "AccessTokens", "RefreshTokens", "Recorder", "Now")
 }
 
 // firstNil returns the first of the fields of the struct that h points to which is nil.
@@ -68,6 +73,7 @@ var probes = []struct {
 	{"refresh_token with a token of package grants", GrantRefreshToken, refreshPrefix, &Session{}},
 	{"refresh_token with another token", GrantRefreshToken, "x", &fosite.DefaultSession{}},
 	{"account-member", GrantAccountMember, "", &Session{}},
+	{"authorization_code", GrantAuthorizationCode, "", &Session{}},
 	{"token-exchange", GrantTokenExchange, "", &Session{}},
 }
 
