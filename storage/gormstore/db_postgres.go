@@ -257,9 +257,11 @@ func (p *postgres) reason(err error) string {
 
 // repeatable goes by SQLSTATE: serialization_failure and deadlock_detected, and
 // read_only_sql_transaction, after which another connection leads to another server.
+// A prepared statement whose result has changed, because a newer release has added a
+// column, is prepared anew. Its SQLSTATE stands for much else, so the routine decides.
 func (p *postgres) repeatable(err error) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && slices.Contains([]string{"40001", "40P01", "25006"}, said.Code)
+	return ok && (slices.Contains([]string{"40001", "40P01", "25006"}, said.Code) || said.Routine == "RevalidateCachedQuery")
 }
 
 // refersToNothing goes by the name of the constraint, which is TABLE_COLUMN_fkey. It cannot

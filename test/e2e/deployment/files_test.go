@@ -114,10 +114,11 @@ func TestChart(t *testing.T) {
 	if out, err := helm(t, "lint", "--strict", "-f", "latchkey/ci-values.yaml", "latchkey"); err != nil {
 		t.Fatalf("helm lint: %v\n%s", err, out)
 	}
-	if out, err := helm(t, "template", "latchkey"); err == nil || !strings.Contains(out, "issuer") {
+	if out, err := helm(t, "template", "login", "latchkey", "--kube-version", "1.30.0"); err == nil || !strings.Contains(out, "issuer") {
 		t.Errorf("a chart without an issuer is rendered: %v %s", err, out)
 	}
-	out, err := helm(t, "template", "login", "latchkey", "-f", "latchkey/ci-values.yaml")
+	// A Helm that is built from its module assumes an old version of Kubernetes.
+	out, err := helm(t, "template", "login", "latchkey", "-f", "latchkey/ci-values.yaml", "--kube-version", "1.30.0")
 	if err != nil {
 		t.Fatalf("helm template: %v\n%s", err, out)
 	}
