@@ -57,6 +57,8 @@ func (b *Outage) TurnReadOnly(t *testing.T, name, state string) {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
+	b.DB.SetMaxIdleConns(0) // those that the statement has ended
+	b.DB.SetMaxIdleConns(2)
 	if err := conn.Raw(func(any) error { return sql.ErrConnDone }); err == nil {
 		t.Fatal("the connection was not given up")
 	}

@@ -183,7 +183,7 @@ func TestReadOnlyDatabase(t *testing.T) {
 	})
 	t.Run("postgres locked", func(t *testing.T) {
 		t.Parallel()
-		b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t)), "LATCHKEY_REQUEST_TIMEOUT=2s"))
+		b := prepareOutage(kit.NewOneServer(kit.NewFixture(t, kit.Postgres(t).Database(t)), "LATCHKEY_REQUEST_TIMEOUT=5s"))
 		whileHeld(b, t, "BEGIN", "LOCK TABLE logins, phantoms, families, revoked_tokens, code_requests IN EXCLUSIVE MODE")
 	})
 	t.Run("sqlite locked", func(t *testing.T) {
