@@ -212,6 +212,17 @@ const scenarios = {
     await inspect(tab, "consent");
     await press(tab);
     await arrived(tab, consent);
+    await tab.goto(stage.server + "/oauth/end_session");
+    await inspect(tab, "logout");
+    await tab.click("text=Stay signed in");
+    await tab.waitForSelector("[role=status]");
+    await inspect(tab, "logout-stays");
+    await tab.goto(stage.server + "/oauth/end_session");
+    await press(tab);
+    await tab.waitForSelector("[role=status]");
+    await inspect(tab, "logout-done");
+    await tab.goto(stage.server + "/oauth/end_session?client_id=nobody");
+    await inspect(tab, "logout-error");
   },
 
   async "look at the pages in German"() {
