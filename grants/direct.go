@@ -30,7 +30,7 @@ const maxAdmitted = 100
 // steps, which decide first whether the credential is right.
 func prepareDirect(ctx context.Context, tokens AccessTokens, c *storage.Client, s *Session) *directGrant {
 	preparer, ok := tokens.(AccessTokenPreparer)
-	if !ok || s.Confirm != nil {
+	if !ok || s.Confirm != nil || s.Keep != nil {
 		return nil
 	}
 	mint, err := preparer.Prepare(ctx, c, s.Resources)

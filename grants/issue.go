@@ -73,17 +73,31 @@ func (i issuer) signIn(ctx context.Context, r fosite.AccessRequester, w fosite.A
 		i.authenticator.Abandon(ctx, s.signIn)
 		return err
 	}
-	settle := func(ctx context.Context) error { return i.authenticator.Settle(ctx, s.signIn, family) }
-	if s.spend != nil {
+	respond(r, w, t, signed)
+	return asGrantError(i.settle(ctx, w, s, family))
+}
+
+// settle lets a sign-in take effect, together with what uses up a token or keeps the
+// response.
+func (i issuer) settle(ctx context.Context, w fosite.AccessResponder, s *Session, family *storage.TokenFamily) error {
+	settled := false
+	settle := func(ctx context.Context) error {
+		settled = true
+		return i.authenticator.Settle(ctx, s.signIn, family)
+	}
+	var err error
+	switch {
+	case s.spend != nil:
 		err = s.spend(ctx, settle)
-	} else {
+	case s.Keep != nil && s.signIn.AMR == signin.AMROTP:
+		err = s.Keep(ctx, w, settle)
+	default:
 		err = settle(ctx)
 	}
-	if err != nil {
-		return asGrantError(err)
+	if !settled {
+		i.authenticator.Abandon(ctx, s.signIn)
 	}
-	respond(r, w, t, signed)
-	return nil
+	return err
 }
 
 // answer mints a token that has no sign-in to settle, confirms the grant and answers.

@@ -26,6 +26,7 @@ import (
 //	Resources          sets                                  narrows        narrows (1)      narrows
 //	Audience, JKT      sets
 //	Confirm            sets
+//	Keep               sets
 //	Principal                  sets      sets (2)            sets           sets             sets
 //	AMR, AuthTime              sets                          sets           sets             sets
 //	Purpose                    sets                          sets           sets             sets
@@ -60,6 +61,11 @@ type Session struct {
 	// a proof that is good once. nil: nothing is called.
 	Confirm func(ctx context.Context) error
 
+	// Keep is called with the response of a sign-in by a one-time password, right before
+	// it takes effect. It calls settle, which lets it take effect, and may store the
+	// response in the same transaction. nil: settle is called.
+	Keep KeepFunc
+
 	expires           map[fosite.TokenType]time.Time
 	signIn            *signin.SignIn                                // verified, and settled in the second phase; nil: no sign-in to settle
 	refresh           *refresh                                      // the verified refresh token
@@ -74,6 +80,9 @@ type Session struct {
 	policy            *storage.Client                               // that policyOf returned
 	tokenLife         time.Duration                                 // of the new token; 0: the client's AccessTokenLife
 }
+
+// KeepFunc is the type of Session.Keep.
+type KeepFunc func(ctx context.Context, response fosite.AccessResponder, settle func(context.Context) error) error
 
 // spendFunc calls do and uses up a token in one transaction: both take effect, or
 // neither.

@@ -62,7 +62,7 @@ func (e *Endpoints) ClientToken(ctx context.Context, form url.Values) (ClientTok
 	if c.DPoPBound { // tokens of this function are bearer tokens
 		return ClientToken{}, errUnbound
 	}
-	response, err := e.grant(ctx, &bounded, formRequest(request), terms{})
+	response, err := e.grant(ctx, &bounded, formRequest(request), terms{}, nil)
 	if err != nil {
 		return ClientToken{}, err
 	}

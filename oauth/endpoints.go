@@ -21,6 +21,7 @@ import (
 	"latchkey/oauth/client"
 	"latchkey/oauth/client/register"
 	"latchkey/oauth/proof"
+	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp/limit"
 	"latchkey/storage"
@@ -78,6 +79,8 @@ type Config struct {
 	AddressHeader string
 	SecretLimit   limit.Limit       // of wrong client secrets from one address for one client; zero: none
 	Charges       limit.Store       // counts them; nil: no limit
+	Answers       AnswerStore       // keeps the answers to requests with an Idempotency-Key; nil: the header is ignored
+	Sealer        surface.Sealer    // seals them; required with Answers
 	Registry      register.Registry // stores clients that register themselves; nil: registration is off
 }
 
@@ -183,6 +186,9 @@ func (c *Config) complete() error {
 	}
 	if c.Ring == nil || c.Peppers == nil || c.Codes == nil || c.Passwords == nil || c.Rand == nil || c.Sealer == nil {
 		return errors.New("one of Ring, Sealer, Peppers, Codes, Passwords and Rand is missing")
+	}
+	if c.Answers != nil && c.Sealer == nil {
+		return errors.New("the Sealer of Answers is missing")
 	}
 	if c.Audience == "" {
 		c.Audience = c.Issuer

@@ -58,6 +58,8 @@ var refusals = []struct {
 	{token.ErrInvalidTarget, refusal{http.StatusBadRequest, "invalid_target", "The requested resource is unknown, or the client may not have tokens for it.", codeOAuth}},
 	{proof.ErrInvalid, refusal{http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before.", codeOAuth}},
 	{proof.ErrUseNonce, refusal{http.StatusBadRequest, "use_dpop_nonce", "The DPoP proof needs a nonce of this server.", codeOAuth}},
+	{errIdempotencyKey, refusal{http.StatusBadRequest, "invalid_request", "The Idempotency-Key must be one value of at most 255 visible ASCII characters.", codeOAuth}},
+	{errIdempotencyKeyReused, refusal{http.StatusBadRequest, "invalid_request", "The Idempotency-Key was used for another request.", codeOAuth}},
 }
 
 // vendorCodes are OrderCloud's codes of errors that grants.RefusalOf answers; of others:

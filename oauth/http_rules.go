@@ -12,7 +12,8 @@ func HTTPRules() surface.HTTPRules {
 		Root: "/oauth/",
 		// Clients in browsers read the metadata (RFC 8414 §3) and the keys, which are
 		// below /.well-known/.
-		CrossOriginPaths: []string{"/oauth/", "/.well-known/"},
+		CrossOriginPaths:   []string{"/oauth/", "/.well-known/"},
+		CrossOriginHeaders: []string{"idempotency-key"},
 		Guessable: []surface.GuessablePath{{
 			Prefix: "/oauth/", Type: "application/json;charset=UTF-8",
 			Body: `{"error":"temporarily_unavailable","error_description":"Too many requests. Try again later.",` +

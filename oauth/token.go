@@ -67,7 +67,7 @@ func (e *Endpoints) serveToken(w http.ResponseWriter, r *http.Request) error {
 	}
 	// 7. The grant: it checks the credential and mints the tokens, then the proof is
 	// spent, then the grant takes effect.
-	response, err := e.grant(r.Context(), c, r, terms{resources, sent})
+	response, err := e.grantOnce(c, r, form, terms{resources, sent})
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (e *Endpoints) serveToken(w http.ResponseWriter, r *http.Request) error {
 	if e.cfg.DPoPNonce && sent.JKT != "" {
 		w.Header().Set(proof.NonceHeader, e.proofs.Nonce()) // RFC 9449 §8.2
 	}
-	surface.WriteOAuthJSON(w, http.StatusOK, tokenBody(response))
+	surface.WriteOAuthJSON(w, http.StatusOK, response)
 	return nil
 }
 
@@ -116,11 +116,11 @@ type terms struct {
 
 // grant runs the grant of a request whose client is authenticated. The proof is
 // spent in Confirm: after the last check that can refuse the request, and before
-// the grant takes effect.
-func (e *Endpoints) grant(ctx context.Context, c *storage.Client, r *http.Request, t terms) (fosite.AccessResponder, error) {
+// the grant takes effect. keep is the Keep of the session; it may be nil.
+func (e *Endpoints) grant(ctx context.Context, c *storage.Client, r *http.Request, t terms, keep grants.KeepFunc) (fosite.AccessResponder, error) {
 	ctx = context.WithValue(ctx, clientKey{}, c)
 	session := &grants.Session{
-		Source: e.UserAddress(r, c), Resources: t.resources, Audience: e.tokens.DefaultAudience(c), JKT: t.proof.JKT,
+		Source: e.UserAddress(r, c), Resources: t.resources, Audience: e.tokens.DefaultAudience(c), JKT: t.proof.JKT, Keep: keep,
 	}
 	if t.proof.JKT != "" {
 		session.Confirm = func(ctx context.Context) error { return e.proofs.Spend(ctx, t.proof) }

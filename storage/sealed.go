@@ -19,13 +19,14 @@ const (
 	SealedDeliverySecret SealedKind = "delivery config secret"
 	SealedDeliveryHeader SealedKind = "delivery config header"
 	SealedMessage        SealedKind = "queued message"
+	SealedAnswer         SealedKind = "kept answer"
 )
 
 // SealedKinds lists all kinds of sealed secrets.
 func SealedKinds() []SealedKind {
 	return []SealedKind{
 		SealedSigningKey, SealedPepper, SealedSharedKey, SealedSigningSecrets, SealedSMTPPassword,
-		SealedDeliverySecret, SealedDeliveryHeader, SealedMessage,
+		SealedDeliverySecret, SealedDeliveryHeader, SealedMessage, SealedAnswer,
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"latchkey/keys"
+	"latchkey/oauth"
 	elasticpathwire "latchkey/oauth/elasticpath/wire"
 	ordercloudwire "latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/server/rewrap"
@@ -15,5 +16,5 @@ func (a *App) Rewrapper() *rewrap.Rewrapper {
 }
 
 func sealContexts() []rewrap.Contexts {
-	return []rewrap.Contexts{keys.SealContexts, otp.SealContexts, ordercloudwire.SealContexts, elasticpathwire.SealContexts}
+	return []rewrap.Contexts{keys.SealContexts, otp.SealContexts, oauth.SealContexts, ordercloudwire.SealContexts, elasticpathwire.SealContexts}
 }

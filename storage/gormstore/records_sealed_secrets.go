@@ -25,6 +25,7 @@ func sealedPlaces() map[storage.SealedKind]sealedPlace {
 		storage.SealedDeliverySecret: {"delivery_configs", "id", "secret", "secret_key_id", true},
 		storage.SealedDeliveryHeader: {"delivery_configs", "id", "custom_auth_header", "custom_auth_header_key_id", true},
 		storage.SealedMessage:        {"messages", "id", "payload", "payload_key_id", false},
+		storage.SealedAnswer:         {"kept_answers", "id", "answer", "answer_key_id", false},
 	}
 }
 

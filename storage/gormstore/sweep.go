@@ -62,7 +62,7 @@ func (s *Store) SweepTables() []string {
 // SweepTable deletes up to limit rows of a table that have ended, the oldest first, and
 // returns their number: requests and messages a day after their end, families a day
 // after their expiry or revocation, sessions and
-// authorizations likewise, consents after a year, marks of revoked tokens and spent ids after their
+// authorizations likewise, consents after a year, marks of revoked tokens, spent ids and kept answers after their
 // expiry, audit events after Config.AuditRetention, sources without a sign-in for 90
 // days, and the failures of names without a login after two days, unless they are locked.
 //
@@ -153,6 +153,7 @@ func expiringRows(now time.Time) []expiring {
 		revoked,
 		before("revoked_tokens", "expires_at", now),
 		before("spent_ids", "expires_at", now),
+		before("kept_answers", "expires_at", now),
 		before("authorizations", "expires_at", ended),
 		before("sessions", "idle_until", ended), // never after the end of their life
 		signedOut,

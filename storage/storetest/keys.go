@@ -170,6 +170,7 @@ func addSecrets(t *testing.T, w *fixture, keyIDs ...string) {
 		must(w.store.PutDeliveryConfig(w.ctx, storage.DeliveryConfig{
 			ID: k, RealmID: "r", Secret: sealed(storage.SealedDeliverySecret, k), CustomAuthHeader: sealed(storage.SealedDeliveryHeader, k),
 		}))(t)
+		check(t, w.store.KeepAnswer(w.ctx, storage.KeptAnswer{ID: k, Answer: sealed(storage.SealedAnswer, k), CreatedAt: w.now, ExpiresAt: w.now.Add(day)}))
 		w.request(k)
 		must(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: k, Now: w.now, Notices: []storage.IssuedNotice{{Messages: []storage.Message{{
 			ID: k, RequestID: k, State: storage.MessageQueued, Payload: sealed(storage.SealedMessage, k), ExpiresAt: w.now.Add(day), CreatedAt: w.now,

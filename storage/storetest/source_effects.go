@@ -344,3 +344,34 @@ func raceSourceRedeem(t *testing.T, w *fixture) {
 	})
 	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 99})
 }
+
+// testKeptAnswers: an answer is kept until it ends. Another one with its id is refused as
+// long as it lives.
+func testKeptAnswers(t *testing.T, w *fixture) {
+	answer := storage.KeptAnswer{
+		ID: "a", Request: []byte{0, 1}, Answer: storage.Sealed{KeyID: "k", Data: []byte{0, 255}}, CreatedAt: w.now, ExpiresAt: w.now.Add(time.Minute),
+	}
+	_, err := w.store.KeptAnswer(w.ctx, "a", w.now)
+	wantErr(t, err, storage.ErrNotFound)
+	check(t, w.store.KeepAnswer(w.ctx, answer))
+	equal(t, must(w.store.KeptAnswer(w.ctx, "a", w.now))(t), answer)
+	other := answer
+	other.Request, other.CreatedAt, other.ExpiresAt = []byte{2}, w.now.Add(time.Minute-time.Second), w.now.Add(2*time.Minute)
+	wantErr(t, w.store.KeepAnswer(w.ctx, other), storage.ErrConflict)
+	_, err = w.store.KeptAnswer(w.ctx, "a", answer.ExpiresAt)
+	wantErr(t, err, storage.ErrNotFound)
+	other.CreatedAt = answer.ExpiresAt
+	check(t, w.store.KeepAnswer(w.ctx, other))
+	equal(t, must(w.store.KeptAnswer(w.ctx, "a", answer.ExpiresAt))(t), other)
+	equal(t, must(w.store.Sweep(w.ctx, other.ExpiresAt, 100))(t), 0)
+	equal(t, must(w.store.Sweep(w.ctx, other.ExpiresAt.Add(time.Second), 100))(t), 1)
+}
+
+// raceKeptAnswers: of many answers with one id, one is kept.
+func raceKeptAnswers(t *testing.T, w *fixture) {
+	replica := w.replicas()
+	errs := concurrently(50, func(i int) error {
+		return replica(i).KeepAnswer(w.ctx, storage.KeptAnswer{ID: "a", CreatedAt: w.now, ExpiresAt: w.now.Add(time.Minute)})
+	})
+	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrConflict.Error(): 49})
+}

@@ -35,6 +35,7 @@ func testSources(t *testing.T, fresh func(*testing.T) Database) {
 		"a notice is stored with the failure that is counted":    testNotice,
 		"a notice for an unknown login is handled alike":         testUnknownLoginNotice,
 		"a spent ID stays spent":                                 testSpend,
+		"an answer is kept until it ends":                        testKeptAnswers,
 		"there are never too many sources":                       raceRemember,
 		"an address becomes known once":                          raceRememberOne,
 		"the lock of a source that came first refuses":           raceSourceLock,
@@ -42,6 +43,7 @@ func testSources(t *testing.T, fresh func(*testing.T) Database) {
 		"valid sign-ins from one source all pass":                raceSourceLogins,
 		"a code is redeemed once from a source":                  raceSourceRedeem,
 		"an ID is spent once":                                    raceSpend,
+		"one answer is kept":                                     raceKeptAnswers,
 	}.run(t, fresh)
 }
 

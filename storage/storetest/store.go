@@ -138,6 +138,8 @@ type Revocations interface {
 	TokenStatus(ctx context.Context, of storage.TokenRef) (storage.TokenStatus, error)
 	SpendID(ctx context.Context, id []byte, expiresAt time.Time) error
 	IsSpent(ctx context.Context, id []byte) (bool, error)
+	KeptAnswer(ctx context.Context, id string, now time.Time) (storage.KeptAnswer, error)
+	KeepAnswer(ctx context.Context, a storage.KeptAnswer) error
 }
 
 // Requests stores code requests and issues codes.
