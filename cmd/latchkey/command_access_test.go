@@ -72,6 +72,7 @@ var commandAccess = map[string]map[string]access{
 	"policy explain":       {"policy explain": reads},
 	"policy replay":        {"policy replay --policy POLICY": reads},
 	"restore":              {"restore BACKUP": fills},
+	"selftest":             {"selftest": ownFile},
 	"sender list":          {"sender list": reads},
 	"sender test":          {"sender test a --to a@b.example": reads},
 	"serve":                {"serve": migrates},

@@ -52,6 +52,7 @@ var floorPlan = map[string][]string{
 	},
 	"oauth/server/audit":    {"otp/limit", "storage"},
 	"oauth/server/rewrap":   {"keys", "storage"},
+	"oauth/server/selftest": {},
 	"oauth/server/terminal": {},
 	"oauth/server/tracing":  {},
 	"otp/replay":            {"otp", "otp/limit", "otp/lockout", "storage"},

@@ -157,7 +157,7 @@ func (c *cli) rootCommand() *cobra.Command {
 	}
 	root.AddCommand(c.applyCommand(), c.auditCommand(), c.backupCommand(), c.clientCommand(), c.configCommand(),
 		c.copyCommand(), c.demoCommand(), c.exportCommand(), c.healthcheckCommand(), c.keysCommand(), c.messageCommand(),
-		c.migrateCommand(), c.policyCommand(), c.restoreCommand(), c.senderCommand(), c.serveCommand(), c.sessionCommand(), c.userCommand(), c.versionCommand())
+		c.migrateCommand(), c.policyCommand(), c.restoreCommand(), c.selftestCommand(), c.senderCommand(), c.serveCommand(), c.sessionCommand(), c.userCommand(), c.versionCommand())
 	return root
 }
 
