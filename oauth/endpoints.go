@@ -21,7 +21,6 @@ import (
 	"latchkey/oauth/client"
 	"latchkey/oauth/client/register"
 	"latchkey/oauth/proof"
-	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp/limit"
 	"latchkey/storage"
@@ -55,7 +54,7 @@ type Config struct {
 	Members        grants.MemberStore
 	Profiles       grants.ProfileStore
 	Authorizations AuthorizationStore
-	Sealer         *keys.Sealer  // of requests that travel sealed
+	Sealer         *keys.Sealer  // of requests that travel sealed, and of kept answers
 	SessionIdle    time.Duration // a browser's session that is not used for so long ends; default: DefaultSessionIdle
 	SessionLife    time.Duration // of a browser's session in total; default: DefaultSessionLife
 	Codes          signin.CodeMatcher
@@ -80,7 +79,6 @@ type Config struct {
 	SecretLimit   limit.Limit       // of wrong client secrets from one address for one client; zero: none
 	Charges       limit.Store       // counts them; nil: no limit
 	Answers       AnswerStore       // keeps the answers to requests with an Idempotency-Key; nil: the header is ignored
-	Sealer        surface.Sealer    // seals them; required with Answers
 	Registry      register.Registry // stores clients that register themselves; nil: registration is off
 }
 
@@ -186,9 +184,6 @@ func (c *Config) complete() error {
 	}
 	if c.Ring == nil || c.Peppers == nil || c.Codes == nil || c.Passwords == nil || c.Rand == nil || c.Sealer == nil {
 		return errors.New("one of Ring, Sealer, Peppers, Codes, Passwords and Rand is missing")
-	}
-	if c.Answers != nil && c.Sealer == nil {
-		return errors.New("the Sealer of Answers is missing")
 	}
 	if c.Audience == "" {
 		c.Audience = c.Issuer

@@ -22,18 +22,23 @@ func (c *cli) clientCommand() *cobra.Command {
 		RunE:  c.listClients,
 	}
 	enable := &cobra.Command{
-		Use:   "enable ID",
-		Short: "Let a client be used again",
-		Args:  cobra.ExactArgs(1),
-		RunE:  func(cmd *cobra.Command, args []string) error { return c.setActive(cmd, args[0], true) },
+		Use:               "enable ID",
+		Example:           "  latchkey client enable shop",
+		ValidArgsFunction: c.completeClients,
+		Short:             "Let a client be used again",
+		Args:              cobra.ExactArgs(1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.setActive(cmd, args[0], true) },
 	}
 	disable := &cobra.Command{
-		Use:   "disable ID",
-		Short: "Refuse a client and all its tokens",
-		Args:  cobra.ExactArgs(1),
-		RunE:  func(cmd *cobra.Command, args []string) error { return c.setActive(cmd, args[0], false) },
+		Use:               "disable ID",
+		Example:           "  latchkey client disable shop",
+		ValidArgsFunction: c.completeClients,
+		Short:             "Refuse a client and all its tokens",
+		Args:              cobra.ExactArgs(1),
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.setActive(cmd, args[0], false) },
 	}
-	return group("client", "OAuth clients", c.clientCreateCommand(), list, enable, disable, c.clientSecretCommand())
+	return group("client", "OAuth clients", c.clientCreateCommand(), list, c.clientShowCommand(), c.clientUpdateCommand(), enable, disable,
+		c.clientDeleteCommand(), c.clientSecretCommand())
 }
 
 // clientView is a client in the output. Its members have the names of RFC 7591 §2,

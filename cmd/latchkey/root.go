@@ -139,11 +139,14 @@ func (c *cli) rootCommand() *cobra.Command {
 		Short:         "OAuth 2.0 authorization server for signing in with one-time passwords",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          knownSubcommand,
 		RunE:          needsSubcommand,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if c.output != "text" && c.output != "json" {
 				return usagef("--output must be text or json, not %q", c.output)
+			}
+			if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+				return err
 			}
 			c.begun = true
 			return nil
@@ -156,16 +159,30 @@ func (c *cli) rootCommand() *cobra.Command {
 		flags.String(f.name, "", f.usage)
 	}
 	root.AddCommand(c.applyCommand(), c.auditCommand(), c.backupCommand(), c.clientCommand(), c.configCommand(),
-		c.copyCommand(), c.demoCommand(), c.exportCommand(), c.healthcheckCommand(), c.keysCommand(), c.messageCommand(),
+		c.copyCommand(), c.demoCommand(), c.exportCommand(), c.healthcheckCommand(), c.keysCommand(), c.manCommand(), c.messageCommand(),
 		c.migrateCommand(), c.policyCommand(), c.restoreCommand(), c.selftestCommand(), c.senderCommand(), c.serveCommand(), c.sessionCommand(), c.userCommand(), c.versionCommand())
+	addExamples(root)
 	return root
 }
 
 // group returns a command that has only subcommands.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
-	g := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: needsSubcommand}
+	g := &cobra.Command{Use: use, Short: short, Args: knownSubcommand, RunE: needsSubcommand}
 	g.AddCommand(commands...)
 	return g
+}
+
+// knownSubcommand refuses the name of no subcommand, and suggests one that is alike.
+func knownSubcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	unknown := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
+	if alike := cmd.SuggestionsFor(args[0]); len(alike) > 0 {
+		unknown += "; did you mean " + strings.Join(alike, " or ") + "?"
+	}
+	return usageError{unknown}
 }
 
 func needsSubcommand(cmd *cobra.Command, _ []string) error {

@@ -22,7 +22,9 @@ func (c *cli) userCommand() *cobra.Command {
 		},
 	}
 	unlock.Flags().StringVar(&profile, "profile", storage.DefaultProfileID, "password profile of the login")
-	return group("user", "Users", unlock)
+	return group("user", "Users", c.userCreateCommand(), c.userListCommand(), c.userShowCommand(), unlock,
+		c.userActiveCommand("enable", "Let a user sign in again", true),
+		c.userActiveCommand("disable", "Refuse a user and all its tokens and codes", false))
 }
 
 func (c *cli) unlock(cmd *cobra.Command, profile, username string) error {

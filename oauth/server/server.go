@@ -210,7 +210,7 @@ func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher, locales [
 		Recorder: s.events, Now: a.Now, Rand: a.Rand, Logger: a.Logger,
 		Address: listen.ClientAddr, AddressHeader: settings.EndUserAddressHeader,
 		SecretLimit: limit.Limit(settings.ClientSecretLimit), Charges: a.Store, Registry: a.Store,
-		Answers: a.Store, Sealer: a.Sealer,
+		Answers: a.Store,
 		Issued: s.counts.issued, Limited: s.counts.refused,
 	})
 }

@@ -36,6 +36,13 @@ func Decode(data []byte, secrets Secrets) (Document, error) {
 	return doc, nil
 }
 
+// Check completes a document that was made without Decode, and checks it likewise. The
+// error is wire.Faults with all faults.
+func (d *Document) Check() error {
+	d.nameItems()
+	return d.validate().Err()
+}
+
 // toJSON converts a YAML document to JSON. It returns a JSON document unchanged, so
 // that the decoder still finds repeated members.
 func toJSON(data []byte) ([]byte, error) {
