@@ -211,7 +211,7 @@ func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher, locales [
 		Address: listen.ClientAddr, AddressHeader: settings.EndUserAddressHeader,
 		SecretLimit: limit.Limit(settings.ClientSecretLimit), Charges: a.Store, Registry: a.Store,
 		Answers: a.Store,
-		Issued: s.counts.issued, Limited: s.counts.refused,
+		Issued:  s.counts.issued, Limited: s.counts.refused,
 	})
 }
 
