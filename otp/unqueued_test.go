@@ -98,11 +98,11 @@ func TestUnqueued(t *testing.T) {
 func TestUnqueuedLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var failed error
+		failed := make(chan error, 10)
 		u, _ := unqueued(t, func(cfg *otp.UnqueuedConfig) {
 			cfg.Limit = limit.Limit{Burst: 2, Per: time.Minute}
 			cfg.Send = func(context.Context, storage.User, string) error { return errors.New("no mail server") }
-			cfg.Failed = func(err error) { failed = err }
+			cfg.Failed = func(err error) { failed <- err }
 		})
 		for i := range 3 {
 			for _, name := range []string{"jane", "nobody"} { // with the same result
@@ -112,8 +112,11 @@ func TestUnqueuedLimits(t *testing.T) {
 				}
 			}
 		}
-		if err := u.Wait(t.Context()); err != nil || failed == nil || !strings.Contains(failed.Error(), "no mail server") {
-			t.Errorf("%v, failed: %v", err, failed)
+		if err := u.Wait(t.Context()); err != nil || len(failed) != 2 {
+			t.Fatalf("%v, %d errors are reported, want 2", err, len(failed))
+		}
+		if err := <-failed; !strings.Contains(err.Error(), "no mail server") {
+			t.Error(err)
 		}
 	})
 }
