@@ -1,5 +1,5 @@
 // Package grants holds the token endpoint handlers of Latchkey, one file for each grant:
-// password (which accepts one-time passwords), client credentials, refresh,
+// authorization code, password (which accepts one-time passwords), client credentials, refresh,
 // account-member and token exchange. Each is a fosite.TokenEndpointHandler, so any fosite
 // server can register it. The package imports only the root package of fosite, and
 // nothing of our HTTP server, configuration or database.

@@ -54,6 +54,7 @@ var refusals = []struct {
 	{client.ErrInactive, refusal{http.StatusBadRequest, "invalid_client", "Client ID is not active.", "Auth.ClientNotActive"}},
 	{client.ErrTooManyGuesses, refusal{http.StatusTooManyRequests, "temporarily_unavailable", "Too many failed client authentications. Try again later.", "TooManyRequests"}},
 	{client.ErrTwoMethods, refusal{http.StatusBadRequest, "invalid_request", "The client authenticated itself in two ways.", codeOAuth}},
+	{surface.ErrBodyTooLarge, refusal{http.StatusRequestEntityTooLarge, "invalid_request", "The request body is too large.", codeOAuth}},
 	{errTokenMissing, refusal{http.StatusBadRequest, "invalid_request", "The parameter token is missing.", codeOAuth}},
 	{token.ErrInvalidTarget, refusal{http.StatusBadRequest, "invalid_target", "The requested resource is unknown, or the client may not have tokens for it.", codeOAuth}},
 	{proof.ErrInvalid, refusal{http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof is missing, invalid or was used before.", codeOAuth}},
@@ -92,6 +93,9 @@ func refusalOf(err error) (r refusal, known bool) {
 		if errors.Is(err, m.err) {
 			return m.refusal, true
 		}
+	}
+	if query, ok := errors.AsType[*surface.QueryError](err); ok {
+		return refusal{http.StatusBadRequest, "invalid_request", surface.DescriptionText(query.Error()), codeOAuth}, true
 	}
 	if refused, ok := errors.AsType[*AuthorizationError](err); ok {
 		return refusal{http.StatusBadRequest, refused.Code, refused.Description, codeOAuth}, true
