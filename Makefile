@@ -49,7 +49,7 @@ check:
 	.ci/postgresql
 	.ci/pgbouncer
 	test -z "$$(gofmt -l .)"
-	$(GO) vet -tags strangers,deployment ./...
+	$(GO) vet -tags strangers,deployment,browser ./...
 	$(LEAN) $(GO) test -vet=off $$($(GO) list ./... | grep -v /test/e2e/)
 
 # build makes a static binary in bin, with version, commit and date.
@@ -115,3 +115,9 @@ strangers:
 # module writes a copy of the source to OUT, with the module path MODULE.
 module:
 	@.ci/module "$(MODULE)" "$(OUT)"
+
+# browser signs people in at the pages with Chromium, and inspects the pages with axe-core.
+browser:
+	.ci/postgresql
+	.ci/chromium
+	$(GO) test -tags browser ./test/e2e/page -run '^TestBrowser$$' -count 1 -timeout 25m -v

@@ -6,6 +6,7 @@
 //	flow.go      which step comes next, and when the browser goes back to the client
 //	steps.go     what a posted form does
 //	logout.go    the logout endpoint and its question
+//	reload.go    what "reload" and "back" show
 //	visit.go     the state of a form, which travels sealed, and the cookie of the browser
 //	render.go    which page is shown, and the headers of all answers
 //	page.go      what the template shows

@@ -80,9 +80,7 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+oauth.EndSessionPath, p.serveEndSession)
 	mux.HandleFunc("POST "+oauth.EndSessionPath, p.serveEndSession)
 	mux.HandleFunc("POST "+logoutPath, p.serveLogoutForm)
-	mux.HandleFunc("GET "+formPath, func(w http.ResponseWriter, r *http.Request) {
-		p.showError(w, r, http.StatusBadRequest, alertStart, "")
-	})
+	mux.HandleFunc("GET "+formPath, p.serveReload)
 	mux.HandleFunc("GET "+formPath+"/assets/{name}", p.serveAsset)
 }
 

@@ -45,16 +45,11 @@ func (p *Pages) serveForm(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Pages) serveVisit(w http.ResponseWriter, r *http.Request, v *visit) error {
-	c, err := p.cfg.Clients.Client(r.Context(), v.Request.ClientID)
-	gone := errors.Is(err, storage.ErrNotFound) || err == nil && (!c.Active || !c.HasRedirectURI(v.Request.RedirectURI))
-	if gone {
-		return &oauth.AuthorizationError{Code: "invalid_client", Description: "The application is not known any more."}
-	}
+	c, err := p.clientOf(r, v)
 	if err != nil {
-		return fmt.Errorf("read client: %w", err)
+		return err
 	}
-	old := p.cfg.Now().Sub(time.UnixMicro(v.ShownAt)) > visitLife
-	if !p.mayPost(r, v) || old {
+	if !p.mayPost(r, v) || p.isOld(v) {
 		v.Browser, v.Step, v.Name = p.browserOf(w, r), stepName, ""
 		return p.startAgain(w, r, v, &c)
 	}

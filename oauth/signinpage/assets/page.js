@@ -1,9 +1,15 @@
 // The pages work without this file. It counts down the life of a code, cleans a code that
 // is pasted, and posts the response of the authorization endpoint to the client at once.
+// It also gives each page an address, so that "back" and "reload" show it again: a browser
+// does not show the answer to a post a second time.
 "use strict";
 
 const response = document.querySelector("form[data-submit]");
 if (response) response.submit();
+
+const form = document.querySelector("form[data-reload]");
+// Proxies and servers limit the length of addresses.
+if (form && form.elements.state.value.length < 6000) history.replaceState(null, "", form.dataset.reload + "?state=" + form.elements.state.value);
 
 const left = document.getElementById("left");
 if (left) {
