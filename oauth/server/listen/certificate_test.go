@@ -108,7 +108,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 func TestHealthOnListen(t *testing.T) {
 	t.Parallel()
 	for _, wanted := range []bool{false, true} {
-		s := start(t, http.NotFoundHandler(), func(c *Config) { c.HealthOnListen, c.ShutdownDelay = wanted, 2*time.Second })
+		s := start(t, http.NotFoundHandler(), func(c *Config) { c.HealthOnListen = wanted })
 		want := map[bool]int{true: http.StatusOK, false: http.StatusNotFound}[wanted]
 		if got, _ := s.get(t, s.url("/healthz"), nil); got.StatusCode != want {
 			t.Errorf("wanted %v: %d", wanted, got.StatusCode)
