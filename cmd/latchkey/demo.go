@@ -61,8 +61,15 @@ func (c *cli) demo(ctx context.Context, cfg config.Config) (err error) {
 	if err := c.fillDemo(ctx, sc, store); err != nil {
 		return errors.Join(err, store.Close())
 	}
-	c.explainDemo(sc.Settings)
-	return errors.Join(server.RunOn(ctx, sc, store), store.Close())
+	application, err := newDemoApplication(ctx, sc.Settings.Issuer)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	served := make(chan error, 1)
+	go func() { served <- application.serve() }()
+	c.explainDemo(sc.Settings, application.origin)
+	err = server.RunOn(ctx, sc, store)
+	return errors.Join(err, application.close(), <-served, store.Close())
 }
 
 // fillDemo imports the document of the demo.
@@ -86,10 +93,13 @@ func (c *cli) fillDemo(ctx context.Context, sc server.Config, store *gormstore.S
 	return err
 }
 
-// explainDemo prints commands to try. The server answers a moment later.
-func (c *cli) explainDemo(cfg config.Config) {
+// explainDemo prints what to try. The server answers a moment later.
+func (c *cli) explainDemo(cfg config.Config, application string) {
 	_, _ = fmt.Fprintf(c.stdout, `Latchkey demo on %[1]s: user "jane", password "correct-Horse-7-battery".
-Everything is gone when it stops (Ctrl-C). In another terminal:
+Everything is gone when it stops (Ctrl-C).
+
+Sign in with a browser, at the page of a sample application: %[2]s
+The code appears here. Or sign in without a page, in another terminal:
 
 # ask for a one-time password; it appears here
 curl -i %[1]s/v1/password/onetimepassword \
@@ -104,5 +114,5 @@ curl -s %[1]s/oauth/token -u storefront:demo-secret-demo-secret-demo-secret \
   -d grant_type=refresh_token -d refresh_token=TOKEN
 curl -s %[1]s/oauth/introspect -u storefront:demo-secret-demo-secret-demo-secret -d token=TOKEN
 
-`, cfg.Issuer)
+`, cfg.Issuer, application)
 }

@@ -39,11 +39,18 @@ func TestAnyPort(t *testing.T) {
 // chosen.
 func TestAnyPortOfDemo(t *testing.T) {
 	t.Parallel()
+	log := runDemo(t, `Latchkey demo on (\S+):`, "localhost:0")
+	isServed(t, nil, log.found, "localhost", log.stop)
+}
+
+// runDemo runs "latchkey demo" at the address until it has printed what matches the pattern.
+func runDemo(t *testing.T, pattern, listen string) loggedServer {
+	t.Helper()
 	program := kit.Program(t) // to build it may take longer than the demo has to start
-	log := runUntilPrinted(t, `Latchkey demo on (\S+):`, func(ctx context.Context, out *kit.Buffer) error {
+	return runUntilPrinted(t, pattern, func(ctx context.Context, out *kit.Buffer) error {
 		cmd := exec.CommandContext(ctx, program, "demo")
 		cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), out, out
-		cmd.Env = append(kit.BaseEnviron(), "LATCHKEY_LISTEN=localhost:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0")
+		cmd.Env = append(kit.BaseEnviron(), "LATCHKEY_LISTEN="+listen, "LATCHKEY_OPS_LISTEN=127.0.0.1:0")
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		err := cmd.Run()
 		if cmd.ProcessState.Success() {
@@ -51,7 +58,6 @@ func TestAnyPortOfDemo(t *testing.T) {
 		}
 		return err
 	})
-	isServed(t, nil, log.found, "localhost", log.stop)
 }
 
 // TestDemoOnTakenPort: a demo whose address is in use says so, and prints no commands that
