@@ -67,7 +67,7 @@ var commandAccess = map[string]map[string]access{
 	"keys revoke":          {"keys revoke a": changes, "keys revoke a --plan": reads},
 	"keys rewrap":          {"keys rewrap": changes, "keys rewrap --dry-run": reads},
 	"keys rotate":          {"keys rotate": changes, "keys rotate --plan": reads, "keys rotate --alg EdDSA --dry-run": reads},
-	"man":                  {"man BACKUP": noAccess},
+	"man":                  {"man /nowhere": noAccess},
 	"message list":         {"message list": reads},
 	"message retry":        {"message retry a": changes},
 	"message show":         {"message show a": reads},

@@ -122,3 +122,28 @@ func (s *Store) AddSingly(ctx context.Context, events ...storage.AuditEvent) err
 		return s.putChain(ctx, c)
 	})
 }
+
+// CopiedColumns lists the columns that copies have, as "table.column", and the sequences
+// of the schema.
+func (s *Store) CopiedColumns(ctx context.Context) (columns, sequences []string, err error) {
+	tables, err := copiedTables(ctx, s.pools.read, s.dialect.copying())
+	for _, t := range tables {
+		for _, c := range t.columns {
+			columns = append(columns, t.name+"."+c.name)
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	query := "SELECT relname FROM pg_class WHERE relkind = 'S' AND relname NOT LIKE 'goose%'"
+	if s.dialect.name() == "sqlite" {
+		query = "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%' AND name NOT LIKE 'goose%'"
+	}
+	rows, err := textRows(ctx, s.pools.read, 1, query)
+	for _, row := range rows {
+		if !isMomentary(row[0]) {
+			sequences = append(sequences, row[0])
+		}
+	}
+	return columns, sequences, err
+}

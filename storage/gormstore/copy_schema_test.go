@@ -1,0 +1,38 @@
+package gormstore_test
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"latchkey/storage/gormstore"
+)
+
+// TestBothSchemas: both databases have the same tables with the same columns, and no
+// sequence but the one that copies continue.
+func TestBothSchemas(t *testing.T) {
+	t.Parallel()
+	columns := map[string][]string{}
+	for dialect, test := range map[string]struct{ url, sequence string }{
+		"sqlite":   {"sqlite:" + filepath.Join(t.TempDir(), "schema.db"), "code_requests"},
+		"postgres": {postgres(t).Database(t), "code_requests_seq"},
+	} {
+		s := open(t, gormstore.Config{URL: test.url})
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		found, sequences, err := s.CopiedColumns(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(sequences, []string{test.sequence}) {
+			t.Errorf("%s: a copy must continue the sequences %v", dialect, sequences)
+		}
+		columns[dialect] = slices.Sorted(slices.Values(found))
+	}
+	if diff := cmp.Diff(columns["sqlite"], columns["postgres"]); diff != "" || len(columns["sqlite"]) < 200 {
+		t.Errorf("columns (-sqlite +postgres):\n%s", diff)
+	}
+}
