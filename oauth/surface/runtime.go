@@ -40,13 +40,10 @@ func (r *Runtime) Complete() error {
 }
 
 // Record records an audit event of a request: what was done to which object, with
-// which outcome. It adds the time, the request and its sender: the client, and the
-// user for whom the client calls, which may be nil.
+// which outcome. It adds the time, the request and who sent it: the client, and the
+// user for whom the client calls, which may be nil. The server's Recorder adds the address.
 func (r *Runtime) Record(ctx context.Context, client *storage.Client, user *storage.Principal, event storage.AuditEvent) {
 	event.Time, event.TraceID, event.ClientID = r.Now().UTC(), r.TraceID(ctx), client.ID
-	if from := r.Address(ctx); from.IsValid() {
-		event.Source = from.String()
-	}
 	if user != nil {
 		event.UserUID, event.Username = user.User.UID, user.Login.Username
 	}
