@@ -49,7 +49,7 @@ func (e *Endpoints) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		answer.PreferredUsername, answer.Locale = caller.Principal.Login.Username, u.Locale
 	}
 	if has(grants.ScopeEmail) && u.Email != "" {
-		answer.Email, answer.EmailVerified = u.Email, new(bool)
+		answer.Email, answer.EmailVerified = u.Email, new(u.EmailVerified())
 	}
 	if has(grants.ScopePhone) {
 		answer.PhoneNumber = u.Phone

@@ -33,6 +33,17 @@ type notification struct {
 	senders []storage.Sender
 }
 
+// mailbox returns the key of the address that the messages go to if all of them are mails.
+// Otherwise it is empty: whoever has the code need not have read the mail.
+func (n *notification) mailbox() string {
+	for i := range n.senders {
+		if n.senders[i].Kind != storage.SMTPSender {
+			return ""
+		}
+	}
+	return n.to.User.EmailKey
+}
+
 // issue adds the code or notice for the login to the issuance, and returns the
 // messages for it.
 func (s *Service) issue(x *storage.Issuance, n notification) ([]storage.Message, error) {
@@ -74,6 +85,7 @@ func (s *Service) issueCode(n notification, now time.Time) (storage.IssuedCode, 
 		RequestID: n.request.ID,
 		ClientID:  n.request.ClientID,
 		Purpose:   n.request.Purpose,
+		MailedTo:  n.mailbox(),
 		IssuedAt:  storage.IssueTime(now, storage.CodesValidFrom(n.client, n.to)),
 		ExpiresAt: n.request.ExpiresAt,
 	}
@@ -98,6 +110,7 @@ func (s *Service) issueVerification(n notification, now time.Time) (storage.Issu
 		RequestID: n.request.ID,
 		ClientID:  n.request.ClientID,
 		Digest:    s.cfg.Codes.DigestVerification(n.to.Login.ID, text),
+		MailedTo:  n.mailbox(),
 		IssuedAt:  storage.IssueTime(now, storage.CodesValidFrom(n.client, n.to)),
 		ExpiresAt: n.request.ExpiresAt,
 	}}, err

@@ -14,6 +14,7 @@ type Code struct {
 	// and the name of the login instead of its ID. So it can be computed before the
 	// login is read; see Redemption. Empty: there is none.
 	NameDigest []byte
+	MailedTo   string // User.EmailKey, if it went to that mailbox and nowhere else; otherwise empty
 	IssuedAt   time.Time
 	ExpiresAt  time.Time
 	UsedAt     time.Time
@@ -42,6 +43,7 @@ type VerificationCode struct {
 	RequestID string
 	ClientID  string // the client that it is bound to; empty: any client of the profile may use it
 	Digest    Digest
+	MailedTo  string // User.EmailKey, if it went to that mailbox and nowhere else; otherwise empty
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	UsedAt    time.Time

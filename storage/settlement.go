@@ -17,8 +17,11 @@ type Settlement struct {
 	SourceID string  // ID of the known source that the attempt came from; empty: unknown
 	Remember *Source // source that is known from now on, without failures; nil: sources do not change
 	CodeID   string  // the presented code; empty: the permanent password was presented
-	NewHash  string  // empty: keep the stored hash
-	OldHash  string  // what NewHash replaces
+	// VerifyEmail is the address, as User.EmailKey, that the code was mailed to. If the
+	// user still has it, it is User.VerifiedEmail from now on. Empty: it stays.
+	VerifyEmail string
+	NewHash     string // empty: keep the stored hash
+	OldHash     string // what NewHash replaces
 
 	// PasswordSetAt is Login.PasswordSetAt when the permanent password was verified.
 	// Without CodeID, the settlement is refused if the password was changed since.

@@ -28,10 +28,14 @@ type User struct {
 	LastName   string
 	Email      string
 	EmailKey   string // otp.NormalizeUsername(Email)
-	Phone      string
-	Active     bool
-	Locale     string
-	XP         json.RawMessage
+	// VerifiedEmail is the EmailKey that is known to be the user's, because a code that was
+	// mailed there was used, or because an administrator said so. Empty: none is. A store
+	// clears it when the address changes.
+	VerifiedEmail string
+	Phone         string
+	Active        bool
+	Locale        string
+	XP            json.RawMessage
 
 	TermsAccepted   time.Time // of the site, as an administrator or the user says; zero: not
 	TokensValidFrom time.Time // tokens issued earlier are revoked
@@ -40,6 +44,9 @@ type User struct {
 	Version              int64
 	CreatedAt, UpdatedAt time.Time
 }
+
+// EmailVerified reports whether the present address is known to be the user's.
+func (u *User) EmailVerified() bool { return u.EmailKey != "" && u.VerifiedEmail == u.EmailKey }
 
 // NewUser is a user that is created in one transaction with its login, account and
 // invitation. A user of an account becomes a member of it as well.

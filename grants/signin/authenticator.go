@@ -371,6 +371,9 @@ func (a *Authenticator) settlement(s *SignIn, family *storage.TokenFamily) stora
 		NewHash: s.newHash, OldHash: p.Login.PasswordHash,
 		PasswordSetAt: p.Login.PasswordSetAt, Resumed: s.resumed, BeginFamily: family, Now: now,
 	}
+	if mailed := p.Login.Code.MailedTo; s.codeID != "" && mailed == p.User.EmailKey && !p.User.EmailVerified() {
+		x.VerifyEmail = mailed
+	}
 	if s.source.Address != "" && !s.resumed && shouldRememberSource(p, now) {
 		x.Remember = &storage.Source{ID: s.source.ID, Address: s.source.Address, SeenAt: now}
 	}

@@ -46,6 +46,9 @@ func (a *API) checkUser(c *call, w wire.User, p person) error {
 		return nameless(w)
 	}
 	faults := w.Validate("")
+	if w.EmailVerified != nil && *w.EmailVerified != p.User.EmailVerified() && !c.caller.SellerSide() {
+		faults.Add("EmailVerified", "can be changed by the seller's administrators only")
+	}
 	id := p.profileID(w)
 	if w.PasswordProfileID != nil && storage.PasswordProfileID(*w.PasswordProfileID) != id {
 		faults.Add("PasswordProfileID", "cannot be changed")

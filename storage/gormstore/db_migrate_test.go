@@ -85,6 +85,7 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 22, Name: "0022_audit_batches"},
 		{Version: 23, Name: "0023_session_clients"},
 		{Version: 24, Name: "0024_kept_answers"},
+		{Version: 25, Name: "0025_verified_email"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

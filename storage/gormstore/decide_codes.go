@@ -372,8 +372,8 @@ func (s *Store) issue(ctx context.Context, x storage.IssuedCode, on issuing) err
 	}
 	_, err = s.exec(ctx, "store code",
 		`UPDATE logins SET code_id = ?, code_request_id = ?, code_client_id = ?, code_purpose = ?,
-		code_pepper_id = ?, code_digest = ?, code_name_digest = ?, code_issued_at = ?, code_expires_at = ?, code_used_at = ?, code_seq = ? WHERE id = ?`,
-		c.ID, c.RequestID, c.ClientID, string(c.Purpose), c.Digest.PepperID, blob(c.Digest.Sum), blob(c.NameDigest),
+		code_pepper_id = ?, code_digest = ?, code_name_digest = ?, code_mailed_to = ?, code_issued_at = ?, code_expires_at = ?, code_used_at = ?, code_seq = ? WHERE id = ?`,
+		c.ID, c.RequestID, c.ClientID, string(c.Purpose), c.Digest.PepperID, blob(c.Digest.Sum), blob(c.NameDigest), c.MailedTo,
 		micros(c.IssuedAt), micros(c.ExpiresAt), micros(c.UsedAt), on.seq, x.LoginID)
 	if err != nil {
 		return err

@@ -41,7 +41,10 @@ func (s *Store) changePassword(ctx context.Context, x storage.PasswordChange, co
 	}
 	var then []statement
 	if x.CodeID != "" {
-		then = append(then, forgive("", x.LoginID))
+		then = append(
+			then, forgive("", x.LoginID),
+			verifyEmail(x.LoginID, "(SELECT mailed_to FROM verification_codes WHERE id = ?)", x.CodeID),
+		)
 	}
 	changed, err := s.settle(ctx, "change password", passwordUpdate(x, condition), then...)
 	if err == nil && !changed {

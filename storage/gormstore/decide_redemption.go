@@ -81,7 +81,8 @@ const sourceText = `COALESCE((SELECT m.roles FROM memberships m WHERE m.account_
 const admitted = `(array_position(string_to_array(:kinds, ' '), u.kind) IS NOT NULL
 	OR u.kind <> '` + string(storage.Admin) + `' AND array_position(string_to_array(:accounts, ' '), u.account_uid) IS NOT NULL)`
 
-// redemption puts the statement together. It decides like decision and unlocked, but only
+// redemption puts the statement together. A code that verifies the address of its user
+// takes the other way, once. It decides like decision and unlocked, but only
 // where nothing is to be cleared. All parts read what was there when it began. Where the
 // UPDATE had to wait for the login, x is the login as it is then, and l and the rest are
 // as before. So the lockout's version, which moves with the sources, must be the same.
@@ -117,6 +118,7 @@ func (p *postgres) redemption(t *rowTypes) string {
 			AND x.code_issued_at >= GREATEST(:issued_from, x.sessions_valid_from, u.valid_from, a.valid_from)
 			AND x.failures = 0 AND x.locked_until = 0 AND x.codes_failures = 0 AND x.codes_locked_until = 0
 			AND COALESCE(src.failures, 0) = 0 AND COALESCE(src.locked_until, 0) = 0
+			AND (x.code_mailed_to = '' OR x.code_mailed_to <> u.email_key OR u.verified_email = u.email_key)
 			AND u.active AND (u.account_uid = '' OR a.active)
 			AND GREATEST(u.valid_from, u.tokens_valid_from, a.valid_from) <= :now
 			AND `+admitted+`

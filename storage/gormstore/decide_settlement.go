@@ -66,6 +66,9 @@ func (s *Store) consequences(x *storage.Settlement) []statement {
 	case x.SourceID != "" && !x.Resumed:
 		then = append(then, forgive(x.SourceID, x.LoginID))
 	}
+	if x.VerifyEmail != "" {
+		then = append(then, verifyEmail(x.LoginID, "?", x.VerifyEmail))
+	}
 	if x.BeginFamily != nil {
 		then = append(then, s.insertFamily(x.BeginFamily))
 	}
@@ -76,6 +79,16 @@ func (s *Store) consequences(x *storage.Settlement) []statement {
 		then = append(then, s.insertAuthorization(x.Authorize))
 	}
 	return then
+}
+
+// verifyEmail notes that the address of the user of a login is verified, if it is the one
+// that a code was mailed to: the SQL mailedTo with its arguments.
+func verifyEmail(loginID, mailedTo string, args ...any) statement {
+	return statement{
+		sql: `UPDATE users SET verified_email = email_key WHERE uid = (SELECT user_uid FROM logins WHERE id = ?)
+			AND email_key <> '' AND email_key = ` + mailedTo + " AND " + ifSettled,
+		args: append([]any{loginID}, args...),
+	}
 }
 
 // decision is the conditional update that decides. It locks the login's row, as every

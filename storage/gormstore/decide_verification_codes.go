@@ -13,6 +13,7 @@ type verificationRow struct {
 	ClientID  string `gorm:"column:client_id"`
 	PepperID  string `gorm:"column:pepper_id"`
 	Digest    blob   `gorm:"column:digest"`
+	MailedTo  string `gorm:"column:mailed_to"`
 	IssuedAt  int64  `gorm:"column:issued_at"`
 	ExpiresAt int64  `gorm:"column:expires_at"`
 	UsedAt    int64  `gorm:"column:used_at"`
@@ -23,7 +24,7 @@ func (*verificationRow) TableName() string { return "verification_codes" }
 func verificationRowOf(c storage.VerificationCode) verificationRow {
 	return verificationRow{
 		LoginID: c.LoginID, ID: c.ID, RequestID: c.RequestID, ClientID: c.ClientID,
-		PepperID: c.Digest.PepperID, Digest: c.Digest.Sum,
+		PepperID: c.Digest.PepperID, Digest: c.Digest.Sum, MailedTo: c.MailedTo,
 		IssuedAt: micros(c.IssuedAt), ExpiresAt: micros(c.ExpiresAt), UsedAt: micros(c.UsedAt),
 	}
 }
@@ -31,7 +32,7 @@ func verificationRowOf(c storage.VerificationCode) verificationRow {
 func (r *verificationRow) record() storage.VerificationCode {
 	return storage.VerificationCode{
 		ID: r.ID, LoginID: r.LoginID, RequestID: r.RequestID, ClientID: r.ClientID,
-		Digest:   storage.Digest{PepperID: r.PepperID, Sum: r.Digest},
+		Digest: storage.Digest{PepperID: r.PepperID, Sum: r.Digest}, MailedTo: r.MailedTo,
 		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
 	}
 }

@@ -57,6 +57,7 @@ type codeRow struct {
 	PepperID   string `gorm:"column:pepper_id;<-:create"`
 	Digest     blob   `gorm:"column:digest;<-:create"`
 	NameDigest blob   `gorm:"column:name_digest;<-:create"`
+	MailedTo   string `gorm:"column:mailed_to;<-:create"`
 	IssuedAt   int64  `gorm:"column:issued_at;<-:create"`
 	ExpiresAt  int64  `gorm:"column:expires_at;<-:create"`
 	UsedAt     int64  `gorm:"column:used_at;<-:create"`
@@ -98,7 +99,7 @@ func counterRowOf(c storage.Counter) counterRow {
 func (r *codeRow) record() storage.Code {
 	return storage.Code{
 		ID: r.ID, RequestID: r.RequestID, ClientID: r.ClientID, Purpose: storage.Purpose(r.Purpose),
-		Digest: storage.Digest{PepperID: r.PepperID, Sum: r.Digest}, NameDigest: r.NameDigest,
+		Digest: storage.Digest{PepperID: r.PepperID, Sum: r.Digest}, NameDigest: r.NameDigest, MailedTo: r.MailedTo,
 		IssuedAt: instant(r.IssuedAt), ExpiresAt: instant(r.ExpiresAt), UsedAt: instant(r.UsedAt),
 	}
 }
@@ -131,7 +132,7 @@ func loginRowOf(l storage.Login) loginRow {
 			Lockout: lockoutRowOf(l.Lockout),
 			Code: codeRow{
 				ID: l.Code.ID, RequestID: l.Code.RequestID, ClientID: l.Code.ClientID, Purpose: string(l.Code.Purpose),
-				PepperID: l.Code.Digest.PepperID, Digest: l.Code.Digest.Sum, NameDigest: l.Code.NameDigest,
+				PepperID: l.Code.Digest.PepperID, Digest: l.Code.Digest.Sum, NameDigest: l.Code.NameDigest, MailedTo: l.Code.MailedTo,
 				IssuedAt: micros(l.Code.IssuedAt), ExpiresAt: micros(l.Code.ExpiresAt), UsedAt: micros(l.Code.UsedAt),
 			},
 		},

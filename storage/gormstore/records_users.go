@@ -28,6 +28,7 @@ type userFacts struct {
 	LastName        string `gorm:"column:last_name" list:"LastName"`
 	Email           string `gorm:"column:email" list:"Email,folded"`
 	EmailKey        string `gorm:"column:email_key"`
+	VerifiedEmail   string `gorm:"column:verified_email"`
 	Phone           string `gorm:"column:phone" list:"Phone"`
 	Active          bool   `gorm:"column:active" list:"Active"`
 	Locale          string `gorm:"column:locale" list:"Locale"`
@@ -43,12 +44,17 @@ func (r *userRow) switched() (id string, on bool, mark, also string) {
 	return r.Facts.UID, r.Facts.Active, "valid_from", ""
 }
 
+// userRowOf returns the row of a user. An address that is not the present one is not
+// verified: so every change of the address ends that.
 func userRowOf(u storage.User) userRow {
+	if !u.EmailVerified() {
+		u.VerifiedEmail = ""
+	}
 	return userRow{
 		Facts: userFacts{
 			UID: u.UID, RealmID: u.RealmID, Kind: string(u.Kind), AccountUID: u.AccountUID, ID: u.ID,
 			Name: u.Name, FirstName: u.FirstName, MiddleName: u.MiddleName, LastName: u.LastName,
-			Email: u.Email, EmailKey: u.EmailKey, Phone: u.Phone, Active: u.Active, Locale: u.Locale,
+			Email: u.Email, EmailKey: u.EmailKey, VerifiedEmail: u.VerifiedEmail, Phone: u.Phone, Active: u.Active, Locale: u.Locale,
 			TermsAccepted: micros(u.TermsAccepted), TokensValidFrom: micros(u.TokensValidFrom), ValidFrom: micros(u.ValidFrom),
 		},
 		XP: string(u.XP), Meta: stamps{Version: u.Version, Created: micros(u.CreatedAt)},
@@ -59,7 +65,7 @@ func (r *userFacts) record() storage.User {
 	return storage.User{
 		UID: r.UID, RealmID: r.RealmID, Kind: storage.UserKind(r.Kind), AccountUID: r.AccountUID, ID: r.ID,
 		Name: r.Name, FirstName: r.FirstName, MiddleName: r.MiddleName, LastName: r.LastName,
-		Email: r.Email, EmailKey: r.EmailKey, Phone: r.Phone, Active: r.Active, Locale: r.Locale,
+		Email: r.Email, EmailKey: r.EmailKey, VerifiedEmail: r.VerifiedEmail, Phone: r.Phone, Active: r.Active, Locale: r.Locale,
 		TermsAccepted: instant(r.TermsAccepted), TokensValidFrom: instant(r.TokensValidFrom), ValidFrom: instant(r.ValidFrom),
 	}
 }

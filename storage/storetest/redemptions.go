@@ -119,6 +119,11 @@ func unusual() map[string]func(w *fixture, r *storage.Redemption) {
 	}
 	now := time.Date(2031, 5, 17, 10, 20, 30, 123456000, time.UTC)
 	return map[string]func(w *fixture, r *storage.Redemption){
+		"mailed, and the address is not verified": func(w *fixture, r *storage.Redemption) {
+			x := w.mailed("mailed", w.user.EmailKey)
+			x.Codes[0].Code.NameDigest = r.NameDigest.Sum
+			must(w.store.IssueCodes(w.ctx, x))(w.t)
+		},
 		"wrong code":       asked(func(r *storage.Redemption) { r.NameDigest.Sum = []byte("wrong") }),
 		"no digest":        asked(func(r *storage.Redemption) { r.NameDigest.Sum = nil }),
 		"another pepper":   asked(func(r *storage.Redemption) { r.NameDigest.PepperID = "p2" }),

@@ -16,6 +16,8 @@ func testVerifications(t *testing.T, fresh func(*testing.T) Database) {
 		"an unknown login gets none":              testVerificationOfNobody,
 		"notices are queued":                      testBareMessages,
 		"a verification code does not sign in":    testVerificationSignIn,
+		"a mailed code verifies the address":      testVerifiedEmail,
+		"a mailed verification code does as well": testVerifiedEmailByRenewal,
 	}.run(t, fresh)
 }
 
@@ -57,6 +59,78 @@ func testVerification(t *testing.T, w *fixture) {
 		ID: code.ID, RequestID: "v1", LoginID: w.login.ID, Username: w.login.Username, IssuedAt: w.now, ExpiresAt: code.ExpiresAt,
 	})
 	fails(w.store.IssueCodes(w.ctx, x))(t, storage.ErrStale)
+}
+
+// mailed returns the issuance of a one-time password that was mailed to the address.
+func (w *fixture) mailed(id, address string) storage.Issuance {
+	w.t.Helper()
+	w.request(id)
+	x := w.issuance(id)
+	x.Codes[0].Code.MailedTo = address
+	return x
+}
+
+// verified returns the address that is verified.
+func (w *fixture) verified() string {
+	w.t.Helper()
+	u := must(w.store.UserByUID(w.ctx, w.user.UID))(w.t)
+	equal(w.t, u.EmailVerified(), u.VerifiedEmail != "")
+	equal(w.t, w.principal().User.VerifiedEmail, u.VerifiedEmail)
+	return u.VerifiedEmail
+}
+
+func testVerifiedEmail(t *testing.T, w *fixture) {
+	present := w.user.EmailKey
+	signIn := func(codeID, address string) error {
+		return w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: codeID, VerifyEmail: address, Now: w.now})
+	}
+	move := func(address string) {
+		u := must(w.store.UserByUID(w.ctx, w.user.UID))(t)
+		u.Email, u.EmailKey = address, address
+		must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
+	}
+	must(w.store.IssueCodes(w.ctx, w.mailed("r1", present)))(t)
+	equal(t, w.principal().Login.Code.MailedTo, present)
+	wantErr(t, signIn("code-other", present), storage.ErrRefused)
+	equal(t, w.verified(), "")
+	check(t, signIn("code-r1", "former@example.com"))
+	equal(t, w.verified(), "")
+	must(w.store.IssueCodes(w.ctx, w.mailed("r2", present)))(t)
+	check(t, signIn("code-r2", present))
+	equal(t, w.verified(), present)
+
+	u := must(w.store.UserByUID(w.ctx, w.user.UID))(t)
+	u.LastName = "Other"
+	must(w.store.ChangeUser(w.ctx, u, nil, nil))(t)
+	equal(t, w.verified(), present)
+	move("second@example.com")
+	equal(t, w.verified(), "")
+	move(present) // which somebody else may have by now
+	equal(t, w.verified(), "")
+
+	u = must(w.store.UserByUID(w.ctx, w.user.UID))(t)
+	u.VerifiedEmail = present
+	u = must(w.store.PutUser(w.ctx, u))(t)
+	equal(t, w.verified(), present)
+	u.Email, u.EmailKey = "third@example.com", "third@example.com"
+	equal(t, must(w.store.PutUser(w.ctx, u))(t).VerifiedEmail, "")
+	equal(t, w.verified(), "")
+}
+
+func testVerifiedEmailByRenewal(t *testing.T, w *fixture) {
+	renew := func(id, mailedTo string) {
+		w.request(id)
+		x := w.verificationIssuance(id)
+		x.Verifications[0].Code.MailedTo = mailedTo
+		must(w.store.IssueCodes(w.ctx, x))(t)
+		check(t, w.store.ChangePassword(w.ctx, storage.PasswordChange{LoginID: w.login.ID, Hash: "hash-" + id, CodeID: "code-" + id, Now: w.now}))
+	}
+	renew("v1", "")
+	equal(t, w.verified(), "")
+	renew("v2", "former@example.com")
+	equal(t, w.verified(), "")
+	renew("v3", w.user.EmailKey)
+	equal(t, w.verified(), w.user.EmailKey)
 }
 
 func testVerificationReplaced(t *testing.T, w *fixture) {

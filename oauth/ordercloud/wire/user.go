@@ -31,6 +31,10 @@ type User struct {
 	PasswordLastSetDate *time.Time
 	FailedLoginAttempts int
 
+	// EmailVerified is an extra: the Email is known to be the user's. It is shown if true.
+	// Absent, it stays as it is. A request that changes the Email of a user cannot set it.
+	EmailVerified *bool `json:",omitempty"`
+
 	PasswordProfileID *string `json:",omitempty"` // extra: where the Username is a login; default "default"
 }
 
@@ -61,11 +65,28 @@ func (u User) ToRecord(base storage.User) storage.User {
 	}
 	r.ID, r.FirstName, r.LastName = u.ID, u.FirstName, u.LastName
 	r.Email, r.EmailKey = u.Email, otp.NormalizeUsername(u.Email)
+	r.VerifiedEmail = u.verifiedEmail(base)
 	r.Phone = surface.ValueOr(u.Phone, "")
 	r.TermsAccepted = surface.ValueOr(u.TermsAccepted, time.Time{}).UTC()
 	r.Active = surface.ValueOr(u.Active, true)
 	r.XP = u.XP
 	return r
+}
+
+// verifiedEmail returns the address that is verified after the request. Clients send back
+// what they have read, with another address in it. So a change of the address ends the
+// verification, whatever else the request says.
+func (u User) verifiedEmail(base storage.User) string {
+	key := otp.NormalizeUsername(u.Email)
+	switch {
+	case base.EmailKey != "" && base.EmailKey != key:
+		return ""
+	case u.EmailVerified == nil:
+		return base.VerifiedEmail
+	case *u.EmailVerified:
+		return key
+	}
+	return ""
 }
 
 // ToLogin returns base with the username.
@@ -97,6 +118,9 @@ func UserFromRecord(r storage.User, l storage.Login, companyID string) User {
 		LastActive:          surface.Optional(l.LastActiveAt),
 		PasswordLastSetDate: surface.Optional(l.PasswordSetAt),
 		FailedLoginAttempts: l.Lockout.Failures,
+	}
+	if r.EmailVerified() {
+		u.EmailVerified = new(true)
 	}
 	if l.ProfileID != storage.DefaultProfileID {
 		u.PasswordProfileID = surface.Optional(l.ProfileID)

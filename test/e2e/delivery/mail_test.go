@@ -200,6 +200,11 @@ func TestMail(t *testing.T) {
 		secrets := []string{mailedCode(a, t, n, m), germanCode(a, t, n, m), injected(a, t, n, m)}
 		sendBy(a, m.smtp, "implicit")
 		secrets = append(secrets, mailedRenewal(a, t, n, m))
+		for name, verified := range map[string]string{"jane": "jane@example.com", "john": "doe@example.com"} {
+			if got := a.QueryOne("SELECT verified_email FROM users WHERE id = '" + name + "'"); got != verified {
+				t.Errorf("%s: verified address %q, want %q", name, got, verified)
+			}
+		}
 		for place, content := range a.StoredBytes() {
 			for _, secret := range append(secrets, kit.MailPassword) {
 				kit.SearchFor(t, place, content, "code", secret)

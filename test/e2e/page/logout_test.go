@@ -100,7 +100,12 @@ type tokens struct {
 // it signs in silently.
 func (b *browser) signedIn(name string) tokens {
 	b.t.Helper()
-	a := b.spa()
+	return b.signedInFor(name, "openid", "profile", "email")
+}
+
+func (b *browser) signedInFor(name string, scopes ...string) tokens {
+	b.t.Helper()
+	a := b.spa(scopes...)
 	page := b.get(a.path())
 	var code string
 	if page.status == http.StatusSeeOther {
