@@ -79,6 +79,9 @@ func (a apiClientAssignments) list(c *call) (surface.Answer, error) {
 			"ApiClientID": w.ApiClientID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]
 	})
+	if err != nil {
+		return surface.Answer{}, err
+	}
 	return listOf(c, q, found, func(w wire.ApiClientAssignment) wire.ApiClientAssignment { return w })
 }
 

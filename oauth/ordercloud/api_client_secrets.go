@@ -83,6 +83,9 @@ func (a apiClientSecrets) list(c *call) (surface.Answer, error) {
 	found, err := ask(q, client.Secrets, func(s storage.ClientSecret, field string) string {
 		return map[string]string{"ID": s.ID, "Name": s.Name, "Expiration": timeText(s.ExpiresAt)}[field]
 	})
+	if err != nil {
+		return surface.Answer{}, err
+	}
 	return listOf(c, q, found, wire.ApiClientSecretFromRecord)
 }
 

@@ -95,6 +95,9 @@ func (a messageSenderAssignments) list(c *call) (surface.Answer, error) {
 			"MessageSenderID": w.MessageSenderID, "BuyerID": surface.ValueOr(w.BuyerID, ""), "SupplierID": surface.ValueOr(w.SupplierID, ""),
 		}[field]
 	})
+	if err != nil {
+		return surface.Answer{}, err
+	}
 	return listOf(c, q, found, func(w wire.MessageSenderAssignment) wire.MessageSenderAssignment { return w })
 }
 

@@ -64,7 +64,7 @@ func (c Config) logger() zerolog.Logger {
 	if c.Log == nil {
 		return zerolog.Nop()
 	}
-	var to io.Writer = terminal.JSON(c.Log)
+	to := terminal.JSON(c.Log)
 	if c.Settings.LogFormat == "text" {
 		// It quotes values with characters that are not printable.
 		to = zerolog.ConsoleWriter{Out: c.Log, NoColor: true, TimeFormat: time.RFC3339}

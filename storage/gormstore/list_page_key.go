@@ -67,12 +67,12 @@ func (p *paging) parseKey(text string) (pageKey, error) {
 func (p *paging) digest() []byte {
 	hash := sha256.New()
 	for _, part := range append([]statement{p.where}, statementsOf(p.order)...) {
-		fmt.Fprintf(hash, "%q %q\n", part.sql, part.args)
+		_, _ = fmt.Fprintf(hash, "%q %q\n", part.sql, part.args)
 	}
 	for _, t := range p.order {
-		fmt.Fprintln(hash, t.descending)
+		_, _ = fmt.Fprintln(hash, t.descending)
 	}
-	fmt.Fprintln(hash, p.table)
+	_, _ = fmt.Fprintln(hash, p.table)
 	return hash.Sum(nil)[:8]
 }
 

@@ -138,7 +138,9 @@ func pageKeys(m *kit.OrderCloud, t *testing.T) {
 			t.Errorf("%s: %s", path, got.Body)
 		}
 	}
-	m.Do(t, 400, "GET", "/v1/apiclients?pageKey="+key, nil)
+	for _, other := range []string{"apiclients", "apiclients/assignments", "apiclients/operator/secrets", "messagesenders/assignments"} {
+		m.Do(t, 400, "GET", "/v1/"+other+"?pageKey="+key, nil)
+	}
 	if got := list(m, t, "sortBy=ID&pageSize=100&pageKey="+key); len(got.Items) != 100 || got.Items[0].ID != "u0020" {
 		t.Errorf("with another page size: %+v", got.Meta)
 	}
