@@ -86,7 +86,7 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 
 // HTTPRules returns the rules for the pages.
 func HTTPRules() surface.HTTPRules {
-	const tooMany = "<!doctype html><html lang=\"en\"><title>Too many attempts</title>" +
+	const tooMany = "<!doctype html><html lang=\"en\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>Too many attempts</title>" +
 		"<h1>Too many attempts</h1><p role=\"alert\">Wait a while, and try again.</p></html>"
 	return surface.HTTPRules{Guessable: []surface.GuessablePath{
 		{Prefix: formPath, Type: "text/html; charset=utf-8", Body: tooMany},
