@@ -13,7 +13,7 @@ func TestTooManyFailures(t *testing.T) {
 	const vendorErrors = `"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too many requests. Try again later.","Data":null}]}`
 	const utf8JSON = "application/json;charset=UTF-8"
 	const html = "text/html; charset=utf-8"
-	const tooMany = `<!doctype html><html lang="en"><title>Too many attempts</title><h1>Too many attempts</h1><p role="alert">Wait a while, and try again.</p></html>`
+	const tooMany = `<!doctype html><html lang="en"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Too many attempts</title><h1>Too many attempts</h1><p role="alert">Wait a while, and try again.</p></html>`
 	want := map[string][2]string{
 		"/oauth/authorize":           {html, tooMany},
 		"/oauth/signin":              {html, tooMany},
