@@ -46,7 +46,9 @@ func (b *BrowserSessions) CookieName() string {
 
 // Cookie returns the cookie with that value. An empty value deletes the cookie.
 func (b *BrowserSessions) Cookie(value string) *http.Cookie {
-	c := &http.Cookie{Name: b.CookieName(), Value: value, Path: "/", Secure: b.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	c := &http.Cookie{ //nolint:gosec // Secure is false on plain http only
+		Name: b.CookieName(), Value: value, Path: "/", Secure: b.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
 	if value == "" {
 		c.MaxAge = -1
 	}

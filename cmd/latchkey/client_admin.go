@@ -42,9 +42,17 @@ func (c *cli) clientShowCommand() *cobra.Command {
 // write writes a line for each member.
 func (v clientView) write(w io.Writer) error {
 	lines := [][2]string{
-		{"id", v.ID}, {"name", v.Name}, {"active", fmt.Sprint(v.Active)}, {"public", fmt.Sprint(v.Public)}, {"profile", v.Profile},
-		{"grants", strings.Join(v.GrantTypes, ", ")}, {"credentials", strings.Join(v.Credentials, ", ")}, {"roles", strings.Join(v.Roles, ", ")},
-		{"access tokens", v.AccessDuration}, {"refresh tokens", v.RefreshDuration}, {"created", showTime(v.CreatedAt, "")},
+		{"id", v.ID},
+		{"name", v.Name},
+		{"active", fmt.Sprint(v.Active)},
+		{"public", fmt.Sprint(v.Public)},
+		{"profile", v.Profile},
+		{"grants", strings.Join(v.GrantTypes, ", ")},
+		{"credentials", strings.Join(v.Credentials, ", ")},
+		{"roles", strings.Join(v.Roles, ", ")},
+		{"access tokens", v.AccessDuration},
+		{"refresh tokens", v.RefreshDuration},
+		{"created", showTime(v.CreatedAt, "")},
 	}
 	for _, s := range v.Secrets {
 		expires := "never"

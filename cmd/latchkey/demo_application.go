@@ -80,7 +80,7 @@ func (a *demoApplication) close() error { return a.server.Close() }
 func (a *demoApplication) signIn(w http.ResponseWriter, r *http.Request) {
 	state, verifier := rand.Text(), rand.Text()+rand.Text()
 	challenge := sha256.Sum256([]byte(verifier))
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // the demo is reached by plain http
 		Name: demoCookie, Value: state + "." + verifier, Path: "/", MaxAge: 3600, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 	http.Redirect(w, r, a.issuer+"/oauth/authorize?"+url.Values{
@@ -96,7 +96,7 @@ func (a *demoApplication) callback(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		shown = demoShown{Problem: err.Error()}
 	}
-	http.SetCookie(w, &http.Cookie{Name: demoCookie, Path: "/", MaxAge: -1})
+	http.SetCookie(w, &http.Cookie{Name: demoCookie, Path: "/", MaxAge: -1}) //nolint:gosec // it deletes the cookie
 	a.show(w, shown)
 }
 

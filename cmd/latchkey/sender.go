@@ -91,6 +91,8 @@ func viewSender(s storage.Sender) senderView {
 		}
 	case storage.ConsoleSender:
 		v.Target = "the terminal"
+	case storage.ClientSender:
+		v.Target = "the client"
 	}
 	return v
 }

@@ -47,7 +47,7 @@ func checkCondition(ctx context.Context, s statestore.States) error {
 	} {
 		err := s.Swap(ctx, statestore.Change{Key: key, Old: step.old, New: step.next})
 		if !errors.Is(err, step.want) {
-			return fmt.Errorf("swap of %q for %q: %v, want %v", step.old, step.next, err, step.want)
+			return fmt.Errorf("swap of %q for %q: %w, want %w", step.old, step.next, err, step.want)
 		}
 		if err := holds(ctx, s, key, step.after); err != nil {
 			return fmt.Errorf("after the swap of %q for %q: %w", step.old, step.next, err)
@@ -64,7 +64,7 @@ func checkTogether(ctx context.Context, s statestore.States) error {
 		stale := statestore.Change{Key: keyAt(order[1]), Old: text(9), New: text(9)}
 		err := s.Swap(ctx, statestore.Change{Key: keyAt(order[0]), Old: text(order[0]), New: text(8)}, stale)
 		if !errors.Is(err, storage.ErrStale) {
-			return fmt.Errorf("swap of two values, one of them stale: %v", err)
+			return fmt.Errorf("swap of two values, one of them stale: %w", err)
 		}
 		for i := 1; i <= 2; i++ {
 			if err := holds(ctx, s, keyAt(i), text(i)); err != nil {

@@ -59,6 +59,9 @@ func (a signingKeys) list(c *call) (surface.Answer, error) {
 			"GoneAt": timeText(k.GoneAt), "RevokedAt": timeText(k.RevokedAt),
 		}[field]
 	})
+	if err != nil {
+		return surface.Answer{}, err
+	}
 	return listOf(c, q, found, wire.SigningKeyFromInfo)
 }
 

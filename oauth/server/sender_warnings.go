@@ -44,7 +44,7 @@ func receiverOf(s *storage.Sender) (host, port string) {
 			return "", ""
 		}
 		return u.Hostname(), cmp.Or(u.Port(), "443")
-	case storage.ConsoleSender:
+	case storage.ConsoleSender, storage.ClientSender:
 	}
 	return "", ""
 }

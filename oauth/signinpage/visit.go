@@ -87,7 +87,7 @@ func (p *Pages) browserOf(w http.ResponseWriter, r *http.Request) string {
 	if _, err := io.ReadFull(p.cfg.Rand, secret); err != nil {
 		return "" // no form is accepted then
 	}
-	cookie := p.sessions.Cookie(base64.RawURLEncoding.EncodeToString(secret))
+	cookie := p.sessions.Cookie(base64.RawURLEncoding.EncodeToString(secret)) //nolint:gosec // Cookie sets the attributes
 	cookie.Name = p.browserCookie()
 	http.SetCookie(w, cookie)
 	return p.browserDigest(cookie.Value)

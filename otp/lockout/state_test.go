@@ -29,7 +29,7 @@ func applyOne(t *rapid.T, policy storage.LockoutPolicy, s lockout.State, address
 	before := roundTrip(t, s)
 	source, seen := s.From(address)
 	o := lockout.Outcome{
-		Kind: rapid.SampledFrom([]lockout.Kind{lockout.Failed, lockout.Failed, lockout.Succeeded, lockout.Cleared}).Draw(t, "kind"),
+		Kind: rapid.SampledFrom([]lockout.Kind{lockout.Failed, lockout.Failed, lockout.RefusedByLock, lockout.Succeeded, lockout.Cleared}).Draw(t, "kind"),
 		Code: rapid.Bool().Draw(t, "code"), SourceID: source.ID, Guess: lockout.Guess{Password: true, Code: true, CodeLive: true},
 	}
 	if address != "" && o.Kind == lockout.Succeeded {
@@ -42,7 +42,7 @@ func applyOne(t *rapid.T, policy storage.LockoutPolicy, s lockout.State, address
 	p := storage.Principal{Policy: policy, Source: source, Lockout: seen}
 	after, got := next.From(address)
 	switch o.Kind {
-	case lockout.Failed:
+	case lockout.Failed, lockout.RefusedByLock:
 		want := lockout.Next(&p, o.Guess, now)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("a failure: %s", diff)

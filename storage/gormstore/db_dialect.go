@@ -138,8 +138,6 @@ type statement struct {
 // settlement is statements that all take effect or none. The first one decides: the
 // others follow if it wrote that many rows. (What it wrote when it wrote fewer may
 // stay.) The others do not see what the ones before them wrote, and each has
-// ifSettled stands for the condition that the first statement of a settlement wrote
-// its rows.
 type settlement struct {
 	what  string
 	first statement
@@ -158,8 +156,8 @@ const ifRunning = "{running}"
 func (s statement) alone() string { return strings.ReplaceAll(s.sql, ifSettled, "TRUE") }
 
 // with appends SQL and its arguments.
-func (x statement) with(sql string, args ...any) statement {
-	return statement{sql: x.sql + sql, args: append(x.args[:len(x.args):len(x.args)], args...)}
+func (s statement) with(sql string, args ...any) statement {
+	return statement{sql: s.sql + sql, args: append(s.args[:len(s.args):len(s.args)], args...)}
 }
 
 // dialectOf chooses the database by the scheme of its URL.

@@ -232,6 +232,7 @@ type planCounter struct{ plans int }
 func (p *planCounter) Create(ctx vtab.Context, _ []string) (vtab.Table, error) {
 	return p, ctx.Declare("CREATE TABLE counted (n)")
 }
+
 func (p *planCounter) Connect(ctx vtab.Context, args []string) (vtab.Table, error) {
 	return p.Create(ctx, args)
 }
@@ -241,7 +242,7 @@ func (p *planCounter) Disconnect() error                      { return nil }
 func (p *planCounter) Destroy() error                         { return nil }
 func (p *planCounter) Filter(int, string, []vtab.Value) error { return nil }
 func (p *planCounter) Next() error                            { return nil }
-func (p *planCounter) Eof() bool                              { return true }
+func (p *planCounter) Eof() bool                              { return true } //nolint:revive // the name is that of the interface
 func (p *planCounter) Column(int) (vtab.Value, error)         { return nil, nil }
 func (p *planCounter) Rowid() (int64, error)                  { return 0, nil }
 func (p *planCounter) Close() error                           { return nil }

@@ -338,7 +338,10 @@ func testPageKeys(t *testing.T, w *fixture) {
 		{After: first.Next, Sort: byName, Limit: 2},
 		{After: first.Next, Sort: []storage.Order{{Field: "ID", Descending: true}}, Limit: 2},
 		{After: first.Next, Where: []storage.Condition{where("ID", storage.OpGreater, "b")}, Limit: 2},
-		{After: first.Next + "x", Limit: 2}, {After: "x", Limit: 2}, {After: forged, Limit: 2}, {After: "\x00", Limit: 2},
+		{After: first.Next + "x", Limit: 2},
+		{After: "x", Limit: 2},
+		{After: forged, Limit: 2},
+		{After: "\x00", Limit: 2},
 	} {
 		if _, err := list(q); !errors.Is(err, storage.ErrQuery) {
 			t.Errorf("%+v: %v", q, err)

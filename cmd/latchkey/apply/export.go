@@ -136,7 +136,7 @@ func (e *exporter) securityProfiles(ctx context.Context) error {
 	assigned := map[string][]wire.SecurityProfileAssignment{}
 	err := eachListed(ctx, e.store.ListProfileAssignments, func(a storage.ProfileAssignment) {
 		var item wire.SecurityProfileAssignment
-		ok := true
+		var ok bool
 		kind, uid, _ := strings.Cut(string(a.Party), ":")
 		switch kind {
 		case "user":
