@@ -104,10 +104,24 @@ func (e *Endpoints) ReadAuthorization(w http.ResponseWriter, r *http.Request) (*
 	return q, c, err
 }
 
-// authorizationForm returns the parameters of the request.
+// authorizationForm returns the parameters of the request. A repeated parameter is
+// reported to the client, unless the client or its redirect URI is.
 func authorizationForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	var form url.Values
-	var err error
+	form, err := readParameters(w, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"client_id", "redirect_uri"} {
+		if len(form[name]) > 1 {
+			return nil, pageError("invalid_request", "The parameter "+name+" is repeated.")
+		}
+	}
+	return form, nil
+}
+
+// readParameters returns the parameters that a browser sends in the query of a GET or in
+// the body of a POST, without those that are empty. Errors are *AuthorizationError.
+func readParameters(w http.ResponseWriter, r *http.Request) (form url.Values, err error) {
 	if r.Method == http.MethodPost {
 		form, err = grants.ReadParameters(w, r)
 	} else {
@@ -120,10 +134,23 @@ func authorizationForm(w http.ResponseWriter, r *http.Request) (url.Values, erro
 		if len(values) == 1 && values[0] == "" {
 			delete(form, name)
 		}
-		if len(values) > 1 && (name == "client_id" || name == "redirect_uri") {
-			return nil, pageError("invalid_request", "The parameter "+name+" is repeated.")
+	}
+	return form, nil
+}
+
+// ReadPageForm reads the parameters that a browser sends to a page, each once, and
+// replaces r.Form and r.PostForm by them. Errors are *AuthorizationError.
+func ReadPageForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	form, err := readParameters(w, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, values := range form {
+		if len(values) > 1 {
+			return nil, pageError("invalid_request", "A parameter is repeated.")
 		}
 	}
+	r.Form, r.PostForm = form, form
 	return form, nil
 }
 

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"latchkey/grants"
-	"latchkey/oauth/surface"
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -45,30 +42,6 @@ func (q *LogoutRequest) URL() string {
 		separator = "&"
 	}
 	return q.RedirectURI + separator + url.Values{"state": {q.State}}.Encode()
-}
-
-// LogoutForm returns the parameters of a request of the logout endpoint, by GET or by
-// POST. Its error is an *AuthorizationError.
-func LogoutForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	var form url.Values
-	var err error
-	if r.Method == http.MethodPost {
-		form, err = grants.ReadParameters(w, r)
-	} else {
-		form, err = surface.ParseQuery(r)
-	}
-	if err != nil {
-		return nil, pageError("invalid_request", "The request is malformed.")
-	}
-	for name, values := range form {
-		if len(values) > 1 {
-			return nil, pageError("invalid_request", "A parameter is repeated.")
-		}
-		if values[0] == "" {
-			delete(form, name)
-		}
-	}
-	return form, nil
 }
 
 // ReadLogout checks the parameters of a logout request. A redirect URI that is not

@@ -16,6 +16,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"latchkey/oauth/surface"
 )
 
 //go:embed demo_application.html
@@ -102,7 +104,10 @@ func (a *demoApplication) callback(w http.ResponseWriter, r *http.Request) {
 
 // redeem redeems the code, and asks who the user is.
 func (a *demoApplication) redeem(r *http.Request) (demoShown, error) {
-	q := r.URL.Query()
+	q, err := surface.ParseQuery(r)
+	if err != nil {
+		return demoShown{}, err
+	}
 	cookie, err := r.Cookie(demoCookie)
 	if err != nil {
 		return demoShown{}, errors.New("this browser has not started to sign in here")

@@ -34,7 +34,7 @@ type logoutForm struct {
 // cookie decides whose session ends, so a client can end only that of the browser that it
 // sends here. An ID token of that session spares the question.
 func (p *Pages) serveEndSession(w http.ResponseWriter, r *http.Request) {
-	form, err := oauth.LogoutForm(w, r)
+	form, err := oauth.ReadPageForm(w, r)
 	if err != nil {
 		p.refuseLogout(w, r, err)
 		return
@@ -91,12 +91,11 @@ func (p *Pages) askLogout(w http.ResponseWriter, r *http.Request, q *oauth.Logou
 // it is too old, was shown to another browser or about another session, or came from
 // another site, gets the question again.
 func (p *Pages) serveLogoutForm(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
 	f := new(logoutForm)
-	err := r.ParseForm()
+	form, err := oauth.ReadPageForm(w, r)
 	if err == nil {
 		var plain []byte
-		if plain, err = p.cfg.Sealer.OpenText(r.PostForm.Get("state"), logoutContext); err == nil {
+		if plain, err = p.cfg.Sealer.OpenText(form.Get("state"), logoutContext); err == nil {
 			err = json.Unmarshal(plain, f)
 		}
 	}

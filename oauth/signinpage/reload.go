@@ -14,7 +14,12 @@ import (
 // "back", because it cannot show the answer to a post twice. It sends no code, verifies
 // nothing and gives no consent.
 func (p *Pages) serveReload(w http.ResponseWriter, r *http.Request) {
-	v, ok := p.open(r.URL.Query().Get("state"))
+	form, err := oauth.ReadPageForm(w, r)
+	if err != nil {
+		p.refuse(w, r, err)
+		return
+	}
+	v, ok := p.open(form.Get("state"))
 	if !ok {
 		p.showError(w, r, http.StatusBadRequest, alertStart, "")
 		return

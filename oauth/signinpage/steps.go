@@ -15,8 +15,6 @@ import (
 	"latchkey/storage"
 )
 
-const maxFormBytes = 64 << 10
-
 // Values of the field do: what the pressed button asks for. The first button has none.
 const (
 	doAgain    = "again"    // send another code
@@ -29,12 +27,12 @@ const (
 // was shown to another browser, or came from another site, gets a fresh page for the same
 // request.
 func (p *Pages) serveForm(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
-	if err := r.ParseForm(); err != nil {
-		p.showError(w, r, http.StatusBadRequest, alertStart, "The form is malformed.")
+	form, err := oauth.ReadPageForm(w, r)
+	if err != nil {
+		p.refuse(w, r, err)
 		return
 	}
-	v, ok := p.open(r.PostForm.Get("state"))
+	v, ok := p.open(form.Get("state"))
 	if !ok {
 		p.showError(w, r, http.StatusBadRequest, alertStart, "")
 		return

@@ -32,13 +32,14 @@ func grantsNothing() map[string]string {
 		"the seller side manages companies and their users, whose roles are worth nothing outside of their company": `
 			buyers.Create buyers.Save buyers.Patch buyers.Delete suppliers.Create suppliers.Save suppliers.Patch suppliers.Delete
 			buyers.users.Create buyers.users.Save buyers.users.Patch buyers.users.Delete buyers.users.Unlock buyers.users.RevokeTokens
+			buyers.users.EndSession buyers.users.EndSessions suppliers.users.EndSession suppliers.users.EndSessions
 			suppliers.users.Create suppliers.users.Save suppliers.users.Patch suppliers.users.Delete suppliers.users.Unlock suppliers.users.RevokeTokens
 			Accounts.Create Accounts.Update Accounts.Delete UserAuthenticationInfo.Create`,
 		"account members only, whom the seller side manages":  "AccountAuthenticationSettings.Update AccountMembershipSettings.Update AccountMembers.Update",
 		"no sender uses a new delivery config":                "integrations.deliveryconfig.Create",
 		"nobody has a login in a new password profile":        "PasswordProfiles.Create",
 		"integrations get the messages of buyers' users only": "Integrations.Create Integrations.Update Integrations.Delete",
-		"users change themselves":                             "me.Save me.Patch me.ResetPassword me.RevokeTokens",
+		"users change themselves":                             "me.Save me.Patch me.ResetPassword me.RevokeTokens me.EndSession me.EndOtherSessions",
 		"a sign-in or a request for a code, not a change":     "PasswordProfiles.RequestOneTimePasswordToken AccountMembers.CreateTokens",
 		"it concerns everybody alike and reveals nothing":     "signingkeys.Rotate signingkeys.Revoke",
 		"the message goes where it went":                      "onetimepasswordrequests.messages.Retry",
@@ -256,6 +257,8 @@ func (g *fullAccessRecords) userAttempts() []escalation {
 		{operation: "adminusers.Save", path: path + "/boss", body: `{"Username":"boss","Active":false}`},
 		{operation: "adminusers.Unlock", path: path + "/boss/unlock"},
 		{operation: "adminusers.RevokeTokens", path: path + "/boss/tokens"},
+		{operation: "adminusers.EndSessions", path: path + "/boss/sessions/endall"},
+		{operation: "adminusers.EndSession", path: path + "/boss/sessions/none", unknown: true},
 		{operation: "adminusers.Delete", path: path + "/chief", refusal: 403},
 	}
 }

@@ -89,7 +89,7 @@ func slashesOfSignIn(m *kit.OrderCloud, t *testing.T) {
 	// A request is counted after its response was sent.
 	kit.Eventually(t, "the DELETE is counted by its pattern", func() bool {
 		metrics = (&kit.Server{T: t, URL: m.First.OpsURL}).Do(http.MethodGet, "/metrics", "", "").Body
-		return strings.Contains(metrics, `pattern="DELETE /v1/me/tokens",status="204"`)
+		return strings.Contains(metrics, `method="DELETE",pattern="/v1/me/tokens",status="204"`)
 	})
 	if with := regexp.MustCompile(`pattern="[^"]+[^12]/"`).FindString(metrics); with != "" {
 		t.Errorf("a label of its own: %s", with)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"latchkey/keys"
+	"latchkey/oauth"
 	elasticpathwire "latchkey/oauth/elasticpath/wire"
 	ordercloudwire "latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/server"
@@ -44,7 +45,7 @@ func rewrapCommand(w *kit.Fixture, masterKeys string, flags ...string) error {
 }
 
 // addSecretsOfEachKind adds the secrets that kit.Document does not contain: a queued
-// message, and the secrets of senders and delivery configs of either dialect.
+// message, a kept answer, and the secrets of senders and delivery configs of either dialect.
 func addSecretsOfEachKind(ctx context.Context, a *server.App) error {
 	var failures []error
 	seal := func(sealContext string) storage.Sealed {
@@ -67,7 +68,11 @@ func addSecretsOfEachKind(ctx context.Context, a *server.App) error {
 		ID: "all", RealmID: storage.DefaultRealmID, Target: "http",
 		Secret: seal(ordercloudwire.DeliverySecretContext), CustomAuthHeader: seal(ordercloudwire.DeliveryHeaderContext),
 	})
-	failures = append(failures, err, queueMessages(ctx, a, 3*rewrap.BatchSize/2))
+	const answer = "answer"
+	failures = append(failures, err, a.Store.KeepAnswer(ctx, storage.KeptAnswer{
+		ID: answer, Request: []byte("digest"), Answer: seal(oauth.SealContexts(storage.SealedAnswer, answer)[0]), CreatedAt: a.Now().UTC(), ExpiresAt: a.Now().UTC().Add(time.Hour),
+	}))
+	failures = append(failures, queueMessages(ctx, a, 3*rewrap.BatchSize/2))
 	return errors.Join(failures...)
 }
 

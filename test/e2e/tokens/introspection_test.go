@@ -30,8 +30,8 @@ func TestMetadata(t *testing.T) {
 				"jwks_uri":                                      issuer + "/oauth/jwks",
 				"revocation_endpoint":                           issuer + "/oauth/revoke",
 				"introspection_endpoint":                        issuer + "/oauth/introspect",
-				"grant_types_supported":                         []any{"password", "client_credentials", "refresh_token", "urn:latchkey:params:oauth:grant-type:account-member", "urn:ietf:params:oauth:grant-type:token-exchange"},
-				"response_types_supported":                      []any{},
+				"grant_types_supported":                         []any{"authorization_code", "password", "client_credentials", "refresh_token", "urn:latchkey:params:oauth:grant-type:account-member", "urn:ietf:params:oauth:grant-type:token-exchange"},
+				"response_types_supported":                      []any{"code"},
 				"token_endpoint_auth_methods_supported":         []any{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 				"revocation_endpoint_auth_methods_supported":    []any{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"},
 				"introspection_endpoint_auth_methods_supported": []any{"client_secret_basic", "client_secret_post", "private_key_jwt"},
@@ -43,6 +43,30 @@ func TestMetadata(t *testing.T) {
 				"registration_endpoint": issuer + "/oauth/register",
 
 				"dpop_signing_alg_values_supported": []any{"ES256", "EdDSA", "RS256", "PS256"},
+
+				"authorization_endpoint":                         issuer + "/oauth/authorize",
+				"pushed_authorization_request_endpoint":          issuer + "/oauth/par",
+				"userinfo_endpoint":                              issuer + "/oauth/userinfo",
+				"end_session_endpoint":                           issuer + "/oauth/end_session",
+				"backchannel_logout_supported":                   true,
+				"backchannel_logout_session_supported":           true,
+				"authorization_response_iss_parameter_supported": true,
+				"claims_parameter_supported":                     false,
+				"request_parameter_supported":                    false,
+				"request_uri_parameter_supported":                false,
+				"code_challenge_methods_supported":               []any{"S256"},
+				"response_modes_supported":                       []any{"query", "form_post"},
+				"prompt_values_supported":                        []any{"none", "login", "consent", "select_account"},
+				"acr_values_supported":                           []any{"urn:latchkey:acr:otp", "urn:latchkey:acr:pwd"},
+				"scopes_supported":                               []any{"openid", "profile", "email", "phone", "offline_access"},
+				"subject_types_supported":                        []any{"public"},
+				"id_token_signing_alg_values_supported":          []any{"RS256", "ES256", "EdDSA"},
+				"ui_locales_supported":                           []any{"de", "en"},
+				"claims_supported": []any{
+					"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash",
+					"name", "given_name", "middle_name", "family_name", "preferred_username", "locale",
+					"email", "email_verified", "phone_number",
+				},
 			}
 			for _, path := range paths {
 				a := n.Do(http.MethodGet, path, "", "")
