@@ -10,8 +10,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -194,19 +196,26 @@ func (w *Fixture) Config(changes ...string) config.Config {
 	return cfg
 }
 
-// FreeAddresses returns two addresses with free ports.
+// FreeAddresses returns two addresses with free ports. The ports are below those that
+// Linux gives to outgoing connections and to listeners of any port. So nobody takes them
+// before the server listens.
 func FreeAddresses(t testing.TB) (one, other string) {
 	t.Helper()
-	var addresses [2]string
-	for i := range addresses {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	const first, last = 10_000, 32_767
+	var addresses []string
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", first+mathrand.IntN(last-first+1)) //nolint:gosec // no secret
+		l, err := net.Listen("tcp", address)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer l.Close() //nolint:errcheck // only its port is wanted, and the other must differ from it
-		addresses[i] = l.Addr().String()
+		if addresses = append(addresses, address); len(addresses) == 2 {
+			return addresses[0], addresses[1]
+		}
 	}
-	return addresses[0], addresses[1]
+	t.Fatal("no port is free")
+	return "", ""
 }
 
 // ServerConfig returns what a server of the fixture in this process is assembled from.
