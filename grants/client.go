@@ -31,9 +31,9 @@ func GrantTypes() []string {
 	}
 }
 
-// Client is a storage.Client as fosite needs it. The clients of a server that uses this
-// package's handlers must be a Client, or a type that embeds one. Its policy decides who
-// may sign in and which roles a token may carry.
+// Client is a storage.Client as fosite needs it. Its policy decides who may sign in and
+// which roles a token may carry. The clients of a fosite server must be a Client, or a type
+// that embeds one, only if NewTokenEndpoint gets no ClientStore.
 type Client struct{ *storage.Client }
 
 var _ fosite.Client = Client{}

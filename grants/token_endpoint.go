@@ -14,6 +14,7 @@ import (
 
 	"github.com/ory/fosite"
 
+	"latchkey/grants/signin"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -43,11 +44,13 @@ type TokenEndpoint struct {
 	// fosite.DefaultSession.
 	NewSession func(*http.Request) fosite.Session
 	// Address returns the address of the user that sent a request, for the lockout of
-	// sources. nil: no address is known. Behind a proxy, the address of the connection is
-	// that of the proxy.
+	// sources. nil: no address is known, and then ten guesses by anybody lock the user out.
+	// Behind a proxy the address of the connection is that of the proxy. There, read the
+	// header that the proxy sets, and only if the connection comes from the proxy.
 	Address func(*http.Request) netip.Addr
 	// Failed is called with each error that is not the fault of the request: the answer is
-	// 500 or 503, or the client can never get a code. nil: it is lost.
+	// 500 or 503, the client can never get a code, or the user's password hash is in a
+	// format that is not supported (signin.ErrHashRefused). nil: it is lost.
 	Failed func(*http.Request, error)
 
 	provider fosite.OAuth2Provider
@@ -185,9 +188,9 @@ func (e *TokenEndpoint) Client(w http.ResponseWriter, r *http.Request) (storage.
 // WriteError answers a request that failed; see RefusalOf.
 func (e *TokenEndpoint) WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	answer, known := RefusalOf(err)
-	ownFault := !known || answer.Status >= http.StatusInternalServerError || errors.Is(err, otp.ErrClientWithoutCodes)
+	ownFault := !known || answer.Status >= http.StatusInternalServerError || errors.Is(err, otp.ErrClientWithoutCodes) || errors.Is(err, signin.ErrHashRefused)
 	if e.Failed != nil && ownFault {
-		e.Failed(r, err)
+		e.Failed(r, withCause(err))
 	}
 	body := map[string]any{"error": answer.Code, "error_description": answer.Description}
 	if choice, ok := errors.AsType[*SelectionRequired](err); ok {
@@ -212,6 +215,15 @@ func (e *TokenEndpoint) WriteError(w http.ResponseWriter, r *http.Request, err e
 	h.Set("Pragma", "no-cache")
 	w.WriteHeader(answer.Status)
 	_ = json.NewEncoder(w).Encode(body)
+}
+
+// withCause adds its cause to the text of an error of fosite, which has only the code. The
+// result is for the log.
+func withCause(err error) error {
+	if e, ok := errors.AsType[*fosite.RFC6749Error](err); ok && e.Unwrap() != nil {
+		return fmt.Errorf("%w: %w", err, e.Unwrap())
+	}
+	return err
 }
 
 // addTo adds the accounts that the user can choose to an error response.

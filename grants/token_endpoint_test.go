@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -56,6 +57,17 @@ type endpointFixture struct {
 	clientErr error // of the client authentication
 	policyErr error // of the ClientStore
 	failed    error
+	password  *Password
+}
+
+// authenticator returns an Authenticator that checks passwords with verifier.
+func (e *endpointFixture) authenticator(t *testing.T, verifier signin.PasswordVerifier) *signin.Authenticator {
+	t.Helper()
+	a, err := signin.NewAuthenticator(signin.AuthenticatorConfig{Store: e.Store, Codes: e.Store, Passwords: verifier, Now: e.clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // Client implements ClientStore.
@@ -71,15 +83,10 @@ func newEndpoint(t *testing.T, more ...fosite.TokenEndpointHandler) *endpointFix
 	e := &endpointFixture{}
 	e.fixture, e.client = newFixture(t)
 	e.client.RefreshTokenTTL = time.Hour
-	authenticator, err := signin.NewAuthenticator(signin.AuthenticatorConfig{
-		Store: e.Store, Codes: e.Store, Passwords: e.Store, Now: e.clock,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	tokens := refreshTokens()
+	e.password = &Password{Authenticator: e.authenticator(t, e.Store), AccessTokens: e, RefreshTokens: tokens, Now: e.clock}
 	handlers := append(fosite.TokenEndpointHandlers{
-		&Password{Authenticator: authenticator, AccessTokens: e, RefreshTokens: tokens, Now: e.clock},
+		e.password,
 		&Refresh{Families: e, AccessTokens: e, RefreshTokens: tokens, Recorder: storage.DiscardEvents{}, Now: e.clock},
 	}, more...)
 	provider := fosite.NewOAuth2Provider(nil, &fosite.Config{
@@ -88,6 +95,7 @@ func newEndpoint(t *testing.T, more ...fosite.TokenEndpointHandler) *endpointFix
 			return plainClient{&fosite.DefaultClient{ID: "shop"}}, e.clientErr
 		},
 	})
+	var err error
 	if e.endpoint, err = NewTokenEndpoint(provider, e); err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +181,42 @@ func TestTokenEndpointMethod(t *testing.T) {
 	e.endpoint.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/token?"+passwordForm, nil))
 	if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != http.MethodPost {
 		t.Errorf("%d %v", rec.Code, rec.Header())
+	}
+}
+
+// oldHash reads every password hash as one of an unsupported format.
+type oldHash struct {
+	signin.PasswordVerifier
+	encoded string
+}
+
+func (v oldHash) Verify(context.Context, string, string) (ok, upgrade bool, err error) {
+	return false, false, signin.CheckEncoded(v.encoded)
+}
+
+// TestUnsupportedHash checks that a password hash of an unsupported format is reported to
+// the server with the user and without the hash, and that the client gets the answer to a
+// wrong password.
+func TestUnsupportedHash(t *testing.T) {
+	t.Parallel()
+	e := newEndpoint(t)
+	_, ordinary := e.post(t, passwordForm+"x")
+	if e.failed != nil {
+		t.Errorf("a wrong password is reported: %v", e.failed)
+	}
+	for _, encoded := range []string{"$scrypt$ln=14,r=8,p=1$abc$def", "5f4dcc3b5aa765d61d8327deb882cf99", "$2a$31$" + strings.Repeat("a", 53)} {
+		e := newEndpoint(t)
+		e.password.Authenticator = e.authenticator(t, oldHash{e.Store, encoded})
+		response, object := e.post(t, passwordForm+url.QueryEscape(rightPassword))
+		if response.StatusCode != http.StatusBadRequest || !maps.Equal(object, ordinary) {
+			t.Errorf("%s: %d %v, want %v", encoded, response.StatusCode, object, ordinary)
+		}
+		if !errors.Is(e.failed, signin.ErrHashRefused) || !strings.Contains(e.failed.Error(), "usr_bob") || strings.Contains(e.failed.Error(), encoded) {
+			t.Errorf("%s: reported: %v", encoded, e.failed)
+		}
+		if e.Writes != 1 {
+			t.Errorf("%s: %d writes, want the failure counted", encoded, e.Writes)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ var floorPlan = map[string][]string{
 	"otp/deliver":              {"otp", "otp/internal/poll", "storage"},
 	"otp/deliver/mailer":       {"otp/deliver", "otp/domain", "storage"},
 	"grants/internal/memstore": {"otp/lockout", "storage"},
-	"grants/statestore":        {"otp/lockout", "storage"},
+	"grants/statestore":        {"otp", "otp/lockout", "storage"},
 	"grants/granttest":         {"grants", "grants/signin", "grants/statestore", "otp", "otp/lockout", "storage"},
 	"grants/signin":            {"otp", "otp/limit", "otp/lockout", "storage"},
 	"grants":                   {"grants/signin", "otp", "storage"},
@@ -48,17 +48,17 @@ var floorPlan = map[string][]string{
 	"oauth/resource":           {"keys/jose", "oauth/dpop"},
 	"oauth/server": {
 		"config", "grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/elasticpath", "oauth/elasticpath/wire", "oauth/openapi", "oauth/ordercloud", "oauth/ordercloud/wire",
-		"oauth/server/audit", "oauth/server/listen", "oauth/server/rewrap", "oauth/server/terminal", "oauth/server/tracing", "oauth/signinpage", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
+		"oauth/server/audit", "oauth/server/internal/listen", "oauth/server/rewrap", "oauth/server/terminal", "oauth/server/internal/tracing", "oauth/signinpage", "oauth/surface", "oauth/token", "otp", "otp/deliver", "otp/deliver/mailer", "otp/limit", "otp/lockout", "storage", "storage/gormstore",
 	},
-	"oauth/server/audit":    {"otp/limit", "storage"},
-	"oauth/server/rewrap":   {"keys", "storage"},
-	"oauth/server/selftest": {},
-	"oauth/server/terminal": {},
-	"oauth/server/tracing":  {},
-	"otp/replay":            {"otp", "otp/limit", "otp/lockout", "storage"},
-	"oauth/server/listen":   {"oauth/surface", "otp/limit"},
-	"oauth/signinpage":      {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/surface", "otp", "storage"},
-	"oauth/surface":         {"grants/signin", "oauth/admin", "oauth/openapi", "oauth/token", "otp", "storage"},
+	"oauth/server/audit":            {"otp/limit", "storage"},
+	"oauth/server/rewrap":           {"keys", "storage"},
+	"oauth/server/selftest":         {},
+	"oauth/server/terminal":         {},
+	"oauth/server/internal/tracing": {},
+	"otp/replay":                    {"otp", "otp/limit", "otp/lockout", "storage"},
+	"oauth/server/internal/listen":  {"oauth/surface", "otp/limit"},
+	"oauth/signinpage":              {"grants", "grants/signin", "keys", "oauth", "oauth/admin", "oauth/surface", "otp", "storage"},
+	"oauth/surface":                 {"grants/signin", "oauth/admin", "oauth/openapi", "oauth/token", "otp", "storage"},
 }
 
 // strangers says which of our packages may import a foreign module.
@@ -71,7 +71,7 @@ var strangers = map[string][]string{
 	"github.com/ory/fosite":      {"grants", "grants/granttest", "oauth"},
 	"github.com/ory/fosite/":     {},
 	"github.com/spf13/cobra":     {},
-	"go.opentelemetry.io/":       {"oauth/server/tracing"},
+	"go.opentelemetry.io/":       {"oauth/server/internal/tracing"},
 	"github.com/golang-jwt/jwt/": {"keys", "oauth/client", "oauth/token", "oauth/resource", "oauth/dpop"},
 }
 

@@ -39,7 +39,7 @@ func checkRotation(ctx context.Context, s statestore.States) error {
 			return both[i%2].store.AdvanceFamily(ctx, familyID, storage.FamilyAdvance{From: generation, Now: now})
 		})
 		if advanced, _, other := tally(errs, storage.ErrStale); advanced != 1 || other != nil {
-			return fmt.Errorf("%d of 8 moved a family from generation %d, want 1; other errors: %w", advanced, generation, other)
+			return fmt.Errorf("%d of 8 moved a family from generation %d, want 1; other errors: %s", advanced, generation, said(other))
 		}
 	}
 	current, err := both[0].use(ctx, token)
@@ -74,10 +74,10 @@ func checkReuse(ctx context.Context, s statestore.States) error {
 	}
 	both[0].clock.advance(time.Minute)
 	if _, err := both[0].use(ctx, stolen); !errors.Is(err, grants.ErrRefreshToken) {
-		return fmt.Errorf("the reuse of a refresh token after the grace period: %w, want grants.ErrRefreshToken", err)
+		return fmt.Errorf("the reuse of a refresh token after the grace period: %s, want grants.ErrRefreshToken", said(err))
 	}
 	if _, err := both[1].use(ctx, next); !errors.Is(err, fosite.ErrInvalidGrant) {
-		return fmt.Errorf("the current refresh token after the reuse of an older one: %w, want invalid_grant", err)
+		return fmt.Errorf("the current refresh token after the reuse of an older one: %s, want invalid_grant", said(err))
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func checkRevoked(ctx context.Context, s statestore.States) error {
 		}
 		state, err := both[1].store.Family(ctx, familyID)
 		if err != nil || state.Family.RevokedAt.IsZero() {
-			return fmt.Errorf("a revoked family can be used again: %w", err)
+			return fmt.Errorf("a revoked family is read as revoked at %s, with %s", state.Family.RevokedAt, said(err))
 		}
 	}
 	return nil

@@ -44,27 +44,28 @@ type replica struct {
 	mintErr  error
 }
 
-// clock is the time of all replicas.
+// clock is the time of all replicas: the present, plus what a test advanced. A store may
+// compare Change.Until with the clock of its own.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu       sync.Mutex
+	advanced time.Duration
 }
 
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.now
+	return time.Now().UTC().Add(c.advanced)
 }
 
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
+	c.advanced += d
 }
 
 // newReplicas returns two servers over one store. Jane is their only user.
 func newReplicas(states statestore.States) ([2]*replica, error) {
-	shared := &clock{now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	shared := new(clock)
 	var hashes atomic.Int64
 	var both [2]*replica
 	for i := range both {
@@ -228,6 +229,14 @@ func tally(errs []error, want error) (succeeded, refused int, other error) {
 		}
 	}
 	return succeeded, refused, other
+}
+
+// said returns the text of an error for a report, where none is a result as well.
+func said(err error) string {
+	if err == nil {
+		return "no error"
+	}
+	return err.Error()
 }
 
 // text is the value of a counter.

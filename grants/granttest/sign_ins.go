@@ -27,7 +27,7 @@ func checkCodeOnce(ctx context.Context, s statestore.States) error {
 		})
 		succeeded, _, other := tally(errs, fosite.ErrInvalidGrant)
 		if succeeded != 1 || other != nil {
-			return fmt.Errorf("round %d: a code was accepted %d times, want once; other errors: %w", round, succeeded, other)
+			return fmt.Errorf("round %d: a code was accepted %d times, want once; other errors: %s", round, succeeded, said(other))
 		}
 		if err := both[1].store.Unlock(ctx, username); err != nil {
 			return err
@@ -63,7 +63,7 @@ func checkGuessBudget(ctx context.Context, s statestore.States) error {
 		return err
 	})
 	if succeeded, _, other := tally(errs, fosite.ErrInvalidGrant); succeeded > 0 || other != nil {
-		return fmt.Errorf("%d wrong guesses were accepted; other errors: %w", succeeded, other)
+		return fmt.Errorf("%d wrong guesses were accepted; other errors: %s", succeeded, said(other))
 	}
 	budget := int64(lockout.DefaultPolicy().Threshold * len(both))
 	if n := both[0].hashes.Load(); n > budget {
@@ -76,7 +76,7 @@ func checkGuessBudget(ctx context.Context, s statestore.States) error {
 func isLocked(ctx context.Context, r *replica) error {
 	for _, right := range []string{password, codeText} {
 		if _, err := r.signIn(ctx, username, right); !errors.Is(err, fosite.ErrInvalidGrant) {
-			return fmt.Errorf("after the budget of guesses, a right credential is not refused: %w", err)
+			return fmt.Errorf("after the budget of guesses, a right credential is answered with %s, want invalid_grant", said(err))
 		}
 	}
 	return nil
@@ -92,7 +92,7 @@ func checkCountedFirst(ctx context.Context, s statestore.States) error {
 	}
 	for i := range lockout.DefaultPolicy().Threshold {
 		if _, err := both[i%2].signIn(ctx, username, fmt.Sprint("wrong-", i)); !errors.Is(err, fosite.ErrInvalidGrant) {
-			return fmt.Errorf("guess %d: %w", i, err)
+			return fmt.Errorf("guess %d: %s, want invalid_grant", i, said(err))
 		}
 		p, err := both[1-i%2].store.Principal(ctx, storage.LoginKey{UsernameKey: username})
 		if err != nil {
@@ -115,7 +115,7 @@ func checkUnknownNames(ctx context.Context, s statestore.States) error {
 	const nobody = "nobody"
 	for i := range lockout.DefaultPolicy().Threshold {
 		if _, err := both[i%2].signIn(ctx, nobody, "wrong"); !errors.Is(err, fosite.ErrInvalidGrant) {
-			return fmt.Errorf("guess %d: %w", i, err)
+			return fmt.Errorf("guess %d: %s, want invalid_grant", i, said(err))
 		}
 		p, err := both[1-i%2].store.Principal(ctx, storage.LoginKey{UsernameKey: nobody})
 		if err != nil {
@@ -142,7 +142,7 @@ func checkFailedMint(ctx context.Context, s statestore.States) error {
 	}
 	both[0].mintErr = errDown
 	if _, err := both[0].signIn(ctx, username, codeText); !errors.Is(err, errDown) {
-		return fmt.Errorf("a sign-in whose token cannot be minted: %w", err)
+		return fmt.Errorf("a sign-in whose token cannot be minted: %s, want the error of the signer", said(err))
 	}
 	if _, err := both[1].signIn(ctx, username, codeText); err != nil {
 		return fmt.Errorf("the code after a failed mint: %w", err)
@@ -161,10 +161,10 @@ func checkFailedWrite(ctx context.Context, s statestore.States) error {
 	}
 	far.failSwaps.Store(true)
 	if _, err := both[0].signIn(ctx, username, codeText); !errors.Is(err, storage.ErrUnavailable) {
-		return fmt.Errorf("a sign-in while the store cannot write: %w, want storage.ErrUnavailable", err)
+		return fmt.Errorf("a sign-in while the store cannot write: %s, want storage.ErrUnavailable", said(err))
 	}
 	if _, err := both[0].signIn(ctx, username, "wrong"); !errors.Is(err, storage.ErrUnavailable) {
-		return fmt.Errorf("a guess while the store cannot write: %w, want storage.ErrUnavailable", err)
+		return fmt.Errorf("a guess while the store cannot write: %s, want storage.ErrUnavailable", said(err))
 	}
 	far.failSwaps.Store(false)
 	if _, err := both[1].signIn(ctx, username, codeText); err != nil {

@@ -6,15 +6,20 @@
 //	}
 //
 // The suite runs the grants of this module over the store, on two replicas: a code is
-// used once, no guess is lost, refresh tokens rotate, and errors use nothing up.
+// used once, no guess is lost, refresh tokens rotate, and errors use nothing up. It uses the
+// present time, takes some seconds, and needs Go 1.26.
 package granttest
 
 import (
 	"context"
 	"testing"
+	"time"
 
 	"latchkey/grants/statestore"
 )
+
+// timeout ends a property, so that a store which accepts no change fails and does not hang.
+const timeout = time.Minute
 
 // Run runs the suite. Each call of newStore returns an empty store. The suite uses it
 // from several goroutines.
@@ -22,7 +27,9 @@ func Run(t *testing.T, newStore func() statestore.States) {
 	t.Helper()
 	for _, p := range properties {
 		t.Run(p.name, func(t *testing.T) {
-			if err := p.check(t.Context(), newStore()); err != nil {
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			defer cancel()
+			if err := p.check(ctx, newStore()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -38,6 +45,9 @@ type property struct {
 var properties = []property{
 	{"a value is replaced only if it is the expected one", checkCondition},
 	{"changes take effect together or not at all", checkTogether},
+	{"keys that differ in one byte or in case are different", checkKeys},
+	{"a value is there until its time", checkUntil},
+	{"a value after its time can be replaced", checkPast},
 	{"concurrent changes of a value are not lost", checkConcurrent},
 	{"a code is used once", checkCodeOnce},
 	{"valid sign-ins all pass", checkValidSignIns},

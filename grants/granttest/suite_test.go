@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,6 +103,13 @@ func TestNaiveStores(t *testing.T) {
 				return m.Swap(ctx, changes...)
 			}}
 		}, "failures of unknown names count alike"},
+		"case is ignored in keys": {func() *naive { return renamed(strings.ToLower) }, "keys that differ in one byte or in case are different"},
+		"keys are cut": {func() *naive {
+			return renamed(func(key string) string { return key[:min(len(key), statestore.MaxKeyBytes-1)] })
+		}, "keys that differ in one byte or in case are different"},
+		"expires early":                 {func() *naive { return expiring(-time.Hour, true) }, "a value is there until its time"},
+		"keeps the first time":          {func() *naive { return expiring(0, false) }, "a value is there until its time"},
+		"hides values after their time": {func() *naive { return expiring(0, true) }, "a value after its time can be replaced"},
 		"no transaction": {func() *naive {
 			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
 				for _, c := range changes {
@@ -121,13 +129,55 @@ func TestNaiveStores(t *testing.T) {
 				}
 				if err := p.check(t.Context(), mistake.store()); err == nil {
 					t.Errorf("the store passes %q", p.name)
-				} else {
-					t.Log(err)
+				} else if t.Log(err); strings.Contains(err.Error(), "%!") {
+					t.Error("the report has a verb without an error")
 				}
 				return
 			}
 			t.Errorf("there is no property %q", mistake.breaks)
 		})
+	}
+}
+
+// renamed is a store whose column changes keys.
+func renamed(column func(string) string) *naive {
+	return &naive{
+		load: func(m *Memory, key string) ([]byte, error) { return m.Load(context.Background(), column(key)) },
+		swap: func(m *Memory, changes []statestore.Change) error {
+			changes = slices.Clone(changes)
+			for i := range changes {
+				changes[i].Key = column(changes[i].Key)
+			}
+			return m.Swap(context.Background(), changes...)
+		},
+	}
+}
+
+// expiring is a store that hides values from Load after Until plus delay. Swap compares
+// hidden values all the same. If updates is false, only the first Until of a key counts.
+func expiring(delay time.Duration, updates bool) *naive {
+	var mu sync.Mutex
+	ends := map[string]time.Time{}
+	return &naive{
+		load: func(m *Memory, key string) ([]byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if end := ends[key]; !end.IsZero() && time.Now().After(end.Add(delay)) {
+				return nil, nil
+			}
+			return m.Load(context.Background(), key)
+		},
+		swap: func(m *Memory, changes []statestore.Change) error {
+			mu.Lock()
+			defer mu.Unlock()
+			err := m.Swap(context.Background(), changes...)
+			for _, c := range changes {
+				if _, have := ends[c.Key]; err == nil && (updates || !have) {
+					ends[c.Key] = c.Until
+				}
+			}
+			return err
+		},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"latchkey/grants/statestore"
 	"latchkey/storage"
@@ -24,9 +25,17 @@ func holds(ctx context.Context, s statestore.States, key string, want []byte) er
 		return fmt.Errorf("load: %w", err)
 	}
 	if !bytes.Equal(got, want) || (got == nil) != (want == nil) {
-		return fmt.Errorf("key %s has the value %q, want %q", key, got, want)
+		return fmt.Errorf("key %s has %s, want %s", key, shown(got), shown(want))
 	}
 	return nil
+}
+
+// shown returns a value for a report. No value is nil, and not an empty slice.
+func shown(value []byte) string {
+	if value == nil {
+		return "no value (nil)"
+	}
+	return fmt.Sprintf("the value %q", value)
 }
 
 func checkCondition(ctx context.Context, s statestore.States) error {
@@ -47,10 +56,10 @@ func checkCondition(ctx context.Context, s statestore.States) error {
 	} {
 		err := s.Swap(ctx, statestore.Change{Key: key, Old: step.old, New: step.next})
 		if !errors.Is(err, step.want) {
-			return fmt.Errorf("swap of %q for %q: %w, want %w", step.old, step.next, err, step.want)
+			return fmt.Errorf("swap of %s for %s: %s, want %s", shown(step.old), shown(step.next), said(err), said(step.want))
 		}
 		if err := holds(ctx, s, key, step.after); err != nil {
-			return fmt.Errorf("after the swap of %q for %q: %w", step.old, step.next, err)
+			return fmt.Errorf("after the swap of %s for %s: %w", shown(step.old), shown(step.next), err)
 		}
 	}
 	return nil
@@ -64,7 +73,7 @@ func checkTogether(ctx context.Context, s statestore.States) error {
 		stale := statestore.Change{Key: keyAt(order[1]), Old: text(9), New: text(9)}
 		err := s.Swap(ctx, statestore.Change{Key: keyAt(order[0]), Old: text(order[0]), New: text(8)}, stale)
 		if !errors.Is(err, storage.ErrStale) {
-			return fmt.Errorf("swap of two values, one of them stale: %w", err)
+			return fmt.Errorf("swap of two values, one of them stale: %s, want storage.ErrStale", said(err))
 		}
 		for i := 1; i <= 2; i++ {
 			if err := holds(ctx, s, keyAt(i), text(i)); err != nil {
@@ -78,9 +87,9 @@ func checkTogether(ctx context.Context, s statestore.States) error {
 func checkConcurrent(ctx context.Context, s statestore.States) error {
 	const writers, rounds = 8, 5
 	far := &distant{States: s}
-	// add counts one up, as often as it takes.
+	// add counts one up. Each stale swap means that another writer has counted.
 	add := func(key string) error {
-		for {
+		for range writers * rounds {
 			old, err := far.Load(ctx, key)
 			if err != nil {
 				return err
@@ -95,6 +104,7 @@ func checkConcurrent(ctx context.Context, s statestore.States) error {
 				return err
 			}
 		}
+		return fmt.Errorf("%d swaps were stale in a row, but only %d can be", writers*rounds, (writers-1)*rounds)
 	}
 	errs := concurrently(writers, func(int) error {
 		for range rounds {
@@ -105,4 +115,82 @@ func checkConcurrent(ctx context.Context, s statestore.States) error {
 		return nil
 	})
 	return errors.Join(errors.Join(errs...), holds(ctx, s, keyAt(3), text(writers*rounds)))
+}
+
+// checkKeys writes values under keys that differ little. A column that ignores case, or
+// that is shorter than a key, takes some of them for one.
+func checkKeys(ctx context.Context, s statestore.States) error {
+	key := keyAt(4)
+	last, dash := key[:len(key)-1], strings.Index(key, "-")
+	alike := []string{
+		key, strings.ToLower(key), strings.ToUpper(key), last, last + "0", last + "1", "0" + key[1:],
+		key[:dash] + "_" + key[dash+1:], key[:dash] + "." + key[dash+1:],
+	}
+	for i, k := range alike {
+		if err := s.Swap(ctx, statestore.Change{Key: k, New: text(i)}); err != nil {
+			return fmt.Errorf("a first value for the key %s, after those for %q: %w", k, alike[:i], err)
+		}
+	}
+	for i, k := range alike {
+		if err := holds(ctx, s, k, text(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkUntil checks that a value is there until its time, and that the latest time counts.
+func checkUntil(ctx context.Context, s statestore.States) error {
+	const short = 2 * time.Second // stores may cut a time to whole seconds
+	ends := time.Now().UTC().Add(short)
+	times := []time.Time{ends, ends, {}} // of keys 5 to 7
+	for i, until := range times {
+		if err := s.Swap(ctx, statestore.Change{Key: keyAt(5 + i), New: text(1), Until: until}); err != nil {
+			return fmt.Errorf("a value until %s: %w", until, err)
+		}
+		if err := holds(ctx, s, keyAt(5+i), text(1)); err != nil && time.Now().Before(ends.Add(-short/2)) {
+			return fmt.Errorf("%s before its time: %w", time.Until(ends), err)
+		}
+	}
+	for i, until := range []time.Time{ends.Add(time.Hour), {}} {
+		change := statestore.Change{Key: keyAt(5 + i), Old: text(1), New: text(2), Until: until}
+		if err := s.Swap(ctx, change); err != nil {
+			return fmt.Errorf("a later time for a value, %s before the earlier one: %w", time.Until(ends), err)
+		}
+	}
+	select {
+	case <-time.After(time.Until(ends) + time.Second):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return errors.Join(holds(ctx, s, keyAt(5), text(2)), holds(ctx, s, keyAt(6), text(2)), holds(ctx, s, keyAt(7), text(1)))
+}
+
+// checkPast replaces a value after its time. It may be there or not, but Load and Swap must
+// agree: otherwise nobody could write the key again.
+func checkPast(ctx context.Context, s statestore.States) error {
+	key, past := keyAt(8), time.Now().UTC().Add(-time.Hour)
+	for i := range 3 {
+		if err := replace(ctx, s, statestore.Change{Key: key, New: text(i), Until: past}); err != nil {
+			return fmt.Errorf("a value after its time: %w", err)
+		}
+	}
+	if err := replace(ctx, s, statestore.Change{Key: key, New: text(9)}); err != nil {
+		return fmt.Errorf("a value after its time: %w", err)
+	}
+	return holds(ctx, s, key, text(9))
+}
+
+// replace swaps a value for the one that is loaded. It tries again a few times, because the
+// store may delete the value meanwhile.
+func replace(ctx context.Context, s statestore.States, c statestore.Change) (err error) {
+	for range 5 {
+		if c.Old, err = s.Load(ctx, c.Key); err != nil {
+			return fmt.Errorf("load: %w", err)
+		}
+		if err = s.Swap(ctx, c); !errors.Is(err, storage.ErrStale) {
+			return err
+		}
+	}
+	return fmt.Errorf("swap of %s, which Load returned: %w", shown(c.Old), err)
 }

@@ -50,7 +50,7 @@ type PasswordVerifier interface {
 type AuthenticatorConfig struct {
 	Store     Store
 	Codes     CodeMatcher
-	Passwords PasswordVerifier // default: a Hasher with the default configuration
+	Passwords PasswordVerifier // default: a Hasher for the formats of CheckEncoded; for others, bring your own
 	Recorder  storage.Recorder // default: discards events
 	Now       func() time.Time // default: time.Now
 	Rand      io.Reader        // default: crypto/rand.Reader
@@ -124,6 +124,9 @@ type Attempt struct {
 // nothing is counted, nothing can be settled, and the error is ErrPasswordExpired or
 // a *RuleError. Only a caller with the right password gets those errors.
 //
+// A refusal wraps ErrHashRefused as well if the user's hash is in a format that is not
+// supported. The client must not learn that, but the server should log it.
+//
 // Other errors, such as ErrBusy and storage.ErrUnavailable, mean that nothing was
 // decided. They count as a failure only for a login with a live code, see
 // recordUndecided.
@@ -151,6 +154,10 @@ func (a *Authenticator) verify(ctx context.Context, c *storage.Client, at Attemp
 		return nil, err
 	}
 	s, err := a.check(ctx, c, p, at, ticket.readAt)
+	if errors.Is(err, ErrHashRefused) { // such a hash matches no password
+		refusal := a.refuse(ctx, c, p, at, ticket.readAt)
+		return nil, fmt.Errorf("%w: password hash of user %s: %w", refusal, p.User.UID, err)
+	}
 	if err != nil {
 		return nil, a.recordUndecided(ctx, c, p, at, ticket.readAt, err)
 	}
@@ -237,7 +244,7 @@ func (a *Authenticator) check(
 		return nil, wrap("verify password", a.passwords.DecoyVerify(ctx, at.Secret))
 	}
 	ok, upgrade, err := a.passwords.Verify(ctx, p.Login.PasswordHash, at.Secret)
-	if err != nil && !errors.Is(err, ErrHashRefused) { // an unsupported hash matches no password
+	if err != nil {
 		return nil, fmt.Errorf("verify password: %w", err)
 	}
 	if !ok || c.Refusal(&p, readAt) != "" {

@@ -210,7 +210,7 @@ func parameter(s, prefix string, low, high int) (int, error) {
 	digits, ok := strings.CutPrefix(s, prefix)
 	n, err := strconv.Atoi(digits)
 	if !ok || err != nil || strconv.Itoa(n) != digits {
-		return 0, refuse("%q is not a number of the form %sN", s, prefix)
+		return 0, refuse("a parameter is not a number of the form %sN", prefix) // without its text: it may be the salt
 	}
 	if n < low || n > high {
 		return 0, refuse("%q is not between %d and %d", s, low, high)

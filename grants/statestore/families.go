@@ -20,7 +20,7 @@ func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, err
 	}
 	f := e.value
 	p, err := s.principal(ctx, f.LoginID, func(l lockout.State) (storage.Source, storage.Lockout) { return l.Of(f.SourceID) })
-	p.Known = p.Known && p.User.UID == f.UserUID
+	p.Known = p.Known && p.User.UID == f.UserUID && p.Login.ID == f.LoginID
 	state := storage.FamilyState{Family: f, Principal: p}
 	if err != nil || f.AccountUID == "" || s.member == nil {
 		return state, err

@@ -1,6 +1,7 @@
 package statestore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"latchkey/otp"
 	"latchkey/otp/lockout"
 	"latchkey/storage"
 )
@@ -49,16 +51,22 @@ func (s *Store) until(l *login) time.Time {
 	return end.Add(max(keepFor, s.policy.ForgetsAfter))
 }
 
-// user returns the user with the name. known is false if there is none.
+// user returns the user with the name, with User.Name set. known is false if there is
+// none: then User.Name is the given name.
 func (s *Store) user(ctx context.Context, name string) (u User, known bool, err error) {
 	u, err = s.find(ctx, name)
-	if errors.Is(err, storage.ErrNotFound) {
-		return User{}, false, nil
-	}
-	if err == nil && u.ID == "" {
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return User{Name: name}, false, nil
+	case err != nil:
+		return User{}, false, unavailable("read user", err)
+	case u.ID == "":
 		return User{}, false, errors.New("statestore: Config.User returned a user without User.ID")
+	case u.Name != otp.NormalizeUsername(u.Name):
+		return User{}, false, errors.New("statestore: Config.User returned a User.Name that is not in the form of otp.NormalizeUsername")
 	}
-	return u, err == nil, unavailable("read user", err)
+	u.Name = cmp.Or(u.Name, name)
+	return u, true, nil
 }
 
 // hash returns the password hash of the user.
@@ -71,16 +79,17 @@ func (l *login) hash(u *User) string {
 
 // principal reads the user with the name and the value of its login. The login is not
 // known if the user does not exist. from chooses the source.
-func (s *Store) principal(ctx context.Context, name string, from func(lockout.State) (storage.Source, storage.Lockout)) (storage.Principal, error) {
-	u, known, err := s.user(ctx, name)
+func (s *Store) principal(ctx context.Context, typed string, from func(lockout.State) (storage.Source, storage.Lockout)) (storage.Principal, error) {
+	u, known, err := s.user(ctx, typed)
 	if err != nil {
 		return storage.Principal{}, err
 	}
+	name := u.Name
 	e, err := load[login](ctx, s, loginKey(name))
 	if err != nil {
 		return storage.Principal{}, err
 	}
-	p := storage.Principal{Key: storage.LoginKey{UsernameKey: name}, Known: known, Policy: s.policy}
+	p := storage.Principal{Key: storage.LoginKey{UsernameKey: typed}, Known: known, Policy: s.policy}
 	source, state := from(e.value.Lockout)
 	p.Lockout = state
 	if !known {
@@ -111,7 +120,7 @@ func (s *Store) Recipient(ctx context.Context, key storage.LoginKey) (storage.Pr
 // RecordFailure implements signin.Store. It stores no notice: the server sends no
 // messages about locks.
 func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next storage.Lockout, _ *storage.CodeRequest) error {
-	e, err := load[login](ctx, s, loginKey(p.Key.UsernameKey))
+	e, err := load[login](ctx, s, loginKey(cmp.Or(p.Login.UsernameKey, p.Key.UsernameKey)))
 	if err != nil {
 		return err
 	}
@@ -137,7 +146,7 @@ func (s *Store) settle(ctx context.Context, x *storage.Settlement) error {
 		return err
 	}
 	l := &e.value
-	if !known || u.Inactive || !l.allows(&u, x) {
+	if !known || u.Inactive || !l.allows(&u, x) || !isLoginOf(&u, x) {
 		return storage.ErrRefused
 	}
 	var accepted bool
@@ -167,6 +176,12 @@ func (s *Store) settle(ctx context.Context, x *storage.Settlement) error {
 	return e.swap(ctx, s, s.until(l), family)
 }
 
+// isLoginOf reports whether the login of the settlement is still the user's. A name can
+// have become another name of somebody else since the login was read.
+func isLoginOf(u *User, x *storage.Settlement) bool {
+	return u.Name == x.LoginID && (x.BeginFamily == nil || x.BeginFamily.UserUID == u.ID)
+}
+
 // allows reports whether the credential of the settlement is still valid: the code is
 // live, or the password is unchanged.
 func (l *login) allows(u *User, x *storage.Settlement) bool {
@@ -189,11 +204,15 @@ func (s *Store) IssueCode(ctx context.Context, loginID string, code storage.Code
 	})
 }
 
-// Unlock clears the failures and locks of a login. name is in the form of
-// otp.NormalizeUsername.
+// Unlock clears the failures and locks of a user, for support. name is any name of the
+// user, or one that nobody has, in the form of otp.NormalizeUsername.
 func (s *Store) Unlock(ctx context.Context, name string) error {
 	return repeat(ctx, func() error {
-		e, err := load[login](ctx, s, loginKey(name))
+		u, _, err := s.user(ctx, name)
+		if err != nil {
+			return err
+		}
+		e, err := load[login](ctx, s, loginKey(u.Name))
 		if err != nil {
 			return err
 		}

@@ -88,6 +88,101 @@ func TestUpgradedHash(t *testing.T) {
 	}
 }
 
+// TestTwoNames checks that two names of a user share the failures, the lock, the code and
+// the refresh tokens, and that support unlocks by either.
+func TestTwoNames(t *testing.T) {
+	t.Parallel()
+	s, err := statestore.New(statestore.Config{
+		States: new(granttest.Memory), Now: func() time.Time { return now },
+		User: func(_ context.Context, name string) (statestore.User, error) {
+			if name != "jane" && name != "jane@example.com" {
+				return statestore.User{}, storage.ErrNotFound
+			}
+			return statestore.User{ID: "usr_1", Name: "jane"}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) storage.Principal {
+		p, err := s.Principal(t.Context(), storage.LoginKey{UsernameKey: name})
+		if err != nil || p.Key.UsernameKey != name {
+			t.Fatalf("%s: %+v, %v", name, p.Key, err)
+		}
+		return p
+	}
+	names := []string{"jane", "jane@example.com"}
+	for i := range lockout.DefaultPolicy().Threshold {
+		p := read(names[i%2])
+		if p.Lockout.Failures != i {
+			t.Fatalf("%d failures, want %d", p.Lockout.Failures, i)
+		}
+		if err := s.RecordFailure(t.Context(), p, lockout.Next(&p, lockout.Guess{Password: true}, now), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range names {
+		if p := read(name); !p.Locked(now) {
+			t.Errorf("%s is not locked", name)
+		}
+	}
+	err = s.Unlock(t.Context(), names[1])
+	if p := read(names[0]); err != nil || p.Locked(now) {
+		t.Errorf("unlock by the second name: %v", err)
+	}
+	code := storage.Code{ID: "otc_1", IssuedAt: now, ExpiresAt: now.Add(time.Minute)}
+	if err := s.IssueCode(t.Context(), read(names[0]).Login.ID, code); err != nil {
+		t.Fatal(err)
+	}
+	second := read(names[1]).Login
+	if second.Code.ID != "otc_1" || second.ID != read(names[0]).Login.ID {
+		t.Errorf("the login of the second name: %+v", second)
+	}
+	family := storage.TokenFamily{ID: "f", UserUID: "usr_1", LoginID: second.ID, Generation: 1, ExpiresAt: now.Add(time.Hour)}
+	if err := s.SettleLogin(t.Context(), storage.Settlement{LoginID: second.ID, CodeID: "otc_1", BeginFamily: &family, Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := s.Family(t.Context(), "f"); err != nil || !state.Principal.Known || read(names[0]).Login.Code.UsedAt.IsZero() {
+		t.Errorf("after the sign-in: %+v, %v", state, err)
+	}
+}
+
+// TestNameOfAnotherUser checks that nobody signs in as the user who has the name of the
+// login by now, and that a name which is not normalised is an error of the server.
+func TestNameOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	s, user := newStore(t, new(granttest.Memory))
+	user.PasswordHash = "same"
+	settle := func() error {
+		family := storage.TokenFamily{ID: "f", UserUID: "usr_1", LoginID: "jane", Generation: 1, ExpiresAt: now.Add(time.Hour)}
+		return s.SettleLogin(t.Context(), storage.Settlement{LoginID: "jane", OldHash: "same", BeginFamily: &family, Now: now})
+	}
+	for _, other := range []statestore.User{{ID: "usr_2", PasswordHash: "same"}, {ID: "usr_1", Name: "joan", PasswordHash: "same"}} {
+		*user = other
+		if err := settle(); !errors.Is(err, storage.ErrRefused) {
+			t.Errorf("%+v: %v, want storage.ErrRefused", other, err)
+		}
+	}
+	user.Name = "Jane "
+	if err := settle(); err == nil || errors.Is(err, storage.ErrRefused) || errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("a name that is not normalised: %v", err)
+	}
+}
+
+// TestStoreThatNeverSwaps checks that a store which accepts no change is an error.
+func TestStoreThatNeverSwaps(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, stale{new(granttest.Memory)})
+	if err := s.Unlock(t.Context(), "jane"); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("%v, want storage.ErrUnavailable", err)
+	}
+}
+
+// stale is a store that accepts no change.
+type stale struct{ *granttest.Memory }
+
+func (stale) Swap(context.Context, ...statestore.Change) error { return storage.ErrStale }
+
 // TestFamilyOfAnotherUser checks that a session ends when its name goes to another user.
 func TestFamilyOfAnotherUser(t *testing.T) {
 	t.Parallel()

@@ -14,10 +14,11 @@ import (
 
 // States is the store that a server brings. All replicas of the server share it.
 type States interface {
-	// Load returns the value of a key, or nil if it has none. It returns what the last
+	// Load returns the value of a key, or nil if it has none; an empty slice is a value. It returns what the last
 	// successful Swap wrote, also if that ran on another replica.
 	Load(ctx context.Context, key string) ([]byte, error)
-	// Swap replaces values: all of them, or none. If the present value of a key is not
+	// Swap replaces values: all of them, or none. A value past its Until counts for Swap as
+	// it does for Load: present, or not. If the present value of a key is not
 	// Change.Old, it returns storage.ErrStale. When it returns nil, the values are
 	// durable. Two calls with one key never both succeed with the same Old.
 	Swap(ctx context.Context, changes ...Change) error
@@ -25,10 +26,10 @@ type States interface {
 
 // Change replaces the value of one key.
 type Change struct {
-	Key   string    // at most MaxKeyBytes of ASCII letters, digits and . _ -
-	Old   []byte    // the value that is replaced; nil: the key has none
-	New   []byte    // JSON
-	Until time.Time // the store may delete the value after that; zero: never
+	Key   string    // at most MaxKeyBytes of ASCII letters, digits and . _ -; case matters
+	Old   []byte    // the value that is replaced, compared byte by byte; nil: the key has none
+	New   []byte    // JSON, never nil; returned byte by byte, without a limit of its length
+	Until time.Time // the server may delete the value after that, and never before; zero: never
 }
 
 // MaxKeyBytes is the length of the longest key.
@@ -36,10 +37,17 @@ const MaxKeyBytes = 64
 
 // User is a user of the server, as far as signing in needs it.
 type User struct {
-	ID            string // is never changed or given to another user; the subject of tokens
+	ID string // is never changed or given to another user; the subject of tokens
+	// Name is the one of the user's names that has the failures, the lock and the code of
+	// all. It is required if Config.User finds a user by several names, such as a username
+	// and an e-mail address. Otherwise each name allows the whole budget of guesses.
+	//
+	// Config.User finds the user by it. It is in the form of otp.NormalizeUsername. Its
+	// change ends locks, codes and refresh tokens. Empty: the name that Config.User got.
+	Name          string
 	Email         string
 	Phone         string
-	PasswordHash  string    // in a format of signin.Hasher; empty: the user has no permanent password
+	PasswordHash  string    // in a format of signin.CheckEncoded; empty: the user has no permanent password
 	PasswordSetAt time.Time // ends the refresh tokens of earlier sign-ins; zero: unknown
 	Roles         []string  // the scopes that the user can be granted
 	Inactive      bool      // may not sign in
@@ -49,7 +57,9 @@ type User struct {
 type Config struct {
 	States States
 	// User returns the user with that name, or storage.ErrNotFound. The name is in the
-	// form of otp.NormalizeUsername.
+	// form of otp.NormalizeUsername: NFKC, case-folded, trimmed. If the users are stored
+	// otherwise, keep the normal form in a column of its own. See User.Name for users
+	// with several names.
 	User func(ctx context.Context, name string) (User, error)
 	// Member returns the membership of a user in an account by the UIDs of both, or
 	// storage.ErrNotFound. Refresh tokens that are scoped to an account need it. nil: a
@@ -130,18 +140,23 @@ func (e *entry[T]) swap(ctx context.Context, s *Store, until time.Time, more ...
 	return unavailable("swap "+e.key, s.states.Swap(ctx, append([]Change{first}, more...)...))
 }
 
-// repeat calls decide until it does not return storage.ErrStale, or ctx ends. Each call
-// loads the values again.
+// maxTries is how often a change is tried. Each stale one means that another change of the
+// same value succeeded meanwhile, so so many in a row mean that the store cannot swap.
+const maxTries = 1000
+
+// repeat calls decide until it does not return storage.ErrStale, ctx ends, or maxTries are
+// used up. Each call loads the values again.
 func repeat(ctx context.Context, decide func() error) error {
-	for {
-		err := decide()
-		if !errors.Is(err, storage.ErrStale) {
+	var err error
+	for range maxTries {
+		if err = decide(); !errors.Is(err, storage.ErrStale) {
 			return err
 		}
 		if ctx.Err() != nil {
 			return unavailable("repeat", ctx.Err())
 		}
 	}
+	return fmt.Errorf("statestore: stale %d times: %w: %w", maxTries, storage.ErrUnavailable, err)
 }
 
 // unavailable marks an error of the server's store as storage.ErrUnavailable, unless it

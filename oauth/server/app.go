@@ -15,8 +15,8 @@ import (
 
 	"latchkey/config"
 	"latchkey/keys"
+	"latchkey/oauth/server/internal/tracing"
 	"latchkey/oauth/server/terminal"
-	"latchkey/oauth/server/tracing"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )

@@ -6,6 +6,6 @@
 // NewApp open what commands use too, New assembles a Server, and Server.Run serves.
 // Clock, random source, logger and statement hook come from Config.
 //
-// Package oauth/server/listen holds the listeners, limits, health and shutdown;
+// Package oauth/server/internal/listen holds the listeners, limits, health and shutdown;
 // package oauth/server/audit records events.
 package server

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"latchkey/config"
-	"latchkey/oauth/server/listen"
-	"latchkey/oauth/server/tracing"
+	"latchkey/oauth/server/internal/listen"
+	"latchkey/oauth/server/internal/tracing"
 	"latchkey/storage"
 	"latchkey/storage/gormstore"
 )

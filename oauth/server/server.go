@@ -13,7 +13,7 @@ import (
 	"latchkey/oauth"
 	"latchkey/oauth/admin"
 	"latchkey/oauth/server/audit"
-	"latchkey/oauth/server/listen"
+	"latchkey/oauth/server/internal/listen"
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/otp/deliver"

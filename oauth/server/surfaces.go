@@ -14,7 +14,7 @@ import (
 	"latchkey/oauth/elasticpath"
 	"latchkey/oauth/openapi"
 	"latchkey/oauth/ordercloud"
-	"latchkey/oauth/server/listen"
+	"latchkey/oauth/server/internal/listen"
 	"latchkey/oauth/signinpage"
 	"latchkey/oauth/surface"
 	"latchkey/otp"
