@@ -29,7 +29,7 @@ EXAMPLES = grantsonly withgormstore signinpage
 CHAOS ?= 3m
 SEED ?= 0
 
-.PHONY: help test check build release image deploy-test lint vuln bench bench-delivery chaos fuzz docs strangers module
+.PHONY: help test check build release image deploy-test lint vuln bench bench-delivery chaos fuzz docs strangers module oidc-basic browser
 
 # help lists the targets.
 help:
@@ -115,6 +115,11 @@ strangers:
 # module writes a copy of the source to OUT, with the module path MODULE.
 module:
 	@.ci/module "$(MODULE)" "$(OUT)"
+
+# oidc-basic runs the modules of OpenID's certification plans for Basic OPs and for logout.
+oidc-basic:
+	.ci/postgresql
+	$(GO) test ./test/e2e/page -run '^TestCertification' -count 1 -v
 
 # browser signs people in at the pages with Chromium, and inspects the pages with axe-core.
 browser:

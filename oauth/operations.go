@@ -15,7 +15,7 @@ func (e *Endpoints) Operations() []openapi.Operation {
 		tokenOperation(),
 		pushedOperation(),
 		userinfoOperation(http.MethodGet, "OAuth.Userinfo"),
-		userinfoOperation(http.MethodPost, "OAuth.UserinfoByPost"),
+		userinfoByPost(),
 		clientOperation("/oauth/revoke", "OAuth.Revoke", "Revoke a token (RFC 7009)", nil, tokenForm()),
 		clientOperation("/oauth/introspect", "OAuth.Introspect", "Introspect a token (RFC 7662)", introspection{}, tokenForm()),
 		openOperation("/oauth/jwks", "OAuth.Keys", "List the keys that verify tokens (RFC 7517)", keySet{}),
@@ -80,6 +80,12 @@ func userinfoOperation(method, id string) openapi.Operation {
 		Method: method, Path: userinfoPath, ID: id, Tag: "OAuth", Summary: "Show the user of an access token (OpenID Connect Core 1.0, section 5.3)",
 		Answers: map[int]any{http.StatusOK: userinfo{}}, Error: errorBody{}, Refuses: []int{http.StatusForbidden},
 	}
+}
+
+func userinfoByPost() openapi.Operation {
+	o := userinfoOperation(http.MethodPost, "OAuth.UserinfoByPost")
+	o.Form = []openapi.Parameter{{Name: "access_token", About: "The access token, if it is not in the Authorization header (RFC 6750, section 2.2)"}}
+	return o
 }
 
 func tokenForm() []openapi.Parameter {

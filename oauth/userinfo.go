@@ -29,10 +29,31 @@ type userinfo struct {
 	PhoneNumber       string `json:"phone_number,omitempty"`
 }
 
+// errTwoTokens refuses a request with access tokens in both places (RFC 6750 §2).
+var errTwoTokens = &grants.RequestError{
+	Status: http.StatusBadRequest, Code: "invalid_request", Description: "The access token must be in the Authorization header or in the form, not in both.",
+}
+
+// userinfoCaller returns the caller of the userinfo endpoint. The access token is in the
+// Authorization header, as bearer token or with a DPoP proof, or in a posted form (RFC 6750
+// §2.2).
+func (e *Endpoints) userinfoCaller(w http.ResponseWriter, r *http.Request) (*token.Caller, error) {
+	form, err := grants.ReadTokenForm(w, r)
+	noForm := errors.Is(err, grants.ErrMethod) || errors.Is(err, grants.ErrContentType)
+	switch {
+	case err != nil && !noForm:
+		return nil, err
+	case noForm || !form.Has("access_token"):
+		return e.tokens.Authorize(r)
+	case r.Header.Get("Authorization") != "":
+		return nil, errTwoTokens
+	}
+	return e.tokens.Bearer(r.Context(), form.Get("access_token"))
+}
+
 // serveUserinfo is the userinfo endpoint (OpenID Connect Core 1.0 §5.3), by GET or POST.
-// The access token is in the Authorization header, as bearer token or with a DPoP proof.
 func (e *Endpoints) serveUserinfo(w http.ResponseWriter, r *http.Request) {
-	caller, err := e.tokens.Authorize(r)
+	caller, err := e.userinfoCaller(w, r)
 	if err == nil && (caller.Principal == nil || !slices.Contains(caller.Identity, grants.ScopeOpenID)) {
 		err = token.ErrInsufficientRoles
 	}

@@ -39,5 +39,8 @@ func TestBoundCode(t *testing.T) {
 		if got := s.Server.Do(http.MethodGet, "/oauth/userinfo", "", "", "Authorization", "Bearer "+token); got.Status != 401 {
 			t.Errorf("userinfo as a bearer token: %d", got.Status)
 		}
+		if got := s.Server.Form("/oauth/userinfo", "access_token", token); got.Status != 401 {
+			t.Errorf("userinfo with the token in the form: %d", got.Status)
+		}
 	})
 }
