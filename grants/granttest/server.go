@@ -25,6 +25,7 @@ import (
 // What the user signs in with.
 const (
 	username = "jane"
+	address  = "jane@example.com" // her second name
 	password = "correct-Horse-7-battery"
 	codeText = "8BM3SYBG"
 )
@@ -96,10 +97,10 @@ func newReplicas(states statestore.States) ([2]*replica, error) {
 }
 
 func findUser(_ context.Context, name string) (statestore.User, error) {
-	if name != username {
+	if name != username && name != address {
 		return statestore.User{}, storage.ErrNotFound
 	}
-	return statestore.User{ID: "usr_1", Email: "jane@example.com", PasswordHash: password, Roles: []string{"Shopper"}}, nil
+	return statestore.User{ID: "usr_1", Name: username, Email: address, PasswordHash: password, Roles: []string{"Shopper"}}, nil
 }
 
 // issueCode gives Jane a new code.

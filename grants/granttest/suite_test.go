@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ory/fosite"
+
 	"latchkey/grants/statestore"
+	"latchkey/otp/lockout"
 )
 
 func TestMemory(t *testing.T) {
@@ -136,6 +141,41 @@ func TestNaiveStores(t *testing.T) {
 			}
 			t.Errorf("there is no property %q", mistake.breaks)
 		})
+	}
+}
+
+// TestSecondName signs Jane in by two names: her code is good with either, once, and her
+// failures are counted together.
+func TestSecondName(t *testing.T) {
+	t.Parallel()
+	both, err := newReplicas(new(Memory))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := both[0]
+	if err := r.issueCode(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	token, err := r.signIn(t.Context(), address, codeText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.use(t.Context(), token); err != nil {
+		t.Errorf("the refresh token: %v", err)
+	}
+	if _, err := r.signIn(t.Context(), username, codeText); !errors.Is(err, fosite.ErrInvalidGrant) {
+		t.Errorf("the code again, with the other name: %v", err)
+	}
+	for i := range lockout.DefaultPolicy().Threshold {
+		name := []string{username, address}[i%2]
+		if _, err := r.signIn(t.Context(), name, fmt.Sprint("wrong-", i)); !errors.Is(err, fosite.ErrInvalidGrant) {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{username, address} {
+		if _, err := r.signIn(t.Context(), name, password); !errors.Is(err, fosite.ErrInvalidGrant) {
+			t.Errorf("%s after ten guesses by two names: %v", name, err)
+		}
 	}
 }
 

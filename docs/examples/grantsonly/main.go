@@ -9,9 +9,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
+	"os"
+	"os/signal"
 	"time"
 
 	"github.com/ory/fosite"
@@ -39,7 +42,22 @@ func main() {
 	}
 	fmt.Println("The server listens on http://127.0.0.1:8088; see README.md.")
 	web := &http.Server{Addr: "127.0.0.1:8088", Handler: s, ReadHeaderTimeout: 5 * time.Second}
-	log.Fatal(web.ListenAndServe())
+	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	go func() {
+		for now := range time.Tick(time.Hour) {
+			if err := (states{db}).deleteExpired(stop, now); err != nil {
+				log.Print(err)
+			}
+		}
+	}()
+	go func() { log.Print(web.ListenAndServe()); cancel() }()
+	<-stop.Done()
+	end, cancelEnd := context.WithTimeout(context.Background(), time.Minute)
+	defer cancelEnd()
+	if err := errors.Join(web.Shutdown(end), s.codes.Wait(end)); err != nil { // first the requests, then the codes
+		log.Print(err)
+	}
 }
 
 // newDemo returns a server on an empty database, with a client and a user.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"log"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/ory/fosite"
@@ -61,17 +63,32 @@ func (s *server) start(ctx context.Context) error {
 		return err
 	}
 	refreshTokens := &grants.RefreshTokens{Peppers: peppers, Rand: rand.Reader}
+	refresh := &grants.Refresh{Families: store, AccessTokens: s, RefreshTokens: refreshTokens, Grace: 10 * time.Second, Now: time.Now}
 	provider := s.provider(
-		&grants.Password{Authenticator: authenticator, AccessTokens: s, RefreshTokens: refreshTokens, Now: time.Now},
-		&grants.Refresh{Families: store, AccessTokens: s, RefreshTokens: refreshTokens, Grace: 10 * time.Second, Now: time.Now},
+		&grants.Password{Authenticator: authenticator, AccessTokens: s, RefreshTokens: refreshTokens, Now: time.Now}, refresh,
 	)
 	if s.token, err = grants.NewTokenEndpoint(provider, s); err != nil {
 		return err
 	}
 	s.token.NewSession = func(*http.Request) fosite.Session { return &oauth2.JWTSession{} }
+	s.token.Address = userAddress
+	s.token.Failed = func(_ *http.Request, err error) { log.Print(err) }
 	s.Handle("/token", s.token)
-	s.HandleFunc("/code", s.serveCode)
+	// The answer does not show whether the user exists.
+	s.serve("/code", func(ctx context.Context, client storage.Client, form url.Values) error {
+		return s.codes.Request(ctx, client, form.Get("username"))
+	})
+	s.serve("/revoke", func(ctx context.Context, client storage.Client, form url.Values) error {
+		return refresh.Revoke(ctx, client.ID, form.Get("token"))
+	})
 	return nil
+}
+
+// userAddress implements grants.TokenEndpoint.Address for a server without a proxy. Behind
+// one, all users would have the address of the proxy, and one lock.
+func userAddress(r *http.Request) netip.Addr {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr()
 }
 
 // provider returns the fosite server with its own client credentials and the handlers. It
@@ -112,16 +129,17 @@ func (s *server) Client(_ context.Context, id string) (storage.Client, error) {
 	}, nil
 }
 
-// serveCode sends a one-time password to a user. The answer does not show whether the user
-// exists.
-func (s *server) serveCode(w http.ResponseWriter, r *http.Request) {
-	client, form, err := s.token.Client(w, r)
-	if err == nil {
-		err = s.codes.Request(r.Context(), client, form.Get("username"))
-	}
-	if err != nil {
-		s.token.WriteError(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+// serve adds an endpoint for authenticated clients that answers 204.
+func (s *server) serve(path string, do func(context.Context, storage.Client, url.Values) error) {
+	s.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		client, form, err := s.token.Client(w, r)
+		if err == nil {
+			err = do(r.Context(), client, form)
+		}
+		if err != nil {
+			s.token.WriteError(w, r, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
 }

@@ -4,13 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"latchkey/grants/statestore"
 	"latchkey/storage"
 )
 
-// schema is the one table that the store of sign-ins needs.
-const schema = `CREATE TABLE IF NOT EXISTS sign_ins (key TEXT PRIMARY KEY, value TEXT NOT NULL, until BIGINT NOT NULL)`
+// schema is the one table that the store of sign-ins needs. until is in Unix seconds; NULL: never.
+const schema = `CREATE TABLE IF NOT EXISTS sign_ins (key TEXT PRIMARY KEY, value TEXT NOT NULL, until BIGINT)`
 
 // states implements statestore.States on SQLite and PostgreSQL.
 type states struct{ db *sql.DB }
@@ -35,7 +36,8 @@ func (s states) Swap(ctx context.Context, changes ...statestore.Change) error {
 	defer tx.Rollback() //nolint:errcheck // after a commit it does nothing
 	for _, c := range changes {
 		query := "UPDATE sign_ins SET value = $1, until = $2 WHERE key = $3 AND value = $4"
-		args := []any{string(c.New), c.Until.Unix(), c.Key, string(c.Old)}
+		until := sql.NullInt64{Int64: c.Until.Unix(), Valid: !c.Until.IsZero()}
+		args := []any{string(c.New), until, c.Key, string(c.Old)}
 		if c.Old == nil {
 			query, args = "INSERT INTO sign_ins (value, until, key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", args[:3]
 		}
@@ -48,4 +50,10 @@ func (s states) Swap(ctx context.Context, changes ...statestore.Change) error {
 		}
 	}
 	return tx.Commit()
+}
+
+// deleteExpired deletes the values whose time is over.
+func (s states) deleteExpired(ctx context.Context, now time.Time) error {
+	_, err := s.db.ExecContext(ctx, "DELETE FROM sign_ins WHERE until < $1", now.Unix())
+	return err
 }
