@@ -190,8 +190,10 @@ func (e *Endpoints) checkAuthorization(form url.Values, c *storage.Client) (*Aut
 		q.State = ""
 		return q, refuse("invalid_request", "The parameter state is too long.")
 	}
-	switch mode := form.Get("response_mode"); mode {
-	case "", ModeQuery, ModeFormPost:
+	switch mode := form.Get("response_mode"); {
+	case mode == ModeFormPost && !strings.HasPrefix(q.RedirectURI, "http"): // a browser posts no form to an application
+		return q, refuse("invalid_request", "The response_mode form_post needs a redirect URI of https or http.")
+	case mode == "", mode == ModeQuery, mode == ModeFormPost:
 		q.ResponseMode = mode
 	default:
 		return q, refuse("invalid_request", "The response_mode is not supported.")

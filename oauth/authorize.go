@@ -95,7 +95,11 @@ func (e *Endpoints) Authorize(ctx context.Context, q *AuthorizationRequest, u Si
 	}
 	if len(q.PushedID) > 0 {
 		err = e.cfg.Tokens.InTx(ctx, func(ctx context.Context) error {
-			if err := e.cfg.Tokens.SpendID(ctx, spentPushed(q), now.Add(spentLife)); err != nil {
+			until := time.Unix(q.PushedUntil, 0).Add(spentLife)
+			if !now.Before(until) { // nobody knows any more whether it was used
+				return ErrRequestUsed
+			}
+			if err := e.cfg.Tokens.SpendID(ctx, spentPushed(q), until); err != nil {
 				if errors.Is(err, storage.ErrConflict) {
 					return ErrRequestUsed
 				}

@@ -51,6 +51,9 @@ func (q *LogoutRequest) URL() string {
 // *AuthorizationError and those of the store.
 func (e *Endpoints) ReadLogout(ctx context.Context, form url.Values) (*LogoutRequest, error) {
 	q := &LogoutRequest{ClientID: form.Get("client_id"), UILocales: form.Get("ui_locales")}
+	if len(q.UILocales) > maxParameter {
+		return nil, pageError("invalid_request", "The parameter ui_locales is too long.")
+	}
 	if presented := form.Get("id_token_hint"); presented != "" {
 		hint, ok := e.tokens.ReadIDHint(presented)
 		switch {

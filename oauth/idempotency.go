@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"encoding/base64"
@@ -39,6 +40,8 @@ type AnswerStore interface {
 	KeptAnswer(ctx context.Context, id string, now time.Time) (storage.KeptAnswer, error)
 	// KeepAnswer returns storage.ErrConflict if an answer with the id lives.
 	KeepAnswer(ctx context.Context, a storage.KeptAnswer) error
+	// CloseAnswer lets no further request match the answer with that id.
+	CloseAnswer(ctx context.Context, id string) error
 	InTx(ctx context.Context, do func(ctx context.Context) error) error
 }
 
@@ -95,7 +98,8 @@ func (e *Endpoints) mac(purpose string, parts ...string) ([]byte, bool) {
 
 // kept returns the answer to an earlier request that was the same, with the rest of its
 // token's life. found is false if there is none. It returns errIdempotencyKeyReused if
-// the earlier request was another one.
+// the earlier request was another one. Nobody gets the answer after that: otherwise who
+// knows the key could guess at the code, and no failure would be counted.
 func (q *repeatable) kept(ctx context.Context) (answer tokenResponse, found bool, err error) {
 	now := q.endpoints.cfg.Now().UTC()
 	k, err := q.endpoints.cfg.Answers.KeptAnswer(ctx, q.id, now)
@@ -106,7 +110,10 @@ func (q *repeatable) kept(ctx context.Context) (answer tokenResponse, found bool
 		return answer, false, err
 	}
 	if !hmac.Equal(k.Request, q.digest) {
-		return answer, false, errIdempotencyKeyReused
+		if len(k.Request) > 0 {
+			err = q.endpoints.cfg.Answers.CloseAnswer(ctx, q.id)
+		}
+		return answer, false, cmp.Or(err, errIdempotencyKeyReused)
 	}
 	plain, err := q.endpoints.cfg.Sealer.Open(k.Answer, answerContext(q.id))
 	if err == nil {

@@ -22,7 +22,8 @@ const (
 
 	// pushedLife is how long a pushed request can be used (RFC 9126 §2.2).
 	pushedLife = 90 * time.Second
-	// spentLife is how long a used request is remembered: as long as its form is accepted.
+	// spentLife is how long, after that, forms for the request are accepted and its use is
+	// remembered.
 	spentLife = 24 * time.Hour
 )
 

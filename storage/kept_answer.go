@@ -6,7 +6,7 @@ import "time"
 // again if it repeats the request.
 type KeptAnswer struct {
 	ID        string // digest of the client and of its key
-	Request   []byte // digest of the request
+	Request   []byte // digest of the request; empty: no request gets the answer any more
 	Answer    Sealed
 	CreatedAt time.Time
 	ExpiresAt time.Time

@@ -44,8 +44,19 @@ func CheckRedirectURI(uri string) error {
 	return checkRedirectScheme(u)
 }
 
+// plainHost matches host names and IPv4 addresses. The other characters that a URI may have
+// in a host separate directives or policies in the header Content-Security-Policy.
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$`)
+
+func hasWebHost(u *url.URL) bool {
+	a, err := netip.ParseAddr(u.Hostname())
+	return plainHost.MatchString(u.Hostname()) || err == nil && a.Zone() == ""
+}
+
 func checkRedirectScheme(u *url.URL) error {
 	switch {
+	case (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && !hasWebHost(u):
+		return errors.New("has a host that is neither a host name nor an IP address")
 	case u.Scheme == "https" && u.Hostname() != "":
 		return nil
 	case u.Scheme == "http" && isLoopback(u.Hostname()):

@@ -40,6 +40,15 @@ func TestCheckRedirectURI(t *testing.T) {
 		"blob:https://app.example/1":        false,
 		"com.example.app:":                  false,
 		"view-source:https://app.example/1": false,
+		"https://[2001:db8::1]:8443/cb":     true,
+		"https://under_score.example/cb":    true,
+		"https://app.example./cb":           true,
+		"https://app.example;sandbox/cb":    false,
+		"https://app.example,x/cb":          false,
+		"https://app'example/cb":            false,
+		"https://app..example/cb":           false,
+		"https://(app)/cb":                  false,
+		"https://[fe80::1%25eth0]/cb":       false,
 	} {
 		if err := storage.CheckRedirectURI(uri); (err == nil) != good {
 			t.Errorf("%q: %v", uri, err)

@@ -3,8 +3,8 @@ package signinpage
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"latchkey/grants"
@@ -23,19 +23,33 @@ func setHeaders(h http.Header, policy string) {
 }
 
 // policy returns the Content-Security-Policy of a page about the request. form-action
-// names the origin of the redirect URI, because browsers apply it to the redirect that
-// follows a post.
+// names where the redirect goes that follows a post, because browsers apply it to that.
 func (p *Pages) policy(q *oauth.AuthorizationRequest) string {
 	target := ""
 	if q != nil && q.RedirectURI != "" {
-		if u, err := url.Parse(q.RedirectURI); err == nil && u.Host != "" && strings.HasPrefix(u.Scheme, "http") {
-			target = " " + u.Scheme + "://" + u.Host
-		} else if err == nil {
-			target = " " + u.Scheme + ":"
+		if source := formTarget(q.RedirectURI); source != "" {
+			target = " " + source
 		}
 	}
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'" + target +
 		"; frame-ancestors 'none'; base-uri 'none'"
+}
+
+// sourceHost matches a host, with or without a port, that a policy can name (Content
+// Security Policy Level 3 §2.3.1). It has no brackets, so no IPv6 address matches.
+var sourceHost = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]+)?$`)
+
+// formTarget returns the origin of a redirect URI, or its scheme if a policy cannot name
+// the origin.
+func formTarget(uri string) string {
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return ""
+	case (u.Scheme == "https" || u.Scheme == "http") && sourceHost.MatchString(u.Host):
+		return u.Scheme + "://" + u.Host
+	}
+	return u.Scheme + ":"
 }
 
 // show shows a step. It seals the visit into the form. userLocale is of the user who has

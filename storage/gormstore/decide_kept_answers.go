@@ -36,3 +36,9 @@ func (s *Store) KeepAnswer(ctx context.Context, a storage.KeptAnswer) error {
 		a.ID, blob(a.Request), a.Answer.KeyID, blob(a.Answer.Data), micros(a.CreatedAt), micros(a.ExpiresAt))
 	return affected(n, err, s.wrap(ctx, "keep answer", storage.ErrConflict))
 }
+
+// CloseAnswer lets no further request match the answer with that id.
+func (s *Store) CloseAnswer(ctx context.Context, id string) error {
+	_, err := s.exec(ctx, "close answer", "UPDATE kept_answers SET request = ? WHERE id = ?", blob{}, id)
+	return err
+}

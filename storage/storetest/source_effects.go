@@ -363,6 +363,11 @@ func testKeptAnswers(t *testing.T, w *fixture) {
 	other.CreatedAt = answer.ExpiresAt
 	check(t, w.store.KeepAnswer(w.ctx, other))
 	equal(t, must(w.store.KeptAnswer(w.ctx, "a", answer.ExpiresAt))(t), other)
+	check(t, w.store.CloseAnswer(w.ctx, "b"))
+	equal(t, must(w.store.KeptAnswer(w.ctx, "a", answer.ExpiresAt))(t).Request, []byte{2})
+	check(t, w.store.CloseAnswer(w.ctx, "a"))
+	equal(t, len(must(w.store.KeptAnswer(w.ctx, "a", answer.ExpiresAt))(t).Request), 0)
+	wantErr(t, w.store.KeepAnswer(w.ctx, other), storage.ErrConflict)
 	equal(t, must(w.store.Sweep(w.ctx, other.ExpiresAt, 100))(t), 0)
 	equal(t, must(w.store.Sweep(w.ctx, other.ExpiresAt.Add(time.Second), 100))(t), 1)
 }

@@ -140,6 +140,7 @@ type Revocations interface {
 	IsSpent(ctx context.Context, id []byte) (bool, error)
 	KeptAnswer(ctx context.Context, id string, now time.Time) (storage.KeptAnswer, error)
 	KeepAnswer(ctx context.Context, a storage.KeptAnswer) error
+	CloseAnswer(ctx context.Context, id string) error
 }
 
 // Requests stores code requests and issues codes.

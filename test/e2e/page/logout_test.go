@@ -336,6 +336,7 @@ func TestLogoutRefusals(t *testing.T) {
 			"unknown client":        kit.EncodeForm("client_id", "nobody"),
 			"a parameter twice":     kit.EncodeForm("id_token_hint", hint) + "&" + kit.EncodeForm("id_token_hint", hint),
 			"a state that is long":  kit.EncodeForm("id_token_hint", hint, "post_logout_redirect_uri", "https://app.example/bye", "state", strings.Repeat("x", 2001)),
+			"a long language":       kit.EncodeForm("id_token_hint", hint, "ui_locales", strings.Repeat("x", 2001)),
 			"a malformed query":     "id_token_hint=%zz",
 			"no redirect, mismatch": kit.EncodeForm("client_id", "web", "post_logout_redirect_uri", "https://app.example/bye"),
 		} {

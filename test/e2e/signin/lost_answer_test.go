@@ -60,6 +60,20 @@ func TestLostAnswer(t *testing.T) {
 	})
 }
 
+// TestLostAnswerCannotBeGuessed: who knows the Idempotency-Key of another caller, and
+// guesses at the code, gets nothing after the first wrong guess.
+func TestLostAnswerCannotBeGuessed(t *testing.T) {
+	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
+		a := kit.NewOneServer(w)
+		a.AddUsersWithoutPassword("mary")
+		code := a.RequestCode(a.Server, "kiosk", "mary")
+		kit.MustIssue(t, "first", signInWithKey(a.Server, "key-1", "kiosk", "mary", code))
+		kit.MustIssue(t, "again", signInWithKey(a.Server, "key-1", "kiosk", "mary", code))
+		kit.MustRefuse(t, "a wrong guess", signInWithKey(a.Server, "key-1", "kiosk", "mary", kit.WrongCode), reusedKeyBody)
+		kit.MustRefuse(t, "a right guess", signInWithKey(a.StartServer(), "key-1", "kiosk", "mary", code), reusedKeyBody)
+	})
+}
+
 // TestLostAnswerOfPassword: a permanent password is no code. The key does not count.
 func TestLostAnswerOfPassword(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
