@@ -51,23 +51,25 @@ func TestFormPostToApplication(t *testing.T) {
 }
 
 // TestLongestRequest signs in with parameters that are as long as they may be, of
-// characters that take the most room in a form.
+// characters that take much room in a form.
 func TestLongestRequest(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
-		long := strings.Repeat("<", 2000)
-		a, b := s.spa("openid", strings.Repeat("<", 1900)), s.newBrowser()
-		a.state = long
-		request, err := url.Parse(a.path("nonce", long, "login_hint", long, "ui_locales", long))
-		s.Must(err)
-		fields := []string{}
-		for name, values := range request.Query() {
-			fields = append(fields, name, values[0])
-		}
-		page := b.post("/oauth/authorize", fields...).asksFor(t, "username")
-		page = b.submit(page, "username", "jane").asksFor(t, "one-time-code")
-		got := b.submit(page, "code", s.Inbox.Next(t).EventBody.OneTimePassword).response(t, callback)
-		if got.Get("state") != long || got.Get("code") == "" {
-			t.Errorf("response %v", got)
+		for name, character := range map[string]string{"jane": "<", "john": `"`} {
+			long := strings.Repeat(character, 2000)
+			a, b := s.spa("openid", strings.Repeat("<", 1900)), s.newBrowser()
+			a.state = long
+			request, err := url.Parse(a.path("nonce", long, "login_hint", long, "ui_locales", long))
+			s.Must(err)
+			fields := []string{}
+			for name, values := range request.Query() {
+				fields = append(fields, name, values[0])
+			}
+			page := b.post("/oauth/authorize", fields...).asksFor(t, "username")
+			page = b.submit(page, "username", name).asksFor(t, "one-time-code")
+			got := b.submit(page, "code", s.Inbox.Next(t).EventBody.OneTimePassword).response(t, callback)
+			if got.Get("state") != long || got.Get("code") == "" {
+				t.Errorf("response %v", got)
+			}
 		}
 	})
 }
