@@ -141,7 +141,7 @@ func checkKeys(ctx context.Context, s statestore.States) error {
 
 // checkUntil checks that a value is there until its time, and that the latest time counts.
 func checkUntil(ctx context.Context, s statestore.States) error {
-	const short = 2 * time.Second // stores may cut a time to whole seconds
+	const short = 3 * time.Second // stores may cut a time to whole seconds
 	ends := time.Now().UTC().Add(short)
 	times := []time.Time{ends, ends, {}} // of keys 5 to 7
 	for i, until := range times {

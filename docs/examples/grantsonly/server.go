@@ -75,10 +75,10 @@ func (s *server) start(ctx context.Context) error {
 	s.token.Failed = func(_ *http.Request, err error) { log.Print(err) }
 	s.Handle("/token", s.token)
 	// The answer does not show whether the user exists.
-	s.serve("/code", func(ctx context.Context, client storage.Client, form url.Values) error {
+	s.serve("/code", http.StatusNoContent, func(ctx context.Context, client storage.Client, form url.Values) error {
 		return s.codes.Request(ctx, client, form.Get("username"))
 	})
-	s.serve("/revoke", func(ctx context.Context, client storage.Client, form url.Values) error {
+	s.serve("/revoke", http.StatusOK, func(ctx context.Context, client storage.Client, form url.Values) error {
 		return refresh.Revoke(ctx, client.ID, form.Get("token"))
 	})
 	return nil
@@ -129,8 +129,8 @@ func (s *server) Client(_ context.Context, id string) (storage.Client, error) {
 	}, nil
 }
 
-// serve adds an endpoint for authenticated clients that answers 204.
-func (s *server) serve(path string, do func(context.Context, storage.Client, url.Values) error) {
+// serve adds an endpoint for authenticated clients that answers with a status alone.
+func (s *server) serve(path string, status int, do func(context.Context, storage.Client, url.Values) error) {
 	s.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 		client, form, err := s.token.Client(w, r)
 		if err == nil {
@@ -140,6 +140,6 @@ func (s *server) serve(path string, do func(context.Context, storage.Client, url
 			s.token.WriteError(w, r, err)
 			return
 		}
-		w.WriteHeader(http.StatusNoContent)
+		w.WriteHeader(status)
 	})
 }
