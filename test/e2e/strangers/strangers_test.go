@@ -47,6 +47,10 @@ func TestStrangers(t *testing.T) {
 			}
 			t.Run("HAProxy", s.haproxy)
 			t.Run("mod_oauth2", s.apache)
+			for _, script := range []string{"openid-client-relying-party.mjs", "express-relying-party.cjs"} {
+				t.Run(script, func(t *testing.T) { s.nodeApplication(t, w, scripts, script) })
+			}
+			t.Run("mod_auth_openidc", func(t *testing.T) { s.modAuthOpenIDC(t, w) })
 			for _, sdk := range []string{"ordercloud-javascript-sdk", "ordercloud-javascript-sdk-11"} {
 				t.Run(sdk, func(t *testing.T) { s.node(t, scripts, "ordercloud.cjs", sdk) })
 			}
@@ -67,6 +71,7 @@ type scriptInput struct {
 	Shop     strangersClient  `json:"shop"`
 	Admin    strangersClient  `json:"admin"`
 	Store    strangersClient  `json:"store"`
+	Relying  strangersClient  `json:"relyingParty"`
 	User     strangersAccount `json:"user"`
 }
 
@@ -94,6 +99,7 @@ func newStrangersStage(t *testing.T, w *kit.Fixture) *scriptInput {
 		Admin:   client("--id", "admin", "--role", "FullAccess"),
 		Store:   client("--id", "store", "--role", "FullAccess", "--grant", "implicit"),
 		Shop:    strangersClient{ID: "shop", Secret: kit.ClientSecret},
+		Relying: strangersClient{ID: "relying-party", Secret: kit.ClientSecret},
 		User:    strangersAccount{Username: "jane", Password: kit.Password},
 	}
 }
@@ -197,15 +203,32 @@ func (s *scriptInput) apache(t *testing.T) {
 	dir := t.TempDir()
 	s.keySet(t, filepath.Join(dir, "jwks.json"))
 	listen, _ := kit.FreeAddresses(t)
-	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("in"), 0o644); err != nil { //nolint:gosec // Apache reads it as another user
+	openApacheRoot(t, dir)
+	s.gateway(t, dir, listen, apacheConfiguration(dir, listen, "oauth2_module", "mod_oauth2.so")+fmt.Sprintf(`
+<Location />
+  AuthType oauth2
+  OAuth2TokenVerify jwks_uri %[1]s/oauth/jwks verify.iss=%[1]s
+  Require valid-user
+</Location>
+`, s.Issuer), "apache2", "-X", "-f")
+}
+
+// openApacheRoot makes a page in a directory of a test, which Apache reads as another user.
+func openApacheRoot(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("in"), 0o644); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
 	}
 	for d := dir; strings.HasPrefix(d, os.TempDir()) && d != os.TempDir(); d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // likewise
+		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // see above
 			t.Fatal(err)
 		}
 	}
-	s.gateway(t, dir, listen, fmt.Sprintf(`
+}
+
+// apacheConfiguration serves a directory with a module.
+func apacheConfiguration(dir, listen, module, file string) string {
+	return fmt.Sprintf(`
 ServerRoot %[1]s
 ServerName gateway
 PidFile %[1]s/pid
@@ -216,17 +239,12 @@ LoadModule authn_core_module /usr/lib/apache2/modules/mod_authn_core.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
 LoadModule authz_user_module /usr/lib/apache2/modules/mod_authz_user.so
 LoadModule dir_module /usr/lib/apache2/modules/mod_dir.so
-LoadModule oauth2_module /usr/lib/apache2/modules/mod_oauth2.so
+LoadModule %[3]s /usr/lib/apache2/modules/%[4]s
 User www-data
 Group www-data
 DocumentRoot %[1]s
 DirectoryIndex index.html
-<Location />
-  AuthType oauth2
-  OAuth2TokenVerify jwks_uri %[3]s/oauth/jwks verify.iss=%[3]s
-  Require valid-user
-</Location>
-`, dir, listen, s.Issuer), "apache2", "-X", "-f")
+`, dir, listen, module, file)
 }
 
 // gateway starts a gateway with that configuration, as the last of its
