@@ -26,7 +26,7 @@ import (
 // strangersResource is a resource besides the server's default.
 const strangersResource = "https://api.example/orders"
 
-// TestStrangers: clients, gateways and SDKs of others, for OAuth, OrderCloud and
+// TestStrangers: clients, applications, gateways and SDKs of others, for OAuth, OrderCloud and
 // Elastic Path, use a server on each database. They come from npm and Debian,
 // unmodified; "make strangers" fetches them.
 func TestStrangers(t *testing.T) {

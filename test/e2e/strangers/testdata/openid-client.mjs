@@ -64,7 +64,7 @@ await fails(
     ...options,
     initialAccessToken: initial,
   }),
-  'invalid_client_metadata',
+  'invalid_redirect_uri',
   400,
 )
 step('registration with private_key_jwt, by ES256, RS256 and PS256')
