@@ -78,10 +78,9 @@ func (s *server) signIn(w http.ResponseWriter, r *http.Request) {
 // an error uses nothing up.
 func (s *server) authorize(w http.ResponseWriter, r *http.Request, request fosite.AuthorizeRequester, policy *storage.Client) error {
 	ctx := r.Context()
-	from, _ := netip.ParseAddrPort(r.RemoteAddr)
 	signIn, err := s.authenticator.Verify(ctx, policy, signin.Attempt{
 		ProfileID: policy.ProfileID, Username: r.PostForm.Get("username"), Secret: r.PostForm.Get("code"),
-		Source: from.Addr(), OTP: true, Purposes: []storage.Purpose{storage.PurposeSignIn},
+		Source: userAddress(r), OTP: true, Purposes: []storage.Purpose{storage.PurposeSignIn},
 	})
 	if err != nil {
 		return err
@@ -96,6 +95,13 @@ func (s *server) authorize(w http.ResponseWriter, r *http.Request, request fosit
 	}
 	s.provider.WriteAuthorizeResponse(ctx, w, request, response)
 	return nil
+}
+
+// userAddress returns the address of the user. Behind a proxy, it is in the header that the
+// proxy sets.
+func userAddress(r *http.Request) netip.Addr {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr()
 }
 
 // respond grants the scopes that the user and the client have in common, and makes the

@@ -65,6 +65,7 @@ func newServer(ctx context.Context, database string, master []byte, send func(co
 	if s.token, err = grants.NewTokenEndpoint(s.provider, store); err != nil {
 		return nil, err
 	}
+	s.token.Address = userAddress
 	s.token.NewSession = func(*http.Request) fosite.Session { return new(oauth2.JWTSession) }
 	s.Handle("/token", s.token)
 	s.HandleFunc("GET /authorize", s.showPage)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -80,6 +81,10 @@ func newServer(ctx context.Context, database string, master []byte, send func(co
 	}), store)
 	if err != nil {
 		return nil, err
+	}
+	token.Address = func(r *http.Request) netip.Addr { // behind a proxy: from its header
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+		return peer.Addr()
 	}
 	s := &server{http.NewServeMux(), store, peppers}
 	s.Handle("/token", token)
