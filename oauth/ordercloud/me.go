@@ -39,11 +39,11 @@ func (a me) routes() []route {
 	password.Body, password.Refuses = wire.TokenPasswordReset{}, []int{400, 403}
 	tokens := operation(http.MethodDelete, "/v1/me/tokens", "RevokeTokens", "Revoke all tokens of the user, this one included")
 	return append(a.sessionRoutes(), []route{
-		{Operation: get, who: everyUser, serve: asUser(func(c *call) (surface.Answer, error) { return a.editor(c).serveGet(c) })},
+		{Operation: get, who: everyUser, serve: asUser(a.getSelf)},
 		{Operation: put, who: everyUser, serve: asItself(func(c *call) (surface.Answer, error) { return a.editor(c).servePut(c) })},
 		{Operation: patch, who: everyUser, serve: asItself(func(c *call) (surface.Answer, error) { return a.editor(c).servePatch(c) })},
 		{Operation: password, who: everyUser, serve: asItself(a.resetPassword)},
-		{Operation: tokens, who: everyUser, serve: asItself(a.revokeTokens)},
+		{Operation: tokens, who: everyUser, serve: asFirstParty(a.revokeTokens)},
 	}...)
 }
 
@@ -66,6 +66,16 @@ func asItself(serve func(*call) (surface.Answer, error)) func(*call) (surface.An
 		}
 		return serve(c)
 	})
+}
+
+// getSelf shows the user. A third-party client needs the role that changes the user: the
+// scopes profile, email and phone show it the parts that the user has consented to, at the
+// userinfo endpoint.
+func (a me) getSelf(c *call) (surface.Answer, error) {
+	if c.caller.Client.ThirdParty && !c.caller.Has("MeAdmin") {
+		return surface.Answer{}, errThirdParty
+	}
+	return a.editor(c).serveGet(c)
 }
 
 func (a me) editor(c *call) editor[wire.MeUser, person] {

@@ -11,7 +11,7 @@ import (
 	"latchkey/storage"
 )
 
-var errThirdParty = refuse(http.StatusForbidden, "Auth.ThirdPartyClient", "A third-party client may not see or end the sessions of its users.")
+var errThirdParty = refuse(http.StatusForbidden, "Auth.ThirdPartyClient", "A third-party client may not do this for its users.")
 
 // sessionRoutes returns the operations on the user's own sessions. No DELETE ends several:
 // one for a session without its ID would end them all.

@@ -126,6 +126,28 @@ func TestConsent(t *testing.T) {
 	})
 }
 
+// TestThirdPartyBeyondConsent: the token of a third-party client does no more at the
+// resources of the user than the user has consented to.
+func TestThirdPartyBeyondConsent(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		const target = "https://partner.example/callback"
+		b := s.newBrowser()
+		b.signIn(s.spa(), "jane")
+		for scope, may := range map[string]int{"openid": 403, "": 403, "openid Shopper": 403, "MeAdmin": 200} {
+			a := s.attempt("partner", "", target, strings.Fields(scope)...)
+			page := b.get(a.path("prompt", "consent"))
+			token, err := a.exchange(b.submit(page).response(t, target).Get("code"))
+			s.Must(err)
+			for call, want := range map[string]int{"GET /v1/me": may, "DELETE /v1/me/tokens": 403} {
+				method, path, _ := strings.Cut(call, " ")
+				if got := s.Server.SendJSON(method, path, token.AccessToken, ""); got.Status != want {
+					t.Errorf("scope %q, %s: %d %s", scope, call, got.Status, got.Body)
+				}
+			}
+		}
+	})
+}
+
 // TestDiscovery checks that both documents agree and name what is there.
 func TestDiscovery(t *testing.T) {
 	eachSite(t, func(t *testing.T, s *site) {
