@@ -36,7 +36,7 @@ func (p *Pages) reload(w http.ResponseWriter, r *http.Request, v *visit) error {
 	}
 	step := v.Step
 	v.Step = stepName // what the form would have done has not happened
-	if v.Browser == "" || p.presentedBrowser(r) != v.Browser {
+	if v.Browser == "" || p.presentedBrowser(r) != v.Browser || p.isOld(v) {
 		v.Browser, v.Name, v.Started = p.browserOf(w, r), "", p.cfg.Now().UnixMicro()
 		return p.startAgain(w, r, v, &c)
 	}
@@ -44,7 +44,7 @@ func (p *Pages) reload(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if err != nil {
 		return err
 	}
-	if session == nil && !p.isOld(v) {
+	if session == nil {
 		switch step {
 		case stepCode:
 			return p.showCode(w, r, v, &c, page{})

@@ -48,7 +48,7 @@ func (p *Pages) serveVisit(w http.ResponseWriter, r *http.Request, v *visit) err
 		return err
 	}
 	if !p.mayPost(r, v) || p.isOld(v) {
-		v.Browser, v.Step, v.Name = p.browserOf(w, r), stepName, ""
+		v.Browser, v.Step, v.Name, v.Started = p.browserOf(w, r), stepName, "", p.cfg.Now().UnixMicro()
 		return p.startAgain(w, r, v, &c)
 	}
 	if done, err := p.signedInSince(w, r, v, &c); done || err != nil {

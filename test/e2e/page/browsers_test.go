@@ -157,6 +157,21 @@ func TestNoDeadEnds(t *testing.T) {
 }
 
 // sealedValue is what differs between pages: sealed values.
+// TestOldFormAsksAgain: a form for prompt=login that is too old is no way around the
+// sign-in, although the user has signed in since it was shown.
+func TestOldFormAsksAgain(t *testing.T) {
+	eachSite(t, func(t *testing.T, s *site) {
+		b := s.newBrowser()
+		old := b.get(s.spa().path("prompt", "login")).asksFor(t, "username")
+		s.Clock.Advance(time.Minute)
+		b.signIn(s.spa(), "jane")
+		b.submit(old, "username", "jane").response(t, callback) // it is as good as a second tab
+		s.Clock.Advance(3 * time.Hour)
+		b.submit(old, "username", "jane").asksFor(t, "username")
+		b.get("/oauth/signin?state="+old.state(t)).asksFor(t, "username")
+	})
+}
+
 var sealedValue = regexp.MustCompile(`value="[A-Za-z0-9_-]{200,}"`)
 
 // TestNobodyCanTell compares the pages for known, unknown, disabled and locked names of
