@@ -23,25 +23,35 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer bound.Release()
-	store, err := waitForStore(ctx, bound)
+	var store *gormstore.Store
+	var s *started
+	err = waitForDatabase(ctx, bound, func() error {
+		if store, err = OpenStore(ctx, bound); err != nil {
+			return err
+		}
+		if s, err = start(ctx, bound, store); err != nil {
+			return errors.Join(err, store.Close())
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(RunOn(ctx, bound, store), store.Close())
+	return errors.Join(s.run(ctx), store.Close())
 }
 
-// openPause is the time between two attempts of waitForStore.
-const openPause = time.Second
+// startPause is the time between two attempts of waitForDatabase.
+const startPause = time.Second
 
-// waitForStore opens the store. While PostgreSQL does not answer, or is starting, it tries
+// waitForDatabase calls try. While PostgreSQL does not answer, or is starting, it calls it
 // again for as long as the setting database_wait says, because servers and their
 // database are often started together. It returns other errors at once.
-func waitForStore(ctx context.Context, cfg Config) (*gormstore.Store, error) {
+func waitForDatabase(ctx context.Context, cfg Config, try func() error) error {
 	end := time.Now().Add(cfg.Settings.DatabaseWait)
 	for waiting := false; ; waiting = true {
-		store, err := OpenStore(ctx, cfg)
-		if !errors.Is(err, storage.ErrUnavailable) || !cfg.Settings.DatabaseURL.Postgres() || time.Now().Add(openPause).After(end) {
-			return store, err
+		err := try()
+		if !errors.Is(err, storage.ErrUnavailable) || !cfg.Settings.DatabaseURL.Postgres() || time.Now().Add(startPause).After(end) {
+			return err
 		}
 		if !waiting {
 			log := cfg.logger()
@@ -49,8 +59,8 @@ func waitForStore(ctx context.Context, cfg Config) (*gormstore.Store, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, err
-		case <-time.After(openPause):
+			return err
+		case <-time.After(startPause):
 		}
 	}
 }
@@ -107,46 +117,80 @@ func (c Config) Release() {
 	}
 }
 
-// RunOn is Run on an open store, which it does not close.
+// RunOn is Run on an open store, which it does not close. It does not wait for the
+// database.
 func RunOn(ctx context.Context, cfg Config, store *gormstore.Store) error {
-	if err := store.Migrate(ctx); err != nil {
+	s, err := start(ctx, cfg, store)
+	if err != nil {
 		return err
+	}
+	return s.run(ctx)
+}
+
+// started is a server that is ready to run, and listed in the database.
+type started struct {
+	app          *App
+	server       *Server
+	registration *gormstore.Registration
+}
+
+// start prepares everything that a server needs of the database. After an error it has
+// left nothing behind.
+func start(ctx context.Context, cfg Config, store *gormstore.Store) (*started, error) {
+	if err := store.Migrate(ctx); err != nil {
+		return nil, err
 	}
 	a, err := NewApp(ctx, cfg, store)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	senders, err := store.Senders(ctx)
+	if err := checkStored(ctx, cfg, store); err != nil {
+		return nil, err
+	}
+	s := &started{app: a}
+	if s.registration, err = a.register(ctx); err != nil {
+		return nil, err
+	}
+	err = a.OpenRing(ctx)
+	if err == nil {
+		a.tracer, err = tracing.New(ctx, cfg.Version, store.Dialect(), a.Logger)
+	}
+	if err == nil {
+		s.server, err = New(a)
+	}
 	if err != nil {
-		return err
+		s.end(ctx)
+		return nil, err
 	}
-	if err := CheckSenders(cfg.Settings, senders); err != nil {
+	return s, nil
+}
+
+// checkStored returns config.Faults if a stored sender or password profile does not fit
+// the settings.
+func checkStored(ctx context.Context, cfg Config, store *gormstore.Store) error {
+	senders, err := store.Senders(ctx)
+	if err == nil {
+		err = CheckSenders(cfg.Settings, senders)
+	}
+	if err != nil {
 		return err
 	}
 	profiles, err := PasswordProfiles(ctx, store)
-	if err != nil {
-		return err
+	if err == nil {
+		err = CheckProfiles(cfg.Settings, profiles)
 	}
-	if err := CheckProfiles(cfg.Settings, profiles); err != nil {
-		return err
-	}
-	registration, err := a.register(ctx)
-	if err != nil {
-		return err
-	}
-	defer a.deregister(ctx, registration)
-	if err := a.OpenRing(ctx); err != nil {
-		return err
-	}
-	if a.tracer, err = tracing.New(ctx, cfg.Version, store.Dialect(), a.Logger); err != nil {
-		return err
-	}
-	defer a.endTraces(ctx)
-	s, err := New(a)
-	if err != nil {
-		return err
-	}
-	return s.Run(ctx, func(ctx context.Context) error { return a.issuerFault(registration.Keep(ctx)) })
+	return err
+}
+
+// run runs the server until ctx ends.
+func (s *started) run(ctx context.Context) error {
+	defer s.end(ctx)
+	return s.server.Run(ctx, func(ctx context.Context) error { return s.app.issuerFault(s.registration.Keep(ctx)) })
+}
+
+func (s *started) end(ctx context.Context) {
+	s.app.endTraces(ctx)
+	s.app.deregister(ctx, s.registration)
 }
 
 // register makes sure that all servers of the database have one issuer: a server

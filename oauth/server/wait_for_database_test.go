@@ -24,6 +24,14 @@ func refusedAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+func openOnce(ctx context.Context, cfg Config) error {
+	store, err := OpenStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return store.Close()
+}
+
 // TestWaitsForTheDatabase: a server waits at its start for a database that is away, for
 // as long as it is told to, and no longer than the server lives. It does not wait for an
 // SQLite file that cannot be opened.
@@ -53,7 +61,8 @@ func TestWaitsForTheDatabase(t *testing.T) {
 				time.AfterFunc(test.stop, cancel)
 			}
 			began := time.Now()
-			_, err := waitForStore(ctx, Config{Settings: settings, Log: &log, Now: time.Now})
+			cfg := Config{Settings: settings, Log: &log, Now: time.Now}
+			err := waitForDatabase(ctx, cfg, func() error { return openOnce(ctx, cfg) })
 			took := time.Since(began)
 			if !errors.Is(err, storage.ErrUnavailable) {
 				t.Errorf("error %v", err)
