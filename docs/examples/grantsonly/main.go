@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"log"
 	"net/http"
-	"os"
-	"os/signal"
 	"time"
 
 	"github.com/ory/fosite"
@@ -41,23 +39,7 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("The server listens on http://127.0.0.1:8088; see README.md.")
-	web := &http.Server{Addr: "127.0.0.1:8088", Handler: s, ReadHeaderTimeout: 5 * time.Second}
-	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer cancel()
-	go func() {
-		for now := range time.Tick(time.Hour) {
-			if err := (states{db}).deleteExpired(stop, now); err != nil {
-				log.Print(err)
-			}
-		}
-	}()
-	go func() { log.Print(web.ListenAndServe()); cancel() }()
-	<-stop.Done()
-	end, cancelEnd := context.WithTimeout(context.Background(), time.Minute)
-	defer cancelEnd()
-	if err := errors.Join(web.Shutdown(end), s.codes.Wait(end)); err != nil { // first the requests, then the codes
-		log.Print(err)
-	}
+	log.Fatal((&http.Server{Addr: "127.0.0.1:8088", Handler: s, ReadHeaderTimeout: 5 * time.Second}).ListenAndServe())
 }
 
 // newDemo returns a server on an empty database, with a client and a user.
@@ -71,12 +53,9 @@ func newDemo(ctx context.Context, db *sql.DB, send func(context.Context, storage
 			return nil, err
 		}
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	secret, err := bcrypt.GenerateFromPassword([]byte("demo-secret"), bcrypt.MinCost)
-	if err != nil {
+	key, keyErr := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	secret, secretErr := bcrypt.GenerateFromPassword([]byte("demo-secret"), bcrypt.MinCost)
+	if err := errors.Join(keyErr, secretErr); err != nil {
 		return nil, err
 	}
 	clients := fositestorage.NewMemoryStore()

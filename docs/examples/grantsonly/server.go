@@ -8,7 +8,6 @@ import (
 	"log"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"time"
 
 	"github.com/ory/fosite"
@@ -64,31 +63,19 @@ func (s *server) start(ctx context.Context) error {
 	}
 	refreshTokens := &grants.RefreshTokens{Peppers: peppers, Rand: rand.Reader}
 	refresh := &grants.Refresh{Families: store, AccessTokens: s, RefreshTokens: refreshTokens, Grace: 10 * time.Second, Now: time.Now}
-	provider := s.provider(
-		&grants.Password{Authenticator: authenticator, AccessTokens: s, RefreshTokens: refreshTokens, Now: time.Now}, refresh,
-	)
-	if s.token, err = grants.NewTokenEndpoint(provider, s); err != nil {
+	password := &grants.Password{Authenticator: authenticator, AccessTokens: s, RefreshTokens: refreshTokens, Now: time.Now}
+	if s.token, err = grants.NewTokenEndpoint(s.provider(password, refresh), s); err != nil {
 		return err
 	}
 	s.token.NewSession = func(*http.Request) fosite.Session { return &oauth2.JWTSession{} }
-	s.token.Address = userAddress
+	s.token.Address = func(r *http.Request) netip.Addr { // behind a proxy: the address in its header, or all users have one lock
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+		return peer.Addr()
+	}
 	s.token.Failed = func(_ *http.Request, err error) { log.Print(err) }
 	s.Handle("/token", s.token)
-	// The answer does not show whether the user exists.
-	s.serve("/code", http.StatusNoContent, func(ctx context.Context, client storage.Client, form url.Values) error {
-		return s.codes.Request(ctx, client, form.Get("username"))
-	})
-	s.serve("/revoke", http.StatusOK, func(ctx context.Context, client storage.Client, form url.Values) error {
-		return refresh.Revoke(ctx, client.ID, form.Get("token"))
-	})
+	s.HandleFunc("/code", s.sendCode)
 	return nil
-}
-
-// userAddress implements grants.TokenEndpoint.Address for a server without a proxy. Behind
-// one, all users would have the address of the proxy, and one lock.
-func userAddress(r *http.Request) netip.Addr {
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return peer.Addr()
 }
 
 // provider returns the fosite server with its own client credentials and the handlers. It
@@ -129,17 +116,15 @@ func (s *server) Client(_ context.Context, id string) (storage.Client, error) {
 	}, nil
 }
 
-// serve adds an endpoint for authenticated clients that answers with a status alone.
-func (s *server) serve(path string, status int, do func(context.Context, storage.Client, url.Values) error) {
-	s.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-		client, form, err := s.token.Client(w, r)
-		if err == nil {
-			err = do(r.Context(), client, form)
-		}
-		if err != nil {
-			s.token.WriteError(w, r, err)
-			return
-		}
-		w.WriteHeader(status)
-	})
+// sendCode sends a code. The answer does not show whether the user exists.
+func (s *server) sendCode(w http.ResponseWriter, r *http.Request) {
+	client, form, err := s.token.Client(w, r)
+	if err == nil {
+		err = s.codes.Request(r.Context(), client, form.Get("username"))
+	}
+	if err != nil {
+		s.token.WriteError(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"latchkey/grants/statestore"
 	"latchkey/storage"
@@ -50,10 +49,4 @@ func (s states) Swap(ctx context.Context, changes ...statestore.Change) error {
 		}
 	}
 	return tx.Commit()
-}
-
-// deleteExpired deletes the values whose time is over.
-func (s states) deleteExpired(ctx context.Context, now time.Time) error {
-	_, err := s.db.ExecContext(ctx, "DELETE FROM sign_ins WHERE until < $1", now.Unix())
-	return err
 }

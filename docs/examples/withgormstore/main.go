@@ -74,8 +74,7 @@ func newServer(ctx context.Context, database string, master []byte, send func(co
 	token, err := grants.NewTokenEndpoint(fosite.NewOAuth2Provider(nil, &fosite.Config{
 		ClientAuthenticationStrategy: grants.ClientAuthentication(store, peppers, time.Now),
 		TokenEndpointHandlers: fosite.TokenEndpointHandlers{
-			refresh,
-			&grants.Password{Authenticator: authenticator, AccessTokens: mint, RefreshTokens: refreshTokens, Now: time.Now},
+			refresh, &grants.Password{Authenticator: authenticator, AccessTokens: mint, RefreshTokens: refreshTokens, Now: time.Now},
 			&grants.AccountMember{Authenticator: authenticator, Members: store, AccessTokens: mint, RefreshTokens: refreshTokens, Now: time.Now},
 		},
 	}), store)
@@ -87,10 +86,15 @@ func newServer(ctx context.Context, database string, master []byte, send func(co
 		return peer.Addr()
 	}
 	s := &server{http.NewServeMux(), store, peppers}
-	s.Handle("/token", token)
+	s.serve(token, codes, refresh)
 	s.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(ring.PublicSet()) })
-	type call func(ctx context.Context, c storage.Client, form url.Values) error
-	for path, serve := range map[string]call{
+	return s, nil
+}
+
+// serve adds the endpoints for authenticated clients.
+func (s *server) serve(token *grants.TokenEndpoint, codes *otp.Unqueued, refresh *grants.Refresh) {
+	s.Handle("/token", token)
+	for path, serve := range map[string]func(ctx context.Context, c storage.Client, form url.Values) error{
 		"/code": func(ctx context.Context, c storage.Client, form url.Values) error {
 			return codes.Request(ctx, c, form.Get("username"))
 		},
@@ -108,7 +112,6 @@ func newServer(ctx context.Context, database string, master []byte, send func(co
 			}
 		})
 	}
-	return s, nil
 }
 
 // demo adds a client, and a user who belongs to an account.
