@@ -188,28 +188,3 @@ func (n clientChanges) apply(k storage.Client, given func(flag string) bool) sto
 	}
 	return k
 }
-
-// completeClients completes the ID of a client.
-func (c *cli) completeClients(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	cfg, err := c.load(cmd)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var ids []string
-	err = c.withStore(cmd.Context(), cfg, func(store *gormstore.Store) error {
-		clients, err := store.Clients(cmd.Context())
-		for _, k := range clients {
-			if strings.HasPrefix(k.ID, prefix) {
-				ids = append(ids, k.ID+"\t"+k.Name)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	return ids, cobra.ShellCompDirectiveNoFileComp
-}

@@ -26,9 +26,10 @@ func (c *cli) clientSecretCommand() *cobra.Command {
 	var name string
 	var expiresIn time.Duration
 	add := &cobra.Command{
-		Use:   "add ID",
-		Short: "Give a client another secret and print it, once, as JSON",
-		Args:  cobra.ExactArgs(1),
+		Use:               "add ID",
+		ValidArgsFunction: c.completeClients,
+		Short:             "Give a client another secret and print it, once, as JSON",
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.addSecret(cmd, args[0], name, expiresIn)
 		},
@@ -36,9 +37,10 @@ func (c *cli) clientSecretCommand() *cobra.Command {
 	add.Flags().StringVar(&name, "name", "", "name of the secret, for people")
 	add.Flags().DurationVar(&expiresIn, "expires-in", 0, "how long it works (default: without end)")
 	remove := &cobra.Command{
-		Use:   "delete ID SECRET_ID",
-		Short: "Delete a secret of a client",
-		Args:  cobra.ExactArgs(2),
+		Use:               "delete ID SECRET_ID",
+		ValidArgsFunction: c.completeClients,
+		Short:             "Delete a secret of a client",
+		Args:              cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.deleteSecret(cmd, args[0], args[1])
 		},

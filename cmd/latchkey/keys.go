@@ -50,9 +50,10 @@ func (c *cli) rotateCommand() *cobra.Command {
 func (c *cli) revokeCommand() *cobra.Command {
 	var plan bool
 	revoke := &cobra.Command{
-		Use:   "revoke KID",
-		Short: "Withdraw a signing key that others know, at once; every token it signed is refused",
-		Args:  cobra.ExactArgs(1),
+		Use:               "revoke KID",
+		ValidArgsFunction: c.completeKeys,
+		Short:             "Withdraw a signing key that others know, at once; every token it signed is refused",
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if plan {
 				return c.withRing(cmd, c.withReadingApp, func(cmd *cobra.Command, a *app) error { return c.planRevocation(cmd, a, args[0]) })

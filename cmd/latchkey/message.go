@@ -30,16 +30,18 @@ func (c *cli) messageCommand() *cobra.Command {
 	list.Flags().StringVar(&filter.SenderID, "sender", "", "only those of the message sender with this ID")
 	list.Flags().IntVar(&filter.Limit, "limit", 50, "how many at most")
 	show := &cobra.Command{
-		Use:   "show ID",
-		Short: "Show the way of a message, or of a whole code request, step by step",
-		Args:  cobra.ExactArgs(1),
+		Use:               "show ID",
+		ValidArgsFunction: c.completeMessages,
+		Short:             "Show the way of a message, or of a whole code request, step by step",
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.withMessages(cmd, func(store *gormstore.Store) error { return c.showMessage(cmd, store, args[0]) })
 		},
 	}
 	retry := &cobra.Command{
-		Use:   "retry ID",
-		Short: "Deliver a message now that waits or has failed, while its code lives",
+		Use:               "retry ID",
+		ValidArgsFunction: c.completeMessages,
+		Short:             "Deliver a message now that waits or has failed, while its code lives",
 		Long: `Deliver a message now, while its code lives.
 
 One that waits for its next attempt is tried at once. One that has ended without

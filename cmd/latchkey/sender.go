@@ -32,8 +32,9 @@ func (c *cli) senderCommand() *cobra.Command {
 func (c *cli) senderTestCommand() *cobra.Command {
 	var to, locale, kind string
 	cmd := withAllSettings(&cobra.Command{
-		Use:   "test ID --to ADDRESS",
-		Short: "Send a harmless test message through a sender at once",
+		Use:               "test ID --to ADDRESS",
+		ValidArgsFunction: c.completeSenders,
+		Short:             "Send a harmless test message through a sender at once",
 		Long: `Send a message through a sender at once, and print the outcome.
 
 It looks like a message with a one-time password or, with --type, like a message

@@ -121,6 +121,9 @@ func TestTimeline(t *testing.T) {
 		if !slices.Equal(steps, want) || !slices.Equal(stepsOf(w, m.RequestID), want) {
 			t.Errorf("steps %q, want %q", steps, want)
 		}
+		if _, out, _ := command(w, "__complete", "message", "show", m.ID[:8]); !strings.Contains(out, m.ID+"\t") {
+			t.Errorf("completion of %s: %s", m.ID, out)
+		}
 		_, out, _ := command(w, "message", "show", m.ID)
 		if strings.Contains(out, secret) || !regexp.MustCompile(`accepted +`+m.ID+` +attempt \d+, \d+ ms`).MatchString(out) {
 			t.Errorf("message show:\n%s", out)
