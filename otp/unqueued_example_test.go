@@ -37,11 +37,12 @@ func ExampleNewUnqueued() {
 		panic(err)
 	}
 	for _, name := range []string{"Jane", "nobody"} {
-		fmt.Println(codes.Request(context.Background(), codeClient(), name))
-		_ = codes.Wait(context.Background())
+		err := codes.Request(context.Background(), codeClient(), name)
+		_ = codes.Wait(context.Background()) // for the code that is being sent
+		fmt.Println(err)
 	}
 	// Output:
-	// <nil>
 	// mail to jane@example.com with 8 characters
+	// <nil>
 	// <nil>
 }
