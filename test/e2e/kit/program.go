@@ -49,10 +49,8 @@ var program = sync.OnceValues(func() (string, error) {
 	if err := removeUnused(filepath.Dir(dir)); err != nil {
 		return "", err
 	}
-	args, path := []string{"build", "-ldflags=-s -w"}, filepath.Join(dir, "plain", "latchkey")
+	args, path := append([]string{"build", "-ldflags=-s -w"}, BuildFlags()...), filepath.Join(dir, "plain", "latchkey")
 	if raceDetector {
-		// The same flags as in the Makefile, so that both share the build cache.
-		args = append(args, "-race", "-gcflags=modernc.org/...=-race=false", "-gcflags=golang.org/x/crypto/...=-race=false")
 		path = filepath.Join(dir, "race", "latchkey")
 	}
 	build := exec.Command("go", append(args, "-o", path, "latchkey/cmd/latchkey")...)
@@ -61,6 +59,15 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
+
+// BuildFlags returns the flags with which tests build programs: those of the Makefile for
+// the tests themselves, so that both share the build cache.
+func BuildFlags() []string {
+	if !raceDetector {
+		return nil
+	}
+	return []string{"-race", "-gcflags=modernc.org/...=-race=false", "-gcflags=golang.org/x/crypto/...=-race=false"}
+}
 
 // cacheDir returns a directory in the user's cache for a checkout of the module.
 func cacheDir(root string) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"latchkey/test/e2e/kit"
@@ -83,12 +84,15 @@ func TestSelftestOfOtherIssuer(t *testing.T) {
 // TestSelftestBehindProxy: faults of a proxy are found.
 func TestSelftestBehindProxy(t *testing.T) {
 	t.Parallel()
-	var change func(w http.ResponseWriter, r *http.Request) bool
-	var answer func(*http.Response) error
-	var proxy *httputil.ReverseProxy
+	type fault struct {
+		change func(http.ResponseWriter, *http.Request) bool // of requests; false: it has answered
+		answer func(*http.Response) error
+	}
+	var present atomic.Pointer[fault]
+	var proxy atomic.Pointer[httputil.ReverseProxy]
 	front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if change == nil || change(rw, r) {
-			proxy.ServeHTTP(rw, r)
+		if f := present.Load(); f.change == nil || f.change(rw, r) {
+			proxy.Load().ServeHTTP(rw, r)
 		}
 	}))
 	defer front.Close()
@@ -98,19 +102,20 @@ func TestSelftestBehindProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy = &httputil.ReverseProxy{
-		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(back) },
-		ModifyResponse: func(r *http.Response) error { return answer(r) },
-	}
-	unchanged := func(*http.Response) error { return nil }
-	answer = unchanged
+	proxy.Store(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(back) },
+		ModifyResponse: func(r *http.Response) error {
+			if f := present.Load(); f.answer != nil {
+				return f.answer(r)
+			}
+			return nil
+		},
+	})
+	present.Store(&fault{})
 	if verdicts, r := selftest(t, front.URL); r.ExitCode != 0 {
 		t.Errorf("a faithful proxy: %v %s", verdicts, r.Stdout)
 	}
-	for check, fault := range map[string]struct {
-		change func(http.ResponseWriter, *http.Request) bool
-		answer func(*http.Response) error
-	}{
+	for check, f := range map[string]fault{
 		"headers": {answer: func(r *http.Response) error { r.Header.Del("Cache-Control"); return nil }},
 		"cors":    {answer: func(r *http.Response) error { r.Header.Set("Access-Control-Allow-Origin", "*"); return nil }},
 		"clock":   {answer: func(r *http.Response) error { r.Header.Set("Date", "Mon, 02 Jan 2006 15:04:05 GMT"); return nil }},
@@ -137,10 +142,7 @@ func TestSelftestBehindProxy(t *testing.T) {
 			return nil
 		}},
 	} {
-		change, answer = fault.change, fault.answer
-		if answer == nil {
-			answer = unchanged
-		}
+		present.Store(&f)
 		verdicts, r := selftest(t, front.URL)
 		if verdicts[check] != "failed" || r.ExitCode != 1 || !strings.Contains(r.Stderr, "a check failed") {
 			t.Errorf("%s: %s %s", check, r.Stdout, r.Stderr)
