@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -91,19 +90,18 @@ func (b *BrowserSessions) Begin(c *storage.Client, s *signin.SignIn, former *sto
 	if former != nil && former.Session.LoginID == p.Login.ID {
 		id = former.Session.ID
 	}
-	var secret [32]byte
-	if _, err := io.ReadFull(b.Rand, secret[:]); err != nil {
+	secret, err := storage.NewSecret(b.Rand)
+	if err != nil {
 		return storage.Session{}, "", fmt.Errorf("new session: %w", err)
 	}
-	text := base64.RawURLEncoding.EncodeToString(secret[:])
 	x := storage.Session{
-		ID: id, Secret: b.Peppers.Digest(sessionPurpose, id, text), ClientID: c.ID, UserUID: p.User.UID, LoginID: p.Login.ID,
+		ID: id, Secret: b.Peppers.Digest(sessionPurpose, id, secret), ClientID: c.ID, UserUID: p.User.UID, LoginID: p.Login.ID,
 		SourceID: s.SourceID(), AMR: []string{s.AMR}, Purpose: s.Purpose,
 		AuthTime:  storage.IssueTime(now, storage.TokensValidFrom(c, p, nil)),
 		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(b.Life),
 	}
 	x.IdleUntil = b.idleUntil(&x, now)
-	return x, id + "." + text, nil
+	return x, id + "." + secret, nil
 }
 
 // idleUntil returns when a session that is used now ends if it is not used again.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/base32"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -29,6 +30,17 @@ func NewID(random io.Reader, prefix string) (string, error) {
 		return "", err
 	}
 	return prefix + idEncoding.EncodeToString(b[:]), nil
+}
+
+// secretBytes is how long a secret is: so random that a fast keyed digest is enough to keep
+// it.
+const secretBytes = 32
+
+// NewSecret returns 256 random bits in base64url. It returns the error of random.
+func NewSecret(random io.Reader) (string, error) {
+	b := make([]byte, secretBytes)
+	_, err := io.ReadFull(random, b)
+	return base64.RawURLEncoding.EncodeToString(b), err
 }
 
 // NewUUID returns a random UUID (RFC 9562 §5.4) in lower-case hexadecimal. It is

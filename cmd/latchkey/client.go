@@ -125,30 +125,14 @@ func (c *cli) listClients(cmd *cobra.Command, _ []string) error {
 }
 
 func (c *cli) setActive(cmd *cobra.Command, id string, active bool) error {
-	cfg, err := c.load(cmd)
-	if err != nil {
-		return err
+	state := "disabled"
+	if active {
+		state = "enabled"
 	}
-	return c.withExistingApp(cmd.Context(), cfg, func(a *app) error {
-		client, err := findClient(cmd.Context(), a.store, id)
-		if err != nil {
-			return err
-		}
+	return c.changeClient(cmd, id, "apiclient.updated", state, func(ctx context.Context, a *app, client storage.Client) error {
 		client.Active = active
-		err = a.store.InTx(cmd.Context(), func(ctx context.Context) error {
-			if _, err := a.store.PutClient(ctx, client); err != nil {
-				return err
-			}
-			return a.audit(ctx, "apiclient.updated", "ApiClient/"+client.ID)
-		})
-		if err != nil {
-			return err
-		}
-		state := "disabled"
-		if active {
-			state = "enabled"
-		}
-		return c.done("client %s is %s", client.ID, state)
+		_, err := a.store.PutClient(ctx, client)
+		return err
 	})
 }
 

@@ -72,16 +72,16 @@ func (c *cli) clientDeleteCommand() *cobra.Command {
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: c.completeClients,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.changeClient(cmd, args[0], "deleted", func(ctx context.Context, a *app, client storage.Client) error {
+			return c.changeClient(cmd, args[0], "apiclient.deleted", "deleted", func(ctx context.Context, a *app, client storage.Client) error {
 				return a.store.DeleteClient(ctx, client.ID, client.Version)
 			})
 		},
 	}
 }
 
-// changeClient changes a client and stores an audit event, in one transaction. done is
-// the participle in the event and in the answer.
-func (c *cli) changeClient(cmd *cobra.Command, id, done string, change func(context.Context, *app, storage.Client) error) error {
+// changeClient changes a client and stores an audit event with that action, in one
+// transaction. The answer says that the client is done: a participle.
+func (c *cli) changeClient(cmd *cobra.Command, id, action, done string, change func(context.Context, *app, storage.Client) error) error {
 	cfg, err := c.load(cmd)
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (c *cli) changeClient(cmd *cobra.Command, id, done string, change func(cont
 			if err := change(ctx, a, client); err != nil {
 				return err
 			}
-			return a.audit(ctx, "apiclient."+done, "ApiClient/"+client.ID)
+			return a.audit(ctx, action, "ApiClient/"+client.ID)
 		})
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func (c *cli) clientUpdateCommand() *cobra.Command {
 		if err := to.check(); err != nil {
 			return err
 		}
-		return c.changeClient(cmd, args[0], "updated", func(ctx context.Context, a *app, client storage.Client) error {
+		return c.changeClient(cmd, args[0], "apiclient.updated", "updated", func(ctx context.Context, a *app, client storage.Client) error {
 			if client.Public && slices.Contains(to.grants, grants.GrantClientCredentials) {
 				return usagef("a public client cannot have the grant %s", grants.GrantClientCredentials)
 			}

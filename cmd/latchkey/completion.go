@@ -42,41 +42,37 @@ func (c *cli) completeFirst(find func(context.Context, *gormstore.Store) ([]stri
 }
 
 func (c *cli) completeClients(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	return c.completeFirst(func(ctx context.Context, store *gormstore.Store) (ids []string, err error) {
-		clients, err := store.Clients(ctx)
-		for _, k := range clients {
-			ids = append(ids, k.ID+"\t"+k.Name)
-		}
-		return ids, err
+	return c.completeFirst(func(ctx context.Context, store *gormstore.Store) ([]string, error) {
+		records, err := store.Clients(ctx)
+		return describe(records, func(k storage.Client) string { return k.ID + "\t" + k.Name }), err
 	})(cmd, args, prefix)
 }
 
 func (c *cli) completeSenders(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	return c.completeFirst(func(ctx context.Context, store *gormstore.Store) (ids []string, err error) {
-		senders, err := store.Senders(ctx)
-		for _, s := range senders {
-			ids = append(ids, s.ID+"\t"+s.Name)
-		}
-		return ids, err
+	return c.completeFirst(func(ctx context.Context, store *gormstore.Store) ([]string, error) {
+		records, err := store.Senders(ctx)
+		return describe(records, func(s storage.Sender) string { return s.ID + "\t" + s.Name }), err
 	})(cmd, args, prefix)
 }
 
 func (c *cli) completeKeys(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	return c.completeFirst(func(ctx context.Context, store *gormstore.Store) (ids []string, err error) {
-		keys, err := store.SigningKeys(ctx)
-		for _, k := range keys {
-			ids = append(ids, k.KID+"\t"+k.Alg)
-		}
-		return ids, err
+	return c.completeFirst(func(ctx context.Context, store *gormstore.Store) ([]string, error) {
+		records, err := store.SigningKeys(ctx)
+		return describe(records, func(k storage.SigningKey) string { return k.KID + "\t" + k.Alg }), err
 	})(cmd, args, prefix)
 }
 
 func (c *cli) completeMessages(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	return c.completeFirst(func(ctx context.Context, store *gormstore.Store) (ids []string, err error) {
-		messages, err := store.Messages(ctx, storage.MessageFilter{Limit: completedMessages})
-		for _, m := range messages {
-			ids = append(ids, m.ID+"\t"+string(m.State))
-		}
-		return ids, err
+	return c.completeFirst(func(ctx context.Context, store *gormstore.Store) ([]string, error) {
+		records, err := store.Messages(ctx, storage.MessageFilter{Limit: completedMessages})
+		return describe(records, func(m storage.Message) string { return m.ID + "\t" + string(m.State) }), err
 	})(cmd, args, prefix)
+}
+
+func describe[R any](records []R, text func(R) string) []string {
+	described := make([]string, len(records))
+	for i, r := range records {
+		described[i] = text(r)
+	}
+	return described
 }

@@ -40,7 +40,7 @@ type demoApplication struct {
 
 // demoShown is what the page of the application shows.
 type demoShown struct {
-	Claims  map[string]any // of the user; nil: nobody has signed in
+	Claims  map[string]any // about the user; nil before the sign-in
 	Problem string
 	SignOut string // URL
 }

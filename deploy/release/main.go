@@ -60,7 +60,7 @@ func (b *build) run(what string) error {
 	return fmt.Errorf("%q is none of archives, image and binary", what)
 }
 
-// complete asks git for what was not given. A tree without git has the version "devel".
+// complete takes the version, the commit and the date from git, unless they were given. A tree without git has the version "devel".
 func (b *build) complete() (err error) {
 	b.version = orElse(b.version, git("describe", "--tags", "--always", "--dirty"), "devel")
 	b.revision = orElse(b.revision, git("rev-parse", "HEAD"), "unknown")

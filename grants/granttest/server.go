@@ -217,7 +217,7 @@ func concurrently(n int, f func(i int) error) []error {
 	return errs
 }
 
-// tally counts the errors that are none, those that wrap want, and joins the others.
+// tally counts the successes and the errors that wrap want. It joins the other errors.
 func tally(errs []error, want error) (succeeded, refused int, other error) {
 	for _, err := range errs {
 		switch {

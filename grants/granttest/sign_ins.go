@@ -105,7 +105,7 @@ func checkCountedFirst(ctx context.Context, s statestore.States) error {
 	return isLocked(ctx, both[0])
 }
 
-// checkUnknownNames counts failures of a name that nobody has. If they were not stored,
+// checkUnknownNames checks that failures of an unknown name are counted. If they were not stored,
 // an answer for it would cost less, and its lock would never come.
 func checkUnknownNames(ctx context.Context, s statestore.States) error {
 	both, err := newReplicas(s)

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"encoding/base64"
 	"fmt"
 	"io"
 	"time"
@@ -10,25 +9,16 @@ import (
 	"latchkey/storage"
 )
 
-const randomSecretBytes = 32 // so random that a fast keyed digest is enough to keep it
-
 // GenerateSecret makes a client secret of 256 random bits and the record that
 // is kept of it. A zero expires means never. It fails only if random does.
 func GenerateSecret(
 	d grants.Digester, random io.Reader, clientID, name string, expires, now time.Time,
 ) (value string, kept storage.ClientSecret, err error) {
-	if value, err = RandomSecret(random); err != nil {
+	if value, err = storage.NewSecret(random); err != nil {
 		return "", storage.ClientSecret{}, fmt.Errorf("new client secret: %w", err)
 	}
 	id, err := storage.NewID(random, "")
 	return value, storage.ClientSecret{
 		ID: id, Name: name, Digest: grants.DigestClientSecret(d, clientID, value), ExpiresAt: expires, CreatedAt: now.UTC(),
 	}, err
-}
-
-// RandomSecret returns 256 random bits in base64url.
-func RandomSecret(random io.Reader) (string, error) {
-	b := make([]byte, randomSecretBytes)
-	_, err := io.ReadFull(random, b)
-	return base64.RawURLEncoding.EncodeToString(b), err
 }

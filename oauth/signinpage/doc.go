@@ -9,7 +9,7 @@
 //	reload.go    what "reload" and "back" show
 //	visit.go     the state of a form, which travels sealed, and the cookie of the browser
 //	render.go    which page is shown, and the headers of all answers
-//	page.go      what the template shows
+//	view.go      what the template shows
 //	template_files.go, template_check.go, locale.go: the template, texts and other files
 //
 // A visitor writes nothing to the database before asking for a code. The package does not

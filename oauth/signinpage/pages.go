@@ -76,11 +76,11 @@ func New(cfg Config) (*Pages, error) {
 func (p *Pages) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+oauth.AuthorizePath, p.serveAuthorize)
 	mux.HandleFunc("POST "+oauth.AuthorizePath, p.serveAuthorize)
-	mux.HandleFunc("POST "+formPath, p.serveForm)
+	mux.HandleFunc("POST "+formPath, p.withVisit(p.takeForm))
 	mux.HandleFunc("GET "+oauth.EndSessionPath, p.serveEndSession)
 	mux.HandleFunc("POST "+oauth.EndSessionPath, p.serveEndSession)
 	mux.HandleFunc("POST "+logoutPath, p.serveLogoutForm)
-	mux.HandleFunc("GET "+formPath, p.serveReload)
+	mux.HandleFunc("GET "+formPath, p.withVisit(p.reload))
 	mux.HandleFunc("GET "+formPath+"/assets/{name}", p.serveAsset)
 }
 

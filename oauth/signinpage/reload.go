@@ -10,25 +10,9 @@ import (
 	"latchkey/storage"
 )
 
-// serveReload shows the page of a form again. A browser asks for it after "reload" and
+// reload shows the page of a form again. A browser asks for it after "reload" and
 // "back", because it cannot show the answer to a post twice. It sends no code, verifies
 // nothing and gives no consent.
-func (p *Pages) serveReload(w http.ResponseWriter, r *http.Request) {
-	form, err := oauth.ReadPageForm(w, r)
-	if err != nil {
-		p.refuse(w, r, err)
-		return
-	}
-	v, ok := p.open(form.Get("state"))
-	if !ok {
-		p.showError(w, r, http.StatusBadRequest, alertStart, "")
-		return
-	}
-	if err := p.reload(w, r, v); err != nil {
-		p.refuse(w, r, err)
-	}
-}
-
 func (p *Pages) reload(w http.ResponseWriter, r *http.Request, v *visit) error {
 	c, err := p.clientOf(r, v)
 	if err != nil {

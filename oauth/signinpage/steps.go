@@ -23,26 +23,29 @@ const (
 	doDeny     = "deny"     // refuse consent
 )
 
-// serveForm takes the form of a page. A form that is not accepted, because it is too old,
-// was shown to another browser, or came from another site, gets a fresh page for the same
-// request.
-func (p *Pages) serveForm(w http.ResponseWriter, r *http.Request) {
-	form, err := oauth.ReadPageForm(w, r)
-	if err != nil {
-		p.refuse(w, r, err)
-		return
-	}
-	v, ok := p.open(form.Get("state"))
-	if !ok {
-		p.showError(w, r, http.StatusBadRequest, alertStart, "")
-		return
-	}
-	if err := p.serveVisit(w, r, v); err != nil {
-		p.refuse(w, r, err)
+// withVisit opens the state of a form, and lets serve go on with it.
+func (p *Pages) withVisit(serve func(http.ResponseWriter, *http.Request, *visit) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		form, err := oauth.ReadPageForm(w, r)
+		if err != nil {
+			p.refuse(w, r, err)
+			return
+		}
+		v, ok := p.open(form.Get("state"))
+		if !ok {
+			p.showError(w, r, http.StatusBadRequest, alertStart, "")
+			return
+		}
+		if err := serve(w, r, v); err != nil {
+			p.refuse(w, r, err)
+		}
 	}
 }
 
-func (p *Pages) serveVisit(w http.ResponseWriter, r *http.Request, v *visit) error {
+// takeForm takes the form of a page. A form that is not accepted, because it is too old,
+// was shown to another browser, or came from another site, gets a fresh page for the same
+// request.
+func (p *Pages) takeForm(w http.ResponseWriter, r *http.Request, v *visit) error {
 	c, err := p.clientOf(r, v)
 	if err != nil {
 		return err

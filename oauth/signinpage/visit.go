@@ -2,15 +2,14 @@ package signinpage
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
 	"latchkey/oauth"
+	"latchkey/storage"
 )
 
 const (
@@ -86,11 +85,11 @@ func (p *Pages) browserOf(w http.ResponseWriter, r *http.Request) string {
 	if digest := p.presentedBrowser(r); digest != "" {
 		return digest
 	}
-	secret := make([]byte, 32)
-	if _, err := io.ReadFull(p.cfg.Rand, secret); err != nil {
+	secret, err := storage.NewSecret(p.cfg.Rand)
+	if err != nil {
 		return "" // no form is accepted then
 	}
-	cookie := p.sessions.Cookie(base64.RawURLEncoding.EncodeToString(secret)) //nolint:gosec // Cookie sets the attributes
+	cookie := p.sessions.Cookie(secret) //nolint:gosec // Cookie sets the attributes
 	cookie.Name = p.browserCookie()
 	http.SetCookie(w, cookie)
 	return p.browserDigest(cookie.Value)

@@ -184,6 +184,22 @@ func assignmentKey(parts ...*string) string {
 	return key.String()
 }
 
+// assignedParty is a buyer or a supplier to which something is assigned.
+type assignedParty struct{ buyer, supplier *string }
+
+// partiesOf returns the accounts that the document names, in the order of their IDs.
+func (e *exporter) partiesOf(accountUIDs []string) (parties []assignedParty) {
+	for _, uid := range accountUIDs {
+		if buyer, supplier, ok := e.partyOf(uid); ok {
+			parties = append(parties, assignedParty{buyer, supplier})
+		}
+	}
+	slices.SortFunc(parties, func(a, b assignedParty) int {
+		return strings.Compare(assignmentKey(a.buyer, a.supplier), assignmentKey(b.buyer, b.supplier))
+	})
+	return parties
+}
+
 func (e *exporter) clients(ctx context.Context) error {
 	e.doc.ApiClients = []ApiClient{}
 	return eachListed(ctx, e.store.ListClients, func(c storage.Client) {
@@ -191,14 +207,9 @@ func (e *exporter) clients(ctx context.Context) error {
 		if c.ProfileID == storage.DefaultProfileID {
 			item.PasswordProfileID = nil
 		}
-		for _, uid := range c.AccountUIDs {
-			if buyer, supplier, ok := e.partyOf(uid); ok {
-				item.Assignments = append(item.Assignments, wire.ApiClientAssignment{BuyerID: buyer, SupplierID: supplier})
-			}
+		for _, p := range e.partiesOf(c.AccountUIDs) {
+			item.Assignments = append(item.Assignments, wire.ApiClientAssignment{BuyerID: p.buyer, SupplierID: p.supplier})
 		}
-		slices.SortFunc(item.Assignments, func(a, b wire.ApiClientAssignment) int {
-			return strings.Compare(assignmentKey(a.BuyerID, a.SupplierID), assignmentKey(b.BuyerID, b.SupplierID))
-		})
 		e.doc.ApiClients = append(e.doc.ApiClients, item)
 	})
 }
@@ -216,14 +227,9 @@ func (e *exporter) senders(ctx context.Context) error {
 		if s.AllowSeller {
 			item.Assignments = append(item.Assignments, wire.MessageSenderAssignment{})
 		}
-		for _, uid := range s.AccountUIDs {
-			if buyer, supplier, ok := e.partyOf(uid); ok {
-				item.Assignments = append(item.Assignments, wire.MessageSenderAssignment{BuyerID: buyer, SupplierID: supplier})
-			}
+		for _, p := range e.partiesOf(s.AccountUIDs) {
+			item.Assignments = append(item.Assignments, wire.MessageSenderAssignment{BuyerID: p.buyer, SupplierID: p.supplier})
 		}
-		slices.SortFunc(item.Assignments, func(a, b wire.MessageSenderAssignment) int {
-			return strings.Compare(assignmentKey(a.BuyerID, a.SupplierID), assignmentKey(b.BuyerID, b.SupplierID))
-		})
 		e.doc.MessageSenders = append(e.doc.MessageSenders, item)
 	})
 }

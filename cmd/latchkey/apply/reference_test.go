@@ -113,7 +113,7 @@ type member struct {
 	members           []member // of an object, or of the objects of a list
 }
 
-// describe returns the members of a type, without those that are only read.
+// describe returns the members of a type. It leaves out the members that only answers have.
 func (c comments) describe(t reflect.Type, outer string) (all []member) {
 	for _, f := range reflect.VisibleFields(t) {
 		if f.Anonymous || !f.IsExported() {

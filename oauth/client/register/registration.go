@@ -72,7 +72,7 @@ func (e *Endpoint) register(ctx context.Context, m clientMetadata, caller *token
 	if err != nil {
 		return registeredClient{}, fmt.Errorf("new client id: %w", err)
 	}
-	accessToken, err := client.RandomSecret(e.cfg.Rand)
+	accessToken, err := storage.NewSecret(e.cfg.Rand)
 	if err != nil {
 		return registeredClient{}, fmt.Errorf("new registration access token: %w", err)
 	}

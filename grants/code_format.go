@@ -36,14 +36,13 @@ func (x *AuthorizationCodes) Begin(a storage.Authorization, now time.Time) (*sto
 	if err != nil {
 		return nil, "", err
 	}
-	var secret [32]byte
-	if _, err := io.ReadFull(x.Rand, secret[:]); err != nil {
+	secret, err := storage.NewSecret(x.Rand)
+	if err != nil {
 		return nil, "", fmt.Errorf("new authorization code: %w", err)
 	}
-	text := base64.RawURLEncoding.EncodeToString(secret[:])
-	a.ID, a.Secret = id, x.Digests.Digest(codePurpose, id, text)
+	a.ID, a.Secret = id, x.Digests.Digest(codePurpose, id, secret)
 	a.CreatedAt, a.ExpiresAt = now, now.Add(AuthorizationLife)
-	return &a, codePrefix + id + "." + text, nil
+	return &a, codePrefix + id + "." + secret, nil
 }
 
 // parse returns the parts of a code. ok is false if it is not one.
