@@ -2,6 +2,7 @@ package docs
 
 import (
 	"archive/zip"
+	"crypto/rand"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,10 +13,11 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-const (
-	movedModule  = "example.org/you/latchkey"
-	movedVersion = "v0.1.0"
-)
+const movedModule = "example.org/you/latchkey"
+
+// movedVersion is another one in each run: Go remembers what a version of a module
+// imports.
+var movedVersion = "v0.1.0-t" + strings.ToLower(rand.Text())
 
 // TestModule: "make module" gives the source a module path, and another team's program gets
 // that module from a proxy and builds with it. An example builds within the copy.
