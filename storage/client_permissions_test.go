@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestPermittedSince replays changes of a client, one each minute, and checks since
-// when a user of the buyer "acme" has been admitted without a break.
+// TestPermittedSince replays changes of a client, one each minute. It checks the time since
+// which a user of the buyer "acme" has been admitted without interruption.
 func TestPermittedSince(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -16,7 +16,7 @@ func TestPermittedSince(t *testing.T) {
 	both, kind, account, nobody := change{true, true}, change{true, false}, change{false, true}, change{}
 	for name, test := range map[string]struct {
 		changes []change
-		minute  int // of the change that admitted the user last; 0: since it was created
+		minute  int // minute of the change that admitted the user last; 0 means since the client was created
 	}{
 		"never changed":                    {[]change{kind}, 0},
 		"withdrawn and given back":         {[]change{kind, nobody, kind}, 2},
@@ -46,7 +46,7 @@ func TestPermittedSince(t *testing.T) {
 			want = start.Add(time.Duration(test.minute) * time.Minute)
 		}
 		if got := c.admitsSince(User{Kind: Buyer, AccountUID: "acc_acme"}); !got.Equal(want) {
-			t.Errorf("%s: admitted since %v, want %v", name, got, want)
+			t.Errorf("%s: got admitted since %v, want %v", name, got, want)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func TestClientAdmits(t *testing.T) {
 			want bool
 		}{{buyer, test.buyer}, {supplier, test.supplier}, {admin, test.admin}, {storage.User{Kind: "ghost"}, false}} {
 			if got := test.client.Admits(who.user); got != who.want {
-				t.Errorf("%s admits %s: %v, want %v", test.name, who.user.Kind, got, who.want)
+				t.Errorf("%s admits %s: got %v, want %v", test.name, who.user.Kind, got, who.want)
 			}
 		}
 	}

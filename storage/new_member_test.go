@@ -22,13 +22,13 @@ func TestNewMember(t *testing.T) {
 		got, err := test.realm.NewMember(rand.Reader, storage.User{Name: "Ann Doe", Email: "ann@example.com"})
 		u := got.User
 		if err != nil || u.UID == "" || u.ID != u.UID || u.RealmID != test.realm.ID || u.Kind != storage.Buyer || !u.Active || u.Email != "ann@example.com" {
-			t.Errorf("%+v: user %+v, %v", test.realm, u, err)
+			t.Errorf("%+v: got user %+v, error %v", test.realm, u, err)
 		}
 		if (got.Account != nil) != test.account {
-			t.Errorf("%+v: account %+v", test.realm, got.Account)
+			t.Errorf("%+v: got account %+v", test.realm, got.Account)
 		}
 		if a := got.Account; a != nil && (a.Name != "Ann Doe" || a.LegalName != "Ann Doe" || a.RealmID != test.realm.ID || a.Kind != storage.Buyer || !a.Active || a.UID == a.ID) {
-			t.Errorf("account %+v", a)
+			t.Errorf("got account %+v", a)
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestCheckRedirectURI(t *testing.T) {
 		"https://[fe80::1%25eth0]/cb":       false,
 	} {
 		if err := storage.CheckRedirectURI(uri); (err == nil) != good {
-			t.Errorf("%q: %v", uri, err)
+			t.Errorf("%q: got error %v, want valid: %t", uri, err, good)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func TestHasRedirectURI(t *testing.T) {
 		"":                                     false,
 	} {
 		if got := c.HasRedirectURI(uri); got != has {
-			t.Errorf("%q: %v", uri, got)
+			t.Errorf("%q: got %v, want %v", uri, got, has)
 		}
 	}
 }

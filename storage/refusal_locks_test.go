@@ -45,7 +45,7 @@ func TestWhichLockCounts(t *testing.T) {
 			"client CodeRefusal": {c.CodeRefusal(&p, now) == storage.RefusedLocked, wantCodes},
 		} {
 			if got[0] != got[1] {
-				t.Errorf("%s is %v: known %v, locked %v, codes %v, source %v", what, got[0], known, passwords, codes, source)
+				t.Errorf("%s: got %v; known %v, locked %v, codes %v, source %v", what, got[0], known, passwords, codes, source)
 			}
 		}
 	}

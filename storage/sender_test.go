@@ -29,7 +29,7 @@ func TestSenderHandles(t *testing.T) {
 	for _, test := range tests {
 		s := storage.Sender{Kind: test.kind, Types: test.types}
 		if got := s.Handles(test.asked); got != test.want {
-			t.Errorf("%s sender of %v: Handles(%[4]s) = %[3]v", test.kind, test.types, got, test.asked)
+			t.Errorf("%s sender of %v: got Handles(%[4]s) = %[3]v", test.kind, test.types, got, test.asked)
 		}
 	}
 }

@@ -13,10 +13,10 @@ func TestStorableText(t *testing.T) {
 		"a\x00b": "a\ufffdb", "a\xffb": "a\ufffdb", "\xc3\x28": "\ufffd(", "\x00\xff": "\ufffd\ufffd",
 	} {
 		if got := storage.StorableText(text); got != want || !storage.IsStorable(got) {
-			t.Errorf("%q: %q, want %q", text, got, want)
+			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 		if storage.IsStorable(text) != (text == want) {
-			t.Errorf("%q: storable is %v", text, storage.IsStorable(text))
+			t.Errorf("%q: got storable %v, want the opposite", text, storage.IsStorable(text))
 		}
 	}
 }

@@ -14,8 +14,8 @@ func advanced(f storage.TokenFamily, now time.Time, grace time.Duration) storage
 	return f
 }
 
-// TestReplacedAt: with a few rotations in a grace period, the family knows exactly when
-// each token was replaced, as long as that is within the grace.
+// TestReplacedAt tests that a family with few rotations in a grace period knows exactly when
+// each token was replaced, while that time is within the grace period.
 func TestReplacedAt(t *testing.T) {
 	t.Parallel()
 	const grace = time.Minute
@@ -33,7 +33,7 @@ func TestReplacedAt(t *testing.T) {
 		for generation, at := range replaced {
 			got, inGrace := f.ReplacedAt(generation), now.Before(at.Add(grace))
 			if inGrace && !got.Equal(at) || !inGrace && now.Before(got.Add(grace)) {
-				t.Errorf("at %v, token %d was replaced at %v, want %v", now.Sub(start), generation, got.Sub(start), at.Sub(start))
+				t.Errorf("at %v, token %d got replaced at %v, want %v", now.Sub(start), generation, got.Sub(start), at.Sub(start))
 			}
 		}
 	}
@@ -42,20 +42,20 @@ func TestReplacedAt(t *testing.T) {
 	}
 }
 
-// TestRotationsAreBounded: a family that is refreshed all the time keeps few rotations.
-// No token loses its grace, and none has much more.
+// TestRotationsAreBounded tests that a family that is refreshed all the time keeps few
+// rotations. Each token has its whole grace period, and at most half a period more.
 func TestRotationsAreBounded(t *testing.T) {
 	t.Parallel()
 	const grace = time.Minute
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	f := storage.TokenFamily{Generation: 1, RotatedAt: now}
-	replaced := []time.Time{{}} // by generation
+	replaced := []time.Time{{}} // times of replacement by generation
 	for range 1000 {
 		now = now.Add(time.Second)
 		replaced = append(replaced, now)
 		f = advanced(f, now, grace)
 		if len(f.Rotations) > 8 {
-			t.Fatalf("%d rotations are kept", len(f.Rotations))
+			t.Fatalf("got %d rotations, want at most 8", len(f.Rotations))
 		}
 		for generation := int64(1); generation < f.Generation; generation++ {
 			at, got := replaced[generation], f.ReplacedAt(generation)

@@ -12,10 +12,10 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// BenchmarkAuditChain writes audit events as the writers of several servers do at the
-// same time: each one batch after the other, full ones of the size of a server with a
-// backlog and small ones. Besides the rate it reports what an event costs, which other work
-// on the machine changes less: processor time of this process, statements and commits.
+// BenchmarkAuditChain writes audit events from several servers at the same time. Each server
+// writes one batch after the other. The batches are either full, as those of a server with a
+// backlog, or small. The benchmark also reports the cost of an event: processor time of this
+// process, statements and commits. Other work on the machine changes these less than the rate.
 func BenchmarkAuditChain(b *testing.B) {
 	for _, size := range []int{256, 2048} {
 		for _, servers := range []int{1, 3} {
@@ -26,7 +26,7 @@ func BenchmarkAuditChain(b *testing.B) {
 
 func benchAuditChain(b *testing.B, servers, size int) {
 	const eventsOfServer = 16_384
-	url := durable(b).Database(b)
+	url := syncedPostgres(b).Database(b)
 	var calls counter
 	stores := make([]*gormstore.Store, servers)
 	for i := range stores {

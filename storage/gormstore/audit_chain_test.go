@@ -32,9 +32,10 @@ func (k auditKeys) MAC(keyID, purpose string, data []byte) ([]byte, bool) {
 	return mac.Sum(nil), true
 }
 
-// chained writes ten events, the n-th with Object n, as servers of two versions do that
-// run at the same time: 1, 4 to 6 and 8 to 10 are batches, and the others are chained singly.
-func chained(t *testing.T, s *gormstore.Store) storage.AuditHead {
+// addChainedEvents writes ten events and returns the head of the chain. Object of the n-th
+// event is n. Events 1, 4 to 6 and 8 to 10 are stored in batches. The others are chained
+// singly, as earlier versions of the server do.
+func addChainedEvents(t *testing.T, s *gormstore.Store) storage.AuditHead {
 	t.Helper()
 	var err error
 	write := func(add func([]storage.AuditEvent) error, from, to int) {
@@ -58,15 +59,15 @@ func chained(t *testing.T, s *gormstore.Store) storage.AuditHead {
 	return head
 }
 
-// tampering is what somebody with a way into the database does to it.
+// tampering is a manipulation of the audit tables by somebody with access to the database.
 type tampering struct {
 	name string
 	sql  []string
-	seq  int64  // where that is noticed
-	why  string // and what is said, in part
+	seq  int64  // number of the event at which Verify reports the break
+	why  string // part of the reason it reports
 }
 
-// asEvent inserts a copy of an event in another place.
+// asEvent returns a statement that inserts a copy of event 5 with another number, batch and ID.
 func asEvent(seq int, batch, id string) string {
 	return fmt.Sprintf(`INSERT INTO audit_events (id, time, action, outcome, client_id, user_uid, username, factor, trace_id, source, object, took, seq, batch, key_id, mac)
 		SELECT %s, time, action, outcome, client_id, user_uid, username, factor, trace_id, source, object, took, %d, %s, key_id, mac
@@ -136,14 +137,14 @@ func tamperings() []tampering {
 	return list
 }
 
-// TestTamperingIsNoticed does to the table of audit events what somebody can who
-// has no secret, and sees that the first place is named.
+// TestTamperingIsNoticed changes the audit tables as somebody without the secret can.
+// Verification must name the first event that is wrong.
 func TestTamperingIsNoticed(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		s, db := open(t, gormstore.Config{URL: url}), direct(t, url)
 		s.ChainAuditEvents(auditKeys{"k1": "secret", "k0": "older"})
-		head := chained(t, s)
+		head := addChainedEvents(t, s)
 		tables := []string{"audit_events", "audit_batches", "audit_chain"}
 		for _, table := range tables {
 			execute(t, db, "CREATE TABLE kept_"+table+" AS SELECT * FROM "+table)
@@ -161,17 +162,17 @@ func TestTamperingIsNoticed(t *testing.T) {
 			}
 			v := verified(t, s, storage.AuditHead{})
 			if v.Break == nil || v.Break.Seq != x.seq || !strings.Contains(v.Break.Why, x.why) {
-				t.Errorf("%s: %+v, want %q at %d", x.name, v.Break, x.why, x.seq)
+				t.Errorf("%s: got %+v, want %q at %d", x.name, v.Break, x.why, x.seq)
 			}
 			if v := verified(t, s, head); v.Break == nil {
-				t.Errorf("%s: not noticed with the head at hand", x.name)
+				t.Errorf("%s: not noticed although the expected head is known", x.name)
 			}
 			for _, table := range tables {
 				execute(t, db, "DELETE FROM "+table)
 				execute(t, db, "INSERT INTO "+table+" SELECT * FROM kept_"+table)
 			}
 			if v := verified(t, s, head); v.Break != nil || v.Events != 10 {
-				t.Fatalf("put back after %q: %+v", x.name, v.Break)
+				t.Fatalf("after %q was undone: got the break %+v, want none", x.name, v.Break)
 			}
 		}
 	})
@@ -193,18 +194,18 @@ func verified(t *testing.T, s *gormstore.Store, expect storage.AuditHead) storag
 	return v
 }
 
-// TestForgery lets somebody who knows everything but the secret write the chain
-// anew from any event on, the way a server does.
-func TestForgery(t *testing.T) {
+// TestForgedChainIsNoticed writes the chain anew, from each event on, with a wrong secret. Somebody who
+// knows everything except the secret could do so. Verification must notice it.
+func TestForgedChainIsNoticed(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		s, db := open(t, gormstore.Config{URL: url}), direct(t, url)
-		chained(t, s)
+		addChainedEvents(t, s)
 		forger := open(t, gormstore.Config{URL: url})
 		forger.ChainAuditEvents(auditKeys{"k1": "a guess"})
 		for from := 10; from >= 1; from-- {
-			// RestartAudit seals the row as if it were the server's; then the
-			// beginning is put back, and the events are written again.
+			// RestartAudit seals the row with the wrong secret. Then the events are deleted and
+			// written again from the beginning.
 			if _, err := forger.RestartAudit(t.Context(), storage.AuditEvent{Action: "sign_in"}); err != nil {
 				t.Fatal(err)
 			}
@@ -222,13 +223,13 @@ func TestForgery(t *testing.T) {
 	})
 }
 
-// TestGoingOnHidesNothing: what a server writes after somebody cut the chain
-// does not make it whole again, whether or not the server was running then.
-func TestGoingOnHidesNothing(t *testing.T) {
+// TestChainStaysBroken tests that a cut chain stays broken when servers write further
+// events, both with a server that saw the longer chain and with one that started later.
+func TestChainStaysBroken(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		running, db := open(t, gormstore.Config{URL: url}), direct(t, url)
-		chained(t, running)
+		addChainedEvents(t, running)
 		execute(t, db, "CREATE TABLE older AS SELECT * FROM audit_chain")
 		chainedOn := func(s *gormstore.Store) {
 			if err := s.AddAuditEvents(t.Context(), []storage.AuditEvent{{Action: "refresh"}, {Action: "refresh"}}); err != nil {
@@ -236,37 +237,37 @@ func TestGoingOnHidesNothing(t *testing.T) {
 			}
 		}
 		chainedOn(running)
-		// The end of the chain as it truly was, two events ago. The record of their batch
-		// stays, and stops nobody.
+		// Restore the end of the chain from before the last two events. The record of their
+		// batch remains and prevents no writes.
 		execute(t, db, "DELETE FROM audit_events WHERE action = 'refresh'")
 		execute(t, db, "DELETE FROM audit_chain")
 		execute(t, db, "INSERT INTO audit_chain SELECT * FROM older")
 		chainedOn(running)
 		if v := verified(t, running, storage.AuditHead{}); v.Break == nil || v.Break.Seq != 11 || !strings.Contains(v.Break.Why, "cut at 10 after 12 events") {
-			t.Errorf("a server that had seen more: %+v", v.Break)
+			t.Errorf("a server that saw the longer chain: got %+v, want a break at 11", v.Break)
 		}
 		if _, err := running.RestartAudit(t.Context(), storage.AuditEvent{Action: "audit.chain_restarted"}); err != nil {
 			t.Fatal(err)
 		}
 		if v := verified(t, running, storage.AuditHead{}); v.Break != nil || v.Events != 1 || v.Outside != 13 {
-			t.Errorf("restarted: %+v", v)
+			t.Errorf("restarted: got %+v, want 1 event, 13 outside and no break", v)
 		}
 		execute(t, db, "UPDATE audit_chain SET seal = mac")
 		chainedOn(open(t, gormstore.Config{URL: url}))
 		if v := verified(t, running, storage.AuditHead{}); v.Break == nil || !strings.Contains(v.Break.Why, "the end of the chain was changed") {
-			t.Errorf("a forged end: %+v", v.Break)
+			t.Errorf("a forged end: got %+v, want a break", v.Break)
 		}
 	})
 }
 
-// TestBatchesOfTwoHistories: somebody restores an older copy while no server runs, lets
-// servers write on, and puts a batch of the first history, with the same number, in place
-// of the new one.
+// TestBatchesOfTwoHistories restores an older copy while no server runs, and lets servers write
+// further events. Then it replaces a new batch by the batch of the first history that has the
+// same number. Verification must notice it.
 func TestBatchesOfTwoHistories(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		s, db := open(t, gormstore.Config{URL: url}), direct(t, url)
-		chained(t, s)
+		addChainedEvents(t, s)
 		tables := []string{"audit_events", "audit_batches", "audit_chain"}
 		for _, table := range tables {
 			execute(t, db, "CREATE TABLE older_"+table+" AS SELECT * FROM "+table)
@@ -285,25 +286,25 @@ func TestBatchesOfTwoHistories(t *testing.T) {
 		add("second history")
 		add("second history")
 		if v := verified(t, s, storage.AuditHead{}); v.Break != nil || v.Events != 12 {
-			t.Fatalf("the second history by itself: %+v", v.Break)
+			t.Fatalf("the second history by itself: got the break %+v, want none", v.Break)
 		}
 		execute(t, db, "DELETE FROM audit_events WHERE batch = (SELECT id FROM audit_batches WHERE seq = 11)")
 		execute(t, db, "DELETE FROM audit_batches WHERE seq = 11")
 		execute(t, db, "INSERT INTO audit_batches SELECT * FROM first_audit_batches WHERE seq = 11")
 		execute(t, db, "INSERT INTO audit_events SELECT * FROM first_audit_events WHERE action = 'first history'")
 		if v := verified(t, s, storage.AuditHead{}); v.Break == nil || v.Break.Seq != 12 {
-			t.Errorf("a batch of the first history in the second: %+v", v.Break)
+			t.Errorf("a batch of the first history in the second: got the break %+v, want another", v.Break)
 		}
 	})
 }
 
-// TestSweepHidesNothing: events that somebody dated back, or tampered with, are
-// not swept away.
-func TestSweepHidesNothing(t *testing.T) {
+// TestSweepKeepsBrokenChain tests that Sweep does not delete events that were dated back or
+// changed.
+func TestSweepKeepsBrokenChain(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		s, db := open(t, gormstore.Config{URL: url}), direct(t, url)
-		chained(t, s)
+		addChainedEvents(t, s)
 		sweep := func(at time.Time, want int) {
 			t.Helper()
 			if n, err := s.Sweep(t.Context(), at, 100); err != nil || n != want {
@@ -313,19 +314,19 @@ func TestSweepHidesNothing(t *testing.T) {
 		execute(t, db, "UPDATE audit_events SET time = 1")
 		sweep(noon, 0)
 		if v := verified(t, s, storage.AuditHead{}); v.Break == nil || v.Break.Seq != 1 {
-			t.Errorf("dated back: %+v", v.Break)
+			t.Errorf("dated back: got %+v, want a break at 1", v.Break)
 		}
 		execute(t, db, fmt.Sprintf("UPDATE audit_events SET time = %d + CAST(object AS INTEGER) * 1000000", noon.UnixMicro()))
 		execute(t, db, "UPDATE audit_events SET outcome = 'success' WHERE object = '4'")
 		sweep(noon.AddDate(1, 0, 0), 3)
 		if v := verified(t, s, storage.AuditHead{}); v.Break == nil || v.Break.Seq != 4 || v.Swept != 3 {
-			t.Errorf("changed: %+v", v)
+			t.Errorf("changed: got %+v, want a break at 4 and 3 events swept", v)
 		}
 	})
 }
 
-// TestChainBeginsAfterUpgrade: events from before are counted, listed and swept,
-// and neither can others be slipped among them.
+// TestChainBeginsAfterUpgrade tests that events from before the chain are counted and swept.
+// Nobody can insert others among them unnoticed.
 func TestChainBeginsAfterUpgrade(t *testing.T) {
 	t.Parallel()
 	for dialect, empty := range map[string]func(t *testing.T) string{
@@ -349,32 +350,32 @@ func TestChainBeginsAfterUpgrade(t *testing.T) {
 			if err := s.Migrate(ctx); err != nil {
 				t.Fatal(err)
 			}
-			chained(t, s)
+			addChainedEvents(t, s)
 			if v := verified(t, s, storage.AuditHead{}); v.Break != nil || v.Outside != 3 || v.Events != 10 {
-				t.Errorf("upgraded: %+v", v)
+				t.Errorf("upgraded: got %+v, want 10 events, 3 outside and no break", v)
 			}
 			if n, err := s.Sweep(ctx, noon.AddDate(0, 0, 91).Add(time.Second), 100); err != nil || n != 2+10 {
-				t.Errorf("swept %d, error %v", n, err)
+				t.Errorf("swept %d, want 12; error %v", n, err)
 			}
 			if v := verified(t, s, storage.AuditHead{}); v.Break != nil || v.Outside != 1 || v.Events != 0 {
-				t.Errorf("swept: %+v", v)
+				t.Errorf("swept: got %+v, want 0 events, 1 outside and no break", v)
 			}
 			execute(t, direct(t, url), fmt.Sprintf(old, 4, 0))
 			if v := verified(t, s, storage.AuditHead{}); v.Break == nil || v.Outside != 2 {
-				t.Errorf("a row was slipped in: %+v", v)
+				t.Errorf("a row was inserted: got %+v, want 2 outside and a break", v)
 			}
 		})
 	}
 }
 
-// TestAuditBatchStatements: a batch takes four statements, whatever its size. With
-// SQLite, each thousand events after the first takes one more.
+// TestAuditBatchStatements tests that a batch takes four statements, whatever its size. On
+// SQLite, each thousand events after the first thousand take one more.
 func TestAuditBatchStatements(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		var c counter
 		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
-		chained(t, s)
+		addChainedEvents(t, s)
 		texts := map[string]bool{}
 		for _, n := range []int{1, 256, 1000, 2048} {
 			got := c.during(t, func() error { return s.AddAuditEvents(t.Context(), make([]storage.AuditEvent, n)) })
@@ -388,7 +389,7 @@ func TestAuditBatchStatements(t *testing.T) {
 			texts[got[1]] = true
 		}
 		if s.Dialect() == "postgres" && len(texts) != 1 {
-			t.Errorf("batches have statements of %d texts, each of which PostgreSQL parses", len(texts))
+			t.Errorf("batches use %d different statements; PostgreSQL parses each of them", len(texts))
 		}
 		if v := verified(t, s, storage.AuditHead{}); v.Break != nil || v.Events != 10+1+256+1000+2048 {
 			t.Errorf("verdict %+v, break %+v", v, v.Break)

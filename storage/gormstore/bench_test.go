@@ -13,14 +13,15 @@ import (
 	"latchkey/storage/storetest/pgtest"
 )
 
-// durable is a server that keeps its word, for measurements.
-var durable = pgtest.Shared(pgtest.Config{Migrate: migrate})
+// syncedPostgres is a PostgreSQL server that waits for the disk at each commit, as one in
+// production does. The server of the tests does not wait.
+var syncedPostgres = pgtest.Shared(pgtest.Config{Migrate: migrate})
 
-// onEach runs a benchmark on both databases, as a server uses them.
+// onEach runs a benchmark on both databases with the settings of production.
 func onEach(b *testing.B, bench func(b *testing.B, s *gormstore.Store, key storage.LoginKey)) {
 	for dialect, url := range map[string]func() string{
 		"sqlite":   func() string { return sqliteFile(b) },
-		"postgres": func() string { return durable(b).Database(b) },
+		"postgres": func() string { return syncedPostgres(b).Database(b) },
 	} {
 		b.Run(dialect, func(b *testing.B) {
 			s := open(b, gormstore.Config{URL: url()})
@@ -45,11 +46,11 @@ func BenchmarkPrincipal(b *testing.B) {
 	})
 }
 
-// BenchmarkSettleLogin has different users sign in, so that it measures the
-// statement and not the queue for one row.
+// BenchmarkSettleLogin signs in different users. So it measures the statement, and not the
+// queue for one row.
 func BenchmarkSettleLogin(b *testing.B) { benchSettleLogin(b, nil) }
 
-// BenchmarkSettleFromSource does so from an address that is known.
+// BenchmarkSettleFromSource signs in different users from an address that is known.
 func BenchmarkSettleFromSource(b *testing.B) {
 	benchSettleLogin(b, &storage.Source{Address: "203.0.113.7", SeenAt: noon})
 }
@@ -99,7 +100,7 @@ func benchSettleLogin(b *testing.B, from *storage.Source) {
 	})
 }
 
-// BenchmarkRecords reads and writes configuration records past the memory.
+// BenchmarkRecords reads and writes configuration records without the cache.
 func BenchmarkRecords(b *testing.B) {
 	onEach(b, func(b *testing.B, s *gormstore.Store, _ storage.LoginKey) {
 		ctx := context.Background()
@@ -117,7 +118,7 @@ func BenchmarkRecords(b *testing.B) {
 			"PutClient": func(ctx context.Context) error { client.Version = 0; _, err := s.PutClient(ctx, client); return err },
 		} {
 			b.Run(name, func(b *testing.B) {
-				// Within a transaction nothing comes from the memory.
+				// Transactions do not read from the cache.
 				err := s.InTx(ctx, func(ctx context.Context) error {
 					for b.Loop() {
 						if err := call(ctx); err != nil {
@@ -134,8 +135,7 @@ func BenchmarkRecords(b *testing.B) {
 	})
 }
 
-// BenchmarkRedeemCode redeems the codes of different logins in one statement, and in two
-// steps.
+// BenchmarkRedeemCode redeems the codes of different logins, in one statement and in two steps.
 func BenchmarkRedeemCode(b *testing.B) {
 	for name, steps := range map[string]int{"one": 1, "two": 2} {
 		b.Run(name, func(b *testing.B) {
@@ -178,7 +178,7 @@ func benchRedeemCode(b *testing.B, s *gormstore.Store, steps int) {
 	})
 }
 
-// redeemIn redeems the code of the login with that name and ID.
+// redeemIn redeems the code of the login with that name and ID, in one or two steps.
 func redeemIn(ctx context.Context, s *gormstore.Store, name string, steps int) error {
 	key := storage.LoginKey{ProfileID: "default", UsernameKey: name}
 	family := &storage.TokenFamily{

@@ -13,8 +13,8 @@ import (
 	"latchkey/storage/storetest/pgtest"
 )
 
-// postgres is shared by the tests of this package, none of which crashes the
-// machine.
+// postgres is the server that the tests of this package share. It does not wait for the disk,
+// because these tests do not crash the machine.
 var postgres = pgtest.Shared(pgtest.Config{Migrate: migrate, Relaxed: true})
 
 func migrate(url string) error {
@@ -27,7 +27,7 @@ func migrate(url string) error {
 	return s.Migrate(ctx)
 }
 
-// open opens a store that closes with the test.
+// open opens a store and closes it at the end of the test.
 func open(tb testing.TB, cfg gormstore.Config) *gormstore.Store {
 	tb.Helper()
 	s, err := gormstore.Open(context.Background(), cfg)
@@ -43,8 +43,8 @@ func open(tb testing.TB, cfg gormstore.Config) *gormstore.Store {
 	return s
 }
 
-// template is the file of a new, migrated SQLite database. To migrate one costs
-// more than most tests do with it.
+// template returns the file of a new, migrated SQLite database. The migration takes longer than
+// most tests, so it runs once.
 var template = sync.OnceValues(func() (file []byte, err error) {
 	dir, err := os.MkdirTemp("", "latchkey-*")
 	if err != nil {
@@ -55,10 +55,10 @@ var template = sync.OnceValues(func() (file []byte, err error) {
 	if err := migrate("sqlite:" + path); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path) // complete: whoever closes the last connection empties the WAL
+	return os.ReadFile(path) // complete: closing the last connection empties the WAL
 })
 
-// sqliteFile is the URL of a new, migrated database.
+// sqliteFile returns the URL of a new, migrated SQLite database.
 func sqliteFile(tb testing.TB) string {
 	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "latchkey.db")
@@ -72,8 +72,7 @@ func sqliteFile(tb testing.TB) string {
 	return "sqlite:" + path
 }
 
-// onBoth runs a test on both databases, each time with the URL of a new,
-// migrated one.
+// onBoth runs a test on both databases. Each run gets the URL of a new, migrated database.
 func onBoth(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -96,7 +95,7 @@ func TestConformance(t *testing.T) {
 			storetest.Run(t, func(t *testing.T) storetest.Database {
 				url := fresh(t)
 				return func(t *testing.T) storetest.Store {
-					// Two connections: a method that took a second one inside a
+					// With two connections, a method that takes a second connection inside a
 					// transaction would hang.
 					return open(t, gormstore.Config{URL: url, MaxConns: 2, Relaxed: true})
 				}

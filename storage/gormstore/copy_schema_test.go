@@ -10,8 +10,8 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// TestBothSchemas: both databases have the same tables with the same columns, and no
-// sequence but the one that copies continue.
+// TestBothSchemas tests that both databases have the same tables with the same columns. Their
+// only sequences are those that a copy continues.
 func TestBothSchemas(t *testing.T) {
 	t.Parallel()
 	columns := map[string][]string{}
@@ -28,7 +28,7 @@ func TestBothSchemas(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !slices.Equal(sequences, []string{test.sequence}) {
-			t.Errorf("%s: a copy must continue the sequences %v", dialect, sequences)
+			t.Errorf("%s: got the sequences %v, want only those that a copy continues", dialect, sequences)
 		}
 		columns[dialect] = slices.Sorted(slices.Values(found))
 	}

@@ -13,8 +13,9 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// TestWorkIsTold has a store hear of the work of others, and not of its own.
-func TestWorkIsTold(t *testing.T) {
+// TestWorkNotifications tests that a store is notified of the work of other stores, and not of
+// its own.
+func TestWorkNotifications(t *testing.T) {
 	t.Parallel()
 	url := postgres(t).Database(t)
 	here, there := open(t, gormstore.Config{URL: url}), open(t, gormstore.Config{URL: url})
@@ -31,20 +32,21 @@ func TestWorkIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := <-heard; got != tell.want {
-			t.Fatalf("%s heard, want %s", got, tell.want)
+			t.Fatalf("%s was notified, want %s", got, tell.want)
 		}
 	}
-	// A store that does not run has no connection of its own to be known by.
+	// A store that does not run has no connection of its own, so all running stores are
+	// notified.
 	if err := open(t, gormstore.Config{URL: url}).TellOthers(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]bool{<-heard: true, <-heard: true}
 	if !got["here"] || !got["there"] || len(heard) != 0 {
-		t.Errorf("heard %v and %d more", got, len(heard))
+		t.Errorf("notified: got %v and %d more, want here and there", got, len(heard))
 	}
 }
 
-// TestWorkOnSQLite sees that telling does no harm.
+// TestWorkOnSQLite tests that TellOthers succeeds on SQLite, where it does nothing.
 func TestWorkOnSQLite(t *testing.T) {
 	t.Parallel()
 	s := open(t, gormstore.Config{URL: sqliteFile(t)})
@@ -53,8 +55,8 @@ func TestWorkOnSQLite(t *testing.T) {
 	}
 }
 
-// TestChangeDropsItsEntry has other replicas change records while one serves from memory:
-// only the changed records are read again.
+// TestChangeDropsItsEntry changes records at other replicas while one replica serves from its
+// cache. It must read only the changed records again.
 func TestChangeDropsItsEntry(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -107,7 +109,7 @@ func TestChangeDropsItsEntry(t *testing.T) {
 			put(changing, "other", name)
 			hears("other", name)
 			if got := c.during(t, warm); len(got) > 0 {
-				t.Errorf("other clients changed (%d), and this was read again:\n%s", i, strings.Join(got, "\n"))
+				t.Errorf("%d other clients changed; got these reads, want none:\n%s", i, strings.Join(got, "\n"))
 			}
 		}
 		put(there, "web", "changed at last")
@@ -124,9 +126,9 @@ func TestChangeDropsItsEntry(t *testing.T) {
 	})
 }
 
-// TestRegistrationsReadNothingAgain has somebody register 10,000 clients, as fast as the
-// database takes them, while a replica serves sign-ins of another client. What these need
-// stays in memory: not one of them asks the database for it.
+// TestRegistrationsReadNothingAgain registers 10,000 clients as fast as the database can, while
+// a replica serves sign-ins of another client. The sign-ins are served from the cache and take
+// no statement for it.
 func TestRegistrationsReadNothingAgain(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -143,7 +145,7 @@ func TestRegistrationsReadNothingAgain(t *testing.T) {
 			return err
 		}
 		for len(c.during(t, signIn)) > 0 {
-			time.Sleep(time.Millisecond) // until the replica keeps what it reads
+			time.Sleep(time.Millisecond) // until the replica caches what it reads
 		}
 		registered := make(chan error, 1)
 		go func() { registered <- copyClient(direct(t, url), "web", registrations, together) }()
@@ -163,10 +165,10 @@ func TestRegistrationsReadNothingAgain(t *testing.T) {
 			}
 		})
 		if len(read) > 0 || signIns < 100 {
-			t.Errorf("%d sign-ins during %d registrations took %d statements: %.100q", signIns, registrations, len(read), read)
+			t.Errorf("%d sign-ins during %d registrations took %d statements, want none: %.100q", signIns, registrations, len(read), read)
 		}
 		if last, err := s.Client(t.Context(), fmt.Sprint("copy", registrations)); err != nil || !last.Active {
-			t.Errorf("the last client that was registered: %+v, %v", last, err)
+			t.Errorf("the last client that was registered: got %+v, error %v", last, err)
 		}
 	})
 }

@@ -11,15 +11,15 @@ import (
 	"latchkey/storage/storetest/pgtest"
 )
 
-// settles signs in once, as a request does that has a second for it.
-func settles(ctx context.Context, s *gormstore.Store) error {
+// signIn settles one sign-in within a second, the time that a request has.
+func signIn(ctx context.Context, s *gormstore.Store) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	return s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", Now: noon})
 }
 
-// TestFailover promotes a standby while two stores sign users in. They go on at the new
-// primary, however the old one has gone.
+// TestFailover promotes a standby while two stores sign users in. Both must continue at the new
+// primary, however the old one ended.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	type outage struct{ begin, end func(*pgtest.Server) error }
@@ -49,7 +49,7 @@ func TestFailover(t *testing.T) {
 			defer cancel()
 			for range 20 { // fills the pools
 				for _, s := range []*gormstore.Store{here, there} {
-					go func() { _ = settles(ctx, s) }()
+					go func() { _ = signIn(ctx, s) }()
 				}
 			}
 			primary.CatchUp(t, standby)
@@ -62,14 +62,14 @@ func TestFailover(t *testing.T) {
 					t.Error(err)
 				}
 			})
-			for settles(ctx, here) == nil { // reads that were under way may end well
+			for signIn(ctx, here) == nil { // reads that had begun may still succeed
 			}
 			if err := standby.Promote(); err != nil {
 				t.Fatal(err)
 			}
 			promoted := time.Now()
 			for _, s := range []*gormstore.Store{here, there} {
-				for err := settles(ctx, s); err != nil; err = settles(ctx, s) {
+				for err := signIn(ctx, s); err != nil; err = signIn(ctx, s) {
 					if !errors.Is(err, storage.ErrUnavailable) || ctx.Err() != nil {
 						t.Fatal(err)
 					}
@@ -77,11 +77,11 @@ func TestFailover(t *testing.T) {
 			}
 			took := time.Since(promoted)
 			t.Logf("sign-ins succeed %s after the promotion", took)
-			if took > patience(5*time.Second) {
-				t.Error("that is too late")
+			if took > onBusyMachine(5*time.Second) {
+				t.Error("sign-ins continued too late")
 			}
 			for range 20 {
-				if err := settles(ctx, here); err != nil {
+				if err := signIn(ctx, here); err != nil {
 					t.Errorf("a connection to the old primary was used again: %v", err)
 				}
 			}
@@ -100,12 +100,12 @@ func TestFailover(t *testing.T) {
 				case <-heard:
 				case <-time.After(10 * time.Millisecond):
 				case <-ctx.Done():
-					t.Fatal("the change was not heard")
+					t.Fatal("the change at the new primary did not arrive")
 				}
 			}
 		})
 	}
 }
 
-// patience multiplies a bound of time by what a busy machine needs.
-func patience(d time.Duration) time.Duration { return 4 * d }
+// onBusyMachine multiplies a time limit by what a busy machine needs.
+func onBusyMachine(d time.Duration) time.Duration { return 4 * d }

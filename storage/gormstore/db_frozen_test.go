@@ -11,9 +11,9 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// TestFrozenReplica has a replica hang in a transaction that holds the end of the chain of
-// audit events. The others store theirs after a few seconds, and nothing of the one that
-// hung is stored when it goes on.
+// TestFrozenReplica lets a replica hang in a transaction that locks the end of the audit chain.
+// The other replicas store their events after a few seconds. When the hanging replica
+// continues, it stores nothing.
 func TestFrozenReplica(t *testing.T) {
 	t.Parallel()
 	for name, reach := range map[string]func(t *testing.T, url string) string{
@@ -40,13 +40,13 @@ func TestFrozenReplica(t *testing.T) {
 			if err := other.AddAuditEvents(ctx, []storage.AuditEvent{{Action: "of another replica"}}); err != nil {
 				t.Error(err)
 			}
-			t.Logf("audit went on after %s", time.Since(began))
-			if took := time.Since(began); took > patience(5*time.Second) {
-				t.Errorf("audit stopped for %s", took)
+			t.Logf("audit events were stored after %s", time.Since(began))
+			if took := time.Since(began); took > onBusyMachine(5*time.Second) {
+				t.Errorf("audit events were stored only after %s", took)
 			}
 			close(thaw)
 			if err := <-ended; !errors.Is(err, storage.ErrUnavailable) {
-				t.Errorf("the replica that hung: %v", err)
+				t.Errorf("the replica that hung: got %v, want ErrUnavailable", err)
 			}
 			events, err := other.ListAuditEvents(ctx, storage.Query{Limit: 10})
 			if err != nil || events.Total != 1 || events.Items[0].Action != "of another replica" {
@@ -59,9 +59,8 @@ func TestFrozenReplica(t *testing.T) {
 	}
 }
 
-// TestFrozenWriterStopsNobody has a replica hang when it has just stored audit events, which
-// takes most of the time of a batch. The others do not wait for it at all, and it goes on
-// afterwards.
+// TestFrozenWriterStopsNobody lets a replica hang right after it stored audit events, where a
+// batch spends most of its time. The others do not wait for it, and it continues afterwards.
 func TestFrozenWriterStopsNobody(t *testing.T) {
 	t.Parallel()
 	url := postgres(t).Database(t)

@@ -17,7 +17,7 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// TestMigrateAtOnce starts replicas on an empty database.
+// TestMigrateAtOnce migrates an empty database from several replicas at the same time.
 func TestMigrateAtOnce(t *testing.T) {
 	t.Parallel()
 	for dialect, empty := range map[string]func(t *testing.T) string{
@@ -92,8 +92,8 @@ func TestStatusBeforeMigration(t *testing.T) {
 	}
 }
 
-// TestMigrateKeepsDefaults sees that a restart does not undo what an
-// administrator changed.
+// TestMigrateKeepsDefaults tests that a restart keeps what an administrator changed in the
+// defaults.
 func TestMigrateKeepsDefaults(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -117,9 +117,9 @@ func TestMigrateKeepsDefaults(t *testing.T) {
 	})
 }
 
-// TestSchemasAgree compares the tables and columns of the two dialects, whatever their
-// order: SQLite makes a table anew where PostgreSQL adds a column. Only the table of
-// changes differs, because PostgreSQL does not end transactions in their order.
+// TestSchemasAgree compares the tables and columns of both databases. It ignores their order,
+// because SQLite creates a table anew where PostgreSQL adds a column. Only the table of changes
+// differs, because PostgreSQL does not commit transactions in the order of their numbers.
 func TestSchemasAgree(t *testing.T) {
 	t.Parallel()
 	onSQLite := schema(t, "sqlite", "file:"+strings.TrimPrefix(sqliteFile(t), "sqlite:"),
@@ -131,7 +131,7 @@ func TestSchemasAgree(t *testing.T) {
 		WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%' AND table_name <> 'config_changes'
 		ORDER BY (table_name || '.' || column_name) COLLATE "C"`)
 	if diff := cmp.Diff(onPostgres, onSQLite); diff != "" || len(onSQLite) < 100 {
-		t.Errorf("%d columns, SQLite differs from PostgreSQL (-postgres +sqlite):\n%s", len(onSQLite), diff)
+		t.Errorf("%d columns; SQLite differs from PostgreSQL (-postgres +sqlite):\n%s", len(onSQLite), diff)
 	}
 }
 
@@ -171,11 +171,12 @@ func TestSQLiteFileIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v", info.Mode())
+		t.Errorf("got mode %v, want access for the owner alone", info.Mode())
 	}
 }
 
-// TestOpenAtOnce switches a new file to WAL from many connections.
+// TestOpenAtOnce opens a new file from many connections at the same time. Each of them switches
+// it to WAL.
 func TestOpenAtOnce(t *testing.T) {
 	t.Parallel()
 	url := "sqlite:" + filepath.Join(t.TempDir(), "new.db")
@@ -200,11 +201,11 @@ func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"", "mysql://x", "sqlite:", "sqlite::memory:", "postgres://[", "latchkey.db"} {
 		if _, err := gormstore.Open(context.Background(), gormstore.Config{URL: url}); err == nil {
-			t.Errorf("opened %q", url)
+			t.Errorf("opened %q, want an error", url)
 		}
 	}
 	_, err := gormstore.Open(context.Background(), gormstore.Config{URL: "postgres://u:geheim@127.0.0.1:1/x?connect_timeout=1"})
 	if !errors.Is(err, storage.ErrUnavailable) || strings.Contains(err.Error(), "geheim") {
-		t.Errorf("error %v", err)
+		t.Errorf("got error %v, want ErrUnavailable without the password", err)
 	}
 }

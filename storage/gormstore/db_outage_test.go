@@ -17,8 +17,8 @@ import (
 	"latchkey/storage/storetest/pgtest"
 )
 
-// TestPostgresStops has a server of its own crash and come back. It loses
-// nothing that was acknowledged, although it was not stopped politely.
+// TestPostgresStops kills a PostgreSQL server and starts it again. It must not lose anything
+// that it has acknowledged.
 func TestPostgresStops(t *testing.T) {
 	t.Parallel()
 	server, err := pgtest.Start(pgtest.Config{Migrate: migrate})
@@ -54,18 +54,18 @@ func TestPostgresStops(t *testing.T) {
 		"Ping": func() error { return s.Ping(ctx) },
 	} {
 		if err := call(); !errors.Is(err, storage.ErrUnavailable) {
-			t.Errorf("%s of a stopped server: %v", name, err)
+			t.Errorf("%s of a stopped server: got error %v, want ErrUnavailable", name, err)
 		}
 	}
 	if ctx.Err() != nil {
-		t.Fatal("the answers took until the deadline")
+		t.Fatal("the calls took until their deadline")
 	}
 
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	after, err := s.Principal(ctx, key)
-	for errors.Is(err, storage.ErrUnavailable) && ctx.Err() == nil { // each dead connection may say so once
+	for errors.Is(err, storage.ErrUnavailable) && ctx.Err() == nil { // each broken connection may fail once
 		after, err = s.Principal(ctx, key)
 	}
 	if diff := cmp.Diff(before, after); diff != "" || err != nil {
@@ -74,13 +74,12 @@ func TestPostgresStops(t *testing.T) {
 	memory := func() error { _, err := s.Client(ctx, "web"); return err }
 	for len(c.during(t, memory)) > 0 { // until the listener is connected again
 		if ctx.Err() != nil {
-			t.Fatal("the store does not listen again")
+			t.Fatal("the store does not listen for changes again")
 		}
 	}
 }
 
-// TestSQLiteBusy holds the write lock from outside for longer than the caller
-// wants to wait.
+// TestSQLiteBusy holds the write lock in another connection for longer than the caller waits.
 func TestSQLiteBusy(t *testing.T) {
 	t.Parallel()
 	url := sqliteFile(t)
@@ -100,10 +99,10 @@ func TestSQLiteBusy(t *testing.T) {
 	defer cancel()
 	err = s.SettleLogin(ctx, storage.Settlement{LoginID: "lgn", Now: noon})
 	if !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("SettleLogin: %v", err)
+		t.Errorf("SettleLogin: got %v, want ErrUnavailable", err)
 	}
 	if _, err := s.Principal(context.Background(), key); err != nil {
-		t.Errorf("a reader is kept out by a writer: %v", err)
+		t.Errorf("a read waits for the writer: got %v, want no error", err)
 	}
 }
 
@@ -113,7 +112,7 @@ func TestSQLiteGone(t *testing.T) {
 		URL: "sqlite:" + filepath.Join(t.TempDir(), "no", "such", "directory.db"),
 	})
 	if !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("error %v", err)
+		t.Errorf("got error %v, want ErrUnavailable", err)
 	}
 }
 
@@ -128,7 +127,7 @@ func TestClosedStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := s.Ping(context.Background()); !errors.Is(err, storage.ErrUnavailable) {
-			t.Errorf("Ping: %v", err)
+			t.Errorf("Ping: got %v, want ErrUnavailable", err)
 		}
 	})
 }

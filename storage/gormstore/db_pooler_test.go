@@ -16,7 +16,7 @@ import (
 )
 
 // TestConformanceBehindPooler runs the suite of all stores through PgBouncer in transaction
-// mode, with the plain URL.
+// mode. The URL has no special parameters.
 func TestConformanceBehindPooler(t *testing.T) {
 	t.Parallel()
 	pooler := postgres(t).Pooler(t, 8)
@@ -28,7 +28,7 @@ func TestConformanceBehindPooler(t *testing.T) {
 	})
 }
 
-// awaitHearsBy waits until the store learns of changes in that way.
+// awaitHearsBy waits until the store learns of changes in the wanted way.
 func awaitHearsBy(t *testing.T, s *gormstore.Store, want gormstore.HearsBy) {
 	t.Helper()
 	for end := time.Now().Add(3 * time.Minute); s.HearsBy() != want; time.Sleep(10 * time.Millisecond) {
@@ -38,8 +38,8 @@ func awaitHearsBy(t *testing.T, s *gormstore.Store, want gormstore.HearsBy) {
 	}
 }
 
-// TestChangesBehindPooler has a store learn of changes although notifications do not pass
-// the pooler, and by notifications if it has a direct URL for them.
+// TestChangesBehindPooler tests that a store learns of changes although notifications do not
+// pass the pooler. With a direct URL it learns of them by notifications.
 func TestChangesBehindPooler(t *testing.T) {
 	t.Parallel()
 	direct := postgres(t).Database(t)
@@ -59,7 +59,7 @@ func TestChangesBehindPooler(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := asking.Client(ctx, "web"); err != nil { // fills the cache
+		if _, err := asking.Client(ctx, "web"); err != nil { // fill the cache
 			t.Fatal(err)
 		}
 		c.Active = !c.Active
@@ -82,15 +82,15 @@ func TestChangesBehindPooler(t *testing.T) {
 	}
 	for !strings.Contains(log.String(), "notifications of the database do not arrive") {
 		if asking.HearsBy() != gormstore.HearsByAsking {
-			t.Fatalf("hears by %s without the log saying so:\n%s", asking.HearsBy(), log.String())
+			t.Fatalf("learns of changes by %s, and the log does not say so:\n%s", asking.HearsBy(), log.String())
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// TestFrozenPooler cuts a store off from its database without closing a connection: it
-// stops to answer from its cache in time, and answers again when the pooler does. No other
-// test of the package runs meanwhile, because their poolers share the database server.
+// TestFrozenPooler freezes the pooler, so that no connection is closed. The store must stop
+// answering from its cache in time, and answer again when the pooler continues. No other test
+// of the package runs at that time, because their poolers share the database server.
 func TestFrozenPooler(t *testing.T) {
 	pooler := postgres(t).Pooler(t, 4)
 	s := open(t, gormstore.Config{URL: pooler.URL(postgres(t).Database(t))})
@@ -98,13 +98,13 @@ func TestFrozenPooler(t *testing.T) {
 	listening(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	client := func(patience time.Duration) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
+	client := func(onBusyMachine time.Duration) error {
+		ctx, cancel := context.WithTimeout(ctx, onBusyMachine)
 		defer cancel()
 		_, err := s.Client(ctx, "web")
 		return err
 	}
-	for client(10*time.Second) != nil && ctx.Err() == nil { // fills the cache
+	for client(10*time.Second) != nil && ctx.Err() == nil { // fill the cache
 	}
 	if err := pooler.Freeze(); err != nil {
 		t.Fatal(err)
@@ -114,19 +114,19 @@ func TestFrozenPooler(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("it answered from its cache for %s", took)
+		t.Errorf("the store answered from its cache for %s", took)
 	}
 	if err := pooler.Thaw(); err != nil {
 		t.Fatal(err)
 	}
 	for err := client(10 * time.Second); err != nil; err = client(10 * time.Second) {
-		if t.Logf("after the thaw: %v", err); ctx.Err() != nil {
-			t.Fatal("it does not answer again")
+		if t.Logf("after the pooler continued: %v", err); ctx.Err() != nil {
+			t.Fatal("the store does not answer again")
 		}
 	}
 }
 
-// lines is a log that may be read while it is written.
+// lines is a log that can be read while it is written.
 type lines struct {
 	mu   sync.Mutex
 	text strings.Builder

@@ -13,7 +13,7 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// alter executes a statement on a database itself.
+// alter executes a statement outside the store.
 func alter(t *testing.T, url, sql string) {
 	t.Helper()
 	s := open(t, gormstore.Config{URL: url})
@@ -32,8 +32,8 @@ func databaseOf(t *testing.T, text string) string {
 	return strings.TrimPrefix(u.Path, "/")
 }
 
-// TestSerializableByDefault has statements that are written for read committed run at the
-// same time on a database whose default is serializable, with and without a pooler.
+// TestSerializableByDefault runs statements at the same time on a database whose default
+// isolation is serializable, with and without a pooler. They are written for read committed.
 func TestSerializableByDefault(t *testing.T) {
 	t.Parallel()
 	for name, reach := range map[string]func(t *testing.T, url string) string{
@@ -56,7 +56,7 @@ func TestSerializableByDefault(t *testing.T) {
 				err := scope(func(ctx context.Context) error {
 					got, err := s.Setting(ctx, "transaction_isolation")
 					if got != "read committed" {
-						t.Errorf("isolation %q, error %v", got, err)
+						t.Errorf("got isolation %q, error %v", got, err)
 					}
 					return err
 				})
@@ -83,8 +83,8 @@ func TestSerializableByDefault(t *testing.T) {
 	}
 }
 
-// TestDeadlock lets two transactions lock the same rows in opposite order. The database
-// undoes one of them, which is repeated.
+// TestDeadlock locks the same rows in opposite order in two transactions. The database undoes
+// one of them, and the store repeats it.
 func TestDeadlock(t *testing.T) {
 	t.Parallel()
 	s := open(t, gormstore.Config{URL: postgres(t).Database(t)})
@@ -108,7 +108,7 @@ func TestDeadlock(t *testing.T) {
 				if i == 0 && attempts == 1 {
 					begun.Done()
 					go once.Do(func() { begun.Wait(); close(first) })
-					<-first // both hold a row now
+					<-first // both have locked a row
 				}
 			}
 			return nil

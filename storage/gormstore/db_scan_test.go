@@ -19,7 +19,8 @@ type scanned struct {
 	} `gorm:"embedded;embeddedPrefix:x_"`
 }
 
-// TestRowType finds the columns of a row and their places, prefixed as GORM does it.
+// TestRowType tests that columns are named as GORM names them, with the prefixes of embedded
+// structs.
 func TestRowType(t *testing.T) {
 	t.Parallel()
 	want := map[string][]int{"id": {0}, "n": {1}, "x_big": {2, 0}, "x_flag": {2, 1}, "x_raw": {2, 2}}
@@ -30,7 +31,7 @@ func TestRowType(t *testing.T) {
 			t.Error(diff)
 		}
 		if got := columnsOf[scanned](&rows); got != "id n x_big x_flag x_raw" {
-			t.Errorf("got the columns %q", got)
+			t.Errorf("got the columns %q, want those of GORM", got)
 		}
 	}
 	_, err := rows.fields(reflect.ValueOf(&scanned{}).Elem(), []string{"id", "other"})
@@ -52,7 +53,7 @@ func TestFieldScan(t *testing.T) {
 	s, n, i, b, r := &v.S, &v.N, &v.I, &v.B, &v.R
 	tests := []struct {
 		at, value any
-		want      values // the zero one: refused, or NULL
+		want      values // the zero value if the scan fails or the column is NULL
 		refused   bool
 	}{
 		{at: s, value: "a", want: values{S: "a"}},
@@ -87,7 +88,7 @@ func TestFieldScan(t *testing.T) {
 	}
 }
 
-// TestBlobCopies scans from a buffer that the driver uses again.
+// TestBlobCopies scans from a buffer that the driver reuses.
 func TestBlobCopies(t *testing.T) {
 	t.Parallel()
 	var got blob

@@ -12,17 +12,17 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// settling is a store with a claimed message for each caller, whose writer is
-// held until the group is complete.
-type settling struct {
+// groupFixture is a store with claimed messages. hold keeps its writer busy, so that calls
+// gather in a group.
+type groupFixture struct {
 	*testing.T
 
 	store *gormstore.Store
-	held  chan error // end of the transaction that holds the writer
+	held  chan error // result of the transaction that holds the writer
 	free  chan struct{}
 }
 
-func newSettling(t *testing.T, messages int, seen func(string)) *settling {
+func newGroupFixture(t *testing.T, messages int, seen func(string)) *groupFixture {
 	t.Helper()
 	ctx := t.Context()
 	s := open(t, gormstore.Config{URL: sqliteFile(t), OnStatement: seen})
@@ -46,11 +46,11 @@ func newSettling(t *testing.T, messages int, seen func(string)) *settling {
 	if claimed, err := s.ClaimMessages(ctx, noon, noon.Add(time.Minute), messages); len(claimed) != messages || err != nil {
 		t.Fatalf("%d messages claimed, %v", len(claimed), err)
 	}
-	return &settling{T: t, store: s, held: make(chan error, 1), free: make(chan struct{})}
+	return &groupFixture{T: t, store: s, held: make(chan error, 1), free: make(chan struct{})}
 }
 
-// hold keeps the writer busy until release.
-func (s *settling) hold() {
+// hold keeps the writer busy until release is called.
+func (s *groupFixture) hold() {
 	began := make(chan struct{})
 	go func() {
 		s.held <- s.store.InTx(context.Background(), func(context.Context) error {
@@ -62,7 +62,7 @@ func (s *settling) hold() {
 	<-began
 }
 
-func (s *settling) release() {
+func (s *groupFixture) release() {
 	s.Helper()
 	close(s.free)
 	if err := <-s.held; err != nil {
@@ -70,8 +70,8 @@ func (s *settling) release() {
 	}
 }
 
-// finish settles message i as delivered in a goroutine.
-func (s *settling) finish(ctx context.Context, i int) <-chan error {
+// finish settles message i as delivered in a goroutine, and returns the channel of its result.
+func (s *groupFixture) finish(ctx context.Context, i int) <-chan error {
 	outcome := make(chan error, 1)
 	go func() {
 		outcome <- s.store.FinishAttempt(ctx, storage.Attempt{
@@ -81,11 +81,11 @@ func (s *settling) finish(ctx context.Context, i int) <-chan error {
 	return outcome
 }
 
-// gather holds the writer, and returns when all callers wait for it.
-func (s *settling) gather(calls ...int) (outcomes []<-chan error) {
+// gather holds the writer, starts the calls, and returns when all of them wait for it.
+func (s *groupFixture) gather(calls ...int) (outcomes []<-chan error) {
 	s.Helper()
 	s.hold()
-	outcomes = append(outcomes, s.finish(s.Context(), calls[0])) // a group of its own
+	outcomes = append(outcomes, s.finish(s.Context(), calls[0])) // the first call is a group of its own
 	s.await(0, true)
 	for i, call := range calls[1:] {
 		outcomes = append(outcomes, s.finish(s.Context(), call))
@@ -94,8 +94,8 @@ func (s *settling) gather(calls ...int) (outcomes []<-chan error) {
 	return outcomes
 }
 
-// await waits until so many wait for the next group.
-func (s *settling) await(n int, running bool) {
+// await waits until n calls wait for the next group, and running reports whether a group runs.
+func (s *groupFixture) await(n int, running bool) {
 	s.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		waiting, busy := s.store.Grouped()
@@ -103,12 +103,12 @@ func (s *settling) await(n int, running bool) {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.Fatalf("%d wait, want %d", waiting, n)
+			s.Fatalf("%d calls wait, want %d", waiting, n)
 		}
 	}
 }
 
-func (s *settling) state(i int) storage.MessageState {
+func (s *groupFixture) state(i int) storage.MessageState {
 	s.Helper()
 	m, err := s.store.Message(context.Background(), fmt.Sprint("msg", i))
 	if err != nil {
@@ -117,12 +117,13 @@ func (s *settling) state(i int) storage.MessageState {
 	return m.State
 }
 
-// TestGroup has attempts settle together, and each keep its own outcome.
+// TestGroup settles attempts in one group. Each must get its own result.
 func TestGroup(t *testing.T) {
 	t.Parallel()
 	var c counter
-	s := newSettling(t, 8, c.add)
-	// The attempt on message 4 cannot be written down, so it must not end it.
+	s := newGroupFixture(t, 8, c.add)
+	// The attempt on message 4 cannot be stored, because a row with its number exists. So it
+	// must not settle the message.
 	err := s.store.Exec(t.Context(), "INSERT INTO message_attempts (message_id, number, state, error, began_at, ended_at) VALUES ('msg4', 1, 'queued', '', 0, 0)")
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func TestGroup(t *testing.T) {
 		s.release()
 		for i, outcome := range outcomes {
 			if err := <-outcome; errors.Is(err, storage.ErrStale) != (i == 2) || (err != nil) != (i == 2) {
-				t.Errorf("call %d: %v", i, err)
+				t.Errorf("call %d: got error %v, want ErrStale for call 2 alone", i, err)
 			}
 		}
 		seen := c.during(t, func() error { return nil })
@@ -143,8 +144,8 @@ func TestGroup(t *testing.T) {
 				commits++
 			}
 		}
-		if commits > 3 { // the holder's, the first call's and the group's
-			t.Errorf("%d commits for five calls: %q", commits, seen)
+		if commits > 3 { // those of hold, of the first call and of the group
+			t.Errorf("got %d commits for five calls, want at most 3: %q", commits, seen)
 		}
 	})
 	s.await(0, false)
@@ -154,7 +155,7 @@ func TestGroup(t *testing.T) {
 		s.release()
 		for i, outcome := range outcomes {
 			if err := <-outcome; errors.Is(err, storage.ErrConflict) != (i == 2) || (err != nil) != (i == 2) {
-				t.Errorf("call %d: %v", i, err)
+				t.Errorf("call %d: got error %v, want ErrConflict for call 2 alone", i, err)
 			}
 		}
 	})
@@ -169,11 +170,11 @@ func TestGroup(t *testing.T) {
 	}
 }
 
-// TestGroupOutlivesACaller: who goes ends only their own wait, and what had not
-// begun then never does.
+// TestGroupOutlivesACaller cancels the contexts of two callers. Only their own wait ends. The
+// call that had not begun does not run.
 func TestGroupOutlivesACaller(t *testing.T) {
 	t.Parallel()
-	s := newSettling(t, 4, nil)
+	s := newGroupFixture(t, 4, nil)
 	s.hold()
 	leading, lead := context.WithCancel(t.Context())
 	following, follow := context.WithCancel(t.Context())
@@ -187,22 +188,23 @@ func TestGroupOutlivesACaller(t *testing.T) {
 	follow()
 	for i, gone := range []<-chan error{first, second} {
 		if err := <-gone; !errors.Is(err, context.Canceled) {
-			t.Errorf("caller %d, who went: %v", i, err)
+			t.Errorf("canceled caller %d: got %v, want context.Canceled", i, err)
 		}
 	}
 	s.release()
 	if err := <-third; err != nil {
-		t.Errorf("who stayed: %v", err)
+		t.Errorf("the caller that stayed: got %v, want no error", err)
 	}
 	if states := []storage.MessageState{s.state(1), s.state(2)}; !slices.Equal(states, []storage.MessageState{storage.MessageQueued, storage.MessageDelivered}) {
-		t.Errorf("states %q", states)
+		t.Errorf("got states %q, want queued and delivered", states)
 	}
 }
 
-// TestGroupWithoutDatabase: that it is away is everybody's answer.
+// TestGroupWithoutDatabase tests that all callers of a group get ErrUnavailable if the database
+// is gone.
 func TestGroupWithoutDatabase(t *testing.T) {
 	t.Parallel()
-	s := newSettling(t, 4, nil)
+	s := newGroupFixture(t, 4, nil)
 	outcomes := s.gather(0, 1, 2, 3)
 	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
@@ -211,7 +213,7 @@ func TestGroupWithoutDatabase(t *testing.T) {
 	<-s.held
 	for i, outcome := range outcomes {
 		if err := <-outcome; !errors.Is(err, storage.ErrUnavailable) {
-			t.Errorf("call %d: %v", i, err)
+			t.Errorf("call %d: got %v, want ErrUnavailable", i, err)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (s *countingStatement) Close() error {
 	return s.sqliteStatement.Close()
 }
 
-// preparingDB is a database with one connection that counts what it prepares.
+// preparingDB returns a database with one connection that counts the statements it prepares.
 func preparingDB(t *testing.T) (*sql.DB, *preparations) {
 	t.Helper()
 	base, err := sqlitedriver.NewConnector("file:" + filepath.Join(t.TempDir(), "test.db"))
@@ -77,7 +77,7 @@ func preparingDB(t *testing.T) (*sql.DB, *preparations) {
 		t.Fatal(err)
 	}
 	count.begun, count.closed = 0, 0
-	count.closed-- // the table's statement is closed with the connection
+	count.closed-- // the statement that created the table is closed with the connection
 	return db, count
 }
 
@@ -108,7 +108,7 @@ func TestStatementsArePreparedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := number(t, tx, "SELECT n FROM numbers WHERE n = ?", 3); got != 3 {
-		t.Errorf("read %d in a transaction, want 3", got)
+		t.Errorf("got %d in a transaction, want 3", got)
 	}
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestStatementsArePreparedOnce(t *testing.T) {
 	}
 }
 
-// TestPreparedStatementAfterError uses a statement again that failed.
+// TestPreparedStatementAfterError uses a prepared statement again after it failed.
 func TestPreparedStatementAfterError(t *testing.T) {
 	t.Parallel()
 	db, count := preparingDB(t)
@@ -198,12 +198,12 @@ func TestStatementWhileItsRowsAreOpen(t *testing.T) {
 		seen = append(seen, n, number(t, tx, "SELECT n FROM numbers WHERE n >= ? ORDER BY n", 2))
 	}
 	if got := fmt.Sprint(seen); got != "[0 2 1 2 2 2]" || rows.Err() != nil {
-		t.Errorf("read %s (%v)", got, rows.Err())
+		t.Errorf("got %s, error %v", got, rows.Err())
 	}
 }
 
-// TestKeptStatementsAreBounded uses more different statements than are kept. The
-// one that is used all the time stays.
+// TestKeptStatementsAreBounded uses more different statements than the store keeps. The one
+// that is used all the time stays.
 func TestKeptStatementsAreBounded(t *testing.T) {
 	t.Parallel()
 	db, count := preparingDB(t)
@@ -225,8 +225,8 @@ func TestKeptStatementsAreBounded(t *testing.T) {
 	}
 }
 
-// planCounter is a virtual table without rows. SQLite asks it for an index whenever it
-// plans a statement that reads it.
+// planCounter is a virtual table without rows. SQLite asks it for an index each time it plans a
+// statement that reads it.
 type planCounter struct{ plans int }
 
 func (p *planCounter) Create(ctx vtab.Context, _ []string) (vtab.Table, error) {
@@ -247,9 +247,9 @@ func (p *planCounter) Column(int) (vtab.Value, error)         { return nil, nil 
 func (p *planCounter) Rowid() (int64, error)                  { return 0, nil }
 func (p *planCounter) Close() error                           { return nil }
 
-// TestLimitsKeepTheirPlan executes a statement with the form of a limit that this package
-// uses, with many values: SQLite plans it once. It plans the plain form at each call, which
-// costs more than most of these statements. So no source file has the plain form.
+// TestLimitsKeepTheirPlan executes a statement with many values for its LIMIT, in the form that
+// this package uses. SQLite plans it once. It plans a plain LIMIT at each call, which costs
+// more than most of these statements. So no source file may have a plain LIMIT.
 func TestLimitsKeepTheirPlan(t *testing.T) {
 	t.Parallel()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db"))
@@ -287,7 +287,7 @@ func TestLimitsKeepTheirPlan(t *testing.T) {
 		t.Errorf("a statement that was executed ten times was planned %d times", n)
 	}
 	if n := plans("LIMIT ?"); n < 10 {
-		t.Errorf("a statement with a plain limit was planned %d times: the cast is not needed any more", n)
+		t.Errorf("a statement with a plain limit was planned %d times: want ten plans; the cast is no longer needed", n)
 	}
 	sources, err := filepath.Glob("*.go")
 	if err != nil {

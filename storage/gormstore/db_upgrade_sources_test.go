@@ -11,9 +11,8 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// beforeSources are rows as servers before migration 7 wrote them: a login that
-// is locked until the microsecond 3000, another that never failed, and a session
-// of the first one's.
+// beforeSources are rows as servers before migration 7 wrote them: a login that is locked until
+// the microsecond 3000, a login that never failed, and a session of the first login.
 var beforeSources = []string{
 	`INSERT INTO realms (id, name, version, created_at, updated_at) VALUES ('default', 'Mine', 3, 1, 1)`,
 	`INSERT INTO password_profiles (id, realm_id, name, one_time_codes, username_format, code_alphabet, code_length, code_ttl,
@@ -39,8 +38,8 @@ var beforeSources = []string{
 		FALSE, 1, 1, 0, 0, FALSE, '', '', 1, 1, 1)`,
 }
 
-// TestUpgradeToSources migrates a database that was in use: what was locked
-// stays so for passwords and codes, and sessions go on.
+// TestUpgradeToSources migrates a database that was in use. Locks remain for passwords and
+// codes, and sessions continue.
 func TestUpgradeToSources(t *testing.T) {
 	t.Parallel()
 	upgrade(t, 6, beforeSources, func(ctx context.Context, t *testing.T, s *gormstore.Store) {
@@ -78,13 +77,13 @@ func upgradedSession(ctx context.Context, t *testing.T, s *gormstore.Store) {
 	}
 	f := state.Family
 	if f.Generation != 2 || f.SourceID != "" || f.Resources != nil || f.JKT != "" || !state.Principal.Known {
-		t.Errorf("family %+v", f)
+		t.Errorf("got family %+v", f)
 	}
 	if err := s.AdvanceFamily(ctx, "fam", storage.FamilyAdvance{From: 2, Now: noon, IdleUntil: noon}); err != nil {
 		t.Error(err)
 	}
 	c, err := s.Client(ctx, "web")
 	if err != nil || c.AuthMethod != "" || c.JWKS != nil || c.Resources != nil || c.DPoPBound || c.TrustAddress || c.Registration.Sum != nil {
-		t.Errorf("client %+v, error %v", c, err)
+		t.Errorf("got client %+v, error %v", c, err)
 	}
 }

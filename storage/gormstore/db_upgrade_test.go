@@ -32,8 +32,8 @@ var old = []string{
 		VALUES ('r', '', 'default', 'bob', '', 'sign_in', '', 1, 2, 0, 0)`,
 }
 
-// TestUpgradeToMembers migrates a database that was in use: every user of an
-// account is a member of it then, what senders and requests did they still do.
+// TestUpgradeToMembers migrates a database that was in use. Afterwards every user of an account
+// is a member of it, and senders and requests behave as before.
 func TestUpgradeToMembers(t *testing.T) {
 	t.Parallel()
 	upgrade(t, 3, old, func(ctx context.Context, t *testing.T, s *gormstore.Store) {
@@ -43,8 +43,8 @@ func TestUpgradeToMembers(t *testing.T) {
 	})
 }
 
-// upgrade fills a database of an older version of the schema, migrates it and runs check,
-// on both databases.
+// upgrade fills a database that has an older schema, migrates it and runs check. It does so on
+// both databases.
 func upgrade(t *testing.T, version int64, statements []string, check func(ctx context.Context, t *testing.T, s *gormstore.Store)) {
 	t.Helper()
 	for dialect, empty := range map[string]func(t *testing.T) string{
@@ -85,13 +85,13 @@ func upgradedMembers(ctx context.Context, t *testing.T, s *gormstore.Store) {
 			t.Errorf("%s (-want +got):\n%s", user, diff)
 		}
 		if !uuid.MatchString(got.ID) || seen[got.ID] || got.CreatedAt.IsZero() || !got.UpdatedAt.Equal(got.CreatedAt) {
-			t.Errorf("%s: membership %+v", user, got)
+			t.Errorf("%s: got membership %+v", user, got)
 		}
 		seen[got.ID] = true
 	}
 	for _, user := range []string{"lost", "admin"} {
 		if page, err := s.Members(ctx, user, 0, 5); err != nil || page.Total != 0 {
-			t.Errorf("%s: %+v, error %v", user, page, err)
+			t.Errorf("%s: got %+v, error %v", user, page, err)
 		}
 	}
 }
@@ -100,14 +100,14 @@ func upgradedConfiguration(ctx context.Context, t *testing.T, s *gormstore.Store
 	t.Helper()
 	realm, err := s.Realm(ctx, "default")
 	if err != nil || realm.Name != "Mine" || realm.SelfManagement != storage.SelfManagementDisabled || realm.DuplicateEmailPolicy != "allowed" {
-		t.Errorf("realm %+v, error %v", realm, err)
+		t.Errorf("got realm %+v, error %v", realm, err)
 	}
 	sender, err := s.Sender(ctx, "hook")
 	if err != nil || !sender.Serves(storage.MessageOneTimePassword, storage.User{Kind: storage.Buyer}) {
-		t.Errorf("sender %+v, error %v", sender, err)
+		t.Errorf("got sender %+v, error %v", sender, err)
 	}
 	request, err := s.Timeline(ctx, "r")
 	if err != nil || request.Request.Type != storage.MessageOneTimePassword {
-		t.Errorf("request %+v, error %v", request.Request, err)
+		t.Errorf("got request %+v, error %v", request.Request, err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// TestPrincipalUsesIndexes explains the statement as the server gets it. The
-// tables of a test are so small that PostgreSQL would rather read them whole,
-// so that is forbidden: a plan that does it nevertheless has no index to use.
+// TestPrincipalUsesIndexes explains the statement as the database gets it. PostgreSQL would
+// read the small tables of a test as a whole, so the test forbids it. A plan that does so
+// nevertheless has no index to use.
 func TestPrincipalUsesIndexes(t *testing.T) {
 	t.Parallel()
 	url := postgres(t).Database(t)
@@ -60,13 +60,13 @@ func TestPrincipalUsesIndexes(t *testing.T) {
 	} {
 		plan := explain(t, url, sql)
 		if strings.Contains(plan, "Seq Scan") {
-			t.Errorf("%s reads a whole table:\n%s", name, plan)
+			t.Errorf("%s reads a whole table, want an index:\n%s", name, plan)
 		}
 	}
 }
 
-// explain gives the generic plan, which is the one that a prepared statement
-// ends up with, with further settings.
+// explain returns the generic plan, which PostgreSQL chooses for prepared statements in the
+// end. settings are further SET statements.
 func explain(t *testing.T, url, sql string, settings ...string) string {
 	t.Helper()
 	ctx := context.Background()

@@ -17,11 +17,11 @@ type registered struct {
 	*gormstore.Registration
 }
 
-// register opens the database as another server does.
+// register opens the database and registers the store, as another server does.
 func register(t *testing.T, url, issuer string) registered {
 	t.Helper()
 	s := open(t, gormstore.Config{URL: url})
-	r, err := s.RegisterServer(t.Context(), issuer, func(string) { t.Error("a server waits for a sign of life") })
+	r, err := s.RegisterServer(t.Context(), issuer, func(string) { t.Error("a server waits for the heartbeat of another") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,8 +30,8 @@ func register(t *testing.T, url, issuer string) registered {
 
 const issuerOne = "https://one.example"
 
-// TestServersLeftBehind: a row that does not move for some seconds was left behind by a
-// server that was killed, and one that moves was not.
+// TestServersLeftBehind tests that a killed server is removed from the list when its row has
+// not changed for some seconds, and that a server whose row changes stays.
 func TestServersLeftBehind(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -52,7 +52,7 @@ func TestServersLeftBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := killed.Listed(ctx); err != nil || !got {
-			t.Errorf("a server that goes on is listed: %t, %v", got, err)
+			t.Errorf("a server that continues: listed %t, %v; want it listed", got, err)
 		}
 		if err := errors.Join(running.End(ctx), alive.End(ctx), killed.End(ctx)); err != nil {
 			t.Fatal(err)
@@ -61,8 +61,8 @@ func TestServersLeftBehind(t *testing.T) {
 	})
 }
 
-// TestLookAfterAPause: a server that was frozen itself, or had no database for a while,
-// does not take the others for dead.
+// TestLookAfterAPause tests that a server that was frozen, or had no database, does not regard
+// the others as dead.
 func TestLookAfterAPause(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -74,14 +74,14 @@ func TestLookAfterAPause(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, err := other.Listed(ctx); err != nil || !got {
-				t.Fatalf("after a pause of %v: listed %t, %v", pause, got, err)
+				t.Fatalf("after a pause of %v: listed %t, %v; want it listed", pause, got, err)
 			}
 		}
 	})
 }
 
-// TestBusyServerIsAlive uses up all connections of a server for six seconds. It goes on
-// showing that it runs, so others do not take over what it has claimed.
+// TestBusyServerIsAlive uses all connections of a server for six seconds. The server continues
+// its heartbeat, so others do not take over what it has claimed.
 func TestBusyServerIsAlive(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -130,7 +130,7 @@ func TestBusyServerIsAlive(t *testing.T) {
 	})
 }
 
-// claimed adds a request and a message and lets a server claim both.
+// claimed adds a request and a message and claims both for a server.
 func claimed(t *testing.T, by registered, id string) {
 	t.Helper()
 	ctx := t.Context()
@@ -148,8 +148,7 @@ func claimed(t *testing.T, by registered, id string) {
 	wantClaims(t, by, 1)
 }
 
-// wantClaims claims everything and checks how many requests, and how many messages, that
-// are.
+// wantClaims claims everything and checks the number of requests and the number of messages.
 func wantClaims(t *testing.T, by registered, want int) (messages []storage.Message) {
 	t.Helper()
 	requests, err := by.ClaimCodeRequests(t.Context(), noon, noon.Add(30*time.Second), 10)
@@ -162,8 +161,9 @@ func wantClaims(t *testing.T, by registered, want int) (messages []storage.Messa
 	return messages
 }
 
-// TestLeasesEndWithTheirServer: another server takes over what a killed or frozen server
-// has claimed. If the frozen one goes on, it completes nothing that the other has.
+// TestLeasesEndWithTheirServer tests that another server takes over what a killed or frozen
+// server has claimed. If the frozen one continues, it cannot complete what the other has
+// claimed.
 func TestLeasesEndWithTheirServer(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -197,7 +197,7 @@ func TestLeasesEndWithTheirServer(t *testing.T) {
 			"finishes the attempt": finish(frozen, 1),
 		} {
 			if !errors.Is(err, storage.ErrStale) {
-				t.Errorf("the late server %s: %v", what, err)
+				t.Errorf("the late server %s: got %v", what, err)
 			}
 		}
 		issue := func(by registered) error {
@@ -205,16 +205,15 @@ func TestLeasesEndWithTheirServer(t *testing.T) {
 			return err
 		}
 		if err := errors.Join(finish(running, 2), issue(running)); err != nil {
-			t.Errorf("the new owner: %v", err)
+			t.Errorf("the new owner: got %v, want no error", err)
 		}
 		if err := issue(frozen); !errors.Is(err, storage.ErrStale) {
-			t.Errorf("the late server resolves the request: %v", err)
+			t.Errorf("the late server resolves the request: got %v", err)
 		}
 	})
 }
 
-// TestStoppedServerLeavesNoLease: what a stopped server has claimed and not finished is
-// free at once.
+// TestStoppedServerLeavesNoLease tests that the claims of a server end when it stops.
 func TestStoppedServerLeavesNoLease(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -227,16 +226,16 @@ func TestStoppedServerLeavesNoLease(t *testing.T) {
 	})
 }
 
-// TestRestartTakesLeasesOver: with SQLite a server knows at its start whether another one
-// runs. If none does, it has the leases of its predecessor, and needs not wait for a
-// server with another issuer. With PostgreSQL it knows some seconds later.
+// TestRestartTakesLeasesOver tests when a server takes over the leases of its predecessor. On
+// SQLite it knows at its start whether another server runs, so it does not wait. On PostgreSQL
+// it knows some seconds later.
 func TestRestartTakesLeasesOver(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		killed := register(t, url, issuerOne)
 		claimed(t, killed, "1")
 		beside := register(t, url, issuerOne)
-		wantClaims(t, beside, 0) // the first one runs
+		wantClaims(t, beside, 0) // the first server runs
 		if err := beside.End(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -257,8 +256,8 @@ func TestRestartTakesLeasesOver(t *testing.T) {
 	})
 }
 
-// TestPostponedRequestHasNoOwner: a request that waits for its budget goes on waiting
-// when the server that postponed it stops.
+// TestPostponedRequestHasNoOwner tests that a request that waits for its budget continues to
+// wait when the server that postponed it stops.
 func TestPostponedRequestHasNoOwner(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -280,7 +279,7 @@ func TestPostponedRequestHasNoOwner(t *testing.T) {
 			return len(requests)
 		}
 		if claim(stopped, noon) != 1 {
-			t.Fatal("nothing claimed")
+			t.Fatal("no request was claimed")
 		}
 		result, err := stopped.IssueCodes(ctx, storage.Issuance{
 			RequestID: "r", Now: noon, ChargedAt: noon, Postpone: true, Charges: map[string][]storage.Charge{"l": {charge}},
@@ -289,13 +288,13 @@ func TestPostponedRequestHasNoOwner(t *testing.T) {
 			err = stopped.End(context.Background())
 		}
 		if err != nil || len(result.Limited) != 1 {
-			t.Fatalf("result %v, %v", result, err)
+			t.Fatalf("got result %v, error %v", result, err)
 		}
 		if n := claim(running, noon); n != 0 {
-			t.Error("the request does not wait for its budget any more")
+			t.Error("the request no longer waits for its budget")
 		}
 		if n := claim(running, noon.Add(2*time.Minute)); n != 1 {
-			t.Error("the request is not claimed when its budget has room")
+			t.Error("the request is not claimed although its budget allows it")
 		}
 	})
 }

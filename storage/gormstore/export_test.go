@@ -11,7 +11,7 @@ import (
 	"latchkey/storage"
 )
 
-// MigrateTo stops at a version, as a server of that age would.
+// MigrateTo migrates to an older version of the schema.
 func (s *Store) MigrateTo(ctx context.Context, version int64) error {
 	return s.migrating(ctx, func(p *goose.Provider) error {
 		_, err := p.UpTo(ctx, version)
@@ -19,13 +19,13 @@ func (s *Store) MigrateTo(ctx context.Context, version int64) error {
 	})
 }
 
-// Exec writes with hand-written SQL.
+// Exec executes a statement of a test.
 func (s *Store) Exec(ctx context.Context, sql string, args ...any) error {
 	_, err := s.exec(ctx, "test", sql, args...)
 	return err
 }
 
-// Grouped tells how many wait for SQLite's next group, and whether one runs.
+// Grouped returns how many calls wait for the next group of SQLite, and whether a group runs.
 func (s *Store) Grouped() (waiting int, running bool) {
 	g := &s.dialect.(*sqlite).group
 	g.mu.Lock()
@@ -33,8 +33,8 @@ func (s *Store) Grouped() (waiting int, running bool) {
 	return len(g.waiting), g.running
 }
 
-// SealedColumns names the columns, as "table.column", that tell under which
-// master key the secrets are sealed that Reseal knows.
+// SealedColumns names the columns, as "table.column", with the IDs of the master keys of all
+// secrets that Reseal knows.
 func SealedColumns() []string {
 	var names []string
 	for _, p := range sealedPlaces() {
@@ -43,8 +43,7 @@ func SealedColumns() []string {
 	return names
 }
 
-// DefaultListConns is how many connections lists use at a time, on either
-// database, if Config says nothing else.
+// DefaultListConns is how many connections lists use at a time if Config does not say.
 const DefaultListConns = defaultMaxConns / listShare
 
 // ListsRunning returns how many lists use a connection.
@@ -62,10 +61,10 @@ func (s *Store) OccupyLists() (release func()) {
 	}
 }
 
-// Beat is one sign of life; see Keep.
+// Beat sends one heartbeat; see Keep.
 func (r *Registration) Beat(ctx context.Context) error { return r.beat(ctx) }
 
-// Look is a look at the other servers at the time now; see Keep.
+// Look looks for the other servers at the time now; see Keep.
 func (r *Registration) Look(ctx context.Context, now time.Time) error { return r.look(ctx, now) }
 
 // Listed reports whether the server is in the list.
@@ -77,23 +76,23 @@ func (r *Registration) Listed(ctx context.Context) (bool, error) {
 // Kill ends the server as SIGKILL would: its row stays, and its locks end.
 func (r *Registration) Kill() { _ = r.unlock() }
 
-// Setting returns a setting of PostgreSQL as it is for a statement.
+// Setting returns a setting of PostgreSQL as statements of the store see it.
 func (s *Store) Setting(ctx context.Context, name string) (string, error) {
 	return get[string](ctx, s, "setting", "SELECT current_setting(?)", name)
 }
 
-// LimitPages limits the size of an SQLite file, as a full disk does. The limit is never
-// below the present size.
+// LimitPages limits the size of an SQLite file, as a full disk does. The limit is at least the
+// present size.
 func (s *Store) LimitPages(ctx context.Context, pages int) error {
 	_, err := returning[int](ctx, s, "limit", fmt.Sprintf("PRAGMA max_page_count = %d", pages))
 	return err
 }
 
-// CountUpTo lets lists count up to n records, and estimate how many they are beyond.
+// CountUpTo makes lists count up to n records and estimate larger totals.
 func (s *Store) CountUpTo(n int) { s.exactTotal = n }
 
-// ListedIn returns the id of the server, and whether it is in the list. It asks db, so the
-// server's connections do not matter.
+// ListedIn returns the ID of the server and whether it is in the list. It reads through db, so
+// that it works when the server has no free connection.
 func (r *Registration) ListedIn(ctx context.Context, db *sql.DB) (id string, listed bool, err error) {
 	var n int
 	err = db.QueryRowContext(ctx, "SELECT count(*) FROM servers WHERE id = '"+r.id+"'").Scan(&n)
@@ -123,8 +122,8 @@ func (s *Store) AddSingly(ctx context.Context, events ...storage.AuditEvent) err
 	})
 }
 
-// CopiedColumns lists the columns that copies have, as "table.column", and the sequences
-// of the schema.
+// CopiedColumns returns the columns that copies have, as "table.column", and the sequences of
+// the schema.
 func (s *Store) CopiedColumns(ctx context.Context) (columns, sequences []string, err error) {
 	tables, err := copiedTables(ctx, s.pools.read, s.dialect.copying())
 	for _, t := range tables {

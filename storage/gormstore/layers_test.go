@@ -13,15 +13,15 @@ import (
 	"testing"
 )
 
-// layers are the groups of files, by the prefix of their names. A file uses what is
-// in its own group and in those before it. Files of no group may use everything.
+// layers are the groups of files, by the prefix of their names. A file uses names of its own
+// group and of the groups before it. Files of no group may use everything.
 var layers = []string{"db_", "records", "decide_", "list_", "audit_"}
 
 func layerOf(file string) int {
 	return slices.IndexFunc(layers, func(prefix string) bool { return strings.HasPrefix(file, prefix) })
 }
 
-// noPackages imports nothing: only the names of this package matter.
+// noPackages imports nothing, because the test looks only at the names of this package.
 type noPackages struct{}
 
 func (noPackages) Import(string) (*types.Package, error) { return nil, errors.New("not imported") }
@@ -58,7 +58,7 @@ func TestFilesUseTheLayersBelow(t *testing.T) {
 		}
 	}
 	if len(info.Uses) < 1000 {
-		t.Errorf("only %d names were looked at", len(info.Uses))
+		t.Errorf("only %d names were checked", len(info.Uses))
 	}
 	for use := range found {
 		t.Error(use)

@@ -12,18 +12,18 @@ import (
 
 var listUsers = flag.Int("list-users", 1_000_000, "how many users BenchmarkListUsers lists")
 
-// BenchmarkListUsers reads pages of a list of many users: the first one without a key, which
-// also counts; the first, a middle and the last one by a key; a page in the middle by its
-// number; and searches. It reports the least time of five.
+// BenchmarkListUsers reads pages of a list of many users. It reads the first page, which also
+// counts, then the first, a middle and the last page by key, a middle page by number, and
+// searches. It reports the shortest time of five.
 func BenchmarkListUsers(b *testing.B) {
-	for name, url := range map[string]string{"sqlite": sqliteFile(b), "postgres": durable(b).Database(b)} {
+	for name, url := range map[string]string{"sqlite": sqliteFile(b), "postgres": syncedPostgres(b).Database(b)} {
 		b.Run(name, func(b *testing.B) { benchListUsers(b, url, *listUsers) })
 	}
 }
 
 func benchListUsers(b *testing.B, url string, users int) {
 	s := open(b, gormstore.Config{URL: url, ListTimeout: time.Minute})
-	crowdOfUsers(b, url, users)
+	insertUsersWithLogins(b, url, users)
 	list := func(q storage.Query) storage.Page[storage.UserLogin] {
 		q.Limit = 100
 		page, err := s.ListUsers(b.Context(), storage.UserScope{RealmID: "default", Kind: storage.Buyer, AccountUID: "acc0"}, q)
@@ -32,8 +32,7 @@ func benchListUsers(b *testing.B, url string, users int) {
 		}
 		return page
 	}
-	// Page keys say where their page begins, so the key of a page further back is that of
-	// the page before it, which is read by its number.
+	// The page before contains the key of a page. Here the pages before are read by number.
 	middle, last := list(storage.Query{Offset: users/2 - 100}).Next, list(storage.Query{Offset: users - 200}).Next
 	username := func(test storage.Test) []storage.Condition {
 		return []storage.Condition{{Fields: []string{"Username"}, Tests: []storage.Test{test}}}
@@ -58,11 +57,11 @@ func benchListUsers(b *testing.B, url string, users int) {
 	}
 }
 
-// crowdOfUsers writes n users of one buyer with their logins.
-func crowdOfUsers(tb testing.TB, url string, n int) {
+// insertUsersWithLogins writes n users of one buyer with their logins.
+func insertUsersWithLogins(tb testing.TB, url string, n int) {
 	tb.Helper()
 	db := direct(tb, url)
-	for _, statement := range append(crowdStatements(n)[:3], "ANALYZE") {
+	for _, statement := range append(insertStatements(n)[:3], "ANALYZE") {
 		if strings.Contains(statement, "INTO accounts") {
 			statement += " LIMIT 1"
 		}

@@ -12,9 +12,9 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// TestListsIgnoreTheLocale gives a column the collation that a server with
-// another locale would give it: text compares and sorts by its bytes
-// nevertheless, and case is ignored for the same letters.
+// TestListsIgnoreTheLocale gives a column the collation of a server with another locale. Text
+// must still compare and sort by its bytes, and the same letters must match when case is
+// ignored.
 func TestListsIgnoreTheLocale(t *testing.T) {
 	t.Parallel()
 	url := postgres(t).Database(t)

@@ -14,7 +14,8 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// makeRequestsEndless makes lists of code requests take for ever.
+// makeRequestsEndless makes lists of code requests run for ever, and returns a connection to
+// the database.
 func makeRequestsEndless(t *testing.T, url string) *sql.DB {
 	t.Helper()
 	db := direct(t, url)
@@ -36,15 +37,15 @@ func makeRequestsEndless(t *testing.T, url string) *sql.DB {
 	return db
 }
 
-// anyRequest lists code requests by a condition.
+// anyRequest returns a query of code requests with a condition.
 func anyRequest() storage.Query {
 	return storage.Query{Limit: 1, Where: []storage.Condition{{
 		Fields: []string{"ClientID"}, Tests: []storage.Test{{Op: storage.OpEqual, Value: "nobody"}},
 	}}}
 }
 
-// TestEndlessListsEnd: a list is broken off after its time, in the database as
-// well, and the connection serves again.
+// TestEndlessListsEnd tests that a list ends at its time limit, also in the database, and that
+// its connection can be used again.
 func TestEndlessListsEnd(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -58,7 +59,7 @@ func TestEndlessListsEnd(t *testing.T) {
 			}
 		}
 		if found, err := s.ListRealms(t.Context(), storage.Query{Limit: 1}); err != nil || found.Total != 1 {
-			t.Errorf("afterwards a list has %d realms, %v", found.Total, err)
+			t.Errorf("afterwards: got %d realms, error %v; want 1", found.Total, err)
 		}
 		if s.Dialect() != "postgres" {
 			return
@@ -79,8 +80,8 @@ func TestEndlessListsEnd(t *testing.T) {
 	})
 }
 
-// TestListsLeaveConnections: while more lists run than there are connections,
-// everything else is read and written, and no list has to end first.
+// TestListsLeaveConnections runs more lists than there are connections. Other reads and writes
+// must succeed before any list ends.
 func TestListsLeaveConnections(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -114,19 +115,19 @@ func TestListsLeaveConnections(t *testing.T) {
 			}
 		}
 		if err := s.InTx(others, func(ctx context.Context) error {
-			_, err := s.ListRealms(ctx, storage.Query{Limit: 1}) // has its connection already
+			_, err := s.ListRealms(ctx, storage.Query{Limit: 1}) // uses the connection of the transaction
 			return err
 		}); err != nil {
 			t.Error(err)
 		}
 		if n := ended.Load(); n != 0 {
-			t.Errorf("%d lists ended meanwhile", n)
+			t.Errorf("%d lists ended before, want none", n)
 		}
 	})
 }
 
-// TestListsWaitTheirTime: a list that gets no connection in time is told to come
-// again, not to ask for less.
+// TestListsWaitTheirTime tests that a list that gets no connection in time fails with
+// ErrUnavailable, and not with an error that asks for a cheaper query.
 func TestListsWaitTheirTime(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -147,8 +148,8 @@ func TestListsWaitTheirTime(t *testing.T) {
 	})
 }
 
-// TestQueryCost: the cost counts comparisons, members of XP, names of other
-// tables, asterisks and the order; what costs too much never reaches the
+// TestQueryCost tests that the cost of a query counts comparisons, members of XP, names of
+// other tables, asterisks and the order. A query that costs too much must not reach the
 // database.
 func TestQueryCost(t *testing.T) {
 	t.Parallel()
@@ -201,7 +202,7 @@ func TestQueryCost(t *testing.T) {
 			case !test.refused && err != nil:
 				t.Errorf("%s: %v", what, err)
 			case test.refused && (!limited || limit.Timeout != 0 || !errors.Is(err, storage.ErrQuery) || statements.Load() != 0):
-				t.Errorf("%s: %v after %d statements, want it refused", what, err, statements.Load())
+				t.Errorf("%s: got %v after %d statements, want a refusal before the first", what, err, statements.Load())
 			}
 		}
 	})

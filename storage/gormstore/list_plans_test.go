@@ -13,7 +13,8 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// driverOf names the driver of a store's database, for SQL of the tests' own.
+// driverOf returns the driver and the data source name of a store's database, for SQL of the
+// tests.
 func driverOf(url string) (driver, dsn string) {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		return "sqlite", "file:" + path
@@ -31,21 +32,22 @@ func direct(tb testing.TB, url string) *sql.DB {
 	return db
 }
 
-// crowd writes n users of one buyer, with as many rows of everything else that
-// grows, and lets the database count them. None of the orders is the one in
-// which they are written.
-func crowd(tb testing.TB, url string, n int) {
+// insertRows writes n users of one buyer and as many rows of each other table that grows. Then
+// it updates the statistics of the database. The rows are not written in any order that a list
+// has.
+func insertRows(tb testing.TB, url string, n int) {
 	tb.Helper()
 	db := direct(tb, url)
-	for _, statement := range append(crowdStatements(n), "ANALYZE") {
+	for _, statement := range append(insertStatements(n), "ANALYZE") {
 		if _, err := db.Exec(statement); err != nil {
 			tb.Fatalf("%.60s: %v", statement, err)
 		}
 	}
 }
 
-// crowdStatements are the statements of crowd: first a buyer, users and logins.
-func crowdStatements(n int) []string {
+// insertStatements are the statements of insertRows. The first of them add a buyer, users and
+// logins.
+func insertStatements(n int) []string {
 	numbers := fmt.Sprintf("WITH RECURSIVE n (i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < %d)", n-1)
 	statements := []string{
 		`INSERT INTO accounts (uid, realm_id, kind, id, name, active, xp, version, created_at, updated_at)
@@ -86,7 +88,7 @@ func crowdStatements(n int) []string {
 	return statements
 }
 
-// longList is a list as a surface asks for it, with the arguments of its scope.
+// longList is a list that a surface can ask for, with the arguments of its scope.
 type longList struct {
 	args []any
 	list func(s *gormstore.Store, q storage.Query) (total int, err error)
@@ -146,13 +148,12 @@ func longLists() map[string]longList {
 	}
 }
 
-// TestListsUseIndexes explains how the first and the last page of long lists are
-// read: from an index in the order of the list or its reverse, and no further
-// than the page.
+// TestListsUseIndexes explains how the first and the last page of long lists are read. They
+// must be read from an index, in the order of the list or its reverse, and not beyond the page.
 func TestListsUseIndexes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
-		crowd(t, url, 1_000)
+		insertRows(t, url, 1_000)
 		var c counter
 		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
 		for name, l := range longLists() {
@@ -161,12 +162,12 @@ func TestListsUseIndexes(t *testing.T) {
 				return c.during(t, func() (err error) {
 					total, err = l.list(s, storage.Query{Sort: l.sort, Offset: offset, Limit: 20})
 					return err
-				})[1] // the first one counts
+				})[1] // the first statement counts
 			}
 			first := ask(0)
 			last := ask(total - 20)
 			if total < 950 || first == last {
-				t.Errorf("%s: of %d the last page is read as the first one is: %s", name, total, last)
+				t.Errorf("%s: the last page of %d is read as the first one is: %s", name, total, last)
 			}
 			for _, statement := range []string{first, last} {
 				if plan := explainPage(t, url, statement, append(l.args, 20, 0)); sorted(plan) {
@@ -177,8 +178,8 @@ func TestListsUseIndexes(t *testing.T) {
 	})
 }
 
-// sorted reports whether a plan of either database sorts or reads a table without
-// an index. The rows that a list counts are read once more, in memory.
+// sorted reports whether a plan of either database sorts, or reads a table without an index.
+// Rows that are already in memory for the count do not matter.
 func sorted(plan string) bool {
 	for line := range strings.Lines(strings.ReplaceAll(plan, "SCAN counted", "")) {
 		scans := strings.Contains(line, "SCAN ") && !strings.Contains(line, " USING ")
@@ -189,8 +190,8 @@ func sorted(plan string) bool {
 	return false
 }
 
-// explainPage gives the plan for these arguments, which is what PostgreSQL goes
-// on using where the general plan would be dearer.
+// explainPage returns the plan for these arguments. PostgreSQL keeps using such plans where the
+// generic plan would cost more.
 func explainPage(t *testing.T, url, statement string, args []any) string {
 	t.Helper()
 	if !strings.HasPrefix(url, "sqlite:") {
@@ -235,11 +236,12 @@ func explainFor(t *testing.T, url, statement string, args []any) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestEqualNamesUseIndexes explains how a user is found by what somebody typed.
+// TestEqualNamesUseIndexes explains how a user is found by an email address or a username in
+// any case.
 func TestEqualNamesUseIndexes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
-		crowd(t, url, 1_000)
+		insertRows(t, url, 1_000)
 		var c counter
 		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
 		for field, value := range map[string]string{"Email": "user77@EXAMPLE.com", "Username": "USER77"} {
@@ -249,13 +251,13 @@ func TestEqualNamesUseIndexes(t *testing.T) {
 			count := c.during(t, func() error {
 				page, err := s.ListUsers(context.Background(), storage.UserScope{RealmID: "default"}, q)
 				if err == nil && page.Total != 1 {
-					t.Errorf("%d users with that %s", page.Total, field)
+					t.Errorf("got %d users with that %s, want 1", page.Total, field)
 				}
 				return err
 			})[0]
 			args := []any{"default", strings.ToLower(value)}
 			if plan := explainPage(t, url, count, args); sorted(plan) || !strings.Contains(plan, "_folded") {
-				t.Errorf("%s reads more than it must:\n%s\n%s", field, count, plan)
+				t.Errorf("%s does not use the index of folded names:\n%s\n%s", field, count, plan)
 			}
 		}
 	})

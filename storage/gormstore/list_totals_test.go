@@ -8,13 +8,13 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// TestTotals counts up to a bound and estimates beyond it, whatever a list selects. The
-// page decides as well: one beyond the bound is counted.
+// TestTotals tests that lists count up to a bound and estimate larger totals, whatever they
+// select. A list whose page ends beyond the bound is counted.
 func TestTotals(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		const users, bound = 5_000, 600
-		crowd(t, url, users)
+		insertRows(t, url, users)
 		var c counter
 		s := open(t, gormstore.Config{URL: url, OnStatement: c.add})
 		s.CountUpTo(bound)
@@ -25,21 +25,21 @@ func TestTotals(t *testing.T) {
 				page, err = s.ListUsers(t.Context(), storage.UserScope{RealmID: "default", Kind: storage.Buyer, AccountUID: "acc0"}, q)
 				return err
 			})
-			if len(seen) != statements+1 || len(page.Items) != 100 { // and one for the logins
-				t.Errorf("%d statements and %d users: %q", len(seen), len(page.Items), seen)
+			if len(seen) != statements+1 || len(page.Items) != 100 { // one more reads the logins
+				t.Errorf("got %d statements and %d users: %q", len(seen), len(page.Items), seen)
 			}
 			return page
 		}
 		about := func(page storage.Page[storage.UserLogin], want int) {
 			t.Helper()
 			if !page.Estimated || page.Total < want*8/10 || page.Total > want*12/10 {
-				t.Errorf("about %d users (estimated %t), there are %d", page.Total, page.Estimated, want)
+				t.Errorf("got about %d users (estimated %t), want about %d", page.Total, page.Estimated, want)
 			}
 		}
 		exactly := func(page storage.Page[storage.UserLogin], want int) {
 			t.Helper()
 			if page.Estimated || page.Total != want {
-				t.Errorf("%d users (estimated %t), want %d", page.Total, page.Estimated, want)
+				t.Errorf("got %d users (estimated %t), want %d", page.Total, page.Estimated, want)
 			}
 		}
 		first := list(storage.Query{}, 3)
@@ -52,7 +52,7 @@ func TestTotals(t *testing.T) {
 		exactly(list(storage.Query{Offset: bound - 99}, 2), users)
 		last := list(storage.Query{Offset: users - 100}, 2)
 		if exactly(last, users); last.Next != "" {
-			t.Errorf("the last page has a key")
+			t.Errorf("the last page has a key of a next page")
 		}
 		created := func(below string) []storage.Condition {
 			return []storage.Condition{{Fields: []string{"CreatedAt"}, Tests: []storage.Test{{Op: storage.OpLess, Value: below}}}}

@@ -12,8 +12,8 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// TestEverySealedColumnIsKnown keeps a new kind of secret from being forgotten
-// when the master key changes.
+// TestEverySealedColumnIsKnown tests that Reseal knows every column of sealed secrets.
+// Otherwise a new kind of secret would be forgotten when the master key changes.
 func TestEverySealedColumnIsKnown(t *testing.T) {
 	t.Parallel()
 	columns := schema(t, "sqlite", "file:"+strings.TrimPrefix(sqliteFile(t), "sqlite:"),
@@ -29,8 +29,8 @@ func TestEverySealedColumnIsKnown(t *testing.T) {
 	}
 }
 
-// TestUpgradeToSuccessors migrates a database in which two replicas made a first
-// key of one algorithm each, and in which a rotation was under way.
+// TestUpgradeToSuccessors migrates a database in which two replicas created a first key of the
+// same algorithm, and in which a rotation had begun.
 func TestUpgradeToSuccessors(t *testing.T) {
 	t.Parallel()
 	var rows []string
@@ -42,11 +42,11 @@ func TestUpgradeToSuccessors(t *testing.T) {
 		t.Helper()
 		keys, err := s.SigningKeys(ctx)
 		if err != nil || len(keys) != 3 {
-			t.Fatalf("%d keys, error %v", len(keys), err)
+			t.Fatalf("got %d keys, error %v", len(keys), err)
 		}
 		next := storage.SigningKey{KID: "d", Alg: "ES256", Predecessor: "a"}
 		if err := s.ChangeSigningKeys(ctx, storage.SigningKeyChange{Add: []storage.SigningKey{next}}); err != nil {
-			t.Errorf("an old key gets no successor: %v", err)
+			t.Errorf("add a successor of an old key: %v", err)
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// counter is told of every round trip.
+// counter records each statement that is sent to the database.
 type counter struct {
 	mu   sync.Mutex
 	seen []string
@@ -25,7 +25,7 @@ func (c *counter) add(sql string) {
 	c.seen = append(c.seen, sql)
 }
 
-// during gives the statements of a call.
+// during returns the statements of a call.
 func (c *counter) during(t testing.TB, call func() error) []string {
 	t.Helper()
 	c.mu.Lock()
@@ -41,7 +41,7 @@ func (c *counter) during(t testing.TB, call func() error) []string {
 
 var noon = time.Date(2031, 5, 17, 12, 0, 0, 0, time.UTC)
 
-// seed makes the user bob with a code, and a security profile for buyers.
+// seed adds the user bob with a code, and a security profile for buyers.
 func seed(tb testing.TB, s *gormstore.Store) storage.LoginKey {
 	tb.Helper()
 	ctx := context.Background()
@@ -76,8 +76,8 @@ func seed(tb testing.TB, s *gormstore.Store) storage.LoginKey {
 	return storage.LoginKey{ProfileID: "default", UsernameKey: "bob"}
 }
 
-// listening runs the store and returns when it serves from memory. The channel gets an
-// element after changes that it hears of.
+// listening runs the store and returns when it serves from its cache. The channel gets an
+// element after each change that the store learns of.
 func listening(tb testing.TB, s *gormstore.Store) <-chan struct{} {
 	tb.Helper()
 	told := make(chan struct{}, 1)
@@ -115,11 +115,11 @@ func TestStatements(t *testing.T) {
 		key.Source = known.Address
 		var p storage.Principal
 		principal := func() (err error) { p, err = s.Principal(ctx, key); return err }
-		c.during(t, principal) // fills the memory
+		c.during(t, principal) // fill the cache
 
 		settle := func(parts int) int {
 			if s.Dialect() == "sqlite" {
-				return parts + 2 // BEGIN and COMMIT
+				return parts + 2 // BEGIN and COMMIT are statements
 			}
 			return 1
 		}
@@ -187,8 +187,8 @@ func TestStatements(t *testing.T) {
 	})
 }
 
-// TestRedeemCodeStatements redeems a code in one statement on PostgreSQL. On SQLite it
-// is not tried.
+// TestRedeemCodeStatements tests that PostgreSQL redeems a code in one statement. On SQLite the
+// single statement is not tried.
 func TestRedeemCodeStatements(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -217,14 +217,14 @@ func TestRedeemCodeStatements(t *testing.T) {
 			var ok bool
 			got := c.during(t, func() (err error) { _, ok, err = s.RedeemCode(t.Context(), step.r); return err })
 			if len(got) != want || ok != step.redeemed {
-				t.Errorf("redeemed: %v, want %v, with %d statements, want %d:\n%s", ok, step.redeemed, len(got), want, strings.Join(got, "\n"))
+				t.Errorf("redeemed %v, want %v, with %d statements, want %d:\n%s", ok, step.redeemed, len(got), want, strings.Join(got, "\n"))
 			}
 		}
 	})
 }
 
-// TestUseFamilyStatements uses a refresh token in one statement on PostgreSQL. On SQLite
-// it is not tried.
+// TestUseFamilyStatements tests that PostgreSQL uses a refresh token in one statement. On
+// SQLite the single statement is not tried.
 func TestUseFamilyStatements(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -236,7 +236,7 @@ func TestUseFamilyStatements(t *testing.T) {
 		if err := s.SettleLogin(t.Context(), storage.Settlement{LoginID: "lgn", BeginFamily: family, Now: noon}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Family(t.Context(), "fam"); err != nil { // fills the memory
+		if _, err := s.Family(t.Context(), "fam"); err != nil { // fill the cache
 			t.Fatal(err)
 		}
 		use := storage.FamilyUse{FamilyID: "fam", Generation: 1, Admission: storage.Admission{Kinds: []storage.UserKind{storage.Buyer}}, Now: noon}
@@ -245,7 +245,7 @@ func TestUseFamilyStatements(t *testing.T) {
 			var ok bool
 			got := c.during(t, func() (err error) { _, ok, err = s.UseFamily(t.Context(), use); return err })
 			if len(got) != want || ok != used {
-				t.Errorf("used: %v, want %v, with %d statements, want %d:\n%s", ok, used, len(got), want, strings.Join(got, "\n"))
+				t.Errorf("used %v, want %v, with %d statements, want %d:\n%s", ok, used, len(got), want, strings.Join(got, "\n"))
 			}
 		}
 	})
@@ -267,21 +267,21 @@ func TestCachedReadsTakeNoStatement(t *testing.T) {
 		for name, call := range read {
 			for range 2 {
 				if len(c.during(t, call)) == 0 {
-					t.Errorf("%s was served from memory while nobody listened for changes", name)
+					t.Errorf("%s was served from the cache while the store did not listen for changes", name)
 				}
 			}
 		}
 		listening(t, s)
 		for name, call := range read {
-			c.during(t, call) // fills the memory
+			c.during(t, call) // fill the cache
 			if got := c.during(t, call); len(got) > 0 {
-				t.Errorf("%s took %q", name, got)
+				t.Errorf("%s took the statements %q, want none", name, got)
 			}
 		}
 	})
 }
 
-// TestTransactionStatements sees that BEGIN, COMMIT and ROLLBACK count.
+// TestTransactionStatements tests that BEGIN, COMMIT and ROLLBACK count as statements.
 func TestTransactionStatements(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -294,7 +294,7 @@ func TestTransactionStatements(t *testing.T) {
 				return err
 			}
 			if err := s.InTx(ctx, func(context.Context) error { return storage.ErrStale }); err == nil {
-				t.Error("the error was lost")
+				t.Error("the transaction succeeded, want its error")
 			}
 			return nil
 		})

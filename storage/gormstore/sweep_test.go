@@ -12,8 +12,8 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// spent inserts ids that have ended.
-func spent(tb testing.TB, s *gormstore.Store, ids int) {
+// insertSpentIDs inserts IDs that have expired.
+func insertSpentIDs(tb testing.TB, s *gormstore.Store, ids int) {
 	tb.Helper()
 	insert := "INSERT INTO spent_ids (id, expires_at) SELECT CAST(CAST(n AS TEXT) AS BYTEA), n FROM generate_series(1, ?) AS n"
 	if s.Dialect() == "sqlite" {
@@ -25,13 +25,13 @@ func spent(tb testing.TB, s *gormstore.Store, ids int) {
 	}
 }
 
-// TestSweepersShareTheWork has a sweep not commit yet: another one deletes other rows, and
-// does not wait.
+// TestSweepersShareTheWork starts a sweep and does not commit it. Another sweep must delete
+// other rows without waiting.
 func TestSweepersShareTheWork(t *testing.T) {
 	t.Parallel()
 	url := postgres(t).Database(t)
 	one, other := open(t, gormstore.Config{URL: url}), open(t, gormstore.Config{URL: url})
-	spent(t, one, 25)
+	insertSpentIDs(t, one, 25)
 	sweep := func(ctx context.Context, s *gormstore.Store, want int) {
 		t.Helper()
 		if n, err := s.SweepTable(ctx, "spent_ids", noon, 10); err != nil || n != want {
@@ -60,7 +60,7 @@ func TestSweepersDeleteEverything(t *testing.T) {
 		for i := range stores {
 			stores[i] = open(t, gormstore.Config{URL: url, Relaxed: true})
 		}
-		spent(t, stores[0], rows)
+		insertSpentIDs(t, stores[0], rows)
 		var sweeping sync.WaitGroup
 		deleted := make([]int, sweepers)
 		for i, s := range stores {
@@ -68,7 +68,7 @@ func TestSweepersDeleteEverything(t *testing.T) {
 				for {
 					n, err := s.SweepTable(t.Context(), "spent_ids", noon, limit)
 					if deleted[i] += n; err != nil || n > limit {
-						t.Errorf("swept %d rows, error %v", n, err)
+						t.Errorf("swept %d rows; error %v", n, err)
 					}
 					if n == 0 || err != nil {
 						return
@@ -78,13 +78,13 @@ func TestSweepersDeleteEverything(t *testing.T) {
 		}
 		sweeping.Wait()
 		if total := deleted[0] + deleted[1] + deleted[2]; total != rows {
-			t.Errorf("%v rows are deleted, want %d together", deleted, rows)
+			t.Errorf("got %v deleted rows, want %d together", deleted, rows)
 		}
 	})
 }
 
-// TestSweepUsesIndexes explains the statements that find the rows that have ended. They
-// read them in the order of an index, so that a batch costs the same in any table.
+// TestSweepUsesIndexes explains the statements that find expired rows. They read in the order
+// of an index, so that a batch costs the same in a table of any size.
 func TestSweepUsesIndexes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
@@ -99,7 +99,7 @@ func TestSweepUsesIndexes(t *testing.T) {
 			return err
 		})...)
 		if len(statements) < 14 {
-			t.Errorf("%d statements", len(statements))
+			t.Errorf("got %d statements", len(statements))
 		}
 		for _, sql := range statements {
 			plan, bad := "", []string{"Seq Scan", "Sort"}
@@ -111,7 +111,7 @@ func TestSweepUsesIndexes(t *testing.T) {
 			for _, line := range strings.Split(plan, "\n") {
 				scans := strings.HasPrefix(line, "SCAN ") && !strings.Contains(line, "USING") && !strings.Contains(line, "CONSTANT ROW")
 				if scans || slices.ContainsFunc(bad, func(word string) bool { return strings.Contains(line, word) }) {
-					t.Errorf("%s\nhas no index for it:\n%s", sql, plan)
+					t.Errorf("%s\ndoes not use an index:\n%s", sql, plan)
 				}
 			}
 		}
@@ -140,14 +140,13 @@ func explainSQLite(t *testing.T, url, sql string) string {
 	return plan.String()
 }
 
-// BenchmarkSweep deletes the rows of one table by one sweeper, and by three at the same
-// time.
+// BenchmarkSweep deletes the rows of one table, by one sweeper and by three at the same time.
 func BenchmarkSweep(b *testing.B) {
 	const rows, limit = 100_000, 4000
 	for _, sweepers := range []int{1, 3} {
 		for dialect, fresh := range map[string]func() string{
 			"sqlite":   func() string { return sqliteFile(b) },
-			"postgres": func() string { return durable(b).Database(b) },
+			"postgres": func() string { return syncedPostgres(b).Database(b) },
 		} {
 			b.Run(fmt.Sprintf("%s/sweepers=%d", dialect, sweepers), func(b *testing.B) {
 				url := fresh()
@@ -157,7 +156,7 @@ func BenchmarkSweep(b *testing.B) {
 				}
 				var took time.Duration
 				for range b.N {
-					spent(b, stores[0], rows)
+					insertSpentIDs(b, stores[0], rows)
 					began := time.Now()
 					var sweeping sync.WaitGroup
 					for _, s := range stores {

@@ -89,7 +89,7 @@ func (w *fixture) checkChain(events int64) storage.AuditVerdict {
 	w.t.Helper()
 	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(w.t)
 	if v.Break != nil || v.Events != events {
-		w.t.Fatalf("%d events, want %d; %+v", v.Events, events, v.Break)
+		w.t.Fatalf("got %d events, want %d; break %+v", v.Events, events, v.Break)
 	}
 	return v
 }
@@ -98,7 +98,7 @@ func (w *fixture) checkChain(events int64) storage.AuditVerdict {
 func testAuditChained(t *testing.T, w *fixture) {
 	equal(t, must(w.store.AuditHead(w.ctx))(t), storage.AuditHead{})
 	if v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(t); v.Break == nil || v.Break.Seq != 1 {
-		t.Errorf("empty chain: %+v", v)
+		t.Errorf("empty chain: got %+v, want a break at 1", v)
 	}
 	var heads []storage.AuditHead
 	for n := range 5 {
@@ -177,7 +177,7 @@ func testAuditRace(t *testing.T, w *fixture) {
 	looking.Wait()
 	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(t)
 	if v.Break != nil || v.Swept+v.Events != 1+writers*batches*2 {
-		t.Errorf("verdict %+v, break %+v", v, v.Break)
+		t.Errorf("got verdict %+v, break %+v, want all events and no break", v, v.Break)
 	}
 }
 

@@ -81,14 +81,14 @@ func raceAuthorizations(t *testing.T, w *fixture) {
 		for i, err := range errs {
 			_, family := w.store.Family(w.ctx, fmt.Sprintf("f-%d-%d", round, i))
 			if (err == nil) != (family == nil) {
-				t.Fatalf("redemption %d: %v, its family: %v", i, err, family)
+				t.Fatalf("redemption %d: got error %v, and reading its family: %v", i, err, family)
 			}
 		}
 	}
 }
 
-// raceAuthorizationAndEnd redeems a code while its session ends. Whichever comes first,
-// no family goes on.
+// raceAuthorizationAndEnd redeems a code while its session ends. Whichever comes first, no
+// family of the session stays live.
 func raceAuthorizationAndEnd(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	for round := range 60 {
@@ -105,9 +105,9 @@ func raceAuthorizationAndEnd(t *testing.T, w *fixture) {
 		state, err := w.store.Family(w.ctx, family)
 		switch {
 		case errs[1] == nil && (err != nil || state.Family.RevokedAt.IsZero()):
-			t.Fatalf("round %d: a family goes on in a session that has ended (%v)", round, err)
+			t.Fatalf("round %d: a family of the ended session is live, redemption error %v", round, err)
 		case errs[1] != nil && !(errors.Is(errs[1], storage.ErrRefused) && errors.Is(err, storage.ErrNotFound)):
-			t.Fatalf("round %d: %v, its family: %v", round, errs[1], err)
+			t.Fatalf("round %d: redemption error %v, and reading its family: %v", round, errs[1], err)
 		}
 	}
 }

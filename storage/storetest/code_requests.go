@@ -112,9 +112,10 @@ func testIssue(t *testing.T, w *fixture) {
 	fails(w.store.IssueCodes(w.ctx, storage.Issuance{RequestID: "r3", Now: w.now}))(t, storage.ErrStale)
 }
 
-// testSuperseded resolves an older request after a newer one: its replica was frozen or
-// killed meanwhile. The older one has no effect, whether its code is a one-time password
-// or a verification code, and whether the newer code has been used or has ended.
+// testSuperseded resolves an older request after a newer one, because the replica that had
+// claimed it was frozen or killed. The older request must have no effect, whether its code is a
+// one-time password or a verification code, and whether the newer code has been used or has
+// expired.
 func testSuperseded(t *testing.T, w *fixture) {
 	afterwards := map[string]func(){
 		"live": func() {},
@@ -144,7 +145,7 @@ func testSuperseded(t *testing.T, w *fixture) {
 			equal(t, w.principal().Login.Code, code)
 			got := w.timeline(kind + older)
 			if !got.Superseded || got.ResolvedAt.IsZero() || len(got.Codes)+len(got.Messages) > 0 {
-				t.Errorf("%s, the newer code is %s: %+v", kind, name, got)
+				t.Errorf("%s, the newer code is %s: got %+v, want it superseded", kind, name, got)
 			}
 			if w.timeline(kind + newer).Superseded {
 				t.Errorf("%s, the newer code is %s: the newer request counts as superseded", kind, name)
@@ -154,13 +155,13 @@ func testSuperseded(t *testing.T, w *fixture) {
 			}
 		}
 	}
-	next := w.code("next") // a request after all of them is served
+	next := w.code("next") // a request after all of them gets a code
 	equal(t, w.principal().Login.Code, next)
 }
 
-// testWithdrawnMessages ends codes before their message was sent, by a newer code or by a
-// new password. No attempt begins any more, and the message expires. An attempt that runs
-// meanwhile is completed if it succeeds, and is not repeated otherwise.
+// testWithdrawnMessages ends codes before their messages are sent, by a newer code or by a new
+// password. No attempt may begin afterwards, and the message expires. If an attempt is already
+// running, it is completed if it succeeds, and is not repeated otherwise.
 func testWithdrawnMessages(t *testing.T, w *fixture) {
 	kinds := map[string]func(id string){
 		"otp":          func(id string) { w.code(id) },
@@ -196,18 +197,18 @@ func testWithdrawnMessages(t *testing.T, w *fixture) {
 				must(w.store.ExpireMessages(w.ctx, w.now, 10))(t)
 				m := must(w.store.Message(w.ctx, "msg-"+id))(t)
 				if m.State != want || m.Payload.Data != nil || want == storage.MessageExpired && m.Unsent() != storage.MessageWithdrawn {
-					t.Errorf("%s: %+v", id, m)
+					t.Errorf("%s: got %+v, want state %v", id, m, want)
 				}
-				check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash", w.now, true)) // the next round begins without a code
+				check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash", w.now, true)) // begin the next round without a code
 				must(w.store.ExpireMessages(w.ctx, w.now.Add(time.Minute), 10))(t)
 			}
 		}
 	}
 }
 
-// raceNewest resolves many requests for one login at the same time. Whatever the order is,
-// the code of the newest stays. The timeline of each other request says that its code was
-// retired, or that the request was superseded.
+// raceNewest resolves many requests for one login at the same time. In any order, the code of
+// the newest request stays. The timeline of each other request says that its code was retired,
+// or that the request was superseded.
 func raceNewest(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	const requests = 8
@@ -230,12 +231,12 @@ func raceNewest(t *testing.T, w *fixture) {
 		for i := range requests - 1 {
 			got := w.timeline(id(i))
 			if got.Superseded == (len(got.Codes) == 1) || len(got.Codes) == 1 && got.Codes[0].RetiredAt.IsZero() {
-				t.Errorf("request %d of %d: %+v", i, requests, got)
+				t.Errorf("request %d of %d: got %+v, want it superseded or its code retired", i, requests, got)
 			}
 			replacements += len(got.Codes)
 		}
 		if round == 0 && len(slices.DeleteFunc(retired, func(r bool) bool { return !r })) != replacements {
-			t.Errorf("%v retired a code, want %d of them", retired, replacements)
+			t.Errorf("got the retired codes %v, want %d", retired, replacements)
 		}
 	}
 }
@@ -277,8 +278,8 @@ func testRecipients(t *testing.T, w *fixture) {
 	equal(t, bob, []storage.Principal{w.principal()})
 }
 
-// testLeasedFromTheStart: a request and a message that are stored under a lease are not
-// claimed before it is over.
+// testLeasedFromTheStart tests that a request and a message that are stored with a lease are
+// not claimed before the lease ends.
 func testLeasedFromTheStart(t *testing.T, w *fixture) {
 	until := w.now.Add(30 * time.Second)
 	r := w.request("claimed")
@@ -301,6 +302,6 @@ func testLeasedFromTheStart(t *testing.T, w *fixture) {
 	check(t, w.store.FinishAttempt(w.ctx, storage.Attempt{MessageID: m.ID, Number: 1, State: storage.MessageQueued, RunAt: w.now, Now: w.now}))
 	again := must(w.store.ClaimMessages(w.ctx, w.now, until, 10))(t)
 	if len(again) != 1 || again[0].Attempts != 2 {
-		t.Fatalf("after the attempt: %+v", again)
+		t.Fatalf("after the attempt: got %+v, want one message with 2 attempts", again)
 	}
 }

@@ -32,14 +32,14 @@ func testConfiguration(t *testing.T, fresh func(*testing.T) Database) {
 func testDefaults(t *testing.T, w *fixture) {
 	r := must(w.store.Realm(w.ctx, storage.DefaultRealmID))(t)
 	if r.SelfManagement != storage.SelfManagementDisabled || r.DuplicateEmailPolicy != "allowed" || r.SelfSignup {
-		t.Fatalf("default realm %+v", r)
+		t.Fatalf("got the default realm %+v", r)
 	}
 	p := must(w.store.PasswordProfile(w.ctx, storage.DefaultProfileID))(t)
 	equal(t, p.Lockout, storage.LockoutPolicy{
 		Threshold: 10, Duration: 2 * time.Minute, MaxDuration: day, ForgetsAfter: day,
 	})
 	if !p.OneTimeCodes || p.RealmID != storage.DefaultRealmID || p.CodeTTL > 10*time.Minute {
-		t.Fatalf("default profile %+v", p)
+		t.Fatalf("got the default profile %+v", p)
 	}
 }
 
@@ -69,7 +69,7 @@ func testUsedProfiles(t *testing.T, w *fixture) {
 
 // testClientIsNoUser checks that a client cannot have the UID of a user as its ID.
 func testClientIsNoUser(t *testing.T, w *fixture) {
-	const ofNobody = "7d1f3f0e-3c5b-8a55-9d0a-5f3f5a6f2c11" // the form counts: a deleted user may have had it
+	const ofNobody = "7d1f3f0e-3c5b-8a55-9d0a-5f3f5a6f2c11" // the form decides: a deleted user may have had this ID
 	for _, id := range []string{w.user.UID, strings.ToUpper(w.user.UID), ofNobody, strings.ReplaceAll(ofNobody, "-", ""), "usr_1"} {
 		_, err := w.store.PutClient(w.ctx, storage.Client{ID: id, ProfileID: storage.DefaultProfileID})
 		wantErr(t, err, storage.ErrConflict)
@@ -214,7 +214,7 @@ func testStale(t *testing.T, w *fixture) {
 	c.Name = "Changed"
 	second := must(w.store.PutClient(w.ctx, c))(t)
 	if second.Version != 2 || !second.CreatedAt.Equal(c.CreatedAt) || second.Name != "Changed" {
-		t.Fatalf("after the update: %+v", second)
+		t.Fatalf("after the update: got %+v", second)
 	}
 	fails(w.store.PutClient(w.ctx, c))(t, storage.ErrStale)
 	equal(t, must(w.store.Client(w.ctx, "web"))(t), second)

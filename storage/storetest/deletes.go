@@ -74,7 +74,7 @@ func (w *fixture) checkLoginDeleted() {
 	fails(w.store.LoginByID(w.ctx, w.login.ID))(w.t, storage.ErrNotFound)
 	fails(w.store.VerificationCode(w.ctx, w.login.ID))(w.t, storage.ErrNotFound)
 	if former, _ := w.store.FormerPasswords(w.ctx, w.login.ID, 9); len(former) != 0 {
-		w.t.Errorf("former passwords %q", former)
+		w.t.Errorf("got the former passwords %q, want none", former)
 	}
 	state := must(w.store.Family(w.ctx, "fam"))(w.t)
 	if state.Principal.Known || w.known("fam") {
@@ -349,7 +349,7 @@ func (w *fixture) raceSignIn(t *testing.T, replica func(int) Store, round int, l
 	check(t, errs[round%2])
 	state, err := w.store.Family(w.ctx, f.ID)
 	if settled := errs[1-round%2] == nil; settled != (err == nil) {
-		t.Fatalf("settled %v, but its family: %v", settled, err)
+		t.Fatalf("settled %v, but reading its family: %v", settled, err)
 	}
 	if err == nil && (state.Principal.Known || w.known(f.ID)) {
 		t.Fatal("a family of the deleted login is live")

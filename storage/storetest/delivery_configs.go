@@ -138,7 +138,7 @@ func raceDeliveryConfig(t *testing.T, w *fixture) {
 			want = storage.ErrConflict
 		}
 		if err := w.store.DeleteDeliveryConfig(w.ctx, id, 0); !errors.Is(err, want) {
-			t.Fatalf("round %d: %v; then deleting it again: %v, want %v", round, errs, err, want)
+			t.Fatalf("round %d: got the errors %v; then deleting it again: got %v, want %v", round, errs, err, want)
 		}
 	}
 }

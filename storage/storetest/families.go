@@ -40,7 +40,7 @@ func testAdvance(t *testing.T, w *fixture) {
 func testRevoke(t *testing.T, w *fixture) {
 	f := w.begin("f1")
 	check(t, w.store.RevokeFamily(w.ctx, "f1", w.now.Add(time.Minute)))
-	check(t, w.store.RevokeFamily(w.ctx, "f1", w.now.Add(time.Hour))) // the first time stays
+	check(t, w.store.RevokeFamily(w.ctx, "f1", w.now.Add(time.Hour))) // the time of the first revocation stays
 	check(t, w.store.RevokeFamily(w.ctx, "none", w.now))
 	f.RevokedAt = w.now.Add(time.Minute)
 	equal(t, must(w.store.Family(w.ctx, "f1"))(t).Family, f)
@@ -74,7 +74,7 @@ func testRevokeToken(t *testing.T, w *fixture) {
 	check(t, w.store.RevokeToken(w.ctx, "j1", w.now))
 	check(t, w.store.RevokeToken(w.ctx, "j1", w.now))
 	if !status("j1") || status("j2") || status("") {
-		t.Fatalf("revoked: j1 %v, j2 %v, none %v", status("j1"), status("j2"), status(""))
+		t.Fatalf("got revoked j1 %v, j2 %v, empty %v; want only j1", status("j1"), status("j2"), status(""))
 	}
 }
 
@@ -87,7 +87,7 @@ func testTokenStatusFamily(t *testing.T, w *fixture) {
 		began := map[string]time.Time{"live": w.now, "dead": w.now}[family]
 		equal(t, got.FamilyBegan, began)
 		if got.FamilyRevoked != want || got.Revoked {
-			t.Errorf("family %q: %v, want %v", family, got.FamilyRevoked, want)
+			t.Errorf("family %q: got revoked %v, want %v", family, got.FamilyRevoked, want)
 		}
 	}
 }
@@ -108,7 +108,7 @@ func testTokenStatusUser(t *testing.T, w *fixture) {
 		"login of other user": status(w.user.UID, other.ID),
 	} {
 		if p.Known {
-			t.Errorf("%s: known", name)
+			t.Errorf("%s: the user is known, want it unknown", name)
 		}
 	}
 }

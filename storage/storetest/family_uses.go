@@ -8,14 +8,14 @@ import (
 	"latchkey/storage"
 )
 
-// testFamilyUses uses refresh tokens in one statement. A store that never does so must
-// change nothing.
+// testFamilyUses uses refresh tokens in one statement. A store that never does so must change
+// nothing.
 func testFamilyUses(t *testing.T, fresh func(*testing.T) Database) {
 	all := cases{
-		"the ordinary case takes effect":       useOrdinary,
-		"rotations are kept like by two steps": useRotations,
-		"a restored family is as before":       useRestored,
-		"one of concurrent uses takes effect":  raceUses,
+		"the ordinary case takes effect":      useOrdinary,
+		"rotations are those of two steps":    useRotations,
+		"a restored family is as before":      useRestored,
+		"one of concurrent uses takes effect": raceUses,
 	}
 	for name, change := range unusualUses() {
 		all["nothing changes: "+name] = useUnusual(change)
@@ -43,7 +43,7 @@ func (w *fixture) useDirectly(use storage.FamilyUse) (storage.FamilyState, bool)
 	return state, ok
 }
 
-// neverUses reports whether the store uses no refresh token directly.
+// neverUses reports whether the store never uses refresh tokens in one statement.
 func (w *fixture) neverUses() bool {
 	w.t.Helper()
 	_, ok := w.useDirectly(w.usable("probe"))
@@ -76,8 +76,8 @@ func useOrdinary(t *testing.T, w *fixture) {
 	equal(t, must(w.store.Family(w.ctx, "f"))(t), after)
 }
 
-// useRotations compares the rotations of a family that is used directly with those of one
-// that advances in two steps. Some more may be kept.
+// useRotations compares the rotations of a family that is used in one statement with those of a
+// family that advances in two steps. The first may keep more of them.
 func useRotations(t *testing.T, w *fixture) {
 	if w.neverUses() {
 		return
@@ -100,14 +100,14 @@ func useRotations(t *testing.T, w *fixture) {
 			}
 		}
 	}
-	for i := 0; ; i++ { // the text of the rotations is bounded
+	for i := 0; ; i++ { // the size of the stored rotations is bounded
 		use.Generation, use.Now = use.Generation+1, use.Now.Add(time.Millisecond)
 		use.GraceFrom = use.Now.Add(-grace)
 		if _, ok := w.useDirectly(use); !ok {
 			break
 		}
 		if i > 200 {
-			t.Fatal("the rotations grow without end")
+			t.Fatal("the rotations grow without a bound")
 		}
 	}
 	direct := must(w.store.Family(w.ctx, "direct"))(t).Family
@@ -134,12 +134,12 @@ func useRestored(t *testing.T, w *fixture) {
 		equal(t, ok, true)
 		later := state.Family
 		later.RotatedAt = later.RotatedAt.Add(time.Second)
-		check(t, w.store.RestoreFamily(w.ctx, later)) // somebody else's use
+		check(t, w.store.RestoreFamily(w.ctx, later)) // another caller has used the token
 		equal(t, must(w.store.Family(w.ctx, "f"))(t).Family.Generation, generation+1)
 	}
 }
 
-// unusualUses are changes after which a use must change nothing.
+// unusualUses are changes after which the single statement must change nothing.
 func unusualUses() map[string]func(w *fixture, use *storage.FamilyUse) {
 	asked := func(change func(*storage.FamilyUse)) func(*fixture, *storage.FamilyUse) {
 		return func(_ *fixture, use *storage.FamilyUse) { change(use) }

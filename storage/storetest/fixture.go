@@ -160,7 +160,7 @@ func check(t *testing.T, err error) {
 func wantErr(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
-		t.Fatalf("error %v, want %v", err, want)
+		t.Fatalf("got error %v, want %v", err, want)
 	}
 }
 

@@ -45,7 +45,7 @@ func testSigningKeys(t *testing.T, w *fixture) {
 	check(t, w.store.ChangeSigningKeys(w.ctx, updating(older)))
 	equal(t, must(w.store.SigningKeys(w.ctx))(t), []storage.SigningKey{older, newer})
 
-	stale := older // as read before it was revoked and resealed
+	stale := older // a copy from before it was revoked and resealed
 	stale.RevokedAt, stale.Private = time.Time{}, storage.Sealed{KeyID: "k0", Data: []byte{9}}
 	check(t, w.store.ChangeSigningKeys(w.ctx, updating(stale)))
 	equal(t, must(w.store.SigningKeys(w.ctx))(t), []storage.SigningKey{older, newer})
@@ -67,7 +67,7 @@ func testWholeKeyChange(t *testing.T, w *fixture) {
 		"second first": {Add: []storage.SigningKey{{KID: "c", Alg: "ES256"}}, Update: []storage.SigningKey{retired}},
 	} {
 		if err := w.store.ChangeSigningKeys(w.ctx, c); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 		equal(t, must(w.store.SigningKeys(w.ctx))(t), []storage.SigningKey{first})
 	}
@@ -121,7 +121,7 @@ func testClientAlgs(t *testing.T, w *fixture) {
 	for id, alg := range map[string]string{"one": "RS256", "two": "EdDSA", "three": "RS256", "four": ""} {
 		c := fullClient(id)
 		c.SigningAlg, c.IDTokenAlg = alg, ""
-		if alg == "EdDSA" { // of its ID tokens
+		if alg == "EdDSA" { // the algorithm of its ID tokens
 			c.SigningAlg, c.IDTokenAlg = "", alg
 		}
 		must(w.store.PutClient(w.ctx, c))(t)
@@ -224,6 +224,6 @@ func testResealRace(t *testing.T, w *fixture) {
 		equal(t, must(w.store.SealedOtherwise(w.ctx, kind, "new", "", 10))(t), []storage.SealedSecret{was})
 	}
 	if _, err := w.store.Reseal(w.ctx, storage.SealedSecret{Kind: "unknown"}, storage.Sealed{}); err == nil {
-		t.Error("an unknown kind is accepted")
+		t.Error("Reseal accepts an unknown kind of secret")
 	}
 }

@@ -42,7 +42,7 @@ func limited(t *testing.T, err error) *storage.LimitError {
 	}
 	var limit *storage.LimitError
 	if !errors.As(err, &limit) {
-		t.Fatalf("error %v, want a LimitError", err)
+		t.Fatalf("got error %v, want a LimitError", err)
 	}
 	return limit
 }
@@ -72,7 +72,7 @@ func testBurst(t *testing.T, w *fixture) {
 		check(t, w.ask(w.store, fmt.Sprint("q", i), quiet, budget("bob")))
 	}
 	if limited(t, w.ask(w.store, "q5", quiet, budget("bob"))) == nil {
-		t.Error("a sixth request passed")
+		t.Error("a sixth request was accepted")
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"latchkey/storage"
 )
 
-// listTest tests a List method. It compares the results with a simple evaluation of the
-// query over all records.
+// listTest tests a List method. It compares the results with a simple evaluation of the query
+// over all records.
 type listTest struct {
 	name   string
 	fields []string
@@ -165,7 +165,7 @@ func (l *listTest) all(t *testing.T) []any {
 	t.Helper()
 	page := must(l.list(storage.Query{Limit: 1000}))(t)
 	if page.Total != len(page.Items) || page.Total < 2 {
-		t.Fatalf("%s has %d items of %d", l.name, len(page.Items), page.Total)
+		t.Fatalf("%s: got %d items of %d, want all and at least 2", l.name, len(page.Items), page.Total)
 	}
 	return page.Items
 }
@@ -243,7 +243,7 @@ func (l *listTest) filter(t *testing.T, records []any, field string, test storag
 		Where: []storage.Condition{{Fields: []string{field}, Tests: []storage.Test{test}}}, Limit: 1000,
 	})
 	if err != nil {
-		t.Errorf("%s with %s %+v: %v", l.name, field, test, err)
+		t.Errorf("%s with %s %+v: got error %v", l.name, field, test, err)
 		return
 	}
 	if page.Total != len(want) || !reflect.DeepEqual(page.Items, want) {
@@ -264,7 +264,7 @@ func (l *listTest) sorts(t *testing.T) {
 			sort := []storage.Order{{Field: field, Descending: descending}}
 			got := must(l.list(storage.Query{Sort: sort, Limit: 1000}))(t).Items
 			if len(got) != len(records) {
-				t.Errorf("%s by %s: %d of %d records", l.name, field, len(got), len(records))
+				t.Errorf("%s by %s: got %d of %d records", l.name, field, len(got), len(records))
 			}
 			sorted := slices.IsSortedFunc(got, func(a, b any) int {
 				if descending {

@@ -81,7 +81,7 @@ func testScopes(t *testing.T, w *fixture) {
 	}
 	for _, u := range must(w.store.ListNonMembers(w.ctx, "default", "acc_1", q))(t).Items {
 		if _, err := w.store.Membership(w.ctx, "acc_1", u.UID); !errors.Is(err, storage.ErrNotFound) || u.Kind != storage.Buyer {
-			t.Errorf("%s, a %s, is listed: %v", u.UID, u.Kind, err)
+			t.Errorf("%s, a %s, is listed, and its membership: %v", u.UID, u.Kind, err)
 		}
 	}
 	for _, a := range must(w.store.ListAccounts(w.ctx, "default", storage.Supplier, q))(t).Items {
@@ -94,7 +94,7 @@ func testScopes(t *testing.T, w *fixture) {
 			equal(t, d.Message.Payload, storage.Sealed{})
 		}
 		if got.Total == 0 || got.Total != len(got.Items) {
-			t.Errorf("%d deliveries of %s, and %d items", got.Total, sender, len(got.Items))
+			t.Errorf("got %d deliveries of %s, and %d items", got.Total, sender, len(got.Items))
 		}
 		messages := must(w.store.ListMessages(w.ctx, sender, q))(t)
 		for _, m := range messages.Items {
@@ -102,7 +102,7 @@ func testScopes(t *testing.T, w *fixture) {
 			equal(t, m.Payload, storage.Sealed{})
 		}
 		if messages.Total == 0 || messages.Total != len(messages.Items) {
-			t.Errorf("%d messages of %s, and %d items", messages.Total, sender, len(messages.Items))
+			t.Errorf("got %d messages of %s, and %d items", messages.Total, sender, len(messages.Items))
 		}
 	}
 }
@@ -344,11 +344,11 @@ func testPageKeys(t *testing.T, w *fixture) {
 		{After: "\x00", Limit: 2},
 	} {
 		if _, err := list(q); !errors.Is(err, storage.ErrQuery) {
-			t.Errorf("%+v: %v", q, err)
+			t.Errorf("%+v: got %v, want ErrQuery", q, err)
 		}
 	}
 	if _, err := w.store.ListAccounts(w.ctx, "default", storage.Buyer, storage.Query{After: first.Next, Limit: 2}); !errors.Is(err, storage.ErrQuery) {
-		t.Errorf("a key of suppliers is taken for buyers: %v", err)
+		t.Errorf("a page key of suppliers, used for buyers: got %v, want ErrQuery", err)
 	}
 }
 
@@ -368,7 +368,7 @@ func testBadQueries(t *testing.T, w *fixture) {
 			{Limit: 1, Sort: []storage.Order{{Field: field}}},
 		} {
 			if err := ask(q); !errors.Is(err, storage.ErrQuery) || len(err.Error()) > 1000 {
-				t.Errorf("field %.100q: %v", field, err)
+				t.Errorf("field %.100q: got %v, want a short ErrQuery", field, err)
 			}
 		}
 	}
@@ -383,7 +383,7 @@ func testBadQueries(t *testing.T, w *fixture) {
 		where("Email", storage.OpLikeFold, "*\x00"), where("ID", storage.OpEqual, strings.Repeat("x", 2001)),
 	} {
 		if err := ask(storage.Query{Limit: 1, Where: []storage.Condition{c}}); !errors.Is(err, storage.ErrQuery) || !strings.Contains(err.Error(), c.Fields[0]) {
-			t.Errorf("%.100v: %.1000v", c, err)
+			t.Errorf("%.100v: got %.1000v, want ErrQuery with the field", c, err)
 		}
 	}
 	for _, q := range []storage.Query{
@@ -398,7 +398,7 @@ func testBadQueries(t *testing.T, w *fixture) {
 		{Limit: 1, Where: []storage.Condition{where("Name", storage.OpLikeFold, strings.Repeat("*a", 501))}},
 	} {
 		if err := ask(q); !errors.Is(err, storage.ErrQuery) {
-			t.Errorf("%.100v: %v", q, err)
+			t.Errorf("%.100v: got %v, want ErrQuery", q, err)
 		}
 	}
 }
@@ -429,7 +429,7 @@ func testLargeQuery(t *testing.T, w *fixture) {
 		test.query.Limit = 10_000
 		found, err := w.store.ListUsers(w.ctx, storage.UserScope{}, test.query)
 		if err != nil || found.Total != test.total {
-			t.Errorf("query %d: %d users, %v", i, found.Total, err)
+			t.Errorf("query %d: got %d users, error %v", i, found.Total, err)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func testMembersPages(t *testing.T, w *fixture) {
 	w.leaveOwnAccount()
 	third := w.addMembership("acc_a", "three", 3, "Buyer")
 	first := w.addMembership("acc_z", "one", 1)
-	second := w.addMembership("acc_c", "two", 1) // of the same time as another one
+	second := w.addMembership("acc_c", "two", 1) // created at the same time as another membership
 	first, second = second, first
 	asleep := w.addMembership("acc_b", "asleep", 2).Account
 	asleep.Active = false
@@ -114,7 +114,7 @@ func (w *fixture) scopes(read func() *storage.Member) {
 		member.Account.Active = active
 		member.Account = must(w.store.PutAccount(w.ctx, member.Account))(w.t)
 		if got := read(); (got != nil) != active {
-			w.t.Fatalf("active %v: %+v", active, got)
+			w.t.Fatalf("account active %v: got the member %+v", active, got)
 		}
 	}
 	check(w.t, w.store.DeleteMembership(w.ctx, "acc_2", w.user.UID))
@@ -155,7 +155,7 @@ func testScopeOfTokenStatus(t *testing.T, w *fixture) {
 		"unknown account":         {UserUID: w.user.UID, AccountUID: "acc_x"},
 	} {
 		if got := must(w.store.TokenStatus(w.ctx, ref))(t).Member; got != nil {
-			t.Errorf("%s: %+v", name, got)
+			t.Errorf("%s: got the member %+v, want none", name, got)
 		}
 	}
 }

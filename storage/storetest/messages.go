@@ -142,7 +142,7 @@ func testExpire(t *testing.T, w *fixture) {
 	for _, id := range []string{"r1", "r2"} {
 		m := must(w.store.Message(w.ctx, "msg-"+id))(t)
 		if m.State != storage.MessageExpired || m.Payload.Data != nil || m.EndedAt.Before(end) {
-			t.Errorf("expired message %+v", m)
+			t.Errorf("got the message %+v, want it expired and without a payload", m)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"latchkey/storage"
 )
 
-// testOutcomes compares the statements of a store with lockout.Apply, which says what
-// they should do.
+// testOutcomes compares the statements of a store with lockout.Apply, which defines what they
+// should do.
 func testOutcomes(t *testing.T, fresh func(*testing.T) Database) {
 	tests := cases{}
 	for seed := range uint64(4) {
@@ -24,14 +24,14 @@ func testOutcomes(t *testing.T, fresh func(*testing.T) Database) {
 				o.step(step)
 			}
 			if o.refused < 5 || o.accepted < 5 {
-				t.Errorf("%d sign-ins were refused and %d accepted, so little was compared", o.refused, o.accepted)
+				t.Errorf("got %d refused and %d accepted sign-ins, want at least 5 of each", o.refused, o.accepted)
 			}
 		}
 	}
 	tests.run(t, fresh)
 }
 
-// outcomes lets random outcomes happen to a login of the store, and to a state.
+// outcomes applies random outcomes both to a login of the store and to a state.
 type outcomes struct {
 	*fixture
 	rand              *rand.Rand
@@ -40,7 +40,7 @@ type outcomes struct {
 	refused, accepted int
 }
 
-// addresses are more than a login may know.
+// addresses are more addresses than a login may know.
 var addresses = []string{"", home, away, "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}
 
 func (o *outcomes) step(step int) {
@@ -90,7 +90,7 @@ func (o *outcomes) succeed(address, codeID string) {
 		Kind: lockout.Succeeded, SourceID: x.SourceID, Code: codeID != "", Resumed: x.Resumed, Remember: x.Remember,
 	}, o.now)
 	if accepted != (err == nil) || err != nil && !errors.Is(err, storage.ErrRefused) {
-		o.t.Fatalf("settlement %+v: %v, want accepted: %v", x, err, accepted)
+		o.t.Fatalf("settlement %+v: got error %v, want accepted: %v", x, err, accepted)
 	}
 	if accepted {
 		o.accepted++

@@ -94,7 +94,7 @@ func testRenew(t *testing.T, w *fixture) {
 	equal(t, history.RetiredAt, time.Time{})
 	equal(t, w.history("r1").RetiredAt, x.Now)
 
-	w.verification("v2") // the timeline of the first one does not change
+	w.verification("v2") // the timeline of the first code does not change
 	equal(t, w.history("v1"), history)
 	check(t, w.store.ChangePassword(w.ctx, w.renewal("code-v2")))
 	equal(t, w.principal().Lockout, storage.Lockout{Version: 3})
@@ -108,13 +108,13 @@ func testRenewRefused(t *testing.T, w *fixture) {
 		t.Helper()
 		before := must(w.store.LoginByID(w.ctx, w.login.ID))(t)
 		if err := w.store.ChangePassword(w.ctx, x); !is(err, storage.ErrRefused) {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("%s: got %v, want ErrRefused", what, err)
 		}
 		equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), before)
 		equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), c)
 		equal(t, must(w.store.FormerPasswords(w.ctx, w.login.ID, 9))(t), []string{"hash-1"})
 		if history := w.history("v1"); !history.Live(w.now) {
-			t.Errorf("%s ended the code: %+v", what, history)
+			t.Errorf("%s ended the code: got %+v, want it live", what, history)
 		}
 	}
 	x := w.renewal(c.ID)
@@ -165,7 +165,7 @@ func testHistory(t *testing.T, w *fixture) {
 	former(9, "hash-5", "hash-4", "hash-3", "hash-2")
 	change(6, 1)
 	former(9, "hash-6", "hash-5")
-	change(7, 0) // no former password is kept any more
+	change(7, 0) // no former password is kept now
 	former(9, "hash-7")
 
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "", w.now, false))
@@ -243,14 +243,14 @@ func raceRenewLock(t *testing.T, w *fixture) {
 		switch {
 		case failure == nil && errors.Is(change, storage.ErrRefused):
 			if !code.Live(w.now) || !after.Lockout.Locked(w.now) || after.Login.PasswordHash == x.Hash {
-				t.Fatalf("locked first: %+v, code %+v", after.Login, code)
+				t.Fatalf("locked first: got %+v, code %+v; want a lock and a live code", after.Login, code)
 			}
 		case change == nil && errors.Is(failure, storage.ErrStale):
 			if code.Live(w.now) || after.Lockout.Failures != 0 || after.Login.PasswordHash != x.Hash {
-				t.Fatalf("changed first: %+v, code %+v", after.Login, code)
+				t.Fatalf("changed first: got %+v, code %+v; want no failure and a used code", after.Login, code)
 			}
 		default:
-			t.Fatalf("failure: %v, change: %v", failure, change)
+			t.Fatalf("got failure: %v, change: %v; want one of them refused", failure, change)
 		}
 		check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
 	}

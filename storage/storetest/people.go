@@ -39,7 +39,7 @@ func testAccount(t *testing.T, w *fixture) {
 	w.account.Name, w.account.Active = "Acme Ltd", false
 	got := must(w.store.PutAccount(w.ctx, w.account))(t)
 	if got.Version != 2 || got.Name != "Acme Ltd" || got.Active {
-		t.Fatalf("after the update: %+v", got)
+		t.Fatalf("after the update: got %+v", got)
 	}
 	equal(t, must(w.store.Account(w.ctx, "default", storage.Buyer, "acme"))(t), got)
 }
@@ -123,7 +123,7 @@ func testEndSessions(t *testing.T, w *fixture) {
 	check(t, w.store.SetPassword(w.ctx, w.login.ID, "hash-2", w.now, true))
 	got := must(w.store.Login(w.ctx, "default", "bob"))(t)
 	if !got.SessionsValidFrom.Equal(w.now) || got.KeptSession != "" || got.Code.Live(w.now) {
-		t.Fatalf("sessions valid from %v except %q, code %+v", got.SessionsValidFrom, got.KeptSession, got.Code)
+		t.Fatalf("got sessions valid from %v except %q, code %+v", got.SessionsValidFrom, got.KeptSession, got.Code)
 	}
 	err := w.store.SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: code.ID, Now: w.now})
 	wantErr(t, err, storage.ErrRefused)
@@ -169,7 +169,7 @@ func testMembership(t *testing.T, w *fixture) {
 	fails(w.store.PutMembership(w.ctx, want))(t, storage.ErrStale)
 	again := must(w.store.PutMembership(w.ctx, storage.Membership{AccountUID: "acc_2", UserUID: w.user.UID}))(t)
 	if len(again.ID) != 36 || again.ID == want.ID || again.Version != 1 {
-		t.Fatalf("a new membership is %+v", again)
+		t.Fatalf("got the new membership %+v", again)
 	}
 }
 
@@ -188,7 +188,7 @@ func testMembershipRefused(t *testing.T, w *fixture) {
 		"never there":     {storage.Membership{AccountUID: "acc_2", UserUID: w.user.UID, Version: 1}, storage.ErrStale},
 	} {
 		if _, err := w.store.PutMembership(w.ctx, refused.m); !errors.Is(err, refused.want) {
-			t.Errorf("%s: %v, want %v", name, err, refused.want)
+			t.Errorf("%s: got %v, want %v", name, err, refused.want)
 		}
 	}
 	equal(t, must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t), home)
@@ -199,7 +199,7 @@ func testMembershipRefused(t *testing.T, w *fixture) {
 func testHomeMembership(t *testing.T, w *fixture) {
 	got := must(w.store.Membership(w.ctx, "acc_1", w.user.UID))(t)
 	if len(got.ID) != 36 || got.Version != 1 || !got.CreatedAt.Equal(w.user.CreatedAt) || got.Roles != nil {
-		t.Fatalf("membership %+v of %+v", got, w.user)
+		t.Fatalf("got membership %+v of %+v", got, w.user)
 	}
 	check(t, w.store.DeleteMembership(w.ctx, "acc_1", w.user.UID))
 	for _, version := range []int64{0, 2} { // both ways to update

@@ -9,8 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-// testRedemptions redeems codes in one statement. A store that never does so must change
-// nothing.
+// testRedemptions redeems codes in one statement. A store that never redeems in one statement
+// must change nothing.
 func testRedemptions(t *testing.T, fresh func(*testing.T) Database) {
 	all := cases{
 		"the ordinary case takes effect":          redeemOrdinary,
@@ -26,8 +26,8 @@ func testRedemptions(t *testing.T, fresh func(*testing.T) Database) {
 	all.run(t, fresh)
 }
 
-// redeemable issues a code for bob and returns the redemption that fits it. id names the
-// request, the code and the family.
+// redeemable issues a code for bob and returns the redemption that fits it. The request, the
+// code and the family have the ID id.
 func (w *fixture) redeemable(id string) storage.Redemption {
 	w.t.Helper()
 	w.request(id)
@@ -53,7 +53,7 @@ func (w *fixture) redeemDirectly(r storage.Redemption) (storage.Redeemed, bool) 
 	return done, ok
 }
 
-// neverRedeems reports whether the store redeems nothing directly.
+// neverRedeems reports whether the store never redeems codes in one statement.
 func (w *fixture) neverRedeems() bool {
 	w.t.Helper()
 	r := w.redeemable("probe")
@@ -99,8 +99,8 @@ func redeemOrdinary(t *testing.T, w *fixture) {
 	fails(w.store.Family(w.ctx, "again"))(t, storage.ErrNotFound)
 }
 
-// unusual are changes of the login or of the attempt after which a redemption must
-// change nothing.
+// unusual are changes of the login or of the attempt after which a redemption must change
+// nothing.
 func unusual() map[string]func(w *fixture, r *storage.Redemption) {
 	failed := func(l storage.Lockout) func(*fixture, *storage.Redemption) {
 		return func(w *fixture, _ *storage.Redemption) {
@@ -174,7 +174,7 @@ func unusual() map[string]func(w *fixture, r *storage.Redemption) {
 	}
 }
 
-// redeemUnusual redeems after a change, which must change nothing.
+// redeemUnusual calls change and then redeems. The redemption must change nothing.
 func redeemUnusual(change func(w *fixture, r *storage.Redemption)) func(t *testing.T, w *fixture) {
 	return func(t *testing.T, w *fixture) {
 		w.assign("sp", "Shopper")
@@ -188,8 +188,8 @@ func redeemUnusual(change func(w *fixture, r *storage.Redemption)) func(t *testi
 	}
 }
 
-// redeemRestored takes back what took effect, and redeems once more. A code that was
-// replaced meanwhile stays replaced.
+// redeemRestored undoes a redemption, and redeems again. A code that was replaced before the
+// undo stays replaced.
 func redeemRestored(t *testing.T, w *fixture) {
 	if w.neverRedeems() {
 		return
@@ -200,7 +200,7 @@ func redeemRestored(t *testing.T, w *fixture) {
 	done, ok := w.redeemDirectly(r)
 	equal(t, []any{ok, done.SourceID}, []any{true, "src_1"})
 	check(t, w.store.RestoreCode(w.ctx, r, done))
-	before.Lockout.Version++ // moves when a source gets known
+	before.Lockout.Version++ // increases when a source becomes known
 	before.Login.Lockout.Version++
 	equal(t, must(w.store.Principal(w.ctx, r.Key))(t), before)
 	fails(w.store.Family(w.ctx, r.Family.ID))(t, storage.ErrNotFound)
@@ -213,7 +213,7 @@ func redeemRestored(t *testing.T, w *fixture) {
 	_ = must(w.store.Family(w.ctx, r.Family.ID))(t)
 }
 
-// redeemEmptyScope redeems for a user who is granted no roles.
+// redeemEmptyScope redeems for a user without roles.
 func redeemEmptyScope(t *testing.T, w *fixture) {
 	if w.neverRedeems() {
 		return
@@ -225,8 +225,8 @@ func redeemEmptyScope(t *testing.T, w *fixture) {
 	equal(t, must(w.store.Family(w.ctx, r.Family.ID))(t).Family.Scope, nil)
 }
 
-// redeemSources redeems from an address that is not known, and again from there. A
-// login with as many known addresses as there may be gets no other one.
+// redeemSources redeems from an address that is not known, and again from there. A login that
+// has the maximum of known addresses does not get another one.
 func redeemSources(t *testing.T, w *fixture) {
 	if w.neverRedeems() {
 		return
@@ -253,7 +253,7 @@ func redeemSources(t *testing.T, w *fixture) {
 	r, done, ok = redeem(1, "192.0.2.0")
 	equal(t, []any{ok, done.SourceID, done.Principal.Source.ID}, []any{true, "src_0", "src_0"})
 	equal(t, must(w.store.Family(w.ctx, r.Family.ID))(t).Family.SourceID, "src_0")
-	equal(t, w.principal().Lockout.Version, version) // nothing was written of the source
+	equal(t, w.principal().Lockout.Version, version) // the source was not written
 	at = at.Add(2 * time.Minute)
 	_, _, ok = redeem(2, "192.0.2.0")
 	equal(t, ok, true)
@@ -285,7 +285,7 @@ func raceRedemptions(t *testing.T, w *fixture) {
 			x, f := r, *r.Family
 			f.ID = fmt.Sprintf("f-%d-%d", round, i)
 			x.Family = &f
-			if i%3 == 0 { // the two steps
+			if i%3 == 0 { // in two steps
 				own := w.family(f.ID)
 				err := replica(i).SettleLogin(w.ctx, storage.Settlement{LoginID: w.login.ID, CodeID: code, BeginFamily: &own, Now: w.now})
 				effective[i] = err == nil
@@ -303,7 +303,7 @@ func raceRedemptions(t *testing.T, w *fixture) {
 		for i, took := range effective {
 			_, err := w.store.Family(w.ctx, fmt.Sprintf("f-%d-%d", round, i))
 			if took != (err == nil) {
-				t.Fatalf("attempt %d took effect: %v, its family: %v", i, took, err)
+				t.Fatalf("attempt %d took effect: %v, but reading its family: %v", i, took, err)
 			}
 			if took {
 				n++
@@ -313,8 +313,8 @@ func raceRedemptions(t *testing.T, w *fixture) {
 	}
 }
 
-// raceRedemptionAndChange redeems while something happens after which the code must not
-// be redeemed. Whichever comes first, both never take effect.
+// raceRedemptionAndChange redeems while a change happens after which the code must not be
+// redeemed. Whichever comes first, never do both take effect.
 func raceRedemptionAndChange(t *testing.T, w *fixture) {
 	if w.neverRedeems() {
 		return
@@ -348,7 +348,7 @@ func raceRedemptionAndChange(t *testing.T, w *fixture) {
 		after := w.principal()
 		_, family := w.store.Family(w.ctx, r.Family.ID)
 		if redeemed != (family == nil) {
-			t.Fatalf("round %d: took effect: %v, its family: %v", round, redeemed, family)
+			t.Fatalf("round %d: took effect: %v, but reading its family: %v", round, redeemed, family)
 		}
 		if kind == 2 {
 			equal(t, after.Login.Code.Live(w.now), true)

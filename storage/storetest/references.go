@@ -40,10 +40,10 @@ func testMissingParents(t *testing.T, w *fixture) {
 	} {
 		err := put()
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
+			t.Errorf("got %v, want %q", err, want)
 		}
 		if strings.Contains(want, "there is no") && !errors.Is(err, storage.ErrNotFound) {
-			t.Errorf("%v is not storage.ErrNotFound", err)
+			t.Errorf("got %v, want storage.ErrNotFound", err)
 		}
 	}
 }

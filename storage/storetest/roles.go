@@ -125,7 +125,7 @@ func testNewProfileSeen(t *testing.T, w *fixture) {
 
 func testNoParties(t *testing.T, w *fixture) {
 	if got := must(w.store.SecurityProfileParties(w.ctx, "x"))(t); len(got) != 0 {
-		t.Fatalf("parties of an absent security profile: %v", got)
+		t.Fatalf("parties of an absent security profile: got %v, want none", got)
 	}
 }
 

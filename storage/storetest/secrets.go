@@ -36,7 +36,7 @@ func testChangeClientSecret(t *testing.T, w *fixture) {
 	fails(w.store.ChangeClientSecret(w.ctx, "other", "s1", unchanged))(t, storage.ErrNotFound)
 }
 
-// raceSecrets adds more secrets than a client may have, on two replicas.
+// raceSecrets adds more secrets than a client may have, through two replicas.
 func raceSecrets(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	const limit = 10

@@ -22,7 +22,7 @@ func testSessions(t *testing.T, fresh func(*testing.T) Database) {
 		"a session has the current state of its user": testSessionUser,
 		"ended sessions are swept":                    testSessionsSwept,
 		"consents are replaced":                       testConsent,
-		"sessions and consents go with their user":    testSessionsDeleted,
+		"sessions and consents end with their user":   testSessionsDeleted,
 	}.run(t, fresh)
 }
 
@@ -44,7 +44,8 @@ func (w *fixture) authorization(id, sessionID string) storage.Authorization {
 	}
 }
 
-// beginSession signs bob in on a browser, and issues a code unless that has no ID.
+// beginSession signs bob in on a browser. It issues an authorization code unless codeID is
+// empty.
 func (w *fixture) beginSession(x storage.Session, codeID string) {
 	w.t.Helper()
 	settlement := storage.Settlement{LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, BeginSession: &x, Now: w.now}
@@ -68,7 +69,7 @@ func (w *fixture) logout(id string, now time.Time) storage.CodeRequest {
 	}
 }
 
-// isLive reports whether a session goes on.
+// isLive reports whether a session has not ended.
 func (w *fixture) isLive(id string) bool {
 	w.t.Helper()
 	state := must(w.store.Session(w.ctx, id))(w.t)
@@ -167,7 +168,7 @@ func testLogoutRequest(t *testing.T, w *fixture) {
 
 	w.beginSession(w.session("s2"), "")
 	taken := w.logout("s2", w.now)
-	taken.ID = claimed[0].ID // so that nothing takes effect
+	taken.ID = claimed[0].ID // an ID that exists, so that the call must fail
 	fails(w.store.EndSession(w.ctx, taken))(t, storage.ErrConflict)
 	equal(t, w.isLive("s2"), true)
 }

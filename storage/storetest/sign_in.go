@@ -89,7 +89,7 @@ func testUnstorable(t *testing.T, w *fixture) {
 		}
 		check(t, w.store.RecordFailure(w.ctx, p, storage.Lockout{Failures: 1, LastFailureAt: w.now}, nil))
 		if got := must(w.store.Principal(w.ctx, key))(t); got.Lockout.Failures != 1 {
-			t.Fatalf("%q has %d failures", name, got.Lockout.Failures)
+			t.Fatalf("%q: got %d failures, want 1", name, got.Lockout.Failures)
 		}
 		check(t, w.store.AddCodeRequest(w.ctx, storage.CodeRequest{ID: "r-" + name, Username: name, Email: name}))
 	}
@@ -133,7 +133,7 @@ func testSettleHash(t *testing.T, w *fixture) {
 			LoginID: w.login.ID, PasswordSetAt: w.login.PasswordSetAt, OldHash: from, NewHash: to, Now: w.now,
 		}))
 	}
-	settle("hash-0", "lost") // the password was changed since
+	settle("hash-0", "lost") // the password was changed before
 	equal(t, w.principal().Login.PasswordHash, "hash-1")
 	settle("hash-1", "hash-2")
 	equal(t, w.principal().Login.PasswordHash, "hash-2")

@@ -51,7 +51,7 @@ func raceRedeem(t *testing.T, w *fixture) {
 			}
 			_, missing := w.store.Family(w.ctx, fmt.Sprintf("f-%d-%d", round, i))
 			if (err == nil) != (missing == nil) {
-				t.Fatalf("attempt %d: %v, but its family: %v", i, err, missing)
+				t.Fatalf("attempt %d: got error %v, but reading its family: %v", i, err, missing)
 			}
 		}
 	}
@@ -78,20 +78,20 @@ func raceLock(t *testing.T, w *fixture) {
 		switch {
 		case failure == nil && errors.Is(success, storage.ErrRefused):
 			if !after.Login.Code.Live(w.now) || !after.Lockout.Locked(w.now) {
-				t.Fatalf("locked first: %+v", after.Login)
+				t.Fatalf("locked first: got %+v, want a lock and a live code", after.Login)
 			}
 		case success == nil && errors.Is(failure, storage.ErrStale):
 			if after.Login.Code.Live(w.now) || after.Lockout.Failures != 0 {
-				t.Fatalf("succeeded first: %+v", after.Login)
+				t.Fatalf("succeeded first: got %+v, want no failure and a used code", after.Login)
 			}
 		default:
-			t.Fatalf("failure: %v, success: %v", failure, success)
+			t.Fatalf("got failure: %v, success: %v; want one of them refused", failure, success)
 		}
 		check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
 	}
 }
 
-// failUntilCounted records a failure, and tries again while it is stale.
+// failUntilCounted records a failure, and repeats that while the principal is stale.
 func failUntilCounted(w *fixture, s Store, key storage.LoginKey) error {
 	for {
 		p, err := s.Principal(w.ctx, key)

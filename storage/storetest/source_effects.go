@@ -87,7 +87,7 @@ func testRenewSources(t *testing.T, w *fixture) {
 	w.addSources(home, away)
 	c := w.verification("v1")
 	next := locked(w.now, w.now.Add(day))
-	next.Codes.LockedUntil = w.now // guesses at passwords do not lock resets
+	next.Codes.LockedUntil = w.now // guesses at passwords do not lock password resets
 	w.failed(home, next)
 	w.failed(away, next)
 	seen := w.from(home)
@@ -292,7 +292,7 @@ func raceSourceLock(t *testing.T, w *fixture) {
 		case success == nil && errors.Is(failure, storage.ErrStale):
 			equal(t, after, storage.Counter{})
 		default:
-			t.Fatalf("failure: %v, success: %v", failure, success)
+			t.Fatalf("got failure: %v, success: %v; want one of them refused", failure, success)
 		}
 		check(t, w.store.Unlock(w.ctx, w.login.ID, w.now))
 	}
@@ -345,8 +345,8 @@ func raceSourceRedeem(t *testing.T, w *fixture) {
 	equal(t, countErrors(errs), map[string]int{"": 1, storage.ErrRefused.Error(): 99})
 }
 
-// testKeptAnswers: an answer is kept until it ends. Another one with its id is refused as
-// long as it lives.
+// testKeptAnswers tests that an answer is kept until it ends. Until then another answer with
+// the same ID is refused.
 func testKeptAnswers(t *testing.T, w *fixture) {
 	answer := storage.KeptAnswer{
 		ID: "a", Request: []byte{0, 1}, Answer: storage.Sealed{KeyID: "k", Data: []byte{0, 255}}, CreatedAt: w.now, ExpiresAt: w.now.Add(time.Minute),
@@ -372,7 +372,8 @@ func testKeptAnswers(t *testing.T, w *fixture) {
 	equal(t, must(w.store.Sweep(w.ctx, other.ExpiresAt.Add(time.Second), 100))(t), 1)
 }
 
-// raceKeptAnswers: of many answers with one id, one is kept.
+// raceKeptAnswers stores many answers with the same ID at the same time. Exactly one must be
+// kept.
 func raceKeptAnswers(t *testing.T, w *fixture) {
 	replica := w.replicas()
 	errs := concurrently(50, func(i int) error {

@@ -15,7 +15,7 @@ func testSweep(t *testing.T, fresh func(*testing.T) Database) {
 		"a sweep is bounded for each table":        testSweepBounded,
 		"no table waits for another":               testSweepFair,
 		"attempts end with their message":          testSweptAttempts,
-		"overdue rows are told":                    testOverdue,
+		"overdue rows are reported":                testOverdue,
 		"old failures of unknown logins are swept": testSweptUnknownLogins,
 	}.run(t, fresh)
 }
@@ -33,8 +33,8 @@ func testSwept(t *testing.T, w *fixture) {
 
 	soon := w.now.Add(59 * time.Minute)
 	equal(t, must(w.store.Sweep(w.ctx, soon, 100))(t), 0)
-	// The message and its attempt, the revoked family and the revoked token; then the
-	// request and its code; then the other family.
+	// The message with its attempt, the revoked family and the revoked token end first. Then
+	// the request with its code ends, then the other family.
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day+time.Second), 100))(t), 4)
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day+time.Hour), 100))(t), 2)
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(31*day+time.Second), 100))(t), 1)
@@ -98,7 +98,7 @@ func testSweptAttempts(t *testing.T, w *fixture) {
 	}))
 	attempts := func() int { return must(w.store.ListDeliveries(w.ctx, "", storage.Query{Limit: 10}))(t).Total }
 	must(w.store.Sweep(w.ctx, w.now.Add(9*day), 100))(t) // the request and its code
-	equal(t, attempts(), 1)                              // of a message that waits
+	equal(t, attempts(), 1)                              // the attempt of a message that waits
 	w.claim(w.now.Add(2 * time.Minute))
 	check(t, w.store.FinishAttempt(w.ctx, storage.Attempt{
 		MessageID: "msg-r1", Number: 2, State: storage.MessageDelivered, Now: w.now.Add(3 * time.Minute),
@@ -155,6 +155,6 @@ func testSweptUnknownLogins(t *testing.T, w *fixture) {
 	})
 	equal(t, must(w.store.Sweep(w.ctx, w.now, 100))(t), 1)
 	if quiet() || !recent() || !locked() {
-		t.Fatalf("kept: quiet %v, recent %v, locked %v", quiet(), recent(), locked())
+		t.Fatalf("got kept: quiet %v, recent %v, locked %v; want false, true, true", quiet(), recent(), locked())
 	}
 }

@@ -65,7 +65,7 @@ func (w *fixture) history(requestID string) storage.CodeHistory {
 	w.t.Helper()
 	codes := w.timeline(requestID).Codes
 	if len(codes) != 1 {
-		w.t.Fatalf("%d codes, want 1", len(codes))
+		w.t.Fatalf("got %d codes, want 1", len(codes))
 	}
 	return codes[0]
 }
@@ -85,7 +85,7 @@ func testTimelineRedeemed(t *testing.T, w *fixture) {
 	w.redeem(code.ID, want.RedeemedAt)
 	equal(t, w.history("r1"), want)
 	w.code("r2")
-	equal(t, w.history("r1"), want) // also after a newer code replaced it in the login
+	equal(t, w.history("r1"), want) // also after a newer code of the login replaced it
 }
 
 func testTimelineRetired(t *testing.T, w *fixture) {
@@ -96,9 +96,9 @@ func testTimelineRetired(t *testing.T, w *fixture) {
 	equal(t, old.RedeemedAt, time.Time{})
 	newer := w.history("r2")
 	if old.Live(w.now) || !newer.Live(w.now) || newer.Live(newer.ExpiresAt) {
-		t.Errorf("older %+v, newer %+v", old, newer)
+		t.Errorf("got older %+v, newer %+v; want only the newer code live", old, newer)
 	}
-	w.request("r3") // the code of r2 has expired by then, so it is not retired
+	w.request("r3") // the code of r2 has expired, so it is not retired
 	x := w.issuance("r3")
 	x.Now = newer.ExpiresAt
 	must(w.store.IssueCodes(w.ctx, x))(t)

@@ -95,7 +95,7 @@ func testAddUserConflicts(t *testing.T, w *fixture) {
 		refused.change(&n)
 		_, err := w.store.AddUser(w.ctx, n)
 		if !is(err, refused.want) || is(err, storage.ErrUsernameTaken) != (name == "username") {
-			t.Errorf("%s: %v, want %v", name, err, refused.want)
+			t.Errorf("%s: got %v, want %v", name, err, refused.want)
 		}
 		fails(w.store.UserByUID(w.ctx, "usr_ann"))(t, storage.ErrNotFound)
 		fails(w.store.LoginByID(w.ctx, "lgn_ann"))(t, storage.ErrNotFound)
@@ -120,7 +120,7 @@ func testChangeUser(t *testing.T, w *fixture) {
 		t.Error("the code is still live")
 	}
 
-	l.Active = false // an administrator disables a login and gives it another password
+	l.Active = false // an administrator disables the login and sets another password
 	l = must(w.store.ChangeUser(w.ctx, u, &l, &storage.PasswordChange{Hash: "hash-3", Now: w.now}))(t).Login
 	equal(t, l.PasswordHash, "hash-3")
 }
@@ -160,7 +160,7 @@ func (w *fixture) contactNotices() (former [][2]string) {
 			continue
 		}
 		if r.UserUID != w.user.UID || !r.ExpiresAt.Equal(r.CreatedAt.Add(day)) {
-			w.t.Errorf("request %+v", r)
+			w.t.Errorf("got the request %+v, want one of bob that is valid for a day", r)
 		}
 		former = append(former, [2]string{r.Email, r.Phone})
 	}
@@ -182,7 +182,7 @@ func testChangeParts(t *testing.T, w *fixture) {
 	l.Active, l.Version = false, 0
 	got = must(w.store.ChangeUser(w.ctx, got.User, &l, nil))(t)
 	if got.Login.Active || got.Login.PasswordHash != "h" || got.Login.Version != 2 {
-		t.Fatalf("after the change: %+v", got.Login)
+		t.Fatalf("after the change: got %+v", got.Login)
 	}
 	alone := must(w.store.AddUser(w.ctx, storage.NewUser{User: storage.User{UID: "u9", RealmID: "default", Kind: storage.Admin, ID: "9"}}))(t)
 	equal(t, must(w.store.ChangeUser(w.ctx, alone.User, nil, nil))(t).Login, storage.Login{})
@@ -207,7 +207,7 @@ func testChangeRollsBack(t *testing.T, w *fixture) {
 		u.FirstName, l.Username = "Changed", "Changed"
 		refused.change(&u, &l, &p)
 		if _, err := w.store.ChangeUser(w.ctx, u, &l, &p); !is(err, refused.want) {
-			t.Errorf("%s: %v, want %v", name, err, refused.want)
+			t.Errorf("%s: got %v, want %v", name, err, refused.want)
 		}
 		equal(t, must(w.store.UserByUID(w.ctx, w.user.UID))(t), w.user)
 		equal(t, must(w.store.LoginByID(w.ctx, w.login.ID))(t), w.login)
@@ -261,7 +261,7 @@ func raceAddUser(t *testing.T, w *fixture) {
 	for i, err := range errs {
 		_, missing := w.store.UserByUID(w.ctx, fmt.Sprint("usr_n", i))
 		if (err == nil) != (missing == nil) || err != nil && !is(err, storage.ErrUsernameTaken) {
-			t.Errorf("user %d: %v, and reading it: %v", i, err, missing)
+			t.Errorf("user %d: got error %v, and reading it: %v", i, err, missing)
 		}
 	}
 	equal(t, len(must(w.store.ClaimCodeRequests(w.ctx, w.now, w.now, 100))(t)), 1)

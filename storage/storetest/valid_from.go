@@ -49,7 +49,7 @@ func testValidFrom(t *testing.T, w *fixture) {
 			var mark time.Time
 			mark, version = write(active, version)
 			if moved := mark.After(before); moved != (active != was) || !moved && !mark.Equal(last) {
-				t.Errorf("%s, change %d from %v to %v: ValidFrom went from %v to %v", name, i, was, active, last, mark)
+				t.Errorf("%s, change %d of active from %v to %v: got ValidFrom from %v to %v", name, i, was, active, last, mark)
 			}
 			last, was = mark, active
 		}
@@ -70,19 +70,19 @@ func testRecreatedClient(t *testing.T, w *fixture) {
 	equal(t, must(w.store.Client(w.ctx, "web"))(t), second)
 }
 
-// testPermittedSince: the store says since when a client has what it was given after
-// it was created, whatever the caller says.
+// testPermittedSince tests that the store sets the time since which a client has what it was
+// given after it was created. The caller cannot set it.
 func testPermittedSince(t *testing.T, w *fixture) {
 	client := storage.Client{ID: "web", ProfileID: storage.DefaultProfileID, Active: true, AllowAnyBuyer: true, AccountUIDs: []string{"acc_1"}}
 	client = must(w.store.PutClient(w.ctx, client))(t)
 	if client.PermittedSince != nil {
-		t.Errorf("a new client: %v", client.PermittedSince)
+		t.Errorf("a new client: got %v, want nil", client.PermittedSince)
 	}
 	for i, anyVersion := range []bool{true, false} {
 		client.AllowAnyBuyer, client.AccountUIDs = false, nil
 		withdrawn := must(w.store.PutClient(w.ctx, client))(t)
 		if withdrawn.PermittedSince != nil {
-			t.Errorf("withdrawn: %v", withdrawn.PermittedSince)
+			t.Errorf("withdrawn: got %v, want nil", withdrawn.PermittedSince)
 		}
 		before := time.Now()
 		withdrawn.AllowAnyBuyer, withdrawn.AccountUIDs = true, []string{"acc_1", "acc_2"}
@@ -92,11 +92,11 @@ func testPermittedSince(t *testing.T, w *fixture) {
 		}
 		client = must(w.store.PutClient(w.ctx, withdrawn))(t)
 		if len(client.PermittedSince) != 3 {
-			t.Fatalf("round %d: %v", i, client.PermittedSince)
+			t.Fatalf("round %d: got %v, want three times", i, client.PermittedSince)
 		}
 		for key, at := range client.PermittedSince {
 			if !at.After(before) {
-				t.Errorf("round %d: %s since %v, but it was given after %v", i, key, at, before)
+				t.Errorf("round %d: got %s since %v, want a time after %v", i, key, at, before)
 			}
 		}
 		equal(t, must(w.store.Client(w.ctx, "web"))(t), client)

@@ -70,7 +70,7 @@ func (w *fixture) mailed(id, address string) storage.Issuance {
 	return x
 }
 
-// verified returns the address that is verified.
+// verified returns the address of bob that is verified.
 func (w *fixture) verified() string {
 	w.t.Helper()
 	u := must(w.store.UserByUID(w.ctx, w.user.UID))(w.t)
@@ -105,7 +105,7 @@ func testVerifiedEmail(t *testing.T, w *fixture) {
 	equal(t, w.verified(), present)
 	move("second@example.com")
 	equal(t, w.verified(), "")
-	move(present) // which somebody else may have by now
+	move(present) // another person may have this address now
 	equal(t, w.verified(), "")
 
 	u = must(w.store.UserByUID(w.ctx, w.user.UID))(t)
@@ -139,9 +139,9 @@ func testVerificationReplaced(t *testing.T, w *fixture) {
 	equal(t, must(w.store.VerificationCode(w.ctx, w.login.ID))(t), second)
 	equal(t, w.history("v1").RetiredAt, w.now)
 	if history := w.history("v2"); !history.Live(w.now) {
-		t.Errorf("the newer one: %+v", history)
+		t.Errorf("the newer code: got %+v, want it live", history)
 	}
-	w.request("v3") // the second has expired by then, so it is not retired
+	w.request("v3") // the second code has expired, so it is not retired
 	x := w.verificationIssuance("v3")
 	x.Now = second.ExpiresAt
 	must(w.store.IssueCodes(w.ctx, x))(t)

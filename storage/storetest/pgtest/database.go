@@ -52,7 +52,7 @@ func (s *Server) database(tb testing.TB, create func(name string) error) string 
 	}
 	tb.Cleanup(func() {
 		if s.external == nil && !s.running() {
-			return // the database goes with the server
+			return // Close deletes the database with the server
 		}
 		if err := s.admin("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
 			tb.Errorf("pgtest: drop database: %v", err)
@@ -73,7 +73,7 @@ func (s *Server) create(name string) error {
 	return s.migrate(name)
 }
 
-// clone creates a copy of a database of an own server.
+// clone copies a database of a server that this package started.
 func (s *Server) clone(name, of string) error {
 	return s.admin("CREATE DATABASE " + name + " TEMPLATE " + of + s.copying)
 }

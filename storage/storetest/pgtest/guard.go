@@ -76,7 +76,7 @@ func (g *guarded) end() error {
 // does. Connections stay open, and new ones are not answered.
 func (g *guarded) Freeze() error { return g.signal(syscall.SIGSTOP) }
 
-// Thaw lets the processes go on after Freeze.
+// Thaw lets the processes continue after Freeze.
 func (g *guarded) Thaw() error { return g.signal(syscall.SIGCONT) }
 
 // signal sends a signal to the program and its children.

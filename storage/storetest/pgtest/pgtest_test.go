@@ -40,7 +40,7 @@ func TestStandbyAndPooler(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := run(t, both, "INSERT INTO kept VALUES (2)"); err == nil {
-		t.Error("a standby took a write")
+		t.Error("a standby accepted a write")
 	}
 	if err := standby.Promote(); err != nil {
 		t.Fatal(err)
@@ -73,11 +73,11 @@ func TestFreeze(t *testing.T) {
 			t.Errorf("the frozen %s answered: %v", name, err)
 		case <-time.After(200 * time.Millisecond):
 		}
-		if err := of.(interface{ Thaw() error }).Thaw(); err != nil { //nolint:forcetypeassert // both can
+		if err := of.(interface{ Thaw() error }).Thaw(); err != nil { //nolint:forcetypeassert // both have Thaw
 			t.Fatal(err)
 		}
 		if err := <-answered; err != nil {
-			t.Errorf("%s after Thaw: %v", name, err)
+			t.Errorf("%s after Thaw: got %v, want no error", name, err)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (s *Server) Pooler(tb testing.TB, size int) *Pooler {
 		if inCI() {
 			tb.Fatal(err)
 		}
-		tb.Skipf("\n*** SKIPPED: %v ***\nNothing of what this test shows about poolers is tested on this machine.", err)
+		tb.Skipf("\n*** SKIPPED: %v ***\nThis machine cannot test what this test checks about poolers.", err)
 	}
 	p, err := s.pooler(program, size)
 	if p != nil {
@@ -80,7 +80,7 @@ func (s *Server) pooler(program string, size int) (_ *Pooler, err error) {
 		"pool_mode = transaction", "max_client_conn = 500", "default_pool_size = " + strconv.Itoa(size),
 	}, "\n") + "\n"
 	err = errors.Join(
-		os.WriteFile(filepath.Join(p.dir, "pgbouncer.ini"), []byte(ini), 0o644),               //nolint:gosec // the server's user reads it
+		os.WriteFile(filepath.Join(p.dir, "pgbouncer.ini"), []byte(ini), 0o644),               //nolint:gosec // the user of the server reads it
 		os.WriteFile(filepath.Join(p.dir, "users"), []byte(`"`+superuser+`" ""`+"\n"), 0o644), //nolint:gosec // as above
 	)
 	if err != nil {

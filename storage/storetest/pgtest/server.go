@@ -38,7 +38,7 @@ type Config struct {
 // except for Stop, Start and Close.
 type Server struct {
 	cfg      Config
-	external *url.URL // the server of LATCHKEY_TEST_POSTGRES; nil: own server
+	external *url.URL // the server of LATCHKEY_TEST_POSTGRES; nil if this package starts one
 	bin, dir string
 	port     int    // TCP port; 0: it listens on a socket only
 	copying  string // how CREATE DATABASE copies a template
@@ -128,7 +128,7 @@ func (s *Server) settings() string {
 	}
 	if s.cfg.Relaxed {
 		lines = append(lines, "fsync = off", "full_page_writes = off")
-		if s.port == 0 { // a standby must know of what was acknowledged
+		if s.port == 0 { // a standby must have what was acknowledged
 			lines = append(lines, "synchronous_commit = off")
 		}
 	}

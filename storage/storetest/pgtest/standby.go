@@ -102,12 +102,12 @@ func (s *Server) CatchUp(tb testing.TB, standby *Server) {
 	}
 }
 
-// Promote makes a standby a primary, and returns when it takes writes.
+// Promote makes a standby a primary, and returns when it accepts writes.
 func (s *Server) Promote() error { return s.admin("SELECT pg_promote(true, 60)") }
 
-// URLOf returns the URL of a database on several servers, such as a primary and its
-// standby: connections go to the one that takes writes. database is the URL of the database
-// on one of them.
+// URLOf returns the URL of a database on several servers, such as a primary and its standby.
+// Connections go to the server that accepts writes. database is the URL of the database on one
+// of them.
 func URLOf(database string, servers ...*Server) string {
 	addresses := make([]string, len(servers))
 	for i, s := range servers {
@@ -126,7 +126,7 @@ func databaseName(database string) string {
 // address returns host and port of a server that listens on one.
 func (s *Server) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
-// value reads the one value of a query.
+// value reads the single value that a query returns.
 func value(ctx context.Context, url, sql string, into any) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -136,13 +136,13 @@ func value(ctx context.Context, url, sql string, into any) error {
 	return conn.QueryRow(ctx, sql).Scan(into)
 }
 
-// freePort returns a TCP port that nobody listens on. It is below those that the system
+// freePort returns a TCP port that no program listens on. It is below the ports that the system
 // gives to clients, and to servers that ask for any port, so it stays free.
 func freePort() (int, error) {
 	const first, count = 15000, 15000
 	var failed error
 	for range 100 {
-		port := first + mathrand.IntN(count) //nolint:gosec // no secret
+		port := first + mathrand.IntN(count) //nolint:gosec // not a secret
 		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
 			return port, listener.Close()
