@@ -11,7 +11,7 @@ import (
 	"latchkey/storage"
 )
 
-// TestAccountMemberGrant: which request gets a token for which account.
+// TestAccountMemberGrant tests which requests get a token, and for which account.
 func TestAccountMemberGrant(t *testing.T) {
 	t.Parallel()
 	again := func(fx *fixture) { fx.join("usr_bob", "beta", "Sell") }
@@ -75,14 +75,14 @@ func TestAccountMemberGrant(t *testing.T) {
 			v := form(tt.form)
 			answer, err := ask(fx.accountMember(t), client, GrantAccountMember, v)
 			if code(err) != tt.code || tt.wantErr != nil && !errors.Is(err, tt.wantErr) {
-				t.Fatalf("error %v, want %s, %v", err, tt.code, tt.wantErr)
+				t.Fatalf("got error %v, want %s, %v", err, tt.code, tt.wantErr)
 			}
 			if fx.Settled != tt.settled {
 				t.Errorf("%d sign-ins took effect, want %d", fx.Settled, tt.settled)
 			}
 			for _, secret := range []string{"one_time_password", "password", "member_token", "selection_token"} {
 				if v.Has(secret) && tt.code != "unauthorized_client" {
-					t.Errorf("%s stays in the form", secret)
+					t.Errorf("%s remains in the form, want it removed", secret)
 				}
 			}
 			if err != nil {
@@ -90,7 +90,7 @@ func TestAccountMemberGrant(t *testing.T) {
 			}
 			token := fx.minted[0]
 			if token.Member == nil || token.Member.Account.ID != tt.account || token.Principal.User.UID != "usr_bob" {
-				t.Errorf("token %+v is not for %s", token, tt.account)
+				t.Errorf("got the token %+v, want one of usr_bob for %s", token, tt.account)
 			}
 			if diff := cmp.Diff(tt.scope, token.Scope); diff != "" {
 				t.Error(diff)
@@ -99,21 +99,21 @@ func TestAccountMemberGrant(t *testing.T) {
 				t.Error(diff)
 			}
 			if answer.GetExtra("account_id") != tt.account || answer.GetExtra("account_name") != "The "+tt.account {
-				t.Errorf("answered %v", answer.ToMap())
+				t.Errorf("got the answer %v", answer.ToMap())
 			}
 			family := fx.Families[token.FamilyID]
 			if (answer.GetExtra("refresh_token") != nil) != tt.refresh || (family != nil) != tt.refresh {
-				t.Errorf("refresh token %v", answer.GetExtra("refresh_token"))
+				t.Errorf("got refresh token %v, want one: %v", answer.GetExtra("refresh_token"), tt.refresh)
 			}
 			if family != nil && family.Family.AccountUID != "acc_"+tt.account {
-				t.Errorf("the family is for account %q", family.Family.AccountUID)
+				t.Errorf("got a family for account %q", family.Family.AccountUID)
 			}
 		})
 	}
 }
 
-// TestAccountMemberRefusalsAreAlike: a right code with an account of others gets exactly
-// the answer of a wrong code.
+// TestAccountMemberRefusalsAreAlike tests that a right code with an account of other users gets
+// exactly the answer to a wrong code.
 func TestAccountMemberRefusalsAreAlike(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)
@@ -125,12 +125,12 @@ func TestAccountMemberRefusalsAreAlike(t *testing.T) {
 		t.Errorf("answers differ: %v, %v, %v", wrong, foreign, unknown)
 	}
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); err != nil {
-		t.Errorf("the code was used: %v", err)
+		t.Errorf("the code after the refusals: got %v, want no error", err)
 	}
 }
 
-// TestAccountSelection: with several accounts the code is used, and choosing one needs no
-// second code.
+// TestAccountSelection signs in a user with several accounts. The sign-in uses the code, and
+// the choice of an account needs no second code.
 func TestAccountSelection(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)
@@ -139,30 +139,30 @@ func TestAccountSelection(t *testing.T) {
 
 	fx.mintErr = errors.New("no key")
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); !errors.Is(err, fx.mintErr) || fx.Settled != 0 {
-		t.Fatalf("error %v, %d settled; want that of Mint and none", err, fx.Settled)
+		t.Fatalf("got error %v and %d settled; want the error of Mint and none", err, fx.Settled)
 	}
 	fx.mintErr = nil
 	_, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678"))
 	var required *SelectionRequired
 	if !errors.As(err, &required) || code(err) != "account_selection_required" {
-		t.Fatalf("error %v, want a selection", err)
+		t.Fatalf("got error %v, want a selection", err)
 	}
 	if required.Token != "choice" || required.ExpiresIn != 5*time.Minute || required.Total != 2 || required.Accounts[1].Account.ID != "beta" {
-		t.Errorf("selection %+v", required)
+		t.Errorf("got the selection %+v", required)
 	}
 	if fx.Settled != 1 || len(fx.Families) != 0 || len(fx.minted) != 0 {
-		t.Errorf("%d settled, %d families, %d tokens; want 1, 0, 0", fx.Settled, len(fx.Families), len(fx.minted))
+		t.Errorf("got %d settled, %d families, %d tokens; want 1, 0, 0", fx.Settled, len(fx.Families), len(fx.minted))
 	}
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta")); !errors.Is(err, signin.ErrCredentials) {
-		t.Errorf("the code is good a second time: %v", err)
+		t.Errorf("the second use of the code: got %v, want ErrCredentials", err)
 	}
 
 	fx.Now = fx.Now.Add(time.Minute)
 	if _, err := ask(h, client, GrantAccountMember, form("selection_token=choice account_id=nowhere")); !errors.Is(err, ErrSubjectToken) || code(err) != "invalid_grant" {
-		t.Errorf("no such account: %v", err)
+		t.Errorf("an unknown account: got %v, want ErrSubjectToken", err)
 	}
 	if _, err := ask(h, client, GrantAccountMember, form("selection_token=forged account_id=beta")); !errors.Is(err, ErrSubjectToken) {
-		t.Errorf("forged: %v", err)
+		t.Errorf("a forged selection token: got %v, want ErrSubjectToken", err)
 	}
 	answer, err := ask(h, client, GrantAccountMember, form("selection_token=choice account_id=beta"))
 	if err != nil {
@@ -173,7 +173,7 @@ func TestAccountSelection(t *testing.T) {
 		t.Errorf("the token does not continue the sign-in: %+v", token)
 	}
 	if answer.GetExtra("refresh_token") == nil || fx.Families[token.FamilyID].Family.AccountUID != "acc_beta" {
-		t.Errorf("answered %v", answer.ToMap())
+		t.Errorf("got the answer %v", answer.ToMap())
 	}
 	want := []string{
 		"sign_in not_settled", "sign_in success", "sign_in repeated", "account.chosen not_a_member", "account.chosen success",
@@ -183,8 +183,8 @@ func TestAccountSelection(t *testing.T) {
 	}
 }
 
-// TestAccountSelectionEnds: an event that ends sessions between the sign-in and the
-// choice also ends the selection token, even at the last moment.
+// TestAccountSelectionEnds tests that an event that ends sessions also ends the selection
+// token, if it happens between the sign-in and the choice, even at the last moment.
 func TestAccountSelectionEnds(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -207,14 +207,15 @@ func TestAccountSelectionEnds(t *testing.T) {
 			fx.BeforeSettle = tt.meanwhile
 			_, err := ask(fx.accountMember(t), client, GrantAccountMember, form("selection_token=choice account_id=acme"))
 			if !errors.Is(err, ErrSubjectToken) || len(fx.Families) != 0 {
-				t.Errorf("error %v, %d families; want ErrSubjectToken and none", err, len(fx.Families))
+				t.Errorf("got error %v and %d families; want ErrSubjectToken and none", err, len(fx.Families))
 			}
 		})
 	}
 }
 
-// TestAccountMemberByMemberToken: a member_token gives a token for another account. The
-// new token does not live longer, and has no more roles in the same account.
+// TestAccountMemberByMemberToken tests that a member_token gets a token for another account.
+// The new token does not live longer than the member_token. In the same account it does not
+// have more roles.
 func TestAccountMemberByMemberToken(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -254,13 +255,13 @@ func TestAccountMemberByMemberToken(t *testing.T) {
 			var choose *SelectionRequired
 			if errors.As(tt.wantErr, &choose) {
 				if !errors.As(err, &choose) || choose.Token != "" || len(choose.Accounts) != 2 {
-					t.Errorf("error %+v, want a selection without a token", err)
+					t.Errorf("got error %+v, want a selection without a token", err)
 				}
 				return
 			}
 			if tt.wantErr != nil {
 				if !errors.Is(err, tt.wantErr) || len(fx.minted) != 0 {
-					t.Errorf("error %v, want %v", err, tt.wantErr)
+					t.Errorf("got error %v, want %v", err, tt.wantErr)
 				}
 				return
 			}
@@ -269,7 +270,7 @@ func TestAccountMemberByMemberToken(t *testing.T) {
 			}
 			token := fx.minted[0]
 			if token.Member.Account.ID != tt.want || answer.GetExtra("account_id") != tt.want {
-				t.Errorf("for account %s, want %s", token.Member.Account.ID, tt.want)
+				t.Errorf("got a token for account %s, want %s", token.Member.Account.ID, tt.want)
 			}
 			if diff := cmp.Diff(tt.scope, token.Scope); diff != "" {
 				t.Error(diff)
@@ -281,8 +282,8 @@ func TestAccountMemberByMemberToken(t *testing.T) {
 	}
 }
 
-// TestAccountMemberWithoutTokens: a server without SubjectTokens refuses tokens. With
-// several accounts it lists them and does not use the code.
+// TestAccountMemberWithoutTokens tests that a server without SubjectTokens refuses subject
+// tokens. It lists the accounts of a user who has several, and does not use the code.
 func TestAccountMemberWithoutTokens(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)
@@ -291,23 +292,23 @@ func TestAccountMemberWithoutTokens(t *testing.T) {
 	h.SubjectTokens, h.Profiles = nil, nil
 	for _, presented := range []string{"member_token=held", "selection_token=choice account_id=acme"} {
 		if _, err := ask(h, client, GrantAccountMember, form(presented)); !errors.Is(err, ErrSubjectToken) {
-			t.Errorf("%s: %v", presented, err)
+			t.Errorf("%s: got %v, want ErrSubjectToken", presented, err)
 		}
 	}
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 password_profile_id=second")); !errors.Is(err, signin.ErrCredentials) {
-		t.Errorf("another profile: %v", err)
+		t.Errorf("another profile: got %v", err)
 	}
 	var required *SelectionRequired
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); !errors.As(err, &required) || required.Token != "" {
-		t.Errorf("several accounts: %v", err)
+		t.Errorf("several accounts: got %v, want a selection without a token", err)
 	}
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 account_id=beta")); err != nil {
-		t.Errorf("the code was used: %v", err)
+		t.Errorf("the code after the list: got %v, want no error", err)
 	}
 }
 
-// TestSelectionClearsNoFailures: choosing an account presents no credential, so it does
-// not clear the failures since the sign-in.
+// TestSelectionClearsNoFailures tests that the choice of an account does not clear the failures
+// since the sign-in, because it presents no credential.
 func TestSelectionClearsNoFailures(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)

@@ -16,7 +16,8 @@ import (
 	"latchkey/storage"
 )
 
-// secretStore has the client shop with the secret "right", and the public client app.
+// secretStore is a store of two clients: shop with the secret "right", and the public client
+// app.
 type secretStore struct{ err error }
 
 func (s secretStore) Client(_ context.Context, id string) (storage.Client, error) {
@@ -33,7 +34,7 @@ func (s secretStore) Client(_ context.Context, id string) (storage.Client, error
 	return storage.Client{}, storage.ErrNotFound
 }
 
-// plainDigests are the text, and count.
+// plainDigests returns the text as its digest, and counts the digests.
 type plainDigests struct{ made *int }
 
 func (d plainDigests) Digest(purpose string, parts ...string) storage.Digest {
@@ -83,13 +84,13 @@ func TestClientAuthentication(t *testing.T) {
 		}
 		client, err := ClientAuthentication(secretStore{c.storeErr}, plainDigests{&made}, time.Now)(t.Context(), r, form)
 		if !errors.Is(err, c.want) || (err == nil) != (client != nil) || made != c.digests {
-			t.Errorf("%s: %v, %v with %d digests, want %v with %d", name, client, err, made, c.want, c.digests)
+			t.Errorf("%s: got %v, %v with %d digests, want %v with %d", name, client, err, made, c.want, c.digests)
 		}
 	}
 }
 
-// TestFurtherEndpoints checks that another endpoint authenticates clients as the token
-// endpoint does, and that Revoke ends a family of the client only.
+// TestFurtherEndpoints tests that other endpoints authenticate clients as the token endpoint
+// does, and that Revoke ends a family only for its client.
 func TestFurtherEndpoints(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
@@ -100,16 +101,16 @@ func TestFurtherEndpoints(t *testing.T) {
 		r.Header.Set("Content-Type", formType)
 		c, form, err := e.endpoint.Client(httptest.NewRecorder(), r)
 		if err == nil && form.Get("token") != token {
-			t.Errorf("form %v", form)
+			t.Errorf("got the form %v", form)
 		}
 		return c, err
 	}
 	if c, err := read(); err != nil || c.ID != "shop" {
-		t.Errorf("client %q, %v", c.ID, err)
+		t.Errorf("got client %q, error %v; want shop", c.ID, err)
 	}
 	e.clientErr = fosite.ErrInvalidClient
 	if _, err := read(); !errors.Is(err, fosite.ErrInvalidClient) {
-		t.Errorf("a client with a wrong secret: %v", err)
+		t.Errorf("a wrong secret: got %v, want ErrInvalidClient", err)
 	}
 	e.clientErr = nil
 	refresh := e.endpoint.handlers[1].(*Refresh)
@@ -118,11 +119,11 @@ func TestFurtherEndpoints(t *testing.T) {
 		want          error
 	}{{"shop", "x", nil}, {"shop", "lkr_f.1.new.s.m", nil}, {"other", token, ErrForeignToken}, {"shop", token, nil}, {"shop", token, nil}} {
 		if err := refresh.Revoke(t.Context(), step.client, step.token); !errors.Is(err, step.want) {
-			t.Errorf("revoke %s by %s: %v, want %v", step.token, step.client, err, step.want)
+			t.Errorf("revoke %s by %s: got %v, want %v", step.token, step.client, err, step.want)
 		}
 	}
 	if response, object := e.post(t, "grant_type=refresh_token&refresh_token="+token); response.StatusCode != 400 || object["error"] != "invalid_grant" {
-		t.Errorf("a revoked token: %d %v", response.StatusCode, object)
+		t.Errorf("a revoked token: got %d %v, want 400 invalid_grant", response.StatusCode, object)
 	}
 }
 

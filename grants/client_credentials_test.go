@@ -10,7 +10,7 @@ import (
 	"latchkey/storage"
 )
 
-// TestClientCredentials: which user the client acts as, how long the token lives, and the
+// TestClientCredentials tests which user the client acts as, how long the token lives, and the
 // reason of a refusal.
 func TestClientCredentials(t *testing.T) {
 	t.Parallel()
@@ -61,12 +61,12 @@ func TestClientCredentials(t *testing.T) {
 			h := &ClientCredentials{Users: fx, AccessTokens: fx, Now: fx.Clock}
 			answer, err := ask(h, client, GrantClientCredentials, form(""))
 			if code(err) != tt.code || tt.wantErr != nil && !errors.Is(err, tt.wantErr) {
-				t.Fatalf("error %v, want %s, %v", err, tt.code, tt.wantErr)
+				t.Fatalf("got error %v, want %s, %v", err, tt.code, tt.wantErr)
 			}
 			if errors.Is(tt.wantErr, ErrContextUserRequired) {
-				for _, told := range []error{ErrUserInactive, ErrCompanyInactive, ErrLockedOut} {
-					if errors.Is(err, told) {
-						t.Errorf("the error shows %v", told)
+				for _, reason := range []error{ErrUserInactive, ErrCompanyInactive, ErrLockedOut} {
+					if errors.Is(err, reason) {
+						t.Errorf("the error reveals %v", reason)
 					}
 				}
 			}
@@ -85,7 +85,7 @@ func TestClientCredentials(t *testing.T) {
 				t.Errorf("the token lives %v, want %v", life, tt.life)
 			}
 			if answer.GetExtra("refresh_token") != nil || !token.AuthTime.IsZero() {
-				t.Error("a refresh token or an auth_time without a sign-in")
+				t.Error("got a refresh token or an auth_time, want neither without a sign-in")
 			}
 		})
 	}

@@ -11,7 +11,7 @@ import (
 	"latchkey/storage"
 )
 
-// countingDigester makes digests without a key and counts them.
+// countingDigester returns digests without a key and counts them.
 type countingDigester struct{ work int }
 
 func (d *countingDigester) Digest(purpose string, parts ...string) storage.Digest {
@@ -59,7 +59,7 @@ func TestMatchClientSecret(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 			if d.work != tt.work {
-				t.Errorf("%d digests, want %d", d.work, tt.work)
+				t.Errorf("got %d digests, want %d", d.work, tt.work)
 			}
 		})
 	}

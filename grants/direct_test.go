@@ -12,7 +12,8 @@ import (
 	"latchkey/storage"
 )
 
-// directFixture is a fixture that redeems codes before it reads their login.
+// directFixture is a fixture whose store redeems codes in one statement, before it reads their
+// login.
 type directFixture struct {
 	*fixture
 	redeemed, restored int
@@ -59,8 +60,8 @@ func (fx *directFixture) Prepare(ctx context.Context, _ *storage.Client, _ []str
 	return func(t AccessToken) (string, error) { return fx.Mint(ctx, t) }, nil
 }
 
-// newDirect returns a password grant that has learnt the roles of Bob, and a function
-// that asks with a new code of Bob.
+// newDirect returns a password grant that knows the roles of Bob, and a function that signs in
+// with a new code of Bob.
 func newDirect(t *testing.T) (*directFixture, *storage.Client, *Password, func(confirm func(context.Context) error) error) {
 	t.Helper()
 	plain, client := newFixture(t)
@@ -76,13 +77,14 @@ func newDirect(t *testing.T) (*directFixture, *storage.Client, *Password, func(c
 		return err
 	}
 	if err := signIn(nil); err != nil || fx.redeemed != 0 || fx.Settled != 1 {
-		t.Fatalf("first sign-in: %v, %d redeemed", err, fx.redeemed)
+		t.Fatalf("first sign-in: got error %v and %d redeemed, want 0 redeemed", err, fx.redeemed)
 	}
 	fx.Events, fx.minted = nil, nil
 	return fx, client, h, signIn
 }
 
-// TestPasswordGrantRedeemsDirectly: the second sign-in reads no login and begins a family.
+// TestPasswordGrantRedeemsDirectly tests that the second sign-in reads no login and begins a
+// family.
 func TestPasswordGrantRedeemsDirectly(t *testing.T) {
 	t.Parallel()
 	fx, _, _, signIn := newDirect(t)
@@ -91,65 +93,65 @@ func TestPasswordGrantRedeemsDirectly(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fx.redeemed != 1 || fx.Reads != reads || fx.Settled != 1 || fx.Writes != 0 {
-		t.Errorf("%d redeemed, %d reads, %d settled, %d writes", fx.redeemed, fx.Reads-reads, fx.Settled, fx.Writes)
+		t.Errorf("got %d redeemed, %d reads, %d settled, %d writes; want 1, 0, 1 in total and 0", fx.redeemed, fx.Reads-reads, fx.Settled, fx.Writes)
 	}
 	token := fx.minted[0]
 	family := fx.Families[token.FamilyID]
 	if family == nil || cmp.Diff(token.Scope, family.Family.Scope) != "" || family.Family.AMR[0] != "otp" || token.Principal.User.UID != "usr_bob" {
-		t.Errorf("token %+v, family %+v", token, family)
+		t.Errorf("got token %+v, family %+v", token, family)
 	}
 	if diff := cmp.Diff([]string{"sign_in success"}, fx.Outcomes()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
-// TestPasswordGrantTakesBack: a failure to mint, and roles that have changed since they
-// were learnt, take back what was redeemed.
+// TestPasswordGrantTakesBack tests that the redemption is undone if minting fails, or if the
+// roles have changed since they were cached.
 func TestPasswordGrantTakesBack(t *testing.T) {
 	t.Parallel()
 	fx, _, h, signIn := newDirect(t)
 	families := len(fx.Families)
 	fx.mintErr = errors.New("no key")
 	if err := signIn(nil); !errors.Is(err, fx.mintErr) {
-		t.Fatalf("error %v, want that of Mint", err)
+		t.Fatalf("got error %v, want the error of Mint", err)
 	}
 	if fx.restored != 1 || !fx.Bob().Login.Code.Live(fx.Now) || len(fx.Families) != families {
-		t.Errorf("%d restored, code %+v, %d families", fx.restored, fx.Bob().Login.Code, len(fx.Families))
+		t.Errorf("got %d restored, code %+v, %d families; want one restored and a live code", fx.restored, fx.Bob().Login.Code, len(fx.Families))
 	}
 	if diff := cmp.Diff([]string{"sign_in not_settled"}, fx.Outcomes()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	fx.restoreErr = storage.ErrUnavailable
 	if err := signIn(nil); !errors.Is(err, fx.mintErr) || !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("error %v, want those of Mint and RestoreCode", err)
+		t.Errorf("got error %v, want the errors of Mint and RestoreCode", err)
 	}
 	fx.mintErr, fx.restoreErr = nil, nil
-	fx.Bob().Roles = []string{"Buyer"} // a security profile was changed
+	fx.Bob().Roles = []string{"Buyer"} // as after the change of a security profile
 	settled, redeemed := fx.Settled, fx.redeemed
 	if err := signIn(nil); err != nil {
 		t.Fatal(err)
 	}
 	if fx.restored != 2 || fx.Settled != settled+1 {
-		t.Errorf("%d restored, %d settled", fx.restored, fx.Settled-settled)
+		t.Errorf("got %d restored, %d settled; want 2 and 1", fx.restored, fx.Settled-settled)
 	}
 	if got := fx.minted[len(fx.minted)-1].Scope; cmp.Diff([]string{"Buyer"}, got) != "" {
-		t.Errorf("scope %v", got)
+		t.Errorf("got the scope %v, want Buyer", got)
 	}
 	if err := signIn(nil); err != nil || fx.redeemed != redeemed+2 || fx.restored != 2 {
-		t.Errorf("after the roles were learnt anew: %v, %d redeemed, %d restored", err, fx.redeemed-redeemed, fx.restored)
+		t.Errorf("with the new roles cached: got error %v, %d redeemed, %d restored", err, fx.redeemed-redeemed, fx.restored)
 	}
 	_ = h
 }
 
-// TestPasswordGrantTakesTwoSteps: any other request is decided as if nothing could be
-// redeemed directly, with the same count of failures.
+// TestPasswordGrantTakesTwoSteps tests that any other request gets the same decision, and
+// counts the same failures, as on a store that never redeems in one statement.
 func TestPasswordGrantTakesTwoSteps(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change  func(fx *directFixture, c *storage.Client)
 		confirm func(context.Context) error
 		form    string
-		want    string // the error
+		want    string // code of the error
 		writes  int    // failures counted
 	}{
 		"a proof to confirm":    {confirm: func(context.Context) error { return nil }},
@@ -177,7 +179,7 @@ func TestPasswordGrantTakesTwoSteps(t *testing.T) {
 			}
 			_, err := askIn(&Session{Confirm: c.confirm}, h, client, GrantPassword, form(c.form))
 			if code(err) != c.want || fx.redeemed != 0 || fx.Writes != c.writes {
-				t.Errorf("error %v, %d redeemed, %d failures counted", err, fx.redeemed, fx.Writes)
+				t.Errorf("got error %v, %d redeemed, %d failures counted; want %q, 0 and %d", err, fx.redeemed, fx.Writes, c.want, c.writes)
 			}
 		})
 	}
@@ -204,8 +206,8 @@ func (fx *directFixture) RestoreFamily(_ context.Context, f storage.TokenFamily)
 	return nil
 }
 
-// TestRefreshUsesDirectly: an ordinary refresh is one use of the family. A failure to mint
-// takes it back. Everything else takes two steps.
+// TestRefreshUsesDirectly tests that an ordinary refresh is one use of the family. If minting
+// fails, the use is undone. All other refreshes take two steps.
 func TestRefreshUsesDirectly(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -245,17 +247,17 @@ func TestRefreshUsesDirectly(t *testing.T) {
 			presented, _ := first.GetExtra("refresh_token").(string)
 			answer, err := askIn(&c.session, refresh, client, GrantRefreshToken, form("refresh_token="+presented+c.scope))
 			if fx.redeemed != c.used || !errors.Is(err, c.err) {
-				t.Fatalf("%d used, error %v", fx.redeemed, err)
+				t.Fatalf("got %d used, error %v; want %d, %v", fx.redeemed, err, c.used, c.err)
 			}
 			if restored := errors.Is(c.err, errNoKey); restored != (fx.restored == 1) {
-				t.Errorf("%d restored", fx.restored)
+				t.Errorf("got %d restored", fx.restored)
 			}
 			if c.err != nil {
 				return
 			}
 			next, err := h.RefreshTokens.Parse(answer.GetExtra("refresh_token").(string))
 			if err != nil || (next.Generation == 2) == client.ReuseRefreshTokens || cmp.Diff([]string{"Shopper"}, fx.minted[0].Scope) != "" {
-				t.Errorf("next token %+v (%v), minted %+v", next, err, fx.minted[0])
+				t.Errorf("got the next token %+v, error %v, minted %+v", next, err, fx.minted[0])
 			}
 		})
 	}

@@ -21,8 +21,8 @@ import (
 	"latchkey/storage"
 )
 
-// A whole server: users of one's own, a store with two methods, and a token endpoint. In a
-// program granttest.Memory is a table, and tokens are signed.
+// A whole server: its own users, a store with two methods, and a token endpoint. A real server
+// has a database table instead of granttest.Memory, and signs its tokens.
 func Example() {
 	ctx := context.Background()
 	store, err := statestore.New(statestore.Config{
@@ -75,7 +75,7 @@ func Example() {
 	// 400 false
 }
 
-// clients has one public client.
+// clients is a ClientStore with one public client.
 type clients struct{}
 
 func (clients) Client(_ context.Context, id string) (storage.Client, error) {
@@ -94,7 +94,7 @@ func check(err error) {
 	}
 }
 
-// The error says why users of the client would always be refused.
+// CheckClient says why users of the client would always be refused.
 func ExampleCheckClient() {
 	fmt.Println(grants.CheckClient(storage.Client{ID: "shop", Active: true, GrantTypes: []string{grants.GrantPassword}, AllowAnyBuyer: true}))
 	// Output: client "shop": Credentials allows neither OTP nor Password

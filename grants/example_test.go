@@ -17,8 +17,8 @@ import (
 	"latchkey/storage"
 )
 
-// shopfront is the store and the signer of another fosite server. It has one user, Bob,
-// with a known code, and one account, Acme.
+// shopfront is the store and the signer of a fosite server that imports this package. It has
+// one user, Bob, with a known code, and one account, Acme.
 type shopfront struct{ bob storage.Principal }
 
 func (s shopfront) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {

@@ -21,7 +21,7 @@ const rightPassword = memstore.RightPassword
 
 var start = memstore.Start
 
-// fixture is a store in memory that also writes tokens, all as plain text.
+// fixture is a store in memory. It also mints tokens, as plain text.
 type fixture struct {
 	*memstore.Store
 	members map[string][]storage.Member
@@ -32,8 +32,8 @@ type fixture struct {
 	mintErr error
 }
 
-// newFixture returns a fixture with Bob, a member of the account acme, and the client
-// shop, which admits him. His password is "Tr0ub4dor&3", his live code "12345678".
+// newFixture returns a fixture and the client shop. Bob is a member of the account acme, and
+// the client admits him. His password is "Tr0ub4dor&3", and his live code "12345678".
 func newFixture(t *testing.T) (*fixture, *storage.Client) {
 	t.Helper()
 	store, client := memstore.New()
@@ -153,7 +153,7 @@ func (fx *fixture) MintSelection(_ context.Context, s SelectionToken) (string, t
 	return "choice", 5 * time.Minute, nil
 }
 
-// hold makes "held" an access token of Bob for that account; empty: none.
+// hold makes "held" an access token of Bob for that account. Without an account it has none.
 func (fx *fixture) hold(account string, scope ...string) *SubjectToken {
 	h := SubjectToken{
 		Principal: *fx.Bob(), AMR: []string{"otp"}, AuthTime: start.Add(-time.Minute), Access: true, Scope: scope,
@@ -196,24 +196,24 @@ func form(pairs string) url.Values {
 	return v
 }
 
-// ask sends a request through both phases of a handler.
+// ask runs both phases of a handler for a request.
 func ask(h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
 	return askFrom("", h, c, grantType, v)
 }
 
-// askFrom is ask with the address of the user.
+// askFrom is ask for a user with that address.
 func askFrom(address string, h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
 	source, _ := netip.ParseAddr(address)
 	return askIn(&Session{Source: source}, h, c, grantType, v)
 }
 
-// askIn is ask with a session that the server has prepared.
+// askIn is ask with a session of the server.
 func askIn(s *Session, h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
 	r := fosite.NewAccessRequest(s)
 	r.Client, r.Form, r.GrantTypes = Client{c}, v, fosite.Arguments{grantType}
 	r.SetRequestedScopes(fosite.RemoveEmpty(strings.Split(v.Get("scope"), "+")))
 	if !h.CanHandleTokenEndpointRequest(context.Background(), r) {
-		return nil, errors.New("the handler does not handle its own grant type")
+		return nil, errors.New("the handler refuses its own grant type")
 	}
 	if err := h.HandleTokenEndpointRequest(context.Background(), r); err != nil {
 		return nil, err
@@ -222,7 +222,7 @@ func askIn(s *Session, h fosite.TokenEndpointHandler, c *storage.Client, grantTy
 	return response, h.PopulateTokenEndpointResponse(context.Background(), r, response)
 }
 
-// code returns the RFC 6749 code with which fosite answers an error.
+// code returns the error code of RFC 6749 that fosite answers for an error.
 func code(err error) string {
 	var e *fosite.RFC6749Error
 	switch {

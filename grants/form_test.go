@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReadForm is liberal about the content type and about nothing else.
+// TestReadForm tests that any content type is accepted, and that nothing else is tolerated.
 func TestReadForm(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -36,13 +36,13 @@ func TestReadForm(t *testing.T) {
 		r.Header.Set("Content-Type", "application/json")
 		got, err := ReadForm(httptest.NewRecorder(), r)
 		if diff := cmp.Diff(test.want, got); diff != "" || !errors.Is(err, test.err) {
-			t.Errorf("%s: %v %s", test.name, err, diff)
+			t.Errorf("%s: got error %v, form (-want +got):\n%s", test.name, err, diff)
 		}
 	}
 }
 
-// FuzzReadForm holds what comes out of the form pipeline to its promises: few
-// parameters, none of them empty or repeated, and the same when it is sent again.
+// FuzzReadForm tests what ReadForm guarantees: few parameters, no empty or repeated one, and
+// the same form when it is sent again.
 func FuzzReadForm(f *testing.F) {
 	for _, seed := range []string{
 		"", "grant_type=password&username=a&password=b", "a=1&a=2", "a=&a=", "resource=https://a&resource=https://b", "a=%zz", "username=%ff", "username=a%0ab",
@@ -60,21 +60,21 @@ func FuzzReadForm(f *testing.F) {
 			return
 		}
 		if len(form) > MaxFormParameters {
-			t.Errorf("%d parameters", len(form))
+			t.Errorf("got %d parameters, want at most %d", len(form), MaxFormParameters)
 		}
 		for name, values := range form {
 			if len(values) != 1 && name != "resource" && name != "audience" || len(values) == 1 && values[0] == "" {
-				t.Errorf("%q: %q is %q", body, name, values)
+				t.Errorf("%q: got %q as %q, want one value", body, name, values)
 			}
 		}
 		for _, name := range []string{"username", "client_id"} {
 			if !utf8.ValidString(form.Get(name)) || strings.ContainsAny(form.Get(name), "\r\n\x00") {
-				t.Errorf("%q: %s is %q", body, name, form.Get(name))
+				t.Errorf("%q: got %s as %q, want valid text without line breaks", body, name, form.Get(name))
 			}
 		}
 		again, err := read(form.Encode())
 		if err != nil && !errors.Is(err, ErrFormTooLarge) || err == nil && !maps.EqualFunc(form, again, slices.Equal) {
-			t.Errorf("%q reads as %v, and sent again as %v, %v", body, form, again, err)
+			t.Errorf("%q is read as %v, and sent again as %v, error %v", body, form, again, err)
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"latchkey/storage"
 )
 
-// TestPasswordGrant: which secrets sign in, and that a failure to mint the token does not
+// TestPasswordGrant tests which secrets sign in, and that a failure to mint the token does not
 // use the code.
 func TestPasswordGrant(t *testing.T) {
 	t.Parallel()
@@ -17,7 +17,7 @@ func TestPasswordGrant(t *testing.T) {
 	h := &Password{Authenticator: fx.authenticator(t), AccessTokens: fx, RefreshTokens: refreshTokens(), Now: fx.Clock}
 	fx.mintErr = errors.New("no key")
 	if _, err := ask(h, client, GrantPassword, form("username=bob password=12345678")); !errors.Is(err, fx.mintErr) {
-		t.Fatalf("error %v, want that of Mint", err)
+		t.Fatalf("got error %v, want the error of Mint", err)
 	}
 	fx.mintErr = nil
 	v := form("username=bob password=12345678")
@@ -26,24 +26,24 @@ func TestPasswordGrant(t *testing.T) {
 		t.Fatal(err)
 	}
 	if answer.GetExtra("refresh_token") == nil || answer.GetExtra("account_id") != nil || v.Has("password") {
-		t.Errorf("answered %v, form left %v", answer.ToMap(), v)
+		t.Errorf("got the answer %v, and afterwards the form %v", answer.ToMap(), v)
 	}
 	token := fx.minted[0]
 	if !token.IssuedAt.Equal(start) || !token.ExpiresAt.Equal(start.Truncate(time.Second).Add(10*time.Minute)) || token.FamilyID == "" {
-		t.Errorf("token %+v", token)
+		t.Errorf("got the token %+v", token)
 	}
 	if _, err := ask(h, client, GrantPassword, form("username=bob password=12345678")); code(err) != "invalid_grant" {
-		t.Errorf("second use of the code: %v", err)
+		t.Errorf("the second use of the code: got %v, want invalid_grant", err)
 	}
 	fx.Bob().Login.Code = storage.Code{
 		ID: "otc_2", Purpose: storage.PurposeResetPassword, ExpiresAt: fx.Now.Add(time.Minute),
 		Digest: storage.Digest{Sum: []byte("87654321")},
 	}
 	if _, err := ask(h, client, GrantPassword, form("username=bob password=87654321")); code(err) != "invalid_grant" {
-		t.Errorf("a code for resetting the password signed in: %v", err)
+		t.Errorf("a code for a password reset: got %v, want invalid_grant", err)
 	}
 	fx.Bob().Rules.MaxAge = time.Hour
 	if _, err := ask(h, client, GrantPassword, form("username=bob password="+rightPassword)); code(err) != "invalid_grant" || !errors.Is(err, signin.ErrPasswordExpired) {
-		t.Errorf("expired password: %v", err)
+		t.Errorf("an expired password: got %v, want invalid_grant", err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"latchkey/storage"
 )
 
-// TestRefreshKeepsTheAccount: a refresh of an account-member token stays in its account.
-// It keeps the granted roles that the user still has there.
+// TestRefreshKeepsTheAccount tests that a refreshed account-member token is for the same
+// account. It has the granted roles that the user still has in the account.
 func TestRefreshKeepsTheAccount(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -33,7 +33,7 @@ func TestRefreshKeepsTheAccount(t *testing.T) {
 		"password changed by this session": {change: func(fx *fixture) {
 			login := &fx.Bob().Login
 			login.SessionsValidFrom = start.Add(1)
-			for id := range fx.Families { // the only one
+			for id := range fx.Families { // the only family
 				login.KeptSession = id
 			}
 		}, scope: []string{"Buy", "Approve"}},
@@ -56,7 +56,7 @@ func TestRefreshKeepsTheAccount(t *testing.T) {
 			answer, err := ask(h, client, GrantRefreshToken, form("refresh_token="+refreshToken+tt.form))
 			if tt.wantErr != nil {
 				if !errors.Is(err, tt.wantErr) {
-					t.Errorf("error %v, want %v", err, tt.wantErr)
+					t.Errorf("got error %v, want %v", err, tt.wantErr)
 				}
 				return
 			}
@@ -65,7 +65,7 @@ func TestRefreshKeepsTheAccount(t *testing.T) {
 			}
 			token := fx.minted[1]
 			if token.Member == nil || token.Member.Account.ID != "acme" || answer.GetExtra("account_id") != "acme" {
-				t.Errorf("want the account to stay: %+v, %v", token, answer.ToMap())
+				t.Errorf("got %+v, %v; want the account acme", token, answer.ToMap())
 			}
 			if diff := cmp.Diff(tt.scope, token.Scope); diff != "" {
 				t.Error(diff)
@@ -80,19 +80,19 @@ const (
 	attacker = "203.0.113.66"
 )
 
-// lockFrom makes ten wrong attempts from an address, which lock a known source, or the
-// login for all unknown sources.
+// lockFrom makes ten wrong attempts from an address. They lock the source if it is known, and
+// otherwise the login for all unknown sources.
 func lockFrom(t *testing.T, h *Password, c *storage.Client, address string) {
 	t.Helper()
 	for range 10 {
 		if _, err := askFrom(address, h, c, GrantPassword, form("username=bob password=wrong")); !errors.Is(err, signin.ErrCredentials) {
-			t.Fatalf("wrong from %s: %v", address, err)
+			t.Fatalf("a wrong password from %s: got %v, want ErrCredentials", address, err)
 		}
 	}
 }
 
-// TestRefreshUnderLock: a refresh works while the login is locked for unknown sources,
-// and not while the source of its sign-in is locked.
+// TestRefreshUnderLock tests that a refresh succeeds while the login is locked for unknown
+// sources, and fails while the source of its sign-in is locked.
 func TestRefreshUnderLock(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)
@@ -113,21 +113,21 @@ func TestRefreshUnderLock(t *testing.T) {
 	}
 	id := fx.minted[0].SourceID
 	if s := fx.SourceOf(fx.Bob().Key, id); s == nil || s.Address != home {
-		t.Fatalf("the token has source %q, known are %v", id, fx.Sources)
+		t.Fatalf("got a token with source %q, want one of the known sources %v", id, fx.Sources)
 	}
 	lockFrom(t, h, client, attacker)
 	if err := renew(); err != nil {
-		t.Errorf("refresh while unknown sources are locked: %v", err)
+		t.Errorf("refresh while unknown sources are locked: got %v, want no error", err)
 	}
 	if got := fx.minted[len(fx.minted)-1].SourceID; got != id {
-		t.Errorf("the refreshed token has source %q, want %q", got, id)
+		t.Errorf("got a refreshed token with source %q, want %q", got, id)
 	}
 	lockFrom(t, h, client, home)
 	if err := renew(); !errors.Is(err, ErrRefreshToken) {
-		t.Errorf("refresh while its own source is locked: %v", err)
+		t.Errorf("refresh while its own source is locked: got %v, want ErrRefreshToken", err)
 	}
 	fx.Now = fx.Now.Add(3 * time.Minute)
 	if err := renew(); err != nil {
-		t.Errorf("refresh after the lock: %v", err)
+		t.Errorf("refresh after the lock: got %v, want no error", err)
 	}
 }

@@ -40,7 +40,7 @@ func TestRefreshTokenRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if parsed.FamilyID != family.ID || parsed.Generation != 1 || !parsed.BelongsTo(family) {
-		t.Errorf("parsed %+v of family %+v", parsed, family)
+		t.Errorf("got %+v for family %+v", parsed, family)
 	}
 	second, err := tokens.At(parsed, 2)
 	if err != nil {
@@ -48,7 +48,7 @@ func TestRefreshTokenRoundTrip(t *testing.T) {
 	}
 	again, err := tokens.At(parsed, 2)
 	if err != nil || again != second {
-		t.Errorf("a retry got another token: %v", err)
+		t.Errorf("a retry returned another token, error %v", err)
 	}
 	other, _, err := tokens.Begin(storage.TokenFamily{})
 	if err != nil {
@@ -92,14 +92,14 @@ func TestRefreshTokenForgeries(t *testing.T) {
 	}
 	for name, forged := range forgeries {
 		if _, err := tokens.Parse(forged); !errors.Is(err, ErrRefreshToken) {
-			t.Errorf("%s: %q was accepted (%v)", name, forged, err)
+			t.Errorf("%s: %q: got error %v, want ErrRefreshToken", name, forged, err)
 		}
 	}
 }
 
 func FuzzRefreshTokenParse(f *testing.F) {
 	tokens := refreshTokens()
-	tokens.Rand = bytes.NewReader(make([]byte, 64)) // the same token in every process that fuzzes
+	tokens.Rand = bytes.NewReader(make([]byte, 64)) // the same token in each fuzzing process
 	_, token, err := tokens.Begin(storage.TokenFamily{})
 	if err != nil {
 		f.Fatal(err)
@@ -109,13 +109,13 @@ func FuzzRefreshTokenParse(f *testing.F) {
 	f.Add("lkr_....")
 	f.Fuzz(func(t *testing.T, s string) {
 		if _, err := tokens.Parse(s); err == nil && s != token {
-			t.Errorf("%q was accepted", s)
+			t.Errorf("%q was accepted, want an error", s)
 		}
 	})
 }
 
-// TestPublicFamilyIsBound: the family of a public client is bound to its key, that of a
-// confidential client is not.
+// TestPublicFamilyIsBound tests that the family of a public client is bound to its key, and
+// that the family of a confidential client is not.
 func TestPublicFamilyIsBound(t *testing.T) {
 	t.Parallel()
 	for _, public := range []bool{true, false} {
@@ -126,11 +126,11 @@ func TestPublicFamilyIsBound(t *testing.T) {
 		}
 		for _, f := range fx.Families {
 			if bound := f.Family.JKT == "k"; bound != public {
-				t.Errorf("public %v: family bound to %q", public, f.Family.JKT)
+				t.Errorf("public %v: got a family bound to %q", public, f.Family.JKT)
 			}
 		}
 		if len(fx.Families) != 1 {
-			t.Errorf("%d families", len(fx.Families))
+			t.Errorf("got %d families, want 1", len(fx.Families))
 		}
 	}
 }

@@ -34,10 +34,10 @@ func TestGrantRoles(t *testing.T) {
 			t.Parallel()
 			got, err := GrantRoles(&tt.client, tt.has, tt.requested)
 			if !errors.Is(err, tt.wantErr) || (err != nil) != (tt.wantErr != nil) {
-				t.Fatalf("error %v, want %v", err, tt.wantErr)
+				t.Fatalf("got error %v, want %v", err, tt.wantErr)
 			}
 			if err != nil && !errors.Is(err, ErrInsufficientRoles) {
-				t.Errorf("error %v does not say why", err)
+				t.Errorf("got error %v, want one that wraps ErrInsufficientRoles", err)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
@@ -46,8 +46,8 @@ func TestGrantRoles(t *testing.T) {
 	}
 }
 
-// TestNarrowed: a narrowed token gives no token with more roles, neither for another
-// account nor for its own.
+// TestNarrowed tests that a narrowed token does not get a token with more roles, for another
+// account or for its own.
 func TestNarrowed(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -75,14 +75,14 @@ func TestNarrowed(t *testing.T) {
 			}
 			for _, token := range fx.minted {
 				if diff := cmp.Diff(tt.scope, token.Scope); diff != "" || !token.Narrowed {
-					t.Errorf("narrowed is %v, scope %s", token.Narrowed, diff)
+					t.Errorf("got narrowed %v, want true; scope (-want +got):\n%s", token.Narrowed, diff)
 				}
 			}
 		})
 	}
 }
 
-// TestNarrowedTokens: a token counts as narrowed if it has fewer roles than the user.
+// TestNarrowedTokens tests that a token counts as narrowed if it has fewer roles than the user.
 func TestNarrowedTokens(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)
@@ -93,7 +93,7 @@ func TestNarrowedTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := fx.minted[len(fx.minted)-1].Narrowed; got != want {
-			t.Errorf("with%s: narrowed is %v", scope, got)
+			t.Errorf("with%s: got narrowed %v, want %v", scope, got, want)
 		}
 	}
 }

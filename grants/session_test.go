@@ -13,7 +13,7 @@ import (
 	"latchkey/storage"
 )
 
-// askAs sends a request with a session that the server has filled in.
+// askAs runs both phases of a handler with a session of the server.
 func askAs(s *Session, h fosite.TokenEndpointHandler, c *storage.Client, grantType string, v url.Values) (*fosite.AccessResponse, error) {
 	ctx := context.Background()
 	r := fosite.NewAccessRequest(s)
@@ -48,12 +48,12 @@ func TestNarrowAudience(t *testing.T) {
 		if c.refused {
 			var refusal *fosite.RFC6749Error
 			if !errors.As(err, &refusal) || refusal.ErrorField != "invalid_target" {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: got %v, want invalid_target", name, err)
 			}
 			continue
 		}
 		if diff := cmp.Diff(c.want, s.Resources); err != nil || diff != "" {
-			t.Errorf("%s: %v %s", name, err, diff)
+			t.Errorf("%s: got error %v, resources (-want +got):\n%s", name, err, diff)
 		}
 	}
 }
@@ -64,13 +64,13 @@ func TestCheckKey(t *testing.T) {
 		{"", "", ""}, {"", "k", ""}, {"k", "k", ""}, {"k", "", "invalid_dpop_proof"}, {"k", "l", "invalid_grant"},
 	} {
 		if got := code(checkKey(c.bound, c.proven, asGrantError(ErrSubjectToken))); got != c.want {
-			t.Errorf("bound to %q, proven %q: %s, want %s", c.bound, c.proven, got, c.want)
+			t.Errorf("bound to %q, proven %q: got %s, want %s", c.bound, c.proven, got, c.want)
 		}
 	}
 }
 
-// TestConfirm: Confirm can refuse a grant at the last moment. Nothing has taken effect
-// then: the code and the refresh token are still good.
+// TestConfirm tests that Confirm can refuse a grant at the last moment. Then nothing has taken
+// effect: the code and the refresh token can still be used.
 func TestConfirm(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)
@@ -81,17 +81,17 @@ func TestConfirm(t *testing.T) {
 		return askAs(s, grant, client, GrantAccountMember, form("username=bob one_time_password=12345678"+more))
 	}
 	if _, err := signIn(&Session{Confirm: refuse}, " scope=Nothing"); calls != 0 || errors.Is(err, refusal) {
-		t.Errorf("Confirm was called %d times for a grant that fails: %v", calls, err)
+		t.Errorf("Confirm was called %d times for a grant that fails, want 0; error %v", calls, err)
 	}
 	if _, err := signIn(&Session{Confirm: refuse}, ""); !errors.Is(err, refusal) || len(fx.Families) != 0 {
-		t.Errorf("sign-in: %v, %d families", err, len(fx.Families))
+		t.Errorf("refused sign-in: got error %v, %d families; want the refusal and none", err, len(fx.Families))
 	}
 	first, err := signIn(&Session{JKT: "k", Resources: []string{"a"}}, "")
 	if err != nil {
-		t.Fatalf("the code was used: %v", err)
+		t.Fatalf("the code after the refusal: got %v, want no error", err)
 	}
 	if first.GetTokenType() != "DPoP" || fx.minted[len(fx.minted)-1].JKT != "k" {
-		t.Errorf("token of type %s, bound to %q", first.GetTokenType(), fx.minted[len(fx.minted)-1].JKT)
+		t.Errorf("got a token of type %s, bound to %q; want DPoP and k", first.GetTokenType(), fx.minted[len(fx.minted)-1].JKT)
 	}
 	token, _ := first.GetExtra("refresh_token").(string)
 	h := &Refresh{Families: fx, AccessTokens: fx, RefreshTokens: grant.RefreshTokens, Recorder: fx, Now: fx.Clock}
@@ -99,14 +99,14 @@ func TestConfirm(t *testing.T) {
 		return askAs(s, h, client, GrantRefreshToken, url.Values{"refresh_token": {token}})
 	}
 	if _, err := refresh(&Session{Confirm: refuse}); !errors.Is(err, refusal) {
-		t.Errorf("refresh: %v", err)
+		t.Errorf("refused refresh: got %v, want the refusal", err)
 	}
 	again, err := refresh(&Session{})
 	if err != nil {
-		t.Fatalf("the refresh token was used up: %v", err)
+		t.Fatalf("the refresh token after the refusal: got %v, want no error", err)
 	}
 	last := fx.minted[len(fx.minted)-1]
 	if diff := cmp.Diff([]string{"a"}, last.Resources); diff != "" || last.JKT != "" || again.GetTokenType() != "bearer" {
-		t.Errorf("the resources of the sign-in: %s; a confidential client without a key: %q, %s", diff, last.JKT, again.GetTokenType())
+		t.Errorf("resources (-want +got):\n%s\ngot key %q and type %s, want none and bearer", diff, last.JKT, again.GetTokenType())
 	}
 }

@@ -20,10 +20,10 @@ import (
 	"latchkey/storage"
 )
 
-// plainClient is a client of another team: it has no policy of ours.
+// plainClient is a client of fosite's own type, without a policy.
 type plainClient struct{ *fosite.DefaultClient }
 
-// foreignGrant is a handler of another team. It issues the token "foreign".
+// foreignGrant is a handler of another module. It issues the token "foreign".
 type foreignGrant struct{ grant string }
 
 func (foreignGrant) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool { return false }
@@ -54,8 +54,8 @@ type endpointFixture struct {
 	*fixture
 	client    *storage.Client
 	endpoint  *TokenEndpoint
-	clientErr error // of the client authentication
-	policyErr error // of the ClientStore
+	clientErr error // error of the client authentication
+	policyErr error // error of the ClientStore
 	failed    error
 	password  *Password
 }
@@ -105,7 +105,7 @@ func newEndpoint(t *testing.T, more ...fosite.TokenEndpointHandler) *endpointFix
 
 func (e *endpointFixture) clock() time.Time { return e.Now }
 
-// post sends a form and returns the response with its JSON object.
+// post sends a form. It returns the response and its JSON object.
 func (e *endpointFixture) post(t *testing.T, body string) (*http.Response, map[string]any) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/token", strings.NewReader(body))
@@ -118,15 +118,14 @@ func (e *endpointFixture) post(t *testing.T, body string) (*http.Response, map[s
 	}
 	response := rec.Result()
 	if got := response.Header.Get("Cache-Control"); got != "no-store" {
-		t.Errorf("%s: Cache-Control %q", body, got)
+		t.Errorf("%s: got Cache-Control %q, want no-store", body, got)
 	}
 	return response, object
 }
 
 const passwordForm = "grant_type=password&username=bob&password="
 
-// TestTokenEndpointErrors checks the status, the code and the header of each kind of
-// refusal.
+// TestTokenEndpointErrors tests the status, the code and the header of each kind of refusal.
 func TestTokenEndpointErrors(t *testing.T) {
 	t.Parallel()
 	good := passwordForm + url.QueryEscape(rightPassword)
@@ -162,13 +161,13 @@ func TestTokenEndpointErrors(t *testing.T) {
 			}
 			response, object := e.post(t, c.form)
 			if response.StatusCode != c.status || object["error"] != c.code || c.header != "" && response.Header.Get(c.header) == "" {
-				t.Errorf("%d %v %v, want %d %s with %s", response.StatusCode, object, response.Header, c.status, c.code, c.header)
+				t.Errorf("got %d %v %v, want %d %s with %s", response.StatusCode, object, response.Header, c.status, c.code, c.header)
 			}
 			if (c.status >= 500) != (e.failed != nil) {
-				t.Errorf("reported: %v", e.failed)
+				t.Errorf("got the reported error %v, want one for a 5xx only", e.failed)
 			}
 			if text, _ := object["error_description"].(string); text == "" || strings.Contains(text, "secret reason") {
-				t.Errorf("description %q", text)
+				t.Errorf("got the description %q, want one without internals", text)
 			}
 		})
 	}
@@ -180,11 +179,11 @@ func TestTokenEndpointMethod(t *testing.T) {
 	rec := httptest.NewRecorder()
 	e.endpoint.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/token?"+passwordForm, nil))
 	if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != http.MethodPost {
-		t.Errorf("%d %v", rec.Code, rec.Header())
+		t.Errorf("got %d %v, want 405 with Allow: POST", rec.Code, rec.Header())
 	}
 }
 
-// oldHash reads every password hash as one of an unsupported format.
+// oldHash is a verifier to which every password hash has an unsupported format.
 type oldHash struct {
 	signin.PasswordVerifier
 	encoded string
@@ -194,67 +193,66 @@ func (v oldHash) Verify(context.Context, string, string) (ok, upgrade bool, err 
 	return false, false, signin.CheckEncoded(v.encoded)
 }
 
-// TestUnsupportedHash checks that a password hash of an unsupported format is reported to
-// the server with the user and without the hash, and that the client gets the answer to a
-// wrong password.
+// TestUnsupportedHash tests that a password hash of an unsupported format is reported to the
+// server with the user and without the hash. The client gets the answer to a wrong password.
 func TestUnsupportedHash(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
 	_, ordinary := e.post(t, passwordForm+"x")
 	if e.failed != nil {
-		t.Errorf("a wrong password is reported: %v", e.failed)
+		t.Errorf("a wrong password is reported: got %v, want none", e.failed)
 	}
 	for _, encoded := range []string{"$scrypt$ln=14,r=8,p=1$abc$def", "5f4dcc3b5aa765d61d8327deb882cf99", "$2a$31$" + strings.Repeat("a", 53)} {
 		e := newEndpoint(t)
 		e.password.Authenticator = e.authenticator(t, oldHash{e.Store, encoded})
 		response, object := e.post(t, passwordForm+url.QueryEscape(rightPassword))
 		if response.StatusCode != http.StatusBadRequest || !maps.Equal(object, ordinary) {
-			t.Errorf("%s: %d %v, want %v", encoded, response.StatusCode, object, ordinary)
+			t.Errorf("%s: got %d %v, want 400 %v", encoded, response.StatusCode, object, ordinary)
 		}
 		if !errors.Is(e.failed, signin.ErrHashRefused) || !strings.Contains(e.failed.Error(), "usr_bob") || strings.Contains(e.failed.Error(), encoded) {
-			t.Errorf("%s: reported: %v", encoded, e.failed)
+			t.Errorf("%s: got the reported error %v, want one with the user and without the hash", encoded, e.failed)
 		}
 		if e.Writes != 1 {
-			t.Errorf("%s: %d writes, want the failure counted", encoded, e.Writes)
+			t.Errorf("%s: got %d writes, want 1 for the failure", encoded, e.Writes)
 		}
 	}
 }
 
-// TestClientWithoutCodes checks that the reason is reported to the server, and not to the
-// client.
+// TestClientWithoutCodes tests that the reason of the refusal is reported to the server, and
+// not to the client.
 func TestClientWithoutCodes(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t)
 	rec := httptest.NewRecorder()
 	e.endpoint.WriteError(rec, httptest.NewRequest(http.MethodPost, "/code", nil), otp.CheckClient(storage.Client{ID: "shop", Active: true}))
 	if rec.Code != http.StatusBadRequest || strings.Contains(rec.Body.String(), "Credentials") || e.failed == nil || !strings.Contains(e.failed.Error(), "Credentials.OTP") {
-		t.Errorf("%d %s, reported: %v", rec.Code, rec.Body, e.failed)
+		t.Errorf("got %d %s, reported %v", rec.Code, rec.Body, e.failed)
 	}
 }
 
-// TestTwoKindsOfRefreshTokens checks that each handler gets its own tokens only.
+// TestTwoKindsOfRefreshTokens tests that each handler gets only its own tokens.
 func TestTwoKindsOfRefreshTokens(t *testing.T) {
 	t.Parallel()
 	e := newEndpoint(t, OtherRefresh(foreignGrant{GrantRefreshToken}), foreignGrant{GrantClientCredentials})
 	_, object := e.post(t, passwordForm+memstore.RightCode)
 	ours, _ := object["refresh_token"].(string)
 	if !IsRefreshToken(ours) {
-		t.Fatalf("no refresh token of ours: %v", object)
+		t.Fatalf("got %v, want a refresh token of this package", object)
 	}
 	for token, want := range map[string]string{ours: "token", "other": "foreign"} {
 		if _, object := e.post(t, "grant_type=refresh_token&refresh_token="+token); object["access_token"] != want {
-			t.Errorf("%s: %v, want the access token %q", token, object, want)
+			t.Errorf("%s: got %v, want the access token %q", token, object, want)
 		}
 	}
 	if _, object := e.post(t, "grant_type=client_credentials&scope=a+b"); object["access_token"] != "foreign" || object["scope"] != "a b" {
-		t.Errorf("fosite's own grant: %v", object)
+		t.Errorf("fosite's own grant: got %v", object)
 	}
 	if response, object := e.post(t, "grant_type=refresh_token&refresh_token=lkr_x.1.p.s.m"); response.StatusCode != 400 || object["error"] != "invalid_grant" {
-		t.Errorf("a forged token of ours: %d %v", response.StatusCode, object)
+		t.Errorf("a forged token of this package: got %d %v, want 400 invalid_grant", response.StatusCode, object)
 	}
 }
 
-// TestNewTokenEndpoint checks that mistakes of the assembly are named.
+// TestNewTokenEndpoint tests that errors of the assembly name the mistake.
 func TestNewTokenEndpoint(t *testing.T) {
 	t.Parallel()
 	complete := newEndpoint(t).endpoint.handlers
@@ -266,15 +264,15 @@ func TestNewTokenEndpoint(t *testing.T) {
 	} {
 		_, err := NewTokenEndpoint(fosite.NewOAuth2Provider(nil, &fosite.Config{TokenEndpointHandlers: handlers}), nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
+			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 	if _, err := NewTokenEndpoint(nil, nil); err == nil {
-		t.Error("no provider is no error")
+		t.Error("without a provider: got no error, want one")
 	}
 }
 
-// TestCheckClient checks that the error names the client and the field.
+// TestCheckClient tests that the error names the client and the field.
 func TestCheckClient(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*storage.Client){
@@ -298,7 +296,7 @@ func TestCheckClient(t *testing.T) {
 		}
 		change(&c)
 		if _, err := NewClient(c); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "client ") {
-			t.Errorf("%v, want %q", err, want)
+			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"latchkey/storage"
 )
 
-// TestTokenExchange: a subject token gives a token for another account or with fewer
-// roles. Everything else gets the errors of RFC 8693.
+// TestTokenExchange tests that a subject token gets a token for another account or with fewer
+// roles. All other requests get the errors of RFC 8693.
 func TestTokenExchange(t *testing.T) {
 	t.Parallel()
 	const good = "subject_token=held subject_token_type=" + TokenTypeAccessToken
@@ -67,14 +67,14 @@ func TestTokenExchange(t *testing.T) {
 			v := form(tt.form)
 			answer, err := ask(fx.exchange(), client, GrantTokenExchange, v)
 			if code(err) != tt.code {
-				t.Fatalf("error %v, want %s", err, tt.code)
+				t.Fatalf("got error %v, want %s", err, tt.code)
 			}
 			if v.Has("subject_token") || v.Has("actor_token") {
-				t.Error("a token stays in the form")
+				t.Error("a token remains in the form, want it removed")
 			}
 			if err != nil {
 				if len(fx.minted) != 0 {
-					t.Error("a token was minted all the same")
+					t.Error("a token was minted, want none")
 				}
 				return
 			}
@@ -89,7 +89,7 @@ func TestTokenExchange(t *testing.T) {
 				t.Error(diff)
 			}
 			if answer.GetExtra("issued_token_type") != TokenTypeAccessToken || answer.GetExtra("refresh_token") != nil {
-				t.Errorf("answered %v", answer.ToMap())
+				t.Errorf("got the answer %v", answer.ToMap())
 			}
 			if token.FamilyID != "fam" || !token.AuthTime.Equal(held.AuthTime) || token.AMR[0] != "otp" || !token.ExpiresAt.Equal(held.ExpiresAt) {
 				t.Errorf("the token exceeds the subject token: %+v", token)
@@ -98,8 +98,8 @@ func TestTokenExchange(t *testing.T) {
 	}
 }
 
-// TestTokenExchangeLife: the client's token life counts if it ends before the subject
-// token.
+// TestTokenExchangeLife tests that the client's token lifetime applies if it ends before the
+// subject token.
 func TestTokenExchangeLife(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)
@@ -109,11 +109,11 @@ func TestTokenExchangeLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := fx.minted[0].ExpiresAt, start.Truncate(time.Second).Add(time.Minute); !got.Equal(want) {
-		t.Errorf("ends %v, want %v", got, want)
+		t.Errorf("got the end %v, want %v", got, want)
 	}
 }
 
-// TestTokenExchangeReason: no error text shows why a subject token is refused.
+// TestTokenExchangeReason tests that no error text shows why a subject token is refused.
 func TestTokenExchangeReason(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)
@@ -125,20 +125,20 @@ func TestTokenExchangeReason(t *testing.T) {
 	for _, token := range []string{"forged", "locked"} {
 		_, err := ask(fx.exchange(), client, GrantTokenExchange, form("subject_token="+token+" subject_token_type="+TokenTypeJWT))
 		if err == nil {
-			t.Fatalf("%s was accepted", token)
+			t.Fatalf("%s was accepted, want an error", token)
 		}
 		texts[err.Error()] = true
 		if errors.Is(err, ErrSubjectToken) {
-			t.Error("a mapping of ErrSubjectToken to invalid_grant would take this error")
+			t.Error("the error wraps ErrSubjectToken, so a server could map it to invalid_grant")
 		}
 	}
 	if len(texts) != 1 {
-		t.Errorf("%d different answers", len(texts))
+		t.Errorf("got %d different answers, want 1", len(texts))
 	}
 }
 
-// TestTokenExchangeIssueTime: the new token is issued at the time when the subject token
-// was read. So a revocation in between also ends the new token.
+// TestTokenExchangeIssueTime tests that the new token is issued at the time when the subject
+// token was read. So a revocation in between also ends the new token.
 func TestTokenExchangeIssueTime(t *testing.T) {
 	t.Parallel()
 	fx, client := newFixture(t)
@@ -153,6 +153,6 @@ func TestTokenExchangeIssueTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	if issued := fx.minted[0].IssuedAt; !issued.Equal(start) {
-		t.Errorf("issued %v after the subject token was read", issued.Sub(start))
+		t.Errorf("got a token issued %v after the subject token was read, want 0", issued.Sub(start))
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-// Memory is a statestore.States in memory, for tests and as the reference. It shows all
-// that a store must do. The zero value is an empty store.
+// Memory is a statestore.States in memory, for tests and as a reference. It does all that a
+// store must do. The zero value is an empty store.
 type Memory struct {
 	mu     sync.Mutex
 	values map[string][]byte
@@ -25,7 +25,7 @@ func (m *Memory) Load(_ context.Context, key string) ([]byte, error) {
 	return bytes.Clone(m.values[key]), nil
 }
 
-// Swap implements statestore.States. The lock is what a transaction is in a database.
+// Swap implements statestore.States. The mutex does what a transaction does in a database.
 func (m *Memory) Swap(_ context.Context, changes ...statestore.Change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"latchkey/storage"
 )
 
-// begin signs Jane in and returns the refresh token with the ID of its family.
+// begin signs Jane in. It returns the refresh token and the ID of its family.
 func begin(ctx context.Context, r *replica) (token, familyID string, err error) {
 	if token, err = r.signIn(ctx, username, password); err != nil {
 		return "", "", err
@@ -22,10 +22,10 @@ func begin(ctx context.Context, r *replica) (token, familyID string, err error) 
 	return token, parsed.FamilyID, err
 }
 
-// checkRotation lets replicas advance a family at once. Refreshes within the grace period
-// all get the same next token.
+// checkRotation lets replicas advance a family at the same time. Refreshes within the grace
+// period must all return the same next token.
 func checkRotation(ctx context.Context, s statestore.States) error {
-	both, err := newReplicas(&distant{States: s})
+	both, err := newReplicas(&slowStore{States: s})
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func checkRotation(ctx context.Context, s statestore.States) error {
 			return both[i%2].store.AdvanceFamily(ctx, familyID, storage.FamilyAdvance{From: generation, Now: now})
 		})
 		if advanced, _, other := tally(errs, storage.ErrStale); advanced != 1 || other != nil {
-			return fmt.Errorf("%d of 8 moved a family from generation %d, want 1; other errors: %s", advanced, generation, said(other))
+			return fmt.Errorf("%d of 8 calls advanced a family from generation %d, want 1; other errors: %s", advanced, generation, errorText(other))
 		}
 	}
 	current, err := both[0].use(ctx, token)
@@ -74,17 +74,17 @@ func checkReuse(ctx context.Context, s statestore.States) error {
 	}
 	both[0].clock.advance(time.Minute)
 	if _, err := both[0].use(ctx, stolen); !errors.Is(err, grants.ErrRefreshToken) {
-		return fmt.Errorf("the reuse of a refresh token after the grace period: %s, want grants.ErrRefreshToken", said(err))
+		return fmt.Errorf("the reuse of a refresh token after the grace period: %s, want grants.ErrRefreshToken", errorText(err))
 	}
 	if _, err := both[1].use(ctx, next); !errors.Is(err, fosite.ErrInvalidGrant) {
-		return fmt.Errorf("the current refresh token after the reuse of an older one: %s, want invalid_grant", said(err))
+		return fmt.Errorf("the current refresh token after the reuse of an older one: %s, want invalid_grant", errorText(err))
 	}
 	return nil
 }
 
 // checkRevoked revokes a family while refreshes advance it.
 func checkRevoked(ctx context.Context, s statestore.States) error {
-	both, err := newReplicas(&distant{States: s})
+	both, err := newReplicas(&slowStore{States: s})
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func checkRevoked(ctx context.Context, s statestore.States) error {
 		}
 		state, err := both[1].store.Family(ctx, familyID)
 		if err != nil || state.Family.RevokedAt.IsZero() {
-			return fmt.Errorf("a revoked family is read as revoked at %s, with %s", state.Family.RevokedAt, said(err))
+			return fmt.Errorf("a revoked family is read as revoked at %s, with %s", state.Family.RevokedAt, errorText(err))
 		}
 	}
 	return nil

@@ -22,10 +22,10 @@ import (
 	"latchkey/storage"
 )
 
-// What the user signs in with.
+// The credentials of the user.
 const (
 	username = "jane"
-	address  = "jane@example.com" // her second name
+	address  = "jane@example.com" // Jane's second name
 	password = "correct-Horse-7-battery"
 	codeText = "8BM3SYBG"
 )
@@ -41,12 +41,12 @@ type replica struct {
 	refresh  *grants.Refresh
 	client   *storage.Client
 	clock    *clock
-	hashes   *atomic.Int64 // compared guesses, of all replicas
+	hashes   *atomic.Int64 // number of compared guesses, of all replicas
 	mintErr  error
 }
 
-// clock is the time of all replicas: the present, plus what a test advanced. A store may
-// compare Change.Until with the clock of its own.
+// clock is the time of all replicas: the present, plus the time that a test has advanced. A
+// store may compare Change.Until with its own clock.
 type clock struct {
 	mu       sync.Mutex
 	advanced time.Duration
@@ -179,29 +179,29 @@ func (digester) MAC(_, purpose string, data []byte) ([]byte, bool) {
 
 func (digester) CurrentID() string { return "p" }
 
-// distant is a store at the other end of a network: other requests run between a load and
-// the swap that follows it.
-type distant struct {
+// slowStore is a store with network latency: other requests run between a load and the swap
+// that follows it.
+type slowStore struct {
 	statestore.States
 	failSwaps atomic.Bool
 }
 
 // Load implements statestore.States.
-func (d *distant) Load(ctx context.Context, key string) ([]byte, error) {
+func (d *slowStore) Load(ctx context.Context, key string) ([]byte, error) {
 	value, err := d.States.Load(ctx, key)
 	time.Sleep(2 * time.Millisecond)
 	return value, err
 }
 
 // Swap implements statestore.States. While failSwaps is set, it fails and writes nothing.
-func (d *distant) Swap(ctx context.Context, changes ...statestore.Change) error {
+func (d *slowStore) Swap(ctx context.Context, changes ...statestore.Change) error {
 	if d.failSwaps.Load() {
 		return errDown
 	}
 	return d.States.Swap(ctx, changes...)
 }
 
-// concurrently runs f n times at once and returns the errors, in order.
+// concurrently runs f n times at the same time and returns the errors, in order.
 func concurrently(n int, f func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})
@@ -232,15 +232,15 @@ func tally(errs []error, want error) (succeeded, refused int, other error) {
 	return succeeded, refused, other
 }
 
-// said returns the text of an error for a report, where none is a result as well.
-func said(err error) string {
+// errorText returns the text of an error for a report. It also describes a nil error.
+func errorText(err error) string {
 	if err == nil {
 		return "no error"
 	}
 	return err.Error()
 }
 
-// text is the value of a counter.
+// text returns the value of a counter.
 func text(n int) []byte {
 	return []byte(fmt.Sprintf(`{"n":%d,"pad":"%s"}`, n, strings.Repeat("é", 3)))
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func checkCodeOnce(ctx context.Context, s statestore.States) error {
-	both, err := newReplicas(&distant{States: s})
+	both, err := newReplicas(&slowStore{States: s})
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func checkCodeOnce(ctx context.Context, s statestore.States) error {
 		})
 		succeeded, _, other := tally(errs, fosite.ErrInvalidGrant)
 		if succeeded != 1 || other != nil {
-			return fmt.Errorf("round %d: a code was accepted %d times, want once; other errors: %s", round, succeeded, said(other))
+			return fmt.Errorf("round %d: a code was accepted %d times, want once; other errors: %s", round, succeeded, errorText(other))
 		}
 		if err := both[1].store.Unlock(ctx, username); err != nil {
 			return err
@@ -37,7 +37,7 @@ func checkCodeOnce(ctx context.Context, s statestore.States) error {
 }
 
 func checkValidSignIns(ctx context.Context, s statestore.States) error {
-	both, err := newReplicas(&distant{States: s})
+	both, err := newReplicas(&slowStore{States: s})
 	if err != nil {
 		return err
 	}
@@ -48,10 +48,10 @@ func checkValidSignIns(ctx context.Context, s statestore.States) error {
 	return errors.Join(errs...)
 }
 
-// checkGuessBudget guesses in parallel, on two replicas. Each may have as many guesses in
-// flight as the budget allows, and no more.
+// checkGuessBudget guesses in parallel, on two replicas. Each replica may compare as many
+// guesses at the same time as the budget allows, and no more.
 func checkGuessBudget(ctx context.Context, s statestore.States) error {
-	both, err := newReplicas(&distant{States: s})
+	both, err := newReplicas(&slowStore{States: s})
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func checkGuessBudget(ctx context.Context, s statestore.States) error {
 		return err
 	})
 	if succeeded, _, other := tally(errs, fosite.ErrInvalidGrant); succeeded > 0 || other != nil {
-		return fmt.Errorf("%d wrong guesses were accepted; other errors: %s", succeeded, said(other))
+		return fmt.Errorf("%d wrong guesses were accepted; other errors: %s", succeeded, errorText(other))
 	}
 	budget := int64(lockout.DefaultPolicy().Threshold * len(both))
 	if n := both[0].hashes.Load(); n > budget {
@@ -76,7 +76,7 @@ func checkGuessBudget(ctx context.Context, s statestore.States) error {
 func isLocked(ctx context.Context, r *replica) error {
 	for _, right := range []string{password, codeText} {
 		if _, err := r.signIn(ctx, username, right); !errors.Is(err, fosite.ErrInvalidGrant) {
-			return fmt.Errorf("after the budget of guesses, a right credential is answered with %s, want invalid_grant", said(err))
+			return fmt.Errorf("after the budget of guesses, a right credential is answered with %s, want invalid_grant", errorText(err))
 		}
 	}
 	return nil
@@ -92,7 +92,7 @@ func checkCountedFirst(ctx context.Context, s statestore.States) error {
 	}
 	for i := range lockout.DefaultPolicy().Threshold {
 		if _, err := both[i%2].signIn(ctx, username, fmt.Sprint("wrong-", i)); !errors.Is(err, fosite.ErrInvalidGrant) {
-			return fmt.Errorf("guess %d: %s, want invalid_grant", i, said(err))
+			return fmt.Errorf("guess %d: %s, want invalid_grant", i, errorText(err))
 		}
 		p, err := both[1-i%2].store.Principal(ctx, storage.LoginKey{UsernameKey: username})
 		if err != nil {
@@ -105,8 +105,8 @@ func checkCountedFirst(ctx context.Context, s statestore.States) error {
 	return isLocked(ctx, both[0])
 }
 
-// checkUnknownNames checks that failures of an unknown name are counted. If they were not stored,
-// an answer for it would cost less, and its lock would never come.
+// checkUnknownNames checks that failures of an unknown name are counted. Otherwise its answers
+// would cost less, and it would never be locked.
 func checkUnknownNames(ctx context.Context, s statestore.States) error {
 	both, err := newReplicas(s)
 	if err != nil {
@@ -115,7 +115,7 @@ func checkUnknownNames(ctx context.Context, s statestore.States) error {
 	const nobody = "nobody"
 	for i := range lockout.DefaultPolicy().Threshold {
 		if _, err := both[i%2].signIn(ctx, nobody, "wrong"); !errors.Is(err, fosite.ErrInvalidGrant) {
-			return fmt.Errorf("guess %d: %s, want invalid_grant", i, said(err))
+			return fmt.Errorf("guess %d: %s, want invalid_grant", i, errorText(err))
 		}
 		p, err := both[1-i%2].store.Principal(ctx, storage.LoginKey{UsernameKey: nobody})
 		if err != nil {
@@ -142,7 +142,7 @@ func checkFailedMint(ctx context.Context, s statestore.States) error {
 	}
 	both[0].mintErr = errDown
 	if _, err := both[0].signIn(ctx, username, codeText); !errors.Is(err, errDown) {
-		return fmt.Errorf("a sign-in whose token cannot be minted: %s, want the error of the signer", said(err))
+		return fmt.Errorf("a sign-in whose token cannot be minted: %s, want the error of the signer", errorText(err))
 	}
 	if _, err := both[1].signIn(ctx, username, codeText); err != nil {
 		return fmt.Errorf("the code after a failed mint: %w", err)
@@ -151,7 +151,7 @@ func checkFailedMint(ctx context.Context, s statestore.States) error {
 }
 
 func checkFailedWrite(ctx context.Context, s statestore.States) error {
-	far := &distant{States: s}
+	far := &slowStore{States: s}
 	both, err := newReplicas(far)
 	if err != nil {
 		return err
@@ -161,10 +161,10 @@ func checkFailedWrite(ctx context.Context, s statestore.States) error {
 	}
 	far.failSwaps.Store(true)
 	if _, err := both[0].signIn(ctx, username, codeText); !errors.Is(err, storage.ErrUnavailable) {
-		return fmt.Errorf("a sign-in while the store cannot write: %s, want storage.ErrUnavailable", said(err))
+		return fmt.Errorf("a sign-in while the store cannot write: %s, want storage.ErrUnavailable", errorText(err))
 	}
 	if _, err := both[0].signIn(ctx, username, "wrong"); !errors.Is(err, storage.ErrUnavailable) {
-		return fmt.Errorf("a guess while the store cannot write: %s, want storage.ErrUnavailable", said(err))
+		return fmt.Errorf("a guess while the store cannot write: %s, want storage.ErrUnavailable", errorText(err))
 	}
 	far.failSwaps.Store(false)
 	if _, err := both[1].signIn(ctx, username, codeText); err != nil {

@@ -1,13 +1,13 @@
-// Package granttest proves that a store of another team keeps what signing in needs. [Run]
+// Package granttest tests that a store of another module does what signing in needs. [Run]
 // is the suite, and [Memory] is a store that passes it:
 //
 //	func TestStore(t *testing.T) {
 //		granttest.Run(t, func() statestore.States { return newStore(t) })
 //	}
 //
-// The suite runs the grants of this module over the store, on two replicas: a code is
-// used once, no guess is lost, refresh tokens rotate, and errors use nothing up. It uses the
-// present time, takes some seconds, and needs Go 1.26.
+// The suite runs the grants of this module over the store, on two replicas. It checks that a
+// code is used once, that no guess is lost, that refresh tokens rotate, and that errors use
+// nothing up. It uses the present time, takes some seconds, and needs Go 1.26.
 package granttest
 
 import (
@@ -18,7 +18,8 @@ import (
 	"latchkey/grants/statestore"
 )
 
-// timeout ends a property, so that a store which accepts no change fails and does not hang.
+// timeout is the longest time for a property. It makes a store that accepts no change fail
+// instead of hang.
 const timeout = time.Minute
 
 // Run runs the suite. Each call of newStore returns an empty store. The suite uses it
@@ -36,7 +37,7 @@ func Run(t *testing.T, newStore func() statestore.States) {
 	}
 }
 
-// property is one promise of a store. check returns what breaks it.
+// property is a guarantee of a store. check returns an error if the store breaks it.
 type property struct {
 	name  string
 	check func(ctx context.Context, s statestore.States) error

@@ -23,7 +23,7 @@ func TestMemory(t *testing.T) {
 	Run(t, func() statestore.States { return new(Memory) })
 }
 
-// naive is a Memory with a mistake.
+// naive is a Memory with an error.
 type naive struct {
 	Memory
 	load func(m *Memory, key string) ([]byte, error)
@@ -54,7 +54,7 @@ func (m *Memory) put(c statestore.Change) {
 	m.values[c.Key] = bytes.Clone(c.New)
 }
 
-// TestNaiveStores checks that the suite finds each mistake, by the property that it breaks.
+// TestNaiveStores tests that the suite finds each mistake with the property that it breaks.
 func TestNaiveStores(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -72,7 +72,7 @@ func TestNaiveStores(t *testing.T) {
 		}, "a code is used once"},
 		"no compare-and-swap": {func() *naive {
 			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
-				for _, c := range changes { // compares first, and writes later
+				for _, c := range changes { // compare first, and write later
 					if present, _ := m.Load(ctx, c.Key); !bytes.Equal(present, c.Old) {
 						return m.Swap(ctx, c)
 					}
@@ -90,7 +90,7 @@ func TestNaiveStores(t *testing.T) {
 				return nil
 			}}
 		}, "a guess is counted before its answer"},
-		"code burnt by a failed mint": {burntByRead, "a failed mint uses no code up"},
+		"code burnt by a failed mint": {codeUsedByRead, "a failed mint uses no code up"},
 		"refresh without generations": {func() *naive {
 			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
 				if strings.HasPrefix(changes[0].Key, "family.") {
@@ -103,7 +103,7 @@ func TestNaiveStores(t *testing.T) {
 		"unknown names cheaper": {func() *naive {
 			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
 				if first := changes[0]; first.Old == nil && !bytes.Contains(first.New, []byte(`"otc_`)) {
-					return nil // a row is made for users who asked for a code
+					return nil // only users who asked for a code have a row
 				}
 				return m.Swap(ctx, changes...)
 			}}
@@ -133,7 +133,7 @@ func TestNaiveStores(t *testing.T) {
 					continue
 				}
 				if err := p.check(t.Context(), mistake.store()); err == nil {
-					t.Errorf("the store passes %q", p.name)
+					t.Errorf("the store passes %q, want an error", p.name)
 				} else if t.Log(err); strings.Contains(err.Error(), "%!") {
 					t.Error("the report has a verb without an error")
 				}
@@ -144,8 +144,8 @@ func TestNaiveStores(t *testing.T) {
 	}
 }
 
-// TestSecondName signs Jane in by two names: her code is good with either, once, and her
-// failures are counted together.
+// TestSecondName signs Jane in by two names. Her code is accepted with either name, once. Her
+// failures with both names are counted together.
 func TestSecondName(t *testing.T) {
 	t.Parallel()
 	both, err := newReplicas(new(Memory))
@@ -161,10 +161,10 @@ func TestSecondName(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := r.use(t.Context(), token); err != nil {
-		t.Errorf("the refresh token: %v", err)
+		t.Errorf("the refresh token: got %v, want no error", err)
 	}
 	if _, err := r.signIn(t.Context(), username, codeText); !errors.Is(err, fosite.ErrInvalidGrant) {
-		t.Errorf("the code again, with the other name: %v", err)
+		t.Errorf("the code again, with the other name: got %v, want invalid_grant", err)
 	}
 	for i := range lockout.DefaultPolicy().Threshold {
 		name := []string{username, address}[i%2]
@@ -174,12 +174,12 @@ func TestSecondName(t *testing.T) {
 	}
 	for _, name := range []string{username, address} {
 		if _, err := r.signIn(t.Context(), name, password); !errors.Is(err, fosite.ErrInvalidGrant) {
-			t.Errorf("%s after ten guesses by two names: %v", name, err)
+			t.Errorf("%s after ten guesses by two names: got %v, want invalid_grant", name, err)
 		}
 	}
 }
 
-// renamed is a store whose column changes keys.
+// renamed returns a store whose column changes keys.
 func renamed(column func(string) string) *naive {
 	return &naive{
 		load: func(m *Memory, key string) ([]byte, error) { return m.Load(context.Background(), column(key)) },
@@ -193,8 +193,8 @@ func renamed(column func(string) string) *naive {
 	}
 }
 
-// expiring is a store that hides values from Load after Until plus delay. Swap compares
-// hidden values all the same. If updates is false, only the first Until of a key counts.
+// expiring returns a store where Load hides values from the time Until plus delay. Swap still
+// compares hidden values. If updates is false, only the first Until of a key counts.
 func expiring(delay time.Duration, updates bool) *naive {
 	var mu sync.Mutex
 	ends := map[string]time.Time{}
@@ -221,11 +221,11 @@ func expiring(delay time.Duration, updates bool) *naive {
 	}
 }
 
-// burntByRead removes the code from the value that it hands out, as a store does that
-// takes a one-time password out of a cache in order to compare it.
-func burntByRead() *naive {
+// codeUsedByRead returns a store where Load removes the code from the value. A store that takes
+// a one-time password out of a cache to compare it does so.
+func codeUsedByRead() *naive {
 	var mu sync.Mutex
-	taken := map[string][]byte{} // the value with the code, which the next swap names
+	taken := map[string][]byte{} // the value with the code, which is Old of the next swap
 	return &naive{
 		load: func(m *Memory, key string) ([]byte, error) {
 			mu.Lock()

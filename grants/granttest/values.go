@@ -12,7 +12,7 @@ import (
 	"latchkey/storage"
 )
 
-// keyAt returns a key of the longest length.
+// keyAt returns a key of the maximal length.
 func keyAt(i int) string {
 	key := fmt.Sprintf("test_%d.", i)
 	return key + strings.Repeat("A-z", statestore.MaxKeyBytes)[:statestore.MaxKeyBytes-len(key)]
@@ -30,7 +30,7 @@ func holds(ctx context.Context, s statestore.States, key string, want []byte) er
 	return nil
 }
 
-// shown returns a value for a report. No value is nil, and not an empty slice.
+// shown returns a value for a report. It distinguishes no value from an empty one.
 func shown(value []byte) string {
 	if value == nil {
 		return "no value (nil)"
@@ -56,7 +56,7 @@ func checkCondition(ctx context.Context, s statestore.States) error {
 	} {
 		err := s.Swap(ctx, statestore.Change{Key: key, Old: step.old, New: step.next})
 		if !errors.Is(err, step.want) {
-			return fmt.Errorf("swap of %s for %s: %s, want %s", shown(step.old), shown(step.next), said(err), said(step.want))
+			return fmt.Errorf("swap of %s for %s: %s, want %s", shown(step.old), shown(step.next), errorText(err), errorText(step.want))
 		}
 		if err := holds(ctx, s, key, step.after); err != nil {
 			return fmt.Errorf("after the swap of %s for %s: %w", shown(step.old), shown(step.next), err)
@@ -73,7 +73,7 @@ func checkTogether(ctx context.Context, s statestore.States) error {
 		stale := statestore.Change{Key: keyAt(order[1]), Old: text(9), New: text(9)}
 		err := s.Swap(ctx, statestore.Change{Key: keyAt(order[0]), Old: text(order[0]), New: text(8)}, stale)
 		if !errors.Is(err, storage.ErrStale) {
-			return fmt.Errorf("swap of two values, one of them stale: %s, want storage.ErrStale", said(err))
+			return fmt.Errorf("swap of two values, one of them stale: %s, want storage.ErrStale", errorText(err))
 		}
 		for i := 1; i <= 2; i++ {
 			if err := holds(ctx, s, keyAt(i), text(i)); err != nil {
@@ -86,8 +86,8 @@ func checkTogether(ctx context.Context, s statestore.States) error {
 
 func checkConcurrent(ctx context.Context, s statestore.States) error {
 	const writers, rounds = 8, 5
-	far := &distant{States: s}
-	// add counts one up. Each stale swap means that another writer has counted.
+	far := &slowStore{States: s}
+	// add increments a value. Each stale swap means that another writer has incremented it.
 	add := func(key string) error {
 		for range writers * rounds {
 			old, err := far.Load(ctx, key)
@@ -104,7 +104,7 @@ func checkConcurrent(ctx context.Context, s statestore.States) error {
 				return err
 			}
 		}
-		return fmt.Errorf("%d swaps were stale in a row, but only %d can be", writers*rounds, (writers-1)*rounds)
+		return fmt.Errorf("got %d stale swaps in a row, want at most %d", writers*rounds, (writers-1)*rounds)
 	}
 	errs := concurrently(writers, func(int) error {
 		for range rounds {
@@ -117,8 +117,8 @@ func checkConcurrent(ctx context.Context, s statestore.States) error {
 	return errors.Join(errors.Join(errs...), holds(ctx, s, keyAt(3), text(writers*rounds)))
 }
 
-// checkKeys writes values under keys that differ little. A column that ignores case, or
-// that is shorter than a key, takes some of them for one.
+// checkKeys writes values under keys that differ little. A column that ignores case, or is
+// shorter than a key, confuses some of them.
 func checkKeys(ctx context.Context, s statestore.States) error {
 	key := keyAt(4)
 	last, dash := key[:len(key)-1], strings.Index(key, "-")
@@ -139,11 +139,11 @@ func checkKeys(ctx context.Context, s statestore.States) error {
 	return nil
 }
 
-// checkUntil checks that a value is there until its time, and that the latest time counts.
+// checkUntil checks that a value exists until its time, and that the latest time counts.
 func checkUntil(ctx context.Context, s statestore.States) error {
-	const short = 3 * time.Second // stores may cut a time to whole seconds
+	const short = 3 * time.Second // stores may round a time down to seconds
 	ends := time.Now().UTC().Add(short)
-	times := []time.Time{ends, ends, {}} // of keys 5 to 7
+	times := []time.Time{ends, ends, {}} // the times of keys 5 to 7
 	for i, until := range times {
 		if err := s.Swap(ctx, statestore.Change{Key: keyAt(5 + i), New: text(1), Until: until}); err != nil {
 			return fmt.Errorf("a value until %s: %w", until, err)
@@ -166,8 +166,8 @@ func checkUntil(ctx context.Context, s statestore.States) error {
 	return errors.Join(holds(ctx, s, keyAt(5), text(2)), holds(ctx, s, keyAt(6), text(2)), holds(ctx, s, keyAt(7), text(1)))
 }
 
-// checkPast replaces a value after its time. It may be there or not, but Load and Swap must
-// agree: otherwise nobody could write the key again.
+// checkPast replaces a value after its time. The value may exist or not, but Load and Swap must
+// agree. Otherwise no caller could write the key again.
 func checkPast(ctx context.Context, s statestore.States) error {
 	key, past := keyAt(8), time.Now().UTC().Add(-time.Hour)
 	for i := range 3 {
@@ -181,8 +181,8 @@ func checkPast(ctx context.Context, s statestore.States) error {
 	return holds(ctx, s, key, text(9))
 }
 
-// replace swaps a value for the one that is loaded. It tries again a few times, because the
-// store may delete the value meanwhile.
+// replace swaps a value for the one that Load returns. It tries a few times, because the store
+// may delete the value in between.
 func replace(ctx context.Context, s statestore.States, c statestore.Change) (err error) {
 	for range 5 {
 		if c.Old, err = s.Load(ctx, c.Key); err != nil {

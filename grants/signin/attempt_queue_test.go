@@ -18,8 +18,8 @@ var (
 	bobAway   = storage.LoginKey{ProfileID: "default", UsernameKey: "bob", Source: "203.0.113.9"}
 )
 
-// enter begins an attempt and waits until it may run. The login has that budget, and
-// bobAtHome comes from a known source.
+// enter begins an attempt and waits until it may run. The login has the given budget. bobAtHome
+// comes from a known source, other keys do not.
 func (q *attemptQueues) enter(ctx context.Context, key storage.LoginKey, budget int) (*ticket, error) {
 	ticket := q.newTicket(key)
 	err := ticket.await(ctx, func() (loginState, error) {
@@ -32,14 +32,14 @@ func (q *attemptQueues) enter(ctx context.Context, key storage.LoginKey, budget 
 	return ticket, nil
 }
 
-// TestAttemptsKeepWithinBudget runs hundreds of attempts in each queue. Each attempt
-// lowers the budget, as a failure does. No more may run at a time than the budget.
+// TestAttemptsKeepWithinBudget runs hundreds of attempts in each queue. Each attempt lowers the
+// budget, as a failure does. The number of running attempts must never exceed the budget.
 func TestAttemptsKeepWithinBudget(t *testing.T) {
 	t.Parallel()
 	queues := newAttemptQueues()
 	var (
 		mu      sync.Mutex
-		budget  = map[bool]int{true: 10, false: 10} // at a known source, and not
+		budget  = map[bool]int{true: 10, false: 10} // by whether the source is known
 		running = map[bool]int{}
 		group   sync.WaitGroup
 	)
@@ -59,7 +59,7 @@ func TestAttemptsKeepWithinBudget(t *testing.T) {
 		}
 		mu.Lock()
 		if running[known]++; running[known] > max(seen, 1) {
-			t.Errorf("%d are running with a budget of %d", running[known], seen)
+			t.Errorf("got %d running attempts with a budget of %d", running[known], seen)
 		}
 		mu.Unlock()
 		mu.Lock()
@@ -72,13 +72,13 @@ func TestAttemptsKeepWithinBudget(t *testing.T) {
 	}
 	group.Wait()
 	if len(queues.queues) != 0 {
-		t.Errorf("%d queues are left behind", len(queues.queues))
+		t.Errorf("got %d queues at the end, want none", len(queues.queues))
 	}
 }
 
-// TestQueueCountsEndedAttempts: an attempt that read the login before the failure of
-// another one was counted may not run on the outdated budget. This holds in the login's
-// queue, and in that of a known source, which the attempt enters after the read.
+// TestQueueCountsEndedAttempts tests that an attempt that read the login before another failure
+// was counted does not run on the outdated budget. This holds for the queue of the login, and
+// for that of a known source, which the attempt enters after the read.
 func TestQueueCountsEndedAttempts(t *testing.T) {
 	t.Parallel()
 	for _, key := range []storage.LoginKey{bob, bobAway, bobAtHome} {
@@ -88,14 +88,14 @@ func TestQueueCountsEndedAttempts(t *testing.T) {
 			t.Fatal(err)
 		}
 		second := queues.newTicket(key)
-		second.beforeRead() // it reads that one guess is left
+		second.beforeRead() // it reads a budget of one guess
 		first.leave()       // its failure uses up that guess
 		if second.place(loginState{sourceKnown: key == bobAtHome, budget: 1}) {
-			t.Errorf("%v: runs on a budget that was read before the last failure", key)
+			t.Errorf("%v: runs with a budget from before the last failure, want it to wait", key)
 		}
 		second.leave()
 		if _, err := queues.enter(t.Context(), key, 1); err != nil {
-			t.Errorf("%v: refused although nothing else is running: %v", key, err)
+			t.Errorf("%v: got %v although no other attempt is running, want no error", key, err)
 		}
 	}
 }
@@ -121,12 +121,12 @@ func TestAttemptsRunInParallelWithinBudget(t *testing.T) {
 		ticket.leave()
 	}
 	if len(queues.queues) != 0 {
-		t.Error("a queue is left behind")
+		t.Error("got a queue at the end, want none")
 	}
 }
 
-// TestWaitingAttemptsGiveUp: a waiting attempt ends with ErrBusy after its time, or
-// with its context. It passes on a slot that it gets after that.
+// TestWaitingAttemptsGiveUp tests that a waiting attempt ends with ErrBusy after its time, or
+// with the error of its context. If it gets a slot later, it passes the slot on.
 func TestWaitingAttemptsGiveUp(t *testing.T) {
 	t.Parallel()
 	for _, key := range []storage.LoginKey{bob, bobAtHome, bobAway} {
@@ -137,23 +137,23 @@ func TestWaitingAttemptsGiveUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := queues.enter(t.Context(), key, 1); !errors.Is(err, ErrBusy) {
-				t.Errorf("after the longest wait: %v, want ErrBusy", err)
+				t.Errorf("after the longest wait: got %v, want ErrBusy", err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
 			if _, err := queues.enter(ctx, key, 1); !errors.Is(err, context.Canceled) {
-				t.Errorf("cancelled: %v", err)
+				t.Errorf("canceled: got %v, want context.Canceled", err)
 			}
 			first.leave()
 			if len(queues.queues) != 0 {
-				t.Error("a queue is left behind")
+				t.Error("got a queue at the end, want none")
 			}
 		})
 	}
 }
 
-// fill makes n attempts wait behind one that is running. served counts those that got
-// a slot.
+// fill makes n attempts wait behind one that is running. served counts the attempts that got a
+// slot.
 func fill(t *testing.T, queues *attemptQueues, key storage.LoginKey, n int) (first *ticket, served *atomic.Int64) {
 	t.Helper()
 	first, err := queues.enter(t.Context(), key, 1)
@@ -181,19 +181,19 @@ func TestFullQueueRefuses(t *testing.T) {
 			first, served := fill(t, queues, key, maxWaiting)
 			start := time.Now()
 			if _, err := queues.enter(t.Context(), key, 1); !errors.Is(err, ErrBusy) || time.Since(start) != 0 {
-				t.Errorf("attempt %d: %v after %v, want ErrBusy at once", maxWaiting+1, err, time.Since(start))
+				t.Errorf("attempt %d: got %v after %v, want ErrBusy at once", maxWaiting+1, err, time.Since(start))
 			}
 			first.leave()
 			synctest.Wait()
 			if served.Load() != maxWaiting {
-				t.Errorf("%d of %d waiting attempts were served", served.Load(), maxWaiting)
+				t.Errorf("got slots for %d of %d waiting attempts, want all", served.Load(), maxWaiting)
 			}
 		})
 	}
 }
 
-// TestKnownSourceHasItsOwnQueue: a full queue of the login does not delay attempts from
-// a known source, and the other way round.
+// TestKnownSourceHasItsOwnQueue tests that a full queue of the login does not delay attempts
+// from a known source, and that a full queue of the source does not delay the login.
 func TestKnownSourceHasItsOwnQueue(t *testing.T) {
 	t.Parallel()
 	for _, keys := range [][2]storage.LoginKey{{bobAway, bobAtHome}, {bob, bobAtHome}, {bobAtHome, bobAway}, {bobAtHome, bob}} {
@@ -206,13 +206,13 @@ func TestKnownSourceHasItsOwnQueue(t *testing.T) {
 				return loginState{sourceKnown: keys[1] == bobAtHome, budget: 1}, nil
 			})
 			if err != nil || reads != 1 || time.Since(start) != 0 {
-				t.Errorf("%v while %v is full: %v after %d reads and %v", keys[1], keys[0], err, reads, time.Since(start))
+				t.Errorf("%v while %v is full: got error %v after %d reads and %v; want one read at once", keys[1], keys[0], err, reads, time.Since(start))
 			}
 			victim.leave()
 			first.leave()
 			synctest.Wait()
 			if len(queues.queues) != 0 {
-				t.Error("a queue is left behind")
+				t.Error("got a queue at the end, want none")
 			}
 		})
 	}

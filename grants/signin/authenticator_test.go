@@ -20,7 +20,7 @@ const (
 
 var start = memstore.Start
 
-// testStore is a store in memory with the services of this package on it.
+// testStore is a store in memory with the services of this package.
 type testStore struct{ *memstore.Store }
 
 // newStore returns a store with the user Bob, and a client that serves him.
@@ -46,8 +46,8 @@ func attempt(secret string) Attempt {
 	}
 }
 
-// TestVerifyFactors: a secret is accepted only as a factor that both the attempt and the
-// client allow. A code is accepted only for its purpose and its profile.
+// TestVerifyFactors tests that a secret is accepted only as a factor that both the attempt and
+// the client allow, and a code only for its purpose and its profile.
 func TestVerifyFactors(t *testing.T) {
 	t.Parallel()
 	both := storage.Credentials{OTP: true, Password: true}
@@ -81,15 +81,15 @@ func TestVerifyFactors(t *testing.T) {
 			s, err := store.authenticator(t).Verify(t.Context(), client, at)
 			if tt.amr == "" {
 				if !errors.Is(err, ErrCredentials) || store.Writes != 1 {
-					t.Errorf("error %v after %d writes, want ErrCredentials after one", err, store.Writes)
+					t.Errorf("got error %v after %d writes, want ErrCredentials after one", err, store.Writes)
 				}
 				return
 			}
 			if err != nil || s.AMR != tt.amr {
-				t.Fatalf("%+v, %v; want a sign-in by %s", s, err, tt.amr)
+				t.Fatalf("got %+v, error %v; want a sign-in by %s", s, err, tt.amr)
 			}
 			if store.Writes != 0 || store.Settled != 0 {
-				t.Error("verifying changed something")
+				t.Error("Verify wrote or settled, want neither")
 			}
 		})
 	}
@@ -98,8 +98,8 @@ func TestVerifyFactors(t *testing.T) {
 // lockAll locks passwords and codes, except for known sources.
 func lockAll(l *storage.Lockout, until time.Time) { l.LockedUntil, l.Codes.LockedUntil = until, until }
 
-// TestVerifyRefusalsCostTheSame: whatever is wrong, a refusal costs one read, one hash
-// or decoy, and one write.
+// TestVerifyRefusalsCostTheSame tests that every refusal costs one read, one hash or decoy, and
+// one write, whatever is wrong.
 func TestVerifyRefusalsCostTheSame(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -136,21 +136,21 @@ func TestVerifyRefusalsCostTheSame(t *testing.T) {
 			tt.change(store)
 			_, err := store.authenticator(t).Verify(t.Context(), client, attempt(tt.secret))
 			if !errors.Is(err, ErrCredentials) {
-				t.Fatalf("error %v, want ErrCredentials", err)
+				t.Fatalf("got error %v, want ErrCredentials", err)
 			}
-			// Whether a decoy replaces the hash depends on the lock, not on the secret.
+			// Only the lock decides whether a decoy replaces the hash, and not the secret.
 			if locked := strings.Contains(name, "locked") && name != "right code, codes locked"; store.Decoys == 1 != locked {
-				t.Errorf("%d decoys while locked: %v", store.Decoys, locked)
+				t.Errorf("got %d decoys while locked: %v", store.Decoys, locked)
 			}
 			if store.Hashes+store.Decoys != 1 || store.Writes != 1 || store.Reads != 1 {
-				t.Errorf("%d hashes and decoys, %d writes, %d reads, want one of each", store.Hashes+store.Decoys, store.Writes, store.Reads)
+				t.Errorf("got %d hashes and decoys, %d writes, %d reads; want one of each", store.Hashes+store.Decoys, store.Writes, store.Reads)
 			}
 		})
 	}
 }
 
-// TestVerifyOutdatedPassword: only a caller with the right password gets to know that
-// it has expired or is too weak. Nothing is counted or settled.
+// TestVerifyOutdatedPassword tests that only a caller with the right password learns that it
+// has expired or is too weak. No failure is counted, and nothing is settled.
 func TestVerifyOutdatedPassword(t *testing.T) {
 	t.Parallel()
 	isRule := func(err error) bool {
@@ -176,12 +176,12 @@ func TestVerifyOutdatedPassword(t *testing.T) {
 			s, err := store.authenticator(t).Verify(t.Context(), client, attempt(rightPassword))
 			if tt.want == nil {
 				if err != nil || s == nil {
-					t.Errorf("refused with %v", err)
+					t.Errorf("got error %v, want a sign-in", err)
 				}
 				return
 			}
 			if !tt.want(err) || s != nil || errors.Is(err, ErrCredentials) {
-				t.Errorf("got %+v, %v", s, err)
+				t.Errorf("got %+v, error %v", s, err)
 			}
 			if store.Writes != 0 || store.Bob().Lockout.Failures != 0 {
 				t.Error("the right password was counted as a failure")
@@ -190,7 +190,7 @@ func TestVerifyOutdatedPassword(t *testing.T) {
 				t.Error(diff)
 			}
 			if _, err := store.authenticator(t).Verify(t.Context(), client, attempt(rightCode)); err != nil {
-				t.Errorf("a one-time password is refused because of the permanent one: %v", err)
+				t.Errorf("the one-time password: got %v, want no error", err)
 			}
 		})
 	}
@@ -203,8 +203,8 @@ func (busyHasher) Verify(context.Context, string, string) (bool, bool, error) {
 	return false, false, ErrBusy
 }
 
-// TestVerifyUndecided: an attempt whose password could not be checked counts only if it
-// was also a guess at a live code.
+// TestVerifyUndecided tests that an attempt whose password could not be checked counts only if
+// it was also a guess at a live code.
 func TestVerifyUndecided(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -227,10 +227,10 @@ func TestVerifyUndecided(t *testing.T) {
 			at := attempt("wrong")
 			tt.change(store, &at)
 			if _, err := a.Verify(t.Context(), client, at); !errors.Is(err, ErrBusy) {
-				t.Fatalf("error %v, want ErrBusy", err)
+				t.Fatalf("got error %v, want ErrBusy", err)
 			}
 			if got := store.Bob().Lockout.Failures; got != tt.failures || store.Writes != tt.writes {
-				t.Errorf("%d failures and %d writes, want %d and %d", got, store.Writes, tt.failures, tt.writes)
+				t.Errorf("got %d failures and %d writes, want %d and %d", got, store.Writes, tt.failures, tt.writes)
 			}
 		})
 	}

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// inBubble runs a test with a fake clock and a hasher with two slots. Computing takes no
-// time by that clock.
+// inBubble runs a test with a fake clock and a hasher with two slots. Computing a hash takes no
+// time on that clock.
 func inBubble(t *testing.T, test func(t *testing.T, h *Hasher)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -54,15 +54,15 @@ func TestDecoyTakesAsLong(t *testing.T) {
 			t.Error(err)
 		}
 		if took := time.Since(begin); took != 40*time.Millisecond {
-			t.Errorf("took %v", took)
+			t.Errorf("the decoy took %v, want 40ms", took)
 		}
 		if n := len(samples(h)); n != 1 {
-			t.Errorf("%d samples: the decoy was remembered as a verification", n)
+			t.Errorf("got %d samples, want 1: a decoy is not a verification", n)
 		}
 	})
 }
 
-// TestDecoyDrawsAmongSamples: each sample is drawn as often as any other.
+// TestDecoyDrawsAmongSamples tests that each sample is drawn equally often.
 func TestDecoyDrawsAmongSamples(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
 		for i := range 4 {
@@ -75,18 +75,18 @@ func TestDecoyDrawsAmongSamples(t *testing.T) {
 			err := h.DecoyVerify(t.Context(), "secret")
 			took := time.Since(begin)
 			if tally[took]++; errors.Is(err, ErrBusy) != (took == 5*time.Millisecond) {
-				t.Fatalf("%v after %v", err, took)
+				t.Fatalf("got error %v after %v", err, took)
 			}
 		}
 		for i := range 5 {
 			if n := tally[time.Duration(i+1)*time.Millisecond]; n < 130 || n > 280 {
-				t.Errorf("%d ms: %d of 1000, want about 200", i+1, n)
+				t.Errorf("%d ms: got %d of 1000, want about 200", i+1, n)
 			}
 		}
 	})
 }
 
-// TestDecoyWithoutSamples: without recent samples, exactly one decoy computes a hash.
+// TestDecoyWithoutSamples tests that without recent samples exactly one decoy computes a hash.
 func TestDecoyWithoutSamples(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
 		remember(h, sample{took: time.Hour, busy: true})
@@ -101,12 +101,12 @@ func TestDecoyWithoutSamples(t *testing.T) {
 		}
 		group.Wait()
 		if all := samples(h); len(all) != 2 || all[1].busy {
-			t.Errorf("samples %+v, want one more, of a verification", all)
+			t.Errorf("got samples %+v, want one more, of a verification", all)
 		}
 	})
 }
 
-// TestDecoysWaitForEachOther: ten decoys at once queue for two slots, as ten
+// TestDecoysWaitForEachOther tests that ten decoys at the same time queue for two slots, as ten
 // verifications would.
 func TestDecoysWaitForEachOther(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
@@ -114,7 +114,7 @@ func TestDecoysWaitForEachOther(t *testing.T) {
 		tally := decoysTogether(t, h, 10)
 		for i := range 5 {
 			if ends := time.Duration(i+1) * 25 * time.Millisecond; tally[ends] != 2 {
-				t.Errorf("%d ended after %v: %v", tally[ends], ends, tally)
+				t.Errorf("got %d that ended after %v, want 2: %v", tally[ends], ends, tally)
 			}
 		}
 	})
@@ -123,15 +123,15 @@ func TestDecoysWaitForEachOther(t *testing.T) {
 func TestDecoysAreBusy(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
 		remember(h, sample{took: 400 * time.Millisecond, work: 400 * time.Millisecond})
-		tally := decoysTogether(t, h, 9) // six get a slot within a second
+		tally := decoysTogether(t, h, 9) // six of them get a slot within a second
 		if tally[400*time.Millisecond] != 2 || tally[800*time.Millisecond] != 2 || tally[1200*time.Millisecond] != 2 || tally[-time.Second] != 3 {
 			t.Error(tally)
 		}
 	})
 }
 
-// decoysTogether starts n decoys at once and counts how many end after which time. The
-// time of those that fail with ErrBusy is negative.
+// decoysTogether starts n decoys at the same time. It counts how many end after which time.
+// Decoys that fail with ErrBusy count under their negative time.
 func decoysTogether(t *testing.T, h *Hasher, n int) map[time.Duration]int {
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -162,19 +162,19 @@ func TestDecoyEndsWithItsContext(t *testing.T) {
 		remember(h, sample{took: time.Minute})
 		begin := time.Now()
 		if err := h.DecoyVerify(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrBusy) || time.Since(begin) != 10*time.Millisecond {
-			t.Errorf("%v after %v", err, time.Since(begin))
+			t.Errorf("got %v after %v, want the deadline after 10ms", err, time.Since(begin))
 		}
 		h.times.ring[0] = sample{}
 		h.times.calibrating <- struct{}{}
 		if err := h.DecoyVerify(ctx, "secret"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("while another one computes: %v", err)
+			t.Errorf("while another decoy computes: got %v, want the deadline", err)
 		}
 	})
 }
 
-// TestVerificationsAreRemembered: verifications with the current parameters are
-// remembered, with the time that they waited. Cancelled ones and imported hashes are
-// not.
+// TestVerificationsAreRemembered tests that verifications with the current parameters are
+// remembered, with the time that they waited. Canceled verifications and those of imported
+// hashes are not remembered.
 func TestVerificationsAreRemembered(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *Hasher) {
 		foreign, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost+1)
@@ -200,7 +200,7 @@ func TestVerificationsAreRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 		if all := samples(h); len(all) != 0 {
-			t.Fatalf("samples %+v, want none", all)
+			t.Fatalf("got samples %+v, want none", all)
 		}
 		time.AfterFunc(30*time.Millisecond, func() { h.slots.Release(2) })
 		mustVerify(current)
@@ -214,11 +214,11 @@ func TestVerificationsAreRemembered(t *testing.T) {
 		want := []sample{{took: 30 * time.Millisecond}, {}, {took: time.Second, busy: true}}
 		for i, s := range samples(h) {
 			if s.end = (time.Time{}); i >= len(want) || s != want[i] {
-				t.Errorf("sample %d: %+v", i, s)
+				t.Errorf("got sample %d: %+v", i, s)
 			}
 		}
 		if n := len(samples(h)); n != len(want) {
-			t.Errorf("%d samples, want %d", n, len(want))
+			t.Errorf("got %d samples, want %d", n, len(want))
 		}
 	})
 }

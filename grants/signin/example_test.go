@@ -12,7 +12,7 @@ import (
 	"latchkey/storage"
 )
 
-// anyCode accepts the code 12345678; in a server *otp.Codes compares it.
+// anyCode accepts the code 12345678. In a server *otp.Codes compares codes.
 type anyCode struct{}
 
 func (anyCode) Match(p storage.Principal, _ string, _ []storage.Purpose, presented string, now time.Time) bool {
@@ -33,7 +33,7 @@ func ExampleAuthenticator() {
 		panic(err)
 	}
 	code := storage.Code{ID: "otc_1", Purpose: storage.PurposeSignIn, IssuedAt: now, ExpiresAt: now.Add(10 * time.Minute)}
-	if err := store.IssueCode(ctx, "jane", code); err != nil { // otp.Unqueued does this
+	if err := store.IssueCode(ctx, "jane", code); err != nil { // otp.Unqueued does so in a server
 		panic(err)
 	}
 	authenticator, err := signin.NewAuthenticator(signin.AuthenticatorConfig{Store: store, Codes: anyCode{}})

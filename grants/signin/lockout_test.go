@@ -15,7 +15,7 @@ import (
 	"latchkey/storage"
 )
 
-// The addresses of Bob at home, of Bob abroad, and of the attacker.
+// Addresses of Bob at home, of Bob abroad, and of the attacker.
 const (
 	home     = "192.0.2.1"
 	abroad   = "198.51.100.7"
@@ -40,21 +40,21 @@ func (store *testStore) mustSignIn(t *testing.T, a *Authenticator, c *storage.Cl
 	return s
 }
 
-// lockFrom makes ten wrong attempts from an address, which lock a known source, or the
-// login for all unknown sources.
+// lockFrom makes ten wrong attempts from an address. They lock the source if it is known, and
+// otherwise the login for all unknown sources.
 func lockFrom(t *testing.T, a *Authenticator, c *storage.Client, address string) {
 	t.Helper()
 	for range 10 {
 		if _, err := a.Verify(t.Context(), c, from(attempt("wrong"), address)); !errors.Is(err, ErrCredentials) {
-			t.Fatalf("wrong from %s: %v", address, err)
+			t.Fatalf("a wrong password from %s: got %v, want ErrCredentials", address, err)
 		}
 	}
 }
 
-// TestLockIsNoWeapon: an attacker who locks a login does not lock out its user at a known
-// source, or with a code from the mailbox. The attacker stays locked out, even with the
-// right password.
-func TestLockIsNoWeapon(t *testing.T) {
+// TestLockDoesNotExcludeTheUser tests that an attacker who locks a login does not lock out its
+// user, who signs in from a known source or with a mailed code. The attacker stays locked out,
+// even with the right password.
+func TestLockDoesNotExcludeTheUser(t *testing.T) {
 	t.Parallel()
 	store, client := newStore(t)
 	a := store.authenticator(t)
@@ -64,35 +64,36 @@ func TestLockIsNoWeapon(t *testing.T) {
 	hashes := store.Hashes
 	for _, address := range []string{attacker, abroad} {
 		if _, err := a.Verify(t.Context(), client, from(attempt(rightPassword), address)); !errors.Is(err, ErrCredentials) {
-			t.Errorf("right password from %s: %v", address, err)
+			t.Errorf("right password from %s: got %v, want ErrCredentials", address, err)
 		}
 	}
 	if store.Hashes != hashes || store.Decoys != 2 {
-		t.Errorf("%d hashes and %d decoys for attempts that were locked out", store.Hashes-hashes, store.Decoys)
+		t.Errorf("got %d hashes and %d decoys for locked attempts, want 0 and 2", store.Hashes-hashes, store.Decoys)
 	}
 	store.mustSignIn(t, a, client, rightPassword, home)
 	store.NewCode("otc_2")
 	store.mustSignIn(t, a, client, rightCode, abroad)
 	store.mustSignIn(t, a, client, rightPassword, abroad) // it is a known source now
 	if !store.Bob().Lockout.Locked(store.Now) {
-		t.Error("a sign-in elsewhere opened the lock for the attacker")
+		t.Error("the sign-in of the user ended the lock for the attacker")
 	}
 	if _, err := a.Verify(t.Context(), client, from(attempt(rightPassword), attacker)); !errors.Is(err, ErrCredentials) {
-		t.Errorf("right password from the attacker: %v", err)
+		t.Errorf("right password from the attacker: got %v, want ErrCredentials", err)
 	}
 
-	// A known source has a lock of its own, for codes as well.
+	// A known source has its own lock, which also applies to codes.
 	lockFrom(t, a, client, home)
 	store.NewCode("otc_3")
 	for _, secret := range []string{rightPassword, rightCode} {
 		if _, err := a.Verify(t.Context(), client, from(attempt(secret), home)); !errors.Is(err, ErrCredentials) {
-			t.Errorf("%s from a locked source: %v", secret, err)
+			t.Errorf("%s from a locked source: got %v, want ErrCredentials", secret, err)
 		}
 	}
 	store.mustSignIn(t, a, client, rightCode, abroad)
 }
 
-// TestLockOfCodes: guesses at a code lock codes. A new code does not give new guesses.
+// TestLockOfCodes tests that guesses at a code lock codes, and that a new code does not give
+// new guesses.
 func TestLockOfCodes(t *testing.T) {
 	t.Parallel()
 	store, client := newStore(t)
@@ -106,7 +107,7 @@ func TestLockOfCodes(t *testing.T) {
 	}
 	store.NewCode("another")
 	if _, err := a.Verify(t.Context(), client, from(attempt(rightCode), abroad)); !errors.Is(err, ErrCredentials) {
-		t.Errorf("the right code after ten wrong ones: %v", err)
+		t.Errorf("the right code after ten wrong ones: got %v, want ErrCredentials", err)
 	}
 	before := store.Bob().Lockout
 	if _, err := a.Verify(t.Context(), client, from(attempt("wrong"), abroad)); !errors.Is(err, ErrCredentials) {
@@ -118,9 +119,9 @@ func TestLockOfCodes(t *testing.T) {
 	}
 }
 
-// TestRepeatedRedemptionIsNoFailure: a client that lost the answer presents the code again.
-// That is refused, at the usual cost, and not counted. Other secrets and other clients are
-// counted, and so is the code after a minute.
+// TestRepeatedRedemptionIsNoFailure presents a used code again, as a client does that lost the
+// answer. The attempt is refused at the usual cost, and not counted. Other secrets and other
+// clients are counted, and so is the code after a minute.
 func TestRepeatedRedemptionIsNoFailure(t *testing.T) {
 	t.Parallel()
 	store, client := newStore(t)
@@ -139,10 +140,10 @@ func TestRepeatedRedemptionIsNoFailure(t *testing.T) {
 		t.Helper()
 		before, version, hashes := failures(), store.Bob().Lockout.Version, store.Hashes
 		if _, err := a.Verify(t.Context(), c, from(attempt(secret), address)); !errors.Is(err, ErrCredentials) {
-			t.Fatalf("%s: %v", secret, err)
+			t.Fatalf("%s: got %v, want ErrCredentials", secret, err)
 		}
 		if got := failures() > before; got != counted || store.Bob().Lockout.Version == version || store.Hashes != hashes+1 {
-			t.Errorf("%s from %s: counted %t, want %t; version %d, %d hashes", secret, address, got, counted, store.Bob().Lockout.Version-version, store.Hashes-hashes)
+			t.Errorf("%s from %s: got counted %t, want %t; version %d, %d hashes", secret, address, got, counted, store.Bob().Lockout.Version-version, store.Hashes-hashes)
 		}
 	}
 	other := *client
@@ -155,13 +156,13 @@ func TestRepeatedRedemptionIsNoFailure(t *testing.T) {
 	refused(client, rightCode, home, false)
 	store.Now = store.Now.Add(1)
 	refused(client, rightCode, home, true)
-	store.NewCode("otc_2") // another code was issued: the old one is a guess
+	store.NewCode("otc_2") // after a new code, the old one is a guess
 	store.Bob().Login.Code.Digest.Sum = []byte("another")
 	refused(client, rightCode, home, true)
 }
 
-// TestDayOfGuessingCodes: an attacker with fifty addresses and a new code for each guess
-// gets no more than twenty codes compared in the first day.
+// TestDayOfGuessingCodes tests that an attacker with fifty addresses and a new code for each
+// guess has at most twenty codes compared on the first day.
 func TestDayOfGuessingCodes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, dayOfGuessingCodes) // refusals are delayed
@@ -190,15 +191,15 @@ func dayOfGuessingCodes(t *testing.T) {
 		}
 	}
 	if accepted < 10 || accepted > 20 {
-		t.Errorf("%d of %d guesses at codes were accepted in a day, want 10 to 20", accepted, tries)
+		t.Errorf("got %d of %d guesses compared in a day, want 10 to 20", accepted, tries)
 	}
 	store.mustSignIn(t, a, client, rightPassword, home)
 	store.NewCode("last")
 	store.mustSignIn(t, a, client, rightCode, home)
 }
 
-// TestNoticeOfLock: a message about a lock is requested once an hour, for unknown names
-// too.
+// TestNoticeOfLock tests that a message about a lock is requested once an hour, also for
+// unknown names.
 func TestNoticeOfLock(t *testing.T) {
 	t.Parallel()
 	for _, unknown := range []bool{false, true} {
@@ -210,7 +211,7 @@ func TestNoticeOfLock(t *testing.T) {
 		wantNotices := func(want int, when string) {
 			t.Helper()
 			if len(store.Notices) != want {
-				t.Errorf("unknown %v, %s: %d notices, want %d", unknown, when, len(store.Notices), want)
+				t.Errorf("unknown %v, %s: got %d notices, want %d", unknown, when, len(store.Notices), want)
 			}
 		}
 		fail := func() { _, _ = a.Verify(t.Context(), client, from(attempt("wrong"), attacker)) }
@@ -234,7 +235,7 @@ func TestNoticeOfLock(t *testing.T) {
 			CreatedAt: start, ExpiresAt: start.Add(24 * time.Hour),
 		}
 		if diff := cmp.Diff(want, r); diff != "" || r.ID == "" || r.ID == store.Notices[1].ID {
-			t.Errorf("notice %s", diff)
+			t.Errorf("notice (-want +got):\n%s", diff)
 		}
 		locks := 0
 		for _, e := range store.Events {
@@ -242,16 +243,16 @@ func TestNoticeOfLock(t *testing.T) {
 				locks++
 			}
 			if e.Source != attacker {
-				t.Errorf("event %+v has no source", e)
+				t.Errorf("got the event %+v without the source of the attacker", e)
 			}
 		}
 		if locks != 4 && locks != 5 {
-			t.Errorf("%d events of locks, want one for each", locks)
+			t.Errorf("got %d events of locks, want one for each", locks)
 		}
 	}
 }
 
-// slowHasher verifies after proceed is closed.
+// slowHasher starts to verify when proceed is closed.
 type slowHasher struct {
 	PasswordVerifier
 	proceed chan struct{}
@@ -262,8 +263,8 @@ func (h slowHasher) Verify(ctx context.Context, encoded, password string) (ok, u
 	return h.PasswordVerifier.Verify(ctx, encoded, password)
 }
 
-// TestParallelGuessesAreWorthTheBudget: of hundreds of guesses at once, ten are compared
-// for unknown sources and ten for a known one.
+// TestParallelGuessesAreWorthTheBudget tests that of hundreds of parallel guesses ten are
+// compared for unknown sources, and ten for a known one.
 func TestParallelGuessesAreWorthTheBudget(t *testing.T) {
 	t.Parallel()
 	store, client := newStore(t)
@@ -286,12 +287,12 @@ func TestParallelGuessesAreWorthTheBudget(t *testing.T) {
 	group.Wait()
 	// Guesses from home also count for the login, so the login may be locked earlier.
 	if n := store.Hashes - before; n < 10 || n > 20 {
-		t.Errorf("%d guesses were compared, want 10 to 20", n)
+		t.Errorf("got %d compared guesses, want 10 to 20", n)
 	}
 }
 
-// TestVictimIsNotDelayed: while a thousand attempts wait in the login's queue, its user
-// signs in at once from a known source, with one more read at most.
+// TestVictimIsNotDelayed tests that the user signs in at once from a known source while a
+// thousand attempts wait in the queue of the login. The sign-in costs at most one more read.
 func TestVictimIsNotDelayed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -311,19 +312,19 @@ func TestVictimIsNotDelayed(t *testing.T) {
 		reads, start := store.Reads, time.Now()
 		store.NewCode("otc_2")
 		if _, err := a.Verify(t.Context(), client, from(attempt(rightCode), home)); err != nil {
-			t.Errorf("the user from home: %v", err)
+			t.Errorf("the user from home: got %v, want no error", err)
 		}
 		if n := store.Reads - reads; n > 2 || time.Since(start) != 0 {
-			t.Errorf("after %d reads and %v", n, time.Since(start))
+			t.Errorf("the sign-in took %d reads and %v, want at most 2 at once", n, time.Since(start))
 		}
 		close(slow.proceed)
 		group.Wait()
 	})
 }
 
-// TestParallelGuessesAfterAQuietDay: a day later the old failure is forgotten, so the
-// first new failure leaves the number of failures at one. Parallel failures count all
-// the same.
+// TestParallelGuessesAfterAQuietDay tests parallel failures after a day without failures. The
+// old failure is forgotten, so the first new failure leaves the count at one. The other
+// failures must still be counted.
 func TestParallelGuessesAfterAQuietDay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -343,14 +344,14 @@ func TestParallelGuessesAfterAQuietDay(t *testing.T) {
 		close(slow.proceed)
 		group.Wait()
 		if l := store.Bob().Lockout; l.Failures != 9 || l.Codes.Failures != 9 {
-			t.Errorf("of 9 guesses %d counted, and %d at the code", l.Failures, l.Codes.Failures)
+			t.Errorf("got %d counted guesses, and %d at the code; want 9 of each", l.Failures, l.Codes.Failures)
 		}
 	})
 }
 
-// TestLockThatEndsMeanwhile: attempts that started under a lock are refused, even if the
-// lock ends before their secrets are checked. Attempts under a lock are not limited to
-// the budget, so otherwise all of them could be checked at once.
+// TestLockThatEndsMeanwhile tests that attempts that started under a lock are refused, even if
+// the lock ends before their secrets are checked. The budget does not limit attempts under a
+// lock. So otherwise all of them could be checked at the same time.
 func TestLockThatEndsMeanwhile(t *testing.T) {
 	t.Parallel()
 	const crowd = 50
@@ -381,7 +382,7 @@ func TestLockThatEndsMeanwhile(t *testing.T) {
 					secret = rightCode
 				}
 				if _, err := a.Verify(t.Context(), client, from(attempt(secret), attacker)); !errors.Is(err, ErrCredentials) {
-					t.Errorf("%s: %v", secret, err)
+					t.Errorf("%s: got %v, want ErrCredentials", secret, err)
 				}
 			})
 		}
@@ -389,10 +390,10 @@ func TestLockThatEndsMeanwhile(t *testing.T) {
 		close(ended)
 		group.Wait()
 		if l := store.Bob().Lockout; store.Hashes != 0 || l.Failures != 10 || !l.LockedUntil.Equal(until) {
-			t.Errorf("%d passwords were compared, the lock is %+v", store.Hashes, l)
+			t.Errorf("got %d compared passwords and the lock %+v; want none and no change", store.Hashes, l)
 		}
 		if _, err := a.Verify(t.Context(), client, from(attempt(rightCode), attacker)); err != nil {
-			t.Errorf("after the lock: %v", err)
+			t.Errorf("after the lock: got %v, want no error", err)
 		}
 	})
 }

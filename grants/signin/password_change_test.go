@@ -36,15 +36,15 @@ func TestNewPasswordsNeedsItsParts(t *testing.T) {
 	}
 }
 
-// TestChangePassword: which passwords users may set for themselves, and which an
-// administrator may set for them.
+// TestChangePassword tests which passwords users may set for themselves, and which ones an
+// administrator may set.
 func TestChangePassword(t *testing.T) {
 	t.Parallel()
 	var weak *RuleError
 	tests := map[string]struct {
 		rules    storage.PasswordRules
 		password string
-		own, any error // of Change, of Prepare
+		own, any error // errors of Change and Prepare
 	}{
 		"good":                {storage.PasswordRules{MinLength: 5}, "fresh", nil, nil},
 		"weak":                {storage.PasswordRules{MinLength: 9}, "fresh", weak, weak},
@@ -73,7 +73,7 @@ func TestChangePassword(t *testing.T) {
 			store.Former[p.Login.ID] = []string{p.Login.PasswordHash, "hash:older"}
 			change, err := store.passwords(t).Prepare(t.Context(), p, tt.password)
 			if !same(err, tt.any) {
-				t.Errorf("Prepare: %v, want %v", err, tt.any)
+				t.Errorf("Prepare: got %v, want %v", err, tt.any)
 			}
 			want := storage.PasswordChange{LoginID: p.Login.ID, Hash: "hash:" + tt.password, Keep: tt.rules.History, Now: start}
 			if tt.any != nil {
@@ -83,29 +83,29 @@ func TestChangePassword(t *testing.T) {
 				t.Error(diff)
 			}
 			if p.Login.PasswordHash != "hash:"+rightPassword {
-				t.Error("Prepare changed something")
+				t.Error("Prepare changed the password")
 			}
 			before := *p
 			if err := store.passwords(t).Change(t.Context(), &before, tt.password, "own session"); !same(err, tt.own) {
-				t.Errorf("Change: %v, want %v", err, tt.own)
+				t.Errorf("Change: got %v, want %v", err, tt.own)
 			}
 			if changed := !p.Login.SessionsValidFrom.IsZero(); changed != (tt.own == nil) {
-				t.Errorf("changed: %v", changed)
+				t.Errorf("got changed %v, want the opposite", changed)
 			}
 			if kept := p.Login.KeptSession == "own session"; kept != (tt.own == nil) {
-				t.Errorf("kept session %q", p.Login.KeptSession)
+				t.Errorf("got the kept session %q", p.Login.KeptSession)
 			}
 		})
 	}
 }
 
-// TestPrepareForNewLogin: a login that does not exist yet has no history.
+// TestPrepareForNewLogin tests that a new login has no history of passwords.
 func TestPrepareForNewLogin(t *testing.T) {
 	t.Parallel()
 	store, _ := newStore(t)
 	p := &storage.Principal{Rules: storage.PasswordRules{MinLength: 5, History: 3, MinAge: time.Hour}}
 	change, err := store.passwords(t).PrepareOwn(t.Context(), p, "fresh")
 	if err != nil || change.Hash != "hash:fresh" || store.Hashes != 1 {
-		t.Errorf("%+v, %v after %d hashes", change, err, store.Hashes)
+		t.Errorf("got %+v, error %v after %d hashes", change, err, store.Hashes)
 	}
 }

@@ -21,8 +21,8 @@ func newTestHasher(t *testing.T) *Hasher {
 	return h
 }
 
-// TestVerifyForeignHashes verifies hashes from the reference implementation of argon2,
-// from crypt(3), and from Python's hashlib and passlib's documentation.
+// TestVerifyForeignHashes verifies hashes of the reference implementation of argon2, of
+// crypt(3), and of Python's hashlib and the documentation of passlib.
 func TestVerifyForeignHashes(t *testing.T) {
 	t.Parallel()
 	h := newTestHasher(t)
@@ -40,16 +40,16 @@ func TestVerifyForeignHashes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			if err := CheckEncoded(tt.encoded); err != nil {
-				t.Fatalf("CheckEncoded: %v", err)
+				t.Fatalf("CheckEncoded: got %v, want no error", err)
 			}
 			ok, upgrade, err := h.Verify(t.Context(), tt.encoded, tt.password)
 			if !ok || !upgrade || err != nil {
-				t.Errorf("right password: ok %v, upgrade %v, error %v; want true, true, none", ok, upgrade, err)
+				t.Errorf("right password: got ok %v, upgrade %v, error %v; want true, true, none", ok, upgrade, err)
 			}
 			for _, wrong := range []string{"", tt.password + " ", strings.ToUpper(tt.password) + "x"} {
 				ok, upgrade, err := h.Verify(t.Context(), tt.encoded, wrong)
 				if ok || upgrade || err != nil {
-					t.Errorf("password %q: ok %v, upgrade %v, error %v; want false, false, none", wrong, ok, upgrade, err)
+					t.Errorf("password %q: got ok %v, upgrade %v, error %v; want false, false, none", wrong, ok, upgrade, err)
 				}
 			}
 		})
@@ -108,12 +108,12 @@ func TestCheckEncodedRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if err := CheckEncoded(encoded); !errors.Is(err, ErrHashRefused) {
-				t.Errorf("CheckEncoded: %v; want ErrHashRefused", err)
+				t.Errorf("CheckEncoded: got %v, want ErrHashRefused", err)
 			}
-			// The same bounds hold for a hash that is stored already.
+			// The same bounds apply to a hash that is already stored.
 			ok, upgrade, err := h.Verify(t.Context(), encoded, "secret")
 			if ok || upgrade || !errors.Is(err, ErrHashRefused) {
-				t.Errorf("Verify: ok %v, upgrade %v, error %v; want ErrHashRefused", ok, upgrade, err)
+				t.Errorf("Verify: got ok %v, upgrade %v, error %v; want ErrHashRefused", ok, upgrade, err)
 			}
 		})
 	}
@@ -131,11 +131,11 @@ func TestParseHashBounds(t *testing.T) {
 		switch p := parsed.(type) {
 		case argon2Hash:
 			if p.memory > maxMemory || p.passes < 1 || p.passes > maxPasses || p.lanes < 1 || p.lanes > maxLanes {
-				t.Fatalf("out of bounds: %+v", p)
+				t.Fatalf("got parameters out of bounds: %+v", p)
 			}
 		case pbkdf2Hash:
 			if p.iterations < minIterations || p.iterations > maxIterations {
-				t.Fatalf("out of bounds: %+v", p)
+				t.Fatalf("got parameters out of bounds: %+v", p)
 			}
 		}
 	})
@@ -153,14 +153,14 @@ func TestHashRoundTrip(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := CheckEncoded(encoded); err != nil {
-				t.Errorf("CheckEncoded(%q): %v", encoded, err)
+				t.Errorf("CheckEncoded(%q): got %v, want no error", encoded, err)
 			}
 			if !strings.HasPrefix(encoded, "$argon2id$v=19$m=19456,t=2,p=1$") {
-				t.Errorf("parameters of %q", encoded)
+				t.Errorf("got the parameters of %q, want those of the current format", encoded)
 			}
 			ok, upgrade, err := h.Verify(t.Context(), encoded, password)
 			if !ok || upgrade || err != nil {
-				t.Errorf("ok %v, upgrade %v, error %v; want true, false, none", ok, upgrade, err)
+				t.Errorf("got ok %v, upgrade %v, error %v; want true, false, none", ok, upgrade, err)
 			}
 			if ok, _, _ := h.Verify(t.Context(), encoded, strings.TrimSpace(password)+"x"); ok {
 				t.Error("another password matches")
@@ -169,8 +169,8 @@ func TestHashRoundTrip(t *testing.T) {
 	}
 }
 
-// TestVerifyNormalizes: a keyboard decides in which Unicode normal form a password is
-// sent. A password matches in every form, whichever form it was set in.
+// TestVerifyNormalizes tests that a password matches in every Unicode normal form, whichever
+// form it was set in. The keyboard decides in which form a password is sent.
 func TestVerifyNormalizes(t *testing.T) {
 	t.Parallel()
 	h := newTestHasher(t)
@@ -182,19 +182,19 @@ func TestVerifyNormalizes(t *testing.T) {
 		}
 		for _, typed := range forms {
 			if ok, upgrade, err := h.Verify(t.Context(), encoded, typed); !ok || upgrade || err != nil {
-				t.Errorf("set as %+q, typed as %+q: ok %v, upgrade %v, error %v", set, typed, ok, upgrade, err)
+				t.Errorf("set as %+q, typed as %+q: got ok %v, upgrade %v, error %v", set, typed, ok, upgrade, err)
 			}
 		}
 		for _, wrong := range []string{"cafe fin 1", "Caf\u00e9 fin 1", "caf\u00e9fin 1"} {
 			if ok, _, err := h.Verify(t.Context(), encoded, wrong); ok || err != nil {
-				t.Errorf("set as %+q, typed as %+q: ok %v, error %v", set, wrong, ok, err)
+				t.Errorf("set as %+q, typed as %+q: got ok %v, error %v", set, wrong, ok, err)
 			}
 		}
 	}
 }
 
-// TestVerifyHashOfAnotherForm: a hash that was made of another form, by another
-// system or an earlier version, matches what a keyboard sends for it, and should be
+// TestVerifyHashOfAnotherForm tests a hash that another system or an earlier version computed
+// from another normal form. It matches what a keyboard sends for that form, and should be
 // replaced.
 func TestVerifyHashOfAnotherForm(t *testing.T) {
 	t.Parallel()
@@ -213,7 +213,7 @@ func TestVerifyHashOfAnotherForm(t *testing.T) {
 		}
 		old.tag = old.compute(test.hashed)
 		if ok, upgrade, err := h.Verify(t.Context(), old.String(), test.typed); !ok || !upgrade || err != nil {
-			t.Errorf("hashed %+q, typed %+q: ok %v, upgrade %v, error %v; want true, true, none", test.hashed, test.typed, ok, upgrade, err)
+			t.Errorf("hashed %+q, typed %+q: got ok %v, upgrade %v, error %v; want true, true, none", test.hashed, test.typed, ok, upgrade, err)
 		}
 	}
 }
@@ -222,16 +222,16 @@ func TestBcryptAmbiguousPasswords(t *testing.T) {
 	t.Parallel()
 	h := newTestHasher(t)
 	tests := []struct{ name, encoded, password string }{
-		// "U*U", NUL, "U*U" expands to the same key as "U*U" does.
+		// "U*U", NUL, "U*U" expands to the same key as "U*U".
 		{"repeated after a NUL", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U\x00U*U"},
-		// crypt(3) made this one of 72 letters a.
+		// crypt(3) computed this hash from 72 letters a.
 		{"longer than 72 bytes", "$2b$05$abcdefghijklmnopqrstuuGUnCqbfgs3htOkLrFduUjAyLBw1Rq/u", strings.Repeat("a", 73)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			if ok, _, err := h.Verify(t.Context(), tt.encoded, tt.password); ok || err != nil {
-				t.Errorf("ok %v, error %v; want false, none", ok, err)
+				t.Errorf("got ok %v, error %v; want false, none", ok, err)
 			}
 		})
 	}
@@ -243,11 +243,11 @@ func TestVerifyAbsentHash(t *testing.T) {
 	for _, password := range []string{"", "secret"} {
 		ok, upgrade, err := h.Verify(t.Context(), "", password)
 		if ok || upgrade || err != nil {
-			t.Errorf("password %q: ok %v, upgrade %v, error %v; want false, false, none", password, ok, upgrade, err)
+			t.Errorf("password %q: got ok %v, upgrade %v, error %v; want false, false, none", password, ok, upgrade, err)
 		}
 	}
 	if h.dummy.memory != currentMemory || h.dummy.passes != currentPasses || h.dummy.tagLen != currentTag {
-		t.Errorf("an absent hash costs %+v, not what Hash makes", h.dummy)
+		t.Errorf("an absent hash costs %+v, want the cost of a new hash", h.dummy)
 	}
 }
 
@@ -268,14 +268,14 @@ func TestHasherBusy(t *testing.T) {
 		}()
 		synctest.Wait() // the queue is full now
 		if _, _, err := h.Verify(t.Context(), "", "secret"); !errors.Is(err, ErrBusy) {
-			t.Errorf("with a full queue: %v; want ErrBusy", err)
+			t.Errorf("with a full queue: got %v, want ErrBusy", err)
 		}
 		if err := <-waited; !errors.Is(err, ErrBusy) { // the fake clock jumps to MaxWait
-			t.Errorf("after MaxWait: %v; want ErrBusy", err)
+			t.Errorf("after MaxWait: got %v, want ErrBusy", err)
 		}
 		h.slots.Release(1)
 		if _, err := h.Hash(t.Context(), "secret"); err != nil {
-			t.Errorf("with a free slot: %v", err)
+			t.Errorf("with a free slot: got %v, want no error", err)
 		}
 	})
 }
@@ -290,7 +290,7 @@ func TestHasherCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := h.Verify(ctx, "", "secret"); !errors.Is(err, context.Canceled) || errors.Is(err, ErrBusy) {
-		t.Errorf("got %v; want context.Canceled", err)
+		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
 
@@ -301,7 +301,7 @@ func TestWeightOfCostlyHash(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := costly.weight(); got != 14 {
-		t.Errorf("256 MiB weigh %d hashes of 19 MiB, want 14", got)
+		t.Errorf("256 MiB: got the weight of %d hashes of 19 MiB, want 14", got)
 	}
 }
 

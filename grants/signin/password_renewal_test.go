@@ -22,9 +22,9 @@ func withRenewal(t *testing.T) (*testStore, *storage.Client) {
 	return store, client
 }
 
-// TestRenewRefusalsAreAlike: whatever is wrong with the user or the code, the error is
-// the same. The new password is neither checked by the user's own rules nor hashed. One
-// write is made, and it counts nothing.
+// TestRenewRefusalsAreAlike tests that the error is the same, whatever is wrong with the user
+// or the code. The new password is neither hashed nor checked by the rules of the user. There
+// is one write, and it counts nothing.
 func TestRenewRefusalsAreAlike(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*testStore, *storage.VerificationCode){
@@ -51,20 +51,20 @@ func TestRenewRefusalsAreAlike(t *testing.T) {
 			store.Renewals[p.Login.ID] = kept
 			err := store.passwords(t).Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "too weak"})
 			if err == nil || err.Error() != ErrVerification.Error() {
-				t.Errorf("error %v, want ErrVerification", err)
+				t.Errorf("got error %v, want ErrVerification", err)
 			}
 			if store.Writes != 1 || store.Hashes != 0 {
-				t.Errorf("%d writes and %d hashes, want 1 and 0", store.Writes, store.Hashes)
+				t.Errorf("got %d writes and %d hashes, want 1 and 0", store.Writes, store.Hashes)
 			}
 			if p.Lockout.Failures != 0 || p.Lockout.Codes.Failures != 0 {
-				t.Errorf("counted as a guess: %+v", p.Lockout)
+				t.Errorf("got the lockout %+v, want no failures", p.Lockout)
 			}
 		})
 	}
 }
 
-// TestRenew: the right code sets the password once. A caller without it does not get to
-// know that the password breaks the user's own rules.
+// TestRenew tests that the right code sets the password once. A caller without the code does
+// not learn that the password breaks the rules of the user.
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	store, client := withRenewal(t)
@@ -73,10 +73,10 @@ func TestRenew(t *testing.T) {
 	store.Former[p.Login.ID] = []string{"hash:" + rightPassword}
 	var weak *RuleError
 	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "short"}); !errors.As(err, &weak) {
-		t.Errorf("weak: %v", err)
+		t.Errorf("a weak password: got %v, want a RuleError", err)
 	}
 	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: rightPassword}); !errors.Is(err, ErrPasswordReused) {
-		t.Errorf("reused: %v", err)
+		t.Errorf("a former password: got %v, want ErrPasswordReused", err)
 	}
 	if store.Writes != 0 {
 		t.Error("the right code was counted as a failure")
@@ -85,10 +85,10 @@ func TestRenew(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p.Login.PasswordHash != "hash:correct horse" {
-		t.Errorf("password is %q", p.Login.PasswordHash)
+		t.Errorf("got the hash %q", p.Login.PasswordHash)
 	}
 	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "battery staple"}); !errors.Is(err, ErrVerification) {
-		t.Errorf("second use: %v", err)
+		t.Errorf("the second use: got %v, want ErrVerification", err)
 	}
 	want := []string{
 		"password.renewed insecure_password", "password.renewed password_reused", "password.renewed success", "password.renewed wrong_code",
@@ -98,14 +98,14 @@ func TestRenew(t *testing.T) {
 	}
 }
 
-// TestRenewIsDecidedByTheStore: a code that was right when it was read, but is used
-// before the change takes effect, changes nothing.
+// TestRenewIsDecidedByTheStore tests that nothing changes if the code was right when it was
+// read, but is used before the change takes effect.
 func TestRenewIsDecidedByTheStore(t *testing.T) {
 	t.Parallel()
 	store, client := withRenewal(t)
 	store.BeforeSettle = func(p *storage.Principal) { delete(store.Renewals, p.Login.ID) }
 	if err := store.passwords(t).Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}); !errors.Is(err, ErrVerification) {
-		t.Errorf("error %v, want ErrVerification", err)
+		t.Errorf("got error %v, want ErrVerification", err)
 	}
 	if store.Bob().Login.PasswordHash != "hash:"+rightPassword {
 		t.Error("the password was changed")
@@ -119,8 +119,8 @@ func (brokenStore) VerificationCode(context.Context, string) (storage.Verificati
 	return storage.VerificationCode{}, storage.ErrUnavailable
 }
 
-// TestRenewUnderALockThatEnds: an attempt that started under a lock is refused and does
-// not count, even if the lock ends before the code is checked.
+// TestRenewUnderALockThatEnds tests that an attempt that started under a lock is refused and
+// does not count, even if the lock ends before the code is checked.
 func TestRenewUnderALockThatEnds(t *testing.T) {
 	t.Parallel()
 	store, client := withRenewal(t)
@@ -140,14 +140,14 @@ func TestRenewUnderALockThatEnds(t *testing.T) {
 	}
 	right := Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}
 	if err := s.Renew(t.Context(), client, right); !errors.Is(err, ErrVerification) || store.Bob().Lockout.Codes != shut {
-		t.Errorf("under the lock: %v, %+v", err, store.Bob().Lockout)
+		t.Errorf("under the lock: got error %v, lockout %+v; want ErrVerification and no change", err, store.Bob().Lockout)
 	}
 	if err := s.Renew(t.Context(), client, right); err != nil {
-		t.Errorf("after it: %v", err)
+		t.Errorf("after the lock: got %v, want no error", err)
 	}
 }
 
-// TestRenewOutage: a database outage does not count as a failure.
+// TestRenewOutage tests that a database outage does not count as a failure.
 func TestRenewOutage(t *testing.T) {
 	t.Parallel()
 	store, client := withRenewal(t)
@@ -156,6 +156,6 @@ func TestRenewOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.Renew(t.Context(), client, Renewal{Username: "bob", Code: "AbC-123", Password: "correct horse"}); !errors.Is(err, storage.ErrUnavailable) || store.Writes != 0 {
-		t.Errorf("error %v after %d writes", err, store.Writes)
+		t.Errorf("got error %v after %d writes, want ErrUnavailable", err, store.Writes)
 	}
 }

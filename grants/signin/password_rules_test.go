@@ -44,7 +44,7 @@ func TestCheckPassword(t *testing.T) {
 		err := CheckPassword(tt.rules, tt.password)
 		var weak *RuleError
 		if (err == nil) != tt.good || err != nil && (!errors.As(err, &weak) || weak.Rules != tt.rules) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want good: %v, broken rules %v", name, err, tt.good, tt.rules)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"latchkey/storage"
 )
 
-// newLoginStore has one password profile, of the realm "shop".
+// newLoginStore is a store with one password profile, in the realm "shop".
 type newLoginStore struct {
 	profile storage.PasswordProfile
 	rules   storage.PasswordRules
@@ -28,7 +28,7 @@ func (s *newLoginStore) Rules(context.Context, string, storage.User) (storage.Pa
 	return s.rules, nil
 }
 
-// countingPreparer checks passwords, and counts the hashes instead of computing them.
+// countingPreparer checks passwords. It counts the hashes instead of computing them.
 type countingPreparer struct{ hashes int }
 
 func (p *countingPreparer) Prepare(_ context.Context, who *storage.Principal, password string) (storage.PasswordChange, error) {
@@ -39,14 +39,14 @@ func (p *countingPreparer) Prepare(_ context.Context, who *storage.Principal, pa
 	return storage.PasswordChange{Hash: "hash of " + password}, nil
 }
 
-// TestSignUp checks who may sign up, and that nothing is hashed for anybody else.
+// TestSignUp tests who may sign up, and that passwords of all others are not hashed.
 func TestSignUp(t *testing.T) {
 	t.Parallel()
 	type request struct {
 		realm  storage.Realm
 		client storage.Client
 		login  LoginRequest
-		format string // of usernames
+		format string // format of usernames
 	}
 	limit := &storage.LimitError{Budget: "sign_up"}
 	full := netip.MustParseAddr("192.0.2.9")
@@ -92,16 +92,15 @@ func TestSignUp(t *testing.T) {
 		}
 		got, err := signUps.Prepare(t.Context(), &r.client, r.realm, fresh, r.login, test.from)
 		if !errors.Is(err, test.want) || (err == nil) != (passwords.hashes == 1) {
-			t.Errorf("%s: %v, %d hashes", name, err, passwords.hashes)
+			t.Errorf("%s: got error %v, %d hashes; want error %v", name, err, passwords.hashes, test.want)
 		}
 		if err == nil && (got.Login.UserUID != got.User.UID || got.Login.UsernameKey != "bob" || got.Login.PasswordHash != "hash of long enough" || !got.Login.Active) {
-			t.Errorf("%s: login %+v", name, got.Login)
+			t.Errorf("%s: got the login %+v", name, got.Login)
 		}
 	}
 }
 
-// TestMinPasswordLength checks that the least length holds besides the rules of the
-// profile, whichever is stricter.
+// TestMinPasswordLength tests that both the minimal length and the rules of the profile apply.
 func TestMinPasswordLength(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -115,7 +114,7 @@ func TestMinPasswordLength(t *testing.T) {
 		}
 		_, err := signUps.NewLogin(t.Context(), storage.User{}, LoginRequest{ProfileID: "main", Username: "bob", Password: test.password})
 		if weak := (*RuleError)(nil); (err == nil) != test.good || err != nil && !errors.As(err, &weak) {
-			t.Errorf("%+v: %v", test, err)
+			t.Errorf("%+v: got error %v", test, err)
 		}
 	}
 }

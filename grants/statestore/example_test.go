@@ -9,11 +9,11 @@ import (
 	"latchkey/storage"
 )
 
-// The users stay in a table of the server. All that signing in adds is in the States: a
-// table with a key and a value.
+// The users stay in a table of the server. The sign-in state is in the States: a table with a
+// key and a value.
 func ExampleNew() {
 	store, err := statestore.New(statestore.Config{
-		States: new(granttest.Memory), // in the server: a table
+		States: new(granttest.Memory), // a table in a real server
 		User: func(_ context.Context, name string) (statestore.User, error) {
 			if name != "jane" {
 				return statestore.User{}, storage.ErrNotFound

@@ -16,7 +16,7 @@ import (
 
 var now = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// newStore returns a store whose only user is jane. Tests may change user.
+// newStore returns a store whose only user is jane. Tests can change user.
 func newStore(t *testing.T, states statestore.States) (*statestore.Store, *statestore.User) {
 	t.Helper()
 	user := &statestore.User{ID: "usr_1", Email: "jane@example.com", PasswordHash: "hash-1", Roles: []string{"Shopper"}}
@@ -44,8 +44,8 @@ func principal(t *testing.T, s *statestore.Store) storage.Principal {
 	return p
 }
 
-// TestSettlementSeesTheUserAsItIs checks that a sign-in is refused if the user changed
-// after its password was verified.
+// TestSettlementSeesTheUserAsItIs tests that a sign-in is refused if the user changed after its
+// password was verified.
 func TestSettlementSeesTheUserAsItIs(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -63,13 +63,13 @@ func TestSettlementSeesTheUserAsItIs(t *testing.T) {
 		c.change(user)
 		err := s.SettleLogin(t.Context(), storage.Settlement{LoginID: p.Login.ID, OldHash: p.Login.PasswordHash, PasswordSetAt: p.Login.PasswordSetAt, Now: now})
 		if errors.Is(err, storage.ErrRefused) != c.refused || !c.refused && err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want refused: %v", name, err, c.refused)
 		}
 	}
 }
 
-// TestUpgradedHash checks that an upgraded hash is used until the user's own changes, and
-// that a sign-in which verified the older one still takes effect.
+// TestUpgradedHash tests that an upgraded hash is used until the user's own hash changes. A
+// sign-in that verified the older hash must still take effect.
 func TestUpgradedHash(t *testing.T) {
 	t.Parallel()
 	s, user := newStore(t, new(granttest.Memory))
@@ -79,17 +79,17 @@ func TestUpgradedHash(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := principal(t, s).Login.PasswordHash; got != "better" {
-			t.Errorf("hash %q", got)
+			t.Errorf("got hash %q, want better", got)
 		}
 	}
 	user.PasswordHash = "hash-2"
 	if got := principal(t, s).Login.PasswordHash; got != "hash-2" {
-		t.Errorf("hash %q after a new password", got)
+		t.Errorf("after a new password: got hash %q, want hash-2", got)
 	}
 }
 
-// TestTwoNames checks that two names of a user share the failures, the lock, the code and
-// the refresh tokens, and that support unlocks by either.
+// TestTwoNames tests that two names of a user share the failures, the lock, the code and the
+// refresh tokens. An unlock by either name unlocks both.
 func TestTwoNames(t *testing.T) {
 	t.Parallel()
 	s, err := statestore.New(statestore.Config{
@@ -107,7 +107,7 @@ func TestTwoNames(t *testing.T) {
 	read := func(name string) storage.Principal {
 		p, err := s.Principal(t.Context(), storage.LoginKey{UsernameKey: name})
 		if err != nil || p.Key.UsernameKey != name {
-			t.Fatalf("%s: %+v, %v", name, p.Key, err)
+			t.Fatalf("%s: got %+v, error %v", name, p.Key, err)
 		}
 		return p
 	}
@@ -115,7 +115,7 @@ func TestTwoNames(t *testing.T) {
 	for i := range lockout.DefaultPolicy().Threshold {
 		p := read(names[i%2])
 		if p.Lockout.Failures != i {
-			t.Fatalf("%d failures, want %d", p.Lockout.Failures, i)
+			t.Fatalf("got %d failures, want %d", p.Lockout.Failures, i)
 		}
 		if err := s.RecordFailure(t.Context(), p, lockout.Next(&p, lockout.Guess{Password: true}, now), nil); err != nil {
 			t.Fatal(err)
@@ -128,7 +128,7 @@ func TestTwoNames(t *testing.T) {
 	}
 	err = s.Unlock(t.Context(), names[1])
 	if p := read(names[0]); err != nil || p.Locked(now) {
-		t.Errorf("unlock by the second name: %v", err)
+		t.Errorf("unlock by the second name: the first name is locked, error %v", err)
 	}
 	code := storage.Code{ID: "otc_1", IssuedAt: now, ExpiresAt: now.Add(time.Minute)}
 	if err := s.IssueCode(t.Context(), read(names[0]).Login.ID, code); err != nil {
@@ -136,19 +136,19 @@ func TestTwoNames(t *testing.T) {
 	}
 	second := read(names[1]).Login
 	if second.Code.ID != "otc_1" || second.ID != read(names[0]).Login.ID {
-		t.Errorf("the login of the second name: %+v", second)
+		t.Errorf("the login of the second name: got %+v, want that of the first", second)
 	}
 	family := storage.TokenFamily{ID: "f", UserUID: "usr_1", LoginID: second.ID, Generation: 1, ExpiresAt: now.Add(time.Hour)}
 	if err := s.SettleLogin(t.Context(), storage.Settlement{LoginID: second.ID, CodeID: "otc_1", BeginFamily: &family, Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	if state, err := s.Family(t.Context(), "f"); err != nil || !state.Principal.Known || read(names[0]).Login.Code.UsedAt.IsZero() {
-		t.Errorf("after the sign-in: %+v, %v", state, err)
+		t.Errorf("after the sign-in: got %+v, error %v", state, err)
 	}
 }
 
-// TestNameOfAnotherUser checks that nobody signs in as the user who has the name of the
-// login by now, and that a name which is not normalised is an error of the server.
+// TestNameOfAnotherUser tests that a sign-in is refused if its name now belongs to another
+// user. A name that is not normalized is an error of the server.
 func TestNameOfAnotherUser(t *testing.T) {
 	t.Parallel()
 	s, user := newStore(t, new(granttest.Memory))
@@ -160,12 +160,12 @@ func TestNameOfAnotherUser(t *testing.T) {
 	for _, other := range []statestore.User{{ID: "usr_2", PasswordHash: "same"}, {ID: "usr_1", Name: "joan", PasswordHash: "same"}} {
 		*user = other
 		if err := settle(); !errors.Is(err, storage.ErrRefused) {
-			t.Errorf("%+v: %v, want storage.ErrRefused", other, err)
+			t.Errorf("%+v: got %v, want storage.ErrRefused", other, err)
 		}
 	}
 	user.Name = "Jane "
 	if err := settle(); err == nil || errors.Is(err, storage.ErrRefused) || errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("a name that is not normalised: %v", err)
+		t.Errorf("a name that is not normalized: got %v, want another error", err)
 	}
 }
 
@@ -174,7 +174,7 @@ func TestStoreThatNeverSwaps(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, stale{new(granttest.Memory)})
 	if err := s.Unlock(t.Context(), "jane"); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("%v, want storage.ErrUnavailable", err)
+		t.Errorf("got %v, want storage.ErrUnavailable", err)
 	}
 }
 
@@ -183,7 +183,7 @@ type stale struct{ *granttest.Memory }
 
 func (stale) Swap(context.Context, ...statestore.Change) error { return storage.ErrStale }
 
-// TestFamilyOfAnotherUser checks that a session ends when its name goes to another user.
+// TestFamilyOfAnotherUser tests that a session ends when its name is given to another user.
 func TestFamilyOfAnotherUser(t *testing.T) {
 	t.Parallel()
 	s, user := newStore(t, new(granttest.Memory))
@@ -194,7 +194,7 @@ func TestFamilyOfAnotherUser(t *testing.T) {
 	for _, known := range []bool{true, false} {
 		state, err := s.Family(t.Context(), "f")
 		if err != nil || state.Principal.Known != known || state.Family.Generation != 1 {
-			t.Errorf("%+v, %v, want known: %v", state, err, known)
+			t.Errorf("got %+v, error %v, want known: %v", state, err, known)
 		}
 		user.ID = "usr_2"
 	}
@@ -203,8 +203,8 @@ func TestFamilyOfAnotherUser(t *testing.T) {
 	}
 }
 
-// TestFamilyOfAnAccount checks that a session with an account ends with the membership, and
-// that it does not begin where memberships cannot be read.
+// TestFamilyOfAnAccount tests that a session with an account ends with the membership, and that
+// it does not begin if memberships cannot be read.
 func TestFamilyOfAnAccount(t *testing.T) {
 	t.Parallel()
 	states, members := new(granttest.Memory), map[string]storage.Member{"acc_1": {Account: storage.Account{UID: "acc_1", Active: true}}}
@@ -229,18 +229,18 @@ func TestFamilyOfAnAccount(t *testing.T) {
 	for _, member := range []bool{true, false} {
 		state, err := s.Family(t.Context(), "f")
 		if err != nil || (state.Member != nil) != member {
-			t.Errorf("%+v, %v, want a member: %v", state, err, member)
+			t.Errorf("got %+v, error %v, want a member: %v", state, err, member)
 		}
 		delete(members, "acc_1")
 	}
 	without, _ := newStore(t, states)
 	family.ID, begin.OldHash = "g", "hash-1"
 	if err := without.SettleLogin(t.Context(), begin); err == nil || errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("without Config.Member: %v", err)
+		t.Errorf("without Config.Member: got %v", err)
 	}
 }
 
-// TestKeys checks that two replicas agree on signing keys and peppers.
+// TestKeys tests that two replicas agree on signing keys and peppers.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, new(granttest.Memory))
@@ -281,11 +281,11 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	s, user := newStore(t, failing{})
 	if _, err := s.Principal(t.Context(), storage.LoginKey{UsernameKey: "jane"}); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("a store that cannot be reached: %v", err)
+		t.Errorf("a store that cannot be reached: got %v, want ErrUnavailable", err)
 	}
 	user.ID = ""
 	if _, err := s.Principal(t.Context(), storage.LoginKey{UsernameKey: "jane"}); err == nil || errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("a user without an ID: %v", err)
+		t.Errorf("a user without an ID: got %v, want another error", err)
 	}
 	for name, cfg := range map[string]statestore.Config{
 		"no States": {User: func(context.Context, string) (statestore.User, error) { return statestore.User{}, nil }},
@@ -296,7 +296,7 @@ func TestErrors(t *testing.T) {
 		},
 	} {
 		if _, err := statestore.New(cfg); err == nil || name == "too many guesses" != errors.Is(err, lockout.ErrTooManyGuesses) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
