@@ -84,8 +84,8 @@ func TestIssuer(t *testing.T) {
 	}
 }
 
-// FuzzIssuer: an issuer that is taken is in the normal form of Go's URLs and of
-// its router, and a refused one gets one line of text.
+// FuzzIssuer tests that an issuer that is taken is in the normal form of Go's URLs and of its
+// router, and a refused one gets one line of text.
 func FuzzIssuer(f *testing.F) {
 	for _, seed := range []string{
 		"https://id.example/tenant", "https://host//a", "https://host/a%20b", "https://host/a/../b", "https://host/{t}",
@@ -122,7 +122,7 @@ func FuzzIssuer(f *testing.F) {
 	})
 }
 
-// TestDerivedIssuer: without an issuer the server is where it listens.
+// TestDerivedIssuer tests that without an issuer the server is where it listens.
 func TestDerivedIssuer(t *testing.T) {
 	t.Parallel()
 	for listen, want := range map[string]string{

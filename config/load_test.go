@@ -348,7 +348,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	}
 }
 
-// TestServiceLinks: every variable that Kubernetes makes of a service whose name
+// TestServiceLinks tests that every variable that Kubernetes makes of a service whose name
 // begins with ours gets the hint, and no other variable.
 func TestServiceLinks(t *testing.T) {
 	t.Parallel()
@@ -393,7 +393,7 @@ func TestServiceLinks(t *testing.T) {
 	}
 }
 
-// TestDefaultFile: the default file is read if it exists and no other is named.
+// TestDefaultFile tests that the default file is read if it exists and no other is named.
 func TestDefaultFile(t *testing.T) {
 	t.Parallel()
 	read := func(name string) ([]byte, error) {
@@ -426,8 +426,8 @@ func TestDefaultFile(t *testing.T) {
 	}
 }
 
-// TestTLSSettings: a certificate needs its key and an https issuer, and allows a listener
-// that others reach.
+// TestTLSSettings tests that a certificate needs its key and an https issuer, and allows a
+// listener that others reach.
 func TestTLSSettings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

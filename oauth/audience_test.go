@@ -80,8 +80,8 @@ func TestResourceIsAnAbsoluteURI(t *testing.T) {
 	}
 }
 
-// TestRefreshForAResource: a refresh may ask for some of what the sign-in was
-// for, and does not change it.
+// TestRefreshForAResource tests that a refresh may ask for some of what the sign-in was for,
+// and does not change it.
 func TestRefreshForAResource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t).withResources(t)
@@ -121,7 +121,7 @@ func TestRefreshForAResource(t *testing.T) {
 	}
 }
 
-// TestExchangeForAResource: RFC 8693 §2.1, within what the subject token is for.
+// TestExchangeForAResource tests that RFC 8693 §2.1, within what the subject token is for.
 func TestExchangeForAResource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t).withResources(t)
@@ -159,8 +159,8 @@ func TestExchangeForAResource(t *testing.T) {
 	}
 }
 
-// TestTokensForOthers: our own endpoints take no token that is for other
-// resources only; introspection and revocation take both.
+// TestTokensForOthers tests that our own endpoints take no token that is for other resources
+// only; introspection and revocation take both.
 func TestTokensForOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t).withResources(t)

@@ -74,7 +74,7 @@ func readers() map[string]reader {
 	}
 }
 
-// TestHostileTokens: nothing but a genuine token of its own kind gets in.
+// TestHostileTokens tests that nothing but a genuine token of its own kind gets in.
 func TestHostileTokens(t *testing.T) {
 	t.Parallel()
 	for name, r := range readers() {
@@ -102,7 +102,7 @@ func TestHostileTokens(t *testing.T) {
 	}
 }
 
-// TestAccountTokenNeedsItsClaims: one that names no user, login or account says
+// TestAccountTokenNeedsItsClaims tests that one that names no user, login or account says
 // nothing.
 func TestAccountTokenNeedsItsClaims(t *testing.T) {
 	t.Parallel()
@@ -160,7 +160,7 @@ func TestWhatEndsATokenBeforeItsTime(t *testing.T) {
 	}
 }
 
-// TestWhatEndsAnAccountsTokens: without the membership there is no token for the
+// TestWhatEndsAnAccountsTokens tests that without the membership there is no token for the
 // account.
 func TestWhatEndsAnAccountsTokens(t *testing.T) {
 	t.Parallel()
@@ -182,7 +182,7 @@ func TestWhatEndsAnAccountsTokens(t *testing.T) {
 	}
 }
 
-// TestBearerOfAFamily: a refreshed token's sign-in is as old as its family.
+// TestBearerOfAFamily tests that a refreshed token's sign-in is as old as its family.
 func TestBearerOfAFamily(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -43,8 +43,8 @@ func TestProofAtTheTokenEndpoint(t *testing.T) {
 	}
 }
 
-// TestProofIsGoodOnce: of a proof's uses one succeeds, and a request that fails
-// for another reason uses nothing up.
+// TestProofIsGoodOnce tests that of a proof's uses one succeeds, and a request that fails for
+// another reason uses nothing up.
 func TestProofIsGoodOnce(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)
@@ -92,8 +92,8 @@ func TestProofIsForgotten(t *testing.T) {
 	}
 }
 
-// TestNonce: with the setting a proof needs a nonce of ours, without it one that
-// is there must be ours.
+// TestNonce tests that with the setting a proof needs a nonce of ours, without it one that is
+// there must be ours.
 func TestNonce(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)
@@ -125,7 +125,7 @@ func TestNonce(t *testing.T) {
 	}
 }
 
-// TestBoundClient: a client whose tokens are always bound gets no other, anywhere.
+// TestBoundClient tests that a client whose tokens are always bound gets no other, anywhere.
 func TestBoundClient(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)
@@ -176,8 +176,8 @@ func TestBoundRefreshToken(t *testing.T) {
 	mustRefuse(t, "after the reuse", w.ask(one(late(p)), refreshForm(text(t, next, "refresh_token"))...), "invalid_grant")
 }
 
-// TestConfidentialClientChangesKeys: its refresh tokens are bound to its secret,
-// and each access token to the key of its request.
+// TestConfidentialClientChangesKeys tests that its refresh tokens are bound to its secret, and
+// each access token to the key of its request.
 func TestConfidentialClientChangesKeys(t *testing.T) {
 	t.Parallel()
 	w, p, q := newWorld(t), newProver(t), newProver(t)
@@ -215,8 +215,7 @@ func TestBoundHeldToken(t *testing.T) {
 	}
 }
 
-// TestBoundSelectionToken: choosing an account continues the sign-in, with its
-// key.
+// TestBoundSelectionToken tests that choosing an account continues the sign-in, with its key.
 func TestBoundSelectionToken(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)
@@ -303,7 +302,7 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// TestAuthorizeSpendsLast: a request that is refused anyway uses no proof up, and
+// TestAuthorizeSpendsLast tests that a request that is refused anyway uses no proof up, and
 // one whose proof cannot be remembered is refused.
 func TestAuthorizeSpendsLast(t *testing.T) {
 	t.Parallel()
@@ -332,7 +331,7 @@ func TestAuthorizeSpendsLast(t *testing.T) {
 	}
 }
 
-// TestIntrospectionOfBoundTokens: RFC 9449 §6.2.
+// TestIntrospectionOfBoundTokens tests that RFC 9449 §6.2.
 func TestIntrospectionOfBoundTokens(t *testing.T) {
 	t.Parallel()
 	w, p := newWorld(t), newProver(t)

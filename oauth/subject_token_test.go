@@ -40,7 +40,7 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-// TestSpentIsRememberedByAllClocks: a server whose clock is ahead deletes what was
+// TestSpentIsRememberedByAllClocks tests that a server whose clock is ahead deletes what was
 // spent or revoked earlier, when one whose clock is behind takes the token no more.
 func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	t.Parallel()
@@ -74,7 +74,7 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	}
 }
 
-// TestHeldRefuses: each kind only where it belongs, for its own client only.
+// TestHeldRefuses tests that each kind only where it belongs, for its own client only.
 func TestHeldRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -20,7 +20,7 @@ func vendorRefusal(code, description, vendorCode, data string) string {
 		`","Message":"` + description + `","Data":` + data + `}]}`
 }
 
-// TestTokenEndpointRefusals: the documented error codes, in both shapes.
+// TestTokenEndpointRefusals tests that the documented error codes, in both shapes.
 func TestTokenEndpointRefusals(t *testing.T) {
 	t.Parallel()
 	password := []string{"grant_type", "password", "client_id", "shop", "username", "jane", "password", "right"}
@@ -100,8 +100,8 @@ func TestTokenEndpointRefusals(t *testing.T) {
 	}
 }
 
-// TestInactiveClientByHeader: 401 with a challenge is for the Authorization
-// header at the token endpoint, and for every way elsewhere.
+// TestInactiveClientByHeader tests that 401 with a challenge is for the Authorization header
+// at the token endpoint, and for every way elsewhere.
 func TestInactiveClientByHeader(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -126,8 +126,8 @@ func TestInactiveClientByHeader(t *testing.T) {
 	}
 }
 
-// TestAnonymous: OrderCloud's anonymous shopping needs no secret and lasts as
-// long as the client says.
+// TestAnonymous tests that OrderCloud's anonymous shopping needs no secret and lasts as long
+// as the client says.
 func TestAnonymous(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -147,7 +147,7 @@ func TestAnonymous(t *testing.T) {
 	}
 }
 
-// TestAccountSelection: the answer to a member of several accounts, and what its
+// TestAccountSelection tests that the answer to a member of several accounts, and what its
 // token is good for.
 func TestAccountSelection(t *testing.T) {
 	t.Parallel()
@@ -223,7 +223,7 @@ func TestTokenExchange(t *testing.T) {
 	}
 }
 
-// TestIntrospectionOfKinds: a resource server that asks about a token that is no
+// TestIntrospectionOfKinds tests that a resource server that asks about a token that is no
 // access token must not take it.
 func TestIntrospectionOfKinds(t *testing.T) {
 	t.Parallel()
@@ -252,7 +252,7 @@ func TestIntrospectionOfKinds(t *testing.T) {
 	}
 }
 
-// TestRevocationOfKinds: a client ends its own tokens of every kind.
+// TestRevocationOfKinds tests that a client ends its own tokens of every kind.
 func TestRevocationOfKinds(t *testing.T) {
 	t.Parallel()
 	for name, r := range readers() {

@@ -128,9 +128,9 @@ type schemaTest struct {
 	snapshot func(t *testing.T, url string) string
 }
 
-// TestCommandsLeaveDatabasesAlone: commands that read create and change nothing,
-// apply and "client create" give an empty database its schema, all others need one,
-// and no command but serve, demo and "migrate up" changes a schema that exists.
+// TestCommandsLeaveDatabasesAlone tests that commands that read create and change nothing,
+// apply and "client create" give an empty database its schema, all others need one, and no
+// command but serve, demo and "migrate up" changes a schema that exists.
 func TestCommandsLeaveDatabasesAlone(t *testing.T) {
 	t.Parallel()
 	steps, err := gormstore.PendingMigrations("sqlite:x")

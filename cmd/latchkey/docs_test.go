@@ -56,7 +56,7 @@ func TestDocLinks(t *testing.T) {
 	}
 }
 
-// TestThreats: every test that docs/THREATS.md names exists.
+// TestThreats tests that every test that docs/THREATS.md names exists.
 func TestThreats(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/THREATS.md")

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestHelp: each command has an example, which is a command line of the program, and a
-// manual page.
+// TestHelp tests that each command has an example, which is a command line of the program, and
+// a manual page.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	root, dir := (&cli{}).rootCommand(), t.TempDir()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestProposals: a policy that is not understood is refused, not guessed at.
+// TestProposals tests that a policy that is not understood is refused, not guessed at.
 func TestProposals(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -91,9 +91,9 @@ func TestOwnPassword(t *testing.T) {
 	srv.refuses(401, "Auth.TokenRevoked", "elsewhere", "GET", "/v1/me", "")
 }
 
-// TestOwnCredentials: each kind of token changes what its user signs in with or
-// is reached by, at every route, if it may change the password, and otherwise
-// none of it. Other members, and other users, are not concerned.
+// TestOwnCredentials tests that each kind of token changes what its user signs in with or is
+// reached by, at every route, if it may change the password, and otherwise none of it. Other
+// members, and other users, are not concerned.
 func TestOwnCredentials(t *testing.T) {
 	t.Parallel()
 	const signIn = "Auth.PasswordSignInRequired"

@@ -32,8 +32,8 @@ func openOnce(ctx context.Context, cfg Config) error {
 	return store.Close()
 }
 
-// TestWaitsForTheDatabase: a server waits at its start for a database that is away, for
-// as long as it is told to, and no longer than the server lives. It does not wait for an
+// TestWaitsForTheDatabase tests that a server waits at its start for a database that is away,
+// for as long as it is told to, and no longer than the server lives. It does not wait for an
 // SQLite file that cannot be opened.
 func TestWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()

@@ -19,7 +19,7 @@ func mustLoad(t *testing.T, dir fs.FS) *Templates {
 	return templates
 }
 
-// TestEmbeddedLanguages: each language has all texts, with the same placeholders.
+// TestEmbeddedLanguages tests that each language has all texts, with the same placeholders.
 func TestEmbeddedLanguages(t *testing.T) {
 	t.Parallel()
 	templates := mustLoad(t, nil)
@@ -39,7 +39,7 @@ func TestEmbeddedLanguages(t *testing.T) {
 	}
 }
 
-// TestSize: each page and the files beside it have less than 30 kB together.
+// TestSize tests that each page and the files beside it have less than 30 kB together.
 func TestSize(t *testing.T) {
 	t.Parallel()
 	templates := mustLoad(t, nil)
@@ -63,8 +63,8 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestReplacedFiles: a directory replaces texts, style and template, and adds a language
-// and a logo.
+// TestReplacedFiles tests that a directory replaces texts, style and template, and adds a
+// language and a logo.
 func TestReplacedFiles(t *testing.T) {
 	t.Parallel()
 	french := strings.ReplaceAll(string(mustRead(t, "texts/en.json")), `"Sign in"`, `"Se connecter"`)
@@ -100,7 +100,7 @@ func mustRead(t *testing.T, name string) []byte {
 	return content
 }
 
-// TestFaultyFiles: a file that would break a page, or never be used, is a fault.
+// TestFaultyFiles tests that a file that would break a page, or never be used, is a fault.
 func TestFaultyFiles(t *testing.T) {
 	t.Parallel()
 	original := string(mustRead(t, "templates/page.html"))
@@ -128,7 +128,7 @@ func TestFaultyFiles(t *testing.T) {
 	}
 }
 
-// TestLocaleOf: ui_locales comes before Accept-Language, and that before the user.
+// TestLocaleOf tests that ui_locales comes before Accept-Language, and that before the user.
 func TestLocaleOf(t *testing.T) {
 	t.Parallel()
 	templates := mustLoad(t, nil)
@@ -150,7 +150,8 @@ func TestLocaleOf(t *testing.T) {
 	}
 }
 
-// TestNamesFillNothing: a placeholder in a name stays as it is, and markup is escaped.
+// TestNamesFillNothing tests that a placeholder in a name stays as it is, and markup is
+// escaped.
 func TestNamesFillNothing(t *testing.T) {
 	t.Parallel()
 	body, err := mustLoad(t, nil).fill(page{Step: stepResume, Locale: "en", Client: "{user}", User: "<b>{client}"})

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write schema.json and docs/APPLY.md")
 
 const referencePage = "../../../docs/APPLY.md"
 
-// TestReference: schema.json and docs/APPLY.md describe the document as it is.
+// TestReference tests that schema.json and docs/APPLY.md describe the document as it is.
 func TestReference(t *testing.T) {
 	t.Parallel()
 	comments := commentsOf(t)

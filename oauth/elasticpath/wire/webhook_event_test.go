@@ -114,8 +114,8 @@ func TestEncodeLockEvent(t *testing.T) {
 	}
 }
 
-// TestEventsNamePresetsByUUID: events of every type name the preset realm and profile as
-// the resources of /v2 do.
+// TestEventsNamePresetsByUUID tests that events of every type name the preset realm and
+// profile as the resources of /v2 do.
 func TestEventsNamePresetsByUUID(t *testing.T) {
 	t.Parallel()
 	encoder := webhookEncoder()

@@ -8,8 +8,8 @@ import (
 	"unicode"
 )
 
-// TestJSON: each character that controls a terminal is written as ASCII, and a parser
-// gets the same text.
+// TestJSON tests that each character that controls a terminal is written as ASCII, and a
+// parser gets the same text.
 func TestJSON(t *testing.T) {
 	for r := range unicode.MaxRune {
 		if !Controls(r) {
@@ -34,7 +34,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestInvalidUTF8: bytes that are not UTF-8 become the replacement character.
+// TestInvalidUTF8 tests that bytes that are not UTF-8 become the replacement character.
 func TestInvalidUTF8(t *testing.T) {
 	var out bytes.Buffer
 	if _, err := JSON(&out).Write([]byte("\"\xff\"\n")); err != nil || out.String() != `"\ufffd"`+"\n" {

@@ -201,8 +201,8 @@ func TestStopFinishesWhatWasBegun(t *testing.T) {
 	})
 }
 
-// TestStopKeepsTheItemsOfAClaim: a claim that runs when the loop stops may have leased
-// items already, so its answer counts. A claim that hangs delays the stop by two
+// TestStopKeepsTheItemsOfAClaim tests that a claim that runs when the loop stops may have
+// leased items already, so its answer counts. A claim that hangs delays the stop by two
 // seconds at most.
 func TestStopKeepsTheItemsOfAClaim(t *testing.T) {
 	t.Parallel()
@@ -328,8 +328,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestReserve: an item that the caller has leased is worked on without a claim, if the loop
-// has room and no item waits.
+// TestReserve tests that an item that the caller has leased is worked on without a claim, if
+// the loop has room and no item waits.
 func TestReserve(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

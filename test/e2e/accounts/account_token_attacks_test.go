@@ -9,9 +9,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestAttacksOnAccountTokens: a user has more roles in one account than in another, or
-// a token with fewer roles than the account. The user tries to combine them. Each
-// attempt is refused.
+// TestAttacksOnAccountTokens tests that a user has more roles in one account than in another,
+// or a token with fewer roles than the account. The user tries to combine them. Each attempt
+// is refused.
 func TestAttacksOnAccountTokens(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
 		each(m, t, []storefrontTest{

@@ -299,7 +299,7 @@ func oneWins(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// TestElasticPathOutage: while the database refuses writes, both dialects answer 503
+// TestElasticPathOutage tests that while the database refuses writes, both dialects answer 503
 // with Retry-After. No failure is counted, and no code is used up.
 func TestElasticPathOutage(t *testing.T) {
 	t.Parallel()

@@ -28,9 +28,9 @@ func credentialChanges(name string) [][3]string {
 	return calls
 }
 
-// TestCodeChangesNoCredentials: a session that began with a one-time password cannot
-// change the password or the addresses of its user, whatever roles it has, refreshed or
-// not. A session that began with the password can.
+// TestCodeChangesNoCredentials tests that a session that began with a one-time password cannot
+// change the password or the addresses of its user, whatever roles it has, refreshed or not. A
+// session that began with the password can.
 func TestCodeChangesNoCredentials(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -77,7 +77,7 @@ func deleteUser(a *kit.OneServer, id string) {
 	a.Must(a.App.Store.DeleteUser(ctx, user.UID, 0))
 }
 
-// TestSessionThatSetsThePassword: a session that sets the password goes on, with its
+// TestSessionThatSetsThePassword tests that a session that sets the password goes on, with its
 // tokens and on all servers. All other sessions of the login end.
 func TestSessionThatSetsThePassword(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

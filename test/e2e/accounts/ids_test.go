@@ -18,8 +18,8 @@ import (
 // wireUUID is a UUID of RFC 9562 in the form of the vendors' specifications.
 var wireUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
-// TestElasticPathIDs: every id below /v2 is a UUID, by whatever surface the record was
-// created.
+// TestElasticPathIDs tests that every id below /v2 is a UUID, by whatever surface the record
+// was created.
 func TestElasticPathIDs(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
 		w := &storeSetup{ElasticPath: m}
@@ -173,8 +173,8 @@ func presetProfile(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// TestPresetProfileIsHidden: the list of profiles of a new database is empty, although
-// it has a default profile.
+// TestPresetProfileIsHidden tests that the list of profiles of a new database is empty,
+// although it has a default profile.
 func TestPresetProfileIsHidden(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		settings := m.Do(t, 200, http.MethodGet, kit.SettingsPath, nil)

@@ -13,7 +13,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSelectionTokenLimits: a selection token stands for one sign-in, and allows no
+// TestSelectionTokenLimits tests that a selection token stands for one sign-in, and allows no
 // more than that sign-in did.
 func TestSelectionTokenLimits(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {

@@ -11,7 +11,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSignUpLimit: two servers share the limit of sign-ups. It does not limit sign-ins.
+// TestSignUpLimit tests that two servers share the limit of sign-ups. It does not limit
+// sign-ins.
 func TestSignUpLimit(t *testing.T) {
 	t.Parallel()
 	settings := []string{kit.LongRequestTimeout, "LATCHKEY_SIGN_UP_LIMIT=5/1h", "LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8"}

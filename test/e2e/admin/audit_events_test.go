@@ -25,8 +25,8 @@ type auditedAction struct {
 	want []string // action, outcome, client, name, factor and object of each event
 }
 
-// TestEachActionIsOneAuditEvent: each action that is recorded (ASVS 16.2) is done once,
-// and leads to one audit event with the time in UTC, the user, the client, the factor,
+// TestEachActionIsOneAuditEvent tests that each action that is recorded (ASVS 16.2) is done
+// once, and leads to one audit event with the time in UTC, the user, the client, the factor,
 // the outcome, the address, and the id of the request.
 func TestEachActionIsOneAuditEvent(t *testing.T) {
 	t.Parallel()

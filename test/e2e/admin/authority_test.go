@@ -296,8 +296,8 @@ func (g *fullAccessRecords) v2Attempts() []escalation {
 	}
 }
 
-// TestOnlyFullAccessMakesFullAccessChanges: each documented role, and all roles except
-// FullAccess together, try each change that needs FullAccess, by each operation that
+// TestOnlyFullAccessMakesFullAccessChanges tests that each documented role, and all roles
+// except FullAccess together, try each change that needs FullAccess, by each operation that
 // writes. All are refused and change nothing. FullAccess may make all of them.
 func TestOnlyFullAccessMakesFullAccessChanges(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
@@ -400,10 +400,9 @@ func (g *fullAccessRecords) state(t *testing.T) map[string]string {
 	return seen
 }
 
-// TestRaisedClientReportsItsSecrets: a client or sender with more roles cannot be
-// changed by an administrator who may not use them. When an administrator gives a
-// client more roles, the response and the audit event name the secrets that the client
-// already has.
+// TestRaisedClientReportsItsSecrets tests that a client or sender with more roles cannot be
+// changed by an administrator who may not use them. When an administrator gives a client more
+// roles, the response and the audit event name the secrets that the client already has.
 func TestRaisedClientReportsItsSecrets(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		g := newGuarded(t, m)
@@ -489,7 +488,7 @@ func mustHearOfChange(m *kit.OrderCloud, t *testing.T, object, action, changed s
 	})
 }
 
-// TestLesserRolesStillWork: administrators of each kind can do their work on records
+// TestLesserRolesStillWork tests that administrators of each kind can do their work on records
 // without more roles than they have.
 func TestLesserRolesStillWork(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {

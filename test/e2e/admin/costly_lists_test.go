@@ -23,7 +23,7 @@ const (
 	listTooSlow = "The list took longer than 5s. Use fewer filters, alternatives, asterisks and sort fields."
 )
 
-// TestHostileLists: a caller who may read the users of one company sends the most
+// TestHostileLists tests that a caller who may read the users of one company sends the most
 // expensive lists. They do not keep others from signing in.
 func TestHostileLists(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {

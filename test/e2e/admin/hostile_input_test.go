@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestHostileInput: invalid input is answered by the documented refusal with the path
-// of each fault, and nothing is stored.
+// TestHostileInput tests that invalid input is answered by the documented refusal with the
+// path of each fault, and nothing is stored.
 func TestHostileInput(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)

@@ -7,8 +7,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLastActive: TermsAccepted is stored for every user. LastActive is
-// the last sign-in, or the given time for a user who was created with one.
+// TestLastActive tests that TermsAccepted is stored for every user. LastActive is the last
+// sign-in, or the given time for a user who was created with one.
 func TestLastActive(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		const terms = `"TermsAccepted":"2026-01-02T03:04:05Z"`

@@ -7,7 +7,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLenientRequests: the tools of OrderCloud send query parameters and members of
+// TestLenientRequests tests that the tools of OrderCloud send query parameters and members of
 // other resources. OrderCloud ignores these, and so does /v1.
 func TestLenientRequests(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {

@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDocumentIsComplete: the OpenAPI document contains every route of the server, and
-// the server serves every operation of the document.
+// TestDocumentIsComplete tests that the OpenAPI document contains every route of the server,
+// and the server serves every operation of the document.
 func TestDocumentIsComplete(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		var documented, served []string

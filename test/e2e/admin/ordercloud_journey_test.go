@@ -13,8 +13,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestOrderCloud: an administrator sets up a marketplace through two servers, from the
-// first buyer on, and its shoppers use it. All requests and responses match the OpenAPI
+// TestOrderCloud tests that an administrator sets up a marketplace through two servers, from
+// the first buyer on, and its shoppers use it. All requests and responses match the OpenAPI
 // document.
 func TestOrderCloud(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {

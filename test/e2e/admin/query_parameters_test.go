@@ -75,8 +75,8 @@ func queryOperations(m *kit.OrderCloud, t *testing.T) (all []queryOperation) {
 	return all
 }
 
-// TestQueriesAreCompleteOrRefused: every operation refuses a query that is malformed,
-// misspelt, empty or repeated, and changes nothing.
+// TestQueriesAreCompleteOrRefused tests that every operation refuses a query that is
+// malformed, misspelt, empty or repeated, and changes nothing.
 func TestQueriesAreCompleteOrRefused(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		makeAssignments(m, t)
@@ -199,8 +199,8 @@ func deletesOnlyWhatIsNamed(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// TestQueriesOfOAuthEndpoints: endpoints that take forms refuse a malformed query and
-// otherwise ignore it. Registration takes no parameters.
+// TestQueriesOfOAuthEndpoints tests that endpoints that take forms refuse a malformed query
+// and otherwise ignore it. Registration takes no parameters.
 func TestQueriesOfOAuthEndpoints(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		self := []string{"grant_type", "client_credentials", "client_id", m.Operator.ID, "client_secret", m.Operator.Secret}
@@ -233,7 +233,7 @@ func TestQueriesOfOAuthEndpoints(t *testing.T) {
 	})
 }
 
-// TestQueriesAreParsedInOnePlace: the parsers of net/http drop what they do not
+// TestQueriesAreParsedInOnePlace tests that the parsers of net/http drop what they do not
 // understand. So only oauth/surface/query.go and oauth/form.go parse queries and forms.
 func TestQueriesAreParsedInOnePlace(t *testing.T) {
 	t.Parallel()
@@ -277,7 +277,7 @@ func TestQueriesAreParsedInOnePlace(t *testing.T) {
 	}
 }
 
-// TestSemicolonsInForms: a raw semicolon in a form is data (WHATWG URL §5.1). The
+// TestSemicolonsInForms tests that a raw semicolon in a form is data (WHATWG URL §5.1). The
 // HttpParams of Angular sends it so.
 func TestSemicolonsInForms(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {

@@ -17,7 +17,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestVendorRoutes: the server answers the requests that the vendors' clients send
+// TestVendorRoutes tests that the server answers the requests that the vendors' clients send
 // besides the documented ones, and refuses unknown paths in the shape of the dialect.
 func TestVendorRoutes(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {

@@ -12,7 +12,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestTrailingSlash: a path with a slash at its end is the same resource, for each
+// TestTrailingSlash tests that a path with a slash at its end is the same resource, for each
 // operation, for each caller, and in the metrics.
 func TestTrailingSlash(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {

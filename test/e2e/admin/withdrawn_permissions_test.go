@@ -10,7 +10,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestWithdrawnRolesEnd: an administrator with fewer roles cannot take anything from
+// TestWithdrawnRolesEnd tests that an administrator with fewer roles cannot take anything from
 // one with more. A withdrawn role ends at once.
 func TestWithdrawnRolesEnd(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {

@@ -16,9 +16,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestFailureReasonsContainNoSecrets: an administrator points senders at many
-// addresses. The reasons of failures do not reveal the network of the server, wherever
-// they are shown.
+// TestFailureReasonsContainNoSecrets tests that an administrator points senders at many
+// addresses. The reasons of failures do not reveal the network of the server, wherever they
+// are shown.
 func TestFailureReasonsContainNoSecrets(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		secure := httptest.NewTLSServer(http.NotFoundHandler())

@@ -100,7 +100,7 @@ func TestKilledReplicas(t *testing.T) {
 	}
 }
 
-// TestNothingIsDeliveredAfterExpiry: the receiver comes back after the codes have
+// TestNothingIsDeliveredAfterExpiry tests that the receiver comes back after the codes have
 // expired. Nothing is sent, and each message is listed with the reason.
 func TestNothingIsDeliveredAfterExpiry(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

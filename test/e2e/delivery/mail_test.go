@@ -183,7 +183,7 @@ func sendBy(a *kit.OneServer, port int, mode string) {
 	}})
 }
 
-// TestMail: a server sends codes by SMTP, with STARTTLS and implicit TLS.
+// TestMail tests that a server sends codes by SMTP, with STARTTLS and implicit TLS.
 func TestMail(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		m := newMailServer(t)

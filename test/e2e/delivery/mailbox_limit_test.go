@@ -88,8 +88,8 @@ func total(messages map[string]int) (n int) {
 	return n
 }
 
-// TestFiveMessagesForAMailbox: two servers get four hundred requests at once, in each
-// way that leads to one login or one mailbox. Five messages are sent at most.
+// TestFiveMessagesForAMailbox tests that two servers get four hundred requests at once, in
+// each way that leads to one login or one mailbox. Five messages are sent at most.
 func TestFiveMessagesForAMailbox(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		sendEverything(w)
@@ -145,7 +145,7 @@ func TestFiveMessagesForAMailbox(t *testing.T) {
 	})
 }
 
-// TestThirtyMessagesADay: a mailbox gets thirty messages a day at most, and unknown
+// TestThirtyMessagesADay tests that a mailbox gets thirty messages a day at most, and unknown
 // usernames are limited alike.
 func TestThirtyMessagesADay(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -177,7 +177,7 @@ func TestThirtyMessagesADay(t *testing.T) {
 	})
 }
 
-// TestUsedUpMailboxKeepsTheCode: the limit of a mailbox is used up through another
+// TestUsedUpMailboxKeepsTheCode tests that the limit of a mailbox is used up through another
 // login. The response is the same, nothing is sent, and the last code still signs in.
 func TestUsedUpMailboxKeepsTheCode(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -200,8 +200,8 @@ func TestUsedUpMailboxKeepsTheCode(t *testing.T) {
 	})
 }
 
-// TestLockNoticeWaitsForTheMailbox: a lockout notice for a mailbox at its limit is sent
-// when the limit allows it.
+// TestLockNoticeWaitsForTheMailbox tests that a lockout notice for a mailbox at its limit is
+// sent when the limit allows it.
 func TestLockNoticeWaitsForTheMailbox(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		sendEverything(w)

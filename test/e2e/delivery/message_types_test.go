@@ -33,10 +33,10 @@ func askForEverything(o kit.Admin, t *testing.T, newcomer string) {
 	}
 }
 
-// TestEveryMessageTypeSurvivesAKill: the server is killed right after its last
-// response, and the receiver is down for minutes. Then each message of each type
-// arrives once, and its code works. Messages that were refused or have expired are
-// listed with the reason, and are never sent.
+// TestEveryMessageTypeSurvivesAKill tests that the server is killed right after its last
+// response, and the receiver is down for minutes. Then each message of each type arrives once,
+// and its code works. Messages that were refused or have expired are listed with the reason,
+// and are never sent.
 func TestEveryMessageTypeSurvivesAKill(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(strings.ReplaceAll(kit.EveryTypeDocument, "SINK", w.Inbox.URL))
@@ -136,8 +136,8 @@ func hasStep(a *kit.OneServer, t *testing.T, o kit.Admin, requestID, step, reaso
 	t.Errorf("no step %q because of %s in %s", step, reason, got.Body)
 }
 
-// TestThreeReplicas: three servers share sixty requests. The receiver gets one call for
-// each.
+// TestThreeReplicas tests that three servers share sixty requests. The receiver gets one call
+// for each.
 func TestThreeReplicas(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, kit.Postgres(t).Database(t))

@@ -31,7 +31,7 @@ func defaultsOf(names ...string) []string {
 	return settings
 }
 
-// TestDefaultLimitOfAnAddress: many usernames are requested from each of several
+// TestDefaultLimitOfAnAddress tests that many usernames are requested from each of several
 // addresses, on two servers. Public addresses are limited at each endpoint that stores
 // requests. Addresses that may be shared by many callers are not.
 func TestDefaultLimitOfAnAddress(t *testing.T) {
@@ -117,8 +117,8 @@ func backlog(w *kit.Fixture, n int, source string) {
 	})
 }
 
-// TestBacklogOfOneAddressDelaysNobodyElse: thousands of requests of one address wait.
-// The code of a request from another address arrives while most of them still wait.
+// TestBacklogOfOneAddressDelaysNobodyElse tests that thousands of requests of one address
+// wait. The code of a request from another address arrives while most of them still wait.
 func TestBacklogOfOneAddressDelaysNobodyElse(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		backlog(w, 6000, "198.51.100.1")
@@ -150,7 +150,7 @@ func gauge(n *kit.Server, name string) float64 {
 	return value
 }
 
-// TestFloodOfUnknownNames: a thousand requests for unknown usernames leave little in
+// TestFloodOfUnknownNames tests that a thousand requests for unknown usernames leave little in
 // the database.
 func TestFloodOfUnknownNames(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

@@ -58,7 +58,7 @@ func checkTooMany(t *testing.T, a kit.Response) {
 	}
 }
 
-// TestSendLimits: two servers share the limits of requests for codes.
+// TestSendLimits tests that two servers share the limits of requests for codes.
 func TestSendLimits(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		for _, test := range []struct {
@@ -87,7 +87,7 @@ func TestSendLimits(t *testing.T) {
 	})
 }
 
-// TestForgedAddress: without a trusted proxy, X-Forwarded-For does not change the
+// TestForgedAddress tests that without a trusted proxy, X-Forwarded-For does not change the
 // address that is limited.
 func TestForgedAddress(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

@@ -119,9 +119,9 @@ func (v *sealedReceiver) code(t *testing.T, l kit.SenderMessage, jwe, clientID s
 	return sealed.Code
 }
 
-// TestSealedToReceiver: with the public key of a receiver only the receiver can read a
-// code: neither a carrier of the message nor an owner of the database and the master
-// key can.
+// TestSealedToReceiver tests that with the public key of a receiver only the receiver can read
+// a code: neither a carrier of the message nor an owner of the database and the master key
+// can.
 func TestSealedToReceiver(t *testing.T) {
 	elliptical, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -85,7 +85,7 @@ func metric(n *kit.Server, name string) string {
 	return string(found[1])
 }
 
-// TestTimeline: the timeline shows each step of a code, from the request to the
+// TestTimeline tests that the timeline shows each step of a code, from the request to the
 // redemption, with a receiver that fails at first.
 func TestTimeline(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -148,7 +148,7 @@ func TestTimeline(t *testing.T) {
 	})
 }
 
-// TestRetryOfADeadMessage: the receiver refuses a message for good. A retry sends
+// TestRetryOfADeadMessage tests that the receiver refuses a message for good. A retry sends
 // another code in its place, until the code has expired.
 func TestRetryOfADeadMessage(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -195,8 +195,8 @@ func TestRetryOfADeadMessage(t *testing.T) {
 	})
 }
 
-// TestUnknownNamesLeaveATimeline: a request for an unknown username has a timeline with
-// two steps.
+// TestUnknownNamesLeaveATimeline tests that a request for an unknown username has a timeline
+// with two steps.
 func TestUnknownNamesLeaveATimeline(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()

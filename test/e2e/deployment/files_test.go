@@ -17,7 +17,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestUnit: systemd accepts the unit, and its exposure is low.
+// TestUnit tests that systemd accepts the unit, and its exposure is low.
 func TestUnit(t *testing.T) {
 	text, err := os.ReadFile(root + "/deploy/systemd/latchkey.service")
 	if err != nil {
@@ -35,8 +35,8 @@ func TestUnit(t *testing.T) {
 	run(t, ".", "systemd-analyze", "security", "--offline=true", "--threshold=15", unit)
 }
 
-// TestAlerts: promtool accepts the alerts and the expressions of the dashboard, and the
-// alerts fire when they should.
+// TestAlerts tests that promtool accepts the alerts and the expressions of the dashboard, and
+// the alerts fire when they should.
 func TestAlerts(t *testing.T) {
 	dir := root + "/deploy/prometheus"
 	run(t, dir, "promtool", "check", "rules", "latchkey.rules.yml")
@@ -104,7 +104,7 @@ type object struct {
 	}
 }
 
-// TestChart: Helm accepts the chart, and it renders what Kubernetes needs to restart
+// TestChart tests that Helm accepts the chart, and it renders what Kubernetes needs to restart
 // replicas without a failed request.
 func TestChart(t *testing.T) {
 	cache := run(t, ".", "go", "env", "GOCACHE", "GOMODCACHE", "GOPATH")

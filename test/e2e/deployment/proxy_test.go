@@ -46,8 +46,8 @@ var proxies = []proxy{
 	},
 }
 
-// TestProxies: no request fails while both replicas are restarted one after the other
-// behind the examples of proxies, with the delays that the page names.
+// TestProxies tests that no request fails while both replicas are restarted one after the
+// other behind the examples of proxies, with the delays that the page names.
 func TestProxies(t *testing.T) {
 	for _, p := range proxies {
 		t.Run(p.program, func(t *testing.T) {

@@ -98,8 +98,8 @@ func mustEqual(t *testing.T, a, b string) (files int) {
 	return files
 }
 
-// TestImage: the image has the same bytes from any path, two programs of others read it,
-// and it runs without root and without a shell.
+// TestImage tests that the image has the same bytes from any path, two programs of others read
+// it, and it runs without root and without a shell.
 func TestImage(t *testing.T) {
 	out := release(t, root, "image")
 	if n := mustEqual(t, out, release(t, copyOfSources(t), "image")); n != 5 {
@@ -146,8 +146,8 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestArchives: the archives are the same when made twice, the checksums hold, and the
-// list of components names what is linked.
+// TestArchives tests that the archives are the same when made twice, the checksums hold, and
+// the list of components names what is linked.
 func TestArchives(t *testing.T) {
 	out := release(t, root, "archives")
 	if n := mustEqual(t, out, release(t, copyOfSources(t), "archives")); n != 5 {

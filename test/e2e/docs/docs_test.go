@@ -16,8 +16,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDocs: the shell commands of each page of docs work as they stand there, beside a
-// running server.
+// TestDocs tests that the shell commands of each page of docs work as they stand there, beside
+// a running server.
 func TestDocs(t *testing.T) {
 	pages, err := filepath.Glob("../../../docs/*.md")
 	if err != nil || len(pages) < 10 {

@@ -19,8 +19,8 @@ const movedModule = "example.org/you/latchkey"
 // imports.
 var movedVersion = "v0.1.0-t" + strings.ToLower(rand.Text())
 
-// TestModule: "make module" gives the source a module path, and another team's program gets
-// that module from a proxy and builds with it. An example builds within the copy.
+// TestModule tests that "make module" gives the source a module path, and another team's
+// program gets that module from a proxy and builds with it. An example builds within the copy.
 func TestModule(t *testing.T) {
 	copied := filepath.Join(t.TempDir(), "latchkey")
 	run(t, "../../..", nil, "make", "-s", "module", "MODULE="+movedModule, "OUT="+copied)
@@ -56,7 +56,7 @@ func TestModule(t *testing.T) {
 	}
 }
 
-// TestModulePath: a path that nobody could fetch is refused.
+// TestModulePath tests that a path that nobody could fetch is refused.
 func TestModulePath(t *testing.T) {
 	for _, module := range []string{"latchkey", "example.org", "example.org/a b", ""} {
 		if out, err := exec.CommandContext(t.Context(), "../../../.ci/module", module, filepath.Join(t.TempDir(), "x")).CombinedOutput(); err == nil || !strings.Contains(string(out), "MODULE") {

@@ -103,8 +103,8 @@ func queueMessages(ctx context.Context, a *server.App, n int) error {
 	return errors.Join(err, issueErr)
 }
 
-// TestRewrap: the master key of a database in use is changed. Then the old master key
-// opens nothing, and everything works with the new one.
+// TestRewrap tests that the master key of a database in use is changed. Then the old master
+// key opens nothing, and everything works with the new one.
 func TestRewrap(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const issuer = "LATCHKEY_ISSUER=http://id.example"
@@ -200,8 +200,8 @@ func checkRewrapped(w *kit.Fixture, t *testing.T, first []rewrap.Count) {
 	}
 }
 
-// TestRewrapReportsUnknownMasterKeys: a secret that is sealed under an unknown master
-// key is reported.
+// TestRewrapReportsUnknownMasterKeys tests that a secret that is sealed under an unknown
+// master key is reported.
 func TestRewrapReportsUnknownMasterKeys(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, "sqlite:"+t.TempDir()+"/latchkey.db")

@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestKeysRotateThemselves: three servers find at once that their signing keys are old
-// enough. One successor is announced for each algorithm.
+// TestKeysRotateThemselves tests that three servers find at once that their signing keys are
+// old enough. One successor is announced for each algorithm.
 func TestKeysRotateThemselves(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const rotation, maxAge = 2160 * time.Hour, time.Hour
@@ -94,8 +94,8 @@ func checkAnnouncements(w *kit.Fixture, t *testing.T, want int) {
 	})
 }
 
-// TestEmergencyRevocation: one server revokes a key. Tokens signed with it are inactive
-// at the other server.
+// TestEmergencyRevocation tests that one server revokes a key. Tokens signed with it are
+// inactive at the other server.
 func TestEmergencyRevocation(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		first, second := w.Serve(kit.SharedIssuer), w.Serve(kit.SharedIssuer)

@@ -95,8 +95,8 @@ const (
 	perSecond         = 100
 )
 
-// TestNoVerificationFailsWhileKeysRotate: keys rotate ten times, with a hundred tokens
-// a second around each rotation. A service that fetches the key set only when its
+// TestNoVerificationFailsWhileKeysRotate tests that keys rotate ten times, with a hundred
+// tokens a second around each rotation. A service that fetches the key set only when its
 // max-age is over verifies all of them.
 func TestNoVerificationFailsWhileKeysRotate(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -220,10 +220,10 @@ func (r *rotationTest) settle() {
 	r.kept = valid
 }
 
-// TestKeyRevokedInAnEmergency: tokens of a revoked key are inactive at once at
-// introspection, and refused by services after the max-age at the latest. The next key
-// signs at once without announcement. So services that do not look for it fail, which
-// is why other keys are announced.
+// TestKeyRevokedInAnEmergency tests that tokens of a revoked key are inactive at once at
+// introspection, and refused by services after the max-age at the latest. The next key signs
+// at once without announcement. So services that do not look for it fail, which is why other
+// keys are announced.
 func TestKeyRevokedInAnEmergency(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		machine := machine(w, t)

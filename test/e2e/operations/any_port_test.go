@@ -17,8 +17,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestAnyPort: a server with a port that the system chooses knows the port. Its issuer,
-// audience and published URLs can be called.
+// TestAnyPort tests that a server with a port that the system chooses knows the port. Its
+// issuer, audience and published URLs can be called.
 func TestAnyPort(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		for listen, host := range map[string]string{
@@ -35,7 +35,7 @@ func TestAnyPort(t *testing.T) {
 	})
 }
 
-// TestAnyPortOfDemo: the welcome text of the demo names the port that the system has
+// TestAnyPortOfDemo tests that the welcome text of the demo names the port that the system has
 // chosen.
 func TestAnyPortOfDemo(t *testing.T) {
 	t.Parallel()
@@ -60,8 +60,8 @@ func runDemo(t *testing.T, pattern, listen string) loggedServer {
 	})
 }
 
-// TestDemoOnTakenPort: a demo whose address is in use says so, and prints no commands that
-// would reach somebody else.
+// TestDemoOnTakenPort tests that a demo whose address is in use says so, and prints no
+// commands that would reach somebody else.
 func TestDemoOnTakenPort(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestBackup: a backup of a database that serves restores to a database of either kind.
-// The refresh tokens, codes and audit events are those of the time of the backup. The
+// TestBackup tests that a backup of a database that serves restores to a database of either
+// kind. The refresh tokens, codes and audit events are those of the time of the backup. The
 // file has mode 0600 and no master key, and is never overwritten.
 func TestBackup(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -72,8 +72,8 @@ func checkBackupFile(t *testing.T, file string) {
 	}
 }
 
-// TestDamagedBackup: part of a backup, a backup with a changed byte, and another SQLite
-// file are not restored, and the target stays empty.
+// TestDamagedBackup tests that part of a backup, a backup with a changed byte, and another
+// SQLite file are not restored, and the target stays empty.
 func TestDamagedBackup(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		dir := t.TempDir()
@@ -103,8 +103,8 @@ func TestDamagedBackup(t *testing.T) {
 	})
 }
 
-// TestKilledBackup: a backup that is killed leaves no file under the name, and can be
-// repeated.
+// TestKilledBackup tests that a backup that is killed leaves no file under the name, and can
+// be repeated.
 func TestKilledBackup(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		addManyUsers(t, openDatabase(t, w.DatabaseURL))
@@ -118,7 +118,7 @@ func TestKilledBackup(t *testing.T) {
 	})
 }
 
-// TestCopiedFile: a copy of the file of a live SQLite database lacks what is in the
+// TestCopiedFile tests that a copy of the file of a live SQLite database lacks what is in the
 // write-ahead log. The audit head from before shows that the end is missing.
 func TestCopiedFile(t *testing.T) {
 	t.Parallel()

@@ -121,9 +121,9 @@ func environOf(databaseURL string) []string {
 	return []string{"LATCHKEY_DATABASE_URL=" + databaseURL, "LATCHKEY_MASTER_KEY=" + kit.MasterKey}
 }
 
-// TestCopy: a copy to a database of the other kind, made while the source serves, has all
-// rows. The target works with the refresh tokens, codes and passwords of the source. It
-// numbers its requests for codes on, so that newer codes replace older ones.
+// TestCopy tests that a copy to a database of the other kind, made while the source serves,
+// has all rows. The target works with the refresh tokens, codes and passwords of the source.
+// It numbers its requests for codes on, so that newer codes replace older ones.
 func TestCopy(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -155,8 +155,8 @@ func TestCopy(t *testing.T) {
 	})
 }
 
-// TestCopyOfManyUsers: a copy that is killed leaves an empty target, and can be repeated.
-// A row that is not as in the source is found, and nothing is copied.
+// TestCopyOfManyUsers tests that a copy that is killed leaves an empty target, and can be
+// repeated. A row that is not as in the source is found, and nothing is copied.
 func TestCopyOfManyUsers(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		addManyUsers(t, openDatabase(t, w.DatabaseURL))
@@ -204,7 +204,7 @@ func flipOneByte(t *testing.T, db *sql.DB, sqlite bool, of string) (undo string)
 	return "DROP TRIGGER flip ON users"
 }
 
-// TestCopyOfMissingDatabase: a copy from a database that does not exist names it and
+// TestCopyOfMissingDatabase tests that a copy from a database that does not exist names it and
 // creates nothing.
 func TestCopyOfMissingDatabase(t *testing.T) {
 	dir := t.TempDir()

@@ -10,7 +10,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestPublicDocumentsAcrossOrigins: a web page of a configured origin can read each
+// TestPublicDocumentsAcrossOrigins tests that a web page of a configured origin can read each
 // public document. A page of another origin can read none.
 func TestPublicDocumentsAcrossOrigins(t *testing.T) {
 	const shop, stranger = "https://shop.example", "https://stranger.example"

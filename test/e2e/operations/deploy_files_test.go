@@ -10,7 +10,7 @@ import (
 	"latchkey/config"
 )
 
-// TestDeployFilesNameSettings: each variable in the files of deploy is a setting.
+// TestDeployFilesNameSettings tests that each variable in the files of deploy is a setting.
 func TestDeployFilesNameSettings(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{"LATCHKEY_CONFIG": true}

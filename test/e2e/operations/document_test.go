@@ -29,8 +29,8 @@ account_memberships:
   - {account_id: acme, account_member_id: acme/jane, roles: [BuyerAdmin]}
 `
 
-// TestExport: an export has no secrets, is the same each time, and changes nothing when
-// it is applied. In an empty database it makes the same records, so that its export is
+// TestExport tests that an export has no secrets, is the same each time, and changes nothing
+// when it is applied. In an empty database it makes the same records, so that its export is
 // the same.
 func TestExport(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -85,8 +85,8 @@ func exportTo(t *testing.T, environ []string, file string) string {
 	return r.Stdout
 }
 
-// TestPrune: apply --prune deletes what the lists of the document do not name, after it
-// was shown. Lists that the document does not have are left alone.
+// TestPrune tests that apply --prune deletes what the lists of the document do not name, after
+// it was shown. Lists that the document does not have are left alone.
 func TestPrune(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(furtherDocument)
@@ -140,8 +140,8 @@ delete Buyer closed
 	})
 }
 
-// TestSecretsOfDocument: secrets come from the environment and from files, and faults
-// name the line. No secret is in an error.
+// TestSecretsOfDocument tests that secrets come from the environment and from files, and
+// faults name the line. No secret is in an error.
 func TestSecretsOfDocument(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -192,7 +192,7 @@ ApiClients:
 	}
 }
 
-// TestSchema: the schema of the document is JSON, and refuses unknown members.
+// TestSchema tests that the schema of the document is JSON, and refuses unknown members.
 func TestSchema(t *testing.T) {
 	t.Parallel()
 	var schema struct {
@@ -205,8 +205,8 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// TestSenderWarnings: apply warns of receivers that outbound_allow refuses, and of codes
-// that go to two webhooks.
+// TestSenderWarnings tests that apply warns of receivers that outbound_allow refuses, and of
+// codes that go to two webhooks.
 func TestSenderWarnings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestIssuerPath: with an issuer that has a path, all documented paths are served below
-// it, and at the root for proxies that remove it. The responses are the same.
+// TestIssuerPath tests that with an issuer that has a path, all documented paths are served
+// below it, and at the root for proxies that remove it. The responses are the same.
 func TestIssuerPath(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const issuer, below = "https://id.example/shop/tenant-1.a", "/shop/tenant-1.a"

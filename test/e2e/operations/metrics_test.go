@@ -15,7 +15,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestMetrics: the metrics tell what happened on a server, and the dashboard and the
+// TestMetrics tests that the metrics tell what happened on a server, and the dashboard and the
 // alerts use metrics and labels that exist.
 func TestMetrics(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestOneIssuer: while a server runs on a database, a server with another issuer does
-// not start on it. Servers with the same issuer start. When all have stopped, a server
+// TestOneIssuer tests that while a server runs on a database, a server with another issuer
+// does not start on it. Servers with the same issuer start. When all have stopped, a server
 // with another issuer starts at once.
 func TestOneIssuer(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -70,8 +70,8 @@ func joinsIssuer(t *testing.T, w *kit.Fixture, issuer string) {
 	}
 }
 
-// TestOneIssuerAtOnce: servers with several issuers start at once. Those of one issuer
-// run, the others end.
+// TestOneIssuerAtOnce tests that servers with several issuers start at once. Those of one
+// issuer run, the others end.
 func TestOneIssuerAtOnce(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		issuers := []string{"https://one.example", "https://two.example", "https://three.example"}
@@ -97,9 +97,9 @@ func TestOneIssuerAtOnce(t *testing.T) {
 	})
 }
 
-// TestIssuerAfterKill: a killed server does not keep servers with its issuer from
-// starting, and others only for a short time. A frozen server ends when it wakes up and
-// a server with another issuer has started.
+// TestIssuerAfterKill tests that a killed server does not keep servers with its issuer from
+// starting, and others only for a short time. A frozen server ends when it wakes up and a
+// server with another issuer has started.
 func TestIssuerAfterKill(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		killed := processOf(w, t, "https://one.example")

@@ -37,8 +37,8 @@ func selftest(t *testing.T, target string, flags ...string) (verdicts map[string
 	return verdicts, r
 }
 
-// TestSelftest: a server on this machine passes. With a test user the journey is checked,
-// and with the role AuditReader the address of the client.
+// TestSelftest tests that a server on this machine passes. With a test user the journey is
+// checked, and with the role AuditReader the address of the client.
 func TestSelftest(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
@@ -69,7 +69,7 @@ func TestSelftest(t *testing.T) {
 	})
 }
 
-// TestSelftestOfOtherIssuer: the metadata must name the target.
+// TestSelftestOfOtherIssuer tests that the metadata must name the target.
 func TestSelftestOfOtherIssuer(t *testing.T) {
 	t.Parallel()
 	w := &kit.Fixture{T: t, DatabaseURL: "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db"), Inbox: kit.NewInbox(t)}
@@ -81,7 +81,7 @@ func TestSelftestOfOtherIssuer(t *testing.T) {
 	mustFail(t, nil, "target", "selftest")
 }
 
-// TestSelftestBehindProxy: faults of a proxy are found.
+// TestSelftestBehindProxy tests that faults of a proxy are found.
 func TestSelftestBehindProxy(t *testing.T) {
 	t.Parallel()
 	type fault struct {

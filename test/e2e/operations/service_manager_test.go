@@ -11,8 +11,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestServiceManager: systemd is told when a server is ready, that it lives, and that it
-// stops. While it runs, the command healthcheck succeeds; afterwards it fails.
+// TestServiceManager tests that systemd is told when a server is ready, that it lives, and
+// that it stops. While it runs, the command healthcheck succeeds; afterwards it fails.
 func TestServiceManager(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		dir, err := os.MkdirTemp("", "notify") // the path of a socket must be short

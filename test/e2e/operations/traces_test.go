@@ -62,9 +62,9 @@ func (r *otlpReceiver) named(name, traceID string) (found []*otlp.Span) {
 	return found
 }
 
-// TestTraces: a trace that a caller began contains the request, its named statements, and
-// the attempt to deliver the message, which is linked to the request and goes on at the
-// receiver. Log lines name the trace, and no span contains a secret.
+// TestTraces tests that a trace that a caller began contains the request, its named
+// statements, and the attempt to deliver the message, which is linked to the request and goes
+// on at the receiver. Log lines name the trace, and no span contains a secret.
 func TestTraces(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const traceID, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -25,8 +25,8 @@ var nextMigration = []string{
 	"CREATE TABLE next_release (id TEXT PRIMARY KEY)",
 }
 
-// TestUpgrade: servers go on without a failed request while the next release migrates the
-// database. A server of this release does not start afterwards, and says why.
+// TestUpgrade tests that servers go on without a failed request while the next release
+// migrates the database. A server of this release does not start afterwards, and says why.
 func TestUpgrade(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)

@@ -23,10 +23,10 @@ type secretJourney struct {
 	refused strings.Builder // bodies of the answers that refuse
 }
 
-// TestNoSecretOnTheJourney: each request that contains or returns a secret is sent,
+// TestNoSecretOnTheJourney tests that each request that contains or returns a secret is sent,
 // valid and invalid. The secrets are neither in the database, the log, the metrics, the
-// exported audit events and the output of commands, nor in the arguments of the process
-// and the bodies of refusals.
+// exported audit events and the output of commands, nor in the arguments of the process and
+// the bodies of refusals.
 func TestNoSecretOnTheJourney(t *testing.T) {
 	t.Parallel()
 	kit.EachEmptyDatabase(t, func(t *testing.T, url string) {

@@ -60,8 +60,8 @@ func isPlain(text string) bool {
 	}) < 0
 }
 
-// TestNoForgedLogLine: hostile texts are sent in each part of a request, and as names
-// that administrators choose. They cannot forge a line of the log, of the audit export,
+// TestNoForgedLogLine tests that hostile texts are sent in each part of a request, and as
+// names that administrators choose. They cannot forge a line of the log, of the audit export,
 // of the output of commands or of a response (ASVS 16.4.1).
 func TestNoForgedLogLine(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -166,7 +166,7 @@ func seeCommandsForgeNothing(a *kit.OneServer, t *testing.T) {
 	}
 }
 
-// TestHostileRecords: commands print records with hostile names safely.
+// TestHostileRecords tests that commands print records with hostile names safely.
 func TestHostileRecords(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)

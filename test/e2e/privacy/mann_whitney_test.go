@@ -180,8 +180,8 @@ func mannWhitney(a, b []time.Duration) float64 {
 	return math.Erfc(max(0, distance-0.5) / deviation / math.Sqrt2)
 }
 
-// TestMannWhitney: the expected values of the first three cases are textbook examples
-// calculated by hand: U, its mean and deviation, then a table of the normal
+// TestMannWhitney tests that the expected values of the first three cases are textbook
+// examples calculated by hand: U, its mean and deviation, then a table of the normal
 // distribution.
 func TestMannWhitney(t *testing.T) {
 	t.Parallel()
@@ -226,7 +226,7 @@ func TestMannWhitney(t *testing.T) {
 	}
 }
 
-// TestMannWhitneyIsCalibrated: samples of one distribution separate as often as the
+// TestMannWhitneyIsCalibrated tests that samples of one distribution separate as often as the
 // probability says. Samples that differ by a tenth nearly always separate.
 func TestMannWhitneyIsCalibrated(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestUniformAnswers: responses do not reveal which users exist.
+// TestUniformAnswers tests that responses do not reveal which users exist.
 func TestUniformAnswers(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		kit.NewOneServer(w).Each(t, []kit.OneServerTest{
@@ -134,7 +134,7 @@ func twoNames(t *testing.T, a *kit.OneServer) {
 	}
 }
 
-// TestNoSecretAtRest: the files of SQLite, the columns of PostgreSQL and the log
+// TestNoSecretAtRest tests that the files of SQLite, the columns of PostgreSQL and the log
 // contain no secret, neither while messages wait nor after everything was used.
 func TestNoSecretAtRest(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

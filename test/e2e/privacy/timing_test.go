@@ -46,10 +46,10 @@ type timingTest struct {
 	bearer string // of a storefront
 }
 
-// TestUsersCannotBeToldApart: each request that takes a username or a client id is sent
-// for users and clients who must be indistinguishable. The responses are equal, byte
-// for byte, and their times do not separate. It does not run in parallel with other
-// tests of this package, which would make it slower and hide differences.
+// TestUsersCannotBeToldApart tests that each request that takes a username or a client id is
+// sent for users and clients who must be indistinguishable. The responses are equal, byte for
+// byte, and their times do not separate. It does not run in parallel with other tests of this
+// package, which would make it slower and hide differences.
 func TestUsersCannotBeToldApart(t *testing.T) { //nolint:paralleltest // see above
 	for name, database := range map[string]func() string{
 		"sqlite":   func() string { return "sqlite:" + filepath.Join(t.TempDir(), "latchkey.db") },

@@ -22,8 +22,8 @@ import (
 // forgottenPasswords is a database whose users have forgotten their passwords.
 type forgottenPasswords struct{ *kit.OrderCloud }
 
-// TestForgottenPasswords: callers who are not signed in can renew a password by a code
-// and can ask for usernames, and learn nothing about users.
+// TestForgottenPasswords tests that callers who are not signed in can renew a password by a
+// code and can ask for usernames, and learn nothing about users.
 func TestForgottenPasswords(t *testing.T) {
 	kit.EachOrderCloud(t, []string{kit.LongRequestTimeout}, func(t *testing.T, m *kit.OrderCloud) {
 		m.CheckDocument(t)
@@ -316,7 +316,7 @@ func (l forgottenPasswords) life(t *testing.T) {
 	l.put(l.Second, "shop", late, "late", kit.TedPassword).MustRefuseV1(t, 400, kit.InvalidVerificationBody)
 }
 
-// TestRenewalOutage: while the database refuses writes or is not there, a renewal
+// TestRenewalOutage tests that while the database refuses writes or is not there, a renewal
 // decides nothing, and its code stays valid.
 func TestRenewalOutage(t *testing.T) {
 	t.Parallel()

@@ -11,8 +11,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestKilledServer: acknowledged requests survive kill -9. Their messages are delivered
-// once, and not after their codes have expired.
+// TestKilledServer tests that acknowledged requests survive kill -9. Their messages are
+// delivered once, and not after their codes have expired.
 func TestKilledServer(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -82,7 +82,7 @@ func expiredAfterKill(a *kit.OneServer, t *testing.T) {
 	kit.MustIssue(t, "asked afterwards", n.SignInThrough("kiosk", "in-time", a.RequestCode(n, "kiosk", "in-time")))
 }
 
-// TestReceiverDown: a receiver that refuses connections and then answers errors gets
+// TestReceiverDown tests that a receiver that refuses connections and then answers errors gets
 // each message once when it is up.
 func TestReceiverDown(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

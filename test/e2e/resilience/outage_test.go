@@ -115,7 +115,7 @@ func nothingHappened(b *kit.Outage, t *testing.T) {
 	kit.MustIssue(t, "client credentials", b.ClientCredentials())
 }
 
-// TestPostgresStopped: PostgreSQL crashes under a running server.
+// TestPostgresStopped tests that PostgreSQL crashes under a running server.
 func TestPostgresStopped(t *testing.T) {
 	t.Parallel()
 	server, err := pgtest.Start(pgtest.Config{Migrate: func(url string) error {
@@ -166,8 +166,8 @@ func TestPostgresStopped(t *testing.T) {
 	nothingHappened(b, t)
 }
 
-// TestReadOnlyDatabase: a database that can be read and not written makes each attempt
-// fail after its verification, before it is settled.
+// TestReadOnlyDatabase tests that a database that can be read and not written makes each
+// attempt fail after its verification, before it is settled.
 func TestReadOnlyDatabase(t *testing.T) {
 	t.Parallel()
 	t.Run("postgres standby", func(t *testing.T) {

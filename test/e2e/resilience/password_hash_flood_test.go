@@ -14,9 +14,9 @@ import (
 
 const memoryOfServer = 512 // MiB that 200 logins with passwords may take
 
-// TestHashFlood: two hundred passwords of different logins are tried at once. The
-// server stays within its memory and answers that it is busy. Sign-ins by one-time
-// passwords do not wait for hashes.
+// TestHashFlood tests that two hundred passwords of different logins are tried at once. The
+// server stays within its memory and answers that it is busy. Sign-ins by one-time passwords
+// do not wait for hashes.
 func TestHashFlood(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		const passwords, codes = 200, 40

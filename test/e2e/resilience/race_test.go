@@ -36,7 +36,7 @@ func oneWinner(t *testing.T, what string, answers []kit.Response) {
 	}
 }
 
-// TestRedeemRace: of 200 parallel redemptions of one code at two servers, one gets a
+// TestRedeemRace tests that of 200 parallel redemptions of one code at two servers, one gets a
 // token. On PostgreSQL the servers are processes.
 func TestRedeemRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -69,7 +69,7 @@ func TestRedeemRace(t *testing.T) {
 	})
 }
 
-// TestGuessRace: parallel guesses are worth no more than the budget at each server,
+// TestGuessRace tests that parallel guesses are worth no more than the budget at each server,
 // although a right code is faster to check than a wrong one.
 func TestGuessRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -188,8 +188,8 @@ func isLockedOut(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, 
 	}
 }
 
-// TestLateCode: the login is locked as soon as the tenth failure is answered, although
-// hundreds of guesses are still running.
+// TestLateCode tests that the login is locked as soon as the tenth failure is answered,
+// although hundreds of guesses are still running.
 func TestLateCode(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.LongRequestTimeout)
@@ -212,7 +212,7 @@ func TestLateCode(t *testing.T) {
 	})
 }
 
-// TestParallelLogins: 50 parallel sign-ins of one user all succeed, also while an
+// TestParallelLogins tests that 50 parallel sign-ins of one user all succeed, also while an
 // imported hash is replaced.
 func TestParallelLogins(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -241,8 +241,8 @@ func TestParallelLogins(t *testing.T) {
 	})
 }
 
-// TestRefreshRace: 20 parallel refreshes at two servers all get the same next token, thirty
-// times in a row.
+// TestRefreshRace tests that 20 parallel refreshes at two servers all get the same next token,
+// thirty times in a row.
 func TestRefreshRace(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, "LATCHKEY_REFRESH_GRACE=60s")
@@ -273,7 +273,7 @@ func TestRefreshRace(t *testing.T) {
 	})
 }
 
-// TestBusyWriters: two servers get requests of all kinds at once. None fails because
+// TestBusyWriters tests that two servers get requests of all kinds at once. None fails because
 // another one holds the lock of the database.
 func TestBusyWriters(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

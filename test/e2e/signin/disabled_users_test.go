@@ -211,8 +211,8 @@ func (s *adminSetup) works(t *testing.T, username string, i issuedTokens) map[st
 	return good
 }
 
-// TestDisabledAndEnabledAgain: tokens and codes from before a user, client or account
-// was disabled stay invalid after it is enabled again. New ones work.
+// TestDisabledAndEnabledAgain tests that tokens and codes from before a user, client or
+// account was disabled stay invalid after it is enabled again. New ones work.
 func TestDisabledAndEnabledAgain(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)
@@ -264,7 +264,7 @@ func TestDisabledAndEnabledAgain(t *testing.T) {
 	})
 }
 
-// TestWithdrawnPermissions: a permission of a client is withdrawn and given back.
+// TestWithdrawnPermissions tests that a permission of a client is withdrawn and given back.
 // Tokens and codes that needed it stay invalid. Others go on.
 func TestWithdrawnPermissions(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -368,9 +368,8 @@ func contains(list []string, one string) bool {
 	return false
 }
 
-// TestNarrowedClient: roles that a client may not give any more are not effective in
-// its older tokens. Tokens of users who lack a role that the client now demands are
-// refused.
+// TestNarrowedClient tests that roles that a client may not give any more are not effective in
+// its older tokens. Tokens of users who lack a role that the client now demands are refused.
 func TestNarrowedClient(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)

@@ -51,7 +51,7 @@ func change(a *kit.OneServer, clientID string, change func(*storage.Client)) {
 	a.Must(err)
 }
 
-// TestAddressOfUser: only a trusted client can say at which address a user is.
+// TestAddressOfUser tests that only a trusted client can say at which address a user is.
 func TestAddressOfUser(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(`ApiClients:
@@ -115,8 +115,8 @@ func TestAddressOfUser(t *testing.T) {
 	})
 }
 
-// TestAddressOfMember: the token endpoint of /v2 trusts the address that a client gives
-// with a token of its secret. It does not trust one with an implicit token or a user's
+// TestAddressOfMember tests that the token endpoint of /v2 trusts the address that a client
+// gives with a token of its secret. It does not trust one with an implicit token or a user's
 // token.
 func TestAddressOfMember(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

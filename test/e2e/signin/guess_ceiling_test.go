@@ -27,8 +27,8 @@ var (
 	}
 )
 
-// TestLaxPoliciesAreRefused: no dialect stores a lockout policy above the ceiling for
-// passwords, whether or not the profile has one-time passwords.
+// TestLaxPoliciesAreRefused tests that no dialect stores a lockout policy above the ceiling
+// for passwords, whether or not the profile has one-time passwords.
 func TestLaxPoliciesAreRefused(t *testing.T) { kit.EachElasticPath(t, laxPoliciesAreRefused) }
 
 func laxPoliciesAreRefused(t *testing.T, m *kit.ElasticPath) {
@@ -71,7 +71,7 @@ func laxPoliciesAreRefused(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// TestLaxPolicyStopsTheStart: no server starts with a password profile above the
+// TestLaxPolicyStopsTheStart tests that no server starts with a password profile above the
 // ceiling, and "policy explain" names the profile.
 func TestLaxPolicyStopsTheStart(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

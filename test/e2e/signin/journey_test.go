@@ -10,8 +10,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestJourney: a user without a password signs in by a one-time password, with an OAuth
-// client and a JOSE library of others.
+// TestJourney tests that a user without a password signs in by a one-time password, with an
+// OAuth client and a JOSE library of others.
 func TestJourney(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()

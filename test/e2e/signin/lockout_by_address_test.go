@@ -40,7 +40,7 @@ func lockFrom(a *kit.OneServer, n *kit.Server, address, name string) {
 	}
 }
 
-// TestLockoutBySource: failures at other addresses do not lock out a user at a known
+// TestLockoutBySource tests that failures at other addresses do not lock out a user at a known
 // address.
 func TestLockoutBySource(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLockoutNotice: the user of a locked login is notified, once an hour at most. The
-// notice is durable, and an unknown username costs the same work.
+// TestLockoutNotice tests that the user of a locked login is notified, once an hour at most.
+// The notice is durable, and an unknown username costs the same work.
 func TestLockoutNotice(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.BehindProxy)

@@ -16,7 +16,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestLockout: failures lock a login, for longer each time, and success, time or an
+// TestLockout tests that failures lock a login, for longer each time, and success, time or an
 // administrator unlocks it.
 func TestLockout(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
@@ -276,7 +276,7 @@ func dayOfGuessing(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "right code in the end", a.Server.SignInThrough("kiosk", "d6", "01234567"), kit.WrongCredentialsBody)
 }
 
-// TestLockedLoginsAreRefusedEverywhere: a locked or disabled login, user, client or
+// TestLockedLoginsAreRefusedEverywhere tests that a locked or disabled login, user, client or
 // account refuses every credential that was issued before.
 func TestLockedLoginsAreRefusedEverywhere(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

@@ -24,9 +24,9 @@ func tokensOf(r kit.Response) [2]string {
 	return [2]string{r.Field("access_token"), r.Field("refresh_token")}
 }
 
-// TestLostAnswer: a client that repeats the redemption of a code with the same
-// Idempotency-Key gets the same tokens for two minutes, from any server. Everything else
-// is refused, and no failure is counted.
+// TestLostAnswer tests that a client that repeats the redemption of a code with the same
+// Idempotency-Key gets the same tokens for two minutes, from any server. Everything else is
+// refused, and no failure is counted.
 func TestLostAnswer(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -74,7 +74,7 @@ func TestLostAnswerCannotBeGuessed(t *testing.T) {
 	})
 }
 
-// TestLostAnswerOfPassword: a permanent password is no code. The key does not count.
+// TestLostAnswerOfPassword tests that a permanent password is no code. The key does not count.
 func TestLostAnswerOfPassword(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
@@ -86,8 +86,8 @@ func TestLostAnswerOfPassword(t *testing.T) {
 	})
 }
 
-// TestLostAnswerAtOnce: of many equal requests at once on two servers, one takes effect,
-// and all get its tokens. With a key for each, one gets tokens and the others nothing.
+// TestLostAnswerAtOnce tests that of many equal requests at once on two servers, one takes
+// effect, and all get its tokens. With a key for each, one gets tokens and the others nothing.
 func TestLostAnswerAtOnce(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w, kit.LongRequestTimeout)
@@ -112,8 +112,8 @@ func TestLostAnswerAtOnce(t *testing.T) {
 	})
 }
 
-// TestLostAnswerAtRest: the database has neither the tokens nor the key, and the sealed
-// answer is deleted when it has ended.
+// TestLostAnswerAtRest tests that the database has neither the tokens nor the key, and the
+// sealed answer is deleted when it has ended.
 func TestLostAnswerAtRest(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)

@@ -15,8 +15,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestOneTimePasswords: a one-time password works once, for its login and client, until
-// it expires or a newer one replaces it.
+// TestOneTimePasswords tests that a one-time password works once, for its login and client,
+// until it expires or a newer one replaces it.
 func TestOneTimePasswords(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		kit.NewOneServer(w).Each(t, []kit.OneServerTest{

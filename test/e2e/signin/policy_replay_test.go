@@ -22,8 +22,8 @@ type replayed struct {
 	} `json:"changed"`
 }
 
-// TestPolicyReplay: recorded sign-ins are replayed with a stricter and a more lenient
-// policy.
+// TestPolicyReplay tests that recorded sign-ins are replayed with a stricter and a more
+// lenient policy.
 func TestPolicyReplay(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)

@@ -29,7 +29,7 @@ func (s *adminSetup) audited(action, outcome string) (n int) {
 	return n
 }
 
-// TestEveryAttemptIsRecorded: a request that must fail whatever the credential is
+// TestEveryAttemptIsRecorded tests that a request that must fail whatever the credential is
 // either answers a right credential like a wrong one, or records that the right one was
 // presented and uses it up.
 func TestEveryAttemptIsRecorded(t *testing.T) {

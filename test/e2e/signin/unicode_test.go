@@ -14,7 +14,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestUnicode: usernames, codes and passwords are accepted as keyboards and mail
+// TestUnicode tests that usernames, codes and passwords are accepted as keyboards and mail
 // programs write them, and not as attackers do.
 func TestUnicode(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
@@ -94,7 +94,7 @@ func searchIgnoresCase(m *kit.OrderCloud, t *testing.T) {
 	}
 }
 
-// TestReceiverWithRetryAfter: a receiver that is being deployed answers 404, or 503
+// TestReceiverWithRetryAfter tests that a receiver that is being deployed answers 404, or 503
 // with Retry-After. The message arrives in the end.
 func TestReceiverWithRetryAfter(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {

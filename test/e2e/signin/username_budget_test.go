@@ -9,8 +9,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestUsernameBudget: a user who tries to take other usernames is stopped after a few,
-// whether or not they are taken, in both dialects. Each try leaves an audit event.
+// TestUsernameBudget tests that a user who tries to take other usernames is stopped after a
+// few, whether or not they are taken, in both dialects. Each try leaves an audit event.
 func TestUsernameBudget(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newAdminSetup(t, w)

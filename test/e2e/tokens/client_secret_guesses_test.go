@@ -12,8 +12,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestClientSecretGuesses: guesses at the secret of a client are limited (D13), and do
-// not keep out callers at other addresses.
+// TestClientSecretGuesses tests that guesses at the secret of a client are limited (D13), and
+// do not keep out callers at other addresses.
 func TestClientSecretGuesses(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		settings := []string{kit.SharedIssuer, "LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8", "LATCHKEY_CLIENT_SECRET_LIMIT=5/24h"}
@@ -162,7 +162,7 @@ func (g *clientGuessTest) everywhere(t *testing.T) {
 	from(g.second, "203.0.113.3", "guarded", g.client.Secret).AccessToken(t)
 }
 
-// TestGuessesBehindNoProxy: without a trusted proxy, callers with different
+// TestGuessesBehindNoProxy tests that without a trusted proxy, callers with different
 // X-Forwarded-For headers share one limit.
 func TestGuessesBehindNoProxy(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

@@ -13,7 +13,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDPoP: bound tokens need a proof of their key (J1, J2), at two replicas.
+// TestDPoP tests that bound tokens need a proof of their key (J1, J2), at two replicas.
 func TestDPoP(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(kit.DPoPDocument)
@@ -94,7 +94,7 @@ func (p *dpopTest) inParallel(requests int, send func(n *kit.Server) kit.Respons
 	return statuses
 }
 
-// race: of 50 uses of one proof one succeeds.
+// race tests that of 50 uses of one proof one succeeds.
 func (p *dpopTest) race(t *testing.T) {
 	proof := p.NewDPoPKey(t).TokenHeader()
 	got := p.inParallel(50, func(n *kit.Server) kit.Response { return n.Token(proof, p.byMachine()...) })

@@ -15,7 +15,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestForgedTokensAtAService: the middleware of a service, with the keys of a real
+// TestForgedTokensAtAService tests that the middleware of a service, with the keys of a real
 // server, refuses all forged tokens that the server refuses (F5, F12).
 func TestForgedTokensAtAService(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

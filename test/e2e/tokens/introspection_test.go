@@ -14,7 +14,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestMetadata: the metadata documents describe the server (G1).
+// TestMetadata tests that the metadata documents describe the server (G1).
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"))

@@ -28,7 +28,7 @@ type assertionTest struct {
 	nodes [2]*kit.Server
 }
 
-// TestPrivateKeyJWT: clients authenticate by private_key_jwt (H4), and invalid
+// TestPrivateKeyJWT tests that clients authenticate by private_key_jwt (H4), and invalid
 // assertions are refused (F5, F12, G3).
 func TestPrivateKeyJWT(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

@@ -12,7 +12,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestRefresh: refresh tokens rotate, have a grace and end, on the clock of the test.
+// TestRefresh tests that refresh tokens rotate, have a grace and end, on the clock of the
+// test.
 func TestRefresh(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		kit.NewOneServer(w).Each(t, []kit.OneServerTest{

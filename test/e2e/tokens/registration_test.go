@@ -12,7 +12,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestClientRegistration: clients register themselves and manage their registration
+// TestClientRegistration tests that clients register themselves and manage their registration
 // (H9, RFC 7591, RFC 7592).
 func TestClientRegistration(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

@@ -22,7 +22,7 @@ ApiClients:
      Resources: ["https://api.example.com/stock"], GrantTypes: [password, refresh_token], AllowedCredentials: [otp, password]}
 `
 
-// TestResources: tokens are for the resources that were requested (F4, I5, G4, RFC
+// TestResources tests that tokens are for the resources that were requested (F4, I5, G4, RFC
 // 8707), at two replicas.
 func TestResources(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {

@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestTokensForVendorClients: tokens contain what the vendors' client libraries read:
-// their life, and the type of the user.
+// TestTokensForVendorClients tests that tokens contain what the vendors' client libraries
+// read: their life, and the type of the user.
 func TestTokensForVendorClients(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		t.Run("life", func(t *testing.T) { accessTokenLives(m, t) })
@@ -115,8 +115,8 @@ func userTypes(m *kit.OrderCloud, t *testing.T) {
 			`{"AssignedRoles":[],"SufficientRoles":["FullAccess","BuyerAdmin","BuyerReader"]}`))
 }
 
-// TestFurtherMessageTypes: message types that OrderCloud does not have work in new and
-// in stored senders.
+// TestFurtherMessageTypes tests that message types that OrderCloud does not have work in new
+// and in stored senders.
 func TestFurtherMessageTypes(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		t.Run("are shown", func(t *testing.T) { showsFurtherTypes(m, t) })

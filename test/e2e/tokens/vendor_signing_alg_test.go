@@ -8,8 +8,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSigningAlgOfRegisteredClients: a client that was registered without an algorithm
-// gets tokens of the expected algorithm, in each way to register.
+// TestSigningAlgOfRegisteredClients tests that a client that was registered without an
+// algorithm gets tokens of the expected algorithm, in each way to register.
 func TestSigningAlgOfRegisteredClients(t *testing.T) {
 	for _, c := range []struct {
 		name, setting string

@@ -114,8 +114,8 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestHealthOnListen: /healthz on the address of the API needs no database, says that the
-// server stops, and exists only if it was asked for.
+// TestHealthOnListen tests that /healthz on the address of the API needs no database, says
+// that the server stops, and exists only if it was asked for.
 func TestHealthOnListen(t *testing.T) {
 	t.Parallel()
 	for _, wanted := range []bool{false, true} {

@@ -99,9 +99,9 @@ func isOpen(conn net.Conn) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// TestLimiterClosesTheLongestIdle: connections that have sent nothing, that
-// have had an answer and that have begun another request are all idle, and make
-// room for new ones in the order in which they became idle.
+// TestLimiterClosesTheLongestIdle tests that connections that have sent nothing, that have had
+// an answer and that have begun another request are all idle, and make room for new ones in
+// the order in which they became idle.
 func TestLimiterClosesTheLongestIdle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestLimiterClosesTheLongestIdle(t *testing.T) {
 	})
 }
 
-// TestLimiterKeepsRequests: a connection whose request is being served is never
+// TestLimiterKeepsRequests tests that a connection whose request is being served is never
 // closed for another. While there are only such, new ones wait.
 func TestLimiterKeepsRequests(t *testing.T) {
 	t.Parallel()
@@ -170,8 +170,8 @@ func TestLimiterKeepsRequests(t *testing.T) {
 	})
 }
 
-// TestLimiterBoundsAnAddress: an address has an eighth of all connections. It
-// gives up its own idle ones for new ones, and gets no more if none is idle.
+// TestLimiterBoundsAnAddress tests that an address has an eighth of all connections. It gives
+// up its own idle ones for new ones, and gets no more if none is idle.
 func TestLimiterBoundsAnAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -216,8 +216,8 @@ func TestLimiterBoundsAnAddress(t *testing.T) {
 	})
 }
 
-// TestLimiterEnds: a closed listener is empty once its last connection is
-// closed, and a connection that waits for a place is given up.
+// TestLimiterEnds tests that a closed listener is empty once its last connection is closed,
+// and a connection that waits for a place is given up.
 func TestLimiterEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -260,8 +260,8 @@ func TestLimiterEnds(t *testing.T) {
 	})
 }
 
-// TestLimiterServesNoClosedConnection: a request that arrived at the moment in
-// which its connection was closed is not handled.
+// TestLimiterServesNoClosedConnection tests that a request that arrived at the moment in which
+// its connection was closed is not handled.
 func TestLimiterServesNoClosedConnection(t *testing.T) {
 	t.Parallel()
 	p := newPeers()
@@ -282,9 +282,8 @@ func TestLimiterServesNoClosedConnection(t *testing.T) {
 	l.track(conn, http.StateActive)
 }
 
-// TestMoreThanMaxConns: as many connections as there may be, all kept open
-// after a request, shut out neither new clients nor those who look after the
-// server.
+// TestMoreThanMaxConns tests that as many connections as there may be, all kept open after a
+// request, shut out neither new clients nor those who look after the server.
 func TestMoreThanMaxConns(t *testing.T) {
 	t.Parallel()
 	const limit = 20

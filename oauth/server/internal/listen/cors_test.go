@@ -127,8 +127,8 @@ func TestCrossOriginPreflightOfAnotherOrigin(t *testing.T) {
 	}
 }
 
-// TestServerAllowsOrigins: the server itself has the middleware, and the log
-// shows preflights under a pattern of their own.
+// TestServerAllowsOrigins tests that the server itself has the middleware, and the log shows
+// preflights under a pattern of their own.
 func TestServerAllowsOrigins(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()

@@ -38,8 +38,8 @@ func FuzzClientAddr(f *testing.F) {
 	})
 }
 
-// FuzzBelow: a request below the base path is the request that next knows, and
-// every other request reaches next unchanged.
+// FuzzBelow tests that a request below the base path is the request that next knows, and every
+// other request reaches next unchanged.
 func FuzzBelow(f *testing.F) {
 	for _, seed := range []string{
 		"/tenant/v1/me", "/tenant", "/tenant/", "/tenant//v1", "/tenantx/v1", "/v1/tenant", "/%74enant/v1", "/tenant/a%2Fb", "/tenant/..",

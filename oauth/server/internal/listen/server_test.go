@@ -118,7 +118,7 @@ func echo(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
-// TestReadinessFallsFirst: during ShutdownDelay readiness is 503 already, and new
+// TestReadinessFallsFirst tests that during ShutdownDelay readiness is 503 already, and new
 // connections are accepted and asked to close. Then the listener closes.
 func TestReadinessFallsFirst(t *testing.T) {
 	t.Parallel()

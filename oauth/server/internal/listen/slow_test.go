@@ -126,9 +126,8 @@ func TestPipelined(t *testing.T) {
 	}
 }
 
-// TestSlowClients: whoever sends or reads a byte at a time keeps a connection,
-// and that for so long only; good clients are served meanwhile, and what was
-// taken up comes back.
+// TestSlowClients tests that whoever sends or reads a byte at a time keeps a connection, and
+// that for so long only; good clients are served meanwhile, and what was taken up comes back.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	const many = 150
