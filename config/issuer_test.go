@@ -79,7 +79,7 @@ func TestIssuer(t *testing.T) {
 		"https://id.example//v2":       "must not have a path that begins with one of the server's own: /.well-known, /oauth, /openapi.json, /v1, /v2",
 	} {
 		if got := issuerProblem(issuer); got != want {
-			t.Errorf("%q: %q, want %q", issuer, got, want)
+			t.Errorf("%q: got %q, want %q", issuer, got, want)
 		}
 	}
 }
@@ -105,7 +105,7 @@ func FuzzIssuer(f *testing.F) {
 			t.Fatalf("%q is taken; as a URL it is %v, %v", issuer, u, err)
 		}
 		if got := (Config{Issuer: issuer}).IssuerPath(); got != u.Path {
-			t.Errorf("%q: its path is %q, not %q", issuer, u.Path, got)
+			t.Errorf("%q: got the path %q, want %q", issuer, got, u.Path)
 		}
 		mux := http.NewServeMux()
 		for _, own := range ownPaths {

@@ -388,7 +388,7 @@ func TestServiceLinks(t *testing.T) {
 		}
 		_, err := Load(Sources{Environ: []string{name + "=tcp://10.0.0.1:80"}})
 		if got, _ := errors.AsType[Faults](err); !slices.Equal(got, faults) {
-			t.Errorf("%s: %v, want %v", name, err, faults)
+			t.Errorf("%s: got %v, want %v", name, err, faults)
 		}
 	}
 }
@@ -442,7 +442,7 @@ func TestTLSSettings(t *testing.T) {
 		_, err := Load(Sources{Environ: tt.environ})
 		faults, _ := errors.AsType[Faults](err)
 		if len(faults) != tt.faults {
-			t.Errorf("%q: %v, want %d faults", tt.environ, err, tt.faults)
+			t.Errorf("%q: got %v, want %d faults", tt.environ, err, tt.faults)
 		}
 	}
 }

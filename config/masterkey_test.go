@@ -68,7 +68,7 @@ func TestMasterKeyRefusals(t *testing.T) {
 		t.Errorf("got %v, want %v", err, broken)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "fresh.db.key")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a key file was left behind: %v", err)
+		t.Errorf("a key file was left behind: got %v, want os.ErrNotExist", err)
 	}
 }
 

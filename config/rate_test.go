@@ -22,7 +22,7 @@ func TestRate(t *testing.T) {
 	for _, tt := range tests {
 		var got Rate
 		if err := got.UnmarshalText([]byte(tt.text)); err != nil || got != tt.want {
-			t.Errorf("%q: %+v, %v, want %+v", tt.text, got, err, tt.want)
+			t.Errorf("%q: got %+v, %v, want %+v", tt.text, got, err, tt.want)
 		}
 		if tt.back == "" {
 			tt.back = tt.text
@@ -45,7 +45,7 @@ func TestAddressLimit(t *testing.T) {
 	for text, want := range map[string]*Rate{"": nil, "0": {}, "30/1m": {30, time.Minute}} {
 		cfg, err := Load(Sources{Environ: []string{"LATCHKEY_OTP_LIMIT_ADDRESS=" + text}})
 		if got := cfg.OTPLimitAddress; err != nil || (got == nil) != (want == nil) || got != nil && *got != *want {
-			t.Errorf("%q: %v, %v, want %v", text, got, err, want)
+			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
 		}
 	}
 	if _, err := Load(Sources{Environ: []string{"LATCHKEY_OTP_LIMIT_ADDRESS=often"}}); err == nil {
@@ -69,7 +69,7 @@ func TestRates(t *testing.T) {
 	} {
 		var got Rates
 		if err := got.UnmarshalText([]byte(tt.text)); err != nil || got != tt.want || got.String() != tt.back {
-			t.Errorf("%q: %+v, %v, want %+v", tt.text, got, err, tt.want)
+			t.Errorf("%q: got %+v, %v, want %+v", tt.text, got, err, tt.want)
 		}
 	}
 	for _, text := range []string{"", ",", "5/10m,", ",5/10m", "5/10m,0", "0,5/10m", "0,0", "5/10m,30/24h,1/1s", "5/10m;30/24h", "x"} {

@@ -80,7 +80,7 @@ func TestValidate(t *testing.T) {
 				got = append(got, f.Setting)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("%v\n%s", err, diff)
+				t.Errorf("%v\n(-want +got):\n%s", err, diff)
 			}
 		})
 	}
@@ -112,7 +112,7 @@ func TestDatabaseURLFaults(t *testing.T) {
 	} {
 		got := databaseProblem(NewDatabaseURL(text))
 		if want == "" && got != "" || !strings.Contains(got, want) {
-			t.Errorf("%s: %q, want %q", text, got, want)
+			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 		if strings.Contains(got, "s3cr") || strings.Contains(NewDatabaseURL(text).String(), "s3cr") {
 			t.Errorf("%s: the password is shown: %q, %s", text, got, NewDatabaseURL(text))

@@ -296,7 +296,7 @@ func TestAccountMemberWithoutTokens(t *testing.T) {
 		}
 	}
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678 password_profile_id=second")); !errors.Is(err, signin.ErrCredentials) {
-		t.Errorf("another profile: got %v", err)
+		t.Errorf("another profile: got %v, want signin.ErrCredentials", err)
 	}
 	var required *SelectionRequired
 	if _, err := ask(h, client, GrantAccountMember, form("username=bob one_time_password=12345678")); !errors.As(err, &required) || required.Token != "" {

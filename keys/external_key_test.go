@@ -137,7 +137,7 @@ func TestExternalKeyReplacement(t *testing.T) {
 	}
 	c.Advance(time.Second)
 	if got := signingKID(t, r, ""); got != "two" {
-		t.Errorf("%s signs, want two", got)
+		t.Errorf("got %s signs, want two", got)
 	}
 	if err := r.Parse(byOne, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
 		t.Errorf("a token of the former external key: %v", err)

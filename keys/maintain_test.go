@@ -52,7 +52,7 @@ func TestMaintainAnnounces(t *testing.T) {
 	for _, wait := range []time.Duration{0, rotateAfter / 2, rotateAfter/2 - keys.DefaultPublishAhead - 1} {
 		c.Advance(wait)
 		if got := mustMaintain(t, r); got != nil {
-			t.Fatalf("%v too early: %+v", start.Add(rotateAfter).Sub(c.Now()), got)
+			t.Fatalf("%v too early: got %+v, want none", start.Add(rotateAfter).Sub(c.Now()), got)
 		}
 	}
 	c.Advance(1)
@@ -75,7 +75,7 @@ func TestMaintainAnnounces(t *testing.T) {
 	}
 	c.Advance(1)
 	if got := signingKID(t, r, ""); got != want.KID {
-		t.Errorf("%s signs, want the successor", got)
+		t.Errorf("got %s signs, want the successor", got)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestMaintainRotatesOnlyListedAlgorithms(t *testing.T) {
 	never := replica(t, store, c, keys.ES256, keys.EdDSA)
 	c.Advance(10 * rotateAfter)
 	if got := mustMaintain(t, never); got != nil {
-		t.Errorf("without RotateAfter: %+v", got)
+		t.Errorf("without RotateAfter: got %+v, want none", got)
 	}
 	if got := mustMaintain(t, rotatingReplica(t, store, c.Now)); len(got) != 1 || got[0].Alg != keys.ES256 {
 		t.Errorf("announced %+v, want ES256 alone", got)
@@ -110,7 +110,7 @@ func TestMaintainRotatesOnlyListedAlgorithms(t *testing.T) {
 		t.Errorf("announced %+v, want a successor for EdDSA and a first key for RS256", got)
 	}
 	if _, err := r.Maintain(ctx, "HS256"); !errors.Is(err, keys.ErrUnsupportedAlg) {
-		t.Errorf("Maintain(HS256) = %v", err)
+		t.Errorf("Maintain(HS256) = %v, want keys.ErrUnsupportedAlg", err)
 	}
 }
 
@@ -124,7 +124,7 @@ func TestMaintainUsesTheStoreOnlyIfDue(t *testing.T) {
 	}
 	c.Advance(rotateAfter)
 	if _, err := r.Maintain(context.Background()); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("a successor is due: %v, want ErrUnavailable", err)
+		t.Errorf("a successor is due: got %v, want ErrUnavailable", err)
 	}
 	mustSign(t, r, "", claimsAt(c.Now()))
 }
@@ -223,7 +223,7 @@ func TestOneSuccessorOfManyReplicas(t *testing.T) {
 		"rotate":   func(r *keys.Ring) error { _, err := r.Rotate(ctx, ""); return err },
 	} {
 		if got := concurrentSuccessors(t, &fakeStore{}, act); len(got) != 1 {
-			t.Errorf("%s: %d successors, want 1", name, len(got))
+			t.Errorf("%s: got %d successors, want 1", name, len(got))
 		}
 		if got := concurrentSuccessors(t, &fakeStore{naive: true}, act); len(got) < 2 {
 			t.Errorf("%s: %d successors in a naive store, so the replicas did not race", name, len(got))

@@ -64,7 +64,7 @@ func TestDigestSeparatesInputs(t *testing.T) {
 		a, b := inputs.Draw(t, "a"), inputs.Draw(t, "b")
 		same := cmp.Equal(a, b)
 		if got := p.Matches(p.Digest(a[0], a[1:]...), b[0], b[1:]...); got != same {
-			t.Fatalf("%q and %q: matches = %v", a, b, got)
+			t.Fatalf("%q and %q: matches = %v, want %v", a, b, got, same)
 		}
 	})
 }

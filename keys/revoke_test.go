@@ -28,7 +28,7 @@ func TestRevokeSigningKey(t *testing.T) {
 	}
 	for name, ring := range map[string]*keys.Ring{"own": r, "other": other} {
 		if err := ring.Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer); !errors.Is(err, keys.ErrUnknownKey) {
-			t.Errorf("%s: token of the revoked key: %v, want ErrUnknownKey", name, err)
+			t.Errorf("%s: token of the revoked key: got %v, want ErrUnknownKey", name, err)
 		}
 		if slices.Contains(publishedKIDs(ring), first) {
 			t.Errorf("%s: the revoked key is published", name)
@@ -47,7 +47,7 @@ func TestRevokeSigningKey(t *testing.T) {
 		t.Errorf("revoking twice: %v, %d keys", err, len(store.keys))
 	}
 	if err := r.Revoke(ctx, "unknown"); !errors.Is(err, storage.ErrNotFound) {
-		t.Errorf("unknown kid: %v, want ErrNotFound", err)
+		t.Errorf("unknown kid: got %v, want ErrNotFound", err)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestInterruptedChanges(t *testing.T) {
 			c.Advance(rotateAfter)
 			store.fail, store.failOn = storage.ErrUnavailable, at
 			if err := act(r, first); !errors.Is(err, storage.ErrUnavailable) {
-				t.Fatalf("%s, interrupted at the %s: %v, want ErrUnavailable", name, at, err)
+				t.Fatalf("%s, interrupted at the %s: got %v, want ErrUnavailable", name, at, err)
 			}
 			store.fail = nil
 			c.Advance(2 * keys.DefaultPublishAhead)
@@ -167,7 +167,7 @@ func TestOverdueKeyStaysPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := signingKID(t, r, ""); got != overdue {
-		t.Fatalf("%s signs, want the overdue %s", got, overdue)
+		t.Fatalf("got %s signs, want the overdue %s", got, overdue)
 	}
 	if err := r.Revoke(ctx, gone); err != nil {
 		t.Fatal(err)
@@ -203,7 +203,7 @@ func TestRotationCannotUndoRevocation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := r.VerificationKey(first); !errors.Is(err, keys.ErrUnknownKey) {
-		t.Errorf("the revoked key verifies again: %v", err)
+		t.Errorf("the revoked key verifies again: got %v, want keys.ErrUnknownKey", err)
 	}
 	if got := signingKID(t, r, ""); got == first {
 		t.Error("the revoked key signs again")

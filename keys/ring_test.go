@@ -159,14 +159,14 @@ func TestRotation(t *testing.T) {
 	} {
 		c.Advance(step.wait)
 		if got := signingKID(t, r, ""); got != step.signs {
-			t.Errorf("%v later: %s signs, want %s", step.wait, got, step.signs)
+			t.Errorf("%v later: got %s signs, want %s", step.wait, got, step.signs)
 		}
 		if diff := cmp.Diff(step.published, publishedKIDs(r)); diff != "" {
 			t.Errorf("%v later: published (-want +got):\n%s", step.wait, diff)
 		}
 	}
 	if _, err := r.VerificationKey(first); !errors.Is(err, keys.ErrUnknownKey) {
-		t.Errorf("a key that is gone still verifies: %v", err)
+		t.Errorf("a key that is gone still verifies: got %v, want keys.ErrUnknownKey", err)
 	}
 }
 
@@ -197,7 +197,7 @@ func TestRotateMakesFirstKeyOfAnAlgorithm(t *testing.T) {
 		t.Fatalf("Rotate = %+v, %v; want an active key", info, err)
 	}
 	if got := signingKID(t, r, keys.EdDSA); got != info.KID {
-		t.Errorf("%s signs, want %s", got, info.KID)
+		t.Errorf("got %s signs, want %s", got, info.KID)
 	}
 	if _, err := r.Rotate(ctx, "HS256"); !errors.Is(err, keys.ErrUnsupportedAlg) {
 		t.Errorf("Rotate(HS256) = %v, want ErrUnsupportedAlg", err)
@@ -232,7 +232,7 @@ func TestConcurrentRotations(t *testing.T) {
 		t.Errorf("after the successor activates %s and %s sign; the first was %s", a, b, first)
 	}
 	if len(store.keys) != 2 {
-		t.Errorf("%d keys, want one successor", len(store.keys))
+		t.Errorf("got %d keys, want one successor", len(store.keys))
 	}
 }
 
@@ -293,7 +293,7 @@ func TestPlantedRecordsAreRefused(t *testing.T) {
 			t.Errorf("%s: reloaded without an error", name)
 		}
 		if _, err := r.VerificationKey(planted.KID); !errors.Is(err, keys.ErrUnknownKey) {
-			t.Errorf("%s: verifies: %v", name, err)
+			t.Errorf("%s: verifies: got %v, want keys.ErrUnknownKey", name, err)
 		}
 	}
 }

@@ -102,13 +102,13 @@ func TestPlanErrors(t *testing.T) {
 	ctx, store := context.Background(), &fakeStore{}
 	r := replica(t, store, newClock(), keys.ES256)
 	if _, err := r.PlanRotate(ctx, "HS256"); !errors.Is(err, keys.ErrUnsupportedAlg) {
-		t.Errorf("PlanRotate(HS256) = %v", err)
+		t.Errorf("PlanRotate(HS256) = %v, want keys.ErrUnsupportedAlg", err)
 	}
 	if _, err := r.PlanRevoke(ctx, "unknown"); !errors.Is(err, storage.ErrNotFound) {
-		t.Errorf("PlanRevoke(unknown) = %v", err)
+		t.Errorf("PlanRevoke(unknown) = %v, want storage.ErrNotFound", err)
 	}
 	store.fail = storage.ErrUnavailable
 	if _, err := r.PlanRotate(ctx, ""); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("PlanRotate = %v", err)
+		t.Errorf("PlanRotate = %v, want storage.ErrUnavailable", err)
 	}
 }

@@ -105,11 +105,11 @@ func TestKeysThatDoNotFit(t *testing.T) {
 	method := ecdsaMethod{jwt.SigningMethodES256}
 	for name, key := range map[string]any{"P-384": p384, "bytes": []byte("secret"), "nil": nil} {
 		if _, err := method.Sign("x", key); !errors.Is(err, jwt.ErrInvalidKeyType) {
-			t.Errorf("ES256 with %s: %v, want ErrInvalidKeyType", name, err)
+			t.Errorf("ES256 with %s: got %v, want ErrInvalidKeyType", name, err)
 		}
 	}
 	if _, err := (rsaMethod{jwt.SigningMethodRS256}).Sign("x", []byte("secret")); !errors.Is(err, jwt.ErrInvalidKeyType) {
-		t.Errorf("RS256 with bytes: %v, want ErrInvalidKeyType", err)
+		t.Errorf("RS256 with bytes: got %v, want ErrInvalidKeyType", err)
 	}
 }
 

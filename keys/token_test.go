@@ -132,7 +132,7 @@ func TestSignRefuses(t *testing.T) {
 	}
 	for _, alg := range []string{keys.EdDSA, "none", "HS256", "es256"} {
 		if _, err := r.Sign(alg, keys.TypeAccessToken, map[string]any{}); !errors.Is(err, keys.ErrNoKey) {
-			t.Errorf("alg %q: %v, want ErrNoKey", alg, err)
+			t.Errorf("alg %q: got %v, want ErrNoKey", alg, err)
 		}
 	}
 }
@@ -291,7 +291,7 @@ func TestKeyDecidesOnAlgorithm(t *testing.T) {
 		"ES256 key, alg RS256":    f.with(map[string]any{"alg": "RS256"}, nil),
 	} {
 		if err := f.parse(token); !errors.Is(err, jwt.ErrTokenUnverifiable) {
-			t.Errorf("%s: %v, want ErrTokenUnverifiable", name, err)
+			t.Errorf("%s: got %v, want ErrTokenUnverifiable", name, err)
 		}
 	}
 }
@@ -321,7 +321,7 @@ func TestParseRefusesClaims(t *testing.T) {
 		"iss other case": {map[string]any{"iss": strings.ToUpper(issuer)}, jwt.ErrTokenInvalidIssuer},
 	} {
 		if err := f.parse(f.with(nil, c.claims)); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
 	if err := f.ring.Parse(f.with(nil, map[string]any{"iss": ""}), keys.TypeAccessToken, jwt.MapClaims{}, ""); err == nil {
@@ -403,7 +403,7 @@ func TestSizeLimitIsExact(t *testing.T) {
 	}
 	over := f.with(nil, map[string]any{"pad": strings.Repeat("x", pad+6)})
 	if err := f.parse(over); !errors.Is(err, jwt.ErrTokenMalformed) {
-		t.Errorf("%d bytes: %v, want ErrTokenMalformed", len(over), err)
+		t.Errorf("%d bytes: got %v, want ErrTokenMalformed", len(over), err)
 	}
 }
 

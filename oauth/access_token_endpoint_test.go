@@ -71,7 +71,7 @@ func TestClientTokenRefuses(t *testing.T) {
 		}
 		_, err := w.endpoints.ClientToken(t.Context(), url.Values{"client_id": {test.id}, "client_secret": {test.secret}})
 		if !errors.Is(err, test.want) {
-			t.Errorf("%s: %v, want %v", test.name, err, test.want)
+			t.Errorf("%s: got %v, want %v", test.name, err, test.want)
 		}
 		if status, description, known := Explain(err); status != test.status || description == "" || !known {
 			t.Errorf("%s: explained as %d %q %v", test.name, status, description, known)
@@ -124,7 +124,7 @@ func TestImplicitTokenRefuses(t *testing.T) {
 			test.change(w.clients["key"])
 		}
 		if _, _, err := w.endpoints.ImplicitToken(t.Context(), test.id); !errors.Is(err, test.want) {
-			t.Errorf("%s: %v, want %v", test.name, err, test.want)
+			t.Errorf("%s: got %v, want %v", test.name, err, test.want)
 		}
 	}
 	if got := newStore(t).post("/oauth/token", nil, "grant_type", "implicit", "client_id", "key", "client_secret", "secret"); !strings.Contains(got.Body.String(), "unsupported_grant_type") {

@@ -43,7 +43,7 @@ func TestResources(t *testing.T) {
 	} {
 		issued := mustIssue(t, test.client, w.ask(nil, machineForm(test.client, test.asked...)...), "bearer")
 		if diff := cmp.Diff(test.want, claimsIn(t, issued)["aud"]); diff != "" {
-			t.Errorf("%s, %v: %s", test.client, test.asked, diff)
+			t.Errorf("%s, %v (-want +got):\n%s", test.client, test.asked, diff)
 		}
 	}
 	for what, form := range map[string][]string{
@@ -104,7 +104,7 @@ func TestRefreshForAResource(t *testing.T) {
 			continue
 		}
 		if diff := cmp.Diff(test.want, claimsIn(t, mustIssue(t, "refresh", rec, "bearer"))["aud"]); diff != "" {
-			t.Errorf("%v: %s", test.asked, diff)
+			t.Errorf("%v (-want +got):\n%s", test.asked, diff)
 		}
 		issued = text(t, rec, "refresh_token")
 	}
@@ -148,7 +148,7 @@ func TestExchangeForAResource(t *testing.T) {
 			continue
 		}
 		if diff := cmp.Diff(test.want, claimsIn(t, mustIssue(t, "exchange", rec, "bearer"))["aud"]); diff != "" {
-			t.Errorf("%v: %s", test.asked, diff)
+			t.Errorf("%v (-want +got):\n%s", test.asked, diff)
 		}
 	}
 	account := w.issueAccount(t)
@@ -171,7 +171,7 @@ func TestTokensForOthers(t *testing.T) {
 	issued := mustIssue(t, "orders", w.ask(nil, machineForm("app", "resource", ordersAt)...), "bearer")
 	both := mustIssue(t, "both", w.ask(nil, machineForm("app", "resource", ordersAt, "resource", testIssuer)...), "bearer")
 	if _, err := w.endpoints.tokens.Authorize(resourceRequest("Bearer " + issued)); !errors.Is(err, token.ErrInvalidToken) {
-		t.Errorf("for orders only: %v", err)
+		t.Errorf("for orders only: got %v, want token.ErrInvalidToken", err)
 	}
 	if _, err := w.endpoints.tokens.Authorize(resourceRequest("Bearer " + both)); err != nil {
 		t.Errorf("for both: %v", err)
@@ -196,22 +196,22 @@ func TestTokensForOthers(t *testing.T) {
 		{"narrow", issued, nil},
 	} {
 		if diff := cmp.Diff(test.want, introspect(test.caller, test.issued)); diff != "" {
-			t.Errorf("%s: %s", test.caller, diff)
+			t.Errorf("%s (-want +got):\n%s", test.caller, diff)
 		}
 	}
 	if rec := w.post("/oauth/revoke", nil, "client_id", "app", "client_secret", "secret", "token", issued); rec.Code != http.StatusOK {
 		t.Errorf("revocation: %d", rec.Code)
 	}
 	if got := introspect("app", issued); got != nil {
-		t.Errorf("after the revocation: %v", got)
+		t.Errorf("after the revocation: got %v, want none", got)
 	}
 	w.configure(t, func(c *Config) { c.Audience = "named" })
 	w.withMachine("named", func(*storage.Client) {})
 	if got := introspect("named", mustIssue(t, "by name", w.ask(nil, machineForm("app")...), "bearer")); got != "named" {
-		t.Errorf("a resource of the client's name: %v", got)
+		t.Errorf("a resource of the client's name: got %v, want named", got)
 	}
 	w.configure(t, func(c *Config) { c.Audience, c.Resources = testIssuer, nil })
 	if got := introspect("app", both); got != nil {
-		t.Errorf("for a resource that there is not any more: %v", got)
+		t.Errorf("for a resource that there is not any more: got %v, want none", got)
 	}
 }

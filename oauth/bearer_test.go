@@ -110,7 +110,7 @@ func TestAccountTokenNeedsItsClaims(t *testing.T) {
 	f := w.forge(t, "account+jwt", w.issueAccount(t))
 	for _, claim := range []string{"sub", "login_id", "account_uid"} {
 		if _, err := w.endpoints.tokens.AccountHolder(t.Context(), f.with(claim, nil)); !errors.Is(err, token.ErrInvalidToken) {
-			t.Errorf("without %s: %v", claim, err)
+			t.Errorf("without %s: got %v, want token.ErrInvalidToken", claim, err)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func TestWhatEndsATokenBeforeItsTime(t *testing.T) {
 				if test.want == nil {
 					w.revoked[claimsIn(t, issued)["jti"].(string)] = true
 					if err := r.read(w, t, issued); !errors.Is(err, token.ErrTokenRevoked) {
-						t.Errorf("revoked: %v", err)
+						t.Errorf("revoked: got %v, want token.ErrTokenRevoked", err)
 					}
 				}
 			})
@@ -176,7 +176,7 @@ func TestWhatEndsAnAccountsTokens(t *testing.T) {
 			issued := r.issue(w, t)
 			change(w)
 			if err := r.read(w, t, issued); !errors.Is(err, token.ErrInvalidToken) {
-				t.Errorf("%s, %s: %v", name, what, err)
+				t.Errorf("%s, %s: got %v, want token.ErrInvalidToken", name, what, err)
 			}
 		}
 	}
@@ -213,7 +213,7 @@ func TestBearerOfAFamily(t *testing.T) {
 		issued := w.issue(t, nil)
 		test.change(w.families["fam"], w)
 		if _, err := w.endpoints.tokens.Bearer(t.Context(), issued); !errors.Is(err, test.want) || test.want == nil && err != nil {
-			t.Errorf("%s: %v, want %v", test.name, err, test.want)
+			t.Errorf("%s: got %v, want %v", test.name, err, test.want)
 		}
 	}
 }

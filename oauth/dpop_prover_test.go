@@ -129,7 +129,7 @@ func text(t *testing.T, rec *httptest.ResponseRecorder, name string) string {
 func mustRefuse(t *testing.T, what string, rec *httptest.ResponseRecorder, code string) {
 	t.Helper()
 	if rec.Code != http.StatusBadRequest || text(t, rec, "error") != code {
-		t.Errorf("%s: %d %s, want %s", what, rec.Code, rec.Body, code)
+		t.Errorf("%s: got %d %s, want %s", what, rec.Code, rec.Body, code)
 	}
 }
 
@@ -137,7 +137,7 @@ func mustRefuse(t *testing.T, what string, rec *httptest.ResponseRecorder, code 
 func mustIssue(t *testing.T, what string, rec *httptest.ResponseRecorder, tokenType string) string {
 	t.Helper()
 	if rec.Code != http.StatusOK || text(t, rec, "token_type") != tokenType {
-		t.Fatalf("%s: %d %s, want a token of type %s", what, rec.Code, rec.Body, tokenType)
+		t.Fatalf("%s: got %d %s, want a token of type %s", what, rec.Code, rec.Body, tokenType)
 	}
 	return text(t, rec, "access_token")
 }

@@ -315,7 +315,7 @@ func TestAuthorizeSpendsLast(t *testing.T) {
 	}
 	w.login.User.Active = false
 	if err := authorize(); !errors.Is(err, token.ErrInvalidToken) {
-		t.Errorf("an inactive user: %v", err)
+		t.Errorf("an inactive user: got %v, want token.ErrInvalidToken", err)
 	}
 	w.login.User.Active = true
 	w.spendFails = true
@@ -327,7 +327,7 @@ func TestAuthorizeSpendsLast(t *testing.T) {
 		t.Errorf("then: %v", err)
 	}
 	if err := authorize(); !errors.Is(err, proof.ErrInvalid) {
-		t.Errorf("again: %v", err)
+		t.Errorf("again: got %v, want proof.ErrInvalid", err)
 	}
 }
 

@@ -79,7 +79,7 @@ func TestRecipientRefuses(t *testing.T) {
 			test.change(w)
 		}
 		if _, issued, err := w.endpoints.Recipients().Recipient(t.Context(), test.request); !errors.Is(err, test.want) || issued != "" {
-			t.Errorf("%s: %q %v, want %v", test.name, issued, err, test.want)
+			t.Errorf("%s: got %q %v, want %v", test.name, issued, err, test.want)
 		}
 	}
 }

@@ -21,14 +21,14 @@ func TestHeld(t *testing.T) {
 	want.TokenID, _ = claimsIn(t, issued)["jti"].(string)
 	account, err := w.endpoints.tokens.VerifySubject(t.Context(), w.clients["shop"], issued)
 	if diff := cmp.Diff(want, account); err != nil || diff != "" {
-		t.Errorf("account token: %v %s", err, diff)
+		t.Errorf("account token: %v (-want +got):\n%s", err, diff)
 	}
 	want.Access, want.Scope, want.FamilyID, want.SessionID, want.Resources = true, []string{"Shopper"}, "fam", "fam", []string{testIssuer}
 	issued = w.issue(t, &w.members[0])
 	want.TokenID, _ = claimsIn(t, issued)["jti"].(string)
 	access, err := w.endpoints.tokens.VerifySubject(t.Context(), w.clients["shop"], issued)
 	if diff := cmp.Diff(want, access); err != nil || diff != "" {
-		t.Errorf("access token: %v %s", err, diff)
+		t.Errorf("access token: %v (-want +got):\n%s", err, diff)
 	}
 	want = grants.SubjectToken{Principal: w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(5*time.Minute + time.Second)}
 	issued = w.issueSelection(t)
@@ -36,7 +36,7 @@ func TestHeld(t *testing.T) {
 	want.SessionID = want.TokenID
 	choice, err := w.endpoints.tokens.VerifySelection(t.Context(), w.clients["shop"], issued)
 	if diff := cmp.Diff(want, choice); err != nil || diff != "" {
-		t.Errorf("selection token: %v %s", err, diff)
+		t.Errorf("selection token: %v (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	} {
 		w.now = w.rememberedUntil[i].Add(-apart)
 		if err := read(); !errors.Is(err, grants.ErrSubjectToken) {
-			t.Errorf("token %d, which another server has forgotten: %v", i, err)
+			t.Errorf("token %d, which another server has forgotten: got %v, want grants.ErrSubjectToken", i, err)
 		}
 	}
 }
@@ -101,7 +101,7 @@ func TestHeldRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		if _, err := test.read(test.client, test.issued); !errors.Is(err, grants.ErrSubjectToken) {
-			t.Errorf("%s: %v", test.name, err)
+			t.Errorf("%s: got %v, want grants.ErrSubjectToken", test.name, err)
 		}
 	}
 	w.fail = storage.ErrUnavailable

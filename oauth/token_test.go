@@ -171,7 +171,7 @@ func TestAccountSelection(t *testing.T) {
 		},
 	}
 	if diff := cmp.Diff(want, body); diff != "" || got.Code != http.StatusBadRequest || got.Header().Get("Cache-Control") != "no-store" {
-		t.Errorf("%d %v %s", got.Code, got.Header(), diff)
+		t.Errorf("%d %v (-want +got):\n%s", got.Code, got.Header(), diff)
 	}
 	chosen := w.post("/oauth/token", nil, append(form, "selection_token", selection, "account_id", "one")...)
 	body = nil
@@ -187,7 +187,7 @@ func TestAccountSelection(t *testing.T) {
 		"sub": "usr_jane", "scope": "BuyerAdmin", "iat": float64(start.Unix()), "iat_us": float64(start.UnixMicro()),
 	} {
 		if diff := cmp.Diff(want, claims[name]); diff != "" {
-			t.Errorf("%s: %s", name, diff)
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 	late := w.post("/oauth/token", nil, append(form, "selection_token", selection, "account_id", "two")...)
@@ -242,12 +242,12 @@ func TestIntrospectionOfKinds(t *testing.T) {
 	answer := ask(w.issue(t, &w.members[0]))
 	for name := range want {
 		if diff := cmp.Diff(want[name], answer[name]); diff != "" {
-			t.Errorf("%s: %s", name, diff)
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 	for kind, issued := range map[string]string{"account token": w.issueAccount(t), "selection token": w.issueSelection(t)} {
 		if diff := cmp.Diff(map[string]any{"active": false}, ask(issued)); diff != "" {
-			t.Errorf("%s: %s", kind, diff)
+			t.Errorf("%s (-want +got):\n%s", kind, diff)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func TestTokensFromBeforeAMark(t *testing.T) {
 					}
 				}
 				if !errors.Is(err, want) {
-					t.Errorf("%s, mark of %s %v later: %v, want %v", kind, name, after, err, want)
+					t.Errorf("%s, mark of %s %v later: got %v, want %v", kind, name, after, err, want)
 				}
 			}
 			// The clock of the server that set the mark may be ahead.
@@ -74,7 +74,7 @@ func TestFamiliesFromBeforeAMark(t *testing.T) {
 				Principal: w.login, Member: &w.members[0],
 			}
 			if got := grants.IsFamilyLive(w.clients["shop"], &state, start); got != want {
-				t.Errorf("mark of %s %v later: the family stands: %v", name, after, got)
+				t.Errorf("mark of %s %v later: got live family: %v, want %v", name, after, got, want)
 			}
 		}
 	}

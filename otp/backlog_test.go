@@ -84,7 +84,7 @@ func TestStalledWorkersRefuse(t *testing.T) {
 		}
 		time.Sleep(15 * time.Second)
 		if err := ask(100); !errors.Is(err, storage.ErrUnavailable) {
-			t.Errorf("a request that nobody will resolve: %v", err)
+			t.Errorf("a request that nobody will resolve: got %v, want storage.ErrUnavailable", err)
 		}
 		close(release)
 		time.Sleep(30 * time.Second)

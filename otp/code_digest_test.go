@@ -76,7 +76,7 @@ func TestMatchCostsTheSameForEverybody(t *testing.T) {
 		before := counting.macs.Load()
 		codes.Match(p, "shop", signIn, "ABC0123E", now)
 		if n := counting.macs.Load() - before; n != 1 {
-			t.Errorf("%s: %d MACs, want 1", name, n)
+			t.Errorf("%s: got %d MACs, want 1", name, n)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func TestMatchVerificationCostsTheSameForEverybody(t *testing.T) {
 		before := counting.macs.Load()
 		codes.MatchVerification(c, "shop", "abd", now)
 		if n := counting.macs.Load() - before; n != 1 {
-			t.Errorf("%s: %d MACs, want 1", name, n)
+			t.Errorf("%s: got %d MACs, want 1", name, n)
 		}
 	}
 }

@@ -50,11 +50,11 @@ func TestChargesGoByWhatWasAsked(t *testing.T) {
 		"both the same":          {Username: "bob", Email: "Bob"},
 	} {
 		if got := recipients(same); !slices.Equal(got, bob) {
-			t.Errorf("%s: %q, want %q", name, got, bob)
+			t.Errorf("%s: got %q, want %q", name, got, bob)
 		}
 	}
 	if both := recipients(otp.Request{Username: "bob", Email: "bob@example.com"}); len(both) != 2 || !slices.Contains(both, bob[0]) {
-		t.Errorf("username and address: %q, want two with %q", both, bob)
+		t.Errorf("username and address: got %q, want two with %q", both, bob)
 	}
 	if nobody := recipients(otp.Request{Username: "nobody"}); len(nobody) != 1 || nobody[0] == bob[0] {
 		t.Errorf("a name that nobody has: %q", nobody)
@@ -107,7 +107,7 @@ func TestLimitedRequest(t *testing.T) {
 	w.limit = &storage.LimitError{Budget: "recipient", Until: time.Now()}
 	err := w.service.Request(t.Context(), w.client, otp.Request{Username: "bob"})
 	if !errors.Is(err, w.limit) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want %v", err, w.limit)
 	}
 	if lines := w.recorded.lines(); !slices.Equal(lines, []string{"code.limited recipient"}) {
 		t.Errorf("events %q", lines)

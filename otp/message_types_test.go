@@ -307,7 +307,7 @@ func TestRequestThroughNoClient(t *testing.T) {
 		}
 		err = w.service.Request(t.Context(), storage.Client{}, otp.Request{ProfileID: "gone", Username: "bob"})
 		if !errors.Is(err, storage.ErrNotFound) {
-			t.Errorf("unknown profile: %v", err)
+			t.Errorf("unknown profile: got %v, want storage.ErrNotFound", err)
 		}
 	})
 }

@@ -31,7 +31,7 @@ func TestPayloadBelongsToItsMessage(t *testing.T) {
 		t.Errorf("garbage: %v", err)
 	}
 	if _, err := (otp.Payload{}).Seal(brokenSealer{}, "msg_1"); !errors.Is(err, context.Canceled) {
-		t.Errorf("broken sealer: %v", err)
+		t.Errorf("broken sealer: got %v, want context.Canceled", err)
 	}
 }
 

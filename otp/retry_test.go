@@ -85,7 +85,7 @@ func TestRetryAsksForTheSameAgain(t *testing.T) {
 				t.Errorf("request %s (-want +got):\n%s", id, diff)
 			}
 			if _, err := otp.Retry(t.Context(), store, rand.Reader, "msg_1", r.ExpiresAt); !errors.Is(err, otp.ErrNoRetry) {
-				t.Errorf("after the expiry: %v", err)
+				t.Errorf("after the expiry: got %v, want otp.ErrNoRetry", err)
 			}
 			store.message.State = storage.MessageQueued
 			if id, err := otp.Retry(t.Context(), store, rand.Reader, "msg_1", now); err != nil || id != "" || len(store.hurried) != 1 {

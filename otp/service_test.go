@@ -265,7 +265,7 @@ func TestEachLoginOfAnAddressHasItsOwnCode(t *testing.T) {
 			{w.logins[1], bob.Code, false},
 		} {
 			if got := w.codes.Match(*test.who, "shop", []storage.Purpose{storage.PurposeSignIn}, test.code, time.Now()); got != test.want {
-				t.Errorf("match of a code at %s: %v, want %v", test.who.Login.Username, got, test.want)
+				t.Errorf("match of a code at %s: got %v, want %v", test.who.Login.Username, got, test.want)
 			}
 		}
 	})
@@ -284,7 +284,7 @@ func TestANewCodeReplacesTheOld(t *testing.T) {
 		for i, want := range []bool{false, true} {
 			code := w.opened(t, w.messages[i]).Code
 			if got := w.codes.Match(*w.logins[0], "shop", []storage.Purpose{storage.PurposeSignIn}, code, time.Now()); got != want {
-				t.Errorf("code %d matches: %v, want %v", i+1, got, want)
+				t.Errorf("code %d matches: got %v, want %v", i+1, got, want)
 			}
 		}
 	})
@@ -324,7 +324,7 @@ func TestStorageAwayWithinTheLease(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if len(w.messages) != 1 {
-			t.Errorf("%d messages, want one before the lease is over", len(w.messages))
+			t.Errorf("got %d messages, want one before the lease is over", len(w.messages))
 		}
 	})
 }

@@ -21,7 +21,7 @@ func TestProposals(t *testing.T) {
 		"- 3":                                    "cannot unmarshal",
 	} {
 		if _, _, err := readProposal([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", text, err, want)
+			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}
 	p, policy, err := readProposal([]byte("profile: x\nthreshold: 3\nduration: 5m\nmax_duration: 1h\nforgets_after: 2h\n"))

@@ -88,7 +88,7 @@ func TestOneClientOfAnID(t *testing.T) {
 		}
 	}
 	if len(clients) != 2 {
-		t.Errorf("%d clients, want 2", len(clients))
+		t.Errorf("got %d clients, want 2", len(clients))
 	}
 }
 

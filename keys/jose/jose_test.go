@@ -54,7 +54,7 @@ func TestPrivateMember(t *testing.T) {
 		}
 	}
 	if got := jose.PrivateMember(map[string]int{"kty": 1, "crv": 2, "x": 3, "y": 4, "n": 5, "e": 6, "kid": 7}); got != "" {
-		t.Errorf("public members: %q", got)
+		t.Errorf("public members: got %q, want none", got)
 	}
 }
 

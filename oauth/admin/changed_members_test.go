@@ -21,7 +21,7 @@ func TestChangedMembers(t *testing.T) {
 		{"not into xp", `{"xp":{"secret name":1}}`, `{"xp":{"secret name":2}}`, []string{"xp"}},
 	} {
 		if got := ChangedMembers(json.RawMessage(test.before), json.RawMessage(test.after)); !slices.Equal(got, test.want) {
-			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}
 }

@@ -13,7 +13,7 @@ func TestDeleteOwnClient(t *testing.T) {
 	rules := &Rules{}
 	full := Caller{ClientID: "office", Roles: []string{RoleFullAccess}}
 	if err := rules.DeleteClient(t.Context(), full, storage.Client{ID: "office"}); !errors.Is(err, ErrOwnClient) {
-		t.Errorf("own client with FullAccess: %v", err)
+		t.Errorf("own client with FullAccess: got %v, want ErrOwnClient", err)
 	}
 	if err := rules.DeleteClient(t.Context(), full, storage.Client{ID: "shop"}); err != nil {
 		t.Errorf("another client: %v", err)
@@ -34,7 +34,7 @@ func TestKeptCredentials(t *testing.T) {
 		t.Errorf("kept %q, want %q", got, want)
 	}
 	if got := keptCredentials(before, storage.Client{Secrets: []storage.ClientSecret{secret("c")}, JWKS: []byte(`{"keys":[]}`)}); got != nil {
-		t.Errorf("new credentials: kept %q", got)
+		t.Errorf("new credentials: kept %q, want none", got)
 	}
 }
 
@@ -58,7 +58,7 @@ func TestIsSharedUser(t *testing.T) {
 		{"a client without anonymous buyers", own, guest, nil, false},
 	} {
 		if got := IsSharedUser(&test.client, test.user, test.amr); got != test.want {
-			t.Errorf("%s: %v", test.name, got)
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (w *limiterWorld) guess(client string, right bool) (compared bool, err erro
 func (w *limiterWorld) mustGuess(t *testing.T, client string, right, compared bool, want error) {
 	t.Helper()
 	if got, err := w.guess(client, right); got != compared || !errors.Is(err, want) {
-		t.Errorf("compared: %v, want %v; error %v, want %v", got, compared, err, want)
+		t.Errorf("compared: got %v, want %v; error %v, want %v", got, compared, err, want)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestGuessLimit(t *testing.T) {
 	w.mustGuess(t, "shop", true, false, ErrTooManyGuesses)
 	w.mustGuess(t, "other", true, true, nil)
 	if len(w.charges) != 6 {
-		t.Errorf("%d charges, want two for each wrong guess that was compared", len(w.charges))
+		t.Errorf("got %d charges, want two for each wrong guess that was compared", len(w.charges))
 	}
 
 	w.from = "192.0.2.2"
@@ -166,7 +166,7 @@ func TestGuessLimitOfNetworks(t *testing.T) {
 	} {
 		w.from = test.from
 		if _, err := w.guess("shop", false); !errors.Is(err, test.want) {
-			t.Errorf("%q: %v, want %v", test.from, err, test.want)
+			t.Errorf("%q: got %v, want %v", test.from, err, test.want)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func TestKeySetIsAccepted(t *testing.T) {
 		want     int
 	}{{"k0", "ES256", 1}, {"", "ES256", 1}, {"k1", "PS256", 1}, {"k1", "ES256", 0}, {"k9", "ES256", 0}, {"", "EdDSA", 1}, {"", "HS256", 0}} {
 		if got := keysFor(keys, test.kid, test.alg); len(got) != test.want {
-			t.Errorf("kid %q, alg %s: %d keys, want %d", test.kid, test.alg, len(got), test.want)
+			t.Errorf("kid %q, alg %s: got %d keys, want %d", test.kid, test.alg, len(got), test.want)
 		}
 	}
 	only, err := parseKeySet(json.RawMessage(strings.Replace(set, `"kid":"k1"`, `"kid":"k1","alg":"PS256","use":"sig"`, 1)))
@@ -113,7 +113,7 @@ func TestKeySetIsRefused(t *testing.T) {
 	} {
 		err := CheckKeySet(json.RawMessage(test.set))
 		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: %v, want something about %q", what, err, test.want)
+			t.Errorf("%s: got %v, want something about %q", what, err, test.want)
 		}
 	}
 }

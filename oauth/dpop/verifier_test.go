@@ -120,7 +120,7 @@ func TestVerify(t *testing.T) {
 		got, err := verifier().Verify(sign(t, alg, private, nil, with(goodClaims(), map[string]any{"nonce": "n"})), Request{Method: "POST", URL: target})
 		want := Proof{JKT: base64.RawURLEncoding.EncodeToString(sum), ID: "one", Nonce: "n", IssuedAt: noon()}
 		if err != nil || got != want {
-			t.Errorf("%s: %+v, %v; want %+v", alg, got, err, want)
+			t.Errorf("%s: got %+v, %v; want %+v", alg, got, err, want)
 		}
 	}
 }
@@ -178,7 +178,7 @@ func TestVerifyRefusesHeaders(t *testing.T) {
 	} {
 		proof := sign(t, jose.ES256, private, header, goodClaims())
 		if _, err := verifier().Verify(proof, Request{Method: "POST", URL: target}); !errors.Is(err, ErrProof) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want ErrProof", name, err)
 		}
 	}
 }
@@ -212,15 +212,15 @@ func TestVerifyRefusesAlgorithms(t *testing.T) {
 		"claims are not JSON":  rawProof(t, p256, "{"),
 	} {
 		if _, err := verifier().Verify(proof, request); !errors.Is(err, ErrProof) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want ErrProof", name, err)
 		}
 	}
 	only := &Verifier{Now: noon, Algorithms: []string{"EdDSA", "HS256", "none"}}
 	if _, err := only.Verify(sign(t, jose.ES256, p256, nil, goodClaims()), request); !errors.Is(err, ErrProof) {
-		t.Errorf("an algorithm that is not allowed: %v", err)
+		t.Errorf("an algorithm that is not allowed: got %v, want ErrProof", err)
 	}
 	if _, err := only.Verify(hmacProof(t), request); !errors.Is(err, ErrProof) {
-		t.Errorf("HS256, although Algorithms lists it: %v", err)
+		t.Errorf("HS256, although Algorithms lists it: got %v, want ErrProof", err)
 	}
 }
 
@@ -410,7 +410,7 @@ func TestAcceptedUntil(t *testing.T) {
 	until := verifier().AcceptedUntil(first)
 	behind := &Verifier{Now: func() time.Time { return until.Add(time.Second - DefaultSkew) }}
 	if _, err := behind.Verify(proof, r); !errors.Is(err, ErrProof) {
-		t.Errorf("AcceptedUntil is %v, and the proof was accepted later: %v", until, err)
+		t.Errorf("AcceptedUntil is %v, and the proof was accepted later: got %v, want ErrProof", until, err)
 	}
 	if want := noon().Add(DefaultMaxAge + DefaultSkew); !until.Equal(want) {
 		t.Errorf("AcceptedUntil = %v, want %v", until, want)

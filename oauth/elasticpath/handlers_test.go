@@ -111,7 +111,7 @@ func TestBodies(t *testing.T) {
 		{"application/json", ``, 400},
 	} {
 		if got := send(tt.contentType, tt.body); got != tt.want {
-			t.Errorf("%s %.40q: %d, want %d", tt.contentType, tt.body, got, tt.want)
+			t.Errorf("%s %.40q: got %d, want %d", tt.contentType, tt.body, got, tt.want)
 		}
 	}
 }
@@ -380,7 +380,7 @@ func TestStaleChangesAreRefused(t *testing.T) {
 				want = 409 // the default profile is never deleted
 			}
 			if seen == "" || answer.Code != want {
-				t.Errorf("%s %s with %s: %d %s, want %d", method, path, seen, answer.Code, answer.Body, want)
+				t.Errorf("%s %s with %s: got %d %s, want %d", method, path, seen, answer.Code, answer.Body, want)
 			}
 		}
 	}

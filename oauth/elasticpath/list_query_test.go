@@ -170,7 +170,7 @@ func TestListQueryRefusals(t *testing.T) {
 		}
 		_, err = userList.query(values)
 		if answer, known := refusalOf(err, testTime); !known || answer.status != 400 || answer.Error() != want {
-			t.Errorf("%.60s: %v, want %q", query, err, want)
+			t.Errorf("%.60s: got %v, want %q", query, err, want)
 		}
 	}
 }

@@ -134,7 +134,7 @@ func (s *testServer) send(who caller, method, path, body string, status int) map
 	s.t.Helper()
 	answer := s.answer(who, method, path, body)
 	if answer.Code != status {
-		s.t.Fatalf("%s %s: %d %s, want %d", method, path, answer.Code, answer.Body, status)
+		s.t.Fatalf("%s %s: got %d %s, want %d", method, path, answer.Code, answer.Body, status)
 	}
 	if cache := answer.Header().Get("Cache-Control"); cache != "no-store" {
 		s.t.Errorf("%s %s: Cache-Control %q", method, path, cache)

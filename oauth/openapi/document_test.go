@@ -139,7 +139,7 @@ func TestDocument(t *testing.T) {
 	}
 	for _, test := range tests {
 		if diff := cmp.Diff(test.want, compact(t, part(t, got, test.at...))); diff != "" {
-			t.Errorf("%s: %s", strings.Join(test.at, " "), diff)
+			t.Errorf("%s (-want +got):\n%s", strings.Join(test.at, " "), diff)
 		}
 	}
 	if names := part(t, got, "components", "schemas").(map[string]any); names["NodePatch"].(map[string]any)["required"] != nil {

@@ -41,12 +41,12 @@ func TestApiClients(t *testing.T) {
 	// IDs are matched ignoring letter case, and stay as they were registered.
 	for _, id := range []string{"Shop-1", "sHOP-1"} {
 		if got := srv.expect(200, "root", "GET", "/v1/apiclients/"+id, "").body; got != want {
-			t.Errorf("%s: %s", id, got)
+			t.Errorf("%s: got %s, want %s", id, got, want)
 		}
 	}
 	srv.refuses(409, "IdExists", "root", "POST", "/v1/apiclients", `{"ID":"SHOP-1","AppName":"Other"}`)
 	if got := srv.expect(200, "root", "PUT", "/v1/apiclients/shop-1", `{"AppName":"New"}`).get(t, "ID"); got != "Shop-1" {
-		t.Errorf("ID %v", got)
+		t.Errorf("ID %v, want Shop-1", got)
 	}
 	srv.expect(200, "root", "PUT", "/v1/apiclients/shop-1", `{"ID":"shop-1","AppName":"New"}`)
 	srv.refuses(400, "ValidationFailure", "root", "PUT", "/v1/apiclients/shop-1", `{"ID":"shop-2","AppName":"New"}`)
@@ -115,7 +115,7 @@ func TestApiClientLists(t *testing.T) {
 		"?ID=a*&pageSize=2&page=2": {"a2"},
 	} {
 		if diff := cmp.Diff(want, srv.expect(200, "root", "GET", "/v1/apiclients"+query, "").ids(t)); diff != "" {
-			t.Errorf("%s: %s", query, diff)
+			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 	}
 	page := srv.expect(200, "root", "GET", "/v1/apiclients?ID=a*&pageSize=2&page=2", "").body
@@ -140,7 +140,7 @@ func TestClientBringsKey(t *testing.T) {
 	for range 2 {
 		srv.expect(200, "root", "PUT", "/v1/apiclients/c", `{"AppName":"n","SigningAlg":"EdDSA"}`)
 		if got := algs(); got != "ES256 EdDSA" {
-			t.Errorf("algorithms with an active key: %s", got)
+			t.Errorf("algorithms with an active key: got %s, want ES256 EdDSA", got)
 		}
 	}
 	srv.refuses(400, "ValidationFailure", "root", "POST", "/v1/apiclients", `{"AppName":"n","SigningAlg":"HS256"}`)
@@ -190,7 +190,7 @@ func TestInlineClientSecret(t *testing.T) {
 	srv.expect(201, "root", "POST", path+"/secrets", `{"Name":"tenth"}`)
 	srv.refuses(400, "ApiClientSecret.MaximumClientSecretsReached", "root", "PATCH", path, `{"AppName":"half","ClientSecret":"eleventh"}`)
 	if got := srv.expect(200, "root", "GET", path, "").get(t, "AppName"); got != "m" {
-		t.Errorf("half-written: %v", got)
+		t.Errorf("half-written: got %v, want m", got)
 	}
 }
 
@@ -304,7 +304,7 @@ func TestClientAssignments(t *testing.T) {
 		"?pageSize=1&page=2":             "[c1,acme,null]",
 	} {
 		if got := list(query); got != want+"" && got != want+"}" {
-			t.Errorf("%s: %s, want %s", query, got, want)
+			t.Errorf("%s: got %s, want %s", query, got, want)
 		}
 	}
 	got := srv.expect(200, "root", "GET", "/v1/apiclients/c1", "")

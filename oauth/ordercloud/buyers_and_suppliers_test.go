@@ -81,7 +81,7 @@ func TestAccountLists(t *testing.T) {
 		"?DateCreated=%3E2026-01-01&ID=b2%7Cnone": {"b2"},
 	} {
 		if diff := cmp.Diff(want, srv.expect(200, "root", "GET", "/v1/buyers"+query, "").ids(t)); diff != "" {
-			t.Errorf("%s: %s", query, diff)
+			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 	}
 	srv.expect(200, "root", "GET", "/v1/buyers?Colour=red&depth=all", "")

@@ -96,7 +96,7 @@ func TestPreconditions(t *testing.T) {
 	for tag, status := range map[string]int{`1`: 400, `"x"`: 400, `W/"1"`: 400, `"-1"`: 400, `"0"`: 400, `"7"`: 412, `"1", "2"`: 400} {
 		for method, body := range map[string]string{"PUT": `{"Name":"Q"}`, "PATCH": `{"Name":"Q"}`, "DELETE": ""} {
 			if got := srv.call("root", method, path, body, "If-Match", tag); got.status != status {
-				t.Errorf("%s with If-Match %s: %d %s, want %d", method, tag, got.status, got.body, status)
+				t.Errorf("%s with If-Match %s: got %d %s, want %d", method, tag, got.status, got.body, status)
 			}
 		}
 	}
@@ -145,11 +145,11 @@ func TestBadRequests(t *testing.T) {
 			contentType = tt.contentType
 		}
 		if got := srv.call("root", tt.method, "/v1/securityprofiles"+tt.path, tt.body, "Content-Type", contentType); got.status != tt.status || got.code() != tt.code {
-			t.Errorf("%s %s %.40s: %d %s, want %d %s", tt.method, tt.path, tt.body, got.status, got.body, tt.status, tt.code)
+			t.Errorf("%s %s %.40s: got %d %s, want %d %s", tt.method, tt.path, tt.body, got.status, got.body, tt.status, tt.code)
 		}
 	}
 	if got := srv.expect(200, "root", "GET", "/v1/securityprofiles", "").get(t, "Meta.TotalCount"); fmt.Sprint(got) != "2" {
-		t.Errorf("%v profiles, want 2", got)
+		t.Errorf("got %v profiles, want 2", got)
 	}
 }
 

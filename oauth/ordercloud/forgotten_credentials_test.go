@@ -68,7 +68,7 @@ func TestRequestsForMessages(t *testing.T) {
 			}
 			want.ID, want.ExpiresAt = got.ID, srv.now().Add(test.life)
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%s %s: %s", test.path, test.body, diff)
+				t.Errorf("%s %s (-want +got):\n%s", test.path, test.body, diff)
 			}
 		}
 	}

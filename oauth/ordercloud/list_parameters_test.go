@@ -73,7 +73,7 @@ func TestListFilters(t *testing.T) {
 	for query, want := range tests {
 		got, err := listQuery(query, testFields(), "ID")
 		if diff := cmp.Diff(want, got.Where); err != nil || diff != "" {
-			t.Errorf("%s: error %v\n%s", query, err, diff)
+			t.Errorf("%s: error %v\n(-want +got):\n%s", query, err, diff)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestListOrderAndPages(t *testing.T) {
 	for query, want := range tests {
 		got, err := listQuery(strings.ReplaceAll(query, " ", "%20"), testFields(), "ID")
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Errorf("%s: error %v\n%s", query, err, diff)
+			t.Errorf("%s: error %v\n(-want +got):\n%s", query, err, diff)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func TestListFaults(t *testing.T) {
 		_, err := listQuery(query, testFields().withMembersOf(struct{ ID, Hidden string }{}), "ID")
 		answer := answerTo(err, time.Now())
 		if want := map[string]string{"Path": path}; answer.status != http.StatusBadRequest || len(answer.entries) != 1 || !cmp.Equal(answer.entries[0].Data, any(want)) {
-			t.Errorf("%.40q: %v, want a fault at %q", query, err, path)
+			t.Errorf("%.40q: got %v, want a fault at %q", query, err, path)
 		}
 	}
 }
@@ -157,7 +157,7 @@ func TestAskMemory(t *testing.T) {
 			q.After = page.Next
 		}
 		if got != want {
-			t.Errorf("%s: %q, want %q", query, got, want)
+			t.Errorf("%s: got %q, want %q", query, got, want)
 		}
 	}
 	none := func(row, string) string { return "" }
@@ -167,7 +167,7 @@ func TestAskMemory(t *testing.T) {
 	}
 	for _, key := range []string{"-1", "x", "99999999999999999999"} {
 		if _, err := ask(storage.Query{Limit: 1, After: key}, rows, none); !errors.Is(err, storage.ErrQuery) {
-			t.Errorf("page key %q: %v", key, err)
+			t.Errorf("page key %q: got %v, want storage.ErrQuery", key, err)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func TestMessageSenders(t *testing.T) {
 		t.Errorf("created %s, want %s", created.body, want)
 	}
 	if got := srv.expect(200, "root", "GET", senderPath+"/hook", "").body; got != want {
-		t.Errorf("got %s", got)
+		t.Errorf("got %s, want %s", got, want)
 	}
 	if s := srv.sender("hook"); srv.opened(s.SharedKey, wire.SharedKeyContext) != "left-Horse" || !s.Active || s.RealmID != storage.DefaultRealmID {
 		t.Errorf("stored %+v", s)
@@ -54,7 +54,7 @@ func TestMessageSenders(t *testing.T) {
 	}
 	srv.expect(200, "root", "PATCH", senderPath+"/hook", `{"SharedKey":"right-Horse"}`)
 	if got := srv.opened(srv.sender("hook").SharedKey, wire.SharedKeyContext); got != "right-Horse" {
-		t.Errorf("key %q", got)
+		t.Errorf("got key %q, want \"right-Horse\"", got)
 	}
 	srv.expect(200, "root", "PUT", senderPath+"/hook", `{"Name":"Console","MessageTypes":["OneTimePassword"],"Kind":"console"}`)
 	if s := srv.sender("hook"); len(s.SharedKey.Data) != 0 || s.Kind != storage.ConsoleSender || !s.Active {
@@ -134,7 +134,7 @@ func TestMessageSenderLists(t *testing.T) {
 		"?AllowAllBuyers=true": {"hook"}, "?Kind=webhook&sortBy=!ID": {"shared", "hook"}, "?xp.template=t*": {"hook"}, "?URL=*hook.example*": {"hook"},
 	} {
 		if diff := cmp.Diff(want, srv.expect(200, "root", "GET", senderPath+query, "").ids(t)); diff != "" {
-			t.Errorf("%s: %s", query, diff)
+			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 	}
 	srv.refuses(409, "InUse", "root", "DELETE", "/v1/integrations/deliveryconfig/d", "")
@@ -173,7 +173,7 @@ func TestSenderAssignments(t *testing.T) {
 		`{"MessageSenderID":"hook","UserGroupID":"g"}`: 400, `{"MessageSenderID":"hook","BuyerID":"a","SupplierID":"b"}`: 400,
 	} {
 		if got := srv.call("root", "POST", path, body); got.status != status {
-			t.Errorf("%s: %d %s, want %d", body, got.status, got.body, status)
+			t.Errorf("%s: got %d %s, want %d", body, got.status, got.body, status)
 		}
 	}
 	srv.expect(204, "root", "DELETE", senderPath+"/hook/assignments?buyerID=acme", "")
@@ -243,7 +243,7 @@ func TestHeaderValueDoesNotMove(t *testing.T) {
 	} {
 		a := srv.refuses(400, "ValidationFailure", "root", "PATCH", configPath+"/h", change)
 		if diff := cmp.Diff([]string{"DeliveryTargets.Http.CustomAuthHeaderValue"}, a.paths()); diff != "" {
-			t.Errorf("%s: %s", change, diff)
+			t.Errorf("%s (-want +got):\n%s", change, diff)
 		}
 	}
 	srv.expect(200, "root", "PATCH", configPath+"/h", `{"Name":"still there"}`)

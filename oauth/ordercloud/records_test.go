@@ -85,7 +85,7 @@ func TestAuditEvents(t *testing.T) {
 		"?pageSize=1&page=2": {second},
 	} {
 		if diff := cmp.Diff(want, srv.expect(200, "auditor", "GET", path+query, "").ids(t)); diff != "" {
-			t.Errorf("%s: %s", query, diff)
+			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 	}
 	want := `{"ID":"` + third + `","Time":"2026-03-01T14:00:00Z","Action":"message.delivered","Outcome":"success","ClientID":null,"UserID":null,` +
@@ -174,7 +174,7 @@ func TestRequestTimeline(t *testing.T) {
 		"?CreatedAt=%3C2026-03-01T12:00:01Z": "[r1]", "?Type=OneTime*&search=an&TraceID=t-r2": "[r2]",
 	} {
 		if got := fmt.Sprint(srv.expect(200, "root", "GET", path+query, "").ids(t)); got != want {
-			t.Errorf("%s: %s, want %s", query, got, want)
+			t.Errorf("%s: got %s, want %s", query, got, want)
 		}
 	}
 	steps := func(id string) string {
@@ -191,10 +191,10 @@ func TestRequestTimeline(t *testing.T) {
 		return strings.Join(all, " ")
 	}
 	if got := steps("r1"); got != "asked issued queued failed:250" {
-		t.Errorf("steps %s", got)
+		t.Errorf("got steps %s, want asked issued queued failed:250", got)
 	}
 	if got := steps("r2"); got != "asked" {
-		t.Errorf("steps %s", got)
+		t.Errorf("got steps %s, want asked", got)
 	}
 	retry := path + "/r1/messages/msg-r1/retry"
 	if got := srv.expect(200, "root", "POST", retry, "").body; got != `{"RequestID":"r1","MessageID":"msg-r1"}` || woken != 1 {
@@ -210,7 +210,7 @@ func TestRequestTimeline(t *testing.T) {
 	srv.refuses(404, "NotFound", "root", "POST", path+"/r2/messages/msg-r1/retry", "")
 	srv.advance(time.Hour)
 	if got := steps("r1"); got != "asked issued queued failed:250 dead:250 expired" {
-		t.Errorf("steps %s", got)
+		t.Errorf("got steps %s, want asked issued queued failed:250 dead:250 expired", got)
 	}
 	a := srv.refuses(409, "Message.NoRetry", "root", "POST", retry, "")
 	if !strings.Contains(a.body, "its code expired at") || woken != 2 {

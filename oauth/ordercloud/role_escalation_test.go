@@ -127,7 +127,7 @@ func TestCodesEndWithTheAddress(t *testing.T) {
 		t.Helper()
 		code := srv.login("ann").Code
 		if live := code.Live(srv.now()); live != want {
-			t.Errorf("one-time password lives: %v, want %v", live, want)
+			t.Errorf("one-time password lives: got %v, want %v", live, want)
 		}
 	}
 

@@ -40,7 +40,7 @@ func TestSecurityProfiles(t *testing.T) {
 		t.Errorf("patched %s", patched.body)
 	}
 	if got := srv.expect(200, "root", "PATCH", profilePath+"/p", `{"PasswordConfig":null}`).get(t, "PasswordConfig"); got != nil {
-		t.Errorf("policy %v", got)
+		t.Errorf("got policy %v, want none", got)
 	}
 	for body, paths := range map[string]string{
 		`{"Name":"n","PasswordConfig":{"MaximumPasswordAge":-1,"LimitPasswordReuse":25,"MinimumPasswordAge":525601}}`: "PasswordConfig.LimitPasswordReuse PasswordConfig.MaximumPasswordAge PasswordConfig.MinimumPasswordAge",
@@ -83,7 +83,7 @@ func TestProfileAssignments(t *testing.T) {
 		"?level=user&sortBy=!SecurityProfileID": "[q/-/-/ada,p/acme/-/ann]", "?level=company&supplierID=smith": "[p/-/smith/-]", "?level=User&supplierID=smith": "[]",
 	} {
 		if got := list(query); got != want {
-			t.Errorf("%s: %s, want %s", query, got, want)
+			t.Errorf("%s: got %s, want %s", query, got, want)
 		}
 	}
 	all := strings.Split(strings.Trim(list(""), "[]"), ",")
@@ -100,7 +100,7 @@ func TestProfileAssignments(t *testing.T) {
 		_, object, _ := strings.Cut(a.body, `"ObjectType":"`)
 		object, _, _ = strings.Cut(object, `"`)
 		if got := fmt.Sprintf("%d %s", a.status, object); got != want {
-			t.Errorf("%s: %s, want %s", body, got, want)
+			t.Errorf("%s: got %s, want %s", body, got, want)
 		}
 	}
 	srv.expect(204, "root", "DELETE", profilePath+"/p/assignments?buyerID=acme&userID=ann", "")
@@ -109,7 +109,7 @@ func TestProfileAssignments(t *testing.T) {
 	srv.expect(204, "root", "DELETE", profilePath+"/p/assignments", "")
 	srv.expect(204, "root", "DELETE", profilePath+"/p", "") // with its other assignments
 	if got := list(""); got != "[q/-/-/ada]" {
-		t.Errorf("left: %s", got)
+		t.Errorf("left: got %s, want [q/-/-/ada]", got)
 	}
 }
 

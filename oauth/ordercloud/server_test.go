@@ -232,7 +232,7 @@ func (srv *testServer) expect(status int, token, method, path, body string, head
 	srv.t.Helper()
 	a := srv.call(token, method, path, body, header...)
 	if a.status != status {
-		srv.t.Fatalf("%s %s as %s: %d %s, want %d", method, path, token, a.status, a.body, status)
+		srv.t.Fatalf("%s %s as %s: got %d %s, want %d", method, path, token, a.status, a.body, status)
 	}
 	return a
 }
@@ -242,7 +242,7 @@ func (srv *testServer) refuses(status int, code, token, method, path, body strin
 	srv.t.Helper()
 	a := srv.call(token, method, path, body, header...)
 	if a.status != status || a.code() != code {
-		srv.t.Errorf("%s %s %s as %s: %d %s, want %d %s", method, path, body, token, a.status, a.body, status, code)
+		srv.t.Errorf("%s %s %s as %s: got %d %s, want %d %s", method, path, body, token, a.status, a.body, status, code)
 	}
 	return a
 }

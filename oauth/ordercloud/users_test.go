@@ -176,7 +176,7 @@ func TestUsersWithoutLogin(t *testing.T) {
 	}
 	srv.refuses(403, "Auth.InsufficientRoles", "robot", "PATCH", "/v1/adminusers/ada", `{"Phone":"7"}`)
 	if got := srv.expect(200, "root", "GET", "/v1/adminusers/ada", "").get(t, "Phone"); got != "5" {
-		t.Errorf("phone %v", got)
+		t.Errorf("got phone %v, want 5", got)
 	}
 	srv.expect(204, "root", "DELETE", acmeUsers+"/ann", "")
 }

@@ -51,7 +51,7 @@ func TestNonceAges(t *testing.T) {
 	}{{0, true}, {nonceLife, true}, {2 * nonceLife, false}, {-nonceLife, true}, {-2 * nonceLife, false}} {
 		now = start.Add(test.later)
 		if got := v.isNonce(nonce); got != test.good {
-			t.Errorf("after %v: %v", test.later, got)
+			t.Errorf("after %v: got %v, want %v", test.later, got, test.good)
 		}
 	}
 }
@@ -71,7 +71,7 @@ func TestTargets(t *testing.T) {
 		v := &Verifier{Config{Issuer: issuer}}
 		for path, want := range tests {
 			if got := v.targets(httptest.NewRequest(http.MethodGet, path, nil)); !slices.Equal(got, want) {
-				t.Errorf("%s at %s: %v, want %v", path, issuer, got, want)
+				t.Errorf("%s at %s: got %v, want %v", path, issuer, got, want)
 			}
 		}
 	}

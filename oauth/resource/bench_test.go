@@ -22,7 +22,7 @@ func verifierWithKeys(t testing.TB, keys int) (*Verifier, string) {
 		t.Fatal(err)
 	}
 	if n := len(v.keys.current.Load().keys); n != keys {
-		t.Fatalf("%d keys, want %d", n, keys)
+		t.Fatalf("got %d keys, want %d", n, keys)
 	}
 	return v, token
 }

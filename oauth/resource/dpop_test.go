@@ -117,7 +117,7 @@ func TestBoundTokens(t *testing.T) {
 		})
 	}
 	if _, err := b.v.Verify(t.Context(), token); !errors.Is(err, ErrInvalidToken) {
-		t.Errorf("a bound token without a request: %v", err)
+		t.Errorf("a bound token without a request: got %v, want ErrInvalidToken", err)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestProofBehindStripPrefix(t *testing.T) {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, r)
 		if w.Code != want {
-			t.Errorf("a proof for %s: %d, want %d", path, w.Code, want)
+			t.Errorf("a proof for %s: got %d, want %d", path, w.Code, want)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func TestKeyDecidesOnAlgorithm(t *testing.T) {
 	for alg, want := range map[jose.SignatureAlgorithm]error{jose.RS256: nil, jose.PS256: ErrInvalidToken} {
 		token := signWith(t, jose.SigningKey{Algorithm: alg, Key: rs256Key(t).private}, i.claims(), object{"typ": "at+jwt", "kid": "rsa"})
 		if _, err := v.Verify(t.Context(), token); !errors.Is(err, want) {
-			t.Errorf("%s with a key for RS256: %v, want %v", alg, err, want)
+			t.Errorf("%s with a key for RS256: got %v, want %v", alg, err, want)
 		}
 	}
 }

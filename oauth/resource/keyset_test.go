@@ -33,7 +33,7 @@ func (c *cacheFixture) checkVerify(want error, k signingKey, kid string) {
 	c.t.Helper()
 	_, err := c.v.Verify(c.t.Context(), sign(c.t, k, c.claims(), object{"typ": "at+jwt", "kid": kid}))
 	if !errors.Is(err, want) || (want == nil) != (err == nil) {
-		c.t.Errorf("key %s: %v, want %v", kid, err, want)
+		c.t.Errorf("key %s: got %v, want %v", kid, err, want)
 	}
 }
 
@@ -156,7 +156,7 @@ func TestUnknownKeysCauseFewFetches(t *testing.T) {
 			forged := c.sign(t, c.claims(), object{"kid": fmt.Sprintf("forged-%d-%d", second, n)})
 			requests.Go(func() {
 				if _, err := c.v.Verify(t.Context(), forged); !errors.Is(err, ErrInvalidToken) {
-					t.Errorf("forged: %v", err)
+					t.Errorf("forged: got %v, want ErrInvalidToken", err)
 				}
 			})
 		}
@@ -279,7 +279,7 @@ func TestUnusableKeys(t *testing.T) {
 	}
 	_, err := c.v.Verify(t.Context(), signWith(t, jose.SigningKey{Algorithm: jose.HS256, Key: symmetric.Key}, c.claims(), object{"typ": "at+jwt", "kid": "oct"}))
 	if !errors.Is(err, ErrInvalidToken) {
-		t.Errorf("HS256: %v", err)
+		t.Errorf("HS256: got %v, want ErrInvalidToken", err)
 	}
 	if _, known := c.v.keys.current.Load().keys["weak"]; known {
 		t.Error("a key of 1024 bits was accepted")

@@ -144,7 +144,7 @@ func TestSizeOfSweeps(t *testing.T) {
 		{maxSweepRows, true, 0, maxSweepRows},
 	} {
 		if got := nextSweepLimit(x.limit, x.full, x.took); got != x.want {
-			t.Errorf("after %d rows (full: %t) in %s the next limit is %d, want %d", x.limit, x.full, x.took, got, x.want)
+			t.Errorf("after %d rows (full: %t) in %s: got the next limit %d, want %d", x.limit, x.full, x.took, got, x.want)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func TestWaitsForTheDatabase(t *testing.T) {
 			err := waitForDatabase(ctx, cfg, func() error { return openOnce(ctx, cfg) })
 			took := time.Since(began)
 			if !errors.Is(err, storage.ErrUnavailable) {
-				t.Errorf("error %v", err)
+				t.Errorf("got error %v, want storage.ErrUnavailable", err)
 			}
 			if took < test.least {
 				t.Errorf("waited %v, want %v at least", took, test.least)

@@ -24,7 +24,7 @@ func TestEmbeddedLanguages(t *testing.T) {
 	t.Parallel()
 	templates := mustLoad(t, nil)
 	if got := strings.Join(templates.Locales(), " "); got != "de en" {
-		t.Errorf("languages %q", got)
+		t.Errorf("got languages %q, want \"de en\"", got)
 	}
 	english := templates.texts[defaultLocale]
 	for locale, texts := range templates.texts {
@@ -75,7 +75,7 @@ func TestReplacedFiles(t *testing.T) {
 		".hidden": {}, "drafts/page.html": {Data: []byte("{{")},
 	})
 	if got := strings.Join(templates.Locales(), " "); got != "de en fr" {
-		t.Errorf("languages %q", got)
+		t.Errorf("got languages %q, want \"de en fr\"", got)
 	}
 	for locale, wanted := range map[string]string{"de": "<h1>Willkommen</h1>", "en": "<h1>Sign in</h1>", "fr": "<h1>Se connecter</h1>"} {
 		body, err := templates.fill(page{Step: stepName, Locale: locale})
@@ -123,7 +123,7 @@ func TestFaultyFiles(t *testing.T) {
 	} {
 		_, err := LoadTemplates(fstest.MapFS{tt.name: {Data: []byte(tt.content)}})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s %.40q: %v, want %s", tt.name, tt.content, err, tt.want)
+			t.Errorf("%s %.40q: got %v, want %s", tt.name, tt.content, err, tt.want)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func TestLocaleOf(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Accept-Language", tt.header)
 		if got := templates.localeOf(r, &oauth.AuthorizationRequest{UILocales: tt.parameter}, tt.user); got != tt.want {
-			t.Errorf("%q %.20q %q: %s, want %s", tt.parameter, tt.header, tt.user, got, tt.want)
+			t.Errorf("%q %.20q %q: got %s, want %s", tt.parameter, tt.header, tt.user, got, tt.want)
 		}
 	}
 }

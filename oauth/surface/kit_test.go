@@ -22,7 +22,7 @@ func TestIfMatch(t *testing.T) {
 	}
 	for _, header := range []string{"1", `"0"`, `"-1"`, `"1`, `1"`, `W/"1"`, `"1", "2"`, `"a"`, `"9223372036854775808"`} {
 		if _, err := IfMatch(http.Header{"If-Match": {header}}); !errors.Is(err, ErrIfMatch) {
-			t.Errorf("%q: %v", header, err)
+			t.Errorf("%q: got %v, want ErrIfMatch", header, err)
 		}
 	}
 }
@@ -95,7 +95,7 @@ func TestRetryAfter(t *testing.T) {
 	now := time.Unix(1_000, 0)
 	for until, want := range map[time.Duration]time.Duration{-time.Minute: time.Second, 0: time.Second, time.Minute: time.Minute} {
 		if got := LimitWait(&storage.LimitError{Until: now.Add(until)}, now); got != want {
-			t.Errorf("%v: %v", until, got)
+			t.Errorf("%v: got %v, want %v", until, got, want)
 		}
 	}
 	for err, want := range map[error]bool{

@@ -40,7 +40,7 @@ func TestReadQuery(t *testing.T) {
 			values, err := ReadQuery(request, takes)
 			fault, refused := errors.AsType[*QueryError](err)
 			if got := errorText(err); got != want || refused && (fault.Problem == "" || values != nil) {
-				t.Errorf("%s %q: %q, want %q", method, query, got, want)
+				t.Errorf("%s %q: got %q, want %q", method, query, got, want)
 			}
 		}
 		for _, method := range []string{"GET", "HEAD"} {
@@ -71,7 +71,7 @@ func TestResembled(t *testing.T) {
 		"OwnerID": "", "depth": "", "CatalogID": "", "Usr": "", "TermsAgreed": "",
 	} {
 		if got := Resembled(name, known); got != want {
-			t.Errorf("%q: %q, want %q", name, got, want)
+			t.Errorf("%q: got %q, want %q", name, got, want)
 		}
 	}
 }

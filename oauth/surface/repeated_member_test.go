@@ -18,7 +18,7 @@ func TestRepeatedMember(t *testing.T) {
 		`{"data":[{"x":1}],"data":2}`:        "data",
 	} {
 		if got := RepeatedMember([]byte(document)); got != want {
-			t.Errorf("%s: %q, want %q", document, got, want)
+			t.Errorf("%s: got %q, want %q", document, got, want)
 		}
 	}
 }

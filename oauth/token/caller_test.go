@@ -21,7 +21,7 @@ func TestAudience(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: %s", text, diff)
+			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 		if written, err := json.Marshal(got); want != nil && (err != nil || string(written) != text) {
 			t.Errorf("%s is written as %s, %v", text, written, err)
@@ -79,7 +79,7 @@ func TestChallenge(t *testing.T) {
 	}
 	for _, test := range tests {
 		if got := Challenge(test.err); got != test.want {
-			t.Errorf("%v: %s", test.err, got)
+			t.Errorf("%v: got %s, want %s", test.err, got, test.want)
 		}
 	}
 	if !errors.Is(ErrTokenRevoked, ErrInvalidToken) || !errors.Is(ErrNoToken, ErrInvalidToken) {
@@ -102,7 +102,7 @@ func TestCallerHas(t *testing.T) {
 	}
 	for _, test := range tests {
 		if got := (&Caller{Roles: test.has}).Has(test.asked...); got != test.want {
-			t.Errorf("%q has %q: %v", test.has, test.asked, got)
+			t.Errorf("%q has %q: got %v, want %v", test.has, test.asked, got, test.want)
 		}
 	}
 }
@@ -126,7 +126,7 @@ func TestCallerSellerSide(t *testing.T) {
 	}
 	for _, test := range tests {
 		if got := test.caller.SellerSide(); got != test.want {
-			t.Errorf("%s: %v", test.name, got)
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
 		}
 	}
 }

@@ -125,7 +125,7 @@ func TestWebhookDNSRebinding(t *testing.T) {
 			t.Errorf("%v: %v", tt.addrs, err)
 		}
 		if n := calls.Load(); n != want {
-			t.Fatalf("%v: %d calls, want %d", tt.addrs, n, want)
+			t.Fatalf("%v: got %d calls, want %d", tt.addrs, n, want)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func TestLostLeaseIsTakenOver(t *testing.T) {
 		}
 		late := storage.Attempt{MessageID: "m1", Number: dead[0].Attempts, State: storage.MessageDead}
 		if err := f.FinishAttempt(t.Context(), late); !errors.Is(err, storage.ErrStale) {
-			t.Errorf("FinishAttempt after the lease was lost: %v", err)
+			t.Errorf("FinishAttempt after the lease was lost: got %v, want storage.ErrStale", err)
 		}
 	})
 }

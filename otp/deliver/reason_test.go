@@ -99,7 +99,7 @@ func TestReasonsNameNothing(t *testing.T) {
 	} {
 		err := callError(t, url, resolver)
 		if got := deliver.ReasonOf(err); got != want {
-			t.Errorf("%s: %q, want %q (%v)", url, got, want, err)
+			t.Errorf("%s: got %q, want %q (%v)", url, got, want, err)
 		}
 	}
 }
@@ -121,7 +121,7 @@ func TestReasonOf(t *testing.T) {
 		{deliver.RetryAfter(fmt.Errorf("encode: %w", deliver.Reason("no key")), time.Second), "no key"},
 	} {
 		if got := deliver.ReasonOf(test.err); got != test.want {
-			t.Errorf("%v: %q, want %q", test.err, got, test.want)
+			t.Errorf("%v: got %q, want %q", test.err, got, test.want)
 		}
 	}
 }

@@ -90,11 +90,11 @@ func TestSignStandard(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := verify(tt.secret, tt.header, []byte(tt.body)); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}
 	if n := len(strings.Split(during.Get("webhook-signature"), " ")); n != 2 {
-		t.Errorf("%d signatures, want 2", n)
+		t.Errorf("got %d signatures, want 2", n)
 	}
 }
 

@@ -83,7 +83,7 @@ func TestRetriesUntilTheCodeExpires(t *testing.T) {
 				break // the last attempts are made shortly before the code expires
 			}
 			if delay < want*4/5 || delay > want*6/5+time.Second { // a poll may come a second late
-				t.Errorf("delay %d: %v, want about %v", i+1, delay, want)
+				t.Errorf("delay %d: got %v, want about %v", i+1, delay, want)
 			}
 		}
 		m := f.message("m1")
@@ -97,7 +97,7 @@ func TestRetriesUntilTheCodeExpires(t *testing.T) {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 		if n := strings.Count(f.log.String(), `"warn"`); n != 2 {
-			t.Errorf("%d warnings, want one for the first failure and one for the end:\n%s", n, f.log)
+			t.Errorf("got %d warnings, want one for the first failure and one for the end:\n%s", n, f.log)
 		}
 	})
 }

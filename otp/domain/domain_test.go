@@ -20,12 +20,12 @@ func TestToASCII(t *testing.T) {
 		"bu\u0308cher.example":  "xn--bcher-kva.example",
 	} {
 		if got, err := domain.ToASCII(name); err != nil || got != want {
-			t.Errorf("%q: %q, %v, want %q", name, got, err, want)
+			t.Errorf("%q: got %q, %v, want %q", name, got, err, want)
 		}
 	}
 	for _, name := range []string{"\u00fc\u00df .example", "\ufffd.example", "a\u200b\u00fc..example/"} {
 		if got, err := domain.ToASCII(name); err == nil {
-			t.Errorf("%q: %q, want an error", name, got)
+			t.Errorf("%q: got %q, want an error", name, got)
 		}
 	}
 }

@@ -39,10 +39,10 @@ func TestSource(t *testing.T) {
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8::1": "2001:db8::/64", "fe80::1%eth0": "fe80::/64", "10.0.0.1": "10.0.0.1",
 	} {
 		if got := limit.Source(netip.MustParseAddr(address)); got != want {
-			t.Errorf("%s: %q, want %q", address, got, want)
+			t.Errorf("%s: got %q, want %q", address, got, want)
 		}
 	}
 	if got := limit.Source(netip.Addr{}); got != "" {
-		t.Errorf("an unknown address: %q", got)
+		t.Errorf("an unknown address: got %q, want none", got)
 	}
 }

@@ -55,7 +55,7 @@ func TestAllowanceIsWhatTheBestAttackerGets(t *testing.T) {
 		}
 		a := attacker{policy, map[searchState]int{}}
 		if got, want := lockout.AllowanceOf(policy).FirstHour, a.most(storage.Counter{}, 60); got != want {
-			t.Fatalf("%+v: %d guesses within an hour, want %d", policy, got, want)
+			t.Fatalf("%+v: got %d guesses within an hour, want %d", policy, got, want)
 		}
 	})
 }

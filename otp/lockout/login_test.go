@@ -66,7 +66,7 @@ func TestNext(t *testing.T) {
 			}
 			newLock := test.has[0] == tenth || test.has[1] == tenth || test.has[2] == tenth
 			if lockout.Locks(p.Lockout, got) != newLock {
-				t.Errorf("a new lock: %v, want %v", !newLock, newLock)
+				t.Errorf("a new lock: got %v, want %v", !newLock, newLock)
 			}
 		})
 	}

@@ -45,7 +45,7 @@ func applyOne(t *rapid.T, policy storage.LockoutPolicy, s lockout.State, address
 	case lockout.Failed, lockout.RefusedByLock:
 		want := lockout.Next(&p, o.Guess, now)
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("a failure: %s", diff)
+			t.Fatalf("a failure (-want +got):\n%s", diff)
 		}
 	case lockout.Succeeded:
 		if locked := o.Code && p.CodesLocked(now) || !o.Code && p.Locked(now); locked == accepted {

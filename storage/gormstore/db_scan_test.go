@@ -83,7 +83,7 @@ func TestFieldScan(t *testing.T) {
 			t.Errorf("%T into %T: error %v", tt.value, tt.at, err)
 		}
 		if diff := cmp.Diff(tt.want, v); diff != "" {
-			t.Errorf("%T into %T: %s", tt.value, tt.at, diff)
+			t.Errorf("%T into %T (-want +got):\n%s", tt.value, tt.at, diff)
 		}
 	}
 }

@@ -132,7 +132,7 @@ func TestPreparedStatementAfterError(t *testing.T) {
 		t.Errorf("prepared %d statements, want 1", count.begun)
 	}
 	if n := number(t, db, "SELECT count(*) FROM numbers"); n != 2 {
-		t.Errorf("%d rows, want 2", n)
+		t.Errorf("got %d rows, want 2", n)
 	}
 	if _, err := db.Exec("INSERT INTO nothing VALUES (1)"); err == nil {
 		t.Error("a statement about a missing table succeeded")

@@ -197,7 +197,7 @@ func TestLeasesEndWithTheirServer(t *testing.T) {
 			"finishes the attempt": finish(frozen, 1),
 		} {
 			if !errors.Is(err, storage.ErrStale) {
-				t.Errorf("the late server %s: got %v", what, err)
+				t.Errorf("the late server %s: got %v, want storage.ErrStale", what, err)
 			}
 		}
 		issue := func(by registered) error {
@@ -208,7 +208,7 @@ func TestLeasesEndWithTheirServer(t *testing.T) {
 			t.Errorf("the new owner: got %v, want no error", err)
 		}
 		if err := issue(frozen); !errors.Is(err, storage.ErrStale) {
-			t.Errorf("the late server resolves the request: got %v", err)
+			t.Errorf("the late server resolves the request: got %v, want storage.ErrStale", err)
 		}
 	})
 }

@@ -298,7 +298,7 @@ func (l *listTest) inPages(t *testing.T, sort []storage.Order, size int) (items 
 		page := must(l.list(storage.Query{Sort: sort, Offset: offset, Limit: size}))(t)
 		items = append(items, page.Items...)
 		if want := min(size, max(0, page.Total-offset)); len(page.Items) != want {
-			t.Fatalf("%s from %d: %d of %d, want %d", l.name, offset, len(page.Items), page.Total, want)
+			t.Fatalf("%s from %d: got %d of %d, want %d", l.name, offset, len(page.Items), page.Total, want)
 		}
 		if offset > page.Total {
 			return items

@@ -76,16 +76,16 @@ func TestApplyTakesEffect(t *testing.T) {
 	db.apply(shop)
 	jane := db.principal("jane")
 	if diff := cmp.Diff([]string{"MeAdmin", "Shopper", "vip"}, jane.Roles); diff != "" {
-		t.Errorf("roles of jane: %s", diff)
+		t.Errorf("roles of jane (-want +got):\n%s", diff)
 	}
 	if jane.Policy.Threshold != 5 || jane.Account.ID != "b1" || jane.Login.Username != "Jane" || jane.User.EmailKey != "jane@example.org" {
 		t.Errorf("got %+v", jane)
 	}
 	if diff := cmp.Diff([]string{"FullAccess"}, db.principal("root").Roles); diff != "" {
-		t.Errorf("roles of root: %s", diff)
+		t.Errorf("roles of root (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"MeAdmin", "Shopper", "vip"}, db.principal("sam").Roles); diff != "" {
-		t.Errorf("roles of sam: %s", diff)
+		t.Errorf("roles of sam (-want +got):\n%s", diff)
 	}
 	supplier, err := db.store.Account(t.Context(), "default", storage.Supplier, "s1")
 	must(t, err)
@@ -241,10 +241,10 @@ func TestApplyAllOrNothing(t *testing.T) {
 	fault := errors.New("fault")
 	db.cfg.Clients = failingClients{db.store, fault}
 	if _, err := db.run(shop, false); !errors.Is(err, fault) {
-		t.Fatalf("got %v", err)
+		t.Fatalf("got %v, want %v", err, fault)
 	}
 	if _, err := db.store.Account(t.Context(), "default", storage.Buyer, "b1"); !errors.Is(err, storage.ErrNotFound) {
-		t.Errorf("the buyer before the fault: %v; want none", err)
+		t.Errorf("the buyer before the fault: got %v; want none", err)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestPasswordRules(t *testing.T) {
 			for _, dryRun := range []bool{true, false} {
 				_, err := db.run(tt.document, dryRun)
 				if (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
-					t.Errorf("dry run %v: %v, want %q", dryRun, err, tt.want)
+					t.Errorf("dry run %v: got %v, want %q", dryRun, err, tt.want)
 				}
 				if err != nil && strings.Contains(err.Error(), "hunter2") {
 					t.Errorf("the fault tells the password: %v", err)

@@ -66,7 +66,7 @@ func TestImportedHashDoesNotReturn(t *testing.T) {
 		t.Errorf("forced: changes %q, want %q", got, want)
 	}
 	if got := db.apply(user("PasswordHash: " + hashOfHorse)); got != nil {
-		t.Errorf("forced once more: changes %q", got)
+		t.Errorf("forced once more: changes %q, want none", got)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestClientSecret(t *testing.T) {
 		ID: "other", Name: "other", Digest: grants.DigestClientSecret(db.cfg.Peppers, "Shop", "three"), CreatedAt: time.Now(),
 	}, 0))
 	if got := db.apply(client("ClientSecret: three")); got != nil {
-		t.Errorf("a secret of another name: changes %q", got)
+		t.Errorf("a secret of another name: changes %q, want none", got)
 	}
 	if got := db.apply(client("ClientSecret: two")); !slices.Equal(got, want) || matches("one") || !matches("two") || !matches("three") {
 		t.Errorf("another secret: changes %q", got)

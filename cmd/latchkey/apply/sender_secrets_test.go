@@ -77,7 +77,7 @@ func TestSenderSecrets(t *testing.T) {
 	}
 	s := db.stored()
 	if got := db.opened(s.SMTP.Password, wire.SMTPPasswordContext); got != "left-Horse" {
-		t.Errorf("password %q", got)
+		t.Errorf("got password %q, want \"left-Horse\"", got)
 	}
 	if _, err := db.cfg.Sealer.Open(s.SMTP.Password, wire.SharedKeyContext); err == nil {
 		t.Error("the password opens as another secret")

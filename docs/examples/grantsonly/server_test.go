@@ -163,7 +163,7 @@ func (w *site) signIn(secret string) (int, map[string]any) {
 func (w *site) check(what string, status int, object map[string]any, wantStatus int, wantError string) {
 	w.Helper()
 	if got, _ := object["error"].(string); status != wantStatus || got != wantError {
-		w.Errorf("%s: %d %v, want %d %s", what, status, object, wantStatus, wantError)
+		w.Errorf("%s: got %d %v, want %d %s", what, status, object, wantStatus, wantError)
 	}
 }
 
@@ -230,7 +230,7 @@ func TestEndpoints(t *testing.T) {
 		status, object = w.post("/token", "demo-secret", "grant_type", "urn:example:unknown")
 		w.check("an unknown grant", status, object, http.StatusBadRequest, "unsupported_grant_type")
 		if status, _ = w.post("/code", "demo-secret", "username", "nobody"); status != http.StatusNoContent {
-			t.Errorf("a code for an unknown user: %d", status)
+			t.Errorf("a code for an unknown user: got %d, want %d", status, http.StatusNoContent)
 		}
 		_ = db.Close()
 		status, object = w.signIn("x")
@@ -281,6 +281,6 @@ func TestSize(t *testing.T) {
 		}
 	}
 	if err != nil || lines == 0 || lines > 250 {
-		t.Errorf("%d lines, want at most 250: %v", lines, err)
+		t.Errorf("got %d lines, want at most 250: %v", lines, err)
 	}
 }

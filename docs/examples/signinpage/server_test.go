@@ -156,7 +156,7 @@ func (w *site) token(fields ...string) (int, map[string]any) {
 func (w *site) check(what string, status int, object map[string]any, wantStatus int, wantError string) {
 	w.Helper()
 	if got, _ := object["error"].(string); status != wantStatus || got != wantError {
-		w.Errorf("%s: %d %v, want %d %s", what, status, object, wantStatus, wantError)
+		w.Errorf("%s: got %d %v, want %d %s", what, status, object, wantStatus, wantError)
 	}
 }
 

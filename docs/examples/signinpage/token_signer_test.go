@@ -40,7 +40,7 @@ func TestSigner(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := s.Validate(t.Context(), token); err != nil || got != signature {
-		t.Errorf("Validate: %q, %v, want %q", got, err, signature)
+		t.Errorf("Validate: got %q, %v, want %q", got, err, signature)
 	}
 	if decoded, err := s.Decode(t.Context(), token); err != nil || decoded.Claims["sub"] != "bob" {
 		t.Errorf("Decode: %v, %v", decoded, err)
@@ -51,7 +51,7 @@ func TestSigner(t *testing.T) {
 	} {
 		var invalid *fosite.ValidationError
 		if _, err := s.Decode(t.Context(), text); !errors.As(err, &invalid) || invalid.Errors != want {
-			t.Errorf("%s: %v, want bits %b", text, err, want)
+			t.Errorf("%s: got %v, want bits %b", text, err, want)
 		}
 	}
 	now = now.Add(time.Hour)

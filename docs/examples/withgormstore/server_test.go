@@ -111,7 +111,7 @@ func (w *site) token(fields ...string) (int, map[string]any) {
 func (w *site) check(what string, status int, object map[string]any, wantStatus int, wantError string) {
 	w.Helper()
 	if got, _ := object["error"].(string); status != wantStatus || got != wantError {
-		w.Errorf("%s: %d %v, want %d %s", what, status, object, wantStatus, wantError)
+		w.Errorf("%s: got %d %v, want %d %s", what, status, object, wantStatus, wantError)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestJourney(t *testing.T) {
 		status, object = w.post("/revoke", "wrong", "token", fmt.Sprint(next["refresh_token"]))
 		w.check("a revocation with a wrong client secret", status, object, http.StatusUnauthorized, "invalid_client")
 		if status, _ = w.post("/revoke", "demo-secret", "token", fmt.Sprint(next["refresh_token"])); status != http.StatusOK {
-			w.Errorf("revocation: %d", status)
+			w.Errorf("revocation: got %d, want %d", status, http.StatusOK)
 		}
 		status, object = w.token("grant_type", "refresh_token", "refresh_token", fmt.Sprint(next["refresh_token"]))
 		w.check("a revoked refresh token", status, object, http.StatusBadRequest, "invalid_grant")
@@ -209,6 +209,6 @@ func TestSize(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("main.go")
 	if lines := bytes.Count(text, []byte("\n")); err != nil || lines > 130 {
-		t.Errorf("%d lines, want at most 130: %v", lines, err)
+		t.Errorf("got %d lines, want at most 130: %v", lines, err)
 	}
 }

@@ -21,7 +21,7 @@ func TestXPIsSearchable(t *testing.T) {
 		var c check
 		c.xp(json.RawMessage(document))
 		if (c.faults == nil) != good {
-			t.Errorf("%.60s: %v, want good: %v", document, c.faults, good)
+			t.Errorf("%.60s: got %v, want good: %v", document, c.faults, good)
 		}
 	}
 }

@@ -302,7 +302,7 @@ func TestEncodeMessageFails(t *testing.T) {
 			sender, envelope := testEnvelope()
 			_, err := e.Encode(t.Context(), sender, envelope)
 			if !errors.Is(err, fault) || deliver.IsPermanent(err) != tt.permanent {
-				t.Errorf("error %v, permanent %v; want permanent %v", err, deliver.IsPermanent(err), tt.permanent)
+				t.Errorf("got error %v, permanent %v; want permanent %v", err, deliver.IsPermanent(err), tt.permanent)
 			}
 		})
 	}
@@ -314,6 +314,6 @@ func TestEncodeMessageToRenamedUser(t *testing.T) {
 	sender, envelope := testEnvelope()
 	envelope.UserUID = "usr_2"
 	if _, err := testEncoder().Encode(t.Context(), sender, envelope); !deliver.IsPermanent(err) {
-		t.Errorf("error %v; want a permanent one", err)
+		t.Errorf("got error %v; want a permanent one", err)
 	}
 }

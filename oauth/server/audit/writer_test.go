@@ -135,7 +135,7 @@ func TestWriterCatchesUp(t *testing.T) {
 	<-done
 	l.inOrder(t)
 	if batches := events/batchSize + 2; l.calls > batches || lost(t, a) != 0 {
-		t.Errorf("%d batches, want %d at most; %v events are lost", l.calls, batches, lost(t, a))
+		t.Errorf("got %d batches, want %d at most; %v events are lost", l.calls, batches, lost(t, a))
 	}
 }
 

@@ -90,7 +90,7 @@ func parts(t *testing.T, data string) (mail.Header, string, string) {
 			t.Fatal(err)
 		}
 		if got := part.Header.Get("Content-Transfer-Encoding"); got != "quoted-printable" {
-			t.Fatalf("transfer encoding %s", got)
+			t.Fatalf("got transfer encoding %s, want quoted-printable", got)
 		}
 		body, err := io.ReadAll(quotedprintable.NewReader(part))
 		if err != nil {
@@ -138,7 +138,7 @@ func TestSend(t *testing.T) {
 		}
 		for name, value := range want {
 			if header.Get(name) != value {
-				t.Errorf("%s: %q, want %q", name, header.Get(name), value)
+				t.Errorf("%s: got %q, want %q", name, header.Get(name), value)
 			}
 		}
 		for _, body := range []string{plain, html} {

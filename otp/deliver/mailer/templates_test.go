@@ -55,7 +55,7 @@ func TestLoadTemplatesRefuses(t *testing.T) {
 			t.Parallel()
 			_, err := mailer.LoadTemplates(templateDir(map[string]string{tt.file: tt.text}))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want %q", err, tt.want)
+				t.Errorf("got error %v, want %q", err, tt.want)
 			}
 		})
 	}
@@ -83,7 +83,7 @@ func TestDirectoryReplacesEmbeddedTemplates(t *testing.T) {
 	} {
 		text, err := templates.Render(storage.MessageOneTimePassword, locale, mailer.Data{Code: "C0DE"})
 		if err != nil || text.Plain != want {
-			t.Errorf("%q: %q, %v; want %q", locale, text.Plain, err, want)
+			t.Errorf("%q: got %q, %v; want %q", locale, text.Plain, err, want)
 		}
 	}
 	if _, err := templates.Render("Other", "", mailer.Data{}); err == nil {

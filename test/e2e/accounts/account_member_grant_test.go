@@ -132,7 +132,7 @@ func oneAccount(t *testing.T, m *kit.ElasticPath) {
 	both := []any{"Buyer", "Shopper"}
 	want := map[string]any{"account_roles": both, "role": both, "scope": "Buyer Shopper", "amr": []any{"otp"}}
 	if diff := cmp.Diff(want, roles); diff != "" {
-		t.Errorf("claims: %s", diff)
+		t.Errorf("claims (-want +got):\n%s", diff)
 	}
 	if at, _ := claims["auth_time"].(float64); at < float64(before) || at > float64(m.Clock.Now().Unix()) {
 		t.Errorf("auth_time %v", claims["auth_time"])
@@ -140,7 +140,7 @@ func oneAccount(t *testing.T, m *kit.ElasticPath) {
 	shown := kit.MustJSON(t, "introspection", 200, m.Server.IntrospectThrough("front", got.Field("access_token")))
 	for name, want := range map[string]any{"active": true, "account_id": acme.ID, "account_name": "Acme", "account_member_id": p.UID, "scope": "Buyer Shopper"} {
 		if shown.At(name) != want {
-			t.Errorf("introspection: %s is %v, want %v", name, shown.At(name), want)
+			t.Errorf("introspection: %s: got %v, want %v", name, shown.At(name), want)
 		}
 	}
 	kit.MustRefuse(t, "the code again", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", kit.KnownCode), kit.WrongCredentialsBody)
@@ -167,7 +167,7 @@ type selection struct {
 func mustSelect(m *kit.ElasticPath, what string, a kit.Response) (s selection) {
 	m.T.Helper()
 	if err := json.Unmarshal([]byte(a.Body), &s); err != nil || a.Status != http.StatusBadRequest || s.Error != "account_selection_required" {
-		m.T.Fatalf("%s: %d %s, want a list of accounts", what, a.Status, a.Body)
+		m.T.Fatalf("%s: got %d %s, want a list of accounts", what, a.Status, a.Body)
 	}
 	return s
 }
@@ -189,7 +189,7 @@ func severalAccounts(t *testing.T, m *kit.ElasticPath) {
 	m.Must(json.Unmarshal([]byte(fmt.Sprintf(`{"accounts":[{"account_id":%q,"account_name":"First","account_roles":["Buyer","Shopper"]},`+
 		`{"account_id":%q,"account_name":"Second","account_roles":[]}]}`, one.ID, two.ID)), &want))
 	if diff := cmp.Diff(want, choice2); diff != "" {
-		t.Errorf("choice: %s", diff)
+		t.Errorf("choice (-want +got):\n%s", diff)
 	}
 	if n := m.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + p.LoginID + "'"); n != "0" {
 		t.Errorf("%s refresh families before the choice", n)

@@ -31,7 +31,7 @@ func rolesStayInTheirAccount(t *testing.T, m *kit.ElasticPath) {
 		t.Helper()
 		got := m.Server.Do(method, path, "application/json", body, "Authorization", "Bearer "+token)
 		if got.Status != status {
-			t.Errorf("%s %s: %d %s, want %d", method, path, got.Status, got.Body, status)
+			t.Errorf("%s %s: got %d %s, want %d", method, path, got.Status, got.Body, status)
 		}
 	}
 	v1(admin.AccessToken, http.StatusOK, http.MethodPut, "/v1/buyers/own", `{"Name":"Own","Active":true}`)

@@ -291,7 +291,7 @@ func oneWins(t *testing.T, m *kit.ElasticPath) {
 			ways[i%len(ways)].wrong(t, ways[i%len(ways)].name, got)
 		}
 		if diff := cmp.Diff(map[string]int{"won": 1, "refused": 99}, tally); diff != "" {
-			t.Errorf("round %d: %s", round, diff)
+			t.Errorf("round %d (-want +got):\n%s", round, diff)
 		}
 		if l := m.Login(p.Username); l.Code.UsedAt.IsZero() {
 			t.Errorf("round %d: the code is not used", round)

@@ -58,7 +58,7 @@ func whoseCode(t *testing.T, m *kit.ElasticPath) {
 		kit.MustFailV2(t, what, front.AccountTokens(body))
 	}
 	if got := m.Failures(a.Username); got != 4 {
-		t.Errorf("%d failures, want 4", got)
+		t.Errorf("got %d failures, want 4", got)
 	}
 	// The same name in another profile has its own codes.
 	if got := front.RequestCode("digits", a.Username, "passwordless_authentication"); got.Status != http.StatusAccepted {
@@ -167,7 +167,7 @@ func sameAnswer(t *testing.T, what string, want, got kit.Response) {
 		a.Header.Del("X-Request-Id")
 	}
 	if want.Status != got.Status || want.Body != got.Body {
-		t.Errorf("%s: %d %q, want %d %q", what, got.Status, got.Body, want.Status, want.Body)
+		t.Errorf("%s: got %d %q, want %d %q", what, got.Status, got.Body, want.Status, want.Body)
 	}
 	if diff := cmp.Diff(want.Header, got.Header); diff != "" {
 		t.Errorf("%s: header: %s", what, diff)
@@ -261,7 +261,7 @@ func signInsAlike(t *testing.T, m *kit.ElasticPath) {
 	for name, failures := range map[string]int{known.Username: 3, idle.Username: 2, "in-nobody": 2} {
 		p, err := m.App.Store.Principal(t.Context(), storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: name})
 		if m.Must(err); p.Lockout.Failures != failures {
-			t.Errorf("%s: %d failures, want %d", name, p.Lockout.Failures, failures)
+			t.Errorf("%s: got %d failures, want %d", name, p.Lockout.Failures, failures)
 		}
 	}
 	front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByPassword(known.Username, kit.Password))

@@ -75,7 +75,7 @@ func (w *storeSetup) idsAreUUIDs(t *testing.T) {
 	}
 	users := admin.Send(t, 200, http.MethodGet, realm+"/user-authentication-info", nil).Column("id")
 	if len(users) < 3 {
-		t.Errorf("%d users, want those of /v1 and of apply as well", len(users))
+		t.Errorf("got %d users, want those of /v1 and of apply as well", len(users))
 	}
 	for _, id := range users {
 		logins := admin.Try(http.MethodGet, realm+"/user-authentication-info/"+id+"/user-authentication-password-profile-info", nil)
@@ -103,7 +103,7 @@ func (w *storeSetup) noClientWithIDOfMember(t *testing.T, admin kit.Caller) {
 	for _, id := range []string{w.member, strings.ToUpper(w.member), strings.ReplaceAll(w.member, "-", "")} {
 		for method, path := range map[string]string{http.MethodPost: "/v1/apiclients", http.MethodPut: "/v1/apiclients/" + id} {
 			if got := admin.SendText(method, path, `{"ID":"`+id+`","AppName":"A"}`); got.Status != http.StatusConflict {
-				t.Errorf("%s %s: %d %s, want 409", method, path, got.Status, got.Body)
+				t.Errorf("%s %s: got %d %s, want 409", method, path, got.Status, got.Body)
 			}
 		}
 	}
@@ -169,7 +169,7 @@ func presetProfile(t *testing.T, m *kit.ElasticPath) {
 		t.Errorf("listed %v, and %v when it is used", before, after)
 	}
 	if got := admin.Send(t, 200, http.MethodGet, kit.RealmPath+"/password-profiles/"+preset, nil).Text("data", "id"); got != preset {
-		t.Errorf("%s is %s", preset, got)
+		t.Errorf("%s is %s, want %s", preset, got, preset)
 	}
 }
 
@@ -238,7 +238,7 @@ func twoSpellings(t *testing.T, m *kit.ElasticPath) {
 			"type": "user_authentication_password_profile_info", "password_profile_id": spelling.profile, "username": name, "password": kit.TedPassword,
 		})
 		if got := info.Text("data", "password_profile_id"); got != profile {
-			t.Errorf("%v: the login is in %s", spelling, got)
+			t.Errorf("%v: the login is in %s, want %s", spelling, got, profile)
 		}
 		admin.Send(t, 200, http.MethodPut, path+"/user-authentication-info/"+user+"/user-authentication-password-profile-info/"+info.Text("data", "id"),
 			kit.Object{"password_profile_id": spelling.profile, "username": name})

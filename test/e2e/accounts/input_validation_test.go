@@ -350,7 +350,7 @@ func filters(t *testing.T, m *kit.ElasticPath) {
 	} {
 		got := admin.Send(t, 200, http.MethodGet, kit.RealmPath+"/user-authentication-info?"+strings.ReplaceAll(query, " ", "%20"), nil)
 		if diff := cmp.Diff(want, got.Column("name")); diff != "" {
-			t.Errorf("%s: %s", query, diff)
+			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 	}
 	// Every link of a filtered list leads on.

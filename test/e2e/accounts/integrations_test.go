@@ -117,7 +117,7 @@ func badIntegrations(m *kit.ElasticPath, t *testing.T, admin, front kit.Caller, 
 	kit.MustRefuseV2(t, "a change to nothing", admin.Try(http.MethodPut, "/v2/integrations/"+id, kit.Object{"type": "integration", "observes": []string{}}), 400, "*")
 	kept := admin.Send(t, 200, http.MethodPut, "/v2/integrations/"+id, kit.Object{"type": "integration", "name": "Renamed", "observes": nil})
 	if got := kept.Text("data", "observes", 0); got != kit.CodeRequestedEvent {
-		t.Errorf("observes %q", got)
+		t.Errorf("observes %q, want %q", got, kit.CodeRequestedEvent)
 	}
 	admin.Send(t, 200, http.MethodDelete, "/v2/integrations/"+id, nil)
 }

@@ -125,7 +125,7 @@ func memberSees(t *testing.T, m *kit.ElasticPath) {
 	p, other := m.AddShopper("seer", one, two), m.AddShopper("unseen", one)
 	tokens := accountTokens(m, p)
 	if diff := cmp.Diff([]string{"Seen one", "Seen two"}, tokens.Column("account_name")); diff != "" {
-		t.Errorf("accounts: %s", diff)
+		t.Errorf("accounts (-want +got):\n%s", diff)
 	}
 	member := m.Storefront().WithAccountToken(tokens.Text("data", 1, "token"))
 	for path, want := range map[string]string{
@@ -134,7 +134,7 @@ func memberSees(t *testing.T, m *kit.ElasticPath) {
 		"/v2/accounts/" + two.ID + "/account-memberships": membership(m, p, two),
 	} {
 		if diff := cmp.Diff([]string{want}, member.Send(t, 200, http.MethodGet, path, nil).Column("id")); diff != "" {
-			t.Errorf("%s: %s", path, diff)
+			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
 	}
 	memberships := "/v2/account-members/" + p.UID + "/account-memberships"
@@ -239,7 +239,7 @@ func autoCreate(t *testing.T, m *kit.ElasticPath) {
 	m.ChangeSettings(kit.Object{"enable_self_signup": true, "auto_create_account_for_account_members": true})
 	got := m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, signup("owner", nil))
 	if diff := cmp.Diff([]string{"Self owner"}, got.Column("account_name")); diff != "" {
-		t.Errorf("accounts: %s", diff)
+		t.Errorf("accounts (-want +got):\n%s", diff)
 	}
 	admin := m.Admin()
 	account := admin.Send(t, 200, http.MethodGet, "/v2/accounts/"+got.Text("data", 0, "account_id"), nil)
@@ -265,7 +265,7 @@ func switching(t *testing.T, m *kit.ElasticPath) {
 	m.Clock.Advance(50 * time.Minute)
 	got := m.Storefront().WithAccountToken(first).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 	if diff := cmp.Diff([]string{"Switch one", "Switch two"}, got.Column("account_name")); diff != "" {
-		t.Errorf("accounts: %s", diff)
+		t.Errorf("accounts (-want +got):\n%s", diff)
 	}
 	second := got.Text("data", 1, "token")
 	_, before := kit.DecodeJWT(t, first)

@@ -286,7 +286,7 @@ func malformedExchange(t *testing.T, m *kit.ElasticPath) {
 	} {
 		got := m.Server.Form("/oauth/token", append(append(kit.ClientFields("front"), "grant_type", grants.GrantTokenExchange), test.fields...)...)
 		if got.Status != http.StatusBadRequest || got.Field("error") != test.code || got.Field("access_token") != "" {
-			t.Errorf("%s: %d %s, want %s", what, got.Status, got.Body, test.code)
+			t.Errorf("%s: got %d %s, want %s", what, got.Status, got.Body, test.code)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func everyKindEverywhere(t *testing.T, m *kit.ElasticPath) {
 				want = place.refusal
 			}
 			if got.Status != want || !taken && place.body != "" && got.Body != place.body {
-				t.Errorf("%s as %s: %d %s, want %d %s", kind, where, got.Status, got.Body, want, place.body)
+				t.Errorf("%s as %s: got %d %s, want %d %s", kind, where, got.Status, got.Body, want, place.body)
 			}
 		}
 	}

@@ -179,7 +179,7 @@ func (w *storeSetup) passwordReset(t *testing.T) {
 	// Without the id, which not every message carries: the member lists its own.
 	infos := member.Send(t, 200, http.MethodGet, path, nil)
 	if diff := cmp.Diff([]string{w.info}, infos.Column("id")); diff != "" {
-		t.Errorf("own password profile infos: %s", diff)
+		t.Errorf("own password profile infos (-want +got):\n%s", diff)
 	}
 	done := member.Send(t, 200, http.MethodPut, path+"/"+w.info, kit.Object{
 		"type": "user_authentication_password_profile_info", "password_profile_id": w.profile,

@@ -348,7 +348,7 @@ func (g *fullAccessRecords) tries(t *testing.T, a escalation, method, who, token
 		want = http.StatusForbidden
 	}
 	if got := g.Send(g.First, token, method, a.path, a.body); got.Status != want && !(want == http.StatusNotFound && got.Status == http.StatusForbidden) {
-		t.Errorf("%s: %s %s %s %s: %d %s, want %d", who, a.operation, method, a.path, a.body, got.Status, got.Body, want)
+		t.Errorf("%s: %s %s %s %s: got %d %s, want %d", who, a.operation, method, a.path, a.body, got.Status, got.Body, want)
 	}
 }
 

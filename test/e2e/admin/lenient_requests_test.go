@@ -55,7 +55,7 @@ func unknownParameters(m *kit.OrderCloud, t *testing.T) {
 	for query, total := range map[string]string{"": "1", "userGroupID=": "1", "userGroupID=staff": "0"} {
 		for _, path := range []string{"/v1/buyers/acme/users?", "/v1/suppliers/smith/users?"} {
 			if got := m.Do(t, 200, "GET", path+query, nil); !strings.Contains(got.Body, `"TotalCount":`+total+",") {
-				t.Errorf("%s%s: %s, want %s", path, query, got.Body, total)
+				t.Errorf("%s%s: got %s, want %s", path, query, got.Body, total)
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func assignmentLists(m *kit.OrderCloud, t *testing.T) {
 	} {
 		for query, total := range totals {
 			if got := m.Do(t, 200, "GET", path+query, nil); !strings.Contains(got.Body, `"TotalCount":`+total+",") {
-				t.Errorf("%s%s: %s, want %s", path, query, got.Body, total)
+				t.Errorf("%s%s: got %s, want %s", path, query, got.Body, total)
 			}
 		}
 	}

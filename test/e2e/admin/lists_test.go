@@ -204,7 +204,7 @@ func filters(m *kit.OrderCloud, t *testing.T) {
 		"Active=true&sortBy=!ID&search=example.com&pageSize=1": 1800,
 	} {
 		if got := list(m, t, query); got.Meta.TotalCount != want {
-			t.Errorf("%s: %d users, want %d", query, got.Meta.TotalCount, want)
+			t.Errorf("%s: got %d users, want %d", query, got.Meta.TotalCount, want)
 		}
 	}
 	if got := list(m, t, "xp.number=17").ids(); !slices.Equal(got, []string{"u0017"}) {
@@ -286,7 +286,7 @@ func lostUpdates(m *kit.OrderCloud, t *testing.T) {
 			return m.Send([]*kit.Server{m.First, m.Second}[i%2], []string{m.AdminToken, other}[i/2%2], "PATCH", path, fmt.Sprintf(`{"xp":{"writer%d":%d}}`, i, i))
 		})
 		if diff := cmp.Diff(map[int]int{http.StatusOK: writers}, kit.CountStatuses(answers)); diff != "" {
-			t.Errorf("%s: %s", path, diff)
+			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
 		kept, _ := at(t, m.Do(t, 200, "GET", path, nil), "xp").(map[string]any)
 		for i := range writers {

@@ -157,7 +157,7 @@ func (j *orderCloudJourney) clients(t *testing.T) {
 	j.Do(t, 200, "GET", "/v1/apiclients/assignments?apiClientID="+j.shop, nil).MustEqualJSON(t,
 		`{"Items":[{"ApiClientID":"`+j.shop+`","BuyerID":"acme","SupplierID":null}]}`, "Meta")
 	if got := j.Do(t, 200, "GET", "/v1/apiclients/"+strings.ToUpper(j.shop), nil).Members(t)["AssignedBuyerCount"]; got != 1.0 {
-		t.Errorf("AssignedBuyerCount is %v", got)
+		t.Errorf("AssignedBuyerCount is %v, want %v", got, 1.0)
 	}
 	j.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"till","AppName":"Till","AccessTokenDuration":10,"AllowAnyBuyer":true,"AllowAnySupplier":true,"AllowSeller":true,
 		"GrantTypes":["password"],"AllowedCredentials":["otp"]}`)

@@ -104,7 +104,7 @@ func (j *orderCloudJourney) lockout(t *testing.T) {
 		kit.MustRefuse(t, "locked", j.SignIn(n, j.shop, "ted", kit.TedPassword), kit.WrongCredentialsBody)
 	}
 	if got := j.Do(t, 200, "GET", "/v1/buyers/acme/users/ted", nil).Members(t)["FailedLoginAttempts"]; got != 10.0 {
-		t.Errorf("FailedLoginAttempts is %v", got)
+		t.Errorf("FailedLoginAttempts is %v, want %v", got, 10.0)
 	}
 	kit.MustReachNobody(t, "locked", j.RequestMessage(t, "/v1/password/onetimepassword", map[string]string{"ClientID": j.shop, "Username": "ted"}))
 	if got := j.Send(j.Second, j.AdminToken, "POST", "/v1/buyers/acme/users/ted/unlock", nil); got.Status != 204 || got.Body != "" {

@@ -186,7 +186,7 @@ func deletesOnlyWhatIsNamed(m *kit.OrderCloud, t *testing.T) {
 	total := func(path, want string) {
 		t.Helper()
 		if got := m.Do(t, 200, "GET", path, nil); !strings.Contains(got.Body, `"TotalCount":`+want+",") {
-			t.Errorf("%s: %s, want %s", path, got.Body, want)
+			t.Errorf("%s: got %s, want %s", path, got.Body, want)
 		}
 	}
 	for i, query := range []string{"?buyerID=acme&userID=jane", "?buyerID=acme", "?supplierID=smith", "?userID=ada", ""} {

@@ -47,7 +47,7 @@ func slashOfEveryOperation(m *kit.OrderCloud, t *testing.T) {
 				want.Body, got.Body = "", "" // there may be more by the second time
 			}
 			if diff := cmp.Diff(want.Body, got.Body); got.Status != want.Status || got.Status/100 == 3 || diff != "" {
-				t.Errorf("%s %s/: %d, want %d: %s", o.method, o.path, got.Status, want.Status, diff)
+				t.Errorf("%s %s/: got %d, want %d: %s", o.method, o.path, got.Status, want.Status, diff)
 			}
 		}
 	}

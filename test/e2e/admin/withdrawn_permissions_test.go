@@ -58,7 +58,7 @@ func profilesAbove(m *kit.OrderCloud, t *testing.T) {
 		}
 	}
 	if got := m.Do(t, 200, "GET", path+"/all", nil).Body; got != before {
-		t.Errorf("changed to %s", got)
+		t.Errorf("changed to %s, want %s", got, before)
 	}
 	if got := m.Do(t, 200, "GET", "/v1/adminusers/boss", nil); !strings.Contains(got.Body, `"FullAccess"`) {
 		t.Errorf("boss: %s", got.Body)
@@ -86,7 +86,7 @@ func withdrawnRoles(m *kit.OrderCloud, t *testing.T) {
 		return m.SendForm(n, "/oauth/introspect", "client_id", eye.ID, "client_secret", eye.Secret, "token", token).Field("scope")
 	}
 	if got := scope(m.First); got != "BuyerAdmin Shopper" {
-		t.Fatalf("scope %q", got)
+		t.Fatalf("got scope %q, want \"BuyerAdmin Shopper\"", got)
 	}
 	m.Do(t, 204, "POST", path+"/assignments", `{"SecurityProfileID":"clerk"}`) // by another way as well
 	m.Do(t, 204, "DELETE", path+"/clerk/assignments?userID=cleo", nil)

@@ -71,7 +71,7 @@ func TestFailureReasonsContainNoSecrets(t *testing.T) {
 			said := sendTest(m, t, id)
 			shown["sender test "+id] = said
 			if !slices.ContainsFunc(reasons, func(r string) bool { return strings.Contains(said, "did not deliver: "+r+" (") }) {
-				t.Errorf("sender test %s: %s, want %q", id, said, reasons)
+				t.Errorf("sender test %s: got %s, want %q", id, said, reasons)
 			}
 		}
 		mustNameNothing(t, shown, port)

@@ -275,7 +275,7 @@ func injected(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (cod
 	slices.Sort(names)
 	want := []string{"Auto-Submitted", "Content-Type", "Date", "From", "Message-Id", "Mime-Version", "Subject", "To"}
 	if diff := cmp.Diff(want, names); diff != "" {
-		t.Errorf("header: %s", diff)
+		t.Errorf("header (-want +got):\n%s", diff)
 	}
 	if mail.subject != "Your one-time password for shop.example" || mail.header.Get("To") != "<eve@people.example>" {
 		t.Errorf("mail %q to %s", mail.subject, mail.header.Get("To"))

@@ -111,7 +111,7 @@ func TestFiveMessagesForAMailbox(t *testing.T) {
 				t.Errorf("%s: answers %v", name, got)
 			}
 			if sent, older := total(delivered(w)), superseded(w)-before; sent+older != served || served > 0 && sent == 0 {
-				t.Errorf("%s: %d messages and %d superseded requests, want %d in all", name, sent, older, served)
+				t.Errorf("%s: got %d messages and %d superseded requests, want %d in all", name, sent, older, served)
 			}
 		}
 		w.Clock.Advance(24 * time.Hour)

@@ -63,7 +63,7 @@ func TestEveryMessageTypeSurvivesAKill(t *testing.T) {
 			came[m.MessageType] = m
 		}
 		if diff := cmp.Diff([]string{"ForgottenPassword", "ForgottenUsername", "NewUserInvitation", "OneTimePassword"}, slices.Sorted(maps.Keys(came))); diff != "" {
-			t.Fatalf("messages: %s", diff)
+			t.Fatalf("messages (-want +got):\n%s", diff)
 		}
 		kit.MustIssue(t, "code", n.SignIn("jane", came["OneTimePassword"].EventBody.OneTimePassword))
 		for name, m := range map[string]kit.Message{"john": came["ForgottenPassword"], "nina": came["NewUserInvitation"]} {

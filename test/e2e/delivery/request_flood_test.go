@@ -68,7 +68,7 @@ func TestDefaultLimitOfAnAddress(t *testing.T) {
 			"IPv6 /64": func(i int) string { return "2001:db8::" + strconv.Itoa(i) },
 		} {
 			if passed := ask(from); passed != 60 {
-				t.Errorf("%s: %d of %d requests passed, want 60", what, passed, requests)
+				t.Errorf("%s: got %d of %d requests passed, want 60", what, passed, requests)
 			}
 		}
 		for what, from := range map[string]func(i int) string{

@@ -96,7 +96,7 @@ func TestForgedAddress(t *testing.T) {
 			return "user" + strconv.Itoa(i), "192.0.2." + strconv.Itoa(i)
 		})
 		if got[http.StatusNoContent] != 5 || got[http.StatusTooManyRequests] != 15 {
-			t.Errorf("answers %v, want 5 times 204 and 15 times 429", got)
+			t.Errorf("got answers %v, want 5 times 204 and 15 times 429", got)
 		}
 	})
 }

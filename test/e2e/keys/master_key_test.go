@@ -140,7 +140,7 @@ func TestRewrap(t *testing.T) {
 		}))
 		for _, v := range first {
 			if v.Older == 0 || v.Current+v.Unknown > 0 {
-				t.Errorf("before: %+v, want some to rewrap and no others", v)
+				t.Errorf("before: got %+v, want some to rewrap and no others", v)
 			}
 		}
 		must(rewrapTwice(w, both))
@@ -152,7 +152,7 @@ func TestRewrap(t *testing.T) {
 		}
 		after.SignIn("jane", kit.Password).AccessToken(t)
 		if err := withMaster(w, kit.MasterKey, func(context.Context, *server.App) error { return nil }); !errors.Is(err, keys.ErrUnknownMasterKey) {
-			t.Errorf("with the old master key: %v, want ErrUnknownMasterKey", err)
+			t.Errorf("with the old master key: got %v, want ErrUnknownMasterKey", err)
 		}
 	})
 }
@@ -180,7 +180,7 @@ func checkRewrapped(w *kit.Fixture, t *testing.T, first []rewrap.Count) {
 		}
 		for i, v := range last {
 			if want := (rewrap.Count{Kind: v.Kind, Current: first[i].Older}); v != want {
-				t.Errorf("after: %+v, want %+v", v, want)
+				t.Errorf("after: got %+v, want %+v", v, want)
 			}
 			secrets, err := a.Store.SealedOtherwise(ctx, v.Kind, "", "", 1000)
 			if err != nil || len(secrets) != v.Current {

@@ -69,7 +69,7 @@ func checkSuccessors(w *kit.Fixture, t *testing.T) {
 		}
 		for _, alg := range []string{keys.ES256, keys.RS256, keys.EdDSA} {
 			if count[alg+" active"] != 1 || count[alg+" announced"] != 1 {
-				t.Errorf("keys: %v, want one active and one announced %s key", count, alg)
+				t.Errorf("keys: got %v, want one active and one announced %s key", count, alg)
 			}
 		}
 		return err

@@ -181,7 +181,7 @@ func (r *rotationTest) busy(seconds int) {
 				for i := next.Add(1) - 1; i < perSecond; i = next.Add(1) - 1 {
 					tokens[i] = tokenOf(r.server, r.machine)
 					if status := r.service.takes(tokens[i]); status != http.StatusOK {
-						r.t.Errorf("a fresh token: %d", status)
+						r.t.Errorf("a fresh token: got %d, want %d", status, http.StatusOK)
 					}
 				}
 			})
@@ -199,7 +199,7 @@ func (r *rotationTest) check(token string) {
 	r.kids[kit.KeyID(r.t, token)] = true
 	r.kept = append(r.kept, token)
 	if status := r.service.takes(token); status != http.StatusOK {
-		r.t.Errorf("a fresh token: %d", status)
+		r.t.Errorf("a fresh token: got %d, want %d", status, http.StatusOK)
 	}
 }
 
@@ -214,7 +214,7 @@ func (r *rotationTest) settle() {
 		}
 		valid = append(valid, token)
 		if status := r.service.takes(token); status != http.StatusOK {
-			r.t.Errorf("a token that expires at %v: %d", claims["exp"], status)
+			r.t.Errorf("a token that expires at %v: got %d, want %d", claims["exp"], status, http.StatusOK)
 		}
 	}
 	r.kept = valid
@@ -233,7 +233,7 @@ func TestKeyRevokedInAnEmergency(t *testing.T) {
 		old := n.SignIn("jane", kit.Password).AccessToken(t)
 		for name, service := range map[string]*service{"looking": looking, "waiting": waiting} {
 			if status := service.takes(old); status != http.StatusOK {
-				t.Fatalf("%s before: %d", name, status)
+				t.Fatalf("%s before: got %d, want %d", name, status, http.StatusOK)
 			}
 		}
 		w.WithApp(func(ctx context.Context, a *server.App) error {
@@ -249,10 +249,10 @@ func TestKeyRevokedInAnEmergency(t *testing.T) {
 		}
 		w.Clock.Advance(resource.DefaultRefetchInterval)
 		if status := looking.takes(next); status != http.StatusOK {
-			t.Errorf("a token of the next key: %d", status)
+			t.Errorf("a token of the next key: got %d, want %d", status, http.StatusOK)
 		}
 		if status := looking.takes(old); status != http.StatusUnauthorized {
-			t.Errorf("a token of the revoked key: %d", status)
+			t.Errorf("a token of the revoked key: got %d, want %d", status, http.StatusUnauthorized)
 		}
 		if status := waiting.takes(next); status != http.StatusUnauthorized {
 			t.Errorf("a key that signs at once, for who trusts max-age: %d, so the test of rotations proves nothing", status)

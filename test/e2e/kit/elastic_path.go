@@ -131,7 +131,7 @@ type JSON struct{ Value any }
 func MustJSON(t testing.TB, what string, status int, a Response) (p JSON) {
 	t.Helper()
 	if a.Status != status {
-		t.Fatalf("%s: %d %s, want %d", what, a.Status, a.Body, status)
+		t.Fatalf("%s: got %d %s, want %d", what, a.Status, a.Body, status)
 	}
 	if a.Body == "" {
 		return p
@@ -312,7 +312,7 @@ func MustFailV2(t testing.TB, what string, a Response) {
 	t.Helper()
 	const body = `{"errors":[{"title":"Bad Request","status":"400","detail":"authentication failed"}]}`
 	if a.Status != http.StatusBadRequest || a.Body != body {
-		t.Errorf("%s: %d %s, want 400 %s", what, a.Status, a.Body, body)
+		t.Errorf("%s: got %d %s, want 400 %s", what, a.Status, a.Body, body)
 	}
 }
 
@@ -328,7 +328,7 @@ func MustRefuseV2(t testing.TB, what string, a Response, status int, detail stri
 	}
 	err := json.Unmarshal([]byte(a.Body), &body)
 	if err != nil || a.Status != status || len(body.Errors) == 0 {
-		t.Errorf("%s: %d %s, want %d in an envelope", what, a.Status, a.Body, status)
+		t.Errorf("%s: got %d %s, want %d in an envelope", what, a.Status, a.Body, status)
 		return
 	}
 	for _, e := range body.Errors {

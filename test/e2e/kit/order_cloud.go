@@ -395,7 +395,7 @@ func (b *SenderInbox) MustBeEmpty(t *testing.T, what string) {
 func MustReachNobody(t *testing.T, what string, steps []string) {
 	t.Helper()
 	if diff := cmp.Diff([]string{"nobody_served"}, steps); diff != "" {
-		t.Errorf("%s: %s", what, diff)
+		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
 

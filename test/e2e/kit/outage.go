@@ -30,7 +30,7 @@ func MustBeUnavailable(t *testing.T, what string, got Response) {
 	oauth := strings.HasPrefix(got.Body, `{"error":"temporarily_unavailable",`)
 	vendor := strings.HasPrefix(got.Body, `{"Errors":[{"ErrorCode":`)
 	if got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" || !oauth && !vendor {
-		t.Errorf("%s: %d, Retry-After %q: %s; want 503", what, got.Status, got.Header.Get("Retry-After"), got.Body)
+		t.Errorf("%s: got %d, Retry-After %q: %s; want 503", what, got.Status, got.Header.Get("Retry-After"), got.Body)
 	}
 	for _, hint := range []string{"invalid_grant", "postgres", "sql", "SQL", "dial", "connect", ".db", "database"} {
 		if strings.Contains(got.Body, hint) {

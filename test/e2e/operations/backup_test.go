@@ -111,7 +111,7 @@ func TestKilledBackup(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "backup.db")
 		killWhen(t, w.Environ(), "latchkey: users:", "backup", file)
 		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-			t.Fatalf("there is a backup: %v", err)
+			t.Fatalf("there is a backup: got %v, want fs.ErrNotExist", err)
 		}
 		w.Command(t, "backup", file)
 		checkBackupFile(t, file)

@@ -131,7 +131,7 @@ delete Buyer closed
 		document := w.Command(t, "export")
 		for text, kept := range map[string]bool{"ID: sink": true, "ID: sam": true, "ID: ada": true, "ID: closed": false, "ID: shop": false, "id: digits": true} {
 			if strings.Contains(document, text) != kept {
-				t.Errorf("%s kept: %v, want %v", text, !kept, kept)
+				t.Errorf("%s kept: got %v, want %v", text, !kept, kept)
 			}
 		}
 		if !strings.Contains(w.Command(t, "audit", "export"), `"action":"apiclient.deleted"`) {

@@ -70,7 +70,7 @@ func useEverything(t *testing.T, w *kit.Fixture, n *kit.Server) {
 	c := w.CreateClient(t, "--name", "machine", "--grant", "client_credentials", "--role", "OrderReader")
 	kit.MustIssue(t, "client credentials", n.ClientCredentials(c.ID, c.Secret))
 	if got := n.RequestCode("jane", ""); got.Status != http.StatusTooManyRequests {
-		t.Errorf("a second request for a code: %d, want 429", got.Status)
+		t.Errorf("a second request for a code: got %d, want 429", got.Status)
 	}
 }
 

@@ -67,7 +67,7 @@ func uniformRequests(t *testing.T, a *kit.OneServer) {
 	// code from its owner.
 	want := map[string]int{"c1": 4, "c1-mute": 1, "c1-locked": 2}
 	if diff := cmp.Diff(want, sent); diff != "" {
-		t.Errorf("messages: %s", diff)
+		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 }
 
@@ -130,7 +130,7 @@ func twoNames(t *testing.T, a *kit.OneServer) {
 		t.Fatalf("%d %s", got.Status, got.Body)
 	}
 	if mails := a.AwaitMessages(); len(mails) != 1 || mails[0].EventBody.Username != "johnny" {
-		t.Errorf("%d messages, want johnny's alone", len(mails))
+		t.Errorf("got %d messages, want johnny's alone", len(mails))
 	}
 }
 

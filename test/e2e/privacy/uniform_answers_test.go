@@ -227,7 +227,7 @@ func (l forgottenPasswords) purposes(t *testing.T) {
 func (l forgottenPasswords) failures(t *testing.T, name string, want int) {
 	t.Helper()
 	if got := l.Do(t, 200, "GET", "/v1/buyers/acme/users/"+name, nil).Members(t)["FailedLoginAttempts"]; got != float64(want) {
-		t.Errorf("%s: %v failed attempts, want %d", name, got, want)
+		t.Errorf("%s: got %v failed attempts, want %d", name, got, want)
 	}
 }
 

@@ -49,7 +49,7 @@ func deliveredAfterKill(a *kit.OneServer, t *testing.T) {
 		kit.MustIssue(t, name, n.SignInThrough("kiosk", name, codes[name]))
 	}
 	if got := a.QueryOne("SELECT count(*) FROM messages"); got != "20" {
-		t.Errorf("%s messages, want 20", got)
+		t.Errorf("got %s messages, want 20", got)
 	}
 	n.Stop()
 }

@@ -81,7 +81,7 @@ func TestStoppingServerKeepsItsWork(t *testing.T) {
 		t.Error("a second copy was sent")
 	}
 	if got := a.QueryOne("SELECT state || ' ' || attempts FROM messages"); got != "delivered 1" {
-		t.Errorf("the message is %s, want delivered 1", got)
+		t.Errorf("got the message is %s, want delivered 1", got)
 	}
 }
 
@@ -111,10 +111,10 @@ func TestNewestRequestWinsOverFrozenServer(t *testing.T) {
 	})
 	a.Must(frozen.Cmd.Process.Signal(syscall.SIGCONT))
 	if got := a.QueryOne("SELECT superseded FROM code_requests WHERE id = 'otr_older'"); got != "true" {
-		t.Errorf("superseded: %s", got)
+		t.Errorf("superseded: got %s, want true", got)
 	}
 	if got := a.QueryOne("SELECT count(*) FROM messages"); got != "1" {
-		t.Errorf("%s messages, want that of the newer request", got)
+		t.Errorf("got %s messages, want that of the newer request", got)
 	}
 	kit.MustIssue(t, "the newer code", other.SignInThrough("kiosk", "twice", m.EventBody.OneTimePassword))
 }

@@ -90,7 +90,7 @@ func nothingHappened(b *kit.Outage, t *testing.T) {
 	})
 	for _, name := range []string{"outage-code", "outage-password", "outage-wrong"} {
 		if l := b.Login(name); l.Lockout.Failures != 9 || !l.Code.UsedAt.IsZero() {
-			t.Errorf("%s: %d failures, code used at %v; want 9 and no used code", name, l.Lockout.Failures, l.Code.UsedAt)
+			t.Errorf("%s: got %d failures, code used at %v; want 9 and no used code", name, l.Lockout.Failures, l.Code.UsedAt)
 		}
 	}
 	kit.MustBeActive(t, "access token", b.Server.Introspect(b.Session.Access))

@@ -159,7 +159,7 @@ func lastGuess(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, na
 	compared := a.WrongGuesses(name) - before
 	// A server compares one guess. If that was the right one, there are ten more.
 	if limit := len(servers) * (1 + 10*won); compared > limit {
-		t.Errorf("%d wrong guesses were compared on %d servers, right one taken: %d; want at most %d", compared, len(servers), won, limit)
+		t.Errorf("got %d compared wrong guesses on %d servers, right one accepted: %d; want at most %d", compared, len(servers), won, limit)
 	}
 	isLockedOut(a, t, servers, client, name, code)
 }
@@ -171,7 +171,7 @@ func allGuesses(a *kit.OneServer, t *testing.T, servers []*kit.Server, client, n
 	won := guessAll(t, servers, client, name, code)
 	compared := a.WrongGuesses(name)
 	if limit := len(servers) * 10 * (1 + won); compared > limit {
-		t.Errorf("%d wrong guesses were compared on %d servers, right one taken: %d; want at most %d", compared, len(servers), won, limit)
+		t.Errorf("got %d compared wrong guesses on %d servers, right one accepted: %d; want at most %d", compared, len(servers), won, limit)
 	}
 	isLockedOut(a, t, servers, client, name, code)
 }
@@ -228,7 +228,7 @@ func TestParallelLogins(t *testing.T) {
 				return unlessBusy(func() kit.Response { return servers[i%2].SignIn(name, kit.Password) })
 			})
 			if tally := kit.CountStatuses(answers); tally[http.StatusOK] != 50 {
-				t.Errorf("%s: %v, want 50 times 200", name, tally)
+				t.Errorf("%s: got %v, want 50 times 200", name, tally)
 			}
 			kit.MustIssue(t, "afterwards", a.Server.SignIn(name, kit.Password))
 			if got := a.Failures(name); got != 0 {
@@ -268,7 +268,7 @@ func TestRefreshRace(t *testing.T) {
 			t.Errorf("%s live families, want 1", got)
 		}
 		if got := a.QueryOne("SELECT generation FROM families"); got != "32" {
-			t.Errorf("generation %s, want 32: each round rotates once", got)
+			t.Errorf("got generation %s, want 32: each round rotates once", got)
 		}
 	})
 }
@@ -319,7 +319,7 @@ func TestBusyWriters(t *testing.T) {
 			t.Errorf("unexpected answers: %v", unexpected)
 		}
 		if mails := a.AwaitMessages(); len(mails) != each {
-			t.Errorf("%d messages, want %d", len(mails), each)
+			t.Errorf("got %d messages, want %d", len(mails), each)
 		}
 	})
 }

@@ -397,7 +397,7 @@ func TestNarrowedClient(t *testing.T) {
 				t.Errorf("%s: the token has the scope %q", step.change, scope(had.Field("access_token")))
 			}
 			if got := scope(had.Field("refresh_token")); got != step.scope {
-				t.Errorf("%s: the refresh token has the scope %q", step.change, got)
+				t.Errorf("%s: the refresh token has the scope %q, want %q", step.change, got, step.scope)
 			}
 			if got := change(); got != step.status {
 				t.Errorf("%s: PATCH /v1/me is %d, want %d", step.change, got, step.status)

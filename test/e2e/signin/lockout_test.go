@@ -138,7 +138,7 @@ func phantomsAlike(t *testing.T, a *kit.OneServer) {
 		}
 	}
 	if u := state("d8-nobody").Lockout; u.Failures != 10 || !u.Locked(a.Clock.Now()) {
-		t.Errorf("the name that nobody has: %+v, want locked after ten", u)
+		t.Errorf("the name that nobody has: got %+v, want locked after ten", u)
 	}
 }
 
@@ -153,7 +153,7 @@ func spellings(t *testing.T, a *kit.OneServer) {
 		kit.MustRefuse(t, names[i%len(names)], a.Server.SignInThrough("kiosk", names[i%len(names)], kit.WrongCode), kit.WrongCredentialsBody)
 	}
 	if got := a.Failures("bob"); got != 9 {
-		t.Errorf("%d failures, want 9 on one counter", got)
+		t.Errorf("got %d failures, want 9 on one counter", got)
 	}
 	kit.MustIssue(t, "under another spelling", a.Server.SignIn("\uff42ob ", kit.Password))
 	for i := range 10 {
@@ -236,7 +236,7 @@ func busyHasher(t *testing.T, a *kit.OneServer) {
 		a.AddUsers("idle-" + name)
 		for range 12 {
 			if _, err := auth.Verify(ctx, &shop, eitherFactor("idle-"+name, kit.Password)); !errors.Is(err, failure) {
-				t.Errorf("%s: got %v", name, err)
+				t.Errorf("%s: got %v, want %v", name, err, failure)
 			}
 		}
 		kit.MustIssue(t, name+": right password, no code outstanding", a.Server.SignIn("idle-"+name, kit.Password))

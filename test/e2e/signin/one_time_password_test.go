@@ -77,7 +77,7 @@ func othersCode(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "b's code for a", a.Server.SignIn("b9a", codeB), kit.WrongCredentialsBody)
 	kit.MustRefuse(t, "b's code for nobody", a.Server.SignIn("b9nobody", codeB), kit.WrongCredentialsBody)
 	if got := [2]int{a.Failures("b9a"), a.Failures("b9b")}; got != [2]int{1, 1} {
-		t.Errorf("failures %v, want one each", got)
+		t.Errorf("got failures %v, want one each", got)
 	}
 	kit.MustIssue(t, "a's own", a.Server.SignIn("b9a", codeA))
 	kit.MustIssue(t, "b's own", a.Server.SignIn("b9b", codeB))
@@ -89,7 +89,7 @@ func otherClientsCode(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "through another client", a.Server.SignInThrough("other", "b9c", code), kit.WrongCredentialsBody)
 	kit.MustRefuse(t, "through a client that takes codes only", a.Server.SignInThrough("kiosk", "b9c", code), kit.WrongCredentialsBody)
 	if got := a.Failures("b9c"); got != 2 {
-		t.Errorf("%d failures, want 2", got)
+		t.Errorf("got %d failures, want 2", got)
 	}
 	kit.MustIssue(t, "through its own client, in capitals", a.Server.Form("/oauth/token", "grant_type", "password",
 		"client_id", "SHOP", "client_secret", kit.ClientSecret, "username", "b9c", "password", code))
@@ -190,7 +190,7 @@ func newClientDefaults(t *testing.T, a *kit.OneServer) {
 		t.Errorf("password grant of a new client: %d %s", got.Status, got.Body)
 	}
 	if got := a.Failures("b15"); got != 0 {
-		t.Errorf("%d failures, want none", got)
+		t.Errorf("got %d failures, want none", got)
 	}
 	asked := a.Server.RequestCodeThrough(made.ID, "b15", "")
 	if asked.Status != http.StatusBadRequest || !strings.Contains(asked.Body, "OneTimePasswordRequest.NotEnabled") {
@@ -202,7 +202,7 @@ func codesOnly(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("b15b")
 	kit.MustRefuse(t, "permanent password", a.Server.SignInThrough("codes-only", "b15b", kit.Password), kit.WrongCredentialsBody)
 	if got := a.Failures("b15b"); got != 1 {
-		t.Errorf("%d failures, want 1", got)
+		t.Errorf("got %d failures, want 1", got)
 	}
 	kit.MustIssue(t, "code", a.Server.SignInThrough("codes-only", "b15b", a.RequestCode(a.Server, "codes-only", "b15b")))
 }
@@ -215,7 +215,7 @@ func amrStays(t *testing.T, a *kit.OneServer) {
 		token := kit.MustIssue(t, factor.amr, a.Server.SignIn("b16", factor.secret))
 		first := kit.ClaimsOf(t, token.Field("access_token"))
 		if !slices.Equal(first.AMR, []string{factor.amr}) || first.AuthTime == 0 || first.AuthTime != first.Iat {
-			t.Errorf("first token: %+v, want amr [%s] and auth_time = iat", first, factor.amr)
+			t.Errorf("first token: got %+v, want amr [%s] and auth_time = iat", first, factor.amr)
 		}
 		for range 3 {
 			a.Clock.Advance(20 * time.Minute)

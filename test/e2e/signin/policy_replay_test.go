@@ -54,14 +54,14 @@ func TestPolicyReplay(t *testing.T) {
 		// Ten of the victim's were compared, of which three now; of the other's
 		// four likewise three, and then the right password comes too early.
 		if got, want := totals(strict), [7]int{3, 2, 16, 8, 0, 1, 1}; got != want {
-			t.Errorf("strict: %v, want %v", got, want)
+			t.Errorf("strict: got %v, want %v", got, want)
 		}
 		if len(strict.Fates) != 2 || strict.Fates[0].Login != "default/clumsy" || len(strict.Fates[0].Refused) != 1 ||
 			len(strict.Fates[1].Locks) != 1 || strict.Fates[1].Locks[0].Until.Sub(strict.Fates[1].Locks[0].At) != 5*time.Minute {
 			t.Errorf("strict: %+v", strict.Fates)
 		}
 		if got, want := totals(replay("threshold: 100\nduration: 5m\nprofile: default\n")), [7]int{3, 0, 16, 0, 2, 0, 1}; got != want {
-			t.Errorf("lax: %v, want %v", got, want)
+			t.Errorf("lax: got %v, want %v", got, want)
 		}
 		if got := totals(replay("threshold: 3\nduration: 5m\nprofile: digits\n")); got[0] != 0 {
 			t.Errorf("of another profile: %v", got)

@@ -53,7 +53,7 @@ func (s *adminSetup) usernames(t *testing.T, taken int, action string, try func(
 	t.Helper()
 	for i := range 10 {
 		if got := try(i, "jane"); got.Status != taken {
-			t.Fatalf("try %d: %d %s, want %d", i, got.Status, got.Body, taken)
+			t.Fatalf("try %d: got %d %s, want %d", i, got.Status, got.Body, taken)
 		}
 	}
 	for i, name := range []string{"jane", "nobody-has-it"} {
@@ -64,6 +64,6 @@ func (s *adminSetup) usernames(t *testing.T, taken int, action string, try func(
 		}
 	}
 	if known, stopped := s.audited(action, "taken"), s.audited(action, "limited"); known != 10 || stopped != 2 {
-		t.Errorf("%s: %d events of taken names and %d of the limit, want 10 and 2", action, known, stopped)
+		t.Errorf("%s: got %d events of taken names and %d of the limit, want 10 and 2", action, known, stopped)
 	}
 }

@@ -248,7 +248,7 @@ func (c *tokenTest) subjects(t *testing.T) {
 		if id == sub || strings.EqualFold(id, sub) {
 			c.WithApp(func(ctx context.Context, a *server.App) error {
 				if _, err := a.Store.PutClient(ctx, storage.Client{ID: id, Name: "x", ProfileID: storage.DefaultProfileID, Active: true}); !errors.Is(err, storage.ErrConflict) {
-					t.Errorf("id %q: %v", id, err)
+					t.Errorf("id %q: got %v, want storage.ErrConflict", id, err)
 				}
 				return nil
 			})
@@ -272,7 +272,7 @@ func (c *tokenTest) renamed(t *testing.T) {
 	c.node.SignIn("john", kit.Password).MustRefuse(t, 400, kit.WrongCredentials)
 	for _, token := range []string{before.Field("access_token"), after.Field("access_token")} {
 		if a := c.node.Introspect(token); a.Field("sub") != was["sub"] {
-			t.Errorf("introspection: %s, want sub %v", a.Body, was["sub"])
+			t.Errorf("introspection: got %s, want sub %v", a.Body, was["sub"])
 		}
 	}
 	_, refreshed := verifyEverywhere(c.node, t, c.node.Refresh(before.Field("refresh_token")).AccessToken(t), jose.ES256)

@@ -221,7 +221,7 @@ func (c *clientTest) disabled(t *testing.T) {
 	c.Command(t, "client", "enable", "fleeting")
 	kit.Eventually(t, "the client works again", func() bool { return c.first.Form("/oauth/token", user...).Status == http.StatusOK })
 	if a := c.first.Form("/oauth/token", refresh...); a.Status != http.StatusBadRequest || a.Field("error") != "invalid_grant" {
-		t.Errorf("former refresh token: %d %s, want invalid_grant", a.Status, a.Body)
+		t.Errorf("former refresh token: got %d %s, want invalid_grant", a.Status, a.Body)
 	}
 }
 

@@ -173,7 +173,7 @@ func TestGuessesBehindNoProxy(t *testing.T) {
 				want = http.StatusTooManyRequests
 			}
 			if got := from(n, "192.0.2."+strconv.Itoa(i), "shop", "wrong"); got.Status != want {
-				t.Errorf("guess %d: %d %s, want %d", i, got.Status, got.Body, want)
+				t.Errorf("guess %d: got %d %s, want %d", i, got.Status, got.Body, want)
 			}
 		}
 	})

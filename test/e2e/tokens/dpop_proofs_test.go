@@ -29,7 +29,7 @@ func refreshSPA(token string) []string {
 func mustFail(t testing.TB, what string, a kit.Response, code string) {
 	t.Helper()
 	if a.Status != http.StatusBadRequest || a.Field("error") != code {
-		t.Errorf("%s: %d %s, want %s", what, a.Status, a.Body, code)
+		t.Errorf("%s: got %d %s, want %s", what, a.Status, a.Body, code)
 	}
 }
 

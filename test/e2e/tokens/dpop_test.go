@@ -99,7 +99,7 @@ func (p *dpopTest) race(t *testing.T) {
 	proof := p.NewDPoPKey(t).TokenHeader()
 	got := p.inParallel(50, func(n *kit.Server) kit.Response { return n.Token(proof, p.byMachine()...) })
 	if diff := cmp.Diff(map[int]int{200: 1, 400: 49}, got); diff != "" {
-		t.Errorf("statuses: %s", diff)
+		t.Errorf("statuses (-want +got):\n%s", diff)
 	}
 }
 
@@ -110,7 +110,7 @@ func (p *dpopTest) resourceRace(t *testing.T) {
 	use := forUse(h, token, http.MethodGet, "/v1/me")
 	got := p.inParallel(50, func(n *kit.Server) kit.Response { return get(n, "/v1/me", use...) })
 	if diff := cmp.Diff(map[int]int{200: 1, 401: 49}, got); diff != "" {
-		t.Errorf("statuses: %s", diff)
+		t.Errorf("statuses (-want +got):\n%s", diff)
 	}
 }
 

@@ -51,7 +51,7 @@ func (c *tokenTest) atAService(t *testing.T, ring *keys.Ring, v *resource.Verifi
 				continue
 			}
 			if _, err := v.Verify(t.Context(), token); !errors.Is(err, resource.ErrInvalidToken) {
-				t.Errorf("%s: %v", what, err)
+				t.Errorf("%s: got %v, want resource.ErrInvalidToken", what, err)
 			}
 		}
 	}

@@ -126,7 +126,7 @@ func (a *assertionTest) mustRefuse(t *testing.T, what, assertion string, more ..
 		want := a.nodes[0].Form(path, wrong...)
 		got := asserted(a.nodes[0], path, assertion, append(more, "token", "x")...)
 		if got.Status != want.Status || got.Body != want.Body || got.Header.Get("WWW-Authenticate") != want.Header.Get("WWW-Authenticate") {
-			t.Errorf("%s at %s: %d %s, want %d %s", what, path, got.Status, got.Body, want.Status, want.Body)
+			t.Errorf("%s at %s: got %d %s, want %d %s", what, path, got.Status, got.Body, want.Status, want.Body)
 		}
 	}
 }

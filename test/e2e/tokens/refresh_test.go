@@ -138,18 +138,18 @@ func refreshScope(t *testing.T, a *kit.OneServer) {
 	}
 	narrow := kit.MustIssue(t, "narrower", a.Server.Refresh(token, "scope", "Shopper"))
 	if got := kit.ClaimsOf(t, narrow.Field("access_token")).Scope; got != "Shopper" {
-		t.Errorf("narrower token has scope %q", got)
+		t.Errorf("got narrower token has scope %q, want \"Shopper\"", got)
 	}
 	next := kit.MustIssue(t, "the next", a.Server.Refresh(narrow.Field("refresh_token")))
 	if got := kit.ClaimsOf(t, next.Field("access_token")).Scope; got != "MeAdmin Shopper" {
-		t.Errorf("the next token has scope %q, want all", got)
+		t.Errorf("got the next token has scope %q, want all", got)
 	}
 	// What the sign-in did not ask for is not there to be had.
 	part := kit.MustIssue(t, "part", a.Server.SignIn("e5", kit.Password, "scope", "Shopper"))
 	kit.MustRefuse(t, "more than signed in for", a.Server.Refresh(part.Field("refresh_token"), "scope", "MeAdmin"), kit.InvalidScopeBody)
 	same := kit.MustIssue(t, "all of that part", a.Server.Refresh(part.Field("refresh_token")))
 	if got := kit.ClaimsOf(t, same.Field("access_token")).Scope; got != "Shopper" {
-		t.Errorf("refreshed part has scope %q", got)
+		t.Errorf("got refreshed part has scope %q, want \"Shopper\"", got)
 	}
 }
 
@@ -343,7 +343,7 @@ func lostRoles(t *testing.T, a *kit.OneServer) {
 	a.Must(err)
 	token := kit.MustIssue(t, "sign-in", a.Server.SignIn("e7-member", kit.Password))
 	if got := kit.ClaimsOf(t, token.Field("access_token")).Scope; got != "Approver Shopper" {
-		t.Fatalf("scope %q", got)
+		t.Fatalf("got scope %q, want \"Approver Shopper\"", got)
 	}
 	a.Must(a.App.Store.DeleteMembership(ctx, account.UID, uid))
 	got := a.Server.Refresh(token.Field("refresh_token"))

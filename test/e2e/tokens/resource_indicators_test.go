@@ -75,7 +75,7 @@ func (r *resourceTest) requests(t *testing.T) {
 		"audience is none": {[]string{"audience", ordersAt}, kit.DPoPIssuer},
 	} {
 		if diff := cmp.Diff(c.want, aud(t, what, r.first.Token(nil, r.byMachine(c.asked...)...))); diff != "" {
-			t.Errorf("%s: %s", what, diff)
+			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
 }
@@ -101,7 +101,7 @@ func (r *resourceTest) refusals(t *testing.T) {
 	through := func(more ...string) kit.Response { return r.first.SignIn("jane", code, more...) }
 	mustFail(t, "with a code", through("resource", "https://evil.example"), "invalid_target")
 	if got := aud(t, "the code is good still", through("resource", ordersAt)); got != ordersAt {
-		t.Errorf("aud is %v", got)
+		t.Errorf("aud is %v, want %v", got, ordersAt)
 	}
 }
 
@@ -124,7 +124,7 @@ func (r *resourceTest) refresh(t *testing.T) {
 			continue
 		}
 		if diff := cmp.Diff(c.want, aud(t, "refresh", a)); diff != "" {
-			t.Errorf("%v: %s", c.asked, diff)
+			t.Errorf("%v (-want +got):\n%s", c.asked, diff)
 		}
 		token = a.Field("refresh_token")
 	}
@@ -157,7 +157,7 @@ func (r *resourceTest) exchange(t *testing.T) {
 			t.Errorf("%s: %s", what, a.Body)
 		}
 		if diff := cmp.Diff(c.want, aud(t, what, a)); diff != "" {
-			t.Errorf("%s: %s", what, diff)
+			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
 }
@@ -213,7 +213,7 @@ func (r *resourceTest) narrowClient(t *testing.T) {
 	}
 	for what, asked := range map[string][]string{"none": nil, "its own": {"resource", stockAt}} {
 		if got := aud(t, what, r.first.Token(nil, form(asked...)...)); got != stockAt {
-			t.Errorf("%s: aud is %v", what, got)
+			t.Errorf("%s: aud is %v, want %v", what, got, stockAt)
 		}
 	}
 	mustFail(t, "another", r.second.Token(nil, form("resource", ordersAt)...), "invalid_target")

@@ -202,11 +202,11 @@ func checksFurtherTypes(m *kit.OrderCloud, t *testing.T) {
 		"one that nobody knows": `"MessageTypes":["OneTimePassword"],"FurtherMessageTypes":["X"]`,
 	} {
 		if got := m.Send(m.First, m.AdminToken, http.MethodPost, "/v1/messagesenders", senderWith("bad", members)); got.Status != 400 {
-			t.Errorf("%s: %d %s, want 400", what, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 400", what, got.Status, got.Body)
 		}
 	}
 	last := m.Send(m.First, m.AdminToken, http.MethodPut, "/v1/messagesenders/only", senderWith("only", `"MessageTypes":[],"FurtherMessageTypes":[]`))
 	if last.Status != 400 {
-		t.Errorf("the last type withdrawn: %d %s, want 400", last.Status, last.Body)
+		t.Errorf("the last type withdrawn: got %d %s, want 400", last.Status, last.Body)
 	}
 }

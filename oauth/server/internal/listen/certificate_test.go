@@ -70,7 +70,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 	}
 	if got := serial(); got != 1 {
-		t.Fatalf("certificate %d", got)
+		t.Fatalf("certificate %d, want 1", got)
 	}
 	writeCertificate(t, certFile, keyFile, 2)
 	if got := serial(); got != 1 {

@@ -114,7 +114,7 @@ func TestLimiterClosesTheLongestIdle(t *testing.T) {
 		silent, answered, begun, latest := conns[0], conns[1], conns[2], conns[3]
 		for _, conn := range []net.Conn{answered, begun, latest} {
 			if status := request(conn, "/"); status != 200 {
-				t.Fatalf("got %d", status)
+				t.Fatalf("got %d, want 200", status)
 			}
 			synctest.Wait()
 		}
@@ -161,7 +161,7 @@ func TestLimiterKeepsRequests(t *testing.T) {
 		close(release)
 		for range 3 {
 			if status := <-statuses; status != 200 {
-				t.Errorf("got %d", status)
+				t.Errorf("got %d, want 200", status)
 			}
 		}
 		if l.open > 2 {
@@ -190,15 +190,15 @@ func TestLimiterBoundsAnAddress(t *testing.T) {
 		}
 		synctest.Wait()
 		if status := request(p.dial(t, "2001:db8::4"), "/"); status != 0 {
-			t.Errorf("a third connection of one address got %d", status)
+			t.Errorf("a third connection of one address got %d, want 0", status)
 		}
 		if status := request(p.dial(t, "2001:db8:0:1::1"), "/"); status != 200 {
-			t.Errorf("another address got %d", status)
+			t.Errorf("another address got %d, want 200", status)
 		}
 		close(release)
 		for range 2 {
 			if status := <-statuses; status != 200 {
-				t.Errorf("a request that was being served got %d", status)
+				t.Errorf("a request that was being served got %d, want 200", status)
 			}
 		}
 		for _, free := range []string{"127.0.0.9", "10.0.0.9", "100.64.0.9", "198.51.100.9"} {
@@ -306,7 +306,7 @@ func TestMoreThanMaxConns(t *testing.T) {
 			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 			if i%2 == 0 { // the others send nothing
 				if status := request(conn, at.path); status != 200 {
-					t.Fatalf("connection %d got %d", i, status)
+					t.Fatalf("connection %d got %d, want 200", i, status)
 				}
 			}
 		}

@@ -33,7 +33,7 @@ func FuzzClientAddr(f *testing.F) {
 		}
 		// What the proxy saw itself counts, not what its peer made up before.
 		if got := clientAddr(request("10.0.0.1", made, last), trusted); got != hop {
-			t.Errorf("after %q, a proxy's %q is read as %v", made, last, got)
+			t.Errorf("after %q, a proxy's %q is read as %v, want %v", made, last, got, hop)
 		}
 	})
 }

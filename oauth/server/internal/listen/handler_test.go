@@ -61,7 +61,7 @@ func TestHSTS(t *testing.T) {
 		s := start(t, http.NotFoundHandler(), func(c *Config) { c.HTTPS = https })
 		resp, _ := s.get(t, s.url("/"), nil)
 		if got := resp.Header.Get("Strict-Transport-Security") != ""; got != https {
-			t.Errorf("HTTPS %v: Strict-Transport-Security %v", https, got)
+			t.Errorf("HTTPS %v: Strict-Transport-Security %v, want %v", https, got, https)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestRequestID(t *testing.T) {
 		})
 	}
 	if got := RequestID(t.Context()); got != "" {
-		t.Errorf("outside of a request: %q", got)
+		t.Errorf("outside of a request: got %q, want none", got)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestLimits(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode != want {
-			t.Errorf("body of %d bytes: %d, want %d", len(body), resp.StatusCode, want)
+			t.Errorf("body of %d bytes: got %d, want %d", len(body), resp.StatusCode, want)
 		}
 	}
 	// The connection is reset behind the refusal, so only its status counts.
@@ -252,7 +252,7 @@ func TestLimits(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("head of 40 KiB: %d, want 431", resp.StatusCode)
+		t.Errorf("head of 40 KiB: got %d, want 431", resp.StatusCode)
 	}
 }
 

@@ -233,7 +233,7 @@ func TestStopOrder(t *testing.T) {
 	}
 	close(release)
 	if got, want := <-slow, "200 done, context: <nil>, close: true"; got != want {
-		t.Errorf("request in flight: %q, want %q", got, want)
+		t.Errorf("request in flight: got %q, want %q", got, want)
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)

@@ -39,7 +39,7 @@ func TestWithoutTrailingSlash(t *testing.T) {
 			answer := httptest.NewRecorder()
 			handler.ServeHTTP(answer, request)
 			if got := answer.Body.String(); got != want || answer.Header().Get("Location") != "" {
-				t.Errorf("%s %s: %d %q, want %q", method, path, answer.Code, got, want)
+				t.Errorf("%s %s: got %d %q, want %q", method, path, answer.Code, got, want)
 			}
 			if pattern, _, _ := strings.Cut(want, " "); pattern != "404" && request.Pattern != pattern {
 				t.Errorf("%s %s: the log is told of %q", method, path, request.Pattern)
