@@ -17,11 +17,11 @@ import (
 	"latchkey/storage"
 )
 
-// newStore is a world with a confidential client that is an Elastic Path
-// application key.
-func newStore(t *testing.T) *world {
+// newStore returns a fixture with a confidential client that is an Elastic Path application
+// key.
+func newStore(t *testing.T) *fixture {
 	t.Helper()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.addClient("key", func(c *storage.Client) {
 		c.GrantTypes = []string{grants.GrantClientCredentials, grants.GrantImplicit}
 		c.Roles, c.AccessTokenTTL = []string{"FullAccess"}, 10*time.Hour
@@ -43,7 +43,7 @@ func TestClientToken(t *testing.T) {
 	}
 	caller, err := w.endpoints.tokens.Bearer(t.Context(), got.AccessToken)
 	if err != nil || !caller.SellerSide() || !caller.Has("ApiClientAdmin") || caller.ExpiresAt.Before(got.ExpiresAt) {
-		t.Errorf("got %+v, %v", caller, err)
+		t.Errorf("got %+v, error %v", caller, err)
 	}
 }
 
@@ -74,14 +74,14 @@ func TestClientTokenRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", test.name, err, test.want)
 		}
 		if status, description, known := Explain(err); status != test.status || description == "" || !known {
-			t.Errorf("%s: explained as %d %q %v", test.name, status, description, known)
+			t.Errorf("%s: got the explanation %d %q %v", test.name, status, description, known)
 		}
 	}
 	w := newStore(t)
 	w.fail = storage.ErrUnavailable
 	_, err := w.endpoints.ClientToken(t.Context(), url.Values{"client_id": {"key"}, "client_secret": {"secret"}})
 	if status, _, _ := Explain(err); status != http.StatusServiceUnavailable {
-		t.Errorf("the database is away: %d %v", status, err)
+		t.Errorf("without the database: got %d %v, want 503", status, err)
 	}
 }
 
@@ -90,7 +90,7 @@ func TestImplicitToken(t *testing.T) {
 	w := newStore(t)
 	issued, expires, err := w.endpoints.ImplicitToken(t.Context(), "Key")
 	if want := start.Truncate(time.Second).Add(time.Hour); err != nil || !expires.Equal(want) {
-		t.Fatalf("%s, %v", expires, err)
+		t.Fatalf("got expiry %s, error %v", expires, err)
 	}
 	caller, err := w.endpoints.tokens.Bearer(t.Context(), issued)
 	if err != nil {
@@ -101,7 +101,7 @@ func TestImplicitToken(t *testing.T) {
 	}
 	w.clients["key"].AccessTokenTTL = 10 * time.Minute
 	if _, expires, err = w.endpoints.ImplicitToken(t.Context(), "key"); err != nil || expires.After(start.Add(10*time.Minute)) {
-		t.Errorf("a client with a shorter life: %s, %v", expires, err)
+		t.Errorf("a client with shorter tokens: got expiry %s, error %v", expires, err)
 	}
 }
 
@@ -128,6 +128,6 @@ func TestImplicitTokenRefuses(t *testing.T) {
 		}
 	}
 	if got := newStore(t).post("/oauth/token", nil, "grant_type", "implicit", "client_id", "key", "client_secret", "secret"); !strings.Contains(got.Body.String(), "unsupported_grant_type") {
-		t.Errorf("the token endpoint: %s", got.Body)
+		t.Errorf("the token endpoint: got %s", got.Body)
 	}
 }

@@ -12,17 +12,17 @@ import (
 	"latchkey/storage"
 )
 
-// withResources adds two resources that tokens may be for.
-func (w *world) withResources(t testing.TB) *world {
+// withResources adds two resources that tokens can be for.
+func (w *fixture) withResources(t testing.TB) *fixture {
 	t.Helper()
 	w.configure(t, func(c *Config) { c.Resources = []string{ordersAt, stockAt} })
 	return w
 }
 
-// TestResources is F4 and I5.
+// TestResources tests the audience for the requested resources, and which ones are refused.
 func TestResources(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t).withResources(t)
+	w := newFixture(t).withResources(t)
 	w.withMachine("app", func(*storage.Client) {})
 	w.withMachine("narrow", func(c *storage.Client) { c.Resources = []string{stockAt, ordersAt, "https://gone.example"} })
 	w.withMachine("own", func(c *storage.Client) { c.Resources = []string{testIssuer, ordersAt} })
@@ -66,31 +66,32 @@ func TestResources(t *testing.T) {
 	}
 }
 
-// TestResourceIsAnAbsoluteURI even if the default audience is none.
+// TestResourceIsAnAbsoluteURI tests that a requested resource must be an absolute URI without a
+// fragment, even if it is the default audience. The default audience can be any text.
 func TestResourceIsAnAbsoluteURI(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.withMachine("app", func(*storage.Client) {})
 	for _, name := range []string{"api", "https://api.example/#", "https://api.example/#orders"} {
 		w.configure(t, func(c *Config) { c.Audience = name })
 		if aud := claimsIn(t, mustIssue(t, "default", w.ask(nil, machineForm("app")...), "bearer"))["aud"]; aud != name {
-			t.Errorf("aud is %v", aud)
+			t.Errorf("got aud %v", aud)
 		}
 		mustRefuse(t, name, w.ask(nil, machineForm("app", "resource", name)...), "invalid_target")
 	}
 }
 
-// TestRefreshForAResource tests that a refresh may ask for some of what the sign-in was for,
-// and does not change it.
+// TestRefreshForAResource tests that a refresh may ask for some of the resources of the
+// sign-in, and that it does not change them.
 func TestRefreshForAResource(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t).withResources(t)
+	w := newFixture(t).withResources(t)
 	signIn := w.ask(nil, passwordForm("resource", ordersAt, "resource", testIssuer)...)
 	mustIssue(t, "sign-in", signIn, "bearer")
 	issued := text(t, signIn, "refresh_token")
 	for _, test := range []struct {
 		asked []string
-		want  any // nil: refused
+		want  any // nil if the request is refused
 	}{
 		{[]string{"resource", ordersAt}, ordersAt},
 		{[]string{"resource", stockAt}, nil},
@@ -117,21 +118,22 @@ func TestRefreshForAResource(t *testing.T) {
 	mustRefuse(t, "more than the default", w.ask(nil, refreshForm(plain, "resource", ordersAt)...), "invalid_target")
 	rec := w.ask(nil, refreshForm(plain, "resource", testIssuer)...)
 	if aud := claimsIn(t, mustIssue(t, "the default by name", rec, "bearer"))["aud"]; aud != testIssuer {
-		t.Errorf("aud is %v", aud)
+		t.Errorf("got aud %v", aud)
 	}
 }
 
-// TestExchangeForAResource tests that RFC 8693 §2.1, within what the subject token is for.
+// TestExchangeForAResource tests that an exchange may ask for some of the resources of the
+// subject token, and for no others (RFC 8693 §2.1).
 func TestExchangeForAResource(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t).withResources(t)
+	w := newFixture(t).withResources(t)
 	subject := mustIssue(t, "sign-in", w.ask(nil, passwordForm("resource", ordersAt, "resource", stockAt)...), "bearer")
 	exchange := func(more ...string) []string {
 		return append([]string{"grant_type", grants.GrantTokenExchange, "client_id", "shop", "subject_token", subject, "subject_token_type", grants.TokenTypeAccessToken}, more...)
 	}
 	for _, test := range []struct {
 		asked []string
-		want  any // nil: refused
+		want  any // nil if the request is refused
 	}{
 		{nil, []any{ordersAt, stockAt}},
 		{[]string{"resource", ordersAt}, ordersAt},
@@ -155,15 +157,15 @@ func TestExchangeForAResource(t *testing.T) {
 	member := []string{"grant_type", grants.GrantAccountMember, "client_id", "shop", "member_token", account, "account_id", "one"}
 	mustRefuse(t, "an account token is for the default", w.ask(nil, append(member, "resource", ordersAt)...), "invalid_target")
 	if aud := claimsIn(t, mustIssue(t, "account token", w.ask(nil, member...), "bearer"))["aud"]; aud != testIssuer {
-		t.Errorf("aud is %v", aud)
+		t.Errorf("got aud %v", aud)
 	}
 }
 
-// TestTokensForOthers tests that our own endpoints take no token that is for other resources
-// only; introspection and revocation take both.
+// TestTokensForOthers tests that the endpoints of the server accept no token that is only for
+// other resources. Introspection and revocation accept such tokens.
 func TestTokensForOthers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t).withResources(t)
+	w := newFixture(t).withResources(t)
 	w.withMachine("app", func(*storage.Client) {})
 	w.withMachine("orders", func(c *storage.Client) { c.Resources, c.GrantTypes = []string{ordersAt}, nil }) // the resource itself
 	w.withMachine("silent", func(c *storage.Client) { c.GrantTypes = nil })
@@ -174,12 +176,12 @@ func TestTokensForOthers(t *testing.T) {
 		t.Errorf("for orders only: got %v, want token.ErrInvalidToken", err)
 	}
 	if _, err := w.endpoints.tokens.Authorize(resourceRequest("Bearer " + both)); err != nil {
-		t.Errorf("for both: %v", err)
+		t.Errorf("for both: got %v, want no error", err)
 	}
 	introspect := func(caller, issued string) any {
 		rec := w.post("/oauth/introspect", nil, "client_id", caller, "client_secret", "secret", "token", issued)
 		if rec.Code != http.StatusOK {
-			t.Fatalf("%s: %d %s", caller, rec.Code, rec.Body)
+			t.Fatalf("%s: got %d %s, want 200", caller, rec.Code, rec.Body)
 		}
 		return member(t, rec, "aud")
 	}
@@ -191,7 +193,7 @@ func TestTokensForOthers(t *testing.T) {
 		{"app", issued, ordersAt},
 		{"orders", issued, ordersAt},
 		{"orders", both, []any{ordersAt, testIssuer}},
-		{"orders", own, nil}, // G4: not for it
+		{"orders", own, nil}, // the token is not for this resource
 		{"silent", issued, nil},
 		{"narrow", issued, nil},
 	} {
@@ -200,7 +202,7 @@ func TestTokensForOthers(t *testing.T) {
 		}
 	}
 	if rec := w.post("/oauth/revoke", nil, "client_id", "app", "client_secret", "secret", "token", issued); rec.Code != http.StatusOK {
-		t.Errorf("revocation: %d", rec.Code)
+		t.Errorf("revocation: got %d, want 200", rec.Code)
 	}
 	if got := introspect("app", issued); got != nil {
 		t.Errorf("after the revocation: got %v, want none", got)
@@ -212,6 +214,6 @@ func TestTokensForOthers(t *testing.T) {
 	}
 	w.configure(t, func(c *Config) { c.Audience, c.Resources = testIssuer, nil })
 	if got := introspect("app", both); got != nil {
-		t.Errorf("for a resource that there is not any more: got %v, want none", got)
+		t.Errorf("for a resource that no longer exists: got %v, want none", got)
 	}
 }

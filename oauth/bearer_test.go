@@ -14,7 +14,7 @@ import (
 
 func TestBearer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.members[0].Membership.Roles = []string{"BuyerAdmin", "Shopper"}
 	issued := w.issue(t, &w.members[0])
 	got, err := w.endpoints.tokens.Bearer(t.Context(), issued)
@@ -31,23 +31,23 @@ func TestBearer(t *testing.T) {
 	}
 	asked := []storage.TokenRef{{JTI: want.TokenID, FamilyID: "fam", UserUID: "usr_jane", LoginID: "lgn_jane", AccountUID: "acc_one"}}
 	if diff := cmp.Diff(asked, w.refs); diff != "" {
-		t.Errorf("the one statement: %s", diff)
+		t.Errorf("the single statement: %s", diff)
 	}
 }
 
-// reader is one of the two places that take a token for a user.
+// reader is a method that accepts tokens of one type for a user.
 type reader struct {
 	typ, otherAudience string
-	issue              func(*world, *testing.T) string
-	read               func(*world, *testing.T, string) error
+	issue              func(*fixture, *testing.T) string
+	read               func(*fixture, *testing.T, string) error
 }
 
 func readers() map[string]reader {
 	return map[string]reader{
 		"Bearer": {
 			keys.TypeAccessToken, testIssuer + "/v2",
-			func(w *world, t *testing.T) string { t.Helper(); return w.issue(t, &w.members[0]) },
-			func(w *world, t *testing.T, issued string) error {
+			func(w *fixture, t *testing.T) string { t.Helper(); return w.issue(t, &w.members[0]) },
+			func(w *fixture, t *testing.T, issued string) error {
 				t.Helper()
 				_, err := w.endpoints.tokens.Bearer(t.Context(), issued)
 				return err
@@ -55,8 +55,8 @@ func readers() map[string]reader {
 		},
 		"AccountHolder": {
 			"account+jwt", testIssuer,
-			func(w *world, t *testing.T) string { t.Helper(); return w.issueAccount(t) },
-			func(w *world, t *testing.T, issued string) error {
+			func(w *fixture, t *testing.T) string { t.Helper(); return w.issueAccount(t) },
+			func(w *fixture, t *testing.T, issued string) error {
 				t.Helper()
 				_, err := w.endpoints.tokens.AccountHolder(t.Context(), issued)
 				return err
@@ -64,8 +64,8 @@ func readers() map[string]reader {
 		},
 		"Selection": {
 			"selection+jwt", testIssuer,
-			func(w *world, t *testing.T) string { t.Helper(); return w.issueSelection(t) },
-			func(w *world, t *testing.T, issued string) error {
+			func(w *fixture, t *testing.T) string { t.Helper(); return w.issueSelection(t) },
+			func(w *fixture, t *testing.T, issued string) error {
 				t.Helper()
 				_, err := w.endpoints.tokens.VerifySelection(t.Context(), &storage.Client{ID: "shop"}, issued)
 				return err
@@ -74,39 +74,39 @@ func readers() map[string]reader {
 	}
 }
 
-// TestHostileTokens tests that nothing but a genuine token of its own kind gets in.
+// TestHostileTokens tests that each reader accepts only genuine tokens of its own type.
 func TestHostileTokens(t *testing.T) {
 	t.Parallel()
 	for name, r := range readers() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newFixture(t)
 			w.login.User.TokensValidFrom = start.Add(-time.Minute)
 			f := w.forge(t, r.typ, r.issue(w, t))
 			for what, issued := range map[string]string{"genuine": f.real, "signed here": f.as(r.typ), "long typ": f.as("application/" + r.typ)} {
 				if err := r.read(w, t, issued); err != nil {
-					t.Errorf("%s: %v, so the forgeries prove nothing", what, err)
+					t.Errorf("%s: got %v for a genuine token, want no error", what, err)
 				}
 			}
-			for what, issued := range f.hostile(r.otherAudience) {
+			for what, issued := range f.forgeries(r.otherAudience) {
 				if err := r.read(w, t, issued); err == nil {
-					t.Errorf("%s: taken", what)
+					t.Errorf("%s was accepted, want an error", what)
 				}
 			}
 			for other, issuer := range readers() {
 				if err := r.read(w, t, issuer.issue(w, t)); other != name && err == nil {
-					t.Errorf("a token for %s was taken", other)
+					t.Errorf("a token for %s was accepted, want an error", other)
 				}
 			}
 		})
 	}
 }
 
-// TestAccountTokenNeedsItsClaims tests that one that names no user, login or account says
-// nothing.
+// TestAccountTokenNeedsItsClaims tests that an account token without a user, a login or an
+// account is refused.
 func TestAccountTokenNeedsItsClaims(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	f := w.forge(t, "account+jwt", w.issueAccount(t))
 	for _, claim := range []string{"sub", "login_id", "account_uid"} {
 		if _, err := w.endpoints.tokens.AccountHolder(t.Context(), f.with(claim, nil)); !errors.Is(err, token.ErrInvalidToken) {
@@ -115,35 +115,35 @@ func TestAccountTokenNeedsItsClaims(t *testing.T) {
 	}
 }
 
-// TestWhatEndsATokenBeforeItsTime holds for every kind of token.
-func TestWhatEndsATokenBeforeItsTime(t *testing.T) {
+// TestRevokedTokens tests for every type of token what ends it before it expires.
+func TestRevokedTokens(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
-		change func(*world)
+		change func(*fixture)
 		want   error
 	}{
-		{"nothing", func(*world) {}, nil},
-		{"expired", func(w *world) { w.now = start.Add(10 * time.Minute) }, token.ErrInvalidToken},
-		{"client inactive", func(w *world) { w.clients["shop"].Active = false }, token.ErrInvalidToken},
-		{"client gone", func(w *world) { delete(w.clients, "shop") }, token.ErrInvalidToken},
-		{"client admits no buyers", func(w *world) { w.clients["shop"].AllowAnyBuyer = false }, token.ErrInvalidToken},
-		{"user inactive", func(w *world) { w.login.User.Active = false }, token.ErrInvalidToken},
-		{"user gone", func(w *world) { w.login = storage.Principal{} }, token.ErrInvalidToken},
-		{"login inactive", func(w *world) { w.login.Login.Active = false }, token.ErrInvalidToken},
-		{"login locked", func(w *world) { w.login.Lockout.LockedUntil = start.Add(time.Hour) }, token.ErrInvalidToken},
-		{"home account inactive", func(w *world) { w.login.Account.Active = false }, token.ErrInvalidToken},
-		{"tokens valid from the issue", func(w *world) { w.login.User.TokensValidFrom = start }, nil},
-		{"tokens valid from a microsecond later", func(w *world) { w.login.User.TokensValidFrom = start.Add(time.Microsecond) }, token.ErrTokenRevoked},
-		{"sessions valid from the issue", func(w *world) { w.login.Login.SessionsValidFrom = start }, nil},
-		{"sessions valid from a microsecond later", func(w *world) { w.login.Login.SessionsValidFrom = start.Add(time.Microsecond) }, token.ErrTokenRevoked},
-		{"the database is away", func(w *world) { w.fail = storage.ErrUnavailable }, storage.ErrUnavailable},
+		{"nothing", func(*fixture) {}, nil},
+		{"expired", func(w *fixture) { w.now = start.Add(10 * time.Minute) }, token.ErrInvalidToken},
+		{"client inactive", func(w *fixture) { w.clients["shop"].Active = false }, token.ErrInvalidToken},
+		{"client gone", func(w *fixture) { delete(w.clients, "shop") }, token.ErrInvalidToken},
+		{"client admits no buyers", func(w *fixture) { w.clients["shop"].AllowAnyBuyer = false }, token.ErrInvalidToken},
+		{"user inactive", func(w *fixture) { w.login.User.Active = false }, token.ErrInvalidToken},
+		{"user gone", func(w *fixture) { w.login = storage.Principal{} }, token.ErrInvalidToken},
+		{"login inactive", func(w *fixture) { w.login.Login.Active = false }, token.ErrInvalidToken},
+		{"login locked", func(w *fixture) { w.login.Lockout.LockedUntil = start.Add(time.Hour) }, token.ErrInvalidToken},
+		{"home account inactive", func(w *fixture) { w.login.Account.Active = false }, token.ErrInvalidToken},
+		{"tokens valid from the issue", func(w *fixture) { w.login.User.TokensValidFrom = start }, nil},
+		{"tokens valid from a microsecond later", func(w *fixture) { w.login.User.TokensValidFrom = start.Add(time.Microsecond) }, token.ErrTokenRevoked},
+		{"sessions valid from the issue", func(w *fixture) { w.login.Login.SessionsValidFrom = start }, nil},
+		{"sessions valid from a microsecond later", func(w *fixture) { w.login.Login.SessionsValidFrom = start.Add(time.Microsecond) }, token.ErrTokenRevoked},
+		{"the database is away", func(w *fixture) { w.fail = storage.ErrUnavailable }, storage.ErrUnavailable},
 	}
 	for name, r := range readers() {
 		for _, test := range tests {
 			t.Run(name+"/"+test.name, func(t *testing.T) {
 				t.Parallel()
-				w := newWorld(t)
+				w := newFixture(t)
 				issued := r.issue(w, t)
 				test.change(w)
 				if err := r.read(w, t, issued); !errors.Is(err, test.want) || test.want == nil && err != nil {
@@ -160,19 +160,18 @@ func TestWhatEndsATokenBeforeItsTime(t *testing.T) {
 	}
 }
 
-// TestWhatEndsAnAccountsTokens tests that without the membership there is no token for the
-// account.
-func TestWhatEndsAnAccountsTokens(t *testing.T) {
+// TestTokensEndWithMembership tests that a token for an account ends with the membership.
+func TestTokensEndWithMembership(t *testing.T) {
 	t.Parallel()
 	for name, r := range readers() {
 		if name == "Selection" {
-			continue // scoped to no account
+			continue // selection tokens are for no account
 		}
-		for what, change := range map[string]func(*world){
-			"membership gone":  func(w *world) { w.members = w.members[1:] },
-			"account inactive": func(w *world) { w.members[0].Account.Active = false },
+		for what, change := range map[string]func(*fixture){
+			"membership gone":  func(w *fixture) { w.members = w.members[1:] },
+			"account inactive": func(w *fixture) { w.members[0].Account.Active = false },
 		} {
-			w := newWorld(t)
+			w := newFixture(t)
 			issued := r.issue(w, t)
 			change(w)
 			if err := r.read(w, t, issued); !errors.Is(err, token.ErrInvalidToken) {
@@ -182,34 +181,34 @@ func TestWhatEndsAnAccountsTokens(t *testing.T) {
 	}
 }
 
-// TestBearerOfAFamily tests that a refreshed token's sign-in is as old as its family.
+// TestBearerOfAFamily tests that the sign-in of a refreshed token is as old as its family.
 func TestBearerOfAFamily(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
-		change func(*storage.TokenFamily, *world)
+		change func(*storage.TokenFamily, *fixture)
 		want   error
 	}{
-		{"family older than the sessions", func(f *storage.TokenFamily, w *world) {
+		{"family older than the sessions", func(f *storage.TokenFamily, w *fixture) {
 			f.CreatedAt, w.login.Login.SessionsValidFrom = start.Add(-time.Hour), start.Add(-time.Minute)
 		}, token.ErrTokenRevoked},
-		{"family as old as the sessions", func(f *storage.TokenFamily, w *world) {
+		{"family as old as the sessions", func(f *storage.TokenFamily, w *fixture) {
 			f.CreatedAt, w.login.Login.SessionsValidFrom = start.Add(-time.Minute), start.Add(-time.Minute)
 		}, nil},
-		{"family older than the sessions, but kept", func(f *storage.TokenFamily, w *world) {
+		{"family older than the sessions, but kept", func(f *storage.TokenFamily, w *fixture) {
 			f.CreatedAt, w.login.Login.SessionsValidFrom, w.login.Login.KeptSession = start.Add(-time.Hour), start.Add(-time.Minute), "fam"
 		}, nil},
-		{"another family is kept", func(f *storage.TokenFamily, w *world) {
+		{"another family is kept", func(f *storage.TokenFamily, w *fixture) {
 			f.CreatedAt, w.login.Login.SessionsValidFrom, w.login.Login.KeptSession = start.Add(-time.Hour), start.Add(-time.Minute), "other"
 		}, token.ErrTokenRevoked},
-		{"all tokens of the user revoked, but kept", func(_ *storage.TokenFamily, w *world) {
+		{"all tokens of the user revoked, but kept", func(_ *storage.TokenFamily, w *fixture) {
 			w.login.User.TokensValidFrom, w.login.Login.KeptSession = start.Add(time.Minute), "fam"
 		}, token.ErrTokenRevoked},
-		{"family revoked", func(f *storage.TokenFamily, _ *world) { f.RevokedAt = start }, token.ErrTokenRevoked},
-		{"family gone", func(_ *storage.TokenFamily, w *world) { delete(w.families, "fam") }, token.ErrTokenRevoked},
+		{"family revoked", func(f *storage.TokenFamily, _ *fixture) { f.RevokedAt = start }, token.ErrTokenRevoked},
+		{"family gone", func(_ *storage.TokenFamily, w *fixture) { delete(w.families, "fam") }, token.ErrTokenRevoked},
 	}
 	for _, test := range tests {
-		w := newWorld(t)
+		w := newFixture(t)
 		issued := w.issue(t, nil)
 		test.change(w.families["fam"], w)
 		if _, err := w.endpoints.tokens.Bearer(t.Context(), issued); !errors.Is(err, test.want) || test.want == nil && err != nil {

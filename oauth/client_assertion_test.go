@@ -15,9 +15,8 @@ import (
 	"latchkey/storage"
 )
 
-// asserting adds the client "signer" and returns a function that signs its
-// assertions.
-func (w *world) asserting(t *testing.T) (assert func(jti string) string) {
+// asserting adds the client "signer" and returns a function that signs its assertions.
+func (w *fixture) asserting(t *testing.T) (assert func(jti string) string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -56,59 +55,58 @@ func signedWith(t *testing.T, key *ecdsa.PrivateKey, now time.Time, jti string) 
 	return text
 }
 
-// An assertion that could not be spent is answered 503, so its client may send it
-// again.
+// TestAssertionsNeedTheDatabase tests that an assertion that could not be stored as used is
+// answered with 503, so that its client can send it again.
 func TestAssertionsNeedTheDatabase(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	assert := w.asserting(t)
 	send := func(assertion string) int {
 		return w.post("/oauth/token", nil, "grant_type", "client_credentials",
 			"client_assertion_type", client.AssertionType, "client_assertion", assertion).Code
 	}
 	if got := send(assert("first")); got != http.StatusOK {
-		t.Errorf("status %d, want 200", got)
+		t.Errorf("got status %d, want 200", got)
 	}
 	w.fail = storage.ErrUnavailable
 	if got := send(assert("second")); got != http.StatusServiceUnavailable {
-		t.Errorf("status %d without a database, want 503", got)
+		t.Errorf("without a database: got status %d, want 503", got)
 	}
 	w.fail = nil
 	if got := send(assert("first")); got != http.StatusBadRequest {
-		t.Errorf("status %d for a used assertion, want 400", got)
+		t.Errorf("a used assertion: got status %d, want 400", got)
 	}
 }
 
-// TestAssertionIsRememberedByAllClocks checks that a server whose clock is ahead
-// does not forget a spent assertion while a server whose clock is behind still
-// accepts it.
+// TestAssertionIsRememberedByAllClocks tests that a server whose clock is ahead does not forget
+// a used assertion while a server whose clock is behind still accepts it.
 func TestAssertionIsRememberedByAllClocks(t *testing.T) {
 	t.Parallel()
 	const apart = 30 * time.Second
-	w := newWorld(t)
+	w := newFixture(t)
 	assertion := w.asserting(t)("once")
 	send := func() int {
 		return w.post("/oauth/token", nil, "grant_type", "client_credentials",
 			"client_assertion_type", client.AssertionType, "client_assertion", assertion).Code
 	}
 	if got := send(); got != http.StatusOK || len(w.rememberedUntil) != 1 {
-		t.Fatalf("status %d, remembered until %v", got, w.rememberedUntil)
+		t.Fatalf("got status %d, remembered until %v; want 200 and one time", got, w.rememberedUntil)
 	}
 	w.now = w.rememberedUntil[0].Add(-apart)
 	clear(w.revoked)
 	if got := send(); got != http.StatusBadRequest {
-		t.Errorf("status %d for an assertion that another server has forgotten, want 400", got)
+		t.Errorf("an assertion that another server has forgotten: got status %d, want 400", got)
 	}
 }
 
-// A client that uses the Authorization header gets 503, not 401, while its record
-// cannot be read.
+// TestOutageIsNoRefusalOfClients tests that a client that uses the Authorization header gets
+// 503, not 401, while its record cannot be read.
 func TestOutageIsNoRefusalOfClients(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.fail = storage.ErrUnavailable
 	got := w.post("/oauth/token", http.Header{"Authorization": {"Basic c2hvcDpzZWNyZXQ="}}, "grant_type", "client_credentials")
 	if got.Code != http.StatusServiceUnavailable || got.Header().Get("Retry-After") == "" {
-		t.Errorf("%d %s, want 503", got.Code, got.Body)
+		t.Errorf("got %d %s, want 503", got.Code, got.Body)
 	}
 }

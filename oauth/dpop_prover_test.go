@@ -26,7 +26,7 @@ const (
 	stockAt  = "https://api.example/stock"
 )
 
-// prover is a client's key. It makes proofs with go-jose.
+// prover is the key of a client. It signs proofs with go-jose.
 type prover struct {
 	t   *testing.T
 	key *ecdsa.PrivateKey
@@ -47,8 +47,8 @@ func newProver(t *testing.T) *prover {
 	return &prover{t, key, base64.RawURLEncoding.EncodeToString(sum)}
 }
 
-// proof is a good one for the request at the time of start, but for the claims:
-// name, value, …
+// proof returns a good proof for a request at the time start. claims are pairs of name and
+// value that replace claims.
 func (p *prover) proof(method, target string, claims ...any) string {
 	p.t.Helper()
 	all := map[string]any{"htm": method, "htu": target, "iat": start.Unix(), "jti": rand.Text()}
@@ -76,21 +76,21 @@ func (p *prover) proof(method, target string, claims ...any) string {
 	return text
 }
 
-// forToken is a good proof for the token endpoint, but for the claims.
+// forToken returns a good proof for the token endpoint, with changed claims.
 func (p *prover) forToken(claims ...any) string {
 	p.t.Helper()
 	return p.proof(http.MethodPost, tokenURL, claims...)
 }
 
-// hashOf is what a proof says of an access token.
+// hashOf returns the claim ath of a proof for an access token.
 func hashOf(issued string) string {
 	sum := sha256.Sum256([]byte(issued))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// ask sends a form, in which a name may come several times, to the token endpoint
-// with the proofs.
-func (w *world) ask(proofs []string, form ...string) *httptest.ResponseRecorder {
+// ask sends a form with proofs to the token endpoint. A name can occur several times in the
+// form.
+func (w *fixture) ask(proofs []string, form ...string) *httptest.ResponseRecorder {
 	values := url.Values{}
 	for i := 0; i+1 < len(form); i += 2 {
 		values.Add(form[i], form[i+1])
@@ -109,12 +109,12 @@ func (w *world) ask(proofs []string, form ...string) *httptest.ResponseRecorder 
 
 func one(proof string) []string { return []string{proof} }
 
-// member returns a member of a JSON object; nil: it has none.
+// member returns a member of a JSON object, or nil if the object does not have it.
 func member(t *testing.T, rec *httptest.ResponseRecorder, name string) any {
 	t.Helper()
 	body := map[string]any{}
 	if err := json.Unmarshal(rec.Body.Bytes(), &body); err != nil {
-		t.Fatalf("%v: %s", err, rec.Body)
+		t.Fatalf("got %v for %s", err, rec.Body)
 	}
 	return body[name]
 }
@@ -125,7 +125,7 @@ func text(t *testing.T, rec *httptest.ResponseRecorder, name string) string {
 	return value
 }
 
-// mustRefuse demands a refusal with that error.
+// mustRefuse expects a refusal with that error code.
 func mustRefuse(t *testing.T, what string, rec *httptest.ResponseRecorder, code string) {
 	t.Helper()
 	if rec.Code != http.StatusBadRequest || text(t, rec, "error") != code {
@@ -133,7 +133,7 @@ func mustRefuse(t *testing.T, what string, rec *httptest.ResponseRecorder, code 
 	}
 }
 
-// mustIssue demands a token of that type and returns it.
+// mustIssue expects a token of that type and returns it.
 func mustIssue(t *testing.T, what string, rec *httptest.ResponseRecorder, tokenType string) string {
 	t.Helper()
 	if rec.Code != http.StatusOK || text(t, rec, "token_type") != tokenType {
@@ -142,8 +142,8 @@ func mustIssue(t *testing.T, what string, rec *httptest.ResponseRecorder, tokenT
 	return text(t, rec, "access_token")
 }
 
-// withMachine adds a confidential client for itself, secret "secret".
-func (w *world) withMachine(id string, change func(*storage.Client)) {
+// withMachine adds a confidential client with the secret "secret", which signs in as itself.
+func (w *fixture) withMachine(id string, change func(*storage.Client)) {
 	w.addClient(id, func(c *storage.Client) {
 		c.Roles = []string{"Reader"}
 		change(c)

@@ -15,17 +15,17 @@ import (
 	"latchkey/storage"
 )
 
-// TestProofAtTheTokenEndpoint is J1 but for the nonce.
+// TestProofAtTheTokenEndpoint tests which proofs the token endpoint accepts, without nonces.
 func TestProofAtTheTokenEndpoint(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	w.withMachine("app", func(*storage.Client) {})
 	issued := mustIssue(t, "a good proof", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
 	if cnf, _ := claimsIn(t, issued)["cnf"].(map[string]any); len(cnf) != 1 || cnf["jkt"] != p.jkt {
-		t.Errorf("cnf is %v, want the thumbprint %s", cnf, p.jkt)
+		t.Errorf("got cnf %v, want the thumbprint %s", cnf, p.jkt)
 	}
 	if unbound := mustIssue(t, "no proof", w.ask(nil, machineForm("app")...), "bearer"); claimsIn(t, unbound)["cnf"] != nil {
-		t.Error("a token is bound to the key of nobody")
+		t.Error("without a proof: got a bound token")
 	}
 	mustIssue(t, "at the root", w.ask(one(p.proof(http.MethodPost, "https://id.example/oauth/token")), machineForm("app")...), "DPoP")
 	for what, proofs := range map[string][]string{
@@ -43,15 +43,15 @@ func TestProofAtTheTokenEndpoint(t *testing.T) {
 	}
 }
 
-// TestProofIsGoodOnce tests that of a proof's uses one succeeds, and a request that fails for
-// another reason uses nothing up.
+// TestProofIsGoodOnce tests that a proof can be used once, and that a request that fails for
+// another reason does not use the proof.
 func TestProofIsGoodOnce(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	w.withMachine("app", func(*storage.Client) {})
 	proof := p.forToken("jti", "again")
 	if rec := w.ask(one(proof), append(machineForm("app")[:4:4], "client_secret", "wrong")...); rec.Code == http.StatusOK {
-		t.Fatal("a wrong secret was taken")
+		t.Fatal("a wrong secret was accepted")
 	}
 	mustRefuse(t, "no such scope", w.ask(one(proof), passwordForm("scope", "Nothing")...), "invalid_scope")
 	mustRefuse(t, "no such resource", w.ask(one(proof), passwordForm("resource", ordersAt)...), "invalid_target")
@@ -61,49 +61,49 @@ func TestProofIsGoodOnce(t *testing.T) {
 	mustRefuse(t, "by another client", w.ask(one(proof), passwordForm()...), "invalid_dpop_proof")
 	mustIssue(t, "the same jti by another key", w.ask(one(newProver(t).forToken("jti", "again")), machineForm("app")...), "DPoP")
 	if len(w.families) != 0 {
-		t.Error("a replay began a session")
+		t.Error("a replay began a token family")
 	}
 }
 
-// TestProofWithoutDatabase checks that a proof is refused with 503 if the store
-// cannot remember it.
+// TestProofWithoutDatabase tests that a proof is refused with 503 if the store cannot remember
+// it.
 func TestProofWithoutDatabase(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	w.spendFails = true
 	rec := w.ask(one(p.forToken()), passwordForm()...)
 	if rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" || len(w.families) != 0 {
-		t.Errorf("%d %s, %d families", rec.Code, rec.Body, len(w.families))
+		t.Errorf("got %d %s and %d families, want 503 and none", rec.Code, rec.Body, len(w.families))
 	}
 	if rec := w.ask(nil, passwordForm()...); rec.Code != http.StatusOK {
-		t.Errorf("without a proof: %d %s", rec.Code, rec.Body)
+		t.Errorf("without a proof: got %d %s, want 200", rec.Code, rec.Body)
 	}
 }
 
-// TestProofIsForgotten checks that a spent proof is remembered as long as a server
-// may accept it, which includes the allowed difference of clocks, and no longer.
+// TestProofIsForgotten tests that a used proof is remembered as long as a server may accept it,
+// and no longer. That time includes the allowed difference of clocks.
 func TestProofIsForgotten(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	w.withMachine("app", func(*storage.Client) {})
 	mustIssue(t, "token", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
 	if want := start.Truncate(time.Second).Add(5*time.Minute + 30*time.Second); len(w.rememberedUntil) != 1 || !w.rememberedUntil[0].Equal(want) {
-		t.Errorf("remembered until %v, want %v", w.rememberedUntil, want)
+		t.Errorf("got remembered until %v, want %v", w.rememberedUntil, want)
 	}
 }
 
-// TestNonce tests that with the setting a proof needs a nonce of ours, without it one that is
-// there must be ours.
+// TestNonce tests that with the setting a proof needs a nonce of the server. Without the
+// setting, a nonce may be missing, but must not be another one.
 func TestNonce(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	w.withMachine("app", func(*storage.Client) {})
 	if rec := w.ask(one(p.forToken()), machineForm("app")...); rec.Header().Get("DPoP-Nonce") != "" {
-		t.Error("a nonce is offered though none is demanded")
+		t.Error("got a nonce without the setting, want none")
 	}
 	strange := w.ask(one(p.forToken("nonce", "strange")), machineForm("app")...)
 	mustRefuse(t, "a strange nonce", strange, "use_dpop_nonce")
-	mustIssue(t, "the nonce told", w.ask(one(p.forToken("nonce", strange.Header().Get("DPoP-Nonce"))), machineForm("app")...), "DPoP")
+	mustIssue(t, "the nonce of the answer", w.ask(one(p.forToken("nonce", strange.Header().Get("DPoP-Nonce"))), machineForm("app")...), "DPoP")
 
 	w.configure(t, func(c *Config) { c.DPoPNonce = true })
 	refused := w.ask(one(p.forToken()), machineForm("app")...)
@@ -112,23 +112,24 @@ func TestNonce(t *testing.T) {
 	granted := w.ask(one(p.forToken("nonce", nonce)), machineForm("app")...)
 	mustIssue(t, "the nonce", granted, "DPoP")
 	if next := granted.Header().Get("DPoP-Nonce"); next == "" {
-		t.Error("no nonce for the next request")
+		t.Error("got no nonce for the next request, want one")
 	}
 	if rec := w.ask(nil, machineForm("app")...); rec.Code != http.StatusOK || rec.Header().Get("DPoP-Nonce") != "" {
-		t.Errorf("without a proof: %d %s", rec.Code, rec.Body)
+		t.Errorf("without a proof: got %d %s, want 200 without a nonce", rec.Code, rec.Body)
 	}
 	for what, forged := range map[string]string{
 		"another stretch": strings.Replace(nonce, ".", ".1", 1), "another MAC": nonce[:len(nonce)-2] + "AA", "no MAC": nonce[:strings.LastIndexByte(nonce, '.')+1],
-		"no pepper of ours": "x" + nonce, "no pepper": "..", "no number": "a.b.c", "a pepper of nobody": "nobody.1.",
+		"an unknown pepper": "x" + nonce, "no pepper": "..", "no number": "a.b.c", "another unknown pepper": "nobody.1.",
 	} {
 		mustRefuse(t, what, w.ask(one(p.forToken("nonce", forged)), machineForm("app")...), "use_dpop_nonce")
 	}
 }
 
-// TestBoundClient tests that a client whose tokens are always bound gets no other, anywhere.
+// TestBoundClient tests that a client whose tokens must be bound gets no other tokens, from any
+// endpoint.
 func TestBoundClient(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	w.withMachine("app", func(c *storage.Client) {
 		c.DPoPBound, c.GrantTypes = true, append(c.GrantTypes, grants.GrantImplicit)
 	})
@@ -136,25 +137,26 @@ func TestBoundClient(t *testing.T) {
 	mustIssue(t, "a proof", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
 	form := url.Values{"client_id": {"app"}, "client_secret": {"secret"}}
 	if issued, err := w.endpoints.ClientToken(t.Context(), form); err == nil {
-		t.Errorf("a token by Elastic Path's endpoint: %v", issued)
+		t.Errorf("Elastic Path's endpoint: got the token %v, want an error", issued)
 	}
 	if issued, _, err := w.endpoints.ImplicitToken(t.Context(), "app"); err == nil {
-		t.Errorf("an implicit token: %s", issued)
+		t.Errorf("got the implicit token %s, want an error", issued)
 	}
 	_, issued, err := w.endpoints.Recipients().Recipient(t.Context(), token.RecipientRequest{ClientID: "app", Username: "jane"})
 	if err != nil || issued != "" {
-		t.Errorf("a message carries the token %q, %v", issued, err)
+		t.Errorf("a message: got the token %q, error %v; want none", issued, err)
 	}
 	w.clients["app"].DPoPBound = false
 	if _, err := w.endpoints.ClientToken(t.Context(), form); err != nil {
-		t.Errorf("the same client, not bound: %v", err)
+		t.Errorf("the same client without the setting: got %v, want no error", err)
 	}
 }
 
-// TestBoundRefreshToken is the half of J2 that is about refresh tokens.
+// TestBoundRefreshToken tests that the refresh token of a public client is bound to the key of
+// the sign-in.
 func TestBoundRefreshToken(t *testing.T) {
 	t.Parallel()
-	w, p, thief := newWorld(t), newProver(t), newProver(t)
+	w, p, thief := newFixture(t), newProver(t), newProver(t)
 	signIn := w.ask(one(p.forToken()), passwordForm()...)
 	mustIssue(t, "sign-in", signIn, "DPoP")
 	first := text(t, signIn, "refresh_token")
@@ -162,10 +164,10 @@ func TestBoundRefreshToken(t *testing.T) {
 	mustRefuse(t, "another key", w.ask(one(thief.forToken()), refreshForm(first)...), "invalid_grant")
 	again := w.ask(one(p.forToken()), refreshForm(first)...)
 	if issued := mustIssue(t, "the same key", again, "DPoP"); claimsIn(t, issued)["cnf"] == nil {
-		t.Error("the refreshed token is bound to no key")
+		t.Error("got a refreshed token without a key, want a bound one")
 	}
-	// Long after the grace, who has the key ends the family by using the old
-	// token again; who has not, does not.
+	// After the grace period, the reuse of an old token ends its family only if the request
+	// proves the key.
 	w.now = start.Add(2 * time.Minute)
 	late := func(p *prover) string { return p.forToken("iat", w.now.Unix()) }
 	mustRefuse(t, "the old token, no key", w.ask(nil, refreshForm(first)...), "invalid_dpop_proof")
@@ -176,11 +178,11 @@ func TestBoundRefreshToken(t *testing.T) {
 	mustRefuse(t, "after the reuse", w.ask(one(late(p)), refreshForm(text(t, next, "refresh_token"))...), "invalid_grant")
 }
 
-// TestConfidentialClientChangesKeys tests that its refresh tokens are bound to its secret, and
-// each access token to the key of its request.
+// TestConfidentialClientChangesKeys tests that the refresh tokens of a confidential client are
+// not bound to a key. Each access token is bound to the key of its request.
 func TestConfidentialClientChangesKeys(t *testing.T) {
 	t.Parallel()
-	w, p, q := newWorld(t), newProver(t), newProver(t)
+	w, p, q := newFixture(t), newProver(t), newProver(t)
 	w.withMachine("desk", func(*storage.Client) {})
 	me := []string{"client_id", "desk", "client_secret", "secret"}
 	signIn := w.ask(one(p.forToken()), append(me, "grant_type", "password", "username", "jane", "password", "right")...)
@@ -188,16 +190,16 @@ func TestConfidentialClientChangesKeys(t *testing.T) {
 	second := w.ask(one(q.forToken()), append(me, "grant_type", "refresh_token", "refresh_token", text(t, signIn, "refresh_token"))...)
 	issued := mustIssue(t, "another key", second, "DPoP")
 	if cnf, _ := claimsIn(t, issued)["cnf"].(map[string]any); cnf["jkt"] != q.jkt {
-		t.Errorf("cnf is %v, want the new key", cnf)
+		t.Errorf("got cnf %v, want the new key", cnf)
 	}
 	mustIssue(t, "no key", w.ask(nil, append(me, "grant_type", "refresh_token", "refresh_token", text(t, second, "refresh_token"))...), "bearer")
 }
 
-// TestBoundHeldToken: who presents a bound token instead of a sign-in proves its
-// key, and what comes of it is bound to that, too.
-func TestBoundHeldToken(t *testing.T) {
+// TestBoundSubjectToken tests that a request with a bound token instead of a sign-in must prove
+// the key of the token. The new token is bound to the key too.
+func TestBoundSubjectToken(t *testing.T) {
 	t.Parallel()
-	w, p, thief := newWorld(t), newProver(t), newProver(t)
+	w, p, thief := newFixture(t), newProver(t), newProver(t)
 	issued := mustIssue(t, "sign-in", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
 	exchange := []string{"grant_type", grants.GrantTokenExchange, "client_id", "shop", "subject_token", issued, "subject_token_type", grants.TokenTypeAccessToken}
 	member := []string{"grant_type", grants.GrantAccountMember, "client_id", "shop", "member_token", issued, "account_id", "one"}
@@ -210,15 +212,16 @@ func TestBoundHeldToken(t *testing.T) {
 		mustRefuse(t, what+", another key", w.ask(one(thief.forToken()), form...), other)
 		made := mustIssue(t, what, w.ask(one(p.forToken()), form...), "DPoP")
 		if cnf, _ := claimsIn(t, made)["cnf"].(map[string]any); cnf["jkt"] != p.jkt {
-			t.Errorf("%s: cnf is %v", what, cnf)
+			t.Errorf("%s: got cnf %v, want the key of the subject token", what, cnf)
 		}
 	}
 }
 
-// TestBoundSelectionToken tests that choosing an account continues the sign-in, with its key.
+// TestBoundSelectionToken tests that the choice of an account must prove the key of the
+// sign-in.
 func TestBoundSelectionToken(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	first := p.forToken()
 	required := w.ask(one(first), "grant_type", grants.GrantAccountMember, "client_id", "shop", "username", "jane", "password", "right")
 	mustRefuse(t, "several accounts", required, "account_selection_required")
@@ -231,7 +234,8 @@ func TestBoundSelectionToken(t *testing.T) {
 	mustRefuse(t, "refresh without the key", w.ask(nil, refreshForm(text(t, made, "refresh_token"))...), "invalid_dpop_proof")
 }
 
-// resource asks for a resource of ours with an Authorization header and proofs.
+// resourceRequest returns a request for a resource of the server, with an Authorization header
+// and proofs.
 func resourceRequest(authorization string, proofs ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "http://inside.example/v1/me?access_token=x", nil)
 	if authorization != "" {
@@ -243,10 +247,10 @@ func resourceRequest(authorization string, proofs ...string) *http.Request {
 	return r
 }
 
-// TestAuthorize is the half of J2 that is about access tokens.
+// TestAuthorize tests which access tokens and proofs are accepted for a resource.
 func TestAuthorize(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	bound := mustIssue(t, "bound", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
 	free := mustIssue(t, "free", w.ask(nil, passwordForm()...), "bearer")
 	const here = "https://id.example/v1/me"
@@ -259,7 +263,7 @@ func TestAuthorize(t *testing.T) {
 		authorization string
 		proofs        []string
 		want          error
-		challenge     string // what it must contain
+		challenge     string // text that WWW-Authenticate must contain
 	}{
 		{"free, as bearer", "Bearer " + free, nil, nil, ""},
 		{"bound, with proof", "DPoP " + bound, one(once), nil, ""},
@@ -286,7 +290,7 @@ func TestAuthorize(t *testing.T) {
 	for _, test := range tests {
 		caller, err := w.endpoints.tokens.Authorize(resourceRequest(test.authorization, test.proofs...))
 		if !errors.Is(err, test.want) || (caller != nil) != (test.want == nil) {
-			t.Errorf("%s: %v, %v", test.name, caller, err)
+			t.Errorf("%s: got %v, error %v", test.name, caller, err)
 		}
 		if err == nil {
 			continue
@@ -294,19 +298,19 @@ func TestAuthorize(t *testing.T) {
 		h := http.Header{}
 		token.SetChallenge(h, err)
 		if got := h.Get("WWW-Authenticate"); !strings.HasPrefix(got, test.challenge) && !strings.Contains(got, ", "+test.challenge) {
-			t.Errorf("%s: challenge %s", test.name, got)
+			t.Errorf("%s: got the challenge %s", test.name, got)
 		}
 		if nonce := h.Get("DPoP-Nonce"); (nonce != "") != errors.Is(err, proof.ErrUseNonce) || nonce != "" && nonce != w.endpoints.proofs.Nonce() {
-			t.Errorf("%s: nonce %q", test.name, nonce)
+			t.Errorf("%s: got the nonce %q", test.name, nonce)
 		}
 	}
 }
 
-// TestAuthorizeSpendsLast tests that a request that is refused anyway uses no proof up, and
-// one whose proof cannot be remembered is refused.
+// TestAuthorizeSpendsLast tests that a request that is refused for another reason does not use
+// its proof. A request whose proof cannot be remembered is refused.
 func TestAuthorizeSpendsLast(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	bound := mustIssue(t, "bound", w.ask(one(p.forToken()), passwordForm()...), "DPoP")
 	sent := p.proof(http.MethodGet, "https://id.example/v1/me", "ath", hashOf(bound))
 	authorize := func() error {
@@ -320,31 +324,32 @@ func TestAuthorizeSpendsLast(t *testing.T) {
 	w.login.User.Active = true
 	w.spendFails = true
 	if err := authorize(); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, token.ErrInvalidToken) {
-		t.Errorf("the database is away: %v", err)
+		t.Errorf("without the database: got %v, want ErrUnavailable", err)
 	}
 	w.spendFails = false
 	if err := authorize(); err != nil {
-		t.Errorf("then: %v", err)
+		t.Errorf("the first use: got %v, want no error", err)
 	}
 	if err := authorize(); !errors.Is(err, proof.ErrInvalid) {
-		t.Errorf("again: got %v, want proof.ErrInvalid", err)
+		t.Errorf("the second use: got %v, want proof.ErrInvalid", err)
 	}
 }
 
-// TestIntrospectionOfBoundTokens tests that RFC 9449 §6.2.
+// TestIntrospectionOfBoundTokens tests that introspection returns the key of a bound token (RFC
+// 9449 §6.2).
 func TestIntrospectionOfBoundTokens(t *testing.T) {
 	t.Parallel()
-	w, p := newWorld(t), newProver(t)
+	w, p := newFixture(t), newProver(t)
 	w.withMachine("app", func(*storage.Client) {})
 	issued := mustIssue(t, "bound", w.ask(one(p.forToken()), machineForm("app")...), "DPoP")
 	rec := w.post("/oauth/introspect", nil, "client_id", "app", "client_secret", "secret", "token", issued)
 	cnf, _ := member(t, rec, "cnf").(map[string]any)
 	if text(t, rec, "token_type") != "DPoP" || cnf["jkt"] != p.jkt {
-		t.Errorf("%s", rec.Body)
+		t.Errorf("got %s, want the type DPoP and the key", rec.Body)
 	}
 	free := mustIssue(t, "free", w.ask(nil, machineForm("app")...), "bearer")
 	rec = w.post("/oauth/introspect", nil, "client_id", "app", "client_secret", "secret", "token", free)
 	if text(t, rec, "token_type") != "bearer" || member(t, rec, "cnf") != nil {
-		t.Errorf("%s", rec.Body)
+		t.Errorf("got %s, want the type bearer and no key", rec.Body)
 	}
 }

@@ -24,33 +24,32 @@ const formType = "application/x-www-form-urlencoded"
 
 const testIssuer = "https://id.example/auth"
 
-// start is when every test begins: some microseconds into a second.
+// start is the time at which every test begins, some microseconds into a second.
 var start = time.Date(2026, 5, 4, 12, 0, 0, 250_007_000, time.UTC)
 
-// world is a database with one client, one user and two accounts, and the
-// server on it.
-type world struct {
+// fixture is a server with a store in memory. It has one client, one user and two accounts.
+type fixture struct {
 	mu       sync.Mutex
 	now      time.Time
-	fail     error // what every look-up answers when set
+	fail     error // if set, the error of every look-up
 	clients  map[string]*storage.Client
 	login    storage.Principal
 	members  []storage.Member
 	revoked  map[string]bool
 	families map[string]*storage.TokenFamily
-	refs     []storage.TokenRef // that were looked up
+	refs     []storage.TokenRef // tokens that were looked up
 
-	rememberedUntil []time.Time // by SpendID and RevokeToken
-	spendFails      bool        // SpendID answers that the database is away
+	rememberedUntil []time.Time // times that SpendID and RevokeToken got
+	spendFails      bool        // SpendID fails with ErrUnavailable
 
 	ring      *keys.Ring
 	cfg       Config
 	endpoints *Endpoints
 }
 
-func newWorld(t testing.TB) *world {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	w := &world{
+	w := &fixture{
 		now: start, revoked: map[string]bool{}, families: map[string]*storage.TokenFamily{},
 		login: storage.Principal{
 			Key: storage.LoginKey{ProfileID: "default", UsernameKey: "jane"}, Known: true,
@@ -97,9 +96,8 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// configure makes new Endpoints on the same data after a change of its
-// configuration.
-func (w *world) configure(t testing.TB, change func(*Config)) {
+// configure creates new Endpoints on the same data with a changed configuration.
+func (w *fixture) configure(t testing.TB, change func(*Config)) {
 	t.Helper()
 	change(&w.cfg)
 	var err error
@@ -108,13 +106,13 @@ func (w *world) configure(t testing.TB, change func(*Config)) {
 	}
 }
 
-func (w *world) clock() time.Time {
+func (w *fixture) clock() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.now
 }
 
-func (w *world) addClient(id string, change func(*storage.Client)) {
+func (w *fixture) addClient(id string, change func(*storage.Client)) {
 	c := &storage.Client{
 		ID: id, Active: true, ProfileID: "default", AllowAnyBuyer: true,
 		GrantTypes:  []string{grants.GrantPassword, grants.GrantRefreshToken, grants.GrantClientCredentials, grants.GrantAccountMember, grants.GrantTokenExchange},
@@ -124,37 +122,37 @@ func (w *world) addClient(id string, change func(*storage.Client)) {
 	w.clients[strings.ToLower(id)] = c
 }
 
-// addSecret gives a client the secret.
-func (w *world) addSecret(c *storage.Client, secret string) {
+// addSecret adds a secret to a client.
+func (w *fixture) addSecret(c *storage.Client, secret string) {
 	c.Secrets = []storage.ClientSecret{{Digest: grants.DigestClientSecret(w.cfg.Peppers, c.ID, secret)}}
 }
 
-func (w *world) Client(_ context.Context, id string) (storage.Client, error) {
+func (w *fixture) Client(_ context.Context, id string) (storage.Client, error) {
 	if c, ok := w.clients[strings.ToLower(id)]; ok {
 		return *c, w.fail
 	}
 	return storage.Client{}, storage.ErrNotFound
 }
 
-func (w *world) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {
+func (w *fixture) Principal(_ context.Context, key storage.LoginKey) (storage.Principal, error) {
 	if key == w.login.Key {
 		return w.login, w.fail
 	}
 	return storage.Principal{Key: key, Policy: w.login.Policy}, w.fail
 }
 
-func (w *world) RecordFailure(context.Context, storage.Principal, storage.Lockout, *storage.CodeRequest) error {
+func (w *fixture) RecordFailure(context.Context, storage.Principal, storage.Lockout, *storage.CodeRequest) error {
 	return w.fail
 }
 
-func (w *world) SettleLogin(_ context.Context, s storage.Settlement) error {
+func (w *fixture) SettleLogin(_ context.Context, s storage.Settlement) error {
 	if s.BeginFamily != nil {
 		w.families[s.BeginFamily.ID] = s.BeginFamily
 	}
 	return w.fail
 }
 
-func (w *world) Family(_ context.Context, id string) (storage.FamilyState, error) {
+func (w *fixture) Family(_ context.Context, id string) (storage.FamilyState, error) {
 	f, ok := w.families[id]
 	if !ok {
 		return storage.FamilyState{}, storage.ErrNotFound
@@ -162,18 +160,18 @@ func (w *world) Family(_ context.Context, id string) (storage.FamilyState, error
 	return storage.FamilyState{Family: *f, Principal: w.login, Member: w.memberByUID(f.AccountUID)}, w.fail
 }
 
-func (w *world) AdvanceFamily(_ context.Context, id string, next storage.FamilyAdvance) error {
+func (w *fixture) AdvanceFamily(_ context.Context, id string, next storage.FamilyAdvance) error {
 	f := w.families[id]
 	f.Generation, f.RotatedAt, f.Rotations = f.Generation+1, next.Now, next.Rotations
 	return w.fail
 }
 
-func (w *world) RevokeFamily(_ context.Context, id string, now time.Time) error {
+func (w *fixture) RevokeFamily(_ context.Context, id string, now time.Time) error {
 	w.families[id].RevokedAt = now
 	return w.fail
 }
 
-func (w *world) TokenStatus(_ context.Context, ref storage.TokenRef) (storage.TokenStatus, error) {
+func (w *fixture) TokenStatus(_ context.Context, ref storage.TokenRef) (storage.TokenStatus, error) {
 	w.refs = append(w.refs, ref)
 	s := storage.TokenStatus{Revoked: w.revoked[ref.JTI], Member: w.memberByUID(ref.AccountUID)}
 	if ref.FamilyID != "" {
@@ -189,13 +187,13 @@ func (w *world) TokenStatus(_ context.Context, ref storage.TokenRef) (storage.To
 	return s, w.fail
 }
 
-func (w *world) RevokeToken(_ context.Context, jti string, until time.Time) error {
+func (w *fixture) RevokeToken(_ context.Context, jti string, until time.Time) error {
 	w.rememberedUntil = append(w.rememberedUntil, until)
 	w.revoked[jti] = true
 	return w.fail
 }
 
-func (w *world) SpendID(_ context.Context, id []byte, until time.Time) error {
+func (w *fixture) SpendID(_ context.Context, id []byte, until time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.spendFails {
@@ -209,15 +207,15 @@ func (w *world) SpendID(_ context.Context, id []byte, until time.Time) error {
 	return w.fail
 }
 
-func (w *world) IsSpent(_ context.Context, id []byte) (bool, error) {
+func (w *fixture) IsSpent(_ context.Context, id []byte) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.revoked[string(id)], w.fail
 }
 
-func (w *world) InTx(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
+func (w *fixture) InTx(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
 
-func (w *world) memberByUID(uid string) *storage.Member {
+func (w *fixture) memberByUID(uid string) *storage.Member {
 	for _, m := range w.members {
 		if m.Account.UID == uid {
 			return &m
@@ -226,11 +224,11 @@ func (w *world) memberByUID(uid string) *storage.Member {
 	return nil
 }
 
-func (w *world) Members(context.Context, string, int, int) (storage.Page[storage.Member], error) {
+func (w *fixture) Members(context.Context, string, int, int) (storage.Page[storage.Member], error) {
 	return storage.Page[storage.Member]{Items: w.members, Total: len(w.members)}, w.fail
 }
 
-func (w *world) Member(_ context.Context, _, accountID string) (storage.Member, error) {
+func (w *fixture) Member(_ context.Context, _, accountID string) (storage.Member, error) {
 	for _, m := range w.members {
 		if m.Account.ID == accountID {
 			return m, w.fail
@@ -239,23 +237,23 @@ func (w *world) Member(_ context.Context, _, accountID string) (storage.Member, 
 	return storage.Member{}, storage.ErrNotFound
 }
 
-func (w *world) PasswordProfile(_ context.Context, id string) (storage.PasswordProfile, error) {
+func (w *fixture) PasswordProfile(_ context.Context, id string) (storage.PasswordProfile, error) {
 	return storage.PasswordProfile{ID: id}, w.fail
 }
 
-func (w *world) Match(_ storage.Principal, _ string, _ []storage.Purpose, presented string, _ time.Time) bool {
+func (w *fixture) Match(_ storage.Principal, _ string, _ []storage.Purpose, presented string, _ time.Time) bool {
 	return presented == "code"
 }
 
-func (w *world) Verify(_ context.Context, encoded, password string) (ok, upgrade bool, err error) {
+func (w *fixture) Verify(_ context.Context, encoded, password string) (ok, upgrade bool, err error) {
 	return encoded == password, false, w.fail
 }
 
 // DecoyVerify implements signin.PasswordVerifier.
-func (w *world) DecoyVerify(context.Context, string) error { return w.fail }
+func (w *fixture) DecoyVerify(context.Context, string) error { return w.fail }
 
 // Hash implements signin.PasswordVerifier.
-func (w *world) Hash(_ context.Context, password string) (string, error) { return password, w.fail }
+func (w *fixture) Hash(_ context.Context, password string) (string, error) { return password, w.fail }
 
 // keyStore keeps keys and peppers in memory.
 type keyStore struct {
@@ -278,7 +276,7 @@ func (s *keyStore) AddFirstPepper(_ context.Context, p storage.Pepper) error {
 }
 
 // post sends a form to an endpoint of the server.
-func (w *world) post(path string, header http.Header, form ...string) *httptest.ResponseRecorder {
+func (w *fixture) post(path string, header http.Header, form ...string) *httptest.ResponseRecorder {
 	values := url.Values{}
 	for i := 0; i+1 < len(form); i += 2 {
 		values.Set(form[i], form[i+1])
@@ -295,15 +293,15 @@ func (w *world) post(path string, header http.Header, form ...string) *httptest.
 	return rec
 }
 
-func (w *world) held(c *storage.Client, issued string) (grants.SubjectToken, error) {
+func (w *fixture) held(c *storage.Client, issued string) (grants.SubjectToken, error) {
 	return w.endpoints.tokens.VerifySubject(context.Background(), c, issued)
 }
 
-func (w *world) selection(c *storage.Client, issued string) (grants.SubjectToken, error) {
+func (w *fixture) selection(c *storage.Client, issued string) (grants.SubjectToken, error) {
 	return w.endpoints.tokens.VerifySelection(context.Background(), c, issued)
 }
 
-// noAuthorizations is a store in which nobody signed in at the hosted pages.
+// noAuthorizations is a store without authorizations and sessions.
 type noAuthorizations struct{ AuthorizationStore }
 
 func (noAuthorizations) Session(context.Context, string) (storage.SessionState, error) {

@@ -21,9 +21,9 @@ import (
 	"latchkey/storage"
 )
 
-// issue gives Jane an access token with a refresh family, in an account if there
-// is one.
-func (w *world) issue(t *testing.T, member *storage.Member) string {
+// issue returns an access token of Jane with a refresh family. If member is not nil, the token
+// is for its account.
+func (w *fixture) issue(t *testing.T, member *storage.Member) string {
 	t.Helper()
 	w.families["fam"] = &storage.TokenFamily{ID: "fam", ClientID: "shop", UserUID: "usr_jane", LoginID: "lgn_jane", CreatedAt: start}
 	issued, err := w.endpoints.tokens.Mint(t.Context(), grants.AccessToken{
@@ -36,8 +36,8 @@ func (w *world) issue(t *testing.T, member *storage.Member) string {
 	return issued
 }
 
-// issueAccount gives Jane an account token for the first account.
-func (w *world) issueAccount(t *testing.T) string {
+// issueAccount returns an account token of Jane for the first account.
+func (w *fixture) issueAccount(t *testing.T) string {
 	t.Helper()
 	issued, err := w.endpoints.tokens.MintAccountToken(t.Context(), token.AccountTokenRequest{
 		AccountSession: token.AccountSession{
@@ -53,8 +53,8 @@ func (w *world) issueAccount(t *testing.T) string {
 	return issued
 }
 
-// issueSelection gives Jane a selection token.
-func (w *world) issueSelection(t *testing.T) string {
+// issueSelection returns a selection token of Jane.
+func (w *fixture) issueSelection(t *testing.T) string {
 	t.Helper()
 	issued, _, err := w.endpoints.tokens.MintSelection(t.Context(), grants.SelectionToken{
 		Client: w.clients["shop"], Principal: &w.login, AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, AuthTime: start, IssuedAt: start,
@@ -65,7 +65,7 @@ func (w *world) issueSelection(t *testing.T) string {
 	return issued
 }
 
-// claimsIn returns what a token says, unverified.
+// claimsIn returns the claims of a token without verifying it.
 func claimsIn(t *testing.T, issued string) map[string]any {
 	t.Helper()
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(issued, ".")[1])
@@ -79,7 +79,7 @@ func claimsIn(t *testing.T, issued string) map[string]any {
 	return claims
 }
 
-// forge makes tokens that are almost a genuine one.
+// forge makes tokens that differ a little from a genuine one.
 type forge struct {
 	t      *testing.T
 	key    keys.Key
@@ -88,7 +88,7 @@ type forge struct {
 	claims map[string]any
 }
 
-func (w *world) forge(t *testing.T, typ, genuine string) *forge {
+func (w *fixture) forge(t *testing.T, typ, genuine string) *forge {
 	t.Helper()
 	key, err := w.ring.SigningKey(keys.ES256)
 	if err != nil {
@@ -97,7 +97,7 @@ func (w *world) forge(t *testing.T, typ, genuine string) *forge {
 	return &forge{t: t, key: key, typ: typ, real: genuine, claims: claimsIn(t, genuine)}
 }
 
-// signed signs claims with a header of that typ; an empty one is left out.
+// signed signs claims with a header of that typ. It omits an empty typ.
 func (f *forge) signed(alg jose.SignatureAlgorithm, key any, typ string, claims map[string]any) string {
 	f.t.Helper()
 	options := &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{"kid": f.key.KID}}
@@ -123,8 +123,8 @@ func (f *forge) signed(alg jose.SignatureAlgorithm, key any, typ string, claims 
 	return issued
 }
 
-// with signs the genuine claims but for one, with the server's own key. A nil
-// value leaves the claim out.
+// with signs the genuine claims with one changed claim, with the server's own key. A nil value
+// omits the claim.
 func (f *forge) with(name string, value any) string {
 	claims := maps.Clone(f.claims)
 	claims[name] = value
@@ -139,7 +139,7 @@ func (f *forge) as(typ string) string {
 	return f.signed(jose.ES256, f.key.Private, typ, f.claims)
 }
 
-// unsigned has that algorithm in its header and that signature.
+// unsigned returns a token with that algorithm in its header and that signature.
 func (f *forge) unsigned(alg, signature string) string {
 	header, err := json.Marshal(map[string]string{"alg": alg, "typ": f.typ, "kid": f.key.KID})
 	if err != nil {
@@ -148,9 +148,9 @@ func (f *forge) unsigned(alg, signature string) string {
 	return base64.RawURLEncoding.EncodeToString(header) + "." + strings.Split(f.real, ".")[1] + "." + signature
 }
 
-// hostile are tokens that nobody may take for one of the forge's type. audience
-// is one that another type has.
-func (f *forge) hostile(audience string) map[string]string {
+// forgeries are tokens that no reader of the genuine type may accept. audience is the audience
+// of another type.
+func (f *forge) forgeries(audience string) map[string]string {
 	f.t.Helper()
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -204,7 +204,7 @@ func (f *forge) hostile(audience string) map[string]string {
 	return forgeries
 }
 
-// withoutMicros is a token from before iat_us, older than the user's tokens may
+// withoutMicros returns a token without iat_us that is older than the tokens of its user may
 // be.
 func (f *forge) withoutMicros() string {
 	claims := maps.Clone(f.claims)
@@ -213,7 +213,7 @@ func (f *forge) withoutMicros() string {
 	return f.signed(jose.ES256, f.key.Private, f.typ, claims)
 }
 
-// publicKeyTexts are what an attacker could take for the secret of HS256.
+// publicKeyTexts are texts of the public key that an attacker could use as the secret of HS256.
 func (f *forge) publicKeyTexts() map[string][]byte {
 	f.t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(f.key.Public)

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// FuzzTokenEndpoint sends forms to the whole server on a database in memory.
-// Nobody knows the password there, so nothing but a refusal may come of them:
-// one of RFC 6749 §5.2, that nobody may keep.
+// FuzzTokenEndpoint sends forms to the whole server with a store in memory. The forms do not
+// contain the right password. So every answer must be a refusal as in RFC 6749 §5.2 that must
+// not be cached.
 func FuzzTokenEndpoint(f *testing.F) {
 	for _, seed := range []string{
 		"grant_type=password&client_id=shop&username=jane&password=wrong", "grant_type=refresh_token&client_id=shop&refresh_token=x.y.z",
@@ -23,12 +23,12 @@ func FuzzTokenEndpoint(f *testing.F) {
 	}
 	f.Add("grant_type=password", "Basic "+base64.StdEncoding.EncodeToString([]byte("shop:")))
 	f.Add("grant_type=password&client_id=shop", "Bearer x")
-	w := newWorld(f)
+	w := newFixture(f)
 	mux := http.NewServeMux()
 	w.endpoints.Mount(mux)
 	f.Fuzz(func(t *testing.T, body, authorization string) {
 		if strings.Contains(body, "right") || strings.Contains(body, "%") && strings.Contains(strings.ToLower(body), "%72") {
-			return // the one password that is right
+			return // the right password
 		}
 		r := httptest.NewRequest(http.MethodPost, "/oauth/token", strings.NewReader(body))
 		r.Header.Set("Content-Type", formType)
@@ -44,13 +44,13 @@ func FuzzTokenEndpoint(f *testing.F) {
 		err := json.Unmarshal(rec.Body.Bytes(), &refusal)
 		switch {
 		case err != nil, refusal.Error == "", refusal.Token != "":
-			t.Errorf("%q (%s): %d %s", body, authorization, rec.Code, rec.Body)
+			t.Errorf("%q (%s): got %d %s, want a refusal", body, authorization, rec.Code, rec.Body)
 		case rec.Code < 400 || rec.Code > 499:
-			t.Errorf("%q (%s): status %d", body, authorization, rec.Code)
+			t.Errorf("%q (%s): got status %d, want 4xx", body, authorization, rec.Code)
 		case rec.Header().Get("Cache-Control") != "no-store":
-			t.Errorf("%q (%s): may be kept", body, authorization)
+			t.Errorf("%q (%s): got no Cache-Control: no-store", body, authorization)
 		case (rec.Code == http.StatusUnauthorized) != (rec.Header().Get("WWW-Authenticate") != "") && authorization != "":
-			t.Errorf("%q (%s): %d with challenge %q", body, authorization, rec.Code, rec.Header().Get("WWW-Authenticate"))
+			t.Errorf("%q (%s): got %d with the challenge %q", body, authorization, rec.Code, rec.Header().Get("WWW-Authenticate"))
 		}
 	})
 }

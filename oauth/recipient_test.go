@@ -16,7 +16,7 @@ func TestRecipient(t *testing.T) {
 	tests := []struct {
 		name    string
 		request token.RecipientRequest
-		want    []string // roles of the issued; nil: there is none
+		want    []string // roles of the issued token; nil if there is none
 	}{
 		{"through a client", token.RecipientRequest{ClientID: "shop", Username: " JANE", Elevated: []string{"Elevated", "Shopper"}}, []string{"Shopper", "MeAdmin", "Elevated"}},
 		{"of the client's profile", token.RecipientRequest{ClientID: "shop", ProfileID: "default", Username: "jane"}, []string{"Shopper", "MeAdmin"}},
@@ -24,7 +24,7 @@ func TestRecipient(t *testing.T) {
 		{"through no client", token.RecipientRequest{ProfileID: "default", Username: "jane", Elevated: []string{"Elevated"}}, nil},
 	}
 	for _, test := range tests {
-		w := newWorld(t)
+		w := newFixture(t)
 		got, issued, err := w.endpoints.Recipients().Recipient(t.Context(), test.request)
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
@@ -35,7 +35,7 @@ func TestRecipient(t *testing.T) {
 		}
 		if test.want == nil {
 			if issued != "" {
-				t.Errorf("%s: a token", test.name)
+				t.Errorf("%s: got a token, want none", test.name)
 			}
 			continue
 		}
@@ -45,10 +45,10 @@ func TestRecipient(t *testing.T) {
 			continue
 		}
 		if diff := cmp.Diff(test.want, caller.Roles); diff != "" || len(caller.AMR) > 0 || !caller.AuthTime.IsZero() || caller.FamilyID != "" {
-			t.Errorf("%s: %s, or a sign-in: %+v", test.name, diff, caller)
+			t.Errorf("%s: roles (-want +got):\n%s\ncaller %+v, want no sign-in", test.name, diff, caller)
 		}
 		if life := caller.ExpiresAt.Sub(start.Truncate(time.Second)); life != 10*time.Minute {
-			t.Errorf("%s: lives for %s", test.name, life)
+			t.Errorf("%s: got a lifetime of %s, want 10m", test.name, life)
 		}
 	}
 }
@@ -60,21 +60,21 @@ func TestRecipientRefuses(t *testing.T) {
 	tests := []struct {
 		name    string
 		request token.RecipientRequest
-		change  func(*world)
+		change  func(*fixture)
 		want    error
 	}{
 		{"client gone", token.RecipientRequest{ClientID: "nobody", Username: "jane"}, nil, storage.ErrNotFound},
-		{"client inactive", through, func(w *world) { w.clients["shop"].Active = false }, storage.ErrNotFound},
-		{"client admits no buyers", through, func(w *world) { w.clients["shop"].AllowAnyBuyer = false }, storage.ErrNotFound},
+		{"client inactive", through, func(w *fixture) { w.clients["shop"].Active = false }, storage.ErrNotFound},
+		{"client admits no buyers", through, func(w *fixture) { w.clients["shop"].AllowAnyBuyer = false }, storage.ErrNotFound},
 		{"another profile", token.RecipientRequest{ClientID: "shop", ProfileID: "other", Username: "jane"}, nil, storage.ErrNotFound},
 		{"user gone", token.RecipientRequest{ClientID: "shop", Username: "joe"}, nil, storage.ErrNotFound},
-		{"user inactive", without, func(w *world) { w.login.User.Active = false }, storage.ErrNotFound},
-		{"company inactive", without, func(w *world) { w.login.Account.Active = false }, storage.ErrNotFound},
+		{"user inactive", without, func(w *fixture) { w.login.User.Active = false }, storage.ErrNotFound},
+		{"company inactive", without, func(w *fixture) { w.login.Account.Active = false }, storage.ErrNotFound},
 		{"user gone, no client", token.RecipientRequest{ProfileID: "default", Username: "joe"}, nil, storage.ErrNotFound},
-		{"the database is away", through, func(w *world) { w.fail = storage.ErrUnavailable }, storage.ErrUnavailable},
+		{"the database is away", through, func(w *fixture) { w.fail = storage.ErrUnavailable }, storage.ErrUnavailable},
 	}
 	for _, test := range tests {
-		w := newWorld(t)
+		w := newFixture(t)
 		if test.change != nil {
 			test.change(w)
 		}

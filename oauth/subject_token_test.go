@@ -14,7 +14,7 @@ import (
 
 func TestHeld(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	whole := start.Truncate(time.Second)
 	want := grants.SubjectToken{Principal: w.login, Member: &w.members[0], AMR: []string{"otp"}, Purpose: storage.PurposeResetPassword, SessionID: "ses", AuthTime: whole, IssuedAt: start, ExpiresAt: whole.Add(10 * time.Minute)}
 	issued := w.issueAccount(t)
@@ -40,12 +40,12 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-// TestSpentIsRememberedByAllClocks tests that a server whose clock is ahead deletes what was
-// spent or revoked earlier, when one whose clock is behind takes the token no more.
+// TestSpentIsRememberedByAllClocks tests that a server whose clock is ahead keeps used or
+// revoked tokens until a server whose clock is behind no longer accepts them.
 func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	t.Parallel()
 	const apart = time.Minute
-	w := newWorld(t)
+	w := newFixture(t)
 	shop, issued := w.clients["shop"], w.issueSelection(t)
 	choice, err := w.endpoints.tokens.VerifySelection(t.Context(), shop, issued)
 	if err == nil {
@@ -59,7 +59,7 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 		err = w.endpoints.revoke(t.Context(), shop, access)
 	}
 	if err != nil || len(w.rememberedUntil) != 3 {
-		t.Fatalf("%v, remembered until %v", err, w.rememberedUntil)
+		t.Fatalf("got error %v, remembered until %v; want three times", err, w.rememberedUntil)
 	}
 	clear(w.revoked)
 	for i, read := range []func() error{
@@ -74,10 +74,11 @@ func TestSpentIsRememberedByAllClocks(t *testing.T) {
 	}
 }
 
-// TestHeldRefuses tests that each kind only where it belongs, for its own client only.
+// TestHeldRefuses tests that each type of token is accepted only where it belongs, and only for
+// its own client.
 func TestHeldRefuses(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.addClient("other", func(*storage.Client) {})
 	shop, other := w.clients["shop"], w.clients["other"]
 	own, err := w.endpoints.tokens.Mint(t.Context(), grants.AccessToken{Client: shop, IssuedAt: start, ExpiresAt: start.Add(time.Minute)})
@@ -106,6 +107,6 @@ func TestHeldRefuses(t *testing.T) {
 	}
 	w.fail = storage.ErrUnavailable
 	if _, err := w.held(shop, w.issue(t, nil)); !errors.Is(err, storage.ErrUnavailable) || errors.Is(err, grants.ErrSubjectToken) {
-		t.Errorf("the database is away: %v", err)
+		t.Errorf("without the database: got %v, want ErrUnavailable", err)
 	}
 }

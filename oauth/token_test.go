@@ -20,7 +20,7 @@ func vendorRefusal(code, description, vendorCode, data string) string {
 		`","Message":"` + description + `","Data":` + data + `}]}`
 }
 
-// TestTokenEndpointRefusals tests that the documented error codes, in both shapes.
+// TestTokenEndpointRefusals tests the documented error codes, in both shapes.
 func TestTokenEndpointRefusals(t *testing.T) {
 	t.Parallel()
 	password := []string{"grant_type", "password", "client_id", "shop", "username", "jane", "password", "right"}
@@ -30,54 +30,54 @@ func TestTokenEndpointRefusals(t *testing.T) {
 	noContextUser := vendorRefusal("invalid_grant", "Default context user required for client credentials grant", "Auth.OauthError", "null")
 	tests := []struct {
 		name   string
-		change func(*world)
+		change func(*fixture)
 		form   []string
 		want   string
 	}{
 		{
-			"password expired", func(w *world) { w.login.Rules.MaxAge, w.login.Login.PasswordSetAt = time.Hour, start.Add(-time.Hour) }, password,
+			"password expired", func(w *fixture) { w.login.Rules.MaxAge, w.login.Login.PasswordSetAt = time.Hour, start.Add(-time.Hour) }, password,
 			vendorRefusal("invalid_grant", "Expired Password.", "Auth.PasswordExpired", "null"),
 		},
 		{
-			"password insecure", func(w *world) {
+			"password insecure", func(w *fixture) {
 				w.login.Rules = storage.PasswordRules{MinLength: 10, UpperCase: true, MaxRepeatedChars: 2}
 			}, password,
 			vendorRefusal("invalid_grant", "Password does not meet security requirements.", "Auth.InsecurePassword",
 				`{"MinimumCharacterCount":10,"UpperCaseRequired":true,"MaxConsecutiveDupeCount":2}`),
 		},
 		{
-			"wrong password", func(w *world) { w.login.Rules.MaxAge = time.Hour }, append(password[:6:6], "password", "wrong"),
+			"wrong password", func(w *fixture) { w.login.Rules.MaxAge = time.Hour }, append(password[:6:6], "password", "wrong"),
 			vendorRefusal("invalid_grant", "Invalid username or password.", "Auth.InvalidUsernameOrPassword", "null"),
 		},
 		{
-			"locked", func(w *world) { w.login.Lockout.LockedUntil = start.Add(time.Hour) }, password,
+			"locked", func(w *fixture) { w.login.Lockout.LockedUntil = start.Add(time.Hour) }, password,
 			vendorRefusal("invalid_grant", "Invalid username or password.", "Auth.InvalidUsernameOrPassword", "null"),
 		},
-		{"public client inactive", func(w *world) { w.clients["shop"].Active = false }, password, clientInactive},
-		{"client inactive, right secret", func(w *world) { w.clients["app"].Active = false }, credentials, clientInactive},
-		{"client inactive, wrong secret", func(w *world) { w.clients["app"].Active = false }, append(credentials[:4:4], "client_secret", "x"), invalidClient},
-		{"client inactive, no secret", func(w *world) { w.clients["app"].Active = false }, credentials[:4], invalidClient},
-		{"client unknown", func(*world) {}, append(credentials[:2:2], "client_id", "nobody"), invalidClient},
+		{"public client inactive", func(w *fixture) { w.clients["shop"].Active = false }, password, clientInactive},
+		{"client inactive, right secret", func(w *fixture) { w.clients["app"].Active = false }, credentials, clientInactive},
+		{"client inactive, wrong secret", func(w *fixture) { w.clients["app"].Active = false }, append(credentials[:4:4], "client_secret", "x"), invalidClient},
+		{"client inactive, no secret", func(w *fixture) { w.clients["app"].Active = false }, credentials[:4], invalidClient},
+		{"client unknown", func(*fixture) {}, append(credentials[:2:2], "client_id", "nobody"), invalidClient},
 		{
-			"context user inactive", func(w *world) { w.login.User.Active = false }, credentials,
+			"context user inactive", func(w *fixture) { w.login.User.Active = false }, credentials,
 			vendorRefusal("invalid_grant", "User is not active.", "Auth.UserNotActive", "null"),
 		},
 		{
-			"context user's company inactive", func(w *world) { w.login.Account.Active = false }, credentials,
+			"context user's company inactive", func(w *fixture) { w.login.Account.Active = false }, credentials,
 			vendorRefusal("invalid_grant", "User's organization is not active.", "Auth.CompanyNotActive", "null"),
 		},
-		{"context user gone", func(w *world) { w.login = storage.Principal{} }, credentials, noContextUser},
-		{"context user not admitted", func(w *world) { w.clients["app"].AllowAnyBuyer = false }, credentials, noContextUser},
+		{"context user gone", func(w *fixture) { w.login = storage.Principal{} }, credentials, noContextUser},
+		{"context user not admitted", func(w *fixture) { w.clients["app"].AllowAnyBuyer = false }, credentials, noContextUser},
 		{
-			"public client, not anonymous", func(*world) {},
+			"public client, not anonymous", func(*fixture) {},
 			[]string{"grant_type", "client_credentials", "client_id", "shop"},
 			vendorRefusal("unauthorized_client", "The client may not use this grant type.", "Auth.OauthError", "null"),
 		},
-		{"anonymous user inactive", func(w *world) {
+		{"anonymous user inactive", func(w *fixture) {
 			w.clients["shop"].AnonymousBuyer, w.clients["shop"].DefaultContextUser, w.login.User.Active = true, "jane", false
 		}, []string{"grant_type", "client_credentials", "client_id", "shop"}, noContextUser},
 		{
-			"not a member token", func(*world) {},
+			"not a member token", func(*fixture) {},
 			[]string{"grant_type", grants.GrantAccountMember, "client_id", "shop", "member_token", "x"},
 			vendorRefusal("invalid_grant", "The token is not valid, or not for that account.", "Auth.OauthError", "null"),
 		},
@@ -85,13 +85,13 @@ func TestTokenEndpointRefusals(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newFixture(t)
 			w.addClient("app", func(c *storage.Client) { c.DefaultContextUser = "jane" })
 			w.addSecret(w.clients["app"], "secret")
 			test.change(w)
 			got := w.post("/oauth/token", nil, test.form...)
 			if got.Code != http.StatusBadRequest || got.Header().Get("WWW-Authenticate") != "" {
-				t.Errorf("got %d, WWW-Authenticate %q", got.Code, got.Header().Get("WWW-Authenticate"))
+				t.Errorf("got %d, WWW-Authenticate %q; want 400 and none", got.Code, got.Header().Get("WWW-Authenticate"))
 			}
 			if diff := cmp.Diff(test.want, got.Body.String()); diff != "" {
 				t.Error(diff)
@@ -100,11 +100,11 @@ func TestTokenEndpointRefusals(t *testing.T) {
 	}
 }
 
-// TestInactiveClientByHeader tests that 401 with a challenge is for the Authorization header
-// at the token endpoint, and for every way elsewhere.
+// TestInactiveClientByHeader tests when an inactive client gets 401 with a challenge. The token
+// endpoint answers so for the Authorization header only, other endpoints for every method.
 func TestInactiveClientByHeader(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.addClient("app", func(c *storage.Client) { c.Active = false })
 	w.addSecret(w.clients["app"], "secret")
 	basic := http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("app:secret"))}}
@@ -117,7 +117,7 @@ func TestInactiveClientByHeader(t *testing.T) {
 		{"introspection", w.post("/oauth/introspect", nil, "client_id", "app", "client_secret", "secret", "token", "x").Code, ""},
 	} {
 		if got.code != http.StatusUnauthorized {
-			t.Errorf("%s: %d", got.where, got.code)
+			t.Errorf("%s: got %d, want 401", got.where, got.code)
 		}
 	}
 	if got := w.post("/oauth/token", basic, "grant_type", "client_credentials"); got.Header().Get("WWW-Authenticate") != `Basic realm="latchkey"` ||
@@ -126,32 +126,32 @@ func TestInactiveClientByHeader(t *testing.T) {
 	}
 }
 
-// TestAnonymous tests that OrderCloud's anonymous shopping needs no secret and lasts as long
-// as the client says.
+// TestAnonymous tests that OrderCloud's anonymous shopping needs no secret, and that its tokens
+// live as long as the client configures.
 func TestAnonymous(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	shop := w.clients["shop"]
 	shop.AnonymousBuyer, shop.DefaultContextUser, shop.AnonymousTokenTTL = true, "jane", time.Hour
 	got := w.post("/oauth/token", nil, "grant_type", "client_credentials", "client_id", "SHOP", "scope", "Shopper")
 	var body map[string]any
 	if err := json.Unmarshal(got.Body.Bytes(), &body); err != nil || got.Code != http.StatusOK {
-		t.Fatalf("%d %s", got.Code, got.Body)
+		t.Fatalf("got %d %s, want 200", got.Code, got.Body)
 	}
 	if body["expires_in"] != 3599.0 || body["refresh_token"] != nil || body["token_type"] != "bearer" {
 		t.Errorf("got %v", body)
 	}
 	caller, err := w.endpoints.tokens.Bearer(t.Context(), body["access_token"].(string))
 	if err != nil || caller.Principal == nil || !cmp.Equal(caller.Roles, []string{"Shopper"}) || caller.SellerSide() {
-		t.Errorf("got %+v, %v", caller, err)
+		t.Errorf("got %+v, error %v", caller, err)
 	}
 }
 
-// TestAccountSelection tests that the answer to a member of several accounts, and what its
-// token is good for.
+// TestAccountSelection tests the answer to a member of several accounts, and for what its
+// selection token can be used.
 func TestAccountSelection(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	form := []string{"grant_type", grants.GrantAccountMember, "client_id", "shop"}
 	got := w.post("/oauth/token", nil, append(form, "username", "jane", "one_time_password", "code")...)
 	var body map[string]any
@@ -176,7 +176,7 @@ func TestAccountSelection(t *testing.T) {
 	chosen := w.post("/oauth/token", nil, append(form, "selection_token", selection, "account_id", "one")...)
 	body = nil
 	if err := json.Unmarshal(chosen.Body.Bytes(), &body); err != nil || chosen.Code != http.StatusOK {
-		t.Fatalf("%d %s", chosen.Code, chosen.Body)
+		t.Fatalf("got %d %s, want 200", chosen.Code, chosen.Body)
 	}
 	if body["account_id"] != "one" || body["account_name"] != "One" || body["refresh_token"] == nil {
 		t.Errorf("got %v", body)
@@ -192,21 +192,21 @@ func TestAccountSelection(t *testing.T) {
 	}
 	late := w.post("/oauth/token", nil, append(form, "selection_token", selection, "account_id", "two")...)
 	if late.Code != http.StatusBadRequest {
-		t.Errorf("another account by the same token: %d %s", late.Code, late.Body)
+		t.Errorf("another account by the same token: got %d %s, want 400", late.Code, late.Body)
 	}
 	selection = w.issueSelection(t)
 	w.mu.Lock()
 	w.now = start.Add(5*time.Minute + time.Second)
 	w.mu.Unlock()
 	if late := w.post("/oauth/token", nil, append(form, "selection_token", selection, "account_id", "one")...); late.Code != http.StatusBadRequest {
-		t.Errorf("an expired selection token: %d %s", late.Code, late.Body)
+		t.Errorf("an expired selection token: got %d %s, want 400", late.Code, late.Body)
 	}
 }
 
-// TestTokenExchange answers what RFC 8693 §2.2.1 demands.
+// TestTokenExchange tests the answer that RFC 8693 §2.2.1 requires.
 func TestTokenExchange(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	got := w.post("/oauth/token", nil, "grant_type", grants.GrantTokenExchange, "client_id", "shop", "account_id", "one",
 		"subject_token", w.issue(t, nil), "subject_token_type", grants.TokenTypeAccessToken)
 	var body map[string]any
@@ -223,11 +223,11 @@ func TestTokenExchange(t *testing.T) {
 	}
 }
 
-// TestIntrospectionOfKinds tests that a resource server that asks about a token that is no
-// access token must not take it.
+// TestIntrospectionOfKinds tests that introspection reports only access tokens as active. A
+// resource server must not accept other tokens.
 func TestIntrospectionOfKinds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.addClient("api", func(c *storage.Client) { c.Roles = []string{RoleIntrospect} })
 	w.addSecret(w.clients["api"], "secret")
 	ask := func(issued string) map[string]any {
@@ -252,18 +252,19 @@ func TestIntrospectionOfKinds(t *testing.T) {
 	}
 }
 
-// TestRevocationOfKinds tests that a client ends its own tokens of every kind.
+// TestRevocationOfKinds tests that a client can revoke its own tokens of every type, and no
+// others.
 func TestRevocationOfKinds(t *testing.T) {
 	t.Parallel()
 	for name, r := range readers() {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.addClient("other", func(c *storage.Client) { c.Public = true })
 		issued := r.issue(w, t)
 		if got := w.post("/oauth/revoke", nil, "client_id", "other", "token", issued); got.Code != http.StatusBadRequest || r.read(w, t, issued) != nil {
-			t.Errorf("%s: another client: %d", name, got.Code)
+			t.Errorf("%s: another client: got %d, want 400", name, got.Code)
 		}
 		if got := w.post("/oauth/revoke", nil, "client_id", "shop", "token", issued); got.Code != http.StatusOK || r.read(w, t, issued) == nil {
-			t.Errorf("%s: %d, and it is still taken", name, got.Code)
+			t.Errorf("%s: got %d, or the token is still accepted; want 200 and a revoked token", name, got.Code)
 		}
 	}
 }

@@ -10,23 +10,23 @@ import (
 	"latchkey/storage"
 )
 
-// marks are what ends tokens that were issued earlier, each with whether
-// selection tokens, which are scoped to no account, end with it.
+// marks are the fields that end tokens that were issued earlier. selection says whether
+// selection tokens, which are for no account, end too.
 func marks() map[string]struct {
-	set       func(w *world, at time.Time)
+	set       func(w *fixture, at time.Time)
 	selection bool
 } {
 	type mark = struct {
-		set       func(w *world, at time.Time)
+		set       func(w *fixture, at time.Time)
 		selection bool
 	}
 	return map[string]mark{
-		"client":     {func(w *world, at time.Time) { w.clients["shop"].ValidFrom = at }, true},
-		"user":       {func(w *world, at time.Time) { w.login.User.ValidFrom = at }, true},
-		"account":    {func(w *world, at time.Time) { w.login.Account.ValidFrom = at }, true},
-		"revocation": {func(w *world, at time.Time) { w.login.User.TokensValidFrom = at }, true},
-		"membership": {func(w *world, at time.Time) { w.members[0].Membership.CreatedAt = at }, false},
-		"its account": {func(w *world, at time.Time) {
+		"client":     {func(w *fixture, at time.Time) { w.clients["shop"].ValidFrom = at }, true},
+		"user":       {func(w *fixture, at time.Time) { w.login.User.ValidFrom = at }, true},
+		"account":    {func(w *fixture, at time.Time) { w.login.Account.ValidFrom = at }, true},
+		"revocation": {func(w *fixture, at time.Time) { w.login.User.TokensValidFrom = at }, true},
+		"membership": {func(w *fixture, at time.Time) { w.members[0].Membership.CreatedAt = at }, false},
+		"its account": {func(w *fixture, at time.Time) {
 			w.members[0].Account.ValidFrom = at
 		}, false},
 	}
@@ -35,7 +35,7 @@ func marks() map[string]struct {
 func TestTokensFromBeforeAMark(t *testing.T) {
 	t.Parallel()
 	for name, mark := range marks() {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.login.User.TokensValidFrom, w.login.Login.SessionsValidFrom = time.Time{}, time.Time{}
 		for kind, r := range readers() {
 			mark.set(w, start.Add(-time.Hour))
@@ -50,13 +50,13 @@ func TestTokensFromBeforeAMark(t *testing.T) {
 					}
 				}
 				if !errors.Is(err, want) {
-					t.Errorf("%s, mark of %s %v later: got %v, want %v", kind, name, after, err, want)
+					t.Errorf("%s, %s marked %v later: got %v, want %v", kind, name, after, err, want)
 				}
 			}
 			// The clock of the server that set the mark may be ahead.
 			mark.set(w, start.Add(time.Minute))
 			if err := r.read(w, t, r.issue(w, t)); err != nil {
-				t.Errorf("%s, issued after the mark of %s: %v", kind, name, err)
+				t.Errorf("%s, issued after the mark of %s: got %v, want no error", kind, name, err)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func TestTokensFromBeforeAMark(t *testing.T) {
 func TestFamiliesFromBeforeAMark(t *testing.T) {
 	t.Parallel()
 	for name, mark := range marks() {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.login.User.TokensValidFrom, w.login.Login.SessionsValidFrom = time.Time{}, time.Time{}
 		for after, want := range map[time.Duration]bool{-time.Hour: true, 0: true, time.Microsecond: false} {
 			mark.set(w, start.Add(after))
@@ -74,7 +74,7 @@ func TestFamiliesFromBeforeAMark(t *testing.T) {
 				Principal: w.login, Member: &w.members[0],
 			}
 			if got := grants.IsFamilyLive(w.clients["shop"], &state, start); got != want {
-				t.Errorf("mark of %s %v later: got live family: %v, want %v", name, after, got, want)
+				t.Errorf("%s marked %v later: got live family: %v, want %v", name, after, got, want)
 			}
 		}
 	}

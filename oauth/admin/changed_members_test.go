@@ -34,7 +34,7 @@ func TestCallerRequire(t *testing.T) {
 	}
 	denied, ok := caller.Require([]string{"C", "A"}, []string{"C", "FullAccess"}).(*Denied) //nolint:errorlint // it is not wrapped
 	if !ok || !slices.Equal(denied.Missing, []string{"C", "FullAccess"}) || !slices.Equal(denied.Has, caller.Roles) {
-		t.Errorf("denied %+v", denied)
+		t.Errorf("got %+v", denied)
 	}
 	if err := (Caller{Roles: []string{RoleFullAccess}}).Require([]string{"C"}); err != nil {
 		t.Error(err)

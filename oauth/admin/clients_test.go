@@ -16,10 +16,10 @@ func TestDeleteOwnClient(t *testing.T) {
 		t.Errorf("own client with FullAccess: got %v, want ErrOwnClient", err)
 	}
 	if err := rules.DeleteClient(t.Context(), full, storage.Client{ID: "shop"}); err != nil {
-		t.Errorf("another client: %v", err)
+		t.Errorf("another client: got %v, want no error", err)
 	}
 	if err := rules.DeleteClient(t.Context(), Caller{ClientID: "office", Roles: []string{"A"}}, storage.Client{ID: "office", Roles: []string{"A"}}); err != nil {
-		t.Errorf("own client without FullAccess: %v", err)
+		t.Errorf("own client without FullAccess: got %v, want no error", err)
 	}
 }
 
@@ -31,7 +31,7 @@ func TestKeptCredentials(t *testing.T) {
 	after.Registration.Sum = []byte("sum")
 	want := []string{"secret b", "the keys in JWKS", "the registration access token"}
 	if got := keptCredentials(before, after); !slices.Equal(got, want) {
-		t.Errorf("kept %q, want %q", got, want)
+		t.Errorf("got the kept credentials %q, want %q", got, want)
 	}
 	if got := keptCredentials(before, storage.Client{Secrets: []storage.ClientSecret{secret("c")}, JWKS: []byte(`{"keys":[]}`)}); got != nil {
 		t.Errorf("new credentials: kept %q, want none", got)
@@ -67,7 +67,7 @@ func TestChangesCredentials(t *testing.T) {
 	t.Parallel()
 	before := storage.UserLogin{User: storage.User{Email: "a@example.com", Phone: "1", FirstName: "A"}, Login: storage.Login{Username: "a"}}
 	if ChangesCredentials(before, before, false) || !ChangesCredentials(before, before, true) {
-		t.Error("a password is the only change")
+		t.Error("want a change of credentials only with a password")
 	}
 	for name, change := range map[string]func(*storage.UserLogin){
 		"Email": func(u *storage.UserLogin) { u.User.Email = "b@example.com" }, "Phone": func(u *storage.UserLogin) { u.User.Phone = "" },
@@ -75,11 +75,11 @@ func TestChangesCredentials(t *testing.T) {
 	} {
 		after := before
 		if change(&after); !ChangesCredentials(before, after, false) {
-			t.Errorf("%s is no credential", name)
+			t.Errorf("a change of %s: got no change of credentials, want one", name)
 		}
 	}
 	after := before
 	if after.User.FirstName = "B"; ChangesCredentials(before, after, false) {
-		t.Error("FirstName is a credential")
+		t.Error("a change of FirstName: got a change of credentials, want none")
 	}
 }

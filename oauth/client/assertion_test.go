@@ -13,8 +13,8 @@ import (
 	"latchkey/storage"
 )
 
-// Verification with a decoy must fail at the signature. A decoy that is refused
-// before it would be faster than a client's key.
+// TestDecoysVerify tests that verification with a decoy fails at the signature. If a decoy were
+// refused earlier, it would be faster than the key of a client.
 func TestDecoysVerify(t *testing.T) {
 	t.Parallel()
 	decoys, err := newDecoys(rand.Reader)
@@ -31,8 +31,8 @@ func TestDecoysVerify(t *testing.T) {
 	}
 }
 
-// FuzzAssertion checks that no assertion is accepted without a signature and that
-// none makes the server panic.
+// FuzzAssertion tests that no assertion is accepted without a signature, and that no text
+// causes a panic.
 func FuzzAssertion(f *testing.F) {
 	for _, seed := range []string{
 		"", "..", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJzaWduZXIifQ.AAAA",
@@ -52,10 +52,10 @@ func FuzzAssertion(f *testing.F) {
 		}
 		client := storage.Client{ID: a.claims.Subject}
 		if au.verifyAssertion(a, &client, "") == nil {
-			t.Errorf("taken: %q", text)
+			t.Errorf("accepted without a signature: %q", text)
 		}
 		if strings.ContainsAny(text, "\r\n") || len(text) > maxAssertionBytes {
-			t.Errorf("read: %q", text)
+			t.Errorf("accepted as an assertion: %q", text)
 		}
 	})
 }

@@ -14,16 +14,16 @@ import (
 	"latchkey/storage"
 )
 
-// start is when every test begins.
+// start is the time at which every test begins.
 var start = time.Date(2026, 5, 4, 12, 0, 0, 250_007_000, time.UTC)
 
-// limiterWorld is a limiter with a clock, an address and a store of budgets.
-type limiterWorld struct {
+// limiterFixture is a limiter with a clock, an address and a store of budgets.
+type limiterFixture struct {
 	*guessLimiter
 	clock   time.Time
 	from    string
 	charges []storage.Charge
-	answer  error // of Charge
+	answer  error // result of Charge
 	mu      sync.Mutex
 }
 
@@ -35,15 +35,15 @@ func (fixedDigester) Digest(purpose string, parts ...string) storage.Digest {
 
 func (fixedDigester) Matches(storage.Digest, string, ...string) bool { return false }
 
-func (w *limiterWorld) Charge(_ context.Context, _ time.Time, charges ...storage.Charge) error {
+func (w *limiterFixture) Charge(_ context.Context, _ time.Time, charges ...storage.Charge) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.charges = append(w.charges, charges...)
 	return w.answer
 }
 
-func newLimiterWorld(burst int) *limiterWorld {
-	w := &limiterWorld{clock: start, from: "192.0.2.1"}
+func newLimiterFixture(burst int) *limiterFixture {
+	w := &limiterFixture{clock: start, from: "192.0.2.1"}
 	w.guessLimiter = newGuessLimiter(&Config{
 		Charges: w, Peppers: nil, Recorder: storage.DiscardEvents{},
 		SecretLimit: limit.Limit{Burst: burst, Per: time.Duration(burst) * time.Minute},
@@ -55,12 +55,12 @@ func newLimiterWorld(burst int) *limiterWorld {
 }
 
 // guess presents a secret for a client and reports whether it was compared.
-func (w *limiterWorld) guess(client string, right bool) (compared bool, err error) {
+func (w *limiterFixture) guess(client string, right bool) (compared bool, err error) {
 	err = w.secret(context.Background(), w.key(context.Background(), client), func() bool { compared = true; return right })
 	return compared, err
 }
 
-func (w *limiterWorld) mustGuess(t *testing.T, client string, right, compared bool, want error) {
+func (w *limiterFixture) mustGuess(t *testing.T, client string, right, compared bool, want error) {
 	t.Helper()
 	if got, err := w.guess(client, right); got != compared || !errors.Is(err, want) {
 		t.Errorf("compared: got %v, want %v; error %v, want %v", got, compared, err, want)
@@ -69,7 +69,7 @@ func (w *limiterWorld) mustGuess(t *testing.T, client string, right, compared bo
 
 func TestGuessLimit(t *testing.T) {
 	t.Parallel()
-	w := newLimiterWorld(3)
+	w := newLimiterFixture(3)
 	for range 3 {
 		w.mustGuess(t, "Shop", false, true, ErrInvalid)
 	}
@@ -84,28 +84,28 @@ func TestGuessLimit(t *testing.T) {
 	w.mustGuess(t, "shop", true, true, nil)
 
 	w.from, w.clock = "192.0.2.1", w.clock.Add(time.Minute)
-	w.mustGuess(t, "shop", false, true, ErrInvalid) // one place is free again
+	w.mustGuess(t, "shop", false, true, ErrInvalid) // the budget allows one guess again
 	w.mustGuess(t, "shop", true, false, ErrTooManyGuesses)
 	w.clock = w.clock.Add(time.Minute)
 	w.mustGuess(t, "shop", true, true, nil)
 }
 
-// TestRightSecretCostsNoStatement checks that right secrets are never charged.
+// TestRightSecretCostsNoStatement tests that right secrets are never charged.
 func TestRightSecretCostsNoStatement(t *testing.T) {
 	t.Parallel()
-	w := newLimiterWorld(3)
+	w := newLimiterFixture(3)
 	for range 50 {
 		w.mustGuess(t, "shop", true, true, nil)
 	}
 	if len(w.charges) != 0 {
-		t.Errorf("%d charges", len(w.charges))
+		t.Errorf("got %d charges, want none", len(w.charges))
 	}
 }
 
-// Parallel guesses must not overtake the count.
+// TestGuessLimitCountsParallelGuesses tests that parallel guesses do not exceed the limit.
 func TestGuessLimitCountsParallelGuesses(t *testing.T) {
 	t.Parallel()
-	w := newLimiterWorld(5)
+	w := newLimiterFixture(5)
 	var compared atomic.Int64
 	var group sync.WaitGroup
 	for range 200 {
@@ -115,18 +115,19 @@ func TestGuessLimitCountsParallelGuesses(t *testing.T) {
 	}
 	group.Wait()
 	if n := compared.Load(); n != 5 {
-		t.Errorf("%d of 200 parallel guesses were compared, want 5", n)
+		t.Errorf("got %d compared guesses of 200 in parallel, want 5", n)
 	}
 }
 
-// A budget that other servers have used up limits this server too.
+// TestGuessLimitOfAllServers tests that a budget that other servers have used up limits this
+// server too.
 func TestGuessLimitOfAllServers(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		budget string
 		until  time.Duration
 	}{{budgetAddress, 30 * time.Second}, {budgetClient, 3 * time.Minute}} {
-		w := newLimiterWorld(3)
+		w := newLimiterFixture(3)
 		w.answer = &storage.LimitError{Budget: test.budget, Until: start.Add(30 * time.Second)}
 		w.mustGuess(t, "shop", false, true, ErrTooManyGuesses)
 		w.answer = nil
@@ -137,11 +138,11 @@ func TestGuessLimitOfAllServers(t *testing.T) {
 	}
 }
 
-// While the database is down, a wrong secret is not called wrong, and the limit of
-// this process still holds.
+// TestGuessLimitWithoutDatabase tests that a wrong secret is not called wrong while the
+// database is down. The limit of this process still applies.
 func TestGuessLimitWithoutDatabase(t *testing.T) {
 	t.Parallel()
-	w := newLimiterWorld(2)
+	w := newLimiterFixture(2)
 	w.answer = storage.ErrUnavailable
 	for range 2 {
 		w.mustGuess(t, "shop", false, true, storage.ErrUnavailable)
@@ -151,13 +152,13 @@ func TestGuessLimitWithoutDatabase(t *testing.T) {
 
 func TestGuessLimitOfNetworks(t *testing.T) {
 	t.Parallel()
-	w := newLimiterWorld(1)
+	w := newLimiterFixture(1)
 	for _, test := range []struct {
 		from string
 		want error
 	}{
 		{"2001:db8::1", ErrInvalid},
-		{"2001:db8::ffff:1", ErrTooManyGuesses}, // of the same subscriber
+		{"2001:db8::ffff:1", ErrTooManyGuesses}, // an address of the same subscriber
 		{"2001:db8:0:1::1", ErrInvalid},
 		{"::ffff:192.0.2.9", ErrInvalid},
 		{"192.0.2.9", ErrTooManyGuesses},

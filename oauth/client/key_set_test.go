@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// jwkSet encodes keys with kids k0, k1, ….
+// jwkSet encodes keys with the IDs k0, k1, ….
 func jwkSet(t *testing.T, keys ...any) string {
 	t.Helper()
 	var set jose.JSONWebKeySet
@@ -76,7 +76,7 @@ func TestKeySetIsAccepted(t *testing.T) {
 	}
 	only, err := parseKeySet(json.RawMessage(strings.Replace(set, `"kid":"k1"`, `"kid":"k1","alg":"PS256","use":"sig"`, 1)))
 	if err != nil || len(keysFor(only, "k1", "RS256")) != 0 || len(keysFor(only, "k1", "PS256")) != 1 {
-		t.Errorf("a key for PS256 only: %v, %v", only, err)
+		t.Errorf("a key for PS256 only: got %v, error %v", only, err)
 	}
 }
 

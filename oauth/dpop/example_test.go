@@ -13,8 +13,8 @@ import (
 	"latchkey/oauth/dpop"
 )
 
-// A client proves a key with each request. The server compares the thumbprint of the key
-// with the one in the token (RFC 9449 §7.1).
+// A client proves a key with each request. The server compares the thumbprint of the key with
+// the one in the token (RFC 9449 §7.1).
 func ExampleVerifier_Verify() {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

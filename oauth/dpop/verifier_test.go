@@ -61,7 +61,7 @@ func goodClaims() map[string]any {
 	return map[string]any{"htm": "POST", "htu": target, "iat": noon().Unix(), "jti": "one"}
 }
 
-// with returns a copy of m with changed members; nil removes a member.
+// with returns a copy of m with changed members. A nil value removes a member.
 func with(m map[string]any, changes map[string]any) map[string]any {
 	m = maps.Clone(m)
 	for name, value := range changes {
@@ -74,8 +74,8 @@ func with(m map[string]any, changes map[string]any) map[string]any {
 	return m
 }
 
-// sign makes a proof with go-jose. The members of header replace those of the proof's
-// header; nil removes a member.
+// sign signs a proof with go-jose. The members of header replace those of the header of the
+// proof. A nil value removes a member.
 func sign(t testing.TB, alg jose.SignatureAlgorithm, private crypto.Signer, header, claims map[string]any) string {
 	t.Helper()
 	all := map[jose.HeaderKey]any{
@@ -125,7 +125,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestThumbprint uses the example of RFC 7638 §3.1.
+// TestThumbprint compares with the example of RFC 7638 §3.1.
 func TestThumbprint(t *testing.T) {
 	t.Parallel()
 	var jwk jose.JSONWebKey
@@ -135,7 +135,7 @@ func TestThumbprint(t *testing.T) {
 	}
 	got, err := Thumbprint(jwk.Key)
 	if want := "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"; got != want || err != nil {
-		t.Errorf("%s, %v; want %s", got, err, want)
+		t.Errorf("got %s, error %v; want %s", got, err, want)
 	}
 	if _, err := Thumbprint([]byte("symmetric")); err == nil {
 		t.Error("Thumbprint accepted a secret")
@@ -187,7 +187,7 @@ func TestVerifyRefusesAlgorithms(t *testing.T) {
 	t.Parallel()
 	request := Request{Method: "POST", URL: target}
 	p256, big := ecKey(t, elliptic.P256()), rsaKey(t, 2048)
-	withPrime := map[string]any{"jwk": map[string]any{ // has no d, so some libraries take it for a public key
+	withPrime := map[string]any{"jwk": map[string]any{ // has no d, so some libraries read it as a public key
 		"kty": "RSA", "n": base64.RawURLEncoding.EncodeToString(big.N.Bytes()), "e": "AQAB", "p": base64.RawURLEncoding.EncodeToString(big.Primes[0].Bytes()),
 	}}
 	for name, proof := range map[string]string{
@@ -237,7 +237,7 @@ func hmacProof(t *testing.T) string {
 	return compact(t, signer, goodClaims())
 }
 
-// rawProof returns a proof with the payload as it is.
+// rawProof returns a proof with exactly this payload.
 func rawProof(t *testing.T, private *ecdsa.PrivateKey, payload string) string {
 	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: private}, &jose.SignerOptions{
@@ -299,7 +299,7 @@ func TestVerifyClaims(t *testing.T) {
 	at := func(d time.Duration) map[string]any { return map[string]any{"iat": noon().Add(d).Unix()} }
 	for name, c := range map[string]struct {
 		changes map[string]any
-		request Request // Method is POST; an empty URL is target
+		request Request // Method is POST; an empty URL means target
 		good    bool
 	}{
 		"htu in upper case":           {changes: map[string]any{"htu": "HTTPS://Login.Example:443/oauth/token"}, good: true},
@@ -354,7 +354,7 @@ func TestVerifyClaims(t *testing.T) {
 		}
 		_, err := verifier().Verify(sign(t, jose.ES256, private, nil, with(goodClaims(), c.changes)), r)
 		if (err == nil) != c.good || err != nil && !errors.Is(err, ErrProof) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want good: %v", name, err, c.good)
 		}
 	}
 }
@@ -373,13 +373,13 @@ func TestFromHeader(t *testing.T) {
 	} {
 		got, err := FromHeader(c.header)
 		if got != c.want || errors.Is(err, ErrProof) != c.bad {
-			t.Errorf("%s: %q, %v", name, got, err)
+			t.Errorf("%s: got %q, error %v", name, got, err)
 		}
 	}
 }
 
-// TestDigest checks that a replay has the digest of the first use, even if the URL is
-// spelled differently, and that other proofs and requests have other digests.
+// TestDigest tests that a replay has the digest of the first use, even if the URL is spelled
+// differently, and that other proofs and requests have other digests.
 func TestDigest(t *testing.T) {
 	t.Parallel()
 	proof, r := Proof{JKT: "k", ID: "one"}, Request{URL: target}
@@ -397,8 +397,8 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// TestAcceptedUntil checks that no replica accepts a proof after AcceptedUntil, even if
-// its clock is behind by the skew.
+// TestAcceptedUntil tests that no replica accepts a proof after AcceptedUntil, even if its
+// clock is behind by the skew.
 func TestAcceptedUntil(t *testing.T) {
 	t.Parallel()
 	proof := sign(t, jose.ES256, ecKey(t, elliptic.P256()), nil, goodClaims())
@@ -410,10 +410,10 @@ func TestAcceptedUntil(t *testing.T) {
 	until := verifier().AcceptedUntil(first)
 	behind := &Verifier{Now: func() time.Time { return until.Add(time.Second - DefaultSkew) }}
 	if _, err := behind.Verify(proof, r); !errors.Is(err, ErrProof) {
-		t.Errorf("AcceptedUntil is %v, and the proof was accepted later: got %v, want ErrProof", until, err)
+		t.Errorf("after AcceptedUntil, which is %v: got %v, want ErrProof", until, err)
 	}
 	if want := noon().Add(DefaultMaxAge + DefaultSkew); !until.Equal(want) {
-		t.Errorf("AcceptedUntil = %v, want %v", until, want)
+		t.Errorf("got AcceptedUntil %v, want %v", until, want)
 	}
 }
 
@@ -434,11 +434,11 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, proof, url string) {
 		p, err := verifier().Verify(proof, request)
 		if (err == nil) != (p.JKT != "" && p.ID != "") || err != nil && !errors.Is(err, ErrProof) {
-			t.Fatalf("%+v, %v", p, err)
+			t.Fatalf("got %+v, error %v", p, err)
 		}
 		once, ok := normalizeURL(url)
 		if twice, again := normalizeURL(once); ok && (!again || twice != once) {
-			t.Fatalf("%q becomes %q and then %q", url, once, twice)
+			t.Fatalf("%q: got %q, and normalized again %q", url, once, twice)
 		}
 	})
 }

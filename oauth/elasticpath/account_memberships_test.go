@@ -2,8 +2,8 @@ package elasticpath_test
 
 import "testing"
 
-// TestMembershipRolesNeedSameRoles checks that a caller cannot give or take away roles
-// of a membership that it does not have itself.
+// TestMembershipRolesNeedSameRoles tests that a caller cannot give or take away roles of a
+// membership that it does not have itself.
 func TestMembershipRolesNeedSameRoles(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

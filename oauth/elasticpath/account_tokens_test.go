@@ -37,9 +37,9 @@ func TestPasswordlessSignIn(t *testing.T) {
 	checkEqual(t, valueAt(got, "links", "first"), any(issuer+"/v2/account-members/tokens?page[offset]=0&page[limit]=25"))
 	expires, err := time.Parse("2006-01-02T15:04:05.000Z", textAt(got, "data", 0, "expires"))
 	if left := time.Until(expires); err != nil || left > 24*time.Hour || left < 24*time.Hour-time.Minute {
-		t.Errorf("expires %v, %v", expires, err)
+		t.Errorf("got expiry %v, error %v", expires, err)
 	}
-	s.requestTokens(400, byCode(profile, "john", "K7M2QX9T")) // used up
+	s.requestTokens(400, byCode(profile, "john", "K7M2QX9T")) // the code is used
 }
 
 func TestTokensOfManyAccounts(t *testing.T) {
@@ -73,7 +73,7 @@ func TestRenewedTokens(t *testing.T) {
 	got := s.send(caller{s.shop, presented}, "POST", "/v2/account-members/tokens", mechanism, 201)
 	checkEqual(t, valueAt(got, "meta", "account_member_id"), any(user))
 	if textAt(got, "data", 0, "token") == presented {
-		t.Error("the same token")
+		t.Error("got the same token, want a new one")
 	}
 	s.expectRefusal(caller{s.shop, s.admin}, "POST", "/v2/account-members/tokens", mechanism, 400, "authentication failed")
 	s.expectRefusal(caller{s.shop, presented + "x"}, "POST", "/v2/account-members/tokens", mechanism, 400, "authentication failed")
@@ -82,7 +82,7 @@ func TestRenewedTokens(t *testing.T) {
 	s.expectRefusal(caller{bearer: s.shop}, "POST", "/v2/account-members/tokens",
 		`{"data":{"authentication_mechanism":"account_management_authentication_token","token":"`+presented+`"}}`, 400,
 		"the token must be in the header EP-Account-Management-Authentication-Token")
-	s.send(caller{bearer: presented}, "GET", settings, "", 401) // no access token
+	s.send(caller{bearer: presented}, "GET", settings, "", 401) // an account token is not an access token
 }
 
 func TestTokenRequestsOfOtherKinds(t *testing.T) {
@@ -110,11 +110,11 @@ func TestSelfSignup(t *testing.T) {
 	checkEqual(t, valueAt(got, "data", 0, "account_name"), any("Ron Swanson"))
 	s.requestTokens(422, signup("RON", "long enough"))
 	found := s.send(caller{bearer: s.admin}, "GET", "/v2/account-members", "", 200)
-	checkEqual(t, valueAt(found, "meta", "results", "total"), any(1.0)) // nothing half-written
+	checkEqual(t, valueAt(found, "meta", "results", "total"), any(1.0)) // the refused requests stored nothing
 	s.requestTokens(201, byPassword(profile, "ron", "long enough"))
 }
 
-// TestSelfManagement follows the password reset of the vendor's guide.
+// TestSelfManagement follows the password reset in the vendor's guide.
 func TestSelfManagement(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -133,12 +133,12 @@ func TestSelfManagement(t *testing.T) {
 		s.expectRefusal(me, attempt.method, attempt.path, attempt.body, 403, "forbidden")
 	}
 	s.changeSettings(`"account_member_self_management":"update_only"`)
-	s.send(caller{bearer: s.shop}, "PUT", own, `{"data":{"name":"J"}}`, 403)       // without the token
-	s.send(caller{s.shop, s.shop}, "PUT", own, `{"data":{"name":"J"}}`, 401)       // with another kind of token
+	s.send(caller{bearer: s.shop}, "PUT", own, `{"data":{"name":"J"}}`, 403)       // without the account token
+	s.send(caller{s.shop, s.shop}, "PUT", own, `{"data":{"name":"J"}}`, 401)       // with an access token in place of the account token
 	s.send(caller{s.admin, token + "x"}, "PUT", own, `{"data":{"name":"J"}}`, 401) // the header is not ignored
-	s.send(me, "DELETE", own, "", 403)                                             // nothing is deleted
-	s.send(me, "POST", infos, `{"data":{}}`, 403)                                  // nor created
-	s.send(me, "PUT", "/v2/account-members/"+user, `{"data":{}}`, 403)             //
+	s.send(me, "DELETE", own, "", 403)                                             // members delete nothing
+	s.send(me, "POST", infos, `{"data":{}}`, 403)                                  // members create nothing
+	s.send(me, "PUT", "/v2/account-members/"+user, `{"data":{}}`, 403)             // members change no other resources
 	checkEqual(t, valueAt(s.send(me, "PUT", own, `{"data":{"name":"J"}}`, 200), "data", "name"), any("J"))
 	checkEqual(t, valueAt(s.send(me, "GET", infos, "", 200), "data", 0, "id"), any(info))
 	s.send(me, "PUT", infos+"/"+info, `{"data":{"type":"user_authentication_password_profile_info","password":"short"}}`, 422)
@@ -151,8 +151,8 @@ func TestSelfManagement(t *testing.T) {
 	s.requestTokens(201, byPassword(profile, "john", "second password"))
 }
 
-// TestMembersFindOnlyTheirOwn checks that resources of others are 404 for a member, even
-// if the access token could read them.
+// TestMembersFindOnlyTheirOwn tests that a member gets 404 for resources of others, even if the
+// access token may read them.
 func TestMembersFindOnlyTheirOwn(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

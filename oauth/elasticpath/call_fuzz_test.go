@@ -9,7 +9,7 @@ import (
 	"latchkey/oauth/elasticpath/wire"
 )
 
-// FuzzRead checks that every body is read, or refused with a status of the 4xx class.
+// FuzzRead tests that every body is either read or refused with a 4xx status.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{
 		`{"data":{"type":"password_profile","name":"a","code_length":8}}`, `{"data":{"name":null}}`, `{"data":[]}`, `{"data":{"type":1}}`, `{"data":{"TYPE":"account"}}`,
@@ -24,7 +24,7 @@ func FuzzRead(f *testing.F) {
 		c := &call{Request: r, w: httptest.NewRecorder()}
 		if _, err := c.read(&wire.ProfileBody{}, wire.TypeProfile); err != nil {
 			if answer, known := refusalOf(err, testTime); !known || answer.status < 400 || answer.status > 499 {
-				t.Errorf("%q (%s): %v", body, media, err)
+				t.Errorf("%q (%s): got %v, want a 4xx status", body, media, err)
 			}
 		}
 	})

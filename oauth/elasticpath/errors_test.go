@@ -37,7 +37,7 @@ func TestRefusalOf(t *testing.T) {
 	for _, tt := range tests {
 		answer, known := refusalOf(tt.err, testTime)
 		if answer.status != tt.status || answer.Error() != tt.detail || known != tt.known {
-			t.Errorf("%v: %d %q %v", tt.err, answer.status, answer.Error(), known)
+			t.Errorf("%v: got %d %q %v", tt.err, answer.status, answer.Error(), known)
 		}
 	}
 }

@@ -2,8 +2,8 @@ package elasticpath_test
 
 import "testing"
 
-// TestSecretKeyIsHiddenFromReaders checks that only callers who may change an
-// integration see its secret key: receivers recognise the server by it.
+// TestSecretKeyIsHiddenFromReaders tests that only callers that may change an integration see
+// its secret key. Receivers recognize the server by this key.
 func TestSecretKeyIsHiddenFromReaders(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -20,8 +20,8 @@ func TestSecretKeyIsHiddenFromReaders(t *testing.T) {
 	}
 }
 
-// TestMemberHeaderOnRoutesOfSellers checks that a request with the header of a member
-// is refused where only sellers may call, whatever the access token allows.
+// TestMemberHeaderOnRoutesOfSellers tests that routes of sellers refuse a request with the
+// header of a member, whatever the access token allows.
 func TestMemberHeaderOnRoutesOfSellers(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -29,7 +29,7 @@ func TestMemberHeaderOnRoutesOfSellers(t *testing.T) {
 	for _, member := range []string{"nonsense", s.admin, ""} {
 		both := caller{bearer: s.admin, member: member}
 		status, detail := 403, "forbidden"
-		if member == "" { // no header
+		if member == "" { // without the header
 			status, detail = 201, ""
 		}
 		s.expectRefusal(both, "POST", "/v2/accounts", `{"data":{"type":"account","name":"A"}}`, status, detail)

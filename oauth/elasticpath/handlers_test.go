@@ -34,15 +34,15 @@ func TestEveryRouteNeedsTokenAndRole(t *testing.T) {
 		}
 		answer := s.answer(caller{}, o.Method, path, "")
 		if got := answer.Header().Get("WWW-Authenticate"); answer.Code != 401 || got != `Bearer realm="latchkey"` {
-			t.Errorf("%s %s without a token: %d %q", o.Method, path, answer.Code, got)
+			t.Errorf("%s %s without a token: got %d %q, want 401", o.Method, path, answer.Code, got)
 		}
 		answer = s.answer(caller{bearer: "nonsense"}, o.Method, path, "")
 		if got := answer.Header().Get("WWW-Authenticate"); answer.Code != 401 || !strings.Contains(got, "invalid_token") {
-			t.Errorf("%s %s with a bad token: %d %q", o.Method, path, answer.Code, got)
+			t.Errorf("%s %s with a bad token: got %d %q, want 401", o.Method, path, answer.Code, got)
 		}
 		answer = s.answer(caller{bearer: s.shop}, o.Method, path, "")
 		if forbidden := answer.Code == 403; forbidden != (len(o.Roles) > 0) {
-			t.Errorf("%s %s without a role: %d", o.Method, path, answer.Code)
+			t.Errorf("%s %s without a role: got %d", o.Method, path, answer.Code)
 		}
 	}
 }
@@ -127,7 +127,7 @@ func TestPasswordProfiles(t *testing.T) {
 	checkEqual(t, valueAt(made, "data", "code_length"), any(8.0))
 	got := s.send(shop, "GET", all+"/"+id, "", 200)
 	checkEqual(t, valueAt(got, "data", "username_format"), any("email"))
-	checkEqual(t, valueAt(got, "data", "lockout_threshold"), any("")) // hidden from storefronts
+	checkEqual(t, valueAt(got, "data", "lockout_threshold"), any("")) // storefronts do not see it
 	got = s.send(shop, "GET", all+"?sort=created_at", "", 200)
 	checkEqual(t, valueAt(got, "meta", "results", "total"), any(1.0)) // the preset profile is not listed while it is unused
 	checkEqual(t, valueAt(got, "data", 0, "links", "self"), any(issuer+shownRealm+"/password-profiles/"+id))
@@ -173,7 +173,7 @@ func TestUsers(t *testing.T) {
 	} {
 		got := s.send(admin, "GET", all+query, "", 200)
 		if valueAt(got, "meta", "results", "total") != total {
-			t.Errorf("%s: %v", query, got)
+			t.Errorf("%s: got %v", query, got)
 		}
 	}
 	s.expectRefusal(admin, "GET", all+"?filter=eq(secret,x)", "", 400, "Could not parse the supplied filter")
@@ -184,7 +184,7 @@ func TestUsers(t *testing.T) {
 	s.expectRefusal(admin, "GET", all+"/"+id, "", 404, "user not found")
 }
 
-// TestOnlyBuyersAreUsers checks that admin users are 404 in this dialect.
+// TestOnlyBuyersAreUsers tests that this dialect answers 404 for admin users.
 func TestOnlyBuyersAreUsers(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -250,7 +250,7 @@ func TestCodeRequest(t *testing.T) {
 	} {
 		answer := s.answer(shop, "POST", path, body)
 		if answer.Code != 202 || answer.Body.Len() != 0 || answer.Header().Get("Content-Type") != "" {
-			t.Errorf("%s: %d %s", body, answer.Code, answer.Body)
+			t.Errorf("%s: got %d %s, want an empty 202", body, answer.Code, answer.Body)
 		}
 	}
 	waiting, err := s.store.ListRequests(t.Context(), storage.Query{Limit: 10, Sort: []storage.Order{{Field: "CreatedAt"}}})
@@ -338,8 +338,8 @@ func TestMemberships(t *testing.T) {
 	s.expectRefusal(admin, "GET", all+"/"+id, "", 404, "account membership not found")
 }
 
-// TestAccountAdminGivesNoRoles checks that a caller who may change accounts cannot give
-// roles through memberships.
+// TestAccountAdminGivesNoRoles tests that a caller that may change accounts cannot give roles
+// through memberships.
 func TestAccountAdminGivesNoRoles(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -398,7 +398,7 @@ func TestIntegrations(t *testing.T) {
 	stored, err := s.store.Sender(t.Context(), id)
 	must(t, err)
 	if strings.Contains(string(stored.SharedKey.Data), "k1") || stored.Dialect != storage.ElasticPathDialect || !stored.AllowAllBuyers {
-		t.Errorf("stored as %+v", stored)
+		t.Errorf("got the stored integration %+v", stored)
 	}
 	got := s.send(admin, "PUT", "/v2/integrations/"+id, `{"data":{"enabled":false}}`, 200)
 	checkEqual(t, valueAt(got, "data", "enabled"), any(false))

@@ -50,7 +50,7 @@ func TestParseFilters(t *testing.T) {
 			t.Parallel()
 			got, ok := parseFilters(tt.text)
 			if ok != (tt.want != nil) {
-				t.Fatalf("ok = %v", ok)
+				t.Fatalf("got ok %v", ok)
 			}
 			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(filter{})); ok && diff != "" {
 				t.Error(diff)
@@ -79,11 +79,11 @@ func FuzzParseFilters(f *testing.F) {
 			return
 		}
 		if len(filters) == 0 || len(filters) > maxFilters {
-			t.Errorf("%q: %d filters", text, len(filters))
+			t.Errorf("%q: got %d filters", text, len(filters))
 		}
 		for _, x := range filters {
 			if !isName(x.op) || !isName(x.field) || !strings.Contains(text, x.op+"("+x.field) || !surface.IsPlainText(x.value) || x.value != "" && !x.hasValue {
-				t.Errorf("%q: filter %+v", text, x)
+				t.Errorf("%q: got the filter %+v", text, x)
 			}
 		}
 	})
@@ -223,7 +223,7 @@ func TestPageLinks(t *testing.T) {
 			}
 			meta := wire.NewListMeta(q, tt.total)
 			if meta.Page.Total != tt.pages || meta.Page.Current != tt.number || meta.Results.Total != tt.total {
-				t.Errorf("meta %+v", meta)
+				t.Errorf("got the meta %+v", meta)
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"latchkey/storage"
 )
 
-// counter is a record for tests of rewrite.
+// counter is a record for the tests of rewrite.
 type counter struct{ version, sum int64 }
 
 // counters is a resource with one record.
@@ -29,13 +29,13 @@ func (s *counters) put(_ *call, r counter) (counter, error) {
 	return s.stored, nil
 }
 
-// TestRewrite checks that no change is lost if two overlap, and that If-Match refuses
+// TestRewrite tests that no change is lost if two of them overlap, and that If-Match refuses
 // every other version.
 func TestRewrite(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		ifMatch  string
-		overlaps int // other changes during the first attempts
+		overlaps int // number of other changes during the first attempts
 		want     error
 		sum      int64
 	}{
@@ -59,7 +59,7 @@ func TestRewrite(t *testing.T) {
 			return r, nil
 		})
 		if !errors.Is(err, test.want) || err == nil && got.sum != test.sum {
-			t.Errorf("%s: %+v %v", name, got, err)
+			t.Errorf("%s: got %+v, error %v", name, got, err)
 		}
 	}
 }

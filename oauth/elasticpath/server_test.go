@@ -42,7 +42,7 @@ type testServer struct {
 
 	peppers *keys.Peppers
 
-	admin, shop string // access tokens: of a client with FullAccess, of a storefront
+	admin, shop string // access tokens of a client with FullAccess and of a storefront
 }
 
 func newServer(t *testing.T) *testServer {
@@ -95,7 +95,7 @@ func newServer(t *testing.T) *testServer {
 	return s
 }
 
-// createClient creates a client with the roles and returns an access token of it.
+// createClient creates a client with the roles and returns an access token of the client.
 func (s *testServer) createClient(id string, roles ...string) string {
 	s.t.Helper()
 	_, err := s.store.PutClient(s.t.Context(), storage.Client{
@@ -112,24 +112,24 @@ func (s *testServer) createClient(id string, roles ...string) string {
 func (s *testServer) accessToken(form url.Values) string {
 	s.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/oauth/access_token", strings.NewReader(form.Encode()))
-	r.Header.Set("Content-Type", "application/json") // as in Elastic Path's examples
+	r.Header.Set("Content-Type", "application/json") // as the examples of Elastic Path do
 	answer := httptest.NewRecorder()
 	s.mux.ServeHTTP(answer, r)
 	var got wire.AccessToken
 	if answer.Code != http.StatusOK || json.Unmarshal(answer.Body.Bytes(), &got) != nil {
-		s.t.Fatalf("access token: %d %s", answer.Code, answer.Body)
+		s.t.Fatalf("access token: got %d %s, want 200", answer.Code, answer.Body)
 	}
 	left := time.Until(time.Unix(got.Expires, 0))
 	if got.TokenType != "Bearer" || got.Identifier != form.Get("grant_type") || left > time.Hour || got.ExpiresIn > 3600 || got.ExpiresIn < 3598 {
-		s.t.Errorf("access token: %s", answer.Body)
+		s.t.Errorf("access token: got %s", answer.Body)
 	}
 	return got.AccessToken
 }
 
-// caller has the tokens of a request: the access token, and perhaps an account token.
+// caller has the tokens of a request: an access token, and possibly an account token.
 type caller struct{ bearer, member string }
 
-// send sends a request that must be answered with the status, and returns the body.
+// send sends a request and expects that status. It returns the body.
 func (s *testServer) send(who caller, method, path, body string, status int) map[string]any {
 	s.t.Helper()
 	answer := s.answer(who, method, path, body)
@@ -137,7 +137,7 @@ func (s *testServer) send(who caller, method, path, body string, status int) map
 		s.t.Fatalf("%s %s: got %d %s, want %d", method, path, answer.Code, answer.Body, status)
 	}
 	if cache := answer.Header().Get("Cache-Control"); cache != "no-store" {
-		s.t.Errorf("%s %s: Cache-Control %q", method, path, cache)
+		s.t.Errorf("%s %s: got Cache-Control %q, want no-store", method, path, cache)
 	}
 	if answer.Body.Len() == 0 {
 		return nil
@@ -164,12 +164,12 @@ func (s *testServer) answer(who caller, method, path, body string) *httptest.Res
 	return answer
 }
 
-// refused sends a request that must be refused with the status and the detail.
+// expectRefusal sends a request and expects that status and detail.
 func (s *testServer) expectRefusal(who caller, method, path, body string, status int, detail string) {
 	s.t.Helper()
 	got := s.send(who, method, path, body, status)
 	if shown := valueAt(got, "errors", 0, "detail"); shown != detail {
-		s.t.Errorf("%s %s %s: detail %q, want %q", method, path, body, shown, detail)
+		s.t.Errorf("%s %s %s: got the detail %q, want %q", method, path, body, shown, detail)
 	}
 }
 
@@ -201,10 +201,10 @@ func textAt(document any, path ...any) string {
 
 const realm = "/v2/authentication-realms/default"
 
-// shownRealm is the path of the realm in answers.
+// shownRealm is the path of the realm as answers show it.
 var shownRealm = "/v2/authentication-realms/" + storage.RealmUUID(storage.DefaultRealmID)
 
-// createUser creates a user with a login in the profile, and returns their ids.
+// createUser creates a user with a login in the profile, and returns the IDs of both.
 func (s *testServer) createUser(profile, username string) (user, info string) {
 	s.t.Helper()
 	admin := caller{bearer: s.admin}
@@ -241,7 +241,7 @@ func (s *testServer) giveCode(profile, info, code string, purpose storage.Purpos
 	must(s.t, err)
 }
 
-// requestTokens requests account tokens with the members of a body.
+// requestTokens requests account tokens with the given members of the body.
 func (s *testServer) requestTokens(status int, members string) map[string]any {
 	s.t.Helper()
 	return s.send(caller{bearer: s.shop}, "POST", "/v2/account-members/tokens",

@@ -54,7 +54,7 @@ func part(t *testing.T, document []byte, at ...string) any {
 	for _, name := range at {
 		members, ok := v.(map[string]any)
 		if !ok || members[name] == nil {
-			t.Fatalf("no %q in %v", name, v)
+			t.Fatalf("got no %q in %v", name, v)
 		}
 		v = members[name]
 	}
@@ -143,12 +143,11 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	if names := part(t, got, "components", "schemas").(map[string]any); names["NodePatch"].(map[string]any)["required"] != nil {
-		t.Error("a patch has required members")
+		t.Error("got a patch with required members, want none")
 	}
 }
 
-// TestDocumentIsDeterministic checks that the same operations always give the same
-// document.
+// TestDocumentIsDeterministic tests that the same operations always give the same document.
 func TestDocumentIsDeterministic(t *testing.T) {
 	t.Parallel()
 	first, err := Document(Info{}, nodes())
@@ -187,8 +186,8 @@ func TestDocumentRefuses(t *testing.T) {
 	}
 }
 
-// TestTypesOfOneName checks that types of the same name are an error if their packages
-// have the same name as well.
+// TestTypesOfOneName tests that types of the same name are an error if their packages also have
+// the same name.
 func TestTypesOfOneName(t *testing.T) {
 	t.Parallel()
 	type Parameter struct{ Other int }
@@ -197,7 +196,7 @@ func TestTypesOfOneName(t *testing.T) {
 		B []Operation
 	}{}}}})
 	if err == nil || !strings.Contains(err.Error(), "two types are named openapi.Parameter") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error about two types", err)
 	}
 	got, err := Document(Info{}, []Operation{{Method: "GET", Path: "/", ID: "A", Answers: map[int]any{200: struct {
 		A Info

@@ -15,7 +15,7 @@ import (
 	"latchkey/storage"
 )
 
-// keyPair returns the JWK Sets of a new private key and of its public one.
+// keyPair returns the JWK Sets of a new private key and of its public key.
 func keyPair(t *testing.T) (private, public string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -33,8 +33,8 @@ func keyPair(t *testing.T) (private, public string) {
 	return sets[0], sets[1]
 }
 
-// A client that signs assertions has keys in place of a secret, and keeps what
-// else it says whichever way it is changed.
+// TestApiClientsWithKeys tests that a client that signs assertions has keys instead of a
+// secret. Its other members stay the same, whether PUT or PATCH changes it.
 func TestApiClientsWithKeys(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -44,7 +44,7 @@ func TestApiClientsWithKeys(t *testing.T) {
 		`,"Resources":["https://b.example/api","urn:example:a"],"DPoPBoundAccessTokens":true,"TrustEndUserAddress":true,"RedirectUris":[],"PostLogoutRedirectUris":[],"BackchannelLogoutUri":null,"ThirdParty":false,"IDTokenSigningAlg":null,"RequirePushedAuthorizationRequests":false`
 	created := srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"signer","AppName":"Signer",`+members+`}`)
 	if !strings.HasSuffix(created.body, members+"}") {
-		t.Errorf("created %s", created.body)
+		t.Errorf("created: got %s", created.body)
 	}
 	stored := func() storage.Client {
 		t.Helper()
@@ -54,7 +54,7 @@ func TestApiClientsWithKeys(t *testing.T) {
 	}
 	first := stored()
 	if first.Public || first.AuthMethod != storage.AuthMethodPrivateKeyJWT || !first.DPoPBound || !first.TrustAddress || string(first.JWKS) != set {
-		t.Errorf("stored %+v", first)
+		t.Errorf("got the stored client %+v", first)
 	}
 	srv.expect(200, "root", "PATCH", path, `{"AppName":"Other"}`)
 	back := srv.expect(200, "root", "GET", path, "")
@@ -63,7 +63,7 @@ func TestApiClientsWithKeys(t *testing.T) {
 	last.Name, last.Version, last.UpdatedAt = first.Name, first.Version, first.UpdatedAt
 	var before, after any
 	if json.Unmarshal(first.JWKS, &before) != nil || json.Unmarshal(last.JWKS, &after) != nil || !cmp.Equal(before, after) {
-		t.Errorf("keys %s", last.JWKS)
+		t.Errorf("got the keys %s, want no change", last.JWKS)
 	}
 	last.JWKS = first.JWKS
 	if diff := cmp.Diff(first, last); diff != "" {
@@ -72,7 +72,7 @@ func TestApiClientsWithKeys(t *testing.T) {
 
 	srv.expect(200, "root", "PATCH", path, `{"TokenEndpointAuthMethod":null,"JWKS":null,"Resources":[],"DPoPBoundAccessTokens":false}`)
 	if c := stored(); c.AuthMethod != "" || len(c.JWKS) != 0 || c.Resources != nil || c.DPoPBound || !c.TrustAddress || c.Public {
-		t.Errorf("without keys: %+v", c)
+		t.Errorf("without keys: got %+v", c)
 	}
 }
 
@@ -100,12 +100,13 @@ func TestApiClientsWithBadKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Contains(got.body, pair.Keys[0].D) {
-			t.Errorf("%s: the answer tells the private key: %s", what, got.body)
+			t.Errorf("%s: the answer contains the private key: %s", what, got.body)
 		}
 	}
 }
 
-// Whoever sets the keys of a client can be that client.
+// TestKeysOfClientsBeyondTheCaller tests that a caller cannot set the keys of a client with
+// more roles. With its keys, the caller could act as that client.
 func TestKeysOfClientsBeyondTheCaller(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -115,6 +116,6 @@ func TestKeysOfClientsBeyondTheCaller(t *testing.T) {
 	srv.refuses(403, "Auth.InsufficientRoles", "registrar", "PATCH", "/v1/apiclients/boss",
 		`{"TokenEndpointAuthMethod":"private_key_jwt","JWKS":`+set+`}`)
 	if c, err := srv.store.Client(srv.ctx, "boss"); err != nil || c.AuthMethod != "" {
-		t.Errorf("%+v, %v", c, err)
+		t.Errorf("got %+v, error %v, want no keys", c, err)
 	}
 }

@@ -38,7 +38,7 @@ func TestApiClients(t *testing.T) {
 	if diff := cmp.Diff(want, created.body); diff != "" || created.header.Get("ETag") != `"1"` {
 		t.Error(diff)
 	}
-	// IDs are matched ignoring letter case, and stay as they were registered.
+	// IDs match in any letter case, and keep the case in which they were created.
 	for _, id := range []string{"Shop-1", "sHOP-1"} {
 		if got := srv.expect(200, "root", "GET", "/v1/apiclients/"+id, "").body; got != want {
 			t.Errorf("%s: got %s, want %s", id, got, want)
@@ -52,7 +52,7 @@ func TestApiClients(t *testing.T) {
 	srv.refuses(400, "ValidationFailure", "root", "PUT", "/v1/apiclients/shop-1", `{"ID":"shop-2","AppName":"New"}`)
 	patched := srv.expect(200, "root", "PATCH", "/v1/apiclients/Shop-1", `{"Active":false,"RefreshTokenRotation":true,"AllowSeller":true}`)
 	if patched.get(t, "AppName") != "New" || patched.get(t, "Active") != false || patched.get(t, "RefreshTokenRotation") != true || patched.get(t, "AllowAnyBuyer") != false {
-		t.Errorf("patched %s", patched.body)
+		t.Errorf("patched: got %s", patched.body)
 	}
 	srv.expect(204, "root", "DELETE", "/v1/apiclients/SHOP-1", "")
 	srv.refuses(404, "NotFound", "root", "GET", "/v1/apiclients/Shop-1", "")
@@ -64,7 +64,7 @@ func TestApiClients(t *testing.T) {
 	}
 	generated, _ := srv.expect(201, "root", "POST", "/v1/apiclients", `{"AppName":"n"}`).get(t, "ID").(string)
 	if len(generated) != 36 || generated[14] != '4' {
-		t.Errorf("generated ID %q is no random UUID", generated)
+		t.Errorf("got the generated ID %q, want a random UUID", generated)
 	}
 }
 
@@ -83,17 +83,17 @@ func TestApiClientReferences(t *testing.T) {
 		`"IsAnonBuyer":true,"DefaultContextUserName":"x"`: `"Data":{"ObjectID":"x","ObjectType":"User"}`,
 	} {
 		if a := srv.refuses(404, "NotFound", "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n",`+body+`}`); !strings.Contains(a.body, want) {
-			t.Errorf("%s: %s", body, a.body)
+			t.Errorf("%s: got %s, want %s", body, a.body, want)
 		}
 	}
 	for _, user := range []string{"ada", "sue"} {
 		srv.refuses(400, "ApiClient.RequiredNotAnonBuyer", "root", "POST", "/v1/apiclients",
 			`{"ID":"c","AppName":"n","IsAnonBuyer":true,"DefaultContextUserName":"`+user+`"}`)
 	}
-	srv.refuses(404, "NotFound", "root", "GET", "/v1/apiclients/c", "") // nothing of all that was written
+	srv.refuses(404, "NotFound", "root", "GET", "/v1/apiclients/c", "") // the refused requests stored nothing
 	srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n","DefaultContextUserName":"ada"}`)
 	srv.refuses(400, "ApiClient.RequiredNotAnonBuyer", "root", "PATCH", "/v1/apiclients/c", `{"IsAnonBuyer":true}`)
-	// A user who is gone does not stand in the way of other changes.
+	// A reference to a deleted user does not prevent other changes.
 	srv.expect(204, "root", "DELETE", "/v1/adminusers/ada", "")
 	srv.expect(200, "root", "PATCH", "/v1/apiclients/c", `{"AppName":"still works"}`)
 }
@@ -120,11 +120,12 @@ func TestApiClientLists(t *testing.T) {
 	}
 	page := srv.expect(200, "root", "GET", "/v1/apiclients?ID=a*&pageSize=2&page=2", "").body
 	if want := `{"Meta":{"Page":2,"PageSize":2,"TotalCount":3,"TotalPages":2,"ItemRange":[3,3],"NextPageKey":null},"Items":[{`; !strings.HasPrefix(page, want) {
-		t.Errorf("page %s", page)
+		t.Errorf("got the page %s", page)
 	}
 }
 
-// The first key of an algorithm is there before the client that needs it.
+// TestClientBringsKey tests that the first key of an algorithm exists before the client that
+// needs it.
 func TestClientBringsKey(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -153,33 +154,33 @@ func (srv *testServer) secretMatches(client, secret string) bool {
 	return grants.MatchClientSecret(srv.config.Peppers, &c, secret, srv.now())
 }
 
-// ClientSecret says one of the client's secrets, in place of the one it said
-// before.
+// TestInlineClientSecret tests that ClientSecret replaces the secret that ClientSecret set
+// before, and no other secret.
 func TestInlineClientSecret(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
 	const path = "/v1/apiclients/c"
 	created := srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n","ClientSecret":"first"}`)
 	if c, err := srv.store.Client(srv.ctx, "c"); err != nil || c.Public || !srv.secretMatches("c", "first") {
-		t.Errorf("client %+v, error %v", c, err)
+		t.Errorf("got client %+v, error %v", c, err)
 	}
 	other := srv.expect(201, "root", "POST", path+"/secrets", `{"Name":"other"}`)
 	srv.expect(200, "root", "PATCH", path, `{"AppName":"m"}`)
 	if !srv.secretMatches("c", "first") {
-		t.Error("a change of the name took the secret away")
+		t.Error("a change of the name removed the secret")
 	}
 	srv.expect(200, "root", "PUT", path, `{"AppName":"m","ClientSecret":"second"}`)
 	if srv.secretMatches("c", "first") || !srv.secretMatches("c", "second") || !srv.secretMatches("c", other.get(t, "ClientSecret").(string)) {
-		t.Error("the second secret did not take the place of the first alone")
+		t.Error("the second secret did not replace only the first")
 	}
 	srv.expect(200, "root", "PATCH", path, `{"ClientSecret":"second"}`)
 	if got := srv.expect(200, "root", "GET", path+"/secrets", "").ids(t); len(got) != 2 {
-		t.Errorf("secrets %v", got)
+		t.Errorf("got the secrets %v, want 2", got)
 	}
 	srv.refuses(400, "ValidationFailure", "root", "PATCH", path, `{"ClientSecret":""}`)
 	for _, shown := range []string{created.body, srv.expect(200, "root", "GET", path, "").body, srv.expect(200, "root", "GET", "/v1/apiclients", "").body} {
 		if strings.Contains(shown, "first") || strings.Contains(shown, "second") {
-			t.Errorf("shows a secret: %s", shown)
+			t.Errorf("got a secret in %s, want none", shown)
 		}
 	}
 	for i := range 8 {
@@ -190,7 +191,7 @@ func TestInlineClientSecret(t *testing.T) {
 	srv.expect(201, "root", "POST", path+"/secrets", `{"Name":"tenth"}`)
 	srv.refuses(400, "ApiClientSecret.MaximumClientSecretsReached", "root", "PATCH", path, `{"AppName":"half","ClientSecret":"eleventh"}`)
 	if got := srv.expect(200, "root", "GET", path, "").get(t, "AppName"); got != "m" {
-		t.Errorf("half-written: got %v, want m", got)
+		t.Errorf("after a refused change: got %v, want m", got)
 	}
 }
 
@@ -213,17 +214,17 @@ func TestClientSecrets(t *testing.T) {
 	value, _ := made.get(t, "ClientSecret").(string)
 	id, _ := made.get(t, "ID").(string)
 	if len(value) != 43 || strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" || !srv.secretMatches("c", value) {
-		t.Errorf("made %s", made.body)
+		t.Errorf("created: got %s", made.body)
 	}
 	shown := fmt.Sprintf(`{"ID":%q,"Name":"first","Expiration":"2026-03-02T12:00:00Z"}`, id)
 	if got := srv.expect(200, "root", "GET", path+"/"+id, "").body; got != shown {
-		t.Errorf("shown %s, want %s", got, shown)
+		t.Errorf("got %s, want %s", got, shown)
 	}
 	if got := srv.expect(200, "root", "GET", path+"?Name=f*", "").body; !strings.HasSuffix(got, `"Items":[`+shown+`]}`) {
-		t.Errorf("listed %s", got)
+		t.Errorf("listed: got %s", got)
 	}
 	if got := srv.expect(200, "root", "GET", path+"?Name=g*", "").ids(t); len(got) != 0 {
-		t.Errorf("filtered %v", got)
+		t.Errorf("filtered: got %v, want none", got)
 	}
 	for body, code := range map[string]string{
 		`{"Expiration":"2026-03-01T12:00:00Z"}`: "ApiClientSecret.InvalidExpirationDate",
@@ -237,15 +238,15 @@ func TestClientSecrets(t *testing.T) {
 	}
 	srv.refuses(400, "ValidationFailure", "root", "PATCH", path+"/"+id, `{"ID":"other"}`)
 	if got := srv.expect(200, "root", "PATCH", path+"/"+id, `{"Name":"renamed"}`); got.get(t, "Expiration") != "2026-03-02T12:00:00Z" || strings.Contains(got.body, value) {
-		t.Errorf("patched %s", got.body)
+		t.Errorf("patched: got %s", got.body)
 	}
 	srv.advance(48 * time.Hour)
 	if srv.secretMatches("c", value) {
 		t.Error("an expired secret matches")
 	}
-	srv.expect(200, "root", "PATCH", path+"/"+id, `{"Name":"past"}`) // its expiry is past, but not new
+	srv.expect(200, "root", "PATCH", path+"/"+id, `{"Name":"past"}`) // a past expiry may stay, but not be set
 	if got := srv.expect(200, "root", "PATCH", path+"/"+id, `{"Expiration":null}`); got.get(t, "Expiration") != nil || !srv.secretMatches("c", value) {
-		t.Errorf("without expiration %s", got.body)
+		t.Errorf("without an expiration: got %s", got.body)
 	}
 	for _, call := range [][2]string{{"GET", ""}, {"PATCH", `{"Name":"n"}`}, {"DELETE", ""}} {
 		for _, missing := range []string{path + "/none", "/v1/apiclients/d/secrets/" + id, "/v1/apiclients/none/secrets/" + id} {
@@ -254,7 +255,7 @@ func TestClientSecrets(t *testing.T) {
 	}
 	srv.expect(204, "root", "DELETE", path+"/"+id, "")
 	if c, err := srv.store.Client(srv.ctx, "c"); err != nil || c.Public {
-		t.Errorf("without its secret the client is public: %v, error %v", c.Public, err)
+		t.Errorf("after the last secret was deleted: got public %v, error %v, want false", c.Public, err)
 	}
 	want := []string{
 		"apiclientsecret.created ApiClient/c/" + id, "apiclientsecret.updated ApiClient/c/" + id, "apiclientsecret.updated ApiClient/c/" + id,
@@ -271,7 +272,7 @@ func TestTenSecretsAtMost(t *testing.T) {
 	srv.expect(201, "root", "POST", "/v1/apiclients", `{"ID":"c","AppName":"n"}`)
 	got := atOnce(30, func(int) answer { return srv.call("root", "POST", "/v1/apiclients/c/secrets", `{}`) })
 	if got[201] != 10 || got[400] != 20 {
-		t.Errorf("answers %v", got)
+		t.Errorf("got the answers %v, want 10 created and 20 refused", got)
 	}
 	srv.refuses(400, "ApiClientSecret.MaximumClientSecretsReached", "root", "POST", "/v1/apiclients/c/secrets", `{}`)
 }
@@ -309,13 +310,13 @@ func TestClientAssignments(t *testing.T) {
 	}
 	got := srv.expect(200, "root", "GET", "/v1/apiclients/c1", "")
 	if fmt.Sprintf("%v %v", got.get(t, "AssignedBuyerCount"), got.get(t, "AssignedSupplierCount")) != "2 1" {
-		t.Errorf("counts of %s", got.body)
+		t.Errorf("got the counts of %s, want 2 and 1", got.body)
 	}
 	for body, object := range map[string]string{
 		`{"ApiClientID":"none","BuyerID":"acme"}`: "ApiClient", `{"ApiClientID":"c1","BuyerID":"none"}`: "Buyer", `{"ApiClientID":"c1","SupplierID":"acme"}`: "Supplier",
 	} {
 		if a := srv.refuses(404, "NotFound", "root", "POST", path, body); !strings.Contains(a.body, `"ObjectType":"`+object+`"`) {
-			t.Errorf("%s: %s", body, a.body)
+			t.Errorf("%s: got %s, want a missing %s", body, a.body, object)
 		}
 	}
 	for _, body := range []string{`{"ApiClientID":"c1"}`, `{"BuyerID":"acme"}`, `{"ApiClientID":"c1","BuyerID":""}`, `{"ApiClientID":"c1","BuyerID":"a","SupplierID":"b"}`} {
@@ -327,14 +328,15 @@ func TestClientAssignments(t *testing.T) {
 	srv.refuses(404, "NotFound", "root", "DELETE", "/v1/buyers/none/ApiClients/Assignments/c1", "")
 	srv.refuses(404, "NotFound", "root", "DELETE", "/v1/suppliers/smith/ApiClients/Assignments/none", "")
 	if got := list(""); !strings.HasPrefix(got, "[c1,globex,null,c2,globex,null]") {
-		t.Errorf("left: %s", got)
+		t.Errorf("got the remaining assignments %s", got)
 	}
 	if got := srv.recorded(); len(got) != 7 || got[0] != "apiclientassignment.created ApiClient/c1/Buyer/acme" || got[6] != "apiclientassignment.deleted ApiClient/C1/Supplier/smith" {
-		t.Errorf("recorded %q", got)
+		t.Errorf("got the events %q", got)
 	}
 }
 
-// Administrators who assign one client at the same time lose nothing.
+// TestAssignmentRace tests that administrators that assign one client at the same time lose no
+// assignment.
 func TestAssignmentRace(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -346,7 +348,7 @@ func TestAssignmentRace(t *testing.T) {
 		return srv.call("root", "POST", "/v1/apiclients/assignments", fmt.Sprintf(`{"ApiClientID":"c","BuyerID":"b%d"}`, i))
 	})
 	if count := srv.expect(200, "root", "GET", "/v1/apiclients/c", "").get(t, "AssignedBuyerCount"); got[204] != 20 || fmt.Sprint(count) != "20" {
-		t.Errorf("answers %v, %v assignments", got, count)
+		t.Errorf("got the answers %v and %v assignments, want 20", got, count)
 	}
 }
 
@@ -357,5 +359,5 @@ func TestOwnClientStays(t *testing.T) {
 	srv.client("back-office", func(c *storage.Client) { c.AllowSeller = false })
 	srv.clientToken("keeper", "other", "ApiClientAdmin")
 	srv.refuses(409, "ApiClient.CannotDeleteLastFullAccess", "root", "DELETE", "/v1/apiclients/Back-Office", "")
-	srv.expect(204, "keeper", "DELETE", "/v1/apiclients/back-office", "") // another one may
+	srv.expect(204, "keeper", "DELETE", "/v1/apiclients/back-office", "") // another client may delete it
 }

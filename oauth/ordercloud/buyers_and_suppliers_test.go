@@ -17,7 +17,7 @@ func TestAccounts(t *testing.T) {
 		created := srv.expect(201, "root", "POST", of.path, `{"ID":"a1","Name":"Äpfel & Söhne","xp":{"tier":1,"more":{"x":1}}}`)
 		want := `{"ID":"a1","Name":"Äpfel \u0026 Söhne","Active":true,` + of.extra + `"DateCreated":"2026-03-01T12:00:00Z","xp":{"tier":1,"more":{"x":1}}}`
 		if created.body != want || created.header.Get("ETag") != `"1"` {
-			t.Errorf("created %s %s, want %s", created.header.Get("ETag"), created.body, want)
+			t.Errorf("created: got %s %s, want %s", created.header.Get("ETag"), created.body, want)
 		}
 		one := of.path + "/a1"
 		if got := srv.expect(200, "root", "GET", one, ""); got.body != want || got.header.Get("ETag") != `"1"` {
@@ -25,17 +25,17 @@ func TestAccounts(t *testing.T) {
 		}
 		srv.refuses(409, "IdExists", "root", "POST", of.path, `{"ID":"a1","Name":"Other"}`)
 		if again := srv.expect(200, "root", "PUT", one, want); again.header.Get("ETag") != `"2"` {
-			t.Errorf("what was read, written back: %s", again.body)
+			t.Errorf("written back unchanged: got %s", again.body)
 		}
 		patched := srv.expect(200, "root", "PATCH", one, `{"Active":false,"xp":{"more":{"y":2},"tier":null}}`)
 		if patched.get(t, "Active") != false || patched.get(t, "xp.tier") != nil || patched.get(t, "xp.more.x") == nil || patched.get(t, "xp.more.y") == nil {
-			t.Errorf("patched %s", patched.body)
+			t.Errorf("patched: got %s", patched.body)
 		}
 		srv.refuses(412, "PreconditionFailed", "root", "PUT", one, `{"ID":"a1","Name":"Stale"}`, "If-Match", `"2"`)
 		srv.refuses(412, "PreconditionFailed", "root", "DELETE", one, "", "If-Match", `"2"`)
 		renamed := srv.expect(200, "root", "PUT", one, `{"ID":"a2","Name":"New"}`, "If-Match", `"3"`)
 		if renamed.get(t, "ID") != "a2" || renamed.get(t, "Active") != true {
-			t.Errorf("renamed %s", renamed.body)
+			t.Errorf("renamed: got %s", renamed.body)
 		}
 		gone := srv.refuses(404, "NotFound", "root", "GET", one, "")
 		if want := `{"Errors":[{"ErrorCode":"NotFound","Message":"Object not found.","Data":{"ObjectID":"a1","ObjectType":"` + of.object + `"}}]}`; gone.body != want {
@@ -54,7 +54,7 @@ func TestAccounts(t *testing.T) {
 		}
 		generated := srv.expect(201, "root", "POST", of.path, `{"Name":"without"}`)
 		if id, _ := generated.get(t, "ID").(string); len(id) != 36 {
-			t.Errorf("generated %s", generated.body)
+			t.Errorf("got %s, want a generated ID", generated.body)
 		}
 	}
 }
@@ -108,7 +108,7 @@ func TestBadAccounts(t *testing.T) {
 	srv.refuses(400, "Request.InvalidRequestBody", "root", "POST", "/v1/buyers", `[]`)
 	srv.refuses(415, "Request.InvalidContentType", "root", "POST", "/v1/buyers", `{"Name":"a"}`, "Content-Type", "text/plain")
 	if got := srv.expect(200, "root", "GET", "/v1/buyers", "").ids(t); len(got) != 0 {
-		t.Errorf("half-written: %v", got)
+		t.Errorf("after refused requests: got %v, want none", got)
 	}
 	srv.expect(201, "root", "POST", "/v1/buyers", `{"ID":"ok","Name":"{{.Name}} <b>$(id)</b> ${jndi:ldap://x}"}`)
 }

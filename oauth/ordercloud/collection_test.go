@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// atOnce runs f for 0 to n-1 at the same time and counts what it answers.
+// atOnce calls f for 0 to n-1 at the same time and counts the statuses of the answers.
 func atOnce(n int, f func(i int) answer) map[int]int {
 	counts := map[int]int{}
 	var mu sync.Mutex
@@ -27,8 +27,8 @@ func atOnce(n int, f func(i int) answer) map[int]int {
 	return counts
 }
 
-// Fifty administrators change a member each; none undoes what another did,
-// whether or not the collection works in transactions.
+// TestNoPatchIsLost tests that fifty administrators that each change a different member lose no
+// change, whether or not the collection uses transactions.
 func TestNoPatchIsLost(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -39,11 +39,11 @@ func TestNoPatchIsLost(t *testing.T) {
 			return srv.call("root", "PATCH", path, fmt.Sprintf(`{"xp":{"m%d":{"by":%d}}}`, i, i))
 		})
 		if counts[200] != 50 {
-			t.Errorf("%s: answers %v", path, counts)
+			t.Errorf("%s: got the answers %v, want 50 times 200", path, counts)
 		}
 		got := srv.expect(200, "root", "GET", path, "")
 		if xp, _ := got.get(t, "xp").(map[string]any); len(xp) != 50 || got.header.Get("ETag") != `"51"` {
-			t.Errorf("%s: version %s with %d of 50 members", path, got.header.Get("ETag"), len(xp))
+			t.Errorf("%s: got version %s with %d of 50 members", path, got.header.Get("ETag"), len(xp))
 		}
 	}
 }
@@ -57,19 +57,20 @@ func TestOnlyOneCreates(t *testing.T) {
 		"/v1/buyers":           `{"ID":"%s","Name":"n"}`,
 	} {
 		if got := atOnce(50, func(int) answer { return srv.call("root", "POST", path, fmt.Sprintf(body, "posted")) }); got[201] != 1 || got[409] != 49 {
-			t.Errorf("POST %s: answers %v", path, got)
+			t.Errorf("POST %s: got the answers %v, want one 201 and 49 times 409", path, got)
 		}
 		// The first PUT creates the object. The others replace it.
 		if got := atOnce(50, func(int) answer { return srv.call("root", "PUT", path+"/put", fmt.Sprintf(body, "put")) }); got[200] != 50 {
-			t.Errorf("PUT %s: answers %v", path, got)
+			t.Errorf("PUT %s: got the answers %v, want 50 times 200", path, got)
 		}
 		if got := srv.expect(200, "root", "GET", path+"/put", "").header.Get("ETag"); got != `"50"` {
-			t.Errorf("%s: version %s after 50 writes", path, got)
+			t.Errorf("%s: got version %s after 50 writes, want 50", path, got)
 		}
 	}
 }
 
-// Of administrators who read the same version one may write.
+// TestIfMatchRace tests that of several administrators that read the same version one may
+// write.
 func TestIfMatchRace(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -79,7 +80,7 @@ func TestIfMatchRace(t *testing.T) {
 		return srv.call("root", "PATCH", path, fmt.Sprintf(`{"Name":"by %d"}`, i), "If-Match", `"1"`)
 	})
 	if got[200] != 1 || got[412] != 19 {
-		t.Errorf("answers %v", got)
+		t.Errorf("got the answers %v, want one 200 and 19 times 412", got)
 	}
 }
 
@@ -158,22 +159,23 @@ func TestUnauthorized(t *testing.T) {
 	srv := newServer(t)
 	a := srv.refuses(401, "InvalidToken", "", "GET", "/v1/apiclients", "")
 	if got := a.header.Get("WWW-Authenticate"); got != `Bearer realm="latchkey"` {
-		t.Errorf("without a token: %s", got) // RFC 6750 §3.1: no error code
+		t.Errorf("without a token: got %s", got) // RFC 6750 §3.1: no error code
 	}
 	a = srv.refuses(401, "InvalidToken", "forged", "GET", "/v1/apiclients", "")
 	if got := a.header.Get("WWW-Authenticate"); !strings.Contains(got, `error="invalid_token"`) {
-		t.Errorf("with a forged one: %s", got)
+		t.Errorf("with a forged token: got %s", got)
 	}
 	srv.clientToken("reader", "back-office", "ApiClientReader")
 	a = srv.refuses(403, "Auth.InsufficientRoles", "reader", "POST", "/v1/apiclients", `{"AppName":"n"}`)
 	want := `{"Errors":[{"ErrorCode":"Auth.InsufficientRoles","Message":"User does not have role(s) required to perform this action.","Data":{"AssignedRoles":["ApiClientReader"],"SufficientRoles":["FullAccess","ApiClientAdmin"]}}]}`
 	if a.body != want {
-		t.Errorf("body %s", a.body)
+		t.Errorf("got the body %s, want %s", a.body, want)
 	}
 	srv.expect(200, "reader", "GET", "/v1/apiclients", "")
 }
 
-// Nobody reads what stands in the way of whom: each list says its own fields.
+// TestEveryListHasItsFields tests that the error about an unknown field names the fields of the
+// list.
 func TestEveryListHasItsFields(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)

@@ -8,7 +8,8 @@ import (
 	"latchkey/oauth/token"
 )
 
-// No route tells or changes anything of another party's, whatever the roles.
+// TestPeopleAreIsolated tests that no route shows or changes data of another company, whatever
+// the roles.
 func TestPeopleAreIsolated(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -45,32 +46,32 @@ func TestPeopleAreIsolated(t *testing.T) {
 				tried++
 				a := srv.call(token, r.Method, path, `{"ID":"evil","Name":"evil"}`)
 				if a.status != http.StatusForbidden && a.status != http.StatusNotFound {
-					t.Errorf("%s: %s %s: %d %s", token, r.Method, path, a.status, a.body)
+					t.Errorf("%s: %s %s: got %d %s, want 403 or 404", token, r.Method, path, a.status, a.body)
 				}
-				shown := strings.ReplaceAll(a.body, `"ObjectID":"`+targets.Replace("{buyerID}")+`"`, "") // as in the path
+				shown := strings.ReplaceAll(a.body, `"ObjectID":"`+targets.Replace("{buyerID}")+`"`, "") // the ID in the path of the request
 				shown = strings.ReplaceAll(shown, `"ObjectID":"`+targets.Replace("{supplierID}")+`"`, "")
 				for _, text := range foreign {
 					if strings.Contains(shown, text) {
-						t.Errorf("%s: %s %s tells %q: %s", token, r.Method, path, text, a.body)
+						t.Errorf("%s: %s %s: got %q in %s, want it hidden", token, r.Method, path, text, a.body)
 					}
 				}
 			}
 			for _, token := range []string{"", "nonsense"} {
 				if a := srv.call(token, r.Method, path, "{}"); a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") == "" {
-					t.Errorf("token %q: %s %s: %d %v", token, r.Method, path, a.status, a.header)
+					t.Errorf("token %q: %s %s: got %d %v, want 401", token, r.Method, path, a.status, a.header)
 				}
 			}
 		}
 	}
 	if tried < 100 {
-		t.Errorf("only %d attempts", tried)
+		t.Errorf("got only %d attempts", tried)
 	}
 	if after := srv.everybody(); after != before {
 		t.Errorf("before %s\nafter %s", before, after)
 	}
 }
 
-// everybody is what an administrator sees.
+// everybody returns all users as an administrator sees them.
 func (srv *testServer) everybody() string {
 	srv.t.Helper()
 	var all strings.Builder
@@ -82,8 +83,8 @@ func (srv *testServer) everybody() string {
 	return all.String()
 }
 
-// A user of one company does not reach another's by its own company's paths, nor
-// by lists.
+// TestOwnPathsStayOwn tests that a user of one company does not reach users of another company
+// through the paths and lists of its own company.
 func TestOwnPathsStayOwn(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -97,7 +98,7 @@ func TestOwnPathsStayOwn(t *testing.T) {
 	for _, query := range []string{"", "?search=ann", "?sortBy=Email", "?ID=ann|gus|sue", "?AccountUID=x", "?UID=x", "?PasswordHash=x"} {
 		a := srv.expect(200, "gus", "GET", "/v1/buyers/globex/users"+query, "")
 		if strings.Contains(a.body, "ann") || strings.Contains(a.body, "sue") || strings.Contains(a.body, "ada") {
-			t.Errorf("%s: %s", query, a.body)
+			t.Errorf("%s: got %s, want no users of other companies", query, a.body)
 		}
 	}
 	for _, query := range []string{"?CompanyID=x", "?Password=x", "?sortBy=AccountUID", "?search=x&searchOn=PasswordHash"} {

@@ -13,7 +13,7 @@ import (
 	"latchkey/storage"
 )
 
-// requests lists what was written down, the oldest first.
+// requests returns the stored code requests, oldest first.
 func (srv *testServer) requests() []storage.CodeRequest {
 	srv.t.Helper()
 	found, err := srv.store.ListRequests(srv.ctx, storage.Query{Limit: 100, Sort: []storage.Order{{Field: "CreatedAt"}}})
@@ -56,7 +56,7 @@ func TestRequestsForMessages(t *testing.T) {
 			srv.advance(time.Second)
 			a := srv.expect(204, token, "POST", test.path, test.body)
 			if a.body != "" || a.header.Get("Cache-Control") != "no-store" || len(a.header) != 1 {
-				t.Errorf("%s: %v %s", test.path, a.header, a.body)
+				t.Errorf("%s: got %v %s", test.path, a.header, a.body)
 			}
 			want := test.want
 			want.ClientID, want.ProfileID, want.TraceID = "shop", storage.DefaultProfileID, "trace-1"
@@ -64,7 +64,7 @@ func TestRequestsForMessages(t *testing.T) {
 			all := srv.requests()
 			got := all[len(all)-1]
 			if test.life == 0 {
-				test.life = got.ExpiresAt.Sub(got.CreatedAt) // of a message without a code
+				test.life = got.ExpiresAt.Sub(got.CreatedAt) // messages without codes have another lifetime
 			}
 			want.ID, want.ExpiresAt = got.ID, srv.now().Add(test.life)
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -103,7 +103,7 @@ func TestRequestsForMessages(t *testing.T) {
 	srv.refuses(413, "Request.InvalidRequestBody", "", "POST", otpPath, `{"ClientID":"shop","Username":"`+strings.Repeat("x", maxRequestBytes)+`"}`)
 	srv.refuses(415, "Request.InvalidContentType", "", "POST", otpPath, `ClientID=shop&Username=ann`, "Content-Type", "application/x-www-form-urlencoded")
 	if got := len(srv.requests()); got != before {
-		t.Errorf("%d refused requests were written down", got-before)
+		t.Errorf("got %d stored requests of refused calls, want none", got-before)
 	}
 }
 
@@ -122,12 +122,12 @@ func TestRenewalOrigins(t *testing.T) {
 		cfg := srv.config
 		cfg.RenewalOrigins = []string{origin}
 		if _, err := New(cfg); err == nil {
-			t.Errorf("origin %q was taken", origin)
+			t.Errorf("origin %q was accepted, want an error", origin)
 		}
 	}
 }
 
-// verification gives a login a code as the worker would.
+// verification issues a verification code for a login, as the worker does.
 func (srv *testServer) verification(username, clientID, text string) {
 	srv.t.Helper()
 	l := srv.login(username)
@@ -168,7 +168,7 @@ func TestRenewal(t *testing.T) {
 	} {
 		srv.refuses(400, test.code, "", "PUT", test.path, test.body)
 	}
-	// However it is wrong, and whoever is meant, the answer is one.
+	// The answer is the same for every wrong code and every user.
 	const wrong = `{"Errors":[{"ErrorCode":"PasswordReset.InvalidVerification","Message":"Incorrect verification code or username.","Data":null}]}`
 	for _, test := range []struct{ path, body string }{
 		{path + "x", body("shop", "ann", "Another-Horse-8")},
@@ -180,16 +180,16 @@ func TestRenewal(t *testing.T) {
 	} {
 		a := srv.expect(400, "", "PUT", test.path, test.body)
 		if a.body != wrong || len(a.header) != 2 {
-			t.Errorf("%s %s: %v %s", test.path, test.body, a.header, a.body)
+			t.Errorf("%s %s: got %v %s", test.path, test.body, a.header, a.body)
 		}
 	}
 	srv.userToken("ann", "shop", "ann")
 	srv.advance(time.Second)
 	if a := srv.expect(204, "nonsense", "PUT", path, body("SHOP", "ANN", "Another-Horse-8")); a.body != "" {
-		t.Errorf("body %s", a.body)
+		t.Errorf("got the body %s, want none", a.body)
 	}
 	if !srv.hasPassword("ann", "Another-Horse-8") || !srv.hasPassword("gus", testPassword) {
-		t.Error("the passwords are others")
+		t.Error("got other passwords")
 	}
 	srv.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
 	srv.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", path, body("shop", "ann", "Yet-Another-9"))
@@ -206,7 +206,8 @@ func (l limitedCodes) Request(context.Context, storage.Client, otp.Request) erro
 	return &storage.LimitError{Budget: "recipient", Until: l.until}
 }
 
-// Who asks too often is told to wait, whoever it asks for.
+// TestLimitedRequests tests that a caller that asks too often must wait, for known and unknown
+// users.
 func TestLimitedRequests(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, func(c *Config) { c.Codes = limitedCodes{c.Codes, c.Now().Add(90 * time.Second)} })
@@ -214,7 +215,7 @@ func TestLimitedRequests(t *testing.T) {
 	for _, name := range []string{"ann", "nobody"} {
 		a := srv.refuses(429, "TooManyRequests", "", "POST", "/v1/password/reset", `{"ClientID":"shop","Username":"`+name+`"}`)
 		if a.header.Get("Retry-After") != "90" {
-			t.Errorf("headers %v", a.header)
+			t.Errorf("got the headers %v, want Retry-After: 90", a.header)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"latchkey/storage"
 )
 
-// FuzzListQuery takes the parameters of lists: a query that comes of them names
-// no field that the list has not, and asks for a page that there can be.
+// FuzzListQuery tests that parameters of lists give a query with existing fields and a page
+// that can exist, or an error.
 func FuzzListQuery(f *testing.F) {
 	for _, seed := range []string{
 		"", "page=2&pageSize=100&sortBy=!Name,ID", "search=a*b&searchOn=Name", "Name=a|b*&Age=>3", "Name=!*", "Active=true|false",
@@ -27,16 +27,16 @@ func FuzzListQuery(f *testing.F) {
 		q, err := c.query(list, []string{"ID", "Name"})
 		if err != nil {
 			if answer := answerTo(err, time.Now()); answer.status < 400 || answer.status > 499 {
-				t.Errorf("%q: %v", query, err)
+				t.Errorf("%q: got %v, want a 4xx status", query, err)
 			}
 			return
 		}
 		if q.Limit < 1 || q.Limit > maxPageSize || q.Offset < 0 || q.Offset%q.Limit != 0 || q.Offset/q.Limit >= maxPage {
-			t.Errorf("%q: from %d, %d of them", query, q.Offset, q.Limit)
+			t.Errorf("%q: got the offset %d and the limit %d", query, q.Offset, q.Limit)
 		}
 		for _, o := range q.Sort {
 			if !slices.Contains(records, o.Field) {
-				t.Errorf("%q: sorted by %q", query, o.Field)
+				t.Errorf("%q: got the order %q, want a field of the list", query, o.Field)
 			}
 		}
 		checkConditions(t, query, q.Where, records)
@@ -47,11 +47,11 @@ func checkConditions(t *testing.T, query string, where []storage.Condition, reco
 	t.Helper()
 	for _, c := range where {
 		if len(c.Fields) == 0 || len(c.Tests) == 0 {
-			t.Errorf("%q: condition %+v", query, c)
+			t.Errorf("%q: got the condition %+v", query, c)
 		}
 		for _, name := range c.Fields {
 			if !slices.Contains(records, name) {
-				t.Errorf("%q: filters by %q", query, name)
+				t.Errorf("%q: got a filter by %q, want a field of the list", query, name)
 			}
 		}
 	}

@@ -25,7 +25,7 @@ func on(field string, tests ...storage.Test) storage.Condition {
 	return storage.Condition{Fields: []string{field}, Tests: tests}
 }
 
-// listCall is a GET request for a list.
+// listCall returns the call of a GET request for a list.
 func listCall(query string) (*call, error) {
 	request := httptest.NewRequest("GET", "/v1/x", nil)
 	request.URL.RawQuery = query
@@ -48,9 +48,9 @@ func TestListFilters(t *testing.T) {
 	fold, like := storage.OpEqualFold, storage.OpLikeFold
 	tests := map[string][]storage.Condition{
 		"Name=a":       {on("Name", storage.Test{Op: fold, Value: "a"})},
-		"name=A":       {on("Name", storage.Test{Op: fold, Value: "A"})}, // in whatever case the field is named
+		"name=A":       {on("Name", storage.Test{Op: fold, Value: "A"})}, // field names ignore case
 		"Name=a|b*|!c": {on("Name", storage.Test{Op: fold, Value: "c", Not: true}), on("Name", storage.Test{Op: fold, Value: "a"}, storage.Test{Op: like, Value: "b*"})},
-		// Negated alternatives hold together: a value other than a and other than b.
+		// Negated alternatives apply together: a value that is neither a nor b.
 		"Name=!a|!b":                {on("Name", storage.Test{Op: fold, Value: "a", Not: true}), on("Name", storage.Test{Op: fold, Value: "b", Not: true})},
 		"Name=a&Name=b":             {on("Name", storage.Test{Op: fold, Value: "a"}), on("Name", storage.Test{Op: fold, Value: "b"})},
 		"Name=*":                    {on("Name", storage.Test{Op: storage.OpEmpty, Not: true})},
@@ -110,7 +110,8 @@ func TestListFaults(t *testing.T) {
 		"sortBy=Nothing": "sortBy", "sortBy=xp": "sortBy", "sortBy=xp.": "sortBy",
 		"search=a&searchOn=Active": "searchOn", "search=a&searchOn=Nothing": "searchOn",
 		"xp=1": "xp", "xp.=1": "xp.", "Hidden=1": "Hidden",
-		// Misspelt parameters and fields are not ignored: the list would have more than was asked for.
+		// Misspelled parameters and fields are not ignored. Otherwise the list would have more
+		// records than requested.
 		"pagesize=1": "pagesize", "Page=1": "Page", "serach=x": "serach", "Nmae=x": "Nmae", "Minuts=1": "Minuts", "hidden=1": "hidden", "DateCretaed=*": "DateCretaed",
 		"page=1&page=2": "page", "search=a&search=b": "search",
 		"DateCreated=yesterday": "DateCreated", "DateCreated=*1*": "DateCreated",
@@ -163,7 +164,7 @@ func TestAskMemory(t *testing.T) {
 	none := func(row, string) string { return "" }
 	page, err := ask(storage.Query{Limit: 1}, rows, none)
 	if err != nil || page.Total != 4 || page.Next != "1" {
-		t.Errorf("%+v, %v", page, err)
+		t.Errorf("got %+v, error %v", page, err)
 	}
 	for _, key := range []string{"-1", "x", "99999999999999999999"} {
 		if _, err := ask(storage.Query{Limit: 1, After: key}, rows, none); !errors.Is(err, storage.ErrQuery) {

@@ -35,19 +35,19 @@ func TestMe(t *testing.T) {
 		admin := name + "-admin"
 		saved := srv.expect(200, admin, "PUT", "/v1/me", want, "If-Match", got.header.Get("ETag"))
 		if saved.body != want {
-			t.Errorf("what was read, written back: %s", saved.body)
+			t.Errorf("written back unchanged: got %s", saved.body)
 		}
 		srv.refuses(412, "PreconditionFailed", admin, "PATCH", "/v1/me", `{"FirstName":"x"}`, "If-Match", got.header.Get("ETag"))
 		patched := srv.expect(200, admin, "PATCH", "/v1/me", `{"Username":"new-`+name+`","FirstName":"New","Email":"new@example.com","Phone":"7","xp":{"a":1}}`)
 		if patched.get(t, "FirstName") != "New" || patched.get(t, "LastName") != "Last" || patched.get(t, "Username") != "new-"+name || patched.get(t, "xp.a") == nil {
-			t.Errorf("patched %s", patched.body)
+			t.Errorf("patched: got %s", patched.body)
 		}
 		for _, body := range []string{`{"Active":false}`, `{"ID":"other"}`, `{"Username":""}`, `{"active":false}`, `{"PasswordProfileID":"x"}`} {
 			srv.refuses(400, "ValidationFailure", admin, "PATCH", "/v1/me", body)
 		}
 		srv.expect(200, admin, "PATCH", "/v1/me", `{"CompanyID":"globex","AvailableRoles":["FullAccess"],"Roles":["FullAccess"],"BuyerID":"globex","Buyer":{"ID":"globex"},"Seller":{"ID":"x"}}`)
 		if u := srv.user("new-" + name); u.ID != name || !u.Active {
-			t.Errorf("stored %+v", u)
+			t.Errorf("got the stored user %+v", u)
 		}
 		if again := srv.expect(200, name, "GET", "/v1/me", ""); again.get(t, "AvailableRoles") == nil || again.get(t, "Username") != "new-"+name {
 			t.Errorf("got %s", again.body)
@@ -72,28 +72,28 @@ func TestOwnPassword(t *testing.T) {
 	}
 	srv.advance(time.Second)
 	if a := srv.expect(204, "ann", "POST", "/v1/me/password", `{"NewPassword":"Another-Horse-8"}`); a.body != "" {
-		t.Errorf("body %s", a.body)
+		t.Errorf("got the body %s, want none", a.body)
 	}
 	if !srv.hasPassword("ann", "Another-Horse-8") {
-		t.Error("the password is another")
+		t.Error("the new password was not set")
 	}
 	srv.expect(200, "ann", "GET", "/v1/me", "")
 	srv.refuses(401, "Auth.TokenRevoked", "elsewhere", "GET", "/v1/me", "")
 	srv.userToken("elsewhere", "shop", "ann", "MeAdmin")
 	srv.advance(time.Second)
 	if a := srv.expect(200, "ann", "PATCH", "/v1/me", `{"Password":"Yet-Another-9"}`); a.get(t, "Password") != nil {
-		t.Errorf("the password is shown: %s", a.body)
+		t.Errorf("got the password in %s, want it hidden", a.body)
 	}
 	if !srv.hasPassword("ann", "Yet-Another-9") {
-		t.Error("the password is another")
+		t.Error("the new password was not set")
 	}
 	srv.expect(200, "ann", "GET", "/v1/me", "")
 	srv.refuses(401, "Auth.TokenRevoked", "elsewhere", "GET", "/v1/me", "")
 }
 
-// TestOwnCredentials tests that each kind of token changes what its user signs in with or is
-// reached by, at every route, if it may change the password, and otherwise none of it. Other
-// members, and other users, are not concerned.
+// TestOwnCredentials tests which tokens may change the credentials and the addresses of their
+// user. A token that may change the password may change all of them, at every route. Another
+// token may change none of them. The rule does not apply to other members and other users.
 func TestOwnCredentials(t *testing.T) {
 	t.Parallel()
 	const signIn = "Auth.PasswordSignInRequired"
@@ -101,7 +101,7 @@ func TestOwnCredentials(t *testing.T) {
 		amr     []string
 		purpose storage.Purpose
 		roles   []string
-		code    string // of the refusal; empty: it may
+		code    string // code of the refusal; empty if the change is allowed
 	}{
 		"password":                           {[]string{"pwd"}, "", nil, ""},
 		"code":                               {[]string{"otp"}, "", nil, signIn},
@@ -132,13 +132,13 @@ func TestOwnCredentials(t *testing.T) {
 					srv.changesItself(user, path, test.code)
 				}
 			}
-			srv.expect(200, "ada", "PATCH", "/v1/buyers/globex/users/gus", `{"Email":"gus2@example.com"}`) // somebody else
+			srv.expect(200, "ada", "PATCH", "/v1/buyers/globex/users/gus", `{"Email":"gus2@example.com"}`) // another user
 		})
 	}
 }
 
-// changesItself lets a user change each of its credentials at the path, which
-// must be refused with the code; without a code it must be done.
+// changesItself lets a user change each of its credentials at the path. The changes must be
+// refused with the code, or succeed if code is empty.
 func (srv *testServer) changesItself(user, path, code string) {
 	srv.t.Helper()
 	shown := srv.expect(200, user, "GET", path, "")
@@ -160,10 +160,10 @@ func (srv *testServer) changesItself(user, path, code string) {
 		srv.refuses(403, code, user, "PUT", path, string(replacement))
 	}
 	if code != "" {
-		srv.refuses(403, code, user, "PUT", path, `{"ID":"`+user+`","Username":"`+user+`","Active":true}`) // takes the address away
-		srv.expect(200, user, "PUT", path, shown.body)                                                     // changes nothing
+		srv.refuses(403, code, user, "PUT", path, `{"ID":"`+user+`","Username":"`+user+`","Active":true}`) // removes the address
+		srv.expect(200, user, "PUT", path, shown.body)                                                     // changes no member
 		if after := srv.expect(200, user, "GET", path, ""); after.body != shown.body {
-			srv.t.Errorf("%s became %s", shown.body, after.body)
+			srv.t.Errorf("got %[2]s, want %[1]s", shown.body, after.body)
 		}
 	}
 	srv.expect(200, user, "PATCH", path, `{"FirstName":"New"}`)
@@ -177,13 +177,13 @@ func TestOwnTokens(t *testing.T) {
 	srv.userToken("gus", "shop", "gus")
 	srv.advance(time.Second)
 	if a := srv.expect(204, "ann", "DELETE", "/v1/me/tokens", ""); a.body != "" {
-		t.Errorf("body %s", a.body)
+		t.Errorf("got the body %s, want none", a.body)
 	}
 	srv.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
 	srv.expect(200, "gus", "GET", "/v1/me", "")
 }
 
-// Nobody who shops anonymously changes the user that all of them are.
+// TestSharedUser tests that anonymous shoppers cannot change the user that they share.
 func TestSharedUser(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)

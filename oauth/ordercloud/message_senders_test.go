@@ -39,18 +39,18 @@ func TestMessageSenders(t *testing.T) {
 		`"URL":"https://hook.example/{messagetype}","ElevatedRoles":["MeAdmin"],"SharedKey":null,"xp":{"template":"t1"},` +
 		`"DeliveryConfigID":null,"AllowAllBuyers":true,"Active":true}`
 	if created.body != want || created.header.Get("ETag") != `"1"` {
-		t.Errorf("created %s, want %s", created.body, want)
+		t.Errorf("created: got %s, want %s", created.body, want)
 	}
 	if got := srv.expect(200, "root", "GET", senderPath+"/hook", "").body; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if s := srv.sender("hook"); srv.opened(s.SharedKey, wire.SharedKeyContext) != "left-Horse" || !s.Active || s.RealmID != storage.DefaultRealmID {
-		t.Errorf("stored %+v", s)
+		t.Errorf("got the stored sender %+v", s)
 	}
 	srv.refuses(409, "IdExists", "root", "POST", senderPath, hook)
 	srv.expect(200, "root", "PATCH", senderPath+"/hook", `{"Active":false,"xp":{"template":null,"b":1}}`)
 	if s := srv.sender("hook"); srv.opened(s.SharedKey, wire.SharedKeyContext) != "left-Horse" || s.Active || string(s.XP) != `{"b":1}` {
-		t.Errorf("patched %+v", s)
+		t.Errorf("patched: got %+v", s)
 	}
 	srv.expect(200, "root", "PATCH", senderPath+"/hook", `{"SharedKey":"right-Horse"}`)
 	if got := srv.opened(srv.sender("hook").SharedKey, wire.SharedKeyContext); got != "right-Horse" {
@@ -58,12 +58,12 @@ func TestMessageSenders(t *testing.T) {
 	}
 	srv.expect(200, "root", "PUT", senderPath+"/hook", `{"Name":"Console","MessageTypes":["OneTimePassword"],"Kind":"console"}`)
 	if s := srv.sender("hook"); len(s.SharedKey.Data) != 0 || s.Kind != storage.ConsoleSender || !s.Active {
-		t.Errorf("put %+v", s)
+		t.Errorf("replaced: got %+v", s)
 	}
 	srv.expect(204, "root", "DELETE", senderPath+"/hook", "")
 	srv.refuses(404, "NotFound", "root", "GET", senderPath+"/hook", "")
 	if got := srv.recorded(); len(got) != 5 || got[0] != "messagesender.created MessageSender/hook" {
-		t.Errorf("recorded %q", got)
+		t.Errorf("got the events %q", got)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestBadMessageSenders(t *testing.T) {
 	srv := newServer(t)
 	a := srv.refuses(400, "MessageSenders.UrlRequired", "root", "POST", senderPath, `{"ID":"s","Name":"n","MessageTypes":["OneTimePassword"],"SharedKey":"k"}`)
 	if want := `{"Errors":[{"ErrorCode":"MessageSenders.UrlRequired","Message":"Url is required when no delivery configuration is specified.","Data":{"Path":"URL"}}]}`; a.body != want {
-		t.Errorf("body %s", a.body)
+		t.Errorf("got the body %s", a.body)
 	}
 	srv.refuses(400, "MessageSenders.SharedKeyRequired", "root", "POST", senderPath, `{"ID":"s","Name":"n","MessageTypes":["OneTimePassword"],"URL":"https://x.example"}`)
 	for body, paths := range map[string]string{
@@ -86,16 +86,17 @@ func TestBadMessageSenders(t *testing.T) {
 	} {
 		got := srv.call("root", "POST", senderPath, body)
 		if diff := cmp.Diff(paths, strings.Join(got.paths(), " ")); got.status != 400 || diff != "" {
-			t.Errorf("%s: %d\n%s", body, got.status, diff)
+			t.Errorf("%s: got %d, paths (-want +got):\n%s", body, got.status, diff)
 		}
 	}
 	if a := srv.refuses(404, "NotFound", "root", "POST", senderPath, `{"ID":"s","Name":"n","MessageTypes":["OneTimePassword"],"DeliveryConfigID":"none"}`); !strings.Contains(a.body, `"ObjectType":"DeliveryConfig"`) {
-		t.Errorf("body %s", a.body)
+		t.Errorf("got the body %s", a.body)
 	}
 	srv.refuses(404, "NotFound", "root", "GET", senderPath+"/s", "")
 }
 
-// Integrations of the other dialect are not shown here, and cannot be changed.
+// TestForeignSendersAreHidden tests that integrations of the other dialect are not shown here
+// and cannot be changed.
 func TestForeignSendersAreHidden(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -106,7 +107,7 @@ func TestForeignSendersAreHidden(t *testing.T) {
 	})
 	srv.must(err)
 	if got := srv.expect(200, "root", "GET", senderPath, ""); fmt.Sprintf("%v %v", got.ids(t), got.get(t, "Meta.TotalCount")) != "[hook] 1" {
-		t.Errorf("listed %s", got.body)
+		t.Errorf("listed: got %s, want hook alone", got.body)
 	}
 	for method, body := range map[string]string{"GET": "", "PATCH": `{"URL":"https://evil.example"}`, "DELETE": ""} {
 		srv.refuses(404, "NotFound", "root", method, senderPath+"/foreign", body)
@@ -115,10 +116,10 @@ func TestForeignSendersAreHidden(t *testing.T) {
 	srv.refuses(404, "NotFound", "root", "POST", senderPath+"/assignments", `{"MessageSenderID":"foreign"}`)
 	srv.refuses(404, "NotFound", "root", "DELETE", senderPath+"/foreign/assignments", "")
 	if got := srv.expect(200, "root", "GET", senderPath+"/assignments", "").get(t, "Meta.TotalCount"); fmt.Sprint(got) != "0" {
-		t.Errorf("%v assignments", got)
+		t.Errorf("got %v assignments, want 0", got)
 	}
 	if s := srv.sender("foreign"); s.URL != "https://f.example" || !s.AllowSeller {
-		t.Errorf("stored %+v", s)
+		t.Errorf("got the stored sender %+v, want no change", s)
 	}
 }
 
@@ -162,11 +163,11 @@ func TestSenderAssignments(t *testing.T) {
 		"?buyerID=!*&supplierID=!*": item("null", "null"), "?messageSenderID=other": "",
 	} {
 		if got := srv.expect(200, "root", "GET", path+query, "").body; !strings.HasSuffix(got, `"Items":[`+want+`]}`) {
-			t.Errorf("%s: %s", query, got)
+			t.Errorf("%s: got %s, want %s", query, got, want)
 		}
 	}
 	if s := srv.sender("hook"); !s.AllowSeller || len(s.AccountUIDs) != 2 {
-		t.Errorf("stored %+v", s)
+		t.Errorf("got the stored sender %+v", s)
 	}
 	for body, status := range map[string]int{
 		`{"MessageSenderID":"none"}`: 404, `{"MessageSenderID":"hook","BuyerID":"none"}`: 404, `{"BuyerID":"acme"}`: 400,
@@ -182,10 +183,10 @@ func TestSenderAssignments(t *testing.T) {
 	srv.refuses(404, "NotFound", "root", "DELETE", senderPath+"/hook/assignments", "")
 	srv.refuses(400, "ValidationFailure", "root", "DELETE", senderPath+"/hook/assignments?userID=ann", "")
 	if s := srv.sender("hook"); s.AllowSeller || len(s.AccountUIDs) != 1 || srv.opened(s.SharedKey, wire.SharedKeyContext) != "left-Horse" {
-		t.Errorf("stored %+v", s)
+		t.Errorf("got the stored sender %+v", s)
 	}
 	if got := srv.expect(200, "root", "GET", senderPath+"/CCListenerAssignments", "").body; got != `{"Meta":{"Page":1,"PageSize":20,"TotalCount":0,"TotalPages":0,"ItemRange":[0,0],"NextPageKey":null},"Items":[]}` {
-		t.Errorf("listeners %s", got)
+		t.Errorf("got the listeners %s", got)
 	}
 	srv.refuses(400, "NotSupported", "root", "POST", senderPath+"/CCListenerAssignments", `{}`)
 }
@@ -205,32 +206,33 @@ func TestDeliveryConfigs(t *testing.T) {
 	created := srv.expect(201, "root", "POST", configPath, `{"ID":"d","Name":"D","DeliveryTargets":{"MessageSender":{"Endpoint":"https://d.example/{messagetype}","Secret":"left-Horse"}}}`)
 	want := `{"ID":"d","Name":"D","Enabled":true,"DeliveryTargets":{"MessageSender":{"Endpoint":"https://d.example/{messagetype}"},"Http":null}}`
 	if created.body != want || created.header.Get("ETag") != `"1"` {
-		t.Errorf("created %s, want %s", created.body, want)
+		t.Errorf("created: got %s, want %s", created.body, want)
 	}
 	if c := srv.deliveryConfig("d"); srv.opened(c.Secret, wire.DeliverySecretContext) != "left-Horse" || c.Target != storage.MessageSenderTarget {
-		t.Errorf("stored %+v", c)
+		t.Errorf("got the stored config %+v", c)
 	}
 	srv.refuses(409, "IdExists", "root", "POST", configPath, `{"ID":"d","Name":"D","DeliveryTargets":{"Http":{"Endpoint":"https://d.example"}}}`)
 	srv.expect(200, "root", "PATCH", configPath+"/d", `{"Enabled":false,"DeliveryTargets":{"MessageSender":{"Endpoint":"https://e.example"}}}`)
 	if c := srv.deliveryConfig("d"); srv.opened(c.Secret, wire.DeliverySecretContext) != "left-Horse" || c.Enabled || c.URL != "https://e.example" {
-		t.Errorf("patched %+v", c)
+		t.Errorf("patched: got %+v", c)
 	}
 	put := srv.expect(200, "root", "PUT", configPath+"/h", `{"Name":"H","DeliveryTargets":{"Http":{"Endpoint":"https://h.example","Secret":"s","CustomAuthHeaderName":"X-Api-Key","CustomAuthHeaderValue":"right-Horse"}}}`)
 	if want := `{"ID":"h","Name":"H","Enabled":true,"DeliveryTargets":{"MessageSender":null,"Http":{"Endpoint":"https://h.example","CustomAuthHeaderName":"X-Api-Key"}}}`; put.body != want {
-		t.Errorf("put %s, want %s", put.body, want)
+		t.Errorf("replaced: got %s, want %s", put.body, want)
 	}
 	if c := srv.deliveryConfig("h"); srv.opened(c.CustomAuthHeader, wire.DeliveryHeaderContext) != "right-Horse" || c.CustomAuthHeaderName != "X-Api-Key" {
-		t.Errorf("stored %+v", c)
+		t.Errorf("got the stored config %+v", c)
 	}
 	if got := srv.expect(200, "root", "GET", configPath+"?Enabled=true", "").ids(t); len(got) != 1 || got[0] != "h" {
-		t.Errorf("listed %v", got)
+		t.Errorf("listed: got %v, want h alone", got)
 	}
 	srv.expect(204, "root", "DELETE", configPath+"/d", "")
 	srv.refuses(404, "NotFound", "root", "DELETE", configPath+"/d", "")
 }
 
-// The value of a header is sent to the endpoint as it is. Whoever may change a
-// config but not read it must not get it by naming an endpoint of their own.
+// TestHeaderValueDoesNotMove tests that a change of the endpoint needs the value of the header
+// again. The value is sent to the endpoint as it is. Otherwise a caller that may change a
+// config but not read it could send the value to an endpoint of its own.
 func TestHeaderValueDoesNotMove(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -252,7 +254,7 @@ func TestHeaderValueDoesNotMove(t *testing.T) {
 	}
 	srv.expect(200, "root", "PATCH", configPath+"/h", `{"DeliveryTargets":{"Http":{"Endpoint":"https://other.example","CustomAuthHeaderName":null}}}`)
 	if got := srv.deliveryConfig("h").CustomAuthHeader; len(got.Data) != 0 {
-		t.Errorf("kept %+v", got)
+		t.Errorf("got the kept value %+v, want none", got)
 	}
 }
 

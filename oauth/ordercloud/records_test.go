@@ -26,35 +26,35 @@ func TestSigningKeys(t *testing.T) {
 	}
 	first := list("")
 	if len(first) != 1 || first[0].State != "active" || first[0].Alg != "ES256" || first[0].RetiresAt != nil {
-		t.Fatalf("keys %+v", first)
+		t.Fatalf("got the keys %+v, want one active key", first)
 	}
 	srv.recorded()
 	rotated := srv.expect(200, "root", "POST", path+"/rotate", `{"Alg":"ES256"}`)
 	heir, _ := rotated.get(t, "ID").(string)
 	if rotated.get(t, "State") != "announced" || heir == first[0].ID {
-		t.Errorf("rotated %s", rotated.body)
+		t.Errorf("rotated: got %s", rotated.body)
 	}
 	if again := srv.expect(200, "root", "POST", path+"/rotate", "").get(t, "ID"); again != heir {
-		t.Errorf("asked twice: %v and %s", again, heir)
+		t.Errorf("rotated again: got %v, want %s", again, heir)
 	}
 	srv.expect(200, "root", "POST", path+"/rotate", "{}")
 	if got := list("?State=announced&Alg=es*&sortBy=!CreatedAt"); len(got) != 1 || got[0].ID != heir {
-		t.Errorf("announced %+v", got)
+		t.Errorf("announced: got %+v", got)
 	}
 	if shown := srv.expect(200, "root", "GET", path+"/"+heir, "").body; strings.Contains(shown, "rivate") || !strings.Contains(shown, `"ActivatesAt":"2026-03-01T12:01:00Z"`) {
-		t.Errorf("shown %s", shown)
+		t.Errorf("got %s", shown)
 	}
 	srv.expect(204, "root", "POST", path+"/"+first[0].ID+"/revoke", "")
 	srv.expect(204, "root", "POST", path+"/"+first[0].ID+"/revoke", "")
 	if got := list("?State=active"); len(got) != 1 || got[0].ID != heir {
-		t.Errorf("active %+v", got)
+		t.Errorf("active: got %+v", got)
 	}
 	srv.refuses(404, "NotFound", "root", "POST", path+"/none/revoke", "")
 	srv.refuses(404, "NotFound", "root", "GET", path+"/none", "")
 	srv.refuses(400, "ValidationFailure", "root", "POST", path+"/rotate", `{"Alg":"HS256"}`)
 	srv.refuses(400, "ValidationFailure", "root", "POST", path+"/rotate", `{"Algorithm":"ES256"}`)
 	if got := srv.recorded(); len(got) != 5 || got[0] != "signingkey.rotated SigningKey/"+heir || got[4] != "signingkey.revoked SigningKey/"+first[0].ID {
-		t.Errorf("recorded %q", got)
+		t.Errorf("got the events %q", got)
 	}
 	srv.clientToken("reader", "back-office", "SigningKeyReader")
 	srv.expect(200, "reader", "GET", path, "")
@@ -75,7 +75,7 @@ func TestAuditEvents(t *testing.T) {
 	const path = "/v1/auditevents"
 	ids := srv.expect(200, "auditor", "GET", path+"?sortBy=ID", "").ids(t)
 	if len(ids) != 3 {
-		t.Fatalf("events %v", ids)
+		t.Fatalf("got the events %v, want 3", ids)
 	}
 	first, second, third := ids[0], ids[1], ids[2]
 	for query, want := range map[string][]string{
@@ -100,7 +100,7 @@ func TestAuditEvents(t *testing.T) {
 	srv.refuses(403, "Auth.InsufficientRoles", "other", "GET", path, "")
 }
 
-// request writes a request of ann's down that, if resolved, one message answers.
+// request stores a request of ann. If resolved, one message answers it.
 func (srv *testServer) request(id string, resolved bool) (code string) {
 	srv.t.Helper()
 	login := srv.login("ann")
@@ -131,7 +131,7 @@ func (srv *testServer) request(id string, resolved bool) (code string) {
 	return secret
 }
 
-// attempt lets a delivery of the message end in the state after 250 ms.
+// attempt ends a delivery of the message in the state after 250 ms.
 func (srv *testServer) attempt(messageID string, state storage.MessageState, problem string) {
 	srv.t.Helper()
 	claimed, err := srv.store.ClaimMessages(srv.ctx, srv.now(), srv.now().Add(time.Minute), 10)
@@ -147,7 +147,7 @@ func (srv *testServer) attempt(messageID string, state storage.MessageState, pro
 		}))
 		return
 	}
-	srv.t.Fatalf("message %s cannot be claimed", messageID)
+	srv.t.Fatalf("message %s was not claimed", messageID)
 }
 
 func TestRequestTimeline(t *testing.T) {
@@ -167,7 +167,7 @@ func TestRequestTimeline(t *testing.T) {
 	want := `{"ID":"r1","Type":"OneTimePassword","ClientID":"shop","Username":"Ann","Email":null,"TraceID":"t-r1",` +
 		`"CreatedAt":"2026-03-01T12:00:00Z","ExpiresAt":"2026-03-01T12:10:00Z","ResolvedAt":"2026-03-01T12:00:00Z"}`
 	if !strings.HasSuffix(listed.body, want+"]}") || fmt.Sprint(listed.ids(t)) != "[r2 r1]" {
-		t.Errorf("listed %s", listed.body)
+		t.Errorf("listed: got %s", listed.body)
 	}
 	for query, want := range map[string]string{
 		"?ResolvedAt=!*": "[r2]", "?ResolvedAt=*": "[r1]", "?Username=ann&sortBy=CreatedAt": "[r1 r2]", "?ClientID=other": "[]",
@@ -180,7 +180,7 @@ func TestRequestTimeline(t *testing.T) {
 	steps := func(id string) string {
 		got := srv.expect(200, "root", "GET", path+"/"+id, "")
 		if strings.Contains(got.body, code) {
-			t.Errorf("shows a code: %s", got.body)
+			t.Errorf("got a code in %s, want none", got.body)
 		}
 		var r wire.CodeRequest
 		srv.must(json.Unmarshal([]byte(got.body), &r))
@@ -198,12 +198,12 @@ func TestRequestTimeline(t *testing.T) {
 	}
 	retry := path + "/r1/messages/msg-r1/retry"
 	if got := srv.expect(200, "root", "POST", retry, "").body; got != `{"RequestID":"r1","MessageID":"msg-r1"}` || woken != 1 {
-		t.Errorf("retry %s, woken %d times", got, woken)
+		t.Errorf("retry: got %s, and the worker was woken %d times, want once", got, woken)
 	}
 	srv.attempt("msg-r1", storage.MessageDead, "410 Gone")
 	again, _ := srv.expect(200, "root", "POST", retry, "").get(t, "RequestID").(string)
 	if again == "r1" || fmt.Sprint(srv.expect(200, "root", "GET", path+"/"+again, "").get(t, "Username")) != "ann" || woken != 2 {
-		t.Errorf("retry of a dead message: request %q", again)
+		t.Errorf("retry of a dead message: got the request %q, want a new one", again)
 	}
 	srv.refuses(404, "NotFound", "root", "GET", path+"/none", "")
 	srv.refuses(404, "NotFound", "root", "POST", path+"/none/messages/msg-r1/retry", "")
@@ -214,17 +214,17 @@ func TestRequestTimeline(t *testing.T) {
 	}
 	a := srv.refuses(409, "Message.NoRetry", "root", "POST", retry, "")
 	if !strings.Contains(a.body, "its code expired at") || woken != 2 {
-		t.Errorf("refused %s", a.body)
+		t.Errorf("got the refusal %s", a.body)
 	}
 	if got := srv.recorded(); len(got) != 2 || got[0] != "message.retried Message/msg-r1" {
-		t.Errorf("recorded %q", got)
+		t.Errorf("got the events %q", got)
 	}
 	srv.clientToken("reader", "back-office", "OneTimePasswordReader")
 	srv.expect(200, "reader", "GET", path+"/r1", "")
 	srv.refuses(403, "Auth.InsufficientRoles", "reader", "POST", retry, "")
 }
 
-// rebuild makes the API anew after a change of its configuration.
+// rebuild creates the API again with a changed configuration.
 func (srv *testServer) rebuild() {
 	srv.t.Helper()
 	api, err := New(srv.config)

@@ -10,7 +10,8 @@ import (
 	"latchkey/storage"
 )
 
-// Whoever receives the messages of admin users can become each of them.
+// TestOnlyFullAccessLetsSendersServeAdmins tests that only FullAccess may assign a sender to
+// admin users. A receiver of their messages can act as each of them.
 func TestOnlyFullAccessLetsSendersServeAdmins(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -18,7 +19,7 @@ func TestOnlyFullAccessLetsSendersServeAdmins(t *testing.T) {
 	srv.expect(201, "messenger", "POST", senderPath, `{"ID":"own","Name":"n","MessageTypes":["OneTimePassword"],"URL":"https://mine.example","SharedKey":"k"}`)
 	srv.refuses(403, "Auth.InsufficientRoles", "messenger", "POST", senderPath+"/assignments", `{"MessageSenderID":"own"}`)
 	if srv.sender("own").AllowSeller {
-		t.Error("assigned nevertheless")
+		t.Error("the sender was assigned, want a refusal")
 	}
 
 	srv.expect(201, "root", "POST", configPath, `{"ID":"d","Name":"D","DeliveryTargets":{"MessageSender":{"Endpoint":"https://d.example","Secret":"s"}}}`)
@@ -38,7 +39,8 @@ func TestOnlyFullAccessLetsSendersServeAdmins(t *testing.T) {
 	srv.expect(200, "messenger", "PATCH", senderPath+"/theirs", `{"Name":"m"}`)
 }
 
-// What nobody may change nobody may delete and make anew under its name.
+// TestClientsBeyondTheCallerCannotBeDeleted tests that a caller that may not change a client
+// may not delete it either. Otherwise it could create the client again under the same ID.
 func TestClientsBeyondTheCallerCannotBeDeleted(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -51,9 +53,10 @@ func TestClientsBeyondTheCallerCannotBeDeleted(t *testing.T) {
 	srv.expect(204, "root", "DELETE", "/v1/apiclients/boss", "")
 }
 
-// A client without grants but with resources is told of the tokens for those,
-// whoever they are of.
-func TestResourceServersAreForWhoeverMayIntrospect(t *testing.T) {
+// TestResourceServersNeedIntrospection tests that creating a resource server needs the role for
+// introspection. A client with resources and without grants may introspect the tokens of all
+// users for its resources.
+func TestResourceServersNeedIntrospection(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
 	srv.clientToken("registrar", "back-office", "ApiClientAdmin")
@@ -66,8 +69,8 @@ func TestResourceServersAreForWhoeverMayIntrospect(t *testing.T) {
 	srv.refuses(403, "Auth.InsufficientRoles", "registrar", "PATCH", "/v1/apiclients/api", `{"AppName":"B"}`)
 }
 
-// A client that the command line made says no duration for anonymous tokens.
-// Somebody in a hurry must be able to switch it off.
+// TestEveryClientCanBePatched tests that a client that the command line created, without a
+// duration for anonymous tokens, can be switched off.
 func TestEveryClientCanBePatched(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -78,11 +81,12 @@ func TestEveryClientCanBePatched(t *testing.T) {
 	srv.must(err)
 	srv.expect(200, "root", "PATCH", "/v1/apiclients/cli", `{"Active":false}`)
 	if c, err := srv.store.Client(srv.ctx, "cli"); err != nil || c.Active {
-		t.Errorf("%+v, %v", c, err)
+		t.Errorf("got %+v, error %v, want an inactive client", c, err)
 	}
 }
 
-// A merge patch of many levels would cost the square of their number.
+// TestDeepBodiesAreRefusedAtOnce tests that a merge patch of many levels is refused early.
+// Otherwise it would cost the square of their number.
 func TestDeepBodiesAreRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -93,14 +97,15 @@ func TestDeepBodiesAreRefusedAtOnce(t *testing.T) {
 	srv.refuses(400, "Request.InvalidRequestBody", "ann", "PATCH", "/v1/me", nested(9_000))
 	srv.refuses(400, "Request.InvalidRequestBody", "ann", "PATCH", "/v1/me", `{"xp":`+strings.Repeat("[", 200_000))
 	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("took %v", took)
+		t.Errorf("took %v, want at most 2s", took)
 	}
 	srv.refuses(400, "ValidationFailure", "ann", "PATCH", "/v1/me", nested(wire.MaxXPDepth+1))
 	srv.expect(200, "ann", "PATCH", "/v1/me", nested(wire.MaxXPDepth))
 	srv.expect(200, "ann", "PATCH", "/v1/me", `{"FirstName":"\"[[[[{{{{\\","xp":{"a":"`+strings.Repeat("[{", 100)+`"}}`)
 }
 
-// Whoever reads what came to the former address is not let in by it.
+// TestCodesEndWithTheAddress tests that codes end with a change of the address. So nobody signs
+// in with a message to the former address.
 func TestCodesEndWithTheAddress(t *testing.T) {
 	t.Parallel()
 	const path, ann = "/v1/password/reset/", "/v1/buyers/acme/users/ann"
@@ -127,7 +132,7 @@ func TestCodesEndWithTheAddress(t *testing.T) {
 		t.Helper()
 		code := srv.login("ann").Code
 		if live := code.Live(srv.now()); live != want {
-			t.Errorf("one-time password lives: got %v, want %v", live, want)
+			t.Errorf("one-time password is live: got %v, want %v", live, want)
 		}
 	}
 
@@ -138,7 +143,7 @@ func TestCodesEndWithTheAddress(t *testing.T) {
 	has(false)
 	srv.refuses(400, "PasswordReset.InvalidVerification", "", "PUT", path+"first", body)
 
-	srv.expect(200, "root", "PATCH", ann, `{"Phone":"+491"}`) // nothing was ever sent to none
+	srv.expect(200, "root", "PATCH", ann, `{"Phone":"+491"}`) // no code was sent to a missing number
 	issue("second")
 	srv.expect(200, "root", "PATCH", ann, `{"Phone":"+492"}`)
 	has(false)

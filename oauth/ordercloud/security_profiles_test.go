@@ -37,7 +37,7 @@ func TestSecurityProfiles(t *testing.T) {
 	}
 	patched := srv.expect(200, "root", "PATCH", profilePath+"/p", `{"PasswordConfig":{"MaximumPasswordAge":null},"Roles":[]}`)
 	if patched.get(t, "PasswordConfig.MaximumPasswordAge") != nil || fmt.Sprint(patched.get(t, "PasswordConfig.LimitPasswordReuse")) != "5" || fmt.Sprint(patched.get(t, "CustomRoles")) != "[vip]" {
-		t.Errorf("patched %s", patched.body)
+		t.Errorf("patched: got %s", patched.body)
 	}
 	if got := srv.expect(200, "root", "PATCH", profilePath+"/p", `{"PasswordConfig":null}`).get(t, "PasswordConfig"); got != nil {
 		t.Errorf("got policy %v, want none", got)
@@ -70,7 +70,7 @@ func TestProfileAssignments(t *testing.T) {
 	}
 	p, err := srv.store.Principal(srv.ctx, storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "ann"})
 	if err != nil || fmt.Sprint(p.Roles) != "[Shopper]" {
-		t.Errorf("roles %v, error %v", p.Roles, err)
+		t.Errorf("got the roles %v, error %v; want Shopper", p.Roles, err)
 	}
 	list := func(query string) string {
 		_, items, _ := strings.Cut(srv.expect(200, "root", "GET", path+query, "").body, `"Items":`)
@@ -88,7 +88,7 @@ func TestProfileAssignments(t *testing.T) {
 	}
 	all := strings.Split(strings.Trim(list(""), "[]"), ",")
 	if len(all) != 5 || !strings.Contains(list(""), "p/-/-/-") {
-		t.Errorf("listed %v", all)
+		t.Errorf("listed: got %v", all)
 	}
 	srv.refuses(400, "ValidationFailure", "root", "GET", path+"?level=Galaxy", "")
 	for body, want := range map[string]string{
@@ -107,14 +107,14 @@ func TestProfileAssignments(t *testing.T) {
 	srv.refuses(404, "NotFound", "root", "DELETE", profilePath+"/p/assignments?buyerID=acme&userID=ann", "")
 	srv.refuses(404, "NotFound", "root", "DELETE", profilePath+"/q/assignments", "")
 	srv.expect(204, "root", "DELETE", profilePath+"/p/assignments", "")
-	srv.expect(204, "root", "DELETE", profilePath+"/p", "") // with its other assignments
+	srv.expect(204, "root", "DELETE", profilePath+"/p", "") // deletes its other assignments too
 	if got := list(""); got != "[q/-/-/ada]" {
-		t.Errorf("left: got %s, want [q/-/-/ada]", got)
+		t.Errorf("after the deletion: got %s, want [q/-/-/ada]", got)
 	}
 }
 
-// Whoever has not FullAccess gives nobody a role that it has not itself, and
-// opens no way to one.
+// TestNobodyRisesAboveTheirRoles tests that a caller without FullAccess gives no role that it
+// does not have, neither directly nor through other records.
 func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -136,7 +136,7 @@ func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		method, path, body string
-		may                int // status if allowed, 0 if not
+		may                int // status if the call is allowed, otherwise 0
 	}{
 		{"POST", profilePath, `{"ID":"x1","Name":"n","Roles":["FullAccess"]}`, 0},
 		{"POST", profilePath, `{"ID":"x2","Name":"n","Roles":["Shopper"],"CustomRoles":["vip"]}`, 0},
@@ -151,7 +151,7 @@ func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 		{"POST", profilePath + "/assignments", `{"SecurityProfileID":"high"}`, 0},
 		{"POST", profilePath + "/assignments", `{"SecurityProfileID":"low"}`, 204},
 
-		// Who may set a client's secrets, or whom it acts as, can be that.
+		// A caller that sets the secrets or the user of a client can act as that client.
 		{"POST", "/v1/apiclients/powerful/secrets", `{}`, 0},
 		{"PATCH", "/v1/apiclients/powerful", `{"ClientSecret":"mine"}`, 0},
 		{"POST", "/v1/apiclients/as-ada/secrets", `{}`, 0},
@@ -168,7 +168,7 @@ func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 		{"PATCH", "/v1/apiclients/capped", `{"MaximumGrantedRoles":["ApiClientAdmin"]}`, 200},
 		{"POST", "/v1/apiclients/capped/secrets", `{}`, 201},
 
-		// The roles of a sender are in the tokens that it gets.
+		// The tokens that a sender gets have its roles.
 		{"POST", senderPath, `{"ID":"z1","Name":"n","MessageTypes":["OneTimePassword"],"URL":"https://x.example","SharedKey":"k","ElevatedRoles":["OrderAdmin"]}`, 0},
 		{"PATCH", senderPath + "/elevated", `{"URL":"https://mine.example"}`, 0},
 		{"PATCH", senderPath + "/elevated", `{"Active":false}`, 0},
@@ -188,6 +188,6 @@ func TestNobodyRisesAboveTheirRoles(t *testing.T) {
 		srv.refuses(404, "NotFound", "root", "GET", profilePath+"/"+id, "")
 	}
 	if srv.secretMatches("powerful", "mine") || srv.secretMatches("as-ada", "mine") {
-		t.Error("a secret was set that must not be")
+		t.Error("a refused secret was set")
 	}
 }

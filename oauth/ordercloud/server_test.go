@@ -29,8 +29,7 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// testServer is an API with a database of its own. It knows callers by their
-// tokens.
+// testServer is an API with its own database. It identifies callers by their tokens.
 type testServer struct {
 	t       *testing.T
 	ctx     context.Context
@@ -49,8 +48,7 @@ type testServer struct {
 
 const testPassword = "Correct-Horse-7"
 
-// newServer returns a server with an empty database and an administrator whose
-// token is "root".
+// newServer returns a server with an empty database and an administrator whose token is "root".
 func newServer(t *testing.T, change ...func(*Config)) *testServer {
 	t.Helper()
 	srv := &testServer{t: t, ctx: context.WithoutCancel(t.Context()), time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
@@ -131,7 +129,7 @@ func (srv *testServer) Record(_ context.Context, e storage.AuditEvent) {
 	srv.events = append(srv.events, e)
 }
 
-// recorded lists "action object" of all events and forgets them.
+// recorded returns "action object" of all events and forgets the events.
 func (srv *testServer) recorded() []string {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -143,7 +141,7 @@ func (srv *testServer) recorded() []string {
 	return all
 }
 
-// Authorize implements Bearer for the tokens that the tests made.
+// Authorize implements Bearer for the tokens of the tests.
 func (srv *testServer) Authorize(r *http.Request) (*token.Caller, error) {
 	presented, ok := token.BearerToken(r.Header)
 	if !ok {
@@ -156,7 +154,7 @@ func (srv *testServer) Authorize(r *http.Request) (*token.Caller, error) {
 	return find(r.Context())
 }
 
-// client makes an OAuth client for everybody's users.
+// client creates a client that admits all users.
 func (srv *testServer) client(id string, change func(*storage.Client)) storage.Client {
 	srv.t.Helper()
 	c := wire.ApiClient{ID: id, AppName: id, AllowAnyBuyer: true, AllowAnySupplier: true, AllowSeller: true}.ToRecord(storage.Client{})
@@ -175,8 +173,8 @@ func (srv *testServer) clientToken(name, clientID string, roles ...string) {
 	}
 }
 
-// userToken makes a token of a user who signs in now through the client. It is
-// refused as a real one would be.
+// userToken creates a token of a user who signs in now through the client. The token is refused
+// when a real one would be.
 func (srv *testServer) userToken(name, clientID, username string, roles ...string) {
 	srv.t.Helper()
 	login, err := srv.store.Login(srv.ctx, storage.DefaultProfileID, otp.NormalizeUsername(username))
@@ -201,7 +199,7 @@ func (srv *testServer) userToken(name, clientID, username string, roles ...strin
 	}
 }
 
-// answer is what came back.
+// answer is a response with its body.
 type answer struct {
 	status int
 	header http.Header
@@ -227,7 +225,7 @@ func (srv *testServer) call(token, method, path, body string, header ...string) 
 	return answer{rec.Code, rec.Header(), rec.Body.String()}
 }
 
-// expect calls and demands a status.
+// expect sends a request and expects that status.
 func (srv *testServer) expect(status int, token, method, path, body string, header ...string) answer {
 	srv.t.Helper()
 	a := srv.call(token, method, path, body, header...)
@@ -237,7 +235,7 @@ func (srv *testServer) expect(status int, token, method, path, body string, head
 	return a
 }
 
-// refuses calls and demands a refusal of that status and code.
+// refuses sends a request and expects a refusal with that status and code.
 func (srv *testServer) refuses(status int, code, token, method, path, body string, header ...string) answer {
 	srv.t.Helper()
 	a := srv.call(token, method, path, body, header...)
@@ -255,7 +253,7 @@ func (a answer) code() string {
 	return body.Errors[0].ErrorCode
 }
 
-// paths are those that the faults of a refusal name.
+// paths returns the paths of the faults in a refusal.
 func (a answer) paths() []string {
 	var body struct {
 		Errors []struct{ Data struct{ Path string } }
@@ -268,14 +266,14 @@ func (a answer) paths() []string {
 	return paths
 }
 
-// get decodes a member of the answer, "XP.a" say.
+// get decodes a member of the answer, such as "XP.a".
 func (a answer) get(t *testing.T, path string) any {
 	t.Helper()
 	var v any
 	in := json.NewDecoder(bytes.NewReader([]byte(a.body)))
 	in.UseNumber()
 	if err := in.Decode(&v); err != nil {
-		t.Fatalf("%q: %v", a.body, err)
+		t.Fatalf("decode %q: %v", a.body, err)
 	}
 	for name := range strings.SplitSeq(path, ".") {
 		object, ok := v.(map[string]any)
@@ -287,7 +285,7 @@ func (a answer) get(t *testing.T, path string) any {
 	return v
 }
 
-// ids lists the IDs on a page.
+// ids returns the IDs on a page.
 func (a answer) ids(t *testing.T) []string {
 	t.Helper()
 	var page struct{ Items []struct{ ID string } }
@@ -301,7 +299,7 @@ func (a answer) ids(t *testing.T) []string {
 	return ids
 }
 
-// addPeople adds two buyers and a supplier with a user each, and an admin user.
+// addPeople adds two buyers and a supplier with one user each, and an admin user.
 func (srv *testServer) addPeople() {
 	srv.t.Helper()
 	srv.client("shop", nil)
@@ -316,7 +314,7 @@ func (srv *testServer) addPeople() {
 	}
 }
 
-// giveProfile gives a party a security profile with the roles.
+// giveProfile assigns a new security profile with the roles to a party.
 func (srv *testServer) giveProfile(profile string, to storage.Party, roles ...string) {
 	srv.t.Helper()
 	_, err := srv.store.PutSecurityProfile(srv.ctx, storage.SecurityProfile{ID: profile, RealmID: storage.DefaultRealmID, Name: profile, Roles: roles})

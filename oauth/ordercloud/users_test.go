@@ -38,7 +38,7 @@ func TestUsers(t *testing.T) {
 			t.Errorf("created %s\ngot %s\nwant %s", created.body, got.body, want)
 		}
 		if !srv.hasPassword(name, testPassword) {
-			t.Error("the password is another")
+			t.Error("the password was not set")
 		}
 		srv.refuses(409, "IdExists", "root", "POST", of.path, `{"ID":"u1","Username":"fresh-`+name+`"}`)
 		srv.refuses(409, "User.UsernameMustBeUnique", "root", "POST", of.path, `{"ID":"u2","Username":" `+strings.ToUpper(name)+`"}`)
@@ -46,10 +46,10 @@ func TestUsers(t *testing.T) {
 
 		patched := srv.expect(200, "root", "PATCH", one, `{"ID":"u9","Email":"New@example.com","xp":{"b":2}}`, "If-Match", got.header.Get("ETag"))
 		if patched.get(t, "FirstName") != "F" || patched.get(t, "xp.a") == nil || patched.get(t, "Email") != "New@example.com" || patched.get(t, "ID") != "u9" {
-			t.Errorf("patched %s", patched.body)
+			t.Errorf("patched: got %s", patched.body)
 		}
 		if u := srv.user(name); u.EmailKey != "new@example.com" || !srv.hasPassword(name, testPassword) {
-			t.Errorf("after the patch: %+v", u)
+			t.Errorf("after the patch: got %+v", u)
 		}
 		one = of.path + "/u9"
 		srv.refuses(412, "PreconditionFailed", "root", "PUT", one, want, "If-Match", got.header.Get("ETag"))
@@ -100,13 +100,13 @@ func TestPasswordRules(t *testing.T) {
 	srv.refuses(400, "PasswordReset.TooSoonToChange", "ann", "PATCH", "/v1/me", `{"FirstName":"Half","Password":"Other-Secret-2"}`)
 	srv.refuses(400, "PasswordReset.CannotReusePassword", "root", "PATCH", acmeUsers+"/ann", `{"FirstName":"Half","Password":"First-Secret-1"}`)
 	if srv.user("ann").FirstName != "" {
-		t.Error("half of a refused change was written")
+		t.Error("a refused change was stored in part")
 	}
 	srv.expect(200, "ann", "GET", "/v1/me", "")
 	srv.advance(time.Minute)
 	srv.expect(200, "root", "PATCH", acmeUsers+"/ann", `{"FirstName":"Whole","Password":"Other-Secret-2"}`)
 	if !srv.hasPassword("ann", "Other-Secret-2") || srv.user("ann").FirstName != "Whole" {
-		t.Error("the change was not written")
+		t.Error("the change was not stored")
 	}
 	srv.refuses(401, "Auth.TokenRevoked", "ann", "GET", "/v1/me", "")
 	srv.advance(2 * time.Hour)
@@ -117,7 +117,7 @@ func TestPasswordRules(t *testing.T) {
 	srv.refuses(400, "PasswordReset.CannotReusePassword", "ann", "POST", "/v1/me/password", `{"NewPassword":"First-Secret-1"}`)
 	srv.expect(204, "ann", "POST", "/v1/me/password", `{"NewPassword":"Third-Secret-3"}`)
 	if !srv.hasPassword("ann", "Third-Secret-3") {
-		t.Error("the password is another")
+		t.Error("the new password was not set")
 	}
 }
 
@@ -147,14 +147,14 @@ func TestBadUsers(t *testing.T) {
 	srv.refuses(400, "ValidationFailure", "root", "PATCH", acmeUsers+"/ann", `{"PasswordProfileID":"mail"}`)
 	srv.expect(201, "root", "POST", acmeUsers, `{"ID":"m","Username":"m@example.com","PasswordProfileID":"mail"}`)
 	if a := srv.expect(200, "root", "PUT", acmeUsers+"/m", `{"Username":"n@example.com"}`); a.get(t, "PasswordProfileID") != "mail" {
-		t.Errorf("the login moved: %s", a.body)
+		t.Errorf("got another profile of the login: %s", a.body)
 	}
 	if got := srv.expect(200, "root", "GET", acmeUsers, "").ids(t); !slices.Equal(got, []string{"ann", "m"}) {
-		t.Errorf("half-written: %v", got)
+		t.Errorf("after refused requests: got %v", got)
 	}
 }
 
-// The other surface may take a user its login.
+// TestUsersWithoutLogin tests users whose login the other dialect has deleted.
 func TestUsersWithoutLogin(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -181,7 +181,8 @@ func TestUsersWithoutLogin(t *testing.T) {
 	srv.expect(204, "root", "DELETE", acmeUsers+"/ann", "")
 }
 
-// The other dialect's name in full stays until the names it is made of change.
+// TestNameInFull tests that the full name, which the other dialect sets, stays until a part of
+// the name changes.
 func TestNameInFull(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -192,11 +193,11 @@ func TestNameInFull(t *testing.T) {
 	srv.must(err)
 	srv.expect(200, "root", "PATCH", acmeUsers+"/ann", `{"Phone":"5"}`)
 	if got := srv.user("ann"); got.Name != u.Name || got.MiddleName != u.MiddleName || got.Phone != "5" {
-		t.Errorf("after another member changed: %+v", got)
+		t.Errorf("after another member changed: got %+v", got)
 	}
 	srv.expect(200, "root", "PATCH", acmeUsers+"/ann", `{"LastName":"Newly-Wed"}`)
 	if got := srv.user("ann"); got.Name != "" || got.MiddleName != u.MiddleName {
-		t.Errorf("after the last name changed: %+v", got)
+		t.Errorf("after the last name changed: got %+v", got)
 	}
 }
 
@@ -211,20 +212,20 @@ func TestUnlockAndRevoke(t *testing.T) {
 		next.Failures, next.LastFailureAt, next.LockedUntil = 10, srv.now(), srv.now().Add(time.Hour)
 		srv.must(srv.store.RecordFailure(srv.ctx, p, next, nil))
 		if got := srv.expect(200, "root", "GET", path, "").get(t, "FailedLoginAttempts"); got != json.Number("10") {
-			t.Errorf("failures shown as %v", got)
+			t.Errorf("got %v failures, want 10", got)
 		}
 		a := srv.call("root", "POST", path+"/unlock", "", "Content-Type", "application/x-www-form-urlencoded")
 		if a.status != 204 || a.body != "" {
-			t.Errorf("unlock: %d %s", a.status, a.body)
+			t.Errorf("unlock: got %d %s, want an empty 204", a.status, a.body)
 		}
 		if l := srv.login(name).Lockout; l.Failures != 0 || l.Locked(srv.now()) {
-			t.Errorf("still locked: %+v", l)
+			t.Errorf("after the unlock: got %+v, want no lock", l)
 		}
 		srv.userToken(name, "shop", name)
 		srv.expect(200, name, "GET", "/v1/me", "")
 		srv.advance(time.Second)
 		if a := srv.expect(204, "root", "DELETE", path+"/tokens", ""); a.body != "" {
-			t.Errorf("body %s", a.body)
+			t.Errorf("got the body %s, want none", a.body)
 		}
 		srv.refuses(401, "Auth.TokenRevoked", name, "GET", "/v1/me", "")
 		srv.advance(time.Second)
@@ -236,7 +237,8 @@ func TestUnlockAndRevoke(t *testing.T) {
 	}
 }
 
-// Two administrators change different members at the same time.
+// TestNoLostUserUpdate tests that no change is lost if administrators change different members
+// at the same time.
 func TestNoLostUserUpdate(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -251,11 +253,12 @@ func TestNoLostUserUpdate(t *testing.T) {
 	group.Wait()
 	xp, _ := srv.expect(200, "root", "GET", acmeUsers+"/ann", "").get(t, "xp").(map[string]any)
 	if len(xp) != 8 {
-		t.Errorf("xp %v, want eight members", xp)
+		t.Errorf("got xp %v, want eight members", xp)
 	}
 }
 
-// Whoever may set a password may become that user.
+// TestNoEscalation tests that a caller cannot change the credentials of a user with more roles.
+// With the password, the caller could act as that user.
 func TestNoEscalation(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -288,14 +291,15 @@ func TestNoEscalation(t *testing.T) {
 	srv.expect(201, "help", "POST", "/v1/adminusers", `{"Username":"plain"}`)
 	srv.expect(200, "help", "PATCH", acmeUsers+"/ann", `{"Phone":"1"}`)
 
-	// Where every admin user has every role, to make one is to have them.
+	// If every admin user has every role, a new admin user has them too.
 	srv.giveProfile("all", storage.KindParty(storage.Admin), "FullAccess")
 	srv.refuses(403, "Auth.InsufficientRoles", "robot", "POST", "/v1/adminusers", `{"ID":"new","Username":"new","Password":"Taken-Over-1"}`)
 	srv.refuses(403, "Auth.InsufficientRoles", "robot", "PUT", "/v1/adminusers/new", `{"Username":"new","Password":"Taken-Over-1"}`)
 	srv.refuses(404, "NotFound", "root", "GET", "/v1/adminusers/new", "")
 }
 
-// A company's administrator manages its own company, within its own roles.
+// TestCompanyAdmins tests that an administrator of a company manages only that company, within
+// its own roles.
 func TestCompanyAdmins(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t)
@@ -306,7 +310,7 @@ func TestCompanyAdmins(t *testing.T) {
 	srv.expect(201, "ann", "POST", acmeUsers, `{"ID":"bob","Username":"bob","Password":"`+testPassword+`"}`)
 	srv.expect(200, "ann", "PATCH", acmeUsers+"/bob", `{"Password":"Managed-User-1"}`)
 	if got := srv.expect(200, "ann", "GET", acmeUsers, "").ids(t); !slices.Equal(got, []string{"ann", "bob"}) {
-		t.Errorf("listed %v", got)
+		t.Errorf("listed: got %v, want ann and bob", got)
 	}
 	srv.expect(204, "ann", "POST", acmeUsers+"/bob/unlock", "")
 	srv.giveProfile("boss", storage.UserParty(srv.user("bob").UID), "Approver")
@@ -320,7 +324,7 @@ func TestCompanyAdmins(t *testing.T) {
 	srv.expect(200, "reader", "GET", acmeUsers+"/bob", "")
 	srv.refuses(403, "Auth.InsufficientRoles", "reader", "PATCH", acmeUsers+"/bob", `{}`)
 
-	// What its company is called meanwhile does not matter.
+	// A change of the company's ID does not change the permissions.
 	srv.expect(200, "root", "PATCH", "/v1/buyers/acme", `{"ID":"acme2"}`)
 	srv.expect(200, "root", "PATCH", "/v1/buyers/globex", `{"ID":"acme"}`)
 	srv.refuses(404, "NotFound", "ann", "GET", acmeUsers, "")
@@ -340,7 +344,7 @@ func TestInvitations(t *testing.T) {
 			u, err := srv.store.UserByUID(srv.ctx, r.Request.UserUID)
 			srv.must(err)
 			if r.Request.Type != storage.MessageNewUserInvitation || r.Request.ExpiresAt.Sub(r.Request.CreatedAt) != 7*24*time.Hour {
-				t.Errorf("request %+v", r.Request)
+				t.Errorf("got the request %+v, want an invitation for 7 days", r.Request)
 			}
 			names = append(names, u.ID)
 		}
@@ -348,7 +352,7 @@ func TestInvitations(t *testing.T) {
 		return names
 	}
 	if got := invited(); len(got) != 0 {
-		t.Errorf("invited %v without a sender", got)
+		t.Errorf("without a sender: got invitations of %v, want none", got)
 	}
 	acme, err := srv.store.Account(srv.ctx, storage.DefaultRealmID, storage.Buyer, "acme")
 	srv.must(err)

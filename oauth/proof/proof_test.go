@@ -13,7 +13,7 @@ import (
 	"latchkey/storage"
 )
 
-// start is when every test begins.
+// start is the time at which every test begins.
 var start = time.Date(2026, 5, 4, 12, 0, 0, 250_007_000, time.UTC)
 
 // pepperStore keeps peppers in memory.
@@ -39,7 +39,7 @@ func newPeppers(t *testing.T) *keys.Peppers {
 	return peppers
 }
 
-// TestNonceAges checks that a nonce is good for five to ten minutes.
+// TestNonceAges tests that a nonce is accepted for five to ten minutes.
 func TestNonceAges(t *testing.T) {
 	t.Parallel()
 	now := start
@@ -56,8 +56,8 @@ func TestNonceAges(t *testing.T) {
 	}
 }
 
-// TestTargets checks which URLs a request may have been sent to: a proxy may remove
-// the issuer's path and nothing else.
+// TestTargets tests which URLs a request may have been sent to. A proxy may remove the path of
+// the issuer and nothing else.
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	for issuer, tests := range map[string]map[string][]string{

@@ -7,8 +7,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// verifierWithKeys returns a verifier that has fetched the given number of keys, and a
-// token of one of them.
+// verifierWithKeys returns a verifier that has fetched the given number of keys, and a token
+// that is signed with one of them.
 func verifierWithKeys(t testing.TB, keys int) (*Verifier, string) {
 	t.Helper()
 	i := newIssuer(t)
@@ -27,7 +27,7 @@ func verifierWithKeys(t testing.TB, keys int) (*Verifier, string) {
 	return v, token
 }
 
-// TestAllocationsDoNotGrow checks that Verify allocates the same for any number of keys.
+// TestAllocationsDoNotGrow tests that Verify allocates the same for any number of keys.
 func TestAllocationsDoNotGrow(t *testing.T) { // not parallel, because it counts the allocations of the process
 	allocations := map[int]float64{}
 	for _, n := range []int{1, 10, 100} {
@@ -39,7 +39,7 @@ func TestAllocationsDoNotGrow(t *testing.T) { // not parallel, because it counts
 		})
 	}
 	if allocations[1] != allocations[10] || allocations[1] != allocations[100] {
-		t.Errorf("allocations by number of keys: %v", allocations)
+		t.Errorf("got the allocations %v by number of keys, want the same for all", allocations)
 	}
 }
 
@@ -57,7 +57,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkSignatureAlone measures the part of BenchmarkVerify that is the signature.
+// BenchmarkSignatureAlone measures only the verification of the signature in BenchmarkVerify.
 func BenchmarkSignatureAlone(b *testing.B) {
 	v, token := verifierWithKeys(b, 1)
 	k, err := v.keys.find(b.Context(), "k1")

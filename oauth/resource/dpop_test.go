@@ -43,8 +43,8 @@ func (b *dpopFixture) token() string {
 	return b.boundToken(nil)
 }
 
-// boundToken returns a token that is bound to the client's key. others are further
-// members of cnf.
+// boundToken returns a token that is bound to the client's key. others are further members of
+// cnf.
 func (b *dpopFixture) boundToken(others object) string {
 	b.t.Helper()
 	jkt := must[string](b.t)(dpop.Thumbprint(b.key.private.Public()))
@@ -76,7 +76,7 @@ const (
 	proofFault      = `, error="invalid_dpop_proof", error_description="The DPoP proof is missing, invalid or used before."`
 )
 
-// TestBoundTokens checks which requests with a bound token are accepted (RFC 9449 §7).
+// TestBoundTokens tests which requests with a bound token are accepted (RFC 9449 §7).
 func TestBoundTokens(t *testing.T) {
 	t.Parallel()
 	b := newDPoPFixture(t, nil)
@@ -112,7 +112,7 @@ func TestBoundTokens(t *testing.T) {
 			t.Parallel()
 			w := get(b.v.Require()(showTokens), c.headers...)
 			if got := strings.Join(w.Header().Values("WWW-Authenticate"), "|"); w.Code != c.status || got != c.challenges {
-				t.Errorf("%d %s\nwant %d %s", w.Code, got, c.status, c.challenges)
+				t.Errorf("got %d %s\nwant %d %s", w.Code, got, c.status, c.challenges)
 			}
 		})
 	}
@@ -121,8 +121,8 @@ func TestBoundTokens(t *testing.T) {
 	}
 }
 
-// TestProofsAreUsedOnce checks that a proof is accepted in one request only, but by
-// several middlewares of that request.
+// TestProofsAreUsedOnce tests that a proof is accepted in one request only, but by several
+// middlewares of that request.
 func TestProofsAreUsedOnce(t *testing.T) {
 	t.Parallel()
 	b := newDPoPFixture(t, nil)
@@ -131,17 +131,17 @@ func TestProofsAreUsedOnce(t *testing.T) {
 	h := b.v.Require()(b.v.Require("Shopper")(showTokens))
 	for _, want := range []int{200, 401, 401} {
 		if w := get(h, headers...); w.Code != want {
-			t.Errorf("%d %v, want %d", w.Code, w.Header(), want)
+			t.Errorf("got %d %v, want %d", w.Code, w.Header(), want)
 		}
 	}
 	b.clock.advance(5*time.Minute + 31*time.Second)
 	if w := get(h, headers...); w.Code != 401 {
-		t.Errorf("after the proof was deleted: %d", w.Code)
+		t.Errorf("after the proof was deleted: got %d, want 401", w.Code)
 	}
 }
 
-// TestProofBehindStripPrefix checks that a proof is compared with the path that the
-// client requested.
+// TestProofBehindStripPrefix tests that a proof is compared with the path that the client
+// requested.
 func TestProofBehindStripPrefix(t *testing.T) {
 	t.Parallel()
 	b := newDPoPFixture(t, nil)
@@ -167,20 +167,20 @@ func (brokenStore) Spend(context.Context, []byte, time.Time) (bool, error) {
 	return false, errors.New("connection refused")
 }
 
-// TestUsedProofsUnavailable checks that a request is refused if it is not known whether
-// its proof was used.
+// TestUsedProofsUnavailable tests that a request is refused if it is unknown whether its proof
+// was used.
 func TestUsedProofsUnavailable(t *testing.T) {
 	t.Parallel()
 	b := newDPoPFixture(t, func(cfg *Config) { cfg.DPoP.UsedProofs = brokenStore{} })
 	token := b.token()
 	w := get(b.v.Require()(showTokens), "Authorization", "DPoP "+token, "DPoP", b.proof(token, nil))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-		t.Errorf("%d %v", w.Code, w.Header())
+		t.Errorf("got %d %v, want 503 with Retry-After", w.Code, w.Header())
 	}
 }
 
-// TestProofMemoryIsBounded checks that a full record refuses proofs and deletes none
-// before its end.
+// TestProofMemoryIsBounded tests that a full record refuses proofs and deletes none before its
+// end.
 func TestProofMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	c := newClock()
@@ -189,17 +189,17 @@ func TestProofMemoryIsBounded(t *testing.T) {
 	spend := func(id string) (bool, error) { return m.Spend(t.Context(), []byte(id), c.now().Add(time.Minute)) }
 	for _, id := range []string{"a", "b", "c"} {
 		if first, err := spend(id); !first || err != nil {
-			t.Fatalf("%s: %v %v", id, first, err)
+			t.Fatalf("%s: got %v, error %v; want the first use", id, first, err)
 		}
 	}
 	if first, err := spend("d"); first || !errors.Is(err, errMemoryFull) {
-		t.Errorf("a fourth: %v %v", first, err)
+		t.Errorf("a fourth proof: got %v, error %v; want errMemoryFull", first, err)
 	}
 	if first, err := spend("a"); first || err != nil {
-		t.Errorf("a again: %v %v", first, err)
+		t.Errorf("a again: got %v, error %v; want a second use", first, err)
 	}
 	c.advance(time.Minute)
 	if first, err := spend("d"); !first || err != nil || len(m.spent) != 1 {
-		t.Errorf("after the others ended: %v %v, %d recorded", first, err, len(m.spent))
+		t.Errorf("after the others ended: got %v, error %v, %d recorded; want the first use and 1", first, err, len(m.spent))
 	}
 }

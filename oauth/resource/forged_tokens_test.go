@@ -17,8 +17,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// TestForgeries checks that forged tokens are refused with 401 (RFC 8725, RFC 9068 §4),
-// and that no key is fetched from a URL in a token.
+// TestForgeries tests that forged tokens are refused with 401 (RFC 8725, RFC 9068 §4), and that
+// no key is fetched from a URL in a token.
 func TestForgeries(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -30,27 +30,27 @@ func TestForgeries(t *testing.T) {
 	t.Cleanup(trap.Close)
 	for name, token := range i.validTokens(t) {
 		if w := get(h, "Authorization", "Bearer "+token); w.Code != http.StatusOK {
-			t.Fatalf("%s: %d for a valid token", name, w.Code)
+			t.Fatalf("%s: got %d for a valid token, want 200", name, w.Code)
 		}
 	}
 	for _, forgeries := range []map[string]string{i.wrongHeaders(t, trap.URL), i.wrongKeys(t), i.wrongClaims(t), i.malformed(t)} {
 		for name, token := range forgeries {
 			w := get(h, "Authorization", "Bearer "+token)
 			if w.Code != http.StatusUnauthorized || !strings.Contains(w.Header().Get("WWW-Authenticate"), `error="invalid_token"`) {
-				t.Errorf("%s: %d %s", name, w.Code, w.Header().Get("WWW-Authenticate"))
+				t.Errorf("%s: got %d %s, want 401", name, w.Code, w.Header().Get("WWW-Authenticate"))
 			}
 		}
 	}
 	if n := trapRequests.Load(); n != 0 {
-		t.Errorf("%d requests to a URL in a token", n)
+		t.Errorf("got %d requests to a URL in a token, want none", n)
 	}
 	if n := i.keyRequests.Load(); n != 1 {
-		t.Errorf("the keys were fetched %d times, want once", n)
+		t.Errorf("got %d fetches of the keys, want 1", n)
 	}
 }
 
-// TestKeyDecidesOnAlgorithm checks that a token with an allowed algorithm is refused if
-// the key is published for another one.
+// TestKeyDecidesOnAlgorithm tests that a token with an allowed algorithm is refused if the key
+// is published for another algorithm.
 func TestKeyDecidesOnAlgorithm(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -64,7 +64,7 @@ func TestKeyDecidesOnAlgorithm(t *testing.T) {
 	}
 }
 
-// validTokens returns tokens that must be accepted. They are made like the forged ones.
+// validTokens returns tokens that must be accepted. They are built like the forged ones.
 func (i *issuer) validTokens(t *testing.T) map[string]string {
 	now := i.clock.now().Unix()
 	leeway := int64(DefaultLeeway / time.Second)
@@ -80,8 +80,8 @@ func (i *issuer) validTokens(t *testing.T) map[string]string {
 	}
 }
 
-// wrongHeaders returns tokens that are signed with the issuer's key and have a header that
-// the issuer never uses.
+// wrongHeaders returns tokens that are signed with the issuer's key and have a header that the
+// issuer never uses.
 func (i *issuer) wrongHeaders(t *testing.T, trap string) map[string]string {
 	c := i.claims()
 	public := es256Key(t).public("k1")
@@ -125,8 +125,8 @@ func (i *issuer) wrongHeaders(t *testing.T, trap string) map[string]string {
 	return forgeries
 }
 
-// wrongKeys returns tokens that are signed with a key of an attacker, or with a key of
-// the issuer in the wrong algorithm.
+// wrongKeys returns tokens that are signed with a key of an attacker, or with a key of the
+// issuer in the wrong algorithm.
 func (i *issuer) wrongKeys(t *testing.T) map[string]string {
 	c, own := i.claims(), anotherKey(t)
 	mine := own.public("mine")
@@ -167,7 +167,7 @@ func (i *issuer) wrongClaims(t *testing.T) map[string]string {
 		"issuer missing":       {"iss": nil},
 		"issuer a list":        {"iss": []string{i.url}},
 		"issuer as ISS": {
-			"iss": nil, "ISS": i.url, // encoding/json would take it for iss
+			"iss": nil, "ISS": i.url, // encoding/json would decode it as iss
 		},
 		"another audience":     {"aud": "https://other.example"},
 		"part of the audience": {"aud": audience + "/v2"},
@@ -238,8 +238,8 @@ func (i *issuer) malformed(t *testing.T) map[string]string {
 	}
 }
 
-// FuzzVerify checks that no text causes a panic, and that no text is accepted except the
-// tokens that the issuer signed.
+// FuzzVerify tests that no text causes a panic, and that only the tokens that the issuer signed
+// are accepted.
 func FuzzVerify(f *testing.F) {
 	i := newIssuer(f)
 	v := i.verifier(f, nil)

@@ -27,7 +27,7 @@ type issuer struct {
 
 	mu       sync.Mutex
 	set      jose.JSONWebKeySet
-	answer   func(http.ResponseWriter) bool // called before the key set is written, unless nil; true: it has written the response
+	answer   func(http.ResponseWriter) bool // called before the key set is written, unless nil; true if it has written the response
 	control  string                         // Cache-Control of the key set
 	metadata map[string]any
 
@@ -142,7 +142,7 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
-// es256Key returns the same key at every call. It is the issuer's key "k1".
+// es256Key returns the issuer's key "k1". Each call returns the same key.
 func es256Key(t testing.TB) signingKey {
 	t.Helper()
 	return signingKey{jose.ES256, must[*ecdsa.PrivateKey](t)(fixedES256())}
@@ -173,7 +173,7 @@ func eddsaKey(t testing.TB) signingKey {
 
 type object = map[string]any
 
-// with returns a copy of the object with changed members; nil removes a member.
+// with returns a copy of the object with changed members. A nil value removes a member.
 func with(o object, changes object) object {
 	o = maps.Clone(o)
 	for name, value := range changes {
@@ -202,8 +202,8 @@ func (i *issuer) accountClaims() object {
 	})
 }
 
-// sign returns a token that is signed with "k1". The header has the typ at+jwt and the
-// changes.
+// sign returns a token that is signed with "k1". The header has the typ at+jwt, with the
+// changes in header.
 func (i *issuer) sign(t testing.TB, claims object, header object) string {
 	t.Helper()
 	return sign(t, es256Key(t), claims, with(object{"typ": "at+jwt", "kid": "k1"}, header))

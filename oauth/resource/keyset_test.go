@@ -49,7 +49,7 @@ func (c *cacheFixture) waitForFetch() {
 	select {
 	case <-running.done:
 	case <-time.After(30 * time.Second):
-		c.t.Fatal("a fetch of keys does not end")
+		c.t.Fatal("a fetch of keys did not end in 30s")
 	}
 }
 
@@ -61,7 +61,7 @@ func (c *cacheFixture) checkFetches(n int64) {
 	}
 }
 
-// TestNoFetchBeforeTheFirstToken checks that a service can start without its issuer.
+// TestNoFetchBeforeTheFirstToken tests that a service can start without its issuer.
 func TestNoFetchBeforeTheFirstToken(t *testing.T) {
 	t.Parallel()
 	c := newCacheFixture(t, nil)
@@ -71,12 +71,12 @@ func TestNoFetchBeforeTheFirstToken(t *testing.T) {
 	}
 	c.checkFetches(1)
 	if n := c.metadataRequests.Load(); n != 1 {
-		t.Errorf("metadata read %d times", n)
+		t.Errorf("got %d reads of the metadata, want 1", n)
 	}
 }
 
-// TestKeysAreCachedForMaxAge checks that keys are fetched again after their max-age, and
-// that requests do not wait for that fetch.
+// TestKeysAreCachedForMaxAge tests that keys are fetched again after their max-age, and that
+// requests do not wait for that fetch.
 func TestKeysAreCachedForMaxAge(t *testing.T) {
 	t.Parallel()
 	for header, life := range map[string]time.Duration{
@@ -104,11 +104,11 @@ func TestKeysAreCachedForMaxAge(t *testing.T) {
 			c.change(func(i *issuer) { i.answer = func(http.ResponseWriter) bool { <-release; return false } })
 			c.clock.advance(time.Nanosecond)
 			for range 3 {
-				c.checkVerify(nil, es256Key(t), "k1") // the issuer does not answer meanwhile
+				c.checkVerify(nil, es256Key(t), "k1") // the issuer does not answer now
 			}
 			c.v.keys.mu.Lock()
 			if c.v.keys.running == nil {
-				t.Error("a request waited for the fetch")
+				t.Error("got no running fetch, so the request waited for it")
 			}
 			c.v.keys.mu.Unlock()
 			close(release)
@@ -117,7 +117,7 @@ func TestKeysAreCachedForMaxAge(t *testing.T) {
 	}
 }
 
-// TestAgeCounts checks that the header Age shortens the max-age.
+// TestAgeCounts tests that the header Age shortens the max-age.
 func TestAgeCounts(t *testing.T) {
 	t.Parallel()
 	c := newCacheFixture(t, nil)
@@ -130,8 +130,8 @@ func TestAgeCounts(t *testing.T) {
 	c.checkFetches(2)
 }
 
-// TestRotation checks that a new key is accepted before the max-age of the key set ends,
-// and that a key which is no longer published is refused.
+// TestRotation tests that a new key is accepted before the max-age of the key set ends, and
+// that a key that is no longer published is refused.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	c := newCacheFixture(t, nil)
@@ -144,8 +144,8 @@ func TestRotation(t *testing.T) {
 	c.checkFetches(2)
 }
 
-// TestUnknownKeysCauseFewFetches checks that many tokens with unknown keys cause at most
-// one fetch per RefetchInterval.
+// TestUnknownKeysCauseFewFetches tests that many tokens with unknown keys cause at most one
+// fetch per RefetchInterval.
 func TestUnknownKeysCauseFewFetches(t *testing.T) {
 	t.Parallel()
 	c := newCacheFixture(t, nil)
@@ -167,8 +167,8 @@ func TestUnknownKeysCauseFewFetches(t *testing.T) {
 	c.checkFetches(3) // at 0, 10 and 20 seconds
 }
 
-// TestConcurrentRequestsShareAFetch checks that many requests wait for one fetch, and that
-// the fetch continues if the request that started it is cancelled.
+// TestConcurrentRequestsShareAFetch tests that many requests wait for one fetch, and that the
+// fetch continues if the request that started it is canceled.
 func TestConcurrentRequestsShareAFetch(t *testing.T) {
 	t.Parallel()
 	c := newCacheFixture(t, nil)
@@ -183,7 +183,7 @@ func TestConcurrentRequestsShareAFetch(t *testing.T) {
 	<-started
 	cancel()
 	if err := <-first; !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled request: %v", err)
+		t.Errorf("canceled request: got %v, want ErrUnavailable and context.Canceled", err)
 	}
 	var requests sync.WaitGroup
 	for range 50 {
@@ -198,8 +198,8 @@ func TestConcurrentRequestsShareAFetch(t *testing.T) {
 	c.checkFetches(1)
 }
 
-// TestIssuerUnavailable checks that without keys the answer is 503, that cached keys are
-// used for MaxStale, and that a token which may be valid is never called invalid.
+// TestIssuerUnavailable tests the answer 503 without keys, and that cached keys are used for
+// MaxStale. A token that may be valid is never called invalid.
 func TestIssuerUnavailable(t *testing.T) {
 	t.Parallel()
 	c := newCacheFixture(t, func(cfg *Config) { cfg.MaxStale = time.Hour })
@@ -207,10 +207,10 @@ func TestIssuerUnavailable(t *testing.T) {
 	h := c.v.Require()(showTokens)
 	w := get(h, "Authorization", "Bearer "+c.sign(t, c.claims(), nil))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "2" || w.Header().Get("WWW-Authenticate") != "" {
-		t.Errorf("without keys: %d %v", w.Code, w.Header())
+		t.Errorf("without keys: got %d %v, want 503", w.Code, w.Header())
 	}
 	c.checkVerify(ErrUnavailable, es256Key(t), "k1")
-	c.checkFetches(1) // the next fetch is a second later
+	c.checkFetches(1) // the next fetch is allowed a second later
 	c.setDown(false)
 	c.clock.advance(time.Second)
 	c.checkVerify(nil, es256Key(t), "k1")
@@ -232,7 +232,7 @@ func TestIssuerUnavailable(t *testing.T) {
 	c.checkVerify(nil, es256Key(t), "k1")
 }
 
-// TestBadKeySets checks that an invalid key set is treated like an unavailable issuer.
+// TestBadKeySets tests that an invalid key set is handled like an unavailable issuer.
 func TestBadKeySets(t *testing.T) {
 	t.Parallel()
 	k1 := es256Key(t).public("k1")
@@ -258,8 +258,8 @@ func jwkText(t testing.TB, k jose.JSONWebKey) string {
 	return string(must[[]byte](t)(k.MarshalJSON()))
 }
 
-// TestUnusableKeys checks that keys which cannot be used are left out, and that the other
-// keys of the set work.
+// TestUnusableKeys tests that keys that cannot be used are left out, and that the other keys of
+// the set work.
 func TestUnusableKeys(t *testing.T) {
 	t.Parallel()
 	c := newCacheFixture(t, nil)
@@ -286,8 +286,8 @@ func TestUnusableKeys(t *testing.T) {
 	}
 }
 
-// TestAllowedAlgorithms checks that keys of other algorithms than those of the
-// configuration are refused.
+// TestAllowedAlgorithms tests that keys of algorithms that the configuration does not allow are
+// refused.
 func TestAllowedAlgorithms(t *testing.T) {
 	t.Parallel()
 	c := newCacheFixture(t, func(cfg *Config) { cfg.Algorithms = []string{"EdDSA"} })
@@ -297,8 +297,8 @@ func TestAllowedAlgorithms(t *testing.T) {
 	c.checkVerify(ErrInvalidToken, es256Key(t), "k1")
 }
 
-// TestIssuerMetadata checks that metadata with another issuer or without a usable jwks_uri
-// is refused (RFC 8414 §3.3).
+// TestIssuerMetadata tests that metadata with another issuer or without a usable jwks_uri is
+// refused (RFC 8414 §3.3).
 func TestIssuerMetadata(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(i *issuer){
@@ -323,12 +323,12 @@ func TestIssuerMetadata(t *testing.T) {
 		"https://id.example/tenant/1": "https://id.example/.well-known/oauth-authorization-server/tenant/1",
 	} {
 		if got := metadataURL(issuer); got != want {
-			t.Errorf("metadataURL(%s) = %s, want %s", issuer, got, want)
+			t.Errorf("metadataURL(%s): got %s, want %s", issuer, got, want)
 		}
 	}
 }
 
-// TestRedirects checks that only redirects within the origin are followed.
+// TestRedirects tests that only redirects within the origin are followed.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	for name, toOther := range map[string]bool{"same origin": false, "other origin": true} {
@@ -355,13 +355,13 @@ func TestRedirects(t *testing.T) {
 			c.checkVerify(want, es256Key(t), "k1")
 			c.checkFetches(fetches)
 			if n := other.keyRequests.Load(); n != 0 {
-				t.Errorf("the other origin got %d requests", n)
+				t.Errorf("the other origin received %d requests, want none", n)
 			}
 		})
 	}
 }
 
-// TestNew checks that invalid configurations are refused.
+// TestNew tests that invalid configurations are refused.
 func TestNew(t *testing.T) {
 	t.Parallel()
 	good := func() Config { return Config{Issuer: "https://id.example", Audiences: []string{audience}} }
@@ -381,7 +381,7 @@ func TestNew(t *testing.T) {
 		cfg := good()
 		change(&cfg)
 		if _, err := New(cfg); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 	if _, err := New(good()); err != nil {

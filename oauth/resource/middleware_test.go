@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRequire checks the exact responses of Require (RFC 6750 §3).
+// TestRequire tests the exact responses of Require (RFC 6750 §3).
 func TestRequire(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -54,7 +54,7 @@ func TestRequire(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if c.status != 200 && w.Header().Get("Cache-Control") != "no-store" {
-				t.Error("the response has no Cache-Control: no-store")
+				t.Error("got no Cache-Control: no-store")
 			}
 		})
 	}
@@ -66,22 +66,21 @@ const (
 	lackingBody   = `{"error":"insufficient_scope","error_description":"The access token does not allow this."}`
 )
 
-// TestFullAccessIsOneScope checks that the scope FullAccess does not include others.
+// TestFullAccessIsOneScope tests that the scope FullAccess does not include others.
 func TestFullAccessIsOneScope(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	v := i.verifier(t, nil)
 	full := i.sign(t, with(i.claims(), object{"scope": "FullAccess"}), nil)
 	if w := get(v.Require("OrderReader")(showTokens), "Authorization", "Bearer "+full); w.Code != http.StatusForbidden {
-		t.Errorf("FullAccess for OrderReader: %d", w.Code)
+		t.Errorf("FullAccess for OrderReader: got %d, want 403", w.Code)
 	}
 	if w := get(v.Require("FullAccess")(showTokens), "Authorization", "Bearer "+full); w.Code != http.StatusOK {
-		t.Errorf("FullAccess for itself: %d", w.Code)
+		t.Errorf("FullAccess for itself: got %d, want 200", w.Code)
 	}
 }
 
-// TestNeverFromQueryOrBody checks that a token in the query, the body or a cookie is
-// ignored.
+// TestNeverFromQueryOrBody tests that a token in the query, the body or a cookie is ignored.
 func TestNeverFromQueryOrBody(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -93,11 +92,11 @@ func TestNeverFromQueryOrBody(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	if w.Code != http.StatusUnauthorized {
-		t.Errorf("%d %s", w.Code, w.Body)
+		t.Errorf("got %d %s, want 401", w.Code, w.Body)
 	}
 }
 
-// TestToken checks the fields of a Token against its claims.
+// TestToken compares the fields of a Token with its claims.
 func TestToken(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -110,7 +109,7 @@ func TestToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Claims["usr"] != "jane" || got.OfClient() {
-		t.Errorf("claims %v, of a client: %v", got.Claims, got.OfClient())
+		t.Errorf("got the claims %v, of a client: %v", got.Claims, got.OfClient())
 	}
 	got.Claims = nil
 	want := &Token{
@@ -124,7 +123,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestTwoVerifiers checks that a Verifier does not trust a token that another one has
+// TestTwoVerifiers tests that a Verifier does not trust a token that another Verifier has
 // accepted.
 func TestTwoVerifiers(t *testing.T) {
 	t.Parallel()
@@ -132,17 +131,17 @@ func TestTwoVerifiers(t *testing.T) {
 	v, w := i.verifier(t, nil), other.verifier(t, nil)
 	good := i.sign(t, i.claims(), nil)
 	if got := get(v.Require()(v.Require("Shopper")(showTokens)), "Authorization", "Bearer "+good); got.Code != http.StatusOK {
-		t.Errorf("the same verifier twice: %d %s", got.Code, got.Body)
+		t.Errorf("the same verifier twice: got %d %s, want 200", got.Code, got.Body)
 	}
 	if got := get(v.Require()(v.Require("Buyer")(showTokens)), "Authorization", "Bearer "+good); got.Code != http.StatusForbidden {
-		t.Errorf("the same verifier twice, second with another scope: %d %s", got.Code, got.Body)
+		t.Errorf("the same verifier twice, second with another scope: got %d %s, want 403", got.Code, got.Body)
 	}
 	if got := get(v.Require()(w.Require()(showTokens)), "Authorization", "Bearer "+good); got.Code != http.StatusUnauthorized {
-		t.Errorf("another verifier second: %d %s", got.Code, got.Body)
+		t.Errorf("another verifier second: got %d %s, want 401", got.Code, got.Body)
 	}
 }
 
-// TestAccountMember checks which requests RequireAccountMember accepts.
+// TestAccountMember tests which requests RequireAccountMember accepts.
 func TestAccountMember(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -182,10 +181,10 @@ func TestAccountMember(t *testing.T) {
 			t.Parallel()
 			w := get(c.h, c.headers...)
 			if w.Code != c.status || c.status == 200 && w.Body.String() != c.body {
-				t.Errorf("%d %s, want %d %s", w.Code, w.Body, c.status, c.body)
+				t.Errorf("got %d %s, want %d %s", w.Code, w.Body, c.status, c.body)
 			}
 			if challenged := w.Header().Get("WWW-Authenticate") != ""; challenged != (c.status != 200) {
-				t.Errorf("challenge %q", w.Header().Get("WWW-Authenticate"))
+				t.Errorf("got the challenge %q", w.Header().Get("WWW-Authenticate"))
 			}
 		})
 	}

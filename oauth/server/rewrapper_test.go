@@ -6,8 +6,8 @@ import (
 	"latchkey/storage"
 )
 
-// TestSealContexts checks that some package says with which context each kind of
-// secret is sealed.
+// TestSealContexts tests that for each kind of secret some package says with which context it
+// is sealed.
 func TestSealContexts(t *testing.T) {
 	t.Parallel()
 	for _, kind := range storage.SealedKinds() {

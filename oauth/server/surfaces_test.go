@@ -6,8 +6,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestTooManyFailures pins the answers to an address that has failed too often, for
-// each path at which secrets are tried.
+// TestTooManyFailures tests the answer to an address that has failed too often, for each path
+// at which secrets are tried.
 func TestTooManyFailures(t *testing.T) {
 	t.Parallel()
 	const vendorErrors = `"Errors":[{"ErrorCode":"TooManyRequests","Message":"Too many requests. Try again later.","Data":null}]}`

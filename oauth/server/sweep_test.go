@@ -13,12 +13,12 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// endedRows is a sweepStore with rows that have ended, by table.
+// endedRows is a sweepStore with numbers of expired rows by table.
 type endedRows struct {
 	mu    sync.Mutex
 	left  map[string]int
 	fails map[string]bool
-	took  time.Duration // of a batch
+	took  time.Duration // duration of a batch
 	began []time.Time   // of the batches of the table "small"
 }
 
@@ -68,13 +68,13 @@ func newTestSweeper(t *testing.T, e *endedRows) (*sweeper, func(metric, table st
 	}
 }
 
-// TestSweepKeepsUp deletes, from 75 s after the start on, what three replicas leave to
-// each of them of 2,000 journeys a second with ten rows each. A table that fails does not
-// keep the others.
+// TestSweepKeepsUp tests that a sweep, from 75 s after the start on, deletes as many rows as
+// 2,000 journeys a second with ten rows each leave to each of three replicas. A table that
+// fails does not delay the others.
 func TestSweepKeepsUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const rows = 2000 * 10 / 3 * 3600 // of an hour
+		const rows = 2000 * 10 / 3 * 3600 // rows of an hour
 		e := &endedRows{left: map[string]int{"big": rows, "small": 700}, fails: map[string]bool{"broken": true}, took: 40 * time.Millisecond}
 		s, metric := newTestSweeper(t, e)
 		ctx, stop := context.WithCancel(t.Context())
@@ -84,7 +84,7 @@ func TestSweepKeepsUp(t *testing.T) {
 		synctest.Wait()
 		e.mu.Lock()
 		if left := rows - e.left["big"]; left == 0 || e.left["small"] != 0 {
-			t.Errorf("after 75 s %d rows are deleted, and %d of the small table are left", left, e.left["small"])
+			t.Errorf("after 75s: got %d deleted rows, and %d remaining rows of the small table, want none of them", left, e.left["small"])
 		}
 		e.mu.Unlock()
 		time.Sleep(time.Hour)
@@ -93,16 +93,16 @@ func TestSweepKeepsUp(t *testing.T) {
 			t.Error(err)
 		}
 		if e.left["big"] != 0 || metric("latchkey_sweep_rows_total", "big") != rows || metric("latchkey_sweep_rows_total", "small") != 700 {
-			t.Errorf("%v rows are left", e.left)
+			t.Errorf("got the remaining rows %v, want none", e.left)
 		}
 		if metric("latchkey_sweep_rows_total", "broken") != 0 {
-			t.Error("rows of a table that fails are counted as deleted")
+			t.Error("got deleted rows of a table that fails, want none")
 		}
 	})
 }
 
-// TestSweepPauses looks once a minute while little ends, and after a second while much
-// does.
+// TestSweepPauses tests that the sweep runs once a minute while few rows expire, and after a
+// second while many do.
 func TestSweepPauses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestSweepPauses(t *testing.T) {
 			at = append(at, began.Sub(start))
 		}
 		if want := []time.Duration{time.Minute, time.Minute, time.Minute + time.Second, 2*time.Minute + time.Second}; !slices.Equal(at, want) {
-			t.Errorf("rounds after %v, want %v", at, want)
+			t.Errorf("got rounds after %v, want %v", at, want)
 		}
 	})
 }
@@ -153,9 +153,9 @@ func TestOverdueMetric(t *testing.T) {
 	t.Parallel()
 	_, metric := newTestSweeper(t, &endedRows{})
 	if got := metric("latchkey_sweep_overdue_seconds", "big"); got != 90 {
-		t.Errorf("overdue for %v s, want 90", got)
+		t.Errorf("got %v s overdue, want 90", got)
 	}
 	if got := metric("latchkey_sweep_overdue_seconds", "small"); got != 0 {
-		t.Errorf("overdue for %v s, want 0", got)
+		t.Errorf("got %v s overdue, want 0", got)
 	}
 }

@@ -32,15 +32,15 @@ func openOnce(ctx context.Context, cfg Config) error {
 	return store.Close()
 }
 
-// TestWaitsForTheDatabase tests that a server waits at its start for a database that is away,
-// for as long as it is told to, and no longer than the server lives. It does not wait for an
-// SQLite file that cannot be opened.
+// TestWaitsForTheDatabase tests that a server waits at its start for an unreachable database,
+// for the configured time and no longer than the server lives. It does not wait for an SQLite
+// file that cannot be opened.
 func TestWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
 	away := "postgres://u@" + refusedAddress(t) + "/db?sslmode=disable"
 	tests := []struct {
 		name, url  string
-		wait, stop time.Duration // stop: when the server is told to end; 0: never
+		wait, stop time.Duration // stop is the time after which the server is stopped; 0 means never
 		least      time.Duration
 		waits      bool
 	}{
@@ -68,10 +68,10 @@ func TestWaitsForTheDatabase(t *testing.T) {
 				t.Errorf("got error %v, want storage.ErrUnavailable", err)
 			}
 			if took < test.least {
-				t.Errorf("waited %v, want %v at least", took, test.least)
+				t.Errorf("waited %v, want at least %v", took, test.least)
 			}
 			if got := strings.Count(log.String(), "waiting for the database"); (got == 1) != test.waits || got > 1 {
-				t.Errorf("said %d times that it waits: %s", got, log.String())
+				t.Errorf("got %d log lines about waiting: %s", got, log.String())
 			}
 		})
 	}

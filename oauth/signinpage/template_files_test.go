@@ -33,13 +33,13 @@ func TestEmbeddedLanguages(t *testing.T) {
 		}
 		for key, text := range texts {
 			if len(placeholder.FindAllString(text, -1)) != len(placeholder.FindAllString(english[key], -1)) {
-				t.Errorf("%s: %s has other placeholders: %s", locale, key, text)
+				t.Errorf("%s: %s: got %s, want the placeholders of the English text", locale, key, text)
 			}
 		}
 	}
 }
 
-// TestSize tests that each page and the files beside it have less than 30 kB together.
+// TestSize tests that each page and its files have less than 30 kB together.
 func TestSize(t *testing.T) {
 	t.Parallel()
 	templates := mustLoad(t, nil)
@@ -48,17 +48,17 @@ func TestSize(t *testing.T) {
 		beside += len(content)
 	}
 	if lines := strings.Count(string(templates.assets["page.js"]), "\n"); lines > 150 {
-		t.Errorf("page.js has %d lines", lines)
+		t.Errorf("page.js has %d lines, want at most 150", lines)
 	}
 	for _, s := range samples() {
 		s.Locale = "de"
 		s.State = strings.Repeat("x", 6000) // a request with long parameters
 		body, err := templates.fill(s.page)
 		if err != nil || len(body)+beside >= 30_000 {
-			t.Errorf("%s: %d bytes with what is beside it, %v", s.Step, len(body)+beside, err)
+			t.Errorf("%s: got %d bytes with its files, error %v; want less than 30000", s.Step, len(body)+beside, err)
 		}
 		if strings.Contains(string(body), "http://") || strings.Contains(strings.ReplaceAll(string(body), "https://app.example/", ""), "https://") {
-			t.Errorf("%s names another origin: %s", s.Step, body)
+			t.Errorf("%s: got another origin in %s, want none", s.Step, body)
 		}
 	}
 }
@@ -80,13 +80,13 @@ func TestReplacedFiles(t *testing.T) {
 	for locale, wanted := range map[string]string{"de": "<h1>Willkommen</h1>", "en": "<h1>Sign in</h1>", "fr": "<h1>Se connecter</h1>"} {
 		body, err := templates.fill(page{Step: stepName, Locale: locale})
 		if err != nil || !strings.Contains(string(body), wanted) || !strings.Contains(string(body), "logo.png") {
-			t.Errorf("%s: %v %s", locale, err, body)
+			t.Errorf("%s: got error %v, body %s", locale, err, body)
 		}
 	}
 	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "logo.png": "image/png", "page.js": "text/javascript; charset=utf-8"} {
 		content, got, ok := templates.asset(name)
 		if !ok || got != kind || name == "style.css" && string(content) != "body{}" {
-			t.Errorf("%s: %q %q", name, got, content)
+			t.Errorf("%s: got %q %q", name, got, content)
 		}
 	}
 }
@@ -100,7 +100,8 @@ func mustRead(t *testing.T, name string) []byte {
 	return content
 }
 
-// TestFaultyFiles tests that a file that would break a page, or never be used, is a fault.
+// TestFaultyFiles tests that a file that would break a page, or would never be used, is an
+// error.
 func TestFaultyFiles(t *testing.T) {
 	t.Parallel()
 	original := string(mustRead(t, "templates/page.html"))
@@ -128,7 +129,8 @@ func TestFaultyFiles(t *testing.T) {
 	}
 }
 
-// TestLocaleOf tests that ui_locales comes before Accept-Language, and that before the user.
+// TestLocaleOf tests that ui_locales has priority over Accept-Language, and Accept-Language
+// over the user.
 func TestLocaleOf(t *testing.T) {
 	t.Parallel()
 	templates := mustLoad(t, nil)
@@ -150,12 +152,12 @@ func TestLocaleOf(t *testing.T) {
 	}
 }
 
-// TestNamesFillNothing tests that a placeholder in a name stays as it is, and markup is
+// TestNamesFillNothing tests that a placeholder in a name is not replaced, and that markup is
 // escaped.
 func TestNamesFillNothing(t *testing.T) {
 	t.Parallel()
 	body, err := mustLoad(t, nil).fill(page{Step: stepResume, Locale: "en", Client: "{user}", User: "<b>{client}"})
 	if err != nil || !strings.Contains(string(body), "signed in as &lt;b&gt;{client}.") || !strings.Contains(string(body), "to continue to {user}") {
-		t.Errorf("%v %s", err, body)
+		t.Errorf("got error %v, body %s", err, body)
 	}
 }

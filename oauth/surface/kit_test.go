@@ -17,7 +17,7 @@ func TestIfMatch(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]int64{"": 0, "*": 0, EntityTag(1): 1, EntityTag(1 << 40): 1 << 40} {
 		if got, err := IfMatch(http.Header{"If-Match": {header}}); got != want || err != nil {
-			t.Errorf("%q: %d, %v", header, got, err)
+			t.Errorf("%q: got %d, error %v, want %d", header, got, err, want)
 		}
 	}
 	for _, header := range []string{"1", `"0"`, `"-1"`, `"1`, `1"`, `W/"1"`, `"1", "2"`, `"a"`, `"9223372036854775808"`} {
@@ -36,7 +36,7 @@ func TestReadJSON(t *testing.T) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
 		raw, err := ReadJSON(httptest.NewRecorder(), r, 10)
 		if !errors.Is(err, want) || err == nil && string(raw) != body {
-			t.Errorf("%q: %q, %v", body, raw, err)
+			t.Errorf("%q: got %q, error %v, want %v", body, raw, err, want)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestRewrite(t *testing.T) {
 		calls := 0
 		err := Rewrite(3, test.wanted, func() error { calls++; return test.errs[calls-1] })
 		if !errors.Is(err, test.want) || calls != len(test.errs) {
-			t.Errorf("%s: %v after %d calls", test.name, err, calls)
+			t.Errorf("%s: got %v after %d calls", test.name, err, calls)
 		}
 	}
 }
@@ -73,12 +73,12 @@ func TestAnswer(t *testing.T) {
 		"Latchkey-Changed": {"A, B"}, "Latchkey-Notice": {"note"}, "Latchkey-Total": {"estimated"},
 	}
 	if w.Code != http.StatusOK || w.Body.String() != `{"A":1}` || fmt.Sprint(w.Header()) != fmt.Sprint(want) {
-		t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
+		t.Errorf("got %d %s %v, want 200", w.Code, w.Body, w.Header())
 	}
 	w = httptest.NewRecorder()
 	Answer{Status: http.StatusNoContent}.Write(w, "application/json")
 	if w.Code != http.StatusNoContent || w.Body.Len() > 0 || fmt.Sprint(w.Header()) != fmt.Sprint(http.Header{"Cache-Control": {"no-store"}}) {
-		t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
+		t.Errorf("got %d %s %v, want an empty 204", w.Code, w.Body, w.Header())
 	}
 }
 
@@ -89,7 +89,7 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		h := http.Header{}
 		if SetRetryAfter(h, wait); h.Get("Retry-After") != want {
-			t.Errorf("%v: %q", wait, h.Get("Retry-After"))
+			t.Errorf("%v: got %q, want %q", wait, h.Get("Retry-After"), want)
 		}
 	}
 	now := time.Unix(1_000, 0)
@@ -103,7 +103,7 @@ func TestRetryAfter(t *testing.T) {
 		&storage.QueryLimitError{}: false, storage.ErrStale: false,
 	} {
 		if IsUnavailable(err) != want {
-			t.Errorf("%v: %v", err, !want)
+			t.Errorf("%v: got %v, want %v", err, !want, want)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func TestValues(t *testing.T) {
 		{isHTTPURL, "https://exa mple.com", false},
 	} {
 		if test.is(test.s) != test.want {
-			t.Errorf("%q: %v", test.s, !test.want)
+			t.Errorf("%q: got %v, want %v", test.s, !test.want, test.want)
 		}
 	}
 }

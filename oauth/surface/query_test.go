@@ -11,7 +11,7 @@ import (
 func TestReadQuery(t *testing.T) {
 	t.Parallel()
 	takes := []openapi.Parameter{{Name: "buyerID"}, {Name: "userID"}, {Name: "email", Required: true}}
-	for query, want := range map[string]string{ // the answer to a DELETE; empty: it is taken
+	for query, want := range map[string]string{ // the error for a DELETE; empty if the query is accepted
 		"": "", "buyerID=acme": "", "buyerID=acme&userID=jane": "", "buyerID=%61cme": "", "email=": "", "&buyerID=acme&": "",
 		"buyerID=acme;x":          "the query of the URL is malformed",
 		"buyerID=acme;":           "the query of the URL is malformed",
@@ -47,7 +47,7 @@ func TestReadQuery(t *testing.T) {
 			request := httptest.NewRequest(method, "/x", nil)
 			request.URL.RawQuery = query
 			if _, err := ReadQuery(request, takes); (err != nil) != (want == "the query of the URL is malformed") {
-				t.Errorf("%s %q: %v", method, query, err)
+				t.Errorf("%s %q: got %v", method, query, err)
 			}
 		}
 	}
@@ -66,7 +66,7 @@ func TestResembled(t *testing.T) {
 	for name, want := range map[string]string{
 		"id": "ID", "XP": "xp", "name": "Name", "Nmae": "Name", "Nam": "Name", "Names": "Name", "Emial": "Email", "Emai": "Email",
 		"usernmae": "Username", "Usrnme": "Username", "buyerId": "BuyerID", "BuyreID": "BuyerID", "TermsAcceptd": "TermsAccepted",
-		// Other names, or the name itself.
+		// These are other names, or the name itself.
 		"Name": "", "BuyerID": "", "": "", "I": "", "x": "", "xq": "", "NamedX": "", "Buyer": "", "SellerID": "", "UserID": "UserIDs",
 		"OwnerID": "", "depth": "", "CatalogID": "", "Usr": "", "TermsAgreed": "",
 	} {

@@ -7,14 +7,14 @@ import (
 	"latchkey/storage"
 )
 
-// TestAccountSession checks when tokens of a sign-in expire, for which accounts they can
-// be renewed, and when renewal ends.
+// TestAccountSession tests when the tokens of a sign-in expire, for which accounts they can be
+// renewed, and when renewal ends.
 func TestAccountSession(t *testing.T) {
 	t.Parallel()
 	const day, half = 24 * time.Hour, 500 * time.Millisecond
 	signedIn := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for name, test := range map[string]struct {
-		ttl, refresh, after time.Duration // of the realm, of the client, between sign-in and renewal
+		ttl, refresh, after time.Duration // of the realm, of the client, and from the sign-in to the renewal
 		life                time.Duration // from the sign-in to the expiry of the new token
 		oneAccount, ended   bool
 	}{
@@ -38,13 +38,13 @@ func TestAccountSession(t *testing.T) {
 		realm := storage.Realm{AccountTokenTTL: test.ttl}
 		s, ok := holder.Renew(realm, signedIn.Add(test.after))
 		if ok == test.ended || (s.Account == own) != test.oneAccount || s.Account != nil && s.Account != own {
-			t.Errorf("%s: ok %v, one account %v", name, ok, s.Account == own)
+			t.Errorf("%s: got ok %v, one account %v", name, ok, s.Account == own)
 		}
 		if got := s.TokenExpiry(realm).Sub(signedIn); got != test.life {
-			t.Errorf("%s: the token expires %v after the sign-in, want %v", name, got, test.life)
+			t.Errorf("%s: got an expiry %v after the sign-in, want %v", name, got, test.life)
 		}
 		if s.SessionID != "ses" || s.Origin != "first" || s.AMR[0] != "otp" || s.Purpose != storage.PurposeResetPassword || s.SourceID != "src" || !s.AuthTime.Equal(signedIn) {
-			t.Errorf("%s: the sign-in is not kept: %+v", name, s)
+			t.Errorf("%s: got another sign-in: %+v", name, s)
 		}
 	}
 }

@@ -24,13 +24,13 @@ func TestAudience(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
 		}
 		if written, err := json.Marshal(got); want != nil && (err != nil || string(written) != text) {
-			t.Errorf("%s is written as %s, %v", text, written, err)
+			t.Errorf("%[1]s: got %[2]s after encoding, error %[3]v", text, written, err)
 		}
 	}
 	for _, text := range []string{`["a"]`, `[]`, `[1,2]`, `{}`, `1`, `["a",["b"]]`} {
 		var got Audience
 		if err := json.Unmarshal([]byte(text), &got); err == nil {
-			t.Errorf("%s is decoded as %v", text, got)
+			t.Errorf("%s: got %v, want an error", text, got)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func TestBearerToken(t *testing.T) {
 	for _, test := range tests {
 		got, ok := BearerToken(http.Header{"Authorization": test.headers})
 		if got != test.want || ok != (test.want != "") {
-			t.Errorf("%q: %q, %v", test.headers, got, ok)
+			t.Errorf("%q: got %q, %v", test.headers, got, ok)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func TestChallenge(t *testing.T) {
 		}
 	}
 	if !errors.Is(ErrTokenRevoked, ErrInvalidToken) || !errors.Is(ErrNoToken, ErrInvalidToken) {
-		t.Error("whoever tells an invalid token only does not tell the others")
+		t.Error("want ErrTokenRevoked and ErrNoToken to wrap ErrInvalidToken")
 	}
 }
 

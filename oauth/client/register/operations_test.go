@@ -9,8 +9,8 @@ import (
 	"latchkey/oauth/openapi"
 )
 
-// TestOperations checks that every operation of the document has a route, and that
-// the document can be written.
+// TestOperations tests that every operation of the document has a route, and that the document
+// can be encoded.
 func TestOperations(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
@@ -26,10 +26,10 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-// TestNewRequiresAllFields checks that an incomplete configuration is refused.
+// TestNewRequiresAllFields tests that New refuses an incomplete configuration.
 func TestNewRequiresAllFields(t *testing.T) {
 	t.Parallel()
 	if _, err := New(Config{Issuer: "https://id.example"}); err == nil {
-		t.Error("an endpoint without stores was made")
+		t.Error("New without stores: got no error, want one")
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// FuzzDecodeData checks that accepted data has the right type and reads the same when
-// it is encoded again, and that other data is refused with an expected error.
+// FuzzDecodeData tests that accepted data has the right type and is the same after it was
+// encoded and decoded again. Other data must be refused with an expected error.
 func FuzzDecodeData(f *testing.F) {
 	for _, seed := range []string{
 		`{"type":"password_profile","name":"a","code_length":8}`, `{"name":null}`, `[]`, `{"type":1}`, `{"TYPE":"account"}`,
@@ -26,13 +26,13 @@ func FuzzDecodeData(f *testing.F) {
 		got, all, err := read(data)
 		if err != nil {
 			if invalid := (*InvalidError)(nil); !errors.As(err, &invalid) && !errors.Is(err, ErrBody) {
-				t.Errorf("%q: %v", data, err)
+				t.Errorf("%q: got %v, want an InvalidError or ErrBody", data, err)
 			}
 			return
 		}
 		var kind string
 		if given, ok := all["type"]; ok && (json.Unmarshal(given, &kind) != nil || kind != TypeProfile) {
-			t.Errorf("%q: took the type %s", data, given)
+			t.Errorf("%q: accepted the type %s, want an error", data, given)
 		}
 		got.Type = new(TypeProfile)
 		again, err := json.Marshal(got)
@@ -41,7 +41,7 @@ func FuzzDecodeData(f *testing.F) {
 		}
 		second, _, err := read(string(again))
 		if err != nil || !reflect.DeepEqual(got, second) {
-			t.Errorf("%q reads as %+v, and written again (%s) as %+v, %v", data, got, again, second, err)
+			t.Errorf("%q: got %+v, and encoded again as %s, %+v, error %v", data, got, again, second, err)
 		}
 		_ = got.Check(true) // must not panic
 	})
@@ -71,7 +71,7 @@ func TestDecodeData(t *testing.T) {
 				return
 			}
 			if err != nil || body.Name == nil || *body.Name != "n" || sent.IsNull("given_name") != (tt.name == "good") {
-				t.Errorf("%+v %v %v", body, sent, err)
+				t.Errorf("got %+v %v, error %v", body, sent, err)
 			}
 		})
 	}

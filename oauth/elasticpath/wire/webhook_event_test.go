@@ -48,7 +48,7 @@ func codeEvent() (storage.Sender, deliver.Envelope) {
 	}
 }
 
-// TestEncodeCodeEvent expects the body of the vendor's guide, with ids of this server.
+// TestEncodeCodeEvent expects the body of the vendor's guide, with IDs of this server.
 func TestEncodeCodeEvent(t *testing.T) {
 	t.Parallel()
 	sender, envelope := codeEvent()
@@ -109,13 +109,13 @@ func TestEncodeLockEvent(t *testing.T) {
 		}
 		const event = "user-authentication-password-profile-info.locked"
 		if got.TriggeredBy != event || call.Header.Get("X-Moltin-Integration-Trigger") != event {
-			t.Errorf("triggered by %q, header %v", got.TriggeredBy, call.Header)
+			t.Errorf("got the trigger %q and the header %v", got.TriggeredBy, call.Header)
 		}
 	}
 }
 
-// TestEventsNamePresetsByUUID tests that events of every type name the preset realm and
-// profile as the resources of /v2 do.
+// TestEventsNamePresetsByUUID tests that events of every type name the preset realm and profile
+// as the resources of /v2 do.
 func TestEventsNamePresetsByUUID(t *testing.T) {
 	t.Parallel()
 	encoder := webhookEncoder()
@@ -143,7 +143,7 @@ func TestEventsNamePresetsByUUID(t *testing.T) {
 		}
 		realm, profile := storage.RealmUUID(storage.DefaultRealmID), storage.PasswordProfileUUID(storage.DefaultProfileID)
 		if p := got.Payload; p.RealmID != realm || p.ProfileID != profile || p.Login.ProfileID != profile {
-			t.Errorf("%s names %+v", e.name, p)
+			t.Errorf("%s: got %+v", e.name, p)
 		}
 	}
 }
@@ -175,15 +175,15 @@ func TestEncodeCodeEventVariants(t *testing.T) {
 	again, _ := encode(func(*storage.Sender, *deliver.Envelope) {})
 	other, _ := encode(func(_ *storage.Sender, e *deliver.Envelope) { e.Message.ID = "msg_8" })
 	if first.ID != again.ID || first.ID == other.ID {
-		t.Errorf("ids of the same message %s and %s, of another %s", first.ID, again.ID, other.ID)
+		t.Errorf("got the IDs %s and %s of one message, and %s of another", first.ID, again.ID, other.ID)
 	}
 	signIn, _ := encode(func(_ *storage.Sender, e *deliver.Envelope) { e.Purpose = storage.PurposeSignIn })
 	if signIn.Payload.Purpose != "passwordless_authentication" {
-		t.Errorf("purpose %q", signIn.Payload.Purpose)
+		t.Errorf("got the purpose %q", signIn.Payload.Purpose)
 	}
 	open, header := encode(func(s *storage.Sender, _ *deliver.Envelope) { s.SharedKey = storage.Sealed{} })
 	if open.Configuration.Secret == nil || *open.Configuration.Secret != "" || header["X-Moltin-Secret-Key"] != nil {
-		t.Errorf("without a secret key: %v, header %v", open.Configuration.Secret, header)
+		t.Errorf("without a secret key: got %v, header %v", open.Configuration.Secret, header)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestEncodeCodeEventSigned(t *testing.T) {
 	}
 	sender.SigningSecrets.Data = nil
 	if call, err := webhookEncoder().Encode(t.Context(), sender, envelope); err == nil {
-		t.Errorf("signed with nothing: %v", call.Header)
+		t.Errorf("without a key: got the header %v, want an error", call.Header)
 	}
 }
 
@@ -231,7 +231,7 @@ func TestEncodeCodeEventFails(t *testing.T) {
 		sender, envelope := codeEvent()
 		test.spoil(&encoder, &envelope)
 		if _, err := encoder.Encode(t.Context(), sender, envelope); err == nil || deliver.IsPermanent(err) != test.permanent {
-			t.Errorf("%s: %v, permanent %v", name, err, deliver.IsPermanent(err))
+			t.Errorf("%s: got error %v, permanent %v", name, err, deliver.IsPermanent(err))
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What one of the databases cannot look into would spoil every list that is
-// filtered by xp.
+// TestXPIsSearchable tests that XP that one of the databases cannot search is refused.
+// Otherwise each list that filters by xp would fail.
 func TestXPIsSearchable(t *testing.T) {
 	t.Parallel()
 	deep := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }

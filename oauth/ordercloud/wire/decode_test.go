@@ -91,7 +91,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var c ApiClient
 		if Decode(data, "", &c) == nil && !json.Valid(data) {
-			t.Errorf("took %q, which is not JSON", data)
+			t.Errorf("accepted %q, which is not JSON", data)
 		}
 		c.Validate("") // must not panic
 	})
@@ -117,7 +117,8 @@ func TestDecodeKnown(t *testing.T) {
 	}
 }
 
-// Every member that OrderCloud's own tools send is taken or ignored.
+// TestVendorsMembersAreNotMisspellings tests that every member that OrderCloud's own tools send
+// is accepted or ignored.
 func TestVendorsMembersAreNotMisspellings(t *testing.T) {
 	t.Parallel()
 	for members, into := range map[string]any{
@@ -131,7 +132,7 @@ func TestVendorsMembersAreNotMisspellings(t *testing.T) {
 		`"AnonUserToken":"x","ProductID":"p","CustomImplementationUrl":"u","HashKey":"h","EventType":"e","ElevatedRole2":[],"Headers":[]`: &PasswordReset{},
 	} {
 		if _, faults := DecodeKnown([]byte("{"+members+"}"), into); faults != nil {
-			t.Errorf("%T: %v", into, faults)
+			t.Errorf("%T: got the faults %v, want none", into, faults)
 		}
 	}
 }

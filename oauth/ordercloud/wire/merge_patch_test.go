@@ -2,7 +2,7 @@ package wire
 
 import "testing"
 
-// The cases are those of RFC 7396, appendix A, as far as both are objects.
+// TestMergePatch tests the cases of RFC 7396, appendix A, in which both are objects.
 func TestMergePatch(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ document, patch, want string }{
@@ -20,7 +20,7 @@ func TestMergePatch(t *testing.T) {
 		{`{"n":12345678901234567890.10}`, `{"m":1e400}`, `{"m":1e400,"n":12345678901234567890.10}`},
 	} {
 		if got := string(mergePatch([]byte(tt.document), []byte(tt.patch))); got != tt.want {
-			t.Errorf("%s with %s is %s, want %s", tt.document, tt.patch, got, tt.want)
+			t.Errorf("%s with %s: got %s, want %s", tt.document, tt.patch, got, tt.want)
 		}
 	}
 }

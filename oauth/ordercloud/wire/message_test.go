@@ -77,7 +77,7 @@ func TestEncodeMessage(t *testing.T) {
 		t.Error(diff)
 	}
 	if want := "https://x.org/onetimepassword?t=onetimepassword"; call.URL != want {
-		t.Errorf("URL %q, want %q", call.URL, want)
+		t.Errorf("got the URL %q, want %q", call.URL, want)
 	}
 	want := http.Header{"Content-Type": {"application/json"}, "X-Oc-Hash": {sign("key", []byte(body))}}
 	if diff := cmp.Diff(want, call.Header); diff != "" {
@@ -85,7 +85,7 @@ func TestEncodeMessage(t *testing.T) {
 	}
 }
 
-// The receiver verifies with the library of Standard Webhooks.
+// TestEncodeMessageStandard verifies the signature with the library of Standard Webhooks.
 func TestEncodeMessageStandard(t *testing.T) {
 	t.Parallel()
 	const newer = "whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4"
@@ -109,21 +109,22 @@ func TestEncodeMessageStandard(t *testing.T) {
 			}
 		}
 		if id := call.Header.Get("webhook-id"); id != "msg_7" {
-			t.Errorf("webhook-id %q", id)
+			t.Errorf("got webhook-id %q, want msg_7", id)
 		}
 		if has := call.Header.Get("X-oc-hash") != ""; has != (shared != "") {
-			t.Errorf("X-oc-hash %v with shared key %q", has, shared)
+			t.Errorf("got X-oc-hash %v with the shared key %q", has, shared)
 		}
 	}
 	for _, poor := range []string{"", "whsec_"} {
 		sender.SigningSecrets.Data = []byte(poor)
 		if call, err := testEncoder().Encode(t.Context(), sender, envelope); err == nil {
-			t.Errorf("signed with %q: %v", poor, call.Header)
+			t.Errorf("with the secret %q: got the header %v, want an error", poor, call.Header)
 		}
 	}
 }
 
-// To a receiver with a key neither code nor token travels in the clear.
+// TestEncodeMessageEncrypted tests that a receiver with a key gets neither the code nor the
+// token unencrypted.
 func TestEncodeMessageEncrypted(t *testing.T) {
 	t.Parallel()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -140,7 +141,7 @@ func TestEncodeMessageEncrypted(t *testing.T) {
 	}
 	var got struct{ UserToken string }
 	if err := json.Unmarshal(call.Body, &got); err != nil || bytes.Contains(call.Body, []byte("token of")) {
-		t.Fatalf("%v: %s", err, call.Body)
+		t.Fatalf("got error %v, body %s", err, call.Body)
 	}
 	object, err := jose.ParseEncryptedCompact(got.UserToken, []jose.KeyAlgorithm{jose.ECDH_ES_A256KW}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
@@ -148,15 +149,15 @@ func TestEncodeMessageEncrypted(t *testing.T) {
 	}
 	envelope.Message.Type = storage.MessageForgottenPassword
 	if call, err := testEncoder().Encode(t.Context(), sender, envelope); err != nil || bytes.Contains(call.Body, []byte("token of")) {
-		t.Errorf("the token for a renewal is in the clear: %v, %s", err, call.Body)
+		t.Errorf("got error %v, body %s; want the token for a renewal encrypted", err, call.Body)
 	}
 	if token, err := object.Decrypt(private); err != nil || string(token) != "token of Jane of default at shop with MeAdmin" {
-		t.Errorf("token %q, %v", token, err)
+		t.Errorf("got the token %q, error %v", token, err)
 	}
 }
 
-// The body of each type, and what it lacks when it was asked for through no
-// client.
+// TestEncodeMessageTypes tests the body of each message type, and the members that are missing
+// in a message of a request without a client.
 func TestEncodeMessageTypes(t *testing.T) {
 	t.Parallel()
 	const renewal = `{"Username":"Jane","PasswordRenewalUrl":"https://shop.example/renew","PasswordRenewalVerificationCode":"ABCD1234",` +
@@ -193,21 +194,21 @@ func TestEncodeMessageTypes(t *testing.T) {
 			t.Errorf("%s: type %s (-want +got):\n%s", test.kind, got.MessageType, diff)
 		}
 		if !strings.HasSuffix(got.UserToken, test.token) || test.token == "" && got.UserToken != "" {
-			t.Errorf("%s: UserToken %q", test.kind, got.UserToken)
+			t.Errorf("%s: got UserToken %q", test.kind, got.UserToken)
 		}
 		if want := "https://x.org/" + test.path + "?t=" + test.path; call.URL != want {
-			t.Errorf("%s: URL %s, want %s", test.kind, call.URL, want)
+			t.Errorf("%s: got the URL %s, want %s", test.kind, call.URL, want)
 		}
 	}
 	sender, envelope := testEnvelope()
 	envelope.Message.Type = "OrderSubmitted"
 	if _, err := testEncoder().Encode(t.Context(), sender, envelope); !deliver.IsPermanent(err) {
-		t.Errorf("a type that is never sent: %v", err)
+		t.Errorf("a type that is never sent: got %v, want a permanent error", err)
 	}
 }
 
-// A message is never signed with nothing, and the endpoint's own header goes
-// along without standing in for ours.
+// TestEncodeMessageToEndpoint tests that a message without a key is not sent unsigned. The
+// header of the endpoint is sent too, and does not replace the signature.
 func TestEncodeMessageToEndpoint(t *testing.T) {
 	t.Parallel()
 	sender, envelope := testEnvelope()
@@ -216,7 +217,7 @@ func TestEncodeMessageToEndpoint(t *testing.T) {
 		return deliver.Endpoint{URL: "https://config.example/{messagetype}"}, nil
 	}
 	if call, err := e.Encode(t.Context(), sender, envelope); err == nil {
-		t.Errorf("signed without a key: %v", call.Header)
+		t.Errorf("without a key: got the header %v, want an error", call.Header)
 	}
 	for name, value := range map[string]string{"X-Api-Key": "value", "x-oc-hash": ""} {
 		e.Endpoint = func(context.Context, storage.Sender) (deliver.Endpoint, error) {
@@ -227,15 +228,15 @@ func TestEncodeMessageToEndpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := call.Header.Get("X-oc-hash"); got != sign("secret", call.Body) {
-			t.Errorf("%s: signed %q", name, got)
+			t.Errorf("%s: got the signature %q", name, got)
 		}
 		if got := call.Header.Get("X-Api-Key"); got != value || call.URL != "https://config.example/onetimepassword" {
-			t.Errorf("%s: header %q, URL %s", name, got, call.URL)
+			t.Errorf("%s: got the header %q, URL %s", name, got, call.URL)
 		}
 	}
 }
 
-// The value was computed with OpenSSL.
+// TestSign compares with a value that OpenSSL computed.
 func TestSign(t *testing.T) {
 	t.Parallel()
 	const want = "97yD9DBThCSxMpjmqm+xQ+9NWaFJRhdZl0edvC0aPNg="
@@ -308,7 +309,8 @@ func TestEncodeMessageFails(t *testing.T) {
 	}
 }
 
-// A code must not reach whoever has the name by now.
+// TestEncodeMessageToRenamedUser tests that a code is not sent to another user who has the name
+// now.
 func TestEncodeMessageToRenamedUser(t *testing.T) {
 	t.Parallel()
 	sender, envelope := testEnvelope()

@@ -12,7 +12,8 @@ import (
 	"latchkey/storage"
 )
 
-// A client that says nothing special behaves like OrderCloud's API client.
+// TestApiClientDefaults tests that a client without further members behaves as an API client of
+// OrderCloud.
 func TestApiClientDefaults(t *testing.T) {
 	t.Parallel()
 	got := decodeValid[ApiClient](t, `{"AppName":"Shop"}`).ToRecord(storage.Client{})
@@ -48,13 +49,14 @@ func TestApiClientExtras(t *testing.T) {
 			t.Parallel()
 			got := decodeValid[ApiClient](t, tt.doc).ToRecord(storage.Client{})
 			if got.ReuseRefreshTokens != tt.reuse || got.Credentials != tt.want {
-				t.Errorf("reuse %v, credentials %+v; want %v, %+v", got.ReuseRefreshTokens, got.Credentials, tt.reuse, tt.want)
+				t.Errorf("got reuse %v, credentials %+v; want %v, %+v", got.ReuseRefreshTokens, got.Credentials, tt.reuse, tt.want)
 			}
 		})
 	}
 }
 
-// What the wire does not carry survives an update.
+// TestApiClientToRecordKeeps tests that an update keeps the fields that the JSON does not
+// contain.
 func TestApiClientToRecordKeeps(t *testing.T) {
 	t.Parallel()
 	base := storage.Client{
@@ -93,7 +95,7 @@ func TestValidate(t *testing.T) {
 	tests := []struct {
 		name   string
 		faults Faults
-		want   []string // paths
+		want   []string // paths of the faults
 	}{
 		{"client", ApiClient{ID: "a b", AccessTokenDuration: new(9), RefreshTokenDuration: new(524161), GrantTypes: []string{"password", "device"}, AllowedCredentials: []string{"sms"}, SigningAlg: new("none"), MinimumRequiredRoles: []string{"a b"}, MaximumGrantedCustomRoles: []string{"ok", `"`}, ClientSecret: new(""), IsAnonBuyer: true, XP: json.RawMessage("1")}.Validate("ApiClients[0]"), []string{
 			"ID", "AppName", "ClientSecret", "AccessTokenDuration", "RefreshTokenDuration", "IsAnonBuyer", "xp",
@@ -152,13 +154,14 @@ func TestValidate(t *testing.T) {
 				want = append(want, "ApiClients[0]."+p)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("paths of the faults:\n%s\n%v", diff, tt.faults)
+				t.Errorf("paths of the faults (-want +got):\n%s\n%v", diff, tt.faults)
 			}
 		})
 	}
 }
 
-// A password goes to the server it was given for, and to no other.
+// TestStoredPasswordStays tests that a stored password is sent only to the server for which it
+// was set.
 func TestStoredPasswordStays(t *testing.T) {
 	t.Parallel()
 	stored := storage.Sender{Kind: storage.SMTPSender, SMTP: storage.SMTPSettings{
@@ -179,7 +182,7 @@ func TestStoredPasswordStays(t *testing.T) {
 		shown := MessageSenderFromRecord(stored)
 		tt.change(shown.SMTP)
 		if got := KeptIn(shown.ToRecord(stored)).SMTPPassword; got != tt.kept {
-			t.Errorf("%s changes: kept %v, want %v", name, got, tt.kept)
+			t.Errorf("%s changes: got kept %v, want %v", name, got, tt.kept)
 		}
 	}
 	if KeptIn(MessageSender{}.ToRecord(stored)).SMTPPassword {
@@ -200,7 +203,7 @@ func smtpSender(s SMTP) Faults {
 	return MessageSender{Name: "m", MessageTypes: []string{"OneTimePassword"}, Kind: new("smtp"), SMTP: &s}.Validate("ApiClients[0]", Kept{})
 }
 
-// Sending back what was read changes nothing.
+// TestReadAndWriteBack tests that writing back what was read changes nothing.
 func TestReadAndWriteBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

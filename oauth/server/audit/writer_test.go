@@ -20,7 +20,7 @@ type memoryStore struct {
 	failures int
 	stored   []storage.AuditEvent
 	calls    int
-	filled   chan struct{} // closed when want events are stored
+	filled   chan struct{} // closed when the wanted number of events is stored
 	want     int
 }
 
@@ -49,7 +49,7 @@ func newTestWriter(t *testing.T, failures, want int) (*writer, *memoryStore) {
 	return a, l
 }
 
-// lost returns latchkey_audit_lost_total.
+// lost returns the metric latchkey_audit_lost_total.
 func lost(t *testing.T, w *writer) float64 {
 	t.Helper()
 	reg := prometheus.NewRegistry()
@@ -67,13 +67,13 @@ func (l *memoryStore) inOrder(t *testing.T) {
 	defer l.mu.Unlock()
 	for i, e := range l.stored {
 		if e.Object != strconv.Itoa(i) {
-			t.Fatalf("event %d is %s", i, e.Object)
+			t.Fatalf("event %d: got %s", i, e.Object)
 		}
 	}
 }
 
-// TestWriterOutlastsTheDatabase stores the events that were recorded while the database
-// failed.
+// TestWriterOutlastsTheDatabase tests that events that were recorded while the database failed
+// are stored later.
 func TestWriterOutlastsTheDatabase(t *testing.T) {
 	t.Parallel()
 	const events = 3*batchSize + 7
@@ -87,14 +87,14 @@ func TestWriterOutlastsTheDatabase(t *testing.T) {
 	select {
 	case <-l.filled:
 	case <-time.After(time.Minute):
-		t.Error("the events were not stored")
+		t.Error("the events were not stored in a minute")
 	}
 	stop()
 	<-done
 	l.inOrder(t)
 }
 
-// TestWriterFinishes stores at a stop the events that were recorded before it.
+// TestWriterFinishes tests that a stop stores the events that were recorded before it.
 func TestWriterFinishes(t *testing.T) {
 	t.Parallel()
 	const events = 2*batchSize + 3
@@ -106,14 +106,14 @@ func TestWriterFinishes(t *testing.T) {
 	stop()
 	a.run(ctx)
 	if len(l.stored) != events {
-		t.Errorf("%d of %d events are stored", len(l.stored), events)
+		t.Errorf("got %d of %d events stored", len(l.stored), events)
 	}
 	l.inOrder(t)
 }
 
-// TestWriterCatchesUp has the database hang for as long as a replica that holds the chain
-// can hang, while 5,000 events a second are recorded. None of them is lost, and they are
-// stored in as few batches as they fit into.
+// TestWriterCatchesUp lets the database hang as long as a replica that locks the chain can
+// hang, and records 5,000 events a second. No event is lost, and they are stored in as few
+// batches as possible.
 func TestWriterCatchesUp(t *testing.T) {
 	t.Parallel()
 	const events = 5000 * 5
@@ -129,7 +129,7 @@ func TestWriterCatchesUp(t *testing.T) {
 	select {
 	case <-l.filled:
 	case <-time.After(time.Minute):
-		t.Error("the events were not stored")
+		t.Error("the events were not stored in a minute")
 	}
 	stop()
 	<-done
@@ -139,7 +139,7 @@ func TestWriterCatchesUp(t *testing.T) {
 	}
 }
 
-// TestWriterIsBounded loses the events that come when the buffer is full, and counts them.
+// TestWriterIsBounded tests that events are lost and counted when the buffer is full.
 func TestWriterIsBounded(t *testing.T) {
 	t.Parallel()
 	a, _ := newTestWriter(t, 0, 0)
@@ -147,12 +147,12 @@ func TestWriterIsBounded(t *testing.T) {
 		a.add(storage.AuditEvent{})
 	}
 	if lost(t, a) != 3 || len(a.waiting) != bufferSize {
-		t.Errorf("%v events are lost, %d wait", lost(t, a), len(a.waiting))
+		t.Errorf("got %v lost events and %d waiting ones, want 3 and a full buffer", lost(t, a), len(a.waiting))
 	}
 }
 
-// TestWriterLag counts the events that are not stored, including the batch that is being
-// written, and tells the age of the oldest.
+// TestWriterLag tests that the lag counts the events that are not stored, including the batch
+// that is being written, and has the age of the oldest.
 func TestWriterLag(t *testing.T) {
 	t.Parallel()
 	a, _ := newTestWriter(t, 0, 0)
@@ -161,10 +161,10 @@ func TestWriterLag(t *testing.T) {
 	batch := a.take()
 	a.add(storage.AuditEvent{Time: now.Add(-time.Second)})
 	if n, age := a.lag(now); n != 2 || age != 3*time.Second {
-		t.Errorf("while a batch is written: %d events, the oldest %v", n, age)
+		t.Errorf("while a batch is written: got %d events, the oldest %v; want 2 and 3s", n, age)
 	}
 	a.writeBatch(t.Context(), batch)
 	if n, age := a.lag(now); n != 1 || age != time.Second {
-		t.Errorf("after it: %d events, the oldest %v", n, age)
+		t.Errorf("afterwards: got %d events, the oldest %v; want 1 and 1s", n, age)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// TestJSON tests that each character that controls a terminal is written as ASCII, and a
+// TestJSON tests that each character that controls a terminal is escaped as ASCII, and that a
 // parser gets the same text.
 func TestJSON(t *testing.T) {
 	for r := range unicode.MaxRune {
@@ -22,14 +22,14 @@ func TestJSON(t *testing.T) {
 		}
 		var out bytes.Buffer
 		if n, err := JSON(&out).Write(append(text, '\n')); err != nil || n != len(text)+1 {
-			t.Fatalf("U+%04X: %d, %v", r, n, err)
+			t.Fatalf("U+%04X: got %d bytes, error %v", r, n, err)
 		}
 		if strings.ContainsFunc(strings.TrimSuffix(out.String(), "\n"), Controls) {
-			t.Errorf("U+%04X: %q", r, out.String())
+			t.Errorf("U+%04X: got %q, want no control characters", r, out.String())
 		}
 		var got string
 		if err := json.Unmarshal(out.Bytes(), &got); err != nil || got != want {
-			t.Errorf("U+%04X: parsed as %q, %v", r, got, err)
+			t.Errorf("U+%04X: got %q after parsing, error %v", r, got, err)
 		}
 	}
 }
@@ -38,6 +38,6 @@ func TestJSON(t *testing.T) {
 func TestInvalidUTF8(t *testing.T) {
 	var out bytes.Buffer
 	if _, err := JSON(&out).Write([]byte("\"\xff\"\n")); err != nil || out.String() != `"\ufffd"`+"\n" {
-		t.Errorf("%q, %v", out.String(), err)
+		t.Errorf("got %q, error %v", out.String(), err)
 	}
 }

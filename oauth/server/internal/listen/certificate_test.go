@@ -48,8 +48,8 @@ func writeCertificate(t *testing.T, certFile, keyFile string, serial int64) {
 	}
 }
 
-// TestCertificateIsRead again when its files change, and stays in use while they are
-// broken. The connection limits hold for TLS too.
+// TestCertificateIsReadAgain tests that the certificate is read again when its files change,
+// and stays in use while they are broken. The connection limits also apply to TLS.
 func TestCertificateIsReadAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -70,22 +70,22 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 	}
 	if got := serial(); got != 1 {
-		t.Fatalf("certificate %d, want 1", got)
+		t.Fatalf("got certificate %d, want 1", got)
 	}
 	writeCertificate(t, certFile, keyFile, 2)
 	if got := serial(); got != 1 {
-		t.Errorf("certificate %d before the files are looked at", got)
+		t.Errorf("before the files are checked: got certificate %d", got)
 	}
 	ahead.Add(int64(certificateAge))
 	if got := serial(); got != 2 {
-		t.Errorf("certificate %d after a renewal, want 2", got)
+		t.Errorf("after a renewal: got certificate %d, want 2", got)
 	}
 	if err := os.WriteFile(keyFile, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ahead.Add(int64(certificateAge))
 	if got := serial(); got != 2 || !strings.Contains(s.log.text(), "stays in use") {
-		t.Errorf("certificate %d while the files are broken, want 2", got)
+		t.Errorf("while the files are broken: got certificate %d, want 2", got)
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // self-signed
 	defer client.CloseIdleConnections()
@@ -93,12 +93,12 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, copyErr := io.Copy(io.Discard, response.Body) // otherwise the client does not keep the connection
+	_, copyErr := io.Copy(io.Discard, response.Body) // otherwise the client closes the connection
 	if err := errors.Join(copyErr, response.Body.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if response.StatusCode != http.StatusNotFound || response.Header.Get("Strict-Transport-Security") == "" || response.ProtoMajor != 1 {
-		t.Errorf("answer %d over %s", response.StatusCode, response.Proto)
+		t.Errorf("got status %d over %s", response.StatusCode, response.Proto)
 	}
 	idle := func() int {
 		s.apiLimit.mu.Lock()
@@ -106,30 +106,30 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		return s.apiLimit.idle.Len()
 	}
 	deadline := time.Now().Add(10 * time.Second)
-	for idle() == 0 { // until the server has seen that it answered
+	for idle() == 0 { // until the server counts the connection as idle
 		if time.Now().After(deadline) {
-			t.Fatal("the idle TLS connection cannot be closed for another one")
+			t.Fatal("the idle TLS connection was not closed for another one")
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// TestHealthOnListen tests that /healthz on the address of the API needs no database, says
-// that the server stops, and exists only if it was asked for.
+// TestHealthOnListen tests /healthz on the address of the API. It needs no database, reports
+// that the server stops, and exists only with the setting.
 func TestHealthOnListen(t *testing.T) {
 	t.Parallel()
 	for _, wanted := range []bool{false, true} {
 		s := start(t, http.NotFoundHandler(), func(c *Config) { c.HealthOnListen = wanted })
 		want := map[bool]int{true: http.StatusOK, false: http.StatusNotFound}[wanted]
 		if got, _ := s.get(t, s.url("/healthz"), nil); got.StatusCode != want {
-			t.Errorf("wanted %v: %d", wanted, got.StatusCode)
+			t.Errorf("wanted %v: got %d", wanted, got.StatusCode)
 		}
 		s.stopping.Store(true)
 		if got, body := s.get(t, s.url("/healthz"), nil); wanted && (got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "stopping")) {
-			t.Errorf("while it stops: %d %s", got.StatusCode, body)
+			t.Errorf("during the stop: got %d %s, want 503", got.StatusCode, body)
 		}
 		if got, _ := s.get(t, s.url("/readyz"), nil); got.StatusCode != http.StatusNotFound {
-			t.Errorf("readiness is public: %d", got.StatusCode)
+			t.Errorf("readiness on the public address: got %d, want 404", got.StatusCode)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestClientAddr plays clients that make up what stands before the address that
-// the trusted proxy saw.
+// TestClientAddr tests clients that forge the addresses before the one that the trusted proxy
+// saw.
 func TestClientAddr(t *testing.T) {
 	t.Parallel()
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}

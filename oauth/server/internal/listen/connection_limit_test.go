@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// peers is a listener whose connections come from the addresses that the test
-// says.
+// peers is a listener whose connections come from addresses that the test chooses.
 type peers struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -30,14 +29,14 @@ type peerConn struct {
 
 func (c peerConn) RemoteAddr() net.Addr { return c.from }
 
-// dial connects from an address and returns the client's end.
+// dial connects from an address and returns the client's side of the connection.
 func (p *peers) dial(t *testing.T, from string) net.Conn {
 	t.Helper()
 	server, client := net.Pipe()
 	select {
 	case p.conns <- peerConn{server, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(from), 40000))}:
 	case <-time.After(20 * time.Second):
-		t.Fatalf("the connection from %s is not accepted", from)
+		t.Fatalf("the connection from %s was not accepted", from)
 	}
 	t.Cleanup(func() { _, _ = client.Close(), server.Close() })
 	return client
@@ -55,8 +54,8 @@ func (p *peers) Accept() (net.Conn, error) {
 func (p *peers) Close() error   { close(p.closed); return nil }
 func (p *peers) Addr() net.Addr { return &net.TCPAddr{} }
 
-// serveLimited serves HTTP on a limiter. A request for /hold is answered when
-// release is closed.
+// serveLimited serves HTTP through a limiter. A request for /hold is answered when release is
+// closed.
 func serveLimited(t *testing.T, limit int, proxies ...netip.Prefix) (l *limiter, p *peers, release chan struct{}) {
 	t.Helper()
 	p, release = newPeers(), make(chan struct{})
@@ -76,8 +75,8 @@ func serveLimited(t *testing.T, limit int, proxies ...netip.Prefix) (l *limiter,
 	return l, p, release
 }
 
-// request sends a request and returns the status of the answer, 0 if the
-// connection is closed instead.
+// request sends a request and returns the status of the answer, or 0 if the connection is
+// closed instead.
 func request(conn net.Conn, path string) int {
 	if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", path); err != nil {
 		return 0
@@ -91,7 +90,7 @@ func request(conn net.Conn, path string) int {
 	return resp.StatusCode
 }
 
-// isOpen reports whether the server has left a connection open.
+// isOpen reports whether the server has not closed the connection.
 func isOpen(conn net.Conn) bool {
 	_ = conn.SetReadDeadline(time.Now().Add(time.Millisecond))
 	_, err := conn.Read(make([]byte, 1))
@@ -99,9 +98,9 @@ func isOpen(conn net.Conn) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// TestLimiterClosesTheLongestIdle tests that connections that have sent nothing, that have had
-// an answer and that have begun another request are all idle, and make room for new ones in
-// the order in which they became idle.
+// TestLimiterClosesTheLongestIdle tests that idle connections are closed for new ones, in the
+// order in which they became idle. A connection is idle if it has sent nothing, has got an
+// answer, or has begun another request.
 func TestLimiterClosesTheLongestIdle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -122,7 +121,7 @@ func TestLimiterClosesTheLongestIdle(t *testing.T) {
 		_, _ = io.WriteString(silent, "G")
 		for i, victim := range []net.Conn{silent, answered, begun, latest} {
 			if fresh := p.dial(t, "127.0.0.1"); request(fresh, "/") != 200 {
-				t.Fatalf("new connection %d got no answer", i)
+				t.Fatalf("new connection %d got no answer, want 200", i)
 			}
 			synctest.Wait()
 			if isOpen(victim) {
@@ -130,18 +129,18 @@ func TestLimiterClosesTheLongestIdle(t *testing.T) {
 			}
 			for _, later := range conns[i+1:] {
 				if !isOpen(later) {
-					t.Errorf("after %d new connections a later one was closed", i+1)
+					t.Errorf("after %d new connections a later one was closed, want it open", i+1)
 				}
 			}
 		}
 		if l.open != 4 || l.idle.Len() != 4 {
-			t.Errorf("%d connections are open and %d idle, want 4", l.open, l.idle.Len())
+			t.Errorf("got %d open and %d idle connections, want 4", l.open, l.idle.Len())
 		}
 	})
 }
 
 // TestLimiterKeepsRequests tests that a connection whose request is being served is never
-// closed for another. While there are only such, new ones wait.
+// closed for another. New connections wait if there are no others.
 func TestLimiterKeepsRequests(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -156,7 +155,7 @@ func TestLimiterKeepsRequests(t *testing.T) {
 		go func() { statuses <- request(waiting, "/") }()
 		synctest.Wait()
 		if len(statuses) != 0 || l.open != 2 {
-			t.Fatalf("%d answers, %d connections open", len(statuses), l.open)
+			t.Fatalf("got %d answers and %d open connections, want 0 and 2", len(statuses), l.open)
 		}
 		close(release)
 		for range 3 {
@@ -165,13 +164,13 @@ func TestLimiterKeepsRequests(t *testing.T) {
 			}
 		}
 		if l.open > 2 {
-			t.Errorf("%d connections are open", l.open)
+			t.Errorf("got %d open connections, want at most 2", l.open)
 		}
 	})
 }
 
-// TestLimiterBoundsAnAddress tests that an address has an eighth of all connections. It gives
-// up its own idle ones for new ones, and gets no more if none is idle.
+// TestLimiterBoundsAnAddress tests that an address has at most an eighth of all connections.
+// New connections of the address replace its own idle ones. If none is idle, they are refused.
 func TestLimiterBoundsAnAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -182,7 +181,7 @@ func TestLimiterBoundsAnAddress(t *testing.T) {
 		third := p.dial(t, "2001:db8::ffff:3")
 		synctest.Wait()
 		if isOpen(first) || !isOpen(second) || !isOpen(third) || !isOpen(other) || l.open != 3 {
-			t.Errorf("open: %v %v %v, another address' %v", isOpen(first), isOpen(second), isOpen(third), isOpen(other))
+			t.Errorf("got open: %v %v %v, of another address %v; want false, true, true, true", isOpen(first), isOpen(second), isOpen(third), isOpen(other))
 		}
 		statuses := make(chan int, 2)
 		for _, conn := range []net.Conn{second, third} {
@@ -209,15 +208,15 @@ func TestLimiterBoundsAnAddress(t *testing.T) {
 			synctest.Wait()
 			for i, conn := range all {
 				if !isOpen(conn) {
-					t.Errorf("connection %d of %s was closed", i, free)
+					t.Errorf("connection %d of %s was closed, want it open", i, free)
 				}
 			}
 		}
 	})
 }
 
-// TestLimiterEnds tests that a closed listener is empty once its last connection is closed,
-// and a connection that waits for a place is given up.
+// TestLimiterEnds tests that a closed listener is empty when its last connection is closed, and
+// that a waiting connection is closed.
 func TestLimiterEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -242,26 +241,26 @@ func TestLimiterEnds(t *testing.T) {
 		_ = l.Close()
 		synctest.Wait()
 		if isOpen(waiting) {
-			t.Error("a connection still waits for a closed listener")
+			t.Error("a connection waits for a closed listener, want it closed")
 		}
 		select {
 		case <-l.empty:
-			t.Error("empty with a connection open")
+			t.Error("the listener is empty with an open connection")
 		default:
 		}
 		for conn := range accepted {
 			_ = conn.Close()
-			_ = conn.Close() // a second close must not give a second place
+			_ = conn.Close() // a second close must not free a second connection
 		}
 		<-l.empty
 		if l.open != 0 {
-			t.Errorf("%d connections are open", l.open)
+			t.Errorf("got %d open connections, want 0", l.open)
 		}
 	})
 }
 
-// TestLimiterServesNoClosedConnection tests that a request that arrived at the moment in which
-// its connection was closed is not handled.
+// TestLimiterServesNoClosedConnection tests that a request that arrives while its connection is
+// closed is not handled.
 func TestLimiterServesNoClosedConnection(t *testing.T) {
 	t.Parallel()
 	p := newPeers()
@@ -282,8 +281,8 @@ func TestLimiterServesNoClosedConnection(t *testing.T) {
 	l.track(conn, http.StateActive)
 }
 
-// TestMoreThanMaxConns tests that as many connections as there may be, all kept open after a
-// request, shut out neither new clients nor those who look after the server.
+// TestMoreThanMaxConns opens as many connections as allowed and keeps them open after a
+// request. New clients, and operators who check the server, must still be served.
 func TestMoreThanMaxConns(t *testing.T) {
 	t.Parallel()
 	const limit = 20
@@ -304,14 +303,14 @@ func TestMoreThanMaxConns(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = conn.Close() })
 			_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-			if i%2 == 0 { // the others send nothing
+			if i%2 == 0 { // the other connections send nothing
 				if status := request(conn, at.path); status != 200 {
 					t.Fatalf("connection %d got %d, want 200", i, status)
 				}
 			}
 		}
 		if resp, body := r.get(t, "http://"+at.address+at.path, nil); resp.StatusCode != 200 || body != at.want {
-			t.Errorf("a new client got %d %s", resp.StatusCode, body)
+			t.Errorf("a new client: got %d %s, want 200", resp.StatusCode, body)
 		}
 	}
 	awaitOpen(t, r, limit)

@@ -11,8 +11,8 @@ import (
 
 const shop = "https://shop.example"
 
-// crossOriginAnswer is what the middleware makes of a request that the handler
-// behind it answers with 418.
+// crossOriginAnswer returns the answer of the middleware to a request that its handler answers
+// with 418.
 func crossOriginAnswer(t *testing.T, origins []string, method, path string, sent http.Header) (int, http.Header) {
 	t.Helper()
 	h := Below("/auth", newCrossOrigin(origins, testSurfaces).wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -69,7 +69,7 @@ func TestCrossOriginRequest(t *testing.T) {
 			}
 			status, got := crossOriginAnswer(t, []string{shop}, http.MethodPost, test.path, sent)
 			if status != http.StatusTeapot {
-				t.Errorf("status %d, want the handler's", status)
+				t.Errorf("got status %d, want 418 of the handler", status)
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
@@ -106,7 +106,7 @@ func TestCrossOriginPreflight(t *testing.T) {
 				"Access-Control-Max-Age":       {"600"},
 			}
 			if status != http.StatusNoContent {
-				t.Errorf("status %d, want 204", status)
+				t.Errorf("got status %d, want 204", status)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
@@ -127,8 +127,8 @@ func TestCrossOriginPreflightOfAnotherOrigin(t *testing.T) {
 	}
 }
 
-// TestServerAllowsOrigins tests that the server itself has the middleware, and the log shows
-// preflights under a pattern of their own.
+// TestServerAllowsOrigins tests that the server uses the middleware, and that the log shows
+// preflight requests with their own pattern.
 func TestServerAllowsOrigins(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
@@ -136,7 +136,7 @@ func TestServerAllowsOrigins(t *testing.T) {
 	s := start(t, mux, func(c *Config) { c.Origins = []string{shop} })
 	resp, body := s.get(t, s.url("/v1/me"), http.Header{"Origin": {shop}})
 	if got := resp.Header.Get("Access-Control-Allow-Origin"); got != shop || body != "me" {
-		t.Errorf("got %q %q", got, body)
+		t.Errorf("got the origin %q and the body %q", got, body)
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, s.url("/v1/me"), nil)
 	if err != nil {
@@ -153,6 +153,6 @@ func TestServerAllowsOrigins(t *testing.T) {
 	}
 	lines := s.log.lines(t, "request")
 	if preflight.StatusCode != http.StatusNoContent || len(lines) != 2 || lines[1]["pattern"] != preflightPattern {
-		t.Errorf("got %d, log %v", preflight.StatusCode, lines)
+		t.Errorf("got %d, log %v; want 204 and the pattern of preflights", preflight.StatusCode, lines)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// FuzzClientAddr holds the address of a request to what the connection and
-// trusted proxies vouch for, whatever stands in X-Forwarded-For.
+// FuzzClientAddr tests that the address of a request comes from the connection or from trusted
+// proxies, for any X-Forwarded-For.
 func FuzzClientAddr(f *testing.F) {
 	for _, seed := range []string{"", "203.0.113.7", "198.51.100.1, 10.0.0.2", "[2001:db8::1]:443,10.0.0.1", ",,", "fe80::1%eth0", "::ffff:10.0.0.3", "unknown, 203.0.113.7\x00"} {
 		f.Add(seed, "192.0.2.1")
@@ -21,25 +21,25 @@ func FuzzClientAddr(f *testing.F) {
 			return &http.Request{RemoteAddr: netip.AddrPortFrom(netip.MustParseAddr(peer), 4711).String(), Header: http.Header{forwardedHeader: hops}}
 		}
 		if got := clientAddr(request("203.0.113.9", made), trusted); got != netip.MustParseAddr("203.0.113.9") {
-			t.Errorf("a stranger who says %q is taken for %v", made, got)
+			t.Errorf("an untrusted peer that sends %q: got %v, want its own address", made, got)
 		}
 		got := clientAddr(request("10.0.0.1", made), trusted)
 		if !got.IsValid() || got.Is4In6() {
-			t.Errorf("by %q: %v", made, got)
+			t.Errorf("%q: got %v, want a valid address", made, got)
 		}
 		hop, ok := parseHop(last)
 		if !ok || contains(trusted, hop) {
 			return
 		}
-		// What the proxy saw itself counts, not what its peer made up before.
+		// The address that the proxy saw counts, not the ones that its peer sent.
 		if got := clientAddr(request("10.0.0.1", made, last), trusted); got != hop {
-			t.Errorf("after %q, a proxy's %q is read as %v, want %v", made, last, got, hop)
+			t.Errorf("%q from the peer and %q from the proxy: got %v, want %v", made, last, got, hop)
 		}
 	})
 }
 
-// FuzzBelow tests that a request below the base path is the request that next knows, and every
-// other request reaches next unchanged.
+// FuzzBelow tests that a request below the base path reaches next without the base path, and
+// that every other request reaches next unchanged.
 func FuzzBelow(f *testing.F) {
 	for _, seed := range []string{
 		"/tenant/v1/me", "/tenant", "/tenant/", "/tenant//v1", "/tenantx/v1", "/v1/tenant", "/%74enant/v1", "/tenant/a%2Fb", "/tenant/..",
@@ -57,7 +57,7 @@ func FuzzBelow(f *testing.F) {
 		next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			seen = r.URL.EscapedPath()
 			if plain, err := url.PathUnescape(seen); err != nil || plain != r.URL.Path {
-				t.Errorf("%q: next sees the path %q, escaped %q", target, r.URL.Path, seen)
+				t.Errorf("%q: got the path %q, escaped %q", target, r.URL.Path, seen)
 			}
 			r.Pattern = "found"
 		})
@@ -65,7 +65,7 @@ func FuzzBelow(f *testing.F) {
 		before := u.EscapedPath()
 		Below(base, next).ServeHTTP(httptest.NewRecorder(), r)
 		if seen != before && base+seen != before && seen+base != before || r.Pattern != "found" || u.EscapedPath() != before {
-			t.Errorf("%q: next sees %q", target, seen)
+			t.Errorf("%q: got %q", target, seen)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func TestAnswerAndAccessLog(t *testing.T) {
 	resp, body := s.get(t, s.url("/things/7?code=SECRET"), http.Header{"Authorization": {"Basic SECRET"}, "User-Agent": {"SECRET"}})
 	const id = "30313233343536373839616263646566"
 	if resp.StatusCode != http.StatusAccepted || body != id {
-		t.Errorf("got %d %q, want 202 and the request id", resp.StatusCode, body)
+		t.Errorf("got %d %q, want 202 and the request ID", resp.StatusCode, body)
 	}
 	resp.Header.Del("Date")
 	wantHeader := http.Header{
@@ -51,7 +51,7 @@ func TestAnswerAndAccessLog(t *testing.T) {
 		t.Error(diff)
 	}
 	if strings.Contains(s.log.text(), "SECRET") {
-		t.Errorf("the log repeats the request: %s", s.log.text())
+		t.Errorf("the log contains the request: %s", s.log.text())
 	}
 }
 
@@ -61,7 +61,7 @@ func TestHSTS(t *testing.T) {
 		s := start(t, http.NotFoundHandler(), func(c *Config) { c.HTTPS = https })
 		resp, _ := s.get(t, s.url("/"), nil)
 		if got := resp.Header.Get("Strict-Transport-Security") != ""; got != https {
-			t.Errorf("HTTPS %v: Strict-Transport-Security %v, want %v", https, got, https)
+			t.Errorf("HTTPS %v: got Strict-Transport-Security %v, want %v", https, got, https)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func TestRequestID(t *testing.T) {
 				want = tt.sent[0]
 			}
 			if err != nil || got != want {
-				t.Errorf("got %q, %v, want %q", got, err, want)
+				t.Errorf("got %q, error %v, want %q", got, err, want)
 			}
 		})
 	}
@@ -141,7 +141,7 @@ func TestPanics(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 		if err == nil {
-			t.Errorf("%s: a broken answer looked whole", path)
+			t.Errorf("%s: a broken answer was read without an error", path)
 		}
 	}
 	if err := s.stop(); err != nil {
@@ -151,7 +151,7 @@ func TestPanics(t *testing.T) {
 	for _, event := range s.log.lines(t, "handler panicked") {
 		panics = append(panics, event["panic"])
 		if stack, _ := event["stack"].(string); !strings.Contains(stack, "handler_test.go") {
-			t.Errorf("the stack does not lead to the handler: %q", stack)
+			t.Errorf("got the stack %q, want one with the handler", stack)
 		}
 	}
 	want := []any{"string", "runtime error: index out of range [0] with length 0", "*errors.errorString"}
@@ -159,16 +159,16 @@ func TestPanics(t *testing.T) {
 		t.Error(diff)
 	}
 	if strings.Contains(s.log.text(), "SECRET") {
-		t.Error("the log repeats the value of a panic")
+		t.Error("the log contains the value of a panic")
 	}
 	if got := len(s.log.lines(t, "request")); got != 4 {
-		t.Errorf("%d lines in the access log, want 4", got)
+		t.Errorf("got %d lines in the access log, want 4", got)
 	}
 }
 
-// TestLogForging sends what could end a log line, begin another or drive a
-// terminal, everywhere a caller can write. Each request must leave exactly one
-// line, with nothing of the caller's in it.
+// TestLogForging sends characters that could end a log line, begin another or control a
+// terminal, in every place where a caller can send text. Each request must cause exactly one
+// line, which contains nothing of that text.
 func TestLogForging(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
@@ -202,13 +202,12 @@ func TestLogForging(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := s.log.lines(t, "request")
-	// net/http itself refuses the last one's control character, before any
-	// handler.
+	// net/http refuses the control character of the last request before any handler.
 	if len(lines) != len(requests)-1 {
-		t.Errorf("%d lines for %d requests", len(lines), len(requests)-1)
+		t.Errorf("got %d lines for %d requests", len(lines), len(requests)-1)
 	}
 	if text := s.log.text(); strings.Contains(text, "FORGED") || strings.Contains(text, "\x1b") {
-		t.Errorf("the log repeats what a caller wrote:\n%s", text)
+		t.Errorf("the log contains text of a caller:\n%s", text)
 	}
 }
 
@@ -218,7 +217,7 @@ func TestLimits(t *testing.T) {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		deadline, ok := r.Context().Deadline()
 		if left := time.Until(deadline); !ok || left > 3*time.Second {
-			t.Errorf("deadline in %s, %v, want one within 3 s", left, ok)
+			t.Errorf("got a deadline in %s, %v; want one within 3s", left, ok)
 		}
 		var tooLarge *http.MaxBytesError
 		if _, err := io.ReadAll(r.Body); errors.As(err, &tooLarge) {
@@ -240,7 +239,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("body of %d bytes: got %d, want %d", len(body), resp.StatusCode, want)
 		}
 	}
-	// The connection is reset behind the refusal, so only its status counts.
+	// The server resets the connection after the refusal, so only the status counts.
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url("/"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -300,14 +299,14 @@ func TestOps(t *testing.T) {
 		`latchkey_http_panics_total 0`,
 	} {
 		if !strings.Contains(text, want+"\n") {
-			t.Errorf("/metrics lacks %s in\n%s", want, text)
+			t.Errorf("/metrics: got no %s in\n%s", want, text)
 		}
 	}
 	if strings.Contains(text, "made") {
-		t.Error("/metrics has a label of the caller's making")
+		t.Error("/metrics has a label that a caller made")
 	}
 	if resp, _ := s.get(t, s.url("/metrics"), nil); resp.StatusCode != 404 {
-		t.Errorf("the API's address serves /metrics: %d", resp.StatusCode)
+		t.Errorf("/metrics on the address of the API: got %d, want 404", resp.StatusCode)
 	}
 }
 
@@ -329,7 +328,7 @@ func BenchmarkServeHTTP(b *testing.B) {
 	}
 }
 
-// discard is a ResponseWriter that keeps nothing.
+// discard is a ResponseWriter that discards everything.
 type discard struct{}
 
 func (discard) Header() http.Header         { return http.Header{} }

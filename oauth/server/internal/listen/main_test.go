@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// journal is a log that several goroutines write.
+// journal is a log that several goroutines can write to.
 type journal struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -32,8 +32,7 @@ func (j *journal) Write(p []byte) (int, error) {
 	return j.buf.Write(p)
 }
 
-// lines returns the log lines, each of which must be one JSON object, whose
-// message is msg.
+// lines returns the log lines whose message is msg. Every line must be one JSON object.
 func (j *journal) lines(t *testing.T, msg string) []map[string]any {
 	t.Helper()
 	j.mu.Lock()
@@ -57,13 +56,13 @@ func (j *journal) text() string {
 	return j.buf.String()
 }
 
-// running is a started server with a client of its own.
+// running is a started server with its own client.
 type running struct {
 	*Server
 	log    *journal
 	client *http.Client
 	stop   func() error // begins the stop, waits for its end and returns Wait's error
-	begin  func()       // only begins it
+	begin  func()       // begins the stop without waiting
 }
 
 // start runs a server with the handler on free ports of the loopback interface.
@@ -72,7 +71,7 @@ func start(t *testing.T, handler http.Handler, change func(*Config)) *running {
 	return startTuned(t, handler, change, func(*Server) {})
 }
 
-// startTuned is start with a change of what no setting changes.
+// startTuned is start with a change of values that are not settings.
 func startTuned(t *testing.T, handler http.Handler, change func(*Config), tune func(*Server)) *running {
 	t.Helper()
 	r := &running{log: &journal{}}
@@ -106,7 +105,7 @@ func (r *running) url(path string) string { return "http://" + r.Addr().String()
 
 func (r *running) opsURL(path string) string { return "http://" + r.OpsAddr().String() + path }
 
-// get returns the answer to a GET, with its body read.
+// get returns the answer to a GET request and its body.
 func (r *running) get(t *testing.T, url string, header http.Header) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

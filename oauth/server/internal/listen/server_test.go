@@ -27,7 +27,7 @@ func TestNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := New(cfg); err == nil {
-		t.Error("two servers share one registry")
+		t.Error("New with a registry that is in use succeeded")
 	}
 }
 
@@ -48,13 +48,13 @@ func TestStartFailsWhenAnAddressIsTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := s.Run(t.Context()); err == nil {
-			t.Error("Run listened on an address that was taken")
+			t.Error("Run on an address in use: got no error, want one")
 		}
 	}
 }
 
-// TestStopUnderLoad stops while many clients send on connections they keep:
-// every request that reached the server must be answered, in full.
+// TestStopUnderLoad stops the server while many clients send requests on open connections.
+// Every request that reached the server must be answered completely.
 func TestStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	const clients, before = 16, 2000
@@ -78,7 +78,7 @@ func TestStopUnderLoad(t *testing.T) {
 				err := echo(t.Context(), s.client, s.url("/"))
 				var dial *net.OpError
 				if errors.As(err, &dial) && dial.Op == "dial" {
-					return // the listener is closed: nothing was sent
+					return // the listener is closed, so nothing was sent
 				}
 				if err != nil {
 					t.Error(err)
@@ -94,12 +94,12 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 	wg.Wait()
 	if served.Load() != answered.Load() {
-		t.Errorf("%d requests were served and %d answers received", served.Load(), answered.Load())
+		t.Errorf("got %d served requests and %d received answers, want the same", served.Load(), answered.Load())
 	}
 }
 
-// echo sends a body and wants it back. net/http repeats no POST by itself, so
-// an answer means that this very request was served.
+// echo sends a body and expects the same body. net/http does not repeat a POST request, so an
+// answer means that this request was served.
 func echo(ctx context.Context, client *http.Client, url string) error {
 	const text = "grant_type=client_credentials"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, io.NopCloser(strings.NewReader(text)))
@@ -118,8 +118,8 @@ func echo(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
-// TestReadinessFallsFirst tests that during ShutdownDelay readiness is 503 already, and new
-// connections are accepted and asked to close. Then the listener closes.
+// TestReadinessFallsFirst tests that readiness is 503 during ShutdownDelay. New connections are
+// still accepted, and their answers ask the client to close them. Then the listener closes.
 func TestReadinessFallsFirst(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
@@ -133,7 +133,7 @@ func TestReadinessFallsFirst(t *testing.T) {
 	}
 	for range 3 {
 		if resp, body := s.get(t, s.url("/"), nil); resp.StatusCode != http.StatusOK || body != "served" || !resp.Close {
-			t.Errorf("a new connection while readiness is 503: %d %q, close: %v", resp.StatusCode, body, resp.Close)
+			t.Errorf("a new connection while readiness is 503: got %d %q, close: %v", resp.StatusCode, body, resp.Close)
 		}
 	}
 	_ = s.apiLimit.Close() // the delay ends with the listener
@@ -164,8 +164,9 @@ func (l *heldListener) Close() error {
 	return l.TCPListener.Close()
 }
 
-// TestBacklogIsServed stops a server while clients have connected and sent a request, but
-// the server has not accepted them yet. The system would reset them if it closed.
+// TestBacklogIsServed stops a server while clients have connected and sent a request that the
+// server has not accepted yet. The system would reset these connections if the server closed
+// the listener.
 func TestBacklogIsServed(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
@@ -188,19 +189,19 @@ func TestBacklogIsServed(t *testing.T) {
 	for i, conn := range conns {
 		got, err := io.ReadAll(conn)
 		if err != nil || !strings.Contains(string(got), "served") || !strings.Contains(string(got), "Connection: close") {
-			t.Errorf("connection %d got %q, %v", i, got, err)
+			t.Errorf("connection %d: got %q, error %v", i, got, err)
 		}
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
 	if _, err := net.Dial("tcp", s.Addr().String()); err == nil {
-		t.Error("the listener is open after the stop")
+		t.Error("the listener is open after the stop, want it closed")
 	}
 }
 
-// TestStopOrder looks at a stop while a request is in flight: readiness says
-// so, new connections are refused, and the request still gets its answer.
+// TestStopOrder tests a stop while a request is in flight. Readiness reports it, new
+// connections are refused, and the request is still answered.
 func TestStopOrder(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
@@ -220,10 +221,9 @@ func TestStopOrder(t *testing.T) {
 	s.begin()
 	<-s.apiLimit.done
 	if resp, body := s.get(t, s.opsURL("/readyz"), nil); resp.StatusCode != 503 || body != "{\"status\":\"stopping\"}\n" {
-		t.Errorf("readiness during the stop: %d %q", resp.StatusCode, body)
+		t.Errorf("readiness during the stop: got %d %q, want 503", resp.StatusCode, body)
 	}
-	// The descriptor closes right after done does, so the first try may still
-	// find it open; soon none does.
+	// The descriptor closes soon after done, so the first attempts may still succeed.
 	for {
 		conn, err := net.Dial("tcp", s.Addr().String())
 		if err != nil {
@@ -259,6 +259,6 @@ func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
 		t.Errorf("got %v, want the deadline exceeded", err)
 	}
 	if err := <-failed; err == nil {
-		t.Error("the request that was cut off looked answered")
+		t.Error("the request that was cut off: got no error, want one")
 	}
 }

@@ -16,8 +16,7 @@ import (
 	"latchkey/otp/limit"
 )
 
-// refusing answers every request with the status in its header Want, and counts
-// those that it sees.
+// refusing answers every request with the status in its header Want, and counts the requests.
 type refusing struct{ seen atomic.Int64 }
 
 func (h *refusing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -67,22 +66,22 @@ func TestShieldRefusesBeforeTheHandler(t *testing.T) {
 		got := r.post(t, "POST", path, "192.0.2.1", 200)
 		after := got.Header.Get("Retry-After")
 		if got.StatusCode != 429 || after == "" || after == "0" || got.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: got %d %v", path, got.StatusCode, got.Header)
+			t.Errorf("%s: got %d %v, want 429", path, got.StatusCode, got.Header)
 		}
 		if got.Header.Get("Access-Control-Allow-Origin") == "" {
-			t.Errorf("%s: pages cannot read the answer", path)
+			t.Errorf("%s: got no Access-Control-Allow-Origin, so pages cannot read the answer", path)
 		}
 	}
 	if seen := h.seen.Load(); seen != 5 {
-		t.Errorf("the handler saw %d requests, want 5", seen)
+		t.Errorf("the handler got %d requests, want 5", seen)
 	}
 	for path, method := range map[string]string{"/v1/buyers": "POST", "/oauth/certs": "GET", "/v2/accounts": "POST"} {
 		if got := r.post(t, method, path, "192.0.2.1", 200); got.StatusCode != 200 {
-			t.Errorf("%s %s: got %d", method, path, got.StatusCode)
+			t.Errorf("%s %s: got %d, want 200", method, path, got.StatusCode)
 		}
 	}
 	if got := r.post(t, "POST", "/oauth/token", "192.0.2.2", 200); got.StatusCode != 200 {
-		t.Errorf("another address: got %d", got.StatusCode)
+		t.Errorf("another address: got %d, want 200", got.StatusCode)
 	}
 }
 
@@ -96,8 +95,8 @@ func TestShieldCountsNoSuccess(t *testing.T) {
 	}
 }
 
-// TestShieldSparesSharedAddresses checks that addresses that many callers may share
-// are not counted, those of carrier-grade NAT among them.
+// TestShieldSparesSharedAddresses tests that addresses that many callers may share are not
+// counted, including those of carrier-grade NAT.
 func TestShieldSparesSharedAddresses(t *testing.T) {
 	t.Parallel()
 	r, _ := shielded(t, 1)
@@ -108,13 +107,13 @@ func TestShieldSparesSharedAddresses(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", from, got.StatusCode, want)
 		}
 		if wait := got.Header.Get("Retry-After"); limited && wait != "3600" {
-			t.Errorf("%s: Retry-After %q, want 3600", from, wait)
+			t.Errorf("%s: got Retry-After %q, want 3600", from, wait)
 		}
 	}
 }
 
-// TestShieldAnswersAsSurfaces gives the answer of the surface that a path belongs
-// to.
+// TestShieldAnswersAsSurfaces tests that the answer is that of the surface that the path
+// belongs to.
 func TestShieldAnswersAsSurfaces(t *testing.T) {
 	t.Parallel()
 	r, _ := shielded(t, 1)
@@ -140,7 +139,7 @@ func TestNoShield(t *testing.T) {
 	r, _ := shielded(t, 0)
 	for range 50 {
 		if got := r.post(t, "POST", "/oauth/token", "192.0.2.1", 400); got.StatusCode != 400 {
-			t.Fatalf("got %d", got.StatusCode)
+			t.Fatalf("got %d, want 400", got.StatusCode)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// dial opens a connection to the API that the test closes.
+// dial opens a connection to the API. The test closes it.
 func (r *running) dial(t *testing.T) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", r.Addr().String())
@@ -26,20 +26,20 @@ func (r *running) dial(t *testing.T) net.Conn {
 	return conn
 }
 
-// talk sends text and returns all that the server answers before it closes the
+// talk sends text and returns everything that the server answers before it closes the
 // connection.
 func (r *running) talk(t *testing.T, text string) string {
 	t.Helper()
 	conn := r.dial(t)
-	_, _ = io.WriteString(conn, text) // the server may have heard enough before the end
+	_, _ = io.WriteString(conn, text) // the server may close the connection before the end
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()
 	}
-	said, _ := io.ReadAll(conn) // a reset ends it as well
+	said, _ := io.ReadAll(conn) // a reset is an end too
 	return string(said)
 }
 
-// echoing reads the body and answers with it.
+// echoing returns a handler that reads the body and answers with it.
 func echoing() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -53,8 +53,8 @@ func echoing() http.Handler {
 	return mux
 }
 
-// TestHostileConnections: what is no HTTP, or could be read in two ways by two
-// servers, gets no handler, and a good client is served all the while.
+// TestHostileConnections sends text that is not HTTP, or that two servers could read
+// differently. It must not reach a handler, and good clients must be served at the same time.
 func TestHostileConnections(t *testing.T) {
 	t.Parallel()
 	r := start(t, echoing(), nil)
@@ -89,26 +89,26 @@ func TestHostileConnections(t *testing.T) {
 			t.Errorf("%s: got %.120q, want status %s", name, got, test.status)
 		}
 		if strings.Contains(got, "/smuggled") {
-			t.Errorf("%s: a second request came out of it: %.200q", name, got)
+			t.Errorf("%s: got a second request: %.200q", name, got)
 		}
 		if resp, body := r.get(t, r.url("/good"), nil); resp.StatusCode != 200 || body != "[GET /good 0]" {
-			t.Fatalf("after %s a good client got %d %s", name, resp.StatusCode, body)
+			t.Fatalf("after %s: a good client got %d %s, want 200", name, resp.StatusCode, body)
 		}
 	}
 }
 
-// A length besides chunks says two things about one body. It is the chunks that
-// count, and nothing else follows on that connection (RFC 9112 §6.1).
+// TestChunksBeatLength tests that the chunks decide if a body also has a length. No further
+// request is read on that connection (RFC 9112 §6.1).
 func TestChunksBeatLength(t *testing.T) {
 	t.Parallel()
 	r := start(t, echoing(), nil)
 	got := r.talk(t, "POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
 	if strings.Contains(got, "/smuggled") || strings.Contains(got, "[POST /first") && !strings.Contains(got, "[POST /first 0]") {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want no second request", got)
 	}
 }
 
-// Requests that come one behind the other are answered one behind the other.
+// TestPipelined tests that pipelined requests are answered in order.
 func TestPipelined(t *testing.T) {
 	t.Parallel()
 	r := start(t, echoing(), nil)
@@ -120,14 +120,14 @@ func TestPipelined(t *testing.T) {
 	for i := range 50 {
 		before, after, found := strings.Cut(got, fmt.Sprintf("[POST /%d 3]", i))
 		if !found || strings.Contains(before, "[") {
-			t.Fatalf("answer %d is missing or late: %.200q", i, got)
+			t.Fatalf("answer %d is missing or out of order: %.200q", i, got)
 		}
 		got = after
 	}
 }
 
-// TestSlowClients tests that whoever sends or reads a byte at a time keeps a connection, and
-// that for so long only; good clients are served meanwhile, and what was taken up comes back.
+// TestSlowClients tests clients that send or read one byte at a time. They keep a connection
+// for a limited time. Good clients are served at the same time, and all goroutines end.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	const many = 150
@@ -150,16 +150,16 @@ func TestSlowClients(t *testing.T) {
 		conn := r.dial(t)
 		conns = append(conns, conn)
 		begin := []string{
-			"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ",                          // never ends its head
-			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nab", // nor its body
-			"GET /big HTTP/1.1\r\nHost: a\r\n\r\n",                           // nor reads the answer
+			"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ",                          // never ends its header
+			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nab", // never ends its body
+			"GET /big HTTP/1.1\r\nHost: a\r\n\r\n",                           // does not read the answer
 		}[i%3]
 		if _, err := io.WriteString(conn, begin); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ended := make(chan struct{})
-	go func() { // each sends another byte again and again, until it is cut off
+	go func() { // send one byte after the other until the connection is closed
 		defer close(ended)
 		for alive := len(conns); alive > 0; time.Sleep(20 * time.Millisecond) {
 			alive = 0
@@ -175,24 +175,24 @@ func TestSlowClients(t *testing.T) {
 	}()
 	for range 20 {
 		if resp, body := r.get(t, r.url("/good"), nil); resp.StatusCode != 200 || body != "[GET /good 0]" {
-			t.Errorf("a good client got %d %s", resp.StatusCode, body)
+			t.Errorf("a good client: got %d %s, want 200", resp.StatusCode, body)
 		}
 	}
 	select {
 	case <-ended:
 	case <-time.After(20 * time.Second):
-		t.Fatal("slow clients are still served")
+		t.Fatal("slow clients are still served after 20s")
 	}
 	r.client.CloseIdleConnections()
 	for deadline := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > before+many/10; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+			t.Fatalf("got %d goroutines, want %d as before", runtime.NumGoroutine(), before)
 		}
 	}
 }
 
-// awaitOpen waits until the server has that many connections. It fails the test if the
-// server has more. It has one less while it replaces an idle one.
+// awaitOpen waits until the server has that many connections. It fails the test if the server
+// has more. The server has one less while it replaces an idle one.
 func awaitOpen(t *testing.T, r *running, want int) {
 	t.Helper()
 	open := func() int {
@@ -207,7 +207,7 @@ func awaitOpen(t *testing.T, r *running, want int) {
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		n := open()
 		if n > want || n < want && time.Now().After(deadline) {
-			t.Fatalf("%d connections are open, want %d", n, want)
+			t.Fatalf("got %d open connections, want %d", n, want)
 		}
 		if n == want {
 			return

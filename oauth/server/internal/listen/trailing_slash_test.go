@@ -26,7 +26,7 @@ func TestWithoutTrailingSlash(t *testing.T) {
 		"/v1/things/a":      "/v1/things/{id} a  body",
 		"/v1/things/a/":     "/v1/things/{id} a  body",
 		"/v1/things/a/?b=/": "/v1/things/{id} a b=/ body",
-		"/v1/things/a%2F":   "/v1/things/{id} a/  body", // part of the name
+		"/v1/things/a%2F":   "/v1/things/{id} a/  body", // the slash is part of the name
 		"/v1/things/a%2F/":  "/v1/things/{id} a/  body",
 		"/v1/things/%C3/":   "/v1/things/{id} \xc3  body",
 		"/v1/":              "/v1/   body",
@@ -42,7 +42,7 @@ func TestWithoutTrailingSlash(t *testing.T) {
 				t.Errorf("%s %s: got %d %q, want %q", method, path, answer.Code, got, want)
 			}
 			if pattern, _, _ := strings.Cut(want, " "); pattern != "404" && request.Pattern != pattern {
-				t.Errorf("%s %s: the log is told of %q", method, path, request.Pattern)
+				t.Errorf("%s %s: got the pattern %q for the log", method, path, request.Pattern)
 			}
 		}
 	}
