@@ -14,6 +14,7 @@ import (
 	"latchkey/oauth/admin"
 	"latchkey/oauth/server/audit"
 	"latchkey/oauth/server/internal/listen"
+	"latchkey/oauth/signinpage"
 	"latchkey/oauth/token"
 	"latchkey/otp"
 	"latchkey/otp/deliver"
@@ -30,6 +31,7 @@ type Server struct {
 	listen  *listen.Server
 	sweeper *sweeper
 	routes  *http.ServeMux
+	pages   *signinpage.Pages
 	codes   *otp.Service
 	worker  *deliver.Worker
 	changed chan struct{} // configuration or keys changed in the database
@@ -140,7 +142,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.listen.Se
 func (s *Server) Routes() *http.ServeMux { return s.routes }
 
 func (s *Server) newListen(metrics *prometheus.Registry) (*listen.Server, error) {
-	a, settings, rules := s.app, s.app.Settings, httpRules()
+	a, settings, rules := s.app, s.app.Settings, httpRules(s.pages)
 	cfg := listen.Config{
 		Handler:  answerUncleanPaths(settings.IssuerPath(), rules, listen.WithoutTrailingSlash(roots(rules), s.routes)),
 		BasePath: settings.IssuerPath(),

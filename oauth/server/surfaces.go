@@ -37,9 +37,9 @@ type services struct {
 const documentPath = "/openapi.json"
 
 // httpRules returns the rules of all surfaces, and of the description of the API.
-func httpRules() []surface.HTTPRules {
+func httpRules(pages *signinpage.Pages) []surface.HTTPRules {
 	return []surface.HTTPRules{
-		signinpage.HTTPRules(), oauth.HTTPRules(), ordercloud.HTTPRules(), elasticpath.HTTPRules(), {CrossOriginPaths: []string{documentPath}},
+		pages.HTTPRules(), oauth.HTTPRules(), ordercloud.HTTPRules(), elasticpath.HTTPRules(), {CrossOriginPaths: []string{documentPath}},
 	}
 }
 
@@ -69,6 +69,7 @@ func (s *Server) newRoutes(with services) (*http.ServeMux, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
+	s.pages = pages
 	pages.Mount(mux)
 	with.endpoints.Mount(mux)
 	v1.Mount(mux)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -85,13 +86,20 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 }
 
 // HTTPRules returns the rules for the pages.
-func HTTPRules() surface.HTTPRules {
-	const tooMany = "<!doctype html><html lang=\"en\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>Too many attempts</title>" +
-		"<h1>Too many attempts</h1><p role=\"alert\">Wait a while, and try again.</p></html>"
-	return surface.HTTPRules{Guessable: []surface.GuessablePath{
-		{Prefix: formPath, Type: "text/html; charset=utf-8", Body: tooMany},
-		{Prefix: oauth.AuthorizePath, Type: "text/html; charset=utf-8", Body: tooMany},
-	}}
+func (p *Pages) HTTPRules() surface.HTTPRules {
+	var rules surface.HTTPRules
+	for _, prefix := range []string{formPath, oauth.AuthorizePath, oauth.EndSessionPath} {
+		rules.Guessable = append(rules.Guessable, surface.GuessablePath{Prefix: prefix, Page: p.showTooMany})
+	}
+	return rules
+}
+
+// showTooMany answers an address that has failed too often. The header Retry-After is set.
+func (p *Pages) showTooMany(w http.ResponseWriter, r *http.Request) {
+	wait, _ := strconv.Atoi(w.Header().Get("Retry-After"))
+	p.write(w, r, http.StatusTooManyRequests, p.policy(nil), page{
+		Step: stepTooMany, Locale: p.cfg.Templates.localeOf(r, nil, ""), Alert: alertTooMany, Wait: max(wait, 1), RequestID: p.cfg.TraceID(r.Context()),
+	})
 }
 
 // serveAuthorize is the authorization endpoint.

@@ -38,6 +38,7 @@ func samples() []sample {
 		sample{page{Step: stepStays}, []string{`role="status"`}},
 		sample{page{Step: stepLogoutError, Alert: alertRequest, RequestID: "f00d", Detail: "A detail."}, []string{`role="alert"`, "f00d", "A detail."}},
 		sample{page{Step: stepRespond, Action: "https://app.example/", Fields: url.Values{"code": {"lkc"}}}, []string{`name="code"`, `value="lkc"`, `action="https://app.example/"`}},
+		sample{page{Step: stepTooMany, Alert: alertTooMany, Wait: 1, RequestID: "f00d"}, []string{`role="alert"`, "f00d"}},
 		sample{page{Step: stepError, Alert: alertRequest, RequestID: "f00d", Detail: "A detail."}, []string{`role="alert"`, "f00d", "A detail."}},
 	)
 }

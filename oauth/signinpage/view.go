@@ -21,6 +21,7 @@ const (
 	alertRequest     = "alertRequest"
 	alertBusy        = "alertBusy"
 	alertInternal    = "alertInternal"
+	alertTooMany     = "alertTooMany"
 	noticeNewCode    = "newCode"
 )
 
@@ -28,6 +29,7 @@ const (
 const (
 	stepRespond = "respond" // the browser posts the response to the client
 	stepError   = "error"
+	stepTooMany = "tooMany" // like stepError
 
 	stepLogout      = "logout"      // whether to sign out
 	stepLoggedOut   = "loggedOut"   // the browser has no session any more
@@ -52,7 +54,7 @@ type page struct {
 	Digits      bool // codes consist of digits
 	CodeEnded   bool // the code that was sent has expired
 	Seconds     int  // until the code expires
-	Wait        int  // seconds until another code can be sent
+	Wait        int  // seconds until another code can be sent, or another attempt is possible
 	Accounts    []storage.Member
 	Scopes      []string
 	Fields      url.Values // of a response by form_post

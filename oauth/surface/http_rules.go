@@ -31,4 +31,6 @@ type GuessablePath struct {
 	Prefix string
 	Type   string // Content-Type of the answer
 	Body   string
+	// Page writes the answer instead, if it depends on the request. Retry-After is set.
+	Page http.HandlerFunc
 }

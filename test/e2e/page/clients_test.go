@@ -48,7 +48,8 @@ func TestClients(t *testing.T) {
 }
 
 // TestShield guesses codes at the page from one public address, until it is refused with a
-// page, although each answer has status 200.
+// page in the language of the browser, although each answer has status 200. The page for
+// logouts refuses the same address.
 func TestShield(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		s := newSite(t, w, kit.BehindProxy, "LATCHKEY_SHIELD=5/1m")
@@ -61,8 +62,25 @@ func TestShield(t *testing.T) {
 			}
 		}
 		got := b.submit(page, "code", "12345678")
-		if got.status != 429 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") || got.header.Get("Retry-After") == "" {
+		if got.status != 429 || got.header.Get("Retry-After") == "" {
 			t.Errorf("another guess: %d %v", got.status, got.header)
+		}
+		b.header.Set("Accept-Language", "de-AT, en;q=0.5")
+		for _, path := range []string{"/oauth/signin", "/oauth/authorize", "/oauth/end_session"} {
+			got := b.post(path)
+			if got.status != 429 || !strings.Contains(got.body, "<h1>Zu viele Versuche</h1>") || !strings.HasPrefix(got.alert(), "Versuchen Sie es in ") {
+				t.Errorf("%s in German: %d %s", path, got.status, got.body)
+			}
+			for name, want := range map[string]string{
+				"Content-Type": "text/html; charset=utf-8", "Content-Language": "de", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+			} {
+				if got.header.Get(name) != want {
+					t.Errorf("%s: %s %q", path, name, got.header.Get(name))
+				}
+			}
+			if style := b.get("/oauth/signin/assets/style.css"); !strings.Contains(got.body, `href="/oauth/signin/assets/style.css"`) || style.status != 200 {
+				t.Errorf("%s: no style sheet: %d %s", path, style.status, got.body)
+			}
 		}
 	})
 }

@@ -59,7 +59,7 @@ func (s *shield) guard(next http.Handler) http.Handler {
 		if wait := s.wait(from); wait > 0 {
 			r.Pattern = shieldPattern // for the log: no mux sees the request
 			s.limited(shieldPattern)
-			refuseUntil(w, path, wait)
+			refuseUntil(w, r, path, wait)
 			return
 		}
 		rec, ok := w.(*recorder)
@@ -92,12 +92,16 @@ func (s *shield) pathOf(r *http.Request) *surface.GuessablePath {
 	return nil
 }
 
-func refuseUntil(w http.ResponseWriter, path *surface.GuessablePath, wait time.Duration) {
+func refuseUntil(w http.ResponseWriter, r *http.Request, path *surface.GuessablePath, wait time.Duration) {
 	h := w.Header()
-	h.Set("Content-Type", path.Type)
-	h.Set("Cache-Control", "no-store")
 	h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 	h.Set("Connection", "close") // otherwise the server would read the whole body
+	if path.Page != nil {
+		path.Page(w, r)
+		return
+	}
+	h.Set("Content-Type", path.Type)
+	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusTooManyRequests)
 	_, _ = io.WriteString(w, path.Body)
 }
