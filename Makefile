@@ -110,6 +110,7 @@ bench-delivery:
 strangers:
 	.ci/postgresql
 	.ci/gateways
+	.ci/chromium
 	$(GO) test -tags strangers ./test/e2e/strangers -run '^TestStrangers$$' -timeout 15m -v
 
 # module writes a copy of the source to OUT, with the module path MODULE.

@@ -27,8 +27,8 @@ import (
 const strangersResource = "https://api.example/orders"
 
 // TestStrangers: clients, applications, gateways and SDKs of others, for OAuth, OrderCloud and
-// Elastic Path, use a server on each database. They come from npm and Debian,
-// unmodified; "make strangers" fetches them.
+// Elastic Path, use a server on each database. They come from npm, Debian
+// and the module proxy of Go, unmodified; "make strangers" fetches them.
 func TestStrangers(t *testing.T) {
 	scripts := t.TempDir()
 	if err := os.CopyFS(scripts, os.DirFS("testdata")); err != nil {
@@ -39,6 +39,7 @@ func TestStrangers(t *testing.T) {
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("npm install: %v\n%s", err, out)
 	}
+	proxy, zitadel := installOAuth2Proxy(t, t.TempDir()), buildZitadel(t, scripts)
 	t.Run("databases", func(t *testing.T) {
 		kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 			s := newStrangersStage(t, w)
@@ -47,9 +48,13 @@ func TestStrangers(t *testing.T) {
 			}
 			t.Run("HAProxy", s.haproxy)
 			t.Run("mod_oauth2", s.apache)
-			for _, script := range []string{"openid-client-relying-party.mjs", "express-relying-party.cjs"} {
+			for _, script := range []string{"openid-client-relying-party.mjs", "express-relying-party.cjs", "next-auth-relying-party.cjs"} {
 				t.Run(script, func(t *testing.T) { s.nodeApplication(t, w, scripts, script) })
 			}
+			t.Run("oidc-client-ts", func(t *testing.T) { s.oidcClientTS(t, w, scripts) })
+			t.Run("go-oidc", func(t *testing.T) { s.goOIDC(t, w) })
+			t.Run("zitadel-oidc", func(t *testing.T) { s.application(t, w, s.startApplication(t, w, exec.Command(zitadel)), true) })
+			t.Run("oauth2-proxy", func(t *testing.T) { s.oauth2Proxy(t, w, proxy) })
 			t.Run("mod_auth_openidc", func(t *testing.T) { s.modAuthOpenIDC(t, w) })
 			for _, sdk := range []string{"ordercloud-javascript-sdk", "ordercloud-javascript-sdk-11"} {
 				t.Run(sdk, func(t *testing.T) { s.node(t, scripts, "ordercloud.cjs", sdk) })
@@ -73,6 +78,9 @@ type scriptInput struct {
 	Store    strangersClient  `json:"store"`
 	Relying  strangersClient  `json:"relyingParty"`
 	User     strangersAccount `json:"user"`
+	Browser  string           `json:"browser"` // address of the application in the browser
+	Codes    string           `json:"codes"`   // URL that answers with the code that was sent last
+	Chromium string           `json:"chromium"`
 }
 
 type strangersClient struct {
@@ -87,13 +95,14 @@ type strangersAccount struct {
 
 func newStrangersStage(t *testing.T, w *kit.Fixture) *scriptInput {
 	t.Helper()
-	n := w.Serve("LATCHKEY_RESOURCES=" + strangersResource)
+	browser, _ := kit.FreeAddresses(t)
+	n := w.Serve("LATCHKEY_RESOURCES="+strangersResource, "LATCHKEY_CORS_ORIGINS=http://"+browser)
 	client := func(args ...string) strangersClient {
 		c := w.CreateClient(t, append([]string{"--name", args[1], "--grant", "client_credentials"}, args...)...)
 		return strangersClient{ID: c.ID, Secret: c.Secret}
 	}
 	return &scriptInput{
-		Issuer: n.URL, Resource: strangersResource,
+		Issuer: n.URL, Resource: strangersResource, Browser: browser,
 		Machine: client("--id", "machine", "--role", "Reader", "--role", "Writer"),
 		RSA:     client("--id", "rsa", "--role", "Reader", "--signing-alg", "RS256"),
 		Admin:   client("--id", "admin", "--role", "FullAccess"),
@@ -140,6 +149,25 @@ func (s *scriptInput) token(t *testing.T, c strangersClient) string {
 		t.Fatalf("no token: %s, %v", response.Status, err)
 	}
 	return answer.AccessToken
+}
+
+// verifyEmail says as an administrator that the address of the user is the user's.
+func (s *scriptInput) verifyEmail(t *testing.T) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, s.Issuer+"/v1/buyers/acme/users/jane", strings.NewReader(`{"EmailVerified":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+s.token(t, s.Admin))
+	r.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // not read
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("verify the address: %s", response.Status)
+	}
 }
 
 // keySet writes the server's key set down and returns the public RSA key.

@@ -14,6 +14,7 @@ app.use(
     clientAuthMethod: 'client_secret_post',
     secret: 'a secret for the cookies of the application',
     authRequired: false,
+    idpLogout: true,
     authorizationParams: { response_type: 'code', scope: 'openid email' },
     routes: { login: false },
   }),

@@ -8,6 +8,7 @@ const base = `http://${process.env.LISTEN}`
 const options = { execute: [client.allowInsecureRequests] }
 const config = await client.discovery(new URL(stage.issuer), id, secret, client.ClientSecretBasic(secret), options)
 const started = new Map()
+let idToken // of the only user
 const app = express()
 
 app.get('/', (_, response) => response.send('ready'))
@@ -29,10 +30,15 @@ app.get('/login', async (_, response) => {
 
 app.get('/callback', async (request, response) => {
   const tokens = await client.authorizationCodeGrant(config, new URL(request.url, base), started.get(request.query.state))
+  idToken = tokens.id_token
   const { sub } = tokens.claims()
   assert.ok(tokens.refresh_token)
   const renewed = await client.refreshTokenGrant(config, tokens.refresh_token)
   response.json(await client.fetchUserInfo(config, renewed.access_token, sub))
+})
+
+app.get('/logout', (_, response) => {
+  response.redirect(client.buildEndSessionUrl(config, { id_token_hint: idToken, post_logout_redirect_uri: `${base}/` }).href)
 })
 
 const [host, port] = process.env.LISTEN.split(':')
