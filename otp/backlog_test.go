@@ -22,14 +22,14 @@ func TestAcceptedRequestsAreResolvedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newFixture(t)
 		w.profile.CodeTTL = 40 * time.Second
-		w.beforeIssue = func() { time.Sleep(time.Second) } // eight at a time
+		w.beforeIssue = func() { time.Sleep(time.Second) } // eight requests at a time
 		stop := w.run(t, w.service)
 		time.Sleep(10 * time.Millisecond)
 		ask := func(from string) error {
 			return w.service.Request(t.Context(), w.client, otp.Request{Username: "bob", Address: netip.MustParseAddr(from)})
 		}
 		accepted, refused := 0, 0
-		for range 60 * 40 { // forty a second for a minute
+		for range 60 * 40 { // forty requests a second for a minute
 			err := ask("198.51.100.1")
 			var limit *storage.LimitError
 			switch {
@@ -43,10 +43,10 @@ func TestAcceptedRequestsAreResolvedInTime(t *testing.T) {
 			time.Sleep(25 * time.Millisecond)
 		}
 		if err := ask("198.51.100.2"); err != nil {
-			t.Errorf("another address is refused as well: %v", err)
+			t.Errorf("another address: got %v, want no error", err)
 		}
 		if waiting, oldest := w.service.Backlog(); waiting == 0 || oldest < 5*time.Second || oldest > 40*time.Second {
-			t.Errorf("backlog of %d, the oldest waits for %v", waiting, oldest)
+			t.Errorf("got a backlog of %d, the oldest waits for %v; want 5s to 40s", waiting, oldest)
 		}
 		time.Sleep(time.Minute)
 		stop()
@@ -56,16 +56,16 @@ func TestAcceptedRequestsAreResolvedInTime(t *testing.T) {
 		}
 		issued, expired := count("code.issued"), count("code.not_sent expired")
 		if refused < accepted || accepted < 200 || issued != accepted+1 || expired != 0 {
-			t.Errorf("%d accepted, %d refused, %d issued, %d expired", accepted, refused, issued, expired)
+			t.Errorf("got %d accepted, %d refused, %d issued, %d expired", accepted, refused, issued, expired)
 		}
 		if waiting, oldest := w.service.Backlog(); waiting != 0 || oldest != 0 {
-			t.Errorf("backlog of %d, the oldest waits for %v after all is done", waiting, oldest)
+			t.Errorf("at the end: got a backlog of %d, the oldest waits for %v; want none", waiting, oldest)
 		}
 	})
 }
 
-// TestStalledWorkersRefuse checks that requests are refused while the workers resolve
-// nothing, and accepted again afterwards.
+// TestStalledWorkersRefuse tests that requests are refused while the workers resolve nothing,
+// and accepted again afterwards.
 func TestStalledWorkersRefuse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -84,12 +84,12 @@ func TestStalledWorkersRefuse(t *testing.T) {
 		}
 		time.Sleep(15 * time.Second)
 		if err := ask(100); !errors.Is(err, storage.ErrUnavailable) {
-			t.Errorf("a request that nobody will resolve: got %v, want storage.ErrUnavailable", err)
+			t.Errorf("a request that no worker resolves: got %v, want storage.ErrUnavailable", err)
 		}
 		close(release)
 		time.Sleep(30 * time.Second)
 		if err := ask(101); err != nil {
-			t.Errorf("after the stall: %v", err)
+			t.Errorf("after the stall: got %v, want no error", err)
 		}
 		synctest.Wait()
 		stop()
@@ -111,24 +111,24 @@ func TestUnknownNamesEndInBatches(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if w.ended() != 1001 || len(w.messages) != 1 || w.statements > 24 || w.lookups > 9 {
-			t.Errorf("%d requests ended with %d messages, in %d statements for many and %d for one",
+			t.Errorf("got %d ended requests with %d messages, in %d statements for many and %d for one",
 				w.ended(), len(w.messages), w.statements, w.lookups)
 		}
 		lines := w.recorded.lines()
 		unknown := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return l != "code.not_sent no_such_login" })
 		if len(unknown) != 999 || !slices.Contains(lines, "code.not_sent expired") || !slices.Contains(lines, "code.issued success ann") {
-			t.Errorf("%d unknown in %d events", len(unknown), len(lines))
+			t.Errorf("got %d unknown in %d events", len(unknown), len(lines))
 		}
 		for _, e := range w.recorded.events {
 			if e.Action == "code.not_sent" && e.Source != "" {
-				t.Fatalf("source %q of a request without an address", e.Source)
+				t.Fatalf("a request without an address: got the source %q", e.Source)
 			}
 		}
 	})
 }
 
-// TestStopResolvesWhatWasClaimed stops a service that has claimed a batch of
-// known names.
+// TestStopResolvesWhatWasClaimed tests that a stopped service resolves the batch of known names
+// that it has claimed.
 func TestStopResolvesWhatWasClaimed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -138,10 +138,10 @@ func TestStopResolvesWhatWasClaimed(t *testing.T) {
 		}
 		w.beforeIssue = func() { time.Sleep(100 * time.Millisecond) }
 		stop := w.run(t, w.service)
-		time.Sleep(150 * time.Millisecond) // eight are done, and the rest is claimed
+		time.Sleep(150 * time.Millisecond) // eight are resolved, and the others are claimed
 		stop()
 		if w.ended() != 50 {
-			t.Errorf("%d of 50 requests ended", w.ended())
+			t.Errorf("got %d of 50 requests ended, want all", w.ended())
 		}
 	})
 }

@@ -51,13 +51,13 @@ func TestMatch(t *testing.T) {
 			}}}
 			test.change(&p)
 			if got := codes.Match(p, test.client, test.purposes, test.presented, now); got != test.want {
-				t.Errorf("Match = %v, want %v", got, test.want)
+				t.Errorf("Match: got %v, want %v", got, test.want)
 			}
 		})
 	}
 }
 
-// TestMatchCostsTheSameForEverybody checks that Match computes one MAC in all cases.
+// TestMatchCostsTheSameForEverybody tests that Match computes one MAC in all cases.
 func TestMatchCostsTheSameForEverybody(t *testing.T) {
 	t.Parallel()
 	counting := &testDigester{}
@@ -118,14 +118,14 @@ func TestMatchVerification(t *testing.T) {
 			}
 			test.change(&c)
 			if got := codes.MatchVerification(c, test.client, test.presented, now); got != test.want {
-				t.Errorf("MatchVerification = %v, want %v", got, test.want)
+				t.Errorf("MatchVerification: got %v, want %v", got, test.want)
 			}
 		})
 	}
 }
 
-// TestMatchVerificationCostsTheSameForEverybody checks that MatchVerification computes one
-// MAC with and without a code.
+// TestMatchVerificationCostsTheSameForEverybody tests that MatchVerification computes one MAC
+// with and without a code.
 func TestMatchVerificationCostsTheSameForEverybody(t *testing.T) {
 	t.Parallel()
 	counting := &testDigester{}

@@ -13,7 +13,7 @@ import (
 	"latchkey/storage"
 )
 
-// seededRandom is a source of random bytes that is the same in every run.
+// seededRandom returns a source of random bytes that is the same in every run.
 func seededRandom() io.Reader { return rand.NewChaCha8([32]byte{7}) }
 
 func TestCheckFormat(t *testing.T) {
@@ -36,21 +36,21 @@ func TestCheckFormat(t *testing.T) {
 	for _, test := range tests {
 		err := otp.CheckFormat(test.format)
 		if (err == nil) != test.ok || err != nil && !errors.Is(err, otp.ErrFormat) {
-			t.Errorf("CheckFormat(%+v) = %v, want acceptance %v", test.format, err, test.ok)
+			t.Errorf("CheckFormat(%+v): got %v, want acceptance %v", test.format, err, test.ok)
 		}
 		if code, err := otp.Generate(test.format, seededRandom()); (err == nil) != test.ok || test.ok && len(code) != test.format.Length {
-			t.Errorf("Generate(%+v) = %q, %v", test.format, code, err)
+			t.Errorf("Generate(%+v): got %q, error %v", test.format, code, err)
 		}
 	}
 }
 
-// TestCodesAreUniform checks that every symbol is equally likely at every position, with
-// a chi-square test over 20,000 codes at a significance level of 0.001.
+// TestCodesAreUniform tests that every symbol is equally likely at every position, with a
+// chi-square test over 20,000 codes at a significance level of 0.001.
 func TestCodesAreUniform(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		alphabet, symbols string
-		critical          float64 // of chi-square with len(symbols)-1 degrees of freedom
+		critical          float64 // limit for chi-square with len(symbols)-1 degrees of freedom
 	}{
 		{otp.AlphabetCrockford, "0123456789ABCDEFGHJKMNPQRSTVWXYZ", 61.10},
 		{otp.AlphabetDigits, "0123456789", 27.88},
@@ -77,14 +77,14 @@ func TestCodesAreUniform(t *testing.T) {
 			}
 			for i := range at {
 				if x := chiSquare(at[i], test.symbols, codes); x > test.critical {
-					t.Errorf("position %d: chi-square %.1f above %.1f", i, x, test.critical)
+					t.Errorf("position %d: got chi-square %.1f, want at most %.1f", i, x, test.critical)
 				}
 			}
 			if x := chiSquare(all, test.symbols, codes*length); x > test.critical {
-				t.Errorf("all positions: chi-square %.1f above %.1f", x, test.critical)
+				t.Errorf("all positions: got chi-square %.1f, want at most %.1f", x, test.critical)
 			}
 			if len(all) != len(test.symbols) {
-				t.Errorf("%d different symbols, want %d", len(all), len(test.symbols))
+				t.Errorf("got %d different symbols, want %d", len(all), len(test.symbols))
 			}
 		})
 	}
@@ -115,10 +115,10 @@ func TestCodesDoNotRepeat(t *testing.T) {
 	}
 }
 
-// TestCodesHaveNoPattern checks that no two positions of a code depend on each other,
-// with a chi-square test of each of the 28 pairs over 20,000 codes at a significance
-// level of 0.00001. It also checks that repetitions are as frequent as expected: about
-// 200 of 20,000 random codes of six digits have occurred before.
+// TestCodesHaveNoPattern tests that no two positions of a code depend on each other, with a
+// chi-square test of each of the 28 pairs over 20,000 codes at a significance level of 0.00001.
+// It also tests that repetitions are as frequent as expected. About 200 of 20,000 random codes
+// of six digits have occurred before.
 func TestCodesHaveNoPattern(t *testing.T) {
 	t.Parallel()
 	const codes, length, symbols = 20_000, 8, 10
@@ -149,18 +149,17 @@ func TestCodesHaveNoPattern(t *testing.T) {
 					sum += d * d / (codes / symbols / symbols)
 				}
 			}
-			if sum > 168 { // with 99 degrees of freedom
-				t.Errorf("positions %d and %d: chi-square %.1f", j, i, sum)
+			if sum > 168 { // the limit for 99 degrees of freedom
+				t.Errorf("positions %d and %d: got chi-square %.1f, want at most 168", j, i, sum)
 			}
 		}
 	}
-	if repeats < 140 || repeats > 260 { // four deviations of 14
-		t.Errorf("%d codes of six digits repeat, want about 199", repeats)
+	if repeats < 140 || repeats > 260 { // four standard deviations of 14
+		t.Errorf("got %d repeated codes of six digits, want about 199", repeats)
 	}
 }
 
-// TestGenerateRejectsBias checks that bytes that would make some digits more likely are
-// skipped.
+// TestGenerateRejectsBias tests that bytes that would make some digits more likely are skipped.
 func TestGenerateRejectsBias(t *testing.T) {
 	t.Parallel()
 	random := bytes.NewReader([]byte{250, 251, 252, 253, 254, 255, 249, 0, 1, 2, 13, 24, 35, 46})
@@ -169,14 +168,14 @@ func TestGenerateRejectsBias(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code != "9012345" {
-		t.Errorf("code %s, want 9012345", code)
+		t.Errorf("got code %s, want 9012345", code)
 	}
 }
 
 func TestGenerateFailsWithItsSource(t *testing.T) {
 	t.Parallel()
 	if code, err := otp.Generate(otp.DefaultFormat(), strings.NewReader("short")); !errors.Is(err, io.ErrUnexpectedEOF) || code != "" {
-		t.Errorf("Generate = %q, %v", code, err)
+		t.Errorf("Generate: got %q, error %v", code, err)
 	}
 }
 
@@ -198,13 +197,13 @@ func TestNormalize(t *testing.T) {
 	}
 	for _, test := range tests {
 		if got := otp.Normalize(test.typed); got != test.want {
-			t.Errorf("Normalize(%q) = %q, want %q", test.typed, got, test.want)
+			t.Errorf("Normalize(%q): got %q, want %q", test.typed, got, test.want)
 		}
 	}
 }
 
-// TestNormalizeForeignCharacters checks that a code that was pasted from a mail, or typed
-// with another keyboard, is the same code.
+// TestNormalizeForeignCharacters tests that a code that was pasted from a mail, or typed with
+// another keyboard, is the same code.
 func TestNormalizeForeignCharacters(t *testing.T) {
 	t.Parallel()
 	const code = "8BM30YBG"
@@ -216,13 +215,13 @@ func TestNormalizeForeignCharacters(t *testing.T) {
 		"\u2078BM30YBG", "8\u24b7M30YBG", // superscript, circled
 	} {
 		if got := otp.Normalize(typed); got != code {
-			t.Errorf("Normalize(%+q) = %q, want %q", typed, got, code)
+			t.Errorf("Normalize(%+q): got %q, want %q", typed, got, code)
 		}
 	}
 }
 
-// TestGeneratedCodesAreTheirOwnNormalForm checks that spaces and case do not change how
-// a generated code is read.
+// TestGeneratedCodesAreTheirOwnNormalForm tests that spaces and case do not change how a
+// generated code is read.
 func TestGeneratedCodesAreTheirOwnNormalForm(t *testing.T) {
 	t.Parallel()
 	random := seededRandom()
@@ -235,7 +234,7 @@ func TestGeneratedCodesAreTheirOwnNormalForm(t *testing.T) {
 			spoken := strings.NewReplacer("0", "o", "1", "l").Replace(strings.ToLower(code))
 			for _, typed := range []string{code, spoken, code[:6] + "-" + code[6:], " " + strings.Join(strings.Split(spoken, ""), " ")} {
 				if got := otp.Normalize(typed); got != code {
-					t.Fatalf("Normalize(%q) = %q, want %q", typed, got, code)
+					t.Fatalf("Normalize(%q): got %q, want %q", typed, got, code)
 				}
 			}
 		}
@@ -249,14 +248,14 @@ func FuzzNormalize(f *testing.F) {
 	f.Fuzz(func(t *testing.T, typed string) {
 		got := otp.Normalize(typed)
 		if again := otp.Normalize(got); again != got {
-			t.Errorf("Normalize(%q) = %q, and of that %q", typed, got, again)
+			t.Errorf("Normalize(%q): got %q, and normalized again %q", typed, got, again)
 		}
 		if got != otp.Normalize(" "+strings.Join(strings.Split(typed, ""), "-")) {
 			t.Errorf("separators change the normal form of %q", typed)
 		}
 		for _, r := range got {
 			if unicode.IsSpace(r) || strings.ContainsRune("-abcdefghijklmnopqrstuvwxyzOIL", r) {
-				t.Errorf("Normalize(%q) = %q keeps %q", typed, got, r)
+				t.Errorf("Normalize(%q): got %q, which contains %q", typed, got, r)
 			}
 		}
 	})

@@ -15,11 +15,11 @@ import (
 // The service stores a request for a code, issues the code and queues a message with it.
 // The message is opened for delivery only.
 func ExampleService() {
-	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // 32 secret random bytes
+	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // use 32 secret random bytes
 	if err != nil {
 		panic(err)
 	}
-	store := &memoryStore{ // with one user, one client and one sender
+	store := &memoryStore{ // a store with one user, one client and one sender
 		client: storage.Client{
 			ID: "shop", Active: true, ProfileID: "default", GrantTypes: []string{"password"},
 			Credentials: storage.Credentials{OTP: true}, AllowAnyBuyer: true,
@@ -31,7 +31,7 @@ func ExampleService() {
 	codes, queued := otp.NewCodes(&testDigester{}), make(chan struct{}, 1)
 	service, err := otp.New(otp.Config{
 		Store: store, People: store, Directory: store, Codes: codes, Sealer: sealer, Rand: rand.Reader,
-		Wake: func() { queued <- struct{}{} }, // in the server: the Wake of a deliver.Worker
+		Wake: func() { queued <- struct{}{} }, // a server calls Wake of a deliver.Worker
 	})
 	if err != nil {
 		panic(err)
@@ -61,7 +61,7 @@ func ExampleService() {
 // Only the digest of a code is stored. Match compares it with what the user enters.
 func ExampleCodes_Match() {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	codes := otp.NewCodes(&testDigester{}) // in the server: *keys.Peppers
+	codes := otp.NewCodes(&testDigester{}) // a server uses *keys.Peppers
 	login := storage.Login{ID: "lgn_bob", Code: storage.Code{
 		ID:        "otc_1",
 		ClientID:  "shop",

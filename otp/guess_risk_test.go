@@ -19,8 +19,8 @@ func profileWith(alphabet string, length int, policy storage.LockoutPolicy) stor
 	}
 }
 
-// TestRiskOf compares with figures that were computed by hand: the default policy allows
-// 19 guesses a day for each of six counters.
+// TestRiskOf compares with figures that were computed by hand. The default policy allows 19
+// guesses a day for each of six counters.
 func TestRiskOf(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -40,10 +40,10 @@ func TestRiskOf(t *testing.T) {
 	for _, test := range tests {
 		r := otp.RiskOf(profileWith(test.alphabet, test.length, lockout.DefaultPolicy()), test.replicas)
 		if !near(r.Bits(), test.bits) || r.FirstHour() != test.hour || r.FirstDay() != test.day {
-			t.Errorf("%+v: %.4f bits, %d guesses an hour, %d a day", test, r.Bits(), r.FirstHour(), r.FirstDay())
+			t.Errorf("%+v: got %.4f bits, %d guesses an hour, %d a day", test, r.Bits(), r.FirstHour(), r.FirstDay())
 		}
 		if !near(r.PerDay(), test.perDay) || !near(r.PerDay()*1e6, test.perMillion) {
-			t.Errorf("%+v: odds %v", test, r.PerDay())
+			t.Errorf("%+v: got the odds %v", test, r.PerDay())
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestCheckRisk(t *testing.T) {
 		name    string
 		profile storage.PasswordProfile
 		ceiling float64
-		want    string // part of the refusal; empty: none
+		want    string // part of the refusal; empty if there is none
 	}{
 		{"the default", profileWith("crockford", 8, usual), 0, ""},
 		{"eight digits", profileWith("digits", 8, usual), 0, ""},

@@ -33,7 +33,7 @@ func (w *fixture) charged(t *testing.T, r otp.Request) map[string][]string {
 	return keys
 }
 
-func TestChargesGoByWhatWasAsked(t *testing.T) {
+func TestChargesOfRecipients(t *testing.T) {
 	t.Parallel()
 	w := newFixture(t)
 	w.limits = limits()
@@ -42,7 +42,7 @@ func TestChargesGoByWhatWasAsked(t *testing.T) {
 
 	bob := recipients(otp.Request{Username: "bob"})
 	if len(bob) != 1 || len(bob[0]) != 32 {
-		t.Fatalf("keys %q, want one digest", bob)
+		t.Fatalf("got the keys %q, want one digest", bob)
 	}
 	for name, same := range map[string]otp.Request{
 		"another spelling":       {Username: " BOB "},
@@ -57,7 +57,7 @@ func TestChargesGoByWhatWasAsked(t *testing.T) {
 		t.Errorf("username and address: got %q, want two with %q", both, bob)
 	}
 	if nobody := recipients(otp.Request{Username: "nobody"}); len(nobody) != 1 || nobody[0] == bob[0] {
-		t.Errorf("a name that nobody has: %q", nobody)
+		t.Errorf("an unknown name: got %q, want another key", nobody)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestChargesOfAddresses(t *testing.T) {
 	key := func(address string) string {
 		keys := w.charged(t, otp.Request{Username: "bob", Address: netip.MustParseAddr(address)})["address"]
 		if len(keys) != 1 {
-			t.Fatalf("%s: keys %q", address, keys)
+			t.Fatalf("%s: got the keys %q, want one", address, keys)
 		}
 		return keys[0]
 	}
@@ -85,11 +85,11 @@ func TestChargesOfAddresses(t *testing.T) {
 		{"fe80::1%eth0", "fe80::2%eth1", true},
 	} {
 		if (key(pair.a) == key(pair.b)) != pair.same {
-			t.Errorf("%s and %s: same is not %v", pair.a, pair.b, pair.same)
+			t.Errorf("%s and %s: want the same key: %v", pair.a, pair.b, pair.same)
 		}
 	}
 	if keys := w.charged(t, otp.Request{Username: "bob"}); len(keys["address"]) != 0 || len(keys["client"]) != 1 {
-		t.Errorf("without an address: %v", keys)
+		t.Errorf("without an address: got %v", keys)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestNoLimitsNoCharges(t *testing.T) {
 	t.Parallel()
 	w := newFixture(t)
 	if keys := w.charged(t, otp.Request{Username: "bob", Address: netip.MustParseAddr("192.0.2.1")}); len(keys) != 0 {
-		t.Errorf("charged %v", keys)
+		t.Errorf("got the charges %v, want none", keys)
 	}
 }
 
@@ -110,12 +110,12 @@ func TestLimitedRequest(t *testing.T) {
 		t.Errorf("got %v, want %v", err, w.limit)
 	}
 	if lines := w.recorded.lines(); !slices.Equal(lines, []string{"code.limited recipient"}) {
-		t.Errorf("events %q", lines)
+		t.Errorf("got the events %q", lines)
 	}
 }
 
-// TestMessagesAreChargedToLoginAndMailbox checks the charges for messages after the users
-// were looked up.
+// TestMessagesAreChargedToLoginAndMailbox tests the charges for messages, which follow the
+// look-up of the users.
 func TestMessagesAreChargedToLoginAndMailbox(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestMessagesAreChargedToLoginAndMailbox(t *testing.T) {
 		w.service = w.newService(t)
 		w.logins[0].User.Email, w.logins[1].User.Email = "Bob@B\u00fccher.example.", "bob@xn--bcher-kva.example"
 		w.logins[2].User.Email, w.logins[2].User.EmailKey = "", ""
-		w.ask(t, otp.Request{Email: "bob@example.com"}) // bob and bobby
+		w.ask(t, otp.Request{Email: "bob@example.com"}) // this is the address of bob and bobby
 		w.ask(t, otp.Request{Username: "ann", Type: storage.MessageForgottenPassword})
 		w.change(func(m *memoryStore) { m.charges = nil })
 		w.resolve(t)
@@ -133,16 +133,16 @@ func TestMessagesAreChargedToLoginAndMailbox(t *testing.T) {
 			for _, c := range charges {
 				budgets[c.Budget][c.Key]++
 				if c.Burst != 5 || c.Gap != 2*time.Minute || c.LongBurst != 30 || c.LongGap != 48*time.Minute {
-					t.Errorf("charge %+v", c)
+					t.Errorf("got the charge %+v", c)
 				}
 			}
 		}
 		if len(budgets["login"]) != 3 || len(budgets["mailbox"]) != 1 {
-			t.Errorf("charged %v, want three logins and one mailbox", budgets)
+			t.Errorf("got the charges %v, want three logins and one mailbox", budgets)
 		}
 		for _, times := range budgets["mailbox"] {
 			if times != 2 {
-				t.Errorf("the mailbox was charged %d times, want 2", times)
+				t.Errorf("got %d charges of the mailbox, want 2", times)
 			}
 		}
 	})
@@ -156,8 +156,8 @@ func (w *fixture) resolve(t *testing.T) {
 	stop()
 }
 
-// TestUsedUpBudgetOfARecipient checks that nothing is sent while a budget is used up, and
-// that only the types of waitsForBudget are sent later.
+// TestUsedUpBudgetOfARecipient tests that nothing is sent while a budget is used up, and that
+// only the types of waitsForBudget are sent later.
 func TestUsedUpBudgetOfARecipient(t *testing.T) {
 	t.Parallel()
 	for kind, postponed := range map[storage.MessageType]bool{
@@ -178,11 +178,11 @@ func TestUsedUpBudgetOfARecipient(t *testing.T) {
 			w.resolve(t)
 			lines := w.recorded.lines()
 			if len(w.messages) != 0 || len(lines) == 0 || w.requests[0].postponed != postponed || w.wakes.Load() != 0 {
-				t.Errorf("%s: %d messages, postponed %v, events %q", kind, len(w.messages), w.requests[0].postponed, lines)
+				t.Errorf("%s: got %d messages, postponed %v, events %q", kind, len(w.messages), w.requests[0].postponed, lines)
 			}
 			for _, line := range lines {
 				if !strings.Contains(line, ".not_sent mailbox_limit bob") {
-					t.Errorf("%s: event %q", kind, line)
+					t.Errorf("%s: got the event %q", kind, line)
 				}
 			}
 		})
@@ -197,7 +197,7 @@ func uidOf(kind storage.MessageType) string {
 	return ""
 }
 
-// TestSharedAddressesAreSpared checks that addresses that many callers may share are not
+// TestSharedAddressesAreSpared tests that addresses that many callers may share are not
 // charged.
 func TestSharedAddressesAreSpared(t *testing.T) {
 	t.Parallel()
@@ -208,7 +208,7 @@ func TestSharedAddressesAreSpared(t *testing.T) {
 	for address, charged := range map[string]int{"127.0.0.1": 0, "10.0.0.1": 0, "203.0.113.5": 0, "100.64.0.1": 0, "198.51.100.1": 1, "2001:db8::1": 1} {
 		keys := w.charged(t, otp.Request{Username: "bob", Address: netip.MustParseAddr(address)})
 		if len(keys["address"]) != charged {
-			t.Errorf("%s: charged %v", address, keys)
+			t.Errorf("%s: got the charges %v", address, keys)
 		}
 	}
 }
@@ -224,11 +224,11 @@ func TestMailbox(t *testing.T) {
 	} {
 		for _, one := range same {
 			if got, want := otp.Mailbox(one), otp.Mailbox(same[0]); got != want {
-				t.Errorf("%q is %q, want %q", one, got, want)
+				t.Errorf("%q: got %q, want %q", one, got, want)
 			}
 		}
 	}
 	if otp.Mailbox("bob@example.com") == otp.Mailbox("rob@example.com") || otp.Mailbox("bob@example.com") == otp.Mailbox("bob@example.org") {
-		t.Error("two mailboxes are one")
+		t.Error("got the same mailbox for two addresses, want two")
 	}
 }

@@ -106,8 +106,8 @@ type memoryStore struct {
 	requests   []*queuedRequest
 	messages   []storage.Message
 	configs    []storage.DeliveryConfig
-	verified   map[string]storage.VerificationCode // by login
-	charges    [][]storage.Charge                  // of each request
+	verified   map[string]storage.VerificationCode // codes by the ID of their login
+	charges    [][]storage.Charge                  // charges of each request
 	limit      error                               // error of AddCodeRequest
 	issueLimit *storage.LimitError                 // used-up budget of every login
 
@@ -429,7 +429,7 @@ func (w *fixture) run(t *testing.T, s *otp.Service) (stop func()) {
 	return func() {
 		cancel()
 		if err := <-returned; err != nil {
-			t.Errorf("Run: %v", err)
+			t.Errorf("Run: got %v, want no error", err)
 		}
 	}
 }

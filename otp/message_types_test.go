@@ -24,8 +24,8 @@ func (w *fixture) resolved(t *testing.T) {
 	stop()
 }
 
-// issued is what a request led to: names of logins with a one-time password,
-// with a verification code, and of the users that messages went to.
+// issued is what a request led to: the usernames of logins with a one-time password, of logins
+// with a verification code, and of the recipients of messages.
 type issued struct{ Codes, Verifications, Messages []string }
 
 func (w *fixture) issued() issued {
@@ -44,9 +44,9 @@ func (w *fixture) issued() issued {
 	return y
 }
 
-// TestWhoGetsWhat resolves each type of request for users in different states. If the
-// request yields nothing, the audit event contains the reason.
-func TestWhoGetsWhat(t *testing.T) {
+// TestRecipientsByType resolves each type of request for users in different states. If no
+// message is sent, the audit event must contain the reason.
+func TestRecipientsByType(t *testing.T) {
 	t.Parallel()
 	const otpType, renewal, reminder, invitation = storage.MessageOneTimePassword, storage.MessageForgottenPassword,
 		storage.MessageForgottenUsername, storage.MessageNewUserInvitation
@@ -61,7 +61,7 @@ func TestWhoGetsWhat(t *testing.T) {
 	tests := []struct {
 		name    string
 		arrange func(*memoryStore)
-		reason  string // empty: a message is sent
+		reason  string // empty if a message is sent
 		except  []storage.MessageType
 	}{
 		{"known", func(*memoryStore) {}, "", nil},
@@ -122,7 +122,7 @@ func TestWhoGetsWhat(t *testing.T) {
 						t.Errorf("issued (-want +got):\n%s", diff)
 					}
 					if lines := w.recorded.lines(); !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, event) }) {
-						t.Errorf("events %q, want %q", lines, event)
+						t.Errorf("got the events %q, want %q", lines, event)
 					}
 					if w.ended() != 1 {
 						t.Error("the request has not ended")
@@ -133,8 +133,8 @@ func TestWhoGetsWhat(t *testing.T) {
 	}
 }
 
-// TestNaming checks that an address of several logins gets one message for each login,
-// and that requests without the names that their type requires are refused.
+// TestNaming tests that an address of several logins gets one message for each login, and that
+// requests without the names that their type requires are refused.
 func TestNaming(t *testing.T) {
 	t.Parallel()
 	const renewal, reminder = storage.MessageForgottenPassword, storage.MessageForgottenUsername
@@ -164,7 +164,7 @@ func TestNaming(t *testing.T) {
 				w := newFixture(t)
 				err := w.service.Request(t.Context(), w.client, test.request)
 				if !errors.Is(err, test.err) || test.err != nil && len(w.requests) != 0 {
-					t.Fatalf("Request = %v, want %v; %d requests", err, test.err, len(w.requests))
+					t.Fatalf("Request: got %v, want %v; %d requests", err, test.err, len(w.requests))
 				}
 				w.resolved(t)
 				if diff := cmp.Diff(test.want, w.issued()); diff != "" {
@@ -178,7 +178,7 @@ func TestNaming(t *testing.T) {
 func TestLivesOfTypes(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[storage.MessageType]time.Duration{
-		storage.MessageOneTimePassword:   5 * time.Minute, // the profile's
+		storage.MessageOneTimePassword:   5 * time.Minute, // the lifetime of the profile
 		storage.MessageForgottenPassword: 2 * time.Hour,
 		storage.MessageForgottenUsername: 2 * time.Hour,
 		storage.MessageNewUserInvitation: 7 * 24 * time.Hour,
@@ -189,14 +189,14 @@ func TestLivesOfTypes(t *testing.T) {
 			w.resolved(t)
 			at := time.Now().Add(want)
 			if m := w.messages[0]; !m.ExpiresAt.Equal(at) || m.Type != kind {
-				t.Errorf("%s: message of type %s expires %v, want %v", kind, m.Type, m.ExpiresAt, at)
+				t.Errorf("%s: got a message of type %s that expires %v, want %v", kind, m.Type, m.ExpiresAt, at)
 			}
 			if p := w.opened(t, w.messages[0]); !p.ExpiresAt.Equal(at) {
-				t.Errorf("%s: payload %+v, want expiry %v", kind, p, at)
+				t.Errorf("%s: got the payload %+v, want expiry %v", kind, p, at)
 			}
 			for _, code := range w.verified {
 				if !code.ExpiresAt.Equal(at) {
-					t.Errorf("%s: code %+v, want expiry %v", kind, code, at)
+					t.Errorf("%s: got the code %+v, want expiry %v", kind, code, at)
 				}
 			}
 		})
@@ -219,28 +219,28 @@ func TestRenewalMessage(t *testing.T) {
 			t.Errorf("payload (-want +got):\n%s", diff)
 		}
 		if !regexp.MustCompile(`^[A-Za-z0-9_-]{24}$`).MatchString(p.Code) {
-			t.Errorf("verification code %q", p.Code)
+			t.Errorf("got the verification code %q", p.Code)
 		}
 		code := w.verified["lgn_bob"]
 		if code.RequestID != r.ID || code.ClientID != "shop" || code.ID == "" {
-			t.Errorf("code %+v", code)
+			t.Errorf("got the code %+v", code)
 		}
 		if !w.codes.MatchVerification(code, "shop", p.Code, time.Now()) || w.codes.MatchVerification(code, "other", p.Code, time.Now()) {
-			t.Error("the code that was sent does not match, or for every client")
+			t.Error("the sent code must match for its client and for no other")
 		}
 		if strings.Contains(string(m.Payload.Data)+w.log.String()+strings.Join(w.recorded.lines(), ""), p.Code) {
 			t.Error("the payload, the log or an event contains the code")
 		}
 		for _, e := range w.recorded.events {
 			if e.Factor != "" {
-				t.Errorf("event %+v has a factor, but does not lead to a sign-in", e)
+				t.Errorf("got the event %+v, want one without a factor", e)
 			}
 		}
 	})
 }
 
-// TestCodesOfOneKindAreNotOfAnother checks that a code for signing in cannot be used as a
-// verification code or vice versa, even if both have the same text.
+// TestCodesOfOneKindAreNotOfAnother tests that a code for signing in cannot be used as a
+// verification code and the other way round, even if both have the same text.
 func TestCodesOfOneKindAreNotOfAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -261,23 +261,23 @@ func TestCodesOfOneKindAreNotOfAnother(t *testing.T) {
 			return w.codes.MatchVerification(c, "shop", text, now)
 		}
 		if !signsIn(bob, oneTime) || !renews(verification, renewal) {
-			t.Fatal("the codes do not work at all")
+			t.Fatal("a code was refused for its own purpose")
 		}
 		if signsIn(bob, renewal) || renews(verification, oneTime) {
-			t.Error("a code of one kind was taken for the other")
+			t.Error("a code of one kind was accepted as the other")
 		}
-		// A digest that is stored as the other kind does not match either.
+		// A digest that is stored as the other kind must not match either.
 		swapped := bob
 		swapped.Login.Code.Digest = verification.Digest
 		verification.Digest = bob.Login.Code.Digest
 		if signsIn(swapped, renewal) || renews(verification, oneTime) {
-			t.Error("the digest of one kind was taken for the other's")
+			t.Error("the digest of one kind was accepted as the other")
 		}
 	})
 }
 
-// TestRequestThroughNoClient checks that a request for a password profile is restricted by
-// no client, and that all clients may redeem its code.
+// TestRequestThroughNoClient tests that a request for a password profile is not restricted by a
+// client, and that all clients may redeem its code.
 func TestRequestThroughNoClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -292,7 +292,7 @@ func TestRequestThroughNoClient(t *testing.T) {
 		w.resolved(t)
 		code := w.logins[0].Login.Code
 		if code.ID == "" || code.ClientID != "" || code.Purpose != storage.PurposeResetPassword {
-			t.Errorf("code %+v", code)
+			t.Errorf("got the code %+v", code)
 		}
 		text := w.opened(t, w.messages[0]).Code
 		if !w.codes.Match(*w.logins[0], "whichever", []storage.Purpose{storage.PurposeResetPassword}, text, time.Now()) {
@@ -303,7 +303,7 @@ func TestRequestThroughNoClient(t *testing.T) {
 			budgets = append(budgets, c.Budget)
 		}
 		if diff := cmp.Diff([]string{"recipient"}, budgets); diff != "" {
-			t.Errorf("charged (-want +got):\n%s", diff)
+			t.Errorf("budgets (-want +got):\n%s", diff)
 		}
 		err = w.service.Request(t.Context(), storage.Client{}, otp.Request{ProfileID: "gone", Username: "bob"})
 		if !errors.Is(err, storage.ErrNotFound) {
@@ -312,7 +312,7 @@ func TestRequestThroughNoClient(t *testing.T) {
 	})
 }
 
-// TestRequestWithoutType checks that a stored request without a type yields a one-time
+// TestRequestWithoutType tests that a stored request without a type leads to a one-time
 // password.
 func TestRequestWithoutType(t *testing.T) {
 	t.Parallel()
@@ -324,13 +324,13 @@ func TestRequestWithoutType(t *testing.T) {
 		}
 		w.resolved(t)
 		if got := w.issued().Codes; !slices.Equal(got, []string{"bob"}) || w.messages[0].Type != storage.MessageOneTimePassword {
-			t.Errorf("codes of %q, messages %+v", got, w.messages)
+			t.Errorf("got codes of %q and the messages %+v", got, w.messages)
 		}
 	})
 }
 
-// TestInvitation checks that an invitation is for the first login of the user, or for the
-// first one in the profile.
+// TestInvitation tests that an invitation is for the first login of the user, or for the first
+// one in the profile.
 func TestInvitation(t *testing.T) {
 	t.Parallel()
 	for profile, want := range map[string][]string{"": {"bob"}, "second": {"bobby"}, "third": nil} {
@@ -363,7 +363,7 @@ func TestInvitation(t *testing.T) {
 	}
 }
 
-// TestTypesShareTheLimits checks that all types are charged to the same budgets.
+// TestTypesShareTheLimits tests that all types are charged to the same budgets.
 func TestTypesShareTheLimits(t *testing.T) {
 	t.Parallel()
 	w := newFixture(t)
@@ -377,6 +377,6 @@ func TestTypesShareTheLimits(t *testing.T) {
 	}
 	got := w.charged(t, otp.Request{Type: storage.MessageNewUserInvitation, UserUID: "usr_bob"})
 	if len(got["recipient"]) != 1 || len(got["client"]) != 0 {
-		t.Errorf("an invitation is charged to %v", got)
+		t.Errorf("an invitation: got the charges %v", got)
 	}
 }

@@ -14,15 +14,15 @@ import (
 	"latchkey/storage"
 )
 
-// TestLockNotice checks that the user of a locked login is notified, also if the lock has
-// ended by then, unless the user may not sign in for another reason.
+// TestLockNotice tests that the user of a locked login is notified, even if the lock has ended,
+// unless the user may not sign in for another reason.
 func TestLockNotice(t *testing.T) {
 	t.Parallel()
 	const passwords, codes = 4 * time.Minute, 9 * time.Minute
 	tests := []struct {
 		name    string
 		arrange func(m *memoryStore, ann *storage.Principal, now time.Time)
-		until   time.Duration // lock in the message; 0: none
+		until   time.Duration // end of the lock in the message; 0 means none
 		event   string
 	}{
 		{"locked", func(_ *memoryStore, ann *storage.Principal, now time.Time) {
@@ -55,7 +55,7 @@ func TestLockNotice(t *testing.T) {
 				w.change(func(m *memoryStore) { test.arrange(m, m.logins[2], now) })
 				w.resolved(t)
 				if lines := w.recorded.lines(); !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, test.event) }) {
-					t.Errorf("events %q, want %q", lines, test.event)
+					t.Errorf("got the events %q, want %q", lines, test.event)
 				}
 				if !strings.Contains(test.event, "issued") {
 					if diff := cmp.Diff(issued{}, w.issued()); diff != "" {
@@ -72,22 +72,22 @@ func TestLockNotice(t *testing.T) {
 				}
 				m := w.messages[0]
 				if p := w.opened(t, m); p.Code != "" || p.Username != "ann" || !p.LockedUntil.Equal(until) {
-					t.Errorf("payload %+v, want a lock until %v", p, until)
+					t.Errorf("got the payload %+v, want a lock until %v", p, until)
 				}
 				if m.Type != storage.MessageAccountLocked || !m.ExpiresAt.Equal(now.Add(24*time.Hour)) {
-					t.Errorf("message %+v", m)
+					t.Errorf("got the message %+v", m)
 				}
 			})
 		})
 	}
 }
 
-// TestLockNoticeIsNotAskedFor checks that Request refuses lock notices.
-func TestLockNoticeIsNotAskedFor(t *testing.T) {
+// TestLockNoticeCannotBeRequested tests that Request refuses lock notices.
+func TestLockNoticeCannotBeRequested(t *testing.T) {
 	t.Parallel()
 	w := newFixture(t)
 	err := w.service.Request(t.Context(), w.client, otp.Request{Type: storage.MessageAccountLocked, Username: "ann"})
 	if err == nil || !strings.Contains(err.Error(), otp.ErrType.Error()) {
-		t.Errorf("request for a lock notice: %v", err)
+		t.Errorf("request for a lock notice: got %v, want ErrType", err)
 	}
 }

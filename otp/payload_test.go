@@ -18,17 +18,17 @@ func TestPayloadBelongsToItsMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p, err := otp.OpenPayload(v, storage.Message{ID: "msg_1", Payload: sealed}); err != nil || p.Code != "ABC" {
-		t.Errorf("OpenPayload = %+v, %v", p, err)
+		t.Errorf("OpenPayload: got %+v, error %v", p, err)
 	}
 	if p, err := otp.OpenPayload(v, storage.Message{ID: "msg_2", Payload: sealed}); err == nil {
-		t.Errorf("another message opened it: %+v", p)
+		t.Errorf("the payload of another message: got %+v, want an error", p)
 	}
 	garbage, err := v.Seal([]byte("ABC no JSON"), "message:msg_1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := otp.OpenPayload(v, storage.Message{ID: "msg_1", Payload: garbage}); err == nil || strings.Contains(err.Error(), "ABC") {
-		t.Errorf("garbage: %v", err)
+		t.Errorf("garbage: got %v, want an error without the code", err)
 	}
 	if _, err := (otp.Payload{}).Seal(brokenSealer{}, "msg_1"); !errors.Is(err, context.Canceled) {
 		t.Errorf("broken sealer: got %v, want context.Canceled", err)

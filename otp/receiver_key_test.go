@@ -74,7 +74,7 @@ func TestSealCode(t *testing.T) {
 				t.Fatal(err)
 			}
 			if kid := object.Header.KeyID; kid == "" || tt.kid != "" && kid != tt.kid {
-				t.Errorf("kid %q", kid)
+				t.Errorf("got kid %q", kid)
 			}
 			plain, err := object.Decrypt(tt.key)
 			if err != nil {
@@ -86,7 +86,7 @@ func TestSealCode(t *testing.T) {
 			}
 			again, err := p.SealCode(jwk(t, public), "msg_7")
 			if err != nil || again == sealed || strings.Contains(sealed, "8BM3SYBG") {
-				t.Errorf("sealed twice: %v, the same %v", err, again == sealed)
+				t.Errorf("sealed twice: got error %v, the same text: %v", err, again == sealed)
 			}
 		})
 	}
@@ -126,7 +126,7 @@ func TestParseReceiverKeyRefuses(t *testing.T) {
 		"not on the curve":     offCurve,
 	} {
 		if k, err := otp.ParseReceiverKey(key); err == nil || k != nil {
-			t.Errorf("%s: %v, %v", name, k, err)
+			t.Errorf("%s: got %v, error %v; want an error", name, k, err)
 		}
 	}
 	for name, key := range map[string][]byte{
@@ -135,13 +135,13 @@ func TestParseReceiverKeyRefuses(t *testing.T) {
 		"the RSA algorithm": jwk(t, jose.JSONWebKey{Key: &rsaKey(t, 2048).PublicKey, Algorithm: "RSA-OAEP-256"}),
 	} {
 		if _, err := otp.ParseReceiverKey(key); err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want no error", name, err)
 		}
 	}
 }
 
-// TestServiceSealsToTheReceiver checks that the master key does not reveal the code in a
-// message to a receiver with a key. Other receivers of the same code are not affected.
+// TestServiceSealsToTheReceiver tests that the master key does not reveal the code in a message
+// to a receiver with a key. Other receivers of the same code are not affected.
 func TestServiceSealsToTheReceiver(t *testing.T) {
 	t.Parallel()
 	private := ecKey(t, elliptic.P256())
@@ -157,12 +157,12 @@ func TestServiceSealsToTheReceiver(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if len(w.messages) != 2 {
-			t.Fatalf("%d messages", len(w.messages))
+			t.Fatalf("got %d messages, want 2", len(w.messages))
 		}
 		m, code := w.messages[0], w.opened(t, w.messages[1]).Code
 		carried := w.opened(t, m).Code
 		if m.SenderID != "sealing" || strings.Contains(carried, code) || strings.Count(carried, ".") != 4 {
-			t.Fatalf("message of %s carries %q", m.SenderID, carried)
+			t.Fatalf("a message of %s: got the code %q", m.SenderID, carried)
 		}
 		object, err := jose.ParseEncryptedCompact(carried, []jose.KeyAlgorithm{jose.ECDH_ES_A256KW}, []jose.ContentEncryption{jose.A256GCM})
 		if err != nil {

@@ -89,7 +89,7 @@ func TestRetryAsksForTheSameAgain(t *testing.T) {
 			}
 			store.message.State = storage.MessageQueued
 			if id, err := otp.Retry(t.Context(), store, rand.Reader, "msg_1", now); err != nil || id != "" || len(store.hurried) != 1 {
-				t.Errorf("queued: %q, %v, hurried %v", id, err, store.hurried)
+				t.Errorf("queued: got %q, error %v, hurried %v", id, err, store.hurried)
 			}
 		})
 	}

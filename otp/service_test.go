@@ -17,11 +17,11 @@ import (
 func TestNewRequiresFields(t *testing.T) {
 	t.Parallel()
 	if s, err := otp.New(otp.Config{}); err == nil || s != nil {
-		t.Errorf("New without fields = %v, %v", s, err)
+		t.Errorf("New without fields: got %v, error %v; want an error", s, err)
 	}
 }
 
-// TestRequestIsOnlyStored checks that Request stores the request and looks up no users.
+// TestRequestIsOnlyStored tests that Request stores the request and looks up no users.
 func TestRequestIsOnlyStored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestRequestIsOnlyStored(t *testing.T) {
 			Purpose: storage.PurposeResetPassword, TraceID: "t1", CreatedAt: now, ExpiresAt: now.Add(5 * time.Minute),
 		}
 		if diff := cmp.Diff(want, w.requests[0].CodeRequest); diff != "" || len(w.requests) != 1 {
-			t.Errorf("%d requests; the first (-want +got):\n%s", len(w.requests), diff)
+			t.Errorf("got %d requests; the first (-want +got):\n%s", len(w.requests), diff)
 		}
 		if w.lookups != 0 {
 			t.Error("Request looked up users")
@@ -85,10 +85,10 @@ func TestRequestIsRefused(t *testing.T) {
 			w.change(test.arrange)
 			err := w.service.Request(t.Context(), w.client, test.request)
 			if !errors.Is(err, test.want) {
-				t.Errorf("Request = %v, want %v", err, test.want)
+				t.Errorf("Request: got %v, want %v", err, test.want)
 			}
 			if len(w.requests) != 0 || len(w.recorded.events) != 0 {
-				t.Errorf("left %d requests and %v", len(w.requests), w.recorded.lines())
+				t.Errorf("got %d requests and the events %v, want none", len(w.requests), w.recorded.lines())
 			}
 		})
 	}
@@ -108,7 +108,7 @@ func TestCodesLiveTenMinutesAtMost(t *testing.T) {
 		w.profile.CodeTTL = test.ttl
 		w.ask(t, otp.Request{Username: "bob"})
 		if got := w.requests[0].ExpiresAt.Sub(w.requests[0].CreatedAt); got != test.want {
-			t.Errorf("codes of a profile with %v live %v, want %v", test.ttl, got, test.want)
+			t.Errorf("profile with %v: got a lifetime of %v, want %v", test.ttl, got, test.want)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func TestRequestIsResolvedAtOnce(t *testing.T) {
 		w.ask(t, otp.Request{Username: "BOB", TraceID: "t1"})
 		synctest.Wait()
 		if w.ended() != 1 || !time.Now().Equal(began) {
-			t.Fatalf("%d requests ended after %v", w.ended(), time.Since(began))
+			t.Fatalf("got %d ended requests after %v, want one at once", w.ended(), time.Since(began))
 		}
 		r, m, bob := w.requests[0], w.messages[0], *w.logins[0]
 		want := storage.Message{
@@ -145,25 +145,25 @@ func TestRequestIsResolvedAtOnce(t *testing.T) {
 		}
 		code := bob.Login.Code
 		if code.RequestID != r.ID || code.ClientID != "shop" || code.Purpose != storage.PurposeSignIn || !code.ExpiresAt.Equal(r.ExpiresAt) {
-			t.Errorf("code %+v", code)
+			t.Errorf("got the code %+v", code)
 		}
 		if !w.codes.Match(bob, "shop", []storage.Purpose{storage.PurposeSignIn}, p.Code, time.Now()) {
 			t.Error("the code that was sent does not match")
 		}
 		if w.wakes.Load() != 1 {
-			t.Errorf("delivery was woken %d times, want once", w.wakes.Load())
+			t.Errorf("got %d wakes of the delivery, want 1", w.wakes.Load())
 		}
 	})
 }
 
-func TestWhoGetsCodes(t *testing.T) {
+func TestRecipientsOfCodes(t *testing.T) {
 	t.Parallel()
 	bob := otp.Request{Username: "bob"}
 	tests := []struct {
 		name    string
 		request otp.Request
 		arrange func(*memoryStore)
-		want    []string // events except code.requested
+		want    []string // events, without code.requested
 		sent    int
 	}{
 		{"by username", otp.Request{Username: "Bob "}, func(*memoryStore) {}, []string{"code.issued success bob"}, 1},
@@ -211,7 +211,7 @@ func TestWhoGetsCodes(t *testing.T) {
 				total := len(lines)
 				lines = slices.DeleteFunc(lines, queued)
 				if total -= len(lines); total != test.sent {
-					t.Errorf("%d events of queued messages, want %d", total, test.sent)
+					t.Errorf("got %d events of queued messages, want %d", total, test.sent)
 				}
 				if diff := cmp.Diff(test.want, lines); diff != "" {
 					t.Errorf("events (-want +got):\n%s", diff)
@@ -220,14 +220,14 @@ func TestWhoGetsCodes(t *testing.T) {
 					t.Error("the request has not ended")
 				}
 				if len(w.messages) != test.sent || (w.wakes.Load() == 1) != (test.sent > 0) {
-					t.Errorf("%d messages, delivery woken %d times; want %d messages", len(w.messages), w.wakes.Load(), test.sent)
+					t.Errorf("got %d messages and %d wakes of the delivery; want %d messages", len(w.messages), w.wakes.Load(), test.sent)
 				}
 			})
 		})
 	}
 }
 
-// TestRequestThatNamesNobodyFindsNobody checks that two empty keys do not match all logins.
+// TestRequestThatNamesNobodyFindsNobody tests that two empty keys do not match all logins.
 func TestRequestThatNamesNobodyFindsNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -240,7 +240,7 @@ func TestRequestThatNamesNobodyFindsNobody(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if w.ended() != 1 || len(w.messages) != 0 {
-			t.Errorf("%d requests ended, %d messages; want 1 and none", w.ended(), len(w.messages))
+			t.Errorf("got %d ended requests, %d messages; want 1 and none", w.ended(), len(w.messages))
 		}
 	})
 }
@@ -290,7 +290,7 @@ func TestANewCodeReplacesTheOld(t *testing.T) {
 	})
 }
 
-func TestStorageAwayDelaysButLosesNothing(t *testing.T) {
+func TestOutageLosesNoRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newFixture(t)
@@ -303,15 +303,15 @@ func TestStorageAwayDelaysButLosesNothing(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if w.ended() != 1 || len(w.messages) != 1 {
-			t.Errorf("%d requests ended, %d messages", w.ended(), len(w.messages))
+			t.Errorf("got %d ended requests, %d messages; want 1 and 1", w.ended(), len(w.messages))
 		}
 		if n := strings.Count(w.log.String(), "claiming fails"); n != 1 {
-			t.Errorf("the outage was logged %d times:\n%s", n, w.log)
+			t.Errorf("got %d log lines about the outage, want 1:\n%s", n, w.log)
 		}
 	})
 }
 
-func TestStorageAwayWithinTheLease(t *testing.T) {
+func TestOutageWithinTheLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newFixture(t)
@@ -320,7 +320,7 @@ func TestStorageAwayWithinTheLease(t *testing.T) {
 		w.ask(t, otp.Request{Username: "bob"})
 		time.Sleep(5 * time.Second)
 		w.change(func(m *memoryStore) { m.slowLookups = false })
-		time.Sleep(3 * time.Second) // within the lease
+		time.Sleep(3 * time.Second) // the lease has not ended
 		synctest.Wait()
 		stop()
 		if len(w.messages) != 1 {
@@ -344,13 +344,13 @@ func TestNoCodeAfterItsTime(t *testing.T) {
 		stop()
 		want := []string{"code.not_sent expired", "code.requested success"}
 		if diff := cmp.Diff(want, w.recorded.lines()); diff != "" || len(w.messages) != 0 {
-			t.Errorf("%d messages, events (-want +got):\n%s", len(w.messages), diff)
+			t.Errorf("got %d messages, want none; events (-want +got):\n%s", len(w.messages), diff)
 		}
 	})
 }
 
-// TestLostLeaseIsTakenOver checks that requests of a process that died are resolved by
-// another one after the lease.
+// TestLostLeaseIsTakenOver tests that another process resolves the requests of a process that
+// died, after the lease.
 func TestLostLeaseIsTakenOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -375,7 +375,7 @@ func TestLostLeaseIsTakenOver(t *testing.T) {
 	})
 }
 
-func TestSomebodyElseWasFaster(t *testing.T) {
+func TestStaleResolutionIsSilent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newFixture(t)
@@ -385,7 +385,7 @@ func TestSomebodyElseWasFaster(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if diff := cmp.Diff([]string{"code.requested success"}, w.recorded.lines()); diff != "" || w.wakes.Load() != 0 || w.log.Len() != 0 {
-			t.Errorf("%d wakes, log %q, events (-want +got):\n%s", w.wakes.Load(), w.log, diff)
+			t.Errorf("got %d wakes, log %q, want neither; events (-want +got):\n%s", w.wakes.Load(), w.log, diff)
 		}
 	})
 }
@@ -408,16 +408,16 @@ func TestTwoReplicasResolveEachRequestOnce(t *testing.T) {
 		}
 		issued, superseded := outcomes["code.issued success bob"], outcomes["code.not_sent superseded bob"]
 		if w.ended() != 100 || issued+superseded != 100 || len(w.messages) != issued {
-			t.Errorf("%d requests ended, %d messages, events %v", w.ended(), len(w.messages), outcomes)
+			t.Errorf("got %d ended requests, %d messages, events %v", w.ended(), len(w.messages), outcomes)
 		}
 		if last := w.requests[99].ID; w.logins[0].Login.Code.RequestID != last {
-			t.Errorf("the code is not of the last request")
+			t.Errorf("the code does not belong to the last request")
 		}
 	})
 }
 
-// TestOlderRequestIsSuperseded resolves a request when a newer one has issued its code:
-// its own code is not sent, and the event says why.
+// TestOlderRequestIsSuperseded resolves a request after a newer one has issued its code. Its
+// own code is not sent, and the event says why.
 func TestOlderRequestIsSuperseded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -437,13 +437,13 @@ func TestOlderRequestIsSuperseded(t *testing.T) {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff(newer, w.logins[0].Login.Code); diff != "" || len(w.messages) != 0 || w.wakes.Load() != 0 {
-			t.Errorf("%d messages, %d wakes, code (-want +got):\n%s", len(w.messages), w.wakes.Load(), diff)
+			t.Errorf("got %d messages, %d wakes, want neither; code (-want +got):\n%s", len(w.messages), w.wakes.Load(), diff)
 		}
 	})
 }
 
-// TestFaultyFormatIsLoggedAndPassed checks that a profile with an invalid code format does
-// not delay other requests.
+// TestFaultyFormatIsLoggedAndPassed tests that a profile with an invalid code format does not
+// delay other requests.
 func TestFaultyFormatIsLoggedAndPassed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -456,31 +456,31 @@ func TestFaultyFormatIsLoggedAndPassed(t *testing.T) {
 		w.ask(t, otp.Request{Username: "ann"})
 		synctest.Wait()
 		if got := w.ended(); got != 1 {
-			t.Errorf("%d requests ended, want ann's", got)
+			t.Errorf("got %d ended requests, want that of ann", got)
 		}
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		stop()
 		if w.ended() != 2 || strings.Count(w.log.String(), "unusable code format") != 1 {
-			t.Errorf("%d requests ended, log:\n%s", w.ended(), w.log)
+			t.Errorf("got %d ended requests, want 2; log:\n%s", w.ended(), w.log)
 		}
 	})
 }
 
-// TestNothingTellsTheCode checks that neither the log nor events nor stored records
-// contain the code.
-func TestNothingTellsTheCode(t *testing.T) {
+// TestCodeAppearsNowhere tests that the log, the events and the stored records do not contain
+// the code.
+func TestCodeAppearsNowhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newFixture(t)
-		w.logins[1].User.Active = false // something to log
+		w.logins[1].User.Active = false // so that something is logged
 		stop := w.run(t, w.service)
 		w.ask(t, otp.Request{Email: "bob@example.com"})
 		synctest.Wait()
 		stop()
 		code := w.opened(t, w.messages[0]).Code
 		if w.log.Len() == 0 {
-			t.Error("nothing was logged")
+			t.Error("got an empty log")
 		}
 		for what, text := range map[string]string{
 			"log":     w.log.String(),

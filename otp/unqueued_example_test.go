@@ -10,8 +10,8 @@ import (
 	"latchkey/storage"
 )
 
-// Codes are sent by a function, in the background. The result of a request does not show
-// whether the user exists.
+// A function sends the codes in the background. The result of a request does not show whether
+// the user exists.
 func ExampleNewUnqueued() {
 	store, err := statestore.New(statestore.Config{
 		States: new(granttest.Memory),
@@ -27,7 +27,7 @@ func ExampleNewUnqueued() {
 	}
 	codes, err := otp.NewUnqueued(otp.UnqueuedConfig{
 		Store: store,
-		Codes: otp.NewCodes(plainDigester{}), // in the server: *keys.Peppers
+		Codes: otp.NewCodes(plainDigester{}), // a server uses *keys.Peppers
 		Send: func(_ context.Context, to storage.User, code string) error {
 			fmt.Println("mail to", to.Email, "with", len(code), "characters")
 			return nil
@@ -38,7 +38,7 @@ func ExampleNewUnqueued() {
 	}
 	for _, name := range []string{"Jane", "nobody"} {
 		err := codes.Request(context.Background(), codeClient(), name)
-		_ = codes.Wait(context.Background()) // for the code that is being sent
+		_ = codes.Wait(context.Background()) // wait for the code that is being sent
 		fmt.Println(err)
 	}
 	// Output:

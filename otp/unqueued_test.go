@@ -15,7 +15,7 @@ import (
 	"latchkey/storage"
 )
 
-// codeClient admits every buyer with a code.
+// codeClient returns a client that admits every buyer with a code.
 func codeClient() storage.Client {
 	return storage.Client{
 		ID: "shop", Active: true, AllowAnyBuyer: true, GrantTypes: []string{"password"}, Credentials: storage.Credentials{OTP: true},
@@ -57,8 +57,8 @@ func (d plainDigester) Matches(want storage.Digest, purpose string, parts ...str
 	return string(want.Sum) == string(d.Digest(purpose, parts...).Sum)
 }
 
-// TestUnqueued checks that a request is answered before the user is looked up and the code
-// is sent, and that the code which is sent is the one that is stored.
+// TestUnqueued tests that a request is answered before the user is looked up and the code is
+// sent, and that the sent code is the stored one.
 func TestUnqueued(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -73,24 +73,24 @@ func TestUnqueued(t *testing.T) {
 		began := time.Now()
 		for _, name := range []string{" Jane", "nobody"} {
 			if err := u.Request(t.Context(), codeClient(), name); err != nil {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: got %v, want no error", name, err)
 			}
 		}
 		if took := time.Since(began); took > 0 {
-			t.Errorf("the answers took %s", took)
+			t.Errorf("the answers took %s, want 0s", took)
 		}
 		if err := u.Wait(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if len(sent) != 2 || sent[0] != "jane@example.com" {
-			t.Fatalf("sent %q", sent)
+			t.Fatalf("got the sent values %q", sent)
 		}
 		p, err := store.Principal(t.Context(), storage.LoginKey{UsernameKey: "jane"})
 		if err != nil || !otp.NewCodes(plainDigester{}).Match(p, "shop", []storage.Purpose{storage.PurposeSignIn}, sent[1], time.Now()) {
-			t.Errorf("the code that was sent does not match: %v", err)
+			t.Errorf("the sent code does not match, error %v", err)
 		}
 		if unknown, err := store.Principal(t.Context(), storage.LoginKey{UsernameKey: "nobody"}); err != nil || unknown.Login.Code.ID != "" {
-			t.Errorf("an unknown name has a code: %v", err)
+			t.Errorf("an unknown name has a code, error %v", err)
 		}
 	})
 }
@@ -105,15 +105,15 @@ func TestUnqueuedLimits(t *testing.T) {
 			cfg.Failed = func(err error) { failed <- err }
 		})
 		for i := range 3 {
-			for _, name := range []string{"jane", "nobody"} { // with the same result
+			for _, name := range []string{"jane", "nobody"} { // both have the same result
 				var used *storage.LimitError
 				if err := u.Request(t.Context(), codeClient(), name); errors.As(err, &used) != (i == 2) {
-					t.Errorf("request %d for %s: %v", i, name, err)
+					t.Errorf("request %d for %s: got %v", i, name, err)
 				}
 			}
 		}
 		if err := u.Wait(t.Context()); err != nil || len(failed) != 2 {
-			t.Fatalf("%v, %d errors are reported, want 2", err, len(failed))
+			t.Fatalf("got error %v and %d reported errors, want 2", err, len(failed))
 		}
 		if err := <-failed; !strings.Contains(err.Error(), "no mail server") {
 			t.Error(err)
@@ -121,8 +121,8 @@ func TestUnqueuedLimits(t *testing.T) {
 	})
 }
 
-// TestUnqueuedIsBounded checks that a mail server that hangs does not collect requests
-// without end.
+// TestUnqueuedIsBounded tests that the number of requests that wait for a hanging mail server
+// is limited.
 func TestUnqueuedIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -141,16 +141,16 @@ func TestUnqueuedIsBounded(t *testing.T) {
 			}
 		}
 		if accepted != 64 {
-			t.Errorf("%d requests are being sent", accepted)
+			t.Errorf("got %d requests that are being sent, want 64", accepted)
 		}
 		began := time.Now()
 		if err := u.Wait(t.Context()); err != nil || time.Since(began) != 30*time.Second {
-			t.Errorf("%v after %s", err, time.Since(began))
+			t.Errorf("got %v after %s, want no error after 30s", err, time.Since(began))
 		}
 	})
 }
 
-// TestCheckClient checks that the reason names the field.
+// TestCheckClient tests that the reason names the field.
 func TestCheckClient(t *testing.T) {
 	t.Parallel()
 	u, _ := unqueued(t, func(*otp.UnqueuedConfig) {})
@@ -164,7 +164,7 @@ func TestCheckClient(t *testing.T) {
 		change(&c)
 		for _, err := range []error{otp.CheckClient(c), u.Request(t.Context(), c, "jane")} {
 			if !errors.Is(err, otp.ErrClientWithoutCodes) || !strings.Contains(err.Error(), field) || !strings.Contains(err.Error(), `"shop"`) {
-				t.Errorf("%s: %v", field, err)
+				t.Errorf("%s: got %v, want ErrClientWithoutCodes with the field", field, err)
 			}
 		}
 	}
@@ -187,7 +187,7 @@ func TestNewUnqueued(t *testing.T) {
 		cfg := complete
 		change(&cfg)
 		if _, err := otp.NewUnqueued(cfg); err == nil || !strings.Contains(err.Error(), "UnqueuedConfig."+field) {
-			t.Errorf("%s: %v", field, err)
+			t.Errorf("%s: got %v, want an error with the field", field, err)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestNormalizeUsername(t *testing.T) {
 	}
 	for _, test := range tests {
 		if got := otp.NormalizeUsername(test.typed); got != test.want {
-			t.Errorf("NormalizeUsername(%q) = %q, want %q", test.typed, got, test.want)
+			t.Errorf("NormalizeUsername(%q): got %q, want %q", test.typed, got, test.want)
 		}
 	}
 }
@@ -44,12 +44,12 @@ func TestHasInvisible(t *testing.T) {
 		"bob\u3164", "bob\ufe0f", "bob\U000e0041", "bob\u2060", "\u200fbob",
 	} {
 		if !otp.HasInvisible(name) {
-			t.Errorf("%+q has no invisible character", name)
+			t.Errorf("%+q: got false, want true", name)
 		}
 	}
 	for _, name := range []string{"", "bob", "bob smith", "b\u00f6b", "e\u0301", "\u5f35\u4e09", "\u0645\u062d\u0645\u062f", "bob@example.com"} {
 		if otp.HasInvisible(name) {
-			t.Errorf("%+q has an invisible character", name)
+			t.Errorf("%+q: got true, want false", name)
 		}
 	}
 }
@@ -61,10 +61,10 @@ func FuzzNormalizeUsername(f *testing.F) {
 	f.Fuzz(func(t *testing.T, typed string) {
 		got := otp.NormalizeUsername(typed)
 		if again := otp.NormalizeUsername(got); again != got {
-			t.Errorf("NormalizeUsername(%q) = %q, and of that %q", typed, got, again)
+			t.Errorf("NormalizeUsername(%q): got %q, and normalized again %q", typed, got, again)
 		}
 		if !utf8.ValidString(got) || strings.ContainsRune(got, 0) || strings.TrimSpace(got) != got {
-			t.Errorf("NormalizeUsername(%q) = %q", typed, got)
+			t.Errorf("NormalizeUsername(%q): got %q, want valid trimmed text", typed, got)
 		}
 	})
 }
@@ -87,7 +87,7 @@ func TestSetUsername(t *testing.T) {
 		err := otp.SetUsername(&l, storage.PasswordProfile{UsernameFormat: test.format}, test.username)
 		if !errors.Is(err, test.want) || err == nil && (l.Username != test.username || l.UsernameKey != otp.NormalizeUsername(test.username)) ||
 			err != nil && l.Username != "old" {
-			t.Errorf("%s %q: %v, %+v", test.format, test.username, err, l)
+			t.Errorf("%s %q: got error %v, %+v", test.format, test.username, err, l)
 		}
 	}
 }

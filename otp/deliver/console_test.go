@@ -23,7 +23,7 @@ func TestConsole(t *testing.T) {
 		var out strings.Builder
 		err := deliver.NewConsole(&out).Send(t.Context(), storage.Sender{}, deliver.Envelope{Username: test.username, Code: "ABC123"})
 		if err != nil || out.String() != test.want {
-			t.Errorf("Send wrote %q, %v; want %q", out.String(), err, test.want)
+			t.Errorf("Send: got %q, error %v; want %q", out.String(), err, test.want)
 		}
 	}
 }
@@ -41,7 +41,7 @@ func TestConsoleMessageTypes(t *testing.T) {
 			Message: storage.Message{Type: kind}, Username: "bob", Code: "ABC123", URL: "https://x.example/\none-time password",
 		}
 		if err := deliver.NewConsole(&out).Send(t.Context(), storage.Sender{}, e); err != nil || out.String() != want {
-			t.Errorf("%s: wrote %q, %v; want %q", kind, out.String(), err, want)
+			t.Errorf("%s: got %q, error %v; want %q", kind, out.String(), err, want)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func TestConsoleConcurrentLines(t *testing.T) {
 	}
 	group.Wait()
 	if want := strings.Repeat("one-time password for bob: ABC123\n", 20); out.String() != want {
-		t.Errorf("wrote %q", out.String())
+		t.Errorf("got %q", out.String())
 	}
 }
 
@@ -70,6 +70,6 @@ func TestConsoleWriteError(t *testing.T) {
 	reader.Close()
 	err := deliver.NewConsole(writer).Send(t.Context(), storage.Sender{}, deliver.Envelope{})
 	if !errors.Is(err, io.ErrClosedPipe) || deliver.IsPermanent(err) {
-		t.Errorf("Send = %v", err)
+		t.Errorf("Send: got %v, want ErrClosedPipe", err)
 	}
 }

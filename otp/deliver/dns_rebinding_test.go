@@ -64,14 +64,14 @@ func (s *dnsServer) answer(query []byte) []byte {
 	for end < len(query) && query[end] != 0 {
 		end += int(query[end]) + 1
 	}
-	end += 5 // the root label, type and class
+	end += 5 // skip the root label, type and class
 	kind := binary.BigEndian.Uint16(query[end-4:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var records []byte
 	count := uint16(0)
 	for _, a := range s.addrs {
-		if kind != 1 { // A; there are no AAAA
+		if kind != 1 { // A is answered; there are no AAAA records
 			break
 		}
 		count++
@@ -83,8 +83,8 @@ func (s *dnsServer) answer(query []byte) []byte {
 	return append(append(response, query[header:end]...), records...)
 }
 
-// TestWebhookDNSRebinding checks that a webhook refuses a host name that changes from
-// an allowed address to a forbidden one.
+// TestWebhookDNSRebinding tests that a webhook refuses a host name that changes from an allowed
+// address to a forbidden one.
 func TestWebhookDNSRebinding(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
@@ -122,7 +122,7 @@ func TestWebhookDNSRebinding(t *testing.T) {
 			want++
 		}
 		if (err == nil) != tt.delivered || !tt.delivered && !deliver.IsPermanent(err) {
-			t.Errorf("%v: %v", tt.addrs, err)
+			t.Errorf("%v: got %v", tt.addrs, err)
 		}
 		if n := calls.Load(); n != want {
 			t.Fatalf("%v: got %d calls, want %d", tt.addrs, n, want)

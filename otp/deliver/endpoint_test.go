@@ -12,8 +12,8 @@ import (
 	"latchkey/storage"
 )
 
-// endpoints returns Endpoints over the configs. Decrypting a secret puts "opened " in
-// front of it.
+// endpoints returns Endpoints over the configs. Decrypting a secret puts "opened " in front of
+// it.
 func endpoints(configs ...storage.DeliveryConfig) deliver.Endpoints {
 	open := func(s storage.Sealed) (string, error) { return "opened " + string(s.Data), nil }
 	return deliver.Endpoints{
@@ -65,9 +65,9 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestEndpointsRefuse checks that a sender whose delivery config is disabled, deleted or
-// not valid has no endpoint, not even the sender's own. The error is permanent, unless
-// the database is not available or a secret cannot be decrypted.
+// TestEndpointsRefuse tests that a sender whose delivery config is disabled, deleted or not
+// valid has no endpoint. It does not fall back to the URL of the sender. The error is
+// permanent, unless the database is not available or a secret cannot be decrypted.
 func TestEndpointsRefuse(t *testing.T) {
 	t.Parallel()
 	fault := errors.New("fault")
@@ -91,7 +91,7 @@ func TestEndpointsRefuse(t *testing.T) {
 	} {
 		got, err := test.from.Of(t.Context(), sender)
 		if err == nil || deliver.IsPermanent(err) != test.permanent || !cmp.Equal(got, deliver.Endpoint{}) {
-			t.Errorf("%s: %+v, %v, permanent %v", name, got, err, deliver.IsPermanent(err))
+			t.Errorf("%s: got %+v, error %v, permanent %v", name, got, err, deliver.IsPermanent(err))
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"latchkey/storage"
 )
 
-// hang adds senders whose ids begin with prefix and whose receivers never answer. The
-// transport ends such an attempt after 15 seconds.
+// hang adds senders whose IDs begin with prefix and whose receivers never answer. The transport
+// ends such an attempt after 15 seconds.
 func (f *fixture) hang(prefix string, senders int) {
 	for i := range senders {
 		id := fmt.Sprint(prefix, i)
@@ -43,9 +43,9 @@ func (f *fixture) delivered(sender string) int {
 	return n
 }
 
-// TestHangingReceiversDelayNobodyElse checks that the messages of one sender are
-// delivered at once while the receivers of other senders hang. Those have more
-// messages waiting than the worker has attempts, and all of them are older.
+// TestHangingReceiversDelayNobodyElse tests that the messages of one sender are delivered at
+// once while the receivers of other senders hang. The other senders have older messages, and
+// more of them than the worker has attempts.
 func TestHangingReceiversDelayNobodyElse(t *testing.T) {
 	t.Parallel()
 	for _, hanging := range []int{1, 2, 5} {
@@ -68,24 +68,24 @@ func TestHangingReceiversDelayNobodyElse(t *testing.T) {
 					w.Wake()
 					synctest.Wait()
 					if n := f.delivered("mail"); n != 50*(round+1) {
-						t.Errorf("%d of %d messages arrived at once, in round %d", n, 50*(round+1), round)
+						t.Errorf("got %d of %d messages at once, in round %d", n, 50*(round+1), round)
 					}
 				}
 				began := time.Now()
 				stop()
 				if took := time.Since(began); took > 15*time.Second {
-					t.Errorf("the last attempt ended after %v", took)
+					t.Errorf("the last attempt ended after %v, want at most 15s", took)
 				}
 				if m := f.message("s-0-0"); m.LastError != "timed out" || m.State != storage.MessageQueued {
-					t.Errorf("message %+v", m)
+					t.Errorf("got the message %+v, want it queued and timed out", m)
 				}
 			})
 		})
 	}
 }
 
-// TestSingleSenderIsServedQuickly checks that a single sender uses the attempts of the
-// worker well, with few claims.
+// TestSingleSenderIsServedQuickly tests that a single sender uses all attempts of the worker,
+// with few claims.
 func TestSingleSenderIsServedQuickly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -102,13 +102,13 @@ func TestSingleSenderIsServedQuickly(t *testing.T) {
 		took := time.Since(began)
 		stop()
 		if took > 1300*time.Millisecond || f.claims > 150 {
-			t.Errorf("took %v and %d claims", took, f.claims)
+			t.Errorf("took %v and %d claims, want at most 1.3s and 150", took, f.claims)
 		}
 	})
 }
 
-// TestMessagesWaitForHangingAttemptsOnly checks that with as many hanging receivers as
-// attempts, other messages wait until those attempts end and no longer.
+// TestMessagesWaitForHangingAttemptsOnly tests that with as many hanging receivers as attempts,
+// other messages wait until those attempts end, and no longer.
 func TestMessagesWaitForHangingAttemptsOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -122,13 +122,13 @@ func TestMessagesWaitForHangingAttemptsOnly(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
 		if m := f.message("fast"); m.State != storage.MessageDelivered || m.Attempts != 1 {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it delivered by the first attempt", m)
 		}
 		stop()
 	})
 }
 
-// TestOverflow checks that the worker calls Overflow only if due messages wait.
+// TestOverflow tests that the worker calls Overflow only if due messages wait.
 func TestOverflow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestOverflow(t *testing.T) {
 		_, stop := f.start(t, 4)
 		synctest.Wait()
 		if f.overflows.Load() != 0 {
-			t.Error("Overflow was called with one message")
+			t.Error("Overflow was called for one message, want no call")
 		}
 		for i := range 10 {
 			f.putTo(t, "slow0", fmt.Sprint("more", i), time.Minute)
@@ -146,7 +146,7 @@ func TestOverflow(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if f.overflows.Load() == 0 {
-			t.Error("Overflow was not called for messages that wait")
+			t.Error("Overflow was not called for waiting messages")
 		}
 		stop()
 	})

@@ -26,8 +26,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeSealer encodes payloads in base64 and binds them to their message. It does not
-// encrypt.
+// fakeSealer encodes payloads in base64 and binds them to their message. It does not encrypt
+// them.
 type fakeSealer struct{}
 
 func (fakeSealer) Seal(plain []byte, context string) (storage.Sealed, error) {
@@ -36,7 +36,7 @@ func (fakeSealer) Seal(plain []byte, context string) (storage.Sealed, error) {
 
 func (fakeSealer) Open(s storage.Sealed, context string) ([]byte, error) {
 	if s.KeyID != context {
-		return nil, errors.New("sealed for something else")
+		return nil, errors.New("sealed for another context")
 	}
 	return base64.StdEncoding.DecodeString(string(s.Data))
 }
@@ -54,8 +54,8 @@ type fakeStore struct {
 	senders  map[string]storage.Sender
 	messages []*queuedMessage
 
-	unavailable       bool // every call fails
-	finishUnavailable bool // FinishAttempt fails
+	unavailable       bool // makes every call fail
+	finishUnavailable bool // makes FinishAttempt fail
 	claims            int
 	finished          []storage.Attempt
 	staleAttempts     int
@@ -163,8 +163,8 @@ func (s *fakeStore) change(f func(*fakeStore)) {
 	f(s)
 }
 
-// put queues a message with the id from the sender "mail". Its username is bob and
-// its code is CODE-id.
+// put queues a message with the ID from the sender "mail". Its username is bob, and its code is
+// CODE-id.
 func (s *fakeStore) put(t *testing.T, id string, life time.Duration) {
 	t.Helper()
 	s.putTo(t, "mail", id, life)
@@ -192,7 +192,7 @@ type fakeTransport struct {
 	mu     sync.Mutex
 	got    []deliver.Envelope
 	at     []time.Time
-	answer func(ctx context.Context, e deliver.Envelope) error // nil: every message is delivered
+	answer func(ctx context.Context, e deliver.Envelope) error // nil delivers every message
 }
 
 func (r *fakeTransport) Send(ctx context.Context, _ storage.Sender, e deliver.Envelope) error {
@@ -273,7 +273,7 @@ func (f *fixture) start(t *testing.T, concurrency int) (w *deliver.Worker, stop 
 	return w, func() {
 		cancel()
 		if err := <-returned; err != nil {
-			t.Errorf("Run: %v", err)
+			t.Errorf("Run: got %v, want no error", err)
 		}
 	}
 }

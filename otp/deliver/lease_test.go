@@ -13,8 +13,8 @@ import (
 	"latchkey/storage"
 )
 
-// TestLostLeaseIsTakenOver checks that another worker delivers the message of a
-// process that died, and that the dead process cannot store an outcome afterwards.
+// TestLostLeaseIsTakenOver tests that another worker delivers the message of a process that
+// died, and that the dead process cannot store an outcome afterwards.
 func TestLostLeaseIsTakenOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -29,13 +29,13 @@ func TestLostLeaseIsTakenOver(t *testing.T) {
 		time.Sleep(29 * time.Second)
 		synctest.Wait()
 		if f.receiver.count() != 0 {
-			t.Error("sent while another worker had the lease")
+			t.Error("the message was sent while another worker had the lease")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		stop()
 		if m := f.message("m1"); m.State != storage.MessageDelivered || m.Attempts != 2 {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it delivered by the second attempt", m)
 		}
 		late := storage.Attempt{MessageID: "m1", Number: dead[0].Attempts, State: storage.MessageDead}
 		if err := f.FinishAttempt(t.Context(), late); !errors.Is(err, storage.ErrStale) {
@@ -44,8 +44,8 @@ func TestLostLeaseIsTakenOver(t *testing.T) {
 	})
 }
 
-// TestSlowAttemptKeepsItsLease checks that two workers deliver one copy if an attempt
-// takes longer than a lease.
+// TestSlowAttemptKeepsItsLease tests that two workers deliver one copy if an attempt takes
+// longer than a lease.
 func TestSlowAttemptKeepsItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -66,13 +66,13 @@ func TestSlowAttemptKeepsItsLease(t *testing.T) {
 		stopOne()
 		stopOther()
 		if m := f.message("m1"); m.State != storage.MessageDelivered || f.receiver.count() != 1 {
-			t.Errorf("%d attempts, message %+v", f.receiver.count(), m)
+			t.Errorf("got %d attempts, message %+v; want one and delivered", f.receiver.count(), m)
 		}
 	})
 }
 
-// TestAttemptEndsWithItsLease checks that an attempt ends if another worker has
-// claimed its message.
+// TestAttemptEndsWithItsLease tests that an attempt ends if another worker has claimed its
+// message.
 func TestAttemptEndsWithItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -88,13 +88,13 @@ func TestAttemptEndsWithItsLease(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if took := time.Since(began); took > 11*time.Second {
-			t.Errorf("the attempt went on for %v", took)
+			t.Errorf("the attempt took %v, want at most 11s", took)
 		}
 	})
 }
 
-// TestStopEndsSlowAttempts checks that a worker that stops waits 15 seconds for a slow
-// attempt, and that the message is queued again.
+// TestStopEndsSlowAttempts tests that a worker that stops waits 15 seconds for a slow attempt,
+// and that the message is queued again.
 func TestStopEndsSlowAttempts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -109,16 +109,16 @@ func TestStopEndsSlowAttempts(t *testing.T) {
 		began := time.Now()
 		stop()
 		if took := time.Since(began); took != 15*time.Second {
-			t.Errorf("stopping took %v", took)
+			t.Errorf("the stop took %v, want 15s", took)
 		}
 		if m := f.message("m1"); m.State != storage.MessageQueued || !f.find("m1").leaseUntil.IsZero() {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it queued without a lease", m)
 		}
 	})
 }
 
-// TestStaleSettlementIsSilent checks that a worker whose lease is lost during an
-// attempt records and logs nothing.
+// TestStaleSettlementIsSilent tests that a worker whose lease is lost during an attempt records
+// and logs nothing.
 func TestStaleSettlementIsSilent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -132,13 +132,13 @@ func TestStaleSettlementIsSilent(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if f.staleAttempts != 1 || len(f.recorder.events) != 0 || f.log.Len() != 0 {
-			t.Errorf("%d stale attempts, events %v, log %q", f.staleAttempts, f.recorder.lines(), f.log)
+			t.Errorf("got %d stale attempts, events %v, log %q; want 1 and nothing else", f.staleAttempts, f.recorder.lines(), f.log)
 		}
 	})
 }
 
-// TestOutcomeIsStoredAfterAnOutage checks that the outcome of an attempt is stored
-// when the database is available again, and that the receiver gets no second copy.
+// TestOutcomeIsStoredAfterAnOutage tests that the outcome of an attempt is stored when the
+// database is available again, and that the receiver gets no second copy.
 func TestOutcomeIsStoredAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestOutcomeIsStoredAfterAnOutage(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if m := f.message("m1"); m.State != storage.MessageDelivered || f.receiver.count() != 1 {
-			t.Errorf("%d copies, message %+v", f.receiver.count(), m)
+			t.Errorf("got %d copies, message %+v; want one and delivered", f.receiver.count(), m)
 		}
 	})
 }
@@ -170,10 +170,10 @@ func TestOutageIsLoggedOnce(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if m := f.message("m1"); m.State != storage.MessageDelivered {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it delivered", m)
 		}
 		if n := strings.Count(f.log.String(), "claiming fails"); n != 1 {
-			t.Errorf("the outage was logged %d times:\n%s", n, f.log)
+			t.Errorf("got %d log lines about the outage, want 1:\n%s", n, f.log)
 		}
 	})
 }
@@ -195,7 +195,7 @@ func TestTwoWorkersDeliverOneCopyEach(t *testing.T) {
 			copies[e.Message.ID]++
 		}
 		if len(copies) != 200 || len(f.receiver.got) != 200 {
-			t.Errorf("%d messages in %d copies, want 200 in 200", len(copies), len(f.receiver.got))
+			t.Errorf("got %d messages in %d copies, want 200 in 200", len(copies), len(f.receiver.got))
 		}
 	})
 }

@@ -57,8 +57,8 @@ func onEachConnection(t *testing.T, do func(net.Conn)) (address string) {
 	return l.Addr().String()
 }
 
-// TestReasonsNameNothing checks that the reason for any error is one of the texts that
-// say nothing about the network.
+// TestReasonsNameNothing tests that the reason for any error is one of the texts that contain
+// nothing about the network.
 func TestReasonsNameNothing(t *testing.T) {
 	t.Parallel()
 	// A connection that is closed before the request is written gives another error.
@@ -126,8 +126,8 @@ func TestReasonOf(t *testing.T) {
 	}
 }
 
-// TestCauseIsLoggedOnly checks that the stored message and the events have the reason
-// alone. The log has the cause as well, without the code.
+// TestCauseIsLoggedOnly tests that the stored message and the events have only the reason. The
+// log also has the cause, without the code.
 func TestCauseIsLoggedOnly(t *testing.T) {
 	t.Parallel()
 	f := newFixture()
@@ -141,12 +141,12 @@ func TestCauseIsLoggedOnly(t *testing.T) {
 	}
 	stop()
 	if m := f.message("m1"); m.LastError != "delivery failed" {
-		t.Errorf("the error of the message is %q", m.LastError)
+		t.Errorf("got the error %q, want delivery failed", m.LastError)
 	}
 	if lines := fmt.Sprint(f.recorder.lines()); !strings.Contains(lines, "delivery failed") || strings.Contains(lines, "10.1.2.3") {
-		t.Errorf("events %s", lines)
+		t.Errorf("got the events %s", lines)
 	}
 	if log := f.log.String(); !strings.Contains(log, `"cause":"dial tcp 10.1.2.3:25: refused [code]"`) {
-		t.Errorf("log %s", log)
+		t.Errorf("got the log %s", log)
 	}
 }

@@ -34,7 +34,7 @@ func TestParseSigningSecret(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{whsec('a', 24), whsec('a', 32), whsec('a', 64)} {
 		if _, err := deliver.ParseSigningSecret(good); err != nil {
-			t.Errorf("%s: %v", good, err)
+			t.Errorf("%s: got %v, want no error", good, err)
 		}
 	}
 	for _, bad := range []string{
@@ -42,7 +42,7 @@ func TestParseSigningSecret(t *testing.T) {
 		"whsec_!!!!", "whsec_" + strings.Repeat("-_", 20), whsec('a', 32) + "\n", " " + whsec('a', 32), "whsk_" + whsec('a', 32)[6:],
 	} {
 		if _, err := deliver.ParseSigningSecret(bad); err == nil || len(bad) > 6 && strings.Contains(err.Error(), bad) {
-			t.Errorf("%q: %v", bad, err)
+			t.Errorf("%q: got %v, want an error without the secret", bad, err)
 		}
 	}
 }
@@ -103,7 +103,7 @@ func TestSignStandardNeedsASecret(t *testing.T) {
 	for _, none := range [][]deliver.SigningSecret{nil, {{}}, append(secrets(t, whsec('a', 32)), deliver.SigningSecret{})} {
 		header := http.Header{}
 		if err := deliver.SignStandard(header, "msg_7", time.Now(), nil, none...); err == nil || len(header) != 0 {
-			t.Errorf("SignStandard with %d secrets = %v, %v", len(none), err, header)
+			t.Errorf("SignStandard with %d secrets: got error %v, header %v; want an error", len(none), err, header)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func TestNewWebhookRefuses(t *testing.T) {
 		"invalid prefix": {Encode: encode, Allow: []netip.Prefix{{}}},
 	} {
 		if w, err := deliver.NewWebhook(cfg); err == nil || w != nil {
-			t.Errorf("%s: NewWebhook = %v, %v", name, w, err)
+			t.Errorf("%s: got %v, error %v; want an error", name, w, err)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func TestWebhookPostsTheCall(t *testing.T) {
 	}
 	one := arrived{"POST", "/hook?x=mail", "msg_1", "yes", "bob ABC123"}
 	if diff := cmp.Diff([]arrived{one, one}, got); diff != "" {
-		t.Errorf("arrived (-want +got):\n%s", diff)
+		t.Errorf("received (-want +got):\n%s", diff)
 	}
 	if header.Get("Idempotency-Key") != "forged" {
 		t.Error("Send changed the header of the call")
@@ -122,10 +122,10 @@ func TestWebhookStatus(t *testing.T) {
 			status.Store(int64(s))
 			err := w.Send(t.Context(), storage.Sender{}, message("msg_1"))
 			if (err == nil) != test.delivered || deliver.IsPermanent(err) != test.permanent {
-				t.Errorf("status %d: %v, permanent %v", s, err, deliver.IsPermanent(err))
+				t.Errorf("status %d: got %v, permanent %v", s, err, deliver.IsPermanent(err))
 			}
 			if err != nil && err.Error() != fmt.Sprintf("receiver answered %d", s) {
-				t.Errorf("status %d: %v", s, err)
+				t.Errorf("status %d: got %v", s, err)
 			}
 		}
 	}
@@ -139,11 +139,11 @@ func TestWebhookFollowsNoRedirect(t *testing.T) {
 		server := serve(t, func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, target.URL, status) })
 		err := webhookTo(t, server.URL, loopback()).Send(t.Context(), storage.Sender{}, message("msg_1"))
 		if err == nil || deliver.IsPermanent(err) {
-			t.Errorf("redirect by %d: %v", status, err)
+			t.Errorf("redirect by %d: got %v, want an error that is not permanent", status, err)
 		}
 	}
 	if n := calls.Load(); n != 0 {
-		t.Errorf("%d redirects were followed", n)
+		t.Errorf("got %d followed redirects, want none", n)
 	}
 }
 
@@ -160,20 +160,20 @@ func TestWebhookRefusesForbiddenAddresses(t *testing.T) {
 		for _, allow := range [][]netip.Prefix{nil, otherPrefixes} {
 			err := webhookTo(t, fmt.Sprintf("http://%s:%d/", host, port), allow).Send(t.Context(), storage.Sender{}, message("msg_1"))
 			if !deliver.IsPermanent(err) {
-				t.Errorf("%s with %v allowed: %v", host, allow, err)
+				t.Errorf("%s with %v allowed: got %v, want a permanent error", host, allow, err)
 			}
 		}
 	}
 	if n := calls.Load(); n != 0 {
-		t.Fatalf("%d calls were made", n)
+		t.Fatalf("got %d calls, want none", n)
 	}
 	for _, host := range []string{"127.0.0.1", "localhost"} {
 		if err := webhookTo(t, fmt.Sprintf("http://%s:%d/", host, port), loopback()).Send(t.Context(), storage.Sender{}, message("msg_1")); err != nil {
-			t.Errorf("%s although allowed: %v", host, err)
+			t.Errorf("%s, which is allowed: got %v, want no error", host, err)
 		}
 	}
 	if n := calls.Load(); n != 2 {
-		t.Errorf("%d calls were made, want 2", n)
+		t.Errorf("got %d calls, want 2", n)
 	}
 }
 
@@ -183,7 +183,7 @@ func TestWebhookUsesNoProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	err := webhookTo(t, "http://receiver.invalid/", loopback()).Send(t.Context(), storage.Sender{}, message("msg_1"))
 	if err == nil || calls.Load() != 0 {
-		t.Errorf("Send = %v, the proxy was called %d times", err, calls.Load())
+		t.Errorf("Send: got %v, and %d calls of the proxy; want an error and none", err, calls.Load())
 	}
 }
 
@@ -197,7 +197,7 @@ func TestWebhookVerifiesCertificates(t *testing.T) {
 	err := webhookTo(t, server.URL, loopback()).Send(t.Context(), storage.Sender{}, message("msg_1"))
 	var unverified *tls.CertificateVerificationError
 	if !errors.As(err, &unverified) || deliver.IsPermanent(err) || calls.Load() != 0 {
-		t.Errorf("Send = %v after %d calls", err, calls.Load())
+		t.Errorf("Send: got %v after %d calls", err, calls.Load())
 	}
 }
 
@@ -206,7 +206,7 @@ func TestWebhookRefusesURLs(t *testing.T) {
 	for _, url := range []string{"", "://", "ftp://example.com/", "file:///etc/passwd", "http://", "/hook", "http://bad host/SECRET", "http://a:b:c/SECRET"} {
 		err := webhookTo(t, url, loopback()).Send(t.Context(), storage.Sender{}, message("msg_1"))
 		if !deliver.IsPermanent(err) || strings.Contains(err.Error(), "SECRET") {
-			t.Errorf("%q: %v", url, err)
+			t.Errorf("%q: got %v, want a permanent error without the secret", url, err)
 		}
 	}
 }
@@ -214,10 +214,10 @@ func TestWebhookRefusesURLs(t *testing.T) {
 func TestWebhookErrorsDoNotQuoteTheURL(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(nil)
-	server.Close() // nothing listens on its port now
+	server.Close() // no program listens on its port now
 	err := webhookTo(t, server.URL+"/hook?key=SECRET", loopback()).Send(t.Context(), storage.Sender{}, message("msg_1"))
 	if err == nil || deliver.IsPermanent(err) || strings.Contains(err.Error(), "SECRET") {
-		t.Errorf("Send = %v", err)
+		t.Errorf("Send: got %v, want an error without the URL", err)
 	}
 }
 
@@ -233,7 +233,7 @@ func TestWebhookReturnsErrorsOfEncode(t *testing.T) {
 		}})
 		err := w.Send(t.Context(), storage.Sender{}, message("msg_1"))
 		if !errors.Is(err, cause) || deliver.IsPermanent(err) != permanent {
-			t.Errorf("Send = %v, permanent %v", err, deliver.IsPermanent(err))
+			t.Errorf("Send: got %v, permanent %v", err, deliver.IsPermanent(err))
 		}
 	}
 }
@@ -256,7 +256,7 @@ func TestWebhookLimitsTheResponse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := <-written; n > 64<<20 {
-		t.Errorf("the receiver could write %d bytes", n)
+		t.Errorf("the receiver could write %d bytes, want at most 64 MiB", n)
 	}
 }
 
@@ -271,6 +271,6 @@ func TestWebhookTimeout(t *testing.T) {
 	}})
 	err := w.Send(t.Context(), storage.Sender{}, message("msg_1"))
 	if !errors.Is(err, context.DeadlineExceeded) || deliver.IsPermanent(err) {
-		t.Errorf("Send = %v", err)
+		t.Errorf("Send: got %v, want the deadline", err)
 	}
 }

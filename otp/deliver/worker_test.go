@@ -21,7 +21,7 @@ import (
 func TestNewRefusesMissingFields(t *testing.T) {
 	t.Parallel()
 	if w, err := deliver.New(deliver.Config{}); err == nil || w != nil {
-		t.Errorf("New of an empty Config = %v, %v", w, err)
+		t.Errorf("New of an empty Config: got %v, error %v; want an error", w, err)
 	}
 }
 
@@ -37,7 +37,7 @@ func TestDelivery(t *testing.T) {
 		w.Wake()
 		synctest.Wait()
 		if !time.Now().Equal(began) {
-			t.Error("the worker did not wake at once")
+			t.Error("the worker did not start at once")
 		}
 		stop()
 		queued.Attempts = 1
@@ -50,7 +50,7 @@ func TestDelivery(t *testing.T) {
 		}
 		m := f.message("m1")
 		if m.State != storage.MessageDelivered || m.Payload.Data != nil || !m.EndedAt.Equal(began) {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it delivered", m)
 		}
 		event := storage.AuditEvent{
 			Time: began.UTC(), Action: "message.delivered", Outcome: "success", ClientID: "shop", UserUID: "usr_bob",
@@ -62,13 +62,13 @@ func TestDelivery(t *testing.T) {
 	})
 }
 
-// TestRetriesUntilTheCodeExpires checks that the delays double up to a minute, with a
-// jitter of 20 %, and that nothing is sent after the code has expired.
+// TestRetriesUntilTheCodeExpires tests that the delays double up to a minute, with a jitter of
+// 20 %, and that nothing is sent after the code has expired.
 func TestRetriesUntilTheCodeExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture()
-		f.random = rand.NewChaCha8([32]byte{1}) // always the same jitter
+		f.random = rand.NewChaCha8([32]byte{1}) // the same jitter in each run
 		f.receiver.answer = func(context.Context, deliver.Envelope) error { return deliver.Reason("no room") }
 		f.put(t, "m1", 10*time.Minute)
 		_, stop := f.start(t, 0)
@@ -88,10 +88,10 @@ func TestRetriesUntilTheCodeExpires(t *testing.T) {
 		}
 		m := f.message("m1")
 		if left := m.ExpiresAt.Sub(at[len(at)-1]); len(at) < 12 || left <= 0 || left > 2*time.Second {
-			t.Errorf("%d attempts, the last at %v; code expired at %v", len(at), at[len(at)-1], m.ExpiresAt)
+			t.Errorf("got %d attempts, the last at %v; the code expired at %v", len(at), at[len(at)-1], m.ExpiresAt)
 		}
 		if m.State != storage.MessageExpired || m.Payload.Data != nil || m.LastError != "no room" {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it expired", m)
 		}
 		if diff := cmp.Diff([]string{"message.delayed no room bob", "message.expired no room bob"}, f.recorder.lines()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
@@ -102,8 +102,8 @@ func TestRetriesUntilTheCodeExpires(t *testing.T) {
 	})
 }
 
-// TestLastAttemptIsMadeNearTheEnd checks that the last attempt is made shortly before
-// the code expires, even if the next delay would be longer.
+// TestLastAttemptIsMadeNearTheEnd tests that the last attempt is made shortly before the code
+// expires, even if the next delay would be longer.
 func TestLastAttemptIsMadeNearTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, life := range []time.Duration{30 * time.Second, time.Minute, 10 * time.Minute, time.Hour} {
@@ -122,14 +122,14 @@ func TestLastAttemptIsMadeNearTheEnd(t *testing.T) {
 			synctest.Wait()
 			stop()
 			if m := f.message("m1"); m.State != storage.MessageDelivered {
-				t.Errorf("receiver back 5 s before the end of %v: %+v", life, m)
+				t.Errorf("receiver available 5s before the end of %v: got %+v, want it delivered", life, m)
 			}
 		})
 	}
 }
 
-// TestHungAttemptIsNotTheLast checks that a message whose attempt timed out shortly
-// before the code expires is sent again in the time that is left.
+// TestHungAttemptIsNotTheLast tests that a message whose attempt timed out shortly before the
+// code expires is sent again in the remaining time.
 func TestHungAttemptIsNotTheLast(t *testing.T) {
 	t.Parallel()
 	for _, life := range []time.Duration{30 * time.Second, time.Minute, 10 * time.Minute} {
@@ -149,17 +149,17 @@ func TestHungAttemptIsNotTheLast(t *testing.T) {
 				time.Sleep(life + time.Second)
 				synctest.Wait()
 				stop()
-				// The attempt that the outage caught may take all the time that is left.
+				// The attempt that the outage interrupted may take all the remaining time.
 				if m := f.message("m1"); m.State != storage.MessageDelivered && f.receiver.at[len(f.receiver.at)-1].Add(hang+2*time.Second).Before(m.ExpiresAt) {
-					t.Errorf("life %v, attempts hang for %v: %d attempts, %+v", life, hang, f.receiver.count(), m)
+					t.Errorf("life %v, attempts hang for %v: got %d attempts, %+v", life, hang, f.receiver.count(), m)
 				}
 			})
 		}
 	}
 }
 
-// TestRetryAfter checks that the worker waits as long as the receiver asks, and that it
-// makes the last attempt in any case.
+// TestRetryAfter tests that the worker waits as long as the receiver asks, and that it makes
+// the last attempt in any case.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ wait, want time.Duration }{
@@ -181,11 +181,11 @@ func TestRetryAfter(t *testing.T) {
 			synctest.Wait()
 			stop()
 			if f.receiver.count() != 2 {
-				t.Fatalf("wait %v: %d attempts", test.wait, f.receiver.count())
+				t.Fatalf("wait %v: got %d attempts, want 2", test.wait, f.receiver.count())
 			}
 			delay := f.receiver.at[1].Sub(f.receiver.at[0])
 			if delay < test.want*4/5 || delay > test.want*6/5+time.Second || test.wait == 20*time.Second && delay < test.wait {
-				t.Errorf("asked for %v, waited %v", test.wait, delay)
+				t.Errorf("want a wait of %v, got %v", test.wait, delay)
 			}
 		})
 	}
@@ -204,13 +204,13 @@ func TestRetryTimesEndsTheMessage(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if m := f.message("m1"); m.State != storage.MessageDead || f.receiver.count() != 3 {
-			t.Errorf("%d attempts, message %+v", f.receiver.count(), m)
+			t.Errorf("got %d attempts, message %+v; want 3 and dead", f.receiver.count(), m)
 		}
 	})
 }
 
-// TestLongestDelayGrowsWithTheLifetime checks that messages with a long lifetime are
-// retried less often.
+// TestLongestDelayGrowsWithTheLifetime tests that messages with a long lifetime are retried
+// less often.
 func TestLongestDelayGrowsWithTheLifetime(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ lifetime, longest time.Duration }{
@@ -231,14 +231,14 @@ func TestLongestDelayGrowsWithTheLifetime(t *testing.T) {
 				most = max(most, f.receiver.at[i+1].Sub(f.receiver.at[i]))
 			}
 			if most < test.longest*4/5 || most > test.longest*6/5+time.Second {
-				t.Errorf("with a lifetime of %v the longest delay is %v, want about %v", test.lifetime, most, test.longest)
+				t.Errorf("lifetime of %v: got a longest delay of %v, want about %v", test.lifetime, most, test.longest)
 			}
 		})
 	}
 }
 
-// TestEnvelopeOfAnotherType checks that the envelope has the whole payload, and that
-// the event of a message which is no one-time password has no factor.
+// TestEnvelopeOfAnotherType tests that the envelope has the whole payload, and that the event
+// of a message that is not a one-time password has no factor.
 func TestEnvelopeOfAnotherType(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -266,7 +266,7 @@ func TestEnvelopeOfAnotherType(t *testing.T) {
 			t.Errorf("received (-want +got):\n%s", diff)
 		}
 		if len(f.recorder.events) != 1 || f.recorder.events[0].Factor != "" {
-			t.Errorf("events %+v", f.recorder.events)
+			t.Errorf("got the events %+v, want one without a factor", f.recorder.events)
 		}
 	})
 }
@@ -288,7 +288,7 @@ func TestReceiverBackAfterAnOutage(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if m := f.message("m1"); m.State != storage.MessageDelivered || m.LastError != "" {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it delivered", m)
 		}
 		if diff := cmp.Diff([]string{"message.delayed down bob", "message.delivered success bob"}, f.recorder.lines()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
@@ -326,18 +326,18 @@ func TestPermanentFailures(t *testing.T) {
 				stop()
 				m := f.message("m1")
 				if m.State != storage.MessageDead || m.LastError != test.reason || m.Payload.Data != nil || f.receiver.count() != test.tries {
-					t.Errorf("%d attempts, message %+v", f.receiver.count(), m)
+					t.Errorf("got %d attempts, message %+v", f.receiver.count(), m)
 				}
 				if len(f.recorder.events) != 1 || f.recorder.events[0].Action != "message.failed" || f.recorder.events[0].Outcome != test.reason {
-					t.Errorf("events %v", f.recorder.lines())
+					t.Errorf("got the events %v", f.recorder.lines())
 				}
 			})
 		})
 	}
 }
 
-// TestUnknownKeyIsRetried checks that a payload under a key which this replica does not
-// know yet is retried.
+// TestUnknownKeyIsRetried tests that a payload under a key that this replica does not know yet
+// is retried.
 func TestUnknownKeyIsRetried(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -351,12 +351,12 @@ func TestUnknownKeyIsRetried(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if m := f.message("m1"); m.State != storage.MessageDelivered || m.Attempts != 2 {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it delivered by the second attempt", m)
 		}
 	})
 }
 
-// TestAttemptEndsWithTheCode checks that an attempt ends when the code expires.
+// TestAttemptEndsWithTheCode tests that an attempt ends when the code expires.
 func TestAttemptEndsWithTheCode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -368,13 +368,13 @@ func TestAttemptEndsWithTheCode(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if m := f.message("m1"); m.State != storage.MessageExpired || !m.EndedAt.Equal(began.Add(2*time.Second)) {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it expired after 2s", m)
 		}
 	})
 }
 
-// TestExpiredCodeIsNotSent checks that nothing is sent if the code expires while the
-// database reads the sender.
+// TestExpiredCodeIsNotSent tests that nothing is sent if the code expires while the database
+// reads the sender.
 func TestExpiredCodeIsNotSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -395,7 +395,7 @@ func TestExpiredCodeIsNotSent(t *testing.T) {
 		cancel()
 		<-returned
 		if m := f.message("m1"); m.State != storage.MessageExpired || m.LastError != "code expired" || f.receiver.count() != 0 {
-			t.Errorf("%d attempts, message %+v", f.receiver.count(), m)
+			t.Errorf("got %d attempts, message %+v; want none and expired", f.receiver.count(), m)
 		}
 	})
 }
@@ -411,8 +411,8 @@ func (s *slowStore) Sender(ctx context.Context, id string) (storage.Sender, erro
 	return s.fakeStore.Sender(ctx, id)
 }
 
-// TestMessagesExpireWithoutAWorker checks that messages which expired while no worker
-// was running are ended and recorded.
+// TestMessagesExpireWithoutAWorker tests that messages that expired while no worker was running
+// are ended and recorded.
 func TestMessagesExpireWithoutAWorker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -425,7 +425,7 @@ func TestMessagesExpireWithoutAWorker(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if m := f.message("m1"); m.State != storage.MessageExpired || f.receiver.count() != 0 {
-			t.Errorf("%d attempts, message %+v", f.receiver.count(), m)
+			t.Errorf("got %d attempts, message %+v; want none and expired", f.receiver.count(), m)
 		}
 		if diff := cmp.Diff(slices.Repeat([]string{"message.expired unsent in time"}, 3), f.recorder.lines()); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
@@ -446,13 +446,13 @@ func TestStopWaitsForAttempts(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if m := f.message("m1"); m.State != storage.MessageDelivered {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v, want it delivered", m)
 		}
 	})
 }
 
-// TestCodeIsNotStoredOrLogged checks that the code is neither stored, logged nor
-// recorded, even if the error of the transport contains it.
+// TestCodeIsNotStoredOrLogged tests that the code is not stored, logged or recorded, even if
+// the error of the transport contains it.
 func TestCodeIsNotStoredOrLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -466,10 +466,10 @@ func TestCodeIsNotStoredOrLogged(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if text := f.visibleText(t); strings.Contains(text, "CODE-") || !strings.Contains(text, "garbage") {
-			t.Errorf("visible: %s", text)
+			t.Errorf("got the code, or no error, in: %s", text)
 		}
 		if text := f.message("m2").LastError; len(text) > 300 || strings.ContainsAny(text, "\x00\xff") {
-			t.Errorf("stored %q", text)
+			t.Errorf("got the stored error %q, want at most 300 printable bytes", text)
 		}
 	})
 }
@@ -477,11 +477,11 @@ func TestCodeIsNotStoredOrLogged(t *testing.T) {
 func TestPermanent(t *testing.T) {
 	t.Parallel()
 	if err := deliver.Permanent(nil); err != nil {
-		t.Errorf("Permanent(nil) = %v", err)
+		t.Errorf("Permanent(nil): got %v, want nil", err)
 	}
 	cause := errors.New("cause")
 	err := fmt.Errorf("wrapped: %w", deliver.Permanent(cause))
 	if !deliver.IsPermanent(err) || !errors.Is(err, cause) || deliver.IsPermanent(cause) || deliver.IsPermanent(nil) {
-		t.Errorf("%v: permanent %v", err, deliver.IsPermanent(err))
+		t.Errorf("%v: got permanent %v", err, deliver.IsPermanent(err))
 	}
 }

@@ -31,12 +31,12 @@ func (m *memory) mustWait(t *testing.T, key int, want time.Duration) {
 		got = until.Sub(m.clock)
 	}
 	if got != want {
-		t.Errorf("at %v key %d must wait %v, want %v", m.clock.Sub(start), key, got, want)
+		t.Errorf("at %v: key %d: got a wait of %v, want %v", m.clock.Sub(start), key, got, want)
 	}
 }
 
-// TestMemoryCounts checks the algorithm: the burst at once, one more after each gap,
-// and no savings beyond the burst.
+// TestMemoryCounts tests the algorithm: the burst at once, one more event after each gap, and
+// never more than the burst.
 func TestMemoryCounts(t *testing.T) {
 	t.Parallel()
 	m := newMemory(limit.Limit{Burst: 3, Per: 30 * time.Second}, 1)
@@ -66,21 +66,20 @@ func TestMemoryTry(t *testing.T) {
 	event := func(counts bool) func() bool { return func() bool { ran++; return counts } }
 	for range 10 {
 		if until, counted := m.Try(1, event(false)); counted || !until.IsZero() {
-			t.Fatalf("counted %v, until %v", counted, until)
+			t.Fatalf("got counted %v, until %v; want false and zero", counted, until)
 		}
 	}
 	for range 2 {
 		if until, counted := m.Try(1, event(true)); !counted || !until.IsZero() {
-			t.Fatalf("counted %v, until %v", counted, until)
+			t.Fatalf("got counted %v, until %v; want true and zero", counted, until)
 		}
 	}
 	if until, counted := m.Try(1, event(false)); counted || !until.Equal(start.Add(30*time.Second)) || ran != 12 {
-		t.Errorf("counted %v, until %v, %d events ran, want 12", counted, until, ran)
+		t.Errorf("got counted %v, until %v, %d events; want false and 12 events", counted, until, ran)
 	}
 }
 
-// TestMemoryTryCountsParallelEvents checks that parallel events cannot exceed the
-// budget.
+// TestMemoryTryCountsParallelEvents tests that parallel events cannot exceed the budget.
 func TestMemoryTryCountsParallelEvents(t *testing.T) {
 	t.Parallel()
 	m := newMemory(limit.Limit{Burst: 5, Per: time.Hour}, 1)
@@ -91,7 +90,7 @@ func TestMemoryTryCountsParallelEvents(t *testing.T) {
 	}
 	group.Wait()
 	if n := ran.Load(); n != 5 {
-		t.Errorf("%d of 200 parallel events ran, want 5", n)
+		t.Errorf("got %d of 200 parallel events, want 5", n)
 	}
 }
 
@@ -108,8 +107,8 @@ func TestMemoryBlock(t *testing.T) {
 	m.mustWait(t, 1, 10*time.Second)
 }
 
-// TestMemoryForgets checks that a flood of keys takes bounded memory and does not
-// drop the most active key.
+// TestMemoryForgets tests that many keys take bounded memory and do not remove the most active
+// key.
 func TestMemoryForgets(t *testing.T) {
 	t.Parallel()
 	const keys = 512
@@ -121,7 +120,7 @@ func TestMemoryForgets(t *testing.T) {
 		m.Count(1 + key)
 	}
 	if n := m.Len(); n > keys {
-		t.Errorf("%d keys are remembered, want at most %d", n, keys)
+		t.Errorf("got %d keys, want at most %d", n, keys)
 	}
 	m.mustWait(t, 0, 10*time.Second)
 	m.clock = m.clock.Add(time.Hour) // all budgets are full again

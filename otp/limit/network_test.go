@@ -15,11 +15,11 @@ func TestCountedNetwork(t *testing.T) {
 		"169.254.0.1", "fe80::1%eth0", "100.64.0.1", "100.127.255.255", "0.0.0.0", "::", "203.0.113.5", "::ffff:203.0.113.5", "2001:db8:ffff::1",
 	} {
 		if network, counted := limit.CountedNetwork(netip.MustParseAddr(spared), proxies); counted || network.IsValid() {
-			t.Errorf("%s is counted as %s", spared, network)
+			t.Errorf("%s: got the network %s, want it not counted", spared, network)
 		}
 	}
 	if network, counted := limit.CountedNetwork(netip.Addr{}, nil); counted {
-		t.Errorf("an unknown address is counted as %s", network)
+		t.Errorf("an unknown address: got the network %s, want it not counted", network)
 	}
 	for address, want := range map[string]string{
 		"203.0.113.16": "203.0.113.16/32", "192.0.2.1": "192.0.2.1/32", "172.32.0.1": "172.32.0.1/32", "100.128.0.1": "100.128.0.1/32",
@@ -28,7 +28,7 @@ func TestCountedNetwork(t *testing.T) {
 	} {
 		network, counted := limit.CountedNetwork(netip.MustParseAddr(address), proxies)
 		if !counted || network.String() != want || network != limit.Network(netip.MustParseAddr(address)) {
-			t.Errorf("%s is counted as %s (%v), want %s", address, network, counted, want)
+			t.Errorf("%s: got the network %s (%v), want %s", address, network, counted, want)
 		}
 	}
 }

@@ -19,30 +19,31 @@ func TestAllowanceOf(t *testing.T) {
 		policy storage.LockoutPolicy
 		want   lockout.Allowance
 	}{
-		// Ten guesses at once, then one after 2, 6, 14, 30, 62, 126, 254, 510 and 1022 minutes.
-		// In the long run it is best to pause after the fifteenth guess, for 126 minutes and a day.
+		// Ten guesses are possible at once, then one after 2, 6, 14, 30, 62, 126, 254, 510 and
+		// 1022 minutes. In the long run it is best to pause after the fifteenth guess, for 126
+		// minutes and a day.
 		{"default", lockout.DefaultPolicy(), lockout.Allowance{FirstHour: 14, FirstDay: 19, LongRun: 15 * 1440.0 / 1566}},
 		{"an hour after three", storage.LockoutPolicy{Threshold: 3, Duration: time.Hour, MaxDuration: day, ForgetsAfter: day}, lockout.Allowance{FirstHour: 3, FirstDay: 7, LongRun: 5 * 24.0 / 31}},
 		{"locks until an unlock", storage.LockoutPolicy{Threshold: 3, ForgetsAfter: day}, lockout.Allowance{FirstHour: 2 + 1, FirstDay: 3, LongRun: 2}},
 		{"the first failure locks until an unlock", storage.LockoutPolicy{Threshold: 1, ForgetsAfter: time.Hour}, lockout.Allowance{FirstHour: 1, FirstDay: 1}},
 		{"failures are never forgotten", storage.LockoutPolicy{Threshold: 2, Duration: time.Hour, MaxDuration: 2 * time.Hour}, lockout.Allowance{FirstHour: 2, FirstDay: 2 + 1 + 11, LongRun: 12}},
 		{"locks do not grow", storage.LockoutPolicy{Threshold: 1, Duration: time.Minute, MaxDuration: time.Minute, ForgetsAfter: day}, lockout.Allowance{FirstHour: 60, FirstDay: 1440, LongRun: 1440}},
-		// Four guesses without a lock every ten minutes are more than waiting an hour for each.
+		// Four guesses every ten minutes without a lock are more than one guess an hour.
 		{"failures are forgotten sooner than a lock ends", storage.LockoutPolicy{Threshold: 5, Duration: time.Hour, MaxDuration: day, ForgetsAfter: 10 * time.Minute}, lockout.Allowance{FirstHour: 5*4 + 5, FirstDay: 143*4 + 5, LongRun: 576}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			if got := lockout.AllowanceOf(test.policy); got != test.want {
-				t.Errorf("AllowanceOf(%+v) = %+v, want %+v", test.policy, got, test.want)
+				t.Errorf("AllowanceOf(%+v): got %+v, want %+v", test.policy, got, test.want)
 			}
 		})
 	}
 }
 
-// TestAllowanceIsWhatTheBestAttackerGets tries every sequence of guesses, one a
-// minute or none, within an hour. The best sequence gets exactly as many guesses
-// as AllowanceOf returns.
+// TestAllowanceIsWhatTheBestAttackerGets tries every sequence of guesses within an hour, with
+// at most one guess a minute. The best sequence has exactly as many guesses as AllowanceOf
+// returns.
 func TestAllowanceIsWhatTheBestAttackerGets(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -60,10 +61,10 @@ func TestAllowanceIsWhatTheBestAttackerGets(t *testing.T) {
 	})
 }
 
-// attacker searches the best sequence of guesses.
+// attacker searches for the best sequence of guesses.
 type attacker struct {
 	policy  storage.LockoutPolicy
-	results map[searchState]int // of most
+	results map[searchState]int // results of most
 }
 
 // searchState is the state of a counter relative to the current minute.
@@ -72,8 +73,8 @@ type searchState struct {
 	sinceFailure, lockedFor time.Duration
 }
 
-// most returns the most guesses that are possible in the minutes left, from the
-// counter c on.
+// most returns the largest number of guesses that are possible in the remaining minutes,
+// starting with the counter c.
 func (a attacker) most(c storage.Counter, left int) int {
 	if left == 0 {
 		return 0
@@ -96,21 +97,20 @@ func (a attacker) most(c storage.Counter, left int) int {
 	return n
 }
 
-// TestLaterDaysAreNoBetter checks that no later day allows more guesses than the
-// first one.
+// TestLaterDaysAreNoBetter tests that no later day allows more guesses than the first one.
 func TestLaterDaysAreNoBetter(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		policy := policies().Draw(t, "policy")
 		a := lockout.AllowanceOf(policy)
 		if a.FirstHour > a.FirstDay || a.LongRun > float64(a.FirstDay) {
-			t.Fatalf("%+v: %+v", policy, a)
+			t.Fatalf("%+v: got %+v", policy, a)
 		}
 	})
 }
 
-// TestCheck checks that the default policy is below the ceiling, and that a change
-// of any field is refused if it allows more than 100 guesses in any 24 hours.
+// TestCheck tests that the default policy is below the limit, and that a change of any field is
+// refused if it allows more than 100 guesses in any 24 hours.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	usual := lockout.DefaultPolicy()
@@ -136,7 +136,7 @@ func TestCheck(t *testing.T) {
 	}
 	for _, test := range tests {
 		if err := lockout.Check(test.policy); errors.Is(err, lockout.ErrTooManyGuesses) != test.tooMany || !test.tooMany && err != nil {
-			t.Errorf("%s: %v", test.name, err)
+			t.Errorf("%s: got %v, want too many guesses: %v", test.name, err, test.tooMany)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func TestRemaining(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			if got := lockout.Remaining(lockout.DefaultPolicy(), test.state, now); got != test.want {
-				t.Errorf("Remaining = %d, want %d", got, test.want)
+				t.Errorf("Remaining: got %d, want %d", got, test.want)
 			}
 		})
 	}
@@ -147,9 +147,8 @@ func policies() *rapid.Generator[storage.LockoutPolicy] {
 	})
 }
 
-// TestGuessesAreBoundedByElapsedLocks checks that, as long as failures are not
-// forgotten, the number of guesses is at most the threshold plus one for each lock
-// that ended.
+// TestGuessesAreBoundedByElapsedLocks tests that, while failures are not forgotten, the number
+// of guesses is at most the threshold plus one for each lock that ended.
 func TestGuessesAreBoundedByElapsedLocks(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -163,11 +162,11 @@ func TestGuessesAreBoundedByElapsedLocks(t *testing.T) {
 			left := lockout.Remaining(policy, before, now)
 			state = lockout.Fail(policy, before, now)
 			if !state.LastFailureAt.Equal(now) {
-				t.Fatalf("the failure did not renew LastFailureAt: %+v after %+v", state, before)
+				t.Fatalf("the failure did not set LastFailureAt: got %+v after %+v", state, before)
 			}
 			if before.Locked(now) {
 				if left != 0 {
-					t.Fatalf("%d guesses remain while locked", left)
+					t.Fatalf("got %d remaining guesses while locked, want 0", left)
 				}
 				if state.Failures != before.Failures || !state.LockedUntil.Equal(before.LockedUntil) {
 					t.Fatalf("a failure while locked changed %+v into %+v", before, state)
@@ -176,19 +175,19 @@ func TestGuessesAreBoundedByElapsedLocks(t *testing.T) {
 			}
 			guesses++
 			if guesses > policy.Threshold+locks {
-				t.Fatalf("guess %d after %d elapsed locks with threshold %d", guesses, locks, policy.Threshold)
+				t.Fatalf("got guess %d after %d elapsed locks with threshold %d", guesses, locks, policy.Threshold)
 			}
 			if state.Locked(now) != (left == 1) {
-				t.Fatalf("%d guesses remained, locked after one: %v", left, state.Locked(now))
+				t.Fatalf("got %d remaining guesses, and locked after one: %v", left, state.Locked(now))
 			}
 			if state.Locked(now) {
-				locks++ // it must end before the next guess
+				locks++ // the lock must end before the next guess
 			}
 		}
 	})
 }
 
-// TestLocksGrow checks that no lock is shorter than the one before.
+// TestLocksGrow tests that no lock is shorter than the one before.
 func TestLocksGrow(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -203,7 +202,7 @@ func TestLocksGrow(t *testing.T) {
 			}
 			d := state.LockedUntil.Sub(now)
 			if d < last || d > max(policy.Duration, policy.MaxDuration) {
-				t.Fatalf("lock of %v after one of %v, policy %+v", d, last, policy)
+				t.Fatalf("got a lock of %v after one of %v, policy %+v", d, last, policy)
 			}
 			last = d
 			now = state.LockedUntil
@@ -211,8 +210,8 @@ func TestLocksGrow(t *testing.T) {
 	})
 }
 
-// TestMostPatientAttacker checks that no way to spread guesses over a week gets
-// more than 25 of them into any 24 hours.
+// TestMostPatientAttacker tests that at most 25 guesses fit into any 24 hours, however an
+// attacker spreads them over a week.
 func TestMostPatientAttacker(t *testing.T) {
 	t.Parallel()
 	policy := lockout.DefaultPolicy()
@@ -254,13 +253,13 @@ func TestMostPatientAttacker(t *testing.T) {
 				state = lockout.Fail(policy, state, now)
 			}
 			if most := busiestDay(guesses); most < policy.Threshold-1 || most > 25 {
-				t.Errorf("%d guesses within 24 hours, want at most 25", most)
+				t.Errorf("got %d guesses within 24 hours, want at most 25", most)
 			}
 		})
 	}
 }
 
-// busiestDay returns the most guesses that any 24 hours hold.
+// busiestDay returns the largest number of guesses in any 24 hours.
 func busiestDay(guesses []time.Time) int {
 	most := 0
 	for i, first := range guesses {

@@ -11,8 +11,8 @@ import (
 	"latchkey/storage"
 )
 
-// TestNext checks which counters count a failed guess, and that a guess which a
-// lock refused counts nowhere.
+// TestNext tests which counters count a failed guess, and that a guess that a lock refused
+// counts nowhere.
 func TestNext(t *testing.T) {
 	t.Parallel()
 	now := start()
@@ -28,9 +28,9 @@ func TestNext(t *testing.T) {
 	tests := []struct {
 		name  string
 		guess lockout.Guess
-		known bool               // the source is known
-		had   [3]storage.Counter // before: of all guesses, of guesses at codes, of the source
-		has   [3]storage.Counter // after
+		known bool               // whether the source is known
+		had   [3]storage.Counter // counters before the guess: of all guesses, of guesses at codes, of the source
+		has   [3]storage.Counter // counters after the guess
 	}{
 		{"password from an unknown source", password, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{third, open, none}},
 		{"code from an unknown source", code, false, [3]storage.Counter{open, open, none}, [3]storage.Counter{third, third, none}},
@@ -106,15 +106,15 @@ func TestMaxConcurrent(t *testing.T) {
 			p.Source.ID = "src"
 		}
 		if got := lockout.MaxConcurrent(&p, now); got != test.want {
-			t.Errorf("%s: MaxConcurrent = %d, want %d", test.name, got, test.want)
+			t.Errorf("%s: got %d, want %d", test.name, got, test.want)
 		}
 	}
 }
 
-// TestNextIsBoundedByCounter checks that each counter allows at most the threshold
-// plus one guess for each lock that ended, whatever the other counters see. Guesses
-// at passwords never change the counter of codes, and guesses from an unknown source
-// never change the counter of a known one.
+// TestNextIsBoundedByCounter tests that each counter allows at most the threshold plus one
+// guess for each lock that ended, whatever the other counters count. Guesses at passwords never
+// change the counter of codes. Guesses from an unknown source never change the counter of a
+// known source.
 func TestNextIsBoundedByCounter(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -164,7 +164,7 @@ func (s *guessCount) count(t *rapid.T, p storage.LockoutPolicy, allowed, locked 
 		return
 	}
 	if s.guesses++; s.guesses > p.Threshold+s.locks {
-		t.Fatalf("guess %d after %d elapsed locks with threshold %d", s.guesses, s.locks, p.Threshold)
+		t.Fatalf("got guess %d after %d elapsed locks with threshold %d", s.guesses, s.locks, p.Threshold)
 	}
 	if locked {
 		s.locks++

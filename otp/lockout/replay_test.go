@@ -87,8 +87,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestReplayOfStricterPolicies checks that a lower threshold never refuses fewer
-// guesses.
+// TestReplayOfStricterPolicies tests that a lower threshold never refuses fewer guesses.
 func TestReplayOfStricterPolicies(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -108,7 +107,7 @@ func TestReplayOfStricterPolicies(t *testing.T) {
 			return n
 		}
 		if strict, lax := newlyRefused(1), newlyRefused(1000); lax != 0 || strict < lax {
-			t.Fatalf("threshold 1 newly refused %d, threshold 1000 %d", strict, lax)
+			t.Fatalf("got %d newly refused guesses with threshold 1, and %d with threshold 1000", strict, lax)
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"latchkey/storage"
 )
 
-// TestApply lets random outcomes happen to a state, and checks what must hold for each.
+// TestApply applies random outcomes to a state, and checks for each what must be true.
 func TestApply(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -49,18 +49,18 @@ func applyOne(t *rapid.T, policy storage.LockoutPolicy, s lockout.State, address
 		}
 	case lockout.Succeeded:
 		if locked := o.Code && p.CodesLocked(now) || !o.Code && p.Locked(now); locked == accepted {
-			t.Fatalf("a success under a lock: %v is accepted: %v", locked, accepted)
+			t.Fatalf("a success under a lock %v: got accepted %v", locked, accepted)
 		}
 		if accepted && address != "" && (after.Address != address || got.Source.Failures > 0) {
-			t.Fatalf("after a success, the source is %+v, its counter %+v", after, got.Source)
+			t.Fatalf("after a success: got the source %+v and its counter %+v", after, got.Source)
 		}
 	case lockout.Cleared:
 		if got.Failures+got.Codes.Failures+got.Source.Failures > 0 || after.ID != source.ID {
-			t.Fatalf("after an unlock: %+v", got)
+			t.Fatalf("after an unlock: got %+v", got)
 		}
 	}
 	if len(next.Sources) > storage.MaxSources {
-		t.Fatalf("%d sources are known", len(next.Sources))
+		t.Fatalf("got %d known sources", len(next.Sources))
 	}
 	return roundTrip(t, next)
 }

@@ -38,8 +38,8 @@ func envelope() deliver.Envelope {
 	}
 }
 
-// newMailer returns a mailer that may call loopback addresses and trusts the
-// certificate of the server.
+// newMailer returns a mailer that may call loopback addresses and trusts the certificate of the
+// server.
 func newMailer(t *testing.T, server *mailServer, user storage.User, change ...func(*mailer.Config)) *mailer.Mailer {
 	t.Helper()
 	templates, err := mailer.LoadTemplates(nil)
@@ -78,7 +78,7 @@ func parts(t *testing.T, data string) (mail.Header, string, string) {
 	}
 	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/alternative" {
-		t.Fatalf("content type %s, %v", kind, err)
+		t.Fatalf("got content type %s, error %v", kind, err)
 	}
 	var bodies []string
 	for r := multipart.NewReader(m.Body, params["boundary"]); ; {
@@ -99,7 +99,7 @@ func parts(t *testing.T, data string) (mail.Header, string, string) {
 		bodies = append(bodies, part.Header.Get("Content-Type")+"\n"+string(bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n"))))
 	}
 	if len(bodies) != 2 || !strings.HasPrefix(bodies[0], "text/plain") || !strings.HasPrefix(bodies[1], "text/html") {
-		t.Fatalf("bodies %q", bodies)
+		t.Fatalf("got the bodies %q, want plain text and HTML", bodies)
 	}
 	return m.Header, bodies[0], bodies[1]
 }
@@ -124,11 +124,11 @@ func TestSend(t *testing.T) {
 	}
 	mails := server.received()
 	if len(mails) != 2 {
-		t.Fatalf("%d mails", len(mails))
+		t.Fatalf("got %d mails, want 2", len(mails))
 	}
 	for _, got := range mails {
 		if !got.tls || got.from != "noreply@shop.example" || !cmp.Equal(got.to, []string{"jane@home.example"}) {
-			t.Errorf("envelope %+v", got)
+			t.Errorf("got the envelope %+v", got)
 		}
 		header, plain, html := parts(t, got.data)
 		want := map[string]string{
@@ -186,14 +186,14 @@ func TestTLS(t *testing.T) {
 			}
 			err := m.Send(t.Context(), tt.server.sender(tt.mode), envelope())
 			if (err == nil) != tt.delivered || deliver.IsPermanent(err) != tt.permanent {
-				t.Errorf("Send = %v, permanent %v", err, deliver.IsPermanent(err))
+				t.Errorf("Send: got %v, permanent %v", err, deliver.IsPermanent(err))
 			}
 			mails := tt.server.received()[before:]
 			if tt.delivered != (len(mails) == 1) {
-				t.Fatalf("%d mails", len(mails))
+				t.Fatalf("got %d mails", len(mails))
 			}
 			if tt.delivered && mails[0].tls == (tt.mode == storage.PlainSMTP) {
-				t.Errorf("TLS: %v", mails[0].tls)
+				t.Errorf("got TLS: %v", mails[0].tls)
 			}
 		})
 	}
@@ -205,28 +205,28 @@ func TestAuthentication(t *testing.T) {
 	m := newMailer(t, server, jane(), func(c *mailer.Config) { c.AllowPlaintext = true })
 	sender := server.sender(storage.RequiredTLS)
 	if err := m.Send(t.Context(), sender, envelope()); !deliver.IsPermanent(err) {
-		t.Errorf("without a password: %v", err)
+		t.Errorf("without a password: got %v, want a permanent error", err)
 	}
 	sender.SMTP.Username, sender.SMTP.Password.Data = "shop", []byte("wrong")
 	if err := m.Send(t.Context(), sender, envelope()); !deliver.IsPermanent(err) || strings.Contains(err.Error(), "wrong") {
-		t.Errorf("with a wrong password: %v", err)
+		t.Errorf("with a wrong password: got %v, want a permanent error without it", err)
 	}
 	sender.SMTP.Password.Data = []byte("right")
 	if err := m.Send(t.Context(), sender, envelope()); err != nil {
-		t.Errorf("with the password: %v", err)
+		t.Errorf("with the password: got %v, want no error", err)
 	}
 	if mails := server.received(); len(mails) != 1 || mails[0].user != "shop" {
-		t.Errorf("mails %+v", mails)
+		t.Errorf("got the mails %+v, want one of the user shop", mails)
 	}
 	open := startServer(t, serverOptions{noTLS: true})
 	sender.SMTP.Port, sender.SMTP.TLS = open.port, storage.PlainSMTP
 	if err := m.Send(t.Context(), sender, envelope()); !deliver.IsPermanent(err) || open.logins != nil {
-		t.Errorf("a password without TLS: %v, %v", err, open.logins)
+		t.Errorf("a password without TLS: got error %v, logins %v; want a permanent error and none", err, open.logins)
 	}
 }
 
-// TestRefusals checks that a reply 5yz is permanent and a reply 4yz is not (RFC 5321
-// §4.2.1), and that the error contains the reply without the recipient.
+// TestRefusals tests that a reply 5yz is permanent and a reply 4yz is not (RFC 5321 §4.2.1),
+// and that the error contains the reply without the recipient.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -247,18 +247,18 @@ func TestRefusals(t *testing.T) {
 		server := startServer(t, serverOptions{refuse: refuseAt(tt.stage, tt.code, "no jane@home.example today")})
 		err := newMailer(t, server, jane()).Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
 		if err == nil || deliver.IsPermanent(err) != tt.permanent {
-			t.Errorf("%d at %s: %v, permanent %v", tt.code, tt.stage, err, deliver.IsPermanent(err))
+			t.Errorf("%d at %s: got %v, permanent %v", tt.code, tt.stage, err, deliver.IsPermanent(err))
 			continue
 		}
 		if text := err.Error(); strings.Contains(text, "jane") || !strings.Contains(text, "today") {
-			t.Errorf("%d at %s: %s", tt.code, tt.stage, text)
+			t.Errorf("%d at %s: got %s, want the reply without the recipient", tt.code, tt.stage, text)
 		}
 		reason, want := deliver.ReasonOf(err).Error(), fmt.Sprint("mail server answered ", tt.code)
 		if codes := strings.TrimPrefix(reason, want); !strings.HasPrefix(reason, want) || strings.Trim(codes, " .0123456789") != "" {
-			t.Errorf("%d at %s: the reason is %q", tt.code, tt.stage, reason)
+			t.Errorf("%d at %s: got the reason %q", tt.code, tt.stage, reason)
 		}
 		if mails := server.received(); mails != nil {
-			t.Errorf("%d at %s: %v", tt.code, tt.stage, mails)
+			t.Errorf("%d at %s: got the mails %v, want none", tt.code, tt.stage, mails)
 		}
 	}
 }
@@ -268,7 +268,7 @@ func TestSlowServer(t *testing.T) {
 	m := newMailer(t, nil, jane(), func(c *mailer.Config) { c.Timeout = 50 * time.Millisecond })
 	err := m.Send(t.Context(), silentServer(t), envelope())
 	if !errors.Is(err, context.DeadlineExceeded) || deliver.IsPermanent(err) {
-		t.Errorf("no greeting: %v", err)
+		t.Errorf("no greeting: got %v, want the deadline", err)
 	}
 	hang := make(chan struct{})
 	server := startServer(t, serverOptions{refuse: func(stage string) error {
@@ -281,12 +281,12 @@ func TestSlowServer(t *testing.T) {
 	m = newMailer(t, server, jane(), func(c *mailer.Config) { c.AcceptTimeout = 500 * time.Millisecond })
 	err = m.Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
 	if !errors.Is(err, context.DeadlineExceeded) || deliver.IsPermanent(err) {
-		t.Errorf("no answer to the mail: %v", err)
+		t.Errorf("no answer to the mail: got %v, want the deadline", err)
 	}
 }
 
-// TestSlowAcceptance checks that a server which accepts a mail slowly gets it once: the
-// time for that is limited by AcceptTimeout, not by Timeout.
+// TestSlowAcceptance tests that a server that accepts a mail slowly gets it once. AcceptTimeout
+// limits the time for that, not Timeout.
 func TestSlowAcceptance(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{refuse: func(stage string) error {
@@ -298,17 +298,17 @@ func TestSlowAcceptance(t *testing.T) {
 	m := newMailer(t, server, jane(), func(c *mailer.Config) { c.Timeout = time.Second })
 	err := m.Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
 	if mails := server.received(); err != nil || len(mails) != 1 {
-		t.Errorf("%v, %d mails", err, len(mails))
+		t.Errorf("got error %v, %d mails; want 1", err, len(mails))
 	}
 }
 
-// TestInternationalAddresses checks that domains are sent in A-labels, in the envelope
-// and in the header. SMTPUTF8 is used only if a local part is not ASCII (RFC 6531 §3.2).
+// TestInternationalAddresses tests that domains are sent in A-labels, in the envelope and in
+// the header. SMTPUTF8 is used only if a local part is not ASCII (RFC 6531 §3.2).
 func TestInternationalAddresses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		email, from string
-		to, sender  string // in the envelope
+		to, sender  string // addresses in the envelope
 		utf8        bool
 		header      string // To
 	}{
@@ -328,20 +328,20 @@ func TestInternationalAddresses(t *testing.T) {
 			mails := server.received()
 			if test.utf8 && !offered {
 				if !deliver.IsPermanent(err) || !strings.Contains(err.Error(), "SMTPUTF8") || mails != nil {
-					t.Errorf("%s without SMTPUTF8: %v, mails %v", test.email, err, mails)
+					t.Errorf("%s without SMTPUTF8: got error %v, mails %v", test.email, err, mails)
 				}
 				continue
 			}
 			if err != nil || len(mails) != 1 {
-				t.Errorf("%s: %v, mails %v", test.email, err, mails)
+				t.Errorf("%s: got error %v, mails %v; want one", test.email, err, mails)
 				continue
 			}
 			mail := mails[0]
 			if mail.from != test.sender || mail.to[0] != test.to || mail.utf8 != test.utf8 {
-				t.Errorf("%s: envelope %q to %q, SMTPUTF8 %v", test.email, mail.from, mail.to, mail.utf8)
+				t.Errorf("%s: got the envelope %q to %q, SMTPUTF8 %v", test.email, mail.from, mail.to, mail.utf8)
 			}
 			if header, _, _ := parts(t, mail.data); header.Get("To") != test.header {
-				t.Errorf("%s: To: %s", test.email, header.Get("To"))
+				t.Errorf("%s: got To: %s", test.email, header.Get("To"))
 			}
 		}
 	}
@@ -350,7 +350,7 @@ func TestInternationalAddresses(t *testing.T) {
 	user.Email = "jane@xn--a.ü" // not a valid label
 	err := newMailer(t, server, user).Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
 	if !deliver.IsPermanent(err) {
-		t.Errorf("invalid domain: %v", err)
+		t.Errorf("invalid domain: got %v, want a permanent error", err)
 	}
 }
 
@@ -372,17 +372,17 @@ func TestRecipients(t *testing.T) {
 		change(&user)
 		err := newMailer(t, server, user).Send(t.Context(), server.sender(storage.RequiredTLS), envelope())
 		if !deliver.IsPermanent(err) || strings.Contains(err.Error(), "home.example") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want a permanent error without the address", name, err)
 		}
 	}
 	if mails := server.received(); mails != nil {
-		t.Errorf("mails were sent: %v", mails)
+		t.Errorf("got the mails %v, want none", mails)
 	}
 	unavailable := newMailer(t, server, jane(), func(c *mailer.Config) {
 		c.User = func(context.Context, string) (storage.User, error) { return storage.User{}, storage.ErrUnavailable }
 	})
 	if err := unavailable.Send(t.Context(), server.sender(storage.RequiredTLS), envelope()); err == nil || deliver.IsPermanent(err) {
-		t.Errorf("database not available: %v", err)
+		t.Errorf("database not available: got %v, want an error that is not permanent", err)
 	}
 }
 
@@ -394,16 +394,16 @@ func TestForbiddenAddresses(t *testing.T) {
 		sender := server.sender(storage.RequiredTLS)
 		sender.SMTP.Host = host
 		if err := m.Send(t.Context(), sender, envelope()); !deliver.IsPermanent(err) {
-			t.Errorf("%s: %v", host, err)
+			t.Errorf("%s: got %v, want a permanent error", host, err)
 		}
 	}
 	if mails := server.received(); mails != nil {
-		t.Errorf("mails were sent: %v", mails)
+		t.Errorf("got the mails %v, want none", mails)
 	}
 }
 
-// TestInjection checks that a username or a site name cannot inject headers, HTML,
-// template actions or SMTP commands.
+// TestInjection tests that a username or a site name cannot inject headers, HTML, template
+// actions or SMTP commands.
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{})
@@ -418,12 +418,12 @@ func TestInjection(t *testing.T) {
 		sender := server.sender(storage.RequiredTLS)
 		sender.SMTP.SiteName = name // the subject contains it
 		if err := m.Send(t.Context(), sender, e); err != nil {
-			t.Errorf("%q: %v", name, err)
+			t.Errorf("%q: got %v, want no error", name, err)
 			continue
 		}
 		mails := server.received()[before:]
 		if len(mails) != 1 || len(mails[0].to) != 1 {
-			t.Errorf("%q: %+v", name, mails)
+			t.Errorf("%q: got the mails %+v, want one", name, mails)
 			continue
 		}
 		header, plain, html := parts(t, mails[0].data)
@@ -432,16 +432,16 @@ func TestInjection(t *testing.T) {
 			names = append(names, h)
 		}
 		if len(names) != 8 || len(header["Subject"]) != 1 || header.Get("Bcc") != "" { // those of TestSend, Mime-Version and Content-Type
-			t.Errorf("%q: headers %v", name, names)
+			t.Errorf("%q: got the headers %v", name, names)
 		}
 		if subject := decoded(t, header.Get("Subject")); !strings.HasPrefix(subject, "Your one-time password for ") || strings.ContainsAny(subject, "\r\n") {
-			t.Errorf("%q: subject %q", name, subject)
+			t.Errorf("%q: got the subject %q", name, subject)
 		}
 		if strings.Contains(html, "<script") || strings.Contains(html, "<img") || strings.Contains(name, "{{.Code}}") && strings.Count(plain, theCode) != 1 {
-			t.Errorf("%q: %s\n%s", name, plain, html)
+			t.Errorf("%q: got %s\n%s", name, plain, html)
 		}
 		if strings.ContainsAny(plain, "\u202e\u2028\x00") || strings.Contains(plain, "\nBcc") || strings.Contains(plain, "\nSubject") {
-			t.Errorf("%q: %s", name, plain)
+			t.Errorf("%q: got %s", name, plain)
 		}
 	}
 }
@@ -462,10 +462,10 @@ func TestLocale(t *testing.T) {
 		}
 		header, plain, html := parts(t, server.received()[before].data)
 		if got := decoded(t, header.Get("Subject")); got != want {
-			t.Errorf("%q: subject %q, want %q", locale, got, want)
+			t.Errorf("%q: got the subject %q, want %q", locale, got, want)
 		}
 		if !strings.Contains(plain, theCode) || !strings.Contains(html, theCode) {
-			t.Errorf("%q: no code in %s\n%s", locale, plain, html)
+			t.Errorf("%q: got no code in %s\n%s", locale, plain, html)
 		}
 	}
 }
@@ -473,6 +473,6 @@ func TestLocale(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	if m, err := mailer.New(mailer.Config{}); err == nil || m != nil {
-		t.Errorf("New = %v, %v", m, err)
+		t.Errorf("New: got %v, error %v; want an error", m, err)
 	}
 }

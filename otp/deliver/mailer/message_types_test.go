@@ -36,7 +36,7 @@ func trust(trusted bool) func(*mailer.Config) {
 // lockEnds is the end of the lock in these tests, rounded up to the minute.
 const lockEnds = "2031-05-17 12:04 UTC"
 
-// TestLockWithoutEnd checks that a mail shows no time if the lock has ended or only an
+// TestLockWithoutEnd tests that a mail shows no time if the lock has ended or only an
 // administrator ends it.
 func TestLockWithoutEnd(t *testing.T) {
 	t.Parallel()
@@ -46,14 +46,14 @@ func TestLockWithoutEnd(t *testing.T) {
 		e.Message.Type, e.Code, e.LockedUntil = storage.MessageAccountLocked, "", end
 		for _, body := range sendMail(t, newMailer(t, server, jane(), trust(true)), server, e)[1:] {
 			if !strings.Contains(body, "For now your password is not accepted") || strings.Contains(body, "UTC") {
-				t.Errorf("until %v: %s", end, body)
+				t.Errorf("until %v: got %s, want no time", end, body)
 			}
 		}
 	}
 }
 
-// TestMessageTypes checks that the mail of every type, in both languages, shows what it
-// must and says what to do if the user did not ask for it.
+// TestMessageTypes tests that the mail of every type, in both languages, shows what it must and
+// says what to do if the user did not request it.
 func TestMessageTypes(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{})
@@ -90,7 +90,7 @@ func TestMessageTypes(t *testing.T) {
 			e.LockedUntil = time.Date(2031, 5, 17, 12, 3, 59, 0, time.UTC)
 			got := sendMail(t, newMailer(t, server, user, trust(true)), server, e)
 			if got[0] != tt.subject {
-				t.Errorf("subject %q, want %q", got[0], tt.subject)
+				t.Errorf("got the subject %q, want %q", got[0], tt.subject)
 			}
 			to := "<jane@home.example>"
 			if tt.kind == storage.MessageContactChanged {
@@ -98,12 +98,12 @@ func TestMessageTypes(t *testing.T) {
 			}
 			mails := server.received()
 			if header, _, _ := parts(t, mails[len(mails)-1].data); header.Get("To") != to {
-				t.Errorf("to %q, want %q", header.Get("To"), to)
+				t.Errorf("got To %q, want %q", header.Get("To"), to)
 			}
 			for _, body := range got[1:] {
 				for _, wanted := range append(tt.wanted, "shop.example", "jane") {
 					if !strings.Contains(strings.ReplaceAll(body, "\n", " "), wanted) {
-						t.Errorf("no %q in %s", wanted, body)
+						t.Errorf("got no %q in %s", wanted, body)
 					}
 				}
 			}
@@ -111,8 +111,8 @@ func TestMessageTypes(t *testing.T) {
 	}
 }
 
-// TestUntrustedURLs checks that a mail does not show the URL of a ForgottenPassword
-// request unless it is trusted, nor any text that is more than a URL.
+// TestUntrustedURLs tests that a mail does not show the URL of a ForgottenPassword request
+// unless it is trusted, and that it never shows text that is more than a URL.
 func TestUntrustedURLs(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, serverOptions{})
@@ -141,10 +141,10 @@ func TestUntrustedURLs(t *testing.T) {
 			e.Message.Type, e.URL = tt.kind, tt.url
 			for _, body := range sendMail(t, newMailer(t, server, jane(), tt.trust), server, e)[1:] {
 				if strings.Contains(body, tt.url) != tt.shown || !tt.shown && strings.Contains(body, "://") {
-					t.Errorf("shown is not %v in %s", tt.shown, body)
+					t.Errorf("want the URL shown: %v, got %s", tt.shown, body)
 				}
 				if !strings.Contains(body, theCode) {
-					t.Errorf("no code in %s", body)
+					t.Errorf("got no code in %s", body)
 				}
 			}
 		})
@@ -156,12 +156,12 @@ func TestUntrustedURLs(t *testing.T) {
 	e := envelope()
 	e.Message.Type, e.URL = storage.MessageForgottenPassword, renewURL
 	if err := m.Send(t.Context(), server.sender(storage.RequiredTLS), e); !errors.Is(err, fault) || deliver.IsPermanent(err) {
-		t.Errorf("database not available: %v", err)
+		t.Errorf("database not available: got %v, want the fault", err)
 	}
 }
 
-// TestReplaceOneType checks that a directory can replace the templates of one message
-// type and leave the others.
+// TestReplaceOneType tests that a directory can replace the templates of one message type and
+// leave the others.
 func TestReplaceOneType(t *testing.T) {
 	t.Parallel()
 	templates, err := mailer.LoadTemplates(fstest.MapFS{
@@ -175,7 +175,7 @@ func TestReplaceOneType(t *testing.T) {
 		storage.MessageForgottenUsername: "It is you", storage.MessageForgottenPassword: "Neues Passwort für S",
 	} {
 		if text, err := templates.Render(kind, "de", mailer.Data{Site: "S"}); err != nil || text.Subject != want {
-			t.Errorf("%s: subject %q, %v; want %q", kind, text.Subject, err, want)
+			t.Errorf("%s: got the subject %q, error %v; want %q", kind, text.Subject, err, want)
 		}
 	}
 	for field, dir := range map[string]fstest.MapFS{
@@ -185,12 +185,12 @@ func TestReplaceOneType(t *testing.T) {
 		"{{.Code}}": {
 			"ForgottenPassword.subject": {Data: []byte("s")}, "ForgottenPassword.txt": {Data: []byte("{{.URL}}")}, "ForgottenPassword.html": {Data: []byte("{{.Code}}")},
 		},
-		"slice": { // fails only without a URL
+		"slice": { // this template fails only without a URL
 			"NewUserInvitation.subject": {Data: []byte("s")}, "NewUserInvitation.txt": {Data: []byte("{{slice .URL 8}}{{.Code}}")}, "NewUserInvitation.html": {Data: []byte("{{.Code}}")},
 		},
 	} {
 		if _, err := mailer.LoadTemplates(dir); err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("without %s: %v", field, err)
+			t.Errorf("without %s: got %v, want an error that names it", field, err)
 		}
 	}
 }

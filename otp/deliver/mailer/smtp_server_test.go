@@ -50,7 +50,7 @@ type serverOptions struct {
 func startServer(t *testing.T, o serverOptions) *mailServer {
 	t.Helper()
 	m := &mailServer{refuse: o.refuse, mustAuth: o.mustAuth, roots: x509.NewCertPool()}
-	certified := httptest.NewUnstartedServer(nil) // has a certificate for 127.0.0.1
+	certified := httptest.NewUnstartedServer(nil) // this server has a certificate for 127.0.0.1
 	certified.StartTLS()
 	t.Cleanup(certified.Close)
 	m.roots.AddCert(certified.Certificate())

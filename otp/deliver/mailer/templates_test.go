@@ -11,8 +11,9 @@ import (
 	"latchkey/storage"
 )
 
-// templateDir returns a directory with a complete OneTimePassword template in the
-// default language. The files in more are added or replace others; "absent" removes one.
+// templateDir returns a directory with a complete OneTimePassword template in the default
+// language. The files in more are added, or replace others. The content "absent" removes a
+// file.
 func templateDir(more map[string]string) fstest.MapFS {
 	dir := fstest.MapFS{}
 	all := map[string]string{
@@ -29,8 +30,7 @@ func templateDir(more map[string]string) fstest.MapFS {
 	return dir
 }
 
-// TestLoadTemplatesRefuses checks that faulty templates are refused when they are
-// loaded.
+// TestLoadTemplatesRefuses tests that faulty templates are refused when they are loaded.
 func TestLoadTemplatesRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, file, text, want string }{
@@ -63,10 +63,10 @@ func TestLoadTemplatesRefuses(t *testing.T) {
 		"OneTimePassword.de.subject": {Data: []byte("x")}, "OneTimePassword.de.txt": {Data: []byte("{{.Code}}")}, "OneTimePassword.de.html": {Data: []byte("{{.Code}}")},
 	}
 	if _, err := mailer.LoadTemplates(only); err == nil || !strings.Contains(err.Error(), "no default language") {
-		t.Errorf("without a default: %v", err)
+		t.Errorf("without a default: got %v, want an error", err)
 	}
 	if _, err := mailer.LoadTemplates(fstest.MapFS{"x": {Mode: fs.ModeDir}, ".hidden": {}}); err != nil {
-		t.Errorf("an empty directory: %v", err)
+		t.Errorf("an empty directory: got %v, want no error", err)
 	}
 }
 
@@ -87,12 +87,12 @@ func TestDirectoryReplacesEmbeddedTemplates(t *testing.T) {
 		}
 	}
 	if _, err := templates.Render("Other", "", mailer.Data{}); err == nil {
-		t.Error("a type without templates was rendered")
+		t.Error("a type without templates was rendered, want an error")
 	}
 }
 
-// TestRenderErrorHasNoCode checks that the error of a failing template does not quote
-// the code.
+// TestRenderErrorHasNoCode tests that the error of a failing template does not contain the
+// code.
 func TestRenderErrorHasNoCode(t *testing.T) {
 	t.Parallel()
 	templates, err := mailer.LoadTemplates(templateDir(map[string]string{
@@ -103,6 +103,6 @@ func TestRenderErrorHasNoCode(t *testing.T) {
 	}
 	_, err = templates.Render(storage.MessageOneTimePassword, "", mailer.Data{Code: "C0DE", Username: "eve"})
 	if err == nil || strings.Contains(err.Error(), "C0DE") || errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Render = %v", err)
+		t.Errorf("Render: got %v, want an error without the code", err)
 	}
 }

@@ -23,13 +23,13 @@ type queue struct {
 	mu      sync.Mutex
 	began   time.Time
 	waiting []int
-	err     error           // result of claims
-	claims  []time.Duration // since began
+	err     error           // error of claims
+	claims  []time.Duration // times of claims, since began
 	worked  []int
-	most    int // items in progress at a time
+	most    int // most items in progress at a time
 	busy    int // items in progress now
 	work    func(context.Context, int) error
-	freed   func(int) bool // nil: never
+	freed   func(int) bool // optional
 }
 
 func newQueue(items ...int) *queue {
@@ -90,7 +90,7 @@ func start(t *testing.T, q *queue, concurrency int, log *bytes.Buffer) (loop *po
 	return loop, func() { cancel(); <-returned }
 }
 
-func TestClaimsAtOnceThenEverySecondAndWhenWoken(t *testing.T) {
+func TestClaimTimes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue()
@@ -106,7 +106,7 @@ func TestClaimsAtOnceThenEverySecondAndWhenWoken(t *testing.T) {
 	})
 }
 
-func TestNeverMoreAtATimeAndAFullBatchIsFollowedUp(t *testing.T) {
+func TestConcurrencyAndFullBatches(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(1, 2, 3, 4, 5, 6, 7, 8, 9)
@@ -115,29 +115,29 @@ func TestNeverMoreAtATimeAndAFullBatchIsFollowedUp(t *testing.T) {
 		time.Sleep(350 * time.Millisecond)
 		stop()
 		if q.most != 3 || len(q.worked) != 9 {
-			t.Errorf("%d at a time, %d done within 350 ms; want 3 and 9", q.most, len(q.worked))
+			t.Errorf("got %d at a time, %d done within 350 ms; want 3 and 9", q.most, len(q.worked))
 		}
 	})
 }
 
-func TestSlowItemsHoldUpNobodyElse(t *testing.T) {
+func TestSlowItemsDelayNoOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(0, 1, 2, 3, 4, 5)
 		q.work = func(ctx context.Context, item int) error {
 			if item < 2 {
-				<-ctx.Done() // hangs for the whole limit
+				<-ctx.Done() // hang for the whole time limit
 			}
 			return nil
 		}
 		_, stop := start(t, q, 3, &bytes.Buffer{})
 		synctest.Wait()
 		if n := q.done(); n != 4 {
-			t.Errorf("%d done while two hang, want 4", n)
+			t.Errorf("got %d done while two hang, want 4", n)
 		}
 		stop()
 		if len(q.worked) != 6 {
-			t.Errorf("%d done after the limit, want 6", len(q.worked))
+			t.Errorf("got %d done after the limit, want 6", len(q.worked))
 		}
 	})
 }
@@ -150,13 +150,13 @@ func TestBacksOffWhileClaimsFailAndLogsOnce(t *testing.T) {
 		q.fail(errors.New("gone"))
 		loop, stop := start(t, q, 1, &log)
 		synctest.Wait()
-		loop.Wake() // must not shorten the pause
+		loop.Wake() // this must not shorten the pause
 		time.Sleep(31 * time.Second)
 		q.fail(nil)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		stop()
-		seconds := []int{0, 2, 6, 14, 22, 30, 38, 38, 39, 40} // at 38 the pending wake counts
+		seconds := []int{0, 2, 6, 14, 22, 30, 38, 38, 39, 40} // at 38 the pending wake takes effect
 		var want []time.Duration
 		for _, s := range seconds {
 			want = append(want, time.Duration(s)*time.Second)
@@ -166,7 +166,7 @@ func TestBacksOffWhileClaimsFailAndLogsOnce(t *testing.T) {
 		}
 		failed, again := strings.Count(log.String(), "fails"), strings.Count(log.String(), "succeeds again")
 		if failed != 1 || again != 1 {
-			t.Errorf("logged %d failures and %d recoveries, want one each:\n%s", failed, again, log.String())
+			t.Errorf("got %d logged failures and %d recoveries, want one each:\n%s", failed, again, log.String())
 		}
 	})
 }
@@ -181,7 +181,7 @@ func TestWorkThatFailsIsLoggedOnceAndDoesNotStopTheLoop(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if len(q.worked) != 4 || strings.Count(log.String(), "broken") != 1 {
-			t.Errorf("worked on %v, log:\n%s", q.worked, log.String())
+			t.Errorf("worked on %v, want 4 items and one log line; log:\n%s", q.worked, log.String())
 		}
 	})
 }
@@ -196,14 +196,13 @@ func TestStopFinishesWhatWasBegun(t *testing.T) {
 		synctest.Wait()
 		stop()
 		if len(q.worked) != 2 || len(q.waiting) != 1 || log.Len() > 0 {
-			t.Errorf("worked on %v, left %v, log %q; want two done without a word and one left", q.worked, q.waiting, log.String())
+			t.Errorf("worked on %v, left %v, log %q; want two done, one left and an empty log", q.worked, q.waiting, log.String())
 		}
 	})
 }
 
-// TestStopKeepsTheItemsOfAClaim tests that a claim that runs when the loop stops may have
-// leased items already, so its answer counts. A claim that hangs delays the stop by two
-// seconds at most.
+// TestStopKeepsTheItemsOfAClaim tests that a claim that runs when the loop stops still counts,
+// because it may have leased items. A claim that hangs delays the stop by at most two seconds.
 func TestStopKeepsTheItemsOfAClaim(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ takes, stopped time.Duration }{
@@ -238,7 +237,7 @@ func TestStopKeepsTheItemsOfAClaim(t *testing.T) {
 				<-returned
 				claimed := 2 - len(q.waiting)
 				if test.takes == test.stopped && worked != claimed || claimed != 1 {
-					t.Errorf("claimed %d items and worked on %d", claimed, worked)
+					t.Errorf("got %d claimed items and work on %d", claimed, worked)
 				}
 				if time.Since(began) != test.stopped {
 					t.Errorf("the stop took %v, want %v", time.Since(began), test.stopped)
@@ -248,15 +247,15 @@ func TestStopKeepsTheItemsOfAClaim(t *testing.T) {
 	}
 }
 
-// TestResumeCutsTheLongPause: who has seen the database answer lets the loop claim at
-// once, although its claims failed.
+// TestResumeCutsTheLongPause tests that Resume makes the loop claim at once after failed
+// claims. Callers use it when the database has answered them.
 func TestResumeCutsTheLongPause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue()
 		q.fail(errors.New("gone"))
 		loop, stop := start(t, q, 1, &bytes.Buffer{})
-		time.Sleep(15 * time.Second) // the next claim is due at 22 s
+		time.Sleep(15 * time.Second) // the next claim is due at 22s
 		q.fail(nil)
 		loop.Resume()
 		synctest.Wait()
@@ -321,7 +320,7 @@ func TestRetry(t *testing.T) {
 					return answer
 				})
 				if !errors.Is(err, test.want) || time.Since(began) != test.took {
-					t.Errorf("answered %v after %v, want %v after %v", err, time.Since(began), test.want, test.took)
+					t.Errorf("got %v after %v, want %v after %v", err, time.Since(began), test.want, test.took)
 				}
 			})
 		})
@@ -329,7 +328,7 @@ func TestRetry(t *testing.T) {
 }
 
 // TestReserve tests that an item that the caller has leased is worked on without a claim, if
-// the loop has room and no item waits.
+// the loop has a free place and no item waits.
 func TestReserve(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -349,7 +348,7 @@ func TestReserve(t *testing.T) {
 			Freed: func(item int) bool { freed = append(freed, item); return false },
 		})
 		if _, ok := l.Reserve("key"); ok {
-			t.Error("a loop that does not run has room")
+			t.Error("got a place in a loop that does not run")
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -357,33 +356,33 @@ func TestReserve(t *testing.T) {
 		synctest.Wait()
 		claims := len(q.claims)
 		if _, ok := l.Reserve("other"); ok {
-			t.Error("room for an item that is not admitted")
+			t.Error("got a place for an item that is not admitted")
 		}
 		first, ok := l.Reserve("key")
 		if !ok {
-			t.Fatal("no room in an idle loop")
+			t.Fatal("got no place in an idle loop")
 		}
 		first(1, true)
 		synctest.Wait()
 		second, ok := l.Reserve("key")
 		if !ok {
-			t.Fatal("no room for a second item")
+			t.Fatal("got no place for a second item")
 		}
 		if _, ok := l.Reserve("key"); ok {
-			t.Error("room for a third item")
+			t.Error("got a place for a third item")
 		}
-		second(2, false) // not stored: no work, but the room is free again
+		second(2, false) // the item was not stored: no work, and the place is free again
 		synctest.Wait()
 		third, ok := l.Reserve("key")
 		if !ok {
-			t.Fatal("no room after an item that was not stored")
+			t.Fatal("got no place after an item that was not stored")
 		}
 		stop()
-		third(10, true) // a loop that stops waits for it
+		third(10, true) // a loop that stops waits for this item
 		close(release)
 		<-ended
 		if got := fmt.Sprint(q.worked, freed, len(q.claims)-claims); !strings.HasSuffix(got, " 0") || len(q.worked) != 2 || len(freed) != 1 {
-			t.Errorf("worked, freed and claims: %s", got)
+			t.Errorf("got worked, freed and claims: %s", got)
 		}
 	})
 }
