@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzLoadYAML feeds any text to the loader as a file. Whatever comes out must
-// be a valid configuration or a one-line error.
+// FuzzLoadYAML loads any text as a file. The result must be a valid configuration or an error
+// of one line.
 func FuzzLoadYAML(f *testing.F) {
 	f.Add([]byte("listen: 127.0.0.1:1\noutbound_allow: [10.0.0.0/8]\n"))
 	f.Add([]byte("master_key: [" + keyA + "]\nlog_level: !!str info\n"))
@@ -24,12 +24,12 @@ func FuzzLoadYAML(f *testing.F) {
 		if err == nil {
 			err = c.Validate()
 			if err != nil {
-				t.Fatalf("Load accepted what Validate refuses: %v", err)
+				t.Fatalf("Load accepted a configuration that Validate refuses: %v", err)
 			}
 			return
 		}
 		if strings.ContainsAny(err.Error(), "\r\n\x1b") {
-			t.Errorf("the error is not one harmless line: %q", err)
+			t.Errorf("got the error %q, want one line without control characters", err)
 		}
 	})
 }

@@ -84,8 +84,8 @@ func TestIssuer(t *testing.T) {
 	}
 }
 
-// FuzzIssuer tests that an issuer that is taken is in the normal form of Go's URLs and of its
-// router, and a refused one gets one line of text.
+// FuzzIssuer tests that an accepted issuer is in the normal form of Go's URLs and of its
+// router, and that a refused issuer gets one line of text.
 func FuzzIssuer(f *testing.F) {
 	for _, seed := range []string{
 		"https://id.example/tenant", "https://host//a", "https://host/a%20b", "https://host/a/../b", "https://host/{t}",
@@ -96,13 +96,13 @@ func FuzzIssuer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, issuer string) {
 		if problem := issuerProblem(issuer); problem != "" {
 			if strings.ContainsAny(problem, "\r\n\x1b\x00") {
-				t.Errorf("%q: the problem is not one harmless line: %q", issuer, problem)
+				t.Errorf("%q: got the problem %q, want one line without control characters", issuer, problem)
 			}
 			return
 		}
 		u, err := url.Parse(issuer)
 		if err != nil || u.String() != issuer || u.Hostname() == "" || u.Path != u.EscapedPath() {
-			t.Fatalf("%q is taken; as a URL it is %v, %v", issuer, u, err)
+			t.Fatalf("%q is accepted: got the URL %v, error %v", issuer, u, err)
 		}
 		if got := (Config{Issuer: issuer}).IssuerPath(); got != u.Path {
 			t.Errorf("%q: got the path %q, want %q", issuer, got, u.Path)
@@ -111,18 +111,18 @@ func FuzzIssuer(f *testing.F) {
 		for _, own := range ownPaths {
 			mux.HandleFunc("/"+own, http.NotFound)
 		}
-		mux.HandleFunc(u.Path+"/", http.NotFound) // panics if it is no pattern
+		mux.HandleFunc(u.Path+"/", http.NotFound) // panics if the path is not a pattern
 		request, err := http.NewRequest(http.MethodGet, issuer+"/x", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, pattern := mux.Handler(request); pattern != u.Path+"/" {
-			t.Errorf("%q: the router finds %q", issuer, pattern)
+			t.Errorf("%q: got the pattern %q", issuer, pattern)
 		}
 	})
 }
 
-// TestDerivedIssuer tests that without an issuer the server is where it listens.
+// TestDerivedIssuer tests that the default issuer is the address on which the server listens.
 func TestDerivedIssuer(t *testing.T) {
 	t.Parallel()
 	for listen, want := range map[string]string{
@@ -150,11 +150,11 @@ func TestDerivedIssuer(t *testing.T) {
 		c, err := Load(Sources{Environ: []string{"LATCHKEY_LISTEN=" + listen, "LATCHKEY_PLAIN_HTTP=true"}})
 		got := c.WithPort(4711)
 		if (err == nil) != (want != "") || got.Issuer != want || got.Audience != want {
-			t.Errorf("%s: issuer %q, audience %q, error %v, want %q", listen, got.Issuer, got.Audience, err, want)
+			t.Errorf("%s: got issuer %q, audience %q, error %v; want %q", listen, got.Issuer, got.Audience, err, want)
 		}
 	}
 	c, err := Load(Sources{Environ: []string{"LATCHKEY_LISTEN=localhost:0", "LATCHKEY_ISSUER=https://id.example", "LATCHKEY_AUDIENCE=api"}})
 	if got := c.WithPort(4711); err != nil || got.Issuer != "https://id.example" || got.Audience != "api" || got.Listen != "localhost:4711" {
-		t.Errorf("given issuer: %v, %v", got, err)
+		t.Errorf("a configured issuer: got %v, error %v", got, err)
 	}
 }

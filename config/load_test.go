@@ -24,7 +24,7 @@ const (
 	secretPW = "hunter2-in-the-url"
 )
 
-// files is a ReadFile over a map.
+// files returns a ReadFile over a map.
 func files(m map[string]string) func(string) ([]byte, error) {
 	return func(name string) ([]byte, error) {
 		if text, ok := m[name]; ok {
@@ -34,8 +34,7 @@ func files(m map[string]string) func(string) ([]byte, error) {
 	}
 }
 
-// shown renders the differences from the defaults, so that a test states only
-// what it is about.
+// shown returns the settings that differ from the defaults.
 func shown(c Config) map[string]string {
 	base, out := Default(), map[string]string{}
 	for _, s := range Settings() {
@@ -49,7 +48,7 @@ func shown(c Config) map[string]string {
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	if faults := defaultLayer().apply(new(Config)); len(faults) > 0 {
-		t.Fatalf("the defaults themselves have faults: %v", faults)
+		t.Fatalf("the defaults: got the faults %v, want none", faults)
 	}
 	c := Default()
 	if err := c.Validate(); err != nil {
@@ -158,8 +157,8 @@ hash_concurrency:
 	}
 }
 
-// TestLoadFaults states the whole error: every fault of every source at once,
-// by name, without any secret.
+// TestLoadFaults compares the whole error. It must contain every fault of every source with its
+// name, and no secret.
 func TestLoadFaults(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -247,7 +246,7 @@ func TestLoadFaults(t *testing.T) {
 			_, err := Load(tt.src)
 			faults, ok := errors.AsType[Faults](err)
 			if !ok {
-				t.Fatalf("error %v is not Faults", err)
+				t.Fatalf("got error %v, want Faults", err)
 			}
 			var got []string
 			for _, f := range faults {
@@ -258,7 +257,7 @@ func TestLoadFaults(t *testing.T) {
 			}
 			if text := err.Error(); strings.ContainsAny(text, "\n\r") || strings.Contains(text, secretPW) ||
 				strings.Contains(text, keyA) || strings.Contains(text, keyB) {
-				t.Errorf("the error has several lines or repeats a secret: %s", text)
+				t.Errorf("got the error %s, want one line without secrets", text)
 			}
 		})
 	}
@@ -308,7 +307,7 @@ func TestSecretFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := c.DatabaseURL.Reveal(), "postgres://u:p@db/latchkey"; got != want {
-		t.Errorf("database_url %q, want %q", got, want)
+		t.Errorf("got database_url %q, want %q", got, want)
 	}
 	keys := c.MasterKey.Reveal()
 	if len(keys) != 2 || base64.StdEncoding.EncodeToString(keys[0]) != keyA || keys[1][0] != 0xff {
@@ -340,16 +339,16 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	for _, out := range outputs {
 		if strings.Contains(out, secretPW) || strings.Contains(out, keyC) || strings.Contains(out, fmt.Sprintf("%x", secretPW)) ||
 			strings.Contains(out, "165 165") || strings.Contains(out, "a5a5") {
-			t.Errorf("prints a secret: %s", out)
+			t.Errorf("got a secret in %s, want none", out)
 		}
 	}
 	if !strings.Contains(c.String(), "database_url=postgres://user@db:5432/latchkey ") {
-		t.Errorf("the harmless part of the database URL is missing: %s", c)
+		t.Errorf("got %s, want the part of the database URL without the password", c)
 	}
 }
 
-// TestServiceLinks tests that every variable that Kubernetes makes of a service whose name
-// begins with ours gets the hint, and no other variable.
+// TestServiceLinks tests the hint for variables that Kubernetes sets for a service whose name
+// begins with that of the program. All such variables get it, and no others.
 func TestServiceLinks(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
@@ -393,7 +392,7 @@ func TestServiceLinks(t *testing.T) {
 	}
 }
 
-// TestDefaultFile tests that the default file is read if it exists and no other is named.
+// TestDefaultFile tests that the default file is read if it exists and no other file is named.
 func TestDefaultFile(t *testing.T) {
 	t.Parallel()
 	read := func(name string) ([]byte, error) {
@@ -410,7 +409,7 @@ func TestDefaultFile(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		sources Sources
-		want    string // the site name; empty: an error
+		want    string // the site name; empty if an error is expected
 	}{
 		{"it exists", Sources{Default: "/etc/default.yaml"}, "of the default"},
 		{"it does not exist", Sources{Default: "/none.yaml"}, "127.0.0.1"},
@@ -421,13 +420,13 @@ func TestDefaultFile(t *testing.T) {
 		tt.sources.ReadFile = read
 		c, err := Load(tt.sources)
 		if c.SiteName != tt.want || (err == nil) != (tt.want != "") {
-			t.Errorf("%s: site name %q, error %v", tt.name, c.SiteName, err)
+			t.Errorf("%s: got the site name %q, error %v", tt.name, c.SiteName, err)
 		}
 	}
 }
 
-// TestTLSSettings tests that a certificate needs its key and an https issuer, and allows a
-// listener that others reach.
+// TestTLSSettings tests that a certificate needs its key and an https issuer, and that it
+// allows a listener on a public address.
 func TestTLSSettings(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

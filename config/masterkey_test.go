@@ -11,8 +11,8 @@ import (
 	"testing/iotest"
 )
 
-// TestMasterKeyRace lets many start at once on a fresh directory: all must end
-// up with the one key that is in the file.
+// TestMasterKeyRace resolves the master key many times at once in an empty directory. All calls
+// must return the one key that is in the file.
 func TestMasterKeyRace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -33,7 +33,7 @@ func TestMasterKeyRace(t *testing.T) {
 	wg.Wait()
 	for _, k := range keys {
 		if len(k) != 1 || len(k[0]) != KeySize || !bytes.Equal(k[0], keys[0][0]) {
-			t.Fatal("two starts have different keys")
+			t.Fatal("two calls returned different keys")
 		}
 	}
 	entries, err := os.ReadDir(dir)
@@ -42,7 +42,7 @@ func TestMasterKeyRace(t *testing.T) {
 	}
 	info, err := entries[0].Info()
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
+		t.Errorf("got mode %v, error %v, want 0600", info.Mode(), err)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestMasterKeyRefusals(t *testing.T) {
 		t.Errorf("got %v, want %v", err, broken)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "fresh.db.key")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a key file was left behind: got %v, want os.ErrNotExist", err)
+		t.Errorf("the key file: got %v, want os.ErrNotExist", err)
 	}
 }
 

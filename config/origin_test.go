@@ -22,7 +22,7 @@ func TestOrigin(t *testing.T) {
 	} {
 		var o Origin
 		if err := o.UnmarshalText([]byte(text)); o != want || (err == nil) != (want != "") {
-			t.Errorf("%q is %q (%v), want %q", text, o, err, want)
+			t.Errorf("%q: got %q (%v), want %q", text, o, err, want)
 		}
 	}
 }

@@ -10,7 +10,7 @@ func TestRate(t *testing.T) {
 	tests := []struct {
 		text string
 		want Rate
-		back string // as String gives it; empty: as text
+		back string // result of String; empty if it is text
 	}{
 		{"0", Rate{}, ""},
 		{"5/10m", Rate{5, 10 * time.Minute}, ""},
@@ -28,18 +28,18 @@ func TestRate(t *testing.T) {
 			tt.back = tt.text
 		}
 		if got.String() != tt.back {
-			t.Errorf("%q is shown as %q, want %q", tt.text, got, tt.back)
+			t.Errorf("%q: got the text %q, want %q", tt.text, got, tt.back)
 		}
 	}
 	for _, text := range []string{"", "5", "5/", "/10m", "0/10m", "-1/10m", "5/0s", "5/25h", "1000001/1m", "5/10", "5/10m/1"} {
 		var got Rate
 		if err := got.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q is taken as %+v", text, got)
+			t.Errorf("%q: got %+v, want an error", text, got)
 		}
 	}
 }
 
-// TestAddressLimit distinguishes a limit of 0 from an unset one.
+// TestAddressLimit tests that a limit of 0 differs from an unset limit.
 func TestAddressLimit(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]*Rate{"": nil, "0": {}, "30/1m": {30, time.Minute}} {
@@ -49,7 +49,7 @@ func TestAddressLimit(t *testing.T) {
 		}
 	}
 	if _, err := Load(Sources{Environ: []string{"LATCHKEY_OTP_LIMIT_ADDRESS=often"}}); err == nil {
-		t.Error("a bad limit is taken")
+		t.Error("a bad limit was accepted, want an error")
 	}
 }
 
@@ -75,7 +75,7 @@ func TestRates(t *testing.T) {
 	for _, text := range []string{"", ",", "5/10m,", ",5/10m", "5/10m,0", "0,5/10m", "0,0", "5/10m,30/24h,1/1s", "5/10m;30/24h", "x"} {
 		var got Rates
 		if err := got.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q is taken as %+v", text, got)
+			t.Errorf("%q: got %+v, want an error", text, got)
 		}
 	}
 }

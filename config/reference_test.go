@@ -25,21 +25,21 @@ func TestReferenceIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("docs/CONFIG.md is stale; go test ./config -update writes it (-want +got):\n%s", diff)
+		t.Errorf("docs/CONFIG.md is not up to date: run go test ./config -update (-want +got):\n%s", diff)
 	}
 }
 
-// TestSettingsAreDescribed keeps a new field from being added without its
-// description.
+// TestSettingsAreDescribed tests that every setting has a description, a variable and a key of
+// its own.
 func TestSettingsAreDescribed(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, s := range Settings() {
 		if s.Meaning == "" || s.Variable == prefix || seen[s.Key] {
-			t.Errorf("setting %+v lacks its meaning or a name of its own", s)
+			t.Errorf("setting %+v: want a meaning and a unique name", s)
 		}
 		if (s.Default == "") == (s.Derived == "") {
-			t.Errorf("%s: want either a default or where it is derived from", s.Key)
+			t.Errorf("%s: want either a default or the source of a derived value", s.Key)
 		}
 		seen[s.Key] = true
 	}

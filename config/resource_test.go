@@ -28,7 +28,7 @@ func TestResource(t *testing.T) {
 		var r Resource
 		err := r.UnmarshalText([]byte(text))
 		if (err == nil) != good || good && string(r) != text || !good && r != "" {
-			t.Errorf("%q is %q (%v)", text, r, err)
+			t.Errorf("%q: got %q (%v)", text, r, err)
 		}
 	}
 }

@@ -16,7 +16,7 @@ func TestValidate(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*Config)
-		want   []string // settings with a fault
+		want   []string // names of the settings with a fault
 	}{
 		{"port 0 for both", func(c *Config) { c.Listen, c.OpsListen = "127.0.0.1:0", "127.0.0.1:0" }, nil},
 		{"IPv6", func(c *Config) { c.Listen = "[::1]:8080" }, nil},
@@ -86,7 +86,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestDatabaseURLFaults names mistakes in database URLs with what to write instead.
+// TestDatabaseURLFaults tests that errors about database URLs name the mistake and the correct
+// form.
 func TestDatabaseURLFaults(t *testing.T) {
 	t.Parallel()
 	const escape = "such as %40 for @"
@@ -115,7 +116,7 @@ func TestDatabaseURLFaults(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 		if strings.Contains(got, "s3cr") || strings.Contains(NewDatabaseURL(text).String(), "s3cr") {
-			t.Errorf("%s: the password is shown: %q, %s", text, got, NewDatabaseURL(text))
+			t.Errorf("%s: got the password in %q, %s", text, got, NewDatabaseURL(text))
 		}
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"latchkey/keys"
 )
 
-// A ring makes its first keys itself. Tokens from before a rotation are verified after it.
+// A ring creates its first keys itself. Tokens from before a rotation are verified after it.
 func ExampleRing() {
 	ctx := context.Background()
-	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // 32 secret random bytes
+	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // use 32 secret random bytes
 	if err != nil {
 		panic(err)
 	}
@@ -55,7 +55,7 @@ func ExampleRing() {
 	// published: 2
 }
 
-// keyService stands for a key management service or a hardware security module. It signs,
+// keyService is in place of a key management service or a hardware security module. It signs,
 // counts its calls, and does not reveal its private key.
 type keyService struct {
 	private *ecdsa.PrivateKey
@@ -64,15 +64,15 @@ type keyService struct {
 
 func (s *keyService) Public() crypto.PublicKey { return s.private.Public() }
 
-// Sign gets the SHA-256 digest of a token and returns the signature in ASN.1, as such
-// services do.
+// Sign signs the SHA-256 digest of a token and returns the signature in ASN.1, as such services
+// do.
 func (s *keyService) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	s.calls++
 	return s.private.Sign(random, digest, opts)
 }
 
-// An external key replaces the stored keys of its algorithm. It is published and verifies,
-// and nothing of it is stored.
+// An external key replaces the stored keys of its algorithm. It is published and verifies
+// tokens, and it is not stored.
 func ExampleExternalKey() {
 	ctx := context.Background()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -80,7 +80,7 @@ func ExampleExternalKey() {
 		panic(err)
 	}
 	service := &keyService{private: private}
-	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // 32 secret random bytes
+	sealer, err := keys.NewSealer(make([]byte, keys.MasterKeySize)) // use 32 secret random bytes
 	if err != nil {
 		panic(err)
 	}

@@ -22,7 +22,7 @@ import (
 	"latchkey/keys"
 )
 
-// fakeKMS stands for a key management service: it signs and does not reveal its key.
+// fakeKMS is in place of a key management service. It signs and does not reveal its key.
 type fakeKMS struct {
 	private crypto.Signer
 	calls   atomic.Int64
@@ -75,23 +75,23 @@ func TestExternalKeySigns(t *testing.T) {
 		r := withExternal(t, store, c, keys.ExternalKey{KID: "kms-1", Alg: alg, Signer: v})
 		token := mustSign(t, r, alg, claimsAt(c.Now()))
 		if err := r.Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
-			t.Errorf("%s: Parse: %v", alg, err)
+			t.Errorf("%s: Parse: got %v, want no error", alg, err)
 		}
 		if v.calls.Load() != 1 {
-			t.Errorf("%s: %d calls for one token", alg, v.calls.Load())
+			t.Errorf("%s: got %d calls for one token, want 1", alg, v.calls.Load())
 		}
 		if k, err := r.SigningKey(alg); err != nil || k.KID != "kms-1" {
-			t.Errorf("%s: SigningKey = %q, %v", alg, k.KID, err)
+			t.Errorf("%s: SigningKey: got %q, %v", alg, k.KID, err)
 		}
 		if k, err := r.VerificationKey("kms-1"); err != nil || k.Private != nil {
-			t.Errorf("%s: VerificationKey: %v, with a private half: %v", alg, err, k.Private != nil)
+			t.Errorf("%s: VerificationKey: %v, with a private key: %v", alg, err, k.Private != nil)
 		}
 		if jwk, ok := r.Public("kms-1"); !ok || len(jwk) == 0 || !slices.Contains(publishedKIDs(r), "kms-1") {
-			t.Errorf("%s: the key is not published", alg)
+			t.Errorf("%s: the key is not published, want it published", alg)
 		}
 		for _, k := range store.keys {
 			if k.Alg == alg {
-				t.Errorf("%s: a key is stored: %s", alg, k.KID)
+				t.Errorf("%s: got the stored key %s, want none", alg, k.KID)
 			}
 		}
 	}
@@ -103,12 +103,12 @@ func TestExternalKeyFailure(t *testing.T) {
 	v.down = errors.New("key service down")
 	r := withExternal(t, &fakeStore{}, c, keys.ExternalKey{Alg: keys.ES256, Signer: v})
 	if _, err := r.Sign("", keys.TypeAccessToken, claimsAt(c.Now())); !errors.Is(err, v.down) {
-		t.Errorf("Sign = %v, want the error of the service", err)
+		t.Errorf("Sign: got %v, want the error of the service", err)
 	}
 }
 
-// TestExternalKeyReplacement replaces a stored key with an external one, that with another
-// external one, and then the stored key signs again.
+// TestExternalKeyReplacement replaces a stored key with an external key, and that with another
+// external key. At the end the stored key signs again.
 func TestExternalKeyReplacement(t *testing.T) {
 	t.Parallel()
 	store, c := &fakeStore{}, newClock()
@@ -118,32 +118,32 @@ func TestExternalKeyReplacement(t *testing.T) {
 	one := keys.ExternalKey{KID: "one", Alg: keys.ES256, Signer: newFakeKMS(t, keys.ES256), ActivatesAt: at}
 	r := withExternal(t, store, c, one)
 	if got := signingKID(t, r, ""); got != store.keys[0].KID || !slices.Contains(publishedKIDs(r), "one") {
-		t.Errorf("before ActivatesAt: %s signs, published %v", got, publishedKIDs(r))
+		t.Errorf("before ActivatesAt: got the signer %s, published %v", got, publishedKIDs(r))
 	}
 	if err := r.Parse(before, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
-		t.Errorf("a token of the stored key: %v", err)
+		t.Errorf("a token of the stored key: got %v, want no error", err)
 	}
 	c.Advance(keys.DefaultPublishAhead)
 	if got := signingKID(t, r, ""); got != "one" || !slices.Contains(publishedKIDs(r), store.keys[0].KID) {
-		t.Errorf("after ActivatesAt: %s signs, published %v", got, publishedKIDs(r))
+		t.Errorf("after ActivatesAt: got the signer %s, published %v", got, publishedKIDs(r))
 	}
 	byOne := mustSign(t, r, "", claimsAt(c.Now()))
 
 	two := keys.ExternalKey{KID: "two", Alg: keys.ES256, Signer: newFakeKMS(t, keys.ES256), ActivatesAt: c.Now().Add(time.Second)}
-	one.Public, one.Signer = one.Signer.Public(), nil // verifies only
+	one.Public, one.Signer = one.Signer.Public(), nil // the key can only verify now
 	r = withExternal(t, store, c, two, one)
 	if got := signingKID(t, r, ""); got != store.keys[0].KID {
-		t.Errorf("no external key can sign, %s does", got)
+		t.Errorf("without an external key that signs: got the signer %s", got)
 	}
 	c.Advance(time.Second)
 	if got := signingKID(t, r, ""); got != "two" {
-		t.Errorf("got %s signs, want two", got)
+		t.Errorf("got the signer %s, want two", got)
 	}
 	if err := r.Parse(byOne, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
-		t.Errorf("a token of the former external key: %v", err)
+		t.Errorf("a token of the former external key: got %v, want no error", err)
 	}
 	if got := signingKID(t, withExternal(t, store, c), ""); got != store.keys[0].KID || len(store.keys) != 1 {
-		t.Errorf("without external keys %s signs, %d keys are stored", got, len(store.keys))
+		t.Errorf("without external keys: got the signer %s and %d stored keys", got, len(store.keys))
 	}
 }
 
@@ -155,7 +155,7 @@ func TestExternalKeysAreNotChanged(t *testing.T) {
 	r := withExternal(t, store, c, keys.ExternalKey{KID: "kms", Alg: keys.ES256, Signer: v, ActivatesAt: c.Now()})
 	c.Advance(2 * rotateAfter)
 	if got := mustMaintain(t, r); got != nil || len(store.keys) != 1 {
-		t.Errorf("Maintain announced %+v", got)
+		t.Errorf("Maintain: got the announced keys %+v, want none", got)
 	}
 	for name, act := range map[string]func() error{
 		"Rotate":     func() error { _, err := r.Rotate(ctx, ""); return err },
@@ -181,7 +181,7 @@ func TestExternalKeysAreNotChanged(t *testing.T) {
 	}
 }
 
-// rsaOf returns an RSA public key of so many bits. Nobody has its private key.
+// rsaOf returns an RSA public key of that many bits. Its private key does not exist.
 func rsaOf(bits int) *rsa.PublicKey {
 	n := new(big.Int).SetBit(big.NewInt(1), bits-1, 1)
 	return &rsa.PublicKey{N: n, E: 65537}
@@ -198,13 +198,13 @@ func TestBadExternalKeys(t *testing.T) {
 		"same kid":          {{KID: "a", Alg: keys.ES256, Signer: v}, {KID: "a", Alg: keys.ES256, Signer: other}},
 		"same key":          {{Alg: keys.ES256, Signer: v}, {Alg: keys.ES256, Public: v.Public()}},
 		"RSA too short":     {{Alg: keys.RS256, Public: rsaOf(1024)}},
-		"RSA too long":      {{Alg: keys.RS256, Public: rsaOf(8192)}}, // verifiers refuse it
+		"RSA too long":      {{Alg: keys.RS256, Public: rsaOf(8192)}}, // verifiers refuse this size
 		"PS256":             {{Alg: "PS256", Public: rsaOf(2048)}},
 		"line break":        {{KID: "a\nb", Alg: keys.ES256, Signer: v}},
 	} {
 		_, err := keys.NewRing(context.Background(), keys.RingConfig{Store: &fakeStore{}, Sealer: newSealer(t), External: external})
 		if err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 	store, c := &fakeStore{}, newClock()
@@ -213,6 +213,6 @@ func TestBadExternalKeys(t *testing.T) {
 		Store: store, Sealer: newSealer(t), External: []keys.ExternalKey{{KID: store.keys[0].KID, Alg: keys.ES256, Signer: v}},
 	})
 	if err == nil {
-		t.Error("kid of a stored key: no error")
+		t.Error("kid of a stored key: got no error, want one")
 	}
 }

@@ -17,10 +17,10 @@ type fakeStore struct {
 	mu       sync.Mutex
 	keys     []storage.SigningKey
 	peppers  []storage.Pepper
-	fail     error  // the error of the calls in failOn; nil: none
+	fail     error  // error of the calls in failOn; nil means none
 	failOn   string // "get", "add", "change" or "answer"; empty: all but "answer"
 	afterGet func() // called after each read, unless nil
-	naive    bool   // admits any number of successors of a key
+	naive    bool   // accepts any number of successors of a key
 }
 
 func (m *fakeStore) failure(call string) error {
@@ -40,8 +40,8 @@ func (m *fakeStore) SigningKeys(context.Context) ([]storage.SigningKey, error) {
 	return found, err
 }
 
-// ChangeSigningKeys fails before it has done anything if failOn is "change", and after it
-// has done everything if failOn is "answer".
+// ChangeSigningKeys fails before its change if failOn is "change", and after it if failOn is
+// "answer".
 func (m *fakeStore) ChangeSigningKeys(_ context.Context, c storage.SigningKeyChange) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -70,7 +70,7 @@ func (m *fakeStore) ChangeSigningKeys(_ context.Context, c storage.SigningKeyCha
 	return m.failure("answer")
 }
 
-// excludes reports whether the key k cannot be added because of another one.
+// excludes reports whether other prevents that k is added.
 func excludes(other, k storage.SigningKey) bool {
 	return other.KID == k.KID || other.Alg == k.Alg && other.Predecessor == k.Predecessor && other.RevokedAt.IsZero()
 }
@@ -98,8 +98,7 @@ func (m *fakeStore) AddFirstPepper(_ context.Context, p storage.Pepper) error {
 	return nil
 }
 
-// waitForEachOther returns a function whose first n callers wait until all n have called
-// it.
+// waitForEachOther returns a function. Its first n callers wait until all n have called it.
 func waitForEachOther(n int) func() {
 	var mu sync.Mutex
 	var arrived sync.WaitGroup
@@ -152,7 +151,7 @@ func newSealer(t testing.TB, masters ...[]byte) *keys.Sealer {
 	return s
 }
 
-// replica returns a ring over a store and a clock that other rings may share.
+// replica returns a ring over a store and a clock, which other rings can share.
 func replica(t testing.TB, store *fakeStore, c *clock, algs ...string) *keys.Ring {
 	t.Helper()
 	r, err := keys.NewRing(context.Background(), keys.RingConfig{

@@ -9,7 +9,8 @@ import (
 	"latchkey/storage"
 )
 
-// at returns the time that many minutes after the start of 2030; 0 is the zero time.
+// at returns the time that many minutes after the start of 2030. For 0 it returns the zero
+// time.
 func at(minutes int) time.Time {
 	if minutes == 0 {
 		return time.Time{}
@@ -118,7 +119,7 @@ func TestPublishedStates(t *testing.T) {
 	}
 	for state, published := range want {
 		if state.Published() != published {
-			t.Errorf("%q published = %v", state, !published)
+			t.Errorf("%q: got published %v, want the opposite", state, !published)
 		}
 	}
 }
@@ -133,13 +134,13 @@ func TestSuccessorAt(t *testing.T) {
 		record("revoked", 14, 74, 0, 0, 30),
 	}
 	if i := successorAt(all, ES256, at(40)); i < 0 || all[i].KID != "successor" {
-		t.Errorf("successorAt = %d, want the key that activates first", i)
+		t.Errorf("successorAt: got %d, want the key that activates first", i)
 	}
 	if i := successorAt(all, ES256, at(80)); i < 0 || all[i].KID != "later" {
 		t.Errorf("successorAt after the succession = %d, want the later one", i)
 	}
 	if i := successorAt(all, RS256, at(40)); i >= 0 {
-		t.Errorf("successorAt of another algorithm = %d", i)
+		t.Errorf("successorAt of another algorithm: got %d", i)
 	}
 }
 
@@ -160,13 +161,13 @@ func TestRetirements(t *testing.T) {
 	if diff := cmp.Diff(want, retirements(all, successor, "signer", 120*time.Minute)); diff != "" {
 		t.Errorf("retirements (-want +got):\n%s", diff)
 	}
-	// An overdue key that still signs gets new times. Doing it twice changes nothing.
+	// An overdue key that still signs gets new times. A second call changes nothing.
 	overdue := []storage.SigningKey{successor, record("old", 1, 1, 10, 130, 0)}
 	want = []storage.SigningKey{record("old", 1, 1, 80, 200, 0)}
 	if diff := cmp.Diff(want, retirements(overdue, successor, "old", 120*time.Minute)); diff != "" {
 		t.Errorf("overdue signer (-want +got):\n%s", diff)
 	}
 	if again := retirements(append(want, successor), successor, "old", 120*time.Minute); again != nil {
-		t.Errorf("repeated: %v", again)
+		t.Errorf("a second call: got %v, want nil", again)
 	}
 }

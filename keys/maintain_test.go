@@ -58,7 +58,7 @@ func TestMaintainAnnounces(t *testing.T) {
 	c.Advance(1)
 	announced := mustMaintain(t, r)
 	if len(announced) != 1 {
-		t.Fatalf("announced %+v, want one key", announced)
+		t.Fatalf("got the announced keys %+v, want one", announced)
 	}
 	want := keys.KeyInfo{
 		KID: announced[0].KID, Alg: keys.ES256, State: keys.StateAnnounced, CreatedAt: c.Now(), ActivatesAt: start.Add(rotateAfter),
@@ -67,20 +67,20 @@ func TestMaintainAnnounces(t *testing.T) {
 		t.Errorf("the successor (-want +got):\n%s", diff)
 	}
 	if again := mustMaintain(t, r); again != nil {
-		t.Errorf("announced twice: %+v", again)
+		t.Errorf("a second call: got the announced keys %+v, want none", again)
 	}
 	c.Advance(keys.DefaultPublishAhead - 1)
 	if got := signingKID(t, r, ""); got != first {
-		t.Errorf("%s signs too early", got)
+		t.Errorf("got the signer %s before its time", got)
 	}
 	c.Advance(1)
 	if got := signingKID(t, r, ""); got != want.KID {
-		t.Errorf("got %s signs, want the successor", got)
+		t.Errorf("got the signer %s, want the successor", got)
 	}
 }
 
-// TestMaintainAfterALongStop checks that a key which is long overdue still signs, and that
-// its successor is announced for PublishAhead.
+// TestMaintainAfterALongStop tests that a key that is long overdue still signs, and that its
+// successor is announced for PublishAhead.
 func TestMaintainAfterALongStop(t *testing.T) {
 	t.Parallel()
 	store, c := &fakeStore{}, newClock()
@@ -89,7 +89,7 @@ func TestMaintainAfterALongStop(t *testing.T) {
 	r := rotatingReplica(t, store, c.Now)
 	announced := mustMaintain(t, r)
 	if len(announced) != 1 || !announced[0].ActivatesAt.Equal(c.Now().Add(keys.DefaultPublishAhead)) || signingKID(t, r, "") != first {
-		t.Errorf("announced %+v, %s signs", announced, signingKID(t, r, ""))
+		t.Errorf("got the announced keys %+v and the signer %s", announced, signingKID(t, r, ""))
 	}
 }
 
@@ -102,15 +102,15 @@ func TestMaintainRotatesOnlyListedAlgorithms(t *testing.T) {
 		t.Errorf("without RotateAfter: got %+v, want none", got)
 	}
 	if got := mustMaintain(t, rotatingReplica(t, store, c.Now)); len(got) != 1 || got[0].Alg != keys.ES256 {
-		t.Errorf("announced %+v, want ES256 alone", got)
+		t.Errorf("got the announced keys %+v, want ES256 alone", got)
 	}
 	r := rotatingReplica(t, store, c.Now)
 	got := mustMaintain(t, r, keys.EdDSA, keys.EdDSA, keys.RS256)
 	if len(got) != 2 || got[0].State != keys.StateAnnounced || got[0].Alg != keys.EdDSA || got[1].State != keys.StateActive {
-		t.Errorf("announced %+v, want a successor for EdDSA and a first key for RS256", got)
+		t.Errorf("got the announced keys %+v, want a successor for EdDSA and a first key for RS256", got)
 	}
 	if _, err := r.Maintain(ctx, "HS256"); !errors.Is(err, keys.ErrUnsupportedAlg) {
-		t.Errorf("Maintain(HS256) = %v, want keys.ErrUnsupportedAlg", err)
+		t.Errorf("Maintain(HS256): got %v, want keys.ErrUnsupportedAlg", err)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestMaintainUsesTheStoreOnlyIfDue(t *testing.T) {
 	r := rotatingReplica(t, store, c.Now)
 	store.fail = storage.ErrUnavailable
 	if _, err := r.Maintain(context.Background()); err != nil {
-		t.Errorf("nothing is due: %v", err)
+		t.Errorf("nothing is due: got %v, want no error", err)
 	}
 	c.Advance(rotateAfter)
 	if _, err := r.Maintain(context.Background()); !errors.Is(err, storage.ErrUnavailable) {
@@ -141,11 +141,11 @@ func TestMaintainDeletesOldKeys(t *testing.T) {
 	}
 	c.Advance(keys.DefaultPublishAhead + keys.DefaultMaxTokenLife + 24*time.Hour - 1)
 	if mustMaintain(t, r); !has(first) {
-		t.Error("deleted before its day is over")
+		t.Error("the key was deleted before its day has passed")
 	}
 	c.Advance(1)
 	if mustMaintain(t, r); has(first) || len(store.keys) != 1 {
-		t.Errorf("%d keys are left, want 1", len(store.keys))
+		t.Errorf("got %d remaining keys, want 1", len(store.keys))
 	}
 	store.keys = append(store.keys, storage.SigningKey{KID: "revoked", Alg: keys.ES256, Predecessor: "-", RevokedAt: c.Now()})
 	c.Advance(keys.DefaultMaxTokenLife + 24*time.Hour - 1)
@@ -156,7 +156,7 @@ func TestMaintainDeletesOldKeys(t *testing.T) {
 	if mustMaintain(t, r); has("revoked") {
 		t.Error("a revoked key was not deleted")
 	}
-	// The key that signs is not deleted, however long it is overdue.
+	// The key that signs is not deleted, even if it is long overdue.
 	store.keys[0].RetiresAt, store.keys[0].GoneAt = c.Now(), c.Now()
 	c.Advance(10 * 24 * time.Hour)
 	never := replica(t, store, c, keys.ES256)
@@ -231,8 +231,8 @@ func TestOneSuccessorOfManyReplicas(t *testing.T) {
 	}
 }
 
-// TestConcurrentRevocations checks that a new key signs if the signing key and its
-// announced successor are revoked at the same time.
+// TestConcurrentRevocations tests that a new key signs if the signing key and its announced
+// successor are revoked at the same time.
 func TestConcurrentRevocations(t *testing.T) {
 	t.Parallel()
 	ctx, store, c := context.Background(), &fakeStore{}, newClock()
@@ -262,8 +262,8 @@ func TestConcurrentRevocations(t *testing.T) {
 	}
 }
 
-// resourceServers stands for all resource servers. Each caches a key set of one of the
-// replicas for maxAge and gets tokens of any age.
+// resourceServers represents all resource servers. Each caches a key set of one of the replicas
+// for maxAge and gets tokens of any age.
 type resourceServers struct {
 	maxAge, tokenLife time.Duration
 	sets              []publishedSet // oldest first
@@ -278,16 +278,16 @@ type publishedSet struct {
 type signedToken struct {
 	at  time.Time
 	kid string
-	raw string // empty: only the kid matters
+	raw string // if empty, only the kid matters
 }
 
-// failures returns the number of failed verifications in the two worst cases: the oldest
-// cached key sets with the newest tokens, and the newest key sets with the oldest tokens.
+// failures returns the number of failed verifications in the two worst cases: the oldest cached
+// key sets with the newest tokens, and the newest key sets with the oldest tokens.
 func (a *resourceServers) failures(t *testing.T, now time.Time) (n int) {
 	t.Helper()
 	a.sets = slices.DeleteFunc(a.sets, func(p publishedSet) bool { return now.Sub(p.at) > a.maxAge })
 	a.tokens = slices.DeleteFunc(a.tokens, func(f signedToken) bool { return now.Sub(f.at) >= a.tokenLife })
-	const each = 3 // replicas, each of which publishes a set and signs a token per step
+	const each = 3 // number of replicas; each publishes a set and signs a token per step
 	for _, worst := range []struct {
 		sets   []publishedSet
 		tokens []signedToken
@@ -319,19 +319,19 @@ func (f signedToken) verifies(t *testing.T, set jose.JSONWebKeySet) bool {
 	return parsed.Headers[0].KeyID == f.kid && parsed.Claims(found[0]) == nil
 }
 
-// TestTenRotations rotates by itself ten times while three replicas, whose
-// clocks are up to a minute apart and which learn of changes half a minute late,
-// sign for resource servers that cache the key set for its whole max-age.
+// TestTenRotations rotates ten times while three replicas sign. The clocks of the replicas
+// differ by up to a minute, and replicas learn of changes half a minute late. Resource servers
+// cache the key set for its whole max-age.
 func TestTenRotations(t *testing.T) {
 	t.Parallel()
 	if failures, used := rotateTenTimes(t, time.Hour+2*time.Minute, 2*time.Hour+2*time.Minute); failures > 0 || used != 11 {
-		t.Errorf("%d failed verifications with %d keys, want none with 11", failures, used)
+		t.Errorf("got %d failed verifications with %d keys, want none with 11", failures, used)
 	}
 	if failures, _ := rotateTenTimes(t, time.Hour, 2*time.Hour+2*time.Minute); failures == 0 {
-		t.Error("no failure although keys are announced for the max-age only, so the test proves nothing")
+		t.Error("keys that are announced for the max-age only: got no failure, want one")
 	}
 	if failures, _ := rotateTenTimes(t, time.Hour+2*time.Minute, 2*time.Hour); failures == 0 {
-		t.Error("no failure although keys are gone before their tokens, so the test proves nothing")
+		t.Error("keys that end before their tokens: got no failure, want one")
 	}
 }
 
@@ -369,12 +369,12 @@ func rotateTenTimes(t *testing.T, publishAhead, keep time.Duration) (failures, u
 			a.sets = append(a.sets, publishedSet{c.Now(), r.PublicSet()})
 			for _, other := range rings {
 				if _, err := other.VerificationKey(kid); err != nil {
-					t.Fatalf("a replica refuses a fresh token: %v", err)
+					t.Fatalf("a fresh token at another replica: got %v, want no error", err)
 				}
 			}
 		}
 		failures += a.failures(t, c.Now())
-		for i := range rings { // the first one announces
+		for i := range rings { // the first replica announces
 			mustMaintain(t, rings[(step+i)%len(rings)])
 		}
 	}

@@ -35,7 +35,7 @@ func TestDigestMatches(t *testing.T) {
 		t.Error("a digest does not match its own input")
 	}
 	if d.PepperID != p.CurrentID() || len(d.Sum) != 32 {
-		t.Errorf("digest under %q with %d bytes", d.PepperID, len(d.Sum))
+		t.Errorf("got a digest under %q with %d bytes", d.PepperID, len(d.Sum))
 	}
 	short := storage.Digest{PepperID: d.PepperID, Sum: d.Sum[:31]}
 	for name, ok := range map[string]bool{
@@ -51,7 +51,7 @@ func TestDigestMatches(t *testing.T) {
 		"zero digest":      p.Matches(storage.Digest{}, "code", "login-1", "ABC123"),
 	} {
 		if ok {
-			t.Errorf("%s: matches", name)
+			t.Errorf("%s: got a match, want none", name)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func TestMAC(t *testing.T) {
 	p := loadPeppers(t, &fakeStore{})
 	mac, ok := p.MAC(p.CurrentID(), "refresh", []byte("data"))
 	if !ok || len(mac) != 32 {
-		t.Fatalf("MAC = %x, %v", mac, ok)
+		t.Fatalf("MAC: got %x, %v", mac, ok)
 	}
 	if again, _ := p.MAC(p.CurrentID(), "refresh", []byte("data")); !bytes.Equal(mac, again) {
 		t.Error("MAC differs for the same data")
@@ -134,7 +134,7 @@ func TestNewestPepperIsUsed(t *testing.T) {
 func TestConcurrentFirstPeppersAgree(t *testing.T) {
 	t.Parallel()
 	const replicas = 2
-	store := &fakeStore{afterGet: waitForEachOther(replicas)} // all read an empty store
+	store := &fakeStore{afterGet: waitForEachOther(replicas)} // all replicas read an empty store
 	loaded := make([]*keys.Peppers, replicas)
 	var all sync.WaitGroup
 	for i := range loaded {
@@ -142,7 +142,7 @@ func TestConcurrentFirstPeppersAgree(t *testing.T) {
 	}
 	all.Wait()
 	if len(store.peppers) != 1 {
-		t.Fatalf("%d peppers stored, want 1", len(store.peppers))
+		t.Fatalf("got %d stored peppers, want 1", len(store.peppers))
 	}
 	if !loaded[1].Matches(loaded[0].Digest("code", "x"), "code", "x") {
 		t.Error("the replicas do not use the same pepper")
@@ -173,13 +173,13 @@ func TestLoadPeppersFailures(t *testing.T) {
 		{"secret too short", &fakeStore{peppers: []storage.Pepper{{ID: "s", Secret: short}}}, newSealer(t), "", nil},
 		{"randomness runs out", &fakeStore{}, newSealer(t), "20 bytes, not enough", nil},
 	} {
-		var random io.Reader // nil: the standard source
+		var random io.Reader // nil means the standard source
 		if c.random != "" {
 			random = strings.NewReader(c.random)
 		}
 		p, err := keys.LoadPeppers(context.Background(), c.store, c.sealer, random, time.Time{})
 		if err == nil || p != nil || (c.want != nil && !errors.Is(err, c.want)) {
-			t.Errorf("%s: LoadPeppers = %v, %v; want error %v", c.name, p, err, c.want)
+			t.Errorf("%s: LoadPeppers: got %v, %v; want error %v", c.name, p, err, c.want)
 		}
 	}
 }

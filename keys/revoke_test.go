@@ -41,10 +41,10 @@ func TestRevokeSigningKey(t *testing.T) {
 		}
 	}
 	if err := other.Parse(mustSign(t, r, "", claimsAt(c.Now())), keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
-		t.Errorf("the replacement does not work: %v", err)
+		t.Errorf("a token of the replacement: got %v, want no error", err)
 	}
 	if err := r.Revoke(ctx, first); err != nil || len(store.keys) != 2 {
-		t.Errorf("revoking twice: %v, %d keys", err, len(store.keys))
+		t.Errorf("revoking twice: got error %v, %d keys; want 2 keys", err, len(store.keys))
 	}
 	if err := r.Revoke(ctx, "unknown"); !errors.Is(err, storage.ErrNotFound) {
 		t.Errorf("unknown kid: got %v, want ErrNotFound", err)
@@ -65,7 +65,7 @@ func TestRevokeActivatesTheAnnouncedSuccessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := signingKID(t, r, ""); got != next.KID || len(store.keys) != 2 {
-		t.Errorf("%s signs of %d keys, want the announced %s of 2", got, len(store.keys), next.KID)
+		t.Errorf("got the signer %s of %d keys, want the announced %s of 2", got, len(store.keys), next.KID)
 	}
 }
 
@@ -108,12 +108,11 @@ func TestRevokeRetiredChangesNoOtherKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := signingKID(t, r, ""); got != next.KID || len(store.keys) != 2 {
-		t.Errorf("%s signs of %d keys, want %s of 2", got, len(store.keys), next.KID)
+		t.Errorf("got the signer %s of %d keys, want %s of 2", got, len(store.keys), next.KID)
 	}
 }
 
-// TestInterruptedChanges interrupts a process before and after the store has made its
-// change.
+// TestInterruptedChanges interrupts a process before and after the store has made its change.
 func TestInterruptedChanges(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -135,10 +134,10 @@ func TestInterruptedChanges(t *testing.T) {
 			c.Advance(2 * keys.DefaultPublishAhead)
 			other := rotatingReplica(t, store, c.Now)
 			if got := signingKID(t, other, ""); (got == first) != (at == "change") {
-				t.Errorf("%s, interrupted at the %s: %s signs after a restart; the first is %s", name, at, got, first)
+				t.Errorf("%s, interrupted at the %s: got the signer %s after a restart; the first key is %s", name, at, got, first)
 			}
 			if err := act(other, first); err != nil {
-				t.Fatalf("%s again: %v", name, err)
+				t.Fatalf("%s again: got %v, want no error", name, err)
 			}
 			c.Advance(keys.DefaultPublishAhead)
 			if got := signingKID(t, other, ""); got == first {
@@ -148,8 +147,8 @@ func TestInterruptedChanges(t *testing.T) {
 	}
 }
 
-// TestOverdueKeyStaysPublished checks that a key which signs after its time, because its
-// successor was revoked, stays published for the lifetime of its last token.
+// TestOverdueKeyStaysPublished tests a key that signs after its time because its successor was
+// revoked. It stays published for the lifetime of its last token.
 func TestOverdueKeyStaysPublished(t *testing.T) {
 	t.Parallel()
 	ctx, store, c := context.Background(), &fakeStore{}, newClock()
@@ -167,7 +166,7 @@ func TestOverdueKeyStaysPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := signingKID(t, r, ""); got != overdue {
-		t.Fatalf("got %s signs, want the overdue %s", got, overdue)
+		t.Fatalf("got the signer %s, want the overdue %s", got, overdue)
 	}
 	if err := r.Revoke(ctx, gone); err != nil {
 		t.Fatal(err)
@@ -177,7 +176,7 @@ func TestOverdueKeyStaysPublished(t *testing.T) {
 	}
 	c.Advance(keys.DefaultMaxTokenLife - 1)
 	if _, err := r.VerificationKey(overdue); err != nil {
-		t.Errorf("the overdue key does not verify its last token: %v", err)
+		t.Errorf("the last token of the overdue key: got %v, want no error", err)
 	}
 	c.Advance(1)
 	if _, err := r.VerificationKey(overdue); err == nil {
@@ -192,7 +191,7 @@ func TestRotationCannotUndoRevocation(t *testing.T) {
 	first := signingKID(t, r, "")
 	reads := 0
 	store.afterGet = func() {
-		if reads++; reads == 2 { // the last read of Rotate
+		if reads++; reads == 2 { // this is the last read of Rotate
 			store.afterGet = nil
 			if err := other.Revoke(ctx, first); err != nil {
 				t.Errorf("Revoke: %v", err)

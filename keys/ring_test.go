@@ -32,7 +32,7 @@ func TestNewRingRefusesBadConfig(t *testing.T) {
 		cfg := good
 		spoil(&cfg)
 		if _, err := keys.NewRing(context.Background(), cfg); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }
@@ -76,17 +76,17 @@ func TestRestartKeepsKeys(t *testing.T) {
 	token := mustSign(t, before, "", claimsAt(c.Now()))
 	after := replica(t, store, c, keys.ES256, keys.EdDSA)
 	if len(store.keys) != 2 {
-		t.Errorf("%d keys after a restart, want 2", len(store.keys))
+		t.Errorf("after a restart: got %d keys, want 2", len(store.keys))
 	}
 	if err := after.Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
-		t.Errorf("a token from before the restart: %v", err)
+		t.Errorf("a token from before the restart: got %v, want no error", err)
 	}
 }
 
 func TestConcurrentFirstStart(t *testing.T) {
 	t.Parallel()
 	ctx, c := context.Background(), newClock()
-	store := &fakeStore{afterGet: waitForEachOther(2)} // both read an empty store
+	store := &fakeStore{afterGet: waitForEachOther(2)} // both replicas read an empty store
 	rings := make([]*keys.Ring, 2)
 	var both sync.WaitGroup
 	for i := range rings {
@@ -94,10 +94,10 @@ func TestConcurrentFirstStart(t *testing.T) {
 	}
 	both.Wait()
 	if len(store.keys) != 1 {
-		t.Fatalf("%d keys stored, want one for both replicas", len(store.keys))
+		t.Fatalf("got %d stored keys, want one for both replicas", len(store.keys))
 	}
 	for _, r := range rings {
-		mustSign(t, r, "", claimsAt(c.Now())) // works at once
+		mustSign(t, r, "", claimsAt(c.Now())) // the new key signs at once
 		if err := r.Reload(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -105,15 +105,15 @@ func TestConcurrentFirstStart(t *testing.T) {
 	want := store.keys[0].KID
 	for i, r := range rings {
 		if got := signingKID(t, r, ""); got != want {
-			t.Errorf("replica %d signs with %s, want %s", i, got, want)
+			t.Errorf("replica %d: got the signer %s, want %s", i, got, want)
 		}
 		if n := len(publishedKIDs(r)); n != 1 {
-			t.Errorf("replica %d publishes %d keys, want 1", i, n)
+			t.Errorf("replica %d: got %d published keys, want 1", i, n)
 		}
 	}
 	token := mustSign(t, rings[0], "", claimsAt(c.Now()))
 	if err := rings[1].Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
-		t.Errorf("the other replica refuses the token: %v", err)
+		t.Errorf("the token at the other replica: got %v, want no error", err)
 	}
 }
 
@@ -159,14 +159,14 @@ func TestRotation(t *testing.T) {
 	} {
 		c.Advance(step.wait)
 		if got := signingKID(t, r, ""); got != step.signs {
-			t.Errorf("%v later: got %s signs, want %s", step.wait, got, step.signs)
+			t.Errorf("%v later: got the signer %s, want %s", step.wait, got, step.signs)
 		}
 		if diff := cmp.Diff(step.published, publishedKIDs(r)); diff != "" {
 			t.Errorf("%v later: published (-want +got):\n%s", step.wait, diff)
 		}
 	}
 	if _, err := r.VerificationKey(first); !errors.Is(err, keys.ErrUnknownKey) {
-		t.Errorf("a key that is gone still verifies: got %v, want keys.ErrUnknownKey", err)
+		t.Errorf("a key that has ended: got %v, want keys.ErrUnknownKey", err)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestRotateReturnsTheAnnouncedKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(a, b); diff != "" || len(store.keys) != 2 {
-		t.Errorf("%d keys; second Rotate (-first +second):\n%s", len(store.keys), diff)
+		t.Errorf("got %d keys, want 2; second Rotate (-first +second):\n%s", len(store.keys), diff)
 	}
 }
 
@@ -194,13 +194,13 @@ func TestRotateMakesFirstKeyOfAnAlgorithm(t *testing.T) {
 	r := replica(t, &fakeStore{}, c, keys.ES256)
 	info, err := r.Rotate(ctx, keys.EdDSA)
 	if err != nil || info.State != keys.StateActive {
-		t.Fatalf("Rotate = %+v, %v; want an active key", info, err)
+		t.Fatalf("Rotate: got %+v, %v; want an active key", info, err)
 	}
 	if got := signingKID(t, r, keys.EdDSA); got != info.KID {
-		t.Errorf("got %s signs, want %s", got, info.KID)
+		t.Errorf("got the signer %s, want %s", got, info.KID)
 	}
 	if _, err := r.Rotate(ctx, "HS256"); !errors.Is(err, keys.ErrUnsupportedAlg) {
-		t.Errorf("Rotate(HS256) = %v, want ErrUnsupportedAlg", err)
+		t.Errorf("Rotate(HS256): got %v, want ErrUnsupportedAlg", err)
 	}
 }
 
@@ -209,7 +209,7 @@ func TestConcurrentRotations(t *testing.T) {
 	ctx, store, c := context.Background(), &fakeStore{}, newClock()
 	rings := []*keys.Ring{replica(t, store, c, keys.ES256), replica(t, store, c, keys.ES256)}
 	first := signingKID(t, rings[0], "")
-	store.afterGet = waitForEachOther(2) // both read the store before either has changed it
+	store.afterGet = waitForEachOther(2) // both replicas read the store before either has changed it
 	var both sync.WaitGroup
 	for _, r := range rings {
 		both.Go(func() {
@@ -225,11 +225,11 @@ func TestConcurrentRotations(t *testing.T) {
 		}
 	}
 	if a, b := signingKID(t, rings[0], ""), signingKID(t, rings[1], ""); a != first || b != first {
-		t.Errorf("before the successor activates %s and %s sign, want %s", a, b, first)
+		t.Errorf("before the successor activates: got the signers %s and %s, want %s", a, b, first)
 	}
 	c.Advance(keys.DefaultPublishAhead)
 	if a, b := signingKID(t, rings[0], ""), signingKID(t, rings[1], ""); a != b || a == first {
-		t.Errorf("after the successor activates %s and %s sign; the first was %s", a, b, first)
+		t.Errorf("after the successor activates: got the signers %s and %s; the first key was %s", a, b, first)
 	}
 	if len(store.keys) != 2 {
 		t.Errorf("got %d keys, want one successor", len(store.keys))
@@ -243,7 +243,7 @@ func TestFailedReloadKeepsKeys(t *testing.T) {
 	token := mustSign(t, r, "", claimsAt(c.Now()))
 	store.fail = storage.ErrUnavailable
 	if err := r.Reload(ctx); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("Reload = %v, want ErrUnavailable", err)
+		t.Errorf("Reload: got %v, want ErrUnavailable", err)
 	}
 	if err := r.Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
 		t.Errorf("Parse while the store is down: %v", err)
@@ -290,10 +290,10 @@ func TestPlantedRecordsAreRefused(t *testing.T) {
 		planted := spoil(store.keys[0], foreign.keys[0])
 		store.keys = append(store.keys, planted)
 		if err := r.Reload(ctx); err == nil {
-			t.Errorf("%s: reloaded without an error", name)
+			t.Errorf("%s: Reload: got no error, want one", name)
 		}
 		if _, err := r.VerificationKey(planted.KID); !errors.Is(err, keys.ErrUnknownKey) {
-			t.Errorf("%s: verifies: got %v, want keys.ErrUnknownKey", name, err)
+			t.Errorf("%s: verification: got %v, want keys.ErrUnknownKey", name, err)
 		}
 	}
 }
@@ -322,7 +322,7 @@ func TestGoneKeysNeedNoMasterKey(t *testing.T) {
 	c.Advance(48 * time.Hour)
 	store.keys[0].Private.KeyID = "retired master key"
 	if err := replica(t, store, c, keys.ES256).Reload(ctx); err != nil {
-		t.Errorf("a key that is gone cannot be decrypted, and so Reload fails: %v", err)
+		t.Errorf("Reload with an ended key that cannot be decrypted: got %v, want no error", err)
 	}
 }
 
@@ -342,7 +342,7 @@ func TestKeySetHasNoPrivateKeys(t *testing.T) {
 	for i, k := range decoded.Keys {
 		for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
 			if _, ok := k[private]; ok {
-				t.Errorf("%s key has the member %q", k["alg"], private)
+				t.Errorf("%s key: got the private member %q, want none", k["alg"], private)
 			}
 		}
 		if k["alg"] != allAlgs[i] || k["use"] != "sig" || k["kid"] == "" || seen[k["kid"]] {
@@ -352,11 +352,11 @@ func TestKeySetHasNoPrivateKeys(t *testing.T) {
 		one, ok := r.Public(k["kid"].(string))
 		var single map[string]any
 		if err := json.Unmarshal(one, &single); !ok || err != nil || !cmp.Equal(single, k) {
-			t.Errorf("Public(%v) = %s, %v", k["kid"], one, ok)
+			t.Errorf("Public(%v): got %s, %v", k["kid"], one, ok)
 		}
 		verify, err := r.VerificationKey(k["kid"].(string))
 		if err != nil || verify.Private != nil {
-			t.Errorf("VerificationKey: %v, with a private half: %v", err, verify.Private != nil)
+			t.Errorf("VerificationKey: %v, with a private key: %v", err, verify.Private != nil)
 		}
 	}
 }
@@ -400,7 +400,7 @@ func TestSigningWhileReloading(t *testing.T) {
 	signers.Wait()
 }
 
-// TestOpen checks that two replicas get the same signing keys and peppers.
+// TestOpen tests that two replicas get the same signing keys and peppers.
 func TestOpen(t *testing.T) {
 	t.Parallel()
 	store, master := &fakeStore{}, make([]byte, keys.MasterKeySize)
@@ -410,13 +410,13 @@ func TestOpen(t *testing.T) {
 	}
 	again, samePeppers, err := keys.Open(t.Context(), store, master)
 	if err != nil || again.PublicSet().Keys[0].KeyID != ring.PublicSet().Keys[0].KeyID || !samePeppers.Matches(peppers.Digest("p", "x"), "p", "x") {
-		t.Errorf("another replica has other keys: %v", err)
+		t.Errorf("another replica: got other keys, error %v", err)
 	}
 	master[0]++
 	if _, _, err := keys.Open(t.Context(), store, master); err == nil {
-		t.Error("another master key opens the store")
+		t.Error("another master key: got no error, want one")
 	}
 	if _, _, err := keys.Open(t.Context(), store, nil); err == nil {
-		t.Error("no master key is no error")
+		t.Error("no master key: got no error, want one")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"latchkey/storage"
 )
 
-// TestPlans compares the plans with the changes that Rotate and Revoke then make.
+// TestPlans compares the plans with the changes that Rotate and Revoke make afterwards.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -67,7 +67,7 @@ func mustRotate(t *testing.T, r *keys.Ring) {
 	}
 }
 
-// checkPlan checks that the plan has every change and no other.
+// checkPlan checks that the plan has every change and no other change.
 func checkPlan(t *testing.T, name string, r *keys.Ring, plan keys.Plan, before []storage.SigningKey) {
 	t.Helper()
 	infos, err := r.List(context.Background())
@@ -79,7 +79,7 @@ func checkPlan(t *testing.T, name string, r *keys.Ring, plan keys.Plan, before [
 		i := slices.IndexFunc(before, func(k storage.SigningKey) bool { return k.KID == info.KID })
 		if i < 0 { // a new key
 			if !plan.IsNew {
-				t.Errorf("%s: an unplanned key was made", name)
+				t.Errorf("%s: got a new key that was not planned", name)
 			}
 			info.KID = ""
 		}
@@ -87,7 +87,7 @@ func checkPlan(t *testing.T, name string, r *keys.Ring, plan keys.Plan, before [
 		if j < 0 {
 			same := info.ActivatesAt.Equal(before[i].ActivatesAt) && info.RetiresAt.Equal(before[i].RetiresAt) && info.RevokedAt.Equal(before[i].RevokedAt)
 			if !same {
-				t.Errorf("%s: %+v changed, which was not planned", name, info)
+				t.Errorf("%s: got a change of %+v that was not planned", name, info)
 			}
 			continue
 		}
@@ -102,13 +102,13 @@ func TestPlanErrors(t *testing.T) {
 	ctx, store := context.Background(), &fakeStore{}
 	r := replica(t, store, newClock(), keys.ES256)
 	if _, err := r.PlanRotate(ctx, "HS256"); !errors.Is(err, keys.ErrUnsupportedAlg) {
-		t.Errorf("PlanRotate(HS256) = %v, want keys.ErrUnsupportedAlg", err)
+		t.Errorf("PlanRotate(HS256): got %v, want keys.ErrUnsupportedAlg", err)
 	}
 	if _, err := r.PlanRevoke(ctx, "unknown"); !errors.Is(err, storage.ErrNotFound) {
-		t.Errorf("PlanRevoke(unknown) = %v, want storage.ErrNotFound", err)
+		t.Errorf("PlanRevoke(unknown): got %v, want storage.ErrNotFound", err)
 	}
 	store.fail = storage.ErrUnavailable
 	if _, err := r.PlanRotate(ctx, ""); !errors.Is(err, storage.ErrUnavailable) {
-		t.Errorf("PlanRotate = %v, want storage.ErrUnavailable", err)
+		t.Errorf("PlanRotate: got %v, want storage.ErrUnavailable", err)
 	}
 }

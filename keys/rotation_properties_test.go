@@ -15,8 +15,8 @@ import (
 const (
 	ahead   = time.Hour
 	maxLife = 10 * time.Hour
-	// maxLag is how long a replica may take to reload after a rotation. Caches of
-	// the key set may use the rest of ahead.
+	// maxLag is the longest time until a replica reloads after a rotation. Caches of the key
+	// set can use the rest of ahead.
 	maxLag = 10 * time.Minute
 )
 
@@ -25,16 +25,16 @@ type issued struct {
 	exp time.Time
 }
 
-// rotationModel has two replicas over one store, the keys that a resource server which
-// caches key sets knows, and the tokens that are still valid. Its exported methods are the
-// actions of the state machine.
+// rotationModel has two replicas over one store, the keys that a resource server that caches
+// key sets knows, and the tokens that are still valid. Its exported methods are the actions of
+// the state machine.
 type rotationModel struct {
 	store   *fakeStore
 	clock   *clock
 	rings   [2]*keys.Ring
-	stale   time.Duration        // since both replicas reloaded
-	since   map[string]time.Time // by kid: since when both replicas publish the key
-	exempt  map[string]bool      // by kid: the key may sign without having been announced
+	stale   time.Duration        // time since both replicas reloaded
+	since   map[string]time.Time // by kid: the time since which both replicas publish the key
+	exempt  map[string]bool      // by kid: whether the key may sign although it was not announced
 	revoked map[string]bool
 	tokens  []issued
 }
@@ -59,7 +59,7 @@ func newRotationModel(t *rapid.T) *rotationModel {
 			t.Fatal(err)
 		}
 	}
-	m.exemptSigners(t) // the first keys
+	m.exemptSigners(t) // the first keys are not announced
 	return m
 }
 
@@ -76,7 +76,7 @@ func (m *rotationModel) exemptSigners(t *rapid.T) {
 func (m *rotationModel) signer(t *rapid.T, r *keys.Ring, alg string) string {
 	k, err := r.SigningKey(alg)
 	if err != nil {
-		t.Fatalf("no key signs with %s: %v", alg, err)
+		t.Fatalf("SigningKey(%s): got %v, want no error", alg, err)
 	}
 	return k.KID
 }
@@ -89,7 +89,7 @@ func (m *rotationModel) list(t *rapid.T) []keys.KeyInfo {
 	return infos
 }
 
-// Rotate rotates on one replica. The other one reloads later.
+// Rotate rotates on one replica. The other replica reloads later.
 func (m *rotationModel) Rotate(t *rapid.T) {
 	if _, err := m.ring(t).Rotate(context.Background(), rapid.SampledFrom(rotatedAlgs).Draw(t, "alg")); err != nil {
 		t.Fatal(err)
@@ -113,7 +113,7 @@ func (m *rotationModel) Revoke(t *rapid.T) {
 		if before[alg] == kid {
 			m.exempt[m.signer(t, m.rings[0], alg)] = true
 		} else if now := m.signer(t, m.rings[0], alg); now != before[alg] {
-			t.Fatalf("revoking %s, which did not sign, made %s sign", kid, now)
+			t.Fatalf("revoking %s, which did not sign: got the new signer %s", kid, now)
 		}
 	}
 }
@@ -154,7 +154,7 @@ func (m *rotationModel) Restart(t *rapid.T) {
 		t.Fatal(err)
 	}
 	if len(m.store.keys) != count {
-		t.Fatal("a restart made a key")
+		t.Fatal("a restart created a key")
 	}
 }
 
@@ -171,7 +171,7 @@ func (m *rotationModel) Check(t *rapid.T) {
 				t.Fatalf("the revoked key %s signs", kid)
 			}
 			if since, ok := m.since[kid]; !m.exempt[kid] && (!ok || now.Sub(since) < ahead-maxLag) {
-				t.Fatalf("%s signs, published since %v, now %v", kid, since, now)
+				t.Fatalf("got the signer %s, published since %v, now %v", kid, since, now)
 			}
 			m.tokens = append(m.tokens, issued{kid, now.Truncate(time.Second).Add(life)})
 		}
@@ -188,7 +188,7 @@ func (m *rotationModel) Sign(t *rapid.T) {
 		t.Fatal(err)
 	}
 	if err := m.rings[1].Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer); err != nil {
-		t.Fatalf("a fresh token of the other replica: %v", err)
+		t.Fatalf("a fresh token of the other replica: got %v, want no error", err)
 	}
 }
 
@@ -201,12 +201,12 @@ func (m *rotationModel) checkOneActive(t *rapid.T) {
 	}
 	for _, alg := range rotatedAlgs {
 		if active[alg] != 1 {
-			t.Fatalf("%d active %s keys, want 1: %+v", active[alg], alg, m.list(t))
+			t.Fatalf("got %d active %s keys, want 1: %+v", active[alg], alg, m.list(t))
 		}
 	}
 }
 
-// watchPublication records since when both replicas publish each key.
+// watchPublication records the time since which both replicas publish each key.
 func (m *rotationModel) watchPublication() {
 	other := publishedKIDs(m.rings[1])
 	current := map[string]time.Time{}
@@ -222,7 +222,7 @@ func (m *rotationModel) watchPublication() {
 	m.since = current
 }
 
-// checkTokens checks that both replicas have the keys of all valid tokens, unless they are
+// checkTokens checks that both replicas have the keys of all valid tokens, unless the keys are
 // revoked.
 func (m *rotationModel) checkTokens(t *rapid.T) {
 	now := m.clock.Now()
@@ -230,7 +230,7 @@ func (m *rotationModel) checkTokens(t *rapid.T) {
 	for _, token := range m.tokens {
 		for _, r := range m.rings {
 			if _, err := r.VerificationKey(token.kid); (err == nil) == m.revoked[token.kid] {
-				t.Fatalf("key %s of a token valid until %v: %v (revoked: %v)", token.kid, token.exp, err, m.revoked[token.kid])
+				t.Fatalf("key %s of a token valid until %v: got %v (revoked: %v)", token.kid, token.exp, err, m.revoked[token.kid])
 			}
 		}
 	}

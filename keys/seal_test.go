@@ -18,7 +18,7 @@ func TestNewSealerRefusesBadKeys(t *testing.T) {
 		"short second": {masterKey(1), []byte("short")},
 	} {
 		if _, err := keys.NewSealer(masters...); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }
@@ -36,7 +36,7 @@ func TestSealRoundTrip(t *testing.T) {
 		}
 		got, err := s.Open(sealed, "ctx")
 		if err != nil || !bytes.Equal(got, plain) {
-			t.Errorf("Open = %q, %v; want %q", got, err, plain)
+			t.Errorf("Open: got %q, %v; want %q", got, err, plain)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"zero value", storage.Sealed{}, "message:1", keys.ErrUnknownMasterKey},
 	} {
 		if got, err := s.Open(c.sealed, c.context); !errors.Is(err, c.want) || got != nil {
-			t.Errorf("%s: Open = %q, %v; want %v", c.name, got, err, c.want)
+			t.Errorf("%s: Open: got %q, %v; want %v", c.name, got, err, c.want)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func TestMasterKeyRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := after.Open(old, "c"); err != nil || string(got) != "old" {
-		t.Errorf("the old master key does not open: %q, %v", got, err)
+		t.Errorf("a secret of the old master key: got %q, error %v", got, err)
 	}
 	fresh, err := after.Seal([]byte("new"), "c")
 	if err != nil {
@@ -106,18 +106,18 @@ func TestMasterKeyRotation(t *testing.T) {
 		t.Error("the new master key was not used to seal")
 	}
 	if _, err := before.Open(fresh, "c"); !errors.Is(err, keys.ErrUnknownMasterKey) {
-		t.Errorf("before.Open(new) = %v, want ErrUnknownMasterKey", err)
+		t.Errorf("before.Open(new): got %v, want ErrUnknownMasterKey", err)
 	}
 }
 
 func TestKeyIDIsStable(t *testing.T) {
 	t.Parallel()
-	// A changed derivation would make every stored secret unreadable.
+	// Another derivation would make every stored secret unreadable.
 	sealed, err := newSealer(t, masterKey(1)).Seal(nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := "04f876285418029a"; sealed.KeyID != want {
-		t.Errorf("key id of the test key = %s, want %s", sealed.KeyID, want)
+		t.Errorf("got the ID %s of the test key, want %s", sealed.KeyID, want)
 	}
 }

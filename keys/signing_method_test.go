@@ -20,7 +20,7 @@ import (
 	"latchkey/storage"
 )
 
-// remote is a crypto.Signer that hides its type, like one of a key management service.
+// remote is a crypto.Signer that hides its type, as that of a key management service does.
 type remote struct {
 	inner crypto.Signer
 	err   error
@@ -50,13 +50,13 @@ func TestAnySignerSigns(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: sign: %v", alg, err)
 		}
-		// Checked by another library than the one that signs.
+		// The library that verifies is not the one that signs.
 		parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 		if err != nil {
 			t.Fatalf("%s: %v", alg, err)
 		}
 		if payload, err := parsed.Verify(private.Public()); err != nil || string(payload) != `{"sub":"u"}` {
-			t.Errorf("%s: Verify = %s, %v", alg, payload, err)
+			t.Errorf("%s: Verify: got %s, %v", alg, payload, err)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func TestSignerFailureIsReported(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := e.sign("x", map[string]any{}); !errors.Is(err, down) {
-			t.Errorf("%s: sign = %v, want the error of the signer", alg, err)
+			t.Errorf("%s: sign: got %v, want the error of the signer", alg, err)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestKeysThatDoNotFit(t *testing.T) {
 		"unknown alg":     {"HS256", p256},
 	} {
 		if _, err := newEntry(storage.SigningKey{Alg: c.alg}, "", c.key.Public(), c.key); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 	method := ecdsaMethod{jwt.SigningMethodES256}
@@ -132,7 +132,7 @@ func TestFixedWidth(t *testing.T) {
 		copy(want[32-len(r):], r)
 		copy(want[64-len(s):], s)
 		if err != nil || !bytes.Equal(got, want) {
-			t.Fatalf("fixedWidth = %x, %v; want %x", got, err, want)
+			t.Fatalf("fixedWidth: got %x, %v; want %x", got, err, want)
 		}
 	})
 }
@@ -153,7 +153,7 @@ func TestFixedWidthRefuses(t *testing.T) {
 		"three numbers": {0x30, 9, 2, 1, 1, 2, 1, 1, 2, 1, 1},
 	} {
 		if out, err := fixedWidth(der, 32); err == nil {
-			t.Errorf("%s: fixedWidth = %x, no error", name, out)
+			t.Errorf("%s: fixedWidth: got %x, no error", name, out)
 		}
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestKIDsAreNoFlags checks that no kid starts with "-". It is an argument of commands.
+// TestKIDsAreNoFlags tests that no kid starts with "-", because a kid is an argument of
+// commands.
 func TestKIDsAreNoFlags(t *testing.T) {
 	t.Parallel()
 	sealer, err := NewSealer(make([]byte, MasterKeySize))
@@ -19,7 +20,7 @@ func TestKIDsAreNoFlags(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.HasPrefix(k.KID, "-") {
-			t.Fatalf("KID %s", k.KID)
+			t.Fatalf("got the kid %s", k.KID)
 		}
 	}
 }

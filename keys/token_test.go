@@ -53,11 +53,11 @@ func TestTokensVerifyIndependently(t *testing.T) {
 		}
 		head := parsed.Signatures[0].Protected
 		if typ := head.ExtraHeaders["typ"]; typ != "at+jwt" {
-			t.Errorf("%s: typ = %v", alg, typ)
+			t.Errorf("%s: typ: got %v", alg, typ)
 		}
 		found := set.Key(head.KeyID)
 		if len(found) != 1 {
-			t.Fatalf("%s: %d keys with kid %q in the published set", alg, len(found), head.KeyID)
+			t.Fatalf("%s: got %d keys with kid %q in the published set, want 1", alg, len(found), head.KeyID)
 		}
 		payload, err := parsed.Verify(found[0].Key)
 		if err != nil {
@@ -118,7 +118,7 @@ func TestParseFillsClaims(t *testing.T) {
 		t.Fatalf("Parse into a map: %v", err)
 	}
 	if typed.Subject != "usr_1" || untyped["sub"] != "usr_1" || typed.Audience[0] != "api" {
-		t.Errorf("claims = %+v and %v", typed, untyped)
+		t.Errorf("claims: got %+v and %v", typed, untyped)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestSignRefuses(t *testing.T) {
 	r := replica(t, &fakeStore{}, newClock(), keys.ES256)
 	for name, claims := range map[string]any{"null": nil, "array": []int{1}, "string": "x", "channel": make(chan int)} {
 		if token, err := r.Sign("", keys.TypeAccessToken, claims); err == nil {
-			t.Errorf("%s as claims: signed %s", name, token)
+			t.Errorf("%s as claims: got the token %s, want an error", name, token)
 		}
 	}
 	for _, alg := range []string{keys.EdDSA, "none", "HS256", "es256"} {
@@ -157,7 +157,7 @@ type forger struct {
 	key   keys.Key
 }
 
-// with returns a correctly signed token with changes in header and claims. A nil value
+// with returns a correctly signed token with changes in the header and the claims. A nil value
 // removes a member.
 func (f forger) with(head, claims map[string]any) string {
 	h := map[string]any{"alg": keys.ES256, "kid": f.key.KID, "typ": "at+jwt"}
@@ -202,7 +202,7 @@ func TestParseAccepts(t *testing.T) {
 		"harmless header":   f.with(map[string]any{"cty": "x"}, nil),
 	} {
 		if err := f.parse(token); err != nil {
-			t.Errorf("%s: Parse: %v", name, err)
+			t.Errorf("%s: Parse: got %v, want no error", name, err)
 		}
 	}
 }
@@ -271,12 +271,12 @@ func TestParseRefusesHeaders(t *testing.T) {
 		"typ of a client's assertion": f.with(map[string]any{"typ": "client-authentication+jwt"}, nil),
 	} {
 		if err := f.parse(token); err == nil {
-			t.Errorf("%s: accepted", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }
 
-// TestKeyDecidesOnAlgorithm checks that a token with an algorithm other than the key's is
+// TestKeyDecidesOnAlgorithm tests that a token with another algorithm than that of the key is
 // refused before its signature is verified.
 func TestKeyDecidesOnAlgorithm(t *testing.T) {
 	t.Parallel()
@@ -325,10 +325,10 @@ func TestParseRefusesClaims(t *testing.T) {
 		}
 	}
 	if err := f.ring.Parse(f.with(nil, map[string]any{"iss": ""}), keys.TypeAccessToken, jwt.MapClaims{}, ""); err == nil {
-		t.Error("empty issuer: accepted")
+		t.Error("empty issuer: got no error, want one")
 	}
 	if err := f.ring.Parse(f.with(map[string]any{"typ": ""}, nil), "", jwt.MapClaims{}, issuer); err == nil {
-		t.Error("empty typ: accepted")
+		t.Error("empty typ: got no error, want one")
 	}
 }
 
@@ -366,13 +366,13 @@ func TestParseRefusesTamperedBytes(t *testing.T) {
 		"too long":                f.with(nil, map[string]any{"pad": strings.Repeat("x", keys.MaxTokenSize)}),
 	} {
 		if err := f.parse(token); err == nil {
-			t.Errorf("%s: accepted", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }
 
-// withURLUnsafeSignature returns a token whose signature contains - or _, which differ in
-// the two base64 alphabets.
+// withURLUnsafeSignature returns a token whose signature contains - or _. These characters
+// differ in the two base64 alphabets.
 func (f forger) withURLUnsafeSignature() string {
 	for i := range 1000 {
 		token := f.with(nil, map[string]any{"n": i})
@@ -380,12 +380,12 @@ func (f forger) withURLUnsafeSignature() string {
 			return token
 		}
 	}
-	f.t.Fatal("no signature with - or _ in 1000 tokens")
+	f.t.Fatal("got no signature with - or _ in 1000 tokens")
 	return ""
 }
 
-// setUnusedBits changes bits of the last character that the decoder does not use. A
-// signature of 64 bytes leaves four of them.
+// setUnusedBits changes the bits of the last character that the decoder does not use. A
+// signature of 64 bytes has four of them.
 func setUnusedBits(token string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	last := strings.IndexByte(alphabet, token[len(token)-1])
@@ -399,7 +399,7 @@ func TestSizeLimitIsExact(t *testing.T) {
 	pad := (keys.MaxTokenSize - bare) / 4 * 3
 	longest := f.with(nil, map[string]any{"pad": strings.Repeat("x", pad-3)})
 	if err := f.parse(longest); err != nil {
-		t.Errorf("%d bytes refused: %v", len(longest), err)
+		t.Errorf("%d bytes: got %v, want no error", len(longest), err)
 	}
 	over := f.with(nil, map[string]any{"pad": strings.Repeat("x", pad+6)})
 	if err := f.parse(over); !errors.Is(err, jwt.ErrTokenMalformed) {
@@ -419,7 +419,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token string) {
 		err := r.Parse(token, keys.TypeAccessToken, jwt.MapClaims{}, issuer)
 		if (err == nil) != (token == good) {
-			t.Errorf("Parse(%q) = %v", token, err)
+			t.Errorf("Parse(%q): got %v", token, err)
 		}
 	})
 }

@@ -23,23 +23,22 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// access is what a command may do to the database.
+// access is what a command may do with the database.
 type access int
 
 const (
 	noAccess  access = iota // it does not open the database
-	reads                   // it changes nothing and needs the schema
-	describes               // it changes nothing and tells about any schema
+	reads                   // it only reads, and needs the schema
+	describes               // it only reads, and reports on any schema
 	changes                 // it changes records and needs the schema
-	creates                 // it adds records, and gives an empty database its schema
-	migrates                // it brings the schema up to date
+	creates                 // it adds records, and creates the schema in an empty database
+	migrates                // it updates the schema
 	fills                   // it fills an empty database; see test/e2e/operations
-	ownFile                 // it has a database of its own
+	ownFile                 // it has its own database
 )
 
-// commandAccess classifies every command line that matters. The key is the
-// command; a new command fails TestEveryCommandHasItsAccess until it is here.
-// DOCUMENT, POLICY and BACKUP are files.
+// commandAccess classifies every relevant command line. The key is the command. A new command
+// fails TestEveryCommandHasItsAccess until it is listed. DOCUMENT, POLICY and BACKUP are files.
 var commandAccess = map[string]map[string]access{
 	"apply":                {"apply -f DOCUMENT": creates, "apply -f DOCUMENT --dry-run": reads, "apply -f DOCUMENT --prune --dry-run": reads},
 	"apply schema":         {"apply schema": noAccess},
@@ -91,7 +90,7 @@ var commandAccess = map[string]map[string]access{
 	"version":              {"version": noAccess},
 }
 
-// TestEveryCommandHasItsAccess walks the commands of the program.
+// TestEveryCommandHasItsAccess tests that commandAccess lists all commands of the program.
 func TestEveryCommandHasItsAccess(t *testing.T) {
 	t.Parallel()
 	var commands []string
@@ -112,7 +111,7 @@ func TestEveryCommandHasItsAccess(t *testing.T) {
 	for command, lines := range commandAccess {
 		for line := range lines {
 			if !strings.HasPrefix(line, command) {
-				t.Errorf("%q is no %q", line, command)
+				t.Errorf("got the line %q, want one of %q", line, command)
 			}
 		}
 	}
@@ -120,17 +119,17 @@ func TestEveryCommandHasItsAccess(t *testing.T) {
 
 // schemaTest runs commands on databases of one kind.
 type schemaTest struct {
-	dir      string // of the documents
-	version  int64  // that the program needs
+	dir      string // directory of the documents
+	version  int64  // schema version that the program needs
 	missing  func(t *testing.T) string
 	migrated func(t *testing.T) string
 	alter    func(t *testing.T, url, statement string)
 	snapshot func(t *testing.T, url string) string
 }
 
-// TestCommandsLeaveDatabasesAlone tests that commands that read create and change nothing,
-// apply and "client create" give an empty database its schema, all others need one, and no
-// command but serve, demo and "migrate up" changes a schema that exists.
+// TestCommandsLeaveDatabasesAlone tests what commands do with databases. Commands that read
+// create and change nothing. apply and "client create" create the schema in an empty database,
+// all others need it. Only serve, demo and "migrate up" change an existing schema.
 func TestCommandsLeaveDatabasesAlone(t *testing.T) {
 	t.Parallel()
 	steps, err := gormstore.PendingMigrations("sqlite:x")
@@ -238,7 +237,7 @@ func rowsOf(t *testing.T, url string) string {
 	return tables
 }
 
-// commandResult is what a command printed.
+// commandResult is the result of a command.
 type commandResult struct {
 	code           int
 	stdout, stderr string
@@ -274,7 +273,7 @@ func (s *schemaTest) each(test func(line string, a access), accesses ...access) 
 	}
 }
 
-// unchanged runs a command line that must leave the database as it is.
+// unchanged runs a command line that must not change the database.
 func (s *schemaTest) unchanged(t *testing.T, line, url string) commandResult {
 	t.Helper()
 	before := s.snapshot(t, url)
@@ -294,38 +293,38 @@ func (s *schemaTest) withoutSchema(t *testing.T) {
 			want = "The database sqlite:" + path + " does not exist. Run `latchkey migrate up`."
 		}
 		if refused := got.code == exitFailed && strings.Contains(got.stderr, want); refused != (a == reads || a == changes) {
-			t.Errorf("latchkey %s: %d %s", line, got.code, got.stderr)
+			t.Errorf("latchkey %s: got %d %s", line, got.code, got.stderr)
 		}
 	}, noAccess, reads, changes, describes)
 	s.each(func(line string, _ access) {
 		url := s.missing(t)
 		got := s.run(t, line, url)
 		if !strings.Contains(got.stderr, fmt.Sprintf("was empty; it now has the schema of version %d", s.version)) {
-			t.Errorf("latchkey %s: %d %s", line, got.code, got.stderr)
+			t.Errorf("latchkey %s: got %d %s", line, got.code, got.stderr)
 		}
 		if got := s.run(t, "client list", url); got.code != exitDone {
-			t.Errorf("client list after latchkey %s: %s", line, got.stderr)
+			t.Errorf("client list after latchkey %s: got %s, want no error", line, got.stderr)
 		}
 	}, creates)
 }
 
-// withOtherTables: a database that belongs to another program is not empty.
+// withOtherTables tests a database that belongs to another program and so is not empty.
 func (s *schemaTest) withOtherTables(t *testing.T) {
 	url := s.missing(t)
 	s.alter(t, url, "CREATE TABLE orders (id INTEGER)")
 	want := fmt.Sprintf("latchkey: The database has tables, but no schema of this program, which needs version %d. If it is the right database, run `latchkey migrate up`.\n", s.version)
-	s.run(t, "client create --name A", url) // makes the lock file of SQLite
+	s.run(t, "client create --name A", url) // creates the lock file of SQLite
 	s.each(func(line string, a access) {
 		got := s.unchanged(t, line, url)
 		if a != describes && (got.code != exitFailed || got.stderr != want || got.stdout != "") || a == describes && got.code != exitDone {
-			t.Errorf("latchkey %s: %d %s", line, got.code, got.stderr)
+			t.Errorf("latchkey %s: got %d %s", line, got.code, got.stderr)
 		}
 	}, reads, changes, creates, describes)
 	if got := s.run(t, "migrate up", url); got.code != exitDone {
-		t.Errorf("migrate up: %d %s", got.code, got.stderr)
+		t.Errorf("migrate up: got %d %s", got.code, got.stderr)
 	}
 	if got := s.run(t, "client list", url); got.code != exitDone {
-		t.Errorf("client list: %d %s", got.code, got.stderr)
+		t.Errorf("client list: got %d %s", got.code, got.stderr)
 	}
 }
 
@@ -333,18 +332,18 @@ func (s *schemaTest) withOlderSchema(t *testing.T) {
 	url := s.migrated(t)
 	s.alter(t, url, fmt.Sprintf("DELETE FROM goose_db_version WHERE version_id = %d", s.version))
 	want := fmt.Sprintf("latchkey: The database schema is at version %d; this program needs version %d. Run `latchkey migrate up`.\n", s.version-1, s.version)
-	s.run(t, "client create --name A", url) // makes the lock file of SQLite
+	s.run(t, "client create --name A", url) // creates the lock file of SQLite
 	s.each(func(line string, a access) {
 		got := s.unchanged(t, line, url)
 		if a != describes && (got.code != exitFailed || got.stderr != want || got.stdout != "") || a == describes && got.code != exitDone {
-			t.Errorf("latchkey %s: %d %s", line, got.code, got.stderr)
+			t.Errorf("latchkey %s: got %d %s", line, got.code, got.stderr)
 		}
 	}, reads, changes, creates, describes)
 	if got := s.run(t, "config check", url); !strings.Contains(got.stdout, fmt.Sprintf("schema: at version %d, a server brings it to version %d", s.version-1, s.version)) {
-		t.Errorf("config check: %s", got.stdout)
+		t.Errorf("config check: got %s", got.stdout)
 	}
 	if got := s.run(t, "migrate status", url); !strings.Contains(got.stdout, " pending\n") {
-		t.Errorf("migrate status: %s", got.stdout)
+		t.Errorf("migrate status: got %s", got.stdout)
 	}
 }
 
@@ -353,39 +352,39 @@ func (s *schemaTest) withNewerSchema(t *testing.T) {
 	newer := s.version + 1
 	s.alter(t, url, fmt.Sprintf("INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, %s)", newer, map[bool]string{true: "1", false: "true"}[strings.HasPrefix(url, "sqlite")]))
 	want := fmt.Sprintf("latchkey: The database schema is at version %d; this program needs version %d. Use the release that made the schema, or a later one.\n", newer, s.version)
-	s.run(t, "client create --name A", url) // makes the lock file of SQLite
+	s.run(t, "client create --name A", url) // creates the lock file of SQLite
 	s.each(func(line string, a access) {
 		got := s.unchanged(t, line, url)
 		if told := got.code == exitFailed && got.stderr == want && got.stdout == ""; told == strings.HasPrefix(line, "migrate status") {
-			t.Errorf("latchkey %s: %d %s %s", line, got.code, got.stdout, got.stderr)
+			t.Errorf("latchkey %s: got %d %s %s", line, got.code, got.stdout, got.stderr)
 		}
 	}, reads, changes, creates, migrates, describes)
 	if got := s.run(t, "migrate status", url); !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), fmt.Sprintf(" %d (of a newer latchkey) 2", newer)) {
-		t.Errorf("migrate status: %s", got.stdout)
+		t.Errorf("migrate status: got %s", got.stdout)
 	}
 	if got := s.run(t, "migrate status --output json", url); !strings.Contains(got.stdout, fmt.Sprintf(`{"version":%d,"name":"(of a newer latchkey)","applied_at":"2`, newer)) || !strings.Contains(got.stdout, `"newer":true`) {
-		t.Errorf("migrate status: %s", got.stdout)
+		t.Errorf("migrate status: got %s", got.stdout)
 	}
 }
 
-// withCurrentSchema: the first command on a database that nothing has been
-// written to yet, and then on one that a client was created in.
+// withCurrentSchema runs the commands on a new database without records, and then on one with a
+// client.
 func (s *schemaTest) withCurrentSchema(t *testing.T) {
 	url := s.migrated(t)
 	for range 2 {
 		s.each(func(line string, _ access) {
 			if got := s.unchanged(t, line, url); strings.Contains(got.stderr, "schema") || got.code == exitUsage {
-				t.Errorf("latchkey %s: %d %s", line, got.code, got.stderr)
+				t.Errorf("latchkey %s: got %d %s", line, got.code, got.stderr)
 			}
 		}, noAccess, reads, describes)
 		if got := s.run(t, "client create --name A --id a", url); got.code != exitDone || got.stderr != "" {
-			t.Errorf("client create: %d %s", got.code, got.stderr)
+			t.Errorf("client create: got %d %s", got.code, got.stderr)
 		}
 		if got := s.run(t, "keys rotate", url); got.code != exitDone || got.stderr != "" {
-			t.Errorf("keys rotate: %d %s", got.code, got.stderr)
+			t.Errorf("keys rotate: got %d %s", got.code, got.stderr)
 		}
 		if got := s.run(t, "migrate up", url); got.code != exitDone || got.stderr != "" {
-			t.Errorf("migrate up: %d %s", got.code, got.stderr)
+			t.Errorf("migrate up: got %d %s", got.code, got.stderr)
 		}
 		url = s.reopened(t, url)
 	}

@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// TestReadme holds the README to its size, and every page to being reachable
-// from it.
+// TestReadme tests that the README has at most 150 lines and links to every page.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../README.md")
@@ -18,7 +17,7 @@ func TestReadme(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(text), "\n"); n > 150 {
-		t.Errorf("the README has %d lines, at most 150", n)
+		t.Errorf("got %d lines of the README, want at most 150", n)
 	}
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
@@ -31,7 +30,7 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestDocLinks follows the links between pages.
+// TestDocLinks tests that the pages to which links lead exist.
 func TestDocLinks(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/*.md")
@@ -66,11 +65,11 @@ func TestThreats(t *testing.T) {
 	tests := testNames(t, "../..")
 	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
 	if len(named) < 50 {
-		t.Fatalf("it names %d tests", len(named))
+		t.Fatalf("got %d names of tests, want at least 50", len(named))
 	}
 	for _, name := range named {
 		if !tests[name[1]] {
-			t.Errorf("there is no %s", name[1])
+			t.Errorf("docs/THREATS.md names %s, which does not exist", name[1])
 		}
 	}
 }

@@ -20,7 +20,7 @@ func TestHelp(t *testing.T) {
 	}
 	written, err := filepath.Glob(filepath.Join(dir, "latchkey*.1"))
 	if err != nil || len(written) != pages || pages < 40 {
-		t.Errorf("%d pages, %d files: %v", pages, len(written), err)
+		t.Errorf("got %d pages and %d files, want the same and at least 40: %v", pages, len(written), err)
 	}
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
@@ -32,15 +32,15 @@ func TestHelp(t *testing.T) {
 		}
 		first, _, _ := strings.Cut(strings.TrimSpace(cmd.Example), "\n")
 		if !strings.HasPrefix(first, cmd.CommandPath()) {
-			t.Errorf("%s has the example %q", cmd.CommandPath(), cmd.Example)
+			t.Errorf("%s: got the example %q", cmd.CommandPath(), cmd.Example)
 		}
 		found, _, err := root.Find(strings.Fields(strings.TrimPrefix(first, "latchkey ")))
 		if err != nil || found != cmd {
-			t.Errorf("the example %q is not of %s: %v", first, cmd.CommandPath(), err)
+			t.Errorf("the example %q: got another command than %s: %v", first, cmd.CommandPath(), err)
 		}
 		page, err := os.ReadFile(filepath.Join(dir, strings.ReplaceAll(cmd.CommandPath(), " ", "-")+".1"))
 		if err != nil || !strings.Contains(string(page), ".SH NAME\n") {
-			t.Errorf("no manual page of %s: %v", cmd.CommandPath(), err)
+			t.Errorf("%s: got no manual page: %v", cmd.CommandPath(), err)
 		}
 	}
 	walk(root)

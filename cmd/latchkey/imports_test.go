@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// floorPlan says which of our packages each package may import. A pattern that
-// ends in /... covers what is below. cmd and test may import everything.
+// floorPlan lists for each package which packages of this module it may import. A pattern that
+// ends in /... covers the packages below. cmd and test may import everything.
 var floorPlan = map[string][]string{
 	"storage":                  {},
 	"deploy/release":           {},
@@ -61,7 +61,7 @@ var floorPlan = map[string][]string{
 	"oauth/surface":                 {"grants/signin", "oauth/admin", "oauth/openapi", "oauth/token", "otp", "storage"},
 }
 
-// strangers says which of our packages may import a foreign module.
+// strangers lists for external modules which packages may import them.
 var strangers = map[string][]string{
 	"gorm.io/":                   {"storage/gormstore"},
 	"github.com/jackc/":          {"storage/gormstore", "storage/storetest/pgtest"},
@@ -101,7 +101,7 @@ func listPackages(t *testing.T) []listed {
 	}
 }
 
-// TestFloorPlan holds every package to the floor plan; see docs/decisions/0023.
+// TestFloorPlan tests that every package follows the floor plan; see docs/decisions/0023.
 func TestFloorPlan(t *testing.T) {
 	t.Parallel()
 	for _, p := range listPackages(t) {
@@ -115,11 +115,11 @@ func TestFloorPlan(t *testing.T) {
 		}
 		allowed, ok := floorPlan[name]
 		if !ok {
-			t.Errorf("package %s has no place in the floor plan", name)
+			t.Errorf("package %s is not in the floor plan", name)
 		}
 		for _, imported := range p.Imports {
 			if ours, ok := strings.CutPrefix(imported, "latchkey/"); ok && !slices.Contains(allowed, ours) {
-				t.Errorf("%s imports %s", name, ours)
+				t.Errorf("%s imports %s, which the floor plan does not allow", name, ours)
 			}
 			checkStranger(t, name, imported)
 		}
@@ -129,7 +129,7 @@ func TestFloorPlan(t *testing.T) {
 	}
 }
 
-// checkKit holds the kit of the end-to-end tests to the packages in test/e2e.
+// checkKit checks that only packages in test/e2e import the kit of the end-to-end tests.
 func checkKit(t *testing.T, name string, imports []string) {
 	t.Helper()
 	for _, imported := range imports {
@@ -147,7 +147,7 @@ func checkStranger(t *testing.T, name, imported string) {
 			matches = imported == prefix
 		}
 		if matches && !slices.Contains(allowed, name) {
-			t.Errorf("%s imports %s", name, imported)
+			t.Errorf("%s imports %s, which is not allowed there", name, imported)
 		}
 	}
 }
@@ -161,8 +161,8 @@ func checkStandardOnly(t *testing.T, imports []string) {
 	}
 }
 
-// TestGrantsArePluggable holds the packages that other fosite servers import
-// free of our database, configuration and HTTP server, however indirectly.
+// TestGrantsArePluggable tests that the packages that other fosite servers import do not depend
+// on the database, the configuration and the HTTP server, directly or indirectly.
 func TestGrantsArePluggable(t *testing.T) {
 	t.Parallel()
 	for _, p := range listPackages(t) {
@@ -173,7 +173,7 @@ func TestGrantsArePluggable(t *testing.T) {
 		for _, dep := range p.Deps {
 			for _, unwanted := range []string{"gorm.io/", "latchkey/config", "latchkey/oauth", "latchkey/storage/", "github.com/spf13/"} {
 				if strings.HasPrefix(dep, unwanted) {
-					t.Errorf("%s depends on %s", name, dep)
+					t.Errorf("%s depends on %s, want no such dependency", name, dep)
 				}
 			}
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// TestProposals tests that a policy that is not understood is refused, not guessed at.
+// TestProposals tests that a policy with unknown or wrong members is refused.
 func TestProposals(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -26,6 +26,6 @@ func TestProposals(t *testing.T) {
 	}
 	p, policy, err := readProposal([]byte("profile: x\nthreshold: 3\nduration: 5m\nmax_duration: 1h\nforgets_after: 2h\n"))
 	if err != nil || p.Profile != "x" || policy.MaxDuration != time.Hour || policy.ForgetsAfter != 2*time.Hour || policy.Duration != 5*time.Minute {
-		t.Errorf("%+v, %+v, %v", p, policy, err)
+		t.Errorf("got %+v, %+v, error %v", p, policy, err)
 	}
 }

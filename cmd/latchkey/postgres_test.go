@@ -31,7 +31,7 @@ var postgres = pgtest.Shared(pgtest.Config{Relaxed: true, Migrate: func(url stri
 	return errors.Join(store.Migrate(context.Background()), store.Close())
 }})
 
-// testMasterKey is 32 bytes that seal nothing of value.
+// testMasterKey is the master key of the tests, 32 bytes.
 const testMasterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 // postgresArgs adds the flags for a PostgreSQL database to a command line.
@@ -39,8 +39,8 @@ func postgresArgs(url string, args ...string) []string {
 	return append(args, "--database-url", url, "--master-key-file", "testdata/masterkey")
 }
 
-// TestEmptyPostgres lets several commands meet on a database without a schema:
-// one brings it, all work.
+// TestEmptyPostgres runs several commands at the same time on a database without a schema. One
+// of them creates the schema, and all succeed.
 func TestEmptyPostgres(t *testing.T) {
 	t.Parallel()
 	url := postgres(t).Empty(t)
@@ -48,18 +48,19 @@ func TestEmptyPostgres(t *testing.T) {
 	for _, args := range [][]string{{"migrate", "up"}, {"migrate", "up"}, {"client", "create", "--name", "a"}, {"client", "create", "--name", "b"}} {
 		wg.Go(func() {
 			if code, _, errs := call(t, postgresArgs(url, args...)...); code != 0 {
-				t.Errorf("%q: %d %q", args, code, errs)
+				t.Errorf("%q: got %d %q, want 0", args, code, errs)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-// TestOneClientOfAnID lets several create a client of one id at once.
+// TestOneClientOfAnID creates clients of one ID at the same time.
 func TestOneClientOfAnID(t *testing.T) {
 	t.Parallel()
 	url := postgres(t).Database(t)
-	// Peppers and keys first, so that the creations themselves meet.
+	// Peppers and keys are created first, so that only the creations of the clients run at the
+	// same time.
 	if code, _, errs := call(t, postgresArgs(url, "client", "create", "--name", "first")...); code != 0 {
 		t.Fatal(errs)
 	}
@@ -84,7 +85,7 @@ func TestOneClientOfAnID(t *testing.T) {
 	}
 	for _, k := range clients {
 		if len(k.Secrets) != 1 {
-			t.Errorf("client %s has %d secrets, want 1", k.ID, len(k.Secrets))
+			t.Errorf("client %s: got %d secrets, want 1", k.ID, len(k.Secrets))
 		}
 	}
 	if len(clients) != 2 {
@@ -92,8 +93,8 @@ func TestOneClientOfAnID(t *testing.T) {
 	}
 }
 
-// TestClientCreatedMeanwhile lets somebody else commit a client of that id
-// between the look whether there is one and the insert.
+// TestClientCreatedMeanwhile commits a client of the same ID between the check whether it
+// exists and the insert.
 func TestClientCreatedMeanwhile(t *testing.T) {
 	t.Parallel()
 	ctx, url := t.Context(), postgres(t).Database(t)
@@ -125,11 +126,11 @@ func TestClientCreatedMeanwhile(t *testing.T) {
 	}
 	_, err = newApp(core).createClient(ctx, newClient{name: "ours", id: "shop", profile: storage.DefaultProfileID, accessDuration: time.Minute})
 	if err == nil || err.Error() != "client shop exists already" {
-		t.Errorf("got %v, want that the client exists", err)
+		t.Errorf("got %v, want an error that the client exists", err)
 	}
 	got, err := other.Client(ctx, "shop")
 	if err != nil || got.Name != "theirs" || len(got.Secrets) != 0 {
-		t.Errorf("got %q with %d secrets, %v, want theirs untouched", got.Name, len(got.Secrets), err)
+		t.Errorf("got %q with %d secrets, %v, want the client of the other transaction", got.Name, len(got.Secrets), err)
 	}
 }
 
@@ -138,7 +139,7 @@ func TestConfigCheckRefusesConsoleSender(t *testing.T) {
 	url := postgres(t).Database(t)
 	check := postgresArgs(url, "config", "check")
 	if code, out, errs := call(t, check...); code != 0 || !strings.HasPrefix(out, "configuration is valid; senders: checked; password profiles: checked\n") {
-		t.Fatalf("without senders: %d %q %q", code, out, errs)
+		t.Fatalf("without senders: got %d %q %q", code, out, errs)
 	}
 	store, err := gormstore.Open(t.Context(), gormstore.Config{URL: url})
 	if err != nil {
@@ -155,7 +156,7 @@ func TestConfigCheckRefusesConsoleSender(t *testing.T) {
 		t.Errorf("got %d %q %q, want 2 and %q", code, out, errs, want)
 	}
 	if code, _, errs := call(t, append(check, "--console-sender-forced")...); code != 0 {
-		t.Errorf("forced: %d %q", code, errs)
+		t.Errorf("forced: got %d %q, want 0", code, errs)
 	}
 }
 
@@ -177,7 +178,7 @@ func TestCheckSenders(t *testing.T) {
 	for _, tt := range tests {
 		cfg := config.Config{DatabaseURL: config.NewDatabaseURL(tt.url), ConsoleSenderForced: tt.forced}
 		if err := server.CheckSenders(cfg, tt.senders); (err == nil) != tt.ok {
-			t.Errorf("%s, forced %v, %d senders: %v", tt.url, tt.forced, len(tt.senders), err)
+			t.Errorf("%s, forced %v, %d senders: got %v", tt.url, tt.forced, len(tt.senders), err)
 		}
 	}
 }

@@ -14,8 +14,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"latchkey": main})
 }
 
-// TestScripts drives the program as users do, each script in a directory of
-// its own.
+// TestScripts runs the program as users do. Each script has its own directory.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -38,8 +37,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// field FILE NAME VAR reads a member of the JSON object in the file into a
-// variable of the script.
+// field FILE NAME VAR stores a member of the JSON object in the file in a variable of the
+// script.
 func field(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: field FILE NAME VAR")
@@ -48,12 +47,12 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &object))
 	text, ok := object[args[1]].(string)
 	if !ok || text == "" {
-		ts.Fatalf("%s has no text %q", args[0], args[1])
+		ts.Fatalf("%s: got no text %q", args[0], args[1])
 	}
 	ts.Setenv(args[2], text)
 }
 
-// status CODE COMMAND… runs a command that must end with the exit code.
+// status CODE COMMAND… runs a command and expects that exit code.
 func status(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: status CODE COMMAND...")
@@ -63,11 +62,11 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 		got = strings.TrimPrefix(err.Error(), "exit status ")
 	}
 	if got != args[0] {
-		ts.Fatalf("exit status %s, want %s", got, args[0])
+		ts.Fatalf("got exit status %s, want %s", got, args[0])
 	}
 }
 
-// absent TEXT looks for a text in all files of the database.
+// absent TEXT fails if a file of the database contains the text.
 func absent(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 || args[0] == "" {
 		ts.Fatalf("usage: absent TEXT")
@@ -75,11 +74,11 @@ func absent(ts *testscript.TestScript, neg bool, args []string) {
 	names, err := filepath.Glob(ts.MkAbs("latchkey.db*"))
 	ts.Check(err)
 	if len(names) == 0 {
-		ts.Fatalf("there is no database")
+		ts.Fatalf("got no files of a database")
 	}
 	for _, name := range names {
 		if strings.Contains(ts.ReadFile(name), args[0]) {
-			ts.Fatalf("%s holds %q", name, args[0])
+			ts.Fatalf("%s contains %q", name, args[0])
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// call runs the program in this process, with nothing in its environment.
+// call runs the program in this process, with an empty environment.
 func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs strings.Builder
@@ -49,7 +49,7 @@ func TestUserUnlock(t *testing.T) {
 	}
 	got, err := store.Login(ctx, storage.DefaultProfileID, "bob")
 	if err != nil || got.Lockout.Failures != 0 || got.Lockout.Locked(time.Now()) || got.Lockout.Version <= locked.Version {
-		t.Errorf("lockout %+v, %v, want none and a newer version", got.Lockout, err)
+		t.Errorf("got the lockout %+v, error %v; want no failures and a newer version", got.Lockout, err)
 	}
 	for _, args := range [][]string{{"alice"}, {"bob", "--profile", "other"}} {
 		code, out, errs := call(t, append([]string{"user", "unlock", "--database-url", url}, args...)...)

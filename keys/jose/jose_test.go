@@ -18,10 +18,10 @@ func TestCheckHeader(t *testing.T) {
 	for _, name := range []string{"jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip", "enc"} {
 		header := map[string]any{"alg": "ES256", "typ": "JWT", "kid": "1", name: nil}
 		if err := jose.CheckHeader(header); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want an error that names it", name, err)
 		}
 		if err := jose.CheckHeader(header, name); err != nil {
-			t.Errorf("%s, allowed: %v", name, err)
+			t.Errorf("%s, allowed: got %v, want no error", name, err)
 		}
 	}
 	if err := jose.CheckHeader(map[string]any{"alg": "ES256", "typ": "JWT", "kid": "1", "cty": "x"}); err != nil {
@@ -33,16 +33,16 @@ func TestSameType(t *testing.T) {
 	t.Parallel()
 	for _, got := range []string{"at+jwt", "AT+JWT", "application/at+jwt", "Application/AT+jwt"} {
 		if !jose.SameType(got, "at+jwt") {
-			t.Errorf("%q is not at+jwt", got)
+			t.Errorf("%q: got another type than at+jwt", got)
 		}
 	}
 	for _, got := range []string{"", "jwt", "application/", "application/application/at+jwt", "at+jwt "} {
 		if jose.SameType(got, "at+jwt") {
-			t.Errorf("%q is at+jwt", got)
+			t.Errorf("%q: got the type at+jwt", got)
 		}
 	}
 	if jose.SameType("", "") {
-		t.Error("no type is the same as no type")
+		t.Error("two empty types: got the same type")
 	}
 }
 
@@ -50,7 +50,7 @@ func TestPrivateMember(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "D", "DP", "Oth", "K"} {
 		if got := jose.PrivateMember(map[string]int{"kty": 1, "n": 2, name: 3}); got != strings.ToLower(name) {
-			t.Errorf("%s: %q", name, got)
+			t.Errorf("%s: got %q, want %q", name, got, strings.ToLower(name))
 		}
 	}
 	if got := jose.PrivateMember(map[string]int{"kty": 1, "crv": 2, "x": 3, "y": 4, "n": 5, "e": 6, "kid": 7}); got != "" {
@@ -102,7 +102,7 @@ func TestKeyAlgorithms(t *testing.T) {
 			}
 		}
 		if got := strings.Join(fits, " "); got != test.fits {
-			t.Errorf("%s fits %q, want %q", name, got, test.fits)
+			t.Errorf("%s: got the algorithms %q, want %q", name, got, test.fits)
 		}
 	}
 }

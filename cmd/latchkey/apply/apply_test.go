@@ -45,13 +45,13 @@ func TestApplyIsIdempotent(t *testing.T) {
 	}
 	db.written()
 	if again := db.apply(shop); len(again) > 0 {
-		t.Errorf("a second run changes %q", again)
+		t.Errorf("a second run: got the changes %q, want none", again)
 	}
 	if sql := db.written(); len(sql) > 0 {
-		t.Errorf("a second run writes %q", sql)
+		t.Errorf("a second run: got the writes %q, want none", sql)
 	}
 	if c, err := db.store.Client(t.Context(), "storefront"); err != nil || c.Version != 1 {
-		t.Errorf("version %d, error %v; want 1", c.Version, err)
+		t.Errorf("got version %d, error %v; want 1", c.Version, err)
 	}
 }
 
@@ -62,14 +62,14 @@ func TestDryRunWritesNothing(t *testing.T) {
 	result, err := db.run(shop, true)
 	must(t, err)
 	if diff := cmp.Diff(shopChanges, lines(result)); diff != "" || !result.DryRun {
-		t.Errorf("dry run %v: %s", result.DryRun, diff)
+		t.Errorf("got dry run %v; changes (-want +got):\n%s", result.DryRun, diff)
 	}
 	if sql := db.written(); len(sql) > 0 {
-		t.Errorf("a dry run writes %q", sql)
+		t.Errorf("a dry run: got the writes %q, want none", sql)
 	}
 }
 
-// TestApplyTakesEffect checks that sign-ins use the applied records.
+// TestApplyTakesEffect tests that sign-ins use the applied records.
 func TestApplyTakesEffect(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
@@ -91,21 +91,21 @@ func TestApplyTakesEffect(t *testing.T) {
 	must(t, err)
 	m, err := db.store.Membership(t.Context(), supplier.UID, jane.User.UID)
 	if err != nil || !slices.Equal(m.Roles, []string{"buyer-admin"}) {
-		t.Errorf("membership %+v, error %v", m, err)
+		t.Errorf("got the membership %+v, error %v", m, err)
 	}
 	hook, err := db.store.Sender(t.Context(), "hook")
 	must(t, err)
 	if !hook.AllowSeller || !slices.Equal(hook.AccountUIDs, []string{supplier.UID}) {
-		t.Errorf("sender %+v", hook)
+		t.Errorf("got the sender %+v", hook)
 	}
 	key, err := db.cfg.Sealer.Open(hook.SharedKey, wire.SharedKeyContext)
 	if err != nil || string(key) != "key of the hook" {
-		t.Errorf("shared key %q, error %v", key, err)
+		t.Errorf("got the shared key %q, error %v", key, err)
 	}
 	c, err := db.store.Client(t.Context(), "Back-OFFICE")
 	must(t, err)
 	if !c.Public || c.ReuseRefreshTokens || c.Credentials != (storage.Credentials{OTP: true}) {
-		t.Errorf("client %+v", c)
+		t.Errorf("got the client %+v", c)
 	}
 }
 
@@ -155,7 +155,7 @@ account_memberships: [{account_id: b, account_member_id: u, roles: [x]}]
 				t.Error(diff)
 			}
 			if again := db.apply(after); again != nil {
-				t.Errorf("a second run changes %q", again)
+				t.Errorf("a second run: got the changes %q, want none", again)
 			}
 		})
 	}
@@ -168,11 +168,11 @@ func TestApplyUnassigns(t *testing.T) {
 SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], Assignments: [{BuyerID: b}]}]
 Buyers: [{ID: b, Name: B, Users: [{ID: u, Username: u}]}]`)
 	if got := db.principal("u").Roles; !slices.Equal(got, []string{"MeAdmin"}) {
-		t.Fatalf("roles %q", got)
+		t.Fatalf("got the roles %q, want MeAdmin", got)
 	}
 	db.apply(`SecurityProfiles: [{ID: p, Name: P, Roles: [MeAdmin], Assignments: []}]`)
 	if got := db.principal("u").Roles; len(got) > 0 {
-		t.Errorf("roles %q after the assignment is gone", got)
+		t.Errorf("without the assignment: got the roles %q, want none", got)
 	}
 }
 
@@ -222,7 +222,7 @@ account_memberships:
 		"account_memberships[1].account_member_id: there is no user none",
 	})
 	if sql := db.written(); len(sql) > 0 {
-		t.Errorf("a document with faults writes %q", sql)
+		t.Errorf("a document with faults: got the writes %q, want none", sql)
 	}
 }
 
@@ -248,7 +248,7 @@ func TestApplyAllOrNothing(t *testing.T) {
 	}
 }
 
-// TestApplyStale checks that a change between reading and writing is not overwritten.
+// TestApplyStale tests that a change between reading and writing is not overwritten.
 func TestApplyStale(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
@@ -285,7 +285,7 @@ MessageSenders: [{ID: m, Name: M, MessageTypes: [OneTimePassword], Kind: console
 `, false)
 	must(t, err)
 	if len(result.Warnings) != 4 {
-		t.Fatalf("got %q", result.Warnings)
+		t.Fatalf("got the warnings %q, want 4", result.Warnings)
 	}
 	for i, want := range []string{
 		"ApiClients[0]: nobody may sign in",
@@ -294,7 +294,7 @@ MessageSenders: [{ID: m, Name: M, MessageTypes: [OneTimePassword], Kind: console
 		"MessageSenders[0]: MessageSender m serves nobody",
 	} {
 		if !strings.HasPrefix(result.Warnings[i], want) {
-			t.Errorf("warning %q; want it to begin %q", result.Warnings[i], want)
+			t.Errorf("got the warning %q, want it to begin with %q", result.Warnings[i], want)
 		}
 	}
 }
@@ -341,6 +341,6 @@ func TestNewNeedsEverything(t *testing.T) {
 	db := newDatabase(t)
 	db.cfg.Hasher = nil
 	if _, err := apply.New(db.cfg); err == nil {
-		t.Error("no error without a hasher")
+		t.Error("without a hasher: got no error, want one")
 	}
 }

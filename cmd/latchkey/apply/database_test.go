@@ -16,7 +16,7 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-// database is a SQLite database to which tests apply documents.
+// database is an SQLite database to which tests apply documents.
 type database struct {
 	t      *testing.T
 	store  *gormstore.Store
@@ -68,7 +68,7 @@ func (db *database) recordStatement(sql string) {
 	}
 }
 
-// written returns the writing statements since it was last called.
+// written returns the writing statements since the last call.
 func (db *database) written() []string {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -107,7 +107,7 @@ func (db *database) principal(username string) storage.Principal {
 	p, err := db.store.Principal(db.t.Context(), storage.LoginKey{ProfileID: "default", UsernameKey: username})
 	must(db.t, err)
 	if !p.Known {
-		db.t.Fatalf("no login %q", username)
+		db.t.Fatalf("got no login %q", username)
 	}
 	return p
 }

@@ -110,7 +110,7 @@ func checkFaults(t *testing.T, err error, want []string) {
 	}
 	for i, f := range faults {
 		if !strings.HasPrefix(f.String(), want[i]) {
-			t.Errorf("fault %q; want it to begin %q", f, want[i])
+			t.Errorf("got the fault %q, want it to begin with %q", f, want[i])
 		}
 	}
 }
@@ -126,8 +126,8 @@ func aliasBomb() string {
 	return text.String()
 }
 
-// TestDecodeFaultsTellNoSecret checks that no fault contains a secret.
-func TestDecodeFaultsTellNoSecret(t *testing.T) {
+// TestDecodeFaultsContainNoSecret tests that no fault contains a secret.
+func TestDecodeFaultsContainNoSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2hunter2"
 	_, err := apply.Decode([]byte(`
@@ -139,17 +139,17 @@ MessageSenders:
 - {ID: "!", SharedKey: `+secret+`, URL: "https://u:`+secret+`@x.org"}
 `), apply.Secrets{})
 	if err == nil || strings.Contains(err.Error(), secret) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error without the secret", err)
 	}
 }
 
-// TestDecodeText checks words that YAML does not read as text. Where text is expected
-// they are taken unchanged or refused.
+// TestDecodeText tests words that YAML does not read as text. Where text is expected they are
+// accepted unchanged or refused.
 func TestDecodeText(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		written string
-		want    string // empty: refused
+		want    string // empty if the word is refused
 	}{
 		{"2001-01-01", "2001-01-01"},
 		{"2001-12-14t21:59:43.10-05:00", "2001-12-14t21:59:43.10-05:00"},
@@ -201,7 +201,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		for _, b := range doc.Buyers {
 			if b.ID == "" {
-				t.Errorf("%q: a buyer without ID", data)
+				t.Errorf("%q: got a buyer without an ID", data)
 			}
 		}
 	})

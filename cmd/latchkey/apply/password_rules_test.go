@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPasswordRules checks passwords by the rules that hold after the run, whether they
+// TestPasswordRules tests passwords with the rules that apply after the run, whether the rules
 // come from the document or from stored records. A dry run finds the same faults.
 func TestPasswordRules(t *testing.T) {
 	t.Parallel()
@@ -23,7 +23,7 @@ func TestPasswordRules(t *testing.T) {
 	with := func(party string) string { return strings.Replace(long, "%s", party, 1) }
 	for name, tt := range map[string]struct {
 		before, document string
-		want             string // beginning of the fault; empty: it is applied
+		want             string // beginning of the fault; empty if the document is applied
 	}{
 		"default profile":            {"", admin("hunter2"), general + "8 characters"},
 		"default profile, kept":      {"", admin("hunter2-and-more"), ""},
@@ -54,11 +54,11 @@ func TestPasswordRules(t *testing.T) {
 					t.Errorf("dry run %v: got %v, want %q", dryRun, err, tt.want)
 				}
 				if err != nil && strings.Contains(err.Error(), "hunter2") {
-					t.Errorf("the fault tells the password: %v", err)
+					t.Errorf("got the password in the fault: %v", err)
 				}
 			}
 			if sql := db.written(); tt.want != "" && len(sql) > 0 {
-				t.Errorf("refused, but written: %q", sql)
+				t.Errorf("after a refusal: got the writes %q, want none", sql)
 			}
 		})
 	}

@@ -36,7 +36,7 @@ func TestReference(t *testing.T) {
 	}
 	head, _, found := strings.Cut(readFile(t, referencePage), tablesBegin)
 	if !found {
-		t.Fatalf("%s has no %q", referencePage, tablesBegin)
+		t.Fatalf("%s: got no %q", referencePage, tablesBegin)
 	}
 	for file, want := range map[string]string{"schema.json": string(schema) + "\n", referencePage: head + tablesBegin + tablesOf(document)} {
 		if *update {
@@ -64,7 +64,7 @@ func readFile(t *testing.T, name string) string {
 // comments are the comments of struct fields, by type and field.
 type comments map[string]string
 
-// commentsOf reads the sources of the packages whose types a document has.
+// commentsOf reads the sources of the packages whose types a document contains.
 func commentsOf(t *testing.T) comments {
 	t.Helper()
 	all := comments{}
@@ -110,10 +110,10 @@ func key(pkg, kind, field string) string { return pkg + "." + kind + "." + field
 type member struct {
 	name, kind, about string
 	list              bool
-	members           []member // of an object, or of the objects of a list
+	members           []member // members of an object, or of the objects of a list
 }
 
-// describe returns the members of a type. It leaves out the members that only answers have.
+// describe returns the members of a type. It omits the members that only answers have.
 func (c comments) describe(t reflect.Type, outer string) (all []member) {
 	for _, f := range reflect.VisibleFields(t) {
 		if f.Anonymous || !f.IsExported() {
@@ -191,7 +191,7 @@ func schemaOf(members []member) map[string]any {
 	return properties
 }
 
-// tablesOf writes a table for each list of the document.
+// tablesOf returns a table for each list of the document.
 func tablesOf(document []member) string {
 	var page bytes.Buffer
 	for _, m := range document {

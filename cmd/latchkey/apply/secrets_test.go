@@ -40,33 +40,33 @@ func TestImportHashes(t *testing.T) {
 			db := newDatabase(t)
 			db.apply(user("PasswordHash: " + tt.hash))
 			if !db.verifies(tt.password) || db.verifies("another") {
-				t.Error("the imported hash does not tell passwords apart")
+				t.Error("the imported hash must match its password and no other")
 			}
 			if db.principal("u").Login.PasswordSetAt.IsZero() {
-				t.Error("no time of the password")
+				t.Error("got no time of the password")
 			}
 		})
 	}
 }
 
-// TestImportedHashDoesNotReturn checks that a later run does not restore an imported
-// hash, which a sign-in may have upgraded and a user may have replaced. Only
-// ForcePasswords does.
+// TestImportedHashDoesNotReturn tests that a later run does not restore an imported hash,
+// because a sign-in may have upgraded it and a user may have replaced it. Only ForcePasswords
+// restores it.
 func TestImportedHashDoesNotReturn(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	db.apply(user("PasswordHash: " + hashOfHorse))
 	db.apply(user("Password: changed since"))
 	if got := db.apply(user("PasswordHash: " + hashOfHorse)); got != nil || !db.verifies("changed since") {
-		t.Errorf("changes %q; the password given since: %v", got, db.verifies("changed since"))
+		t.Errorf("got the changes %q, and the later password: %v; want none and true", got, db.verifies("changed since"))
 	}
 	db.cfg.ForcePasswords = true
 	want := []string{"update AdminUser u: Password"}
 	if got := db.apply(user("PasswordHash: " + hashOfHorse)); !slices.Equal(got, want) || !db.verifies("correct horse") {
-		t.Errorf("forced: changes %q, want %q", got, want)
+		t.Errorf("forced: got the changes %q, want %q", got, want)
 	}
 	if got := db.apply(user("PasswordHash: " + hashOfHorse)); got != nil {
-		t.Errorf("forced once more: changes %q, want none", got)
+		t.Errorf("forced again: got the changes %q, want none", got)
 	}
 }
 
@@ -76,27 +76,27 @@ func TestPassword(t *testing.T) {
 	db.apply(user("Password: first-password"))
 	old := db.principal("u").Login
 	if got := db.apply(user("Password: first-password")); got != nil || db.principal("u").Login.PasswordHash != old.PasswordHash {
-		t.Errorf("the same password changes %q", got)
+		t.Errorf("the same password: got the changes %q, want none", got)
 	}
 	if got := db.apply(user("Email: u@x.org")); !slices.Equal(got, []string{"update AdminUser u: Email"}) || !db.verifies("first-password") {
-		t.Errorf("without a password: changes %q", got)
+		t.Errorf("without a password: got the changes %q", got)
 	}
 	if got := db.apply(user("Email: u@x.org, Password: second-password")); !slices.Equal(got, []string{"update AdminUser u: Password"}) || !db.verifies("second-password") {
-		t.Errorf("another password: changes %q", got)
+		t.Errorf("another password: got the changes %q", got)
 	}
 	if !db.principal("u").Login.SessionsValidFrom.After(old.SessionsValidFrom) {
-		t.Error("a new password leaves the old sessions alive")
+		t.Error("a new password did not end the old sessions")
 	}
 }
 
-// TestPasswordOverUnusableHash checks that a password replaces a hash that is refused.
+// TestPasswordOverUnusableHash tests that a password replaces a hash that the verifier refuses.
 func TestPasswordOverUnusableHash(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	db.apply(user("Password: first-password"))
 	must(t, db.store.SetPassword(t.Context(), db.principal("u").Login.ID, "$md5$x$y", time.Now(), false))
 	if got := db.apply(user("Password: first-password")); len(got) != 1 || !db.verifies("first-password") {
-		t.Errorf("changes %q", got)
+		t.Errorf("got the changes %q, want one", got)
 	}
 }
 
@@ -113,27 +113,27 @@ func TestClientSecret(t *testing.T) {
 	}
 	db.apply(client("Active: true"))
 	if c, err := db.store.Client(t.Context(), "shop"); err != nil || !c.Public {
-		t.Errorf("without a secret: public %v, error %v", c.Public, err)
+		t.Errorf("without a secret: got public %v, error %v", c.Public, err)
 	}
 	want := []string{"update ApiClient Shop: ClientSecret"}
 	if got := db.apply(client("ClientSecret: one")); !slices.Equal(got, want) || !matches("one") || matches("two") {
-		t.Errorf("a secret: changes %q", got)
+		t.Errorf("a secret: got the changes %q", got)
 	}
 	c, err := db.store.Client(t.Context(), "shop")
 	if err != nil || c.Public || len(c.Secrets) != 1 || c.Secrets[0].Name != "ClientSecret" {
-		t.Errorf("client %+v, error %v", c, err)
+		t.Errorf("got the client %+v, error %v", c, err)
 	}
 	must(t, db.store.AddClientSecret(t.Context(), "Shop", storage.ClientSecret{
 		ID: "other", Name: "other", Digest: grants.DigestClientSecret(db.cfg.Peppers, "Shop", "three"), CreatedAt: time.Now(),
 	}, 0))
 	if got := db.apply(client("ClientSecret: three")); got != nil {
-		t.Errorf("a secret of another name: changes %q, want none", got)
+		t.Errorf("a secret of another name: got the changes %q, want none", got)
 	}
 	if got := db.apply(client("ClientSecret: two")); !slices.Equal(got, want) || matches("one") || !matches("two") || !matches("three") {
-		t.Errorf("another secret: changes %q", got)
+		t.Errorf("another secret: got the changes %q", got)
 	}
 	if got := db.apply(client("Active: true")); got != nil || !matches("two") {
-		t.Errorf("no secret given: changes %q", got)
+		t.Errorf("no secret: got the changes %q, want none", got)
 	}
 }
 
@@ -148,8 +148,8 @@ func TestTooManyClientSecrets(t *testing.T) {
 	checkFaults(t, err, []string{"ApiClients[0].ClientSecret: the client has 10 secrets"})
 }
 
-// TestSharedKeyAfterLossOfMasterKey checks that a shared key in the document replaces a
-// stored one that the master key cannot open.
+// TestSharedKeyAfterLossOfMasterKey tests that a shared key in the document replaces a stored
+// key that the master key cannot open.
 func TestSharedKeyAfterLossOfMasterKey(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
@@ -161,6 +161,6 @@ func TestSharedKeyAfterLossOfMasterKey(t *testing.T) {
 	_, err = db.store.PutSender(t.Context(), m)
 	must(t, err)
 	if got := db.apply(doc); !slices.Equal(got, []string{"update MessageSender m: SharedKey"}) {
-		t.Errorf("changes %q", got)
+		t.Errorf("got the changes %q", got)
 	}
 }

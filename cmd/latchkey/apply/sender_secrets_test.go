@@ -38,8 +38,8 @@ func (db *database) opened(s storage.Sealed, context string) string {
 	return string(plain)
 }
 
-// TestSenderSecrets checks that secrets are sealed with their own context, do not change
-// in a second run, stay if they are left out, and are never shown.
+// TestSenderSecrets tests that secrets are sealed with their own context, do not change in a
+// second run, stay if they are omitted, and are never shown.
 func TestSenderSecrets(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
@@ -59,20 +59,20 @@ func TestSenderSecrets(t *testing.T) {
 	}
 	for _, step := range steps {
 		if got := db.apply(step.document); !slices.Equal(got, step.want) {
-			t.Errorf("%s: changes %q, want %q", step.name, got, step.want)
+			t.Errorf("%s: got the changes %q, want %q", step.name, got, step.want)
 		}
 		s := db.stored()
 		if step.name == "rotation" {
 			var secrets []string
 			must(t, json.Unmarshal([]byte(db.opened(s.SigningSecrets, wire.SigningSecretsContext)), &secrets))
 			if !slices.Equal(secrets, []string{newSecret, oldSecret}) {
-				t.Errorf("secrets %q", secrets)
+				t.Errorf("got the secrets %q", secrets)
 			}
 		}
 		shown, err := json.Marshal([]any{s, wire.MessageSenderFromRecord(s)})
 		must(t, err)
 		if bytes.Contains(shown, []byte("whsec_")) || bytes.Contains(shown, []byte("Horse")) {
-			t.Errorf("%s: %s", step.name, shown)
+			t.Errorf("%s: got a secret in %s, want none", step.name, shown)
 		}
 	}
 	s := db.stored()
@@ -80,38 +80,38 @@ func TestSenderSecrets(t *testing.T) {
 		t.Errorf("got password %q, want \"left-Horse\"", got)
 	}
 	if _, err := db.cfg.Sealer.Open(s.SMTP.Password, wire.SharedKeyContext); err == nil {
-		t.Error("the password opens as another secret")
+		t.Error("opening the password as another secret: got no error, want one")
 	}
 	if len(s.SigningSecrets.Data) > 0 {
-		t.Error("a sender of mail keeps signing secrets")
+		t.Error("got signing secrets of a mail sender, want none")
 	}
 }
 
-// TestSenderPasswordDoesNotMove checks that a stored SMTP password is not used for
-// another server.
+// TestSenderPasswordDoesNotMove tests that a stored SMTP password is not used for another
+// server.
 func TestSenderPasswordDoesNotMove(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	db.apply(mailSender("Username: shop, Password: right-Horse"))
 	moved := strings.Replace(mailSender("Username: shop"), "mail.example.com", "mail.evil.example", 1)
 	if _, err := db.run(moved, false); err == nil || !strings.Contains(err.Error(), "MessageSenders[0].SMTP.Password: is required") {
-		t.Errorf("error %v", err)
+		t.Errorf("got error %v, want the password to be required", err)
 	}
 }
 
-// TestSenderDeliveryConfig checks that the delivery config of a sender must exist.
+// TestSenderDeliveryConfig tests that the delivery config of a sender must exist.
 func TestSenderDeliveryConfig(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	if _, err := db.run(sender("DeliveryConfigID: shared"), false); err == nil || !strings.Contains(err.Error(), "MessageSenders[0].DeliveryConfigID: there is no delivery config shared") {
-		t.Errorf("error %v", err)
+		t.Errorf("got error %v, want a missing delivery config", err)
 	}
 	_, err := db.store.PutDeliveryConfig(t.Context(), storage.DeliveryConfig{ID: "shared", RealmID: storage.DefaultRealmID, Target: storage.MessageSenderTarget})
 	must(t, err)
 	if got := db.apply(sender("DeliveryConfigID: shared")); !slices.Equal(got, []string{"create MessageSender s"}) || db.stored().DeliveryConfig != "shared" {
-		t.Errorf("changes %q, stored %+v", got, db.stored())
+		t.Errorf("got the changes %q and the stored sender %+v", got, db.stored())
 	}
 	if got := db.apply(sender("DeliveryConfigID: shared, Active: false")); !slices.Equal(got, []string{"update MessageSender s: Active"}) || db.stored().Active {
-		t.Errorf("changes %q, stored %+v", got, db.stored())
+		t.Errorf("got the changes %q and the stored sender %+v", got, db.stored())
 	}
 }

@@ -54,7 +54,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, open func() *sql.DB)) {
 	}
 }
 
-// TestStates proves that the store keeps its word.
+// TestStates runs the suite of granttest on the store.
 func TestStates(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, open func() *sql.DB) {
 		granttest.Run(t, func() statestore.States {
@@ -70,7 +70,8 @@ func TestStates(t *testing.T) {
 // deleteExpired is what a job of the server executes each hour; see README.md.
 const deleteExpired = "DELETE FROM sign_ins WHERE until < $1"
 
-// TestDeleteExpired checks that values go after their time, and keys without one stay.
+// TestDeleteExpired tests that values are deleted after their time, and that keys without a
+// time stay.
 func TestDeleteExpired(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, open func() *sql.DB) {
 		s, now := states{open()}, time.Now()
@@ -88,7 +89,7 @@ func TestDeleteExpired(t *testing.T) {
 		}
 		for key := range ends {
 			if value, err := s.Load(t.Context(), key); err != nil || (value == nil) != (key == "over") {
-				t.Errorf("%s: %q, %v", key, value, err)
+				t.Errorf("%s: got %q, error %v", key, value, err)
 			}
 		}
 	})
@@ -146,11 +147,11 @@ func (w *site) post(path, secret string, fields ...string) (int, map[string]any)
 func (w *site) code() string {
 	w.Helper()
 	if status, object := w.post("/code", "demo-secret", "username", " Jane"); status != http.StatusNoContent {
-		w.Fatalf("request for a code: %d %v", status, object)
+		w.Fatalf("request for a code: got %d %v", status, object)
 	}
 	code, ok := strings.CutPrefix(<-w.sent, "jane@example.com ")
 	if !ok {
-		w.Fatal("the code went to another address")
+		w.Fatal("the code was sent to another address")
 	}
 	return code
 }
@@ -175,7 +176,7 @@ func TestJourney(t *testing.T) {
 		status, first := w.signIn(code)
 		w.check("the code", status, first, http.StatusOK, "")
 		if first["scope"] != "Shopper" || strings.Count(fmt.Sprint(first["access_token"]), ".") != 2 {
-			t.Errorf("answer %v", first)
+			t.Errorf("got the answer %v", first)
 		}
 		status, object := w.signIn(code)
 		w.check("the code again", status, object, http.StatusBadRequest, "invalid_grant")
@@ -207,13 +208,13 @@ func TestCodeIsUsedOnce(t *testing.T) {
 		}
 		attempts.Wait()
 		if succeeded.Load() != 1 {
-			t.Errorf("%d of 8 succeeded, want 1", succeeded.Load())
+			t.Errorf("got %d of 8 sign-ins, want 1", succeeded.Load())
 		}
 	})
 }
 
-// TestEndpoints checks that the server's own grant goes on, and that mistakes of clients
-// are answered as RFC 6749 says.
+// TestEndpoints tests that the server's own grant still works, and that errors of clients are
+// answered as RFC 6749 requires.
 func TestEndpoints(t *testing.T) {
 	eachDatabase(t, func(t *testing.T, open func() *sql.DB) {
 		db := open()
@@ -221,7 +222,7 @@ func TestEndpoints(t *testing.T) {
 		status, object := w.post("/token", "demo-secret", "grant_type", "client_credentials", "scope", "catalog")
 		w.check("the server's own grant", status, object, http.StatusOK, "")
 		if object["scope"] != "catalog" {
-			t.Errorf("scope %v", object["scope"])
+			t.Errorf("got the scope %v, want catalog", object["scope"])
 		}
 		status, object = w.post("/token", "wrong", "grant_type", "client_credentials")
 		w.check("a wrong client secret", status, object, http.StatusUnauthorized, "invalid_client")
@@ -238,17 +239,17 @@ func TestEndpoints(t *testing.T) {
 	})
 }
 
-// TestClient checks that the policy of the clients admits users.
+// TestClient tests that the policy of the clients admits users.
 func TestClient(t *testing.T) {
 	t.Parallel()
 	client, err := new(server).Client(t.Context(), "shop")
 	if err != nil || grants.CheckClient(client) != nil || otp.CheckClient(client) != nil {
-		t.Errorf("%v, %v, %v", err, grants.CheckClient(client), otp.CheckClient(client))
+		t.Errorf("got the errors %v, %v, %v", err, grants.CheckClient(client), otp.CheckClient(client))
 	}
 }
 
-// TestImportGraph checks what comes with the grants: no GORM, no HTTP server and no
-// configuration of Latchkey.
+// TestImportGraph tests that an import of the grants does not import GORM, the HTTP server or
+// the configuration of Latchkey.
 func TestImportGraph(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
@@ -258,19 +259,19 @@ func TestImportGraph(t *testing.T) {
 	deps := strings.Fields(string(out))
 	for _, wanted := range []string{"latchkey/grants", "latchkey/otp", "latchkey/keys"} {
 		if !slices.Contains(deps, wanted) {
-			t.Errorf("%s is not imported, so the test proves nothing", wanted)
+			t.Errorf("%s is not imported, want it in the import graph", wanted)
 		}
 	}
 	for _, dep := range deps {
 		for _, unwanted := range []string{"gorm.io/", "github.com/spf13/cobra", "latchkey/oauth", "latchkey/config", "latchkey/storage/", "latchkey/cmd"} {
 			if strings.HasPrefix(dep, unwanted) {
-				t.Errorf("%s is in the import graph", dep)
+				t.Errorf("%s is in the import graph, want it absent", dep)
 			}
 		}
 	}
 }
 
-// TestSize holds the example to 250 lines.
+// TestSize tests that the example has at most 250 lines.
 func TestSize(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")

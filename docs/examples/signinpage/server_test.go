@@ -35,8 +35,8 @@ type site struct {
 	sent chan string
 }
 
-// eachDatabase runs the test on SQLite and on PostgreSQL, each on a new server. Its demo
-// data is added twice, as by a server that starts again.
+// eachDatabase runs the test on SQLite and on PostgreSQL, each on a new server. It adds the
+// demo data twice, as a server does that starts again.
 func eachDatabase(t *testing.T, test func(w *site)) {
 	t.Helper()
 	for name, database := range map[string]func() string{
@@ -90,7 +90,7 @@ func (w *site) post(path, secret string, fields ...string) (int, map[string]any)
 	return response.StatusCode, object
 }
 
-// browse requests a path of the server as a browser does, and follows no redirect.
+// browse requests a path of the server as a browser does. It does not follow redirects.
 func (w *site) browse(method, path string, form url.Values) (*http.Response, string) {
 	w.Helper()
 	r, err := http.NewRequestWithContext(w.Context(), method, w.url+path, strings.NewReader(form.Encode()))
@@ -110,7 +110,7 @@ func (w *site) browse(method, path string, form url.Values) (*http.Response, str
 
 const verifier = "a-verifier-of-at-least-forty-three-characters-00"
 
-// authorizePath is the authorization request of the client.
+// authorizePath returns the path of the client's authorization request.
 func authorizePath() string {
 	sum := sha256.Sum256([]byte(verifier))
 	return "/authorize?" + url.Values{
@@ -124,17 +124,17 @@ func (w *site) code() string {
 	w.Helper()
 	response, text := w.browse(http.MethodPost, authorizePath(), url.Values{"username": {"Jane"}, "do": {"send"}})
 	if response.StatusCode != http.StatusOK || !strings.Contains(text, "on its way") {
-		w.Fatalf("request for a code: %d %s", response.StatusCode, text)
+		w.Fatalf("request for a code: got %d %s", response.StatusCode, text)
 	}
 	code, ok := strings.CutPrefix(<-w.sent, "jane@example.com ")
 	if !ok {
-		w.Fatal("the code went to another address")
+		w.Fatal("the code was sent to another address")
 	}
 	return code
 }
 
-// signIn sends the code on the page. It returns the authorization code, or the status and
-// the page if there is none.
+// signIn sends the code on the page. It returns the authorization code. If there is none, it
+// returns the status and the page.
 func (w *site) signIn(code string) (authorization string, status int, text string) {
 	w.Helper()
 	response, text := w.browse(http.MethodPost, authorizePath(), url.Values{"username": {"jane"}, "code": {code}, "do": {"sign-in"}})
@@ -143,7 +143,7 @@ func (w *site) signIn(code string) (authorization string, status int, text strin
 		return "", response.StatusCode, text
 	}
 	if to.Query().Get("state") != "state-of-the-client" || to.Host != "127.0.0.1:9999" {
-		w.Errorf("redirect to %s", to)
+		w.Errorf("got the redirect to %s", to)
 	}
 	return to.Query().Get("code"), response.StatusCode, text
 }
@@ -160,7 +160,8 @@ func (w *site) check(what string, status int, object map[string]any, wantStatus 
 	}
 }
 
-// claims verifies an access token with the published keys, by another library.
+// claims verifies an access token with the published keys and another library, and returns the
+// claims.
 func (w *site) claims(answer map[string]any) map[string]any {
 	w.Helper()
 	response, err := http.Get(w.url + "/keys")
@@ -174,7 +175,7 @@ func (w *site) claims(answer map[string]any) map[string]any {
 	}
 	token, err := jwt.ParseSigned(fmt.Sprint(answer["access_token"]), []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
-		w.Fatalf("%v: %v", answer, err)
+		w.Fatalf("verify %v: %v", answer, err)
 	}
 	var registered jwt.Claims
 	claims := map[string]any{}
@@ -197,20 +198,20 @@ func TestPage(t *testing.T) {
 	eachDatabase(t, func(w *site) {
 		response, text := w.browse(http.MethodGet, authorizePath(), nil)
 		if response.StatusCode != http.StatusOK || !strings.Contains(text, "one-time-code") || response.Header.Get("Cache-Control") != "no-store" {
-			w.Errorf("page: %d %s", response.StatusCode, text)
+			w.Errorf("page: got %d %s", response.StatusCode, text)
 		}
 		code := w.code()
 		authorization, _, text := w.signIn(code)
 		if authorization == "" {
-			w.Fatalf("no authorization code: %s", text)
+			w.Fatalf("got no authorization code, but %s", text)
 		}
 		if again, status, _ := w.signIn(code); again != "" || status != http.StatusBadRequest {
-			w.Errorf("the code again: %d", status)
+			w.Errorf("the code again: got %d, want 400", status)
 		}
 		status, first := w.exchange(authorization, verifier)
 		w.check("the authorization code", status, first, http.StatusOK, "")
 		if c := w.claims(first); c["sub"] != "usr_1" || c["client_id"] != "shop" || fmt.Sprint(c["amr"]) != "[otp]" || c["scope"] != "Shopper" {
-			w.Errorf("claims %v", c)
+			w.Errorf("got the claims %v", c)
 		}
 		status, object := w.exchange(authorization, verifier)
 		w.check("the authorization code again", status, object, http.StatusBadRequest, "invalid_grant")
@@ -228,12 +229,12 @@ func TestTwoKindsOfRefreshTokens(t *testing.T) {
 		for _, answer := range []map[string]any{fosites, ours} {
 			token := fmt.Sprint(answer["refresh_token"])
 			if grants.IsRefreshToken(token) != (answer["access_token"] == ours["access_token"]) {
-				w.Errorf("refresh token %s", token)
+				w.Errorf("got the refresh token %s", token)
 			}
 			status, next := w.token("grant_type", "refresh_token", "refresh_token", token)
 			w.check("a refresh token", status, next, http.StatusOK, "")
 			if c := w.claims(next); c["sub"] != "usr_1" || next["refresh_token"] == nil {
-				w.Errorf("claims %v of %v", c, next)
+				w.Errorf("got the claims %v of %v", c, next)
 			}
 		}
 		status, object := w.token("grant_type", "refresh_token", "refresh_token", "unknown")
@@ -241,14 +242,14 @@ func TestTwoKindsOfRefreshTokens(t *testing.T) {
 	})
 }
 
-// TestOneLockout checks that guesses on the page and at the token endpoint share a budget.
+// TestOneLockout tests that guesses on the page and at the token endpoint share a budget.
 func TestOneLockout(t *testing.T) {
 	eachDatabase(t, func(w *site) {
 		code := w.code()
 		for i := range 10 {
 			if i%2 == 0 {
 				if _, status, text := w.signIn("wrong"); status != http.StatusBadRequest || !strings.Contains(text, "Invalid username or password.") {
-					w.Errorf("a guess on the page: %d %s", status, text)
+					w.Errorf("a guess on the page: got %d %s", status, text)
 				}
 				continue
 			}
@@ -256,7 +257,7 @@ func TestOneLockout(t *testing.T) {
 			w.check("a guess at the token endpoint", status, object, http.StatusBadRequest, "invalid_grant")
 		}
 		if authorization, status, _ := w.signIn(code); authorization != "" || status != http.StatusBadRequest {
-			w.Errorf("the right code under the lock: %d", status)
+			w.Errorf("the right code under the lock: got %d, want 400", status)
 		}
 	})
 }
@@ -279,18 +280,18 @@ func TestCodeIsUsedOnce(t *testing.T) {
 		}
 		attempts.Wait()
 		if succeeded.Load() != 1 {
-			w.Errorf("%d of 8 succeeded, want 1", succeeded.Load())
+			w.Errorf("got %d of 8 sign-ins, want 1", succeeded.Load())
 		}
 	})
 }
 
-// TestRefusedRequests checks what the page does not show.
+// TestRefusedRequests tests requests for which the page is not shown.
 func TestRefusedRequests(t *testing.T) {
 	eachDatabase(t, func(w *site) {
 		for _, path := range []string{"/authorize?client_id=nobody", strings.Replace(authorizePath(), "callback", "other", 1)} {
 			for _, method := range []string{http.MethodGet, http.MethodPost} {
 				if response, text := w.browse(method, path, url.Values{"username": {"jane"}, "do": {"send"}}); response.StatusCode < 400 || strings.Contains(text, "<form") {
-					w.Errorf("%s %s: %d %s", method, path, response.StatusCode, text)
+					w.Errorf("%s %s: got %d %s", method, path, response.StatusCode, text)
 				}
 			}
 		}
@@ -302,7 +303,7 @@ func TestRefusedRequests(t *testing.T) {
 		r.Header.Set("Sec-Fetch-Site", "cross-site")
 		response, err := http.DefaultClient.Do(r)
 		if err != nil || response.StatusCode != http.StatusForbidden {
-			w.Errorf("a form of another site: %v, %v", response, err)
+			w.Errorf("a form of another site: got %v, error %v; want 403", response, err)
 		}
 	})
 }

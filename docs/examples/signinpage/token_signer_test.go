@@ -14,8 +14,8 @@ import (
 	"latchkey/storage"
 )
 
-// TestSigner checks that fosite's strategies can verify the tokens that they sign, and
-// that they get errors which they understand.
+// TestSigner tests that fosite's strategies can verify the tokens that they sign, and that they
+// get the errors that they expect.
 func TestSigner(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -43,7 +43,7 @@ func TestSigner(t *testing.T) {
 		t.Errorf("Validate: got %q, %v, want %q", got, err, signature)
 	}
 	if decoded, err := s.Decode(t.Context(), token); err != nil || decoded.Claims["sub"] != "bob" {
-		t.Errorf("Decode: %v, %v", decoded, err)
+		t.Errorf("Decode: got %v, error %v", decoded, err)
 	}
 	for text, want := range map[string]uint32{
 		"x.y":                             fosite.ValidationErrorMalformed,
@@ -57,6 +57,6 @@ func TestSigner(t *testing.T) {
 	now = now.Add(time.Hour)
 	var invalid *fosite.ValidationError
 	if _, err := s.Decode(t.Context(), token); !errors.As(err, &invalid) || invalid.Errors != fosite.ValidationErrorExpired {
-		t.Errorf("an expired token: %v", err)
+		t.Errorf("an expired token: got %v, want ValidationErrorExpired", err)
 	}
 }

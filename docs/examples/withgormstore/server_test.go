@@ -35,8 +35,8 @@ type site struct {
 	sent chan string
 }
 
-// eachDatabase runs the test on SQLite and on PostgreSQL, each on a new server. Its demo
-// data is added twice, as by a server that starts again.
+// eachDatabase runs the test on SQLite and on PostgreSQL, each on a new server. It adds the
+// demo data twice, as a server does that starts again.
 func eachDatabase(t *testing.T, test func(w *site)) {
 	t.Helper()
 	for name, database := range map[string]func() string{
@@ -94,11 +94,11 @@ func (w *site) post(path, secret string, fields ...string) (int, map[string]any)
 func (w *site) code() string {
 	w.Helper()
 	if status, object := w.post("/code", "demo-secret", "username", "Jane"); status != http.StatusOK {
-		w.Fatalf("request for a code: %d %v", status, object)
+		w.Fatalf("request for a code: got %d %v", status, object)
 	}
 	code, ok := strings.CutPrefix(<-w.sent, "jane@example.com ")
 	if !ok {
-		w.Fatal("the code went to another address")
+		w.Fatal("the code was sent to another address")
 	}
 	return code
 }
@@ -115,7 +115,8 @@ func (w *site) check(what string, status int, object map[string]any, wantStatus 
 	}
 }
 
-// claims verifies an access token with the published keys, by another library.
+// claims verifies an access token with the published keys and another library, and returns the
+// claims.
 func (w *site) claims(answer map[string]any) map[string]any {
 	w.Helper()
 	response, err := http.Get(w.url + "/keys")
@@ -129,7 +130,7 @@ func (w *site) claims(answer map[string]any) map[string]any {
 	}
 	token, err := jwt.ParseSigned(fmt.Sprint(answer["access_token"]), []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
-		w.Fatalf("%v: %v", answer, err)
+		w.Fatalf("verify %v: %v", answer, err)
 	}
 	var registered jwt.Claims
 	claims := map[string]any{}
@@ -149,7 +150,7 @@ func TestJourney(t *testing.T) {
 		status, first := w.token("grant_type", "password", "username", "jane", "password", code)
 		w.check("the code", status, first, http.StatusOK, "")
 		if c := w.claims(first); c["sub"] != "usr_1" || c["scope"] != "Shopper" || fmt.Sprint(c["amr"]) != "[otp]" {
-			w.Errorf("claims %v", c)
+			w.Errorf("got the claims %v", c)
 		}
 		status, object := w.token("grant_type", "password", "username", "jane", "password", code)
 		w.check("the code again", status, object, http.StatusBadRequest, "invalid_grant")
@@ -166,7 +167,7 @@ func TestJourney(t *testing.T) {
 		status, object = w.token("grant_type", grants.GrantAccountMember, "username", "jane", "one_time_password", w.code(), "account_id", "acme")
 		w.check("a token for the account", status, object, http.StatusOK, "")
 		if c := w.claims(object); c["account_id"] != "acme" {
-			w.Errorf("claims %v", c)
+			w.Errorf("got the claims %v", c)
 		}
 	})
 }
@@ -199,12 +200,12 @@ func TestCodeIsUsedOnce(t *testing.T) {
 		}
 		attempts.Wait()
 		if succeeded.Load() != 1 {
-			w.Errorf("%d of 8 succeeded, want 1", succeeded.Load())
+			w.Errorf("got %d of 8 sign-ins, want 1", succeeded.Load())
 		}
 	})
 }
 
-// TestSize holds the example to 130 lines.
+// TestSize tests that the example has at most 130 lines.
 func TestSize(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("main.go")
