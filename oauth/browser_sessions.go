@@ -2,15 +2,18 @@ package oauth
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"latchkey/grants/signin"
 	"latchkey/keys"
+	"latchkey/oauth/surface"
 	"latchkey/storage"
 )
 
@@ -119,3 +122,14 @@ func (e *Endpoints) Settle(ctx context.Context, s *signin.SignIn, x storage.Sess
 
 // Sessions returns the sessions of browsers.
 func (e *Endpoints) Sessions() *BrowserSessions { return e.sessions }
+
+// BrowserForms returns what binds the forms of pages to browsers.
+func (e *Endpoints) BrowserForms() *surface.BrowserForms {
+	issuer, _ := url.Parse(e.cfg.Issuer) // New has parsed it
+	return &surface.BrowserForms{
+		Cookie: e.sessions.CookieName() + "-signin", Secure: e.sessions.Secure, Origin: issuer.Scheme + "://" + issuer.Host, Rand: e.cfg.Rand,
+		Digest: func(cookie string) string {
+			return hex.EncodeToString(e.cfg.Peppers.Digest("sign-in browser", cookie).Sum)
+		},
+	}
+}

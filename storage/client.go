@@ -66,6 +66,10 @@ type Client struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
+// ConsoleClientID is the ID of the client through which administrators sign in to the
+// console. The server has this client without a record, so no record may have the ID.
+const ConsoleClientID = "latchkey-console"
+
 // DefaultAccessTokenTTL is the lifetime of access tokens of the token endpoint
 // for clients that set none.
 const DefaultAccessTokenTTL = 15 * time.Minute

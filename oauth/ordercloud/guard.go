@@ -1,9 +1,11 @@
 package ordercloud
 
 import (
+	"net/http"
 	"strings"
 
 	"latchkey/oauth/surface"
+	"latchkey/oauth/token"
 	"latchkey/storage"
 )
 
@@ -21,8 +23,9 @@ func (a *API) admit(c *call, r route) (err error) {
 		case sellers:
 			return insufficientRoles(r.Roles, c.caller.Roles)
 		case companyUsers:
-			if err := c.ownCompany(r.Path); err != nil {
-				return err
+			kind, parameter := r.company()
+			if id := c.PathValue(parameter); id == "" || ownCompany(c.caller, kind) != id {
+				return notFound(objectType(kind), id)
 			}
 		case everyUser, anybody:
 		}
@@ -33,22 +36,77 @@ func (a *API) admit(c *call, r route) (err error) {
 	return nil
 }
 
-// ownCompany refuses a user of another company than the one the path names, and
-// a token that is scoped to another account: what roles it carries are for that.
-func (c *call) ownCompany(path string) error {
-	kind, parameter := storage.Buyer, "buyerID"
-	if strings.Contains(path, "{supplierID}") {
-		kind, parameter = storage.Supplier, "supplierID"
+// company returns which kind of company the path of the route names, and by which
+// parameter.
+func (r *route) company() (kind storage.UserKind, parameter string) {
+	if strings.Contains(r.Path, "{supplierID}") {
+		return storage.Supplier, "supplierID"
 	}
-	id := c.PathValue(parameter)
-	p := c.caller.Principal
-	if p == nil || p.User.Kind != kind || p.Account.ID != id {
-		return notFound(objectType(kind), id)
+	return storage.Buyer, "buyerID"
+}
+
+// ownCompany returns the ID of the company of that kind whose user calls. It is empty for
+// others, and for a token that is scoped to another account: what roles it carries are for
+// that.
+func ownCompany(caller *token.Caller, kind storage.UserKind) string {
+	p := caller.Principal
+	if p == nil || p.User.Kind != kind {
+		return ""
 	}
-	if m := c.caller.Member; m != nil && m.Account.UID != p.User.AccountUID {
-		return notFound(objectType(kind), id)
+	if m := caller.Member; m != nil && m.Account.UID != p.User.AccountUID {
+		return ""
 	}
-	return nil
+	return p.Account.ID
+}
+
+// Permissions say what a caller may do.
+type Permissions struct {
+	Username   string // empty: a client that acts for itself
+	BuyerID    string // of a buyer's user who is not restricted to another account
+	SupplierID string // likewise
+
+	permitted map[string]bool // by the ID of the operation
+}
+
+// Permits reports whether the caller may use the operation with that ID. A user of a
+// company may use it for that company, or not at all.
+func (p *Permissions) Permits(operation string) bool { return p.permitted[operation] }
+
+// Permissions returns what the sender of a request may do below /v1. It decides like each
+// operation. Errors are those of Bearer.
+func (a *API) Permissions(request *http.Request) (*Permissions, error) {
+	caller, err := a.cfg.Bearer.Authorize(request)
+	if err != nil {
+		return nil, err
+	}
+	p := &Permissions{
+		BuyerID: ownCompany(caller, storage.Buyer), SupplierID: ownCompany(caller, storage.Supplier), permitted: make(map[string]bool, len(a.routes)),
+	}
+	if caller.Principal != nil {
+		p.Username = caller.Principal.Login.Username
+	}
+	for i := range a.routes {
+		r := &a.routes[i]
+		p.permitted[r.ID] = p.permitted[r.ID] || permits(caller, r)
+	}
+	return p, nil
+}
+
+// permits reports whether the route is for the caller, if its path names the caller's own
+// company.
+func permits(caller *token.Caller, r *route) bool {
+	switch {
+	case r.who == anybody:
+		return true
+	case caller.SellerSide(), r.who == everyUser:
+	case r.who == sellers:
+		return false
+	default:
+		if kind, _ := r.company(); ownCompany(caller, kind) == "" {
+			return false
+		}
+	}
+	return caller.Has(r.Roles...)
 }
 
 // plainPath refuses parameters of the path that nothing can be called, and that

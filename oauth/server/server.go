@@ -173,7 +173,7 @@ func (s *Server) ready(ctx context.Context) (changes, reason string, err error) 
 func (s *Server) newCodeService(codes *otp.Codes) (*otp.Service, error) {
 	a := s.app
 	return otp.New(otp.Config{
-		Store: a.Store, People: a.Store, Directory: a.Store, Sessions: a.Store, Codes: codes, Sealer: a.Sealer,
+		Store: a.Store, People: a.Store, Directory: s.directory(), Sessions: a.Store, Codes: codes, Sealer: a.Sealer,
 		Limits: otpLimits(a),
 		Now:    a.Now, Rand: a.Rand, Recorder: s.events, Logger: a.Logger, Wake: s.worker.Wake, Deliver: s.worker.Reserve, Overflow: s.noteCrowd,
 	})
@@ -206,7 +206,7 @@ func (s *Server) newEndpoints(codes *otp.Codes, hasher *signin.Hasher, locales [
 		Issuer: settings.Issuer, Audience: settings.Audience, Resources: toStrings(settings.Resources), DPoPNonce: settings.DPoPNonce,
 		SigningAlg: settings.SigningAlg, UILocales: locales,
 		Grace: settings.RefreshGrace, JWKSMaxAge: settings.JWKSMaxAge,
-		Clients: a.Store, SignIns: a.Store, Families: a.Store, Tokens: a.Store, Members: a.Store, Profiles: a.Store,
+		Clients: s.directory(), SignIns: a.Store, Families: a.Store, Tokens: a.Store, Members: a.Store, Profiles: a.Store,
 		Authorizations: a.Store, Sealer: a.Sealer, SessionIdle: settings.SessionIdle, SessionLife: settings.SessionLife,
 		Codes: codes, Passwords: hasher, Ring: a.Ring, Peppers: a.Peppers,
 		Recorder: s.events, Now: a.Now, Rand: a.Rand, Logger: a.Logger,

@@ -74,6 +74,11 @@ func (s *Server) newRoutes(with services) (*http.ServeMux, error) {
 	with.endpoints.Mount(mux)
 	v1.Mount(mux)
 	v2.Mount(mux)
+	screens, err := s.newConsole(with, v1, mux)
+	if err != nil {
+		return nil, err
+	}
+	screens.Mount(mux)
 	mux.HandleFunc("GET "+documentPath, s.serveDocument(with.endpoints.Operations(), v1.Operations(), v2.Operations()))
 	return mux, nil
 }
@@ -119,7 +124,7 @@ func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
 func (s *Server) newPages(with services) (*signinpage.Pages, error) {
 	a := s.app
 	return signinpage.New(signinpage.Config{
-		Runtime: s.runtime(), Issuer: a.Settings.Issuer, Endpoints: with.endpoints, Clients: a.Store, Members: a.Store,
+		Runtime: s.runtime(), Issuer: a.Settings.Issuer, Endpoints: with.endpoints, Clients: s.directory(), Members: a.Store,
 		Codes: with.codes, Sessions: with.sessions, Profiles: a.Store, Templates: with.pages, Sealer: a.Sealer, Peppers: a.Peppers,
 	})
 }

@@ -71,7 +71,7 @@ func (p *Pages) logOut(w http.ResponseWriter, r *http.Request, q *oauth.LogoutRe
 // askLogout shows the question. The session goes on until the button is pressed.
 func (p *Pages) askLogout(w http.ResponseWriter, r *http.Request, q *oauth.LogoutRequest, session *storage.SessionState) error {
 	plain, err := json.Marshal(logoutForm{
-		Session: session.Session.ID, Browser: p.browserOf(w, r), ShownAt: p.cfg.Now().UnixMicro(),
+		Session: session.Session.ID, Browser: p.forms.Browser(w, r), ShownAt: p.cfg.Now().UnixMicro(),
 		ClientID: q.ClientID, URI: q.RedirectURI, State: q.State, Locales: q.UILocales,
 	})
 	if err != nil {
@@ -127,7 +127,7 @@ func (p *Pages) takeLogout(w http.ResponseWriter, r *http.Request, f *logoutForm
 	switch {
 	case session == nil:
 		return p.showLoggedOut(w, r, q)
-	case old, session.Session.ID != f.Session, !p.mayPost(r, &visit{Browser: f.Browser}):
+	case old, session.Session.ID != f.Session, !p.forms.MayPost(r, f.Browser):
 		return p.askLogout(w, r, q, session)
 	case r.PostForm.Get("do") == doStay:
 		p.writeLogout(w, r, http.StatusOK, q, page{Step: stepStays}, session.Principal.User.Locale)

@@ -52,8 +52,8 @@ type Config struct {
 type Pages struct {
 	cfg      Config
 	sessions *oauth.BrowserSessions
+	forms    *surface.BrowserForms
 	base     string // the path of the issuer, without a slash at its end
-	origin   string // of the issuer
 }
 
 // New returns the Pages, or an error if a field is missing.
@@ -69,7 +69,7 @@ func New(cfg Config) (*Pages, error) {
 		return nil, fmt.Errorf("signinpage: issuer: %w", err)
 	}
 	return &Pages{
-		cfg: cfg, sessions: cfg.Endpoints.Sessions(), base: strings.TrimSuffix(u.Path, "/"), origin: u.Scheme + "://" + u.Host,
+		cfg: cfg, sessions: cfg.Endpoints.Sessions(), forms: cfg.Endpoints.BrowserForms(), base: strings.TrimSuffix(u.Path, "/"),
 	}, nil
 }
 
@@ -109,7 +109,7 @@ func (p *Pages) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, err)
 		return
 	}
-	v := &visit{Request: q, Started: p.cfg.Now().UnixMicro(), Browser: p.browserOf(w, r)}
+	v := &visit{Request: q, Started: p.cfg.Now().UnixMicro(), Browser: p.forms.Browser(w, r)}
 	if err := p.proceed(w, r, v, c); err != nil {
 		p.refuse(w, r, err)
 	}

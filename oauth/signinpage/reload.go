@@ -20,8 +20,8 @@ func (p *Pages) reload(w http.ResponseWriter, r *http.Request, v *visit) error {
 	}
 	step := v.Step
 	v.Step = stepName // what the form would have done has not happened
-	if v.Browser == "" || p.presentedBrowser(r) != v.Browser || p.isOld(v) {
-		v.Browser, v.Name, v.Started = p.browserOf(w, r), "", p.cfg.Now().UnixMicro()
+	if v.Browser == "" || p.forms.Presented(r) != v.Browser || p.isOld(v) {
+		v.Browser, v.Name, v.Started = p.forms.Browser(w, r), "", p.cfg.Now().UnixMicro()
 		return p.startAgain(w, r, v, &c)
 	}
 	session, err := p.sessions.Read(r)

@@ -50,8 +50,8 @@ func (p *Pages) takeForm(w http.ResponseWriter, r *http.Request, v *visit) error
 	if err != nil {
 		return err
 	}
-	if !p.mayPost(r, v) || p.isOld(v) {
-		v.Browser, v.Step, v.Name, v.Started = p.browserOf(w, r), stepName, "", p.cfg.Now().UnixMicro()
+	if !p.forms.MayPost(r, v.Browser) || p.isOld(v) {
+		v.Browser, v.Step, v.Name, v.Started = p.forms.Browser(w, r), stepName, "", p.cfg.Now().UnixMicro()
 		return p.startAgain(w, r, v, &c)
 	}
 	if done, err := p.signedInSince(w, r, v, &c); done || err != nil {

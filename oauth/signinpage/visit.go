@@ -2,14 +2,11 @@ package signinpage
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"time"
 
 	"latchkey/oauth"
-	"latchkey/storage"
 )
 
 const (
@@ -73,51 +70,4 @@ func (p *Pages) open(sealed string) (v *visit, ok bool) {
 		return nil, false
 	}
 	return v, true
-}
-
-// browserCookie returns the name of the cookie that identifies a browser while it signs
-// in.
-func (p *Pages) browserCookie() string { return p.sessions.CookieName() + "-signin" }
-
-// browserOf returns the digest of the browser's cookie, and sets the cookie if the browser
-// has none. The digest binds forms and one-time passwords to the browser.
-func (p *Pages) browserOf(w http.ResponseWriter, r *http.Request) string {
-	if digest := p.presentedBrowser(r); digest != "" {
-		return digest
-	}
-	secret, err := storage.NewSecret(p.cfg.Rand)
-	if err != nil {
-		return "" // no form is accepted then
-	}
-	cookie := p.sessions.Cookie(secret) //nolint:gosec // Cookie sets the attributes
-	cookie.Name = p.browserCookie()
-	http.SetCookie(w, cookie)
-	return p.browserDigest(cookie.Value)
-}
-
-// presentedBrowser returns the digest of the cookie that the request has; empty: none.
-func (p *Pages) presentedBrowser(r *http.Request) string {
-	cookie, err := r.Cookie(p.browserCookie())
-	if err != nil || len(cookie.Value) < 40 || len(cookie.Value) > 100 {
-		return ""
-	}
-	return p.browserDigest(cookie.Value)
-}
-
-func (p *Pages) browserDigest(cookie string) string {
-	return hex.EncodeToString(p.cfg.Peppers.Digest("sign-in browser", cookie).Sum)
-}
-
-// mayPost reports whether the browser that shows the form posts it, from a page of this
-// server. Browsers send "Origin: null" from pages without referrers, so Sec-Fetch-Site
-// decides where it exists.
-func (p *Pages) mayPost(r *http.Request, v *visit) bool {
-	if v.Browser == "" || p.presentedBrowser(r) != v.Browser {
-		return false
-	}
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
-		return site == "same-origin"
-	}
-	origin := r.Header.Get("Origin")
-	return origin == "" || origin == "null" || origin == p.origin
 }

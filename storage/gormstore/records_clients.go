@@ -156,7 +156,7 @@ func (s *Store) withSecrets(ctx context.Context, rows []clientRow, where string,
 
 // PutClient inserts or updates a client, but not its secrets, and returns it
 // as stored, without them. An id that differs from another client's in letter
-// case only, or that is a user's UID, is storage.ErrConflict. An outdated Version is
+// case only, or that is a user's UID or storage.ConsoleClientID, is storage.ErrConflict. An outdated Version is
 // storage.ErrStale, an unknown password profile storage.ErrNotFound.
 func (s *Store) PutClient(ctx context.Context, c storage.Client) (storage.Client, error) {
 	row := clientRowOf(c)
@@ -222,6 +222,9 @@ func keysToTimes(pairs string) map[string]time.Time {
 // noUser returns storage.ErrConflict if the key has the form of a user's UID or is the
 // UID of a user: users of earlier versions have UIDs of another form.
 func (s *Store) noUser(ctx context.Context, key string) error {
+	if key == storage.ConsoleClientID {
+		return fmt.Errorf("put client: the id is that of the console: %w", storage.ErrConflict)
+	}
 	if storage.IsUserUID(key) {
 		return fmt.Errorf("put client: the id has the form of the ids of users: %w", storage.ErrConflict)
 	}

@@ -154,6 +154,7 @@ func testClientCase(t *testing.T, w *fixture) {
 	want := must(w.store.PutClient(w.ctx, fullClient("Web-1")))(t)
 	equal(t, must(w.store.Client(w.ctx, "wEB-1"))(t), want)
 	fails(w.store.PutClient(w.ctx, fullClient("web-1")))(t, storage.ErrConflict)
+	fails(w.store.PutClient(w.ctx, fullClient("Latchkey-Console")))(t, storage.ErrConflict) // the ID of the console
 	fails(w.store.Client(w.ctx, "web\x00-1"))(t, storage.ErrNotFound)
 	fails(w.store.Client(w.ctx, "web\xff-1"))(t, storage.ErrNotFound)
 }

@@ -1,0 +1,243 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"latchkey/oauth/ordercloud/wire"
+)
+
+// change is a write below /v1 in two steps. A form, if there is one, is followed by a page
+// that shows what will change. Its button makes the change.
+type change struct {
+	Title  string // name of the text of the heading
+	Button string // name of the text of the button that makes the change
+	Method string // of the request to /v1
+	Path   string // of the request; see pathOf
+	Read   string // path of what is changed; empty: nothing is, yet
+	Object string // what is changed, as audit events name it: "ApiClient/shop"
+	Form   *form  // nil: there is nothing to fill in
+	Danger bool   // something ends or breaks
+	Back   string // path of the screen to return to, below Path
+
+	// Effects returns sentences that say what the change does, and what it breaks, besides
+	// what the fields show. stored is what is stored, sent the members that change. It may
+	// be nil.
+	Effects func(stored, sent resource) ([]string, error)
+	// Body changes what is sent to /v1. It may be nil.
+	Body func(sent resource)
+	// Done returns the path of the screen that is shown next, below Path, and what it shows
+	// once. got is the answer of /v1. It may be nil: then the screen is Back.
+	Done func(got resource) (path string, n notice)
+}
+
+// Steps of a change; the values of the buttons "step".
+const (
+	stepReview  = "review"  // show what will change
+	stepEdit    = "edit"    // back to the form
+	stepConfirm = "confirm" // make the change
+)
+
+// changeView is what the template "change" shows.
+type changeView struct {
+	change
+	Step        string
+	Action      string
+	ETag        string
+	Differences []difference
+	Sentences   []string
+	Conflict    bool              // somebody else changed it meanwhile
+	Changers    []wire.AuditEvent // who, the last one first
+	Fault       string
+}
+
+// change serves both steps of a change, by GET and by POST.
+func (x *call) change(c change) error {
+	v := changeView{change: c, Action: x.console.base + x.URL.Path}
+	if c.Form != nil {
+		c.Form.zone = x.zone
+	}
+	if x.Method == http.MethodGet {
+		return x.startChange(v)
+	}
+	v.ETag = x.PostForm.Get("etag")
+	if c.Form != nil {
+		c.Form.read(x.PostForm)
+	}
+	switch x.PostForm.Get("step") {
+	case stepEdit:
+		return x.showForm(v, http.StatusOK)
+	case stepConfirm:
+		return x.makeChange(v)
+	}
+	return x.reviewChange(v)
+}
+
+// stored reads what is changed.
+func (x *call) stored(v *changeView) (r resource, etag string, err error) {
+	if v.Read == "" {
+		return nil, "", nil
+	}
+	etag, err = x.get(v.Read, nil, &r)
+	return r, etag, err
+}
+
+// startChange shows the form, or what will change if there is no form.
+func (x *call) startChange(v changeView) error {
+	stored, etag, err := x.stored(&v)
+	if err != nil {
+		return err
+	}
+	v.ETag = etag
+	if v.Form == nil {
+		return x.showReview(v, stored, nil)
+	}
+	if stored != nil {
+		v.Form.load(stored)
+	}
+	return x.showForm(v, http.StatusOK)
+}
+
+func (x *call) showForm(v changeView, status int) error {
+	v.Step = stepEdit
+	return x.showStatus(status, "change", v.Title, v)
+}
+
+// reviewChange shows what will change.
+func (x *call) reviewChange(v changeView) error {
+	stored, etag, err := x.stored(&v)
+	switch {
+	case err != nil:
+		return err
+	case etag != v.ETag:
+		return x.showConflict(v, stored, etag)
+	case v.Form == nil:
+		return x.showReview(v, stored, nil)
+	}
+	sent, ok := v.Form.members()
+	if !ok || !v.Form.complete() {
+		return x.showForm(v, http.StatusUnprocessableEntity)
+	}
+	if len(sent) == 0 && v.Method == http.MethodPatch {
+		v.Form.Fault = x.t("frame.nothingChanged")
+		return x.showForm(v, http.StatusOK)
+	}
+	return x.showReview(v, stored, sent)
+}
+
+func (x *call) showReview(v changeView, stored, sent resource) (err error) {
+	v.Step = stepConfirm
+	if v.Form != nil {
+		v.Differences = v.Form.differences()
+	}
+	if v.Effects != nil {
+		if v.Sentences, err = v.Effects(stored, sent); err != nil {
+			return err
+		}
+	}
+	return x.show("change", v.Title, v)
+}
+
+// showConflict shows who changed the object meanwhile, and what differs. Fields that the
+// user did not change have the stored values.
+func (x *call) showConflict(v changeView, stored resource, etag string) error {
+	v.Conflict, v.ETag, v.Step = true, etag, stepEdit
+	if v.Form != nil {
+		v.Form.rebase(stored)
+		v.Differences = v.Form.differences()
+	} else {
+		v.Step = stepConfirm
+		if v.Effects != nil {
+			var err error
+			if v.Sentences, err = v.Effects(stored, nil); err != nil {
+				return err
+			}
+		}
+	}
+	if v.Object != "" && x.caller.Permits("auditevents.List") {
+		var events wire.List[wire.AuditEvent]
+		if _, err := x.get(pathOf("auditevents"), url.Values{"Object": {v.Object}, "pageSize": {"3"}}, &events); err != nil {
+			return err
+		}
+		v.Changers = events.Items
+	}
+	return x.showStatus(http.StatusPreconditionFailed, "change", v.Title, v)
+}
+
+// makeChange sends the change to /v1.
+func (x *call) makeChange(v changeView) error {
+	var body any
+	if v.Form != nil {
+		sent, ok := v.Form.members()
+		if !ok {
+			return x.showForm(v, http.StatusUnprocessableEntity)
+		}
+		if v.Body != nil {
+			v.Body(sent)
+		}
+		body = sent
+	} else if v.Body != nil {
+		sent := resource{}
+		v.Body(sent)
+		body = sent
+	}
+	request, err := x.request(v.Method, v.Path, body)
+	if err != nil {
+		return err
+	}
+	if v.ETag != "" {
+		request.Header.Set("If-Match", v.ETag)
+	}
+	var got resource
+	_, err = x.send(request, &got)
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused) && refused.Status == http.StatusPreconditionFailed:
+		stored, etag, err := x.stored(&v)
+		if err != nil {
+			return err
+		}
+		return x.showConflict(v, stored, etag)
+	case errors.As(err, &refused) && refused.Status < http.StatusInternalServerError && v.Form != nil:
+		v.Form.blame(refused)
+		return x.showForm(v, refused.Status)
+	case err != nil:
+		return err
+	}
+	path, n := v.Back, notice{}
+	if v.Done != nil {
+		path, n = v.Done(got)
+	}
+	if n.Text == "" {
+		n.Text = "frame.done"
+	}
+	if err := x.keepNotice(n); err != nil {
+		return err
+	}
+	redirect(x.w, x.console.url(path))
+	return nil
+}
+
+// complete reports whether every required field is filled in, and says so at those that
+// are not.
+func (f *form) complete() bool {
+	ok := true
+	for i := range f.Fields {
+		field := &f.Fields[i]
+		if field.Required && field.text() == "" {
+			field.Fault, ok = "is required", false
+		}
+	}
+	return ok
+}
+
+// timeOf parses a time of /v1.
+func timeOf(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
