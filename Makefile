@@ -23,7 +23,7 @@ LEAN = GOTMPDIR=$${TMPDIR:-/tmp} TMPDIR=$$(.ci/tempdir) GOGC=400 GORACE=atexit_s
 LONGEST = ./storage/gormstore ./test/e2e/admin ./test/e2e/privacy ./test/e2e/resilience ./test/e2e/accounts ./test/e2e/signin ./test/e2e/tokens
 
 # EXAMPLES are modules of their own: servers of other teams that import the grants.
-EXAMPLES = grantsonly withgormstore signinpage
+EXAMPLES = grantsonly withgormstore signinpage authorizationcode
 
 # CHAOS is how long "make chaos" causes faults. SEED repeats their order; 0: a new one.
 CHAOS ?= 3m

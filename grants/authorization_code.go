@@ -32,14 +32,15 @@ type AuthorizationStore interface {
 // everything right ends the tokens of the first use (RFC 6749 §4.1.2): all tokens of a
 // code belong to a token family, which then is revoked. The client gets the refresh token
 // of the family if it may have refresh tokens; a third-party client also needs the scope
-// offline_access.
+// offline_access. AuthorizeHandler issues codes at the authorization endpoint of another
+// fosite server.
 //
 // Parameters: code, code_verifier, and redirect_uri if the authorization request had it.
 type AuthorizationCode struct {
 	Store         AuthorizationStore
 	Codes         *AuthorizationCodes
 	AccessTokens  AccessTokens
-	IDTokens      IDTokens
+	IDTokens      IDTokens // nil: there are no ID tokens
 	RefreshTokens *RefreshTokens
 	Recorder      storage.Recorder
 	Now           func() time.Time
@@ -206,7 +207,7 @@ func (h *AuthorizationCode) family(t AccessToken) (*storage.TokenFamily, string,
 
 // mint signs the access token and, if the scope openid was requested, the ID token.
 func (h *AuthorizationCode) mint(ctx context.Context, t AccessToken, a *storage.Authorization) (access, id string, err error) {
-	if access, err = h.AccessTokens.Mint(ctx, t); err != nil || !slices.Contains(t.Identity, ScopeOpenID) {
+	if access, err = h.AccessTokens.Mint(ctx, t); err != nil || h.IDTokens == nil || !slices.Contains(t.Identity, ScopeOpenID) {
 		return access, "", err
 	}
 	id, err = h.IDTokens.MintID(ctx, IDToken{

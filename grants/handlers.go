@@ -177,7 +177,7 @@ func NewClient(c storage.Client) (Client, error) {
 // Call it where the client is made. Otherwise its users are refused without a reason.
 func CheckClient(c storage.Client) error {
 	fault := func(reason string) error { return fmt.Errorf("client %q: %s", c.ID, reason) }
-	users := c.HasGrant(GrantPassword) || c.HasGrant(GrantAccountMember)
+	users := c.HasGrant(GrantPassword) || c.HasGrant(GrantAccountMember) || c.HasGrant(GrantAuthorizationCode)
 	switch {
 	case c.ID == "":
 		return fault("ID is empty")
@@ -186,7 +186,7 @@ func CheckClient(c storage.Client) error {
 	case len(c.GrantTypes) == 0:
 		return fault("GrantTypes is empty")
 	case c.Credentials.OTP && !users:
-		return fault(fmt.Sprintf("Credentials.OTP is set, but GrantTypes has neither %q nor %q", GrantPassword, GrantAccountMember))
+		return fault(fmt.Sprintf("Credentials.OTP is set, but GrantTypes has none of %q, %q and %q", GrantPassword, GrantAccountMember, GrantAuthorizationCode))
 	case users && !c.Credentials.OTP && !c.Credentials.Password:
 		return fault("Credentials allows neither OTP nor Password")
 	case users && !c.AllowAnyBuyer && !c.AllowAnySupplier && !c.AllowSeller && len(c.AccountUIDs) == 0:

@@ -39,6 +39,8 @@ type replica struct {
 	codes    *otp.Codes
 	password *grants.Password
 	refresh  *grants.Refresh
+	page     *grants.AuthorizeHandler
+	exchange *grants.AuthorizationCode
 	client   *storage.Client
 	clock    *clock
 	hashes   *atomic.Int64 // number of compared guesses, of all replicas
@@ -76,7 +78,7 @@ func newReplicas(states statestore.States) ([2]*replica, error) {
 			return both, err
 		}
 		r.client = &storage.Client{
-			ID: "shop", Active: true, AllowAnyBuyer: true, GrantTypes: []string{grants.GrantPassword, grants.GrantRefreshToken},
+			ID: "shop", Active: true, AllowAnyBuyer: true, GrantTypes: []string{grants.GrantPassword, grants.GrantRefreshToken, grants.GrantAuthorizationCode},
 			Credentials: storage.Credentials{OTP: true, Password: true}, RefreshTokenTTL: 24 * time.Hour,
 		}
 		authenticator, err := signin.NewAuthenticator(signin.AuthenticatorConfig{
@@ -90,6 +92,13 @@ func newReplicas(states statestore.States) ([2]*replica, error) {
 		r.refresh = &grants.Refresh{
 			Families: r.store, AccessTokens: r, RefreshTokens: tokens, Grace: 10 * time.Second,
 			Recorder: storage.DiscardEvents{}, Now: shared.Now,
+		}
+		codes := &grants.AuthorizationCodes{Digests: digester{}, Rand: rand.Reader}
+		r.page = &grants.AuthorizeHandler{
+			Issuer: "https://id.example", Clients: r, Authenticator: authenticator, Codes: codes, Rand: rand.Reader, Now: shared.Now,
+		}
+		r.exchange = &grants.AuthorizationCode{
+			Store: r.store, Codes: codes, AccessTokens: r, RefreshTokens: tokens, Recorder: storage.DiscardEvents{}, Now: shared.Now,
 		}
 		both[i] = r
 	}
@@ -139,6 +148,9 @@ func (r *replica) post(ctx context.Context, h fosite.TokenEndpointHandler, form 
 	token, _ := response.GetExtra("refresh_token").(string)
 	return token, nil
 }
+
+// Client implements grants.ClientStore.
+func (r *replica) Client(context.Context, string) (storage.Client, error) { return *r.client, nil }
 
 // Mint implements grants.AccessTokens.
 func (r *replica) Mint(context.Context, grants.AccessToken) (string, error) {

@@ -6,8 +6,9 @@
 //	}
 //
 // The suite runs the grants of this module over the store, on two replicas. It checks that a
-// code is used once, that no guess is lost, that refresh tokens rotate, and that errors use
-// nothing up. It uses the present time, takes some seconds, and needs Go 1.26.
+// code is used once, that no guess is lost, that authorization codes and refresh tokens end
+// as they should, and that errors use nothing up. It uses the present time, takes some
+// seconds, and needs Go 1.26.
 package granttest
 
 import (
@@ -57,6 +58,10 @@ var properties = []property{
 	{"failures of unknown names count alike", checkUnknownNames},
 	{"a failed mint uses no code up", checkFailedMint},
 	{"a failed write uses no code up", checkFailedWrite},
+	{"an authorization code is used once", checkAuthorizationOnce},
+	{"a wrong verifier uses no authorization code up", checkWrongVerifier},
+	{"the second use of an authorization code ends its tokens", checkSecondUse},
+	{"a sign-in and its authorization code take effect together", checkAuthorizationTogether},
 	{"a refresh token rotates once", checkRotation},
 	{"the reuse of a refresh token ends its family", checkReuse},
 	{"a revoked family stays revoked", checkRevoked},

@@ -100,6 +100,38 @@ func TestNaiveStores(t *testing.T) {
 				return m.Swap(ctx, changes...)
 			}}
 		}, "a refresh token rotates once"},
+		"authorization codes without a condition": {func() *naive {
+			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
+				if strings.HasPrefix(changes[0].Key, "authorization.") {
+					for _, c := range changes {
+						m.put(c)
+					}
+					return nil
+				}
+				return m.Swap(ctx, changes...)
+			}}
+		}, "an authorization code is used once"},
+		"authorization codes taken out by a read": {func() *naive {
+			return &naive{load: func(m *Memory, key string) ([]byte, error) {
+				value, err := m.Load(ctx, key)
+				if strings.HasPrefix(key, "authorization.") {
+					m.put(statestore.Change{Key: key})
+				}
+				return value, err
+			}}
+		}, "a wrong verifier uses no authorization code up"},
+		"used authorization codes deleted": {func() *naive {
+			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
+				err := m.Swap(ctx, changes...)
+				if first := changes[0]; err == nil && strings.HasPrefix(first.Key, "authorization.") && first.Old != nil {
+					m.put(statestore.Change{Key: first.Key})
+				}
+				return err
+			}}
+		}, "the second use of an authorization code ends its tokens"},
+		"only the first change is written": {func() *naive {
+			return &naive{swap: func(m *Memory, changes []statestore.Change) error { return m.Swap(ctx, changes[0]) }}
+		}, "a sign-in and its authorization code take effect together"},
 		"unknown names cheaper": {func() *naive {
 			return &naive{swap: func(m *Memory, changes []statestore.Change) error {
 				if first := changes[0]; first.Old == nil && !bytes.Contains(first.New, []byte(`"otc_`)) {

@@ -3,8 +3,9 @@
 // key, a value and a time to delete it.
 //
 // [Store] turns such a store into all that a server with one-time passwords needs. It
-// implements signin.Store, grants.FamilyStore, otp.CodeStore, keys.KeyStore and
-// keys.PepperStore. The users stay where they are: a function reads one by name.
+// implements signin.Store, grants.FamilyStore, grants.AuthorizationStore, otp.CodeStore,
+// keys.KeyStore and keys.PepperStore. The users stay where they are: a function reads one
+// by name.
 //
 // The package decides everything, and the values are opaque. Lockouts are the arithmetic
 // of lockout.Apply. So a store cannot get a rule wrong, and need not be changed when a

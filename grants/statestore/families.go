@@ -19,20 +19,35 @@ func (s *Store) Family(ctx context.Context, id string) (storage.FamilyState, err
 		return storage.FamilyState{}, err
 	}
 	f := e.value
-	p, err := s.principal(ctx, f.LoginID, func(l lockout.State) (storage.Source, storage.Lockout) { return l.Of(f.SourceID) })
-	p.Known = p.Known && p.User.UID == f.UserUID && p.Login.ID == f.LoginID
-	state := storage.FamilyState{Family: f, Principal: p}
-	if err != nil || f.AccountUID == "" || s.member == nil {
-		return state, err
+	p, member, err := s.holder(ctx, f.LoginID, f.UserUID, f.SourceID, f.AccountUID)
+	return storage.FamilyState{Family: f, Principal: p, Member: member}, err
+}
+
+// holder reads the user of a family or a code as it is now, and the membership in the
+// account; accountUID may be empty.
+func (s *Store) holder(ctx context.Context, loginID, userUID, sourceID, accountUID string) (storage.Principal, *storage.Member, error) {
+	p, err := s.principal(ctx, loginID, func(l lockout.State) (storage.Source, storage.Lockout) { return l.Of(sourceID) })
+	p.Known = p.Known && p.User.UID == userUID && p.Login.ID == loginID
+	if err != nil || accountUID == "" || s.member == nil {
+		return p, nil, err
 	}
-	member, err := s.member(ctx, f.UserUID, f.AccountUID)
+	member, err := s.member(ctx, userUID, accountUID)
 	switch {
-	case err == nil:
-		state.Member = &member
-	case !errors.Is(err, storage.ErrNotFound):
-		return state, unavailable("read member", err)
+	case errors.Is(err, storage.ErrNotFound):
+		return p, nil, nil
+	case err != nil:
+		return p, nil, unavailable("read member", err)
 	}
-	return state, nil
+	return p, &member, nil
+}
+
+// beginFamily returns the change that stores a new family.
+func (s *Store) beginFamily(f *storage.TokenFamily) (Change, error) {
+	if f.AccountUID != "" && s.member == nil {
+		return Change{}, errors.New("statestore: Config.Member is required for tokens that are scoped to an account")
+	}
+	e := entry[storage.TokenFamily]{key: familyKey(f.ID), value: *f}
+	return e.change(f.ExpiresAt)
 }
 
 // family loads a family, or returns storage.ErrNotFound.

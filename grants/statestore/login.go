@@ -131,7 +131,8 @@ func (s *Store) RecordFailure(ctx context.Context, p storage.Principal, next sto
 	return e.swap(ctx, s, s.until(&e.value))
 }
 
-// SettleLogin implements signin.Store.
+// SettleLogin implements signin.Store. It keeps no session (Settlement.BeginSession):
+// those of browsers are the server's own.
 func (s *Store) SettleLogin(ctx context.Context, x storage.Settlement) error {
 	return repeat(ctx, func() error { return s.settle(ctx, &x) })
 }
@@ -162,24 +163,30 @@ func (s *Store) settle(ctx context.Context, x *storage.Settlement) error {
 	if x.NewHash != "" && x.OldHash == l.hash(&u) {
 		l.Hash = &upgradedHash{Old: u.PasswordHash, New: x.NewHash}
 	}
-	if x.BeginFamily == nil {
-		return e.swap(ctx, s, s.until(l))
+	var begun []Change
+	if x.BeginFamily != nil {
+		family, err := s.beginFamily(x.BeginFamily)
+		if err != nil {
+			return err
+		}
+		begun = append(begun, family)
 	}
-	if x.BeginFamily.AccountUID != "" && s.member == nil {
-		return errors.New("statestore: Config.Member is required for refresh tokens that are scoped to an account")
+	if x.Authorize != nil {
+		code := entry[storage.Authorization]{key: authorizationKey(x.Authorize.ID), value: *x.Authorize}
+		issued, err := code.change(x.Authorize.ExpiresAt.Add(keepAuthorization))
+		if err != nil {
+			return err
+		}
+		begun = append(begun, issued)
 	}
-	begin := entry[storage.TokenFamily]{key: familyKey(x.BeginFamily.ID), value: *x.BeginFamily}
-	family, err := begin.change(x.BeginFamily.ExpiresAt)
-	if err != nil {
-		return err
-	}
-	return e.swap(ctx, s, s.until(l), family)
+	return e.swap(ctx, s, s.until(l), begun...)
 }
 
 // isLoginOf reports whether the login of the settlement is still the user's. A name can
 // have become another name of somebody else since the login was read.
 func isLoginOf(u *User, x *storage.Settlement) bool {
-	return u.Name == x.LoginID && (x.BeginFamily == nil || x.BeginFamily.UserUID == u.ID)
+	return u.Name == x.LoginID && (x.BeginFamily == nil || x.BeginFamily.UserUID == u.ID) &&
+		(x.Authorize == nil || x.Authorize.UserUID == u.ID)
 }
 
 // allows reports whether the credential of the settlement is still valid: the code is
