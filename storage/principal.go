@@ -20,6 +20,30 @@ type Source struct {
 	SeenAt  time.Time
 }
 
+// SourceState is a known source with its own failed attempts.
+type SourceState struct {
+	Source  Source
+	Counter Counter
+}
+
+// LoginLockout is the lock state of a login for all addresses.
+type LoginLockout struct {
+	Login   Login
+	Policy  LockoutPolicy // of the password profile, tightened by the user's security profiles
+	Sources []SourceState // known addresses, those that were used last first
+}
+
+// Locked reports whether some attempt would be refused at the time now: of a password or
+// a code from an address that is not known, or any from one that is.
+func (l *LoginLockout) Locked(now time.Time) bool {
+	for i := range l.Sources {
+		if l.Sources[i].Counter.Locked(now) {
+			return true
+		}
+	}
+	return l.Login.Lockout.Locked(now) || l.Login.Lockout.Codes.Locked(now)
+}
+
 // MaxSources is the highest number of known sources of a login.
 const MaxSources = 5
 

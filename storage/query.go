@@ -122,6 +122,23 @@ type UserScope struct {
 	AccountUID string // the user's own account
 }
 
+// UserSearch finds users of all companies.
+type UserSearch struct {
+	RealmID string
+	Kinds   []UserKind // that are found
+	Field   string     // SearchUsername, SearchEmail or SearchLastName; it is the order too
+	Prefix  string     // that the value begins with, whatever its case is; an asterisk is any text. Empty: all
+	After   string     // Page.Next of the page before; empty: the first page
+	Limit   int
+}
+
+// The fields of a UserSearch.
+const (
+	SearchUsername = "Username"
+	SearchEmail    = "Email"
+	SearchLastName = "LastName"
+)
+
 // UserLogin is a user with its main login, which is the first one by profile ID.
 // OrderCloud has one username for each user.
 type UserLogin struct {

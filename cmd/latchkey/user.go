@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"latchkey/oauth/admin"
 	"latchkey/otp"
 	"latchkey/storage"
 )
@@ -47,10 +48,13 @@ func (c *cli) unlock(cmd *cobra.Command, profile, username string) error {
 	})
 }
 
+// lockouts are the locks of the database.
+func (a *app) lockouts() *admin.Lockouts { return &admin.Lockouts{Store: a.store, Now: a.now} }
+
 // unlock clears the failures of a login and stores an audit event.
 func (a *app) unlock(ctx context.Context, login storage.Login) error {
 	return a.store.InTx(ctx, func(ctx context.Context) error {
-		if err := a.store.Unlock(ctx, login.ID, a.now()); err != nil {
+		if err := a.lockouts().UnlockLogin(ctx, login.ID); err != nil {
 			return err
 		}
 		return a.audit(ctx, "login.unlocked", "Login/"+login.ProfileID+"/"+login.Username)

@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"latchkey/cmd/latchkey/apply"
+	"latchkey/oauth/admin"
 	"latchkey/oauth/ordercloud/wire"
 	"latchkey/otp"
 	"latchkey/storage"
@@ -29,6 +31,54 @@ type userView struct {
 	Active   bool   `json:"active"`
 	Password bool   `json:"has_password"`
 	Failures int    `json:"failures"`
+
+	Lockout *lockoutView `json:"lockout,omitempty"` // by "user show"
+}
+
+// lockoutView says what is locked for a login. Null: not locked.
+type lockoutView struct {
+	Passwords *time.Time     `json:"passwords_until"` // from addresses that are not known
+	Codes     *time.Time     `json:"codes_until"`     // likewise
+	Addresses []knownAddress `json:"addresses"`       // that the user has signed in from
+}
+
+type knownAddress struct {
+	Address     string     `json:"address"`
+	Failures    int        `json:"failures"`
+	LockedUntil *time.Time `json:"locked_until"`
+}
+
+func viewLockout(l storage.LoginLockout, now time.Time) *lockoutView {
+	until := func(end time.Time) *time.Time {
+		if !now.Before(end) {
+			return nil
+		}
+		return &end
+	}
+	view := &lockoutView{
+		Passwords: until(l.Login.Lockout.LockedUntil), Codes: until(l.Login.Lockout.Codes.LockedUntil), Addresses: []knownAddress{},
+	}
+	for _, s := range l.Sources {
+		view.Addresses = append(view.Addresses, knownAddress{s.Source.Address, s.Counter.Failures, until(s.Counter.LockedUntil)})
+	}
+	return view
+}
+
+// writeLockout writes a line for each lock.
+func writeLockout(w io.Writer, view *lockoutView) error {
+	var text strings.Builder
+	locked := func(what string, until *time.Time) {
+		if until != nil {
+			fmt.Fprintf(&text, "%s are locked until %s\n", what, showTime(*until, "-"))
+		}
+	}
+	locked("passwords from addresses that are not known", view.Passwords)
+	locked("one-time passwords from addresses that are not known", view.Codes)
+	for _, a := range view.Addresses {
+		locked("sign-ins from "+a.Address, a.LockedUntil)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
 }
 
 func viewUser(u storage.User, l storage.Login, account string) userView {
@@ -156,7 +206,7 @@ func (c *cli) userShowCommand() *cobra.Command {
 	var profile string
 	cmd := &cobra.Command{
 		Use:     "show USERNAME",
-		Short:   "Show a user with a login and its failures",
+		Short:   "Show a user with a login, its failures and its locks",
 		Example: "  latchkey user show jane",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -173,8 +223,15 @@ func (c *cli) userShowCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				lockout, err := (&admin.Lockouts{Store: store, Now: c.now}).OfLogin(cmd.Context(), login.ID)
+				if err != nil {
+					return err
+				}
 				view := viewUser(user, login, account)
-				return c.print(view, func(w io.Writer) error { return writeUsers(w, []userView{view}) })
+				view.Lockout = viewLockout(lockout, c.now())
+				return c.print(view, func(w io.Writer) error {
+					return errors.Join(writeUsers(w, []userView{view}), writeLockout(w, view.Lockout))
+				})
 			})
 		},
 	}

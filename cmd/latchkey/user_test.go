@@ -43,7 +43,11 @@ func TestUserUnlock(t *testing.T) {
 	if _, err := store.PutLogin(ctx, login); err != nil {
 		t.Fatal(err)
 	}
-	code, out, errs := call(t, "user", "unlock", " BOB ", "--database-url", url)
+	code, out, errs := call(t, "user", "show", "bob", "--database-url", url)
+	if code != 0 || !strings.Contains(out, "\npasswords from addresses that are not known are locked until "+showTime(locked.LockedUntil, "")+"\n") {
+		t.Fatalf("got %d %q %q", code, out, errs)
+	}
+	code, out, errs = call(t, "user", "unlock", " BOB ", "--database-url", url)
 	if code != 0 || out != "login \"Bob\" is unlocked\n" || errs != "" {
 		t.Fatalf("got %d %q %q", code, out, errs)
 	}

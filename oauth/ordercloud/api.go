@@ -34,7 +34,7 @@ func (a *API) allRoutes() []route {
 		securityProfiles{API: a}.routes(), securityProfileAssignments{a}.routes(),
 		messageSenders{API: a}.routes(), messageSenderAssignments{a}.routes(), deliveryConfigs{API: a}.routes(),
 		signingKeys{a}.routes(), auditEvents{a}.routes(), oneTimePasswordRequests{a}.routes(),
-		a.buyerRoutes(), a.supplierRoutes(), a.userRoutes(), me{a}.routes(), forgottenCredentials{a}.routes(),
+		a.buyerRoutes(), a.supplierRoutes(), a.userRoutes(), a.membershipRoutes(), me{a}.routes(), forgottenCredentials{a}.routes(),
 		unsupportedLists{a}.routes(),
 	)
 }

@@ -29,7 +29,7 @@ func TestPeopleAreIsolated(t *testing.T) {
 	foreign := []string{"First-", "@example.com", " Ltd", `"acme"`, `"smith"`, "ada"}
 	before := srv.everybody()
 	tried := 0
-	for _, of := range [][]route{api.buyerRoutes(), api.supplierRoutes(), api.userRoutes()} {
+	for _, of := range [][]route{api.buyerRoutes(), api.supplierRoutes(), api.userRoutes(), api.membershipRoutes()} {
 		for _, r := range of {
 			intruders := []string{"gus", "joe", "public-client"}
 			victim := "ada"

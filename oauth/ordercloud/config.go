@@ -21,6 +21,7 @@ type Config struct {
 	Passwords Passwords
 	Codes     Codes
 	Sessions  *admin.Sessions // of browsers
+	Lockouts  *admin.Lockouts
 
 	// AdmitUsername is asked before a user takes another username, and answers a
 	// *storage.LimitError to one who has tried too many; default: everybody may.
@@ -44,8 +45,8 @@ type Config struct {
 
 // complete sets the defaults, and returns an error if a required field is missing.
 func (c *Config) complete() error {
-	if c.Bearer == nil || c.Rules == nil || c.Tx == nil || c.Sealer == nil || c.Peppers == nil || c.Passwords == nil || c.Codes == nil || c.Sessions == nil {
-		return errors.New("one of Bearer, Rules, Tx, Sealer, Peppers, Passwords, Codes and Sessions is missing")
+	if c.Bearer == nil || c.Rules == nil || c.Tx == nil || c.Sealer == nil || c.Peppers == nil || c.Passwords == nil || c.Codes == nil || c.Sessions == nil || c.Lockouts == nil {
+		return errors.New("one of Bearer, Rules, Tx, Sealer, Peppers, Passwords, Codes, Sessions and Lockouts is missing")
 	}
 	if err := c.Complete(); err != nil {
 		return err

@@ -81,8 +81,9 @@ func newServer(t *testing.T, change ...func(*Config)) *testServer {
 	srv.config = Config{
 		Bearer: srv, Rules: rules, Tx: s, Passwords: passwords, Codes: service, Sealer: srv.sealer, Peppers: peppers,
 		Sessions: &admin.Sessions{Store: s, Rand: rand.Reader, Now: srv.now, Wake: service.Wake},
+		Lockouts: &admin.Lockouts{Store: s, Now: srv.now},
 		Stores: Stores{
-			Clients: s, Secrets: s, Profiles: s, Assignments: s, Accounts: s, Users: s, Logins: s, Senders: s,
+			Clients: s, Secrets: s, Profiles: s, Assignments: s, Accounts: s, Users: s, UserSearch: s, Memberships: s, Consents: s, Logins: s, Senders: s,
 			DeliveryConfigs: s, Records: s, Messages: s, Keys: ring,
 		},
 		Runtime: surface.Runtime{

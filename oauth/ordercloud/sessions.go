@@ -122,7 +122,7 @@ func (a *API) recordSessions(c *call, object, name string) {
 // sessionRoutes returns the operations of administrators on the sessions of a user.
 func (u users) sessionRoutes() []route {
 	list := u.action(http.MethodGet, "/sessions", "ListSessions", "List the sessions in which a user is signed in at a browser")
-	list.Roles, list.Query, list.Answers = append(u.reader[:len(u.reader):len(u.reader)], u.admin...), listParameters(), sessionsShown()
+	list.Roles, list.Query, list.Answers = u.readers(), listParameters(), sessionsShown()
 	list.Refuses = append(list.Refuses, http.StatusBadRequest)
 	one := u.action(http.MethodDelete, "/sessions/{sessionID}", "EndSession", "End one session of a user")
 	all := u.action(http.MethodPost, "/sessions/endall", "EndSessions", "End all sessions of a user")

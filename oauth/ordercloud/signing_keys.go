@@ -26,14 +26,20 @@ func (a signingKeys) routes() []route {
 	shown := map[int]any{http.StatusOK: wire.SigningKey{}}
 	list := operation(http.MethodGet, "", "List", "List the signing keys", read, map[int]any{http.StatusOK: wire.List[wire.SigningKey]{}}, 400)
 	list.Query = listParameters()
-	rotate := operation(http.MethodPost, "/rotate", "Rotate", "Announce a successor of a signing key", admin, shown, 400)
+	rotate := operation(http.MethodPost, "/rotate", "Rotate", "Announce a successor of a signing key", admin, shown, 400, 409)
 	rotate.Body = wire.KeyRotation{}
+	planned := map[int]any{http.StatusOK: wire.KeyPlan{}}
+	planRotate := operation(http.MethodGet, "/rotate/plan", "PlanRotation", "Get what a rotation would do", read, planned, 400, 409)
+	planRotate.Query = []openapi.Parameter{{Name: "alg", About: "JWS algorithm; default the server's"}}
+	planRevoke := operation(http.MethodGet, "/{kid}/revoke/plan", "PlanRevocation", "Get what a revocation would do", read, planned, 404, 409)
 	return []route{
+		{Operation: planRotate, serve: a.planRotate},
+		{Operation: planRevoke, serve: a.planRevoke},
 		{Operation: list, serve: a.list},
 		{Operation: operation(http.MethodGet, "/{kid}", "Get", "Get a signing key", read, shown, 404), serve: a.get},
 		{Operation: rotate, serve: a.rotate},
 		{
-			Operation: operation(http.MethodPost, "/{kid}/revoke", "Revoke", "End a signing key at once", admin, map[int]any{http.StatusNoContent: nil}, 404),
+			Operation: operation(http.MethodPost, "/{kid}/revoke", "Revoke", "End a signing key at once", admin, map[int]any{http.StatusNoContent: nil}, 404, 409),
 			serve:     a.revoke,
 		},
 	}
@@ -92,7 +98,7 @@ func (a signingKeys) rotate(c *call) (surface.Answer, error) {
 	}
 	successor, err := a.cfg.Stores.Keys.Rotate(c.Context(), surface.ValueOr(w.Alg, ""))
 	if err != nil {
-		return surface.Answer{}, err
+		return surface.Answer{}, keyRefusal(err, "")
 	}
 	a.record(c, "signingkey.rotated", "SigningKey/"+successor.KID)
 	return surface.Answer{Status: http.StatusOK, Body: wire.SigningKeyFromInfo(successor)}, nil
@@ -100,13 +106,35 @@ func (a signingKeys) rotate(c *call) (surface.Answer, error) {
 
 func (a signingKeys) revoke(c *call) (surface.Answer, error) {
 	kid := c.PathValue("kid")
-	err := a.cfg.Stores.Keys.Revoke(c.Context(), kid)
-	if errors.Is(err, storage.ErrNotFound) {
-		return surface.Answer{}, notFound("SigningKey", kid)
-	}
-	if err != nil {
-		return surface.Answer{}, err
+	if err := a.cfg.Stores.Keys.Revoke(c.Context(), kid); err != nil {
+		return surface.Answer{}, keyRefusal(err, kid)
 	}
 	a.record(c, "signingkey.revoked", "SigningKey/"+kid)
 	return surface.Answer{Status: http.StatusNoContent}, nil
+}
+
+func (a signingKeys) planRotate(c *call) (surface.Answer, error) {
+	w := wire.KeyRotation{Alg: surface.Optional(c.values.Get("alg"))}
+	if err := w.Validate("").Err(); err != nil {
+		return surface.Answer{}, err
+	}
+	plan, err := a.cfg.Stores.Keys.PlanRotate(c.Context(), surface.ValueOr(w.Alg, ""))
+	return surface.Answer{Status: http.StatusOK, Body: wire.KeyPlanFromPlan(plan)}, keyRefusal(err, "")
+}
+
+func (a signingKeys) planRevoke(c *call) (surface.Answer, error) {
+	kid := c.PathValue("kid")
+	plan, err := a.cfg.Stores.Keys.PlanRevoke(c.Context(), kid)
+	return surface.Answer{Status: http.StatusOK, Body: wire.KeyPlanFromPlan(plan)}, keyRefusal(err, kid)
+}
+
+// keyRefusal returns the refusal for an error of the ring, or the error.
+func keyRefusal(err error, kid string) error {
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return notFound("SigningKey", kid)
+	case errors.Is(err, keys.ErrExternalKey):
+		return refuse(http.StatusConflict, "SigningKey.External", "The key that signs is configured at the server. Only its configuration changes it.")
+	}
+	return err
 }

@@ -20,6 +20,9 @@ type Stores struct {
 	Assignments     AssignmentStore
 	Accounts        surface.AccountStore
 	Users           surface.UserStore
+	UserSearch      UserSearcher
+	Memberships     MembershipStore
+	Consents        ConsentStore
 	Logins          LoginStore
 	Senders         SenderStore
 	DeliveryConfigs DeliveryConfigStore
@@ -30,7 +33,7 @@ type Stores struct {
 
 func (s Stores) complete() error {
 	for _, required := range []any{
-		s.Clients, s.Secrets, s.Profiles, s.Assignments, s.Accounts, s.Users, s.Logins, s.Senders,
+		s.Clients, s.Secrets, s.Profiles, s.Assignments, s.Accounts, s.Users, s.UserSearch, s.Memberships, s.Consents, s.Logins, s.Senders,
 		s.DeliveryConfigs, s.Records, s.Messages, s.Keys,
 	} {
 		if required == nil {
@@ -84,8 +87,27 @@ type LoginStore interface {
 	// Principal returns all that there is to know of a login by its name; Known
 	// reports whether there is one.
 	Principal(ctx context.Context, key storage.LoginKey) (storage.Principal, error)
-	Unlock(ctx context.Context, loginID string, now time.Time) error
 	RevokeUserTokens(ctx context.Context, userUID string, now time.Time) error
+}
+
+// UserSearcher finds users of all companies.
+type UserSearcher interface {
+	SearchUsers(ctx context.Context, find storage.UserSearch) (storage.Page[storage.UserLogin], error)
+}
+
+// MembershipStore keeps the memberships of users in accounts.
+type MembershipStore interface {
+	ListMemberships(ctx context.Context, scope storage.MembershipScope, q storage.Query) (storage.Page[storage.MembershipDetail], error)
+	MembershipByID(ctx context.Context, id string) (storage.MembershipDetail, error)
+	PutMembership(ctx context.Context, m storage.Membership) (storage.Membership, error)
+	DeleteMembership(ctx context.Context, accountUID, userUID string) error
+}
+
+// ConsentStore keeps what users allowed third-party clients.
+type ConsentStore interface {
+	Consents(ctx context.Context, userUID string, limit int) ([]storage.Consent, error)
+	// EndConsent deletes a consent with the tokens that the client got by it.
+	EndConsent(ctx context.Context, userUID, clientID string, now time.Time) error
 }
 
 // SenderStore keeps message senders.
@@ -114,6 +136,9 @@ type KeyRing interface {
 	List(ctx context.Context) ([]keys.KeyInfo, error)
 	Rotate(ctx context.Context, alg string) (keys.KeyInfo, error)
 	Revoke(ctx context.Context, kid string) error
+	// PlanRotate and PlanRevoke return what these would do.
+	PlanRotate(ctx context.Context, alg string) (keys.Plan, error)
+	PlanRevoke(ctx context.Context, kid string) (keys.Plan, error)
 }
 
 // Transactor runs fn in one transaction; *gormstore.Store is one.

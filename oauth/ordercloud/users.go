@@ -3,6 +3,7 @@ package ordercloud
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"latchkey/oauth/openapi"
@@ -42,7 +43,7 @@ func (a *API) userRoutes() []route {
 	}, storage.Buyer}}
 	list := newCollection(everyBuyer.described(), everyBuyer).listRoute()
 	list.Summary, list.Query = "List the users of all buyers", append(list.Query, groupParameter())
-	return append(all, list)
+	return append(all, list, userSearch{a}.route())
 }
 
 // described adds what the users of all kinds have in common.
@@ -56,8 +57,8 @@ func (u users) described() kind {
 }
 
 func (u users) routes() []route {
-	all := append(newCollection(u.described(), u).routes(), u.unlockRoute(), u.tokensRoute())
-	all = append(all, u.sessionRoutes()...)
+	all := append(newCollection(u.described(), u).routes(), u.lockoutRoute(), u.unlockRoute(), u.tokensRoute())
+	all = append(all, slices.Concat(u.sessionRoutes(), u.consentRoutes(), u.messageRoutes())...)
 	for i := range all {
 		if r := &all[i]; r.Method == http.MethodGet && r.Path == u.path && u.of != storage.Admin {
 			r.Query = append(r.Query, groupParameter())
@@ -90,16 +91,26 @@ func (u usersOfAllBuyers) list(c *call, q storage.Query) (storage.Page[person], 
 	return storage.WithItems(found, people), err
 }
 
+// lockoutRoute shows why a user is locked, for which addresses and until when.
+func (u users) lockoutRoute() route {
+	o := u.action(http.MethodGet, "/lockout", "GetLockout", "Get what is locked for a user, and until when")
+	o.Roles, o.Answers = u.readers(), map[int]any{http.StatusOK: wire.UserLockout{}}
+	return route{Operation: o, who: u.who, serve: func(c *call) (surface.Answer, error) {
+		p, err := u.existing(c)
+		if err != nil {
+			return surface.Answer{}, err
+		}
+		all, err := u.cfg.Lockouts.OfUser(c.Context(), p.User.UID)
+		return surface.Answer{Status: http.StatusOK, Body: wire.UserLockoutFromRecords(all, u.cfg.Now())}, err
+	}}
+}
+
 // unlockRoute forgets a user's failed sign-ins. Whatever the body is, the
 // vendor's clients send one or none.
 func (u users) unlockRoute() route {
 	o := u.action(http.MethodPost, "/unlock", "Unlock", "Forget a user's failed sign-ins")
 	return route{Operation: o, who: u.who, serve: u.act("unlocked", func(c *call, p person) error {
-		logins, err := u.cfg.Stores.Logins.LoginsOfUser(c.Context(), p.User.UID)
-		for _, l := range logins {
-			err = errors.Join(err, u.cfg.Stores.Logins.Unlock(c.Context(), l.ID, u.cfg.Now().UTC()))
-		}
-		return err
+		return u.cfg.Lockouts.UnlockUser(c.Context(), p.User.UID)
 	})}
 }
 

@@ -112,10 +112,11 @@ func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
 		Bearer: with.endpoints.Tokens(), Rules: rules,
 		Stores: ordercloud.Stores{
 			Clients: a.Store, Secrets: a.Store, Profiles: a.Store, Assignments: a.Store, Accounts: a.Store,
-			Users: a.Store, Logins: a.Store, Senders: a.Store, DeliveryConfigs: a.Store, Records: a.Store, Messages: a.Store, Keys: a.Ring,
+			Users: a.Store, UserSearch: a.Store, Memberships: a.Store, Consents: a.Store, Logins: a.Store, Senders: a.Store,
+			DeliveryConfigs: a.Store, Records: a.Store, Messages: a.Store, Keys: a.Ring,
 		},
 		Tx: a.Store, Passwords: with.passwords, Codes: with.codes, Sessions: with.sessions, AdmitUsername: with.usernames.TakeFor,
-		RenewalOrigins: toStrings(a.Settings.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.Settings),
+		Lockouts: &admin.Lockouts{Store: a.Store, Now: a.Now}, RenewalOrigins: toStrings(a.Settings.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.Settings),
 		Sealer: a.Sealer, Peppers: a.Peppers, Wake: s.worker.Wake,
 		Runtime: s.runtime(),
 	})

@@ -152,10 +152,7 @@ func (s *Store) EndSession(ctx context.Context, logout storage.CodeRequest) (end
 func (s *Store) Consent(ctx context.Context, userUID, clientID string) (storage.Consent, error) {
 	row, err := get[consentRow](ctx, s, "consent",
 		"SELECT user_uid, client_id, scope, granted_at FROM consents WHERE user_uid = ? AND client_id = ?", userUID, clientID)
-	if err != nil {
-		return storage.Consent{}, err
-	}
-	return storage.Consent{UserUID: row.UserUID, ClientID: row.ClientID, Scope: list(row.Scope), GrantedAt: instant(row.GrantedAt)}, nil
+	return row.record(), err
 }
 
 // PutConsent stores what a user allowed a client, in place of what the user allowed it
@@ -176,3 +173,44 @@ type consentRow struct {
 }
 
 func (*consentRow) TableName() string { return "consents" }
+
+// Consents reads what a user allowed third-party clients, by client, up to limit.
+func (s *Store) Consents(ctx context.Context, userUID string, limit int) ([]storage.Consent, error) {
+	rows, err := query[consentRow](ctx, s, "consents of user",
+		"SELECT user_uid, client_id, scope, granted_at FROM consents WHERE user_uid = ? ORDER BY client_id LIMIT CAST(? AS BIGINT)", userUID, limit)
+	return recordsOf(rows, (*consentRow).record), err
+}
+
+// EndConsent deletes what a user allowed a client, and ends the client's authorization codes
+// and token families that began at a browser, at the time now. It returns
+// storage.ErrNotFound if there is no such consent.
+//
+// It ends the codes first: a code that is redeemed meanwhile comes before, so that its
+// family is found, or is refused. Statements of one transaction see what was committed
+// before each of them.
+func (s *Store) EndConsent(ctx context.Context, userUID, clientID string, now time.Time) error {
+	const what = "end consent"
+	return s.InTx(ctx, func(ctx context.Context) error {
+		n, err := s.exec(ctx, what, "DELETE FROM consents WHERE user_uid = ? AND client_id = ?", userUID, clientID)
+		if err == nil && n == 0 {
+			err = s.wrap(ctx, what, storage.ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
+		at := micros(now)
+		return s.each(ctx, what,
+			statement{
+				sql:  "UPDATE authorizations SET expires_at = ? WHERE expires_at > ? AND user_uid = ? AND client_id = ? AND used_at = 0",
+				args: []any{at, at, userUID, clientID},
+			},
+			statement{
+				sql:  "UPDATE families SET revoked_at = ? WHERE user_uid = ? AND client_id = ? AND session_id <> '' AND revoked_at = 0",
+				args: []any{at, userUID, clientID},
+			})
+	})
+}
+
+func (r *consentRow) record() storage.Consent {
+	return storage.Consent{UserUID: r.UserUID, ClientID: r.ClientID, Scope: list(r.Scope), GrantedAt: instant(r.GrantedAt)}
+}

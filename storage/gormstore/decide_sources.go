@@ -1,6 +1,7 @@
 package gormstore
 
 import (
+	"context"
 	"strconv"
 
 	"latchkey/storage"
@@ -16,6 +17,16 @@ type sourceRow struct {
 
 func (r *sourceRow) record() storage.Source {
 	return storage.Source{ID: r.ID, Address: r.Address, SeenAt: instant(r.SeenAt)}
+}
+
+// Sources reads the addresses that are known for a login, each with its own failures, those
+// that were used last first.
+func (s *Store) Sources(ctx context.Context, loginID string) ([]storage.SourceState, error) {
+	rows, err := query[sourceRow](ctx, s, "sources of login",
+		"SELECT "+columnsOf[sourceRow](&s.rows).list()+" FROM login_sources WHERE login_id = ? ORDER BY seen_at DESC, id", loginID)
+	return recordsOf(rows, func(r *sourceRow) storage.SourceState {
+		return storage.SourceState{Source: r.record(), Counter: r.Counter.record()}
+	}), err
 }
 
 // anySource joins one that is not locked at a time, its only parameter.

@@ -180,10 +180,19 @@ func compareText(d dialect, text statement, indexed bool, t storage.Test) (state
 	case storage.OpLike:
 		return d.like(text, t.Value), nil
 	case storage.OpLikeFold:
+		same := d.like(folded, fold(t.Value))
 		if !isASCII(t.Value) {
-			return d.likeAny(text, eachCase(t.Value, true)), nil
+			same = d.likeAny(text, eachCase(t.Value, true))
 		}
-		return d.like(folded, fold(t.Value)), nil
+		begin := beginning(t.Value)
+		if !indexed || begin == "" {
+			return same, nil
+		}
+		within := []statement{folded.with(" >= ?", begin), folded.with(" < ?", following(begin))}
+		if fold(t.Value) != begin+"*" {
+			within = append(within, same)
+		}
+		return combine(" AND ", within), nil
 	case storage.OpEmpty:
 		return text.with(" = ''"), nil
 	case storage.OpLess, storage.OpLessOrEqual, storage.OpGreater, storage.OpGreaterOrEqual:
@@ -201,6 +210,26 @@ func fold(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// beginning returns the text, folded, with which every match of a pattern begins, as far
+// as it is of ASCII. Letters beyond ASCII that fold to ASCII, such as the Kelvin sign, match
+// in patterns with such letters only.
+func beginning(pattern string) string {
+	ends := func(r rune) bool { return r == '*' || r >= utf8.RuneSelf-1 }
+	if !isASCII(pattern) {
+		ends = func(r rune) bool { return r == '*' || r >= utf8.RuneSelf-1 || strings.ContainsRune("KkSs", r) }
+	}
+	if i := strings.IndexFunc(pattern, ends); i >= 0 {
+		pattern = pattern[:i]
+	}
+	return fold(pattern)
+}
+
+// following returns the first text of ASCII after all that begin with the text.
+func following(text string) string {
+	last := len(text) - 1
+	return text[:last] + string(rune(text[last]+1))
 }
 
 func isASCII(text string) bool {

@@ -1,6 +1,7 @@
 package gormstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -30,6 +31,8 @@ type listing struct {
 	fields fields
 	key    []storage.Order // the order of a query without a Sort
 	tie    columns         // columns whose values no two records share
+
+	exactTotal int // up to how many records are counted; 0: as many as in other lists
 }
 
 // paging is a query of a listing in SQL.
@@ -181,17 +184,18 @@ func (p *paging) total(ctx context.Context, s *Store, q storage.Query) (total in
 	if p.joined {
 		joins = p.joins
 	}
+	exact := cmp.Or(p.exactTotal, s.exactTotal)
 	counted := statement{p.running(p.counted), p.counted.args}
-	if q.Offset+q.Limit > s.exactTotal {
+	if q.Offset+q.Limit > exact {
 		total, err = get[int](ctx, s, "count", "SELECT count(*) FROM "+p.table+joins+counted.sql, counted.args...)
 		return total, false, err
 	}
-	total, err = get[int](ctx, s, "count", fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s LIMIT %d) counted", p.table+joins+counted.sql, s.exactTotal+1), counted.args...)
-	if err != nil || total <= s.exactTotal {
+	total, err = get[int](ctx, s, "count", fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s LIMIT %d) counted", p.table+joins+counted.sql, exact+1), counted.args...)
+	if err != nil || total <= exact {
 		return total, false, err
 	}
 	total, err = s.dialect.estimate(ctx, s, p.table, joins, counted)
-	return max(total, s.exactTotal+1), true, err
+	return max(total, exact+1), true, err
 }
 
 // selection names the columns of the row type. A list of several tables has row

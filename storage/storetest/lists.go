@@ -16,20 +16,21 @@ import (
 
 func testLists(t *testing.T, fresh func(*testing.T) Database) {
 	cases{
-		"filters select the matching records":       testFilters,
-		"every field sorts, with and without pages": testSorts,
-		"scopes exclude other records":              testScopes,
-		"records are complete":                      testListed,
-		"conditions combine":                        testConditions,
-		"XP can be searched":                        testXP,
-		"case is ignored for all letters":           testFoldedLetters,
-		"unreadable XP does not break lists":        testHostileXP,
-		"XP can be sorted by":                       testXPSort,
-		"page keys survive changes":                 testPageKeys,
-		"invalid queries are refused":               testBadQueries,
-		"the most expensive query":                  testLargeQuery,
-		"a transaction lists its own writes":        testListInTx,
-		"an empty list":                             testEmptyList,
+		"filters select the matching records":        testFilters,
+		"every field sorts, with and without pages":  testSorts,
+		"scopes exclude other records":               testScopes,
+		"records are complete":                       testListed,
+		"conditions combine":                         testConditions,
+		"XP can be searched":                         testXP,
+		"case is ignored for all letters":            testFoldedLetters,
+		"users are found by what a name begins with": testSearchUsers,
+		"unreadable XP does not break lists":         testHostileXP,
+		"XP can be sorted by":                        testXPSort,
+		"page keys survive changes":                  testPageKeys,
+		"invalid queries are refused":                testBadQueries,
+		"the most expensive query":                   testLargeQuery,
+		"a transaction lists its own writes":         testListInTx,
+		"an empty list":                              testEmptyList,
 	}.run(t, fresh)
 }
 
@@ -454,4 +455,72 @@ func testEmptyList(t *testing.T, w *fixture) {
 	past := must(w.store.ListUsers(w.ctx, storage.UserScope{}, storage.Query{Offset: 1 << 40, Limit: 10}))(t)
 	equal(t, past.Total, 1)
 	equal(t, len(past.Items), 0)
+}
+
+// testSearchUsers compares searches, page by page, with what they must find.
+func testSearchUsers(t *testing.T, w *fixture) {
+	add := func(id string, kind storage.UserKind, account, lastName, email string, usernames ...string) {
+		t.Helper()
+		must(w.store.PutUser(w.ctx, storage.User{
+			UID: "u_" + id, RealmID: storage.DefaultRealmID, Kind: kind, AccountUID: account, ID: id, LastName: lastName, Email: email, Active: true,
+		}))(t)
+		for i, name := range usernames {
+			profile := []string{storage.DefaultProfileID, "p2"}[i]
+			must(w.store.PutLogin(w.ctx, storage.Login{
+				ID: "l_" + name + profile, ProfileID: profile, Username: name, UsernameKey: strings.ToLower(name), UserUID: "u_" + id, Active: true,
+			}))(t)
+		}
+	}
+	must(w.store.PutPasswordProfile(w.ctx, storage.PasswordProfile{ID: "p2", RealmID: storage.DefaultRealmID, Name: "p2"}))(t)
+	must(w.store.PutAccount(w.ctx, storage.Account{UID: "acc_s", RealmID: storage.DefaultRealmID, Kind: storage.Supplier, ID: "s", Active: true}))(t)
+	add("1", storage.Buyer, "acc_1", "Mill", "Zoe@example.com", "Mia", "mia.2")
+	add("2", storage.Supplier, "acc_s", "MILLER", "mia@example.com", "kim_%")
+	add("3", storage.Admin, "", "Müller", "MIA@example.org", "Miá")
+	add("4", storage.Buyer, "acc_1", "Miller", "x@example.com")
+	add("5", storage.Buyer, "acc_1", "Mil*", "y@example.com", "mi")
+	add("6", storage.Buyer, "acc_1", "\u212aim", "", "\u212aim")
+	all := []storage.UserKind{storage.Buyer, storage.Supplier, storage.Admin}
+	for _, test := range []struct {
+		field, prefix string
+		kinds         []storage.UserKind
+		want          string
+	}{
+		{"Username", "MI", all, "mi Mia mia.2 Mi\u00e1"}, {"Username", "mia", all, "Mia mia.2"}, {"Username", "mi\u00c1", all, "Mi\u00e1"},
+		{"Username", "kim_", all, "kim_%"}, {"Username", "kim%", all, ""}, {"Username", "K", all, "kim_%"}, {"Username", "K*%", all, "kim_%"},
+		{"Username", "m", []storage.UserKind{storage.Admin}, "Mi\u00e1"}, {"Username", "m", nil, ""}, {"Username", "zz", all, ""},
+		{"Email", "mia@", all, "kim_% Mi\u00e1"}, {"Email", "MIA@EXAMPLE.C", all, "kim_%"}, {"Email", "x@", all, "-4"},
+		{"LastName", "mill", all, "Mia kim_% -4"}, {"LastName", "mil*r", all, "kim_% -4"}, {"LastName", "M\u00dc", all, "Mi\u00e1"},
+		{"LastName", "mill", []storage.UserKind{storage.Supplier, storage.Admin}, "kim_%"},
+	} {
+		for _, limit := range []int{1, 2, 100} {
+			find := storage.UserSearch{RealmID: storage.DefaultRealmID, Kinds: test.kinds, Field: test.field, Prefix: test.prefix, Limit: limit}
+			var got []string
+			for {
+				page := must(w.store.SearchUsers(w.ctx, find))(t)
+				if page.Total != len(strings.Fields(test.want)) {
+					t.Errorf("%s %q: total %d", test.field, test.prefix, page.Total)
+				}
+				for _, u := range page.Items {
+					name := u.Login.Username
+					if name == "" {
+						name = "-" + u.User.ID
+					}
+					got = append(got, name)
+				}
+				if find.After = page.Next; find.After == "" {
+					break
+				}
+			}
+			if strings.Join(got, " ") != test.want {
+				t.Errorf("%s %q of %v, %d at a time: %q, want %q", test.field, test.prefix, test.kinds, limit, got, test.want)
+			}
+		}
+	}
+	found := must(w.store.SearchUsers(w.ctx, storage.UserSearch{RealmID: storage.DefaultRealmID, Kinds: all, Field: "Username", Prefix: "bob", Limit: 1}))(t)
+	equal(t, found.Items, []storage.UserLogin{{User: w.user, Login: w.login}})
+	everybody := storage.UserSearch{RealmID: storage.DefaultRealmID, Kinds: all, Field: "Username", Limit: 1}
+	everybody.After = must(w.store.SearchUsers(w.ctx, everybody))(t).Next
+	everybody.Prefix = "m"
+	fails(w.store.SearchUsers(w.ctx, everybody))(t, storage.ErrQuery)
+	fails(w.store.SearchUsers(w.ctx, storage.UserSearch{Field: "PasswordHash", Limit: 1}))(t, storage.ErrQuery)
 }

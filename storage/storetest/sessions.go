@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -22,6 +23,8 @@ func testSessions(t *testing.T, fresh func(*testing.T) Database) {
 		"a session has the current state of its user": testSessionUser,
 		"ended sessions are swept":                    testSessionsSwept,
 		"consents are replaced":                       testConsent,
+		"the end of a consent ends its tokens":        testEndConsent,
+		"a redemption or the end of its consent":      raceAuthorizationAndEndConsent,
 		"sessions and consents end with their user":   testSessionsDeleted,
 	}.run(t, fresh)
 }
@@ -287,4 +290,61 @@ func testSessionsDeleted(t *testing.T, w *fixture) {
 	check(t, w.store.DeleteUser(w.ctx, w.user.UID, 0))
 	fails(w.store.Consent(w.ctx, w.user.UID, "other"))(t, storage.ErrNotFound)
 	fails(w.store.Session(w.ctx, "s1"))(t, storage.ErrNotFound)
+}
+
+func testEndConsent(t *testing.T, w *fixture) {
+	eve, _ := w.addUser("eve", "")
+	allowed := storage.Consent{UserUID: w.user.UID, ClientID: "web", Scope: []string{"openid"}, GrantedAt: w.now}
+	other := storage.Consent{UserUID: w.user.UID, ClientID: "app", GrantedAt: w.now}
+	foreign := storage.Consent{UserUID: eve.UID, ClientID: "web", GrantedAt: w.now}
+	for _, c := range []storage.Consent{allowed, other, foreign} {
+		check(t, w.store.PutConsent(w.ctx, c))
+	}
+	equal(t, must(w.store.Consents(w.ctx, w.user.UID, 10))(t), []storage.Consent{other, allowed})
+	equal(t, must(w.store.Consents(w.ctx, w.user.UID, 1))(t), []storage.Consent{other})
+
+	w.beginSession(w.session("s1"), "redeemed")
+	w.beginSession(w.session("s2"), "outstanding")
+	check(t, w.redeemAuthorization(w.store, "redeemed", "s1", "browser", w.now))
+	w.begin("without a session")
+	check(t, w.store.EndConsent(w.ctx, w.user.UID, "web", w.now.Add(time.Second)))
+
+	later := w.now.Add(time.Second)
+	equal(t, must(w.store.Family(w.ctx, "browser"))(t).Family.RevokedAt, later)
+	equal(t, must(w.store.Family(w.ctx, "without a session"))(t).Family.RevokedAt, time.Time{})
+	wantErr(t, w.redeemAuthorization(w.store, "outstanding", "s2", "late", later), storage.ErrRefused)
+	equal(t, w.isLive("s1"), true)
+	equal(t, must(w.store.Consents(w.ctx, w.user.UID, 10))(t), []storage.Consent{other})
+	equal(t, must(w.store.Consents(w.ctx, eve.UID, 10))(t), []storage.Consent{foreign})
+	wantErr(t, w.store.EndConsent(w.ctx, w.user.UID, "web", later), storage.ErrNotFound)
+
+	// Tokens of another client, and those by a later consent, go on.
+	check(t, w.store.PutConsent(w.ctx, allowed))
+	w.beginSession(w.session("s3"), "again")
+	check(t, w.redeemAuthorization(w.store, "again", "s3", "again", w.now))
+	check(t, w.store.EndConsent(w.ctx, w.user.UID, "app", later))
+	equal(t, must(w.store.Family(w.ctx, "again"))(t).Family.RevokedAt, time.Time{})
+}
+
+func raceAuthorizationAndEndConsent(t *testing.T, w *fixture) {
+	replica := w.replicas()
+	for round := range 60 {
+		session, code, family := fmt.Sprint("s", round), fmt.Sprint("a", round), fmt.Sprint("f", round)
+		w.beginSession(w.session(session), code)
+		check(t, w.store.PutConsent(w.ctx, storage.Consent{UserUID: w.user.UID, ClientID: "web", GrantedAt: w.now}))
+		errs := concurrently(2, func(i int) error {
+			if i == 0 {
+				return replica(i+round).EndConsent(w.ctx, w.user.UID, "web", w.now)
+			}
+			return w.redeemAuthorization(replica(i+round), code, session, family, w.now)
+		})
+		check(t, errs[0])
+		state, err := w.store.Family(w.ctx, family)
+		switch {
+		case errs[1] == nil && (err != nil || state.Family.RevokedAt.IsZero()):
+			t.Fatalf("round %d: a family goes on without its consent (%v)", round, err)
+		case errs[1] != nil && !(errors.Is(errs[1], storage.ErrRefused) && errors.Is(err, storage.ErrNotFound)):
+			t.Fatalf("round %d: %v, its family: %v", round, errs[1], err)
+		}
+	}
 }

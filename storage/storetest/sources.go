@@ -27,6 +27,7 @@ func testSources(t *testing.T, fresh func(*testing.T) Database) {
 		"a source of another login is unknown":                   testForeignSource,
 		"a session has the lock of its source":                   testSessionSource,
 		"recipients are read with a source that is not locked":   testMailSource,
+		"the known sources of a login are listed":                testListSources,
 		"an unlock clears every counter":                         testUnlockSources,
 		"a password reset clears every counter":                  testRenewSources,
 		"a password reset has the lock of its source":            testRenewFromSource,
@@ -350,4 +351,15 @@ func testForeignSource(t *testing.T, w *fixture) {
 	check(t, w.store.RecordFailure(w.ctx, p, locked(w.now, w.now.Add(day)), nil))
 	key := storage.LoginKey{ProfileID: storage.DefaultProfileID, UsernameKey: "eve", Source: home}
 	equal(t, must(w.store.Principal(w.ctx, key))(t).Lockout.Source, storage.Counter{})
+}
+
+func testListSources(t *testing.T, w *fixture) {
+	equal(t, len(must(w.store.Sources(w.ctx, w.login.ID))(t)), 0)
+	w.addSources(home, away)
+	counter := storage.Counter{Failures: 2, LastFailureAt: w.now, LockedUntil: w.now.Add(time.Hour)}
+	w.failed(home, storage.Lockout{Failures: 2, LastFailureAt: w.now, Source: counter})
+	equal(t, must(w.store.Sources(w.ctx, w.login.ID))(t), []storage.SourceState{
+		{Source: source(away, w.now.Add(time.Second))}, {Source: source(home, w.now), Counter: counter},
+	})
+	equal(t, len(must(w.store.Sources(w.ctx, "lgn_other"))(t)), 0)
 }

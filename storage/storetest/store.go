@@ -93,6 +93,7 @@ type Logins interface {
 	PutLogin(ctx context.Context, l storage.Login) (storage.Login, error)
 	SetPassword(ctx context.Context, loginID, hash string, now time.Time, endSessions bool) error
 	Unlock(ctx context.Context, loginID string, now time.Time) error
+	Sources(ctx context.Context, loginID string) ([]storage.SourceState, error)
 }
 
 // Senders stores message senders.
@@ -121,6 +122,8 @@ type Sessions interface {
 	RedeemAuthorization(ctx context.Context, use storage.AuthorizationUse) error
 	Consent(ctx context.Context, userUID, clientID string) (storage.Consent, error)
 	PutConsent(ctx context.Context, c storage.Consent) error
+	Consents(ctx context.Context, userUID string, limit int) ([]storage.Consent, error)
+	EndConsent(ctx context.Context, userUID, clientID string, now time.Time) error
 }
 
 // Families stores refresh token families.

@@ -31,6 +31,7 @@ type ConfigurationLists interface {
 type PeopleLists interface {
 	ListAccounts(ctx context.Context, realmID string, kind storage.UserKind, q storage.Query) (storage.Page[storage.Account], error)
 	ListUsers(ctx context.Context, scope storage.UserScope, q storage.Query) (storage.Page[storage.UserLogin], error)
+	SearchUsers(ctx context.Context, find storage.UserSearch) (storage.Page[storage.UserLogin], error)
 	ListLogins(ctx context.Context, userUID string, q storage.Query) (storage.Page[storage.Login], error)
 	ListMemberships(ctx context.Context, scope storage.MembershipScope, q storage.Query) (storage.Page[storage.MembershipDetail], error)
 	ListNonMembers(ctx context.Context, realmID, accountUID string, q storage.Query) (storage.Page[storage.User], error)

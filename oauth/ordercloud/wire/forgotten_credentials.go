@@ -60,3 +60,16 @@ func (c *check) newPassword(field, value string) {
 	}
 	c.secret(field, &value, "")
 }
+
+// UserCodeRequest asks for a one-time password for the user in the path. The resource is
+// Latchkey's own.
+type UserCodeRequest struct {
+	ClientID string // through which the user is going to sign in
+}
+
+// Validate returns every fault of the request, as found at path.
+func (r UserCodeRequest) Validate(path string) Faults {
+	c := check{path: path}
+	c.required("ClientID", r.ClientID)
+	return c.faults
+}

@@ -19,6 +19,7 @@ type SigningKey struct {
 	RetiresAt   *time.Time // null: no successor is announced
 	GoneAt      *time.Time // null: no successor is announced
 	RevokedAt   *time.Time
+	External    bool `json:",omitempty"` // configured at the server, which cannot change it
 }
 
 // KeyRotation asks for a successor of a signing key.
@@ -26,11 +27,33 @@ type KeyRotation struct {
 	Alg *string // JWS algorithm; default the server's
 }
 
+// KeyPlan is what a rotation or a revocation would do now.
+type KeyPlan struct {
+	Alg       *string      // null: nothing would change
+	IsNew     bool         // the successor does not exist yet, and has no ID
+	Successor *SigningKey  // that would sign, in its state after the change
+	Changed   []SigningKey // other keys that would change, likewise
+}
+
+// KeyPlanFromPlan returns the plan as it is shown to administrators.
+func KeyPlanFromPlan(p keys.Plan) KeyPlan {
+	w := KeyPlan{Changed: []SigningKey{}}
+	if p.Alg == "" {
+		return w
+	}
+	successor := SigningKeyFromInfo(p.Successor)
+	w.Alg, w.IsNew, w.Successor = &p.Alg, p.IsNew, &successor
+	for _, k := range p.Changed {
+		w.Changed = append(w.Changed, SigningKeyFromInfo(k))
+	}
+	return w
+}
+
 // SigningKeyFromInfo returns the key as it is shown to administrators.
 func SigningKeyFromInfo(k keys.KeyInfo) SigningKey {
 	return SigningKey{
 		ID: k.KID, Alg: k.Alg, State: string(k.State), CreatedAt: k.CreatedAt, ActivatesAt: k.ActivatesAt,
-		RetiresAt: surface.Optional(k.RetiresAt), GoneAt: surface.Optional(k.GoneAt), RevokedAt: surface.Optional(k.RevokedAt),
+		RetiresAt: surface.Optional(k.RetiresAt), GoneAt: surface.Optional(k.GoneAt), RevokedAt: surface.Optional(k.RevokedAt), External: k.External,
 	}
 }
 

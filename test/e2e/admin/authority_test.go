@@ -33,6 +33,8 @@ func grantsNothing() map[string]string {
 			buyers.Create buyers.Save buyers.Patch buyers.Delete suppliers.Create suppliers.Save suppliers.Patch suppliers.Delete
 			buyers.users.Create buyers.users.Save buyers.users.Patch buyers.users.Delete buyers.users.Unlock buyers.users.RevokeTokens
 			buyers.users.EndSession buyers.users.EndSessions suppliers.users.EndSession suppliers.users.EndSessions
+			buyers.users.EndConsent suppliers.users.EndConsent buyers.users.SendOneTimePassword suppliers.users.SendOneTimePassword
+			buyers.users.SendInvitation suppliers.users.SendInvitation
 			suppliers.users.Create suppliers.users.Save suppliers.users.Patch suppliers.users.Delete suppliers.users.Unlock suppliers.users.RevokeTokens
 			Accounts.Create Accounts.Update Accounts.Delete UserAuthenticationInfo.Create`,
 		"account members only, whom the seller side manages":  "AccountAuthenticationSettings.Update AccountMembershipSettings.Update AccountMembers.Update",
@@ -58,7 +60,7 @@ type fullAccessRecords struct {
 	*kit.OrderCloud
 	secretOf                         map[string]string // a secret's ID by the client's
 	staffProfile, bossUID, bossLogin string
-	account, membership              string
+	account, membership, annexed     string
 }
 
 const plantedSecret = "planted-secret-planted-secret-planted"
@@ -70,6 +72,8 @@ func newGuarded(t *testing.T, m *kit.OrderCloud) *fullAccessRecords {
 	g.staffProfile, _ = at(t, m.Do(t, 201, "POST", kit.RealmPath+"/password-profiles", `{"data":{"type":"password_profile","name":"Staff"}}`), "data", "id").(string)
 	for _, made := range [][2]string{
 		{"/v1/buyers", `{"ID":"acme","Name":"Acme"}`},
+		{"/v1/buyers", `{"ID":"annex","Name":"Annex"}`},
+		{"/v1/buyers", `{"ID":"outlet","Name":"Outlet"}`},
 		{"/v1/suppliers", `{"ID":"depot","Name":"Depot"}`},
 		{"/v1/buyers/acme/users", `{"ID":"ann","Username":"ann","Email":"ann@example.com"}`},
 		{"/v1/adminusers", `{"ID":"boss","Username":"boss","Email":"boss@example.com"}`},
@@ -124,6 +128,7 @@ func (g *fullAccessRecords) makeMember(t *testing.T) {
 	g.account, _ = at(t, g.Do(t, 201, "POST", "/v2/accounts", `{"data":{"type":"account","name":"Club","legal_name":"Club"}}`), "data", "id").(string)
 	g.membership, _ = at(t, g.Do(t, 201, "POST", "/v2/accounts/"+g.account+"/account-memberships",
 		`{"data":{"type":"account_membership","account_member_id":"`+ann+`","roles":["FullAccess"]}}`), "data", "id").(string)
+	g.annexed = g.Do(t, 201, "POST", "/v1/buyers/acme/users/ann/memberships", `{"CompanyID":"annex","Roles":["FullAccess"]}`).Field("ID")
 	g.WithApp(func(ctx context.Context, a *server.App) error {
 		boss, err := a.Store.User(ctx, storage.DefaultRealmID, storage.Admin, "", "boss")
 		if err != nil {
@@ -140,7 +145,7 @@ func (g *fullAccessRecords) makeMember(t *testing.T) {
 // attempts are changes of everything that takes FullAccess, in an order in which
 // somebody who may can make all of them.
 func (g *fullAccessRecords) attempts() []escalation {
-	return slices.Concat(g.clientAttempts(), g.profileAttempts(), g.senderAttempts(), g.userAttempts(), g.v2Attempts())
+	return slices.Concat(g.clientAttempts(), g.profileAttempts(), g.senderAttempts(), g.userAttempts(), g.membershipAttempts(), g.v2Attempts())
 }
 
 func (g *fullAccessRecords) clientAttempts() []escalation {
@@ -259,7 +264,22 @@ func (g *fullAccessRecords) userAttempts() []escalation {
 		{operation: "adminusers.RevokeTokens", path: path + "/boss/tokens"},
 		{operation: "adminusers.EndSessions", path: path + "/boss/sessions/endall"},
 		{operation: "adminusers.EndSession", path: path + "/boss/sessions/none", unknown: true},
+		{operation: "adminusers.EndConsent", path: path + "/boss/consents/none", unknown: true},
+		{operation: "adminusers.SendOneTimePassword", path: path + "/boss/onetimepassword", body: `{"ClientID":"desk"}`, unknown: true}, // no sender is left
+		{operation: "adminusers.SendInvitation", path: path + "/boss/invitation", unknown: true},
 		{operation: "adminusers.Delete", path: path + "/chief", refusal: 403},
+	}
+}
+
+func (g *fullAccessRecords) membershipAttempts() []escalation {
+	const path = "/v1/buyers/acme/users/ann/memberships"
+	return []escalation{
+		{operation: "buyers.users.memberships.Create", path: path, body: `{"CompanyID":"outlet","Roles":["FullAccess"]}`},
+		{operation: "buyers.users.memberships.Patch", path: path + "/" + g.annexed, body: `{"Roles":["BuyerAdmin"]}`},
+		{operation: "buyers.users.memberships.Patch", path: path + "/" + g.annexed, body: `{"Roles":["FullAccess","BuyerAdmin"]}`},
+		{operation: "buyers.users.memberships.Save", path: path + "/" + g.annexed, body: `{"Roles":[]}`},
+		{operation: "buyers.users.memberships.Save", path: path + "/" + g.annexed, body: `{"Roles":["Vault"]}`},
+		{operation: "buyers.users.memberships.Delete", path: path + "/" + g.annexed},
 	}
 }
 
@@ -393,6 +413,7 @@ func (g *fullAccessRecords) state(t *testing.T) map[string]string {
 		"/v1/securityprofiles/all", "/v1/securityprofiles/strict", "/v1/securityprofiles/strict-boss", "/v1/securityprofiles/every-admin",
 		"/v1/securityprofiles/assignments", "/v1/messagesenders", "/v1/messagesenders/assignments", "/v1/integrations/deliveryconfig/hook",
 		"/v1/adminusers", kit.RealmPath, kit.RealmPath + "/password-profiles", "/v2/accounts/" + g.account + "/account-memberships",
+		"/v1/buyers/acme/users/ann/memberships",
 	} {
 		got := g.Do(t, 200, "GET", path, nil)
 		seen[path] = got.Header.Get("ETag") + got.Body

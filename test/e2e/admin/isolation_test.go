@@ -161,6 +161,7 @@ func (e *twoCompanies) furnish(t *testing.T) {
 	e.note(t, e.Do(t, 200, "GET", "/v1/signingkeys?State=active", nil), "kid", "Items", "0", "ID")
 	memberships := e.Do(t, 200, "GET", "/v2/accounts/alpha/account-memberships?include=account_member", nil)
 	e.note(t, memberships, "membership", "data", "0", "id")
+	e.ids["membershipID"] = e.ids["membership"]
 	e.note(t, memberships, "member", "data", "0", "relationships", "account_member", "data", "id")
 	e.ids["user"] = e.ids["member"]
 	e.note(t, e.Do(t, 200, "GET", "/v2/authentication-realms/default/user-authentication-info/"+e.ids["user"]+"/user-authentication-password-profile-info", nil), "info", "data", "0", "id")
@@ -179,7 +180,10 @@ func (e *twoCompanies) signInAtBrowser() {
 			return err
 		}
 		now := e.Clock.Now()
-		e.ids["sessionID"] = "session-of-a-browser"
+		e.ids["sessionID"], e.ids["clientID"] = "session-of-a-browser", "desk"
+		if err := a.Store.PutConsent(ctx, storage.Consent{UserUID: p.User.UID, ClientID: "desk", Scope: []string{mark}, GrantedAt: now}); err != nil {
+			return err
+		}
 		return a.Store.SettleLogin(ctx, storage.Settlement{
 			LoginID: p.Login.ID, PasswordSetAt: p.Login.PasswordSetAt, Now: now,
 			BeginSession: &storage.Session{
@@ -317,7 +321,7 @@ func (e *twoCompanies) everything(t *testing.T) map[string]string {
 	t.Helper()
 	seen := map[string]string{}
 	for _, o := range e.operations {
-		if o.method != http.MethodGet || o.open || slices.Contains(ownOperations(), o.id) || strings.HasPrefix(o.path, "/v1/auditevents") || strings.HasPrefix(o.path, "/v1/onetimepasswordrequests") {
+		if o.method != http.MethodGet || o.open || slices.Contains(ownOperations(), o.id) || strings.HasPrefix(o.path, "/v1/auditevents") || strings.HasPrefix(o.path, "/v1/onetimepasswordrequests") || strings.HasSuffix(o.path, "/plan") {
 			continue
 		}
 		got := e.Do(t, 200, o.method, o.path, nil)

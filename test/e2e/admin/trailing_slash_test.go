@@ -43,8 +43,8 @@ func slashOfEveryOperation(m *kit.OrderCloud, t *testing.T) {
 		for _, bearer := range []string{m.AdminToken, ""} {
 			want := m.Send(m.First, bearer, o.method, o.path+query, body)
 			got := m.Send(m.First, bearer, o.method, o.path+"/"+query, body)
-			if o.path == "/v1/auditevents" {
-				want.Body, got.Body = "", "" // there may be more by the second time
+			if o.path == "/v1/auditevents" || o.path == "/v1/signingkeys/rotate/plan" {
+				want.Body, got.Body = "", "" // there may be more by the second time, or a plan with later times
 			}
 			if diff := cmp.Diff(want.Body, got.Body); got.Status != want.Status || got.Status/100 == 3 || diff != "" {
 				t.Errorf("%s %s/: got %d, want %d: %s", o.method, o.path, got.Status, want.Status, diff)
