@@ -78,7 +78,7 @@ func TestAccountMemberGrant(t *testing.T) {
 				t.Fatalf("got error %v, want %s, %v", err, tt.code, tt.wantErr)
 			}
 			if fx.Settled != tt.settled {
-				t.Errorf("%d sign-ins took effect, want %d", fx.Settled, tt.settled)
+				t.Errorf("got %d settled sign-ins, want %d", fx.Settled, tt.settled)
 			}
 			for _, secret := range []string{"one_time_password", "password", "member_token", "selection_token"} {
 				if v.Has(secret) && tt.code != "unauthorized_client" {

@@ -144,7 +144,7 @@ func (s *testServer) send(who caller, method, path, body string, status int) map
 	}
 	var got map[string]any
 	if err := json.Unmarshal(answer.Body.Bytes(), &got); err != nil {
-		s.t.Fatalf("%s %s: %v: %s", method, path, err, answer.Body)
+		s.t.Fatalf("%s %s: %v: got %s", method, path, err, answer.Body)
 	}
 	return got
 }

@@ -147,7 +147,7 @@ func (srv *testServer) attempt(messageID string, state storage.MessageState, pro
 		}))
 		return
 	}
-	srv.t.Fatalf("message %s was not claimed", messageID)
+	srv.t.Fatalf("the message %s was not claimed", messageID)
 }
 
 func TestRequestTimeline(t *testing.T) {

@@ -57,7 +57,7 @@ func (c *cacheFixture) checkFetches(n int64) {
 	c.t.Helper()
 	c.waitForFetch()
 	if got := c.keyRequests.Load(); got != n {
-		c.t.Errorf("%d fetches of keys, want %d", got, n)
+		c.t.Errorf("got %d fetches of keys, want %d", got, n)
 	}
 }
 

@@ -65,7 +65,7 @@ func benchAuditChain(b *testing.B, servers, size int) {
 	b.ReportMetric(float64(commits)/float64(written)*1000, "commits/1000-events")
 	v, err := stores[0].VerifyAudit(b.Context(), storage.AuditHead{})
 	if err != nil || v.Break != nil || v.Events != int64(written) {
-		b.Errorf("%d events are in the chain, want %d; break %+v, error %v", v.Events, written, v.Break, err)
+		b.Errorf("got %d events in the chain, want %d; break %+v, error %v", v.Events, written, v.Break, err)
 	}
 }
 

@@ -384,7 +384,7 @@ func TestAuditBatchStatements(t *testing.T) {
 				inserts = (n + 999) / 1000
 			}
 			if len(got) != 5+inserts || got[0] != "BEGIN" || got[len(got)-1] != "COMMIT" {
-				t.Errorf("%d events took %d statements: %.100s", n, len(got), got)
+				t.Errorf("%d events took %d statements, want another number: %.100s", n, len(got), got)
 			}
 			texts[got[1]] = true
 		}

@@ -50,7 +50,7 @@ func TestFrozenReplica(t *testing.T) {
 			}
 			events, err := other.ListAuditEvents(ctx, storage.Query{Limit: 10})
 			if err != nil || events.Total != 1 || events.Items[0].Action != "of another replica" {
-				t.Errorf("events %v, error %v", events.Items, err)
+				t.Errorf("got the events %v, error %v", events.Items, err)
 			}
 			if verdict, err := other.VerifyAudit(ctx, storage.AuditHead{}); err != nil || verdict.Break != nil {
 				t.Errorf("the chain: %+v, error %v", verdict, err)

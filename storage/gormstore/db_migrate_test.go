@@ -42,7 +42,7 @@ func TestMigrateAtOnce(t *testing.T) {
 			s := open(t, gormstore.Config{URL: url})
 			status, err := s.MigrationStatus(context.Background())
 			if err != nil || len(status) == 0 {
-				t.Fatalf("status %v, error %v", status, err)
+				t.Fatalf("got the status %v, error %v", status, err)
 			}
 			for _, m := range status {
 				if m.AppliedAt.IsZero() {
@@ -131,7 +131,7 @@ func TestSchemasAgree(t *testing.T) {
 		WHERE table_schema = 'public' AND table_name NOT LIKE 'goose%' AND table_name <> 'config_changes'
 		ORDER BY (table_name || '.' || column_name) COLLATE "C"`)
 	if diff := cmp.Diff(onPostgres, onSQLite); diff != "" || len(onSQLite) < 100 {
-		t.Errorf("%d columns; SQLite differs from PostgreSQL (-postgres +sqlite):\n%s", len(onSQLite), diff)
+		t.Errorf("got %d columns; SQLite differs from PostgreSQL (-postgres +sqlite):\n%s", len(onSQLite), diff)
 	}
 }
 

@@ -44,7 +44,7 @@ func newGroupFixture(t *testing.T, messages int, seen func(string)) *groupFixtur
 		t.Fatal(err)
 	}
 	if claimed, err := s.ClaimMessages(ctx, noon, noon.Add(time.Minute), messages); len(claimed) != messages || err != nil {
-		t.Fatalf("%d messages claimed, %v", len(claimed), err)
+		t.Fatalf("got %d claimed messages, error %v", len(claimed), err)
 	}
 	return &groupFixture{T: t, store: s, held: make(chan error, 1), free: make(chan struct{})}
 }
@@ -103,7 +103,7 @@ func (s *groupFixture) await(n int, running bool) {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.Fatalf("%d calls wait, want %d", waiting, n)
+			s.Fatalf("got %d waiting calls, want %d", waiting, n)
 		}
 	}
 }
@@ -165,7 +165,7 @@ func TestGroup(t *testing.T) {
 			want = storage.MessageQueued
 		}
 		if got := s.state(i); got != want {
-			t.Errorf("message %d is %s, want %s", i, got, want)
+			t.Errorf("message %d: got %s, want %s", i, got, want)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func preparingDB(t *testing.T) (*sql.DB, *preparations) {
 			t.Error(err)
 		}
 		if count.begun != count.closed {
-			t.Errorf("%d of %d statements were closed", count.closed, count.begun)
+			t.Errorf("got %d of %d statements closed, want all", count.closed, count.begun)
 		}
 	})
 	if _, err := db.Exec("CREATE TABLE numbers (n INTEGER PRIMARY KEY)"); err != nil {
@@ -165,7 +165,7 @@ func TestPreparedStatementAfterSchemaChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := columns(); before != 1 || after != 2 {
-		t.Errorf("%d columns before and %d after, want 1 and 2", before, after)
+		t.Errorf("got %d columns before and %d after, want 1 and 2", before, after)
 	}
 }
 
@@ -216,7 +216,7 @@ func TestKeptStatementsAreBounded(t *testing.T) {
 		t.Errorf("prepared %d statements, want %d", count.begun, want)
 	}
 	if kept := count.begun - count.closed - 1; kept > maxPrepared {
-		t.Errorf("%d statements are kept, want at most %d", kept, maxPrepared)
+		t.Errorf("got %d kept statements, want at most %d", kept, maxPrepared)
 	}
 	long := "SELECT 1 /* " + strings.Repeat("x", maxPreparedText) + " */"
 	before := count.begun - count.closed

@@ -74,7 +74,7 @@ func TestEndlessListsEnd(t *testing.T) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%d lists still run in the database", n)
+				t.Fatalf("got %d lists that still run in the database, want none", n)
 			}
 		}
 	})
@@ -121,7 +121,7 @@ func TestListsLeaveConnections(t *testing.T) {
 			t.Error(err)
 		}
 		if n := ended.Load(); n != 0 {
-			t.Errorf("%d lists ended before, want none", n)
+			t.Errorf("got %d lists that ended before, want none", n)
 		}
 	})
 }

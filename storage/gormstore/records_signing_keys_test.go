@@ -25,7 +25,7 @@ func TestEverySealedColumnIsKnown(t *testing.T) {
 		t.Errorf("sealed columns (-schema +known):\n%s", diff)
 	}
 	if got := storage.SealedKinds(); len(got) != len(known) {
-		t.Errorf("%d kinds of secrets for %d columns", len(got), len(known))
+		t.Errorf("got %d kinds of secrets for %d columns", len(got), len(known))
 	}
 }
 

@@ -63,7 +63,7 @@ func raceTurns(t *testing.T, w *fixture) {
 	all := slices.Concat(claims...)
 	slices.Sort(all)
 	if unique := slices.Compact(slices.Clone(all)); len(unique) != len(all) {
-		t.Fatalf("%d claims of %d requests", len(all), len(unique))
+		t.Fatalf("got %d claims of %d requests, want the same", len(all), len(unique))
 	}
 	for range 3 { // concurrent callers may have skipped requests that others had locked
 		all = append(all, w.claimed(at, 20)...)

@@ -199,7 +199,7 @@ func raceLastPlace(t *testing.T, w *fixture) {
 			}
 		}
 		if passed != 1 {
-			t.Fatalf("%d charges passed in round %d, want 1", passed, round)
+			t.Fatalf("got %d accepted charges in round %d, want 1", passed, round)
 		}
 	}
 }

@@ -114,18 +114,18 @@ func oneAccount(t *testing.T, m *kit.ElasticPath) {
 	before := m.Clock.Now().Unix()
 	got := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
 	if got.Field("account_id") != acme.ID || got.Field("account_name") != "Acme" || got.Field("refresh_token") == "" {
-		t.Errorf("answer %s", got.Body)
+		t.Errorf("got the answer %s", got.Body)
 	}
 	header, claims := kit.DecodeJWT(t, got.Field("access_token"))
 	if header["typ"] != "at+jwt" {
-		t.Errorf("header %v", header)
+		t.Errorf("got the header %v", header)
 	}
 	for name, want := range map[string]any{
 		"iss": "http://latchkey.test", "aud": "http://latchkey.test", "sub": p.UID, "u": p.UID, "client_id": "front", "cid": "front",
 		"account_id": acme.ID, "account_name": "Acme", "account_member_id": p.UID, "usr": p.Username, "usrtype": "buyer", "login_id": p.LoginID,
 	} {
 		if claims[name] != want {
-			t.Errorf("claim %s is %v, want %v", name, claims[name], want)
+			t.Errorf("got claim %s %v, want %v", name, claims[name], want)
 		}
 	}
 	roles := map[string]any{"account_roles": claims["account_roles"], "role": claims["role"], "scope": claims["scope"], "amr": claims["amr"]}
@@ -181,7 +181,7 @@ func severalAccounts(t *testing.T, m *kit.ElasticPath) {
 	got := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))
 	choice := mustSelect(m, "sign-in", got)
 	if got.Field("access_token") != "" || got.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("answer %v %s", got.Header, got.Body)
+		t.Errorf("got the answer %v %s", got.Header, got.Body)
 	}
 	choice2 := choice
 	choice2.Token = ""
@@ -197,7 +197,7 @@ func severalAccounts(t *testing.T, m *kit.ElasticPath) {
 	kit.MustRefuse(t, "the code again", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", kit.KnownCode), kit.WrongCredentialsBody)
 	chosen := kit.MustIssue(t, "choice", m.Server.MemberGrant("front", "selection_token", choice.Token, "account_id", two.ID))
 	if _, claims := kit.DecodeJWT(t, chosen.Field("access_token")); claims["account_id"] != two.ID || claims["role"] != nil || fmt.Sprint(claims["amr"]) != "[otp]" {
-		t.Errorf("claims %v", claims)
+		t.Errorf("got the claims %v", claims)
 	}
 	kit.TokenPairOf(t, "its refresh", m.Server.RefreshThrough("front", chosen.Field("refresh_token")))
 }
@@ -220,7 +220,7 @@ func selectionTokens(t *testing.T, m *kit.ElasticPath) {
 	leave(m, p, two)
 	kit.MustRefuse(t, "an account left", choose("front", token, two.ID), refusedHeld)
 	if got := m.Server.MemberGrant("front", "selection_token", token); got.Field("error") != "invalid_request" {
-		t.Errorf("no account: %d %s", got.Status, got.Body)
+		t.Errorf("no account: got %d %s", got.Status, got.Body)
 	}
 	m.Clock.Advance(5*time.Minute - 5*time.Second)
 	kit.MustIssue(t, "shortly before its end", choose("front", token, one.ID))
@@ -235,7 +235,7 @@ func selectionTokens(t *testing.T, m *kit.ElasticPath) {
 	kit.MustIssue(t, "unlocked", choose("front", token, one.ID))
 	token = signIn()
 	if got := m.Server.RevokeThrough("front", token); got.Status != http.StatusOK {
-		t.Errorf("revocation: %d %s", got.Status, got.Body)
+		t.Errorf("revocation: got %d %s, want 200", got.Status, got.Body)
 	}
 	kit.MustRefuse(t, "revoked", choose("front", token, one.ID), refusedHeld)
 }
@@ -245,7 +245,7 @@ func accountByName(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("namer", one, two)
 	got := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", two.ID))
 	if got.Field("account_id") != two.ID {
-		t.Errorf("answer %s", got.Body)
+		t.Errorf("got the answer %s", got.Body)
 	}
 	// A reset code signs in here as it does below /v2 (and not at the password grant).
 	code := m.DeliveredCode(p, "reset_password")

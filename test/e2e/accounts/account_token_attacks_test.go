@@ -50,7 +50,7 @@ func rolesStayInTheirAccount(t *testing.T, m *kit.ElasticPath) {
 		signedIn := kit.MustJSON(t, "sign-in", http.StatusOK, m.Server.MemberGrant("front", "username", "mallory", "one_time_password", code, "account_id", other.ID))
 		token := signedIn.Text("access_token")
 		if got := signedIn.Text("scope"); got != roles[0] {
-			t.Fatalf("scope %q, want %q", got, roles[0])
+			t.Fatalf("got the scope %q, want %q", got, roles[0])
 		}
 		v1(token, http.StatusNotFound, http.MethodGet, "/v1/buyers/own/users", "")
 		v1(token, http.StatusNotFound, http.MethodPatch, "/v1/buyers/own/users/victim", `{"Password":"taken-Over-1"}`)
@@ -116,7 +116,7 @@ func memberHeaderCounts(t *testing.T, m *kit.ElasticPath) {
 	carrier := m.Admin().WithAccountToken(token)
 	for method, path := range map[string]string{http.MethodPost: "/v2/accounts", http.MethodDelete: userPath(p), http.MethodGet: "/v2/integrations"} {
 		if got := carrier.Try(method, path, kit.Object{"type": "account", "name": "n"}); got.Status != http.StatusForbidden {
-			t.Errorf("%s %s: %d %s", method, path, got.Status, got.Body)
+			t.Errorf("%s %s: got %d %s, want 403", method, path, got.Status, got.Body)
 		}
 	}
 }

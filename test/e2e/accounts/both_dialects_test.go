@@ -67,14 +67,14 @@ func oneCounter(t *testing.T, m *kit.ElasticPath) {
 		way := ways[i%len(ways)]
 		way.wrong(t, way.name, way.send(kit.WrongCode))
 		if got := m.Failures(p.Username); got != i+1 {
-			t.Fatalf("%d failures after %d wrong codes, the last by %s", got, i+1, way.name)
+			t.Fatalf("got %d failures after %d wrong codes, the last by %s, want the same", got, i+1, way.name)
 		}
 	}
 	if got := ways[1].send(code); !won(got) {
-		t.Fatalf("before the limit: %d %s", got.Status, got.Body)
+		t.Fatalf("before the limit: got %d %s", got.Status, got.Body)
 	}
 	if got := m.Failures(p.Username); got != 0 {
-		t.Errorf("%d failures after a success", got)
+		t.Errorf("got %d failures after a success, want 0", got)
 	}
 	code = planted(m, p)
 	for i := range 10 {
@@ -88,7 +88,7 @@ func oneCounter(t *testing.T, m *kit.ElasticPath) {
 	}
 	m.Run("user", "unlock", p.Username)
 	if got := ways[2].send(code); !won(got) {
-		t.Errorf("after the unlock: %d %s", got.Status, got.Body)
+		t.Errorf("after the unlock: got %d %s", got.Status, got.Body)
 	}
 }
 
@@ -100,7 +100,7 @@ func oneCode(t *testing.T, m *kit.ElasticPath) {
 	for _, used := range ways {
 		code := m.DeliveredCode(p, "passwordless_authentication")
 		if got := used.send(code); !won(got) {
-			t.Errorf("%s: %d %s", used.name, got.Status, got.Body)
+			t.Errorf("%s: got %d %s", used.name, got.Status, got.Body)
 		}
 		for _, again := range ways {
 			again.wrong(t, again.name+" after "+used.name, again.send(code))
@@ -110,7 +110,7 @@ func oneCode(t *testing.T, m *kit.ElasticPath) {
 	// Asked for below /v1 the code is the client's.
 	ask := func(client string) string {
 		if got := m.Server.RequestCodeThrough(client, p.Username, ""); got.Status != http.StatusNoContent {
-			t.Fatalf("%d %s", got.Status, got.Body)
+			t.Fatalf("got %d %s, want 204", got.Status, got.Body)
 		}
 		return m.Receiver.Next(t).Payload.Code
 	}
@@ -228,7 +228,7 @@ func isShut(t *testing.T, doors map[string]func() (kit.Response, bool)) {
 	t.Helper()
 	for what, try := range doors {
 		if got, ok := try(); !ok {
-			t.Errorf("%s: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: got %d %s", what, got.Status, got.Body)
 		}
 	}
 }
@@ -244,12 +244,12 @@ func lockedMeanwhile(t *testing.T, m *kit.ElasticPath) {
 	lock(m, p)
 	isShut(t, doors)
 	if l := m.Login(p.Username); l.Lockout.Failures != 10 || !l.Code.UsedAt.IsZero() {
-		t.Errorf("%d failures, code used at %v; want 10 and an unused one", l.Lockout.Failures, l.Code.UsedAt)
+		t.Errorf("got %d failures, code used at %v; want 10 and an unused one", l.Lockout.Failures, l.Code.UsedAt)
 	}
 	m.Run("user", "unlock", p.Username)
 	for _, what := range []string{"account token", "exchange", "introspection", "introspection, scoped", "refresh, scoped", "selection", "/v2 tokens, code"} {
 		if got, _ := doors[what](); got.Status >= 300 || got.Body == kit.InactiveBody {
-			t.Errorf("%s after the unlock: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s after the unlock: got %d %s", what, got.Status, got.Body)
 		}
 	}
 }
@@ -358,11 +358,11 @@ func outage(m *kit.ElasticPath, t *testing.T, while func(b *kit.Outage, during f
 		return front.RequestCode("default", "nobody", "reset_password").Status == http.StatusAccepted && m.App.Store.Ping(t.Context()) == nil
 	})
 	if l := m.Login(p.Username); l.Lockout.Failures != 9 || !l.Code.UsedAt.IsZero() {
-		t.Errorf("%d failures, code used at %v; want 9 and an unused one", l.Lockout.Failures, l.Code.UsedAt)
+		t.Errorf("got %d failures, code used at %v; want 9 and an unused one", l.Lockout.Failures, l.Code.UsedAt)
 	}
 	m.AwaitMessages()
 	if n := len(m.Receiver.Events); n != 0 {
-		t.Errorf("%d events of requests that were refused", n)
+		t.Errorf("got %d events of refused requests, want none", n)
 	}
 	front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, code))
 	front.WithAccountToken(held).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
@@ -375,6 +375,6 @@ func unavailableV2(t *testing.T, a kit.Response) {
 	t.Helper()
 	const v2 = `{"errors":[{"title":"Service Unavailable","status":"503","detail":"The server cannot answer now. Try again."}]}`
 	if a.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" || a.Body != v2 && !strings.HasPrefix(a.Body, `{"error":"temporarily_unavailable",`) {
-		t.Errorf("%d, Retry-After %q: %s", a.Status, a.Header.Get("Retry-After"), a.Body)
+		t.Errorf("got %d, Retry-After %q: %s", a.Status, a.Header.Get("Retry-After"), a.Body)
 	}
 }

@@ -62,7 +62,7 @@ func whoseCode(t *testing.T, m *kit.ElasticPath) {
 	}
 	// The same name in another profile has its own codes.
 	if got := front.RequestCode("digits", a.Username, "passwordless_authentication"); got.Status != http.StatusAccepted {
-		t.Fatalf("code in the other profile: %d %s", got.Status, got.Body)
+		t.Fatalf("code in the other profile: got %d %s, want 202", got.Status, got.Body)
 	}
 	other := m.Receiver.Next(t)
 	kit.MustFailV2(t, "the other profile's code here", front.AccountTokens(kit.ByCode("default", a.Username, other.Payload.Code)))
@@ -96,7 +96,7 @@ func eitherPurpose(t *testing.T, m *kit.ElasticPath) {
 		code := m.DeliveredCode(p, purpose)
 		got := m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, code))
 		if got.Text("meta", "account_member_id") != p.UID || len(got.Column("token")) != 0 || got.At("meta", "results", "total") != 0.0 {
-			t.Errorf("member of no account: %v", got.Value)
+			t.Errorf("member of no account: got %v", got.Value)
 		}
 	}
 }
@@ -106,11 +106,11 @@ func eitherPurpose(t *testing.T, m *kit.ElasticPath) {
 func misspeltPurpose(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("misspelt")
 	if got := m.Storefront().RequestCode("default", p.Username, "passwordless_authenication"); got.Status != http.StatusAccepted || got.Body != "" {
-		t.Fatalf("asked for a code: %d %s", got.Status, got.Body)
+		t.Fatalf("request for a code: got %d %s, want 202", got.Status, got.Body)
 	}
 	e := m.Receiver.Next(t)
 	if e.Payload.Login.Username != p.Username || e.Payload.Purpose != "passwordless_authentication" {
-		t.Errorf("event %s", e.Body)
+		t.Errorf("got the event %s", e.Body)
 	}
 	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, e.Payload.Code))
 }
@@ -183,7 +183,7 @@ func requestsAlike(t *testing.T, m *kit.ElasticPath) {
 	const purpose = "reset_password"
 	want := front.RequestCode("default", known.Username, purpose)
 	if want.Status != http.StatusAccepted || want.Body != "" {
-		t.Fatalf("known user: %d %s", want.Status, want.Body)
+		t.Fatalf("known user: got %d %s, want 202", want.Status, want.Body)
 	}
 	for _, name := range []string{idle.Username, locked.Username, "req-nobody", "REQ-KNOWN", "ünknown", strings.Repeat("x", 100)} {
 		sameAnswer(t, name, want, front.RequestCode("default", name, purpose))
@@ -313,7 +313,7 @@ func accessTokens(t *testing.T, m *kit.ElasticPath) {
 				strconv.FormatInt(token.ExpiresIn, 10) + `,"access_token":"` + token.AccessToken + `","token_type":"Bearer"}`
 			left := token.Expires - m.Clock.Now().Unix()
 			if got.Status != http.StatusOK || got.Body != want || left > 3600 || left < 890 || token.ExpiresIn-left > 30 {
-				t.Errorf("%s as %q: %d %s", grant, media, got.Status, got.Body)
+				t.Errorf("%s as %q: got %d %s, want 200", grant, media, got.Status, got.Body)
 			}
 			if cache := got.Header.Get("Cache-Control"); cache != "no-store" {
 				t.Errorf("%s: Cache-Control %q", grant, cache)

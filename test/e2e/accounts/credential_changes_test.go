@@ -42,15 +42,15 @@ func TestCodeChangesNoCredentials(t *testing.T) {
 		for what, token := range map[string]string{"fresh": session.Access, "refreshed": refreshed.Access} {
 			for _, call := range credentialChanges("cc1") {
 				if got := a.Server.CallV1(token, call[0], call[1], call[2]); got.Status != http.StatusForbidden {
-					t.Errorf("%s: %v: %d %s", what, call, got.Status, got.Body)
+					t.Errorf("%s: %v: got %d %s, want 403", what, call, got.Status, got.Body)
 				}
 			}
 			if got := a.Server.CallV1(token, http.MethodPatch, "/v1/me", `{"FirstName":"Jane","Email":"cc1@people.example"}`); got.Status != http.StatusOK {
-				t.Errorf("%s: a name: %d %s", what, got.Status, got.Body)
+				t.Errorf("%s: a name: got %d %s, want 200", what, got.Status, got.Body)
 			}
 		}
 		if after := a.Login("cc1"); after.PasswordHash != before.PasswordHash || after.Username != before.Username {
-			t.Errorf("login %+v became %+v", before, after)
+			t.Errorf("got another login: %+v before, %+v after", before, after)
 		}
 		if got := a.RequestCode(a.Server, "shop", "cc1"); got == "" {
 			t.Error("no code came")
@@ -59,7 +59,7 @@ func TestCodeChangesNoCredentials(t *testing.T) {
 			a.AddUsers("cc1")
 			token := kit.MustIssue(t, "password", a.Server.SignIn("cc1", kit.Password)).Field("access_token")
 			if got := a.Server.CallV1(token, call[0], call[1], call[2]); got.Status >= 300 {
-				t.Errorf("by password: %v: %d %s", call, got.Status, got.Body)
+				t.Errorf("by password: %v: got %d %s", call, got.Status, got.Body)
 			}
 			deleteUser(a, "cc1")
 		}
@@ -95,7 +95,7 @@ func TestSessionThatSetsThePassword(t *testing.T) {
 			a.Clock.Advance(time.Second)
 			password = "changed-Horse-" + strconv.Itoa(i)
 			if got := a.Server.CallV1(own.Access, call[0], call[1], `{"`+call[2]+`":"`+password+`"}`); got.Status >= 300 {
-				t.Fatalf("%v: %d %s", call, got.Status, got.Body)
+				t.Fatalf("%v: got %d %s", call, got.Status, got.Body)
 			}
 			for _, n := range servers {
 				kit.MustBeActive(t, "own access token", n.Introspect(own.Access))
@@ -112,7 +112,7 @@ func TestSessionThatSetsThePassword(t *testing.T) {
 		// An administrator's change ends this session as well.
 		o := a.NewAdmin(a.Server)
 		if got := o.Do(http.MethodPatch, "/v1/buyers/acme/users/kp1", `{"Password":"third-Horse-3-battery"}`); got.Status != http.StatusOK {
-			t.Fatalf("administrator: %d %s", got.Status, got.Body)
+			t.Fatalf("administrator: got %d %s, want 200", got.Status, got.Body)
 		}
 		kit.MustBeInactive(t, "own access token", a.Server.Introspect(own.Access))
 		kit.MustRefuse(t, "own refresh token", a.Server.Refresh(own.Refresh), kit.InvalidRefreshTokenBody)
@@ -163,7 +163,7 @@ func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 				"username": member.Try(http.MethodPut, loginPath(p), kit.Object{"username": p.Username + strconv.Itoa(i)}),
 			} {
 				if ok := got.Status == http.StatusOK; ok != test.may || !ok && got.Status != http.StatusForbidden {
-					t.Errorf("%s: %s: %d %s", name, field, got.Status, got.Body)
+					t.Errorf("%s: %s: got %d %s", name, field, got.Status, got.Body)
 				}
 			}
 			member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"name": "New name"})
@@ -176,11 +176,11 @@ func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 		access := kit.MustIssue(t, what, m.Server.MemberGrant("front", "member_token", twice)).Field("access_token")
 		access = kit.MustIssue(t, what, m.Server.ExchangeToken("front", access)).Field("access_token")
 		if got := m.Server.CallV1(access, http.MethodPatch, "/v1/me", `{"Password":"other-Horse-7-battery"}`); (got.Status == http.StatusOK) != test.may {
-			t.Errorf("%s: by an access token: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: by an access token: got %d %s", what, got.Status, got.Body)
 		}
 		got := front.WithAccountToken(twice).Try(http.MethodPut, loginPath(p), kit.Object{"password": kit.Password})
 		if ok := got.Status == http.StatusOK; ok != test.may || !ok && got.Status != http.StatusForbidden {
-			t.Errorf("%s: password: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: password: got %d %s", what, got.Status, got.Body)
 		}
 	}
 	// A refresh family remembers the purpose as well.
@@ -188,7 +188,7 @@ func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 	session := kit.TokenPairOf(t, "reset code", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", kit.KnownCode))
 	session = kit.TokenPairOf(t, "refresh", m.Server.RefreshThrough("front", session.Refresh))
 	if got := m.Server.CallV1(session.Access, http.MethodPatch, "/v1/me", `{"Password":"other-Horse-7-battery"}`); got.Status != http.StatusOK {
-		t.Errorf("refreshed session of a reset code: %d %s", got.Status, got.Body)
+		t.Errorf("refreshed session of a reset code: got %d %s, want 200", got.Status, got.Body)
 	}
 }
 
@@ -207,7 +207,7 @@ func passwordKeepsSession(t *testing.T, m *kit.ElasticPath) {
 	for _, n := range []*kit.Server{m.Server, m.StartServer()} {
 		for i, token := range append(own.Column("token"), renewed.Column("token")...) {
 			if got := m.StorefrontAt(n).WithAccountToken(token).Try(http.MethodGet, userPath(p), nil); got.Status != http.StatusOK {
-				t.Errorf("token %d of the session: %d %s", i, got.Status, got.Body)
+				t.Errorf("token %d of the session: got %d %s, want 200", i, got.Status, got.Body)
 			}
 		}
 		kit.MustBeActive(t, "access token of the session", n.IntrospectThrough("front", access))
@@ -261,12 +261,12 @@ func ownAccountOnly(t *testing.T, m *kit.ElasticPath) {
 	for range 2 {
 		got := front.WithAccountToken(token).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken())
 		if ids := got.Column("account_id"); len(ids) != 1 || ids[0] != two.ID || got.At("meta", "results", "total") != 1.0 {
-			t.Errorf("tokens for %v: %v", ids, got.Value)
+			t.Errorf("tokens for %v: got %v", ids, got.Value)
 		}
 		token = got.Text("data", 0, "token")
 	}
 	if got := front.WithAccountToken(token).Send(t, 201, http.MethodPost, kit.AccountTokensPath+"?page[offset]=1", kit.ByAccountToken()); len(got.Column("token")) != 0 {
-		t.Errorf("behind the first page: %v", got.Value)
+		t.Errorf("behind the first page: got %v", got.Value)
 	}
 	kit.MustRefuse(t, "another account", m.Server.MemberGrant("front", "member_token", token, "account_id", one.ID), refusedHeld)
 	kit.MustIssue(t, "the own account", m.Server.MemberGrant("front", "member_token", token, "account_id", two.ID))

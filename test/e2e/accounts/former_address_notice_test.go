@@ -26,7 +26,7 @@ func TestFormerAddressIsNotified(t *testing.T) {
 		a.Inbox.Status.Store(http.StatusServiceUnavailable)
 		for _, change := range []string{`{"Email":"new@people.example","Phone":"+49 1"}`, `{"Username":"fa1-renamed"}`} {
 			if got := a.Server.CallV1(token, http.MethodPatch, "/v1/me", change); got.Status != http.StatusOK {
-				t.Fatalf("%s: %d %s", change, got.Status, got.Body)
+				t.Fatalf("%s: got %d %s, want 200", change, got.Status, got.Body)
 			}
 		}
 		kit.Eventually(t, "it was tried in vain", func() bool {
@@ -50,7 +50,7 @@ func TestFormerAddressIsNotified(t *testing.T) {
 			`{"Password":"another-Horse-8-bat"}`, // no address
 		} {
 			if got := o.Do(http.MethodPatch, "/v1/buyers/acme/users/fa1", change); got.Status != http.StatusOK {
-				t.Fatalf("%s: %d %s", change, got.Status, got.Body)
+				t.Fatalf("%s: got %d %s, want 200", change, got.Status, got.Body)
 			}
 		}
 		var former []string
@@ -77,14 +77,14 @@ func formerAddressNotified(t *testing.T, m *kit.ElasticPath) {
 	member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"name": "Moved"})
 	member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"email": "moved@example.com"})
 	if e := m.Receiver.Next(t); e.TriggeredBy != event || e.Payload.User.Email != "moving@example.com" || e.Payload.Code != "" || e.Payload.Login.Username != p.Username {
-		t.Errorf("event %s", e.Body)
+		t.Errorf("got the event %s", e.Body)
 	}
 	m.Admin().Send(t, 200, http.MethodPut, userPath(p), kit.Object{"email": "again@example.com"})
 	if e := m.Receiver.Next(t); e.Payload.User.Email != "moved@example.com" {
-		t.Errorf("event %s", e.Body)
+		t.Errorf("got the event %s", e.Body)
 	}
 	m.AwaitMessages()
 	if n := len(m.Receiver.Events); n != 0 {
-		t.Errorf("%d events more", n)
+		t.Errorf("got %d further events, want none", n)
 	}
 }

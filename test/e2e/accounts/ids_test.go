@@ -39,11 +39,11 @@ func (w *storeSetup) idsAreUUIDs(t *testing.T) {
 	w.Apply(`Buyers: [{ID: 5c5fe9ba-5a3c-4bd0-9e05-6ed9ae1b2c2a, Name: B, Active: true, Users: [{ID: ann, Username: ann, Active: true}]}]`)
 	body := `{"ID":"bob","Username":"bob","Active":true}`
 	if got := admin.SendText(http.MethodPost, "/v1/buyers/5c5fe9ba-5a3c-4bd0-9e05-6ed9ae1b2c2a/users", body); got.Status != 201 {
-		t.Fatalf("a user below /v1: %d %s", got.Status, got.Body)
+		t.Fatalf("a user below /v1: got %d %s, want 201", got.Status, got.Body)
 	}
 	// The server chooses the id of a company that is created without one.
 	if got := admin.SendText(http.MethodPost, "/v1/buyers", `{"Name":"C"}`); got.Status != 201 {
-		t.Fatalf("a buyer below /v1: %d %s", got.Status, got.Body)
+		t.Fatalf("a buyer below /v1: got %d %s, want 201", got.Status, got.Body)
 	}
 	e := w.requestCode(t, "passwordless_authentication")
 	mustHaveUUIDs(t, "event", e.Body)
@@ -51,7 +51,7 @@ func (w *storeSetup) idsAreUUIDs(t *testing.T) {
 	_, claims := kit.DecodeJWT(t, token)
 	for _, name := range []string{"sub", "account_member_id", "account_id", "scope", "realm_id", "store_id", "login_id"} {
 		if id, _ := claims[name].(string); !wireUUID.MatchString(id) {
-			t.Errorf("claim %s is %q", name, id)
+			t.Errorf("got claim %s %q", name, id)
 		}
 	}
 	realm := "/v2/authentication-realms/" + w.realm
@@ -69,7 +69,7 @@ func (w *storeSetup) idsAreUUIDs(t *testing.T) {
 	for _, path := range paths {
 		got := admin.Try(http.MethodGet, path, nil)
 		if got.Status != 200 {
-			t.Errorf("%s: %d %s", path, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 200", path, got.Status, got.Body)
 		}
 		mustHaveUUIDs(t, path, got.Body)
 	}
@@ -93,7 +93,7 @@ func (w *storeSetup) idsAreUUIDs(t *testing.T) {
 	// the user is gone: others may keep what they know of a user under that sub.
 	w.noClientWithIDOfMember(t, admin)
 	if got := admin.SendText(http.MethodDelete, user, ""); got.Status != http.StatusNoContent {
-		t.Fatalf("the user is deleted: %d %s", got.Status, got.Body)
+		t.Fatalf("deleting the user: got %d %s, want 204", got.Status, got.Body)
 	}
 	w.noClientWithIDOfMember(t, admin)
 }
@@ -124,7 +124,7 @@ func mustHaveUUIDs(t *testing.T, what, body string) {
 			found++
 			chosen := text == "digits" || text == "wordy" // by who wrote the file for apply
 			if !wireUUID.MatchString(text) && !chosen {
-				t.Errorf("%s: %s is %q", what, name, text)
+				t.Errorf("%s: got %s %q", what, name, text)
 			}
 		case name == "self" && strings.Contains(text, "/default"):
 			t.Errorf("%s: a link to %s", what, text)
@@ -169,7 +169,7 @@ func presetProfile(t *testing.T, m *kit.ElasticPath) {
 		t.Errorf("listed %v, and %v when it is used", before, after)
 	}
 	if got := admin.Send(t, 200, http.MethodGet, kit.RealmPath+"/password-profiles/"+preset, nil).Text("data", "id"); got != preset {
-		t.Errorf("%s is %s, want %s", preset, got, preset)
+		t.Errorf("got %s %s, want %s", preset, got, preset)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestPresetProfileIsHidden(t *testing.T) {
 			t.Helper()
 			list := kit.MustJSON(t, "profiles", 200, m.Send(m.First, m.AdminToken, http.MethodGet, realm+"/password-profiles", nil))
 			if total := list.At("meta", "results", "total"); total != float64(len(list.Column("id"))) {
-				t.Errorf("total %v of %v", total, list.Column("id"))
+				t.Errorf("got the total %v of %v", total, list.Column("id"))
 			}
 			return list.Column("id")
 		}
@@ -213,11 +213,11 @@ func earlierRows(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	got := admin.Send(t, 200, http.MethodGet, loginPath(p), nil)
 	if got.Text("data", "id") != p.LoginID {
-		t.Errorf("login %s is %s", p.LoginID, got.Text("data", "id"))
+		t.Errorf("login %s: got %s", p.LoginID, got.Text("data", "id"))
 	}
 	tokens := accountTokens(m, p)
 	if id := tokens.Text("meta", "account_member_id"); id != p.UID {
-		t.Errorf("member %s is %s", p.UID, id)
+		t.Errorf("member %s: got %s", p.UID, id)
 	}
 	m.Storefront().WithAccountToken(tokens.Text("data", 0, "token")).Send(t, 200, http.MethodGet, "/v2/account-members/"+p.UID, nil)
 }
@@ -249,18 +249,18 @@ func twoSpellings(t *testing.T, m *kit.ElasticPath) {
 		code := m.Storefront().Try(http.MethodPost, path+"/password-profiles/"+spelling.profile+"/one-time-password-token-request",
 			kit.Object{"type": "one_time_password_token_request", "username": name, "purpose": "reset_password"})
 		if code.Status != http.StatusAccepted {
-			t.Errorf("%v: %d %s", spelling, code.Status, code.Body)
+			t.Errorf("%v: got %d %s, want 202", spelling, code.Status, code.Body)
 		}
 		client := admin.SendText(http.MethodPost, "/v1/apiclients", `{"ID":"`+name+`","AppName":"A","PasswordProfileID":"`+spelling.profile+`"}`)
 		if client.Status != 201 || client.Field("PasswordProfileID") != storage.DefaultProfileID {
-			t.Errorf("%v: %d %s", spelling, client.Status, client.Body)
+			t.Errorf("%v: got %d %s, want 201", spelling, client.Status, client.Body)
 		}
 		m.Apply(`authentication_realms: [{id: ` + spelling.realm + `, password_profiles: [{id: ` + spelling.profile + `, enable_one_time_password_token: true}]}]`)
 	}
 	m.WithApp(func(ctx context.Context, a *server.App) error {
 		found, err := a.Store.ListRealms(ctx, storage.Query{Limit: 10})
 		if len(found.Items) != 1 {
-			t.Errorf("%d realms", len(found.Items))
+			t.Errorf("got %d realms", len(found.Items))
 		}
 		return err
 	})

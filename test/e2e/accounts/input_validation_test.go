@@ -314,7 +314,7 @@ func versions(t *testing.T, m *kit.ElasticPath) {
 	}
 	tag := made.Header.Get("ETag")
 	if got := put(tag, "Second"); got.Status != http.StatusOK || got.Header.Get("ETag") == tag {
-		t.Fatalf("with its tag: %d %s", got.Status, got.Body)
+		t.Fatalf("with its tag: got %d %s, want 200", got.Status, got.Body)
 	}
 	kit.MustRefuseV2(t, "with an old tag", put(tag, "Third"), http.StatusPreconditionFailed, "*")
 	for _, tag := range []string{"1", `"x"`, `W/"1"`, `"-1"`, `"1", "2"`} {
@@ -327,7 +327,7 @@ func versions(t *testing.T, m *kit.ElasticPath) {
 		t.Errorf("parallel changes: %v", tally)
 	}
 	if got := admin.Send(t, 200, http.MethodGet, path, nil); got.Text("data", "legal_name") == "" || got.Text("data", "external_ref") == "" || got.Text("data", "name") != "Second" {
-		t.Errorf("a change was lost: %v", got.Value)
+		t.Errorf("a change was lost: got %v", got.Value)
 	}
 }
 
@@ -403,7 +403,7 @@ func callers(t *testing.T, m *kit.ElasticPath) {
 	for _, path := range []string{kit.SettingsPath, "/v2/authentication-realms", kit.RealmPath, kit.RealmPath + "/password-profiles", kit.RealmPath + "/password-profiles/default"} {
 		got := m.Storefront().Send(t, 200, http.MethodGet, path, nil)
 		if told := fmt.Sprint(got.Value); strings.Contains(told, "lockout") {
-			t.Errorf("%s tells a storefront of limits: %s", path, told)
+			t.Errorf("%s: got limits in %s, want them hidden", path, told)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func integrations(t *testing.T, m *kit.ElasticPath) {
 	want := extra.Integration("Extra")
 	for _, name := range []string{"type", "name", "description", "enabled", "integration_type"} {
 		if got := made.At("data", name); got != want[name] {
-			t.Errorf("%s is %v, want %v", name, got, want[name])
+			t.Errorf("got %s %v, want %v", name, got, want[name])
 		}
 	}
 	if key := made.Text("data", "configuration", "secret_key"); key != "another-secret" {
@@ -43,11 +43,11 @@ func integrations(t *testing.T, m *kit.ElasticPath) {
 	job := logs.Text("data", 0, "relationships", "job", "data", "id")
 	if logs.At("data", 0, "succeeded") != true || logs.At("data", 0, "attempt") != 1.0 || logs.Text("data", 0, "type") != "integration-log" ||
 		logs.Text("data", 0, "relationships", "integration", "data", "id") != id || strings.Contains(fmt.Sprint(logs), code) {
-		t.Errorf("logs %v", logs.Value)
+		t.Errorf("got the logs %v", logs.Value)
 	}
 	for _, path := range []string{all + "/logs", all + "/" + id + "/jobs/" + job + "/logs"} {
 		if got := admin.Send(t, 200, http.MethodGet, path, nil); got.Text("data", 0, "type") != "integration-log" {
-			t.Errorf("%s: %v", path, got.Value)
+			t.Errorf("%s: got %v", path, got.Value)
 		}
 	}
 
@@ -59,17 +59,17 @@ func integrations(t *testing.T, m *kit.ElasticPath) {
 	m.DeliveredCode(p, "reset_password")
 	m.AwaitMessages()
 	if n := len(extra.Events); n != 0 {
-		t.Errorf("%d events at an integration that is off", n)
+		t.Errorf("got %d events at a disabled integration, want none", n)
 	}
 	gone := admin.Try(http.MethodDelete, all+"/"+id, nil)
 	if want := `{"data":{"id":"` + id + `","type":"integration"}}`; gone.Status != 200 || gone.Body != want {
-		t.Errorf("deleted: %d %s", gone.Status, gone.Body)
+		t.Errorf("deleted: got %d %s, want 200", gone.Status, gone.Body)
 	}
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
 		got := admin.Try(method, all+"/"+id, nil)
 		kit.MustRefuseV2(t, method+" what is gone", got, http.StatusNotFound, "integration not found")
 		if !strings.Contains(got.Body, `"status":404`) { // a number, unlike everywhere else
-			t.Errorf("status of an integration's refusal: %s", got.Body)
+			t.Errorf("status of an integration's refusal: got %s", got.Body)
 		}
 	}
 	badIntegrations(m, t, admin, front, extra)
@@ -131,14 +131,14 @@ func failingReceiver(t *testing.T, m *kit.ElasticPath) {
 	path := "/v2/integrations/" + hooks.Text("data", 0, "id") + "/logs"
 	m.Receiver.SetFailing(true)
 	if got := m.Storefront().RequestCode("default", p.Username, "reset_password"); got.Status != http.StatusAccepted {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 202", got.Status, got.Body)
 	}
 	newest := func() kit.JSON { return admin.Send(t, 200, http.MethodGet, path+"?page[limit]=1", nil) }
 	kit.Eventually(t, "it was tried", func() bool {
 		return m.QueryOne("SELECT count(*) FROM messages WHERE state = 'queued' AND last_error <> ''") == "1"
 	})
 	if newest().At("data", 0, "succeeded") != false {
-		t.Errorf("logs %v", newest().Value)
+		t.Errorf("got the logs %v", newest().Value)
 	}
 	if detail := newest().Text("data", 0, "error_detail"); detail == "" || strings.Contains(detail, "127.0.0.1") {
 		t.Errorf("error_detail %q", detail)
@@ -149,7 +149,7 @@ func failingReceiver(t *testing.T, m *kit.ElasticPath) {
 	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, e.Payload.Code))
 	m.AwaitMessages()
 	if logs := newest(); logs.At("data", 0, "succeeded") != true || logs.At("data", 0, "attempt") == 1.0 {
-		t.Errorf("logs %v", logs.Value)
+		t.Errorf("got the logs %v", logs.Value)
 	}
 }
 
@@ -166,7 +166,7 @@ func otherOrigins(t *testing.T, m *kit.ElasticPath) {
 	for _, path := range []string{kit.AccountTokensPath, kit.SettingsPath, "/oauth/access_token", "/oauth/token", kit.RealmPath + "/password-profiles/default/one-time-password-token-request"} {
 		got := preflight(n, shop, path)
 		if got.Status != http.StatusNoContent || got.Header.Get("Access-Control-Allow-Origin") != shop || got.Header.Get("Access-Control-Allow-Credentials") != "" {
-			t.Errorf("%s: %d %v", path, got.Status, got.Header)
+			t.Errorf("%s: got %d %v, want 204", path, got.Status, got.Header)
 		}
 		allowed := strings.ToLower(got.Header.Get("Access-Control-Allow-Headers"))
 		for name := range strings.SplitSeq(wanted, ",") {
@@ -184,12 +184,12 @@ func otherOrigins(t *testing.T, m *kit.ElasticPath) {
 	}
 	called := n.Do(http.MethodPost, "/oauth/access_token", kit.FormMedia, kit.EncodeForm("grant_type", "implicit", "client_id", "front"), "Origin", shop)
 	if called.Status != http.StatusOK || called.Header.Get("Access-Control-Allow-Origin") != shop || !strings.Contains(called.Header.Get("Vary"), "Origin") {
-		t.Errorf("call: %d %v", called.Status, called.Header)
+		t.Errorf("call: got %d %v, want 200", called.Status, called.Header)
 	}
 	// A refusal is readable as well, else the page could not tell its user.
 	refusal := n.Do(http.MethodPost, kit.AccountTokensPath, "application/json", "{}", "Origin", shop)
 	if refusal.Status != http.StatusUnauthorized || refusal.Header.Get("Access-Control-Allow-Origin") != shop {
-		t.Errorf("refusal: %d %v", refusal.Status, refusal.Header)
+		t.Errorf("refusal: got %d %v, want 401", refusal.Status, refusal.Header)
 	}
 	foreign := n.Do(http.MethodPost, kit.AccountTokensPath, "application/json", "{}", "Origin", "https://evil.example")
 	isClosed(t, "foreign call", foreign)

@@ -140,7 +140,7 @@ func memberSees(t *testing.T, m *kit.ElasticPath) {
 	memberships := "/v2/account-members/" + p.UID + "/account-memberships"
 	got := member.Send(t, 200, http.MethodGet, memberships+"?include=account", nil)
 	if n, _ := got.At("included", "accounts").([]any); len(got.Column("id")) != 2 || len(n) != 2 {
-		t.Errorf("own memberships: %v", got.Value)
+		t.Errorf("own memberships: got %v", got.Value)
 	}
 	for _, path := range []string{
 		"/v2/accounts/" + one.ID, "/v2/accounts/" + one.ID + "/account-memberships",
@@ -244,13 +244,13 @@ func autoCreate(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	account := admin.Send(t, 200, http.MethodGet, "/v2/accounts/"+got.Text("data", 0, "account_id"), nil)
 	if account.Text("data", "name") != "Self owner" || account.Text("data", "legal_name") != "Self owner" {
-		t.Errorf("account %v", account.Value)
+		t.Errorf("got the account %v", account.Value)
 	}
 	made := admin.Send(t, 201, http.MethodPost, kit.RealmPath+"/user-authentication-info",
 		kit.Object{"type": "user_authentication_info", "name": "Made", "email": "made@example.com"})
 	mine := admin.Send(t, 200, http.MethodGet, "/v2/account-members/"+made.Text("data", "id")+"/account-memberships", nil)
 	if len(mine.Column("id")) != 1 {
-		t.Errorf("memberships of a user who was made: %v", mine.Value)
+		t.Errorf("memberships of a new user: got %v", mine.Value)
 	}
 	m.ChangeSettings(kit.Object{"enable_self_signup": false, "auto_create_account_for_account_members": false})
 }
@@ -276,7 +276,7 @@ func switching(t *testing.T, m *kit.ElasticPath) {
 		}
 	}
 	if fmt.Sprint(after["amr"], after["account_roles"]) != "[otp] [Approver]" || after["scope"] != two.ID || before["exp"] == after["exp"] {
-		t.Errorf("claims %v", after)
+		t.Errorf("got the claims %v", after)
 	}
 	front := m.Storefront()
 	kit.MustRefuseV2(t, "no header", front.AccountTokens(kit.ByAccountToken()), http.StatusBadRequest, "*")
@@ -289,7 +289,7 @@ func switching(t *testing.T, m *kit.ElasticPath) {
 	leave(m, p, two)
 	kit.MustFailV2(t, "of an account left", front.WithAccountToken(second).AccountTokens(kit.ByAccountToken()))
 	if left := front.WithAccountToken(first).Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByAccountToken()); !slices.Equal(left.Column("account_id"), []string{one.ID}) {
-		t.Errorf("accounts %v", left.Column("account_id"))
+		t.Errorf("got the accounts %v", left.Column("account_id"))
 	}
 }
 
@@ -363,6 +363,6 @@ func noAccountLeft(t *testing.T, m *kit.ElasticPath) {
 		kit.MustFailV2(t, "renewed", member.AccountTokens(kit.ByAccountToken()))
 	}
 	if got := accountTokens(m, p); len(got.Column("token")) != 0 {
-		t.Errorf("tokens %v", got.Column("account_name"))
+		t.Errorf("got the tokens %v", got.Column("account_name"))
 	}
 }

@@ -58,7 +58,7 @@ func failedChoice(t *testing.T, m *kit.ElasticPath) {
 	kit.MustRefuse(t, "an account of nobody", choose(m.Server, token, storage.Account{ID: "nowhere"}), refusedHeld)
 	familiesRefused(m, true)
 	if got := choose(m.Server, token, one); got.Status < http.StatusInternalServerError {
-		t.Errorf("without a refresh family: %d %s", got.Status, got.Body)
+		t.Errorf("without a refresh family: got %d %s", got.Status, got.Body)
 	}
 	familiesRefused(m, false)
 	kit.MustIssue(t, "the choice", choose(m.Server, token, one))
@@ -93,13 +93,13 @@ func raceForOneChoice(t *testing.T, m *kit.ElasticPath) {
 				defer mu.Unlock()
 				counts[got.Status]++
 				if got.Status != http.StatusOK && got.Body != refusedHeld {
-					t.Errorf("%d %s", got.Status, got.Body)
+					t.Errorf("got %d %s", got.Status, got.Body)
 				}
 			})
 		}
 		group.Wait()
 		if counts[http.StatusOK] != 1 || counts[http.StatusBadRequest] != 49 {
-			t.Errorf("answers %v, want one choice", counts)
+			t.Errorf("got the answers %v, want one success and 49 refusals", counts)
 		}
 		if n := m.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + p.LoginID + "'"); n != "1" {
 			t.Errorf("%s refresh families began, want 1", n)
@@ -131,7 +131,7 @@ func revokedLineage(t *testing.T, m *kit.ElasticPath) {
 			t.Fatal("not all three work")
 		}
 		if got := m.Server.RevokeThrough("front", revoke(first, second, third)); got.Status != http.StatusOK {
-			t.Fatalf("revocation: %d %s", got.Status, got.Body)
+			t.Fatalf("revocation: got %d %s, want 200", got.Status, got.Body)
 		}
 		for i, token := range []string{first, second, third} {
 			if works(token) {
@@ -147,7 +147,7 @@ func revokedLineage(t *testing.T, m *kit.ElasticPath) {
 	m.Clock.Advance(23 * time.Hour)
 	second := renewed(first)
 	if got := m.Server.RevokeThrough("front", first); got.Status != http.StatusOK {
-		t.Fatalf("revocation: %d %s", got.Status, got.Body)
+		t.Fatalf("revocation: got %d %s, want 200", got.Status, got.Body)
 	}
 	m.Clock.Advance(2 * time.Hour) // the first has expired
 	if _, err := m.App.Store.Sweep(t.Context(), m.Clock.Now(), 10_000); err != nil {
@@ -167,7 +167,7 @@ func pageBeyondEnd(t *testing.T, m *kit.ElasticPath) {
 	query := "?" + url.Values{"page[offset]": {"5"}}.Encode()
 	empty := m.Storefront().Send(t, http.StatusCreated, http.MethodPost, kit.AccountTokensPath+query, kit.ByCode("default", p.Username, code))
 	if list, _ := empty.At("data").([]any); len(list) != 0 {
-		t.Errorf("tokens %v", list)
+		t.Errorf("got the tokens %v", list)
 	}
 	if l := m.Login(p.Username); l.Code.UsedAt.IsZero() {
 		t.Error("the code is not used up")

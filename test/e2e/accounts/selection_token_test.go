@@ -19,7 +19,7 @@ func memberByPassword(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopperWithHash(hash, "by-password", m.AddAccount("By password"))
 	got := kit.MustIssue(t, "password", m.Server.MemberGrant("front", "username", p.Username, "password", kit.Password))
 	if c := kit.ClaimsOf(t, got.Field("access_token")); !slices.Equal(c.AMR, []string{"pwd"}) {
-		t.Errorf("amr %q", c.AMR)
+		t.Errorf("got amr %q", c.AMR)
 	}
 	code := planted(m, p)
 	kit.MustRefuse(t, "a code as password", m.Server.MemberGrant("front", "username", p.Username, "password", code), kit.WrongCredentialsBody)
@@ -42,7 +42,7 @@ func memberOfProfile(t *testing.T, m *kit.ElasticPath) {
 	uid := twin(m, p, "digits")
 	m.AddMembership(kit.Shopper{UID: uid}, m.AddAccount("Twins"))
 	if got := m.Storefront().RequestCode("digits", p.Username, "reset_password"); got.Status != http.StatusAccepted {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 202", got.Status, got.Body)
 	}
 	theirs := kit.MustIssue(t, "the twin", ask("digits", m.Receiver.Next(t).Payload.Code))
 	if c := kit.ClaimsOf(t, theirs.Field("access_token")); c.Sub != uid {
@@ -77,7 +77,7 @@ func memberRoles(t *testing.T, m *kit.ElasticPath) {
 		code := planted(m, p)
 		got := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", code, "account_id", account, "scope", wanted)
 		if got.Status != http.StatusBadRequest || got.Field("error") != "invalid_scope" {
-			t.Errorf("%s: %d %s", wanted, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 400", wanted, got.Status, got.Body)
 		}
 		if l := m.Login(p.Username); !l.Code.UsedAt.IsZero() {
 			t.Error("the code was used up")
@@ -96,12 +96,12 @@ func memberRefresh(t *testing.T, m *kit.ElasticPath) {
 	first := session()
 	got := kit.MustIssue(t, "refresh", m.Server.RefreshThrough("front", first.Refresh))
 	if _, claims := kit.DecodeJWT(t, got.Field("access_token")); claims["account_id"] != acme.ID || claims["scope"] != "Buyer Shopper" || got.Field("account_id") != acme.ID {
-		t.Errorf("claims %v", claims)
+		t.Errorf("got the claims %v", claims)
 	}
 	m.AddMembership(p, acme, "Approver", "Shopper")
 	got = kit.MustIssue(t, "after a change of roles", m.Server.RefreshThrough("front", got.Field("refresh_token")))
 	if scope := kit.ClaimsOf(t, got.Field("access_token")).Scope; scope != "Shopper" {
-		t.Errorf("scope %q, want what was granted and is still there", scope)
+		t.Errorf("got the scope %q, want the granted roles that remain", scope)
 	}
 	leave(m, p, acme)
 	kit.MustRefuse(t, "no member any more", m.Server.RefreshThrough("front", got.Field("refresh_token")), kit.InvalidRefreshTokenBody)
@@ -132,7 +132,7 @@ func heldTokens(t *testing.T, m *kit.ElasticPath) {
 		for _, account := range []string{one.ID, two.ID} {
 			got := kit.MustIssue(t, what, hold("front", token, "account_id", account))
 			if got.Field("account_id") != account || got.Field("refresh_token") != "" {
-				t.Errorf("%s: %s", what, got.Body)
+				t.Errorf("%s: got %s", what, got.Body)
 			}
 		}
 		want := hold("front", token, "account_id", foreign.ID)
@@ -142,15 +142,15 @@ func heldTokens(t *testing.T, m *kit.ElasticPath) {
 	}
 	for what, token := range map[string]string{"vendor's": vendor, "scoped": scoped} {
 		if got := kit.MustIssue(t, what, hold("front", token)); got.Field("account_id") != one.ID {
-			t.Errorf("%s without account_id: %s", what, got.Body)
+			t.Errorf("%s without account_id: got %s", what, got.Body)
 		}
 	}
 	if choice := mustSelect(m, "plain", hold("front", plain)); choice.Token != "" || choice.Total != 2 {
-		t.Errorf("choice %+v", choice)
+		t.Errorf("got the choice %+v", choice)
 	}
 	narrow := kit.MustIssue(t, "narrow", hold("front", scoped, "scope", "Shopper")).Field("access_token")
 	if got := hold("front", narrow, "scope", "Buyer"); got.Body != kit.InvalidScopeBody {
-		t.Errorf("wider again: %d %s", got.Status, got.Body)
+		t.Errorf("wider again: got %d %s", got.Status, got.Body)
 	}
 	lock(m, p)
 	for _, token := range []string{vendor, scoped, plain} {
@@ -174,14 +174,14 @@ func malformedMember(t *testing.T, m *kit.ElasticPath) {
 		"username with a NUL": {"username", p.Username + "\x00", "one_time_password", code},
 	} {
 		if got := m.Server.MemberGrant("front", fields...); got.Status != http.StatusBadRequest || got.Field("error") != "invalid_request" {
-			t.Errorf("%s: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 400", what, got.Status, got.Body)
 		}
 	}
 	if got := m.Server.MemberGrant("bare", "username", p.Username, "one_time_password", code); got.Field("error") != "unauthorized_client" {
-		t.Errorf("a client without the grant: %d %s", got.Status, got.Body)
+		t.Errorf("a client without the grant: got %d %s", got.Status, got.Body)
 	}
 	if got := m.Server.ExchangeToken("bare", "x"); got.Field("error") != "unauthorized_client" {
-		t.Errorf("exchange by a client without the grant: %d %s", got.Status, got.Body)
+		t.Errorf("exchange by a client without the grant: got %d %s", got.Status, got.Body)
 	}
 	if l := m.Login(p.Username); l.Lockout.Failures != 0 || !l.Code.UsedAt.IsZero() {
 		t.Errorf("counted %d failures, code used at %v", l.Lockout.Failures, l.Code.UsedAt)
@@ -198,17 +198,17 @@ func exchanges(t *testing.T, m *kit.ElasticPath) {
 	m.Clock.Advance(time.Minute)
 	got := kit.MustIssue(t, "switch", m.Server.ExchangeToken("front", session.Access, "account_id", two.ID))
 	if got.Field("issued_token_type") != grants.TokenTypeAccessToken || got.Field("refresh_token") != "" || got.Field("account_id") != two.ID {
-		t.Errorf("answer %s", got.Body)
+		t.Errorf("got the answer %s", got.Body)
 	}
 	_, before := kit.DecodeJWT(t, session.Access)
 	_, after := kit.DecodeJWT(t, got.Field("access_token"))
 	if after["scope"] != "Approver" || after["account_id"] != two.ID || after["sid"] != before["sid"] || after["exp"].(float64) > before["exp"].(float64) {
-		t.Errorf("claims %v", after)
+		t.Errorf("got the claims %v", after)
 	}
 	// No wider than what is exchanged, in the same account.
 	narrow := kit.MustIssue(t, "narrow", m.Server.ExchangeToken("front", session.Access, "scope", "Shopper")).Field("access_token")
 	if scope := kit.ClaimsOf(t, narrow).Scope; scope != "Shopper" {
-		t.Errorf("scope %q", scope)
+		t.Errorf("got the scope %q", scope)
 	}
 	kit.MustRefuse(t, "wider again", m.Server.ExchangeToken("front", narrow, "scope", "Buyer Shopper"), kit.InvalidScopeBody)
 	kit.MustRefuse(t, "wider than granted", m.Server.ExchangeToken("front", session.Access, "scope", "FullAccess"), kit.InvalidScopeBody)
@@ -224,7 +224,7 @@ func exchanges(t *testing.T, m *kit.ElasticPath) {
 
 	// What was exchanged ends with the family.
 	if got := m.Server.RevokeThrough("front", session.Refresh); got.Status != http.StatusOK {
-		t.Fatalf("revocation: %d %s", got.Status, got.Body)
+		t.Fatalf("revocation: got %d %s, want 200", got.Status, got.Body)
 	}
 	for _, token := range []string{session.Access, narrow} {
 		kit.MustRefuse(t, "revoked family", m.Server.ExchangeToken("front", token), refusedSubject)
@@ -250,7 +250,7 @@ func subjectTokens(t *testing.T, m *kit.ElasticPath) {
 	kit.MustIssue(t, "as a JWT", m.Server.Form("/oauth/token", append(kit.ClientFields("front"), "grant_type", grants.GrantTokenExchange,
 		"subject_token", token, "subject_token_type", grants.TokenTypeJWT)...))
 	if got := m.Server.RevokeThrough("front", token); got.Status != http.StatusOK {
-		t.Errorf("revocation: %d %s", got.Status, got.Body)
+		t.Errorf("revocation: got %d %s, want 200", got.Status, got.Body)
 	}
 	kit.MustRefuse(t, "revoked", m.Server.ExchangeToken("front", token), refusedSubject)
 	token = signIn()

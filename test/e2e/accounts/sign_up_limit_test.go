@@ -57,17 +57,17 @@ func signUpsLimited(t *testing.T, m *kit.ElasticPath, nodes []*kit.Server) {
 	}
 	group.Wait()
 	if counts[http.StatusCreated] != 5 || counts[http.StatusTooManyRequests] != 15 {
-		t.Errorf("answers %v, want five users", counts)
+		t.Errorf("got the answers %v, want five users", counts)
 	}
 	if n := m.QueryOne("SELECT count(*) FROM users WHERE name = 'N'"); n != "5" {
 		t.Errorf("%s users", n)
 	}
 	if got := signUp(100, "2001:db8:0:1::1"); got.Status != http.StatusCreated {
-		t.Errorf("from elsewhere: %d %s", got.Status, got.Body)
+		t.Errorf("from elsewhere: got %d %s, want 201", got.Status, got.Body)
 	}
 	m.Storefront().Send(t, http.StatusCreated, http.MethodPost, kit.AccountTokensPath, kit.ByPassword("new100", "self-Horse-1"))
 	m.Clock.Advance(13 * time.Minute)
 	if got := signUp(101, "2001:db8::1"); got.Status != http.StatusCreated {
-		t.Errorf("later: %d %s", got.Status, got.Body)
+		t.Errorf("later: got %d %s, want 201", got.Status, got.Body)
 	}
 }

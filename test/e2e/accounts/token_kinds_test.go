@@ -46,7 +46,7 @@ func kinds(m *kit.ElasticPath, p kit.Shopper, account string) map[string]string 
 	scoped := kit.MustIssue(m.T, scopedAccess, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", account))
 	choice := mustSelect(m, choiceToken, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
 	if got := m.Server.RequestCodeThrough("front", p.Username, ""); got.Status != http.StatusNoContent {
-		m.T.Fatalf("asked for a message: %d %s", got.Status, got.Body)
+		m.T.Fatalf("request for a message: got %d %s, want 204", got.Status, got.Body)
 	}
 	message := m.Inbox.Next(m.T).UserToken // the code in it comes before those that are planted later
 	m.Receiver.Next(m.T)
@@ -108,7 +108,7 @@ func everyKindEverywhere(t *testing.T, m *kit.ElasticPath) {
 	// Of the server itself, so that it knows the sender at once.
 	sink := `{"ID":"sink","Name":"Sink","MessageTypes":["OneTimePassword"],"URL":"` + m.Inbox.URL + `/{messagetype}","SharedKey":"` + kit.SharedKey + `","AllowAllBuyers":true}`
 	if got := m.Admin().SendText(http.MethodPost, "/v1/messagesenders", sink); got.Status != http.StatusCreated {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 201", got.Status, got.Body)
 	}
 	one, two := m.AddAccount("Kinds one"), m.AddAccount("Kinds two")
 	p := m.AddShopper("kinds", one, two)
@@ -173,18 +173,18 @@ func everyKindRevoked(t *testing.T, m *kit.ElasticPath) {
 			token = kit.TokenPairOf(t, "another sign-in", m.Server.SignInThrough("front", p.Username, planted(m, p))).Refresh
 		}
 		if got := m.Server.RevokeThrough("till", token); got.Status != http.StatusBadRequest || got.Field("error") != "unauthorized_client" {
-			t.Errorf("%s revoked by another client: %d %s", kind, got.Status, got.Body)
+			t.Errorf("%s revoked by another client: got %d %s, want 400", kind, got.Status, got.Body)
 		}
 		if kind != refreshToken { // whose use would rotate it
 			if got := place.send(token); got.Status != place.takes[kind] {
-				t.Errorf("%s before its revocation: %d %s", kind, got.Status, got.Body)
+				t.Errorf("%s before its revocation: got %d %s", kind, got.Status, got.Body)
 			}
 		}
 		if got := m.Server.RevokeThrough("front", token); got.Status != http.StatusOK || got.Body != "" {
-			t.Errorf("%s revoked: %d %s", kind, got.Status, got.Body)
+			t.Errorf("%s revoked: got %d %s, want 200", kind, got.Status, got.Body)
 		}
 		if got := place.send(token); got.Status != place.refusal {
-			t.Errorf("%s after its revocation: %d %s", kind, got.Status, got.Body)
+			t.Errorf("%s after its revocation: got %d %s, want %d", kind, got.Status, got.Body, place.refusal)
 		}
 	}
 	kit.MustFailV2(t, "a revoked account token renewed", m.Storefront().WithAccountToken(kinds[vendorAccount]).AccountTokens(kit.ByAccountToken()))
@@ -265,7 +265,7 @@ func forgedAccountTokens(t *testing.T, m *kit.ElasticPath) {
 	}
 	for what, token := range map[string]string{"as issued": f.Real, "made here": account(f, nil)} {
 		if got := use(token); got.Status != http.StatusOK {
-			t.Fatalf("%s: %d %s, so the forgeries prove nothing", what, got.Status, got.Body)
+			t.Fatalf("%s: got %d %s for a genuine token, want 200", what, got.Status, got.Body)
 		}
 		kit.MustIssue(t, what, m.Server.MemberGrant("front", "member_token", token))
 	}
@@ -278,6 +278,6 @@ func forgedAccountTokens(t *testing.T, m *kit.ElasticPath) {
 	// The account token of one client is no member token of another.
 	kit.MustRefuse(t, "another client", m.Server.MemberGrant("till", "member_token", f.Real), refusedHeld)
 	if got := use(f.Real); got.Status != http.StatusOK {
-		t.Errorf("afterwards: %d %s", got.Status, got.Body)
+		t.Errorf("afterwards: got %d %s, want 200", got.Status, got.Body)
 	}
 }

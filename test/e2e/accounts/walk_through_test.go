@@ -84,7 +84,7 @@ func (w *storeSetup) requestCode(t *testing.T, purpose string) kit.Event {
 	t.Helper()
 	got := w.Storefront().RequestCode(w.profile, w.username, purpose)
 	if got.Status != http.StatusAccepted || got.Body != "" {
-		t.Fatalf("request for a code: %d %s", got.Status, got.Body)
+		t.Fatalf("request for a code: got %d %s, want 202", got.Status, got.Body)
 	}
 	e := w.receiver.Next(t)
 	for what, pattern := range map[string]string{
@@ -93,7 +93,7 @@ func (w *storeSetup) requestCode(t *testing.T, purpose string) kit.Event {
 		e.Payload.Code:      `^[0-9A-Za-z]{6,10}$`,
 	} {
 		if !regexp.MustCompile(pattern).MatchString(what) {
-			t.Errorf("%q is not like %s: %s", what, pattern, e.Body)
+			t.Errorf("got %q, want the pattern %s, in %s", what, pattern, e.Body)
 		}
 	}
 	want := fmt.Sprintf(`{"id":%q,"store_id":"`+storage.StoreUUID+`","triggered_by":"one-time-password-token-request.created",`+
@@ -148,7 +148,7 @@ func (w *storeSetup) isAccountToken(t *testing.T, token string) {
 	t.Helper()
 	header, claims := kit.DecodeJWT(t, token)
 	if header["typ"] != "account+jwt" || header["alg"] != "ES256" || header["kid"] == "" {
-		t.Errorf("header %v", header)
+		t.Errorf("got the header %v", header)
 	}
 	for name, want := range map[string]any{
 		"iss": "http://latchkey.test", "aud": "http://latchkey.test/v2", "sub": w.member, "client_id": "front",
@@ -156,11 +156,11 @@ func (w *storeSetup) isAccountToken(t *testing.T, token string) {
 		"store_id": storage.StoreUUID, "account_member_self_management": "update_only", "ancestors": "",
 	} {
 		if claims[name] != want {
-			t.Errorf("claim %s is %v, want %v", name, claims[name], want)
+			t.Errorf("got claim %s %v, want %v", name, claims[name], want)
 		}
 	}
 	if amr := fmt.Sprint(claims["amr"]); amr != "[otp]" {
-		t.Errorf("amr %s", amr)
+		t.Errorf("got amr %s", amr)
 	}
 	issued, _ := claims["iat"].(float64)
 	expires, _ := claims["exp"].(float64)
@@ -186,7 +186,7 @@ func (w *storeSetup) passwordReset(t *testing.T) {
 		"username": w.username, "password": "second-Horse-2",
 	})
 	if told := fmt.Sprint(done); strings.Contains(told, "Horse") {
-		t.Errorf("the answer tells the password: %s", told)
+		t.Errorf("got the password in %s, want it hidden", told)
 	}
 	in := func(password string) kit.Object {
 		body := kit.ByPassword(w.username, password)

@@ -36,7 +36,7 @@ func TestEachActionIsOneAuditEvent(t *testing.T) {
 		deeds := auditedActions(m)
 		for _, d := range deeds {
 			if got := d.do(d.id); got.Status >= http.StatusInternalServerError {
-				t.Fatalf("%s: %d %s", d.id, got.Status, got.Body)
+				t.Fatalf("%s: got %d %s", d.id, got.Status, got.Body)
 			}
 			m.AwaitMessages()
 		}

@@ -355,7 +355,7 @@ func TestOnlyFullAccessMakesFullAccessChanges(t *testing.T) {
 				continue
 			}
 			if got := m.Send(m.First, m.AdminToken, writes[a.operation].method, a.path, a.body); got.Status >= 300 {
-				t.Errorf("FullAccess: %s %s %s: %d %s", a.operation, a.path, a.body, got.Status, got.Body)
+				t.Errorf("FullAccess: %s %s %s: got %d %s", a.operation, a.path, a.body, got.Status, got.Body)
 			}
 		}
 	})

@@ -115,7 +115,7 @@ func refusesDearLists(m *kit.OrderCloud, t *testing.T, token string) {
 	} {
 		got := m.Send(m.First, token, "GET", "/v1/buyers/acme/users?"+query, nil)
 		if want := kit.ErrorBody("InvalidQuery", listTooDear, "null"); got.Status != 400 || got.Body != want {
-			t.Errorf("%s: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 400", what, got.Status, got.Body)
 		}
 	}
 	m.DoAs(t, token, 200, "GET", "/v1/buyers/acme/users?"+alternatives("xp.a", "v", 24), nil)
@@ -123,7 +123,7 @@ func refusesDearLists(m *kit.OrderCloud, t *testing.T, token string) {
 	got := m.Send(m.First, m.AdminToken, "GET", "/v2/account-members?filter="+dear, nil)
 	want := `{"errors":[{"title":"Bad Request","status":"400","detail":"` + listTooDear + `"}]}`
 	if got.Status != 400 || strings.TrimSpace(got.Body) != want {
-		t.Errorf("below /v2: %d %s", got.Status, got.Body)
+		t.Errorf("below /v2: got %d %s, want 400", got.Status, got.Body)
 	}
 }
 
@@ -142,7 +142,7 @@ func signInsDuring(m *kit.OrderCloud, t *testing.T, token, path string) []kit.Re
 	}
 	for i := range 10 {
 		if got := m.SignIn(m.First, "web", "jane", kit.Password); got.Status != http.StatusOK {
-			t.Errorf("sign-in %d while %d lists were asked for: %d %s", i, asked.Load(), got.Status, got.Body)
+			t.Errorf("sign-in %d while %d lists were asked for: got %d %s, want 200", i, asked.Load(), got.Status, got.Body)
 		}
 	}
 	group.Wait()

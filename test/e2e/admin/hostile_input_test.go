@@ -61,7 +61,7 @@ func hostileBodies(m *kit.OrderCloud, t *testing.T) {
 		m.Send(m.First, m.AdminToken, "POST", "/v1/buyers", body).MustRefuseV1(t, 400, want)
 	}
 	if got := m.Do(t, 200, "GET", "/v1/buyers", nil); !strings.Contains(got.Body, `"TotalCount":1,`) {
-		t.Errorf("something was kept: %s", got.Body)
+		t.Errorf("after the refusals: got %s", got.Body)
 	}
 }
 
@@ -77,7 +77,7 @@ func hostileEverywhere(m *kit.OrderCloud, t *testing.T) {
 		for _, text := range []string{`"a\r\nb"`, `"\u0000"`, `"` + strings.Repeat("x", 513) + `"`, `7`, `{}`} {
 			got := m.Send(m.First, m.AdminToken, "POST", path, fmt.Sprintf(body, text))
 			if got.Status != 400 || !strings.HasPrefix(got.Body, `{"Errors":[{"ErrorCode":"ValidationFailure","Message":"`) {
-				t.Errorf("%s %s: %d %s", path, text, got.Status, got.Body)
+				t.Errorf("%s %s: got %d %s, want 400", path, text, got.Status, got.Body)
 			}
 		}
 		m.Do(t, 404, "GET", path+"/x", nil)
@@ -90,7 +90,7 @@ func hostileEverywhere(m *kit.OrderCloud, t *testing.T) {
 	} {
 		got := m.Send(m.First, m.AdminToken, "POST", path, body)
 		if got.Status != 400 || !strings.HasPrefix(got.Body, `{"Errors":[{"ErrorCode":"ValidationFailure","Message":"`) {
-			t.Errorf("%s %s: %d %s", path, body, got.Status, got.Body)
+			t.Errorf("%s %s: got %d %s, want 400", path, body, got.Status, got.Body)
 		}
 		m.Do(t, 404, "GET", path+"/x", nil)
 	}

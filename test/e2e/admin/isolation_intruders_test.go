@@ -79,7 +79,7 @@ func (e *twoCompanies) actor(t *testing.T, name, username string) string {
 	})
 	token := e.acting(t, username)
 	if got := e.DoAs(t, token, 200, "GET", "/v1/me", nil); got.Field("Username") != username {
-		t.Fatalf("%s is %s", name, got.Body)
+		t.Fatalf("got %s %s", name, got.Body)
 	}
 	return token
 }
@@ -111,7 +111,7 @@ func (e *twoCompanies) wrongTokens(t *testing.T, front string) (refresh, selecti
 		"client_id", "front", "username", "bob", "password", kit.TedPassword)
 	selection = chosen.Field("selection_token")
 	if refresh == "" || account == "" || selection == "" {
-		t.Fatalf("tokens %q %q %q: %s %s", refresh, account, selection, got.Body, chosen.Body)
+		t.Fatalf("got the tokens %q %q %q: %s %s", refresh, account, selection, got.Body, chosen.Body)
 	}
 	return refresh, selection, account
 }
@@ -138,10 +138,10 @@ func (e *twoCompanies) tryEverything(t *testing.T, i outsider) {
 			}
 		case slices.Contains(i.may, o.id) && got.Status < http.StatusInternalServerError:
 		case got.Status != http.StatusForbidden && got.Status != http.StatusNotFound:
-			t.Errorf("%s: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: got %d %s", what, got.Status, got.Body)
 		}
 		if strings.Contains(strings.ToLower(got.Body), mark) {
-			t.Errorf("%s tells of alpha: %s", what, got.Body)
+			t.Errorf("%s: got data of alpha in %s, want none", what, got.Body)
 		}
 	}
 }
@@ -166,7 +166,7 @@ func (e *twoCompanies) everyRole(t *testing.T) {
 		others := slices.DeleteFunc(slices.Clone(all), func(role string) bool { return slices.Contains(o.roles, role) })
 		got := e.Send(e.First, token(others...), o.method, o.path, nil)
 		if got.Status != http.StatusForbidden || strings.Contains(strings.ToLower(got.Body), mark) {
-			t.Errorf("%s %s without %v: %d %s", o.method, o.path, o.roles, got.Status, got.Body)
+			t.Errorf("%s %s without %v: got %d %s, want 403", o.method, o.path, o.roles, got.Status, got.Body)
 		}
 		for _, role := range o.roles {
 			if o.method == http.MethodGet {

@@ -199,7 +199,7 @@ func at(t *testing.T, a kit.Response, path ...string) any {
 	t.Helper()
 	var v any
 	if err := json.Unmarshal([]byte(a.Body), &v); err != nil {
-		t.Fatalf("%v: %s", err, a.Body)
+		t.Fatalf("%v: got %s", err, a.Body)
 	}
 	for _, step := range path {
 		switch of := v.(type) {

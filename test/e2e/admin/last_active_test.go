@@ -19,14 +19,14 @@ func TestLastActive(t *testing.T) {
 			created := m.Do(t, 201, "POST", path, `{"ID":"new","Username":"`+path+`","TermsAccepted":"2026-01-02T04:04:05+01:00","LastActive":"2025-05-05T05:05:05Z"}`)
 			for _, got := range []kit.Response{created, m.Do(t, 200, "GET", path+"/new", nil), m.Do(t, 200, "GET", path+"?ID=new", nil), m.Do(t, 200, "GET", path+"?TermsAccepted=%3E2026-01-01", nil)} {
 				if !strings.Contains(got.Body, terms) || !strings.Contains(got.Body, `"LastActive":"2025-05-05T05:05:05Z"`) {
-					t.Errorf("%s: %s", path, got.Body)
+					t.Errorf("%s: got %s", path, got.Body)
 				}
 			}
 			if got := m.Do(t, 200, "PATCH", path+"/new", `{"FirstName":"F","LastActive":"2020-01-01T00:00:00Z"}`); !strings.Contains(got.Body, terms) || !strings.Contains(got.Body, `"LastActive":"2025-05-05T05:05:05Z"`) {
-				t.Errorf("%s, patched: %s", path, got.Body)
+				t.Errorf("%s, patched: got %s", path, got.Body)
 			}
 			if got := m.Do(t, 200, "PATCH", path+"/new", `{"TermsAccepted":null}`); !strings.Contains(got.Body, `"TermsAccepted":null`) {
-				t.Errorf("%s, withdrawn: %s", path, got.Body)
+				t.Errorf("%s, withdrawn: got %s", path, got.Body)
 			}
 			m.Do(t, 400, "PATCH", path+"/new", `{"TermsAccepted":"yes"}`)
 		}
@@ -41,11 +41,11 @@ func TestLastActive(t *testing.T) {
 		before := m.Do(t, 200, "GET", "/v1/buyers/acme/users/jane", nil)
 		m.SignIn(m.First, "web", "jane", "wrong")
 		if got := m.Do(t, 200, "GET", "/v1/buyers/acme/users/jane", nil); got.Members(t)["LastActive"] != before.Members(t)["LastActive"] {
-			t.Errorf("a failure changes LastActive: %s", got.Body)
+			t.Errorf("after a failure: got another LastActive in %s", got.Body)
 		}
 		m.Apply(`AdminUsers: [{ID: imported, Username: imported, TermsAccepted: 2026-01-02T03:04:05Z, LastActive: "2025-05-05T05:05:05Z"}]`)
 		if got := m.Do(t, 200, "GET", "/v1/adminusers/imported", nil); !strings.Contains(got.Body, terms) || !strings.Contains(got.Body, `"LastActive":"2025-05-05T05:05:05Z"`) {
-			t.Errorf("applied: %s", got.Body)
+			t.Errorf("applied: got %s", got.Body)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func unknownMembers(m *kit.OrderCloud, t *testing.T) {
 		{"/v1/messagesenders", `{"ID":"hook","Name":"Hook","MessageTypes":["OneTimePassword"],"URL":"https://hook.example","SharedKey":"k","OwnerID":"x"}`},
 	} {
 		if got := m.Do(t, 201, "POST", r.path, r.body); strings.Contains(got.Body, "OwnerID") || strings.Contains(got.Body, "BuyerID") {
-			t.Errorf("%s: %s", r.path, got.Body)
+			t.Errorf("%s: got %s", r.path, got.Body)
 		}
 	}
 	m.Do(t, 200, "PUT", "/v1/buyers/acme/users/jane", `{"Username":"jane","BuyerID":"smith","Email":"jane@example.com"}`)
@@ -48,7 +48,7 @@ func unknownParameters(m *kit.OrderCloud, t *testing.T) {
 	} {
 		plain := m.Do(t, 200, "GET", path+"?page=1&pageSize=100", nil)
 		if got := m.Do(t, 200, "GET", path+"?page=1&pageSize=100&depth=all&catalogID=c&tenant=", nil); path != "/v1/auditevents" && got.Body != plain.Body {
-			t.Errorf("%s: %s\nwithout unknown parameters: %s", path, got.Body, plain.Body)
+			t.Errorf("%s: got %s\nwant as without unknown parameters: %s", path, got.Body, plain.Body)
 		}
 	}
 	m.Do(t, 200, "GET", "/v1/buyers/acme?depth=all", nil)

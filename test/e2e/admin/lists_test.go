@@ -135,7 +135,7 @@ func pageKeys(m *kit.OrderCloud, t *testing.T) {
 		"acme/users?sortBy=ID&pageKey=.", "acme/users?sortBy=ID&pageKey=%F0%9F%98%80", "acme/users?sortBy=ID&pageKey=" + key + "&pageKey=" + key,
 	} {
 		if got := m.Do(t, 400, "GET", "/v1/buyers/"+path, nil); !strings.Contains(got.Body, "pageKey") {
-			t.Errorf("%s: %s", path, got.Body)
+			t.Errorf("%s: got %s", path, got.Body)
 		}
 	}
 	for _, other := range []string{"apiclients", "apiclients/assignments", "apiclients/operator/secrets", "messagesenders/assignments"} {
@@ -188,7 +188,7 @@ func pages(m *kit.OrderCloud, t *testing.T) {
 		}
 	}
 	if len(seen) != crowd {
-		t.Errorf("%d users on all pages together, want %d", len(seen), crowd)
+		t.Errorf("got %d users on all pages together, want %d", len(seen), crowd)
 	}
 }
 
@@ -264,7 +264,7 @@ func entityTags(m *kit.OrderCloud, t *testing.T) {
 	m.Send(m.Second, m.AdminToken, "PUT", "/v1/buyers/nobody", `{"Name":"Nobody"}`, "If-Match", `"1"`).MustRefuseV1(t, 412, kit.StaleBody)
 	m.Do(t, 404, "GET", "/v1/buyers/nobody", nil)
 	if got := m.Do(t, 200, "GET", path, nil); got.Field("Phone") != "1" || got.Header.Get("ETag") != second {
-		t.Errorf("after what was refused: %s %s", got.Header.Get("ETag"), got.Body)
+		t.Errorf("after the refused requests: got %s %s", got.Header.Get("ETag"), got.Body)
 	}
 	m.Do(t, 200, "PATCH", path, `{"Phone":"3"}`, "If-Match", "*")
 	third := m.Do(t, 200, "PATCH", path, `{"Username":"renamed-u0001"}`).Header.Get("ETag") // another record, and still the user's tag
@@ -349,7 +349,7 @@ func oneName(m *kit.OrderCloud, t *testing.T) {
 	for _, path := range []string{"/v1/buyers/small/users", "/v2/accounts/small/account-memberships"} {
 		got := m.Do(t, 200, "GET", path, nil)
 		if !strings.Contains(got.Body, `"TotalCount":1,`) && !strings.Contains(got.Body, `"results":{"total":1}`) {
-			t.Errorf("%s: %s", path, got.Body)
+			t.Errorf("%s: got %s", path, got.Body)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (j *orderCloudJourney) newSecret(t *testing.T, body string) (id, value stri
 	got := j.Do(t, 201, "POST", "/v1/apiclients/desk/secrets", body)
 	id, value = got.Field("ID"), got.Field("ClientSecret")
 	if id == "" || len(value) < 43 {
-		t.Fatalf("secret %s", got.Body)
+		t.Fatalf("got the secret %s", got.Body)
 	}
 	return id, value
 }
@@ -51,7 +51,7 @@ func (j *orderCloudJourney) secrets(t *testing.T) {
 		kit.ErrorBody("ApiClientSecret.InvalidExpirationDate", "The expiration date must be in the future.", "null"))
 	list := j.Do(t, 200, "GET", "/v1/apiclients/desk/secrets?pageSize=100", nil)
 	if n := strings.Count(list.Body, `"ID":`); n != 10 || strings.Contains(list.Body, "ClientSecret") || strings.Contains(list.Body, value) {
-		t.Errorf("%d secrets: %s", n, list.Body)
+		t.Errorf("got %d secrets: %s", n, list.Body)
 	}
 	j.Do(t, 200, "PATCH", "/v1/apiclients/desk/secrets/"+first, `{"Name":"renamed"}`).
 		MustEqualJSON(t, `{"ID":"`+first+`","Name":"renamed","Expiration":null}`)
@@ -110,7 +110,7 @@ func (j *orderCloudJourney) deactivation(t *testing.T) {
 	token := session.AccessToken(t)
 	j.DoAs(t, token, 200, "GET", "/v1/me", nil)
 	if got := j.Send(j.Second, token, "GET", "/v1/me", nil); got.Status != 200 {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 200", got.Status, got.Body)
 	}
 	j.Do(t, 200, "PATCH", "/v1/apiclients/"+id, `{"Active":false}`)
 	j.OnBothServers(t, "the token is refused", func(n *kit.Server) bool { return j.Send(n, token, "GET", "/v1/me", nil).Body == kit.InvalidTokenBody })

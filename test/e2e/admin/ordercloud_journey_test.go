@@ -157,7 +157,7 @@ func (j *orderCloudJourney) clients(t *testing.T) {
 	j.Do(t, 200, "GET", "/v1/apiclients/assignments?apiClientID="+j.shop, nil).MustEqualJSON(t,
 		`{"Items":[{"ApiClientID":"`+j.shop+`","BuyerID":"acme","SupplierID":null}]}`, "Meta")
 	if got := j.Do(t, 200, "GET", "/v1/apiclients/"+strings.ToUpper(j.shop), nil).Members(t)["AssignedBuyerCount"]; got != 1.0 {
-		t.Errorf("AssignedBuyerCount is %v, want %v", got, 1.0)
+		t.Errorf("got AssignedBuyerCount %v, want %v", got, 1.0)
 	}
 	j.Do(t, 201, "POST", "/v1/apiclients", `{"ID":"till","AppName":"Till","AccessTokenDuration":10,"AllowAnyBuyer":true,"AllowAnySupplier":true,"AllowSeller":true,
 		"GrantTypes":["password"],"AllowedCredentials":["otp"]}`)
@@ -175,7 +175,7 @@ func (j *orderCloudJourney) senders(t *testing.T) {
 	}
 	made := j.Do(t, 201, "POST", "/v1/messagesenders", sender)
 	if strings.Contains(made.Body, kit.SenderKey) {
-		t.Errorf("the answer tells the key: %s", made.Body)
+		t.Errorf("got the key in %s, want it hidden", made.Body)
 	}
 	ask := map[string]string{"ClientID": j.shop, "Username": "ted"}
 	kit.MustReachNobody(t, "unassigned", j.RequestMessage(t, "/v1/password/onetimepassword", ask))
@@ -207,7 +207,7 @@ func (j *orderCloudJourney) oneTimePassword(t *testing.T) {
 	l := j.SenderInbox.Next(t, "OneTimePassword", kit.SenderKey)
 	if l.Path != "/onetimepassword" || l.BuyerID == nil || *l.BuyerID != "acme" || string(l.ConfigData) != `{"template":7}` ||
 		l.Recipient.Email != "ted@example.com" || l.EventBody.Username != "ted" || l.EventBody.ClientID != j.shop {
-		t.Errorf("message to %s: %s", l.Path, l.Body)
+		t.Errorf("got a message to %s: %s", l.Path, l.Body)
 	}
 	if got := claims(t, l.UserToken); got.Usr != "ted" || !slices.Contains(got.Role, "OrderReader") {
 		t.Errorf("claims of the token in the message: %+v", got)
@@ -235,7 +235,7 @@ func (j *orderCloudJourney) refreshes(t *testing.T) {
 		next := j.Refresh(n, j.shop, refresh)
 		next.MustEqualJSON(t, `{"token_type":"bearer","expires_in":599,"scope":"Shopper","refresh_token":"`+refresh+`"}`, "access_token")
 		if got := j.Send(j.Second, next.Field("access_token"), "GET", "/v1/me", nil); got.Field("Username") != "ted" {
-			t.Errorf("%d %s", got.Status, got.Body)
+			t.Errorf("got %d %s", got.Status, got.Body)
 		}
 	}
 	kit.MustRefuse(t, "another client's", j.Refresh(j.First, j.till, refresh), `{"error":"unauthorized_client","error_description":"The client may not use this grant type.",`+

@@ -26,11 +26,11 @@ func (j *orderCloudJourney) invitation(t *testing.T) {
 	l := j.SenderInbox.Next(t, "NewUserInvitation", kit.SenderKey)
 	code := l.EventBody.PasswordRenewalVerificationCode
 	if l.Path != "/newuserinvitation" || l.Recipient.ID != "nina" || l.EventBody.Username != "nina" || code == "" {
-		t.Errorf("message to %s: %s", l.Path, l.Body)
+		t.Errorf("got a message to %s: %s", l.Path, l.Body)
 	}
 	kit.MustRefuse(t, "the code as a password", j.SignIn(j.First, j.shop, "nina", code), kit.WrongCredentialsBody)
 	if got := j.put(j.Second, code, "nina", kit.TedPassword); got.Status != 204 {
-		t.Fatalf("first password: %d %s", got.Status, got.Body)
+		t.Fatalf("first password: got %d %s, want 204", got.Status, got.Body)
 	}
 	j.put(j.First, code, "nina", kit.NextPassword).MustRefuseV1(t, 400, kit.InvalidVerificationBody)
 	j.SignIn(j.First, j.shop, "nina", kit.TedPassword).AccessToken(t)
@@ -63,7 +63,7 @@ func (j *orderCloudJourney) deliveryConfig(t *testing.T) {
 		kit.ErrorBody("InUse", "Object is used by another object.", kit.ObjectData("DeliveryConfig", "hook")))
 	for _, shown := range []kit.Response{made, j.Do(t, 200, "GET", path+"/hook", nil), j.Do(t, 200, "GET", path, nil)} {
 		if strings.Contains(shown.Body, secret) || strings.Contains(shown.Body, "sesame") {
-			t.Errorf("a secret is shown: %s", shown.Body)
+			t.Errorf("got a secret in %s, want it hidden", shown.Body)
 		}
 	}
 	j.Do(t, 200, "PATCH", path+"/hook", `{"Enabled":false}`)
@@ -92,7 +92,7 @@ func (j *orderCloudJourney) whomSendersServe(t *testing.T) {
 		}
 		kit.MustBeDelivered(t, who, steps)
 		if l := j.SenderInbox.Next(t, "OneTimePassword", kit.SenderKey); l.Recipient.Username != who || (l.BuyerID != nil) != (who == "ted" || who == "gus") {
-			t.Errorf("message %s", l.Body)
+			t.Errorf("got the message %s", l.Body)
 		}
 	}
 	serve("ted", true)
@@ -138,11 +138,11 @@ func (j *orderCloudJourney) records(t *testing.T) {
 	}
 	asked := j.Do(t, 200, "GET", "/v1/onetimepasswordrequests?Username=ted&Type=OneTimePassword&pageSize=100", nil)
 	if strings.Count(asked.Body, `"Username":"ted"`) < 5 {
-		t.Errorf("requests: %s", asked.Body)
+		t.Errorf("requests: got %s", asked.Body)
 	}
 	keys := j.Do(t, 200, "GET", "/v1/signingkeys?State=active&Alg=ES256", nil)
 	if strings.Count(keys.Body, `"State":"active"`) != 1 {
-		t.Errorf("keys: %s", keys.Body)
+		t.Errorf("keys: got %s", keys.Body)
 	}
 	successor := j.Do(t, 200, "POST", "/v1/signingkeys/rotate", `{"Alg":"ES256"}`)
 	if again := j.Do(t, 200, "POST", "/v1/signingkeys/rotate", `{"Alg":"ES256"}`); again.Field("State") != "announced" || again.Field("ID") != successor.Field("ID") {
@@ -164,11 +164,11 @@ func (j *orderCloudJourney) end(t *testing.T) {
 	for _, path := range []string{"/v1/messagesenders/sink", "/v1/buyers/acme", "/v1/apiclients/" + j.shop, "/v1/securityprofiles/shopper", "/v1/suppliers/smith", "/v1/adminusers/ada"} {
 		j.Do(t, 204, "DELETE", path, nil)
 		if got := j.Send(j.First, j.AdminToken, "GET", path, nil); got.Status != 404 {
-			t.Errorf("%s after its end: %d %s", path, got.Status, got.Body)
+			t.Errorf("%s after its end: got %d %s, want 404", path, got.Status, got.Body)
 		}
 	}
 	if got := j.Do(t, 200, "GET", "/v1/securityprofiles/assignments", nil); !strings.Contains(got.Body, `"Items":[]`) {
-		t.Errorf("assignments that are left: %s", got.Body)
+		t.Errorf("remaining assignments: got %s", got.Body)
 	}
 	j.Do(t, 201, "POST", "/v1/buyers/globex/users", `{"ID":"ted","Username":"ted"}`) // the name is free again
 	j.SenderInbox.Next(t, "NewUserInvitation", kit.SenderKey)

@@ -15,7 +15,7 @@ func (j *orderCloudJourney) me(t *testing.T) {
 		"CompanyID":"acme","AvailableRoles":["MeAdmin","Shopper","Vip"],"Locale":null,
 		"Buyer":{"ID":"acme","DefaultCatalogID":null},"Supplier":null,"Seller":null}`, "DateCreated", "PasswordLastSetDate", "LastActive")
 	if got := j.DoAs(t, token, 200, "PATCH", "/v1/me", `{"Phone":"+49 1"}`); got.Field("Phone") != "+49 1" {
-		t.Errorf("after the change: %s", got.Body)
+		t.Errorf("after the change: got %s", got.Body)
 	}
 	j.Send(j.Second, token, "PUT", "/v1/me", me.Body, "If-Match", me.Header.Get("ETag")).MustRefuseV1(t, 412, kit.StaleBody)
 	j.DoAs(t, token, 200, "PUT", "/v1/me", `{"Username":"ted","FirstName":"T","LastName":"Ed","Email":"ted@example.com"}`)
@@ -46,14 +46,14 @@ func (j *orderCloudJourney) passwordByCode(t *testing.T) {
 	l := j.renewal(t, "ted")
 	code := l.EventBody.PasswordRenewalVerificationCode
 	if l.Path != "/forgottenpassword" || l.EventBody.PasswordRenewalUrl != "https://shop.example/renew" || !regexp.MustCompile(`^[A-Za-z0-9_-]{22,}$`).MatchString(code) {
-		t.Errorf("message to %s: %s", l.Path, l.Body)
+		t.Errorf("got a message to %s: %s", l.Path, l.Body)
 	}
 	kit.MustRefuse(t, "the code as a password", j.SignIn(j.Second, j.shop, "ted", code), kit.WrongCredentialsBody)
 	j.put(j.Second, "wrong-code", "ted", kit.NextPassword).MustRefuseV1(t, 400, kit.InvalidVerificationBody)
 	j.put(j.Second, code, "tess", kit.NextPassword).MustRefuseV1(t, 400, kit.InvalidVerificationBody)
 	j.put(j.Second, code, "ted", "Short7abc").MustRefuseV1(t, 400, wireInsecure)
 	if got := j.put(j.Second, code, "TED", kit.NextPassword); got.Status != 204 || got.Body != "" {
-		t.Fatalf("renewal: %d %s", got.Status, got.Body)
+		t.Fatalf("renewal: got %d %s, want 204", got.Status, got.Body)
 	}
 	j.put(j.First, code, "ted", "third-Horse-9-battery").MustRefuseV1(t, 400, kit.InvalidVerificationBody)
 	j.Send(j.First, before.Field("access_token"), "GET", "/v1/me", nil).MustRefuseV1(t, 401, kit.RevokedTokenBody)
@@ -68,7 +68,7 @@ func (j *orderCloudJourney) passwordByToken(t *testing.T) {
 	token := j.renewal(t, "ted").EventBody.PasswordRenewalAccessToken
 	for path, method := range map[string]string{"/v1/me": "PATCH", "/v1/buyers/acme": "GET"} {
 		if got := j.Send(j.First, token, method, path, "{}"); got.Status != 403 {
-			t.Errorf("%s %s with a token for passwords only: %d %s", method, path, got.Status, got.Body)
+			t.Errorf("%s %s with a token for passwords only: got %d %s, want 403", method, path, got.Status, got.Body)
 		}
 	}
 	j.Send(j.First, token, "POST", "/v1/me/password", `{"NewPassword":"Short7a"}`).MustRefuseV1(t, 400, wireInsecure)
@@ -76,7 +76,7 @@ func (j *orderCloudJourney) passwordByToken(t *testing.T) {
 	j.Send(j.Second, token, "POST", "/v1/me/password", `{"NewPassword":"`+kit.NextPassword+`"}`).MustRefuseV1(t, 401, kit.RevokedTokenBody)
 	shopper := j.SignIn(j.Second, j.shop, "ted", kit.TedPassword).AccessToken(t)
 	if got := j.Send(j.Second, shopper, "POST", "/v1/me/password", `{"NewPassword":"`+kit.NextPassword+`"}`); got.Status != 403 {
-		t.Errorf("a password without the role PasswordReset: %d %s", got.Status, got.Body)
+		t.Errorf("a password without the role PasswordReset: got %d %s, want 403", got.Status, got.Body)
 	}
 }
 
@@ -85,7 +85,7 @@ func (j *orderCloudJourney) forgottenUsername(t *testing.T) {
 	kit.MustBeDelivered(t, "an address of somebody", j.RequestMessage(t, at("TED@example.com"), nil))
 	l := j.SenderInbox.Next(t, "ForgottenUsername", kit.SenderKey)
 	if l.Path != "/forgottenusername" || l.EventBody.Username != "ted" || l.EventBody.OneTimePassword != "" || l.EventBody.PasswordRenewalVerificationCode != "" {
-		t.Errorf("message to %s: %s", l.Path, l.Body)
+		t.Errorf("got a message to %s: %s", l.Path, l.Body)
 	}
 	kit.MustReachNobody(t, "nobody's address", j.RequestMessage(t, at("nobody@example.com"), nil))
 	kit.MustReachNobody(t, "an inactive user's", j.RequestMessage(t, at("gone@example.com"), nil))
@@ -104,11 +104,11 @@ func (j *orderCloudJourney) lockout(t *testing.T) {
 		kit.MustRefuse(t, "locked", j.SignIn(n, j.shop, "ted", kit.TedPassword), kit.WrongCredentialsBody)
 	}
 	if got := j.Do(t, 200, "GET", "/v1/buyers/acme/users/ted", nil).Members(t)["FailedLoginAttempts"]; got != 10.0 {
-		t.Errorf("FailedLoginAttempts is %v, want %v", got, 10.0)
+		t.Errorf("got FailedLoginAttempts %v, want %v", got, 10.0)
 	}
 	kit.MustReachNobody(t, "locked", j.RequestMessage(t, "/v1/password/onetimepassword", map[string]string{"ClientID": j.shop, "Username": "ted"}))
 	if got := j.Send(j.Second, j.AdminToken, "POST", "/v1/buyers/acme/users/ted/unlock", nil); got.Status != 204 || got.Body != "" {
-		t.Fatalf("unlock: %d %s", got.Status, got.Body)
+		t.Fatalf("unlock: got %d %s, want 204", got.Status, got.Body)
 	}
 	j.Send(j.Second, j.AdminToken, "POST", "/v1/buyers/acme/users/nobody/unlock", nil).MustRefuseV1(t, 404, kit.NotFoundBody("User", "nobody"))
 	j.SignIn(j.First, j.shop, "ted", kit.TedPassword).AccessToken(t)
@@ -129,7 +129,7 @@ func (j *orderCloudJourney) revocation(t *testing.T) {
 			token := session.AccessToken(t)
 			j.DoAs(t, token, 200, "GET", "/v1/me", nil)
 			if got := revoke(token); got.Status != 204 || got.Body != "" {
-				t.Fatalf("revocation: %d %s", got.Status, got.Body)
+				t.Fatalf("revocation: got %d %s, want 204", got.Status, got.Body)
 			}
 			j.Send(j.First, token, "GET", "/v1/me", nil).MustRefuseV1(t, 401, kit.RevokedTokenBody)
 			kit.MustRefuse(t, "refresh", j.Refresh(j.First, j.shop, session.Field("refresh_token")), kit.InvalidRefreshTokenBody)

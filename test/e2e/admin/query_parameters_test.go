@@ -207,14 +207,14 @@ func TestQueriesOfOAuthEndpoints(t *testing.T) {
 		for _, path := range []string{"/oauth/token", "/oauth/access_token"} {
 			for query, status := range map[string]int{"": 200, "?tenant=a&grant_type=password": 200, "?a;b": 400, "?a=%zz": 400, "?%": 400} {
 				if got := m.SendForm(m.First, path+query, self...); got.Status != status {
-					t.Errorf("%s%s: %d %s", path, query, got.Status, got.Body)
+					t.Errorf("%s%s: got %d %s, want %d", path, query, got.Status, got.Body, status)
 				}
 			}
 		}
 		for _, path := range []string{"/oauth/revoke", "/oauth/introspect"} {
 			for query, status := range map[string]int{"?token=y": 200, "?a;b": 400, "?%": 400} {
 				if got := m.SendForm(m.First, path+query, append(self[2:], "token", "x")...); got.Status != status {
-					t.Errorf("%s%s: %d %s", path, query, got.Status, got.Body)
+					t.Errorf("%s%s: got %d %s, want %d", path, query, got.Status, got.Body, status)
 				}
 			}
 		}
@@ -273,7 +273,7 @@ func TestQueriesAreParsedInOnePlace(t *testing.T) {
 		return nil
 	})
 	if err != nil || files < 100 {
-		t.Errorf("%d files, %v", files, err)
+		t.Errorf("got %d files, %v", files, err)
 	}
 }
 
@@ -298,24 +298,24 @@ func TestSemicolonsInForms(t *testing.T) {
 			"grant_type=password;username=jane;doe;password=" + password + mine:                400,
 		} {
 			if got := raw("/oauth/token", body); got.Status != status {
-				t.Errorf("%s: %d %s", body, got.Status, got.Body)
+				t.Errorf("%s: got %d %s, want %d", body, got.Status, got.Body, status)
 			}
 		}
 		got := raw("/oauth/token", "grant_type=password&username=jane;doe&password="+password+mine).Members(t)
 		token, _ := got["access_token"].(string)
 		if got := raw("/oauth/introspect", "token="+token+mine); !strings.Contains(got.Body, `"active":true`) {
-			t.Errorf("introspection: %d %s", got.Status, got.Body)
+			t.Errorf("introspection: got %d %s", got.Status, got.Body)
 		}
 		if got := raw("/oauth/introspect", "token="+token+";"+mine); got.Body != `{"active":false}` {
-			t.Errorf("introspection of another token: %d %s", got.Status, got.Body)
+			t.Errorf("introspection of another token: got %d %s", got.Status, got.Body)
 		}
 		raw("/oauth/revoke", "token="+token+mine)
 		if got := raw("/oauth/introspect", "token="+token+mine); strings.Contains(got.Body, `"active":true`) {
-			t.Errorf("after the revocation: %s", got.Body)
+			t.Errorf("after the revocation: got %s", got.Body)
 		}
 		m.Do(t, 200, "PATCH", "/v1/apiclients/"+web, `{"DefaultContextUserName":"jane;doe"}`)
 		if got := raw("/oauth/access_token", "grant_type=client_credentials"+mine); got.Status != 200 {
-			t.Errorf("/oauth/access_token: %d %s", got.Status, got.Body)
+			t.Errorf("/oauth/access_token: got %d %s, want 200", got.Status, got.Body)
 		}
 	})
 }

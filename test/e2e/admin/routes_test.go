@@ -57,18 +57,18 @@ func emptyOrderCloudLists(m *kit.OrderCloud, t *testing.T) {
 	for _, path := range lists {
 		for _, query := range []string{"", "?depth=all&page=1&search=x&sortBy=Name"} {
 			if got := m.DoAs(t, reader, 200, "GET", path+query, nil); got.Body != empty {
-				t.Errorf("%s: %s", path+query, got.Body)
+				t.Errorf("%s: got %s", path+query, got.Body)
 			}
 		}
 		if got := m.DoAs(t, reader, 200, "GET", path+"?page=2&pageSize=100", nil); !strings.Contains(got.Body, `"Page":2,"PageSize":100`) {
-			t.Errorf("%s: %s", path, got.Body)
+			t.Errorf("%s: got %s", path, got.Body)
 		}
 		for what, refused := range map[string]struct {
 			token, query string
 			status       int
 		}{"no token": {"", "", 401}, "no role": {nobody, "", 403}, "a page of words": {reader, "?page=first", 400}} {
 			if got := m.Send(m.First, refused.token, "GET", path+refused.query, nil); got.Status != refused.status || !strings.HasPrefix(got.Body, `{"Errors":[{"ErrorCode":`) {
-				t.Errorf("%s with %s: %d %s", path, what, got.Status, got.Body)
+				t.Errorf("%s with %s: got %d %s, want %d", path, what, got.Status, got.Body, refused.status)
 			}
 		}
 		got := m.Send(m.First, m.AdminToken, "POST", path, `{"ID":"x","Name":"x"}`)
@@ -78,19 +78,19 @@ func emptyOrderCloudLists(m *kit.OrderCloud, t *testing.T) {
 	m.Send(m.First, m.AdminToken, "GET", "/v1/suppliers/nobody/usergroups", nil).MustRefuseV1(t, 404, kit.NotFoundBody("Supplier", "nobody"))
 
 	if got := m.DoAs(t, nobody, 200, "GET", "/v1/me/usergroups", nil); got.Body != empty {
-		t.Errorf("own groups: %s", got.Body)
+		t.Errorf("own groups: got %s", got.Body)
 	}
 	if got := m.Do(t, 200, "GET", "/v1/me/usergroups", nil); got.Body != empty {
-		t.Errorf("groups of a client: %s", got.Body)
+		t.Errorf("groups of a client: got %s", got.Body)
 	}
 	if got := m.Send(m.First, m.AdminToken, "GET", "/v1/messagesenders/CCListenerAssignments?page=first", nil); got.Status != 400 {
-		t.Errorf("listeners on a page of words: %d %s", got.Status, got.Body)
+		t.Errorf("listeners on a page of words: got %d %s, want 400", got.Status, got.Body)
 	}
 	ted := person(m, t, "/v1/buyers/acme/users", "lists-ted", map[string]string{"BuyerID": "acme"}, "BuyerUserReader")
 	m.DoAs(t, ted, 200, "GET", "/v1/buyers/acme/usergroups", nil)
 	m.Send(m.First, ted, "GET", "/v1/buyers/globex/usergroups", nil).MustRefuseV1(t, 404, kit.NotFoundBody("Buyer", "globex"))
 	if got := m.Send(m.First, ted, "GET", "/v1/locales", nil); got.Status != 403 {
-		t.Errorf("locales for a buyer's user: %d %s", got.Status, got.Body)
+		t.Errorf("locales for a buyer's user: got %d %s, want 403", got.Status, got.Body)
 	}
 }
 
@@ -103,14 +103,14 @@ func usersOfAllBuyers(m *kit.OrderCloud, t *testing.T) {
 			Items []struct{ ID, Username, CompanyID string }
 		}
 		if err := json.Unmarshal([]byte(got.Body), &list); err != nil {
-			t.Fatalf("%v: %s", err, got.Body)
+			t.Fatalf("%v: got %s", err, got.Body)
 		}
 		var names []string
 		for _, u := range list.Items {
 			names = append(names, u.CompanyID+"/"+u.ID)
 		}
 		if list.Meta.TotalCount != len(names) && !strings.Contains(query, "pageSize") {
-			t.Errorf("%d of %d users", len(names), list.Meta.TotalCount)
+			t.Errorf("got %d of %d users", len(names), list.Meta.TotalCount)
 		}
 		return names
 	}
@@ -139,7 +139,7 @@ func usersOfAllBuyers(m *kit.OrderCloud, t *testing.T) {
 	mustBe("downwards, second page", users(reader, ours+"&sortBy=!Username&pageSize=3&page=2"), "acme/all-u1")
 	mustBe("of a group", users(reader, ours+"&userGroupID=x"))
 	if got := m.Send(m.First, reader, "GET", "/v1/buyerusers?CompanyID=acme", nil); got.Status != 400 {
-		t.Errorf("a filter that is none: %d %s", got.Status, got.Body)
+		t.Errorf("an invalid filter: got %d %s, want 400", got.Status, got.Body)
 	}
 
 	// Others see none, not even those of their own buyer.
@@ -150,7 +150,7 @@ func usersOfAllBuyers(m *kit.OrderCloud, t *testing.T) {
 		"an admin user of other things":   person(m, t, "/v1/adminusers", "all-eve", nil, "BuyerAdmin", "AdminUserAdmin"),
 	} {
 		if got := m.Send(m.First, token, "GET", "/v1/buyerusers", nil); got.Status != 403 || !strings.Contains(got.Body, "Auth.InsufficientRoles") {
-			t.Errorf("%s: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 403", what, got.Status, got.Body)
 		}
 	}
 	m.Send(m.First, "", "GET", "/v1/buyerusers", nil).MustRefuseV1(t, 401, kit.InvalidTokenBody)
@@ -159,7 +159,7 @@ func usersOfAllBuyers(m *kit.OrderCloud, t *testing.T) {
 func elasticPathProbes(m *kit.OrderCloud, t *testing.T) {
 	settings := kit.MustJSON(t, "settings", 200, m.Do(t, 200, "GET", "/v2/settings", nil))
 	if settings.Text("data", "type") != "settings" || settings.At("data", "page_length") != 25.0 || settings.Text("links", "self") == "" {
-		t.Errorf("settings %v", settings.Value)
+		t.Errorf("got the settings %v", settings.Value)
 	}
 	realm := kit.MustJSON(t, "realm", 200, m.Do(t, 200, "GET", kit.RealmPath, nil)).Text("data", "id")
 	user := kit.MustJSON(t, "user", 201, m.Do(t, 201, "POST", kit.RealmPath+"/user-authentication-info",
@@ -174,7 +174,7 @@ func elasticPathProbes(m *kit.OrderCloud, t *testing.T) {
 	for _, path := range lists {
 		got := kit.MustJSON(t, path, 200, m.Do(t, 200, "GET", path+"?page[limit]=10&page[offset]=0", nil))
 		if list, ok := got.At("data").([]any); !ok || len(list) != 0 || got.At("meta", "results", "total") != 0.0 || got.At("meta", "page", "limit") != 10.0 {
-			t.Errorf("%s: %v", path, got.Value)
+			t.Errorf("%s: got %v", path, got.Value)
 		}
 		kit.MustRefuseV2(t, path+" without a token", m.Send(m.First, "", "GET", path, nil), 401, "")
 		kit.MustRefuseV2(t, path+" with a page of words", m.Send(m.First, m.AdminToken, "GET", path+"?page[limit]=x", nil), 400, "*")
@@ -194,7 +194,7 @@ func elasticPathProbes(m *kit.OrderCloud, t *testing.T) {
 	} {
 		got := kit.MustJSON(t, limits, 200, m.Do(t, 200, "PUT", limits, body))
 		if got.At("data", "membership_limit") != 10000.0 || got.Text("data", "type") != "account_membership_setting" {
-			t.Errorf("PUT %s: %v", body, got.Value)
+			t.Errorf("PUT %s: got %v", body, got.Value)
 		}
 	}
 	for body, status := range map[string]int{

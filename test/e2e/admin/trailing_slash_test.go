@@ -78,10 +78,10 @@ func slashesOfSignIn(m *kit.OrderCloud, t *testing.T) {
 		m.DoAs(t, token, 403, "GET", path, nil)
 	}
 	if got := m.SendForm(m.First, "/oauth/introspect/", "client_id", "web", "client_secret", webSecret, "token", token); !strings.Contains(got.Body, `"active":true`) {
-		t.Errorf("introspection: %d %s", got.Status, got.Body)
+		t.Errorf("introspection: got %d %s", got.Status, got.Body)
 	}
 	if got := m.SendForm(m.First, "/oauth/access_token/", "grant_type", "client_credentials", "client_id", m.Operator.ID, "client_secret", m.Operator.Secret); got.Status != 200 {
-		t.Errorf("/oauth/access_token/: %d %s", got.Status, got.Body)
+		t.Errorf("/oauth/access_token/: got %d %s, want 200", got.Status, got.Body)
 	}
 	m.DoAs(t, token, 204, "DELETE", "/v1/me/tokens/", nil)
 	m.DoAs(t, token, 401, "GET", "/v1/me/", nil)
@@ -107,7 +107,7 @@ func slashesOfMembers(m *kit.OrderCloud, t *testing.T) {
 	}
 	page := m.Do(t, 200, "GET", users+"?page[limit]=1&filter=eq(name,Ronald)", nil)
 	if !strings.Contains(page.Body, `user-authentication-info?page[offset]=0`) {
-		t.Errorf("links: %s", page.Body)
+		t.Errorf("links: got %s", page.Body)
 	}
 	m.Do(t, 204, "DELETE", users+id+"/", nil)
 	m.Do(t, 404, "GET", users+id, nil)
@@ -132,7 +132,7 @@ func emptyNameDeletesNothing(m *kit.OrderCloud, t *testing.T) {
 	before := everything(m, t)
 	for _, path := range []string{"/v1/buyers/", "/v1/buyers/acme/users/", "/v1/adminusers/", "/v1/securityprofiles/", "/v2/accounts/", "/v2/integrations/"} {
 		if got := m.Send(m.First, m.AdminToken, "DELETE", path, nil); got.Status < 400 {
-			t.Errorf("DELETE %s: %d", path, got.Status)
+			t.Errorf("DELETE %s: got %d", path, got.Status)
 		}
 	}
 	if after := everything(m, t); after != before {

@@ -54,14 +54,14 @@ func profilesAbove(m *kit.OrderCloud, t *testing.T) {
 	} {
 		got := m.Send(m.First, lesser, try.method, try.path, try.body)
 		if got.Status != http.StatusForbidden || !strings.Contains(got.Body, `"SufficientRoles":["FullAccess"]`) {
-			t.Errorf("%s %s %s: %d %s", try.method, try.path, try.body, got.Status, got.Body)
+			t.Errorf("%s %s %s: got %d %s, want 403", try.method, try.path, try.body, got.Status, got.Body)
 		}
 	}
 	if got := m.Do(t, 200, "GET", path+"/all", nil).Body; got != before {
 		t.Errorf("changed to %s, want %s", got, before)
 	}
 	if got := m.Do(t, 200, "GET", "/v1/adminusers/boss", nil); !strings.Contains(got.Body, `"FullAccess"`) {
-		t.Errorf("boss: %s", got.Body)
+		t.Errorf("boss: got %s", got.Body)
 	}
 	m.DoAs(t, lesser, 200, "PATCH", path+"/own", `{"Name":"Mine"}`)
 	m.DoAs(t, lesser, 204, "DELETE", path+"/own/assignments?userID=boss", nil)

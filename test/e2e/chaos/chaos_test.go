@@ -238,7 +238,7 @@ func (c *run) checkRedemptions(rows map[string]stored) {
 		}
 	}
 	if families := c.count("SELECT count(*) FROM families"); families != inDatabase {
-		c.Errorf("%d sessions for %d redeemed codes", families, inDatabase)
+		c.Errorf("got %d sessions for %d redeemed codes", families, inDatabase)
 	}
 	c.Logf("%d codes redeemed, and %d whose answers were lost", redeemed, inDatabase-redeemed)
 }
@@ -260,7 +260,7 @@ func (c *run) checkSessions() {
 		}
 	}
 	if revoked := c.count("SELECT count(*) FROM families WHERE revoked_at > 0"); revoked != 0 {
-		c.Errorf("%d sessions were revoked", revoked)
+		c.Errorf("got %d revoked sessions", revoked)
 	}
 	c.Logf("%d refreshes", refreshes)
 }

@@ -60,7 +60,7 @@ func TestKilledReplicas(t *testing.T) {
 	ask := func(n *kit.Server, times int) {
 		for range times {
 			if a := n.RequestCode(fmt.Sprint("waiting-", asked), ""); a.Status != http.StatusNoContent {
-				t.Fatalf("asked for a code: %d %s", a.Status, a.Body)
+				t.Fatalf("request for a code: got %d %s, want 204", a.Status, a.Body)
 			}
 			asked++
 		}
@@ -83,7 +83,7 @@ func TestKilledReplicas(t *testing.T) {
 		case m := <-w.Inbox.Messages:
 			copies[m.Header.Get("Idempotency-Key")]++
 		case <-deadline:
-			t.Fatalf("%d of %d messages arrived; still there: %+v", len(copies), asked, messages(w, "--state", "queued"))
+			t.Fatalf("got %d of %d messages; still queued: %+v", len(copies), asked, messages(w, "--state", "queued"))
 		}
 	}
 	kit.Eventually(t, "the settlement", func() bool { return len(messages(w, "--state", "delivered")) == asked })
@@ -92,11 +92,11 @@ func TestKilledReplicas(t *testing.T) {
 	}
 	for _, m := range messages(w) {
 		if copies[m.ID] != 1 {
-			t.Errorf("message %s arrived %d times: %+v", m.ID, copies[m.ID], m)
+			t.Errorf("message %s: got %d copies, want 1: %+v", m.ID, copies[m.ID], m)
 		}
 	}
 	if n := len(copies); n != asked {
-		t.Errorf("%d idempotency ids, want %d", n, asked)
+		t.Errorf("got %d idempotency ids, want %d", n, asked)
 	}
 }
 
@@ -114,11 +114,11 @@ func TestNothingIsDeliveredAfterExpiry(t *testing.T) {
 		kit.Eventually(t, "the end of the message", func() bool { return len(messages(w, "--state", "expired")) == 1 })
 		m := messages(w)[0]
 		if !strings.Contains(m.Reason, "503") || m.EndedAt == nil || len(w.Inbox.Messages) != 0 {
-			t.Errorf("%d messages sent; %+v", len(w.Inbox.Messages), m)
+			t.Errorf("got %d sent messages; %+v", len(w.Inbox.Messages), m)
 		}
 		steps := stepsOf(w, m.ID)
 		if steps[0] != "asked" || !slices.Contains(steps, "failed") || steps[len(steps)-1] != "expired" {
-			t.Errorf("steps %q", steps)
+			t.Errorf("got the steps %q", steps)
 		}
 	})
 }

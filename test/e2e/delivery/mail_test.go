@@ -194,7 +194,7 @@ func TestMail(t *testing.T) {
 		sendBy(a, m.starttls, "required")
 		r := kit.TryCommand(t, append(a.Environ(), "LATCHKEY_OUTBOUND_ALLOW=127.0.0.0/8"), "sender", "test", "mail", "--to", "jane@example.com")
 		if r.ExitCode == 0 || !strings.Contains(r.Stderr, "certificate") || len(m.mails) != 0 {
-			t.Errorf("a certificate of nobody: %d %s", r.ExitCode, r.Stderr)
+			t.Errorf("an unknown certificate: got %d %s", r.ExitCode, r.Stderr)
 		}
 		n := a.StartProcess("SSL_CERT_FILE="+m.certificate, "LATCHKEY_RENEWAL_ORIGINS=https://shop.example", "LATCHKEY_LOG_LEVEL=trace").Server
 		secrets := []string{mailedCode(a, t, n, m), germanCode(a, t, n, m), injected(a, t, n, m)}
@@ -218,7 +218,7 @@ func TestMail(t *testing.T) {
 func mailedCode(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (code string) {
 	t.Helper()
 	if got := n.RequestCode("jane", ""); got.Status != http.StatusNoContent {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 204", got.Status, got.Body)
 	}
 	mail := m.next(t, "jane@example.com")
 	if mail.subject != "Your one-time password for shop.example" || !strings.Contains(mail.plain, "Only enter this code at shop.example") {
@@ -278,7 +278,7 @@ func injected(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (cod
 		t.Errorf("header (-want +got):\n%s", diff)
 	}
 	if mail.subject != "Your one-time password for shop.example" || mail.header.Get("To") != "<eve@people.example>" {
-		t.Errorf("mail %q to %s", mail.subject, mail.header.Get("To"))
+		t.Errorf("got the mail %q to %s", mail.subject, mail.header.Get("To"))
 	}
 	if !strings.Contains(mail.plain, "{{.Code}}") || strings.Contains(mail.html, "<script>") || strings.Contains(mail.plain, "\nBcc:") {
 		t.Errorf("bodies: %s\n%s", mail.plain, mail.html)
@@ -293,7 +293,7 @@ func injected(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (cod
 func mailedRenewal(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer) (code string) {
 	t.Helper()
 	if got := n.RequestRenewal("john"); got.Status != http.StatusNoContent {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 204", got.Status, got.Body)
 	}
 	mail := m.next(t, "doe@example.com")
 	if mail.subject != "Renew your password for shop.example" || !strings.Contains(mail.plain, "https://shop.example/renew") {
@@ -304,7 +304,7 @@ func mailedRenewal(a *kit.OneServer, t *testing.T, n *kit.Server, m *mailServer)
 		t.Fatalf("no code in %s", mail.plain)
 	}
 	if got := n.RenewPassword(found[1], "john", kit.NextPassword); got.Status != http.StatusNoContent {
-		t.Fatalf("renewal: %d %s", got.Status, got.Body)
+		t.Fatalf("renewal: got %d %s, want 204", got.Status, got.Body)
 	}
 	kit.MustIssue(t, "new password", n.SignIn("john", kit.NextPassword))
 	return found[1]

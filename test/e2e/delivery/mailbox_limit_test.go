@@ -131,16 +131,16 @@ func TestFiveMessagesForAMailbox(t *testing.T) {
 		before := superseded(w)
 		got := ask(john)
 		if got[http.StatusNoContent] == 0 || got[http.StatusNoContent]+got[http.StatusTooManyRequests] != requests {
-			t.Errorf("answers %v", got)
+			t.Errorf("got the answers %v", got)
 		}
 		first := total(delivered(w)) // a superseded request takes no place
 		if older := superseded(w) - before; first > 5 || first+older < 5 {
-			t.Errorf("%d messages and %d superseded requests, want 5 messages at most", first, older)
+			t.Errorf("got %d messages and %d superseded requests, want 5 messages at most", first, older)
 		}
 		w.Clock.Advance(2 * time.Minute) // one place more
 		ask(john)
 		if sent := total(delivered(w)); sent < 1 || sent > 5+1-first {
-			t.Errorf("%d messages, and %d after two minutes, want 6 in all at most", first, sent)
+			t.Errorf("got %d messages, and %d after two minutes, want 6 in all at most", first, sent)
 		}
 	})
 }
@@ -164,14 +164,14 @@ func TestThirtyMessagesADay(t *testing.T) {
 			w.Clock.Advance(10 * time.Minute)
 		}
 		if sent != 30 || answers != [2]int{30, 30} {
-			t.Errorf("%d messages; answers %v for a known and an unknown name", sent, answers)
+			t.Errorf("got %d messages; answers %v for a known and an unknown name", sent, answers)
 		}
 		for _, name := range []string{"jane", "nobody"} { // one place more after 48 minutes
 			if a := n.RequestCode(name, ""); a.Status != http.StatusNoContent {
-				t.Errorf("%s, after an hour: %d", name, a.Status)
+				t.Errorf("%s, after an hour: got %d, want 204", name, a.Status)
 			}
 			if a := n.RequestCode(name, ""); a.Status != http.StatusTooManyRequests {
-				t.Errorf("%s, once more: %d", name, a.Status)
+				t.Errorf("%s, once more: got %d, want 429", name, a.Status)
 			}
 		}
 	})
@@ -186,13 +186,13 @@ func TestUsedUpMailboxKeepsTheCode(t *testing.T) {
 		code := w.DeliveredCode(n, "johnny")
 		a := n.RequestCode("", "doe@example.com")
 		if nobody := n.RequestCode("", "nobody@example.com"); a.Status != http.StatusNoContent || nobody.Status != a.Status || nobody.Body != a.Body {
-			t.Errorf("answers %d and %d", a.Status, nobody.Status)
+			t.Errorf("got the answers %d and %d", a.Status, nobody.Status)
 		}
 		if sent := delivered(w); total(sent) != 0 {
-			t.Errorf("messages %v", sent)
+			t.Errorf("got the messages %v", sent)
 		}
 		if a := n.SignIn("johnny", code); a.Status != http.StatusOK {
-			t.Errorf("sign-in by the older code: %d %s", a.Status, a.Body)
+			t.Errorf("sign-in by the older code: got %d %s, want 200", a.Status, a.Body)
 		}
 		if log := w.Log.String(); strings.Count(log, `"outcome":"mailbox_limit"`) != 2 {
 			t.Error("no event says that a limit kept the codes back")
@@ -211,11 +211,11 @@ func TestLockNoticeWaitsForTheMailbox(t *testing.T) {
 			n.SignIn("jane", "wrong-"+strconv.Itoa(i))
 		}
 		if sent := delivered(w); total(sent) != 0 {
-			t.Fatalf("messages %v", sent)
+			t.Fatalf("got the messages %v", sent)
 		}
 		w.Clock.Advance(10*time.Minute + time.Second)
 		if m := w.Inbox.Next(t); m.MessageType != "AccountLocked" || m.Recipient.Username != "jane" {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v", m)
 		}
 	})
 }

@@ -20,7 +20,7 @@ func askForEverything(o kit.Admin, t *testing.T, newcomer string) {
 	t.Helper()
 	invited := o.Do(http.MethodPost, "/v1/buyers/acme/users", fmt.Sprintf(`{"ID":%q,"Username":%[1]q,"Email":"new@example.com","Active":true}`, newcomer))
 	if invited.Status != http.StatusCreated {
-		t.Fatalf("invitation: %d %s", invited.Status, invited.Body)
+		t.Fatalf("invitation: got %d %s, want 201", invited.Status, invited.Body)
 	}
 	for what, got := range map[string]kit.Response{
 		"code":     o.Server.RequestCode("jane", ""),
@@ -28,7 +28,7 @@ func askForEverything(o kit.Admin, t *testing.T, newcomer string) {
 		"username": o.Server.Do(http.MethodPost, "/v1/username/retrieve?clientID=shop&email=jane@example.com", "", ""),
 	} {
 		if got.Status != http.StatusNoContent {
-			t.Fatalf("%s: %d %s", what, got.Status, got.Body)
+			t.Fatalf("%s: got %d %s, want 204", what, got.Status, got.Body)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func TestEveryMessageTypeSurvivesAKill(t *testing.T) {
 		kit.MustIssue(t, "code", n.SignIn("jane", came["OneTimePassword"].EventBody.OneTimePassword))
 		for name, m := range map[string]kit.Message{"john": came["ForgottenPassword"], "nina": came["NewUserInvitation"]} {
 			if got := n.RenewPassword(m.EventBody.PasswordRenewalVerificationCode, name, kit.NextPassword); got.Status != http.StatusNoContent {
-				t.Errorf("password of %s: %d %s", name, got.Status, got.Body)
+				t.Errorf("password of %s: got %d %s, want 204", name, got.Status, got.Body)
 			}
 		}
 		if got := metric(n, `latchkey_otp_steps_total{step="delivered"}`); got != "1" {
@@ -98,11 +98,11 @@ func endsAreListed(a *kit.OneServer, t *testing.T, o kit.Admin) {
 			a.Inbox.Status.Store(http.StatusOK)
 		}
 		if late := a.AwaitMessages(); len(late) != 0 {
-			t.Errorf("%d messages came after their end", len(late))
+			t.Errorf("got %d messages after their end, want none", len(late))
 		}
 		ended := messages(a.Fixture, "--state", end.state)
 		if len(ended) != 4 {
-			t.Errorf("%d messages are %s, want 4: %+v", len(ended), end.state, ended)
+			t.Errorf("got %d messages in state %s, want 4: %+v", len(ended), end.state, ended)
 		}
 		for _, m := range ended {
 			if !strings.Contains(m.Reason, end.reason) {
@@ -126,7 +126,7 @@ func hasStep(a *kit.OneServer, t *testing.T, o kit.Admin, requestID, step, reaso
 		Timeline []struct{ Step, Detail string }
 	}
 	if err := json.Unmarshal([]byte(got.Body), &shown); got.Status != http.StatusOK || err != nil {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 200", got.Status, got.Body)
 	}
 	for _, s := range shown.Timeline {
 		if s.Step == step && strings.Contains(s.Detail, reason) {
@@ -147,7 +147,7 @@ func TestThreeReplicas(t *testing.T) {
 	replicas := []*kit.Server{a.Server, a.StartServer(), a.StartServer()}
 	for i, got := range kit.Concurrently(len(names), func(i int) kit.Response { return replicas[i%3].RequestCodeThrough("kiosk", names[i], "") }) {
 		if got.Status != http.StatusNoContent {
-			t.Fatalf("request %d: %d %s", i, got.Status, got.Body)
+			t.Fatalf("request %d: got %d %s, want 204", i, got.Status, got.Body)
 		}
 	}
 	ids, asked := map[string]int{}, map[string]int{}
@@ -157,7 +157,7 @@ func TestThreeReplicas(t *testing.T) {
 	}
 	for _, counted := range []map[string]int{ids, asked} {
 		if len(counted) != len(names) {
-			t.Errorf("%d of %d came", len(counted), len(names))
+			t.Errorf("got %d of %d messages", len(counted), len(names))
 		}
 		for id, calls := range counted {
 			if calls != 1 {

@@ -58,7 +58,7 @@ func TestDefaultLimitOfAnAddress(t *testing.T) {
 				case http.StatusTooManyRequests:
 					checkTooMany(t, a)
 				default:
-					t.Errorf("%d %s", a.Status, a.Body)
+					t.Errorf("got %d %s", a.Status, a.Body)
 				}
 			}
 			return passed
@@ -125,7 +125,7 @@ func TestBacklogOfOneAddressDelaysNobodyElse(t *testing.T) {
 		n := w.Serve(kit.BehindProxy)
 		began := time.Now()
 		if a := askFrom(n, "203.0.113.9", "jane", ""); a.Status != http.StatusNoContent {
-			t.Fatalf("%d %s", a.Status, a.Body)
+			t.Fatalf("got %d %s, want 204", a.Status, a.Body)
 		}
 		w.Inbox.Next(t)
 		took, left := time.Since(began), waiting(w)
@@ -160,7 +160,7 @@ func TestFloodOfUnknownNames(t *testing.T) {
 			answers := kit.Concurrently(100, func(i int) kit.Response { return askFrom(n, "203.0.113.7", "nobody"+strconv.Itoa(asked+i), "") })
 			for _, a := range answers {
 				if a.Status != http.StatusNoContent {
-					t.Fatalf("%d %s", a.Status, a.Body)
+					t.Fatalf("got %d %s, want 204", a.Status, a.Body)
 				}
 			}
 			// A slow machine would otherwise refuse the address for its backlog.
@@ -171,11 +171,11 @@ func TestFloodOfUnknownNames(t *testing.T) {
 		counts, total := audited(w, t)
 		for action, of := range map[string]int64{"code.requested": names, "code.not_sent": names} {
 			if counts[action] > 2*(audit.SeparateEvents+1) || total[action] != of {
-				t.Errorf("%d events %s for %d requests, want a few for %d", counts[action], action, total[action], of)
+				t.Errorf("got %d events %s for %d requests, want a few for %d", counts[action], action, total[action], of)
 			}
 		}
 		if text := w.Log.String(); strings.Count(text, `"audit":"code.`) > 100 {
-			t.Errorf("%d lines in the log", strings.Count(text, `"audit":"code.`))
+			t.Errorf("got %d lines in the log", strings.Count(text, `"audit":"code.`))
 		}
 	})
 }

@@ -114,7 +114,7 @@ func (v *sealedReceiver) code(t *testing.T, l kit.SenderMessage, jwe, clientID s
 		t.Errorf("user token %q", token)
 	}
 	if strings.Contains(string(l.Body), sealed.Code) {
-		t.Errorf("the message shows the code: %s", l.Body)
+		t.Errorf("got the code in the message %s, want it sealed", l.Body)
 	}
 	return sealed.Code
 }
@@ -143,7 +143,7 @@ func TestSealedToReceiver(t *testing.T) {
 		n := a.StartServer("LATCHKEY_LOG_LEVEL=trace")
 		for _, got := range []kit.Response{n.RequestCode("jane", ""), n.RequestRenewal("john")} {
 			if got.Status != http.StatusNoContent {
-				t.Fatalf("%d %s", got.Status, got.Body)
+				t.Fatalf("got %d %s, want 204", got.Status, got.Body)
 			}
 		}
 		kit.Eventually(t, "both were tried", func() bool {
@@ -158,7 +158,7 @@ func TestSealedToReceiver(t *testing.T) {
 		verification := renewals.code(t, second, second.EventBody.PasswordRenewalVerificationCode, "shop")
 		kit.MustIssue(t, "code", n.SignIn("jane", code))
 		if got := n.RenewPassword(verification, "john", kit.NextPassword); got.Status != http.StatusNoContent {
-			t.Errorf("renewal: %d %s", got.Status, got.Body)
+			t.Errorf("renewal: got %d %s, want 204", got.Status, got.Body)
 		}
 		a.AwaitMessages()
 		places := map[string][]byte{"log": []byte(a.Log.String()), "opened payloads": []byte(opened)}

@@ -92,12 +92,12 @@ func TestTimeline(t *testing.T) {
 		n := w.Serve()
 		w.Inbox.Status.Store(http.StatusServiceUnavailable)
 		if a := n.RequestCode("jane", ""); a.Status != http.StatusNoContent {
-			t.Fatalf("asked for a code: %d %s", a.Status, a.Body)
+			t.Fatalf("request for a code: got %d %s, want 204", a.Status, a.Body)
 		}
 		kit.Eventually(t, "a failed attempt", func() bool { list := messages(w); return len(list) == 1 && list[0].Reason != "" })
 		m := messages(w, "--state", "queued", "--sender", "sink")[0]
 		if m.DueAt == nil || m.EndedAt != nil || !strings.Contains(m.Reason, "503") {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v", m)
 		}
 		w.Inbox.Status.Store(http.StatusOK)
 		if code, out, errs := command(w, "message", "retry", m.ID); code != 0 || out != "message "+m.ID+" is due now\n" {
@@ -110,16 +110,16 @@ func TestTimeline(t *testing.T) {
 		kit.Eventually(t, "the delivery", func() bool { return len(messages(w, "--state", "delivered")) == 1 })
 
 		if a := n.SignIn("jane", "WRONG-CODE"); a.Status != http.StatusBadRequest {
-			t.Errorf("a wrong code: %d %s", a.Status, a.Body)
+			t.Errorf("a wrong code: got %d %s, want 400", a.Status, a.Body)
 		}
 		if a := n.SignIn("jane", secret); a.Status != http.StatusOK {
-			t.Fatalf("redeemed: %d %s", a.Status, a.Body)
+			t.Fatalf("redeemed: got %d %s, want 200", a.Status, a.Body)
 		}
 		steps := stepsOf(w, m.ID)
 		failures := len(steps) - 5
 		want := append(append([]string{"asked", "issued", "queued"}, slices.Repeat([]string{"failed"}, max(failures, 1))...), "accepted", "redeemed")
 		if !slices.Equal(steps, want) || !slices.Equal(stepsOf(w, m.RequestID), want) {
-			t.Errorf("steps %q, want %q", steps, want)
+			t.Errorf("got the steps %q, want %q", steps, want)
 		}
 		if _, out, _ := command(w, "__complete", "message", "show", m.ID[:8]); !strings.Contains(out, m.ID+"\t") {
 			t.Errorf("completion of %s: %s", m.ID, out)
@@ -158,7 +158,7 @@ func TestRetryOfADeadMessage(t *testing.T) {
 		kit.Eventually(t, "a dead message", func() bool { return len(messages(w, "--state", "dead")) == 1 })
 		dead := messages(w)[0]
 		if !strings.Contains(dead.Reason, "410") {
-			t.Errorf("message %+v", dead)
+			t.Errorf("got the message %+v", dead)
 		}
 		w.Inbox.Status.Store(http.StatusOK)
 		if code, out, errs := command(w, "message", "retry", dead.ID); code != 0 || !strings.Contains(out, "another code is on its way: otr_") {
@@ -166,10 +166,10 @@ func TestRetryOfADeadMessage(t *testing.T) {
 		}
 		m := w.Inbox.Next(t)
 		if a := n.SignIn("jane", m.EventBody.OneTimePassword); a.Status != http.StatusOK {
-			t.Errorf("the code of the retry: %d %s", a.Status, a.Body)
+			t.Errorf("the code of the retry: got %d %s, want 200", a.Status, a.Body)
 		}
 		if steps := stepsOf(w, dead.RequestID); !slices.Equal(steps, []string{"asked", "issued", "queued", "dead", "retired"}) {
-			t.Errorf("steps %q", steps)
+			t.Errorf("got the steps %q", steps)
 		}
 		code, _, errs := command(w, "message", "retry", dead.ID)
 		if code != 1 || !strings.Contains(errs, "its code was replaced or withdrawn at ") {
@@ -205,7 +205,7 @@ func TestUnknownNamesLeaveATimeline(t *testing.T) {
 		kit.Eventually(t, "the end of the request", func() bool { return strings.Contains(w.Log.String(), "no_such_login") })
 		withRequestID(w, &id)
 		if steps := stepsOf(w, id); !slices.Equal(steps, []string{"asked", "nobody_served"}) {
-			t.Errorf("steps %q", steps)
+			t.Errorf("got the steps %q", steps)
 		}
 	})
 }

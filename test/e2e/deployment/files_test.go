@@ -59,7 +59,7 @@ func TestAlerts(t *testing.T) {
 		}
 	}
 	if len(rules) < 40 {
-		t.Fatalf("%d expressions in the dashboard", len(rules))
+		t.Fatalf("got %d expressions in the dashboard", len(rules))
 	}
 	file, err := yaml.Marshal(map[string]any{"groups": []map[string]any{{"name": "dashboard", "rules": rules}}})
 	if err != nil {

@@ -96,7 +96,7 @@ func (p proxy) test(t *testing.T, a *kit.OneServer) {
 	load.Wait()
 	t.Logf("%d requests, %d failed", served.Load(), failed.Load())
 	if failed.Load() > 0 || served.Load() < 1000 {
-		t.Errorf("%d of %d requests failed", failed.Load(), served.Load())
+		t.Errorf("got %d failed requests of %d, want none", failed.Load(), served.Load())
 	}
 }
 

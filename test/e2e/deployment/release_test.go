@@ -103,7 +103,7 @@ func mustEqual(t *testing.T, a, b string) (files int) {
 func TestImage(t *testing.T) {
 	out := release(t, root, "image")
 	if n := mustEqual(t, out, release(t, copyOfSources(t), "image")); n != 5 {
-		t.Errorf("%d files in the image", n)
+		t.Errorf("got %d files in the image", n)
 	}
 	image := filepath.Join(out, "image")
 	var config struct {
@@ -151,7 +151,7 @@ func TestImage(t *testing.T) {
 func TestArchives(t *testing.T) {
 	out := release(t, root, "archives")
 	if n := mustEqual(t, out, release(t, copyOfSources(t), "archives")); n != 5 {
-		t.Errorf("%d files in the release", n)
+		t.Errorf("got %d files in the release", n)
 	}
 	run(t, out, "sha256sum", "--check", "--strict", "SHA256SUMS")
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {

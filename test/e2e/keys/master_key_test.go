@@ -148,7 +148,7 @@ func TestRewrap(t *testing.T) {
 
 		after := w.Serve(issuer, "LATCHKEY_MASTER_KEY="+nextMasterKey)
 		if got := after.Introspect(token); got.Field("username") != "jane" {
-			t.Errorf("a token from before: %s", got.Body)
+			t.Errorf("a token from before: got %s", got.Body)
 		}
 		after.SignIn("jane", kit.Password).AccessToken(t)
 		if err := withMaster(w, kit.MasterKey, func(context.Context, *server.App) error { return nil }); !errors.Is(err, keys.ErrUnknownMasterKey) {

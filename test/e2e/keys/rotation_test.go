@@ -102,7 +102,7 @@ func TestEmergencyRevocation(t *testing.T) {
 		token := first.SignIn("jane", kit.Password).AccessToken(t)
 		kid := kit.KeyID(t, token)
 		if a := second.Introspect(token); a.Field("username") != "jane" {
-			t.Fatalf("before: %s", a.Body)
+			t.Fatalf("before: got %s", a.Body)
 		}
 		w.WithApp(func(ctx context.Context, a *server.App) error {
 			if err := a.OpenRing(ctx); err != nil {
@@ -113,12 +113,12 @@ func TestEmergencyRevocation(t *testing.T) {
 		for _, n := range []*kit.Server{first, second} {
 			kit.Eventually(t, "the key's tokens are inactive", func() bool { return n.Introspect(token).Body == `{"active":false}` })
 			if a := n.Do(http.MethodGet, "/oauth/certs/"+kid, "", ""); a.Status != http.StatusNotFound {
-				t.Errorf("the revoked key: %d %s", a.Status, a.Body)
+				t.Errorf("the revoked key: got %d %s, want 404", a.Status, a.Body)
 			}
 		}
 		next := second.SignIn("jane", kit.Password).AccessToken(t)
 		if a := first.Introspect(next); kit.KeyID(t, next) == kid || a.Field("username") != "jane" {
-			t.Errorf("a token of the new key: %s", a.Body)
+			t.Errorf("a token of the new key: got %s", a.Body)
 		}
 	})
 }

@@ -70,7 +70,7 @@ func machine(w *kit.Fixture, t *testing.T) kit.Client {
 func tokenOf(n *kit.Server, c kit.Client) string {
 	a := n.Form("/oauth/token", "grant_type", "client_credentials", "client_id", c.ID, "client_secret", c.Secret)
 	if a.Status != http.StatusOK {
-		n.T.Errorf("no token: %d %s", a.Status, a.Body)
+		n.T.Errorf("no token: got %d %s, want 200", a.Status, a.Body)
 	}
 	return a.Field("access_token")
 }
@@ -109,7 +109,7 @@ func TestNoVerificationFailsWhileKeysRotate(t *testing.T) {
 			r.rotate()
 		}
 		if len(r.kids) != 11 || r.checked < 10*4*perSecond {
-			t.Errorf("%d keys have signed, %d tokens were checked", len(r.kids), r.checked)
+			t.Errorf("got %d signing keys and %d checked tokens, want more", len(r.kids), r.checked)
 		}
 	})
 }

@@ -137,7 +137,7 @@ func MustJSON(t testing.TB, what string, status int, a Response) (p JSON) {
 		return p
 	}
 	if err := json.Unmarshal([]byte(a.Body), &p.Value); err != nil {
-		t.Fatalf("%s: %v: %s", what, err, a.Body)
+		t.Fatalf("%s: %v: got %s", what, err, a.Body)
 	}
 	return p
 }
@@ -256,11 +256,11 @@ func (v Caller) RequestCode(profile, username, purpose string) Response {
 func (m *ElasticPath) DeliveredCode(p Shopper, purpose string) string {
 	m.T.Helper()
 	if got := m.Storefront().RequestCode("default", p.Username, purpose); got.Status != http.StatusAccepted || got.Body != "" {
-		m.T.Fatalf("asked for a code: %d %s", got.Status, got.Body)
+		m.T.Fatalf("request for a code: got %d %s, want 202", got.Status, got.Body)
 	}
 	e := m.Receiver.Next(m.T)
 	if e.Payload.Login.Username != p.Username || e.Payload.Purpose != purpose {
-		m.T.Fatalf("an event for %q came: %s", e.Payload.Login.Username, e.Body)
+		m.T.Fatalf("got an event for %q, want none: %s", e.Payload.Login.Username, e.Body)
 	}
 	return e.Payload.Code
 }
@@ -335,7 +335,7 @@ func MustRefuseV2(t testing.TB, what string, a Response, status int, detail stri
 		number, _ := e.Status.(float64)
 		text, _ := e.Status.(string)
 		if told := strings.TrimSpace(text); e.Title != http.StatusText(status) || int(number) != status && told != strconv.Itoa(status) {
-			t.Errorf("%s: %s", what, a.Body)
+			t.Errorf("%s: got %s", what, a.Body)
 		}
 	}
 	if detail != "*" && body.Errors[0].Detail != detail {

@@ -470,7 +470,7 @@ func (n *Server) RequestCodeThrough(clientID, username, email string) Response {
 func (w *Fixture) DeliveredCode(n *Server, username string) string {
 	w.T.Helper()
 	if a := n.RequestCode(username, ""); a.Status != http.StatusNoContent {
-		w.T.Fatalf("asked for a code: %d %s", a.Status, a.Body)
+		w.T.Fatalf("request for a code: got %d %s, want 204", a.Status, a.Body)
 	}
 	return w.Inbox.Next(w.T).EventBody.OneTimePassword
 }

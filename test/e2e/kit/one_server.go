@@ -224,7 +224,7 @@ func (a *OneServer) Must(err error) {
 func (a *OneServer) RequestCode(n *Server, clientID, name string) string {
 	a.T.Helper()
 	if got := n.RequestCodeThrough(clientID, name, ""); got.Status != http.StatusNoContent {
-		a.T.Fatalf("asked for a code: %d %s", got.Status, got.Body)
+		a.T.Fatalf("request for a code: got %d %s, want 204", got.Status, got.Body)
 	}
 	m := a.Inbox.Next(a.T)
 	for a.seen[m.Header.Get("Idempotency-Key")] {

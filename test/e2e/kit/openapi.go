@@ -63,7 +63,7 @@ func (m *OrderCloud) OpenAPIDocument(t *testing.T) *openapi3.T {
 	t.Helper()
 	got := m.Send(m.First, "", http.MethodGet, "/openapi.json", nil)
 	if got.Status != http.StatusOK || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Cache-Control") != "public, max-age=300" {
-		t.Fatalf("%d %v", got.Status, got.Header)
+		t.Fatalf("got %d %v, want 200", got.Status, got.Header)
 	}
 	doc, err := openapi3.NewLoader().LoadFromData([]byte(closed(t, got.Body)))
 	if err != nil {

@@ -228,11 +228,11 @@ func (a Response) MustRefuseV1(t *testing.T, status int, body string) {
 		"Content-Type": "application/json;charset=UTF-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
 	} {
 		if got := a.Header.Get(name); got != want {
-			t.Errorf("header %s is %q, want %q", name, got, want)
+			t.Errorf("header %s: got %q, want %q", name, got, want)
 		}
 	}
 	if challenge := a.Header.Get("WWW-Authenticate"); (challenge != "") != (status == http.StatusUnauthorized) {
-		t.Errorf("%d with WWW-Authenticate %q", status, challenge)
+		t.Errorf("got %d with WWW-Authenticate %q", status, challenge)
 	}
 }
 
@@ -292,7 +292,7 @@ func NewSenderInbox(t testing.TB) *SenderInbox {
 			err = json.Unmarshal(body, &l)
 		}
 		if err != nil {
-			t.Errorf("message %s: %v", body, err)
+			t.Errorf("got the message %s: %v", body, err)
 		}
 		b.messages <- l
 		rw.WriteHeader(http.StatusOK)
@@ -310,10 +310,10 @@ func (b *SenderInbox) Next(t *testing.T, messageType, key string) SenderMessage 
 		mac := hmac.New(sha256.New, []byte(key))
 		mac.Write(l.Body)
 		if want := base64.StdEncoding.EncodeToString(mac.Sum(nil)); l.Header.Get("X-Oc-Hash") != want {
-			t.Errorf("message with hash %q, want %q: %s", l.Header.Get("X-Oc-Hash"), want, l.Body)
+			t.Errorf("got a message with hash %q, want %q: %s", l.Header.Get("X-Oc-Hash"), want, l.Body)
 		}
 		if l.MessageType != messageType {
-			t.Fatalf("message of type %s, want %s: %s", l.MessageType, messageType, l.Body)
+			t.Fatalf("got a message of type %s, want %s: %s", l.MessageType, messageType, l.Body)
 		}
 		return l
 	case <-time.After(30 * time.Second):
@@ -351,7 +351,7 @@ func (m *OrderCloud) AwaitSteps(t *testing.T, field, value string) (steps []stri
 			return false
 		}
 		if err := json.Unmarshal([]byte(got.Body), into); err != nil || got.Status != http.StatusOK {
-			t.Fatalf("%s: %d %s", path, got.Status, got.Body)
+			t.Fatalf("%s: got %d %s", path, got.Status, got.Body)
 		}
 		return true
 	}
@@ -360,7 +360,7 @@ func (m *OrderCloud) AwaitSteps(t *testing.T, field, value string) (steps []stri
 			return false
 		}
 		if len(found.Items) != 1 {
-			t.Fatalf("%d requests with %s %s, want one", len(found.Items), field, value)
+			t.Fatalf("got %d requests with %s %s, want one", len(found.Items), field, value)
 		}
 		if found.Items[0].ResolvedAt == nil || !read("/"+found.Items[0].ID, &found.Items[0]) {
 			return false
@@ -386,7 +386,7 @@ func (b *SenderInbox) MustBeEmpty(t *testing.T, what string) {
 	t.Helper()
 	select {
 	case l := <-b.messages:
-		t.Errorf("%s: a message came: %s", what, l.Body)
+		t.Errorf("%s: got the message %s, want none", what, l.Body)
 	default:
 	}
 }

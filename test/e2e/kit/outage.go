@@ -34,7 +34,7 @@ func MustBeUnavailable(t *testing.T, what string, got Response) {
 	}
 	for _, hint := range []string{"invalid_grant", "postgres", "sql", "SQL", "dial", "connect", ".db", "database"} {
 		if strings.Contains(got.Body, hint) {
-			t.Errorf("%s: the answer tells of %q: %s", what, hint, got.Body)
+			t.Errorf("%s: got %q in %s, want it hidden", what, hint, got.Body)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func (w *Fixture) Command(t testing.TB, args ...string) string {
 	t.Helper()
 	r := TryCommand(t, w.Environ(), args...)
 	if r.ExitCode != 0 {
-		t.Fatalf("latchkey %q: exit code %d: %s", args, r.ExitCode, r.Stderr)
+		t.Fatalf("latchkey %q: got exit code %d: %s", args, r.ExitCode, r.Stderr)
 	}
 	return r.Stdout
 }

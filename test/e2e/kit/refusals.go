@@ -52,7 +52,7 @@ func (a Response) JSON(t *testing.T) map[string]any {
 	t.Helper()
 	var o map[string]any
 	if err := json.Unmarshal([]byte(a.Body), &o); err != nil {
-		t.Errorf("%d with a body that is no JSON object: %v: %.200q", a.Status, err, a.Body)
+		t.Errorf("got %d with a body that is not a JSON object: %v: %.200q", a.Status, err, a.Body)
 	}
 	return o
 }
@@ -62,7 +62,7 @@ func (a Response) JSON(t *testing.T) map[string]any {
 func (a Response) MustRefuse(t *testing.T, status int, body map[string]any) {
 	t.Helper()
 	if a.Status != status {
-		t.Errorf("status %d, want %d: %s", a.Status, status, a.Body)
+		t.Errorf("got status %d, want %d: %s", a.Status, status, a.Body)
 	}
 	if diff := cmp.Diff(body, a.JSON(t)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
@@ -80,7 +80,7 @@ func (a Response) MustRefuse(t *testing.T, status int, body map[string]any) {
 	}
 	for name, value := range want {
 		if got := strings.Join(a.Header[name], ", "); got != value {
-			t.Errorf("header %s is %q, want %q", name, got, value)
+			t.Errorf("header %s: got %q, want %q", name, got, value)
 		}
 	}
 }
@@ -89,11 +89,11 @@ func (a Response) MustRefuse(t *testing.T, status int, body map[string]any) {
 func (a Response) MustNotLeak(t *testing.T) {
 	t.Helper()
 	if a.Status >= http.StatusInternalServerError {
-		t.Errorf("answered %d: %s", a.Status, a.Body)
+		t.Errorf("got %d %s", a.Status, a.Body)
 	}
 	for _, word := range []string{"fosite", "goroutine", ".go:", "SELECT", "INSERT", "SQLSTATE", "sqlite", "postgres", "error_debug", "error_hint", "storage:"} {
 		if strings.Contains(a.Body, word) {
-			t.Errorf("the answer tells of %q: %s", word, a.Body)
+			t.Errorf("got %q in %s, want it hidden", word, a.Body)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func (a Response) MustNotLeak(t *testing.T) {
 func (a Response) AccessToken(t *testing.T) string {
 	t.Helper()
 	if a.Status != http.StatusOK || a.Field("access_token") == "" {
-		t.Fatalf("no token: %d %s", a.Status, a.Body)
+		t.Fatalf("no token: got %d %s, want 200", a.Status, a.Body)
 	}
 	return a.Field("access_token")
 }

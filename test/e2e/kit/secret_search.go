@@ -105,7 +105,7 @@ func dumpOf(t testing.TB, db *sql.DB) []byte {
 		queries = append(queries, fmt.Sprintf("SELECT coalesce(string_agg(%s, ' '::bytea), '') FROM %s", value, table))
 	}
 	if err := rows.Err(); err != nil || len(queries) < 50 {
-		t.Fatalf("%d columns, %v", len(queries), err)
+		t.Fatalf("got %d columns, %v", len(queries), err)
 	}
 	var dump []byte
 	for _, query := range queries {

@@ -14,7 +14,7 @@ func TokenPairOf(t testing.TB, what string, got Response) TokenPair {
 	MustIssue(t, what, got)
 	p := TokenPair{got.Field("access_token"), got.Field("refresh_token")}
 	if p.Refresh == "" {
-		t.Fatalf("%s: no refresh token: %s", what, got.Body)
+		t.Fatalf("%s: no refresh token: got %s", what, got.Body)
 	}
 	return p
 }

@@ -27,7 +27,7 @@ func (n *Server) FetchKeys(t *testing.T, path string) jose.JSONWebKeySet {
 	var set jose.JSONWebKeySet
 	a := n.Do(http.MethodGet, path, "", "")
 	if err := json.Unmarshal([]byte(a.Body), &set); err != nil || a.Status != http.StatusOK {
-		t.Fatalf("%s: %d %v %s", path, a.Status, err, a.Body)
+		t.Fatalf("%s: got %d %v %s", path, a.Status, err, a.Body)
 	}
 	return set
 }
@@ -43,7 +43,7 @@ func VerifyToken(t *testing.T, token string, alg jose.SignatureAlgorithm, set jo
 	header := signed.Signatures[0].Protected
 	found := set.Key(header.KeyID)
 	if len(found) != 1 {
-		t.Fatalf("%d keys of the kid %q in the set", len(found), header.KeyID)
+		t.Fatalf("got %d keys of the kid %q in the set", len(found), header.KeyID)
 	}
 	payload, err := signed.Verify(found[0])
 	if err != nil {

@@ -129,7 +129,7 @@ func isServed(t *testing.T, w *kit.Fixture, issuer, host string, stop func()) {
 	t.Helper()
 	defer stop()
 	if !strings.HasPrefix(issuer, "http://"+host+":") || strings.HasSuffix(issuer, ":0") {
-		t.Fatalf("the issuer is %q", issuer)
+		t.Fatalf("got the issuer %q", issuer)
 	}
 	n := &kit.Server{T: t, URL: issuer}
 	var metadata map[string]any
@@ -147,6 +147,6 @@ func isServed(t *testing.T, w *kit.Fixture, issuer, host string, stop func()) {
 	}
 	_, claims := kit.DecodeJWT(t, n.SignIn("jane", kit.Password).AccessToken(t))
 	if claims["iss"] != issuer || claims["aud"] != issuer {
-		t.Errorf("iss %v, aud %v, want %s", claims["iss"], claims["aud"], issuer)
+		t.Errorf("got iss %v, aud %v, want %s", claims["iss"], claims["aud"], issuer)
 	}
 }

@@ -112,7 +112,7 @@ func mustRun(t *testing.T, environ []string, args ...string) kit.Result {
 	t.Helper()
 	r := kit.TryCommand(t, environ, args...)
 	if r.ExitCode != 0 {
-		t.Fatalf("latchkey %q: exit code %d: %s", args, r.ExitCode, r.Stderr)
+		t.Fatalf("latchkey %q: got exit code %d: %s", args, r.ExitCode, r.Stderr)
 	}
 	return r
 }
@@ -135,11 +135,11 @@ func TestCopy(t *testing.T) {
 		r := mustRun(t, environOf(w.DatabaseURL), "copy", "--from", w.DatabaseURL, "--to", target)
 		for _, want := range []string{"the digests are the same on both sides", "events are as they were written"} {
 			if !strings.Contains(r.Stdout, want) {
-				t.Errorf("copy printed no %q: %s", want, r.Stdout)
+				t.Errorf("copy: got no %q in %s", want, r.Stdout)
 			}
 		}
 		if !strings.Contains(r.Stderr, "latchkey: users: ") {
-			t.Errorf("copy shows no progress: %s", r.Stderr)
+			t.Errorf("copy: got no progress in %s", r.Stderr)
 		}
 		mustFail(t, environOf(target), "not empty", "copy", "--from", w.DatabaseURL, "--to", target)
 		a.Server.Stop()
@@ -172,20 +172,20 @@ func TestCopyOfManyUsers(t *testing.T) {
 			return n
 		}
 		if n := rows("users"); n != 0 {
-			t.Fatalf("%d users after the interruption", n)
+			t.Fatalf("got %d users after the interruption", n)
 		}
 		const flipped = "uid = 'usr_copy4711'"
 		undo := flipOneByte(t, db, strings.HasPrefix(target, "sqlite:"), flipped)
 		mustFail(t, environ, "table users: the rows that were written differ", args...)
 		if n := rows("users") + rows("clients"); n != 0 {
-			t.Errorf("%d users and clients after a copy that failed", n)
+			t.Errorf("got %d users and clients after a failed copy", n)
 		}
 		execute(t, db, undo)
 		begun := time.Now()
 		r := mustRun(t, environ, args...)
 		t.Logf("%d users copied in %s\n%s", manyUsers, time.Since(begun), r.Stdout)
 		if n := rows("users"); n <= manyUsers {
-			t.Errorf("%d users", n)
+			t.Errorf("got %d users", n)
 		}
 	})
 }

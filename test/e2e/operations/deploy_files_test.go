@@ -33,6 +33,6 @@ func TestDeployFilesNameSettings(t *testing.T) {
 		return err
 	})
 	if err != nil || found < 20 {
-		t.Errorf("%d variables: %v", found, err)
+		t.Errorf("got %d variables: %v", found, err)
 	}
 }

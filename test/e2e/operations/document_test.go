@@ -53,7 +53,7 @@ func TestExport(t *testing.T) {
 			}
 		}
 		if !strings.Contains(document, "- id: default") || !strings.Contains(document, `"2001-01-01"`) {
-			t.Errorf("the export is %s", document)
+			t.Errorf("got the export %s", document)
 		}
 		copied := environOf(otherDatabase(t, w.DatabaseURL))
 		// Only a sender needs its secrets from the start.
@@ -77,7 +77,7 @@ func exportTo(t *testing.T, environ []string, file string) string {
 	t.Helper()
 	r := mustRun(t, environ, "export")
 	if r.Stderr != "" {
-		t.Errorf("export: %s", r.Stderr)
+		t.Errorf("export: got %s", r.Stderr)
 	}
 	if err := os.WriteFile(file, []byte(r.Stdout), 0o600); err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestSecretsOfDocument(t *testing.T) {
 `)
 	mustRun(t, environ, "apply", "-f", file)
 	if r := mustRun(t, environ, "apply", "-f", file); r.Stdout != "no changes\n" {
-		t.Errorf("second run: %s", r.Stdout)
+		t.Errorf("second run: got %s", r.Stdout)
 	}
 	w := &kit.Fixture{T: t, DatabaseURL: "sqlite:" + filepath.Join(dir, "latchkey.db"), Inbox: kit.NewInbox(t)}
 	n := w.Serve()

@@ -89,14 +89,14 @@ func linksBelowTheIssuerPath(t *testing.T, w *kit.Fixture, n *kit.Server, issuer
 		t.Fatalf("%d %s, %v", a.Status, a.Body, err)
 	}
 	if a := n.SendJSON(http.MethodGet, strings.TrimPrefix(created.Links.Self, "https://id.example"), token, ""); a.Status != http.StatusOK {
-		t.Errorf("the link: %d %s", a.Status, a.Body)
+		t.Errorf("the link: got %d %s, want 200", a.Status, a.Body)
 	}
 	// A slash within a segment stays what it is.
 	if a := n.SendJSON(http.MethodGet, below+"/v1/buyers/a%2Fb", token, ""); !strings.Contains(a.Body, "Object not found") && !strings.Contains(a.Body, "NotFound") {
-		t.Errorf("a%%2Fb: %d %s", a.Status, a.Body)
+		t.Errorf("a%%2Fb: got %d %s", a.Status, a.Body)
 	}
 	if a := n.SendJSON(http.MethodGet, below+"/v1/buyers/acme", token, ""); a.Status != http.StatusOK {
-		t.Errorf("/v1: %d %s", a.Status, a.Body)
+		t.Errorf("/v1: got %d %s, want 200", a.Status, a.Body)
 	}
 }
 

@@ -46,7 +46,7 @@ func TestMetrics(t *testing.T) {
 		}
 		present := seriesIn(text)
 		if series := strings.Count(text, "\nlatchkey_"); series > 2500 {
-			t.Errorf("%d series after one journey", series)
+			t.Errorf("got %d series after one journey", series)
 		}
 		for name, expression := range expressions(t) {
 			checkExpression(t, name, expression, present)
@@ -133,7 +133,7 @@ func expressions(t *testing.T) map[string]string {
 		all["alert "+rule.Alert] = rule.Expr
 	}
 	if len(all) < 50 {
-		t.Fatalf("%d expressions", len(all))
+		t.Fatalf("got %d expressions", len(all))
 	}
 	return all
 }

@@ -58,13 +58,13 @@ func TestSelftest(t *testing.T) {
 		}
 		flags := []string{"--client-id", client.ID, "--client-secret-file", secret, "--username", "jane"}
 		if verdicts, r = selftest(t, n.URL, flags...); verdicts["journey"] != "passed" || verdicts["client address"] != "passed" {
-			t.Errorf("with a client: %s", r.Stdout)
+			t.Errorf("with a client: got %s", r.Stdout)
 		}
 		// A server that believes everybody on this machine.
 		n.Stop()
 		trusting := w.Serve(kit.BehindProxy, "LATCHKEY_ISSUER=")
 		if verdicts, r = selftest(t, trusting.URL, flags...); verdicts["client address"] != "failed" || r.ExitCode != 1 {
-			t.Errorf("with a forged address: %s", r.Stdout)
+			t.Errorf("with a forged address: got %s", r.Stdout)
 		}
 	})
 }
@@ -113,7 +113,7 @@ func TestSelftestBehindProxy(t *testing.T) {
 	})
 	present.Store(&fault{})
 	if verdicts, r := selftest(t, front.URL); r.ExitCode != 0 {
-		t.Errorf("a faithful proxy: %v %s", verdicts, r.Stdout)
+		t.Errorf("a transparent proxy: got %v %s", verdicts, r.Stdout)
 	}
 	for check, f := range map[string]fault{
 		"headers": {answer: func(r *http.Response) error { r.Header.Del("Cache-Control"); return nil }},
@@ -145,7 +145,7 @@ func TestSelftestBehindProxy(t *testing.T) {
 		present.Store(&f)
 		verdicts, r := selftest(t, front.URL)
 		if verdicts[check] != "failed" || r.ExitCode != 1 || !strings.Contains(r.Stderr, "a check failed") {
-			t.Errorf("%s: %s %s", check, r.Stdout, r.Stderr)
+			t.Errorf("%s: got %s %s", check, r.Stdout, r.Stderr)
 		}
 	}
 }

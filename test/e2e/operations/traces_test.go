@@ -81,7 +81,7 @@ func TestTraces(t *testing.T) {
 
 		requests, attempts := receiver.named("POST /v1/password/onetimepassword", traceID), receiver.named("deliver message", traceID)
 		if len(requests) != 1 || len(attempts) != 1 {
-			t.Fatalf("%d spans of the request, %d of the attempt", len(requests), len(attempts))
+			t.Fatalf("got %d spans of the request, %d of the attempt", len(requests), len(attempts))
 		}
 		request, attempt := requests[0], attempts[0]
 		if hex.EncodeToString(request.GetParentSpanId()) != caller {
@@ -94,7 +94,7 @@ func TestTraces(t *testing.T) {
 			t.Errorf("the receiver got traceparent %q", got)
 		}
 		if got := len(receiver.named("POST /oauth/token", traceID)); got != 1 {
-			t.Errorf("%d spans of the sign-in", got)
+			t.Errorf("got %d spans of the sign-in", got)
 		}
 		statement := receiver.named("add code request", traceID)
 		if len(statement) == 0 || string(statement[0].GetParentSpanId()) != string(request.GetSpanId()) {

@@ -79,7 +79,7 @@ func TestUpgrade(t *testing.T) {
 		close(stop)
 		load.Wait()
 		if failed.Load() > 0 || served.Load()-migrated < 20 {
-			t.Errorf("%d of %d requests failed; %d came after the migration", failed.Load(), served.Load(), served.Load()-migrated)
+			t.Errorf("got %d failed requests of %d; %d were served after the migration", failed.Load(), served.Load(), served.Load()-migrated)
 		}
 		r := kit.TryCommand(t, append(w.Environ(), "LATCHKEY_LISTEN=127.0.0.1:0", "LATCHKEY_OPS_LISTEN=127.0.0.1:0", "LATCHKEY_ISSUER=http://latchkey.test"), "serve")
 		if r.ExitCode != 1 || !strings.Contains(r.Stderr, "Use the release that made the schema, or a later one.") {

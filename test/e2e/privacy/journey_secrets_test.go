@@ -78,7 +78,7 @@ func (j *secretJourney) keep(t *testing.T, what string, a kit.Response, member s
 	t.Helper()
 	secret := a.Field(member)
 	if secret == "" {
-		t.Fatalf("%s: %d %s", what, a.Status, a.Body)
+		t.Fatalf("%s: got %d %s", what, a.Status, a.Body)
 	}
 	j.secrets[what] = secret
 	return secret
@@ -117,7 +117,7 @@ func tokensOf(a kit.Response, t *testing.T) (tokens []string) {
 		Data []struct{ Token string }
 	}
 	if err := json.Unmarshal([]byte(a.Body), &list); err != nil || len(list.Data) == 0 {
-		t.Fatalf("account tokens: %d %s", a.Status, a.Body)
+		t.Fatalf("account tokens: got %d %s", a.Status, a.Body)
 	}
 	for _, item := range list.Data {
 		tokens = append(tokens, item.Token)
@@ -136,7 +136,7 @@ func (j *secretJourney) administrators(t *testing.T) {
 	access := j.keep(t, "registration access token", registered, "registration_access_token")
 	j.keep(t, "registered client's token", j.Server.Form("/oauth/token", "grant_type", "client_credentials", "client_id", registered.Field("client_id"), "client_secret", id), "access_token")
 	if got := j.Server.Do(http.MethodGet, "/oauth/register/"+registered.Field("client_id"), "", "", "Authorization", "Bearer "+access); got.Status != http.StatusOK {
-		t.Errorf("registration: %d %s", got.Status, got.Body)
+		t.Errorf("registration: got %d %s, want 200", got.Status, got.Body)
 	}
 	j.secrets["sender's key"], j.secrets["mail password"], j.secrets["given password"] = "shared-key-of-another-sender", kit.MailPassword, kit.NextPassword
 	for path, body := range map[string]string{
@@ -146,7 +146,7 @@ func (j *secretJourney) administrators(t *testing.T) {
 			`","FirstName":"S","LastName":"E","Email":"s@example.com","Active":true}`,
 	} {
 		if got := do(http.MethodPut, path, body); got.Status >= http.StatusBadRequest {
-			t.Errorf("%s: %d %s", path, got.Status, got.Body)
+			t.Errorf("%s: got %d %s", path, got.Status, got.Body)
 		}
 	}
 	secret := do(http.MethodPost, "/v1/apiclients/front/secrets", `{"Name":"another"}`)
@@ -174,7 +174,7 @@ func (j *secretJourney) intruders(t *testing.T) {
 			j.Server.Do(http.MethodPost, "/oauth/token", "application/json", `{"password":"`+secret+`"}`),
 		} {
 			if got.Status >= http.StatusInternalServerError {
-				t.Errorf("%s in the wrong place: %d %s", what, got.Status, got.Body)
+				t.Errorf("%s in the wrong place: got %d %s", what, got.Status, got.Body)
 			}
 			if got.Status >= http.StatusBadRequest {
 				fmt.Fprintln(&j.refused, got.Status, got.Header, got.Body)

@@ -76,7 +76,7 @@ func TestNoForgedLogLine(t *testing.T) {
 			a.Must(err)
 			for what, got := range attack(a, text) {
 				if got.Status == 0 || got.Status >= http.StatusInternalServerError {
-					t.Errorf("%s as %s: %d %s", name, what, got.Status, got.Body)
+					t.Errorf("%s as %s: got %d %s", name, what, got.Status, got.Body)
 				}
 				forgery(t, name+" as "+what+": the body", got.Body, false)
 				forgery(t, name+" as "+what+": the header", fmt.Sprint(got.Header), false)

@@ -246,7 +246,7 @@ func TestMannWhitneyIsCalibrated(t *testing.T) {
 		}
 	}
 	if found < 130 || found > 270 { // 200 of them, give or take five deviations of 14
-		t.Errorf("%d of %d pairs that are alike have p < 0.01", found, trials)
+		t.Errorf("got p < 0.01 for %d of %d pairs that are alike", found, trials)
 	}
 	power := 0
 	for range 1000 {

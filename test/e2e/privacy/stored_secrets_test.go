@@ -111,7 +111,7 @@ func twoNames(t *testing.T, a *kit.OneServer) {
 	a.AwaitMessages()
 	for _, asked := range [][2]string{{"", " DOE@example.com "}, {"jane", "doe@example.com"}, {"john", "jane@example.com"}} {
 		if got := a.Server.RequestCode(asked[0], asked[1]); got.Status != http.StatusNoContent {
-			t.Fatalf("%q: %d %s", asked, got.Status, got.Body)
+			t.Fatalf("%q: got %d %s, want 204", asked, got.Status, got.Body)
 		}
 	}
 	codes := map[string]string{}
@@ -127,7 +127,7 @@ func twoNames(t *testing.T, a *kit.OneServer) {
 	kit.MustIssue(t, "johnny's", a.Server.SignIn("johnny", codes["johnny"]))
 	// With the name as well, only that one is meant.
 	if got := a.Server.RequestCode("johnny", "doe@example.com"); got.Status != http.StatusNoContent {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 204", got.Status, got.Body)
 	}
 	if mails := a.AwaitMessages(); len(mails) != 1 || mails[0].EventBody.Username != "johnny" {
 		t.Errorf("got %d messages, want johnny's alone", len(mails))
@@ -143,7 +143,7 @@ func TestNoSecretAtRest(t *testing.T) {
 		a.Inbox.Status.Store(http.StatusServiceUnavailable)
 		for _, got := range []kit.Response{a.Server.RequestCode("jane", ""), a.Server.RequestRenewal("john")} {
 			if got.Status != http.StatusNoContent {
-				t.Fatalf("%d %s", got.Status, got.Body)
+				t.Fatalf("got %d %s, want 204", got.Status, got.Body)
 			}
 		}
 		kit.Eventually(t, "delivery was tried", func() bool {
@@ -158,7 +158,7 @@ func TestNoSecretAtRest(t *testing.T) {
 		}
 		code, verification := m.EventBody.OneTimePassword, renewal.EventBody.PasswordRenewalVerificationCode
 		if got := a.Server.RenewPassword(verification, "john", kit.NextPassword); got.Status != http.StatusNoContent {
-			t.Fatalf("renewal: %d %s", got.Status, got.Body)
+			t.Fatalf("renewal: got %d %s, want 204", got.Status, got.Body)
 		}
 		kit.MustIssue(t, "new password", a.Server.SignIn("john", kit.NextPassword))
 		first := kit.MustIssue(t, "code", a.Server.SignIn("jane", code))

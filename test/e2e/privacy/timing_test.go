@@ -107,7 +107,7 @@ func newTimingTest(t *testing.T, databaseURL string) *timingTest {
 	for i := range usersOfAKind {
 		for _, of := range []string{"coded", "locks"} {
 			if got := c.server.RequestCodeThrough("both", member(of, i), ""); got.Status != http.StatusNoContent {
-				t.Fatalf("asked for a code: %d %s", got.Status, got.Body)
+				t.Fatalf("request for a code: got %d %s, want 204", got.Status, got.Body)
 			}
 			<-arrived
 		}

@@ -66,7 +66,7 @@ func (l forgottenPasswords) furnish(t *testing.T) {
 func (l forgottenPasswords) sendCode(t *testing.T, name string) {
 	t.Helper()
 	if got := l.Send(l.First, "", "POST", "/v1/password/onetimepassword", `{"ClientID":"shop","Username":"`+name+`"}`); got.Status != http.StatusNoContent {
-		t.Fatalf("asked for a code: %d %s", got.Status, got.Body)
+		t.Fatalf("request for a code: got %d %s, want 204", got.Status, got.Body)
 	}
 	l.SenderInbox.Next(t, "OneTimePassword", kit.SenderKey)
 }
@@ -114,7 +114,7 @@ func (l forgottenPasswords) requestsAlike(t *testing.T) {
 				kind = "ForgottenUsername"
 			}
 			if got := l.SenderInbox.Next(t, kind, kit.SenderKey); got.Recipient.Username != "known" {
-				t.Errorf("message %s", got.Body)
+				t.Errorf("got the message %s", got.Body)
 			}
 			for _, name := range everybody()[1:] {
 				for _, n := range []*kit.Server{l.First, l.Second} {
@@ -137,7 +137,7 @@ func (l forgottenPasswords) reset(n *kit.Server, clientID, username string) kit.
 func (l forgottenPasswords) code(t *testing.T, username string) string {
 	t.Helper()
 	if got := l.reset(l.First, "shop", username); got.Status != http.StatusNoContent {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 204", got.Status, got.Body)
 	}
 	return l.SenderInbox.Next(t, "ForgottenPassword", kit.SenderKey).EventBody.PasswordRenewalVerificationCode
 }
@@ -170,7 +170,7 @@ func (l forgottenPasswords) renewalsAlike(t *testing.T) {
 	l.put(l.Second, "shop", shut, "shut", kit.TedPassword).MustEqual(t, first)
 	l.Do(t, 204, "POST", "/v1/buyers/acme/users/shut/unlock", nil)
 	if got := l.put(l.Second, "shop", shut, "shut", kit.TedPassword); got.Status != http.StatusNoContent {
-		t.Errorf("after the unlock: %d %s", got.Status, got.Body)
+		t.Errorf("after the unlock: got %d %s, want 204", got.Status, got.Body)
 	}
 	for body, want := range map[string]string{
 		`{"ClientID":"shop","Password":"x"}`:                     kit.ErrorBody("PasswordReset.MissingUsername", "Username is required.", "null"),
@@ -194,7 +194,7 @@ func (l forgottenPasswords) limitsAlike(t *testing.T) {
 		for i := range 5 {
 			got := l.reset(n, "shop", name)
 			if want := i >= 3; got.Status != map[bool]int{false: 204, true: 429}[want] || (got.Header.Get("Retry-After") != "") != want {
-				t.Errorf("request %d for %s: %d %s", i, name, got.Status, got.Body)
+				t.Errorf("request %d for %s: got %d %s", i, name, got.Status, got.Body)
 			}
 			if got.Status == 429 {
 				got.MustRefuseV1(t, 429, kit.ErrorBody("TooManyRequests", "Too many requests. Try again later.", "null"))
@@ -219,7 +219,7 @@ func (l forgottenPasswords) purposes(t *testing.T) {
 	l.failures(t, "prudence", 1)
 	l.SignIn(l.Second, "shop", "prudence", once).AccessToken(t)
 	if got := l.put(l.First, "shop", renewal, "prudence", kit.TedPassword); got.Status != http.StatusNoContent {
-		t.Errorf("renewal: %d %s", got.Status, got.Body)
+		t.Errorf("renewal: got %d %s, want 204", got.Status, got.Body)
 	}
 }
 
@@ -243,13 +243,13 @@ func (l forgottenPasswords) whoseCode(t *testing.T) {
 		"in other letters": l.put(l.First, "shop", strings.ToUpper(newer)+"x", "wanda", kit.TedPassword),
 	} {
 		if got.Status != 400 || got.Body != kit.InvalidVerificationBody {
-			t.Errorf("%s: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 400", what, got.Status, got.Body)
 		}
 	}
 	l.failures(t, "wanda", 0)
 	l.failures(t, "wilma", 0)
 	if got := l.put(l.Second, "shop", newer, "wanda", kit.TedPassword); got.Status != http.StatusNoContent {
-		t.Errorf("the newer code: %d %s", got.Status, got.Body)
+		t.Errorf("the newer code: got %d %s, want 204", got.Status, got.Body)
 	}
 }
 
@@ -272,7 +272,7 @@ func (l forgottenPasswords) wrongCodes(t *testing.T) {
 	l.failures(t, "carol", 10)
 	l.Do(t, 204, "POST", "/v1/buyers/acme/users/carol/unlock", nil)
 	if got := l.put(l.Second, "shop", code, "carol", kit.TedPassword); got.Status != http.StatusNoContent {
-		t.Errorf("after the unlock: %d %s", got.Status, got.Body)
+		t.Errorf("after the unlock: got %d %s, want 204", got.Status, got.Body)
 	}
 	l.SignIn(l.First, "shop", "carol", kit.TedPassword).AccessToken(t)
 }
@@ -310,7 +310,7 @@ func (l forgottenPasswords) life(t *testing.T) {
 	early, late := l.code(t, "early"), l.code(t, "late")
 	l.Clock.Advance(2*time.Hour - 30*time.Second)
 	if got := l.put(l.Second, "shop", early, "early", kit.TedPassword); got.Status != http.StatusNoContent {
-		t.Errorf("half a minute before the end: %d %s", got.Status, got.Body)
+		t.Errorf("half a minute before the end: got %d %s, want 204", got.Status, got.Body)
 	}
 	l.Clock.Advance(31 * time.Second)
 	l.put(l.Second, "shop", late, "late", kit.TedPassword).MustRefuseV1(t, 400, kit.InvalidVerificationBody)
@@ -398,10 +398,10 @@ func (l forgottenPasswords) outage(t *testing.T, begin func() (end func())) {
 	}
 	l.failures(t, "known", 0)
 	if got := l.Do(t, 200, "GET", "/v1/buyers/acme", nil); got.Field("Name") != "Acme" {
-		t.Errorf("what was refused took effect: %s", got.Body)
+		t.Errorf("after the refused request: got %s", got.Body)
 	}
 	if got := l.put(l.First, "shop", code, "known", kit.TedPassword); got.Status != http.StatusNoContent {
-		t.Errorf("the code afterwards: %d %s", got.Status, got.Body)
+		t.Errorf("the code afterwards: got %d %s, want 204", got.Status, got.Body)
 	}
 	l.put(l.Second, "shop", code, "known", kit.TedPassword).MustRefuseV1(t, 400, kit.InvalidVerificationBody)
 	l.SignIn(l.Second, "shop", "known", kit.TedPassword).AccessToken(t)

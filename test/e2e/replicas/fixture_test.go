@@ -64,7 +64,7 @@ func each(servers []*kit.Server, holds func(*kit.Server) bool) bool {
 func journeys(t *testing.T, w *kit.Fixture, servers []*kit.Server) {
 	t.Helper()
 	if got := servers[0].RequestCode("jane", ""); got.Status != http.StatusNoContent {
-		t.Fatalf("request for a code: %d %s", got.Status, got.Body)
+		t.Fatalf("request for a code: got %d %s, want 204", got.Status, got.Body)
 	}
 	code := w.Inbox.Next(t).EventBody.OneTimePassword
 	redeemed := 0
@@ -74,7 +74,7 @@ func journeys(t *testing.T, w *kit.Fixture, servers []*kit.Server) {
 			redeemed++
 		case http.StatusBadRequest:
 		default:
-			t.Errorf("sign-in: %d %s", got.Status, got.Body)
+			t.Errorf("sign-in: got %d %s", got.Status, got.Body)
 		}
 	}
 	if redeemed != 1 {
@@ -82,7 +82,7 @@ func journeys(t *testing.T, w *kit.Fixture, servers []*kit.Server) {
 	}
 	for _, got := range kit.Concurrently(8, func(i int) kit.Response { return servers[i%len(servers)].SignIn("john", kit.Password) }) {
 		if got.Status != http.StatusOK {
-			t.Errorf("sign-in by password: %d %s", got.Status, got.Body)
+			t.Errorf("sign-in by password: got %d %s, want 200", got.Status, got.Body)
 		}
 	}
 }

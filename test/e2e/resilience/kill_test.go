@@ -30,7 +30,7 @@ func deliveredAfterKill(a *kit.OneServer, t *testing.T) {
 	p := a.StartProcess()
 	for i, got := range kit.Concurrently(len(names), func(i int) kit.Response { return p.RequestCodeThrough("kiosk", names[i], "") }) {
 		if got.Status != http.StatusNoContent {
-			t.Fatalf("request %d: %d %s", i, got.Status, got.Body)
+			t.Fatalf("request %d: got %d %s, want 204", i, got.Status, got.Body)
 		}
 	}
 	p.Kill()
@@ -63,7 +63,7 @@ func expiredAfterKill(a *kit.OneServer, t *testing.T) {
 	p := a.StartProcess()
 	for _, name := range names {
 		if got := p.RequestCodeThrough("kiosk", name, ""); got.Status != http.StatusNoContent {
-			t.Fatalf("%s: %d %s", name, got.Status, got.Body)
+			t.Fatalf("%s: got %d %s, want 204", name, got.Status, got.Body)
 		}
 	}
 	kit.Eventually(t, "all were tried", func() bool {
@@ -74,7 +74,7 @@ func expiredAfterKill(a *kit.OneServer, t *testing.T) {
 	a.Clock.Advance(11 * time.Minute)
 	n := a.StartServer()
 	if mails := a.AwaitMessages(); len(mails) != 0 {
-		t.Errorf("%d messages were delivered after the end of their codes", len(mails))
+		t.Errorf("got %d messages after the end of their codes, want none", len(mails))
 	}
 	if got := a.QueryOne("SELECT count(*) FROM messages WHERE state = 'expired' AND length(payload) = 0"); got != "5" {
 		t.Errorf("%s messages are expired and empty, want 5", got)
@@ -98,7 +98,7 @@ func TestReceiverDown(t *testing.T) {
 		n := a.StartServer()
 		for _, name := range names {
 			if got := n.RequestCodeThrough("kiosk", name, ""); got.Status != http.StatusNoContent {
-				t.Fatalf("%s: %d %s", name, got.Status, got.Body)
+				t.Fatalf("%s: got %d %s, want 204", name, got.Status, got.Body)
 			}
 		}
 		tried := func(times int) func() bool {
@@ -135,12 +135,12 @@ func TestReceiverDown(t *testing.T) {
 		for range len(received) {
 			id := <-received
 			if ids[id] {
-				t.Errorf("message %s came twice", id)
+				t.Errorf("got the message %s twice", id)
 			}
 			ids[id] = true
 		}
 		if len(ids) != 5 {
-			t.Errorf("%d messages came, want 5", len(ids))
+			t.Errorf("got %d messages, want 5", len(ids))
 		}
 	})
 }

@@ -21,7 +21,7 @@ func hold(inbox *kit.Inbox) *kit.Hold {
 func mustRequest(t *testing.T, n *kit.Server, name string) {
 	t.Helper()
 	if got := n.RequestCodeThrough("kiosk", name, ""); got.Status != http.StatusNoContent {
-		t.Fatalf("request for %s: %d %s", name, got.Status, got.Body)
+		t.Fatalf("request for %s: got %d %s, want 204", name, got.Status, got.Body)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestRollingRestartsLoseNothing(t *testing.T) {
 			kit.Concurrently(users, func(i int) kit.Response {
 				got := p.RequestCodeThrough("kiosk", names[round*users+i], "")
 				if got.Status != http.StatusNoContent {
-					t.Errorf("%d %s", got.Status, got.Body)
+					t.Errorf("got %d %s, want 204", got.Status, got.Body)
 				}
 				return got
 			})

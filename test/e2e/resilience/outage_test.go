@@ -96,7 +96,7 @@ func nothingHappened(b *kit.Outage, t *testing.T) {
 	kit.MustBeActive(t, "access token", b.Server.Introspect(b.Session.Access))
 	kit.MustBeActive(t, "refresh token", b.Server.Introspect(b.Session.Refresh))
 	if mails := b.AwaitMessages(); len(mails) != 0 {
-		t.Errorf("%d messages of requests that were refused", len(mails))
+		t.Errorf("got %d messages of refused requests, want none", len(mails))
 	}
 	for name, want := range map[string]string{"outage-code": "0", "outage-password": "0", "outage-session": "1"} {
 		if got := b.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + b.Login(name).ID + "'"); got != want {
@@ -107,7 +107,7 @@ func nothingHappened(b *kit.Outage, t *testing.T) {
 	kit.MustRefuse(t, "the code again", b.Server.SignIn("outage-code", b.Code), kit.WrongCredentialsBody)
 	next := kit.TokenPairOf(t, "refresh", b.Server.Refresh(b.Session.Refresh))
 	if got := b.Server.RevokeThrough("shop", next.Refresh); got.Status != http.StatusOK {
-		t.Errorf("revocation: %d %s", got.Status, got.Body)
+		t.Errorf("revocation: got %d %s, want 200", got.Status, got.Body)
 	}
 	kit.MustBeInactive(t, "access token after the revocation", b.Server.Introspect(b.Session.Access))
 	kit.MustIssue(t, "the password", b.Server.SignIn("outage-password", kit.Password))
@@ -137,7 +137,7 @@ func TestPostgresStopped(t *testing.T) {
 		b.Inbox.Status.Store(http.StatusServiceUnavailable)
 		b.AddUsersWithoutPassword("patient")
 		if got := b.Server.RequestCodeThrough("kiosk", "patient", ""); got.Status != http.StatusNoContent {
-			t.Fatalf("%d %s", got.Status, got.Body)
+			t.Fatalf("got %d %s, want 204", got.Status, got.Body)
 		}
 		kit.Eventually(t, "it was tried", func() bool {
 			return b.QueryOne("SELECT count(*) FROM messages WHERE state = 'queued' AND attempts > 0") == "1"

@@ -43,7 +43,7 @@ func TestHashFlood(t *testing.T) {
 		group.Go(func() {
 			for i := range codes {
 				if got := p.SignIn(quick[i], kit.KnownCode); got.Status != http.StatusOK {
-					t.Errorf("one-time password %d: %d %s", i, got.Status, got.Body)
+					t.Errorf("one-time password %d: got %d %s, want 200", i, got.Status, got.Body)
 				}
 			}
 		})
@@ -52,7 +52,7 @@ func TestHashFlood(t *testing.T) {
 			t.Errorf("took %d MiB at its peak, want less than %d", peak, memoryOfServer)
 		}
 		if got := p.SignIn("jane", kit.Password); got.Status != http.StatusOK {
-			t.Errorf("afterwards: %d %s", got.Status, got.Body)
+			t.Errorf("afterwards: got %d %s, want 200", got.Status, got.Body)
 		}
 	})
 }
@@ -72,7 +72,7 @@ func checkFlooded(t *testing.T, right bool, got kit.Response) {
 	case right && got.Status == http.StatusOK, !right && got.Status == http.StatusBadRequest && got.Body == kit.WrongCredentialsBody:
 	case got.Status == http.StatusServiceUnavailable && got.Header.Get("Retry-After") != "":
 	default:
-		t.Errorf("right password: %v: %d %v %s", right, got.Status, got.Header, got.Body)
+		t.Errorf("right password: %v: got %d %v %s", right, got.Status, got.Header, got.Body)
 	}
 }
 

@@ -207,7 +207,7 @@ func TestLateCode(t *testing.T) {
 		kit.MustRefuse(t, "the right code after it", a.Server.SignInThrough("kiosk", "d2-late", code), kit.WrongCredentialsBody)
 		all.Wait()
 		if l := a.Login("d2-late"); l.Lockout.Failures != 10 || !l.Code.UsedAt.IsZero() {
-			t.Errorf("%d failures, code used at %v", l.Lockout.Failures, l.Code.UsedAt)
+			t.Errorf("got %d failures, code used at %v", l.Lockout.Failures, l.Code.UsedAt)
 		}
 	})
 }

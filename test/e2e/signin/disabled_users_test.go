@@ -75,7 +75,7 @@ func (s *adminSetup) must(t *testing.T, method, path, body string) kit.Response 
 	t.Helper()
 	got := s.server.Do(method, path, "application/json", body, "Authorization", "Bearer "+s.adminToken)
 	if got.Status/100 != 2 {
-		t.Fatalf("%s %s: %d %s", method, path, got.Status, got.Body)
+		t.Fatalf("%s %s: got %d %s", method, path, got.Status, got.Body)
 	}
 	return got
 }
@@ -133,7 +133,7 @@ func (s *adminSetup) issue(t *testing.T, username string) (i issuedTokens) {
 		i.account = kit.MustIssue(t, "account token", s.server.MemberGrant("every", "username", "nell", "password", kit.Password, "account_id", "branch"))
 		choice := s.server.MemberGrant("every", "username", "nell", "password", kit.Password)
 		if i.selection = choice.Field("selection_token"); i.selection == "" {
-			t.Fatalf("no choice: %d %s", choice.Status, choice.Body)
+			t.Fatalf("no choice: got %d %s", choice.Status, choice.Body)
 		}
 		i.accountToken = s.accountTokens(t, "", kit.ByPassword("nell", kit.Password))["branch"]
 	}
@@ -161,7 +161,7 @@ func (s *adminSetup) accountTokens(t *testing.T, held string, body kit.Object) m
 func (s *adminSetup) codes(t *testing.T, username string) (code, renewal string) {
 	t.Helper()
 	if got := s.server.RequestCodeThrough("every", username, ""); got.Status != 204 {
-		t.Fatalf("asked for a code: %d %s", got.Status, got.Body)
+		t.Fatalf("request for a code: got %d %s, want 204", got.Status, got.Body)
 	}
 	code = s.Inbox.Next(t).EventBody.OneTimePassword
 	body, err := json.Marshal(map[string]string{"ClientID": "every", "Username": username})
@@ -169,7 +169,7 @@ func (s *adminSetup) codes(t *testing.T, username string) (code, renewal string)
 		t.Fatal(err)
 	}
 	if got := s.server.Do("POST", "/v1/password/reset", "application/json", string(body)); got.Status != 204 {
-		t.Fatalf("asked to renew a password: %d %s", got.Status, got.Body)
+		t.Fatalf("request for a renewal: got %d %s, want 204", got.Status, got.Body)
 	}
 	return code, s.Inbox.Next(t).EventBody.PasswordRenewalVerificationCode
 }
@@ -404,7 +404,7 @@ func TestNarrowedClient(t *testing.T) {
 			}
 			got := s.server.RefreshThrough("every", had.Field("refresh_token"))
 			if got.Status != step.refresh || got.Status == 200 && scope(got.Field("access_token")) != step.scope {
-				t.Errorf("%s: refreshed: %d %s", step.change, got.Status, got.Body)
+				t.Errorf("%s: refreshed: got %d %s, want %d", step.change, got.Status, got.Body, step.refresh)
 			}
 			if got.Status == 200 {
 				had = kit.Response{Body: `{"access_token":"` + had.Field("access_token") + `","refresh_token":"` + got.Field("refresh_token") + `"}`}

@@ -45,11 +45,11 @@ func laxPoliciesAreRefused(t *testing.T, m *kit.ElasticPath) {
 		for _, codes := range []bool{true, false} {
 			got := admin.Try(http.MethodPost, all, with(policy, codes))
 			if got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "lockout_threshold") || !strings.Contains(got.Body, "ceiling of 100") {
-				t.Errorf("%s: %d %s", name, got.Status, got.Body)
+				t.Errorf("%s: got %d %s, want 400", name, got.Status, got.Body)
 			}
 		}
 		if got := admin.Try(http.MethodPut, all+"/wordy", policy); got.Status != http.StatusBadRequest {
-			t.Errorf("%s, changed: %d %s", name, got.Status, got.Body)
+			t.Errorf("%s, changed: got %d %s, want 400", name, got.Status, got.Body)
 		}
 	}
 	if after := m.QueryOne("SELECT count(*) FROM password_profiles"); after != before {
@@ -57,7 +57,7 @@ func laxPoliciesAreRefused(t *testing.T, m *kit.ElasticPath) {
 	}
 	for name, policy := range strictPolicies {
 		if got := admin.Try(http.MethodPost, all, with(policy, false)); got.Status != http.StatusCreated {
-			t.Errorf("%s: %d %s", name, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 201", name, got.Status, got.Body)
 		}
 	}
 	for config, status := range map[string]int{
@@ -66,7 +66,7 @@ func laxPoliciesAreRefused(t *testing.T, m *kit.ElasticPath) {
 	} {
 		got := m.Server.CallV1(admin.AccessToken, http.MethodPost, "/v1/securityprofiles", `{"Name":"Lockout","Roles":[],"PasswordConfig":`+config+`}`)
 		if got.Status != status {
-			t.Errorf("%s: %d %s", config, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want %d", config, got.Status, got.Body, status)
 		}
 	}
 }

@@ -16,12 +16,12 @@ func TestJourney(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve()
 		if a := n.RequestCode("jane", ""); a.Status != http.StatusNoContent || a.Body != "" {
-			t.Fatalf("asked for a code: %d %q", a.Status, a.Body)
+			t.Fatalf("request for a code: got %d %q", a.Status, a.Body)
 		}
 		m := w.Inbox.Next(t)
 		if m.EventBody.Username != "jane" || m.EventBody.ClientID != "shop" || m.MessageType != "OneTimePassword" ||
 			m.BuyerID != "acme" || m.Recipient.Email != "jane@example.com" || m.Path != "/onetimepassword" {
-			t.Errorf("message %+v", m)
+			t.Errorf("got the message %+v", m)
 		}
 
 		provider, err := oidc.NewProvider(t.Context(), n.URL)
@@ -47,7 +47,7 @@ func TestJourney(t *testing.T) {
 		}
 		if claims.Usr != "jane" || claims.Cid != "shop" || claims.Usrtype != "buyer" || claims.Scope != "MeAdmin Shopper" ||
 			len(claims.Role) != 2 || len(claims.AMR) != 1 || claims.AMR[0] != "otp" {
-			t.Errorf("claims %+v", claims)
+			t.Errorf("got the claims %+v", claims)
 		}
 
 		if _, err := shop.PasswordCredentialsToken(t.Context(), "jane", m.EventBody.OneTimePassword); err == nil {
@@ -64,7 +64,7 @@ func TestJourney(t *testing.T) {
 			t.Error(err)
 		}
 		if a := n.Introspect(refreshed.AccessToken); a.Status != http.StatusOK || a.Field("username") != "jane" {
-			t.Errorf("introspection: %d %s", a.Status, a.Body)
+			t.Errorf("introspection: got %d %s, want 200", a.Status, a.Body)
 		}
 		if _, err := verifier.Verify(t.Context(), m.UserToken); err != nil {
 			t.Errorf("the token in the message: %v", err)

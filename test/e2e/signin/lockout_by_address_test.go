@@ -106,7 +106,7 @@ func sessionsElsewhere(t *testing.T, a *kit.OneServer) {
 	standsEverywhere(a, t, "locked elsewhere", m, true, access, refresh)
 	kit.MustIssue(t, "refresh", m.Refresh(refresh))
 	if got := m.Do(http.MethodGet, "/v1/me", "", "", "Authorization", "Bearer "+access); got.Status != http.StatusOK {
-		t.Errorf("me: %d %s", got.Status, got.Body)
+		t.Errorf("me: got %d %s, want 200", got.Status, got.Body)
 	}
 
 	// A session that began by a code, under the lock, stands as well.
@@ -187,7 +187,7 @@ func renewalUnderLock(t *testing.T, a *kit.OneServer) {
 	lockFrom(a, a.Server, inLair, "w7")
 	asked := a.Server.Do(http.MethodPost, "/v1/password/reset", "application/json", `{"ClientID":"shop","Username":"w7"}`)
 	if asked.Status != http.StatusNoContent {
-		t.Fatalf("asked for a renewal: %d %s", asked.Status, asked.Body)
+		t.Fatalf("request for a renewal: got %d %s, want 204", asked.Status, asked.Body)
 	}
 	m := a.Inbox.Next(t)
 	for m.MessageType != string(storage.MessageForgottenPassword) {
@@ -197,7 +197,7 @@ func renewalUnderLock(t *testing.T, a *kit.OneServer) {
 	got := a.Server.Do(http.MethodPut, "/v1/password/reset/"+m.EventBody.PasswordRenewalVerificationCode, "application/json",
 		`{"ClientID":"shop","Username":"w7","Password":"`+fresh+`"}`, "X-Forwarded-For", onTour)
 	if got.Status != http.StatusNoContent {
-		t.Fatalf("renewal under a lock: %d %s", got.Status, got.Body)
+		t.Fatalf("renewal under a lock: got %d %s, want 204", got.Status, got.Body)
 	}
 	kit.MustIssue(t, "new password, on tour", signInFrom(a.Server, onTour, "w7", fresh))
 }
@@ -229,7 +229,7 @@ func selectionUnderLock(t *testing.T, a *kit.OneServer) {
 	required := member(onTour, "username", "w8", "one_time_password", "0123ABCD")
 	selection := required.Field("selection_token")
 	if selection == "" {
-		t.Fatalf("no choice: %d %s", required.Status, required.Body)
+		t.Fatalf("no choice: got %d %s", required.Status, required.Body)
 	}
 	token := kit.MustIssue(t, "the choice", member(onTour, "selection_token", selection, "account_id", "second"))
 	kit.MustBeActive(t, "its token", a.Server.IntrospectThrough("members", token.Field("access_token")))

@@ -62,10 +62,10 @@ func TestLockoutNotice(t *testing.T) {
 		}
 		after := a.QueryOne("SELECT count(*) FROM code_requests WHERE type = '" + string(storage.MessageAccountLocked) + "'")
 		if before, now := number(t, requests), number(t, after); now != before+1 {
-			t.Errorf("%d requests became %d", before, now)
+			t.Errorf("got %[2]d requests, want %[1]d", before, now)
 		}
 		if n := eventsOf(a.Fixture, "login.locked", "n1"); n != 6 {
-			t.Errorf("%d events of locks, want one for each of six", n)
+			t.Errorf("got %d events of locks, want one for each of six", n)
 		}
 	})
 }

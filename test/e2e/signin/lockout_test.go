@@ -47,10 +47,10 @@ func limitReached(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "right code", a.Server.SignIn("d1", code), kit.WrongCredentialsBody)
 	kit.MustRefuse(t, "right password", a.Server.SignIn("d1", kit.Password), kit.WrongCredentialsBody)
 	if l := a.Login("d1"); l.Lockout.Failures != 10 || !l.Code.UsedAt.IsZero() {
-		t.Errorf("%d failures, code used at %v; want 10 and a code as it was", l.Lockout.Failures, l.Code.UsedAt)
+		t.Errorf("got %d failures, code used at %v; want 10 and a code as it was", l.Lockout.Failures, l.Code.UsedAt)
 	}
 	if got := a.WrongGuesses("d1"); got != 10 {
-		t.Errorf("%d guesses were compared, want 10", got)
+		t.Errorf("got %d compared guesses, want 10", got)
 	}
 }
 
@@ -104,7 +104,7 @@ func unlocked(t *testing.T, a *kit.OneServer) {
 			t.Errorf("unlock said %q", out)
 		}
 		if got := a.Failures("d5"); got != 0 {
-			t.Errorf("%d failures after the unlock", got)
+			t.Errorf("got %d failures after the unlock", got)
 		}
 	}
 	kit.MustIssue(t, "unlocked here", a.Server.SignIn("d5", kit.Password))
@@ -252,7 +252,7 @@ func dayOfGuessing(t *testing.T, a *kit.OneServer) {
 			t.Fatal("the login does not lock")
 		}
 		if got := a.Server.RequestCodeThrough("kiosk", "d6", ""); got.Status != http.StatusNoContent {
-			t.Fatalf("code request: %d %s", got.Status, got.Body)
+			t.Fatalf("code request: got %d %s, want 204", got.Status, got.Body)
 		}
 		a.StoreCode("d6", "0123ABCD", nil) // or the guess could be at no code at all
 		address := fmt.Sprintf("198.51.100.%d", tries%50)
@@ -267,7 +267,7 @@ func dayOfGuessing(t *testing.T, a *kit.OneServer) {
 	a.AwaitMessages()
 	counted, compared := a.Failures("d6"), a.WrongGuesses("d6")
 	if counted != compared || compared > 25 || compared < 15 {
-		t.Errorf("%d guesses were compared and %d counted in a day, want the same, 15 to 25", compared, counted)
+		t.Errorf("got %d compared and %d counted guesses in a day, want the same, 15 to 25", compared, counted)
 	}
 	t.Logf("%d guesses in a day", compared)
 
@@ -355,11 +355,11 @@ func pathsAsk(a *kit.OneServer, t *testing.T, m *kit.Server, name string, revive
 		kit.MustRefuse(t, "code", n.SignIn(name, code), kit.WrongCredentialsBody)
 		kit.MustRefuse(t, "refresh", n.Refresh(refresh), kit.InvalidRefreshTokenBody)
 		if got := n.RequestCode(name, ""); got.Status != http.StatusNoContent {
-			t.Errorf("code request: %d %s", got.Status, got.Body)
+			t.Errorf("code request: got %d %s, want 204", got.Status, got.Body)
 		}
 	}
 	if mails := a.AwaitMessages(); len(mails) != 0 {
-		t.Errorf("%d codes were sent", len(mails))
+		t.Errorf("got %d sent codes", len(mails))
 	}
 	turn(name, false)
 	if revives {
@@ -402,12 +402,12 @@ func clientGate(a *kit.OneServer, t *testing.T, m *kit.Server) {
 			"sign-in":       n.SignInThrough("other", "d7-client", kit.Password),
 		} {
 			if got.Status >= 500 || got.Field("error") != "invalid_client" {
-				t.Errorf("%s: %d %s", what, got.Status, got.Body)
+				t.Errorf("%s: got %d %s", what, got.Status, got.Body)
 			}
 		}
 		asked := n.RequestCodeThrough("other", "d7-client", "")
 		if asked.Status != http.StatusBadRequest {
-			t.Errorf("code request: %d %s", asked.Status, asked.Body)
+			t.Errorf("code request: got %d %s, want 400", asked.Status, asked.Body)
 		}
 	}
 	a.Run("client", "enable", "other")

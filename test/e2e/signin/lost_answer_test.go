@@ -51,7 +51,7 @@ func TestLostAnswer(t *testing.T) {
 		kit.MustIssue(t, "newer code with a key of its own", signInWithKey(a.Server, "key-3", "kiosk", "mary", newer))
 		for _, key := range []string{"", strings.Repeat("k", 256), "k\u00e9y"} {
 			if r := signInWithKey(a.Server, key, "kiosk", "mary", code); r.Status != http.StatusBadRequest || r.Field("error") != "invalid_request" {
-				t.Errorf("key %q: %d %s", key, r.Status, r.Body)
+				t.Errorf("key %q: got %d %s, want 400", key, r.Status, r.Body)
 			}
 		}
 		kit.MustIssue(t, "its refresh token", a.Server.RefreshThrough("kiosk", first.Field("refresh_token")))
@@ -107,7 +107,7 @@ func TestLostAnswerAtOnce(t *testing.T) {
 			return signInWithKey(servers[i%2], "key-"+code+string(rune('a'+i)), "kiosk", "mary", code)
 		})
 		if tally := kit.CountStatuses(answers); tally[http.StatusOK] != 1 || tally[http.StatusBadRequest] != 7 {
-			t.Errorf("answers %v", tally)
+			t.Errorf("got the answers %v", tally)
 		}
 	})
 }

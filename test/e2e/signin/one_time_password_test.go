@@ -106,7 +106,7 @@ func otherPurpose(t *testing.T, a *kit.OneServer) {
 	code := a.Inbox.Next(t).EventBody.OneTimePassword
 	kit.MustRefuse(t, "reset code at sign-in", a.Server.SignIn("b9d", code), kit.WrongCredentialsBody)
 	if l := a.Login("b9d"); l.Lockout.Failures != 1 || !l.Code.UsedAt.IsZero() {
-		t.Errorf("%d failures, code used at %v; want one and the code untouched", l.Lockout.Failures, l.Code.UsedAt)
+		t.Errorf("got %d failures, code used at %v; want one and the code untouched", l.Lockout.Failures, l.Code.UsedAt)
 	}
 }
 
@@ -145,7 +145,7 @@ func wrongCodesCount(t *testing.T, a *kit.OneServer) {
 	kit.MustIssue(t, "success before the limit", a.Server.SignIn("b14", a.RequestCode(a.Server, "shop", "b14")))
 	kit.MustRefuse(t, "one more failure", a.Server.SignInThrough("kiosk", "b14", kit.WrongCode), kit.WrongCredentialsBody)
 	if got := a.Failures("b14"); got != 1 {
-		t.Errorf("%d failures after a success, want 1", got)
+		t.Errorf("got %d failures after a success, want 1", got)
 	}
 	kit.MustIssue(t, "not locked", a.Server.SignIn("b14", kit.Password))
 }
@@ -166,7 +166,7 @@ func noPasswordChange(t *testing.T, a *kit.OneServer) {
 	} {
 		got := a.Server.Do(call[0], call[1], "application/json", call[2], "Authorization", "Bearer "+token)
 		if got.Status < 400 || got.Status >= 500 {
-			t.Errorf("%s %s: %d %s", call[0], call[1], got.Status, got.Body)
+			t.Errorf("%s %s: got %d %s", call[0], call[1], got.Status, got.Body)
 		}
 	}
 	if a.Login("b12").PasswordHash != before {
@@ -187,14 +187,14 @@ func newClientDefaults(t *testing.T, a *kit.OneServer) {
 	got := a.Server.Form("/oauth/token", "grant_type", "password", "client_id", made.ID, "client_secret", made.Secret,
 		"username", "b15", "password", kit.Password)
 	if got.Status != http.StatusBadRequest || got.Field("error") != "unauthorized_client" {
-		t.Errorf("password grant of a new client: %d %s", got.Status, got.Body)
+		t.Errorf("password grant of a new client: got %d %s, want 400", got.Status, got.Body)
 	}
 	if got := a.Failures("b15"); got != 0 {
 		t.Errorf("got %d failures, want none", got)
 	}
 	asked := a.Server.RequestCodeThrough(made.ID, "b15", "")
 	if asked.Status != http.StatusBadRequest || !strings.Contains(asked.Body, "OneTimePasswordRequest.NotEnabled") {
-		t.Errorf("code through a new client: %d %s", asked.Status, asked.Body)
+		t.Errorf("code through a new client: got %d %s, want 400", asked.Status, asked.Body)
 	}
 }
 
@@ -226,7 +226,7 @@ func amrStays(t *testing.T, a *kit.OneServer) {
 			}
 		}
 		if got := a.Server.Introspect(token.Field("access_token")); !strings.Contains(got.Body, fmt.Sprintf(`"auth_time":%d,"amr":["%s"]`, first.AuthTime, factor.amr)) {
-			t.Errorf("introspection: %s", got.Body)
+			t.Errorf("introspection: got %s", got.Body)
 		}
 	}
 }
@@ -261,7 +261,7 @@ func codeShapes(t *testing.T, a *kit.OneServer) {
 			seen[code] = true
 		}
 		if len(seen) < 11 { // six digits repeat once in fifteen thousand such runs
-			t.Errorf("%d different codes of 12", len(seen))
+			t.Errorf("got %d different codes of 12", len(seen))
 		}
 	}
 	code := a.RequestCode(a.Server, "branch", "shape6")
@@ -290,7 +290,7 @@ func codeLife(t *testing.T, a *kit.OneServer) {
 		}{{9 * time.Minute, http.StatusOK}, {2 * time.Second, http.StatusOK}, {-2 * time.Second, http.StatusBadRequest}} {
 			got := redeemWith(a, r.n, r.clock, r.skew, test.left)
 			if got.Status != test.want || test.want != http.StatusOK && got.Body != kit.WrongCredentialsBody {
-				t.Errorf("on %s, %s before the end: %d %s", r.name, test.left, got.Status, got.Body)
+				t.Errorf("on %s, %s before the end: got %d %s, want %d", r.name, test.left, got.Status, got.Body, test.want)
 			}
 		}
 	}

@@ -90,10 +90,10 @@ func (s *adminSetup) pages(t *testing.T) {
 	v, before := kit.Caller{Server: s.server, AccessToken: bearer}, s.CountSignIns("nell", "success")
 	got := v.Try(http.MethodPost, kit.AccountTokensPath+"?page[offset]=5000", kit.ByCode("default", "nell", code))
 	if p := kit.MustJSON(t, "a page without tokens", http.StatusCreated, got); len(p.Column("token")) != 0 {
-		t.Errorf("tokens %s", got.Body)
+		t.Errorf("got the tokens %s", got.Body)
 	}
 	if after := s.CountSignIns("nell", "success"); after != before+1 {
-		t.Errorf("%d sign-ins recorded, want 1", after-before)
+		t.Errorf("got %d recorded sign-ins, want 1", after-before)
 	}
 	kit.MustFailV2(t, "the code a second time", v.AccountTokens(kit.ByCode("default", "nell", code)))
 	s.Command(t, "user", "unlock", "nell")
@@ -120,11 +120,11 @@ func (s *adminSetup) renewals(t *testing.T) {
 	}
 	for range 15 {
 		if got := put("wrong-wrong-wrong-wrong0", "nell", kit.Password); got.Status != 400 {
-			t.Fatalf("wrong code: %d %s", got.Status, got.Body)
+			t.Fatalf("wrong code: got %d %s, want 400", got.Status, got.Body)
 		}
 	}
 	if n := s.audited("password.renewed", "wrong_code"); n != 15 {
-		t.Errorf("%d events of wrong codes, want 15", n)
+		t.Errorf("got %d events of wrong codes, want 15", n)
 	}
 	signIn := func(secret string) kit.Response {
 		return s.server.Form("/oauth/token", append(kit.ClientFields("every"), "grant_type", "password", "username", "nell", "password", secret)...)
@@ -142,6 +142,6 @@ func (s *adminSetup) renewals(t *testing.T) {
 		t.Errorf("the present password: %d %s, %d events", got.Status, got.Body, s.audited("password.renewed", "password_reused"))
 	}
 	if got := put(renewal, "nell", "third-Horse-9-battery"); got.Status != 204 {
-		t.Errorf("another one: %d %s", got.Status, got.Body)
+		t.Errorf("another request: got %d %s, want 204", got.Status, got.Body)
 	}
 }

@@ -45,10 +45,10 @@ func typedCodes(m *kit.OrderCloud, t *testing.T) {
 		m.DoAs(t, "", 204, "POST", "/v1/password/onetimepassword", `{"ClientID":"shop","Username":"tia"}`)
 		code := m.SenderInbox.Next(t, "OneTimePassword", kit.SenderKey).EventBody.OneTimePassword
 		if got := m.SignIn(m.First, "shop", "tia", typed(code)); got.Status != http.StatusOK {
-			t.Errorf("%s: %d %s", name, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 200", name, got.Status, got.Body)
 		}
 		if got := m.SignIn(m.Second, "shop", "tia", code); got.Status != http.StatusBadRequest {
-			t.Errorf("%s: the code works again: %d %s", name, got.Status, got.Body)
+			t.Errorf("%s: the second use of the code: got %d %s, want 400", name, got.Status, got.Body)
 		}
 	}
 }
@@ -60,7 +60,7 @@ func typedPasswords(m *kit.OrderCloud, t *testing.T) {
 		m.Do(t, 201, "POST", "/v1/buyers/acme/users", map[string]any{"ID": id, "Username": id, "Password": set, "Active": true})
 		for _, typed := range forms {
 			if got := m.SignIn(m.First, "shop", id, typed); got.Status != http.StatusOK {
-				t.Errorf("set as %+q, typed as %+q: %d %s", set, typed, got.Status, got.Body)
+				t.Errorf("set as %+q, typed as %+q: got %d %s, want 200", set, typed, got.Status, got.Body)
 			}
 		}
 		kit.MustRefuse(t, "without the accent", m.SignIn(m.First, "shop", id, "Cafe fin 7"), kit.WrongCredentialsBody)
@@ -72,12 +72,12 @@ func invisibleNames(m *kit.OrderCloud, t *testing.T) {
 	for _, name := range []string{"uri\u200b", "\ufeffuri", "u\u00adri", "\u202euri", "uri\u2069", "u\u034fri", "uri\u3164", "uri\ufe0f", "uri\u200d", "uri\u061c"} {
 		for _, body := range []map[string]any{{"Username": name}, {"Email": name + "@example.com"}} {
 			if got := m.Send(m.First, m.AdminToken, "PATCH", "/v1/buyers/acme/users/uri", body); got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "invisible") {
-				t.Errorf("PATCH %+q: %d %s", body, got.Status, got.Body)
+				t.Errorf("PATCH %+q: got %d %s, want 400", body, got.Status, got.Body)
 			}
 		}
 		got := m.Send(m.First, m.AdminToken, "POST", "/v1/adminusers", map[string]any{"Username": name})
 		if got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "invisible") {
-			t.Errorf("POST %+q: %d %s", name, got.Status, got.Body)
+			t.Errorf("POST %+q: got %d %s, want 400", name, got.Status, got.Body)
 		}
 	}
 	m.Do(t, 201, "POST", "/v1/buyers/acme/users", map[string]any{"Username": "\u5f20 \u0645\u062d\u0645\u062f J\u00fcrgen"})
@@ -89,7 +89,7 @@ func searchIgnoresCase(m *kit.OrderCloud, t *testing.T) {
 		got := m.Do(t, 200, "GET", "/v1/buyers/acme/users?searchOn=FirstName,LastName&search="+url.QueryEscape(search), nil)
 		var found struct{ Items []struct{ ID string } }
 		if err := json.Unmarshal([]byte(got.Body), &found); err != nil || len(found.Items) != 1 || found.Items[0].ID != "vera" {
-			t.Errorf("search %s: %s", search, got.Body)
+			t.Errorf("search %s: got %s", search, got.Body)
 		}
 	}
 }
@@ -112,7 +112,7 @@ func TestReceiverWithRetryAfter(t *testing.T) {
 		kit.MustBeDelivered(t, "a code", steps)
 		calls := receiver.taken()
 		if len(calls) != 3 {
-			t.Fatalf("%d calls", len(calls))
+			t.Fatalf("got %d calls", len(calls))
 		}
 		if pause := calls[2].Sub(calls[1]); pause < 6*time.Second {
 			t.Errorf("called again after %v, though Retry-After said 6 seconds", pause)

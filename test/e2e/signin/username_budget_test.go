@@ -25,11 +25,11 @@ func TestUsernameBudget(t *testing.T) {
 			return me("PATCH", `{"Username":"`+name+`"}`)
 		})
 		if got := me("PATCH", `{"FirstName":"Nelly"}`); got.Status != 200 {
-			t.Errorf("another member: %d %s", got.Status, got.Body)
+			t.Errorf("another member: got %d %s, want 200", got.Status, got.Body)
 		}
 		s.Clock.Advance(13 * time.Minute)
 		if got := me("PATCH", `{"Username":"nell2"}`); got.Status != 200 {
-			t.Errorf("later: %d %s", got.Status, got.Body)
+			t.Errorf("later: got %d %s, want 200", got.Status, got.Body)
 		}
 
 		s.must(t, "PUT", kit.SettingsPath, `{"data":{"type":"account_authentication_settings","account_member_self_management":"update_only"}}`)

@@ -66,7 +66,7 @@ func wireTake[T any](t *testing.T, claims map[string]any, name string) T {
 	t.Helper()
 	value, ok := claims[name].(T)
 	if !ok {
-		t.Errorf("claim %s is %v", name, claims[name])
+		t.Errorf("got claim %s %v", name, claims[name])
 	}
 	delete(claims, name)
 	return value
@@ -85,7 +85,7 @@ func wireTakeMicros(t *testing.T, claims map[string]any, issued float64) {
 func (c *tokenTest) claims(t *testing.T) {
 	header, claims := verifyEverywhere(c.node, t, c.node.SignIn("jane", kit.Password).AccessToken(t), jose.ES256)
 	if header.Algorithm != "ES256" || header.ExtraHeaders[jose.HeaderType] != "at+jwt" || len(header.KeyID) < 20 || len(header.ExtraHeaders) != 1 || header.JSONWebKey != nil {
-		t.Errorf("header %+v", header)
+		t.Errorf("got the header %+v", header)
 	}
 	issued := wireTake[float64](t, claims, "iat")
 	if age := float64(c.Clock.Now().Unix()) - issued; age < 0 || age > 60 {
@@ -105,7 +105,7 @@ func (c *tokenTest) claims(t *testing.T) {
 	}
 	sub := wireTake[string](t, claims, "sub")
 	if uuid.Validate(sub) != nil {
-		t.Errorf("sub %q", sub)
+		t.Errorf("got sub %q", sub)
 	}
 	want := map[string]any{
 		"iss": "https://login.example.com", "aud": "https://login.example.com", "client_id": "shop", "scope": "MeAdmin Shopper",
@@ -156,7 +156,7 @@ func (c *tokenTest) clientAlgs(t *testing.T) {
 		})
 		header, _ := verifyEverywhere(c.node, t, c.node.JanesToken(t, id), alg)
 		if header.Algorithm != string(alg) || header.ExtraHeaders[jose.HeaderType] != "at+jwt" {
-			t.Errorf("header %+v, want %s", header, alg)
+			t.Errorf("got the header %+v, want %s", header, alg)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func (c *tokenTest) serverAlgs(t *testing.T) {
 		n := c.Serve("LATCHKEY_SIGNING_ALG="+string(alg), "LATCHKEY_AUDIENCE=https://api.example.com")
 		header, claims := verifyEverywhere(n, t, n.JanesToken(t, "vendor"), alg)
 		if header.Algorithm != string(alg) || claims["iss"] != testIssuer || claims["aud"] != "https://api.example.com" {
-			t.Errorf("header %+v, iss %v, aud %v", header, claims["iss"], claims["aud"])
+			t.Errorf("got the header %+v, iss %v, aud %v", header, claims["iss"], claims["aud"])
 		}
 		header, _ = verifyEverywhere(n, t, n.JanesToken(t, "shop-rs256"), jose.RS256)
 		if header.Algorithm != "RS256" {
@@ -182,7 +182,7 @@ func (c *tokenTest) keySet(t *testing.T) {
 	for _, path := range []string{"/oauth/jwks", "/.well-known/jwks.json"} {
 		a := c.node.Do(http.MethodGet, path, "", "")
 		if a.Header.Get("Content-Type") != "application/json" || a.Header.Get("Cache-Control") != "public, max-age=3600" || a.Status != http.StatusOK {
-			t.Errorf("%d %v", a.Status, a.Header)
+			t.Errorf("got %d %v", a.Status, a.Header)
 		}
 		if first == "" {
 			first = a.Body
@@ -228,7 +228,7 @@ func (c *tokenTest) keySet(t *testing.T) {
 		a := c.node.Do(http.MethodGet, "/oauth/certs/"+kid, "", "")
 		a.MustNotLeak(t)
 		if a.Status != http.StatusNotFound {
-			t.Errorf("certificate %.20s: %d %s", kid, a.Status, a.Body)
+			t.Errorf("certificate %.20s: got %d %s, want 404", kid, a.Status, a.Body)
 		}
 	}
 }
@@ -321,7 +321,7 @@ func (c *tokenTest) rotation(t *testing.T) {
 	kit.VerifyToken(t, old, jose.ES256, n.FetchKeys(t, "/oauth/jwks"))
 	for _, token := range []string{old, token} {
 		if a := n.Form("/oauth/introspect", "client_id", auditor.ID, "client_secret", auditor.Secret, "token", token); a.Field("username") != "jane" {
-			t.Errorf("introspection after the rotation: %s", a.Body)
+			t.Errorf("introspection after the rotation: got %s", a.Body)
 		}
 	}
 	mine := n.SignIn("jane", kit.Password).AccessToken(t)
@@ -333,7 +333,7 @@ func (c *tokenTest) rotation(t *testing.T) {
 		t.Error("the retired key is published longer than any token lives")
 	}
 	if a := n.Introspect(mine); a.Body != `{"active":false}` {
-		t.Errorf("an expired token: %s", a.Body)
+		t.Errorf("an expired token: got %s", a.Body)
 	}
 }
 
@@ -345,7 +345,7 @@ func (c *tokenTest) revocation(t *testing.T) {
 	token, kid := a.AccessToken(t), kit.KeyID(t, a.Field("access_token"))
 	byRSA := n.JanesToken(t, "shop-rs256")
 	if a := n.Introspect(token); a.Field("username") != "jane" {
-		t.Fatalf("the token is not active: %s", a.Body)
+		t.Fatalf("got %s, want an active token", a.Body)
 	}
 	c.Command(t, "keys", "revoke", kid)
 	kit.Eventually(t, "tokens of the key are inactive", func() bool { return n.Introspect(token).Body == `{"active":false}` })
@@ -353,14 +353,14 @@ func (c *tokenTest) revocation(t *testing.T) {
 		t.Error("the revoked key is published")
 	}
 	if a := n.Do(http.MethodGet, "/oauth/certs/"+kid, "", ""); a.Status != http.StatusNotFound {
-		t.Errorf("the revoked key: %d %s", a.Status, a.Body)
+		t.Errorf("the revoked key: got %d %s, want 404", a.Status, a.Body)
 	}
 	next := n.Refresh(a.Field("refresh_token")).AccessToken(t)
 	if header, _ := verifyEverywhere(n, t, next, jose.ES256); header.KeyID == kid {
 		t.Error("the revoked key signs")
 	}
 	if a := n.Introspect(next); a.Field("username") != "jane" {
-		t.Errorf("a token of the new key: %s", a.Body)
+		t.Errorf("a token of the new key: got %s", a.Body)
 	}
 	verifyEverywhere(n, t, byRSA, jose.RS256)
 }

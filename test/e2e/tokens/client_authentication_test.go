@@ -187,7 +187,7 @@ func (c *clientTest) secretIDs(t *testing.T, clientID string) map[string]string 
 func (c *clientTest) secretShownOnce(t *testing.T) {
 	k := c.CreateClient(t, "--name", "secretive", "--grant", "client_credentials", "--role", "Secretive")
 	if raw, err := base64.RawURLEncoding.DecodeString(k.Secret); err != nil || len(raw) < 16 {
-		t.Errorf("secret %q has %d bytes, %v, want at least 16", k.Secret, len(raw), err)
+		t.Errorf("secret %q: got %d bytes, %v, want at least 16", k.Secret, len(raw), err)
 	}
 	c.first.ClientCredentials(k.ID, k.Secret).AccessToken(t)
 	c.first.ClientCredentials(k.ID, "x"+k.Secret).MustRefuse(t, 400, kit.InvalidClient)
@@ -247,7 +247,7 @@ func (c *clientTest) ceiling(t *testing.T) {
 	for range 2 {
 		body := c.introspected(t, a.AccessToken(t))
 		if body["scope"] != "Shopper" || a.Field("scope") != "Shopper" {
-			t.Errorf("scope %v, answered %q, want Shopper", body["scope"], a.Field("scope"))
+			t.Errorf("got the scope %v in the token and %q in the answer, want Shopper", body["scope"], a.Field("scope"))
 		}
 		a = c.first.Form("/oauth/token", "grant_type", "refresh_token", "client_id", "ceiling", "refresh_token", a.Field("refresh_token"))
 	}
@@ -283,7 +283,7 @@ func (c *clientTest) codesOnly(t *testing.T) {
 	user := []string{"grant_type", "password", "client_id", "codes-only", "username", "john"}
 	c.first.Form("/oauth/token", kit.WithField(user, "password", kit.Password)...).MustRefuse(t, 400, kit.WrongCredentials)
 	if a := c.first.RequestCodeThrough("codes-only", "john", ""); a.Status != http.StatusNoContent {
-		t.Fatalf("asked for a code: %d %s", a.Status, a.Body)
+		t.Fatalf("request for a code: got %d %s, want 204", a.Status, a.Body)
 	}
 	code := c.Inbox.Next(t).EventBody.OneTimePassword
 	c.first.Form("/oauth/token", kit.WithField(user, "password", code)...).AccessToken(t)
@@ -297,7 +297,7 @@ func (c *clientTest) floor(t *testing.T) {
 	user := []string{"grant_type", "password", "client_id", "floor", "username", "jane"}
 	c.first.Form("/oauth/token", kit.WithField(user, "password", "wrong")...).MustRefuse(t, 400, kit.WrongCredentials)
 	if a := c.first.RequestCodeThrough("floor", "jane", ""); a.Status != http.StatusNoContent {
-		t.Fatalf("asked for a code: %d %s", a.Status, a.Body)
+		t.Fatalf("request for a code: got %d %s, want 204", a.Status, a.Body)
 	}
 	withCode := kit.WithField(user, "password", c.Inbox.Next(t).EventBody.OneTimePassword)
 	c.first.Form("/oauth/token", withCode...).MustRefuse(t, 400, kit.RolesMissing)

@@ -67,7 +67,7 @@ func (g *clientGuessTest) oneAddress(t *testing.T) {
 	g.mustLimit(t, basic)
 	if got := g.first.Do(http.MethodPost, "/oauth/access_token", kit.FormMedia,
 		kit.EncodeForm("grant_type", "client_credentials", "client_id", "guarded", "client_secret", g.client.Secret), "X-Forwarded-For", here); got.Status != http.StatusTooManyRequests {
-		t.Errorf("in the other dialect: %d %s", got.Status, got.Body)
+		t.Errorf("in the other dialect: got %d %s", got.Status, got.Body)
 	}
 
 	g.mustLimit(t, from(g.second, here, "guarded", "wrong")) // the budget is shared
@@ -107,7 +107,7 @@ func (g *clientGuessTest) parallel(t *testing.T) {
 	}
 	group.Wait()
 	if counts[http.StatusBadRequest] != 5 || counts[http.StatusTooManyRequests] != 55 {
-		t.Errorf("answers %v, want 5 times 400 and 55 times 429", counts)
+		t.Errorf("got the answers %v, want 5 times 400 and 55 times 429", counts)
 	}
 }
 
@@ -122,7 +122,7 @@ func (g *clientGuessTest) public(t *testing.T) {
 	sent := g.first.Do(http.MethodPost, "/oauth/token", kit.FormMedia,
 		kit.EncodeForm("grant_type", "password", "client_id", "codes-only", "username", "jane", "password", "WRONGONE"), "X-Forwarded-For", here)
 	if sent.Field("error") != "invalid_grant" {
-		t.Errorf("a user of a public client: %d %s", sent.Status, sent.Body)
+		t.Errorf("a user of a public client: got %d %s", sent.Status, sent.Body)
 	}
 }
 

@@ -47,7 +47,7 @@ func (p *dpopTest) token(t *testing.T) {
 	token := mustBeOf(t, "a good proof", p.first.Token(proof, p.byMachine()...), "DPoP")
 	cnf := map[string]any{"jkt": h.Thumbprint}
 	if _, claims := kit.DecodeJWT(t, token); cmp.Diff(cnf, claims["cnf"]) != "" {
-		t.Errorf("cnf is %v", claims["cnf"])
+		t.Errorf("got cnf %v", claims["cnf"])
 	}
 	seen := p.second.Form("/oauth/introspect", "client_id", p.machine.ID, "client_secret", p.machine.Secret, "token", token).JSON(t)
 	if cmp.Diff(cnf, seen["cnf"]) != "" || seen["token_type"] != "DPoP" || seen["active"] != true {
@@ -179,7 +179,7 @@ func (p *dpopTest) refresh(t *testing.T) {
 	mustFail(t, "another key", p.second.Token(thief.TokenHeader(), refreshSPA(token)...), "invalid_grant")
 	second := p.second.Token(h.TokenHeader(), refreshSPA(token)...)
 	if _, claims := kit.DecodeJWT(t, mustBeOf(t, "its key", second, "DPoP")); cmp.Diff(map[string]any{"jkt": h.Thumbprint}, claims["cnf"]) != "" {
-		t.Errorf("cnf is %v", claims["cnf"])
+		t.Errorf("got cnf %v", claims["cnf"])
 	}
 	desk := []string{"client_id", "shop", "client_secret", kit.ClientSecret}
 	theirs := p.first.Token(h.TokenHeader(), append(desk, "grant_type", "password", "username", "john", "password", kit.Password)...)
@@ -199,7 +199,7 @@ func (p *dpopTest) exchange(t *testing.T) {
 	mustFail(t, "another key", p.second.Token(p.NewDPoPKey(t).TokenHeader(), form...), "invalid_request")
 	made := mustBeOf(t, "its key", p.second.Token(h.TokenHeader(), form...), "DPoP")
 	if _, claims := kit.DecodeJWT(t, made); cmp.Diff(map[string]any{"jkt": h.Thumbprint}, claims["cnf"]) != "" {
-		t.Errorf("cnf is %v", claims["cnf"])
+		t.Errorf("got cnf %v", claims["cnf"])
 	}
 }
 
@@ -218,11 +218,11 @@ func (p *dpopTest) nonce(t *testing.T) {
 	mustFail(t, "a nonce of nobody", p.first.Token(h.TokenHeader("nonce", nonce+"x"), p.byMachine()...), "use_dpop_nonce")
 	refused := get(strict, "/v1/apiclients", forUse(h, token, http.MethodGet, "/v1/apiclients")...)
 	if refused.Status != 401 || !strings.Contains(refused.Header.Get("WWW-Authenticate"), `error="use_dpop_nonce"`) {
-		t.Errorf("resource without nonce: %d %v", refused.Status, refused.Header)
+		t.Errorf("resource without nonce: got %d %v, want 401", refused.Status, refused.Header)
 	}
 	next := forUse(h, token, http.MethodGet, "/v1/apiclients", "nonce", refused.Header.Get("DPoP-Nonce"))
 	if a := get(strict, "/v1/apiclients", next...); a.Status != 200 {
-		t.Errorf("resource with nonce: %d %s", a.Status, a.Body)
+		t.Errorf("resource with nonce: got %d %s, want 200", a.Status, a.Body)
 	}
 	mustBeOf(t, "no proof", strict.Token(nil, p.byMachine()...), "bearer")
 }
@@ -236,7 +236,7 @@ func (p *dpopTest) boundClient(t *testing.T) {
 	admin := mustBeOf(t, "machine", p.first.Token(nil, p.byMachine()...), "bearer")
 	var shown struct{ DPoPBoundAccessTokens bool }
 	if a := get(p.first, "/v1/apiclients/bound", "Authorization", "Bearer "+admin); json.Unmarshal([]byte(a.Body), &shown) != nil || !shown.DPoPBoundAccessTokens {
-		t.Errorf("%d %s", a.Status, a.Body)
+		t.Errorf("got %d %s", a.Status, a.Body)
 	}
 }
 

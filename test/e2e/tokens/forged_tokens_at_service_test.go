@@ -41,7 +41,7 @@ func (c *tokenTest) atAService(t *testing.T, ring *keys.Ring, v *resource.Verifi
 	delete(genuine, "of a clock ahead") // further than the leeway allows
 	for what, token := range genuine {
 		if _, err := v.Verify(t.Context(), token); err != nil {
-			t.Errorf("%s: %v, so the forgeries prove nothing", what, err)
+			t.Errorf("%s: got %v for a genuine token, want no error", what, err)
 		}
 	}
 	for _, forgeries := range []map[string]string{claims, otherHeaders(f, trap.URL), otherKeys(f), otherText(f)} {
@@ -56,6 +56,6 @@ func (c *tokenTest) atAService(t *testing.T, ring *keys.Ring, v *resource.Verifi
 		}
 	}
 	if n := f.Fetched.Load(); n != 0 {
-		t.Errorf("%d requests to the address in a header", n)
+		t.Errorf("got %d requests to the address in a header, want none", n)
 	}
 }

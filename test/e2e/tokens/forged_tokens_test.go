@@ -33,7 +33,7 @@ func (c *tokenTest) forged(t *testing.T) {
 
 		for what, token := range genuine(f) {
 			if a := c.node.Introspect(token); a.Field("username") != "jane" {
-				t.Errorf("%s: not active, so the forgeries prove nothing: %d %s", what, a.Status, a.Body)
+				t.Errorf("%s: the genuine token is not active: got %d %s", what, a.Status, a.Body)
 			}
 		}
 		for what, token := range otherClaims(f) {
@@ -44,16 +44,16 @@ func (c *tokenTest) forged(t *testing.T) {
 				t.Run(what, func(t *testing.T) {
 					c.mustBeInactive(t, token)
 					if a := c.node.Form("/oauth/revoke", "client_id", "shop", "client_secret", kit.ClientSecret, "token", token); a.Status != http.StatusOK || a.Body != "" {
-						t.Errorf("revocation: %d %s", a.Status, a.Body)
+						t.Errorf("revocation: got %d %s, want 200", a.Status, a.Body)
 					}
 				})
 			}
 		}
 		if a := c.node.Introspect(f.Real); a.Field("username") != "jane" {
-			t.Errorf("a forgery revoked the real token: %s", a.Body)
+			t.Errorf("the genuine token after the revocation of a forgery: got %s", a.Body)
 		}
 		if n := f.Fetched.Load(); n != 0 {
-			t.Errorf("%d requests to the address in a header", n)
+			t.Errorf("got %d requests to the address in a header, want none", n)
 		}
 	})
 }
@@ -61,7 +61,7 @@ func (c *tokenTest) forged(t *testing.T) {
 func (c *tokenTest) mustBeInactive(t *testing.T, token string) {
 	t.Helper()
 	if a := c.node.Introspect(token); a.Status != http.StatusOK || a.Body != `{"active":false}` {
-		t.Errorf("introspection: %d %s", a.Status, a.Body)
+		t.Errorf("introspection: got %d %s, want 200", a.Status, a.Body)
 	}
 }
 

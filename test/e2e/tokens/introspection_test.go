@@ -71,7 +71,7 @@ func TestMetadata(t *testing.T) {
 			for _, path := range paths {
 				a := n.Do(http.MethodGet, path, "", "")
 				if a.Status != http.StatusOK || a.Header.Get("Content-Type") != "application/json" || a.Header.Get("Cache-Control") != "public, max-age=3600" {
-					t.Errorf("%s: %d %v", path, a.Status, a.Header)
+					t.Errorf("%s: got %d %v, want 200", path, a.Status, a.Header)
 				}
 				if diff := cmp.Diff(want, a.JSON(t)); diff != "" {
 					t.Errorf("%s (-want +got):\n%s", path, diff)
@@ -97,13 +97,13 @@ func mustServe(t *testing.T, n *kit.Server, issuer string, metadata map[string]a
 	mustFault(t, n.SendJSON(http.MethodPost, path("registration_endpoint"), "", "{}"), http.StatusUnauthorized, "invalid_token")
 	introspect := func() kit.Response { return n.Form(path("introspection_endpoint"), append(me, "token", token)...) }
 	if a := introspect(); a.Field("iss") != issuer || a.Field("aud") != issuer {
-		t.Errorf("introspection: %d %s", a.Status, a.Body)
+		t.Errorf("introspection: got %d %s", a.Status, a.Body)
 	}
 	if a := n.Form(path("revocation_endpoint"), append(me, "token", token)...); a.Status != http.StatusOK {
-		t.Errorf("revocation: %d %s", a.Status, a.Body)
+		t.Errorf("revocation: got %d %s, want 200", a.Status, a.Body)
 	}
 	if a := introspect(); a.Body != `{"active":false}` {
-		t.Errorf("introspection after the revocation: %d %s", a.Status, a.Body)
+		t.Errorf("introspection after the revocation: got %d %s", a.Status, a.Body)
 	}
 }
 
@@ -139,7 +139,7 @@ func (c *clientTest) callers(t *testing.T) {
 		})
 	}
 	if a := c.first.Do(http.MethodPost, "/oauth/introspect", kit.FormMedia, body, kit.BasicAuth("shop", kit.ClientSecret)...); a.Field("username") != "jane" {
-		t.Errorf("by header: %d %s", a.Status, a.Body)
+		t.Errorf("by header: got %d %s", a.Status, a.Body)
 	}
 	me := []string{"client_id", "shop", "client_secret", kit.ClientSecret}
 	c.first.Do(http.MethodGet, "/oauth/introspect?"+kit.EncodeForm(append(me, "token", token)...), "", "").MustRefuse(t, 405, kit.MethodNotAllowed)
@@ -164,7 +164,7 @@ func (c *clientTest) answers(t *testing.T) {
 	}
 	sub, authenticated := wireTake[string](t, body, "sub"), wireTake[float64](t, body, "auth_time")
 	if wireTake[string](t, body, "jti") == "" || uuid.Validate(sub) != nil || authenticated > issued || authenticated < issued-10 {
-		t.Errorf("introspection: %s", access.Body)
+		t.Errorf("introspection: got %s", access.Body)
 	}
 	want := map[string]any{
 		"active": true, "scope": "Shopper", "client_id": "shop", "username": "jane", "token_type": "bearer",
@@ -174,7 +174,7 @@ func (c *clientTest) answers(t *testing.T) {
 		t.Errorf("access token (-want +got):\n%s", diff)
 	}
 	if access.Header.Get("Cache-Control") != "no-store" || access.Header.Get("Pragma") != "no-cache" || access.Header.Get("Content-Type") != "application/json;charset=UTF-8" {
-		t.Errorf("headers %v", access.Header)
+		t.Errorf("got the headers %v", access.Header)
 	}
 
 	body = c.second.Introspect(a.Field("refresh_token")).JSON(t)
@@ -191,7 +191,7 @@ func (c *clientTest) answers(t *testing.T) {
 	}
 	for _, unknown := range []string{"x", "lkr_x", "lkr_a.1.b.c.d", a.Field("access_token") + "x", a.Field("refresh_token") + "x", strings.Repeat("x", 60_000)} {
 		if a := c.first.Introspect(unknown); a.Status != http.StatusOK || a.Body != `{"active":false}` {
-			t.Errorf("token %.20q: %d %s", unknown, a.Status, a.Body)
+			t.Errorf("token %.20q: got %d %s, want 200", unknown, a.Status, a.Body)
 		}
 	}
 }
@@ -202,12 +202,12 @@ func (c *clientTest) foreign(t *testing.T) {
 	other := []string{"client_id", "other", "client_secret", kit.ClientSecret}
 	for _, token := range []string{a.AccessToken(t), a.Field("refresh_token")} {
 		if a := c.first.Form("/oauth/introspect", append(other, "token", token)...); a.Body != `{"active":false}` {
-			t.Errorf("introspection by another client: %s", a.Body)
+			t.Errorf("introspection by another client: got %s", a.Body)
 		}
 		c.first.Form("/oauth/revoke", append(other, "token", token)...).MustRefuse(t, 400, kit.ForeignToken)
 		c.first.Form("/oauth/revoke", "client_id", "codes-only", "token", token).MustRefuse(t, 400, kit.ForeignToken)
 		if a := c.first.Introspect(token); a.Field("username") != "jane" {
-			t.Errorf("after a foreign revocation: %s", a.Body)
+			t.Errorf("after a foreign revocation: got %s", a.Body)
 		}
 	}
 	if !c.active(t, c.second, a.Field("access_token")) {
@@ -231,7 +231,7 @@ func (c *clientTest) revocationRequests(t *testing.T) {
 	c.first.Form("/oauth/revoke", append(me, "token", "x", "token", "y")...).MustRefuse(t, 400, kit.RepeatedParameter)
 	for _, token := range []string{"x", "lkr_x", "lkr_a.1.b.c.d", "\x00\xff", strings.Repeat("x", 60_000)} {
 		if a := c.first.Form("/oauth/revoke", append(me, "token", token)...); a.Status != http.StatusOK || a.Body != "" || a.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("token %.20q: %d %s %v", token, a.Status, a.Body, a.Header)
+			t.Errorf("token %.20q: got %d %s %v", token, a.Status, a.Body, a.Header)
 		}
 	}
 	// A wrong or unknown hint does no harm (RFC 7009 §2.1).
@@ -240,11 +240,11 @@ func (c *clientTest) revocationRequests(t *testing.T) {
 		for _, token := range []string{a.AccessToken(t), a.Field("refresh_token")} {
 			for range 2 { // the second time it is no longer there, which is as good
 				if a := c.first.Form("/oauth/revoke", append(me, "token", token, "token_type_hint", hint)...); a.Status != http.StatusOK || a.Body != "" {
-					t.Errorf("hint %q: %d %s", hint, a.Status, a.Body)
+					t.Errorf("hint %q: got %d %s, want 200", hint, a.Status, a.Body)
 				}
 			}
 			if a := c.second.Introspect(token); a.Body != `{"active":false}` {
-				t.Errorf("hint %q: the token is still active: %s", hint, a.Body)
+				t.Errorf("hint %q: got %s, want an inactive token", hint, a.Body)
 			}
 		}
 	}
@@ -259,20 +259,20 @@ func (c *clientTest) revokedRefresh(t *testing.T) {
 	tokens := []string{first.AccessToken(t), second.AccessToken(t), second.Field("refresh_token")}
 	for _, token := range tokens {
 		if a := c.second.Introspect(token); a.Field("username") != "jane" {
-			t.Fatalf("not active: %s", a.Body)
+			t.Fatalf("got %s, want an active token", a.Body)
 		}
 	}
 	if a := c.first.Form("/oauth/revoke", "client_id", "SHOP", "client_secret", kit.ClientSecret, "token", second.Field("refresh_token")); a.Status != http.StatusOK {
-		t.Fatalf("revocation: %d %s", a.Status, a.Body)
+		t.Fatalf("revocation: got %d %s, want 200", a.Status, a.Body)
 	}
 	for _, token := range tokens {
 		if a := c.second.Introspect(token); a.Body != `{"active":false}` {
-			t.Errorf("still active: %s", a.Body)
+			t.Errorf("got %s, want an inactive token", a.Body)
 		}
 	}
 	c.second.Refresh(second.Field("refresh_token")).MustRefuse(t, 400, kit.InvalidRefreshToken)
 	if a := c.second.Introspect(other.AccessToken(t)); a.Field("username") != "jane" {
-		t.Errorf("another session ended too: %s", a.Body)
+		t.Errorf("the token of another session: got %s, want it active", a.Body)
 	}
 }
 
@@ -281,14 +281,14 @@ func (c *clientTest) revokedAccess(t *testing.T) {
 	a := c.first.SignIn("jane", kit.Password)
 	token := a.AccessToken(t)
 	if a := c.first.Form("/oauth/revoke", "client_id", "shop", "client_secret", kit.ClientSecret, "token", token); a.Status != http.StatusOK {
-		t.Fatalf("revocation: %d %s", a.Status, a.Body)
+		t.Fatalf("revocation: got %d %s, want 200", a.Status, a.Body)
 	}
 	if a := c.second.Introspect(token); a.Body != `{"active":false}` {
-		t.Errorf("still active: %s", a.Body)
+		t.Errorf("got %s, want an inactive token", a.Body)
 	}
 	next := c.second.Refresh(a.Field("refresh_token")).AccessToken(t)
 	if a := c.first.Introspect(next); a.Field("username") != "jane" {
-		t.Errorf("the next token: %s", a.Body)
+		t.Errorf("the next token: got %s", a.Body)
 	}
 }
 
@@ -299,7 +299,7 @@ func (c *clientTest) session(t *testing.T, username string) (tokens []string) {
 	tokens = []string{a.AccessToken(t), a.Field("refresh_token")}
 	for _, token := range tokens {
 		if a := c.second.Introspect(token); a.Field("username") != username {
-			t.Fatalf("not active: %s", a.Body)
+			t.Fatalf("got %s, want an active token", a.Body)
 		}
 	}
 	return tokens
@@ -311,7 +311,7 @@ func (c *clientTest) mustHaveEnded(t *testing.T, tokens []string) {
 	for name, n := range c.replicas() {
 		for _, token := range tokens {
 			if a := n.Introspect(token); a.Body != `{"active":false}` {
-				t.Errorf("still active on the %s replica: %s", name, a.Body)
+				t.Errorf("%s replica: got %s, want an inactive token", name, a.Body)
 			}
 		}
 		n.Refresh(tokens[1]).MustRefuse(t, 400, kit.InvalidRefreshToken)
@@ -328,7 +328,7 @@ func (c *clientTest) locked(t *testing.T) {
 	c.Command(t, "user", "unlock", "john")
 	for name, n := range c.replicas() {
 		if a := n.Introspect(tokens[0]); a.Field("username") != "john" {
-			t.Errorf("after the unlock, %s replica: %s", name, a.Body)
+			t.Errorf("after the unlock, %s replica: got %s", name, a.Body)
 		}
 	}
 }
@@ -355,10 +355,10 @@ func (c *clientTest) expired(t *testing.T) {
 	c.Clock.Advance(time.Hour)
 	for name, n := range c.replicas() {
 		if a := n.Introspect(tokens[0]); a.Body != `{"active":false}` {
-			t.Errorf("%s replica, after an hour: %s", name, a.Body)
+			t.Errorf("%s replica, after an hour: got %s", name, a.Body)
 		}
 		if a := n.Introspect(tokens[1]); a.Field("username") != "jane" {
-			t.Errorf("%s replica, the refresh token after an hour: %s", name, a.Body)
+			t.Errorf("%s replica, the refresh token after an hour: got %s", name, a.Body)
 		}
 	}
 	c.Clock.Advance(23 * time.Hour)

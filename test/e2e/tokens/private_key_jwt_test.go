@@ -53,13 +53,13 @@ func (a *assertionTest) endpoints(t *testing.T) {
 		fresh := func() string { return a.sign(k.alg, k.kid, a.claims(nil)) }
 		token := asserted(n, "/oauth/token", fresh()).AccessToken(t)
 		if got := asserted(n, "/oauth/introspect", fresh(), "token", token); got.Field("client_id") != "machine" {
-			t.Errorf("%s: introspection: %d %s", k.alg, got.Status, got.Body)
+			t.Errorf("%s: introspection: got %d %s", k.alg, got.Status, got.Body)
 		}
 		if got := asserted(n, "/oauth/revoke", fresh(), "token", token); got.Status != http.StatusOK {
-			t.Errorf("%s: revocation: %d %s", k.alg, got.Status, got.Body)
+			t.Errorf("%s: revocation: got %d %s, want 200", k.alg, got.Status, got.Body)
 		}
 		if got := asserted(n, "/oauth/introspect", fresh(), "token", token); got.Body != `{"active":false}` {
-			t.Errorf("%s: after revocation: %d %s", k.alg, got.Status, got.Body)
+			t.Errorf("%s: after revocation: got %d %s", k.alg, got.Status, got.Body)
 		}
 	}
 	for what, assertion := range map[string]string{
@@ -73,7 +73,7 @@ func (a *assertionTest) endpoints(t *testing.T) {
 		"typ of its own":        a.sign(jose.ES256, "curve", a.claims(nil), "typ", "client-authentication+jwt"),
 	} {
 		if got := asserted(n, "/oauth/token", assertion, "client_id", "MACHINE"); got.Status != http.StatusOK {
-			t.Errorf("%s: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want 200", what, got.Status, got.Body)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func (a *assertionTest) forgeries(t *testing.T) {
 		a.mustRefuse(t, what, assertion)
 	}
 	if n := fetched.Load(); n != 0 {
-		t.Errorf("%d requests to the address in a header", n)
+		t.Errorf("got %d requests to the address in a header, want none", n)
 	}
 }
 
@@ -278,16 +278,16 @@ func (a *assertionTest) otherKinds(t *testing.T) {
 		"plain": a.assert(nil), "like an access token": a.sign(jose.ES256, "curve", claims, "typ", "at+jwt"),
 	} {
 		if got := asserted(n, "/oauth/introspect", a.assert(nil), "token", assertion); got.Body != `{"active":false}` {
-			t.Errorf("%s: introspection: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: introspection: got %d %s", what, got.Status, got.Body)
 		}
 		if got := n.Do(http.MethodGet, "/v1/apiclients", "", "", "Authorization", "Bearer "+assertion); got.Status != http.StatusUnauthorized {
-			t.Errorf("%s: as an access token: %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: as an access token: got %d %s, want 401", what, got.Status, got.Body)
 		}
 		exchange := n.Form("/oauth/token", "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange",
 			"client_id", exchanger.ID, "client_secret", exchanger.Secret, "account_id", "acme",
 			"subject_token", assertion, "subject_token_type", "urn:ietf:params:oauth:token-type:access_token")
 		if exchange.Status != http.StatusBadRequest || exchange.Field("error") != "invalid_request" {
-			t.Errorf("%s: as a subject token: %d %s", what, exchange.Status, exchange.Body)
+			t.Errorf("%s: as a subject token: got %d %s, want 400", what, exchange.Status, exchange.Body)
 		}
 	}
 }

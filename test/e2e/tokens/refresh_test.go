@@ -160,7 +160,7 @@ func minimumKept(t *testing.T, a *kit.OneServer) {
 	part := kit.TokenPairOf(t, "part", a.Server.SignInThrough("strict", "e5b", kit.Password, "scope", "Shopper"))
 	got := kit.MustIssue(t, "refresh", a.Server.RefreshThrough("strict", part.Refresh))
 	if scope := kit.ClaimsOf(t, got.Field("access_token")).Scope; scope != "Shopper" {
-		t.Errorf("scope %q", scope)
+		t.Errorf("got the scope %q", scope)
 	}
 }
 
@@ -249,7 +249,7 @@ func forgedRefresh(t *testing.T, a *kit.OneServer) {
 		kit.MustRefuse(t, what, a.Server.Refresh(token), kit.InvalidRefreshTokenBody)
 		kit.MustBeInactive(t, what, a.Server.Introspect(token))
 		if got := a.Server.Form("/oauth/revoke", append(kit.ClientFields("shop"), "token", token)...); got.Status != http.StatusOK {
-			t.Errorf("revocation of %s: %d %s", what, got.Status, got.Body)
+			t.Errorf("revocation of %s: got %d %s, want 200", what, got.Status, got.Body)
 		}
 		kit.MustBeActive(t, what+": the family's token", a.Server.Introspect(second.Refresh))
 	}
@@ -294,7 +294,7 @@ func revokedRefresh(t *testing.T, a *kit.OneServer) {
 	first := a.SignIn("shop", "g8")
 	second := kit.TokenPairOf(t, "refresh", a.Server.Refresh(first.Refresh))
 	if got := a.Server.Form("/oauth/revoke", append(kit.ClientFields("shop"), "token", second.Refresh)...); got.Status != http.StatusOK {
-		t.Fatalf("revocation: %d %s", got.Status, got.Body)
+		t.Fatalf("revocation: got %d %s, want 200", got.Status, got.Body)
 	}
 	m := a.StartServer()
 	for _, p := range []kit.TokenPair{first, second} {
@@ -348,11 +348,11 @@ func lostRoles(t *testing.T, a *kit.OneServer) {
 	a.Must(a.App.Store.DeleteMembership(ctx, account.UID, uid))
 	got := a.Server.Refresh(token.Field("refresh_token"))
 	if got.Status == http.StatusOK && kit.ClaimsOf(t, got.Field("access_token")).Scope != "" {
-		t.Errorf("scope %q after the membership was removed", kit.ClaimsOf(t, got.Field("access_token")).Scope)
+		t.Errorf("got the scope %q after the membership was removed", kit.ClaimsOf(t, got.Field("access_token")).Scope)
 	}
 	wanted := a.Server.Refresh(token.Field("refresh_token"), "scope", "Approver")
 	if wanted.Status != http.StatusBadRequest {
-		t.Errorf("the lost role: %d %s", wanted.Status, wanted.Body)
+		t.Errorf("the lost role: got %d %s, want 400", wanted.Status, wanted.Body)
 	}
 }
 

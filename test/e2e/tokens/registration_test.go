@@ -93,7 +93,7 @@ func mustFault(t *testing.T, a kit.Response, status int, code string) {
 	}
 	challenge := a.Header.Get("WWW-Authenticate")
 	if wants := status == http.StatusUnauthorized || status == http.StatusForbidden; wants != strings.HasPrefix(challenge, "Bearer ") {
-		t.Errorf("%d with challenge %q", status, challenge)
+		t.Errorf("got %d with the challenge %q", status, challenge)
 	}
 }
 
@@ -151,7 +151,7 @@ func (r *registrationTest) life(t *testing.T) {
 	for _, n := range []*kit.Server{r.first, r.second} {
 		token := n.ClientCredentials(g.ID, g.Secret).AccessToken(t)
 		if got := n.Form("/oauth/introspect", "client_id", g.ID, "client_secret", g.Secret, "token", token); got.Field("scope") != "Reader" {
-			t.Errorf("scope: %s", got.Body)
+			t.Errorf("scope: got %s", got.Body)
 		}
 		read := n.SendJSON(http.MethodGet, g.path(), g.Token, "")
 		want.Secret, want.Expires = "", nil
@@ -168,10 +168,10 @@ func (r *registrationTest) life(t *testing.T) {
 	}
 	unknown, wrong := r.first.SendJSON(http.MethodGet, "/oauth/register/nobody", g.Token, ""), r.first.SendJSON(http.MethodGet, other.path(), g.Token, "")
 	if unknown.Status != wrong.Status || unknown.Body != wrong.Body {
-		t.Errorf("unknown client: %d %s, wrong token: %d %s", unknown.Status, unknown.Body, wrong.Status, wrong.Body)
+		t.Errorf("got %d %s for an unknown client, and %d %s for a wrong token; want the same", unknown.Status, unknown.Body, wrong.Status, wrong.Body)
 	}
 	if got := r.first.SendJSON(http.MethodGet, "/v1/apiclients", g.Token, ""); got.Status != http.StatusUnauthorized {
-		t.Errorf("a registration access token elsewhere: %d %s", got.Status, got.Body)
+		t.Errorf("a registration access token elsewhere: got %d %s, want 401", got.Status, got.Body)
 	}
 	audit := r.Log.String()
 	if !strings.Contains(audit, `"audit":"client.registered"`) || !strings.Contains(audit, "ApiClient/"+g.ID) {
@@ -247,7 +247,7 @@ func (r *registrationTest) faults(t *testing.T) {
 	mustFault(t, r.first.Do(http.MethodPost, "/oauth/register", kit.FormMedia, "client_name=x", "Authorization", "Bearer "+r.registrar), 415, "invalid_request")
 	mustFault(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.registrar, `{"client_name":"`+strings.Repeat("x", 200_000)+`"}`), 413, "invalid_request")
 	if after := strings.Count(r.Command(t, "client", "list"), "\n"); after != before {
-		t.Errorf("%d clients more", after-before)
+		t.Errorf("got %d new clients, want none", after-before)
 	}
 }
 
@@ -258,13 +258,13 @@ func (r *registrationTest) beyond(t *testing.T) {
 	}
 	g := r.mustTell(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.root, `{"scope":"Reader Writer"}`), http.StatusCreated)
 	if g.Scope != "Reader Writer" {
-		t.Errorf("scope %q", g.Scope)
+		t.Errorf("got the scope %q", g.Scope)
 	}
 	bare := r.register(t, `{}`)
 	token := r.first.ClientCredentials(bare.ID, bare.Secret).AccessToken(t)
 	for _, path := range []string{"/v1/apiclients", "/v1/buyers"} {
 		if got := r.first.SendJSON(http.MethodGet, path, token, ""); got.Status != http.StatusForbidden {
-			t.Errorf("a client without scope at %s: %d %s", path, got.Status, got.Body)
+			t.Errorf("a client without scope at %s: got %d %s, want 403", path, got.Status, got.Body)
 		}
 	}
 	mustFault(t, r.first.SendJSON(http.MethodPost, "/oauth/register", token, `{}`), 403, "insufficient_scope")
@@ -324,15 +324,15 @@ func (r *registrationTest) deletion(t *testing.T) {
 	g := r.mustTell(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.root, `{"scope":"BuyerReader"}`), http.StatusCreated)
 	token := r.first.ClientCredentials(g.ID, g.Secret).AccessToken(t)
 	if got := r.first.SendJSON(http.MethodGet, "/v1/buyers", token, ""); got.Status != http.StatusOK {
-		t.Fatalf("%d %s", got.Status, got.Body)
+		t.Fatalf("got %d %s, want 200", got.Status, got.Body)
 	}
 	if got := r.first.SendJSON(http.MethodDelete, g.path(), g.Token, ""); got.Status != http.StatusNoContent || got.Body != "" {
-		t.Errorf("%d %s", got.Status, got.Body)
+		t.Errorf("got %d %s, want 204", got.Status, got.Body)
 	}
 	for _, n := range []*kit.Server{r.first, r.second} {
 		kit.Eventually(t, "the client is gone", func() bool { return n.ClientCredentials(g.ID, g.Secret).Status == http.StatusBadRequest })
 		if got := n.SendJSON(http.MethodGet, "/v1/buyers", token, ""); got.Status != http.StatusUnauthorized {
-			t.Errorf("its token: %d %s", got.Status, got.Body)
+			t.Errorf("its token: got %d %s, want 401", got.Status, got.Body)
 		}
 		mustFault(t, n.SendJSON(http.MethodGet, g.path(), g.Token, ""), 401, "invalid_token")
 		mustFault(t, n.SendJSON(http.MethodDelete, g.path(), g.Token, ""), 401, "invalid_token")
@@ -354,18 +354,18 @@ func (r *registrationTest) admission(t *testing.T) {
 	for _, password := range []string{kit.Password, r.DeliveredCode(r.first, "jane")} {
 		got := r.first.Form("/oauth/token", "grant_type", "password", "client_id", g.ID, "username", "jane", "password", password)
 		if got.Field("error") != "invalid_grant" {
-			t.Errorf("%d %s", got.Status, got.Body)
+			t.Errorf("got %d %s", got.Status, got.Body)
 		}
 	}
 	// A client that asked for no scope has no more than its registrar either.
 	admitted := r.first.SendJSON(http.MethodPatch, "/v1/apiclients/"+g.ID, r.root, `{"AllowAnyBuyer":true,"AllowedCredentials":["password"]}`)
 	if admitted.Status != http.StatusOK {
-		t.Fatalf("%d %s", admitted.Status, admitted.Body)
+		t.Fatalf("got %d %s, want 200", admitted.Status, admitted.Body)
 	}
 	kit.Eventually(t, "jane is admitted", func() bool {
 		got := r.first.Form("/oauth/token", "grant_type", "password", "client_id", g.ID, "username", "jane", "password", kit.Password)
 		if scope := got.Field("scope"); scope != "" {
-			t.Errorf("scope %q", scope)
+			t.Errorf("got the scope %q", scope)
 		}
 		return got.Status == http.StatusOK
 	})

@@ -101,7 +101,7 @@ func (r *resourceTest) refusals(t *testing.T) {
 	through := func(more ...string) kit.Response { return r.first.SignIn("jane", code, more...) }
 	mustFail(t, "with a code", through("resource", "https://evil.example"), "invalid_target")
 	if got := aud(t, "the code is good still", through("resource", ordersAt)); got != ordersAt {
-		t.Errorf("aud is %v, want %v", got, ordersAt)
+		t.Errorf("got aud %v, want %v", got, ordersAt)
 	}
 }
 
@@ -154,7 +154,7 @@ func (r *resourceTest) exchange(t *testing.T) {
 			continue
 		}
 		if a.Field("issued_token_type") != "urn:ietf:params:oauth:token-type:access_token" {
-			t.Errorf("%s: %s", what, a.Body)
+			t.Errorf("%s: got %s", what, a.Body)
 		}
 		if diff := cmp.Diff(c.want, aud(t, what, a)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
@@ -174,7 +174,7 @@ func (r *resourceTest) ownEndpoints(t *testing.T) {
 		} {
 			token := mustBeOf(t, what, r.first.Token(nil, r.byMachine(c.asked...)...), "bearer")
 			if a := get(r.second, path, "Authorization", "Bearer "+token); a.Status != c.want {
-				t.Errorf("%s, %s: %d %s", path, what, a.Status, a.Body)
+				t.Errorf("%s, %s: got %d %s, want %d", path, what, a.Status, a.Body, c.want)
 			}
 		}
 	}
@@ -192,7 +192,7 @@ func (r *resourceTest) introspection(t *testing.T) {
 	forUs := mustBeOf(t, "for us", r.first.Token(nil, r.byMachine()...), "bearer")
 	for _, who := range []kit.Client{r.machine, r.orders, r.auditor} {
 		if a := ask(who, forOrders); a.Field("aud") != ordersAt {
-			t.Errorf("%s: %d %s", who.ID, a.Status, a.Body)
+			t.Errorf("%s: got %d %s", who.ID, a.Status, a.Body)
 		}
 	}
 	kit.MustBeInactive(t, "another client", ask(shop, forOrders))
@@ -200,7 +200,7 @@ func (r *resourceTest) introspection(t *testing.T) {
 	kit.MustBeInactive(t, "a resource that it is not for", ask(r.orders, forUs))
 	kit.MustBeActive(t, "its own client", ask(r.machine, forUs))
 	if a := r.first.Form("/oauth/revoke", "client_id", r.machine.ID, "client_secret", r.machine.Secret, "token", forOrders); a.Status != http.StatusOK {
-		t.Errorf("revocation: %d %s", a.Status, a.Body)
+		t.Errorf("revocation: got %d %s, want 200", a.Status, a.Body)
 	}
 	kit.MustBeInactive(t, "revoked", ask(r.orders, forOrders))
 }
@@ -213,7 +213,7 @@ func (r *resourceTest) narrowClient(t *testing.T) {
 	}
 	for what, asked := range map[string][]string{"none": nil, "its own": {"resource", stockAt}} {
 		if got := aud(t, what, r.first.Token(nil, form(asked...)...)); got != stockAt {
-			t.Errorf("%s: aud is %v, want %v", what, got, stockAt)
+			t.Errorf("%s: got aud %v, want %v", what, got, stockAt)
 		}
 	}
 	mustFail(t, "another", r.second.Token(nil, form("resource", ordersAt)...), "invalid_target")

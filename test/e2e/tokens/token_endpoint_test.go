@@ -313,7 +313,7 @@ func testSizes(t *testing.T, n *kit.Server) {
 		}
 		defer response.Body.Close() //nolint:errcheck // only its status counts
 		if response.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Errorf("status %d, want 413", response.StatusCode)
+			t.Errorf("got status %d, want 413", response.StatusCode)
 		}
 	})
 }
@@ -415,7 +415,7 @@ func testTokenAnswer(t *testing.T, n *kit.Server) {
 		"Content-Type": "application/json;charset=UTF-8", "Cache-Control": "no-store", "Pragma": "no-cache", "Set-Cookie": "", "Access-Control-Allow-Origin": "",
 	} {
 		if got := a.Header.Get(name); got != want {
-			t.Errorf("header %s is %q, want %q", name, got, want)
+			t.Errorf("header %s: got %q, want %q", name, got, want)
 		}
 	}
 }
@@ -435,7 +435,7 @@ func testRequestedScope(t *testing.T, n *kit.Server) {
 			a := n.SignIn("plain", kit.Password, "scope", requested)
 			a.AccessToken(t)
 			if got := a.Field("scope"); got != want {
-				t.Errorf("scope %q, want %q", got, want)
+				t.Errorf("got the scope %q, want %q", got, want)
 			}
 		})
 	}

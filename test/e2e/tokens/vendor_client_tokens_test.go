@@ -53,7 +53,7 @@ func accessTokenLives(m *kit.OrderCloud, t *testing.T) {
 	// What /v1 shows of a client that names no life can be sent back unchanged.
 	shown := m.Do(t, 200, http.MethodGet, "/v1/apiclients/silent", nil)
 	if minutes := shown.Members(t)["AccessTokenDuration"]; minutes != 15.0 {
-		t.Errorf("AccessTokenDuration is %v, want 15", minutes)
+		t.Errorf("got AccessTokenDuration %v, want 15", minutes)
 	}
 	m.Do(t, 200, http.MethodPut, "/v1/apiclients/silent", shown.Body)
 	m.Do(t, 200, http.MethodPatch, "/v1/apiclients/silent", `{"AppName":"Silent"}`)
@@ -73,7 +73,7 @@ func livesFor(m *kit.OrderCloud, t *testing.T, what string, life int64, got kit.
 		AccessToken string `json:"access_token"`
 	}
 	if err := json.Unmarshal([]byte(got.Body), &body); err != nil || got.Status != http.StatusOK {
-		t.Fatalf("%s: %d %s", what, got.Status, got.Body)
+		t.Fatalf("%s: got %d %s", what, got.Status, got.Body)
 	}
 	_, claims := kit.DecodeJWT(t, body.AccessToken)
 	issued, expires := claims["iat"].(float64), claims["exp"].(float64)
@@ -106,7 +106,7 @@ func userTypes(m *kit.OrderCloud, t *testing.T) {
 			want = "admin"
 		}
 		if _, claims := kit.DecodeJWT(t, token); claims["usrtype"] != want {
-			t.Errorf("%s: usrtype is %v, want %s", what, claims["usrtype"], want)
+			t.Errorf("%s: got usrtype %v, want %s", what, claims["usrtype"], want)
 		}
 	}
 	// The type gives no right.

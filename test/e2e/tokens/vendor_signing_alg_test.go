@@ -62,6 +62,6 @@ func hasAlg(m *kit.OrderCloud, t *testing.T, what, clientID, want string) {
 	t.Helper()
 	signedIn := m.SignIn(m.First, clientID, "ann", kit.TedPassword).AccessToken(t)
 	if header, _ := kit.DecodeJWT(t, signedIn); header["alg"] != want {
-		t.Errorf("%s: alg is %v, want %s", what, header["alg"], want)
+		t.Errorf("%s: got alg %v, want %s", what, header["alg"], want)
 	}
 }
