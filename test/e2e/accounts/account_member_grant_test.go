@@ -20,8 +20,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// grantTests is the grant of a token scoped to one account, and what
-// else becomes of such a token.
+// grantTests are tests of the grant of a token for one account, and of how such a token is
+// used.
 func grantTests() []storefrontTest {
 	return []storefrontTest{
 		{"golang.org/x/oauth2", memberByLibrary},
@@ -64,8 +64,8 @@ func libraryConfig(m *kit.ElasticPath, fields ...string) *clientcredentials.Conf
 	}
 }
 
-// memberByLibrary goes the whole way with a library that knows nothing of us:
-// sign-in, choice, use, refresh, switch.
+// memberByLibrary uses a library that does not know this server for all steps: sign-in, choice
+// of an account, refresh and switch to another account.
 func memberByLibrary(t *testing.T, m *kit.ElasticPath) {
 	ctx := context.WithoutCancel(t.Context())
 	one, two := m.AddAccount("Library one"), m.AddAccount("Library two")
@@ -75,7 +75,7 @@ func memberByLibrary(t *testing.T, m *kit.ElasticPath) {
 	_, err := libraryConfig(m, "username", p.Username, "one_time_password", code).Token(ctx)
 	var refusal *oauth2.RetrieveError
 	if !errors.As(err, &refusal) || refusal.ErrorCode != "account_selection_required" {
-		t.Fatalf("sign-in: %v", err)
+		t.Fatalf("sign-in: got %v, want account_selection_required", err)
 	}
 	var choice struct {
 		SelectionToken string `json:"selection_token"`
@@ -87,7 +87,7 @@ func memberByLibrary(t *testing.T, m *kit.ElasticPath) {
 	token, err := libraryConfig(m, "selection_token", choice.SelectionToken, "account_id", choice.Accounts[1].ID).Token(ctx)
 	m.Must(err)
 	if token.Extra("account_id") != two.ID || token.Extra("account_name") != "Library two" || token.RefreshToken == "" {
-		t.Errorf("token of %v, %v", token.Extra("account_id"), token.Extra("account_name"))
+		t.Errorf("got a token of %v, %v", token.Extra("account_id"), token.Extra("account_name"))
 	}
 
 	m.Clock.Advance(time.Minute)
@@ -95,24 +95,24 @@ func memberByLibrary(t *testing.T, m *kit.ElasticPath) {
 	next, err := config.TokenSource(ctx, &oauth2.Token{RefreshToken: token.RefreshToken}).Token()
 	m.Must(err)
 	if next.AccessToken == token.AccessToken || next.Extra("account_id") != two.ID {
-		t.Errorf("refreshed token is of %v", next.Extra("account_id"))
+		t.Errorf("got a refreshed token of %v", next.Extra("account_id"))
 	}
 	switched, err := libraryConfig(m, "member_token", next.AccessToken, "account_id", one.ID).Token(ctx)
 	m.Must(err)
 	if switched.Extra("account_id") != one.ID {
-		t.Errorf("switched to %v", switched.Extra("account_id"))
+		t.Errorf("got a token of %v after the switch", switched.Extra("account_id"))
 	}
 	kit.MustBeActive(t, "switched", m.Server.IntrospectThrough("front", switched.AccessToken))
 	kit.MustBeInactive(t, "seen by another client", m.Server.IntrospectThrough("till", switched.AccessToken))
 }
 
-// oneAccount: whoever is a member of one account need not name it. The answer
-// and the claims are these.
+// oneAccount tests that a member of one account does not have to name it, and checks the answer
+// and the claims.
 func oneAccount(t *testing.T, m *kit.ElasticPath) {
 	acme := m.AddAccount("Acme")
 	p := m.AddShopper("single", acme)
 	before := m.Clock.Now().Unix()
-	got := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
+	got := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p)))
 	if got.Field("account_id") != acme.ID || got.Field("account_name") != "Acme" || got.Field("refresh_token") == "" {
 		t.Errorf("got the answer %s", got.Body)
 	}
@@ -135,7 +135,7 @@ func oneAccount(t *testing.T, m *kit.ElasticPath) {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
 	if at, _ := claims["auth_time"].(float64); at < float64(before) || at > float64(m.Clock.Now().Unix()) {
-		t.Errorf("auth_time %v", claims["auth_time"])
+		t.Errorf("got auth_time %v", claims["auth_time"])
 	}
 	shown := kit.MustJSON(t, "introspection", 200, m.Server.IntrospectThrough("front", got.Field("access_token")))
 	for name, want := range map[string]any{"active": true, "account_id": acme.ID, "account_name": "Acme", "account_member_id": p.UID, "scope": "Buyer Shopper"} {
@@ -145,9 +145,9 @@ func oneAccount(t *testing.T, m *kit.ElasticPath) {
 	}
 	kit.MustRefuse(t, "the code again", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", kit.KnownCode), kit.WrongCredentialsBody)
 	none := m.AddShopper("memberless")
-	kit.MustRefuse(t, "a member of nothing", m.Server.MemberGrant("front", "username", none.Username, "one_time_password", planted(m, none)), kit.WrongCredentialsBody)
+	kit.MustRefuse(t, "a member of nothing", m.Server.MemberGrant("front", "username", none.Username, "one_time_password", addKnownCode(m, none)), kit.WrongCredentialsBody)
 	if l := m.Login(none.Username); !l.Code.UsedAt.IsZero() {
-		t.Error("the code of a member of nothing was used up")
+		t.Error("the code of a user without memberships was used, want it unused")
 	}
 }
 
@@ -172,13 +172,13 @@ func mustSelect(m *kit.ElasticPath, what string, a kit.Response) (s selection) {
 	return s
 }
 
-// severalAccounts: the code signs in once; the choice needs the selection token
-// and nothing else.
+// severalAccounts tests that the code signs in once, and that the choice of an account needs
+// only the selection token.
 func severalAccounts(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("First"), m.AddAccount("Second")
 	p := m.AddShopper("several", one)
 	m.AddMembership(p, two)
-	got := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))
+	got := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p))
 	choice := mustSelect(m, "sign-in", got)
 	if got.Field("access_token") != "" || got.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("got the answer %v %s", got.Header, got.Body)
@@ -192,7 +192,7 @@ func severalAccounts(t *testing.T, m *kit.ElasticPath) {
 		t.Errorf("choice (-want +got):\n%s", diff)
 	}
 	if n := m.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + p.LoginID + "'"); n != "0" {
-		t.Errorf("%s refresh families before the choice", n)
+		t.Errorf("got %s refresh families before the choice, want 0", n)
 	}
 	kit.MustRefuse(t, "the code again", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", kit.KnownCode), kit.WrongCredentialsBody)
 	chosen := kit.MustIssue(t, "choice", m.Server.MemberGrant("front", "selection_token", choice.Token, "account_id", two.ID))
@@ -202,13 +202,13 @@ func severalAccounts(t *testing.T, m *kit.ElasticPath) {
 	kit.TokenPairOf(t, "its refresh", m.Server.RefreshThrough("front", chosen.Field("refresh_token")))
 }
 
-// selectionTokens are their client's, for five minutes, and for accounts of
-// their user.
+// selectionTokens tests that a selection token is valid for its client, for five minutes, and
+// for accounts of its user.
 func selectionTokens(t *testing.T, m *kit.ElasticPath) {
 	one, two, foreign := m.AddAccount("Sel one"), m.AddAccount("Sel two"), m.AddAccount("Sel foreign")
 	p := m.AddShopper("selector", one, two)
 	signIn := func() string {
-		return mustSelect(m, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))).Token
+		return mustSelect(m, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p))).Token
 	}
 	token := signIn()
 	choose := func(client, token, account string) kit.Response {
@@ -243,18 +243,19 @@ func selectionTokens(t *testing.T, m *kit.ElasticPath) {
 func accountByName(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Named one"), m.AddAccount("Named two")
 	p := m.AddShopper("namer", one, two)
-	got := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", two.ID))
+	got := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p), "account_id", two.ID))
 	if got.Field("account_id") != two.ID {
 		t.Errorf("got the answer %s", got.Body)
 	}
-	// A reset code signs in here as it does below /v2 (and not at the password grant).
+	// A code to reset the password signs in here as it does below /v2, but not at the password
+	// grant.
 	code := m.DeliveredCode(p, "reset_password")
 	kit.MustRefuse(t, "password grant", m.Server.SignInThrough("front", p.Username, code), kit.WrongCredentialsBody)
 	kit.MustIssue(t, "reset code", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", code, "account_id", one.ID))
 }
 
-// notThatAccount: nothing tells an account that the user is no member of from
-// one that does not exist, or from a wrong code; and the code stays good.
+// notThatAccount tests that the answer is the same for an account of which the user is not a
+// member, for an unknown account and for a wrong code. The code stays valid.
 func notThatAccount(t *testing.T, m *kit.ElasticPath) {
 	own, foreign, left, closed := m.AddAccount("Own"), m.AddAccount("Theirs"), m.AddAccount("Left"), m.AddAccount("Shut")
 	p := m.AddShopper("stranger", own, left, closed)

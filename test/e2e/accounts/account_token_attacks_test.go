@@ -9,9 +9,9 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestAttacksOnAccountTokens tests that a user has more roles in one account than in another,
-// or a token with fewer roles than the account. The user tries to combine them. Each attempt
-// is refused.
+// TestAttacksOnAccountTokens tests users who have more roles in one account than in another, or
+// a token with fewer roles than the account. The user tries to combine them. Each attempt must
+// be refused.
 func TestAttacksOnAccountTokens(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
 		each(m, t, []storefrontTest{
@@ -23,8 +23,8 @@ func TestAttacksOnAccountTokens(t *testing.T) {
 	})
 }
 
-// rolesStayInTheirAccount: a user of a company who may manage the users of
-// another account cannot manage those of the company.
+// rolesStayInTheirAccount tests a user of a company who may manage the users of another
+// account. The user cannot manage the users of the company.
 func rolesStayInTheirAccount(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	v1 := func(token string, status int, method, path, body string) {
@@ -46,7 +46,7 @@ func rolesStayInTheirAccount(t *testing.T, m *kit.ElasticPath) {
 	for _, roles := range [][]string{{"BuyerUserAdmin"}, {"FullAccess"}} {
 		other := m.AddAccount("Other")
 		m.AddMembership(kit.Shopper{UID: user.UID}, other, roles...)
-		code := planted(m, kit.Shopper{Username: "mallory"})
+		code := addKnownCode(m, kit.Shopper{Username: "mallory"})
 		signedIn := kit.MustJSON(t, "sign-in", http.StatusOK, m.Server.MemberGrant("front", "username", "mallory", "one_time_password", code, "account_id", other.ID))
 		token := signedIn.Text("access_token")
 		if got := signedIn.Text("scope"); got != roles[0] {
@@ -58,8 +58,8 @@ func rolesStayInTheirAccount(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// narrowedStaysNarrowed goes to another account and back, by both grants, and
-// by way of a refresh.
+// narrowedStaysNarrowed switches to another account and back, by both grants, and with a
+// refresh in between.
 func narrowedStaysNarrowed(t *testing.T, m *kit.ElasticPath) {
 	home, away := m.AddAccount("Home"), m.AddAccount("Away")
 	p := m.AddShopper("narrow", home, away)
@@ -75,41 +75,41 @@ func narrowedStaysNarrowed(t *testing.T, m *kit.ElasticPath) {
 		}},
 	} {
 		first := kit.MustJSON(t, step.name, http.StatusOK, m.Server.MemberGrant("front",
-			"username", p.Username, "one_time_password", planted(m, p), "account_id", home.ID, "scope", "Buyer"))
+			"username", p.Username, "one_time_password", addKnownCode(m, p), "account_id", home.ID, "scope", "Buyer"))
 		again := kit.MustJSON(t, step.name, http.StatusOK, m.Server.Form("/oauth/token",
 			append(kit.ClientFields("front"), "grant_type", "refresh_token", "refresh_token", first.Text("refresh_token"))...))
 		for _, token := range []string{first.Text("access_token"), again.Text("access_token")} {
 			for _, account := range []string{away.ID, home.ID} {
 				token = kit.MustJSON(t, step.name, http.StatusOK, step.move(token, account)).Text("access_token")
 				if _, claims := kit.DecodeJWT(t, token); claims["scope"] != "Buyer" {
-					t.Errorf("%s: a token narrowed to Buyer became one with %v", step.name, claims["scope"])
+					t.Errorf("%s: got the scope %v from a token with Buyer, want Buyer", step.name, claims["scope"])
 				}
 			}
 		}
 	}
-	whole := kit.MustJSON(t, "sign-in", http.StatusOK, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", home.ID))
+	whole := kit.MustJSON(t, "sign-in", http.StatusOK, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p), "account_id", home.ID))
 	got := kit.MustJSON(t, "switch", http.StatusOK, m.Server.ExchangeToken("front", whole.Text("access_token"), "account_id", away.ID)).Text("access_token")
 	if _, claims := kit.DecodeJWT(t, got); claims["scope"] != "Buyer Shopper" {
-		t.Errorf("a whole token became one with %v", claims["scope"])
+		t.Errorf("got the scope %v from a token that was not narrowed", claims["scope"])
 	}
 }
 
-// selectionForgivesNothing guesses, chooses an account by a token got before,
-// and guesses on.
+// selectionForgivesNothing guesses, chooses an account with an older token, and guesses again.
 func selectionForgivesNothing(t *testing.T, m *kit.ElasticPath) {
 	first, second := m.AddAccount("First"), m.AddAccount("Second")
 	p := m.AddShopper("chooser", first, second)
-	asked := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))
+	asked := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p))
 	selection := kit.MustJSON(t, "sign-in", http.StatusBadRequest, asked).Text("selection_token")
 	for range 9 {
 		m.Server.MemberGrant("front", "username", p.Username, "one_time_password", "WRONGWRONG")
 	}
 	kit.MustJSON(t, "choice", http.StatusOK, m.Server.MemberGrant("front", "selection_token", selection, "account_id", first.ID))
 	m.Server.MemberGrant("front", "username", p.Username, "one_time_password", "WRONGWRONG")
-	kit.MustFailV2(t, "the right code after ten wrong ones", m.Storefront().AccountTokens(kit.ByCode("default", p.Username, planted(m, p))))
+	kit.MustFailV2(t, "the right code after ten wrong ones", m.Storefront().AccountTokens(kit.ByCode("default", p.Username, addKnownCode(m, p))))
 }
 
-// memberHeaderCounts: who sends a member's token wants no more than that allows.
+// memberHeaderCounts tests that a request with a member's token has only the permissions of the
+// member.
 func memberHeaderCounts(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("carried", m.AddAccount("Carried"))
 	token := accountTokens(m, p).Text("data", 0, "token")

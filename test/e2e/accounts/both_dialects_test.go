@@ -15,7 +15,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// coreTests: both dialects sign in the same users, by the same logins, codes
+// coreTests are tests that both dialects sign in the same users, with the same logins, codes
 // and counters.
 func coreTests() []storefrontTest {
 	return []storefrontTest{
@@ -28,14 +28,15 @@ func coreTests() []storefrontTest {
 	}
 }
 
-// signInWay is a path to a token by a code or password, in either dialect.
+// signInWay is a request that returns a token for a code or a password, in either dialect.
 type signInWay struct {
 	name  string
 	send  func(secret string) kit.Response
 	wrong func(t testing.TB, what string, a kit.Response)
 }
 
-// signInWaysByCode are all paths by a one-time password. None of them hashes.
+// signInWaysByCode are all requests that sign in with a one-time password. They compute no
+// hash.
 func signInWaysByCode(m *kit.ElasticPath, n *kit.Server, p kit.Shopper) []signInWay {
 	front := m.StorefrontAt(n)
 	oauth := func(t testing.TB, what string, a kit.Response) {
@@ -51,18 +52,18 @@ func signInWaysByCode(m *kit.ElasticPath, n *kit.Server, p kit.Shopper) []signIn
 	}
 }
 
-// won reports whether the answer is a token.
-func won(a kit.Response) bool {
+// gotToken reports whether the answer is a token.
+func gotToken(a kit.Response) bool {
 	return a.Status == http.StatusOK && a.Field("access_token") != "" || a.Status == http.StatusCreated && strings.Contains(a.Body, `"token":"ey`)
 }
 
-// oneCounter: failures in either dialect lead to one lock, which is there for
-// both, and a success in one clears the count for the other.
+// oneCounter tests that failures in both dialects lead to one lock for both, and that a success
+// in one dialect clears the count for the other.
 func oneCounter(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("counted", m.AddAccount("Counted"))
 	other := m.StartServer()
 	ways := append(signInWaysByCode(m, m.Server, p), signInWaysByCode(m, other, p)...)
-	code := planted(m, p)
+	code := addKnownCode(m, p)
 	for i := range 9 {
 		way := ways[i%len(ways)]
 		way.wrong(t, way.name, way.send(kit.WrongCode))
@@ -70,36 +71,36 @@ func oneCounter(t *testing.T, m *kit.ElasticPath) {
 			t.Fatalf("got %d failures after %d wrong codes, the last by %s, want the same", got, i+1, way.name)
 		}
 	}
-	if got := ways[1].send(code); !won(got) {
+	if got := ways[1].send(code); !gotToken(got) {
 		t.Fatalf("before the limit: got %d %s", got.Status, got.Body)
 	}
 	if got := m.Failures(p.Username); got != 0 {
 		t.Errorf("got %d failures after a success, want 0", got)
 	}
-	code = planted(m, p)
+	code = addKnownCode(m, p)
 	for i := range 10 {
 		ways[(i+1)%len(ways)].send(kit.WrongCode)
 	}
 	if l := m.Login(p.Username).Lockout; l.Failures != 10 || !l.Locked(m.Clock.Now()) {
-		t.Fatalf("after ten failures: %+v", l)
+		t.Fatalf("after ten failures: got %+v, want a lock", l)
 	}
 	for _, way := range ways {
 		way.wrong(t, way.name+" with the right code", way.send(code))
 	}
 	m.Run("user", "unlock", p.Username)
-	if got := ways[2].send(code); !won(got) {
+	if got := ways[2].send(code); !gotToken(got) {
 		t.Errorf("after the unlock: got %d %s", got.Status, got.Body)
 	}
 }
 
-// oneCode: wherever a code was asked for, it works once, anywhere where the
-// client that it was asked for may use it; and a newer one replaces it.
+// oneCode tests that a code works once, in either dialect, for the client for which it was
+// requested, and that a newer code replaces it.
 func oneCode(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("coded", m.AddAccount("Coded"))
 	ways := signInWaysByCode(m, m.Server, p)
 	for _, used := range ways {
 		code := m.DeliveredCode(p, "passwordless_authentication")
-		if got := used.send(code); !won(got) {
+		if got := used.send(code); !gotToken(got) {
 			t.Errorf("%s: got %d %s", used.name, got.Status, got.Body)
 		}
 		for _, again := range ways {
@@ -107,7 +108,7 @@ func oneCode(t *testing.T, m *kit.ElasticPath) {
 		}
 	}
 	m.Run("user", "unlock", p.Username)
-	// Asked for below /v1 the code is the client's.
+	// A code that is requested below /v1 belongs to the client.
 	ask := func(client string) string {
 		if got := m.Server.RequestCodeThrough(client, p.Username, ""); got.Status != http.StatusNoContent {
 			t.Fatalf("got %d %s, want 204", got.Status, got.Body)
@@ -124,9 +125,9 @@ func oneCode(t *testing.T, m *kit.ElasticPath) {
 	kit.MustIssue(t, "its own client", m.Server.MemberGrant("till", "username", p.Username, "one_time_password", code))
 }
 
-// onePassword: an account token changes the password of both dialects, which
-// ends everything older of that login except the token's own session: refresh
-// families, access tokens, account tokens, and codes on their way.
+// onePassword tests that an account token changes the password of both dialects. The change
+// ends everything older of the login except the token's own session: refresh families, access
+// tokens, account tokens and codes.
 func onePassword(t *testing.T, m *kit.ElasticPath) {
 	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	hash, err := kit.PasswordHash()
@@ -134,12 +135,12 @@ func onePassword(t *testing.T, m *kit.ElasticPath) {
 	acme := m.AddAccount("Passwords")
 	p := m.AddShopperWithHash(hash, "changer", acme)
 	session := kit.TokenPairOf(t, "password", m.Server.SignInThrough("front", p.Username, kit.Password))
-	scoped := kit.TokenPairOf(t, "member", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
+	scoped := kit.TokenPairOf(t, "member", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p)))
 	exchanged := kit.MustIssue(t, "exchanged", m.Server.ExchangeToken("front", session.Access, "account_id", acme.ID)).Field("access_token")
 	older := accountTokens(m, p).Text("data", 0, "token")
 	token := m.ResetPasswordTokens(p).Text("data", 0, "token")
 	other := m.AddShopper("bystander", acme)
-	beside := kit.TokenPairOf(t, "bystander", m.Server.MemberGrant("front", "username", other.Username, "one_time_password", planted(m, other)))
+	beside := kit.TokenPairOf(t, "bystander", m.Server.MemberGrant("front", "username", other.Username, "one_time_password", addKnownCode(m, other)))
 	code := m.DeliveredCode(p, "reset_password")
 
 	m.Storefront().WithAccountToken(token).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "changed-Horse-9"})
@@ -174,13 +175,13 @@ func onePassword(t *testing.T, m *kit.ElasticPath) {
 	m.Storefront().WithAccountToken(again).Send(t, 200, http.MethodGet, userPath(p), nil)
 }
 
-// doors are all paths to a token, or past one, of somebody who holds everything
-// that one can hold.
-func doors(m *kit.ElasticPath, t *testing.T, p kit.Shopper, two storage.Account) map[string]func() (kit.Response, bool) {
+// allAccess are all requests that get a token or use one, for a user who has every kind of
+// credential. Each function reports whether the request was refused.
+func allAccess(m *kit.ElasticPath, t *testing.T, p kit.Shopper, two storage.Account) map[string]func() (kit.Response, bool) {
 	t.Helper()
-	plain := kit.TokenPairOf(t, "plain", m.Server.SignInThrough("front", p.Username, planted(m, p)))
-	scoped := kit.TokenPairOf(t, "scoped", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", two.ID))
-	choice := mustSelect(m, "selection", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
+	plain := kit.TokenPairOf(t, "plain", m.Server.SignInThrough("front", p.Username, addKnownCode(m, p)))
+	scoped := kit.TokenPairOf(t, "scoped", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p), "account_id", two.ID))
+	choice := mustSelect(m, "selection", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p)))
 	vendor := accountTokens(m, p).Text("data", 0, "token")
 	code := m.DeliveredCode(p, "passwordless_authentication")
 	n, front := m.Server, m.Storefront()
@@ -192,7 +193,7 @@ func doors(m *kit.ElasticPath, t *testing.T, p kit.Shopper, two storage.Account)
 	}
 	const failed = `{"errors":[{"title":"Bad Request","status":"400","detail":"authentication failed"}]}`
 	const unauthorized = `{"errors":[{"title":"Unauthorized","status":"401"}]}`
-	doors := map[string]func() (kit.Response, bool){
+	allAccess := map[string]func() (kit.Response, bool){
 		"password grant, password": is(400, kit.WrongCredentialsBody, func() kit.Response { return n.SignInThrough("front", p.Username, kit.Password) }),
 		"member grant, password":   is(400, kit.WrongCredentialsBody, func() kit.Response { return n.MemberGrant("front", "username", p.Username, "password", kit.Password) }),
 		"member grant, account": is(400, kit.WrongCredentialsBody, func() kit.Response {
@@ -215,58 +216,58 @@ func doors(m *kit.ElasticPath, t *testing.T, p kit.Shopper, two storage.Account)
 		"introspection, refresh": is(200, kit.InactiveBody, func() kit.Response { return n.IntrospectThrough("front", scoped.Refresh) }),
 	}
 	for _, way := range signInWaysByCode(m, n, p) {
-		doors[way.name+", code"] = func() (kit.Response, bool) {
+		allAccess[way.name+", code"] = func() (kit.Response, bool) {
 			got := way.send(code)
-			return got, got.Status == http.StatusBadRequest && !won(got) && (got.Body == kit.WrongCredentialsBody || got.Body == failed)
+			return got, got.Status == http.StatusBadRequest && !gotToken(got) && (got.Body == kit.WrongCredentialsBody || got.Body == failed)
 		}
 	}
-	return doors
+	return allAccess
 }
 
-// isShut tries every door.
-func isShut(t *testing.T, doors map[string]func() (kit.Response, bool)) {
+// mustRefuseAll expects every request to be refused.
+func mustRefuseAll(t *testing.T, allAccess map[string]func() (kit.Response, bool)) {
 	t.Helper()
-	for what, try := range doors {
+	for what, try := range allAccess {
 		if got, ok := try(); !ok {
-			t.Errorf("%s: got %d %s", what, got.Status, got.Body)
+			t.Errorf("%s: got %d %s, want a refusal", what, got.Status, got.Body)
 		}
 	}
 }
 
-// lockedMeanwhile: a lock between the request for a code and its use shuts every
-// door, of both dialects, and changes nothing else: afterwards all are open.
+// lockedMeanwhile tests that a lock between the request for a code and its use makes both
+// dialects refuse every request. After the unlock all of them succeed.
 func lockedMeanwhile(t *testing.T, m *kit.ElasticPath) {
 	hash, err := kit.PasswordHash()
 	m.Must(err)
 	two := m.AddAccount("Door two")
 	p := m.AddShopperWithHash(hash, "locked-out", m.AddAccount("Door one"), two)
-	doors := doors(m, t, p, two)
+	allAccess := allAccess(m, t, p, two)
 	lock(m, p)
-	isShut(t, doors)
+	mustRefuseAll(t, allAccess)
 	if l := m.Login(p.Username); l.Lockout.Failures != 10 || !l.Code.UsedAt.IsZero() {
 		t.Errorf("got %d failures, code used at %v; want 10 and an unused one", l.Lockout.Failures, l.Code.UsedAt)
 	}
 	m.Run("user", "unlock", p.Username)
 	for _, what := range []string{"account token", "exchange", "introspection", "introspection, scoped", "refresh, scoped", "selection", "/v2 tokens, code"} {
-		if got, _ := doors[what](); got.Status >= 300 || got.Body == kit.InactiveBody {
+		if got, _ := allAccess[what](); got.Status >= 300 || got.Body == kit.InactiveBody {
 			t.Errorf("%s after the unlock: got %d %s", what, got.Status, got.Body)
 		}
 	}
 }
 
-// disabledMeanwhile is the same for a user who is disabled.
+// disabledMeanwhile tests the same for a disabled user.
 func disabledMeanwhile(t *testing.T, m *kit.ElasticPath) {
 	hash, err := kit.PasswordHash()
 	m.Must(err)
 	two := m.AddAccount("Ward two")
 	p := m.AddShopperWithHash(hash, "put-out", m.AddAccount("Ward one"), two)
-	doors := doors(m, t, p, two)
+	allAccess := allAccess(m, t, p, two)
 	disable(m, p)
-	isShut(t, doors)
+	mustRefuseAll(t, allAccess)
 }
 
-// oneWins: of 100 parallel redemptions of one code, by all paths of both
-// dialects and over two servers, one succeeds.
+// oneWins tests that of 100 parallel redemptions of one code one succeeds, over both dialects
+// and two servers.
 func oneWins(t *testing.T, m *kit.ElasticPath) {
 	other := m.StartServer(kit.LongRequestTimeout)
 	acme := m.AddAccount("Race")
@@ -276,14 +277,14 @@ func oneWins(t *testing.T, m *kit.ElasticPath) {
 	}
 	for round := range rounds {
 		p := m.AddShopper(fmt.Sprint("racer-", round), acme)
-		code := planted(m, p)
+		code := addKnownCode(m, p)
 		if round%2 == 1 {
 			code = m.DeliveredCode(p, "passwordless_authentication")
 		}
 		ways := slices.Concat(signInWaysByCode(m, m.Server, p), signInWaysByCode(m, other, p))
 		tally := map[string]int{}
 		for i, got := range kit.Concurrently(100, func(i int) kit.Response { return ways[i%len(ways)].send(code) }) {
-			if won(got) {
+			if gotToken(got) {
 				tally["won"]++
 				continue
 			}
@@ -294,13 +295,13 @@ func oneWins(t *testing.T, m *kit.ElasticPath) {
 			t.Errorf("round %d (-want +got):\n%s", round, diff)
 		}
 		if l := m.Login(p.Username); l.Code.UsedAt.IsZero() {
-			t.Errorf("round %d: the code is not used", round)
+			t.Errorf("round %d: the code is not used, want it used", round)
 		}
 	}
 }
 
-// TestElasticPathOutage tests that while the database refuses writes, both dialects answer 503
-// with Retry-After. No failure is counted, and no code is used up.
+// TestElasticPathOutage tests that both dialects answer 503 with Retry-After while the database
+// refuses writes. No failure is counted, and no code is used.
 func TestElasticPathOutage(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite locked", func(t *testing.T) {
@@ -332,7 +333,7 @@ func TestElasticPathOutage(t *testing.T) {
 func outage(m *kit.ElasticPath, t *testing.T, while func(b *kit.Outage, during func())) {
 	acme := m.AddAccount("Siege")
 	p, q := m.AddShopper("outage", acme), m.AddShopper("outage-held", acme)
-	session := kit.TokenPairOf(t, "session", m.Server.MemberGrant("front", "username", q.Username, "one_time_password", planted(m, q)))
+	session := kit.TokenPairOf(t, "session", m.Server.MemberGrant("front", "username", q.Username, "one_time_password", addKnownCode(m, q)))
 	held := accountTokens(m, q).Text("data", 0, "token")
 	for range 9 {
 		kit.MustFailV2(t, "wrong", m.Storefront().AccountTokens(kit.ByCode("default", p.Username, kit.WrongCode)))
@@ -370,7 +371,7 @@ func outage(m *kit.ElasticPath, t *testing.T, while func(b *kit.Outage, during f
 	m.Clock.Advance(time.Second)
 }
 
-// unavailableV2 is a 503 of either dialect that says when to come back.
+// unavailableV2 expects a 503 with Retry-After in either dialect.
 func unavailableV2(t *testing.T, a kit.Response) {
 	t.Helper()
 	const v2 = `{"errors":[{"title":"Service Unavailable","status":"503","detail":"The server cannot answer now. Try again."}]}`

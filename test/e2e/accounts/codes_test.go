@@ -16,8 +16,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// codeTests is what codes and passwords are good for at the
-// storefront, and what the storefront learns when they are not.
+// codeTests are tests of codes and passwords at the storefront, and of the answers if they are
+// wrong.
 func codeTests() []storefrontTest {
 	return []storefrontTest{
 		{"whose code", whoseCode},
@@ -36,14 +36,14 @@ func codeTests() []storefrontTest {
 	}
 }
 
-// whoseCode: a code is one login's, in one profile, and stays good while others
+// whoseCode tests that a code belongs to one login in one profile, and stays valid while others
 // try it.
 func whoseCode(t *testing.T, m *kit.ElasticPath) {
 	acme := m.AddAccount("Acme")
 	a, b := m.AddShopper("own-a", acme), m.AddShopper("own-b", acme)
 	codeA, codeB := m.DeliveredCode(a, "passwordless_authentication"), m.DeliveredCode(b, "passwordless_authentication")
 	front := m.Storefront()
-	twin := twin(m, a, "digits")
+	sameName := sameName(m, a, "digits")
 	for what, body := range map[string]kit.Object{
 		"wrong":                    kit.ByCode("default", a.Username, kit.WrongCode),
 		"another user's":           kit.ByCode("default", a.Username, codeB),
@@ -68,15 +68,15 @@ func whoseCode(t *testing.T, m *kit.ElasticPath) {
 	kit.MustFailV2(t, "the other profile's code here", front.AccountTokens(kit.ByCode("default", a.Username, other.Payload.Code)))
 	theirs := front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("digits", a.Username, other.Payload.Code))
 	mine := front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", " OWN-A ", strings.ToLower(codeA[:4]+"-"+codeA[4:])))
-	if got := [2]string{mine.Text("meta", "account_member_id"), theirs.Text("meta", "account_member_id")}; got != [2]string{a.UID, twin} {
-		t.Errorf("signed in as %v", got)
+	if got := [2]string{mine.Text("meta", "account_member_id"), theirs.Text("meta", "account_member_id")}; got != [2]string{a.UID, sameName} {
+		t.Errorf("got a sign-in as %v", got)
 	}
 	kit.MustFailV2(t, "replay", front.AccountTokens(kit.ByCode("default", a.Username, codeA)))
 	front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", b.Username, codeB))
 }
 
-// twin makes another user with the same name in another profile.
-func twin(m *kit.ElasticPath, p kit.Shopper, profile string) (uid string) {
+// sameName creates another user with the same name in another profile.
+func sameName(m *kit.ElasticPath, p kit.Shopper, profile string) (uid string) {
 	m.T.Helper()
 	admin := m.Admin()
 	users := kit.RealmPath + "/user-authentication-info"
@@ -88,8 +88,8 @@ func twin(m *kit.ElasticPath, p kit.Shopper, profile string) (uid string) {
 	return uid
 }
 
-// eitherPurpose: the purpose is a word for the message; both kinds of code sign
-// in here.
+// eitherPurpose tests that codes of both purposes sign in here. The purpose only selects the
+// message.
 func eitherPurpose(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("purpose")
 	for _, purpose := range []string{"passwordless_authentication", "reset_password"} {
@@ -101,8 +101,8 @@ func eitherPurpose(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// misspeltPurpose: the vendor's guide spells the purpose wrong in one place. The
-// event has the right spelling.
+// misspeltPurpose tests the purpose as one page of the vendor's guide misspells it. The event
+// has the correct spelling.
 func misspeltPurpose(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("misspelt")
 	if got := m.Storefront().RequestCode("default", p.Username, "passwordless_authenication"); got.Status != http.StatusAccepted || got.Body != "" {
@@ -132,9 +132,9 @@ func eventCodeLife(t *testing.T, m *kit.ElasticPath) {
 	kit.MustFailV2(t, "after ten minutes", m.Storefront().AccountTokens(kit.ByCode("default", p.Username, code)))
 }
 
-// resends: wrong credentials are 400 before the lock, at it and after it, so
-// that no library sends them again by itself; and if one does, the lock is none
-// the longer.
+// resends tests that wrong credentials are answered with 400 before, during and after the lock,
+// so that libraries do not repeat the request. If a library repeats it, the lock does not get
+// longer.
 func resends(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("resent", m.AddAccount("Resent"))
 	front := m.Storefront()
@@ -144,7 +144,7 @@ func resends(t *testing.T, m *kit.ElasticPath) {
 	}
 	locked := m.Login(p.Username).Lockout
 	if !locked.Locked(m.Clock.Now()) || locked.Failures != 10 {
-		t.Fatalf("after ten failures: %+v", locked)
+		t.Fatalf("after ten failures: got %+v, want a lock", locked)
 	}
 	for range 4 {
 		m.Clock.Advance(20 * time.Second)
@@ -152,13 +152,13 @@ func resends(t *testing.T, m *kit.ElasticPath) {
 		kit.MustFailV2(t, "right code while locked", front.AccountTokens(kit.ByCode("default", p.Username, code)))
 	}
 	if now := m.Login(p.Username).Lockout; !now.LockedUntil.Equal(locked.LockedUntil) || now.Failures != 10 {
-		t.Errorf("re-sends made %+v of %+v", now, locked)
+		t.Errorf("after repeated requests: got %+v, want %+v", now, locked)
 	}
 	m.Clock.Advance(locked.LockedUntil.Sub(m.Clock.Now()))
 	front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", p.Username, code))
 }
 
-// sameAnswer compares what a caller can see but the time and the request's id.
+// sameAnswer compares the answers without the time and the request ID.
 func sameAnswer(t *testing.T, what string, want, got kit.Response) {
 	t.Helper()
 	for _, a := range []*kit.Response{&want, &got} {
@@ -170,11 +170,11 @@ func sameAnswer(t *testing.T, what string, want, got kit.Response) {
 		t.Errorf("%s: got %d %q, want %d %q", what, got.Status, got.Body, want.Status, want.Body)
 	}
 	if diff := cmp.Diff(want.Header, got.Header); diff != "" {
-		t.Errorf("%s: header: %s", what, diff)
+		t.Errorf("%s: header (-want +got):\n%s", what, diff)
 	}
 }
 
-// requestsAlike asks for codes for all sorts of people and for nobody.
+// requestsAlike requests codes for users in different states and for unknown names.
 func requestsAlike(t *testing.T, m *kit.ElasticPath) {
 	known, idle, locked := m.AddShopper("req-known"), m.AddShopper("req-idle"), m.AddShopper("req-locked")
 	disable(m, idle)
@@ -188,7 +188,7 @@ func requestsAlike(t *testing.T, m *kit.ElasticPath) {
 	for _, name := range []string{idle.Username, locked.Username, "req-nobody", "REQ-KNOWN", "ünknown", strings.Repeat("x", 100)} {
 		sameAnswer(t, name, want, front.RequestCode("default", name, purpose))
 	}
-	// Both forms of the body, and both spellings of its type.
+	// Both forms of the body and both spellings of its type are accepted.
 	path := kit.RealmPath + "/password-profiles/default/one-time-password-token-request"
 	for _, body := range []string{
 		`{"data":{"type":"one-time-password-token-request","username":"req-nobody","purpose":"reset_password"}}`,
@@ -200,12 +200,12 @@ func requestsAlike(t *testing.T, m *kit.ElasticPath) {
 	m.AwaitMessages()
 	got := []string{m.Receiver.Next(t).Payload.Login.Username, m.Receiver.Next(t).Payload.Login.Username}
 	if len(m.Receiver.Events) != 0 || !slices.Equal(got, []string{known.Username, known.Username}) {
-		t.Errorf("events for %q and %d more", got, len(m.Receiver.Events))
+		t.Errorf("got events for %q and %d more", got, len(m.Receiver.Events))
 	}
 }
 
-// disable makes a user inactive; lock locks its login for an hour, codes and the
-// source of these tests included.
+// disable makes a user inactive. lock locks its login for an hour, including codes and the
+// source of these tests.
 func disable(m *kit.ElasticPath, p kit.Shopper) {
 	m.T.Helper()
 	u, err := m.App.Store.UserByUID(m.T.Context(), p.UID)
@@ -225,13 +225,12 @@ func lock(m *kit.ElasticPath, p kit.Shopper) {
 	next.Failures, next.LastFailureAt = 10, m.Clock.Now().UTC()
 	next.LockedUntil = next.LastFailureAt.Add(time.Hour)
 	next.Codes = storage.Counter{Failures: 10, LastFailureAt: next.LastFailureAt, LockedUntil: next.LockedUntil}
-	next.Source = next.Codes // if it is known, where all tests are
+	next.Source = next.Codes // the source of all tests, if it is known
 	m.Must(m.App.Store.RecordFailure(m.T.Context(), who, next, nil))
 }
 
-// signInsAlike: whatever is wrong with somebody who has a right code or password,
-// the token endpoint says the same, and counts the same for a name that nobody
-// has.
+// signInsAlike tests that the token endpoint gives the same answer to a right code or password
+// of a user who may not sign in, whatever the reason. Failures of unknown names count the same.
 func signInsAlike(t *testing.T, m *kit.ElasticPath) {
 	hash, err := kit.PasswordHash()
 	m.Must(err)
@@ -240,7 +239,7 @@ func signInsAlike(t *testing.T, m *kit.ElasticPath) {
 	disable(m, idle)
 	lock(m, locked)
 	for _, p := range []kit.Shopper{idle, locked} {
-		planted(m, p)
+		addKnownCode(m, p)
 	}
 	front := m.Storefront()
 	want := front.AccountTokens(kit.ByCode("default", known.Username, kit.WrongCode))
@@ -267,8 +266,8 @@ func signInsAlike(t *testing.T, m *kit.ElasticPath) {
 	front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByPassword(known.Username, kit.Password))
 }
 
-// noCodes: where nobody can have a code, the storefront hears it, and it is
-// nothing about a user.
+// noCodes tests that the storefront gets an error where no user can have a code. The error
+// contains nothing about a user.
 func noCodes(t *testing.T, m *kit.ElasticPath) {
 	front := m.Storefront()
 	p := m.AddShopper("codeless")
@@ -293,7 +292,7 @@ func noCodes(t *testing.T, m *kit.ElasticPath) {
 	kit.MustRefuseV2(t, "without a token", kit.Caller{Server: m.Server, AccessToken: "x"}.RequestCode("default", p.Username, purpose), http.StatusUnauthorized, "")
 }
 
-// accessTokens are those of /oauth/access_token, to the letter.
+// accessTokens compares the exact answers of /oauth/access_token.
 func accessTokens(t *testing.T, m *kit.ElasticPath) {
 	ask := func(media, form string) kit.Response {
 		return m.Server.Do(http.MethodPost, "/oauth/access_token", media, form)
@@ -316,7 +315,7 @@ func accessTokens(t *testing.T, m *kit.ElasticPath) {
 				t.Errorf("%s as %q: got %d %s, want 200", grant, media, got.Status, got.Body)
 			}
 			if cache := got.Header.Get("Cache-Control"); cache != "no-store" {
-				t.Errorf("%s: Cache-Control %q", grant, cache)
+				t.Errorf("%s: got Cache-Control %q, want no-store", grant, cache)
 			}
 		}
 	}
@@ -342,7 +341,7 @@ func accessTokens(t *testing.T, m *kit.ElasticPath) {
 		got := ask(kit.FormMedia, test.form)
 		kit.MustRefuseV2(t, what, got, test.status, "*")
 		if challenge := got.Header.Get("WWW-Authenticate"); (challenge != "") != (test.status == 401) {
-			t.Errorf("%s: WWW-Authenticate %q", what, challenge)
+			t.Errorf("%s: got WWW-Authenticate %q", what, challenge)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// credentialChanges are all requests below /v1 by which a user could change what
-// it signs in with, or is reached by.
+// credentialChanges are all requests below /v1 with which a user could change its credentials
+// or its addresses.
 func credentialChanges(name string) [][3]string {
 	own := "/v1/buyers/acme/users/" + name
 	calls := [][3]string{{http.MethodPost, "/v1/me/password", `{"NewPassword":"other-Horse-7-battery"}`}}
@@ -53,7 +53,7 @@ func TestCodeChangesNoCredentials(t *testing.T) {
 			t.Errorf("got another login: %+v before, %+v after", before, after)
 		}
 		if got := a.RequestCode(a.Server, "shop", "cc1"); got == "" {
-			t.Error("no code came")
+			t.Error("got no code")
 		}
 		for _, call := range credentialChanges("cc1") {
 			a.AddUsers("cc1")
@@ -77,8 +77,8 @@ func deleteUser(a *kit.OneServer, id string) {
 	a.Must(a.App.Store.DeleteUser(ctx, user.UID, 0))
 }
 
-// TestSessionThatSetsThePassword tests that a session that sets the password goes on, with its
-// tokens and on all servers. All other sessions of the login end.
+// TestSessionThatSetsThePassword tests that a session that sets the password continues with its
+// tokens on all servers, and that all other sessions of the login end.
 func TestSessionThatSetsThePassword(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -109,7 +109,7 @@ func TestSessionThatSetsThePassword(t *testing.T) {
 			own = kit.TokenPairOf(t, "own refresh", servers[1].Refresh(own.Refresh))
 			a.Clock.Advance(kit.AfterRefreshGrace)
 		}
-		// An administrator's change ends this session as well.
+		// A change by an administrator ends this session too.
 		o := a.NewAdmin(a.Server)
 		if got := o.Do(http.MethodPatch, "/v1/buyers/acme/users/kp1", `{"Password":"third-Horse-3-battery"}`); got.Status != http.StatusOK {
 			t.Fatalf("administrator: got %d %s, want 200", got.Status, got.Body)
@@ -119,8 +119,8 @@ func TestSessionThatSetsThePassword(t *testing.T) {
 	})
 }
 
-// credentialTests are about what account tokens change of their member, and how
-// long they live.
+// credentialTests are tests of what a member can change with an account token, and of the
+// lifetime of account tokens.
 func credentialTests() []storefrontTest {
 	return []storefrontTest{
 		{"what a code may change", codeOfEachPurpose},
@@ -131,8 +131,8 @@ func credentialTests() []storefrontTest {
 	}
 }
 
-// codeOfEachPurpose: the purpose of the code decides what the member may change,
-// and goes with the tokens that are made of the first one.
+// codeOfEachPurpose tests that the purpose of the code decides what the member may change, and
+// that tokens that are derived from the first token keep it.
 func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	hash, err := kit.PasswordHash()
@@ -171,8 +171,8 @@ func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 				member.Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"username": p.Username})
 			}
 		}
-		m.Clock.Advance(15 * time.Minute) // or the user has tried too many names
-		// The same by an access token that was made of it.
+		m.Clock.Advance(15 * time.Minute) // so that the limit of username changes is not reached
+		// An access token that is derived from the account token has the same permissions.
 		access := kit.MustIssue(t, what, m.Server.MemberGrant("front", "member_token", twice)).Field("access_token")
 		access = kit.MustIssue(t, what, m.Server.ExchangeToken("front", access)).Field("access_token")
 		if got := m.Server.CallV1(access, http.MethodPatch, "/v1/me", `{"Password":"other-Horse-7-battery"}`); (got.Status == http.StatusOK) != test.may {
@@ -183,7 +183,7 @@ func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 			t.Errorf("%s: password: got %d %s", what, got.Status, got.Body)
 		}
 	}
-	// A refresh family remembers the purpose as well.
+	// A refresh family keeps the purpose too.
 	m.StoreCode(p.Username, kit.KnownCode, func(c *storage.Code) { c.Purpose = storage.PurposeResetPassword })
 	session := kit.TokenPairOf(t, "reset code", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", kit.KnownCode))
 	session = kit.TokenPairOf(t, "refresh", m.Server.RefreshThrough("front", session.Refresh))
@@ -192,8 +192,8 @@ func codeOfEachPurpose(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// passwordKeepsSession: the tokens that the same sign-in gave for other accounts,
-// and what was made of them, go on as well.
+// passwordKeepsSession tests that the tokens of the same sign-in for other accounts, and tokens
+// derived from them, stay valid too.
 func passwordKeepsSession(t *testing.T, m *kit.ElasticPath) {
 	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	p := m.AddShopper("keeper", m.AddAccount("Kept one"), m.AddAccount("Kept two"))
@@ -219,8 +219,8 @@ func passwordKeepsSession(t *testing.T, m *kit.ElasticPath) {
 	front.WithAccountToken(again.Text("data", 0, "token")).Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"password": "kept-Horse-2"})
 }
 
-// accountSessionEnds: renewing ends when a refresh token of the sign-in would
-// have ended, and no token lives longer.
+// accountSessionEnds tests that renewal ends when a refresh token of the sign-in would end, and
+// that no token lives longer.
 func accountSessionEnds(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("endless", m.AddAccount("Endless"))
 	began := m.Clock.Now()
@@ -232,16 +232,16 @@ func accountSessionEnds(t *testing.T, m *kit.ElasticPath) {
 		token = got.Text("data", 0, "token")
 		var err error
 		if expires, err = time.Parse(time.RFC3339, got.Text("data", 0, "expires")); err != nil || expires.After(end.Add(2*time.Second)) {
-			t.Fatalf("expires at %v, %v; the session ends at %v", expires, err, end)
+			t.Fatalf("got an expiry at %v, error %v; the session ends at %v", expires, err, end)
 		}
 		access := kit.MustIssue(t, "held", m.Server.MemberGrant("front", "member_token", token)).Field("access_token")
 		if _, claims := kit.DecodeJWT(t, access); claims["exp"].(float64) > float64(end.Unix()+2) {
-			t.Errorf("access token until %v", claims["exp"])
+			t.Errorf("got an access token until %v, want it to end with the session", claims["exp"])
 		}
 		m.Clock.Advance(expires.Sub(m.Clock.Now()) - time.Minute)
 	}
 	if left := end.Sub(expires); left.Abs() > 2*time.Second {
-		t.Errorf("the last token ends %v before the session", left)
+		t.Errorf("got the end of the last token %v before that of the session, want the same", left)
 	}
 	m.Storefront().WithAccountToken(token).Send(t, 200, http.MethodGet, "/v2/accounts", nil)
 	m.Clock.Advance(2 * time.Minute)
@@ -249,8 +249,8 @@ func accountSessionEnds(t *testing.T, m *kit.ElasticPath) {
 	kit.MustRefuse(t, "after the end", m.Server.MemberGrant("front", "member_token", token), refusedHeld)
 }
 
-// ownAccountOnly: an hour after the sign-in the token of an account gives tokens
-// for that account only.
+// ownAccountOnly tests that an hour after the sign-in the token of an account gets tokens for
+// that account only.
 func ownAccountOnly(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Own one"), m.AddAccount("Own two")
 	p := m.AddShopper("owner-of-two", one, two)

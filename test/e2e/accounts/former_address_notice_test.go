@@ -8,15 +8,15 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// contactSender is a webhook that brings news of changed addresses.
+// contactSender is a webhook for messages about changed addresses.
 func contactSender(url string) string {
 	return `MessageSenders: [{ID: contacts, Name: Contacts, MessageTypes: [ForgottenPassword], FurtherMessageTypes: [ContactChanged], URL: "` + url +
 		`/{messagetype}", SharedKey: ` + kit.SharedKey + `, AllowAllBuyers: true}]`
 }
 
-// TestFormerAddressIsNotified: when the address of a user changes, the former address
-// is notified, by whomever it was changed. The notice survives an outage of the
-// receiver and a change of the username. No code goes to the former address any more.
+// TestFormerAddressIsNotified tests that the former address is notified when the address of a
+// user changes, whoever changed it. The notice survives an outage of the receiver and a change
+// of the username. No code is sent to the former address afterwards.
 func TestFormerAddressIsNotified(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := kit.NewOneServer(w)
@@ -39,15 +39,15 @@ func TestFormerAddressIsNotified(t *testing.T) {
 		told := a.AwaitMessages()
 		if len(told) != 1 || told[0].MessageType != "ContactChanged" || told[0].Path != "/contactchanged" ||
 			told[0].Recipient.Email != "fa1@people.example" || told[0].UserToken != "" || told[0].EventBody.OneTimePassword != "" {
-			t.Fatalf("told %+v", told)
+			t.Fatalf("got the notices %+v", told)
 		}
 		o := a.NewAdmin(n)
 		for _, change := range []string{
-			`{"Phone":"+49 2"}`,                  // told at the address that stays
-			`{"Email":"newer@people.example"}`,   // by an administrator
-			`{"FirstName":"Jane"}`,               // nothing to tell
-			`{"Email":"Newer@people.example"}`,   // the same mailbox
-			`{"Password":"another-Horse-8-bat"}`, // no address
+			`{"Phone":"+49 2"}`,                  // the unchanged address is notified
+			`{"Email":"newer@people.example"}`,   // changed by an administrator
+			`{"FirstName":"Jane"}`,               // no address changes
+			`{"Email":"Newer@people.example"}`,   // the same mailbox, so no notice
+			`{"Password":"another-Horse-8-bat"}`, // no address changes
 		} {
 			if got := o.Do(http.MethodPatch, "/v1/buyers/acme/users/fa1", change); got.Status != http.StatusOK {
 				t.Fatalf("%s: got %d %s, want 200", change, got.Status, got.Body)
@@ -58,13 +58,13 @@ func TestFormerAddressIsNotified(t *testing.T) {
 			former = append(former, m.MessageType+" "+m.Recipient.Email)
 		}
 		if len(former) != 2 || former[0] != "ContactChanged new@people.example" || former[1] != former[0] {
-			t.Errorf("told %q", former)
+			t.Errorf("got the notices %q", former)
 		}
 	})
 }
 
-// formerAddressNotified is the same in the other dialect, whose events carry the
-// former address.
+// formerAddressNotified tests the same in the other dialect, whose events contain the former
+// address.
 func formerAddressNotified(t *testing.T, m *kit.ElasticPath) {
 	const event = "user-authentication-info.contact-changed"
 	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})

@@ -15,11 +15,11 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// wireUUID is a UUID of RFC 9562 in the form of the vendors' specifications.
+// wireUUID matches a UUID of RFC 9562 in the form of the vendors' specifications.
 var wireUUID = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
-// TestElasticPathIDs tests that every id below /v2 is a UUID, by whatever surface the record
-// was created.
+// TestElasticPathIDs tests that every ID below /v2 is a UUID, whichever surface created the
+// record.
 func TestElasticPathIDs(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
 		w := &storeSetup{ElasticPath: m}
@@ -32,16 +32,16 @@ func TestElasticPathIDs(t *testing.T) {
 	})
 }
 
-// idsAreUUIDs looks at every member of every answer that holds an id.
+// idsAreUUIDs checks every member with an ID in all answers.
 func (w *storeSetup) idsAreUUIDs(t *testing.T) {
 	admin := w.Admin()
-	// People of /v1 and of apply are members as well.
+	// Users of /v1 and of apply are members too.
 	w.Apply(`Buyers: [{ID: 5c5fe9ba-5a3c-4bd0-9e05-6ed9ae1b2c2a, Name: B, Active: true, Users: [{ID: ann, Username: ann, Active: true}]}]`)
 	body := `{"ID":"bob","Username":"bob","Active":true}`
 	if got := admin.SendText(http.MethodPost, "/v1/buyers/5c5fe9ba-5a3c-4bd0-9e05-6ed9ae1b2c2a/users", body); got.Status != 201 {
 		t.Fatalf("a user below /v1: got %d %s, want 201", got.Status, got.Body)
 	}
-	// The server chooses the id of a company that is created without one.
+	// The server chooses the ID of a company that is created without one.
 	if got := admin.SendText(http.MethodPost, "/v1/buyers", `{"Name":"C"}`); got.Status != 201 {
 		t.Fatalf("a buyer below /v1: got %d %s, want 201", got.Status, got.Body)
 	}
@@ -82,15 +82,15 @@ func (w *storeSetup) idsAreUUIDs(t *testing.T) {
 		mustHaveUUIDs(t, "logins of "+id, logins.Body)
 	}
 
-	// A job leads to its logs.
+	// A job links to its logs.
 	jobs := admin.Send(t, 200, http.MethodGet, "/v2/integrations/"+w.integration+"/jobs", nil)
 	logs := admin.Send(t, 200, http.MethodGet, "/v2/integrations/"+w.integration+"/jobs/"+jobs.Text("data", 0, "id")+"/logs", nil)
 	if job := logs.Text("data", 0, "relationships", "job", "data", "id"); job == "" || job != jobs.Text("data", 0, "id") {
-		t.Errorf("the logs of job %s are of job %q", jobs.Text("data", 0, "id"), job)
+		t.Errorf("got the logs of job %[2]q for job %[1]s", jobs.Text("data", 0, "id"), job)
 	}
 
-	// A client cannot take the id of a user, which is the sub of tokens, not even when
-	// the user is gone: others may keep what they know of a user under that sub.
+	// A client cannot take the ID of a user, which is the sub of tokens, even after the user
+	// was deleted. Other servers may still have data of the user under that sub.
 	w.noClientWithIDOfMember(t, admin)
 	if got := admin.SendText(http.MethodDelete, user, ""); got.Status != http.StatusNoContent {
 		t.Fatalf("deleting the user: got %d %s, want 204", got.Status, got.Body)
@@ -109,7 +109,7 @@ func (w *storeSetup) noClientWithIDOfMember(t *testing.T, admin kit.Caller) {
 	}
 }
 
-// mustHaveUUIDs looks for members that hold ids, and for links.
+// mustHaveUUIDs checks the members that contain IDs, and the links.
 func mustHaveUUIDs(t *testing.T, what, body string) {
 	t.Helper()
 	var value any
@@ -122,16 +122,16 @@ func mustHaveUUIDs(t *testing.T, what, body string) {
 		switch {
 		case name == "id" || strings.HasSuffix(name, "_id") && name != "client_id" && name != "registration_id":
 			found++
-			chosen := text == "digits" || text == "wordy" // by who wrote the file for apply
+			chosen := text == "digits" || text == "wordy" // these IDs are chosen in the file for apply
 			if !wireUUID.MatchString(text) && !chosen {
 				t.Errorf("%s: got %s %q", what, name, text)
 			}
 		case name == "self" && strings.Contains(text, "/default"):
-			t.Errorf("%s: a link to %s", what, text)
+			t.Errorf("%s: got a link to %s", what, text)
 		}
 	})
 	if found == 0 {
-		t.Errorf("%s: no id in %s", what, body)
+		t.Errorf("%s: got no ID in %s", what, body)
 	}
 }
 
@@ -151,8 +151,8 @@ func eachMember(value any, visit func(name, text string)) {
 	}
 }
 
-// presetProfile looks for the profile of a realm by listing, as clients do, before
-// and after the preset one is used.
+// presetProfile finds the profile of a realm by listing, as clients do, before and after the
+// preset profile is used.
 func presetProfile(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	list := func() []string {
@@ -160,21 +160,21 @@ func presetProfile(t *testing.T, m *kit.ElasticPath) {
 	}
 	preset := admin.Send(t, 200, http.MethodGet, kit.RealmPath+"/password-profiles/default", nil).Text("data", "id")
 	if !wireUUID.MatchString(preset) {
-		t.Errorf("the preset profile is %q", preset)
+		t.Errorf("got the preset profile %q, want a UUID", preset)
 	}
 	before := list()
 	m.AddShopper("user-of-the-preset")
 	after := list()
 	if len(after) != len(before) && len(after) != len(before)+1 || !slices.Contains(after, preset) {
-		t.Errorf("listed %v, and %v when it is used", before, after)
+		t.Errorf("got the list %v, and %v when the profile is used", before, after)
 	}
 	if got := admin.Send(t, 200, http.MethodGet, kit.RealmPath+"/password-profiles/"+preset, nil).Text("data", "id"); got != preset {
-		t.Errorf("got %s %s, want %s", preset, got, preset)
+		t.Errorf("profile %s: got %s, want %s", preset, got, preset)
 	}
 }
 
 // TestPresetProfileIsHidden tests that the list of profiles of a new database is empty,
-// although it has a default profile.
+// although the database has a default profile.
 func TestPresetProfileIsHidden(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		settings := m.Do(t, 200, http.MethodGet, kit.SettingsPath, nil)
@@ -189,26 +189,26 @@ func TestPresetProfileIsHidden(t *testing.T) {
 			return list.Column("id")
 		}
 		if got := ids(); len(got) != 0 {
-			t.Errorf("an unused database lists %v", got)
+			t.Errorf("an unused database: got the list %v, want none", got)
 		}
 		made := m.Do(t, 201, http.MethodPost, realm+"/password-profiles", `{"data":{"type":"password_profile","name":"Own"}}`)
 		own := kit.MustJSON(t, "profile", 201, made).Text("data", "id")
 		if got := ids(); !slices.Equal(got, []string{own}) {
-			t.Errorf("listed %v, want %s alone", got, own)
+			t.Errorf("got the list %v, want %s alone", got, own)
 		}
 		preset := kit.MustJSON(t, "preset", 200, m.Do(t, 200, http.MethodGet, realm+"/password-profiles/default", nil)).Text("data", "id")
 		m.Do(t, 200, http.MethodPut, realm+"/password-profiles/"+preset, `{"data":{"type":"password_profile","name":"Preset"}}`)
 		if got := ids(); len(got) != 2 || !slices.Contains(got, preset) {
-			t.Errorf("listed %v after a change, want %s as well", got, preset)
+			t.Errorf("after a change: got the list %v, want %s as well", got, preset)
 		}
 	})
 }
 
-// earlierRows uses members and logins whose ids are those of earlier versions.
+// earlierRows uses members and logins with IDs of earlier versions.
 func earlierRows(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("earlier", m.AddAccount("Earlier"))
 	if wireUUID.MatchString(p.UID) || wireUUID.MatchString(p.LoginID) {
-		t.Fatalf("%s and %s are not like those of earlier versions", p.UID, p.LoginID)
+		t.Fatalf("got the IDs %s and %s, want those of earlier versions", p.UID, p.LoginID)
 	}
 	admin := m.Admin()
 	got := admin.Send(t, 200, http.MethodGet, loginPath(p), nil)
@@ -222,8 +222,7 @@ func earlierRows(t *testing.T, m *kit.ElasticPath) {
 	m.Storefront().WithAccountToken(tokens.Text("data", 0, "token")).Send(t, 200, http.MethodGet, "/v2/account-members/"+p.UID, nil)
 }
 
-// twoSpellings names the preset realm and profile by either id, in all places that
-// take one.
+// twoSpellings names the preset realm and profile by either ID in all places that accept one.
 func twoSpellings(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	profile := admin.Send(t, 200, http.MethodGet, kit.RealmPath+"/password-profiles/default", nil).Text("data", "id")
@@ -238,7 +237,7 @@ func twoSpellings(t *testing.T, m *kit.ElasticPath) {
 			"type": "user_authentication_password_profile_info", "password_profile_id": spelling.profile, "username": name, "password": kit.TedPassword,
 		})
 		if got := info.Text("data", "password_profile_id"); got != profile {
-			t.Errorf("%v: the login is in %s, want %s", spelling, got, profile)
+			t.Errorf("%v: got a login in %s, want %s", spelling, got, profile)
 		}
 		admin.Send(t, 200, http.MethodPut, path+"/user-authentication-info/"+user+"/user-authentication-password-profile-info/"+info.Text("data", "id"),
 			kit.Object{"password_profile_id": spelling.profile, "username": name})

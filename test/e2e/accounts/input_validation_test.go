@@ -16,8 +16,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// inputTests is what the dialect makes of input that is no good, or
-// that is hard to read.
+// inputTests are tests of the dialect with invalid or unusual input.
 func inputTests() []storefrontTest {
 	return []storefrontTest{
 		{"bodies", badBodies},
@@ -32,7 +31,7 @@ func inputTests() []storefrontTest {
 	}
 }
 
-// writables are all resources that can be made, with a body that would do.
+// writables are all resources that can be created, with a valid body.
 func writables(p kit.Shopper, account string) map[string]kit.Object {
 	return map[string]kit.Object{
 		kit.RealmPath + "/password-profiles":                       {"type": "password_profile", "name": "New"},
@@ -46,13 +45,13 @@ func writables(p kit.Shopper, account string) map[string]kit.Object {
 	}
 }
 
-// badBodies are refused alike by everything that takes a body.
+// badBodies tests that all operations with a body refuse these bodies in the same way.
 func badBodies(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	p, account := m.AddShopper("bodies"), m.AddAccount("Bodies")
 	for path, good := range writables(p, account.ID) {
-		bare := strings.HasSuffix(path, "-request") // which may come without an envelope
-		brief := !bare && path != "/v2/accounts"    // as others read bodies the same way
+		bare := strings.HasSuffix(path, "-request") // this body may have no envelope
+		brief := !bare && path != "/v2/accounts"    // the other paths read bodies in the same way
 		for what, test := range map[string]struct {
 			body   string
 			status int
@@ -95,7 +94,7 @@ func badBodies(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// badFields gives each member of each resource values that it cannot have.
+// badFields sends invalid values for each member of each resource.
 func badFields(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	p, account := m.AddShopper("fields"), m.AddAccount("Fields")
@@ -106,14 +105,14 @@ func badFields(t *testing.T, m *kit.ElasticPath) {
 				"number": 1, "object": kit.Object{"a": 1}, "empty": "", "line": "a\r\nb\x00", "long": strings.Repeat("x", 3000),
 			} {
 				if name == "configuration" && what == "object" || name == "password" && what == "line" {
-					continue // nothing is wrong with a password like that
+					continue // such a password is valid
 				}
 				body := maps.Clone(good)
 				body[name] = value
 				got := admin.Try(http.MethodPost, path, body)
 				status := http.StatusBadRequest
 				if got.Status == lookedUp[name] {
-					status = got.Status // well-formed, but not one of those that there are
+					status = got.Status // the value is well-formed and does not exist
 				}
 				kit.MustRefuseV2(t, fmt.Sprintf("%s: %s is %s", path, name, what), got, status, "*")
 			}
@@ -144,11 +143,11 @@ func badFields(t *testing.T, m *kit.ElasticPath) {
 	}
 	settings := admin.Send(t, 200, http.MethodGet, kit.SettingsPath, nil)
 	if settings.Text("data", "account_member_self_management") == "everything" || settings.At("data", "enable_self_signup") != false {
-		t.Errorf("settings became %v", settings.Value)
+		t.Errorf("got the settings %v, want no change", settings.Value)
 	}
 }
 
-// listsV2 are all lists.
+// listsV2 are the paths of all lists.
 func listsV2(m *kit.ElasticPath, p kit.Shopper, account, integration string) []string {
 	return []string{
 		"/v2/authentication-realms", kit.RealmPath + "/password-profiles", kit.RealmPath + "/user-authentication-info",
@@ -165,7 +164,7 @@ func badLists(t *testing.T, m *kit.ElasticPath) {
 	account := m.AddAccount("Lists")
 	p := m.AddShopper("lists", account)
 	for i, path := range listsV2(m, p, account.ID, hook) {
-		if i > 2 { // the others read their parameters the same way
+		if i > 2 { // the other lists read their parameters in the same way
 			for query, detail := range map[string]string{
 				"page[limit]=101": "*", "sort=nonsense": "*", "filter=eq(nonsense,x)": "Could not parse the supplied filter",
 			} {
@@ -196,7 +195,7 @@ func badLists(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// unknownIDs: whatever does not exist, or is somewhere else, is 404.
+// unknownIDs tests that a resource that does not exist, or is elsewhere, is answered with 404.
 func unknownIDs(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	account, elsewhere := m.AddAccount("Here"), m.AddAccount("Elsewhere")
@@ -231,7 +230,7 @@ func unknownIDs(t *testing.T, m *kit.ElasticPath) {
 		got := admin.Try(http.MethodPatch, path, kit.Object{})
 		kit.MustRefuseV2(t, "PATCH "+path, got, http.StatusMethodNotAllowed, "*")
 		if got.Header.Get("Allow") != allow {
-			t.Errorf("%s: Allow %q", path, got.Header.Get("Allow"))
+			t.Errorf("%s: got Allow %q", path, got.Header.Get("Allow"))
 		}
 	}
 }
@@ -254,7 +253,7 @@ func duplicates(t *testing.T, m *kit.ElasticPath) {
 	kit.MustRefuseV2(t, "registration", admin.Try(http.MethodPost, "/v2/accounts", registered), http.StatusConflict, "*")
 	kit.MustRefuseV2(t, "registration of another", admin.Try(http.MethodPut, "/v2/accounts/"+account.ID, kit.Object{"registration_id": "HRB 1"}), http.StatusConflict, "*")
 	admin.Send(t, 200, http.MethodPut, "/v2/accounts/"+first.Text("data", "id"), registered)
-	// Two people may have one name and one address.
+	// Two users may have the same name and the same address.
 	for range 2 {
 		admin.Send(t, 201, http.MethodPost, kit.RealmPath+"/user-authentication-info", kit.Object{"name": "Same", "email": "same@example.com"})
 	}
@@ -285,7 +284,7 @@ func badSignIns(t *testing.T, m *kit.ElasticPath) {
 		got := front.AccountTokens(test.body)
 		kit.MustRefuseV2(t, what, got, test.status, "*")
 		if strings.Contains(got.Body, "authentication failed") {
-			t.Errorf("%s: taken for a wrong credential", what)
+			t.Errorf("%s: got the answer to a wrong credential, want another", what)
 		}
 	}
 	for what, header := range map[string][]string{
@@ -297,13 +296,13 @@ func badSignIns(t *testing.T, m *kit.ElasticPath) {
 		got := m.Server.Do(http.MethodPost, kit.AccountTokensPath+"?access_token="+front.AccessToken, "application/json", asJSON(t, kit.Object{"data": good}), header...)
 		kit.MustRefuseV2(t, what, got, http.StatusUnauthorized, "")
 		if !strings.HasPrefix(got.Header.Get("WWW-Authenticate"), "Bearer") {
-			t.Errorf("%s: WWW-Authenticate %q", what, got.Header.Get("WWW-Authenticate"))
+			t.Errorf("%s: got WWW-Authenticate %q", what, got.Header.Get("WWW-Authenticate"))
 		}
 	}
 }
 
-// versions: with If-Match only what was read is changed, and no change is lost
-// without.
+// versions tests that If-Match refuses changes of another version, and that without it no
+// parallel change is lost.
 func versions(t *testing.T, m *kit.ElasticPath) {
 	admin := m.Admin()
 	made := admin.Try(http.MethodPost, "/v2/accounts", kit.Object{"name": "Versions"})
@@ -324,7 +323,7 @@ func versions(t *testing.T, m *kit.ElasticPath) {
 		return admin.Try(http.MethodPut, path, kit.Object{[]string{"legal_name", "external_ref"}[i%2]: fmt.Sprint("v", i)})
 	})
 	if tally := kit.CountStatuses(done); tally[http.StatusOK] != 8 {
-		t.Errorf("parallel changes: %v", tally)
+		t.Errorf("parallel changes: got %v, want 8 times 200", tally)
 	}
 	if got := admin.Send(t, 200, http.MethodGet, path, nil); got.Text("data", "legal_name") == "" || got.Text("data", "external_ref") == "" || got.Text("data", "name") != "Second" {
 		t.Errorf("a change was lost: got %v", got.Value)
@@ -353,7 +352,7 @@ func filters(t *testing.T, m *kit.ElasticPath) {
 			t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 	}
-	// Every link of a filtered list leads on.
+	// The links of a filtered list keep the filter.
 	var seen []string
 	next := kit.RealmPath + "/user-authentication-info?sort=name&page[limit]=1&filter=" + url.QueryEscape("ilike(email,filter*)")
 	for next != "" && len(seen) < 10 {
@@ -362,11 +361,11 @@ func filters(t *testing.T, m *kit.ElasticPath) {
 		next = strings.TrimPrefix(page.Text("links", "next"), "http://latchkey.test")
 	}
 	if len(seen) != 4 || !slices.IsSorted(seen) {
-		t.Errorf("by links: %q", seen)
+		t.Errorf("by links: got %q", seen)
 	}
 }
 
-// callers: what a client may do follows from its roles.
+// callers tests that the roles of a client decide what it may do.
 func callers(t *testing.T, m *kit.ElasticPath) {
 	var reader struct {
 		Secret string `json:"client_secret"`

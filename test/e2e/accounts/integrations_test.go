@@ -13,7 +13,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// integrations are made, shown, changed, used and deleted.
+// integrations creates, reads, changes, uses and deletes an integration.
 func integrations(t *testing.T, m *kit.ElasticPath) {
 	const all = "/v2/integrations"
 	admin, front := m.Admin(), m.Storefront()
@@ -21,7 +21,7 @@ func integrations(t *testing.T, m *kit.ElasticPath) {
 	made := admin.Send(t, 201, http.MethodPost, all, extra.Integration("Extra"))
 	id := made.Text("data", "id")
 	if diff := cmp.Diff("http://latchkey.test"+all+"/"+id, made.Text("links", "self")); diff != "" {
-		t.Errorf("links: %s", diff)
+		t.Errorf("links (-want +got):\n%s", diff)
 	}
 	want := extra.Integration("Extra")
 	for _, name := range []string{"type", "name", "description", "enabled", "integration_type"} {
@@ -30,13 +30,13 @@ func integrations(t *testing.T, m *kit.ElasticPath) {
 		}
 	}
 	if key := made.Text("data", "configuration", "secret_key"); key != "another-secret" {
-		t.Errorf("secret key %q", key)
+		t.Errorf("got the secret key %q", key)
 	}
 
 	p := m.AddShopper("hooked")
 	code := m.DeliveredCode(p, "reset_password")
 	if e := extra.Next(t); e.Payload.Code != code {
-		t.Errorf("code %q at one receiver, %q at the other", code, e.Payload.Code)
+		t.Errorf("got the code %q at one receiver and %q at the other, want the same", code, e.Payload.Code)
 	}
 	m.AwaitMessages()
 	logs := admin.Send(t, 200, http.MethodGet, all+"/"+id+"/logs", nil)
@@ -51,10 +51,10 @@ func integrations(t *testing.T, m *kit.ElasticPath) {
 		}
 	}
 
-	// A change is partial; what is off gets nothing.
+	// A change is partial. A disabled integration gets no events.
 	changed := admin.Send(t, 200, http.MethodPut, all+"/"+id, kit.Object{"type": "integration", "enabled": false})
 	if changed.Text("data", "name") != "Extra" || changed.At("data", "enabled") != false {
-		t.Errorf("changed %v", changed.Value)
+		t.Errorf("got %v after the change", changed.Value)
 	}
 	m.DeliveredCode(p, "reset_password")
 	m.AwaitMessages()
@@ -68,7 +68,7 @@ func integrations(t *testing.T, m *kit.ElasticPath) {
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
 		got := admin.Try(method, all+"/"+id, nil)
 		kit.MustRefuseV2(t, method+" what is gone", got, http.StatusNotFound, "integration not found")
-		if !strings.Contains(got.Body, `"status":404`) { // a number, unlike everywhere else
+		if !strings.Contains(got.Body, `"status":404`) { // a number, unlike in other refusals
 			t.Errorf("status of an integration's refusal: got %s", got.Body)
 		}
 	}
@@ -122,8 +122,8 @@ func badIntegrations(m *kit.ElasticPath, t *testing.T, admin, front kit.Caller, 
 	admin.Send(t, 200, http.MethodDelete, "/v2/integrations/"+id, nil)
 }
 
-// failingReceiver: what a receiver refuses is tried again and logged, and comes
-// once it takes it.
+// failingReceiver tests that an event that a receiver refuses is logged and sent again until
+// the receiver accepts it.
 func failingReceiver(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("patient")
 	admin := m.Admin()
@@ -141,7 +141,7 @@ func failingReceiver(t *testing.T, m *kit.ElasticPath) {
 		t.Errorf("got the logs %v", newest().Value)
 	}
 	if detail := newest().Text("data", 0, "error_detail"); detail == "" || strings.Contains(detail, "127.0.0.1") {
-		t.Errorf("error_detail %q", detail)
+		t.Errorf("got error_detail %q", detail)
 	}
 	m.Receiver.SetFailing(false)
 	m.Clock.Advance(time.Minute)
@@ -153,8 +153,8 @@ func failingReceiver(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// otherOrigins: pages of the configured origins may call, with the libraries'
-// headers; others may not, and nothing is for everybody.
+// otherOrigins tests that pages of the configured origins may call the API with the headers of
+// the libraries. Pages of other origins may not.
 func otherOrigins(t *testing.T, m *kit.ElasticPath) {
 	const shop = "https://shop.example"
 	n := m.StartServer("LATCHKEY_CORS_ORIGINS=" + shop)
@@ -175,7 +175,7 @@ func otherOrigins(t *testing.T, m *kit.ElasticPath) {
 			}
 		}
 		if methods := got.Header.Get("Access-Control-Allow-Methods"); !strings.Contains(methods, "POST") || !strings.Contains(methods, "PUT") {
-			t.Errorf("%s: methods %s", path, methods)
+			t.Errorf("%s: got the methods %s", path, methods)
 		}
 		for _, origin := range []string{"https://evil.example", "http://shop.example", shop + ".evil.example", "https://shop.example:8443", "null", "*"} {
 			isClosed(t, path+" to "+origin, preflight(n, origin, path))
@@ -186,7 +186,7 @@ func otherOrigins(t *testing.T, m *kit.ElasticPath) {
 	if called.Status != http.StatusOK || called.Header.Get("Access-Control-Allow-Origin") != shop || !strings.Contains(called.Header.Get("Vary"), "Origin") {
 		t.Errorf("call: got %d %v, want 200", called.Status, called.Header)
 	}
-	// A refusal is readable as well, else the page could not tell its user.
+	// A page must be able to read a refusal too. Otherwise it could not inform its user.
 	refusal := n.Do(http.MethodPost, kit.AccountTokensPath, "application/json", "{}", "Origin", shop)
 	if refusal.Status != http.StatusUnauthorized || refusal.Header.Get("Access-Control-Allow-Origin") != shop {
 		t.Errorf("refusal: got %d %v, want 401", refusal.Status, refusal.Header)
@@ -199,12 +199,12 @@ func isClosed(t *testing.T, what string, a kit.Response) {
 	t.Helper()
 	for name := range a.Header {
 		if strings.HasPrefix(name, "Access-Control-") {
-			t.Errorf("%s: %s: %s", what, name, a.Header.Get(name))
+			t.Errorf("%s: got %s: %s, want no such header", what, name, a.Header.Get(name))
 		}
 	}
 }
 
-// asJSON is a body of any shape.
+// asJSON encodes any value as JSON.
 func asJSON(t testing.TB, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)

@@ -16,7 +16,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// memberTests is what account members can do with their tokens.
+// memberTests are tests of what account members can do with their tokens.
 func memberTests() []storefrontTest {
 	return []storefrontTest{
 		{"self management off", selfManagementOff},
@@ -32,7 +32,7 @@ func memberTests() []storefrontTest {
 	}
 }
 
-// ownWrites are what a member may do to itself where self management is on.
+// ownWrites are the requests by which a member may change itself if self-management is enabled.
 func ownWrites(p kit.Shopper) map[string]func(v kit.Caller) kit.Response {
 	return map[string]func(v kit.Caller) kit.Response{
 		"name": func(v kit.Caller) kit.Response {
@@ -62,11 +62,11 @@ func selfManagementOff(t *testing.T, m *kit.ElasticPath) {
 		kit.MustRefuseV2(t, "another's "+what, write(member), http.StatusNotFound, "user not found")
 	}
 	if l := m.Login(p.Username); l.PasswordHash != "" {
-		t.Error("a password was set")
+		t.Error("a password was set, want none")
 	}
 }
 
-// selfManagementOn: a member changes its own name, e-mail, username and
+// selfManagementOn tests that a member changes its own name, email address, username and
 // password, and nothing else.
 func selfManagementOn(t *testing.T, m *kit.ElasticPath) {
 	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
@@ -77,16 +77,16 @@ func selfManagementOn(t *testing.T, m *kit.ElasticPath) {
 	member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{"type": "user_authentication_info", "name": "Onno", "email": "onno@example.com"})
 	got := member.Send(t, 200, http.MethodGet, userPath(p), nil)
 	if got.Text("data", "name") != "Onno" || got.Text("data", "email") != "onno@example.com" {
-		t.Errorf("changed to %v", got.Value)
+		t.Errorf("got %v after the change", got.Value)
 	}
 	member.Send(t, 200, http.MethodPut, loginPath(p), kit.Object{"id": p.LoginID, "type": "user_authentication_password_profile_info", "username": "onno"})
 
-	// The same requests without the account token, or without the access token.
+	// These are the same requests without the account token, or without the access token.
 	kit.MustRefuseV2(t, "without account token", m.Storefront().Try(http.MethodGet, userPath(p), nil), http.StatusForbidden, "forbidden")
 	bare := m.Server.Do(http.MethodGet, userPath(p), "", "", kit.AccountTokenHeader, token)
 	kit.MustRefuseV2(t, "without access token", bare, http.StatusUnauthorized, "")
 
-	// What would give a member more than itself.
+	// These requests would give a member more than its own data.
 	for what, test := range map[string]struct {
 		method, path string
 		data         kit.Object
@@ -109,17 +109,17 @@ func selfManagementOn(t *testing.T, m *kit.ElasticPath) {
 	} {
 		kit.MustRefuseV2(t, what, member.Try(test.method, test.path, test.data), test.status, "*")
 	}
-	// Members that no body has are not looked at, and give nothing.
+	// Members that no body has are ignored.
 	member.Send(t, 200, http.MethodPut, userPath(p), kit.Object{
 		"name": "Onno", "active": true, "kind": "admin", "roles": []string{"FullAccess"}, "account_id": acme.ID, "password": "x",
 	})
 	if u, err := m.App.Store.UserByUID(t.Context(), p.UID); err != nil || u.Kind != storage.Buyer {
-		t.Errorf("became %+v, %v", u, err)
+		t.Errorf("got the user %+v, error %v; want a buyer", u, err)
 	}
-	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", "onno", planted(m, kit.Shopper{Username: "onno"})))
+	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByCode("default", "onno", addKnownCode(m, kit.Shopper{Username: "onno"})))
 }
 
-// memberSees: the account of the token, itself, and its membership.
+// memberSees tests that a member can read the account of the token, itself, and its membership.
 func memberSees(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Seen one"), m.AddAccount("Seen two")
 	p, other := m.AddShopper("seer", one, two), m.AddShopper("unseen", one)
@@ -160,8 +160,8 @@ func membership(m *kit.ElasticPath, p kit.Shopper, a storage.Account) string {
 	return found.ID
 }
 
-// foreignIDs: another member's resources are as absent as those of nobody,
-// whatever is asked of them.
+// foreignIDs tests that resources of another member are answered as those that do not exist, in
+// every request.
 func foreignIDs(t *testing.T, m *kit.ElasticPath) {
 	m.ChangeSettings(kit.Object{"account_member_self_management": "update_only"})
 	acme := m.AddAccount("Foreign")
@@ -178,12 +178,12 @@ func foreignIDs(t *testing.T, m *kit.ElasticPath) {
 		for _, path := range []string{"/v2/account-members/" + foreign.UID, "/v2/account-members/" + foreign.UID + "/account-memberships"} {
 			kit.MustRefuseV2(t, path, member.Try(http.MethodGet, path, nil), http.StatusNotFound, "account member not found")
 		}
-		// Another's login below the member's own id.
+		// This is the login of another member below the own ID.
 		mixed := kit.Shopper{UID: p.UID, LoginID: foreign.LoginID}
 		kit.MustRefuseV2(t, "mixed path", member.Try(http.MethodPut, loginPath(mixed), kit.Object{"password": "own-Horse-1"}), http.StatusNotFound, "password profile info not found")
 	}
 	if l := m.Login(other.Username); l.PasswordHash != "" || l.Username != other.Username {
-		t.Error("another member was changed")
+		t.Error("another member was changed, want no change")
 	}
 }
 
@@ -204,11 +204,11 @@ func selfSignup(t *testing.T, m *kit.ElasticPath) {
 	got := front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, signup("fresh", nil))
 	uid := got.Text("meta", "account_member_id")
 	if uid == "" || len(got.Column("token")) != 0 {
-		t.Errorf("signed up as %v", got.Value)
+		t.Errorf("got a sign-up as %v", got.Value)
 	}
 	again := front.Send(t, 201, http.MethodPost, kit.AccountTokensPath, kit.ByPassword("fresh", "self-Horse-1"))
 	if again.Text("meta", "account_member_id") != uid {
-		t.Errorf("signed in as %v", again.Value)
+		t.Errorf("got a sign-in as %v", again.Value)
 	}
 	for what, test := range map[string]struct {
 		body   kit.Object
@@ -226,15 +226,14 @@ func selfSignup(t *testing.T, m *kit.ElasticPath) {
 		kit.MustRefuseV2(t, what, front.AccountTokens(test.body), test.status, "*")
 	}
 	if n := m.QueryOne("SELECT count(*) FROM users WHERE email LIKE 'weak%'"); n != "0" {
-		t.Errorf("%s users were made by requests that were refused", n)
+		t.Errorf("got %s users of refused requests, want 0", n)
 	}
 	if u, err := m.App.Store.UserByUID(t.Context(), uid); err != nil || u.Kind != storage.Buyer || u.AccountUID != "" {
-		t.Errorf("signed up as %+v, %v", u, err)
+		t.Errorf("got the user %+v, error %v", u, err)
 	}
 }
 
-// autoCreate: with the setting, whoever is made or signs up has an account of
-// its own, with its name.
+// autoCreate tests that, with the setting, each new user has an account with the user's name.
 func autoCreate(t *testing.T, m *kit.ElasticPath) {
 	m.ChangeSettings(kit.Object{"enable_self_signup": true, "auto_create_account_for_account_members": true})
 	got := m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath, signup("owner", nil))
@@ -255,8 +254,8 @@ func autoCreate(t *testing.T, m *kit.ElasticPath) {
 	m.ChangeSettings(kit.Object{"enable_self_signup": false, "auto_create_account_for_account_members": false})
 }
 
-// switching: soon after the sign-in a held token gives tokens for every account
-// the member has now, by the header and nothing else, for a new life.
+// switching tests that soon after the sign-in an account token in the header gets tokens for
+// all present accounts of the member, with a new lifetime.
 func switching(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Switch one"), m.AddAccount("Switch two")
 	p := m.AddShopper("switcher", one)
@@ -272,7 +271,7 @@ func switching(t *testing.T, m *kit.ElasticPath) {
 	_, after := kit.DecodeJWT(t, second)
 	for _, claim := range []string{"sub", "auth_time", "client_id"} {
 		if before[claim] != after[claim] {
-			t.Errorf("%s was %v and is %v", claim, before[claim], after[claim])
+			t.Errorf("%s: got %[3]v, want %[2]v as before", claim, before[claim], after[claim])
 		}
 	}
 	if fmt.Sprint(after["amr"], after["account_roles"]) != "[otp] [Approver]" || after["scope"] != two.ID || before["exp"] == after["exp"] {
@@ -300,7 +299,7 @@ func accountTokenLife(t *testing.T, m *kit.ElasticPath) {
 	got := accountTokens(m, p)
 	expires, err := time.Parse(time.RFC3339, got.Text("data", 0, "expires"))
 	if left := expires.Sub(m.Clock.Now()); err != nil || left > time.Hour || left < time.Hour-time.Minute {
-		t.Errorf("expires in %s, %v", left, err)
+		t.Errorf("got an expiry in %s, error %v", left, err)
 	}
 	token := got.Text("data", 0, "token")
 	m.Clock.Advance(59 * time.Minute)
@@ -310,7 +309,7 @@ func accountTokenLife(t *testing.T, m *kit.ElasticPath) {
 	kit.MustFailV2(t, "renewed too late", m.Storefront().WithAccountToken(token).AccountTokens(kit.ByAccountToken()))
 }
 
-// pagesOfTokens: all tokens of a member of many accounts, each once.
+// pagesOfTokens tests that pages contain all tokens of a member of many accounts, each once.
 func pagesOfTokens(t *testing.T, m *kit.ElasticPath) {
 	var accounts []storage.Account
 	var ids []string
@@ -321,7 +320,7 @@ func pagesOfTokens(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("busy", accounts...)
 	held := accountTokens(m, p)
 	if diff := cmp.Diff(ids, held.Column("account_id")); diff != "" {
-		t.Errorf("accounts in order: %s", diff)
+		t.Errorf("accounts in order (-want +got):\n%s", diff)
 	}
 	member := m.Storefront().WithAccountToken(held.Text("data", 7, "token"))
 	var all []string
@@ -330,25 +329,24 @@ func pagesOfTokens(t *testing.T, m *kit.ElasticPath) {
 		all = append(all, page.Column("account_id")...)
 		want := map[string]any{"limit": 10.0, "offset": float64(offset), "current": float64(offset/10 + 1), "total": 3.0}
 		if diff := cmp.Diff(any(want), page.At("meta", "page")); diff != "" || page.At("meta", "results", "total") != 25.0 {
-			t.Errorf("meta: %s", diff)
+			t.Errorf("meta (-want +got):\n%s", diff)
 		}
 		if last := page.At("links", "next") == nil; last != (offset == 20) {
-			t.Errorf("links at %d: %v", offset, page.At("links"))
+			t.Errorf("links at %d: got %v", offset, page.At("links"))
 		}
 	}
 	if diff := cmp.Diff(ids, all); diff != "" {
-		t.Errorf("accounts of all pages: %s", diff)
+		t.Errorf("accounts of all pages (-want +got):\n%s", diff)
 	}
 	for _, query := range []string{"page[limit]=101", "page[limit]=0", "page[limit]=-1", "page[limit]=x", "page[offset]=-1", "page[offset]=10001", "page[limit]=5&page[limit]=6"} {
 		kit.MustRefuseV2(t, query, member.Try(http.MethodPost, kit.AccountTokensPath+"?"+query, kit.ByAccountToken()), http.StatusBadRequest, "*")
 	}
-	code := planted(m, p)
+	code := addKnownCode(m, p)
 	kit.MustRefuseV2(t, "a code with a bad page", m.Storefront().Try(http.MethodPost, kit.AccountTokensPath+"?page[limit]=101", kit.ByCode("default", p.Username, code)), http.StatusBadRequest, "*")
 	m.Storefront().Send(t, 201, http.MethodPost, kit.AccountTokensPath+"?page[offset]=9000", kit.ByCode("default", p.Username, code))
 }
 
-// noAccountLeft: the token of an account that was deleted or switched off is no
-// good any more.
+// noAccountLeft tests that the token of a deleted or disabled account is refused.
 func noAccountLeft(t *testing.T, m *kit.ElasticPath) {
 	closed, sold := m.AddAccount("Closed"), m.AddAccount("Sold")
 	p := m.AddShopper("leaver", closed, sold)

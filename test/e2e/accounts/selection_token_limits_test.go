@@ -13,8 +13,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSelectionTokenLimits tests that a selection token stands for one sign-in, and allows no
-// more than that sign-in did.
+// TestSelectionTokenLimits tests that a selection token belongs to one sign-in, and allows no
+// more than that sign-in.
 func TestSelectionTokenLimits(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) {
 		each(m, t, []storefrontTest{
@@ -27,13 +27,13 @@ func TestSelectionTokenLimits(t *testing.T) {
 	})
 }
 
-// chooser signs in as a member of two accounts and returns the selection token
-// with the ids of the accounts.
+// chooser signs in as a member of two accounts. It returns the selection token and the
+// accounts.
 func chooser(m *kit.ElasticPath, name string) (p kit.Shopper, token string, one, two storage.Account) {
 	m.T.Helper()
 	one, two = m.AddAccount(name+" one"), m.AddAccount(name+" two")
 	p = m.AddShopper(name, one, two)
-	got := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))
+	got := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p))
 	return p, mustSelect(m, "sign-in", got).Token, one, two
 }
 
@@ -48,11 +48,11 @@ func oneChoice(t *testing.T, m *kit.ElasticPath) {
 	kit.MustRefuse(t, "the other account", choose(m.Server, token, two), refusedHeld)
 	kit.MustRefuse(t, "on another server", choose(m.StartServer(kit.LongRequestTimeout), token, two), refusedHeld)
 	if n := m.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + p.LoginID + "'"); n != "1" {
-		t.Errorf("%s refresh families began, want 1", n)
+		t.Errorf("got %s refresh families, want 1", n)
 	}
 }
 
-// failedChoice: neither a mistake nor an outage costs the user a new code.
+// failedChoice tests that after an error or an outage the user does not need a new code.
 func failedChoice(t *testing.T, m *kit.ElasticPath) {
 	_, token, one, _ := chooser(m, "clumsy")
 	kit.MustRefuse(t, "an account of nobody", choose(m.Server, token, storage.Account{ID: "nowhere"}), refusedHeld)
@@ -64,8 +64,8 @@ func failedChoice(t *testing.T, m *kit.ElasticPath) {
 	kit.MustIssue(t, "the choice", choose(m.Server, token, one))
 }
 
-// familiesRefused makes the database refuse every new refresh family, which is
-// the last that a choice writes.
+// familiesRefused makes the database refuse new refresh families, which are the last write of a
+// choice.
 func familiesRefused(m *kit.ElasticPath, on bool) {
 	m.T.Helper()
 	sqlite := strings.HasPrefix(m.DatabaseURL, "sqlite:")
@@ -102,14 +102,14 @@ func raceForOneChoice(t *testing.T, m *kit.ElasticPath) {
 			t.Errorf("got the answers %v, want one success and 49 refusals", counts)
 		}
 		if n := m.QueryOne("SELECT count(*) FROM families WHERE login_id = '" + p.LoginID + "'"); n != "1" {
-			t.Errorf("%s refresh families began, want 1", n)
+			t.Errorf("got %s refresh families, want 1", n)
 		}
 	}
 }
 
-// revokedLineage renews an account token and revokes a token of the line: all
-// that were renewed from the same one end, on every server, and stay so for as
-// long as any of them could live. Those of another sign-in go on.
+// revokedLineage renews an account token and revokes one of the resulting tokens. All tokens
+// that were renewed from the same one end, on every server, for as long as any of them could
+// live. Tokens of another sign-in stay valid.
 func revokedLineage(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("lineage", m.AddAccount("Lineage"))
 	works := func(token string) bool {
@@ -128,19 +128,19 @@ func revokedLineage(t *testing.T, m *kit.ElasticPath) {
 		second := renewed(first)
 		third := renewed(second)
 		if !works(first) || !works(second) || !works(third) {
-			t.Fatal("not all three work")
+			t.Fatal("want all three tokens to work")
 		}
 		if got := m.Server.RevokeThrough("front", revoke(first, second, third)); got.Status != http.StatusOK {
 			t.Fatalf("revocation: got %d %s, want 200", got.Status, got.Body)
 		}
 		for i, token := range []string{first, second, third} {
 			if works(token) {
-				t.Errorf("%s was revoked: number %d works", name, i+1)
+				t.Errorf("%s was revoked: token %d works, want it refused", name, i+1)
 			}
 			kit.MustFailV2(t, "renewal", m.Storefront().WithAccountToken(token).AccountTokens(kit.ByAccountToken()))
 		}
 		if !works(other) {
-			t.Errorf("%s was revoked: the token of another sign-in ended", name)
+			t.Errorf("%s was revoked: the token of another sign-in is refused, want it valid", name)
 		}
 	}
 	first := accountTokens(m, p).Text("data", 0, "token")
@@ -149,28 +149,27 @@ func revokedLineage(t *testing.T, m *kit.ElasticPath) {
 	if got := m.Server.RevokeThrough("front", first); got.Status != http.StatusOK {
 		t.Fatalf("revocation: got %d %s, want 200", got.Status, got.Body)
 	}
-	m.Clock.Advance(2 * time.Hour) // the first has expired
+	m.Clock.Advance(2 * time.Hour) // the first token has expired
 	if _, err := m.App.Store.Sweep(t.Context(), m.Clock.Now(), 10_000); err != nil {
 		t.Fatal(err)
 	}
 	if works(second) {
-		t.Error("the revocation is forgotten before the token ends")
+		t.Error("the token works before its end although it was revoked")
 	}
 }
 
-// pageBeyondEnd asks for a page of tokens that has none. It uses the code up:
-// otherwise such pages would tell right codes from wrong ones, as often as one
-// likes.
+// pageBeyondEnd requests a page of tokens beyond the last one. The request uses the code.
+// Otherwise such pages would distinguish right codes from wrong ones without limit.
 func pageBeyondEnd(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("pager", m.AddAccount("Pager"))
-	code := planted(m, p)
+	code := addKnownCode(m, p)
 	query := "?" + url.Values{"page[offset]": {"5"}}.Encode()
 	empty := m.Storefront().Send(t, http.StatusCreated, http.MethodPost, kit.AccountTokensPath+query, kit.ByCode("default", p.Username, code))
 	if list, _ := empty.At("data").([]any); len(list) != 0 {
 		t.Errorf("got the tokens %v", list)
 	}
 	if l := m.Login(p.Username); l.Code.UsedAt.IsZero() {
-		t.Error("the code is not used up")
+		t.Error("the code is not used, want it used")
 	}
 	kit.MustFailV2(t, "the code again", m.Storefront().AccountTokens(kit.ByCode("default", p.Username, code)))
 }

@@ -21,17 +21,18 @@ func memberByPassword(t *testing.T, m *kit.ElasticPath) {
 	if c := kit.ClaimsOf(t, got.Field("access_token")); !slices.Equal(c.AMR, []string{"pwd"}) {
 		t.Errorf("got amr %q", c.AMR)
 	}
-	code := planted(m, p)
+	code := addKnownCode(m, p)
 	kit.MustRefuse(t, "a code as password", m.Server.MemberGrant("front", "username", p.Username, "password", code), kit.WrongCredentialsBody)
 	kit.MustRefuse(t, "a password as code", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", kit.Password), kit.WrongCredentialsBody)
 	kit.MustRefuse(t, "through a client of codes", m.Server.MemberGrant("otponly", "username", p.Username, "password", kit.Password), kit.WrongCredentialsBody)
 	kit.MustIssue(t, "the code", m.Server.MemberGrant("otponly", "username", p.Username, "one_time_password", code))
 }
 
-// memberOfProfile: a login in another profile than the client's is named by it.
+// memberOfProfile tests a login in another profile than that of the client. The request must
+// name the profile.
 func memberOfProfile(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("profiled", m.AddAccount("Profiled"))
-	code := planted(m, p)
+	code := addKnownCode(m, p)
 	ask := func(profile, code string) kit.Response {
 		return m.Server.MemberGrant("front", "username", p.Username, "password_profile_id", profile, "one_time_password", code)
 	}
@@ -39,19 +40,19 @@ func memberOfProfile(t *testing.T, m *kit.ElasticPath) {
 		kit.MustRefuse(t, "profile "+profile, ask(profile, code), kit.WrongCredentialsBody)
 	}
 	kit.MustIssue(t, "its own", ask("default", code))
-	uid := twin(m, p, "digits")
+	uid := sameName(m, p, "digits")
 	m.AddMembership(kit.Shopper{UID: uid}, m.AddAccount("Twins"))
 	if got := m.Storefront().RequestCode("digits", p.Username, "reset_password"); got.Status != http.StatusAccepted {
 		t.Fatalf("got %d %s, want 202", got.Status, got.Body)
 	}
 	theirs := kit.MustIssue(t, "the twin", ask("digits", m.Receiver.Next(t).Payload.Code))
 	if c := kit.ClaimsOf(t, theirs.Field("access_token")); c.Sub != uid {
-		t.Errorf("signed in as %s", c.Sub)
+		t.Errorf("got a sign-in as %s", c.Sub)
 	}
 }
 
-// memberRoles: a token has the membership's roles, cut at the client's ceiling
-// and at what was asked for.
+// memberRoles tests that a token has the roles of the membership, limited by the client and by
+// the request.
 func memberRoles(t *testing.T, m *kit.ElasticPath) {
 	acme, bare := m.AddAccount("Roles"), m.AddAccount("No roles")
 	p := m.AddShopper("roled", acme)
@@ -59,7 +60,7 @@ func memberRoles(t *testing.T, m *kit.ElasticPath) {
 	m.AddMembership(p, bare)
 	scope := func(client, account string, more ...string) string {
 		t.Helper()
-		fields := append([]string{"username", p.Username, "one_time_password", planted(m, p), "account_id", account}, more...)
+		fields := append([]string{"username", p.Username, "one_time_password", addKnownCode(m, p), "account_id", account}, more...)
 		return kit.ClaimsOf(t, kit.MustIssue(t, "sign-in", m.Server.MemberGrant(client, fields...)).Field("access_token")).Scope
 	}
 	for what, got := range map[string][2]string{
@@ -70,28 +71,28 @@ func memberRoles(t *testing.T, m *kit.ElasticPath) {
 		"asked for, at the ceiling": {scope("capped", acme.ID, "scope", "Shopper Buyer"), "Shopper"},
 	} {
 		if got[0] != got[1] {
-			t.Errorf("%s: scope %q, want %q", what, got[0], got[1])
+			t.Errorf("%s: got the scope %q, want %q", what, got[0], got[1])
 		}
 	}
 	for account, wanted := range map[string]string{acme.ID: "FullAccess", bare.ID: "Shopper"} {
-		code := planted(m, p)
+		code := addKnownCode(m, p)
 		got := m.Server.MemberGrant("front", "username", p.Username, "one_time_password", code, "account_id", account, "scope", wanted)
 		if got.Status != http.StatusBadRequest || got.Field("error") != "invalid_scope" {
 			t.Errorf("%s: got %d %s, want 400", wanted, got.Status, got.Body)
 		}
 		if l := m.Login(p.Username); !l.Code.UsedAt.IsZero() {
-			t.Error("the code was used up")
+			t.Error("the code was used, want it unused")
 		}
 	}
 }
 
-// memberRefresh: the account stays, its roles are those of the day, and with
-// the membership ends the family.
+// memberRefresh tests that a refreshed token has the same account and the present roles, and
+// that the family ends with the membership.
 func memberRefresh(t *testing.T, m *kit.ElasticPath) {
 	acme, other := m.AddAccount("Refreshed"), m.AddAccount("Also")
 	p := m.AddShopper("refresher", acme, other)
 	session := func() kit.TokenPair {
-		return kit.TokenPairOf(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", acme.ID))
+		return kit.TokenPairOf(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p), "account_id", acme.ID))
 	}
 	first := session()
 	got := kit.MustIssue(t, "refresh", m.Server.RefreshThrough("front", first.Refresh))
@@ -117,14 +118,14 @@ func memberRefresh(t *testing.T, m *kit.ElasticPath) {
 	kit.MustBeInactive(t, "closed account", m.Server.IntrospectThrough("front", p2.Access))
 }
 
-// heldTokens stand for a sign-in: an account-scoped access token, one of a
-// plain sign-in, or Elastic Path's.
+// heldTokens tests tokens that are used instead of a sign-in: an access token for an account,
+// an access token without an account, and a token of Elastic Path's dialect.
 func heldTokens(t *testing.T, m *kit.ElasticPath) {
 	one, two, foreign := m.AddAccount("Held one"), m.AddAccount("Held two"), m.AddAccount("Held foreign")
 	p := m.AddShopper("holder", one, two)
-	vendor := accountTokens(m, p).Text("data", 0, "token") // of account one
-	scoped := kit.MustIssue(t, "scoped", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", one.ID)).Field("access_token")
-	plain := kit.MustIssue(t, "plain", m.Server.SignInThrough("front", p.Username, planted(m, p))).Field("access_token")
+	vendor := accountTokens(m, p).Text("data", 0, "token") // a token of account one
+	scoped := kit.MustIssue(t, "scoped", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p), "account_id", one.ID)).Field("access_token")
+	plain := kit.MustIssue(t, "plain", m.Server.SignInThrough("front", p.Username, addKnownCode(m, p))).Field("access_token")
 	hold := func(client, token string, more ...string) kit.Response {
 		return m.Server.MemberGrant(client, append([]string{"member_token", token}, more...)...)
 	}
@@ -160,7 +161,7 @@ func heldTokens(t *testing.T, m *kit.ElasticPath) {
 
 func malformedMember(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("malformed", m.AddAccount("Malformed"))
-	code := planted(m, p)
+	code := addKnownCode(m, p)
 	for what, fields := range map[string][]string{
 		"no credential":       {"username", p.Username},
 		"no username":         {"one_time_password", code},
@@ -184,17 +185,17 @@ func malformedMember(t *testing.T, m *kit.ElasticPath) {
 		t.Errorf("exchange by a client without the grant: got %d %s", got.Status, got.Body)
 	}
 	if l := m.Login(p.Username); l.Lockout.Failures != 0 || !l.Code.UsedAt.IsZero() {
-		t.Errorf("counted %d failures, code used at %v", l.Lockout.Failures, l.Code.UsedAt)
+		t.Errorf("got %d failures, code used at %v; want none and an unused one", l.Lockout.Failures, l.Code.UsedAt)
 	}
 	kit.MustIssue(t, "the code", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", code))
 }
 
-// exchanges: another account, or fewer roles (RFC 8693).
+// exchanges tests exchanges for another account and for fewer roles (RFC 8693).
 func exchanges(t *testing.T, m *kit.ElasticPath) {
 	one, two, foreign := m.AddAccount("Ex one"), m.AddAccount("Ex two"), m.AddAccount("Ex foreign")
 	p := m.AddShopper("exchanger", one)
 	m.AddMembership(p, two, "Approver")
-	session := kit.TokenPairOf(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", one.ID))
+	session := kit.TokenPairOf(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p), "account_id", one.ID))
 	m.Clock.Advance(time.Minute)
 	got := kit.MustIssue(t, "switch", m.Server.ExchangeToken("front", session.Access, "account_id", two.ID))
 	if got.Field("issued_token_type") != grants.TokenTypeAccessToken || got.Field("refresh_token") != "" || got.Field("account_id") != two.ID {
@@ -205,7 +206,7 @@ func exchanges(t *testing.T, m *kit.ElasticPath) {
 	if after["scope"] != "Approver" || after["account_id"] != two.ID || after["sid"] != before["sid"] || after["exp"].(float64) > before["exp"].(float64) {
 		t.Errorf("got the claims %v", after)
 	}
-	// No wider than what is exchanged, in the same account.
+	// An exchange in the same account gets no more roles than the token has.
 	narrow := kit.MustIssue(t, "narrow", m.Server.ExchangeToken("front", session.Access, "scope", "Shopper")).Field("access_token")
 	if scope := kit.ClaimsOf(t, narrow).Scope; scope != "Shopper" {
 		t.Errorf("got the scope %q", scope)
@@ -213,7 +214,7 @@ func exchanges(t *testing.T, m *kit.ElasticPath) {
 	kit.MustRefuse(t, "wider again", m.Server.ExchangeToken("front", narrow, "scope", "Buyer Shopper"), kit.InvalidScopeBody)
 	kit.MustRefuse(t, "wider than granted", m.Server.ExchangeToken("front", session.Access, "scope", "FullAccess"), kit.InvalidScopeBody)
 	if scope := kit.ClaimsOf(t, kit.MustIssue(t, "as it is", m.Server.ExchangeToken("front", narrow)).Field("access_token")).Scope; scope != "Shopper" {
-		t.Errorf("scope of a narrow token's exchange %q", scope)
+		t.Errorf("exchange of a narrowed token: got the scope %q", scope)
 	}
 	for what, id := range map[string]string{"another's": foreign.ID, "unknown": uuid.NewString(), "internal": two.UID} {
 		kit.MustRefuse(t, what, m.Server.ExchangeToken("front", session.Access, "account_id", id), refusedTarget)
@@ -222,7 +223,7 @@ func exchanges(t *testing.T, m *kit.ElasticPath) {
 	kit.MustRefuse(t, "left", m.Server.ExchangeToken("front", session.Access, "account_id", two.ID), refusedTarget)
 	kit.MustRefuse(t, "token of an account left", m.Server.ExchangeToken("front", got.Field("access_token")), refusedSubject)
 
-	// What was exchanged ends with the family.
+	// The new token ends with the family of the exchanged one.
 	if got := m.Server.RevokeThrough("front", session.Refresh); got.Status != http.StatusOK {
 		t.Fatalf("revocation: got %d %s, want 200", got.Status, got.Body)
 	}
@@ -232,12 +233,12 @@ func exchanges(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// subjectTokens that cannot be used are refused alike.
+// subjectTokens tests that all unusable subject tokens get the same refusal.
 func subjectTokens(t *testing.T, m *kit.ElasticPath) {
 	acme := m.AddAccount("Subjects")
 	p := m.AddShopper("subject", acme)
 	signIn := func() string {
-		return kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))).Field("access_token")
+		return kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p))).Field("access_token")
 	}
 	token := signIn()
 	kit.MustRefuse(t, "another client's", m.Server.ExchangeToken("till", token), refusedSubject)
@@ -268,7 +269,7 @@ func subjectTokens(t *testing.T, m *kit.ElasticPath) {
 
 func malformedExchange(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("malexchange", m.AddAccount("Malexchange"))
-	token := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p))).Field("access_token")
+	token := kit.MustIssue(t, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p))).Field("access_token")
 	const kind = grants.TokenTypeAccessToken
 	for what, test := range map[string]struct {
 		fields []string
@@ -291,13 +292,13 @@ func malformedExchange(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// oneSignIn: however long a chain of tokens is, it tells of the sign-in that it
-// began with.
+// oneSignIn tests that each token of a long chain of exchanges has the claims of the first
+// sign-in.
 func oneSignIn(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Chain one"), m.AddAccount("Chain two")
 	p := m.AddShopper("chained", one, two)
 	began := m.Clock.Now().Unix()
-	choice := mustSelect(m, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
+	choice := mustSelect(m, "sign-in", m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p)))
 	m.Clock.Advance(2 * time.Minute)
 	tokens := map[string]string{}
 	chosen := kit.TokenPairOf(t, "choice", m.Server.MemberGrant("front", "selection_token", choice.Token, "account_id", one.ID))
@@ -310,7 +311,7 @@ func oneSignIn(t *testing.T, m *kit.ElasticPath) {
 	for what, token := range tokens {
 		c := kit.ClaimsOf(t, token)
 		if diff := cmp.Diff([]string{"otp"}, c.AMR); diff != "" || c.AuthTime < began || c.AuthTime > began+30 || c.Iat < began+110 {
-			t.Errorf("%s: amr %v, auth_time %d of %d, iat %d", what, c.AMR, c.AuthTime, began, c.Iat)
+			t.Errorf("%s: got amr %v, auth_time %d of %d, iat %d", what, c.AMR, c.AuthTime, began, c.Iat)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSignUpLimit tests that two servers share the limit of sign-ups. It does not limit
-// sign-ins.
+// TestSignUpLimit tests that two servers share the limit of sign-ups, and that it does not
+// limit sign-ins.
 func TestSignUpLimit(t *testing.T) {
 	t.Parallel()
 	settings := []string{kit.LongRequestTimeout, "LATCHKEY_SIGN_UP_LIMIT=5/1h", "LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8"}
@@ -50,7 +50,7 @@ func signUpsLimited(t *testing.T, m *kit.ElasticPath, nodes []*kit.Server) {
 			if got.Status != http.StatusCreated {
 				kit.MustRefuseV2(t, "sign-up", got, http.StatusTooManyRequests, "Too many requests. Try again later.")
 				if seconds, err := strconv.Atoi(got.Header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 720 {
-					t.Errorf("Retry-After %q", got.Header.Get("Retry-After"))
+					t.Errorf("got Retry-After %q", got.Header.Get("Retry-After"))
 				}
 			}
 		})
@@ -60,7 +60,7 @@ func signUpsLimited(t *testing.T, m *kit.ElasticPath, nodes []*kit.Server) {
 		t.Errorf("got the answers %v, want five users", counts)
 	}
 	if n := m.QueryOne("SELECT count(*) FROM users WHERE name = 'N'"); n != "5" {
-		t.Errorf("%s users", n)
+		t.Errorf("got %s users, want 5", n)
 	}
 	if got := signUp(100, "2001:db8:0:1::1"); got.Status != http.StatusCreated {
 		t.Errorf("from elsewhere: got %d %s, want 201", got.Status, got.Body)

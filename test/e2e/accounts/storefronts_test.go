@@ -8,8 +8,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestStorefronts does everything that storefronts do, in Elastic Path's words
-// and in OAuth's, with one server for each database, because starting one takes long.
+// TestStorefronts tests everything that storefronts do, through Elastic Path's dialect and
+// through OAuth, with one server for each database, because a start takes long.
 func TestStorefronts(t *testing.T) {
 	kit.EachElasticPath(t, func(t *testing.T, m *kit.ElasticPath) { runStorefrontTests(m, t) })
 }
@@ -60,15 +60,15 @@ func leave(m *kit.ElasticPath, p kit.Shopper, a storage.Account) {
 	m.Must(m.App.Store.DeleteMembership(m.T.Context(), a.UID, p.UID))
 }
 
-// planted gives a shopper a live code.
-func planted(m *kit.ElasticPath, p kit.Shopper) string {
+// addKnownCode gives a shopper a live code.
+func addKnownCode(m *kit.ElasticPath, p kit.Shopper) string {
 	m.T.Helper()
 	m.StoreCode(p.Username, kit.KnownCode, nil)
 	return kit.KnownCode
 }
 
-// accountTokens signs a shopper in by a planted code and returns the answer.
+// accountTokens signs a shopper in with a known code and returns the answer.
 func accountTokens(m *kit.ElasticPath, p kit.Shopper) kit.JSON {
 	m.T.Helper()
-	return kit.MustJSON(m.T, "account tokens", http.StatusCreated, m.Storefront().AccountTokens(kit.ByCode("default", p.Username, planted(m, p))))
+	return kit.MustJSON(m.T, "account tokens", http.StatusCreated, m.Storefront().AccountTokens(kit.ByCode("default", p.Username, addKnownCode(m, p))))
 }

@@ -19,7 +19,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// kindTests presents tokens of every kind everywhere that a token is read.
+// kindTests present tokens of every type at every place that reads a token.
 func kindTests() []storefrontTest {
 	return []storefrontTest{
 		{"every kind at every place", everyKindEverywhere},
@@ -28,7 +28,7 @@ func kindTests() []storefrontTest {
 	}
 }
 
-// The kinds of token.
+// These are the types of tokens.
 const (
 	plainAccess   = "access token"
 	scopedAccess  = "access token of an account"
@@ -39,16 +39,16 @@ const (
 	messageToken  = "token in a message"
 )
 
-// kinds makes a token of each kind for the shopper, all through client "front".
+// kinds returns a token of each type for the shopper, all through client "front".
 func kinds(m *kit.ElasticPath, p kit.Shopper, account string) map[string]string {
 	m.T.Helper()
-	plain := kit.TokenPairOf(m.T, plainAccess, m.Server.SignInThrough("front", p.Username, planted(m, p)))
-	scoped := kit.MustIssue(m.T, scopedAccess, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p), "account_id", account))
-	choice := mustSelect(m, choiceToken, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", planted(m, p)))
+	plain := kit.TokenPairOf(m.T, plainAccess, m.Server.SignInThrough("front", p.Username, addKnownCode(m, p)))
+	scoped := kit.MustIssue(m.T, scopedAccess, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p), "account_id", account))
+	choice := mustSelect(m, choiceToken, m.Server.MemberGrant("front", "username", p.Username, "one_time_password", addKnownCode(m, p)))
 	if got := m.Server.RequestCodeThrough("front", p.Username, ""); got.Status != http.StatusNoContent {
 		m.T.Fatalf("request for a message: got %d %s, want 204", got.Status, got.Body)
 	}
-	message := m.Inbox.Next(m.T).UserToken // the code in it comes before those that are planted later
+	message := m.Inbox.Next(m.T).UserToken // its code is older than the codes that the test adds later
 	m.Receiver.Next(m.T)
 	return map[string]string{
 		plainAccess: plain.Access, refreshToken: plain.Refresh, scopedAccess: scoped.Field("access_token"),
@@ -57,8 +57,8 @@ func kinds(m *kit.ElasticPath, p kit.Shopper, account string) map[string]string 
 	}
 }
 
-// tokenConsumer is where a token is read: a request with one, and which kinds it takes
-// with which status. Every other kind gets the refusal.
+// tokenConsumer is a request with a token. takes lists the accepted types with their statuses.
+// Every other type gets the refusal.
 type tokenConsumer struct {
 	send    func(token string) kit.Response
 	takes   map[string]int
@@ -66,7 +66,7 @@ type tokenConsumer struct {
 	body    string // of the refusal; "": any
 }
 
-// places are all but revocation, which ends what it reads.
+// places are all requests that read a token, except revocation, which ends it.
 func places(m *kit.ElasticPath, p kit.Shopper, account string) map[string]tokenConsumer {
 	get := func(path string) func(string) kit.Response {
 		return func(token string) kit.Response {
@@ -103,9 +103,9 @@ func places(m *kit.ElasticPath, p kit.Shopper, account string) map[string]tokenC
 	}
 }
 
-// everyKindEverywhere: each place takes its own kinds only.
+// everyKindEverywhere tests that each place accepts only its own types.
 func everyKindEverywhere(t *testing.T, m *kit.ElasticPath) {
-	// Of the server itself, so that it knows the sender at once.
+	// The server itself creates the sender, so that it knows the sender at once.
 	sink := `{"ID":"sink","Name":"Sink","MessageTypes":["OneTimePassword"],"URL":"` + m.Inbox.URL + `/{messagetype}","SharedKey":"` + kit.SharedKey + `","AllowAllBuyers":true}`
 	if got := m.Admin().SendText(http.MethodPost, "/v1/messagesenders", sink); got.Status != http.StatusCreated {
 		t.Fatalf("got %d %s, want 201", got.Status, got.Body)
@@ -130,7 +130,7 @@ func everyKindEverywhere(t *testing.T, m *kit.ElasticPath) {
 		switch got := m.Server.IntrospectThrough("front", token); kind {
 		case choiceToken, vendorAccount:
 			kit.MustBeInactive(t, kind, got)
-		case refreshToken: // used above, so it is not the latest any more
+		case refreshToken: // it was used above, so it is no longer the latest
 			kit.MustBeInactive(t, kind, got)
 		default:
 			kit.MustBeActive(t, kind, got)
@@ -138,13 +138,13 @@ func everyKindEverywhere(t *testing.T, m *kit.ElasticPath) {
 	}
 }
 
-// takenByClocksBehind: a verifier that allows no leeway takes a fresh token of
-// every kind although its clock is a few seconds behind.
+// takenByClocksBehind tests that a verifier without leeway accepts a fresh token of every type
+// although its clock is a few seconds behind.
 func takenByClocksBehind(m *kit.ElasticPath, t *testing.T, kinds map[string]string) {
 	t.Helper()
 	vendor := m.Server.Form("/oauth/access_token", "grant_type", "client_credentials", "client_id", "admin", "client_secret", m.AdminSecret)
 	for kind, token := range kinds {
-		if kind == refreshToken { // which is no JWT
+		if kind == refreshToken { // a refresh token is not a JWT
 			token = kit.MustIssue(t, "client credentials", vendor).Field("access_token")
 		}
 		_, claims := kit.DecodeJWT(t, token)
@@ -152,13 +152,14 @@ func takenByClocksBehind(m *kit.ElasticPath, t *testing.T, kinds map[string]stri
 		for _, behind := range []time.Duration{time.Second, 5 * time.Second} {
 			clock := func() time.Time { return time.Unix(int64(issued), 0).Add(-behind) }
 			if err := jwt.NewValidator(jwt.WithTimeFunc(clock)).Validate(jwt.MapClaims(claims)); err != nil {
-				t.Errorf("%s, %s behind: %v", kind, behind, err)
+				t.Errorf("%s, %s behind: got %v, want no error", kind, behind, err)
 			}
 		}
 	}
 }
 
-// everyKindRevoked: whatever the kind, its client can end it and no other can.
+// everyKindRevoked tests that a client can revoke its own tokens of every type, and that
+// another client cannot.
 func everyKindRevoked(t *testing.T, m *kit.ElasticPath) {
 	one, two := m.AddAccount("Ended one"), m.AddAccount("Ended two")
 	p := m.AddShopper("ended", one, two)
@@ -170,12 +171,12 @@ func everyKindRevoked(t *testing.T, m *kit.ElasticPath) {
 	} {
 		token, place := kinds[kind], places[where]
 		if kind == refreshToken {
-			token = kit.TokenPairOf(t, "another sign-in", m.Server.SignInThrough("front", p.Username, planted(m, p))).Refresh
+			token = kit.TokenPairOf(t, "another sign-in", m.Server.SignInThrough("front", p.Username, addKnownCode(m, p))).Refresh
 		}
 		if got := m.Server.RevokeThrough("till", token); got.Status != http.StatusBadRequest || got.Field("error") != "unauthorized_client" {
 			t.Errorf("%s revoked by another client: got %d %s, want 400", kind, got.Status, got.Body)
 		}
-		if kind != refreshToken { // whose use would rotate it
+		if kind != refreshToken { // using it would rotate it
 			if got := place.send(token); got.Status != place.takes[kind] {
 				t.Errorf("%s before its revocation: got %d %s", kind, got.Status, got.Body)
 			}
@@ -190,7 +191,7 @@ func everyKindRevoked(t *testing.T, m *kit.ElasticPath) {
 	kit.MustFailV2(t, "a revoked account token renewed", m.Storefront().WithAccountToken(kinds[vendorAccount]).AccountTokens(kit.ByAccountToken()))
 }
 
-// accountForge is a forge for account tokens.
+// accountForge returns a forger of account tokens.
 func accountForge(m *kit.ElasticPath, t *testing.T, p kit.Shopper) *kit.TokenForger {
 	t.Helper()
 	m.Must(m.App.OpenRing(t.Context()))
@@ -200,7 +201,7 @@ func accountForge(m *kit.ElasticPath, t *testing.T, p kit.Shopper) *kit.TokenFor
 	return f
 }
 
-// account is forge.signed for an account token: what is wrong is not the key.
+// account is forger.signed for an account token, with the right key.
 func account(f *kit.TokenForger, header map[string]any, changes ...any) string {
 	all := map[string]any{"typ": "account+jwt"}
 	maps.Copy(all, header)
@@ -254,8 +255,8 @@ func forgedAccounts(f *kit.TokenForger) map[string]string {
 	}
 }
 
-// forgedAccountTokens are refused as account token and as member token, with the
-// answer of any nonsense.
+// forgedAccountTokens tests that forged tokens are refused as account tokens and as member
+// tokens, with the answer to any other text.
 func forgedAccountTokens(t *testing.T, m *kit.ElasticPath) {
 	p := m.AddShopper("forged", m.AddAccount("Forged"))
 	f := accountForge(m, t, p)
@@ -275,7 +276,7 @@ func forgedAccountTokens(t *testing.T, m *kit.ElasticPath) {
 		kit.MustRefuse(t, what+", held", m.Server.MemberGrant("front", "member_token", token), refusedHeld)
 		kit.MustRefuse(t, what+", exchanged", m.Server.ExchangeToken("front", token), refusedSubject)
 	}
-	// The account token of one client is no member token of another.
+	// The account token of one client cannot be the member token of another.
 	kit.MustRefuse(t, "another client", m.Server.MemberGrant("till", "member_token", f.Real), refusedHeld)
 	if got := use(f.Real); got.Status != http.StatusOK {
 		t.Errorf("afterwards: got %d %s, want 200", got.Status, got.Body)

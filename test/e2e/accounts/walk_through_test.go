@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// walkThrough goes the vendor's way with one-time passwords, one request after
-// the other, by nothing but the API and the webhook.
+// walkThrough follows the vendor's guide for one-time passwords, one request after the other,
+// with only the API and the webhook.
 func walkThrough(t *testing.T, m *kit.ElasticPath) {
 	s := prepareStore(m, t)
 	t.Run("passwordless", s.passwordless)
@@ -24,7 +24,7 @@ func walkThrough(t *testing.T, m *kit.ElasticPath) {
 	m.Admin().Send(t, 201, http.MethodPost, "/v2/integrations", m.Receiver.Integration("Codes"))
 }
 
-// storeSetup is a store whose administrator has made the four preparations.
+// storeSetup is a store for which the administrator has finished the four preparations.
 type storeSetup struct {
 	*kit.ElasticPath
 	receiver             *kit.EventReceiver
@@ -37,11 +37,11 @@ func prepareStore(m *kit.ElasticPath, t *testing.T) *storeSetup {
 	w := &storeSetup{ElasticPath: m, receiver: kit.NewEventReceiver(t, ""), username: "john.doe@banks.com"}
 	admin := m.Admin()
 
-	// Get the account authentication settings, let members help themselves.
+	// Read the account authentication settings and enable self-management.
 	settings := admin.Send(t, 200, http.MethodGet, kit.SettingsPath, nil)
 	w.realm = settings.Text("data", "relationships", "authentication_realm", "data", "id")
 	if mode := settings.Text("data", "account_member_self_management"); mode != "disabled" {
-		t.Errorf("self management is %q at first", mode)
+		t.Errorf("got self-management %q at first, want disabled", mode)
 	}
 	m.ChangeSettings(kit.Object{"type": "account_authentication_settings", "account_member_self_management": "update_only"})
 	realm := "/v2/authentication-realms/" + w.realm
@@ -52,15 +52,15 @@ func prepareStore(m *kit.ElasticPath, t *testing.T) *storeSetup {
 		kit.Object{"type": "password_profile", "name": "Storefront", "username_format": "email"})
 	w.profile = made.Text("data", "id")
 	if on := made.At("data", "enable_one_time_password_token"); on != false {
-		t.Errorf("one-time passwords are %v at first", on)
+		t.Errorf("got one-time passwords %v at first, want false", on)
 	}
 	changed := admin.Send(t, 200, http.MethodPut, realm+"/password-profiles/"+w.profile,
 		kit.Object{"type": "password_profile", "name": "Storefront", "username_format": "email", "enable_one_time_password_token": true})
 	if on := changed.At("data", "enable_one_time_password_token"); on != true {
-		t.Errorf("one-time passwords are %v", on)
+		t.Errorf("got one-time passwords %v, want true", on)
 	}
 
-	// Create a user, with a password profile info, who is a member of an account.
+	// Create a user with a password profile info, who is a member of an account.
 	user := admin.Send(t, 201, http.MethodPost, realm+"/user-authentication-info",
 		kit.Object{"type": "user_authentication_info", "name": "John Doe", "email": w.username})
 	w.member = user.Text("data", "id")
@@ -71,7 +71,7 @@ func prepareStore(m *kit.ElasticPath, t *testing.T) *storeSetup {
 	admin.Send(t, 201, http.MethodPost, "/v2/accounts/"+account.Text("data", "id")+"/account-memberships",
 		kit.Object{"type": "account_membership", "account_member_id": w.member})
 
-	// Create a webhook, in place of that of kit.ElasticPath.
+	// Create a webhook that replaces the one of kit.ElasticPath.
 	old := admin.Send(t, 200, http.MethodGet, "/v2/integrations", nil)
 	admin.Send(t, 200, http.MethodDelete, "/v2/integrations/"+old.Text("data", 0, "id"), nil)
 	integration := admin.Send(t, 201, http.MethodPost, "/v2/integrations", w.receiver.Integration("One Time Password notification"))
@@ -79,7 +79,7 @@ func prepareStore(m *kit.ElasticPath, t *testing.T) *storeSetup {
 	return w
 }
 
-// requestCode asks for a code, checks the event to the letter and returns it.
+// requestCode requests a code, compares the event exactly and returns it.
 func (w *storeSetup) requestCode(t *testing.T, purpose string) kit.Event {
 	t.Helper()
 	got := w.Storefront().RequestCode(w.profile, w.username, purpose)
@@ -138,12 +138,12 @@ func (w *storeSetup) passwordless(t *testing.T) {
 	member := w.Storefront().WithAccountToken(token)
 	own := member.Send(t, 200, http.MethodGet, "/v2/accounts/"+account, nil)
 	if name := own.Text("data", "name"); name != "Banks" {
-		t.Errorf("own account is %q", name)
+		t.Errorf("got the own account %q", name)
 	}
 	w.isAccountToken(t, token)
 }
 
-// isAccountToken checks what an account token says.
+// isAccountToken checks the header and the claims of an account token.
 func (w *storeSetup) isAccountToken(t *testing.T, token string) {
 	t.Helper()
 	header, claims := kit.DecodeJWT(t, token)
@@ -165,7 +165,7 @@ func (w *storeSetup) isAccountToken(t *testing.T, token string) {
 	issued, _ := claims["iat"].(float64)
 	expires, _ := claims["exp"].(float64)
 	if life := expires - issued; life != 86400 {
-		t.Errorf("life of %v seconds", life)
+		t.Errorf("got a lifetime of %v seconds, want 86400", life)
 	}
 }
 
@@ -176,7 +176,7 @@ func (w *storeSetup) passwordReset(t *testing.T) {
 	member := w.Storefront().WithAccountToken(w.redeem(t, code))
 	path := "/v2/authentication-realms/" + w.realm + "/user-authentication-info/" + w.member + "/user-authentication-password-profile-info"
 
-	// Without the id, which not every message carries: the member lists its own.
+	// A member can list its own infos if a message does not contain the ID.
 	infos := member.Send(t, 200, http.MethodGet, path, nil)
 	if diff := cmp.Diff([]string{w.info}, infos.Column("id")); diff != "" {
 		t.Errorf("own password profile infos (-want +got):\n%s", diff)

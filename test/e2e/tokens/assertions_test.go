@@ -28,17 +28,16 @@ const (
 	testTokenPath = testIssuer + "/oauth/token"
 )
 
-// asserter is a client that signs assertions, with a key of each kind.
+// asserter is a client that signs assertions, with a key of each type.
 type asserter struct {
 	t    *testing.T
 	id   string
-	keys map[string]crypto.Signer // by kid
+	keys map[string]crypto.Signer // keys by kid
 	now  func() time.Time
 	jti  atomic.Int64
 }
 
-// newAsserter creates the client "machine", which reads and is allowed to ask
-// about tokens.
+// newAsserter creates the client "machine", which may read and introspect tokens.
 func newAsserter(w *kit.Fixture, t *testing.T, id string) *asserter {
 	t.Helper()
 	a := &asserter{t: t, id: id, keys: map[string]crypto.Signer{}, now: w.Clock.Now}
@@ -57,7 +56,7 @@ func newAsserter(w *kit.Fixture, t *testing.T, id string) *asserter {
 	a.keys["curve"], a.keys["number"], a.keys["edwards"] = curve, number, edwards
 	created := w.CreateClient(t, "--name", id, "--id", id, "--grant", "client_credentials", "--role", "Reader", "--jwks", a.file())
 	if created.Secret != "" {
-		t.Error("a client with keys was given a secret")
+		t.Error("got a secret for a client with keys, want none")
 	}
 	return a
 }
@@ -70,7 +69,7 @@ func (a *asserter) public() jose.JSONWebKeySet {
 	return set
 }
 
-// file writes the key set down.
+// file writes the key set to a file and returns its name.
 func (a *asserter) file() string {
 	a.t.Helper()
 	encoded, err := json.Marshal(a.public())
@@ -84,7 +83,7 @@ func (a *asserter) file() string {
 	return path
 }
 
-// claims are those of a good assertion, with changes; nil takes one away.
+// claims returns the claims of a valid assertion with changes. A nil value removes a claim.
 func (a *asserter) claims(changes map[string]any) map[string]any {
 	claims := map[string]any{
 		"iss": a.id, "sub": a.id, "aud": testIssuer, "exp": a.now().Add(time.Minute).Unix(), "iat": a.now().Unix(),
@@ -95,7 +94,7 @@ func (a *asserter) claims(changes map[string]any) map[string]any {
 	return claims
 }
 
-// sign makes an assertion with a library that is not the server's.
+// sign signs an assertion with another library than that of the server.
 func (a *asserter) sign(alg jose.SignatureAlgorithm, kid string, claims map[string]any, header ...any) string {
 	a.t.Helper()
 	return signJWT(a.t, alg, jose.JSONWebKey{Key: a.keys[kid], KeyID: kid}, claims, header...)
@@ -141,7 +140,7 @@ func asserted(n *kit.Server, path, assertion string, more ...string) kit.Respons
 	return n.Form(path, fields...)
 }
 
-// unsigned makes a JWT without a signature.
+// unsigned returns a JWT without a signature.
 func unsigned(t *testing.T, alg string, claims map[string]any) string {
 	t.Helper()
 	payload, err := json.Marshal(claims)

@@ -25,7 +25,7 @@ func TestTokens(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		n := w.Serve(kit.SharedIssuer)
 		c := &tokenTest{w, n}
-		// While the server runs, which has no EdDSA key yet.
+		// The server runs and has no EdDSA key yet.
 		w.Apply(kit.ClientAlgsDocument)
 		t.Run("client's algorithm", c.clientAlgs)
 		t.Run("parallel", func(t *testing.T) {
@@ -46,8 +46,8 @@ type tokenTest struct {
 	node *kit.Server
 }
 
-// verifyEverywhere verifies a token by the three addresses of our keys, and
-// returns header and claims.
+// verifyEverywhere verifies a token with the keys of three paths, and returns the header and
+// the claims.
 func verifyEverywhere(n *kit.Server, t *testing.T, token string, alg jose.SignatureAlgorithm) (jose.Header, map[string]any) {
 	t.Helper()
 	for _, path := range []string{"/oauth/jwks", "/.well-known/jwks.json"} {
@@ -72,16 +72,16 @@ func wireTake[T any](t *testing.T, claims map[string]any, name string) T {
 	return value
 }
 
-// wireTakeMicros removes the issue time in microseconds, which is the other one
-// but for the part of a second.
+// wireTakeMicros removes the issue time in microseconds. It must be the issue time in seconds,
+// with a fraction.
 func wireTakeMicros(t *testing.T, claims map[string]any, issued float64) {
 	t.Helper()
 	if micros := wireTake[float64](t, claims, "iat_us"); math.Floor(micros/1e6) != issued {
-		t.Errorf("iat_us %v, iat %v", micros, issued)
+		t.Errorf("got iat_us %v, want it within iat %v", micros, issued)
 	}
 }
 
-// claims is F1, F2 and F3: RFC 9068 §2.1, §2.2.
+// claims tests the header and the claims of a user's token (RFC 9068 §2.1, §2.2).
 func (c *tokenTest) claims(t *testing.T) {
 	header, claims := verifyEverywhere(c.node, t, c.node.SignIn("jane", kit.Password).AccessToken(t), jose.ES256)
 	if header.Algorithm != "ES256" || header.ExtraHeaders[jose.HeaderType] != "at+jwt" || len(header.KeyID) < 20 || len(header.ExtraHeaders) != 1 || header.JSONWebKey != nil {
@@ -89,18 +89,18 @@ func (c *tokenTest) claims(t *testing.T) {
 	}
 	issued := wireTake[float64](t, claims, "iat")
 	if age := float64(c.Clock.Now().Unix()) - issued; age < 0 || age > 60 {
-		t.Errorf("issued %v s ago", age)
+		t.Errorf("got a token issued %v s ago, want at most 60", age)
 	}
 	wireTakeMicros(t, claims, issued)
 	for name, ahead := range map[string]float64{"exp": 3600, "nbf": -10, "auth_time": 0} {
-		// The sign-in is timed before the password was verified.
+		// The time of the sign-in is from before the verification of the password.
 		if got := wireTake[float64](t, claims, name) - issued; got > ahead || got < ahead-10 || name != "auth_time" && got != ahead {
-			t.Errorf("%s is iat + %v, want + %v", name, got, ahead)
+			t.Errorf("%s: got iat + %v, want iat + %v", name, got, ahead)
 		}
 	}
 	for _, name := range []string{"jti", "sid", "login_id", "src"} {
 		if id := wireTake[string](t, claims, name); len(id) < 22 {
-			t.Errorf("%s %q is shorter than 128 random bits", name, id)
+			t.Errorf("%s: got %q, want at least 128 random bits", name, id)
 		}
 	}
 	sub := wireTake[string](t, claims, "sub")
@@ -116,7 +116,7 @@ func (c *tokenTest) claims(t *testing.T) {
 	}
 }
 
-// ownClaims are those of a client that acts for itself.
+// ownClaims tests the claims of a client that acts as itself.
 func (c *tokenTest) ownClaims(t *testing.T) {
 	k := c.CreateClient(t, "--name", "machine", "--id", "Machine", "--grant", "client_credentials", "--role", "Reader", "--role", "Writer", "--access-token-duration", "90s")
 	ids := map[string]bool{}
@@ -124,13 +124,13 @@ func (c *tokenTest) ownClaims(t *testing.T) {
 		a := c.node.ClientCredentials("machine", k.Secret, "scope", "Reader")
 		_, claims := verifyEverywhere(c.node, t, a.AccessToken(t), jose.ES256)
 		if a.Field("refresh_token") != "" {
-			t.Error("a refresh token was issued (RFC 6749 §4.4.3)")
+			t.Error("got a refresh token, want none (RFC 6749 §4.4.3)")
 		}
 		ids[wireTake[string](t, claims, "jti")] = true
 		issued := wireTake[float64](t, claims, "iat")
 		wireTakeMicros(t, claims, issued)
 		if got := wireTake[float64](t, claims, "exp") - issued; got != 90 {
-			t.Errorf("lives for %v s, want 90", got)
+			t.Errorf("got a lifetime of %v s, want 90", got)
 		}
 		want := map[string]any{
 			"iss": "https://login.example.com", "aud": "https://login.example.com", "sub": "Machine", "client_id": "Machine", "cid": "Machine",
@@ -141,12 +141,12 @@ func (c *tokenTest) ownClaims(t *testing.T) {
 		}
 	}
 	if len(ids) != 3 {
-		t.Errorf("3 tokens have %d ids", len(ids))
+		t.Errorf("got %d IDs of 3 tokens, want 3", len(ids))
 	}
 }
 
-// clientAlgs is F9 for clients that name an algorithm of their own. Nobody who
-// asks at once may get a server error.
+// clientAlgs tests clients that have their own algorithm. Parallel requests for the first
+// tokens must not cause an error of the server.
 func (c *tokenTest) clientAlgs(t *testing.T) {
 	for id, alg := range map[string]jose.SignatureAlgorithm{"shop-rs256": jose.RS256, "shop-eddsa": jose.EdDSA} {
 		kit.Eventually(t, "the client "+id+" is known", func() bool {
@@ -161,7 +161,7 @@ func (c *tokenTest) clientAlgs(t *testing.T) {
 	}
 }
 
-// serverAlgs is F9 for the whole server, and its aud.
+// serverAlgs tests the algorithm and the audience that are configured for the whole server.
 func (c *tokenTest) serverAlgs(t *testing.T) {
 	for _, alg := range []jose.SignatureAlgorithm{jose.EdDSA, jose.RS256} {
 		n := c.Serve("LATCHKEY_SIGNING_ALG="+string(alg), "LATCHKEY_AUDIENCE=https://api.example.com")
@@ -171,12 +171,13 @@ func (c *tokenTest) serverAlgs(t *testing.T) {
 		}
 		header, _ = verifyEverywhere(n, t, n.JanesToken(t, "shop-rs256"), jose.RS256)
 		if header.Algorithm != "RS256" {
-			t.Errorf("the client's algorithm is %s, want its own", header.Algorithm)
+			t.Errorf("got the algorithm %s, want RS256 of the client", header.Algorithm)
 		}
 	}
 }
 
-// keySet is F6: public members only, unique kids, RSA of 2048 bits or more.
+// keySet tests that the key set has only public members, unique kids, and RSA keys of at least
+// 2048 bits.
 func (c *tokenTest) keySet(t *testing.T) {
 	var first string
 	for _, path := range []string{"/oauth/jwks", "/.well-known/jwks.json"} {
@@ -188,7 +189,7 @@ func (c *tokenTest) keySet(t *testing.T) {
 			first = a.Body
 		}
 		if a.Body != first {
-			t.Errorf("%s answers differently", path)
+			t.Errorf("%s: got another answer than at the first path", path)
 		}
 	}
 	var raw struct{ Keys []map[string]any }
@@ -214,14 +215,14 @@ func (c *tokenTest) keySet(t *testing.T) {
 	}
 	slices.Sort(algs)
 	if want := []string{"ES256", "EdDSA", "RS256"}; !slices.Equal(slices.Compact(algs), want) {
-		t.Errorf("algorithms %v, want %v", algs, want)
+		t.Errorf("got the algorithms %v, want %v", algs, want)
 	}
 	for _, key := range c.node.FetchKeys(t, "/oauth/jwks").Keys {
 		if public, ok := key.Key.(*rsa.PublicKey); ok && public.N.BitLen() < 2048 {
-			t.Errorf("RSA key of %d bits", public.N.BitLen())
+			t.Errorf("got an RSA key of %d bits, want at least 2048", public.N.BitLen())
 		}
 		if !key.Valid() || !key.IsPublic() {
-			t.Errorf("key %s is not a valid public key", key.KeyID)
+			t.Errorf("key %s: got no valid public key", key.KeyID)
 		}
 	}
 	for _, kid := range []string{"unknown", "..%2f..%2fetc%2fpasswd", "%00", "%27%20OR%201=1", strings.Repeat("x", 2000)} {
@@ -233,8 +234,7 @@ func (c *tokenTest) keySet(t *testing.T) {
 	}
 }
 
-// subjects is F10: no client can be given an id that is or could be a user's
-// sub.
+// subjects tests that a client cannot have an ID that is or could be the sub of a user.
 func (c *tokenTest) subjects(t *testing.T) {
 	_, claims := verifyEverywhere(c.node, t, c.node.JanesToken(t, "vendor"), jose.ES256)
 	sub, _ := claims["sub"].(string)
@@ -258,7 +258,7 @@ func (c *tokenTest) subjects(t *testing.T) {
 	}
 }
 
-// renamed is F11: sub stays, and what was issued under the old name goes on.
+// renamed tests that sub stays when a user is renamed, and that tokens from before stay valid.
 func (c *tokenTest) renamed(t *testing.T) {
 	before := c.node.SignIn("john", kit.Password)
 	_, was := verifyEverywhere(c.node, t, before.AccessToken(t), jose.ES256)
@@ -267,7 +267,7 @@ func (c *tokenTest) renamed(t *testing.T) {
 	after := c.node.SignIn("john.doe", kit.Password)
 	_, is := verifyEverywhere(c.node, t, after.AccessToken(t), jose.ES256)
 	if was["sub"] != is["sub"] || is["usr"] != "john.doe" {
-		t.Errorf("was %v, is %v", was, is)
+		t.Errorf("got the claims %v and then %v, want the same sub and the new name", was, is)
 	}
 	c.node.SignIn("john", kit.Password).MustRefuse(t, 400, kit.WrongCredentials)
 	for _, token := range []string{before.Field("access_token"), after.Field("access_token")} {
@@ -277,19 +277,19 @@ func (c *tokenTest) renamed(t *testing.T) {
 	}
 	_, refreshed := verifyEverywhere(c.node, t, c.node.Refresh(before.Field("refresh_token")).AccessToken(t), jose.ES256)
 	if refreshed["sub"] != was["sub"] || refreshed["usr"] != "john.doe" {
-		t.Errorf("refreshed %v, want sub %v and the new name", refreshed, was["sub"])
+		t.Errorf("after a refresh: got %v, want sub %v and the new name", refreshed, was["sub"])
 	}
-	// Somebody else who takes the old name is somebody else.
+	// Another user who takes the old name has another sub.
 	c.Apply(`{Buyers: [{ID: acme, Name: Acme Ltd, Active: true, Users: [
 		{ID: john2, Username: john, Password: correct-Horse-7-battery, FirstName: John, LastName: Two, Active: true}]}]}`)
 	_, other := verifyEverywhere(c.node, t, c.node.SignIn("john", kit.Password).AccessToken(t), jose.ES256)
 	if other["sub"] == was["sub"] {
-		t.Error("a sub was used again")
+		t.Error("got the same sub for another user")
 	}
 }
 
-// rotation is F7, seen by a resource server that keeps the key set for as long
-// as it may.
+// rotation tests a rotation as seen by a resource server that caches the key set as long as
+// allowed.
 func (c *tokenTest) rotation(t *testing.T) {
 	n := c.node
 	auditor := c.CreateClient(t, "--name", "auditor", "--role", "TokenIntrospection")
@@ -316,7 +316,7 @@ func (c *tokenTest) rotation(t *testing.T) {
 	c.Clock.Advance(3*time.Minute + 30*time.Second)
 	token := n.JanesToken(t, "vendor")
 	if header, _ := kit.VerifyToken(t, token, jose.ES256, fresh); header.KeyID != successor {
-		t.Errorf("signed by %s, want the successor %s", header.KeyID, successor)
+		t.Errorf("got a token signed by %s, want the successor %s", header.KeyID, successor)
 	}
 	kit.VerifyToken(t, old, jose.ES256, n.FetchKeys(t, "/oauth/jwks"))
 	for _, token := range []string{old, token} {
@@ -325,20 +325,20 @@ func (c *tokenTest) rotation(t *testing.T) {
 		}
 	}
 	mine := n.SignIn("jane", kit.Password).AccessToken(t)
-	// The retired key stays for the longest life of a token.
+	// The retired key stays published for the longest lifetime of a token.
 	c.Clock.Advance(server.MaxTokenLife - time.Hour)
 	kit.VerifyToken(t, old, jose.ES256, n.FetchKeys(t, "/oauth/jwks"))
 	c.Clock.Advance(time.Hour + server.KeyMargin)
 	if set := n.FetchKeys(t, "/oauth/jwks"); len(set.Key(kit.KeyID(t, old))) != 0 {
-		t.Error("the retired key is published longer than any token lives")
+		t.Error("the retired key is still published, want it removed")
 	}
 	if a := n.Introspect(mine); a.Body != `{"active":false}` {
 		t.Errorf("an expired token: got %s", a.Body)
 	}
 }
 
-// revocation is F8: an emergency revocation by another process takes effect
-// without a restart.
+// revocation tests that an emergency revocation by another process takes effect without a
+// restart.
 func (c *tokenTest) revocation(t *testing.T) {
 	n := c.node
 	a := n.SignIn("jane", kit.Password)
@@ -350,14 +350,14 @@ func (c *tokenTest) revocation(t *testing.T) {
 	c.Command(t, "keys", "revoke", kid)
 	kit.Eventually(t, "tokens of the key are inactive", func() bool { return n.Introspect(token).Body == `{"active":false}` })
 	if set := n.FetchKeys(t, "/oauth/jwks"); len(set.Key(kid)) != 0 {
-		t.Error("the revoked key is published")
+		t.Error("the revoked key is published, want it removed")
 	}
 	if a := n.Do(http.MethodGet, "/oauth/certs/"+kid, "", ""); a.Status != http.StatusNotFound {
 		t.Errorf("the revoked key: got %d %s, want 404", a.Status, a.Body)
 	}
 	next := n.Refresh(a.Field("refresh_token")).AccessToken(t)
 	if header, _ := verifyEverywhere(n, t, next, jose.ES256); header.KeyID == kid {
-		t.Error("the revoked key signs")
+		t.Error("the revoked key signs, want another key")
 	}
 	if a := n.Introspect(next); a.Field("username") != "jane" {
 		t.Errorf("a token of the new key: got %s", a.Body)

@@ -14,7 +14,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// clientDocument adds clients whose rules the tests try.
+// clientDocument adds clients with the rules that the tests use.
 const clientDocument = `
 ApiClients:
   - {ID: floor, AppName: Floor, Active: true, AccessTokenDuration: 10, AllowAnyBuyer: true, MinimumRequiredRoles: [Shopper, BuyerAdmin],
@@ -48,8 +48,7 @@ func TestClientAuthentication(t *testing.T) {
 	})
 }
 
-// clientTest is two replicas of one server, and a client that may introspect
-// every token.
+// clientTest has two replicas of one server, and a client that may introspect every token.
 type clientTest struct {
 	*kit.Fixture
 	first, second *kit.Server
@@ -60,20 +59,19 @@ func (c *clientTest) replicas() map[string]*kit.Server {
 	return map[string]*kit.Server{"first": c.first, "second": c.second}
 }
 
-// active asks a replica whether a token is active.
+// active reports whether a replica regards a token as active.
 func (c *clientTest) active(t *testing.T, n *kit.Server, token string) bool {
 	t.Helper()
 	a := n.Form("/oauth/introspect", "client_id", c.auditor.ID, "client_secret", c.auditor.Secret, "token", token)
 	if a.Status != http.StatusOK {
-		t.Errorf("introspection answered %d %s", a.Status, a.Body)
+		t.Errorf("introspection: got %d %s, want 200", a.Status, a.Body)
 	}
 	active, _ := a.JSON(t)["active"].(bool)
 	return active
 }
 
-// alike is H6: no answer tells an unknown client from one whose secret was
-// guessed wrong, whichever endpoint is asked. (That a client is inactive is told
-// to whoever has its secret; see disabled.)
+// alike tests that no endpoint distinguishes an unknown client from a client with a wrong
+// secret. Only a caller with the right secret learns that a client is inactive; see disabled.
 func (c *clientTest) alike(t *testing.T) {
 	clients := map[string][2]string{
 		"unknown": {"nobody", kit.ClientSecret}, "wrong secret": {"shop", "wrong"}, "no secret": {"shop", ""},
@@ -99,14 +97,15 @@ func (c *clientTest) alike(t *testing.T) {
 	}
 }
 
-// letterCase: OrderCloud's client ids are GUIDs that people type in any case.
+// letterCase tests that client IDs match in any case. OrderCloud's client IDs are GUIDs, which
+// people type in any case.
 func (c *clientTest) letterCase(t *testing.T) {
 	for _, id := range []string{"shop", "SHOP", "Shop"} {
 		a := c.first.Form("/oauth/token", kit.WithField(plainJane(), "client_id", id)...)
 		token := a.AccessToken(t)
 		introspected := c.first.Form("/oauth/introspect", "client_id", strings.ToUpper(id), "client_secret", kit.ClientSecret, "token", token)
 		if got := introspected.Field("client_id"); got != "shop" {
-			t.Errorf("client_id of the token for %q is %q, want as registered", id, got)
+			t.Errorf("client %q: got client_id %q, want the registered one", id, got)
 		}
 		c.first.Form("/oauth/token", "grant_type", "refresh_token", "client_id", strings.ToUpper(id), "client_secret", kit.ClientSecret,
 			"refresh_token", a.Field("refresh_token")).AccessToken(t)
@@ -120,12 +119,12 @@ func plainJane() []string {
 	return []string{"grant_type", "password", "client_id", "shop", "client_secret", kit.ClientSecret, "username", "jane", "password", kit.Password}
 }
 
-// public: a client without a secret must not be believed to have one, and its
-// id alone is enough where that is enough for anything.
+// public tests that a client without a secret is refused with one, and that its ID alone is
+// enough where no secret is needed.
 func (c *clientTest) public(t *testing.T) {
 	k := c.CreateClient(t, "--name", "public", "--public", "--grant", "password", "--grant", "refresh_token")
 	if k.Secret != "" {
-		t.Error("a public client was given a secret")
+		t.Error("got a secret for a public client, want none")
 	}
 	user := []string{"grant_type", "password", "username", "jane", "password", kit.Password}
 	byForm := append([]string{"client_id", k.ID}, user...)
@@ -137,15 +136,15 @@ func (c *clientTest) public(t *testing.T) {
 
 	c.first.Form("/oauth/introspect", "client_id", k.ID, "token", token).MustRefuse(t, 401, kit.InvalidClient)
 	if a := c.first.Form("/oauth/revoke", "client_id", k.ID, "token", a.Field("refresh_token")); a.Status != http.StatusOK || a.Body != "" {
-		t.Errorf("revocation answered %d %s", a.Status, a.Body)
+		t.Errorf("revocation: got %d %s, want an empty 200", a.Status, a.Body)
 	}
 	if c.active(t, c.second, token) {
-		t.Error("the token outlives its session")
+		t.Error("the access token is active after the revocation, want it inactive")
 	}
 }
 
-// lastSecret: a confidential client does not become public by losing its only
-// secret.
+// lastSecret tests that a confidential client does not become public when its only secret is
+// deleted.
 func (c *clientTest) lastSecret(t *testing.T) {
 	k := c.CreateClient(t, "--name", "bare", "--grant", "client_credentials", "--role", "Bare")
 	c.first.ClientCredentials(k.ID, k.Secret).AccessToken(t)
@@ -158,7 +157,7 @@ func (c *clientTest) lastSecret(t *testing.T) {
 	}
 }
 
-// secretIDs returns the ids of a client's secrets by their names.
+// secretIDs returns the IDs of a client's secrets by their names.
 func (c *clientTest) secretIDs(t *testing.T, clientID string) map[string]string {
 	t.Helper()
 	var clients []struct {
@@ -182,8 +181,8 @@ func (c *clientTest) secretIDs(t *testing.T, clientID string) map[string]string 
 	return ids
 }
 
-// secretShownOnce is H1: a generated secret has at least 128 random bits and
-// nothing can show it again.
+// secretShownOnce tests that a generated secret has at least 128 random bits and is never shown
+// again.
 func (c *clientTest) secretShownOnce(t *testing.T) {
 	k := c.CreateClient(t, "--name", "secretive", "--grant", "client_credentials", "--role", "Secretive")
 	if raw, err := base64.RawURLEncoding.DecodeString(k.Secret); err != nil || len(raw) < 16 {
@@ -195,19 +194,19 @@ func (c *clientTest) secretShownOnce(t *testing.T) {
 		"list": c.Command(t, "client", "list"), "list in JSON": c.Command(t, "client", "list", "--output", "json"), "log": c.Log.String(),
 	} {
 		if strings.Contains(text, k.Secret) {
-			t.Errorf("the %s tells the secret", what)
+			t.Errorf("the %s contains the secret, want it hidden", what)
 		}
 	}
 }
 
-// disabled checks that neither a disabled client nor its tokens work on any replica. After
-// it is enabled again, users can sign in through it, and its former tokens stay invalid.
+// disabled tests that neither a disabled client nor its tokens work on any replica. When it is
+// enabled again, users can sign in through it, and its former tokens stay invalid.
 func (c *clientTest) disabled(t *testing.T) {
 	user := kit.WithField(plainJane(), "client_id", "fleeting")
 	a := c.first.Form("/oauth/token", user...)
 	token, refresh := a.AccessToken(t), kit.WithField([]string{"grant_type", "refresh_token", "client_id", "fleeting", "client_secret", kit.ClientSecret}, "refresh_token", a.Field("refresh_token"))
 	if !c.active(t, c.first, token) || !c.active(t, c.second, token) {
-		t.Fatal("the token is not active")
+		t.Fatal("got an inactive token, want an active one")
 	}
 	c.Command(t, "client", "disable", "FLEETING")
 	for name, n := range c.replicas() {
@@ -225,7 +224,7 @@ func (c *clientTest) disabled(t *testing.T) {
 	}
 }
 
-// noGrants is B15: a new client may do nothing that nobody switched on.
+// noGrants tests that a new client may do only what was enabled for it.
 func (c *clientTest) noGrants(t *testing.T) {
 	k := c.CreateClient(t, "--name", "new")
 	id := []string{"client_id", k.ID, "client_secret", k.Secret}
@@ -240,7 +239,7 @@ func (c *clientTest) noGrants(t *testing.T) {
 		"OneTimePasswordRequest.NotEnabled", "One-time passwords are not enabled for this API client.")
 }
 
-// ceiling is H8: MaximumGrantedRoles cuts, at the sign-in and at every refresh.
+// ceiling tests that MaximumGrantedRoles limits the roles at the sign-in and at every refresh.
 func (c *clientTest) ceiling(t *testing.T) {
 	user := []string{"grant_type", "password", "client_id", "ceiling", "username", "jane", "password", kit.Password}
 	a := c.first.Form("/oauth/token", user...)
@@ -260,15 +259,15 @@ func (c *clientTest) introspected(t *testing.T, token string) map[string]any {
 	return c.first.Form("/oauth/introspect", "client_id", c.auditor.ID, "client_secret", c.auditor.Secret, "token", token).JSON(t)
 }
 
-// durations is the rest of H8: the life of tokens is the client's, and without
-// the refresh grant there is no refresh token.
+// durations tests that the client determines the lifetime of tokens, and that there is no
+// refresh token without the refresh grant.
 func (c *clientTest) durations(t *testing.T) {
 	a := c.first.Form("/oauth/token", "grant_type", "password", "client_id", "brief", "username", "jane", "password", kit.Password)
 	body := c.introspected(t, a.AccessToken(t))
 	exp, _ := body["exp"].(float64)
 	iat, _ := body["iat"].(float64)
 	if exp-iat != 600 {
-		t.Errorf("the token lives for %v s, want 600", exp-iat)
+		t.Errorf("got a lifetime of %v s, want 600", exp-iat)
 	}
 	want := map[string]any{"token_type": "bearer", "expires_in": 600.0, "scope": "MeAdmin Shopper"}
 	isToken := cmpopts.IgnoreMapEntries(func(name string, _ any) bool { return name == "access_token" })
@@ -277,8 +276,8 @@ func (c *clientTest) durations(t *testing.T) {
 	}
 }
 
-// codesOnly: a client that allows one-time passwords only takes no permanent
-// password, and says no more than that it is wrong.
+// codesOnly tests that a client that allows only one-time passwords refuses a permanent
+// password as a wrong one.
 func (c *clientTest) codesOnly(t *testing.T) {
 	user := []string{"grant_type", "password", "client_id", "codes-only", "username", "john"}
 	c.first.Form("/oauth/token", kit.WithField(user, "password", kit.Password)...).MustRefuse(t, 400, kit.WrongCredentials)
@@ -291,8 +290,8 @@ func (c *clientTest) codesOnly(t *testing.T) {
 		"OneTimePasswordRequest.NotEnabled", "One-time passwords are not enabled for this API client.")
 }
 
-// floor is H8: a user who lacks a role that the client demands is refused, and
-// the code is not used up.
+// floor tests that a user who lacks a role that the client requires is refused, and that the
+// code is not used.
 func (c *clientTest) floor(t *testing.T) {
 	user := []string{"grant_type", "password", "client_id", "floor", "username", "jane"}
 	c.first.Form("/oauth/token", kit.WithField(user, "password", "wrong")...).MustRefuse(t, 400, kit.WrongCredentials)
@@ -308,7 +307,7 @@ func (c *clientTest) floor(t *testing.T) {
 	c.first.Form("/oauth/token", withCode...).MustRefuse(t, 400, kit.WrongCredentials)
 }
 
-// severalSecrets is H2.
+// severalSecrets tests that each of several secrets is accepted until it expires or is deleted.
 func (c *clientTest) severalSecrets(t *testing.T) {
 	k := c.CreateClient(t, "--name", "rotating", "--grant", "client_credentials", "--role", "Rotating")
 	add := func(args ...string) (s struct {
@@ -341,7 +340,7 @@ func (c *clientTest) severalSecrets(t *testing.T) {
 	}
 }
 
-// endOfRefresh: the life of a refresh token counts from the sign-in.
+// endOfRefresh tests that the lifetime of a refresh token starts at the sign-in.
 func (c *clientTest) endOfRefresh(t *testing.T) {
 	a := c.first.Form("/oauth/token", "grant_type", "password", "client_id", "ceiling", "username", "jane", "password", kit.Password)
 	token := a.AccessToken(t)
@@ -351,7 +350,7 @@ func (c *clientTest) endOfRefresh(t *testing.T) {
 		a.AccessToken(t)
 	}
 	if c.active(t, c.first, token) {
-		t.Error("the first access token is active after two hours")
+		t.Error("the first access token is active after two hours, want it inactive")
 	}
 	c.Clock.Advance(time.Minute)
 	c.first.Form("/oauth/token", "grant_type", "refresh_token", "client_id", "ceiling", "refresh_token", a.Field("refresh_token")).MustRefuse(t, 400, kit.InvalidRefreshToken)

@@ -12,8 +12,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestClientSecretGuesses tests that guesses at the secret of a client are limited (D13), and
-// do not keep out callers at other addresses.
+// TestClientSecretGuesses tests that guesses at the secret of a client are limited, and that
+// they do not exclude callers at other addresses.
 func TestClientSecretGuesses(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		settings := []string{kit.SharedIssuer, "LATCHKEY_TRUSTED_PROXIES=127.0.0.0/8", "LATCHKEY_CLIENT_SECRET_LIMIT=5/24h"}
@@ -28,7 +28,7 @@ func TestClientSecretGuesses(t *testing.T) {
 	})
 }
 
-// clientGuessTest is two replicas behind a proxy that says where requests come from.
+// clientGuessTest has two replicas behind a proxy that forwards the addresses of clients.
 type clientGuessTest struct {
 	*kit.Fixture
 	first, second *kit.Server
@@ -37,7 +37,7 @@ type clientGuessTest struct {
 
 var wireTooManyGuesses = kit.Refusal("temporarily_unavailable", "TooManyRequests", "Too many failed client authentications. Try again later.")
 
-// from sends a client's id and secret from an address, for a token.
+// from requests a token with a client's ID and secret from an address.
 func from(n *kit.Server, address, id, secret string) kit.Response {
 	return n.Do(http.MethodPost, "/oauth/token", kit.FormMedia,
 		kit.EncodeForm("grant_type", "client_credentials", "client_id", id, "client_secret", secret), "X-Forwarded-For", address)
@@ -50,11 +50,11 @@ func (g *clientGuessTest) mustLimit(t *testing.T, a kit.Response) {
 	}
 	seconds, err := strconv.Atoi(a.Header.Get("Retry-After"))
 	if err != nil || seconds < 1 || seconds > 24*3600 || a.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("429 with %v", a.Header)
+		t.Errorf("got 429 with %v", a.Header)
 	}
 }
 
-// oneAddress uses up the budget of one address, which another one does not feel.
+// oneAddress uses up the budget of one address. The budget of another address must not change.
 func (g *clientGuessTest) oneAddress(t *testing.T) {
 	const here, elsewhere = "192.0.2.1", "192.0.2.2"
 	for range 5 {
@@ -70,29 +70,29 @@ func (g *clientGuessTest) oneAddress(t *testing.T) {
 		t.Errorf("in the other dialect: got %d %s", got.Status, got.Body)
 	}
 
-	g.mustLimit(t, from(g.second, here, "guarded", "wrong")) // the budget is shared
+	g.mustLimit(t, from(g.second, here, "guarded", "wrong")) // the replicas share the budget
 	g.mustLimit(t, from(g.second, here, "guarded", g.client.Secret))
 
 	for _, n := range []*kit.Server{g.first, g.second} {
 		from(n, elsewhere, "guarded", g.client.Secret).AccessToken(t)
 	}
-	from(g.first, here, "shop", "wrong").MustRefuse(t, 400, kit.InvalidClient) // another client's budget is whole
+	from(g.first, here, "shop", "wrong").MustRefuse(t, 400, kit.InvalidClient) // another client has its own budget
 
-	g.Clock.Advance(5 * time.Hour) // one place is free again
+	g.Clock.Advance(5 * time.Hour) // one guess is allowed again
 	from(g.first, here, "guarded", g.client.Secret).AccessToken(t)
 }
 
-// alike: a name that nobody has is limited like any other.
+// alike tests that guesses at an unknown name are limited as others are.
 func (g *clientGuessTest) alike(t *testing.T) {
 	for i := range 8 {
 		known, unknown := from(g.first, "192.0.2.10", "guarded", "wrong"), from(g.first, "192.0.2.10", "nobody", "wrong")
 		if known.Status != unknown.Status || known.Body != unknown.Body {
-			t.Errorf("guess %d: %d %s for a client, %d %s for none", i, known.Status, known.Body, unknown.Status, unknown.Body)
+			t.Errorf("guess %d: got %d %s for a client, and %d %s for an unknown name; want the same", i, known.Status, known.Body, unknown.Status, unknown.Body)
 		}
 	}
 }
 
-// parallel: guesses sent at once, to two replicas, get no more answers.
+// parallel tests that parallel guesses at two replicas get no more answers.
 func (g *clientGuessTest) parallel(t *testing.T) {
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -111,8 +111,8 @@ func (g *clientGuessTest) parallel(t *testing.T) {
 	}
 }
 
-// public: nobody guesses at the secret of a client that has none, so those who
-// share its users' address cannot keep them out.
+// public tests that a client without a secret is not limited. So a caller at the address of its
+// users cannot exclude them.
 func (g *clientGuessTest) public(t *testing.T) {
 	const here = "192.0.2.20"
 	for range 5 {
@@ -126,7 +126,7 @@ func (g *clientGuessTest) public(t *testing.T) {
 	}
 }
 
-// assertions that are wrong count as well.
+// assertions tests that wrong assertions count as guesses.
 func (g *clientGuessTest) assertions(t *testing.T) {
 	const here = "192.0.2.30"
 	a := newAsserter(g.Fixture, t, "signing")
@@ -142,8 +142,8 @@ func (g *clientGuessTest) assertions(t *testing.T) {
 	send("192.0.2.31", a.assert(nil)).AccessToken(t)
 }
 
-// everywhere: while many addresses guess at once, one that fails is kept out at
-// once, and one that does not is not.
+// everywhere tests that while many addresses guess, an address that fails is refused at once,
+// and one that does not fail is not.
 func (g *clientGuessTest) everywhere(t *testing.T) {
 	const share, burst = 50, 5
 	var group sync.WaitGroup

@@ -1,4 +1,4 @@
-// Package tokens tells what the token endpoint, introspection, revocation and
-// registration answer: client authentication, refresh tokens, bound tokens (DPoP),
-// resources, claims, and forged tokens.
+// Package tokens tests the answers of the token endpoint, introspection, revocation and
+// registration: client authentication, refresh tokens, bound tokens (DPoP), resources, claims,
+// and forged tokens.
 package tokens

@@ -25,7 +25,7 @@ func refreshSPA(token string) []string {
 	return []string{"grant_type", "refresh_token", "client_id", "spa", "refresh_token", token}
 }
 
-// mustFail demands a refusal of the token endpoint with that error.
+// mustFail expects a refusal by the token endpoint with that error.
 func mustFail(t testing.TB, what string, a kit.Response, code string) {
 	t.Helper()
 	if a.Status != http.StatusBadRequest || a.Field("error") != code {
@@ -33,11 +33,11 @@ func mustFail(t testing.TB, what string, a kit.Response, code string) {
 	}
 }
 
-// mustBeOf demands a token of that type and returns it.
+// mustBeOf expects a token of that type and returns it.
 func mustBeOf(t testing.TB, what string, a kit.Response, tokenType string) string {
 	t.Helper()
 	if kit.MustIssue(t, what, a); a.Field("token_type") != tokenType {
-		t.Errorf("%s: a token of type %s, want %s", what, a.Field("token_type"), tokenType)
+		t.Errorf("%s: got a token of type %s, want %s", what, a.Field("token_type"), tokenType)
 	}
 	return a.Field("access_token")
 }

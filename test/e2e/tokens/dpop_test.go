@@ -13,7 +13,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestDPoP tests that bound tokens need a proof of their key (J1, J2), at two replicas.
+// TestDPoP tests at two replicas that bound tokens need a proof of their key.
 func TestDPoP(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(kit.DPoPDocument)
@@ -25,7 +25,7 @@ func TestDPoP(t *testing.T) {
 		} {
 			t.Run(name, test)
 		}
-		t.Run("later", p.later) // moves the clock
+		t.Run("later", p.later) // advances the clock
 	})
 }
 
@@ -39,8 +39,8 @@ func (p *dpopTest) byMachine() []string {
 	return []string{"grant_type", "client_credentials", "client_id", p.machine.ID, "client_secret", p.machine.Secret}
 }
 
-// token: what the answer, the token and introspection say, and which proofs are
-// refused.
+// token tests the answer, the token and the introspection of a bound token, and which proofs
+// are refused.
 func (p *dpopTest) token(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	proof := h.TokenHeader()
@@ -51,7 +51,7 @@ func (p *dpopTest) token(t *testing.T) {
 	}
 	seen := p.second.Form("/oauth/introspect", "client_id", p.machine.ID, "client_secret", p.machine.Secret, "token", token).JSON(t)
 	if cmp.Diff(cnf, seen["cnf"]) != "" || seen["token_type"] != "DPoP" || seen["active"] != true {
-		t.Errorf("introspection: %v", seen)
+		t.Errorf("introspection: got %v", seen)
 	}
 	now := p.Clock.Now()
 	for what, header := range map[string][]string{
@@ -71,7 +71,7 @@ func (p *dpopTest) token(t *testing.T) {
 	mustBeOf(t, "no proof", p.first.Token(nil, p.byMachine()...), "bearer")
 }
 
-// inParallel counts the statuses of requests that both replicas get at once.
+// inParallel counts the statuses of requests that both replicas get at the same time.
 func (p *dpopTest) inParallel(requests int, send func(n *kit.Server) kit.Response) map[int]int {
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -94,7 +94,7 @@ func (p *dpopTest) inParallel(requests int, send func(n *kit.Server) kit.Respons
 	return statuses
 }
 
-// race tests that of 50 uses of one proof one succeeds.
+// race tests that one of 50 uses of a proof succeeds.
 func (p *dpopTest) race(t *testing.T) {
 	proof := p.NewDPoPKey(t).TokenHeader()
 	got := p.inParallel(50, func(n *kit.Server) kit.Response { return n.Token(proof, p.byMachine()...) })
@@ -103,7 +103,7 @@ func (p *dpopTest) race(t *testing.T) {
 	}
 }
 
-// resourceRace: the same at a resource.
+// resourceRace is race at a resource.
 func (p *dpopTest) resourceRace(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	token := mustBeOf(t, "sign-in", p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("jane", kit.Password)...), "DPoP")
@@ -114,7 +114,7 @@ func (p *dpopTest) resourceRace(t *testing.T) {
 	}
 }
 
-// resource is J2 at both dialects: a bound token is worth nothing without its key.
+// resource tests in both dialects that a bound token is refused without a proof of its key.
 func (p *dpopTest) resource(t *testing.T) {
 	h, thief := p.NewDPoPKey(t), p.NewDPoPKey(t)
 	me := mustBeOf(t, "sign-in", p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("jane", kit.Password)...), "DPoP")
@@ -145,16 +145,16 @@ func (p *dpopTest) resource(t *testing.T) {
 			a := get(p.second, path+query, c.header...)
 			got := a.Header.Get("WWW-Authenticate")
 			if c.challenge == "" && a.Status != 200 || c.challenge != "" && (a.Status != 401 || !strings.HasPrefix(got, c.challenge)) {
-				t.Errorf("%s, %s: %d, %s", path, what, a.Status, got)
+				t.Errorf("%s, %s: got %d, %s", path, what, a.Status, got)
 			}
 			if nonce := a.Header.Get("DPoP-Nonce"); (nonce != "") != (what == "a strange nonce") {
-				t.Errorf("%s, %s: nonce %q", path, what, nonce)
+				t.Errorf("%s, %s: got the nonce %q", path, what, nonce)
 			}
 		}
 	}
 }
 
-// code: a replayed proof burns no one-time password.
+// code tests that a replayed proof does not use a one-time password.
 func (p *dpopTest) code(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	spent := h.TokenHeader()
@@ -168,8 +168,8 @@ func (p *dpopTest) code(t *testing.T) {
 	mustFail(t, "the code again", through(h.TokenHeader()), "invalid_grant")
 }
 
-// refresh is J2 for the refresh tokens of public clients, and what confidential
-// ones may do.
+// refresh tests that refresh tokens of public clients are bound to the key, and those of
+// confidential clients are not.
 func (p *dpopTest) refresh(t *testing.T) {
 	h, thief := p.NewDPoPKey(t), p.NewDPoPKey(t)
 	first := p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("john", kit.Password)...)
@@ -187,7 +187,8 @@ func (p *dpopTest) refresh(t *testing.T) {
 	mustBeOf(t, "confidential, another key", p.second.Token(thief.TokenHeader(), append(desk, "grant_type", "refresh_token", "refresh_token", theirs.Field("refresh_token"))...), "DPoP")
 }
 
-// exchange: what is made of a bound token needs its key, and is bound to it.
+// exchange tests that an exchange of a bound token needs its key, and that the new token is
+// bound to it.
 func (p *dpopTest) exchange(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	token := mustBeOf(t, "sign-in", p.first.Token(h.TokenHeader(), kit.PublicClientSignIn("jane", kit.Password)...), "DPoP")
@@ -203,7 +204,7 @@ func (p *dpopTest) exchange(t *testing.T) {
 	}
 }
 
-// nonce: one replica demands what the other gave.
+// nonce tests that one replica accepts the nonce of the other.
 func (p *dpopTest) nonce(t *testing.T) {
 	h, strict := p.NewDPoPKey(t), p.Serve(kit.SharedIssuer, "LATCHKEY_DPOP_NONCE=true")
 	told := strict.Token(h.TokenHeader(), p.byMachine()...)
@@ -212,7 +213,7 @@ func (p *dpopTest) nonce(t *testing.T) {
 	got := strict.Token(h.TokenHeader("nonce", nonce), p.byMachine()...)
 	token := mustBeOf(t, "its nonce", got, "DPoP")
 	if got.Header.Get("DPoP-Nonce") == "" {
-		t.Error("no nonce for the next request")
+		t.Error("got no nonce for the next request, want one")
 	}
 	mustBeOf(t, "its nonce at another replica", p.first.Token(h.TokenHeader("nonce", nonce), p.byMachine()...), "DPoP")
 	mustFail(t, "a nonce of nobody", p.first.Token(h.TokenHeader("nonce", nonce+"x"), p.byMachine()...), "use_dpop_nonce")
@@ -227,7 +228,8 @@ func (p *dpopTest) nonce(t *testing.T) {
 	mustBeOf(t, "no proof", strict.Token(nil, p.byMachine()...), "bearer")
 }
 
-// boundClient: RFC 9449 §5.2. What its settings are is told at /v1.
+// boundClient tests a client whose tokens must be bound (RFC 9449 §5.2), and that /v1 shows
+// this setting.
 func (p *dpopTest) boundClient(t *testing.T) {
 	h := p.NewDPoPKey(t)
 	form := []string{"grant_type", "password", "client_id", "bound", "username", "jane", "password", kit.Password}
@@ -240,8 +242,8 @@ func (p *dpopTest) boundClient(t *testing.T) {
 	}
 }
 
-// later: a proof that is forgotten is too old as well, and the reuse of an old
-// refresh token ends the session only in the hands of who has the key.
+// later tests that a proof that the server no longer remembers is too old, and that the reuse
+// of an old refresh token ends the session only with a proof of the key.
 func (p *dpopTest) later(t *testing.T) {
 	h, thief := p.NewDPoPKey(t), p.NewDPoPKey(t)
 	proof := h.TokenHeader()

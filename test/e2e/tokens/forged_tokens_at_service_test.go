@@ -16,7 +16,7 @@ import (
 )
 
 // TestForgedTokensAtAService tests that the middleware of a service, with the keys of a real
-// server, refuses all forged tokens that the server refuses (F5, F12).
+// server, refuses all forged tokens that the server refuses.
 func TestForgedTokensAtAService(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		c := &tokenTest{w, w.Serve(kit.SharedIssuer)}
@@ -38,7 +38,7 @@ func (c *tokenTest) atAService(t *testing.T, ring *keys.Ring, v *resource.Verifi
 	_, f.Claims = verifyEverywhere(c.node, t, f.Real, jose.ES256)
 	f.ES256KeyID, f.RS256KeyID = f.Key("ES256").KID, f.Key("RS256").KID
 	genuine, claims := genuine(f), otherClaims(f)
-	delete(genuine, "of a clock ahead") // further than the leeway allows
+	delete(genuine, "of a clock ahead") // this clock differs by more than the leeway
 	for what, token := range genuine {
 		if _, err := v.Verify(t.Context(), token); err != nil {
 			t.Errorf("%s: got %v for a genuine token, want no error", what, err)
@@ -46,7 +46,8 @@ func (c *tokenTest) atAService(t *testing.T, ring *keys.Ring, v *resource.Verifi
 	}
 	for _, forgeries := range []map[string]string{claims, otherHeaders(f, trap.URL), otherKeys(f), otherText(f)} {
 		for what, token := range forgeries {
-			// What only the server knows, whoever has its key could say.
+			// These tokens are validly signed, and only the server can know that they are
+			// wrong.
 			if slices.Contains([]string{"another client", "client gone", "user gone", "login gone", "user with NUL", "token id with NUL"}, what) {
 				continue
 			}

@@ -21,8 +21,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// forged is F5 and F12: introspection answers {"active":false} and nothing
-// else, revocation 200 and does nothing.
+// forged tests that introspection answers only {"active":false} for a forged token, and that
+// its revocation answers 200 and has no effect.
 func (c *tokenTest) forged(t *testing.T) {
 	c.WithRing(t, func(ring *keys.Ring) {
 		f := &kit.TokenForger{T: t, Ring: ring, Real: c.node.SignIn("jane", kit.Password).AccessToken(t)}
@@ -65,7 +65,7 @@ func (c *tokenTest) mustBeInactive(t *testing.T, token string) {
 	}
 }
 
-// genuine are made as the forgeries are, with nothing wrong.
+// genuine returns valid tokens that are made as the forgeries are.
 func genuine(f *kit.TokenForger) map[string]string {
 	return map[string]string{
 		"as issued":         f.Real,
@@ -76,7 +76,7 @@ func genuine(f *kit.TokenForger) map[string]string {
 	}
 }
 
-// otherHeaders have a header that a token of ours never has.
+// otherHeaders returns tokens with a header that tokens of the server never have.
 func otherHeaders(f *kit.TokenForger, trap string) map[string]string {
 	public := jose.JSONWebKey{Key: f.Key("ES256").Public, KeyID: f.ES256KeyID, Algorithm: "ES256", Use: "sig"}
 	forgeries := map[string]string{
@@ -112,7 +112,8 @@ func otherHeaders(f *kit.TokenForger, trap string) map[string]string {
 	return forgeries
 }
 
-// otherKeys are signed by a key that is not ours, or not for that.
+// otherKeys returns tokens that are signed by another key, or by a key of the server for
+// another purpose.
 func otherKeys(f *kit.TokenForger) map[string]string {
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -145,8 +146,8 @@ func otherKeys(f *kit.TokenForger) map[string]string {
 	return forgeries
 }
 
-// otherClaims are signed by our key and say what no token of ours says, or not
-// now.
+// otherClaims returns tokens that are signed by the server's key and have wrong or expired
+// claims.
 func otherClaims(f *kit.TokenForger) map[string]string {
 	now := f.Claims["iat"].(float64)
 	return map[string]string{
@@ -175,7 +176,7 @@ func otherClaims(f *kit.TokenForger) map[string]string {
 	}
 }
 
-// otherText is what is no JWS of ours to begin with.
+// otherText returns texts that are not a JWS of the server.
 func otherText(f *kit.TokenForger) map[string]string {
 	parts := strings.Split(f.Real, ".")
 	flip := func(s string, i int) string {
@@ -199,7 +200,7 @@ func otherText(f *kit.TokenForger) map[string]string {
 		"claims exchanged":   parts[0] + "." + base64.RawURLEncoding.EncodeToString(tampered) + "." + parts[2],
 		"signature changed":  parts[0] + "." + parts[1] + "." + flip(parts[2], 10),
 		"header changed":     flip(parts[0], 5) + "." + parts[1] + "." + parts[2],
-		"spelled otherwise":  f.Real[:len(f.Real)-1] + string(f.Real[len(f.Real)-1]+1), // the last bits mean nothing
+		"spelled otherwise":  f.Real[:len(f.Real)-1] + string(f.Real[len(f.Real)-1]+1), // the last bits are unused
 		"signature missing":  parts[0] + "." + parts[1] + ".",
 		"signature of zeros": parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)),
 		"two parts":          parts[0] + "." + parts[1],

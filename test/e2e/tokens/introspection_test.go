@@ -14,7 +14,7 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestMetadata tests that the metadata documents describe the server (G1).
+// TestMetadata tests that the metadata documents describe the server.
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	w := kit.NewFixture(t, "sqlite:"+filepath.Join(t.TempDir(), "latchkey.db"))
@@ -78,13 +78,13 @@ func TestMetadata(t *testing.T) {
 				}
 			}
 			mustServe(t, n, issuer, want)
-			n.Stop() // servers of one database have one issuer
+			n.Stop() // servers that share a database must have the same issuer
 		})
 	}
 }
 
-// mustServe walks the addresses of the metadata, as they reach a server whose
-// proxy leaves paths alone.
+// mustServe requests the URLs of the metadata from a server behind a proxy that does not change
+// paths.
 func mustServe(t *testing.T, n *kit.Server, issuer string, metadata map[string]any) {
 	t.Helper()
 	path := func(member string) string {
@@ -126,7 +126,7 @@ func TestIntrospectionAndRevocation(t *testing.T) {
 	})
 }
 
-// callers is the first half of G2: who may ask at all.
+// callers tests who may introspect.
 func (c *clientTest) callers(t *testing.T) {
 	token := c.first.SignIn("jane", kit.Password).AccessToken(t)
 	body := kit.EncodeForm("token", token)
@@ -150,8 +150,8 @@ func (c *clientTest) callers(t *testing.T) {
 	c.first.Do(http.MethodPost, "/oauth/introspect", "application/json", `{"token":"x"}`, kit.BasicAuth("shop", kit.ClientSecret)...).MustRefuse(t, 415, kit.WrongMediaType)
 }
 
-// answers is the other half of G2: the members of RFC 7662 §2.2, and nothing
-// at all about what is not active.
+// answers tests the members of RFC 7662 §2.2, and that an inactive token has no members except
+// active.
 func (c *clientTest) answers(t *testing.T) {
 	a := c.first.SignIn("jane", kit.Password, "scope", "Shopper")
 	access := c.second.Introspect(a.AccessToken(t))
@@ -159,7 +159,7 @@ func (c *clientTest) answers(t *testing.T) {
 	issued := wireTake[float64](t, body, "iat")
 	for name, ahead := range map[string]float64{"exp": 3600, "nbf": -10} {
 		if got := wireTake[float64](t, body, name) - issued; got != ahead {
-			t.Errorf("%s is iat + %v, want + %v", name, got, ahead)
+			t.Errorf("%s: got iat + %v, want iat + %v", name, got, ahead)
 		}
 	}
 	sub, authenticated := wireTake[string](t, body, "sub"), wireTake[float64](t, body, "auth_time")
@@ -179,7 +179,7 @@ func (c *clientTest) answers(t *testing.T) {
 
 	body = c.second.Introspect(a.Field("refresh_token")).JSON(t)
 	if got := wireTake[float64](t, body, "exp") - wireTake[float64](t, body, "iat"); got != 86_400 {
-		t.Errorf("the refresh token lives for %v s, want 86400", got)
+		t.Errorf("got a lifetime of the refresh token of %v s, want 86400", got)
 	}
 	delete(body, "auth_time")
 	want = map[string]any{
@@ -196,7 +196,7 @@ func (c *clientTest) answers(t *testing.T) {
 	}
 }
 
-// foreign is G4 and the client's part of G6.
+// foreign tests introspection and revocation by other clients.
 func (c *clientTest) foreign(t *testing.T) {
 	a := c.first.SignIn("jane", kit.Password)
 	other := []string{"client_id", "other", "client_secret", kit.ClientSecret}
@@ -211,16 +211,16 @@ func (c *clientTest) foreign(t *testing.T) {
 		}
 	}
 	if !c.active(t, c.second, a.Field("access_token")) {
-		t.Error("a client with the role TokenIntrospection does not see the token")
+		t.Error("a client with the role TokenIntrospection: got an inactive token, want an active one")
 	}
 	if c.active(t, c.second, a.Field("refresh_token")) {
-		t.Error("a client sees the refresh token of another")
+		t.Error("the refresh token of another client: got an active token, want an inactive one")
 	}
 	c.first.Form("/oauth/token", append(other, "grant_type", "refresh_token", "refresh_token", a.Field("refresh_token"))...).MustRefuse(t, 400, kit.InvalidRefreshToken)
 	c.first.Refresh(a.Field("refresh_token")).AccessToken(t)
 }
 
-// revocationRequests is the rest of G6.
+// revocationRequests tests revocation with unknown tokens, hints and malformed requests.
 func (c *clientTest) revocationRequests(t *testing.T) {
 	me := []string{"client_id", "shop", "client_secret", kit.ClientSecret}
 	c.first.Form("/oauth/revoke", me...).MustRefuse(t, 400, kit.TokenMissing)
@@ -234,11 +234,11 @@ func (c *clientTest) revocationRequests(t *testing.T) {
 			t.Errorf("token %.20q: got %d %s %v", token, a.Status, a.Body, a.Header)
 		}
 	}
-	// A wrong or unknown hint does no harm (RFC 7009 §2.1).
+	// A wrong or unknown hint has no effect (RFC 7009 §2.1).
 	for _, hint := range []string{"refresh_token", "access_token", "nonsense", "\x00"} {
 		a := c.first.SignIn("jane", kit.Password)
 		for _, token := range []string{a.AccessToken(t), a.Field("refresh_token")} {
-			for range 2 { // the second time it is no longer there, which is as good
+			for range 2 { // the second revocation has the same answer
 				if a := c.first.Form("/oauth/revoke", append(me, "token", token, "token_type_hint", hint)...); a.Status != http.StatusOK || a.Body != "" {
 					t.Errorf("hint %q: got %d %s, want 200", hint, a.Status, a.Body)
 				}
@@ -250,8 +250,8 @@ func (c *clientTest) revocationRequests(t *testing.T) {
 	}
 }
 
-// revokedRefresh is G8, and G5 across replicas: the next question finds
-// everything of the session ended.
+// revokedRefresh tests that the revocation of a refresh token ends all tokens of its session at
+// once on every replica.
 func (c *clientTest) revokedRefresh(t *testing.T) {
 	first := c.first.SignIn("jane", kit.Password)
 	other := c.first.SignIn("jane", kit.Password)
@@ -276,7 +276,7 @@ func (c *clientTest) revokedRefresh(t *testing.T) {
 	}
 }
 
-// revokedAccess: an access token that is revoked takes nothing else along.
+// revokedAccess tests that the revocation of an access token ends no other token.
 func (c *clientTest) revokedAccess(t *testing.T) {
 	a := c.first.SignIn("jane", kit.Password)
 	token := a.AccessToken(t)
@@ -292,7 +292,7 @@ func (c *clientTest) revokedAccess(t *testing.T) {
 	}
 }
 
-// session signs a user in and returns its tokens.
+// session signs a user in and returns the tokens.
 func (c *clientTest) session(t *testing.T, username string) (tokens []string) {
 	t.Helper()
 	a := c.first.SignIn(username, kit.Password)
@@ -305,7 +305,7 @@ func (c *clientTest) session(t *testing.T, username string) (tokens []string) {
 	return tokens
 }
 
-// mustHaveEnded holds tokens to be inactive on every replica, now.
+// mustHaveEnded checks that tokens are inactive on every replica.
 func (c *clientTest) mustHaveEnded(t *testing.T, tokens []string) {
 	t.Helper()
 	for name, n := range c.replicas() {
@@ -318,7 +318,8 @@ func (c *clientTest) mustHaveEnded(t *testing.T, tokens []string) {
 	}
 }
 
-// locked, userDisabled, buyerDisabled and expired are the rest of G5.
+// locked tests that a lock ends the tokens of its login, and that an unlock restores them.
+// userDisabled, buyerDisabled and expired test other events that end tokens.
 func (c *clientTest) locked(t *testing.T) {
 	tokens := c.session(t, "john")
 	for range 10 {

@@ -20,16 +20,15 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// assertionTest is two replicas of a server and a client of theirs that signs
-// assertions.
+// assertionTest has two replicas of a server and a client that signs assertions.
 type assertionTest struct {
 	*kit.Fixture
 	*asserter
 	nodes [2]*kit.Server
 }
 
-// TestPrivateKeyJWT tests that clients authenticate by private_key_jwt (H4), and invalid
-// assertions are refused (F5, F12, G3).
+// TestPrivateKeyJWT tests that clients authenticate by private_key_jwt, and that invalid
+// assertions are refused.
 func TestPrivateKeyJWT(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		a := &assertionTest{Fixture: w, nodes: [2]*kit.Server{w.Serve(kit.SharedIssuer), w.Serve(kit.SharedIssuer)}}
@@ -43,7 +42,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 	})
 }
 
-// endpoints: every algorithm, at every endpoint that advertises it.
+// endpoints tests every algorithm at every endpoint that advertises it.
 func (a *assertionTest) endpoints(t *testing.T) {
 	n := a.nodes[0]
 	for _, k := range []struct {
@@ -78,8 +77,7 @@ func (a *assertionTest) endpoints(t *testing.T) {
 	}
 }
 
-// refused: whatever is wrong with an assertion, the answer is that to a wrong
-// secret.
+// refused tests that any wrong assertion gets the answer to a wrong secret.
 func (a *assertionTest) refused(t *testing.T) {
 	at := func(d time.Duration) int64 { return a.now().Add(d).Unix() }
 	for what, changes := range map[string]map[string]any{
@@ -118,7 +116,7 @@ func (a *assertionTest) refused(t *testing.T) {
 	}
 }
 
-// mustRefuse wants the answer to a wrong secret, at each endpoint.
+// mustRefuse expects the answer to a wrong secret at each endpoint.
 func (a *assertionTest) mustRefuse(t *testing.T, what, assertion string, more ...string) {
 	t.Helper()
 	for _, path := range []string{"/oauth/token", "/oauth/introspect", "/oauth/revoke"} {
@@ -131,8 +129,8 @@ func (a *assertionTest) mustRefuse(t *testing.T, what, assertion string, more ..
 	}
 }
 
-// forgeries is F5: signed by nobody, by somebody else, or by a key that the
-// assertion brings along.
+// forgeries tests assertions that are not signed, signed by another key, or signed by a key
+// that the assertion contains.
 func (a *assertionTest) forgeries(t *testing.T) {
 	var fetched atomic.Int64
 	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { fetched.Add(1) }))
@@ -193,8 +191,7 @@ func (a *assertionTest) publicJSON(t *testing.T, kid string) []byte {
 	return encoded
 }
 
-// once: of all who present one assertion, at whichever replica and endpoint, one
-// is let in.
+// once tests that one assertion is accepted once, over all replicas and endpoints.
 func (a *assertionTest) once(t *testing.T) {
 	twice := a.assert(nil)
 	asserted(a.nodes[0], "/oauth/token", twice).AccessToken(t)
@@ -220,12 +217,12 @@ func (a *assertionTest) once(t *testing.T) {
 		}
 		group.Wait()
 		if let.Load() != 1 || other.Load() != 0 {
-			t.Errorf("round %d: %d of 50 let in, %d answered otherwise", round, let.Load(), other.Load())
+			t.Errorf("round %d: got %d of 50 accepted, %d with another answer; want 1 and 0", round, let.Load(), other.Load())
 		}
 	}
 }
 
-// methods: a client has one way to authenticate itself, and a request shows one.
+// methods tests that a client has one authentication method, and that a request uses one.
 func (a *assertionTest) methods(t *testing.T) {
 	n := a.nodes[0]
 	n.ClientCredentials("machine", "").MustRefuse(t, 400, kit.InvalidClient)
@@ -259,7 +256,7 @@ func (a *assertionTest) methods(t *testing.T) {
 	kit.Eventually(t, "the client is enabled", func() bool { return asserted(n, "/oauth/token", a.assert(nil)).Status == http.StatusOK })
 }
 
-// adminSecret gives the client a secret, which is of no use to it.
+// adminSecret adds a secret to the client, which the client cannot use.
 func (a *assertionTest) adminSecret(t *testing.T) string {
 	t.Helper()
 	var issued kit.Client
@@ -269,7 +266,7 @@ func (a *assertionTest) adminSecret(t *testing.T) string {
 	return issued.Secret
 }
 
-// otherKinds is F12: an assertion is good for nothing else.
+// otherKinds tests that an assertion cannot be used as another token.
 func (a *assertionTest) otherKinds(t *testing.T) {
 	n := a.nodes[0]
 	exchanger := a.CreateClient(t, "--name", "exchanger", "--grant", "urn:ietf:params:oauth:grant-type:token-exchange")

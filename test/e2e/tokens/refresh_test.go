@@ -12,8 +12,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestRefresh tests that refresh tokens rotate, have a grace and end, on the clock of the
-// test.
+// TestRefresh tests that refresh tokens rotate, have a grace period and end. The test sets the
+// clock.
 func TestRefresh(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		kit.NewOneServer(w).Each(t, []kit.OneServerTest{
@@ -43,7 +43,7 @@ func rotation(t *testing.T, a *kit.OneServer) {
 	for p := first; len(seen) < 5; {
 		p = kit.TokenPairOf(t, "refresh", a.Server.Refresh(p.Refresh))
 		if slices.Contains(seen, p.Refresh) {
-			t.Fatal("a refresh token came back")
+			t.Fatal("got the same refresh token twice")
 		}
 		seen = append(seen, p.Refresh)
 		kit.MustBeActive(t, "new refresh token", a.Server.Introspect(p.Refresh))
@@ -53,8 +53,8 @@ func rotation(t *testing.T, a *kit.OneServer) {
 	}
 }
 
-// graceRepeat: whoever lost the answer asks again and gets the same one, on any
-// replica; after the grace reuse is detected all the same.
+// graceRepeat tests that a client that lost the answer and asks again gets the same answer, on
+// any replica. After the grace period, reuse is detected.
 func graceRepeat(t *testing.T, a *kit.OneServer) {
 	m := a.StartServer("LATCHKEY_REFRESH_GRACE=60s")
 	n := a.StartServer("LATCHKEY_REFRESH_GRACE=60s")
@@ -63,13 +63,13 @@ func graceRepeat(t *testing.T, a *kit.OneServer) {
 	for i := range 6 {
 		again := kit.TokenPairOf(t, "repeat", []*kit.Server{m, n}[i%2].Refresh(first.Refresh))
 		if again.Refresh != second.Refresh {
-			t.Fatalf("repeat %d got another refresh token", i)
+			t.Fatalf("repeat %d: got another refresh token, want the same", i)
 		}
 		kit.MustBeActive(t, "access token of the repeat", n.Introspect(again.Access))
 	}
 	third := kit.TokenPairOf(t, "the successor works", n.Refresh(second.Refresh))
 	if again := kit.TokenPairOf(t, "its repeat", m.Refresh(second.Refresh)); again.Refresh != third.Refresh {
-		t.Error("the repeat of the successor got another refresh token")
+		t.Error("repeat of the successor: got another refresh token, want the same")
 	}
 	a.Clock.Advance(61 * time.Second)
 	kit.MustRefuse(t, "reuse after the grace", m.Refresh(second.Refresh), kit.InvalidRefreshTokenBody)
@@ -94,8 +94,8 @@ func reuseKills(t *testing.T, a *kit.OneServer) {
 	kit.TokenPairOf(t, "another session", m.Refresh(beside.Refresh))
 }
 
-// oldReuseKills: each token has a grace of its own, which ends although the family
-// was refreshed since.
+// oldReuseKills tests that each token has its own grace period, which ends even if the family
+// was refreshed in between.
 func oldReuseKills(t *testing.T, a *kit.OneServer) {
 	first := a.SignIn("shop", "e2b")
 	second := kit.TokenPairOf(t, "refresh", a.Server.Refresh(first.Refresh))
@@ -103,15 +103,15 @@ func oldReuseKills(t *testing.T, a *kit.OneServer) {
 	third := kit.TokenPairOf(t, "refresh", a.Server.Refresh(second.Refresh))
 	a.Clock.Advance(kit.AfterRefreshGrace / 2)
 	if again := kit.TokenPairOf(t, "the previous token", a.Server.Refresh(second.Refresh)); again.Refresh != third.Refresh {
-		t.Error("the previous token got another successor")
+		t.Error("the previous token: got another successor, want the same")
 	}
 	kit.MustRefuse(t, "the token before the previous one", a.Server.Refresh(first.Refresh), kit.InvalidRefreshTokenBody)
 	kit.MustRefuse(t, "the newest", a.Server.Refresh(third.Refresh), kit.InvalidRefreshTokenBody)
 	kit.MustBeInactive(t, "access token", a.Server.Introspect(third.Access))
 }
 
-// delayedRefresh: a request that a proxy holds, its retry, and refreshes elsewhere
-// meanwhile all get the current token, however many refreshes there were.
+// delayedRefresh tests that a request that a proxy delayed, its retry, and refreshes elsewhere
+// in that time all get the current token, however many refreshes there were.
 func delayedRefresh(t *testing.T, a *kit.OneServer) {
 	m := a.StartServer()
 	held := a.SignIn("shop", "e2c")
@@ -121,7 +121,7 @@ func delayedRefresh(t *testing.T, a *kit.OneServer) {
 		a.Clock.Advance(time.Second)
 	}
 	if late := kit.TokenPairOf(t, "the held request", m.Refresh(held.Refresh)); late.Refresh != newest.Refresh {
-		t.Error("the held request got another token than the current one")
+		t.Error("the delayed request: got another token, want the current one")
 	}
 	kit.TokenPairOf(t, "the newest", a.Server.Refresh(newest.Refresh))
 	a.Clock.Advance(kit.AfterRefreshGrace)
@@ -138,23 +138,23 @@ func refreshScope(t *testing.T, a *kit.OneServer) {
 	}
 	narrow := kit.MustIssue(t, "narrower", a.Server.Refresh(token, "scope", "Shopper"))
 	if got := kit.ClaimsOf(t, narrow.Field("access_token")).Scope; got != "Shopper" {
-		t.Errorf("got narrower token has scope %q, want \"Shopper\"", got)
+		t.Errorf("narrower token: got the scope %q, want \"Shopper\"", got)
 	}
 	next := kit.MustIssue(t, "the next", a.Server.Refresh(narrow.Field("refresh_token")))
 	if got := kit.ClaimsOf(t, next.Field("access_token")).Scope; got != "MeAdmin Shopper" {
-		t.Errorf("got the next token has scope %q, want all", got)
+		t.Errorf("the next token: got the scope %q, want all", got)
 	}
-	// What the sign-in did not ask for is not there to be had.
+	// A refresh cannot add what the sign-in did not request.
 	part := kit.MustIssue(t, "part", a.Server.SignIn("e5", kit.Password, "scope", "Shopper"))
 	kit.MustRefuse(t, "more than signed in for", a.Server.Refresh(part.Field("refresh_token"), "scope", "MeAdmin"), kit.InvalidScopeBody)
 	same := kit.MustIssue(t, "all of that part", a.Server.Refresh(part.Field("refresh_token")))
 	if got := kit.ClaimsOf(t, same.Field("access_token")).Scope; got != "Shopper" {
-		t.Errorf("got refreshed part has scope %q, want \"Shopper\"", got)
+		t.Errorf("refreshed part: got the scope %q, want \"Shopper\"", got)
 	}
 }
 
-// minimumKept: the client's minimum is about the user's roles, not about what
-// the sign-in asked for.
+// minimumKept tests that the client's minimum applies to the roles of the user, not to the
+// scope of the request.
 func minimumKept(t *testing.T, a *kit.OneServer) {
 	a.AddUsers("e5b")
 	part := kit.TokenPairOf(t, "part", a.Server.SignInThrough("strict", "e5b", kit.Password, "scope", "Shopper"))
@@ -164,7 +164,7 @@ func minimumKept(t *testing.T, a *kit.OneServer) {
 	}
 }
 
-// absoluteLimit: refreshing does not move the end, which is 24 hours after the
+// absoluteLimit tests that refreshing does not change the end, which is 24 hours after the
 // sign-in.
 func absoluteLimit(t *testing.T, a *kit.OneServer) {
 	begun := a.Clock.Now()
@@ -181,7 +181,7 @@ func absoluteLimit(t *testing.T, a *kit.OneServer) {
 }
 
 func idleLimit(t *testing.T, a *kit.OneServer) {
-	p := a.SignIn("lazy", "e6b") // idle for 60 minutes, 3 hours at most
+	p := a.SignIn("lazy", "e6b") // at most 60 minutes idle, and at most 3 hours in total
 	for range 3 {
 		a.Clock.Advance(55 * time.Minute)
 		p = kit.TokenPairOf(t, "used in time", a.Server.RefreshThrough("lazy", p.Refresh))
@@ -195,8 +195,8 @@ func idleLimit(t *testing.T, a *kit.OneServer) {
 	kit.MustRefuse(t, "for good", a.Server.RefreshThrough("lazy", p.Refresh), kit.InvalidRefreshTokenBody)
 }
 
-// foreignRefresh: somebody else's token is refused, used or stale, and its
-// family does not suffer.
+// foreignRefresh tests that another client's token is refused, whether it is used or stale, and
+// that its family stays valid.
 func foreignRefresh(t *testing.T, a *kit.OneServer) {
 	first := a.SignIn("shop", "e4")
 	second := kit.TokenPairOf(t, "refresh", a.Server.Refresh(first.Refresh))
@@ -215,10 +215,10 @@ func forgedRefresh(t *testing.T, a *kit.OneServer) {
 	first := a.SignIn("shop", "e8")
 	second := kit.TokenPairOf(t, "refresh", a.Server.Refresh(first.Refresh))
 	a.Clock.Advance(kit.AfterRefreshGrace)
-	// prefix_FAMILY.GENERATION.PEPPER.SEED.MAC
+	// A refresh token has the form prefix_FAMILY.GENERATION.PEPPER.SEED.MAC.
 	old, live := strings.Split(first.Refresh, "."), strings.Split(second.Refresh, ".")
 	if len(live) != 5 || live[1] != "2" {
-		t.Fatalf("refresh token %q", second.Refresh)
+		t.Fatalf("got the refresh token %q", second.Refresh)
 	}
 	stranger := strings.Split(a.SignIn("shop", "e8-stranger").Refresh, ".")
 	with := func(base []string, part int, value string) string {
@@ -257,22 +257,22 @@ func forgedRefresh(t *testing.T, a *kit.OneServer) {
 	kit.TokenPairOf(t, "the real one", a.Server.Refresh(second.Refresh))
 }
 
-// flipLast changes the lowest bit of the last base64 character, which 32 bytes
-// leave unused: a lax decoder would not see it.
+// flipLast changes the lowest bit of the last base64 character. 32 bytes do not use this bit,
+// so a tolerant decoder would ignore the change.
 func flipLast(token string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	last := strings.IndexByte(alphabet, token[len(token)-1])
 	return token[:len(token)-1] + alphabet[last^1:last^1+1]
 }
 
-// passwordChange with the end of all sessions ends them all: refresh tokens,
-// access tokens, and the outstanding code.
+// passwordChange tests that a password change with the end of all sessions ends refresh tokens,
+// access tokens and the issued code.
 func passwordChange(t *testing.T, a *kit.OneServer) {
 	ctx := context.WithoutCancel(t.Context())
 	p := a.SignIn("shop", "e7")
 	kept := a.SignIn("shop", "e7-kept")
 	code := a.RequestCode(a.Server, "shop", "e7")
-	a.Clock.Advance(2 * time.Second) // tokens say when by the second
+	a.Clock.Advance(2 * time.Second) // the times in tokens are in seconds
 	login := a.Login("e7")
 	a.Must(a.App.Store.SetPassword(ctx, login.ID, login.PasswordHash, a.Clock.Now().UTC(), true))
 	login = a.Login("e7-kept")
@@ -304,15 +304,15 @@ func revokedRefresh(t *testing.T, a *kit.OneServer) {
 	}
 }
 
-// vendorRefresh: a client registered in OrderCloud's words sends the same token
-// for ever, and it lives as long as it may.
+// vendorRefresh tests that a client that was created through OrderCloud's API always sends the
+// same refresh token, until the token expires.
 func vendorRefresh(t *testing.T, a *kit.OneServer) {
 	first := a.SignIn("vendor", "e-vendor")
 	m := a.StartServer()
 	for i := range 7 {
 		again := kit.TokenPairOf(t, "refresh", []*kit.Server{a.Server, m}[i%2].RefreshThrough("vendor", first.Refresh))
 		if again.Refresh != first.Refresh {
-			t.Fatalf("refresh %d gave another token", i)
+			t.Fatalf("refresh %d: got another token, want the same", i)
 		}
 		a.Clock.Advance(3 * time.Hour)
 	}
@@ -321,14 +321,14 @@ func vendorRefresh(t *testing.T, a *kit.OneServer) {
 	})
 	for _, got := range tokens {
 		if kit.TokenPairOf(t, "parallel", got).Refresh != first.Refresh {
-			t.Error("a parallel refresh gave another token")
+			t.Error("a parallel refresh: got another token, want the same")
 		}
 	}
 	a.Clock.Advance(4 * time.Hour)
 	kit.MustRefuse(t, "after the absolute end", a.Server.RefreshThrough("vendor", first.Refresh), kit.InvalidRefreshTokenBody)
 }
 
-// lostRoles: a refreshed token has no role that the user lost meanwhile.
+// lostRoles tests that a refreshed token does not have roles that the user has lost.
 func lostRoles(t *testing.T, a *kit.OneServer) {
 	a.AddUsersTo("e7-guild", func(user kit.Object) {
 		hash, err := kit.PasswordHash()
@@ -348,7 +348,7 @@ func lostRoles(t *testing.T, a *kit.OneServer) {
 	a.Must(a.App.Store.DeleteMembership(ctx, account.UID, uid))
 	got := a.Server.Refresh(token.Field("refresh_token"))
 	if got.Status == http.StatusOK && kit.ClaimsOf(t, got.Field("access_token")).Scope != "" {
-		t.Errorf("got the scope %q after the membership was removed", kit.ClaimsOf(t, got.Field("access_token")).Scope)
+		t.Errorf("after the membership was removed: got the scope %q, want none", kit.ClaimsOf(t, got.Field("access_token")).Scope)
 	}
 	wanted := a.Server.Refresh(token.Field("refresh_token"), "scope", "Approver")
 	if wanted.Status != http.StatusBadRequest {
@@ -356,7 +356,7 @@ func lostRoles(t *testing.T, a *kit.OneServer) {
 	}
 }
 
-// manyTokens: seeds have 128 bits and none comes twice.
+// manyTokens tests that seeds have 128 bits and do not repeat.
 func manyTokens(t *testing.T, a *kit.OneServer) {
 	a.AddUsersWithoutPassword("e8-many")
 	seeds := map[string]bool{}
@@ -365,7 +365,7 @@ func manyTokens(t *testing.T, a *kit.OneServer) {
 		p := kit.TokenPairOf(t, "code", a.Server.SignInThrough("kiosk", "e8-many", "01234567"))
 		parts := strings.Split(p.Refresh, ".")
 		if seed := parts[3]; len(seed) != 22 || seeds[seed] {
-			t.Fatalf("seed %q of %s", seed, p.Refresh)
+			t.Fatalf("got the seed %q of %s, want a new one of 128 bits", seed, p.Refresh)
 		}
 		seeds[parts[3]] = true
 	}

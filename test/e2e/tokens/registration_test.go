@@ -13,7 +13,7 @@ import (
 )
 
 // TestClientRegistration tests that clients register themselves and manage their registration
-// (H9, RFC 7591, RFC 7592).
+// (RFC 7591, RFC 7592).
 func TestClientRegistration(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		r := &registrationTest{Fixture: w, first: w.Serve(kit.SharedIssuer), second: w.Serve(kit.SharedIssuer)}
@@ -30,7 +30,7 @@ func TestClientRegistration(t *testing.T) {
 	})
 }
 
-// registrationTest is two replicas and the initial access tokens of two clients.
+// registrationTest has two replicas and the initial access tokens of two clients.
 type registrationTest struct {
 	*kit.Fixture
 	first, second   *kit.Server
@@ -48,7 +48,7 @@ func (r *registrationTest) token(t *testing.T, name string, roles ...string) str
 	return r.first.ClientCredentials(k.ID, k.Secret).AccessToken(t)
 }
 
-// registration is what a client is told of itself.
+// registration is the answer to a client about itself.
 type registration struct {
 	ID       string   `json:"client_id"`
 	IssuedAt int64    `json:"client_id_issued_at"`
@@ -65,13 +65,13 @@ type registration struct {
 	JWKS     any      `json:"jwks"`
 }
 
-// path is where the client is managed.
+// path returns the path at which the client is managed.
 func (g registration) path() string { return strings.TrimPrefix(g.URI, testIssuer) }
 
 func (r *registrationTest) mustTell(t *testing.T, a kit.Response, status int) registration {
 	t.Helper()
 	if a.Status != status || a.Header.Get("Cache-Control") != "no-store" || a.Header.Get("Content-Type") != "application/json;charset=UTF-8" {
-		t.Fatalf("%d %v %s, want %d", a.Status, a.Header, a.Body, status)
+		t.Fatalf("got %d %v %s, want %d", a.Status, a.Header, a.Body, status)
 	}
 	var g registration
 	if err := json.Unmarshal([]byte(a.Body), &g); err != nil {
@@ -80,7 +80,7 @@ func (r *registrationTest) mustTell(t *testing.T, a kit.Response, status int) re
 	return g
 }
 
-// register registers a client with the registrar's token.
+// register registers a client with the token of the registrar.
 func (r *registrationTest) register(t *testing.T, metadata string) registration {
 	t.Helper()
 	return r.mustTell(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.registrar, metadata), http.StatusCreated)
@@ -89,7 +89,7 @@ func (r *registrationTest) register(t *testing.T, metadata string) registration 
 func mustFault(t *testing.T, a kit.Response, status int, code string) {
 	t.Helper()
 	if a.Status != status || a.Field("error") != code || a.Field("error_description") == "" || a.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%d %s, want %d %s", a.Status, a.Body, status, code)
+		t.Errorf("got %d %s, want %d %s", a.Status, a.Body, status, code)
 	}
 	challenge := a.Header.Get("WWW-Authenticate")
 	if wants := status == http.StatusUnauthorized || status == http.StatusForbidden; wants != strings.HasPrefix(challenge, "Bearer ") {
@@ -97,7 +97,7 @@ func mustFault(t *testing.T, a kit.Response, status int, code string) {
 	}
 }
 
-// callers: only who may register clients does.
+// callers tests that only callers with the role may register clients.
 func (r *registrationTest) callers(t *testing.T) {
 	const body = `{"client_name":"nobody's"}`
 	shopper := r.first.SignIn("jane", kit.Password).AccessToken(t)
@@ -117,12 +117,12 @@ func (r *registrationTest) callers(t *testing.T) {
 		mustFault(t, r.first.SendJSON(http.MethodPost, "/oauth/register", test.token, body), test.status, test.code)
 	}
 	if strings.Contains(r.Command(t, "client", "list"), "nobody's") {
-		t.Error("registered nevertheless")
+		t.Error("the client was registered, want a refusal")
 	}
 }
 
-// raisedShopper is a user of a buyer who was given the role: clients of hers
-// would act for the seller.
+// raisedShopper returns a token of a user of a buyer who was given the role. Clients that she
+// registers would act as the seller.
 func (r *registrationTest) raisedShopper(t *testing.T) string {
 	t.Helper()
 	r.Apply(`SecurityProfiles: [{ID: raised, Name: Raised, Roles: [ClientRegistration], Assignments: [{BuyerID: acme, UserID: john}]}]`)
@@ -134,12 +134,12 @@ func (r *registrationTest) raisedShopper(t *testing.T) string {
 	return a.AccessToken(t)
 }
 
-// life: what is registered works, on every replica, and can be read back but for
-// its secret.
+// life tests that a registered client works on every replica, and that its registration can be
+// read without its secret.
 func (r *registrationTest) life(t *testing.T) {
 	g := r.register(t, `{"client_name":"Reporting","scope":"Reader","software_id":"unknown to us","contacts":["a@example.com"],"redirect_uris":[]}`)
 	if g.Secret == "" || g.Expires == nil || *g.Expires != 0 || g.IssuedAt == 0 || len(g.Token) < 43 || g.URI != testIssuer+"/oauth/register/"+g.ID {
-		t.Errorf("%+v", g)
+		t.Errorf("got %+v", g)
 	}
 	want := registration{
 		Name: "Reporting", Grants: []string{"client_credentials"}, Types: []string{}, Method: "client_secret_basic", Scope: "Reader",
@@ -175,25 +175,25 @@ func (r *registrationTest) life(t *testing.T) {
 	}
 	audit := r.Log.String()
 	if !strings.Contains(audit, `"audit":"client.registered"`) || !strings.Contains(audit, "ApiClient/"+g.ID) {
-		t.Error("no audit event tells of the registration")
+		t.Error("got no audit event of the registration")
 	}
 	for what, secret := range map[string]string{"client secret": g.Secret, "registration access token": g.Token} {
 		if strings.Contains(audit, secret) {
-			t.Errorf("the %s is in the log", what)
+			t.Errorf("the %s is in the log, want it hidden", what)
 		}
 	}
 }
 
-// methods: each advertised way to authenticate can be registered and works.
+// methods tests that each advertised authentication method can be registered and works.
 func (r *registrationTest) methods(t *testing.T) {
 	post := r.register(t, `{"token_endpoint_auth_method":"client_secret_post"}`)
 	r.first.ClientCredentials(post.ID, post.Secret).AccessToken(t)
 	if read := r.mustTell(t, r.second.SendJSON(http.MethodGet, post.path(), post.Token, ""), http.StatusOK); post.Method != "client_secret_post" || read.Method != post.Method {
-		t.Errorf("method %q, read back %q", post.Method, read.Method)
+		t.Errorf("got the method %q, and read back %q", post.Method, read.Method)
 	}
 	none := r.register(t, `{"token_endpoint_auth_method":"none","grant_types":["password","refresh_token"]}`)
 	if none.Secret != "" || none.Expires != nil || none.Method != "none" {
-		t.Errorf("%+v", none)
+		t.Errorf("got %+v", none)
 	}
 	a := newAsserter(r.Fixture, t, "template")
 	set, err := json.Marshal(a.public())
@@ -203,16 +203,17 @@ func (r *registrationTest) methods(t *testing.T) {
 	signed := r.register(t, `{"token_endpoint_auth_method":"private_key_jwt","dpop_bound_access_tokens":false,"jwks":`+string(set)+`}`)
 	a.id = signed.ID
 	if signed.Secret != "" || signed.JWKS == nil {
-		t.Errorf("%+v", signed)
+		t.Errorf("got %+v", signed)
 	}
 	asserted(r.second, "/oauth/token", a.sign(jose.ES256, "curve", a.claims(nil))).AccessToken(t)
 	bound := r.register(t, `{"dpop_bound_access_tokens":true}`)
 	if !bound.DPoP {
-		t.Errorf("%+v", bound)
+		t.Errorf("got %+v", bound)
 	}
 }
 
-// faults is H9: bad metadata is refused by its name, and nothing is registered.
+// faults tests that errors about bad metadata name the member, and that no client is
+// registered.
 func (r *registrationTest) faults(t *testing.T) {
 	private, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: newAsserter(r.Fixture, t, "leaky").keys["curve"]}}})
 	if err != nil {
@@ -251,7 +252,7 @@ func (r *registrationTest) faults(t *testing.T) {
 	}
 }
 
-// beyond: nobody can give a client more than they have themselves.
+// beyond tests that a registrar cannot give a client more than it has itself.
 func (r *registrationTest) beyond(t *testing.T) {
 	for _, scope := range []string{"FullAccess", "Reader Writer", "ApiClientAdmin"} {
 		mustFault(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.registrar, `{"scope":"`+scope+`"}`), 400, "invalid_client_metadata")
@@ -270,8 +271,8 @@ func (r *registrationTest) beyond(t *testing.T) {
 	mustFault(t, r.first.SendJSON(http.MethodPost, "/oauth/register", token, `{}`), 403, "insufficient_scope")
 }
 
-// replacements: PUT replaces all that a client says of itself, and gives it
-// nothing that it was not registered with.
+// replacements tests that PUT replaces all metadata of a client, and gives it nothing that it
+// was not registered with.
 func (r *registrationTest) replacements(t *testing.T) {
 	g := r.mustTell(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.root,
 		`{"client_name":"Old","scope":"Reader Writer","grant_types":["client_credentials","password"]}`), http.StatusCreated)
@@ -295,10 +296,10 @@ func (r *registrationTest) replacements(t *testing.T) {
 
 	got := r.mustTell(t, put(`,"client_name":"New","scope":"Reader","client_secret":"`+g.Secret+`"`), http.StatusOK)
 	if got.Name != "New" || got.Scope != "Reader" || !cmp.Equal(got.Grants, []string{"client_credentials"}) || got.Secret != "" || got.Token != g.Token {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v", got)
 	}
 	kit.Eventually(t, "the scope is narrower", func() bool { return r.first.ClientCredentials(g.ID, g.Secret).Field("scope") == "Reader" })
-	mustFault(t, put(`,"scope":"Reader Writer"`), 400, "invalid_client_metadata") // what was given up is gone
+	mustFault(t, put(`,"scope":"Reader Writer"`), 400, "invalid_client_metadata") // the scope that was removed cannot be added again
 
 	a := newAsserter(r.Fixture, t, "replacement")
 	set, err := json.Marshal(a.public())
@@ -312,14 +313,14 @@ func (r *registrationTest) replacements(t *testing.T) {
 
 	back := r.mustTell(t, put(`,"token_endpoint_auth_method":"client_secret_basic"`), http.StatusOK)
 	if back.Secret == "" || back.Secret == g.Secret {
-		t.Errorf("no new secret: %+v", back)
+		t.Errorf("got %+v, want a new secret", back)
 	}
 	r.second.ClientCredentials(g.ID, back.Secret).AccessToken(t)
 	r.second.ClientCredentials(g.ID, g.Secret).MustRefuse(t, 400, kit.InvalidClient)
 	asserted(r.second, "/oauth/token", a.assert(nil)).MustRefuse(t, 400, kit.InvalidClient)
 }
 
-// deletion ends a client and its tokens at once.
+// deletion tests that the deletion of a client ends its tokens at once.
 func (r *registrationTest) deletion(t *testing.T) {
 	g := r.mustTell(t, r.first.SendJSON(http.MethodPost, "/oauth/register", r.root, `{"scope":"BuyerReader"}`), http.StatusCreated)
 	token := r.first.ClientCredentials(g.ID, g.Secret).AccessToken(t)
@@ -338,7 +339,7 @@ func (r *registrationTest) deletion(t *testing.T) {
 		mustFault(t, n.SendJSON(http.MethodDelete, g.path(), g.Token, ""), 401, "invalid_token")
 	}
 	if audit := r.Log.String(); !strings.Contains(audit, `"audit":"client.deleted"`) || !strings.Contains(audit, `"audit":"client.updated"`) {
-		t.Error("no audit event tells of a change or a deletion")
+		t.Error("got no audit event of a change or a deletion")
 	}
 	disabled := r.register(t, `{}`)
 	r.Command(t, "client", "disable", disabled.ID)
@@ -347,8 +348,8 @@ func (r *registrationTest) deletion(t *testing.T) {
 	})
 }
 
-// admission: nobody signs in through a client that registered itself before an
-// administrator admits somebody.
+// admission tests that no user can sign in through a self-registered client before an
+// administrator admits users.
 func (r *registrationTest) admission(t *testing.T) {
 	g := r.register(t, `{"grant_types":["password"],"token_endpoint_auth_method":"none"}`)
 	for _, password := range []string{kit.Password, r.DeliveredCode(r.first, "jane")} {
@@ -357,7 +358,7 @@ func (r *registrationTest) admission(t *testing.T) {
 			t.Errorf("got %d %s", got.Status, got.Body)
 		}
 	}
-	// A client that asked for no scope has no more than its registrar either.
+	// A client that requested no scope has no more than its registrar either.
 	admitted := r.first.SendJSON(http.MethodPatch, "/v1/apiclients/"+g.ID, r.root, `{"AllowAnyBuyer":true,"AllowedCredentials":["password"]}`)
 	if admitted.Status != http.StatusOK {
 		t.Fatalf("got %d %s, want 200", admitted.Status, admitted.Body)

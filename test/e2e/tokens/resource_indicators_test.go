@@ -22,8 +22,7 @@ ApiClients:
      Resources: ["https://api.example.com/stock"], GrantTypes: [password, refresh_token], AllowedCredentials: [otp, password]}
 `
 
-// TestResources tests that tokens are for the resources that were requested (F4, I5, G4, RFC
-// 8707), at two replicas.
+// TestResources tests at two replicas that tokens are for the requested resources (RFC 8707).
 func TestResources(t *testing.T) {
 	kit.EachDatabase(t, func(t *testing.T, w *kit.Fixture) {
 		w.Apply(resourceClients)
@@ -45,8 +44,8 @@ type resourceTest struct {
 	*kit.Fixture
 	first, second *kit.Server
 
-	machine kit.Client // for itself
-	orders  kit.Client // the resource itself: it gets no tokens
+	machine kit.Client // gets tokens for itself
+	orders  kit.Client // the client of the resource, which gets no tokens
 	auditor kit.Client
 }
 
@@ -54,7 +53,7 @@ func (r *resourceTest) byMachine(more ...string) []string {
 	return append([]string{"grant_type", "client_credentials", "client_id", r.machine.ID, "client_secret", r.machine.Secret}, more...)
 }
 
-// aud is the audience of a token that is granted.
+// aud expects a token and returns its audience.
 func aud(t *testing.T, what string, a kit.Response) any {
 	t.Helper()
 	_, claims := kit.DecodeJWT(t, mustBeOf(t, what, a, "bearer"))
@@ -80,7 +79,8 @@ func (r *resourceTest) requests(t *testing.T) {
 	}
 }
 
-// refusals is I5.
+// refusals tests that unknown and malformed resources are refused, and that the code is not
+// used.
 func (r *resourceTest) refusals(t *testing.T) {
 	for what, asked := range map[string][]string{
 		"unknown":           {"resource", "https://evil.example"},
@@ -105,14 +105,14 @@ func (r *resourceTest) refusals(t *testing.T) {
 	}
 }
 
-// refresh: RFC 8707 §2.2.
+// refresh tests the resources of a refresh (RFC 8707 §2.2).
 func (r *resourceTest) refresh(t *testing.T) {
 	signIn := r.first.Token(nil, kit.PublicClientSignIn("jane", kit.Password, "resource", ordersAt, "resource", kit.DPoPIssuer)...)
 	kit.MustIssue(t, "sign-in", signIn)
 	token := signIn.Field("refresh_token")
 	for _, c := range []struct {
 		asked []string
-		want  any // nil: refused
+		want  any // nil if the request is refused
 	}{
 		{[]string{"resource", ordersAt}, ordersAt},
 		{[]string{"resource", stockAt}, nil},
@@ -130,7 +130,7 @@ func (r *resourceTest) refresh(t *testing.T) {
 	}
 }
 
-// exchange is I3 for resource and audience (RFC 8693 §2.1).
+// exchange tests resource and audience of a token exchange (RFC 8693 §2.1).
 func (r *resourceTest) exchange(t *testing.T) {
 	signIn := r.first.Token(nil, kit.PublicClientSignIn("jane", kit.Password, "resource", ordersAt, "resource", kit.DPoPIssuer)...)
 	form := []string{
@@ -139,7 +139,7 @@ func (r *resourceTest) exchange(t *testing.T) {
 	}
 	for what, c := range map[string]struct {
 		asked []string
-		want  any // nil: refused
+		want  any // nil if the request is refused
 	}{
 		"none":            {nil, []any{ordersAt, kit.DPoPIssuer}},
 		"a resource":      {[]string{"resource", ordersAt}, ordersAt},
@@ -162,7 +162,8 @@ func (r *resourceTest) exchange(t *testing.T) {
 	}
 }
 
-// ownEndpoints take tokens only that are for them as well.
+// ownEndpoints tests that endpoints of the server accept only tokens that are also for the
+// server.
 func (r *resourceTest) ownEndpoints(t *testing.T) {
 	for _, path := range []string{"/v1/apiclients", kit.SettingsPath} {
 		for what, c := range map[string]struct {
@@ -180,14 +181,14 @@ func (r *resourceTest) ownEndpoints(t *testing.T) {
 	}
 }
 
-// introspection is G4: its own client, the resource and who has the role see a
-// token, and nobody else; a revocation holds for every audience.
+// introspection tests who may introspect a token for a resource: its own client, the resource,
+// and clients with the role. Revocation ends the token for every audience.
 func (r *resourceTest) introspection(t *testing.T) {
 	ask := func(c kit.Client, token string) kit.Response {
 		return r.second.Form("/oauth/introspect", "client_id", c.ID, "client_secret", c.Secret, "token", token)
 	}
 	shop := kit.Client{ID: "shop", Secret: kit.ClientSecret}
-	asker := r.CreateClient(t, "--name", "asker", "--resource", ordersAt, "--grant", "client_credentials") // may ask tokens for orders
+	asker := r.CreateClient(t, "--name", "asker", "--resource", ordersAt, "--grant", "client_credentials") // may request tokens for orders
 	forOrders := mustBeOf(t, "for orders", r.first.Token(nil, r.byMachine("resource", ordersAt)...), "bearer")
 	forUs := mustBeOf(t, "for us", r.first.Token(nil, r.byMachine()...), "bearer")
 	for _, who := range []kit.Client{r.machine, r.orders, r.auditor} {
@@ -205,8 +206,8 @@ func (r *resourceTest) introspection(t *testing.T) {
 	kit.MustBeInactive(t, "revoked", ask(r.orders, forOrders))
 }
 
-// narrowClient: a client's own list is what it may ask for, and what it gets if
-// it does not ask.
+// narrowClient tests that a client may request only the resources in its own list, and that it
+// gets all of them by default.
 func (r *resourceTest) narrowClient(t *testing.T) {
 	form := func(more ...string) []string {
 		return append([]string{"grant_type", "password", "client_id", "stock", "username", "jane", "password", kit.Password}, more...)

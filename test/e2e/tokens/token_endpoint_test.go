@@ -17,8 +17,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// exactPasswords are permanent passwords that a careless server would cut,
-// trim, fold or normalise, each with others that must not pass for it.
+// exactPasswords are permanent passwords that a careless server would cut, trim, fold or
+// normalize. Each has others that must not be accepted for it.
 var exactPasswords = []struct {
 	user, right string
 	wrong       []string
@@ -31,11 +31,10 @@ var exactPasswords = []struct {
 	{"exact-ascii", "p&a=s+s%20;w\"o\\r/d", []string{"p&a=s s ;w\"o\\r/d", "p&a=s+s ;w\"o\\r/d"}},
 }
 
-// oddSecret holds every character that means something in Basic credentials or
-// in a form.
+// oddSecret contains every character that has a meaning in Basic credentials or in a form.
 const oddSecret = `o:d+d %41&=é/?"\ secret of at least 32 bytes`
 
-// tokenDocument contains the clients of the tests of the token endpoint.
+// tokenDocument contains the clients for the tests of the token endpoint.
 func tokenDocument(t *testing.T) string {
 	t.Helper()
 	var users []map[string]any
@@ -84,12 +83,12 @@ func TestTokenEndpoint(t *testing.T) {
 	})
 }
 
-// plainGrant is a sign-in that works; the tests change it.
+// plainGrant returns the form of a valid sign-in, which the tests change.
 func plainGrant() []string {
 	return []string{"grant_type", "password", "client_id", "shop", "client_secret", kit.ClientSecret, "username", "plain", "password", kit.Password}
 }
 
-// testMalformedRequests is the table of A6, A7, A9 and of what lacks a part.
+// testMalformedRequests tests requests with missing, unknown or malformed parameters.
 func testMalformedRequests(t *testing.T, n *kit.Server) {
 	plain := plainGrant()
 	grant := func(value string) string { return kit.EncodeForm(kit.WithField(plain, "grant_type", value)...) }
@@ -139,8 +138,8 @@ func testMalformedRequests(t *testing.T, n *kit.Server) {
 	}
 }
 
-// testRepeatedParameters is A2: no parameter may come twice but resource and
-// audience, even with one value, and even if one is empty.
+// testRepeatedParameters tests that no parameter except resource and audience may be repeated,
+// even with the same value or an empty one.
 func testRepeatedParameters(t *testing.T, n *kit.Server) {
 	complete := append(plainGrant(), "scope", "Shopper", "refresh_token", "x", "unknown", "y")
 	for i := 0; i < len(complete); i += 2 {
@@ -151,16 +150,17 @@ func testRepeatedParameters(t *testing.T, n *kit.Server) {
 			})
 		}
 	}
-	t.Run("resource", func(t *testing.T) { // known ones: TestResources
+	t.Run("resource", func(t *testing.T) { // known resources are in TestResources
 		got := n.Form("/oauth/token", append(plainGrant(), "resource", "https://a.example", "resource", "https://b.example")...)
 		mustFail(t, "unknown resources", got, "invalid_target")
 	})
-	t.Run("audience", func(t *testing.T) { // of token exchange, and nothing elsewhere
+	t.Run("audience", func(t *testing.T) { // a parameter of token exchange, ignored in other requests
 		n.Form("/oauth/token", append(plainGrant(), "audience", "https://a.example", "audience", "https://b.example")...).AccessToken(t)
 	})
 }
 
-// testQueryIsNotRead is A1.
+// testQueryIsNotRead tests that parameters in the query of the URL are ignored, and that only
+// POST is allowed.
 func testQueryIsNotRead(t *testing.T, n *kit.Server) {
 	plain := plainGrant()
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
@@ -182,7 +182,8 @@ func testQueryIsNotRead(t *testing.T, n *kit.Server) {
 	})
 }
 
-// testBasicAuthentication is A3, A5 and A13.
+// testBasicAuthentication tests credentials in the Authorization header, their encoding, and
+// the challenge of a refusal.
 func testBasicAuthentication(t *testing.T, n *kit.Server) {
 	user := []string{"grant_type", "password", "username", "plain", "password", kit.Password}
 	refused := map[string][]string{
@@ -218,7 +219,7 @@ func testBasicAuthentication(t *testing.T, n *kit.Server) {
 		"special characters":    {kit.BasicAuth("odd", oddSecret), ""},
 		"scheme in small":       {kit.AuthorizationHeader("basic", "shop:"+kit.ClientSecret), ""},
 		"scheme in capitals":    {kit.AuthorizationHeader("BASIC", "shop:"+kit.ClientSecret), ""},
-		"empty form parameters": {kit.BasicAuth("shop", kit.ClientSecret), "&client_id=&client_secret=&scope="}, // as Dovecot sends them
+		"empty form parameters": {kit.BasicAuth("shop", kit.ClientSecret), "&client_id=&client_secret=&scope="}, // Dovecot sends such forms
 		"unknown parameters":    {kit.BasicAuth("shop", kit.ClientSecret), "&nonsense=1&code_verifier=x&%00=%ff"},
 		"same client in form":   {kit.BasicAuth("shop", kit.ClientSecret), "&client_id=shop"},
 	}
@@ -229,7 +230,8 @@ func testBasicAuthentication(t *testing.T, n *kit.Server) {
 	}
 }
 
-// testTwoAuthentications is A4.
+// testTwoAuthentications tests that a request with two kinds of client authentication is
+// refused.
 func testTwoAuthentications(t *testing.T, n *kit.Server) {
 	user := []string{"grant_type", "password", "username", "plain", "password", kit.Password}
 	for name, more := range map[string][]string{
@@ -247,7 +249,7 @@ func testTwoAuthentications(t *testing.T, n *kit.Server) {
 	}
 }
 
-// testMediaTypes is A14.
+// testMediaTypes tests which media types are accepted for forms.
 func testMediaTypes(t *testing.T, n *kit.Server) {
 	plain := plainGrant()
 	var parts bytes.Buffer
@@ -289,7 +291,7 @@ func testMediaTypes(t *testing.T, n *kit.Server) {
 	}
 }
 
-// testSizes is A15.
+// testSizes tests the limits of bodies and parameters.
 func testSizes(t *testing.T, n *kit.Server) {
 	plain := kit.EncodeForm(plainGrant()...)
 	huge := plain + "&unknown=" + strings.Repeat("x", 1<<20)
@@ -318,10 +320,10 @@ func testSizes(t *testing.T, n *kit.Server) {
 	})
 }
 
-// testErrorCharacters is A12: whatever is sent, error and error_description
-// keep to %x20-21 / %x23-5B / %x5D-7E (RFC 6749 §5.2).
+// testErrorCharacters tests that for any request, error and error_description contain only
+// %x20-21 / %x23-5B / %x5D-7E (RFC 6749 §5.2).
 func testErrorCharacters(t *testing.T, n *kit.Server) {
-	random := rand.New(rand.NewPCG(6749, 52)) //nolint:gosec // the same on each run
+	random := rand.New(rand.NewPCG(6749, 52)) //nolint:gosec // the same numbers in each run
 	pieces := []string{"é", `"`, `\`, "\x7f", "\x00", "\r\n", "\xff", "密", "\u202e", "<b>", "%", "'", "Shopper", " ", "a", "{", "\u2028"}
 	word := func() string {
 		var s strings.Builder
@@ -339,19 +341,18 @@ func testErrorCharacters(t *testing.T, n *kit.Server) {
 		}
 		a := n.Form("/oauth/token", fields...)
 		if a.Status < 400 || a.Status > 499 {
-			t.Fatalf("round %d: %q answered %d %s", i, fields, a.Status, a.Body)
+			t.Fatalf("round %d: %q: got %d %s, want 4xx", i, fields, a.Status, a.Body)
 		}
 		for _, name := range []string{"error", "error_description"} {
 			if text := a.Field(name); text == "" || strings.ContainsFunc(text, func(c rune) bool { return c < 0x20 || c > 0x7e || c == '"' || c == '\\' }) {
-				t.Fatalf("round %d: %q answered %s %q", i, fields, name, text)
+				t.Fatalf("round %d: %q: got %s %q", i, fields, name, text)
 			}
 		}
 		a.MustNotLeak(t)
 	}
 }
 
-// testHostileBytes sends NUL, invalid UTF-8 and SQL where a database might
-// choke on them.
+// testHostileBytes sends NUL, invalid UTF-8 and SQL in places where a database could fail.
 func testHostileBytes(t *testing.T, n *kit.Server) {
 	hostile := map[string]string{
 		"NUL": "\x00", "NUL behind": "jane\x00", "invalid": "\xff\xfe\xfd", "cut": "jane\xc3", "overlong": "\xc0\x80", "surrogate": "\xed\xa0\x80",
@@ -370,7 +371,7 @@ func testHostileBytes(t *testing.T, n *kit.Server) {
 			n.Refresh("lkr_"+value+".1."+value+".c.d").MustRefuse(t, 400, kit.InvalidRefreshToken)
 		})
 		t.Run("password "+what, func(t *testing.T) {
-			// The client takes codes only, so that no hash is computed.
+			// The client accepts only codes, so that no hash is computed.
 			n.Form("/oauth/token", "grant_type", "password", "client_id", "codes-only", "username", "nobody "+fmt.Sprintf("%x", value), "password", value).
 				MustRefuse(t, 400, kit.WrongCredentials)
 		})
@@ -382,7 +383,7 @@ func testHostileBytes(t *testing.T, n *kit.Server) {
 	}
 }
 
-// testExactPasswords is A16.
+// testExactPasswords tests that passwords are compared exactly.
 func testExactPasswords(t *testing.T, n *kit.Server) {
 	for _, p := range exactPasswords {
 		t.Run(p.user, func(t *testing.T) {
@@ -394,17 +395,17 @@ func testExactPasswords(t *testing.T, n *kit.Server) {
 	}
 }
 
-// testTokenAnswer is A10 and A11.
+// testTokenAnswer tests the members and the headers of an answer with a token.
 func testTokenAnswer(t *testing.T, n *kit.Server) {
 	a := n.SignIn("plain", kit.Password)
 	body := a.JSON(t)
 	expires, ok := body["expires_in"].(float64)
 	if !ok || expires > 3600 || expires < 3590 {
-		t.Errorf("expires_in %v, want about 3600", body["expires_in"])
+		t.Errorf("got expires_in %v, want about 3600", body["expires_in"])
 	}
 	for _, name := range []string{"access_token", "refresh_token", "expires_in"} {
 		if body[name] == nil || body[name] == "" {
-			t.Errorf("no %s in %s", name, a.Body)
+			t.Errorf("got no %s in %s", name, a.Body)
 		}
 		delete(body, name)
 	}
@@ -420,11 +421,12 @@ func testTokenAnswer(t *testing.T, n *kit.Server) {
 	}
 }
 
-// testRequestedScope is A9, with what the vendor's SDK makes of no scope.
+// testRequestedScope tests the scope of the answer, also for the form in which the vendor's SDK
+// sends no scope.
 func testRequestedScope(t *testing.T, n *kit.Server) {
 	for requested, want := range map[string]string{
-		"":                           "MeAdmin Shopper", // all, and the answer says which
-		"MeAdmin Shopper":            "",                // what was asked for needs not be said
+		"":                           "MeAdmin Shopper", // all roles, and the answer names them
+		"MeAdmin Shopper":            "",                // the answer may omit the requested scope
 		"Shopper  MeAdmin":           "",
 		"Shopper":                    "",
 		"Shopper Shopper":            "",
@@ -444,7 +446,7 @@ func testRequestedScope(t *testing.T, n *kit.Server) {
 	}
 }
 
-// testAlikeRefusals is A8: nobody learns from the answer why a sign-in failed.
+// testAlikeRefusals tests that the answer does not show why a sign-in failed.
 func testAlikeRefusals(t *testing.T, n *kit.Server, spent, lapsed string) {
 	for range 10 {
 		n.Form("/oauth/token", "grant_type", "password", "client_id", "codes-only", "username", "barred", "password", "wrong")

@@ -14,8 +14,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestTokensForVendorClients tests that tokens contain what the vendors' client libraries
-// read: their life, and the type of the user.
+// TestTokensForVendorClients tests that tokens contain what the client libraries of the vendors
+// read: the lifetime and the type of the user.
 func TestTokensForVendorClients(t *testing.T) {
 	kit.EachOrderCloud(t, nil, func(t *testing.T, m *kit.OrderCloud) {
 		t.Run("life", func(t *testing.T) { accessTokenLives(m, t) })
@@ -23,8 +23,8 @@ func TestTokensForVendorClients(t *testing.T) {
 	})
 }
 
-// accessTokenLives holds tokens of /oauth/access_token to 3600 s unless the client
-// names a shorter life, for clients from each source.
+// accessTokenLives tests that tokens of /oauth/access_token live 3600 s unless the client has a
+// shorter lifetime, for clients from each source.
 func accessTokenLives(m *kit.OrderCloud, t *testing.T) {
 	secrets := map[string]string{}
 	for id, duration := range map[string][]string{
@@ -50,7 +50,7 @@ func accessTokenLives(m *kit.OrderCloud, t *testing.T) {
 		}
 	}
 
-	// What /v1 shows of a client that names no life can be sent back unchanged.
+	// A client without a lifetime, as /v1 shows it, can be sent back unchanged.
 	shown := m.Do(t, 200, http.MethodGet, "/v1/apiclients/silent", nil)
 	if minutes := shown.Members(t)["AccessTokenDuration"]; minutes != 15.0 {
 		t.Errorf("got AccessTokenDuration %v, want 15", minutes)
@@ -60,11 +60,11 @@ func accessTokenLives(m *kit.OrderCloud, t *testing.T) {
 	livesFor(m, t, "after a PUT", 3600, m.SendForm(m.First, "/oauth/access_token", "grant_type", "implicit", "client_id", "silent"))
 	at := m.First.ClientCredentials("silent", secrets["silent"]).AccessToken(t)
 	if _, claims := kit.DecodeJWT(t, at); claims["exp"].(float64)-claims["iat"].(float64) != 900 {
-		t.Errorf("a token of /oauth/token lives %v s, want 900", claims["exp"].(float64)-claims["iat"].(float64))
+		t.Errorf("/oauth/token: got a lifetime of %v s, want 900", claims["exp"].(float64)-claims["iat"].(float64))
 	}
 }
 
-// livesFor compares the life that an answer and its token tell, in seconds.
+// livesFor compares the lifetime in seconds of an answer and its token.
 func livesFor(m *kit.OrderCloud, t *testing.T, what string, life int64, got kit.Response) {
 	t.Helper()
 	var body struct {
@@ -78,11 +78,11 @@ func livesFor(m *kit.OrderCloud, t *testing.T, what string, life int64, got kit.
 	_, claims := kit.DecodeJWT(t, body.AccessToken)
 	issued, expires := claims["iat"].(float64), claims["exp"].(float64)
 	if int64(expires-issued) != life || body.ExpiresIn > life || body.ExpiresIn < life-1 || body.Expires > int64(expires) || body.Expires < int64(expires)-1 {
-		t.Errorf("%s: iat %.0f, exp %.0f and %s, want a life of %d s", what, issued, expires, got.Body, life)
+		t.Errorf("%s: got iat %.0f, exp %.0f and %s, want a lifetime of %d s", what, issued, expires, got.Body, life)
 	}
 }
 
-// userTypes looks at usrtype in tokens with and without a user.
+// userTypes tests usrtype in tokens with and without a user.
 func userTypes(m *kit.OrderCloud, t *testing.T) {
 	machine := m.CreateClient(t, "--name", "Machine", "--id", "machine", "--grant", "client_credentials", "--role", "Shopper")
 	m.CreateClient(t, "--name", "Front", "--id", "front", "--public", "--grant", "implicit")
@@ -109,7 +109,7 @@ func userTypes(m *kit.OrderCloud, t *testing.T) {
 			t.Errorf("%s: got usrtype %v, want %s", what, claims["usrtype"], want)
 		}
 	}
-	// The type gives no right.
+	// The type gives no permission.
 	m.Send(m.First, tokens["implicit"], http.MethodGet, "/v1/buyers", nil).MustRefuseV1(t, 403,
 		kit.ErrorBody("Auth.InsufficientRoles", "User does not have role(s) required to perform this action.",
 			`{"AssignedRoles":[],"SufficientRoles":["FullAccess","BuyerAdmin","BuyerReader"]}`))
@@ -130,8 +130,8 @@ func senderWith(id, members string) string {
 	return `{"ID":"` + id + `","Name":"S","URL":"https://hook.example/x","SharedKey":"k","AllowAllBuyers":true,` + members + `}`
 }
 
-// hasTypes compares the message types of a sender, one of each kind or none (""), as
-// it is shown alone and in a list.
+// hasTypes compares the message types of a sender, as it is shown alone and in a list. ours and
+// further are one type each, or "" for none.
 func hasTypes(m *kit.OrderCloud, t *testing.T, id, ours, further string) {
 	t.Helper()
 	type types struct{ MessageTypes, FurtherMessageTypes []string }
@@ -153,7 +153,7 @@ func hasTypes(m *kit.OrderCloud, t *testing.T, id, ours, further string) {
 	}
 }
 
-// seen waits until the server has heard of a sender.
+// seen waits until the server has read a sender.
 func seen(m *kit.OrderCloud, t *testing.T, id string) {
 	t.Helper()
 	kit.Eventually(t, "the sender is there", func() bool {
@@ -162,7 +162,7 @@ func seen(m *kit.OrderCloud, t *testing.T, id string) {
 }
 
 func showsFurtherTypes(m *kit.OrderCloud, t *testing.T) {
-	// A row of an earlier version, which knows one list.
+	// This is a row of an earlier version, which has one list.
 	m.WithApp(func(ctx context.Context, a *server.App) error {
 		_, err := a.Store.PutSender(ctx, storage.Sender{
 			ID: "stored", RealmID: storage.DefaultRealmID, Name: "S", Active: true, Kind: storage.WebhookSender, URL: "https://hook.example/x",
@@ -183,8 +183,7 @@ func showsFurtherTypes(m *kit.OrderCloud, t *testing.T) {
 	hasTypes(m, t, "applied", "", "AccountLocked")
 }
 
-// keepsFurtherTypes writes senders as a client does that knows OrderCloud's types
-// only.
+// keepsFurtherTypes writes senders as a client does that knows only OrderCloud's types.
 func keepsFurtherTypes(m *kit.OrderCloud, t *testing.T) {
 	m.Do(t, 200, http.MethodPut, "/v1/messagesenders/only", senderWith("only", `"MessageTypes":[]`))
 	hasTypes(m, t, "only", "", "AccountLocked")

@@ -8,8 +8,8 @@ import (
 	"latchkey/test/e2e/kit"
 )
 
-// TestSigningAlgOfRegisteredClients tests that a client that was registered without an
-// algorithm gets tokens of the expected algorithm, in each way to register.
+// TestSigningAlgOfRegisteredClients tests that a client that was created without an algorithm
+// gets tokens with the expected algorithm, whichever way it was created.
 func TestSigningAlgOfRegisteredClients(t *testing.T) {
 	for _, c := range []struct {
 		name, setting string
@@ -38,7 +38,7 @@ func signingAlgs(m *kit.OrderCloud, t *testing.T, v1, otherwise string) {
 		m.Do(t, 201, http.MethodPost, "/v1/apiclients", body)
 		hasAlg(m, t, "POST "+id, id, want)
 
-		// A client that OrderCloud's software reads and writes back loses no algorithm.
+		// A client that OrderCloud's software reads and writes back keeps its algorithm.
 		m.Do(t, 200, http.MethodPut, "/v1/apiclients/"+id, `{"AppName":"B",`+seller+`}`)
 		hasAlg(m, t, "PUT "+id, id, want)
 		m.Do(t, 200, http.MethodPatch, "/v1/apiclients/"+id, `{"AppName":"C"}`)
@@ -57,7 +57,7 @@ func signingAlgs(m *kit.OrderCloud, t *testing.T, v1, otherwise string) {
 	hasAlg(m, t, "apply", "applied", otherwise)
 }
 
-// hasAlg signs ann in through the client and looks at the token's header.
+// hasAlg signs ann in through the client and checks the header of the token.
 func hasAlg(m *kit.OrderCloud, t *testing.T, what, clientID, want string) {
 	t.Helper()
 	signedIn := m.SignIn(m.First, clientID, "ann", kit.TedPassword).AccessToken(t)
