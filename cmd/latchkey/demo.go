@@ -99,7 +99,9 @@ func (c *cli) explainDemo(cfg config.Config, application string) {
 Everything is gone when it stops (Ctrl-C).
 
 Sign in with a browser, at the page of a sample application: %[2]s
-The code appears here. Or sign in without a page, in another terminal:
+The code appears here. Administer it with a browser as user "root": %[1]s/console
+
+Or sign in without a page, in another terminal:
 
 # ask for a one-time password; it appears here
 curl -i %[1]s/v1/password/onetimepassword \

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -279,6 +280,7 @@ func (c *cli) userActiveCommand(verb, short string, active bool) *cobra.Command 
 type newUser struct {
 	home
 	id, email, firstName, lastName, profile, passwordFile string
+	fullAccess                                            bool
 }
 
 func (c *cli) userCreateCommand() *cobra.Command {
@@ -287,7 +289,7 @@ func (c *cli) userCreateCommand() *cobra.Command {
 		Use:   "create USERNAME",
 		Short: "Create a user of a buyer or supplier, or an admin user",
 		Example: `  latchkey user create jane --buyer acme --email jane@example.com
-  latchkey user create root --admin --password-file password`,
+  latchkey user create root --admin --full-access --password-file password`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := c.load(cmd)
@@ -298,7 +300,10 @@ func (c *cli) userCreateCommand() *cobra.Command {
 				if err := a.createUser(cmd.Context(), n, args[0]); err != nil {
 					return c.faulty("user create", nil, err)
 				}
-				return c.done("user %s is created", args[0])
+				if !n.fullAccess {
+					return c.done("user %s is created", args[0])
+				}
+				return c.done("user %s is created and may sign in at %s/console", args[0], strings.TrimSuffix(cfg.Issuer, "/"))
 			})
 		},
 	}
@@ -311,6 +316,9 @@ func (c *cli) userCreateCommand() *cobra.Command {
 	f.StringVar(&n.lastName, "last-name", "", "last name")
 	f.StringVar(&n.profile, "profile", storage.DefaultProfileID, "password profile of the login")
 	f.StringVar(&n.passwordFile, "password-file", "", "file that holds a permanent password")
+	f.BoolVar(&n.fullAccess, "full-access", false, "give the admin user the role FullAccess, by the security profile "+fullAccessProfile)
+	cmd.MarkFlagsMutuallyExclusive("full-access", "buyer")
+	cmd.MarkFlagsMutuallyExclusive("full-access", "supplier")
 	return cmd
 }
 
@@ -354,5 +362,43 @@ func (a *app) createUser(ctx context.Context, n newUser, username string) error 
 	if err == nil {
 		err = a.auditApply(ctx, "user create", result.Changes)
 	}
+	if err == nil && n.fullAccess {
+		err = a.giveFullAccess(ctx, n.profile, username)
+	}
 	return err
+}
+
+// fullAccessProfile is the ID of the security profile of administrators who may do
+// everything.
+const fullAccessProfile = "full-access"
+
+// giveFullAccess assigns the security profile with the role FullAccess to an admin user,
+// and creates the profile if there is none.
+func (a *app) giveFullAccess(ctx context.Context, profile, username string) error {
+	user, _, err := findUser(ctx, a.store, profile, username)
+	if err != nil {
+		return err
+	}
+	return a.store.InTx(ctx, func(ctx context.Context) error {
+		has, err := a.store.SecurityProfile(ctx, fullAccessProfile)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			if _, err := a.store.PutSecurityProfile(ctx, storage.SecurityProfile{
+				ID: fullAccessProfile, RealmID: storage.DefaultRealmID, Name: "Full access", Roles: []string{admin.RoleFullAccess}, Version: storage.MustBeNew,
+			}); err != nil {
+				return err
+			}
+			if err := a.audit(ctx, "securityprofile.created", "SecurityProfile/"+fullAccessProfile); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case !slices.Contains(has.Roles, admin.RoleFullAccess):
+			return fmt.Errorf("the security profile %s does not have the role %s", fullAccessProfile, admin.RoleFullAccess)
+		}
+		if err := a.store.AssignSecurityProfile(ctx, fullAccessProfile, storage.UserParty(user.UID)); err != nil {
+			return err
+		}
+		return a.audit(ctx, "securityprofileassignment.created", "SecurityProfileAssignment/"+fullAccessProfile)
+	})
 }

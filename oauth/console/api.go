@@ -99,23 +99,29 @@ func (x *call) get(path string, query url.Values, into any) (etag string, err er
 // which may be nil. It returns the entity tag of the answer. Errors are *refusal and
 // ErrSignedOut.
 func (x *call) send(request *http.Request, into any) (etag string, err error) {
+	header, err := x.exchange(request, into)
+	return header.Get("ETag"), err
+}
+
+// exchange is send that returns the header of the answer.
+func (x *call) exchange(request *http.Request, into any) (header http.Header, err error) {
 	answer := x.console.do(request)
 	switch {
 	case answer.status == http.StatusUnauthorized:
-		return "", ErrSignedOut
+		return nil, ErrSignedOut
 	case answer.status >= http.StatusMultipleChoices:
 		refused := &refusal{Status: answer.status}
 		var body wire.ErrorBody
 		if json.Unmarshal(answer.body.Bytes(), &body) == nil {
 			refused.Errors = body.Errors
 		}
-		return "", refused
+		return nil, refused
 	case into != nil && answer.body.Len() > 0:
 		decoder := json.NewDecoder(&answer.body)
 		decoder.UseNumber()
 		err = decoder.Decode(into)
 	}
-	return answer.header.Get("ETag"), err
+	return answer.header, err
 }
 
 // stream answers with what /v1 answers, without keeping it in memory. name is the name of

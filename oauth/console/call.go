@@ -27,6 +27,7 @@ type call struct {
 	zone    *time.Location
 	browser string // digest of the browser that forms are bound to
 	notice  notice // of the page before, to be shown once
+	under   string // path of the screen of the navigation that the page belongs to
 	keeper  string // who may post the form of the page, if that is not the caller
 }
 
@@ -41,7 +42,7 @@ var errForbidden = errors.New("console: not permitted")
 func (c *Console) serve(s screen) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c.answer(w, r, func(x *call) error {
-			if !x.caller.Permits(s.operation) {
+			if x.under = s.under; !x.caller.Permits(s.operation) {
 				return errForbidden
 			}
 			if r.Method == http.MethodPost {

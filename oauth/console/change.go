@@ -13,6 +13,7 @@ import (
 // that shows what will change. Its button makes the change.
 type change struct {
 	Title  string // name of the text of the heading
+	About  string // what is changed, for the user: its ID or name; may be empty
 	Button string // name of the text of the button that makes the change
 	Method string // of the request to /v1
 	Path   string // of the request; see pathOf
@@ -22,12 +23,16 @@ type change struct {
 	Danger bool   // something ends or breaks
 	Back   string // path of the screen to return to, below Path
 
+	// Adapt changes what is stored before the form and Effects see it. It may be nil.
+	Adapt func(stored resource)
 	// Effects returns sentences that say what the change does, and what it breaks, besides
 	// what the fields show. stored is what is stored, sent the members that change. It may
 	// be nil.
 	Effects func(stored, sent resource) ([]string, error)
 	// Body changes what is sent to /v1. It may be nil.
 	Body func(sent resource)
+	// After makes further changes when the change is made. It may be nil.
+	After func(got resource) error
 	// Done returns the path of the screen that is shown next, below Path, and what it shows
 	// once. got is the answer of /v1. It may be nil: then the screen is Back.
 	Done func(got resource) (path string, n notice)
@@ -81,6 +86,9 @@ func (x *call) stored(v *changeView) (r resource, etag string, err error) {
 		return nil, "", nil
 	}
 	etag, err = x.get(v.Read, nil, &r)
+	if err == nil && v.Adapt != nil {
+		v.Adapt(r)
+	}
 	return r, etag, err
 }
 
@@ -168,20 +176,9 @@ func (x *call) showConflict(v changeView, stored resource, etag string) error {
 
 // makeChange sends the change to /v1.
 func (x *call) makeChange(v changeView) error {
-	var body any
-	if v.Form != nil {
-		sent, ok := v.Form.members()
-		if !ok {
-			return x.showForm(v, http.StatusUnprocessableEntity)
-		}
-		if v.Body != nil {
-			v.Body(sent)
-		}
-		body = sent
-	} else if v.Body != nil {
-		sent := resource{}
-		v.Body(sent)
-		body = sent
+	body, ok := v.body()
+	if !ok {
+		return x.showForm(v, http.StatusUnprocessableEntity)
 	}
 	request, err := x.request(v.Method, v.Path, body)
 	if err != nil {
@@ -191,7 +188,10 @@ func (x *call) makeChange(v changeView) error {
 		request.Header.Set("If-Match", v.ETag)
 	}
 	var got resource
-	_, err = x.send(request, &got)
+	header, err := x.exchange(request, &got)
+	if err == nil && v.After != nil {
+		err = v.After(got)
+	}
 	var refused *refusal
 	switch {
 	case errors.As(err, &refused) && refused.Status == http.StatusPreconditionFailed:
@@ -206,6 +206,27 @@ func (x *call) makeChange(v changeView) error {
 	case err != nil:
 		return err
 	}
+	return x.finishChange(v, got, header.Get(warningHeader))
+}
+
+// body returns what is sent to /v1; ok is false if the form has a fault.
+func (v *changeView) body() (body any, ok bool) {
+	sent := resource{}
+	if v.Form != nil {
+		if sent, ok = v.Form.members(); !ok {
+			return nil, false
+		}
+	} else if v.Body == nil {
+		return nil, true
+	}
+	if v.Body != nil {
+		v.Body(sent)
+	}
+	return sent, true
+}
+
+// finishChange sends the browser to the next screen.
+func (x *call) finishChange(v changeView, got resource, warning string) error {
 	path, n := v.Back, notice{}
 	if v.Done != nil {
 		path, n = v.Done(got)
@@ -213,6 +234,7 @@ func (x *call) makeChange(v changeView) error {
 	if n.Text == "" {
 		n.Text = "frame.done"
 	}
+	n.Warning = warning
 	if err := x.keepNotice(n); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -225,10 +226,12 @@ func (f *field) member(zone *time.Location) (value any, fault string) {
 		}
 		return n, ""
 	case jsonField:
-		if !json.Valid([]byte(text)) {
+		var was, now any
+		if decodeJSON(text, &now) != nil {
 			return nil, "must be JSON"
 		}
-		return json.RawMessage(text), ""
+		_ = decodeJSON(f.Was, &was) // empty: there was nothing
+		return mergePatch(was, now), ""
 	case timeField:
 		t, err := time.ParseInLocation(localTime, text, zone)
 		if err != nil {
@@ -238,6 +241,39 @@ func (f *field) member(zone *time.Location) (value any, fault string) {
 	case textField, passwordField, areaField, choiceField, checkField, choicesField, linesField:
 	}
 	return text, ""
+}
+
+// decodeJSON decodes a text that has one JSON value.
+func decodeJSON(text string, into any) error {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(into); err != nil {
+		return err
+	}
+	if decoder.More() {
+		return errors.New("more than one value")
+	}
+	return nil
+}
+
+// mergePatch returns what makes now of was if it is sent in a merge patch: members that are
+// not there any more are null (RFC 7396).
+func mergePatch(was, now any) any {
+	old, isObject := was.(map[string]any)
+	members, stays := now.(map[string]any)
+	if !isObject || !stays {
+		return now
+	}
+	patch := make(map[string]any, len(members))
+	for name, value := range members {
+		patch[name] = mergePatch(old[name], value)
+	}
+	for name := range old {
+		if _, kept := members[name]; !kept {
+			patch[name] = nil
+		}
+	}
+	return patch
 }
 
 // blame puts the faults that /v1 found at the fields that they are about. Those about no

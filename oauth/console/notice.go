@@ -18,7 +18,12 @@ type notice struct {
 	Pairs  []string `json:"p,omitempty"` // its placeholders and their values
 	Label  string   `json:"l,omitempty"` // name of the text that says what the secret is
 	Secret string   `json:"s,omitempty"`
+
+	Warning string `json:"w,omitempty"` // of /v1 about the change, in English
 }
+
+// warningHeader is the response header in which /v1 warns of what a change gives away.
+const warningHeader = "Latchkey-Notice"
 
 // keepNotice lets the next page show the notice.
 func (x *call) keepNotice(n notice) error {

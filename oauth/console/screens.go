@@ -11,6 +11,7 @@ type screen struct {
 	path      string // below Path, a pattern of net/http: "/clients/{id}"
 	operation string // ID of the operation of /v1 without which the screen is not for the caller
 	nav       string // name of its text in the navigation; empty: it is not there
+	under     string // path of the screen of the navigation that it belongs to; empty: the path shows it
 	posts     bool   // it takes forms
 	serve     func(*call) error
 }
@@ -30,8 +31,8 @@ type navItem struct {
 	Current bool // the page is this screen, or below it
 }
 
-// navigation returns the screens that the caller may see. path is that of the page, below
-// Path.
+// navigation returns the screens that the caller may see. path is that of the page, or of
+// the screen that it belongs to, below Path.
 func (c *Console) navigation(caller Caller, path string) []navItem {
 	var items []navItem
 	for _, s := range c.screens {

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // the image has no files of time zones
@@ -74,7 +76,7 @@ func (v view) Version() string { return v.console.cfg.Version }
 
 // Nav returns the navigation.
 func (v view) Nav() []navItem {
-	return v.console.navigation(v.caller, strings.TrimPrefix(v.URL.Path, Path))
+	return v.console.navigation(v.caller, cmp.Or(v.under, strings.TrimPrefix(v.URL.Path, Path)))
 }
 
 // Notice returns what the page shows once.
@@ -125,6 +127,29 @@ func (v view) Who(e wire.AuditEvent) string {
 		}
 	}
 	return "–"
+}
+
+// Int returns a number of /v1; 0: there is none.
+func (v view) Int(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// Duration returns minutes in the largest unit that they are a multiple of.
+func (v view) Duration(minutes int) (string, error) {
+	n, unit := minutes, "Minutes"
+	if n >= 60 && n%60 == 0 {
+		n, unit = n/60, "Hours"
+		if n >= 24 && n%24 == 0 {
+			n, unit = n/24, "Days"
+		}
+	}
+	if n == 1 {
+		return v.T("frame.one" + unit)
+	}
+	return v.T("frame.some"+unit, "count", strconv.Itoa(n))
 }
 
 // Now returns the time, for comparisons.
