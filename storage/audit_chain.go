@@ -1,6 +1,12 @@
 package storage
 
-import "time"
+import (
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // AuditKeys computes the MACs that chain audit events. Somebody who can only
 // write to the database does not have the secrets, so cannot forge the chain.
@@ -22,28 +28,53 @@ type AuditRecord struct {
 
 // AuditFilter selects audit events. The zero value selects all of them.
 type AuditFilter struct {
-	Since   time.Time // events at this time or later; zero: from the first
-	Until   time.Time // events before this time; zero: to the last
-	Actions []string  // events with one of these actions; empty: with any
+	Since   time.Time   // events at this time or later; zero: from the first
+	Until   time.Time   // events before this time; zero: to the last
+	Actions []string    // events with one of these actions; empty: with any
+	Where   []Condition // further conditions, as for a list of audit events
 }
 
-// Admits reports whether the filter selects the event.
-func (f AuditFilter) Admits(e AuditEvent) bool {
-	if e.Time.Before(f.Since) || !f.Until.IsZero() && !e.Time.Before(f.Until) {
-		return false
-	}
-	for _, action := range f.Actions {
-		if action == e.Action {
-			return true
+// Conditions returns the whole filter in the form of a list's conditions.
+func (f AuditFilter) Conditions() []Condition {
+	all := slices.Clone(f.Where)
+	at := func(op Op, t time.Time) {
+		if !t.IsZero() {
+			all = append(all, Condition{Fields: []string{"Time"}, Tests: []Test{{Op: op, Value: t.UTC().Format(time.RFC3339Nano)}}})
 		}
 	}
-	return len(f.Actions) == 0
+	at(OpGreaterOrEqual, f.Since)
+	at(OpLess, f.Until)
+	if len(f.Actions) > 0 {
+		action := Condition{Fields: []string{"Action"}}
+		for _, a := range f.Actions {
+			action.Tests = append(action.Tests, Test{Op: OpEqual, Value: a})
+		}
+		all = append(all, action)
+	}
+	return all
 }
 
 // AuditHead identifies a batch of the chain. Its MAC covers all earlier batches.
 type AuditHead struct {
 	Seq int64 // of the last event of the batch
 	MAC []byte
+}
+
+// String returns the head as one word, such as "17:pX0…".
+func (h AuditHead) String() string {
+	return strconv.FormatInt(h.Seq, 10) + ":" + base64.RawURLEncoding.EncodeToString(h.MAC)
+}
+
+// ParseAuditHead parses the result of AuditHead.String. ok is false for other texts. Empty
+// text is the zero AuditHead.
+func ParseAuditHead(text string) (h AuditHead, ok bool) {
+	if text == "" {
+		return h, true
+	}
+	seq, mac, _ := strings.Cut(text, ":")
+	number, seqErr := strconv.ParseInt(seq, 10, 64)
+	digest, macErr := base64.RawURLEncoding.DecodeString(mac)
+	return AuditHead{Seq: number, MAC: digest}, seqErr == nil && macErr == nil && number > 0 && len(digest) > 0
 }
 
 // AuditBreak is the first place where the chain differs from what was written.

@@ -40,6 +40,25 @@ func NewPasswordProfile(id, realmID string) PasswordProfile {
 	}
 }
 
+// Bounds are the lowest and the highest value of a number.
+type Bounds struct{ Low, High int }
+
+// PasswordProfileBounds are the bounds of the numbers of a password profile. Times are in
+// seconds. The length of codes depends on what guesses the profile allows.
+type PasswordProfileBounds struct {
+	CodeTTL, Threshold, Duration, MaxDuration, ForgetsAfter, MinLength, MaxRepeatedChars Bounds
+}
+
+// BoundsOfPasswordProfile returns the bounds that every surface enforces.
+func BoundsOfPasswordProfile() PasswordProfileBounds {
+	const secondsInYear = 366 * 24 * 3600
+	return PasswordProfileBounds{
+		CodeTTL: Bounds{30, 600}, Threshold: Bounds{1, 100}, Duration: Bounds{0, secondsInYear},
+		MaxDuration: Bounds{1, secondsInYear}, ForgetsAfter: Bounds{60, secondsInYear},
+		MinLength: Bounds{1, 250}, MaxRepeatedChars: Bounds{0, 250},
+	}
+}
+
 // CodeFormat is the format of one-time passwords.
 type CodeFormat struct {
 	Alphabet string // "crockford" or "digits"

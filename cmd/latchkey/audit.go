@@ -2,18 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"latchkey/oauth/ordercloud/wire"
 	"latchkey/oauth/server/terminal"
 	"latchkey/storage"
 )
@@ -41,27 +40,6 @@ func (c *cli) withAudit(open opensApp, do func(context.Context, *app) error) fun
 	}
 }
 
-// headText returns a position in the chain as one word, such as "17:pX0…".
-func headText(h storage.AuditHead) string {
-	return strconv.FormatInt(h.Seq, 10) + ":" + base64.RawURLEncoding.EncodeToString(h.MAC)
-}
-
-// parseHead parses the result of headText. Empty text is the zero AuditHead.
-func parseHead(text string) (h storage.AuditHead, err error) {
-	if text == "" {
-		return h, nil
-	}
-	seq, mac, _ := strings.Cut(text, ":")
-	h.Seq, err = strconv.ParseInt(seq, 10, 64)
-	if err == nil {
-		h.MAC, err = base64.RawURLEncoding.DecodeString(mac)
-	}
-	if err != nil || h.Seq < 1 || len(h.MAC) == 0 {
-		return h, usagef("--expect must be SEQ:MAC as latchkey audit head prints it")
-	}
-	return h, nil
-}
-
 func (c *cli) auditHead(ctx context.Context, a *app) error {
 	head, err := a.store.AuditHead(ctx)
 	if err != nil {
@@ -70,8 +48,8 @@ func (c *cli) auditHead(ctx context.Context, a *app) error {
 	if head.Seq == 0 {
 		return errors.New("no audit event has been written yet")
 	}
-	return c.print(map[string]string{"head": headText(head)}, func(w io.Writer) error {
-		_, err := fmt.Fprintln(w, headText(head))
+	return c.print(map[string]string{"head": head.String()}, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, head)
 		return err
 	})
 }
@@ -112,7 +90,7 @@ type auditView struct {
 }
 
 func viewAudit(v storage.AuditVerdict) auditView {
-	view := auditView{Intact: v.Break == nil, Events: v.Events, Outside: v.Outside, Swept: v.Swept, Head: headText(v.Head)}
+	view := auditView{Intact: v.Break == nil, Events: v.Events, Outside: v.Outside, Swept: v.Swept, Head: v.Head.String()}
 	if v.Break != nil {
 		view.Broken, view.Reason, view.Key = &v.Break.Seq, v.Break.Why, v.Break.Key
 	}
@@ -120,11 +98,11 @@ func viewAudit(v storage.AuditVerdict) auditView {
 }
 
 func (c *cli) verifyAudit(ctx context.Context, a *app, expect string) error {
-	head, err := parseHead(expect)
-	if err != nil {
-		return err
+	head, ok := storage.ParseAuditHead(expect)
+	if !ok {
+		return usagef("--expect must be SEQ:MAC as latchkey audit head prints it")
 	}
-	v, err := a.store.VerifyAudit(ctx, head)
+	v, err := a.store.VerifyAudit(ctx, head, nil)
 	if err != nil {
 		return err
 	}
@@ -178,37 +156,6 @@ func (c *cli) auditExportCommand() *cobra.Command {
 	return cmd
 }
 
-// exportedEvent is one line of an export. The names are stable. Empty members are
-// left out, except the first five.
-type exportedEvent struct {
-	Seq      int64    `json:"seq"` // 0: older than the chain
-	ID       string   `json:"id"`
-	Time     string   `json:"time"` // RFC 3339, UTC
-	Action   string   `json:"action"`
-	Outcome  string   `json:"outcome"`
-	ClientID string   `json:"client_id,omitempty"`
-	User     string   `json:"user,omitempty"`
-	Username string   `json:"username,omitempty"`
-	Factor   string   `json:"factor,omitempty"`
-	Object   string   `json:"object,omitempty"`
-	Changed  []string `json:"changed,omitempty"`
-	Source   string   `json:"source,omitempty"`
-	Request  string   `json:"request_id,omitempty"`
-	Took     int64    `json:"took_ms,omitempty"`
-	Count    int64    `json:"count,omitempty"` // number of equal events that this one counts
-	Key      string   `json:"key_id,omitempty"`
-	MAC      string   `json:"mac,omitempty"` // base64url
-}
-
-func exported(r storage.AuditRecord) exportedEvent {
-	return exportedEvent{
-		Seq: r.Seq, ID: r.ID, Time: r.Time.UTC().Format(time.RFC3339Nano), Action: r.Action, Outcome: r.Outcome,
-		ClientID: r.ClientID, User: r.UserUID, Username: r.Username, Factor: r.Factor, Object: r.Object, Changed: r.Changed,
-		Source: r.Source, Request: r.TraceID, Took: r.Took.Milliseconds(), Count: r.Count,
-		Key: r.KeyID, MAC: base64.RawURLEncoding.EncodeToString(r.MAC),
-	}
-}
-
 func (c *cli) exportAudit(ctx context.Context, a *app, flags exportFlags) (err error) {
 	filter := storage.AuditFilter{Actions: flags.actions}
 	if filter.Since, err = c.moment("--since", flags.since); err != nil {
@@ -219,7 +166,7 @@ func (c *cli) exportAudit(ctx context.Context, a *app, flags exportFlags) (err e
 	}
 	lines := json.NewEncoder(terminal.JSON(c.stdout))
 	lines.SetEscapeHTML(false)
-	return a.store.EachAuditEvent(ctx, filter, func(r storage.AuditRecord) error { return lines.Encode(exported(r)) })
+	return a.store.EachAuditEvent(ctx, filter, func(r storage.AuditRecord) error { return lines.Encode(wire.ExportedAuditEventFromRecord(r)) })
 }
 
 var daysAgo = regexp.MustCompile(`^([0-9]{1,4})d$`)

@@ -93,8 +93,8 @@ func (c *cli) noticeAudit(result server.CopyResult, manifest gormstore.Manifest)
 	switch broken := result.Audit.Break; {
 	case broken != nil && manifest.AuditHead != "":
 		return c.notice("the chain of audit events is broken at event %d: %s", broken.Seq, broken.Why)
-	case manifest.AuditHead != "" && headText(result.Audit.Head) != manifest.AuditHead:
-		return c.notice("the audit events end with %s, but those of the backup ended with %s", headText(result.Audit.Head), manifest.AuditHead)
+	case manifest.AuditHead != "" && result.Audit.Head.String() != manifest.AuditHead:
+		return c.notice("the audit events end with %s, but those of the backup ended with %s", result.Audit.Head.String(), manifest.AuditHead)
 	}
 	return nil
 }

@@ -16,10 +16,7 @@ import (
 	"latchkey/storage/gormstore"
 )
 
-const (
-	daysInYear = 365.25
-	aMillion   = 1e6
-)
+const daysInYear = 365.25
 
 func (c *cli) policyCommand() *cobra.Command {
 	var replicas int
@@ -105,33 +102,23 @@ type riskView struct {
 }
 
 func explainPolicy(p storage.PasswordProfile, replicas int, ceiling float64) policyView {
-	r := otp.RiskOf(p, replicas)
+	e := otp.Explain(p, replicas, ceiling)
 	view := policyView{RealmID: p.RealmID, ProfileID: p.ID, Codes: p.OneTimeCodes, Passwords: passwordView{
-		Counters: r.Counters, Replicas: r.Replicas,
-		FirstHour: r.FirstHour(), FirstDay: r.FirstDay(), LongRun: r.LongRun(), CounterDay: r.Counter.FirstDay,
-		Ceiling: lockout.MaxGuessesPerDay, AboveCeiling: lockout.Check(p.Lockout) != nil,
+		Counters: e.Counters, Replicas: e.Replicas,
+		FirstHour: e.FirstHour(), FirstDay: e.FirstDay(), LongRun: e.LongRun(), CounterDay: e.Counter.FirstDay,
+		Ceiling: lockout.MaxGuessesPerDay, AboveCeiling: e.PasswordsAboveCeiling,
 	}}
 	if !p.OneTimeCodes {
 		return view
 	}
 	view.Risk = &riskView{
-		Alphabet: p.Code.Alphabet, Length: p.Code.Length, Bits: r.Bits(), LiveSeconds: p.CodeTTL.Seconds(),
-		Counters: r.Counters, Replicas: r.Replicas,
-		FirstHour: r.FirstHour(), FirstDay: r.FirstDay(), LongRun: r.LongRun(),
-		PerDay: r.PerDay(), Stranger: r.Odds(float64(r.Counter.FirstDay * r.Replicas)),
-		PerMillion: r.PerDay() * aMillion, Years: yearsToOne(r.Odds(r.LongRun()) * aMillion),
-		Ceiling: ceiling, AboveCeiling: otp.CheckCodes(p, ceiling) != nil,
+		Alphabet: p.Code.Alphabet, Length: p.Code.Length, Bits: e.Bits(), LiveSeconds: p.CodeTTL.Seconds(),
+		Counters: e.Counters, Replicas: e.Replicas,
+		FirstHour: e.FirstHour(), FirstDay: e.FirstDay(), LongRun: e.LongRun(),
+		PerDay: e.PerDay(), Stranger: e.Stranger(), PerMillion: e.PerMillion(), Years: e.YearsToOne(),
+		Ceiling: e.GuessCeiling, AboveCeiling: e.CodesAboveCeiling,
 	}
 	return view
-}
-
-// yearsToOne returns the expected number of years until one guess succeeds; 0: no guess
-// ever does.
-func yearsToOne(perDay float64) float64 {
-	if perDay <= 0 {
-		return 0
-	}
-	return 1 / perDay / daysInYear
 }
 
 func writePolicies(w io.Writer, views []policyView) error {

@@ -116,7 +116,7 @@ func (c *cli) replayPolicy(cmd *cobra.Command, since, file string) error {
 		return err
 	}
 	return c.withReadingApp(cmd.Context(), cfg, func(a *app) error {
-		result, err := replay.Run(cmd.Context(), a.store, policy, proposed.Profile, from)
+		result, err := replay.Run(cmd.Context(), a.store, replay.Config{Policy: policy, ProfileID: proposed.Profile, Since: from})
 		if err != nil {
 			return err
 		}
@@ -153,16 +153,9 @@ type lockView struct {
 }
 
 func viewReplay(result replay.Result) replayView {
-	v := replayView{Unknown: result.Unknown, Fates: []fateView{}}
-	for _, f := range result.Logins {
-		v.Logins++
-		v.Guesses, v.Stopped, v.Passed, v.Refused = v.Guesses+f.Guesses, v.Stopped+f.NewlyRefused, v.Passed+f.NewlyCompared, v.Refused+len(f.RefusedSignIns)
-		if len(f.Locks) > 0 {
-			v.Locked++
-		}
-		if len(f.Locks)+len(f.RefusedSignIns)+f.NewlyCompared == 0 {
-			continue
-		}
+	s := result.Summary()
+	v := replayView{s.Logins, s.Locked, s.Guesses, s.Stopped, s.Passed, s.Refused, s.Unknown, []fateView{}}
+	for _, f := range s.Changed {
 		fate := fateView{f.Login, f.Guesses, f.NewlyRefused, f.NewlyCompared, append([]time.Time{}, f.RefusedSignIns...), []lockView{}}
 		for _, l := range f.Locks {
 			fate.Locks = append(fate.Locks, lockView(l))

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -240,7 +241,7 @@ func (b *builder) responses(o *Operation) object {
 	for status, body := range o.Answers {
 		answer := object{"description": http.StatusText(status)}
 		if body != nil {
-			answer["content"] = jsonContent(b.schemas.of(body, inResponse))
+			answer["content"] = object{cmp.Or(o.MediaType, "application/json"): object{"schema": b.schemas.of(body, inResponse)}}
 		}
 		all[strconv.Itoa(status)] = answer
 	}

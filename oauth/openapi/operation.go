@@ -17,14 +17,15 @@ type Operation struct {
 	// HTTP Basic or in the form, instead of with an access token.
 	ClientAuth bool
 
-	Query   []Parameter // of the URL
-	Headers []Parameter // of the request, without Authorization
-	Form    []Parameter // of an application/x-www-form-urlencoded body
-	Body    any         // a value of the type of the JSON body; nil: none
-	Partial bool        // every member of Body is optional, as in a PATCH
-	Answers map[int]any // by success status: a value of the type of the JSON body; nil: no body
-	Refuses []int       // error statuses of the operation, besides those of every operation
-	Error   any         // a value of the type of the body of an error
+	Query     []Parameter // of the URL
+	Headers   []Parameter // of the request, without Authorization
+	Form      []Parameter // of an application/x-www-form-urlencoded body
+	Body      any         // a value of the type of the JSON body; nil: none
+	Partial   bool        // every member of Body is optional, as in a PATCH
+	Answers   map[int]any // by success status: a value of the type of the JSON body; nil: no body
+	MediaType string      // of the bodies of Answers; empty: application/json
+	Refuses   []int       // error statuses of the operation, besides those of every operation
+	Error     any         // a value of the type of the body of an error
 }
 
 // Parameter is a parameter in the URL query, the header or the form of a request.

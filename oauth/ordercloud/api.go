@@ -15,7 +15,7 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("ordercloud: %w", err)
 	}
-	a := &API{cfg: cfg}
+	a := &API{cfg: cfg, exports: make(chan struct{}, maxExports)}
 	a.routes = a.allRoutes()
 	for i := range a.routes {
 		r := &a.routes[i]
@@ -31,9 +31,9 @@ func New(cfg Config) (*API, error) {
 func (a *API) allRoutes() []route {
 	return slices.Concat(
 		apiClients{API: a}.routes(), apiClientAssignments{a}.routes(), apiClientSecrets{a}.routes(),
-		securityProfiles{API: a}.routes(), securityProfileAssignments{a}.routes(),
+		securityProfiles{API: a}.routes(), securityProfileAssignments{a}.routes(), passwordProfiles{API: a}.routes(),
 		messageSenders{API: a}.routes(), messageSenderAssignments{a}.routes(), deliveryConfigs{API: a}.routes(),
-		signingKeys{a}.routes(), auditEvents{a}.routes(), oneTimePasswordRequests{a}.routes(),
+		signingKeys{a}.routes(), auditEvents{a}.routes(), auditChain{a}.routes(), oneTimePasswordRequests{a}.routes(),
 		a.buyerRoutes(), a.supplierRoutes(), a.userRoutes(), a.membershipRoutes(), me{a}.routes(), forgottenCredentials{a}.routes(),
 		unsupportedLists{a}.routes(),
 	)

@@ -23,8 +23,9 @@ const maxBodyDepth = wire.MaxXPDepth + 8
 
 // API serves the resources below /v1.
 type API struct {
-	cfg    Config
-	routes []route
+	cfg     Config
+	routes  []route
+	exports chan struct{} // has an element for each export of audit events that runs
 }
 
 // route is one operation with what serves it.

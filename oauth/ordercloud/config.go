@@ -11,7 +11,7 @@ import (
 	"latchkey/oauth/surface"
 )
 
-// Config is what the resources below /v1 need. All fields but AdmitUsername, RenewalOrigins,
+// Config is what the resources below /v1 need. All fields but AdmitUsername, RenewalOrigins, GuessCeiling,
 // ClientSigningAlg, Wake, Recorder and Logger are required.
 type Config struct {
 	Bearer    surface.Bearer
@@ -22,6 +22,7 @@ type Config struct {
 	Codes     Codes
 	Sessions  *admin.Sessions // of browsers
 	Lockouts  *admin.Lockouts
+	Tasks     *admin.Tasks // long work
 
 	// AdmitUsername is asked before a user takes another username, and answers a
 	// *storage.LimitError to one who has tried too many; default: everybody may.
@@ -36,6 +37,10 @@ type Config struct {
 	// names one; default: it names none, and the server's counts.
 	ClientSigningAlg string
 
+	// GuessCeiling is the highest probability of a right guess at one-time passwords that a
+	// password profile may have; see otp.CheckRisk. 0: its default.
+	GuessCeiling float64
+
 	Sealer  surface.Sealer  // of what senders and delivery configs must not show
 	Peppers grants.Digester // of client secrets
 	Wake    func()          // called when a message is to be sent again; default: nobody
@@ -45,8 +50,8 @@ type Config struct {
 
 // complete sets the defaults, and returns an error if a required field is missing.
 func (c *Config) complete() error {
-	if c.Bearer == nil || c.Rules == nil || c.Tx == nil || c.Sealer == nil || c.Peppers == nil || c.Passwords == nil || c.Codes == nil || c.Sessions == nil || c.Lockouts == nil {
-		return errors.New("one of Bearer, Rules, Tx, Sealer, Peppers, Passwords, Codes, Sessions and Lockouts is missing")
+	if c.Bearer == nil || c.Rules == nil || c.Tx == nil || c.Sealer == nil || c.Peppers == nil || c.Passwords == nil || c.Codes == nil || c.Sessions == nil || c.Lockouts == nil || c.Tasks == nil {
+		return errors.New("one of Bearer, Rules, Tx, Sealer, Peppers, Passwords, Codes, Sessions, Lockouts and Tasks is missing")
 	}
 	if err := c.Complete(); err != nil {
 		return err

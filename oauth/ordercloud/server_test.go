@@ -34,6 +34,7 @@ type testServer struct {
 	t       *testing.T
 	ctx     context.Context
 	store   *gormstore.Store
+	file    string // of the database
 	mux     *http.ServeMux
 	codes   *otp.Codes
 	hasher  *signin.Hasher
@@ -54,7 +55,8 @@ func newServer(t *testing.T, change ...func(*Config)) *testServer {
 	srv := &testServer{t: t, ctx: context.WithoutCancel(t.Context()), time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	srv.bearers = map[string]func(context.Context) (*token.Caller, error){}
 	var err error
-	srv.store, err = gormstore.Open(srv.ctx, gormstore.Config{URL: "sqlite:" + filepath.Join(t.TempDir(), "test.db"), Relaxed: true, Now: srv.now})
+	srv.file = filepath.Join(t.TempDir(), "test.db")
+	srv.store, err = gormstore.Open(srv.ctx, gormstore.Config{URL: "sqlite:" + srv.file, Relaxed: true, Now: srv.now})
 	srv.must(err)
 	t.Cleanup(func() { _ = srv.store.Close() })
 	srv.must(srv.store.Migrate(srv.ctx))
@@ -78,13 +80,21 @@ func newServer(t *testing.T, change ...func(*Config)) *testServer {
 	s := srv.store
 	rules, err := admin.New(s)
 	srv.must(err)
+	tasks, err := admin.NewTasks(admin.TasksConfig{
+		Store: s, Recorder: srv, Now: srv.now, Rand: rand.Reader, Logger: zerolog.New(zerolog.NewTestWriter(t)),
+		Kinds: map[storage.TaskKind]admin.TaskKind{
+			storage.TaskAuditVerification: admin.VerifyAuditChain(s), storage.TaskPolicyReplay: admin.ReplayPolicies(s, srv.now),
+		},
+	})
+	srv.must(err)
 	srv.config = Config{
+		Tasks:  tasks,
 		Bearer: srv, Rules: rules, Tx: s, Passwords: passwords, Codes: service, Sealer: srv.sealer, Peppers: peppers,
 		Sessions: &admin.Sessions{Store: s, Rand: rand.Reader, Now: srv.now, Wake: service.Wake},
 		Lockouts: &admin.Lockouts{Store: s, Now: srv.now},
 		Stores: Stores{
 			Clients: s, Secrets: s, Profiles: s, Assignments: s, Accounts: s, Users: s, UserSearch: s, Memberships: s, Consents: s, Logins: s, Senders: s,
-			DeliveryConfigs: s, Records: s, Messages: s, Keys: ring,
+			DeliveryConfigs: s, Records: s, Messages: s, Keys: ring, PasswordProfiles: s,
 		},
 		Runtime: surface.Runtime{
 			TraceID:  func(context.Context) string { return "trace-1" },

@@ -14,27 +14,28 @@ import (
 
 // Stores are what keeps the resources; *gormstore.Store is all of them.
 type Stores struct {
-	Clients         ClientStore
-	Secrets         SecretStore
-	Profiles        SecurityProfileStore
-	Assignments     AssignmentStore
-	Accounts        surface.AccountStore
-	Users           surface.UserStore
-	UserSearch      UserSearcher
-	Memberships     MembershipStore
-	Consents        ConsentStore
-	Logins          LoginStore
-	Senders         SenderStore
-	DeliveryConfigs DeliveryConfigStore
-	Records         RecordStore
-	Messages        otp.RetryStore
-	Keys            KeyRing // *keys.Ring
+	Clients          ClientStore
+	Secrets          SecretStore
+	Profiles         SecurityProfileStore
+	Assignments      AssignmentStore
+	Accounts         surface.AccountStore
+	Users            surface.UserStore
+	UserSearch       UserSearcher
+	Memberships      MembershipStore
+	Consents         ConsentStore
+	Logins           LoginStore
+	Senders          SenderStore
+	DeliveryConfigs  DeliveryConfigStore
+	Records          RecordStore
+	Messages         otp.RetryStore
+	PasswordProfiles PasswordProfileStore
+	Keys             KeyRing // *keys.Ring
 }
 
 func (s Stores) complete() error {
 	for _, required := range []any{
 		s.Clients, s.Secrets, s.Profiles, s.Assignments, s.Accounts, s.Users, s.UserSearch, s.Memberships, s.Consents, s.Logins, s.Senders,
-		s.DeliveryConfigs, s.Records, s.Messages, s.Keys,
+		s.DeliveryConfigs, s.Records, s.Messages, s.Keys, s.PasswordProfiles,
 	} {
 		if required == nil {
 			return errors.New("a store is missing")
@@ -71,6 +72,12 @@ type SecurityProfileStore interface {
 	PutSecurityProfile(ctx context.Context, p storage.SecurityProfile) (storage.SecurityProfile, error)
 	ListSecurityProfiles(ctx context.Context, q storage.Query) (storage.Page[storage.SecurityProfile], error)
 	DeleteSecurityProfile(ctx context.Context, id string, version int64) error
+}
+
+// PasswordProfileStore keeps password profiles.
+type PasswordProfileStore interface {
+	ListPasswordProfiles(ctx context.Context, realmID string, q storage.Query) (storage.Page[storage.PasswordProfile], error)
+	PutPasswordProfile(ctx context.Context, p storage.PasswordProfile) (storage.PasswordProfile, error)
 }
 
 // AssignmentStore keeps who holds which security profile.
@@ -127,6 +134,10 @@ type DeliveryConfigStore interface {
 // RecordStore keeps what happened.
 type RecordStore interface {
 	ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error)
+	// EachAuditEvent calls do with the events that the filter selects, the oldest first.
+	EachAuditEvent(ctx context.Context, f storage.AuditFilter, do func(storage.AuditRecord) error) error
+	// AuditState returns the ends of the chain of audit events.
+	AuditState(ctx context.Context) (storage.AuditVerdict, error)
 	ListRequests(ctx context.Context, q storage.Query) (storage.Page[storage.RequestSummary], error)
 	Timeline(ctx context.Context, requestID string) (storage.Timeline, error)
 }

@@ -38,7 +38,7 @@ func (s *Server) Run(ctx context.Context, vital func(context.Context) error) err
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	loops := []func(context.Context) error{
-		store.Run, s.codes.Run, s.worker.Run, s.reloadKeys, s.sweeper.run, s.notifyReplicas, s.watchdog,
+		store.Run, s.codes.Run, s.worker.Run, s.reloadKeys, s.sweeper.run, s.notifyReplicas, s.watchdog, s.tasks.Run,
 	}
 	failed := make(chan error, len(loops)+1)
 	run := func(ctx context.Context, loop func(context.Context) error) {

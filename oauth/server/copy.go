@@ -125,7 +125,7 @@ func (f filling) check(ctx context.Context, target *gormstore.Store, result *Cop
 	if result.Secrets, err = app.Rewrapper().Check(ctx); err != nil {
 		return err
 	}
-	if result.Audit, err = target.VerifyAudit(ctx, storage.AuditHead{}); err != nil {
+	if result.Audit, err = target.VerifyAudit(ctx, storage.AuditHead{}, nil); err != nil {
 		return err
 	}
 	if broken := result.Audit.Break; broken != nil && f.wholeChain && result.Audit.Head.Seq > 0 {

@@ -34,6 +34,7 @@ type Server struct {
 	pages   *signinpage.Pages
 	codes   *otp.Service
 	worker  *deliver.Worker
+	tasks   *admin.Tasks
 	changed chan struct{} // configuration or keys changed in the database
 	crowded chan struct{} // there is more work than this server has room for
 	counts  *counters
@@ -87,17 +88,33 @@ func New(a *App) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.tasks, err = s.newTasks(); err != nil {
+		return nil, err
+	}
 	s.routes, err = s.newRoutes(services{
 		endpoints: endpoints, codes: s.codes, passwords: passwords, pages: pages,
 		signUps:   s.newLimit(signUpBudget, limit.Limit(a.Settings.SignUpLimit)),
 		usernames: s.newLimit(usernameBudget, usernameLimit()),
 		sessions:  &admin.Sessions{Store: a.Store, Rand: a.Rand, Now: a.Now, Wake: s.codes.Wake},
+		tasks:     s.tasks,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.listen, err = s.newListen(metrics)
 	return s, err
+}
+
+// newTasks returns the long work of administrators.
+func (s *Server) newTasks() (*admin.Tasks, error) {
+	a := s.app
+	return admin.NewTasks(admin.TasksConfig{
+		Store: a.Store, Recorder: s.events, Now: a.Now, Rand: a.Rand, Logger: a.Logger,
+		Kinds: map[storage.TaskKind]admin.TaskKind{
+			storage.TaskAuditVerification: admin.VerifyAuditChain(a.Store),
+			storage.TaskPolicyReplay:      admin.ReplayPolicies(a.Store, a.Now),
+		},
+	})
 }
 
 // The budgets of limits that the server itself makes.

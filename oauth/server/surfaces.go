@@ -31,6 +31,7 @@ type services struct {
 	signUps   *limit.Stored
 	usernames *limit.Stored
 	sessions  *admin.Sessions
+	tasks     *admin.Tasks
 }
 
 // documentPath is where the description of the API is served.
@@ -113,9 +114,10 @@ func (s *Server) newOrderCloud(with services) (*ordercloud.API, error) {
 		Stores: ordercloud.Stores{
 			Clients: a.Store, Secrets: a.Store, Profiles: a.Store, Assignments: a.Store, Accounts: a.Store,
 			Users: a.Store, UserSearch: a.Store, Memberships: a.Store, Consents: a.Store, Logins: a.Store, Senders: a.Store,
-			DeliveryConfigs: a.Store, Records: a.Store, Messages: a.Store, Keys: a.Ring,
+			DeliveryConfigs: a.Store, Records: a.Store, Messages: a.Store, Keys: a.Ring, PasswordProfiles: a.Store,
 		},
 		Tx: a.Store, Passwords: with.passwords, Codes: with.codes, Sessions: with.sessions, AdmitUsername: with.usernames.TakeFor,
+		Tasks: with.tasks, GuessCeiling: a.Settings.GuessCeiling,
 		Lockouts: &admin.Lockouts{Store: a.Store, Now: a.Now}, RenewalOrigins: toStrings(a.Settings.RenewalOrigins), ClientSigningAlg: clientSigningAlg(a.Settings),
 		Sealer: a.Sealer, Peppers: a.Peppers, Wake: s.worker.Wake,
 		Runtime: s.runtime(),

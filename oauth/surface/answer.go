@@ -17,6 +17,11 @@ type Answer struct {
 	Notice  string   // a warning for the administrator; empty: none
 
 	Estimated bool // the total of a list is
+
+	// Stream, if it is set, writes a body instead of Body. An error breaks the connection
+	// off, so that the client sees that the body is not whole.
+	Stream     func(w http.ResponseWriter) error
+	StreamType string // Content-Type of that body
 }
 
 // TotalHeader is the response header that says "estimated" if the total of a list is an
@@ -37,6 +42,15 @@ func (a Answer) Write(w http.ResponseWriter, mediaType string) {
 	}
 	if a.Notice != "" {
 		h.Set(admin.NoticeHeader, a.Notice)
+	}
+	if a.Stream != nil {
+		h.Set("Content-Type", a.StreamType)
+		h.Set("Cache-Control", "no-store")
+		w.WriteHeader(a.Status)
+		if err := a.Stream(w); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		return
 	}
 	if a.Body == nil {
 		h.Set("Cache-Control", "no-store")

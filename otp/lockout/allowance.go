@@ -59,6 +59,19 @@ func AllowanceOf(p storage.LockoutPolicy) Allowance {
 	return a
 }
 
+// GuessesWithin returns for each of the times how many guesses one counter allows in less
+// than that time, under the assumptions of AllowanceOf. Times are read in seconds, up to a
+// day.
+func GuessesWithin(p storage.LockoutPolicy, times ...time.Duration) []int {
+	s := newGuessSeries(p)
+	best := s.best(s.pauses(p.ForgetsAfter), day)
+	guesses := make([]int, len(times))
+	for i, t := range times {
+		guesses[i] = best[max(0, min(t, day))/time.Second]
+	}
+	return guesses
+}
+
 // guessSeries is a series of guesses, each made as soon as the lock of the one
 // before ends.
 type guessSeries struct {

@@ -24,17 +24,32 @@ type Store interface {
 	LoginsOfUser(ctx context.Context, userUID string) ([]storage.Login, error)
 }
 
+// Config says what is replayed.
+type Config struct {
+	Policy    storage.LockoutPolicy
+	ProfileID string // only logins of this password profile; empty: all
+	Since     time.Time
+
+	// MaxLogins and MaxEvents bound the memory and the time; 0: no bound.
+	MaxLogins, MaxEvents int
+	// Progress, if it is set, is called with the time of each event. Its error ends the
+	// replay.
+	Progress func(at time.Time) error
+}
+
+// ErrTooMuch says that there are more logins or events than Config allows.
+var ErrTooMuch = errors.New("too many events to replay")
+
 // Result is what a policy would have done.
 type Result struct {
 	Logins  []lockout.Result // of the logins in the events, named "profile/username"
 	Unknown int              // attempts at usernames that do not exist
 }
 
-// Run replays the events from a time on. If profileID is not empty, it replays only
-// the logins of that password profile. Errors are those of the store.
-func Run(ctx context.Context, store Store, policy storage.LockoutPolicy, profileID string, since time.Time) (Result, error) {
-	r := &reader{store: store, profileID: profileID, replay: lockout.NewReplay(policy), logins: map[string]string{}}
-	filter := storage.AuditFilter{Since: since, Actions: []string{"sign_in", "login.unlocked", "password.renewed"}}
+// Run replays events. Errors are ErrTooMuch, those of the store and those of Progress.
+func Run(ctx context.Context, store Store, cfg Config) (Result, error) {
+	r := &reader{store: store, cfg: cfg, replay: lockout.NewReplay(cfg.Policy), logins: map[string]string{}}
+	filter := storage.AuditFilter{Since: cfg.Since, Actions: []string{"sign_in", "login.unlocked", "password.renewed"}}
 	err := store.EachAuditEvent(ctx, filter, func(e storage.AuditRecord) error { return r.add(ctx, e.AuditEvent) })
 	if err != nil {
 		return Result{}, err
@@ -42,22 +57,59 @@ func Run(ctx context.Context, store Store, policy storage.LockoutPolicy, profile
 	return Result{Logins: r.replay.Results(), Unknown: r.unknown}, nil
 }
 
+// Summary is a Result in figures.
+type Summary struct {
+	Logins  int // in the events
+	Locked  int // of them, how many would have been locked
+	Guesses int // wrong attempts
+	Stopped int // of Guesses: were compared, and would have been refused
+	Passed  int // of Guesses: were refused, and would have been compared
+	Refused int // sign-ins that succeeded, and would have been refused
+	Unknown int // attempts at usernames that do not exist
+
+	Changed []lockout.Result // the logins with a lock, a refusal or a guess of Passed
+}
+
+// Summary returns the figures of the result.
+func (r Result) Summary() Summary {
+	s := Summary{Unknown: r.Unknown, Logins: len(r.Logins)}
+	for _, l := range r.Logins {
+		s.Guesses, s.Stopped, s.Passed, s.Refused = s.Guesses+l.Guesses, s.Stopped+l.NewlyRefused, s.Passed+l.NewlyCompared, s.Refused+len(l.RefusedSignIns)
+		if len(l.Locks) > 0 {
+			s.Locked++
+		}
+		if len(l.Locks)+len(l.RefusedSignIns)+l.NewlyCompared > 0 {
+			s.Changed = append(s.Changed, l)
+		}
+	}
+	return s
+}
+
 // reader turns audit events into events of a lockout.Replay.
 type reader struct {
-	store     Store
-	profileID string // empty: all
-	replay    *lockout.Replay
-	logins    map[string]string // name of a login by user and username; empty: not of the profile
-	unknown   int
+	store   Store
+	cfg     Config
+	replay  *lockout.Replay
+	logins  map[string]string // name of a login by user and username; empty: not of the profile
+	events  int
+	unknown int
 }
 
 func (r *reader) add(ctx context.Context, e storage.AuditEvent) error {
+	if r.events++; r.cfg.MaxEvents > 0 && r.events > r.cfg.MaxEvents {
+		return ErrTooMuch
+	}
+	if r.cfg.Progress != nil {
+		if err := r.cfg.Progress(e.Time); err != nil {
+			return err
+		}
+	}
 	event := lockout.Event{At: e.Time, Source: sourceOf(e.Source), OTP: e.Factor == "otp"}
 	switch {
 	case e.Action == "login.unlocked":
 		event.Kind = lockout.Cleared
 		event.Login = strings.TrimPrefix(e.Object, "Login/")
-		if r.profileID == "" || strings.HasPrefix(event.Login, r.profileID+"/") {
+		if r.cfg.ProfileID == "" || strings.HasPrefix(event.Login, r.cfg.ProfileID+"/") {
 			r.replay.Add(event)
 		}
 		return nil
@@ -89,6 +141,9 @@ func (r *reader) loginName(ctx context.Context, e storage.AuditEvent) (string, e
 	if known || e.UserUID == "" {
 		return name, nil
 	}
+	if r.cfg.MaxLogins > 0 && len(r.logins) >= r.cfg.MaxLogins {
+		return "", ErrTooMuch
+	}
 	logins, err := r.store.LoginsOfUser(ctx, e.UserUID)
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return "", err
@@ -99,7 +154,7 @@ func (r *reader) loginName(ctx context.Context, e storage.AuditEvent) (string, e
 			name = l.ProfileID + "/" + l.Username
 		}
 	}
-	if r.profileID != "" && !strings.HasPrefix(name, r.profileID+"/") {
+	if r.cfg.ProfileID != "" && !strings.HasPrefix(name, r.cfg.ProfileID+"/") {
 		name = ""
 	}
 	r.logins[key] = name

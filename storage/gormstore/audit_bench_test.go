@@ -63,7 +63,7 @@ func benchAuditChain(b *testing.B, servers, size int) {
 	b.ReportMetric(float64((processorTime(b)-used).Microseconds())/float64(written), "µs-here/event")
 	b.ReportMetric(float64(len(sent))/float64(written)*1000, "statements/1000-events")
 	b.ReportMetric(float64(commits)/float64(written)*1000, "commits/1000-events")
-	v, err := stores[0].VerifyAudit(b.Context(), storage.AuditHead{})
+	v, err := stores[0].VerifyAudit(b.Context(), storage.AuditHead{}, nil)
 	if err != nil || v.Break != nil || v.Events != int64(written) {
 		b.Errorf("got %d events in the chain, want %d; break %+v, error %v", v.Events, written, v.Break, err)
 	}

@@ -187,7 +187,7 @@ func execute(t *testing.T, db *sql.DB, statement string) {
 
 func verified(t *testing.T, s *gormstore.Store, expect storage.AuditHead) storage.AuditVerdict {
 	t.Helper()
-	v, err := s.VerifyAudit(context.Background(), expect)
+	v, err := s.VerifyAudit(context.Background(), expect, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

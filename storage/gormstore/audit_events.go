@@ -118,7 +118,32 @@ func auditIDFrom(at time.Time) string {
 // ListAuditEvents lists audit events, oldest first without a Sort. Fields are those
 // of storage.AuditEvent.
 func (s *Store) ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error) {
-	l := byID[auditRow](s, "audit events", "audit_events")
-	found, err := page[auditRow](ctx, s, l, q)
+	found, err := page[auditRow](ctx, s, auditListing(s, q.Where), q)
 	return recorded(found, (*auditRow).record), err
+}
+
+// auditListing is a list of audit events. If a condition says from when on, the list
+// reads the index by id from there. Without it a list of the last hour would read all.
+func auditListing(s *Store, where []storage.Condition) listing {
+	l := byID[auditRow](s, "audit events", "audit_events")
+	if from := auditFrom(where); from != "" {
+		l.scope = statement{sql: "id > ?", args: []any{from}}
+	}
+	return l
+}
+
+// auditFrom returns a text below the ids of all events that the conditions select; empty:
+// they do not say from when on. The time in an id is that of the event or later.
+func auditFrom(where []storage.Condition) (from string) {
+	for _, c := range where {
+		if len(c.Fields) != 1 || c.Fields[0] != "Time" || len(c.Tests) != 1 {
+			continue
+		}
+		test := c.Tests[0]
+		at, err := time.Parse(time.RFC3339Nano, test.Value)
+		if err == nil && !test.Not && (test.Op == storage.OpGreater || test.Op == storage.OpGreaterOrEqual) {
+			from = max(from, auditIDFrom(at))
+		}
+	}
+	return from
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"errors"
+	"fmt"
 
 	"latchkey/storage"
 )
@@ -14,35 +15,54 @@ type numberedRow struct {
 	Number int64    `gorm:"column:number"`
 }
 
+// auditWindow is how many stored events one statement of EachAuditEvent looks at, however
+// few of them the filter selects.
+const auditWindow = 2 * auditPage
+
 // EachAuditEvent calls do with every event that the filter selects, in the order of their
-// ids. Events written meanwhile may be missing. It ends with the first error of do.
+// ids. Events written meanwhile may be missing. It ends with the first error of do. A
+// filter that no list of audit events can have is storage.ErrQuery. Each statement looks
+// at a bounded number of events, so the call may read a table of any size.
 func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do func(storage.AuditRecord) error) error {
-	after := ""
-	if !f.Since.IsZero() {
-		after = auditIDFrom(f.Since) // the time in an id is the event's or later
+	l := auditListing(s, f.Conditions())
+	if err := l.checkCost(storage.Query{Where: f.Conditions()}); err != nil {
+		return err
 	}
-	for {
+	selected := []statement{{sql: "id > ?"}, {sql: "id <= ?"}}
+	for _, condition := range f.Conditions() {
+		one, _, err := l.fields.condition(s.dialect, condition)
+		if err != nil {
+			return err
+		}
+		selected = append(selected, one)
+	}
+	where := combine(" AND ", selected)
+	for after := auditFrom(f.Conditions()); ; {
+		last, err := s.auditWindowEnd(ctx, after)
+		if err != nil || last == "" {
+			return err
+		}
 		rows, err := query[numberedRow](ctx, s, "read audit events", "SELECT "+columnsOf[auditRow](&s.rows).list()+`,
 			seq + coalesce((SELECT b.seq - b.events FROM audit_batches b WHERE b.id = audit_events.batch), 0) AS number
-			FROM audit_events WHERE id > ? ORDER BY id LIMIT 1000`, after)
+			FROM audit_events WHERE `+where.sql+" ORDER BY id", append([]any{after, last}, where.args...)...)
 		if err != nil {
 			return err
 		}
 		for i := range rows {
 			r := &rows[i].Event
-			record := storage.AuditRecord{AuditEvent: r.record(), Seq: rows[i].Number, KeyID: r.KeyID, MAC: r.MAC}
-			if !f.Admits(record.AuditEvent) {
-				continue
-			}
-			if err := do(record); err != nil {
+			if err := do(storage.AuditRecord{AuditEvent: r.record(), Seq: rows[i].Number, KeyID: r.KeyID, MAC: r.MAC}); err != nil {
 				return err
 			}
 		}
-		if len(rows) < auditPage {
-			return nil
-		}
-		after = rows[len(rows)-1].Event.ID
+		after = last
 	}
+}
+
+// auditWindowEnd returns the id of the last of the next events after an id; empty: there
+// are none.
+func (s *Store) auditWindowEnd(ctx context.Context, after string) (string, error) {
+	return get[string](ctx, s, "read audit events", fmt.Sprintf(
+		"SELECT coalesce(max(id), '') FROM (SELECT id FROM audit_events WHERE id > ? ORDER BY id LIMIT %d) w", auditWindow), after)
 }
 
 // VerifyAudit reads the whole chain of audit events, in bounded memory, and
@@ -51,10 +71,12 @@ func (s *Store) EachAuditEvent(ctx context.Context, f storage.AuditFilter, do fu
 // be an earlier head of the chain. Only that shows that somebody restored an older state
 // of the whole database.
 //
-// It may run while events are written and swept. The error is one of the
-// database; a break of the chain is in the verdict.
-func (s *Store) VerifyAudit(ctx context.Context, expect storage.AuditHead) (storage.AuditVerdict, error) {
-	v := verifier{store: s, expect: expect}
+// It may run while events are written and swept. progress, unless it is nil, is called
+// after each part with the number of events that have been read and of those there are.
+// The error is that of progress or one of the database; a break of the chain is in the
+// verdict.
+func (s *Store) VerifyAudit(ctx context.Context, expect storage.AuditHead, progress func(read, all int64) error) (storage.AuditVerdict, error) {
+	v := verifier{store: s, expect: expect, progress: progress}
 	err := v.begin(ctx)
 	if err == nil {
 		err = v.walk(ctx)
@@ -81,6 +103,8 @@ type verifier struct {
 	met     bool              // the expected head was there
 	lastID  string            // of the last event without a batch
 	verdict storage.AuditVerdict
+
+	progress func(read, all int64) error // may be nil
 }
 
 func (v *verifier) fail(seq int64, why string, args ...any) error {
@@ -128,6 +152,9 @@ func (v *verifier) reread(ctx context.Context) (err error) {
 func (v *verifier) walk(ctx context.Context) error {
 	for v.last.Seq < v.chain.Seq {
 		err := v.step(ctx)
+		if err == nil && v.progress != nil {
+			err = v.progress(v.verdict.Events, v.verdict.Events+v.chain.Seq-v.last.Seq)
+		}
 		if !errors.Is(err, errBroken) {
 			if err != nil {
 				return err
@@ -240,4 +267,21 @@ func (v *verifier) count(ctx context.Context) error {
 		return v.fail(0, "the records of batches have %d events, and should have %d", n.Batched, n.Chained-n.Single)
 	}
 	return nil
+}
+
+// AuditState returns where the chain of audit events begins and ends, without reading the
+// events. Events is how many there should be. Break says that the record of the chain's
+// ends is not what a server wrote; then the other fields may be wrong. Before the first
+// event the verdict is zero.
+func (s *Store) AuditState(ctx context.Context) (storage.AuditVerdict, error) {
+	v := verifier{store: s}
+	if err := v.reread(ctx); err != nil && !errors.Is(err, errBroken) {
+		return storage.AuditVerdict{}, err
+	}
+	if v.chain.unused() {
+		return storage.AuditVerdict{}, nil
+	}
+	v.verdict.Head, v.verdict.Swept, v.verdict.Outside = v.chain.head(), v.chain.Swept, v.chain.Outside
+	v.verdict.Events = v.chain.Seq - v.chain.Swept
+	return v.verdict, nil
 }

@@ -52,7 +52,7 @@ func TestFrozenReplica(t *testing.T) {
 			if err != nil || events.Total != 1 || events.Items[0].Action != "of another replica" {
 				t.Errorf("got the events %v, error %v", events.Items, err)
 			}
-			if verdict, err := other.VerifyAudit(ctx, storage.AuditHead{}); err != nil || verdict.Break != nil {
+			if verdict, err := other.VerifyAudit(ctx, storage.AuditHead{}, nil); err != nil || verdict.Break != nil {
 				t.Errorf("the chain: %+v, error %v", verdict, err)
 			}
 		})
@@ -95,7 +95,7 @@ func TestFrozenWriterStopsNobody(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if v, err := other.VerifyAudit(ctx, storage.AuditHead{}); err != nil || v.Break != nil || v.Events != 4 {
+	if v, err := other.VerifyAudit(ctx, storage.AuditHead{}, nil); err != nil || v.Break != nil || v.Events != 4 {
 		t.Errorf("the chain: %+v, break %+v, error %v", v, v.Break, err)
 	}
 }

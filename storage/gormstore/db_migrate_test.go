@@ -86,6 +86,8 @@ func TestStatusBeforeMigration(t *testing.T) {
 		{Version: 23, Name: "0023_session_clients"},
 		{Version: 24, Name: "0024_kept_answers"},
 		{Version: 25, Name: "0025_verified_email"},
+		{Version: 26, Name: "0026_console_users"},
+		{Version: 27, Name: "0027_tasks"},
 	}
 	if diff := cmp.Diff(want, status); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)

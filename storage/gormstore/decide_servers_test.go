@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -296,5 +297,63 @@ func TestPostponedRequestHasNoOwner(t *testing.T) {
 		if n := claim(running, noon.Add(2*time.Minute)); n != 1 {
 			t.Error("the request is not claimed although its budget allows it")
 		}
+	})
+}
+
+// TestTasksOfKilledServers: a task belongs to one server as long as the server is listed,
+// and then to the next one that claims it.
+func TestTasksOfKilledServers(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, url string) {
+		ctx, now := t.Context(), time.Now()
+		killed, other := register(t, url, issuerOne), register(t, url, issuerOne)
+		if err := killed.AddTask(ctx, storage.Task{ID: "t", Kind: storage.TaskAuditVerification, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}, 1); err != nil {
+			t.Fatal(err)
+		}
+		state := func(want storage.TaskState) {
+			t.Helper()
+			if got, err := other.Task(ctx, storage.TaskAuditVerification, "", "t"); err != nil || got.State != want {
+				t.Errorf("state %s, %v, want %s", got.State, err, want)
+			}
+		}
+		state(storage.TaskWaiting)
+		var claims sync.WaitGroup
+		var taken atomic.Int32
+		for range 8 {
+			claims.Go(func() {
+				if _, err := killed.ClaimTask(ctx); err == nil {
+					taken.Add(1)
+				}
+			})
+		}
+		claims.Wait()
+		if taken.Load() != 1 {
+			t.Errorf("claimed %d times", taken.Load())
+		}
+		state(storage.TaskRunning)
+		if _, err := other.ClaimTask(ctx); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("claimed from a server that runs: %v", err)
+		}
+		for range 5 {
+			if err := errors.Join(other.Beat(ctx), other.Look(ctx, now)); err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(time.Second)
+		}
+		state(storage.TaskWaiting)
+		if _, err := other.ClaimTask(ctx); err != nil {
+			t.Fatal(err)
+		}
+		state(storage.TaskRunning)
+		if err := killed.AdvanceTask(ctx, "t", 1, 2); !errors.Is(err, storage.ErrStale) {
+			t.Errorf("the first server goes on: %v", err)
+		}
+		if err := killed.FinishTask(ctx, storage.Task{ID: "t", State: storage.TaskDone, EndedAt: now}); !errors.Is(err, storage.ErrStale) {
+			t.Errorf("the first server ends it: %v", err)
+		}
+		if err := other.FinishTask(ctx, storage.Task{ID: "t", State: storage.TaskDone, EndedAt: now}); err != nil {
+			t.Error(err)
+		}
+		state(storage.TaskDone)
 	})
 }

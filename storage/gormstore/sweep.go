@@ -62,8 +62,8 @@ func (s *Store) SweepTables() []string {
 // SweepTable deletes up to limit rows of a table that have ended, the oldest first, and
 // returns their number: requests and messages a day after their end, families a day
 // after their expiry or revocation, sessions and
-// authorizations likewise, consents after a year, marks of revoked tokens, spent ids and kept answers after their
-// expiry, audit events after Config.AuditRetention, sources without a sign-in for 90
+// authorizations likewise, consents after a year, marks of revoked tokens, spent ids, kept answers and tasks
+// after their expiry, audit events after Config.AuditRetention, sources without a sign-in for 90
 // days, and the failures of names without a login after two days, unless they are locked.
 //
 // On PostgreSQL, callers at the same time delete different rows and do not wait for each
@@ -154,6 +154,7 @@ func expiringRows(now time.Time) []expiring {
 		before("revoked_tokens", "expires_at", now),
 		before("spent_ids", "expires_at", now),
 		before("kept_answers", "expires_at", now),
+		before("tasks", "expires_at", now),
 		before("authorizations", "expires_at", ended),
 		before("sessions", "idle_until", ended), // never after the end of their life
 		signedOut,

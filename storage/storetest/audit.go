@@ -19,6 +19,7 @@ func testAudit(t *testing.T, fresh func(*testing.T) Database) {
 		"old events are swept by batches":              testAuditSwept,
 		"usernames with invalid characters are stored": testAuditHostile,
 		"events are chained":                           testAuditChained,
+		"filters select events":                        testAuditFilter,
 		"concurrent writers make one chain":            testAuditRace,
 	}.run(t, fresh)
 }
@@ -71,6 +72,61 @@ func testAuditIDs(t *testing.T, w *fixture) {
 	equal(t, since, []string{"202"})
 }
 
+// testAuditFilter selects few of more events than one statement looks at. A list and a
+// reading of all of them select the same.
+func testAuditFilter(t *testing.T, w *fixture) {
+	const events, each = 5000, 1000
+	for start := 0; start < events; start += 1000 {
+		batch := make([]storage.AuditEvent, 1000)
+		for i := range batch {
+			n := start + i
+			batch[i] = storage.AuditEvent{Time: w.now.Add(time.Duration(n) * time.Second), Action: "noise"}
+			if n%each == 0 {
+				batch[i] = storage.AuditEvent{Time: batch[i].Time, Action: "sign_in", UserUID: fmt.Sprint("u", n)}
+			}
+		}
+		check(t, w.store.AddAuditEvents(w.ctx, batch))
+	}
+	user := storage.Condition{Fields: []string{"UserUID"}, Tests: []storage.Test{{Op: storage.OpEqual, Value: "u3000"}, {Op: storage.OpEqual, Value: "u4000"}}}
+	for _, c := range []struct {
+		filter storage.AuditFilter
+		want   []string
+	}{
+		{storage.AuditFilter{Actions: []string{"sign_in", "other"}}, []string{"u0", "u1000", "u2000", "u3000", "u4000"}},
+		{storage.AuditFilter{Actions: []string{"sign_in"}, Since: w.now.Add(2000 * time.Second)}, []string{"u2000", "u3000", "u4000"}},
+		{storage.AuditFilter{Actions: []string{"sign_in"}, Until: w.now.Add(2000 * time.Second)}, []string{"u0", "u1000"}},
+		{storage.AuditFilter{Where: []storage.Condition{user}}, []string{"u3000", "u4000"}},
+		{storage.AuditFilter{Where: []storage.Condition{user}, Since: w.now.Add(3000*time.Second + time.Microsecond)}, []string{"u4000"}},
+		{storage.AuditFilter{Actions: []string{"none"}}, nil},
+	} {
+		var read, listed []string
+		check(t, w.store.EachAuditEvent(w.ctx, c.filter, func(r storage.AuditRecord) error {
+			read = append(read, r.UserUID)
+			return nil
+		}))
+		equal(t, read, c.want)
+		for _, e := range must(w.store.ListAuditEvents(w.ctx, storage.Query{Where: c.filter.Conditions(), Limit: 100}))(t).Items {
+			listed = append(listed, e.UserUID)
+		}
+		equal(t, listed, c.want)
+	}
+	unknown := storage.AuditFilter{Where: []storage.Condition{{Fields: []string{"MAC"}, Tests: []storage.Test{{Op: storage.OpEqual}}}}}
+	wantErr(t, w.store.EachAuditEvent(w.ctx, unknown, func(storage.AuditRecord) error { return nil }), storage.ErrQuery)
+	stop := errors.New("stop")
+	wantErr(t, w.store.EachAuditEvent(w.ctx, storage.AuditFilter{}, func(storage.AuditRecord) error { return stop }), stop)
+	var reads []int64
+	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}, func(read, all int64) error {
+		equal(t, all, int64(events))
+		reads = append(reads, read)
+		return nil
+	}))(t)
+	equal(t, v.Break, (*storage.AuditBreak)(nil))
+	if len(reads) < 2 || reads[len(reads)-1] != events {
+		t.Errorf("progress %d", reads)
+	}
+	fails(w.store.VerifyAudit(w.ctx, storage.AuditHead{}, func(int64, int64) error { return stop }))(t, stop)
+}
+
 func testAuditBatch(t *testing.T, w *fixture) {
 	check(t, w.store.AddAuditEvents(w.ctx, make([]storage.AuditEvent, 1001)))
 	equal(t, len(w.events()), 1001)
@@ -87,7 +143,7 @@ func testAuditBatch(t *testing.T, w *fixture) {
 // checkChain checks that the chain is intact and has the number of events.
 func (w *fixture) checkChain(events int64) storage.AuditVerdict {
 	w.t.Helper()
-	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(w.t)
+	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}, nil))(w.t)
 	if v.Break != nil || v.Events != events {
 		w.t.Fatalf("got %d events, want %d; break %+v", v.Events, events, v.Break)
 	}
@@ -97,7 +153,8 @@ func (w *fixture) checkChain(events int64) storage.AuditVerdict {
 // testAuditChained checks the end of the chain after each change.
 func testAuditChained(t *testing.T, w *fixture) {
 	equal(t, must(w.store.AuditHead(w.ctx))(t), storage.AuditHead{})
-	if v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(t); v.Break == nil || v.Break.Seq != 1 {
+	equal(t, must(w.store.AuditState(w.ctx))(t), storage.AuditVerdict{})
+	if v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}, nil))(t); v.Break == nil || v.Break.Seq != 1 {
 		t.Errorf("empty chain: got %+v, want a break at 1", v)
 	}
 	var heads []storage.AuditHead
@@ -108,17 +165,18 @@ func testAuditChained(t *testing.T, w *fixture) {
 	}
 	for n, head := range heads {
 		equal(t, head.Seq, int64(n+1))
-		equal(t, must(w.store.VerifyAudit(w.ctx, head))(t).Break, (*storage.AuditBreak)(nil))
+		equal(t, must(w.store.VerifyAudit(w.ctx, head, nil))(t).Break, (*storage.AuditBreak)(nil))
 		head.MAC = heads[(n+1)%5].MAC
-		equal(t, must(w.store.VerifyAudit(w.ctx, head))(t).Break.Seq, head.Seq)
+		equal(t, must(w.store.VerifyAudit(w.ctx, head, nil))(t).Break.Seq, head.Seq)
 	}
-	equal(t, must(w.store.VerifyAudit(w.ctx, storage.AuditHead{Seq: 6, MAC: heads[0].MAC}))(t).Break.Seq, 6)
+	equal(t, must(w.store.VerifyAudit(w.ctx, storage.AuditHead{Seq: 6, MAC: heads[0].MAC}, nil))(t).Break.Seq, 6)
 
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(92*day+time.Second), 10))(t), 3)
 	v := w.checkChain(2)
 	equal(t, v.Swept, 3)
-	equal(t, must(w.store.VerifyAudit(w.ctx, heads[2]))(t).Break, (*storage.AuditBreak)(nil))
-	equal(t, must(w.store.VerifyAudit(w.ctx, heads[1]))(t).Break.Seq, 2) // deleted, so it cannot be compared
+	equal(t, must(w.store.AuditState(w.ctx))(t), v)
+	equal(t, must(w.store.VerifyAudit(w.ctx, heads[2], nil))(t).Break, (*storage.AuditBreak)(nil))
+	equal(t, must(w.store.VerifyAudit(w.ctx, heads[1], nil))(t).Break.Seq, 2) // deleted, so it cannot be compared
 	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(200*day), 10))(t), 2)
 	equal(t, w.checkChain(0).Head, heads[4])
 	check(t, w.store.AddAuditEvents(w.ctx, []storage.AuditEvent{{Action: "a"}}))
@@ -148,7 +206,7 @@ func testAuditRace(t *testing.T, w *fixture) {
 				return
 			default:
 			}
-			if v, err := w.store.VerifyAudit(w.ctx, storage.AuditHead{}); err != nil || v.Break != nil {
+			if v, err := w.store.VerifyAudit(w.ctx, storage.AuditHead{}, nil); err != nil || v.Break != nil {
 				t.Errorf("concurrent VerifyAudit: %+v, %v", v.Break, err)
 				return
 			}
@@ -175,7 +233,7 @@ func testAuditRace(t *testing.T, w *fixture) {
 	writing.Wait()
 	close(done)
 	looking.Wait()
-	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}))(t)
+	v := must(w.store.VerifyAudit(w.ctx, storage.AuditHead{}, nil))(t)
 	if v.Break != nil || v.Swept+v.Events != 1+writers*batches*2 {
 		t.Errorf("got verdict %+v, break %+v, want all events and no break", v, v.Break)
 	}

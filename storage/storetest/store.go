@@ -26,6 +26,7 @@ type Store interface {
 	Timelines
 	Keys
 	MembersAndPasswords
+	Tasks
 	Resources
 }
 
@@ -185,4 +186,14 @@ type Keys interface {
 	CountSealed(ctx context.Context) ([]storage.SealedCount, error)
 	SealedOtherwise(ctx context.Context, kind storage.SealedKind, keyID, after string, limit int) ([]storage.SealedSecret, error)
 	Reseal(ctx context.Context, was storage.SealedSecret, now storage.Sealed) (bool, error)
+}
+
+// Tasks stores long work of administrators.
+type Tasks interface {
+	AddTask(ctx context.Context, t storage.Task, limit int) error
+	ClaimTask(ctx context.Context) (storage.Task, error)
+	AdvanceTask(ctx context.Context, id string, read, all int64) error
+	FinishTask(ctx context.Context, t storage.Task) error
+	Task(ctx context.Context, kind storage.TaskKind, object, id string) (storage.Task, error)
+	Tasks(ctx context.Context, kind storage.TaskKind, object string, limit int) ([]storage.Task, error)
 }

@@ -72,7 +72,8 @@ type Audit interface {
 	AddAuditEvents(ctx context.Context, events []storage.AuditEvent) error
 	ListAuditEvents(ctx context.Context, q storage.Query) (storage.Page[storage.AuditEvent], error)
 	EachAuditEvent(ctx context.Context, f storage.AuditFilter, do func(storage.AuditRecord) error) error
-	VerifyAudit(ctx context.Context, expect storage.AuditHead) (storage.AuditVerdict, error)
+	VerifyAudit(ctx context.Context, expect storage.AuditHead, progress func(read, all int64) error) (storage.AuditVerdict, error)
+	AuditState(ctx context.Context) (storage.AuditVerdict, error)
 	AuditHead(ctx context.Context) (storage.AuditHead, error)
 	RestartAudit(ctx context.Context, why storage.AuditEvent) (int64, error)
 }

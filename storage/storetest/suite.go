@@ -38,6 +38,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Database) {
 		"FamilyUses":      testFamilyUses,
 		"Sessions":        testSessions,
 		"Authorizations":  testAuthorizations,
+		"Tasks":           testTasks,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,8 +12,6 @@ import (
 // TypeProfile is the type of a password profile.
 const TypeProfile = "password_profile"
 
-const secondsInYear = 366 * 24 * 3600
-
 // ProfileFields are the members of a password profile that can be written. The
 // members from CodeAlphabet on are extensions of Latchkey. An absent member keeps
 // its value, or has the default in a new profile.
@@ -59,22 +57,23 @@ func ProfilePath(p storage.PasswordProfile) string {
 
 // NumberBounds are the bounds of a number among the members of a body.
 type NumberBounds struct {
-	Field     string
-	Value     *int // nil: absent
-	Low, High int
+	Field string
+	Value *int // nil: absent
+	storage.Bounds
 }
 
 // NumberBounds returns the numbers of a password profile with their bounds. The
 // length of codes has none of its own; see ProfileFault.
 func (f ProfileFields) NumberBounds() []NumberBounds {
+	b := storage.BoundsOfPasswordProfile()
 	return []NumberBounds{
-		{"code_ttl_seconds", f.CodeTTL, 30, 600},
-		{"lockout_threshold", f.Threshold, 1, 100},
-		{"lockout_duration_seconds", f.Duration, 0, secondsInYear},
-		{"lockout_max_duration_seconds", f.MaxDuration, 1, secondsInYear},
-		{"lockout_forgets_after_seconds", f.ForgetsAfter, 60, secondsInYear},
-		{"password_min_length", f.MinLength, 1, 250},
-		{"password_max_repeated_characters", f.MaxRepetition, 0, 250},
+		{"code_ttl_seconds", f.CodeTTL, b.CodeTTL},
+		{"lockout_threshold", f.Threshold, b.Threshold},
+		{"lockout_duration_seconds", f.Duration, b.Duration},
+		{"lockout_max_duration_seconds", f.MaxDuration, b.MaxDuration},
+		{"lockout_forgets_after_seconds", f.ForgetsAfter, b.ForgetsAfter},
+		{"password_min_length", f.MinLength, b.MinLength},
+		{"password_max_repeated_characters", f.MaxRepetition, b.MaxRepeatedChars},
 	}
 }
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/base64"
 	"time"
 
 	"latchkey/oauth/surface"
@@ -31,5 +32,37 @@ func AuditEventFromRecord(e storage.AuditEvent) AuditEvent {
 		ID: e.ID, Time: e.Time, Action: e.Action, Outcome: e.Outcome, ClientID: surface.Optional(e.ClientID),
 		UserID: surface.Optional(e.UserUID), Username: surface.Optional(e.Username), Factor: surface.Optional(e.Factor), Object: surface.Optional(e.Object), Changed: surface.OrEmpty(e.Changed),
 		TraceID: surface.Optional(e.TraceID), Source: surface.Optional(e.Source), Took: e.Took.Milliseconds(), Count: e.Count,
+	}
+}
+
+// ExportedAuditEvent is one line of an export, by the command as well. The names are
+// stable. Empty members are left out, except the first five.
+type ExportedAuditEvent struct {
+	Seq      int64    `json:"seq"` // 0: older than the chain
+	ID       string   `json:"id"`
+	Time     string   `json:"time"` // RFC 3339, UTC
+	Action   string   `json:"action"`
+	Outcome  string   `json:"outcome"`
+	ClientID string   `json:"client_id,omitempty"`
+	User     string   `json:"user,omitempty"`
+	Username string   `json:"username,omitempty"`
+	Factor   string   `json:"factor,omitempty"`
+	Object   string   `json:"object,omitempty"`
+	Changed  []string `json:"changed,omitempty"`
+	Source   string   `json:"source,omitempty"`
+	Request  string   `json:"request_id,omitempty"`
+	Took     int64    `json:"took_ms,omitempty"`
+	Count    int64    `json:"count,omitempty"` // number of equal events that this one counts
+	Key      string   `json:"key_id,omitempty"`
+	MAC      string   `json:"mac,omitempty"` // base64url
+}
+
+// ExportedAuditEventFromRecord returns the line of an event.
+func ExportedAuditEventFromRecord(r storage.AuditRecord) ExportedAuditEvent {
+	return ExportedAuditEvent{
+		Seq: r.Seq, ID: r.ID, Time: r.Time.UTC().Format(time.RFC3339Nano), Action: r.Action, Outcome: r.Outcome,
+		ClientID: r.ClientID, User: r.UserUID, Username: r.Username, Factor: r.Factor, Object: r.Object, Changed: r.Changed,
+		Source: r.Source, Request: r.TraceID, Took: r.Took.Milliseconds(), Count: r.Count,
+		Key: r.KeyID, MAC: base64.RawURLEncoding.EncodeToString(r.MAC),
 	}
 }

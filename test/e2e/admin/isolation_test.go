@@ -159,6 +159,8 @@ func (e *twoCompanies) furnish(t *testing.T) {
 	kit.Eventually(t, "an audit event", func() bool { return at(t, audited(), "Items", "0") != nil })
 	e.note(t, audited(), "auditEventID", "Items", "0", "ID")
 	e.note(t, e.Do(t, 200, "GET", "/v1/signingkeys?State=active", nil), "kid", "Items", "0", "ID")
+	e.note(t, e.Do(t, 201, "POST", "/v1/passwordprofiles/default/replays", `{}`), "replayID", "ID")
+	e.note(t, e.Do(t, 201, "POST", "/v1/auditchain/verifications", `{}`), "verificationID", "ID")
 	memberships := e.Do(t, 200, "GET", "/v2/accounts/alpha/account-memberships?include=account_member", nil)
 	e.note(t, memberships, "membership", "data", "0", "id")
 	e.ids["membershipID"] = e.ids["membership"]
@@ -166,7 +168,7 @@ func (e *twoCompanies) furnish(t *testing.T) {
 	e.ids["user"] = e.ids["member"]
 	e.note(t, e.Do(t, 200, "GET", "/v2/authentication-realms/default/user-authentication-info/"+e.ids["user"]+"/user-authentication-password-profile-info", nil), "info", "data", "0", "id")
 	for parameter, id := range map[string]string{
-		"buyerID": "alpha", "supplierID": "alphas", "apiClientID": "desk", "securityProfileID": "all", "messageSenderID": "sink", "deliveryConfigID": "hook", "account": "alpha", "client_id": "desk",
+		"buyerID": "alpha", "supplierID": "alphas", "apiClientID": "desk", "securityProfileID": "all", "messageSenderID": "sink", "passwordProfileID": "default", "deliveryConfigID": "hook", "account": "alpha", "client_id": "desk",
 	} {
 		e.ids[parameter] = id
 	}
@@ -321,7 +323,7 @@ func (e *twoCompanies) everything(t *testing.T) map[string]string {
 	t.Helper()
 	seen := map[string]string{}
 	for _, o := range e.operations {
-		if o.method != http.MethodGet || o.open || slices.Contains(ownOperations(), o.id) || strings.HasPrefix(o.path, "/v1/auditevents") || strings.HasPrefix(o.path, "/v1/onetimepasswordrequests") || strings.HasSuffix(o.path, "/plan") {
+		if o.method != http.MethodGet || o.open || slices.Contains(ownOperations(), o.id) || strings.HasPrefix(o.path, "/v1/audit") || strings.HasPrefix(o.path, "/v1/onetimepasswordrequests") || strings.HasSuffix(o.path, "/plan") {
 			continue
 		}
 		got := e.Do(t, 200, o.method, o.path, nil)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -194,6 +195,13 @@ func (w *documentChecker) route(r *http.Request, pattern string) (*routers.Route
 	return &routers.Route{Spec: w.doc, Path: path, PathItem: item, Method: r.Method, Operation: item.GetOperation(r.Method)}, parameters
 }
 
+// linesOfJSON is the media type of bodies with a JSON document on each line.
+const linesOfJSON = "application/x-ndjson"
+
+var readLinesOfJSON = sync.OnceFunc(func() {
+	openapi3filter.RegisterBodyDecoder(linesOfJSON, openapi3filter.RegisteredBodyDecoder("application/json"))
+})
+
 // check compares a response with the document, and the request unless it was refused.
 func (w *documentChecker) check(r *http.Request, response *http.Response, pattern string, sent, got []byte) {
 	w.t.Helper()
@@ -203,7 +211,12 @@ func (w *documentChecker) check(r *http.Request, response *http.Response, patter
 		w.t.Errorf("%s %s answers %d, of which the document does not tell: %s", r.Method, r.URL.Path, response.StatusCode, got)
 		return
 	}
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	media := documented.Value.Content.Get("application/json")
+	if kind == linesOfJSON {
+		media = documented.Value.Content.Get(kind)
+		got, _, _ = bytes.Cut(got, []byte("\n")) // each line is a document
+	}
 	if (media == nil) != (len(got) == 0) {
 		w.t.Errorf("%s %s: the answer %d has a body against the document: %q", r.Method, r.URL.Path, response.StatusCode, got)
 	}
@@ -223,6 +236,7 @@ func (w *documentChecker) check(r *http.Request, response *http.Response, patter
 	if media == nil || !w.isNew(response.Header.Get("Content-Type")+schemaOf(media, pattern+response.Status), got) {
 		return
 	}
+	readLinesOfJSON()
 	answered := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: input, Status: response.StatusCode, Header: response.Header,
 		Body: io.NopCloser(bytes.NewReader(got)), Options: input.Options,

@@ -1,0 +1,72 @@
+package storetest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"latchkey/storage"
+)
+
+func testTasks(t *testing.T, fresh func(*testing.T) Database) {
+	cases{
+		"a task is stored with its progress and result": testTaskKept,
+		"tasks wait in order, and are not unlimited":    testTaskOrder,
+		"expired tasks are swept":                       testTaskSwept,
+	}.run(t, fresh)
+}
+
+func (w *fixture) task(id string, after time.Duration) storage.Task {
+	return storage.Task{
+		ID: id, Kind: storage.TaskPolicyReplay, Object: "PasswordProfile/default", Request: []byte(`{"a":1}`),
+		ClientID: "web", UserUID: w.user.UID, Username: "bob", TraceID: "trace", State: storage.TaskWaiting,
+		CreatedAt: w.now.Add(after), ExpiresAt: w.now.Add(day),
+	}
+}
+
+func testTaskKept(t *testing.T, w *fixture) {
+	want := w.task("one", 0)
+	check(t, w.store.AddTask(w.ctx, want, 1))
+	read := func() storage.Task { return must(w.store.Task(w.ctx, want.Kind, want.Object, "one"))(t) }
+	equal(t, read(), want)
+	fails(w.store.Task(w.ctx, want.Kind, "PasswordProfile/other", "one"))(t, storage.ErrNotFound)
+	fails(w.store.Task(w.ctx, storage.TaskAuditVerification, want.Object, "one"))(t, storage.ErrNotFound)
+
+	claimed := must(w.store.ClaimTask(w.ctx))(t)
+	equal(t, claimed.State, storage.TaskRunning)
+	equal(t, string(claimed.Request), `{"a":1}`)
+	check(t, w.store.AdvanceTask(w.ctx, "one", 3, 10))
+	equal(t, read().Read, 3)
+	equal(t, read().All, 10)
+	claimed.State, claimed.Result, claimed.Read, claimed.All, claimed.EndedAt = storage.TaskDone, []byte(`{"b":2}`), 10, 10, w.now.Add(time.Minute)
+	check(t, w.store.FinishTask(w.ctx, claimed))
+	equal(t, read(), claimed)
+	wantErr(t, w.store.FinishTask(w.ctx, claimed), storage.ErrStale)
+	wantErr(t, w.store.AdvanceTask(w.ctx, "one", 4, 10), storage.ErrStale)
+	fails(w.store.ClaimTask(w.ctx))(t, storage.ErrNotFound)
+}
+
+func testTaskOrder(t *testing.T, w *fixture) {
+	for i := range 3 {
+		check(t, w.store.AddTask(w.ctx, w.task(fmt.Sprint("t", i), time.Duration(i)*time.Second), 3))
+	}
+	wantErr(t, w.store.AddTask(w.ctx, w.task("t3", time.Minute), 3), storage.ErrTooMany)
+	var listed []string
+	for _, task := range must(w.store.Tasks(w.ctx, storage.TaskPolicyReplay, "PasswordProfile/default", 2))(t) {
+		listed = append(listed, task.ID)
+	}
+	equal(t, listed, []string{"t2", "t1"})
+	for i := range 3 {
+		claimed := must(w.store.ClaimTask(w.ctx))(t)
+		equal(t, claimed.ID, fmt.Sprint("t", i))
+		claimed.State, claimed.Failure, claimed.EndedAt = storage.TaskFailed, "why", w.now
+		check(t, w.store.FinishTask(w.ctx, claimed))
+	}
+	check(t, w.store.AddTask(w.ctx, w.task("t3", time.Minute), 1)) // those that have ended do not count
+}
+
+func testTaskSwept(t *testing.T, w *fixture) {
+	check(t, w.store.AddTask(w.ctx, w.task("one", 0), 1))
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day-time.Second), 10))(t), 0)
+	equal(t, must(w.store.Sweep(w.ctx, w.now.Add(day+time.Second), 10))(t), 1)
+}
