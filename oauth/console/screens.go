@@ -24,6 +24,38 @@ func (c *Console) allScreens() []screen {
 	)
 }
 
+// Screen describes a screen: its path below Path as a pattern of net/http, the ID of the
+// operation of /v1 without which it is not for the caller, and whether it takes forms.
+type Screen struct {
+	Path, Operation string
+	Posts           bool
+}
+
+// Screens returns all screens.
+func Screens() []Screen {
+	var c *Console // the table depends on nothing
+	var all []Screen
+	for _, s := range c.allScreens() {
+		all = append(all, Screen{s.path, s.operation, s.posts})
+	}
+	return all
+}
+
+// Patterns returns the patterns of everything that Mount registers.
+func Patterns() []string {
+	all := []string{
+		"GET " + Path, "GET " + Path + "/{$}", "GET " + Path + "/", "GET " + Path + CallbackPath, "POST " + Path + "/sign-out",
+		"GET " + Path + SignedOutPath, "GET " + Path + "/assets/{name}",
+	}
+	for _, s := range Screens() {
+		all = append(all, "GET "+Path+s.Path)
+		if s.Posts {
+			all = append(all, "POST "+Path+s.Path)
+		}
+	}
+	return all
+}
+
 // navItem is an entry of the navigation.
 type navItem struct {
 	Text    string // name of a text

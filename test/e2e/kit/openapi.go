@@ -18,18 +18,20 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+
+	"latchkey/oauth/console"
 )
 
 // UnlistedPatterns returns the patterns of the router that are not operations.
 func UnlistedPatterns() []string {
-	return []string{
+	return append(console.Patterns(), []string{
 		"/v1/", "/v2/", // answers for unknown paths
 		"GET /openapi.json",
 		// Pages for people.
 		"GET /oauth/authorize", "POST /oauth/authorize", "GET /oauth/signin", "POST /oauth/signin", "POST /oauth/signin/logout", "GET /oauth/end_session", "POST /oauth/end_session", "GET /oauth/signin/assets/{name}",
 		// Other spellings of documented paths.
 		"DELETE /v1/buyers/{buyerID}/apiclients/assignments/{apiClientID}", "DELETE /v1/suppliers/{supplierID}/apiclients/assignments/{apiClientID}",
-	}
+	}...)
 }
 
 // documentChecker is an http.RoundTripper that compares each request and response with
